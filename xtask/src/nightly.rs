@@ -1,0 +1,45 @@
+//! `cargo xtask nightly`: what does not fit into half an hour on two cores.
+//!
+//! The tests are those of `cargo xtask test`; environment variables make them longer. Only what a test reads is set here.
+
+use xshell::{Shell, cmd};
+
+use crate::steps::{self, Options, Outcome, Step};
+use crate::{Result, setup, workspace};
+
+const STEPS: &[Step] = &[
+    Step {
+        name: "setup",
+        about: "what the tests need is installed",
+        run: |sh| setup::run(sh).map(|()| Outcome::Done),
+    },
+    Step {
+        name: "property",
+        about: "property tests with many cases",
+        run: property,
+    },
+    Step {
+        name: "chaos",
+        about: "long races, expiries and refreshes on real servers",
+        run: chaos,
+    },
+];
+
+/// Runs all steps, or those the options name.
+pub(crate) fn run(sh: &Shell, options: &Options) -> Result {
+    steps::run(sh, STEPS, options)
+}
+
+/// proptest reads the number of cases itself; tests without properties cost their usual time.
+fn property(sh: &Shell) -> Result<Outcome> {
+    let _cases = sh.push_env("PROPTEST_CASES", "20000");
+    cmd!(sh, "cargo test --workspace --lib").run()?;
+    Ok(Outcome::Done)
+}
+
+fn chaos(sh: &Shell) -> Result<Outcome> {
+    workspace::server(sh)?;
+    let _long = sh.push_env("GRANTRY_LONG", "1");
+    cmd!(sh, "cargo test --workspace --tests").run()?;
+    Ok(Outcome::Done)
+}

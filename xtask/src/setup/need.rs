@@ -1,0 +1,161 @@
+//! Programs of the machine that the tests start.
+
+use std::path::Path;
+
+use xshell::{Shell, cmd};
+
+use crate::Result;
+
+/// One program, or a group of them that belongs together.
+struct Need {
+    name: &'static str,
+    /// Which tests need it.
+    reason: &'static str,
+    present: fn(&Shell) -> bool,
+    /// Debian's packages; empty where Debian has none.
+    apt: &'static [&'static str],
+    /// What to do where it cannot be installed from here.
+    by_hand: &'static str,
+}
+
+const NEEDS: &[Need] = &[
+    Need {
+        name: "rustfmt and clippy",
+        reason: "format and lint",
+        present: |sh| {
+            runs(sh, "cargo", &["fmt", "--version"]) && runs(sh, "cargo", &["clippy", "--version"])
+        },
+        apt: &[],
+        by_hand: "rustup component add rustfmt clippy",
+    },
+    Need {
+        name: "Node.js 20.19 or newer",
+        reason: "console, its tests, and one real authorization server",
+        present: |sh| {
+            cmd!(sh, "node --version")
+                .quiet()
+                .ignore_stderr()
+                .read()
+                .is_ok_and(|said| node_is_new_enough(&said))
+        },
+        apt: &["nodejs"],
+        by_hand: "install Node.js from https://nodejs.org",
+    },
+    Need {
+        name: "npm",
+        reason: "packages of the console",
+        present: |_| on_path(&["npm"]),
+        apt: &["npm"],
+        by_hand: "install npm (it comes with Node.js)",
+    },
+    Need {
+        name: "Python 3 with venv",
+        reason: "one real authorization server, and the scripted users of both",
+        present: |sh| runs(sh, "python3", &["-c", "import venv, ensurepip"]),
+        apt: &["python3", "python3-venv"],
+        by_hand: "install Python 3 with its venv module",
+    },
+    Need {
+        name: "Chromium",
+        reason: "browser end-to-end tests",
+        present: |_| on_path(&["chromium", "chromium-browser", "google-chrome"]),
+        apt: &["chromium"],
+        by_hand: "install Chromium so that `chromium` is on the PATH",
+    },
+];
+
+/// Installs what is missing by apt where that is possible, and says what to do where it is not.
+pub(crate) fn install_missing(sh: &Shell) -> Result {
+    let missing = || {
+        NEEDS
+            .iter()
+            .filter(|need| !(need.present)(sh))
+            .collect::<Vec<_>>()
+    };
+    let first = missing();
+    let packages: Vec<_> = first.iter().flat_map(|need| need.apt).collect();
+    if !packages.is_empty() && is_debian_as_root(sh) {
+        let _quiet = sh.push_env("DEBIAN_FRONTEND", "noninteractive");
+        cmd!(sh, "apt-get update --quiet").run()?;
+        cmd!(
+            sh,
+            "apt-get install --yes --quiet --no-install-recommends {packages...}"
+        )
+        .run()?;
+    }
+    // Looked for again: a distribution's package may be too old.
+    let rest = if first.is_empty() { first } else { missing() };
+    if rest.is_empty() {
+        Ok(())
+    } else {
+        Err(instructions(&rest).into())
+    }
+}
+
+fn instructions(missing: &[&Need]) -> String {
+    let mut lines = vec!["the tests need programs that are not here:".to_owned()];
+    let by_hand = |need: &&Need| format!("  {} ({}): {}", need.name, need.reason, need.by_hand);
+    lines.extend(missing.iter().map(by_hand));
+    let packages: Vec<_> = missing.iter().flat_map(|need| need.apt).copied().collect();
+    if !packages.is_empty() {
+        lines.push(format!("On Debian: apt-get install {}", packages.join(" ")));
+    }
+    lines.join("\n")
+}
+
+fn is_debian_as_root(sh: &Shell) -> bool {
+    let is_root = || cmd!(sh, "id -u").quiet().read().is_ok_and(|id| id == "0");
+    Path::new("/etc/debian_version").exists() && on_path(&["apt-get"]) && is_root()
+}
+
+fn runs(sh: &Shell, program: &str, arguments: &[&str]) -> bool {
+    cmd!(sh, "{program} {arguments...}")
+        .quiet()
+        .ignore_stdout()
+        .ignore_stderr()
+        .run()
+        .is_ok()
+}
+
+fn on_path(names: &[&str]) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| names.iter().any(|name| folder.join(name).is_file()))
+}
+
+/// Judges what `node --version` says, for example `v20.20.2`.
+fn node_is_new_enough(said: &str) -> bool {
+    let mut numbers = said
+        .trim()
+        .trim_start_matches('v')
+        .split('.')
+        .map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (20, 19),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn node_is_judged_by_number_not_by_text() {
+        assert!(node_is_new_enough("v20.19.0"));
+        assert!(node_is_new_enough("v100.0.0\n"));
+        assert!(!node_is_new_enough("v20.9.0"));
+        assert!(!node_is_new_enough("v18.20.4"));
+        assert!(!node_is_new_enough("node"));
+    }
+
+    #[test]
+    fn instructions_name_everything_that_is_missing() {
+        let missing: Vec<_> = NEEDS
+            .iter()
+            .filter(|need| ["npm", "Chromium"].contains(&need.name))
+            .collect();
+        let text = instructions(&missing);
+        assert!(text.contains("npm (packages of the console): install npm"));
+        assert!(text.ends_with("On Debian: apt-get install npm chromium"));
+    }
+}

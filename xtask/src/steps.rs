@@ -1,0 +1,225 @@
+//! A list of named steps: run in order, timed, summed up.
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use xshell::Shell;
+
+use crate::Result;
+
+/// One step of a command.
+pub(crate) struct Step {
+    /// What `--only` calls it.
+    pub(crate) name: &'static str,
+    /// What it shows, in a few words.
+    pub(crate) about: &'static str,
+    /// Does it.
+    pub(crate) run: fn(&Shell) -> Result<Outcome>,
+}
+
+/// How a step ended that did not fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It ran.
+    Done,
+    /// There was nothing to run, for this reason.
+    Skipped(&'static str),
+}
+
+/// Which steps run, and what a failure stops.
+#[derive(Args, Default)]
+pub(crate) struct Options {
+    /// Run the remaining steps after one has failed.
+    #[arg(long)]
+    keep_going: bool,
+    /// Run this step alone (may be given several times).
+    #[arg(long, value_name = "STEP")]
+    only: Vec<String>,
+}
+
+/// What became of a step.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Passed,
+    Skipped(&'static str),
+    Failed(String),
+    NotReached,
+}
+
+struct Record {
+    name: &'static str,
+    verdict: Verdict,
+    took: Duration,
+}
+
+/// Runs the chosen steps in their order and prints a summary; fails if one of them did.
+pub(crate) fn run(sh: &Shell, steps: &[Step], options: &Options) -> Result {
+    let records = execute(sh, &choose(steps, &options.only)?, options.keep_going);
+    println!("\nsummary");
+    for record in &records {
+        println!("{}", line(record));
+    }
+    match records
+        .iter()
+        .filter(|record| matches!(record.verdict, Verdict::Failed(_)))
+        .count()
+    {
+        0 => Ok(()),
+        1 => Err("one step failed".into()),
+        many => Err(format!("{many} steps failed").into()),
+    }
+}
+
+fn choose<'a>(steps: &'a [Step], only: &[String]) -> Result<Vec<&'a Step>> {
+    if let Some(unknown) = only
+        .iter()
+        .find(|name| steps.iter().all(|step| step.name != **name))
+    {
+        let names: Vec<_> = steps.iter().map(|step| step.name).collect();
+        return Err(format!(
+            "no step is called `{unknown}`; there are {}",
+            names.join(", ")
+        )
+        .into());
+    }
+    Ok(steps
+        .iter()
+        .filter(|step| only.is_empty() || only.iter().any(|name| name == step.name))
+        .collect())
+}
+
+fn execute(sh: &Shell, steps: &[&Step], keep_going: bool) -> Vec<Record> {
+    let mut stopped = false;
+    let mut records = Vec::new();
+    for step in steps {
+        let started = Instant::now();
+        let verdict = if stopped {
+            Verdict::NotReached
+        } else {
+            println!("\n── {}: {}", step.name, step.about);
+            match (step.run)(sh) {
+                Ok(Outcome::Done) => Verdict::Passed,
+                Ok(Outcome::Skipped(reason)) => Verdict::Skipped(reason),
+                Err(error) => Verdict::Failed(error.to_string()),
+            }
+        };
+        let record = Record {
+            name: step.name,
+            verdict,
+            took: started.elapsed(),
+        };
+        if record.verdict != Verdict::NotReached {
+            println!("{}", line(&record));
+        }
+        stopped |= !keep_going && matches!(record.verdict, Verdict::Failed(_));
+        records.push(record);
+    }
+    records
+}
+
+fn line(record: &Record) -> String {
+    let (word, why) = match &record.verdict {
+        Verdict::Passed => ("passed", ""),
+        Verdict::Skipped(reason) => ("skipped", *reason),
+        Verdict::Failed(error) => ("FAILED", error.as_str()),
+        Verdict::NotReached => ("not run", ""),
+    };
+    let text = format!(
+        "{word:<8} {:<10} {:>7.1} s  {why}",
+        record.name,
+        record.took.as_secs_f64()
+    );
+    text.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEPS: &[Step] = &[
+        Step {
+            name: "first",
+            about: "",
+            run: |_| Ok(Outcome::Done),
+        },
+        Step {
+            name: "second",
+            about: "",
+            run: |_| Err("broken".into()),
+        },
+        Step {
+            name: "third",
+            about: "",
+            run: |_| Ok(Outcome::Skipped("nothing to do")),
+        },
+    ];
+
+    fn verdicts(only: &[&str], keep_going: bool) -> Vec<Verdict> {
+        let only: Vec<_> = only.iter().map(|name| (*name).to_owned()).collect();
+        let chosen = choose(STEPS, &only).unwrap();
+        execute(&Shell::new().unwrap(), &chosen, keep_going)
+            .into_iter()
+            .map(|record| record.verdict)
+            .collect()
+    }
+
+    #[test]
+    fn the_first_failure_stops_the_rest() {
+        assert_eq!(
+            verdicts(&[], false),
+            [
+                Verdict::Passed,
+                Verdict::Failed("broken".into()),
+                Verdict::NotReached
+            ]
+        );
+    }
+
+    #[test]
+    fn keep_going_runs_the_rest() {
+        let all = [
+            Verdict::Passed,
+            Verdict::Failed("broken".into()),
+            Verdict::Skipped("nothing to do"),
+        ];
+        assert_eq!(verdicts(&[], true), all);
+    }
+
+    #[test]
+    fn only_runs_what_it_names() {
+        assert_eq!(
+            verdicts(&["third", "first"], false),
+            [Verdict::Passed, Verdict::Skipped("nothing to do")]
+        );
+        let error = choose(STEPS, &["fourth".to_owned()])
+            .err()
+            .unwrap()
+            .to_string();
+        assert_eq!(
+            error,
+            "no step is called `fourth`; there are first, second, third"
+        );
+    }
+
+    #[test]
+    fn a_failed_step_fails_the_command() {
+        let sh = Shell::new().unwrap();
+        let only = |name: &str| Options {
+            keep_going: true,
+            only: vec![name.to_owned()],
+        };
+        assert!(run(&sh, STEPS, &only("first")).is_ok());
+        assert!(run(&sh, STEPS, &only("second")).is_err());
+        assert!(
+            run(
+                &sh,
+                STEPS,
+                &Options {
+                    keep_going: true,
+                    only: vec![]
+                }
+            )
+            .is_err()
+        );
+    }
+}
