@@ -1,0 +1,192 @@
+//! Connectors: named configurations of one provider, living in exactly one space.
+
+use std::fmt;
+
+use crate::encoding::{base64url, from_base64url};
+use crate::identity::{InvalidId, SpaceId, path_safe, text_id};
+use crate::time::Timestamp;
+
+text_id!(
+    /// The id of a connector within its space: the same id may exist in two spaces. At most 64 URL-safe characters.
+    ConnectorId,
+    |value| path_safe("connector id", value, 64)
+);
+
+text_id!(
+    /// The id of a provider profile, such as `.github`; `.oauth2` stands for hand-written endpoints.
+    ProfileId,
+    |value| match value.strip_prefix('.') {
+        Some(name) => path_safe("connector type id", name, 63),
+        None => Err(InvalidId { kind: "connector type id", problem: "must start with '.'" }),
+    }
+);
+
+/// Where a connector is: key of everything that belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectorKey {
+    /// The space it lives in, for ever.
+    pub space: SpaceId,
+    /// Its id there.
+    pub id: ConnectorId,
+}
+
+/// 16 random bytes given to a connector at creation: a recreated connector is another one (R54).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Incarnation(pub [u8; 16]);
+
+impl fmt::Debug for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Incarnation({})", crate::encoding::hex(&self.0))
+    }
+}
+
+/// Counter of a connector that rises exactly when its binding digest changes, or when it is disabled or deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// The epoch of a new connector.
+    pub const FIRST: Self = Self(1);
+
+    /// The epoch after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// Random, deployment-unique id of a connector's own callback path (R08). Made at creation, survives every edit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContextId(pub [u8; 16]);
+
+impl ContextId {
+    /// The text that stands in the callback path.
+    pub fn to_text(self) -> String {
+        base64url(&self.0).to_string()
+    }
+
+    /// Reads the text of a callback path.
+    pub fn parse(text: &str) -> Option<Self> {
+        from_base64url(text).map(Self)
+    }
+}
+
+/// Whose account a connector runs with. Fixed at creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthMode {
+    /// Every user connects their own account.
+    PerUser,
+    /// The service account: client-credentials grant, its token kept in memory only.
+    Shared,
+}
+
+impl AuthMode {
+    /// The name used in the API and in records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PerUser => "per-user",
+            Self::Shared => "shared",
+        }
+    }
+
+    /// Reads the name used in the API and in records.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "per-user" => Some(Self::PerUser),
+            "shared" => Some(Self::Shared),
+            _ => None,
+        }
+    }
+}
+
+/// A display name: 1 to 200 characters, no control characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectorName(String);
+
+impl ConnectorName {
+    /// Checks and wraps a name.
+    pub fn new(value: impl Into<String>) -> Result<Self, InvalidId> {
+        let value = value.into();
+        let kind = "connector name";
+        if value.trim().is_empty() {
+            return Err(InvalidId { kind, problem: "must not be empty" });
+        }
+        if value.chars().count() > 200 {
+            return Err(InvalidId { kind, problem: "must not be longer than 200 characters" });
+        }
+        if value.chars().any(char::is_control) {
+            return Err(InvalidId { kind, problem: "must not hold control characters" });
+        }
+        Ok(Self(value))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a connector is configured to be: its profile, that profile's settings, and the public client id.
+///
+/// The settings are a JSON object as text. The domain never looks inside; the `ProviderProfiles` port does, and refuses
+/// unknown fields by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    /// The profile, or `.oauth2` for hand-written endpoints.
+    pub profile: ProfileId,
+    /// The profile's settings: a JSON object, at most 16 KiB.
+    pub config: String,
+    /// The client id registered at the provider, once it is known.
+    pub client_id: Option<String>,
+}
+
+/// A connector as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connector {
+    /// Space and id.
+    pub key: ConnectorKey,
+    /// Name for people; no part of any binding.
+    pub name: ConnectorName,
+    /// Provider configuration.
+    pub definition: Definition,
+    /// Per user, or shared.
+    pub auth_mode: AuthMode,
+    /// Tells this connector from an earlier one with the same id.
+    pub incarnation: Incarnation,
+    /// Raised by every edit that ends grants.
+    pub epoch: Epoch,
+    /// Own callback path; used when the settings ask for one, kept in any case.
+    pub context: ContextId,
+    /// A disabled connector starts no flow and hands out nothing.
+    pub enabled: bool,
+    /// Whether a client secret of the present epoch is stored.
+    pub has_client_secret: bool,
+    /// Raised by every edit; for optimistic concurrency of editors.
+    pub revision: u64,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last edited.
+    pub updated_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_could_shadow_a_route_are_refused() {
+        assert!(ConnectorId::new("drive-1").is_ok());
+        for bad in ["_oauth_callback", "", "a/b", "..", "%2e"] {
+            assert!(ConnectorId::new(bad).is_err(), "{bad:?}");
+        }
+        assert!(ProfileId::new(".oauth2").is_ok());
+        assert!(ProfileId::new("oauth2").is_err());
+    }
+
+    #[test]
+    fn context_ids_round_trip() {
+        let context = ContextId([7; 16]);
+        assert_eq!(ContextId::parse(&context.to_text()), Some(context));
+        assert_eq!(ContextId::parse("short"), None);
+    }
+}

@@ -1,0 +1,187 @@
+//! What is inside the envelopes: tagged fields, authoritative over every column (R76).
+
+use zeroize::Zeroizing;
+
+use crate::connector::Epoch;
+use crate::encoding::{FieldReader, FieldWriter, MalformedFields};
+use crate::grant::state::Revision;
+use crate::provider::{Account, Provider, Scopes};
+use crate::secret::Secret;
+use crate::time::Timestamp;
+
+/// The payload version this program writes, for every record type.
+pub const PAYLOAD_VERSION: u16 = 1;
+
+/// What a flow keeps sealed between start and callback (record type 01).
+pub struct FlowSecrets {
+    /// PKCE code verifier (RFC 7636 §4.1).
+    pub verifier: Secret,
+    /// OIDC nonce, when `openid` was asked for.
+    pub nonce: Option<String>,
+    /// The provider as the user saw it.
+    pub provider: Provider,
+    /// Scopes asked for.
+    pub requested_scopes: Scopes,
+    /// Where the browser returns to: a path on the public origin (R33).
+    pub return_path: Option<String>,
+    /// Whether another provider account than before is welcome (R35).
+    pub allow_account_change: bool,
+    /// Deadline; wins over the column.
+    pub deadline: Timestamp,
+    /// Epoch of the connector at start.
+    pub epoch: Epoch,
+}
+
+impl FlowSecrets {
+    /// Encodes for sealing.
+    pub fn encode(&self) -> Secret {
+        let scopes = self.requested_scopes.to_record();
+        Secret::from_zeroizing(
+            FieldWriter::default()
+                .bytes(0x01, self.verifier.expose())
+                .optional(0x02, self.nonce.as_deref().map(str::as_bytes))
+                .owned(0x03, self.provider.encode())
+                .bytes(0x04, scopes.as_bytes())
+                .optional(0x05, self.return_path.as_deref().map(str::as_bytes))
+                .number(0x06, i64::from(self.allow_account_change))
+                .number(0x07, self.deadline.as_millis())
+                .number(0x08, signed(self.epoch.0))
+                .finish(),
+        )
+    }
+
+    /// Decodes what was opened.
+    pub fn decode(version: u16, payload: &Secret) -> Result<Self, MalformedFields> {
+        known(version)?;
+        let mut fields = FieldReader::new(payload.expose())?;
+        let flow = Self {
+            verifier: Secret::new(fields.bytes(0x01)?.to_vec()),
+            nonce: fields.optional_text(0x02)?,
+            provider: Provider::decode(fields.bytes(0x03)?)?,
+            requested_scopes: Scopes::from_record(&fields.text(0x04)?),
+            return_path: fields.optional_text(0x05)?,
+            allow_account_change: fields.number(0x06)? != 0,
+            deadline: Timestamp::from_millis(fields.number(0x07)?),
+            epoch: Epoch(unsigned(fields.number(0x08)?)?),
+        };
+        fields.finish()?;
+        Ok(flow)
+    }
+}
+
+/// The provider account as sealed: subject and label.
+pub type SealedAccount = Account;
+
+/// What a grant keeps sealed (record type 02), and what becomes of tokens that never were a grant (record type 04).
+pub struct GrantSecrets {
+    /// Access token.
+    pub access_token: Secret,
+    /// Refresh token, if the provider gave one.
+    pub refresh_token: Option<Secret>,
+    /// `Bearer`, in the provider's spelling.
+    pub token_type: String,
+    /// Scopes asked for at consent.
+    pub requested_scopes: Scopes,
+    /// Scopes granted.
+    pub granted_scopes: Scopes,
+    /// When the tokens were asked for.
+    pub issued_at: Timestamp,
+    /// When the access token lapses.
+    pub expires_at: Option<Timestamp>,
+    /// When the refresh token lapses.
+    pub refresh_expires_at: Option<Timestamp>,
+    /// Revision; must equal the record's (R76).
+    pub revision: Revision,
+    /// Epoch of the connector at consent: names the client secret to use.
+    pub epoch: Epoch,
+    /// The provider as consented to.
+    pub provider: Provider,
+    /// The account that consented.
+    pub account: Option<SealedAccount>,
+}
+
+impl GrantSecrets {
+    /// Encodes for sealing.
+    pub fn encode(&self) -> Secret {
+        let (requested, granted) = (self.requested_scopes.to_record(), self.granted_scopes.to_record());
+        Secret::from_zeroizing(
+            FieldWriter::default()
+                .bytes(0x01, self.access_token.expose())
+                .optional(0x02, self.refresh_token.as_ref().map(Secret::expose))
+                .bytes(0x03, self.token_type.as_bytes())
+                .bytes(0x04, requested.as_bytes())
+                .bytes(0x05, granted.as_bytes())
+                .number(0x06, self.issued_at.as_millis())
+                .optional_number(0x07, self.expires_at.map(Timestamp::as_millis))
+                .optional_number(0x08, self.refresh_expires_at.map(Timestamp::as_millis))
+                .number(0x09, signed(self.revision.0))
+                .number(0x0a, signed(self.epoch.0))
+                .owned(0x0b, self.provider.encode())
+                .optional(0x0c, self.account.as_ref().map(|account| account.subject.as_bytes()))
+                .optional(0x0d, self.account.as_ref().map(|account| account.label.as_bytes()))
+                .finish(),
+        )
+    }
+
+    /// Decodes what was opened.
+    pub fn decode(version: u16, payload: &Secret) -> Result<Self, MalformedFields> {
+        known(version)?;
+        let mut fields = FieldReader::new(payload.expose())?;
+        let account = match (fields.optional_text(0x0c)?, fields.optional_text(0x0d)?) {
+            (Some(subject), Some(label)) => Some(Account { subject, label }),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => return Err(MalformedFields::Missing),
+        };
+        let grant = Self {
+            access_token: Secret::new(fields.bytes(0x01)?.to_vec()),
+            refresh_token: fields.optional(0x02).map(|bytes| Secret::new(bytes.to_vec())),
+            token_type: fields.text(0x03)?,
+            requested_scopes: Scopes::from_record(&fields.text(0x04)?),
+            granted_scopes: Scopes::from_record(&fields.text(0x05)?),
+            issued_at: Timestamp::from_millis(fields.number(0x06)?),
+            expires_at: fields.optional_number(0x07)?.map(Timestamp::from_millis),
+            refresh_expires_at: fields.optional_number(0x08)?.map(Timestamp::from_millis),
+            revision: Revision(unsigned(fields.number(0x09)?)?),
+            epoch: Epoch(unsigned(fields.number(0x0a)?)?),
+            provider: Provider::decode(fields.bytes(0x0b)?)?,
+            account,
+        };
+        fields.finish()?;
+        Ok(grant)
+    }
+}
+
+/// What a client-secret record keeps sealed (record type 03).
+pub struct ClientSecretPayload {
+    /// The secret registered at the provider.
+    pub client_secret: Secret,
+}
+
+impl ClientSecretPayload {
+    /// Encodes for sealing.
+    pub fn encode(&self) -> Secret {
+        Secret::from_zeroizing(FieldWriter::default().bytes(0x01, self.client_secret.expose()).finish())
+    }
+
+    /// Decodes what was opened.
+    pub fn decode(version: u16, payload: &Secret) -> Result<Self, MalformedFields> {
+        known(version)?;
+        let mut fields = FieldReader::new(payload.expose())?;
+        let client_secret = Secret::from_zeroizing(Zeroizing::new(fields.bytes(0x01)?.to_vec()));
+        fields.finish()?;
+        Ok(Self { client_secret })
+    }
+}
+
+fn known(version: u16) -> Result<(), MalformedFields> {
+    if version == PAYLOAD_VERSION { Ok(()) } else { Err(MalformedFields::Version) }
+}
+
+/// Counters stay far below 2^63; saturating keeps the encoding total.
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn unsigned(value: i64) -> Result<u64, MalformedFields> {
+    u64::try_from(value).map_err(|_| MalformedFields::Value)
+}

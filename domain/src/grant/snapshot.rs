@@ -1,0 +1,266 @@
+//! Persistence: a flat record of one authorization, and the checked way back.
+
+use thiserror::Error;
+
+use crate::grant::cause::{ExpiredCause, RevocationOutcome, RevokedCause};
+use crate::grant::state::{
+    Authorized, AwaitingCallback, BrowserHash, End, Envelope, Expired, Initiated, OwedRevocation, Phase, Renewal, Revision,
+    Revocation, Revoked, SealedTokens, State, StateHash, Was,
+};
+use crate::grant::{Grant, GrantId, Ownership};
+use crate::provider::Scopes;
+use crate::time::Timestamp;
+
+/// One authorization as a store keeps it: a column for each field. Which fields are set depends on `phase`;
+/// [`Grant::restore`] checks that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Id.
+    pub id: GrantId,
+    /// Whose, for what, under which configuration.
+    pub owner: Ownership,
+    /// When it was started.
+    pub created_at: Timestamp,
+    /// State name.
+    pub phase: Phase,
+    /// Cause name of a terminal state, in the form of records.
+    pub cause: Option<String>,
+    /// When a terminal state was entered.
+    pub since: Option<Timestamp>,
+    /// Deadline of a flow.
+    pub deadline: Option<Timestamp>,
+    /// Hash of `state`, awaiting callback only.
+    pub state_hash: Option<StateHash>,
+    /// Hash of the flow cookie, awaiting callback only.
+    pub browser: Option<BrowserHash>,
+    /// When the callback consumed the flow.
+    pub consumed_at: Option<Timestamp>,
+    /// Flow secrets, live tokens, or tokens whose revocation is owed.
+    pub sealed: Option<Envelope>,
+    /// Revision of the tokens; 0 while there are none.
+    pub revision: Revision,
+    /// Granted scopes.
+    pub scopes: Scopes,
+    /// When the access token lapses.
+    pub expires_at: Option<Timestamp>,
+    /// Whether there is a refresh token.
+    pub renewable: bool,
+    /// When the refresh token lapses.
+    pub refresh_expires_at: Option<Timestamp>,
+    /// Account label of a grant or former grant.
+    pub account: Option<String>,
+    /// When the user's consent was committed; set exactly for grants and former grants.
+    pub authorized_at: Option<Timestamp>,
+    /// Day of last use, in days since the Unix epoch; written outside the fence.
+    pub last_used_day: Option<i64>,
+    /// Lease and in-doubt mark; written outside the fence.
+    pub renewal: Renewal,
+    /// State of the revocation of a former grant.
+    pub revocation: Option<RevocationRecord>,
+}
+
+/// The revocation columns of a former grant. While it is due, the tokens stand in `Snapshot::sealed`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RevocationRecord {
+    /// Owed.
+    Due {
+        /// Refresh once before revoking.
+        in_doubt: bool,
+        /// When to try next.
+        due_at: Timestamp,
+        /// Failed tries so far.
+        attempts: u32,
+    },
+    /// Over.
+    Settled(RevocationOutcome),
+}
+
+/// A record that no history of this program can have produced. Names the broken rule, never a value (R76).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("stored authorization is inconsistent: {0}")]
+pub struct InvariantViolation(pub &'static str);
+
+impl Grant {
+    /// The record of this authorization.
+    pub fn snapshot(&self) -> Snapshot {
+        let blank = Snapshot {
+            id: self.id,
+            owner: self.owner.clone(),
+            created_at: self.created_at,
+            phase: self.state.phase(),
+            cause: None,
+            since: None,
+            deadline: None,
+            state_hash: None,
+            browser: None,
+            consumed_at: None,
+            sealed: None,
+            revision: Revision::NONE,
+            scopes: Scopes::default(),
+            expires_at: None,
+            renewable: false,
+            refresh_expires_at: None,
+            account: None,
+            authorized_at: None,
+            last_used_day: None,
+            renewal: Renewal::default(),
+            revocation: None,
+        };
+        match &self.state {
+            State::Initiated(flow) => Snapshot { deadline: Some(flow.deadline), ..blank },
+            State::AwaitingCallback(flow) => Snapshot {
+                deadline: Some(flow.deadline),
+                state_hash: Some(flow.state_hash),
+                browser: Some(flow.browser),
+                consumed_at: flow.consumed_at,
+                sealed: flow.sealed.clone(),
+                ..blank
+            },
+            State::Authorized(grant) => Snapshot {
+                sealed: Some(grant.tokens.sealed.clone()),
+                revision: grant.tokens.revision,
+                scopes: grant.tokens.scopes.clone(),
+                expires_at: grant.tokens.expires_at,
+                renewable: grant.tokens.renewable,
+                refresh_expires_at: grant.tokens.refresh_expires_at,
+                account: grant.tokens.account.clone(),
+                authorized_at: Some(grant.authorized_at),
+                last_used_day: Some(grant.last_used_day),
+                renewal: grant.renewal.clone(),
+                ..blank
+            },
+            State::Expired(ended) => blank.ended(ended.cause.as_str().to_owned(), &ended.end),
+            State::Revoked(ended) => blank.ended(ended.cause.to_record(), &ended.end),
+        }
+    }
+
+    /// Reads a record back, checking every rule a stored authorization must obey.
+    pub fn restore(record: Snapshot) -> Result<Self, InvariantViolation> {
+        let state = match record.phase {
+            Phase::Initiated => {
+                let deadline = required(record.deadline, "a flow has a deadline")?;
+                forbidden(record.sealed.is_some(), "an initiated flow has no secrets yet")?;
+                State::Initiated(Initiated { deadline })
+            }
+            Phase::AwaitingCallback => State::AwaitingCallback(awaiting(&record)?),
+            Phase::Authorized => State::Authorized(authorized(&record)?),
+            Phase::Expired => {
+                let name = required(record.cause.as_deref(), "a terminal state has a cause")?;
+                let cause = required(ExpiredCause::parse(name), "the cause is known")?;
+                let end = end(&record)?;
+                let of_flow = cause == ExpiredCause::FlowTimedOut;
+                forbidden(of_flow != (end.was == Was::Flow), "only flows time out, and they do nothing else")?;
+                State::Expired(Expired { cause, end })
+            }
+            Phase::Revoked => {
+                let name = required(record.cause.as_deref(), "a terminal state has a cause")?;
+                let cause = required(RevokedCause::from_record(name), "the cause is known")?;
+                let end = end(&record)?;
+                let failed = matches!(cause, RevokedCause::Failed(_));
+                forbidden(failed && end.was != Was::Flow, "only flows fail")?;
+                State::Revoked(Revoked { cause, end })
+            }
+        };
+        Ok(Self { id: record.id, owner: record.owner, created_at: record.created_at, state })
+    }
+}
+
+impl Snapshot {
+    fn ended(self, cause: String, end: &End) -> Self {
+        let ended = Self { cause: Some(cause), since: Some(end.since), ..self };
+        match &end.was {
+            Was::Flow => ended,
+            Was::Grant { authorized_at, account, revocation } => {
+                let (sealed, revision, revocation) = match revocation {
+                    Revocation::Due(owed) => (
+                        Some(owed.sealed.clone()),
+                        owed.revision,
+                        RevocationRecord::Due { in_doubt: owed.in_doubt, due_at: owed.due_at, attempts: owed.attempts },
+                    ),
+                    Revocation::Settled(outcome) => (None, Revision::NONE, RevocationRecord::Settled(*outcome)),
+                };
+                Self {
+                    authorized_at: Some(*authorized_at),
+                    account: account.clone(),
+                    sealed,
+                    revision,
+                    revocation: Some(revocation),
+                    ..ended
+                }
+            }
+        }
+    }
+}
+
+fn awaiting(record: &Snapshot) -> Result<AwaitingCallback, InvariantViolation> {
+    let consumed = record.consumed_at.is_some();
+    forbidden(consumed && record.sealed.is_some(), "a consumed flow has no secrets left")?;
+    forbidden(!consumed && record.sealed.is_none(), "a flow awaiting its callback has its secrets")?;
+    Ok(AwaitingCallback {
+        state_hash: required(record.state_hash, "a flow awaiting its callback has a state hash")?,
+        browser: required(record.browser, "a flow awaiting its callback is bound to a browser")?,
+        sealed: record.sealed.clone(),
+        deadline: required(record.deadline, "a flow has a deadline")?,
+        consumed_at: record.consumed_at,
+    })
+}
+
+fn authorized(record: &Snapshot) -> Result<Authorized, InvariantViolation> {
+    forbidden(record.revision == Revision::NONE, "a grant has a token revision")?;
+    forbidden(record.cause.is_some(), "a grant has no cause")?;
+    Ok(Authorized {
+        tokens: SealedTokens {
+            sealed: required(record.sealed.clone(), "a grant has tokens")?,
+            revision: record.revision,
+            scopes: record.scopes.clone(),
+            expires_at: record.expires_at,
+            renewable: record.renewable,
+            refresh_expires_at: record.refresh_expires_at,
+            account: record.account.clone(),
+        },
+        authorized_at: required(record.authorized_at, "a grant has a time of consent")?,
+        last_used_day: required(record.last_used_day, "a grant has a day of last use")?,
+        renewal: record.renewal.clone(),
+    })
+}
+
+fn end(record: &Snapshot) -> Result<End, InvariantViolation> {
+    let since = required(record.since, "a terminal state has a time")?;
+    let was = match (&record.revocation, record.authorized_at) {
+        (None, None) => {
+            forbidden(record.sealed.is_some(), "an ended flow has no secrets left")?;
+            Was::Flow
+        }
+        (Some(revocation), Some(authorized_at)) => {
+            Was::Grant { authorized_at, account: record.account.clone(), revocation: self::revocation(record, revocation)? }
+        }
+        (None, Some(_)) | (Some(_), None) => {
+            return Err(InvariantViolation("a former grant has a time of consent and a revocation state"));
+        }
+    };
+    Ok(End { since, was })
+}
+
+fn revocation(record: &Snapshot, revocation: &RevocationRecord) -> Result<Revocation, InvariantViolation> {
+    match revocation {
+        RevocationRecord::Due { in_doubt, due_at, attempts } => Ok(Revocation::Due(OwedRevocation {
+            sealed: required(record.sealed.clone(), "an owed revocation keeps its tokens")?,
+            revision: record.revision,
+            in_doubt: *in_doubt,
+            due_at: *due_at,
+            attempts: *attempts,
+        })),
+        RevocationRecord::Settled(outcome) => {
+            forbidden(record.sealed.is_some(), "a settled revocation has no tokens left")?;
+            Ok(Revocation::Settled(*outcome))
+        }
+    }
+}
+
+fn required<T>(value: Option<T>, rule: &'static str) -> Result<T, InvariantViolation> {
+    value.ok_or(InvariantViolation(rule))
+}
+
+fn forbidden(broken: bool, rule: &'static str) -> Result<(), InvariantViolation> {
+    if broken { Err(InvariantViolation(rule)) } else { Ok(()) }
+}

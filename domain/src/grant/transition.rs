@@ -1,0 +1,293 @@
+//! The transition function: total, free of IO, and without a wildcard arm, so that no pair of state and input is decided
+//! by accident.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::grant::cause::{EndCause, ExpiredCause, FailureCode, RevocationOutcome, RevokedCause};
+use crate::grant::state::{
+    Authorized, AwaitingCallback, BrowserHash, End, Envelope, Expired, Initiated, OwedRevocation, Phase, Renewal, Revision,
+    Revocation, Revoked, SealedTokens, State, StateHash, Was,
+};
+use crate::grant::witness::VerifiedCallback;
+use crate::time::Timestamp;
+
+/// How long a consumed flow may take before its process counts as dead.
+pub const INTERRUPTED_AFTER: Duration = Duration::from_secs(120);
+
+/// What can happen to an authorization.
+#[derive(Debug)]
+pub enum Input {
+    /// The authorization URL was issued, or the request pushed.
+    RedirectIssued(RedirectIssued),
+    /// The callback arrived, bound to this user and browser: the secrets leave the record (R20).
+    CallbackConsumed,
+    /// The code was exchanged. Takes the proof that the callback was verified.
+    TokensGranted(VerifiedCallback, SealedTokens),
+    /// A refresh brought new tokens, of the next revision.
+    TokensRenewed(SealedTokens),
+    /// The provider refused the refresh token.
+    RenewalRefused,
+    /// Applies whatever deadline has passed by now.
+    DeadlinePassed,
+    /// The access token was refused or lapsed and there is no refresh token.
+    AccessLost,
+    /// A security-relevant edit of the connector.
+    ConnectorChanged,
+    /// The flow failed after it was consumed, or before it was issued.
+    Failed(FailureCode),
+    /// Somebody ended it. `revoke` is false only where revoking would end the account's newer grant as well (R51).
+    Ended {
+        /// Why.
+        cause: EndCause,
+        /// Whether the tokens are to be revoked at the provider.
+        revoke: bool,
+    },
+    /// The revocation job came to an end.
+    RevocationSettled(RevocationOutcome),
+}
+
+/// What issuing an authorization URL adds to a flow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedirectIssued {
+    /// SHA-256 of `state`.
+    pub state_hash: StateHash,
+    /// SHA-256 of the flow cookie.
+    pub browser: BrowserHash,
+    /// Verifier, provider snapshot and return path, sealed.
+    pub sealed: Envelope,
+}
+
+/// Why an input does not apply. The state is unchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Refused {
+    /// The state has no such transition.
+    #[error("not possible in this state")]
+    NotPossible(Phase),
+    /// The flow was consumed already.
+    #[error("the flow was already used")]
+    AlreadyConsumed,
+    /// The flow was not consumed yet.
+    #[error("the callback has not arrived yet")]
+    NotConsumed,
+    /// Its deadline has passed.
+    #[error("the deadline has passed")]
+    TooLate,
+    /// No deadline has passed yet.
+    #[error("no deadline has passed")]
+    NotDue,
+    /// The proof or the tokens belong to something else.
+    #[error("the proof or the tokens do not belong to this authorization")]
+    Foreign,
+    /// It has ended already; ended ones never revive.
+    #[error("it has already ended")]
+    Ended,
+    /// No revocation is owed.
+    #[error("no revocation is owed")]
+    NothingOwed,
+    /// There is a refresh token, so losing the access token does not end the grant.
+    #[error("the grant can be renewed")]
+    Renewable,
+}
+
+impl State {
+    /// Applies an input. Total: every pair either leads to a state or is refused with a reason.
+    ///
+    /// Ending what is `Revoked` already is a no-op and not an error, so that ending is idempotent.
+    pub fn on(self, input: Input, now: Timestamp) -> Result<Self, Refused> {
+        match self {
+            Self::Initiated(flow) => flow.on(input, now),
+            Self::AwaitingCallback(flow) => flow.on(input, now),
+            Self::Authorized(grant) => grant.on(input, now),
+            Self::Expired(ended) => ended.on(input, now),
+            Self::Revoked(ended) => ended.on(input),
+        }
+    }
+}
+
+fn ended_flow(cause: RevokedCause, now: Timestamp) -> State {
+    State::Revoked(Revoked { cause, end: End { since: now, was: Was::Flow } })
+}
+
+fn timed_out_flow(now: Timestamp) -> State {
+    State::Expired(Expired { cause: ExpiredCause::FlowTimedOut, end: End { since: now, was: Was::Flow } })
+}
+
+/// Drops tokens that are dead, or that another grant of the same account still needs.
+fn not_needed(_: OwedRevocation) -> Revocation {
+    Revocation::Settled(RevocationOutcome::NotNeeded)
+}
+
+impl Initiated {
+    fn on(self, input: Input, now: Timestamp) -> Result<State, Refused> {
+        let refused = Refused::NotPossible(Phase::Initiated);
+        match input {
+            Input::RedirectIssued(issued) => {
+                if now >= self.deadline {
+                    return Err(Refused::TooLate);
+                }
+                Ok(State::AwaitingCallback(AwaitingCallback {
+                    state_hash: issued.state_hash,
+                    browser: issued.browser,
+                    sealed: Some(issued.sealed),
+                    deadline: self.deadline,
+                    consumed_at: None,
+                }))
+            }
+            Input::DeadlinePassed if now >= self.deadline => Ok(timed_out_flow(now)),
+            Input::DeadlinePassed => Err(Refused::NotDue),
+            Input::ConnectorChanged => Ok(ended_flow(RevokedCause::Failed(FailureCode::ConnectorChanged), now)),
+            Input::Failed(code) => Ok(ended_flow(RevokedCause::Failed(code), now)),
+            Input::Ended { cause, .. } => Ok(ended_flow(RevokedCause::Ended(cause), now)),
+            Input::CallbackConsumed => Err(refused),
+            Input::TokensGranted(..) | Input::TokensRenewed(_) | Input::RenewalRefused | Input::AccessLost => Err(refused),
+            Input::RevocationSettled(_) => Err(Refused::NothingOwed),
+        }
+    }
+}
+
+impl AwaitingCallback {
+    fn on(self, input: Input, now: Timestamp) -> Result<State, Refused> {
+        let refused = Refused::NotPossible(Phase::AwaitingCallback);
+        match input {
+            Input::CallbackConsumed => match self.consumed_at {
+                Some(_) => Err(Refused::AlreadyConsumed),
+                None if now >= self.deadline => Err(Refused::TooLate),
+                None => Ok(State::AwaitingCallback(Self { sealed: None, consumed_at: Some(now), ..self })),
+            },
+            Input::TokensGranted(verified, tokens) => {
+                if self.consumed_at.is_none() {
+                    return Err(Refused::NotConsumed);
+                }
+                if !verified.is_for(self.state_hash) || tokens.revision != Revision::FIRST {
+                    return Err(Refused::Foreign);
+                }
+                Ok(State::Authorized(Authorized {
+                    tokens,
+                    authorized_at: now,
+                    last_used_day: now.day(),
+                    renewal: Renewal::default(),
+                }))
+            }
+            Input::DeadlinePassed => match self.consumed_at {
+                None if now >= self.deadline => Ok(timed_out_flow(now)),
+                Some(consumed) if now >= consumed.plus(INTERRUPTED_AFTER) => {
+                    Ok(ended_flow(RevokedCause::Failed(FailureCode::Interrupted), now))
+                }
+                None | Some(_) => Err(Refused::NotDue),
+            },
+            Input::ConnectorChanged => Ok(ended_flow(RevokedCause::Failed(FailureCode::ConnectorChanged), now)),
+            Input::Failed(code) => Ok(ended_flow(RevokedCause::Failed(code), now)),
+            Input::Ended { cause, .. } => Ok(ended_flow(RevokedCause::Ended(cause), now)),
+            Input::RedirectIssued(_) | Input::TokensRenewed(_) | Input::RenewalRefused | Input::AccessLost => Err(refused),
+            Input::RevocationSettled(_) => Err(Refused::NothingOwed),
+        }
+    }
+}
+
+impl Authorized {
+    fn on(self, input: Input, now: Timestamp) -> Result<State, Refused> {
+        let refused = Refused::NotPossible(Phase::Authorized);
+        match input {
+            Input::TokensRenewed(tokens) => {
+                if tokens.revision != self.tokens.revision.next() {
+                    return Err(Refused::Foreign);
+                }
+                Ok(State::Authorized(Self { tokens, renewal: Renewal::default(), ..self }))
+            }
+            Input::RenewalRefused => Ok(self.expire(ExpiredCause::RefreshRejected, now)),
+            Input::AccessLost if self.tokens.renewable => Err(Refused::Renewable),
+            Input::AccessLost => Ok(self.expire(ExpiredCause::AccessLapsed, now)),
+            Input::DeadlinePassed => match self.tokens.lapses_at() {
+                Some(lapse) if now >= lapse && self.tokens.renewable => Ok(self.expire(ExpiredCause::RefreshLapsed, now)),
+                Some(lapse) if now >= lapse => Ok(self.expire(ExpiredCause::AccessLapsed, now)),
+                None | Some(_) => Err(Refused::NotDue),
+            },
+            Input::ConnectorChanged => Ok(self.expire(ExpiredCause::ConnectorChanged, now)),
+            Input::Ended { cause, revoke } => {
+                let end = self.end(if revoke { Revocation::Due } else { not_needed }, now);
+                Ok(State::Revoked(Revoked { cause: RevokedCause::Ended(cause), end }))
+            }
+            Input::RedirectIssued(_) | Input::CallbackConsumed | Input::TokensGranted(..) | Input::Failed(_) => Err(refused),
+            Input::RevocationSettled(_) => Err(Refused::NothingOwed),
+        }
+    }
+
+    /// Expires the grant. Only an edit leaves live tokens behind, which are then revoked at the old endpoint (R52); dead
+    /// ones need no revocation.
+    fn expire(self, cause: ExpiredCause, now: Timestamp) -> State {
+        let end = match cause {
+            ExpiredCause::ConnectorChanged => self.end(Revocation::Due, now),
+            ExpiredCause::FlowTimedOut
+            | ExpiredCause::AccessLapsed
+            | ExpiredCause::RefreshLapsed
+            | ExpiredCause::RefreshRejected => self.end(not_needed, now),
+        };
+        State::Expired(Expired { cause, end })
+    }
+
+    fn end(self, revocation: fn(OwedRevocation) -> Revocation, now: Timestamp) -> End {
+        let owed = OwedRevocation {
+            sealed: self.tokens.sealed,
+            revision: self.tokens.revision,
+            in_doubt: self.renewal.in_doubt_since.is_some(),
+            due_at: now,
+            attempts: 0,
+        };
+        let was =
+            Was::Grant { authorized_at: self.authorized_at, account: self.tokens.account, revocation: revocation(owed) };
+        End { since: now, was }
+    }
+}
+
+impl Expired {
+    fn on(self, input: Input, now: Timestamp) -> Result<State, Refused> {
+        match input {
+            // A former grant that wants re-authorization can be put away by its user; its revocation goes on.
+            Input::Ended { cause, .. } => match self.end.was {
+                Was::Flow => Err(Refused::Ended),
+                Was::Grant { .. } => {
+                    let end = End { since: now, was: self.end.was };
+                    Ok(State::Revoked(Revoked { cause: RevokedCause::Ended(cause), end }))
+                }
+            },
+            Input::RevocationSettled(outcome) => {
+                Ok(State::Expired(Self { cause: self.cause, end: self.end.settle(outcome)? }))
+            }
+            Input::DeadlinePassed => Err(Refused::NotDue),
+            Input::RedirectIssued(_) | Input::CallbackConsumed | Input::TokensGranted(..) | Input::TokensRenewed(_) => {
+                Err(Refused::Ended)
+            }
+            Input::RenewalRefused | Input::AccessLost | Input::ConnectorChanged | Input::Failed(_) => Err(Refused::Ended),
+        }
+    }
+}
+
+impl Revoked {
+    fn on(self, input: Input) -> Result<State, Refused> {
+        match input {
+            Input::Ended { .. } => Ok(State::Revoked(self)),
+            Input::RevocationSettled(outcome) => {
+                Ok(State::Revoked(Self { cause: self.cause, end: self.end.settle(outcome)? }))
+            }
+            Input::DeadlinePassed => Err(Refused::NotDue),
+            Input::RedirectIssued(_) | Input::CallbackConsumed | Input::TokensGranted(..) | Input::TokensRenewed(_) => {
+                Err(Refused::Ended)
+            }
+            Input::RenewalRefused | Input::AccessLost | Input::ConnectorChanged | Input::Failed(_) => Err(Refused::Ended),
+        }
+    }
+}
+
+impl End {
+    fn settle(self, outcome: RevocationOutcome) -> Result<Self, Refused> {
+        match self.was {
+            Was::Grant { authorized_at, account, revocation: Revocation::Due(_) } => {
+                let revocation = Revocation::Settled(outcome);
+                Ok(Self { since: self.since, was: Was::Grant { authorized_at, account, revocation } })
+            }
+            Was::Grant { revocation: Revocation::Settled(_), .. } | Was::Flow => Err(Refused::NothingOwed),
+        }
+    }
+}

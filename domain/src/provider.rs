@@ -1,0 +1,372 @@
+//! What the domain knows of a provider: settings of a connector, the endpoints frozen at consent, scopes and origins.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use thiserror::Error;
+
+use crate::connector::ProfileId;
+use crate::encoding::{FieldReader, FieldWriter, MalformedFields, length_of};
+
+/// Hash over the security-relevant provider configuration. It stands in the associated data of every sealed record, so
+/// that nobody can redirect a token by editing a connector or a row (R25, R42, R52).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BindingDigest(pub [u8; 32]);
+
+impl fmt::Debug for BindingDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BindingDigest({})", crate::encoding::hex(&self.0))
+    }
+}
+
+/// Scheme, host and port of a URL, normalised: `https://api.example.com` or `http://127.0.0.1:8081`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin(String);
+
+impl Origin {
+    /// Wraps an origin that a URL library has normalised. The form is checked roughly, the policy is the adapter's.
+    pub fn new(normalised: impl Into<String>) -> Result<Self, InvalidOrigin> {
+        let text = normalised.into();
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or(InvalidOrigin)?;
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]".contains(&byte);
+        if rest.is_empty() || !rest.bytes().all(plain) {
+            return Err(InvalidOrigin);
+        }
+        Ok(Self(text))
+    }
+
+    /// The origin as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Not scheme, host and optional port in normalised form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("an origin is a scheme and a host with an optional port, in lower case")]
+pub struct InvalidOrigin;
+
+/// A set of scopes (RFC 6749 §3.3). How they are written on the wire is the profile's business.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scopes(BTreeSet<String>);
+
+impl Scopes {
+    /// Scopes from single tokens. Empty tokens are dropped.
+    pub fn new(tokens: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self(tokens.into_iter().map(Into::into).filter(|token| !token.is_empty()).collect())
+    }
+
+    /// Scopes from our own records, where they stand separated by one space.
+    pub fn from_record(text: &str) -> Self {
+        Self::new(text.split(' '))
+    }
+
+    /// The form of our own records: sorted, separated by one space.
+    pub fn to_record(&self) -> String {
+        self.0.iter().map(String::as_str).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The tokens, sorted.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// Whether every scope of `required` is here.
+    pub fn covers(&self, required: &Self) -> bool {
+        required.0.is_subset(&self.0)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether this exact token is among them.
+    pub fn contains(&self, token: &str) -> bool {
+        self.0.contains(token)
+    }
+}
+
+/// How the client authenticates at the token endpoint (RFC 6749 §2.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAuthentication {
+    /// HTTP Basic with form-encoded id and secret.
+    Basic,
+    /// `client_id` and `client_secret` in the body.
+    Post,
+    /// A public client: only `client_id` in the body.
+    None,
+}
+
+impl ClientAuthentication {
+    /// The name used in configuration, records and the binding digest.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Basic => "basic",
+            Self::Post => "post",
+            Self::None => "none",
+        }
+    }
+
+    /// Reads the name.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "basic" => Some(Self::Basic),
+            "post" => Some(Self::Post),
+            "none" => Some(Self::None),
+            _ => None,
+        }
+    }
+
+    /// Whether a client secret is needed.
+    pub fn needs_secret(self) -> bool {
+        self != Self::None
+    }
+}
+
+/// Where the endpoints come from, and so what the binding digest covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BindingKind {
+    /// Endpoints are written down, in a profile or by hand.
+    Pinned,
+    /// Endpoints come from the issuer's validated metadata at run time (RFC 8414, RFC 9207).
+    Issuer,
+}
+
+/// The endpoints of an authorization server. All are normalised absolute URLs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Where the browser goes (RFC 6749 §3.1).
+    pub authorization: String,
+    /// Where codes and refresh tokens are exchanged (RFC 6749 §3.2).
+    pub token: String,
+    /// Token revocation (RFC 7009), if offered.
+    pub revocation: Option<String>,
+    /// Pushed authorization requests (RFC 9126), if offered.
+    pub pushed_authorization: Option<String>,
+    /// Where the account label comes from, if anywhere.
+    pub userinfo: Option<String>,
+    /// Token introspection (RFC 7662), if offered.
+    pub introspection: Option<String>,
+    /// A cheap API call that proves a token, if the profile names one.
+    pub probe: Option<String>,
+    /// Key set for ID tokens, if announced. Public keys only, so no part of the binding.
+    pub jwks: Option<String>,
+}
+
+/// Which callback URL a connector registers at its provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallbackPath {
+    /// The one URL for all spaces: operator-approved profiles and issuer mode only (R09).
+    Shared,
+    /// The connector's own path with its context id (R08).
+    Own,
+}
+
+/// A connector's configuration, understood: what `ProviderProfiles` makes of a `Definition`. Pure computation, no request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderSettings {
+    /// Which profile it came from.
+    pub profile: ProfileId,
+    /// The profile's name for people, such as `GitHub`.
+    pub title: String,
+    /// What the digest covers.
+    pub kind: BindingKind,
+    /// The issuer identifier, required for [`BindingKind::Issuer`].
+    pub issuer: Option<String>,
+    /// Written-down endpoints; `None` exactly for [`BindingKind::Issuer`].
+    pub endpoints: Option<Endpoints>,
+    /// Client id; empty while it is not known.
+    pub client_id: String,
+    /// How the client authenticates.
+    pub authentication: ClientAuthentication,
+    /// Resource indicators (RFC 8707).
+    pub resources: Vec<String>,
+    /// Where tokens may be sent (R43).
+    pub destinations: Vec<Origin>,
+    /// Base URL of the API, to which `_execute` joins its path.
+    pub base_url: String,
+    /// Scopes asked for at the authorization endpoint.
+    pub requested_scopes: Scopes,
+    /// Scopes without which a grant needs re-authorization.
+    pub required_scopes: Scopes,
+    /// Which callback it must use.
+    pub callback: CallbackPath,
+    /// Whether a replaced grant must not be revoked, because the provider revokes per client and user (R51).
+    pub revocation_is_per_user: bool,
+    /// Name of a setting that is still empty, when the connector cannot be used yet.
+    pub missing: Option<String>,
+}
+
+impl ProviderSettings {
+    /// The bytes whose SHA-256 is the binding digest: `OTE1-BIND`, then tagged fields, each with a presence byte; lists are
+    /// sorted and counted.
+    pub fn binding_bytes(&self) -> Vec<u8> {
+        let mut out = b"OTE1-BIND".to_vec();
+        let mut field = |tag: u8, value: Option<&[u8]>| {
+            let length = 1 + value.map_or(0, <[u8]>::len);
+            out.push(tag);
+            out.extend_from_slice(&length_of(length));
+            out.push(u8::from(value.is_some()));
+            out.extend_from_slice(value.unwrap_or_default());
+        };
+        let kind = match self.kind {
+            BindingKind::Pinned => 1_u8,
+            BindingKind::Issuer => 2_u8,
+        };
+        field(0x01, Some(&[kind]));
+        field(0x02, Some(self.profile.as_str().as_bytes()));
+        field(0x03, self.issuer.as_deref().map(str::as_bytes));
+        if self.kind == BindingKind::Pinned {
+            let endpoints = self.endpoints.clone().unwrap_or_default();
+            field(0x04, Some(endpoints.authorization.as_bytes()));
+            field(0x05, Some(endpoints.token.as_bytes()));
+            field(0x06, endpoints.revocation.as_deref().map(str::as_bytes));
+            field(0x07, endpoints.pushed_authorization.as_deref().map(str::as_bytes));
+            field(0x08, endpoints.userinfo.as_deref().map(str::as_bytes));
+            field(0x09, endpoints.introspection.as_deref().map(str::as_bytes));
+            field(0x0a, endpoints.probe.as_deref().map(str::as_bytes));
+        }
+        field(0x0b, Some(self.client_id.as_bytes()));
+        field(0x0c, Some(self.authentication.as_str().as_bytes()));
+        field(0x0d, Some(&counted(self.resources.iter().map(String::as_str))));
+        field(0x0e, Some(&counted(self.destinations.iter().map(Origin::as_str))));
+        out
+    }
+}
+
+/// A sorted list: count, then each item with its length.
+fn counted<'a>(items: impl Iterator<Item = &'a str>) -> Vec<u8> {
+    let sorted: BTreeSet<&str> = items.collect();
+    let mut out = length_of(sorted.len()).to_vec();
+    for item in sorted {
+        out.extend_from_slice(&length_of(item.len()));
+        out.extend_from_slice(item.as_bytes());
+    }
+    out
+}
+
+/// A provider as one flow and its grant see it: settings with their endpoints resolved, frozen at start and sealed. Exchange,
+/// refresh and revocation use this and never the live connector (R25, R42).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provider {
+    /// Which profile's wire rules apply.
+    pub profile: ProfileId,
+    /// The issuer identifier, if known (RFC 9207).
+    pub issuer: Option<String>,
+    /// Whether the issuer announced `iss` in authorization responses, so that its absence is refused (R10).
+    pub issuer_in_response: bool,
+    /// Resolved endpoints.
+    pub endpoints: Endpoints,
+    /// Client id.
+    pub client_id: String,
+    /// How the client authenticates.
+    pub authentication: ClientAuthentication,
+    /// Resource indicators (RFC 8707).
+    pub resources: Vec<String>,
+    /// Where tokens may be sent (R43).
+    pub destinations: Vec<Origin>,
+    /// The exact redirect URI of the flow, sent again in the token request (R07).
+    pub redirect_uri: String,
+    /// The connector's settings text as consented to, for profile rules that look at variables.
+    pub config: String,
+}
+
+impl Provider {
+    /// Encodes for sealing; tags are those of the binding digest where both have the field.
+    pub(crate) fn encode(&self) -> zeroize::Zeroizing<Vec<u8>> {
+        FieldWriter::default()
+            .bytes(0x02, self.profile.as_str().as_bytes())
+            .optional(0x03, self.issuer.as_deref().map(str::as_bytes))
+            .bytes(0x04, self.endpoints.authorization.as_bytes())
+            .bytes(0x05, self.endpoints.token.as_bytes())
+            .optional(0x06, self.endpoints.revocation.as_deref().map(str::as_bytes))
+            .optional(0x07, self.endpoints.pushed_authorization.as_deref().map(str::as_bytes))
+            .optional(0x08, self.endpoints.userinfo.as_deref().map(str::as_bytes))
+            .optional(0x09, self.endpoints.introspection.as_deref().map(str::as_bytes))
+            .optional(0x0a, self.endpoints.probe.as_deref().map(str::as_bytes))
+            .bytes(0x0b, self.client_id.as_bytes())
+            .bytes(0x0c, self.authentication.as_str().as_bytes())
+            .texts(0x0d, self.resources.iter().map(String::as_str))
+            .texts(0x0e, self.destinations.iter().map(Origin::as_str))
+            .bytes(0x0f, self.redirect_uri.as_bytes())
+            .number(0x10, i64::from(self.issuer_in_response))
+            .optional(0x11, self.endpoints.jwks.as_deref().map(str::as_bytes))
+            .bytes(0x12, self.config.as_bytes())
+            .finish()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, MalformedFields> {
+        let mut fields = FieldReader::new(bytes)?;
+        let provider = Self {
+            profile: ProfileId::new(fields.text(0x02)?).map_err(|_| MalformedFields::Value)?,
+            issuer: fields.optional_text(0x03)?,
+            endpoints: Endpoints {
+                authorization: fields.text(0x04)?,
+                token: fields.text(0x05)?,
+                revocation: fields.optional_text(0x06)?,
+                pushed_authorization: fields.optional_text(0x07)?,
+                userinfo: fields.optional_text(0x08)?,
+                introspection: fields.optional_text(0x09)?,
+                probe: fields.optional_text(0x0a)?,
+                jwks: fields.optional_text(0x11)?,
+            },
+            client_id: fields.text(0x0b)?,
+            authentication: ClientAuthentication::parse(&fields.text(0x0c)?).ok_or(MalformedFields::Value)?,
+            resources: fields.texts(0x0d)?,
+            destinations: fields
+                .texts(0x0e)?
+                .into_iter()
+                .map(|text| Origin::new(text).map_err(|_| MalformedFields::Value))
+                .collect::<Result<_, _>>()?,
+            redirect_uri: fields.text(0x0f)?,
+            issuer_in_response: fields.number(0x10)? != 0,
+            config: fields.text(0x12)?,
+        };
+        fields.finish()?;
+        Ok(provider)
+    }
+
+    /// Whether tokens of this grant may go to an origin (R43).
+    pub fn may_receive(&self, destination: &Origin) -> bool {
+        self.destinations.contains(destination)
+    }
+}
+
+/// The account at the provider that consented. A label for people and a subject for comparison; never used for log-in (R35).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Stable subject id at the provider.
+    pub subject: String,
+    /// What a person recognises: an e-mail address, a user name.
+    pub label: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_normalised_or_refused() {
+        assert!(Origin::new("https://api.example.com").is_ok());
+        assert!(Origin::new("http://127.0.0.1:8081").is_ok());
+        for bad in ["", "https://", "ftp://a", "https://a/b", "https://A", "https://u@a", "https://a?b"] {
+            assert!(Origin::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn scopes_are_a_set() {
+        let granted = Scopes::from_record("b a");
+        assert_eq!(granted.to_record(), "a b");
+        assert!(granted.covers(&Scopes::new(["a"])));
+        assert!(!granted.covers(&Scopes::new(["a", "c"])));
+        assert!(Scopes::from_record("").is_empty());
+    }
+}
