@@ -1,0 +1,3 @@
+//! Test doubles of Grantry.
+
+pub mod provider;

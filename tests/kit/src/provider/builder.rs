@@ -1,0 +1,169 @@
+//! The builder of a [`MockProvider`].
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+use super::config::{Client, Pkce, RefreshTokens, Rotation, Settings, User};
+use super::core::Core;
+use super::state_file::StateFile;
+use super::{MockProvider, routes, server};
+
+/// Why a provider did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Something else listens on that port.
+    #[error("port {0} of 127.0.0.1 is already in use")]
+    PortTaken(u16),
+    /// The socket could not be opened for another reason.
+    #[error("cannot listen on port {port} of 127.0.0.1: {kind}")]
+    Listen {
+        /// The port asked for; 0 is any free one.
+        port: u16,
+        /// What the operating system said.
+        kind: io::ErrorKind,
+    },
+    /// The state file could not be read or written.
+    #[error("cannot use the state file {path}: {kind}", path = path.display())]
+    StateFile {
+        /// Where it is.
+        path: PathBuf,
+        /// What the operating system said.
+        kind: io::ErrorKind,
+    },
+    /// The state file is not one of this provider's.
+    #[error("the state file {path} is damaged or of another version; remove it to start afresh", path = path.display())]
+    StateDamaged {
+        /// Where it is.
+        path: PathBuf,
+    },
+}
+
+/// Collects the settings of a [`MockProvider`]; made by [`MockProvider::builder`].
+#[derive(Debug, Default)]
+#[must_use = "a builder does nothing until `start`"]
+pub struct MockProviderBuilder {
+    port: u16,
+    clients: Vec<Client>,
+    settings: Settings,
+}
+
+impl MockProviderBuilder {
+    /// Listens on this port; without it, or with 0, on any free one.
+    pub const fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Name of the service on its pages.
+    pub fn title(mut self, title: &str) -> Self {
+        title.clone_into(&mut self.settings.title);
+        self
+    }
+
+    /// Adds accounts. Without any, `alice`/`alice-pw` and `bob`/`bob-pw` exist.
+    pub fn users(mut self, users: impl IntoIterator<Item = User>) -> Self {
+        self.settings.users.extend(users);
+        self
+    }
+
+    /// Registers a client; more can follow with [`MockProvider::register`].
+    pub fn client(mut self, client: Client) -> Self {
+        self.clients.push(client);
+        self
+    }
+
+    /// Describes a scope on the consent page. Scopes without a description work as well.
+    pub fn scope(mut self, scope: &str, description: &str) -> Self {
+        self.settings.scopes.push((scope.to_owned(), description.to_owned()));
+        self
+    }
+
+    /// Life of access tokens; 5 minutes by default.
+    pub const fn access_ttl(mut self, ttl: Duration) -> Self {
+        self.settings.access_ttl = ttl;
+        self
+    }
+
+    /// Life of refresh tokens, counted from their issue; unlimited by default.
+    pub const fn refresh_ttl(mut self, ttl: Duration) -> Self {
+        self.settings.refresh_ttl = Some(ttl);
+        self
+    }
+
+    /// Life of authorization codes; one minute by default.
+    pub const fn code_ttl(mut self, ttl: Duration) -> Self {
+        self.settings.code_ttl = ttl;
+        self
+    }
+
+    /// What happens to a refresh token that is used; [`Rotation::Strict`] by default.
+    pub const fn rotation(mut self, rotation: Rotation) -> Self {
+        self.settings.rotation = rotation;
+        self
+    }
+
+    /// Who gets a refresh token; [`RefreshTokens::Always`] by default.
+    pub const fn refresh_tokens(mut self, rule: RefreshTokens) -> Self {
+        self.settings.refresh_tokens = rule;
+        self
+    }
+
+    /// Whether PKCE may be left out; [`Pkce::Required`] by default.
+    pub const fn pkce(mut self, pkce: Pkce) -> Self {
+        self.settings.pkce = pkce;
+        self
+    }
+
+    /// Accepts only pushed authorization requests (RFC 9126 §5).
+    pub const fn require_par(mut self, required: bool) -> Self {
+        self.settings.require_par = required;
+        self
+    }
+
+    /// Whether authorization responses carry `iss` and the metadata says so (RFC 9207); on by default.
+    pub const fn announce_iss(mut self, announce: bool) -> Self {
+        self.settings.announce_iss = announce;
+        self
+    }
+
+    /// Skips the consent page for scopes that the user has granted to this client before; off by default.
+    pub const fn remember_consent(mut self, remember: bool) -> Self {
+        self.settings.remember_consent = remember;
+        self
+    }
+
+    /// Keeps only the newest `limit` calls in the ledger, for providers that run long; unlimited by default.
+    pub const fn ledger_limit(mut self, limit: usize) -> Self {
+        self.settings.ledger_limit = Some(limit);
+        self
+    }
+
+    /// Keeps sessions, consents, grants and the signing key in this JSON file, so that they outlive the process.
+    pub fn state_file(mut self, path: impl AsRef<Path>) -> Self {
+        self.settings.state_file = Some(path.as_ref().to_path_buf());
+        self
+    }
+
+    /// Binds the port, loads the state and serves until the provider is stopped or dropped.
+    pub async fn start(mut self) -> Result<MockProvider, StartError> {
+        if self.settings.users.is_empty() {
+            self.settings.users = vec![User::new("alice", "alice-pw"), User::new("bob", "bob-pw")];
+        }
+        let listen = |kind| match kind {
+            io::ErrorKind::AddrInUse => StartError::PortTaken(self.port),
+            kind => StartError::Listen { port: self.port, kind },
+        };
+        let listener =
+            TcpListener::bind(("127.0.0.1", self.port)).await.map_err(|error| listen(error.kind()))?;
+        let port = listener.local_addr().map_err(|error| listen(error.kind()))?.port();
+
+        let (file, state) = StateFile::open(self.settings.state_file.take())?;
+        let core = Core::new(port, self.settings, self.clients, state, file)?;
+        let server = server::Server::start(listener, routes::router(&core));
+        Ok(MockProvider { core, server })
+    }
+}

@@ -1,0 +1,95 @@
+//! What all routes share.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use super::builder::StartError;
+use super::clock::Moment;
+use super::config::{Client, Settings, User};
+use super::fault::Faults;
+use super::id_token::SigningKey;
+use super::ledger::LedgerBook;
+use super::state::State;
+use super::state_file::StateFile;
+
+/// The provider behind its routes.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) port: u16,
+    /// Issuer identifier and base URL, without a trailing slash.
+    pub(super) issuer: String,
+    pub(super) settings: Settings,
+    pub(super) faults: Faults,
+    pub(super) ledger: LedgerBook,
+    pub(super) signing_key: SigningKey,
+    clients: RwLock<Vec<Client>>,
+    state: Mutex<State>,
+    file: StateFile,
+}
+
+impl Core {
+    pub(super) fn new(
+        port: u16,
+        settings: Settings,
+        clients: Vec<Client>,
+        mut state: State,
+        file: StateFile,
+    ) -> Result<Arc<Self>, StartError> {
+        let signing_key = SigningKey::restore_or_make(&mut state.signing_key);
+        file.save(&state)?;
+        Ok(Arc::new(Self {
+            port,
+            issuer: format!("http://127.0.0.1:{port}"),
+            ledger: LedgerBook::new(settings.ledger_limit),
+            settings,
+            faults: Faults::default(),
+            signing_key,
+            clients: RwLock::new(clients),
+            state: Mutex::new(state),
+            file,
+        }))
+    }
+
+    /// Looks something up in the state.
+    pub(super) fn read<T>(&self, look: impl FnOnce(&State, Moment) -> T) -> T {
+        let state = self.lock();
+        look(&state, now(&state))
+    }
+
+    /// Changes the state and writes it down. A failing disk does not stop a running provider: what is lost is
+    /// what a restart would have kept.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut State, Moment) -> T) -> T {
+        let mut state = self.lock();
+        let now = now(&state);
+        let result = change(&mut state, now);
+        state.prune(now);
+        drop(self.file.save(&state));
+        result
+    }
+
+    /// Registers a client, in place of one with the same id.
+    pub(super) fn register(&self, client: Client) {
+        let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
+        clients.retain(|known| known.id != client.id);
+        clients.push(client);
+    }
+
+    /// The client with this id.
+    pub(super) fn client(&self, id: &str) -> Option<Client> {
+        let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
+        clients.iter().find(|client| client.id == id).cloned()
+    }
+
+    /// The account with this log-in name.
+    pub(super) fn user(&self, username: &str) -> Option<&User> {
+        self.settings.user(username)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn now(state: &State) -> Moment {
+    Moment::now(Duration::from_millis(state.clock_offset_ms))
+}

@@ -1,0 +1,216 @@
+//! A mock OAuth 2.0 authorization server with a small API behind it, on a real loopback socket.
+//!
+//! It is the provider of `grantry demo` and the fault-injecting server of the tests. It knows nothing of the rest of
+//! Grantry: it reads the same RFCs and nothing else.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//! use grantry_testkit::provider::{Client, Endpoint, Fault, MockProvider};
+//!
+//! let provider = MockProvider::builder().access_ttl(Duration::from_secs(60)).start().await?;
+//! provider.register(Client::new("demo", "demo-secret").redirect_uri("http://127.0.0.1:8080/callback"));
+//!
+//! // The client under test makes an authorization URL; alice logs in and allows.
+//! # let authorization_url = "";
+//! let callback = provider.approve(authorization_url, "alice").await?;
+//!
+//! provider.expire_access_tokens();
+//! provider.faults().once(Endpoint::Token, Fault::DropAnswer);
+//! assert_eq!(provider.ledger().refreshes().len(), 0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What it enforces: exact redirect URIs, PKCE with S256, codes that work once, client authentication, rotation of
+//! refresh tokens with reuse detection. What it does wrong, it does on demand: see [`Fault`].
+
+mod api;
+mod authorize;
+mod builder;
+mod client_auth;
+mod clock;
+mod config;
+mod core;
+mod endpoint;
+mod fault;
+mod gate;
+mod id_token;
+mod intercept;
+mod ledger;
+mod metadata;
+mod pages;
+mod params;
+mod routes;
+mod scripted_user;
+mod secret;
+mod server;
+mod state;
+mod state_file;
+mod token;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use self::core::Core;
+use self::server::Server;
+
+pub use self::builder::{MockProviderBuilder, StartError};
+pub use self::config::{Client, ClientAuth, Pkce, RefreshTokens, Rotation, User};
+pub use self::endpoint::Endpoint;
+pub use self::fault::{Answer, Compute, Edit, Fault, Faults, QueryEdit};
+pub use self::gate::Gate;
+pub use self::ledger::{Call, Ledger, Subject};
+pub use self::scripted_user::{ScriptedUser, ScriptedUserError};
+pub use self::state::GrantEnd;
+
+/// How long [`MockProvider::until`] waits before it gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running provider. Dropping it ends it at once; [`MockProvider::stop`] lets answers under way finish.
+#[derive(Debug)]
+pub struct MockProvider {
+    core: Arc<Core>,
+    server: Server,
+}
+
+/// A grant as the provider sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Who gave it; absent for a client's own (client credentials).
+    pub username: Option<String>,
+    /// Who got it.
+    pub client_id: String,
+    /// What for.
+    pub scope: Vec<String>,
+    /// Why it is over, if it is.
+    pub ended: Option<GrantEnd>,
+}
+
+impl MockProvider {
+    /// Starts to describe a provider.
+    pub fn builder() -> MockProviderBuilder {
+        MockProviderBuilder::default()
+    }
+
+    /// `http://127.0.0.1:{port}`, without a trailing slash; also the issuer identifier.
+    pub fn base_url(&self) -> &str {
+        &self.core.issuer
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.core.port
+    }
+
+    /// The URL of a path (`/authorize`, `/token`, `/revoke`, `/par`, `/userinfo`, `/jwks`, `/api/me`, `/api/echo`).
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.core.issuer)
+    }
+
+    /// Registers a client, in place of one with the same id.
+    pub fn register(&self, client: Client) {
+        self.core.register(client);
+    }
+
+    /// What goes wrong next.
+    pub fn faults(&self) -> &Faults {
+        &self.core.faults
+    }
+
+    /// Everything that has arrived so far.
+    pub fn ledger(&self) -> Ledger {
+        self.core.ledger.snapshot()
+    }
+
+    /// Forgets what has arrived so far.
+    pub fn clear_ledger(&self) {
+        self.core.ledger.clear();
+    }
+
+    /// Returns the ledger as soon as it looks as wanted; for what happens in the background of the system under test.
+    ///
+    /// # Panics
+    /// When that has not come to pass within half a minute.
+    pub async fn until(&self, wanted: impl Fn(&Ledger) -> bool) -> Ledger {
+        let mut changes = self.core.ledger.changes();
+        let reached = async {
+            loop {
+                changes.mark_unchanged();
+                let ledger = self.ledger();
+                if wanted(&ledger) {
+                    return ledger;
+                }
+                drop(changes.changed().await);
+            }
+        };
+        match tokio::time::timeout(PATIENCE, reached).await {
+            Ok(ledger) => ledger,
+            Err(_elapsed) => panic!("the expected calls never reached the provider"),
+        }
+    }
+
+    /// Moves the provider's clock forward.
+    pub fn advance(&self, by: Duration) {
+        let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        self.core.change(|state, _| state.clock_offset_ms = state.clock_offset_ms.saturating_add(by));
+    }
+
+    /// Moves the clock until every access token issued so far has lapsed.
+    pub fn expire_access_tokens(&self) {
+        self.advance(self.core.settings.access_ttl + Duration::from_millis(1));
+    }
+
+    /// Every grant that was ever given, oldest first.
+    pub fn grants(&self) -> Vec<Grant> {
+        self.core.read(|state, _| {
+            let grants = state.grants.values().cloned();
+            grants
+                .map(|grant| Grant {
+                    username: grant.username,
+                    client_id: grant.client_id,
+                    scope: grant.scope,
+                    ended: grant.ended,
+                })
+                .collect()
+        })
+    }
+
+    /// Would the API accept this access token now?
+    pub fn accepts_access_token(&self, token: &str) -> bool {
+        self.core.read(|state, now| state.bearer(token, now).is_some())
+    }
+
+    /// Would a refresh with this token succeed now? (A spent one within its grace does not count.)
+    pub fn accepts_refresh_token(&self, token: &str) -> bool {
+        self.core.read(|state, now| state.accepts_refresh_token(token, now))
+    }
+
+    /// The user takes every access away at the provider, behind the client's back.
+    pub fn withdraw(&self, username: &str) {
+        self.core.change(|state, _| state.withdraw(username, None));
+    }
+
+    /// `username` logs in and allows; returns the callback URL, which has not been called.
+    pub async fn approve(&self, authorization_url: &str, username: &str) -> Result<Url, ScriptedUserError> {
+        self.person(username)?.approve(authorization_url).await
+    }
+
+    /// `username` logs in and denies; returns the callback URL, which has not been called.
+    pub async fn deny(&self, authorization_url: &str, username: &str) -> Result<Url, ScriptedUserError> {
+        self.person(username)?.deny(authorization_url).await
+    }
+
+    /// Ends it: no new connections, answers under way get a moment, then the port is free.
+    pub async fn stop(self) {
+        self.server.stop().await;
+    }
+
+    fn person(&self, username: &str) -> Result<ScriptedUser, ScriptedUserError> {
+        let user = self.core.user(username).ok_or(ScriptedUserError::LogInRefused)?;
+        Ok(ScriptedUser::new(&user.username, &user.password))
+    }
+}
