@@ -37,6 +37,7 @@ macro_rules! named {
     };
 }
 pub(crate) use named;
+pub(crate) use named as cause_names;
 
 named!(
     /// Why an authorization is `Expired`: time or the provider ended it, and the user may connect again.

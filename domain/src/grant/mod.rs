@@ -16,6 +16,7 @@ mod table;
 
 use std::fmt;
 
+pub(crate) use cause::cause_names;
 pub use cause::{EndCause, ExpiredCause, FailureCode, RevocationOutcome, RevokedCause};
 pub use sealed::{ClientSecretPayload, FlowSecrets, GrantSecrets, PAYLOAD_VERSION, SealedAccount};
 pub use snapshot::{InvariantViolation, RevocationRecord, Snapshot};

@@ -10,6 +10,13 @@ use crate::time::Timestamp;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Envelope(pub Vec<u8>);
 
+impl Envelope {
+    /// The key id an `OTE1` header names (bytes 8 to 16), for the column that counts envelopes per key.
+    pub fn key_id(&self) -> Option<[u8; 8]> {
+        self.0.get(8..16)?.try_into().ok()
+    }
+}
+
 impl fmt::Debug for Envelope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Envelope({} bytes)", self.0.len())

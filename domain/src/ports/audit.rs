@@ -1,0 +1,84 @@
+//! Audit events (R80). They are written in the transaction of the change they tell of, and hold no secret.
+
+use crate::connector::ConnectorId;
+use crate::grant::{GrantId, cause_names};
+use crate::identity::{Actor, SpaceId, UserId};
+use crate::time::Timestamp;
+
+cause_names!(
+    /// What happened.
+    AuditKind {
+        /// A flow was started.
+        FlowStarted = "flow_started",
+        /// A callback consumed its flow.
+        CallbackConsumed = "callback_consumed",
+        /// A callback with the wrong user or browser.
+        BindingMismatch = "binding_mismatch",
+        /// A callback from the wrong issuer.
+        IssuerMismatch = "issuer_mismatch",
+        /// A flow ended without a grant.
+        FlowEnded = "flow_ended",
+        /// A grant was committed.
+        Connected = "connected",
+        /// The provider granted more scopes than asked for.
+        ScopeWidened = "scope_widened",
+        /// Tokens were renewed.
+        Renewed = "renewed",
+        /// A renewal failed.
+        RenewalFailed = "renewal_failed",
+        /// New tokens could not be stored yet and are kept in memory: an alarm.
+        RenewalUnsaved = "renewal_unsaved",
+        /// A token was handed out or a connector was run.
+        HandedOut = "handed_out",
+        /// A hand-out was refused.
+        HandOutRefused = "hand_out_refused",
+        /// A grant expired.
+        GrantExpired = "grant_expired",
+        /// A grant was ended.
+        GrantEnded = "grant_ended",
+        /// A revocation came to an end.
+        RevocationSettled = "revocation_settled",
+        /// Tokens that never became a grant were queued for revocation.
+        OrphanQueued = "orphan_queued",
+        /// An envelope did not open.
+        OpenFailed = "open_failed",
+        /// A connector was created.
+        ConnectorCreated = "connector_created",
+        /// A connector was edited.
+        ConnectorUpdated = "connector_updated",
+        /// A connector was deleted.
+        ConnectorDeleted = "connector_deleted",
+        /// Envelopes were re-sealed with the present key.
+        KeysRotated = "keys_rotated",
+    }
+);
+
+/// One thing that happened. `outcome` is a stable code or a count, never provider text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEvent {
+    /// When.
+    pub at: Timestamp,
+    /// Who did it.
+    pub actor: Actor,
+    /// What.
+    pub kind: AuditKind,
+    /// Where.
+    pub space: Option<SpaceId>,
+    /// On which connector.
+    pub connector: Option<ConnectorId>,
+    /// Whose authorization, if somebody's.
+    pub user: Option<UserId>,
+    /// Which authorization, if one.
+    pub grant: Option<GrantId>,
+    /// Stable code of the outcome, such as `ok` or `refresh_rejected`.
+    pub outcome: String,
+}
+
+/// An event in the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedEvent {
+    /// Position in the outbox; rises.
+    pub sequence: u64,
+    /// The event.
+    pub event: AuditEvent,
+}

@@ -1,0 +1,68 @@
+//! The provider's API, called with a user's token.
+
+use async_trait::async_trait;
+use thiserror::Error;
+
+use crate::provider::Origin;
+use crate::secret::Secret;
+
+/// A request to the API. The adapter adds the token and refuses headers that are not the caller's to set.
+pub struct ApiRequest {
+    /// HTTP method.
+    pub method: String,
+    /// Absolute URL, already joined to the connector's base URL and within its destination.
+    pub url: String,
+    /// Headers the caller asked for.
+    pub headers: Vec<(String, String)>,
+    /// Body.
+    pub body: Option<Vec<u8>>,
+}
+
+/// What the API answered, whatever its status.
+pub struct ApiAnswer {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers without hop-by-hop fields and cookies.
+    pub headers: Vec<(String, String)>,
+    /// Body, within the limit.
+    pub body: Vec<u8>,
+}
+
+/// Calls the API.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait ResourceServer: Send + Sync {
+    /// Checks and joins a caller's path and query to the base URL. The result must stay below it.
+    fn join(&self, base_url: &str, path: &str, query: &[(String, String)]) -> Result<(String, Origin), ApiRequestRefused>;
+
+    /// Sends a request with the token as bearer. No redirects, no retries.
+    async fn send(&self, request: &ApiRequest, token: &Secret) -> Result<ApiAnswer, ApiError>;
+}
+
+/// A request that may not be sent. Names the field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("{field}: {problem}")]
+pub struct ApiRequestRefused {
+    /// The field, such as `params.path`.
+    pub field: &'static str,
+    /// What is wrong.
+    pub problem: &'static str,
+}
+
+/// The API could not be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ApiError {
+    /// The request itself is not acceptable: method, header or URL.
+    #[error(transparent)]
+    Refused(#[from] ApiRequestRefused),
+    /// Our own egress policy refuses the address.
+    #[error("the API's address is not allowed")]
+    NotAllowed,
+    /// No connection, no answer, too slow.
+    #[error("the API could not be reached")]
+    Unreachable,
+    /// More than the limit.
+    #[error("the API's answer is too large")]
+    TooLarge,
+}
