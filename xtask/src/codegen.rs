@@ -1,9 +1,11 @@
 //! `cargo xtask codegen`: the generated files that are committed.
 //!
-//! A check generates in place, compares byte for byte with what was there, and puts back what was there.
+//! Generated in place and from nothing; a check compares byte for byte with what was there, and puts that back.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use clap::Args;
 use xshell::{Shell, cmd};
@@ -60,15 +62,10 @@ const ARTEFACTS: &[Artefact] = &[
 /// Regenerates everything, or compares.
 pub(crate) fn run(sh: &Shell, options: &Options) -> Result {
     if options.check {
-        check(sh)
-    } else {
-        generate(sh)
+        return check(sh);
     }
-}
-
-fn generate(sh: &Shell) -> Result {
     for artefact in present(sh, ARTEFACTS)? {
-        (artefact.generate)(sh)?;
+        regenerate(sh, artefact)?;
         println!("{}: generated", artefact.name);
     }
     Ok(())
@@ -76,24 +73,17 @@ fn generate(sh: &Shell) -> Result {
 
 /// Fails with the names of all stale files.
 pub(crate) fn check(sh: &Shell) -> Result {
-    let root = sh.current_dir();
     let mut stale = Vec::new();
     for artefact in present(sh, ARTEFACTS)? {
-        let committed = read(&root, artefact.outputs)?;
-        let outcome = (artefact.generate)(sh);
-        let generated = read(&root, artefact.outputs)?;
-        restore(&root, &committed, &generated)?;
-        outcome?;
+        let (committed, generated) = regenerate(sh, artefact)?;
+        committed.restore_over(&sh.current_dir(), &generated)?;
         let differences = compare(&committed, &generated);
-        println!(
-            "{}: {}",
-            artefact.name,
-            if differences.is_empty() {
-                "current"
-            } else {
-                "stale"
-            }
-        );
+        let verdict = if differences.is_empty() {
+            "current"
+        } else {
+            "stale"
+        };
+        println!("{}: {verdict}", artefact.name);
         stale.extend(differences);
     }
     if stale.is_empty() {
@@ -103,6 +93,28 @@ pub(crate) fn check(sh: &Shell) -> Result {
         println!("  {line}");
     }
     Err("generated files are not current: run `cargo xtask codegen` and commit the result".into())
+}
+
+/// Generates from nothing, so that neither a leftover nor a generator that did not run looks like a result. Gives what was
+/// there before and what is there now; on failure everything is as before.
+fn regenerate(sh: &Shell, artefact: &Artefact) -> Result<(Snapshot, Snapshot)> {
+    let root = sh.current_dir();
+    let committed = Snapshot::take(&root, artefact.outputs)?;
+    committed.remove(&root)?;
+    let outcome = (artefact.generate)(sh);
+    let generated = Snapshot::take(&root, artefact.outputs)?;
+    let failure = match outcome {
+        Err(error) => Some(error),
+        Ok(()) if generated.0.is_empty() => {
+            Some(format!("{}: nothing was generated", artefact.name).into())
+        }
+        Ok(()) => None,
+    };
+    let Some(failure) = failure else {
+        return Ok((committed, generated));
+    };
+    committed.restore_over(&root, &generated)?;
+    Err(failure)
 }
 
 fn present<'a>(sh: &Shell, artefacts: &'a [Artefact]) -> Result<Vec<&'a Artefact>> {
@@ -148,58 +160,69 @@ fn console(sh: &Shell) -> Result {
     Ok(())
 }
 
-/// Contents by path from the root.
-type Files = BTreeMap<PathBuf, Vec<u8>>;
+/// Files below the root, with what is in them and when they were changed.
+#[derive(Debug, Default)]
+struct Snapshot(BTreeMap<PathBuf, (Vec<u8>, SystemTime)>);
 
-/// Reads the outputs that exist, folders with everything below them.
-fn read(root: &Path, outputs: &[&str]) -> Result<Files> {
-    let mut files = Files::new();
-    let mut open: Vec<PathBuf> = outputs.iter().map(PathBuf::from).collect();
-    while let Some(path) = open.pop() {
-        let full = root.join(&path);
-        if full.is_dir() {
-            for entry in std::fs::read_dir(&full)? {
-                open.push(path.join(entry?.file_name()));
+impl Snapshot {
+    /// Reads the outputs that exist, folders with everything below them.
+    fn take(root: &Path, outputs: &[&str]) -> Result<Self> {
+        let mut files = BTreeMap::new();
+        let mut open: Vec<PathBuf> = outputs.iter().map(PathBuf::from).collect();
+        while let Some(path) = open.pop() {
+            let full = root.join(&path);
+            if full.is_dir() {
+                for entry in std::fs::read_dir(&full)? {
+                    open.push(path.join(entry?.file_name()));
+                }
+            } else if full.exists() {
+                let changed = full.metadata()?.modified()?;
+                files.insert(path, (std::fs::read(&full)?, changed));
             }
-        } else if full.exists() {
-            files.insert(path, std::fs::read(&full)?);
         }
+        Ok(Self(files))
     }
-    Ok(files)
+
+    fn remove(&self, root: &Path) -> Result {
+        for path in self.0.keys() {
+            std::fs::remove_file(root.join(path))?;
+        }
+        Ok(())
+    }
+
+    /// Puts the files back in place of what is there now, with their times: cargo must not build anew what embeds them.
+    fn restore_over(&self, root: &Path, now: &Self) -> Result {
+        now.remove(root)?;
+        for (path, (content, changed)) in &self.0 {
+            let full = root.join(path);
+            if let Some(folder) = full.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            std::fs::write(&full, content)?;
+            File::options()
+                .write(true)
+                .open(&full)?
+                .set_modified(*changed)?;
+        }
+        Ok(())
+    }
 }
 
-fn restore(root: &Path, committed: &Files, generated: &Files) -> Result {
-    for path in generated
-        .keys()
-        .filter(|path| !committed.contains_key(*path))
-    {
-        std::fs::remove_file(root.join(path))?;
-    }
-    for (path, content) in committed
-        .iter()
-        .filter(|(path, content)| generated.get(*path) != Some(content))
-    {
-        let full = root.join(path);
-        if let Some(folder) = full.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        std::fs::write(full, content)?;
-    }
-    Ok(())
-}
-
-fn compare(committed: &Files, generated: &Files) -> Vec<String> {
+fn compare(committed: &Snapshot, generated: &Snapshot) -> Vec<String> {
     let mut differences = Vec::new();
-    for (path, content) in generated {
-        match committed.get(path) {
+    for (path, (content, _)) in &generated.0 {
+        match committed.0.get(path) {
             None => differences.push(format!("{} is missing", path.display())),
-            Some(old) if old != content => differences.push(format!("{} is stale", path.display())),
+            Some((old, _)) if old != content => {
+                differences.push(format!("{} is stale", path.display()));
+            }
             Some(_) => {}
         }
     }
     for path in committed
+        .0
         .keys()
-        .filter(|path| !generated.contains_key(*path))
+        .filter(|path| !generated.0.contains_key(*path))
     {
         differences.push(format!("{} is no longer generated", path.display()));
     }
@@ -208,62 +231,94 @@ fn compare(committed: &Files, generated: &Files) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use xshell::TempDir;
+
     use super::*;
 
-    fn files(pairs: &[(&str, &str)]) -> Files {
-        pairs
-            .iter()
-            .map(|(path, text)| (PathBuf::from(path), text.as_bytes().to_vec()))
-            .collect()
+    fn artefact(generate: fn(&Shell) -> Result) -> Artefact {
+        Artefact {
+            name: "thing",
+            input: "in",
+            outputs: &["out", "single"],
+            generate,
+        }
+    }
+
+    /// A folder in which three files were generated some time ago, and a shell that stands in it.
+    fn folder() -> (TempDir, Shell) {
+        let sh = Shell::new().unwrap();
+        let folder = sh.create_temp_dir().unwrap();
+        sh.change_dir(folder.path());
+        for (path, text) in [("out/a", "1"), ("out/deep/b", "2"), ("single", "3")] {
+            sh.write_file(path, text).unwrap();
+            let file = File::options()
+                .write(true)
+                .open(folder.path().join(path))
+                .unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        }
+        (folder, sh)
+    }
+
+    fn snapshot(sh: &Shell) -> Snapshot {
+        Snapshot::take(&sh.current_dir(), &["out", "single", "absent"]).unwrap()
     }
 
     #[test]
     fn equal_files_are_current() {
-        let same = files(&[("a", "1"), ("b/c", "2")]);
-        assert!(compare(&same, &same).is_empty());
+        let (_folder, sh) = folder();
+        assert_eq!(snapshot(&sh).0.len(), 3);
+        assert!(compare(&snapshot(&sh), &snapshot(&sh)).is_empty());
     }
 
     #[test]
     fn every_difference_is_named() {
-        let committed = files(&[("changed", "old"), ("gone", "x"), ("same", "s")]);
-        let generated = files(&[("changed", "new"), ("fresh", "y"), ("same", "s")]);
+        let (_folder, sh) = folder();
+        let changing = artefact(|sh| {
+            sh.write_file("out/a", "changed")?;
+            sh.write_file("out/fresh", "4")?;
+            Ok(sh.write_file("single", "3")?)
+        });
+        let (committed, generated) = regenerate(&sh, &changing).unwrap();
         let expected = [
-            "changed is stale",
-            "fresh is missing",
-            "gone is no longer generated",
+            "out/a is stale",
+            "out/fresh is missing",
+            "out/deep/b is no longer generated",
         ];
         assert_eq!(compare(&committed, &generated), expected);
     }
 
     #[test]
-    fn a_check_puts_back_what_was_there() {
-        let root = Shell::new().unwrap().create_temp_dir().unwrap();
-        let write = |path: &str, text: &str| {
-            let full = root.path().join(path);
-            std::fs::create_dir_all(full.parent().unwrap()).unwrap();
-            std::fs::write(full, text).unwrap();
-        };
-        write("out/changed", "old");
-        write("out/deep/gone", "x");
-        write("single", "s");
-        let outputs = ["out", "single", "absent"];
-        let committed = read(root.path(), &outputs).unwrap();
-        assert_eq!(
-            committed,
-            files(&[
-                ("out/changed", "old"),
-                ("out/deep/gone", "x"),
-                ("single", "s")
-            ])
+    fn what_was_there_comes_back_with_its_time() {
+        let (_folder, sh) = folder();
+        let changing = artefact(|sh| Ok(sh.write_file("out/fresh", "4")?));
+        let (committed, generated) = regenerate(&sh, &changing).unwrap();
+        committed
+            .restore_over(&sh.current_dir(), &generated)
+            .unwrap();
+        assert_eq!(snapshot(&sh).0, committed.0);
+        assert!(
+            committed
+                .0
+                .values()
+                .all(|(_, changed)| *changed == SystemTime::UNIX_EPOCH)
         );
+    }
 
-        write("out/changed", "new");
-        write("out/fresh", "y");
-        std::fs::remove_dir_all(root.path().join("out/deep")).unwrap();
-        let generated = read(root.path(), &outputs).unwrap();
-        assert_eq!(compare(&committed, &generated).len(), 3);
-
-        restore(root.path(), &committed, &generated).unwrap();
-        assert_eq!(read(root.path(), &outputs).unwrap(), committed);
+    #[test]
+    fn a_generator_that_fails_or_does_nothing_fails_and_changes_nothing() {
+        let (_folder, sh) = folder();
+        let before = snapshot(&sh);
+        let idle = artefact(|_| Ok(()));
+        assert_eq!(
+            regenerate(&sh, &idle).unwrap_err().to_string(),
+            "thing: nothing was generated"
+        );
+        let failing = artefact(|sh| {
+            sh.write_file("out/half", "x")?;
+            Err("broken".into())
+        });
+        assert_eq!(regenerate(&sh, &failing).unwrap_err().to_string(), "broken");
+        assert_eq!(snapshot(&sh).0, before.0);
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! The tests are those of `cargo xtask test`; environment variables make them longer. Only what a test reads is set here.
 
-use xshell::{Shell, cmd};
+use xshell::Shell;
 
 use crate::steps::{self, Options, Outcome, Step};
-use crate::{Result, setup, workspace};
+use crate::{Result, setup, test, workspace};
 
 const STEPS: &[Step] = &[
     Step {
@@ -33,13 +33,11 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result {
 /// proptest reads the number of cases itself; tests without properties cost their usual time.
 fn property(sh: &Shell) -> Result<Outcome> {
     let _cases = sh.push_env("PROPTEST_CASES", "20000");
-    cmd!(sh, "cargo test --workspace --lib").run()?;
-    Ok(Outcome::Done)
+    test::cargo_tests(sh, "nightly", "--lib")
 }
 
 fn chaos(sh: &Shell) -> Result<Outcome> {
     workspace::server(sh)?;
     let _long = sh.push_env("GRANTRY_LONG", "1");
-    cmd!(sh, "cargo test --workspace --tests").run()?;
-    Ok(Outcome::Done)
+    test::cargo_tests(sh, "nightly", "--tests")
 }

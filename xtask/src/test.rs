@@ -77,10 +77,23 @@ fn lint(sh: &Shell) -> Result<Outcome> {
 fn rust(sh: &Shell) -> Result<Outcome> {
     // Tests of the whole start the server's binary; they must not meet an old one.
     workspace::server(sh)?;
-    if has_nextest(sh) {
-        cmd!(sh, "cargo nextest run --workspace").run()?;
+    cargo_tests(sh, "default", "--all-targets")
+}
+
+/// Runs Rust tests: by nextest under one of the profiles of `.config/nextest.toml`, or by cargo where nextest is missing.
+pub(crate) fn cargo_tests(sh: &Shell, profile: &str, targets: &str) -> Result<Outcome> {
+    let nextest = cmd!(sh, "cargo nextest --version")
+        .quiet()
+        .ignore_stdout()
+        .ignore_stderr();
+    if nextest.run().is_ok() {
+        cmd!(
+            sh,
+            "cargo nextest run --workspace {targets} --profile {profile}"
+        )
+        .run()?;
     } else {
-        cmd!(sh, "cargo test --workspace --all-targets").run()?;
+        cmd!(sh, "cargo test --workspace {targets}").run()?;
     }
     Ok(Outcome::Done)
 }
@@ -107,13 +120,4 @@ fn npm(sh: &Shell, script: &str) -> Result<Outcome> {
     let _there = sh.push_dir(CONSOLE);
     cmd!(sh, "npm run {script}").run()?;
     Ok(Outcome::Done)
-}
-
-fn has_nextest(sh: &Shell) -> bool {
-    cmd!(sh, "cargo nextest --version")
-        .quiet()
-        .ignore_stdout()
-        .ignore_stderr()
-        .run()
-        .is_ok()
 }
