@@ -14,19 +14,17 @@ pub(crate) struct Names {
 impl Names {
     /// Everything that is a test in these files.
     pub(crate) fn of(repository: &Repository) -> Self {
-        let rust = repository
-            .files
-            .iter()
-            .filter(|file| file.is_source(&["rs"]))
-            .flat_map(rust_tests);
-        let typescript = ["ts", "tsx", "mts", "js", "mjs"];
-        let titles = repository
-            .files
-            .iter()
-            .filter(|file| file.is_source(&typescript))
-            .flat_map(titles);
+        let sources = |extensions: &'static [&str]| {
+            repository
+                .files
+                .iter()
+                .filter(move |file| file.is_source(extensions))
+        };
+        let rust: Vec<_> = sources(&["rs"]).map(RustFile::read).collect();
+        let tests = rust.iter().flat_map(RustFile::tests);
+        let titles = sources(&["ts", "tsx", "mts", "js", "mjs"]).flat_map(titles);
         Self {
-            all: rust.chain(titles).collect(),
+            all: tests.chain(contracts(&rust)).chain(titles).collect(),
         }
     }
 
@@ -75,24 +73,62 @@ fn claims(name: &str) -> Vec<String> {
     claims
 }
 
-/// The functions under an attribute that makes them tests: `#[test]`, `#[tokio::test(…)]`.
-fn rust_tests(file: &File) -> Vec<String> {
-    let code = lexer::code(&file.text, Language::Rust, Quoted::Blanked);
-    let mut names = Vec::new();
-    let mut is_test = false;
-    for line in code.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        if line.starts_with("#[") {
-            is_test |= line.contains("test]") || line.contains("test(");
-        } else if let Some(name) = function(line) {
-            if is_test {
-                names.push(name.to_owned());
-            }
-            is_test = false;
-        } else if line.ends_with([';', '{', '}']) {
-            is_test = false;
+/// A Rust file without its comments and quoted text.
+struct RustFile<'a> {
+    path: &'a str,
+    code: String,
+}
+
+impl<'a> RustFile<'a> {
+    fn read(file: &'a File) -> Self {
+        Self {
+            path: &file.path,
+            code: lexer::code(&file.text, Language::Rust, Quoted::Blanked),
         }
     }
-    names
+
+    /// The functions under an attribute that makes them tests: `#[test]`, `#[tokio::test(…)]`.
+    fn tests(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        let mut is_test = false;
+        for line in self
+            .code
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+        {
+            if line.starts_with("#[") {
+                is_test |= line.contains("test]") || line.contains("test(");
+            } else if let Some(name) = function(line) {
+                if is_test {
+                    names.push(name.to_owned());
+                }
+                is_test = false;
+            } else if line.ends_with([';', '{', '}']) {
+                is_test = false;
+            }
+        }
+        names
+    }
+
+    fn mentions(&self, name: &str) -> usize {
+        let words = self
+            .code
+            .split(|character: char| !character.is_alphanumeric() && character != '_');
+        words.filter(|word| *word == name).count()
+    }
+}
+
+/// The test kit's functions that carry an id and are run by somebody: contracts, which each adapter's tests call by name.
+fn contracts(rust: &[RustFile<'_>]) -> Vec<String> {
+    let kit = rust
+        .iter()
+        .filter(|file| file.path.starts_with("tests/kit/"));
+    let functions = kit.flat_map(|file| file.code.lines().filter_map(|line| function(line.trim())));
+    let contracts = functions.filter(|name| !claims(name).is_empty());
+    let run =
+        contracts.filter(|name| rust.iter().map(|file| file.mentions(name)).sum::<usize>() > 1);
+    run.map(str::to_owned).collect()
 }
 
 /// The name of the function that this line declares.
@@ -173,6 +209,22 @@ mod tests {
             mod tests { }
             fn r05_after() {}";
         assert_eq!(names("a/src/lib.rs", text), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_contract_counts_when_somebody_runs_it() {
+        let kit = (
+            "tests/kit/src/store.rs",
+            "pub async fn r20_once(store: &S) {}\npub fn helper() {}",
+        );
+        let found = |text: &str| {
+            let repository =
+                Repository::of(&[kit, ("adapters-store/memory/tests/contract.rs", text)]);
+            Names::of(&repository).all.into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(found("contract!(r20_once, helper);"), ["r20_once"]);
+        assert_eq!(found("// contract!(r20_once);"), Vec::<String>::new());
+        assert_eq!(found("contract!(r20_once_more);"), Vec::<String>::new());
     }
 
     #[test]
