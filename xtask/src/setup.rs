@@ -86,3 +86,48 @@ fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     files.sort();
     Ok(files)
 }
+
+#[cfg(test)]
+mod tests {
+    use xshell::TempDir;
+
+    use super::*;
+
+    fn workspace_with(script: &str) -> (TempDir, Shell) {
+        let sh = Shell::new().unwrap();
+        let folder = sh.create_temp_dir().unwrap();
+        sh.change_dir(folder.path());
+        sh.write_file(format!("{SERVERS}/one/setup.sh"), script)
+            .unwrap();
+        sh.write_file(format!("{SERVERS}/common/flow.py"), "1")
+            .unwrap();
+        (folder, sh)
+    }
+
+    #[test]
+    fn servers_are_set_up_once_and_again_when_something_changed() {
+        let (_folder, sh) =
+            workspace_with("cd \"$(dirname \"$0\")\" && echo ran >> log && cp ../common/flow.py .");
+        let log = || sh.read_file(format!("{SERVERS_COPY}/one/log")).unwrap();
+        authorization_servers(&sh).unwrap();
+        authorization_servers(&sh).unwrap();
+        assert_eq!(log(), "ran\n");
+        sh.write_file(format!("{SERVERS}/common/flow.py"), "2")
+            .unwrap();
+        authorization_servers(&sh).unwrap();
+        assert_eq!(log(), "ran\nran\n");
+        assert_eq!(
+            sh.read_file(format!("{SERVERS_COPY}/one/flow.py")).unwrap(),
+            "2"
+        );
+    }
+
+    #[test]
+    fn a_failed_set_up_is_tried_again() {
+        let (_folder, sh) = workspace_with("test -f \"$(dirname \"$0\")/../ready\"");
+        assert!(authorization_servers(&sh).is_err());
+        assert!(authorization_servers(&sh).is_err());
+        sh.write_file(format!("{SERVERS_COPY}/ready"), "").unwrap();
+        authorization_servers(&sh).unwrap();
+    }
+}
