@@ -1,0 +1,33 @@
+export { announceFlow, FLOW_CHANNEL, type FlowMessage, onFlowHint } from "./channel.ts";
+export {
+  authStatus,
+  connectors,
+  connectorTypes,
+  createConnector,
+  deleteConnector,
+  disconnect,
+  dryRunUpdate,
+  execute,
+  getConnector,
+  updateConnector,
+} from "./connectors.ts";
+export {
+  ERROR_CODES,
+  type ErrorCode,
+  GrantryError,
+  isErrorCode,
+  type ServerErrorCode,
+} from "./errors.ts";
+export {
+  cancelFlow,
+  flowStatus,
+  launchHandover,
+  launchUrl,
+  type StartOptions,
+  startFlow,
+} from "./flow.ts";
+export { type GrantFilter, listGrants, offBoard, revokeGrant } from "./grants.ts";
+export { type CallOptions, spacePath, spacePrefix } from "./http.ts";
+export { logIn, logOut, session } from "./session.ts";
+export type * from "./types.ts";
+export { type WatchOptions, watchFlow } from "./watch.ts";

@@ -1,0 +1,161 @@
+import { onFlowHint } from "./channel.ts";
+import { GrantryError } from "./errors.ts";
+import { flowStatus } from "./flow.ts";
+import type { CallOptions } from "./http.ts";
+import type { Flow } from "./types.ts";
+
+/** First pause between two readings, in milliseconds. */
+const FIRST_PAUSE = 500;
+/** Longest pause. Two of them and an answer still fit in the five seconds a person is willing to wonder. */
+const LONGEST_PAUSE = 2000;
+/** Hints (channel, focus) may bring a reading forward, but never closer to the last one than this. */
+const HINT_GAP = 500;
+/** A reading that takes longer is given up and repeated. */
+const READ_TIMEOUT = 10_000;
+/** No flow lives longer than this, so neither does a watch whose every reading failed. */
+const LONGEST_FLOW = 10 * 60_000;
+
+/** How to watch a flow. */
+export interface WatchOptions extends CallOptions {
+  /** Called with the first reading and with each that differs from the one before. */
+  onChange?: ((flow: Flow) => void) | undefined;
+}
+
+/**
+ * Follows a flow until it ends, and answers its last state.
+ *
+ * The server is the truth: it is asked again and again, with growing pauses. A message on the channel, a return to this
+ * tab or to the network only brings the next reading forward. At the flow's own deadline the watch ends with `expired`.
+ * Failures that may pass are waited out; `not_found`, `not_signed_in` and `forbidden` reject.
+ */
+export async function watchFlow(flowId: string, options: WatchOptions = {}): Promise<Flow> {
+  const alarm = hintAlarm();
+  options.signal?.addEventListener("abort", alarm.ring);
+  try {
+    return await follow(flowId, options, alarm);
+  } finally {
+    options.signal?.removeEventListener("abort", alarm.ring);
+    alarm.stop();
+  }
+}
+
+async function follow(flowId: string, options: WatchOptions, alarm: Alarm): Promise<Flow> {
+  let deadline = Date.now() + LONGEST_FLOW;
+  let last: Flow | undefined;
+  let pause = FIRST_PAUSE;
+  for (;;) {
+    // Decided before the reading, so that a flow finished in its last second is still seen as such.
+    const isLast = Date.now() >= deadline;
+    const reading = await read(flowId, options);
+    options.signal?.throwIfAborted();
+    if (reading instanceof GrantryError) {
+      if (isLast) {
+        throw reading;
+      }
+      pause = Math.max(pause, (reading.retryAfter ?? 0) * 1000);
+    } else {
+      deadline = Math.min(deadline, reading.deadline);
+      const flow = isLast && reading.status === "awaiting" ? expired(reading) : reading;
+      if (flow.status !== last?.status || flow.code !== last?.code) {
+        options.onChange?.(flow);
+      }
+      last = flow;
+      if (flow.status !== "awaiting") {
+        return flow;
+      }
+    }
+    await alarm.sleep(Math.min(pause, Math.max(0, deadline - Date.now())));
+    pause = Math.min(pause * 1.5, LONGEST_PAUSE);
+  }
+}
+
+function expired(flow: Flow): Flow {
+  return { ...flow, status: "expired", code: "flow_expired" };
+}
+
+/** One reading: the flow, or a failure that may pass. A lasting failure is thrown. */
+async function read(flowId: string, options: WatchOptions): Promise<Flow | GrantryError> {
+  const impatience = new AbortController();
+  const stop = () => impatience.abort(options.signal?.reason);
+  const timer = setTimeout(() => impatience.abort(), READ_TIMEOUT);
+  options.signal?.addEventListener("abort", stop);
+  try {
+    options.signal?.throwIfAborted();
+    return await flowStatus(flowId, { ...options, signal: impatience.signal });
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    if (!(error instanceof GrantryError)) {
+      return new GrantryError("network_error", { cause: error });
+    }
+    if (error.status === 401 || error.status === 403 || error.status === 404) {
+      throw error;
+    }
+    return error;
+  } finally {
+    clearTimeout(timer);
+    options.signal?.removeEventListener("abort", stop);
+  }
+}
+
+interface Alarm {
+  /** Sleeps for so long, or until a hint comes. */
+  sleep(milliseconds: number): Promise<void>;
+  /** Ends the sleep at once. */
+  ring(): void;
+  stop(): void;
+}
+
+/** An alarm clock that hints ring early. A hint heard while awake shortens the next sleep. */
+function hintAlarm(): Alarm {
+  let hinted = false;
+  let lastHintedWake = 0;
+  let wakeIn: ((milliseconds: number) => void) | undefined;
+
+  const soonest = () => Math.max(0, lastHintedWake + HINT_GAP - Date.now());
+  const hint = () => {
+    hinted = true;
+    wakeIn?.(soonest());
+  };
+  const hintWhenVisible = () => {
+    if (document.visibilityState === "visible") {
+      hint();
+    }
+  };
+  const stopListening = onFlowHint(hint);
+  const hasPage = typeof document !== "undefined";
+  if (hasPage) {
+    document.addEventListener("visibilitychange", hintWhenVisible);
+    window.addEventListener("focus", hint);
+    window.addEventListener("online", hint);
+    window.addEventListener("pageshow", hint);
+  }
+
+  return {
+    async sleep(milliseconds) {
+      await new Promise<void>((wake) => {
+        let timer = setTimeout(wake, hinted ? Math.min(milliseconds, soonest()) : milliseconds);
+        wakeIn = (pause) => {
+          clearTimeout(timer);
+          timer = setTimeout(wake, Math.min(milliseconds, pause));
+        };
+      });
+      if (hinted) {
+        lastHintedWake = Date.now();
+      }
+      hinted = false;
+      wakeIn = undefined;
+    },
+    ring() {
+      wakeIn?.(0);
+    },
+    stop() {
+      stopListening();
+      if (hasPage) {
+        document.removeEventListener("visibilitychange", hintWhenVisible);
+        window.removeEventListener("focus", hint);
+        window.removeEventListener("online", hint);
+        window.removeEventListener("pageshow", hint);
+      }
+    },
+  };
+}

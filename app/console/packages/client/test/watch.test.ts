@@ -1,0 +1,161 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Double } from "../../../testing/double.ts";
+import { FakeChannel, forgedMessages } from "../../../testing/fake-channel.ts";
+import { type Flow, startFlow, watchFlow } from "../src/index.ts";
+
+let double: Double;
+let fetch: typeof globalThis.fetch;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  FakeChannel.install();
+  double = new Double();
+  fetch = double.fetchAs("bob");
+});
+
+afterEach(() => {
+  FakeChannel.uninstall();
+});
+
+const readings = () => double.requests.filter((request) => request.includes("/oauth_flow/")).length;
+
+async function watching(options: Partial<Parameters<typeof watchFlow>[1]> = {}) {
+  const { flowId } = await startFlow("github", { fetch });
+  const seen: string[] = [];
+  const onChange = (flow: Flow) => void seen.push(flow.status);
+  let outcome: Flow | Error | undefined;
+  const done = watchFlow(flowId, { fetch, onChange, ...options }).then(
+    (flow) => {
+      outcome = flow;
+    },
+    (error: Error) => {
+      outcome = error;
+    },
+  );
+  await vi.advanceTimersByTimeAsync(0);
+  return { flowId, seen, done, outcome: () => outcome };
+}
+
+describe("r32_polling is the truth", () => {
+  it.each([0, 300, 2_000, 30_000, 590_000])(
+    "finds within 5 s, with the channel off, what happens after %i ms",
+    async (after) => {
+      FakeChannel.block();
+      const watch = await watching();
+      await vi.advanceTimersByTimeAsync(after);
+      double.finish(watch.flowId, "authorized");
+      await vi.advanceTimersByTimeAsync(5_000);
+      expect(watch.outcome()).toMatchObject({ status: "authorized" });
+      expect(watch.seen).toEqual(["awaiting", "authorized"]);
+    },
+  );
+
+  it("asks with growing pauses, and no more often than a patient person would", async () => {
+    await watching();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(readings()).toBeGreaterThan(25);
+    expect(readings()).toBeLessThan(40);
+  });
+
+  it("stops at the flow's own deadline", async () => {
+    double.flowLife = 20_000;
+    const watch = await watching();
+    await vi.advanceTimersByTimeAsync(21_000);
+    expect(watch.outcome()).toMatchObject({ status: "expired", code: "flow_expired" });
+    const before = readings();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(readings()).toBe(before);
+  });
+
+  it("sees what happened in the flow's last second", async () => {
+    double.flowLife = 10_000;
+    const watch = await watching();
+    await vi.advanceTimersByTimeAsync(9_900);
+    double.finish(watch.flowId, "authorized");
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(watch.outcome()).toMatchObject({ status: "authorized" });
+  });
+
+  it("reports a failed flow with its code", async () => {
+    const watch = await watching();
+    double.finish(watch.flowId, { code: "access_denied" });
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(watch.outcome()).toMatchObject({ status: "failed", code: "access_denied" });
+  });
+
+  it("goes on through outages and obeys Retry-After", async () => {
+    const watch = await watching();
+    double.faults.set("GET /internal/actions/oauth_flow", [503, "store_unavailable"]);
+    await vi.advanceTimersByTimeAsync(30_000);
+    double.faults.clear();
+    double.finish(watch.flowId, "authorized");
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(watch.outcome()).toMatchObject({ status: "authorized" });
+  });
+
+  it("repeats a reading that hangs", async () => {
+    const never: typeof globalThis.fetch = (_input, init) =>
+      new Promise((_, reject) => init?.signal?.addEventListener("abort", () => reject(init.signal?.reason)));
+    let hang = true;
+    const watch = await watching({ fetch: (...args) => (hang ? never(...args) : fetch(...args)) });
+    hang = false;
+    double.finish(watch.flowId, "authorized");
+    await vi.advanceTimersByTimeAsync(11_000);
+    expect(watch.outcome()).toMatchObject({ status: "authorized" });
+  });
+
+  it("gives up when the server says that there is nothing to watch", async () => {
+    const watch = await watching();
+    double.faults.set("GET /internal/actions/oauth_flow", [404, "not_found"]);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(watch.outcome()).toMatchObject({ code: "not_found" });
+  });
+
+  it("ends when told to, and leaves nothing behind", async () => {
+    const abort = new AbortController();
+    const watch = await watching({ signal: abort.signal });
+    abort.abort();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(watch.outcome()).toMatchObject({ name: "AbortError" });
+    expect(vi.getTimerCount()).toBe(0);
+    expect(FakeChannel.open()).toBe(0);
+  });
+});
+
+describe("r32_the channel is only a hint", () => {
+  it("looks at once when anything is said", async () => {
+    const watch = await watching();
+    await vi.advanceTimersByTimeAsync(10_000);
+    double.finish(watch.flowId, "authorized");
+    FakeChannel.say({ version: 1, flowId: watch.flowId, connectorId: "github", status: "success" });
+    await vi.advanceTimersByTimeAsync(1);
+    expect(watch.outcome()).toMatchObject({ status: "authorized" });
+  });
+
+  it.each(forgedMessages())("believes nothing: %s", async (_what, message) => {
+    const watch = await watching();
+    FakeChannel.say(message);
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(watch.outcome()).toBeUndefined();
+    expect(watch.seen).toEqual(["awaiting"]);
+  });
+
+  it("is not made to hammer the server by a flood", async () => {
+    await watching();
+    const before = readings();
+    for (let i = 0; i < 1000; i += 1) {
+      FakeChannel.say("now!");
+      await vi.advanceTimersByTimeAsync(10);
+    }
+    expect(readings() - before).toBeLessThan(25);
+  });
+
+  it("looks at once when the person comes back to the tab", async () => {
+    const watch = await watching();
+    await vi.advanceTimersByTimeAsync(10_000);
+    double.finish(watch.flowId, "authorized");
+    window.dispatchEvent(new Event("focus"));
+    await vi.advanceTimersByTimeAsync(1);
+    expect(watch.outcome()).toMatchObject({ status: "authorized" });
+  });
+});

@@ -1,0 +1,351 @@
+import { GrantryError } from "@grantry/client";
+import { act } from "@testing-library/react";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { FakeChannel, forgedMessages } from "../../../testing/fake-channel.ts";
+import {
+  type ConnectorOAuthConnectProps,
+  OAuthRedirectMode,
+  useConnectorAuthStatus,
+  useConnectorOAuthConnect,
+} from "../src/index.ts";
+import { Page, pass, useFakeClockAndChannel } from "./kit.tsx";
+
+beforeEach(useFakeClockAndChannel);
+afterEach(() => FakeChannel.uninstall());
+
+const onSuccess = vi.fn();
+const onError = vi.fn();
+
+beforeEach(() => {
+  onSuccess.mockReset();
+  onError.mockReset();
+});
+
+function mount(page: Page, props: Partial<ConnectorOAuthConnectProps> = {}) {
+  return page.render(useConnectorOAuthConnect, {
+    connectorId: "github",
+    redirectMode: OAuthRedirectMode.NewTab,
+    onSuccess,
+    onError,
+    ...props,
+  });
+}
+
+async function connected(page: Page, props: Partial<ConnectorOAuthConnectProps> = {}) {
+  const hook = mount(page, props);
+  act(() => hook.result.current.connect());
+  await pass(0);
+  return hook;
+}
+
+const starts = (page: Page) => page.double.requests.filter((r) => r.endsWith("_start_oauth_flow")).length;
+
+describe("new tab", () => {
+  it("opens the launch page inside the click, without noopener, before any answer", () => {
+    const page = new Page();
+    page.double.gate = new Promise(() => {});
+    const { result } = mount(page);
+    act(() => result.current.connect());
+    expect(page.opened).toMatchObject([{ url: "/connect/github", features: undefined }]);
+    expect(result.current).toMatchObject({ isConnecting: true, isAwaitingCallback: false, startUrl: null });
+  });
+
+  it("hands the opened tab the flow, awaits it, counts down, and tells of success once", async () => {
+    const page = new Page();
+    const { result } = await connected(page);
+    expect(page.opened[0]?.tab.sentTo).toEqual(["/connect/github#flow-1"]);
+    expect(result.current).toMatchObject({
+      isConnecting: false,
+      isAwaitingCallback: true,
+      secondsLeft: 600,
+      flowId: "flow-1",
+    });
+    await pass(10_000);
+    expect(result.current.secondsLeft).toBe(590);
+    page.double.finish("flow-1", "authorized");
+    await pass(5_000);
+    expect(onSuccess).toHaveBeenCalledTimes(1);
+    expect(onError).not.toHaveBeenCalled();
+    expect(result.current).toMatchObject({ isAwaitingCallback: false, secondsLeft: null, flowId: null });
+  });
+
+  it("uses the space of the option before that of the provider", async () => {
+    const page = new Page();
+    await connected(page, { spaceId: "marketing" });
+    expect(page.opened[0]?.url).toBe("/s/marketing/connect/github");
+    expect(page.opened[0]?.tab.sentTo).toEqual(["/s/marketing/connect/github#flow-1"]);
+    expect(page.double.lastFlow.space).toBe("marketing");
+  });
+
+  it("starts one flow for two quick clicks, StrictMode or not", async () => {
+    const page = new Page();
+    const { result } = mount(page);
+    act(() => {
+      result.current.connect();
+      result.current.connect();
+    });
+    await pass(0);
+    expect(starts(page)).toBe(1);
+    expect(page.opened).toHaveLength(1);
+  });
+
+  it("closes the tab and tells of the error when the start is refused", async () => {
+    const page = new Page();
+    page.double.faults.set("POST /internal/actions/connector/github/_start", [400, "connector_incomplete"]);
+    const { result } = await connected(page);
+    expect(page.opened[0]?.tab.closed).toBe(true);
+    expect(onError).toHaveBeenCalledTimes(1);
+    expect(onError.mock.calls[0]?.[0]).toBeInstanceOf(GrantryError);
+    expect(onError.mock.calls[0]?.[0].code).toBe("connector_incomplete");
+    expect(result.current.isConnecting).toBe(false);
+  });
+
+  it("offers the link at once when the pop-up is blocked, and still finds the result", async () => {
+    const page = new Page();
+    page.popupsBlocked = true;
+    const { result } = await connected(page);
+    expect(result.current.startUrl).toBe("/connect/github?flow=flow-1");
+    page.double.finish("flow-1", "authorized");
+    await pass(5_000);
+    expect(onSuccess).toHaveBeenCalledTimes(1);
+    expect(result.current.startUrl).toBeNull();
+  });
+
+  it("offers the link when the tab was closed before it could be told its flow", async () => {
+    const page = new Page();
+    const { result } = mount(page);
+    act(() => {
+      result.current.connect();
+      page.opened[0]?.tab.close();
+    });
+    await pass(0);
+    expect(result.current.startUrl).toBe("/connect/github?flow=flow-1");
+  });
+
+  it("does not take a closed tab for an ended flow", async () => {
+    const page = new Page();
+    const { result } = await connected(page);
+    page.opened[0]?.tab.close();
+    await pass(30_000);
+    expect(result.current.isAwaitingCallback).toBe(true);
+    page.double.finish("flow-1", "authorized");
+    await pass(5_000);
+    expect(onSuccess).toHaveBeenCalledTimes(1);
+  });
+
+  it("r32_finds the result within 5 s when channels are blocked", async () => {
+    FakeChannel.block();
+    const page = new Page();
+    await connected(page);
+    await pass(60_000);
+    page.double.finish("flow-1", "authorized");
+    await pass(5_000);
+    expect(onSuccess).toHaveBeenCalledTimes(1);
+  });
+
+  it.each(forgedMessages())("r32_believes no message: %s", async (_what, message) => {
+    const page = new Page();
+    const { result } = await connected(page);
+    FakeChannel.say(message);
+    await pass(3_000);
+    expect(onSuccess).not.toHaveBeenCalled();
+    expect(onError).not.toHaveBeenCalled();
+    expect(result.current.isAwaitingCallback).toBe(true);
+  });
+
+  it("lets a refusal through with its code, and can connect again", async () => {
+    const page = new Page();
+    const { result } = await connected(page);
+    page.double.finish("flow-1", { code: "access_denied" });
+    await pass(5_000);
+    expect(onError.mock.calls.map(([error]) => error.code)).toEqual(["access_denied"]);
+    act(() => result.current.connect());
+    await pass(0);
+    expect(result.current).toMatchObject({ isAwaitingCallback: true, flowId: "flow-2" });
+  });
+
+  it("confirms another account only when asked to", async () => {
+    const page = new Page();
+    const send = vi.spyOn(page.double, "handle");
+    const { result } = await connected(page);
+    page.double.finish("flow-1", { code: "account_mismatch" });
+    await pass(5_000);
+    expect(onError.mock.calls[0]?.[0].code).toBe("account_mismatch");
+    act(() => result.current.connectOtherAccount());
+    await pass(0);
+    const bodies = send.mock.calls
+      .filter(([, url]) => url.pathname.endsWith("_start_oauth_flow"))
+      .map((call) => call[3]);
+    expect(bodies).toEqual(["{}", '{"allowAccountChange":true}']);
+  });
+
+  it("expires with the flow", async () => {
+    const page = new Page();
+    page.double.flowLife = 30_000;
+    const { result } = await connected(page);
+    await pass(32_000);
+    expect(onError.mock.calls.map(([error]) => error.code)).toEqual(["flow_expired"]);
+    expect(result.current.isAwaitingCallback).toBe(false);
+  });
+
+  it("gives up after its own timeout, on the server too", async () => {
+    const page = new Page();
+    await connected(page, { timeout: 20_000 });
+    await pass(20_000);
+    expect(onError.mock.calls.map(([error]) => error.code)).toEqual(["flow_expired"]);
+    expect(page.double.lastFlow.status).toBe("cancelled");
+  });
+
+  it("adds auto_close to a return URL, so that the new tab goes away", async () => {
+    const page = new Page();
+    await connected(page, { returnUrl: "/my?tab=2#here" });
+    expect(page.double.lastFlow.returnUrl).toBe("/my?tab=2&auto_close=true#here");
+  });
+
+  it("r63_keeps code, state and tokens out of storage and caches", async () => {
+    const page = new Page();
+    await connected(page);
+    page.double.finish("flow-1", "authorized");
+    await pass(5_000);
+    const cached = JSON.stringify(
+      page.queryClient
+        .getQueryCache()
+        .getAll()
+        .map((query) => query.state.data),
+    );
+    expect(
+      JSON.stringify({ ...localStorage }) + JSON.stringify({ ...sessionStorage }) + cached,
+    ).not.toContain("CANARY");
+    expect(localStorage.length + sessionStorage.length).toBe(0);
+  });
+
+  it("stops asking when it is unmounted", async () => {
+    const page = new Page();
+    const { unmount } = await connected(page);
+    unmount();
+    const before = page.double.requests.length;
+    await pass(60_000);
+    expect(page.double.requests.length).toBe(before);
+    expect(onError).not.toHaveBeenCalled();
+  });
+});
+
+describe("cancel", () => {
+  it("ends the flow on the server, quietly", async () => {
+    const page = new Page();
+    const { result } = await connected(page);
+    act(() => result.current.cancelConnect());
+    await pass(0);
+    expect(page.double.lastFlow.status).toBe("cancelled");
+    expect(result.current.isAwaitingCallback).toBe(false);
+    expect(onError).not.toHaveBeenCalled();
+    expect(onSuccess).not.toHaveBeenCalled();
+  });
+
+  it("that comes too late tells of the success", async () => {
+    const page = new Page();
+    const { result } = await connected(page);
+    page.double.finish("flow-1", "authorized");
+    act(() => result.current.cancelConnect());
+    await pass(0);
+    expect(onSuccess).toHaveBeenCalledTimes(1);
+  });
+
+  it("before the server has answered ends the flow as soon as it exists", async () => {
+    const page = new Page();
+    let open = () => {};
+    page.double.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    const { result } = mount(page);
+    act(() => result.current.connect());
+    act(() => result.current.cancelConnect());
+    expect(result.current.isConnecting).toBe(false);
+    expect(page.opened[0]?.tab.closed).toBe(true);
+    open();
+    await pass(10);
+    expect(page.double.lastFlow.status).toBe("cancelled");
+    expect(page.opened[0]?.tab.sentTo).toEqual([]);
+  });
+
+  it("that fails keeps waiting, and says why", async () => {
+    const page = new Page();
+    const { result } = await connected(page);
+    page.double.faults.set("POST /internal/actions/connector/github/_oauth_cancel", [
+      503,
+      "store_unavailable",
+    ]);
+    act(() => result.current.cancelConnect());
+    await pass(0);
+    expect(onError.mock.calls.map(([error]) => error.code)).toEqual(["store_unavailable"]);
+    expect(result.current.isAwaitingCallback).toBe(true);
+  });
+
+  it("in one tab is seen in the other", async () => {
+    const first = new Page();
+    const { result: one } = await connected(first);
+    const second = new Page(first.double);
+    const { result: two } = second.render(() => ({
+      ...useConnectorAuthStatus(),
+      ...useConnectorOAuthConnect({ connectorId: "github", redirectMode: OAuthRedirectMode.NewTab, onError }),
+    }));
+    await pass(0);
+    expect(two.current).toMatchObject({ isAwaitingCallback: true, isConnecting: false, flowId: "flow-1" });
+    expect(two.current.secondsLeft).toBeGreaterThan(590);
+    act(() => two.current.cancelConnect());
+    await pass(3_500);
+    expect(one.current.isAwaitingCallback).toBe(false);
+    expect(two.current.isAwaitingCallback).toBe(false);
+    expect(onError).not.toHaveBeenCalled();
+  });
+});
+
+describe("several at once", () => {
+  it("two connectors do not disturb each other", async () => {
+    const page = new Page();
+    const wikiDone = vi.fn();
+    const { result: github } = await connected(page);
+    const { result: wiki } = await connected(page, { connectorId: "wiki", onSuccess: wikiDone });
+    page.double.finish("flow-2", "authorized");
+    FakeChannel.say({ version: 1, flowId: "flow-2", connectorId: "wiki", status: "success" });
+    await pass(2_500);
+    expect(wikiDone).toHaveBeenCalledTimes(1);
+    expect(onSuccess).not.toHaveBeenCalled();
+    expect(github.current.isAwaitingCallback).toBe(true);
+    expect(wiki.current.isAwaitingCallback).toBe(false);
+    page.double.finish("flow-1", { code: "access_denied" });
+    await pass(2_500);
+    expect(onError).toHaveBeenCalledTimes(1);
+  });
+
+  it("the same connector in two tabs: the newer attempt wins, the older ends quietly", async () => {
+    const first = new Page();
+    const { result: one } = await connected(first);
+    await connected(new Page(first.double));
+    await pass(2_500);
+    expect(one.current.flowId).toBeNull();
+    expect(onError).not.toHaveBeenCalled();
+    first.double.finish("flow-2", "authorized");
+    await pass(2_500);
+    expect(onSuccess).toHaveBeenCalledTimes(1);
+  });
+});
+
+describe("redirect", () => {
+  it("leaves by way of the server and comes back to the same view", async () => {
+    window.history.replaceState(null, "", "/s/marketing/?status=connected&oauth_authorization=error&error=x");
+    const page = new Page();
+    const assign = vi.fn();
+    vi.stubGlobal("location", { href: window.location.href, assign });
+    const { result } = await connected(page, { redirectMode: undefined, spaceId: "marketing" });
+    expect(assign.mock.calls).toEqual([["/s/marketing/connect/github?flow=flow-1"]]);
+    expect(page.opened).toHaveLength(0);
+    expect(page.double.lastFlow.returnUrl).toBe("/s/marketing/?status=connected");
+    expect(result.current).toMatchObject({ isConnecting: true, isAwaitingCallback: false });
+    act(() => {
+      window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+    });
+    expect(result.current.isConnecting).toBe(false);
+    vi.unstubAllGlobals();
+  });
+});

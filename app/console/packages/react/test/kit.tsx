@@ -1,0 +1,80 @@
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { act, renderHook } from "@testing-library/react";
+import { type ReactNode, StrictMode } from "react";
+import { vi } from "vitest";
+import { Double } from "../../../testing/double.ts";
+import { FakeChannel } from "../../../testing/fake-channel.ts";
+import { GrantryProvider } from "../src/index.ts";
+
+/** A tab as `window.open` answers it. */
+export interface FakeTab {
+  closed: boolean;
+  close: () => void;
+  location: { replace: (url: string) => void };
+  /** Where it was sent after it was opened. */
+  sentTo: string[];
+}
+
+export function fakeTab(): FakeTab {
+  const tab: FakeTab = {
+    closed: false,
+    close: () => {
+      tab.closed = true;
+    },
+    location: { replace: (url) => void tab.sentTo.push(url) },
+    sentTo: [],
+  };
+  return tab;
+}
+
+/** A page on which hooks run in StrictMode against the double. */
+export class Page {
+  readonly double: Double;
+  readonly fetch: typeof globalThis.fetch;
+  readonly queryClient = new QueryClient({ defaultOptions: { queries: { retry: false } } });
+  /** What `window.open` was asked, and the tabs it gave. */
+  readonly opened: { url: string; features: string | undefined; tab: FakeTab }[] = [];
+  popupsBlocked = false;
+  /** Where the page itself was sent. */
+  readonly left: string[] = [];
+
+  constructor(double = new Double(), username = "bob") {
+    this.double = double;
+    this.fetch = double.fetchAs(username);
+    vi.spyOn(window, "open").mockImplementation((url, _target, features) => {
+      if (this.popupsBlocked) {
+        return null;
+      }
+      const tab = fakeTab();
+      this.opened.push({ url: String(url), features, tab });
+      return tab as unknown as Window;
+    });
+  }
+
+  readonly wrapper = ({ children }: { children: ReactNode }) => (
+    <StrictMode>
+      <QueryClientProvider client={this.queryClient}>
+        <GrantryProvider fetch={this.fetch}>{children}</GrantryProvider>
+      </QueryClientProvider>
+    </StrictMode>
+  );
+
+  render<Props, Result>(hook: (props: Props) => Result, initialProps?: Props) {
+    return renderHook(hook, {
+      wrapper: this.wrapper,
+      ...(initialProps === undefined ? {} : { initialProps }),
+    });
+  }
+}
+
+/** Lets so much time pass, and everything that waits for it happen. */
+export async function pass(milliseconds: number) {
+  await act(async () => {
+    await vi.advanceTimersByTimeAsync(milliseconds);
+  });
+}
+
+export function useFakeClockAndChannel() {
+  vi.useFakeTimers();
+  FakeChannel.install();
+}

@@ -1,0 +1,131 @@
+import type { components } from "../packages/client/src/api-types.ts";
+
+type Schemas = components["schemas"];
+
+/** People of the double: the same as those of the demo. The password is the name. */
+export const PEOPLE: Record<string, Schemas["Session"]> = {
+  alice: person("u_alice", "alice", "Alice Archer", { default: "editor", marketing: "viewer" }),
+  bob: person("u_bob", "bob", "Bob Baker", { default: "viewer", marketing: "viewer" }),
+  carol: person("u_carol", "carol", "Carol Cook", { default: "admin", marketing: "admin" }),
+};
+
+function person(
+  id: string,
+  username: string,
+  name: string,
+  roles: Record<string, Schemas["SessionSpace"]["role"]>,
+): Schemas["Session"] {
+  const names: Record<string, string> = { default: "Default", marketing: "Marketing" };
+  return {
+    user_id: id,
+    username,
+    display_name: name,
+    identity_mode: "accounts",
+    spaces: Object.entries(roles).map(([space, role]) => ({ id: space, name: names[space] ?? space, role })),
+  };
+}
+
+export const SHARED_CALLBACK = "http://127.0.0.1:8080/api/actions/connector/_oauth_callback";
+
+/** Profiles of the double. */
+export const CONNECTOR_TYPES: Schemas["ConnectorType"][] = [
+  {
+    id: ".github",
+    name: "GitHub",
+    docs_url: "https://docs.github.com/apps/oauth-apps",
+    redirect_uri: SHARED_CALLBACK,
+    auth_modes: ["per-user"],
+    fields: [
+      { name: "scope", label: "Scope", kind: "text", required: false, default: "repo read:user" },
+      {
+        name: "host",
+        label: "Host",
+        kind: "text",
+        required: false,
+        hint: "Only for GitHub Enterprise Server",
+      },
+    ],
+  },
+  {
+    id: ".sharepoint",
+    name: "SharePoint",
+    redirect_uri: SHARED_CALLBACK,
+    auth_modes: ["per-user", "shared"],
+    fields: [{ name: "tenant", label: "Tenant", kind: "text", required: true, pattern: "[0-9a-z.-]+" }],
+  },
+  {
+    id: ".oauth2",
+    name: "OAuth 2.0",
+    redirect_uri: null,
+    auth_modes: ["per-user", "shared"],
+    fields: [
+      { name: "authorizationUrl", label: "Authorization URL", kind: "url", required: true },
+      { name: "tokenUrl", label: "Token URL", kind: "url", required: true },
+      { name: "baseUrl", label: "Base URL", kind: "url", required: true },
+      { name: "scope", label: "Scope", kind: "text", required: false },
+      {
+        name: "clientAuth",
+        label: "Client authentication",
+        kind: "choice",
+        required: false,
+        options: ["basic", "post", "none"],
+        default: "basic",
+      },
+      { name: "destinations", label: "Destinations", kind: "list", required: false },
+      { name: "extraAuthorizationParameters", label: "Extra parameters", kind: "map", required: false },
+    ],
+  },
+];
+
+/** A connector as the double keeps it. */
+export function connector(
+  space: string,
+  id: string,
+  name: string,
+  type: string,
+  more: Partial<Schemas["Connector"]> = {},
+): Schemas["Connector"] {
+  const host =
+    type === ".github" ? "github.com" : type === ".sharepoint" ? "login.microsoftonline.com" : "id.example";
+  return {
+    id,
+    space_id: space,
+    name,
+    connector_type_id: type,
+    auth_mode: "per-user",
+    config: {},
+    is_missing_secrets: false,
+    redirect_uri: type === ".oauth2" ? `${SHARED_CALLBACK}/ctx-${id}` : SHARED_CALLBACK,
+    created_at: "2026-06-01T09:00:00Z",
+    updated_at: "2026-06-20T14:30:00Z",
+    revision: 1,
+    user_auth_status: "not_connected",
+    consent: {
+      provider_host: host,
+      scopes: type === ".github" ? ["repo", "read:user"] : ["files.read"],
+      destination_hosts: [type === ".github" ? "api.github.com" : `api.${host}`],
+      approved: type !== ".oauth2",
+    },
+    ...more,
+  };
+}
+
+/** The connectors a fresh double has. */
+export function seedConnectors(): Schemas["Connector"][] {
+  return [
+    connector("default", "github", "GitHub", ".github"),
+    connector("default", "wiki", "Team wiki", ".sharepoint", { config: { tenant: "contoso" } }),
+    connector("default", "warehouse", "Warehouse API", ".oauth2", {
+      config: {
+        authorizationUrl: "https://id.example/authorize",
+        tokenUrl: "https://id.example/token",
+        baseUrl: "https://api.id.example",
+      },
+    }),
+    connector("default", "reports", "Nightly reports", ".sharepoint", {
+      auth_mode: "shared",
+      user_auth_status: "not_applicable",
+    }),
+    connector("marketing", "github", "GitHub (campaigns)", ".github"),
+  ];
+}
