@@ -13,7 +13,7 @@ use xshell::{Shell, cmd};
 use crate::Result;
 use crate::workspace::{self, CONSOLE};
 
-/// Whether a generator whose input does not exist is passed over instead of failing.
+/// Whether a generator that does not exist is passed over instead of failing.
 const PASS_OVER_MISSING: bool = true;
 
 /// Regenerate, or only compare.
@@ -27,8 +27,8 @@ pub(crate) struct Options {
 /// Something generated.
 struct Artefact {
     name: &'static str,
-    /// The file without which there is nothing to generate from.
-    input: &'static str,
+    /// A word, and the place where it stands once the generator exists.
+    generator: (&'static str, &'static str),
     /// The files and folders it consists of, from the root.
     outputs: &'static [&'static str],
     generate: fn(&Shell) -> Result,
@@ -38,19 +38,19 @@ struct Artefact {
 const ARTEFACTS: &[Artefact] = &[
     Artefact {
         name: "transition table",
-        input: "domain/src/grant/mod.rs",
+        generator: ("transitions_table_is_current", "domain"),
         outputs: &["domain/TRANSITIONS.md"],
         generate: transitions,
     },
     Artefact {
         name: "API description",
-        input: "app/src/cli/mod.rs",
+        generator: ("openapi", "app/src"),
         outputs: &["openapi.json"],
         generate: openapi,
     },
     Artefact {
         name: "client and console",
-        input: "app/console/package.json",
+        generator: ("openapi", "app/console/scripts"),
         outputs: &[
             "app/console/packages/client/src/generated",
             "app/console/dist",
@@ -118,20 +118,24 @@ fn regenerate(sh: &Shell, artefact: &Artefact) -> Result<(Snapshot, Snapshot)> {
 }
 
 fn present<'a>(sh: &Shell, artefacts: &'a [Artefact]) -> Result<Vec<&'a Artefact>> {
-    let (there, missing): (Vec<_>, Vec<_>) = artefacts
-        .iter()
-        .partition(|artefact| sh.path_exists(artefact.input));
+    let (there, missing): (Vec<_>, Vec<_>) =
+        artefacts.iter().partition(|artefact| exists(sh, artefact));
     for artefact in missing {
-        let words = format!(
-            "{}: not there yet ({} does not exist)",
-            artefact.name, artefact.input
-        );
+        let words = format!("{}: its generator is not there yet", artefact.name);
         if !PASS_OVER_MISSING {
             return Err(words.into());
         }
         println!("{words}");
     }
     Ok(there)
+}
+
+fn exists(sh: &Shell, artefact: &Artefact) -> bool {
+    let (word, place) = artefact.generator;
+    cmd!(sh, "git grep --quiet --untracked {word} -- {place}")
+        .quiet()
+        .run()
+        .is_ok()
 }
 
 /// The test that compares the table also writes it.
@@ -238,7 +242,7 @@ mod tests {
     fn artefact(generate: fn(&Shell) -> Result) -> Artefact {
         Artefact {
             name: "thing",
-            input: "in",
+            generator: ("", ""),
             outputs: &["out", "single"],
             generate,
         }

@@ -45,7 +45,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "console",
-        about: "unit tests of client, hooks and console",
+        about: "lint, types and unit tests of client, hooks and console",
         run: console,
     },
     Step {
@@ -105,19 +105,22 @@ fn doc(sh: &Shell) -> Result<Outcome> {
 }
 
 fn console(sh: &Shell) -> Result<Outcome> {
-    npm(sh, "test")
+    npm(sh, &["lint", "typecheck", "test"])
 }
 
 fn browser(sh: &Shell) -> Result<Outcome> {
     workspace::server(sh)?;
-    npm(sh, "e2e")
+    npm(sh, &["e2e"])
 }
 
-fn npm(sh: &Shell, script: &str) -> Result<Outcome> {
+/// Runs scripts of the console's npm workspace.
+fn npm(sh: &Shell, scripts: &[&str]) -> Result<Outcome> {
     if !sh.path_exists(format!("{CONSOLE}/package.json")) {
         return Ok(Outcome::Skipped("the console is not there yet"));
     }
     let _there = sh.push_dir(CONSOLE);
-    cmd!(sh, "npm run {script}").run()?;
+    for script in scripts {
+        cmd!(sh, "npm run {script}").run()?;
+    }
     Ok(Outcome::Done)
 }
