@@ -78,7 +78,9 @@ impl MockProviderBuilder {
 
     /// Describes a scope on the consent page. Scopes without a description work as well.
     pub fn scope(mut self, scope: &str, description: &str) -> Self {
-        self.settings.scopes.push((scope.to_owned(), description.to_owned()));
+        self.settings
+            .scopes
+            .push((scope.to_owned(), description.to_owned()));
         self
     }
 
@@ -153,13 +155,18 @@ impl MockProviderBuilder {
         if self.settings.users.is_empty() {
             self.settings.users = vec![User::new("alice", "alice-pw"), User::new("bob", "bob-pw")];
         }
-        let listen = |kind| match kind {
-            io::ErrorKind::AddrInUse => StartError::PortTaken(self.port),
-            kind => StartError::Listen { port: self.port, kind },
+        let cannot_listen = |error: io::Error| {
+            let (port, kind) = (self.port, error.kind());
+            if kind == io::ErrorKind::AddrInUse {
+                StartError::PortTaken(port)
+            } else {
+                StartError::Listen { port, kind }
+            }
         };
-        let listener =
-            TcpListener::bind(("127.0.0.1", self.port)).await.map_err(|error| listen(error.kind()))?;
-        let port = listener.local_addr().map_err(|error| listen(error.kind()))?.port();
+        let listener = TcpListener::bind(("127.0.0.1", self.port))
+            .await
+            .map_err(cannot_listen)?;
+        let port = listener.local_addr().map_err(cannot_listen)?.port();
 
         let (file, state) = StateFile::open(self.settings.state_file.take())?;
         let core = Core::new(port, self.settings, self.clients, state, file)?;

@@ -22,7 +22,9 @@ impl User {
     /// An account with subject `sub-{username}`, address `{username}@example.test` and the given password.
     pub fn new(username: &str, password: &str) -> Self {
         let mut letters = username.chars();
-        let name = letters.next().map(|first| first.to_uppercase().chain(letters).collect());
+        let name = letters
+            .next()
+            .map(|first| first.to_uppercase().chain(letters).collect());
         Self {
             username: username.to_owned(),
             password: password.to_owned(),
@@ -92,6 +94,11 @@ impl Client {
     pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
         self.redirect_uris.push(uri.into());
         self
+    }
+
+    /// Is this one of its redirect URIs, character for character?
+    pub(super) fn allows_redirect_to(&self, uri: &str) -> bool {
+        self.redirect_uris.iter().any(|known| known == uri)
     }
 
     /// Sets the way to authenticate.
@@ -188,7 +195,9 @@ impl Default for Settings {
         Self {
             title: "Mock provider".to_owned(),
             users: Vec::new(),
-            scopes: scopes.map(|(scope, text)| (scope.to_owned(), text.to_owned())).into(),
+            scopes: scopes
+                .map(|(scope, text)| (scope.to_owned(), text.to_owned()))
+                .into(),
             access_ttl: Duration::from_mins(5),
             refresh_ttl: None,
             code_ttl: Duration::from_mins(1),

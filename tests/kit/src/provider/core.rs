@@ -62,8 +62,10 @@ impl Core {
         let mut state = self.lock();
         let now = now(&state);
         let result = change(&mut state, now);
-        state.prune(now);
-        drop(self.file.save(&state));
+        if self.file.is_kept() {
+            state.prune(now);
+            drop(self.file.save(&state));
+        }
         result
     }
 

@@ -73,12 +73,18 @@ pub struct Answer {
 impl Answer {
     /// An empty answer.
     pub const fn new(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new() }
+        Self {
+            status,
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
     }
 
     /// A JSON answer.
     pub fn json(status: u16, body: &Value) -> Self {
-        Self::new(status).header("content-type", "application/json").body(body.to_string())
+        Self::new(status)
+            .header("content-type", "application/json")
+            .body(body.to_string())
     }
 
     /// Adds a header field.
@@ -167,7 +173,9 @@ impl Fault {
     /// Processed, but a page of HTML that calls itself JSON.
     pub fn not_json() -> Self {
         Self::Replace(
-            Answer::new(200).header("content-type", "application/json").body("<!doctype html><p>Please wait"),
+            Answer::new(200)
+                .header("content-type", "application/json")
+                .body("<!doctype html><p>Please wait"),
         )
     }
 
@@ -246,13 +254,16 @@ struct Due {
 impl Faults {
     /// The next request to `endpoint` that has no fault yet meets this one.
     pub fn once(&self, endpoint: Endpoint, fault: Fault) {
-        self.times(1, endpoint, &fault);
+        self.with(|due| due.entry(endpoint).or_default().queue.push_back(fault));
     }
 
     /// The next `count` requests to `endpoint` meet it.
     pub fn times(&self, count: usize, endpoint: Endpoint, fault: &Fault) {
         self.with(|due| {
-            due.entry(endpoint).or_default().queue.extend(std::iter::repeat_n(fault.clone(), count));
+            due.entry(endpoint)
+                .or_default()
+                .queue
+                .extend(std::iter::repeat_n(fault.clone(), count));
         });
     }
 

@@ -1,13 +1,14 @@
 //! What the provider remembers: sessions, consents, codes, grants, tokens. Pure: time comes in as an argument.
 
+mod tokens;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::clock::Moment;
-use super::config::{Rotation, Settings};
-use super::secret::{Digest, random, s256};
+use super::secret::{Digest, random};
 
 /// The whole memory; also the content of the state file.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -123,51 +124,97 @@ pub(super) struct Bearer {
     pub(super) token_number: u64,
 }
 
+/// What a client brings to exchange a code.
+#[derive(Debug)]
+pub(super) struct Presented<'r> {
+    pub(super) code: &'r str,
+    pub(super) client_id: &'r str,
+    pub(super) redirect_uri: Option<&'r str>,
+    pub(super) code_verifier: Option<&'r str>,
+}
+
 /// A refusal of `invalid_grant`, with its description.
 pub(super) type Refused = &'static str;
 
 impl State {
     /// Remembers a pushed request and returns its `request_uri` (RFC 9126 §2.2) and life.
-    pub(super) fn push(&mut self, request: AuthorizationRequest, now: Moment) -> (String, Duration) {
+    pub(super) fn push(
+        &mut self,
+        request: AuthorizationRequest,
+        now: Moment,
+    ) -> (String, Duration) {
         let life = Duration::from_mins(1);
         let uri = random("urn:ietf:params:oauth:request_uri:");
-        self.pushed.insert(uri.clone(), Timed { until: now.after(life), record: request });
+        self.pushed.insert(
+            uri.clone(),
+            Timed {
+                until: now.after(life),
+                record: request,
+            },
+        );
         (uri, life)
     }
 
     /// Takes a pushed request; it works once.
     pub(super) fn take_pushed(&mut self, uri: &str, now: Moment) -> Option<AuthorizationRequest> {
-        self.pushed.remove(uri).filter(|pushed| now < pushed.until).map(|pushed| pushed.record)
+        self.pushed
+            .remove(uri)
+            .filter(|pushed| now < pushed.until)
+            .map(|pushed| pushed.record)
     }
 
     /// Remembers a request while its user logs in and decides; returns the id for the pages.
-    pub(super) fn begin_interaction(&mut self, request: AuthorizationRequest, now: Moment) -> String {
+    pub(super) fn begin_interaction(
+        &mut self,
+        request: AuthorizationRequest,
+        now: Moment,
+    ) -> String {
         let id = random("");
-        self.interactions.insert(id.clone(), Timed { until: now.after(INTERACTION_TTL), record: request });
+        self.interactions.insert(
+            id.clone(),
+            Timed {
+                until: now.after(INTERACTION_TTL),
+                record: request,
+            },
+        );
         id
     }
 
     /// The request behind a page.
     pub(super) fn interaction(&self, id: &str, now: Moment) -> Option<&AuthorizationRequest> {
-        self.interactions.get(id).filter(|timed| now < timed.until).map(|timed| &timed.record)
+        self.interactions
+            .get(id)
+            .filter(|timed| now < timed.until)
+            .map(|timed| &timed.record)
     }
 
     /// Ends an interaction and returns its request.
-    pub(super) fn end_interaction(&mut self, id: &str, now: Moment) -> Option<AuthorizationRequest> {
-        self.interactions.remove(id).filter(|timed| now < timed.until).map(|timed| timed.record)
+    pub(super) fn end_interaction(
+        &mut self,
+        id: &str,
+        now: Moment,
+    ) -> Option<AuthorizationRequest> {
+        self.interactions
+            .remove(id)
+            .filter(|timed| now < timed.until)
+            .map(|timed| timed.record)
     }
 
     /// Notes that the log-in which `prompt=login` asked for has happened.
     pub(super) fn log_in_done(&mut self, id: &str) {
         if let Some(interaction) = self.interactions.get_mut(id) {
-            interaction.record.prompt.retain(|prompt| prompt != "login" && prompt != "select_account");
+            interaction
+                .record
+                .prompt
+                .retain(|prompt| prompt != "login" && prompt != "select_account");
         }
     }
 
     /// Logs a user in and returns the value for the session cookie.
     pub(super) fn log_in(&mut self, username: &str) -> String {
         let cookie = random("");
-        self.sessions.insert(Digest::of(&cookie), username.to_owned());
+        self.sessions
+            .insert(Digest::of(&cookie), username.to_owned());
         cookie
     }
 
@@ -191,137 +238,15 @@ impl State {
             .or_default()
             .extend(scope.iter().cloned());
         let code = random("code_");
-        let record = CodeRecord { request, username: username.to_owned(), scope, redeemed: None };
-        self.codes.insert(Digest::of(&code), Timed { until, record });
+        let record = CodeRecord {
+            request,
+            username: username.to_owned(),
+            scope,
+            redeemed: None,
+        };
+        self.codes
+            .insert(Digest::of(&code), Timed { until, record });
         code
-    }
-
-    /// Exchanges a code (RFC 6749 §4.1.3, RFC 7636 §4.6).
-    pub(super) fn redeem(
-        &mut self,
-        code: &str,
-        client_id: &str,
-        redirect_uri: Option<&str>,
-        verifier: Option<&str>,
-        settings: &Settings,
-        now: Moment,
-    ) -> Result<Issued, Refused> {
-        let entry = self.codes.get_mut(&Digest::of(code)).ok_or("unknown code")?;
-        let CodeRecord { request, username, scope, redeemed } = &mut entry.record;
-        if request.client_id != client_id {
-            return Err("the code was issued to another client");
-        }
-        if let Some(grant) = *redeemed {
-            self.end_grant(grant, GrantEnd::CodeReused);
-            return Err("the code was used before");
-        }
-        if now >= entry.until {
-            return Err("the code has expired");
-        }
-        if redirect_uri != Some(request.redirect_uri.as_str()) {
-            return Err("redirect_uri is not the one of the authorization request");
-        }
-        match (&request.code_challenge, verifier) {
-            (Some(challenge), Some(verifier)) if s256(verifier) == *challenge => {}
-            (None, None) => {}
-            (Some(_), Some(_)) => return Err("code_verifier does not fit the code_challenge"),
-            (Some(_), None) => return Err("code_verifier is missing"),
-            (None, Some(_)) => return Err("code_verifier without a code_challenge"),
-        }
-
-        self.last_number += 1;
-        let grant = self.last_number;
-        *redeemed = Some(grant);
-        let nonce = request.nonce.clone();
-        let record = GrantRecord {
-            client_id: client_id.to_owned(),
-            username: Some(username.clone()),
-            scope: scope.clone(),
-            ended: None,
-        };
-        self.grants.insert(grant, record.clone());
-
-        let refresh_token = settings
-            .wants_refresh_token(&record.scope)
-            .then(|| self.issue_refresh_token(grant, settings, now));
-        let access_token = self.issue_access_token(grant, record.scope.clone(), settings.access_ttl, now);
-        Ok(Issued { access_token, refresh_token, scope: record.scope, username: record.username, nonce })
-    }
-
-    /// Renews (RFC 6749 §6); what happens to the token used is the matter of [`Rotation`].
-    pub(super) fn refresh(
-        &mut self,
-        token: &str,
-        client_id: &str,
-        narrower: Option<Vec<String>>,
-        settings: &Settings,
-        now: Moment,
-    ) -> Result<Issued, Refused> {
-        let digest = Digest::of(token);
-        let record = self.refresh_tokens.get(&digest).ok_or("unknown refresh token")?;
-        let (grant_id, spent) = (record.grant, record.spent);
-        let grant = self.grants.get(&grant_id).ok_or("unknown grant")?.clone();
-        if grant.client_id != client_id {
-            return Err("the refresh token was issued to another client");
-        }
-        if grant.ended.is_some() {
-            return Err("the grant has ended");
-        }
-        if record.until.is_some_and(|until| now >= until) {
-            return Err("the refresh token has expired");
-        }
-        let forgiven = match settings.rotation {
-            Rotation::Strict => false,
-            Rotation::Grace(grace) => spent.is_some_and(|spent| now < spent.after(grace)),
-            Rotation::None => true,
-        };
-        if spent.is_some() && !forgiven {
-            self.end_grant(grant_id, GrantEnd::RefreshTokenReused);
-            return Err("the refresh token was used before");
-        }
-        let scope = narrower.unwrap_or_else(|| grant.scope.clone());
-        if !scope.iter().all(|wanted| grant.scope.contains(wanted)) {
-            return Err("scope is wider than what was granted");
-        }
-
-        let refresh_token = match settings.rotation {
-            Rotation::None => None,
-            Rotation::Strict | Rotation::Grace(_) => {
-                if let Some(used) = self.refresh_tokens.get_mut(&digest) {
-                    used.spent.get_or_insert(now);
-                }
-                Some(self.issue_refresh_token(grant_id, settings, now))
-            }
-        };
-        let access_token = self.issue_access_token(grant_id, scope.clone(), settings.access_ttl, now);
-        Ok(Issued { access_token, refresh_token, scope, username: grant.username, nonce: None })
-    }
-
-    /// The client's own token (RFC 6749 §4.4): no user, no refresh token.
-    pub(super) fn client_token(&mut self, client_id: &str, scope: Vec<String>, ttl: Duration, now: Moment) -> Issued {
-        self.last_number += 1;
-        let grant = self.last_number;
-        let record =
-            GrantRecord { client_id: client_id.to_owned(), username: None, scope: scope.clone(), ended: None };
-        self.grants.insert(grant, record);
-        let access_token = self.issue_access_token(grant, scope.clone(), ttl, now);
-        Issued { access_token, refresh_token: None, scope, username: None, nonce: None }
-    }
-
-    /// Revokes (RFC 7009 §2.1): a refresh token takes its grant along, an access token only itself.
-    /// Unknown tokens are fine; a token of another client is refused.
-    pub(super) fn revoke(&mut self, token: &str, client_id: &str) -> Result<(), Refused> {
-        let digest = Digest::of(token);
-        if let Some(grant_id) = self.refresh_tokens.get(&digest).map(|record| record.grant) {
-            self.must_belong_to(grant_id, client_id)?;
-            self.end_grant(grant_id, GrantEnd::Revoked);
-        } else if let Some(grant_id) = self.access_tokens.get(&digest).map(|access| access.record.grant) {
-            self.must_belong_to(grant_id, client_id)?;
-            if let Some(access) = self.access_tokens.get_mut(&digest) {
-                access.record.revoked = true;
-            }
-        }
-        Ok(())
     }
 
     /// The owner and rights of an access token, unless it is unknown, lapsed or revoked.
@@ -338,11 +263,16 @@ impl State {
 
     /// Would this refresh token be accepted now?
     pub(super) fn accepts_refresh_token(&self, token: &str, now: Moment) -> bool {
-        self.refresh_tokens.get(&Digest::of(token)).is_some_and(|record| {
-            record.spent.is_none()
-                && record.until.is_none_or(|until| now < until)
-                && self.grants.get(&record.grant).is_some_and(|grant| grant.ended.is_none())
-        })
+        self.refresh_tokens
+            .get(&Digest::of(token))
+            .is_some_and(|record| {
+                record.spent.is_none()
+                    && record.until.is_none_or(|until| now < until)
+                    && self
+                        .grants
+                        .get(&record.grant)
+                        .is_some_and(|grant| grant.ended.is_none())
+            })
     }
 
     /// Ends a grant with all its tokens; the first reason stays.
@@ -361,7 +291,8 @@ impl State {
             }
         }
         self.consents.retain(|key, _| {
-            key.split_once(' ').is_none_or(|(owner, client)| owner != username || !wanted(client))
+            key.split_once(' ')
+                .is_none_or(|(owner, client)| owner != username || !wanted(client))
         });
     }
 
@@ -369,30 +300,10 @@ impl State {
     pub(super) fn prune(&mut self, now: Moment) {
         self.pushed.retain(|_, timed| now < timed.until);
         self.interactions.retain(|_, timed| now < timed.until);
-        self.codes.retain(|_, timed| now < timed.until.after(KEEP_LAPSED));
-        self.access_tokens.retain(|_, timed| now < timed.until.after(KEEP_LAPSED));
-    }
-
-    fn must_belong_to(&self, grant: u64, client_id: &str) -> Result<(), Refused> {
-        match self.grants.get(&grant) {
-            Some(grant) if grant.client_id != client_id => Err("the token was issued to another client"),
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    fn issue_access_token(&mut self, grant: u64, scope: Vec<String>, ttl: Duration, now: Moment) -> String {
-        self.last_number += 1;
-        let token = random("at_");
-        let record = AccessRecord { grant, number: self.last_number, scope, revoked: false };
-        self.access_tokens.insert(Digest::of(&token), Timed { until: now.after(ttl), record });
-        token
-    }
-
-    fn issue_refresh_token(&mut self, grant: u64, settings: &Settings, now: Moment) -> String {
-        let token = random("rt_");
-        let until = settings.refresh_ttl.map(|ttl| now.after(ttl));
-        self.refresh_tokens.insert(Digest::of(&token), RefreshRecord { grant, until, spent: None });
-        token
+        self.codes
+            .retain(|_, timed| now < timed.until.after(KEEP_LAPSED));
+        self.access_tokens
+            .retain(|_, timed| now < timed.until.after(KEEP_LAPSED));
     }
 }
 

@@ -24,22 +24,41 @@ impl StateFile {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map_err(|_damaged| StartError::StateDamaged { path: path.clone() })?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => State::default(),
-            Err(error) => return Err(StartError::StateFile { path, kind: error.kind() }),
+            Err(error) => {
+                return Err(StartError::StateFile {
+                    path,
+                    kind: error.kind(),
+                });
+            }
         };
         Ok((Self { path: Some(path) }, state))
     }
 
+    /// Is there a file at all?
+    pub(super) const fn is_kept(&self) -> bool {
+        self.path.is_some()
+    }
+
     /// Replaces the file in one step: a reader, or the next start, sees the old state or the new one.
     pub(super) fn save(&self, state: &State) -> Result<(), StartError> {
-        let Some(path) = &self.path else { return Ok(()) };
+        let Some(path) = &self.path else {
+            return Ok(());
+        };
         let write = || {
             let new = path.with_extension("new");
-            let mut file =
-                fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+            let mut file = fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&new)?;
             file.write_all(&serde_json::to_vec(state)?)?;
             drop(file);
             fs::rename(&new, path)
         };
-        write().map_err(|error| StartError::StateFile { path: path.clone(), kind: error.kind() })
+        write().map_err(|error| StartError::StateFile {
+            path: path.clone(),
+            kind: error.kind(),
+        })
     }
 }

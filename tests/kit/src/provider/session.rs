@@ -1,0 +1,49 @@
+//! Who is logged in at the provider: a cookie, of which the state knows the digest.
+
+use axum::response::Response;
+use http::header::{COOKIE, SET_COOKIE};
+use http::{HeaderMap, HeaderValue};
+
+use super::config::User;
+use super::core::Core;
+use super::secret::Digest;
+
+/// Cookies ignore ports, so that the name carries it.
+fn cookie_name(core: &Core) -> String {
+    format!("mock_provider_session_{}", core.port)
+}
+
+/// Sets the session cookie.
+pub(super) fn set_cookie(core: &Core, response: &mut Response, value: &str, more: &str) {
+    let cookie = format!(
+        "{}={value}; Path=/; HttpOnly; SameSite=Lax{more}",
+        cookie_name(core)
+    );
+    if let Ok(cookie) = HeaderValue::try_from(cookie) {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+}
+
+/// The value of the session cookie.
+pub(super) fn session_cookie<'h>(core: &Core, headers: &'h HeaderMap) -> Option<&'h str> {
+    let name = cookie_name(core);
+    let cookies = headers
+        .get_all(COOKIE)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok());
+    cookies
+        .flat_map(|line| line.split("; "))
+        .find_map(|cookie| cookie.strip_prefix(&name)?.strip_prefix('='))
+}
+
+/// The log-in name of whoever is logged in.
+pub(super) fn session(core: &Core, headers: &HeaderMap) -> Option<String> {
+    session_user(core, headers).map(|user| user.username.clone())
+}
+
+/// Whoever is logged in.
+pub(super) fn session_user<'c>(core: &'c Core, headers: &HeaderMap) -> Option<&'c User> {
+    let cookie = session_cookie(core, headers)?;
+    let username = core.read(|state, _| state.sessions.get(&Digest::of(cookie)).cloned())?;
+    core.user(&username)
+}
