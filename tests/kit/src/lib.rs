@@ -1,3 +1,4 @@
-//! Test doubles of Grantry.
+//! Test doubles of Grantry: deterministic ports, a mock authorization server, contracts for adapters.
 
+pub mod doubles;
 pub mod provider;

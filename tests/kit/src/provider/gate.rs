@@ -35,7 +35,7 @@ impl Gate {
     }
 
     /// Comes to the gate and waits until it is open.
-    pub(super) async fn pass(&self) {
+    pub(crate) async fn pass(&self) {
         self.state.send_modify(|state| state.arrived += 1);
         self.wait_until(|state| state.open).await;
     }

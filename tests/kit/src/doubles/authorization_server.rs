@@ -1,0 +1,360 @@
+//! An authorization server that answers from a script.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use grantry_domain::ports::{
+    AuthorizationRequest, AuthorizationServer, ClientCredentials, Lifetime, ProviderError, RevokeAnswer, TokenAnswer,
+    TokenKind,
+};
+use grantry_domain::provider::{Account, Endpoints, Provider, ProviderSettings, Scopes};
+use grantry_domain::secret::Secret;
+
+use super::locked;
+use crate::provider::Gate;
+
+/// What can be asked of an authorization server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// Settle the endpoints.
+    Resolve,
+    /// Build the authorization URL.
+    AuthorizationUrl,
+    /// Exchange a code.
+    Exchange,
+    /// Refresh.
+    Refresh,
+    /// Revoke a token.
+    Revoke,
+    /// Get the client's own token.
+    ClientCredentials,
+    /// Tell who consented.
+    Identify,
+}
+
+/// One call, with everything that went to the provider in clear: these are test secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are the arguments of the port's methods")]
+pub enum Call {
+    /// See [`AuthorizationServer::resolve`].
+    Resolve { redirect_uri: String },
+    /// See [`AuthorizationServer::authorization_url`].
+    AuthorizationUrl {
+        endpoint: String,
+        state: String,
+        code_challenge: String,
+        scopes: Scopes,
+        nonce: Option<String>,
+        login_hint: Option<String>,
+    },
+    /// See [`AuthorizationServer::exchange`].
+    Exchange { endpoint: String, redirect_uri: String, client_secret: Option<String>, code: String, verifier: String },
+    /// See [`AuthorizationServer::refresh`].
+    Refresh { endpoint: String, client_secret: Option<String>, refresh_token: String, granted: Scopes },
+    /// See [`AuthorizationServer::revoke`].
+    Revoke { endpoint: Option<String>, client_secret: Option<String>, token: String, kind: TokenKind },
+    /// See [`AuthorizationServer::client_credentials`].
+    ClientCredentials { endpoint: String, client_secret: Option<String>, scopes: Scopes },
+    /// See [`AuthorizationServer::identify`].
+    Identify { nonce: Option<String> },
+}
+
+impl Call {
+    /// Which operation it was.
+    pub fn operation(&self) -> Operation {
+        match self {
+            Self::Resolve { .. } => Operation::Resolve,
+            Self::AuthorizationUrl { .. } => Operation::AuthorizationUrl,
+            Self::Exchange { .. } => Operation::Exchange,
+            Self::Refresh { .. } => Operation::Refresh,
+            Self::Revoke { .. } => Operation::Revoke,
+            Self::ClientCredentials { .. } => Operation::ClientCredentials,
+            Self::Identify { .. } => Operation::Identify,
+        }
+    }
+}
+
+/// Answers from a queue for each operation and, when that is empty, like a provider in good health that rotates refresh
+/// tokens: `access-1` with `refresh-1`, then `access-2` with `refresh-2`. A gate can hold an operation; every call is logged
+/// before it is held.
+pub struct ScriptedAuthorizationServer(Mutex<Script>);
+
+struct Script {
+    resolutions: VecDeque<Result<Provider, ProviderError>>,
+    urls: VecDeque<Result<Secret, ProviderError>>,
+    tokens: HashMap<Operation, VecDeque<Result<TokenAnswer, ProviderError>>>,
+    revocations: VecDeque<Result<RevokeAnswer, ProviderError>>,
+    identities: VecDeque<Result<Option<Account>, ProviderError>>,
+    account: Option<Account>,
+    order: Vec<TokenKind>,
+    gates: HashMap<Operation, Gate>,
+    calls: Vec<Call>,
+    issued: u64,
+}
+
+impl Default for ScriptedAuthorizationServer {
+    fn default() -> Self {
+        Self(Mutex::new(Script {
+            resolutions: VecDeque::new(),
+            urls: VecDeque::new(),
+            tokens: HashMap::new(),
+            revocations: VecDeque::new(),
+            identities: VecDeque::new(),
+            account: None,
+            order: vec![TokenKind::Refresh, TokenKind::Access],
+            gates: HashMap::new(),
+            calls: Vec::new(),
+            issued: 0,
+        }))
+    }
+}
+
+/// An answer of the token endpoint with these tokens, a life of one hour, and the scopes as asked.
+pub fn tokens(access_token: &str, refresh_token: Option<&str>) -> TokenAnswer {
+    TokenAnswer {
+        access_token: Secret::from_text(access_token),
+        token_type: "Bearer".to_owned(),
+        refresh_token: refresh_token.map(Secret::from_text),
+        lifetime: Lifetime::For(Duration::from_hours(1)),
+        refresh_lifetime: Lifetime::Unknown,
+        scopes: None,
+        id_token: None,
+    }
+}
+
+impl ScriptedAuthorizationServer {
+    /// Answers the next [`AuthorizationServer::resolve`] that has no answer yet.
+    pub fn answer_resolve(&self, answer: Result<Provider, ProviderError>) {
+        locked(&self.0).resolutions.push_back(answer);
+    }
+
+    /// Answers the next [`AuthorizationServer::authorization_url`] that has no answer yet.
+    pub fn answer_authorization_url(&self, answer: Result<Secret, ProviderError>) {
+        locked(&self.0).urls.push_back(answer);
+    }
+
+    /// Answers the next [`AuthorizationServer::exchange`] that has no answer yet.
+    pub fn answer_exchange(&self, answer: Result<TokenAnswer, ProviderError>) {
+        self.answer_tokens(Operation::Exchange, answer);
+    }
+
+    /// Answers the next [`AuthorizationServer::refresh`] that has no answer yet.
+    pub fn answer_refresh(&self, answer: Result<TokenAnswer, ProviderError>) {
+        self.answer_tokens(Operation::Refresh, answer);
+    }
+
+    /// Answers the next [`AuthorizationServer::client_credentials`] that has no answer yet.
+    pub fn answer_client_credentials(&self, answer: Result<TokenAnswer, ProviderError>) {
+        self.answer_tokens(Operation::ClientCredentials, answer);
+    }
+
+    /// Answers the next [`AuthorizationServer::revoke`] that has no answer yet.
+    pub fn answer_revoke(&self, answer: Result<RevokeAnswer, ProviderError>) {
+        locked(&self.0).revocations.push_back(answer);
+    }
+
+    /// Answers the next [`AuthorizationServer::identify`] that has no answer yet.
+    pub fn answer_identify(&self, answer: Result<Option<Account>, ProviderError>) {
+        locked(&self.0).identities.push_back(answer);
+    }
+
+    /// Who consents while no answer is queued; nobody is told at first.
+    pub fn set_account(&self, account: Option<Account>) {
+        locked(&self.0).account = account;
+    }
+
+    /// Which tokens it wants revoked; refresh, then access at first.
+    pub fn set_revocation_order(&self, order: Vec<TokenKind>) {
+        locked(&self.0).order = order;
+    }
+
+    /// Holds every call of an operation from now on, until the gate is opened.
+    pub fn hold(&self, operation: Operation) -> Gate {
+        let gate = Gate::closed();
+        locked(&self.0).gates.insert(operation, gate.clone());
+        gate
+    }
+
+    /// Every call so far, in order.
+    pub fn calls(&self) -> Vec<Call> {
+        locked(&self.0).calls.clone()
+    }
+
+    /// How many calls of an operation there were.
+    pub fn count(&self, operation: Operation) -> usize {
+        locked(&self.0).calls.iter().filter(|call| call.operation() == operation).count()
+    }
+
+    fn answer_tokens(&self, operation: Operation, answer: Result<TokenAnswer, ProviderError>) {
+        locked(&self.0).tokens.entry(operation).or_default().push_back(answer);
+    }
+
+    async fn called(&self, call: Call) {
+        let gate = {
+            let mut script = locked(&self.0);
+            let gate = script.gates.get(&call.operation()).cloned();
+            script.calls.push(call);
+            gate
+        };
+        if let Some(gate) = gate {
+            gate.pass().await;
+        }
+    }
+
+    fn next_tokens(&self, operation: Operation) -> Result<TokenAnswer, ProviderError> {
+        let mut script = locked(&self.0);
+        if let Some(answer) = script.tokens.get_mut(&operation).and_then(VecDeque::pop_front) {
+            return answer;
+        }
+        script.issued += 1;
+        let refresh = format!("refresh-{}", script.issued);
+        let refresh = (operation != Operation::ClientCredentials).then_some(refresh.as_str());
+        Ok(tokens(&format!("access-{}", script.issued), refresh))
+    }
+}
+
+fn text(secret: &Secret) -> String {
+    String::from_utf8_lossy(secret.expose()).into_owned()
+}
+
+fn secret_of(client: &ClientCredentials) -> Option<String> {
+    client.secret.as_ref().map(text)
+}
+
+#[async_trait]
+impl AuthorizationServer for ScriptedAuthorizationServer {
+    async fn resolve(
+        &self,
+        settings: &ProviderSettings,
+        redirect_uri: &str,
+        config: &str,
+    ) -> Result<Provider, ProviderError> {
+        self.called(Call::Resolve { redirect_uri: redirect_uri.to_owned() }).await;
+        if let Some(answer) = locked(&self.0).resolutions.pop_front() {
+            return answer;
+        }
+        let discovered = settings.issuer.as_deref().map(|issuer| Endpoints {
+            authorization: format!("{issuer}/authorize"),
+            token: format!("{issuer}/token"),
+            revocation: Some(format!("{issuer}/revoke")),
+            ..Endpoints::default()
+        });
+        Ok(Provider {
+            profile: settings.profile.clone(),
+            issuer: settings.issuer.clone(),
+            issuer_in_response: settings.issuer.is_some(),
+            endpoints: settings.endpoints.clone().or(discovered).unwrap_or_default(),
+            client_id: settings.client_id.clone(),
+            authentication: settings.authentication,
+            resources: settings.resources.clone(),
+            destinations: settings.destinations.clone(),
+            redirect_uri: redirect_uri.to_owned(),
+            config: config.to_owned(),
+        })
+    }
+
+    async fn authorization_url(
+        &self,
+        provider: &Provider,
+        _client: &ClientCredentials,
+        request: AuthorizationRequest,
+    ) -> Result<Secret, ProviderError> {
+        let (endpoint, state) = (provider.endpoints.authorization.clone(), text(&request.state));
+        let url = format!("{endpoint}?state={state}&code_challenge={}", request.code_challenge);
+        self.called(Call::AuthorizationUrl {
+            endpoint,
+            state,
+            code_challenge: request.code_challenge,
+            scopes: request.scopes,
+            nonce: request.nonce,
+            login_hint: request.login_hint,
+        })
+        .await;
+        locked(&self.0).urls.pop_front().unwrap_or_else(|| Ok(Secret::from_text(&url)))
+    }
+
+    async fn exchange(
+        &self,
+        provider: &Provider,
+        client: &ClientCredentials,
+        code: &Secret,
+        verifier: &Secret,
+    ) -> Result<TokenAnswer, ProviderError> {
+        self.called(Call::Exchange {
+            endpoint: provider.endpoints.token.clone(),
+            redirect_uri: provider.redirect_uri.clone(),
+            client_secret: secret_of(client),
+            code: text(code),
+            verifier: text(verifier),
+        })
+        .await;
+        self.next_tokens(Operation::Exchange)
+    }
+
+    async fn refresh(
+        &self,
+        provider: &Provider,
+        client: &ClientCredentials,
+        refresh_token: &Secret,
+        granted: &Scopes,
+    ) -> Result<TokenAnswer, ProviderError> {
+        self.called(Call::Refresh {
+            endpoint: provider.endpoints.token.clone(),
+            client_secret: secret_of(client),
+            refresh_token: text(refresh_token),
+            granted: granted.clone(),
+        })
+        .await;
+        self.next_tokens(Operation::Refresh)
+    }
+
+    async fn revoke(
+        &self,
+        provider: &Provider,
+        client: &ClientCredentials,
+        token: &Secret,
+        kind: TokenKind,
+    ) -> Result<RevokeAnswer, ProviderError> {
+        self.called(Call::Revoke {
+            endpoint: provider.endpoints.revocation.clone(),
+            client_secret: secret_of(client),
+            token: text(token),
+            kind,
+        })
+        .await;
+        locked(&self.0).revocations.pop_front().unwrap_or(Ok(RevokeAnswer::Done))
+    }
+
+    fn revocation_order(&self, _provider: &Provider) -> Vec<TokenKind> {
+        locked(&self.0).order.clone()
+    }
+
+    async fn client_credentials(
+        &self,
+        provider: &Provider,
+        client: &ClientCredentials,
+        scopes: &Scopes,
+    ) -> Result<TokenAnswer, ProviderError> {
+        self.called(Call::ClientCredentials {
+            endpoint: provider.endpoints.token.clone(),
+            client_secret: secret_of(client),
+            scopes: scopes.clone(),
+        })
+        .await;
+        self.next_tokens(Operation::ClientCredentials)
+    }
+
+    async fn identify(
+        &self,
+        _provider: &Provider,
+        _answer: &TokenAnswer,
+        nonce: Option<String>,
+    ) -> Result<Option<Account>, ProviderError> {
+        self.called(Call::Identify { nonce }).await;
+        let mut script = locked(&self.0);
+        let account = script.account.clone();
+        script.identities.pop_front().unwrap_or(Ok(account))
+    }
+}

@@ -1,0 +1,82 @@
+//! Provider profiles from a table.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use grantry_domain::connector::Definition;
+use grantry_domain::ports::{InvalidDefinition, ProviderProfiles};
+use grantry_domain::provider::{
+    BindingKind, CallbackPath, ClientAuthentication, Endpoints, ProviderSettings, Scopes,
+};
+
+use super::{fixtures, locked};
+
+/// Understands every definition: the same written-down endpoints at `as.example` and an API at `api.example`, changed by
+/// what the table says for the exact text of `config`. `.oauth2` has its own callback path.
+///
+/// ```
+/// # use grantry_testkit::doubles::TestProfiles;
+/// let profiles = TestProfiles::default();
+/// profiles.set("moved", |settings| settings.base_url = "https://elsewhere.example".to_owned());
+/// ```
+#[derive(Default)]
+pub struct TestProfiles(Mutex<HashMap<String, Rule>>);
+
+type Change = Box<dyn Fn(&mut ProviderSettings) + Send>;
+
+enum Rule {
+    Change(Change),
+    Refuse(InvalidDefinition),
+}
+
+impl TestProfiles {
+    /// Changes the settings of connectors whose `config` is exactly this text.
+    pub fn set(&self, config: &str, change: impl Fn(&mut ProviderSettings) + Send + 'static) {
+        locked(&self.0).insert(config.to_owned(), Rule::Change(Box::new(change)));
+    }
+
+    /// Refuses connectors whose `config` is exactly this text.
+    pub fn refuse(&self, config: &str, field: &str, problem: &str) {
+        let refusal =
+            InvalidDefinition { field: field.to_owned(), problem: problem.to_owned(), host_not_allowed: false };
+        locked(&self.0).insert(config.to_owned(), Rule::Refuse(refusal));
+    }
+
+    fn plain(definition: &Definition) -> ProviderSettings {
+        ProviderSettings {
+            profile: definition.profile.clone(),
+            title: "Example".to_owned(),
+            kind: BindingKind::Pinned,
+            issuer: None,
+            endpoints: Some(Endpoints {
+                authorization: "https://as.example/authorize".to_owned(),
+                token: "https://as.example/token".to_owned(),
+                revocation: Some("https://as.example/revoke".to_owned()),
+                ..Endpoints::default()
+            }),
+            client_id: definition.client_id.clone().unwrap_or_default(),
+            authentication: ClientAuthentication::Post,
+            resources: Vec::new(),
+            destinations: vec![fixtures::origin("https://api.example")],
+            base_url: "https://api.example".to_owned(),
+            requested_scopes: Scopes::new(["read", "write"]),
+            required_scopes: Scopes::new(["read"]),
+            callback: if definition.profile.as_str() == ".oauth2" { CallbackPath::Own } else { CallbackPath::Shared },
+            revocation_is_per_user: false,
+            missing: definition.client_id.is_none().then(|| "secrets.clientId".to_owned()),
+        }
+    }
+}
+
+impl ProviderProfiles for TestProfiles {
+    fn settings(&self, definition: &Definition) -> Result<ProviderSettings, InvalidDefinition> {
+        let mut settings = Self::plain(definition);
+        match locked(&self.0).get(&definition.config) {
+            None => {}
+            Some(Rule::Change(change)) => change(&mut settings),
+            Some(Rule::Refuse(refusal)) => return Err(refusal.clone()),
+        }
+        Ok(settings)
+    }
+}
+
