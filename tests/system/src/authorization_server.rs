@@ -112,7 +112,10 @@ impl RealServer {
     ) -> Result<Self, RealServerError> {
         let folder = tokio::task::spawn_blocking(move || installation::ready(kind))
             .await
-            .expect("the set-up does not panic")?;
+            .map_err(|panicked| RealServerError::Io {
+                what: "waiting for the set-up",
+                source: panicked.into(),
+            })??;
         let facts = facts(&folder)?;
         let port = Port::reserve(folder.parent().unwrap_or(&folder))?;
         let settings: Vec<(String, String)> = settings

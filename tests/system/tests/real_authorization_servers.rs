@@ -1,4 +1,5 @@
 //! Both real authorization servers run on this machine, show their metadata, and log people in.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use grantry_system_tests::authorization_server::{Answer, Kind, RealServer, RealServerError};
 use serde_json::Value;
