@@ -1,7 +1,7 @@
 //! Audit events (R80). They are written in the transaction of the change they tell of, and hold no secret.
 
 use crate::connector::ConnectorId;
-use crate::grant::{GrantId, cause_names};
+use crate::grant::{GrantId, Phase, Snapshot, cause_names};
 use crate::identity::{Actor, SpaceId, UserId};
 use crate::time::Timestamp;
 
@@ -72,6 +72,30 @@ pub struct AuditEvent {
     pub grant: Option<GrantId>,
     /// Stable code of the outcome, such as `ok` or `refresh_rejected`.
     pub outcome: String,
+}
+
+impl AuditEvent {
+    /// The event of an authorization that a store ended by itself: superseded, swept, or by a predicate. `record` is what it
+    /// became; its cause is the outcome.
+    pub fn ending(record: &Snapshot, actor: Actor, at: Timestamp) -> Self {
+        let kind = match (record.authorized_at, record.phase) {
+            (None, _) => AuditKind::FlowEnded,
+            (Some(_), Phase::Expired) => AuditKind::GrantExpired,
+            (Some(_), Phase::Initiated | Phase::AwaitingCallback | Phase::Authorized | Phase::Revoked) => {
+                AuditKind::GrantEnded
+            }
+        };
+        Self {
+            at,
+            actor,
+            kind,
+            space: Some(record.owner.space.clone()),
+            connector: Some(record.owner.connector.clone()),
+            user: Some(record.owner.user.clone()),
+            grant: Some(record.id),
+            outcome: record.cause.clone().unwrap_or_default(),
+        }
+    }
 }
 
 /// An event in the outbox.
