@@ -1,0 +1,120 @@
+//! Layout of an `OTE1` envelope. Integers are big-endian.
+//!
+//! | offset | size | field |
+//! |---|---|---|
+//! | 0 | 4 | magic `OTE1` |
+//! | 4 | 1 | suite: `01` is HKDF-SHA-256 with AES-256-GCM |
+//! | 5 | 1 | record type |
+//! | 6 | 2 | payload version |
+//! | 8 | 8 | key id |
+//! | 16 | 32 | salt, random |
+//! | 48 | 12 | nonce, random |
+//! | 60 | n | ciphertext, n ≤ 65 536 |
+//! | 60 + n | 16 | tag |
+
+use grantry_domain::grant::Envelope;
+use grantry_domain::ports::{Binding, KeyId, VaultError};
+
+/// Longest payload in bytes.
+pub(crate) const MAX_PAYLOAD: usize = 65_536;
+/// Bytes before the ciphertext.
+pub(crate) const HEADER_LENGTH: usize = 60;
+/// Bytes after the ciphertext.
+pub(crate) const TAG_LENGTH: usize = 16;
+/// Salt and nonce, drawn together.
+pub(crate) const RANDOM_LENGTH: usize = 32 + NONCE_LENGTH;
+
+const NONCE_LENGTH: usize = 12;
+/// Magic and suite: there is one suite, and no reader for anything else (R75).
+const FORMAT: &[u8; 5] = b"OTE1\x01";
+const RECORD_TYPE: usize = 5;
+const VERSION: usize = 6;
+const KEY_ID: usize = 8;
+const SALT: usize = 16;
+const NONCE: usize = 48;
+
+/// What kind of record an envelope belongs to. Decides which fields its context has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RecordType {
+    Flow = 1,
+    Grant = 2,
+    ClientSecret = 3,
+    Orphan = 4,
+}
+
+impl RecordType {
+    pub(crate) fn of(binding: &Binding) -> Self {
+        match binding {
+            Binding::Flow { .. } => Self::Flow,
+            Binding::Grant { .. } => Self::Grant,
+            Binding::ClientSecret { .. } => Self::ClientSecret,
+            Binding::Orphan { .. } => Self::Orphan,
+        }
+    }
+
+    fn from_byte(byte: u8) -> Option<Self> {
+        [Self::Flow, Self::Grant, Self::ClientSecret, Self::Orphan].into_iter().find(|record| *record as u8 == byte)
+    }
+}
+
+/// The first 60 bytes: everything needed to find the key, nothing secret. All of it is associated data.
+pub(crate) struct Header([u8; HEADER_LENGTH]);
+
+impl Header {
+    pub(crate) fn new(record: RecordType, version: u16, key: KeyId, random: &[u8; RANDOM_LENGTH]) -> Self {
+        let mut bytes = [0; HEADER_LENGTH];
+        bytes[..RECORD_TYPE].copy_from_slice(FORMAT);
+        bytes[RECORD_TYPE] = record as u8;
+        bytes[VERSION..KEY_ID].copy_from_slice(&version.to_be_bytes());
+        bytes[KEY_ID..SALT].copy_from_slice(&key.0);
+        bytes[SALT..].copy_from_slice(random);
+        Self(bytes)
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; HEADER_LENGTH] {
+        &self.0
+    }
+
+    pub(crate) fn version(&self) -> u16 {
+        u16::from_be_bytes(self.array(VERSION))
+    }
+
+    pub(crate) fn key(&self) -> KeyId {
+        KeyId(self.array(KEY_ID))
+    }
+
+    pub(crate) fn nonce(&self) -> [u8; NONCE_LENGTH] {
+        self.array(NONCE)
+    }
+
+    fn array<const N: usize>(&self, offset: usize) -> [u8; N] {
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(&self.0[offset..offset + N]);
+        bytes
+    }
+}
+
+/// An envelope taken apart, nothing of it verified yet.
+pub(crate) struct Parts<'a> {
+    pub(crate) header: Header,
+    pub(crate) record: RecordType,
+    pub(crate) ciphertext: &'a [u8],
+    pub(crate) tag: &'a [u8; TAG_LENGTH],
+}
+
+impl<'a> Parts<'a> {
+    /// `UnknownFormat` for what never was an envelope of ours, `Tampered` for one whose length cannot be right.
+    pub(crate) fn of(envelope: &'a Envelope) -> Result<Self, VaultError> {
+        let bytes = envelope.0.as_slice();
+        if !bytes.starts_with(FORMAT) {
+            return Err(VaultError::UnknownFormat);
+        }
+        let (header, body) = bytes.split_first_chunk::<HEADER_LENGTH>().ok_or(VaultError::Tampered)?;
+        let record = RecordType::from_byte(header[RECORD_TYPE]).ok_or(VaultError::UnknownFormat)?;
+        let (ciphertext, tag) = body.split_last_chunk::<TAG_LENGTH>().ok_or(VaultError::Tampered)?;
+        if ciphertext.len() > MAX_PAYLOAD {
+            return Err(VaultError::Tampered);
+        }
+        Ok(Self { header: Header(*header), record, ciphertext, tag })
+    }
+}

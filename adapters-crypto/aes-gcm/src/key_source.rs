@@ -1,0 +1,137 @@
+//! Where a root key comes from: a file that only its owner can read, or the environment.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::root_key::{KeyError, RootKey};
+
+/// A key file holds 44 characters and a line end; whatever fills this buffer is none.
+const FILE_BUFFER: usize = 64;
+
+/// A place that holds a root key, as written in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// `file:PATH`: a file with mode 0600 or stricter.
+    File(PathBuf),
+    /// `env:NAME`: an environment variable.
+    Environment(String),
+}
+
+impl KeySource {
+    /// Reads `file:PATH` or `env:NAME`. A key pasted in its place is refused without repeating it.
+    pub fn parse(text: &str) -> Result<Self, KeySourceError> {
+        let (kind, place) = text.split_once(':').ok_or(KeySourceError::Malformed)?;
+        if place.is_empty() || RootKey::parse(place.as_bytes()).is_ok() {
+            return Err(KeySourceError::Malformed);
+        }
+        match kind {
+            "file" => Ok(Self::File(PathBuf::from(place))),
+            "env" if is_variable_name(place) => Ok(Self::Environment(place.to_owned())),
+            _ => Err(KeySourceError::Malformed),
+        }
+    }
+
+    /// Loads the key. A relative path starts at `folder`.
+    pub fn load(&self, folder: &Path) -> Result<RootKey, KeySourceError> {
+        self.load_with(folder, |name| std::env::var_os(name))
+    }
+
+    /// As [`load`](Self::load), with the environment as an argument, which a test cannot change for one process.
+    pub(crate) fn load_with(
+        &self,
+        folder: &Path,
+        variable: impl FnOnce(&str) -> Option<OsString>,
+    ) -> Result<RootKey, KeySourceError> {
+        let unusable = |error| KeySourceError::Unusable(self.clone(), error);
+        match self {
+            Self::File(path) => {
+                let mut buffer = Zeroizing::new([0; FILE_BUFFER]);
+                let text = self.read(&folder.join(path), &mut buffer)?;
+                RootKey::parse(text).map_err(unusable)
+            }
+            Self::Environment(name) => {
+                let value = variable(name).filter(|value| !value.is_empty());
+                let text = Zeroizing::new(value.ok_or_else(|| KeySourceError::Missing(self.clone()))?.into_encoded_bytes());
+                RootKey::parse(&text).map_err(unusable)
+            }
+        }
+    }
+
+    /// Reads a file into a buffer that never grows, after a look at the mode of the very file that was opened.
+    fn read<'b>(&self, path: &Path, buffer: &'b mut [u8; FILE_BUFFER]) -> Result<&'b [u8], KeySourceError> {
+        let failed = |error: io::Error| {
+            let kind = error.kind();
+            if kind == io::ErrorKind::NotFound {
+                KeySourceError::Missing(self.clone())
+            } else {
+                KeySourceError::Unreadable(self.clone(), kind)
+            }
+        };
+        let mut file = File::open(path).map_err(failed)?;
+        let mode = permissions(&file).map_err(failed)?;
+        if mode & 0o077 != 0 {
+            return Err(KeySourceError::Exposed(self.clone(), mode));
+        }
+        let mut length = 0;
+        loop {
+            match file.read(&mut buffer[length..]) {
+                Ok(0) => return Ok(&buffer[..length]),
+                Ok(count) => length += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+}
+
+impl fmt::Display for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Environment(name) => write!(f, "env:{name}"),
+        }
+    }
+}
+
+fn is_variable_name(name: &str) -> bool {
+    !name.starts_with(|first: char| first.is_ascii_digit())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+#[cfg(unix)]
+fn permissions(file: &File) -> io::Result<u32> {
+    use std::os::unix::fs::PermissionsExt;
+    Ok(file.metadata()?.permissions().mode() & 0o777)
+}
+
+/// Elsewhere access lists guard the file, and they are not ours to judge.
+#[cfg(not(unix))]
+fn permissions(_: &File) -> io::Result<u32> {
+    Ok(0o600)
+}
+
+/// Why a key was not loaded: names the place and what to do, never any of its content.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum KeySourceError {
+    /// Neither `file:PATH` nor `env:NAME`; perhaps the key itself, so nothing of it is repeated.
+    #[error("a key is configured as `file:PATH` or `env:NAME`, never as the key itself")]
+    Malformed,
+    /// No such file or variable.
+    #[error("there is no key at `{0}`; make one there with `grantry keys generate`")]
+    Missing(KeySource),
+    /// A file that cannot be read.
+    #[error("the key at `{0}` cannot be read ({1}); make it readable for this process and nobody else")]
+    Unreadable(KeySource, io::ErrorKind),
+    /// A file that others can read.
+    #[error("the key at `{0}` is open to other users (mode {1:04o}); set its mode to 0600")]
+    Exposed(KeySource, u32),
+    /// Content that is not a usable key.
+    #[error("the key at `{0}` is refused: {1}")]
+    Unusable(KeySource, KeyError),
+}

@@ -1,0 +1,106 @@
+//! The keyring: one key to write with, any number of keys to read with (R75).
+//!
+//! A key is named by an id derived from the key itself, so a wrong value under the right name cannot exist.
+
+use std::path::Path;
+
+use grantry_domain::encoding::hex;
+use grantry_domain::ports::KeyId;
+use hkdf::Hkdf;
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::key_source::{KeySource, KeySourceError};
+use crate::root_key::{KEY_LENGTH, RootKey};
+
+/// The keys of this process. There is no default key and no way to run without one.
+pub struct Keyring {
+    writer: SealingKey,
+    readers: Vec<SealingKey>,
+}
+
+impl Keyring {
+    /// A keyring of one write key and read keys. A key that is named twice is refused: somebody meant another one.
+    pub fn new(write: &RootKey, read: &[RootKey]) -> Result<Self, KeyringError> {
+        let mut ring = Self { writer: SealingKey::new(write), readers: Vec::with_capacity(read.len()) };
+        for root in read {
+            let key = SealingKey::new(root);
+            if ring.find(key.id).is_some() {
+                return Err(KeyringError::Duplicate(key.id));
+            }
+            ring.readers.push(key);
+        }
+        Ok(ring)
+    }
+
+    /// Loads the keys of a configuration. Relative paths start at `folder`.
+    pub fn load(write: &KeySource, read: &[KeySource], folder: &Path) -> Result<Self, KeyringError> {
+        let write = write.load(folder)?;
+        let read = read.iter().map(|source| source.load(folder)).collect::<Result<Vec<_>, _>>()?;
+        Self::new(&write, &read)
+    }
+
+    /// The id of the write key.
+    pub fn write_key(&self) -> KeyId {
+        self.writer.id
+    }
+
+    /// The ids of all keys, the write key first.
+    pub fn ids(&self) -> impl Iterator<Item = KeyId> {
+        self.keys().map(|key| key.id)
+    }
+
+    pub(crate) fn writer(&self) -> &SealingKey {
+        &self.writer
+    }
+
+    pub(crate) fn find(&self, id: KeyId) -> Option<&SealingKey> {
+        self.keys().find(|key| key.id == id)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &SealingKey> {
+        std::iter::once(&self.writer).chain(&self.readers)
+    }
+}
+
+/// A root key, ready to derive from: the hash state after the key, which is wiped on drop. The key itself is gone.
+pub(crate) struct SealingKey {
+    id: KeyId,
+    // Boxed, so that moving the keyring leaves no copy of the state behind.
+    root: Box<Hkdf<Sha256>>,
+}
+
+impl SealingKey {
+    fn new(root: &RootKey) -> Self {
+        let root = Box::new(Hkdf::from_prk(root.expose()).expect("a root key is as long as the hash"));
+        Self { id: KeyId(*expand(&root, &[b"OTE1-KID"])), root }
+    }
+
+    pub(crate) fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// The key of one envelope (R74). Salt and nonce stand in its associated data, so no other envelope has this key.
+    pub(crate) fn envelope_key(&self, associated_data: &[u8]) -> Zeroizing<[u8; KEY_LENGTH]> {
+        expand(&self.root, &[b"OTE1-DEK", &Sha256::digest(associated_data)])
+    }
+}
+
+/// HKDF-Expand. Root keys are uniformly random, so Extract is not needed (RFC 5869 §3.3).
+pub(crate) fn expand<const N: usize>(root: &Hkdf<Sha256>, info: &[&[u8]]) -> Zeroizing<[u8; N]> {
+    let mut derived = Zeroizing::new([0; N]);
+    root.expand_multi_info(info, &mut *derived).expect("keys are far shorter than 255 blocks");
+    derived
+}
+
+/// Why there is no keyring.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum KeyringError {
+    /// A key could not be had.
+    #[error(transparent)]
+    Source(#[from] KeySourceError),
+    /// A key is named twice. The id is derived and tells nothing about the key.
+    #[error("key {} is configured twice; name each key once, as the write key or as a read key", hex(&.0.0))]
+    Duplicate(KeyId),
+}

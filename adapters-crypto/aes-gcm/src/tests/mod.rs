@@ -1,0 +1,117 @@
+//! Tests that need to look inside: the published vectors use a key that the public way refuses.
+
+mod context;
+mod damage;
+mod keyring;
+mod placement;
+mod sealing;
+mod secrecy;
+#[cfg(unix)]
+mod sources;
+mod vectors;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use grantry_domain::connector::{ConnectorId, Epoch, Incarnation};
+use grantry_domain::grant::{BrowserHash, GrantId, Ownership, StateHash};
+use grantry_domain::identity::{SpaceId, UserId};
+use grantry_domain::ports::{Binding, Entropy, EntropyError};
+use grantry_domain::provider::BindingDigest;
+use grantry_domain::secret::Secret;
+use grantry_domain::time::Timestamp;
+use sha2::{Digest, Sha256};
+
+use crate::{AesGcmVault, Keyring, RootKey};
+
+/// The deployment of the published vectors.
+const DEPLOYMENT: [u8; 16] = [0xd0; 16];
+/// Salt and nonce of the published vectors.
+const RANDOM: [u8; 44] = {
+    let mut random = [0; 44];
+    let (mut index, mut next) = (0, 0x40);
+    while index < random.len() {
+        random[index] = if index == 32 { 0xa0 } else { next };
+        next = random[index] + 1;
+        index += 1;
+    }
+    random
+};
+
+/// The same bytes each time.
+struct Fixed(Vec<u8>);
+
+impl Entropy for Fixed {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyError> {
+        buffer.copy_from_slice(&self.0);
+        Ok(())
+    }
+}
+
+/// Bytes that look random and are the same in every run.
+#[derive(Default)]
+struct Stream(AtomicU64);
+
+impl Entropy for Stream {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyError> {
+        for chunk in buffer.chunks_mut(32) {
+            let block = Sha256::digest(self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+            chunk.copy_from_slice(&block[..chunk.len()]);
+        }
+        Ok(())
+    }
+}
+
+fn key(number: u8) -> RootKey {
+    RootKey::unchecked(Sha256::digest([number]).into())
+}
+
+/// A vault that writes with key 1.
+fn vault() -> AesGcmVault {
+    vault_with(1, &[])
+}
+
+fn vault_with(write: u8, read: &[u8]) -> AesGcmVault {
+    let read: Vec<RootKey> = read.iter().map(|number| key(*number)).collect();
+    AesGcmVault::new(Keyring::new(&key(write), &read).unwrap(), DEPLOYMENT, Arc::new(Stream::default()))
+}
+
+fn secret(text: &str) -> Secret {
+    Secret::from_text(text)
+}
+
+fn owner() -> Ownership {
+    Ownership {
+        space: SpaceId::default_space(),
+        connector: ConnectorId::new("conn-1").unwrap(),
+        incarnation: Incarnation([0xc0; 16]),
+        epoch: Epoch::FIRST,
+        digest: BindingDigest([0xb1; 32]),
+        user: UserId::new("u_profile_1").unwrap(),
+    }
+}
+
+fn grant_id() -> GrantId {
+    GrantId::new(Timestamp::from_millis(0), [0x60; 16])
+}
+
+fn flow() -> Binding {
+    Binding::Flow { owner: owner(), state: StateHash([0x5a; 32]), browser: BrowserHash([0xbb; 32]) }
+}
+
+fn grant() -> Binding {
+    Binding::Grant { owner: owner(), grant: grant_id() }
+}
+
+fn client_secret() -> Binding {
+    let Ownership { space, connector, incarnation, digest, .. } = owner();
+    Binding::ClientSecret { space, connector, incarnation, digest }
+}
+
+fn orphan() -> Binding {
+    Binding::Orphan { owner: owner(), grant: grant_id() }
+}
+
+fn one_of_each() -> [Binding; 4] {
+    [flow(), grant(), client_secret(), orphan()]
+}

@@ -1,0 +1,127 @@
+//! The vault: `OTE1` envelopes under the keys of a keyring.
+
+use std::sync::Arc;
+
+use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit};
+use grantry_domain::encoding::hex;
+use grantry_domain::grant::Envelope;
+use grantry_domain::ports::{Binding, Entropy, KeyId, Opened, TokenVault, VaultError};
+use grantry_domain::secret::Secret;
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::context::associated_data;
+use crate::envelope::{HEADER_LENGTH, Header, MAX_PAYLOAD, Parts, RANDOM_LENGTH, RecordType, TAG_LENGTH};
+use crate::keyring::{Keyring, SealingKey};
+
+/// Seals and opens the records of one deployment.
+pub struct AesGcmVault {
+    keyring: Keyring,
+    deployment: [u8; 16],
+    entropy: Arc<dyn Entropy>,
+}
+
+impl AesGcmVault {
+    /// A vault for the deployment with this id, which is part of what every record is bound to.
+    pub fn new(keyring: Keyring, deployment: [u8; 16], entropy: Arc<dyn Entropy>) -> Self {
+        Self { keyring, deployment, entropy }
+    }
+
+    /// The keys it works with.
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// Compares the keys with what a store holds: how many envelopes name which key. The start stops on an error, because
+    /// going on would make every grant look broken (R75, R76).
+    pub fn check_usage(&self, usage: &[(KeyId, u64)]) -> Result<(), UnknownKeys> {
+        let unknown = usage.iter().filter(|(key, count)| *count > 0 && !self.knows(*key));
+        let (keys, counts): (Vec<KeyId>, Vec<u64>) = unknown.copied().unzip();
+        if keys.is_empty() { Ok(()) } else { Err(UnknownKeys { keys, count: counts.iter().sum() }) }
+    }
+
+    fn open_parts(&self, binding: &Binding, parts: &Parts<'_>) -> Result<Secret, VaultError> {
+        let key = self.keyring.find(parts.header.key()).ok_or(VaultError::UnknownKey)?;
+        if parts.record != RecordType::of(binding) {
+            return Err(VaultError::Tampered);
+        }
+        let data = associated_data(&parts.header, &self.deployment, binding)?;
+        let mut payload = Zeroizing::new(parts.ciphertext.to_vec());
+        cipher(key, &data)
+            .decrypt_inout_detached(&parts.header.nonce().into(), &data, payload.as_mut_slice().into(), parts.tag.into())
+            .map_err(|_| VaultError::Tampered)?;
+        Ok(Secret::from_zeroizing(payload))
+    }
+}
+
+impl TokenVault for AesGcmVault {
+    fn seal(&self, binding: &Binding, version: u16, payload: &Secret) -> Result<Envelope, VaultError> {
+        if payload.len() > MAX_PAYLOAD {
+            return Err(VaultError::TooLong);
+        }
+        let mut random = [0; RANDOM_LENGTH];
+        self.entropy.fill(&mut random).map_err(|_| VaultError::NoEntropy)?;
+        let key = self.keyring.writer();
+        let header = Header::new(RecordType::of(binding), version, key.id(), &random);
+        let data = associated_data(&header, &self.deployment, binding)?;
+
+        // Encrypted in place: guarded until no plaintext is left in it, and sized once, because growth leaves copies behind.
+        let mut sealed = Zeroizing::new(Vec::with_capacity(HEADER_LENGTH + payload.len() + TAG_LENGTH));
+        sealed.extend_from_slice(header.as_bytes());
+        sealed.extend_from_slice(payload.expose());
+        let tag = cipher(key, &data)
+            .encrypt_inout_detached(&header.nonce().into(), &data, (&mut sealed[HEADER_LENGTH..]).into())
+            .map_err(|_| VaultError::TooLong)?;
+        sealed.extend_from_slice(&tag);
+        Ok(Envelope(std::mem::take(&mut *sealed)))
+    }
+
+    fn open(&self, binding: &Binding, envelope: &Envelope) -> Result<Opened, VaultError> {
+        let parts = Parts::of(envelope)?;
+        let payload = self.open_parts(binding, &parts)?;
+        Ok(Opened { version: parts.header.version(), payload })
+    }
+
+    fn reseal(&self, binding: &Binding, envelope: &Envelope) -> Result<Option<Envelope>, VaultError> {
+        if self.key_of(envelope)? == self.keyring.write_key() {
+            return Ok(None);
+        }
+        let opened = self.open(binding, envelope)?;
+        self.seal(binding, opened.version, &opened.payload).map(Some)
+    }
+
+    fn key_of(&self, envelope: &Envelope) -> Result<KeyId, VaultError> {
+        Parts::of(envelope).map(|parts| parts.header.key())
+    }
+
+    fn knows(&self, key: KeyId) -> bool {
+        self.keyring.find(key).is_some()
+    }
+
+    fn fingerprint(&self, bytes: &[u8]) -> [u8; 32] {
+        Sha256::digest(bytes).into()
+    }
+}
+
+fn cipher(key: &SealingKey, associated_data: &[u8]) -> Aes256Gcm {
+    let key = key.envelope_key(associated_data);
+    Aes256Gcm::new((&*key).into())
+}
+
+/// The store holds envelopes under keys that are not in the keyring.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "{count} stored records are sealed with keys that are not configured ({}); add those keys as read keys",
+    names(keys)
+)]
+pub struct UnknownKeys {
+    /// The ids that were not found.
+    pub keys: Vec<KeyId>,
+    /// How many envelopes name them.
+    pub count: u64,
+}
+
+fn names(keys: &[KeyId]) -> String {
+    keys.iter().map(|key| hex(&key.0)).collect::<Vec<_>>().join(", ")
+}
