@@ -51,10 +51,10 @@ pub struct Call {
 impl Call {
     /// A parameter of the form or, failing that, of the query.
     pub fn param(&self, name: &str) -> Option<&str> {
-        let named = |list: &'_ [(String, String)]| list.iter().position(|(key, _)| key == name);
-        named(&self.form)
-            .map(|at| self.form[at].1.as_str())
-            .or_else(|| named(&self.query).map(|at| self.query[at].1.as_str()))
+        let mut fields = self.form.iter().chain(&self.query);
+        fields
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// A header field as text.
