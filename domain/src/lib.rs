@@ -9,6 +9,7 @@
 
 pub mod connector;
 pub mod encoding;
+pub mod flow;
 pub mod grant;
 pub mod identity;
 pub mod ports;

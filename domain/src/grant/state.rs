@@ -69,7 +69,7 @@ pub struct AwaitingCallback {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authorized {
     pub(super) tokens: SealedTokens,
-    pub(super) authorized_at: Timestamp,
+    pub(super) since: Timestamp,
     pub(super) last_used_day: i64,
     pub(super) renewal: Renewal,
 }
@@ -252,7 +252,7 @@ impl Authorized {
 
     /// When the user consented.
     pub fn authorized_at(&self) -> Timestamp {
-        self.authorized_at
+        self.since
     }
 
     /// Day of last use, in days since the Unix epoch.

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 
 use crate::connector::{Connector, ConnectorKey, Incarnation};
 use crate::grant::{
-    BrowserHash, EndCause, Envelope, GrantId, Ownership, Phase, RevocationOutcome, Revision, Snapshot, StateHash,
+    BrowserHash, EndCause, Envelope, GrantId, Ownership, Phase, Revision, RevocationOutcome,
+    Snapshot, StateHash,
 };
 use crate::identity::{Actor, SpaceId, UserId};
 use crate::ports::{AuditEvent, KeyId, RecordedEvent, StoreError};
@@ -45,7 +46,10 @@ pub struct Fence {
 impl Fence {
     /// The fence of a record as it was read.
     pub fn of(record: &Snapshot) -> Self {
-        Self { phase: record.phase, revision: record.revision }
+        Self {
+            phase: record.phase,
+            revision: record.revision,
+        }
     }
 }
 
@@ -67,8 +71,8 @@ pub struct CallbackKey {
     pub state_hash: StateHash,
     /// The user of the session.
     pub user: UserId,
-    /// SHA-256 of the flow cookie; `None` if there is none.
-    pub browser: Option<BrowserHash>,
+    /// SHA-256 of each flow cookie the browser sent; one of them must be this flow's.
+    pub browsers: Vec<BrowserHash>,
 }
 
 /// What became of consuming a flow.
@@ -325,7 +329,7 @@ pub struct GrantPage {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait GrantStore: Send + Sync {
-    /// The clock shared by all nodes: the database's, for SQLite the injected one.
+    /// The clock shared by all nodes: the database's, for `SQLite` the injected one.
     async fn now(&self) -> Result<Timestamp, StoreError>;
 
     /// Adds an `Initiated` flow, superseding older unconsumed flows of the same user and connector (R18).
@@ -337,11 +341,20 @@ pub trait GrantStore: Send + Sync {
     ) -> Result<Inserted, StoreError>;
 
     /// Replaces a whole record under its fence. Lease and in-doubt columns are reset to the given record's.
-    async fn replace(&self, next: Snapshot, fence: Fence, audit: Vec<AuditEvent>) -> Result<Fenced, StoreError>;
+    async fn replace(
+        &self,
+        next: Snapshot,
+        fence: Fence,
+        audit: Vec<AuditEvent>,
+    ) -> Result<Fenced, StoreError>;
 
     /// Consumes a flow: one conditional update that sets `consumed_at` and takes the secrets out (R20). A mismatch changes
     /// nothing. `audit` is written only if the flow is consumed.
-    async fn consume(&self, key: CallbackKey, audit: Vec<AuditEvent>) -> Result<Consumption, StoreError>;
+    async fn consume(
+        &self,
+        key: CallbackKey,
+        audit: Vec<AuditEvent>,
+    ) -> Result<Consumption, StoreError>;
 
     /// Turns a consumed flow into the user's grant: in one transaction locks the connector, compares epoch and incarnation,
     /// looks for a tombstone of the user, supersedes the grant before (revoking it unless `revoke_superseded` is false), and
@@ -356,8 +369,15 @@ pub trait GrantStore: Send + Sync {
     /// One record.
     async fn find(&self, id: GrantId) -> Result<Option<Snapshot>, StoreError>;
 
+    /// The flow with this state, consumed or not, as long as its record awaits a callback.
+    async fn find_by_state(&self, state: StateHash) -> Result<Option<Snapshot>, StoreError>;
+
     /// Connector and grant for a hand-out; `None` if there is no such connector.
-    async fn hand_out(&self, connector: &ConnectorKey, user: &UserId) -> Result<Option<HandOutView>, StoreError>;
+    async fn hand_out(
+        &self,
+        connector: &ConnectorKey,
+        user: &UserId,
+    ) -> Result<Option<HandOutView>, StoreError>;
 
     /// A user's rows for every connector of a space, or for one.
     async fn statuses(
@@ -397,13 +417,26 @@ pub trait GrantStore: Send + Sync {
     async fn note_use(&self, uses: Vec<(GrantId, i64)>) -> Result<(), StoreError>;
 
     /// Queues tokens that never became a grant.
-    async fn queue_orphan(&self, orphan: OrphanTokens, audit: Vec<AuditEvent>) -> Result<(), StoreError>;
+    async fn queue_orphan(
+        &self,
+        orphan: OrphanTokens,
+        audit: Vec<AuditEvent>,
+    ) -> Result<(), StoreError>;
 
     /// Claims one due revocation for a span; another worker gets it only after that.
-    async fn claim_revocation(&self, owner: [u8; 16], length: Duration) -> Result<Option<RevocationJob>, StoreError>;
+    async fn claim_revocation(
+        &self,
+        owner: [u8; 16],
+        length: Duration,
+    ) -> Result<Option<RevocationJob>, StoreError>;
 
     /// Ends or postpones a claimed revocation. Client secrets that nothing needs any more go with the last one.
-    async fn end_revocation(&self, job: GrantId, end: JobEnd, audit: Vec<AuditEvent>) -> Result<(), StoreError>;
+    async fn end_revocation(
+        &self,
+        job: GrantId,
+        end: JobEnd,
+        audit: Vec<AuditEvent>,
+    ) -> Result<(), StoreError>;
 
     /// One bounded step of sweeping.
     async fn sweep(&self, policy: SweepPolicy) -> Result<Swept, StoreError>;

@@ -1,0 +1,119 @@
+//! Cancelling an attempt.
+
+use thiserror::Error;
+
+use crate::connector::ConnectorKey;
+use crate::flow::audit::about_grant;
+use crate::flow::{Connections, Denied};
+use crate::grant::{EndCause, Grant, GrantId, Input, State, StateHash};
+use crate::identity::{Actor, Role};
+use crate::ports::{AuditKind, Fence, Fenced, StoreError};
+use crate::secret::Secret;
+
+/// Which flow is meant.
+pub enum CancelKey {
+    /// By its `state`.
+    State(Secret),
+    /// By its id.
+    Flow(GrantId),
+}
+
+/// Why nothing was cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum CancelError {
+    /// No such space or connector for this user.
+    #[error("there is no such connector")]
+    NotFound,
+    /// Another user's flow, or not a person. Flow ids are unguessable, so saying so gives nothing away (R60).
+    #[error("this is not allowed")]
+    Forbidden,
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl CancelError {
+    /// The stable code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::Forbidden => "forbidden",
+            Self::Store(_) => "store_unavailable",
+        }
+    }
+}
+
+impl From<Denied> for CancelError {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::NotFound => Self::NotFound,
+            Denied::Forbidden | Denied::Unknown => Self::Forbidden,
+        }
+    }
+}
+
+impl Connections {
+    /// Ends the user's own attempt. Idempotent: a flow that is over, or that nobody knows, is as good as cancelled. A grant
+    /// is never touched.
+    pub async fn cancel(
+        &self,
+        actor: &Actor,
+        connector: &ConnectorKey,
+        key: CancelKey,
+    ) -> Result<(), CancelError> {
+        let user = Self::person(actor)?;
+        self.admit(user, &connector.space, Role::Viewer).await?;
+        let found = match key {
+            CancelKey::Flow(id) => self.ports.grants.find(id).await?,
+            CancelKey::State(state) => {
+                let hash = StateHash(self.ports.vault.fingerprint(state.expose()));
+                self.ports.grants.find_by_state(hash).await?
+            }
+        };
+        let Some(record) = found else { return Ok(()) };
+        if record.owner.user != *user || record.owner.connector_key() != *connector {
+            return Err(CancelError::Forbidden);
+        }
+        let now = self.ports.grants.now().await?;
+        let (id, owner, fence) = (record.id, record.owner.clone(), Fence::of(&record));
+        let flow = Grant::restore(record)
+            .map_err(|violation| StoreError::Inconsistent {
+                table: "authorizations",
+                rule: violation.0,
+            })?
+            .at(now);
+        if !matches!(
+            flow.state(),
+            State::Initiated(_) | State::AwaitingCallback(_)
+        ) {
+            return Ok(());
+        }
+        let Ok(ended) = flow.on(
+            Input::Ended {
+                cause: EndCause::Cancelled,
+                revoke: false,
+            },
+            now,
+        ) else {
+            return Ok(());
+        };
+        let audit = vec![about_grant(
+            now,
+            actor.clone(),
+            AuditKind::FlowEnded,
+            &owner,
+            id,
+            "cancelled",
+        )];
+        match self
+            .ports
+            .grants
+            .replace(ended.snapshot(), fence, audit)
+            .await?
+        {
+            // Whoever moved it on has ended it, or has finished it before the cancel came.
+            Fenced::Done | Fenced::Moved(_) | Fenced::Gone => Ok(()),
+        }
+    }
+}

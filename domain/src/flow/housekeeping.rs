@@ -1,0 +1,196 @@
+//! What the background does: sweeping, proactive renewal, reconciliation with the host, audit delivery.
+//!
+//! Every job is bounded per call and claimed in the store, so that any number of processes may run them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::flow::Connections;
+use crate::flow::renew::{Renewed, Want};
+use crate::grant::EndCause;
+use crate::identity::{Actor, SpaceId, UserId};
+use crate::ports::{EndScope, Ending, SinkError, StoreError, Swept, UserStanding};
+
+/// Where a long job stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Everything swept so far.
+    pub swept: Swept,
+    /// Steps taken so far.
+    pub steps: u64,
+}
+
+/// What a reconciliation with the host found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reconciled {
+    /// Pairs of user and space looked at.
+    pub checked: u64,
+    /// Grants ended because the host knows better.
+    pub ended: u64,
+    /// Pairs the host did not answer for; they are left alone.
+    pub unanswered: u64,
+}
+
+/// A background job stopped early; the rest is done by the next round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum HousekeepingError {
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The audit sink does not take events.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+}
+
+/// How many grants one round renews before they are asked for.
+const RENEWALS_A_ROUND: u32 = 50;
+/// Grants used within so many days are renewed before they are asked for.
+const RECENTLY_USED_DAYS: i64 = 7;
+
+impl Connections {
+    /// Sweeps until nothing is left to do now, telling after each step how far it is.
+    pub async fn sweep(
+        self: &Arc<Self>,
+        mut report: impl FnMut(Progress) + Send,
+    ) -> Result<Swept, HousekeepingError> {
+        let mut progress = Progress::default();
+        loop {
+            let step = self.ports.grants.sweep(self.policy.sweep).await?;
+            progress.steps += 1;
+            let total = &mut progress.swept;
+            total.timed_out += step.timed_out;
+            total.interrupted += step.interrupted;
+            total.lapsed += step.lapsed;
+            total.unused += step.unused;
+            total.removed += step.removed;
+            total.secrets_destroyed += step.secrets_destroyed;
+            total.more = step.more;
+            report(progress);
+            if !step.more {
+                break;
+            }
+        }
+        if progress.swept.unused > 0 {
+            self.revoke_soon();
+        }
+        Ok(progress.swept)
+    }
+
+    /// Renews grants in recent use before somebody has to wait for it. Answers how many were renewed.
+    pub async fn renew_ahead(self: &Arc<Self>) -> Result<u64, HousekeepingError> {
+        let now = self.ports.grants.now().await?;
+        let horizon = now.plus(Duration::from_mins(5));
+        let due = self
+            .ports
+            .grants
+            .due_for_renewal(now.day() - RECENTLY_USED_DAYS, horizon, RENEWALS_A_ROUND)
+            .await?;
+        let mut renewed = 0;
+        for record in due {
+            if self.renewed(record.id, Want::Fresh).await == Renewed::Current {
+                renewed += 1;
+            }
+        }
+        Ok(renewed)
+    }
+
+    /// Compares everybody who has a grant with what the host says of them, and ends what should have been ended (R53).
+    pub async fn reconcile(self: &Arc<Self>) -> Result<Reconciled, HousekeepingError> {
+        let mut found = Reconciled::default();
+        let mut after: Option<(UserId, SpaceId)> = None;
+        loop {
+            let page = self
+                .ports
+                .grants
+                .grant_holders(after.take(), self.policy.sweep.batch)
+                .await?;
+            let Some(last) = page.last().cloned() else {
+                return Ok(found);
+            };
+            for (user, space) in page {
+                found.checked += 1;
+                match self.ports.directory.standing(&user, &space).await {
+                    Ok(standing) => {
+                        let Some((scope, cause)) = overdue(standing, user, space) else {
+                            continue;
+                        };
+                        found.ended += self
+                            .end_and_revoke(
+                                scope,
+                                Ending {
+                                    cause,
+                                    actor: Actor::System,
+                                },
+                            )
+                            .await?
+                            .grants;
+                    }
+                    Err(_) => found.unanswered += 1,
+                }
+            }
+            after = Some(last);
+        }
+    }
+
+    /// Writes down buffered notes of hand-outs and days of last use.
+    pub async fn write_notes(&self) -> Result<(), HousekeepingError> {
+        let (events, uses) = self.take_notes();
+        if !events.is_empty()
+            && let Err(error) = self.ports.grants.record(events.clone()).await
+        {
+            self.put_notes_back(events, uses);
+            return Err(error.into());
+        }
+        if !uses.is_empty()
+            && let Err(error) = self.ports.grants.note_use(uses.clone()).await
+        {
+            self.put_notes_back(Vec::new(), uses);
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
+    /// Delivers the audit outbox, oldest first. Answers how many events went out.
+    pub async fn deliver_events(&self) -> Result<u64, HousekeepingError> {
+        let mut delivered = 0;
+        loop {
+            let events = self
+                .ports
+                .grants
+                .pending_events(self.policy.sweep.batch)
+                .await?;
+            let Some(last) = events.last() else {
+                return Ok(delivered);
+            };
+            self.ports.sink.deliver(&events).await?;
+            self.ports.grants.forget_events(last.sequence).await?;
+            delivered += u64::try_from(events.len()).unwrap_or(u64::MAX);
+        }
+    }
+}
+
+/// What the host's word means for a user's authorizations in a space; `None` if nothing.
+fn overdue(
+    standing: crate::ports::Standing,
+    user: UserId,
+    space: SpaceId,
+) -> Option<(EndScope, EndCause)> {
+    if !standing.space_exists {
+        return Some((EndScope::Space(space), EndCause::SpaceRemoved));
+    }
+    match (standing.user, standing.role) {
+        (UserStanding::Unknown, _) => Some((EndScope::User(user), EndCause::UserRemoved)),
+        // Disabled people may come back, so no tombstone is left.
+        (UserStanding::Disabled, _) => {
+            Some((EndScope::UserSpace { user, space }, EndCause::UserDisabled))
+        }
+        (UserStanding::Active, None) => Some((
+            EndScope::UserSpace { user, space },
+            EndCause::PermissionLost,
+        )),
+        (UserStanding::Active, Some(_)) => None,
+    }
+}

@@ -1,0 +1,167 @@
+//! The use cases, one a file. They await ports and nothing else.
+//!
+//! A host assembles [`Ports`], chooses a [`Policy`], and talks to [`Connections`]. Authorization is decided in here, by
+//! asking the host's directory; the caller only vouches for who is asking.
+
+mod access_token;
+mod audit;
+mod cancel;
+mod complete;
+mod connectors;
+mod disconnect;
+mod execute;
+mod grants;
+mod housekeeping;
+mod policy;
+mod renew;
+mod revoke;
+mod sealing;
+mod shared_token;
+mod single_flight;
+mod start;
+mod status;
+
+use std::sync::Arc;
+
+pub use access_token::{HandedOut, TokenDemand, TokenError};
+pub use cancel::{CancelError, CancelKey};
+pub use complete::{Callback, CallbackAnswer, CallbackRefused, Completed, Outcome};
+pub use connectors::{ConnectorDraft, ConnectorError, ConnectorView, EditOutcome};
+pub use disconnect::DisconnectError;
+pub use execute::{ExecuteError, Execution};
+pub use grants::{AdminError, OffBoarded};
+pub use housekeeping::{HousekeepingError, Progress, Reconciled};
+pub use policy::{InvalidPolicy, Policy, PublicBaseUrl};
+pub use revoke::RevocationRound;
+pub use start::{StartError, StartRequest, Started};
+pub use status::{FlowView, StatusError};
+
+use crate::connector::ConnectorKey;
+use crate::identity::{Actor, Role, SpaceId, UserId};
+use crate::ports::{
+    AuthorizationServer, Clock, ConnectorStore, Directory, Entropy, EntropyError, EventSink,
+    GrantStore, ProviderProfiles, RateLimiter, ResourceServer, Tasks, TokenVault,
+};
+
+/// Everything the use cases need from outside. Plain data without a default, so that a forgotten port does not compile.
+pub struct Ports {
+    /// Authorizations.
+    pub grants: Arc<dyn GrantStore>,
+    /// Connectors.
+    pub connectors: Arc<dyn ConnectorStore>,
+    /// Sealing.
+    pub vault: Arc<dyn TokenVault>,
+    /// OAuth.
+    pub provider: Arc<dyn AuthorizationServer>,
+    /// Provider profiles.
+    pub profiles: Arc<dyn ProviderProfiles>,
+    /// APIs behind connectors.
+    pub resource: Arc<dyn ResourceServer>,
+    /// The host's users and spaces.
+    pub directory: Arc<dyn Directory>,
+    /// Rate limits.
+    pub limiter: Arc<dyn RateLimiter>,
+    /// Where audit events go.
+    pub sink: Arc<dyn EventSink>,
+    /// Clocks.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Detached work.
+    pub tasks: Arc<dyn Tasks>,
+}
+
+/// The system as a host uses it. Cheap to share; all state that must survive is in the stores.
+pub struct Connections {
+    ports: Ports,
+    policy: Policy,
+    renewals: single_flight::SingleFlight<(crate::grant::GrantId, renew::Want), renew::Renewed>,
+    unsaved: renew::Unsaved,
+    breaker: renew::Breaker,
+    shared_tokens: shared_token::SharedTokens,
+    trail: audit::Trail,
+}
+
+impl Connections {
+    /// Assembles the system, after checking the policy as a whole.
+    pub fn new(ports: Ports, policy: Policy) -> Result<Arc<Self>, InvalidPolicy> {
+        policy.check()?;
+        Ok(Arc::new(Self {
+            ports,
+            policy,
+            renewals: single_flight::SingleFlight::default(),
+            unsaved: renew::Unsaved::default(),
+            breaker: renew::Breaker::default(),
+            shared_tokens: shared_token::SharedTokens::default(),
+            trail: audit::Trail::default(),
+        }))
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The ports, for a host that wants to look beside the use cases.
+    pub fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
+    /// The link that lets a user connect: a confirm page, safe to send by chat or mail (R04).
+    pub fn start_link(&self, connector: &ConnectorKey) -> String {
+        let space = &connector.space;
+        let prefix = if space.is_default() {
+            String::new()
+        } else {
+            format!("/s/{space}")
+        };
+        format!(
+            "{}{prefix}/api/actions/connector/{}/oauth/start",
+            self.policy.public_base_url, connector.id
+        )
+    }
+
+    /// Random bytes, or nothing goes on (R74).
+    fn random<const N: usize>(&self) -> Result<[u8; N], EntropyError> {
+        let mut bytes = [0; N];
+        self.ports.entropy.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Whether a person may act in a space with at least a role. A closed space and a missing one look the same (R60);
+    /// a directory that does not answer means no (R06).
+    async fn admit(&self, user: &UserId, space: &SpaceId, least: Role) -> Result<(), Denied> {
+        let standing = self
+            .ports
+            .directory
+            .standing(user, space)
+            .await
+            .map_err(|_| Denied::Unknown)?;
+        if standing.may(least) {
+            Ok(())
+        } else if standing.may(Role::Viewer) {
+            Err(Denied::Forbidden)
+        } else {
+            Err(Denied::NotFound)
+        }
+    }
+
+    /// The person behind an actor; agents and the system are nobody (R05).
+    fn person(actor: &Actor) -> Result<&UserId, Denied> {
+        match actor {
+            Actor::Person(user) => Ok(user),
+            Actor::Agent(_) | Actor::System => Err(Denied::Forbidden),
+        }
+    }
+}
+
+/// Why somebody is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Denied {
+    /// They may be here, but not do this.
+    Forbidden,
+    /// For them, there is nothing here.
+    NotFound,
+    /// The directory did not answer; nobody is let in.
+    Unknown,
+}

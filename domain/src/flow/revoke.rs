@@ -1,0 +1,266 @@
+//! The revocation worker: tells providers that tokens are over, durably and within a day (R50).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+
+use crate::flow::Connections;
+use crate::flow::audit::about_grant;
+use crate::flow::sealing::NoCredentials;
+use crate::grant::{
+    GrantId, GrantSecrets, Ownership, PAYLOAD_VERSION, RevocationOutcome, RevocationRecord,
+    Snapshot,
+};
+use crate::identity::Actor;
+use crate::ports::{
+    AuditKind, Binding, ClientCredentials, JobEnd, OrphanTokens, ProviderError, RevocationJob,
+    RevokeAnswer, StoreError, TokenKind,
+};
+use crate::time::Timestamp;
+
+/// What one round of the worker did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RevocationRound {
+    /// Revoked or otherwise settled.
+    pub settled: u64,
+    /// Put off.
+    pub postponed: u64,
+}
+
+/// One claimed job, whatever kind of row it came from.
+struct Job {
+    id: GrantId,
+    owner: Ownership,
+    since: Timestamp,
+    attempts: u32,
+    in_doubt: bool,
+    secrets: Option<GrantSecrets>,
+    orphan: bool,
+}
+
+/// Tries after which a provider that answers, but refuses the client, is given up.
+const REFUSED_TRIES: u32 = 12;
+
+impl Connections {
+    /// Works off every revocation that is due now.
+    pub async fn revoke_due(self: &Arc<Self>) -> Result<RevocationRound, StoreError> {
+        let mut round = RevocationRound::default();
+        loop {
+            let Ok(owner) = self.random() else {
+                return Ok(round);
+            };
+            // Two requests at most, with their quarantine, fit into the claim.
+            let length = self.policy.lease_length() * 2;
+            let Some(claimed) = self.ports.grants.claim_revocation(owner, length).await? else {
+                return Ok(round);
+            };
+            let job = self.understood(claimed);
+            let now = self.ports.grants.now().await?;
+            let end = self.worked_off(&job, now).await?;
+            let audit = match &end {
+                JobEnd::Settled(outcome) => {
+                    round.settled += 1;
+                    let kind = AuditKind::RevocationSettled;
+                    vec![about_grant(
+                        now,
+                        Actor::System,
+                        kind,
+                        &job.owner,
+                        job.id,
+                        outcome.as_str(),
+                    )]
+                }
+                JobEnd::Retry { .. } | JobEnd::Renewed { .. } => {
+                    round.postponed += 1;
+                    Vec::new()
+                }
+            };
+            self.ports.grants.end_revocation(job.id, end, audit).await?;
+        }
+    }
+
+    /// Opens the job's tokens; `secrets` is empty where they do not open.
+    fn understood(&self, job: RevocationJob) -> Job {
+        match job {
+            RevocationJob::Former(record) => {
+                let secrets = self.open_former(&record);
+                let (in_doubt, attempts) = match record.revocation {
+                    Some(RevocationRecord::Due {
+                        in_doubt, attempts, ..
+                    }) => (in_doubt, attempts),
+                    Some(RevocationRecord::Settled(_)) | None => (false, 0),
+                };
+                let since = record.since.unwrap_or(record.created_at);
+                Job {
+                    id: record.id,
+                    owner: record.owner,
+                    since,
+                    attempts,
+                    in_doubt,
+                    secrets,
+                    orphan: false,
+                }
+            }
+            RevocationJob::Orphan(orphan) => {
+                let OrphanTokens {
+                    id,
+                    owner,
+                    sealed,
+                    queued_at,
+                    attempts,
+                } = *orphan;
+                let binding = Binding::Orphan {
+                    owner: owner.clone(),
+                    grant: id,
+                };
+                let opened = self.ports.vault.open(&binding, &sealed).ok();
+                let secrets = opened
+                    .and_then(|opened| GrantSecrets::decode(opened.version, &opened.payload).ok());
+                Job {
+                    id,
+                    owner,
+                    since: queued_at,
+                    attempts,
+                    in_doubt: false,
+                    secrets,
+                    orphan: true,
+                }
+            }
+        }
+    }
+
+    fn open_former(&self, record: &Snapshot) -> Option<GrantSecrets> {
+        self.open_grant(
+            &record.owner,
+            record.id,
+            record.sealed.as_ref()?,
+            record.revision,
+        )
+        .ok()
+    }
+
+    async fn worked_off(&self, job: &Job, now: Timestamp) -> Result<JobEnd, StoreError> {
+        if now.since(job.since) >= self.policy.revocation_give_up {
+            return Ok(JobEnd::Settled(RevocationOutcome::GaveUp));
+        }
+        // Tokens that do not open now may open when their key is back.
+        let Some(secrets) = &job.secrets else {
+            return Ok(self.later(job, None, now));
+        };
+        let needs_secret = secrets.provider.authentication.needs_secret();
+        let client = match self
+            .client_credentials_of(job.owner.incarnation, job.owner.epoch, needs_secret)
+            .await
+        {
+            Ok(client) => client,
+            Err(NoCredentials::Store(error)) => return Err(error),
+            Err(NoCredentials::Missing) => return Ok(JobEnd::Settled(RevocationOutcome::GaveUp)),
+            Err(NoCredentials::Unreadable) => return Ok(self.later(job, None, now)),
+        };
+        if job.in_doubt
+            && let Some(end) = self.refreshed_once(job, secrets, &client, now).await
+        {
+            return Ok(end);
+        }
+        match self.revoked(secrets, &client).await {
+            Ok(outcome) => Ok(JobEnd::Settled(outcome)),
+            Err(error) if error.is_misconfiguration() && job.attempts >= REFUSED_TRIES => {
+                Ok(JobEnd::Settled(RevocationOutcome::GaveUp))
+            }
+            Err(ProviderError::Throttled { retry_after, .. }) => {
+                Ok(self.later(job, retry_after, now))
+            }
+            Err(_) => Ok(self.later(job, None, now)),
+        }
+    }
+
+    /// Refreshes once before revoking, when it is unknown whether the provider has rotated the token: a provider with a
+    /// grace period gives the live token to revoke, a strict one ends the whole family (R49). `None` means: go on and revoke
+    /// what is there.
+    async fn refreshed_once(
+        &self,
+        job: &Job,
+        secrets: &GrantSecrets,
+        client: &ClientCredentials,
+        now: Timestamp,
+    ) -> Option<JobEnd> {
+        let refresh_token = secrets.refresh_token.as_ref()?;
+        let call = self.ports.provider.refresh(
+            &secrets.provider,
+            client,
+            refresh_token,
+            &secrets.granted_scopes,
+        );
+        let answer = match select(call, self.ports.tasks.sleep(self.policy.request_deadline)).await
+        {
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => Err(ProviderError::NoAnswer),
+        };
+        match answer {
+            Ok(answer) => {
+                let renewed = self.merged(secrets, answer, now);
+                let binding = Binding::Grant {
+                    owner: job.owner.clone(),
+                    grant: job.id,
+                };
+                let sealed = self
+                    .ports
+                    .vault
+                    .seal(&binding, PAYLOAD_VERSION, &renewed.encode())
+                    .ok()?;
+                Some(JobEnd::Renewed {
+                    sealed,
+                    revision: renewed.revision,
+                })
+            }
+            Err(ProviderError::NoAnswer | ProviderError::NotSent | ProviderError::Malformed) => {
+                Some(self.later(job, None, now))
+            }
+            Err(ProviderError::Throttled { retry_after, .. }) => {
+                Some(self.later(job, retry_after, now))
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// Revokes each token in the provider's order, at the endpoint consented to (R42).
+    async fn revoked(
+        &self,
+        secrets: &GrantSecrets,
+        client: &ClientCredentials,
+    ) -> Result<RevocationOutcome, ProviderError> {
+        let mut outcome = RevocationOutcome::NotSupported;
+        for kind in self.ports.provider.revocation_order(&secrets.provider) {
+            let token = match kind {
+                TokenKind::Access => Some(&secrets.access_token),
+                TokenKind::Refresh => secrets.refresh_token.as_ref(),
+            };
+            let Some(token) = token else { continue };
+            match self
+                .ports
+                .provider
+                .revoke(&secrets.provider, client, token, kind)
+                .await?
+            {
+                RevokeAnswer::Done => outcome = RevocationOutcome::Revoked,
+                RevokeAnswer::NotSupported => {}
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// When to try again: when the provider said, else after a pause that doubles up to an hour.
+    fn later(&self, job: &Job, asked: Option<Duration>, now: Timestamp) -> JobEnd {
+        let back_off = Duration::from_secs(5) * 2_u32.pow(job.attempts.min(9));
+        let pause = asked.unwrap_or(back_off).min(Duration::from_hours(1));
+        let pause = if job.in_doubt && !job.orphan {
+            pause.max(self.policy.quarantine)
+        } else {
+            pause
+        };
+        JobEnd::Retry {
+            at: now.plus(pause),
+        }
+    }
+}

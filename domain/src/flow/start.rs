@@ -1,0 +1,407 @@
+//! Starting a flow: from a click to an authorization URL.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::connector::{AuthMode, ConnectorId, ConnectorKey};
+use crate::encoding::base64url;
+use crate::flow::audit::about_grant;
+use crate::flow::sealing::NoCredentials;
+use crate::flow::{Connections, Denied};
+use crate::grant::{
+    BrowserHash, FailureCode, FlowSecrets, Grant, GrantId, Input, Ownership, PAYLOAD_VERSION,
+    RedirectIssued, State, StateHash,
+};
+use crate::identity::{Actor, Role, SpaceId};
+use crate::ports::{
+    AuditKind, AuthorizationRequest, Binding, Fence, Fenced, Inserted, InvalidDefinition,
+    Operation, ProviderError, StoreError,
+};
+use crate::provider::{CallbackPath, Provider, ProviderSettings};
+use crate::secret::Secret;
+use crate::time::Timestamp;
+
+/// A user's wish to connect.
+#[derive(Debug, Clone)]
+pub struct StartRequest {
+    /// Who: only a person can start (R05).
+    pub actor: Actor,
+    /// Where.
+    pub space: SpaceId,
+    /// To which connector.
+    pub connector: ConnectorId,
+    /// Where the browser returns to: a path on the public origin, already validated (R33).
+    pub return_path: Option<String>,
+    /// Whether another provider account than the present one is welcome (R35).
+    pub allow_account_change: bool,
+}
+
+/// A flow that waits for its callback.
+pub struct Started {
+    /// Names the flow; part of the cookie's name.
+    pub flow_id: GrantId,
+    /// Where the browser goes. Holds the `state`, so it is a secret until it is there.
+    pub authorization_url: Secret,
+    /// The `state` parameter.
+    pub state: Secret,
+    /// Value of the flow cookie (R03).
+    pub browser_secret: Secret,
+    /// When the flow ends by itself.
+    pub expires_at: Timestamp,
+    /// How long that is from now.
+    pub expires_in: Duration,
+}
+
+/// Why no flow was started. Nothing is left behind that could be completed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// No such space or connector for this user.
+    #[error("there is no such connector")]
+    NotFound,
+    /// Not a person, or not allowed to use connectors here.
+    #[error("this is not allowed")]
+    Forbidden,
+    /// Too often, or too many unfinished flows (R18, R59).
+    #[error("too many attempts")]
+    RateLimited {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// A setting is missing; names it.
+    #[error("the connector is not complete: {field} is missing")]
+    Incomplete {
+        /// The field.
+        field: String,
+    },
+    /// The configuration can no longer be used; names the field.
+    #[error(transparent)]
+    Definition(#[from] InvalidDefinition),
+    /// A shared connector has nothing to connect.
+    #[error("this connector is shared; there is nothing to connect")]
+    Shared,
+    /// The provider could not be asked for its metadata.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Our own fault.
+    #[error("an internal error")]
+    Internal,
+}
+
+impl From<Denied> for StartError {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::NotFound => Self::NotFound,
+            Denied::Forbidden | Denied::Unknown => Self::Forbidden,
+        }
+    }
+}
+
+impl Connections {
+    /// Starts a flow (R01–R07, R18).
+    pub async fn start(&self, request: StartRequest) -> Result<Started, StartError> {
+        let user = Self::person(&request.actor)?;
+        self.admit(user, &request.space, Role::Viewer).await?;
+        let limited = self
+            .ports
+            .limiter
+            .take(&format!("user:{user}"), Operation::Start)
+            .await;
+        limited.map_err(|limited| StartError::RateLimited {
+            retry_after: limited.retry_after,
+        })?;
+
+        let key = ConnectorKey {
+            space: request.space.clone(),
+            id: request.connector.clone(),
+        };
+        let connector = self
+            .ports
+            .connectors
+            .get(&key)
+            .await?
+            .ok_or(StartError::NotFound)?;
+        if !connector.enabled {
+            return Err(StartError::NotFound);
+        }
+        if connector.auth_mode == AuthMode::Shared {
+            return Err(StartError::Shared);
+        }
+        let (settings, digest) = self.settings_of(&connector)?;
+        if let Some(field) = settings.missing {
+            return Err(StartError::Incomplete { field });
+        }
+        if settings.authentication.needs_secret() && !connector.has_client_secret {
+            return Err(StartError::Incomplete {
+                field: "secrets.clientSecret".to_owned(),
+            });
+        }
+        let provider = self.resolve(&connector, &settings).await?;
+
+        let now = self.ports.grants.now().await?;
+        let deadline = now.plus(self.policy.flow_ttl);
+        let id = GrantId::new(now, self.random().map_err(|_| StartError::Internal)?);
+        let owner = Ownership {
+            space: request.space.clone(),
+            connector: request.connector.clone(),
+            incarnation: connector.incarnation,
+            epoch: connector.epoch,
+            digest,
+            user: user.clone(),
+        };
+        let flow = Grant::start(id, owner.clone(), now, deadline);
+        let audit = vec![about_grant(
+            now,
+            request.actor.clone(),
+            AuditKind::FlowStarted,
+            &owner,
+            id,
+            "ok",
+        )];
+        match self
+            .ports
+            .grants
+            .insert_pending(flow.snapshot(), self.policy.pending, audit)
+            .await?
+        {
+            Inserted::Done => {}
+            Inserted::TooManyPending => {
+                return Err(StartError::RateLimited {
+                    retry_after: self.policy.flow_ttl,
+                });
+            }
+        }
+        match self
+            .issue(&request, flow.clone(), &settings, provider, now, deadline)
+            .await
+        {
+            Ok(started) => Ok(started),
+            Err(error) => {
+                self.abandon(flow, error.failure(), now).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Settles the endpoints and refuses what the connector's callback kind does not allow (R09).
+    async fn resolve(
+        &self,
+        connector: &crate::connector::Connector,
+        settings: &ProviderSettings,
+    ) -> Result<Provider, StartError> {
+        let redirect_uri = self.redirect_uri(connector, settings.callback);
+        let provider = self
+            .ports
+            .provider
+            .resolve(settings, &redirect_uri, &connector.definition.config)
+            .await?;
+        let shared = settings.callback == CallbackPath::Shared;
+        let hand_written = settings.profile.as_str() == ".oauth2";
+        if shared && hand_written && !(provider.issuer_in_response && provider.issuer.is_some()) {
+            return Err(StartError::Provider(ProviderError::BadMetadata));
+        }
+        Ok(provider)
+    }
+
+    /// Draws the flow's secrets, seals them, and issues the authorization URL.
+    async fn issue(
+        &self,
+        request: &StartRequest,
+        flow: Grant,
+        settings: &ProviderSettings,
+        provider: Provider,
+        now: Timestamp,
+        deadline: Timestamp,
+    ) -> Result<Started, StartError> {
+        let (id, owner) = (flow.id(), flow.owner().clone());
+        let random_text = || -> Result<Secret, StartError> {
+            let bytes: [u8; 32] = self.random().map_err(|_| StartError::Internal)?;
+            Ok(Secret::from_text(&base64url(&bytes)))
+        };
+        let (state, verifier, browser_secret) = (random_text()?, random_text()?, random_text()?);
+        let state_hash = StateHash(self.ports.vault.fingerprint(state.expose()));
+        let browser = BrowserHash(self.ports.vault.fingerprint(browser_secret.expose()));
+        let code_challenge =
+            base64url(&self.ports.vault.fingerprint(verifier.expose())).to_string();
+        let nonce = if settings.requested_scopes.contains("openid") {
+            let bytes: [u8; 16] = self.random().map_err(|_| StartError::Internal)?;
+            Some(base64url(&bytes).to_string())
+        } else {
+            None
+        };
+        let authorization = AuthorizationRequest {
+            state: state.duplicate(),
+            code_challenge,
+            scopes: settings.requested_scopes.clone(),
+            nonce: nonce.clone(),
+            login_hint: self.account_label(&owner).await,
+        };
+        let client = self
+            .client_credentials_of(
+                owner.incarnation,
+                owner.epoch,
+                provider.authentication.needs_secret(),
+            )
+            .await
+            .map_err(|problem| match problem {
+                NoCredentials::Missing => StartError::Incomplete {
+                    field: "secrets.clientSecret".to_owned(),
+                },
+                NoCredentials::Unreadable => StartError::Internal,
+                NoCredentials::Store(error) => StartError::Store(error),
+            })?;
+        let secrets = FlowSecrets {
+            verifier,
+            nonce,
+            provider: provider.clone(),
+            requested_scopes: settings.requested_scopes.clone(),
+            return_path: request.return_path.clone(),
+            allow_account_change: request.allow_account_change,
+            deadline,
+            epoch: owner.epoch,
+        };
+        let binding = Binding::Flow {
+            owner,
+            state: state_hash,
+            browser,
+        };
+        let sealed = self
+            .ports
+            .vault
+            .seal(&binding, PAYLOAD_VERSION, &secrets.encode())
+            .map_err(|_| StartError::Internal)?;
+        let before = Fence::of(&flow.snapshot());
+        let issued = flow
+            .on(
+                Input::RedirectIssued(RedirectIssued {
+                    state_hash,
+                    browser,
+                    sealed,
+                }),
+                now,
+            )
+            .map_err(|_| StartError::Internal)?;
+        // The record is complete before anybody can come back with it.
+        match self
+            .ports
+            .grants
+            .replace(issued.snapshot(), before, Vec::new())
+            .await?
+        {
+            Fenced::Done => {}
+            Fenced::Moved(_) | Fenced::Gone => return Err(StartError::NotFound),
+        }
+        let authorization_url = self
+            .ports
+            .provider
+            .authorization_url(&provider, &client, authorization)
+            .await?;
+        Ok(Started {
+            flow_id: id,
+            authorization_url,
+            state,
+            browser_secret,
+            expires_at: deadline,
+            expires_in: self.policy.flow_ttl,
+        })
+    }
+
+    /// The label of the account connected at present, as a hint for the provider on reconnect.
+    async fn account_label(&self, owner: &Ownership) -> Option<String> {
+        let view = self
+            .ports
+            .grants
+            .hand_out(&owner.connector_key(), &owner.user)
+            .await
+            .ok()??;
+        view.grant?.account
+    }
+
+    /// Ends a flow that could not be issued, so that it does not count as pending.
+    async fn abandon(&self, flow: Grant, code: FailureCode, now: Timestamp) {
+        let Ok(Some(record)) = self.ports.grants.find(flow.id()).await else {
+            return;
+        };
+        let fence = Fence::of(&record);
+        let Ok(flow) = Grant::restore(record) else {
+            return;
+        };
+        let (id, owner) = (flow.id(), flow.owner().clone());
+        if matches!(
+            flow.state(),
+            State::Initiated(_) | State::AwaitingCallback(_)
+        ) && let Ok(ended) = flow.on(Input::Failed(code), now)
+        {
+            let audit = vec![about_grant(
+                now,
+                Actor::System,
+                AuditKind::FlowEnded,
+                &owner,
+                id,
+                code.as_str(),
+            )];
+            // If this fails too, the deadline ends the flow.
+            let _ = self
+                .ports
+                .grants
+                .replace(ended.snapshot(), fence, audit)
+                .await;
+        }
+    }
+
+    /// The redirect URI a connector registers at its provider (R07, R08).
+    pub(super) fn redirect_uri(
+        &self,
+        connector: &crate::connector::Connector,
+        callback: CallbackPath,
+    ) -> String {
+        let base = format!(
+            "{}/api/actions/connector/_oauth_callback",
+            self.policy.public_base_url
+        );
+        match callback {
+            CallbackPath::Shared => base,
+            CallbackPath::Own => format!("{base}/{}", connector.context.to_text()),
+        }
+    }
+}
+
+impl StartError {
+    /// What an abandoned flow is recorded as.
+    fn failure(&self) -> FailureCode {
+        match self {
+            Self::Provider(error) if error.is_misconfiguration() => {
+                FailureCode::ProviderMisconfigured
+            }
+            Self::Provider(_) => FailureCode::ProviderUnavailable,
+            Self::NotFound
+            | Self::Forbidden
+            | Self::RateLimited { .. }
+            | Self::Incomplete { .. }
+            | Self::Definition(_)
+            | Self::Shared
+            | Self::Store(_)
+            | Self::Internal => FailureCode::Internal,
+        }
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::Forbidden => "forbidden",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Incomplete { .. } => "connector_incomplete",
+            Self::Definition(invalid) if invalid.host_not_allowed => "host_not_allowed",
+            Self::Definition(_) | Self::Shared => "invalid_request",
+            Self::Provider(error) if error.is_misconfiguration() => "provider_misconfigured",
+            Self::Provider(_) => "provider_unavailable",
+            Self::Store(_) => "store_unavailable",
+            Self::Internal => "internal",
+        }
+    }
+}
