@@ -102,14 +102,16 @@ async fn a_wrong_password_is_refused() {
 #[tokio::test]
 async fn missing_plain_and_malformed_pkce_is_refused() {
     let party = Party::new().await;
+    // As long as a digest, so that only its method gives it away.
+    let plain = &VERIFIER[..43];
     for changes in [
         [("code_challenge", ""), ("code_challenge_method", "")],
         [("code_challenge", ""), ("code_challenge_method", "S256")],
         [
-            ("code_challenge", VERIFIER),
+            ("code_challenge", plain),
             ("code_challenge_method", "plain"),
         ],
-        [("code_challenge", VERIFIER), ("code_challenge_method", "")],
+        [("code_challenge", plain), ("code_challenge_method", "")],
         [
             ("code_challenge", "short"),
             ("code_challenge_method", "S256"),
@@ -140,7 +142,7 @@ async fn optional_pkce_still_refuses_plain() {
         .unwrap();
     assert!(query(&callback, "code").is_some());
     let plain = [
-        ("code_challenge", VERIFIER),
+        ("code_challenge", &VERIFIER[..43]),
         ("code_challenge_method", "plain"),
     ];
     let callback = party
@@ -290,6 +292,27 @@ async fn a_pushed_request_works_once() {
     );
     let again = party.provider.approve(&url, "alice").await;
     assert_eq!(again, Err(ScriptedUserError::Stuck(400)));
+}
+
+#[tokio::test]
+async fn a_pushed_request_belongs_to_the_client_that_pushed_it() {
+    let party = Party::new().await;
+    party
+        .provider
+        .register(Client::new("other", "s").redirect_uri(CALLBACK));
+    let challenge = s256(VERIFIER);
+    let form = [
+        ("response_type", "code"),
+        ("redirect_uri", CALLBACK),
+        ("code_challenge", &challenge),
+        ("code_challenge_method", "S256"),
+    ];
+    let answer = json(&party.post("/par", &form).await.unwrap());
+    let pushed = answer["request_uri"].as_str().unwrap();
+    let query = [("client_id", "other"), ("request_uri", pushed)];
+    let url = Url::parse_with_params(&party.provider.url("/authorize"), query).unwrap();
+    let stuck = party.provider.approve(url.as_str(), "alice").await;
+    assert_eq!(stuck, Err(ScriptedUserError::Stuck(400)));
 }
 
 #[tokio::test]

@@ -71,6 +71,39 @@ async fn consent_is_remembered_only_where_told_so_and_never_against_prompt_conse
 }
 
 #[tokio::test]
+async fn a_forged_consent_form_grants_no_more_than_was_asked_for() {
+    let party = Party::new().await;
+    let cookie = logged_in(&party).await;
+    let page = browse(&party, &party.authorization_url(&[]), &cookie).await;
+    let page = Url::parse(
+        &party
+            .provider
+            .url(page.headers()["location"].to_str().unwrap()),
+    );
+    let id = query(&page.unwrap(), "request").unwrap();
+    let form = [
+        ("request", id.as_str()),
+        ("decision", "allow"),
+        ("scope", "openid"),
+        ("scope", "files.write"),
+    ];
+    let no_session = party.post_as("/consent", &[], &form).await.unwrap();
+    assert!(
+        no_session.headers()["location"]
+            .to_str()
+            .unwrap()
+            .starts_with("/log-in")
+    );
+    let answer = party
+        .post_as("/consent", &[("cookie", &cookie)], &form)
+        .await
+        .unwrap();
+    let callback = Url::parse(answer.headers()["location"].to_str().unwrap()).unwrap();
+    let tokens = party.exchange(&query(&callback, "code").unwrap()).await;
+    assert_eq!(json(&tokens)["scope"], "openid");
+}
+
+#[tokio::test]
 async fn what_a_request_brings_is_escaped() {
     let party = Party::new().await;
     party.provider.register(
