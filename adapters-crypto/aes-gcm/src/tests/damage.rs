@@ -48,6 +48,8 @@ fn r73_r76_every_truncation_and_extension_is_refused() {
             assert_refused(&binding, tail, &[VaultError::Tampered], &format!("longer by {length}"));
         }
         let flood = [sealed, vec![0; 70_000]].concat();
+        // Seen before any work is spent on it.
+        assert_eq!(vault().key_of(&Envelope(flood.clone())), Err(VaultError::Tampered));
         assert_refused(&binding, flood, &[VaultError::Tampered], "longer than any envelope");
     }
 }

@@ -54,7 +54,7 @@ fn r75_keys_of_another_length_or_encoding_are_refused() {
 
 #[test]
 fn r75_weak_and_sample_keys_are_refused() {
-    let phrase = *b"correct horse battery staple and";
+    let phrase = *b"The quick brown fox jumps over 1";
     let half: [u8; 16] = Sha256::digest(b"half")[..16].try_into().unwrap();
     let repeated = [half, half].concat();
     let ascending: Vec<u8> = (0..32).collect();
