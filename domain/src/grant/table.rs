@@ -1,1 +1,234 @@
-//! The rendered transition table.
+//! The transition table, rendered from the function itself into `TRANSITIONS.md` and compared with it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::connector::{ConnectorId, Epoch, Incarnation};
+use crate::grant::{
+    BrowserHash, EndCause, Envelope, FailureCode, Grant, GrantId, Input, Ownership, RedirectIssued,
+    Refused, Revision, RevocationOutcome, SealedTokens, State, StateHash, VerifiedCallback,
+};
+use crate::identity::{SpaceId, UserId};
+use crate::provider::{BindingDigest, Scopes};
+use crate::time::Timestamp;
+
+pub(super) const STATE: StateHash = StateHash([5; 32]);
+pub(super) const START: Timestamp = Timestamp::from_millis(1_000_000);
+pub(super) const SOON: Timestamp = Timestamp::from_millis(1_001_000);
+/// Beyond every deadline of the fixtures.
+pub(super) const LATE: Timestamp = Timestamp::from_millis(90_000_000);
+
+pub(super) fn owner() -> Ownership {
+    Ownership {
+        space: SpaceId::default_space(),
+        connector: ConnectorId::new("drive").unwrap(),
+        incarnation: Incarnation([1; 16]),
+        epoch: Epoch::FIRST,
+        digest: BindingDigest([2; 32]),
+        user: UserId::new("u_alice").unwrap(),
+    }
+}
+
+pub(super) fn flow() -> Grant {
+    let deadline = START.plus(std::time::Duration::from_mins(10));
+    Grant::start(GrantId::new(START, [3; 16]), owner(), START, deadline)
+}
+
+pub(super) fn issued() -> Input {
+    Input::RedirectIssued(RedirectIssued {
+        state_hash: STATE,
+        browser: BrowserHash([6; 32]),
+        sealed: Envelope(vec![7]),
+    })
+}
+
+pub(super) fn tokens(revision: u64, renewable: bool) -> SealedTokens {
+    SealedTokens {
+        sealed: Envelope(vec![8]),
+        revision: Revision(revision),
+        scopes: Scopes::new(["files.read"]),
+        expires_at: Some(START.plus(std::time::Duration::from_hours(1))),
+        renewable,
+        refresh_expires_at: renewable.then(|| START.plus(std::time::Duration::from_hours(2))),
+        account: Some("alice@example.test".to_owned()),
+    }
+}
+
+pub(super) fn granted(renewable: bool) -> Input {
+    Input::TokensGranted(VerifiedCallback::new(STATE), tokens(1, renewable))
+}
+
+const END: Input = Input::Ended {
+    cause: EndCause::Disconnected,
+    revoke: true,
+};
+
+pub(super) fn reach(inputs: impl IntoIterator<Item = Input>) -> Grant {
+    inputs
+        .into_iter()
+        .fold(flow(), |grant, input| grant.on(input, SOON).unwrap())
+}
+
+pub(super) fn states() -> Vec<(&'static str, Grant)> {
+    let consumed = || vec![issued(), Input::CallbackConsumed];
+    let authorized = |renewable| {
+        consumed()
+            .into_iter()
+            .chain([granted(renewable)])
+            .collect::<Vec<_>>()
+    };
+    let after = |input: Input| reach(authorized(true).into_iter().chain([input]));
+    vec![
+        ("Initiated", flow()),
+        ("AwaitingCallback", reach([issued()])),
+        ("AwaitingCallback, consumed", reach(consumed())),
+        ("Authorized, renewable", reach(authorized(true))),
+        ("Authorized, not renewable", reach(authorized(false))),
+        ("Expired flow", flow().at(LATE)),
+        (
+            "Expired grant, revocation owed",
+            after(Input::ConnectorChanged),
+        ),
+        ("Expired grant", after(Input::RenewalRefused)),
+        ("Revoked flow", reach([END])),
+        ("Revoked grant, revocation owed", after(END)),
+        (
+            "Revoked grant",
+            after(END)
+                .on(Input::RevocationSettled(RevocationOutcome::Revoked), SOON)
+                .unwrap(),
+        ),
+    ]
+}
+
+/// Every input, with the instant it comes at.
+pub(super) fn inputs() -> Vec<(&'static str, fn() -> Input, Timestamp)> {
+    vec![
+        ("RedirectIssued", issued, SOON),
+        ("RedirectIssued, late", issued, LATE),
+        ("CallbackConsumed", || Input::CallbackConsumed, SOON),
+        ("CallbackConsumed, late", || Input::CallbackConsumed, LATE),
+        ("TokensGranted", || granted(true), SOON),
+        (
+            "TokensGranted, another flow's proof",
+            || Input::TokensGranted(VerifiedCallback::new(StateHash([9; 32])), tokens(1, true)),
+            SOON,
+        ),
+        (
+            "TokensRenewed",
+            || Input::TokensRenewed(tokens(2, true)),
+            SOON,
+        ),
+        (
+            "TokensRenewed, wrong revision",
+            || Input::TokensRenewed(tokens(3, true)),
+            SOON,
+        ),
+        ("RenewalRefused", || Input::RenewalRefused, SOON),
+        ("AccessLost", || Input::AccessLost, SOON),
+        ("DeadlinePassed, early", || Input::DeadlinePassed, SOON),
+        ("DeadlinePassed", || Input::DeadlinePassed, LATE),
+        ("ConnectorChanged", || Input::ConnectorChanged, SOON),
+        (
+            "Failed",
+            || Input::Failed(FailureCode::ExchangeFailed),
+            SOON,
+        ),
+        ("Ended", || END, SOON),
+        (
+            "Ended, not to be revoked",
+            || Input::Ended {
+                cause: EndCause::Superseded,
+                revoke: false,
+            },
+            SOON,
+        ),
+        (
+            "RevocationSettled",
+            || Input::RevocationSettled(RevocationOutcome::Revoked),
+            SOON,
+        ),
+    ]
+}
+
+fn described(grant: &Grant) -> String {
+    let snapshot = grant.snapshot();
+    let mut text = match grant.state() {
+        State::Initiated(_) => "Initiated".to_owned(),
+        State::AwaitingCallback(flow) if flow.is_consumed() => {
+            "AwaitingCallback, consumed".to_owned()
+        }
+        State::AwaitingCallback(_) => "AwaitingCallback".to_owned(),
+        State::Authorized(_) => "Authorized".to_owned(),
+        State::Expired(ended) => format!("Expired `{}`", ended.cause()),
+        State::Revoked(ended) => format!("Revoked `{}`", ended.cause().to_record()),
+    };
+    match snapshot.revocation {
+        Some(super::RevocationRecord::Due { .. }) => text.push_str(", revocation owed"),
+        Some(super::RevocationRecord::Settled(outcome)) => {
+            write!(text, ", tokens `{outcome}`").unwrap()
+        }
+        None => {}
+    }
+    text
+}
+
+fn refusal(refused: Refused) -> String {
+    match refused {
+        Refused::NotPossible(_) => "– not possible".to_owned(),
+        Refused::AlreadyConsumed
+        | Refused::NotConsumed
+        | Refused::TooLate
+        | Refused::NotDue
+        | Refused::Foreign
+        | Refused::Ended
+        | Refused::NothingOwed
+        | Refused::Renewable => format!("– {refused}"),
+    }
+}
+
+fn render() -> String {
+    let mut out = String::from(
+        "# Transitions of an authorization\n\n\
+         Rendered from `State::on` by the test `transitions_table_is_current`; do not edit. A dash marks a refusal: nothing \
+         changes.\n\n\
+         ```mermaid\nstateDiagram-v2\n    [*] --> Initiated\n    Initiated --> AwaitingCallback: RedirectIssued\n    \
+         AwaitingCallback --> AwaitingCallback: CallbackConsumed\n    AwaitingCallback --> Authorized: TokensGranted\n    \
+         Authorized --> Authorized: TokensRenewed\n    Initiated --> Expired: DeadlinePassed\n    \
+         AwaitingCallback --> Expired: DeadlinePassed\n    \
+         Authorized --> Expired: DeadlinePassed, AccessLost, RenewalRefused, ConnectorChanged\n    \
+         Initiated --> Revoked: Ended, Failed, ConnectorChanged\n    \
+         AwaitingCallback --> Revoked: Ended, Failed, ConnectorChanged\n    Authorized --> Revoked: Ended\n    \
+         Expired --> Revoked: Ended, of a former grant\n    Expired --> [*]\n    Revoked --> [*]\n```\n",
+    );
+    for (name, grant) in states() {
+        write!(out, "\n## {name}\n\n| input | becomes |\n|---|---|\n").unwrap();
+        for (input_name, input, at) in inputs() {
+            let becomes = match grant.clone().on(input(), at) {
+                Ok(next) if next == grant => "unchanged".to_owned(),
+                Ok(next) => described(&next),
+                Err(refused) => refusal(refused),
+            };
+            writeln!(out, "| {input_name} | {becomes} |").unwrap();
+        }
+    }
+    out
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one test that compares a generated file"
+)]
+fn transitions_table_is_current() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("TRANSITIONS.md");
+    let rendered = render();
+    if std::env::var("UPDATE_GENERATED").is_ok() {
+        std::fs::write(&path, &rendered).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == rendered,
+        "TRANSITIONS.md is stale; run `cargo xtask codegen`"
+    );
+}

@@ -1,1 +1,380 @@
-//! Tests of the aggregate.
+//! Tests of the aggregate: what restores, what never revives, what a status says.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::table::{
+    LATE, SOON, START, flow, granted, inputs, issued, owner, reach, states, tokens,
+};
+use super::*;
+use crate::connector::{
+    AuthMode, Connector, ConnectorName, ContextId, Definition, Epoch, Incarnation, ProfileId,
+};
+use crate::provider::{BindingDigest, Scopes};
+
+#[test]
+fn every_reachable_state_survives_its_snapshot() {
+    for (name, grant) in states() {
+        assert_eq!(
+            Grant::restore(grant.snapshot()).as_ref(),
+            Ok(&grant),
+            "{name}"
+        );
+    }
+}
+
+/// A way to break a record, with the rule it breaks.
+type Damage = (&'static str, fn(&mut Snapshot));
+
+#[test]
+fn damaged_records_are_refused_by_rule() {
+    let damages: [(Grant, &[Damage]); 4] = [
+        (
+            flow(),
+            &[
+                ("no deadline", |r| r.deadline = None),
+                ("secrets", |r| r.sealed = Some(Envelope(vec![1]))),
+            ],
+        ),
+        (
+            reach([issued()]),
+            &[
+                ("no secrets", |r| r.sealed = None),
+                ("consumed with secrets", |r| r.consumed_at = Some(START)),
+                ("no state", |r| r.state_hash = None),
+                ("no browser", |r| r.browser = None),
+            ],
+        ),
+        (
+            reach([issued(), Input::CallbackConsumed, granted(true)]),
+            &[
+                ("no tokens", |r| r.sealed = None),
+                ("no revision", |r| r.revision = Revision::NONE),
+                ("no consent", |r| r.authorized_at = None),
+                ("a cause", |r| r.cause = Some("disconnected".to_owned())),
+            ],
+        ),
+        (
+            reach([
+                issued(),
+                Input::CallbackConsumed,
+                granted(true),
+                Input::ConnectorChanged,
+            ]),
+            &[
+                ("no cause", |r| r.cause = None),
+                ("foreign cause", |r| r.cause = Some("bored".to_owned())),
+                ("flow's cause", |r| {
+                    r.cause = Some("flow_timed_out".to_owned())
+                }),
+                ("no time", |r| r.since = None),
+                ("owed without tokens", |r| r.sealed = None),
+                ("no revocation", |r| r.revocation = None),
+                ("settled with tokens", |r| {
+                    r.revocation = Some(RevocationRecord::Settled(RevocationOutcome::Revoked))
+                }),
+            ],
+        ),
+    ];
+    for (grant, damages) in damages {
+        for (name, damage) in damages {
+            let mut record = grant.snapshot();
+            damage(&mut record);
+            assert!(Grant::restore(record).is_err(), "{name}");
+        }
+    }
+}
+
+proptest! {
+    /// Whatever happens in whatever order: what has ended never becomes a flow or a grant again, the revision only grows,
+    /// and every state on the way can be stored and read back.
+    #[test]
+    fn invariant_ended_authorizations_never_revive(steps in proptest::collection::vec((0_usize..17, any::<bool>()), 0..24)) {
+        let inputs = inputs();
+        let mut grant = flow();
+        let mut revision = 0;
+        let mut ended = false;
+        for (index, late) in steps {
+            let (_, input, at) = inputs[index];
+            let at = if late { LATE } else { at };
+            if let Ok(next) = grant.clone().on(input(), at) {
+                grant = next;
+            }
+            let phase = grant.state().phase();
+            let terminal = matches!(phase, Phase::Expired | Phase::Revoked);
+            prop_assert!(!ended || terminal);
+            ended = terminal;
+            if let State::Authorized(authorized) = grant.state() {
+                prop_assert!(authorized.tokens().revision.0 >= revision);
+                revision = authorized.tokens().revision.0;
+            }
+            prop_assert_eq!(Grant::restore(grant.snapshot()), Ok(grant.clone()));
+        }
+    }
+}
+
+#[test]
+fn a_passed_deadline_applies_without_a_sweeper() {
+    assert!(
+        matches!(flow().at(LATE).state(), State::Expired(ended) if ended.cause() == ExpiredCause::FlowTimedOut)
+    );
+    assert_eq!(flow().at(SOON), flow());
+    let consumed = reach([issued(), Input::CallbackConsumed]);
+    let dead = consumed.at(SOON.plus(INTERRUPTED_AFTER));
+    assert_eq!(
+        FlowStatus::of(&dead, LATE),
+        FlowStatus::Failed(FlowFailure::Code(FailureCode::Interrupted))
+    );
+}
+
+#[test]
+fn a_lapsed_access_token_does_not_end_a_renewable_grant() {
+    let grant = reach([issued(), Input::CallbackConsumed, granted(true)]);
+    let access_gone = START.plus(Duration::from_mins(90));
+    assert_eq!(grant.clone().at(access_gone), grant);
+    let refresh_gone = START.plus(Duration::from_hours(2));
+    assert!(
+        matches!(grant.at(refresh_gone).state(), State::Expired(e) if e.cause() == ExpiredCause::RefreshLapsed)
+    );
+    let plain = reach([issued(), Input::CallbackConsumed, granted(false)]);
+    assert!(
+        matches!(plain.at(access_gone).state(), State::Expired(e) if e.cause() == ExpiredCause::AccessLapsed)
+    );
+}
+
+#[test]
+fn r76_sealed_payloads_round_trip_and_refuse_other_versions() {
+    let secrets = FlowSecrets {
+        verifier: crate::secret::Secret::from_text("v"),
+        nonce: None,
+        provider: provider(),
+        requested_scopes: Scopes::new(["a", "b"]),
+        return_path: Some("/x".to_owned()),
+        allow_account_change: true,
+        deadline: LATE,
+        epoch: Epoch(4),
+    };
+    let back = FlowSecrets::decode(PAYLOAD_VERSION, &secrets.encode()).unwrap();
+    assert_eq!(back.provider, provider());
+    assert_eq!(
+        (
+            back.return_path.as_deref(),
+            back.allow_account_change,
+            back.epoch
+        ),
+        (Some("/x"), true, Epoch(4))
+    );
+    assert!(FlowSecrets::decode(PAYLOAD_VERSION + 1, &secrets.encode()).is_err());
+}
+
+fn provider() -> crate::provider::Provider {
+    crate::provider::Provider {
+        profile: ProfileId::new(".oauth2").unwrap(),
+        issuer: Some("https://as.example".to_owned()),
+        issuer_in_response: true,
+        endpoints: crate::provider::Endpoints {
+            authorization: "https://as.example/authorize".to_owned(),
+            token: "https://as.example/token".to_owned(),
+            revocation: Some("https://as.example/revoke".to_owned()),
+            ..Default::default()
+        },
+        client_id: "client".to_owned(),
+        authentication: crate::provider::ClientAuthentication::Basic,
+        resources: vec!["https://api.example".to_owned()],
+        destinations: vec![crate::provider::Origin::new("https://api.example").unwrap()],
+        redirect_uri: "https://app.example/api/actions/connector/_oauth_callback".to_owned(),
+        config: "{}".to_owned(),
+    }
+}
+
+fn connector() -> Connector {
+    Connector {
+        key: owner().connector_key(),
+        name: ConnectorName::new("Drive").unwrap(),
+        definition: Definition {
+            profile: ProfileId::new(".oauth2").unwrap(),
+            config: "{}".to_owned(),
+            client_id: None,
+        },
+        auth_mode: AuthMode::PerUser,
+        incarnation: Incarnation([1; 16]),
+        epoch: Epoch::FIRST,
+        context: ContextId([4; 16]),
+        enabled: true,
+        has_client_secret: true,
+        revision: 1,
+        created_at: START,
+        updated_at: START,
+    }
+}
+
+fn demands() -> Demands {
+    Demands {
+        digest: BindingDigest([2; 32]),
+        required_scopes: Scopes::new(["files.read"]),
+    }
+}
+
+fn told(view: &StatusView) -> (StatusKind, Option<Reason>, bool) {
+    let answer = status(view, Some(&demands()), |_| true, SOON);
+    (answer.kind, answer.reason, answer.pending)
+}
+
+#[test]
+fn lesson_18_one_status_function_covers_every_state() {
+    let none = StatusView {
+        connector: connector(),
+        grant: None,
+        former: None,
+        pending: None,
+    };
+    let grant = reach([issued(), Input::CallbackConsumed, granted(true)]);
+    let connected = StatusView {
+        grant: Some(grant.clone()),
+        ..none.clone()
+    };
+    let trying = Some(reach([issued()]));
+    let ended = |input| Some(grant.clone().on(input, SOON).unwrap());
+    let end = |cause| {
+        ended(Input::Ended {
+            cause,
+            revoke: true,
+        })
+    };
+    let former = |former| {
+        told(&StatusView {
+            former,
+            ..none.clone()
+        })
+    };
+    let needs = |reason| (StatusKind::NeedsReauthorization, Some(reason), false);
+    let not_connected = (StatusKind::NotConnected, None, false);
+
+    assert_eq!(told(&none), not_connected);
+    assert_eq!(
+        told(&StatusView {
+            pending: trying.clone(),
+            ..none.clone()
+        }),
+        (StatusKind::Connecting, None, false)
+    );
+    assert_eq!(told(&connected), (StatusKind::Connected, None, false));
+    assert_eq!(
+        told(&StatusView {
+            pending: trying.clone(),
+            ..connected.clone()
+        }),
+        (StatusKind::Connected, None, true)
+    );
+    assert_eq!(
+        former(ended(Input::ConnectorChanged)),
+        needs(Reason::ConnectorChanged)
+    );
+    assert_eq!(
+        former(ended(Input::RenewalRefused)),
+        needs(Reason::RefreshRejected)
+    );
+    assert_eq!(former(end(EndCause::Admin)), needs(Reason::Admin));
+    assert_eq!(former(end(EndCause::Disconnected)), not_connected);
+    assert_eq!(former(end(EndCause::Unused)), not_connected);
+    let reconnecting = StatusView {
+        former: ended(Input::RenewalRefused),
+        pending: trying,
+        ..none.clone()
+    };
+    assert_eq!(
+        told(&reconnecting),
+        (
+            StatusKind::NeedsReauthorization,
+            Some(Reason::RefreshRejected),
+            true
+        )
+    );
+    let shared = StatusView {
+        connector: Connector {
+            auth_mode: AuthMode::Shared,
+            ..connector()
+        },
+        ..none
+    };
+    assert_eq!(told(&shared), (StatusKind::NotApplicable, None, false));
+}
+
+#[test]
+fn r13_r42_r76_a_grant_is_judged_by_the_live_connector_and_by_its_envelope() {
+    let grant = reach([issued(), Input::CallbackConsumed, granted(true)]);
+    let view = StatusView {
+        connector: connector(),
+        grant: Some(grant),
+        former: None,
+        pending: None,
+    };
+    let reason = |demands: &Demands, opens| status(&view, Some(demands), |_| opens, SOON).reason;
+    assert_eq!(reason(&demands(), true), None);
+    assert_eq!(reason(&demands(), false), Some(Reason::Undecryptable));
+    let more = Demands {
+        required_scopes: Scopes::new(["files.read", "files.write"]),
+        ..demands()
+    };
+    assert_eq!(reason(&more, true), Some(Reason::InsufficientScope));
+    let other = Demands {
+        digest: BindingDigest([3; 32]),
+        ..demands()
+    };
+    assert_eq!(reason(&other, true), Some(Reason::ConnectorChanged));
+    assert_eq!(
+        status(&view, None, |_| true, SOON).reason,
+        Some(Reason::ConnectorChanged)
+    );
+}
+
+#[test]
+fn r49_an_ending_carries_the_doubt_and_keeps_the_tokens_for_the_job() {
+    let grant = reach([issued(), Input::CallbackConsumed, granted(true)]);
+    let mut record = grant.snapshot();
+    record.renewal.in_doubt_since = Some(SOON);
+    let end = Input::Ended {
+        cause: EndCause::Disconnected,
+        revoke: true,
+    };
+    let ended = Grant::restore(record)
+        .unwrap()
+        .on(end, SOON)
+        .unwrap()
+        .snapshot();
+    assert_eq!(ended.sealed, Some(tokens(1, true).sealed));
+    assert!(matches!(
+        ended.revocation,
+        Some(RevocationRecord::Due {
+            in_doubt: true,
+            attempts: 0,
+            ..
+        })
+    ));
+    let kept = grant
+        .on(
+            Input::Ended {
+                cause: EndCause::Superseded,
+                revoke: false,
+            },
+            SOON,
+        )
+        .unwrap()
+        .snapshot();
+    assert_eq!(
+        (kept.sealed, kept.revocation),
+        (
+            None,
+            Some(RevocationRecord::Settled(RevocationOutcome::NotNeeded))
+        )
+    );
+}
+
+#[test]
+fn r01_ids_have_a_time_prefix_and_keep_their_randomness() {
+    let (early, late) = (GrantId::new(START, [255; 16]), GrantId::new(SOON, [0; 16]));
+    assert!(early < late);
+    assert_eq!(early.random_part(), [255; 16]);
+    assert_eq!(GrantId::parse(&early.to_string()), Some(early));
+}
