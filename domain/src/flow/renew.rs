@@ -192,7 +192,9 @@ impl Connections {
         if self.breaker.is_open(&connector, now) {
             return Ok(Step::Done(Renewed::Misconfigured));
         }
-        self.attempt(&connector, &record, may_wait, now).await
+        let needs_secret = secrets.provider.authentication.needs_secret();
+        self.attempt(&connector, &record, needs_secret, may_wait, now)
+            .await
     }
 
     /// Takes the lease and asks the provider, or says whom to wait for.
@@ -200,11 +202,11 @@ impl Connections {
         self: &Arc<Self>,
         connector: &Connector,
         record: &Snapshot,
+        needs_secret: bool,
         may_wait: bool,
         now: Timestamp,
     ) -> Result<Step, StoreError> {
         // Whatever can fail without the provider fails before the lease is taken.
-        let needs_secret = connector.has_client_secret;
         let client = match self
             .client_credentials_of(record.owner.incarnation, record.owner.epoch, needs_secret)
             .await
