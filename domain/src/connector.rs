@@ -109,22 +109,13 @@ impl ConnectorName {
         let value = value.into();
         let kind = "connector name";
         if value.trim().is_empty() {
-            return Err(InvalidId {
-                kind,
-                problem: "must not be empty",
-            });
+            return Err(InvalidId { kind, problem: "must not be empty" });
         }
         if value.chars().count() > 200 {
-            return Err(InvalidId {
-                kind,
-                problem: "must not be longer than 200 characters",
-            });
+            return Err(InvalidId { kind, problem: "must not be longer than 200 characters" });
         }
         if value.chars().any(char::is_control) {
-            return Err(InvalidId {
-                kind,
-                problem: "must not hold control characters",
-            });
+            return Err(InvalidId { kind, problem: "must not hold control characters" });
         }
         Ok(Self(value))
     }

@@ -127,15 +127,8 @@ impl<'a> FieldWriter<'a> {
     }
 
     pub(crate) fn finish(self) -> Zeroizing<Vec<u8>> {
-        debug_assert!(
-            self.fields.windows(2).all(|pair| pair[0].0 < pair[1].0),
-            "tags must ascend"
-        );
-        let size = self
-            .fields
-            .iter()
-            .map(|(_, value)| 5 + value.bytes().len())
-            .sum();
+        debug_assert!(self.fields.windows(2).all(|pair| pair[0].0 < pair[1].0), "tags must ascend");
+        let size = self.fields.iter().map(|(_, value)| 5 + value.bytes().len()).sum();
         let mut out = Zeroizing::new(Vec::with_capacity(size));
         for (tag, value) in &self.fields {
             out.push(*tag);
@@ -207,11 +200,7 @@ impl<'a> FieldReader<'a> {
     }
 
     pub(crate) fn finish(self) -> Result<(), MalformedFields> {
-        if self.fields.is_empty() {
-            Ok(())
-        } else {
-            Err(MalformedFields::Unknown)
-        }
+        if self.fields.is_empty() { Ok(()) } else { Err(MalformedFields::Unknown) }
     }
 }
 
@@ -225,25 +214,16 @@ fn take_prefixed(bytes: &[u8]) -> Result<(&[u8], &[u8]), MalformedFields> {
 }
 
 fn utf8(bytes: &[u8]) -> Result<String, MalformedFields> {
-    std::str::from_utf8(bytes)
-        .map(str::to_owned)
-        .map_err(|_| MalformedFields::Value)
+    std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| MalformedFields::Value)
 }
 
 fn integer(bytes: &[u8]) -> Result<i64, MalformedFields> {
-    bytes
-        .try_into()
-        .map(i64::from_be_bytes)
-        .map_err(|_| MalformedFields::Value)
+    bytes.try_into().map(i64::from_be_bytes).map_err(|_| MalformedFields::Value)
 }
 
 /// Lower-case hexadecimal, for ids in logs and errors.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
-        .collect()
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()
 }
 
 #[cfg(test)]
@@ -256,13 +236,10 @@ mod tests {
     fn base64url_knows_the_rfc_7636_example() {
         // RFC 7636, appendix B.
         let octets = [
-            116, 24, 223, 180, 151, 153, 224, 37, 79, 250, 96, 125, 216, 173, 187, 186, 22, 212,
-            37, 77, 105, 214, 191, 240, 91, 88, 5, 88, 83, 132, 141, 121,
+            116, 24, 223, 180, 151, 153, 224, 37, 79, 250, 96, 125, 216, 173, 187, 186, 22, 212, 37, 77, 105, 214, 191, 240,
+            91, 88, 5, 88, 83, 132, 141, 121,
         ];
-        assert_eq!(
-            base64url(&octets).as_str(),
-            "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
-        );
+        assert_eq!(base64url(&octets).as_str(), "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
     }
 
     proptest! {
@@ -293,17 +270,8 @@ mod tests {
 
     #[test]
     fn doubled_unordered_and_unknown_fields_are_refused() {
-        assert_eq!(
-            FieldReader::new(&[1, 0, 0, 0, 0, 1, 0, 0, 0, 0]).err(),
-            Some(MalformedFields::Unordered)
-        );
-        assert_eq!(
-            FieldReader::new(&[2, 0, 0, 0, 0, 1, 0, 0, 0, 0]).err(),
-            Some(MalformedFields::Unordered)
-        );
-        assert_eq!(
-            FieldReader::new(&[9, 0, 0, 0, 0]).unwrap().finish(),
-            Err(MalformedFields::Unknown)
-        );
+        assert_eq!(FieldReader::new(&[1, 0, 0, 0, 0, 1, 0, 0, 0, 0]).err(), Some(MalformedFields::Unordered));
+        assert_eq!(FieldReader::new(&[2, 0, 0, 0, 0, 1, 0, 0, 0, 0]).err(), Some(MalformedFields::Unordered));
+        assert_eq!(FieldReader::new(&[9, 0, 0, 0, 0]).unwrap().finish(), Err(MalformedFields::Unknown));
     }
 }

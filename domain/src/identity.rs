@@ -19,14 +19,8 @@ pub struct InvalidId {
 
 fn bounded(kind: &'static str, value: &str, longest: usize) -> Result<(), InvalidId> {
     match value.len() {
-        0 => Err(InvalidId {
-            kind,
-            problem: "must not be empty",
-        }),
-        length if length > longest => Err(InvalidId {
-            kind,
-            problem: "is too long",
-        }),
+        0 => Err(InvalidId { kind, problem: "must not be empty" }),
+        length if length > longest => Err(InvalidId { kind, problem: "is too long" }),
         _ => Ok(()),
     }
 }
@@ -35,19 +29,10 @@ fn bounded(kind: &'static str, value: &str, longest: usize) -> Result<(), Invali
 pub(crate) fn path_safe(kind: &'static str, value: &str, longest: usize) -> Result<(), InvalidId> {
     bounded(kind, value, longest)?;
     if !value.starts_with(|first: char| first.is_ascii_alphanumeric()) {
-        return Err(InvalidId {
-            kind,
-            problem: "must start with a letter or a digit",
-        });
+        return Err(InvalidId { kind, problem: "must start with a letter or a digit" });
     }
-    if !value
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-    {
-        return Err(InvalidId {
-            kind,
-            problem: "may hold only letters, digits, '-' and '_'",
-        });
+    if !value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
+        return Err(InvalidId { kind, problem: "may hold only letters, digits, '-' and '_'" });
     }
     Ok(())
 }

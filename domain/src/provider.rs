@@ -27,13 +27,8 @@ impl Origin {
     /// Wraps an origin that a URL library has normalised. The form is checked roughly, the policy is the adapter's.
     pub fn new(normalised: impl Into<String>) -> Result<Self, InvalidOrigin> {
         let text = normalised.into();
-        let rest = text
-            .strip_prefix("https://")
-            .or_else(|| text.strip_prefix("http://"))
-            .ok_or(InvalidOrigin)?;
-        let plain = |byte: u8| {
-            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]".contains(&byte)
-        };
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or(InvalidOrigin)?;
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]".contains(&byte);
         if rest.is_empty() || !rest.bytes().all(plain) {
             return Err(InvalidOrigin);
         }
@@ -64,13 +59,7 @@ pub struct Scopes(BTreeSet<String>);
 impl Scopes {
     /// Scopes from single tokens. Empty tokens are dropped.
     pub fn new(tokens: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Self(
-            tokens
-                .into_iter()
-                .map(Into::into)
-                .filter(|token| !token.is_empty())
-                .collect(),
-        )
+        Self(tokens.into_iter().map(Into::into).filter(|token| !token.is_empty()).collect())
     }
 
     /// Scopes from our own records, where they stand separated by one space.
@@ -80,11 +69,7 @@ impl Scopes {
 
     /// The form of our own records: sorted, separated by one space.
     pub fn to_record(&self) -> String {
-        self.0
-            .iter()
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-            .join(" ")
+        self.0.iter().map(String::as_str).collect::<Vec<_>>().join(" ")
     }
 
     /// The tokens, sorted.
@@ -243,24 +228,15 @@ impl ProviderSettings {
             field(0x04, Some(endpoints.authorization.as_bytes()));
             field(0x05, Some(endpoints.token.as_bytes()));
             field(0x06, endpoints.revocation.as_deref().map(str::as_bytes));
-            field(
-                0x07,
-                endpoints.pushed_authorization.as_deref().map(str::as_bytes),
-            );
+            field(0x07, endpoints.pushed_authorization.as_deref().map(str::as_bytes));
             field(0x08, endpoints.userinfo.as_deref().map(str::as_bytes));
             field(0x09, endpoints.introspection.as_deref().map(str::as_bytes));
             field(0x0a, endpoints.probe.as_deref().map(str::as_bytes));
         }
         field(0x0b, Some(self.client_id.as_bytes()));
         field(0x0c, Some(self.authentication.as_str().as_bytes()));
-        field(
-            0x0d,
-            Some(&counted(self.resources.iter().map(String::as_str))),
-        );
-        field(
-            0x0e,
-            Some(&counted(self.destinations.iter().map(Origin::as_str))),
-        );
+        field(0x0d, Some(&counted(self.resources.iter().map(String::as_str))));
+        field(0x0e, Some(&counted(self.destinations.iter().map(Origin::as_str))));
         out
     }
 }
@@ -310,22 +286,10 @@ impl Provider {
             .optional(0x03, self.issuer.as_deref().map(str::as_bytes))
             .bytes(0x04, self.endpoints.authorization.as_bytes())
             .bytes(0x05, self.endpoints.token.as_bytes())
-            .optional(
-                0x06,
-                self.endpoints.revocation.as_deref().map(str::as_bytes),
-            )
-            .optional(
-                0x07,
-                self.endpoints
-                    .pushed_authorization
-                    .as_deref()
-                    .map(str::as_bytes),
-            )
+            .optional(0x06, self.endpoints.revocation.as_deref().map(str::as_bytes))
+            .optional(0x07, self.endpoints.pushed_authorization.as_deref().map(str::as_bytes))
             .optional(0x08, self.endpoints.userinfo.as_deref().map(str::as_bytes))
-            .optional(
-                0x09,
-                self.endpoints.introspection.as_deref().map(str::as_bytes),
-            )
+            .optional(0x09, self.endpoints.introspection.as_deref().map(str::as_bytes))
             .optional(0x0a, self.endpoints.probe.as_deref().map(str::as_bytes))
             .bytes(0x0b, self.client_id.as_bytes())
             .bytes(0x0c, self.authentication.as_str().as_bytes())
@@ -354,8 +318,7 @@ impl Provider {
                 jwks: fields.optional_text(0x11)?,
             },
             client_id: fields.text(0x0b)?,
-            authentication: ClientAuthentication::parse(&fields.text(0x0c)?)
-                .ok_or(MalformedFields::Value)?,
+            authentication: ClientAuthentication::parse(&fields.text(0x0c)?).ok_or(MalformedFields::Value)?,
             resources: fields.texts(0x0d)?,
             destinations: fields
                 .texts(0x0e)?
@@ -393,15 +356,7 @@ mod tests {
     fn origins_are_normalised_or_refused() {
         assert!(Origin::new("https://api.example.com").is_ok());
         assert!(Origin::new("http://127.0.0.1:8081").is_ok());
-        for bad in [
-            "",
-            "https://",
-            "ftp://a",
-            "https://a/b",
-            "https://A",
-            "https://u@a",
-            "https://a?b",
-        ] {
+        for bad in ["", "https://", "ftp://a", "https://a/b", "https://A", "https://u@a", "https://a?b"] {
             assert!(Origin::new(bad).is_err(), "{bad:?}");
         }
     }

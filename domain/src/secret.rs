@@ -55,10 +55,7 @@ pub fn equal_in_constant_time(left: &[u8], right: &[u8]) -> bool {
     if left.len() != right.len() {
         return false;
     }
-    let difference = left
-        .iter()
-        .zip(right)
-        .fold(0_u8, |acc, (a, b)| acc | black_box(a ^ b));
+    let difference = left.iter().zip(right).fold(0_u8, |acc, (a, b)| acc | black_box(a ^ b));
     black_box(difference) == 0
 }
 

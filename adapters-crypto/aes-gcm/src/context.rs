@@ -65,14 +65,14 @@ pub(crate) fn encode(header: &Header, fields: &[Field<'_>]) -> Result<Vec<u8>, V
     let mut out = Vec::with_capacity(LABEL.len() + HEADER_LENGTH + 2 + size);
     out.extend_from_slice(LABEL);
     out.extend_from_slice(header.as_bytes());
-    out.extend_from_slice(&u16::try_from(fields.len()).map_err(|_| VaultError::TooLong)?.to_be_bytes());
+    out.extend_from_slice(&u16::try_from(fields.len()).map_err(|_| VaultError::OutOfBounds)?.to_be_bytes());
     for (tag, value) in fields {
         // An empty field could stand for an absent one. The id types allow neither this nor a field that is too long.
         if value.is_empty() || value.len() > MAX_FIELD {
-            return Err(VaultError::TooLong);
+            return Err(VaultError::OutOfBounds);
         }
         out.push(*tag);
-        out.extend_from_slice(&u32::try_from(value.len()).map_err(|_| VaultError::TooLong)?.to_be_bytes());
+        out.extend_from_slice(&u32::try_from(value.len()).map_err(|_| VaultError::OutOfBounds)?.to_be_bytes());
         out.extend_from_slice(value);
     }
     Ok(out)

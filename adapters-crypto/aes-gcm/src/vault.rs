@@ -58,7 +58,7 @@ impl AesGcmVault {
 impl TokenVault for AesGcmVault {
     fn seal(&self, binding: &Binding, version: u16, payload: &Secret) -> Result<Envelope, VaultError> {
         if payload.len() > MAX_PAYLOAD {
-            return Err(VaultError::TooLong);
+            return Err(VaultError::OutOfBounds);
         }
         let mut random = [0; RANDOM_LENGTH];
         self.entropy.fill(&mut random).map_err(|_| VaultError::NoEntropy)?;
@@ -72,7 +72,7 @@ impl TokenVault for AesGcmVault {
         sealed.extend_from_slice(payload.expose());
         let tag = cipher(key, &data)
             .encrypt_inout_detached(&header.nonce().into(), &data, (&mut sealed[HEADER_LENGTH..]).into())
-            .map_err(|_| VaultError::TooLong)?;
+            .map_err(|_| VaultError::OutOfBounds)?;
         sealed.extend_from_slice(&tag);
         Ok(Envelope(std::mem::take(&mut *sealed)))
     }

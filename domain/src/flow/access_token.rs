@@ -119,10 +119,7 @@ struct Usable {
 
 impl Connections {
     /// Gives a valid token, renewing it first where needed.
-    pub async fn access_token(
-        self: &Arc<Self>,
-        demand: &TokenDemand,
-    ) -> Result<HandedOut, TokenError> {
+    pub async fn access_token(self: &Arc<Self>, demand: &TokenDemand) -> Result<HandedOut, TokenError> {
         self.handed_out(demand, None).await
     }
 
@@ -136,49 +133,27 @@ impl Connections {
         self.handed_out(demand, Some(refused)).await
     }
 
-    async fn handed_out(
-        self: &Arc<Self>,
-        demand: &TokenDemand,
-        refused: Option<[u8; 32]>,
-    ) -> Result<HandedOut, TokenError> {
+    async fn handed_out(self: &Arc<Self>, demand: &TokenDemand, refused: Option<[u8; 32]>) -> Result<HandedOut, TokenError> {
         let result = self.find_token(demand, refused).await;
         if let Err(error) = &result
             && let Ok(now) = self.ports.grants.now().await
         {
             let kind = AuditKind::HandOutRefused;
             let user = Some(&demand.user);
-            self.note(
-                about_connector(
-                    now,
-                    demand.actor.clone(),
-                    kind,
-                    &demand.connector,
-                    user,
-                    error.code(),
-                ),
-                None,
-            );
+            self.note(about_connector(now, demand.actor.clone(), kind, &demand.connector, user, error.code()), None);
         }
         result
     }
 
-    async fn find_token(
-        self: &Arc<Self>,
-        demand: &TokenDemand,
-        refused: Option<[u8; 32]>,
-    ) -> Result<HandedOut, TokenError> {
-        self.admit(&demand.user, &demand.connector.space, Role::Viewer)
-            .await?;
+    async fn find_token(self: &Arc<Self>, demand: &TokenDemand, refused: Option<[u8; 32]>) -> Result<HandedOut, TokenError> {
+        self.admit(&demand.user, &demand.connector.space, Role::Viewer).await?;
         let view = self.view(demand).await?;
         if view.connector.auth_mode == AuthMode::Shared {
-            return self
-                .shared_token(&view.connector, demand, refused, view.now)
-                .await;
+            return self.shared_token(&view.connector, demand, refused, view.now).await;
         }
         let usable = self.judge(demand, view).await?;
         let good = |usable: &Usable, accept| {
-            refused
-                .is_none_or(|refused| self.fingerprint_of(&usable.secrets.access_token) != refused)
+            refused.is_none_or(|refused| self.fingerprint_of(&usable.secrets.access_token) != refused)
                 && acceptable(&usable.secrets, usable.id, usable.now, accept)
         };
         if good(&usable, Accept::Fresh) {
@@ -194,82 +169,46 @@ impl Connections {
         }
         Err(match renewed {
             // Renewed, and the API refused what came back as well: only the user can help.
-            Renewed::Current if refused.is_some() => TokenError::AuthorizationRequired {
-                reason: Reason::TokenRejected,
-            },
-            Renewed::Current | Renewed::Ended => TokenError::AuthorizationRequired {
-                reason: Reason::AccessLapsed,
-            },
+            Renewed::Current if refused.is_some() => TokenError::AuthorizationRequired { reason: Reason::TokenRejected },
+            Renewed::Current | Renewed::Ended => TokenError::AuthorizationRequired { reason: Reason::AccessLapsed },
             Renewed::Unavailable { retry_after } => TokenError::Unavailable { retry_after },
             Renewed::Misconfigured => TokenError::Misconfigured,
         })
     }
 
     async fn view(&self, demand: &TokenDemand) -> Result<HandOutView, TokenError> {
-        let view = self
-            .ports
-            .grants
-            .hand_out(&demand.connector, &demand.user)
-            .await?;
-        view.filter(|view| view.connector.enabled)
-            .ok_or(TokenError::NotFound)
+        let view = self.ports.grants.hand_out(&demand.connector, &demand.user).await?;
+        view.filter(|view| view.connector.enabled).ok_or(TokenError::NotFound)
     }
 
     /// Every check between a row and its token, in the order of what is cheap.
     async fn judge(&self, demand: &TokenDemand, view: HandOutView) -> Result<Usable, TokenError> {
-        let HandOutView {
-            connector,
-            grant,
-            now,
-        } = view;
+        let HandOutView { connector, grant, now } = view;
         let required = |reason| TokenError::AuthorizationRequired { reason };
-        let (settings, digest) = self
-            .settings_of(&connector)
-            .map_err(|_| TokenError::Misconfigured)?;
+        let (settings, digest) = self.settings_of(&connector).map_err(|_| TokenError::Misconfigured)?;
         let Some(record) = grant else {
-            let demands = Demands {
-                digest,
-                required_scopes: settings.required_scopes,
-            };
-            return Err(required(
-                self.reason_without_grant(&connector, &demand.user, &demands, now)
-                    .await?,
-            ));
+            let demands = Demands { digest, required_scopes: settings.required_scopes };
+            return Err(required(self.reason_without_grant(&connector, &demand.user, &demands, now).await?));
         };
         let grant = restored(record.clone())?.at(now);
         let (id, owner) = (grant.id(), grant.owner().clone());
         let authorized = match grant.state() {
             State::Authorized(authorized) => authorized,
             State::Expired(ended) => {
-                return Err(required(
-                    Reason::of_expiry(ended.cause()).unwrap_or(Reason::NotConnected),
-                ));
+                return Err(required(Reason::of_expiry(ended.cause()).unwrap_or(Reason::NotConnected)));
             }
             State::Initiated(_) | State::AwaitingCallback(_) | State::Revoked(_) => {
                 return Err(required(Reason::NotConnected));
             }
         };
-        if owner.digest != digest
-            || owner.epoch != connector.epoch
-            || owner.incarnation != connector.incarnation
-        {
+        if owner.digest != digest || owner.epoch != connector.epoch || owner.incarnation != connector.incarnation {
             return Err(required(Reason::ConnectorChanged));
         }
         let tokens = authorized.tokens();
         let secrets = match self.open_grant(&owner, id, &tokens.sealed, tokens.revision) {
             Ok(secrets) => secrets,
             Err(failure) => {
-                self.note(
-                    about_grant(
-                        now,
-                        Actor::System,
-                        AuditKind::OpenFailed,
-                        &owner,
-                        id,
-                        failure.as_str(),
-                    ),
-                    None,
-                );
+                self.note(about_grant(now, Actor::System, AuditKind::OpenFailed, &owner, id, failure.as_str()), None);
                 return Err(required(Reason::Undecryptable));
             }
         };
@@ -280,12 +219,7 @@ impl Connections {
         if !secrets.provider.may_receive(&demand.destination) {
             return Err(TokenError::DestinationRefused);
         }
-        Ok(Usable {
-            id,
-            record,
-            secrets,
-            now,
-        })
+        Ok(Usable { id, record, secrets, now })
     }
 
     async fn reason_without_grant(
@@ -295,41 +229,18 @@ impl Connections {
         demands: &Demands,
         now: Timestamp,
     ) -> Result<Reason, TokenError> {
-        let rows = self
-            .ports
-            .grants
-            .statuses(&connector.key.space, Some(connector.key.id.clone()), user)
-            .await?;
+        let rows = self.ports.grants.statuses(&connector.key.space, Some(connector.key.id.clone()), user).await?;
         let Some(row) = rows.into_iter().next() else {
             return Ok(Reason::NotConnected);
         };
         let former = row.former.map(restored).transpose()?;
-        let view = StatusView {
-            connector: connector.clone(),
-            grant: None,
-            former,
-            pending: None,
-        };
-        Ok(crate::grant::status(&view, Some(demands), |_| true, now)
-            .reason
-            .unwrap_or(Reason::NotConnected))
+        let view = StatusView { connector: connector.clone(), grant: None, former, pending: None };
+        Ok(crate::grant::status(&view, Some(demands), |_| true, now).reason.unwrap_or(Reason::NotConnected))
     }
 
     fn give(&self, demand: &TokenDemand, usable: Usable) -> HandedOut {
-        let Usable {
-            id,
-            record,
-            secrets,
-            now,
-        } = usable;
-        let event = about_grant(
-            now,
-            demand.actor.clone(),
-            AuditKind::HandedOut,
-            &record.owner,
-            id,
-            "ok",
-        );
+        let Usable { id, record, secrets, now } = usable;
+        let event = about_grant(now, demand.actor.clone(), AuditKind::HandedOut, &record.owner, id, "ok");
         let used_today = record.last_used_day.is_some_and(|day| day >= now.day());
         self.note(event, (!used_today).then_some((id, now.day())));
         HandedOut {
@@ -342,10 +253,7 @@ impl Connections {
 }
 
 pub(super) fn restored(record: Snapshot) -> Result<Grant, StoreError> {
-    Grant::restore(record).map_err(|violation| StoreError::Inconsistent {
-        table: "authorizations",
-        rule: violation.0,
-    })
+    Grant::restore(record).map_err(|violation| StoreError::Inconsistent { table: "authorizations", rule: violation.0 })
 }
 
 /// Whether a token may be handed out at an instant. Sealed times, never the row's (R76).
@@ -372,9 +280,7 @@ fn margin(secrets: &GrantSecrets, id: GrantId) -> Duration {
         return Duration::ZERO;
     }
     let life = expires_at.since(secrets.issued_at);
-    let full = (life / 10)
-        .clamp(Duration::from_secs(30), Duration::from_mins(5))
-        .min(life / 2);
+    let full = (life / 10).clamp(Duration::from_secs(30), Duration::from_mins(5)).min(life / 2);
     let jitter = u32::from(id.random_part()[0]);
     full.saturating_sub((full / 5 / 255) * jitter)
 }
@@ -442,14 +348,7 @@ mod tests {
         let id = GrantId::new(Timestamp::from_millis(0), [0; 16]);
         let seconds = |life: u64| margin(&secrets(0, life * 1000), id).as_secs();
         assert_eq!(
-            (
-                seconds(20),
-                seconds(60),
-                seconds(100),
-                seconds(1_000),
-                seconds(3_600),
-                seconds(86_400)
-            ),
+            (seconds(20), seconds(60), seconds(100), seconds(1_000), seconds(3_600), seconds(86_400)),
             (10, 30, 30, 100, 300, 300)
         );
     }

@@ -29,11 +29,7 @@ impl Connections {
     /// Notes a hand-out; `true` if it is time to write the notes down.
     pub(super) fn note(&self, event: AuditEvent, used: Option<(GrantId, i64)>) {
         let full = {
-            let mut notes = self
-                .trail
-                .notes
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut notes = self.trail.notes.lock().unwrap_or_else(PoisonError::into_inner);
             notes.events.push(event);
             notes.uses.extend(used);
             notes.events.len() >= FLUSH_AT
@@ -55,27 +51,12 @@ impl Connections {
     }
 
     pub(super) fn take_notes(&self) -> (Vec<AuditEvent>, Vec<(GrantId, i64)>) {
-        let mut notes = self
-            .trail
-            .notes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        (
-            std::mem::take(&mut notes.events),
-            std::mem::take(&mut notes.uses),
-        )
+        let mut notes = self.trail.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        (std::mem::take(&mut notes.events), std::mem::take(&mut notes.uses))
     }
 
-    pub(super) fn put_notes_back(
-        &self,
-        mut events: Vec<AuditEvent>,
-        mut uses: Vec<(GrantId, i64)>,
-    ) {
-        let mut notes = self
-            .trail
-            .notes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn put_notes_back(&self, mut events: Vec<AuditEvent>, mut uses: Vec<(GrantId, i64)>) {
+        let mut notes = self.trail.notes.lock().unwrap_or_else(PoisonError::into_inner);
         if notes.events.len() < 16 * FLUSH_AT {
             notes.events.append(&mut events);
             notes.uses.append(&mut uses);

@@ -56,12 +56,7 @@ impl From<Denied> for CancelError {
 impl Connections {
     /// Ends the user's own attempt. Idempotent: a flow that is over, or that nobody knows, is as good as cancelled. A grant
     /// is never touched.
-    pub async fn cancel(
-        &self,
-        actor: &Actor,
-        connector: &ConnectorKey,
-        key: CancelKey,
-    ) -> Result<(), CancelError> {
+    pub async fn cancel(&self, actor: &Actor, connector: &ConnectorKey, key: CancelKey) -> Result<(), CancelError> {
         let user = Self::person(actor)?;
         self.admit(user, &connector.space, Role::Viewer).await?;
         let found = match key {
@@ -78,40 +73,16 @@ impl Connections {
         let now = self.ports.grants.now().await?;
         let (id, owner, fence) = (record.id, record.owner.clone(), Fence::of(&record));
         let flow = Grant::restore(record)
-            .map_err(|violation| StoreError::Inconsistent {
-                table: "authorizations",
-                rule: violation.0,
-            })?
+            .map_err(|violation| StoreError::Inconsistent { table: "authorizations", rule: violation.0 })?
             .at(now);
-        if !matches!(
-            flow.state(),
-            State::Initiated(_) | State::AwaitingCallback(_)
-        ) {
+        if !matches!(flow.state(), State::Initiated(_) | State::AwaitingCallback(_)) {
             return Ok(());
         }
-        let Ok(ended) = flow.on(
-            Input::Ended {
-                cause: EndCause::Cancelled,
-                revoke: false,
-            },
-            now,
-        ) else {
+        let Ok(ended) = flow.on(Input::Ended { cause: EndCause::Cancelled, revoke: false }, now) else {
             return Ok(());
         };
-        let audit = vec![about_grant(
-            now,
-            actor.clone(),
-            AuditKind::FlowEnded,
-            &owner,
-            id,
-            "cancelled",
-        )];
-        match self
-            .ports
-            .grants
-            .replace(ended.snapshot(), fence, audit)
-            .await?
-        {
+        let audit = vec![about_grant(now, actor.clone(), AuditKind::FlowEnded, &owner, id, "cancelled")];
+        match self.ports.grants.replace(ended.snapshot(), fence, audit).await? {
             // Whoever moved it on has ended it, or has finished it before the cancel came.
             Fenced::Done | Fenced::Moved(_) | Fenced::Gone => Ok(()),
         }

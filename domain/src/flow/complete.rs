@@ -13,13 +13,13 @@ use crate::flow::audit::about_grant;
 use crate::flow::sealing::NoCredentials;
 use crate::flow::{Connections, Denied};
 use crate::grant::{
-    BrowserHash, EndCause, FailureCode, FlowFailure, FlowSecrets, Grant, GrantId, GrantSecrets,
-    Input, Ownership, PAYLOAD_VERSION, Phase, Revision, Snapshot, StateHash, VerifiedCallback,
+    BrowserHash, EndCause, FailureCode, FlowFailure, FlowSecrets, Grant, GrantId, GrantSecrets, Input, Ownership,
+    PAYLOAD_VERSION, Phase, Revision, Snapshot, StateHash, VerifiedCallback,
 };
 use crate::identity::{Actor, Role, SpaceId, UserId};
 use crate::ports::{
-    AuditKind, Binding, CallbackKey, Commit, Consumption, Fence, Fenced, Lifetime, Operation,
-    OrphanTokens, ProviderError, StoreError, TokenAnswer,
+    AuditKind, Binding, CallbackKey, Commit, Consumption, Fence, Fenced, Lifetime, Operation, OrphanTokens, ProviderError,
+    StoreError, TokenAnswer,
 };
 use crate::provider::{Account, CallbackPath};
 use crate::secret::Secret;
@@ -150,54 +150,30 @@ enum Cause {
 
 impl From<FailureCode> for Failure {
     fn from(code: FailureCode) -> Self {
-        Self {
-            cause: Cause::Code(code),
-            received: None,
-        }
+        Self { cause: Cause::Code(code), received: None }
     }
 }
 
 impl Connections {
     /// Finishes a flow (R20–R28). The work is detached: a dropped connection does not stop it (R26).
-    pub async fn complete(
-        self: &std::sync::Arc<Self>,
-        callback: Callback,
-    ) -> Result<Completed, CallbackRefused> {
+    pub async fn complete(self: &std::sync::Arc<Self>, callback: Callback) -> Result<Completed, CallbackRefused> {
         let mut who = vec![format!("user:{}", callback.user)];
-        who.extend(
-            callback
-                .address
-                .as_ref()
-                .map(|address| format!("address:{address}")),
-        );
+        who.extend(callback.address.as_ref().map(|address| format!("address:{address}")));
         for key in who {
             let limited = self.ports.limiter.take(&key, Operation::Callback).await;
-            limited.map_err(|limited| CallbackRefused::RateLimited {
-                retry_after: limited.retry_after,
-            })?;
+            limited.map_err(|limited| CallbackRefused::RateLimited { retry_after: limited.retry_after })?;
         }
         let this = std::sync::Arc::clone(self);
-        let work = async move { this.run_callback(callback).await }
-            .boxed()
-            .shared();
+        let work = async move { this.run_callback(callback).await }.boxed().shared();
         self.ports.tasks.spawn(work.clone().map(|_| ()).boxed());
         work.await
     }
 
-    async fn run_callback(
-        self: std::sync::Arc<Self>,
-        callback: Callback,
-    ) -> Result<Completed, CallbackRefused> {
+    async fn run_callback(self: std::sync::Arc<Self>, callback: Callback) -> Result<Completed, CallbackRefused> {
         let state_hash = StateHash(self.ports.vault.fingerprint(callback.state.expose()));
-        let browsers = callback
-            .browser_secrets
-            .iter()
-            .map(|secret| BrowserHash(self.ports.vault.fingerprint(secret.expose())));
-        let key = CallbackKey {
-            state_hash,
-            user: callback.user.clone(),
-            browsers: browsers.collect(),
-        };
+        let browsers =
+            callback.browser_secrets.iter().map(|secret| BrowserHash(self.ports.vault.fingerprint(secret.expose())));
+        let key = CallbackKey { state_hash, user: callback.user.clone(), browsers: browsers.collect() };
         let now = self.ports.grants.now().await?;
         let (record, sealed) = match self.ports.grants.consume(key, Vec::new()).await? {
             Consumption::Consumed { record, sealed } => (record, sealed),
@@ -220,26 +196,17 @@ impl Connections {
             self.fail(&record, FailureCode::Internal.into(), now).await;
             return Ok(finished);
         };
-        let binding = Binding::Flow {
-            owner: record.owner.clone(),
-            state: state_hash,
-            browser,
-        };
+        let binding = Binding::Flow { owner: record.owner.clone(), state: state_hash, browser };
         let secrets = match self.open_flow(&binding, &sealed) {
             Ok(secrets) => secrets,
             Err(failure) => {
-                self.audit_open_failure(&record, failure.as_str(), now)
-                    .await;
+                self.audit_open_failure(&record, failure.as_str(), now).await;
                 self.fail(&record, FailureCode::Internal.into(), now).await;
                 return Ok(finished);
             }
         };
         finished.return_path.clone_from(&secrets.return_path);
-        let flow = Running {
-            record: *record,
-            secrets,
-            state_hash,
-        };
+        let flow = Running { record: *record, secrets, state_hash };
         finished.outcome = match self.finish(&flow, callback).await {
             Ok(()) => Outcome::Connected,
             Err(failure) => {
@@ -257,37 +224,23 @@ impl Connections {
 
     /// Everything between the consumed flow and the committed grant.
     async fn finish(&self, flow: &Running, callback: Callback) -> Result<(), Failure> {
-        let Running {
-            record, secrets, ..
-        } = flow;
-        let now = self
-            .ports
-            .grants
-            .now()
-            .await
-            .map_err(|_| FailureCode::Internal)?;
+        let Running { record, secrets, .. } = flow;
+        let now = self.ports.grants.now().await.map_err(|_| FailureCode::Internal)?;
         if now >= secrets.deadline || secrets.epoch != record.owner.epoch {
             return Err(FailureCode::Internal.into());
         }
         let context_matches = match callback.context {
             None => secrets.provider.redirect_uri.ends_with("/_oauth_callback"),
-            Some(context) => secrets
-                .provider
-                .redirect_uri
-                .ends_with(&format!("/_oauth_callback/{}", context.to_text())),
+            Some(context) => secrets.provider.redirect_uri.ends_with(&format!("/_oauth_callback/{}", context.to_text())),
         };
         if !context_matches {
             return Err(FailureCode::ContextMismatch.into());
         }
-        self.check_issuer(flow, callback.issuer.as_deref(), now)
-            .await?;
+        self.check_issuer(flow, callback.issuer.as_deref(), now).await?;
         let code = match callback.answer {
             CallbackAnswer::Code(code) => code,
             CallbackAnswer::Error { denied: true } => {
-                return Err(Failure {
-                    cause: Cause::Denied,
-                    received: None,
-                });
+                return Err(Failure { cause: Cause::Denied, received: None });
             }
             CallbackAnswer::Error { denied: false } => {
                 return Err(FailureCode::ProviderError.into());
@@ -296,17 +249,11 @@ impl Connections {
         let revoke_superseded = self.check_connector(record, secrets).await?;
         let verified = VerifiedCallback::new(flow.state_hash);
         let received = self.exchange(record, secrets, &code).await?;
-        self.commit(flow, verified, received, revoke_superseded)
-            .await
+        self.commit(flow, verified, received, revoke_superseded).await
     }
 
     /// RFC 9207: an announced `iss` must be there, and whatever is there must be the one (R10).
-    async fn check_issuer(
-        &self,
-        flow: &Running,
-        presented: Option<&str>,
-        now: Timestamp,
-    ) -> Result<(), Failure> {
+    async fn check_issuer(&self, flow: &Running, presented: Option<&str>, now: Timestamp) -> Result<(), Failure> {
         let provider = &flow.secrets.provider;
         let matches = match (presented, provider.issuer.as_deref()) {
             (Some(presented), Some(expected)) => presented == expected,
@@ -332,96 +279,51 @@ impl Connections {
 
     /// The live connector must still be the one consented to, before the code leaves the process (R25). Answers whether a
     /// superseded grant is to be revoked (R51).
-    async fn check_connector(
-        &self,
-        record: &Snapshot,
-        secrets: &FlowSecrets,
-    ) -> Result<bool, Failure> {
-        let found = self
-            .ports
-            .connectors
-            .get(&record.owner.connector_key())
-            .await
-            .map_err(|_| FailureCode::Internal)?;
+    async fn check_connector(&self, record: &Snapshot, secrets: &FlowSecrets) -> Result<bool, Failure> {
+        let found = self.ports.connectors.get(&record.owner.connector_key()).await.map_err(|_| FailureCode::Internal)?;
         let connector = found
-            .filter(|connector| {
-                connector.enabled && connector.incarnation == record.owner.incarnation
-            })
+            .filter(|connector| connector.enabled && connector.incarnation == record.owner.incarnation)
             .ok_or(FailureCode::ConnectorGone)?;
-        let (settings, digest) = self
-            .settings_of(&connector)
-            .map_err(|_| FailureCode::ConnectorChanged)?;
+        let (settings, digest) = self.settings_of(&connector).map_err(|_| FailureCode::ConnectorChanged)?;
         let own_path = settings.callback == CallbackPath::Own;
         let redirect_uri = self.redirect_uri(&connector, settings.callback);
         let same_callback = !own_path || redirect_uri == secrets.provider.redirect_uri;
-        if digest != record.owner.digest || connector.epoch != record.owner.epoch || !same_callback
-        {
+        if digest != record.owner.digest || connector.epoch != record.owner.epoch || !same_callback {
             return Err(FailureCode::ConnectorChanged.into());
         }
         Ok(!settings.revocation_is_per_user)
     }
 
     /// Exchanges the code at the sealed endpoint and learns whose account it is.
-    async fn exchange(
-        &self,
-        record: &Snapshot,
-        secrets: &FlowSecrets,
-        code: &Secret,
-    ) -> Result<GrantSecrets, Failure> {
+    async fn exchange(&self, record: &Snapshot, secrets: &FlowSecrets, code: &Secret) -> Result<GrantSecrets, Failure> {
         let provider = &secrets.provider;
         let needs_secret = provider.authentication.needs_secret();
-        let client = self
-            .client_credentials_of(record.owner.incarnation, record.owner.epoch, needs_secret)
-            .await;
+        let client = self.client_credentials_of(record.owner.incarnation, record.owner.epoch, needs_secret).await;
         let client = client.map_err(|problem| match problem {
             NoCredentials::Missing => FailureCode::ProviderMisconfigured,
             NoCredentials::Unreadable | NoCredentials::Store(_) => FailureCode::Internal,
         })?;
         // Life counts from the instant before the request is sent (R46).
-        let sent_at = self
-            .ports
-            .grants
-            .now()
-            .await
-            .map_err(|_| FailureCode::Internal)?;
-        let answer = self
-            .ports
-            .provider
-            .exchange(provider, &client, code, &secrets.verifier)
-            .await
-            .map_err(exchange_failure)?;
-        let identified = self
-            .ports
-            .provider
-            .identify(provider, &answer, secrets.nonce.clone())
-            .await;
+        let sent_at = self.ports.grants.now().await.map_err(|_| FailureCode::Internal)?;
+        let answer =
+            self.ports.provider.exchange(provider, &client, code, &secrets.verifier).await.map_err(exchange_failure)?;
+        let identified = self.ports.provider.identify(provider, &answer, secrets.nonce.clone()).await;
         let mut received = self.received(record, secrets, answer, sent_at);
         match identified {
             Ok(account) => received.account = account,
             // The account is a label: a provider that is slow to tell it does not cost the user the grant. An ID token that
             // is not for us does.
             Err(ProviderError::Malformed | ProviderError::BadMetadata) => {
-                return Err(Failure {
-                    cause: Cause::Code(FailureCode::ExchangeFailed),
-                    received: Some(received),
-                });
+                return Err(Failure { cause: Cause::Code(FailureCode::ExchangeFailed), received: Some(received) });
             }
             Err(_) => {}
         }
         Ok(received)
     }
 
-    fn received(
-        &self,
-        record: &Snapshot,
-        secrets: &FlowSecrets,
-        answer: TokenAnswer,
-        sent_at: Timestamp,
-    ) -> GrantSecrets {
+    fn received(&self, record: &Snapshot, secrets: &FlowSecrets, answer: TokenAnswer, sent_at: Timestamp) -> GrantSecrets {
         GrantSecrets {
-            granted_scopes: answer
-                .scopes
-                .unwrap_or_else(|| secrets.requested_scopes.clone()),
+            granted_scopes: answer.scopes.unwrap_or_else(|| secrets.requested_scopes.clone()),
             requested_scopes: secrets.requested_scopes.clone(),
             access_token: answer.access_token,
             refresh_token: answer.refresh_token,
@@ -457,10 +359,7 @@ impl Connections {
         revoke_superseded: bool,
     ) -> Result<(), Failure> {
         let owner = &flow.record.owner;
-        let fail = |code, received| Failure {
-            cause: Cause::Code(code),
-            received: Some(received),
-        };
+        let fail = |code, received| Failure { cause: Cause::Code(code), received: Some(received) };
         match self.admit(&owner.user, &owner.space, Role::Viewer).await {
             Ok(()) => {}
             Err(Denied::Forbidden | Denied::NotFound | Denied::Unknown) => {
@@ -469,10 +368,7 @@ impl Connections {
         }
         if !flow.secrets.allow_account_change
             && let Some(account) = &received.account
-            && self
-                .connected_account(owner)
-                .await
-                .is_some_and(|before| before.subject != account.subject)
+            && self.connected_account(owner).await.is_some_and(|before| before.subject != account.subject)
         {
             return Err(fail(FailureCode::AccountMismatch, received));
         }
@@ -489,30 +385,11 @@ impl Connections {
             return Err(fail(FailureCode::Internal, received));
         };
         let person = Actor::Person(owner.user.clone());
-        let mut audit = vec![about_grant(
-            now,
-            person.clone(),
-            AuditKind::Connected,
-            owner,
-            flow.record.id,
-            "ok",
-        )];
+        let mut audit = vec![about_grant(now, person.clone(), AuditKind::Connected, owner, flow.record.id, "ok")];
         if !received.requested_scopes.covers(&received.granted_scopes) {
-            audit.push(about_grant(
-                now,
-                person,
-                AuditKind::ScopeWidened,
-                owner,
-                flow.record.id,
-                "widened",
-            ));
+            audit.push(about_grant(now, person, AuditKind::ScopeWidened, owner, flow.record.id, "widened"));
         }
-        match self
-            .ports
-            .grants
-            .commit_grant(granted.snapshot(), revoke_superseded, audit)
-            .await
-        {
+        match self.ports.grants.commit_grant(granted.snapshot(), revoke_superseded, audit).await {
             Ok(Commit::Done) => Ok(()),
             Ok(Commit::ConnectorChanged) => Err(fail(FailureCode::ConnectorChanged, received)),
             Ok(Commit::ConnectorGone) => Err(fail(FailureCode::ConnectorGone, received)),
@@ -529,21 +406,9 @@ impl Connections {
 
     /// The account behind the grant the user has now, if it can be read.
     async fn connected_account(&self, owner: &Ownership) -> Option<Account> {
-        let view = self
-            .ports
-            .grants
-            .hand_out(&owner.connector_key(), &owner.user)
-            .await
-            .ok()??;
+        let view = self.ports.grants.hand_out(&owner.connector_key(), &owner.user).await.ok()??;
         let grant = view.grant?;
-        self.open_grant(
-            &grant.owner,
-            grant.id,
-            grant.sealed.as_ref()?,
-            grant.revision,
-        )
-        .ok()?
-        .account
+        self.open_grant(&grant.owner, grant.id, grant.sealed.as_ref()?, grant.revision).ok()?.account
     }
 
     /// Ends a consumed flow, and queues what was received for revocation (R26).
@@ -552,13 +417,7 @@ impl Connections {
             self.queue_orphan(&record.owner, received, now).await;
         }
         let (input, outcome) = match failure.cause {
-            Cause::Denied => (
-                Input::Ended {
-                    cause: EndCause::Denied,
-                    revoke: false,
-                },
-                "access_denied",
-            ),
+            Cause::Denied => (Input::Ended { cause: EndCause::Denied, revoke: false }, "access_denied"),
             Cause::Code(code) => (Input::Failed(code), code.as_str()),
         };
         let Ok(flow) = Grant::restore(record.clone()) else {
@@ -568,68 +427,27 @@ impl Connections {
             return;
         };
         let person = Actor::Person(record.owner.user.clone());
-        let audit = vec![about_grant(
-            now,
-            person,
-            AuditKind::FlowEnded,
-            &record.owner,
-            record.id,
-            outcome,
-        )];
+        let audit = vec![about_grant(now, person, AuditKind::FlowEnded, &record.owner, record.id, outcome)];
         // If it cannot be written, or somebody ended the flow meanwhile, the sweeper's `interrupted` is just as honest.
-        let _: Result<Fenced, StoreError> = self
-            .ports
-            .grants
-            .replace(ended.snapshot(), Fence::of(record), audit)
-            .await;
+        let _: Result<Fenced, StoreError> = self.ports.grants.replace(ended.snapshot(), Fence::of(record), audit).await;
     }
 
     /// Queues tokens that never became a grant. They are sealed as such, so that no other code can mistake them for one.
-    pub(super) async fn queue_orphan(
-        &self,
-        owner: &Ownership,
-        tokens: GrantSecrets,
-        now: Timestamp,
-    ) {
+    pub(super) async fn queue_orphan(&self, owner: &Ownership, tokens: GrantSecrets, now: Timestamp) {
         let Ok(random) = self.random() else { return };
         let id = GrantId::new(now, random);
-        let binding = Binding::Orphan {
-            owner: owner.clone(),
-            grant: id,
-        };
-        let Ok(sealed) = self
-            .ports
-            .vault
-            .seal(&binding, PAYLOAD_VERSION, &tokens.encode())
-        else {
+        let binding = Binding::Orphan { owner: owner.clone(), grant: id };
+        let Ok(sealed) = self.ports.vault.seal(&binding, PAYLOAD_VERSION, &tokens.encode()) else {
             return;
         };
-        let orphan = OrphanTokens {
-            id,
-            owner: owner.clone(),
-            sealed,
-            queued_at: now,
-            attempts: 0,
-        };
-        let audit = vec![about_grant(
-            now,
-            Actor::System,
-            AuditKind::OrphanQueued,
-            owner,
-            id,
-            "queued",
-        )];
+        let orphan = OrphanTokens { id, owner: owner.clone(), sealed, queued_at: now, attempts: 0 };
+        let audit = vec![about_grant(now, Actor::System, AuditKind::OrphanQueued, owner, id, "queued")];
         // Without a store there is no durable job; trying at once is what is left, and that is the worker's first try too.
         let _ = self.ports.grants.queue_orphan(orphan, audit).await;
     }
 
     /// Says why nothing was consumed, and leaves an audit event where a binding did not fit (R80).
-    async fn refuse(
-        &self,
-        refused: Consumption,
-        callback: &Callback,
-        now: Timestamp,
-    ) -> CallbackRefused {
+    async fn refuse(&self, refused: Consumption, callback: &Callback, now: Timestamp) -> CallbackRefused {
         let (record, answer) = match refused {
             Consumption::Consumed { .. } | Consumption::NotFound => {
                 return CallbackRefused::NotFound;
@@ -642,33 +460,14 @@ impl Connections {
             }
         };
         let presented = Actor::Person(callback.user.clone());
-        let event = about_grant(
-            now,
-            presented,
-            AuditKind::BindingMismatch,
-            &record.owner,
-            record.id,
-            answer.code(),
-        );
+        let event = about_grant(now, presented, AuditKind::BindingMismatch, &record.owner, record.id, answer.code());
         // The refusal stands whether or not the note of it can be written.
         let _ = self.ports.grants.record(vec![event]).await;
         answer
     }
 
-    pub(super) async fn audit_open_failure(
-        &self,
-        record: &Snapshot,
-        outcome: &str,
-        now: Timestamp,
-    ) {
-        let event = about_grant(
-            now,
-            Actor::System,
-            AuditKind::OpenFailed,
-            &record.owner,
-            record.id,
-            outcome,
-        );
+    pub(super) async fn audit_open_failure(&self, record: &Snapshot, outcome: &str, now: Timestamp) {
+        let event = about_grant(now, Actor::System, AuditKind::OpenFailed, &record.owner, record.id, outcome);
         // The failure itself is what the caller reports.
         let _ = self.ports.grants.record(vec![event]).await;
     }

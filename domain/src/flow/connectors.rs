@@ -5,8 +5,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::connector::{
-    AuthMode, Connector, ConnectorId, ConnectorKey, ConnectorName, ContextId, Definition, Epoch,
-    Incarnation, ProfileId,
+    AuthMode, Connector, ConnectorId, ConnectorKey, ConnectorName, ContextId, Definition, Epoch, Incarnation, ProfileId,
 };
 use crate::encoding::hex;
 use crate::flow::audit::about_connector;
@@ -14,8 +13,7 @@ use crate::flow::{Connections, Denied};
 use crate::grant::{AuthStatus, ClientSecretPayload, PAYLOAD_VERSION, StatusKind};
 use crate::identity::{Actor, InvalidId, Role, SpaceId, UserId};
 use crate::ports::{
-    AuditKind, Binding, Cascade, ClientSecretKey, ClientSecretRecord, Created, InvalidDefinition,
-    StoreError, Updated,
+    AuditKind, Binding, Cascade, ClientSecretKey, ClientSecretRecord, Created, InvalidDefinition, StoreError, Updated,
 };
 use crate::provider::{BindingDigest, CallbackPath, ProviderSettings};
 use crate::secret::Secret;
@@ -107,9 +105,7 @@ impl ConnectorError {
             Self::Forbidden => "forbidden",
             Self::IdTaken | Self::Conflict => "conflict",
             Self::Definition(invalid) if invalid.host_not_allowed => "host_not_allowed",
-            Self::Definition(_) | Self::Fixed { .. } | Self::SecretRequired { .. } => {
-                "invalid_request"
-            }
+            Self::Definition(_) | Self::Fixed { .. } | Self::SecretRequired { .. } => "invalid_request",
             Self::Store(_) => "store_unavailable",
             Self::Internal => "internal",
         }
@@ -137,38 +133,21 @@ impl From<InvalidId> for ConnectorError {
 
 impl Connections {
     /// One connector with the user's status.
-    pub async fn connector(
-        &self,
-        actor: &Actor,
-        key: &ConnectorKey,
-    ) -> Result<ConnectorView, ConnectorError> {
+    pub async fn connector(&self, actor: &Actor, key: &ConnectorKey) -> Result<ConnectorView, ConnectorError> {
         let user = Self::person(actor)?;
         self.admit(user, &key.space, Role::Viewer).await?;
-        let (connector, status) = self
-            .status_of(user, key)
-            .await?
-            .ok_or(ConnectorError::NotFound)?;
+        let (connector, status) = self.status_of(user, key).await?.ok_or(ConnectorError::NotFound)?;
         Ok(self.shown(connector, status))
     }
 
     /// All connectors of a space with the user's status.
-    pub async fn connectors(
-        &self,
-        actor: &Actor,
-        space: &SpaceId,
-    ) -> Result<Vec<ConnectorView>, ConnectorError> {
-        let rows = self
-            .statuses(actor, space)
-            .await
-            .map_err(|error| match error {
-                crate::flow::StatusError::NotFound => ConnectorError::NotFound,
-                crate::flow::StatusError::Forbidden => ConnectorError::Forbidden,
-                crate::flow::StatusError::Store(error) => ConnectorError::Store(error),
-            })?;
-        Ok(rows
-            .into_iter()
-            .map(|(connector, status)| self.shown(connector, status))
-            .collect())
+    pub async fn connectors(&self, actor: &Actor, space: &SpaceId) -> Result<Vec<ConnectorView>, ConnectorError> {
+        let rows = self.statuses(actor, space).await.map_err(|error| match error {
+            crate::flow::StatusError::NotFound => ConnectorError::NotFound,
+            crate::flow::StatusError::Forbidden => ConnectorError::Forbidden,
+            crate::flow::StatusError::Store(error) => ConnectorError::Store(error),
+        })?;
+        Ok(rows.into_iter().map(|(connector, status)| self.shown(connector, status)).collect())
     }
 
     /// Adds a connector. Without an id it gets a random one.
@@ -179,8 +158,7 @@ impl Connections {
         id: Option<ConnectorId>,
         draft: ConnectorDraft,
     ) -> Result<ConnectorView, ConnectorError> {
-        self.admit(Self::person(actor)?, space, Role::Editor)
-            .await?;
+        self.admit(Self::person(actor)?, space, Role::Editor).await?;
         let connector = self.install_connector(actor, space, id, draft).await?;
         self.connector(actor, &connector.key).await
     }
@@ -199,16 +177,9 @@ impl Connections {
             None => ConnectorId::new(hex(&random()?))?,
         };
         let now = self.ports.grants.now().await?;
-        let definition = Definition {
-            profile: draft.profile,
-            config: draft.config,
-            client_id: draft.client_id,
-        };
+        let definition = Definition { profile: draft.profile, config: draft.config, client_id: draft.client_id };
         let connector = Connector {
-            key: ConnectorKey {
-                space: space.clone(),
-                id,
-            },
+            key: ConnectorKey { space: space.clone(), id },
             name: draft.name,
             definition,
             auth_mode: draft.auth_mode,
@@ -223,20 +194,9 @@ impl Connections {
         };
         let (_, digest) = self.settings_of(&connector)?;
         let secret = self.sealed_secret(&connector, digest, draft.client_secret)?;
-        let audit = vec![about_connector(
-            now,
-            actor.clone(),
-            AuditKind::ConnectorCreated,
-            &connector.key,
-            person_of(actor),
-            "ok",
-        )];
-        match self
-            .ports
-            .connectors
-            .create(connector.clone(), secret, audit)
-            .await?
-        {
+        let audit =
+            vec![about_connector(now, actor.clone(), AuditKind::ConnectorCreated, &connector.key, person_of(actor), "ok")];
+        match self.ports.connectors.create(connector.clone(), secret, audit).await? {
             Created::Done => Ok(connector),
             Created::Taken => Err(ConnectorError::IdTaken),
         }
@@ -254,59 +214,27 @@ impl Connections {
     ) -> Result<EditOutcome, ConnectorError> {
         let user = Self::person(actor)?;
         self.admit(user, &key.space, Role::Editor).await?;
-        let before = self
-            .ports
-            .connectors
-            .get(key)
-            .await?
-            .ok_or(ConnectorError::NotFound)?;
+        let before = self.ports.connectors.get(key).await?.ok_or(ConnectorError::NotFound)?;
         if revision.is_some_and(|revision| revision != before.revision) {
             return Err(ConnectorError::Conflict);
         }
         let (next, secret, cascade) = self.edited(&before, draft).await?;
         if dry_run {
-            let disconnected_users = if cascade == Cascade::Keep {
-                0
-            } else {
-                self.connected_users(&before).await?
-            };
-            let (_, status) = self
-                .status_of(user, key)
-                .await?
-                .ok_or(ConnectorError::NotFound)?;
-            return Ok(EditOutcome {
-                view: self.shown(before, status),
-                disconnected_users,
-            });
+            let disconnected_users = if cascade == Cascade::Keep { 0 } else { self.connected_users(&before).await? };
+            let (_, status) = self.status_of(user, key).await?.ok_or(ConnectorError::NotFound)?;
+            return Ok(EditOutcome { view: self.shown(before, status), disconnected_users });
         }
-        let outcome = if cascade == Cascade::Keep {
-            "kept"
-        } else {
-            "changed"
-        };
-        let audit = vec![about_connector(
-            next.updated_at,
-            actor.clone(),
-            AuditKind::ConnectorUpdated,
-            key,
-            Some(user),
-            outcome,
-        )];
-        let updated = self
-            .ports
-            .connectors
-            .update(next, before.revision, secret, cascade, actor.clone(), audit)
-            .await?;
+        let outcome = if cascade == Cascade::Keep { "kept" } else { "changed" };
+        let audit =
+            vec![about_connector(next.updated_at, actor.clone(), AuditKind::ConnectorUpdated, key, Some(user), outcome)];
+        let updated = self.ports.connectors.update(next, before.revision, secret, cascade, actor.clone(), audit).await?;
         match updated {
             Updated::Done { ended_grants } => {
                 if ended_grants > 0 {
                     self.revoke_soon();
                 }
                 let view = self.connector(actor, key).await?;
-                Ok(EditOutcome {
-                    view,
-                    disconnected_users: ended_grants,
-                })
+                Ok(EditOutcome { view, disconnected_users: ended_grants })
             }
             Updated::Conflict => Err(ConnectorError::Conflict),
             Updated::Gone => Err(ConnectorError::NotFound),
@@ -320,9 +248,7 @@ impl Connections {
         draft: ConnectorDraft,
     ) -> Result<(Connector, Option<ClientSecretRecord>, Cascade), ConnectorError> {
         if draft.profile != before.definition.profile {
-            return Err(ConnectorError::Fixed {
-                field: "connector_type_id",
-            });
+            return Err(ConnectorError::Fixed { field: "connector_type_id" });
         }
         if draft.auth_mode != before.auth_mode {
             return Err(ConnectorError::Fixed { field: "auth_mode" });
@@ -330,75 +256,36 @@ impl Connections {
         let definition = Definition {
             profile: draft.profile,
             config: draft.config,
-            client_id: draft
-                .client_id
-                .or_else(|| before.definition.client_id.clone()),
+            client_id: draft.client_id.or_else(|| before.definition.client_id.clone()),
         };
         let settings = self.ports.profiles.settings(&definition)?;
         let digest = BindingDigest(self.ports.vault.fingerprint(&settings.binding_bytes()));
         // A connector whose old settings cannot be understood any more has changed, whatever the new ones are.
-        let changed = self
-            .settings_of(before)
-            .map_or(true, |(_, old)| old != digest);
-        if changed
-            && before.has_client_secret
-            && draft.client_secret.is_none()
-            && settings.authentication.needs_secret()
-        {
-            return Err(ConnectorError::SecretRequired {
-                field: "a provider setting",
-            });
+        let changed = self.settings_of(before).map_or(true, |(_, old)| old != digest);
+        if changed && before.has_client_secret && draft.client_secret.is_none() && settings.authentication.needs_secret() {
+            return Err(ConnectorError::SecretRequired { field: "a provider setting" });
         }
         let now = self.ports.grants.now().await?;
         let next = Connector {
             name: draft.name,
             definition,
-            epoch: if changed {
-                before.epoch.next()
-            } else {
-                before.epoch
-            },
-            has_client_secret: draft.client_secret.is_some()
-                || (before.has_client_secret && !changed),
+            epoch: if changed { before.epoch.next() } else { before.epoch },
+            has_client_secret: draft.client_secret.is_some() || (before.has_client_secret && !changed),
             revision: before.revision + 1,
             updated_at: now,
             ..before.clone()
         };
         let secret = self.sealed_secret(&next, digest, draft.client_secret)?;
-        Ok((
-            next,
-            secret,
-            if changed {
-                Cascade::Changed
-            } else {
-                Cascade::Keep
-            },
-        ))
+        Ok((next, secret, if changed { Cascade::Changed } else { Cascade::Keep }))
     }
 
     /// Deletes a connector and ends everything that belongs to it.
-    pub async fn delete_connector(
-        self: &Arc<Self>,
-        actor: &Actor,
-        key: &ConnectorKey,
-    ) -> Result<u64, ConnectorError> {
+    pub async fn delete_connector(self: &Arc<Self>, actor: &Actor, key: &ConnectorKey) -> Result<u64, ConnectorError> {
         let user = Self::person(actor)?;
         self.admit(user, &key.space, Role::Editor).await?;
         let now = self.ports.grants.now().await?;
-        let audit = vec![about_connector(
-            now,
-            actor.clone(),
-            AuditKind::ConnectorDeleted,
-            key,
-            Some(user),
-            "ok",
-        )];
-        let ended = self
-            .ports
-            .connectors
-            .delete(key, actor.clone(), audit)
-            .await?
-            .ok_or(ConnectorError::NotFound)?;
+        let audit = vec![about_connector(now, actor.clone(), AuditKind::ConnectorDeleted, key, Some(user), "ok")];
+        let ended = self.ports.connectors.delete(key, actor.clone(), audit).await?.ok_or(ConnectorError::NotFound)?;
         if ended > 0 {
             self.revoke_soon();
         }
@@ -421,35 +308,18 @@ impl Connections {
             digest,
         };
         let payload = ClientSecretPayload { client_secret }.encode();
-        let sealed = self
-            .ports
-            .vault
-            .seal(&binding, PAYLOAD_VERSION, &payload)
-            .map_err(|_| ConnectorError::Internal)?;
-        let key = ClientSecretKey {
-            incarnation: connector.incarnation,
-            epoch: connector.epoch,
-        };
-        Ok(Some(ClientSecretRecord {
-            key,
-            connector: connector.key.clone(),
-            digest,
-            sealed,
-        }))
+        let sealed = self.ports.vault.seal(&binding, PAYLOAD_VERSION, &payload).map_err(|_| ConnectorError::Internal)?;
+        let key = ClientSecretKey { incarnation: connector.incarnation, epoch: connector.epoch };
+        Ok(Some(ClientSecretRecord { key, connector: connector.key.clone(), digest, sealed }))
     }
 
     fn shown(&self, connector: Connector, status: AuthStatus) -> ConnectorView {
         let settings = self.ports.profiles.settings(&connector.definition);
-        let callback = settings
-            .as_ref()
-            .map_or(CallbackPath::Own, |settings| settings.callback);
-        let needs_secret = settings
-            .as_ref()
-            .is_ok_and(|settings| settings.authentication.needs_secret());
+        let callback = settings.as_ref().map_or(CallbackPath::Own, |settings| settings.callback);
+        let needs_secret = settings.as_ref().is_ok_and(|settings| settings.authentication.needs_secret());
         ConnectorView {
             redirect_uri: self.redirect_uri(&connector, callback),
-            is_missing_secrets: connector.definition.client_id.is_none()
-                || (needs_secret && !connector.has_client_secret),
+            is_missing_secrets: connector.definition.client_id.is_none() || (needs_secret && !connector.has_client_secret),
             status,
             settings,
             connector,

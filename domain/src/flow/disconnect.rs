@@ -57,55 +57,25 @@ impl From<Denied> for DisconnectError {
 impl Connections {
     /// Ends the user's grant and attempts for a connector. Idempotent. When this returns, no node hands out any more; the
     /// revocation at the provider goes on by itself.
-    pub async fn disconnect(
-        self: &Arc<Self>,
-        actor: &Actor,
-        connector: &ConnectorKey,
-    ) -> Result<Ended, DisconnectError> {
+    pub async fn disconnect(self: &Arc<Self>, actor: &Actor, connector: &ConnectorKey) -> Result<Ended, DisconnectError> {
         let user = Self::person(actor)?.clone();
         self.admit(&user, &connector.space, Role::Viewer).await?;
-        let limited = self
-            .ports
-            .limiter
-            .take(&format!("user:{user}"), Operation::Disconnect)
-            .await;
-        limited.map_err(|limited| DisconnectError::RateLimited {
-            retry_after: limited.retry_after,
-        })?;
+        let limited = self.ports.limiter.take(&format!("user:{user}"), Operation::Disconnect).await;
+        limited.map_err(|limited| DisconnectError::RateLimited { retry_after: limited.retry_after })?;
         // A disabled connector or one whose settings are broken can be disconnected all the same (R65).
-        let view = self
-            .ports
-            .grants
-            .hand_out(connector, &user)
-            .await?
-            .ok_or(DisconnectError::NotFound)?;
+        let view = self.ports.grants.hand_out(connector, &user).await?.ok_or(DisconnectError::NotFound)?;
         if view.connector.auth_mode == AuthMode::Shared {
             return Ok(Ended::default());
         }
         if let Some(grant) = &view.grant {
             self.let_renewal_finish(grant.id).await?;
         }
-        let scope = EndScope::UserConnector {
-            incarnation: view.connector.incarnation,
-            user,
-        };
-        self.end_and_revoke(
-            scope,
-            Ending {
-                cause: EndCause::Disconnected,
-                actor: actor.clone(),
-            },
-        )
-        .await
-        .map_err(Into::into)
+        let scope = EndScope::UserConnector { incarnation: view.connector.incarnation, user };
+        self.end_and_revoke(scope, Ending { cause: EndCause::Disconnected, actor: actor.clone() }).await.map_err(Into::into)
     }
 
     /// Ends authorizations, and starts on the revocations that are now owed.
-    pub(super) async fn end_and_revoke(
-        self: &Arc<Self>,
-        scope: EndScope,
-        ending: Ending,
-    ) -> Result<Ended, StoreError> {
+    pub(super) async fn end_and_revoke(self: &Arc<Self>, scope: EndScope, ending: Ending) -> Result<Ended, StoreError> {
         let ended = self.ports.grants.end(scope, ending).await?;
         if ended.queued > 0 {
             self.revoke_soon();
@@ -134,8 +104,7 @@ impl Connections {
             let Some(record) = self.ports.grants.find(id).await? else {
                 return Ok(());
             };
-            let renewing = record.renewal.owner.is_some()
-                && record.renewal.held_until.is_some_and(|until| now < until);
+            let renewing = record.renewal.owner.is_some() && record.renewal.held_until.is_some_and(|until| now < until);
             let waited = self.ports.clock.monotonic().saturating_sub(started);
             if !renewing || waited >= self.policy.disconnect_wait {
                 return Ok(());

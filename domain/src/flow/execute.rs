@@ -59,43 +59,17 @@ impl ExecuteError {
 impl Connections {
     /// Sends one request with the user's token, to the origins consented to and nowhere else (R43). A 401 forces at most one
     /// renewal and one retry, with the new token; a second 401 is final.
-    pub async fn execute(
-        self: &Arc<Self>,
-        execution: Execution,
-    ) -> Result<ApiAnswer, ExecuteError> {
+    pub async fn execute(self: &Arc<Self>, execution: Execution) -> Result<ApiAnswer, ExecuteError> {
         let space = &execution.connector.space;
-        self.admit(&execution.user, space, Role::Viewer)
-            .await
-            .map_err(TokenError::from)?;
-        let found = self
-            .ports
-            .connectors
-            .get(&execution.connector)
-            .await
-            .map_err(TokenError::from)?;
-        let connector = found
-            .filter(|connector| connector.enabled)
-            .ok_or(TokenError::NotFound)?;
-        let (settings, _) = self
-            .settings_of(&connector)
-            .map_err(|_| TokenError::Misconfigured)?;
-        let joined =
-            self.ports
-                .resource
-                .join(&settings.base_url, &execution.path, &execution.query);
+        self.admit(&execution.user, space, Role::Viewer).await.map_err(TokenError::from)?;
+        let found = self.ports.connectors.get(&execution.connector).await.map_err(TokenError::from)?;
+        let connector = found.filter(|connector| connector.enabled).ok_or(TokenError::NotFound)?;
+        let (settings, _) = self.settings_of(&connector).map_err(|_| TokenError::Misconfigured)?;
+        let joined = self.ports.resource.join(&settings.base_url, &execution.path, &execution.query);
         let (url, destination) = joined.map_err(ApiError::Refused)?;
-        let request = ApiRequest {
-            method: execution.method,
-            url,
-            headers: execution.headers,
-            body: execution.body,
-        };
-        let demand = TokenDemand {
-            actor: execution.actor,
-            connector: execution.connector,
-            user: execution.user,
-            destination,
-        };
+        let request = ApiRequest { method: execution.method, url, headers: execution.headers, body: execution.body };
+        let demand =
+            TokenDemand { actor: execution.actor, connector: execution.connector, user: execution.user, destination };
         let first = self.access_token(&demand).await?;
         let answer = self.ports.resource.send(&request, &first.token).await?;
         if answer.status != 401 {
@@ -104,10 +78,7 @@ impl Connections {
         let second = self.report_unauthorized(&demand, first.fingerprint).await?;
         let answer = self.ports.resource.send(&request, &second.token).await?;
         if answer.status == 401 {
-            return Err(TokenError::AuthorizationRequired {
-                reason: Reason::TokenRejected,
-            }
-            .into());
+            return Err(TokenError::AuthorizationRequired { reason: Reason::TokenRejected }.into());
         }
         Ok(answer)
     }

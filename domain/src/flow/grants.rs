@@ -65,33 +65,17 @@ impl Connections {
         limit: u32,
     ) -> Result<GrantPage, AdminError> {
         self.admit(Self::person(actor)?, space, Role::Admin).await?;
-        Ok(self
-            .ports
-            .grants
-            .list(space, filter, after, limit.clamp(1, 200))
-            .await?)
+        Ok(self.ports.grants.list(space, filter, after, limit.clamp(1, 200)).await?)
     }
 
     /// Ends anybody's grant in a space one administers.
-    pub async fn revoke_grant(
-        self: &Arc<Self>,
-        actor: &Actor,
-        space: &SpaceId,
-        grant: GrantId,
-    ) -> Result<(), AdminError> {
+    pub async fn revoke_grant(self: &Arc<Self>, actor: &Actor, space: &SpaceId, grant: GrantId) -> Result<(), AdminError> {
         self.admit(Self::person(actor)?, space, Role::Admin).await?;
         let record = self.ports.grants.find(grant).await?;
         if record.is_none_or(|record| record.owner.space != *space) {
             return Err(AdminError::NotFound);
         }
-        self.end_and_revoke(
-            EndScope::One(grant),
-            Ending {
-                cause: EndCause::Admin,
-                actor: actor.clone(),
-            },
-        )
-        .await?;
+        self.end_and_revoke(EndScope::One(grant), Ending { cause: EndCause::Admin, actor: actor.clone() }).await?;
         Ok(())
     }
 
@@ -107,35 +91,18 @@ impl Connections {
         for space in spaces {
             self.admit(administrator, space, Role::Admin).await?;
         }
-        self.remove_user(actor.clone(), user)
-            .await
-            .map_err(Into::into)
+        self.remove_user(actor.clone(), user).await.map_err(Into::into)
     }
 
     /// The host's own word that a user is gone for good.
-    pub async fn remove_user(
-        self: &Arc<Self>,
-        actor: Actor,
-        user: &UserId,
-    ) -> Result<OffBoarded, StoreError> {
-        let ending = Ending {
-            cause: EndCause::UserRemoved,
-            actor,
-        };
-        let Ended { grants, queued, .. } = self
-            .end_and_revoke(EndScope::User(user.clone()), ending)
-            .await?;
-        Ok(OffBoarded {
-            revoked: grants,
-            queued,
-        })
+    pub async fn remove_user(self: &Arc<Self>, actor: Actor, user: &UserId) -> Result<OffBoarded, StoreError> {
+        let ending = Ending { cause: EndCause::UserRemoved, actor };
+        let Ended { grants, queued, .. } = self.end_and_revoke(EndScope::User(user.clone()), ending).await?;
+        Ok(OffBoarded { revoked: grants, queued })
     }
 
     /// How many people an edit of a connector would disconnect.
     pub(super) async fn connected_users(&self, connector: &Connector) -> Result<u64, StoreError> {
-        self.ports
-            .connectors
-            .count_grants(connector.incarnation)
-            .await
+        self.ports.connectors.count_grants(connector.incarnation).await
     }
 }

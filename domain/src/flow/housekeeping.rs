@@ -52,10 +52,7 @@ const RECENTLY_USED_DAYS: i64 = 7;
 
 impl Connections {
     /// Sweeps until nothing is left to do now, telling after each step how far it is.
-    pub async fn sweep(
-        self: &Arc<Self>,
-        mut report: impl FnMut(Progress) + Send,
-    ) -> Result<Swept, HousekeepingError> {
+    pub async fn sweep(self: &Arc<Self>, mut report: impl FnMut(Progress) + Send) -> Result<Swept, HousekeepingError> {
         let mut progress = Progress::default();
         loop {
             let step = self.ports.grants.sweep(self.policy.sweep).await?;
@@ -83,11 +80,7 @@ impl Connections {
     pub async fn renew_ahead(self: &Arc<Self>) -> Result<u64, HousekeepingError> {
         let now = self.ports.grants.now().await?;
         let horizon = now.plus(Duration::from_mins(5));
-        let due = self
-            .ports
-            .grants
-            .due_for_renewal(now.day() - RECENTLY_USED_DAYS, horizon, RENEWALS_A_ROUND)
-            .await?;
+        let due = self.ports.grants.due_for_renewal(now.day() - RECENTLY_USED_DAYS, horizon, RENEWALS_A_ROUND).await?;
         let mut renewed = 0;
         for record in due {
             if self.renewed(record.id, Want::Fresh).await == Renewed::Current {
@@ -102,11 +95,7 @@ impl Connections {
         let mut found = Reconciled::default();
         let mut after: Option<(UserId, SpaceId)> = None;
         loop {
-            let page = self
-                .ports
-                .grants
-                .grant_holders(after.take(), self.policy.sweep.batch)
-                .await?;
+            let page = self.ports.grants.grant_holders(after.take(), self.policy.sweep.batch).await?;
             let Some(last) = page.last().cloned() else {
                 return Ok(found);
             };
@@ -117,16 +106,7 @@ impl Connections {
                         let Some((scope, cause)) = overdue(standing, user, space) else {
                             continue;
                         };
-                        found.ended += self
-                            .end_and_revoke(
-                                scope,
-                                Ending {
-                                    cause,
-                                    actor: Actor::System,
-                                },
-                            )
-                            .await?
-                            .grants;
+                        found.ended += self.end_and_revoke(scope, Ending { cause, actor: Actor::System }).await?.grants;
                     }
                     Err(_) => found.unanswered += 1,
                 }
@@ -157,11 +137,7 @@ impl Connections {
     pub async fn deliver_events(&self) -> Result<u64, HousekeepingError> {
         let mut delivered = 0;
         loop {
-            let events = self
-                .ports
-                .grants
-                .pending_events(self.policy.sweep.batch)
-                .await?;
+            let events = self.ports.grants.pending_events(self.policy.sweep.batch).await?;
             let Some(last) = events.last() else {
                 return Ok(delivered);
             };
@@ -173,24 +149,15 @@ impl Connections {
 }
 
 /// What the host's word means for a user's authorizations in a space; `None` if nothing.
-fn overdue(
-    standing: crate::ports::Standing,
-    user: UserId,
-    space: SpaceId,
-) -> Option<(EndScope, EndCause)> {
+fn overdue(standing: crate::ports::Standing, user: UserId, space: SpaceId) -> Option<(EndScope, EndCause)> {
     if !standing.space_exists {
         return Some((EndScope::Space(space), EndCause::SpaceRemoved));
     }
     match (standing.user, standing.role) {
         (UserStanding::Unknown, _) => Some((EndScope::User(user), EndCause::UserRemoved)),
         // Disabled people may come back, so no tombstone is left.
-        (UserStanding::Disabled, _) => {
-            Some((EndScope::UserSpace { user, space }, EndCause::UserDisabled))
-        }
-        (UserStanding::Active, None) => Some((
-            EndScope::UserSpace { user, space },
-            EndCause::PermissionLost,
-        )),
+        (UserStanding::Disabled, _) => Some((EndScope::UserSpace { user, space }, EndCause::UserDisabled)),
+        (UserStanding::Active, None) => Some((EndScope::UserSpace { user, space }, EndCause::PermissionLost)),
         (UserStanding::Active, Some(_)) => None,
     }
 }

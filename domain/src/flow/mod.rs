@@ -39,8 +39,8 @@ pub use status::{FlowView, StatusError};
 use crate::connector::ConnectorKey;
 use crate::identity::{Actor, Role, SpaceId, UserId};
 use crate::ports::{
-    AuthorizationServer, Clock, ConnectorStore, Directory, Entropy, EntropyError, EventSink,
-    GrantStore, ProviderProfiles, RateLimiter, ResourceServer, Tasks, TokenVault,
+    AuthorizationServer, Clock, ConnectorStore, Directory, Entropy, EntropyError, EventSink, GrantStore, ProviderProfiles,
+    RateLimiter, ResourceServer, Tasks, TokenVault,
 };
 
 /// Everything the use cases need from outside. Plain data without a default, so that a forgotten port does not compile.
@@ -110,15 +110,8 @@ impl Connections {
     /// The link that lets a user connect: a confirm page, safe to send by chat or mail (R04).
     pub fn start_link(&self, connector: &ConnectorKey) -> String {
         let space = &connector.space;
-        let prefix = if space.is_default() {
-            String::new()
-        } else {
-            format!("/s/{space}")
-        };
-        format!(
-            "{}{prefix}/api/actions/connector/{}/oauth/start",
-            self.policy.public_base_url, connector.id
-        )
+        let prefix = if space.is_default() { String::new() } else { format!("/s/{space}") };
+        format!("{}{prefix}/api/actions/connector/{}/oauth/start", self.policy.public_base_url, connector.id)
     }
 
     /// Random bytes, or nothing goes on (R74).
@@ -131,12 +124,7 @@ impl Connections {
     /// Whether a person may act in a space with at least a role. A closed space and a missing one look the same (R60);
     /// a directory that does not answer means no (R06).
     async fn admit(&self, user: &UserId, space: &SpaceId, least: Role) -> Result<(), Denied> {
-        let standing = self
-            .ports
-            .directory
-            .standing(user, space)
-            .await
-            .map_err(|_| Denied::Unknown)?;
+        let standing = self.ports.directory.standing(user, space).await.map_err(|_| Denied::Unknown)?;
         if standing.may(least) {
             Ok(())
         } else if standing.may(Role::Viewer) {

@@ -15,21 +15,15 @@ pub struct PublicBaseUrl(String);
 impl PublicBaseUrl {
     /// Checks a base URL: https, or http on loopback; no user info, query or fragment (R07).
     pub fn new(url: &str) -> Result<Self, InvalidPolicy> {
-        let refused = |problem| {
-            Err(InvalidPolicy {
-                setting: "public_base_url",
-                problem,
-            })
-        };
+        let refused = |problem| Err(InvalidPolicy { setting: "public_base_url", problem });
         let url = url.trim_end_matches('/');
-        let (loopback_only, rest) =
-            match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
-                (Some(rest), _) => (false, rest),
-                (None, Some(rest)) => (true, rest),
-                (None, None) => {
-                    return refused("must be an absolute https URL (http only on loopback)");
-                }
-            };
+        let (loopback_only, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
+            (Some(rest), _) => (false, rest),
+            (None, Some(rest)) => (true, rest),
+            (None, None) => {
+                return refused("must be an absolute https URL (http only on loopback)");
+            }
+        };
         let authority = rest.split('/').next().unwrap_or_default();
         let host = match authority.strip_prefix('[') {
             Some(literal) => literal.split(']').next().unwrap_or_default(),
@@ -55,9 +49,7 @@ impl PublicBaseUrl {
     /// Scheme, host and port alone.
     pub fn origin(&self) -> &str {
         let start = self.0.find("://").map_or(0, |position| position + 3);
-        let end = self.0[start..]
-            .find('/')
-            .map_or(self.0.len(), |position| start + position);
+        let end = self.0[start..].find('/').map_or(self.0.len(), |position| start + position);
         &self.0[..end]
     }
 
@@ -120,21 +112,13 @@ impl Policy {
         Self {
             public_base_url,
             flow_ttl: Duration::from_mins(10),
-            pending: PendingLimits {
-                per_user: 10,
-                deployment: 100_000,
-            },
+            pending: PendingLimits { per_user: 10, deployment: 100_000 },
             request_deadline: Duration::from_secs(15),
             quarantine: Duration::from_secs(30),
             assumed_lifetime: Duration::from_hours(1),
             disconnect_wait: Duration::from_secs(5),
             revocation_give_up: DAY,
-            sweep: SweepPolicy {
-                unused_grants: 90 * DAY,
-                ended_flows: DAY,
-                ended_grants: 30 * DAY,
-                batch: 500,
-            },
+            sweep: SweepPolicy { unused_grants: 90 * DAY, ended_flows: DAY, ended_grants: 30 * DAY, batch: 500 },
             short_times_for_tests: false,
         }
     }
@@ -146,13 +130,9 @@ impl Policy {
 
     pub(super) fn check(&self) -> Result<(), InvalidPolicy> {
         let refuse = |setting, problem| Err(InvalidPolicy { setting, problem });
-        if self.flow_ttl > Duration::from_mins(10)
-            || self.flow_ttl < Duration::from_secs(30) && !self.short_times_for_tests
+        if self.flow_ttl > Duration::from_mins(10) || self.flow_ttl < Duration::from_secs(30) && !self.short_times_for_tests
         {
-            return refuse(
-                "oauth.flow_ttl",
-                "must be between 30 seconds and 10 minutes",
-            );
+            return refuse("oauth.flow_ttl", "must be between 30 seconds and 10 minutes");
         }
         if self.pending.per_user == 0 || self.pending.per_user > 10 {
             return refuse("oauth.pending_per_user", "must be between 1 and 10");
@@ -182,17 +162,9 @@ mod tests {
         let base = PublicBaseUrl::new("https://connect.example.com/oauth/").unwrap();
         assert_eq!(
             (base.as_str(), base.origin(), base.path_prefix()),
-            (
-                "https://connect.example.com/oauth",
-                "https://connect.example.com",
-                "/oauth"
-            )
+            ("https://connect.example.com/oauth", "https://connect.example.com", "/oauth")
         );
-        for good in [
-            "http://127.0.0.1:8080",
-            "http://localhost:1",
-            "http://[::1]:80",
-        ] {
+        for good in ["http://127.0.0.1:8080", "http://localhost:1", "http://[::1]:80"] {
             assert!(PublicBaseUrl::new(good).is_ok(), "{good}");
         }
         for bad in [
@@ -214,15 +186,9 @@ mod tests {
     fn r18_r40_limits_below_the_requirements_are_refused() {
         let base = PublicBaseUrl::new("https://a.example").unwrap();
         assert!(Policy::new(base.clone()).check().is_ok());
-        let longer = Policy {
-            flow_ttl: Duration::from_secs(601),
-            ..Policy::new(base.clone())
-        };
+        let longer = Policy { flow_ttl: Duration::from_secs(601), ..Policy::new(base.clone()) };
         assert_eq!(longer.check().unwrap_err().setting, "oauth.flow_ttl");
-        let hasty = Policy {
-            quarantine: Duration::from_secs(29),
-            ..Policy::new(base)
-        };
+        let hasty = Policy { quarantine: Duration::from_secs(29), ..Policy::new(base) };
         assert_eq!(hasty.check().unwrap_err().setting, "quarantine");
     }
 }

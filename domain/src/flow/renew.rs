@@ -18,8 +18,8 @@ use crate::flow::sealing::NoCredentials;
 use crate::grant::{Grant, GrantId, GrantSecrets, Input, Phase, Snapshot, State};
 use crate::identity::Actor;
 use crate::ports::{
-    AuditEvent, AuditKind, FailedAttempt, Fence, Fenced, Lease, LeaseRequest, Lifetime,
-    ProviderError, StoreError, TokenAnswer,
+    AuditEvent, AuditKind, FailedAttempt, Fence, Fenced, Lease, LeaseRequest, Lifetime, ProviderError, StoreError,
+    TokenAnswer,
 };
 use crate::secret::Secret;
 use crate::time::Timestamp;
@@ -67,8 +67,7 @@ pub(super) struct Breaker(Mutex<BTreeMap<Incarnation, (u64, Timestamp)>>);
 impl Breaker {
     pub(super) fn is_open(&self, connector: &Connector, now: Timestamp) -> bool {
         let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        open.get(&connector.incarnation)
-            .is_some_and(|(revision, until)| *revision == connector.revision && now < *until)
+        open.get(&connector.incarnation).is_some_and(|(revision, until)| *revision == connector.revision && now < *until)
     }
 
     pub(super) fn open(&self, connector: &Connector, until: Timestamp, now: Timestamp) {
@@ -95,11 +94,7 @@ impl Connections {
     /// Renews a grant, together with everybody else in this process who wants the same.
     pub(super) async fn renewed(self: &Arc<Self>, id: GrantId, want: Want) -> Renewed {
         let this = Arc::clone(self);
-        self.renewals
-            .join(&*self.ports.tasks, (id, want), async move {
-                this.renew(id, want).await
-            })
-            .await
+        self.renewals.join(&*self.ports.tasks, (id, want), async move { this.renew(id, want).await }).await
     }
 
     /// The renewal itself, judged from the row inside the single flight.
@@ -116,24 +111,15 @@ impl Connections {
                     pause = (pause * 2).min(Duration::from_millis(400));
                 }
                 Err(_) => {
-                    return Renewed::Unavailable {
-                        retry_after: Duration::from_secs(1),
-                    };
+                    return Renewed::Unavailable { retry_after: Duration::from_secs(1) };
                 }
             }
         }
     }
 
-    async fn step(
-        self: &Arc<Self>,
-        id: GrantId,
-        want: Want,
-        may_wait: bool,
-    ) -> Result<Step, StoreError> {
+    async fn step(self: &Arc<Self>, id: GrantId, want: Want, may_wait: bool) -> Result<Step, StoreError> {
         if !self.save_unsaved(id).await? {
-            return Ok(Step::Done(Renewed::Unavailable {
-                retry_after: Duration::from_secs(1),
-            }));
+            return Ok(Step::Done(Renewed::Unavailable { retry_after: Duration::from_secs(1) }));
         }
         let now = self.ports.grants.now().await?;
         let Some(record) = self.ports.grants.find(id).await? else {
@@ -146,8 +132,7 @@ impl Connections {
             return Ok(Step::Done(Renewed::Ended));
         };
         let tokens = authorized.tokens();
-        let Ok(secrets) = self.open_grant(&record.owner, id, &tokens.sealed, tokens.revision)
-        else {
+        let Ok(secrets) = self.open_grant(&record.owner, id, &tokens.sealed, tokens.revision) else {
             return Ok(Step::Done(Renewed::Ended));
         };
         let satisfied = match want {
@@ -158,34 +143,15 @@ impl Connections {
             return Ok(Step::Done(Renewed::Current));
         }
         if secrets.refresh_token.is_none() {
-            let ended = self
-                .apply(
-                    &record,
-                    fence,
-                    Input::AccessLost,
-                    AuditKind::GrantExpired,
-                    "access_lapsed",
-                    now,
-                )
-                .await?;
-            return Ok(if ended {
-                Step::Done(Renewed::Ended)
-            } else {
-                Step::Again
-            });
+            let ended = self.apply(&record, fence, Input::AccessLost, AuditKind::GrantExpired, "access_lapsed", now).await?;
+            return Ok(if ended { Step::Done(Renewed::Ended) } else { Step::Again });
         }
-        let Some(connector) = self
-            .ports
-            .connectors
-            .get(&record.owner.connector_key())
-            .await?
-        else {
+        let Some(connector) = self.ports.connectors.get(&record.owner.connector_key()).await? else {
             return Ok(Step::Done(Renewed::Ended));
         };
         // R42: a connector that is not the one consented to gets no request.
         match self.settings_of(&connector) {
-            Ok((_, digest))
-                if digest == record.owner.digest && connector.epoch == record.owner.epoch => {}
+            Ok((_, digest)) if digest == record.owner.digest && connector.epoch == record.owner.epoch => {}
             Ok(_) => return Ok(Step::Done(Renewed::Ended)),
             Err(_) => return Ok(Step::Done(Renewed::Misconfigured)),
         }
@@ -193,8 +159,7 @@ impl Connections {
             return Ok(Step::Done(Renewed::Misconfigured));
         }
         let needs_secret = secrets.provider.authentication.needs_secret();
-        self.attempt(&connector, &record, needs_secret, may_wait, now)
-            .await
+        self.attempt(&connector, &record, needs_secret, may_wait, now).await
     }
 
     /// Takes the lease and asks the provider, or says whom to wait for.
@@ -207,10 +172,7 @@ impl Connections {
         now: Timestamp,
     ) -> Result<Step, StoreError> {
         // Whatever can fail without the provider fails before the lease is taken.
-        let client = match self
-            .client_credentials_of(record.owner.incarnation, record.owner.epoch, needs_secret)
-            .await
-        {
+        let client = match self.client_credentials_of(record.owner.incarnation, record.owner.epoch, needs_secret).await {
             Ok(client) => client,
             Err(NoCredentials::Store(error)) => return Err(error),
             Err(NoCredentials::Missing | NoCredentials::Unreadable) => {
@@ -218,37 +180,24 @@ impl Connections {
             }
         };
         let Ok(owner) = self.random() else {
-            return Ok(Step::Done(Renewed::Unavailable {
-                retry_after: Duration::from_secs(1),
-            }));
+            return Ok(Step::Done(Renewed::Unavailable { retry_after: Duration::from_secs(1) }));
         };
         let length = self.policy.lease_length();
         let longest = length.max(LONGEST_PAUSE) * 2;
-        let request = LeaseRequest {
-            id: record.id,
-            revision: record.revision,
-            owner,
-            length,
-            longest,
-        };
+        let request = LeaseRequest { id: record.id, revision: record.revision, owner, length, longest };
         let (record, was_in_doubt) = match self.ports.grants.take_lease(request).await? {
-            Lease::Taken {
-                record,
-                was_in_doubt,
-            } => (record, was_in_doubt),
+            Lease::Taken { record, was_in_doubt } => (record, was_in_doubt),
             Lease::Held { until, record } if record.renewal.owner.is_none() || !may_wait => {
-                return Ok(Step::Done(Renewed::Unavailable {
-                    retry_after: until.since(now).max(Duration::from_secs(1)),
-                }));
+                return Ok(Step::Done(Renewed::Unavailable { retry_after: until.since(now).max(Duration::from_secs(1)) }));
             }
             Lease::Held { .. } | Lease::Moved(_) => return Ok(Step::Again),
             Lease::Gone => return Ok(Step::Done(Renewed::Ended)),
         };
         // Open what the lease was taken on: nothing read before it counts.
-        let opened = record.sealed.as_ref().and_then(|sealed| {
-            self.open_grant(&record.owner, record.id, sealed, record.revision)
-                .ok()
-        });
+        let opened = record
+            .sealed
+            .as_ref()
+            .and_then(|sealed| self.open_grant(&record.owner, record.id, sealed, record.revision).ok());
         let Some(secrets) = opened else {
             return Ok(Step::Done(Renewed::Ended));
         };
@@ -256,12 +205,7 @@ impl Connections {
             return Ok(Step::Again);
         };
         let sent_at = self.ports.grants.now().await?;
-        let call = self.ports.provider.refresh(
-            &secrets.provider,
-            &client,
-            refresh_token,
-            &secrets.granted_scopes,
-        );
+        let call = self.ports.provider.refresh(&secrets.provider, &client, refresh_token, &secrets.granted_scopes);
         let deadline = self.ports.tasks.sleep(self.policy.request_deadline);
         let answer = match select(call, deadline).await {
             Either::Left((answer, _)) => answer,
@@ -272,19 +216,10 @@ impl Connections {
             Err(ProviderError::InvalidGrant) => {
                 let fence = Fence::of(&record);
                 let (input, kind) = (Input::RenewalRefused, AuditKind::GrantExpired);
-                let ended = self
-                    .apply(&record, fence, input, kind, "refresh_rejected", sent_at)
-                    .await?;
-                Ok(if ended {
-                    Step::Done(Renewed::Ended)
-                } else {
-                    Step::Again
-                })
+                let ended = self.apply(&record, fence, input, kind, "refresh_rejected", sent_at).await?;
+                Ok(if ended { Step::Done(Renewed::Ended) } else { Step::Again })
             }
-            Err(error) => {
-                self.postpone(connector, &record, owner, error, was_in_doubt)
-                    .await
-            }
+            Err(error) => self.postpone(connector, &record, owner, error, was_in_doubt).await,
         }
     }
 
@@ -297,33 +232,17 @@ impl Connections {
         sent_at: Timestamp,
     ) -> Result<Step, StoreError> {
         let next = self.merged(secrets, answer, sent_at);
-        let renewed = self
-            .seal_grant(&record.owner, record.id, &next)
-            .ok()
-            .and_then(|tokens| {
-                let grant = Grant::restore(record.clone()).ok()?;
-                grant.on(Input::TokensRenewed(tokens), sent_at).ok()
-            });
+        let renewed = self.seal_grant(&record.owner, record.id, &next).ok().and_then(|tokens| {
+            let grant = Grant::restore(record.clone()).ok()?;
+            grant.on(Input::TokensRenewed(tokens), sent_at).ok()
+        });
         let Some(renewed) = renewed else {
             // Without sealing there is nothing to store: revoke what was received rather than lose sight of it.
             self.queue_orphan(&record.owner, next, sent_at).await;
-            return Ok(Step::Done(Renewed::Unavailable {
-                retry_after: Duration::from_secs(1),
-            }));
+            return Ok(Step::Done(Renewed::Unavailable { retry_after: Duration::from_secs(1) }));
         };
-        let audit = vec![about_grant(
-            sent_at,
-            Actor::System,
-            AuditKind::Renewed,
-            &record.owner,
-            record.id,
-            "ok",
-        )];
-        let pending = Pending {
-            next: Box::new(renewed.snapshot()),
-            fence: Fence::of(record),
-            audit,
-        };
+        let audit = vec![about_grant(sent_at, Actor::System, AuditKind::Renewed, &record.owner, record.id, "ok")];
+        let pending = Pending { next: Box::new(renewed.snapshot()), fence: Fence::of(record), audit };
         let mut pause = Duration::from_millis(20);
         for _ in 0..COMMIT_TRIES {
             if let Ok(renewed) = self.save(&pending).await {
@@ -333,24 +252,15 @@ impl Connections {
             pause *= 4;
         }
         self.keep_unsaved(record.id, pending);
-        Ok(Step::Done(Renewed::Unavailable {
-            retry_after: Duration::from_secs(1),
-        }))
+        Ok(Step::Done(Renewed::Unavailable { retry_after: Duration::from_secs(1) }))
     }
 
     /// What the new tokens are: a missing refresh token or scope keeps the old one, nothing else is dropped.
-    pub(super) fn merged(
-        &self,
-        old: &GrantSecrets,
-        answer: TokenAnswer,
-        sent_at: Timestamp,
-    ) -> GrantSecrets {
+    pub(super) fn merged(&self, old: &GrantSecrets, answer: TokenAnswer, sent_at: Timestamp) -> GrantSecrets {
         let rotated = answer.refresh_token.is_some();
         GrantSecrets {
             access_token: answer.access_token,
-            refresh_token: answer
-                .refresh_token
-                .or_else(|| old.refresh_token.as_ref().map(Secret::duplicate)),
+            refresh_token: answer.refresh_token.or_else(|| old.refresh_token.as_ref().map(Secret::duplicate)),
             token_type: answer.token_type,
             granted_scopes: answer.scopes.unwrap_or_else(|| old.granted_scopes.clone()),
             issued_at: sent_at,
@@ -372,21 +282,13 @@ impl Connections {
     /// One try to commit renewed tokens.
     async fn save(self: &Arc<Self>, pending: &Pending) -> Result<Renewed, StoreError> {
         let next = &pending.next;
-        match self
-            .ports
-            .grants
-            .replace((**next).clone(), pending.fence, pending.audit.clone())
-            .await?
-        {
+        match self.ports.grants.replace((**next).clone(), pending.fence, pending.audit.clone()).await? {
             Fenced::Done => Ok(Renewed::Current),
             // A commit whose answer was lost, or another node's newer tokens, which ours must not kill (R41).
             Fenced::Moved(row) if row.phase == Phase::Authorized => Ok(Renewed::Current),
             Fenced::Moved(_) | Fenced::Gone => {
                 let sealed = next.sealed.as_ref();
-                let opened = sealed.and_then(|sealed| {
-                    self.open_grant(&next.owner, next.id, sealed, next.revision)
-                        .ok()
-                });
+                let opened = sealed.and_then(|sealed| self.open_grant(&next.owner, next.id, sealed, next.revision).ok());
                 if let Some(tokens) = opened {
                     let now = self.ports.grants.now().await?;
                     self.queue_orphan(&next.owner, tokens, now).await;
@@ -406,11 +308,7 @@ impl Connections {
             id,
             "store_unavailable",
         );
-        self.unsaved
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id, pending);
+        self.unsaved.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, pending);
         let this = Arc::clone(self);
         let work = async move {
             if let Ok(at) = this.ports.grants.now().await {
@@ -427,23 +325,13 @@ impl Connections {
 
     /// Stores kept tokens of a grant, if there are any. `false` if the store still refuses.
     async fn save_unsaved(self: &Arc<Self>, id: GrantId) -> Result<bool, StoreError> {
-        let pending = self
-            .unsaved
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&id)
-            .cloned();
+        let pending = self.unsaved.0.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
         let Some(pending) = pending else {
             return Ok(true);
         };
         match self.save(&pending).await {
             Ok(_) => {
-                self.unsaved
-                    .0
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .remove(&id);
+                self.unsaved.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
                 Ok(true)
             }
             Err(_) => Ok(false),
@@ -452,11 +340,7 @@ impl Connections {
 
     /// How many renewed grants wait for the store. Anything but zero is an alarm.
     pub fn unsaved_grants(&self) -> usize {
-        self.unsaved
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
+        self.unsaved.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Notes a failure that does not end the grant, and when the next attempt is worth it.
@@ -470,63 +354,32 @@ impl Connections {
     ) -> Result<Step, StoreError> {
         let now = self.ports.grants.now().await?;
         // A request that never left says nothing about an earlier one that did.
-        let outcome_known =
-            error.outcome_is_known() && !(was_in_doubt && error == ProviderError::NotSent);
+        let outcome_known = error.outcome_is_known() && !(was_in_doubt && error == ProviderError::NotSent);
         let attempts = record.renewal.failed_attempts.min(6);
         let back_off = Duration::from_secs(1) * 2_u32.pow(attempts);
         let pause = match error {
-            ProviderError::Throttled {
-                retry_after: Some(asked),
-                ..
-            } => asked.min(LONGEST_PAUSE),
-            ProviderError::ClientRefused
-            | ProviderError::NotAllowed
-            | ProviderError::BadMetadata => BREAK,
+            ProviderError::Throttled { retry_after: Some(asked), .. } => asked.min(LONGEST_PAUSE),
+            ProviderError::ClientRefused | ProviderError::NotAllowed | ProviderError::BadMetadata => BREAK,
             ProviderError::InvalidGrant
             | ProviderError::OtherOauthError
-            | ProviderError::Throttled {
-                retry_after: None, ..
-            }
+            | ProviderError::Throttled { retry_after: None, .. }
             | ProviderError::NotSent
             | ProviderError::NoAnswer
             | ProviderError::Malformed => back_off,
         };
-        let pause = if outcome_known {
-            pause
-        } else {
-            pause.max(self.policy.quarantine)
-        };
+        let pause = if outcome_known { pause } else { pause.max(self.policy.quarantine) };
         let jitter = pause / 5 / 255 * u32::from(owner[0]);
         let not_before = now.plus((pause + jitter).min(LONGEST_PAUSE));
         if error.is_misconfiguration() {
             self.breaker.open(connector, now.plus(BREAK), now);
         }
-        let audit = vec![about_grant(
-            now,
-            Actor::System,
-            AuditKind::RenewalFailed,
-            &record.owner,
-            record.id,
-            error.as_str(),
-        )];
-        self.ports
-            .grants
-            .fail_attempt(
-                record.id,
-                owner,
-                FailedAttempt {
-                    outcome_known,
-                    not_before,
-                },
-                audit,
-            )
-            .await?;
+        let audit =
+            vec![about_grant(now, Actor::System, AuditKind::RenewalFailed, &record.owner, record.id, error.as_str())];
+        self.ports.grants.fail_attempt(record.id, owner, FailedAttempt { outcome_known, not_before }, audit).await?;
         Ok(Step::Done(if error.is_misconfiguration() {
             Renewed::Misconfigured
         } else {
-            Renewed::Unavailable {
-                retry_after: not_before.since(now).max(Duration::from_secs(1)),
-            }
+            Renewed::Unavailable { retry_after: not_before.since(now).max(Duration::from_secs(1)) }
         }))
     }
 
@@ -543,41 +396,16 @@ impl Connections {
         let Ok(next) = restored(record.clone())?.on(input, now) else {
             return Ok(false);
         };
-        let audit = vec![about_grant(
-            now,
-            Actor::System,
-            kind,
-            &record.owner,
-            record.id,
-            outcome,
-        )];
-        Ok(self
-            .ports
-            .grants
-            .replace(next.snapshot(), fence, audit)
-            .await?
-            == Fenced::Done)
+        let audit = vec![about_grant(now, Actor::System, kind, &record.owner, record.id, outcome)];
+        Ok(self.ports.grants.replace(next.snapshot(), fence, audit).await? == Fenced::Done)
     }
 
     /// Writes down a lapse that was noticed on the way.
-    async fn write_lapse(
-        &self,
-        record: &Snapshot,
-        fence: Fence,
-        lapsed: &Grant,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    async fn write_lapse(&self, record: &Snapshot, fence: Fence, lapsed: &Grant, now: Timestamp) -> Result<(), StoreError> {
         if record.phase == Phase::Authorized {
             let next = lapsed.snapshot();
             let outcome = next.cause.clone().unwrap_or_default();
-            let audit = vec![about_grant(
-                now,
-                Actor::System,
-                AuditKind::GrantExpired,
-                &record.owner,
-                record.id,
-                outcome,
-            )];
+            let audit = vec![about_grant(now, Actor::System, AuditKind::GrantExpired, &record.owner, record.id, outcome)];
             // If somebody was faster, theirs is the truth.
             self.ports.grants.replace(next, fence, audit).await?;
         }

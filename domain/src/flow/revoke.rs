@@ -8,14 +8,11 @@ use futures_util::future::{Either, select};
 use crate::flow::Connections;
 use crate::flow::audit::about_grant;
 use crate::flow::sealing::NoCredentials;
-use crate::grant::{
-    GrantId, GrantSecrets, Ownership, PAYLOAD_VERSION, RevocationOutcome, RevocationRecord,
-    Snapshot,
-};
+use crate::grant::{GrantId, GrantSecrets, Ownership, PAYLOAD_VERSION, RevocationOutcome, RevocationRecord, Snapshot};
 use crate::identity::Actor;
 use crate::ports::{
-    AuditKind, Binding, ClientCredentials, JobEnd, OrphanTokens, ProviderError, RevocationJob,
-    RevokeAnswer, StoreError, TokenKind,
+    AuditKind, Binding, ClientCredentials, JobEnd, OrphanTokens, ProviderError, RevocationJob, RevokeAnswer, StoreError,
+    TokenKind,
 };
 use crate::time::Timestamp;
 
@@ -62,14 +59,7 @@ impl Connections {
                 JobEnd::Settled(outcome) => {
                     round.settled += 1;
                     let kind = AuditKind::RevocationSettled;
-                    vec![about_grant(
-                        now,
-                        Actor::System,
-                        kind,
-                        &job.owner,
-                        job.id,
-                        outcome.as_str(),
-                    )]
+                    vec![about_grant(now, Actor::System, kind, &job.owner, job.id, outcome.as_str())]
                 }
                 JobEnd::Retry { .. } | JobEnd::Renewed { .. } => {
                     round.postponed += 1;
@@ -86,58 +76,24 @@ impl Connections {
             RevocationJob::Former(record) => {
                 let secrets = self.open_former(&record);
                 let (in_doubt, attempts) = match record.revocation {
-                    Some(RevocationRecord::Due {
-                        in_doubt, attempts, ..
-                    }) => (in_doubt, attempts),
+                    Some(RevocationRecord::Due { in_doubt, attempts, .. }) => (in_doubt, attempts),
                     Some(RevocationRecord::Settled(_)) | None => (false, 0),
                 };
                 let since = record.since.unwrap_or(record.created_at);
-                Job {
-                    id: record.id,
-                    owner: record.owner,
-                    since,
-                    attempts,
-                    in_doubt,
-                    secrets,
-                    orphan: false,
-                }
+                Job { id: record.id, owner: record.owner, since, attempts, in_doubt, secrets, orphan: false }
             }
             RevocationJob::Orphan(orphan) => {
-                let OrphanTokens {
-                    id,
-                    owner,
-                    sealed,
-                    queued_at,
-                    attempts,
-                } = *orphan;
-                let binding = Binding::Orphan {
-                    owner: owner.clone(),
-                    grant: id,
-                };
+                let OrphanTokens { id, owner, sealed, queued_at, attempts } = *orphan;
+                let binding = Binding::Orphan { owner: owner.clone(), grant: id };
                 let opened = self.ports.vault.open(&binding, &sealed).ok();
-                let secrets = opened
-                    .and_then(|opened| GrantSecrets::decode(opened.version, &opened.payload).ok());
-                Job {
-                    id,
-                    owner,
-                    since: queued_at,
-                    attempts,
-                    in_doubt: false,
-                    secrets,
-                    orphan: true,
-                }
+                let secrets = opened.and_then(|opened| GrantSecrets::decode(opened.version, &opened.payload).ok());
+                Job { id, owner, since: queued_at, attempts, in_doubt: false, secrets, orphan: true }
             }
         }
     }
 
     fn open_former(&self, record: &Snapshot) -> Option<GrantSecrets> {
-        self.open_grant(
-            &record.owner,
-            record.id,
-            record.sealed.as_ref()?,
-            record.revision,
-        )
-        .ok()
+        self.open_grant(&record.owner, record.id, record.sealed.as_ref()?, record.revision).ok()
     }
 
     async fn worked_off(&self, job: &Job, now: Timestamp) -> Result<JobEnd, StoreError> {
@@ -149,10 +105,7 @@ impl Connections {
             return Ok(self.later(job, None, now));
         };
         let needs_secret = secrets.provider.authentication.needs_secret();
-        let client = match self
-            .client_credentials_of(job.owner.incarnation, job.owner.epoch, needs_secret)
-            .await
-        {
+        let client = match self.client_credentials_of(job.owner.incarnation, job.owner.epoch, needs_secret).await {
             Ok(client) => client,
             Err(NoCredentials::Store(error)) => return Err(error),
             Err(NoCredentials::Missing) => return Ok(JobEnd::Settled(RevocationOutcome::GaveUp)),
@@ -168,9 +121,7 @@ impl Connections {
             Err(error) if error.is_misconfiguration() && job.attempts >= REFUSED_TRIES => {
                 Ok(JobEnd::Settled(RevocationOutcome::GaveUp))
             }
-            Err(ProviderError::Throttled { retry_after, .. }) => {
-                Ok(self.later(job, retry_after, now))
-            }
+            Err(ProviderError::Throttled { retry_after, .. }) => Ok(self.later(job, retry_after, now)),
             Err(_) => Ok(self.later(job, None, now)),
         }
     }
@@ -186,50 +137,28 @@ impl Connections {
         now: Timestamp,
     ) -> Option<JobEnd> {
         let refresh_token = secrets.refresh_token.as_ref()?;
-        let call = self.ports.provider.refresh(
-            &secrets.provider,
-            client,
-            refresh_token,
-            &secrets.granted_scopes,
-        );
-        let answer = match select(call, self.ports.tasks.sleep(self.policy.request_deadline)).await
-        {
+        let call = self.ports.provider.refresh(&secrets.provider, client, refresh_token, &secrets.granted_scopes);
+        let answer = match select(call, self.ports.tasks.sleep(self.policy.request_deadline)).await {
             Either::Left((answer, _)) => answer,
             Either::Right(_) => Err(ProviderError::NoAnswer),
         };
         match answer {
             Ok(answer) => {
                 let renewed = self.merged(secrets, answer, now);
-                let binding = Binding::Grant {
-                    owner: job.owner.clone(),
-                    grant: job.id,
-                };
-                let sealed = self
-                    .ports
-                    .vault
-                    .seal(&binding, PAYLOAD_VERSION, &renewed.encode())
-                    .ok()?;
-                Some(JobEnd::Renewed {
-                    sealed,
-                    revision: renewed.revision,
-                })
+                let binding = Binding::Grant { owner: job.owner.clone(), grant: job.id };
+                let sealed = self.ports.vault.seal(&binding, PAYLOAD_VERSION, &renewed.encode()).ok()?;
+                Some(JobEnd::Renewed { sealed, revision: renewed.revision })
             }
             Err(ProviderError::NoAnswer | ProviderError::NotSent | ProviderError::Malformed) => {
                 Some(self.later(job, None, now))
             }
-            Err(ProviderError::Throttled { retry_after, .. }) => {
-                Some(self.later(job, retry_after, now))
-            }
+            Err(ProviderError::Throttled { retry_after, .. }) => Some(self.later(job, retry_after, now)),
             Err(_) => None,
         }
     }
 
     /// Revokes each token in the provider's order, at the endpoint consented to (R42).
-    async fn revoked(
-        &self,
-        secrets: &GrantSecrets,
-        client: &ClientCredentials,
-    ) -> Result<RevocationOutcome, ProviderError> {
+    async fn revoked(&self, secrets: &GrantSecrets, client: &ClientCredentials) -> Result<RevocationOutcome, ProviderError> {
         let mut outcome = RevocationOutcome::NotSupported;
         for kind in self.ports.provider.revocation_order(&secrets.provider) {
             let token = match kind {
@@ -237,12 +166,7 @@ impl Connections {
                 TokenKind::Refresh => secrets.refresh_token.as_ref(),
             };
             let Some(token) = token else { continue };
-            match self
-                .ports
-                .provider
-                .revoke(&secrets.provider, client, token, kind)
-                .await?
-            {
+            match self.ports.provider.revoke(&secrets.provider, client, token, kind).await? {
                 RevokeAnswer::Done => outcome = RevocationOutcome::Revoked,
                 RevokeAnswer::NotSupported => {}
             }
@@ -254,13 +178,7 @@ impl Connections {
     fn later(&self, job: &Job, asked: Option<Duration>, now: Timestamp) -> JobEnd {
         let back_off = Duration::from_secs(5) * 2_u32.pow(job.attempts.min(9));
         let pause = asked.unwrap_or(back_off).min(Duration::from_hours(1));
-        let pause = if job.in_doubt && !job.orphan {
-            pause.max(self.policy.quarantine)
-        } else {
-            pause
-        };
-        JobEnd::Retry {
-            at: now.plus(pause),
-        }
+        let pause = if job.in_doubt && !job.orphan { pause.max(self.policy.quarantine) } else { pause };
+        JobEnd::Retry { at: now.plus(pause) }
     }
 }

@@ -4,12 +4,9 @@ use crate::connector::{Connector, Epoch, Incarnation};
 use crate::encoding::MalformedFields;
 use crate::flow::Connections;
 use crate::grant::{
-    ClientSecretPayload, Envelope, FlowSecrets, GrantId, GrantSecrets, Ownership, PAYLOAD_VERSION,
-    Revision, SealedTokens,
+    ClientSecretPayload, Envelope, FlowSecrets, GrantId, GrantSecrets, Ownership, PAYLOAD_VERSION, Revision, SealedTokens,
 };
-use crate::ports::{
-    Binding, ClientCredentials, ClientSecretKey, InvalidDefinition, StoreError, VaultError,
-};
+use crate::ports::{Binding, ClientCredentials, ClientSecretKey, InvalidDefinition, StoreError, VaultError};
 use crate::provider::{BindingDigest, ProviderSettings};
 use crate::secret::Secret;
 
@@ -61,20 +58,13 @@ pub(super) enum NoCredentials {
 
 impl Connections {
     /// Understands a connector as it is now, and computes its digest.
-    pub(super) fn settings_of(
-        &self,
-        connector: &Connector,
-    ) -> Result<(ProviderSettings, BindingDigest), InvalidDefinition> {
+    pub(super) fn settings_of(&self, connector: &Connector) -> Result<(ProviderSettings, BindingDigest), InvalidDefinition> {
         let settings = self.ports.profiles.settings(&connector.definition)?;
         let digest = BindingDigest(self.ports.vault.fingerprint(&settings.binding_bytes()));
         Ok((settings, digest))
     }
 
-    pub(super) fn open_flow(
-        &self,
-        binding: &Binding,
-        sealed: &Envelope,
-    ) -> Result<FlowSecrets, OpenFailure> {
+    pub(super) fn open_flow(&self, binding: &Binding, sealed: &Envelope) -> Result<FlowSecrets, OpenFailure> {
         let opened = self.ports.vault.open(binding, sealed)?;
         Ok(FlowSecrets::decode(opened.version, &opened.payload)?)
     }
@@ -87,13 +77,7 @@ impl Connections {
         sealed: &Envelope,
         revision: Revision,
     ) -> Result<GrantSecrets, OpenFailure> {
-        let opened = self.ports.vault.open(
-            &Binding::Grant {
-                owner: owner.clone(),
-                grant,
-            },
-            sealed,
-        )?;
+        let opened = self.ports.vault.open(&Binding::Grant { owner: owner.clone(), grant }, sealed)?;
         let secrets = GrantSecrets::decode(opened.version, &opened.payload)?;
         if secrets.revision != revision || secrets.epoch != owner.epoch {
             return Err(OpenFailure::Stale);
@@ -108,14 +92,8 @@ impl Connections {
         grant: GrantId,
         secrets: &GrantSecrets,
     ) -> Result<SealedTokens, VaultError> {
-        let binding = Binding::Grant {
-            owner: owner.clone(),
-            grant,
-        };
-        let sealed = self
-            .ports
-            .vault
-            .seal(&binding, PAYLOAD_VERSION, &secrets.encode())?;
+        let binding = Binding::Grant { owner: owner.clone(), grant };
+        let sealed = self.ports.vault.seal(&binding, PAYLOAD_VERSION, &secrets.encode())?;
         Ok(SealedTokens {
             sealed,
             revision: secrets.revision,
@@ -123,10 +101,7 @@ impl Connections {
             expires_at: secrets.expires_at,
             renewable: secrets.refresh_token.is_some(),
             refresh_expires_at: secrets.refresh_expires_at,
-            account: secrets
-                .account
-                .as_ref()
-                .map(|account| account.label.clone()),
+            account: secrets.account.as_ref().map(|account| account.label.clone()),
         })
     }
 
@@ -141,12 +116,7 @@ impl Connections {
             return Ok(ClientCredentials { secret: None });
         }
         let key = ClientSecretKey { incarnation, epoch };
-        let record = self
-            .ports
-            .connectors
-            .client_secret(key)
-            .await
-            .map_err(NoCredentials::Store)?;
+        let record = self.ports.connectors.client_secret(key).await.map_err(NoCredentials::Store)?;
         let record = record.ok_or(NoCredentials::Missing)?;
         let binding = Binding::ClientSecret {
             space: record.connector.space,
@@ -154,16 +124,9 @@ impl Connections {
             incarnation,
             digest: record.digest,
         };
-        let opened = self
-            .ports
-            .vault
-            .open(&binding, &record.sealed)
-            .map_err(|_| NoCredentials::Unreadable)?;
-        let payload = ClientSecretPayload::decode(opened.version, &opened.payload)
-            .map_err(|_| NoCredentials::Unreadable)?;
-        Ok(ClientCredentials {
-            secret: Some(payload.client_secret),
-        })
+        let opened = self.ports.vault.open(&binding, &record.sealed).map_err(|_| NoCredentials::Unreadable)?;
+        let payload = ClientSecretPayload::decode(opened.version, &opened.payload).map_err(|_| NoCredentials::Unreadable)?;
+        Ok(ClientCredentials { secret: Some(payload.client_secret) })
     }
 
     /// What 401 reports and single use of a forced renewal compare instead of the token.

@@ -53,18 +53,11 @@ impl Connections {
         refused: Option<[u8; 32]>,
         now: Timestamp,
     ) -> Result<HandedOut, TokenError> {
-        let (settings, digest) = self
-            .settings_of(connector)
-            .map_err(|_| TokenError::Misconfigured)?;
+        let (settings, digest) = self.settings_of(connector).map_err(|_| TokenError::Misconfigured)?;
         if !settings.destinations.contains(&demand.destination) {
             return Err(TokenError::DestinationRefused);
         }
-        let key = (
-            connector.incarnation,
-            connector.epoch,
-            digest,
-            connector.revision,
-        );
+        let key = (connector.incarnation, connector.epoch, digest, connector.revision);
         if let Some(token) = self.kept(key, refused, now) {
             self.note_shared(demand, now);
             return Ok(token);
@@ -74,40 +67,21 @@ impl Connections {
         }
         let (this, connector) = (Arc::clone(self), connector.clone());
         let work = async move { this.fetch_shared(&connector, key, refused).await };
-        self.shared_tokens
-            .flights
-            .join(&*self.ports.tasks, (key, refused), work)
-            .await?;
+        self.shared_tokens.flights.join(&*self.ports.tasks, (key, refused), work).await?;
         let now = self.ports.grants.now().await?;
         let token = self.kept(key, refused, now);
         self.note_shared(demand, now);
         // A fresh token that is the refused one again helps nobody.
-        token.ok_or(TokenError::AuthorizationRequired {
-            reason: Reason::TokenRejected,
-        })
+        token.ok_or(TokenError::AuthorizationRequired { reason: Reason::TokenRejected })
     }
 
     fn note_shared(&self, demand: &TokenDemand, now: Timestamp) {
         let kind = AuditKind::HandedOut;
-        self.note(
-            about_connector(
-                now,
-                demand.actor.clone(),
-                kind,
-                &demand.connector,
-                Some(&demand.user),
-                "shared",
-            ),
-            None,
-        );
+        self.note(about_connector(now, demand.actor.clone(), kind, &demand.connector, Some(&demand.user), "shared"), None);
     }
 
     fn kept(&self, key: Key, refused: Option<[u8; 32]>, now: Timestamp) -> Option<HandedOut> {
-        let tokens = self
-            .shared_tokens
-            .tokens
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let tokens = self.shared_tokens.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = tokens.get(&key)?;
         let fresh = kept.expires_at.is_none_or(|end| now.plus(MARGIN) < end);
         let other = refused.is_none_or(|refused| kept.fingerprint != refused);
@@ -129,29 +103,17 @@ impl Connections {
         if self.kept(key, refused, now).is_some() || self.was_replaced(key, refused) {
             return Ok(());
         }
-        let (settings, _) = self
-            .settings_of(connector)
-            .map_err(|_| TokenError::Misconfigured)?;
+        let (settings, _) = self.settings_of(connector).map_err(|_| TokenError::Misconfigured)?;
         let redirect_uri = self.redirect_uri(connector, settings.callback);
-        let provider = self
-            .ports
-            .provider
-            .resolve(&settings, &redirect_uri, &connector.definition.config)
-            .await;
+        let provider = self.ports.provider.resolve(&settings, &redirect_uri, &connector.definition.config).await;
         let provider = provider.map_err(unobtainable)?;
         let needs_secret = settings.authentication.needs_secret();
-        let client = self
-            .client_credentials_of(connector.incarnation, connector.epoch, needs_secret)
-            .await;
+        let client = self.client_credentials_of(connector.incarnation, connector.epoch, needs_secret).await;
         let client = client.map_err(|problem| match problem {
             NoCredentials::Store(error) => TokenError::Store(error),
             NoCredentials::Missing | NoCredentials::Unreadable => TokenError::Misconfigured,
         })?;
-        let answer = self
-            .ports
-            .provider
-            .client_credentials(&provider, &client, &settings.requested_scopes)
-            .await;
+        let answer = self.ports.provider.client_credentials(&provider, &client, &settings.requested_scopes).await;
         let answer = answer.map_err(|error| {
             if error.is_misconfiguration() {
                 self.breaker.open(connector, now.plus(BREAK), now);
@@ -165,11 +127,7 @@ impl Connections {
             token_type: answer.token_type,
             replaced: refused,
         };
-        let mut tokens = self
-            .shared_tokens
-            .tokens
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut tokens = self.shared_tokens.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         // Tokens of earlier epochs of this connector are of no use to anybody.
         tokens.retain(|(incarnation, ..), _| *incarnation != key.0);
         tokens.insert(key, kept);
@@ -177,15 +135,8 @@ impl Connections {
     }
 
     fn was_replaced(&self, key: Key, refused: Option<[u8; 32]>) -> bool {
-        let tokens = self
-            .shared_tokens
-            .tokens
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        refused.is_some()
-            && tokens
-                .get(&key)
-                .is_some_and(|kept| kept.replaced == refused)
+        let tokens = self.shared_tokens.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.is_some() && tokens.get(&key).is_some_and(|kept| kept.replaced == refused)
     }
 }
 
@@ -196,13 +147,11 @@ fn unobtainable(error: ProviderError) -> TokenError {
         | ProviderError::BadMetadata
         | ProviderError::InvalidGrant
         | ProviderError::OtherOauthError => TokenError::Misconfigured,
-        ProviderError::Throttled { retry_after, .. } => TokenError::Unavailable {
-            retry_after: retry_after.unwrap_or(Duration::from_secs(5)),
-        },
+        ProviderError::Throttled { retry_after, .. } => {
+            TokenError::Unavailable { retry_after: retry_after.unwrap_or(Duration::from_secs(5)) }
+        }
         ProviderError::NotSent | ProviderError::NoAnswer | ProviderError::Malformed => {
-            TokenError::Unavailable {
-                retry_after: Duration::from_secs(5),
-            }
+            TokenError::Unavailable { retry_after: Duration::from_secs(5) }
         }
     }
 }

@@ -20,28 +20,18 @@ pub(super) struct SingleFlight<K, T: Clone> {
 
 impl<K, T: Clone> Default for SingleFlight<K, T> {
     fn default() -> Self {
-        Self {
-            flights: Arc::default(),
-        }
+        Self { flights: Arc::default() }
     }
 }
 
 impl<K: Ord + Clone + Send + 'static, T: Clone + Send + Sync + 'static> SingleFlight<K, T> {
     /// Joins the work under way for `key`, or starts it.
-    pub(super) fn join(
-        &self,
-        tasks: &dyn Tasks,
-        key: K,
-        work: impl Future<Output = T> + Send + 'static,
-    ) -> Flight<T> {
+    pub(super) fn join(&self, tasks: &dyn Tasks, key: K, work: impl Future<Output = T> + Send + 'static) -> Flight<T> {
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(flight) = flights.get(&key) {
             return flight.clone();
         }
-        let landing = Landing {
-            flights: Arc::clone(&self.flights),
-            key: key.clone(),
-        };
+        let landing = Landing { flights: Arc::clone(&self.flights), key: key.clone() };
         let flight = async move {
             let landing = landing;
             let result = work.await;
@@ -65,9 +55,6 @@ struct Landing<K: Ord, T: Clone> {
 
 impl<K: Ord, T: Clone> Drop for Landing<K, T> {
     fn drop(&mut self) {
-        self.flights
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.key);
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
     }
 }

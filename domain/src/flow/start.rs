@@ -10,13 +10,13 @@ use crate::flow::audit::about_grant;
 use crate::flow::sealing::NoCredentials;
 use crate::flow::{Connections, Denied};
 use crate::grant::{
-    BrowserHash, FailureCode, FlowSecrets, Grant, GrantId, Input, Ownership, PAYLOAD_VERSION,
-    RedirectIssued, State, StateHash,
+    BrowserHash, FailureCode, FlowSecrets, Grant, GrantId, Input, Ownership, PAYLOAD_VERSION, RedirectIssued, State,
+    StateHash,
 };
 use crate::identity::{Actor, Role, SpaceId};
 use crate::ports::{
-    AuditKind, AuthorizationRequest, Binding, Fence, Fenced, Inserted, InvalidDefinition,
-    Operation, ProviderError, StoreError,
+    AuditKind, AuthorizationRequest, Binding, Fence, Fenced, Inserted, InvalidDefinition, Operation, ProviderError,
+    StoreError,
 };
 use crate::provider::{CallbackPath, Provider, ProviderSettings};
 use crate::secret::Secret;
@@ -106,25 +106,11 @@ impl Connections {
     pub async fn start(&self, request: StartRequest) -> Result<Started, StartError> {
         let user = Self::person(&request.actor)?;
         self.admit(user, &request.space, Role::Viewer).await?;
-        let limited = self
-            .ports
-            .limiter
-            .take(&format!("user:{user}"), Operation::Start)
-            .await;
-        limited.map_err(|limited| StartError::RateLimited {
-            retry_after: limited.retry_after,
-        })?;
+        let limited = self.ports.limiter.take(&format!("user:{user}"), Operation::Start).await;
+        limited.map_err(|limited| StartError::RateLimited { retry_after: limited.retry_after })?;
 
-        let key = ConnectorKey {
-            space: request.space.clone(),
-            id: request.connector.clone(),
-        };
-        let connector = self
-            .ports
-            .connectors
-            .get(&key)
-            .await?
-            .ok_or(StartError::NotFound)?;
+        let key = ConnectorKey { space: request.space.clone(), id: request.connector.clone() };
+        let connector = self.ports.connectors.get(&key).await?.ok_or(StartError::NotFound)?;
         if !connector.enabled {
             return Err(StartError::NotFound);
         }
@@ -136,9 +122,7 @@ impl Connections {
             return Err(StartError::Incomplete { field });
         }
         if settings.authentication.needs_secret() && !connector.has_client_secret {
-            return Err(StartError::Incomplete {
-                field: "secrets.clientSecret".to_owned(),
-            });
+            return Err(StartError::Incomplete { field: "secrets.clientSecret".to_owned() });
         }
         let provider = self.resolve(&connector, &settings).await?;
 
@@ -154,31 +138,14 @@ impl Connections {
             user: user.clone(),
         };
         let flow = Grant::start(id, owner.clone(), now, deadline);
-        let audit = vec![about_grant(
-            now,
-            request.actor.clone(),
-            AuditKind::FlowStarted,
-            &owner,
-            id,
-            "ok",
-        )];
-        match self
-            .ports
-            .grants
-            .insert_pending(flow.snapshot(), self.policy.pending, audit)
-            .await?
-        {
+        let audit = vec![about_grant(now, request.actor.clone(), AuditKind::FlowStarted, &owner, id, "ok")];
+        match self.ports.grants.insert_pending(flow.snapshot(), self.policy.pending, audit).await? {
             Inserted::Done => {}
             Inserted::TooManyPending => {
-                return Err(StartError::RateLimited {
-                    retry_after: self.policy.flow_ttl,
-                });
+                return Err(StartError::RateLimited { retry_after: self.policy.flow_ttl });
             }
         }
-        match self
-            .issue(&request, flow.clone(), &settings, provider, now, deadline)
-            .await
-        {
+        match self.issue(&request, flow.clone(), &settings, provider, now, deadline).await {
             Ok(started) => Ok(started),
             Err(error) => {
                 self.abandon(flow, error.failure(), now).await;
@@ -194,11 +161,7 @@ impl Connections {
         settings: &ProviderSettings,
     ) -> Result<Provider, StartError> {
         let redirect_uri = self.redirect_uri(connector, settings.callback);
-        let provider = self
-            .ports
-            .provider
-            .resolve(settings, &redirect_uri, &connector.definition.config)
-            .await?;
+        let provider = self.ports.provider.resolve(settings, &redirect_uri, &connector.definition.config).await?;
         let shared = settings.callback == CallbackPath::Shared;
         let hand_written = settings.profile.as_str() == ".oauth2";
         if shared && hand_written && !(provider.issuer_in_response && provider.issuer.is_some()) {
@@ -225,8 +188,7 @@ impl Connections {
         let (state, verifier, browser_secret) = (random_text()?, random_text()?, random_text()?);
         let state_hash = StateHash(self.ports.vault.fingerprint(state.expose()));
         let browser = BrowserHash(self.ports.vault.fingerprint(browser_secret.expose()));
-        let code_challenge =
-            base64url(&self.ports.vault.fingerprint(verifier.expose())).to_string();
+        let code_challenge = base64url(&self.ports.vault.fingerprint(verifier.expose())).to_string();
         let nonce = if settings.requested_scopes.contains("openid") {
             let bytes: [u8; 16] = self.random().map_err(|_| StartError::Internal)?;
             Some(base64url(&bytes).to_string())
@@ -241,16 +203,10 @@ impl Connections {
             login_hint: self.account_label(&owner).await,
         };
         let client = self
-            .client_credentials_of(
-                owner.incarnation,
-                owner.epoch,
-                provider.authentication.needs_secret(),
-            )
+            .client_credentials_of(owner.incarnation, owner.epoch, provider.authentication.needs_secret())
             .await
             .map_err(|problem| match problem {
-                NoCredentials::Missing => StartError::Incomplete {
-                    field: "secrets.clientSecret".to_owned(),
-                },
+                NoCredentials::Missing => StartError::Incomplete { field: "secrets.clientSecret".to_owned() },
                 NoCredentials::Unreadable => StartError::Internal,
                 NoCredentials::Store(error) => StartError::Store(error),
             })?;
@@ -264,42 +220,19 @@ impl Connections {
             deadline,
             epoch: owner.epoch,
         };
-        let binding = Binding::Flow {
-            owner,
-            state: state_hash,
-            browser,
-        };
-        let sealed = self
-            .ports
-            .vault
-            .seal(&binding, PAYLOAD_VERSION, &secrets.encode())
-            .map_err(|_| StartError::Internal)?;
+        let binding = Binding::Flow { owner, state: state_hash, browser };
+        let sealed =
+            self.ports.vault.seal(&binding, PAYLOAD_VERSION, &secrets.encode()).map_err(|_| StartError::Internal)?;
         let before = Fence::of(&flow.snapshot());
         let issued = flow
-            .on(
-                Input::RedirectIssued(RedirectIssued {
-                    state_hash,
-                    browser,
-                    sealed,
-                }),
-                now,
-            )
+            .on(Input::RedirectIssued(RedirectIssued { state_hash, browser, sealed }), now)
             .map_err(|_| StartError::Internal)?;
         // The record is complete before anybody can come back with it.
-        match self
-            .ports
-            .grants
-            .replace(issued.snapshot(), before, Vec::new())
-            .await?
-        {
+        match self.ports.grants.replace(issued.snapshot(), before, Vec::new()).await? {
             Fenced::Done => {}
             Fenced::Moved(_) | Fenced::Gone => return Err(StartError::NotFound),
         }
-        let authorization_url = self
-            .ports
-            .provider
-            .authorization_url(&provider, &client, authorization)
-            .await?;
+        let authorization_url = self.ports.provider.authorization_url(&provider, &client, authorization).await?;
         Ok(Started {
             flow_id: id,
             authorization_url,
@@ -312,12 +245,7 @@ impl Connections {
 
     /// The label of the account connected at present, as a hint for the provider on reconnect.
     async fn account_label(&self, owner: &Ownership) -> Option<String> {
-        let view = self
-            .ports
-            .grants
-            .hand_out(&owner.connector_key(), &owner.user)
-            .await
-            .ok()??;
+        let view = self.ports.grants.hand_out(&owner.connector_key(), &owner.user).await.ok()??;
         view.grant?.account
     }
 
@@ -331,38 +259,18 @@ impl Connections {
             return;
         };
         let (id, owner) = (flow.id(), flow.owner().clone());
-        if matches!(
-            flow.state(),
-            State::Initiated(_) | State::AwaitingCallback(_)
-        ) && let Ok(ended) = flow.on(Input::Failed(code), now)
+        if matches!(flow.state(), State::Initiated(_) | State::AwaitingCallback(_))
+            && let Ok(ended) = flow.on(Input::Failed(code), now)
         {
-            let audit = vec![about_grant(
-                now,
-                Actor::System,
-                AuditKind::FlowEnded,
-                &owner,
-                id,
-                code.as_str(),
-            )];
+            let audit = vec![about_grant(now, Actor::System, AuditKind::FlowEnded, &owner, id, code.as_str())];
             // If this fails too, the deadline ends the flow.
-            let _ = self
-                .ports
-                .grants
-                .replace(ended.snapshot(), fence, audit)
-                .await;
+            let _ = self.ports.grants.replace(ended.snapshot(), fence, audit).await;
         }
     }
 
     /// The redirect URI a connector registers at its provider (R07, R08).
-    pub(super) fn redirect_uri(
-        &self,
-        connector: &crate::connector::Connector,
-        callback: CallbackPath,
-    ) -> String {
-        let base = format!(
-            "{}/api/actions/connector/_oauth_callback",
-            self.policy.public_base_url
-        );
+    pub(super) fn redirect_uri(&self, connector: &crate::connector::Connector, callback: CallbackPath) -> String {
+        let base = format!("{}/api/actions/connector/_oauth_callback", self.policy.public_base_url);
         match callback {
             CallbackPath::Shared => base,
             CallbackPath::Own => format!("{base}/{}", connector.context.to_text()),
@@ -374,9 +282,7 @@ impl StartError {
     /// What an abandoned flow is recorded as.
     fn failure(&self) -> FailureCode {
         match self {
-            Self::Provider(error) if error.is_misconfiguration() => {
-                FailureCode::ProviderMisconfigured
-            }
+            Self::Provider(error) if error.is_misconfiguration() => FailureCode::ProviderMisconfigured,
             Self::Provider(_) => FailureCode::ProviderUnavailable,
             Self::NotFound
             | Self::Forbidden

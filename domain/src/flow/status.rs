@@ -5,9 +5,7 @@ use thiserror::Error;
 use crate::connector::{Connector, ConnectorId, ConnectorKey};
 use crate::flow::access_token::restored;
 use crate::flow::{Connections, Denied};
-use crate::grant::{
-    AuthStatus, Demands, FlowStatus, Grant, GrantId, Snapshot, State, StatusView, status,
-};
+use crate::grant::{AuthStatus, Demands, FlowStatus, Grant, GrantId, Snapshot, State, StatusView, status};
 use crate::identity::{Actor, Role, SpaceId, UserId};
 use crate::ports::{StatusRow, StoreError};
 use crate::time::Timestamp;
@@ -63,48 +61,27 @@ impl From<Denied> for StatusError {
 impl Connections {
     /// A flow of the asking user. Another user's flow and a missing one look the same (R60). `space` is `None` where the
     /// route has no space.
-    pub async fn flow_status(
-        &self,
-        actor: &Actor,
-        space: Option<&SpaceId>,
-        flow: GrantId,
-    ) -> Result<FlowView, StatusError> {
+    pub async fn flow_status(&self, actor: &Actor, space: Option<&SpaceId>, flow: GrantId) -> Result<FlowView, StatusError> {
         let user = Self::person(actor)?;
         let record = self.ports.grants.find(flow).await?;
-        let record = record
-            .filter(|record| record.owner.user == *user)
-            .ok_or(StatusError::NotFound)?;
+        let record = record.filter(|record| record.owner.user == *user).ok_or(StatusError::NotFound)?;
         if space.is_some_and(|space| *space != record.owner.space) {
             return Err(StatusError::NotFound);
         }
         let now = self.ports.grants.now().await?;
-        let expires_at = record
-            .deadline
-            .unwrap_or_else(|| record.created_at.plus(self.policy.flow_ttl));
+        let expires_at = record.deadline.unwrap_or_else(|| record.created_at.plus(self.policy.flow_ttl));
         let connector = record.owner.connector.clone();
         let status = FlowStatus::of(&restored(record)?, now);
-        Ok(FlowView {
-            flow_id: flow,
-            connector,
-            status,
-            expires_at,
-        })
+        Ok(FlowView { flow_id: flow, connector, status, expires_at })
     }
 
     /// The user's status on every connector of a space, by one indexed query.
-    pub async fn statuses(
-        &self,
-        actor: &Actor,
-        space: &SpaceId,
-    ) -> Result<Vec<(Connector, AuthStatus)>, StatusError> {
+    pub async fn statuses(&self, actor: &Actor, space: &SpaceId) -> Result<Vec<(Connector, AuthStatus)>, StatusError> {
         let user = Self::person(actor)?;
         self.admit(user, space, Role::Viewer).await?;
         let now = self.ports.grants.now().await?;
         let rows = self.ports.grants.statuses(space, None, user).await?;
-        rows.into_iter()
-            .map(|row| self.judged(row, now))
-            .collect::<Result<_, _>>()
-            .map_err(Into::into)
+        rows.into_iter().map(|row| self.judged(row, now)).collect::<Result<_, _>>().map_err(Into::into)
     }
 
     /// The user's status on one connector.
@@ -114,22 +91,11 @@ impl Connections {
         key: &ConnectorKey,
     ) -> Result<Option<(Connector, AuthStatus)>, StoreError> {
         let now = self.ports.grants.now().await?;
-        let rows = self
-            .ports
-            .grants
-            .statuses(&key.space, Some(key.id.clone()), user)
-            .await?;
-        rows.into_iter()
-            .next()
-            .map(|row| self.judged(row, now))
-            .transpose()
+        let rows = self.ports.grants.statuses(&key.space, Some(key.id.clone()), user).await?;
+        rows.into_iter().next().map(|row| self.judged(row, now)).transpose()
     }
 
-    fn judged(
-        &self,
-        row: StatusRow,
-        now: Timestamp,
-    ) -> Result<(Connector, AuthStatus), StoreError> {
+    fn judged(&self, row: StatusRow, now: Timestamp) -> Result<(Connector, AuthStatus), StoreError> {
         let read = |record: Option<Snapshot>| record.map(restored).transpose();
         let view = StatusView {
             grant: read(row.grant)?,
@@ -140,10 +106,7 @@ impl Connections {
         let demands = self
             .settings_of(&view.connector)
             .ok()
-            .map(|(settings, digest)| Demands {
-                digest,
-                required_scopes: settings.required_scopes,
-            });
+            .map(|(settings, digest)| Demands { digest, required_scopes: settings.required_scopes });
         let answer = status(&view, demands.as_ref(), |grant| self.opens(grant), now);
         Ok((view.connector, answer))
     }
@@ -153,13 +116,9 @@ impl Connections {
         match grant.state() {
             State::Authorized(authorized) => {
                 let tokens = authorized.tokens();
-                self.open_grant(grant.owner(), grant.id(), &tokens.sealed, tokens.revision)
-                    .is_ok()
+                self.open_grant(grant.owner(), grant.id(), &tokens.sealed, tokens.revision).is_ok()
             }
-            State::Initiated(_)
-            | State::AwaitingCallback(_)
-            | State::Expired(_)
-            | State::Revoked(_) => false,
+            State::Initiated(_) | State::AwaitingCallback(_) | State::Expired(_) | State::Revoked(_) => false,
         }
     }
 }

@@ -135,10 +135,7 @@ impl RevokedCause {
 
     /// Reads the form of records.
     pub fn from_record(text: &str) -> Option<Self> {
-        match text
-            .strip_prefix("failed(")
-            .and_then(|rest| rest.strip_suffix(')'))
-        {
+        match text.strip_prefix("failed(").and_then(|rest| rest.strip_suffix(')')) {
             Some(code) => FailureCode::parse(code).map(Self::Failed),
             None => EndCause::parse(text).map(Self::Ended),
         }

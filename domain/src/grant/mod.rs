@@ -21,13 +21,10 @@ pub use cause::{EndCause, ExpiredCause, FailureCode, RevocationOutcome, RevokedC
 pub use sealed::{ClientSecretPayload, FlowSecrets, GrantSecrets, PAYLOAD_VERSION, SealedAccount};
 pub use snapshot::{InvariantViolation, RevocationRecord, Snapshot};
 pub use state::{
-    Authorized, AwaitingCallback, BrowserHash, End, Envelope, Expired, Initiated, OwedRevocation,
-    Phase, Renewal, Revision, Revocation, Revoked, SealedTokens, State, StateHash, Was,
+    Authorized, AwaitingCallback, BrowserHash, End, Envelope, Expired, Initiated, OwedRevocation, Phase, Renewal, Revision,
+    Revocation, Revoked, SealedTokens, State, StateHash, Was,
 };
-pub use status::{
-    AuthStatus, Demands, FlowFailure, FlowStatus, ProviderNote, Reason, StatusKind, StatusView,
-    status,
-};
+pub use status::{AuthStatus, Demands, FlowFailure, FlowStatus, ProviderNote, Reason, StatusKind, StatusView, status};
 pub use transition::{INTERRUPTED_AFTER, Input, RedirectIssued, Refused};
 pub use witness::VerifiedCallback;
 
@@ -106,10 +103,7 @@ pub struct Ownership {
 impl Ownership {
     /// Space and id of the connector.
     pub fn connector_key(&self) -> ConnectorKey {
-        ConnectorKey {
-            space: self.space.clone(),
-            id: self.connector.clone(),
-        }
+        ConnectorKey { space: self.space.clone(), id: self.connector.clone() }
     }
 }
 
@@ -125,12 +119,7 @@ pub struct Grant {
 impl Grant {
     /// Begins an authorization.
     pub fn start(id: GrantId, owner: Ownership, now: Timestamp, deadline: Timestamp) -> Self {
-        Self {
-            id,
-            owner,
-            created_at: now,
-            state: State::Initiated(Initiated { deadline }),
-        }
+        Self { id, owner, created_at: now, state: State::Initiated(Initiated { deadline }) }
     }
 
     /// Its id.
@@ -155,10 +144,7 @@ impl Grant {
 
     /// Applies an input; on refusal the authorization is gone, so clone or restore it first where that matters.
     pub fn on(self, input: Input, now: Timestamp) -> Result<Self, Refused> {
-        Ok(Self {
-            state: self.state.on(input, now)?,
-            ..self
-        })
+        Ok(Self { state: self.state.on(input, now)?, ..self })
     }
 
     /// The authorization as it is at an instant: a passed deadline is applied, so correctness never waits for the sweeper.

@@ -103,10 +103,7 @@ pub struct GrantSecrets {
 impl GrantSecrets {
     /// Encodes for sealing.
     pub fn encode(&self) -> Secret {
-        let (requested, granted) = (
-            self.requested_scopes.to_record(),
-            self.granted_scopes.to_record(),
-        );
+        let (requested, granted) = (self.requested_scopes.to_record(), self.granted_scopes.to_record());
         Secret::from_zeroizing(
             FieldWriter::default()
                 .bytes(0x01, self.access_token.expose())
@@ -120,18 +117,8 @@ impl GrantSecrets {
                 .number(0x09, signed(self.revision.0))
                 .number(0x0a, signed(self.epoch.0))
                 .owned(0x0b, self.provider.encode())
-                .optional(
-                    0x0c,
-                    self.account
-                        .as_ref()
-                        .map(|account| account.subject.as_bytes()),
-                )
-                .optional(
-                    0x0d,
-                    self.account
-                        .as_ref()
-                        .map(|account| account.label.as_bytes()),
-                )
+                .optional(0x0c, self.account.as_ref().map(|account| account.subject.as_bytes()))
+                .optional(0x0d, self.account.as_ref().map(|account| account.label.as_bytes()))
                 .finish(),
         )
     }
@@ -147,9 +134,7 @@ impl GrantSecrets {
         };
         let grant = Self {
             access_token: Secret::new(fields.bytes(0x01)?.to_vec()),
-            refresh_token: fields
-                .optional(0x02)
-                .map(|bytes| Secret::new(bytes.to_vec())),
+            refresh_token: fields.optional(0x02).map(|bytes| Secret::new(bytes.to_vec())),
             token_type: fields.text(0x03)?,
             requested_scopes: Scopes::from_record(&fields.text(0x04)?),
             granted_scopes: Scopes::from_record(&fields.text(0x05)?),
@@ -175,11 +160,7 @@ pub struct ClientSecretPayload {
 impl ClientSecretPayload {
     /// Encodes for sealing.
     pub fn encode(&self) -> Secret {
-        Secret::from_zeroizing(
-            FieldWriter::default()
-                .bytes(0x01, self.client_secret.expose())
-                .finish(),
-        )
+        Secret::from_zeroizing(FieldWriter::default().bytes(0x01, self.client_secret.expose()).finish())
     }
 
     /// Decodes what was opened.
@@ -193,11 +174,7 @@ impl ClientSecretPayload {
 }
 
 fn known(version: u16) -> Result<(), MalformedFields> {
-    if version == PAYLOAD_VERSION {
-        Ok(())
-    } else {
-        Err(MalformedFields::Version)
-    }
+    if version == PAYLOAD_VERSION { Ok(()) } else { Err(MalformedFields::Version) }
 }
 
 /// Counters stay far below 2^63; saturating keeps the encoding total.

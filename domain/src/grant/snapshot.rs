@@ -4,8 +4,8 @@ use thiserror::Error;
 
 use crate::grant::cause::{ExpiredCause, RevocationOutcome, RevokedCause};
 use crate::grant::state::{
-    Authorized, AwaitingCallback, BrowserHash, End, Envelope, Expired, Initiated, OwedRevocation,
-    Phase, Renewal, Revision, Revocation, Revoked, SealedTokens, State, StateHash, Was,
+    Authorized, AwaitingCallback, BrowserHash, End, Envelope, Expired, Initiated, OwedRevocation, Phase, Renewal, Revision,
+    Revocation, Revoked, SealedTokens, State, StateHash, Was,
 };
 use crate::grant::{Grant, GrantId, Ownership};
 use crate::provider::Scopes;
@@ -107,10 +107,7 @@ impl Grant {
             revocation: None,
         };
         match &self.state {
-            State::Initiated(flow) => Snapshot {
-                deadline: Some(flow.deadline),
-                ..blank
-            },
+            State::Initiated(flow) => Snapshot { deadline: Some(flow.deadline), ..blank },
             State::AwaitingCallback(flow) => Snapshot {
                 deadline: Some(flow.deadline),
                 state_hash: Some(flow.state_hash),
@@ -142,10 +139,7 @@ impl Grant {
         let state = match record.phase {
             Phase::Initiated => {
                 let deadline = required(record.deadline, "a flow has a deadline")?;
-                forbidden(
-                    record.sealed.is_some(),
-                    "an initiated flow has no secrets yet",
-                )?;
+                forbidden(record.sealed.is_some(), "an initiated flow has no secrets yet")?;
                 State::Initiated(Initiated { deadline })
             }
             Phase::AwaitingCallback => State::AwaitingCallback(awaiting(&record)?),
@@ -155,10 +149,7 @@ impl Grant {
                 let cause = required(ExpiredCause::parse(name), "the cause is known")?;
                 let end = end(&record)?;
                 let of_flow = cause == ExpiredCause::FlowTimedOut;
-                forbidden(
-                    of_flow != (end.was == Was::Flow),
-                    "only flows time out, and they do nothing else",
-                )?;
+                forbidden(of_flow != (end.was == Was::Flow), "only flows time out, and they do nothing else")?;
                 State::Expired(Expired { cause, end })
             }
             Phase::Revoked => {
@@ -170,42 +161,23 @@ impl Grant {
                 State::Revoked(Revoked { cause, end })
             }
         };
-        Ok(Self {
-            id: record.id,
-            owner: record.owner,
-            created_at: record.created_at,
-            state,
-        })
+        Ok(Self { id: record.id, owner: record.owner, created_at: record.created_at, state })
     }
 }
 
 impl Snapshot {
     fn ended(self, cause: String, end: &End) -> Self {
-        let ended = Self {
-            cause: Some(cause),
-            since: Some(end.since),
-            ..self
-        };
+        let ended = Self { cause: Some(cause), since: Some(end.since), ..self };
         match &end.was {
             Was::Flow => ended,
-            Was::Grant {
-                authorized_at,
-                account,
-                revocation,
-            } => {
+            Was::Grant { authorized_at, account, revocation } => {
                 let (sealed, revision, revocation) = match revocation {
                     Revocation::Due(owed) => (
                         Some(owed.sealed.clone()),
                         owed.revision,
-                        RevocationRecord::Due {
-                            in_doubt: owed.in_doubt,
-                            due_at: owed.due_at,
-                            attempts: owed.attempts,
-                        },
+                        RevocationRecord::Due { in_doubt: owed.in_doubt, due_at: owed.due_at, attempts: owed.attempts },
                     ),
-                    Revocation::Settled(outcome) => {
-                        (None, Revision::NONE, RevocationRecord::Settled(*outcome))
-                    }
+                    Revocation::Settled(outcome) => (None, Revision::NONE, RevocationRecord::Settled(*outcome)),
                 };
                 Self {
                     authorized_at: Some(*authorized_at),
@@ -222,23 +194,11 @@ impl Snapshot {
 
 fn awaiting(record: &Snapshot) -> Result<AwaitingCallback, InvariantViolation> {
     let consumed = record.consumed_at.is_some();
-    forbidden(
-        consumed && record.sealed.is_some(),
-        "a consumed flow has no secrets left",
-    )?;
-    forbidden(
-        !consumed && record.sealed.is_none(),
-        "a flow awaiting its callback has its secrets",
-    )?;
+    forbidden(consumed && record.sealed.is_some(), "a consumed flow has no secrets left")?;
+    forbidden(!consumed && record.sealed.is_none(), "a flow awaiting its callback has its secrets")?;
     Ok(AwaitingCallback {
-        state_hash: required(
-            record.state_hash,
-            "a flow awaiting its callback has a state hash",
-        )?,
-        browser: required(
-            record.browser,
-            "a flow awaiting its callback is bound to a browser",
-        )?,
+        state_hash: required(record.state_hash, "a flow awaiting its callback has a state hash")?,
+        browser: required(record.browser, "a flow awaiting its callback is bound to a browser")?,
         sealed: record.sealed.clone(),
         deadline: required(record.deadline, "a flow has a deadline")?,
         consumed_at: record.consumed_at,
@@ -246,10 +206,7 @@ fn awaiting(record: &Snapshot) -> Result<AwaitingCallback, InvariantViolation> {
 }
 
 fn authorized(record: &Snapshot) -> Result<Authorized, InvariantViolation> {
-    forbidden(
-        record.revision == Revision::NONE,
-        "a grant has a token revision",
-    )?;
+    forbidden(record.revision == Revision::NONE, "a grant has a token revision")?;
     forbidden(record.cause.is_some(), "a grant has no cause")?;
     Ok(Authorized {
         tokens: SealedTokens {
@@ -274,30 +231,19 @@ fn end(record: &Snapshot) -> Result<End, InvariantViolation> {
             forbidden(record.sealed.is_some(), "an ended flow has no secrets left")?;
             Was::Flow
         }
-        (Some(revocation), Some(authorized_at)) => Was::Grant {
-            authorized_at,
-            account: record.account.clone(),
-            revocation: self::revocation(record, revocation)?,
-        },
+        (Some(revocation), Some(authorized_at)) => {
+            Was::Grant { authorized_at, account: record.account.clone(), revocation: self::revocation(record, revocation)? }
+        }
         (None, Some(_)) | (Some(_), None) => {
-            return Err(InvariantViolation(
-                "a former grant has a time of consent and a revocation state",
-            ));
+            return Err(InvariantViolation("a former grant has a time of consent and a revocation state"));
         }
     };
     Ok(End { since, was })
 }
 
-fn revocation(
-    record: &Snapshot,
-    revocation: &RevocationRecord,
-) -> Result<Revocation, InvariantViolation> {
+fn revocation(record: &Snapshot, revocation: &RevocationRecord) -> Result<Revocation, InvariantViolation> {
     match revocation {
-        RevocationRecord::Due {
-            in_doubt,
-            due_at,
-            attempts,
-        } => Ok(Revocation::Due(OwedRevocation {
+        RevocationRecord::Due { in_doubt, due_at, attempts } => Ok(Revocation::Due(OwedRevocation {
             sealed: required(record.sealed.clone(), "an owed revocation keeps its tokens")?,
             revision: record.revision,
             in_doubt: *in_doubt,
@@ -305,10 +251,7 @@ fn revocation(
             attempts: *attempts,
         })),
         RevocationRecord::Settled(outcome) => {
-            forbidden(
-                record.sealed.is_some(),
-                "a settled revocation has no tokens left",
-            )?;
+            forbidden(record.sealed.is_some(), "a settled revocation has no tokens left")?;
             Ok(Revocation::Settled(*outcome))
         }
     }
@@ -319,9 +262,5 @@ fn required<T>(value: Option<T>, rule: &'static str) -> Result<T, InvariantViola
 }
 
 fn forbidden(broken: bool, rule: &'static str) -> Result<(), InvariantViolation> {
-    if broken {
-        Err(InvariantViolation(rule))
-    } else {
-        Ok(())
-    }
+    if broken { Err(InvariantViolation(rule)) } else { Ok(()) }
 }

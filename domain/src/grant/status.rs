@@ -2,9 +2,7 @@
 
 use crate::connector::{AuthMode, Connector};
 use crate::grant::Grant;
-use crate::grant::cause::{
-    EndCause, ExpiredCause, FailureCode, RevocationOutcome, RevokedCause, named,
-};
+use crate::grant::cause::{EndCause, ExpiredCause, FailureCode, RevocationOutcome, RevokedCause, named};
 use crate::grant::state::{Revocation, State, Was};
 use crate::provider::{BindingDigest, Scopes};
 use crate::time::Timestamp;
@@ -113,69 +111,41 @@ pub fn status(
     if view.connector.auth_mode == AuthMode::Shared {
         return AuthStatus::plain(StatusKind::NotApplicable);
     }
-    let pending = view
-        .pending
-        .clone()
-        .map(|flow| flow.at(now))
-        .is_some_and(|flow| match flow.state() {
-            State::Initiated(_) | State::AwaitingCallback(_) => true,
-            State::Authorized(_) | State::Expired(_) | State::Revoked(_) => false,
-        });
+    let pending = view.pending.clone().map(|flow| flow.at(now)).is_some_and(|flow| match flow.state() {
+        State::Initiated(_) | State::AwaitingCallback(_) => true,
+        State::Authorized(_) | State::Expired(_) | State::Revoked(_) => false,
+    });
     // A grant that lapsed without anybody looking counts as the former grant it will be recorded as.
-    let current = view
-        .grant
-        .clone()
-        .or_else(|| view.former.clone())
-        .map(|grant| grant.at(now));
+    let current = view.grant.clone().or_else(|| view.former.clone()).map(|grant| grant.at(now));
     let Some(current) = current else {
-        return AuthStatus::plain(if pending {
-            StatusKind::Connecting
-        } else {
-            StatusKind::NotConnected
-        });
+        return AuthStatus::plain(if pending { StatusKind::Connecting } else { StatusKind::NotConnected });
     };
     let mut answer = match current.state() {
         State::Authorized(grant) => {
             let reason = match demands {
-                Some(demands) if demands.digest != current.owner().digest => {
-                    Some(Reason::ConnectorChanged)
-                }
+                Some(demands) if demands.digest != current.owner().digest => Some(Reason::ConnectorChanged),
                 None => Some(Reason::ConnectorChanged),
-                Some(_) if current.owner().epoch != view.connector.epoch => {
-                    Some(Reason::ConnectorChanged)
-                }
-                Some(demands) if !grant.tokens().scopes.covers(&demands.required_scopes) => {
-                    Some(Reason::InsufficientScope)
-                }
+                Some(_) if current.owner().epoch != view.connector.epoch => Some(Reason::ConnectorChanged),
+                Some(demands) if !grant.tokens().scopes.covers(&demands.required_scopes) => Some(Reason::InsufficientScope),
                 Some(_) if !opens(&current) => Some(Reason::Undecryptable),
                 Some(_) => None,
             };
-            let kind = if reason.is_some() {
-                StatusKind::NeedsReauthorization
-            } else {
-                StatusKind::Connected
-            };
+            let kind = if reason.is_some() { StatusKind::NeedsReauthorization } else { StatusKind::Connected };
             AuthStatus {
                 reason,
                 since: Some(grant.authorized_at()),
                 account: grant.tokens().account.clone(),
                 last_used_day: Some(grant.last_used_day()),
-                provider_note: grant
-                    .renewal()
-                    .failing_since
-                    .map(ProviderNote::UnreachableSince),
+                provider_note: grant.renewal().failing_since.map(ProviderNote::UnreachableSince),
                 ..AuthStatus::plain(kind)
             }
         }
         State::Expired(ended) => AuthStatus::former(Reason::of_expiry(ended.cause()), ended.end()),
         State::Revoked(ended) => {
-            let reason =
-                (ended.cause() == RevokedCause::Ended(EndCause::Admin)).then_some(Reason::Admin);
+            let reason = (ended.cause() == RevokedCause::Ended(EndCause::Admin)).then_some(Reason::Admin);
             AuthStatus::former(reason, ended.end())
         }
-        State::Initiated(_) | State::AwaitingCallback(_) => {
-            AuthStatus::plain(StatusKind::NotConnected)
-        }
+        State::Initiated(_) | State::AwaitingCallback(_) => AuthStatus::plain(StatusKind::NotConnected),
     };
     match answer.kind {
         StatusKind::NotConnected if pending => {
@@ -202,48 +172,21 @@ impl Reason {
 impl AuthStatus {
     /// A status without further facts.
     pub fn plain(kind: StatusKind) -> Self {
-        Self {
-            kind,
-            pending: false,
-            reason: None,
-            since: None,
-            account: None,
-            last_used_day: None,
-            provider_note: None,
-        }
+        Self { kind, pending: false, reason: None, since: None, account: None, last_used_day: None, provider_note: None }
     }
 
     fn former(reason: Option<Reason>, end: &crate::grant::End) -> Self {
-        let Was::Grant {
-            account,
-            revocation,
-            ..
-        } = &end.was
-        else {
+        let Was::Grant { account, revocation, .. } = &end.was else {
             return Self::plain(StatusKind::NotConnected);
         };
-        let kind = if reason.is_some() {
-            StatusKind::NeedsReauthorization
-        } else {
-            StatusKind::NotConnected
-        };
+        let kind = if reason.is_some() { StatusKind::NeedsReauthorization } else { StatusKind::NotConnected };
         let provider_note = match revocation {
             Revocation::Due(_) => Some(ProviderNote::RevocationPending),
-            Revocation::Settled(RevocationOutcome::GaveUp) => {
-                Some(ProviderNote::RevocationUnconfirmed)
-            }
-            Revocation::Settled(RevocationOutcome::NotSupported) => {
-                Some(ProviderNote::RevocationNotSupported)
-            }
+            Revocation::Settled(RevocationOutcome::GaveUp) => Some(ProviderNote::RevocationUnconfirmed),
+            Revocation::Settled(RevocationOutcome::NotSupported) => Some(ProviderNote::RevocationNotSupported),
             Revocation::Settled(RevocationOutcome::Revoked | RevocationOutcome::NotNeeded) => None,
         };
-        Self {
-            reason,
-            since: Some(end.since),
-            account: account.clone(),
-            provider_note,
-            ..Self::plain(kind)
-        }
+        Self { reason, since: Some(end.since), account: account.clone(), provider_note, ..Self::plain(kind) }
     }
 }
 
@@ -308,11 +251,9 @@ impl FlowStatus {
             EndCause::UserRemoved | EndCause::UserDisabled | EndCause::PermissionLost => {
                 Self::Failed(FlowFailure::Code(FailureCode::PermissionLost))
             }
-            EndCause::Disconnected
-            | EndCause::Cancelled
-            | EndCause::Superseded
-            | EndCause::Unused
-            | EndCause::Admin => Self::Cancelled,
+            EndCause::Disconnected | EndCause::Cancelled | EndCause::Superseded | EndCause::Unused | EndCause::Admin => {
+                Self::Cancelled
+            }
         }
     }
 

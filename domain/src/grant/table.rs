@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::connector::{ConnectorId, Epoch, Incarnation};
 use crate::grant::{
-    BrowserHash, EndCause, Envelope, FailureCode, Grant, GrantId, Input, Ownership, RedirectIssued,
-    Refused, Revision, RevocationOutcome, SealedTokens, State, StateHash, VerifiedCallback,
+    BrowserHash, EndCause, Envelope, FailureCode, Grant, GrantId, Input, Ownership, RedirectIssued, Refused, Revision,
+    RevocationOutcome, SealedTokens, State, StateHash, VerifiedCallback,
 };
 use crate::identity::{SpaceId, UserId};
 use crate::provider::{BindingDigest, Scopes};
@@ -35,11 +35,7 @@ pub(super) fn flow() -> Grant {
 }
 
 pub(super) fn issued() -> Input {
-    Input::RedirectIssued(RedirectIssued {
-        state_hash: STATE,
-        browser: BrowserHash([6; 32]),
-        sealed: Envelope(vec![7]),
-    })
+    Input::RedirectIssued(RedirectIssued { state_hash: STATE, browser: BrowserHash([6; 32]), sealed: Envelope(vec![7]) })
 }
 
 pub(super) fn tokens(revision: u64, renewable: bool) -> SealedTokens {
@@ -58,25 +54,15 @@ pub(super) fn granted(renewable: bool) -> Input {
     Input::TokensGranted(VerifiedCallback::new(STATE), tokens(1, renewable))
 }
 
-const END: Input = Input::Ended {
-    cause: EndCause::Disconnected,
-    revoke: true,
-};
+const END: Input = Input::Ended { cause: EndCause::Disconnected, revoke: true };
 
 pub(super) fn reach(inputs: impl IntoIterator<Item = Input>) -> Grant {
-    inputs
-        .into_iter()
-        .fold(flow(), |grant, input| grant.on(input, SOON).unwrap())
+    inputs.into_iter().fold(flow(), |grant, input| grant.on(input, SOON).unwrap())
 }
 
 pub(super) fn states() -> Vec<(&'static str, Grant)> {
     let consumed = || vec![issued(), Input::CallbackConsumed];
-    let authorized = |renewable| {
-        consumed()
-            .into_iter()
-            .chain([granted(renewable)])
-            .collect::<Vec<_>>()
-    };
+    let authorized = |renewable| consumed().into_iter().chain([granted(renewable)]).collect::<Vec<_>>();
     let after = |input: Input| reach(authorized(true).into_iter().chain([input]));
     vec![
         ("Initiated", flow()),
@@ -85,19 +71,11 @@ pub(super) fn states() -> Vec<(&'static str, Grant)> {
         ("Authorized, renewable", reach(authorized(true))),
         ("Authorized, not renewable", reach(authorized(false))),
         ("Expired flow", flow().at(LATE)),
-        (
-            "Expired grant, revocation owed",
-            after(Input::ConnectorChanged),
-        ),
+        ("Expired grant, revocation owed", after(Input::ConnectorChanged)),
         ("Expired grant", after(Input::RenewalRefused)),
         ("Revoked flow", reach([END])),
         ("Revoked grant, revocation owed", after(END)),
-        (
-            "Revoked grant",
-            after(END)
-                .on(Input::RevocationSettled(RevocationOutcome::Revoked), SOON)
-                .unwrap(),
-        ),
+        ("Revoked grant", after(END).on(Input::RevocationSettled(RevocationOutcome::Revoked), SOON).unwrap()),
     ]
 }
 
@@ -114,40 +92,17 @@ pub(super) fn inputs() -> Vec<(&'static str, fn() -> Input, Timestamp)> {
             || Input::TokensGranted(VerifiedCallback::new(StateHash([9; 32])), tokens(1, true)),
             SOON,
         ),
-        (
-            "TokensRenewed",
-            || Input::TokensRenewed(tokens(2, true)),
-            SOON,
-        ),
-        (
-            "TokensRenewed, wrong revision",
-            || Input::TokensRenewed(tokens(3, true)),
-            SOON,
-        ),
+        ("TokensRenewed", || Input::TokensRenewed(tokens(2, true)), SOON),
+        ("TokensRenewed, wrong revision", || Input::TokensRenewed(tokens(3, true)), SOON),
         ("RenewalRefused", || Input::RenewalRefused, SOON),
         ("AccessLost", || Input::AccessLost, SOON),
         ("DeadlinePassed, early", || Input::DeadlinePassed, SOON),
         ("DeadlinePassed", || Input::DeadlinePassed, LATE),
         ("ConnectorChanged", || Input::ConnectorChanged, SOON),
-        (
-            "Failed",
-            || Input::Failed(FailureCode::ExchangeFailed),
-            SOON,
-        ),
+        ("Failed", || Input::Failed(FailureCode::ExchangeFailed), SOON),
         ("Ended", || END, SOON),
-        (
-            "Ended, not to be revoked",
-            || Input::Ended {
-                cause: EndCause::Superseded,
-                revoke: false,
-            },
-            SOON,
-        ),
-        (
-            "RevocationSettled",
-            || Input::RevocationSettled(RevocationOutcome::Revoked),
-            SOON,
-        ),
+        ("Ended, not to be revoked", || Input::Ended { cause: EndCause::Superseded, revoke: false }, SOON),
+        ("RevocationSettled", || Input::RevocationSettled(RevocationOutcome::Revoked), SOON),
     ]
 }
 
@@ -155,9 +110,7 @@ fn described(grant: &Grant) -> String {
     let snapshot = grant.snapshot();
     let mut text = match grant.state() {
         State::Initiated(_) => "Initiated".to_owned(),
-        State::AwaitingCallback(flow) if flow.is_consumed() => {
-            "AwaitingCallback, consumed".to_owned()
-        }
+        State::AwaitingCallback(flow) if flow.is_consumed() => "AwaitingCallback, consumed".to_owned(),
         State::AwaitingCallback(_) => "AwaitingCallback".to_owned(),
         State::Authorized(_) => "Authorized".to_owned(),
         State::Expired(ended) => format!("Expired `{}`", ended.cause()),
@@ -165,9 +118,7 @@ fn described(grant: &Grant) -> String {
     };
     match snapshot.revocation {
         Some(super::RevocationRecord::Due { .. }) => text.push_str(", revocation owed"),
-        Some(super::RevocationRecord::Settled(outcome)) => {
-            write!(text, ", tokens `{outcome}`").unwrap()
-        }
+        Some(super::RevocationRecord::Settled(outcome)) => write!(text, ", tokens `{outcome}`").unwrap(),
         None => {}
     }
     text
@@ -216,10 +167,7 @@ fn render() -> String {
 }
 
 #[test]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one test that compares a generated file"
-)]
+#[expect(clippy::disallowed_methods, reason = "the one test that compares a generated file")]
 fn transitions_table_is_current() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("TRANSITIONS.md");
     let rendered = render();
@@ -227,8 +175,5 @@ fn transitions_table_is_current() {
         std::fs::write(&path, &rendered).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        committed == rendered,
-        "TRANSITIONS.md is stale; run `cargo xtask codegen`"
-    );
+    assert!(committed == rendered, "TRANSITIONS.md is stale; run `cargo xtask codegen`");
 }

@@ -4,23 +4,15 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::table::{
-    LATE, SOON, START, flow, granted, inputs, issued, owner, reach, states, tokens,
-};
+use super::table::{LATE, SOON, START, flow, granted, inputs, issued, owner, reach, states, tokens};
 use super::*;
-use crate::connector::{
-    AuthMode, Connector, ConnectorName, ContextId, Definition, Epoch, Incarnation, ProfileId,
-};
+use crate::connector::{AuthMode, Connector, ConnectorName, ContextId, Definition, Epoch, Incarnation, ProfileId};
 use crate::provider::{BindingDigest, Scopes};
 
 #[test]
 fn every_reachable_state_survives_its_snapshot() {
     for (name, grant) in states() {
-        assert_eq!(
-            Grant::restore(grant.snapshot()).as_ref(),
-            Ok(&grant),
-            "{name}"
-        );
+        assert_eq!(Grant::restore(grant.snapshot()).as_ref(), Ok(&grant), "{name}");
     }
 }
 
@@ -30,13 +22,7 @@ type Damage = (&'static str, fn(&mut Snapshot));
 #[test]
 fn damaged_records_are_refused_by_rule() {
     let damages: [(Grant, &[Damage]); 4] = [
-        (
-            flow(),
-            &[
-                ("no deadline", |r| r.deadline = None),
-                ("secrets", |r| r.sealed = Some(Envelope(vec![1]))),
-            ],
-        ),
+        (flow(), &[("no deadline", |r| r.deadline = None), ("secrets", |r| r.sealed = Some(Envelope(vec![1])))]),
         (
             reach([issued()]),
             &[
@@ -56,24 +42,15 @@ fn damaged_records_are_refused_by_rule() {
             ],
         ),
         (
-            reach([
-                issued(),
-                Input::CallbackConsumed,
-                granted(true),
-                Input::ConnectorChanged,
-            ]),
+            reach([issued(), Input::CallbackConsumed, granted(true), Input::ConnectorChanged]),
             &[
                 ("no cause", |r| r.cause = None),
                 ("foreign cause", |r| r.cause = Some("bored".to_owned())),
-                ("flow's cause", |r| {
-                    r.cause = Some("flow_timed_out".to_owned())
-                }),
+                ("flow's cause", |r| r.cause = Some("flow_timed_out".to_owned())),
                 ("no time", |r| r.since = None),
                 ("owed without tokens", |r| r.sealed = None),
                 ("no revocation", |r| r.revocation = None),
-                ("settled with tokens", |r| {
-                    r.revocation = Some(RevocationRecord::Settled(RevocationOutcome::Revoked))
-                }),
+                ("settled with tokens", |r| r.revocation = Some(RevocationRecord::Settled(RevocationOutcome::Revoked))),
             ],
         ),
     ];
@@ -116,16 +93,11 @@ proptest! {
 
 #[test]
 fn a_passed_deadline_applies_without_a_sweeper() {
-    assert!(
-        matches!(flow().at(LATE).state(), State::Expired(ended) if ended.cause() == ExpiredCause::FlowTimedOut)
-    );
+    assert!(matches!(flow().at(LATE).state(), State::Expired(ended) if ended.cause() == ExpiredCause::FlowTimedOut));
     assert_eq!(flow().at(SOON), flow());
     let consumed = reach([issued(), Input::CallbackConsumed]);
     let dead = consumed.at(SOON.plus(INTERRUPTED_AFTER));
-    assert_eq!(
-        FlowStatus::of(&dead, LATE),
-        FlowStatus::Failed(FlowFailure::Code(FailureCode::Interrupted))
-    );
+    assert_eq!(FlowStatus::of(&dead, LATE), FlowStatus::Failed(FlowFailure::Code(FailureCode::Interrupted)));
 }
 
 #[test]
@@ -134,13 +106,9 @@ fn a_lapsed_access_token_does_not_end_a_renewable_grant() {
     let access_gone = START.plus(Duration::from_mins(90));
     assert_eq!(grant.clone().at(access_gone), grant);
     let refresh_gone = START.plus(Duration::from_hours(2));
-    assert!(
-        matches!(grant.at(refresh_gone).state(), State::Expired(e) if e.cause() == ExpiredCause::RefreshLapsed)
-    );
+    assert!(matches!(grant.at(refresh_gone).state(), State::Expired(e) if e.cause() == ExpiredCause::RefreshLapsed));
     let plain = reach([issued(), Input::CallbackConsumed, granted(false)]);
-    assert!(
-        matches!(plain.at(access_gone).state(), State::Expired(e) if e.cause() == ExpiredCause::AccessLapsed)
-    );
+    assert!(matches!(plain.at(access_gone).state(), State::Expired(e) if e.cause() == ExpiredCause::AccessLapsed));
 }
 
 #[test]
@@ -157,14 +125,7 @@ fn r76_sealed_payloads_round_trip_and_refuse_other_versions() {
     };
     let back = FlowSecrets::decode(PAYLOAD_VERSION, &secrets.encode()).unwrap();
     assert_eq!(back.provider, provider());
-    assert_eq!(
-        (
-            back.return_path.as_deref(),
-            back.allow_account_change,
-            back.epoch
-        ),
-        (Some("/x"), true, Epoch(4))
-    );
+    assert_eq!((back.return_path.as_deref(), back.allow_account_change, back.epoch), (Some("/x"), true, Epoch(4)));
     assert!(FlowSecrets::decode(PAYLOAD_VERSION + 1, &secrets.encode()).is_err());
 }
 
@@ -192,11 +153,7 @@ fn connector() -> Connector {
     Connector {
         key: owner().connector_key(),
         name: ConnectorName::new("Drive").unwrap(),
-        definition: Definition {
-            profile: ProfileId::new(".oauth2").unwrap(),
-            config: "{}".to_owned(),
-            client_id: None,
-        },
+        definition: Definition { profile: ProfileId::new(".oauth2").unwrap(), config: "{}".to_owned(), client_id: None },
         auth_mode: AuthMode::PerUser,
         incarnation: Incarnation([1; 16]),
         epoch: Epoch::FIRST,
@@ -210,10 +167,7 @@ fn connector() -> Connector {
 }
 
 fn demands() -> Demands {
-    Demands {
-        digest: BindingDigest([2; 32]),
-        required_scopes: Scopes::new(["files.read"]),
-    }
+    Demands { digest: BindingDigest([2; 32]), required_scopes: Scopes::new(["files.read"]) }
 }
 
 fn told(view: &StatusView) -> (StatusKind, Option<Reason>, bool) {
@@ -223,110 +177,43 @@ fn told(view: &StatusView) -> (StatusKind, Option<Reason>, bool) {
 
 #[test]
 fn lesson_18_one_status_function_covers_every_state() {
-    let none = StatusView {
-        connector: connector(),
-        grant: None,
-        former: None,
-        pending: None,
-    };
+    let none = StatusView { connector: connector(), grant: None, former: None, pending: None };
     let grant = reach([issued(), Input::CallbackConsumed, granted(true)]);
-    let connected = StatusView {
-        grant: Some(grant.clone()),
-        ..none.clone()
-    };
+    let connected = StatusView { grant: Some(grant.clone()), ..none.clone() };
     let trying = Some(reach([issued()]));
     let ended = |input| Some(grant.clone().on(input, SOON).unwrap());
-    let end = |cause| {
-        ended(Input::Ended {
-            cause,
-            revoke: true,
-        })
-    };
-    let former = |former| {
-        told(&StatusView {
-            former,
-            ..none.clone()
-        })
-    };
+    let end = |cause| ended(Input::Ended { cause, revoke: true });
+    let former = |former| told(&StatusView { former, ..none.clone() });
     let needs = |reason| (StatusKind::NeedsReauthorization, Some(reason), false);
     let not_connected = (StatusKind::NotConnected, None, false);
 
     assert_eq!(told(&none), not_connected);
-    assert_eq!(
-        told(&StatusView {
-            pending: trying.clone(),
-            ..none.clone()
-        }),
-        (StatusKind::Connecting, None, false)
-    );
+    assert_eq!(told(&StatusView { pending: trying.clone(), ..none.clone() }), (StatusKind::Connecting, None, false));
     assert_eq!(told(&connected), (StatusKind::Connected, None, false));
-    assert_eq!(
-        told(&StatusView {
-            pending: trying.clone(),
-            ..connected.clone()
-        }),
-        (StatusKind::Connected, None, true)
-    );
-    assert_eq!(
-        former(ended(Input::ConnectorChanged)),
-        needs(Reason::ConnectorChanged)
-    );
-    assert_eq!(
-        former(ended(Input::RenewalRefused)),
-        needs(Reason::RefreshRejected)
-    );
+    assert_eq!(told(&StatusView { pending: trying.clone(), ..connected.clone() }), (StatusKind::Connected, None, true));
+    assert_eq!(former(ended(Input::ConnectorChanged)), needs(Reason::ConnectorChanged));
+    assert_eq!(former(ended(Input::RenewalRefused)), needs(Reason::RefreshRejected));
     assert_eq!(former(end(EndCause::Admin)), needs(Reason::Admin));
     assert_eq!(former(end(EndCause::Disconnected)), not_connected);
     assert_eq!(former(end(EndCause::Unused)), not_connected);
-    let reconnecting = StatusView {
-        former: ended(Input::RenewalRefused),
-        pending: trying,
-        ..none.clone()
-    };
-    assert_eq!(
-        told(&reconnecting),
-        (
-            StatusKind::NeedsReauthorization,
-            Some(Reason::RefreshRejected),
-            true
-        )
-    );
-    let shared = StatusView {
-        connector: Connector {
-            auth_mode: AuthMode::Shared,
-            ..connector()
-        },
-        ..none
-    };
+    let reconnecting = StatusView { former: ended(Input::RenewalRefused), pending: trying, ..none.clone() };
+    assert_eq!(told(&reconnecting), (StatusKind::NeedsReauthorization, Some(Reason::RefreshRejected), true));
+    let shared = StatusView { connector: Connector { auth_mode: AuthMode::Shared, ..connector() }, ..none };
     assert_eq!(told(&shared), (StatusKind::NotApplicable, None, false));
 }
 
 #[test]
 fn r13_r42_r76_a_grant_is_judged_by_the_live_connector_and_by_its_envelope() {
     let grant = reach([issued(), Input::CallbackConsumed, granted(true)]);
-    let view = StatusView {
-        connector: connector(),
-        grant: Some(grant),
-        former: None,
-        pending: None,
-    };
+    let view = StatusView { connector: connector(), grant: Some(grant), former: None, pending: None };
     let reason = |demands: &Demands, opens| status(&view, Some(demands), |_| opens, SOON).reason;
     assert_eq!(reason(&demands(), true), None);
     assert_eq!(reason(&demands(), false), Some(Reason::Undecryptable));
-    let more = Demands {
-        required_scopes: Scopes::new(["files.read", "files.write"]),
-        ..demands()
-    };
+    let more = Demands { required_scopes: Scopes::new(["files.read", "files.write"]), ..demands() };
     assert_eq!(reason(&more, true), Some(Reason::InsufficientScope));
-    let other = Demands {
-        digest: BindingDigest([3; 32]),
-        ..demands()
-    };
+    let other = Demands { digest: BindingDigest([3; 32]), ..demands() };
     assert_eq!(reason(&other, true), Some(Reason::ConnectorChanged));
-    assert_eq!(
-        status(&view, None, |_| true, SOON).reason,
-        Some(Reason::ConnectorChanged)
-    );
+    assert_eq!(status(&view, None, |_| true, SOON).reason, Some(Reason::ConnectorChanged));
 }
 
 #[test]
@@ -334,41 +221,12 @@ fn r49_an_ending_carries_the_doubt_and_keeps_the_tokens_for_the_job() {
     let grant = reach([issued(), Input::CallbackConsumed, granted(true)]);
     let mut record = grant.snapshot();
     record.renewal.in_doubt_since = Some(SOON);
-    let end = Input::Ended {
-        cause: EndCause::Disconnected,
-        revoke: true,
-    };
-    let ended = Grant::restore(record)
-        .unwrap()
-        .on(end, SOON)
-        .unwrap()
-        .snapshot();
+    let end = Input::Ended { cause: EndCause::Disconnected, revoke: true };
+    let ended = Grant::restore(record).unwrap().on(end, SOON).unwrap().snapshot();
     assert_eq!(ended.sealed, Some(tokens(1, true).sealed));
-    assert!(matches!(
-        ended.revocation,
-        Some(RevocationRecord::Due {
-            in_doubt: true,
-            attempts: 0,
-            ..
-        })
-    ));
-    let kept = grant
-        .on(
-            Input::Ended {
-                cause: EndCause::Superseded,
-                revoke: false,
-            },
-            SOON,
-        )
-        .unwrap()
-        .snapshot();
-    assert_eq!(
-        (kept.sealed, kept.revocation),
-        (
-            None,
-            Some(RevocationRecord::Settled(RevocationOutcome::NotNeeded))
-        )
-    );
+    assert!(matches!(ended.revocation, Some(RevocationRecord::Due { in_doubt: true, attempts: 0, .. })));
+    let kept = grant.on(Input::Ended { cause: EndCause::Superseded, revoke: false }, SOON).unwrap().snapshot();
+    assert_eq!((kept.sealed, kept.revocation), (None, Some(RevocationRecord::Settled(RevocationOutcome::NotNeeded))));
 }
 
 #[test]

@@ -7,8 +7,8 @@ use thiserror::Error;
 
 use crate::grant::cause::{EndCause, ExpiredCause, FailureCode, RevocationOutcome, RevokedCause};
 use crate::grant::state::{
-    Authorized, AwaitingCallback, BrowserHash, End, Envelope, Expired, Initiated, OwedRevocation,
-    Phase, Renewal, Revision, Revocation, Revoked, SealedTokens, State, StateHash, Was,
+    Authorized, AwaitingCallback, BrowserHash, End, Envelope, Expired, Initiated, OwedRevocation, Phase, Renewal, Revision,
+    Revocation, Revoked, SealedTokens, State, StateHash, Was,
 };
 use crate::grant::witness::VerifiedCallback;
 use crate::time::Timestamp;
@@ -107,23 +107,11 @@ impl State {
 }
 
 fn ended_flow(cause: RevokedCause, now: Timestamp) -> State {
-    State::Revoked(Revoked {
-        cause,
-        end: End {
-            since: now,
-            was: Was::Flow,
-        },
-    })
+    State::Revoked(Revoked { cause, end: End { since: now, was: Was::Flow } })
 }
 
 fn timed_out_flow(now: Timestamp) -> State {
-    State::Expired(Expired {
-        cause: ExpiredCause::FlowTimedOut,
-        end: End {
-            since: now,
-            was: Was::Flow,
-        },
-    })
+    State::Expired(Expired { cause: ExpiredCause::FlowTimedOut, end: End { since: now, was: Was::Flow } })
 }
 
 /// Drops tokens that are dead, or that another grant of the same account still needs.
@@ -149,10 +137,7 @@ impl Initiated {
             }
             Input::DeadlinePassed if now >= self.deadline => Ok(timed_out_flow(now)),
             Input::DeadlinePassed => Err(Refused::NotDue),
-            Input::ConnectorChanged => Ok(ended_flow(
-                RevokedCause::Failed(FailureCode::ConnectorChanged),
-                now,
-            )),
+            Input::ConnectorChanged => Ok(ended_flow(RevokedCause::Failed(FailureCode::ConnectorChanged), now)),
             Input::Failed(code) => Ok(ended_flow(RevokedCause::Failed(code), now)),
             Input::Ended { cause, .. } => Ok(ended_flow(RevokedCause::Ended(cause), now)),
             Input::CallbackConsumed
@@ -172,11 +157,7 @@ impl AwaitingCallback {
             Input::CallbackConsumed => match self.consumed_at {
                 Some(_) => Err(Refused::AlreadyConsumed),
                 None if now >= self.deadline => Err(Refused::TooLate),
-                None => Ok(State::AwaitingCallback(Self {
-                    sealed: None,
-                    consumed_at: Some(now),
-                    ..self
-                })),
+                None => Ok(State::AwaitingCallback(Self { sealed: None, consumed_at: Some(now), ..self })),
             },
             Input::TokensGranted(verified, tokens) => {
                 if self.consumed_at.is_none() {
@@ -194,22 +175,15 @@ impl AwaitingCallback {
             }
             Input::DeadlinePassed => match self.consumed_at {
                 None if now >= self.deadline => Ok(timed_out_flow(now)),
-                Some(consumed) if now >= consumed.plus(INTERRUPTED_AFTER) => Ok(ended_flow(
-                    RevokedCause::Failed(FailureCode::Interrupted),
-                    now,
-                )),
+                Some(consumed) if now >= consumed.plus(INTERRUPTED_AFTER) => {
+                    Ok(ended_flow(RevokedCause::Failed(FailureCode::Interrupted), now))
+                }
                 None | Some(_) => Err(Refused::NotDue),
             },
-            Input::ConnectorChanged => Ok(ended_flow(
-                RevokedCause::Failed(FailureCode::ConnectorChanged),
-                now,
-            )),
+            Input::ConnectorChanged => Ok(ended_flow(RevokedCause::Failed(FailureCode::ConnectorChanged), now)),
             Input::Failed(code) => Ok(ended_flow(RevokedCause::Failed(code), now)),
             Input::Ended { cause, .. } => Ok(ended_flow(RevokedCause::Ended(cause), now)),
-            Input::RedirectIssued(_)
-            | Input::TokensRenewed(_)
-            | Input::RenewalRefused
-            | Input::AccessLost => Err(refused),
+            Input::RedirectIssued(_) | Input::TokensRenewed(_) | Input::RenewalRefused | Input::AccessLost => Err(refused),
             Input::RevocationSettled(_) => Err(Refused::NothingOwed),
         }
     }
@@ -223,34 +197,22 @@ impl Authorized {
                 if tokens.revision != self.tokens.revision.next() {
                     return Err(Refused::Foreign);
                 }
-                Ok(State::Authorized(Self {
-                    tokens,
-                    renewal: Renewal::default(),
-                    ..self
-                }))
+                Ok(State::Authorized(Self { tokens, renewal: Renewal::default(), ..self }))
             }
             Input::RenewalRefused => Ok(self.expire(ExpiredCause::RefreshRejected, now)),
             Input::AccessLost if self.tokens.renewable => Err(Refused::Renewable),
             Input::AccessLost => Ok(self.expire(ExpiredCause::AccessLapsed, now)),
             Input::DeadlinePassed => match self.tokens.lapses_at() {
-                Some(lapse) if now >= lapse && self.tokens.renewable => {
-                    Ok(self.expire(ExpiredCause::RefreshLapsed, now))
-                }
+                Some(lapse) if now >= lapse && self.tokens.renewable => Ok(self.expire(ExpiredCause::RefreshLapsed, now)),
                 Some(lapse) if now >= lapse => Ok(self.expire(ExpiredCause::AccessLapsed, now)),
                 None | Some(_) => Err(Refused::NotDue),
             },
             Input::ConnectorChanged => Ok(self.expire(ExpiredCause::ConnectorChanged, now)),
             Input::Ended { cause, revoke } => {
                 let end = self.end(if revoke { Revocation::Due } else { not_needed }, now);
-                Ok(State::Revoked(Revoked {
-                    cause: RevokedCause::Ended(cause),
-                    end,
-                }))
+                Ok(State::Revoked(Revoked { cause: RevokedCause::Ended(cause), end }))
             }
-            Input::RedirectIssued(_)
-            | Input::CallbackConsumed
-            | Input::TokensGranted(..)
-            | Input::Failed(_) => Err(refused),
+            Input::RedirectIssued(_) | Input::CallbackConsumed | Input::TokensGranted(..) | Input::Failed(_) => Err(refused),
             Input::RevocationSettled(_) => Err(Refused::NothingOwed),
         }
     }
@@ -276,11 +238,7 @@ impl Authorized {
             due_at: now,
             attempts: 0,
         };
-        let was = Was::Grant {
-            authorized_at: self.since,
-            account: self.tokens.account,
-            revocation: revocation(owed),
-        };
+        let was = Was::Grant { authorized_at: self.since, account: self.tokens.account, revocation: revocation(owed) };
         End { since: now, was }
     }
 }
@@ -292,20 +250,13 @@ impl Expired {
             Input::Ended { cause, .. } => match self.end.was {
                 Was::Flow => Err(Refused::Ended),
                 Was::Grant { .. } => {
-                    let end = End {
-                        since: now,
-                        was: self.end.was,
-                    };
-                    Ok(State::Revoked(Revoked {
-                        cause: RevokedCause::Ended(*cause),
-                        end,
-                    }))
+                    let end = End { since: now, was: self.end.was };
+                    Ok(State::Revoked(Revoked { cause: RevokedCause::Ended(*cause), end }))
                 }
             },
-            Input::RevocationSettled(outcome) => Ok(State::Expired(Self {
-                cause: self.cause,
-                end: self.end.settle(*outcome)?,
-            })),
+            Input::RevocationSettled(outcome) => {
+                Ok(State::Expired(Self { cause: self.cause, end: self.end.settle(*outcome)? }))
+            }
             Input::DeadlinePassed => Err(Refused::NotDue),
             Input::RedirectIssued(_)
             | Input::CallbackConsumed
@@ -323,10 +274,9 @@ impl Revoked {
     fn on(self, input: &Input) -> Result<State, Refused> {
         match input {
             Input::Ended { .. } => Ok(State::Revoked(self)),
-            Input::RevocationSettled(outcome) => Ok(State::Revoked(Self {
-                cause: self.cause,
-                end: self.end.settle(*outcome)?,
-            })),
+            Input::RevocationSettled(outcome) => {
+                Ok(State::Revoked(Self { cause: self.cause, end: self.end.settle(*outcome)? }))
+            }
             Input::DeadlinePassed => Err(Refused::NotDue),
             Input::RedirectIssued(_)
             | Input::CallbackConsumed
@@ -343,26 +293,11 @@ impl Revoked {
 impl End {
     fn settle(self, outcome: RevocationOutcome) -> Result<Self, Refused> {
         match self.was {
-            Was::Grant {
-                authorized_at,
-                account,
-                revocation: Revocation::Due(_),
-            } => {
+            Was::Grant { authorized_at, account, revocation: Revocation::Due(_) } => {
                 let revocation = Revocation::Settled(outcome);
-                Ok(Self {
-                    since: self.since,
-                    was: Was::Grant {
-                        authorized_at,
-                        account,
-                        revocation,
-                    },
-                })
+                Ok(Self { since: self.since, was: Was::Grant { authorized_at, account, revocation } })
             }
-            Was::Grant {
-                revocation: Revocation::Settled(_),
-                ..
-            }
-            | Was::Flow => Err(Refused::NothingOwed),
+            Was::Grant { revocation: Revocation::Settled(_), .. } | Was::Flow => Err(Refused::NothingOwed),
         }
     }
 }

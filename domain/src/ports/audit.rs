@@ -81,10 +81,9 @@ impl AuditEvent {
         let kind = match (record.authorized_at, record.phase) {
             (None, _) => AuditKind::FlowEnded,
             (Some(_), Phase::Expired) => AuditKind::GrantExpired,
-            (
-                Some(_),
-                Phase::Initiated | Phase::AwaitingCallback | Phase::Authorized | Phase::Revoked,
-            ) => AuditKind::GrantEnded,
+            (Some(_), Phase::Initiated | Phase::AwaitingCallback | Phase::Authorized | Phase::Revoked) => {
+                AuditKind::GrantEnded
+            }
         };
         Self {
             at,

@@ -185,11 +185,7 @@ impl ProviderError {
     /// Whether the outcome of a refresh is known after this: a well-formed OAuth error, a 429, or never sent (R37).
     pub fn outcome_is_known(self) -> bool {
         match self {
-            Self::InvalidGrant
-            | Self::ClientRefused
-            | Self::OtherOauthError
-            | Self::NotAllowed
-            | Self::NotSent => true,
+            Self::InvalidGrant | Self::ClientRefused | Self::OtherOauthError | Self::NotAllowed | Self::NotSent => true,
             Self::Throttled { unprocessed, .. } => unprocessed,
             Self::NoAnswer | Self::Malformed | Self::BadMetadata => false,
         }

@@ -91,16 +91,8 @@ pub trait ConnectorStore: Send + Sync {
 
     /// Removes a connector and ends all its authorizations as `connector_deleted`. `None` if there is none; else how many
     /// grants it ended.
-    async fn delete(
-        &self,
-        key: &ConnectorKey,
-        actor: Actor,
-        audit: Vec<AuditEvent>,
-    ) -> Result<Option<u64>, StoreError>;
+    async fn delete(&self, key: &ConnectorKey, actor: Actor, audit: Vec<AuditEvent>) -> Result<Option<u64>, StoreError>;
 
     /// The sealed client secret of an epoch.
-    async fn client_secret(
-        &self,
-        key: ClientSecretKey,
-    ) -> Result<Option<ClientSecretRecord>, StoreError>;
+    async fn client_secret(&self, key: ClientSecretKey) -> Result<Option<ClientSecretRecord>, StoreError>;
 }

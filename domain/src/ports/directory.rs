@@ -19,9 +19,7 @@ pub struct Standing {
 impl Standing {
     /// Whether the user may use connectors there.
     pub fn may(&self, least: Role) -> bool {
-        self.space_exists
-            && self.user == UserStanding::Active
-            && self.role.is_some_and(|role| role >= least)
+        self.space_exists && self.user == UserStanding::Active && self.role.is_some_and(|role| role >= least)
     }
 }
 

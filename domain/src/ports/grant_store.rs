@@ -9,8 +9,7 @@ use async_trait::async_trait;
 
 use crate::connector::{Connector, ConnectorKey, Incarnation};
 use crate::grant::{
-    BrowserHash, EndCause, Envelope, GrantId, Ownership, Phase, Revision, RevocationOutcome,
-    Snapshot, StateHash,
+    BrowserHash, EndCause, Envelope, GrantId, Ownership, Phase, Revision, RevocationOutcome, Snapshot, StateHash,
 };
 use crate::identity::{Actor, SpaceId, UserId};
 use crate::ports::{AuditEvent, KeyId, RecordedEvent, StoreError};
@@ -46,10 +45,7 @@ pub struct Fence {
 impl Fence {
     /// The fence of a record as it was read.
     pub fn of(record: &Snapshot) -> Self {
-        Self {
-            phase: record.phase,
-            revision: record.revision,
-        }
+        Self { phase: record.phase, revision: record.revision }
     }
 }
 
@@ -341,20 +337,11 @@ pub trait GrantStore: Send + Sync {
     ) -> Result<Inserted, StoreError>;
 
     /// Replaces a whole record under its fence. Lease and in-doubt columns are reset to the given record's.
-    async fn replace(
-        &self,
-        next: Snapshot,
-        fence: Fence,
-        audit: Vec<AuditEvent>,
-    ) -> Result<Fenced, StoreError>;
+    async fn replace(&self, next: Snapshot, fence: Fence, audit: Vec<AuditEvent>) -> Result<Fenced, StoreError>;
 
     /// Consumes a flow: one conditional update that sets `consumed_at` and takes the secrets out (R20). A mismatch changes
     /// nothing. `audit` is written only if the flow is consumed.
-    async fn consume(
-        &self,
-        key: CallbackKey,
-        audit: Vec<AuditEvent>,
-    ) -> Result<Consumption, StoreError>;
+    async fn consume(&self, key: CallbackKey, audit: Vec<AuditEvent>) -> Result<Consumption, StoreError>;
 
     /// Turns a consumed flow into the user's grant: in one transaction locks the connector, compares epoch and incarnation,
     /// looks for a tombstone of the user, supersedes the grant before (revoking it unless `revoke_superseded` is false), and
@@ -373,11 +360,7 @@ pub trait GrantStore: Send + Sync {
     async fn find_by_state(&self, state: StateHash) -> Result<Option<Snapshot>, StoreError>;
 
     /// Connector and grant for a hand-out; `None` if there is no such connector.
-    async fn hand_out(
-        &self,
-        connector: &ConnectorKey,
-        user: &UserId,
-    ) -> Result<Option<HandOutView>, StoreError>;
+    async fn hand_out(&self, connector: &ConnectorKey, user: &UserId) -> Result<Option<HandOutView>, StoreError>;
 
     /// A user's rows for every connector of a space, or for one.
     async fn statuses(
@@ -417,26 +400,13 @@ pub trait GrantStore: Send + Sync {
     async fn note_use(&self, uses: Vec<(GrantId, i64)>) -> Result<(), StoreError>;
 
     /// Queues tokens that never became a grant.
-    async fn queue_orphan(
-        &self,
-        orphan: OrphanTokens,
-        audit: Vec<AuditEvent>,
-    ) -> Result<(), StoreError>;
+    async fn queue_orphan(&self, orphan: OrphanTokens, audit: Vec<AuditEvent>) -> Result<(), StoreError>;
 
     /// Claims one due revocation for a span; another worker gets it only after that.
-    async fn claim_revocation(
-        &self,
-        owner: [u8; 16],
-        length: Duration,
-    ) -> Result<Option<RevocationJob>, StoreError>;
+    async fn claim_revocation(&self, owner: [u8; 16], length: Duration) -> Result<Option<RevocationJob>, StoreError>;
 
     /// Ends or postpones a claimed revocation. Client secrets that nothing needs any more go with the last one.
-    async fn end_revocation(
-        &self,
-        job: GrantId,
-        end: JobEnd,
-        audit: Vec<AuditEvent>,
-    ) -> Result<(), StoreError>;
+    async fn end_revocation(&self, job: GrantId, end: JobEnd, audit: Vec<AuditEvent>) -> Result<(), StoreError>;
 
     /// One bounded step of sweeping.
     async fn sweep(&self, policy: SweepPolicy) -> Result<Swept, StoreError>;

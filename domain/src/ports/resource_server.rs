@@ -33,12 +33,7 @@ pub struct ApiAnswer {
 #[async_trait]
 pub trait ResourceServer: Send + Sync {
     /// Checks and joins a caller's path and query to the base URL. The result must stay below it.
-    fn join(
-        &self,
-        base_url: &str,
-        path: &str,
-        query: &[(String, String)],
-    ) -> Result<(String, Origin), ApiRequestRefused>;
+    fn join(&self, base_url: &str, path: &str, query: &[(String, String)]) -> Result<(String, Origin), ApiRequestRefused>;
 
     /// Sends a request with the token as bearer. No redirects, no retries.
     async fn send(&self, request: &ApiRequest, token: &Secret) -> Result<ApiAnswer, ApiError>;

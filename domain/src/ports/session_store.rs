@@ -34,9 +34,5 @@ pub trait SessionStore: Send + Sync {
     /// Ends one.
     async fn remove(&self, id: SessionHash) -> Result<(), StoreError>;
     /// Ends all that were created or seen before these instants; answers how many.
-    async fn purge(
-        &self,
-        created_before: Timestamp,
-        seen_before: Timestamp,
-    ) -> Result<u64, StoreError>;
+    async fn purge(&self, created_before: Timestamp, seen_before: Timestamp) -> Result<u64, StoreError>;
 }

@@ -52,9 +52,7 @@ impl Binding {
     /// The user in the binding, if it has one.
     pub fn user(&self) -> Option<&UserId> {
         match self {
-            Self::Flow { owner, .. } | Self::Grant { owner, .. } | Self::Orphan { owner, .. } => {
-                Some(&owner.user)
-            }
+            Self::Flow { owner, .. } | Self::Grant { owner, .. } | Self::Orphan { owner, .. } => Some(&owner.user),
             Self::ClientSecret { .. } => None,
         }
     }
@@ -85,22 +83,13 @@ pub struct KeyId(pub [u8; 8]);
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait TokenVault: Send + Sync {
     /// Seals a payload with the write key and fresh salt and nonce (R74).
-    fn seal(
-        &self,
-        binding: &Binding,
-        version: u16,
-        payload: &Secret,
-    ) -> Result<Envelope, VaultError>;
+    fn seal(&self, binding: &Binding, version: u16, payload: &Secret) -> Result<Envelope, VaultError>;
 
     /// Opens an envelope in exactly the record it was sealed for. Never changes anything (R76).
     fn open(&self, binding: &Binding, envelope: &Envelope) -> Result<Opened, VaultError>;
 
     /// Seals the same payload again with the write key; `None` if it already is.
-    fn reseal(
-        &self,
-        binding: &Binding,
-        envelope: &Envelope,
-    ) -> Result<Option<Envelope>, VaultError>;
+    fn reseal(&self, binding: &Binding, envelope: &Envelope) -> Result<Option<Envelope>, VaultError>;
 
     /// The key an envelope names, without opening it.
     fn key_of(&self, envelope: &Envelope) -> Result<KeyId, VaultError>;
@@ -126,8 +115,8 @@ pub enum VaultError {
     #[error("not an envelope this program knows")]
     UnknownFormat,
     /// Payload or binding beyond the limits of the format.
-    #[error("the payload or its binding is too long")]
-    TooLong,
+    #[error("the payload or its binding is outside the limits of the format")]
+    OutOfBounds,
     /// No randomness.
     #[error("no secure randomness is available")]
     NoEntropy,

@@ -122,6 +122,6 @@ fn r73_a_field_is_neither_empty_nor_longer_than_the_format_allows() {
     let with = |value: &[u8]| encode(&header(RecordType::Grant), &[(1, value)]).map(drop);
     assert_eq!(with(&[0; 1]), Ok(()));
     assert_eq!(with(&[0; 1024]), Ok(()));
-    assert_eq!(with(&[0; 1025]), Err(VaultError::TooLong));
-    assert_eq!(with(&[]), Err(VaultError::TooLong));
+    assert_eq!(with(&[0; 1025]), Err(VaultError::OutOfBounds));
+    assert_eq!(with(&[]), Err(VaultError::OutOfBounds));
 }

@@ -27,7 +27,7 @@ fn r73_the_longest_payload_passes_and_a_longer_one_does_not() {
     let longest = vault.seal(&grant(), 1, &Secret::new(vec![7; 65_536])).unwrap();
     assert_eq!(vault.open(&grant(), &longest).unwrap().payload.len(), 65_536);
     let longer = vault.seal(&grant(), 1, &Secret::new(vec![7; 65_537]));
-    assert_eq!(longer, Err(VaultError::TooLong));
+    assert_eq!(longer, Err(VaultError::OutOfBounds));
 }
 
 #[test]
