@@ -1,0 +1,73 @@
+//! Endings by predicate: disconnect, off-boarding, edits of a connector, supersession.
+
+use grantry_domain::grant::{EndCause, GrantId, Input, RevocationRecord, Snapshot, State};
+use grantry_domain::identity::Actor;
+use grantry_domain::ports::{AuditEvent, EndScope, Ended, Ending};
+use grantry_domain::time::Timestamp;
+
+use crate::data::{Data, Row};
+
+impl Data {
+    pub(crate) fn end(&mut self, scope: &EndScope, ending: &Ending, now: Timestamp) -> Ended {
+        if let EndScope::User(user) = scope {
+            self.tombstones.insert(user.clone());
+        }
+        let ended = || Input::Ended { cause: ending.cause, revoke: true };
+        self.apply_to_each(|row| covers(scope, row), ended, &ending.actor, now)
+    }
+
+    /// Puts what a newer attempt or a newer grant replaces out of the way, in the name of its user.
+    pub(crate) fn supersede(&mut self, replaced: impl Fn(&Row) -> bool, by: &Snapshot, revoke: bool, now: Timestamp) {
+        let superseded = || Input::Ended { cause: EndCause::Superseded, revoke };
+        let user = Actor::Person(by.owner.user.clone());
+        let same = |row: &Row| {
+            let owner = row.grant.owner();
+            owner.incarnation == by.owner.incarnation && owner.user == by.owner.user && replaced(row)
+        };
+        self.apply_to_each(same, superseded, &user, now);
+    }
+
+    /// Applies an input to every row that matches and takes it, with an audit event for each. What has ended in `Revoked` is
+    /// left alone.
+    pub(crate) fn apply_to_each(
+        &mut self,
+        matches: impl Fn(&Row) -> bool,
+        input: impl Fn() -> Input,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Ended {
+        let mut ended = Ended::default();
+        for row in self.rows.values_mut().filter(|row| matches(row)) {
+            let count = match row.grant.state() {
+                State::Initiated(_) | State::AwaitingCallback(_) => &mut ended.flows,
+                State::Authorized(_) => &mut ended.grants,
+                State::Expired(_) => &mut ended.former,
+                State::Revoked(_) => continue,
+            };
+            let was_grant = row.is_authorized();
+            let Some(record) = row.apply(input(), now) else { continue };
+            *count += 1;
+            if was_grant && matches!(record.revocation, Some(RevocationRecord::Due { .. })) {
+                ended.queued += 1;
+            }
+            self.outbox.add([AuditEvent::ending(&record, actor.clone(), now)]);
+        }
+        ended
+    }
+
+    /// The row of an authorization.
+    pub(crate) fn row(&mut self, id: GrantId) -> Option<&mut Row> {
+        self.rows.get_mut(&id)
+    }
+}
+
+fn covers(scope: &EndScope, row: &Row) -> bool {
+    let owner = row.grant.owner();
+    match scope {
+        EndScope::One(id) => row.grant.id() == *id,
+        EndScope::UserConnector { incarnation, user } => owner.incarnation == *incarnation && owner.user == *user,
+        EndScope::User(user) => owner.user == *user,
+        EndScope::UserSpace { user, space } => owner.user == *user && owner.space == *space,
+        EndScope::Space(space) => owner.space == *space,
+    }
+}

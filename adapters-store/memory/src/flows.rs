@@ -1,0 +1,118 @@
+//! From start to commit.
+
+use grantry_domain::grant::{ExpiredCause, Input, Snapshot, State, StateHash};
+use grantry_domain::ports::{
+    AuditEvent, CallbackKey, Commit, Consumption, Fence, Fenced, Inserted, PendingLimits, StoreError,
+};
+use grantry_domain::secret::equal_in_constant_time;
+use grantry_domain::time::Timestamp;
+
+use crate::data::{Data, Row};
+
+impl Data {
+    pub(crate) fn insert_pending(
+        &mut self,
+        flow: &Snapshot,
+        limits: PendingLimits,
+        audit: Vec<AuditEvent>,
+        now: Timestamp,
+    ) -> Result<Inserted, StoreError> {
+        let row = Row::new(flow)?;
+        let owner = &flow.owner;
+        let replaced = |other: &Row| {
+            let same = other.grant.owner().incarnation == owner.incarnation && other.grant.owner().user == owner.user;
+            same && other.is_unconsumed_flow()
+        };
+        let (mut of_user, mut of_all) = (0, 0);
+        for other in self.rows.values().filter(|other| other.is_running_flow(now) && !replaced(other)) {
+            of_all += 1;
+            of_user += u32::from(other.grant.owner().user == owner.user);
+        }
+        if of_user >= limits.per_user || of_all >= limits.deployment {
+            return Ok(Inserted::TooManyPending);
+        }
+        self.supersede(Row::is_unconsumed_flow, flow, false, now);
+        self.rows.insert(flow.id, row);
+        self.outbox.add(audit);
+        Ok(Inserted::Done)
+    }
+
+    pub(crate) fn replace(
+        &mut self,
+        mut next: Snapshot,
+        fence: Fence,
+        audit: Vec<AuditEvent>,
+    ) -> Result<Fenced, StoreError> {
+        let Some(row) = self.row(next.id) else { return Ok(Fenced::Gone) };
+        let stored = row.snapshot();
+        if Fence::of(&stored) != fence {
+            return Ok(Fenced::Moved(Box::new(stored)));
+        }
+        next.last_used_day = next.last_used_day.map(|day| stored.last_used_day.map_or(day, |noted| noted.max(day)));
+        row.set(next)?;
+        self.outbox.add(audit);
+        Ok(Fenced::Done)
+    }
+
+    pub(crate) fn consume(&mut self, key: &CallbackKey, audit: Vec<AuditEvent>, now: Timestamp) -> Consumption {
+        let found = self.rows.values_mut().find(|row| row.callback.is_some_and(|(state, _)| state == key.state_hash));
+        let Some(row) = found else { return Consumption::NotFound };
+        let record = Box::new(row.snapshot());
+        if record.owner.user != key.user {
+            return Consumption::UserMismatch(record);
+        }
+        let bound = row.callback.is_some_and(|(_, browser)| {
+            key.browsers.iter().any(|given| equal_in_constant_time(&given.0, &browser.0))
+        });
+        if !bound {
+            return Consumption::BrowserMismatch(record);
+        }
+        if timed_out(row, now) {
+            return Consumption::Expired(record);
+        }
+        let Some(sealed) = record.sealed.clone() else { return Consumption::AlreadyUsed(record) };
+        let Some(consumed) = row.apply(Input::CallbackConsumed, now) else { return Consumption::AlreadyUsed(record) };
+        self.outbox.add(audit);
+        Consumption::Consumed { record: Box::new(consumed), sealed }
+    }
+
+    pub(crate) fn find_by_state(&self, state: StateHash) -> Option<Snapshot> {
+        self.rows.values().map(Row::snapshot).find(|record| record.state_hash == Some(state))
+    }
+
+    pub(crate) fn commit_grant(
+        &mut self,
+        grant: &Snapshot,
+        revoke_superseded: bool,
+        audit: Vec<AuditEvent>,
+        now: Timestamp,
+    ) -> Result<Commit, StoreError> {
+        let owner = &grant.owner;
+        match self.connectors.get(&owner.connector_key()) {
+            Some(live) if live.incarnation != owner.incarnation || !live.enabled => return Ok(Commit::ConnectorGone),
+            Some(live) if live.epoch != owner.epoch => return Ok(Commit::ConnectorChanged),
+            Some(_) => {}
+            None => return Ok(Commit::ConnectorGone),
+        }
+        if self.tombstones.contains(&owner.user) {
+            return Ok(Commit::UserGone);
+        }
+        let in_exchange = |row: &Row| row.is_running_flow(now) && !row.is_unconsumed_flow();
+        if !self.rows.get(&grant.id).is_some_and(in_exchange) {
+            return Ok(Commit::FlowEnded);
+        }
+        let committed = Row { callback: self.rows[&grant.id].callback, ..Row::new(grant)? };
+        self.supersede(Row::is_authorized, grant, revoke_superseded, now);
+        self.rows.insert(grant.id, committed);
+        self.outbox.add(audit);
+        Ok(Commit::Done)
+    }
+}
+
+/// Whether a flow was not consumed before its deadline, whether or not the sweeper has noted that.
+fn timed_out(row: &Row, now: Timestamp) -> bool {
+    match row.grant.clone().at(now).state() {
+        State::Expired(ended) => ended.cause() == ExpiredCause::FlowTimedOut,
+        State::Initiated(_) | State::AwaitingCallback(_) | State::Authorized(_) | State::Revoked(_) => false,
+    }
+}

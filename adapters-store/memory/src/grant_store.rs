@@ -1,0 +1,158 @@
+//! The port of authorizations, method by method.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use grantry_domain::connector::{ConnectorId, ConnectorKey};
+use grantry_domain::grant::{GrantId, Snapshot, StateHash};
+use grantry_domain::identity::{SpaceId, UserId};
+use grantry_domain::ports::{
+    AuditEvent, CallbackKey, Commit, Consumption, EndScope, Ended, Ending, FailedAttempt, Fence, Fenced, GrantFilter,
+    GrantPage, GrantStore, HandOutView, Inserted, JobEnd, KeyId, Lease, LeaseRequest, OrphanTokens, PendingLimits,
+    RecordedEvent, RevocationJob, StatusRow, StoreError, SweepPolicy, Swept,
+};
+use grantry_domain::time::Timestamp;
+
+use crate::MemoryStore;
+
+#[async_trait]
+impl GrantStore for MemoryStore {
+    async fn now(&self) -> Result<Timestamp, StoreError> {
+        Ok(self.transact(|_, now| now))
+    }
+
+    async fn insert_pending(
+        &self,
+        flow: Snapshot,
+        limits: PendingLimits,
+        audit: Vec<AuditEvent>,
+    ) -> Result<Inserted, StoreError> {
+        self.transact(|data, now| data.insert_pending(&flow, limits, audit, now))
+    }
+
+    async fn replace(&self, next: Snapshot, fence: Fence, audit: Vec<AuditEvent>) -> Result<Fenced, StoreError> {
+        self.transact(|data, _| data.replace(next, fence, audit))
+    }
+
+    async fn consume(&self, key: CallbackKey, audit: Vec<AuditEvent>) -> Result<Consumption, StoreError> {
+        Ok(self.transact(|data, now| data.consume(&key, audit, now)))
+    }
+
+    async fn commit_grant(
+        &self,
+        grant: Snapshot,
+        revoke_superseded: bool,
+        audit: Vec<AuditEvent>,
+    ) -> Result<Commit, StoreError> {
+        self.transact(|data, now| data.commit_grant(&grant, revoke_superseded, audit, now))
+    }
+
+    async fn find(&self, id: GrantId) -> Result<Option<Snapshot>, StoreError> {
+        Ok(self.transact(|data, _| data.row(id).map(|row| row.snapshot())))
+    }
+
+    async fn find_by_state(&self, state: StateHash) -> Result<Option<Snapshot>, StoreError> {
+        Ok(self.transact(|data, _| data.find_by_state(state)))
+    }
+
+    async fn hand_out(&self, connector: &ConnectorKey, user: &UserId) -> Result<Option<HandOutView>, StoreError> {
+        Ok(self.transact(|data, now| data.hand_out(connector, user, now)))
+    }
+
+    async fn statuses(
+        &self,
+        space: &SpaceId,
+        only: Option<ConnectorId>,
+        user: &UserId,
+    ) -> Result<Vec<StatusRow>, StoreError> {
+        Ok(self.transact(|data, now| data.statuses(space, only.as_ref(), user, now)))
+    }
+
+    async fn list(
+        &self,
+        space: &SpaceId,
+        filter: GrantFilter,
+        after: Option<GrantId>,
+        limit: u32,
+    ) -> Result<GrantPage, StoreError> {
+        Ok(self.transact(|data, _| data.list(space, &filter, after, limit)))
+    }
+
+    async fn take_lease(&self, request: LeaseRequest) -> Result<Lease, StoreError> {
+        self.transact(|data, now| data.take_lease(request, now))
+    }
+
+    async fn fail_attempt(
+        &self,
+        id: GrantId,
+        owner: [u8; 16],
+        attempt: FailedAttempt,
+        audit: Vec<AuditEvent>,
+    ) -> Result<(), StoreError> {
+        self.transact(|data, now| data.fail_attempt(id, owner, attempt, audit, now))
+    }
+
+    async fn end(&self, scope: EndScope, ending: Ending) -> Result<Ended, StoreError> {
+        Ok(self.transact(|data, now| data.end(&scope, &ending, now)))
+    }
+
+    async fn note_use(&self, uses: Vec<(GrantId, i64)>) -> Result<(), StoreError> {
+        self.transact(|data, _| data.note_use(uses))
+    }
+
+    async fn queue_orphan(&self, orphan: OrphanTokens, audit: Vec<AuditEvent>) -> Result<(), StoreError> {
+        self.transact(|data, now| data.queue_orphan(orphan, audit, now));
+        Ok(())
+    }
+
+    async fn claim_revocation(
+        &self,
+        _owner: [u8; 16],
+        length: Duration,
+    ) -> Result<Option<RevocationJob>, StoreError> {
+        self.transact(|data, now| data.claim_revocation(length, now))
+    }
+
+    async fn end_revocation(&self, job: GrantId, end: JobEnd, audit: Vec<AuditEvent>) -> Result<(), StoreError> {
+        self.transact(|data, now| data.end_revocation(job, end, audit, now))
+    }
+
+    async fn sweep(&self, policy: SweepPolicy) -> Result<Swept, StoreError> {
+        Ok(self.transact(|data, now| data.sweep(policy, now)))
+    }
+
+    async fn grant_holders(
+        &self,
+        after: Option<(UserId, SpaceId)>,
+        limit: u32,
+    ) -> Result<Vec<(UserId, SpaceId)>, StoreError> {
+        Ok(self.transact(|data, _| data.grant_holders(after.as_ref(), limit)))
+    }
+
+    async fn due_for_renewal(
+        &self,
+        used_since_day: i64,
+        lapsing_before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Snapshot>, StoreError> {
+        Ok(self.transact(|data, _| data.due_for_renewal(used_since_day, lapsing_before, limit)))
+    }
+
+    async fn record(&self, audit: Vec<AuditEvent>) -> Result<(), StoreError> {
+        self.transact(|data, _| data.outbox.add(audit));
+        Ok(())
+    }
+
+    async fn pending_events(&self, limit: u32) -> Result<Vec<RecordedEvent>, StoreError> {
+        Ok(self.transact(|data, _| data.outbox.events.iter().take(limit as usize).cloned().collect()))
+    }
+
+    async fn forget_events(&self, through: u64) -> Result<(), StoreError> {
+        self.transact(|data, _| data.outbox.events.retain(|recorded| recorded.sequence > through));
+        Ok(())
+    }
+
+    async fn key_usage(&self) -> Result<Vec<(KeyId, u64)>, StoreError> {
+        Ok(self.transact(|data, _| data.key_usage()))
+    }
+}
