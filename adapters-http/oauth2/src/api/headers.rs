@@ -1,0 +1,64 @@
+//! Which header fields pass through, in either direction.
+
+use grantry_domain::ports::ApiRequestRefused;
+use http::header::{CONNECTION, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::server::AGENT;
+
+/// Fields of one connection and not of the message (RFC 9110 §7.6.1).
+const HOP_BY_HOP: &[&str] = &[
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authentication-info",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Fields that are ours or the browser's, never a caller's.
+const NOT_THE_CALLERS: &[&str] = &["authorization", "content-length", "cookie", "cookie2", "expect", "host", "set-cookie"];
+
+/// The most fields of a request.
+const MAX_FIELDS: usize = 64;
+
+/// The fields of a request, or which are not the caller's to set.
+pub(super) fn for_api(fields: &[(String, String)]) -> Result<HeaderMap, ApiRequestRefused> {
+    let refused = |problem| ApiRequestRefused { field: "params.headers", problem };
+    if fields.len() > MAX_FIELDS {
+        return Err(refused("holds more than 64 fields"));
+    }
+    let mut headers = HeaderMap::with_capacity(fields.len() + 1);
+    for (name, value) in fields {
+        let name = HeaderName::try_from(name).map_err(|_| refused("holds a field with an impossible name"))?;
+        let value = HeaderValue::try_from(value).map_err(|_| refused("holds a field with an impossible value"))?;
+        if HOP_BY_HOP.contains(&name.as_str()) || NOT_THE_CALLERS.contains(&name.as_str()) {
+            return Err(refused("holds a field that is not the caller's to set"));
+        }
+        headers.append(name, value);
+    }
+    headers.entry(USER_AGENT).or_insert(AGENT);
+    Ok(headers)
+}
+
+/// The fields of an answer without hop-by-hop fields, those that `Connection` names, and cookies.
+pub(super) fn for_caller(headers: &HeaderMap) -> Vec<(String, String)> {
+    let named: Vec<String> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(',').map(|name| name.trim().to_ascii_lowercase()))
+        .collect();
+    let passes = |name: &str| {
+        !HOP_BY_HOP.contains(&name) && !name.starts_with("set-cookie") && !named.iter().any(|hop| hop == name)
+    };
+    headers
+        .iter()
+        .filter(|(name, _)| passes(name.as_str()))
+        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect()
+}

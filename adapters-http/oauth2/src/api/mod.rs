@@ -1,0 +1,79 @@
+//! The `ResourceServer` port over HTTP: calls below a connector's base URL, with a user's token.
+
+mod headers;
+mod join;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use grantry_domain::ports::{ApiAnswer, ApiError, ApiRequest, ApiRequestRefused, ResourceServer};
+use grantry_domain::provider::Origin;
+use grantry_domain::secret::Secret;
+use http::Method;
+
+use crate::egress::EgressPolicy;
+use crate::server::bearer;
+use crate::transport::{HttpRequest, HttpTransport, TransportError};
+
+/// Methods that an API may be called with. `CONNECT` and `TRACE` do other things than call an API.
+const METHODS: [Method; 7] =
+    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+
+/// Calls APIs. Follows no redirect and repeats no request.
+pub struct ApiCaller {
+    transport: Arc<dyn HttpTransport>,
+    policy: EgressPolicy,
+    max_body: usize,
+}
+
+impl ApiCaller {
+    /// The default limit of bodies, either way: 1 MiB.
+    pub const MAX_BODY: usize = 1024 * 1024;
+
+    /// A caller over a transport. `max_body` bounds bodies either way, in bytes; what is larger is refused.
+    pub fn new(transport: Arc<dyn HttpTransport>, policy: EgressPolicy, max_body: usize) -> Self {
+        Self { transport, policy, max_body }
+    }
+}
+
+#[async_trait]
+impl ResourceServer for ApiCaller {
+    fn join(&self, base_url: &str, path: &str, query: &[(String, String)]) -> Result<(String, Origin), ApiRequestRefused> {
+        join::join(&self.policy, base_url, path, query)
+    }
+
+    async fn send(&self, request: &ApiRequest, token: &Secret) -> Result<ApiAnswer, ApiError> {
+        let refused = |field, problem| ApiError::Refused(ApiRequestRefused { field, problem });
+        let method = METHODS
+            .into_iter()
+            .find(|method| method.as_str() == request.method)
+            .ok_or_else(|| refused("params.method", "must be GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS"))?;
+        if request.body.as_ref().is_some_and(|body| body.len() > self.max_body) {
+            return Err(refused("params.body", "is too large"));
+        }
+        let headers = headers::for_api(&request.headers)?;
+        self.policy.check(&request.url).map_err(|_| ApiError::NotAllowed)?;
+
+        let request = HttpRequest {
+            method,
+            url: request.url.clone(),
+            headers,
+            authorization: Some(bearer(token)),
+            body: request.body.clone().map(Secret::new),
+            max_body: self.max_body,
+        };
+        let mut response = self.transport.send(request).await.map_err(|error| match error {
+            TransportError::NotAllowed => ApiError::NotAllowed,
+            TransportError::NotSent | TransportError::Cut => ApiError::Unreachable,
+            TransportError::TooLarge => ApiError::TooLarge,
+        })?;
+        Ok(ApiAnswer {
+            status: response.status.as_u16(),
+            headers: headers::for_caller(&response.headers),
+            body: std::mem::take(&mut *response.body),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

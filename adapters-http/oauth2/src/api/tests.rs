@@ -1,0 +1,1 @@
+//! Joining, header rules and limits, over a scripted transport.

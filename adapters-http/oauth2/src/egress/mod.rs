@@ -1,0 +1,276 @@
+//! Where this deployment may send requests: rules for URLs, and for the addresses behind them (R69, R70).
+//!
+//! The same policy is asked when a connector is saved, when metadata is discovered, when a flow starts, and before every
+//! single request. What a name resolves to is judged where the connection is made, by [`Reach::admits`].
+
+mod address;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use grantry_domain::provider::Origin;
+use thiserror::Error;
+use url::{Host, Url};
+
+/// The longest URL that is looked at, in bytes.
+const MAX_URL: usize = 2048;
+
+/// What the operator allows: host names of public targets, and single `host:port` targets that may be private.
+#[derive(Debug, Clone)]
+pub struct EgressPolicy {
+    hosts: Vec<HostPattern>,
+    targets: BTreeSet<(String, u16)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum HostPattern {
+    Any,
+    /// Every name below this suffix, which begins with a dot.
+    Below(String),
+    Exactly(String),
+}
+
+/// A URL that passed the policy, with what its host may resolve to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllowedUrl {
+    url: Url,
+    reach: Reach,
+}
+
+/// Which addresses a request may connect to. Who listed the target decides, not where its name points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// Public addresses only.
+    Public,
+    /// The operator listed this host and port: any address.
+    Listed,
+    /// Plain http to a listed loopback target: this machine only.
+    Loopback,
+}
+
+impl Reach {
+    /// Whether a connection may go to this address.
+    pub fn admits(self, address: IpAddr) -> bool {
+        match self {
+            Self::Public => address::is_public(address),
+            Self::Listed => true,
+            Self::Loopback => address::is_loopback(address),
+        }
+    }
+}
+
+impl EgressPolicy {
+    /// Reads the operator's lists. `allowed_hosts` holds `*`, `*.suffix` (names below it, at any depth) or exact names;
+    /// `allow` holds `host:port` of targets that may be private, or speak plain http when they are loopback. Both in
+    /// normalised form: lower case, IDN as ASCII, IPv6 in brackets.
+    pub fn new<S: AsRef<str>>(allowed_hosts: &[S], allow: &[S]) -> Result<Self, InvalidEgress> {
+        let hosts = allowed_hosts.iter().map(|entry| host_pattern(entry.as_ref())).collect::<Result<_, _>>()?;
+        let targets = allow.iter().map(|entry| target(entry.as_ref())).collect::<Result<_, _>>()?;
+        Ok(Self { hosts, targets })
+    }
+
+    /// Judges a URL by everything but name resolution. The text must already be in normalised form, so that what people
+    /// read, what is stored and what is called are the same; only the `/` after a bare host may be left out.
+    pub fn check(&self, text: &str) -> Result<AllowedUrl, UrlRefused> {
+        if text.len() > MAX_URL {
+            return Err(UrlRefused::TooLong);
+        }
+        let url = Url::parse(text).map_err(|_| UrlRefused::NotAUrl)?;
+        let plain = match url.scheme() {
+            "https" => false,
+            "http" => true,
+            _ => return Err(UrlRefused::Scheme),
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(UrlRefused::UserInfo);
+        }
+        if url.fragment().is_some() {
+            return Err(UrlRefused::Fragment);
+        }
+        let bare_host = url.path() == "/" && url.as_str().strip_suffix('/') == Some(text);
+        if url.as_str() != text && !bare_host {
+            return Err(UrlRefused::NotNormalised);
+        }
+        let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
+            return Err(UrlRefused::NotAUrl);
+        };
+        if matches!(host, Host::Domain(name) if name.ends_with('.')) {
+            return Err(UrlRefused::TrailingDot);
+        }
+        let reach = self.reach(plain, &host, port)?;
+        Ok(AllowedUrl { url, reach })
+    }
+
+    fn reach(&self, plain: bool, host: &Host<&str>, port: u16) -> Result<Reach, UrlRefused> {
+        let name = host.to_string();
+        let listed = self.targets.contains(&(name.clone(), port));
+        if plain {
+            return match (is_loopback_host(host), listed) {
+                (false, _) => Err(UrlRefused::Scheme),
+                (true, false) => Err(UrlRefused::LoopbackNotListed),
+                (true, true) => Ok(Reach::Loopback),
+            };
+        }
+        if listed {
+            return Ok(Reach::Listed);
+        }
+        if port != 443 {
+            return Err(UrlRefused::Port);
+        }
+        if !self.hosts.iter().any(|pattern| pattern.matches(&name)) {
+            return Err(UrlRefused::HostNotAllowed);
+        }
+        let literal = match host {
+            Host::Domain(_) => None,
+            Host::Ipv4(address) => Some(IpAddr::V4(*address)),
+            Host::Ipv6(address) => Some(IpAddr::V6(*address)),
+        };
+        if is_loopback_host(host) || literal.is_some_and(|address| !address::is_public(address)) {
+            return Err(UrlRefused::Address);
+        }
+        Ok(Reach::Public)
+    }
+}
+
+impl AllowedUrl {
+    /// The normalised text.
+    pub fn as_str(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// The parsed URL.
+    pub fn as_url(&self) -> &Url {
+        &self.url
+    }
+
+    /// What its host may resolve to.
+    pub fn reach(&self) -> Reach {
+        self.reach
+    }
+
+    /// Host as it stands in the URL, IPv6 in brackets.
+    pub fn host(&self) -> &str {
+        self.url.host_str().unwrap_or_default()
+    }
+
+    /// The address, when the host is one.
+    pub fn literal(&self) -> Option<IpAddr> {
+        match self.url.host() {
+            Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
+            Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
+            Some(Host::Domain(_)) | None => None,
+        }
+    }
+
+    /// Scheme, host and port; `None` for hosts that an origin of the domain cannot hold, such as `a_b.example.com`.
+    pub fn origin(&self) -> Option<Origin> {
+        Origin::new(self.url.origin().ascii_serialization()).ok()
+    }
+}
+
+impl HostPattern {
+    fn matches(&self, host: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Below(suffix) => host.strip_suffix(suffix.as_str()).is_some_and(|below| !below.is_empty()),
+            Self::Exactly(name) => host == name,
+        }
+    }
+}
+
+fn is_loopback_host(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),
+        Host::Ipv4(address) => address::is_loopback(IpAddr::V4(*address)),
+        Host::Ipv6(address) => address::is_loopback(IpAddr::V6(*address)),
+    }
+}
+
+fn host_pattern(entry: &str) -> Result<HostPattern, InvalidEgress> {
+    if entry == "*" {
+        return Ok(HostPattern::Any);
+    }
+    match entry.strip_prefix("*.") {
+        Some(suffix) => normalised_host(suffix).map(|suffix| HostPattern::Below(format!(".{suffix}"))),
+        None => normalised_host(entry).map(|name| HostPattern::Exactly(name.to_owned())),
+    }
+    .ok_or_else(|| InvalidEgress { list: "allowed_hosts", entry: entry.to_owned() })
+}
+
+fn target(entry: &str) -> Result<(String, u16), InvalidEgress> {
+    entry
+        .rsplit_once(':')
+        .and_then(|(host, port)| Some((normalised_host(host)?.to_owned(), port.parse().ok().filter(|port| *port != 0)?)))
+        .ok_or_else(|| InvalidEgress { list: "allow", entry: entry.to_owned() })
+}
+
+fn normalised_host(text: &str) -> Option<&str> {
+    Host::parse(text).is_ok_and(|host| host.to_string() == text && !text.ends_with('.')).then_some(text)
+}
+
+/// Why a URL may not be used. Never repeats the URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum UrlRefused {
+    /// Not an absolute URL with a host.
+    #[error("is not an absolute URL")]
+    NotAUrl,
+    /// Longer than 2048 bytes.
+    #[error("is longer than 2048 bytes")]
+    TooLong,
+    /// Neither https nor http to this machine.
+    #[error("must start with https://")]
+    Scheme,
+    /// A user name or password.
+    #[error("must not hold a user name or password")]
+    UserInfo,
+    /// A fragment.
+    #[error("must not hold a fragment")]
+    Fragment,
+    /// Written in another way than it is understood: upper case, default port, tabs, `..`, a decimal address …
+    #[error("is not in its normalised form")]
+    NotNormalised,
+    /// A host that ends with a dot.
+    #[error("must not have a host that ends with a dot")]
+    TrailingDot,
+    /// A port that is neither 443 nor listed.
+    #[error("uses a port other than 443 that the operator has not listed")]
+    Port,
+    /// Plain http to a loopback target that is not listed.
+    #[error("names a port of this machine that the operator has not listed")]
+    LoopbackNotListed,
+    /// Outside `allowed_hosts`.
+    #[error("has a host that the operator does not allow")]
+    HostNotAllowed,
+    /// A private, local or reserved address.
+    #[error("has a private or reserved address that the operator has not listed")]
+    Address,
+}
+
+impl UrlRefused {
+    /// Whether the operator could allow it (`host_not_allowed`); the other refusals are mistakes in the URL itself.
+    pub fn is_for_the_operator(self) -> bool {
+        match self {
+            Self::Port | Self::LoopbackNotListed | Self::HostNotAllowed | Self::Address => true,
+            Self::NotAUrl
+            | Self::TooLong
+            | Self::Scheme
+            | Self::UserInfo
+            | Self::Fragment
+            | Self::NotNormalised
+            | Self::TrailingDot => false,
+        }
+    }
+}
+
+/// An entry of the operator's lists that cannot be understood.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("[egress] {list}: {entry:?} is not understood; expected {}", if *.list == "allow" { "host:port" } else { "*, *.suffix or a host name" })]
+pub struct InvalidEgress {
+    /// `allowed_hosts` or `allow`.
+    pub list: &'static str,
+    /// The entry.
+    pub entry: String,
+}
+
+#[cfg(test)]
+mod tests;

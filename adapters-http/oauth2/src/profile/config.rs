@@ -1,0 +1,76 @@
+//! Reading a connector's settings: a JSON object whose fields are taken by name and refused by name.
+
+use std::borrow::Cow;
+
+use grantry_domain::ports::InvalidDefinition;
+
+use super::problem;
+use crate::codec::{Object, Text, Value, json};
+
+/// The most bytes of settings.
+const MAX_CONFIG: usize = 16 * 1024;
+
+/// A connector's settings.
+pub(crate) struct Config<'a>(Object<'a>);
+
+impl<'a> Config<'a> {
+    pub(crate) fn read(text: &'a str) -> Result<Self, InvalidDefinition> {
+        if text.len() > MAX_CONFIG {
+            return Err(problem("config", "is larger than 16 KiB"));
+        }
+        json::parse_object(text.as_bytes())
+            .map(Self)
+            .map_err(|_| problem("config", "must be a JSON object that names every field once"))
+    }
+
+    /// A problem with one of the fields.
+    #[expect(clippy::unused_self, reason = "reads as a sentence where it is called, beside the other methods")]
+    pub(crate) fn problem(&self, name: &str, text: &str) -> InvalidDefinition {
+        problem(&format!("config.{name}"), text)
+    }
+
+    pub(crate) fn refuse_unknown(&self, known: &[&str]) -> Result<(), InvalidDefinition> {
+        match self.0.0.iter().find(|(name, _)| !known.contains(&name.as_ref())) {
+            None => Ok(()),
+            Some((name, _)) => {
+                let shown: String = name.chars().filter(|letter| !letter.is_control()).take(64).collect();
+                Err(self.problem(&shown, "is not known"))
+            }
+        }
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.get(name).is_some()
+    }
+
+    /// A text; an empty one counts as absent.
+    pub(crate) fn text(&self, name: &str) -> Result<Option<String>, InvalidDefinition> {
+        let text = self.0.string(name).map_err(|_| self.problem(name, "must be a text"))?;
+        Ok(text.filter(|text| !text.is_empty()))
+    }
+
+    pub(crate) fn boolean(&self, name: &str) -> Result<Option<bool>, InvalidDefinition> {
+        let read = |value: &Value<'_>| value.as_bool().ok_or_else(|| self.problem(name, "must be true or false"));
+        self.0.get(name).map(read).transpose()
+    }
+
+    pub(crate) fn texts(&self, name: &str) -> Result<Option<Vec<String>>, InvalidDefinition> {
+        let Some(value) = self.0.get(name) else { return Ok(None) };
+        let items = value.as_list().map(|items| items.iter().map(|item| item.as_text().map(Text::decode).map(Cow::into_owned)));
+        items
+            .and_then(Iterator::collect::<Option<Vec<_>>>)
+            .map(Some)
+            .ok_or_else(|| self.problem(name, "must be a list of texts"))
+    }
+
+    pub(crate) fn pairs(&self, name: &str) -> Result<Vec<(String, String)>, InvalidDefinition> {
+        let Some(value) = self.0.get(name) else { return Ok(Vec::new()) };
+        let members = value.as_object().map(|members| members.0.iter());
+        let pair = |(name, value): &(Cow<'_, str>, Value<'_>)| {
+            value.as_text().map(|text| (name.clone().into_owned(), text.decode().into_owned()))
+        };
+        members
+            .and_then(|members| members.map(pair).collect::<Option<Vec<_>>>())
+            .ok_or_else(|| self.problem(name, "must be an object of texts"))
+    }
+}

@@ -1,0 +1,212 @@
+//! `.oauth2`: a provider described by the connector itself, with hand-written endpoints or by its issuer.
+
+use grantry_domain::connector::{Definition, ProfileId};
+use grantry_domain::ports::InvalidDefinition;
+use grantry_domain::provider::{
+    BindingKind, CallbackPath, ClientAuthentication, Endpoints, Origin, ProviderSettings, Scopes,
+};
+
+use super::config::Config;
+use super::reserved::{is_parameter_name, is_reserved};
+use super::rules::{Pkce, ScopeRules, Wire};
+use super::{Understood, checked_client_id, checked_scopes, checked_url};
+use crate::egress::EgressPolicy;
+
+/// The settings of `.oauth2`.
+pub(super) const FIELDS: &[&str] = &[
+    "issuer",
+    "authorizationUrl",
+    "tokenUrl",
+    "revocationUrl",
+    "userinfoUrl",
+    "scope",
+    "scopeParameter",
+    "scopeSeparator",
+    "clientAuth",
+    "useBasicAuth",
+    "pkce",
+    "extraAuthorizationParameters",
+    "baseUrl",
+    "destinations",
+];
+
+/// The most additional authorization parameters.
+const MAX_EXTRA: usize = 32;
+
+/// Understands a connector of `.oauth2`.
+pub(super) fn understand(
+    profile: &ProfileId,
+    definition: &Definition,
+    policy: &EgressPolicy,
+    pkce_off_hosts: &[String],
+) -> Result<Understood, InvalidDefinition> {
+    let config = Config::read(&definition.config)?;
+    config.refuse_unknown(FIELDS)?;
+    let client_id = checked_client_id(definition.client_id.as_deref())?;
+    let issuer = issuer(&config, policy)?;
+    let endpoints = endpoints(&config, policy, issuer.is_some())?;
+    let (base_url, destinations) = destinations(&config, policy)?;
+    let wire = wire(&config, endpoints.as_ref(), policy, pkce_off_hosts)?;
+    let scope = config.text("scope")?.unwrap_or_default();
+    let requested = Scopes::new(checked_scopes("config.scope", ScopeRules::split(&wire.scopes.separator, &scope))?);
+    let unreported = |scope: &&str| !wire.scopes.unreported.iter().any(|name| name == scope);
+    let kind = if endpoints.is_some() { BindingKind::Pinned } else { BindingKind::Issuer };
+
+    let settings = ProviderSettings {
+        profile: profile.clone(),
+        title: "OAuth 2.0".to_owned(),
+        kind,
+        issuer,
+        endpoints,
+        client_id: client_id.to_owned(),
+        authentication: authentication(&config)?,
+        resources: Vec::new(),
+        destinations,
+        base_url,
+        required_scopes: Scopes::new(requested.iter().filter(unreported)),
+        requested_scopes: requested,
+        callback: match kind {
+            BindingKind::Pinned => CallbackPath::Own,
+            BindingKind::Issuer => CallbackPath::Shared,
+        },
+        revocation_is_per_user: false,
+        missing: client_id.is_empty().then(|| "secrets.clientId".to_owned()),
+    };
+    Ok(Understood { settings, wire })
+}
+
+/// The issuer identifier as it stands: it is compared character by character and never rewritten (RFC 8414 §3.3).
+fn issuer(config: &Config<'_>, policy: &EgressPolicy) -> Result<Option<String>, InvalidDefinition> {
+    let Some(issuer) = config.text("issuer")? else { return Ok(None) };
+    checked_url(policy, "config.issuer", &issuer)?;
+    if issuer.contains('?') {
+        return Err(config.problem("issuer", "must not hold a query"));
+    }
+    Ok(Some(issuer))
+}
+
+fn endpoints(
+    config: &Config<'_>,
+    policy: &EgressPolicy,
+    has_issuer: bool,
+) -> Result<Option<Endpoints>, InvalidDefinition> {
+    let url = |name: &str| -> Result<Option<String>, InvalidDefinition> {
+        let text = config.text(name)?;
+        text.map(|text| Ok(checked_url(policy, &format!("config.{name}"), &text)?.0)).transpose()
+    };
+    let (revocation, userinfo) = (url("revocationUrl")?, url("userinfoUrl")?);
+    let (authorization, token) = match (url("authorizationUrl")?, url("tokenUrl")?) {
+        (Some(authorization), Some(token)) => (authorization, token),
+        (None, None) if has_issuer => {
+            let lone = ["revocationUrl", "userinfoUrl"].into_iter().find(|name| config.has(name));
+            return match lone {
+                None => Ok(None),
+                Some(name) => Err(config.problem(name, "comes from the issuer's metadata and must not be given")),
+            };
+        }
+        (None, _) => return Err(config.problem("authorizationUrl", "is required")),
+        (Some(_), None) => return Err(config.problem("tokenUrl", "is required")),
+    };
+    if has_reserved_query(&authorization) {
+        return Err(config.problem("authorizationUrl", "sets a reserved parameter in its query"));
+    }
+    Ok(Some(Endpoints { authorization, token, revocation, userinfo, ..Endpoints::default() }))
+}
+
+/// Whether an authorization endpoint's own query sets what only we may set.
+pub(crate) fn has_reserved_query(authorization: &str) -> bool {
+    let url = url::Url::parse(authorization);
+    url.is_ok_and(|url| url.query_pairs().any(|(name, _)| is_reserved(&name)))
+}
+
+fn destinations(config: &Config<'_>, policy: &EgressPolicy) -> Result<(String, Vec<Origin>), InvalidDefinition> {
+    let Some(base_url) = config.text("baseUrl")? else { return Err(config.problem("baseUrl", "is required")) };
+    let (base_url, own) = checked_url(policy, "config.baseUrl", &base_url)?;
+    if base_url.contains('?') {
+        return Err(config.problem("baseUrl", "must not hold a query"));
+    }
+    let Some(texts) = config.texts("destinations")? else { return Ok((base_url, vec![own])) };
+    let mut origins = Vec::new();
+    for text in texts {
+        let (normalised, origin) = checked_url(policy, "config.destinations", &text)?;
+        if normalised.strip_suffix('/') != Some(origin.as_str()) {
+            return Err(config.problem("destinations", "must hold origins, without path"));
+        }
+        origins.push(origin);
+    }
+    if !origins.contains(&own) {
+        return Err(config.problem("destinations", "must hold the origin of baseUrl"));
+    }
+    origins.sort();
+    origins.dedup();
+    Ok((base_url, origins))
+}
+
+fn authentication(config: &Config<'_>) -> Result<ClientAuthentication, InvalidDefinition> {
+    match (config.text("clientAuth")?.as_deref(), config.boolean("useBasicAuth")?) {
+        (Some(_), Some(_)) => Err(config.problem("useBasicAuth", "must not be given beside clientAuth")),
+        (None, Some(false)) => Ok(ClientAuthentication::Post),
+        (None, Some(true) | None) => Ok(ClientAuthentication::Basic),
+        (Some("private_key_jwt"), None) => {
+            Err(config.problem("clientAuth", "private_key_jwt is not supported yet: key material cannot be given"))
+        }
+        (Some(name), None) => ClientAuthentication::parse(name)
+            .ok_or_else(|| config.problem("clientAuth", "must be \"basic\", \"post\" or \"none\"")),
+    }
+}
+
+fn wire(
+    config: &Config<'_>,
+    endpoints: Option<&Endpoints>,
+    policy: &EgressPolicy,
+    pkce_off_hosts: &[String],
+) -> Result<Wire, InvalidDefinition> {
+    let mut wire = Wire::default();
+    if let Some(name) = config.text("scopeParameter")? {
+        if !is_parameter_name(&name) || (name != "scope" && is_reserved(&name)) {
+            return Err(config.problem("scopeParameter", "is a reserved or impossible parameter name"));
+        }
+        wire.scopes.parameter = name;
+    }
+    if let Some(separator) = config.text("scopeSeparator")? {
+        let plain = |byte: u8| byte == b' ' || byte.is_ascii_punctuation();
+        if separator.len() > 3 || !separator.bytes().all(plain) {
+            return Err(config.problem("scopeSeparator", "must be a space or up to three punctuation marks"));
+        }
+        wire.scopes.separator.clone_from(&separator);
+        wire.scopes.answer_separator = separator;
+    }
+    wire.authorize.pkce = match config.text("pkce")?.as_deref() {
+        None | Some("required") => Pkce::Required,
+        Some("off") => {
+            let token = endpoints.and_then(|endpoints| policy.check(&endpoints.token).ok());
+            let permitted = token.is_some_and(|token| pkce_off_hosts.iter().any(|host| host == token.host()));
+            if !permitted {
+                return Err(config.problem("pkce", "\"off\" needs the token host in [oauth] pkce_off_hosts"));
+            }
+            Pkce::Off
+        }
+        Some(_) => return Err(config.problem("pkce", "must be \"required\" or \"off\"")),
+    };
+    let extra = config.pairs("extraAuthorizationParameters")?;
+    if extra.len() > MAX_EXTRA {
+        return Err(config.problem("extraAuthorizationParameters", "holds more than 32 parameters"));
+    }
+    for (name, value) in extra {
+        let field = |problem: &str| {
+            let shown: String = name.chars().filter(|letter| !letter.is_control()).take(64).collect();
+            config.problem(&format!("extraAuthorizationParameters.{shown}"), problem)
+        };
+        if is_reserved(&name) || name == wire.scopes.parameter {
+            return Err(field("is reserved and cannot be set"));
+        }
+        if !is_parameter_name(&name) {
+            return Err(field("is not a possible parameter name"));
+        }
+        if value.len() > 1024 || value.chars().any(char::is_control) {
+            return Err(field("has a value that is too long or holds control characters"));
+        }
+        wire.authorize.parameters.insert(name, value);
+    }
+    Ok(wire)
+}

@@ -1,0 +1,275 @@
+//! Profile files: a provider described entirely as data.
+
+use std::collections::BTreeMap;
+
+use grantry_domain::connector::{Definition, ProfileId};
+use grantry_domain::ports::InvalidDefinition;
+use grantry_domain::provider::{
+    BindingKind, CallbackPath, ClientAuthentication, Endpoints, Origin, ProviderSettings, Scopes,
+};
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::config::Config;
+use super::reserved::{is_parameter_name, is_reserved};
+use super::rules::{ScopeRules, Wire};
+use super::template::{self, Variable};
+use super::{Understood, checked_client_id, checked_url, problem};
+use crate::egress::EgressPolicy;
+
+/// A profile that was read and checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Profile {
+    pub(crate) id: ProfileId,
+    pub(crate) title: String,
+    pub(crate) source: String,
+    pub(crate) variables: BTreeMap<String, Variable>,
+    pub(crate) client_credentials: bool,
+    pub(crate) callback: CallbackPath,
+    issuer: Option<String>,
+    endpoints: EndpointTemplates,
+    authentication: ClientAuthentication,
+    resources: Vec<String>,
+    base_url: String,
+    destinations: Vec<String>,
+    wire: Wire,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProfileFile {
+    id: String,
+    title: String,
+    verified_on: String,
+    source: String,
+    #[serde(default)]
+    sunset: Option<String>,
+    #[serde(default)]
+    issuer: Option<String>,
+    #[serde(default)]
+    variables: BTreeMap<String, Variable>,
+    endpoints: EndpointTemplates,
+    client: ClientSection,
+    api: ApiSection,
+    #[serde(default)]
+    wire: Wire,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EndpointTemplates {
+    authorization: String,
+    token: String,
+    #[serde(default)]
+    revocation: Option<String>,
+    #[serde(default)]
+    userinfo: Option<String>,
+    #[serde(default)]
+    introspection: Option<String>,
+    #[serde(default)]
+    probe: Option<String>,
+    #[serde(default)]
+    jwks: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClientSection {
+    authentication: String,
+    #[serde(default)]
+    client_credentials: bool,
+    #[serde(default)]
+    resources: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ApiSection {
+    base_url: String,
+    #[serde(default)]
+    destinations: Vec<String>,
+}
+
+/// A profile file that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("profile {name}: {problem}")]
+pub struct InvalidProfile {
+    /// Name of the file.
+    pub name: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl Profile {
+    /// Reads a profile. Unknown fields are refused.
+    pub(crate) fn read(name: &str, text: &str) -> Result<Self, InvalidProfile> {
+        let invalid = |problem: String| InvalidProfile { name: name.to_owned(), problem };
+        let file: ProfileFile = toml::from_str(text).map_err(|error| invalid(error.to_string()))?;
+        file.check().map_err(|problem| invalid(problem.to_owned()))?;
+        let id = ProfileId::new(file.id).map_err(|error| invalid(error.to_string()))?;
+        let authentication = ClientAuthentication::parse(&file.client.authentication)
+            .ok_or_else(|| invalid("client.authentication is not basic, post or none".to_owned()))?;
+        let callback = if file.endpoints.all().all(|url| template::stays_with_vendor(url, &file.variables)) {
+            CallbackPath::Shared
+        } else {
+            CallbackPath::Own
+        };
+        Ok(Self {
+            id,
+            title: file.title,
+            source: file.source,
+            variables: file.variables,
+            client_credentials: file.client.client_credentials,
+            callback,
+            issuer: file.issuer,
+            endpoints: file.endpoints,
+            authentication,
+            resources: file.client.resources,
+            base_url: file.api.base_url,
+            destinations: file.api.destinations,
+            wire: file.wire,
+        })
+    }
+
+    /// Understands a connector of this profile.
+    pub(crate) fn understand(
+        &self,
+        definition: &Definition,
+        policy: &EgressPolicy,
+    ) -> Result<Understood, InvalidDefinition> {
+        let config = Config::read(&definition.config)?;
+        let known: Vec<&str> = self.variables.keys().map(String::as_str).chain(["scope"]).collect();
+        config.refuse_unknown(&known)?;
+        let client_id = checked_client_id(definition.client_id.as_deref())?;
+        let values = self.values(&config)?;
+
+        let fill = |template: &str| {
+            let value = |name: &str| match name {
+                "client_id" => is_path_safe(client_id).then_some(client_id),
+                _ => values.get(name).map(String::as_str),
+            };
+            template::fill(template, value).ok_or_else(|| problem("config", "does not fill every variable"))
+        };
+        let url = |template: &str| fill(template).and_then(|text| checked_url(policy, "connector_type_id", &text));
+        let optional = |template: &Option<String>| template.as_deref().map(|template| Ok(url(template)?.0)).transpose();
+        let base_url = url(&self.base_url)?;
+        let mut destinations: Vec<Origin> = vec![base_url.1];
+        for destination in &self.destinations {
+            destinations.push(url(destination)?.1);
+        }
+        destinations.sort();
+        destinations.dedup();
+        let requested = self.requested_scopes(config.text("scope")?.as_deref())?;
+        let unreported = |scope: &&str| !self.wire.scopes.unreported.iter().any(|name| name == scope);
+
+        let settings = ProviderSettings {
+            profile: self.id.clone(),
+            title: self.title.clone(),
+            kind: BindingKind::Pinned,
+            issuer: self.issuer.as_deref().map(fill).transpose()?,
+            endpoints: Some(Endpoints {
+                authorization: url(&self.endpoints.authorization)?.0,
+                token: url(&self.endpoints.token)?.0,
+                revocation: optional(&self.endpoints.revocation)?,
+                pushed_authorization: None,
+                userinfo: optional(&self.endpoints.userinfo)?,
+                introspection: optional(&self.endpoints.introspection)?,
+                probe: optional(&self.endpoints.probe)?,
+                jwks: optional(&self.endpoints.jwks)?,
+            }),
+            client_id: client_id.to_owned(),
+            authentication: self.authentication,
+            resources: self.resources.clone(),
+            destinations,
+            base_url: base_url.0,
+            required_scopes: Scopes::new(requested.iter().filter(unreported)),
+            requested_scopes: requested,
+            callback: self.callback,
+            revocation_is_per_user: self.wire.revocation.per_user,
+            missing: client_id.is_empty().then(|| "secrets.clientId".to_owned()),
+        };
+        Ok(Understood { settings, wire: self.wire.clone() })
+    }
+
+    /// The variables' values: the connector's, else the profile's.
+    fn values(&self, config: &Config<'_>) -> Result<BTreeMap<&str, String>, InvalidDefinition> {
+        let mut values = BTreeMap::new();
+        for (name, variable) in &self.variables {
+            let Some(value) = config.text(name)?.or_else(|| variable.default.clone()) else {
+                return Err(config.problem(name, "is required"));
+            };
+            if !variable.admits(&value) {
+                return Err(config.problem(name, "is not a value this provider knows"));
+            }
+            values.insert(name.as_str(), value);
+        }
+        Ok(values)
+    }
+
+    fn requested_scopes(&self, chosen: Option<&str>) -> Result<Scopes, InvalidDefinition> {
+        let rules = &self.wire.scopes;
+        let always = rules.always.iter().map(String::as_str);
+        match chosen {
+            None => Ok(Scopes::new(rules.default.iter().map(String::as_str).chain(always))),
+            Some(text) => {
+                let chosen = super::checked_scopes("config.scope", ScopeRules::split(&rules.separator, text))?;
+                Ok(Scopes::new(chosen.into_iter().chain(always)))
+            }
+        }
+    }
+
+    /// Name, label, help and whether it must be given, for each setting.
+    pub(crate) fn settings_fields(&self) -> impl Iterator<Item = (&str, &Variable)> {
+        self.variables.iter().map(|(name, variable)| (name.as_str(), variable))
+    }
+}
+
+/// Whether a client id may stand in the path of an endpoint.
+fn is_path_safe(client_id: &str) -> bool {
+    client_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) && !client_id.starts_with('.')
+}
+
+impl ProfileFile {
+    /// What the types cannot say.
+    fn check(&self) -> Result<(), &'static str> {
+        let is_date = |text: &str| {
+            let parts: Vec<&str> = text.split('-').collect();
+            parts.iter().map(|part| part.len()).eq([4, 2, 2]) && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit())
+        };
+        if !is_date(&self.verified_on) || !self.sunset.as_deref().is_none_or(is_date) {
+            return Err("verified_on and sunset are dates such as 2026-01-31");
+        }
+        if !self.source.starts_with("https://") {
+            return Err("source is the URL of the vendor's documentation");
+        }
+        let extra = self.wire.authorize.parameters.keys();
+        if extra.into_iter().any(|name| is_reserved(name) || !is_parameter_name(name)) {
+            return Err("wire.authorize.parameters holds a reserved or impossible name");
+        }
+        let scope = &self.wire.scopes.parameter;
+        if !is_parameter_name(scope) || (scope != "scope" && is_reserved(scope)) {
+            return Err("wire.scopes.parameter is a reserved or impossible name");
+        }
+        let renamed = self.wire.authorize.client_id_parameter.as_deref();
+        if renamed.is_some_and(|name| is_reserved(name) || !is_parameter_name(name)) {
+            return Err("wire.authorize.client_id_parameter is a reserved or impossible name");
+        }
+        if self.variables.keys().any(|name| name == "scope" || name == "client_id") {
+            return Err("a variable must not be called scope or client_id");
+        }
+        if self.variables.values().any(|variable| variable.default.as_ref().is_some_and(|value| !variable.admits(value))) {
+            return Err("the default of a variable is none of its values");
+        }
+        if self.endpoints.all().any(|url| !url.starts_with("https://")) {
+            return Err("endpoints must start with https://");
+        }
+        Ok(())
+    }
+}
+
+impl EndpointTemplates {
+    fn all(&self) -> impl Iterator<Item = &str> {
+        let optional = [&self.revocation, &self.userinfo, &self.introspection, &self.probe, &self.jwks];
+        [&self.authorization, &self.token].into_iter().chain(optional.into_iter().flatten()).map(String::as_str)
+    }
+}

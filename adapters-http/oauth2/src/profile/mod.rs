@@ -1,0 +1,180 @@
+//! Provider profiles: what a connector's configuration means.
+//!
+//! A profile describes one provider as data, one TOML file each; `.oauth2` takes its description from the connector. From
+//! a definition come the domain's settings and the wire rules. Both are pure computation.
+
+mod catalogue;
+mod config;
+mod custom;
+mod file;
+mod reserved;
+pub(crate) mod rules;
+mod template;
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use grantry_domain::connector::{Definition, ProfileId};
+use grantry_domain::ports::{InvalidDefinition, ProviderProfiles};
+use grantry_domain::provider::{Origin, Provider, ProviderSettings};
+
+pub use self::catalogue::{ConnectorType, ConnectorTypeField};
+pub(crate) use self::custom::has_reserved_query;
+use self::file::Profile;
+pub use self::file::InvalidProfile;
+use self::rules::Wire;
+use crate::egress::EgressPolicy;
+
+/// The id of hand-written and issuer-described providers.
+const CUSTOM: &str = ".oauth2";
+
+/// The profiles that come with the crate.
+const BUILT_IN: &[(&str, &str)] = &[("github.toml", include_str!("../../profiles/github.toml"))];
+
+/// How many understood definitions are remembered.
+const REMEMBERED: usize = 1024;
+
+/// What the operator says about profiles.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProfileOptions {
+    /// `[oauth] pkce_off_hosts`: token hosts whose connectors may do without PKCE (R02).
+    pub pkce_off_hosts: Vec<String>,
+    /// `[providers] deny`: profiles that may not be used.
+    pub deny: Vec<ProfileId>,
+    /// Further profiles of the operator: name of the file, and its text.
+    pub additional: Vec<(String, String)>,
+}
+
+/// The profiles of this deployment.
+pub struct Profiles {
+    custom: ProfileId,
+    profiles: BTreeMap<ProfileId, Profile>,
+    policy: EgressPolicy,
+    options: ProfileOptions,
+    hasher: RandomState,
+    remembered: RwLock<HashMap<u64, Arc<Remembered>>>,
+}
+
+/// A definition, understood.
+pub(crate) struct Understood {
+    pub(crate) settings: ProviderSettings,
+    pub(crate) wire: Wire,
+}
+
+struct Remembered {
+    definition: Definition,
+    understood: Result<Arc<Understood>, InvalidDefinition>,
+}
+
+impl Profiles {
+    /// Reads the built-in profiles and the operator's own.
+    pub fn new(policy: EgressPolicy, options: ProfileOptions) -> Result<Self, InvalidProfile> {
+        let invalid = |name: &str, problem: &str| InvalidProfile { name: name.to_owned(), problem: problem.to_owned() };
+        let custom = ProfileId::new(CUSTOM).map_err(|_| invalid(CUSTOM, "is not a profile id"))?;
+        let built_in = BUILT_IN.iter().copied();
+        let additional = options.additional.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+        let mut profiles = BTreeMap::new();
+        for (name, text) in built_in.chain(additional) {
+            let profile = Profile::read(name, text)?;
+            if profile.id == custom || profiles.contains_key(&profile.id) {
+                return Err(invalid(name, "has the id of another profile"));
+            }
+            profiles.insert(profile.id.clone(), profile);
+        }
+        let (hasher, remembered) = (RandomState::new(), RwLock::default());
+        Ok(Self { custom, profiles, policy, options, hasher, remembered })
+    }
+
+    /// The egress policy that every URL passes.
+    pub fn policy(&self) -> &EgressPolicy {
+        &self.policy
+    }
+
+    /// The wire rules of a provider as frozen at consent. Errs if its settings can no longer be used.
+    pub(crate) fn of(&self, provider: &Provider) -> Result<Arc<Understood>, InvalidDefinition> {
+        self.understand(&Definition {
+            profile: provider.profile.clone(),
+            config: provider.config.clone(),
+            client_id: Some(provider.client_id.clone()),
+        })
+    }
+
+    /// Understands a definition, or remembers how it was understood before.
+    fn understand(&self, definition: &Definition) -> Result<Arc<Understood>, InvalidDefinition> {
+        let key = self.hasher.hash_one((definition.profile.as_str(), &definition.config, &definition.client_id));
+        let known = self.remembered.read().unwrap_or_else(PoisonError::into_inner).get(&key).map(Arc::clone);
+        if let Some(known) = known.filter(|known| known.definition == *definition) {
+            return known.understood.clone();
+        }
+        let understood = self.compute(definition).map(Arc::new);
+        let fresh = Arc::new(Remembered { definition: definition.clone(), understood: understood.clone() });
+        let mut remembered = self.remembered.write().unwrap_or_else(PoisonError::into_inner);
+        if remembered.len() >= REMEMBERED {
+            remembered.clear();
+        }
+        remembered.insert(key, fresh);
+        understood
+    }
+
+    fn compute(&self, definition: &Definition) -> Result<Understood, InvalidDefinition> {
+        if definition.profile == self.custom {
+            return custom::understand(&self.custom, definition, &self.policy, &self.options.pkce_off_hosts);
+        }
+        match self.profiles.get(&definition.profile) {
+            Some(profile) => profile.understand(definition, &self.policy),
+            None => Err(problem("connector_type_id", "is not known")),
+        }
+    }
+}
+
+impl ProviderProfiles for Profiles {
+    fn settings(&self, definition: &Definition) -> Result<ProviderSettings, InvalidDefinition> {
+        if self.options.deny.contains(&definition.profile) {
+            return Err(problem("connector_type_id", "is denied by the operator"));
+        }
+        Ok(self.understand(definition)?.settings.clone())
+    }
+}
+
+/// A problem with a field that is no matter of allowed hosts.
+fn problem(field: &str, text: &str) -> InvalidDefinition {
+    InvalidDefinition { field: field.to_owned(), problem: text.to_owned(), host_not_allowed: false }
+}
+
+/// A URL that passed the policy: normalised text and origin.
+fn checked_url(policy: &EgressPolicy, field: &str, text: &str) -> Result<(String, Origin), InvalidDefinition> {
+    let url = policy.check(text).map_err(|refused| InvalidDefinition {
+        field: field.to_owned(),
+        problem: refused.to_string(),
+        host_not_allowed: refused.is_for_the_operator(),
+    })?;
+    let origin = url.origin().ok_or_else(|| problem(field, "has a host with unusual characters"))?;
+    Ok((url.as_str().to_owned(), origin))
+}
+
+/// A client id as of RFC 6749 appendix A.1, or nothing yet.
+fn checked_client_id(client_id: Option<&str>) -> Result<&str, InvalidDefinition> {
+    let client_id = client_id.unwrap_or_default();
+    if client_id.len() <= 512 && client_id.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(client_id)
+    } else {
+        Err(problem("secrets.clientId", "must be at most 512 visible ASCII characters"))
+    }
+}
+
+/// Scopes whose characters fit RFC 6749 §3.3.
+fn checked_scopes<'a>(
+    field: &str,
+    scopes: impl Iterator<Item = &'a str>,
+) -> Result<Vec<&'a str>, InvalidDefinition> {
+    let scopes: Vec<&str> = scopes.collect();
+    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+    if scopes.len() > 256 || scopes.iter().any(|scope| !scope.bytes().all(plain)) {
+        return Err(problem(field, "holds more than 256 scopes, or one with impossible characters"));
+    }
+    Ok(scopes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! Endpoint URLs with typed variables: `https://{tenant}.example.com/authorize`.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// A variable of a profile, and with it a field of the connector's settings.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Variable {
+    /// Name for people.
+    pub(crate) label: String,
+    /// One sentence of help.
+    #[serde(default)]
+    pub(crate) help: String,
+    /// What values it takes.
+    pub(crate) kind: VariableKind,
+    /// For [`VariableKind::Host`]: the vendor's own suffix, such as `.example.com`, that values must end with.
+    #[serde(default)]
+    pub(crate) suffix: Option<String>,
+    /// For [`VariableKind::OneOf`]: the values.
+    #[serde(default)]
+    pub(crate) values: Vec<String>,
+    /// Taken when the connector says nothing.
+    #[serde(default)]
+    pub(crate) default: Option<String>,
+}
+
+/// What a variable may be. No kind admits a character that would end the place where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum VariableKind {
+    /// One label of a host name.
+    Label,
+    /// A whole host name; only in the place of a whole host.
+    Host,
+    /// Letters, digits, `-` and `_`.
+    Id,
+    /// One of the listed values.
+    OneOf,
+}
+
+impl Variable {
+    /// Whether a value is one of this variable's.
+    pub(crate) fn admits(&self, value: &str) -> bool {
+        let is_label = |label: &str| {
+            let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            (1..=63).contains(&label.len()) && label.bytes().all(plain) && !label.starts_with('-') && !label.ends_with('-')
+        };
+        match self.kind {
+            VariableKind::Label => is_label(value),
+            VariableKind::Host => {
+                let below = |suffix: &String| value.strip_suffix(suffix.as_str()).is_some_and(|rest| !rest.is_empty());
+                value.len() <= 253 && value.split('.').all(is_label) && self.suffix.as_ref().is_none_or(below)
+            }
+            VariableKind::Id => {
+                let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+                (1..=64).contains(&value.len()) && value.bytes().all(plain)
+            }
+            VariableKind::OneOf => self.values.iter().any(|known| known == value),
+        }
+    }
+}
+
+/// Puts values in the places of their names. `None` if a name is unknown or a brace is left open.
+pub(crate) fn fill<'a>(template: &str, value: impl Fn(&str) -> Option<&'a str>) -> Option<String> {
+    let mut out = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, tail) = after.split_once('}')?;
+        out.push_str(before);
+        out.push_str(value(name)?);
+        rest = tail;
+    }
+    out.push_str(rest);
+    (!rest.contains('}')).then_some(out)
+}
+
+/// Whether every URL of this template is the vendor's own: the host is fixed, or ends in a suffix that is written in the
+/// profile. Else a connector needs its own callback (R09).
+pub(crate) fn stays_with_vendor(template: &str, variables: &BTreeMap<String, Variable>) -> bool {
+    let authority = template.strip_prefix("https://").unwrap_or_default().split('/').next().unwrap_or_default();
+    let Some((_, suffix)) = authority.rsplit_once('}') else { return !authority.is_empty() };
+    let has_domain = |suffix: &str| suffix.starts_with('.') && suffix[1..].contains('.');
+    let bound_to_suffix = |name: &str| {
+        variables.get(name).and_then(|variable| variable.suffix.as_deref()).is_some_and(has_domain)
+    };
+    has_domain(suffix) || authority.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).is_some_and(bound_to_suffix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variable(kind: VariableKind) -> Variable {
+        let (label, help) = ("Variable".to_owned(), String::new());
+        Variable { label, help, kind, suffix: None, values: vec!["eu".to_owned()], default: None }
+    }
+
+    #[test]
+    fn values_cannot_leave_their_place() {
+        for kind in [VariableKind::Label, VariableKind::Host, VariableKind::Id, VariableKind::OneOf] {
+            for bad in ["", "a/b", "a?b", "a#b", "a@b", "a:1", "a%2fb", "a\\b", "..", ".", "a b", "{a}", "\u{e4}", "a\n"] {
+                assert!(!variable(kind).admits(bad), "{kind:?} {bad:?}");
+            }
+        }
+        assert!(variable(VariableKind::Label).admits("my-tenant"));
+        assert!(!variable(VariableKind::Label).admits("a.b"));
+        assert!(variable(VariableKind::Host).admits("login.example.com"));
+        assert!(variable(VariableKind::Id).admits("A_b-1"));
+        assert!(variable(VariableKind::OneOf).admits("eu"));
+        assert!(!variable(VariableKind::OneOf).admits("us"));
+        let bound = Variable { suffix: Some(".example.com".to_owned()), ..variable(VariableKind::Host) };
+        assert!(bound.admits("a.example.com"));
+        assert!(!bound.admits("example.com") && !bound.admits("a.example.com.evil.test") && !bound.admits("aexample.com"));
+    }
+
+    #[test]
+    fn r09_a_host_that_a_variable_can_choose_is_not_the_vendors() {
+        let bound = Variable { suffix: Some(".example.com".to_owned()), ..variable(VariableKind::Host) };
+        let variables = [("host", variable(VariableKind::Host)), ("bound", bound), ("tenant", variable(VariableKind::Label))]
+            .map(|(name, variable)| (name.to_owned(), variable))
+            .into();
+        for own in ["https://example.com/{tenant}/x", "https://{tenant}.example.com/x", "https://{bound}/x"] {
+            assert!(stays_with_vendor(own, &variables), "{own}");
+        }
+        for foreign in ["https://{host}/x", "https://{tenant}.com/x", "https://a.{tenant}/x", "https://x{tenant}/", "{host}"] {
+            assert!(!stays_with_vendor(foreign, &variables), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn templates_are_filled_or_refused() {
+        let value = |name: &str| (name == "a").then_some("1");
+        assert_eq!(fill("x{a}y{a}", value).as_deref(), Some("x1y1"));
+        assert_eq!(fill("x", value).as_deref(), Some("x"));
+        for bad in ["{b}", "{a", "a}", "{a}}"] {
+            assert_eq!(fill(bad, value), None, "{bad}");
+        }
+    }
+}

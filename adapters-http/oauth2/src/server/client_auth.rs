@@ -1,0 +1,79 @@
+//! How the client proves itself (RFC 6749 §2.3.1).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use grantry_domain::ports::{ClientCredentials, ProviderError};
+use grantry_domain::provider::{ClientAuthentication, Provider};
+use grantry_domain::secret::Secret;
+use zeroize::Zeroizing;
+
+use crate::codec::form::{self, Form};
+
+/// Adds the client to a request: fields of the form, or the value of the `Authorization` header.
+///
+/// A secret that is needed and not there is the operator's to repair, like one that the provider refuses.
+pub(super) fn authenticate<'a>(
+    provider: &'a Provider,
+    client: &'a ClientCredentials,
+    id_parameter: &'a str,
+    form: &mut Form<'a>,
+) -> Result<Option<Secret>, ProviderError> {
+    match provider.authentication {
+        ClientAuthentication::Basic => basic(&provider.client_id, secret(client)?).map(Some),
+        ClientAuthentication::Post => {
+            form.add(id_parameter, &provider.client_id).add_secret("client_secret", secret(client)?);
+            Ok(None)
+        }
+        ClientAuthentication::None => {
+            form.add(id_parameter, &provider.client_id);
+            Ok(None)
+        }
+    }
+}
+
+/// The client secret, which must be there.
+pub(super) fn secret(client: &ClientCredentials) -> Result<&Secret, ProviderError> {
+    client.secret.as_ref().filter(|secret| !secret.is_empty()).ok_or(ProviderError::ClientRefused)
+}
+
+/// `Basic` credentials: id and secret in form encoding, so that neither can hold the colon between them.
+pub(super) fn basic(client_id: &str, secret: &Secret) -> Result<Secret, ProviderError> {
+    const SCHEME: &[u8] = b"Basic ";
+    let mut pair = Zeroizing::new(Vec::with_capacity(3 * (client_id.len() + secret.len()) + 1));
+    form::escape(client_id.as_bytes(), &mut pair);
+    pair.push(b':');
+    form::escape(secret.expose(), &mut pair);
+
+    let mut header = Zeroizing::new(vec![0; SCHEME.len() + pair.len().div_ceil(3) * 4]);
+    header[..SCHEME.len()].copy_from_slice(SCHEME);
+    STANDARD.encode_slice(pair.as_slice(), &mut header[SCHEME.len()..]).map_err(|_| ProviderError::NotAllowed)?;
+    Ok(Secret::from_zeroizing(header))
+}
+
+/// `Bearer` and a token (RFC 6750 §2.1).
+pub(crate) fn bearer(token: &Secret) -> Secret {
+    const SCHEME: &[u8] = b"Bearer ";
+    let mut header = Zeroizing::new(Vec::with_capacity(SCHEME.len() + token.len()));
+    header.extend_from_slice(SCHEME);
+    header.extend_from_slice(token.expose());
+    Secret::from_zeroizing(header)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn basic_credentials_are_form_encoded() {
+        let header = basic("id:with colon", &Secret::from_text("p\u{e4}ss:w%rd+")).unwrap();
+        let encoded = header.expose_text().unwrap().strip_prefix("Basic ").unwrap();
+        let pair = String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap();
+        assert_eq!(pair, "id%3Awith+colon:p%C3%A4ss%3Aw%25rd%2B");
+    }
+
+    #[test]
+    fn an_absent_secret_is_the_operators_to_repair() {
+        assert!(secret(&ClientCredentials { secret: None }).is_err());
+        assert!(secret(&ClientCredentials { secret: Some(Secret::from_text("")) }).is_err());
+    }
+}

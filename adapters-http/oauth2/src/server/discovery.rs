@@ -1,0 +1,178 @@
+//! Issuer mode: endpoints from the issuer's metadata (RFC 8414, OpenID Connect Discovery), and the freezing of endpoints
+//! into the provider of one flow.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use grantry_domain::ports::ProviderError;
+use grantry_domain::provider::{BindingKind, Endpoints, Provider, ProviderSettings};
+use http::StatusCode;
+use moka::future::Cache;
+
+use super::Oauth2Server;
+use crate::codec::{Object, Value, json, oauth_error};
+use crate::profile::has_reserved_query;
+use crate::transport::HttpResponse;
+
+/// How long metadata is believed.
+const TIME_TO_LIVE: Duration = Duration::from_mins(10);
+/// How many issuers are remembered.
+const REMEMBERED: u64 = 1000;
+
+/// Metadata by issuer. Callers at the same time share one request; failures are not remembered.
+pub(super) struct Discovery(Cache<String, Arc<Endpoints>>);
+
+impl Default for Discovery {
+    fn default() -> Self {
+        Self(Cache::builder().max_capacity(REMEMBERED).time_to_live(TIME_TO_LIVE).build())
+    }
+}
+
+impl Oauth2Server {
+    /// Settles the endpoints and freezes them, with everything that later requests need (R11).
+    pub(super) async fn resolved(
+        &self,
+        settings: &ProviderSettings,
+        redirect_uri: &str,
+        config: &str,
+    ) -> Result<Provider, ProviderError> {
+        let (endpoints, issuer_in_response) = match (&settings.endpoints, &settings.issuer) {
+            (Some(endpoints), _) => (endpoints.clone(), false),
+            // In issuer mode a response without `iss` is always refused: its connectors share one redirect URI, which is
+            // safe only because the response says who sent it (RFC 9700 §4.4.2.1).
+            (None, Some(issuer)) => (Endpoints::clone(&*self.discovered(issuer).await?), true),
+            (None, None) => return Err(ProviderError::BadMetadata),
+        };
+        debug_assert_eq!(settings.endpoints.is_none(), settings.kind == BindingKind::Issuer);
+        for url in every_url(&endpoints) {
+            self.allowed(url)?;
+        }
+        for destination in &settings.destinations {
+            self.allowed(destination.as_str())?;
+        }
+        Ok(Provider {
+            profile: settings.profile.clone(),
+            issuer: settings.issuer.clone(),
+            issuer_in_response,
+            endpoints,
+            client_id: settings.client_id.clone(),
+            authentication: settings.authentication,
+            resources: settings.resources.clone(),
+            destinations: settings.destinations.clone(),
+            redirect_uri: redirect_uri.to_owned(),
+            config: config.to_owned(),
+        })
+    }
+
+    async fn discovered(&self, issuer: &str) -> Result<Arc<Endpoints>, ProviderError> {
+        let fetch = async { self.fetch_metadata(issuer).await.map(Arc::new) };
+        self.discovery.0.try_get_with_by_ref(issuer, fetch).await.map_err(|error| *error)
+    }
+
+    /// Asks both well-known places in turn. A place that has no document does not end the search; a wrong document does.
+    async fn fetch_metadata(&self, issuer: &str) -> Result<Endpoints, ProviderError> {
+        self.allowed(issuer)?;
+        let mut last = ProviderError::BadMetadata;
+        for url in well_known(issuer) {
+            let response = self.get_json(&url, None).await?;
+            match document(&response) {
+                Ok(body) => return self.read_metadata(&body, issuer),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn read_metadata(&self, body: &Object<'_>, issuer: &str) -> Result<Endpoints, ProviderError> {
+        const BAD: ProviderError = ProviderError::BadMetadata;
+        let url = |name: &str| body.string(name).map_err(|_| BAD);
+        if url("issuer")?.as_deref() != Some(issuer) {
+            return Err(BAD);
+        }
+        let flag = |name: &str| body.get(name).and_then(Value::as_bool) == Some(true);
+        // Without `iss` in its responses an issuer cannot be told from another (RFC 9207 §3); and requests cannot be
+        // pushed yet where that is demanded.
+        if !flag("authorization_response_iss_parameter_supported") || flag("require_pushed_authorization_requests") {
+            return Err(BAD);
+        }
+        let endpoints = Endpoints {
+            authorization: url("authorization_endpoint")?.ok_or(BAD)?,
+            token: url("token_endpoint")?.ok_or(BAD)?,
+            revocation: url("revocation_endpoint")?,
+            pushed_authorization: url("pushed_authorization_request_endpoint")?,
+            userinfo: url("userinfo_endpoint")?,
+            introspection: url("introspection_endpoint")?,
+            probe: None,
+            jwks: url("jwks_uri")?,
+        };
+        let usable = |text: &str| self.profiles.policy().check(text).is_ok_and(|url| url.as_str() == text);
+        if every_url(&endpoints).all(usable) && !has_reserved_query(&endpoints.authorization) {
+            Ok(endpoints)
+        } else {
+            Err(BAD)
+        }
+    }
+}
+
+/// Every URL that a browser is sent to or that is called.
+fn every_url(endpoints: &Endpoints) -> impl Iterator<Item = &str> {
+    let optional = [
+        &endpoints.revocation,
+        &endpoints.pushed_authorization,
+        &endpoints.userinfo,
+        &endpoints.introspection,
+        &endpoints.probe,
+        &endpoints.jwks,
+    ];
+    let required = [&endpoints.authorization, &endpoints.token];
+    required.into_iter().chain(optional.into_iter().flatten()).map(String::as_str)
+}
+
+/// RFC 8414 §3.1 puts the well-known part between host and path, OpenID Connect Discovery §4 at the end.
+fn well_known(issuer: &str) -> [String; 2] {
+    let trimmed = issuer.strip_suffix('/').unwrap_or(issuer);
+    let host_end = trimmed.find("://").map_or(0, |at| at + 3);
+    let path_start = trimmed[host_end..].find('/').map_or(trimmed.len(), |at| host_end + at);
+    let (origin, path) = trimmed.split_at(path_start);
+    [
+        format!("{origin}/.well-known/oauth-authorization-server{path}"),
+        format!("{trimmed}/.well-known/openid-configuration"),
+    ]
+}
+
+/// The document in an answer, or what the lack of one means.
+fn document(response: &HttpResponse) -> Result<Object<'_>, ProviderError> {
+    if response.status != StatusCode::OK {
+        let error = oauth_error::by_status(response.status, &response.headers);
+        return Err(error.filter(|error| *error != ProviderError::Malformed).unwrap_or(ProviderError::BadMetadata));
+    }
+    json::parse_object(&response.body).map_err(|_| ProviderError::BadMetadata)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::well_known;
+
+    #[test]
+    fn r11_the_well_known_part_goes_where_each_standard_puts_it() {
+        for (issuer, rfc8414, oidc) in [
+            (
+                "https://example.com",
+                "https://example.com/.well-known/oauth-authorization-server",
+                "https://example.com/.well-known/openid-configuration",
+            ),
+            (
+                "https://example.com/",
+                "https://example.com/.well-known/oauth-authorization-server",
+                "https://example.com/.well-known/openid-configuration",
+            ),
+            (
+                "https://example.com/tenant/1",
+                "https://example.com/.well-known/oauth-authorization-server/tenant/1",
+                "https://example.com/tenant/1/.well-known/openid-configuration",
+            ),
+        ] {
+            assert_eq!(well_known(issuer), [rfc8414, oidc], "{issuer}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Who consented: from the ID token, else from userinfo. A label and a subject for comparison (R35).
+
+use grantry_domain::ports::{ProviderError, TokenAnswer};
+use grantry_domain::provider::{Account, Provider};
+use http::StatusCode;
+
+use super::{Oauth2Server, client_auth};
+use crate::codec::{Object, Value, json, oauth_error};
+use crate::profile::rules::IdentityRules;
+
+/// The longest subject and label, in characters.
+const MAX_TEXT: usize = 255;
+
+/// What one source says.
+struct Claimed {
+    subject: Option<String>,
+    label: Option<String>,
+}
+
+impl Oauth2Server {
+    pub(super) async fn identified(
+        &self,
+        provider: &Provider,
+        answer: &TokenAnswer,
+        nonce: Option<&str>,
+    ) -> Result<Option<Account>, ProviderError> {
+        let rules = self.rules(provider)?;
+        let rules = &rules.wire.identity;
+        let from_token = match (&answer.id_token, &provider.issuer) {
+            (Some(token), Some(issuer)) => {
+                let claims = self.checked_claims(provider, issuer, token, nonce).await?;
+                let claims = json::parse_object(&claims).map_err(|_| ProviderError::Malformed)?;
+                Some(claimed(&claims, rules))
+            }
+            // Without a known issuer an ID token proves nothing, and without one in the answer there is nothing to check.
+            (Some(_) | None, None) | (None, Some(_)) => None,
+        };
+        if let Some(Claimed { subject: Some(subject), label: Some(label) }) = from_token {
+            return Ok(Some(Account { subject, label }));
+        }
+        let known_subject = from_token.and_then(|claimed| claimed.subject);
+        let Some(url) = &provider.endpoints.userinfo else { return Ok(known_subject.map(without_label)) };
+
+        let response = self.get_json(url, Some(client_auth::bearer(&answer.access_token))).await?;
+        if response.status != StatusCode::OK {
+            let error = oauth_error::by_status(response.status, &response.headers);
+            return Err(error.unwrap_or(ProviderError::Malformed));
+        }
+        let body = json::parse_object(&response.body).map_err(|_| ProviderError::Malformed)?;
+        let told = claimed(&body, rules);
+        // Userinfo about somebody else must not be used (OpenID Connect Core §5.3.2).
+        if known_subject.is_some() && told.subject != known_subject {
+            return Err(ProviderError::Malformed);
+        }
+        let subject = told.subject.ok_or(ProviderError::Malformed)?;
+        let account = |label| Account { subject: subject.clone(), label };
+        Ok(Some(told.label.map_or_else(|| without_label(subject.clone()), account)))
+    }
+}
+
+fn without_label(subject: String) -> Account {
+    Account { label: subject.clone(), subject }
+}
+
+fn claimed(body: &Object<'_>, rules: &IdentityRules) -> Claimed {
+    let first = |names: &[String]| names.iter().filter_map(|name| body.get(name)).find_map(readable);
+    Claimed { subject: first(&rules.subject), label: first(&rules.label) }
+}
+
+/// A text for people and logs: neither empty nor long, and without characters that would disturb a line (R79).
+fn readable(value: &Value<'_>) -> Option<String> {
+    let disturbs = |letter: &char| letter.is_control() || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    let text = value.as_scalar()?;
+    let text: String = text.trim().chars().filter(|letter| !disturbs(letter)).take(MAX_TEXT).collect();
+    (!text.is_empty()).then_some(text)
+}

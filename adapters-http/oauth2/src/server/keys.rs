@@ -1,0 +1,125 @@
+//! Key sets for ID tokens (RFC 7517): fetched, remembered for a while, public keys only.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use grantry_domain::ports::ProviderError;
+use http::StatusCode;
+use jsonwebtoken::{Algorithm, DecodingKey};
+use moka::future::Cache;
+
+use super::Oauth2Server;
+use crate::codec::{Object, Value, json, oauth_error};
+
+/// How long a key set is believed.
+const TIME_TO_LIVE: Duration = Duration::from_mins(10);
+/// How many key sets are remembered.
+const REMEMBERED: u64 = 1000;
+
+/// Key sets by URL.
+pub(super) struct KeySets(Cache<String, Arc<Vec<PublicKey>>>);
+
+impl Default for KeySets {
+    fn default() -> Self {
+        Self(Cache::builder().max_capacity(REMEMBERED).time_to_live(TIME_TO_LIVE).build())
+    }
+}
+
+/// A key that verifies signatures.
+pub(super) struct PublicKey {
+    id: Option<String>,
+    /// The algorithm it is meant for, if the set says so.
+    algorithm: Option<String>,
+    family: Family,
+    key: DecodingKey,
+}
+
+/// Which algorithms a key can serve at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Family {
+    Rsa,
+    P256,
+    P384,
+    Ed25519,
+}
+
+/// A way to sign.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SignatureKind {
+    name: &'static str,
+    family: Family,
+    pub(super) algorithm: Algorithm,
+}
+
+/// Signatures of the issuer only: `none` proves nothing, and with `HS256` the client secret would be the key.
+const KINDS: [SignatureKind; 9] = [
+    SignatureKind { name: "RS256", family: Family::Rsa, algorithm: Algorithm::RS256 },
+    SignatureKind { name: "RS384", family: Family::Rsa, algorithm: Algorithm::RS384 },
+    SignatureKind { name: "RS512", family: Family::Rsa, algorithm: Algorithm::RS512 },
+    SignatureKind { name: "PS256", family: Family::Rsa, algorithm: Algorithm::PS256 },
+    SignatureKind { name: "PS384", family: Family::Rsa, algorithm: Algorithm::PS384 },
+    SignatureKind { name: "PS512", family: Family::Rsa, algorithm: Algorithm::PS512 },
+    SignatureKind { name: "ES256", family: Family::P256, algorithm: Algorithm::ES256 },
+    SignatureKind { name: "ES384", family: Family::P384, algorithm: Algorithm::ES384 },
+    SignatureKind { name: "EdDSA", family: Family::Ed25519, algorithm: Algorithm::EdDSA },
+];
+
+impl SignatureKind {
+    /// The kind that `alg` names, if it is acceptable.
+    pub(super) fn named(alg: &str) -> Option<Self> {
+        KINDS.into_iter().find(|kind| kind.name == alg)
+    }
+}
+
+impl PublicKey {
+    /// Whether this key may verify a signature of that kind and key id.
+    pub(super) fn fits(&self, kind: SignatureKind, id: Option<&str>) -> bool {
+        self.family == kind.family
+            && self.algorithm.as_deref().is_none_or(|meant| meant == kind.name)
+            && (id.is_none() || self.id.as_deref() == id)
+    }
+
+    pub(super) fn key(&self) -> &DecodingKey {
+        &self.key
+    }
+}
+
+impl Oauth2Server {
+    /// The keys at a URL.
+    pub(super) async fn key_set(&self, url: &str) -> Result<Arc<Vec<PublicKey>>, ProviderError> {
+        let fetch = async { self.fetch_keys(url).await.map(Arc::new) };
+        self.key_sets.0.try_get_with_by_ref(url, fetch).await.map_err(|error| *error)
+    }
+
+    /// Forgets a key set that lacks a key: issuers change keys before the time is over.
+    pub(super) async fn forget_keys(&self, url: &str) {
+        self.key_sets.0.invalidate(url).await;
+    }
+
+    async fn fetch_keys(&self, url: &str) -> Result<Vec<PublicKey>, ProviderError> {
+        let response = self.get_json(url, None).await?;
+        if response.status != StatusCode::OK {
+            let error = oauth_error::by_status(response.status, &response.headers);
+            return Err(error.unwrap_or(ProviderError::Malformed));
+        }
+        let body = json::parse_object(&response.body).map_err(|_| ProviderError::Malformed)?;
+        let keys = body.get("keys").and_then(Value::as_list).ok_or(ProviderError::Malformed)?;
+        // A set may hold keys of kinds that we do not know; they are passed over.
+        Ok(keys.iter().filter_map(Value::as_object).filter_map(public_key).collect())
+    }
+}
+
+fn public_key(jwk: &Object<'_>) -> Option<PublicKey> {
+    let text = |name: &str| jwk.string(name).ok().flatten();
+    if text("use").is_some_and(|purpose| purpose != "sig") {
+        return None;
+    }
+    let (family, key) = match (text("kty")?.as_str(), text("crv").as_deref()) {
+        ("RSA", _) => (Family::Rsa, DecodingKey::from_rsa_components(&text("n")?, &text("e")?)),
+        ("EC", Some("P-256")) => (Family::P256, DecodingKey::from_ec_components(&text("x")?, &text("y")?)),
+        ("EC", Some("P-384")) => (Family::P384, DecodingKey::from_ec_components(&text("x")?, &text("y")?)),
+        ("OKP", Some("Ed25519")) => (Family::Ed25519, DecodingKey::from_ed_components(&text("x")?)),
+        _ => return None,
+    };
+    Some(PublicKey { id: text("kid"), algorithm: text("alg"), family, key: key.ok()? })
+}

@@ -1,0 +1,156 @@
+//! The `AuthorizationServer` port over HTTP.
+
+mod authorization_url;
+mod client_auth;
+mod discovery;
+mod id_token;
+mod identity;
+mod keys;
+mod revocation;
+mod token_request;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use grantry_domain::ports::{
+    AuthorizationRequest, AuthorizationServer, ClientCredentials, Clock, ProviderError, RevokeAnswer, TokenAnswer, TokenKind,
+};
+use grantry_domain::provider::{Account, Provider, ProviderSettings, Scopes};
+use grantry_domain::secret::Secret;
+use http::header::{ACCEPT, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method};
+
+pub(crate) use self::client_auth::bearer;
+use self::discovery::Discovery;
+use self::keys::KeySets;
+use crate::codec::token_answer::MAX_ANSWER;
+use crate::profile::rules::Wire;
+use crate::profile::{Profiles, Understood};
+use crate::transport::{HttpRequest, HttpResponse, HttpTransport};
+
+/// How this software names itself; some APIs refuse requests without it.
+pub(crate) const AGENT: HeaderValue = HeaderValue::from_static(concat!("grantry/", env!("CARGO_PKG_VERSION")));
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Speaks OAuth 2.0 to authorization servers. Holds no secret and never retries.
+pub struct Oauth2Server {
+    transport: Arc<dyn HttpTransport>,
+    profiles: Arc<Profiles>,
+    clock: Arc<dyn Clock>,
+    discovery: Discovery,
+    key_sets: KeySets,
+}
+
+impl Oauth2Server {
+    /// A server over a transport. The clock judges the expiry of ID tokens.
+    pub fn new(transport: Arc<dyn HttpTransport>, profiles: Arc<Profiles>, clock: Arc<dyn Clock>) -> Self {
+        let (discovery, key_sets) = (Discovery::default(), KeySets::default());
+        Self { transport, profiles, clock, discovery, key_sets }
+    }
+
+    /// The wire rules of a frozen provider. Settings that the operator no longer permits send no request.
+    fn rules(&self, provider: &Provider) -> Result<Arc<Understood>, ProviderError> {
+        self.profiles.of(provider).map_err(|_| ProviderError::NotAllowed)
+    }
+
+    /// Asks the egress policy about a URL, whatever was checked when it was saved (R70).
+    fn allowed(&self, url: &str) -> Result<(), ProviderError> {
+        self.profiles.policy().check(url).map(drop).map_err(|_| ProviderError::NotAllowed)
+    }
+
+    async fn get_json(&self, url: &str, authorization: Option<Secret>) -> Result<HttpResponse, ProviderError> {
+        self.send(HttpRequest {
+            method: Method::GET,
+            url: url.to_owned(),
+            headers: HeaderMap::from_iter([(ACCEPT, JSON), (USER_AGENT, AGENT)]),
+            authorization,
+            body: None,
+            max_body: MAX_ANSWER,
+        })
+        .await
+    }
+
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, ProviderError> {
+        self.allowed(&request.url)?;
+        Ok(self.transport.send(request).await?)
+    }
+}
+
+#[async_trait]
+impl AuthorizationServer for Oauth2Server {
+    async fn resolve(
+        &self,
+        settings: &ProviderSettings,
+        redirect_uri: &str,
+        config: &str,
+    ) -> Result<Provider, ProviderError> {
+        self.resolved(settings, redirect_uri, config).await
+    }
+
+    async fn authorization_url(
+        &self,
+        provider: &Provider,
+        _client: &ClientCredentials,
+        request: AuthorizationRequest,
+    ) -> Result<Secret, ProviderError> {
+        self.allowed(&provider.endpoints.authorization)?;
+        authorization_url::build(&self.rules(provider)?.wire, provider, &request)
+    }
+
+    async fn exchange(
+        &self,
+        provider: &Provider,
+        client: &ClientCredentials,
+        code: &Secret,
+        verifier: &Secret,
+    ) -> Result<TokenAnswer, ProviderError> {
+        self.exchanged(provider, client, code, verifier).await
+    }
+
+    async fn refresh(
+        &self,
+        provider: &Provider,
+        client: &ClientCredentials,
+        refresh_token: &Secret,
+        granted: &Scopes,
+    ) -> Result<TokenAnswer, ProviderError> {
+        self.refreshed(provider, client, refresh_token, granted).await
+    }
+
+    async fn revoke(
+        &self,
+        provider: &Provider,
+        client: &ClientCredentials,
+        token: &Secret,
+        kind: TokenKind,
+    ) -> Result<RevokeAnswer, ProviderError> {
+        self.revoked(provider, client, token, kind).await
+    }
+
+    fn revocation_order(&self, provider: &Provider) -> Vec<TokenKind> {
+        let order = |wire: &Wire| wire.revocation.order.iter().copied().map(TokenKind::from).collect();
+        // Rules that cannot be had any more leave the order of the standard (RFC 7009 §2.1).
+        self.rules(provider).map_or_else(|_| order(&Wire::default()), |rules| order(&rules.wire))
+    }
+
+    async fn client_credentials(
+        &self,
+        provider: &Provider,
+        client: &ClientCredentials,
+        scopes: &Scopes,
+    ) -> Result<TokenAnswer, ProviderError> {
+        self.client_token(provider, client, scopes).await
+    }
+
+    async fn identify(
+        &self,
+        provider: &Provider,
+        answer: &TokenAnswer,
+        nonce: Option<String>,
+    ) -> Result<Option<Account>, ProviderError> {
+        self.identified(provider, answer, nonce.as_deref()).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+//! Revocation: RFC 7009, or the vendor's own call.
+
+use grantry_domain::ports::{ClientCredentials, ProviderError, RevokeAnswer, TokenKind};
+use grantry_domain::provider::Provider;
+use grantry_domain::secret::Secret;
+use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, Method, StatusCode};
+use zeroize::Zeroizing;
+
+use super::token_request::form_request;
+use super::{AGENT, JSON, Oauth2Server, client_auth};
+use crate::codec::form::Form;
+use crate::codec::token_answer::MAX_ANSWER;
+use crate::codec::{json, oauth_error};
+use crate::profile::rules::{RevocationStyle, Wire};
+use crate::transport::{HttpRequest, HttpResponse};
+
+impl Oauth2Server {
+    pub(super) async fn revoked(
+        &self,
+        provider: &Provider,
+        client: &ClientCredentials,
+        token: &Secret,
+        kind: TokenKind,
+    ) -> Result<RevokeAnswer, ProviderError> {
+        let rules = self.rules(provider)?;
+        let Some(endpoint) = &provider.endpoints.revocation else { return Ok(RevokeAnswer::NotSupported) };
+        let request = match rules.wire.revocation.style {
+            RevocationStyle::Rfc7009 => standard(&rules.wire, provider, client, endpoint, token, kind)?,
+            RevocationStyle::DeleteBasicJson if kind == TokenKind::Refresh => return Ok(RevokeAnswer::NotSupported),
+            RevocationStyle::DeleteBasicJson => delete(provider, client, endpoint, token)?,
+        };
+        judge(&rules.wire, &self.send(request).await?)
+    }
+}
+
+/// RFC 7009 §2.1. The hint must be right: there are servers that look only where it points and answer 200 all the same.
+fn standard(
+    wire: &Wire,
+    provider: &Provider,
+    client: &ClientCredentials,
+    endpoint: &str,
+    token: &Secret,
+    kind: TokenKind,
+) -> Result<HttpRequest, ProviderError> {
+    let hint = match kind {
+        TokenKind::Access => "access_token",
+        TokenKind::Refresh => "refresh_token",
+    };
+    let mut form = Form::default();
+    form.add_secret("token", token).add("token_type_hint", hint);
+    let id_parameter = wire.authorize.client_id_parameter.as_deref().unwrap_or("client_id");
+    let authorization = client_auth::authenticate(provider, client, id_parameter, &mut form)?;
+    Ok(form_request(endpoint, authorization, &form))
+}
+
+/// `DELETE` with the client's Basic credentials and the token in a JSON body.
+fn delete(
+    provider: &Provider,
+    client: &ClientCredentials,
+    endpoint: &str,
+    token: &Secret,
+) -> Result<HttpRequest, ProviderError> {
+    let (head, tail) = (br#"{"access_token":""#, br#""}"#);
+    let mut body = Zeroizing::new(Vec::with_capacity(head.len() + 2 * token.len() + tail.len()));
+    body.extend_from_slice(head);
+    // Tokens are visible ASCII (R28), so that only these two need an escape.
+    for &byte in token.expose() {
+        if byte == b'"' || byte == b'\\' {
+            body.push(b'\\');
+        }
+        body.push(byte);
+    }
+    body.extend_from_slice(tail);
+    Ok(HttpRequest {
+        method: Method::DELETE,
+        url: endpoint.to_owned(),
+        headers: HeaderMap::from_iter([(ACCEPT, JSON), (CONTENT_TYPE, JSON), (USER_AGENT, AGENT)]),
+        authorization: Some(client_auth::basic(&provider.client_id, client_auth::secret(client)?)?),
+        body: Some(Secret::from_zeroizing(body)),
+        max_body: MAX_ANSWER,
+    })
+}
+
+fn judge(wire: &Wire, response: &HttpResponse) -> Result<RevokeAnswer, ProviderError> {
+    let status = response.status;
+    let is_done = [StatusCode::OK, StatusCode::NO_CONTENT].contains(&status);
+    if is_done || wire.revocation.done_statuses.contains(&status.as_u16()) {
+        return Ok(RevokeAnswer::Done);
+    }
+    if status == StatusCode::BAD_REQUEST {
+        let body = json::parse_object(&response.body).ok();
+        if body.and_then(|body| oauth_error::code(&body)).as_deref() == Some("unsupported_token_type") {
+            return Ok(RevokeAnswer::NotSupported);
+        }
+    }
+    Err(oauth_error::of_response(response, &wire.token.errors))
+}

@@ -1,0 +1,102 @@
+//! Requests to the token endpoint (RFC 6749 §4.1.3, §4.4.2, §6).
+
+use grantry_domain::ports::{ClientCredentials, ProviderError, TokenAnswer};
+use grantry_domain::provider::{Provider, Scopes};
+use grantry_domain::secret::Secret;
+use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method};
+
+use super::{AGENT, JSON, Oauth2Server, client_auth};
+use crate::codec::form::Form;
+use crate::codec::token_answer::{self, MAX_ANSWER};
+use crate::profile::rules::{Pkce, Wire};
+use crate::transport::HttpRequest;
+
+pub(super) const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
+
+impl Oauth2Server {
+    pub(super) async fn exchanged(
+        &self,
+        provider: &Provider,
+        client: &ClientCredentials,
+        code: &Secret,
+        verifier: &Secret,
+    ) -> Result<TokenAnswer, ProviderError> {
+        let rules = self.rules(provider)?;
+        let mut form = Form::default();
+        form.add("grant_type", "authorization_code")
+            .add_secret("code", code)
+            .add("redirect_uri", &provider.redirect_uri);
+        if rules.wire.authorize.pkce == Pkce::Required {
+            form.add_secret("code_verifier", verifier);
+        }
+        self.token_call(&rules.wire, provider, client, form).await
+    }
+
+    pub(super) async fn refreshed(
+        &self,
+        provider: &Provider,
+        client: &ClientCredentials,
+        refresh_token: &Secret,
+        granted: &Scopes,
+    ) -> Result<TokenAnswer, ProviderError> {
+        let rules = self.rules(provider)?;
+        let scope = rules.wire.scopes.join(granted);
+        let mut form = Form::default();
+        form.add("grant_type", "refresh_token").add_secret("refresh_token", refresh_token);
+        // Without it the scopes stay as granted; with it they are the granted ones and never more (R13).
+        if rules.wire.refresh.send_scope && !scope.is_empty() {
+            form.add(&rules.wire.scopes.parameter, &scope);
+        }
+        if rules.wire.refresh.send_redirect_uri {
+            form.add("redirect_uri", &provider.redirect_uri);
+        }
+        self.token_call(&rules.wire, provider, client, form).await
+    }
+
+    pub(super) async fn client_token(
+        &self,
+        provider: &Provider,
+        client: &ClientCredentials,
+        scopes: &Scopes,
+    ) -> Result<TokenAnswer, ProviderError> {
+        let rules = self.rules(provider)?;
+        let scope = rules.wire.scopes.join(scopes);
+        let mut form = Form::default();
+        form.add("grant_type", "client_credentials");
+        if !scope.is_empty() {
+            form.add(&rules.wire.scopes.parameter, &scope);
+        }
+        self.token_call(&rules.wire, provider, client, form).await
+    }
+
+    async fn token_call<'a>(
+        &self,
+        wire: &'a Wire,
+        provider: &'a Provider,
+        client: &'a ClientCredentials,
+        mut form: Form<'a>,
+    ) -> Result<TokenAnswer, ProviderError> {
+        for resource in &provider.resources {
+            form.add("resource", resource);
+        }
+        let response = {
+            let id_parameter = wire.authorize.client_id_parameter.as_deref().unwrap_or("client_id");
+            let authorization = client_auth::authenticate(provider, client, id_parameter, &mut form)?;
+            self.send(form_request(&provider.endpoints.token, authorization, &form)).await?
+        };
+        token_answer::decode(wire, &response)
+    }
+}
+
+/// A form, posted.
+pub(super) fn form_request(url: &str, authorization: Option<Secret>, form: &Form<'_>) -> HttpRequest {
+    HttpRequest {
+        method: Method::POST,
+        url: url.to_owned(),
+        headers: HeaderMap::from_iter([(ACCEPT, JSON), (CONTENT_TYPE, FORM), (USER_AGENT, AGENT)]),
+        authorization,
+        body: Some(form.finish()),
+        max_body: MAX_ANSWER,
+    }
+}
