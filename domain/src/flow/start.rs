@@ -212,6 +212,7 @@ impl Connections {
             })?;
         let secrets = FlowSecrets {
             verifier,
+            state: state.duplicate(),
             nonce,
             provider: provider.clone(),
             requested_scopes: settings.requested_scopes.clone(),
@@ -244,7 +245,7 @@ impl Connections {
     }
 
     /// The label of the account connected at present, as a hint for the provider on reconnect.
-    async fn account_label(&self, owner: &Ownership) -> Option<String> {
+    pub(super) async fn account_label(&self, owner: &Ownership) -> Option<String> {
         let view = self.ports.grants.hand_out(&owner.connector_key(), &owner.user).await.ok()??;
         view.grant?.account
     }

@@ -24,7 +24,9 @@ pub use state::{
     Authorized, AwaitingCallback, BrowserHash, End, Envelope, Expired, Initiated, OwedRevocation, Phase, Renewal, Revision,
     Revocation, Revoked, SealedTokens, State, StateHash, Was,
 };
-pub use status::{AuthStatus, Demands, FlowFailure, FlowStatus, ProviderNote, Reason, StatusKind, StatusView, status};
+pub use status::{
+    AuthStatus, Demands, FlowFailure, FlowStatus, PendingFlow, ProviderNote, Reason, StatusKind, StatusView, status,
+};
 pub use transition::{INTERRUPTED_AFTER, Input, RedirectIssued, Refused};
 pub use witness::VerifiedCallback;
 

@@ -16,6 +16,9 @@ pub const PAYLOAD_VERSION: u16 = 1;
 pub struct FlowSecrets {
     /// PKCE code verifier (RFC 7636 §4.1).
     pub verifier: Secret,
+    /// The `state` parameter, so that a same-origin launch page can send its own user and browser on (R17). Outside the
+    /// envelope only its hash exists (R01).
+    pub state: Secret,
     /// OIDC nonce, when `openid` was asked for.
     pub nonce: Option<String>,
     /// The provider as the user saw it.
@@ -46,6 +49,7 @@ impl FlowSecrets {
                 .number(0x06, i64::from(self.allow_account_change))
                 .number(0x07, self.deadline.as_millis())
                 .number(0x08, signed(self.epoch.0))
+                .bytes(0x09, self.state.expose())
                 .finish(),
         )
     }
@@ -63,6 +67,7 @@ impl FlowSecrets {
             allow_account_change: fields.number(0x06)? != 0,
             deadline: Timestamp::from_millis(fields.number(0x07)?),
             epoch: Epoch(unsigned(fields.number(0x08)?)?),
+            state: Secret::new(fields.bytes(0x09)?.to_vec()),
         };
         fields.finish()?;
         Ok(flow)

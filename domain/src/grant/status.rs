@@ -1,9 +1,9 @@
 //! What a user is told: one function for every route, so that get-one, get-all and bulk status always agree.
 
 use crate::connector::{AuthMode, Connector};
-use crate::grant::Grant;
 use crate::grant::cause::{EndCause, ExpiredCause, FailureCode, RevocationOutcome, RevokedCause, named};
 use crate::grant::state::{Revocation, State, Was};
+use crate::grant::{Grant, GrantId};
 use crate::provider::{BindingDigest, Scopes};
 use crate::time::Timestamp;
 
@@ -52,8 +52,10 @@ named!(
 pub struct AuthStatus {
     /// The status.
     pub kind: StatusKind,
-    /// A reconnect is under way beside a working grant.
+    /// A reconnect is under way beside a working grant, or beside one that needs it.
     pub pending: bool,
+    /// The attempt under way, if any.
+    pub flow: Option<PendingFlow>,
     /// Why consent is needed again.
     pub reason: Option<Reason>,
     /// Since when it has been so.
@@ -64,6 +66,15 @@ pub struct AuthStatus {
     pub last_used_day: Option<i64>,
     /// Something worth saying about the provider.
     pub provider_note: Option<ProviderNote>,
+}
+
+/// An attempt under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PendingFlow {
+    /// The flow.
+    pub id: GrantId,
+    /// When it ends by itself.
+    pub expires_at: Timestamp,
 }
 
 /// What the provider's side looks like when the status alone would hide it.
@@ -111,10 +122,25 @@ pub fn status(
     if view.connector.auth_mode == AuthMode::Shared {
         return AuthStatus::plain(StatusKind::NotApplicable);
     }
-    let pending = view.pending.clone().map(|flow| flow.at(now)).is_some_and(|flow| match flow.state() {
-        State::Initiated(_) | State::AwaitingCallback(_) => true,
-        State::Authorized(_) | State::Expired(_) | State::Revoked(_) => false,
+    let flow = view.pending.clone().map(|flow| flow.at(now)).and_then(|flow| {
+        let expires_at = match flow.state() {
+            State::Initiated(initiated) => initiated.deadline,
+            State::AwaitingCallback(awaiting) => awaiting.deadline,
+            State::Authorized(_) | State::Expired(_) | State::Revoked(_) => return None,
+        };
+        Some(PendingFlow { id: flow.id(), expires_at })
     });
+    AuthStatus { flow, ..judged(view, demands, opens, flow.is_some(), now) }
+}
+
+/// The status, given whether an attempt is under way.
+fn judged(
+    view: &StatusView,
+    demands: Option<&Demands>,
+    opens: impl FnOnce(&Grant) -> bool,
+    pending: bool,
+    now: Timestamp,
+) -> AuthStatus {
     // A grant that lapsed without anybody looking counts as the former grant it will be recorded as.
     let current = view.grant.clone().or_else(|| view.former.clone()).map(|grant| grant.at(now));
     let Some(current) = current else {
@@ -172,7 +198,16 @@ impl Reason {
 impl AuthStatus {
     /// A status without further facts.
     pub fn plain(kind: StatusKind) -> Self {
-        Self { kind, pending: false, reason: None, since: None, account: None, last_used_day: None, provider_note: None }
+        Self {
+            kind,
+            pending: false,
+            flow: None,
+            reason: None,
+            since: None,
+            account: None,
+            last_used_day: None,
+            provider_note: None,
+        }
     }
 
     fn former(reason: Option<Reason>, end: &crate::grant::End) -> Self {

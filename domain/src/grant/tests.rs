@@ -115,6 +115,7 @@ fn a_lapsed_access_token_does_not_end_a_renewable_grant() {
 fn r76_sealed_payloads_round_trip_and_refuse_other_versions() {
     let secrets = FlowSecrets {
         verifier: crate::secret::Secret::from_text("v"),
+        state: crate::secret::Secret::from_text("s"),
         nonce: None,
         provider: provider(),
         requested_scopes: Scopes::new(["a", "b"]),
@@ -198,6 +199,8 @@ fn lesson_18_one_status_function_covers_every_state() {
     assert_eq!(former(end(EndCause::Unused)), not_connected);
     let reconnecting = StatusView { former: ended(Input::RenewalRefused), pending: trying, ..none.clone() };
     assert_eq!(told(&reconnecting), (StatusKind::NeedsReauthorization, Some(Reason::RefreshRejected), true));
+    assert_eq!(status(&reconnecting, Some(&demands()), |_| true, SOON).flow.map(|flow| flow.id), Some(flow().id()));
+    assert_eq!(status(&reconnecting, Some(&demands()), |_| true, LATE).flow, None);
     let shared = StatusView { connector: Connector { auth_mode: AuthMode::Shared, ..connector() }, ..none };
     assert_eq!(told(&shared), (StatusKind::NotApplicable, None, false));
 }
