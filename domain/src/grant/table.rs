@@ -79,8 +79,11 @@ pub(super) fn states() -> Vec<(&'static str, Grant)> {
     ]
 }
 
-/// Every input, with the instant it comes at.
-pub(super) fn inputs() -> Vec<(&'static str, fn() -> Input, Timestamp)> {
+/// An input's name, how to make one, and the instant it comes at.
+pub(super) type Row = (&'static str, fn() -> Input, Timestamp);
+
+/// Every input there is.
+pub(super) fn inputs() -> Vec<Row> {
     vec![
         ("RedirectIssued", issued, SOON),
         ("RedirectIssued, late", issued, LATE),
