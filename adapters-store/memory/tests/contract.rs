@@ -1,0 +1,15 @@
+//! The reference store keeps the contract of stores.
+
+use std::sync::Arc;
+
+use grantry_store_memory::MemoryStore;
+use grantry_testkit::contract::{Backend, Node};
+use grantry_testkit::doubles::TestClock;
+
+async fn fresh(clock: TestClock) -> Backend {
+    let store = MemoryStore::new(Arc::new(clock.clone()));
+    let other = Node::of(store.clone());
+    Backend::new(clock, Node::of(store)).shared_with(other)
+}
+
+grantry_testkit::store_contract!(fresh);
