@@ -55,9 +55,8 @@ fn object(answer: AnswerForm, response: &HttpResponse) -> Result<Object<'_>, Pro
         kind.get(..wanted.len()).is_some_and(|start| start.eq_ignore_ascii_case(wanted))
     };
     let read = match answer {
-        AnswerForm::Json => json::parse_object(&response.body),
         AnswerForm::JsonOrForm if says_form() => form::parse_object(&response.body),
-        AnswerForm::JsonOrForm => json::parse_object(&response.body),
+        AnswerForm::Json | AnswerForm::JsonOrForm => json::parse_object(&response.body),
     };
     read.map_err(|_| ProviderError::Malformed)
 }

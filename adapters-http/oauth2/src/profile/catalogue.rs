@@ -39,7 +39,7 @@ pub struct ConnectorTypeField {
 impl Profiles {
     /// The connector types that can be used in this deployment, `.oauth2` first.
     pub fn connector_types(&self) -> Vec<ConnectorType> {
-        let profiles = self.profiles.values().map(|profile| {
+        let profiles = self.known.values().map(|profile| {
             let variables = profile.settings_fields().map(|(name, variable)| ConnectorTypeField {
                 name: name.to_owned(),
                 label: variable.label.clone(),

@@ -49,7 +49,7 @@ pub struct ProfileOptions {
 /// The profiles of this deployment.
 pub struct Profiles {
     custom: ProfileId,
-    profiles: BTreeMap<ProfileId, Profile>,
+    known: BTreeMap<ProfileId, Profile>,
     policy: EgressPolicy,
     options: ProfileOptions,
     hasher: RandomState,
@@ -74,16 +74,16 @@ impl Profiles {
         let custom = ProfileId::new(CUSTOM).map_err(|_| invalid(CUSTOM, "is not a profile id"))?;
         let built_in = BUILT_IN.iter().copied();
         let additional = options.additional.iter().map(|(name, text)| (name.as_str(), text.as_str()));
-        let mut profiles = BTreeMap::new();
+        let mut known = BTreeMap::new();
         for (name, text) in built_in.chain(additional) {
             let profile = Profile::read(name, text)?;
-            if profile.id == custom || profiles.contains_key(&profile.id) {
+            if profile.id == custom || known.contains_key(&profile.id) {
                 return Err(invalid(name, "has the id of another profile"));
             }
-            profiles.insert(profile.id.clone(), profile);
+            known.insert(profile.id.clone(), profile);
         }
         let (hasher, remembered) = (RandomState::new(), RwLock::default());
-        Ok(Self { custom, profiles, policy, options, hasher, remembered })
+        Ok(Self { custom, known, policy, options, hasher, remembered })
     }
 
     /// The egress policy that every URL passes.
@@ -103,9 +103,9 @@ impl Profiles {
     /// Understands a definition, or remembers how it was understood before.
     fn understand(&self, definition: &Definition) -> Result<Arc<Understood>, InvalidDefinition> {
         let key = self.hasher.hash_one((definition.profile.as_str(), &definition.config, &definition.client_id));
-        let known = self.remembered.read().unwrap_or_else(PoisonError::into_inner).get(&key).map(Arc::clone);
-        if let Some(known) = known.filter(|known| known.definition == *definition) {
-            return known.understood.clone();
+        let earlier = self.remembered.read().unwrap_or_else(PoisonError::into_inner).get(&key).map(Arc::clone);
+        if let Some(earlier) = earlier.filter(|earlier| earlier.definition == *definition) {
+            return earlier.understood.clone();
         }
         let understood = self.compute(definition).map(Arc::new);
         let fresh = Arc::new(Remembered { definition: definition.clone(), understood: understood.clone() });
@@ -121,7 +121,7 @@ impl Profiles {
         if definition.profile == self.custom {
             return custom::understand(&self.custom, definition, &self.policy, &self.options.pkce_off_hosts);
         }
-        match self.profiles.get(&definition.profile) {
+        match self.known.get(&definition.profile) {
             Some(profile) => profile.understand(definition, &self.policy),
             None => Err(problem("connector_type_id", "is not known")),
         }

@@ -1,4 +1,4 @@
-//! Issuer mode: endpoints from the issuer's metadata (RFC 8414, OpenID Connect Discovery), and the freezing of endpoints
+//! Issuer mode: endpoints from the issuer's metadata (RFC 8414, OIDC Discovery), and the freezing of endpoints
 //! into the provider of one flow.
 
 use std::sync::Arc;
@@ -128,7 +128,7 @@ fn every_url(endpoints: &Endpoints) -> impl Iterator<Item = &str> {
     required.into_iter().chain(optional.into_iter().flatten()).map(String::as_str)
 }
 
-/// RFC 8414 §3.1 puts the well-known part between host and path, OpenID Connect Discovery §4 at the end.
+/// RFC 8414 §3.1 puts the well-known part between host and path, OIDC Discovery §4 at the end.
 fn well_known(issuer: &str) -> [String; 2] {
     let trimmed = issuer.strip_suffix('/').unwrap_or(issuer);
     let host_end = trimmed.find("://").map_or(0, |at| at + 3);

@@ -1,4 +1,4 @@
-//! Checking an ID token (OpenID Connect Core §3.1.3.7). It names an account; nobody is logged in by it (R35).
+//! Checking an ID token (OIDC Core §3.1.3.7). It names an account; nobody is logged in by it (R35).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

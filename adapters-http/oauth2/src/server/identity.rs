@@ -48,7 +48,7 @@ impl Oauth2Server {
         }
         let body = json::parse_object(&response.body).map_err(|_| ProviderError::Malformed)?;
         let told = claimed(&body, rules);
-        // Userinfo about somebody else must not be used (OpenID Connect Core §5.3.2).
+        // Userinfo about somebody else must not be used (OIDC Core §5.3.2).
         if known_subject.is_some() && told.subject != known_subject {
             return Err(ProviderError::Malformed);
         }

@@ -1,0 +1,40 @@
+//! Bodies, in guarded buffers either way.
+
+use bytes::Bytes;
+use grantry_domain::secret::Secret;
+use grantry_provider_oauth2::TransportError;
+use reqwest::Response;
+use zeroize::Zeroizing;
+
+/// Lends a secret to the HTTP library without a copy; it is wiped when the library lets go of it.
+pub(crate) fn lend(secret: Secret) -> Bytes {
+    struct Lent(Secret);
+    impl AsRef<[u8]> for Lent {
+        fn as_ref(&self) -> &[u8] {
+            self.0.expose()
+        }
+    }
+    Bytes::from_owner(Lent(secret))
+}
+
+/// Reads a body into a buffer of its final size. Counts as it reads, whatever `Content-Length` promised; a promise that is
+/// too large is not waited for.
+pub(crate) async fn read(response: &mut Response, limit: usize) -> Result<Zeroizing<Vec<u8>>, TransportError> {
+    let promised = response.content_length().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+    if promised.is_some_and(|length| length > limit) {
+        return Err(TransportError::TooLarge);
+    }
+    let mut body = Zeroizing::new(Vec::with_capacity(promised.unwrap_or(limit)));
+    while let Some(chunk) = response.chunk().await.map_err(|_| TransportError::Cut)? {
+        append(&mut body, &chunk, limit)?;
+    }
+    Ok(body)
+}
+
+fn append(body: &mut Vec<u8>, chunk: &[u8], limit: usize) -> Result<(), TransportError> {
+    if chunk.len() > limit - body.len() {
+        return Err(TransportError::TooLarge);
+    }
+    body.extend_from_slice(chunk);
+    Ok(())
+}

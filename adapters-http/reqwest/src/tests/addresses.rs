@@ -1,0 +1,108 @@
+//! Which addresses a connection is made to.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use grantry_provider_oauth2::{EgressPolicy, TransportError};
+
+use super::encryption::{Authority, TlsServer};
+use super::raw_server::RawServer;
+use super::{fetch, refused};
+use crate::resolver::NameLookup;
+use crate::{Limits, ReqwestTransport, tls};
+
+/// Gives the scripted answers in turn, then the last one for ever.
+struct Lies {
+    answers: Mutex<Vec<Vec<IpAddr>>>,
+    asked: AtomicUsize,
+}
+
+impl Lies {
+    fn new(answers: &[&[&str]]) -> Arc<Self> {
+        let parse = |answer: &&[&str]| answer.iter().map(|text| text.parse().unwrap()).collect();
+        let answers = Mutex::new(answers.iter().map(parse).collect());
+        Arc::new(Self { answers, asked: AtomicUsize::new(0) })
+    }
+}
+
+#[async_trait]
+impl NameLookup for Lies {
+    async fn lookup(&self, _host: &str) -> io::Result<Vec<IpAddr>> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let mut answers = self.answers.lock().unwrap();
+        Ok(if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() })
+    }
+}
+
+fn transport(allow: &[String], lies: &Arc<Lies>, authority: &Authority) -> ReqwestTransport {
+    let any = ["*".to_owned()];
+    let policy = EgressPolicy::new(&any, allow).unwrap();
+    let roots = authority.roots();
+    let lookup: Arc<dyn NameLookup> = Arc::clone(lies) as _;
+    ReqwestTransport::build(policy, Limits::OAUTH, &lookup, |builder| tls::with_roots(builder, &roots)).unwrap()
+}
+
+#[tokio::test]
+async fn r69_a_public_name_that_points_inside_is_refused() {
+    let authority = Authority::new();
+    for inside in ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1", "fd00::1"] {
+        let lies = Lies::new(&[&[inside]]);
+        let transport = transport(&[], &lies, &authority);
+        assert_eq!(refused(fetch(&transport, "https://public.test/").await), TransportError::NotAllowed, "{inside}");
+        assert_eq!(lies.asked.load(Ordering::Relaxed), 1);
+    }
+}
+
+#[tokio::test]
+async fn r69_the_connection_goes_to_the_address_that_was_judged() {
+    let authority = Authority::new();
+    let server = TlsServer::start(&authority, "listed.test").await;
+    // A second look-up would get another address, one without a server.
+    let lies = Lies::new(&[&["127.0.0.1"], &["127.0.0.9"]]);
+    let transport = transport(&[format!("listed.test:{}", server.port())], &lies, &authority);
+    assert!(fetch(&transport, &format!("https://listed.test:{}/", server.port())).await.is_ok());
+    assert_eq!(lies.asked.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn r69_a_name_that_changes_its_mind_is_judged_each_time() {
+    let authority = Authority::new();
+    let server = TlsServer::start(&authority, "listed.test").await;
+    let lies = Lies::new(&[&["127.0.0.1"], &["10.0.0.1"]]);
+    let port = server.port();
+    // Plain http to a listed loopback name must stay on this machine, whatever the name says later.
+    let transport = transport(&[format!("localhost:{port}")], &lies, &authority);
+    assert_eq!(refused(fetch(&transport, &format!("http://localhost:{port}/")).await), TransportError::Cut, "it speaks TLS");
+    assert_eq!(refused(fetch(&transport, &format!("http://localhost:{port}/")).await), TransportError::NotAllowed);
+}
+
+#[tokio::test]
+async fn r69_address_literals_are_judged_although_no_resolver_is_asked() {
+    let authority = Authority::new();
+    let server = RawServer::saying("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    let lies = Lies::new(&[&["127.0.0.1"]]);
+    let transport = transport(&[], &lies, &authority);
+    let port = server.port();
+    for host in ["127.0.0.1", "127.1", "2130706433", "0x7f.0.0.1", "0177.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "localhost"] {
+        for scheme in ["http", "https"] {
+            let url = format!("{scheme}://{host}:{port}/");
+            assert_eq!(refused(fetch(&transport, &url).await), TransportError::NotAllowed, "{url}");
+        }
+    }
+    assert!(server.heard().is_empty());
+    assert_eq!(lies.asked.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn r70_a_url_outside_the_policy_is_not_even_looked_up() {
+    let authority = Authority::new();
+    let lies = Lies::new(&[&["1.1.1.1"]]);
+    let transport = transport(&[], &lies, &authority);
+    for url in ["http://public.test/", "https://public.test:8443/", "https://user@public.test/", "file:///etc/passwd", "https://Public.test/"] {
+        assert_eq!(refused(fetch(&transport, url).await), TransportError::NotAllowed, "{url}");
+    }
+    assert_eq!(lies.asked.load(Ordering::Relaxed), 0);
+}

@@ -1,0 +1,97 @@
+//! A server that says exactly the bytes it is told to, and remembers what it heard.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// A running server; dropping it ends it.
+pub(super) struct RawServer {
+    port: u16,
+    heard: Arc<Mutex<Vec<String>>>,
+    accepting: JoinHandle<()>,
+}
+
+impl RawServer {
+    /// Answers every request with these bytes and closes the connection.
+    pub(super) async fn saying(answer: impl Into<Vec<u8>>) -> Self {
+        let answer: Arc<Vec<u8>> = Arc::new(answer.into());
+        Self::serving(move |mut stream| {
+            let answer = Arc::clone(&answer);
+            async move {
+                drop(stream.write_all(&answer).await);
+                drop(stream.shutdown().await);
+            }
+        })
+        .await
+    }
+
+    /// Hands every connection over once a whole request head and its body have been read.
+    pub(super) async fn serving<F, W>(serve: F) -> Self
+    where
+        F: Fn(TcpStream) -> W + Send + Sync + 'static,
+        W: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let record = Arc::clone(&heard);
+        let serve = Arc::new(serve);
+        let accepting = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let (record, serve) = (Arc::clone(&record), Arc::clone(&serve));
+                tokio::spawn(async move {
+                    let number = {
+                        let mut heard = record.lock().unwrap();
+                        heard.push(String::new());
+                        heard.len() - 1
+                    };
+                    let request = read_request(&mut stream).await;
+                    record.lock().unwrap()[number] = request;
+                    serve(stream).await;
+                });
+            }
+        });
+        Self { port, heard, accepting }
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// What each connection brought, in lower case; empty for one that brought no request.
+    pub(super) fn heard(&self) -> Vec<String> {
+        self.heard.lock().unwrap().clone()
+    }
+}
+
+impl Drop for RawServer {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn read_request(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&bytes).to_ascii_lowercase();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+            let length: usize = length.map_or(0, |length| length.trim().parse().unwrap());
+            if body.len() >= length {
+                return text;
+            }
+        }
+        match stream.read(&mut chunk).await {
+            Ok(0) | Err(_) => return String::new(),
+            Ok(count) => bytes.extend_from_slice(&chunk[..count]),
+        }
+    }
+}
