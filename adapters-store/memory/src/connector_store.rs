@@ -13,12 +13,7 @@ use crate::MemoryStore;
 use crate::data::{Data, Row};
 
 impl Data {
-    fn create(
-        &mut self,
-        connector: Connector,
-        secret: Option<ClientSecretRecord>,
-        audit: Vec<AuditEvent>,
-    ) -> Created {
+    fn create(&mut self, connector: Connector, secret: Option<ClientSecretRecord>, audit: Vec<AuditEvent>) -> Created {
         if self.connectors.contains_key(&connector.key) {
             return Created::Taken;
         }
@@ -110,12 +105,7 @@ impl ConnectorStore for MemoryStore {
         Ok(self.transact(|data, _| data.count_grants(incarnation)))
     }
 
-    async fn delete(
-        &self,
-        key: &ConnectorKey,
-        actor: Actor,
-        audit: Vec<AuditEvent>,
-    ) -> Result<Option<u64>, StoreError> {
+    async fn delete(&self, key: &ConnectorKey, actor: Actor, audit: Vec<AuditEvent>) -> Result<Option<u64>, StoreError> {
         Ok(self.transact(|data, now| data.delete(key, &actor, audit, now)))
     }
 

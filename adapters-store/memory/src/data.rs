@@ -28,12 +28,15 @@ pub(crate) struct Data {
 pub(crate) struct Row {
     pub(crate) grant: Grant,
     pub(crate) callback: Option<(StateHash, BrowserHash)>,
+    /// Until when a worker holds its revocation.
+    pub(crate) claimed_until: Option<Timestamp>,
 }
 
-/// Tokens to revoke, and when to try next. A claim moves that instant.
+/// Tokens to revoke, when to try next, and until when a worker holds them.
 pub(crate) struct Orphan {
     pub(crate) tokens: OrphanTokens,
     pub(crate) due_at: Timestamp,
+    pub(crate) claimed_until: Option<Timestamp>,
 }
 
 /// Audit events that were not delivered yet.
@@ -54,7 +57,7 @@ impl Outbox {
 
 impl Row {
     pub(crate) fn new(record: &Snapshot) -> Result<Self, StoreError> {
-        let mut row = Self { grant: restored(record.clone())?, callback: None };
+        let mut row = Self { grant: restored(record.clone())?, callback: None, claimed_until: None };
         row.note_callback(record);
         Ok(row)
     }

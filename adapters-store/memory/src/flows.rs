@@ -61,9 +61,9 @@ impl Data {
         if record.owner.user != key.user {
             return Consumption::UserMismatch(record);
         }
-        let bound = row.callback.is_some_and(|(_, browser)| {
-            key.browsers.iter().any(|given| equal_in_constant_time(&given.0, &browser.0))
-        });
+        let bound = row
+            .callback
+            .is_some_and(|(_, browser)| key.browsers.iter().any(|given| equal_in_constant_time(&given.0, &browser.0)));
         if !bound {
             return Consumption::BrowserMismatch(record);
         }

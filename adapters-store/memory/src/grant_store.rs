@@ -105,12 +105,8 @@ impl GrantStore for MemoryStore {
         Ok(())
     }
 
-    async fn claim_revocation(
-        &self,
-        _owner: [u8; 16],
-        length: Duration,
-    ) -> Result<Option<RevocationJob>, StoreError> {
-        self.transact(|data, now| data.claim_revocation(length, now))
+    async fn claim_revocation(&self, _owner: [u8; 16], length: Duration) -> Result<Option<RevocationJob>, StoreError> {
+        Ok(self.transact(|data, now| data.claim_revocation(length, now)))
     }
 
     async fn end_revocation(&self, job: GrantId, end: JobEnd, audit: Vec<AuditEvent>) -> Result<(), StoreError> {

@@ -32,9 +32,7 @@ impl Quota {
 
     fn governed(self) -> governor::Quota {
         let share = (self.per / self.times.get()).max(Duration::from_nanos(1));
-        governor::Quota::with_period(share)
-            .unwrap_or(governor::Quota::per_second(self.times))
-            .allow_burst(self.times)
+        governor::Quota::with_period(share).unwrap_or(governor::Quota::per_second(self.times)).allow_burst(self.times)
     }
 }
 
@@ -107,8 +105,7 @@ impl RateLimiter for MemoryRateLimiter {
     }
 }
 
-type Governed =
-    governor::RateLimiter<String, DefaultKeyedStateStore<String>, Monotonic, NoOpMiddleware<Duration>>;
+type Governed = governor::RateLimiter<String, DefaultKeyedStateStore<String>, Monotonic, NoOpMiddleware<Duration>>;
 
 /// One operation.
 struct Limiter {
@@ -122,8 +119,7 @@ const FEWEST_TO_CLEAN: usize = 1024;
 
 impl Limiter {
     fn new(quota: Quota, clock: Monotonic) -> Self {
-        let governed =
-            Governed::new(quota.governed(), DefaultKeyedStateStore::default(), clock.clone());
+        let governed = Governed::new(quota.governed(), DefaultKeyedStateStore::default(), clock.clone());
         Self { governed, clock, clean_at: AtomicUsize::new(FEWEST_TO_CLEAN) }
     }
 

@@ -10,31 +10,30 @@ use crate::data::{Data, Orphan, Row};
 
 impl Data {
     pub(crate) fn queue_orphan(&mut self, tokens: OrphanTokens, audit: Vec<AuditEvent>, now: Timestamp) {
-        self.orphans.insert(tokens.id, Orphan { tokens, due_at: now });
+        self.orphans.insert(tokens.id, Orphan { tokens, due_at: now, claimed_until: None });
         self.outbox.add(audit);
     }
 
-    /// Claims the longest due one by moving its instant to the end of the claim.
-    pub(crate) fn claim_revocation(
-        &mut self,
-        length: Duration,
-        now: Timestamp,
-    ) -> Result<Option<RevocationJob>, StoreError> {
+    /// Claims the one that has been due longest. A claim that ends farther ahead than this one would is an accident of
+    /// clocks and holds nobody off.
+    pub(crate) fn claim_revocation(&mut self, length: Duration, now: Timestamp) -> Option<RevocationJob> {
         let until = now.plus(length);
-        let former = self.rows.values_mut().filter_map(|row| Some((due_at(&row.snapshot())?, row)));
-        let former = former.filter(|(due, _)| *due <= now).min_by_key(|(due, row)| (*due, row.grant.id()));
-        let orphan = self.orphans.values_mut().filter(|orphan| orphan.due_at <= now);
-        let orphan = orphan.min_by_key(|orphan| (orphan.due_at, orphan.tokens.id));
+        let free = |claim: Option<Timestamp>| claim.is_none_or(|held| held <= now || held > until);
+        let former = self.rows.values_mut().filter(|row| free(row.claimed_until));
+        let former = former.filter_map(|row| Some((due_at(&row.snapshot())?, row))).filter(|(due, _)| *due <= now);
+        let former = former.min_by_key(|(due, row)| (*due, row.grant.id()));
+        let orphans = self.orphans.values_mut().filter(|orphan| free(orphan.claimed_until) && orphan.due_at <= now);
+        let orphan = orphans.min_by_key(|orphan| (orphan.due_at, orphan.tokens.id));
         match (former, orphan) {
             (Some((due, row)), orphan) if orphan.as_ref().is_none_or(|orphan| due <= orphan.due_at) => {
-                let record = row.amend(|record| postpone(record, until, 0))?;
-                Ok(Some(RevocationJob::Former(Box::new(record))))
+                row.claimed_until = Some(until);
+                Some(RevocationJob::Former(Box::new(row.snapshot())))
             }
             (_, Some(orphan)) => {
-                orphan.due_at = until;
-                Ok(Some(RevocationJob::Orphan(Box::new(orphan.tokens.clone()))))
+                orphan.claimed_until = Some(until);
+                Some(RevocationJob::Orphan(Box::new(orphan.tokens.clone())))
             }
-            (_, None) => Ok(None),
+            (_, None) => None,
         }
     }
 
@@ -65,6 +64,7 @@ impl Data {
             }
             JobEnd::Retry { at } => {
                 orphan.due_at = at;
+                orphan.claimed_until = None;
                 orphan.tokens.attempts = orphan.tokens.attempts.saturating_add(1);
             }
             JobEnd::Renewed { sealed, .. } => orphan.tokens.sealed = sealed,
@@ -78,16 +78,28 @@ fn end_former(row: &mut Row, end: JobEnd, now: Timestamp) -> Result<bool, StoreE
         return Ok(false);
     }
     match end {
-        JobEnd::Settled(outcome) => return Ok(row.apply(Input::RevocationSettled(outcome), now).is_some()),
-        JobEnd::Retry { at } => row.amend(|record| postpone(record, at, 1))?,
-        JobEnd::Renewed { sealed, revision } => row.amend(|record| {
-            record.sealed = Some(sealed);
-            record.revision = revision;
-            if let Some(RevocationRecord::Due { in_doubt, .. }) = &mut record.revocation {
-                *in_doubt = false;
-            }
-        })?,
-    };
+        JobEnd::Settled(outcome) => {
+            row.apply(Input::RevocationSettled(outcome), now);
+        }
+        JobEnd::Retry { at } => {
+            row.claimed_until = None;
+            row.amend(|record| {
+                if let Some(RevocationRecord::Due { due_at, attempts, .. }) = &mut record.revocation {
+                    *due_at = at;
+                    *attempts = attempts.saturating_add(1);
+                }
+            })?;
+        }
+        JobEnd::Renewed { sealed, revision } => {
+            row.amend(|record| {
+                record.sealed = Some(sealed);
+                record.revision = revision;
+                if let Some(RevocationRecord::Due { in_doubt, .. }) = &mut record.revocation {
+                    *in_doubt = false;
+                }
+            })?;
+        }
+    }
     Ok(true)
 }
 
@@ -95,12 +107,5 @@ fn due_at(record: &Snapshot) -> Option<Timestamp> {
     match record.revocation {
         Some(RevocationRecord::Due { due_at, .. }) => Some(due_at),
         Some(RevocationRecord::Settled(_)) | None => None,
-    }
-}
-
-fn postpone(record: &mut Snapshot, until: Timestamp, failed: u32) {
-    if let Some(RevocationRecord::Due { due_at, attempts, .. }) = &mut record.revocation {
-        *due_at = until;
-        *attempts = attempts.saturating_add(failed);
     }
 }

@@ -34,8 +34,7 @@ impl SessionStore for MemoryStore {
     async fn purge(&self, created_before: Timestamp, seen_before: Timestamp) -> Result<u64, StoreError> {
         Ok(self.transact(|data, _| {
             let before = data.sessions.len();
-            data.sessions
-                .retain(|_, session| session.created_at >= created_before && session.seen_at >= seen_before);
+            data.sessions.retain(|_, session| session.created_at >= created_before && session.seen_at >= seen_before);
             (before - data.sessions.len()) as u64
         }))
     }

@@ -47,13 +47,7 @@ impl Data {
         found
     }
 
-    pub(crate) fn list(
-        &self,
-        space: &SpaceId,
-        filter: &GrantFilter,
-        after: Option<GrantId>,
-        limit: u32,
-    ) -> GrantPage {
+    pub(crate) fn list(&self, space: &SpaceId, filter: &GrantFilter, after: Option<GrantId>, limit: u32) -> GrantPage {
         let older = (Bound::Unbounded, after.map_or(Bound::Unbounded, Bound::Excluded));
         let wanted = |record: &Snapshot| {
             record.authorized_at.is_some()

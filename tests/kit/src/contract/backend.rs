@@ -22,11 +22,7 @@ impl Node {
     /// The ports of a store that implements all three.
     pub fn of<S: GrantStore + ConnectorStore + SessionStore + 'static>(store: S) -> Self {
         let store = Arc::new(store);
-        Self {
-            grants: store.clone(),
-            connectors: store.clone(),
-            sessions: store,
-        }
+        Self { grants: store.clone(), connectors: store.clone(), sessions: store }
     }
 }
 
@@ -45,12 +41,7 @@ impl Backend {
     /// A store with one way to it.
     pub fn new(clock: TestClock, node: Node) -> Self {
         let other = node.clone();
-        Self {
-            clock,
-            node,
-            other,
-            _kept: None,
-        }
+        Self { clock, node, other, _kept: None }
     }
 
     /// Adds another way to the same data, as a second process would have.
@@ -62,9 +53,6 @@ impl Backend {
     /// Keeps something alive as long as the store, such as the folder it stands in.
     #[must_use]
     pub fn keeping(self, guard: impl Any + Send + Sync) -> Self {
-        Self {
-            _kept: Some(Box::new(guard)),
-            ..self
-        }
+        Self { _kept: Some(Box::new(guard)), ..self }
     }
 }

@@ -57,8 +57,7 @@ pub async fn an_edit_needs_the_revision_it_was_made_from(backend: Backend) {
     let update = async |next: &Connector, expected: u64| {
         let secret = fixtures::client_secret(next);
         let events = vec![edited(next, world.now())];
-        let update =
-            world.store.connectors.update(next.clone(), expected, Some(secret), Cascade::Changed, editor(), events);
+        let update = world.store.connectors.update(next.clone(), expected, Some(secret), Cascade::Changed, editor(), events);
         update.await.unwrap_or_fail()
     };
     let late = Connector { epoch: drive.epoch.next(), revision: 9, ..drive.clone() };
@@ -83,14 +82,8 @@ pub async fn r52_a_harmless_edit_keeps_every_grant(backend: Backend) {
     let secret = fixtures::client_secret(&drive);
     let renamed = Connector { name: ConnectorName::new("Renamed").expect("a name"), revision: 2, ..drive.clone() };
     let replaced = grantry_domain::ports::ClientSecretRecord { sealed: fixtures::envelope("new"), ..secret };
-    let done = world.store.connectors.update(
-        renamed.clone(),
-        1,
-        Some(replaced.clone()),
-        Cascade::Keep,
-        editor(),
-        Vec::new(),
-    );
+    let done =
+        world.store.connectors.update(renamed.clone(), 1, Some(replaced.clone()), Cascade::Keep, editor(), Vec::new());
     assert_eq!(done.await.unwrap_or_fail(), Updated::Done { ended_grants: 0 });
     assert_eq!(world.store.connectors.get(&drive.key).await.unwrap_or_fail(), Some(renamed));
     assert_eq!(world.store.connectors.client_secret(replaced.key).await.unwrap_or_fail(), Some(replaced));

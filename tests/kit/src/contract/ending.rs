@@ -211,12 +211,8 @@ pub async fn r49_putting_a_former_grant_away_keeps_its_revocation(backend: Backe
     let ended = world.end(EndScope::One(grant.id), EndCause::Disconnected).await;
     assert_eq!(ended, Ended { former: 1, ..Ended::default() });
     let away = world.get(grant.id).await;
-    let expected = Snapshot {
-        phase: Phase::Revoked,
-        cause: Some("disconnected".to_owned()),
-        since: Some(world.now()),
-        ..former
-    };
+    let expected =
+        Snapshot { phase: Phase::Revoked, cause: Some("disconnected".to_owned()), since: Some(world.now()), ..former };
     assert_eq!(away, expected);
     let job = world.claim().await.expect("the revocation is still owed");
     assert_eq!(super::revocation::id_of(&job), grant.id);

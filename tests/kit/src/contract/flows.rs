@@ -166,10 +166,7 @@ pub async fn r20_a_mismatch_consumes_nothing(backend: Backend) {
             Consumption::UserMismatch(stored.clone()),
         ),
         (CallbackKey { browsers: Vec::new(), ..right.clone() }, Consumption::BrowserMismatch(stored.clone())),
-        (
-            CallbackKey { browsers: vec![fixtures::browser(other.id)], ..right.clone() },
-            Consumption::BrowserMismatch(stored),
-        ),
+        (CallbackKey { browsers: vec![fixtures::browser(other.id)], ..right.clone() }, Consumption::BrowserMismatch(stored)),
         (CallbackKey { state_hash: fixtures::state_hash(fixtures::grant_id(999)), ..right }, Consumption::NotFound),
     ];
     for (key, expected) in cases {
@@ -231,9 +228,8 @@ pub async fn a_flow_is_found_by_its_state_until_it_is_over(backend: Backend) {
     let (world, drive) = World::with_drive(backend).await;
     let owner = ownership_of(&drive, "alice");
     let flow = world.start(&owner).await;
-    let by_state = async |flow: &Snapshot| {
-        world.store.grants.find_by_state(fixtures::state_hash(flow.id)).await.unwrap_or_fail()
-    };
+    let by_state =
+        async |flow: &Snapshot| world.store.grants.find_by_state(fixtures::state_hash(flow.id)).await.unwrap_or_fail();
     assert_eq!(by_state(&flow).await, Some(flow.clone()));
     world.consume(&flow).await;
     assert_eq!(by_state(&flow).await, Some(world.get(flow.id).await));

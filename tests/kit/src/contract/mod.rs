@@ -35,8 +35,8 @@
 //! writes [`AuditEvent::ending`](grantry_domain::ports::AuditEvent::ending), in the name of the given actor, of the user where
 //! a newer attempt or grant took its place, of the system where the sweeper did it.
 //!
-//! **Revocation.** Which of several due ones is claimed first is open. `due_at` of a claimed one may show the end of the
-//! claim. `Retry` counts one more attempt and gives the claim back; `Renewed` clears the doubt and keeps the claim. Ending
+//! **Revocation.** Which of several due ones is claimed first is open. A claim is kept beside the record, which does not
+//! show it; one that ends farther ahead than a claim of the length asked for is implausible, and free to take. `Retry` counts one more attempt and gives the claim back; `Renewed` clears the doubt and keeps the claim. Ending
 //! what is not owed does nothing, and writes no events.
 //!
 //! **Client secrets.** One is needed while it is of the present epoch of its connector; while a former grant or an orphan of
@@ -52,10 +52,7 @@
 //! latest consent. `GrantPage::next` is the id of the last record of a page that is not the last. `due_for_renewal` answers
 //! only grants with a refresh token, first those that lapse first.
 
-#![expect(
-    clippy::missing_panics_doc,
-    reason = "a contract panics where it is broken; that is its purpose"
-)]
+#![expect(clippy::missing_panics_doc, reason = "a contract panics where it is broken; that is its purpose")]
 
 mod backend;
 pub mod connectors;
@@ -149,6 +146,7 @@ macro_rules! store_contract {
             revocation {
                 r50_each_due_revocation_goes_to_one_worker,
                 r50_a_claim_runs_out,
+                r50_an_implausible_claim_is_free_to_take,
                 r50_a_settled_revocation_destroys_the_tokens,
                 r50_a_postponed_revocation_is_due_again,
                 r49_a_renewed_revocation_keeps_the_new_tokens,

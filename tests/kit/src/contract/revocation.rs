@@ -78,6 +78,20 @@ pub async fn r50_a_claim_runs_out(backend: Backend) {
     }
 }
 
+/// A claim that ends farther ahead than claims can is an accident of clocks, and holds nobody off.
+pub async fn r50_an_implausible_claim_is_free_to_take(backend: Backend) {
+    let (world, drive) = World::with_drive(backend).await;
+    world.pass(Duration::from_hours(1));
+    let start = world.now();
+    world.clock.step_wall(start.minus(Duration::from_mins(30)));
+    let former = disconnected(&world, &ownership_of(&drive, "alice")).await;
+    world.clock.step_wall(start);
+    assert_eq!(world.claim().await.as_ref().map(id_of), Some(former.id));
+    world.clock.step_wall(start.minus(Duration::from_millis(1)));
+    assert_eq!(world.claim().await.as_ref().map(id_of), Some(former.id));
+    assert_eq!(world.claim().await, None);
+}
+
 /// A settled revocation destroys the tokens, keeps the outcome, and is never claimed again.
 pub async fn r50_a_settled_revocation_destroys_the_tokens(backend: Backend) {
     let (world, drive) = World::with_drive(backend).await;

@@ -49,8 +49,11 @@ pub async fn a_purge_ends_old_and_idle_sessions(backend: Backend) {
     let sessions = &world.store.sessions;
     // Hours since created and since seen.
     for (number, created, seen) in [(1, 30, 1), (2, 10, 9), (3, 10, 1), (4, 24, 8)] {
-        let session =
-            Session { user: fixtures::user("alice"), created_at: now.minus(HOUR * created), seen_at: now.minus(HOUR * seen) };
+        let session = Session {
+            user: fixtures::user("alice"),
+            created_at: now.minus(HOUR * created),
+            seen_at: now.minus(HOUR * seen),
+        };
         sessions.insert(SessionHash([number; 32]), session).await.unwrap_or_fail();
     }
     let (created_before, seen_before) = (now.minus(HOUR * 24), now.minus(HOUR * 8));

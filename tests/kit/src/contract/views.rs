@@ -8,8 +8,8 @@ use grantry_domain::ports::{Cascade, EndScope, GrantFilter, HandOutView, KeyId, 
 
 use super::Backend;
 use super::world::{Succeeds, World};
-use crate::doubles::fixtures::{self, FLOW_TTL, ownership_of};
 use crate::doubles::PlainVault;
+use crate::doubles::fixtures::{self, FLOW_TTL, ownership_of};
 
 async fn hand_out(world: &World, connector: &Connector, user: &str) -> Option<HandOutView> {
     world.store.grants.hand_out(&connector.key, &fixtures::user(user)).await.unwrap_or_fail()
@@ -23,7 +23,14 @@ async fn statuses(world: &World, space: &str, user: &str) -> Vec<StatusRow> {
 async fn status(world: &World, drive: &Connector, user: &str) -> StatusRow {
     let all = statuses(world, "default", user).await;
     let (only, asking) = (Some(drive.key.id.clone()), fixtures::user(user));
-    let [one] = world.store.grants.statuses(&drive.key.space, only, &asking).await.unwrap_or_fail().try_into().expect("one row for one connector");
+    let [one] = world
+        .store
+        .grants
+        .statuses(&drive.key.space, only, &asking)
+        .await
+        .unwrap_or_fail()
+        .try_into()
+        .expect("one row for one connector");
     assert!(all.contains(&one));
     let view = hand_out(world, drive, user).await.expect("it is there");
     assert_eq!((&view.connector, &view.grant), (&one.connector, &one.grant), "hand-out and status agree");
@@ -58,12 +65,7 @@ pub async fn a_status_has_a_row_for_every_connector_of_the_space(backend: Backen
     let last = world.add(named("default", "aardvark", "Zulu")).await;
     let elsewhere = world.add(named("marketing", "mail", "Mail")).await;
     let grant = world.connect(&ownership_of(&drive, "alice")).await;
-    let blank = |connector: &Connector| StatusRow {
-        connector: connector.clone(),
-        grant: None,
-        former: None,
-        pending: None,
-    };
+    let blank = |connector: &Connector| StatusRow { connector: connector.clone(), grant: None, former: None, pending: None };
     let of_alice = StatusRow { grant: Some(grant), ..blank(&drive) };
     assert_eq!(statuses(&world, "default", "alice").await, [blank(&first), of_alice, blank(&last)]);
     assert_eq!(statuses(&world, "default", "bob").await, [blank(&first), blank(&drive), blank(&last)]);
@@ -89,10 +91,7 @@ pub async fn a_status_shows_grant_former_grant_and_flow(backend: Backend) {
     let connected = StatusRow { grant: grant.clone(), ..blank.clone() };
     assert_eq!(status(&world, &drive, "alice").await, connected);
     let again = world.initiate(&owner).await;
-    assert_eq!(
-        status(&world, &drive, "alice").await,
-        StatusRow { pending: Some(again.clone()), ..connected.clone() }
-    );
+    assert_eq!(status(&world, &drive, "alice").await, StatusRow { pending: Some(again.clone()), ..connected.clone() });
     world.end(EndScope::One(again.id), EndCause::Cancelled).await;
     assert_eq!(status(&world, &drive, "alice").await, connected, "a failed attempt hides no grant");
     let former = world.refuse(&world.get(flow.id).await).await;
@@ -178,8 +177,7 @@ pub async fn lists_are_paged_newest_first(backend: Backend) {
     assert_eq!(filtered(user).await, picked(&|record| record.owner.user == fixtures::user("b")));
     let phase = GrantFilter { phase: Some(Phase::Revoked), ..GrantFilter::default() };
     assert_eq!(filtered(phase).await, [newest_first[2].clone()]);
-    let all_three =
-        GrantFilter { user: Some(fixtures::user("a")), phase: Some(Phase::Authorized), ..connector };
+    let all_three = GrantFilter { user: Some(fixtures::user("a")), phase: Some(Phase::Authorized), ..connector };
     assert_eq!(filtered(all_three).await, [newest_first[4].clone()]);
 }
 
@@ -201,8 +199,7 @@ pub async fn r53_holders_of_grants_are_found(backend: Backend) {
     let gone = world.connect(&ownership_of(&drive, "erin")).await;
     world.disconnect(&gone).await;
     let pair = |user: &str, space: &str| (fixtures::user(user), fixtures::space(space));
-    let expected =
-        [pair("alice", "default"), pair("bob", "default"), pair("bob", "marketing"), pair("carol", "marketing")];
+    let expected = [pair("alice", "default"), pair("bob", "default"), pair("bob", "marketing"), pair("carol", "marketing")];
     let mut after = None;
     let mut seen = Vec::new();
     loop {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use grantry_domain::ports::{
-    AuthorizationRequest, AuthorizationServer, ClientCredentials, Lifetime, ProviderError,
-    RevokeAnswer, TokenAnswer, TokenKind,
+    AuthorizationRequest, AuthorizationServer, ClientCredentials, Lifetime, ProviderError, RevokeAnswer, TokenAnswer,
+    TokenKind,
 };
 use grantry_domain::provider::{Account, Endpoints, Provider, ProviderSettings, Scopes};
 use grantry_domain::secret::Secret;
@@ -36,10 +36,7 @@ pub enum Operation {
 
 /// One call, with everything that went to the provider in clear: these are test secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "the fields are the arguments of the port's methods"
-)]
+#[expect(missing_docs, reason = "the fields are the arguments of the port's methods")]
 pub enum Call {
     /// See [`AuthorizationServer::resolve`].
     Resolve { redirect_uri: String },
@@ -53,33 +50,13 @@ pub enum Call {
         login_hint: Option<String>,
     },
     /// See [`AuthorizationServer::exchange`].
-    Exchange {
-        endpoint: String,
-        redirect_uri: String,
-        client_secret: Option<String>,
-        code: String,
-        verifier: String,
-    },
+    Exchange { endpoint: String, redirect_uri: String, client_secret: Option<String>, code: String, verifier: String },
     /// See [`AuthorizationServer::refresh`].
-    Refresh {
-        endpoint: String,
-        client_secret: Option<String>,
-        refresh_token: String,
-        granted: Scopes,
-    },
+    Refresh { endpoint: String, client_secret: Option<String>, refresh_token: String, granted: Scopes },
     /// See [`AuthorizationServer::revoke`].
-    Revoke {
-        endpoint: Option<String>,
-        client_secret: Option<String>,
-        token: String,
-        kind: TokenKind,
-    },
+    Revoke { endpoint: Option<String>, client_secret: Option<String>, token: String, kind: TokenKind },
     /// See [`AuthorizationServer::client_credentials`].
-    ClientCredentials {
-        endpoint: String,
-        client_secret: Option<String>,
-        scopes: Scopes,
-    },
+    ClientCredentials { endpoint: String, client_secret: Option<String>, scopes: Scopes },
     /// See [`AuthorizationServer::identify`].
     Identify { nonce: Option<String> },
 }
@@ -207,19 +184,11 @@ impl ScriptedAuthorizationServer {
 
     /// How many calls of an operation there were.
     pub fn count(&self, operation: Operation) -> usize {
-        locked(&self.0)
-            .calls
-            .iter()
-            .filter(|call| call.operation() == operation)
-            .count()
+        locked(&self.0).calls.iter().filter(|call| call.operation() == operation).count()
     }
 
     fn answer_tokens(&self, operation: Operation, answer: Result<TokenAnswer, ProviderError>) {
-        locked(&self.0)
-            .tokens
-            .entry(operation)
-            .or_default()
-            .push_back(answer);
+        locked(&self.0).tokens.entry(operation).or_default().push_back(answer);
     }
 
     async fn called(&self, call: Call) {
@@ -236,11 +205,7 @@ impl ScriptedAuthorizationServer {
 
     fn next_tokens(&self, operation: Operation) -> Result<TokenAnswer, ProviderError> {
         let mut script = locked(&self.0);
-        if let Some(answer) = script
-            .tokens
-            .get_mut(&operation)
-            .and_then(VecDeque::pop_front)
-        {
+        if let Some(answer) = script.tokens.get_mut(&operation).and_then(VecDeque::pop_front) {
             return answer;
         }
         script.issued += 1;
@@ -266,10 +231,7 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
         redirect_uri: &str,
         config: &str,
     ) -> Result<Provider, ProviderError> {
-        self.called(Call::Resolve {
-            redirect_uri: redirect_uri.to_owned(),
-        })
-        .await;
+        self.called(Call::Resolve { redirect_uri: redirect_uri.to_owned() }).await;
         if let Some(answer) = locked(&self.0).resolutions.pop_front() {
             return answer;
         }
@@ -283,11 +245,7 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
             profile: settings.profile.clone(),
             issuer: settings.issuer.clone(),
             issuer_in_response: settings.issuer.is_some(),
-            endpoints: settings
-                .endpoints
-                .clone()
-                .or(discovered)
-                .unwrap_or_default(),
+            endpoints: settings.endpoints.clone().or(discovered).unwrap_or_default(),
             client_id: settings.client_id.clone(),
             authentication: settings.authentication,
             resources: settings.resources.clone(),
@@ -303,14 +261,8 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
         _client: &ClientCredentials,
         request: AuthorizationRequest,
     ) -> Result<Secret, ProviderError> {
-        let (endpoint, state) = (
-            provider.endpoints.authorization.clone(),
-            text(&request.state),
-        );
-        let url = format!(
-            "{endpoint}?state={state}&code_challenge={}",
-            request.code_challenge
-        );
+        let (endpoint, state) = (provider.endpoints.authorization.clone(), text(&request.state));
+        let url = format!("{endpoint}?state={state}&code_challenge={}", request.code_challenge);
         self.called(Call::AuthorizationUrl {
             endpoint,
             state,
@@ -320,10 +272,7 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
             login_hint: request.login_hint,
         })
         .await;
-        locked(&self.0)
-            .urls
-            .pop_front()
-            .unwrap_or_else(|| Ok(Secret::from_text(&url)))
+        locked(&self.0).urls.pop_front().unwrap_or_else(|| Ok(Secret::from_text(&url)))
     }
 
     async fn exchange(
@@ -375,10 +324,7 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
             kind,
         })
         .await;
-        locked(&self.0)
-            .revocations
-            .pop_front()
-            .unwrap_or(Ok(RevokeAnswer::Done))
+        locked(&self.0).revocations.pop_front().unwrap_or(Ok(RevokeAnswer::Done))
     }
 
     fn revocation_order(&self, _provider: &Provider) -> Vec<TokenKind> {

@@ -20,10 +20,7 @@ struct Reading {
 impl TestClock {
     /// A clock that shows this instant.
     pub fn at(wall: Timestamp) -> Self {
-        Self(Arc::new(watch::Sender::new(Reading {
-            wall,
-            monotonic: Duration::from_secs(1000),
-        })))
+        Self(Arc::new(watch::Sender::new(Reading { wall, monotonic: Duration::from_secs(1000) })))
     }
 
     /// Lets time pass, on both clocks.
@@ -42,12 +39,7 @@ impl TestClock {
     /// Returns when the monotonic clock has reached an instant.
     pub(super) async fn reached(&self, instant: Duration) {
         // It fails only when the sender is gone, and `self` is one.
-        drop(
-            self.0
-                .subscribe()
-                .wait_for(|reading| reading.monotonic >= instant)
-                .await,
-        );
+        drop(self.0.subscribe().wait_for(|reading| reading.monotonic >= instant).await);
     }
 }
 

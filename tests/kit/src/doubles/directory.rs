@@ -67,11 +67,7 @@ impl Directory for TestDirectory {
         }
         Ok(Standing {
             space_exists: facts.spaces.contains(space),
-            user: facts
-                .users
-                .get(user)
-                .copied()
-                .unwrap_or(UserStanding::Unknown),
+            user: facts.users.get(user).copied().unwrap_or(UserStanding::Unknown),
             role: facts.roles.get(&(user.clone(), space.clone())).copied(),
         })
     }

@@ -15,10 +15,7 @@ pub struct SeededEntropy {
 impl SeededEntropy {
     /// Another stream for every seed.
     pub fn new(seed: u32) -> Self {
-        Self {
-            counter: AtomicU64::new(u64::from(seed) << 32),
-            broken: AtomicBool::new(false),
-        }
+        Self { counter: AtomicU64::new(u64::from(seed) << 32), broken: AtomicBool::new(false) }
     }
 
     /// Whether drawing fails from now on.

@@ -6,17 +6,13 @@
 use std::time::Duration;
 
 use grantry_domain::connector::{
-    AuthMode, Connector, ConnectorId, ConnectorKey, ConnectorName, ContextId, Definition, Epoch,
-    Incarnation, ProfileId,
+    AuthMode, Connector, ConnectorId, ConnectorKey, ConnectorName, ContextId, Definition, Epoch, Incarnation, ProfileId,
 };
 use grantry_domain::grant::{
-    BrowserHash, Envelope, ExpiredCause, Grant, GrantId, Input, Ownership, Phase, Renewal,
-    Revision, Snapshot, StateHash,
+    BrowserHash, Envelope, ExpiredCause, Grant, GrantId, Input, Ownership, Phase, Renewal, Revision, Snapshot, StateHash,
 };
 use grantry_domain::identity::{Actor, SpaceId, UserId};
-use grantry_domain::ports::{
-    AuditEvent, AuditKind, ClientSecretKey, ClientSecretRecord, KeyId, OrphanTokens,
-};
+use grantry_domain::ports::{AuditEvent, AuditKind, ClientSecretKey, ClientSecretRecord, KeyId, OrphanTokens};
 use grantry_domain::provider::{BindingDigest, Origin, Scopes};
 use grantry_domain::time::Timestamp;
 
@@ -62,10 +58,7 @@ pub fn origin(text: &str) -> Origin {
 
 /// The key of a connector.
 pub fn connector_key(space_id: &str, id: &str) -> ConnectorKey {
-    ConnectorKey {
-        space: space(space_id),
-        id: connector_id(id),
-    }
+    ConnectorKey { space: space(space_id), id: connector_id(id) }
 }
 
 /// The `n`th authorization id; later ones are greater.
@@ -124,10 +117,7 @@ pub fn digest(incarnation: Incarnation, epoch: Epoch) -> BindingDigest {
 /// # Panics
 /// If one of the texts is no id.
 pub fn connector_in(space_id: &str, id: &str, n: u8, now: Timestamp) -> Connector {
-    let mark = space_id
-        .bytes()
-        .chain(id.bytes())
-        .fold(n, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
+    let mark = space_id.bytes().chain(id.bytes()).fold(n, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
     Connector {
         key: connector_key(space_id, id),
         name: ConnectorName::new(format!("Connector {id}")).expect("a connector name"),
@@ -137,9 +127,7 @@ pub fn connector_in(space_id: &str, id: &str, n: u8, now: Timestamp) -> Connecto
             client_id: Some("client-1".to_owned()),
         },
         auth_mode: AuthMode::PerUser,
-        incarnation: Incarnation([
-            mark, n, 0xc0, 0xc0, 0xc0, 0xc0, 0xc0, 0xc0, 0, 0, 0, 0, 0, 0, 0, mark,
-        ]),
+        incarnation: Incarnation([mark, n, 0xc0, 0xc0, 0xc0, 0xc0, 0xc0, 0xc0, 0, 0, 0, 0, 0, 0, 0, mark]),
         epoch: Epoch::FIRST,
         context: ContextId([mark ^ 0x55; 16]),
         enabled: true,
@@ -158,10 +146,7 @@ pub fn connector(now: Timestamp) -> Connector {
 /// The client secret of a connector's present epoch.
 pub fn client_secret(connector: &Connector) -> ClientSecretRecord {
     ClientSecretRecord {
-        key: ClientSecretKey {
-            incarnation: connector.incarnation,
-            epoch: connector.epoch,
-        },
+        key: ClientSecretKey { incarnation: connector.incarnation, epoch: connector.epoch },
         connector: connector.key.clone(),
         digest: digest(connector.incarnation, connector.epoch),
         sealed: envelope(&format!("client-secret-{}", connector.epoch.0)),
@@ -203,11 +188,7 @@ pub fn awaiting(id: GrantId, owner: Ownership, now: Timestamp) -> Snapshot {
 
 /// A flow whose callback has arrived.
 pub fn consumed(id: GrantId, owner: Ownership, now: Timestamp) -> Snapshot {
-    Snapshot {
-        consumed_at: Some(now),
-        sealed: None,
-        ..awaiting(id, owner, now)
-    }
+    Snapshot { consumed_at: Some(now), sealed: None, ..awaiting(id, owner, now) }
 }
 
 /// A grant with a refresh token and an access token of one hour, used today.
@@ -251,31 +232,19 @@ pub fn renewed(grant: &Snapshot, now: Timestamp) -> Snapshot {
 /// If the record is inconsistent or the input does not apply.
 pub fn after(record: &Snapshot, input: Input, now: Timestamp) -> Snapshot {
     let grant = Grant::restore(record.clone()).expect("a consistent record");
-    grant
-        .on(input, now)
-        .expect("an input that applies")
-        .snapshot()
+    grant.on(input, now).expect("an input that applies").snapshot()
 }
 
 /// A former grant whose refresh token was refused.
 pub fn refused(grant: &Snapshot, now: Timestamp) -> Snapshot {
     let former = after(grant, Input::RenewalRefused, now);
-    debug_assert_eq!(
-        former.cause.as_deref(),
-        Some(ExpiredCause::RefreshRejected.as_str())
-    );
+    debug_assert_eq!(former.cause.as_deref(), Some(ExpiredCause::RefreshRejected.as_str()));
     former
 }
 
 /// Tokens that never became a grant.
 pub fn orphan(id: GrantId, owner: Ownership, now: Timestamp) -> OrphanTokens {
-    OrphanTokens {
-        id,
-        owner,
-        sealed: envelope("orphan"),
-        queued_at: now,
-        attempts: 0,
-    }
+    OrphanTokens { id, owner, sealed: envelope("orphan"), queued_at: now, attempts: 0 }
 }
 
 /// An audit event of an authorization.

@@ -40,7 +40,5 @@ pub use self::vault::PlainVault;
 
 /// Locks, also after another test thread has panicked with the lock held.
 fn locked<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

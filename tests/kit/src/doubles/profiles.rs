@@ -5,9 +5,7 @@ use std::sync::Mutex;
 
 use grantry_domain::connector::Definition;
 use grantry_domain::ports::{InvalidDefinition, ProviderProfiles};
-use grantry_domain::provider::{
-    BindingKind, CallbackPath, ClientAuthentication, Endpoints, ProviderSettings, Scopes,
-};
+use grantry_domain::provider::{BindingKind, CallbackPath, ClientAuthentication, Endpoints, ProviderSettings, Scopes};
 
 use super::{fixtures, locked};
 
@@ -37,11 +35,7 @@ impl TestProfiles {
 
     /// Refuses connectors whose `config` is exactly this text.
     pub fn refuse(&self, config: &str, field: &str, problem: &str) {
-        let refusal = InvalidDefinition {
-            field: field.to_owned(),
-            problem: problem.to_owned(),
-            host_not_allowed: false,
-        };
+        let refusal = InvalidDefinition { field: field.to_owned(), problem: problem.to_owned(), host_not_allowed: false };
         locked(&self.0).insert(config.to_owned(), Rule::Refuse(refusal));
     }
 
@@ -64,16 +58,9 @@ impl TestProfiles {
             base_url: "https://api.example".to_owned(),
             requested_scopes: Scopes::new(["read", "write"]),
             required_scopes: Scopes::new(["read"]),
-            callback: if definition.profile.as_str() == ".oauth2" {
-                CallbackPath::Own
-            } else {
-                CallbackPath::Shared
-            },
+            callback: if definition.profile.as_str() == ".oauth2" { CallbackPath::Own } else { CallbackPath::Shared },
             revocation_is_per_user: false,
-            missing: definition
-                .client_id
-                .is_none()
-                .then(|| "secrets.clientId".to_owned()),
+            missing: definition.client_id.is_none().then(|| "secrets.clientId".to_owned()),
         }
     }
 }

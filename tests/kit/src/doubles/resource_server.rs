@@ -75,39 +75,22 @@ impl ScriptedResourceServer {
 
 fn plain(status: u16) -> ApiAnswer {
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-    ApiAnswer {
-        status,
-        headers,
-        body: b"{}".to_vec(),
-    }
+    ApiAnswer { status, headers, body: b"{}".to_vec() }
 }
 
 #[async_trait]
 impl ResourceServer for ScriptedResourceServer {
     /// Joins by concatenation. Refuses what could leave the base URL: `..`, and paths that do not start with `/`.
-    fn join(
-        &self,
-        base_url: &str,
-        path: &str,
-        query: &[(String, String)],
-    ) -> Result<(String, Origin), ApiRequestRefused> {
+    fn join(&self, base_url: &str, path: &str, query: &[(String, String)]) -> Result<(String, Origin), ApiRequestRefused> {
         if !path.starts_with('/') || path.contains("..") {
-            return Err(ApiRequestRefused {
-                field: "params.path",
-                problem: "must stay below the base URL",
-            });
+            return Err(ApiRequestRefused { field: "params.path", problem: "must stay below the base URL" });
         }
         let base = base_url.trim_end_matches('/');
-        let pairs: Vec<String> = query
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let pairs: Vec<String> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mark = if pairs.is_empty() { "" } else { "?" };
         let host = base.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
-        let origin = Origin::new(host).map_err(|_| ApiRequestRefused {
-            field: "config.baseUrl",
-            problem: "is not a URL",
-        })?;
+        let origin =
+            Origin::new(host).map_err(|_| ApiRequestRefused { field: "config.baseUrl", problem: "is not a URL" })?;
         Ok((format!("{base}{path}{mark}{}", pairs.join("&")), origin))
     }
 

@@ -17,18 +17,12 @@ pub struct CollectingSink {
 impl CollectingSink {
     /// Everything delivered so far, in order; twice what was delivered twice.
     pub fn events(&self) -> Vec<AuditEvent> {
-        locked(&self.events)
-            .iter()
-            .map(|recorded| recorded.event.clone())
-            .collect()
+        locked(&self.events).iter().map(|recorded| recorded.event.clone()).collect()
     }
 
     /// Their positions in the outbox.
     pub fn sequences(&self) -> Vec<u64> {
-        locked(&self.events)
-            .iter()
-            .map(|recorded| recorded.sequence)
-            .collect()
+        locked(&self.events).iter().map(|recorded| recorded.sequence).collect()
     }
 
     /// Whether it refuses deliveries from now on.

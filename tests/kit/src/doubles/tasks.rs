@@ -19,11 +19,7 @@ pub struct TokioTasks {
 impl TokioTasks {
     /// Tasks whose sleeps follow this clock.
     pub fn new(clock: TestClock) -> Self {
-        Self {
-            clock,
-            running: watch::Sender::new(0),
-            sleeping: watch::Sender::new(0),
-        }
+        Self { clock, running: watch::Sender::new(0), sleeping: watch::Sender::new(0) }
     }
 
     /// Returns when no spawned task runs any more.
@@ -84,9 +80,7 @@ mod tests {
         let clock = TestClock::default();
         let tasks = TokioTasks::new(clock.clone());
         let sleeper = tasks.clone();
-        tasks.spawn(Box::pin(async move {
-            sleeper.sleep(Duration::from_secs(5)).await
-        }));
+        tasks.spawn(Box::pin(async move { sleeper.sleep(Duration::from_secs(5)).await }));
         tasks.asleep(1).await;
         clock.advance(Duration::from_secs(4));
         assert_eq!(*tasks.running.borrow(), 1);

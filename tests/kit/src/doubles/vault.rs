@@ -34,12 +34,7 @@ impl PlainVault {
 
     /// A vault with this write key and no other.
     pub fn with_key(write: KeyId) -> Self {
-        Self(Mutex::new(Ring {
-            write,
-            known: BTreeSet::from([write]),
-            sealed: 0,
-            failure: None,
-        }))
+        Self(Mutex::new(Ring { write, known: BTreeSet::from([write]), sealed: 0, failure: None }))
     }
 
     /// Writes with this key from now on; the ones before stay readable.
@@ -72,12 +67,7 @@ impl Default for PlainVault {
 }
 
 impl TokenVault for PlainVault {
-    fn seal(
-        &self,
-        binding: &Binding,
-        version: u16,
-        payload: &Secret,
-    ) -> Result<Envelope, VaultError> {
+    fn seal(&self, binding: &Binding, version: u16, payload: &Secret) -> Result<Envelope, VaultError> {
         let mut ring = locked(&self.0);
         if let Some(failure) = ring.failure {
             return Err(failure);
@@ -109,40 +99,29 @@ impl TokenVault for PlainVault {
         }
         let (header, body) = envelope.0.split_at(HEADER);
         let context = context(binding);
-        let length = u32::try_from(context.len())
-            .map_err(|_| VaultError::OutOfBounds)?
-            .to_be_bytes();
-        let payload = body
-            .strip_prefix(&length)
-            .and_then(|rest| rest.strip_prefix(context.as_slice()));
+        let length = u32::try_from(context.len()).map_err(|_| VaultError::OutOfBounds)?.to_be_bytes();
+        let payload = body.strip_prefix(&length).and_then(|rest| rest.strip_prefix(context.as_slice()));
         match payload {
-            Some(payload) if header[5] == record_type(binding) => Ok(Opened {
-                version: u16::from_be_bytes([header[6], header[7]]),
-                payload: Secret::new(payload.to_vec()),
-            }),
+            Some(payload) if header[5] == record_type(binding) => {
+                Ok(Opened { version: u16::from_be_bytes([header[6], header[7]]), payload: Secret::new(payload.to_vec()) })
+            }
             Some(_) | None => Err(VaultError::Tampered),
         }
     }
 
-    fn reseal(
-        &self,
-        binding: &Binding,
-        envelope: &Envelope,
-    ) -> Result<Option<Envelope>, VaultError> {
+    fn reseal(&self, binding: &Binding, envelope: &Envelope) -> Result<Option<Envelope>, VaultError> {
         let opened = self.open(binding, envelope)?;
         if self.key_of(envelope)? == locked(&self.0).write {
             return Ok(None);
         }
-        self.seal(binding, opened.version, &opened.payload)
-            .map(Some)
+        self.seal(binding, opened.version, &opened.payload).map(Some)
     }
 
     fn key_of(&self, envelope: &Envelope) -> Result<KeyId, VaultError> {
         match envelope.0.first_chunk::<HEADER>() {
-            Some(header) if header.starts_with(MAGIC) && header[4] == PLAIN_SUITE => envelope
-                .key_id()
-                .map(KeyId)
-                .ok_or(VaultError::UnknownFormat),
+            Some(header) if header.starts_with(MAGIC) && header[4] == PLAIN_SUITE => {
+                envelope.key_id().map(KeyId).ok_or(VaultError::UnknownFormat)
+            }
             Some(_) | None => Err(VaultError::UnknownFormat),
         }
     }
@@ -169,11 +148,7 @@ fn record_type(binding: &Binding) -> u8 {
 fn context(binding: &Binding) -> Vec<u8> {
     let random;
     let fields: Vec<&[u8]> = match binding {
-        Binding::Flow {
-            owner,
-            state,
-            browser,
-        } => vec![
+        Binding::Flow { owner, state, browser } => vec![
             owner.space.as_str().as_bytes(),
             owner.connector.as_str().as_bytes(),
             &owner.incarnation.0,
@@ -193,28 +168,13 @@ fn context(binding: &Binding) -> Vec<u8> {
                 &owner.digest.0,
             ]
         }
-        Binding::ClientSecret {
-            space,
-            connector,
-            incarnation,
-            digest,
-        } => {
-            vec![
-                space.as_str().as_bytes(),
-                connector.as_str().as_bytes(),
-                &incarnation.0,
-                &digest.0,
-            ]
+        Binding::ClientSecret { space, connector, incarnation, digest } => {
+            vec![space.as_str().as_bytes(), connector.as_str().as_bytes(), &incarnation.0, &digest.0]
         }
     };
     fields
         .into_iter()
-        .flat_map(|field| {
-            (field.len() as u64)
-                .to_be_bytes()
-                .into_iter()
-                .chain(field.iter().copied())
-        })
+        .flat_map(|field| (field.len() as u64).to_be_bytes().into_iter().chain(field.iter().copied()))
         .collect()
 }
 
@@ -228,49 +188,24 @@ mod tests {
         let vault = PlainVault::default();
         let owner = fixtures::ownership("alice");
         let grant = fixtures::grant_id(1);
-        let mine = Binding::Grant {
-            owner: owner.clone(),
-            grant,
-        };
+        let mine = Binding::Grant { owner: owner.clone(), grant };
         let sealed = vault.seal(&mine, 1, &Secret::from_text("token")).unwrap();
         let opened = vault.open(&mine, &sealed).unwrap();
-        assert_eq!(
-            (opened.version, opened.payload.expose()),
-            (1, b"token".as_slice())
-        );
+        assert_eq!((opened.version, opened.payload.expose()), (1, b"token".as_slice()));
         let others = [
-            Binding::Orphan {
-                owner: owner.clone(),
-                grant,
-            },
-            Binding::Grant {
-                owner: owner.clone(),
-                grant: fixtures::grant_id(2),
-            },
-            Binding::Grant {
-                owner: fixtures::ownership("bob"),
-                grant,
-            },
+            Binding::Orphan { owner: owner.clone(), grant },
+            Binding::Grant { owner: owner.clone(), grant: fixtures::grant_id(2) },
+            Binding::Grant { owner: fixtures::ownership("bob"), grant },
         ];
         for other in others {
-            assert_eq!(
-                vault.open(&other, &sealed).err(),
-                Some(VaultError::Tampered),
-                "{other:?}"
-            );
+            assert_eq!(vault.open(&other, &sealed).err(), Some(VaultError::Tampered), "{other:?}");
         }
         vault.rotate_to(KeyId(*b"key-0002"));
         let moved = vault.reseal(&mine, &sealed).unwrap().unwrap();
         assert_eq!(vault.reseal(&mine, &moved).unwrap(), None);
         vault.forget(PlainVault::FIRST_KEY);
-        assert_eq!(
-            vault.open(&mine, &sealed).err(),
-            Some(VaultError::UnknownKey)
-        );
+        assert_eq!(vault.open(&mine, &sealed).err(), Some(VaultError::UnknownKey));
         assert!(vault.open(&mine, &moved).is_ok());
-        assert_eq!(
-            vault.open(&mine, &Envelope(vec![0; 80])).err(),
-            Some(VaultError::UnknownFormat)
-        );
+        assert_eq!(vault.open(&mine, &Envelope(vec![0; 80])).err(), Some(VaultError::UnknownFormat));
     }
 }
