@@ -24,11 +24,7 @@ const BUNDLES: &[&str] = &[
 
 /// Sets up TLS with the platform's roots.
 pub(crate) fn with_platform_roots(builder: ClientBuilder) -> Result<ClientBuilder, TransportSetupError> {
-    if cfg!(all(unix, not(target_vendor = "apple"))) {
-        with_roots(builder, &roots_from_files())
-    } else {
-        Ok(builder)
-    }
+    if cfg!(all(unix, not(target_vendor = "apple"))) { with_roots(builder, &roots_from_files()) } else { Ok(builder) }
 }
 
 /// Sets up TLS with these roots and no others.

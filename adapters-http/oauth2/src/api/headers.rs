@@ -53,9 +53,8 @@ pub(super) fn for_caller(headers: &HeaderMap) -> Vec<(String, String)> {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(',').map(|name| name.trim().to_ascii_lowercase()))
         .collect();
-    let passes = |name: &str| {
-        !HOP_BY_HOP.contains(&name) && !name.starts_with("set-cookie") && !named.iter().any(|hop| hop == name)
-    };
+    let passes =
+        |name: &str| !HOP_BY_HOP.contains(&name) && !name.starts_with("set-cookie") && !named.iter().any(|hop| hop == name);
     headers
         .iter()
         .filter(|(name, _)| passes(name.as_str()))

@@ -84,7 +84,11 @@ fn custom_fields() -> Vec<ConnectorTypeField> {
     let optional = |name, label, help| field(name, label, false, help, &[]);
     vec![
         optional("issuer", "Issuer", "Alone, it finds the endpoints by the provider's metadata."),
-        optional("authorizationUrl", "Authorization URL", "Where people give their consent; unless an issuer is given alone."),
+        optional(
+            "authorizationUrl",
+            "Authorization URL",
+            "Where people give their consent; unless an issuer is given alone.",
+        ),
         optional("tokenUrl", "Token URL", "Where codes and refresh tokens are exchanged."),
         optional("revocationUrl", "Revocation URL", "Where tokens are revoked (RFC 7009)."),
         optional("userinfoUrl", "Userinfo URL", "Tells which account was connected."),

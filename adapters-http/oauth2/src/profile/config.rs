@@ -56,7 +56,8 @@ impl<'a> Config<'a> {
 
     pub(crate) fn texts(&self, name: &str) -> Result<Option<Vec<String>>, InvalidDefinition> {
         let Some(value) = self.0.get(name) else { return Ok(None) };
-        let items = value.as_list().map(|items| items.iter().map(|item| item.as_text().map(Text::decode).map(Cow::into_owned)));
+        let items =
+            value.as_list().map(|items| items.iter().map(|item| item.as_text().map(Text::decode).map(Cow::into_owned)));
         items
             .and_then(Iterator::collect::<Option<Vec<_>>>)
             .map(Some)

@@ -85,11 +85,7 @@ fn issuer(config: &Config<'_>, policy: &EgressPolicy) -> Result<Option<String>, 
     Ok(Some(issuer))
 }
 
-fn endpoints(
-    config: &Config<'_>,
-    policy: &EgressPolicy,
-    has_issuer: bool,
-) -> Result<Option<Endpoints>, InvalidDefinition> {
+fn endpoints(config: &Config<'_>, policy: &EgressPolicy, has_issuer: bool) -> Result<Option<Endpoints>, InvalidDefinition> {
     let url = |name: &str| -> Result<Option<String>, InvalidDefinition> {
         let text = config.text(name)?;
         text.map(|text| Ok(checked_url(policy, &format!("config.{name}"), &text)?.0)).transpose()

@@ -234,7 +234,8 @@ impl ProfileFile {
     fn check(&self) -> Result<(), &'static str> {
         let is_date = |text: &str| {
             let parts: Vec<&str> = text.split('-').collect();
-            parts.iter().map(|part| part.len()).eq([4, 2, 2]) && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit())
+            parts.iter().map(|part| part.len()).eq([4, 2, 2])
+                && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit())
         };
         if !is_date(&self.verified_on) || !self.sunset.as_deref().is_none_or(is_date) {
             return Err("verified_on and sunset are dates such as 2026-01-31");

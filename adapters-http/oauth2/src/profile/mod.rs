@@ -21,8 +21,8 @@ use grantry_domain::provider::{Origin, Provider, ProviderSettings};
 
 pub use self::catalogue::{ConnectorType, ConnectorTypeField};
 pub(crate) use self::custom::has_reserved_query;
-use self::file::Profile;
 pub use self::file::InvalidProfile;
+use self::file::Profile;
 use self::rules::Wire;
 use crate::egress::EgressPolicy;
 
@@ -164,10 +164,7 @@ fn checked_client_id(client_id: Option<&str>) -> Result<&str, InvalidDefinition>
 }
 
 /// Scopes whose characters fit RFC 6749 §3.3.
-fn checked_scopes<'a>(
-    field: &str,
-    scopes: impl Iterator<Item = &'a str>,
-) -> Result<Vec<&'a str>, InvalidDefinition> {
+fn checked_scopes<'a>(field: &str, scopes: impl Iterator<Item = &'a str>) -> Result<Vec<&'a str>, InvalidDefinition> {
     let scopes: Vec<&str> = scopes.collect();
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
     if scopes.len() > 256 || scopes.iter().any(|scope| !scope.bytes().all(plain)) {

@@ -28,7 +28,8 @@ const RESERVED: &[&str] = &[
 /// `a[]`.
 pub(crate) fn is_reserved(name: &str) -> bool {
     let plain = name.split('[').next().unwrap_or_default().trim();
-    let folded: String = plain.chars().map(|letter| if "-. ".contains(letter) { '_' } else { letter.to_ascii_lowercase() }).collect();
+    let folded: String =
+        plain.chars().map(|letter| if "-. ".contains(letter) { '_' } else { letter.to_ascii_lowercase() }).collect();
     RESERVED.contains(&folded.as_str())
 }
 
@@ -44,7 +45,9 @@ mod tests {
 
     #[test]
     fn r12_reserved_names_are_seen_in_every_spelling() {
-        for name in ["state", "STATE", "Redirect_Uri", "redirect.uri", "redirect-uri", "scope[]", "state[x]", "code_challenge"] {
+        for name in
+            ["state", "STATE", "Redirect_Uri", "redirect.uri", "redirect-uri", "scope[]", "state[x]", "code_challenge"]
+        {
             assert!(is_reserved(name), "{name}");
         }
         for name in ["prompt", "audience", "access_type", "user_scope", "allow_signup", "grant_options[]", "hd"] {

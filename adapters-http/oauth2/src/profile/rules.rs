@@ -103,7 +103,14 @@ impl ScopeRules {
         while let Some(scope) = open.pop() {
             if all.insert(scope.to_owned()) {
                 let included = self.implies.get_key_value(scope).map(|(_, included)| included.iter());
-                open.extend(included.into_iter().flatten().map(String::as_str).filter(|scope| !all.contains(*scope)).collect::<Vec<_>>());
+                open.extend(
+                    included
+                        .into_iter()
+                        .flatten()
+                        .map(String::as_str)
+                        .filter(|scope| !all.contains(*scope))
+                        .collect::<Vec<_>>(),
+                );
             }
         }
         Scopes::new(all)

@@ -82,9 +82,8 @@ pub(crate) fn stays_with_vendor(template: &str, variables: &BTreeMap<String, Var
     let authority = template.strip_prefix("https://").unwrap_or_default().split('/').next().unwrap_or_default();
     let Some((_, suffix)) = authority.rsplit_once('}') else { return !authority.is_empty() };
     let has_domain = |suffix: &str| suffix.starts_with('.') && suffix[1..].contains('.');
-    let bound_to_suffix = |name: &str| {
-        variables.get(name).and_then(|variable| variable.suffix.as_deref()).is_some_and(has_domain)
-    };
+    let bound_to_suffix =
+        |name: &str| variables.get(name).and_then(|variable| variable.suffix.as_deref()).is_some_and(has_domain);
     has_domain(suffix) || authority.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).is_some_and(bound_to_suffix)
 }
 
@@ -118,13 +117,15 @@ mod tests {
     #[test]
     fn r09_a_host_that_a_variable_can_choose_is_not_the_vendors() {
         let bound = Variable { suffix: Some(".example.com".to_owned()), ..variable(VariableKind::Host) };
-        let variables = [("host", variable(VariableKind::Host)), ("bound", bound), ("tenant", variable(VariableKind::Label))]
-            .map(|(name, variable)| (name.to_owned(), variable))
-            .into();
+        let variables =
+            [("host", variable(VariableKind::Host)), ("bound", bound), ("tenant", variable(VariableKind::Label))]
+                .map(|(name, variable)| (name.to_owned(), variable))
+                .into();
         for own in ["https://example.com/{tenant}/x", "https://{tenant}.example.com/x", "https://{bound}/x"] {
             assert!(stays_with_vendor(own, &variables), "{own}");
         }
-        for foreign in ["https://{host}/x", "https://{tenant}.com/x", "https://a.{tenant}/x", "https://x{tenant}/", "{host}"] {
+        for foreign in ["https://{host}/x", "https://{tenant}.com/x", "https://a.{tenant}/x", "https://x{tenant}/", "{host}"]
+        {
             assert!(!stays_with_vendor(foreign, &variables), "{foreign}");
         }
     }

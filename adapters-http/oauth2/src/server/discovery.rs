@@ -134,10 +134,7 @@ fn well_known(issuer: &str) -> [String; 2] {
     let host_end = trimmed.find("://").map_or(0, |at| at + 3);
     let path_start = trimmed[host_end..].find('/').map_or(trimmed.len(), |at| host_end + at);
     let (origin, path) = trimmed.split_at(path_start);
-    [
-        format!("{origin}/.well-known/oauth-authorization-server{path}"),
-        format!("{trimmed}/.well-known/openid-configuration"),
-    ]
+    [format!("{origin}/.well-known/oauth-authorization-server{path}"), format!("{trimmed}/.well-known/openid-configuration")]
 }
 
 /// The document in an answer, or what the lack of one means.

@@ -69,7 +69,10 @@ fn claimed(body: &Object<'_>, rules: &IdentityRules) -> Claimed {
 
 /// A text for people and logs: neither empty nor long, and without characters that would disturb a line (R79).
 fn readable(value: &Value<'_>) -> Option<String> {
-    let disturbs = |letter: &char| letter.is_control() || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    let disturbs = |letter: &char| {
+        letter.is_control()
+            || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
     let text = value.as_scalar()?;
     let text: String = text.trim().chars().filter(|letter| !disturbs(letter)).take(MAX_TEXT).collect();
     (!text.is_empty()).then_some(text)

@@ -24,9 +24,7 @@ impl Oauth2Server {
     ) -> Result<TokenAnswer, ProviderError> {
         let rules = self.rules(provider)?;
         let mut form = Form::default();
-        form.add("grant_type", "authorization_code")
-            .add_secret("code", code)
-            .add("redirect_uri", &provider.redirect_uri);
+        form.add("grant_type", "authorization_code").add_secret("code", code).add("redirect_uri", &provider.redirect_uri);
         if rules.wire.authorize.pkce == Pkce::Required {
             form.add_secret("code_verifier", verifier);
         }

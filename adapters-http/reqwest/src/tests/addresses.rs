@@ -86,7 +86,17 @@ async fn r69_address_literals_are_judged_although_no_resolver_is_asked() {
     let lies = Lies::new(&[&["127.0.0.1"]]);
     let transport = transport(&[], &lies, &authority);
     let port = server.port();
-    for host in ["127.0.0.1", "127.1", "2130706433", "0x7f.0.0.1", "0177.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "localhost"] {
+    for host in [
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "0x7f.0.0.1",
+        "0177.0.0.1",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "localhost",
+    ] {
         for scheme in ["http", "https"] {
             let url = format!("{scheme}://{host}:{port}/");
             assert_eq!(refused(fetch(&transport, &url).await), TransportError::NotAllowed, "{url}");
@@ -101,7 +111,13 @@ async fn r70_a_url_outside_the_policy_is_not_even_looked_up() {
     let authority = Authority::new();
     let lies = Lies::new(&[&["1.1.1.1"]]);
     let transport = transport(&[], &lies, &authority);
-    for url in ["http://public.test/", "https://public.test:8443/", "https://user@public.test/", "file:///etc/passwd", "https://Public.test/"] {
+    for url in [
+        "http://public.test/",
+        "https://public.test:8443/",
+        "https://user@public.test/",
+        "file:///etc/passwd",
+        "https://Public.test/",
+    ] {
         assert_eq!(refused(fetch(&transport, url).await), TransportError::NotAllowed, "{url}");
     }
     assert_eq!(lies.asked.load(Ordering::Relaxed), 0);

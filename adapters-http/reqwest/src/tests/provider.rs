@@ -1,1 +1,190 @@
-//! The wire codec and this transport together, against a real authorization server on loopback.
+//! The wire codec and this transport together, against an authorization server on a real socket.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use grantry_domain::connector::{Definition, ProfileId};
+use grantry_domain::ports::{
+    ApiRequest, AuthorizationRequest, AuthorizationServer as _, ClientCredentials, Clock, Lifetime, ProviderError,
+    ProviderProfiles as _, ResourceServer as _, RevokeAnswer, TokenKind,
+};
+use grantry_domain::provider::{Provider, Scopes};
+use grantry_domain::secret::Secret;
+use grantry_domain::time::Timestamp;
+use grantry_provider_oauth2::{ApiCaller, EgressPolicy, Oauth2Server, ProfileOptions, Profiles};
+use grantry_testkit::provider::{Answer, Client, Endpoint, Fault, MockProvider, Rotation};
+
+use crate::{Limits, ReqwestTransport};
+
+const REDIRECT_URI: &str = "http://127.0.0.1:8080/api/actions/connector/_oauth_callback";
+/// A verifier and its challenge from RFC 7636 appendix B.
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+struct WallClock;
+
+impl Clock for WallClock {
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap())
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+struct World {
+    mock: MockProvider,
+    server: Oauth2Server,
+    api: ApiCaller,
+    profiles: Arc<Profiles>,
+    client: ClientCredentials,
+}
+
+impl World {
+    async fn new() -> Self {
+        let mock = MockProvider::builder().rotation(Rotation::Strict).start().await.unwrap();
+        mock.register(Client::new("demo", "se:cret%").redirect_uri(REDIRECT_URI));
+        let allow = [format!("127.0.0.1:{}", mock.port())];
+        let policy = EgressPolicy::new(&[], &allow).unwrap();
+        let profiles = Arc::new(Profiles::new(policy.clone(), ProfileOptions::default()).unwrap());
+        let transport = Arc::new(ReqwestTransport::new(policy.clone(), Limits::OAUTH).unwrap());
+        let server = Oauth2Server::new(Arc::clone(&transport) as _, Arc::clone(&profiles), Arc::new(WallClock));
+        let api = ApiCaller::new(transport, policy, ApiCaller::MAX_BODY);
+        let client = ClientCredentials { secret: Some(Secret::from_text("se:cret%")) };
+        Self { mock, server, api, profiles, client }
+    }
+
+    /// The provider as a flow would freeze it.
+    async fn provider(&self, config: &str) -> Provider {
+        let definition = Definition {
+            profile: ProfileId::new(".oauth2").unwrap(),
+            config: config.replace('$', self.mock.base_url()),
+            client_id: Some("demo".to_owned()),
+        };
+        let settings = self.profiles.settings(&definition).unwrap();
+        self.server.resolve(&settings, REDIRECT_URI, &definition.config).await.unwrap()
+    }
+
+    async fn code(&self, provider: &Provider, scopes: &[&str], nonce: Option<&str>) -> Secret {
+        let request = AuthorizationRequest {
+            state: Secret::from_text("some-state"),
+            code_challenge: CHALLENGE.to_owned(),
+            scopes: Scopes::new(scopes.iter().copied()),
+            nonce: nonce.map(str::to_owned),
+            login_hint: None,
+        };
+        let url = self.server.authorization_url(provider, &self.client, request).await.unwrap();
+        let callback = self.mock.approve(url.expose_text().unwrap(), "alice").await.unwrap();
+        let code = callback.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
+        Secret::from_text(&code)
+    }
+}
+
+const BY_HAND: &str = r#"{"authorizationUrl":"$/authorize","tokenUrl":"$/token","revocationUrl":"$/revoke",
+    "userinfoUrl":"$/userinfo","baseUrl":"$/api"}"#;
+
+fn text(secret: &Secret) -> &str {
+    secret.expose_text().unwrap()
+}
+
+#[tokio::test]
+async fn r07_a_code_becomes_tokens_that_are_refreshed_and_revoked() {
+    let world = World::new().await;
+    let provider = world.provider(BY_HAND).await;
+    let code = world.code(&provider, &["files.read"], None).await;
+    let verifier = Secret::from_text(VERIFIER);
+    let first = world.server.exchange(&provider, &world.client, &code, &verifier).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(first.lifetime, Lifetime::For(Duration::from_mins(5)));
+    assert!(world.mock.accepts_access_token(text(&first.access_token)));
+    let sent = &world.mock.ledger().token_requests("authorization_code")[0].clone();
+    assert_eq!(sent.param("redirect_uri"), Some(REDIRECT_URI));
+    assert_eq!(sent.param("code_verifier"), Some(VERIFIER));
+
+    let account = world.server.identify(&provider, &first, None).await.unwrap().unwrap();
+    assert_eq!((account.subject.as_str(), account.label.as_str()), ("sub-alice", "alice@example.test"));
+
+    let spent = first.refresh_token.as_ref().unwrap();
+    let second = world.server.refresh(&provider, &world.client, spent, &Scopes::new(["files.read"])).await;
+    let second = second.unwrap_or_else(|error| panic!("{error}"));
+    let live = second.refresh_token.as_ref().unwrap();
+    assert!(world.mock.accepts_refresh_token(text(live)) && !world.mock.accepts_refresh_token(text(spent)));
+
+    assert_eq!(world.server.revocation_order(&provider), [TokenKind::Refresh, TokenKind::Access]);
+    for (token, kind) in [(live, TokenKind::Refresh), (&second.access_token, TokenKind::Access)] {
+        let answer = world.server.revoke(&provider, &world.client, token, kind).await;
+        assert_eq!(answer, Ok(RevokeAnswer::Done));
+    }
+    assert!(!world.mock.accepts_refresh_token(text(live)));
+    assert!(!world.mock.accepts_access_token(text(&second.access_token)));
+
+    let again = world.server.exchange(&provider, &world.client, &code, &verifier).await;
+    assert_eq!(again.err(), Some(ProviderError::InvalidGrant));
+}
+
+#[tokio::test]
+async fn r11_issuer_mode_finds_its_endpoints_and_checks_the_id_token() {
+    let world = World::new().await;
+    let provider = world.provider(r#"{"issuer":"$","scope":"openid","baseUrl":"$/api"}"#).await;
+    assert!(provider.issuer_in_response);
+    assert_eq!(provider.endpoints.token, world.mock.url("/token"));
+
+    let code = world.code(&provider, &["openid"], Some("n-1")).await;
+    let answer = world.server.exchange(&provider, &world.client, &code, &Secret::from_text(VERIFIER)).await.ok().unwrap();
+    let account = world.server.identify(&provider, &answer, Some("n-1".to_owned())).await.unwrap().unwrap();
+    assert_eq!((account.subject.as_str(), account.label.as_str()), ("sub-alice", "alice@example.test"));
+    assert!(world.mock.ledger().at(Endpoint::Userinfo).is_empty(), "the ID token was enough");
+
+    let replayed = world.server.identify(&provider, &answer, Some("n-2".to_owned())).await;
+    assert_eq!(replayed, Err(ProviderError::Malformed), "another nonce");
+}
+
+#[tokio::test]
+async fn r28_answers_with_faults_are_what_they_are() {
+    let world = World::new().await;
+    let provider = world.provider(BY_HAND).await;
+    let granted = Scopes::default();
+    for (fault, expected) in [
+        (Fault::DropAnswer, ProviderError::NoAnswer),
+        (Fault::DropRequest, ProviderError::NoAnswer),
+        (Fault::CutBody(10), ProviderError::NoAnswer),
+        (Fault::EndlessBody, ProviderError::Malformed),
+        (Fault::huge_body(70_000), ProviderError::Malformed),
+        (Fault::empty_body(), ProviderError::Malformed),
+        (Fault::not_json(), ProviderError::Malformed),
+        (Fault::form_encoded(), ProviderError::Malformed),
+        (Fault::nested("data"), ProviderError::Malformed),
+        (Fault::without("token_type"), ProviderError::Malformed),
+        (Fault::ok_with_error("invalid_grant"), ProviderError::Malformed),
+        (Fault::Instead(Answer::new(307).header("location", world.mock.url("/token"))), ProviderError::Malformed),
+        (Fault::Instead(Answer::new(500)), ProviderError::NoAnswer),
+    ] {
+        world.mock.clear_ledger();
+        let code = world.code(&provider, &["files.read"], None).await;
+        let answer = world.server.exchange(&provider, &world.client, &code, &Secret::from_text(VERIFIER)).await;
+        let refresh_token = answer.ok().unwrap().refresh_token.unwrap();
+        world.mock.faults().once(Endpoint::Token, fault.clone());
+        let answer = world.server.refresh(&provider, &world.client, &refresh_token, &granted).await;
+        assert_eq!(answer.err(), Some(expected), "{fault:?}");
+        assert_eq!(world.mock.ledger().token_requests("refresh_token").len(), 1, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn r15_the_api_is_called_below_its_base_url_with_the_token() {
+    let world = World::new().await;
+    let provider = world.provider(BY_HAND).await;
+    let scopes = Scopes::new(["files.read"]);
+    let answer = world.server.client_credentials(&provider, &world.client, &scopes).await.ok().unwrap();
+    let base_url = world.mock.url("/api");
+    let (url, origin) = world.api.join(&base_url, "/echo", &[("q".to_owned(), "a b".to_owned())]).unwrap();
+    assert_eq!(origin.as_str(), world.mock.base_url());
+    let headers = vec![("x-own".to_owned(), "1".to_owned())];
+    let request = ApiRequest { method: "POST".to_owned(), url, headers, body: Some(b"{}".to_vec()) };
+    let told = world.api.send(&request, &answer.access_token).await.ok().unwrap();
+    assert_eq!(told.status, 200);
+    let call = world.mock.ledger().at(Endpoint::Api)[0].clone();
+    assert_eq!(call.bearer_token(), answer.access_token.expose_text());
+    assert_eq!((call.param("q"), call.header("x-own"), &*call.body), (Some("a b"), Some("1"), &b"{}"[..]));
+}
