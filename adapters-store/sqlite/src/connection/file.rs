@@ -1,0 +1,64 @@
+//! The files, for their owner alone (R72).
+
+use std::fs::{self, OpenOptions};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use grantry_domain::ports::StoreError;
+
+use crate::fault::{Fault, unusable};
+
+/// Makes sure that the database is a file of ours alone: creates it with mode 0600, or tightens one that others can read.
+/// The driver gives `-wal` and `-shm` the mode of the file; older ones are tightened as well.
+pub(crate) fn guard(path: &Path) -> Result<(), Fault> {
+    match create(path) {
+        Ok(()) => return Ok(()),
+        Err(ErrorKind::AlreadyExists) => {}
+        Err(ErrorKind::NotFound) => return Err(unusable("the folder of the database does not exist")),
+        Err(ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
+            return Err(unusable("the folder of the database cannot be written"));
+        }
+        Err(_) => return Err(StoreError::Unavailable.into()),
+    }
+    if !fs::metadata(path).is_ok_and(|found| found.is_file()) {
+        return Err(unusable("the path of the database is not that of a file"));
+    }
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        tighten(&beside(path, suffix))?;
+    }
+    Ok(())
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn create(path: &Path) -> Result<(), ErrorKind> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop).map_err(|error| error.kind())
+}
+
+#[cfg(unix)]
+fn tighten(path: &Path) -> Result<(), Fault> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let Ok(found) = fs::metadata(path) else { return Ok(()) };
+    let others = found.permissions().mode() & 0o077;
+    if others == 0 {
+        return Ok(());
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+        .map_err(|_| unusable("the database file is open to other users and its mode cannot be changed to 0600"))?;
+    tracing::warn!("the database file was open to other users; its mode is 0600 now");
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn tighten(_: &Path) -> Result<(), Fault> {
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! Consuming a flow (R20).
+
+use grantry_domain::grant::{BrowserHash, ExpiredCause, Phase};
+use grantry_domain::ports::{AuditEvent, CallbackKey, Consumption};
+use grantry_domain::secret::equal_in_constant_time;
+use grantry_domain::time::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::read;
+use crate::fault::{Fault, inconsistent};
+use crate::{outbox, sql};
+
+/// Looks the flow up, says what is wrong, or takes its secrets.
+pub(super) fn consume(
+    connection: &Connection,
+    now: Timestamp,
+    key: &CallbackKey,
+    audit: &[AuditEvent],
+) -> Result<Consumption, Fault> {
+    // The predicate repeats every check above it: nothing is consumed that does not meet all of them.
+    const CONSUME: &str = "UPDATE authorizations SET consumed_at = ?4, sealed = NULL, kid = NULL \
+         WHERE state_hash = ?1 AND user = ?2 AND browser = ?3 AND phase = 'awaiting_callback' AND consumed_at IS NULL \
+           AND deadline > ?4";
+    let Some(found) = read::by_state(connection, key.state_hash)? else { return Ok(Consumption::NotFound) };
+    let mut record = Box::new(found.record);
+    if record.owner.user != key.user {
+        return Ok(Consumption::UserMismatch(record));
+    }
+    let is_its_own =
+        |given: &&BrowserHash| found.browser.is_some_and(|expected| equal_in_constant_time(&expected.0, &given.0));
+    let Some(browser) = key.browsers.iter().find(is_its_own) else {
+        return Ok(Consumption::BrowserMismatch(record));
+    };
+    let waiting = record.phase == Phase::AwaitingCallback && record.consumed_at.is_none();
+    let timed_out = record.cause.as_deref() == Some(ExpiredCause::FlowTimedOut.as_str());
+    if timed_out || waiting && record.deadline.is_none_or(|deadline| now >= deadline) {
+        return Ok(Consumption::Expired(record));
+    }
+    let parameters = params![key.state_hash.0, key.user.as_str(), browser.0, now.as_millis()];
+    if !waiting || sql::execute(connection, CONSUME, parameters)? != 1 {
+        return Ok(Consumption::AlreadyUsed(record));
+    }
+    outbox::write(connection, audit)?;
+    record.consumed_at = Some(now);
+    match record.sealed.take() {
+        Some(sealed) => Ok(Consumption::Consumed { record, sealed }),
+        None => Err(inconsistent("authorizations", "a flow awaiting its callback has its secrets")),
+    }
+}

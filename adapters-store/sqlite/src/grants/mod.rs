@@ -1,0 +1,179 @@
+//! Authorizations: one file per kind of access, and the port that calls them.
+
+mod commit;
+mod consume;
+pub(crate) mod end;
+mod insert;
+mod lease;
+mod list;
+#[cfg(test)]
+mod plans;
+mod read;
+mod replace;
+mod sweep;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use grantry_domain::connector::{ConnectorId, ConnectorKey};
+use grantry_domain::grant::{GrantId, Snapshot, StateHash};
+use grantry_domain::identity::{SpaceId, UserId};
+use grantry_domain::ports::{
+    AuditEvent, CallbackKey, Commit, Consumption, EndScope, Ended, Ending, FailedAttempt, Fence, Fenced, GrantFilter,
+    GrantPage, GrantStore, HandOutView, Inserted, JobEnd, KeyId, Lease, LeaseRequest, OrphanTokens, PendingLimits,
+    RecordedEvent, RevocationJob, StatusRow, StoreError, SweepPolicy, Swept,
+};
+use grantry_domain::time::Timestamp;
+
+use crate::store::SqliteStore;
+use crate::{outbox, revocations};
+
+#[async_trait]
+impl GrantStore for SqliteStore {
+    async fn now(&self) -> Result<Timestamp, StoreError> {
+        Ok(self.clock())
+    }
+
+    async fn insert_pending(
+        &self,
+        flow: Snapshot,
+        limits: PendingLimits,
+        audit: Vec<AuditEvent>,
+    ) -> Result<Inserted, StoreError> {
+        self.write(move |connection, now| insert::insert_pending(connection, now, &flow, limits, &audit)).await
+    }
+
+    async fn replace(&self, next: Snapshot, fence: Fence, audit: Vec<AuditEvent>) -> Result<Fenced, StoreError> {
+        self.write(move |connection, _| replace::replace(connection, &next, fence, &audit)).await
+    }
+
+    async fn consume(&self, key: CallbackKey, audit: Vec<AuditEvent>) -> Result<Consumption, StoreError> {
+        self.write(move |connection, now| consume::consume(connection, now, &key, &audit)).await
+    }
+
+    async fn commit_grant(
+        &self,
+        grant: Snapshot,
+        revoke_superseded: bool,
+        audit: Vec<AuditEvent>,
+    ) -> Result<Commit, StoreError> {
+        self.write(move |connection, now| commit::commit(connection, now, &grant, revoke_superseded, &audit)).await
+    }
+
+    async fn find(&self, id: GrantId) -> Result<Option<Snapshot>, StoreError> {
+        self.point_read(move |connection| read::find(connection, id)).await
+    }
+
+    async fn find_by_state(&self, state: StateHash) -> Result<Option<Snapshot>, StoreError> {
+        self.point_read(move |connection| read::awaiting(connection, state)).await
+    }
+
+    async fn hand_out(&self, connector: &ConnectorKey, user: &UserId) -> Result<Option<HandOutView>, StoreError> {
+        let (key, user, now) = (connector.clone(), user.clone(), self.clock());
+        self.point_read(move |connection| read::hand_out(connection, &key, &user, now)).await
+    }
+
+    async fn statuses(
+        &self,
+        space: &SpaceId,
+        only: Option<ConnectorId>,
+        user: &UserId,
+    ) -> Result<Vec<StatusRow>, StoreError> {
+        let (space, user, now) = (space.clone(), user.clone(), self.clock());
+        match only {
+            Some(id) => self.point_read(move |connection| read::statuses(connection, &space, Some(&id), &user, now)).await,
+            None => self.long_read(move |connection| read::statuses(connection, &space, None, &user, now)).await,
+        }
+    }
+
+    async fn list(
+        &self,
+        space: &SpaceId,
+        filter: GrantFilter,
+        after: Option<GrantId>,
+        limit: u32,
+    ) -> Result<GrantPage, StoreError> {
+        let space = space.clone();
+        self.long_read(move |connection| list::page(connection, &space, &filter, after, limit)).await
+    }
+
+    async fn take_lease(&self, request: LeaseRequest) -> Result<Lease, StoreError> {
+        self.write(move |connection, now| lease::take(connection, now, request)).await
+    }
+
+    async fn fail_attempt(
+        &self,
+        id: GrantId,
+        owner: [u8; 16],
+        attempt: FailedAttempt,
+        audit: Vec<AuditEvent>,
+    ) -> Result<(), StoreError> {
+        self.write(move |connection, now| lease::fail(connection, now, id, owner, attempt, &audit)).await
+    }
+
+    async fn end(&self, scope: EndScope, ending: Ending) -> Result<Ended, StoreError> {
+        self.write(move |connection, now| end::end(connection, now, &scope, &ending)).await
+    }
+
+    async fn note_use(&self, uses: Vec<(GrantId, i64)>) -> Result<(), StoreError> {
+        self.write(move |connection, _| replace::note_use(connection, &uses)).await
+    }
+
+    async fn queue_orphan(&self, orphan: OrphanTokens, audit: Vec<AuditEvent>) -> Result<(), StoreError> {
+        self.write(move |connection, _| revocations::queue_orphan(connection, &orphan, &audit)).await
+    }
+
+    async fn claim_revocation(&self, owner: [u8; 16], length: Duration) -> Result<Option<RevocationJob>, StoreError> {
+        self.write(move |connection, now| revocations::claim(connection, now, owner, length)).await
+    }
+
+    async fn end_revocation(&self, job: GrantId, end: JobEnd, audit: Vec<AuditEvent>) -> Result<(), StoreError> {
+        self.write(move |connection, now| revocations::end(connection, now, job, &end, &audit)).await
+    }
+
+    async fn sweep(&self, policy: SweepPolicy) -> Result<Swept, StoreError> {
+        let swept = self.write(move |connection, now| sweep::sweep(connection, now, policy)).await?;
+        if !swept.more {
+            self.checkpoint().await;
+        }
+        Ok(swept)
+    }
+
+    async fn grant_holders(
+        &self,
+        after: Option<(UserId, SpaceId)>,
+        limit: u32,
+    ) -> Result<Vec<(UserId, SpaceId)>, StoreError> {
+        self.long_read(move |connection| list::holders(connection, after.as_ref(), limit)).await
+    }
+
+    async fn due_for_renewal(
+        &self,
+        used_since_day: i64,
+        lapsing_before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Snapshot>, StoreError> {
+        self.long_read(move |connection| list::due_for_renewal(connection, used_since_day, lapsing_before, limit)).await
+    }
+
+    async fn record(&self, audit: Vec<AuditEvent>) -> Result<(), StoreError> {
+        self.write(move |connection, _| outbox::write(connection, &audit)).await
+    }
+
+    async fn pending_events(&self, limit: u32) -> Result<Vec<RecordedEvent>, StoreError> {
+        self.long_read(move |connection| outbox::pending(connection, limit)).await
+    }
+
+    async fn forget_events(&self, through: u64) -> Result<(), StoreError> {
+        self.write(move |connection, _| outbox::forget(connection, through)).await
+    }
+
+    async fn key_usage(&self) -> Result<Vec<(KeyId, u64)>, StoreError> {
+        self.long_read(list::key_usage).await
+    }
+}
+
+/// The instant before which a consumed flow counts as interrupted: its process is dead.
+fn interrupted_before(now: Timestamp) -> i64 {
+    now.minus(grantry_domain::grant::INTERRUPTED_AFTER).as_millis()
+}

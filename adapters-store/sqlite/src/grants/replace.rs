@@ -1,0 +1,38 @@
+//! Whole records under their fence (R38), and the one column that is written outside of it.
+
+use grantry_domain::grant::{GrantId, Snapshot};
+use grantry_domain::ports::{AuditEvent, Fence, Fenced};
+use rusqlite::{Connection, params};
+
+use super::read;
+use crate::fault::Fault;
+use crate::{outbox, records, sql};
+
+/// Replaces a record if phase and revision are what the caller read.
+pub(super) fn replace(
+    connection: &Connection,
+    next: &Snapshot,
+    fence: Fence,
+    audit: &[AuditEvent],
+) -> Result<Fenced, Fault> {
+    // Consuming changes neither phase nor revision. A record read before must not bring the flow's secrets back (R20).
+    const FENCE: &str =
+        "phase = ?35 AND revision = ?36 AND NOT (?9 = 'awaiting_callback' AND ?15 IS NULL AND consumed_at NOT NULL)";
+    let revision = records::signed(fence.revision.0);
+    if records::overwrite(connection, next, FENCE, [&fence.phase.as_str(), &revision])? {
+        outbox::write(connection, audit)?;
+        return Ok(Fenced::Done);
+    }
+    let present = read::find(connection, next.id)?;
+    Ok(present.map_or(Fenced::Gone, |record| Fenced::Moved(Box::new(record))))
+}
+
+/// Notes days of use; older notes change nothing.
+pub(super) fn note_use(connection: &Connection, uses: &[(GrantId, i64)]) -> Result<(), Fault> {
+    const NOTE: &str =
+        "UPDATE authorizations SET last_used_day = ?2 WHERE id = ?1 AND role = 'grant' AND last_used_day < ?2";
+    for (id, day) in uses {
+        sql::execute(connection, NOTE, params![id.as_bytes(), day])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,45 @@
+//! Connectors as rows.
+
+use grantry_domain::connector::{
+    AuthMode, Connector, ConnectorKey, ConnectorName, ContextId, Definition, Epoch, Incarnation, ProfileId,
+};
+use rusqlite::Row;
+
+use super::Reader;
+use crate::fault::Fault;
+
+/// The columns [`connector`] reads, of a table named `c`.
+pub(crate) const CONNECTOR_COLUMNS: &str = "c.space, c.connector, c.incarnation, c.epoch, c.name, c.profile, c.config, \
+     c.client_id, c.auth_mode, c.context, c.enabled, c.has_client_secret, c.revision, c.created_at, c.updated_at";
+
+/// How many they are.
+pub(crate) const CONNECTOR_WIDTH: usize = 15;
+
+/// Reads a connector from the first columns of a row.
+pub(crate) fn connector(row: &Row<'_>) -> Result<Connector, Fault> {
+    let mut columns = Reader::new(row, 0, "connectors");
+    let key = ConnectorKey { space: columns.space()?, id: columns.connector()? };
+    let incarnation = Incarnation(columns.array()?);
+    let epoch = Epoch(columns.unsigned()?);
+    let name = ConnectorName::new(columns.text()?).map_err(|_| columns.broken("a name is well formed"))?;
+    let definition = Definition {
+        profile: ProfileId::new(columns.text()?).map_err(|_| columns.broken("a profile id is well formed"))?,
+        config: columns.text()?.to_owned(),
+        client_id: columns.optional_text()?.map(str::to_owned),
+    };
+    let auth_mode = AuthMode::parse(columns.text()?).ok_or_else(|| columns.broken("the mode is known"))?;
+    Ok(Connector {
+        key,
+        name,
+        definition,
+        auth_mode,
+        incarnation,
+        epoch,
+        context: ContextId(columns.array()?),
+        enabled: columns.flag()?,
+        has_client_secret: columns.flag()?,
+        revision: columns.unsigned()?,
+        created_at: columns.time()?,
+        updated_at: columns.time()?,
+    })
+}

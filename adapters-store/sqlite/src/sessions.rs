@@ -1,0 +1,59 @@
+//! Sessions of the accounts mode.
+
+use async_trait::async_trait;
+use grantry_domain::ports::{Session, SessionHash, SessionStore, StoreError};
+use grantry_domain::time::Timestamp;
+use rusqlite::params;
+
+use crate::records::Reader;
+use crate::sql;
+use crate::store::SqliteStore;
+
+#[async_trait]
+impl SessionStore for SqliteStore {
+    async fn insert(&self, id: SessionHash, session: Session) -> Result<(), StoreError> {
+        self.write(move |connection, _| {
+            let created_at = session.created_at.as_millis();
+            let parameters = params![id.0, session.user.as_str(), created_at, session.seen_at.as_millis()];
+            sql::execute(connection, "INSERT INTO sessions VALUES (?1, ?2, ?3, ?4)", parameters)?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn find(&self, id: SessionHash) -> Result<Option<Session>, StoreError> {
+        const FIND: &str = "SELECT user, created_at, seen_at FROM sessions WHERE hash = ?1";
+        self.point_read(move |connection| {
+            sql::first(connection, FIND, [id.0], |row| {
+                let mut columns = Reader::new(row, 0, "sessions");
+                Ok(Session { user: columns.user()?, created_at: columns.time()?, seen_at: columns.time()? })
+            })
+        })
+        .await
+    }
+
+    async fn touch(&self, id: SessionHash, seen_at: Timestamp) -> Result<(), StoreError> {
+        const TOUCH: &str = "UPDATE sessions SET seen_at = max(seen_at, ?2) WHERE hash = ?1";
+        self.write(move |connection, _| {
+            sql::execute(connection, TOUCH, params![id.0, seen_at.as_millis()])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn remove(&self, id: SessionHash) -> Result<(), StoreError> {
+        self.write(move |connection, _| {
+            sql::execute(connection, "DELETE FROM sessions WHERE hash = ?1", [id.0])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn purge(&self, created_before: Timestamp, seen_before: Timestamp) -> Result<u64, StoreError> {
+        const PURGE: &str = "DELETE FROM sessions WHERE created_at < ?1 OR seen_at < ?2";
+        self.write(move |connection, _| {
+            sql::execute(connection, PURGE, [created_before.as_millis(), seen_before.as_millis()])
+        })
+        .await
+    }
+}

@@ -1,0 +1,18 @@
+//! This store keeps the contract of stores, also when two processes share the file.
+
+use std::sync::Arc;
+
+use grantry_store_sqlite::{SqliteOptions, SqliteStore};
+use grantry_testkit::contract::{Backend, Node};
+use grantry_testkit::doubles::{SeededEntropy, TestClock};
+
+async fn fresh(clock: TestClock) -> Backend {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("grantry.db");
+    let options = SqliteOptions::new(path, Arc::new(clock.clone()), Arc::new(SeededEntropy::new(1)));
+    let node = Node::of(SqliteStore::open(options.clone()).await.expect("a new file"));
+    let other = Node::of(SqliteStore::open(options).await.expect("the same file"));
+    Backend::new(clock, node).shared_with(other).keeping(folder)
+}
+
+grantry_testkit::store_contract!(fresh);
