@@ -1,4 +1,4 @@
-import type { components } from "../packages/client/src/api-types.ts";
+import type { components } from "../packages/client/src/generated/api-types.ts";
 
 type Schemas = components["schemas"];
 

@@ -1,5 +1,5 @@
-import type { components } from "./api-types.ts";
 import { announceFlow } from "./channel.ts";
+import type { components } from "./generated/api-types.ts";
 import { type CallOptions, onOurClock, rootPath, send, spacePath } from "./http.ts";
 import type {
   AuthStatus,

@@ -1,4 +1,4 @@
-import type { components } from "./api-types.ts";
+import type { components } from "./generated/api-types.ts";
 
 type Schemas = components["schemas"];
 

@@ -73,7 +73,7 @@ describe("requests", () => {
     expect(fetch.mock.calls[1]?.[1]?.headers).not.toHaveProperty("content-type");
   });
 
-  it("r63_drops the authorization URL and the state of a started flow", async () => {
+  it("R63 drops the authorization URL and the state of a started flow", async () => {
     const double = new Double();
     const flow = await startFlow("github", { fetch: double.fetchAs("bob") });
     expect(Object.keys(flow).sort()).toEqual(["deadline", "expiresAt", "flowId"]);
@@ -168,7 +168,7 @@ describe("every other route", () => {
     expect((await failureOf(createConnector(body, { ...options, id: "mine" }))).code).toBe("conflict");
   });
 
-  it("r60_keeps spaces apart: the same id is another connector", async () => {
+  it("R60 keeps spaces apart: the same id is another connector", async () => {
     const double = new Double();
     const fetch = double.fetchAs("bob");
     const flow = await startFlow("github", { fetch, space: "marketing" });

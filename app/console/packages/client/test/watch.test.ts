@@ -36,9 +36,9 @@ async function watching(options: Partial<Parameters<typeof watchFlow>[1]> = {}) 
   return { flowId, seen, done, outcome: () => outcome };
 }
 
-describe("r32_polling is the truth", () => {
+describe("polling is the truth", () => {
   it.each([0, 300, 2_000, 30_000, 590_000])(
-    "finds within 5 s, with the channel off, what happens after %i ms",
+    "R32 finds within 5 s, with the channel off, what happens after %i ms",
     async (after) => {
       FakeChannel.block();
       const watch = await watching();
@@ -50,7 +50,7 @@ describe("r32_polling is the truth", () => {
     },
   );
 
-  it("asks with growing pauses, and no more often than a patient person would", async () => {
+  it("R32 asks with growing pauses, and no more often than a patient person would", async () => {
     await watching();
     await vi.advanceTimersByTimeAsync(60_000);
     expect(readings()).toBeGreaterThan(25);
@@ -122,8 +122,8 @@ describe("r32_polling is the truth", () => {
   });
 });
 
-describe("r32_the channel is only a hint", () => {
-  it("looks at once when anything is said", async () => {
+describe("the channel is only a hint", () => {
+  it("R32 looks at once when anything is said", async () => {
     const watch = await watching();
     await vi.advanceTimersByTimeAsync(10_000);
     double.finish(watch.flowId, "authorized");
@@ -132,7 +132,7 @@ describe("r32_the channel is only a hint", () => {
     expect(watch.outcome()).toMatchObject({ status: "authorized" });
   });
 
-  it.each(forgedMessages())("believes nothing: %s", async (_what, message) => {
+  it.each(forgedMessages())("R32 believes nothing: %s", async (_what, message) => {
     const watch = await watching();
     FakeChannel.say(message);
     await vi.advanceTimersByTimeAsync(3_000);
@@ -140,7 +140,7 @@ describe("r32_the channel is only a hint", () => {
     expect(watch.seen).toEqual(["awaiting"]);
   });
 
-  it("is not made to hammer the server by a flood", async () => {
+  it("R32 is not made to hammer the server by a flood", async () => {
     await watching();
     const before = readings();
     for (let i = 0; i < 1000; i += 1) {

@@ -133,7 +133,7 @@ describe("new tab", () => {
     expect(onSuccess).toHaveBeenCalledTimes(1);
   });
 
-  it("r32_finds the result within 5 s when channels are blocked", async () => {
+  it("R32 finds the result within 5 s when channels are blocked", async () => {
     FakeChannel.block();
     const page = new Page();
     await connected(page);
@@ -143,7 +143,7 @@ describe("new tab", () => {
     expect(onSuccess).toHaveBeenCalledTimes(1);
   });
 
-  it.each(forgedMessages())("r32_believes no message: %s", async (_what, message) => {
+  it.each(forgedMessages())("R32 believes no message: %s", async (_what, message) => {
     const page = new Page();
     const { result } = await connected(page);
     FakeChannel.say(message);
@@ -202,7 +202,7 @@ describe("new tab", () => {
     expect(page.double.lastFlow.returnUrl).toBe("/my?tab=2&auto_close=true#here");
   });
 
-  it("r63_keeps code, state and tokens out of storage and caches", async () => {
+  it("R63 keeps code, state and tokens out of storage and caches", async () => {
     const page = new Page();
     await connected(page);
     page.double.finish("flow-1", "authorized");

@@ -52,7 +52,7 @@ describe("useConnectorAuthStatus", () => {
     expect(result.current.authStatus?.github?.user_auth_status).toBe("connected");
   });
 
-  it.each(forgedMessages())("r32_takes a message only as a reason to look: %s", async (_what, message) => {
+  it.each(forgedMessages())("R32 takes a message only as a reason to look: %s", async (_what, message) => {
     const page = new Page();
     const { result } = page.render(() => useConnectorAuthStatus());
     await pass(0);
@@ -140,7 +140,7 @@ describe("useOAuthRedirectResult", () => {
     expect(window.location.search).toBe("");
   });
 
-  it("r31_lets no foreign text through as an error", () => {
+  it("R31 lets no foreign text through as an error", () => {
     const { heard } = arriveAt(
       "/?oauth_authorization=error&connector_id=github&error=%3Cb%3Ecall%20us%3C/b%3E",
     );

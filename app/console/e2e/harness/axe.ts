@@ -1,0 +1,23 @@
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import type { Page } from "playwright-core";
+import { expect } from "vitest";
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** Fails with every accessibility violation of the page as it is now. */
+export async function expectAccessible(page: Page, what: string): Promise<void> {
+  // Evaluated by the debugger, which the page's content security policy does not concern.
+  await page.evaluate(AXE);
+  const violations = await page.evaluate(async () => {
+    // biome-ignore lint/suspicious/noExplicitAny: axe has just been put there
+    const { violations } = await (globalThis as any).axe.run(document, {
+      runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    });
+    return violations.map(
+      (violation: { id: string; nodes: { html: string; failureSummary: string }[] }) =>
+        `${violation.id}: ${violation.nodes.map((node) => `${node.html} ${node.failureSummary}`).join(" | ")}`,
+    );
+  });
+  expect(violations, `${what}: accessibility`).toEqual([]);
+}

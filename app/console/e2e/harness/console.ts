@@ -1,0 +1,94 @@
+import type { Locator, Page } from "playwright-core";
+import { expect } from "vitest";
+
+/** The console as a person uses it: by what is written on it. */
+export class ConsolePage {
+  constructor(readonly page: Page) {}
+
+  /** Goes to a space; signs in when asked to. */
+  async open(person: string, space = "default", query = ""): Promise<void> {
+    await this.page.goto(space === "default" ? `/${query}` : `/s/${space}/${query}`);
+    const userName = this.page.getByLabel("User name");
+    const heading = this.page.getByRole("heading", { level: 1 });
+    await userName.or(heading).first().waitFor();
+    if (await userName.isVisible()) {
+      await this.signIn(person);
+    }
+  }
+
+  async signIn(person: string, password = person): Promise<void> {
+    await this.page.getByLabel("User name").fill(person);
+    await this.page.getByLabel("Password").fill(password);
+    await this.page.getByRole("button", { name: "Sign in" }).click();
+  }
+
+  row(name: string): Locator {
+    return this.page.getByRole("row").filter({ has: this.page.getByRole("button", { name, exact: true }) });
+  }
+
+  /** Presses connect, confirms what is said before leaving, and answers the new tab. */
+  async connect(name: string, button: "Connect" | "Reconnect" = "Connect"): Promise<Page> {
+    const opened = this.page.context().waitForEvent("page");
+    await this.pressConnect(name, button);
+    return opened;
+  }
+
+  /** Presses connect and confirms, without expecting a tab. */
+  async pressConnect(name: string, button: "Connect" | "Reconnect" = "Connect"): Promise<void> {
+    await this.page.getByRole("button", { name: `${button} ${name}`, exact: true }).click();
+    await this.dialog()
+      .getByRole("button", { name: /^Go to / })
+      .click();
+  }
+
+  async disconnect(name: string): Promise<void> {
+    await this.page.getByRole("button", { name: `Disconnect ${name}`, exact: true }).click();
+    await this.dialog().getByRole("button", { name: "Disconnect" }).click();
+  }
+
+  dialog(): Locator {
+    return this.page.getByRole("dialog").last();
+  }
+
+  async chooseMenu(name: string, item: string): Promise<void> {
+    await this.page.getByRole("button", { name: `More actions for ${name}`, exact: true }).click();
+    await this.page
+      .getByRole("group", { name: `More actions for ${name}` })
+      .getByRole("button", { name: item })
+      .click();
+  }
+
+  async setting(label: string, option: string): Promise<void> {
+    const button = this.page.getByRole("button", { name: "Account and settings" });
+    await button.click();
+    await this.page
+      .getByRole("group", { name: "Account and settings" })
+      .getByLabel(label)
+      .selectOption(option);
+    await this.page.keyboard.press("Escape");
+  }
+
+  async expectStatus(name: string, status: string, timeout = 10_000): Promise<void> {
+    await this.row(name).locator(".badge", { hasText: status }).waitFor({ timeout });
+  }
+
+  async expectToast(text: string): Promise<void> {
+    await this.page.getByRole("region", { name: "Notifications" }).getByText(text).waitFor();
+  }
+
+  /** Nothing that must stay secret is anywhere a script could read it. */
+  async expectNoSecrets(secrets: readonly RegExp[]): Promise<void> {
+    const seen = await this.page.evaluate(() =>
+      [
+        document.documentElement.outerHTML,
+        document.URL,
+        JSON.stringify(history.state),
+        JSON.stringify({ ...localStorage }),
+        JSON.stringify({ ...sessionStorage }),
+      ].join("\n"),
+    );
+    for (const secret of secrets) {
+      expect(seen).not.toMatch(secret);
+    }
+  }
+}

@@ -1,0 +1,92 @@
+import { mkdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { expectAccessible } from "../harness/axe.ts";
+import { newVisitor, startBrowser } from "../harness/browser.ts";
+import { ConsolePage } from "../harness/console.ts";
+import { decide } from "../harness/provider.ts";
+import { type Site, startSite } from "../harness/site.ts";
+
+const FOLDER = fileURLToPath(new URL("../screenshots/", import.meta.url));
+const SIZES = { wide: { width: 1200, height: 760 }, narrow: { width: 360, height: 760 } };
+
+let site: Site;
+let browser: Browser;
+
+beforeAll(async () => {
+  mkdirSync(FOLDER, { recursive: true });
+  [site, browser] = await Promise.all([startSite(), startBrowser()]);
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await site?.stop();
+});
+
+describe.each(["light", "dark"] as const)("every view in %s", (colorScheme) => {
+  it.each(Object.entries(SIZES))("is accessible, fits and breaks no policy: %s", async (size, viewport) => {
+    const visitor = await newVisitor(browser, site.url, { colorScheme, viewport });
+    const { page } = visitor;
+    const here = new ConsolePage(page);
+    const shot = async (name: string) => {
+      await page.evaluate(() =>
+        Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => {}))),
+      );
+      await page.screenshot({ path: `${FOLDER}${name}-${size}-${colorScheme}.png` });
+      await expectAccessible(page, `${name} ${size} ${colorScheme}`);
+      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+      expect(overflow, `${name} is wider than the window`).toBeLessThanOrEqual(0);
+    };
+
+    await page.goto("/");
+    await page.getByLabel("User name").waitFor();
+    await shot("login");
+    await here.signIn("carol");
+    await here.row("GitHub").waitFor();
+    if (await page.getByRole("button", { name: "Connect GitHub", exact: true }).isVisible()) {
+      const tab = await here.connect("GitHub");
+      await decide(tab, "Allow", { username: "carol", password: "carol" });
+      await here.expectStatus("GitHub", "Connected");
+      await tab.close();
+    }
+    const waiting = await here.connect("Team wiki");
+    await here.expectStatus("Team wiki", "Connecting");
+    await shot("connectors");
+    await waiting.close();
+    await page.getByRole("button", { name: "Cancel connecting Team wiki" }).click();
+    await page.getByRole("button", { name: "Connect Warehouse API" }).click();
+    await shot("connect");
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "GitHub", exact: true }).click();
+    await shot("details");
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "New connector" }).click();
+    await here
+      .dialog()
+      .getByRole("button", { name: /GitHub/ })
+      .waitFor();
+    await shot("providers");
+    await here
+      .dialog()
+      .getByRole("button", { name: /OAuth 2/ })
+      .click();
+    await shot("editor");
+    await here.dialog().getByRole("button", { name: "Cancel" }).click();
+    await page.getByRole("button", { name: "Account and settings" }).click();
+    await shot("settings");
+    await page.keyboard.press("Escape");
+    await page.getByRole("searchbox").fill("nothing like this");
+    await page.getByRole("heading", { name: "Nothing matches" }).waitFor();
+    await shot("no-match");
+    await page.getByRole("link", { name: "Connections" }).click();
+    await page.getByRole("heading", { name: "Connections", level: 1 }).waitFor();
+    await page.locator("tbody tr").first().waitFor();
+    await shot("connections");
+    await page.goto("/connect/github");
+    await page.getByRole("heading", { name: "One moment" }).waitFor();
+    await shot("launch");
+    expect(visitor.complaints).toEqual([]);
+    await visitor.close();
+  });
+});

@@ -1,0 +1,228 @@
+import { readFile } from "node:fs/promises";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Double } from "./double.ts";
+import { PEOPLE } from "./seed.ts";
+
+/** The policy of the console's pages, word for word that of the server. */
+export const CONSOLE_CSP =
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; " +
+  "form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'";
+
+const DIST = new URL("../dist/", import.meta.url);
+const CALLBACK = "/api/actions/connector/_oauth_callback";
+
+const RESULT_SCRIPT = `
+const { flow, connector, status, error } = document.body.dataset;
+const channel = new BroadcastChannel("oauth_flow_completed");
+channel.postMessage({ version: 1, flowId: flow, connectorId: connector, status, error });
+setTimeout(() => window.close(), 3000);`;
+
+/** The double behind real sockets, with a provider on another port: for a browser, before or without the real server. */
+export class HttpDouble {
+  readonly double = new Double();
+  private readonly site = createServer((request, response) => this.guarded(request, response, this.answer));
+  private readonly provider = createServer((request, response) =>
+    this.guarded(request, response, this.provide),
+  );
+
+  async start(port = 0): Promise<{ url: string; providerUrl: string }> {
+    return { url: await listen(this.site, port), providerUrl: await listen(this.provider, 0) };
+  }
+
+  async stop(): Promise<void> {
+    for (const server of [this.site, this.provider]) {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    }
+  }
+
+  private guarded(
+    request: IncomingMessage,
+    response: ServerResponse,
+    answer: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
+  ) {
+    answer.call(this, request, response).catch((error: unknown) => {
+      response.statusCode = 500;
+      response.end(String(error));
+    });
+  }
+
+  private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? "/", urlOf(this.site));
+    const cookies = cookiesOf(request);
+    const user = cookies.get("session") ?? null;
+    response.setHeader("content-security-policy", CONSOLE_CSP);
+    response.setHeader("cross-origin-opener-policy", "same-origin");
+    response.setHeader("referrer-policy", "no-referrer");
+    response.setHeader("cache-control", "no-store");
+    const [, connectPath, connectorId] = url.pathname.match(/^(?:\/s\/[^/]+)?(\/connect\/([^/]+))$/) ?? [];
+
+    if (url.pathname.startsWith("/assets/")) {
+      await file(response, url.pathname.slice(1));
+    } else if (connectPath && connectorId) {
+      await this.launch(response, url, user, cookies);
+    } else if (url.pathname === CALLBACK) {
+      this.callback(response, url, user, cookies);
+    } else if (url.pathname.startsWith(`${CALLBACK}_result/`)) {
+      this.result(response, url.pathname.split("/").at(-1) ?? "");
+    } else if (url.pathname === `${CALLBACK}_script`) {
+      response.setHeader("content-type", "text/javascript");
+      response.end(RESULT_SCRIPT);
+    } else if (url.pathname === "/" || url.pathname === "/login" || /^\/s\/[^/]+\/$/.test(url.pathname)) {
+      await file(response, "index.html");
+    } else {
+      const { response: answer, session } = this.double.handle(
+        request.method ?? "GET",
+        url,
+        user,
+        await textOf(request),
+      );
+      if (session !== undefined) {
+        response.appendHeader("set-cookie", `session=${session ?? ""}; Path=/; HttpOnly; SameSite=Lax`);
+      }
+      const body = await answer.text();
+      if (url.pathname.endsWith("_start_oauth_flow") && answer.ok) {
+        const { flowId } = JSON.parse(body);
+        response.appendHeader("set-cookie", `flow_${flowId}=1; Path=/; HttpOnly; SameSite=Lax`);
+      }
+      response.writeHead(answer.status, Object.fromEntries(answer.headers));
+      response.end(body);
+    }
+  }
+
+  /** The launch page, or the way to the provider for the starter in the browser that started. */
+  private async launch(
+    response: ServerResponse,
+    url: URL,
+    user: string | null,
+    cookies: Map<string, string>,
+  ) {
+    const flowId = url.searchParams.get("flow");
+    if (flowId === null) {
+      await file(response, "connect.html");
+      return;
+    }
+    const flow = this.double.flows.get(flowId);
+    if (!flow || flow.user !== PEOPLE[user ?? ""]?.user_id || !cookies.has(`flow_${flowId}`)) {
+      response.statusCode = 404;
+      response.end("flow_not_found");
+      return;
+    }
+    redirect(response, `${urlOf(this.provider)}/authorize?state=STATE-CANARY-${flowId}`);
+  }
+
+  private callback(response: ServerResponse, url: URL, user: string | null, cookies: Map<string, string>) {
+    const flowId = url.searchParams.get("state")?.replace("STATE-CANARY-", "") ?? "";
+    const flow = this.double.flow(flowId);
+    if (
+      flow.user !== PEOPLE[user ?? ""]?.user_id ||
+      !cookies.has(`flow_${flowId}`) ||
+      flow.status !== "awaiting"
+    ) {
+      response.statusCode = 403;
+      response.end("refused");
+      return;
+    }
+    const denied = url.searchParams.get("error");
+    this.double.finish(flowId, denied ? { code: "access_denied" } : "authorized");
+    if (!flow.returnUrl) {
+      redirect(response, `${CALLBACK}_result/${flowId}`);
+      return;
+    }
+    const back = new URL(flow.returnUrl, url);
+    back.searchParams.set("oauth_authorization", denied ? "error" : "success");
+    back.searchParams.set("connector_id", flow.connectorId);
+    if (denied) {
+      back.searchParams.set("error", "access_denied");
+      back.searchParams.set("status_code", "403");
+    }
+    redirect(response, back.href);
+  }
+
+  private result(response: ServerResponse, flowId: string) {
+    const flow = this.double.flow(flowId);
+    const status = flow.status === "authorized" ? "success" : "error";
+    html(
+      response,
+      `<body data-flow="${flowId}" data-connector="${flow.connectorId}" data-status="${status}" data-error="${flow.code ?? ""}">
+      <h1>${status === "success" ? "Connected" : "Not connected"}</h1><script src="${CALLBACK}_script"></script></body>`,
+    );
+  }
+
+  /** A provider: log-in, consent, redirect. It sends no opener policy, so that only the launch page protects its opener. */
+  private async provide(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? "/", urlOf(this.provider));
+    const form = new URLSearchParams(await textOf(request));
+    const state = form.get("state") ?? url.searchParams.get("state") ?? "";
+    const hidden = `<input type="hidden" name="state" value="${state}">`;
+    switch (url.pathname) {
+      case "/authorize":
+        html(
+          response,
+          `<h1>Log in</h1><form method="post" action="/log-in">${hidden}<label>User name <input name="username"></label>
+          <label>Password <input name="password" type="password"></label><button>Log in</button></form>`,
+        );
+        return;
+      case "/log-in":
+        html(
+          response,
+          `<h1>Allow access?</h1><form method="post" action="/consent">${hidden}
+          <button name="decision" value="allow">Allow</button><button name="decision" value="deny">Deny</button></form>`,
+        );
+        return;
+      case "/consent": {
+        const outcome = form.get("decision") === "allow" ? "code=CODE-CANARY" : "error=access_denied";
+        redirect(response, `${urlOf(this.site)}${CALLBACK}?${outcome}&state=${encodeURIComponent(state)}`);
+        return;
+      }
+      default:
+        response.statusCode = 404;
+        response.end();
+    }
+  }
+}
+
+const TYPES: Record<string, string> = {
+  html: "text/html; charset=utf-8",
+  js: "text/javascript; charset=utf-8",
+  css: "text/css; charset=utf-8",
+  svg: "image/svg+xml",
+};
+
+async function file(response: ServerResponse, path: string): Promise<void> {
+  response.setHeader("content-type", TYPES[path.split(".").at(-1) ?? ""] ?? "application/octet-stream");
+  response.end(await readFile(new URL(path, DIST)));
+}
+
+function html(response: ServerResponse, body: string): void {
+  response.setHeader("content-type", TYPES.html ?? "");
+  response.end(`<!doctype html><html lang="en"><title>Page</title>${body}</html>`);
+}
+
+function redirect(response: ServerResponse, location: string): void {
+  response.writeHead(303, { location });
+  response.end();
+}
+
+async function textOf(request: IncomingMessage): Promise<string> {
+  let text = "";
+  for await (const chunk of request) {
+    text += chunk;
+  }
+  return text;
+}
+
+function cookiesOf(request: IncomingMessage): Map<string, string> {
+  const pairs = (request.headers.cookie ?? "").split("; ").map((pair) => pair.split("=", 2));
+  return new Map(pairs.filter(([, value]) => value).map(([name = "", value = ""]) => [name, value]));
+}
+
+function urlOf(server: Server): string {
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+async function listen(server: Server, port: number): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+  return urlOf(server);
+}

@@ -1,0 +1,97 @@
+import { spacePrefix } from "@grantry/client";
+import { useSyncExternalStore } from "react";
+
+/** The views of the console. */
+export type View = "connectors" | "connections" | "login";
+
+/** Where the person is. Everything worth coming back to stands in the URL. */
+export interface Place {
+  space: string;
+  view: View;
+  parameters: URLSearchParams;
+}
+
+/** Path under which the host mounts Grantry, taken from where this script came from. */
+export const BASE_PATH = import.meta.env.PROD
+  ? new URL(/* @vite-ignore */ "..", import.meta.url).pathname.replace(/\/$/, "")
+  : "";
+
+/** Reads a place from a URL. */
+export function placeOf(url: URL): Place {
+  const path = url.pathname.slice(BASE_PATH.length);
+  const space = path.match(/^\/s\/([^/]+)/)?.[1];
+  const parameters = url.searchParams;
+  const view = parameters.get("view") === "connections" ? "connections" : "connectors";
+  return {
+    space: space === undefined ? "default" : decode(space),
+    view: path === "/login" ? "login" : view,
+    parameters,
+  };
+}
+
+function decode(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
+}
+
+/** URL of a view of a space. */
+export function urlOf(
+  space: string,
+  view: Exclude<View, "login"> = "connectors",
+  more: Record<string, string> = {},
+): string {
+  const query = new URLSearchParams();
+  if (view !== "connectors") {
+    query.set("view", view);
+  }
+  for (const [name, value] of Object.entries(more)) {
+    if (value !== "") {
+      query.set(name, value);
+    }
+  }
+  return `${BASE_PATH}${spacePrefix(space)}/${query.size > 0 ? `?${query}` : ""}`;
+}
+
+/** Goes to a URL of the console without loading the page anew. */
+export function navigate(url: string, { replace = false } = {}): void {
+  if (replace) {
+    history.replaceState(history.state, "", url);
+  } else {
+    history.pushState(null, "", url);
+  }
+  window.dispatchEvent(new Event(NAVIGATED));
+}
+
+/** Where a log-in may lead: a path of this very origin, or the start. */
+export function safeNext(next: string | null): string {
+  const start = urlOf("default");
+  if (!next?.startsWith("/") || /[\\\p{Cc}]/u.test(next)) {
+    return start;
+  }
+  try {
+    const url = new URL(next, window.location.origin);
+    const isOurs = url.origin === window.location.origin && !url.pathname.startsWith("//");
+    return isOurs ? url.pathname + url.search + url.hash : start;
+  } catch {
+    return start;
+  }
+}
+
+/** The current place, kept up to date. */
+export function usePlace(): Place {
+  return placeOf(new URL(useSyncExternalStore(subscribe, () => window.location.href)));
+}
+
+const NAVIGATED = "grantry:navigated";
+
+function subscribe(changed: () => void): () => void {
+  window.addEventListener("popstate", changed);
+  window.addEventListener(NAVIGATED, changed);
+  return () => {
+    window.removeEventListener("popstate", changed);
+    window.removeEventListener(NAVIGATED, changed);
+  };
+}

@@ -1,0 +1,84 @@
+import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from "react";
+import { type Language, preferredLanguage } from "../i18n/languages.ts";
+import { type Translate, translator } from "../i18n/messages.ts";
+
+/** `system` follows the device. */
+export type Theme = "system" | "light" | "dark";
+/** Where a provider's pages open; the values of `OAuthRedirectMode`. */
+export type SignInMode = "new_tab" | "redirect";
+
+interface Preferences {
+  language: Language;
+  theme: Theme;
+  signInMode: SignInMode;
+}
+
+interface PreferencesAndMessages extends Preferences {
+  t: Translate;
+  change: (change: Partial<Preferences>) => void;
+}
+
+const PreferencesContext = createContext<PreferencesAndMessages | null>(null);
+
+/** Holds what a person chose for this browser. */
+export function PreferencesProvider({ children }: { children: ReactNode }) {
+  const [preferences, setPreferences] = useState(readPreferences);
+
+  useEffect(() => {
+    document.documentElement.lang = preferences.language;
+    document.documentElement.dataset.theme = preferences.theme;
+    writePreferences(preferences);
+  }, [preferences]);
+
+  const value = useMemo(
+    () => ({
+      ...preferences,
+      t: translator(preferences.language),
+      change: (change: Partial<Preferences>) => setPreferences((now) => ({ ...now, ...change })),
+    }),
+    [preferences],
+  );
+  return <PreferencesContext value={value}>{children}</PreferencesContext>;
+}
+
+/** The person's choices, and the messages in their language. */
+export function usePreferences(): PreferencesAndMessages {
+  const value = useContext(PreferencesContext);
+  if (!value) {
+    throw new Error("PreferencesProvider is missing");
+  }
+  return value;
+}
+
+const STORED = {
+  language: "grantry.language",
+  theme: "grantry.theme",
+  signInMode: "grantry.sign-in",
+} as const;
+
+function readPreferences(): Preferences {
+  const stored = (key: string) => {
+    try {
+      return localStorage.getItem(key);
+    } catch {
+      // Storage may be switched off; then the choice lasts as long as the page.
+      return null;
+    }
+  };
+  const theme = stored(STORED.theme);
+  return {
+    language: preferredLanguage(stored(STORED.language), navigator.languages),
+    theme: theme === "light" || theme === "dark" ? theme : "system",
+    signInMode: stored(STORED.signInMode) === "redirect" ? "redirect" : "new_tab",
+  };
+}
+
+function writePreferences(preferences: Preferences): void {
+  try {
+    localStorage.setItem(STORED.language, preferences.language);
+    localStorage.setItem(STORED.theme, preferences.theme);
+    localStorage.setItem(STORED.signInMode, preferences.signInMode);
+  } catch {
+    // See above.
+  }
+}

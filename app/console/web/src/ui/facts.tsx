@@ -1,0 +1,30 @@
+import type { ReactNode } from "react";
+
+/** Names and values, one pair a line. Pairs without a value are left out. */
+export function Facts({ facts }: { facts: readonly (readonly [string, ReactNode])[] }) {
+  return (
+    <dl className="facts">
+      {facts
+        .filter(([, value]) => value !== null && value !== undefined && value !== false && value !== "")
+        .map(([name, value]) => (
+          <div key={name} className="facts__row">
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+    </dl>
+  );
+}
+
+/** Short technical words, side by side. */
+export function Chips({ values }: { values: readonly string[] }) {
+  return (
+    <span className="chips">
+      {values.map((value) => (
+        <code key={value} className="chip">
+          {value}
+        </code>
+      ))}
+    </span>
+  );
+}

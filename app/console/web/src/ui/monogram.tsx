@@ -1,0 +1,13 @@
+/** A small coloured tile with the first letter of a name: a picture that needs no request to anywhere. */
+export function Monogram({ name }: { name: string }) {
+  const letter = [...name.trim()][0]?.toUpperCase() ?? "?";
+  let hash = 0;
+  for (const character of name) {
+    hash = (hash * 31 + (character.codePointAt(0) ?? 0)) % 997;
+  }
+  return (
+    <span className={`monogram monogram--${hash % 6}`} aria-hidden="true">
+      {letter}
+    </span>
+  );
+}

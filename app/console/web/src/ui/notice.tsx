@@ -1,0 +1,12 @@
+import type { ReactNode } from "react";
+import { Icon } from "./icon.tsx";
+
+/** A sentence that must not be overlooked. */
+export function Notice({ kind, children }: { kind: "error" | "warning"; children: ReactNode }) {
+  return (
+    <div className={`notice notice--${kind}`} role={kind === "error" ? "alert" : undefined}>
+      <Icon name={kind === "error" ? "errorCircle" : "warning"} />
+      <p>{children}</p>
+    </div>
+  );
+}

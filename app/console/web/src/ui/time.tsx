@@ -1,0 +1,16 @@
+import { usePreferences } from "../lib/preferences.tsx";
+import { fullTime, relativeTime } from "../lib/time.ts";
+
+/** A server time as people say it, in full on pointing. Nothing: "never". */
+export function Time({ value }: { value: string | null | undefined }) {
+  const { language, t } = usePreferences();
+  const time = Date.parse(value ?? "");
+  if (Number.isNaN(time)) {
+    return <span className="muted">{t("common.never")}</span>;
+  }
+  return (
+    <time dateTime={new Date(time).toISOString()} title={fullTime(time, language)}>
+      {relativeTime(time, Date.now(), language)}
+    </time>
+  );
+}

@@ -1,0 +1,15 @@
+import { usePreferences } from "../lib/preferences.tsx";
+import { Icon } from "../ui/icon.tsx";
+
+/** Name and sign of the product. */
+export function Brand() {
+  const { t } = usePreferences();
+  return (
+    <span className="brand">
+      <span className="brand__sign">
+        <Icon name="link" />
+      </span>
+      {t("common.appName")}
+    </span>
+  );
+}

@@ -1,0 +1,104 @@
+import { type Grant, revokeGrant } from "@grantry/client";
+import { ALL_AUTH_STATUS_KEY } from "@grantry/react";
+import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useDeferredValue, useState } from "react";
+import { describeError } from "../../lib/errors.ts";
+import { usePreferences } from "../../lib/preferences.tsx";
+import { connectorsQuery, GRANTS_KEY, type GrantsWanted, grantsQuery } from "../../lib/queries.ts";
+import { includes, useHere } from "../../lib/session.tsx";
+import { useToast } from "../../lib/toasts.tsx";
+import { Button } from "../../ui/button.tsx";
+import { ConfirmDialog } from "../../ui/confirm-dialog.tsx";
+import { EmptyState, SkeletonRows } from "../../ui/state.tsx";
+import { ConnectionFilters } from "./connection-filters.tsx";
+import { ConnectionTable } from "./connection-table.tsx";
+import { OffBoardDialog } from "./off-board-dialog.tsx";
+
+const NO_FILTER: GrantsWanted = { connector: "", user: "", status: "" };
+
+/** Everybody's connections in the space, for its admins. */
+export function ConnectionsView() {
+  const { t } = usePreferences();
+  const { session, call } = useHere();
+  const toast = useToast();
+  const queryClient = useQueryClient();
+  const [wanted, setWanted] = useState(NO_FILTER);
+  const [revoking, setRevoking] = useState<Grant | null>(null);
+  const [isOffBoarding, setOffBoarding] = useState(false);
+  const connectors = useQuery(connectorsQuery(call));
+  const grants = useInfiniteQuery(grantsQuery(call, useDeferredValue(wanted)));
+
+  const shown = grants.data?.pages.flatMap((page) => page.grants) ?? [];
+  const isFiltered = Object.values(wanted).some((value) => value !== "");
+  const mayOffBoard = session.spaces.every((space) => includes(space.role, "admin"));
+  const nameOf = (grant: Grant) =>
+    grant.connectorName ??
+    connectors.data?.find(({ id }) => id === grant.connectorId)?.name ??
+    grant.connectorId;
+  const refresh = () =>
+    Promise.all([
+      queryClient.invalidateQueries({ queryKey: GRANTS_KEY }),
+      queryClient.invalidateQueries({ queryKey: ALL_AUTH_STATUS_KEY }),
+    ]);
+
+  return (
+    <>
+      <header className="page-head">
+        <div>
+          <h1>{t("connections.title")}</h1>
+          <p className="muted">{t("connections.text")}</p>
+        </div>
+        {mayOffBoard && <Button onClick={() => setOffBoarding(true)}>{t("connections.offBoard")}</Button>}
+      </header>
+      <ConnectionFilters wanted={wanted} connectors={connectors.data ?? []} onChange={setWanted} />
+
+      {grants.isPending && <SkeletonRows label={t("common.loading")} />}
+      {grants.error && !grants.data && (
+        <EmptyState icon="warning" title={t("connections.errorTitle")} text={describeError(grants.error, t)}>
+          <Button onClick={() => void grants.refetch()}>{t("common.retry")}</Button>
+        </EmptyState>
+      )}
+      {grants.data && shown.length === 0 && (
+        <EmptyState
+          icon="people"
+          title={t("connections.emptyTitle")}
+          text={isFiltered ? t("connections.noMatchText") : t("connections.emptyText")}
+        >
+          {isFiltered && <Button onClick={() => setWanted(NO_FILTER)}>{t("connectors.clear")}</Button>}
+        </EmptyState>
+      )}
+      {shown.length > 0 && <ConnectionTable grants={shown} nameOf={nameOf} onRevoke={setRevoking} />}
+      {grants.hasNextPage && (
+        <div className="center-row">
+          <Button busy={grants.isFetchingNextPage} onClick={() => void grants.fetchNextPage()}>
+            {t("connections.more")}
+          </Button>
+        </div>
+      )}
+
+      {revoking && (
+        <ConfirmDialog
+          title={t("connections.revokeTitle")}
+          submit={t("connections.revoke")}
+          onConfirm={async () => {
+            await revokeGrant(revoking.grantId, call);
+            toast("success", t("toast.revoked"));
+            await refresh();
+          }}
+          onClose={() => setRevoking(null)}
+        >
+          <p>{t("connections.revokeText", { person: revoking.userId, connector: nameOf(revoking) })}</p>
+        </ConfirmDialog>
+      )}
+      {isOffBoarding && (
+        <OffBoardDialog
+          onDone={(text) => {
+            toast("success", text);
+            void refresh();
+          }}
+          onClose={() => setOffBoarding(false)}
+        />
+      )}
+    </>
+  );
+}

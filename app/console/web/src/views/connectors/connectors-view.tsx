@@ -1,0 +1,113 @@
+import { authStatus } from "@grantry/client";
+import { useConnectorAuthStatus, useOAuthRedirectResult } from "@grantry/react";
+import { useQuery } from "@tanstack/react-query";
+import { useDeferredValue, useState } from "react";
+import { describeError } from "../../lib/errors.ts";
+import { navigate, urlOf, usePlace } from "../../lib/location.ts";
+import { usePreferences } from "../../lib/preferences.tsx";
+import { connectorsQuery } from "../../lib/queries.ts";
+import { includes, useHere } from "../../lib/session.tsx";
+import { useToast } from "../../lib/toasts.tsx";
+import { Button } from "../../ui/button.tsx";
+import { EmptyState, SkeletonRows } from "../../ui/state.tsx";
+import { CreateDialog } from "../editor/create-dialog.tsx";
+import { ConnectorTable } from "./connector-table.tsx";
+import { type Filter, filterOf, joinStatuses, matches, passes } from "./shown-connector.ts";
+import { Toolbar } from "./toolbar.tsx";
+
+/** The connectors of a space, with one's own status at each. */
+export function ConnectorsView() {
+  const { t } = usePreferences();
+  const { space, call } = useHere();
+  const { parameters } = usePlace();
+  const search = parameters.get("q") ?? "";
+  const filter = filterOf(parameters.get("status"));
+  const deferredSearch = useDeferredValue(search);
+  const [isCreating, setCreating] = useState(false);
+  const isEditor = includes(space.role, "editor");
+
+  const list = useQuery(connectorsQuery(call));
+  const statuses = useConnectorAuthStatus({ spaceId: space.id });
+  const mismatch = useRedirectOutcome();
+
+  const all = joinStatuses(list.data ?? [], statuses.authStatus);
+  const shown = all.filter((one) => passes(one, filter) && matches(one, deferredSearch));
+  const narrow = (change: { q?: string; status?: Filter }) => {
+    const { q, status } = { q: search, status: filter, ...change };
+    navigate(urlOf(space.id, "connectors", { q, status: status === "all" ? "" : status }), { replace: true });
+  };
+  const create = isEditor && (
+    <Button kind="primary" icon="plus" onClick={() => setCreating(true)}>
+      {t("connectors.create")}
+    </Button>
+  );
+
+  return (
+    <>
+      <header className="page-head">
+        <div>
+          <h1>{t("connectors.title")}</h1>
+          <p className="muted">{t("connectors.text")}</p>
+        </div>
+        {list.data && list.data.length > 0 && create}
+      </header>
+
+      {list.isPending && <SkeletonRows label={t("common.loading")} />}
+      {list.error && !list.data && (
+        <EmptyState icon="warning" title={t("connectors.errorTitle")} text={describeError(list.error, t)}>
+          <Button onClick={() => void list.refetch()}>{t("common.retry")}</Button>
+        </EmptyState>
+      )}
+      {list.data?.length === 0 && (
+        <EmptyState
+          icon="link"
+          title={t("connectors.emptyTitle")}
+          text={isEditor ? t("connectors.emptyTextEditor") : t("connectors.emptyTextViewer")}
+        >
+          {create}
+        </EmptyState>
+      )}
+      {all.length > 0 && (
+        <>
+          <Toolbar all={all} search={search} filter={filter} onChange={narrow} />
+          {shown.length === 0 ? (
+            <EmptyState icon="search" title={t("connectors.noMatchTitle")} text={t("connectors.noMatchText")}>
+              <Button onClick={() => narrow({ q: "", status: "all" })}>{t("connectors.clear")}</Button>
+            </EmptyState>
+          ) : (
+            <ConnectorTable shown={shown} mismatch={mismatch} />
+          )}
+        </>
+      )}
+      {isCreating && <CreateDialog onClose={() => setCreating(false)} />}
+    </>
+  );
+}
+
+/**
+ * Tells of the result a redirect brought back. The URL could be anybody's, so a success is told only after the server
+ * has confirmed it. Answers the connector at which another account was used, and how to forget that.
+ */
+function useRedirectOutcome() {
+  const { t } = usePreferences();
+  const { call } = useHere();
+  const toast = useToast();
+  const [mismatched, setMismatched] = useState<string | null>(null);
+
+  useOAuthRedirectResult({
+    onSuccess: async (connectorId) => {
+      const status = (await authStatus(call).catch(() => undefined))?.[connectorId];
+      if (status?.user_auth_status === "connected") {
+        toast("success", t("toast.connected", { name: connectorId }));
+      }
+    },
+    onError: (connectorId, code) => {
+      if (code === "account_mismatch") {
+        setMismatched(connectorId);
+      } else {
+        toast("error", t("toast.connectFailed", { name: connectorId, reason: t(`error.${code}`) }));
+      }
+    },
+  });
+  return { connectorId: mismatched, set: setMismatched };
+}

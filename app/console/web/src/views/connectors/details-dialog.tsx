@@ -1,0 +1,47 @@
+import { usePreferences } from "../../lib/preferences.tsx";
+import { includes, useHere } from "../../lib/session.tsx";
+import { CopyText } from "../../ui/copy-text.tsx";
+import { Dialog, DialogBody } from "../../ui/dialog.tsx";
+import { Chips, Facts } from "../../ui/facts.tsx";
+import { StatusBadge } from "../../ui/status-badge.tsx";
+import { Time } from "../../ui/time.tsx";
+import { consentFacts, type ShownConnector } from "./shown-connector.ts";
+
+/** Everything there is to know about a connector and one's own connection (R65). */
+export function DetailsDialog({ shown, onClose }: { shown: ShownConnector; onClose: () => void }) {
+  const { t } = usePreferences();
+  const { space } = useHere();
+  const { connector, auth, status } = shown;
+  const { provider_host, scopes, destination_hosts } = consentFacts(connector);
+  const granted = auth.scopes ?? scopes;
+
+  return (
+    <Dialog title={connector.name} onClose={onClose}>
+      <DialogBody>
+        <Facts
+          facts={[
+            [t("connectors.columnStatus"), <StatusBadge key="status" status={status} />],
+            [t("detailsDialog.account"), auth.account],
+            [t("detailsDialog.since"), auth.since && <Time value={auth.since} />],
+            [t("detailsDialog.lastUsed"), auth.last_used_at && <Time value={auth.last_used_at} />],
+            [t("detailsDialog.provider"), provider_host],
+            [t("detailsDialog.scopes"), granted.length > 0 && <Chips values={granted} />],
+            [
+              t("detailsDialog.destinations"),
+              destination_hosts.length > 0 && <Chips values={destination_hosts} />,
+            ],
+            [t("detailsDialog.type"), <code key="type">{connector.connector_type_id}</code>],
+            [t("detailsDialog.id"), <code key="id">{connector.id}</code>],
+            [t("detailsDialog.updated"), <Time key="updated" value={connector.updated_at} />],
+            [
+              t("detailsDialog.redirectUri"),
+              includes(space.role, "editor") && (
+                <CopyText text={connector.redirect_uri} label={t("detailsDialog.redirectUri")} />
+              ),
+            ],
+          ]}
+        />
+      </DialogBody>
+    </Dialog>
+  );
+}

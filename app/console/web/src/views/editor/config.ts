@@ -1,0 +1,122 @@
+import type { Connector, ConnectorBody, ConnectorType, ConnectorTypeField } from "@grantry/client";
+
+/** A line of a "name=value" field that is none. */
+export class MapSyntaxError extends Error {
+  constructor(readonly field: string) {
+    super(field);
+  }
+}
+
+/** Name of a profile field's control, apart from our own controls. */
+export function controlName(field: ConnectorTypeField): string {
+  return `config.${field.name}`;
+}
+
+/** The text a control starts with: what is stored, else the profile's default. */
+export function initialText(field: ConnectorTypeField, config: Connector["config"] | undefined): string {
+  const value = config?.[field.name];
+  if (value === undefined || value === null) {
+    return config === undefined ? (field.default ?? "") : "";
+  }
+  if (Array.isArray(value)) {
+    return value.join("\n");
+  }
+  if (typeof value === "object") {
+    return Object.entries(value)
+      .map(([name, entry]) => `${name}=${entry}`)
+      .join("\n");
+  }
+  return String(value);
+}
+
+/** Reads the form into what is sent. Settings the profile does not list stay as they are. */
+export function bodyOf(form: FormData, type: ConnectorType, existing: Connector | undefined): ConnectorBody {
+  const text = (name: string) => String(form.get(name) ?? "").trim();
+  const body: ConnectorBody = {
+    name: text("name"),
+    connector_type_id: type.id,
+    config: configOf(form, type, existing?.config ?? {}),
+  };
+  const authMode = existing?.auth_mode ?? text("auth_mode");
+  if (authMode === "per-user" || authMode === "shared") {
+    body.auth_mode = authMode;
+  }
+  if (existing) {
+    body.revision = existing.revision;
+  }
+  const secrets: NonNullable<ConnectorBody["secrets"]> = {};
+  if (text("clientId") !== "") {
+    secrets.clientId = text("clientId");
+  }
+  // Not trimmed: a secret is taken as it is.
+  const clientSecret = String(form.get("clientSecret") ?? "");
+  if (clientSecret !== "") {
+    secrets.clientSecret = clientSecret;
+  }
+  if (Object.keys(secrets).length > 0) {
+    body.secrets = secrets;
+  }
+  return body;
+}
+
+function configOf(form: FormData, type: ConnectorType, stored: Connector["config"]): Connector["config"] {
+  const listed = new Set(type.fields.map((field) => field.name));
+  const config = Object.fromEntries(Object.entries(stored).filter(([name]) => !listed.has(name)));
+  for (const field of type.fields) {
+    const value = settingOf(field, String(form.get(controlName(field)) ?? "").trim());
+    if (value !== undefined) {
+      config[field.name] = value;
+    }
+  }
+  return config;
+}
+
+function settingOf(field: ConnectorTypeField, text: string): unknown {
+  switch (field.kind) {
+    case "flag":
+      return text === "on";
+    case "list": {
+      const lines = linesOf(text);
+      return lines.length > 0 ? lines : undefined;
+    }
+    case "map": {
+      const pairs = linesOf(text).map((line) => pairOf(line, field));
+      return pairs.length > 0 ? Object.fromEntries(pairs) : undefined;
+    }
+    case "text":
+    case "url":
+    case "choice":
+    case undefined:
+      return text === "" ? undefined : text;
+  }
+}
+
+function linesOf(text: string): string[] {
+  return text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
+}
+
+function pairOf(line: string, field: ConnectorTypeField): [string, string] {
+  const at = line.indexOf("=");
+  if (at < 1) {
+    throw new MapSyntaxError(field.label);
+  }
+  return [line.slice(0, at).trim(), line.slice(at + 1).trim()];
+}
+
+/** A stand-in for a profile that is no longer offered: every setting as a text. */
+export function typeOfUnknown(connector: Connector): ConnectorType {
+  return {
+    id: connector.connector_type_id,
+    name: connector.connector_type_id,
+    redirect_uri: connector.redirect_uri,
+    fields: Object.entries(connector.config).map(([name, value]) => ({
+      name,
+      label: name,
+      required: false,
+      kind: Array.isArray(value) ? "list" : typeof value === "object" ? "map" : "text",
+    })),
+  };
+}

@@ -1,0 +1,30 @@
+import { type Connector, deleteConnector } from "@grantry/client";
+import { useQueryClient } from "@tanstack/react-query";
+import { usePreferences } from "../../lib/preferences.tsx";
+import { connectorsQuery } from "../../lib/queries.ts";
+import { useHere } from "../../lib/session.tsx";
+import { useToast } from "../../lib/toasts.tsx";
+import { ConfirmDialog } from "../../ui/confirm-dialog.tsx";
+
+/** Asks before a connector is deleted. */
+export function DeleteDialog({ connector, onClose }: { connector: Connector; onClose: () => void }) {
+  const { t } = usePreferences();
+  const { call } = useHere();
+  const toast = useToast();
+  const queryClient = useQueryClient();
+  const { name } = connector;
+  return (
+    <ConfirmDialog
+      title={t("deleteDialog.title", { name })}
+      submit={t("deleteDialog.submit")}
+      onConfirm={async () => {
+        await deleteConnector(connector.id, call);
+        toast("success", t("toast.deleted", { name }));
+        await queryClient.invalidateQueries({ queryKey: connectorsQuery(call).queryKey });
+      }}
+      onClose={onClose}
+    >
+      <p>{t("deleteDialog.text")}</p>
+    </ConfirmDialog>
+  );
+}

@@ -1,0 +1,200 @@
+import { screen, waitFor } from "@testing-library/react";
+import { describe, expect, it, vi } from "vitest";
+import { Double } from "../../testing/double.ts";
+import { dialog, expectAccessible, menuItem, renderConsole, rowOf } from "./kit.tsx";
+
+async function startCreating(type: RegExp, double = new Double()) {
+  const here = renderConsole({ double });
+  await here.user.click(await screen.findByRole("button", { name: "New connector" }));
+  await here.user.click(await dialog().findByRole("button", { name: type }));
+  return here;
+}
+
+const bodies = (spy: { mock: { calls: unknown[][] } }, method: string) =>
+  spy.mock.calls
+    .filter(([m, , , body]) => m === method && body)
+    .map(([, , , body]) => JSON.parse(String(body)));
+
+describe("creating a connector", () => {
+  it("shows the redirect URI beforehand where it is known, and sends what was entered", async () => {
+    const double = new Double();
+    const handled = vi.spyOn(double, "handle");
+    const { user } = await startCreating(/GitHub/, double);
+    dialog().getByText("http://127.0.0.1:8080/api/actions/connector/_oauth_callback");
+    await expectAccessible();
+    await user.clear(dialog().getByLabelText("Name"));
+    await user.type(dialog().getByLabelText("Name"), "Our code");
+    await user.type(dialog().getByLabelText(/^Id/), "code");
+    await user.type(dialog().getByLabelText(/^Client id/), "client-1");
+    await user.type(dialog().getByLabelText(/^Client secret/), " SECRET-CANARY ");
+    await user.click(dialog().getByRole("button", { name: "Create connector" }));
+    await screen.findByText("Our code was created");
+    await rowOf("Our code");
+    expect(double.requests).toContain("POST /api/actions/connector/code");
+    expect(bodies(handled, "POST").at(-1)).toEqual({
+      name: "Our code",
+      connector_type_id: ".github",
+      auth_mode: "per-user",
+      config: { scope: "repo read:user" },
+      secrets: { clientId: "client-1", clientSecret: " SECRET-CANARY " },
+    });
+  });
+
+  it("R64 keeps the client secret out of the document, storage and caches", async () => {
+    const double = new Double();
+    const { user } = await startCreating(/GitHub/, double);
+    await user.type(dialog().getByLabelText(/^Client secret/), "SECRET-CANARY");
+    expect(document.documentElement.outerHTML).not.toContain("SECRET-CANARY");
+    double.faults.set("POST /api/actions/connector", [400, "invalid_request", { detail: "config.scope" }]);
+    await user.click(dialog().getByRole("button", { name: "Create connector" }));
+    expect((await dialog().findByRole("alert")).textContent).toContain("config.scope");
+    expect(document.documentElement.outerHTML).not.toContain("SECRET-CANARY");
+    expect(JSON.stringify({ ...localStorage, ...sessionStorage })).not.toContain("SECRET-CANARY");
+  });
+
+  it("shows a redirect URI that was made just now", async () => {
+    const { user } = await startCreating(/OAuth 2/);
+    await user.clear(dialog().getByLabelText("Name"));
+    await user.type(dialog().getByLabelText("Name"), "Own");
+    await user.type(dialog().getByLabelText("Authorization URL"), "https://id.example/a");
+    await user.type(dialog().getByLabelText("Token URL"), "https://id.example/t");
+    await user.type(dialog().getByLabelText("Base URL"), "https://api.example");
+    await user.click(dialog().getByRole("button", { name: "Create connector" }));
+    await screen.findByRole("heading", { name: "Own is created" });
+    dialog().getByText(/_oauth_callback\/ctx-/);
+    await expectAccessible();
+    await user.click(dialog().getByRole("button", { name: "Done" }));
+    await rowOf("Own");
+  });
+
+  it("sends lists and pairs, and refuses a line that is no pair", async () => {
+    const double = new Double();
+    const handled = vi.spyOn(double, "handle");
+    const { user } = await startCreating(/OAuth 2/, double);
+    await user.type(dialog().getByLabelText("Authorization URL"), "https://id.example/a");
+    await user.type(dialog().getByLabelText("Token URL"), "https://id.example/t");
+    await user.type(dialog().getByLabelText("Base URL"), "https://api.example");
+    await user.selectOptions(dialog().getByLabelText(/^Client authentication/), "post");
+    await user.type(
+      dialog().getByLabelText(/^Destinations/),
+      "https://a.example{enter}{enter} https://b.example",
+    );
+    await user.type(dialog().getByLabelText(/^Extra parameters/), "prompt");
+    await user.click(dialog().getByRole("button", { name: "Create connector" }));
+    await dialog().findByText("Write each line of Extra parameters as name=value.");
+    await user.type(dialog().getByLabelText(/^Extra parameters/), "=a=b");
+    await user.click(dialog().getByRole("button", { name: "Create connector" }));
+    await screen.findByRole("heading", { name: /is created/ });
+    expect(bodies(handled, "POST").at(-1).config).toEqual({
+      authorizationUrl: "https://id.example/a",
+      tokenUrl: "https://id.example/t",
+      baseUrl: "https://api.example",
+      clientAuth: "post",
+      destinations: ["https://a.example", "https://b.example"],
+      extraAuthorizationParameters: { prompt: "a=b" },
+    });
+  });
+
+  it("says when the id is taken, and keeps what was entered", async () => {
+    const { user } = await startCreating(/GitHub/);
+    await user.type(dialog().getByLabelText(/^Id/), "github");
+    await user.click(dialog().getByRole("button", { name: "Create connector" }));
+    expect((await dialog().findByRole("alert")).textContent).toContain("the id is taken");
+    expect(dialog().getByLabelText(/^Id/)).toHaveProperty("value", "github");
+  });
+});
+
+describe("editing a connector", () => {
+  async function startEditing(double: Double) {
+    const here = renderConsole({ double });
+    await here.user.click(menuItem("Edit", await rowOf("Team wiki")));
+    await dialog().findByLabelText("Tenant");
+    return here;
+  }
+
+  function withPeople(count: number): Double {
+    const double = new Double();
+    for (let i = 0; i < count; i += 1) {
+      double.statuses.set(`default/wiki/u_${i}`, { user_auth_status: "connected" });
+    }
+    return double;
+  }
+
+  it("saves at once what disconnects nobody", async () => {
+    const double = withPeople(3);
+    const { user } = await startEditing(double);
+    await user.clear(dialog().getByLabelText("Name"));
+    await user.type(dialog().getByLabelText("Name"), "Handbook");
+    await user.click(dialog().getByRole("button", { name: "Save" }));
+    await screen.findByText("Handbook was saved");
+    expect([...double.statuses.values()].every((s) => s.user_auth_status === "connected")).toBe(true);
+  });
+
+  it("says beforehand how many people it disconnects", async () => {
+    const double = withPeople(3);
+    const { user } = await startEditing(double);
+    await user.clear(dialog().getByLabelText("Tenant"));
+    await user.type(dialog().getByLabelText("Tenant"), "fabrikam");
+    await user.click(dialog().getByRole("button", { name: "Save" }));
+    await screen.findByRole("heading", { name: "This edit disconnects 3 people" });
+    expect([...double.statuses.values()].every((s) => s.user_auth_status === "connected")).toBe(true);
+    await expectAccessible();
+    await user.click(dialog().getByRole("button", { name: "Cancel" }));
+    expect(dialog().getByLabelText("Tenant")).toHaveProperty("value", "fabrikam");
+    await user.click(dialog().getByRole("button", { name: "Save" }));
+    await user.click(await screen.findByRole("button", { name: "Save and disconnect" }));
+    await screen.findByText("Team wiki was saved; 3 people were disconnected");
+    expect(double.connectors.find((c) => c.id === "wiki")?.config).toEqual({ tenant: "fabrikam" });
+    expect(screen.queryByRole("dialog")).toBeNull();
+  });
+
+  it("tells of somebody else's edit", async () => {
+    const double = new Double();
+    const { user } = await startEditing(double);
+    const wiki = double.connectors.find((c) => c.id === "wiki");
+    if (wiki) {
+      wiki.revision = 7;
+    }
+    await user.click(dialog().getByRole("button", { name: "Save" }));
+    expect((await dialog().findByRole("alert")).textContent).toContain("Somebody else changed it");
+  });
+
+  it("keeps the settings a profile does not list, and sends no empty secret", async () => {
+    const double = new Double();
+    const wiki = double.connectors.find((c) => c.id === "wiki");
+    if (wiki) {
+      wiki.config = { tenant: "contoso", other: { a: 1 } };
+    }
+    const handled = vi.spyOn(double, "handle");
+    const { user } = await startEditing(double);
+    await user.click(dialog().getByRole("button", { name: "Save" }));
+    await screen.findByText("Team wiki was saved");
+    expect(bodies(handled, "PUT").at(-1)).toEqual({
+      name: "Team wiki",
+      connector_type_id: ".sharepoint",
+      auth_mode: "per-user",
+      config: { tenant: "contoso", other: { a: 1 } },
+      revision: 1,
+    });
+  });
+});
+
+describe("deleting a connector", () => {
+  it("asks first", async () => {
+    const { double, user } = renderConsole();
+    await user.click(menuItem("Delete", await rowOf("Team wiki")));
+    await expectAccessible();
+    await user.click(dialog().getByRole("button", { name: "Delete connector" }));
+    await screen.findByText("Team wiki was deleted");
+    await waitFor(() => expect(screen.queryByRole("button", { name: "Team wiki" })).toBeNull());
+    expect(double.connectors.some((c) => c.id === "wiki")).toBe(false);
+  });
+
+  it("says when the server refuses", async () => {
+    const { double, user } = renderConsole();
+    await user.click(menuItem("Delete", await rowOf("Team wiki")));
+    double.faults.set("DELETE /api/actions/connector/wiki", [403, "forbidden"]);
+    await user.click(dialog().getByRole("button", { name: "Delete connector" }));
+    expect((await dialog().findByRole("alert")).textContent).toBe("You are not allowed to do this.");
+  });
+});

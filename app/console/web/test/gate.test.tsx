@@ -1,0 +1,126 @@
+import { screen, waitFor } from "@testing-library/react";
+import { describe, expect, it } from "vitest";
+import { Double } from "../../testing/double.ts";
+import { PEOPLE } from "../../testing/seed.ts";
+import { expectAccessible, menuItem, renderConsole, rowOf } from "./kit.tsx";
+
+async function signIn({ user }: ReturnType<typeof renderConsole>, name: string, password = name) {
+  await user.type(await screen.findByLabelText("User name"), name);
+  await user.type(screen.getByLabelText("Password"), password);
+  await user.click(screen.getByRole("button", { name: "Sign in" }));
+}
+
+describe("log-in", () => {
+  it("lets in who knows the password", async () => {
+    const here = renderConsole({ as: null });
+    await signIn(here, "alice", "wrong");
+    expect(await screen.findByRole("alert")).toHaveProperty(
+      "textContent",
+      "The user name or the password is wrong.",
+    );
+    await expectAccessible();
+    await here.user.clear(screen.getByLabelText("User name"));
+    await here.user.clear(screen.getByLabelText("Password"));
+    await signIn(here, "alice");
+    await rowOf("GitHub");
+  });
+
+  it("R63 keeps the password out of the document", async () => {
+    const here = renderConsole({ as: null });
+    await signIn(here, "alice", "PASSWORD-CANARY");
+    await screen.findByRole("alert");
+    expect(document.documentElement.outerHTML).not.toContain("PASSWORD-CANARY");
+  });
+
+  it("goes on to where the person wanted to be", async () => {
+    renderConsole({ as: "alice", path: "/login?next=%2Fs%2Fmarketing%2F" });
+    await rowOf("GitHub (campaigns)");
+    expect(window.location.pathname).toBe("/s/marketing/");
+  });
+
+  it("comes back when the session ends", async () => {
+    const { double, user } = renderConsole();
+    await rowOf("GitHub");
+    double.faults.set("POST /internal/actions/connectors/_me", [401, "not_signed_in"]);
+    double.faults.set("GET /api/session", [401, "not_signed_in"]);
+    window.dispatchEvent(new Event("visibilitychange"));
+    expect(await screen.findByLabelText("Password")).toBeTruthy();
+    expect(user).toBeTruthy();
+  });
+
+  it("says where to sign in when the host does it", async () => {
+    const here = renderConsole({ as: null });
+    here.double.faults.set("POST /api/session", [404, "not_found"]);
+    await signIn(here, "alice");
+    await screen.findByRole("heading", { name: "You are not signed in" });
+  });
+
+  it("ends with a sign out", async () => {
+    const { user } = renderConsole();
+    await rowOf("GitHub");
+    await user.click(menuItem("Sign out"));
+    await screen.findByLabelText("Password");
+  });
+});
+
+describe("spaces", () => {
+  it("are switched without loading the page", async () => {
+    const { user } = renderConsole();
+    await rowOf("GitHub");
+    await user.selectOptions(screen.getByLabelText("Space"), "Marketing");
+    await rowOf("GitHub (campaigns)");
+    expect(window.location.pathname).toBe("/s/marketing/");
+    expect(screen.queryByText("Team wiki")).toBeNull();
+  });
+
+  it("that one may not see are not there", async () => {
+    const { user } = renderConsole({ path: "/s/secret/" });
+    await screen.findByRole("heading", { name: "This space is not here" });
+    await expectAccessible();
+    await user.click(screen.getByRole("button", { name: "Go to Marketing" }));
+    await rowOf("GitHub (campaigns)");
+  });
+
+  it("begin with the first one where there is no default", async () => {
+    const dora = PEOPLE.alice;
+    if (!dora) {
+      throw new Error("no alice");
+    }
+    PEOPLE.dora = { ...dora, username: "dora", spaces: dora.spaces.filter(({ id }) => id === "marketing") };
+    renderConsole({ as: "dora" });
+    await rowOf("GitHub (campaigns)");
+    expect(window.location.pathname).toBe("/s/marketing/");
+    PEOPLE.nobody = { ...dora, username: "nobody", spaces: [] };
+  });
+
+  it("may be none", async () => {
+    renderConsole({ as: "nobody" });
+    await screen.findByRole("heading", { name: "You have no space yet" });
+  });
+});
+
+describe("preferences", () => {
+  it("change language and colours at once, and are kept", async () => {
+    const { user } = renderConsole();
+    await rowOf("GitHub");
+    await user.selectOptions(screen.getByLabelText("Language"), "Deutsch");
+    await screen.findByRole("heading", { name: "Konnektoren" });
+    expect(document.documentElement.lang).toBe("de");
+    await user.selectOptions(screen.getByLabelText("Darstellung"), "Dunkel");
+    expect(document.documentElement.dataset.theme).toBe("dark");
+    expect({ ...localStorage }).toMatchObject({ "grantry.language": "de", "grantry.theme": "dark" });
+    await expectAccessible();
+  });
+});
+
+describe("an unreachable server", () => {
+  it("is said, and tried again when asked to", async () => {
+    const double = new Double();
+    double.faults.set("GET /api/session", [403, "wrong_host"]);
+    const { user } = renderConsole({ double });
+    await screen.findByText("This address is not the one the server is set up for.");
+    double.faults.clear();
+    await user.click(screen.getByRole("button", { name: "Try again" }));
+    await waitFor(() => rowOf("GitHub"));
+  });
+});

@@ -1,0 +1,77 @@
+import { describe, expect, it } from "vitest";
+import { preferredLanguage } from "../src/i18n/languages.ts";
+import { CATALOGUES, translator } from "../src/i18n/messages.ts";
+
+/** Every message as `section.name` or `section.name.form`, with its text. */
+function texts(catalogue: object): [string, string][] {
+  return Object.entries(catalogue).flatMap(([key, value]): [string, string][] =>
+    typeof value === "string"
+      ? [[key, value]]
+      : texts(value).map(([inner, text]) => [`${key}.${inner}`, text]),
+  );
+}
+
+const placeholders = (text: string) => [...text.matchAll(/\{\w+\}/g)].map(([name]) => name).sort();
+
+/** Words that are written with a capital letter wherever they stand. */
+const NAMES = /^(URI|URL|OAuth|Grantry)$/;
+
+describe.each(Object.entries(CATALOGUES))("the catalogue %s", (language, catalogue) => {
+  const english = new Map(texts(CATALOGUES.en));
+  const these = texts(catalogue);
+
+  it("has exactly the English messages", () => {
+    expect(these.map(([key]) => key)).toEqual([...english.keys()]);
+  });
+
+  it("fills in the same values", () => {
+    for (const [key, text] of these) {
+      const wanted = placeholders(english.get(key) ?? "");
+      // "One person" may spell its number out.
+      const optional = key.endsWith(".one") ? ["{count}"] : [];
+      expect(
+        placeholders(text).filter((name) => !optional.includes(name)),
+        key,
+      ).toEqual(wanted.filter((name) => !optional.includes(name)));
+    }
+  });
+
+  it("says something everywhere, beginning with a capital letter or a value", () => {
+    const fragments = /^(common\.optional|connectors\.timeLeft|connectDialog\.unknownHost)$/;
+    for (const [key, text] of these) {
+      expect(text.trim(), key).toBe(text);
+      expect(text, key).not.toBe("");
+      if (!fragments.test(key)) {
+        expect(text, key).toMatch(/^(\p{Lu}|\{)/u);
+      }
+    }
+  });
+
+  it("is in sentence case", () => {
+    // German nouns have capital letters in any case.
+    for (const [key, text] of language === "en" ? these : []) {
+      for (const sentence of text.split(/[.!?:;]\s/)) {
+        const wrong = sentence
+          .split(/\s+/)
+          .slice(1)
+          .filter((word) => /^\p{Lu}/u.test(word) && !NAMES.test(word));
+        expect(wrong, `${key}: ${text}`).toEqual([]);
+      }
+    }
+  });
+});
+
+describe("messages", () => {
+  it("pick the plural form and fill in values", () => {
+    const t = translator("en");
+    expect(t("editor.confirmTitle", { count: 1 })).toBe("This edit disconnects one person");
+    expect(t("editor.confirmTitle", { count: 3 })).toBe("This edit disconnects 3 people");
+    expect(translator("de")("toast.connected", { name: "A {name}" })).toBe("A {name} ist verbunden");
+  });
+
+  it("come in the person's language, else in English", () => {
+    expect(preferredLanguage(null, ["fr-FR", "de-AT", "en"])).toBe("de");
+    expect(preferredLanguage("en", ["de"])).toBe("en");
+    expect(preferredLanguage("constructor", ["toString"])).toBe("en");
+  });
+});

@@ -1,0 +1,77 @@
+import { render, screen, within } from "@testing-library/react";
+import userEvent from "@testing-library/user-event";
+import axe from "axe-core";
+import { StrictMode } from "react";
+import { expect, vi } from "vitest";
+import { Double } from "../../testing/double.ts";
+import { App } from "../src/app.tsx";
+
+/** A console in jsdom, in front of a double. */
+export interface Console {
+  double: Double;
+  user: ReturnType<typeof userEvent.setup>;
+  /** Tabs that were opened, by their first URL. */
+  opened: { url: string; sentTo: string[] }[];
+}
+
+/** Renders the console at a URL, for a person (or for nobody). */
+export function renderConsole({
+  as = "alice",
+  path = "/",
+  double = new Double(),
+}: {
+  as?: string | null;
+  path?: string;
+  double?: Double;
+} = {}): Console {
+  window.history.replaceState(null, "", path);
+  const opened: Console["opened"] = [];
+  vi.spyOn(window, "open").mockImplementation((url) => {
+    const sentTo: string[] = [];
+    opened.push({ url: String(url), sentTo });
+    return {
+      closed: false,
+      close: () => {},
+      location: { replace: (to: string) => void sentTo.push(to) },
+    } as unknown as Window;
+  });
+  render(
+    <StrictMode>
+      <App fetch={double.fetchAs(as)} />
+    </StrictMode>,
+  );
+  return { double, user: userEvent.setup(), opened };
+}
+
+/** The row of a connector, by its name. */
+export async function rowOf(name: string): Promise<HTMLElement> {
+  const button = await screen.findByRole("button", { name });
+  const row = button.closest("tr");
+  if (!row) {
+    throw new Error(`${name} is not in a table`);
+  }
+  return row;
+}
+
+/** The dialog that is open. */
+export function dialog() {
+  const all = screen.getAllByRole("dialog");
+  const last = all.at(-1);
+  if (!last) {
+    throw new Error("no dialog is open");
+  }
+  return within(last);
+}
+
+/** An entry of a menu. jsdom knows no open popover, so every menu counts as closed. */
+export function menuItem(name: string, inside?: HTMLElement): HTMLElement {
+  return (inside ? within(inside) : screen).getByRole("button", { name, hidden: true });
+}
+
+/** Fails with every accessibility violation. Colours need a real browser; the browser tests look at them. */
+export async function expectAccessible(): Promise<void> {
+  const { violations } = await axe.run(document, { rules: { "color-contrast": { enabled: false } } });
+  expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" | ")}`)).toEqual(
+    [],
+  );
+}
