@@ -405,7 +405,7 @@ impl Connections {
     }
 
     /// The account behind the grant the user has now, if it can be read.
-    async fn connected_account(&self, owner: &Ownership) -> Option<Account> {
+    pub(super) async fn connected_account(&self, owner: &Ownership) -> Option<Account> {
         let view = self.ports.grants.hand_out(&owner.connector_key(), &owner.user).await.ok()??;
         let grant = view.grant?;
         self.open_grant(&grant.owner, grant.id, grant.sealed.as_ref()?, grant.revision).ok()?.account

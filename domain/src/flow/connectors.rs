@@ -9,6 +9,7 @@ use crate::connector::{
 };
 use crate::encoding::hex;
 use crate::flow::audit::about_connector;
+use crate::flow::start::may_use_its_callback;
 use crate::flow::{Connections, Denied};
 use crate::grant::{AuthStatus, ClientSecretPayload, PAYLOAD_VERSION, StatusKind};
 use crate::identity::{Actor, InvalidId, Role, SpaceId, UserId};
@@ -192,7 +193,8 @@ impl Connections {
             created_at: now,
             updated_at: now,
         };
-        let (_, digest) = self.settings_of(&connector)?;
+        let (settings, digest) = self.settings_of(&connector)?;
+        check_callback(&settings)?;
         let secret = self.sealed_secret(&connector, digest, draft.client_secret)?;
         let audit =
             vec![about_connector(now, actor.clone(), AuditKind::ConnectorCreated, &connector.key, person_of(actor), "ok")];
@@ -259,6 +261,7 @@ impl Connections {
             client_id: draft.client_id.or_else(|| before.definition.client_id.clone()),
         };
         let settings = self.ports.profiles.settings(&definition)?;
+        check_callback(&settings)?;
         let digest = BindingDigest(self.ports.vault.fingerprint(&settings.binding_bytes()));
         // A connector whose old settings cannot be understood any more has changed, whatever the new ones are.
         let changed = self.settings_of(before).map_or(true, |(_, old)| old != digest);
@@ -330,6 +333,18 @@ impl Connections {
     pub fn described(&self, connector: Connector) -> ConnectorView {
         self.shown(connector, AuthStatus::plain(StatusKind::NotApplicable))
     }
+}
+
+/// Saving what could never be started would only put the refusal off (R09).
+fn check_callback(settings: &ProviderSettings) -> Result<(), InvalidDefinition> {
+    if may_use_its_callback(settings) {
+        return Ok(());
+    }
+    Err(InvalidDefinition {
+        field: "config".to_owned(),
+        problem: "hand-written endpoints need a callback of their own".to_owned(),
+        host_not_allowed: false,
+    })
 }
 
 fn person_of(actor: &Actor) -> Option<&UserId> {

@@ -5,9 +5,10 @@ use thiserror::Error;
 use crate::encoding::base64url;
 use crate::flow::Connections;
 use crate::flow::access_token::restored;
+use crate::flow::sealing::NoCredentials;
 use crate::grant::{BrowserHash, GrantId, State};
 use crate::identity::{Actor, SpaceId};
-use crate::ports::{AuthorizationRequest, Binding, ClientCredentials, StoreError};
+use crate::ports::{AuthorizationRequest, Binding, StoreError};
 use crate::secret::{Secret, equal_in_constant_time};
 
 /// Why a browser is not sent on.
@@ -75,9 +76,14 @@ impl Connections {
             state: secrets.state,
             scopes: secrets.requested_scopes,
             nonce: secrets.nonce,
-            login_hint: self.account_label(&owner).await,
+            login_hint: self.login_hint(&owner, secrets.allow_account_change).await,
         };
-        let client = ClientCredentials { secret: None };
+        let needs_secret = secrets.provider.authentication.needs_secret();
+        let client = self.client_credentials_of(owner.incarnation, owner.epoch, needs_secret).await;
+        let client = client.map_err(|problem| match problem {
+            NoCredentials::Store(error) => LaunchError::Store(error),
+            NoCredentials::Missing | NoCredentials::Unreadable => LaunchError::Internal,
+        })?;
         let url = self.ports.provider.authorization_url(&secrets.provider, &client, request).await;
         url.map_err(|_| LaunchError::Internal)
     }

@@ -18,7 +18,7 @@ use crate::ports::{
     AuditKind, AuthorizationRequest, Binding, Fence, Fenced, Inserted, InvalidDefinition, Operation, ProviderError,
     StoreError,
 };
-use crate::provider::{CallbackPath, Provider, ProviderSettings};
+use crate::provider::{BindingKind, CallbackPath, Provider, ProviderSettings};
 use crate::secret::Secret;
 use crate::time::Timestamp;
 
@@ -160,12 +160,15 @@ impl Connections {
         connector: &crate::connector::Connector,
         settings: &ProviderSettings,
     ) -> Result<Provider, StartError> {
+        let refused = StartError::Provider(ProviderError::BadMetadata);
+        if !may_use_its_callback(settings) {
+            return Err(refused);
+        }
         let redirect_uri = self.redirect_uri(connector, settings.callback);
         let provider = self.ports.provider.resolve(settings, &redirect_uri, &connector.definition.config).await?;
         let shared = settings.callback == CallbackPath::Shared;
-        let hand_written = settings.profile.as_str() == ".oauth2";
-        if shared && hand_written && !(provider.issuer_in_response && provider.issuer.is_some()) {
-            return Err(StartError::Provider(ProviderError::BadMetadata));
+        if shared && is_hand_written(settings) && !(provider.issuer_in_response && provider.issuer.is_some()) {
+            return Err(refused);
         }
         Ok(provider)
     }
@@ -200,7 +203,7 @@ impl Connections {
             code_challenge,
             scopes: settings.requested_scopes.clone(),
             nonce: nonce.clone(),
-            login_hint: self.account_label(&owner).await,
+            login_hint: self.login_hint(&owner, request.allow_account_change).await,
         };
         let client = self
             .client_credentials_of(owner.incarnation, owner.epoch, provider.authentication.needs_secret())
@@ -244,10 +247,12 @@ impl Connections {
         })
     }
 
-    /// The label of the account connected at present, as a hint for the provider on reconnect.
-    pub(super) async fn account_label(&self, owner: &Ownership) -> Option<String> {
-        let view = self.ports.grants.hand_out(&owner.connector_key(), &owner.user).await.ok()??;
-        view.grant?.account
+    /// The account connected at present, as a hint for the provider on reconnect; none to somebody who wants another one.
+    pub(super) async fn login_hint(&self, owner: &Ownership, other_account: bool) -> Option<String> {
+        if other_account {
+            return None;
+        }
+        Some(self.connected_account(owner).await?.label)
     }
 
     /// Ends a flow that could not be issued, so that it does not count as pending.
@@ -277,6 +282,18 @@ impl Connections {
             CallbackPath::Own => format!("{base}/{}", connector.context.to_text()),
         }
     }
+}
+
+/// Whether somebody wrote the endpoints, or the issuer, into the connector.
+fn is_hand_written(settings: &ProviderSettings) -> bool {
+    settings.profile.as_str() == ".oauth2"
+}
+
+/// The shared callback is for operator-approved profiles and for issuer mode, where the issuer that answers is compared at
+/// run time. Hand-written endpoints need their own, whatever issuer they claim: the honest one that they send the browser on
+/// to would confirm it (R09).
+pub(super) fn may_use_its_callback(settings: &ProviderSettings) -> bool {
+    settings.callback == CallbackPath::Own || !is_hand_written(settings) || settings.kind == BindingKind::Issuer
 }
 
 impl StartError {

@@ -1,0 +1,7 @@
+//! The use cases, run against the reference store and doubles of every other port.
+//!
+//! Tests are named after the requirement or the lesson they show.
+
+mod common;
+
+mod start;
