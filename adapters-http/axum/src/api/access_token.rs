@@ -1,0 +1,76 @@
+//! Handing a token to a back end: only where the operator switched it on for that agent (R44).
+
+use axum::Json;
+use axum::extract::State;
+use grantry_domain::flow::TokenDemand;
+use grantry_domain::identity::UserId;
+use grantry_domain::provider::Origin;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::rfc3339;
+use crate::auth::Principal;
+use crate::extract::{AtConnector, Body, Caller};
+use crate::openapi::Problems;
+use crate::problem::{Code, Problem};
+use crate::refusals::of_token;
+use crate::state::App;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(hand_out))
+}
+
+/// Whose token, and where it will be sent.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body; the fields are read one by one, so that errors can name them")]
+struct AccessTokenBody {
+    /// Id of the user.
+    user: String,
+    /// URL or origin of the API; it must be among those the user consented to.
+    #[schema(example = "https://api.example.com")]
+    destination: String,
+}
+
+/// A token that may be used now.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AccessToken {
+    /// The token.
+    access_token: String,
+    /// `Bearer`, in the provider's spelling.
+    token_type: String,
+    /// When it lapses; null if it does not.
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+}
+
+/// A valid access token of a user. For agents to whom the operator opened this.
+#[utoipa::path(post, path = "/internal/actions/connector/{id}/_access_token", operation_id = "accessToken", tag = "agents",
+    params(("id" = String, Path)), request_body = AccessTokenBody, responses((status = 200, body = AccessToken), Problems))]
+async fn hand_out(
+    State(app): State<App>,
+    Caller(caller): Caller,
+    AtConnector(connector): AtConnector,
+    Body(mut fields): Body,
+) -> Result<Json<AccessToken>, Problem> {
+    match &caller {
+        Principal::Agent(agent) if !agent.spaces.contains(&connector.space) => return Err(Problem::new(Code::NotFound)),
+        Principal::Agent(agent) if agent.access_tokens => {}
+        Principal::Agent(_) | Principal::Person { .. } => return Err(Problem::new(Code::Forbidden)),
+    }
+    let user = UserId::new(fields.text("user")?.as_str()).map_err(|invalid| Problem::invalid("user", invalid.problem))?;
+    let destination = origin_of(&fields.text("destination")?)
+        .ok_or_else(|| Problem::invalid("destination", "must be an absolute http or https URL"))?;
+    fields.finish()?;
+    let demand = TokenDemand { actor: caller.actor(), connector, user, destination };
+    let handed = app.connections.access_token(&demand).await;
+    let handed = handed.map_err(|error| of_token(error, || app.connections.start_link(&demand.connector)))?;
+    let access_token = handed.token.expose_text().ok_or_else(|| Problem::new(Code::Internal))?.to_owned();
+    Ok(Json(AccessToken { access_token, token_type: handed.token_type, expires_at: handed.expires_at.map(rfc3339) }))
+}
+
+fn origin_of(url: &str) -> Option<Origin> {
+    let url = url::Url::parse(url).ok().filter(|url| url.username().is_empty() && url.password().is_none())?;
+    Origin::new(url.origin().ascii_serialization()).ok()
+}

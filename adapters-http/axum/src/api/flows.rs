@@ -1,0 +1,212 @@
+//! Starting a flow, watching it, giving it up.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use grantry_domain::connector::ConnectorKey;
+use grantry_domain::flow::{CancelKey, StartRequest, Started};
+use grantry_domain::grant::{FlowStatus, GrantId};
+use grantry_domain::ports::Operation;
+use grantry_domain::secret::Secret;
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::rfc3339;
+use crate::extract::{AtConnector, Body, InSpace, PathParams, Person};
+use crate::guard::is_json;
+use crate::launch;
+use crate::openapi::Problems;
+use crate::problem::{Code, Problem};
+use crate::return_url;
+use crate::state::App;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(start)).routes(routes!(cancel)).routes(routes!(read))
+}
+
+/// How to start a flow.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body; the fields are read one by one, so that errors can name them")]
+struct StartFlowBody {
+    /// Where the callback sends the browser: a path, or an absolute URL of the public origin. Absent: the result page.
+    #[schema(rename = "returnUrl")]
+    return_url: Option<String>,
+    /// Accept another account at the provider than last time.
+    #[schema(rename = "allowAccountChange")]
+    allow_account_change: Option<bool>,
+}
+
+/// A flow that waits for its callback.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StartedFlow {
+    /// Where the browser may go directly; better is the launch page, which checks person and browser first.
+    authorization_url: String,
+    /// The `state` parameter in it.
+    state: String,
+    /// Names the flow.
+    flow_id: String,
+    /// When the flow ends by itself.
+    #[schema(format = DateTime)]
+    expires_at: String,
+}
+
+/// A flow as its starter sees it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Flow {
+    /// Names the flow.
+    flow_id: String,
+    /// Its connector.
+    connector_id: String,
+    /// `awaiting`, `authorized`, `failed`, `expired` or `cancelled`. Everything but `awaiting` is final.
+    #[schema(value_type = FlowStatusName)]
+    status: &'static str,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    /// When the flow ends, or would have ended, by itself.
+    #[schema(format = DateTime)]
+    expires_at: String,
+}
+
+/// Where a flow stands.
+#[derive(ToSchema)]
+#[schema(as = FlowStatus, rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the values; they are written by the domain's own names")]
+pub(crate) enum FlowStatusName {
+    /// Not finished.
+    Awaiting,
+    /// It became a grant.
+    Authorized,
+    /// It failed.
+    Failed,
+    /// Its deadline passed.
+    Expired,
+    /// It was given up, or a newer attempt took its place.
+    Cancelled,
+}
+
+/// Starts a flow for the signed-in person and binds it to this browser by a cookie.
+#[utoipa::path(post, path = "/internal/actions/connector/{id}/_start_oauth_flow", operation_id = "startFlow", tag = "flows",
+    params(("id" = String, Path)), request_body = StartFlowBody, responses((status = 200, body = StartedFlow), Problems))]
+async fn start(
+    State(app): State<App>,
+    person: Person,
+    AtConnector(key): AtConnector,
+    headers: HeaderMap,
+    Body(mut fields): Body,
+) -> Result<Response, Problem> {
+    // The one header a cross-site form cannot send is demanded even of an empty body (R04).
+    if !is_json(&headers) {
+        return Err(Problem::new(Code::UnsupportedMediaType));
+    }
+    let return_path = match fields.optional_text("returnUrl")? {
+        Some(url) => Some(return_url::reduced(&url, &app.public).ok_or_else(|| {
+            Problem::new(Code::ReturnUrlRefused).at("returnUrl", "must be a path on this origin")
+        })?),
+        None => None,
+    };
+    let allow_account_change = fields.optional_flag("allowAccountChange")?.unwrap_or(false);
+    fields.finish()?;
+    let request = StartRequest {
+        actor: person.actor(),
+        space: key.space.clone(),
+        connector: key.id.clone(),
+        return_path,
+        allow_account_change,
+    };
+    let started = app.connections.start(request).await?;
+    begun(&app, &key, &headers, &started)
+}
+
+/// The answer to a start: the flow, its cookie, and the cookie the launch page needs.
+fn begun(app: &App, key: &ConnectorKey, headers: &HeaderMap, started: &Started) -> Result<Response, Problem> {
+    let text = |secret: &Secret| secret.expose_text().map(str::to_owned).ok_or_else(|| Problem::new(Code::Internal));
+    let authorization_url = text(&started.authorization_url)?;
+    if !launch::may_be_opened(&authorization_url) {
+        return Err(Problem::new(Code::ProviderMisconfigured));
+    }
+    let launch_cookie = launch::cookie(app, key, started);
+    let body = StartedFlow {
+        authorization_url,
+        state: text(&started.state)?,
+        flow_id: started.flow_id.to_string(),
+        expires_at: rfc3339(started.expires_at),
+    };
+    let mut response = Json(body).into_response();
+    let cookies = &app.cookies;
+    cookies.flow_cookie(started.flow_id, &started.browser_secret, started.expires_in).append_to(response.headers_mut());
+    for surplus in cookies.surplus_flows(headers) {
+        cookies.without_flow(surplus).append_to(response.headers_mut());
+    }
+    if let Some(cookie) = launch_cookie {
+        cookie.append_to(response.headers_mut());
+    }
+    Ok(response)
+}
+
+/// Which flow to give up: by one of the two.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body; the fields are read one by one, so that errors can name them")]
+struct CancelFlowBody {
+    /// Its id.
+    #[schema(rename = "flowId")]
+    flow_id: Option<String>,
+    /// Its `state`.
+    state: Option<String>,
+}
+
+/// Gives one's own flow up. Idempotent.
+#[utoipa::path(post, path = "/internal/actions/connector/{id}/_oauth_cancel", operation_id = "cancelFlow", tag = "flows",
+    params(("id" = String, Path)), request_body = CancelFlowBody,
+    responses((status = 204), (status = 403, description = "Another person's flow", body = crate::problem::ProblemDetails), Problems))]
+async fn cancel(
+    State(app): State<App>,
+    person: Person,
+    AtConnector(key): AtConnector,
+    Body(mut fields): Body,
+) -> Result<Response, Problem> {
+    let (flow, state) = (fields.optional_text("flowId")?, fields.optional_secret("state")?);
+    fields.finish()?;
+    let flow = flow.map(|text| GrantId::parse(&text).ok_or_else(|| Problem::invalid("flowId", "is not a flow id"))).transpose()?;
+    let cancelled = match (flow, state) {
+        (Some(flow), None) => CancelKey::Flow(flow),
+        (None, Some(state)) => CancelKey::State(state),
+        (Some(_), Some(_)) | (None, None) => return Err(Problem::invalid("body", "must name either flowId or state")),
+    };
+    app.connections.cancel(&person.actor(), &key, cancelled).await?;
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    if let Some(flow) = flow {
+        app.cookies.without_flow(flow).append_to(response.headers_mut());
+    }
+    Ok(response)
+}
+
+/// Where a flow stands. Only its starter may ask.
+#[utoipa::path(get, path = "/internal/actions/oauth_flow/{flowId}", operation_id = "flowStatus", tag = "flows",
+    params(("flowId" = String, Path)), responses((status = 200, body = Flow), Problems))]
+async fn read(State(app): State<App>, person: Person, InSpace(space): InSpace, params: PathParams) -> Result<Json<Flow>, Problem> {
+    app.connections.ports().limiter.take(&format!("user:{}", person.user), Operation::Status).await?;
+    let id = params.read("flowId", GrantId::parse)?;
+    let flow = app.connections.flow_status(&person.actor(), Some(&space), id).await?;
+    Ok(Json(Flow {
+        flow_id: flow.flow_id.to_string(),
+        connector_id: flow.connector.as_str().to_owned(),
+        status: flow.status.as_str(),
+        code: code_of(flow.status),
+        expires_at: rfc3339(flow.expires_at),
+    }))
+}
+
+/// Why a flow ended without a grant.
+fn code_of(status: FlowStatus) -> Option<&'static str> {
+    match status {
+        FlowStatus::Failed(failure) => Some(Code::of(failure.code()).as_str()),
+        FlowStatus::Expired => Some(Code::FlowExpired.as_str()),
+        FlowStatus::Awaiting | FlowStatus::Authorized | FlowStatus::Cancelled => None,
+    }
+}

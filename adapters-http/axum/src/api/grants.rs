@@ -1,0 +1,200 @@
+//! Other people's grants, for administrators: who is connected to what, never a token.
+
+use std::collections::HashMap;
+
+use axum::Json;
+use axum::extract::State;
+use grantry_domain::connector::{ConnectorId, Incarnation};
+use grantry_domain::flow::ConnectorView;
+use grantry_domain::grant::{AuthStatus, Demands, Grant as Authorization, GrantId, Phase, Snapshot, StatusKind, StatusView, status};
+use grantry_domain::identity::UserId;
+use grantry_domain::ports::GrantFilter;
+use grantry_domain::provider::BindingDigest;
+use grantry_domain::time::Timestamp;
+use http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::statuses::UserAuthStatus;
+use crate::api::{rfc3339, rfc3339_day};
+use crate::extract::{InSpace, PathParams, Person, Query};
+use crate::openapi::Problems;
+use crate::problem::{Code, Problem};
+use crate::state::App;
+
+/// Grants on one page.
+const PAGE: u32 = 50;
+
+pub(super) fn routes_in_space() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(revoke))
+}
+
+pub(super) fn routes_everywhere() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(off_board))
+}
+
+/// Somebody's connection, present or former.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Grant {
+    /// Its id.
+    grant_id: String,
+    /// Its connector.
+    connector_id: String,
+    /// Name of the connector, while it exists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connector_name: Option<String>,
+    /// Its space.
+    space_id: String,
+    /// Whose it is.
+    user_id: String,
+    /// Where that person stands with it.
+    #[schema(value_type = UserAuthStatus)]
+    status: &'static str,
+    /// Why it is not usable, or how it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// The account at the provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<String>,
+    /// Granted scopes.
+    scopes: Vec<String>,
+    /// When consent was committed.
+    #[schema(format = DateTime)]
+    connected_at: String,
+    /// Day of last use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    last_used_at: Option<String>,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    ended_at: Option<String>,
+}
+
+/// One page of grants, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct GrantPage {
+    /// The grants.
+    grants: Vec<Grant>,
+    /// `cursor` of the next page, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+/// What an off-boarding did.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OffBoarded {
+    /// Grants ended.
+    revoked: u64,
+    /// Revocations that wait for their providers.
+    queued: u64,
+}
+
+/// Grants and former grants of the space. Admins only.
+#[utoipa::path(get, path = "/internal/actions/grants", operation_id = "listGrants", tag = "grants",
+    params(("connector" = Option<String>, Query), ("user" = Option<String>, Query),
+        ("status" = Option<String>, Query, description = "`connected`, `needs_reauthorization` or `not_connected`"),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before")),
+    responses((status = 200, body = GrantPage), Problems))]
+async fn list(
+    State(app): State<App>,
+    person: Person,
+    InSpace(space): InSpace,
+    mut query: Query,
+) -> Result<Json<GrantPage>, Problem> {
+    let (filter, after) = read_filter(&mut query)?;
+    query.finish()?;
+    let actor = person.actor();
+    let page = app.connections.list_grants(&actor, &space, filter, after, PAGE).await?;
+    let now = app.connections.ports().grants.now().await.map_err(|_| Problem::new(Code::StoreUnavailable))?;
+    let connectors: HashMap<Incarnation, ConnectorView> = if page.records.is_empty() {
+        HashMap::new()
+    } else {
+        let views = app.connections.connectors(&actor, &space).await?;
+        views.into_iter().map(|view| (view.connector.incarnation, view)).collect()
+    };
+    let grants = page.records.into_iter().filter_map(|record| {
+        let connector = connectors.get(&record.owner.incarnation);
+        shown(&app, record, connector, now)
+    });
+    Ok(Json(GrantPage { grants: grants.collect(), next_cursor: page.next.map(|id| id.to_string()) }))
+}
+
+fn read_filter(query: &mut Query) -> Result<(GrantFilter, Option<GrantId>), Problem> {
+    let connector = query.take("connector")?.map(|text| {
+        ConnectorId::new(text).map_err(|invalid| Problem::invalid("connector", invalid.problem))
+    });
+    let user = query.take("user")?.map(|text| UserId::new(text).map_err(|invalid| Problem::invalid("user", invalid.problem)));
+    let phase = match query.take("status")?.as_deref() {
+        None => None,
+        Some("connected") => Some(Phase::Authorized),
+        Some("needs_reauthorization") => Some(Phase::Expired),
+        Some("not_connected") => Some(Phase::Revoked),
+        Some(_) => return Err(Problem::invalid("status", "must be connected, needs_reauthorization or not_connected")),
+    };
+    let cursor = query.take("cursor")?.map(|text| GrantId::parse(&text).ok_or_else(|| Problem::invalid("cursor", "is not a cursor")));
+    Ok((GrantFilter { connector: connector.transpose()?, user: user.transpose()?, phase }, cursor.transpose()?))
+}
+
+/// `None` for records that are no grant and never were.
+fn shown(app: &App, record: Snapshot, connector: Option<&ConnectorView>, now: Timestamp) -> Option<Grant> {
+    let connected_at = record.authorized_at?;
+    let judged = judged(app, &record, connector, now);
+    Some(Grant {
+        grant_id: record.id.to_string(),
+        connector_id: record.owner.connector.as_str().to_owned(),
+        connector_name: connector.map(|view| view.connector.name.as_str().to_owned()),
+        space_id: record.owner.space.as_str().to_owned(),
+        user_id: record.owner.user.as_str().to_owned(),
+        status: judged.kind.as_str(),
+        reason: judged.reason.map(|reason| reason.as_str().to_owned()).or(record.cause),
+        account: record.account,
+        scopes: record.scopes.iter().map(str::to_owned).collect(),
+        connected_at: rfc3339(connected_at),
+        last_used_at: record.last_used_day.map(rfc3339_day),
+        ended_at: record.since.map(rfc3339),
+    })
+}
+
+/// The one status function, asked about this record alone. A connector that is gone has no status left.
+fn judged(app: &App, record: &Snapshot, connector: Option<&ConnectorView>, now: Timestamp) -> AuthStatus {
+    let (Some(connector), Ok(grant)) = (connector, Authorization::restore(record.clone())) else {
+        return AuthStatus::plain(StatusKind::NotConnected);
+    };
+    let demands = connector.settings.as_ref().ok().map(|settings| Demands {
+        digest: BindingDigest(app.connections.ports().vault.fingerprint(&settings.binding_bytes())),
+        required_scopes: settings.required_scopes.clone(),
+    });
+    let (grant, former) = if record.phase == Phase::Authorized { (Some(grant), None) } else { (None, Some(grant)) };
+    let view = StatusView { connector: connector.connector.clone(), grant, former, pending: None };
+    // Whether an envelope opens is found out by its owner's own status, not by opening everybody's for a list.
+    status(&view, demands.as_ref(), |_| true, now)
+}
+
+/// Ends somebody's grant. Admins only.
+#[utoipa::path(delete, path = "/internal/actions/grants/{grantId}", operation_id = "revokeGrant", tag = "grants",
+    params(("grantId" = String, Path)), responses((status = 204), Problems))]
+async fn revoke(
+    State(app): State<App>,
+    person: Person,
+    InSpace(space): InSpace,
+    params: PathParams,
+) -> Result<StatusCode, Problem> {
+    let id = params.read("grantId", GrantId::parse)?;
+    app.connections.revoke_grant(&person.actor(), &space, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends everything a person has, in every space. For admins of all spaces.
+#[utoipa::path(delete, path = "/internal/actions/users/{user}/grants", operation_id = "offBoard", tag = "grants",
+    params(("user" = String, Path)), responses((status = 200, body = OffBoarded), Problems))]
+async fn off_board(State(app): State<App>, person: Person, params: PathParams) -> Result<Json<OffBoarded>, Problem> {
+    let user = params.read("user", |text| UserId::new(text).ok())?;
+    let spaces = app.people.spaces().await?;
+    let done = app.connections.off_board(&person.actor(), &spaces, &user).await?;
+    Ok(Json(OffBoarded { revoked: done.revoked, queued: done.queued }))
+}

@@ -1,0 +1,42 @@
+//! Health, metrics, and the description of this API.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::openapi::{self, Problems};
+use crate::problem::{Code, Problem};
+use crate::state::App;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(live)).routes(routes!(ready)).routes(routes!(metrics)).routes(routes!(description))
+}
+
+/// Whether the process lives.
+#[utoipa::path(get, path = "/livez", operation_id = "livez", tag = "operations", responses((status = 200, body = String)))]
+async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// Whether the process can serve.
+#[utoipa::path(get, path = "/readyz", operation_id = "readyz", tag = "operations", responses((status = 200, body = String), Problems))]
+async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
+    match app.readiness.check().await {
+        Ok(()) => Ok("ok\n"),
+        Err(part) => Err(Problem::new(Code::StoreUnavailable).because(format!("Not ready: {part}."))),
+    }
+}
+
+/// Figures for Prometheus.
+#[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "operations", responses((status = 200, body = String)))]
+async fn metrics(State(app): State<App>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (app.metrics)()).into_response()
+}
+
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", operation_id = "openapi", tag = "operations", responses((status = 200, body = Object)))]
+async fn description() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], openapi::openapi()).into_response()
+}

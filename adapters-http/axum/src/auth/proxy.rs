@@ -1,0 +1,87 @@
+//! A proxy in front signs people in and names them in a header.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use grantry_domain::identity::UserId;
+use http::{HeaderMap, HeaderName};
+
+use crate::auth::{AuthenticationError, Authenticator, Principal};
+
+/// Hears which roles the proxy named for a user; the host's directory remembers them.
+pub trait RoleSink: Send + Sync {
+    /// Called for every request of the user.
+    fn note(&self, user: &UserId, roles: &[&str]);
+}
+
+/// Believes a header, but only from the addresses of the proxy itself.
+pub struct ProxyHeaderAuthenticator {
+    user_header: HeaderName,
+    roles: Option<(HeaderName, Arc<dyn RoleSink>)>,
+    trusted: Vec<IpAddr>,
+}
+
+impl ProxyHeaderAuthenticator {
+    /// `trusted` are the addresses the proxy connects from; from anywhere else the header means nothing.
+    pub fn new(user_header: HeaderName, trusted: Vec<IpAddr>) -> Self {
+        Self { user_header, roles: None, trusted }
+    }
+
+    /// Also hands the comma-separated roles of a header to the host.
+    #[must_use]
+    pub fn with_roles(mut self, header: HeaderName, sink: Arc<dyn RoleSink>) -> Self {
+        self.roles = Some((header, sink));
+        self
+    }
+}
+
+#[async_trait]
+impl Authenticator for ProxyHeaderAuthenticator {
+    async fn authenticate(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Option<Principal>, AuthenticationError> {
+        if !peer.is_some_and(|peer| self.trusted.contains(&peer)) {
+            return Ok(None);
+        }
+        // Two values mean that somebody smuggled one past the proxy.
+        let Some(user) = single(headers, &self.user_header).and_then(|value| UserId::new(value).ok()) else {
+            return Ok(None);
+        };
+        if let Some((header, sink)) = &self.roles {
+            let roles = single(headers, header).unwrap_or_default();
+            sink.note(&user, &roles.split(',').map(str::trim).filter(|role| !role.is_empty()).collect::<Vec<_>>());
+        }
+        Ok(Some(Principal::Person { user, session: None }))
+    }
+}
+
+fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => std::str::from_utf8(value.as_bytes()).ok(),
+        (_, Some(_)) | (None, None) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn user_of(peer: &str, values: &[&str]) -> Option<Principal> {
+        let authenticator =
+            ProxyHeaderAuthenticator::new(HeaderName::from_static("x-forwarded-user"), vec!["10.0.0.1".parse().unwrap()]);
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append("x-forwarded-user", value.parse().unwrap());
+        }
+        authenticator.authenticate(&headers, Some(peer.parse().unwrap())).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn r57_the_user_header_counts_only_once_and_only_from_the_proxy() {
+        let alice = Principal::Person { user: UserId::new("u_alice").unwrap(), session: None };
+        assert_eq!(user_of("10.0.0.1", &["u_alice"]).await, Some(alice));
+        assert_eq!(user_of("10.0.0.2", &["u_alice"]).await, None);
+        assert_eq!(user_of("10.0.0.1", &["u_alice", "u_bob"]).await, None);
+        assert_eq!(user_of("10.0.0.1", &[]).await, None);
+    }
+}

@@ -1,0 +1,78 @@
+//! Provider profiles as the console needs them to make a form.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A provider profile that connectors can be made from.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ConnectorType {
+    /// Profile id, such as `.github`.
+    #[schema(example = ".github")]
+    pub id: String,
+    /// Its name for people.
+    pub name: String,
+    /// Where the provider tells how to register an application.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub docs_url: Option<String>,
+    /// The redirect URI to register, where it is known before the connector exists: the shared one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redirect_uri: Option<String>,
+    /// The modes its connectors may have.
+    pub auth_modes: Vec<AuthModeName>,
+    /// Its settings, in the order of the form.
+    pub fields: Vec<ConnectorTypeField>,
+}
+
+/// Whose account a connector runs with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AuthModeName {
+    /// Every user connects their own account.
+    PerUser,
+    /// The connector's own service account.
+    Shared,
+}
+
+/// One setting of a profile.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ConnectorTypeField {
+    /// Name in `config`.
+    #[schema(example = "tenantId")]
+    pub name: String,
+    /// Name for people.
+    pub label: String,
+    /// What to enter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// What kind of value it holds.
+    pub kind: FieldKind,
+    /// Whether the connector cannot be used without it.
+    pub required: bool,
+    /// What holds where nothing is entered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
+    /// Regular expression that values match.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+    /// Values to choose from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
+}
+
+/// What kind of value a setting holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldKind {
+    /// One line of text.
+    Text,
+    /// An absolute URL.
+    Url,
+    /// One of `options`.
+    Choice,
+    /// True or false.
+    Flag,
+    /// A list of texts.
+    List,
+    /// An object of texts.
+    Map,
+}

@@ -1,0 +1,223 @@
+//! Our cookies: names, attributes, and who may set them.
+//!
+//! Over https every cookie has the `__Host-` prefix, so that no sibling host can plant one. On http loopback browsers refuse
+//! that prefix and cookies ignore ports, so the port is part of the name.
+
+use std::time::Duration;
+
+use grantry_domain::flow::PublicBaseUrl;
+use grantry_domain::grant::GrantId;
+use grantry_domain::secret::Secret;
+use http::{HeaderMap, HeaderValue, header};
+
+/// Flow cookies a browser may hold at a time: as many as there may be pending flows (R18, R34).
+const MOST_FLOWS: usize = 10;
+/// A browser takes cookies of up to 4096 bytes; name and attributes need some of them.
+const LONGEST_VALUE: usize = 3800;
+
+/// A cookie to be set, as the value of `Set-Cookie`. Ours are all `HttpOnly; SameSite=Lax` (R03).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SetCookie(String);
+
+impl SetCookie {
+    /// Adds it to a response.
+    pub(crate) fn append_to(&self, headers: &mut HeaderMap) {
+        // Names are ours and values base64url, so this is always a header value.
+        if let Ok(mut value) = HeaderValue::from_str(&self.0) {
+            value.set_sensitive(true);
+            headers.append(header::SET_COOKIE, value);
+        }
+    }
+}
+
+/// The cookies of a request, as sent. Values are taken literally: ours need no decoding.
+pub(crate) fn cookies_of(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+}
+
+/// The value of a cookie; `None` if it is absent, or there twice, which no browser of good will does.
+pub(crate) fn single<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let mut values = cookies_of(headers).filter(|(have, _)| *have == name).map(|(_, value)| value);
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// The names, which depend on the public base URL alone.
+#[derive(Debug, Clone)]
+pub(crate) struct CookieNames {
+    secure: bool,
+    session: String,
+    flow: String,
+    launch: String,
+    path_prefix: String,
+}
+
+impl CookieNames {
+    pub(crate) fn of(public: &PublicBaseUrl) -> Self {
+        let path_prefix = public.path_prefix().to_owned();
+        if public.is_https() {
+            return Self {
+                secure: true,
+                session: "__Host-grantry_session".to_owned(),
+                flow: "__Host-grantry_flow_".to_owned(),
+                launch: "__Secure-grantry_launch_".to_owned(),
+                path_prefix,
+            };
+        }
+        let port = port_of(public);
+        Self {
+            secure: false,
+            session: format!("grantry_session_{port}"),
+            flow: format!("grantry_flow_{port}_"),
+            launch: format!("grantry_launch_{port}_"),
+            path_prefix,
+        }
+    }
+
+    /// Name of the session cookie.
+    pub(crate) fn session(&self) -> &str {
+        &self.session
+    }
+
+    /// The session cookie. Ends with the session at the latest.
+    pub(crate) fn session_cookie(&self, value: &Secret) -> SetCookie {
+        self.cookie(&self.session, text_of(value), "/", crate::auth::SESSION_ABSOLUTE)
+    }
+
+    /// Takes the session cookie away.
+    pub(crate) fn without_session(&self) -> SetCookie {
+        self.cookie(&self.session, "", "/", Duration::ZERO)
+    }
+
+    /// The cookie that binds a flow to this browser (R03).
+    pub(crate) fn flow_cookie(&self, flow: GrantId, secret: &Secret, life: Duration) -> SetCookie {
+        self.cookie(&self.flow_name(flow), text_of(secret), "/", life)
+    }
+
+    /// Takes a flow cookie away (R34).
+    pub(crate) fn without_flow(&self, flow: GrantId) -> SetCookie {
+        self.cookie(&self.flow_name(flow), "", "/", Duration::ZERO)
+    }
+
+    /// The secrets of all flow cookies a browser sent.
+    pub(crate) fn flow_secrets(&self, headers: &HeaderMap) -> Vec<Secret> {
+        self.flows(headers).map(|(_, secret)| Secret::from_text(secret)).collect()
+    }
+
+    /// The secret of one flow's cookie.
+    pub(crate) fn flow_secret(&self, headers: &HeaderMap, flow: GrantId) -> Option<Secret> {
+        single(headers, &self.flow_name(flow)).map(Secret::from_text)
+    }
+
+    /// Every flow that this browser has a cookie of.
+    pub(crate) fn flow_ids(&self, headers: &HeaderMap) -> Vec<GrantId> {
+        self.flows(headers).map(|(id, _)| id).collect()
+    }
+
+    /// The oldest flow cookies, when one more would be too many (R34). Flow ids begin with their time.
+    pub(crate) fn surplus_flows(&self, headers: &HeaderMap) -> Vec<GrantId> {
+        let mut ids = self.flow_ids(headers);
+        ids.sort_unstable();
+        ids.truncate((ids.len() + 1).saturating_sub(MOST_FLOWS));
+        ids
+    }
+
+    fn flows<'h>(&self, headers: &'h HeaderMap) -> impl Iterator<Item = (GrantId, &'h str)> {
+        cookies_of(headers)
+            .filter_map(|(name, value)| Some((GrantId::parse(name.strip_prefix(self.flow.as_str())?)?, value)))
+    }
+
+    /// The cookie that keeps a flow's authorization URL between start and launch; sent to the launch page alone. `None` if it
+    /// would be longer than browsers take.
+    pub(crate) fn launch_cookie(&self, flow: GrantId, value: &str, path: &str, life: Duration) -> Option<SetCookie> {
+        (value.len() <= LONGEST_VALUE).then(|| self.cookie(&self.launch_name(flow), value, &self.mounted(path), life))
+    }
+
+    /// Takes the launch cookie away.
+    pub(crate) fn without_launch(&self, flow: GrantId, path: &str) -> SetCookie {
+        self.cookie(&self.launch_name(flow), "", &self.mounted(path), Duration::ZERO)
+    }
+
+    /// The value of the launch cookie.
+    pub(crate) fn launch_value<'h>(&self, headers: &'h HeaderMap, flow: GrantId) -> Option<&'h str> {
+        single(headers, &self.launch_name(flow))
+    }
+
+    fn flow_name(&self, flow: GrantId) -> String {
+        format!("{}{flow}", self.flow)
+    }
+
+    fn launch_name(&self, flow: GrantId) -> String {
+        format!("{}{flow}", self.launch)
+    }
+
+    fn mounted(&self, path: &str) -> String {
+        format!("{}{path}", self.path_prefix)
+    }
+
+    fn cookie(&self, name: &str, value: &str, path: &str, life: Duration) -> SetCookie {
+        let secure = if self.secure { "; Secure" } else { "" };
+        SetCookie(format!("{name}={value}; Path={path}; Max-Age={}; HttpOnly; SameSite=Lax{secure}", life.as_secs()))
+    }
+}
+
+fn text_of(secret: &Secret) -> &str {
+    secret.expose_text().unwrap_or_default()
+}
+
+fn port_of(public: &PublicBaseUrl) -> u16 {
+    url::Url::parse(public.as_str()).ok().and_then(|url| url.port_or_known_default()).unwrap_or(80)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(millis: u8) -> GrantId {
+        let mut bytes = [0; 24];
+        bytes[7] = millis;
+        GrantId::from_bytes(bytes)
+    }
+
+    fn names(base: &str) -> CookieNames {
+        CookieNames::of(&PublicBaseUrl::new(base).unwrap())
+    }
+
+    #[test]
+    fn r03_the_flow_cookie_has_its_attributes() {
+        let (secret, life) = (Secret::from_text("s3cret"), Duration::from_mins(10));
+        assert_eq!(
+            names("https://connect.example/oauth").flow_cookie(id(1), &secret, life).0,
+            format!("__Host-grantry_flow_{}=s3cret; Path=/; Max-Age=600; HttpOnly; SameSite=Lax; Secure", id(1))
+        );
+        // Loopback without TLS: no `__Host-`, not `Secure`, and the port in the name.
+        assert_eq!(
+            names("http://127.0.0.1:8080").flow_cookie(id(1), &secret, life).0,
+            format!("grantry_flow_8080_{}=s3cret; Path=/; Max-Age=600; HttpOnly; SameSite=Lax", id(1))
+        );
+        let launch = names("https://connect.example/oauth").launch_cookie(id(1), "v", "/connect/drive", life).unwrap().0;
+        assert!(launch.starts_with("__Secure-grantry_launch_") && launch.contains("; Path=/oauth/connect/drive;"), "{launch}");
+    }
+
+    #[test]
+    fn r34_a_browser_keeps_at_most_ten_flow_cookies() {
+        let names = names("http://127.0.0.1:8080");
+        let mut headers = HeaderMap::new();
+        for millis in (1..=12).rev() {
+            headers.append(header::COOKIE, format!("grantry_flow_8080_{}=x; other=y", id(millis)).parse().unwrap());
+        }
+        assert_eq!(names.surplus_flows(&headers), [id(1), id(2), id(3)]);
+        assert_eq!(names.flow_secrets(&headers).len(), 12);
+    }
+
+    #[test]
+    fn r03_a_cookie_that_is_there_twice_is_none() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, "a=1; b=2; a=3".parse().unwrap());
+        assert_eq!((single(&headers, "a"), single(&headers, "b"), single(&headers, "c")), (None, Some("2"), None));
+    }
+}

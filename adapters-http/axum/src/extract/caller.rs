@@ -1,0 +1,111 @@
+//! Who asks, and from where.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use grantry_domain::identity::{Actor, UserId};
+use http::HeaderMap;
+use http::request::Parts;
+
+use crate::auth::{AuthenticationError, Principal};
+use crate::problem::{Code, Problem};
+use crate::state::App;
+
+/// Whoever asks: a person or an agent. Nobody is `not_signed_in`.
+pub(crate) struct Caller(pub(crate) Principal);
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let peer = peer(parts);
+        match app.authenticator.authenticate(&parts.headers, peer).await {
+            Ok(Some(principal)) => Ok(Self(principal)),
+            Ok(None) => Err(Problem::new(Code::NotSignedIn)),
+            Err(AuthenticationError) => Err(Problem::new(Code::StoreUnavailable)),
+        }
+    }
+}
+
+/// A person with an interactive session: the only kind that connects anything (R05).
+pub(crate) struct Person {
+    pub(crate) user: UserId,
+}
+
+impl Person {
+    /// The person as the audit trail names them.
+    pub(crate) fn actor(&self) -> Actor {
+        Actor::Person(self.user.clone())
+    }
+}
+
+impl FromRequestParts<App> for Person {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        match Caller::from_request_parts(parts, app).await?.0 {
+            Principal::Person { user, .. } => Ok(Self { user }),
+            Principal::Agent(_) => Err(Problem::new(Code::Forbidden)),
+        }
+    }
+}
+
+/// The address rate limits are counted by: the peer's, or the one a trusted proxy names (R57, R59).
+pub(crate) struct ClientAddress(pub(crate) Option<IpAddr>);
+
+impl ClientAddress {
+    /// The key of a rate limit.
+    pub(crate) fn limit_key(&self) -> Option<String> {
+        self.0.map(|address| format!("address:{address}"))
+    }
+}
+
+impl FromRequestParts<App> for ClientAddress {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
+        Ok(Self(peer(parts).map(|peer| client_of(peer, &parts.headers, &app.trusted_proxies))))
+    }
+}
+
+fn peer(parts: &Parts) -> Option<IpAddr> {
+    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical())
+}
+
+/// Walks `X-Forwarded-For` from the right as long as the hop before is trusted; anybody else's header is not read.
+fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpAddr]) -> IpAddr {
+    let hops: Vec<&str> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .collect();
+    let mut client = peer;
+    for hop in hops.iter().rev() {
+        if !trusted.contains(&client) {
+            break;
+        }
+        match hop.parse::<IpAddr>() {
+            Ok(address) => client = address.to_canonical(),
+            Err(_) => break,
+        }
+    }
+    client
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r57_forwarded_addresses_count_only_from_trusted_proxies() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-for", "6.6.6.6, 203.0.113.9, 10.0.0.2".parse().unwrap());
+        let trusted = [ip("10.0.0.1"), ip("10.0.0.2")];
+        assert_eq!(client_of(ip("10.0.0.1"), &headers, &trusted), ip("203.0.113.9"));
+        assert_eq!(client_of(ip("198.51.100.7"), &headers, &trusted), ip("198.51.100.7"));
+        assert_eq!(client_of(ip("10.0.0.1"), &HeaderMap::new(), &trusted), ip("10.0.0.1"));
+    }
+}

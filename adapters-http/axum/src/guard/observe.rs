@@ -1,0 +1,106 @@
+//! One span, one count and one correlation id a request; panics become answers; problems get their bodies.
+//!
+//! Only the matched path is ever recorded: the real one may hold a flow id, and its query a code (R79).
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::Json;
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use grantry_domain::encoding::hex;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, header};
+use tracing::{Instrument, info_span};
+
+use crate::guard::headers;
+use crate::problem::{Code, Problem};
+use crate::state::App;
+
+const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
+
+/// What a user quotes to the operator, who finds the log lines by it.
+#[derive(Debug, Clone)]
+pub(crate) struct CorrelationId(pub(crate) String);
+
+impl CorrelationId {
+    fn fresh(app: &App) -> Self {
+        static WITHOUT_RANDOMNESS: AtomicU64 = AtomicU64::new(1);
+        let mut bytes = [0_u8; 8];
+        if app.connections.ports().entropy.fill(&mut bytes).is_err() {
+            // An id need not be unguessable, and the request fails for better reasons.
+            bytes = WITHOUT_RANDOMNESS.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        }
+        Self(hex(&bytes))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for CorrelationId {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or(Self(String::new())))
+    }
+}
+
+pub(super) async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let id = CorrelationId::fresh(&app);
+    let method = method_name(request.method());
+    let route = request.extensions().get::<MatchedPath>().map_or("unmatched".to_owned(), |path| path.as_str().to_owned());
+    let clock = &app.connections.ports().clock;
+    let started = clock.monotonic();
+    let span = info_span!("http_request", method, route, correlation_id = id.0);
+    request.extensions_mut().insert(id.clone());
+
+    let handled = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
+    let response = handled.unwrap_or_else(|_| {
+        span.in_scope(|| tracing::error!("a handler panicked"));
+        Problem::new(Code::Internal).into_response()
+    });
+
+    let took = clock.monotonic().saturating_sub(started);
+    let status = response.status().as_u16();
+    metrics::counter!("grantry_http_requests_total", "method" => method, "route" => route.clone(), "status" => status.to_string())
+        .increment(1);
+    metrics::histogram!("grantry_http_request_seconds", "method" => method, "route" => route).record(took.as_secs_f64());
+    let code = response.extensions().get::<Problem>().map_or("", |problem| problem.code().as_str());
+    span.in_scope(|| tracing::info!(status, code, millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX), "answered"));
+
+    finished(response, &id, &app)
+}
+
+/// Writes the body of a problem, and completes the headers.
+fn finished(mut response: Response, id: &CorrelationId, app: &App) -> Response {
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        let mut with_body = Json(problem.details(&id.0)).into_response();
+        *with_body.status_mut() = response.status();
+        for (name, value) in response.headers() {
+            if name != header::CONTENT_TYPE && name != header::CONTENT_LENGTH {
+                with_body.headers_mut().append(name, value.clone());
+            }
+        }
+        with_body.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response = with_body;
+    }
+    if let Ok(value) = HeaderValue::from_str(&id.0) {
+        response.headers_mut().insert(CORRELATION_HEADER, value);
+    }
+    headers::complete(response.headers_mut(), app.public.is_https());
+    response
+}
+
+/// A bounded label: methods can be any word.
+fn method_name(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        "PATCH" => "PATCH",
+        _ => "other",
+    }
+}

@@ -1,0 +1,46 @@
+//! State changes come from our own pages or from no browser at all, and as JSON (R56).
+
+use axum::body::HttpBody;
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, Method, header};
+
+use crate::problem::{Code, Problem};
+
+pub(super) async fn same_origin_json(request: Request, next: Next) -> Response {
+    if changes_state(request.method()) {
+        if !is_same_origin(&request) {
+            return Problem::new(Code::Forbidden).because("This request came from another site.").into_response();
+        }
+        if !request.body().is_end_stream() && !is_json(request.headers()) {
+            return Problem::new(Code::UnsupportedMediaType).into_response();
+        }
+    }
+    next.run(request).await
+}
+
+fn changes_state(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Browsers tell where a request comes from, and pages cannot forge it. A request that tells nothing comes from no browser
+/// and is judged by its credentials.
+fn is_same_origin(request: &Request) -> bool {
+    let headers = request.headers();
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return site == "same-origin";
+    }
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| request.uri().authority().map(http::uri::Authority::as_str));
+    // The host was compared with the allowed ones before; `null` and lists have no `://` or another host.
+    let named = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority);
+    matches!((named, host), (Some(named), Some(host)) if named.eq_ignore_ascii_case(host))
+}
+
+/// Whether a body is declared as JSON.
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+    let essence = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    essence.and_then(|value| value.split(';').next()).is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+}

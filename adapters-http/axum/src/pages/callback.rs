@@ -1,0 +1,198 @@
+//! The callback: where providers send the browser back to, one URL for all spaces (R20–R34).
+//!
+//! Whatever happens, the browser ends on a URL without code and state (R29). Only what could be repeated with success, such as
+//! a callback without a session, stays where it is.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect, Response};
+use grantry_domain::connector::{ConnectorKey, ContextId};
+use grantry_domain::flow::{Callback, CallbackRefused, Completed, Outcome};
+use grantry_domain::ports::Operation;
+use http::{HeaderMap, Method, Uri};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::extract::{ClientAddress, PathParams, Person};
+use crate::guard::CorrelationId;
+use crate::launch;
+use crate::pages::callback_params::CallbackParams;
+use crate::pages::{failure, result};
+use crate::problem::{Code, Problem};
+use crate::return_url;
+use crate::state::App;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(shared)).routes(routes!(own))
+}
+
+/// What a callback is made of, besides its path.
+struct Arrival {
+    address: ClientAddress,
+    person: Result<Person, Problem>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    correlation: CorrelationId,
+}
+
+/// The shared callback.
+#[utoipa::path(get, path = "/api/actions/connector/_oauth_callback", operation_id = "callback", tag = "pages",
+    params(("state" = String, Query), ("code" = Option<String>, Query), ("error" = Option<String>, Query), ("iss" = Option<String>, Query)),
+    responses((status = 303, description = "To the return URL or the result page")))]
+async fn shared(
+    State(app): State<App>,
+    address: ClientAddress,
+    person: Result<Person, Problem>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    correlation: CorrelationId,
+) -> Response {
+    answer(&app, Arrival { address, person, method, uri, headers, correlation }, None).await
+}
+
+/// The callback of one connector, whose endpoints were written by hand (R08).
+#[utoipa::path(get, path = "/api/actions/connector/_oauth_callback/{context}", operation_id = "callbackOfContext", tag = "pages",
+    params(("context" = String, Path), ("state" = String, Query), ("code" = Option<String>, Query), ("error" = Option<String>, Query), ("iss" = Option<String>, Query)),
+    responses((status = 303, description = "To the return URL or the result page")))]
+#[expect(clippy::too_many_arguments, reason = "each is one thing taken out of the request")]
+async fn own(
+    State(app): State<App>,
+    params: PathParams,
+    address: ClientAddress,
+    person: Result<Person, Problem>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    correlation: CorrelationId,
+) -> Response {
+    let Ok(context) = params.read("context", ContextId::parse) else {
+        return failure(&app, &Problem::new(Code::NotFound), &correlation);
+    };
+    answer(&app, Arrival { address, person, method, uri, headers, correlation }, Some(context)).await
+}
+
+async fn answer(app: &App, arrival: Arrival, context: Option<ContextId>) -> Response {
+    if arrival.method != Method::GET {
+        return Problem::new(Code::MethodNotAllowed).into_response();
+    }
+    if !is_navigation(&arrival.headers) {
+        return failure(app, &Problem::new(Code::Forbidden), &arrival.correlation);
+    }
+    if let Some(who) = arrival.address.limit_key()
+        && let Err(limited) = app.connections.ports().limiter.take(&who, Operation::Callback).await
+    {
+        return failure(app, &limited.into(), &arrival.correlation);
+    }
+    let params = match CallbackParams::parse(arrival.uri.query().unwrap_or_default()) {
+        Ok(params) => params,
+        Err(problem) => return result::redirect_to_code(app, problem.code()),
+    };
+    let person = match arrival.person {
+        Ok(person) => person,
+        // Nothing is consumed, and the URL is not handed to the log-in: it can be loaded again afterwards (R22).
+        Err(problem) => return failure(app, &problem, &arrival.correlation),
+    };
+    let callback = Callback {
+        user: person.user,
+        // Counted above, before the session was looked up.
+        address: None,
+        browser_secrets: app.cookies.flow_secrets(&arrival.headers),
+        context,
+        state: params.state,
+        issuer: params.issuer,
+        answer: params.answer,
+    };
+    match app.connections.complete(callback).await {
+        Ok(completed) => finished(app, &completed),
+        Err(refused) => of_refusal(app, &refused, &arrival.correlation),
+    }
+}
+
+/// Frames, images, scripts, prefetch and prerender are no people (R21, threat 13).
+fn is_navigation(headers: &HeaderMap) -> bool {
+    let says = |name: &str, word: &str| {
+        headers.get_all(name).iter().any(|value| value.to_str().is_ok_and(|value| value.to_ascii_lowercase().contains(word)))
+    };
+    let is_speculative = ["sec-purpose", "purpose", "x-purpose", "x-moz"]
+        .iter()
+        .any(|name| says(name, "prefetch") || says(name, "prerender") || says(name, "preview"));
+    let is_document = headers.get_all("sec-fetch-dest").iter().all(|value| value == "document");
+    !is_speculative && is_document
+}
+
+/// To the sealed return path with the outcome, or to the flow's own page; the flow's cookies go (R29, R33, R34).
+fn finished(app: &App, completed: &Completed) -> Response {
+    let code = match completed.outcome {
+        Outcome::Connected => None,
+        Outcome::Failed(failure) => Some(Code::of(failure.code())),
+    };
+    let returned = completed.return_path.as_deref().and_then(|path| {
+        let connector = completed.connector.as_str();
+        match code {
+            None => return_url::with_result(path, &app.public, &[("oauth_authorization", "success"), ("connector_id", connector)]),
+            Some(code) => {
+                let status = code.status().to_string();
+                let result = [
+                    ("oauth_authorization", "error"),
+                    ("connector_id", connector),
+                    ("error", code.as_str()),
+                    ("status_code", status.as_str()),
+                ];
+                return_url::with_result(path, &app.public, &result)
+            }
+        }
+    });
+    let mut response = match returned {
+        Some(url) => Redirect::to(&url).into_response(),
+        None => result::redirect_to_flow(app, completed.flow_id),
+    };
+    let key = ConnectorKey { space: completed.space.clone(), id: completed.connector.clone() };
+    app.cookies.without_flow(completed.flow_id).append_to(response.headers_mut());
+    app.cookies.without_launch(completed.flow_id, &launch::path_of(&key)).append_to(response.headers_mut());
+    response
+}
+
+/// Nothing was consumed. What cannot succeed any more leaves the URL; what may, stays to be loaded again.
+fn of_refusal(app: &App, refused: &CallbackRefused, correlation: &CorrelationId) -> Response {
+    let code = Code::of(refused.code());
+    let spent = match refused {
+        CallbackRefused::Expired { flow_id } | CallbackRefused::AlreadyUsed { flow_id } => Some(*flow_id),
+        _ => None,
+    };
+    if let CallbackRefused::RateLimited { retry_after } = refused {
+        return failure(app, &Problem::new(code).after(*retry_after), correlation);
+    }
+    if let CallbackRefused::Store(_) = refused {
+        return failure(app, &Problem::new(code), correlation);
+    }
+    let mut response = result::redirect_to_code(app, code);
+    if let Some(flow) = spent {
+        app.cookies.without_flow(flow).append_to(response.headers_mut());
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r21_only_navigations_count() {
+        let judged = |fields: &[(&'static str, &str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.append(*name, value.parse().unwrap());
+            }
+            is_navigation(&headers)
+        };
+        assert!(judged(&[]));
+        assert!(judged(&[("sec-fetch-dest", "document"), ("sec-fetch-mode", "navigate"), ("sec-fetch-site", "cross-site")]));
+        for dest in ["iframe", "frame", "image", "script", "empty", "embed", "object", "Document "] {
+            assert!(!judged(&[("sec-fetch-dest", dest)]), "{dest}");
+        }
+        for (name, value) in [("sec-purpose", "prefetch;prerender"), ("purpose", "prefetch"), ("x-moz", "prefetch"), ("x-purpose", "preview")] {
+            assert!(!judged(&[(name, value), ("sec-fetch-dest", "document")]), "{name}");
+        }
+    }
+}

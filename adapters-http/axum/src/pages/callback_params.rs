@@ -1,0 +1,119 @@
+//! The parameters of an authorization response (RFC 6749 §4.1.2, RFC 9207), read strictly (R21).
+
+use grantry_domain::flow::CallbackAnswer;
+use grantry_domain::secret::Secret;
+use zeroize::Zeroizing;
+
+use crate::problem::Problem;
+
+/// Longest `code` and `state`: providers send codes of up to two kilobytes.
+const LONGEST_SECRET: usize = 4096;
+/// Longest `iss`.
+const LONGEST_ISSUER: usize = 2048;
+/// Longest `error`: a registered name.
+const LONGEST_ERROR: usize = 256;
+
+/// The parameters we know. All others are ignored: providers add their own.
+const KNOWN: [&str; 4] = ["code", "state", "error", "iss"];
+
+/// A well-formed authorization response.
+pub(super) struct CallbackParams {
+    pub(super) state: Secret,
+    pub(super) issuer: Option<String>,
+    pub(super) answer: CallbackAnswer,
+}
+
+impl CallbackParams {
+    /// Reads a raw query: each known parameter at most once, `state` always, and exactly one of `code` and `error`.
+    pub(super) fn parse(query: &str) -> Result<Self, Problem> {
+        let mut values: [Option<Zeroizing<String>>; 4] = Default::default();
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            // `state[]` and `state[0]` are what some frameworks read as a list of states.
+            let plain = name.split('[').next().unwrap_or_default();
+            let Some(known) = KNOWN.iter().position(|known| *known == plain) else { continue };
+            if plain != name || values[known].is_some() {
+                return Err(Problem::invalid(KNOWN[known], "is given twice or as a list"));
+            }
+            values[known] = Some(Zeroizing::new(value.into_owned()));
+        }
+        let [code, state, error, issuer] = values;
+        let state = checked("state", state, LONGEST_SECRET)?.ok_or_else(|| Problem::invalid("state", "is missing"))?;
+        let issuer = checked("iss", issuer, LONGEST_ISSUER)?.map(|issuer| issuer.as_str().to_owned());
+        let answer = match (checked("code", code, LONGEST_SECRET)?, checked("error", error, LONGEST_ERROR)?) {
+            (Some(code), None) => CallbackAnswer::Code(Secret::from_text(&code)),
+            (None, Some(error)) => CallbackAnswer::Error { denied: error.as_str() == "access_denied" },
+            (Some(_), Some(_)) | (None, None) => return Err(Problem::invalid("code", "or error must be given, and only one of them")),
+        };
+        Ok(Self { state: Secret::from_text(&state), issuer, answer })
+    }
+}
+
+/// Visible ASCII and space (RFC 6749 appendix A), not empty, not too long.
+fn checked(
+    name: &'static str,
+    value: Option<Zeroizing<String>>,
+    longest: usize,
+) -> Result<Option<Zeroizing<String>>, Problem> {
+    match value {
+        None => Ok(None),
+        Some(value) if value.is_empty() => Err(Problem::invalid(name, "is empty")),
+        Some(value) if value.len() > longest => Err(Problem::invalid(name, "is too long")),
+        Some(value) if !value.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) => {
+            Err(Problem::invalid(name, "holds characters that are not allowed"))
+        }
+        Some(value) => Ok(Some(value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn lesson_04_unknown_parameters_are_ignored() {
+        let query = "code=c%2F1&scope=a+b&authuser=0&hd=x&prompt=consent&session_state=9&state=s&iss=https%3A%2F%2Fas.example";
+        let params = CallbackParams::parse(query).ok().unwrap();
+        assert_eq!(params.state.expose_text(), Some("s"));
+        assert_eq!(params.issuer.as_deref(), Some("https://as.example"));
+        assert!(matches!(params.answer, CallbackAnswer::Code(code) if code.expose_text() == Some("c/1")));
+    }
+
+    #[test]
+    fn r21_doubled_listed_missing_and_contradicting_parameters_are_refused() {
+        let refused = [
+            "", "code=c", "state=s", "code=c&state=s&state=s", "code=c&code=d&state=s", "code=c&error=e&state=s",
+            "error=a&error=b&state=s", "code=c&state[]=s", "code=c&state[0]=s&state=t", "code[]=c&state=s", "code=c&state=",
+            "code=&state=s", "error=&state=s", "code=c&state=s&iss=a&iss=a", "code=c&state=s&iss=", "code=c%00&state=s",
+            "code=c&state=%0d%0a", "code=c&state=%ff", "code=c&state=s%C3%A4", "co%64e=c&code=d&state=s",
+        ];
+        for query in refused {
+            assert!(CallbackParams::parse(query).is_err(), "{query}");
+        }
+        let long = "x".repeat(LONGEST_SECRET);
+        assert!(CallbackParams::parse(&format!("code={long}&state=s")).is_ok());
+        assert!(CallbackParams::parse(&format!("code={long}x&state=s")).is_err());
+        assert!(CallbackParams::parse(&format!("code=c&state={long}x")).is_err());
+    }
+
+    proptest! {
+        /// T09: what counts does not depend on the order.
+        #[test]
+        fn r21_the_order_of_parameters_does_not_matter(mut names in proptest::sample::subsequence(
+            vec!["code=1", "state=2", "error=access_denied", "iss=4", "code=5", "scope=6", "state[]=7"], 0..7), seed: u64) {
+            let verdict = |parts: &[&str]| CallbackParams::parse(&parts.join("&")).is_ok();
+            let straight = verdict(&names);
+            let middle = usize::try_from(seed % 7).unwrap().min(names.len());
+            names.rotate_left(middle);
+            prop_assert_eq!(verdict(&names), straight);
+            names.reverse();
+            prop_assert_eq!(verdict(&names), straight);
+        }
+
+        #[test]
+        fn r21_no_query_makes_it_panic(query in ".{0,200}") {
+            let _ = CallbackParams::parse(&query);
+        }
+    }
+}

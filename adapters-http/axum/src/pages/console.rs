@@ -1,0 +1,49 @@
+//! The built console, where there is one. Its hashed files may be kept for ever, its pages never.
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+
+use crate::problem::{Code, Problem};
+use crate::state::{App, ConsoleAsset};
+
+/// Policy of the console's pages: own files only, no inline code, no HTML from strings (R63).
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; \
+     manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'; \
+     require-trusted-types-for 'script'; trusted-types 'none'",
+);
+
+/// One of the console's pages.
+pub(super) fn page(app: &App, name: &str) -> Option<Response> {
+    let asset = app.console.as_ref()?.get(name)?;
+    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(asset.content_type)), (header::CONTENT_SECURITY_POLICY, POLICY)];
+    Some((headers, asset.bytes.into_owned()).into_response())
+}
+
+/// Whatever no route answers: a file of the console, or nothing.
+pub(crate) async fn fallback(State(app): State<App>, request: Request) -> Response {
+    let path = request.uri().path().trim_start_matches('/');
+    let found = app.console.as_ref().filter(|_| is_file(path)).and_then(|console| console.get(path));
+    match found {
+        Some(asset) if matches!(*request.method(), Method::GET | Method::HEAD) => file(asset, request.headers()),
+        Some(_) => Problem::new(Code::MethodNotAllowed).into_response(),
+        None => Problem::new(Code::NotFound).into_response(),
+    }
+}
+
+/// Pages are reached by their routes alone, so that none is shown under a path that means nothing.
+fn is_file(path: &str) -> bool {
+    !path.is_empty() && !path.ends_with(".html")
+}
+
+fn file(asset: ConsoleAsset, headers: &HeaderMap) -> Response {
+    let etag = format!("\"{}\"", asset.etag);
+    let caching = if asset.immutable { "public, max-age=31536000, immutable" } else { "public, no-cache" };
+    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == etag.as_bytes());
+    let common = [(header::CACHE_CONTROL, caching.to_owned()), (header::ETAG, etag)];
+    if known {
+        return (StatusCode::NOT_MODIFIED, common).into_response();
+    }
+    ([(header::CONTENT_TYPE, asset.content_type)], common, asset.bytes.into_owned()).into_response()
+}

@@ -1,0 +1,119 @@
+//! Where the browser returns to after a flow: a path on our own origin, and nothing a browser could read otherwise (R33).
+
+use grantry_domain::flow::PublicBaseUrl;
+use url::Url;
+
+/// Longest return URL, in bytes.
+const LONGEST: usize = 2048;
+
+/// Names the callback adds; a caller's own are dropped, so that each stands there once.
+const RESULT_NAMES: [&str; 4] = ["oauth_authorization", "connector_id", "error", "status_code"];
+
+/// Reduces an absolute URL of the public origin, or a path, to path and query. `None` for everything else.
+///
+/// The test is what a browser would make of it, not what it looks like: it is joined to the origin by the rules of the
+/// WHATWG, and the result must lie on that origin, with a path that does not itself begin a new host.
+pub(crate) fn reduced(url: &str, public: &PublicBaseUrl) -> Option<String> {
+    if url.is_empty() || url.len() > LONGEST || url.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\') {
+        return None;
+    }
+    let base = Url::parse(public.origin()).ok()?;
+    let joined = if url.starts_with('/') {
+        if url.starts_with("//") {
+            return None;
+        }
+        base.join(url).ok()?
+    } else {
+        // Absolute, and spelled out: `https:/path` and the like are left to nobody's imagination.
+        let absolute = Url::parse(url).ok()?;
+        let (scheme, rest) = url.split_once("://")?;
+        if !scheme.eq_ignore_ascii_case(base.scheme()) || rest.starts_with('/') {
+            return None;
+        }
+        absolute
+    };
+    if joined.origin() != base.origin() || !joined.username().is_empty() || joined.password().is_some() {
+        return None;
+    }
+    if joined.path().starts_with("//") {
+        return None;
+    }
+    Some(match joined.query() {
+        Some(query) => format!("{}?{query}", joined.path()),
+        None => joined.path().to_owned(),
+    })
+}
+
+/// The absolute URL of a reduced path, with the result of a flow in its query.
+pub(crate) fn with_result(path: &str, public: &PublicBaseUrl, result: &[(&str, &str)]) -> Option<String> {
+    let mut url = Url::parse(public.origin()).ok()?.join(path).ok()?;
+    if url.origin() != Url::parse(public.origin()).ok()?.origin() {
+        return None;
+    }
+    let kept: Vec<(String, String)> =
+        url.query_pairs().filter(|(name, _)| !RESULT_NAMES.contains(&name.as_ref())).map(|(n, v)| (n.into(), v.into())).collect();
+    url.query_pairs_mut().clear().extend_pairs(kept).extend_pairs(result);
+    Some(url.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn public() -> PublicBaseUrl {
+        PublicBaseUrl::new("https://connect.example/oauth").unwrap()
+    }
+
+    #[test]
+    fn r33_paths_and_urls_of_our_own_origin_are_reduced() {
+        let cases = [
+            ("/", "/"),
+            ("/app/connectors?tab=2", "/app/connectors?tab=2"),
+            ("https://connect.example/app?x=1#part", "/app?x=1"),
+            ("HTTPS://CONNECT.example:443/app", "/app"),
+            ("/a/../b", "/b"),
+            ("/ä?q=ö", "/%C3%A4?q=%C3%B6"),
+        ];
+        for (url, expected) in cases {
+            assert_eq!(reduced(url, &public()).as_deref(), Some(expected), "{url}");
+        }
+    }
+
+    #[test]
+    fn r33_everything_else_is_refused() {
+        let long = format!("/{}", "a".repeat(LONGEST));
+        let refused = [
+            "", "app", "//evil.example", "///evil.example", "/\\evil.example", "\\\\evil.example", "/\t/evil.example",
+            "/a\n", " /a", "https://evil.example/", "https://connect.example.evil.example/", "https://connect.example@evil.example/",
+            "https://user:secret@connect.example/", "http://connect.example/", "https:/connect.example", "https:///connect.example",
+            "https:connect.example", "https:\\\\connect.example", "javascript:alert(1)", "data:text/html,x", "//connect.example:444/",
+            "https://connect.example:444/", "/a/../..//evil.example", "/..//evil.example", "/.//evil.example", "/%2e%2e//evil.example",
+            "?x=1", "#x", "..", long.as_str(),
+        ];
+        for url in refused {
+            assert_eq!(reduced(url, &public()), None, "{url:?}");
+        }
+    }
+
+    #[test]
+    fn r33_the_result_replaces_what_a_caller_forged() {
+        let url = with_result("/app?x=1&error=forged&connector_id=other", &public(), &[("connector_id", "c-1"), ("error", "access_denied")]);
+        assert_eq!(url.as_deref(), Some("https://connect.example/app?x=1&connector_id=c-1&error=access_denied"));
+    }
+
+    proptest! {
+        /// T07: whatever goes in, what is emitted lies on our origin in the eyes of a WHATWG parser.
+        #[test]
+        fn r33_what_is_emitted_lies_on_our_origin(url in "(/|//|https:|https://connect\\.example|http://x|[/\\\\.@:?#%a-z0-9]){0,12}") {
+            if let Some(path) = reduced(&url, &public()) {
+                prop_assert!(path.starts_with('/') && !path.starts_with("//"));
+                let emitted = with_result(&path, &public(), &[("oauth_authorization", "success")]).unwrap();
+                let emitted = Url::parse(&emitted).unwrap();
+                prop_assert_eq!(emitted.origin().ascii_serialization(), "https://connect.example");
+                prop_assert!(!emitted.path().starts_with("//"));
+            }
+        }
+    }
+}
