@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use grantry_store_memory::MemoryStore;
-use grantry_testkit::contract::{Backend, Node};
+use grantry_testkit::contract::{Backend, Node, differential};
 use grantry_testkit::doubles::TestClock;
 
 async fn fresh(clock: TestClock) -> Backend {
@@ -13,3 +13,9 @@ async fn fresh(clock: TestClock) -> Backend {
 }
 
 grantry_testkit::store_contract!(fresh);
+
+/// Shows that the comparison itself is sound, and that histories keep the invariants of the domain.
+#[test]
+fn t10_random_histories_keep_the_invariants() {
+    differential(128, fresh, fresh);
+}

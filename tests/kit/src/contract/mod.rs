@@ -56,6 +56,7 @@
 
 mod backend;
 pub mod connectors;
+mod differential;
 pub mod ending;
 pub mod events;
 pub mod flows;
@@ -67,6 +68,7 @@ pub mod views;
 mod world;
 
 pub use self::backend::{Backend, Node};
+pub use self::differential::differential;
 
 /// Expands to one test for each rule of the contract. The factory is an `async fn(TestClock) -> Backend` that makes a fresh,
 /// empty store on the clock.

@@ -1,0 +1,66 @@
+//! Random histories on two stores at once: equal answers, and equal records after every step (T10).
+//!
+//! Beside being compared, the histories are held to the invariants of the domain, so that two stores cannot agree on a
+//! mistake.
+
+mod invariants;
+mod pair;
+mod step;
+mod views;
+
+use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use proptest::collection::vec;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+
+use self::pair::Pair;
+use self::step::Step;
+use super::Backend;
+use crate::doubles::TestClock;
+
+/// How long a history gets.
+const LONGEST: usize = 60;
+
+/// Runs `cases` random histories on a model and a subject; `PROPTEST_CASES` in the environment says otherwise. Both factories
+/// make fresh, empty stores on the given clock. Of a history that tells them apart, a shortest one is shown.
+///
+/// Call it from a plain test: it brings its own runtime.
+pub fn differential<M, S>(cases: u32, model: impl Fn(TestClock) -> M, subject: impl Fn(TestClock) -> S)
+where
+    M: Future<Output = Backend>,
+    S: Future<Output = Backend>,
+{
+    let said = std::env::var_os("PROPTEST_CASES").map(|_| Config::default().cases);
+    let config = Config { cases: said.unwrap_or(cases), failure_persistence: None, ..Config::default() };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let history = async |steps: Vec<Step>| {
+        let clock = TestClock::default();
+        let mut pair = Pair::new(clock.clone(), model(clock.clone()).await, subject(clock).await).await;
+        for step in steps {
+            pair.take(step).await;
+        }
+        pair.compare_views().await;
+    };
+    let judged = TestRunner::new(config).run(&vec(step::any_step(), 1..LONGEST), |steps| {
+        let shown = shown(&steps);
+        // Caught here, so that the history can be told in few lines.
+        catch_unwind(AssertUnwindSafe(|| runtime.block_on(history(steps))))
+            .map_err(|panic| TestCaseError::fail(format!("{}\n{shown}", message(panic.as_ref()))))
+    });
+    if let Err(failure) = judged {
+        panic!("{failure}");
+    }
+}
+
+fn shown(steps: &[Step]) -> String {
+    steps.iter().enumerate().fold("after these steps:".to_owned(), |mut text, (number, step)| {
+        let _ = write!(text, "\n  {number}: {step:?}");
+        text
+    })
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_else(|| "it panicked".to_owned())
+}
