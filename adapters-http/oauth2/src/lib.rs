@@ -12,6 +12,8 @@ mod api;
 mod codec;
 mod egress;
 mod profile;
+#[cfg(test)]
+mod scripted;
 mod server;
 mod transport;
 

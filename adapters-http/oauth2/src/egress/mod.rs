@@ -205,7 +205,8 @@ fn target(entry: &str) -> Result<(String, u16), InvalidEgress> {
 }
 
 fn normalised_host(text: &str) -> Option<&str> {
-    Host::parse(text).is_ok_and(|host| host.to_string() == text && !text.ends_with('.')).then_some(text)
+    let is_normal = Host::parse(text).is_ok_and(|host| host.to_string() == text);
+    (is_normal && !text.ends_with('.') && !text.contains('*')).then_some(text)
 }
 
 /// Why a URL may not be used. Never repeats the URL.

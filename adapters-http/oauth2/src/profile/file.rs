@@ -212,7 +212,10 @@ impl Profile {
         match chosen {
             None => Ok(Scopes::new(rules.default.iter().map(String::as_str).chain(always))),
             Some(text) => {
-                let chosen = super::checked_scopes("config.scope", ScopeRules::split(&rules.separator, text))?;
+                // People write them as they see them in requests or in answers.
+                let scopes = ScopeRules::split(&rules.separator, text)
+                    .flat_map(|part| ScopeRules::split(&rules.answer_separator, part));
+                let chosen = super::checked_scopes("config.scope", scopes)?;
                 Ok(Scopes::new(chosen.into_iter().chain(always)))
             }
         }

@@ -1,1 +1,314 @@
+//! Definitions, understood or refused by name.
 
+use grantry_domain::provider::{BindingKind, CallbackPath, ClientAuthentication};
+
+use super::*;
+use crate::scripted::definition;
+
+const BY_HAND: &str = r#"{"authorizationUrl":"https://as.example/authorize","tokenUrl":"https://as.example/token","baseUrl":"https://api.example/v1"}"#;
+
+fn profiles() -> Profiles {
+    Profiles::new(EgressPolicy::new(&["*"], &[]).unwrap(), ProfileOptions::default()).unwrap()
+}
+
+fn by_hand(settings: &str) -> String {
+    format!("{},{settings}}}", BY_HAND.strip_suffix('}').unwrap())
+}
+
+fn custom(config: &str) -> Result<ProviderSettings, InvalidDefinition> {
+    profiles().settings(&definition(".oauth2", config))
+}
+
+fn refused(config: &str) -> String {
+    custom(config).expect_err(config).field
+}
+
+#[test]
+fn r09_hand_written_endpoints_have_their_own_callback() {
+    let settings = custom(&by_hand(r#""scope":"openid files.read","revocationUrl":"https://as.example/revoke""#)).unwrap();
+    assert_eq!((settings.kind, settings.callback), (BindingKind::Pinned, CallbackPath::Own));
+    let endpoints = settings.endpoints.unwrap();
+    assert_eq!(endpoints.token, "https://as.example/token");
+    assert_eq!(endpoints.revocation.as_deref(), Some("https://as.example/revoke"));
+    assert_eq!(settings.authentication, ClientAuthentication::Basic);
+    assert_eq!(settings.base_url, "https://api.example/v1");
+    assert_eq!(settings.destinations.iter().map(Origin::as_str).collect::<Vec<_>>(), ["https://api.example"]);
+    assert_eq!(settings.requested_scopes.to_record(), "files.read openid");
+    assert_eq!(settings.required_scopes.to_record(), "files.read", "openid is seldom repeated in answers");
+    assert_eq!(settings.missing, None);
+}
+
+#[test]
+fn r09_an_issuer_alone_shares_the_callback_and_with_endpoints_does_not() {
+    let alone = custom(r#"{"issuer":"https://as.example","baseUrl":"https://api.example"}"#).unwrap();
+    assert_eq!((alone.kind, alone.callback, alone.endpoints), (BindingKind::Issuer, CallbackPath::Shared, None));
+    assert_eq!(alone.issuer.as_deref(), Some("https://as.example"), "as written, without a slash");
+    let both = custom(&by_hand(r#""issuer":"https://as.example""#)).unwrap();
+    assert_eq!((both.kind, both.callback), (BindingKind::Pinned, CallbackPath::Own));
+    assert_eq!(both.issuer.as_deref(), Some("https://as.example"));
+}
+
+#[test]
+fn unknown_and_unfitting_fields_are_refused_by_name() {
+    for (settings, field) in [
+        (r#""clientSecret":"x""#, "config.clientSecret"),
+        (r#""TokenUrl":"https://as.example/t""#, "config.TokenUrl"),
+        (r#""jwksUrl":"https://as.example/t""#, "config.jwksUrl"),
+        (r#""scope":["a"]"#, "config.scope"),
+        (r#""scope":"a\"b""#, "config.scope"),
+        (r#""scope":"ä""#, "config.scope"),
+        (r#""useBasicAuth":"yes""#, "config.useBasicAuth"),
+        (r#""useBasicAuth":true,"clientAuth":"basic""#, "config.useBasicAuth"),
+        (r#""clientAuth":"private_key_jwt""#, "config.clientAuth"),
+        (r#""clientAuth":"tls_client_auth""#, "config.clientAuth"),
+        (r#""pkce":"plain""#, "config.pkce"),
+        (r#""pkce":"off""#, "config.pkce"),
+        (r#""pkce":false"#, "config.pkce"),
+        (r#""scopeParameter":"state""#, "config.scopeParameter"),
+        (r#""scopeParameter":"a b""#, "config.scopeParameter"),
+        (r#""scopeSeparator":"ab""#, "config.scopeSeparator"),
+        (r#""scopeSeparator":",,,,""#, "config.scopeSeparator"),
+        (r#""destinations":"https://api.example""#, "config.destinations"),
+        (r#""destinations":["https://api.example","https://other.example/path"]"#, "config.destinations"),
+        (r#""destinations":["https://other.example"]"#, "config.destinations"),
+        (r#""destinations":["https://api.example","http://other.example"]"#, "config.destinations"),
+        (r#""extraAuthorizationParameters":["a"]"#, "config.extraAuthorizationParameters"),
+        (r#""extraAuthorizationParameters":{"a":1}"#, "config.extraAuthorizationParameters"),
+        (r#""extraAuthorizationParameters":{"state":"x"}"#, "config.extraAuthorizationParameters.state"),
+        (r#""extraAuthorizationParameters":{"Redirect_URI":"x"}"#, "config.extraAuthorizationParameters.Redirect_URI"),
+        (r#""extraAuthorizationParameters":{"scope":"x"}"#, "config.extraAuthorizationParameters.scope"),
+        (r#""extraAuthorizationParameters":{"a&b":"x"}"#, "config.extraAuthorizationParameters.a&b"),
+        (r#""extraAuthorizationParameters":{"a":"x\n"}"#, "config.extraAuthorizationParameters.a"),
+        (r#""scopeParameter":"us","extraAuthorizationParameters":{"us":"x"}"#, "config.extraAuthorizationParameters.us"),
+        (r#""issuer":"http://as.example""#, "config.issuer"),
+        (r#""issuer":"https://as.example?x""#, "config.issuer"),
+    ] {
+        assert_eq!(refused(&by_hand(settings)), field, "{settings}");
+    }
+    for (config, field) in [
+        ("", "config"),
+        ("[]", "config"),
+        (r#"{"baseUrl":"https://a.example","baseUrl":"https://b.example"}"#, "config"),
+        ("{}", "config.authorizationUrl"),
+        (r#"{"authorizationUrl":"https://as.example/a","baseUrl":"https://api.example"}"#, "config.tokenUrl"),
+        (r#"{"tokenUrl":"https://as.example/t","baseUrl":"https://api.example"}"#, "config.authorizationUrl"),
+        (r#"{"issuer":"https://as.example"}"#, "config.baseUrl"),
+        (r#"{"issuer":"https://as.example","baseUrl":"https://api.example?x=y"}"#, "config.baseUrl"),
+        (
+            r#"{"issuer":"https://as.example","tokenUrl":"https://as.example/t","baseUrl":"https://api.example"}"#,
+            "config.authorizationUrl",
+        ),
+        (
+            r#"{"issuer":"https://as.example","revocationUrl":"https://as.example/r","baseUrl":"https://api.example"}"#,
+            "config.revocationUrl",
+        ),
+        (r#"{"issuer":"https://as.example","pkce":"off","baseUrl":"https://api.example"}"#, "config.pkce"),
+    ] {
+        assert_eq!(refused(config), field, "{config}");
+    }
+    let large = by_hand(&format!(r#""scope":"{}""#, "a".repeat(17_000)));
+    assert_eq!(refused(&large), "config");
+}
+
+#[test]
+fn r16_private_key_jwt_is_refused_by_name_until_keys_can_be_given() {
+    let refused = custom(&by_hand(r#""clientAuth":"private_key_jwt""#)).unwrap_err();
+    assert!(refused.problem.contains("private_key_jwt"));
+}
+
+#[test]
+fn lesson_25_urls_outside_the_allow_list_are_refused_at_write() {
+    let policy = EgressPolicy::new(&["as.example", "api.example"], &[]).unwrap();
+    let profiles = Profiles::new(policy, ProfileOptions::default()).unwrap();
+    let config = by_hand(
+        r#""revocationUrl":"https://as.example/revoke","userinfoUrl":"https://as.example/me","issuer":"https://as.example/i","destinations":["https://api.example"]"#,
+    );
+    assert!(profiles.settings(&definition(".oauth2", &config)).is_ok());
+    for (url, field) in [
+        ("https://as.example/authorize", "config.authorizationUrl"),
+        ("https://as.example/token", "config.tokenUrl"),
+        ("https://as.example/revoke", "config.revocationUrl"),
+        ("https://as.example/me", "config.userinfoUrl"),
+        ("https://as.example/i", "config.issuer"),
+        ("https://api.example/v1", "config.baseUrl"),
+        ("https://api.example\"]", "config.destinations"),
+    ] {
+        for (bad, is_a_host_matter) in [("https://evil.test", true), ("https://10.0.0.1", true), ("ftp://as.example", false)]
+        {
+            let tail = if url.ends_with("\"]") { "\"]" } else { "/x" };
+            let refused =
+                profiles.settings(&definition(".oauth2", &config.replace(url, &format!("{bad}{tail}")))).unwrap_err();
+            assert_eq!((refused.field.as_str(), refused.host_not_allowed), (field, is_a_host_matter), "{url} {bad}");
+            assert!(!refused.to_string().contains("evil.test"), "values are not repeated");
+        }
+    }
+}
+
+#[test]
+fn a_client_id_may_come_later_but_must_be_sound() {
+    let mut open = definition(".oauth2", BY_HAND);
+    open.client_id = None;
+    assert_eq!(profiles().settings(&open).unwrap().missing.as_deref(), Some("secrets.clientId"));
+    for bad in ["a b", "\u{e4}", "a\n", &"a".repeat(513)] {
+        open.client_id = Some(bad.to_owned());
+        assert_eq!(profiles().settings(&open).unwrap_err().field, "secrets.clientId");
+    }
+    let mut github = definition(".github", "{}");
+    for bad in ["../x", "a/b", "a?b", ".."] {
+        github.client_id = Some(bad.to_owned());
+        assert!(profiles().settings(&github).is_err(), "{bad} would change the path");
+    }
+}
+
+#[test]
+fn r09_github_is_a_profile_that_shares_the_callback() {
+    let settings = profiles().settings(&definition(".github", r#"{"scope":"repo,user gist"}"#)).unwrap();
+    assert_eq!((settings.title.as_str(), settings.callback), ("GitHub", CallbackPath::Shared));
+    assert_eq!(settings.authentication, ClientAuthentication::Post);
+    assert_eq!(settings.required_scopes.to_record(), "gist repo user");
+    let endpoints = settings.endpoints.unwrap();
+    assert_eq!(endpoints.token, "https://github.com/login/oauth/access_token");
+    assert_eq!(endpoints.revocation.as_deref(), Some("https://api.github.com/applications/client-1/token"));
+    assert_eq!(profiles().settings(&definition(".github", "{}")).unwrap().requested_scopes.to_record(), "read:user");
+    let unknown = profiles().settings(&definition(".github", r#"{"tokenUrl":"https://evil.test/"}"#)).unwrap_err();
+    assert_eq!(unknown.field, "config.tokenUrl");
+}
+
+#[test]
+fn profiles_are_refused_when_unknown_denied_or_out_of_reach() {
+    let missing = profiles().settings(&definition(".unknown", "{}")).unwrap_err();
+    assert_eq!(missing.field, "connector_type_id");
+    let deny = ProfileOptions { deny: vec![ProfileId::new(".github").unwrap()], ..ProfileOptions::default() };
+    let denied = Profiles::new(EgressPolicy::new(&["*"], &[]).unwrap(), deny).unwrap();
+    assert_eq!(denied.settings(&definition(".github", "{}")).unwrap_err().field, "connector_type_id");
+    assert!(denied.connector_types().iter().all(|kind| kind.id != ".github"));
+    let narrow = Profiles::new(EgressPolicy::new(&["api.example"], &[]).unwrap(), ProfileOptions::default()).unwrap();
+    assert!(narrow.settings(&definition(".github", "{}")).unwrap_err().host_not_allowed);
+}
+
+#[test]
+fn answers_are_remembered_by_exact_equality_and_within_bounds() {
+    let profiles = profiles();
+    let one = profiles.settings(&definition(".oauth2", BY_HAND)).unwrap();
+    assert_eq!(profiles.settings(&definition(".oauth2", BY_HAND)).unwrap(), one);
+    assert_eq!(profiles.remembered.read().unwrap().len(), 1);
+    let other = profiles.settings(&definition(".oauth2", &by_hand(r#""scope":"x""#))).unwrap();
+    assert_ne!(other, one);
+    for number in 0..2 * REMEMBERED {
+        drop(profiles.settings(&definition(".oauth2", &format!("{{\"{number}\":1}}"))));
+    }
+    assert!(profiles.remembered.read().unwrap().len() <= REMEMBERED);
+    assert_eq!(profiles.settings(&definition(".oauth2", BY_HAND)).unwrap(), one);
+}
+
+#[test]
+fn connector_types_name_their_fields() {
+    let types = profiles().connector_types();
+    assert_eq!(types.iter().map(|kind| kind.id.as_str()).collect::<Vec<_>>(), [".oauth2", ".github"]);
+    let custom: Vec<_> = types[0].fields.iter().map(|field| field.name.as_str()).collect();
+    assert!(super::custom::FIELDS.iter().all(|name| *name == "useBasicAuth" || custom.contains(name)));
+    assert_eq!(custom.len() + 1, super::custom::FIELDS.len());
+    assert_eq!(types[1].fields.iter().map(|field| field.name.as_str()).collect::<Vec<_>>(), ["scope"]);
+    assert_eq!((types[0].callback, types[1].callback), (None, Some(CallbackPath::Shared)));
+}
+
+/// A profile with variables.
+const TENANTS: &str = r#"
+id = ".tenants"
+title = "Tenants"
+verified_on = "2026-01-31"
+source = "https://docs.example/"
+[variables.tenant]
+label = "Tenant"
+kind = "label"
+[variables.region]
+label = "Region"
+kind = "one-of"
+values = ["eu", "us"]
+default = "eu"
+[endpoints]
+authorization = "https://{tenant}.login.example/authorize"
+token = "https://{tenant}.login.example/token"
+[client]
+authentication = "basic"
+client_credentials = true
+[api]
+base_url = "https://{region}.api.example/v1"
+[wire.scopes]
+default = ["read"]
+always = ["offline_access"]
+"#;
+
+fn with(text: &str) -> Result<Profiles, InvalidProfile> {
+    let additional = vec![("test.toml".to_owned(), text.to_owned())];
+    Profiles::new(EgressPolicy::new(&["*"], &[]).unwrap(), ProfileOptions { additional, ..ProfileOptions::default() })
+}
+
+#[test]
+fn variables_fill_templates_and_are_checked() {
+    let profiles = with(TENANTS).unwrap();
+    let settings = profiles.settings(&definition(".tenants", r#"{"tenant":"acme","scope":"write"}"#)).unwrap();
+    assert_eq!(settings.endpoints.unwrap().token, "https://acme.login.example/token");
+    assert_eq!(settings.base_url, "https://eu.api.example/v1");
+    assert_eq!(settings.requested_scopes.to_record(), "offline_access write");
+    assert_eq!(settings.required_scopes.to_record(), "write");
+    assert_eq!(settings.callback, CallbackPath::Shared);
+    for (config, field) in [
+        ("{}", "config.tenant"),
+        (r#"{"tenant":"a.b"}"#, "config.tenant"),
+        (r#"{"tenant":"evil.test/"}"#, "config.tenant"),
+        (r#"{"tenant":"acme","region":"cn"}"#, "config.region"),
+        (r#"{"tenant":"acme","other":"x"}"#, "config.other"),
+    ] {
+        assert_eq!(profiles.settings(&definition(".tenants", config)).unwrap_err().field, field, "{config}");
+    }
+    let kind = profiles.connector_types().into_iter().find(|kind| kind.id == ".tenants").unwrap();
+    assert_eq!(kind.auth_modes, ["per-user", "shared"]);
+    assert_eq!(kind.fields[0].name, "region");
+    assert!(kind.fields[1].required && !kind.fields[0].required);
+}
+
+#[test]
+fn r09_a_profile_whose_host_is_free_has_no_shared_callback() {
+    let free = TENANTS.replace("{tenant}.login.example", "{tenant}").replace("kind = \"label\"", "kind = \"host\"");
+    let profiles = with(&free).unwrap();
+    let settings = profiles.settings(&definition(".tenants", r#"{"tenant":"login.acme.test"}"#)).unwrap();
+    assert_eq!(settings.callback, CallbackPath::Own);
+}
+
+#[test]
+fn profile_files_are_strict() {
+    for (from, to) in [
+        ("title = \"Tenants\"", ""),
+        ("title = \"Tenants\"", "title = \"Tenants\"\ncolour = \"red\""),
+        ("verified_on = \"2026-01-31\"", "verified_on = \"today\""),
+        ("verified_on = \"2026-01-31\"", "verified_on = \"2026-01-31\"\nsunset = \"2027\""),
+        ("source = \"https://docs.example/\"", "source = \"wiki\""),
+        ("id = \".tenants\"", "id = \"tenants\""),
+        ("id = \".tenants\"", "id = \".github\""),
+        ("id = \".tenants\"", "id = \".oauth2\""),
+        ("authentication = \"basic\"", "authentication = \"private_key_jwt\""),
+        ("default = \"eu\"", "default = \"cn\""),
+        ("kind = \"label\"", "kind = \"regex\""),
+        ("[variables.tenant]", "[variables.scope]"),
+        ("token = \"https://", "token = \"http://"),
+        ("default = [\"read\"]", "parameter = \"state\""),
+        ("[wire.scopes]", "[wire.authorize]\nparameters = { state = \"x\" }\n[wire.scopes]"),
+        ("[wire.scopes]", "[wire.authorize]\npkce = \"plain\"\n[wire.scopes]"),
+        ("[wire.scopes]", "[wire.token]\nsurprise = 1\n[wire.scopes]"),
+        ("[wire.scopes]", "[wire.revocation]\nstyle = \"fax\"\n[wire.scopes]"),
+    ] {
+        let changed = TENANTS.replacen(from, to, 1);
+        assert_ne!(changed, TENANTS, "{from}");
+        assert!(with(&changed).is_err(), "{to}");
+    }
+    assert!(with("not toml").is_err());
+}
+
+#[test]
+fn every_built_in_profile_is_understood() {
+    let profiles = profiles();
+    for id in profiles.known.keys() {
+        assert!(profiles.settings(&definition(id.as_str(), "{}")).is_ok(), "{id:?}");
+    }
+}

@@ -1,0 +1,233 @@
+//! ID tokens and userinfo.
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use grantry_domain::ports::{AuthorizationServer as _, Lifetime, ProviderError, TokenAnswer};
+use grantry_domain::provider::{Account, Provider};
+use grantry_domain::secret::Secret;
+
+use super::{BY_HAND, by_hand};
+use crate::TransportError;
+use crate::scripted::{NOW, World};
+
+const ISSUER: &str = "https://as.example";
+
+/// An issuer's key.
+struct Key(EcdsaKeyPair);
+
+impl Key {
+    fn new() -> Self {
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
+        Self(EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref()).unwrap())
+    }
+
+    fn jwks(&self, id: &str) -> String {
+        let (x, y) = self.0.public_key().as_ref()[1..].split_at(32);
+        let [x, y] = [x, y].map(|half| URL_SAFE_NO_PAD.encode(half));
+        format!(
+            r#"{{"keys":[{{"kty":"XYZ"}},{{"kty":"oct","k":"AAAA","alg":"HS256"}},
+                {{"kty":"EC","crv":"P-256","use":"sig","alg":"ES256","kid":"{id}","x":"{x}","y":"{y}"}}]}}"#
+        )
+    }
+
+    fn sign(&self, header: &str, claims: &str) -> String {
+        let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+        let signature = self.0.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
+    }
+}
+
+const HEADER: &str = r#"{"alg":"ES256","kid":"k1"}"#;
+
+fn claims() -> String {
+    let expires = NOW + 300;
+    format!(
+        r#"{{"iss":"{ISSUER}","aud":"client-1","sub":"sub-1","exp":{expires},"nonce":"n-1","email":"alice@example.test"}}"#
+    )
+}
+
+fn answer(id_token: Option<&str>) -> TokenAnswer {
+    TokenAnswer {
+        access_token: Secret::from_text("at-1"),
+        token_type: "Bearer".to_owned(),
+        refresh_token: None,
+        lifetime: Lifetime::Unknown,
+        refresh_lifetime: Lifetime::Unknown,
+        scopes: None,
+        id_token: id_token.map(Secret::from_text),
+    }
+}
+
+/// A provider with a known issuer, with or without published keys.
+async fn provider(world: &World, with_keys: bool) -> Provider {
+    let mut provider = world.provider(".oauth2", &by_hand(r#""issuer":"https://as.example""#)).await;
+    provider.endpoints.jwks = with_keys.then(|| "https://as.example/jwks".to_owned());
+    provider
+}
+
+async fn identified(world: &World, provider: &Provider, id_token: Option<&str>) -> Result<Option<Account>, ProviderError> {
+    world.server.identify(provider, &answer(id_token), Some("n-1".to_owned())).await
+}
+
+fn alice() -> Account {
+    Account { subject: "sub-1".to_owned(), label: "alice@example.test".to_owned() }
+}
+
+#[tokio::test]
+async fn r35_a_checked_id_token_names_the_account() {
+    let (world, key) = (World::new(), Key::new());
+    let provider = provider(&world, true).await;
+    world.transport.says(200, key.jwks("k1"));
+    let token = key.sign(HEADER, &claims());
+    assert_eq!(identified(&world, &provider, Some(&token)).await, Ok(Some(alice())));
+    assert_eq!(identified(&world, &provider, Some(&token)).await, Ok(Some(alice())));
+    assert_eq!(world.transport.sent().len(), 1, "keys are remembered, userinfo is not needed");
+    assert!(world.transport.last().authorization.is_none());
+}
+
+#[tokio::test]
+async fn r35_an_id_token_with_a_wrong_claim_is_refused() {
+    let key = Key::new();
+    let late = format!("\"exp\":{}", NOW - 61);
+    for (from, to) in [
+        (r#""iss":"https://as.example""#, r#""iss":"https://as.example/""#),
+        (r#""iss":"https://as.example","#, ""),
+        (r#""aud":"client-1""#, r#""aud":"client-2""#),
+        (r#""aud":"client-1""#, r#""aud":[]"#),
+        (r#""aud":"client-1""#, r#""aud":["client-1","client-2"]"#),
+        (r#""aud":"client-1""#, r#""aud":["client-1","client-2"],"azp":"client-2""#),
+        (r#""aud":"client-1","#, ""),
+        (r#""nonce":"n-1""#, r#""nonce":"n-2""#),
+        (r#""nonce":"n-1","#, ""),
+        (&format!("\"exp\":{}", NOW + 300), &late),
+        (&format!("\"exp\":{}", NOW + 300), "\"exp\":\"soon\""),
+        (&format!("\"exp\":{},", NOW + 300), ""),
+        (r#""sub":"sub-1""#, r#""sub":"sub-1","sub":"sub-2""#),
+    ] {
+        let world = World::new();
+        let provider = provider(&world, false).await;
+        let changed = claims().replacen(from, to, 1);
+        assert_ne!(changed, claims(), "{from}");
+        let token = key.sign(HEADER, &changed);
+        assert_eq!(identified(&world, &provider, Some(&token)).await, Err(ProviderError::Malformed), "{to}");
+    }
+    let world = World::new();
+    let provider = provider(&world, false).await;
+    let shared = claims().replace(r#""aud":"client-1""#, r#""aud":["client-1","client-2"],"azp":"client-1""#);
+    assert_eq!(identified(&world, &provider, Some(&key.sign(HEADER, &shared))).await, Ok(Some(alice())));
+}
+
+#[tokio::test]
+async fn r35_a_signature_is_checked_where_keys_can_be_had() {
+    let (honest, stranger) = (Key::new(), Key::new());
+    let good = honest.sign(HEADER, &claims());
+    let (signed, _) = good.rsplit_once('.').unwrap();
+    let unsigned = |header: &str| format!("{}.{}.", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims()));
+    for token in [
+        stranger.sign(HEADER, &claims()),
+        honest.sign(r#"{"alg":"ES256","kid":"k2"}"#, &claims()),
+        honest.sign(r#"{"alg":"ES384","kid":"k1"}"#, &claims()),
+        honest.sign(r#"{"alg":"RS256","kid":"k1"}"#, &claims()),
+        honest.sign(r#"{"alg":"HS256","kid":"k1"}"#, &claims()),
+        honest.sign(r#"{"alg":"ES256","kid":"k1","crit":["b64"],"b64":false}"#, &claims()),
+        honest.sign(r#"{"kid":"k1"}"#, &claims()),
+        unsigned(r#"{"alg":"none"}"#),
+        unsigned(HEADER),
+        format!("{signed}.AAAA"),
+        format!("{good}.x"),
+        signed.to_owned(),
+        "x".to_owned(),
+    ] {
+        let world = World::new();
+        let provider = provider(&world, true).await;
+        world.transport.says(200, honest.jwks("k1")).says(200, honest.jwks("k1"));
+        assert_eq!(identified(&world, &provider, Some(&token)).await, Err(ProviderError::Malformed), "{token}");
+    }
+}
+
+#[tokio::test]
+async fn r35_none_and_shared_keys_are_refused_even_without_published_keys() {
+    let (world, key) = (World::new(), Key::new());
+    let provider = provider(&world, false).await;
+    for alg in ["none", "None", "HS256", "HS512", ""] {
+        let token = key.sign(&format!(r#"{{"alg":"{alg}"}}"#), &claims());
+        assert_eq!(identified(&world, &provider, Some(&token)).await, Err(ProviderError::Malformed), "{alg}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_key_is_found_by_asking_once_more() {
+    let (world, old, new) = (World::new(), Key::new(), Key::new());
+    let provider = provider(&world, true).await;
+    world.transport.says(200, old.jwks("k1")).says(200, new.jwks("k2"));
+    let token = new.sign(r#"{"alg":"ES256","kid":"k2"}"#, &claims());
+    assert_eq!(identified(&world, &provider, Some(&token)).await, Ok(Some(alice())));
+    assert_eq!(world.transport.sent().len(), 2);
+}
+
+#[tokio::test]
+async fn r35_userinfo_tells_what_the_id_token_does_not() {
+    let (world, key) = (World::new(), Key::new());
+    let provider = provider(&world, false).await;
+    let bare = key.sign(HEADER, &claims().replace(r#","email":"alice@example.test""#, ""));
+    world.transport.says(200, r#"{"sub":"sub-1","preferred_username":"alice"}"#);
+    let account = identified(&world, &provider, Some(&bare)).await.unwrap().unwrap();
+    assert_eq!((account.subject.as_str(), account.label.as_str()), ("sub-1", "alice"));
+    assert_eq!(world.transport.last().authorization.as_deref(), Some("Bearer at-1"));
+
+    world.transport.says(200, r#"{"sub":"sub-2","email":"mallory@example.test"}"#);
+    assert_eq!(identified(&world, &provider, Some(&bare)).await, Err(ProviderError::Malformed), "another subject");
+}
+
+#[tokio::test]
+async fn r35_userinfo_alone_names_the_account() {
+    let world = World::new();
+    let provider = world.provider(".oauth2", BY_HAND).await;
+    for (body, subject, label) in [
+        (r#"{"sub":"s","email":"e","name":"n"}"#, "s", "e"),
+        (r#"{"id":9007199254740993,"login":"octo"}"#, "9007199254740993", "octo"),
+        (r#"{"sub":"s","email":null,"preferred_username":"","name":" n "}"#, "s", "n"),
+        (r#"{"sub":"s"}"#, "s", "s"),
+        (r#"{"sub":"s","email":"a\u0000b\u202ec\r\nd"}"#, "s", "abcd"),
+    ] {
+        world.transport.says(200, body);
+        let account = identified(&world, &provider, None).await.unwrap().unwrap();
+        assert_eq!((account.subject.as_str(), account.label.as_str()), (subject, label), "{body}");
+    }
+    for (status, body, error) in [
+        (200, "{}", ProviderError::Malformed),
+        (200, "[]", ProviderError::Malformed),
+        (200, r#"{"email":"e"}"#, ProviderError::Malformed),
+        (302, "", ProviderError::Malformed),
+        (401, "", ProviderError::Malformed),
+        (500, "", ProviderError::NoAnswer),
+    ] {
+        world.transport.says(status, body);
+        assert_eq!(identified(&world, &provider, None).await, Err(error), "{status} {body}");
+    }
+    world.transport.fails(TransportError::Cut);
+    assert_eq!(identified(&world, &provider, None).await, Err(ProviderError::NoAnswer));
+}
+
+#[tokio::test]
+async fn r35_who_does_not_tell_is_not_asked() {
+    let world = World::new();
+    let config = BY_HAND.replace(r#""userinfoUrl":"https://as.example/userinfo","#, "");
+    let provider = world.provider(".oauth2", &config).await;
+    assert_eq!(identified(&world, &provider, None).await, Ok(None));
+    assert_eq!(identified(&world, &provider, Some("an.id.token")).await, Ok(None), "nobody knows its issuer");
+}
+
+#[tokio::test]
+async fn r35_github_names_its_users_by_number() {
+    let world = World::new();
+    let provider = world.provider(".github", "{}").await;
+    world.transport.says(200, r#"{"login":"octocat","id":583231,"node_id":"x","name":"The Octocat","email":null}"#);
+    let account = identified(&world, &provider, None).await.unwrap().unwrap();
+    assert_eq!((account.subject.as_str(), account.label.as_str()), ("583231", "octocat"));
+    let sent = world.transport.last();
+    assert_eq!(sent.url, "https://api.github.com/user");
+    assert!(sent.headers["user-agent"].to_str().unwrap().starts_with("grantry/"));
+}

@@ -1,0 +1,175 @@
+//! Issuer mode.
+
+use grantry_domain::ports::{AuthorizationServer as _, ProviderError, ProviderProfiles as _};
+use grantry_domain::provider::{BindingKind, CallbackPath, Provider};
+
+use super::BY_HAND;
+use crate::scripted::{REDIRECT_URI, World, definition};
+use crate::{EgressPolicy, ProfileOptions, TransportError};
+
+const ISSUER: &str = "https://as.example/tenant";
+const CONFIG: &str = r#"{"issuer":"https://as.example/tenant","scope":"openid files","baseUrl":"https://api.example"}"#;
+
+fn document(edit: impl Fn(&str) -> String) -> String {
+    edit(
+        r#"{"issuer":"https://as.example/tenant","authorization_endpoint":"https://as.example/authorize",
+            "token_endpoint":"https://as.example/token","revocation_endpoint":"https://as.example/revoke",
+            "userinfo_endpoint":"https://as.example/userinfo","jwks_uri":"https://as.example/jwks",
+            "authorization_response_iss_parameter_supported":true,"scopes_supported":["openid"]}"#,
+    )
+}
+
+fn honest() -> String {
+    document(str::to_owned)
+}
+
+async fn resolve(world: &World, config: &str) -> Result<Provider, ProviderError> {
+    let settings = world.profiles.settings(&definition(".oauth2", config)).unwrap();
+    world.server.resolve(&settings, REDIRECT_URI, config).await
+}
+
+#[tokio::test]
+async fn r11_metadata_is_frozen_into_the_provider() {
+    let world = World::new();
+    let settings = world.profiles.settings(&definition(".oauth2", CONFIG)).unwrap();
+    assert_eq!((settings.kind, settings.callback), (BindingKind::Issuer, CallbackPath::Shared));
+    assert!(settings.endpoints.is_none());
+    world.transport.says(200, honest());
+    let provider = resolve(&world, CONFIG).await.unwrap();
+    assert_eq!(world.transport.last().url, "https://as.example/.well-known/oauth-authorization-server/tenant");
+    assert_eq!(provider.issuer.as_deref(), Some(ISSUER));
+    assert!(provider.issuer_in_response);
+    assert_eq!(provider.endpoints.token, "https://as.example/token");
+    assert_eq!(provider.endpoints.jwks.as_deref(), Some("https://as.example/jwks"));
+    assert_eq!((provider.redirect_uri.as_str(), provider.config.as_str()), (REDIRECT_URI, CONFIG));
+
+    assert!(resolve(&world, CONFIG).await.is_ok());
+    assert_eq!(world.transport.sent().len(), 1, "metadata is remembered");
+}
+
+#[tokio::test]
+async fn r11_the_second_place_is_asked_when_the_first_has_no_document() {
+    for (status, body) in [(404, ""), (200, "<!doctype html>"), (500, ""), (302, "")] {
+        let world = World::new();
+        world.transport.says(status, body).says(200, honest());
+        assert!(resolve(&world, CONFIG).await.is_ok(), "{status}");
+        assert_eq!(world.transport.last().url, "https://as.example/tenant/.well-known/openid-configuration");
+    }
+}
+
+#[tokio::test]
+async fn r11_an_issuer_that_differs_by_anything_is_refused() {
+    for other in [
+        "https://as.example/Tenant",
+        "https://as.example/tenant/",
+        "https://as.example/tenant2",
+        "https://as.example",
+        "https://as.example:443/tenant",
+        "HTTPS://as.example/tenant",
+        "http://as.example/tenant",
+        "https://evil.test/tenant",
+        "",
+    ] {
+        let world = World::new();
+        let issuer = format!("\"issuer\":\"{other}\"");
+        world.transport.says(200, document(|text| text.replacen(&format!("\"issuer\":\"{ISSUER}\""), &issuer, 1)));
+        assert_eq!(resolve(&world, CONFIG).await, Err(ProviderError::BadMetadata), "{other}");
+        assert_eq!(world.transport.sent().len(), 1, "a wrong document ends the search");
+    }
+}
+
+#[tokio::test]
+async fn r11_every_endpoint_passes_the_policy() {
+    for name in ["authorize", "token", "revoke", "userinfo", "jwks"] {
+        for bad in [
+            "http://as.example/x",
+            "javascript:alert(1)",
+            "https://127.0.0.1/x",
+            "https://169.254.169.254/x",
+            "https://as.example:8443/x",
+            "https://as.example/x#y",
+            "https://a@as.example/x",
+            "https://AS.example/x",
+            "/x",
+            "",
+        ] {
+            let world = World::new();
+            world.transport.says(200, document(|text| text.replace(&format!("https://as.example/{name}"), bad)));
+            assert_eq!(resolve(&world, CONFIG).await, Err(ProviderError::BadMetadata), "{name} {bad}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn r11_documents_that_lack_or_break_something_are_refused() {
+    let edits: [(&str, &str); 6] = [
+        (r#""authorization_endpoint":"https://as.example/authorize","#, ""),
+        (r#""token_endpoint":"https://as.example/token","#, ""),
+        (r#""token_endpoint":"https://as.example/token""#, r#""token_endpoint":7"#),
+        (r#""issuer":"#, r#""issuer":"https://as.example/tenant","issuer":"#),
+        ("https://as.example/authorize", "https://as.example/authorize?redirect_uri=https://evil.test/"),
+        (r#""scopes_supported""#, r#""require_pushed_authorization_requests":true,"scopes_supported""#),
+    ];
+    for (from, to) in edits {
+        let world = World::new();
+        let broken = document(|text| text.replacen(from, to, 1));
+        assert_ne!(broken, honest());
+        world.transport.says(200, broken.clone()).says(200, broken);
+        assert_eq!(resolve(&world, CONFIG).await, Err(ProviderError::BadMetadata), "{to}");
+    }
+}
+
+/// The connectors of issuer mode share one redirect URI. That is safe only while every response names its issuer: without
+/// `iss` an attacker's issuer could collect codes of an honest provider.
+#[tokio::test]
+async fn r10_an_issuer_that_does_not_announce_iss_is_refused() {
+    for value in ["false", "null", "\"true\"", "1"] {
+        let world = World::new();
+        world.transport.says(200, document(|text| text.replace("supported\":true", &format!("supported\":{value}"))));
+        assert_eq!(resolve(&world, CONFIG).await, Err(ProviderError::BadMetadata), "{value}");
+    }
+}
+
+#[tokio::test]
+async fn failures_are_told_apart_and_not_remembered() {
+    let world = World::new();
+    world.transport.fails(TransportError::NotSent);
+    assert_eq!(resolve(&world, CONFIG).await, Err(ProviderError::NotSent));
+    world.transport.says(503, "").says(503, "");
+    assert_eq!(resolve(&world, CONFIG).await, Err(ProviderError::NoAnswer));
+    world.transport.says(404, "").says(404, "");
+    assert_eq!(resolve(&world, CONFIG).await, Err(ProviderError::BadMetadata));
+    world.transport.says(200, honest());
+    assert!(resolve(&world, CONFIG).await.is_ok());
+}
+
+#[tokio::test]
+async fn callers_at_the_same_time_share_one_request() {
+    let world = World::new();
+    world.transport.says(200, honest());
+    let (one, two, three) = tokio::join!(resolve(&world, CONFIG), resolve(&world, CONFIG), resolve(&world, CONFIG));
+    assert!(one.is_ok() && two.is_ok() && three.is_ok());
+    assert_eq!(world.transport.sent().len(), 1);
+}
+
+#[tokio::test]
+async fn lesson_25_written_endpoints_are_judged_again_at_start() {
+    let wide = World::new();
+    let settings = wide.profiles.settings(&definition(".oauth2", BY_HAND)).unwrap();
+    for allowed in [["as.example"], ["api.example"], ["other.example"]] {
+        let narrow = World::with(EgressPolicy::new(&allowed, &[]).unwrap(), ProfileOptions::default());
+        let resolved = narrow.server.resolve(&settings, REDIRECT_URI, BY_HAND).await;
+        assert_eq!(resolved, Err(ProviderError::NotAllowed), "{allowed:?}");
+    }
+    assert!(wide.server.resolve(&settings, REDIRECT_URI, BY_HAND).await.is_ok());
+    assert!(wide.transport.sent().is_empty(), "written endpoints need no request");
+}
+
+#[tokio::test]
+async fn lesson_25_an_issuer_outside_the_policy_is_not_asked() {
+    let wide = World::new();
+    let settings = wide.profiles.settings(&definition(".oauth2", CONFIG)).unwrap();
+    let narrow = World::with(EgressPolicy::new(&["api.example"], &[]).unwrap(), ProfileOptions::default());
+    assert_eq!(narrow.server.resolve(&settings, REDIRECT_URI, CONFIG).await, Err(ProviderError::NotAllowed));
+    assert!(narrow.transport.sent().is_empty());
+}

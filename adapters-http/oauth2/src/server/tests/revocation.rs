@@ -1,0 +1,106 @@
+//! Revocation.
+
+use std::time::Duration;
+
+use grantry_domain::ports::{AuthorizationServer as _, ProviderError, RevokeAnswer, TokenKind};
+use grantry_domain::secret::Secret;
+
+use super::{BY_HAND, by_hand};
+use crate::TransportError;
+use crate::scripted::{World, client};
+
+async fn revoked(world: &World, profile: &str, config: &str, kind: TokenKind) -> Result<RevokeAnswer, ProviderError> {
+    let provider = world.provider(profile, config).await;
+    world.server.revoke(&provider, &client(), &Secret::from_text("token/1"), kind).await
+}
+
+#[tokio::test]
+async fn r50_the_hint_names_the_kind_of_the_token() {
+    let world = World::new();
+    for (kind, hint) in [(TokenKind::Refresh, "refresh_token"), (TokenKind::Access, "access_token")] {
+        world.transport.says(200, "");
+        assert_eq!(revoked(&world, ".oauth2", BY_HAND, kind).await, Ok(RevokeAnswer::Done));
+        let sent = world.transport.last();
+        assert_eq!((sent.method.as_str(), sent.url.as_str()), ("POST", "https://as.example/revoke"));
+        assert_eq!(sent.param("token").as_deref(), Some("token/1"));
+        assert_eq!(sent.param("token_type_hint").as_deref(), Some(hint));
+        assert!(sent.authorization.is_some());
+    }
+}
+
+#[tokio::test]
+async fn r50_the_refresh_token_goes_first() {
+    let world = World::new();
+    let order = |provider| world.server.revocation_order(&provider);
+    assert_eq!(order(world.provider(".oauth2", BY_HAND).await), [TokenKind::Refresh, TokenKind::Access]);
+    assert_eq!(order(world.provider(".github", "{}").await), [TokenKind::Access]);
+}
+
+#[tokio::test]
+async fn r50_answers_of_the_revocation_endpoint() {
+    let world = World::new();
+    let throttled = |seconds, unprocessed| {
+        Err(ProviderError::Throttled { retry_after: Some(Duration::from_secs(seconds)), unprocessed })
+    };
+    for (status, retry_after, body, expected) in [
+        (200, None, "", Ok(RevokeAnswer::Done)),
+        (200, None, "not JSON at all", Ok(RevokeAnswer::Done)),
+        (204, None, "", Ok(RevokeAnswer::Done)),
+        (400, None, r#"{"error":"unsupported_token_type"}"#, Ok(RevokeAnswer::NotSupported)),
+        (400, None, r#"{"error":"invalid_request"}"#, Err(ProviderError::OtherOauthError)),
+        (401, None, r#"{"error":"invalid_client"}"#, Err(ProviderError::ClientRefused)),
+        (403, None, "", Err(ProviderError::Malformed)),
+        (302, None, "", Err(ProviderError::Malformed)),
+        (429, Some("3"), "", throttled(3, true)),
+        (503, Some("9"), "", throttled(9, false)),
+        (503, None, "", Err(ProviderError::NoAnswer)),
+    ] {
+        let headers: Vec<_> = retry_after.map(|value| ("retry-after", value)).into_iter().collect();
+        world.transport.says_with(status, &headers, body);
+        assert_eq!(revoked(&world, ".oauth2", BY_HAND, TokenKind::Refresh).await, expected, "{status} {body}");
+    }
+    world.transport.fails(TransportError::Cut);
+    assert_eq!(revoked(&world, ".oauth2", BY_HAND, TokenKind::Refresh).await, Err(ProviderError::NoAnswer));
+}
+
+#[tokio::test]
+async fn a_provider_without_revocation_says_so_without_a_request() {
+    let world = World::new();
+    let config = BY_HAND.replace(r#""revocationUrl":"https://as.example/revoke","#, "");
+    assert_eq!(revoked(&world, ".oauth2", &config, TokenKind::Refresh).await, Ok(RevokeAnswer::NotSupported));
+    assert!(world.transport.sent().is_empty());
+}
+
+#[tokio::test]
+async fn r50_a_public_client_revokes_with_its_id() {
+    let world = World::new();
+    world.transport.says(200, "");
+    let config = by_hand(r#""clientAuth":"none""#);
+    assert_eq!(revoked(&world, ".oauth2", &config, TokenKind::Access).await, Ok(RevokeAnswer::Done));
+    assert_eq!(world.transport.last().param("client_id").as_deref(), Some("client-1"));
+}
+
+#[tokio::test]
+async fn r50_github_has_a_call_of_its_own() {
+    let world = World::new();
+    for (status, expected) in [
+        (204, Ok(RevokeAnswer::Done)),
+        (404, Ok(RevokeAnswer::Done)),
+        (401, Err(ProviderError::ClientRefused)),
+        (422, Err(ProviderError::Malformed)),
+        (500, Err(ProviderError::NoAnswer)),
+    ] {
+        world.transport.says(status, "");
+        let provider = world.provider(".github", "{}").await;
+        let token = Secret::from_text("gho_\"x\\");
+        assert_eq!(world.server.revoke(&provider, &client(), &token, TokenKind::Access).await, expected, "{status}");
+    }
+    let sent = world.transport.last();
+    assert_eq!((sent.method.as_str(), sent.url.as_str()), ("DELETE", "https://api.github.com/applications/client-1/token"));
+    assert_eq!(sent.body, r#"{"access_token":"gho_\"x\\"}"#);
+    assert_eq!(sent.headers["content-type"], "application/json");
+    assert_eq!(sent.authorization.as_deref(), Some("Basic Y2xpZW50LTE6Y2xpZW50LXNlY3JldC1jYW5hcnk="));
+    let before = world.transport.sent().len();
+    assert_eq!(revoked(&world, ".github", "{}", TokenKind::Refresh).await, Ok(RevokeAnswer::NotSupported));
+    assert_eq!(world.transport.sent().len(), before);
+}
