@@ -1,10 +1,13 @@
 //! Rules of connectors, of the cascades of their edits, and of client secrets.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use grantry_domain::connector::{Connector, ConnectorName};
 use grantry_domain::grant::{EndCause, INTERRUPTED_AFTER, Phase, RevocationOutcome, Snapshot};
 use grantry_domain::ports::{AuditEvent, Cascade, Commit, Created, EndScope, JobEnd, Updated};
+
+use tokio::task::JoinSet;
 
 use super::Backend;
 use super::revocation::id_of;
@@ -155,6 +158,24 @@ pub async fn r53_disabling_a_connector_revokes_everything(backend: Backend) {
 /// Deleting a connector revokes everything, and puts former grants away.
 pub async fn r53_deleting_a_connector_revokes_everything(backend: Backend) {
     cascades(backend, None, (Phase::Revoked, "connector_deleted"), "connector_deleted").await;
+}
+
+/// A connector with very many grants goes as a whole, in one transaction.
+pub async fn lesson_20_a_connector_with_a_thousand_grants_is_deleted_whole(backend: Backend) {
+    const MANY: u64 = 1000;
+    let (world, drive) = World::with_drive(backend).await;
+    let world = Arc::new(world);
+    let mut users = JoinSet::new();
+    for number in 0..MANY {
+        let (world, owner) = (world.clone(), ownership_of(&drive, &format!("user-{number}")));
+        users.spawn(async move { world.connect(&owner).await.id });
+    }
+    let grants = users.join_all().await;
+    assert_eq!(world.delete(&drive).await, Some(MANY));
+    for id in grants {
+        let now = world.get(id).await;
+        assert_eq!((state_of(&now), owed(&now)), ((Phase::Revoked, Some("connector_deleted")), Some(false)));
+    }
 }
 
 /// Deleting what is not there does nothing.

@@ -139,6 +139,7 @@ macro_rules! store_contract {
                 r52_a_security_edit_expires_grants_and_fails_flows,
                 r53_disabling_a_connector_revokes_everything,
                 r53_deleting_a_connector_revokes_everything,
+                lesson_20_a_connector_with_a_thousand_grants_is_deleted_whole,
                 deleting_a_connector_twice_is_deleting_it_once,
                 r54_a_recreated_connector_has_none_of_the_old_authorizations,
                 r50_a_client_secret_lives_as_long_as_a_revocation_needs_it,

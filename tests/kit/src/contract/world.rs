@@ -161,7 +161,8 @@ impl World {
     }
 
     pub(super) async fn commit(&self, flow: &Snapshot) -> Commit {
-        let grant = fixtures::authorized(flow.id, flow.owner.clone(), self.now());
+        let granted = fixtures::authorized(flow.id, flow.owner.clone(), self.now());
+        let grant = Snapshot { created_at: flow.created_at, ..granted };
         let event = self.event(AuditKind::Connected, &grant);
         self.store.grants.commit_grant(grant, true, vec![event]).await.unwrap_or_fail()
     }

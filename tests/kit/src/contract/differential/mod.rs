@@ -3,6 +3,7 @@
 //! Beside being compared, the histories are held to the invariants of the domain, so that two stores cannot agree on a
 //! mistake.
 
+mod drain;
 mod invariants;
 mod pair;
 mod step;

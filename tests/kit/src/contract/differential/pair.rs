@@ -9,14 +9,15 @@ use grantry_domain::grant::{EndCause, FailureCode, Grant, GrantId, Input, Phase,
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
     AuditEvent, AuditKind, CallbackKey, Cascade, ClientSecretKey, Clock, Consumption, EndScope, Ending, FailedAttempt,
-    Fence, JobEnd, KeyId, LeaseRequest, PendingLimits, RevocationJob, StoreError, SweepPolicy, Swept,
+    Fence, JobEnd, KeyId, PendingLimits, StoreError, SweepPolicy,
 };
 use grantry_domain::time::Timestamp;
 
+use super::drain::{claimed, swept, told};
 use super::invariants;
 use super::step::{Caller, Life, Pick, Scope, Step};
 use crate::contract::revocation::id_of;
-use crate::contract::world::{CLAIM, ROOMY, SWEEP, Succeeds, edited, editor, settled};
+use crate::contract::world::{CLAIM, ROOMY, SWEEP, Succeeds, edited, editor, lease_of, settled};
 use crate::contract::{Backend, Node};
 use crate::doubles::{TestClock, fixtures};
 
@@ -111,20 +112,17 @@ impl Pair {
                 self.consume(&flow, Caller::Starter).await;
                 self.commit(&flow, life, true).await;
             }
+            Step::GoOn { flow, life } => {
+                let Some(flow) = self.pick(flow) else { return };
+                self.go_on(&flow, life).await;
+            }
             Step::FailFlow { flow } => {
                 let Some(flow) = self.pick(flow) else { return };
                 self.move_on(&flow, Input::Failed(FailureCode::ExchangeFailed)).await;
             }
             Step::Lease { grant, owner } => {
                 let Some(grant) = self.pick(grant) else { return };
-                let request = LeaseRequest {
-                    id: grant.id,
-                    revision: grant.revision,
-                    owner: [owner; 16],
-                    length: Duration::from_mins(1),
-                    longest: Duration::from_mins(2),
-                };
-                self.both(async |node: Node| node.grants.take_lease(request).await).await;
+                self.lease(&grant, owner).await;
             }
             Step::FailAttempt { grant, owner, outcome_known, wait } => {
                 let Some(grant) = self.pick(grant) else { return };
@@ -136,8 +134,7 @@ impl Pair {
             Step::Renew { grant, life, reads_ago } => {
                 let Some(read) = self.pick_read(grant, reads_ago) else { return };
                 if read.phase == Phase::Authorized {
-                    let now = self.now();
-                    self.replace(with_life(fixtures::renewed(&read, now), life, now), &read).await;
+                    self.renew(&read, life).await;
                 }
             }
             Step::Refuse { grant, reads_ago } => {
@@ -212,12 +209,34 @@ impl Pair {
 
     async fn commit(&self, flow: &Snapshot, life: Life, revoke: bool) {
         let now = self.now();
-        let grant = with_life(fixtures::authorized(flow.id, flow.owner.clone(), now), life, now);
+        let granted = fixtures::authorized(flow.id, flow.owner.clone(), now);
+        let grant = Snapshot { created_at: flow.created_at, ..with_life(granted, life, now) };
         let audit = self.audit(AuditKind::Connected, &grant);
         self.both(async |node: Node| node.grants.commit_grant(grant.clone(), revoke, audit.clone()).await).await;
     }
 
+    async fn go_on(&mut self, record: &Snapshot, life: Life) {
+        match record.phase {
+            Phase::Initiated => self.issue(record).await,
+            Phase::AwaitingCallback if record.consumed_at.is_none() => self.consume(record, Caller::Starter).await,
+            Phase::AwaitingCallback => self.commit(record, life, true).await,
+            Phase::Authorized if record.renewal.owner.is_none() => self.lease(record, 1).await,
+            Phase::Authorized => self.renew(record, life).await,
+            Phase::Expired | Phase::Revoked => {}
+        }
+    }
+
     // Steps of grants.
+
+    async fn lease(&self, grant: &Snapshot, owner: u8) {
+        let request = lease_of(grant, owner);
+        self.both(async |node: Node| node.grants.take_lease(request).await).await;
+    }
+
+    async fn renew(&self, read: &Snapshot, life: Life) {
+        let now = self.now();
+        self.replace(with_life(fixtures::renewed(read, now), life, now), read).await;
+    }
 
     async fn replace(&self, next: Snapshot, read: &Snapshot) {
         let (fence, audit) = (Fence::of(read), self.audit(AuditKind::Renewed, &next));
@@ -363,44 +382,4 @@ fn with_life(grant: Snapshot, life: Life, now: Timestamp) -> Snapshot {
         },
         Life::Endless => Snapshot { expires_at: None, renewable: false, refresh_expires_at: None, ..grant },
     }
-}
-
-/// Every due revocation, in the order of ids: which one is claimed first is open.
-async fn claimed(node: &Node) -> Vec<RevocationJob> {
-    let mut jobs = Vec::new();
-    while let Some(job) = node.grants.claim_revocation([7; 16], CLAIM).await.unwrap_or_fail() {
-        jobs.push(job);
-    }
-    jobs.sort_by_key(id_of);
-    jobs
-}
-
-/// What sweeping did until there was nothing more to do: how a batch is shared out is open.
-async fn swept(node: &Node, policy: SweepPolicy) -> Swept {
-    let mut total = Swept::default();
-    for _ in 0..1000 {
-        let step = node.grants.sweep(policy).await.unwrap_or_fail();
-        total.timed_out += step.timed_out;
-        total.interrupted += step.interrupted;
-        total.lapsed += step.lapsed;
-        total.unused += step.unused;
-        total.removed += step.removed;
-        total.secrets_destroyed += step.secrets_destroyed;
-        if !step.more {
-            return total;
-        }
-    }
-    panic!("sweeping does not come to an end");
-}
-
-/// The events since the last look. Within one step their order is open.
-async fn told(node: &Node) -> Vec<String> {
-    let recorded = node.grants.pending_events(10_000).await.unwrap_or_fail();
-    assert!(recorded.is_sorted_by(|left, right| left.sequence < right.sequence), "events are numbered in order");
-    if let Some(last) = recorded.last() {
-        node.grants.forget_events(last.sequence).await.unwrap_or_fail();
-    }
-    let mut events: Vec<_> = recorded.iter().map(|recorded| format!("{:?}", recorded.event)).collect();
-    events.sort_unstable();
-    events
 }

@@ -20,6 +20,8 @@ pub(super) enum Step {
     Commit { flow: Pick, life: Life, revoke: bool },
     /// All four of them.
     Connect { user: usize, connector: usize, life: Life },
+    /// The next step of an undisturbed life: one of the three before, or a lease and new tokens.
+    GoOn { flow: Pick, life: Life },
     /// A flow fails.
     FailFlow { flow: Pick },
     /// Somebody asks for the lease.
@@ -97,6 +99,7 @@ pub(super) fn any_step() -> impl Strategy<Value = Step> {
             .prop_map(|(flow, life, revoke)| Step::Commit { flow, life, revoke }),
         6 => (any_user(), any_connector(), any_life())
             .prop_map(|(user, connector, life)| Step::Connect { user, connector, life }),
+        12 => (any_pick(), any_life()).prop_map(|(flow, life)| Step::GoOn { flow, life }),
         1 => any_pick().prop_map(|flow| Step::FailFlow { flow }),
         4 => (any_pick(), any_owner()).prop_map(|(grant, owner)| Step::Lease { grant, owner }),
         3 => (any_pick(), any_owner(), any::<bool>(), any_span())
