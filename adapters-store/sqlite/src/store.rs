@@ -126,3 +126,50 @@ impl fmt::Debug for SqliteStore {
         f.debug_struct("SqliteStore").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use grantry_testkit::doubles::{SeededEntropy, TestClock};
+
+    use super::*;
+
+    async fn open(folder: &tempfile::TempDir) -> SqliteStore {
+        let (clock, entropy) = (Arc::new(TestClock::default()), Arc::new(SeededEntropy::new(1)));
+        let options = SqliteOptions::new(folder.path().join("grantry.db"), clock, entropy);
+        SqliteStore::open(options).await.unwrap()
+    }
+
+    fn thread_name() -> Option<String> {
+        thread::current().name().map(str::to_owned)
+    }
+
+    #[tokio::test]
+    async fn a_point_read_runs_here_and_one_that_meets_a_lock_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder).await;
+        assert_eq!(store.point_read(|_| Ok(thread_name())).await, Ok(thread_name()));
+
+        let elsewhere = Some("grantry-sqlite-reader".to_owned());
+        assert_eq!(store.long_read(|_| Ok(thread_name())).await, Ok(elsewhere.clone()));
+        let met = AtomicBool::new(false);
+        let meets_a_lock =
+            move |_: &Connection| if met.swap(true, Ordering::SeqCst) { Ok(thread_name()) } else { Err(Fault::Busy) };
+        assert_eq!(store.point_read(meets_a_lock).await, Ok(elsewhere));
+    }
+
+    #[tokio::test]
+    async fn a_write_that_panics_takes_nobody_along() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder).await;
+        let insert = "INSERT INTO tombstones VALUES ('alice', 1)";
+        let panics = move |connection: &Connection, _| -> Result<(), Fault> {
+            connection.execute(insert, [])?;
+            panic!("a bug");
+        };
+        assert_eq!(store.write(panics).await, Err(StoreError::Unavailable));
+        // What it did is undone, so this row is not there yet.
+        assert_eq!(store.write(move |connection, _| Ok(connection.execute(insert, [])?)).await, Ok(1));
+    }
+}

@@ -18,7 +18,7 @@ use crate::options::SqliteOptions;
 use crate::sql;
 
 /// How long emptying the log waits for readers.
-const CHECKPOINT_WAIT: Duration = Duration::from_millis(100);
+const CHECKPOINT_WAIT: Duration = Duration::from_millis(10);
 
 /// How many writes there were, and how many commits they needed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -182,8 +182,8 @@ impl WriterThread {
 
     /// Carries out a write, and others that are queued, in one transaction. Answers a message that was met and is no write.
     fn commit_group(&mut self, first: Box<dyn Job>) -> Option<Control> {
-        if let Err(error) = self.connection.execute_batch("BEGIN IMMEDIATE") {
-            return self.refuse_waiting(first, Fault::from(error).into());
+        if let Err(fault) = sql::execute(&self.connection, "BEGIN IMMEDIATE", []) {
+            return self.refuse_waiting(first, fault.into());
         }
         let mut group = Vec::new();
         let mut next = Some(first);
@@ -214,13 +214,13 @@ impl WriterThread {
         if self.connection.is_autocommit() {
             return Err(StoreError::Unavailable);
         }
-        let committed = self.connection.execute_batch("COMMIT").map_err(|error| commit_failed(&error));
+        let committed = self.connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
         if committed.is_ok() {
             self.counters.commits.fetch_add(1, Ordering::Relaxed);
         } else {
             roll_back(&self.connection);
         }
-        committed
+        committed.map(drop).map_err(|error| commit_failed(&error))
     }
 
     /// Empties the log into the file, so that what was deleted is nowhere any more (R72). Readers of this process are done in
@@ -235,10 +235,10 @@ impl WriterThread {
         }
     }
 
-    /// The file stayed locked for the whole waiting time: everybody who is waiting now hears it at once, instead of one
-    /// after the other.
+    /// No transaction could be begun, mostly because the file stayed locked for the whole waiting time: everybody who is
+    /// waiting now hears it at once, instead of one after the other.
     fn refuse_waiting(&mut self, first: Box<dyn Job>, error: StoreError) -> Option<Control> {
-        tracing::warn!("a write was refused because the database could not be locked");
+        tracing::warn!("writes were refused because no transaction could be begun");
         first.answer(Err(error));
         loop {
             match self.queue.try_recv() {

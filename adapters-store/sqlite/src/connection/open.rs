@@ -19,7 +19,7 @@ const STATEMENTS: usize = 128;
 /// Mapped at most: the largest span the driver allows, so that random reads of a large file need no copy.
 const MAPPED_BYTES: i64 = 0x7fff_0000;
 
-/// Pause between attempts to open a file that another process is just creating.
+/// Pause between attempts to open a file that another process is just creating, and how long each waits for a lock.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Everything that was opened.
@@ -43,14 +43,15 @@ pub(crate) fn open(options: &SqliteOptions) -> Result<Opened, Fault> {
     Ok(Opened { writer, readers, listers, deployment })
 }
 
-/// Turning a new file to write-ahead logging does not wait for locks as other statements do.
+/// Turning a new file to write-ahead logging does not wait for locks as other statements do, so the whole attempt is
+/// repeated.
 fn patiently<T>(longest: Duration, mut attempt: impl FnMut() -> Result<T, Fault>) -> Result<T, Fault> {
     let mut waited = Duration::ZERO;
     loop {
         match attempt() {
             Err(Fault::Busy) if waited < longest => {
                 thread::sleep(PAUSE);
-                waited += PAUSE;
+                waited += 2 * PAUSE;
             }
             outcome => return outcome,
         }
@@ -58,7 +59,7 @@ fn patiently<T>(longest: Duration, mut attempt: impl FnMut() -> Result<T, Fault>
 }
 
 fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection, Fault> {
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, options.busy_timeout)?;
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, PAUSE)?;
     // A file that is not ours is left as it is.
     schema::identify(&connection)?;
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
@@ -73,6 +74,7 @@ fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection, Fault> {
         connection.pragma_update(None, "max_page_count", pages)?;
     }
     schema::migrate(&connection)?;
+    connection.busy_timeout(options.busy_timeout)?;
     Ok(connection)
 }
 

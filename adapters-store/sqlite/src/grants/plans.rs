@@ -12,9 +12,9 @@ fn page() -> String {
 /// All such statements.
 fn statements() -> Vec<String> {
     let reads = [
-        read::hand_out_query(),
-        read::statuses_query(false),
-        read::statuses_query(true),
+        read::HAND_OUT.clone(),
+        read::STATUSES.clone(),
+        read::STATUS.clone(),
         page(),
         list::HOLDERS.to_owned(),
         list::due_query(),
@@ -59,8 +59,8 @@ fn hot_reads_use_the_index_made_for_them() {
         let steps = plan(&connection, statement);
         assert!(steps.iter().any(|found| found.contains(step)), "{steps:?}\n{statement}");
     };
-    uses(&read::hand_out_query(), "USING INDEX one_grant (incarnation=? AND user=?)");
-    uses(&read::statuses_query(false), "USING INDEX authorizations_by_user (user=? AND space=? AND incarnation=?)");
+    uses(&read::HAND_OUT, "USING INDEX one_grant (incarnation=? AND user=?)");
+    uses(&read::STATUSES, "USING INDEX authorizations_by_user (user=? AND space=? AND incarnation=?)");
     uses(&page(), "USING INDEX grants_by_space (space=?)");
     uses(list::HOLDERS, "USING INDEX authorizations_by_user");
 }

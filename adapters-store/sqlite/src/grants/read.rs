@@ -1,5 +1,7 @@
 //! Point reads: one indexed query each, seen at one instant.
 
+use std::sync::LazyLock;
+
 use grantry_domain::connector::{ConnectorId, ConnectorKey};
 use grantry_domain::grant::{GrantId, INTERRUPTED_AFTER, Phase, Snapshot, StateHash};
 use grantry_domain::identity::{SpaceId, UserId};
@@ -11,16 +13,44 @@ use crate::fault::Fault;
 use crate::records::{Authorization, CONNECTOR_COLUMNS, CONNECTOR_WIDTH, authorization, connector};
 use crate::sql;
 
+static FIND: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {} FROM authorizations AS a WHERE a.id = ?1", Authorization::COLUMNS));
+
+static BY_STATE: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {} FROM authorizations AS a WHERE a.state_hash = ?1", Authorization::COLUMNS));
+
+pub(super) static HAND_OUT: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT {CONNECTOR_COLUMNS}, {} FROM connectors AS c \
+         LEFT JOIN authorizations AS a ON a.incarnation = c.incarnation AND a.user = ?3 AND a.role = 'grant' \
+         WHERE c.space = ?1 AND c.connector = ?2",
+        Authorization::COLUMNS
+    )
+});
+
+pub(super) static STATUS: LazyLock<String> = LazyLock::new(|| statuses_query("AND c.connector = ?3 "));
+
+pub(super) static STATUSES: LazyLock<String> = LazyLock::new(|| statuses_query(""));
+
+/// All rows of the user that are not ended flows: few per connector, next to each other in one index.
+fn statuses_query(one: &str) -> String {
+    format!(
+        "SELECT {CONNECTOR_COLUMNS}, {} FROM connectors AS c \
+         LEFT JOIN authorizations AS a \
+             ON a.user = ?2 AND a.space = c.space AND a.incarnation = c.incarnation AND a.role <> 'over' \
+         WHERE c.space = ?1 {one}ORDER BY c.name, c.connector",
+        Authorization::COLUMNS
+    )
+}
+
 /// One record.
 pub(super) fn find(connection: &Connection, id: GrantId) -> Result<Option<Snapshot>, Fault> {
-    let query = format!("SELECT {} FROM authorizations AS a WHERE a.id = ?1", Authorization::COLUMNS);
-    sql::first(connection, &query, [id.as_bytes()], |row| Ok(authorization(row, 0)?.record))
+    sql::first(connection, &FIND, [id.as_bytes()], |row| Ok(authorization(row, 0)?.record))
 }
 
 /// The flow with this state hash, whatever became of it.
 pub(super) fn by_state(connection: &Connection, state: StateHash) -> Result<Option<Authorization>, Fault> {
-    let query = format!("SELECT {} FROM authorizations AS a WHERE a.state_hash = ?1", Authorization::COLUMNS);
-    sql::first(connection, &query, [state.0], |row| authorization(row, 0))
+    sql::first(connection, &BY_STATE, [state.0], |row| authorization(row, 0))
 }
 
 /// The flow with this state hash, while it awaits its callback or is being worked on.
@@ -43,18 +73,9 @@ pub(super) fn hand_out(
     now: Timestamp,
 ) -> Result<Option<HandOutView>, Fault> {
     let parameters = params![key.space.as_str(), key.id.as_str(), user.as_str()];
-    sql::first(connection, &hand_out_query(), parameters, |row| {
+    sql::first(connection, &HAND_OUT, parameters, |row| {
         Ok(HandOutView { connector: connector(row)?, grant: joined(row)?, now })
     })
-}
-
-pub(super) fn hand_out_query() -> String {
-    format!(
-        "SELECT {CONNECTOR_COLUMNS}, {} FROM connectors AS c \
-         LEFT JOIN authorizations AS a ON a.incarnation = c.incarnation AND a.user = ?3 AND a.role = 'grant' \
-         WHERE c.space = ?1 AND c.connector = ?2",
-        Authorization::COLUMNS
-    )
 }
 
 /// Connectors of a space, each with what its status depends on.
@@ -80,10 +101,9 @@ pub(super) fn statuses(
         }
         Ok(())
     };
-    let query = statuses_query(only.is_some());
     match only {
-        Some(id) => sql::all(connection, &query, params![space.as_str(), user.as_str(), id.as_str()], &mut add)?,
-        None => sql::all(connection, &query, params![space.as_str(), user.as_str()], &mut add)?,
+        Some(id) => sql::all(connection, &STATUS, params![space.as_str(), user.as_str(), id.as_str()], &mut add)?,
+        None => sql::all(connection, &STATUSES, params![space.as_str(), user.as_str()], &mut add)?,
     };
     for row in &mut rows {
         if row.grant.is_some() {
@@ -91,18 +111,6 @@ pub(super) fn statuses(
         }
     }
     Ok(rows)
-}
-
-/// All rows of the user that are not ended flows: few per connector, next to each other in one index.
-pub(super) fn statuses_query(only: bool) -> String {
-    let one = if only { "AND c.connector = ?3 " } else { "" };
-    format!(
-        "SELECT {CONNECTOR_COLUMNS}, {} FROM connectors AS c \
-         LEFT JOIN authorizations AS a \
-             ON a.user = ?2 AND a.space = c.space AND a.incarnation = c.incarnation AND a.role <> 'over' \
-         WHERE c.space = ?1 {one}ORDER BY c.name, c.connector",
-        Authorization::COLUMNS
-    )
 }
 
 /// Puts a record where it belongs, if it is newer than what stands there.

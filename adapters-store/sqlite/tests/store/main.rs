@@ -5,6 +5,8 @@ mod file;
 #[cfg(test)]
 mod place;
 #[cfg(test)]
+mod rows;
+#[cfg(test)]
 mod transitions;
 #[cfg(test)]
 mod writer;
