@@ -129,7 +129,6 @@ export class Double {
         user_auth_status: "connected",
         account: `${flow.user.slice(2)}@provider.example`,
         since: new Date().toISOString(),
-        scopes: ["repo"],
       });
     } else {
       flow.status = "failed";

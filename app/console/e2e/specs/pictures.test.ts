@@ -30,9 +30,7 @@ describe.each(["light", "dark"] as const)("every view in %s", (colorScheme) => {
     const { page } = visitor;
     const here = new ConsolePage(page);
     const shot = async (name: string) => {
-      await page.evaluate(() =>
-        Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => {}))),
-      );
+      await page.evaluate(settled);
       await page.screenshot({ path: `${FOLDER}${name}-${size}-${colorScheme}.png` });
       await expectAccessible(page, `${name} ${size} ${colorScheme}`);
       const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
@@ -90,3 +88,11 @@ describe.each(["light", "dark"] as const)("every view in %s", (colorScheme) => {
     await visitor.close();
   });
 });
+
+/** Waits for everything that moves and will come to rest. */
+async function settled(): Promise<void> {
+  const passing = document
+    .getAnimations()
+    .filter((animation) => animation.effect?.getTiming().iterations !== Infinity);
+  await Promise.all(passing.map((animation) => animation.finished.catch(() => {})));
+}

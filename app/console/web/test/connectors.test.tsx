@@ -13,7 +13,6 @@ function doubleWithStatuses(): Double {
     account: "alice@github.example",
     last_used_at: new Date(Date.now() - 7_200_000).toISOString(),
     provider_note: "provider_unreachable",
-    scopes: ["repo"],
   });
   double.statuses.set("default/wiki/u_alice", {
     user_auth_status: "needs_reauthorization",

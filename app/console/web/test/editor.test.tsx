@@ -45,9 +45,13 @@ describe("creating a connector", () => {
     const { user } = await startCreating(/GitHub/, double);
     await user.type(dialog().getByLabelText(/^Client secret/), "SECRET-CANARY");
     expect(document.documentElement.outerHTML).not.toContain("SECRET-CANARY");
-    double.faults.set("POST /api/actions/connector", [400, "invalid_request", { detail: "config.scope" }]);
+    double.faults.set("POST /api/actions/connector", [
+      400,
+      "invalid_request",
+      { field: "config.scope", detail: "config.scope: is too long" },
+    ]);
     await user.click(dialog().getByRole("button", { name: "Create connector" }));
-    expect((await dialog().findByRole("alert")).textContent).toContain("config.scope");
+    expect((await dialog().findByRole("alert")).textContent).toContain("config.scope: is too long");
     expect(document.documentElement.outerHTML).not.toContain("SECRET-CANARY");
     expect(JSON.stringify({ ...localStorage, ...sessionStorage })).not.toContain("SECRET-CANARY");
   });

@@ -62,6 +62,8 @@ export interface ErrorFacts {
   status?: number;
   /** The server's own sentence, which names the field of an `invalid_request`. */
   detail?: string;
+  /** Path of the field that is wrong. */
+  field?: string;
   /** To be quoted to the operator. */
   correlationId?: string;
   /** Seconds to wait, from `Retry-After`. */
@@ -78,6 +80,7 @@ export class GrantryError extends Error {
   readonly code: ErrorCode;
   readonly status: number;
   readonly detail: string | undefined;
+  readonly field: string | undefined;
   readonly correlationId: string | undefined;
   readonly retryAfter: number | undefined;
   readonly members: Readonly<Record<string, unknown>>;
@@ -87,6 +90,7 @@ export class GrantryError extends Error {
     this.code = code;
     this.status = facts.status ?? 0;
     this.detail = facts.detail;
+    this.field = facts.field;
     this.correlationId = facts.correlationId;
     this.retryAfter = facts.retryAfter;
     this.members = facts.members ?? {};
@@ -104,9 +108,12 @@ export async function errorOfResponse(response: Response): Promise<GrantryError>
   if (!body) {
     return new GrantryError("unexpected_answer", facts);
   }
-  const { code, detail, correlation_id, ...members } = body;
+  const { code, detail, field, correlation_id, ...members } = body;
   if (typeof detail === "string") {
     facts.detail = detail;
+  }
+  if (typeof field === "string") {
+    facts.field = field;
   }
   if (typeof correlation_id === "string") {
     facts.correlationId = correlation_id;

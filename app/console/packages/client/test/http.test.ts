@@ -102,6 +102,7 @@ describe("errors", () => {
         code: "authorization_required",
         detail: "d",
         correlation_id: "c-9",
+        field: "config.scope",
         reason: "not_connected",
       },
       { "retry-after": "7" },
@@ -112,6 +113,7 @@ describe("errors", () => {
       status: 409,
       detail: "d",
       correlationId: "c-9",
+      field: "config.scope",
       retryAfter: 7,
     });
     expect(error.members.reason).toBe("not_connected");

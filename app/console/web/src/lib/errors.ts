@@ -5,8 +5,8 @@ import type { Translate } from "../i18n/messages.ts";
 export function describeError(error: unknown, t: Translate): string {
   const known = error instanceof GrantryError ? error : new GrantryError("unexpected_answer");
   const text = t(`error.${known.code}`);
-  // Only here does the server's own sentence help: it names the field.
-  const detail = known.code === "invalid_request" && known.detail ? ` ${known.detail}` : "";
+  // Only here do the server's own words help: they name the field and what is wrong with it.
+  const detail = known.field !== undefined && known.detail ? ` ${known.detail}` : "";
   const isOurFault = known.status >= 500 || known.code === "unexpected_answer";
   const reference =
     isOurFault && known.correlationId ? ` ${t("error.reference", { id: known.correlationId })}.` : "";

@@ -10,8 +10,8 @@ export interface components {
       provider_note?: string | null;
       pending?: boolean;
       pending_flow?: components["schemas"]["PendingFlow"] | null;
+      provider_note_since?: string | null;
       last_used_at?: string | null;
-      scopes?: string[];
     };
     Connector: {
       id: string;
@@ -108,6 +108,7 @@ export interface components {
       scopes?: string[];
       connectedAt: string;
       lastUsedAt?: string | null;
+      endedAt?: string | null;
     };
     GrantPage: {
       grants: components["schemas"]["Grant"][];
@@ -128,6 +129,7 @@ export interface components {
       detail?: string;
       code: string;
       correlation_id?: string;
+      field?: string | null;
       statusCode?: number;
       error?: string;
       message?: string;

@@ -13,7 +13,6 @@ export function DetailsDialog({ shown, onClose }: { shown: ShownConnector; onClo
   const { space } = useHere();
   const { connector, auth, status } = shown;
   const { provider_host, scopes, destination_hosts } = consentFacts(connector);
-  const granted = auth.scopes ?? scopes;
 
   return (
     <Dialog title={connector.name} onClose={onClose}>
@@ -25,7 +24,7 @@ export function DetailsDialog({ shown, onClose }: { shown: ShownConnector; onClo
             [t("detailsDialog.since"), auth.since && <Time value={auth.since} />],
             [t("detailsDialog.lastUsed"), auth.last_used_at && <Time value={auth.last_used_at} />],
             [t("detailsDialog.provider"), provider_host],
-            [t("detailsDialog.scopes"), granted.length > 0 && <Chips values={granted} />],
+            [t("detailsDialog.scopes"), scopes.length > 0 && <Chips values={scopes} />],
             [
               t("detailsDialog.destinations"),
               destination_hosts.length > 0 && <Chips values={destination_hosts} />,

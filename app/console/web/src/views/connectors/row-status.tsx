@@ -74,7 +74,7 @@ const NOTES = [
   "provider_unreachable",
   "revocation_pending",
   "revocation_not_supported",
-  "revocation_gave_up",
+  "revocation_unconfirmed",
 ] as const;
 
 /** The words for a reason. Only known reasons have any: what the server sends is never shown as it is. */
