@@ -1,1 +1,29 @@
-//! Placeholder.
+//! Grantry as a program: configuration, composition, background jobs and the command line.
+//!
+//! The library exists so that tests and other programs can run what the binary runs. A host that embeds Grantry builds
+//! [`Ports`](grantry_domain::flow::Ports) and the router itself, as [`compose`] does here.
+//!
+//! Reading order: [`config`] is what an operator says, [`compose`] makes a system of it, [`serve`] runs it with [`jobs`] beside
+//! it, and [`cli`] is the way in.
+
+mod audit;
+pub mod cli;
+pub mod compose;
+pub mod config;
+mod connector_types;
+pub mod console;
+pub mod demo;
+pub mod directory;
+mod doctor;
+mod harden;
+mod http_server;
+pub mod jobs;
+pub mod key_file;
+pub mod passwords;
+mod progress;
+pub mod serve;
+mod telemetry;
+mod transfer;
+
+pub use harden::harden;
+pub use telemetry::{LogFormat, start_log};

@@ -1,0 +1,61 @@
+//! `grantry agents new`.
+
+use clap::{Args, Subcommand};
+use grantry_domain::encoding::{base64url, hex};
+use grantry_domain::ports::Entropy;
+use grantry_system::SystemEntropy;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::cli::CliError;
+use crate::cli::output::{say, say_json};
+
+#[derive(Subcommand)]
+pub(super) enum AgentsCommand {
+    /// Make an API key for a back end; it is shown once and kept nowhere
+    New(NewArgs),
+}
+
+#[derive(Args)]
+pub(super) struct NewArgs {
+    /// Its name in the configuration and in the audit trail
+    #[arg(long)]
+    name: String,
+    /// A space where it may act; can be given several times
+    #[arg(long = "space", value_name = "SPACE", default_value = "default")]
+    spaces: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct NewAgent<'a> {
+    name: &'a str,
+    key: &'a str,
+    key_sha256: &'a str,
+}
+
+pub(super) fn run(command: &AgentsCommand) -> Result<(), CliError> {
+    let AgentsCommand::New(args) = command;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if args.name.is_empty() || args.name.len() > 64 || !args.name.bytes().all(plain) {
+        return Err(CliError::Refused("--name must be 1 to 64 letters, digits, '-', '_' and '.'".to_owned()));
+    }
+    let mut random = Zeroizing::new([0_u8; 32]);
+    SystemEntropy.fill(random.as_mut_slice())?;
+    let key = Zeroizing::new(format!("gak_{}", *base64url(random.as_slice())));
+    let key_sha256 = hex(&Sha256::digest(key.as_bytes()));
+    if args.json {
+        return say_json(&NewAgent { name: &args.name, key: &key, key_sha256: &key_sha256 });
+    }
+    let spaces: Vec<String> = args.spaces.iter().map(|space| format!("{space:?}")).collect();
+    say(format_args!("# The key of {}, shown only this once:", args.name))?;
+    say(format_args!("# {}", *key))?;
+    say(format_args!(
+        "\n[[identity.agents]]\nname = {:?}\nkey_sha256 = \"{key_sha256}\"\nspaces = [{}]\naccess_tokens = false",
+        args.name,
+        spaces.join(", ")
+    ))
+}

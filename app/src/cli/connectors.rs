@@ -1,0 +1,102 @@
+//! `grantry connectors export|import`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::cli::output::{say, say_json, tell};
+use crate::cli::{CliError, ConfigArgs, runtime};
+use crate::compose::Assembly;
+use crate::config::Config;
+use crate::progress::Steps;
+use crate::transfer::{self, Definitions, ImportReport};
+
+#[derive(Subcommand)]
+pub(super) enum ConnectorsCommand {
+    /// Print the definitions of all connectors; never secrets or grants
+    Export(ExportArgs),
+    /// Create the connectors of a file that are not there yet; those that are stay as they are
+    Import(ImportArgs),
+}
+
+#[derive(Args)]
+pub(super) struct ExportArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Only this space; can be given several times
+    #[arg(long = "space", value_name = "SPACE")]
+    spaces: Vec<String>,
+    /// The form of the output
+    #[arg(long, value_enum, default_value = "toml")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Toml,
+    Json,
+}
+
+#[derive(Args)]
+pub(super) struct ImportArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// A file as `export` prints it, TOML or JSON
+    file: PathBuf,
+    /// Change nothing, only tell what would be done
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(command: ConnectorsCommand) -> Result<(), CliError> {
+    match command {
+        ConnectorsCommand::Export(args) => export(&args),
+        ConnectorsCommand::Import(args) => import(&args),
+    }
+}
+
+fn export(args: &ExportArgs) -> Result<(), CliError> {
+    let config = Config::load(&args.config.config)?;
+    let definitions = runtime()?.block_on(async {
+        let assembly = Assembly::new(&config, true).await?;
+        let definitions = transfer::export(&assembly, &config, &args.spaces).await;
+        assembly.store.close().await;
+        definitions.map_err(CliError::from)
+    })?;
+    match args.format {
+        Format::Toml => say(definitions.to_toml()?.trim_end()),
+        Format::Json => say_json(&definitions),
+    }
+}
+
+fn import(args: &ImportArgs) -> Result<(), CliError> {
+    let config = Config::load(&args.config.config)?;
+    let text = std::fs::read_to_string(&args.file)
+        .map_err(|error| CliError::Io { what: format!("cannot read {}", args.file.display()), kind: error.kind() })?;
+    let definitions = Definitions::parse(&text)?;
+    let report = runtime()?.block_on(async {
+        let assembly = Assembly::new(&config, true).await?;
+        let mut steps = Steps::new("importing", u64::try_from(definitions.connectors.len()).unwrap_or(u64::MAX));
+        let report = transfer::import(&assembly, &config, &definitions, args.dry_run, &mut steps).await;
+        assembly.store.close().await;
+        report.map_err(CliError::from)
+    })?;
+    show(&report, args)
+}
+
+fn show(report: &ImportReport, args: &ImportArgs) -> Result<(), CliError> {
+    if args.json {
+        say_json(report)?;
+    } else {
+        for entry in &report.entries {
+            say(format_args!("{:9}  {}/{}  {}", entry.outcome.as_str(), entry.space, entry.id, entry.says))?;
+        }
+        if args.dry_run {
+            tell("nothing was changed");
+        }
+    }
+    if report.ok() { Ok(()) } else { Err(CliError::CheckFailed) }
+}

@@ -1,0 +1,44 @@
+//! `grantry demo`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::output::say;
+use crate::cli::{CliError, runtime};
+use crate::demo::{Demo, DemoOptions};
+use crate::serve::interrupted;
+use crate::telemetry::{self, LogFormat};
+
+#[derive(Args)]
+pub(super) struct DemoArgs {
+    /// The folder that keeps everything of the demo
+    #[arg(long, value_name = "DIR", default_value = "grantry-demo")]
+    data: PathBuf,
+    /// Port of the server [default: 8080, or the one of the last start]
+    #[arg(long)]
+    port: Option<u16>,
+    /// Port of the demo provider [default: 8081 or the next free one]
+    #[arg(long)]
+    provider_port: Option<u16>,
+    /// Remove what the demo has kept in its folder and begin anew
+    #[arg(long)]
+    fresh: bool,
+}
+
+pub(super) fn run(args: &DemoArgs) -> Result<(), CliError> {
+    // Warnings, and what happens to people's connections; the rest would only scroll by.
+    telemetry::start_log("warn", LogFormat::Lines);
+    let options = DemoOptions {
+        folder: args.data.clone(),
+        port: args.port,
+        provider_port: args.provider_port,
+        fresh: args.fresh,
+    };
+    runtime()?.block_on(async {
+        let demo = Demo::start(&options).await?;
+        say(demo.welcome())?;
+        demo.run(interrupted()).await;
+        say(format_args!("\nStopped. Everything is kept in {} for the next start.", options.folder.display()))
+    })
+}

@@ -1,0 +1,102 @@
+//! `grantry keys generate|status`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use grantry_crypto_aes_gcm::{Keyring, RootKey};
+use grantry_domain::encoding::hex;
+use grantry_domain::ports::GrantStore;
+use grantry_system::SystemEntropy;
+use serde::Serialize;
+
+use crate::cli::output::{say, say_json, tell};
+use crate::cli::{CliError, ConfigArgs, runtime};
+use crate::compose::open_store;
+use crate::config::Config;
+use crate::key_file;
+
+#[derive(Subcommand)]
+pub(super) enum KeysCommand {
+    /// Make a key of 32 random bytes
+    Generate(GenerateArgs),
+    /// Tell which keys are configured, and how many stored records each has sealed
+    Status(StatusArgs),
+}
+
+#[derive(Args)]
+pub(super) struct GenerateArgs {
+    /// Write the key to a new file that only its owner can read, instead of printing it
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(command: KeysCommand) -> Result<(), CliError> {
+    match command {
+        KeysCommand::Generate(GenerateArgs { out: None }) => say(RootKey::generate(&SystemEntropy)?.as_str()),
+        KeysCommand::Generate(GenerateArgs { out: Some(path) }) => {
+            let id = key_file::write_new(&path)?;
+            tell(format_args!("wrote key {} to {} (mode 0600); keep a copy where the database is not", hex(&id.0), path.display()));
+            say(format_args!("write = \"file:{}\"", path.display()))
+        }
+        KeysCommand::Status(args) => {
+            let config = Config::load(&args.config.config)?;
+            let rows = runtime()?.block_on(status(&config))?;
+            show(&rows, args.json)
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct KeyRow {
+    id: String,
+    role: &'static str,
+    source: Option<String>,
+    records: u64,
+}
+
+async fn status(config: &Config) -> Result<Vec<KeyRow>, CliError> {
+    let keyring = Keyring::load(&config.write_key, &config.read_keys, &config.folder)?;
+    let usage = if config.database.exists() {
+        let store = open_store(config).await?;
+        let usage = store.key_usage().await?;
+        store.close().await;
+        usage
+    } else {
+        Vec::new()
+    };
+    let sources = std::iter::once(&config.write_key).chain(&config.read_keys);
+    let mut rows: Vec<KeyRow> = keyring
+        .ids()
+        .zip(sources)
+        .enumerate()
+        .map(|(index, (id, source))| KeyRow {
+            id: hex(&id.0),
+            role: if index == 0 { "write" } else { "read" },
+            source: Some(source.to_string()),
+            records: usage.iter().find(|(key, _)| *key == id).map_or(0, |(_, count)| *count),
+        })
+        .collect();
+    let unknown = usage.iter().filter(|(key, count)| *count > 0 && keyring.ids().all(|id| id != *key));
+    rows.extend(unknown.map(|(key, count)| KeyRow { id: hex(&key.0), role: "unknown", source: None, records: *count }));
+    Ok(rows)
+}
+
+fn show(rows: &[KeyRow], json: bool) -> Result<(), CliError> {
+    if json {
+        return say_json(&rows);
+    }
+    for row in rows {
+        let source = row.source.as_deref().unwrap_or("not configured; its records cannot be opened");
+        say(format_args!("{}  {:7}  {:>8} records  {source}", row.id, row.role, row.records))?;
+    }
+    Ok(())
+}

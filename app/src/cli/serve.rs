@@ -1,0 +1,30 @@
+//! `grantry serve`.
+
+use clap::Args;
+use tracing::info;
+
+use crate::cli::{CliError, ConfigArgs, runtime};
+use crate::config::Config;
+use crate::jobs::Periods;
+use crate::serve::{Server, interrupted};
+use crate::telemetry::{self, LogFormat};
+
+#[derive(Args)]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Start although stored records are sealed with keys that are not configured; nobody can use those records
+    #[arg(long)]
+    allow_unknown_keys: bool,
+}
+
+pub(super) fn run(args: &ServeArgs) -> Result<(), CliError> {
+    let config = Config::load(&args.config.config)?;
+    telemetry::start_log(&config.log, LogFormat::of_stderr());
+    runtime()?.block_on(async {
+        let server = Server::start(&config, args.allow_unknown_keys).await?;
+        info!(listen = %config.listen, public_base_url = %config.public_base_url, "ready");
+        server.run(Periods::default(), interrupted()).await;
+        Ok(())
+    })
+}

@@ -1,0 +1,48 @@
+//! The list of connector types, from the profiles to the form that the console makes of it.
+
+use grantry_domain::connector::AuthMode;
+use grantry_domain::flow::PublicBaseUrl;
+use grantry_domain::provider::CallbackPath;
+use grantry_http_axum::{AuthModeName, ConnectorType, ConnectorTypeField, FieldKind};
+use grantry_provider_oauth2::{ConnectorType as Profile, ConnectorTypeField as ProfileField, Profiles};
+
+pub(crate) fn connector_types(profiles: &Profiles, public: &PublicBaseUrl) -> Vec<ConnectorType> {
+    profiles.connector_types().into_iter().map(|profile| connector_type(profile, public)).collect()
+}
+
+fn connector_type(profile: Profile, public: &PublicBaseUrl) -> ConnectorType {
+    let shared = profile.callback == Some(CallbackPath::Shared);
+    let mode = |name: &&str| match AuthMode::parse(name)? {
+        AuthMode::PerUser => Some(AuthModeName::PerUser),
+        AuthMode::Shared => Some(AuthModeName::Shared),
+    };
+    ConnectorType {
+        id: profile.id,
+        name: profile.title,
+        docs_url: profile.source,
+        redirect_uri: shared.then(|| format!("{public}/api/actions/connector/_oauth_callback")),
+        auth_modes: profile.auth_modes.iter().filter_map(mode).collect(),
+        fields: profile.fields.into_iter().map(field).collect(),
+    }
+}
+
+fn field(field: ProfileField) -> ConnectorTypeField {
+    let kind = match field.name.as_str() {
+        _ if !field.values.is_empty() => FieldKind::Choice,
+        "destinations" => FieldKind::List,
+        "extraAuthorizationParameters" => FieldKind::Map,
+        "issuer" => FieldKind::Url,
+        name if name.ends_with("Url") => FieldKind::Url,
+        _ => FieldKind::Text,
+    };
+    ConnectorTypeField {
+        name: field.name,
+        label: field.label,
+        hint: Some(field.help).filter(|help| !help.is_empty()),
+        kind,
+        required: field.required,
+        default: None,
+        pattern: None,
+        options: field.values,
+    }
+}

@@ -1,0 +1,185 @@
+//! `grantry demo`: a server, a provider and a few people in one process, kept in one folder.
+//!
+//! Nothing in here is a special case of the server: it is configured by the file that the demo writes, and started like any
+//! other. The provider is the mock provider of the test kit, on a port of its own.
+
+mod error;
+mod folder;
+mod people;
+mod provider;
+mod welcome;
+
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use grantry_domain::connector::{AuthMode, Connector, ConnectorId, ConnectorKey, ConnectorName, ProfileId};
+use grantry_domain::flow::{ConnectorDraft, ConnectorError};
+use grantry_domain::identity::{Actor, SpaceId};
+use grantry_domain::ports::ConnectorStore;
+use grantry_domain::secret::Secret;
+use grantry_testkit::provider::MockProvider;
+
+use crate::config::Config;
+use crate::jobs::Periods;
+use crate::serve::Server;
+
+pub use error::DemoError;
+use folder::Folder;
+use welcome::Welcome;
+
+/// Where the demo runs unless told otherwise.
+const PORT: u16 = 8080;
+
+/// What can be asked of the demo.
+#[derive(Debug, Clone)]
+pub struct DemoOptions {
+    /// The folder that keeps everything.
+    pub folder: PathBuf,
+    /// Port of the server; `None`: as the last time, or 8080.
+    pub port: Option<u16>,
+    /// Port of the provider; `None`: as the last time, or the first free one above the server's.
+    pub provider_port: Option<u16>,
+    /// Begin anew.
+    pub fresh: bool,
+}
+
+/// A demo that listens and is ready to run.
+pub struct Demo {
+    server: Server,
+    provider: MockProvider,
+    welcome: Welcome,
+}
+
+/// A connector of the demo.
+struct Example {
+    space: &'static str,
+    id: &'static str,
+    name: &'static str,
+    /// Its settings, for a provider at this URL.
+    config: fn(&str) -> serde_json::Value,
+}
+
+/// One connector in each space: endpoints written by hand in one, found by issuer in the other, so that both kinds of
+/// callback can be seen.
+const EXAMPLES: [Example; 2] = [
+    Example {
+        space: "default",
+        id: "files",
+        name: "Demo files",
+        config: |provider| {
+            serde_json::json!({
+                "authorizationUrl": format!("{provider}/authorize"),
+                "tokenUrl": format!("{provider}/token"),
+                "revocationUrl": format!("{provider}/revoke"),
+                "userinfoUrl": format!("{provider}/userinfo"),
+                "scope": "profile email files.read",
+                "clientAuth": "basic",
+                "baseUrl": format!("{provider}/api"),
+            })
+        },
+    },
+    Example {
+        space: "marketing",
+        id: "campaign-files",
+        name: "Demo files of marketing",
+        config: |provider| {
+            serde_json::json!({
+                "issuer": provider,
+                "scope": "openid profile email files.read",
+                "clientAuth": "basic",
+                "baseUrl": format!("{provider}/api"),
+            })
+        },
+    },
+];
+
+impl Demo {
+    /// Prepares the folder, takes both ports and starts everything.
+    pub async fn start(options: &DemoOptions) -> Result<Self, DemoError> {
+        let folder = Folder::open(&options.folder, options.fresh)?;
+        let port = options.port.or(folder.port()).unwrap_or(PORT);
+        let provider = provider::start(&folder, options.provider_port, port).await?;
+        let config = configure(&folder, port, &provider)?;
+        let server = Server::start(&config, false).await?;
+        let connectors = connectors(&server, provider.base_url()).await?;
+        for connector in &connectors {
+            let redirect_uri = server.assembly().connections.described(connector.clone()).redirect_uri;
+            provider.register(provider::client(connector, &redirect_uri));
+        }
+        folder.remember(port, provider.port())?;
+        let welcome = Welcome::new(&config, &provider, &options.folder);
+        Ok(Self { server, provider, welcome })
+    }
+
+    /// Where everything is, who can log in, and what to try.
+    pub fn welcome(&self) -> &Welcome {
+        &self.welcome
+    }
+
+    /// The provider, to look at what it has seen.
+    pub fn provider(&self) -> &MockProvider {
+        &self.provider
+    }
+
+    /// Runs until `stop`, and keeps everything for the next start.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        // Short tokens want a short look ahead.
+        let periods = Periods { renew_ahead: Duration::from_secs(20), ..Periods::default() };
+        self.server.run(periods, stop).await;
+        // Last, because revocations under way still need it.
+        self.provider.stop().await;
+    }
+}
+
+/// Reads the configuration of the folder, which is written if it is not there, for the ports of this start.
+fn configure(folder: &Folder, port: u16, provider: &MockProvider) -> Result<Config, DemoError> {
+    let text = match folder.read_config()? {
+        Some(text) => text,
+        None => folder.write_config(&people::config(port, provider.port())?)?,
+    };
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    // The environment is left out on purpose: what it says is meant for a server, not for this.
+    let overrides = [
+        ("GRANTRY_LISTEN".to_owned(), address.to_string()),
+        ("GRANTRY_PUBLIC_BASE_URL".to_owned(), format!("http://{address}")),
+    ];
+    Ok(Config::parse(&text, &folder.config_path(), folder.path().to_owned(), overrides)?)
+}
+
+/// The connectors of the demo, which are made if they are not there.
+async fn connectors(server: &Server, provider: &str) -> Result<Vec<Connector>, DemoError> {
+    let assembly = server.assembly();
+    let mut connectors = Vec::new();
+    for example in &EXAMPLES {
+        let key = example.key()?;
+        if assembly.store.get(&key).await?.is_none() {
+            let draft = example.draft(provider)?;
+            assembly.connections.install_connector(&Actor::System, &key.space, Some(key.id.clone()), draft).await?;
+        }
+    }
+    // Also those that somebody has made while trying things out.
+    for space in ["default", "marketing"] {
+        connectors.extend(assembly.store.list(&SpaceId::new(space)?).await?);
+    }
+    connectors.retain(|connector| connector.definition.client_id.is_some());
+    Ok(connectors)
+}
+
+impl Example {
+    fn key(&self) -> Result<ConnectorKey, ConnectorError> {
+        Ok(ConnectorKey { space: SpaceId::new(self.space)?, id: ConnectorId::new(self.id)? })
+    }
+
+    fn draft(&self, provider: &str) -> Result<ConnectorDraft, ConnectorError> {
+        Ok(ConnectorDraft {
+            name: ConnectorName::new(self.name)?,
+            profile: ProfileId::new(".oauth2")?,
+            auth_mode: AuthMode::PerUser,
+            config: (self.config)(provider).to_string(),
+            client_id: Some(self.id.to_owned()),
+            client_secret: Some(Secret::from_text(provider::CLIENT_SECRET)),
+        })
+    }
+}

@@ -1,0 +1,70 @@
+//! What the demo says when it is ready.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use grantry_testkit::provider::MockProvider;
+
+use crate::config::Config;
+use crate::demo::people::PEOPLE;
+use crate::demo::provider::ACCESS_TTL;
+
+/// Where everything is, who can log in, and what to try.
+pub struct Welcome {
+    server: String,
+    provider: String,
+    folder: PathBuf,
+}
+
+impl Welcome {
+    pub(super) fn new(config: &Config, provider: &MockProvider, folder: &Path) -> Self {
+        Self {
+            server: config.public_base_url.to_string(),
+            provider: provider.base_url().to_owned(),
+            folder: folder.to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Welcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { server, provider, folder } = self;
+        writeln!(f, "\nThe Grantry demo is running. Ctrl-C stops it; everything is kept in {}.\n", folder.display())?;
+        writeln!(f, "  Space default     {server}/")?;
+        writeln!(f, "  Space marketing   {server}/s/marketing/")?;
+        writeln!(f, "  Demo provider     {provider}/\n")?;
+        writeln!(f, "  Log in here       in default   in marketing   and at the provider as")?;
+        for person in &PEOPLE {
+            let here = format!("{} / {}", person.name, person.password());
+            let [default, marketing] = person.roles;
+            let there = format!("{} / {}", person.name, person.provider_password());
+            writeln!(f, "  {here:16}  {default:11}  {marketing:13}  {there}")?;
+        }
+        let ttl = ACCESS_TTL.as_secs();
+        write!(
+            f,
+            r#"
+What to try
+
+  1. Open {server}/ and log in as alice. Connect "Demo files": log in at the provider and allow.
+  2. Do the same as bob in a private window. Both use the same connector, each their own account.
+  3. Run it as alice:
+
+     curl -sc alice.jar -H 'content-type: application/json' \
+       -d '{{"username": "alice", "password": "alice-demo"}}' {server}/api/session
+     curl -sb alice.jar -H 'content-type: application/json' \
+       -d '{{"params": {{"method": "GET", "path": "/me"}}}}' {server}/api/actions/connector/files/_execute
+
+  4. Run it again after {ttl} seconds: the token has lapsed, and the log below tells of a refresh. The answer shows another
+     token_id and the same person.
+  5. See what you are connected to, and disconnect; the provider is told that the tokens are over:
+
+     curl -sb alice.jar -X POST {server}/internal/actions/connectors/_me/auth_status
+     curl -sb alice.jar -X POST {server}/internal/actions/connector/files/_oauth_disconnect
+
+  6. In {server}/s/marketing/ the connector "campaign-files" finds its provider by issuer, and uses the
+     callback that all spaces share.
+"#
+        )
+    }
+}

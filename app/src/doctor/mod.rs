@@ -1,0 +1,202 @@
+//! The doctor: looks at everything a start needs, and at every connector, without starting.
+//!
+//! It changes nothing: a database that is not there is not made, and no provider is asked for more than its public metadata.
+
+mod connectors;
+
+use std::path::Path;
+use std::time::Duration;
+
+use grantry_crypto_aes_gcm::Keyring;
+use grantry_domain::encoding::hex;
+use grantry_domain::ports::{Clock, ConnectorStore};
+use grantry_domain::time::Timestamp;
+use grantry_system::SystemClock;
+use serde::Serialize;
+
+use crate::compose::{Assembly, policy};
+use crate::config::Config;
+use crate::progress::Steps;
+use crate::serve;
+
+/// No clock of a working machine is before the day this was written: 2026-01-01.
+const LONG_AGO: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+/// How far records may lie in the future before the clock is doubted.
+const TOLERANCE: Duration = Duration::from_mins(5);
+
+/// What the doctor found.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    /// Whether nothing failed.
+    pub(crate) ok: bool,
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+pub(crate) struct Finding {
+    pub(crate) subject: String,
+    pub(crate) status: Status,
+    pub(crate) says: String,
+}
+
+/// How a thing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Status {
+    /// As it should be.
+    Ok,
+    /// It works, or will, but somebody should look at it.
+    Warning,
+    /// The server would not start, or this connector does not work.
+    Failed,
+}
+
+impl Status {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl Report {
+    fn new(findings: Vec<Finding>) -> Self {
+        Self { ok: findings.iter().all(|finding| finding.status != Status::Failed), findings }
+    }
+}
+
+fn finding(subject: &str, status: Status, says: impl Into<String>) -> Finding {
+    Finding { subject: subject.to_owned(), status, says: says.into() }
+}
+
+/// Looks at everything. `steps` makes the display of how far the connectors are.
+pub(crate) async fn examine(path: &Path, steps: impl FnOnce(u64) -> Steps) -> Report {
+    let config = match Config::load(path) {
+        Ok(config) => config,
+        Err(error) => return Report::new(vec![finding("configuration", Status::Failed, error.to_string())]),
+    };
+    let mut findings = vec![finding("configuration", Status::Ok, format!("{} is understood", path.display()))];
+    findings.push(limits(&config));
+    let (keys, keyring) = keys(&config);
+    findings.push(keys);
+    findings.push(public_url(&config).await);
+    findings.push(listen(&config).await);
+    let assembly = match (keyring, config.database.exists()) {
+        (None, _) => None,
+        (Some(_), false) => {
+            findings.push(new_database(&config));
+            None
+        }
+        (Some(_), true) => match Assembly::new(&config, false).await {
+            Ok(assembly) => {
+                let id = hex(&assembly.store.deployment_id());
+                findings.push(finding("store", Status::Ok, format!("{} opens; deployment_id = {id}", config.database.display())));
+                Some(assembly)
+            }
+            Err(error) => {
+                findings.push(finding("store", Status::Failed, error.to_string()));
+                None
+            }
+        },
+    };
+    let Some(assembly) = assembly else {
+        findings.push(clock(None));
+        return Report::new(findings);
+    };
+    match all_connectors(&assembly, &config).await {
+        Ok(all) => {
+            findings.push(clock(all.iter().map(|connector| connector.updated_at).max()));
+            let mut steps = steps(u64::try_from(all.len()).unwrap_or(u64::MAX));
+            for connector in all {
+                steps.begin(connector.name.as_str());
+                findings.push(connectors::examine(&assembly, connector).await);
+                steps.end();
+            }
+        }
+        Err(error) => findings.push(finding("store", Status::Failed, error.to_string())),
+    }
+    assembly.store.close().await;
+    Report::new(findings)
+}
+
+async fn all_connectors(
+    assembly: &Assembly,
+    config: &Config,
+) -> Result<Vec<grantry_domain::connector::Connector>, grantry_domain::ports::StoreError> {
+    let mut all = Vec::new();
+    for space in &config.spaces {
+        all.extend(assembly.store.list(space).await?);
+    }
+    Ok(all)
+}
+
+fn limits(config: &Config) -> Finding {
+    match policy(config).check() {
+        Ok(()) => finding("limits", Status::Ok, "all times and limits keep the requirements"),
+        Err(error) => finding("limits", Status::Failed, format!("`{}` {}", error.setting, error.problem)),
+    }
+}
+
+fn keys(config: &Config) -> (Finding, Option<Keyring>) {
+    match Keyring::load(&config.write_key, &config.read_keys, &config.folder) {
+        Ok(keyring) => {
+            let readers = config.read_keys.len();
+            let says = format!("key {} writes, {readers} more read", hex(&keyring.write_key().0));
+            (finding("keys", Status::Ok, says), Some(keyring))
+        }
+        Err(error) => (finding("keys", Status::Failed, error.to_string()), None),
+    }
+}
+
+fn new_database(config: &Config) -> Finding {
+    let folder = config.database.parent().unwrap_or(Path::new("."));
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let shown = config.database.display();
+    match std::fs::metadata(folder) {
+        Ok(metadata) if metadata.is_dir() && !metadata.permissions().readonly() => {
+            finding("store", Status::Ok, format!("{shown} does not exist yet; the first start makes it"))
+        }
+        Ok(_) => finding("store", Status::Failed, format!("{shown} does not exist and its folder cannot be written")),
+        Err(_) => finding("store", Status::Failed, format!("{shown} cannot be made, because its folder does not exist")),
+    }
+}
+
+async fn public_url(config: &Config) -> Finding {
+    let public = &config.public_base_url;
+    let subject = "public URL";
+    if !public.is_https() {
+        let says = format!("{public} is for this machine alone; set an https URL for anybody else");
+        let status = if config.listen.ip().is_loopback() { Status::Ok } else { Status::Warning };
+        return finding(subject, status, says);
+    }
+    let authority = public.origin().trim_start_matches("https://");
+    let target = if authority.ends_with(']') || !authority.contains(':') { format!("{authority}:443") } else { authority.to_owned() };
+    match connectors::resolve(&target).await {
+        Ok(_) => finding(subject, Status::Ok, format!("{public} has an address")),
+        Err(()) => finding(subject, Status::Warning, format!("the host of {public} has no address as seen from here")),
+    }
+}
+
+async fn listen(config: &Config) -> Finding {
+    match serve::listen(config.listen).await {
+        Ok(_) => finding("listen", Status::Ok, format!("{} is free", config.listen)),
+        // Perhaps the server itself.
+        Err(error) => finding("listen", Status::Warning, error.to_string()),
+    }
+}
+
+fn clock(newest: Option<Timestamp>) -> Finding {
+    let now = SystemClock.now();
+    if now < LONG_AGO {
+        return finding("clock", Status::Failed, "is years behind; set it, because everything here expires by it");
+    }
+    match newest {
+        Some(newest) if newest > now.plus(TOLERANCE) => {
+            finding("clock", Status::Failed, "is behind what the store has recorded; set it before the server starts")
+        }
+        Some(_) | None => finding("clock", Status::Ok, "is plausible"),
+    }
+}

@@ -1,0 +1,91 @@
+//! Log-in passwords: hashing with Argon2id, and checking in the same time whether or not the name exists.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Argon2, PasswordHasher, PasswordVerifier as _};
+use async_trait::async_trait;
+use grantry_domain::identity::UserId;
+use grantry_domain::ports::{Entropy, EntropyError};
+use grantry_domain::secret::Secret;
+use grantry_http_axum::{AuthenticationError, PasswordVerifier};
+use tokio::sync::Semaphore;
+
+use crate::config::Account;
+
+/// Checks passwords against the accounts of the configuration.
+pub struct AccountPasswords {
+    by_name: HashMap<String, (UserId, Arc<str>)>,
+    /// Compared with when there is no such name; the result is ignored.
+    decoy: Option<Arc<str>>,
+    /// A hash takes 19 MiB and a core for some 20 ms, so few run at once.
+    running: Semaphore,
+}
+
+impl AccountPasswords {
+    /// Passwords of these accounts.
+    pub fn new(accounts: &[Account]) -> Self {
+        let hash = |account: &Account| Arc::from(account.password_hash.as_str());
+        let entry = |account: &Account| (account.username.clone(), (account.id.clone(), hash(account)));
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            by_name: accounts.iter().map(entry).collect(),
+            decoy: accounts.first().map(hash),
+            running: Semaphore::new(cores),
+        }
+    }
+}
+
+#[async_trait]
+impl PasswordVerifier for AccountPasswords {
+    async fn verify(&self, username: &str, password: &Secret) -> Result<Option<UserId>, AuthenticationError> {
+        let account = self.by_name.get(username);
+        let Some(hash) = account.map(|(_, hash)| hash).or(self.decoy.as_ref()).cloned() else {
+            return Ok(None);
+        };
+        let _slot = self.running.acquire().await.map_err(|_| AuthenticationError)?;
+        let password = password.duplicate();
+        let matches = tokio::task::spawn_blocking(move || matches(&password, &hash)).await.map_err(|_| AuthenticationError)?;
+        Ok(account.filter(|_| matches).map(|(user, _)| user.clone()))
+    }
+}
+
+fn matches(password: &Secret, hash: &str) -> bool {
+    PasswordHash::new(hash).is_ok_and(|hash| Argon2::default().verify_password(password.expose(), &hash).is_ok())
+}
+
+/// Hashes a password for the configuration, as a PHC string.
+pub fn hash(password: &Secret, entropy: &dyn Entropy) -> Result<String, EntropyError> {
+    let mut salt = [0; 16];
+    entropy.fill(&mut salt)?;
+    // Only lengths beyond what can be typed are refused, and randomness was had above.
+    let hash = Argon2::default().hash_password_with_salt(password.expose(), &salt).map_err(|_| EntropyError)?;
+    Ok(hash.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use grantry_system::SystemEntropy;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_the_right_password_of_a_known_name_is_let_in() {
+        let password_hash = hash(&Secret::from_text("correct horse"), &SystemEntropy).unwrap();
+        assert!(password_hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{password_hash}");
+        let id = UserId::new("u_alice").unwrap();
+        let account = Account { id: id.clone(), username: "alice".to_owned(), password_hash, roles: BTreeMap::new() };
+        let passwords = AccountPasswords::new(&[account]);
+        for (username, password, expected) in
+            [("alice", "correct horse", Some(id)), ("alice", "wrong", None), ("bob", "correct horse", None), ("alice", "", None)]
+        {
+            let found = passwords.verify(username, &Secret::from_text(password)).await.unwrap();
+            assert_eq!(found, expected, "{username}");
+        }
+        let nobody = AccountPasswords::new(&[]).verify("alice", &Secret::from_text("x")).await.unwrap();
+        assert_eq!(nobody, None);
+    }
+}
