@@ -1,0 +1,40 @@
+//! A node for the tests that kill or pause processes: the parts of [`Host`], with settings from the environment.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use grantry_system_tests::deployment::Settings;
+use grantry_system_tests::host::Host;
+use grantry_system_tests::people::TestPeople;
+use grantry_system_tests::process::{LISTENING, SETTINGS};
+
+/// How often background jobs run here.
+const ROUND: Duration = Duration::from_millis(100);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let settings: Option<Settings> = std::env::var(SETTINGS).ok().and_then(|text| serde_json::from_str(&text).ok());
+    let Some(settings) = settings else {
+        return failed("its settings are missing");
+    };
+    let host = match Host::start(&settings, &TestPeople::default()).await {
+        Ok(host) => host,
+        Err(error) => return failed(&error.to_string()),
+    };
+    let mut stdout = std::io::stdout();
+    if writeln!(stdout, "{LISTENING}{}", host.address).and_then(|()| stdout.flush()).is_err() {
+        return ExitCode::FAILURE;
+    }
+    loop {
+        // What cannot be done in one round is done in the next.
+        let _ = host.connections.sweep(|_| {}).await;
+        let _ = host.connections.revoke_due().await;
+        tokio::time::sleep(ROUND).await;
+    }
+}
+
+fn failed(why: &str) -> ExitCode {
+    drop(writeln!(std::io::stderr(), "the node does not start: {why}"));
+    ExitCode::FAILURE
+}
