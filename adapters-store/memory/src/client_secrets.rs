@@ -1,12 +1,33 @@
 //! How long client secrets are kept.
 
+use std::time::Duration;
+
+use grantry_domain::connector::{Epoch, Incarnation};
 use grantry_domain::grant::{End, INTERRUPTED_AFTER, Revocation, State, Was};
-use grantry_domain::ports::ClientSecretKey;
+use grantry_domain::ports::{ClientSecretKey, ClientSecretRecord};
 use grantry_domain::time::Timestamp;
 
-use crate::data::{Data, Row};
+use crate::data::{ClientSecret, Data, Row};
+
+/// How long a superseded secret is kept at most, whatever still needs it.
+const LONGEST: Duration = Duration::from_hours(24);
 
 impl Data {
+    /// Adds a secret, or replaces the one of its epoch.
+    pub(crate) fn keep_secret(&mut self, secret: Option<ClientSecretRecord>) {
+        let Some(record) = secret else { return };
+        let superseded_at = self.secrets.get(&record.key).and_then(|secret| secret.superseded_at);
+        self.secrets.insert(record.key, ClientSecret { record, superseded_at });
+    }
+
+    /// Notes that only the secret of the present epoch is still in use; none, if the connector is gone.
+    pub(crate) fn supersede_secrets(&mut self, connector: Incarnation, present: Option<Epoch>, now: Timestamp) {
+        let old = |key: &ClientSecretKey| key.incarnation == connector && Some(key.epoch) != present;
+        for (_, secret) in self.secrets.iter_mut().filter(|(key, _)| old(key)) {
+            secret.superseded_at.get_or_insert(now);
+        }
+    }
+
     /// Removes every client secret that nothing needs any more; answers how many.
     pub(crate) fn destroy_unneeded_secrets(&mut self, now: Timestamp) -> u64 {
         let unneeded = self.unneeded_secrets(now);
@@ -17,13 +38,16 @@ impl Data {
     }
 
     pub(crate) fn unneeded_secrets(&self, now: Timestamp) -> Vec<ClientSecretKey> {
-        self.secrets.keys().filter(|key| !self.needs_secret(**key, now)).copied().collect()
+        let unneeded = |key: ClientSecretKey, superseded_at: Timestamp| {
+            now >= superseded_at.plus(LONGEST) || !self.needs_secret(key, now)
+        };
+        let superseded = self.secrets.iter().filter_map(|(key, secret)| Some((*key, secret.superseded_at?)));
+        superseded.filter(|(key, since)| unneeded(*key, *since)).map(|(key, _)| key).collect()
     }
 
     fn needs_secret(&self, key: ClientSecretKey, now: Timestamp) -> bool {
         let of_key = |incarnation, epoch| key == ClientSecretKey { incarnation, epoch };
-        self.connectors.values().any(|connector| of_key(connector.incarnation, connector.epoch))
-            || self.orphans.values().map(|orphan| &orphan.tokens.owner).any(|of| of_key(of.incarnation, of.epoch))
+        self.orphans.values().map(|orphan| &orphan.tokens.owner).any(|of| of_key(of.incarnation, of.epoch))
             || self.rows.values().any(|row| {
                 let owner = row.grant.owner();
                 of_key(owner.incarnation, owner.epoch) && may_owe_tokens(row, now)

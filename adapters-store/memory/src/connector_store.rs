@@ -48,8 +48,10 @@ impl Data {
                 self.apply_to_each(alive, disabled, actor, now).grants
             }
         };
+        let (incarnation, epoch) = (next.incarnation, next.epoch);
         self.connectors.insert(next.key.clone(), next);
         self.keep_secret(secret);
+        self.supersede_secrets(incarnation, Some(epoch), now);
         self.outbox.add(audit);
         self.destroy_unneeded_secrets(now);
         Updated::Done { ended_grants: ended }
@@ -60,13 +62,10 @@ impl Data {
         let deleted = || Input::Ended { cause: EndCause::ConnectorDeleted, revoke: true };
         let of_connector = |row: &Row| row.grant.owner().incarnation == removed.incarnation;
         let ended = self.apply_to_each(of_connector, deleted, actor, now);
+        self.supersede_secrets(removed.incarnation, None, now);
         self.outbox.add(audit);
         self.destroy_unneeded_secrets(now);
         Some(ended.grants)
-    }
-
-    fn keep_secret(&mut self, secret: Option<ClientSecretRecord>) {
-        self.secrets.extend(secret.map(|secret| (secret.key, secret)));
     }
 }
 
@@ -110,6 +109,6 @@ impl ConnectorStore for MemoryStore {
     }
 
     async fn client_secret(&self, key: ClientSecretKey) -> Result<Option<ClientSecretRecord>, StoreError> {
-        Ok(self.transact(|data, _| data.secrets.get(&key).cloned()))
+        Ok(self.transact(|data, _| data.secrets.get(&key).map(|secret| secret.record.clone())))
     }
 }

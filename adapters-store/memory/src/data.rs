@@ -16,7 +16,7 @@ pub(crate) struct Data {
     pub(crate) rows: BTreeMap<GrantId, Row>,
     pub(crate) orphans: BTreeMap<GrantId, Orphan>,
     pub(crate) connectors: BTreeMap<ConnectorKey, Connector>,
-    pub(crate) secrets: BTreeMap<ClientSecretKey, ClientSecretRecord>,
+    pub(crate) secrets: BTreeMap<ClientSecretKey, ClientSecret>,
     /// Users for whom no grant is committed any more.
     pub(crate) tombstones: BTreeSet<UserId>,
     pub(crate) sessions: BTreeMap<SessionHash, Session>,
@@ -37,6 +37,12 @@ pub(crate) struct Orphan {
     pub(crate) tokens: OrphanTokens,
     pub(crate) due_at: Timestamp,
     pub(crate) claimed_until: Option<Timestamp>,
+}
+
+/// A client secret, and since when it is no longer the present one of its connector.
+pub(crate) struct ClientSecret {
+    pub(crate) record: ClientSecretRecord,
+    pub(crate) superseded_at: Option<Timestamp>,
 }
 
 /// Audit events that were not delivered yet.

@@ -77,7 +77,7 @@ impl Data {
     pub(crate) fn key_usage(&self) -> Vec<(KeyId, u64)> {
         let records = self.rows.values().filter_map(|row| row.snapshot().sealed);
         let orphans = self.orphans.values().map(|orphan| orphan.tokens.sealed.clone());
-        let secrets = self.secrets.values().map(|secret| secret.sealed.clone());
+        let secrets = self.secrets.values().map(|secret| secret.record.sealed.clone());
         let mut usage = BTreeMap::new();
         for key in records.chain(orphans).chain(secrets).filter_map(|sealed: Envelope| sealed.key_id()) {
             *usage.entry(KeyId(key)).or_default() += 1;

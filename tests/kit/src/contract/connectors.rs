@@ -258,6 +258,23 @@ pub async fn r50_a_client_secret_lives_as_long_as_a_revocation_needs_it(backend:
     assert!(!world.has_secret(&edited).await);
 }
 
+/// After a day an old secret goes, even if a revocation is still tried.
+pub async fn r50_an_old_client_secret_is_kept_for_a_day_at_most(backend: Backend) {
+    let (world, drive) = World::with_drive(backend).await;
+    let grant = world.connect(&ownership_of(&drive, "alice")).await;
+    let (edited, _) = world.edit(&drive, Cascade::Changed).await;
+    world.pass(Duration::from_hours(12));
+    // A later edit starts no new day for the first secret.
+    let (newest, _) = world.edit(&edited, Cascade::Keep).await;
+    world.pass(Duration::from_hours(12).saturating_sub(Duration::from_millis(1)));
+    world.sweep().await;
+    assert!(world.has_secret(&drive).await);
+    world.pass(Duration::from_millis(1));
+    assert_eq!(world.sweep().await.secrets_destroyed, 1);
+    assert!(!world.has_secret(&drive).await && world.has_secret(&newest).await);
+    assert_eq!(owed(&world.get(grant.id).await), Some(false), "the revocation itself is still tried");
+}
+
 /// A secret outlives its epoch while an exchange under way may still bring tokens to revoke, then the sweeper takes it.
 pub async fn r26_a_client_secret_waits_for_the_exchange_under_way(backend: Backend) {
     let (world, drive) = World::with_drive(backend).await;

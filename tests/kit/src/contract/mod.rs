@@ -39,10 +39,10 @@
 //! show it; one that ends farther ahead than a claim of the length asked for is implausible, and free to take. `Retry` counts one more attempt and gives the claim back; `Renewed` clears the doubt and keeps the claim. Ending
 //! what is not owed does nothing, and writes no events.
 //!
-//! **Client secrets.** One is needed while it is of the present epoch of its connector; while a former grant or an orphan of
+//! **Client secrets.** One that is not of the present epoch of its connector is needed while a former grant or an orphan of
 //! its incarnation and epoch is to be revoked; and while an authorization of that incarnation and epoch is not ended, or
-//! ended less than `INTERRUPTED_AFTER` ago, because an exchange or a renewal under way may still bring tokens to revoke.
-//! `update`, `delete`, a settled revocation and a sweep destroy what is not needed.
+//! ended less than `INTERRUPTED_AFTER` ago, because an exchange or a renewal under way may still bring tokens to revoke; but
+//! no longer than 24 hours. `update`, `delete`, a settled revocation and a sweep destroy what is not needed.
 //!
 //! **Sweep.** A grant lapses rather than being unused; it is unused if its day of last use lies before the day of the instant
 //! `unused_grants` ago. Rows are removed `ended_flows` or `ended_grants` after they ended. How a batch is shared out among
@@ -143,6 +143,7 @@ macro_rules! store_contract {
                 deleting_a_connector_twice_is_deleting_it_once,
                 r54_a_recreated_connector_has_none_of_the_old_authorizations,
                 r50_a_client_secret_lives_as_long_as_a_revocation_needs_it,
+                r50_an_old_client_secret_is_kept_for_a_day_at_most,
                 r26_a_client_secret_waits_for_the_exchange_under_way,
                 r52_grants_are_counted_per_connector,
             }
