@@ -12,8 +12,6 @@ use http::{HeaderMap, HeaderValue, header};
 
 /// Flow cookies a browser may hold at a time: as many as there may be pending flows (R18, R34).
 const MOST_FLOWS: usize = 10;
-/// A browser takes cookies of up to 4096 bytes; name and attributes need some of them.
-const LONGEST_VALUE: usize = 3800;
 
 /// A cookie to be set, as the value of `Set-Cookie`. Ours are all `HttpOnly; SameSite=Lax` (R03).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,20 +50,15 @@ pub(crate) struct CookieNames {
     secure: bool,
     session: String,
     flow: String,
-    launch: String,
-    path_prefix: String,
 }
 
 impl CookieNames {
     pub(crate) fn of(public: &PublicBaseUrl) -> Self {
-        let path_prefix = public.path_prefix().to_owned();
         if public.is_https() {
             return Self {
                 secure: true,
                 session: "__Host-grantry_session".to_owned(),
                 flow: "__Host-grantry_flow_".to_owned(),
-                launch: "__Secure-grantry_launch_".to_owned(),
-                path_prefix,
             };
         }
         let port = port_of(public);
@@ -73,8 +66,6 @@ impl CookieNames {
             secure: false,
             session: format!("grantry_session_{port}"),
             flow: format!("grantry_flow_{port}_"),
-            launch: format!("grantry_launch_{port}_"),
-            path_prefix,
         }
     }
 
@@ -85,32 +76,27 @@ impl CookieNames {
 
     /// The session cookie. Ends with the session at the latest.
     pub(crate) fn session_cookie(&self, value: &Secret) -> SetCookie {
-        self.cookie(&self.session, text_of(value), "/", crate::auth::SESSION_ABSOLUTE)
+        self.cookie(&self.session, text_of(value), crate::auth::SESSION_ABSOLUTE)
     }
 
     /// Takes the session cookie away.
     pub(crate) fn without_session(&self) -> SetCookie {
-        self.cookie(&self.session, "", "/", Duration::ZERO)
+        self.cookie(&self.session, "", Duration::ZERO)
     }
 
     /// The cookie that binds a flow to this browser (R03).
     pub(crate) fn flow_cookie(&self, flow: GrantId, secret: &Secret, life: Duration) -> SetCookie {
-        self.cookie(&self.flow_name(flow), text_of(secret), "/", life)
+        self.cookie(&self.flow_name(flow), text_of(secret), life)
     }
 
     /// Takes a flow cookie away (R34).
     pub(crate) fn without_flow(&self, flow: GrantId) -> SetCookie {
-        self.cookie(&self.flow_name(flow), "", "/", Duration::ZERO)
+        self.cookie(&self.flow_name(flow), "", Duration::ZERO)
     }
 
     /// The secrets of all flow cookies a browser sent.
     pub(crate) fn flow_secrets(&self, headers: &HeaderMap) -> Vec<Secret> {
         self.flows(headers).map(|(_, secret)| Secret::from_text(secret)).collect()
-    }
-
-    /// The secret of one flow's cookie.
-    pub(crate) fn flow_secret(&self, headers: &HeaderMap, flow: GrantId) -> Option<Secret> {
-        single(headers, &self.flow_name(flow)).map(Secret::from_text)
     }
 
     /// Every flow that this browser has a cookie of.
@@ -131,37 +117,13 @@ impl CookieNames {
             .filter_map(|(name, value)| Some((GrantId::parse(name.strip_prefix(self.flow.as_str())?)?, value)))
     }
 
-    /// The cookie that keeps a flow's authorization URL between start and launch; sent to the launch page alone. `None` if it
-    /// would be longer than browsers take.
-    pub(crate) fn launch_cookie(&self, flow: GrantId, value: &str, path: &str, life: Duration) -> Option<SetCookie> {
-        (value.len() <= LONGEST_VALUE).then(|| self.cookie(&self.launch_name(flow), value, &self.mounted(path), life))
-    }
-
-    /// Takes the launch cookie away.
-    pub(crate) fn without_launch(&self, flow: GrantId, path: &str) -> SetCookie {
-        self.cookie(&self.launch_name(flow), "", &self.mounted(path), Duration::ZERO)
-    }
-
-    /// The value of the launch cookie.
-    pub(crate) fn launch_value<'h>(&self, headers: &'h HeaderMap, flow: GrantId) -> Option<&'h str> {
-        single(headers, &self.launch_name(flow))
-    }
-
     fn flow_name(&self, flow: GrantId) -> String {
         format!("{}{flow}", self.flow)
     }
 
-    fn launch_name(&self, flow: GrantId) -> String {
-        format!("{}{flow}", self.launch)
-    }
-
-    fn mounted(&self, path: &str) -> String {
-        format!("{}{path}", self.path_prefix)
-    }
-
-    fn cookie(&self, name: &str, value: &str, path: &str, life: Duration) -> SetCookie {
+    fn cookie(&self, name: &str, value: &str, life: Duration) -> SetCookie {
         let secure = if self.secure { "; Secure" } else { "" };
-        SetCookie(format!("{name}={value}; Path={path}; Max-Age={}; HttpOnly; SameSite=Lax{secure}", life.as_secs()))
+        SetCookie(format!("{name}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{secure}", life.as_secs()))
     }
 }
 
@@ -199,8 +161,6 @@ mod tests {
             names("http://127.0.0.1:8080").flow_cookie(id(1), &secret, life).0,
             format!("grantry_flow_8080_{}=s3cret; Path=/; Max-Age=600; HttpOnly; SameSite=Lax", id(1))
         );
-        let launch = names("https://connect.example/oauth").launch_cookie(id(1), "v", "/connect/drive", life).unwrap().0;
-        assert!(launch.starts_with("__Secure-grantry_launch_") && launch.contains("; Path=/oauth/connect/drive;"), "{launch}");
     }
 
     #[test]

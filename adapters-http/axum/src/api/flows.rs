@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use grantry_domain::connector::ConnectorKey;
 use grantry_domain::flow::{CancelKey, StartRequest, Started};
 use grantry_domain::grant::{FlowStatus, GrantId};
 use grantry_domain::ports::Operation;
@@ -120,17 +119,16 @@ async fn start(
         allow_account_change,
     };
     let started = app.connections.start(request).await?;
-    begun(&app, &key, &headers, &started)
+    begun(&app, &headers, &started)
 }
 
-/// The answer to a start: the flow, its cookie, and the cookie the launch page needs.
-fn begun(app: &App, key: &ConnectorKey, headers: &HeaderMap, started: &Started) -> Result<Response, Problem> {
+/// The answer to a start: the flow and its cookie.
+fn begun(app: &App, headers: &HeaderMap, started: &Started) -> Result<Response, Problem> {
     let text = |secret: &Secret| secret.expose_text().map(str::to_owned).ok_or_else(|| Problem::new(Code::Internal));
     let authorization_url = text(&started.authorization_url)?;
     if !launch::may_be_opened(&authorization_url) {
         return Err(Problem::new(Code::ProviderMisconfigured));
     }
-    let launch_cookie = launch::cookie(app, key, started);
     let body = StartedFlow {
         authorization_url,
         state: text(&started.state)?,
@@ -142,9 +140,6 @@ fn begun(app: &App, key: &ConnectorKey, headers: &HeaderMap, started: &Started) 
     cookies.flow_cookie(started.flow_id, &started.browser_secret, started.expires_in).append_to(response.headers_mut());
     for surplus in cookies.surplus_flows(headers) {
         cookies.without_flow(surplus).append_to(response.headers_mut());
-    }
-    if let Some(cookie) = launch_cookie {
-        cookie.append_to(response.headers_mut());
     }
     Ok(response)
 }

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use grantry_domain::grant::{AuthStatus as Status, ProviderNote, StatusKind};
-use grantry_domain::identity::{SpaceId, UserId};
+use grantry_domain::grant::{AuthStatus as Status, ProviderNote};
 use grantry_domain::ports::Operation;
 use http::StatusCode;
 use serde::Serialize;
@@ -16,7 +15,7 @@ use utoipa_axum::routes;
 use crate::api::{rfc3339, rfc3339_day};
 use crate::extract::{AtConnector, InSpace, Person};
 use crate::openapi::Problems;
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 use crate::state::App;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -85,8 +84,8 @@ pub(crate) enum UserAuthStatus {
     NeedsReauthorization,
 }
 
-impl AuthStatus {
-    fn of(status: Status, pending_flow: Option<PendingFlow>) -> Self {
+impl From<Status> for AuthStatus {
+    fn from(status: Status) -> Self {
         let (note, note_since) = match status.provider_note {
             None => (None, None),
             Some(ProviderNote::UnreachableSince(since)) => (Some("provider_unreachable"), Some(rfc3339(since))),
@@ -102,7 +101,9 @@ impl AuthStatus {
             provider_note: note,
             provider_note_since: note_since,
             pending: status.pending,
-            pending_flow,
+            pending_flow: status
+                .flow
+                .map(|flow| PendingFlow { flow_id: flow.id.to_string(), expires_at: rfc3339(flow.expires_at) }),
             last_used_at: status.last_used_day.map(rfc3339_day),
         }
     }
@@ -118,30 +119,8 @@ async fn mine(
 ) -> Result<Json<BTreeMap<String, AuthStatus>>, Problem> {
     app.connections.ports().limiter.take(&format!("user:{}", person.user), Operation::Status).await?;
     let statuses = app.connections.statuses(&person.actor(), &space).await?;
-    let is_pending = |status: &Status| status.pending || status.kind == StatusKind::Connecting;
-    let mut flows = if statuses.iter().any(|(_, status)| is_pending(status)) {
-        pending_flows(&app, &space, &person.user).await?
-    } else {
-        BTreeMap::new()
-    };
-    let answer = statuses.into_iter().map(|(connector, status)| {
-        let id = connector.key.id.as_str().to_owned();
-        let flow = if is_pending(&status) { flows.remove(&id) } else { None };
-        (id, AuthStatus::of(status, flow))
-    });
+    let answer = statuses.into_iter().map(|(connector, status)| (connector.key.id.as_str().to_owned(), status.into()));
     Ok(Json(answer.collect()))
-}
-
-/// The flows under way, by connector. Asked for only when there is one.
-async fn pending_flows(app: &App, space: &SpaceId, user: &UserId) -> Result<BTreeMap<String, PendingFlow>, Problem> {
-    let rows = app.connections.ports().grants.statuses(space, None, user).await;
-    let rows = rows.map_err(|_| Problem::new(Code::StoreUnavailable))?;
-    let flows = rows.into_iter().filter_map(|row| {
-        let flow = row.pending?;
-        let pending = PendingFlow { flow_id: flow.id.to_string(), expires_at: rfc3339(flow.deadline?) };
-        Some((row.connector.key.id.as_str().to_owned(), pending))
-    });
-    Ok(flows.collect())
 }
 
 /// Ends one's own connection. Idempotent. The provider is told afterwards, by a durable job.

@@ -5,7 +5,7 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
-use grantry_domain::connector::{ConnectorKey, ContextId};
+use grantry_domain::connector::ContextId;
 use grantry_domain::flow::{Callback, CallbackRefused, Completed, Outcome};
 use grantry_domain::ports::Operation;
 use http::{HeaderMap, Method, Uri};
@@ -14,7 +14,6 @@ use utoipa_axum::routes;
 
 use crate::extract::{ClientAddress, PathParams, Person};
 use crate::guard::CorrelationId;
-use crate::launch;
 use crate::pages::callback_params::CallbackParams;
 use crate::pages::{failure, result};
 use crate::problem::{Code, Problem};
@@ -121,7 +120,7 @@ fn is_navigation(headers: &HeaderMap) -> bool {
     !is_speculative && is_document
 }
 
-/// To the sealed return path with the outcome, or to the flow's own page; the flow's cookies go (R29, R33, R34).
+/// To the sealed return path with the outcome, or to the flow's own page; the flow's cookie goes (R29, R33, R34).
 fn finished(app: &App, completed: &Completed) -> Response {
     let code = match completed.outcome {
         Outcome::Connected => None,
@@ -147,9 +146,7 @@ fn finished(app: &App, completed: &Completed) -> Response {
         Some(url) => Redirect::to(&url).into_response(),
         None => result::redirect_to_flow(app, completed.flow_id),
     };
-    let key = ConnectorKey { space: completed.space.clone(), id: completed.connector.clone() };
     app.cookies.without_flow(completed.flow_id).append_to(response.headers_mut());
-    app.cookies.without_launch(completed.flow_id, &launch::path_of(&key)).append_to(response.headers_mut());
     response
 }
 

@@ -65,8 +65,12 @@ async fn leave(
     headers: &HeaderMap,
     correlation: &CorrelationId,
 ) -> Response {
-    match launch::destination(app, &person.user, key, flow, headers).await {
-        Ok(url) => Redirect::to(&url).into_response(),
-        Err(problem) => failure(app, &problem, correlation),
+    let launched = app.connections.launch(&person.actor(), &key.space, flow, &app.cookies.flow_secrets(headers)).await;
+    match launched {
+        Ok(url) => match url.expose_text().filter(|url| launch::may_be_opened(url)) {
+            Some(url) => Redirect::to(url).into_response(),
+            None => failure(app, &Problem::new(Code::ProviderMisconfigured), correlation),
+        },
+        Err(error) => failure(app, &Problem::new(Code::of(error.code())), correlation),
     }
 }

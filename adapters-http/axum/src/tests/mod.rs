@@ -1,1 +1,16 @@
-//! Tests of the whole router.
+//! Tests of the whole router: real use cases on the memory store, doubles at every other port, requests handed in directly.
+
+mod api;
+mod callback;
+mod callback_refusals;
+mod console;
+mod execute;
+mod flow;
+mod grants;
+mod guards;
+mod html;
+mod limits;
+mod logging;
+mod pages;
+mod session;
+mod world;

@@ -1,0 +1,115 @@
+//! Exact limits of requests: n passes, n + 1 does not (R58).
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use futures_util::StreamExt;
+use http::{Method, Request, StatusCode};
+use serde_json::json;
+
+use super::world::{HOST, Options, SAME_ORIGIN_JSON, World};
+use crate::state::Limits;
+
+#[tokio::test]
+async fn r58_the_url_is_bounded() {
+    let world = World::new();
+    let mut browser = world.browser();
+    let of_length = |length: usize| format!("/livez?{}", "a".repeat(length - "/livez?".len()));
+    assert_eq!(browser.get(&of_length(8192)).await.status, StatusCode::OK);
+    assert_eq!(browser.get(&of_length(8193)).await.code(), "invalid_request");
+}
+
+#[tokio::test]
+async fn r58_header_fields_are_bounded_in_number_and_size() {
+    let world = World::new();
+    let request = |fields: usize, bytes: usize| {
+        let mut request = Request::get("/livez").header("host", HOST).body(Body::empty()).unwrap();
+        for n in 1..fields {
+            request.headers_mut().append("x", format!("{}", n % 10).parse().unwrap());
+        }
+        let present: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        if bytes > 0 {
+            request.headers_mut().append("y", "z".repeat(bytes - present - 1).parse().unwrap());
+        }
+        request
+    };
+    let mut browser = world.browser();
+    assert_eq!(browser.exchange(request(64, 0)).await.status, StatusCode::OK);
+    assert_eq!(browser.exchange(request(65, 0)).await.code(), "invalid_request");
+    assert_eq!(browser.exchange(request(3, 16 * 1024)).await.status, StatusCode::OK);
+    assert_eq!(browser.exchange(request(3, 16 * 1024 + 1)).await.code(), "invalid_request");
+}
+
+#[tokio::test]
+async fn r58_bodies_are_bounded_announced_or_not() {
+    let world = World::new();
+    world.connector("default", "drive", ".example").await;
+    let mut alice = world.signed_in("alice").await;
+    let padded = |length: usize| format!("{{{}}}", " ".repeat(length - 2));
+    let cancel = "/internal/actions/connector/drive/_oauth_cancel";
+    let execute = "/api/actions/connector/drive/_execute";
+    for (path, limit) in [(cancel, 64 * 1024), (execute, 1024 * 1024)] {
+        let answer = alice.send(Method::POST, path, &SAME_ORIGIN_JSON, Some(padded(limit))).await;
+        assert_eq!(answer.code(), "invalid_request", "within the limit, it is read: {path}");
+        let answer = alice.send(Method::POST, path, &SAME_ORIGIN_JSON, Some(padded(limit + 1))).await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (413, "payload_too_large"), "{path}");
+        // In pieces, without saying how much will come.
+        let pieces = futures_util::stream::iter(vec![Bytes::from(padded(limit)), Bytes::from(" ")]).map(Ok::<_, std::io::Error>);
+        let mut request = Request::post(path).header("host", HOST).header("content-type", "application/json").body(Body::from_stream(pieces)).unwrap();
+        let cookies: Vec<String> = alice.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        request.headers_mut().insert("cookie", cookies.join("; ").parse().unwrap());
+        assert_eq!(alice.exchange(request).await.code(), "payload_too_large", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn r58_a_body_that_does_not_arrive_is_given_up() {
+    let limits = Limits { read_deadline: Duration::from_millis(20), ..Limits::default() };
+    let world = World::with(Options { limits, ..Options::default() });
+    let never = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+    let request = Request::post("/api/session").header("host", HOST).header("content-type", "application/json").body(never).unwrap();
+    let answer = world.browser().exchange(request).await;
+    assert_eq!(answer.code(), "invalid_request");
+}
+
+#[tokio::test]
+async fn r58_bodies_are_refused_by_the_field_that_is_wrong() {
+    let world = World::new();
+    world.connector("default", "drive", ".example").await;
+    let mut alice = world.signed_in("alice").await;
+    let path = "/api/actions/connector/new";
+    let good = json!({"name": "N", "connector_type_id": ".example", "config": {}});
+    let changed = |name: &str, value: serde_json::Value| {
+        let mut body = good.clone();
+        body[name] = value;
+        body
+    };
+    let deep = (0..16).fold(json!(1), |inner, _| json!([inner]));
+    let cases = [
+        (json!([]), "body"),
+        (changed("nmae", json!("CANARY")), "nmae"),
+        (changed("name", json!(7)), "name"),
+        (changed("name", json!(" ")), "name"),
+        (changed("connector_type_id", json!("CANARY")), "connector_type_id"),
+        (changed("auth_mode", json!("CANARY")), "auth_mode"),
+        (changed("config", json!("CANARY")), "config"),
+        (changed("config", json!({"long": "x".repeat(17 * 1024)})), "config"),
+        (changed("secrets", json!({"clientSecert": "CANARY"})), "secrets.clientSecert"),
+        (changed("secrets", json!({"clientSecret": 5})), "secrets.clientSecret"),
+        (changed("secrets", json!({"clientSecret": ""})), "secrets.clientSecret"),
+        (changed("config", deep), "body"),
+    ];
+    for (body, field) in cases {
+        let answer = alice.post(path, &body).await;
+        assert_eq!((answer.code().as_str(), answer.json()["field"].as_str().unwrap()), ("invalid_request", field), "{}", answer.body);
+        assert!(!answer.body.contains("CANARY"), "{}", answer.body);
+    }
+    for text in ["{", "", "nul", "{\"name\": \"CANARY", "\u{feff}{}", "{\"a\":1,\"a\":2}"] {
+        let answer = alice.send(Method::POST, path, &SAME_ORIGIN_JSON, Some(text.to_owned())).await;
+        assert_eq!(answer.code(), "invalid_request", "{text}");
+        assert!(!answer.body.contains("CANARY"), "{}", answer.body);
+    }
+    assert_eq!(alice.post("/api/actions/connector/a%20b", &good).await.json()["field"], "id");
+    assert_eq!(alice.get("/internal/actions/grants?cursor=x&cursor=y").await.code(), "invalid_request");
+    assert_eq!(alice.post(path, &good).await.status, StatusCode::OK);
+}

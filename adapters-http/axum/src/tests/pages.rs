@@ -1,0 +1,191 @@
+//! The pages: fixed, escaped, under their policies.
+
+use proptest::prelude::*;
+use grantry_domain::connector::{AuthMode, ConnectorName, ProfileId};
+use grantry_domain::flow::ConnectorDraft;
+use grantry_domain::identity::Actor;
+use grantry_domain::secret::Secret;
+use grantry_testkit::doubles::fixtures;
+use http::{Method, StatusCode};
+
+use super::html;
+use super::world::{BASE, Options, World};
+
+#[tokio::test]
+async fn r30_the_callback_policy_is_a_fixed_string() {
+    let golden = |base: &str| {
+        format!(
+            "default-src 'none'; script-src {base}/api/actions/connector/_oauth_callback_script; \
+             style-src {base}/api/actions/connector/_oauth_callback_style; base-uri 'none'; form-action 'none'; \
+             frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'"
+        )
+    };
+    let world = World::new();
+    world.connector("default", "drive", ".example").await;
+    let mut alice = world.signed_in("alice").await;
+    let flow = alice.start("drive").await;
+    let end = alice.finish(&flow).await;
+    let pages = [
+        alice.get(end.location().strip_prefix(BASE).unwrap()).await,
+        alice.get("/api/actions/connector/_oauth_callback_result/user_mismatch").await,
+        world.browser().callback("code=c&state=s").await,
+        alice.get("/api/actions/connector/_oauth_callback_result/nonsense").await,
+    ];
+    for page in pages {
+        assert_eq!(page.header("content-security-policy"), golden(BASE));
+        assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    }
+    let mounted = World::with(Options { public: "https://connect.example/oauth", ..Options::default() });
+    let mut browser = mounted.browser().also("host", "connect.example");
+    let page = browser.get("/api/actions/connector/_oauth_callback_result/user_mismatch").await;
+    assert_eq!(page.header("content-security-policy"), golden("https://connect.example/oauth"));
+}
+
+#[tokio::test]
+async fn r30_scripts_and_sheet_are_the_ones_the_policy_names_and_may_be_kept() {
+    let world = World::new();
+    let mut browser = world.browser();
+    let result = browser.get("/api/actions/connector/_oauth_callback_result/user_mismatch").await;
+    let login = browser.get("/login").await;
+    for page in [&result.body, &login.body] {
+        for (name, attributes) in html::tags(page) {
+            let wanted = match name.as_str() { "script" => "src", "link" => "href", _ => continue };
+            let url = &attributes.iter().find(|(key, _)| key == wanted).unwrap().1;
+            let answer = browser.get(url.strip_prefix(BASE).unwrap()).await;
+            assert_eq!(answer.header("cache-control"), "public, max-age=31536000, immutable", "{url}");
+            assert!(answer.header("content-type").ends_with("; charset=utf-8"));
+            let (bare, _) = url.strip_prefix(BASE).unwrap().split_once('?').unwrap();
+            let bare_answer = browser.get(bare).await;
+            assert_eq!((bare_answer.header("cache-control"), &bare_answer.body), ("public, no-cache", &answer.body));
+            let etag = bare_answer.header("etag").to_owned();
+            let known = browser.send(Method::GET, bare, &[("if-none-match", &etag)], None).await;
+            assert_eq!((known.status, known.body.len()), (StatusCode::NOT_MODIFIED, 0));
+        }
+    }
+}
+
+#[tokio::test]
+async fn r19_the_confirm_page_tells_where_it_leads_and_warns_of_the_unapproved() {
+    let world = World::new();
+    world.connector("default", "drive", ".example").await;
+    world.connector("marketing", "custom", ".oauth2").await;
+    let mut alice = world.signed_in("alice").await;
+    for (path, space, warns) in [
+        ("/api/actions/connector/drive/oauth/start", "Default", false),
+        ("/s/marketing/api/actions/connector/custom/oauth/start", "marketing", true),
+        ("/connect/drive", "Default", false),
+        ("/s/marketing/connect/custom", "marketing", true),
+    ] {
+        let page = alice.get(path).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+        for fact in ["Connector ", space, "alice", "as.example", "<li>read</li>", "<li>write</li>", "<li>api.example</li>"] {
+            assert!(page.body.contains(fact), "{path}: {fact}\n{}", page.body);
+        }
+        assert_eq!(page.body.contains("class=\"warning\"><strong>"), warns, "{path}");
+        assert!(page.header("content-security-policy").contains("connect-src 'self'"));
+    }
+}
+
+#[tokio::test]
+async fn r04_the_confirm_page_asks_strangers_to_sign_in_and_comes_back() {
+    let world = World::new();
+    world.connector("marketing", "drive", ".example").await;
+    let path = "/s/marketing/api/actions/connector/drive/oauth/start";
+    let answer = world.browser().get(path).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    let log_in = answer.location().strip_prefix(BASE).unwrap().to_owned();
+    let page = world.browser().get(&log_in).await;
+    assert_eq!(html::attribute(&page.body, "data-next").unwrap(), format!("{BASE}{path}"));
+    // Whoever is signed in but may not, sees nothing, as if there were nothing.
+    let mut dave = world.signed_in("dave").await;
+    for path in [path, "/s/nowhere/api/actions/connector/drive/oauth/start", "/api/actions/connector/missing/oauth/start"] {
+        assert_eq!(dave.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_console_the_connectors_are_listed_with_their_start_links() {
+    let world = World::new();
+    world.connector("default", "drive", ".example").await;
+    world.connector("marketing", "mail", ".example").await;
+    let mut alice = world.connected("alice", "drive").await;
+    let page = alice.get("/").await;
+    assert!(page.body.contains("Connected") && page.body.contains("Reconnect"), "{}", page.body);
+    assert!(page.body.contains(&format!("href=\"{BASE}/s/marketing/\"")));
+    assert!(page.body.contains(&format!("data-disconnect=\"{BASE}/internal/actions/connector/drive/_oauth_disconnect\"")));
+    let page = alice.get("/s/marketing/").await;
+    assert!(page.body.contains(&format!("href=\"{BASE}/s/marketing/api/actions/connector/mail/oauth/start\"")), "{}", page.body);
+    assert_eq!(alice.get("/s/marketing").await.location(), format!("{BASE}/s/marketing/"));
+    assert_eq!(alice.get("/s/nowhere/").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(world.browser().get("/s/marketing/").await.location(), format!("{BASE}/login?next=%2Fs%2Fmarketing%2F"));
+    let snapshot = page.body.replace(|c: char| c == '\r', "");
+    html::names(&snapshot);
+}
+
+#[tokio::test]
+async fn r31_the_result_pages_are_a_fixed_set() {
+    let world = World::new();
+    let mut browser = world.browser();
+    let mut headings = std::collections::BTreeMap::new();
+    for code in crate::Code::ALL {
+        let page = browser.get(&format!("/api/actions/connector/_oauth_callback_result/{}", code.as_str())).await;
+        assert_eq!(page.status, StatusCode::OK);
+        let heading = page.body.split("<h1>").nth(1).unwrap().split("</h1>").next().unwrap().to_owned();
+        headings.entry(heading).or_insert_with(Vec::new).push(code.as_str());
+    }
+    insta::assert_json_snapshot!("result_pages", headings);
+    let page = browser.get("/api/actions/connector/_oauth_callback_result/%3Cscript%3E").await;
+    assert_eq!(page.status, StatusCode::NOT_FOUND);
+}
+
+/// Renders every page that shows a connector's name, once with a plain name and once with this one.
+fn element_sets(name: &str) -> Vec<Vec<String>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let world = World::new();
+        let draft = ConnectorDraft {
+            name: ConnectorName::new(name).unwrap(),
+            profile: ProfileId::new(".oauth2").unwrap(),
+            auth_mode: AuthMode::PerUser,
+            config: "{}".to_owned(),
+            client_id: Some("client-1".to_owned()),
+            client_secret: Some(Secret::from_text("s")),
+        };
+        let id = Some(fixtures::connector_id("drive"));
+        world.connections.install_connector(&Actor::System, &fixtures::space("default"), id, draft).await.unwrap();
+        world.provider.set_account(Some(grantry_domain::provider::Account { subject: "1".to_owned(), label: name.to_owned() }));
+        let mut alice = world.signed_in("alice").await;
+        let uri = alice.get("/api/actions/connector/drive").await.json()["redirect_uri"].as_str().unwrap().to_owned();
+        let flow = alice.start("drive").await;
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("code", "c").append_pair("state", &flow.state).append_pair("error_description", name).finish();
+        let end = alice.arrive(&format!("{}?{query}", uri.strip_prefix(BASE).unwrap())).await.location().to_owned();
+        let mut sets = Vec::new();
+        for path in ["/", "/api/actions/connector/drive/oauth/start", "/connect/drive", end.strip_prefix(BASE).unwrap()] {
+            let page = alice.get(path).await;
+            assert_eq!(page.status, StatusCode::OK, "{path}");
+            sets.push(html::names(&page.body));
+        }
+        sets
+    })
+}
+
+#[test]
+fn r31_no_name_or_label_changes_the_elements_of_a_page() {
+    let plain = element_sets("Drive");
+    for hostile in [
+        "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "'\"`", "</main></body>", "<!--", "{{ page }}", "&lt;b&gt;",
+        "\" autofocus onfocus=\"alert(1)", "</h1><h1>", "javascript:alert(1)", "]]>", "\u{202e}<b>",
+    ] {
+        assert_eq!(element_sets(hostile), plain, "{hostile}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn r31_fuzzed_names_never_change_the_elements_of_a_page(name in "[<>\"'&/=a-z!\\-{}% ]{1,40}") {
+        prop_assume!(!name.trim().is_empty());
+        prop_assert_eq!(element_sets(&name), element_sets("Drive"));
+    }
+}
