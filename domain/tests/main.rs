@@ -4,4 +4,5 @@
 
 mod common;
 
+mod callback;
 mod start;

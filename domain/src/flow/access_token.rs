@@ -146,6 +146,12 @@ impl Connections {
     }
 
     async fn find_token(self: &Arc<Self>, demand: &TokenDemand, refused: Option<[u8; 32]>) -> Result<HandedOut, TokenError> {
+        // Only a back end acts for others; what it may do is settled where its key is checked.
+        if let Actor::Person(person) = &demand.actor
+            && *person != demand.user
+        {
+            return Err(TokenError::Forbidden);
+        }
         self.admit(&demand.user, &demand.connector.space, Role::Viewer).await?;
         let view = self.view(demand).await?;
         if view.connector.auth_mode == AuthMode::Shared {

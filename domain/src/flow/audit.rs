@@ -1,65 +1,90 @@
 //! Building audit events, and the buffer for those that belong to no change.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::connector::ConnectorKey;
 use crate::flow::Connections;
 use crate::grant::{GrantId, Ownership};
 use crate::identity::{Actor, UserId};
-use crate::ports::{AuditEvent, AuditKind};
+use crate::ports::{AuditEvent, AuditKind, GrantStore, StoreError};
 use crate::time::Timestamp;
 
 /// How many buffered notes make the buffer flush itself.
 const FLUSH_AT: usize = 512;
+/// How many are kept while the store takes none.
+const KEPT_AT_MOST: usize = 16 * FLUSH_AT;
 
 /// Notes of hand-outs and refusals. They change nothing, so they need no transaction of their own; they are written in
-/// batches by the housekeeper, at latest one interval after they happened.
-#[derive(Default)]
-pub(super) struct Trail {
-    notes: Mutex<Notes>,
-}
+/// batches by the housekeeper, at latest one interval after they happened. Clones are the same buffer.
+#[derive(Clone, Default)]
+pub(super) struct Trail(Arc<Mutex<Notes>>);
 
 #[derive(Default)]
 struct Notes {
     events: Vec<AuditEvent>,
-    uses: Vec<(GrantId, i64)>,
+    /// The last day of use of each grant.
+    uses: BTreeMap<GrantId, i64>,
+}
+
+impl Notes {
+    fn used(&mut self, id: GrantId, day: i64) {
+        self.uses.entry(id).and_modify(|noted| *noted = day.max(*noted)).or_insert(day);
+    }
+}
+
+impl Trail {
+    fn locked(&self) -> MutexGuard<'_, Notes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the buffer down. What the store does not take goes back into it.
+    pub(super) async fn flush(&self, grants: &dyn GrantStore) -> Result<(), StoreError> {
+        let Notes { events, uses } = std::mem::take(&mut *self.locked());
+        if !events.is_empty()
+            && let Err(error) = grants.record(events.clone()).await
+        {
+            self.put_back(events, uses);
+            return Err(error);
+        }
+        if !uses.is_empty()
+            && let Err(error) = grants.note_use(uses.iter().map(|(id, day)| (*id, *day)).collect()).await
+        {
+            self.put_back(Vec::new(), uses);
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    fn put_back(&self, mut events: Vec<AuditEvent>, uses: BTreeMap<GrantId, i64>) {
+        let mut notes = self.locked();
+        if notes.events.len() < KEPT_AT_MOST {
+            notes.events.append(&mut events);
+        }
+        for (id, day) in uses {
+            notes.used(id, day);
+        }
+    }
 }
 
 impl Connections {
-    /// Notes a hand-out; `true` if it is time to write the notes down.
+    /// Notes something that changes nothing, and perhaps the day a grant was used.
     pub(super) fn note(&self, event: AuditEvent, used: Option<(GrantId, i64)>) {
         let full = {
-            let mut notes = self.trail.notes.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut notes = self.trail.locked();
             notes.events.push(event);
-            notes.uses.extend(used);
-            notes.events.len() >= FLUSH_AT
+            if let Some((id, day)) = used {
+                notes.used(id, day);
+            }
+            notes.events.len().is_multiple_of(FLUSH_AT)
         };
         if full {
-            // Best effort under pressure; what cannot be written goes back into the buffer.
-            self.spawn_flush();
-        }
-    }
-
-    fn spawn_flush(&self) {
-        let (events, uses) = self.take_notes();
-        let grants = std::sync::Arc::clone(&self.ports.grants);
-        self.ports.tasks.spawn(Box::pin(async move {
-            // A lost note is a lost note: the store is down, and its own alarm is louder.
-            let _ = grants.record(events).await;
-            let _ = grants.note_use(uses).await;
-        }));
-    }
-
-    pub(super) fn take_notes(&self) -> (Vec<AuditEvent>, Vec<(GrantId, i64)>) {
-        let mut notes = self.trail.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        (std::mem::take(&mut notes.events), std::mem::take(&mut notes.uses))
-    }
-
-    pub(super) fn put_notes_back(&self, mut events: Vec<AuditEvent>, mut uses: Vec<(GrantId, i64)>) {
-        let mut notes = self.trail.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        if notes.events.len() < 16 * FLUSH_AT {
-            notes.events.append(&mut events);
-            notes.uses.append(&mut uses);
+            let (trail, grants) = (self.trail.clone(), Arc::clone(&self.ports.grants));
+            let work = async move {
+                // What cannot be written now is written by the housekeeper.
+                let _ = trail.flush(&*grants).await;
+            };
+            self.ports.tasks.spawn(Box::pin(work));
         }
     }
 }

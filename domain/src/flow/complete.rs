@@ -3,6 +3,7 @@
 //! The order of the checks is part of the contract: consume (state, user, browser) → path's context → `iss` → provider error
 //! → live connector equals sealed snapshot → exchange → account → directory asked again → commit under lock.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -10,18 +11,19 @@ use thiserror::Error;
 
 use crate::connector::{ConnectorId, ContextId};
 use crate::flow::audit::about_grant;
+use crate::flow::keep::COMMIT_TRIES;
 use crate::flow::sealing::NoCredentials;
 use crate::flow::{Connections, Denied};
 use crate::grant::{
-    BrowserHash, EndCause, FailureCode, FlowFailure, FlowSecrets, Grant, GrantId, GrantSecrets, Input, Ownership,
-    PAYLOAD_VERSION, Phase, Revision, Snapshot, StateHash, VerifiedCallback,
+    BrowserHash, EndCause, FailureCode, FlowFailure, FlowSecrets, Grant, GrantId, GrantSecrets, Input, Revision, Snapshot,
+    StateHash, VerifiedCallback,
 };
 use crate::identity::{Actor, Role, SpaceId, UserId};
 use crate::ports::{
-    AuditKind, Binding, CallbackKey, Commit, Consumption, Fence, Fenced, Lifetime, Operation, OrphanTokens, ProviderError,
+    AuditEvent, AuditKind, Binding, CallbackKey, Commit, Consumption, Fence, Fenced, Lifetime, Operation, ProviderError,
     StoreError, TokenAnswer,
 };
-use crate::provider::{Account, CallbackPath};
+use crate::provider::CallbackPath;
 use crate::secret::Secret;
 use crate::time::Timestamp;
 
@@ -156,26 +158,27 @@ impl From<FailureCode> for Failure {
 
 impl Connections {
     /// Finishes a flow (R20–R28). The work is detached: a dropped connection does not stop it (R26).
-    pub async fn complete(self: &std::sync::Arc<Self>, callback: Callback) -> Result<Completed, CallbackRefused> {
+    pub async fn complete(self: &Arc<Self>, callback: Callback) -> Result<Completed, CallbackRefused> {
         let mut who = vec![format!("user:{}", callback.user)];
         who.extend(callback.address.as_ref().map(|address| format!("address:{address}")));
         for key in who {
             let limited = self.ports.limiter.take(&key, Operation::Callback).await;
             limited.map_err(|limited| CallbackRefused::RateLimited { retry_after: limited.retry_after })?;
         }
-        let this = std::sync::Arc::clone(self);
+        let this = Arc::clone(self);
         let work = async move { this.run_callback(callback).await }.boxed().shared();
         self.ports.tasks.spawn(work.clone().map(|_| ()).boxed());
         work.await
     }
 
-    async fn run_callback(self: std::sync::Arc<Self>, callback: Callback) -> Result<Completed, CallbackRefused> {
+    async fn run_callback(self: Arc<Self>, callback: Callback) -> Result<Completed, CallbackRefused> {
         let state_hash = StateHash(self.ports.vault.fingerprint(callback.state.expose()));
         let browsers =
             callback.browser_secrets.iter().map(|secret| BrowserHash(self.ports.vault.fingerprint(secret.expose())));
         let key = CallbackKey { state_hash, user: callback.user.clone(), browsers: browsers.collect() };
         let now = self.ports.grants.now().await?;
-        let (record, sealed) = match self.ports.grants.consume(key, Vec::new()).await? {
+        let audit = self.consumed_by(state_hash, &callback.user, now).await?;
+        let (record, sealed) = match self.ports.grants.consume(key, audit).await? {
             Consumption::Consumed { record, sealed } => (record, sealed),
             refused @ (Consumption::NotFound
             | Consumption::UserMismatch(_)
@@ -222,11 +225,24 @@ impl Connections {
         Ok(finished)
     }
 
+    /// The event that goes into the transaction that consumes the flow. Nothing of a foreign flow is put into it: then it is
+    /// not written either.
+    async fn consumed_by(&self, state: StateHash, user: &UserId, now: Timestamp) -> Result<Vec<AuditEvent>, StoreError> {
+        let own = self.ports.grants.find_by_state(state).await?.filter(|record| record.owner.user == *user);
+        let event = own.map(|record| {
+            let person = Actor::Person(user.clone());
+            about_grant(now, person, AuditKind::CallbackConsumed, &record.owner, record.id, "ok")
+        });
+        Ok(event.into_iter().collect())
+    }
+
     /// Everything between the consumed flow and the committed grant.
     async fn finish(&self, flow: &Running, callback: Callback) -> Result<(), Failure> {
         let Running { record, secrets, .. } = flow;
         let now = self.ports.grants.now().await.map_err(|_| FailureCode::Internal)?;
-        if now >= secrets.deadline || secrets.epoch != record.owner.epoch {
+        // What is sealed wins over the columns that the store went by (R76).
+        let in_time = record.consumed_at.is_some_and(|consumed_at| consumed_at < secrets.deadline);
+        if !in_time || secrets.epoch != record.owner.epoch {
             return Err(FailureCode::Internal.into());
         }
         let context_matches = match callback.context {
@@ -368,7 +384,7 @@ impl Connections {
         }
         if !flow.secrets.allow_account_change
             && let Some(account) = &received.account
-            && self.connected_account(owner).await.is_some_and(|before| before.subject != account.subject)
+            && self.account_before(owner).await.is_some_and(|before| !before.is(account))
         {
             return Err(fail(FailureCode::AccountMismatch, received));
         }
@@ -389,31 +405,45 @@ impl Connections {
         if !received.requested_scopes.covers(&received.granted_scopes) {
             audit.push(about_grant(now, person, AuditKind::ScopeWidened, owner, flow.record.id, "widened"));
         }
-        match self.ports.grants.commit_grant(granted.snapshot(), revoke_superseded, audit).await {
+        match self.commit_persistently(&granted.snapshot(), revoke_superseded, &audit).await {
             Ok(Commit::Done) => Ok(()),
             Ok(Commit::ConnectorChanged) => Err(fail(FailureCode::ConnectorChanged, received)),
             Ok(Commit::ConnectorGone) => Err(fail(FailureCode::ConnectorGone, received)),
             Ok(Commit::UserGone) => Err(fail(FailureCode::PermissionLost, received)),
             Ok(Commit::FlowEnded) => Err(fail(FailureCode::Interrupted, received)),
-            // The connection broke at commit: the record tells whether it was made.
-            Err(StoreError::OutcomeUnknown) => match self.ports.grants.find(flow.record.id).await {
-                Ok(Some(record)) if record.phase == Phase::Authorized => Ok(()),
-                Ok(_) | Err(_) => Err(fail(FailureCode::Internal, received)),
-            },
             Err(_) => Err(fail(FailureCode::Internal, received)),
         }
     }
 
-    /// The account behind the grant the user has now, if it can be read.
-    pub(super) async fn connected_account(&self, owner: &Ownership) -> Option<Account> {
-        let view = self.ports.grants.hand_out(&owner.connector_key(), &owner.user).await.ok()??;
-        let grant = view.grant?;
-        self.open_grant(&grant.owner, grant.id, grant.sealed.as_ref()?, grant.revision).ok()?.account
+    /// Commits, and asks again while the store merely fails: nobody should have to consent twice because a database was busy.
+    /// When the answer was lost, the record tells whether the change was made.
+    async fn commit_persistently(
+        &self,
+        grant: &Snapshot,
+        revoke_superseded: bool,
+        audit: &[AuditEvent],
+    ) -> Result<Commit, StoreError> {
+        let (mut unsure, mut pause) = (false, Duration::from_millis(20));
+        for _ in 0..COMMIT_TRIES {
+            match self.ports.grants.commit_grant(grant.clone(), revoke_superseded, audit.to_vec()).await {
+                Ok(Commit::FlowEnded) if unsure => {
+                    let record = self.ports.grants.find(grant.id).await?;
+                    let committed = record.is_some_and(|record| record.authorized_at.is_some());
+                    return Ok(if committed { Commit::Done } else { Commit::FlowEnded });
+                }
+                Ok(answer) => return Ok(answer),
+                Err(error) if !error.is_transient() => return Err(error),
+                Err(error) => unsure |= error == StoreError::OutcomeUnknown,
+            }
+            self.ports.tasks.sleep(pause).await;
+            pause *= 4;
+        }
+        Err(StoreError::Unavailable)
     }
 
     /// Ends a consumed flow, and queues what was received for revocation (R26).
-    async fn fail(&self, record: &Snapshot, failure: Failure, now: Timestamp) {
-        if let Some(received) = failure.received {
+    async fn fail(self: &Arc<Self>, record: &Snapshot, failure: Failure, now: Timestamp) {
+        if let Some(received) = &failure.received {
             self.queue_orphan(&record.owner, received, now).await;
         }
         let (input, outcome) = match failure.cause {
@@ -430,20 +460,6 @@ impl Connections {
         let audit = vec![about_grant(now, person, AuditKind::FlowEnded, &record.owner, record.id, outcome)];
         // If it cannot be written, or somebody ended the flow meanwhile, the sweeper's `interrupted` is just as honest.
         let _: Result<Fenced, StoreError> = self.ports.grants.replace(ended.snapshot(), Fence::of(record), audit).await;
-    }
-
-    /// Queues tokens that never became a grant. They are sealed as such, so that no other code can mistake them for one.
-    pub(super) async fn queue_orphan(&self, owner: &Ownership, tokens: GrantSecrets, now: Timestamp) {
-        let Ok(random) = self.random() else { return };
-        let id = GrantId::new(now, random);
-        let binding = Binding::Orphan { owner: owner.clone(), grant: id };
-        let Ok(sealed) = self.ports.vault.seal(&binding, PAYLOAD_VERSION, &tokens.encode()) else {
-            return;
-        };
-        let orphan = OrphanTokens { id, owner: owner.clone(), sealed, queued_at: now, attempts: 0 };
-        let audit = vec![about_grant(now, Actor::System, AuditKind::OrphanQueued, owner, id, "queued")];
-        // Without a store there is no durable job; trying at once is what is left, and that is the worker's first try too.
-        let _ = self.ports.grants.queue_orphan(orphan, audit).await;
     }
 
     /// Says why nothing was consumed, and leaves an audit event where a binding did not fit (R80).

@@ -88,6 +88,10 @@ impl Connections {
         user: &UserId,
     ) -> Result<OffBoarded, AdminError> {
         let administrator = Self::person(actor)?;
+        // Administering every space of none would be anybody's right.
+        if spaces.is_empty() {
+            return Err(AdminError::Forbidden);
+        }
         for space in spaces {
             self.admit(administrator, space, Role::Admin).await?;
         }

@@ -117,20 +117,7 @@ impl Connections {
 
     /// Writes down buffered notes of hand-outs and days of last use.
     pub async fn write_notes(&self) -> Result<(), HousekeepingError> {
-        let (events, uses) = self.take_notes();
-        if !events.is_empty()
-            && let Err(error) = self.ports.grants.record(events.clone()).await
-        {
-            self.put_notes_back(events, uses);
-            return Err(error.into());
-        }
-        if !uses.is_empty()
-            && let Err(error) = self.ports.grants.note_use(uses.clone()).await
-        {
-            self.put_notes_back(Vec::new(), uses);
-            return Err(error.into());
-        }
-        Ok(())
+        Ok(self.trail.flush(&*self.ports.grants).await?)
     }
 
     /// Delivers the audit outbox, oldest first. Answers how many events went out.

@@ -4,6 +4,7 @@
 //! asking the host's directory; the caller only vouches for who is asking.
 
 mod access_token;
+mod account;
 mod audit;
 mod cancel;
 mod complete;
@@ -12,7 +13,9 @@ mod disconnect;
 mod execute;
 mod grants;
 mod housekeeping;
+mod keep;
 mod launch;
+mod orphan;
 mod policy;
 mod renew;
 mod revoke;
@@ -23,6 +26,9 @@ mod start;
 mod status;
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
 
 pub use access_token::{HandedOut, TokenDemand, TokenError};
 pub use cancel::{CancelError, CancelKey};
@@ -41,8 +47,8 @@ pub use status::{FlowView, StatusError};
 use crate::connector::ConnectorKey;
 use crate::identity::{Actor, Role, SpaceId, UserId};
 use crate::ports::{
-    AuthorizationServer, Clock, ConnectorStore, Directory, Entropy, EntropyError, EventSink, GrantStore, ProviderProfiles,
-    RateLimiter, ResourceServer, Tasks, TokenVault,
+    AuthorizationServer, Clock, ConnectorStore, Directory, Entropy, EntropyError, EventSink, GrantStore, ProviderError,
+    ProviderProfiles, RateLimiter, ResourceServer, Tasks, TokenVault,
 };
 
 /// Everything the use cases need from outside. Plain data without a default, so that a forgotten port does not compile.
@@ -78,7 +84,8 @@ pub struct Connections {
     ports: Ports,
     policy: Policy,
     renewals: single_flight::SingleFlight<(crate::grant::GrantId, renew::Want), renew::Renewed>,
-    unsaved: renew::Unsaved,
+    unsaved: keep::Unsaved,
+    forced: renew::Forced,
     breaker: renew::Breaker,
     shared_tokens: shared_token::SharedTokens,
     trail: audit::Trail,
@@ -92,7 +99,8 @@ impl Connections {
             ports,
             policy,
             renewals: single_flight::SingleFlight::default(),
-            unsaved: renew::Unsaved::default(),
+            unsaved: keep::Unsaved::default(),
+            forced: renew::Forced::default(),
             breaker: renew::Breaker::default(),
             shared_tokens: shared_token::SharedTokens::default(),
             trail: audit::Trail::default(),
@@ -114,6 +122,18 @@ impl Connections {
         let space = &connector.space;
         let prefix = if space.is_default() { String::new() } else { format!("/s/{space}") };
         format!("{}{prefix}/api/actions/connector/{}/oauth/start", self.policy.public_base_url, connector.id)
+    }
+
+    /// A request to a provider, given up after a span of our own clock: then it is unknown what became of it.
+    async fn within<T>(
+        &self,
+        span: Duration,
+        request: impl Future<Output = Result<T, ProviderError>> + Unpin,
+    ) -> Result<T, ProviderError> {
+        match select(request, self.ports.tasks.sleep(span)).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => Err(ProviderError::NoAnswer),
+        }
     }
 
     /// Random bytes, or nothing goes on (R74).

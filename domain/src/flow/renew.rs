@@ -7,21 +7,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::{Either, select};
-
 use crate::connector::{Connector, Incarnation};
 use crate::flow::Connections;
 use crate::flow::access_token::{is_fresh, restored};
 use crate::flow::audit::about_grant;
 use crate::flow::sealing::NoCredentials;
-use crate::grant::{Grant, GrantId, GrantSecrets, Input, Phase, Snapshot, State};
+use crate::grant::{Grant, GrantId, Input, Phase, Snapshot, State};
 use crate::identity::Actor;
-use crate::ports::{
-    AuditEvent, AuditKind, FailedAttempt, Fence, Fenced, Lease, LeaseRequest, Lifetime, ProviderError, StoreError,
-    TokenAnswer,
-};
-use crate::secret::Secret;
+use crate::ports::{AuditKind, FailedAttempt, Fence, Fenced, Lease, LeaseRequest, ProviderError, StoreError};
 use crate::time::Timestamp;
 
 /// What a caller needs. Callers with the same want share one flight; the lease keeps different wants apart.
@@ -49,17 +42,6 @@ pub(super) enum Renewed {
     Misconfigured,
 }
 
-/// Tokens received and sealed but not stored yet. Never dropped while the process lives (invariant 8).
-#[derive(Default)]
-pub(super) struct Unsaved(Mutex<BTreeMap<GrantId, Pending>>);
-
-#[derive(Clone)]
-struct Pending {
-    next: Box<Snapshot>,
-    fence: Fence,
-    audit: Vec<AuditEvent>,
-}
-
 /// Connectors whose client the provider refused: no request until then, or until an editor has changed something.
 #[derive(Default)]
 pub(super) struct Breaker(Mutex<BTreeMap<Incarnation, (u64, Timestamp)>>);
@@ -79,13 +61,37 @@ impl Breaker {
 
 /// How long a connector whose client was refused is left alone.
 pub(super) const BREAK: Duration = Duration::from_mins(1);
-/// How often a store that fails at the commit is asked again before the caller is told to come back.
-const COMMIT_TRIES: u32 = 4;
-/// The longest pause between two attempts for one grant.
-const LONGEST_PAUSE: Duration = Duration::from_mins(15);
+/// The longest pause between two attempts for one grant, also if the provider asks for a longer one.
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+/// After a renewal that a 401 forced, the next one is not forced before this: an API that refuses every token must not
+/// become a storm of refreshes (R47).
+const FORCED_PAUSE: Duration = Duration::from_secs(30);
+/// How long a token is remembered that has forced a renewal, for providers that answer with the same token again.
+const FORCED_MEMORY: Duration = Duration::from_hours(1);
+
+/// The last renewal of each grant that a 401 forced in this process (R47).
+#[derive(Default)]
+pub(super) struct Forced(Mutex<BTreeMap<GrantId, ([u8; 32], Timestamp)>>);
+
+impl Forced {
+    /// Whether a refused token forces nothing any more: it has done so already, or another one has just now.
+    fn is_pointless(&self, id: GrantId, refused: [u8; 32], now: Timestamp) -> bool {
+        let forced = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        forced.get(&id).is_some_and(|(token, at)| {
+            let ago = now.since(*at);
+            ago < FORCED_PAUSE || (*token == refused && ago < FORCED_MEMORY)
+        })
+    }
+
+    fn note(&self, id: GrantId, refused: [u8; 32], now: Timestamp) {
+        let mut forced = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        forced.retain(|_, (_, at)| now.since(*at) < FORCED_MEMORY);
+        forced.insert(id, (refused, now));
+    }
+}
 
 /// One step of a renewal: done, or look again because the row has moved.
-enum Step {
+pub(super) enum Step {
     Done(Renewed),
     Again,
 }
@@ -106,6 +112,10 @@ impl Connections {
             let waited = self.ports.clock.monotonic().saturating_sub(started);
             match self.step(id, want, waited < patience).await {
                 Ok(Step::Done(renewed)) => return renewed,
+                // Whatever keeps the row from coming to rest, nobody waits for ever.
+                Ok(Step::Again) if waited >= 2 * patience => {
+                    return Renewed::Unavailable { retry_after: Duration::from_secs(1) };
+                }
                 Ok(Step::Again) => {
                     self.ports.tasks.sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_millis(400));
@@ -118,7 +128,7 @@ impl Connections {
     }
 
     async fn step(self: &Arc<Self>, id: GrantId, want: Want, may_wait: bool) -> Result<Step, StoreError> {
-        if !self.save_unsaved(id).await? {
+        if !self.save_unsaved(id).await {
             return Ok(Step::Done(Renewed::Unavailable { retry_after: Duration::from_secs(1) }));
         }
         let now = self.ports.grants.now().await?;
@@ -146,12 +156,20 @@ impl Connections {
             let ended = self.apply(&record, fence, Input::AccessLost, AuditKind::GrantExpired, "access_lapsed", now).await?;
             return Ok(if ended { Step::Done(Renewed::Ended) } else { Step::Again });
         }
+        if let Want::Replace(refused) = want
+            && self.forced.is_pointless(id, refused, now)
+        {
+            return Ok(Step::Done(Renewed::Current));
+        }
         let Some(connector) = self.ports.connectors.get(&record.owner.connector_key()).await? else {
             return Ok(Step::Done(Renewed::Ended));
         };
+        let same = connector.enabled
+            && connector.incarnation == record.owner.incarnation
+            && connector.epoch == record.owner.epoch;
         // R42: a connector that is not the one consented to gets no request.
         match self.settings_of(&connector) {
-            Ok((_, digest)) if digest == record.owner.digest && connector.epoch == record.owner.epoch => {}
+            Ok((_, digest)) if same && digest == record.owner.digest => {}
             Ok(_) => return Ok(Step::Done(Renewed::Ended)),
             Err(_) => return Ok(Step::Done(Renewed::Misconfigured)),
         }
@@ -159,7 +177,11 @@ impl Connections {
             return Ok(Step::Done(Renewed::Misconfigured));
         }
         let needs_secret = secrets.provider.authentication.needs_secret();
-        self.attempt(&connector, &record, needs_secret, may_wait, now).await
+        let step = self.attempt(&connector, &record, needs_secret, may_wait, now).await?;
+        if let (Want::Replace(refused), Step::Done(Renewed::Current)) = (want, &step) {
+            self.forced.note(id, refused, now);
+        }
+        Ok(step)
     }
 
     /// Takes the lease and asks the provider, or says whom to wait for.
@@ -182,6 +204,8 @@ impl Connections {
         let Ok(owner) = self.random() else {
             return Ok(Step::Done(Renewed::Unavailable { retry_after: Duration::from_secs(1) }));
         };
+        // The deadline runs from before the lease, so that the owner stops well inside it, however long a pause was (R40).
+        let started = self.ports.clock.monotonic();
         let length = self.policy.lease_length();
         let longest = length.max(LONGEST_PAUSE) * 2;
         let request = LeaseRequest { id: record.id, revision: record.revision, owner, length, longest };
@@ -199,20 +223,22 @@ impl Connections {
             .as_ref()
             .and_then(|sealed| self.open_grant(&record.owner, record.id, sealed, record.revision).ok());
         let Some(secrets) = opened else {
-            return Ok(Step::Done(Renewed::Ended));
+            return self.postpone(connector, &record, owner, ProviderError::NotSent, was_in_doubt).await;
         };
         let Some(refresh_token) = &secrets.refresh_token else {
-            return Ok(Step::Again);
+            return self.postpone(connector, &record, owner, ProviderError::NotSent, was_in_doubt).await;
         };
         let sent_at = self.ports.grants.now().await?;
-        let call = self.ports.provider.refresh(&secrets.provider, &client, refresh_token, &secrets.granted_scopes);
-        let deadline = self.ports.tasks.sleep(self.policy.request_deadline);
-        let answer = match select(call, deadline).await {
-            Either::Left((answer, _)) => answer,
-            Either::Right(_) => Err(ProviderError::NoAnswer),
+        let elapsed = self.ports.clock.monotonic().saturating_sub(started);
+        let answer = match self.policy.request_deadline.checked_sub(elapsed) {
+            Some(left) if !left.is_zero() => {
+                let call = self.ports.provider.refresh(&secrets.provider, &client, refresh_token, &secrets.granted_scopes);
+                self.within(left, call).await
+            }
+            Some(_) | None => Err(ProviderError::NotSent),
         };
         match answer {
-            Ok(answer) => self.keep(&record, &secrets, answer, sent_at).await,
+            Ok(answer) => Ok(self.keep(*record, &secrets, answer, sent_at).await),
             Err(ProviderError::InvalidGrant) => {
                 let fence = Fence::of(&record);
                 let (input, kind) = (Input::RenewalRefused, AuditKind::GrantExpired);
@@ -221,126 +247,6 @@ impl Connections {
             }
             Err(error) => self.postpone(connector, &record, owner, error, was_in_doubt).await,
         }
-    }
-
-    /// Seals what came back and commits it under the fence; only then does anybody get it (R38).
-    async fn keep(
-        self: &Arc<Self>,
-        record: &Snapshot,
-        secrets: &GrantSecrets,
-        answer: TokenAnswer,
-        sent_at: Timestamp,
-    ) -> Result<Step, StoreError> {
-        let next = self.merged(secrets, answer, sent_at);
-        let renewed = self.seal_grant(&record.owner, record.id, &next).ok().and_then(|tokens| {
-            let grant = Grant::restore(record.clone()).ok()?;
-            grant.on(Input::TokensRenewed(tokens), sent_at).ok()
-        });
-        let Some(renewed) = renewed else {
-            // Without sealing there is nothing to store: revoke what was received rather than lose sight of it.
-            self.queue_orphan(&record.owner, next, sent_at).await;
-            return Ok(Step::Done(Renewed::Unavailable { retry_after: Duration::from_secs(1) }));
-        };
-        let audit = vec![about_grant(sent_at, Actor::System, AuditKind::Renewed, &record.owner, record.id, "ok")];
-        let pending = Pending { next: Box::new(renewed.snapshot()), fence: Fence::of(record), audit };
-        let mut pause = Duration::from_millis(20);
-        for _ in 0..COMMIT_TRIES {
-            if let Ok(renewed) = self.save(&pending).await {
-                return Ok(Step::Done(renewed));
-            }
-            self.ports.tasks.sleep(pause).await;
-            pause *= 4;
-        }
-        self.keep_unsaved(record.id, pending);
-        Ok(Step::Done(Renewed::Unavailable { retry_after: Duration::from_secs(1) }))
-    }
-
-    /// What the new tokens are: a missing refresh token or scope keeps the old one, nothing else is dropped.
-    pub(super) fn merged(&self, old: &GrantSecrets, answer: TokenAnswer, sent_at: Timestamp) -> GrantSecrets {
-        let rotated = answer.refresh_token.is_some();
-        GrantSecrets {
-            access_token: answer.access_token,
-            refresh_token: answer.refresh_token.or_else(|| old.refresh_token.as_ref().map(Secret::duplicate)),
-            token_type: answer.token_type,
-            granted_scopes: answer.scopes.unwrap_or_else(|| old.granted_scopes.clone()),
-            issued_at: sent_at,
-            expires_at: self.expiry(answer.lifetime, sent_at),
-            refresh_expires_at: match answer.refresh_lifetime {
-                Lifetime::For(span) => Some(sent_at.plus(span)),
-                Lifetime::Never => None,
-                Lifetime::Unknown if rotated => None,
-                Lifetime::Unknown => old.refresh_expires_at,
-            },
-            revision: old.revision.next(),
-            requested_scopes: old.requested_scopes.clone(),
-            epoch: old.epoch,
-            provider: old.provider.clone(),
-            account: old.account.clone(),
-        }
-    }
-
-    /// One try to commit renewed tokens.
-    async fn save(self: &Arc<Self>, pending: &Pending) -> Result<Renewed, StoreError> {
-        let next = &pending.next;
-        match self.ports.grants.replace((**next).clone(), pending.fence, pending.audit.clone()).await? {
-            Fenced::Done => Ok(Renewed::Current),
-            // A commit whose answer was lost, or another node's newer tokens, which ours must not kill (R41).
-            Fenced::Moved(row) if row.phase == Phase::Authorized => Ok(Renewed::Current),
-            Fenced::Moved(_) | Fenced::Gone => {
-                let sealed = next.sealed.as_ref();
-                let opened = sealed.and_then(|sealed| self.open_grant(&next.owner, next.id, sealed, next.revision).ok());
-                if let Some(tokens) = opened {
-                    let now = self.ports.grants.now().await?;
-                    self.queue_orphan(&next.owner, tokens, now).await;
-                }
-                Ok(Renewed::Ended)
-            }
-        }
-    }
-
-    /// Keeps tokens that could not be stored, and goes on trying for as long as the process lives.
-    fn keep_unsaved(self: &Arc<Self>, id: GrantId, pending: Pending) {
-        let alarm = about_grant(
-            pending.next.created_at,
-            Actor::System,
-            AuditKind::RenewalUnsaved,
-            &pending.next.owner,
-            id,
-            "store_unavailable",
-        );
-        self.unsaved.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, pending);
-        let this = Arc::clone(self);
-        let work = async move {
-            if let Ok(at) = this.ports.grants.now().await {
-                this.note(AuditEvent { at, ..alarm }, None);
-            }
-            let mut pause = Duration::from_millis(250);
-            while !matches!(this.save_unsaved(id).await, Ok(true)) {
-                this.ports.tasks.sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(5));
-            }
-        };
-        self.ports.tasks.spawn(work.boxed());
-    }
-
-    /// Stores kept tokens of a grant, if there are any. `false` if the store still refuses.
-    async fn save_unsaved(self: &Arc<Self>, id: GrantId) -> Result<bool, StoreError> {
-        let pending = self.unsaved.0.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
-        let Some(pending) = pending else {
-            return Ok(true);
-        };
-        match self.save(&pending).await {
-            Ok(_) => {
-                self.unsaved.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-                Ok(true)
-            }
-            Err(_) => Ok(false),
-        }
-    }
-
-    /// How many renewed grants wait for the store. Anything but zero is an alarm.
-    pub fn unsaved_grants(&self) -> usize {
-        self.unsaved.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Notes a failure that does not end the grant, and when the next attempt is worth it.
@@ -353,14 +259,17 @@ impl Connections {
         was_in_doubt: bool,
     ) -> Result<Step, StoreError> {
         let now = self.ports.grants.now().await?;
-        // A request that never left says nothing about an earlier one that did.
-        let outcome_known = error.outcome_is_known() && !(was_in_doubt && error == ProviderError::NotSent);
+        // An error tells what became of this request, never what became of an earlier one (R37).
+        let outcome_known = error.outcome_is_known() && !was_in_doubt;
         let attempts = record.renewal.failed_attempts.min(6);
         let back_off = Duration::from_secs(1) * 2_u32.pow(attempts);
         let pause = match error {
             ProviderError::Throttled { retry_after: Some(asked), .. } => asked.min(LONGEST_PAUSE),
-            ProviderError::ClientRefused | ProviderError::NotAllowed | ProviderError::BadMetadata => BREAK,
-            ProviderError::InvalidGrant
+            // After a refused client the breaker holds everybody back, and an editor's repair closes it at once.
+            ProviderError::ClientRefused
+            | ProviderError::NotAllowed
+            | ProviderError::BadMetadata
+            | ProviderError::InvalidGrant
             | ProviderError::OtherOauthError
             | ProviderError::Throttled { retry_after: None, .. }
             | ProviderError::NotSent

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
-
 use crate::flow::Connections;
 use crate::flow::audit::about_grant;
 use crate::flow::sealing::NoCredentials;
@@ -33,7 +31,19 @@ struct Job {
     attempts: u32,
     in_doubt: bool,
     secrets: Option<GrantSecrets>,
-    orphan: bool,
+}
+
+/// What refreshing before a revocation brought.
+enum Refreshed {
+    /// The live tokens.
+    Received(GrantSecrets),
+    /// A clear refusal: what is there is revoked.
+    Refused,
+    /// Still nobody knows.
+    Unknown {
+        /// When the provider wants to be asked again.
+        retry_after: Option<Duration>,
+    },
 }
 
 /// Tries after which a provider that answers, but refuses the client, is given up.
@@ -80,14 +90,14 @@ impl Connections {
                     Some(RevocationRecord::Settled(_)) | None => (false, 0),
                 };
                 let since = record.since.unwrap_or(record.created_at);
-                Job { id: record.id, owner: record.owner, since, attempts, in_doubt, secrets, orphan: false }
+                Job { id: record.id, owner: record.owner, since, attempts, in_doubt, secrets }
             }
             RevocationJob::Orphan(orphan) => {
                 let OrphanTokens { id, owner, sealed, queued_at, attempts } = *orphan;
                 let binding = Binding::Orphan { owner: owner.clone(), grant: id };
                 let opened = self.ports.vault.open(&binding, &sealed).ok();
                 let secrets = opened.and_then(|opened| GrantSecrets::decode(opened.version, &opened.payload).ok());
-                Job { id, owner, since: queued_at, attempts, in_doubt: false, secrets, orphan: true }
+                Job { id, owner, since: queued_at, attempts, in_doubt: false, secrets }
             }
         }
     }
@@ -97,64 +107,103 @@ impl Connections {
     }
 
     async fn worked_off(&self, job: &Job, now: Timestamp) -> Result<JobEnd, StoreError> {
-        if now.since(job.since) >= self.policy.revocation_give_up {
+        if now >= self.give_up_at(job) {
             return Ok(JobEnd::Settled(RevocationOutcome::GaveUp));
         }
         // Tokens that do not open now may open when their key is back.
         let Some(secrets) = &job.secrets else {
-            return Ok(self.later(job, None, now));
+            return Ok(self.later(job, None, job.in_doubt, now));
         };
+        if self.would_end_a_newer_grant(job, secrets).await? {
+            return Ok(JobEnd::Settled(RevocationOutcome::NotNeeded));
+        }
         let needs_secret = secrets.provider.authentication.needs_secret();
         let client = match self.client_credentials_of(job.owner.incarnation, job.owner.epoch, needs_secret).await {
             Ok(client) => client,
             Err(NoCredentials::Store(error)) => return Err(error),
             Err(NoCredentials::Missing) => return Ok(JobEnd::Settled(RevocationOutcome::GaveUp)),
-            Err(NoCredentials::Unreadable) => return Ok(self.later(job, None, now)),
+            Err(NoCredentials::Unreadable) => return Ok(self.later(job, None, job.in_doubt, now)),
         };
-        if job.in_doubt
-            && let Some(end) = self.refreshed_once(job, secrets, &client, now).await
-        {
-            return Ok(end);
+        if !job.in_doubt {
+            return Ok(self.revocation(job, secrets, &client, false, now).await);
         }
-        match self.revoked(secrets, &client).await {
-            Ok(outcome) => Ok(JobEnd::Settled(outcome)),
+        Ok(match self.refreshed_once(job, secrets, &client, now).await {
+            Refreshed::Received(tokens) => self.revocation(job, &tokens, &client, false, now).await,
+            Refreshed::Refused => self.revocation(job, secrets, &client, true, now).await,
+            Refreshed::Unknown { retry_after } => self.later(job, retry_after, true, now),
+        })
+    }
+
+    /// Revokes, and says how the job goes on.
+    async fn revocation(
+        &self,
+        job: &Job,
+        secrets: &GrantSecrets,
+        client: &ClientCredentials,
+        in_doubt: bool,
+        now: Timestamp,
+    ) -> JobEnd {
+        match self.revoked(secrets, client).await {
+            Ok(outcome) => JobEnd::Settled(outcome),
             Err(error) if error.is_misconfiguration() && job.attempts >= REFUSED_TRIES => {
-                Ok(JobEnd::Settled(RevocationOutcome::GaveUp))
+                JobEnd::Settled(RevocationOutcome::GaveUp)
             }
-            Err(ProviderError::Throttled { retry_after, .. }) => Ok(self.later(job, retry_after, now)),
-            Err(_) => Ok(self.later(job, None, now)),
+            Err(ProviderError::Throttled { retry_after, .. }) => self.later(job, retry_after, in_doubt, now),
+            Err(_) => self.later(job, None, in_doubt, now),
         }
     }
 
     /// Refreshes once before revoking, when it is unknown whether the provider has rotated the token: a provider with a
-    /// grace period gives the live token to revoke, a strict one ends the whole family (R49). `None` means: go on and revoke
-    /// what is there.
+    /// grace period gives the live token to revoke, a strict one ends the whole family (R49). What is received replaces the
+    /// job's tokens at once, so that a crash before the revocation does not lose it.
     async fn refreshed_once(
         &self,
         job: &Job,
         secrets: &GrantSecrets,
         client: &ClientCredentials,
         now: Timestamp,
-    ) -> Option<JobEnd> {
-        let refresh_token = secrets.refresh_token.as_ref()?;
+    ) -> Refreshed {
+        let Some(refresh_token) = &secrets.refresh_token else { return Refreshed::Refused };
         let call = self.ports.provider.refresh(&secrets.provider, client, refresh_token, &secrets.granted_scopes);
-        let answer = match select(call, self.ports.tasks.sleep(self.policy.request_deadline)).await {
-            Either::Left((answer, _)) => answer,
-            Either::Right(_) => Err(ProviderError::NoAnswer),
-        };
-        match answer {
+        match self.within(self.policy.request_deadline, call).await {
             Ok(answer) => {
                 let renewed = self.merged(secrets, answer, now);
                 let binding = Binding::Grant { owner: job.owner.clone(), grant: job.id };
-                let sealed = self.ports.vault.seal(&binding, PAYLOAD_VERSION, &renewed.encode()).ok()?;
-                Some(JobEnd::Renewed { sealed, revision: renewed.revision })
+                if let Ok(sealed) = self.ports.vault.seal(&binding, PAYLOAD_VERSION, &renewed.encode()) {
+                    let end = JobEnd::Renewed { sealed, revision: renewed.revision };
+                    // If they cannot be kept, they are revoked all the same, right now.
+                    let _ = self.ports.grants.end_revocation(job.id, end, Vec::new()).await;
+                }
+                Refreshed::Received(renewed)
             }
             Err(ProviderError::NoAnswer | ProviderError::NotSent | ProviderError::Malformed) => {
-                Some(self.later(job, None, now))
+                Refreshed::Unknown { retry_after: None }
             }
-            Err(ProviderError::Throttled { retry_after, .. }) => Some(self.later(job, retry_after, now)),
-            Err(_) => None,
+            Err(ProviderError::Throttled { retry_after, .. }) => Refreshed::Unknown { retry_after },
+            Err(_) => Refreshed::Refused,
         }
+    }
+
+    /// Whether the tokens belong to the account whose newer grant a revocation would end as well: some providers revoke per
+    /// client and user (R51). It comes to this when somebody reconnects before the job is done, or a reconnect fails.
+    async fn would_end_a_newer_grant(&self, job: &Job, secrets: &GrantSecrets) -> Result<bool, StoreError> {
+        let view = self.ports.grants.hand_out(&job.owner.connector_key(), &job.owner.user).await?;
+        let Some((connector, grant)) = view.and_then(|view| Some((view.connector, view.grant?))) else {
+            return Ok(false);
+        };
+        let per_user = self.settings_of(&connector).is_ok_and(|(settings, _)| settings.revocation_is_per_user);
+        if !per_user || grant.owner.digest != job.owner.digest {
+            return Ok(false);
+        }
+        let opened = grant
+            .sealed
+            .as_ref()
+            .and_then(|sealed| self.open_grant(&grant.owner, grant.id, sealed, grant.revision).ok());
+        let newer = opened.and_then(|secrets| secrets.account);
+        Ok(match (&newer, &secrets.account) {
+            (Some(newer), Some(former)) => newer.subject == former.subject,
+            (Some(_), None) | (None, Some(_) | None) => true,
+        })
     }
 
     /// Revokes each token in the provider's order, at the endpoint consented to (R42).
@@ -174,11 +223,17 @@ impl Connections {
         Ok(outcome)
     }
 
-    /// When to try again: when the provider said, else after a pause that doubles up to an hour.
-    fn later(&self, job: &Job, asked: Option<Duration>, now: Timestamp) -> JobEnd {
-        let back_off = Duration::from_secs(5) * 2_u32.pow(job.attempts.min(9));
-        let pause = asked.unwrap_or(back_off).min(Duration::from_hours(1));
-        let pause = if job.in_doubt && !job.orphan { pause.max(self.policy.quarantine) } else { pause };
-        JobEnd::Retry { at: now.plus(pause) }
+    /// When tokens and job are destroyed, whatever became of them.
+    fn give_up_at(&self, job: &Job) -> Timestamp {
+        job.since.plus(self.policy.revocation_give_up)
+    }
+
+    /// When to try again: when the provider said, else after a pause that doubles up to an hour. Never after the end of the
+    /// job, which has to be seen as well.
+    fn later(&self, job: &Job, asked: Option<Duration>, in_doubt: bool, now: Timestamp) -> JobEnd {
+        let back_off = (Duration::from_secs(5) * 2_u32.pow(job.attempts.min(10))).min(Duration::from_hours(1));
+        let pause = asked.unwrap_or(back_off);
+        let pause = if in_doubt { pause.max(self.policy.quarantine) } else { pause };
+        JobEnd::Retry { at: now.plus(pause).min(self.give_up_at(job)) }
     }
 }

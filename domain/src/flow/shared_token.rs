@@ -36,12 +36,14 @@ struct Kept {
     token: Secret,
     token_type: String,
     expires_at: Option<Timestamp>,
+    /// Before its end by a margin.
+    fresh_until: Option<Timestamp>,
     fingerprint: [u8; 32],
     /// Fingerprint of the token this one was fetched to replace: the same refusal never fetches twice (R47).
     replaced: Option<[u8; 32]>,
 }
 
-/// How long before its end a shared token is replaced.
+/// How long before its end a shared token is replaced; never more than half its life.
 const MARGIN: Duration = Duration::from_secs(30);
 
 impl Connections {
@@ -69,10 +71,13 @@ impl Connections {
         let work = async move { this.fetch_shared(&connector, key, refused).await };
         self.shared_tokens.flights.join(&*self.ports.tasks, (key, refused), work).await?;
         let now = self.ports.grants.now().await?;
-        let token = self.kept(key, refused, now);
+        let token = self.kept(key, refused, now).ok_or(match refused {
+            // A fresh token that is the refused one again helps nobody.
+            Some(_) => TokenError::AuthorizationRequired { reason: Reason::TokenRejected },
+            None => TokenError::Unavailable { retry_after: Duration::from_secs(5) },
+        })?;
         self.note_shared(demand, now);
-        // A fresh token that is the refused one again helps nobody.
-        token.ok_or(TokenError::AuthorizationRequired { reason: Reason::TokenRejected })
+        Ok(token)
     }
 
     fn note_shared(&self, demand: &TokenDemand, now: Timestamp) {
@@ -83,7 +88,7 @@ impl Connections {
     fn kept(&self, key: Key, refused: Option<[u8; 32]>, now: Timestamp) -> Option<HandedOut> {
         let tokens = self.shared_tokens.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = tokens.get(&key)?;
-        let fresh = kept.expires_at.is_none_or(|end| now.plus(MARGIN) < end);
+        let fresh = kept.fresh_until.is_none_or(|end| now < end);
         let other = refused.is_none_or(|refused| kept.fingerprint != refused);
         (fresh && other).then(|| HandedOut {
             token: kept.token.duplicate(),
@@ -120,9 +125,11 @@ impl Connections {
             }
             unobtainable(error)
         })?;
+        let expires_at = self.expiry(answer.lifetime, now);
         let kept = Kept {
             fingerprint: self.fingerprint_of(&answer.access_token),
-            expires_at: self.expiry(answer.lifetime, now),
+            fresh_until: expires_at.map(|end| end.minus(MARGIN.min(end.since(now) / 2))),
+            expires_at,
             token: answer.access_token,
             token_type: answer.token_type,
             replaced: refused,

@@ -247,14 +247,6 @@ impl Connections {
         })
     }
 
-    /// The account connected at present, as a hint for the provider on reconnect; none to somebody who wants another one.
-    pub(super) async fn login_hint(&self, owner: &Ownership, other_account: bool) -> Option<String> {
-        if other_account {
-            return None;
-        }
-        Some(self.connected_account(owner).await?.label)
-    }
-
     /// Ends a flow that could not be issued, so that it does not count as pending.
     async fn abandon(&self, flow: Grant, code: FailureCode, now: Timestamp) {
         let Ok(Some(record)) = self.ports.grants.find(flow.id()).await else {

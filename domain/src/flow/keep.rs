@@ -1,0 +1,153 @@
+//! Keeping renewed tokens: committed under the fence, or held in memory until they are (invariant 8).
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use crate::flow::Connections;
+use crate::flow::audit::about_grant;
+use crate::flow::renew::{Renewed, Step};
+use crate::grant::{Grant, GrantId, GrantSecrets, Input, Phase, Snapshot};
+use crate::identity::Actor;
+use crate::ports::{AuditEvent, AuditKind, Fence, Fenced, Lifetime, TokenAnswer};
+use crate::secret::Secret;
+use crate::time::Timestamp;
+
+/// How often a store that fails at a commit is asked again before the caller is told to come back.
+pub(super) const COMMIT_TRIES: u32 = 4;
+
+/// Tokens received but not stored yet. Never dropped while the process lives.
+#[derive(Default)]
+pub(super) struct Unsaved(Mutex<BTreeMap<GrantId, Pending>>);
+
+/// Renewed tokens and the record they belong to, as it was when its lease was taken.
+#[derive(Clone)]
+struct Pending {
+    record: Arc<Snapshot>,
+    tokens: Arc<GrantSecrets>,
+}
+
+/// Neither vault nor store could take the tokens yet.
+struct NotSaved;
+
+impl Unsaved {
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<GrantId, Pending>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Connections {
+    /// Commits what came back under the fence; only then does anybody get it (R38).
+    pub(super) async fn keep(
+        self: &Arc<Self>,
+        record: Snapshot,
+        secrets: &GrantSecrets,
+        answer: TokenAnswer,
+        sent_at: Timestamp,
+    ) -> Step {
+        let tokens = Arc::new(self.merged(secrets, answer, sent_at));
+        let pending = Pending { record: Arc::new(record), tokens };
+        let mut pause = Duration::from_millis(20);
+        for _ in 0..COMMIT_TRIES {
+            if let Ok(renewed) = self.save(&pending).await {
+                return Step::Done(renewed);
+            }
+            self.ports.tasks.sleep(pause).await;
+            pause *= 4;
+        }
+        self.keep_unsaved(pending);
+        Step::Done(Renewed::Unavailable { retry_after: Duration::from_secs(1) })
+    }
+
+    /// What the new tokens are: a missing refresh token or scope keeps the old one, nothing else is dropped.
+    pub(super) fn merged(&self, old: &GrantSecrets, answer: TokenAnswer, sent_at: Timestamp) -> GrantSecrets {
+        let rotated = answer.refresh_token.is_some();
+        GrantSecrets {
+            access_token: answer.access_token,
+            refresh_token: answer.refresh_token.or_else(|| old.refresh_token.as_ref().map(Secret::duplicate)),
+            token_type: answer.token_type,
+            granted_scopes: answer.scopes.unwrap_or_else(|| old.granted_scopes.clone()),
+            issued_at: sent_at,
+            expires_at: self.expiry(answer.lifetime, sent_at),
+            refresh_expires_at: match answer.refresh_lifetime {
+                Lifetime::For(span) => Some(sent_at.plus(span)),
+                Lifetime::Never => None,
+                Lifetime::Unknown if rotated => None,
+                Lifetime::Unknown => old.refresh_expires_at,
+            },
+            revision: old.revision.next(),
+            requested_scopes: old.requested_scopes.clone(),
+            epoch: old.epoch,
+            provider: old.provider.clone(),
+            account: old.account.clone(),
+        }
+    }
+
+    /// One try to commit renewed tokens.
+    async fn save(self: &Arc<Self>, pending: &Pending) -> Result<Renewed, NotSaved> {
+        let Pending { record, tokens } = pending;
+        let sealed = self.seal_grant(&record.owner, record.id, tokens).map_err(|_| NotSaved)?;
+        let sent_at = tokens.issued_at;
+        let grant = Grant::restore((**record).clone()).ok();
+        let renewed = grant.and_then(|grant| grant.on(Input::TokensRenewed(sealed), sent_at).ok());
+        let audit = vec![about_grant(sent_at, Actor::System, AuditKind::Renewed, &record.owner, record.id, "ok")];
+        let written = match renewed {
+            Some(renewed) => self.ports.grants.replace(renewed.snapshot(), Fence::of(record), audit).await,
+            // The lease is only given on grants, which can be renewed; if not so, the tokens have no grant to go to.
+            None => Ok(Fenced::Gone),
+        };
+        match written.map_err(|_| NotSaved)? {
+            Fenced::Done => Ok(Renewed::Current),
+            // A commit whose answer was lost, or another node's newer tokens, which ours must not kill (R41).
+            Fenced::Moved(row) if row.phase == Phase::Authorized => Ok(Renewed::Current),
+            Fenced::Moved(_) | Fenced::Gone => {
+                self.queue_orphan(&record.owner, tokens, sent_at).await;
+                Ok(Renewed::Ended)
+            }
+        }
+    }
+
+    /// Keeps tokens that could not be stored, and goes on trying for as long as the process lives.
+    fn keep_unsaved(self: &Arc<Self>, pending: Pending) {
+        let id = pending.record.id;
+        let (owner, at) = (pending.record.owner.clone(), pending.tokens.issued_at);
+        self.unsaved.locked().insert(id, pending);
+        let this = Arc::clone(self);
+        let work = async move {
+            let at = this.ports.grants.now().await.unwrap_or(at);
+            let kind = AuditKind::RenewalUnsaved;
+            let alarm: AuditEvent = about_grant(at, Actor::System, kind, &owner, id, "store_unavailable");
+            this.note(alarm, None);
+            let mut pause = Duration::from_millis(250);
+            while !this.save_unsaved(id).await {
+                this.ports.tasks.sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(5));
+            }
+        };
+        self.ports.tasks.spawn(work.boxed());
+    }
+
+    /// Stores kept tokens of a grant, if there are any. `false` if they still cannot be stored.
+    pub(super) async fn save_unsaved(self: &Arc<Self>, id: GrantId) -> bool {
+        let pending = self.unsaved.locked().get(&id).cloned();
+        let Some(pending) = pending else {
+            return true;
+        };
+        if self.save(&pending).await.is_err() {
+            return false;
+        }
+        let mut unsaved = self.unsaved.locked();
+        // Others save as well; what they have put here since is not what was just saved.
+        if unsaved.get(&id).is_some_and(|kept| kept.tokens.revision == pending.tokens.revision) {
+            unsaved.remove(&id);
+        }
+        true
+    }
+
+    /// How many renewed grants wait for the store. Anything but zero is an alarm.
+    pub fn unsaved_grants(&self) -> usize {
+        self.unsaved.locked().len()
+    }
+}
