@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use grantry_domain::secret::Secret;
 use grantry_provider_oauth2::{AllowedUrl, EgressPolicy, HttpRequest, HttpResponse, HttpTransport, Reach, TransportError};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
@@ -73,9 +74,7 @@ impl ReqwestTransport {
     async fn exchange(&self, url: &AllowedUrl, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let mut headers = request.headers;
         if let Some(secret) = request.authorization {
-            let mut value = HeaderValue::from_maybe_shared(body::lend(secret)).map_err(|_| TransportError::NotSent)?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
+            headers.insert(AUTHORIZATION, sensitive(secret)?);
         }
         let mut sending = self.client(url.reach()).request(request.method, url.as_url().clone()).headers(headers);
         if let Some(secret) = request.body {
@@ -125,6 +124,13 @@ fn builder(limits: Limits) -> ClientBuilder {
         .http2_max_header_list_size(u32::try_from(limits.max_headers).unwrap_or(u32::MAX))
 }
 
+/// A header value that nothing prints or puts into a compression table (R77).
+fn sensitive(secret: Secret) -> Result<HeaderValue, TransportError> {
+    let mut value = HeaderValue::from_maybe_shared(body::lend(secret)).map_err(|_| TransportError::NotSent)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
 /// What an error of the library means. Its text is not looked at and goes nowhere (R78).
 fn judge(error: &reqwest::Error) -> TransportError {
     let mut source = error.source();
@@ -139,4 +145,16 @@ fn judge(error: &reqwest::Error) -> TransportError {
 
 fn size(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r77_the_authorization_field_is_sensitive_and_must_be_one_field() {
+        let value = sensitive(Secret::from_text("Bearer canary")).unwrap();
+        assert!(value.is_sensitive() && !format!("{value:?}").contains("canary"));
+        assert!(sensitive(Secret::from_text("Bearer a\r\nX: b")).is_err());
+    }
 }

@@ -312,3 +312,11 @@ fn every_built_in_profile_is_understood() {
         assert!(profiles.settings(&definition(id.as_str(), "{}")).is_ok(), "{id:?}");
     }
 }
+
+#[test]
+fn the_example_of_the_readme_is_a_profile() {
+    let readme = include_str!("../../profiles/README.md");
+    let example = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let profiles = with(example).unwrap();
+    assert_eq!(profiles.settings(&definition(".example", "{}")).unwrap().callback, CallbackPath::Shared);
+}

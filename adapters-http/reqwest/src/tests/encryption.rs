@@ -1,6 +1,7 @@
 //! TLS: who is believed, and what is said before that.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use grantry_provider_oauth2::{EgressPolicy, TransportError};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
@@ -136,4 +137,16 @@ async fn r66_a_self_signed_certificate_is_refused_by_the_platforms_roots() {
     let error = refused(fetch(&transport, &format!("https://localhost:{}/", server.port())).await);
     assert_eq!(error, TransportError::NotSent);
     assert!(server.heard_nothing());
+}
+
+#[tokio::test]
+async fn r71_a_handshake_that_never_ends_sent_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let policy = EgressPolicy::new(&[], &[format!("127.0.0.1:{port}")]).unwrap();
+    let limits = Limits { connect: Duration::from_millis(200), ..Limits::OAUTH };
+    let transport = ReqwestTransport::new(policy, limits).unwrap();
+    let url = format!("https://127.0.0.1:{port}/");
+    let (error, _stream) = tokio::join!(async { refused(fetch(&transport, &url).await) }, listener.accept());
+    assert_eq!(error, TransportError::NotSent);
 }

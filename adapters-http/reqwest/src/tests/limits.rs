@@ -141,7 +141,7 @@ async fn r71_a_promise_that_is_too_large_is_not_waited_for() {
 
 #[tokio::test]
 async fn r71_header_fields_are_counted() {
-    let fields = |count: usize| (0..count).map(|at| format!("x-{at:04}: {}\r\n", "y".repeat(994))).collect::<String>();
+    let fields = |count: usize| format!("x-abcd: {}\r\n", "y".repeat(994)).repeat(count);
     let fitting = RawServer::saying(ok(&fields(32), "")).await;
     let large = RawServer::saying(ok(&fields(33), "")).await;
     let transport = transport(Limits { max_headers: 32 * 1000 + 15, ..Limits::OAUTH }, &[&fitting, &large]);
@@ -198,5 +198,5 @@ fn r71_the_limits_are_those_of_the_requirement() {
     let limits = Limits::OAUTH;
     assert_eq!((limits.connect, limits.total), (Duration::from_secs(5), Duration::from_secs(15)));
     assert_eq!(limits.max_headers, 32 * 1024);
-    assert_eq!(Limits::API.total, Duration::from_secs(60));
+    assert_eq!(Limits::API.total, Duration::from_mins(1));
 }

@@ -95,21 +95,22 @@ async fn r07_a_code_becomes_tokens_that_are_refreshed_and_revoked() {
     let provider = world.provider(BY_HAND).await;
     let code = world.code(&provider, &["files.read"], None).await;
     let verifier = Secret::from_text(VERIFIER);
-    let first = world.server.exchange(&provider, &world.client, &code, &verifier).await.unwrap_or_else(|error| panic!("{error}"));
+    let first =
+        world.server.exchange(&provider, &world.client, &code, &verifier).await.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(first.lifetime, Lifetime::For(Duration::from_mins(5)));
     assert!(world.mock.accepts_access_token(text(&first.access_token)));
-    let sent = &world.mock.ledger().token_requests("authorization_code")[0].clone();
-    assert_eq!(sent.param("redirect_uri"), Some(REDIRECT_URI));
-    assert_eq!(sent.param("code_verifier"), Some(VERIFIER));
+    let exchange = world.mock.ledger().token_requests("authorization_code")[0].clone();
+    assert_eq!(exchange.param("redirect_uri"), Some(REDIRECT_URI));
+    assert_eq!(exchange.param("code_verifier"), Some(VERIFIER));
 
     let account = world.server.identify(&provider, &first, None).await.unwrap().unwrap();
     assert_eq!((account.subject.as_str(), account.label.as_str()), ("sub-alice", "alice@example.test"));
 
-    let spent = first.refresh_token.as_ref().unwrap();
-    let second = world.server.refresh(&provider, &world.client, spent, &Scopes::new(["files.read"])).await;
+    let first_token = first.refresh_token.as_ref().unwrap();
+    let second = world.server.refresh(&provider, &world.client, first_token, &Scopes::new(["files.read"])).await;
     let second = second.unwrap_or_else(|error| panic!("{error}"));
     let live = second.refresh_token.as_ref().unwrap();
-    assert!(world.mock.accepts_refresh_token(text(live)) && !world.mock.accepts_refresh_token(text(spent)));
+    assert!(world.mock.accepts_refresh_token(text(live)) && !world.mock.accepts_refresh_token(text(first_token)));
 
     assert_eq!(world.server.revocation_order(&provider), [TokenKind::Refresh, TokenKind::Access]);
     for (token, kind) in [(live, TokenKind::Refresh), (&second.access_token, TokenKind::Access)] {

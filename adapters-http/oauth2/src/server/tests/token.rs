@@ -1,6 +1,6 @@
 //! Requests to the token endpoint.
 
-use grantry_domain::ports::{AuthorizationServer as _, ClientCredentials, ProviderError};
+use grantry_domain::ports::{AuthorizationRequest, AuthorizationServer as _, ClientCredentials, ProviderError};
 use grantry_domain::provider::Scopes;
 use grantry_domain::secret::Secret;
 
@@ -112,8 +112,7 @@ fn profile(rules: &str) -> ProfileOptions {
 #[tokio::test]
 async fn a_renamed_client_id_and_a_dropped_response_type_are_data() {
     let rules = "[wire.authorize]\nclient_id_parameter = \"client_key\"\ndrop_response_type = true";
-    let options = profile(&rules.replace("\n[", "\n["));
-    let world = World::with(EgressPolicy::new(&["*"], &[]).unwrap(), options);
+    let world = World::with(EgressPolicy::new(&["*"], &[]).unwrap(), profile(rules));
     let mut provider = world.provider(".test", "{}").await;
     provider.authentication = grantry_domain::provider::ClientAuthentication::Post;
     world.transport.says(200, ANSWER);
@@ -121,6 +120,17 @@ async fn a_renamed_client_id_and_a_dropped_response_type_are_data() {
     let sent = world.transport.last();
     assert_eq!(sent.param("client_key").as_deref(), Some("client-1"));
     assert!(sent.param("client_id").is_none());
+
+    let request = AuthorizationRequest {
+        state: secret("state-1"),
+        code_challenge: "challenge-1".to_owned(),
+        scopes: Scopes::default(),
+        nonce: None,
+        login_hint: None,
+    };
+    let url = world.server.authorization_url(&provider, &client(), request).await.ok().unwrap();
+    assert!(text(&url).contains("client_key=client-1"));
+    assert!(!text(&url).contains("client_id=") && !text(&url).contains("response_type="));
 }
 
 #[tokio::test]
