@@ -34,6 +34,8 @@ pub struct Settings {
     pub busy_timeout: Duration,
     /// Largest size of the database, in pages.
     pub max_pages: Option<u32>,
+    /// How often a node in a process of its own sweeps and revokes; `None`: never.
+    pub rounds: Option<Duration>,
 }
 
 /// One deployment. It ends, with its folder, when this value is dropped.
@@ -63,9 +65,11 @@ impl Deployment {
             disconnect_wait: Duration::from_secs(5),
             busy_timeout: Duration::from_secs(5),
             max_pages: None,
+            rounds: Some(Duration::from_millis(100)),
         };
-        write_key(&key_file(folder.path()), 7)?;
-        Ok(Self { settings, people: TestPeople::default(), folder, _public: public })
+        let deployment = Self { settings, people: TestPeople::default(), folder, _public: public };
+        deployment.write_key(&fresh_key()?)?;
+        Ok(deployment)
     }
 
     /// Lets nodes call this port of the machine.
@@ -93,9 +97,17 @@ impl Deployment {
         MovableClock::of(self.folder.path())
     }
 
-    /// Puts another root key in the place of the present one.
-    pub fn exchange_key(&self, seed: u8) -> io::Result<()> {
-        write_key(&key_file(self.folder.path()), seed)
+    /// Where its key is.
+    pub fn key_file(&self) -> PathBuf {
+        key_file(self.folder.path())
+    }
+
+    /// Puts a root key in the place of the present one.
+    pub fn write_key(&self, text: &str) -> io::Result<()> {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        std::fs::write(self.key_file(), text)?;
+        std::fs::set_permissions(self.key_file(), std::fs::Permissions::from_mode(0o600))
     }
 
     /// Starts a node in this process.
@@ -119,16 +131,12 @@ pub(crate) fn key_file(folder: &Path) -> PathBuf {
     folder.join("primary.key")
 }
 
-/// Writes a key that is not among the refused ones: 32 different bytes.
-fn write_key(path: &Path, seed: u8) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    let bytes: Vec<u8> = (0..32).map(|index: u8| index.wrapping_mul(73).wrapping_add(seed)).collect();
-    std::fs::write(path, base64(&bytes))?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
-}
-
-fn base64(bytes: &[u8]) -> String {
+/// A root key nobody has used, as text.
+pub fn fresh_key() -> io::Result<String> {
     use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD.encode(bytes)
+    use grantry_domain::ports::Entropy as _;
+
+    let mut bytes = [0; 32];
+    grantry_system::SystemEntropy.fill(&mut bytes).map_err(|_| io::ErrorKind::Other)?;
+    Ok(base64::engine::general_purpose::STANDARD.encode(bytes))
 }

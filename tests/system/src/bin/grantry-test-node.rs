@@ -2,15 +2,11 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use grantry_system_tests::deployment::Settings;
 use grantry_system_tests::host::Host;
 use grantry_system_tests::people::TestPeople;
 use grantry_system_tests::process::{LISTENING, SETTINGS};
-
-/// How often background jobs run here.
-const ROUND: Duration = Duration::from_millis(100);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -26,11 +22,15 @@ async fn main() -> ExitCode {
     if writeln!(stdout, "{LISTENING}{}", host.address).and_then(|()| stdout.flush()).is_err() {
         return ExitCode::FAILURE;
     }
+    let Some(pause) = settings.rounds else {
+        std::future::pending::<()>().await;
+        return ExitCode::SUCCESS;
+    };
     loop {
         // What cannot be done in one round is done in the next.
         let _ = host.connections.sweep(|_| {}).await;
         let _ = host.connections.revoke_due().await;
-        tokio::time::sleep(ROUND).await;
+        tokio::time::sleep(pause).await;
     }
 }
 

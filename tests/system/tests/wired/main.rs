@@ -13,7 +13,7 @@ mod races;
 //mod real_flows;
 mod renewal;
 //mod store_faults;
-//mod token_answers;
+mod token_answers;
 
 use grantry_system_tests::browser::{Answer, Browser, Flow};
 use grantry_system_tests::place::Place;

@@ -167,7 +167,7 @@ async fn r27_a_reconnect_supersedes_the_old_grant_in_one_step() {
     assert_eq!((status["user_auth_status"].as_str(), &status["pending"]), (Some("connected"), &json!(true)));
     assert_eq!(whose(&alice.execute(DRIVE, "/me").await), "alice@example.test", "usable during the reconnect");
     alice.come_back(&callback).await;
-    world.host.settle().await;
+    world.host.connections.revoke_due().await.unwrap();
     let ends: Vec<_> = world.provider.grants().into_iter().map(|grant| grant.ended).collect();
     assert_eq!(ends, [Some(GrantEnd::Revoked), None]);
     assert_eq!(whose(&alice.execute(DRIVE, "/me").await), "alice@example.test");
