@@ -5,9 +5,9 @@ use std::time::Duration;
 /// Limits of one transport. The body's limit comes with each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Name resolution, connection and TLS.
+    /// Name resolution, connection and TLS; and before that the wait for a free slot.
     pub connect: Duration,
-    /// Everything from the first packet to the last byte of the answer.
+    /// Everything, from the call to the last byte of the answer.
     pub total: Duration,
     /// Bytes of an answer's header fields, names and values.
     pub max_headers: usize,

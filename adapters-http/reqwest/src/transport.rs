@@ -12,6 +12,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use reqwest::{Client, ClientBuilder, redirect, retry};
 use thiserror::Error;
+use tokio::time::Instant;
 
 use crate::limits::Limits;
 use crate::resolver::{AddressRefused, JudgedResolver, NameLookup, SystemLookup};
@@ -104,10 +105,13 @@ impl HttpTransport for ReqwestTransport {
         if url.literal().is_some_and(|address| !url.reach().admits(address)) {
             return Err(TransportError::NotAllowed);
         }
+        // Waiting for a slot counts like waiting for a connection, and the whole stays within the total.
+        let deadline = Instant::now() + self.limits.total;
         let target = url.as_url().origin().ascii_serialization();
-        let _slot = self.slots.take(&target, self.limits.total).await.ok_or(TransportError::NotSent)?;
+        let patience = self.limits.connect.min(self.limits.total);
+        let _slot = self.slots.take(&target, patience).await.ok_or(TransportError::NotSent)?;
         let exchange = self.exchange(&url, request);
-        tokio::time::timeout(self.limits.total, exchange).await.unwrap_or(Err(TransportError::Cut))
+        tokio::time::timeout_at(deadline, exchange).await.unwrap_or(Err(TransportError::Cut))
     }
 }
 

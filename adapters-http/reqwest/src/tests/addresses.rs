@@ -1,7 +1,7 @@
 //! Which addresses a connection is made to.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -121,4 +121,17 @@ async fn r70_a_url_outside_the_policy_is_not_even_looked_up() {
         assert_eq!(refused(fetch(&transport, url).await), TransportError::NotAllowed, "{url}");
     }
     assert_eq!(lies.asked.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn r69_the_connection_itself_is_asked_for_its_peer() {
+    let authority = Authority::new();
+    let server = TlsServer::start(&authority, "public.test").await;
+    // As if the resolver had failed to judge: this address goes past it.
+    let inside = SocketAddr::from(([127, 0, 0, 1], server.port()));
+    let lookup: Arc<dyn NameLookup> = Lies::new(&[&["1.1.1.1"]]);
+    let policy = EgressPolicy::new(&["*"], &[]).unwrap();
+    let past_the_resolver = |builder| Ok(tls::with_roots(builder, &authority.roots())?.resolve("public.test", inside));
+    let transport = ReqwestTransport::build(policy, Limits::OAUTH, &lookup, past_the_resolver).unwrap();
+    assert_eq!(refused(fetch(&transport, "https://public.test/").await), TransportError::Cut);
 }

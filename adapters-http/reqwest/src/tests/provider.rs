@@ -173,7 +173,7 @@ async fn r28_answers_with_faults_are_what_they_are() {
 }
 
 #[tokio::test]
-async fn r15_the_api_is_called_below_its_base_url_with_the_token() {
+async fn r43_the_api_is_called_below_its_base_url_with_the_token() {
     let world = World::new().await;
     let provider = world.provider(BY_HAND).await;
     let scopes = Scopes::new(["files.read"]);
