@@ -62,11 +62,7 @@ impl CookieNames {
             };
         }
         let port = port_of(public);
-        Self {
-            secure: false,
-            session: format!("grantry_session_{port}"),
-            flow: format!("grantry_flow_{port}_"),
-        }
+        Self { secure: false, session: format!("grantry_session_{port}"), flow: format!("grantry_flow_{port}_") }
     }
 
     /// Name of the session cookie.

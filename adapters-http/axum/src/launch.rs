@@ -31,13 +31,25 @@ mod tests {
 
     #[test]
     fn r63_browsers_are_sent_to_https_or_loopback_only() {
-        for good in ["https://login.example/authorize?x=1", "http://127.0.0.1:9/a", "http://localhost:9/a", "http://[::1]/a"] {
+        for good in ["https://login.example/authorize?x=1", "http://127.0.0.1:9/a", "http://localhost:9/a", "http://[::1]/a"]
+        {
             assert!(may_be_opened(good), "{good}");
         }
         let bad = [
-            "", "http://login.example/a", "javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "//login.example",
-            "http://127.0.0.1.evil.example/", "http://localhost.evil.example/", "ftp://127.0.0.1/", "JaVaScRiPt:alert(1)",
-            "https:", "blob:https://login.example/x", "intent://x", "vscode://x",
+            "",
+            "http://login.example/a",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "file:///etc/passwd",
+            "//login.example",
+            "http://127.0.0.1.evil.example/",
+            "http://localhost.evil.example/",
+            "ftp://127.0.0.1/",
+            "JaVaScRiPt:alert(1)",
+            "https:",
+            "blob:https://login.example/x",
+            "intent://x",
+            "vscode://x",
         ];
         for bad in bad {
             assert!(!may_be_opened(bad), "{bad}");

@@ -1,4 +1,4 @@
-//! Inbound HTTP of Grantry on axum: the API, the callback and its pages, and the OpenAPI document.
+//! Inbound HTTP of Grantry on axum: the API, the callback and its pages, and the `OpenAPI` document.
 //!
 //! ```text
 //! request → guard (limits, host, origin, headers) → extract (who, where, what) → api or pages → Problem or answer

@@ -11,7 +11,7 @@ use utoipa::{IntoResponses, Modify, OpenApi};
 use crate::problem::ProblemDetails;
 use crate::router;
 
-/// The OpenAPI 3.1 document of all routes, as pretty JSON with a final newline. It depends on nothing but this crate.
+/// The `OpenAPI` 3.1 document of all routes, as pretty JSON with a final newline. It depends on nothing but this crate.
 pub fn openapi() -> String {
     let mut text = document().to_pretty_json().unwrap_or_default();
     text.push('\n');

@@ -39,11 +39,13 @@ impl From<ConnectorError> for Problem {
         if let ConnectorError::SecretRequired { field } = error {
             return problem.at("secrets.clientSecret", format!("must be sent again when {field} changes"));
         }
-        match error {
-            ConnectorError::IdTaken => problem.because("A connector with this id exists already."),
-            ConnectorError::Conflict => problem.because("The connector was edited meanwhile. Load it again."),
-            _ => problem,
+        if error == ConnectorError::IdTaken {
+            return problem.because("A connector with this id exists already.");
         }
+        if error == ConnectorError::Conflict {
+            return problem.because("The connector was edited meanwhile. Load it again.");
+        }
+        problem
     }
 }
 

@@ -50,8 +50,11 @@ pub(crate) fn with_result(path: &str, public: &PublicBaseUrl, result: &[(&str, &
     if url.origin() != Url::parse(public.origin()).ok()?.origin() {
         return None;
     }
-    let kept: Vec<(String, String)> =
-        url.query_pairs().filter(|(name, _)| !RESULT_NAMES.contains(&name.as_ref())).map(|(n, v)| (n.into(), v.into())).collect();
+    let kept: Vec<(String, String)> = url
+        .query_pairs()
+        .filter(|(name, _)| !RESULT_NAMES.contains(&name.as_ref()))
+        .map(|(n, v)| (n.into(), v.into()))
+        .collect();
     url.query_pairs_mut().clear().extend_pairs(kept).extend_pairs(result);
     Some(url.into())
 }
@@ -85,12 +88,36 @@ mod tests {
     fn r33_everything_else_is_refused() {
         let long = format!("/{}", "a".repeat(LONGEST));
         let refused = [
-            "", "app", "//evil.example", "///evil.example", "/\\evil.example", "\\\\evil.example", "/\t/evil.example",
-            "/a\n", " /a", "https://evil.example/", "https://connect.example.evil.example/", "https://connect.example@evil.example/",
-            "https://user:secret@connect.example/", "http://connect.example/", "https:/connect.example", "https:///connect.example",
-            "https:connect.example", "https:\\\\connect.example", "javascript:alert(1)", "data:text/html,x", "//connect.example:444/",
-            "https://connect.example:444/", "/a/../..//evil.example", "/..//evil.example", "/.//evil.example", "/%2e%2e//evil.example",
-            "?x=1", "#x", "..", long.as_str(),
+            "",
+            "app",
+            "//evil.example",
+            "///evil.example",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "/\t/evil.example",
+            "/a\n",
+            " /a",
+            "https://evil.example/",
+            "https://connect.example.evil.example/",
+            "https://connect.example@evil.example/",
+            "https://user:secret@connect.example/",
+            "http://connect.example/",
+            "https:/connect.example",
+            "https:///connect.example",
+            "https:connect.example",
+            "https:\\\\connect.example",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "//connect.example:444/",
+            "https://connect.example:444/",
+            "/a/../..//evil.example",
+            "/..//evil.example",
+            "/.//evil.example",
+            "/%2e%2e//evil.example",
+            "?x=1",
+            "#x",
+            "..",
+            long.as_str(),
         ];
         for url in refused {
             assert_eq!(reduced(url, &public()), None, "{url:?}");
@@ -99,7 +126,11 @@ mod tests {
 
     #[test]
     fn r33_the_result_replaces_what_a_caller_forged() {
-        let url = with_result("/app?x=1&error=forged&connector_id=other", &public(), &[("connector_id", "c-1"), ("error", "access_denied")]);
+        let url = with_result(
+            "/app?x=1&error=forged&connector_id=other",
+            &public(),
+            &[("connector_id", "c-1"), ("error", "access_denied")],
+        );
         assert_eq!(url.as_deref(), Some("https://connect.example/app?x=1&connector_id=c-1&error=access_denied"));
     }
 

@@ -35,6 +35,7 @@ struct AccessTokenBody {
 
 /// A token that may be used now.
 #[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "names of the contract")]
 pub(crate) struct AccessToken {
     /// The token.
     access_token: String,

@@ -6,6 +6,7 @@ use grantry_domain::connector::{AuthMode, ConnectorId, ConnectorName, ProfileId}
 use grantry_domain::flow::{ConnectorDraft, ConnectorView};
 use http::StatusCode;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -23,14 +24,12 @@ use crate::state::App;
 const LONGEST_CONFIG: usize = 16 * 1024;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(create))
-        .routes(routes!(read, create_with_id, update, delete))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(create)).routes(routes!(read, create_with_id, update, delete))
 }
 
 /// A connector as it is answered. It never holds a secret.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "names of the contract")]
 pub(crate) struct Connector {
     /// Its id within its space.
     id: String,
@@ -45,7 +44,7 @@ pub(crate) struct Connector {
     auth_mode: &'static str,
     /// Settings of the profile.
     #[schema(value_type = Object)]
-    config: serde_json::Value,
+    config: Box<RawValue>,
     /// Whether client id or client secret must still be entered.
     is_missing_secrets: bool,
     /// The exact string to register at the provider.
@@ -130,7 +129,7 @@ impl From<ConnectorView> for Connector {
             connector_type_id: connector.definition.profile.as_str().to_owned(),
             auth_mode: connector.auth_mode.as_str(),
             // It was an object when it was stored.
-            config: serde_json::from_str(&connector.definition.config).unwrap_or_default(),
+            config: RawValue::from_string(connector.definition.config).unwrap_or_default(),
             is_missing_secrets: view.is_missing_secrets,
             redirect_uri: view.redirect_uri,
             created_at: rfc3339(connector.created_at),
@@ -252,7 +251,8 @@ fn read_mode(fields: &mut Fields) -> Result<Option<AuthMode>, Problem> {
 }
 
 fn read_draft(mut fields: Fields, profile: ProfileId, auth_mode: AuthMode) -> Result<ConnectorDraft, Problem> {
-    let name = ConnectorName::new(fields.text("name")?.as_str()).map_err(|invalid| Problem::invalid("name", invalid.problem))?;
+    let name =
+        ConnectorName::new(fields.text("name")?.as_str()).map_err(|invalid| Problem::invalid("name", invalid.problem))?;
     let config = fields.object("config")?.into_json().to_text().ok_or_else(|| Problem::new(Code::Internal))?;
     if config.len() > LONGEST_CONFIG {
         return Err(Problem::invalid("config", format!("is longer than {LONGEST_CONFIG} bytes")));
@@ -267,7 +267,10 @@ fn read_draft(mut fields: Fields, profile: ProfileId, auth_mode: AuthMode) -> Re
                 ("clientSecret", secret.as_ref().is_some_and(grantry_domain::secret::Secret::is_empty)),
             ] {
                 if is_empty {
-                    return Err(Problem::invalid(secrets.name(field), "must not be empty; leave it out to keep the present one"));
+                    return Err(Problem::invalid(
+                        secrets.name(field),
+                        "must not be empty; leave it out to keep the present one",
+                    ));
                 }
             }
             secrets.finish()?;

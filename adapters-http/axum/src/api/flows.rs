@@ -56,6 +56,7 @@ pub(crate) struct StartedFlow {
 /// A flow as its starter sees it.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "names of the contract")]
 pub(crate) struct Flow {
     /// Names the flow.
     flow_id: String,
@@ -104,9 +105,10 @@ async fn start(
         return Err(Problem::new(Code::UnsupportedMediaType));
     }
     let return_path = match fields.optional_text("returnUrl")? {
-        Some(url) => Some(return_url::reduced(&url, &app.public).ok_or_else(|| {
-            Problem::new(Code::ReturnUrlRefused).at("returnUrl", "must be a path on this origin")
-        })?),
+        Some(url) => Some(
+            return_url::reduced(&url, &app.public)
+                .ok_or_else(|| Problem::new(Code::ReturnUrlRefused).at("returnUrl", "must be a path on this origin"))?,
+        ),
         None => None,
     };
     let allow_account_change = fields.optional_flag("allowAccountChange")?.unwrap_or(false);
@@ -167,7 +169,8 @@ async fn cancel(
 ) -> Result<Response, Problem> {
     let (flow, state) = (fields.optional_text("flowId")?, fields.optional_secret("state")?);
     fields.finish()?;
-    let flow = flow.map(|text| GrantId::parse(&text).ok_or_else(|| Problem::invalid("flowId", "is not a flow id"))).transpose()?;
+    let flow =
+        flow.map(|text| GrantId::parse(&text).ok_or_else(|| Problem::invalid("flowId", "is not a flow id"))).transpose()?;
     let cancelled = match (flow, state) {
         (Some(flow), None) => CancelKey::Flow(flow),
         (None, Some(state)) => CancelKey::State(state),
@@ -184,7 +187,12 @@ async fn cancel(
 /// Where a flow stands. Only its starter may ask.
 #[utoipa::path(get, path = "/internal/actions/oauth_flow/{flowId}", operation_id = "flowStatus", tag = "flows",
     params(("flowId" = String, Path)), responses((status = 200, body = Flow), Problems))]
-async fn read(State(app): State<App>, person: Person, InSpace(space): InSpace, params: PathParams) -> Result<Json<Flow>, Problem> {
+async fn read(
+    State(app): State<App>,
+    person: Person,
+    InSpace(space): InSpace,
+    params: PathParams,
+) -> Result<Json<Flow>, Problem> {
     app.connections.ports().limiter.take(&format!("user:{}", person.user), Operation::Status).await?;
     let id = params.read("flowId", GrantId::parse)?;
     let flow = app.connections.flow_status(&person.actor(), Some(&space), id).await?;

@@ -6,7 +6,9 @@ use axum::Json;
 use axum::extract::State;
 use grantry_domain::connector::{ConnectorId, Incarnation};
 use grantry_domain::flow::ConnectorView;
-use grantry_domain::grant::{AuthStatus, Demands, Grant as Authorization, GrantId, Phase, Snapshot, StatusKind, StatusView, status};
+use grantry_domain::grant::{
+    AuthStatus, Demands, Grant as Authorization, GrantId, Phase, Snapshot, StatusKind, StatusView, status,
+};
 use grantry_domain::identity::UserId;
 use grantry_domain::ports::GrantFilter;
 use grantry_domain::provider::BindingDigest;
@@ -38,6 +40,7 @@ pub(super) fn routes_everywhere() -> OpenApiRouter<App> {
 /// Somebody's connection, present or former.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "names of the contract")]
 pub(crate) struct Grant {
     /// Its id.
     grant_id: String,
@@ -125,10 +128,11 @@ async fn list(
 }
 
 fn read_filter(query: &mut Query) -> Result<(GrantFilter, Option<GrantId>), Problem> {
-    let connector = query.take("connector")?.map(|text| {
-        ConnectorId::new(text).map_err(|invalid| Problem::invalid("connector", invalid.problem))
-    });
-    let user = query.take("user")?.map(|text| UserId::new(text).map_err(|invalid| Problem::invalid("user", invalid.problem)));
+    let connector = query
+        .take("connector")?
+        .map(|text| ConnectorId::new(text).map_err(|invalid| Problem::invalid("connector", invalid.problem)));
+    let user =
+        query.take("user")?.map(|text| UserId::new(text).map_err(|invalid| Problem::invalid("user", invalid.problem)));
     let phase = match query.take("status")?.as_deref() {
         None => None,
         Some("connected") => Some(Phase::Authorized),
@@ -136,7 +140,8 @@ fn read_filter(query: &mut Query) -> Result<(GrantFilter, Option<GrantId>), Prob
         Some("not_connected") => Some(Phase::Revoked),
         Some(_) => return Err(Problem::invalid("status", "must be connected, needs_reauthorization or not_connected")),
     };
-    let cursor = query.take("cursor")?.map(|text| GrantId::parse(&text).ok_or_else(|| Problem::invalid("cursor", "is not a cursor")));
+    let cursor =
+        query.take("cursor")?.map(|text| GrantId::parse(&text).ok_or_else(|| Problem::invalid("cursor", "is not a cursor")));
     Ok((GrantFilter { connector: connector.transpose()?, user: user.transpose()?, phase }, cursor.transpose()?))
 }
 

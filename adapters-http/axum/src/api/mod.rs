@@ -1,4 +1,4 @@
-//! The API, one resource a file. Public routes speak snake_case, internal ones camelCase.
+//! The API, one resource a file. Public routes speak `snake_case`, internal ones `camelCase`.
 
 mod access_token;
 mod connector_types;

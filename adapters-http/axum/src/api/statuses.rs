@@ -24,6 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// One person's status at one connector.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "names of the contract")]
 pub(crate) struct AuthStatus {
     /// The status.
     #[schema(value_type = UserAuthStatus)]

@@ -47,7 +47,11 @@ impl AgentKeys {
 
 #[async_trait]
 impl Authenticator for AgentKeys {
-    async fn authenticate(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Option<Principal>, AuthenticationError> {
+    async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+    ) -> Result<Option<Principal>, AuthenticationError> {
         // Whoever presents a key is that agent or nobody, whatever cookies come along.
         match headers.get(header::AUTHORIZATION).map(|value| value.to_str().ok().and_then(bearer)) {
             Some(Some(key)) if key.starts_with("gak_") => Ok(self.agent(key)),

@@ -60,7 +60,11 @@ pub struct AgentPrincipal {
 #[async_trait]
 pub trait Authenticator: Send + Sync {
     /// `None` for nobody. A credential that is wrong, expired or malformed is nobody, too.
-    async fn authenticate(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Option<Principal>, AuthenticationError>;
+    async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+    ) -> Result<Option<Principal>, AuthenticationError>;
 }
 
 /// Whoever keeps sessions or accounts does not answer. Nobody is let in.

@@ -38,7 +38,11 @@ impl ProxyHeaderAuthenticator {
 
 #[async_trait]
 impl Authenticator for ProxyHeaderAuthenticator {
-    async fn authenticate(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Option<Principal>, AuthenticationError> {
+    async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+    ) -> Result<Option<Principal>, AuthenticationError> {
         if !peer.is_some_and(|peer| self.trusted.contains(&peer)) {
             return Ok(None);
         }

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::problem::Problem;
 
 /// How deep objects and lists may be nested (R58).
-pub(crate) const MAX_DEPTH: usize = 16;
+const MAX_DEPTH: usize = 16;
 
 /// Longest field name that is repeated to the caller.
 const NAMEABLE: usize = 64;

@@ -9,7 +9,5 @@ mod query;
 pub(crate) use self::body::{Body, ExecutionBody};
 pub(crate) use self::caller::{Caller, ClientAddress, Person};
 pub(crate) use self::json::{Fields, Json};
-#[cfg(test)]
-pub(crate) use self::json::MAX_DEPTH;
 pub(crate) use self::path::{AtConnector, InSpace, PathParams};
 pub(crate) use self::query::Query;

@@ -42,5 +42,7 @@ fn is_same_origin(request: &Request) -> bool {
 /// Whether a body is declared as JSON.
 pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     let essence = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    essence.and_then(|value| value.split(';').next()).is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+    essence
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
 }

@@ -129,7 +129,11 @@ fn finished(app: &App, completed: &Completed) -> Response {
     let returned = completed.return_path.as_deref().and_then(|path| {
         let connector = completed.connector.as_str();
         match code {
-            None => return_url::with_result(path, &app.public, &[("oauth_authorization", "success"), ("connector_id", connector)]),
+            None => return_url::with_result(
+                path,
+                &app.public,
+                &[("oauth_authorization", "success"), ("connector_id", connector)],
+            ),
             Some(code) => {
                 let status = code.status().to_string();
                 let result = [
@@ -153,10 +157,6 @@ fn finished(app: &App, completed: &Completed) -> Response {
 /// Nothing was consumed. What cannot succeed any more leaves the URL; what may, stays to be loaded again.
 fn of_refusal(app: &App, refused: &CallbackRefused, correlation: &CorrelationId) -> Response {
     let code = Code::of(refused.code());
-    let spent = match refused {
-        CallbackRefused::Expired { flow_id } | CallbackRefused::AlreadyUsed { flow_id } => Some(*flow_id),
-        _ => None,
-    };
     if let CallbackRefused::RateLimited { retry_after } = refused {
         return failure(app, &Problem::new(code).after(*retry_after), correlation);
     }
@@ -164,8 +164,8 @@ fn of_refusal(app: &App, refused: &CallbackRefused, correlation: &CorrelationId)
         return failure(app, &Problem::new(code), correlation);
     }
     let mut response = result::redirect_to_code(app, code);
-    if let Some(flow) = spent {
-        app.cookies.without_flow(flow).append_to(response.headers_mut());
+    if let CallbackRefused::Expired { flow_id } | CallbackRefused::AlreadyUsed { flow_id } = refused {
+        app.cookies.without_flow(*flow_id).append_to(response.headers_mut());
     }
     response
 }
@@ -188,7 +188,9 @@ mod tests {
         for dest in ["iframe", "frame", "image", "script", "empty", "embed", "object", "Document "] {
             assert!(!judged(&[("sec-fetch-dest", dest)]), "{dest}");
         }
-        for (name, value) in [("sec-purpose", "prefetch;prerender"), ("purpose", "prefetch"), ("x-moz", "prefetch"), ("x-purpose", "preview")] {
+        for (name, value) in
+            [("sec-purpose", "prefetch;prerender"), ("purpose", "prefetch"), ("x-moz", "prefetch"), ("x-purpose", "preview")]
+        {
             assert!(!judged(&[(name, value), ("sec-fetch-dest", "document")]), "{name}");
         }
     }

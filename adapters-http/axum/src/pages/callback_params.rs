@@ -42,7 +42,9 @@ impl CallbackParams {
         let answer = match (checked("code", code, LONGEST_SECRET)?, checked("error", error, LONGEST_ERROR)?) {
             (Some(code), None) => CallbackAnswer::Code(Secret::from_text(&code)),
             (None, Some(error)) => CallbackAnswer::Error { denied: error.as_str() == "access_denied" },
-            (Some(_), Some(_)) | (None, None) => return Err(Problem::invalid("code", "or error must be given, and only one of them")),
+            (Some(_), Some(_)) | (None, None) => {
+                return Err(Problem::invalid("code", "or error must be given, and only one of them"));
+            }
         };
         Ok(Self { state: Secret::from_text(&state), issuer, answer })
     }
@@ -73,7 +75,8 @@ mod tests {
 
     #[test]
     fn lesson_04_unknown_parameters_are_ignored() {
-        let query = "code=c%2F1&scope=a+b&authuser=0&hd=x&prompt=consent&session_state=9&state=s&iss=https%3A%2F%2Fas.example";
+        let query =
+            "code=c%2F1&scope=a+b&authuser=0&hd=x&prompt=consent&session_state=9&state=s&iss=https%3A%2F%2Fas.example";
         let params = CallbackParams::parse(query).ok().unwrap();
         assert_eq!(params.state.expose_text(), Some("s"));
         assert_eq!(params.issuer.as_deref(), Some("https://as.example"));
@@ -83,10 +86,26 @@ mod tests {
     #[test]
     fn r21_doubled_listed_missing_and_contradicting_parameters_are_refused() {
         let refused = [
-            "", "code=c", "state=s", "code=c&state=s&state=s", "code=c&code=d&state=s", "code=c&error=e&state=s",
-            "error=a&error=b&state=s", "code=c&state[]=s", "code=c&state[0]=s&state=t", "code[]=c&state=s", "code=c&state=",
-            "code=&state=s", "error=&state=s", "code=c&state=s&iss=a&iss=a", "code=c&state=s&iss=", "code=c%00&state=s",
-            "code=c&state=%0d%0a", "code=c&state=%ff", "code=c&state=s%C3%A4", "co%64e=c&code=d&state=s",
+            "",
+            "code=c",
+            "state=s",
+            "code=c&state=s&state=s",
+            "code=c&code=d&state=s",
+            "code=c&error=e&state=s",
+            "error=a&error=b&state=s",
+            "code=c&state[]=s",
+            "code=c&state[0]=s&state=t",
+            "code[]=c&state=s",
+            "code=c&state=",
+            "code=&state=s",
+            "error=&state=s",
+            "code=c&state=s&iss=a&iss=a",
+            "code=c&state=s&iss=",
+            "code=c%00&state=s",
+            "code=c&state=%0d%0a",
+            "code=c&state=%ff",
+            "code=c&state=s%C3%A4",
+            "co%64e=c&code=d&state=s",
         ];
         for query in refused {
             assert!(CallbackParams::parse(query).is_err(), "{query}");

@@ -38,7 +38,12 @@ impl ConfirmPage {
             style: app.pages.style.url(),
             script: app.pages.page_script.url(),
             page,
-            start: format!("{}{}/internal/actions/connector/{}/_start_oauth_flow", app.public, launch::space_prefix(key), key.id),
+            start: format!(
+                "{}{}/internal/actions/connector/{}/_start_oauth_flow",
+                app.public,
+                launch::space_prefix(key),
+                key.id
+            ),
             launch: format!("{}{}", app.public, launch::path_of(key)),
             facts,
         }

@@ -17,7 +17,8 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 /// One of the console's pages.
 pub(super) fn page(app: &App, name: &str) -> Option<Response> {
     let asset = app.console.as_ref()?.get(name)?;
-    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(asset.content_type)), (header::CONTENT_SECURITY_POLICY, POLICY)];
+    let headers =
+        [(header::CONTENT_TYPE, HeaderValue::from_static(asset.content_type)), (header::CONTENT_SECURITY_POLICY, POLICY)];
     Some((headers, asset.bytes.into_owned()).into_response())
 }
 
@@ -34,7 +35,7 @@ pub(crate) async fn fallback(State(app): State<App>, request: Request) -> Respon
 
 /// Pages are reached by their routes alone, so that none is shown under a path that means nothing.
 fn is_file(path: &str) -> bool {
-    !path.is_empty() && !path.ends_with(".html")
+    !path.is_empty() && path.rsplit_once('.').is_none_or(|(_, extension)| !extension.eq_ignore_ascii_case("html"))
 }
 
 fn file(asset: ConsoleAsset, headers: &HeaderMap) -> Response {

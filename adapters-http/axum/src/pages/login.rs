@@ -64,7 +64,9 @@ async fn log_in_page(
 fn allowed_next(app: &App, wish: Option<&str>) -> String {
     let path = wish
         .and_then(|wish| return_url::reduced(wish, &app.public))
-        .filter(|path| !path.split('?').next().is_some_and(|path| path.contains("/_oauth_callback") && !path.contains("_result/")))
+        .filter(|path| {
+            !path.split('?').next().is_some_and(|path| path.contains("/_oauth_callback") && !path.contains("_result/"))
+        })
         .unwrap_or_else(|| format!("{}/", app.public.path_prefix()));
     format!("{}{path}", app.public.origin())
 }

@@ -76,9 +76,10 @@ fn person_or(
     correlation: &CorrelationId,
 ) -> Result<Person, Box<Response>> {
     person.map_err(|problem| {
-        Box::new(match problem.code() {
-            Code::NotSignedIn => sign_in_first(app, next, correlation),
-            _ => failure(app, &problem, correlation),
+        Box::new(if problem.code() == Code::NotSignedIn {
+            sign_in_first(app, next, correlation)
+        } else {
+            failure(app, &problem, correlation)
         })
     })
 }

@@ -114,32 +114,23 @@ fn rendered(app: &App, status: StatusCode, content: Content) -> Response {
 
 /// The page of a flow that its starter looks at.
 async fn of_flow(app: &App, person: &Person, view: &FlowView, correlation: &CorrelationId) -> Content {
-    let code = match view.status {
-        FlowStatus::Authorized => None,
-        FlowStatus::Failed(failure) => Some(Code::of(failure.code())),
-        FlowStatus::Expired => Some(Code::FlowExpired),
-        FlowStatus::Awaiting | FlowStatus::Cancelled => None,
-    };
-    let found = connector_of(app, person, view.flow_id).await;
-    let content = match (view.status, code) {
-        (FlowStatus::Awaiting, _) => Content::plain("Not finished yet", "This attempt still waits for the provider.", HANDS),
-        (FlowStatus::Cancelled, _) => Content::plain(
+    let failed = |code: Code| Content { status: "error", error: code.as_str(), ..of_code(app, code, correlation) };
+    let content = match view.status {
+        FlowStatus::Authorized => {
+            Content { tone: "is-good", status: "success", ..Content::plain("Connected", "Your account is connected.", TICK) }
+        }
+        FlowStatus::Failed(failure) => failed(Code::of(failure.code())),
+        FlowStatus::Expired => failed(Code::FlowExpired),
+        FlowStatus::Awaiting => Content::plain("Not finished yet", "This attempt still waits for the provider.", HANDS),
+        FlowStatus::Cancelled => Content::plain(
             "Cancelled",
             "This attempt was cancelled, or a newer one took its place. Nothing was connected by it.",
             CROSS,
         ),
-        (_, Some(code)) => Content { status: "error", error: code.as_str(), ..of_code(app, code, correlation) },
-        (FlowStatus::Authorized | FlowStatus::Failed(_) | FlowStatus::Expired, None) => Content {
-            tone: "is-good",
-            status: "success",
-            ..Content::plain("Connected", "Your account is connected.", TICK)
-        },
     };
-    let again = found.as_ref().filter(|_| code.is_some()).map(|(key, _)| Link {
-        href: app.connections.start_link(key),
-        label: "Try again",
-        new_tab: false,
-    });
+    let found = connector_of(app, person, view.flow_id).await;
+    let again = found.as_ref().filter(|_| content.status == "error");
+    let again = again.map(|(key, _)| Link { href: app.connections.start_link(key), label: "Try again", new_tab: false });
     Content {
         flow_id: view.flow_id.to_string(),
         connector_id: view.connector.as_str().to_owned(),
@@ -162,7 +153,9 @@ fn of_code(app: &App, code: Code, correlation: &CorrelationId) -> Content {
     let sign_in = || Some(Link { href: login::url(app, "/"), label: "Sign in", new_tab: true });
     let reference = Some(format!("{} · {}", code.as_str(), correlation.0));
     let content = match code {
-        Code::AccessDenied => Content::bad("Access was not given", "You or the provider said no. Nothing was connected or changed."),
+        Code::AccessDenied => {
+            Content::bad("Access was not given", "You or the provider said no. Nothing was connected or changed.")
+        }
         Code::FlowExpired => Content {
             tone: "is-warn",
             mark: HANDS,
@@ -170,7 +163,10 @@ fn of_code(app: &App, code: Code, correlation: &CorrelationId) -> Content {
         },
         Code::FlowAlreadyUsed => Content {
             tone: "is-warn",
-            ..Content::bad("This attempt is over already", "It was finished, cancelled or replaced before. Look at the connector to see where it stands.")
+            ..Content::bad(
+                "This attempt is over already",
+                "It was finished, cancelled or replaced before. Look at the connector to see where it stands.",
+            )
         },
         Code::UserMismatch => Content::bad(
             "This attempt is somebody else's",
@@ -188,22 +184,30 @@ fn of_code(app: &App, code: Code, correlation: &CorrelationId) -> Content {
         Code::NotSignedIn => Content {
             tone: "is-warn",
             link: if app.identity.has_log_in() { sign_in() } else { None },
-            ..Content::bad("Sign in, then load this page again", "Nothing is lost: sign in in another tab, come back here, and reload.")
+            ..Content::bad(
+                "Sign in, then load this page again",
+                "Nothing is lost: sign in in another tab, come back here, and reload.",
+            )
         },
         Code::NotFound | Code::FlowNotFound => {
             Content::bad("There is nothing here", "This page or attempt does not exist, or is not yours.")
         }
-        Code::StoreUnavailable | Code::ProviderUnavailable => {
-            Content { tone: "is-warn", mark: HANDS, ..Content::bad("Not available at the moment", "Something does not answer. Try again in a little while.") }
-        }
+        Code::StoreUnavailable | Code::ProviderUnavailable => Content {
+            tone: "is-warn",
+            mark: HANDS,
+            ..Content::bad("Not available at the moment", "Something does not answer. Try again in a little while.")
+        },
         Code::AccountMismatch => Content::bad(
             "Another account than before",
             "You signed in at the provider with another account than the one that is connected. That one stays connected.",
         ),
-        Code::ConnectorChanged | Code::ConnectorGone => {
-            Content::bad("The connector was changed meanwhile", "Nothing was connected. Look at the connector and start again.")
+        Code::ConnectorChanged | Code::ConnectorGone => Content::bad(
+            "The connector was changed meanwhile",
+            "Nothing was connected. Look at the connector and start again.",
+        ),
+        Code::PermissionLost | Code::Forbidden => {
+            Content::bad("This is not allowed", "You may not do this here. Nothing was changed.")
         }
-        Code::PermissionLost | Code::Forbidden => Content::bad("This is not allowed", "You may not do this here. Nothing was changed."),
         Code::ProviderMisconfigured | Code::ConnectorIncomplete | Code::HostNotAllowed | Code::PublicBaseUrlMissing => {
             Content::bad("The connector is not set up correctly", "Nothing was connected. Tell whoever looks after it.")
         }

@@ -44,8 +44,13 @@ async fn lesson_17_whatever_was_created_can_be_updated_unchanged() {
     assert_eq!(answer.json()["config"], made["config"]);
     assert_eq!(answer.json()["revision"], 2);
     // What cannot change may be left out, and secrets are kept.
-    let answer = alice.put("/api/actions/connector/drive", &json!({"name": "Renamed", "config": {"tenantId": "t", "b": [1, null]}})).await;
-    assert_eq!((answer.json()["name"].as_str(), answer.json()["is_missing_secrets"].as_bool()), (Some("Renamed"), Some(false)));
+    let answer = alice
+        .put("/api/actions/connector/drive", &json!({"name": "Renamed", "config": {"tenantId": "t", "b": [1, null]}}))
+        .await;
+    assert_eq!(
+        (answer.json()["name"].as_str(), answer.json()["is_missing_secrets"].as_bool()),
+        (Some("Renamed"), Some(false))
+    );
     for (field, value) in [("connector_type_id", ".other"), ("auth_mode", "shared")] {
         let mut body = drive();
         body[field] = json!(value);
@@ -83,7 +88,10 @@ async fn r52_an_edit_says_beforehand_how_many_people_it_disconnects() {
     assert_eq!((answer.code().as_str(), answer.json()["field"].as_str()), ("invalid_request", Some("secrets.clientSecret")));
 
     let answer = alice.put("/api/actions/connector/drive", &moved).await;
-    assert_eq!((&answer.json()["disconnected_users"], &answer.json()["user_auth_status"]), (&json!(2), &json!("needs_reauthorization")));
+    assert_eq!(
+        (&answer.json()["disconnected_users"], &answer.json()["user_auth_status"]),
+        (&json!(2), &json!("needs_reauthorization"))
+    );
 }
 
 #[tokio::test]
@@ -100,7 +108,7 @@ async fn r64_a_client_secret_never_comes_back() {
     ];
     for answer in &answers {
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
-        assert!(!answer.body.contains("CANARY") && !answer.body.contains("secrets\""), "{}", answer.body);
+        assert!(!answer.body.contains("CANARY") && !answer.body.contains("\"secrets\""), "{}", answer.body);
     }
     // Nor does its length: another secret, the same answer.
     let mut longer = drive();
@@ -110,7 +118,11 @@ async fn r64_a_client_secret_never_comes_back() {
     // The document has no field of an answer that could hold one.
     let document: Value = serde_json::from_str(&crate::openapi()).unwrap();
     let shown = document["components"]["schemas"]["Connector"]["properties"].as_object().unwrap();
-    assert!(shown.keys().all(|name| !name.to_lowercase().contains("secrets") || name == "is_missing_secrets"), "{:?}", shown.keys());
+    assert!(
+        shown.keys().all(|name| !name.to_lowercase().contains("secrets") || name == "is_missing_secrets"),
+        "{:?}",
+        shown.keys()
+    );
 }
 
 #[tokio::test]
@@ -126,7 +138,10 @@ async fn lesson_24_viewers_connect_themselves_and_edit_nothing() {
     // Without the feature: nothing here, at start and at the callback.
     world.connector("marketing", "mail", ".example").await;
     let mut dave = world.signed_in("dave").await;
-    assert_eq!(dave.post("/s/marketing/internal/actions/connector/mail/_start_oauth_flow", &json!({})).await.code(), "not_found");
+    assert_eq!(
+        dave.post("/s/marketing/internal/actions/connector/mail/_start_oauth_flow", &json!({})).await.code(),
+        "not_found"
+    );
     let flow = bob.start("drive").await;
     world.directory.expel(&super::world::id_of("bob"), &grantry_domain::identity::SpaceId::default_space());
     let end = bob.finish(&flow).await;
@@ -140,7 +155,13 @@ async fn r60_what_may_not_be_seen_looks_like_what_is_not_there() {
     world.connector("marketing", "mail", ".example").await;
     let mut dave = world.signed_in("dave").await;
     let mut bodies = Vec::new();
-    for path in ["/s/marketing/api/actions/connector/mail", "/s/marketing/api/actions/connector/none", "/s/nowhere/api/actions/connector/mail", "/api/actions/connector/mail", "/s/a.b/api/actions/connector/mail"] {
+    for path in [
+        "/s/marketing/api/actions/connector/mail",
+        "/s/marketing/api/actions/connector/none",
+        "/s/nowhere/api/actions/connector/mail",
+        "/api/actions/connector/mail",
+        "/s/a.b/api/actions/connector/mail",
+    ] {
         let answer = dave.get(path).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
         let mut body = answer.json();
@@ -149,8 +170,16 @@ async fn r60_what_may_not_be_seen_looks_like_what_is_not_there() {
     }
     assert!(bodies.windows(2).all(|pair| pair[0] == pair[1]), "{bodies:?}");
     assert_eq!(dave.get("/s/marketing/api/actions/connectors").await.code(), "not_found");
-    assert_eq!(dave.post_nothing("/s/marketing/internal/actions/connector/mail/_oauth_disconnect").await.code(), "not_found");
-    assert_eq!(dave.post("/s/marketing/api/actions/connector/mail/_execute", &json!({"params": {"method": "GET", "path": "/"}})).await.code(), "not_found");
+    assert_eq!(
+        dave.post_nothing("/s/marketing/internal/actions/connector/mail/_oauth_disconnect").await.code(),
+        "not_found"
+    );
+    assert_eq!(
+        dave.post("/s/marketing/api/actions/connector/mail/_execute", &json!({"params": {"method": "GET", "path": "/"}}))
+            .await
+            .code(),
+        "not_found"
+    );
 }
 
 async fn three_views(browser: &mut Browser) -> [Value; 3] {
@@ -170,7 +199,10 @@ async fn lesson_18_get_one_get_all_and_bulk_status_agree_in_every_state() {
     seen.push(three_views(&mut bob).await);
     bob.finish(&flow).await;
     seen.push(three_views(&mut bob).await);
-    let key = ConnectorKey { space: grantry_domain::identity::SpaceId::default_space(), id: grantry_testkit::doubles::fixtures::connector_id("drive") };
+    let key = ConnectorKey {
+        space: grantry_domain::identity::SpaceId::default_space(),
+        id: grantry_testkit::doubles::fixtures::connector_id("drive"),
+    };
     world.profiles.set("{}", |settings| settings.required_scopes = grantry_domain::provider::Scopes::new(["more"]));
     seen.push(three_views(&mut bob).await);
     world.connections.disconnect(&grantry_domain::identity::Actor::Person(super::world::id_of("bob")), &key).await.unwrap();
@@ -185,7 +217,10 @@ async fn lesson_18_get_one_get_all_and_bulk_status_agree_in_every_state() {
 async fn statuses_tell_the_attempt_under_way_and_the_note() {
     let world = World::new();
     world.connector("default", "drive", ".example").await;
-    world.provider.set_account(Some(grantry_domain::provider::Account { subject: "1".to_owned(), label: "bob@provider.example".to_owned() }));
+    world.provider.set_account(Some(grantry_domain::provider::Account {
+        subject: "1".to_owned(),
+        label: "bob@provider.example".to_owned(),
+    }));
     let mut bob = world.connected("bob", "drive").await;
     bob.start("drive").await;
     let statuses = bob.post_nothing("/internal/actions/connectors/_me/auth_status").await.json();

@@ -1,7 +1,7 @@
 //! The callback when it finishes something.
 
-use grantry_testkit::doubles::{Call, Operation, fixtures};
 use grantry_domain::ports::{GrantStore, ProviderError};
+use grantry_testkit::doubles::{Call, Operation, fixtures};
 use http::StatusCode;
 use serde_json::json;
 
@@ -75,13 +75,14 @@ async fn lesson_07_a_failed_exchange_ends_the_flow_and_keeps_the_grant() {
     let mut alice = world.connected("alice", "drive").await;
     let flow = alice.start("drive").await;
     world.provider.answer_exchange(Err(ProviderError::InvalidGrant));
+    let mut with_cookie = alice.clone();
     let answer = alice.finish(&flow).await;
     let page = alice.get(answer.location().strip_prefix(BASE).unwrap()).await;
     assert!(page.body.contains("exchange_failed"), "{}", page.body);
     assert_eq!(html::attribute(&page.body, "data-status").as_deref(), Some("error"));
     let statuses = alice.post_nothing("/internal/actions/connectors/_me/auth_status").await;
     assert_eq!(statuses.json()["drive"]["user_auth_status"], "connected");
-    assert!(alice.finish(&flow).await.location().ends_with("/flow_already_used"));
+    assert!(with_cookie.finish(&flow).await.location().ends_with("/flow_already_used"));
 }
 
 #[tokio::test]
@@ -96,30 +97,38 @@ async fn r08_hand_written_endpoints_have_their_own_callback_and_only_it_finishes
     assert!(own.starts_with(&format!("{BASE}/api/actions/connector/_oauth_callback/")) && own != foreign);
     let shared = format!("{BASE}/api/actions/connector/_oauth_callback");
     for (uri, expected) in [(&shared, "context_mismatch"), (&foreign, "context_mismatch"), (&own, "success")] {
-        let flow = alice.start_at("/internal/actions/connector/custom/_start_oauth_flow", &json!({"returnUrl": "/app"})).await;
+        let flow =
+            alice.start_at("/internal/actions/connector/custom/_start_oauth_flow", &json!({"returnUrl": "/app"})).await;
         let answer = alice.arrive(&format!("{}?code=c&state={}", uri.strip_prefix(BASE).unwrap(), flow.state)).await;
         assert!(answer.location().contains(&format!("={expected}")), "{}", answer.location());
     }
     assert_eq!(world.provider.count(Operation::Exchange), 1);
     // A context that is none is nothing.
-    assert_eq!(alice.arrive("/api/actions/connector/_oauth_callback/nonsense?code=c&state=s").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(
+        alice.arrive("/api/actions/connector/_oauth_callback/nonsense?code=c&state=s").await.status,
+        StatusCode::NOT_FOUND
+    );
 }
 
 #[tokio::test]
 async fn r07_the_redirect_uri_is_the_same_under_any_host_header() {
-    let world = World::with(super::world::Options { more_hosts: vec!["internal.example:9".to_owned()], ..Default::default() });
+    let world =
+        World::with(super::world::Options { more_hosts: vec!["internal.example:9".to_owned()], ..Default::default() });
     world.connector("default", "drive", ".example").await;
-    let mut alice = world.signed_in("alice").await;
+    let alice = world.signed_in("alice").await;
     let shared = format!("{BASE}/api/actions/connector/_oauth_callback");
     for host in [super::world::HOST, "internal.example:9"] {
-        let mut browser = alice.also("host", host).also("x-forwarded-host", "evil.example").also("x-forwarded-proto", "https");
+        let mut browser =
+            alice.also("host", host).also("x-forwarded-host", "evil.example").also("x-forwarded-proto", "https");
         assert_eq!(browser.get("/api/actions/connector/drive").await.json()["redirect_uri"], shared);
         browser.start("drive").await;
     }
-    let uris: Vec<String> = world.provider.calls().into_iter().filter_map(|call| match call {
-        Call::Resolve { redirect_uri } => Some(redirect_uri),
-        _ => None,
-    }).collect();
+    let mut uris = Vec::new();
+    for call in world.provider.calls() {
+        if let Call::Resolve { redirect_uri } = call {
+            uris.push(redirect_uri);
+        }
+    }
     assert_eq!(uris, [shared.clone(), shared]);
     assert_eq!(alice.also("host", "evil.example").get("/api/actions/connector/drive").await.code(), "wrong_host");
 }
@@ -131,7 +140,9 @@ async fn lesson_04_extra_parameters_are_accepted_and_a_wrong_iss_is_refused() {
     world.profiles.set("{}", |settings| settings.issuer = Some("https://as.example".to_owned()));
     let mut alice = world.signed_in("alice").await;
     let start = "/internal/actions/connector/drive/_start_oauth_flow";
-    for (issuer, expected) in [("https://evil.example", "error=issuer_mismatch"), ("https://as.example", "oauth_authorization=success")] {
+    for (issuer, expected) in
+        [("https://evil.example", "error=issuer_mismatch"), ("https://as.example", "oauth_authorization=success")]
+    {
         let flow = alice.start_at(start, &json!({"returnUrl": "/app"})).await;
         let query = format!("code=c&state={}&scope=a&authuser=0&hd=x&prompt=none&session_state=1&iss={issuer}", flow.state);
         let answer = alice.callback(&query).await;

@@ -6,7 +6,7 @@ use grantry_testkit::doubles::Operation;
 use http::{Method, StatusCode};
 use serde_json::json;
 
-use super::world::{BASE, Browser, StartedFlow, World};
+use super::world::{BASE, Browser, Headers, StartedFlow, World};
 
 struct Scene {
     world: World,
@@ -28,7 +28,7 @@ impl Scene {
     }
 
     /// Nothing was consumed: the starter can still finish, and only then is a code exchanged.
-    async fn is_still_usable(mut self) {
+    async fn then_it_can_be_finished(mut self) {
         assert_eq!(self.world.provider.count(Operation::Exchange), 0);
         let answer = self.alice.finish(&self.flow).await;
         assert!(answer.location().ends_with(&self.flow.id), "{}", answer.location());
@@ -46,14 +46,16 @@ async fn lesson_02_another_users_browser_is_refused_and_the_flow_stays() {
     let scene = Scene::new().await;
     let mut bob = scene.world.signed_in("bob").await;
     // With the starter's cookie and without it.
-    for cookies in [bob.cookies.clone(), scene.alice.cookies.iter().chain(&bob.cookies).map(|(n, v)| (n.clone(), v.clone())).collect()] {
+    for cookies in
+        [bob.cookies.clone(), scene.alice.cookies.iter().chain(&bob.cookies).map(|(n, v)| (n.clone(), v.clone())).collect()]
+    {
         let session = bob.cookies.get("grantry_session_8080").unwrap().clone();
         bob.cookies = cookies;
         bob.cookies.insert("grantry_session_8080".to_owned(), session);
         let answer = bob.callback(&scene.query()).await;
         assert_eq!(end_of(answer.location()), "user_mismatch");
     }
-    scene.is_still_usable().await;
+    scene.then_it_can_be_finished().await;
 }
 
 #[tokio::test]
@@ -66,7 +68,7 @@ async fn r03_the_same_user_in_another_browser_is_refused_and_the_flow_stays() {
     elsewhere.start("mail").await;
     elsewhere.cookies.insert(format!("grantry_flow_8080_{}", scene.flow.id), "A".repeat(43));
     assert_eq!(end_of(elsewhere.callback(&scene.query()).await.location()), "browser_mismatch");
-    scene.is_still_usable().await;
+    scene.then_it_can_be_finished().await;
 }
 
 #[tokio::test]
@@ -77,18 +79,21 @@ async fn r22_without_a_session_nothing_is_consumed_and_nothing_secret_goes_to_th
     assert_eq!((answer.status, answer.location()), (StatusCode::UNAUTHORIZED, ""));
     assert!(answer.body.contains("Sign in"), "{}", answer.body);
     assert!(!answer.body.contains("CODE-CANARY") && !answer.body.contains(&scene.flow.state));
-    let log_in = super::html::attribute(&answer.body.replace("<link rel=\"stylesheet\" href", "<link rel=\"stylesheet\" data-href"), "href");
+    let log_in = super::html::attribute(
+        &answer.body.replace("<link rel=\"stylesheet\" href", "<link rel=\"stylesheet\" data-href"),
+        "href",
+    );
     assert_eq!(log_in.unwrap(), format!("{BASE}/login?next=%2F"));
     // Threat 21: signed in again as the same user in the same browser, it goes on.
     scene.alice.cookies.insert("grantry_session_8080".to_owned(), session);
-    scene.is_still_usable().await;
+    scene.then_it_can_be_finished().await;
 }
 
 #[tokio::test]
 async fn r21_frames_prefetches_and_other_methods_consume_nothing() {
     let mut scene = Scene::new().await;
     let path = format!("/api/actions/connector/_oauth_callback?{}", scene.query());
-    let probes: [(Method, &[(&str, &str)], u16); 9] = [
+    let probes: [(Method, Headers, u16); 9] = [
         (Method::HEAD, &[], 405),
         (Method::OPTIONS, &[], 405),
         (Method::POST, &[("sec-fetch-site", "same-origin")], 405),
@@ -103,7 +108,7 @@ async fn r21_frames_prefetches_and_other_methods_consume_nothing() {
         let answer = scene.alice.send(method.clone(), &path, headers, None).await;
         assert_eq!(answer.status.as_u16(), status, "{method} {headers:?}");
     }
-    scene.is_still_usable().await;
+    scene.then_it_can_be_finished().await;
 }
 
 #[tokio::test]
@@ -122,7 +127,7 @@ async fn r21_malformed_parameters_consume_nothing() {
         let answer = scene.alice.callback(&query).await;
         assert_eq!(end_of(answer.location()), "invalid_request", "{query}");
     }
-    scene.is_still_usable().await;
+    scene.then_it_can_be_finished().await;
 }
 
 #[tokio::test]
@@ -133,17 +138,22 @@ async fn r03_unknown_states_are_refused_without_a_provider_call() {
     for state in [String::from_utf8(off_by_one_bit).unwrap(), "x".to_owned(), "A".repeat(43)] {
         assert_eq!(end_of(scene.alice.callback(&format!("code=c&state={state}")).await.location()), "flow_not_found");
     }
-    scene.is_still_usable().await;
+    scene.then_it_can_be_finished().await;
 }
 
 #[tokio::test]
 async fn lesson_05_errors_without_a_flow_reflect_nothing() {
     let mut scene = Scene::new().await;
-    let answer = scene.alice.callback("error=%3Cscript%3E&error_description=%3Cscript%3EMARKUP&error_uri=https%3A%2F%2Fevil.example&state=unknown").await;
+    let answer = scene
+        .alice
+        .callback(
+            "error=%3Cscript%3E&error_description=%3Cscript%3EMARKUP&error_uri=https%3A%2F%2Fevil.example&state=unknown",
+        )
+        .await;
     assert_eq!(end_of(answer.location()), "flow_not_found");
     let page = scene.alice.get(answer.location().strip_prefix(BASE).unwrap()).await;
     assert!(!page.body.contains("MARKUP") && !page.body.contains("evil.example"));
-    scene.is_still_usable().await;
+    scene.then_it_can_be_finished().await;
 }
 
 #[tokio::test]
@@ -152,7 +162,7 @@ async fn r24_an_error_response_without_its_binding_changes_nothing() {
     let mut bob = scene.world.signed_in("bob").await;
     let answer = bob.callback(&format!("error=access_denied&state={}", scene.flow.state)).await;
     assert_eq!(end_of(answer.location()), "user_mismatch");
-    scene.is_still_usable().await;
+    scene.then_it_can_be_finished().await;
 }
 
 #[tokio::test]
@@ -179,7 +189,7 @@ async fn r59_the_callback_is_limited_before_anything_is_looked_at() {
     let answer = scene.alice.callback(&scene.query()).await;
     assert_eq!((answer.status, answer.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, "30"));
     assert!(answer.body.contains("Too many attempts") && !answer.body.contains("CODE-CANARY"));
-    scene.is_still_usable().await;
+    scene.then_it_can_be_finished().await;
 }
 
 #[tokio::test]

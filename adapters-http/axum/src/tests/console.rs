@@ -19,7 +19,12 @@ impl ConsoleAssets for Built {
             "icon.svg" => ("<svg/>", "image/svg+xml; charset=utf-8", false),
             _ => return None,
         };
-        Some(ConsoleAsset { bytes: Cow::Borrowed(content.as_bytes()), content_type, etag: format!("e{}", content.len()), immutable })
+        Some(ConsoleAsset {
+            bytes: Cow::Borrowed(content.as_bytes()),
+            content_type,
+            etag: format!("e{}", content.len()),
+            immutable,
+        })
     }
 }
 
@@ -31,9 +36,18 @@ fn world() -> World {
 async fn the_console_is_served_at_the_root_of_every_space() {
     let world = world();
     let mut browser = world.browser();
-    for (path, content) in [("/", "console"), ("/s/marketing/", "console"), ("/connect/drive", "launch"), ("/s/marketing/connect/drive", "launch")] {
+    for (path, content) in [
+        ("/", "console"),
+        ("/s/marketing/", "console"),
+        ("/connect/drive", "launch"),
+        ("/s/marketing/connect/drive", "launch"),
+    ] {
         let page = browser.get(path).await;
-        assert_eq!((page.status, page.body.as_str()), (StatusCode::OK, format!("<!doctype html>{content}").as_str()), "{path}");
+        assert_eq!(
+            (page.status, page.body.as_str()),
+            (StatusCode::OK, format!("<!doctype html>{content}").as_str()),
+            "{path}"
+        );
         assert_eq!(page.header("cache-control"), "no-store", "{path}");
         let policy = page.header("content-security-policy");
         assert!(policy.contains("script-src 'self'") && policy.contains("require-trusted-types-for 'script'"), "{policy}");

@@ -20,7 +20,11 @@ async fn a_person_runs_a_connector_as_themselves() {
     let mut alice = world.connected("alice", "drive").await;
     world.resource.answer(Ok(ApiAnswer {
         status: 404,
-        headers: vec![("Content-Type".to_owned(), "application/json".to_owned()), ("x-a".to_owned(), "1".to_owned()), ("X-A".to_owned(), "2".to_owned())],
+        headers: vec![
+            ("Content-Type".to_owned(), "application/json".to_owned()),
+            ("x-a".to_owned(), "1".to_owned()),
+            ("X-A".to_owned(), "2".to_owned()),
+        ],
         body: br#"{"id": 12345678901234567890123}"#.to_vec(),
     }));
     let answer = alice.post(EXECUTE, &files()).await;
@@ -28,10 +32,17 @@ async fn a_person_runs_a_connector_as_themselves() {
     let expected = r#"{"status":"ok","connector_id":"drive","data":{"status":404,"headers":{"content-type":"application/json","x-a":"1, 2"},"body":{"id": 12345678901234567890123}}}"#;
     assert_eq!(answer.body, expected);
     let sent = &world.resource.requests()[0];
-    assert_eq!((sent.method.as_str(), sent.url.as_str(), sent.token.as_str()), ("GET", "https://api.example/files?q=a&n=2", "access-1"));
+    assert_eq!(
+        (sent.method.as_str(), sent.url.as_str(), sent.token.as_str()),
+        ("GET", "https://api.example/files?n=2&q=a", "access-1")
+    );
     assert!(!answer.body.contains("access-1"));
 
-    let act = |name: &str| { let mut body = files(); body["act_as"] = json!(name); body };
+    let act = |name: &str| {
+        let mut body = files();
+        body["act_as"] = json!(name);
+        body
+    };
     assert_eq!(alice.post(EXECUTE, &act("u_alice")).await.status, StatusCode::OK);
     assert_eq!(alice.post(EXECUTE, &act("u_bob")).await.code(), "forbidden");
 }
@@ -45,12 +56,20 @@ async fn a_body_is_sent_as_json_or_as_text() {
         let answer = alice.post(EXECUTE, &json!({"params": {"method": "POST", "path": "/x", "body": body}})).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     }
-    let sent: Vec<_> = world.resource.requests().into_iter().map(|sent| (sent.headers, String::from_utf8(sent.body.unwrap()).unwrap())).collect();
+    let sent: Vec<_> = world
+        .resource
+        .requests()
+        .into_iter()
+        .map(|sent| (sent.headers, String::from_utf8(sent.body.unwrap()).unwrap()))
+        .collect();
     let kind = |value: &str| vec![("content-type".to_owned(), value.to_owned())];
-    assert_eq!(sent, [
-        (kind("application/json"), "{\"a\":[1,\"ü\"]}".to_owned()),
-        (kind("text/plain; charset=utf-8"), "plain ü".to_owned()),
-    ]);
+    assert_eq!(
+        sent,
+        [
+            (kind("application/json"), "{\"a\":[1,\"ü\"]}".to_owned()),
+            (kind("text/plain; charset=utf-8"), "plain ü".to_owned()),
+        ]
+    );
 }
 
 #[tokio::test]
@@ -60,8 +79,10 @@ async fn who_must_connect_first_is_told_where() {
     let mut bob = world.signed_in("bob").await;
     let answer = bob.post(EXECUTE, &files()).await;
     assert_eq!((answer.status, answer.code().as_str()), (StatusCode::CONFLICT, "authorization_required"));
-    assert_eq!((answer.json()["reason"].as_str(), answer.json()["startUrl"].as_str()),
-        (Some("not_connected"), Some(format!("{BASE}/api/actions/connector/drive/oauth/start").as_str())));
+    assert_eq!(
+        (answer.json()["reason"].as_str(), answer.json()["startUrl"].as_str()),
+        (Some("not_connected"), Some(format!("{BASE}/api/actions/connector/drive/oauth/start").as_str()))
+    );
 }
 
 #[tokio::test]
@@ -69,17 +90,28 @@ async fn a_second_401_is_final_and_what_the_api_cannot_do_is_named() {
     let world = World::new();
     world.connector("default", "drive", ".example").await;
     let mut alice = world.connected("alice", "drive").await;
-    for (error, code) in [(ApiError::Unreachable, "api_unreachable"), (ApiError::TooLarge, "response_too_large"), (ApiError::NotAllowed, "destination_refused")] {
+    for (error, code) in [
+        (ApiError::Unreachable, "api_unreachable"),
+        (ApiError::TooLarge, "response_too_large"),
+        (ApiError::NotAllowed, "destination_refused"),
+    ] {
         world.resource.answer(Err(error));
         assert_eq!(alice.post(EXECUTE, &files()).await.code(), code);
     }
     for path in ["../x", "files", "/a/../../b"] {
         let answer = alice.post(EXECUTE, &json!({"params": {"method": "GET", "path": path}})).await;
-        assert_eq!((answer.code().as_str(), answer.json()["field"].as_str()), ("invalid_request", Some("params.path")), "{path}");
+        assert_eq!(
+            (answer.code().as_str(), answer.json()["field"].as_str()),
+            ("invalid_request", Some("params.path")),
+            "{path}"
+        );
     }
     world.resource.refuse_all_tokens();
     let answer = alice.post(EXECUTE, &files()).await;
-    assert_eq!((answer.code().as_str(), answer.json()["reason"].as_str()), ("authorization_required", Some("token_rejected")));
+    assert_eq!(
+        (answer.code().as_str(), answer.json()["reason"].as_str()),
+        ("authorization_required", Some("token_rejected"))
+    );
 }
 
 #[tokio::test]
@@ -89,7 +121,11 @@ async fn an_agent_acts_for_a_named_user_in_its_own_spaces() {
     world.connector("marketing", "drive", ".example").await;
     world.connected("alice", "drive").await;
     let mut agent = world.browser().also("authorization", "Bearer gak_runner");
-    let act = |name: &str| { let mut body = files(); body["act_as"] = json!(name); body };
+    let act = |name: &str| {
+        let mut body = files();
+        body["act_as"] = json!(name);
+        body
+    };
     assert_eq!(agent.post(EXECUTE, &act("u_alice")).await.status, StatusCode::OK);
     assert_eq!(agent.post(EXECUTE, &files()).await.json()["field"], "act_as");
     assert_eq!(agent.post(EXECUTE, &act("u_bob")).await.code(), "authorization_required");
@@ -113,7 +149,10 @@ async fn r44_tokens_go_only_to_agents_the_operator_opened_it_for() {
     let mut fetcher = world.browser().also("authorization", "Bearer gak_fetcher");
     let answer = fetcher.post(ACCESS_TOKEN, &body).await;
     assert_eq!(answer.header("cache-control"), "no-store");
-    assert_eq!(answer.json(), json!({"access_token": "access-1", "token_type": "Bearer", "expires_at": "2026-01-01T13:00:00Z"}));
+    assert_eq!(
+        answer.json(),
+        json!({"access_token": "access-1", "token_type": "Bearer", "expires_at": "2026-01-01T13:00:00Z"})
+    );
     assert_eq!(fetcher.post(&format!("/s/marketing{ACCESS_TOKEN}"), &body).await.code(), "not_found");
     // R43: only to where the user consented to.
     let elsewhere = json!({"user": "u_alice", "destination": "https://evil.example"});
@@ -130,7 +169,11 @@ async fn r44_no_answer_but_that_one_can_hold_a_token() {
     let schemas = document["components"]["schemas"].as_object().unwrap();
     let with_token: Vec<&String> = schemas
         .iter()
-        .filter(|(_, schema)| schema["properties"].as_object().is_some_and(|fields| fields.keys().any(|name| name.to_lowercase().contains("token"))))
+        .filter(|(_, schema)| {
+            schema["properties"]
+                .as_object()
+                .is_some_and(|fields| fields.keys().any(|name| name.to_lowercase().contains("token")))
+        })
         .map(|(name, _)| name)
         .collect();
     assert_eq!(with_token, ["AccessToken"]);

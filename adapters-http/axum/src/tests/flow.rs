@@ -6,7 +6,7 @@ use grantry_testkit::doubles::Operation;
 use http::{Method, StatusCode};
 use serde_json::json;
 
-use super::world::{BASE, World};
+use super::world::{BASE, Headers, World};
 
 const START: &str = "/internal/actions/connector/drive/_start_oauth_flow";
 
@@ -66,7 +66,7 @@ async fn r04_only_a_json_post_starts_a_flow() {
     let mut alice = world.signed_in("alice").await;
     let json = ("content-type", "application/json");
     let same = ("sec-fetch-site", "same-origin");
-    let attempts: [(Method, &[(&str, &str)], Option<&str>, u16); 9] = [
+    let attempts: [(Method, Headers, Option<&str>, u16); 9] = [
         (Method::GET, &[], None, 405),
         (Method::HEAD, &[], None, 405),
         (Method::POST, &[json, ("sec-fetch-site", "cross-site")], Some("{}"), 403),
@@ -98,7 +98,10 @@ async fn r05_agents_never_start_or_finish_a_flow() {
     let mut agent = world.browser().also("authorization", "Bearer gak_fetcher");
     assert_eq!(agent.post(START, &json!({})).await.code(), "forbidden");
     assert_eq!(agent.callback("code=c&state=s").await.status, StatusCode::FORBIDDEN);
-    assert_eq!(agent.post("/internal/actions/connector/drive/_oauth_cancel", &json!({"state": "x"})).await.code(), "forbidden");
+    assert_eq!(
+        agent.post("/internal/actions/connector/drive/_oauth_cancel", &json!({"state": "x"})).await.code(),
+        "forbidden"
+    );
     assert_eq!(agent.post_nothing("/internal/actions/connector/drive/_oauth_disconnect").await.code(), "forbidden");
     assert_eq!(world.provider.calls().len(), 0);
 }
@@ -137,7 +140,9 @@ async fn r17_the_launch_page_sends_only_the_starter_in_the_right_browser() {
 async fn r33_a_return_url_must_lie_on_this_origin() {
     let world = world().await;
     let mut alice = world.signed_in("alice").await;
-    for refused in ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", "/a/../..//evil.example", ""] {
+    for refused in
+        ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", "/a/../..//evil.example", ""]
+    {
         let answer = alice.post(START, &json!({"returnUrl": refused})).await;
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "return_url_refused"), "{refused}");
     }
@@ -156,7 +161,8 @@ async fn r33_a_return_url_must_lie_on_this_origin() {
 async fn r34_the_flow_cookie_goes_when_the_flow_is_over() {
     let world = world().await;
     let mut alice = world.signed_in("alice").await;
-    let held = |browser: &super::world::Browser| browser.cookies.keys().filter(|name| name.starts_with("grantry_flow_")).count();
+    let held =
+        |browser: &super::world::Browser| browser.cookies.keys().filter(|name| name.starts_with("grantry_flow_")).count();
 
     let flow = alice.start("drive").await;
     assert_eq!(held(&alice), 1);
@@ -235,5 +241,8 @@ async fn r60_a_foreign_flow_and_a_missing_one_look_the_same() {
     }
     assert!(bodies.windows(2).all(|pair| pair[0] == pair[1]), "{bodies:?}");
     // Its own starter sees it only in its own space.
-    assert_eq!(alice.get(&format!("/s/marketing/internal/actions/oauth_flow/{}", flow.id)).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(
+        alice.get(&format!("/s/marketing/internal/actions/oauth_flow/{}", flow.id)).await.status,
+        StatusCode::NOT_FOUND
+    );
 }

@@ -18,7 +18,14 @@ async fn an_admin_lists_and_revokes_and_never_sees_a_token() {
     let page = carol.get(GRANTS).await;
     insta::assert_json_snapshot!("grants", page.json(), { ".grants[].grantId" => "[grant]" });
     assert!(!page.body.contains("access-") && !page.body.contains("refresh-"));
-    for (query, count) in [("user=u_bob", 1), ("user=u_nobody", 0), ("connector=drive", 2), ("connector=other", 0), ("status=connected", 2), ("status=not_connected", 0)] {
+    for (query, count) in [
+        ("user=u_bob", 1),
+        ("user=u_nobody", 0),
+        ("connector=drive", 2),
+        ("connector=other", 0),
+        ("status=connected", 2),
+        ("status=not_connected", 0),
+    ] {
         let page = carol.get(&format!("{GRANTS}?{query}")).await.json();
         assert_eq!(page["grants"].as_array().unwrap().len(), count, "{query}");
     }
@@ -34,9 +41,15 @@ async fn an_admin_lists_and_revokes_and_never_sees_a_token() {
     assert_eq!(carol.delete(&format!("{GRANTS}/{}", "A".repeat(32))).await.code(), "not_found");
     assert_eq!(carol.delete(&path).await.status, StatusCode::NO_CONTENT);
     let status = bob.post_nothing("/internal/actions/connectors/_me/auth_status").await.json();
-    assert_eq!((&status["drive"]["user_auth_status"], &status["drive"]["reason"]), (&json!("needs_reauthorization"), &json!("admin")));
+    assert_eq!(
+        (&status["drive"]["user_auth_status"], &status["drive"]["reason"]),
+        (&json!("needs_reauthorization"), &json!("admin"))
+    );
     let listed = carol.get(&format!("{GRANTS}?user=u_bob")).await.json();
-    assert_eq!((&listed["grants"][0]["status"], &listed["grants"][0]["reason"]), (&json!("needs_reauthorization"), &json!("admin")));
+    assert_eq!(
+        (&listed["grants"][0]["status"], &listed["grants"][0]["reason"]),
+        (&json!("needs_reauthorization"), &json!("admin"))
+    );
 }
 
 #[tokio::test]
@@ -73,7 +86,14 @@ async fn pages_of_grants_follow_one_another() {
     let mut carol = world.signed_in("carol").await;
     let first = carol.get(GRANTS).await.json();
     let second = carol.get(&format!("{GRANTS}?cursor={}", first["nextCursor"].as_str().unwrap())).await.json();
-    let ids = |page: &serde_json::Value| page["grants"].as_array().unwrap().iter().map(|grant| grant["connectorId"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let ids = |page: &serde_json::Value| {
+        page["grants"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|grant| grant["connectorId"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
     let all: std::collections::BTreeSet<String> = ids(&first).into_iter().chain(ids(&second)).collect();
     assert_eq!((ids(&first).len(), all.len(), second.get("nextCursor")), (50, 52, None));
 }

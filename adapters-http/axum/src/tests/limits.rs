@@ -54,8 +54,13 @@ async fn r58_bodies_are_bounded_announced_or_not() {
         let answer = alice.send(Method::POST, path, &SAME_ORIGIN_JSON, Some(padded(limit + 1))).await;
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (413, "payload_too_large"), "{path}");
         // In pieces, without saying how much will come.
-        let pieces = futures_util::stream::iter(vec![Bytes::from(padded(limit)), Bytes::from(" ")]).map(Ok::<_, std::io::Error>);
-        let mut request = Request::post(path).header("host", HOST).header("content-type", "application/json").body(Body::from_stream(pieces)).unwrap();
+        let pieces =
+            futures_util::stream::iter(vec![Bytes::from(padded(limit)), Bytes::from(" ")]).map(Ok::<_, std::io::Error>);
+        let mut request = Request::post(path)
+            .header("host", HOST)
+            .header("content-type", "application/json")
+            .body(Body::from_stream(pieces))
+            .unwrap();
         let cookies: Vec<String> = alice.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         request.headers_mut().insert("cookie", cookies.join("; ").parse().unwrap());
         assert_eq!(alice.exchange(request).await.code(), "payload_too_large", "{path}");
@@ -67,7 +72,8 @@ async fn r58_a_body_that_does_not_arrive_is_given_up() {
     let limits = Limits { read_deadline: Duration::from_millis(20), ..Limits::default() };
     let world = World::with(Options { limits, ..Options::default() });
     let never = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
-    let request = Request::post("/api/session").header("host", HOST).header("content-type", "application/json").body(never).unwrap();
+    let request =
+        Request::post("/api/session").header("host", HOST).header("content-type", "application/json").body(never).unwrap();
     let answer = world.browser().exchange(request).await;
     assert_eq!(answer.code(), "invalid_request");
 }
@@ -101,7 +107,12 @@ async fn r58_bodies_are_refused_by_the_field_that_is_wrong() {
     ];
     for (body, field) in cases {
         let answer = alice.post(path, &body).await;
-        assert_eq!((answer.code().as_str(), answer.json()["field"].as_str().unwrap()), ("invalid_request", field), "{}", answer.body);
+        assert_eq!(
+            (answer.code().as_str(), answer.json()["field"].as_str().unwrap()),
+            ("invalid_request", field),
+            "{}",
+            answer.body
+        );
         assert!(!answer.body.contains("CANARY"), "{}", answer.body);
     }
     for text in ["{", "", "nul", "{\"name\": \"CANARY", "\u{feff}{}", "{\"a\":1,\"a\":2}"] {

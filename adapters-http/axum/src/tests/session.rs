@@ -42,8 +42,8 @@ async fn sessions_end_by_idleness_and_by_age() {
     let mut alice = world.signed_in("alice").await;
     for _ in 0..3 {
         world.clock.advance(Duration::from_mins(7 * 60 + 59));
-        let alive = alice.get("/api/session").await.status;
-        assert_eq!(alive, StatusCode::OK, "seen within eight hours");
+        let status = alice.get("/api/session").await.status;
+        assert_eq!(status, StatusCode::OK, "seen within eight hours");
     }
     world.clock.advance(Duration::from_mins(4));
     assert_eq!(alice.get("/api/session").await.code(), "not_signed_in", "24 hours are over");
@@ -60,7 +60,10 @@ async fn r59_log_in_is_limited_by_address_and_by_name() {
     let answer = browser.post("/api/session", &body).await;
     assert_eq!((answer.status, answer.code().as_str()), (StatusCode::UNAUTHORIZED, "not_signed_in"));
     assert_eq!(answer.json()["detail"], "User name or password is wrong.");
-    assert_eq!(answer.json()["detail"], browser.post("/api/session", &json!({"username": "nobody", "password": "x"})).await.json()["detail"]);
+    assert_eq!(
+        answer.json()["detail"],
+        browser.post("/api/session", &json!({"username": "nobody", "password": "x"})).await.json()["detail"]
+    );
     let expected = |who: &str| (who.to_owned(), Operation::LogIn);
     assert_eq!(world.rate.taken()[..2], [expected("address:203.0.113.7"), expected("name:alice")]);
 

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use grantry_domain::connector::{AuthMode, ConnectorName, ProfileId};
-use grantry_domain::flow::{ConnectorDraft, Connections, Policy, Ports, PublicBaseUrl};
+use grantry_domain::flow::{Connections, ConnectorDraft, Policy, Ports, PublicBaseUrl};
 use grantry_domain::identity::{Actor, Role, SpaceId, UserId};
 use grantry_domain::ports::{SessionStore, TokenVault};
 use grantry_domain::secret::Secret;
@@ -174,6 +174,9 @@ impl World {
     }
 }
 
+/// Headers of one request.
+pub(super) type Headers<'h> = &'h [(&'h str, &'h str)];
+
 /// A started flow, as its browser knows it.
 pub(super) struct StartedFlow {
     pub(super) id: String,
@@ -253,7 +256,8 @@ impl Browser {
         headers: &[(&str, &str)],
         body: Option<String>,
     ) -> Answer {
-        let mut request = Request::builder().method(method).uri(path).body(body.map_or_else(Body::empty, Body::from)).unwrap();
+        let mut request =
+            Request::builder().method(method).uri(path).body(body.map_or_else(Body::empty, Body::from)).unwrap();
         let own = self.more.iter().map(|(name, value)| (*name, value.as_str()));
         for (name, value) in headers.iter().copied().chain(own) {
             request.headers_mut().insert(http::HeaderName::try_from(name).unwrap(), value.parse().unwrap());
