@@ -2,9 +2,9 @@
 //! real authorization servers. One binary, so that the whole stack is linked once.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-//mod bad_input;
+mod bad_input;
 mod binding;
-//mod cascades;
+mod cascades;
 mod crash;
 mod main_path;
 mod mid_flow;
