@@ -14,8 +14,9 @@ const CALLBACK = "/api/actions/connector/_oauth_callback";
 
 const RESULT_SCRIPT = `
 const { flow, connector, status, error } = document.body.dataset;
-const channel = new BroadcastChannel("oauth_flow_completed");
-channel.postMessage({ version: 1, flowId: flow, connectorId: connector, status, error });
+if (window.BroadcastChannel) {
+  new BroadcastChannel("oauth_flow_completed").postMessage({ version: 1, flowId: flow, connectorId: connector, status, error });
+}
 setTimeout(() => window.close(), 3000);`;
 
 /** The double behind real sockets, with a provider on another port: for a browser, before or without the real server. */
@@ -63,7 +64,9 @@ export class HttpDouble {
     } else if (connectPath && connectorId) {
       await this.launch(response, url, user, cookies);
     } else if (url.pathname === CALLBACK) {
-      this.callback(response, url, user, cookies);
+      // A frame, a prefetch or a script must not use a code up.
+      const isDocument = (request.headers["sec-fetch-dest"] ?? "document") === "document";
+      this.callback(response, url, isDocument ? user : null, cookies);
     } else if (url.pathname.startsWith(`${CALLBACK}_result/`)) {
       this.result(response, url.pathname.split("/").at(-1) ?? "");
     } else if (url.pathname === `${CALLBACK}_script`) {

@@ -53,6 +53,7 @@ export async function newVisitor(
       console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`);
     });
   });
+  context.setDefaultTimeout(15_000);
   return { context, page: await context.newPage(), complaints, close: () => context.close() };
 }
 

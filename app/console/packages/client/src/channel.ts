@@ -1,7 +1,10 @@
 /** Name of the channel on which tabs tell each other that a flow ended. */
 export const FLOW_CHANNEL = "oauth_flow_completed";
 
-/** What is said there. It holds no secret, and nobody believes it: hearing it means "look at the server now". */
+/** Name of the channel on which they tell each other that one began. */
+export const FLOW_STARTED_CHANNEL = "oauth_flow_started";
+
+/** What is said on the first. It holds no secret, and nobody believes it: hearing it means "look at the server now". */
 export interface FlowMessage {
   version: 1;
   /** Absent when the speaker knows only the connector. */
@@ -11,14 +14,20 @@ export interface FlowMessage {
   error?: string;
 }
 
-/** Tells the other tabs to look. Does nothing where channels are blocked. */
+/** Tells the other tabs that a flow ended. Does nothing where channels are blocked. */
 export function announceFlow(message: Omit<FlowMessage, "version">): void {
-  const channel = openChannel();
-  if (!channel) {
-    return;
-  }
-  channel.postMessage({ version: 1, ...message } satisfies FlowMessage);
-  channel.close();
+  say(FLOW_CHANNEL, { version: 1, ...message } satisfies FlowMessage);
+}
+
+/** Tells the other tabs that a flow began. */
+export function announceStart(connectorId: string): void {
+  say(FLOW_STARTED_CHANNEL, { version: 1, connectorId });
+}
+
+function say(name: string, message: unknown): void {
+  const channel = openChannel(name);
+  channel?.postMessage(message);
+  channel?.close();
 }
 
 /**
@@ -26,19 +35,22 @@ export function announceFlow(message: Omit<FlowMessage, "version">): void {
  * of the origin: ask the server instead. Returns the function that stops listening.
  */
 export function onFlowHint(hint: () => void): () => void {
-  const channel = openChannel();
-  if (!channel) {
-    return () => {};
-  }
   const listener = () => hint();
-  channel.addEventListener("message", listener);
-  channel.addEventListener("messageerror", listener);
-  return () => channel.close();
+  const channels = [openChannel(FLOW_CHANNEL), openChannel(FLOW_STARTED_CHANNEL)];
+  for (const channel of channels) {
+    channel?.addEventListener("message", listener);
+    channel?.addEventListener("messageerror", listener);
+  }
+  return () => {
+    for (const channel of channels) {
+      channel?.close();
+    }
+  };
 }
 
-function openChannel(): BroadcastChannel | undefined {
+function openChannel(name: string): BroadcastChannel | undefined {
   try {
-    return new BroadcastChannel(FLOW_CHANNEL);
+    return new BroadcastChannel(name);
   } catch {
     // Absent or refused (old browsers, opaque origins): polling finds the result all the same.
     return undefined;

@@ -1,4 +1,4 @@
-import { announceFlow } from "./channel.ts";
+import { announceFlow, announceStart } from "./channel.ts";
 import type { components } from "./generated/api-types.ts";
 import { type CallOptions, onOurClock, send, spacePath } from "./http.ts";
 import type { Flow, StartedFlow } from "./types.ts";
@@ -30,6 +30,7 @@ export async function startFlow(connectorId: string, options: StartOptions = {})
     options,
     body,
   );
+  announceStart(connectorId);
   return {
     flowId: data.flowId,
     expiresAt: data.expiresAt,

@@ -1,4 +1,4 @@
-export { announceFlow, FLOW_CHANNEL, type FlowMessage, onFlowHint } from "./channel.ts";
+export { announceFlow, FLOW_CHANNEL, FLOW_STARTED_CHANNEL, type FlowMessage, onFlowHint } from "./channel.ts";
 export {
   authStatus,
   connectors,

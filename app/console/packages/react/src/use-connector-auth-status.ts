@@ -39,14 +39,18 @@ export function useConnectorAuthStatus({ spaceId }: ConnectorAuthStatusProps = {
 
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const stop = onFlowHint(() => {
+    const hint = () => {
       timer ??= setTimeout(() => {
         timer = undefined;
         refreshAuthStatus(queryClient);
       }, HINT_GAP);
-    });
+    };
+    const stop = onFlowHint(hint);
+    // A window beside another one gets the focus without having been hidden.
+    window.addEventListener("focus", hint);
     return () => {
       stop();
+      window.removeEventListener("focus", hint);
       clearTimeout(timer);
     };
   }, [queryClient]);

@@ -1,4 +1,4 @@
-import { type ReactNode, useEffect, useId, useRef } from "react";
+import { type ReactNode, useId, useLayoutEffect, useRef } from "react";
 import { usePreferences } from "../lib/preferences.tsx";
 import { IconButton } from "./button.tsx";
 
@@ -19,7 +19,8 @@ export function Dialog({ title, onClose, size = "small", keepsWork = false, chil
   const ref = useRef<HTMLDialogElement>(null);
   const titleId = useId();
 
-  useEffect(() => {
+  // Before the paint, and closed before it is taken out: only so the browser gives the focus back to where it was.
+  useLayoutEffect(() => {
     const dialog = ref.current;
     dialog?.showModal();
     return () => dialog?.close();

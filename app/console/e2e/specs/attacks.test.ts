@@ -1,0 +1,182 @@
+import { describe, expect, it } from "vitest";
+import { frame } from "../harness/attacker.ts";
+import { CONNECTORS } from "../harness/demo.ts";
+import { holdCallback, startAfresh } from "../harness/flow.ts";
+import { suite, type Visit } from "../harness/suite.ts";
+
+const { first } = CONNECTORS;
+const on = suite();
+
+/** Brings somebody to where only the callback is missing. */
+async function heldAt(visit: Visit): Promise<string> {
+  await startAfresh(visit.here, first.name);
+  const tab = await visit.here.connect(first.name);
+  const callback = await holdCallback(tab);
+  await tab.close();
+  return callback;
+}
+
+describe("a callback", () => {
+  it("R03 of somebody else's flow is refused and leaves it as it was", async () => {
+    const alice = await on.visit("alice");
+    const bob = await on.visit("bob");
+    await startAfresh(bob.here, first.name);
+    const callback = await heldAt(alice);
+    const answer = await bob.page.goto(callback);
+    expect(answer?.status()).toBeGreaterThanOrEqual(400);
+    await bob.here.open("bob");
+    await bob.here.expectStatus(first.name, "Not connected");
+    await alice.here.expectStatus(first.name, "Connecting");
+    await alice.page.goto(callback);
+    await alice.here.open("alice");
+    await alice.here.expectStatus(first.name, "Connected");
+  });
+
+  it("R03 after somebody else signed in here is refused", async () => {
+    const { here, page } = await on.visit("alice");
+    const callback = await heldAt({ here } as Visit);
+    await page.getByRole("button", { name: /Account and settings/ }).click();
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await here.signIn("bob");
+    await here.row(first.name).waitFor();
+    const answer = await page.goto(callback);
+    expect(answer?.status()).toBeGreaterThanOrEqual(400);
+    await here.open("bob");
+    await here.row(first.name).waitFor();
+    expect(await page.getByRole("button", { name: `Disconnect ${first.name}`, exact: true }).count()).toBe(0);
+  });
+
+  it("R03 without the flow's cookie is refused and consumes nothing", async () => {
+    const alice = await on.visit("alice");
+    const callback = await heldAt(alice);
+    const cookies = await alice.context.cookies();
+    const flows = cookies.filter(({ name }) => name.includes("flow_"));
+    expect(flows.length).toBeGreaterThan(0);
+    await alice.context.clearCookies({ name: /flow_/ });
+    const answer = await alice.page.goto(callback);
+    expect(answer?.status()).toBeGreaterThanOrEqual(400);
+    await alice.context.addCookies(flows);
+    await alice.page.goto(callback);
+    await alice.here.open("alice");
+    await alice.here.expectStatus(first.name, "Connected");
+  });
+
+  it("of a cancelled flow changes nothing", async () => {
+    const alice = await on.visit("alice");
+    const callback = await heldAt(alice);
+    await alice.page.getByRole("button", { name: `Cancel connecting ${first.name}` }).click();
+    await alice.here.expectStatus(first.name, "Not connected");
+    const answer = await alice.page.goto(callback);
+    expect(answer?.status()).toBeGreaterThanOrEqual(400);
+    await alice.here.open("alice");
+    await alice.here.expectStatus(first.name, "Not connected");
+  });
+
+  it("R20 a second time changes nothing", async () => {
+    const alice = await on.visit("alice");
+    const callback = await heldAt(alice);
+    await alice.page.goto(callback);
+    const again = await alice.page.goto(callback);
+    expect(again?.status()).toBeGreaterThanOrEqual(400);
+    await alice.here.open("alice");
+    await alice.here.expectStatus(first.name, "Connected");
+  });
+
+  it("R21 in a frame is refused and consumes nothing", async () => {
+    const alice = await on.visit("alice");
+    const callback = await heldAt(alice);
+    expect((await frame(alice.context, callback)).status).toBeGreaterThanOrEqual(400);
+    // The refused frame is reported by the browser, and that is what was wanted.
+    alice.complaints.length = 0;
+    await alice.page.goto(callback);
+    await alice.here.open("alice");
+    await alice.here.expectStatus(first.name, "Connected");
+  });
+});
+
+describe("the channel", () => {
+  it("R32 moves nothing, whatever is said on it", async () => {
+    const alice = await on.visit("alice");
+    await startAfresh(alice.here, first.name);
+    const tab = await alice.here.connect(first.name);
+    await tab.getByLabel("User name").waitFor();
+    await tab.close();
+    const forger = await alice.context.newPage();
+    await forger.goto("/");
+    await forger.evaluate((connectorId) => {
+      const channel = new BroadcastChannel("oauth_flow_completed");
+      for (const message of [
+        { version: 1, flowId: "x", connectorId, status: "success" },
+        { version: 1, connectorId, status: "error", error: "access_denied" },
+        { version: 1, connectorId, status: "error", error: "<img src=x onerror=alert(1)>" },
+        null,
+        "success",
+        42,
+        { flowId: "x".repeat(1_000_000) },
+        [[[[[]]]]],
+      ]) {
+        channel.postMessage(message);
+      }
+    }, first.id);
+    await forger.close();
+    await alice.page.bringToFront();
+    // Two readings later everything is as it was.
+    for (let reading = 0; reading < 2; reading += 1) {
+      await alice.page.waitForResponse((response) => response.url().includes("/oauth_flow/"));
+    }
+    await alice.here.expectStatus(first.name, "Connecting");
+    expect(
+      await alice.page
+        .getByRole("region", { name: "Notifications" })
+        .getByText(/ is (not )?connected/)
+        .count(),
+    ).toBe(0);
+    await alice.page.getByRole("button", { name: `Cancel connecting ${first.name}` }).click();
+    await alice.here.expectStatus(first.name, "Not connected");
+  });
+});
+
+describe("the pages", () => {
+  it("R62 cannot be framed", async () => {
+    const { context, complaints } = await on.visitor();
+    expect(await frame(context, `${on.site.url}/`)).toEqual({ status: 200, shown: false });
+    expect(complaints.join()).toContain("frame-ancestors");
+    complaints.length = 0;
+  });
+
+  it("R63 run nothing inline and evaluate nothing, even when told to", async () => {
+    const { page, complaints } = await on.visit("alice");
+    const ran = await page.evaluate(() => {
+      const script = document.createElement("script");
+      try {
+        script.textContent = "window.injected = true";
+        document.body.append(script);
+      } catch {
+        // Trusted Types refuse it.
+      }
+      try {
+        document.body.insertAdjacentHTML("beforeend", "<img src=x onerror='window.injected = true'>");
+      } catch {
+        // The same.
+      }
+      return "injected" in window;
+    });
+    expect(ran).toBe(false);
+    expect(complaints.length).toBeGreaterThan(0);
+    complaints.length = 0;
+  });
+
+  it("R63 hold the one policy, and nothing remote", async () => {
+    const { page, context } = await on.visitor();
+    const asked: string[] = [];
+    context.on("request", (request) => asked.push(request.url()));
+    const answer = await page.goto("/");
+    await page.getByLabel("User name").waitFor();
+    expect(answer?.headers()["content-security-policy"]).toBe(
+      "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; " +
+        "form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'",
+    );
+    expect(answer?.headers()["cache-control"]).toBe("no-store");
+    expect(asked.filter((url) => !url.startsWith(on.site.url))).toEqual([]);
+  });
+});

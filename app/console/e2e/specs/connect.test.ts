@@ -1,0 +1,187 @@
+import { describe, expect, it } from "vitest";
+import { ConsolePage } from "../harness/console.ts";
+import { CONNECTORS, SECRETS } from "../harness/demo.ts";
+import { startAfresh } from "../harness/flow.ts";
+import { decide } from "../harness/provider.ts";
+import { suite } from "../harness/suite.ts";
+
+const { first, second, marketing } = CONNECTORS;
+const on = suite();
+
+describe("in a new tab", () => {
+  it("connects, and disconnects", async () => {
+    const { here, page } = await on.visit("alice");
+    await startAfresh(here, first.name);
+    const tab = await here.connect(first.name);
+    await here.expectStatus(first.name, "Connecting");
+    await here.row(first.name).getByRole("timer").waitFor();
+    await decide(tab, "Allow");
+    await here.expectToast(`${first.name} is connected`);
+    await here.expectStatus(first.name, "Connected");
+    await here.expectNoSecrets(SECRETS);
+    await here.disconnect(first.name);
+    await here.expectToast(`${first.name} is disconnected`);
+    await page.getByRole("button", { name: `Connect ${first.name}`, exact: true }).waitFor();
+  });
+
+  it("R63 gives the provider's page no opener", async () => {
+    const { here } = await on.visit("alice");
+    await startAfresh(here, first.name);
+    const tab = await here.connect(first.name);
+    await tab.getByLabel("User name").waitFor();
+    expect(new URL(tab.url()).origin).not.toBe(on.site.url);
+    expect(await tab.evaluate(() => window.opener)).toBeNull();
+    await tab.close();
+  });
+
+  it("R29 leaves no code and no state in the history or the URL", async () => {
+    const { here, context } = await on.visit("alice");
+    await startAfresh(here, first.name);
+    const tab = await here.connect(first.name);
+    await decide(tab, "Allow");
+    await tab.waitForURL(/_oauth_callback_result\//);
+    expect(await tab.evaluate(() => document.URL)).not.toMatch(/[?&](code|state)=/);
+    const devtools = await context.newCDPSession(tab);
+    const { entries } = await devtools.send("Page.getNavigationHistory");
+    const ours = entries.map((entry) => entry.url).filter((url) => url.startsWith(on.site.url));
+    expect(ours.length).toBeGreaterThan(0);
+    expect(ours.filter((url) => /[?&](code|state)=/.test(url))).toEqual([]);
+    await here.expectStatus(first.name, "Connected");
+  });
+
+  it("closes the result page by itself", async () => {
+    const { here } = await on.visit("alice");
+    await startAfresh(here, first.name);
+    const tab = await here.connect(first.name);
+    const closed = tab.waitForEvent("close", { timeout: 15_000 });
+    await decide(tab, "Allow");
+    await closed;
+    await here.expectStatus(first.name, "Connected");
+  });
+
+  it("tells of a refused consent", async () => {
+    const { here } = await on.visit("alice");
+    await startAfresh(here, first.name);
+    const tab = await here.connect(first.name);
+    await decide(tab, "Deny");
+    await here.expectToast(`${first.name} is not connected. Consent was not given.`);
+    await here.expectStatus(first.name, "Not connected");
+  });
+
+  it("goes on when the tab is closed, until the flow is cancelled", async () => {
+    const { here, page } = await on.visit("alice");
+    await startAfresh(here, first.name);
+    const tab = await here.connect(first.name);
+    await tab.getByLabel("User name").waitFor();
+    await tab.close();
+    await here.expectStatus(first.name, "Connecting");
+    await page.reload();
+    await here.expectStatus(first.name, "Connecting");
+    await here.row(first.name).getByRole("timer").waitFor();
+    await page.getByRole("button", { name: `Cancel connecting ${first.name}` }).click();
+    await here.expectStatus(first.name, "Not connected");
+  });
+
+  it("offers a link when the pop-up is blocked", async () => {
+    const { here, page, context } = await on.visit("alice", {
+      before: () => {
+        window.open = () => null;
+      },
+    });
+    await startAfresh(here, first.name);
+    await here.pressConnect(first.name);
+    const opened = context.waitForEvent("page");
+    await page.getByRole("link", { name: "Open the sign-in page" }).click();
+    const tab = await opened;
+    await decide(tab, "Allow");
+    await here.expectStatus(first.name, "Connected");
+    expect(await page.getByRole("link", { name: "Open the sign-in page" }).count()).toBe(0);
+  });
+
+  it("R32 finds the result within 5 s when channels are off", async () => {
+    const { here } = await on.visit("alice", {
+      before: () => {
+        Reflect.deleteProperty(window, "BroadcastChannel");
+      },
+    });
+    await startAfresh(here, first.name);
+    const tab = await here.connect(first.name);
+    await decide(tab, "Allow");
+    await tab.waitForURL(/_oauth_callback_result\//);
+    await here.expectStatus(first.name, "Connected", 5_000);
+  });
+
+  it("R32 finds it within 5 s when the opener cannot be reached", async () => {
+    // Another opener policy than the launch page's: the handle is dead at once, as if it had been closed.
+    const { here } = await on.visit("alice", {
+      before: () => {
+        const open = window.open.bind(window);
+        window.open = (url, target) => {
+          open(url, target);
+          return { closed: true, close: () => {}, location: {} } as unknown as Window;
+        };
+      },
+    });
+    await startAfresh(here, first.name);
+    const tab = await here.connect(first.name);
+    await decide(tab, "Allow");
+    await here.expectStatus(first.name, "Connected", 5_000);
+  });
+
+  it("connects two connectors at once", async () => {
+    const { here } = await on.visit("alice");
+    await startAfresh(here, first.name);
+    await startAfresh(here, second.name);
+    const one = await here.connect(first.name);
+    const other = await here.connect(second.name);
+    await decide(other, "Allow");
+    await here.expectStatus(second.name, "Connected");
+    await here.expectStatus(first.name, "Connecting");
+    await decide(one, "Deny");
+    await here.expectToast(`${first.name} is not connected`);
+    await here.expectStatus(second.name, "Connected");
+  });
+
+  it("shows in every tab what happens in one", async () => {
+    const { here, context } = await on.visit("alice");
+    await startAfresh(here, first.name);
+    const there = new ConsolePage(await context.newPage());
+    await there.open("alice");
+    await there.expectStatus(first.name, "Not connected");
+    const tab = await here.connect(first.name);
+    await there.expectStatus(first.name, "Connecting");
+    await there.page.getByRole("button", { name: `Cancel connecting ${first.name}` }).click();
+    await there.expectStatus(first.name, "Not connected");
+    await here.expectStatus(first.name, "Not connected");
+    await tab.close();
+  });
+});
+
+describe("in this tab", () => {
+  it("goes to the provider and comes back to the same view", async () => {
+    const { here, page } = await on.visit("bob", { space: "marketing" });
+    await startAfresh(here, marketing.name);
+    await here.setting("Sign in to providers", "In this tab");
+    await page.getByRole("radio", { name: /Not connected/ }).check({ force: true });
+    await page.getByRole("searchbox").fill("campaigns");
+    await here.pressConnect(marketing.name);
+    await decide(page, "Allow");
+    await page.waitForURL((url) => url.pathname === "/s/marketing/");
+    await here.expectToast("is connected");
+    expect(new URL(page.url()).search).toBe("?q=campaigns&status=not_connected");
+    await page.getByRole("radio", { name: /^All/ }).check({ force: true });
+    await here.expectStatus(marketing.name, "Connected");
+    await here.expectNoSecrets(SECRETS);
+  });
+
+  it("comes back with the reason when consent is refused", async () => {
+    const { here, page } = await on.visit("bob", { space: "marketing" });
+    await startAfresh(here, marketing.name);
+    await here.setting("Sign in to providers", "In this tab");
+    await here.pressConnect(marketing.name);
+    await decide(page, "Deny");
+    await here.expectToast("Consent was not given.");
+    expect(new URL(page.url()).search).toBe("");
+    await here.expectStatus(marketing.name, "Not connected");
+  });
+});

@@ -1,0 +1,137 @@
+import { describe, expect, it } from "vitest";
+import { CONNECTORS, PEOPLE, ROLES, SECRETS } from "../harness/demo.ts";
+import { startAfresh } from "../harness/flow.ts";
+import { decide } from "../harness/provider.ts";
+import { suite } from "../harness/suite.ts";
+
+const { first, marketing } = CONNECTORS;
+const on = suite();
+
+describe.each(PEOPLE)("%s", (person) => {
+  it.each(["default", "marketing"] as const)(
+    "sees what the role in %s allows, and no more",
+    async (space) => {
+      const { here, page } = await on.visit(person, { space });
+      const name = space === "default" ? first.name : marketing.name;
+      const role = ROLES[person][space];
+      await here.row(name).waitFor();
+      const isEditor = role !== "Viewer";
+      await page.getByRole("button", { name: `More actions for ${name}`, exact: true }).click();
+      expect(await page.getByRole("button", { name: "Edit", exact: true }).count()).toBe(isEditor ? 1 : 0);
+      expect(await page.getByRole("button", { name: "Delete", exact: true }).count()).toBe(isEditor ? 1 : 0);
+      await page.keyboard.press("Escape");
+      expect(await page.getByRole("button", { name: "New connector" }).count()).toBe(isEditor ? 1 : 0);
+      expect(await page.getByRole("link", { name: "Connections" }).count()).toBe(role === "Admin" ? 1 : 0);
+
+      // The server refuses what is not shown.
+      const prefix = space === "default" ? "" : `/s/${space}`;
+      const ask = (path: string, method: string, body?: unknown) =>
+        page.evaluate(
+          async ([path, method, body]) =>
+            (
+              await fetch(path as string, {
+                method: method as string,
+                ...(body
+                  ? { headers: { "content-type": "application/json" }, body: JSON.stringify(body) }
+                  : {}),
+              })
+            ).status,
+          [path, method, body] as const,
+        );
+      if (!isEditor) {
+        expect(
+          await ask(`${prefix}/api/actions/connector/x-new`, "POST", {
+            name: "x",
+            connector_type_id: ".oauth2",
+            config: {},
+          }),
+        ).toBe(403);
+        expect(await ask(`${prefix}/api/actions/connector/${first.id}`, "DELETE")).toBe(403);
+      }
+      if (role !== "Admin") {
+        expect(await ask(`${prefix}/internal/actions/grants`, "GET")).toBe(403);
+        expect(await ask(`/internal/actions/users/u_bob/grants`, "DELETE")).toBe(403);
+      }
+      expect(await ask("/s/elsewhere/api/actions/connectors", "GET")).toBe(404);
+    },
+  );
+});
+
+describe("an editor", () => {
+  it("creates, edits with a warning, and deletes a connector", async () => {
+    const { here, page } = await on.visit("alice");
+    await page.getByRole("button", { name: "New connector" }).click();
+    await here
+      .dialog()
+      .getByRole("button", { name: /OAuth 2/ })
+      .click();
+    await here.dialog().getByLabel("Name").fill("Own server");
+    await here.dialog().getByLabel(/^Id/).fill("own");
+    await here
+      .dialog()
+      .getByLabel(/^Authorization URL/)
+      .fill("https://id.example/authorize");
+    await here
+      .dialog()
+      .getByLabel(/^Token URL/)
+      .fill("https://id.example/token");
+    await here
+      .dialog()
+      .getByLabel(/^Base URL/)
+      .fill("https://api.id.example");
+    await here
+      .dialog()
+      .getByLabel(/^Client id/)
+      .fill("client-1");
+    await here
+      .dialog()
+      .getByLabel(/^Client secret/)
+      .fill("SECRET-CANARY");
+    await here.expectNoSecrets([/SECRET-CANARY/]);
+    await here.dialog().getByRole("button", { name: "Create connector" }).click();
+    await page.getByRole("heading", { name: "Own server is created" }).waitFor();
+    expect(await here.dialog().locator("code").textContent()).toMatch(/_oauth_callback\/.+/);
+    await here.dialog().getByRole("button", { name: "Done" }).click();
+    await here.chooseMenu("Own server", "Edit");
+    await here.dialog().getByLabel("Name").fill("Our server");
+    await here.dialog().getByRole("button", { name: "Save" }).click();
+    await here.expectToast("Our server was saved");
+    await here.chooseMenu("Our server", "Delete");
+    await here.dialog().getByRole("button", { name: "Delete connector" }).click();
+    await here.expectToast("Our server was deleted");
+    expect(await here.row("Our server").count()).toBe(0);
+    await here.expectNoSecrets([/SECRET-CANARY/]);
+  });
+});
+
+describe("an admin", () => {
+  it("sees, revokes and off-boards, and never a secret", async () => {
+    const bob = await on.visit("bob");
+    await startAfresh(bob.here, first.name);
+    await decide(await bob.here.connect(first.name), "Allow");
+    await bob.here.expectStatus(first.name, "Connected");
+
+    const carol = await on.visit("carol", { query: "?view=connections" });
+    await carol.page.getByLabel("Person").fill("u_bob");
+    await carol.page.getByRole("button", { name: `Revoke the connection of u_bob to ${first.name}` }).click();
+    await carol.here.dialog().getByRole("button", { name: "Revoke" }).click();
+    await carol.here.expectToast("The connection was revoked");
+    await carol.here.expectNoSecrets(SECRETS);
+    await bob.page.bringToFront();
+    await bob.page.reload();
+    await bob.here.expectStatus(first.name, "Reconnect needed");
+    await bob.here.row(first.name).getByText("An admin ended it").waitFor();
+    await decide(await bob.here.connect(first.name, "Reconnect"), "Allow");
+    await bob.here.expectStatus(first.name, "Connected");
+
+    await carol.page.getByRole("button", { name: "Off-board a person" }).click();
+    await carol.here.dialog().getByLabel("User id").fill("u_bob");
+    await carol.here.dialog().getByRole("button", { name: "End all connections" }).click();
+    await carol.here.expectToast("ended");
+    await bob.page.reload();
+    await bob.here.row(first.name).waitFor();
+    expect(
+      await bob.page.getByRole("button", { name: `Disconnect ${first.name}`, exact: true }).count(),
+    ).toBe(0);
+  });
+});
