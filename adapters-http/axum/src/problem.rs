@@ -196,9 +196,10 @@ impl Problem {
         self.code
     }
 
-    /// When to come back, if that is known.
-    pub fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+    /// The value of `Retry-After`: whole seconds, rounded up, at least one.
+    pub(crate) fn retry_after(&self) -> Option<HeaderValue> {
+        let wait = self.retry_after?;
+        Some(HeaderValue::from((wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)))
     }
 
     fn status(&self) -> StatusCode {
@@ -230,9 +231,8 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();
-        if let Some(wait) = self.retry_after {
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        if let Some(wait) = self.retry_after() {
+            response.headers_mut().insert(header::RETRY_AFTER, wait);
         }
         response.extensions_mut().insert(self);
         response

@@ -12,6 +12,7 @@ use grantry_domain::flow::{Connections, PublicBaseUrl};
 use crate::auth::{Authenticator, IdentityMode, People};
 use crate::connector_types::ConnectorType;
 use crate::cookies::CookieNames;
+use crate::guard::CorrelationIds;
 use crate::pages::assets::PageAssets;
 
 /// Everything the router needs. Plain data without a default, so that a forgotten part does not compile.
@@ -103,13 +104,16 @@ pub trait ConsoleAssets: Send + Sync {
 pub(crate) struct App(Arc<Inner>);
 
 pub(crate) struct Inner {
-    api: Api,
+    /// What the host gave.
+    pub(crate) api: Api,
     /// Names and attributes of our cookies.
     pub(crate) cookies: CookieNames,
     /// Scripts and sheet of the pages.
     pub(crate) pages: PageAssets,
     /// Allowed values of `Host`, lower case.
     pub(crate) hosts: Vec<String>,
+    /// Names of requests.
+    pub(crate) correlation: CorrelationIds,
 }
 
 impl App {
@@ -118,7 +122,8 @@ impl App {
         let pages = PageAssets::new(&api.public, |bytes| vault.fingerprint(bytes));
         let mut hosts = vec![crate::guard::host::host_of(&api.public)];
         hosts.extend(api.more_hosts.iter().map(|host| host.to_ascii_lowercase()));
-        Self(Arc::new(Inner { cookies: CookieNames::of(&api.public), pages, hosts, api }))
+        let correlation = CorrelationIds::new(&*api.connections.ports().entropy);
+        Self(Arc::new(Inner { correlation, cookies: CookieNames::of(&api.public), pages, hosts, api }))
     }
 }
 
@@ -127,14 +132,6 @@ impl Deref for App {
 
     fn deref(&self) -> &Inner {
         &self.0
-    }
-}
-
-impl Deref for Inner {
-    type Target = Api;
-
-    fn deref(&self) -> &Api {
-        &self.api
     }
 }
 

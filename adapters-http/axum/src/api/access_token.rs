@@ -65,8 +65,8 @@ async fn hand_out(
         .ok_or_else(|| Problem::invalid("destination", "must be an absolute http or https URL"))?;
     fields.finish()?;
     let demand = TokenDemand { actor: caller.actor(), connector, user, destination };
-    let handed = app.connections.access_token(&demand).await;
-    let handed = handed.map_err(|error| of_token(error, || app.connections.start_link(&demand.connector)))?;
+    let handed = app.api.connections.access_token(&demand).await;
+    let handed = handed.map_err(|error| of_token(error, || app.api.connections.start_link(&demand.connector)))?;
     let access_token = handed.token.expose_text().ok_or_else(|| Problem::new(Code::Internal))?.to_owned();
     Ok(Json(AccessToken { access_token, token_type: handed.token_type, expires_at: handed.expires_at.map(rfc3339) }))
 }

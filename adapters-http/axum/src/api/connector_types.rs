@@ -21,9 +21,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     responses((status = 200, body = Vec<ConnectorType>), Problems))]
 async fn list(State(app): State<App>, person: Person) -> Result<Json<Vec<ConnectorType>>, Problem> {
     // They are the same for everybody, but only for people who have a space to use them in.
-    let known = app.people.describe(&person.user).await?;
+    let known = app.api.people.describe(&person.user).await?;
     match known {
-        Some(view) if view.spaces.iter().any(|space| space.role >= Role::Viewer) => Ok(Json(app.connector_types.clone())),
+        Some(view) if view.spaces.iter().any(|space| space.role >= Role::Viewer) => {
+            Ok(Json(app.api.connector_types.clone()))
+        }
         Some(_) => Err(Problem::new(Code::Forbidden)),
         None => Err(Problem::new(Code::NotSignedIn)),
     }

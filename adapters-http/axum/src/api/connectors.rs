@@ -146,7 +146,7 @@ impl From<ConnectorView> for Connector {
 #[utoipa::path(get, path = "/api/actions/connectors", operation_id = "listConnectors", tag = "connectors",
     responses((status = 200, body = Vec<Connector>), Problems))]
 async fn list(State(app): State<App>, person: Person, InSpace(space): InSpace) -> Result<Json<Vec<Connector>>, Problem> {
-    let views = app.connections.connectors(&person.actor(), &space).await?;
+    let views = app.api.connections.connectors(&person.actor(), &space).await?;
     Ok(Json(views.into_iter().map(Connector::from).collect()))
 }
 
@@ -154,7 +154,7 @@ async fn list(State(app): State<App>, person: Person, InSpace(space): InSpace) -
 #[utoipa::path(get, path = "/api/actions/connector/{id}", operation_id = "getConnector", tag = "connectors",
     params(("id" = String, Path)), responses((status = 200, body = Connector), Problems))]
 async fn read(State(app): State<App>, person: Person, AtConnector(key): AtConnector) -> Result<Json<Connector>, Problem> {
-    Ok(Json(app.connections.connector(&person.actor(), &key).await?.into()))
+    Ok(Json(app.api.connections.connector(&person.actor(), &key).await?.into()))
 }
 
 /// Creates a connector under an id that the server picks. Editors only.
@@ -190,7 +190,7 @@ async fn created(
     let profile = read_profile(&mut fields)?.ok_or_else(|| fields.missing("connector_type_id"))?;
     let auth_mode = read_mode(&mut fields)?.unwrap_or(AuthMode::PerUser);
     let draft = read_draft(fields, profile, auth_mode)?;
-    let view = app.connections.create_connector(&person.actor(), &space, id, draft).await?;
+    let view = app.api.connections.create_connector(&person.actor(), &space, id, draft).await?;
     Ok(Json(view.into()))
 }
 
@@ -216,12 +216,12 @@ async fn update(
     let (profile, auth_mode) = match (read_profile(&mut fields)?, read_mode(&mut fields)?) {
         (Some(profile), Some(auth_mode)) => (profile, auth_mode),
         (profile, auth_mode) => {
-            let present = app.connections.connector(&actor, &key).await?.connector;
+            let present = app.api.connections.connector(&actor, &key).await?.connector;
             (profile.unwrap_or(present.definition.profile), auth_mode.unwrap_or(present.auth_mode))
         }
     };
     let draft = read_draft(fields, profile, auth_mode)?;
-    let outcome = app.connections.update_connector(&actor, &key, draft, revision, dry_run).await?;
+    let outcome = app.api.connections.update_connector(&actor, &key, draft, revision, dry_run).await?;
     let disconnected_users = outcome.disconnected_users;
     if dry_run {
         return Ok(Json(Edited::DryRun(DryRun { disconnected_users })));
@@ -234,7 +234,7 @@ async fn update(
 #[utoipa::path(delete, path = "/api/actions/connector/{id}", operation_id = "deleteConnector", tag = "connectors",
     params(("id" = String, Path)), responses((status = 204), Problems))]
 async fn delete(State(app): State<App>, person: Person, AtConnector(key): AtConnector) -> Result<StatusCode, Problem> {
-    app.connections.delete_connector(&person.actor(), &key).await?;
+    app.api.connections.delete_connector(&person.actor(), &key).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

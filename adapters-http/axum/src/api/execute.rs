@@ -117,8 +117,8 @@ async fn execute(
         headers: request.headers,
         body: request.body,
     };
-    let answer = app.connections.execute(execution).await;
-    let answer = answer.map_err(|error| of_execution(error, || app.connections.start_link(&connector)))?;
+    let answer = app.api.connections.execute(execution).await;
+    let answer = answer.map_err(|error| of_execution(error, || app.api.connections.start_link(&connector)))?;
     Ok(Json(ExecuteResult { status: "ok", connector_id: connector.id.as_str().to_owned(), data: shown(answer) }))
 }
 

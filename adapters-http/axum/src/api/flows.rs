@@ -106,7 +106,7 @@ async fn start(
     }
     let return_path = match fields.optional_text("returnUrl")? {
         Some(url) => Some(
-            return_url::reduced(&url, &app.public)
+            return_url::reduced(&url, &app.api.public)
                 .ok_or_else(|| Problem::new(Code::ReturnUrlRefused).at("returnUrl", "must be a path on this origin"))?,
         ),
         None => None,
@@ -120,7 +120,7 @@ async fn start(
         return_path,
         allow_account_change,
     };
-    let started = app.connections.start(request).await?;
+    let started = app.api.connections.start(request).await?;
     begun(&app, &headers, &started)
 }
 
@@ -176,7 +176,7 @@ async fn cancel(
         (None, Some(state)) => CancelKey::State(state),
         (Some(_), Some(_)) | (None, None) => return Err(Problem::invalid("body", "must name either flowId or state")),
     };
-    app.connections.cancel(&person.actor(), &key, cancelled).await?;
+    app.api.connections.cancel(&person.actor(), &key, cancelled).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
     if let Some(flow) = flow {
         app.cookies.without_flow(flow).append_to(response.headers_mut());
@@ -193,9 +193,9 @@ async fn read(
     InSpace(space): InSpace,
     params: PathParams,
 ) -> Result<Json<Flow>, Problem> {
-    app.connections.ports().limiter.take(&format!("user:{}", person.user), Operation::Status).await?;
+    app.api.connections.ports().limiter.take(&format!("user:{}", person.user), Operation::Status).await?;
     let id = params.read("flowId", GrantId::parse)?;
-    let flow = app.connections.flow_status(&person.actor(), Some(&space), id).await?;
+    let flow = app.api.connections.flow_status(&person.actor(), Some(&space), id).await?;
     Ok(Json(Flow {
         flow_id: flow.flow_id.to_string(),
         connector_id: flow.connector.as_str().to_owned(),

@@ -112,12 +112,12 @@ async fn list(
     let (filter, after) = read_filter(&mut query)?;
     query.finish()?;
     let actor = person.actor();
-    let page = app.connections.list_grants(&actor, &space, filter, after, PAGE).await?;
-    let now = app.connections.ports().grants.now().await.map_err(|_| Problem::new(Code::StoreUnavailable))?;
+    let page = app.api.connections.list_grants(&actor, &space, filter, after, PAGE).await?;
+    let now = app.api.connections.ports().grants.now().await.map_err(|_| Problem::new(Code::StoreUnavailable))?;
     let connectors: HashMap<Incarnation, ConnectorView> = if page.records.is_empty() {
         HashMap::new()
     } else {
-        let views = app.connections.connectors(&actor, &space).await?;
+        let views = app.api.connections.connectors(&actor, &space).await?;
         views.into_iter().map(|view| (view.connector.incarnation, view)).collect()
     };
     let grants = page.records.into_iter().filter_map(|record| {
@@ -171,7 +171,7 @@ fn judged(app: &App, record: &Snapshot, connector: Option<&ConnectorView>, now: 
         return AuthStatus::plain(StatusKind::NotConnected);
     };
     let demands = connector.settings.as_ref().ok().map(|settings| Demands {
-        digest: BindingDigest(app.connections.ports().vault.fingerprint(&settings.binding_bytes())),
+        digest: BindingDigest(app.api.connections.ports().vault.fingerprint(&settings.binding_bytes())),
         required_scopes: settings.required_scopes.clone(),
     });
     let (grant, former) = if record.phase == Phase::Authorized { (Some(grant), None) } else { (None, Some(grant)) };
@@ -190,7 +190,7 @@ async fn revoke(
     params: PathParams,
 ) -> Result<StatusCode, Problem> {
     let id = params.read("grantId", GrantId::parse)?;
-    app.connections.revoke_grant(&person.actor(), &space, id).await?;
+    app.api.connections.revoke_grant(&person.actor(), &space, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -199,7 +199,7 @@ async fn revoke(
     params(("user" = String, Path)), responses((status = 200, body = OffBoarded), Problems))]
 async fn off_board(State(app): State<App>, person: Person, params: PathParams) -> Result<Json<OffBoarded>, Problem> {
     let user = params.read("user", |text| UserId::new(text).ok())?;
-    let spaces = app.people.spaces().await?;
-    let done = app.connections.off_board(&person.actor(), &spaces, &user).await?;
+    let spaces = app.api.people.spaces().await?;
+    let done = app.api.connections.off_board(&person.actor(), &spaces, &user).await?;
     Ok(Json(OffBoarded { revoked: done.revoked, queued: done.queued }))
 }

@@ -23,7 +23,7 @@ async fn live() -> &'static str {
 /// Whether the process can serve.
 #[utoipa::path(get, path = "/readyz", operation_id = "readyz", tag = "operations", responses((status = 200, body = String), Problems))]
 async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
-    match app.readiness.check().await {
+    match app.api.readiness.check().await {
         Ok(()) => Ok("ok\n"),
         Err(part) => Err(Problem::new(Code::StoreUnavailable).because(format!("Not ready: {part}."))),
     }
@@ -32,7 +32,7 @@ async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
 /// Figures for Prometheus.
 #[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "operations", responses((status = 200, body = String)))]
 async fn metrics(State(app): State<App>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (app.metrics)()).into_response()
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (app.api.metrics)()).into_response()
 }
 
 /// This document.

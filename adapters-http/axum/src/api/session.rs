@@ -124,7 +124,7 @@ async fn log_in(
         return Err(Problem::invalid("password", "is too long"));
     }
     // Counted before the password is looked at, by address and by name (R59).
-    let limiter = &app.connections.ports().limiter;
+    let limiter = &app.api.connections.ports().limiter;
     for who in address.limit_key().into_iter().chain([format!("name:{}", username.as_str())]) {
         limiter.take(&who, Operation::LogIn).await?;
     }
@@ -154,7 +154,7 @@ async fn log_out(State(app): State<App>, headers: HeaderMap) -> Result<Response,
 }
 
 fn accounts(app: &App) -> Result<&Arc<Accounts>, Problem> {
-    match &app.identity {
+    match &app.api.identity {
         IdentityMode::Accounts(accounts) => Ok(accounts),
         IdentityMode::ProxyHeader | IdentityMode::Jwt => {
             Err(Problem::new(Code::NotFound).because("People are signed in elsewhere."))
@@ -170,7 +170,7 @@ fn refused(error: LogInError) -> Problem {
 }
 
 async fn described(app: &App, user: &UserId) -> Result<Session, Problem> {
-    let view = app.people.describe(user).await?.ok_or_else(|| Problem::new(Code::NotSignedIn))?;
+    let view = app.api.people.describe(user).await?.ok_or_else(|| Problem::new(Code::NotSignedIn))?;
     let spaces = view.spaces.into_iter().map(|space| SessionSpace {
         id: space.id.as_str().to_owned(),
         name: space.name,
@@ -180,7 +180,7 @@ async fn described(app: &App, user: &UserId) -> Result<Session, Problem> {
         user_id: user.as_str().to_owned(),
         username: view.username,
         display_name: view.display_name,
-        identity_mode: app.identity.as_str(),
+        identity_mode: app.api.identity.as_str(),
         spaces: spaces.collect(),
     })
 }

@@ -118,8 +118,8 @@ async fn mine(
     person: Person,
     InSpace(space): InSpace,
 ) -> Result<Json<BTreeMap<String, AuthStatus>>, Problem> {
-    app.connections.ports().limiter.take(&format!("user:{}", person.user), Operation::Status).await?;
-    let statuses = app.connections.statuses(&person.actor(), &space).await?;
+    app.api.connections.ports().limiter.take(&format!("user:{}", person.user), Operation::Status).await?;
+    let statuses = app.api.connections.statuses(&person.actor(), &space).await?;
     let answer = statuses.into_iter().map(|(connector, status)| (connector.key.id.as_str().to_owned(), status.into()));
     Ok(Json(answer.collect()))
 }
@@ -128,6 +128,6 @@ async fn mine(
 #[utoipa::path(post, path = "/internal/actions/connector/{id}/_oauth_disconnect", operation_id = "disconnect", tag = "connections",
     params(("id" = String, Path)), responses((status = 204), Problems))]
 async fn disconnect(State(app): State<App>, person: Person, AtConnector(key): AtConnector) -> Result<StatusCode, Problem> {
-    app.connections.disconnect(&person.actor(), &key).await?;
+    app.api.connections.disconnect(&person.actor(), &key).await?;
     Ok(StatusCode::NO_CONTENT)
 }

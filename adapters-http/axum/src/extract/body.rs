@@ -15,7 +15,7 @@ impl FromRequest<App> for Body {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        object(request, app.limits.body, app).await.map(Self)
+        object(request, app.api.limits.body, app).await.map(Self)
     }
 }
 
@@ -26,12 +26,12 @@ impl FromRequest<App> for ExecutionBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        object(request, app.limits.execute_body, app).await.map(Self)
+        object(request, app.api.limits.execute_body, app).await.map(Self)
     }
 }
 
 async fn object(request: Request, limit: usize, app: &App) -> Result<Fields, Problem> {
-    let bytes = tokio::time::timeout(app.limits.read_deadline, read(request, limit))
+    let bytes = tokio::time::timeout(app.api.limits.read_deadline, read(request, limit))
         .await
         .map_err(|_| Problem::invalid("body", "did not arrive in time"))??;
     if bytes.is_empty() {

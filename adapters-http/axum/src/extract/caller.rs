@@ -19,7 +19,7 @@ impl FromRequestParts<App> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let peer = peer(parts);
-        match app.authenticator.authenticate(&parts.headers, peer).await {
+        match app.api.authenticator.authenticate(&parts.headers, peer).await {
             Ok(Some(principal)) => Ok(Self(principal)),
             Ok(None) => Err(Problem::new(Code::NotSignedIn)),
             Err(AuthenticationError) => Err(Problem::new(Code::StoreUnavailable)),
@@ -64,7 +64,7 @@ impl FromRequestParts<App> for ClientAddress {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
-        Ok(Self(peer(parts).map(|peer| client_of(peer, &parts.headers, &app.trusted_proxies))))
+        Ok(Self(peer(parts).map(|peer| client_of(peer, &parts.headers, &app.api.trusted_proxies))))
     }
 }
 

@@ -1,8 +1,6 @@
 //! Only our own hosts are answered (R57): against DNS rebinding, and so that no link is built for somebody else's.
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::extract::Request;
 use grantry_domain::flow::PublicBaseUrl;
 use http::header;
 
@@ -16,8 +14,8 @@ pub(crate) fn host_of(public: &PublicBaseUrl) -> String {
     authority.strip_suffix(implied).map_or(authority.clone(), str::to_owned)
 }
 
-pub(super) async fn allowed_host(State(app): State<App>, request: Request, next: Next) -> Response {
-    if is_allowed(&request, &app) { next.run(request).await } else { Problem::new(Code::WrongHost).into_response() }
+pub(super) fn allowed_host(app: &App, request: &Request) -> Result<(), Problem> {
+    if is_allowed(request, app) { Ok(()) } else { Err(Problem::new(Code::WrongHost)) }
 }
 
 /// Every host the request names must be one of ours, and it must name one.
@@ -29,7 +27,7 @@ fn is_allowed(request: &Request, app: &App) -> bool {
     if second.is_some() || (first.is_none() && authority.is_none()) {
         return false;
     }
-    let implied = if app.public.is_https() { ":443" } else { ":80" };
+    let implied = if app.api.public.is_https() { ":443" } else { ":80" };
     first.into_iter().chain(authority).all(|host| {
         let host = host.to_ascii_lowercase();
         let host = host.strip_suffix(implied).unwrap_or(&host);

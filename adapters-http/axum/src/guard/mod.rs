@@ -7,17 +7,22 @@ mod observe;
 mod origin;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::extract::Request;
+use axum::middleware::from_fn_with_state;
 
-pub(crate) use self::observe::CorrelationId;
+pub(crate) use self::observe::{CorrelationId, CorrelationIds};
 pub(crate) use self::origin::is_json;
+use crate::problem::Problem;
 use crate::state::App;
 
-/// Puts all guards around a router; the last one is the outermost.
+/// Puts the guards around a router.
 pub(crate) fn guarded(router: Router, app: &App) -> Router {
-    router
-        .layer(from_fn(origin::same_origin_json))
-        .layer(from_fn_with_state(app.clone(), host::allowed_host))
-        .layer(from_fn_with_state(app.clone(), limits::within_limits))
-        .layer(from_fn_with_state(app.clone(), observe::observe))
+    router.layer(from_fn_with_state(app.clone(), observe::observe))
+}
+
+/// Whether a request may go on to its handler; from the cheapest question to the dearest.
+fn admit(app: &App, request: &Request) -> Result<(), Problem> {
+    limits::within_limits(&app.api.limits, request)?;
+    host::allowed_host(app, request)?;
+    origin::same_origin_json(request)
 }

@@ -3,7 +3,7 @@
 //! Only the matched path is ever recorded: the real one may hold a flow id, and its query a code (R79).
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::Json;
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
@@ -11,11 +11,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use grantry_domain::encoding::hex;
+use grantry_domain::ports::Entropy;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, header};
+use metrics::{Label, SharedString};
 use tracing::{Instrument, info_span};
 
-use crate::guard::headers;
+use crate::guard::{admit, headers};
 use crate::problem::{Code, Problem};
 use crate::state::App;
 
@@ -25,15 +27,25 @@ const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id
 #[derive(Debug, Clone)]
 pub(crate) struct CorrelationId(pub(crate) String);
 
-impl CorrelationId {
-    fn fresh(app: &App) -> Self {
-        static WITHOUT_RANDOMNESS: AtomicU64 = AtomicU64::new(1);
-        let mut bytes = [0_u8; 8];
-        if app.connections.ports().entropy.fill(&mut bytes).is_err() {
-            // An id need not be unguessable, and the request fails for better reasons.
-            bytes = WITHOUT_RANDOMNESS.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        }
-        Self(hex(&bytes))
+/// Makes correlation ids: random per process, then counted. They need to be unique, not unguessable.
+#[derive(Debug)]
+pub(crate) struct CorrelationIds {
+    process: [u8; 4],
+    next: AtomicU32,
+}
+
+impl CorrelationIds {
+    pub(crate) fn new(entropy: &dyn Entropy) -> Self {
+        let mut process = [0; 4];
+        // Without randomness nobody can be signed in or connected; the ids of those failures may repeat.
+        let _ = entropy.fill(&mut process);
+        Self { process, next: AtomicU32::new(1) }
+    }
+
+    fn fresh(&self) -> CorrelationId {
+        let [a, b, c, d] = self.process;
+        let [e, f, g, h] = self.next.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        CorrelationId(hex(&[a, b, c, d, e, f, g, h]))
     }
 }
 
@@ -46,29 +58,44 @@ impl<S: Sync> FromRequestParts<S> for CorrelationId {
 }
 
 pub(super) async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let id = CorrelationId::fresh(&app);
+    let id = app.correlation.fresh();
     let method = method_name(request.method());
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched".to_owned(), |path| path.as_str().to_owned());
-    let clock = &app.connections.ports().clock;
+    let clock = &app.api.connections.ports().clock;
     let started = clock.monotonic();
     let span = info_span!("http_request", method, route, correlation_id = id.0);
     request.extensions_mut().insert(id.clone());
 
-    let handled = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
-    let response = handled.unwrap_or_else(|_| {
-        span.in_scope(|| tracing::error!("a handler panicked"));
-        Problem::new(Code::Internal).into_response()
-    });
+    let response = match admit(&app, &request) {
+        Ok(()) => handled(request, next).instrument(span.clone()).await,
+        Err(problem) => problem.into_response(),
+    };
 
     let took = clock.monotonic().saturating_sub(started);
-    let status = response.status().as_u16();
-    metrics::counter!("grantry_http_requests_total", "method" => method, "route" => route.clone(), "status" => status.to_string())
-        .increment(1);
-    metrics::histogram!("grantry_http_request_seconds", "method" => method, "route" => route).record(took.as_secs_f64());
+    let status = response.status();
+    let labels = [("method", method.into()), ("route", SharedString::from(route))];
+    let labels = labels.map(|(name, value): (&'static str, SharedString)| Label::new(name, value));
+    let with_status = labels.iter().cloned().chain([Label::new("status", status.as_u16().to_string())]);
+    metrics::counter!("grantry_http_requests_total", with_status.collect::<Vec<_>>()).increment(1);
+    metrics::histogram!("grantry_http_request_seconds", labels.to_vec()).record(took.as_secs_f64());
     let code = response.extensions().get::<Problem>().map_or("", |problem| problem.code().as_str());
-    span.in_scope(|| tracing::info!(status, code, millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX), "answered"));
+    let (status, millis) = (status.as_u16(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+    span.in_scope(|| {
+        if status >= 500 {
+            tracing::warn!(status, code, millis, "answered");
+        } else {
+            tracing::debug!(status, code, millis, "answered");
+        }
+    });
 
     finished(response, &id, &app)
+}
+
+async fn handled(request: Request, next: Next) -> Response {
+    AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!("a handler panicked");
+        Problem::new(Code::Internal).into_response()
+    })
 }
 
 /// Writes the body of a problem, and completes the headers.
@@ -87,7 +114,7 @@ fn finished(mut response: Response, id: &CorrelationId, app: &App) -> Response {
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(CORRELATION_HEADER, value);
     }
-    headers::complete(response.headers_mut(), app.public.is_https());
+    headers::complete(response.headers_mut(), app.api.public.is_https());
     response
 }
 

@@ -2,22 +2,21 @@
 
 use axum::body::HttpBody;
 use axum::extract::Request;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, Method, header};
 
 use crate::problem::{Code, Problem};
 
-pub(super) async fn same_origin_json(request: Request, next: Next) -> Response {
-    if changes_state(request.method()) {
-        if !is_same_origin(&request) {
-            return Problem::new(Code::Forbidden).because("This request came from another site.").into_response();
-        }
-        if !request.body().is_end_stream() && !is_json(request.headers()) {
-            return Problem::new(Code::UnsupportedMediaType).into_response();
-        }
+pub(super) fn same_origin_json(request: &Request) -> Result<(), Problem> {
+    if !changes_state(request.method()) {
+        return Ok(());
     }
-    next.run(request).await
+    if !is_same_origin(request) {
+        return Err(Problem::new(Code::Forbidden).because("This request came from another site."));
+    }
+    if !request.body().is_end_stream() && !is_json(request.headers()) {
+        return Err(Problem::new(Code::UnsupportedMediaType));
+    }
+    Ok(())
 }
 
 fn changes_state(method: &Method) -> bool {

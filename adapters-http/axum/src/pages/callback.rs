@@ -3,12 +3,12 @@
 //! Whatever happens, the browser ends on a URL without code and state (R29). Only what could be repeated with success, such as
 //! a callback without a session, stays where it is.
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use grantry_domain::connector::ContextId;
 use grantry_domain::flow::{Callback, CallbackRefused, Completed, Outcome};
 use grantry_domain::ports::Operation;
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, Method};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -24,87 +24,64 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(shared)).routes(routes!(own))
 }
 
-/// What a callback is made of, besides its path.
-struct Arrival {
-    address: ClientAddress,
-    person: Result<Person, Problem>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    correlation: CorrelationId,
-}
-
 /// The shared callback.
 #[utoipa::path(get, path = "/api/actions/connector/_oauth_callback", operation_id = "callback", tag = "pages",
     params(("state" = String, Query), ("code" = Option<String>, Query), ("error" = Option<String>, Query), ("iss" = Option<String>, Query)),
     responses((status = 303, description = "To the return URL or the result page")))]
-async fn shared(
-    State(app): State<App>,
-    address: ClientAddress,
-    person: Result<Person, Problem>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    correlation: CorrelationId,
-) -> Response {
-    answer(&app, Arrival { address, person, method, uri, headers, correlation }, None).await
+async fn shared(State(app): State<App>, request: Request) -> Response {
+    answer(&app, request, None).await
 }
 
 /// The callback of one connector, whose endpoints were written by hand (R08).
 #[utoipa::path(get, path = "/api/actions/connector/_oauth_callback/{context}", operation_id = "callbackOfContext", tag = "pages",
     params(("context" = String, Path), ("state" = String, Query), ("code" = Option<String>, Query), ("error" = Option<String>, Query), ("iss" = Option<String>, Query)),
     responses((status = 303, description = "To the return URL or the result page")))]
-#[expect(clippy::too_many_arguments, reason = "each is one thing taken out of the request")]
-async fn own(
-    State(app): State<App>,
-    params: PathParams,
-    address: ClientAddress,
-    person: Result<Person, Problem>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    correlation: CorrelationId,
-) -> Response {
-    let Ok(context) = params.read("context", ContextId::parse) else {
-        return failure(&app, &Problem::new(Code::NotFound), &correlation);
-    };
-    answer(&app, Arrival { address, person, method, uri, headers, correlation }, Some(context)).await
+async fn own(State(app): State<App>, params: PathParams, correlation: CorrelationId, request: Request) -> Response {
+    match params.read("context", ContextId::parse) {
+        Ok(context) => answer(&app, request, Some(context)).await,
+        Err(problem) => failure(&app, &problem, &correlation),
+    }
 }
 
-async fn answer(app: &App, arrival: Arrival, context: Option<ContextId>) -> Response {
-    if arrival.method != Method::GET {
+/// Rate limit → parameters → session → everything else, in the domain. The request is taken apart step by step, so that
+/// nothing is looked up for what an earlier step refuses.
+async fn answer(app: &App, request: Request, context: Option<ContextId>) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let Ok(correlation) = CorrelationId::from_request_parts(&mut parts, app).await;
+    if parts.method != Method::GET {
         return Problem::new(Code::MethodNotAllowed).into_response();
     }
-    if !is_navigation(&arrival.headers) {
-        return failure(app, &Problem::new(Code::Forbidden), &arrival.correlation);
+    if !is_navigation(&parts.headers) {
+        return failure(app, &Problem::new(Code::Forbidden), &correlation);
     }
-    if let Some(who) = arrival.address.limit_key()
-        && let Err(limited) = app.connections.ports().limiter.take(&who, Operation::Callback).await
+    let Ok(address) = ClientAddress::from_request_parts(&mut parts, app).await;
+    if let Some(who) = address.limit_key()
+        && let Err(limited) = app.api.connections.ports().limiter.take(&who, Operation::Callback).await
     {
-        return failure(app, &limited.into(), &arrival.correlation);
+        return failure(app, &limited.into(), &correlation);
     }
-    let params = match CallbackParams::parse(arrival.uri.query().unwrap_or_default()) {
+    let params = match CallbackParams::parse(parts.uri.query().unwrap_or_default()) {
         Ok(params) => params,
         Err(problem) => return result::redirect_to_code(app, problem.code()),
     };
-    let person = match arrival.person {
+    let person = match Person::from_request_parts(&mut parts, app).await {
         Ok(person) => person,
         // Nothing is consumed, and the URL is not handed to the log-in: it can be loaded again afterwards (R22).
-        Err(problem) => return failure(app, &problem, &arrival.correlation),
+        Err(problem) => return failure(app, &problem, &correlation),
     };
     let callback = Callback {
         user: person.user,
         // Counted above, before the session was looked up.
         address: None,
-        browser_secrets: app.cookies.flow_secrets(&arrival.headers),
+        browser_secrets: app.cookies.flow_secrets(&parts.headers),
         context,
         state: params.state,
         issuer: params.issuer,
         answer: params.answer,
     };
-    match app.connections.complete(callback).await {
+    match app.api.connections.complete(callback).await {
         Ok(completed) => finished(app, &completed),
-        Err(refused) => of_refusal(app, &refused, &arrival.correlation),
+        Err(refused) => of_refusal(app, &refused, &correlation),
     }
 }
 
@@ -131,7 +108,7 @@ fn finished(app: &App, completed: &Completed) -> Response {
         match code {
             None => return_url::with_result(
                 path,
-                &app.public,
+                &app.api.public,
                 &[("oauth_authorization", "success"), ("connector_id", connector)],
             ),
             Some(code) => {
@@ -142,7 +119,7 @@ fn finished(app: &App, completed: &Completed) -> Response {
                     ("error", code.as_str()),
                     ("status_code", status.as_str()),
                 ];
-                return_url::with_result(path, &app.public, &result)
+                return_url::with_result(path, &app.api.public, &result)
             }
         }
     });

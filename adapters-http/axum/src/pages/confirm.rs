@@ -40,11 +40,11 @@ impl ConfirmPage {
             page,
             start: format!(
                 "{}{}/internal/actions/connector/{}/_start_oauth_flow",
-                app.public,
+                app.api.public,
                 launch::space_prefix(key),
                 key.id
             ),
-            launch: format!("{}{}", app.public, launch::path_of(key)),
+            launch: format!("{}{}", app.api.public, launch::path_of(key)),
             facts,
         }
     }

@@ -16,7 +16,7 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 
 /// One of the console's pages.
 pub(super) fn page(app: &App, name: &str) -> Option<Response> {
-    let asset = app.console.as_ref()?.get(name)?;
+    let asset = app.api.console.as_ref()?.get(name)?;
     let headers =
         [(header::CONTENT_TYPE, HeaderValue::from_static(asset.content_type)), (header::CONTENT_SECURITY_POLICY, POLICY)];
     Some((headers, asset.bytes.into_owned()).into_response())
@@ -25,7 +25,7 @@ pub(super) fn page(app: &App, name: &str) -> Option<Response> {
 /// Whatever no route answers: a file of the console, or nothing.
 pub(crate) async fn fallback(State(app): State<App>, request: Request) -> Response {
     let path = request.uri().path().trim_start_matches('/');
-    let found = app.console.as_ref().filter(|_| is_file(path)).and_then(|console| console.get(path));
+    let found = app.api.console.as_ref().filter(|_| is_file(path)).and_then(|console| console.get(path));
     match found {
         Some(asset) if matches!(*request.method(), Method::GET | Method::HEAD) => file(asset, request.headers()),
         Some(_) => Problem::new(Code::MethodNotAllowed).into_response(),

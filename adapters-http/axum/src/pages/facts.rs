@@ -20,10 +20,10 @@ pub(super) struct Facts {
 
 impl Facts {
     pub(super) async fn of(app: &App, person: &Person, key: &ConnectorKey) -> Result<Self, Problem> {
-        let view = app.connections.connector(&person.actor(), key).await?;
+        let view = app.api.connections.connector(&person.actor(), key).await?;
         let Ok(settings) = &view.settings else { return Err(Problem::new(Code::ProviderMisconfigured)) };
         let ConsentFacts { provider_host, scopes, destination_hosts, approved } = ConsentFacts::of(settings);
-        let described = app.people.describe(&person.user).await?.ok_or_else(|| Problem::new(Code::NotSignedIn))?;
+        let described = app.api.people.describe(&person.user).await?.ok_or_else(|| Problem::new(Code::NotSignedIn))?;
         let space = described.spaces.into_iter().find(|space| space.id == key.space).and_then(|space| space.name);
         Ok(Self {
             name: view.connector.name.as_str().to_owned(),

@@ -75,7 +75,7 @@ async fn home_of_space(
     responses((status = 303, description = "To the same with a slash")))]
 async fn without_slash(State(app): State<App>, space: Result<InSpace, Problem>, correlation: CorrelationId) -> Response {
     match space {
-        Ok(InSpace(space)) => Redirect::to(&format!("{}/s/{space}/", app.public)).into_response(),
+        Ok(InSpace(space)) => Redirect::to(&format!("{}/s/{space}/", app.api.public)).into_response(),
         Err(problem) => failure(&app, &problem, &correlation),
     }
 }
@@ -84,7 +84,7 @@ async fn shown(app: &App, person: Result<Person, Problem>, space: SpaceId, corre
     if let Some(page) = console::page(app, "index.html") {
         return page;
     }
-    let path = format!("{}{}", app.public.path_prefix(), root_of(&space));
+    let path = format!("{}{}", app.api.public.path_prefix(), root_of(&space));
     let person = match person_or(app, person, &path, correlation) {
         Ok(person) => person,
         Err(response) => return *response,
@@ -96,19 +96,19 @@ async fn shown(app: &App, person: Result<Person, Problem>, space: SpaceId, corre
 }
 
 async fn listed(app: &App, person: &Person, space: &SpaceId) -> Result<HomePage, Problem> {
-    let described = app.people.describe(&person.user).await?.ok_or_else(|| Problem::new(Code::NotSignedIn))?;
-    let views = app.connections.connectors(&person.actor(), space).await?;
+    let described = app.api.people.describe(&person.user).await?.ok_or_else(|| Problem::new(Code::NotSignedIn))?;
+    let views = app.api.connections.connectors(&person.actor(), space).await?;
     let PersonView { username, display_name, spaces } = described;
     Ok(HomePage {
         style: app.pages.style.url(),
         script: app.pages.page_script.url(),
-        session: format!("{}/api/session", app.public),
+        session: format!("{}/api/session", app.api.public),
         person: display_name.or(username).unwrap_or_else(|| person.user.as_str().to_owned()),
-        can_log_out: app.identity.has_log_in(),
+        can_log_out: app.api.identity.has_log_in(),
         spaces: spaces
             .into_iter()
             .map(|one| SpaceLink {
-                href: format!("{}{}", app.public, root_of(&one.id)),
+                href: format!("{}{}", app.api.public, root_of(&one.id)),
                 is_current: one.id == *space,
                 name: one.name.unwrap_or_else(|| one.id.as_str().to_owned()),
             })
@@ -131,12 +131,13 @@ fn row(app: &App, view: &ConnectorView) -> Row {
         None => status.to_owned(),
     };
     let per_user = view.connector.auth_mode == AuthMode::PerUser;
-    let disconnect =
-        || format!("{}{}/internal/actions/connector/{}/_oauth_disconnect", app.public, launch::space_prefix(key), key.id);
+    let disconnect = || {
+        format!("{}{}/internal/actions/connector/{}/_oauth_disconnect", app.api.public, launch::space_prefix(key), key.id)
+    };
     Row {
         name: view.connector.name.as_str().to_owned(),
         status,
-        connect: per_user.then(|| app.connections.start_link(key)),
+        connect: per_user.then(|| app.api.connections.start_link(key)),
         connect_label,
         disconnect: is_connected.then(disconnect),
     }

@@ -65,7 +65,7 @@ async fn leave(
     headers: &HeaderMap,
     correlation: &CorrelationId,
 ) -> Response {
-    let launched = app.connections.launch(&person.actor(), &key.space, flow, &app.cookies.flow_secrets(headers)).await;
+    let launched = app.api.connections.launch(&person.actor(), &key.space, flow, &app.cookies.flow_secrets(headers)).await;
     match launched {
         Ok(url) => match url.expose_text().filter(|url| launch::may_be_opened(url)) {
             Some(url) => Redirect::to(url).into_response(),

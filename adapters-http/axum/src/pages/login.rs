@@ -30,7 +30,7 @@ struct LogInPage {
 /// Where to log in, and then go on to `next`: a path on our origin.
 pub(super) fn url(app: &App, next: &str) -> String {
     let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
-    format!("{}/login?{query}", app.public)
+    format!("{}/login?{query}", app.api.public)
 }
 
 /// The log-in page.
@@ -43,7 +43,7 @@ async fn log_in_page(
     mut query: Query,
     correlation: CorrelationId,
 ) -> Response {
-    if !app.identity.has_log_in() {
+    if !app.api.identity.has_log_in() {
         return failure(&app, &Problem::new(Code::NotFound), &correlation);
     }
     let next = allowed_next(&app, query.take("next").ok().flatten().as_deref());
@@ -53,7 +53,7 @@ async fn log_in_page(
     let template = LogInPage {
         style: app.pages.style.url(),
         script: app.pages.page_script.url(),
-        session: format!("{}/api/session", app.public),
+        session: format!("{}/api/session", app.api.public),
         next,
     };
     page(StatusCode::OK, &template, &app.pages.page_policy)
@@ -63,10 +63,10 @@ async fn log_in_page(
 /// carry code and state (R22).
 fn allowed_next(app: &App, wish: Option<&str>) -> String {
     let path = wish
-        .and_then(|wish| return_url::reduced(wish, &app.public))
+        .and_then(|wish| return_url::reduced(wish, &app.api.public))
         .filter(|path| {
             !path.split('?').next().is_some_and(|path| path.contains("/_oauth_callback") && !path.contains("_result/"))
         })
-        .unwrap_or_else(|| format!("{}/", app.public.path_prefix()));
-    format!("{}{path}", app.public.origin())
+        .unwrap_or_else(|| format!("{}/", app.api.public.path_prefix()));
+    format!("{}{path}", app.api.public.origin())
 }

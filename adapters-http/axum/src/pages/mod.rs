@@ -61,7 +61,7 @@ fn failure(app: &App, problem: &Problem, correlation: &CorrelationId) -> Respons
 
 /// Sends nobody-in-particular to the log-in, and then back to `next`, a path of ours without anything secret (R22).
 fn sign_in_first(app: &App, next: &str, correlation: &CorrelationId) -> Response {
-    if app.identity.has_log_in() {
+    if app.api.identity.has_log_in() {
         Redirect::to(&login::url(app, next)).into_response()
     } else {
         failure(app, &Problem::new(Code::NotSignedIn), correlation)

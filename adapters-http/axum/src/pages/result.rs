@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use grantry_domain::connector::ConnectorKey;
 use grantry_domain::flow::FlowView;
 use grantry_domain::grant::{FlowStatus, GrantId};
-use http::{HeaderValue, StatusCode, header};
+use http::{StatusCode, header};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -64,12 +64,12 @@ const HANDS: &str = "M12 6.5V12l3.5 2.5";
 
 /// Sends the browser from the callback to the page of a finished flow.
 pub(super) fn redirect_to_flow(app: &App, flow: GrantId) -> Response {
-    Redirect::to(&format!("{}{PATH}/{flow}", app.public)).into_response()
+    Redirect::to(&format!("{}{PATH}/{flow}", app.api.public)).into_response()
 }
 
 /// Sends the browser from the callback to the page of a code.
 pub(super) fn redirect_to_code(app: &App, code: Code) -> Response {
-    Redirect::to(&format!("{}{PATH}/{}", app.public, code.as_str())).into_response()
+    Redirect::to(&format!("{}{PATH}/{}", app.api.public, code.as_str())).into_response()
 }
 
 /// The result of a flow, for its starter; or the page of a code.
@@ -86,12 +86,12 @@ async fn result(
         return rendered(&app, StatusCode::OK, of_code(&app, code, &correlation));
     }
     let Some(flow) = GrantId::parse(named) else { return of_problem(&app, &Problem::new(Code::NotFound), &correlation) };
-    let next = format!("{}{PATH}/{flow}", app.public.path_prefix());
+    let next = format!("{}{PATH}/{flow}", app.api.public.path_prefix());
     let person = match person_or(&app, person, &next, &correlation) {
         Ok(person) => person,
         Err(response) => return *response,
     };
-    match app.connections.flow_status(&person.actor(), None, flow).await {
+    match app.api.connections.flow_status(&person.actor(), None, flow).await {
         Ok(view) => rendered(&app, StatusCode::OK, of_flow(&app, &person, &view, &correlation).await),
         Err(error) => of_problem(&app, &error.into(), &correlation),
     }
@@ -102,7 +102,7 @@ pub(super) fn of_problem(app: &App, problem: &Problem, correlation: &Correlation
     let status = StatusCode::from_u16(problem.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = rendered(app, status, of_code(app, problem.code(), correlation));
     if let Some(wait) = problem.retry_after() {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        response.headers_mut().insert(header::RETRY_AFTER, wait);
     }
     response
 }
@@ -130,7 +130,7 @@ async fn of_flow(app: &App, person: &Person, view: &FlowView, correlation: &Corr
     };
     let found = connector_of(app, person, view.flow_id).await;
     let again = found.as_ref().filter(|_| content.status == "error");
-    let again = again.map(|(key, _)| Link { href: app.connections.start_link(key), label: "Try again", new_tab: false });
+    let again = again.map(|(key, _)| Link { href: app.api.connections.start_link(key), label: "Try again", new_tab: false });
     Content {
         flow_id: view.flow_id.to_string(),
         connector_id: view.connector.as_str().to_owned(),
@@ -142,9 +142,9 @@ async fn of_flow(app: &App, person: &Person, view: &FlowView, correlation: &Corr
 
 /// Key and name of a flow's connector, while it can be seen. The flow is the person's own.
 async fn connector_of(app: &App, person: &Person, flow: GrantId) -> Option<(ConnectorKey, String)> {
-    let record = app.connections.ports().grants.find(flow).await.ok()??;
+    let record = app.api.connections.ports().grants.find(flow).await.ok()??;
     let key = record.owner.connector_key();
-    let view = app.connections.connector(&person.actor(), &key).await.ok()?;
+    let view = app.api.connections.connector(&person.actor(), &key).await.ok()?;
     Some((key, view.connector.name.as_str().to_owned()))
 }
 
@@ -183,7 +183,7 @@ fn of_code(app: &App, code: Code, correlation: &CorrelationId) -> Content {
         },
         Code::NotSignedIn => Content {
             tone: "is-warn",
-            link: if app.identity.has_log_in() { sign_in() } else { None },
+            link: if app.api.identity.has_log_in() { sign_in() } else { None },
             ..Content::bad(
                 "Sign in, then load this page again",
                 "Nothing is lost: sign in in another tab, come back here, and reload.",

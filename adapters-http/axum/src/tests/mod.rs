@@ -11,6 +11,7 @@ mod guards;
 mod html;
 mod limits;
 mod logging;
+mod mounted;
 mod pages;
 mod session;
 mod world;

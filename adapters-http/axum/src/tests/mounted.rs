@@ -1,0 +1,49 @@
+//! Mounted under a path of an https origin, inside a host's own router.
+
+use axum::Router;
+use axum::routing::get;
+use http::StatusCode;
+use serde_json::json;
+
+use super::html;
+use super::world::{Options, World};
+
+const PUBLIC: &str = "https://connect.example/oauth";
+
+#[tokio::test]
+async fn a_flow_below_a_hosts_path_over_https() {
+    let mut world = World::with(Options { public: PUBLIC, ..Options::default() });
+    world.router = Router::new().route("/", get(|| async { "the host's own page" })).nest("/oauth", world.router.clone());
+    world.connector("marketing", "drive", ".example").await;
+    let mut alice = world.browser().also("host", "connect.example");
+
+    let confirm = "/oauth/s/marketing/api/actions/connector/drive/oauth/start";
+    let log_in = alice.get(confirm).await.location().strip_prefix("https://connect.example").unwrap().to_owned();
+    let page = alice.get(&log_in).await;
+    assert_eq!(html::attribute(&page.body, "data-next").unwrap(), format!("https://connect.example{confirm}"));
+    let session = html::attribute(&page.body, "data-session").unwrap();
+    assert_eq!(session, format!("{PUBLIC}/api/session"));
+    let answer = alice.post("/oauth/api/session", &json!({"username": "alice", "password": "alice"})).await;
+    assert!(answer.set_cookies[0].starts_with("__Host-grantry_session="), "{}", answer.set_cookies[0]);
+    assert!(answer.set_cookies[0].contains("; Path=/;") && answer.set_cookies[0].ends_with("; Secure"));
+
+    let page = alice.get(confirm).await;
+    let start = html::attribute(&page.body, "data-start").unwrap();
+    let flow = alice.start_at(start.strip_prefix("https://connect.example").unwrap(), &json!({"returnUrl": "/"})).await;
+    assert!(alice.cookies.contains_key(&format!("__Host-grantry_flow_{}", flow.id)));
+    let launch = html::attribute(&page.body, "data-launch").unwrap();
+    let there = alice.get(&format!("{}?flow={}", launch.strip_prefix("https://connect.example").unwrap(), flow.id)).await;
+    assert!(there.location().starts_with("https://as.example/authorize"), "{} {}", there.status, there.body);
+
+    // A return URL is a path of the origin, not of the mount.
+    let back = alice.arrive(&format!("/oauth/api/actions/connector/_oauth_callback?code=c&state={}", flow.state)).await;
+    assert_eq!(back.location(), "https://connect.example/?oauth_authorization=success&connector_id=drive");
+    assert_eq!(alice.cookies.len(), 1, "the flow's cookie is gone");
+
+    let page = alice.get("/oauth/s/marketing/").await;
+    assert!(page.body.contains(&format!("href=\"{PUBLIC}/s/marketing/api/actions/connector/drive/oauth/start\"")));
+    assert_eq!(alice.get("/").await.body, "the host's own page");
+    assert_eq!(alice.get("/oauth/nowhere").await.code(), "not_found");
+    let sheet = html::attribute(&page.body, "href").unwrap();
+    assert_eq!(alice.get(sheet.strip_prefix("https://connect.example").unwrap()).await.status, StatusCode::OK);
+}
