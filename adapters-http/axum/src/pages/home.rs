@@ -15,7 +15,7 @@ use crate::auth::PersonView;
 use crate::extract::{InSpace, Person};
 use crate::guard::CorrelationId;
 use crate::launch;
-use crate::pages::{console, failure, page, person_or};
+use crate::pages::{console, failure, page, person_or, root_path};
 use crate::problem::{Code, Problem};
 use crate::state::App;
 
@@ -84,8 +84,7 @@ async fn shown(app: &App, person: Result<Person, Problem>, space: SpaceId, corre
     if let Some(page) = console::page(app, "index.html") {
         return page;
     }
-    let path = format!("{}{}", app.api.public.path_prefix(), root_of(&space));
-    let person = match person_or(app, person, &path, correlation) {
+    let person = match person_or(app, person, &root_path(app, &space), correlation) {
         Ok(person) => person,
         Err(response) => return *response,
     };
@@ -108,7 +107,7 @@ async fn listed(app: &App, person: &Person, space: &SpaceId) -> Result<HomePage,
         spaces: spaces
             .into_iter()
             .map(|one| SpaceLink {
-                href: format!("{}{}", app.api.public, root_of(&one.id)),
+                href: format!("{}{}", app.api.public.origin(), root_path(app, &one.id)),
                 is_current: one.id == *space,
                 name: one.name.unwrap_or_else(|| one.id.as_str().to_owned()),
             })
@@ -141,8 +140,4 @@ fn row(app: &App, view: &ConnectorView) -> Row {
         connect_label,
         disconnect: is_connected.then(disconnect),
     }
-}
-
-fn root_of(space: &SpaceId) -> String {
-    if space.is_default() { "/".to_owned() } else { format!("/s/{space}/") }
 }

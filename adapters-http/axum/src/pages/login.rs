@@ -3,13 +3,14 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
+use grantry_domain::identity::SpaceId;
 use http::StatusCode;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::extract::{Person, Query};
 use crate::guard::CorrelationId;
-use crate::pages::{failure, page};
+use crate::pages::{failure, page, root_path};
 use crate::problem::{Code, Problem};
 use crate::return_url;
 use crate::state::App;
@@ -67,6 +68,6 @@ fn allowed_next(app: &App, wish: Option<&str>) -> String {
         .filter(|path| {
             !path.split('?').next().is_some_and(|path| path.contains("/_oauth_callback") && !path.contains("_result/"))
         })
-        .unwrap_or_else(|| format!("{}/", app.api.public.path_prefix()));
+        .unwrap_or_else(|| root_path(app, &SpaceId::default_space()));
     format!("{}{path}", app.api.public.origin())
 }

@@ -16,6 +16,7 @@ mod result;
 
 use askama::Template;
 use axum::response::{IntoResponse, Redirect, Response};
+use grantry_domain::identity::SpaceId;
 use http::{HeaderValue, StatusCode, header};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -38,6 +39,16 @@ pub(crate) fn everywhere() -> OpenApiRouter<App> {
 /// Pages at the root of a space.
 pub(crate) fn roots() -> OpenApiRouter<App> {
     home::routes()
+}
+
+/// Path of the start page of a space. A router mounted below a path has its root there, without a slash behind it.
+fn root_path(app: &App, space: &SpaceId) -> String {
+    let prefix = app.api.public.path_prefix();
+    match (space.is_default(), prefix.is_empty()) {
+        (true, true) => "/".to_owned(),
+        (true, false) => prefix.to_owned(),
+        (false, _) => format!("{prefix}/s/{space}/"),
+    }
 }
 
 /// A page with its policy.

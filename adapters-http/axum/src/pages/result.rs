@@ -9,13 +9,14 @@ use axum::response::{IntoResponse, Redirect, Response};
 use grantry_domain::connector::ConnectorKey;
 use grantry_domain::flow::FlowView;
 use grantry_domain::grant::{FlowStatus, GrantId};
+use grantry_domain::identity::SpaceId;
 use http::{StatusCode, header};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::extract::{PathParams, Person};
 use crate::guard::CorrelationId;
-use crate::pages::{login, page, person_or};
+use crate::pages::{login, page, person_or, root_path};
 use crate::problem::{Code, Problem};
 use crate::state::App;
 
@@ -150,7 +151,8 @@ async fn connector_of(app: &App, person: &Person, flow: GrantId) -> Option<(Conn
 
 /// The page of a code: which of the fixed set it is, and one sentence of ours.
 fn of_code(app: &App, code: Code, correlation: &CorrelationId) -> Content {
-    let sign_in = || Some(Link { href: login::url(app, "/"), label: "Sign in", new_tab: true });
+    let sign_in =
+        || Some(Link { href: login::url(app, &root_path(app, &SpaceId::default_space())), label: "Sign in", new_tab: true });
     let reference = Some(format!("{} · {}", code.as_str(), correlation.0));
     let content = match code {
         Code::AccessDenied => {

@@ -44,6 +44,8 @@ async fn a_flow_below_a_hosts_path_over_https() {
     assert!(page.body.contains(&format!("href=\"{PUBLIC}/s/marketing/api/actions/connector/drive/oauth/start\"")));
     assert_eq!(alice.get("/").await.body, "the host's own page");
     assert_eq!(alice.get("/oauth/nowhere").await.code(), "not_found");
+    assert!(page.body.contains(&format!("href=\"{PUBLIC}\"")), "the default space: {}", page.body);
+    assert_eq!(alice.get("/oauth").await.status, StatusCode::OK);
     let sheet = html::attribute(&page.body, "href").unwrap();
     assert_eq!(alice.get(sheet.strip_prefix("https://connect.example").unwrap()).await.status, StatusCode::OK);
 }
