@@ -1,5 +1,4 @@
 //! Tells cargo to embed the console anew when its files change, which the names in the code cannot.
-#![expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
 
 fn main() {
     println!("cargo::rerun-if-changed=console/dist");

@@ -8,7 +8,7 @@ use tracing::info;
 pub(crate) const TARGET: &str = "audit";
 
 /// Writes every event to the log. Whoever collects the log keeps the trail.
-pub struct LogSink;
+pub(crate) struct LogSink;
 
 #[async_trait]
 impl EventSink for LogSink {

@@ -92,7 +92,10 @@ impl Assembly {
         let usage = store.key_usage().await.map_err(|error| store_error(config, error))?;
         match vault.check_usage(&usage) {
             Err(unknown) if allow_unknown_keys => {
-                tracing::warn!(records = unknown.count, "some stored records are sealed with unknown keys and cannot be used");
+                tracing::warn!(
+                    records = unknown.count,
+                    "some stored records are sealed with unknown keys and cannot be used"
+                );
             }
             checked => checked?,
         }
@@ -238,11 +241,7 @@ fn store_error(config: &Config, error: StoreError) -> ComposeError {
 fn agent_keys(agents: &[Agent]) -> Vec<AgentKey> {
     let key = |agent: &Agent| AgentKey {
         key_sha256: agent.key_sha256,
-        agent: AgentPrincipal {
-            name: agent.name.clone(),
-            spaces: agent.spaces.clone(),
-            access_tokens: agent.access_tokens,
-        },
+        agent: AgentPrincipal { name: agent.name.clone(), spaces: agent.spaces.clone(), access_tokens: agent.access_tokens },
     };
     agents.iter().map(key).collect()
 }

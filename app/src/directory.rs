@@ -134,9 +134,7 @@ impl RoleSink for ProxyDirectory {
 fn entry(text: &str) -> Option<RoleEntry> {
     match text.split_once('=') {
         None => Some(RoleEntry { space: None, role: role(text.trim())? }),
-        Some((space, name)) => {
-            Some(RoleEntry { space: Some(SpaceId::new(space.trim()).ok()?), role: role(name.trim())? })
-        }
+        Some((space, name)) => Some(RoleEntry { space: Some(SpaceId::new(space.trim()).ok()?), role: role(name.trim())? }),
     }
 }
 

@@ -119,7 +119,9 @@ mod tests {
             gate.notified().await;
             "finished"
         });
-        let router = Router::new().route("/slow", slow).route("/peer", get(async |peer: ConnectInfo<SocketAddr>| peer.0.ip().to_string()));
+        let router = Router::new()
+            .route("/slow", slow)
+            .route("/peer", get(async |peer: ConnectInfo<SocketAddr>| peer.0.ip().to_string()));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();

@@ -22,6 +22,7 @@ pub mod key_file;
 pub mod passwords;
 mod progress;
 pub mod serve;
+pub mod signals;
 mod telemetry;
 mod transfer;
 

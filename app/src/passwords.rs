@@ -46,7 +46,8 @@ impl PasswordVerifier for AccountPasswords {
         };
         let _slot = self.running.acquire().await.map_err(|_| AuthenticationError)?;
         let password = password.duplicate();
-        let matches = tokio::task::spawn_blocking(move || matches(&password, &hash)).await.map_err(|_| AuthenticationError)?;
+        let matches =
+            tokio::task::spawn_blocking(move || matches(&password, &hash)).await.map_err(|_| AuthenticationError)?;
         Ok(account.filter(|_| matches).map(|(user, _)| user.clone()))
     }
 }
@@ -79,9 +80,12 @@ mod tests {
         let id = UserId::new("u_alice").unwrap();
         let account = Account { id: id.clone(), username: "alice".to_owned(), password_hash, roles: BTreeMap::new() };
         let passwords = AccountPasswords::new(&[account]);
-        for (username, password, expected) in
-            [("alice", "correct horse", Some(id)), ("alice", "wrong", None), ("bob", "correct horse", None), ("alice", "", None)]
-        {
+        for (username, password, expected) in [
+            ("alice", "correct horse", Some(id)),
+            ("alice", "wrong", None),
+            ("bob", "correct horse", None),
+            ("alice", "", None),
+        ] {
             let found = passwords.verify(username, &Secret::from_text(password)).await.unwrap();
             assert_eq!(found, expected, "{username}");
         }

@@ -50,6 +50,11 @@ impl Server {
     /// Takes the port and puts the parts together.
     pub async fn start(config: &Config, allow_unknown_keys: bool) -> Result<Self, ServeError> {
         let listener = listen(config.listen).await?;
+        Self::start_on(listener, config, allow_unknown_keys).await
+    }
+
+    /// Puts the parts together for a socket that listens where the configuration says.
+    pub async fn start_on(listener: TcpListener, config: &Config, allow_unknown_keys: bool) -> Result<Self, ServeError> {
         let assembly = Assembly::new(config, allow_unknown_keys).await?;
         let router = assembly.router(config);
         Ok(Self { assembly, listener, router })
@@ -98,24 +103,8 @@ async fn close(assembly: &Assembly) {
 
 /// Opens the socket, in clear words if that fails.
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address).await.map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => ServeError::PortTaken(address),
-        kind => ServeError::Listen { address, kind },
+    TcpListener::bind(address).await.map_err(|error| {
+        let kind = error.kind();
+        if kind == io::ErrorKind::AddrInUse { ServeError::PortTaken(address) } else { ServeError::Listen { address, kind } }
     })
-}
-
-/// Completes at the first Ctrl-C or SIGTERM.
-pub async fn interrupted() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    drop(tokio::signal::ctrl_c().await);
 }

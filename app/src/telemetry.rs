@@ -3,12 +3,16 @@
 //! The log goes to standard error: readable lines on a terminal, one JSON object a line elsewhere, so that nothing untrusted
 //! can begin a line of its own (R79). Audit events are always in it, whatever the level.
 
+use std::fmt::Debug;
 use std::io::IsTerminal;
 use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tracing::field::Field;
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::fmt::format;
+use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt};
@@ -23,6 +27,8 @@ const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 
 pub enum LogFormat {
     /// For people.
     Lines,
+    /// For people who watch a demo: what happened, to whom, and little else.
+    Brief,
     /// For collectors.
     Json,
 }
@@ -38,14 +44,42 @@ impl LogFormat {
 pub fn start_log(directives: &str, format: LogFormat) {
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match format {
         LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed(),
-        LogFormat::Lines => {
-            let colours = std::io::stderr().is_terminal();
-            fmt::layer().with_ansi(colours).with_writer(std::io::stderr).boxed()
-        }
+        LogFormat::Lines => fmt::layer().with_ansi(colours()).with_writer(std::io::stderr).boxed(),
+        LogFormat::Brief => fmt::layer()
+            .with_ansi(colours())
+            .with_target(false)
+            .with_timer(TimeOfDay)
+            .fmt_fields(format::debug_fn(brief))
+            .with_writer(std::io::stderr)
+            .boxed(),
     };
     let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter(directives)));
     // Somebody else's log is as good.
     drop(subscriber.try_init());
+}
+
+fn colours() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// Fields that tell collectors apart what people see at a glance.
+const NOT_BRIEF: [&str; 5] = ["kind", "actor", "grant", "at", "sequence"];
+
+fn brief(writer: &mut format::Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+    match field.name() {
+        "message" => write!(writer, "{value:?}"),
+        name if NOT_BRIEF.contains(&name) => Ok(()),
+        name => write!(writer, "  {name}={value:?}"),
+    }
+}
+
+/// Hours, minutes and seconds in UTC.
+struct TimeOfDay;
+
+impl FormatTime for TimeOfDay {
+    fn format_time(&self, writer: &mut format::Writer<'_>) -> std::fmt::Result {
+        write!(writer, "{}", jiff::Timestamp::now().strftime("%H:%M:%SZ"))
+    }
 }
 
 /// What is logged: as configured, and audit events in any case.
@@ -104,7 +138,8 @@ mod tests {
     fn logged(directives: &str, work: impl FnOnce()) -> Vec<String> {
         let captured = Captured::default();
         let writer = captured.clone();
-        let layer = fmt::layer().json().flatten_event(true).with_writer(move || writer.clone()).with_filter(filter(directives));
+        let layer =
+            fmt::layer().json().flatten_event(true).with_writer(move || writer.clone()).with_filter(filter(directives));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), work);
         let bytes = captured.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()

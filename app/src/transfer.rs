@@ -101,8 +101,7 @@ impl ImportReport {
 
 /// Why definitions were not moved.
 #[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum TransferError {
+pub(crate) enum TransferError {
     /// Not a file of ours.
     #[error("the file is neither TOML nor JSON as `grantry connectors export` writes it{0}")]
     NotUnderstood(String),
@@ -130,7 +129,8 @@ impl Definitions {
             })?
         } else {
             toml::from_str(text).map_err(|error: toml::de::Error| {
-                let line = error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
+                let line =
+                    error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
                 TransferError::NotUnderstood(line.map_or_else(String::new, |line| format!(" (line {line})")))
             })?
         };

@@ -77,7 +77,7 @@ impl Quiet {
         let before = tcgetattr(io::stdin()).ok();
         if let Some(mut quiet) = before.clone() {
             quiet.local_modes.remove(LocalModes::ECHO);
-            drop(tcsetattr(io::stdin(), OptionalActions::Flush, &quiet));
+            let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &quiet);
         }
         Self(before)
     }
@@ -88,7 +88,7 @@ impl Drop for Quiet {
     fn drop(&mut self) {
         use rustix::termios::{OptionalActions, tcsetattr};
         if let Some(before) = &self.0 {
-            drop(tcsetattr(io::stdin(), OptionalActions::Flush, before));
+            let _ = tcsetattr(io::stdin(), OptionalActions::Flush, before);
         }
     }
 }

@@ -18,13 +18,18 @@ pub(super) struct CheckArgs {
 
 pub(super) fn run(args: &CheckArgs) -> Result<(), CliError> {
     let report = runtime()?.block_on(doctor::examine(&args.config.config, |total| Steps::new("checking connectors", total)));
-    if args.json { say_json(&report)? } else { show(&report)? }
+    if args.json {
+        say_json(&report)?
+    } else {
+        show(&report)?
+    }
     if report.ok { Ok(()) } else { Err(CliError::CheckFailed) }
 }
 
 fn show(report: &Report) -> Result<(), CliError> {
+    let width = report.findings.iter().map(|finding| finding.subject.len()).max().unwrap_or(0);
     for finding in &report.findings {
-        say(format_args!("{:7}  {:14}  {}", finding.status.as_str(), finding.subject, finding.says))?;
+        say(format_args!("{:7}  {:width$}  {}", finding.status.as_str(), finding.subject, finding.says))?;
     }
     let failed = report.findings.iter().filter(|finding| finding.status == doctor::Status::Failed).count();
     say(match failed {

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::cli::output::say;
 use crate::cli::{CliError, runtime};
 use crate::demo::{Demo, DemoOptions};
-use crate::serve::interrupted;
+use crate::signals::StopSignals;
 use crate::telemetry::{self, LogFormat};
 
 #[derive(Args)]
@@ -28,17 +28,14 @@ pub(super) struct DemoArgs {
 
 pub(super) fn run(args: &DemoArgs) -> Result<(), CliError> {
     // Warnings, and what happens to people's connections; the rest would only scroll by.
-    telemetry::start_log("warn", LogFormat::Lines);
-    let options = DemoOptions {
-        folder: args.data.clone(),
-        port: args.port,
-        provider_port: args.provider_port,
-        fresh: args.fresh,
-    };
+    telemetry::start_log("warn", LogFormat::Brief);
+    let options =
+        DemoOptions { folder: args.data.clone(), port: args.port, provider_port: args.provider_port, fresh: args.fresh };
     runtime()?.block_on(async {
+        let stop = StopSignals::listen().map_err(CliError::signals)?;
         let demo = Demo::start(&options).await?;
         say(demo.welcome())?;
-        demo.run(interrupted()).await;
+        demo.run(stop.asked()).await;
         say(format_args!("\nStopped. Everything is kept in {} for the next start.", options.folder.display()))
     })
 }

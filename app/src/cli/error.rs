@@ -15,8 +15,7 @@ use crate::transfer::TransferError;
 
 /// A command was not carried out.
 #[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum CliError {
+pub(crate) enum CliError {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -64,6 +63,12 @@ pub enum CliError {
 }
 
 impl CliError {
+    /// The signals of the operating system cannot be heard.
+    #[expect(clippy::needless_pass_by_value, reason = "taken by `map_err`")]
+    pub(super) fn signals(error: io::Error) -> Self {
+        Self::Io { what: "cannot listen to signals".to_owned(), kind: error.kind() }
+    }
+
     /// What to tell; `None` if all is said.
     pub(super) fn sentence(&self) -> Option<String> {
         match self {

@@ -44,7 +44,11 @@ pub(super) fn run(command: KeysCommand) -> Result<(), CliError> {
         KeysCommand::Generate(GenerateArgs { out: None }) => say(RootKey::generate(&SystemEntropy)?.as_str()),
         KeysCommand::Generate(GenerateArgs { out: Some(path) }) => {
             let id = key_file::write_new(&path)?;
-            tell(format_args!("wrote key {} to {} (mode 0600); keep a copy where the database is not", hex(&id.0), path.display()));
+            tell(format_args!(
+                "wrote key {} to {} (mode 0600); keep a copy where the database is not",
+                hex(&id.0),
+                path.display()
+            ));
             say(format_args!("write = \"file:{}\"", path.display()))
         }
         KeysCommand::Status(args) => {

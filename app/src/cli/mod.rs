@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use error::CliError;
+use error::CliError;
 
 const EXIT_CODES: &str = "Exit codes: 0 done · 1 not done, or a check failed · 2 the command line is wrong";
 
@@ -51,7 +51,7 @@ enum Command {
     /// Move definitions of connectors; never secrets or grants
     #[command(subcommand)]
     Connectors(connectors::ConnectorsCommand),
-    /// Print the OpenAPI document of the HTTP API
+    #[command(about = "Print the OpenAPI document of the HTTP API")]
     Openapi,
 }
 

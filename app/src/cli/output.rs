@@ -15,7 +15,8 @@ pub(super) fn say(line: impl Display) -> Result<(), CliError> {
 /// Writes data as JSON to standard output.
 pub(super) fn say_json(data: &impl Serialize) -> Result<(), CliError> {
     // Our own types with text keys always have a JSON form.
-    let text = serde_json::to_string_pretty(data).map_err(|_| CliError::Refused("the answer has no JSON form".to_owned()))?;
+    let text =
+        serde_json::to_string_pretty(data).map_err(|_| CliError::Refused("the answer has no JSON form".to_owned()))?;
     say(text)
 }
 

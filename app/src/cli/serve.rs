@@ -6,7 +6,8 @@ use tracing::info;
 use crate::cli::{CliError, ConfigArgs, runtime};
 use crate::config::Config;
 use crate::jobs::Periods;
-use crate::serve::{Server, interrupted};
+use crate::serve::Server;
+use crate::signals::StopSignals;
 use crate::telemetry::{self, LogFormat};
 
 #[derive(Args)]
@@ -22,9 +23,10 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), CliError> {
     let config = Config::load(&args.config.config)?;
     telemetry::start_log(&config.log, LogFormat::of_stderr());
     runtime()?.block_on(async {
+        let stop = StopSignals::listen().map_err(CliError::signals)?;
         let server = Server::start(&config, args.allow_unknown_keys).await?;
         info!(listen = %config.listen, public_base_url = %config.public_base_url, "ready");
-        server.run(Periods::default(), interrupted()).await;
+        server.run(Periods::default(), stop.asked()).await;
         Ok(())
     })
 }

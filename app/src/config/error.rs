@@ -36,7 +36,9 @@ pub enum ConfigError {
         known: String,
     },
     /// An environment variable that belongs to no key.
-    #[error("unknown environment variable `{name}`; every key `a.b_c` is read from GRANTRY_A_B_C, and other GRANTRY_ names are refused")]
+    #[error(
+        "unknown environment variable `{name}`; every key `a.b_c` is read from GRANTRY_A_B_C, and other GRANTRY_ names are refused"
+    )]
     UnknownVariable {
         /// Its name.
         name: String,

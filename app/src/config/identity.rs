@@ -59,10 +59,7 @@ pub(crate) fn role(text: &str) -> Option<Role> {
     [Role::Viewer, Role::Editor, Role::Admin].into_iter().find(|role| role.as_str() == text)
 }
 
-pub(super) fn understand(
-    identity: file::Identity,
-    spaces: &[SpaceId],
-) -> Result<(Identity, Vec<Agent>), ConfigError> {
+pub(super) fn understand(identity: file::Identity, spaces: &[SpaceId]) -> Result<(Identity, Vec<Agent>), ConfigError> {
     let agents = agents(identity.agents, spaces)?;
     let mode = identity.mode.as_deref().unwrap_or("accounts");
     let with_passwords = mode == "accounts";
@@ -84,18 +81,18 @@ pub(super) fn understand(
     }
 }
 
-fn accounts(
-    accounts: Vec<file::Account>,
-    spaces: &[SpaceId],
-    with_passwords: bool,
-) -> Result<Vec<Account>, ConfigError> {
+fn accounts(accounts: Vec<file::Account>, spaces: &[SpaceId], with_passwords: bool) -> Result<Vec<Account>, ConfigError> {
     let (mut ids, mut names) = (BTreeSet::new(), BTreeSet::new());
     let understand = |(index, account): (usize, file::Account)| {
         let key = |name: &str| format!("identity.accounts[{index}].{name}");
-        let id = UserId::new(account.id)
-            .map_err(|error| ConfigError::invalid(&key("id"), format!("{}; set it to the id that never changes", error.problem)))?;
+        let id = UserId::new(account.id).map_err(|error| {
+            ConfigError::invalid(&key("id"), format!("{}; set it to the id that never changes", error.problem))
+        })?;
         if !ids.insert(id.clone()) {
-            return Err(ConfigError::invalid(&key("id"), "is used by another account; every id belongs to one person for ever"));
+            return Err(ConfigError::invalid(
+                &key("id"),
+                "is used by another account; every id belongs to one person for ever",
+            ));
         }
         if with_passwords {
             if account.username.is_empty() {
@@ -117,7 +114,8 @@ fn accounts(
             .iter()
             .map(|(space, name)| {
                 let at = key(&format!("roles.{space}"));
-                let role = role(name).ok_or_else(|| ConfigError::invalid(&at, "must be \"viewer\", \"editor\" or \"admin\""))?;
+                let role =
+                    role(name).ok_or_else(|| ConfigError::invalid(&at, "must be \"viewer\", \"editor\" or \"admin\""))?;
                 Ok((known_space(spaces, space, &at)?, role))
             })
             .collect::<Result<_, ConfigError>>()?;
@@ -193,11 +191,14 @@ fn known_space(spaces: &[SpaceId], name: &str, key: &str) -> Result<SpaceId, Con
 
 /// Decodes lower-case hex of exactly `N` bytes.
 pub(super) fn lower_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits: Vec<u8> = text.bytes().map(|digit| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    }).collect::<Option<_>>()?;
+    let digits: Vec<u8> = text
+        .bytes()
+        .map(|digit| match digit {
+            b'0'..=b'9' => Some(digit - b'0'),
+            b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
+        })
+        .collect::<Option<_>>()?;
     let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
     (digits.len() == 2 * N).then(|| bytes.try_into().ok()).flatten()
 }

@@ -60,19 +60,11 @@ pub(crate) const KEYS: &[(&str, Kind)] = &[
     ("telemetry.otlp_endpoint", Kind::Text),
 ];
 
-const ACCOUNT: &[(&str, Kind)] = &[
-    ("id", Kind::Text),
-    ("username", Kind::Text),
-    ("password_hash", Kind::Text),
-    ("roles", Kind::Names),
-];
+const ACCOUNT: &[(&str, Kind)] =
+    &[("id", Kind::Text), ("username", Kind::Text), ("password_hash", Kind::Text), ("roles", Kind::Names)];
 
-const AGENT: &[(&str, Kind)] = &[
-    ("name", Kind::Text),
-    ("key_sha256", Kind::Text),
-    ("spaces", Kind::Texts),
-    ("access_tokens", Kind::Flag),
-];
+const AGENT: &[(&str, Kind)] =
+    &[("name", Kind::Text), ("key_sha256", Kind::Text), ("spaces", Kind::Texts), ("access_tokens", Kind::Flag)];
 
 /// The environment variable of a key: `oauth.flow_ttl` is `GRANTRY_OAUTH_FLOW_TTL`.
 pub(crate) fn variable(path: &str) -> String {
@@ -107,7 +99,8 @@ impl Kind {
                 return rows.iter().enumerate().try_for_each(|(index, row)| {
                     let path = format!("{path}[{index}]");
                     let row = row.as_table().ok_or_else(|| self.refused(&path))?;
-                    row.iter().try_for_each(|(name, value)| known(fields, &path, name)?.check(&format!("{path}.{name}"), value))
+                    row.iter()
+                        .try_for_each(|(name, value)| known(fields, &path, name)?.check(&format!("{path}.{name}"), value))
                 });
             }
             _ => false,
@@ -130,7 +123,9 @@ impl Kind {
                 Ok(text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect::<Vec<_>>().into())
             }
             // The parser's own words would repeat what it did not understand.
-            Self::Texts => serde_json::from_str(text).map_err(|_| refused("a list separated by commas, or a JSON array of texts")),
+            Self::Texts => {
+                serde_json::from_str(text).map_err(|_| refused("a list separated by commas, or a JSON array of texts"))
+            }
             Self::Names => serde_json::from_str(text).map_err(|_| refused("a JSON object of texts")),
             Self::Tables(_) => serde_json::from_str(text).map_err(|_| refused("a JSON array of objects")),
         }
@@ -159,11 +154,11 @@ fn check_below(parent: &str, table: &toml::Table) -> Result<(), ConfigError> {
             continue;
         }
         let is_section = KEYS.iter().any(|(known, _)| known.strip_prefix(&path).is_some_and(|rest| rest.starts_with('.')));
-        match value {
-            toml::Value::Table(section) if is_section => check_below(&path, section)?,
-            _ if is_section => return Err(ConfigError::invalid(&path, "must be a table".to_owned())),
-            _ => return Err(ConfigError::Unknown { key: path, known: siblings(parent) }),
+        if !is_section {
+            return Err(ConfigError::Unknown { key: path, known: siblings(parent) });
         }
+        let section = value.as_table().ok_or_else(|| ConfigError::invalid(&path, "must be a table"))?;
+        check_below(&path, section)?;
     }
     Ok(())
 }

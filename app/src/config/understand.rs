@@ -43,7 +43,11 @@ pub(super) fn understand(file: file::File, folder: PathBuf) -> Result<Config, Co
         rate_limits: rate_limits(&file.oauth.rate_limits)?,
         max_body: max_body(file.execute.max_body)?,
         denied_profiles: denied(&file.providers.deny)?,
-        unused_grants: span("retention.unused_grants", file.retention.unused_grants.as_deref(), defaults.sweep.unused_grants)?,
+        unused_grants: span(
+            "retention.unused_grants",
+            file.retention.unused_grants.as_deref(),
+            defaults.sweep.unused_grants,
+        )?,
         ended: span("retention.ended", file.retention.ended.as_deref(), defaults.sweep.ended_grants)?,
         log: log(file.telemetry.log)?,
         public_base_url,
@@ -72,18 +76,18 @@ fn sqlite_file(url: &str) -> Result<&str, ConfigError> {
             "names a PostgreSQL database, which is not available yet; set it to a file, such as \"sqlite:grantry.db\"",
         ));
     }
-    url.strip_prefix("sqlite:")
-        .filter(|path| !path.is_empty() && !path.starts_with("//") && *path != ":memory:")
-        .ok_or_else(|| ConfigError::invalid("store.url", "must be \"sqlite:\" and the path of a file, such as \"sqlite:grantry.db\""))
+    url.strip_prefix("sqlite:").filter(|path| !path.is_empty() && !path.starts_with("//") && *path != ":memory:").ok_or_else(
+        || ConfigError::invalid("store.url", "must be \"sqlite:\" and the path of a file, such as \"sqlite:grantry.db\""),
+    )
 }
 
 fn deployment_id(text: &str) -> Result<Option<[u8; 16]>, ConfigError> {
     if text.is_empty() {
         return Ok(None);
     }
-    lower_hex(text)
-        .map(Some)
-        .ok_or_else(|| ConfigError::invalid("store.deployment_id", "must be 32 lower-case hex digits, as `grantry check` prints them"))
+    lower_hex(text).map(Some).ok_or_else(|| {
+        ConfigError::invalid("store.deployment_id", "must be 32 lower-case hex digits, as `grantry check` prints them")
+    })
 }
 
 fn key_source(key: &str, text: &str) -> Result<KeySource, ConfigError> {
@@ -177,10 +181,12 @@ fn denied(written: &[String]) -> Result<Vec<ProfileId>, ConfigError> {
 
 fn log(written: Option<String>) -> Result<String, ConfigError> {
     let directives = written.unwrap_or_else(|| "info".to_owned());
-    tracing_subscriber::EnvFilter::builder()
-        .parse(&directives)
-        .map(|_| directives)
-        .map_err(|_| ConfigError::invalid("telemetry.log", "must be a level or a list of them, such as \"info\" or \"info,grantry=debug\""))
+    tracing_subscriber::EnvFilter::builder().parse(&directives).map(|_| directives).map_err(|_| {
+        ConfigError::invalid(
+            "telemetry.log",
+            "must be a level or a list of them, such as \"info\" or \"info,grantry=debug\"",
+        )
+    })
 }
 
 fn later(value: &str, key: &str, problem: &str) -> Result<(), ConfigError> {

@@ -41,7 +41,9 @@ mod tests {
         assert_eq!(duration("10m"), Some(Duration::from_mins(10)));
         assert_eq!(duration("8h"), Some(Duration::from_hours(8)));
         assert_eq!(duration("90d"), Some(Duration::from_hours(90 * 24)));
-        for bad in ["", "10", "m", "-1m", "+1m", "1.5h", "1 m", "1M", "1w", "99999999999999999999d", "999999999999999999d", "ä"] {
+        for bad in
+            ["", "10", "m", "-1m", "+1m", "1.5h", "1 m", "1M", "1w", "99999999999999999999d", "999999999999999999d", "ä"]
+        {
             assert_eq!(duration(bad), None, "{bad:?}");
         }
     }

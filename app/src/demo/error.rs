@@ -35,17 +35,24 @@ pub enum DemoError {
     /// A key file could not be made.
     #[error(transparent)]
     Key(#[from] KeyFileError),
+    /// The server's port is taken.
+    #[error("port {0} is already in use; stop what listens there, or choose another with --port")]
+    PortTaken(u16),
     /// The provider's port is taken.
     #[error("port {0}, where the demo provider is to listen, is already in use; choose another with --provider-port")]
     ProviderPortTaken(u16),
     /// The provider's port was another one before.
-    #[error("the connectors of this folder use port {kept} for the demo provider; leave --provider-port out, or begin anew with --fresh")]
+    #[error(
+        "the connectors of this folder use port {kept} for the demo provider; leave --provider-port out, or begin anew with --fresh"
+    )]
     ProviderMoved {
         /// The port before.
         kept: u16,
     },
     /// The provider's kept port is taken.
-    #[error("port {0}, which the demo provider of this folder uses, is already in use; stop what listens there, or begin anew with --fresh")]
+    #[error(
+        "port {0}, which the demo provider of this folder uses, is already in use; stop what listens there, or begin anew with --fresh"
+    )]
     KeptPortTaken(u16),
     /// The provider did not start.
     #[error("the demo provider did not start: {0}; begin anew with --fresh")]

@@ -20,8 +20,7 @@ pub(super) const DATABASE: &str = "grantry.db";
 const PROVIDER: &str = "provider.json";
 /// All that is ever written, and so all that `--fresh` removes. The mark is last, so that a folder that was removed by half
 /// is still known as ours.
-const FILES: [&str; 8] =
-    [CONFIG, KEY, DATABASE, "grantry.db-wal", "grantry.db-shm", PROVIDER, "provider.new", MARK];
+const FILES: [&str; 8] = [CONFIG, KEY, DATABASE, "grantry.db-wal", "grantry.db-shm", PROVIDER, "provider.new", MARK];
 
 /// A folder that is ours and can be written.
 pub(super) struct Folder {

@@ -12,7 +12,6 @@ mod welcome;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use grantry_domain::connector::{AuthMode, Connector, ConnectorId, ConnectorKey, ConnectorName, ProfileId};
 use grantry_domain::flow::{ConnectorDraft, ConnectorError};
@@ -23,11 +22,12 @@ use grantry_testkit::provider::MockProvider;
 
 use crate::config::Config;
 use crate::jobs::Periods;
-use crate::serve::Server;
+use crate::serve::{ServeError, Server, listen};
+
+use folder::Folder;
 
 pub use error::DemoError;
-use folder::Folder;
-use welcome::Welcome;
+pub use welcome::Welcome;
 
 /// Where the demo runs unless told otherwise.
 const PORT: u16 = 8080;
@@ -100,15 +100,20 @@ impl Demo {
     pub async fn start(options: &DemoOptions) -> Result<Self, DemoError> {
         let folder = Folder::open(&options.folder, options.fresh)?;
         let port = options.port.or(folder.port()).unwrap_or(PORT);
+        // Both ports are had before anything is written that names them.
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let taken =
+            |error| if matches!(error, ServeError::PortTaken(_)) { DemoError::PortTaken(port) } else { error.into() };
+        let listener = listen(address).await.map_err(taken)?;
         let provider = provider::start(&folder, options.provider_port, port).await?;
-        let config = configure(&folder, port, &provider)?;
-        let server = Server::start(&config, false).await?;
+        folder.remember(port, provider.port())?;
+        let config = configure(&folder, address, &provider)?;
+        let server = Server::start_on(listener, &config, false).await?;
         let connectors = connectors(&server, provider.base_url()).await?;
         for connector in &connectors {
             let redirect_uri = server.assembly().connections.described(connector.clone()).redirect_uri;
             provider.register(provider::client(connector, &redirect_uri));
         }
-        folder.remember(port, provider.port())?;
         let welcome = Welcome::new(&config, &provider, &options.folder);
         Ok(Self { server, provider, welcome })
     }
@@ -125,21 +130,18 @@ impl Demo {
 
     /// Runs until `stop`, and keeps everything for the next start.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        // Short tokens want a short look ahead.
-        let periods = Periods { renew_ahead: Duration::from_secs(20), ..Periods::default() };
-        self.server.run(periods, stop).await;
+        self.server.run(Periods::default(), stop).await;
         // Last, because revocations under way still need it.
         self.provider.stop().await;
     }
 }
 
 /// Reads the configuration of the folder, which is written if it is not there, for the ports of this start.
-fn configure(folder: &Folder, port: u16, provider: &MockProvider) -> Result<Config, DemoError> {
+fn configure(folder: &Folder, address: SocketAddr, provider: &MockProvider) -> Result<Config, DemoError> {
     let text = match folder.read_config()? {
         Some(text) => text,
-        None => folder.write_config(&people::config(port, provider.port())?)?,
+        None => folder.write_config(&people::config(address.port(), provider.port())?)?,
     };
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     // The environment is left out on purpose: what it says is meant for a server, not for this.
     let overrides = [
         ("GRANTRY_LISTEN".to_owned(), address.to_string()),

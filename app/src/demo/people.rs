@@ -71,7 +71,7 @@ mode = "accounts"
         let (name, [default, marketing]) = (person.name, person.roles);
         let hash = passwords::hash(&Secret::from_text(&person.password()), &SystemEntropy)?;
         // Writing to a string cannot fail.
-        drop(write!(
+        let _ = write!(
             text,
             r#"
 [[identity.accounts]]
@@ -80,7 +80,7 @@ username = "{name}"
 password_hash = "{hash}"
 roles = {{ default = "{default}", marketing = "{marketing}" }}
 "#
-        ));
+        );
     }
     Ok(text)
 }

@@ -10,7 +10,7 @@ use crate::demo::folder::Folder;
 use crate::demo::people::{PEOPLE, Somebody};
 
 /// Life of an access token: short enough that a refresh can be watched.
-pub(super) const ACCESS_TTL: Duration = Duration::from_secs(60);
+pub(super) const ACCESS_TTL: Duration = Duration::from_mins(1);
 /// The secret of every client. It guards nothing.
 pub(super) const CLIENT_SECRET: &str = "demo-client-secret";
 /// How many ports are tried.
@@ -22,16 +22,16 @@ pub(super) async fn start(folder: &Folder, wanted: Option<u16>, server_port: u16
         if wanted.is_some_and(|wanted| wanted != kept) {
             return Err(DemoError::ProviderMoved { kept });
         }
-        return on_port(folder, kept).await.map_err(|error| refused(error, DemoError::KeptPortTaken));
+        return on_port(folder, kept).await.map_err(|error| refused(&error, DemoError::KeptPortTaken));
     }
     if let Some(wanted) = wanted {
-        return on_port(folder, wanted).await.map_err(|error| refused(error, DemoError::ProviderPortTaken));
+        return on_port(folder, wanted).await.map_err(|error| refused(&error, DemoError::ProviderPortTaken));
     }
     let mut last = server_port;
     for port in server_port.saturating_add(1)..=server_port.saturating_add(TRIES) {
         match on_port(folder, port).await {
             Err(StartError::PortTaken(port)) => last = port,
-            started => return started.map_err(|error| refused(error, DemoError::ProviderPortTaken)),
+            started => return started.map_err(|error| refused(&error, DemoError::ProviderPortTaken)),
         }
     }
     Err(DemoError::ProviderPortTaken(last))
@@ -49,16 +49,14 @@ async fn on_port(folder: &Folder, port: u16) -> Result<MockProvider, StartError>
         .await
 }
 
-fn refused(error: StartError, taken: impl FnOnce(u16) -> DemoError) -> DemoError {
-    match error {
-        StartError::PortTaken(port) => taken(port),
-        other => DemoError::Provider(other.to_string()),
-    }
+fn refused(error: &StartError, taken: impl FnOnce(u16) -> DemoError) -> DemoError {
+    if let StartError::PortTaken(port) = error { taken(*port) } else { DemoError::Provider(error.to_string()) }
 }
 
 /// The registration of a connector at the provider, as its operator would make it.
 pub(super) fn client(connector: &Connector, redirect_uri: &str) -> Client {
-    let mut client = Client::new(connector.definition.client_id.as_deref().unwrap_or_default(), CLIENT_SECRET).redirect_uri(redirect_uri);
+    let mut client =
+        Client::new(connector.definition.client_id.as_deref().unwrap_or_default(), CLIENT_SECRET).redirect_uri(redirect_uri);
     connector.name.as_str().clone_into(&mut client.name);
     client
 }

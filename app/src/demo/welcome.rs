@@ -33,12 +33,12 @@ impl fmt::Display for Welcome {
         writeln!(f, "  Space default     {server}/")?;
         writeln!(f, "  Space marketing   {server}/s/marketing/")?;
         writeln!(f, "  Demo provider     {provider}/\n")?;
-        writeln!(f, "  Log in here       in default   in marketing   and at the provider as")?;
+        writeln!(f, "  {:21}{:13}{:15}at the provider as", "log in here as", "in default", "in marketing")?;
         for person in &PEOPLE {
             let here = format!("{} / {}", person.name, person.password());
             let [default, marketing] = person.roles;
             let there = format!("{} / {}", person.name, person.provider_password());
-            writeln!(f, "  {here:16}  {default:11}  {marketing:13}  {there}")?;
+            writeln!(f, "  {here:21}{default:13}{marketing:15}{there}")?;
         }
         let ttl = ACCESS_TTL.as_secs();
         write!(

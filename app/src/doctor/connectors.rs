@@ -37,12 +37,13 @@ fn complete(subject: &str, view: &ConnectorView, settings: &ProviderSettings, ho
     if !view.connector.enabled {
         return finding(subject, Status::Warning, "is disabled");
     }
-    finding(subject, Status::Ok, format!("{hosts} have addresses that may be called; redirect URI {}", view.redirect_uri))
+    finding(subject, Status::Ok, format!("endpoints at {hosts}; redirect URI {}", view.redirect_uri))
 }
 
 /// Settles the endpoints, by discovery where there is an issuer, and looks every host up. Answers their names.
 async fn endpoints(assembly: &Assembly, view: &ConnectorView, settings: &ProviderSettings) -> Result<String, String> {
-    let resolving = assembly.connections.ports().provider.resolve(settings, &view.redirect_uri, &view.connector.definition.config);
+    let resolving =
+        assembly.connections.ports().provider.resolve(settings, &view.redirect_uri, &view.connector.definition.config);
     let provider = resolving.await.map_err(|error| error.to_string())?;
     let mut hosts = BTreeMap::new();
     for url in urls(&provider, &settings.base_url) {
@@ -53,7 +54,10 @@ async fn endpoints(assembly: &Assembly, view: &ConnectorView, settings: &Provide
     for (target, reach) in &hosts {
         let addresses = resolve(target).await.map_err(|()| format!("{target} has no address"))?;
         if let Some(refused) = addresses.iter().find(|address| !reach.admits(address.ip())) {
-            return Err(format!("{target} leads to {}, which is not allowed; list it under [egress] allow if it is meant", refused.ip()));
+            return Err(format!(
+                "{target} leads to {}, which is not allowed; list it under [egress] allow if it is meant",
+                refused.ip()
+            ));
         }
     }
     Ok(hosts.into_keys().collect::<Vec<_>>().join(", "))

@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::compose::{Assembly, policy};
 use crate::config::Config;
 use crate::progress::Steps;
-use crate::serve;
+use crate::serve::{self, ServeError};
 
 /// No clock of a working machine is before the day this was written: 2026-01-01.
 const LONG_AGO: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -93,7 +93,11 @@ pub(crate) async fn examine(path: &Path, steps: impl FnOnce(u64) -> Steps) -> Re
         (Some(_), true) => match Assembly::new(&config, false).await {
             Ok(assembly) => {
                 let id = hex(&assembly.store.deployment_id());
-                findings.push(finding("store", Status::Ok, format!("{} opens; deployment_id = {id}", config.database.display())));
+                findings.push(finding(
+                    "store",
+                    Status::Ok,
+                    format!("{} opens; deployment_id = {id}", config.database.display()),
+                ));
                 Some(assembly)
             }
             Err(error) => {
@@ -173,7 +177,8 @@ async fn public_url(config: &Config) -> Finding {
         return finding(subject, status, says);
     }
     let authority = public.origin().trim_start_matches("https://");
-    let target = if authority.ends_with(']') || !authority.contains(':') { format!("{authority}:443") } else { authority.to_owned() };
+    let target =
+        if authority.ends_with(']') || !authority.contains(':') { format!("{authority}:443") } else { authority.to_owned() };
     match connectors::resolve(&target).await {
         Ok(_) => finding(subject, Status::Ok, format!("{public} has an address")),
         Err(()) => finding(subject, Status::Warning, format!("the host of {public} has no address as seen from here")),
@@ -183,8 +188,10 @@ async fn public_url(config: &Config) -> Finding {
 async fn listen(config: &Config) -> Finding {
     match serve::listen(config.listen).await {
         Ok(_) => finding("listen", Status::Ok, format!("{} is free", config.listen)),
-        // Perhaps the server itself.
-        Err(error) => finding("listen", Status::Warning, error.to_string()),
+        Err(ServeError::PortTaken(address)) => {
+            finding("listen", Status::Warning, format!("{address} is in use, perhaps by this server"))
+        }
+        Err(error) => finding("listen", Status::Failed, error.to_string()),
     }
 }
 

@@ -1,0 +1,144 @@
+//! A whole flow against the built server at its most talkative, and what it leaves in log, audit trail and database.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use grantry_testkit::provider::{Client, MockProvider};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::support::{Answer, Browser, Site, grantry, run};
+
+const CLIENT_SECRET: &str = "client-secret-canary";
+
+fn endpoints(provider: &str) -> Value {
+    json!({
+        "authorizationUrl": format!("{provider}/authorize"),
+        "tokenUrl": format!("{provider}/token"),
+        "revocationUrl": format!("{provider}/revoke"),
+        "userinfoUrl": format!("{provider}/userinfo"),
+        "scope": "profile email files.read",
+        "baseUrl": format!("{provider}/api"),
+    })
+}
+
+fn execute(browser: &mut Browser) -> Answer {
+    let body = json!({ "params": { "method": "GET", "path": "/me" } });
+    browser.post("/api/actions/connector/files/_execute", &body)
+}
+
+/// The value of a query parameter.
+fn parameter(url: &Url, name: &str) -> String {
+    url.query_pairs().find(|(known, _)| known == name).unwrap().1.into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_31_r77_r79_r80_a_whole_flow_leaves_its_trail_and_no_secret() {
+    let provider = MockProvider::builder().access_ttl(Duration::from_mins(5)).start().await.unwrap();
+    let lines = format!("egress.allow = [\"127.0.0.1:{}\"]\ntelemetry.log = \"trace\"", provider.port());
+    let site = Site::new(&lines);
+    let server = site.serve();
+    let mut alice = Browser::new(site.port);
+    alice.log_in("alice", "password-canary");
+
+    let connector = json!({
+        "name": "Files", "connector_type_id": ".oauth2", "config": endpoints(provider.base_url()),
+        "secrets": { "clientId": "client", "clientSecret": CLIENT_SECRET },
+    });
+    let created = alice.post("/api/actions/connector/files", &connector);
+    assert_eq!(created.status, 200, "{created:?}");
+    let redirect_uri = created.json()["redirect_uri"].as_str().unwrap().to_owned();
+    provider.register(Client::new("client", CLIENT_SECRET).redirect_uri(redirect_uri));
+
+    assert_eq!(execute(&mut alice).json()["code"], "authorization_required");
+    let started = alice.post("/internal/actions/connector/files/_start_oauth_flow", &json!({}));
+    assert_eq!(started.status, 200, "{started:?}");
+    let authorization_url = Url::parse(started.json()["authorizationUrl"].as_str().unwrap()).unwrap();
+    let flow_cookies: Vec<String> = alice.cookies.values().cloned().collect();
+    let callback = provider.approve(authorization_url.as_str(), "alice").await.unwrap();
+    let finished = alice.get(&format!("{}?{}", callback.path(), callback.query().unwrap()));
+    assert_eq!(finished.status, 303, "{finished:?}");
+    assert!(!finished.header("location").unwrap().contains('?'));
+
+    let first = execute(&mut alice).json();
+    assert_eq!(first["data"]["body"]["user"], "alice@example.test", "{first}");
+    // The provider forgets the token before its time: the run is refused there, refreshed, and repeated with the new one.
+    provider.expire_access_tokens();
+    let second = execute(&mut alice).json();
+    assert_eq!(second["data"]["status"], 200, "{second}");
+    assert_ne!(second["data"]["body"]["token_id"], first["data"]["body"]["token_id"]);
+
+    let ended = alice.post("/internal/actions/connector/files/_oauth_disconnect", &json!({}));
+    assert_eq!(ended.status, 204, "{ended:?}");
+    let ledger = provider.until(|ledger| !ledger.revocations().is_empty()).await;
+    let (code, said) = server.stop(Signal::TERM);
+    assert_eq!(code, Some(0));
+
+    // Everything that was secret on the way.
+    let mut secrets: BTreeSet<String> = flow_cookies.into_iter().chain(alice.cookies.into_values()).collect();
+    secrets.extend([CLIENT_SECRET.to_owned(), "password-canary".to_owned(), parameter(&authorization_url, "state")]);
+    secrets.insert(parameter(&callback, "code"));
+    secrets.insert(fs::read_to_string(site.path("primary.key")).unwrap().trim_end().to_owned());
+    for call in ledger.back_channel() {
+        let names = ["code", "code_verifier", "refresh_token", "token"];
+        secrets.extend(names.iter().filter_map(|name| call.param(name)).map(str::to_owned));
+        secrets.extend(call.bearer_token().map(str::to_owned));
+    }
+    for call in ledger.api_calls() {
+        secrets.extend(call.bearer_token().map(str::to_owned));
+    }
+    assert!(secrets.len() >= 10, "{}", secrets.len());
+    for line in &said {
+        let parsed: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("not one JSON object: {line}"));
+        assert!(parsed["level"].is_string());
+        let leaked = secrets.iter().find(|secret| line.contains(secret.as_str()));
+        assert_eq!(leaked, None, "{line}");
+    }
+    for name in ["grantry.db", "grantry.db-wal"] {
+        let bytes = fs::read(site.path(name)).unwrap_or_default();
+        let stored = secrets.iter().find(|secret| bytes.windows(secret.len()).any(|window| window == secret.as_bytes()));
+        assert_eq!(stored, None, "{name} holds a secret in the clear");
+    }
+
+    let trail: BTreeSet<String> = said
+        .iter()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|line| line["target"] == "audit")
+        .map(|line| line["kind"].as_str().unwrap().to_owned())
+        .collect();
+    for kind in [
+        "connector_created",
+        "flow_started",
+        "callback_consumed",
+        "connected",
+        "handed_out",
+        "hand_out_refused",
+        "renewed",
+        "grant_ended",
+        "revocation_settled",
+    ] {
+        assert!(trail.contains(kind), "{kind} is missing from {trail:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r68_proxies_of_the_environment_are_never_asked() {
+    let provider = MockProvider::builder().start().await.unwrap();
+    let site = Site::new(&format!("egress.allow = [\"127.0.0.1:{}\"]", provider.port()));
+    site.install("files", json!({ "issuer": provider.base_url(), "baseUrl": provider.url("/api") }), CLIENT_SECRET).await;
+    let trap = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    trap.set_nonblocking(true).unwrap();
+    let mut check = grantry(&["check", "--config", &site.config_path()]);
+    let address = format!("http://{}", trap.local_addr().unwrap());
+    for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+        check.env(name, &address);
+    }
+    check.env("REQUEST_METHOD", "");
+    let checked = tokio::task::spawn_blocking(move || run(&mut check, "")).await.unwrap();
+    assert_eq!(checked.code, Some(0), "{}", checked.stdout);
+    assert!(provider.ledger().back_channel().iter().any(|call| call.path.contains("well-known")), "discovery was asked for");
+    assert!(trap.accept().is_err(), "nothing came to the proxy");
+}

@@ -1,0 +1,12 @@
+//! The built program, run as an operator runs it: command line, start and stop, whole flows over real sockets.
+
+#[cfg(test)]
+mod command_line;
+#[cfg(test)]
+mod demo;
+#[cfg(test)]
+mod flow;
+#[cfg(test)]
+mod start;
+#[cfg(test)]
+mod support;

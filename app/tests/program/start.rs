@@ -1,0 +1,160 @@
+//! Starting and stopping: every refusal is one sentence on standard error and code 1, and leaves everything as it was.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+
+use rustix::process::Signal;
+
+use crate::support::{Browser, Running, Site, grantry, run};
+
+fn refusal(site: &Site) -> String {
+    let finished = run(&mut grantry(&["serve", "--config", &site.config_path()]), "");
+    assert_eq!(finished.code, Some(1), "{}", finished.stderr);
+    assert_eq!(finished.stdout, "");
+    let lines: Vec<&str> = finished.stderr.lines().filter(|line| line.starts_with("grantry: ")).collect();
+    assert_eq!(lines.len(), 1, "{}", finished.stderr);
+    lines[0].to_owned()
+}
+
+#[test]
+fn r75_a_missing_weak_or_exposed_key_stops_the_start() {
+    let site = Site::new("");
+    let key = site.path("primary.key");
+    let good = fs::read_to_string(&key).unwrap();
+    for (text, mode, expected) in [
+        (good.as_str(), 0o644, "is open to other users (mode 0644); set its mode to 0600"),
+        ("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", 0o600, "its bytes follow a pattern and are not random"),
+        ("c2hvcnQ=\n", 0o600, "it is not 32 bytes long"),
+    ] {
+        fs::write(&key, text).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+        let sentence = refusal(&site);
+        assert!(sentence.contains(expected) && !sentence.contains(text.trim_end()), "{sentence}");
+    }
+    fs::remove_file(&key).unwrap();
+    assert_eq!(
+        refusal(&site),
+        "grantry: there is no key at `file:primary.key`; make one there with `grantry keys generate`"
+    );
+    assert!(!site.path("grantry.db").exists(), "without a key not even an empty database is made");
+}
+
+#[tokio::test]
+async fn r75_a_wrong_key_stops_the_start_unless_told_otherwise() {
+    let site = Site::new("");
+    let endpoints = serde_json::json!({
+        "authorizationUrl": "https://id.example.com/a", "tokenUrl": "https://id.example.com/t", "baseUrl": "https://api.example.com"
+    });
+    site.install("files", endpoints, "secret").await;
+    fs::rename(site.path("primary.key"), site.path("old.key")).unwrap();
+    grantry::key_file::write_new(&site.path("primary.key")).unwrap();
+    let sentence = refusal(&site);
+    assert!(sentence.starts_with("grantry: 1 stored records are sealed with keys that are not configured"), "{sentence}");
+    assert!(sentence.contains("--allow-unknown-keys"), "{sentence}");
+
+    let mut anyway = Running::start(&mut grantry(&["serve", "--allow-unknown-keys", "--config", &site.config_path()]));
+    anyway.until("\"ready\"");
+    assert_eq!(anyway.stop(Signal::TERM).0, Some(0));
+
+    site.replace("keys.write", "keys.read = [\"file:old.key\"]\nkeys.write");
+    let status = run(&mut grantry(&["keys", "status", "--json", "--config", &site.config_path()]), "");
+    let rows: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+    assert_eq!(
+        (rows[0]["records"].as_u64(), rows[1]["records"].as_u64()),
+        (Some(0), Some(1)),
+        "nothing was re-sealed or lost"
+    );
+    drop(site.serve());
+}
+
+#[tokio::test]
+async fn another_deployments_database_stops_the_start() {
+    let site = Site::new("store.deployment_id = \"000102030405060708090a0b0c0d0e0f\"");
+    site.serve().stop(Signal::TERM);
+    site.replace("000102", "ff0102");
+    let sentence = refusal(&site);
+    assert!(sentence.contains("the database belongs to another deployment"), "{sentence}");
+    fs::write(site.path("grantry.db"), "x".repeat(8192)).unwrap();
+    let sentence = refusal(&site);
+    assert!(sentence.contains("the file is not a database"), "{sentence}");
+}
+
+#[test]
+fn settings_that_cannot_be_used_stop_the_start() {
+    let site = Site::new("oauth.flow_ttl = \"11m\"");
+    assert_eq!(refusal(&site), "grantry: `oauth.flow_ttl` must be between 30 seconds and 10 minutes");
+    site.replace("flow_ttl", "flow_tll");
+    assert!(refusal(&site).starts_with("grantry: unknown key `oauth.flow_tll`; known there: flow_ttl,"));
+    let site = Site::new("");
+    let mut command = grantry(&["serve", "--config", &site.config_path()]);
+    let finished = run(command.env("GRANTRY_KEYS_RIGHT", "canary"), "");
+    assert_eq!(finished.code, Some(1));
+    assert!(
+        finished.stderr.starts_with("grantry: unknown environment variable `GRANTRY_KEYS_RIGHT`"),
+        "{}",
+        finished.stderr
+    );
+    assert!(!finished.stderr.contains("canary"));
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_before_anything_is_made() {
+    let site = Site::new("");
+    let taken = TcpListener::bind(("127.0.0.1", site.port)).unwrap();
+    let sentence = refusal(&site);
+    assert_eq!(
+        sentence,
+        format!(
+            "grantry: port {} of 127.0.0.1 is already in use; stop what listens there or choose another port",
+            site.port
+        )
+    );
+    assert!(!site.path("grantry.db").exists());
+    drop(taken);
+}
+
+#[test]
+fn both_signals_end_the_server_in_order() {
+    let site = Site::new("");
+    for signal in [Signal::TERM, Signal::INT] {
+        let server = site.serve();
+        let mut browser = Browser::new(site.port);
+        assert_eq!((browser.get("/livez").status, browser.get("/readyz").status), (200, 200));
+        browser.log_in("alice", "password-canary");
+        let (code, said) = server.stop(signal);
+        assert_eq!(code, Some(0), "{said:?}");
+        assert!(said.iter().any(|line| line.contains("\"stopped\"")), "{said:?}");
+        assert!(!site.path("grantry.db-wal").exists(), "the log was emptied into the file");
+        let mode = fs::metadata(site.path("grantry.db")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}
+
+#[test]
+fn r57_only_the_public_host_and_the_listening_address_are_answered() {
+    let site = Site::new("");
+    site.replace(
+        &format!("public_base_url = \"http://127.0.0.1:{}\"", site.port),
+        "public_base_url = \"https://connect.example.com\"",
+    );
+    let server = site.serve();
+    let mut browser = Browser::new(site.port);
+    assert_eq!(browser.with_host("/livez", "connect.example.com").status, 200);
+    assert_eq!(browser.get("/livez").status, 200, "a health check asks the address itself");
+    for host in ["evil.example.com", "connect.example.com.evil.com", "127.0.0.1"] {
+        assert_eq!(browser.with_host("/api/session", host).status, 421, "{host}");
+    }
+    drop(server);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_process_leaves_no_core_dump_and_cannot_be_read_by_others() {
+    let site = Site::new("");
+    let server = site.serve();
+    let limits = fs::read_to_string(format!("/proc/{}/limits", server.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+    drop(server);
+}
