@@ -5,4 +5,7 @@
 mod common;
 
 mod callback;
+mod hand_out;
+mod mocks;
+mod renewal;
 mod start;
