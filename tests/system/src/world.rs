@@ -153,7 +153,11 @@ impl World {
 }
 
 /// Whose account the API saw, in the answer to an execution of `GET /me`.
+#[track_caller]
 pub fn whose(answer: &Answer) -> String {
     let told = answer.json();
-    told["data"]["body"]["user"].as_str().unwrap_or_else(|| panic!("no user in {}", answer.text())).to_owned()
+    match told["data"]["body"]["user"].as_str() {
+        Some(user) => user.to_owned(),
+        None => panic!("no user in {}", answer.text()),
+    }
 }

@@ -8,24 +8,13 @@ use grantry_system_tests::world::{DRIVE, World, whose};
 use grantry_testkit::provider::{Endpoint, Fault, Gate, GrantEnd, MockProvider, Rotation};
 use reqwest::Method;
 
-use crate::TEST_NODE;
+use crate::{TEST_NODE, until};
 
 /// Past every lease, claim and quarantine.
 const LATER: Duration = Duration::from_mins(3);
 
 async fn node(world: &World) -> NodeProcess {
     world.deployment.process(TEST_NODE).await.unwrap()
-}
-
-/// Polls until a condition holds; another process brings it about.
-async fn until<F: AsyncFnMut() -> bool>(what: &str, mut holds: F) {
-    for _ in 0..600 {
-        if holds().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("never: {what}");
 }
 
 /// A request that dies with its node.

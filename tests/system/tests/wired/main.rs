@@ -12,8 +12,10 @@ mod mix_up;
 mod races;
 //mod real_flows;
 mod renewal;
-//mod store_faults;
+mod store_faults;
 mod token_answers;
+
+use std::time::Duration;
 
 use grantry_system_tests::browser::{Answer, Browser, Flow};
 use grantry_system_tests::place::Place;
@@ -28,6 +30,17 @@ const GRANTRY: &str = env!("CARGO_BIN_EXE_grantry-under-test");
 /// Long variants run where this is set; see the README of `xtask`.
 fn is_long() -> bool {
     std::env::var_os("GRANTRY_LONG").is_some_and(|value| value == "1")
+}
+
+/// Polls until a condition holds; another process brings it about.
+async fn until<F: AsyncFnMut() -> bool>(what: &str, mut holds: F) {
+    for _ in 0..600 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("never: {what}");
 }
 
 /// Calls that a callback can cause: token requests, revocations, userinfo. Discovery belongs to the start.

@@ -1,0 +1,171 @@
+//! `grantry serve` as an operator runs it: a folder with configuration and key, and a process.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use grantry_domain::secret::Secret;
+use grantry_system::SystemEntropy;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use crate::deployment::fresh_key;
+
+/// How often a start is polled for, and how long between.
+const POLLS: u32 = 600;
+const BETWEEN: Duration = Duration::from_millis(50);
+
+/// The folder of an operator.
+#[derive(Debug)]
+pub struct Operator {
+    folder: TempDir,
+    program: String,
+    address: SocketAddr,
+}
+
+/// How a process that was not meant to run ended.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// What it printed, both streams.
+    pub words: String,
+}
+
+impl Operator {
+    /// A folder with a key and a configuration; alice (editor) and bob (viewer) may come in. `program` is the path of
+    /// `grantry`; `targets` are ports of this machine that may be called.
+    pub fn new(program: &str, targets: &[u16]) -> io::Result<Self> {
+        let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
+        let operator = Self { folder: tempfile::tempdir()?, program: program.to_owned(), address };
+        operator.write_key(&fresh_key()?)?;
+        let targets: Vec<String> = targets.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
+        let people = [account("alice", "editor")?, account("bob", "viewer")?].concat();
+        operator.write_config(&format!(
+            "listen = \"{address}\"\npublic_base_url = \"http://{address}\"\n\
+             [store]\nurl = \"sqlite:grantry.db\"\n[keys]\nwrite = \"file:primary.key\"\n\
+             [egress]\nallow = [{}]\n[telemetry]\nlog = \"info\"\n[[spaces]]\nid = \"marketing\"\n{people}",
+            targets.join(", "),
+        ))?;
+        Ok(operator)
+    }
+
+    /// Public base URL.
+    pub fn public(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A file of the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Its database.
+    pub fn database(&self) -> PathBuf {
+        self.path("grantry.db")
+    }
+
+    /// Puts a root key in the place of the present one.
+    pub fn write_key(&self, text: &str) -> io::Result<()> {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let path = self.path("primary.key");
+        std::fs::write(&path, text)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
+    }
+
+    /// The configuration as it stands.
+    pub fn config(&self) -> io::Result<String> {
+        std::fs::read_to_string(self.path("grantry.toml"))
+    }
+
+    /// Puts another configuration in its place.
+    pub fn write_config(&self, text: &str) -> io::Result<()> {
+        std::fs::write(self.path("grantry.toml"), text)
+    }
+
+    /// Runs `grantry` with these arguments and `--config` to its end, however it ends.
+    pub async fn run(&self, arguments: &[&str]) -> io::Result<Refusal> {
+        let mut command = self.command(arguments);
+        let done = tokio::time::timeout(BETWEEN * POLLS, command.kill_on_drop(true).output()).await??;
+        let words = [done.stdout, done.stderr].concat();
+        Ok(Refusal { status: done.status, words: String::from_utf8_lossy(&words).into_owned() })
+    }
+
+    /// Starts the server and returns when it is ready.
+    pub async fn serve(&self) -> io::Result<Served> {
+        let log = self.path("log");
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(&log)?;
+        let mut command = self.command(&["serve"]);
+        let child = command.stdout(Stdio::null()).stderr(file).kill_on_drop(true).spawn()?;
+        let mut served = Served { child, log };
+        let http = reqwest::Client::builder().no_proxy().build().map_err(io::Error::other)?;
+        for _ in 0..POLLS {
+            let ready = http.get(format!("{}/readyz", self.public())).send().await;
+            if ready.is_ok_and(|answer| answer.status().is_success()) {
+                return Ok(served);
+            }
+            if served.child.try_wait()?.is_some() {
+                break;
+            }
+            tokio::time::sleep(BETWEEN).await;
+        }
+        Err(io::Error::other(served.log()?))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).arg("--config").arg(self.path("grantry.toml")).stdin(Stdio::null());
+        command
+    }
+}
+
+/// A running server; killed when this value is dropped.
+#[derive(Debug)]
+pub struct Served {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Served {
+    /// What it has logged so far, earlier starts included.
+    pub fn log(&self) -> io::Result<String> {
+        std::fs::read_to_string(&self.log)
+    }
+
+    /// Asks it to end and waits for that.
+    pub async fn stop(mut self) -> io::Result<ExitStatus> {
+        let pid = self.child.id().ok_or(io::ErrorKind::NotFound)?;
+        Command::new("kill").arg("-TERM").arg(pid.to_string()).status().await?;
+        tokio::time::timeout(BETWEEN * POLLS, self.child.wait()).await?
+    }
+
+    /// Ends it as a power failure would.
+    pub async fn kill(mut self) -> io::Result<()> {
+        self.child.kill().await
+    }
+}
+
+/// An account of the configuration; the password is the name with `-pw` behind it.
+fn account(name: &str, role: &str) -> io::Result<String> {
+    let password = Secret::from_text(&format!("{name}-pw"));
+    let hash = grantry::passwords::hash(&password, &SystemEntropy).map_err(io::Error::other)?;
+    Ok(format!(
+        "[[identity.accounts]]\nid = \"u_{name}\"\nusername = \"{name}\"\npassword_hash = \"{hash}\"\n\
+         roles = {{ default = \"{role}\", marketing = \"{role}\" }}\n"
+    ))
+}
+
+/// The mode bits of a file.
+pub fn mode(path: &Path) -> io::Result<u32> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    Ok(std::fs::metadata(path)?.permissions().mode() & 0o777)
+}
