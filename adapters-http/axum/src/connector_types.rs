@@ -25,6 +25,7 @@ pub struct ConnectorType {
 
 /// Whose account a connector runs with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = AuthMode)]
 #[serde(rename_all = "kebab-case")]
 pub enum AuthModeName {
     /// Every user connects their own account.

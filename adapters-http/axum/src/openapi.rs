@@ -37,6 +37,7 @@ pub fn openapi() -> String {
         (name = "operations", description = "Health, figures, this document")
     ),
     components(schemas(ProblemDetails)),
+    security(("session" = [])),
     modifiers(&Credentials)
 )]
 struct Description;
@@ -101,6 +102,20 @@ impl IntoResponses for Problems {
         let response = ResponseBuilder::new()
             .description("A problem; its `code` says which")
             .content("application/problem+json", content)
+            .build();
+        BTreeMap::from([("default".to_owned(), RefOr::T(response))])
+    }
+}
+
+/// A page for people, whatever it says.
+pub(crate) struct Pages;
+
+impl IntoResponses for Pages {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let text = ObjectBuilder::new().schema_type(Type::String).build();
+        let response = ResponseBuilder::new()
+            .description("A page, or a page that says what is wrong")
+            .content("text/html", Content::new(Some(text)))
             .build();
         BTreeMap::from([("default".to_owned(), RefOr::T(response))])
     }

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 /// Declares the codes: variant, name on the wire, status, and the sentence that stands for it.
 macro_rules! codes {
@@ -239,6 +240,16 @@ impl IntoResponse for Problem {
     }
 }
 
+/// The stable codes, for the description.
+fn code_schema() -> Object {
+    let names = Code::ALL.iter().map(|code| code.as_str());
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(names))
+        .description(Some("What happened, for programs."))
+        .build()
+}
+
 /// An error as it is answered (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
@@ -254,7 +265,7 @@ pub(crate) struct ProblemDetails {
     /// What happened, for people.
     detail: String,
     /// What happened, for programs.
-    #[schema(example = "not_found")]
+    #[schema(schema_with = code_schema)]
     code: &'static str,
     /// To be quoted to the operator.
     correlation_id: String,

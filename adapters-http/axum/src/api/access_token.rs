@@ -47,7 +47,7 @@ pub(crate) struct AccessToken {
 }
 
 /// A valid access token of a user. For agents to whom the operator opened this.
-#[utoipa::path(post, path = "/internal/actions/connector/{id}/_access_token", operation_id = "accessToken", tag = "agents",
+#[utoipa::path(post, path = "/internal/actions/connector/{id}/_access_token", operation_id = "accessToken", tag = "agents", security(("agent" = [])),
     params(("id" = String, Path)), request_body = AccessTokenBody, responses((status = 200, body = AccessToken), Problems))]
 async fn hand_out(
     State(app): State<App>,

@@ -77,6 +77,7 @@ pub(crate) struct DryRun {
 
 /// What an edit did, or with `dry_run=true` would do.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EditedConnector)]
 #[serde(untagged)]
 pub(crate) enum Edited {
     /// The connector afterwards.

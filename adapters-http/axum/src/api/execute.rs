@@ -93,6 +93,7 @@ enum AnswerBody {
 
 /// Runs a connector once. Any status of the API is a 200 here, with that status in `data`.
 #[utoipa::path(post, path = "/api/actions/connector/{id}/_execute", operation_id = "executeConnector", tag = "connectors",
+    security(("session" = []), ("agent" = [])),
     params(("id" = String, Path)), request_body = ExecuteBody,
     responses((status = 200, body = ExecuteResult),
         (status = 409, description = "The user must connect first: see `reason` and `startUrl`", body = crate::problem::ProblemDetails),

@@ -15,13 +15,13 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// Whether the process lives.
-#[utoipa::path(get, path = "/livez", operation_id = "livez", tag = "operations", responses((status = 200, body = String)))]
+#[utoipa::path(get, path = "/livez", operation_id = "livez", tag = "operations", security(()), responses((status = 200, body = String)))]
 async fn live() -> &'static str {
     "ok\n"
 }
 
 /// Whether the process can serve.
-#[utoipa::path(get, path = "/readyz", operation_id = "readyz", tag = "operations", responses((status = 200, body = String), Problems))]
+#[utoipa::path(get, path = "/readyz", operation_id = "readyz", tag = "operations", security(()), responses((status = 200, body = String), Problems))]
 async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
     match app.api.readiness.check().await {
         Ok(()) => Ok("ok\n"),
@@ -30,13 +30,13 @@ async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
 }
 
 /// Figures for Prometheus.
-#[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "operations", responses((status = 200, body = String)))]
+#[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "operations", security(()), responses((status = 200, body = String)))]
 async fn metrics(State(app): State<App>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (app.api.metrics)()).into_response()
 }
 
 /// This document.
-#[utoipa::path(get, path = "/openapi.json", operation_id = "openapi", tag = "operations", responses((status = 200, body = Object)))]
+#[utoipa::path(get, path = "/openapi.json", operation_id = "openapi", tag = "operations", security(()), responses((status = 200, body = Object)))]
 async fn description() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], openapi::openapi()).into_response()
 }

@@ -105,7 +105,7 @@ async fn who_am_i(State(app): State<App>, person: Person) -> Result<Json<Session
 }
 
 /// Logs in with a local account. Only in accounts mode.
-#[utoipa::path(post, path = "/api/session", operation_id = "logIn", tag = "session", request_body = LogInBody,
+#[utoipa::path(post, path = "/api/session", operation_id = "logIn", tag = "session", security(()), request_body = LogInBody,
     responses((status = 200, body = Session), Problems))]
 async fn log_in(
     State(app): State<App>,
@@ -142,7 +142,7 @@ fn with_session(app: &App, session: &Secret, body: Session) -> Response {
 }
 
 /// Logs out. Idempotent.
-#[utoipa::path(delete, path = "/api/session", operation_id = "logOut", tag = "session", responses((status = 204), Problems))]
+#[utoipa::path(delete, path = "/api/session", operation_id = "logOut", tag = "session", security(()), responses((status = 204), Problems))]
 async fn log_out(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
     accounts(&app)?.forget(&headers).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();

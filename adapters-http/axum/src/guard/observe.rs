@@ -10,7 +10,6 @@ use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use grantry_domain::encoding::hex;
 use grantry_domain::ports::Entropy;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, header};
@@ -30,7 +29,7 @@ pub(crate) struct CorrelationId(pub(crate) String);
 /// Makes correlation ids: random per process, then counted. They need to be unique, not unguessable.
 #[derive(Debug)]
 pub(crate) struct CorrelationIds {
-    process: [u8; 4],
+    process: u32,
     next: AtomicU32,
 }
 
@@ -39,13 +38,12 @@ impl CorrelationIds {
         let mut process = [0; 4];
         // Without randomness nobody can be signed in or connected; the ids of those failures may repeat.
         let _ = entropy.fill(&mut process);
-        Self { process, next: AtomicU32::new(1) }
+        Self { process: u32::from_be_bytes(process), next: AtomicU32::new(1) }
     }
 
     fn fresh(&self) -> CorrelationId {
-        let [a, b, c, d] = self.process;
-        let [e, f, g, h] = self.next.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        CorrelationId(hex(&[a, b, c, d, e, f, g, h]))
+        let count = self.next.fetch_add(1, Ordering::Relaxed);
+        CorrelationId(format!("{:08x}{count:08x}", self.process))
     }
 }
 

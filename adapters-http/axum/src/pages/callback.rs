@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 
 use crate::extract::{ClientAddress, PathParams, Person};
 use crate::guard::CorrelationId;
+use crate::openapi::Pages;
 use crate::pages::callback_params::CallbackParams;
 use crate::pages::{failure, result};
 use crate::problem::{Code, Problem};
@@ -27,7 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// The shared callback.
 #[utoipa::path(get, path = "/api/actions/connector/_oauth_callback", operation_id = "callback", tag = "pages",
     params(("state" = String, Query), ("code" = Option<String>, Query), ("error" = Option<String>, Query), ("iss" = Option<String>, Query)),
-    responses((status = 303, description = "To the return URL or the result page")))]
+    responses((status = 303, description = "To the return URL or the result page"), Pages))]
 async fn shared(State(app): State<App>, request: Request) -> Response {
     answer(&app, request, None).await
 }
@@ -35,7 +36,7 @@ async fn shared(State(app): State<App>, request: Request) -> Response {
 /// The callback of one connector, whose endpoints were written by hand (R08).
 #[utoipa::path(get, path = "/api/actions/connector/_oauth_callback/{context}", operation_id = "callbackOfContext", tag = "pages",
     params(("context" = String, Path), ("state" = String, Query), ("code" = Option<String>, Query), ("error" = Option<String>, Query), ("iss" = Option<String>, Query)),
-    responses((status = 303, description = "To the return URL or the result page")))]
+    responses((status = 303, description = "To the return URL or the result page"), Pages))]
 async fn own(State(app): State<App>, params: PathParams, correlation: CorrelationId, request: Request) -> Response {
     match params.read("context", ContextId::parse) {
         Ok(context) => answer(&app, request, Some(context)).await,

@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 use crate::extract::{AtConnector, Person};
 use crate::guard::CorrelationId;
 use crate::launch;
+use crate::openapi::Pages;
 use crate::pages::facts::Facts;
 use crate::pages::{failure, page, person_or};
 use crate::problem::Problem;
@@ -52,7 +53,7 @@ impl ConfirmPage {
 
 /// A page whose button starts a flow: a link for chat and mail.
 #[utoipa::path(get, path = "/api/actions/connector/{id}/oauth/start", operation_id = "confirmPage", tag = "pages",
-    params(("id" = String, Path)), responses((status = 200, body = String, content_type = "text/html")))]
+    params(("id" = String, Path)), responses(Pages))]
 async fn confirm(
     State(app): State<App>,
     connector: Result<AtConnector, Problem>,

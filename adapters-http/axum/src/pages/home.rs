@@ -15,6 +15,7 @@ use crate::auth::PersonView;
 use crate::extract::{InSpace, Person};
 use crate::guard::CorrelationId;
 use crate::launch;
+use crate::openapi::Pages;
 use crate::pages::{console, failure, page, person_or, root_path};
 use crate::problem::{Code, Problem};
 use crate::state::App;
@@ -50,14 +51,14 @@ struct Row {
 }
 
 /// The console of the default space.
-#[utoipa::path(get, path = "/", operation_id = "home", tag = "pages", responses((status = 200, body = String, content_type = "text/html")))]
+#[utoipa::path(get, path = "/", operation_id = "home", tag = "pages", responses(Pages))]
 async fn home(State(app): State<App>, person: Result<Person, Problem>, correlation: CorrelationId) -> Response {
     shown(&app, person, SpaceId::default_space(), &correlation).await
 }
 
 /// The console of a space.
 #[utoipa::path(get, path = "/s/{space}/", operation_id = "homeInSpace", tag = "pages", params(("space" = String, Path)),
-    responses((status = 200, body = String, content_type = "text/html")))]
+    responses(Pages))]
 async fn home_of_space(
     State(app): State<App>,
     person: Result<Person, Problem>,
@@ -72,7 +73,7 @@ async fn home_of_space(
 
 /// The same without its slash.
 #[utoipa::path(get, path = "/s/{space}", operation_id = "homeInSpaceWithoutSlash", tag = "pages", params(("space" = String, Path)),
-    responses((status = 303, description = "To the same with a slash")))]
+    responses((status = 303, description = "To the same with a slash"), Pages))]
 async fn without_slash(State(app): State<App>, space: Result<InSpace, Problem>, correlation: CorrelationId) -> Response {
     match space {
         Ok(InSpace(space)) => Redirect::to(&format!("{}/s/{space}/", app.api.public)).into_response(),

@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 use crate::extract::{AtConnector, PathParams, Person, Query};
 use crate::guard::CorrelationId;
 use crate::launch;
+use crate::openapi::Pages;
 use crate::pages::{confirm, console, failure, person_or};
 use crate::problem::{Code, Problem};
 use crate::state::App;
@@ -25,7 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// Waits for its flow; with `flow`, redirects to the provider.
 #[utoipa::path(get, path = "/connect/{connectorId}", operation_id = "launchPage", tag = "pages",
     params(("connectorId" = String, Path), ("flow" = Option<String>, Query, description = "The flow to launch")),
-    responses((status = 200, body = String, content_type = "text/html"), (status = 303, description = "To the provider")))]
+    responses((status = 303, description = "To the provider"), Pages))]
 async fn launch_page(
     State(app): State<App>,
     params: PathParams,

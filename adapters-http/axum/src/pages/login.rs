@@ -10,6 +10,7 @@ use utoipa_axum::routes;
 
 use crate::extract::{Person, Query};
 use crate::guard::CorrelationId;
+use crate::openapi::Pages;
 use crate::pages::{failure, page, root_path};
 use crate::problem::{Code, Problem};
 use crate::return_url;
@@ -37,7 +38,7 @@ pub(super) fn url(app: &App, next: &str) -> String {
 /// The log-in page.
 #[utoipa::path(get, path = "/login", operation_id = "logInPage", tag = "pages",
     params(("next" = Option<String>, Query, description = "Where to go afterwards: a path on this origin")),
-    responses((status = 200, body = String, content_type = "text/html")))]
+    responses(Pages))]
 async fn log_in_page(
     State(app): State<App>,
     person: Result<Person, Problem>,

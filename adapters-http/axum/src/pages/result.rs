@@ -16,6 +16,7 @@ use utoipa_axum::routes;
 
 use crate::extract::{PathParams, Person};
 use crate::guard::CorrelationId;
+use crate::openapi::Pages;
 use crate::pages::{login, page, person_or, root_path};
 use crate::problem::{Code, Problem};
 use crate::state::App;
@@ -56,6 +57,8 @@ struct Content {
 struct Link {
     href: String,
     label: &'static str,
+    /// Whether it is not what most people want.
+    quiet: bool,
     new_tab: bool,
 }
 
@@ -75,7 +78,7 @@ pub(super) fn redirect_to_code(app: &App, code: Code) -> Response {
 
 /// The result of a flow, for its starter; or the page of a code.
 #[utoipa::path(get, path = "/api/actions/connector/_oauth_callback_result/{flowId}", operation_id = "callbackResult", tag = "pages",
-    params(("flowId" = String, Path)), responses((status = 200, body = String, content_type = "text/html")))]
+    params(("flowId" = String, Path)), responses(Pages))]
 async fn result(
     State(app): State<App>,
     person: Result<Person, Problem>,
@@ -130,15 +133,22 @@ async fn of_flow(app: &App, person: &Person, view: &FlowView, correlation: &Corr
         ),
     };
     let found = connector_of(app, person, view.flow_id).await;
-    let again = found.as_ref().filter(|_| content.status == "error");
-    let again = again.map(|(key, _)| Link { href: app.api.connections.start_link(key), label: "Try again", new_tab: false });
+    let link = found.as_ref().map(|(key, _)| match content.status {
+        "error" => Link { href: app.api.connections.start_link(key), label: "Try again", quiet: false, new_tab: false },
+        _ => Link { href: connectors_at(app, key), label: "Show connectors", quiet: true, new_tab: false },
+    });
     Content {
         flow_id: view.flow_id.to_string(),
         connector_id: view.connector.as_str().to_owned(),
         connector_name: found.map(|(_, name)| name),
-        link: again.or(content.link),
+        link,
         ..content
     }
+}
+
+/// The page that lists the connectors of a flow's space.
+fn connectors_at(app: &App, key: &ConnectorKey) -> String {
+    format!("{}{}", app.api.public.origin(), root_path(app, &key.space))
 }
 
 /// Key and name of a flow's connector, while it can be seen. The flow is the person's own.
@@ -151,8 +161,14 @@ async fn connector_of(app: &App, person: &Person, flow: GrantId) -> Option<(Conn
 
 /// The page of a code: which of the fixed set it is, and one sentence of ours.
 fn of_code(app: &App, code: Code, correlation: &CorrelationId) -> Content {
-    let sign_in =
-        || Some(Link { href: login::url(app, &root_path(app, &SpaceId::default_space())), label: "Sign in", new_tab: true });
+    let sign_in = || {
+        Some(Link {
+            href: login::url(app, &root_path(app, &SpaceId::default_space())),
+            label: "Sign in",
+            quiet: false,
+            new_tab: true,
+        })
+    };
     let reference = Some(format!("{} · {}", code.as_str(), correlation.0));
     let content = match code {
         Code::AccessDenied => {

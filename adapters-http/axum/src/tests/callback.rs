@@ -78,7 +78,7 @@ async fn lesson_07_a_failed_exchange_ends_the_flow_and_keeps_the_grant() {
     let mut with_cookie = alice.clone();
     let answer = alice.finish(&flow).await;
     let page = alice.get(answer.location().strip_prefix(BASE).unwrap()).await;
-    assert!(page.body.contains("exchange_failed"), "{}", page.body);
+    assert!(page.body.contains("exchange_failed") && page.body.contains("Try again"), "{}", page.body);
     assert_eq!(html::attribute(&page.body, "data-status").as_deref(), Some("error"));
     let statuses = alice.post_nothing("/internal/actions/connectors/_me/auth_status").await;
     assert_eq!(statuses.json()["drive"]["user_auth_status"], "connected");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use grantry_domain::secret::Secret;
 use grantry_testkit::doubles::Operation;
 use http::{Method, StatusCode};
 use serde_json::json;
@@ -134,6 +135,21 @@ async fn r17_the_launch_page_sends_only_the_starter_in_the_right_browser() {
 
     alice.finish(&flow).await;
     assert_eq!(alice.get(&path).await.location(), "", "a finished flow leads nowhere");
+}
+
+#[tokio::test]
+async fn r63_a_provider_that_is_no_web_address_is_refused_before_any_browser_goes_there() {
+    let world = world().await;
+    let mut alice = world.signed_in("alice").await;
+    for url in ["javascript:alert(1)", "http://as.example/authorize", "data:text/html,x", ""] {
+        world.provider.answer_authorization_url(Ok(Secret::from_text(url)));
+        let answer = alice.post(START, &json!({})).await;
+        assert_eq!((answer.code().as_str(), answer.set_cookies.len()), ("provider_misconfigured", 0), "{url}");
+        let flow = alice.start("drive").await;
+        world.provider.answer_authorization_url(Ok(Secret::from_text(url)));
+        let answer = alice.get(&format!("/connect/drive?flow={}", flow.id)).await;
+        assert_eq!((answer.status, answer.location()), (StatusCode::BAD_GATEWAY, ""), "{url}");
+    }
 }
 
 #[tokio::test]
