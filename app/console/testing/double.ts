@@ -356,7 +356,7 @@ export class Double {
       throw new Refusal(409, "conflict", { detail: "id" });
     }
     const sent = body as Schemas["ConnectorBody"];
-    const made = makeConnector(space, id, sent.name, sent.connector_type_id, {
+    const made = makeConnector(space, id, sent.name, sent.connector_type_id ?? ".oauth2", {
       config: sent.config,
       auth_mode: sent.auth_mode ?? "per-user",
       is_missing_secrets: !sent.secrets?.clientId,
@@ -412,6 +412,7 @@ export class Double {
           status: status.user_auth_status,
           reason: status.reason ?? null,
           account: status.account ?? null,
+          scopes: ["repo"],
           connectedAt: status.since ?? "2026-06-20T14:30:00Z",
           lastUsedAt: status.last_used_at ?? null,
         },

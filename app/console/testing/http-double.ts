@@ -6,16 +6,16 @@ import { PEOPLE } from "./seed.ts";
 
 /** The policy of the console's pages, word for word that of the server. */
 export const CONSOLE_CSP =
-  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; " +
-  "form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'";
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; manifest-src 'self'; " +
+  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 const DIST = new URL("../dist/", import.meta.url);
 const CALLBACK = "/api/actions/connector/_oauth_callback";
 
 const RESULT_SCRIPT = `
-const { flow, connector, status, error } = document.body.dataset;
+const { flowId, connectorId, status, error } = document.getElementById("result").dataset;
 if (window.BroadcastChannel) {
-  new BroadcastChannel("oauth_flow_completed").postMessage({ version: 1, flowId: flow, connectorId: connector, status, error });
+  new BroadcastChannel("oauth_flow_completed").postMessage({ version: 1, flowId, connectorId, status, error });
 }
 setTimeout(() => window.close(), 3000);`;
 
@@ -66,7 +66,12 @@ export class HttpDouble {
     } else if (url.pathname === CALLBACK) {
       // A frame, a prefetch or a script must not use a code up.
       const isDocument = (request.headers["sec-fetch-dest"] ?? "document") === "document";
-      this.callback(response, url, isDocument ? user : null, cookies);
+      if (isDocument) {
+        this.callback(response, url, user, cookies);
+      } else {
+        response.statusCode = 400;
+        response.end();
+      }
     } else if (url.pathname.startsWith(`${CALLBACK}_result/`)) {
       this.result(response, url.pathname.split("/").at(-1) ?? "");
     } else if (url.pathname === `${CALLBACK}_script`) {
@@ -118,13 +123,16 @@ export class HttpDouble {
   private callback(response: ServerResponse, url: URL, user: string | null, cookies: Map<string, string>) {
     const flowId = url.searchParams.get("state")?.replace("STATE-CANARY-", "") ?? "";
     const flow = this.double.flow(flowId);
-    if (
-      flow.user !== PEOPLE[user ?? ""]?.user_id ||
-      !cookies.has(`flow_${flowId}`) ||
-      flow.status !== "awaiting"
-    ) {
-      response.statusCode = 403;
-      response.end("refused");
+    const refusal =
+      flow.user !== PEOPLE[user ?? ""]?.user_id
+        ? "user_mismatch"
+        : !cookies.has(`flow_${flowId}`)
+          ? "browser_mismatch"
+          : flow.status !== "awaiting"
+            ? "flow_already_used"
+            : undefined;
+    if (refusal) {
+      redirect(response, `${CALLBACK}_result/${refusal}`);
       return;
     }
     const denied = url.searchParams.get("error");
@@ -143,13 +151,15 @@ export class HttpDouble {
     redirect(response, back.href);
   }
 
-  private result(response: ServerResponse, flowId: string) {
-    const flow = this.double.flow(flowId);
-    const status = flow.status === "authorized" ? "success" : "error";
+  /** The result of a flow, or the page of a code. */
+  private result(response: ServerResponse, id: string) {
+    const flow = this.double.flows.get(id);
+    const status = flow?.status === "authorized" ? "success" : "error";
     html(
       response,
-      `<body data-flow="${flowId}" data-connector="${flow.connectorId}" data-status="${status}" data-error="${flow.code ?? ""}">
-      <h1>${status === "success" ? "Connected" : "Not connected"}</h1><script src="${CALLBACK}_script"></script></body>`,
+      `<main id="result" data-flow-id="${flow ? id : ""}" data-connector-id="${flow?.connectorId ?? ""}"
+      data-status="${flow ? status : ""}" data-error="${flow?.code ?? ""}">
+      <h1>${status === "success" ? "Connected" : "Not connected"}</h1></main><script src="${CALLBACK}_script"></script>`,
     );
   }
 

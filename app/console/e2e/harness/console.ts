@@ -1,5 +1,6 @@
 import type { Locator, Page } from "playwright-core";
 import { expect } from "vitest";
+import { passwordOf } from "./demo.ts";
 
 /** The console as a person uses it: by what is written on it. */
 export class ConsolePage {
@@ -16,7 +17,7 @@ export class ConsolePage {
     }
   }
 
-  async signIn(person: string, password = person): Promise<void> {
+  async signIn(person: string, password = passwordOf(person)): Promise<void> {
     await this.page.getByLabel("User name").fill(person);
     await this.page.getByLabel("Password").fill(password);
     await this.page.getByRole("button", { name: "Sign in" }).click();

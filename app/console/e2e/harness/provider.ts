@@ -1,20 +1,15 @@
 import type { Page } from "playwright-core";
+import { providerPasswordOf } from "./demo.ts";
 
 /** Logs in at the provider and decides. */
-export async function decide(
-  page: Page,
-  decision: "Allow" | "Deny",
-  account = { username: "alice", password: "alice" },
-): Promise<void> {
-  await page
-    .getByLabel("User name")
-    .or(page.getByRole("button", { name: decision }))
-    .first()
-    .waitFor();
-  if (await page.getByLabel("User name").isVisible()) {
-    await page.getByLabel("User name").fill(account.username);
-    await page.getByLabel("Password").fill(account.password);
+export async function decide(page: Page, decision: "Allow" | "Deny", person = "alice"): Promise<void> {
+  const userName = page.getByLabel("User name");
+  const button = page.getByRole("button", { name: decision, exact: true });
+  await userName.or(button).first().waitFor();
+  if (await userName.isVisible()) {
+    await userName.fill(person);
+    await page.getByLabel("Password").fill(providerPasswordOf(person));
     await page.getByRole("button", { name: "Log in" }).click();
   }
-  await page.getByRole("button", { name: decision, exact: true }).click();
+  await button.click();
 }

@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { addSecondConnector } from "./second-connector.ts";
 import type { Site } from "./site.ts";
 
 const BINARY = fileURLToPath(new URL("../../../../target/debug/grantry", import.meta.url));
@@ -34,14 +35,18 @@ export async function startServer(): Promise<Site> {
     }
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  return {
-    url,
-    stop: async () => {
-      child.kill("SIGTERM");
-      await exited;
-      await rm(data, { recursive: true, force: true });
-    },
+  const stop = async () => {
+    child.kill("SIGTERM");
+    await exited;
+    await rm(data, { recursive: true, force: true });
   };
+  try {
+    await addSecondConnector(url);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { url, stop };
 }
 
 async function isReady(url: string): Promise<boolean> {

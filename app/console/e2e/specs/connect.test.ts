@@ -163,12 +163,12 @@ describe("in this tab", () => {
     await startAfresh(here, marketing.name);
     await here.setting("Sign in to providers", "In this tab");
     await page.getByRole("radio", { name: /Not connected/ }).check({ force: true });
-    await page.getByRole("searchbox").fill("campaigns");
+    await page.getByRole("searchbox").fill(marketing.id);
     await here.pressConnect(marketing.name);
     await decide(page, "Allow");
     await page.waitForURL((url) => url.pathname === "/s/marketing/");
     await here.expectToast("is connected");
-    expect(new URL(page.url()).search).toBe("?q=campaigns&status=not_connected");
+    expect(new URL(page.url()).search).toBe(`?q=${marketing.id}&status=not_connected`);
     await page.getByRole("radio", { name: /^All/ }).check({ force: true });
     await here.expectStatus(marketing.name, "Connected");
     await here.expectNoSecrets(SECRETS);

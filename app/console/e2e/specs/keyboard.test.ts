@@ -1,7 +1,7 @@
 import type { Page } from "playwright-core";
 import { expect, it } from "vitest";
 import { ConsolePage } from "../harness/console.ts";
-import { CONNECTORS } from "../harness/demo.ts";
+import { CONNECTORS, passwordOf } from "../harness/demo.ts";
 import { startAfresh } from "../harness/flow.ts";
 import { decide } from "../harness/provider.ts";
 import { suite } from "../harness/suite.ts";
@@ -33,7 +33,7 @@ it("everything is done by keyboard alone", async () => {
   await tabTo(page, "User name");
   await page.keyboard.type("alice");
   await tabTo(page, "Password");
-  await page.keyboard.type("alice");
+  await page.keyboard.type(passwordOf("alice"));
   await page.keyboard.press("Enter");
   const here = new ConsolePage(page);
   await here.row(first.name).waitFor();

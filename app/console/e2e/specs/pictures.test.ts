@@ -5,9 +5,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { expectAccessible } from "../harness/axe.ts";
 import { newVisitor, startBrowser } from "../harness/browser.ts";
 import { ConsolePage } from "../harness/console.ts";
+import { CONNECTORS } from "../harness/demo.ts";
 import { decide } from "../harness/provider.ts";
 import { type Site, startSite } from "../harness/site.ts";
 
+const { first, second } = CONNECTORS;
 const FOLDER = fileURLToPath(new URL("../screenshots/", import.meta.url));
 const SIZES = { wide: { width: 1200, height: 760 }, narrow: { width: 360, height: 760 } };
 
@@ -41,22 +43,22 @@ describe.each(["light", "dark"] as const)("every view in %s", (colorScheme) => {
     await page.getByLabel("User name").waitFor();
     await shot("login");
     await here.signIn("carol");
-    await here.row("GitHub").waitFor();
-    if (await page.getByRole("button", { name: "Connect GitHub", exact: true }).isVisible()) {
-      const tab = await here.connect("GitHub");
-      await decide(tab, "Allow", { username: "carol", password: "carol" });
-      await here.expectStatus("GitHub", "Connected");
+    await here.row(first.name).waitFor();
+    if (await page.getByRole("button", { name: `Connect ${first.name}`, exact: true }).isVisible()) {
+      const tab = await here.connect(first.name);
+      await decide(tab, "Allow", "carol");
+      await here.expectStatus(first.name, "Connected");
       await tab.close();
     }
-    const waiting = await here.connect("Team wiki");
-    await here.expectStatus("Team wiki", "Connecting");
+    const waiting = await here.connect(second.name);
+    await here.expectStatus(second.name, "Connecting");
     await shot("connectors");
     await waiting.close();
-    await page.getByRole("button", { name: "Cancel connecting Team wiki" }).click();
-    await page.getByRole("button", { name: "Connect Warehouse API" }).click();
+    await page.getByRole("button", { name: `Cancel connecting ${second.name}` }).click();
+    await page.getByRole("button", { name: `Connect ${second.name}`, exact: true }).click();
     await shot("connect");
     await page.keyboard.press("Escape");
-    await page.getByRole("button", { name: "GitHub", exact: true }).click();
+    await page.getByRole("button", { name: first.name, exact: true }).click();
     await shot("details");
     await page.keyboard.press("Escape");
     await page.getByRole("button", { name: "New connector" }).click();
@@ -81,7 +83,7 @@ describe.each(["light", "dark"] as const)("every view in %s", (colorScheme) => {
     await page.getByRole("heading", { name: "Connections", level: 1 }).waitFor();
     await page.locator("tbody tr").first().waitFor();
     await shot("connections");
-    await page.goto("/connect/github");
+    await page.goto(`/connect/${first.id}`);
     await page.getByRole("heading", { name: "One moment" }).waitFor();
     await shot("launch");
     expect(visitor.complaints).toEqual([]);

@@ -77,7 +77,7 @@ describe("an editor", () => {
       .fill("https://id.example/token");
     await here
       .dialog()
-      .getByLabel(/^Base URL/)
+      .getByLabel(/base URL/i)
       .fill("https://api.id.example");
     await here
       .dialog()

@@ -2,165 +2,337 @@
 
 export interface components {
   schemas: {
+    /** A token that may be used now. */
+    AccessToken: {
+      /** The token. */
+      access_token: string;
+      /** When it lapses; null if it does not. */
+      expires_at?: string | null;
+      /** `Bearer`, in the provider's spelling. */
+      token_type: string;
+    };
+    /** Whose token, and where it will be sent. */
+    AccessTokenBody: {
+      /** URL or origin of the API; it must be among those the user consented to. */
+      destination: string;
+      /** Id of the user. */
+      user: string;
+    };
+    /** Whose account a connector runs with. */
+    AuthModeName: "per-user" | "shared";
+    /** One person's status at one connector. */
     AuthStatus: {
-      user_auth_status: components["schemas"]["UserAuthStatus"];
-      reason?: string | null;
-      since?: string | null;
+      /** The account at the provider. */
       account?: string | null;
-      provider_note?: string | null;
+      /** Day of last use. */
+      last_used_at?: string | null;
+      /** A reconnect is under way beside a working grant. */
       pending?: boolean;
       pending_flow?: components["schemas"]["PendingFlow"] | null;
+      /** `provider_unreachable`, `revocation_pending`, `revocation_unconfirmed` or `revocation_not_supported`. */
+      provider_note?: string | null;
+      /** Since when the provider has not been reachable. */
       provider_note_since?: string | null;
-      last_used_at?: string | null;
-    };
-    Connector: {
-      id: string;
-      space_id: string;
-      name: string;
-      connector_type_id: string;
-      auth_mode: "per-user" | "shared";
-      config: Record<string, unknown>;
-      is_missing_secrets: boolean;
-      redirect_uri: string;
-      created_at: string;
-      updated_at: string;
-      revision: number;
+      /** Why consent is needed again. */
+      reason?: string | null;
+      /** Since when it has been so. */
+      since?: string | null;
+      /** The status. */
       user_auth_status: components["schemas"]["UserAuthStatus"];
-      disconnected_users?: number;
-      consent?: components["schemas"]["ConsentFacts"] | null;
     };
-    ConnectorBody: {
-      name: string;
-      connector_type_id: string;
-      auth_mode?: "per-user" | "shared";
+    /** Which flow to give up: by one of the two. */
+    CancelFlowBody: {
+      /** Its id. */
+      flowId?: string | null;
+      /** Its `state`. */
+      state?: string | null;
+    };
+    /** A connector as it is answered. It never holds a secret. */
+    Connector: {
+      /** Whose account it runs with: `per-user` or `shared`. */
+      auth_mode: components["schemas"]["AuthModeName"];
+      /** Settings of the profile. */
       config: Record<string, unknown>;
-      secrets?: components["schemas"]["ConnectorSecrets"];
-      revision?: number;
-    };
-    ConnectorSecrets: {
-      clientId?: string;
-      clientSecret?: string;
-    };
-    ConnectorType: {
+      /** Profile id, or `.oauth2` for hand-written endpoints. */
+      connector_type_id: string;
+      consent?: components["schemas"]["ConsentFacts"] | null;
+      /** When it was created. */
+      created_at: string;
+      /** How many people an edit disconnected; only in the answer to one. */
+      disconnected_users?: number | null;
+      /** Its id within its space. */
       id: string;
+      /** Whether client id or client secret must still be entered. */
+      is_missing_secrets: boolean;
+      /** Name for people. */
       name: string;
+      /** The exact string to register at the provider. */
+      redirect_uri: string;
+      /** Raised by every edit; send it back to notice that somebody else was quicker. */
+      revision: number;
+      /** The space it lives in. */
+      space_id: string;
+      /** When it was last edited. */
+      updated_at: string;
+      /** Where the asking person stands. */
+      user_auth_status: components["schemas"]["UserAuthStatus"];
+    };
+    /** A connector as it is sent. */
+    ConnectorBody: {
+      auth_mode?: components["schemas"]["AuthModeName"] | null;
+      /** Settings of the profile. */
+      config: Record<string, unknown>;
+      /** Profile id; on an edit it may be absent, and cannot change. */
+      connector_type_id?: string | null;
+      /** Name for people: 1 to 200 characters. */
+      name: string;
+      /** On an edit: the revision it is based on. 409 if the connector has a newer one. */
+      revision?: number | null;
+      secrets?: components["schemas"]["ConnectorSecrets"] | null;
+    };
+    /** The client's registration at the provider. Write-only. */
+    ConnectorSecrets: {
+      /** Client id. */
+      clientId?: string | null;
+      /** Client secret. */
+      clientSecret?: string | null;
+    };
+    /** A provider profile that connectors can be made from. */
+    ConnectorType: {
+      /** The modes its connectors may have. */
+      auth_modes: components["schemas"]["AuthModeName"][];
+      /** Where the provider tells how to register an application. */
       docs_url?: string | null;
-      redirect_uri?: string | null;
-      auth_modes?: ("per-user" | "shared")[];
+      /** Its settings, in the order of the form. */
       fields: components["schemas"]["ConnectorTypeField"][];
-    };
-    ConnectorTypeField: {
+      /** Profile id, such as `.github`. */
+      id: string;
+      /** Its name for people. */
       name: string;
-      label: string;
-      hint?: string | null;
-      kind?: "text" | "url" | "choice" | "flag" | "list" | "map";
-      required: boolean;
+      /** The redirect URI to register, where it is known before the connector exists: the shared one. */
+      redirect_uri?: string | null;
+    };
+    /** One setting of a profile. */
+    ConnectorTypeField: {
+      /** What holds where nothing is entered. */
       default?: string | null;
-      pattern?: string | null;
+      /** What to enter. */
+      hint?: string | null;
+      /** What kind of value it holds. */
+      kind: components["schemas"]["FieldKind"];
+      /** Name for people. */
+      label: string;
+      /** Name in `config`. */
+      name: string;
+      /** Values to choose from. */
       options?: string[];
+      /** Regular expression that values match. */
+      pattern?: string | null;
+      /** Whether the connector cannot be used without it. */
+      required: boolean;
     };
+    /** Where a flow leads, and where its tokens may go. */
     ConsentFacts: {
-      provider_host: string;
-      scopes: string[];
-      destination_hosts: string[];
+      /** Whether the provider is one the operator has approved. If not, a warning is due. */
       approved: boolean;
+      /** Hosts the tokens may be sent to. */
+      destination_hosts: string[];
+      /** Host of the provider that will ask for consent. */
+      provider_host: string;
+      /** Scopes that will be asked for. */
+      scopes: string[];
     };
+    /** How many people an edit would disconnect. */
     DryRun: {
+      /** The number. */
       disconnected_users: number;
     };
+    /** What an edit did, or with `dry_run=true` would do. */
+    Edited: components["schemas"]["Connector"] | components["schemas"]["DryRun"];
+    /** What to run, and as whom. */
     ExecuteBody: {
+      /** The user an agent acts for. A person may only name themselves. */
+      act_as?: string | null;
+      /** The request to the API. */
       params: components["schemas"]["ExecuteParams"];
-      act_as?: string;
     };
-    ExecuteParams: {
-      method: string;
-      path: string;
-      query?: Record<string, string>;
-      headers?: Record<string, string>;
+    /** An answer of the API. */
+    ExecuteData: {
+      /** Its body: JSON as JSON, text as text, anything else in base64. */
       body?: unknown;
+      /** `base64` if the body is encoded so. */
+      body_encoding?: string | null;
+      /** Its headers, without cookies and those of the connection. Values of one name are joined by `, `. */
+      headers: Record<string, string>;
+      /** Its HTTP status. */
+      status: number;
     };
+    /** One request to a connector's API. */
+    ExecuteParams: {
+      /** Body: a text is sent as it is, anything else as JSON. */
+      body?: unknown;
+      /** Headers. Those that carry credentials or describe the connection are refused. */
+      headers?: Record<string, string> | null;
+      /** HTTP method. */
+      method: string;
+      /** Path below the connector's base URL. */
+      path: string;
+      /** Query parameters. */
+      query?: Record<string, string> | null;
+    };
+    /** What the API answered. */
     ExecuteResult: {
-      status: string;
+      /** The connector. */
       connector_id: string;
-      data: {
-        status: number;
-        headers: Record<string, string>;
-        body?: unknown;
-        body_encoding?: string | null;
-      };
+      /** The answer. */
+      data: components["schemas"]["ExecuteData"];
+      /** Always `ok`: the API answered, whatever it said. */
+      status: string;
     };
+    /** What kind of value a setting holds. */
+    FieldKind: "text" | "url" | "choice" | "flag" | "list" | "map";
+    /** A flow as its starter sees it. */
     Flow: {
-      flowId: string;
-      connectorId: string;
-      status: "awaiting" | "authorized" | "failed" | "expired" | "cancelled";
+      /** Why it failed. */
       code?: string | null;
-      expiresAt: string;
-    };
-    Grant: {
-      grantId: string;
+      /** Its connector. */
       connectorId: string;
-      connectorName?: string | null;
-      spaceId: string;
-      userId: string;
-      status: components["schemas"]["UserAuthStatus"];
-      reason?: string | null;
-      account?: string | null;
-      scopes?: string[];
-      connectedAt: string;
-      lastUsedAt?: string | null;
-      endedAt?: string | null;
+      /** When the flow ends, or would have ended, by itself. */
+      expiresAt: string;
+      /** Names the flow. */
+      flowId: string;
+      /** `awaiting`, `authorized`, `failed`, `expired` or `cancelled`. Everything but `awaiting` is final. */
+      status: components["schemas"]["FlowStatus"];
     };
+    /** Where a flow stands. */
+    FlowStatus: "awaiting" | "authorized" | "failed" | "expired" | "cancelled";
+    /** Somebody's connection, present or former. */
+    Grant: {
+      /** The account at the provider. */
+      account?: string | null;
+      /** When consent was committed. */
+      connectedAt: string;
+      /** Its connector. */
+      connectorId: string;
+      /** Name of the connector, while it exists. */
+      connectorName?: string | null;
+      /** When it ended. */
+      endedAt?: string | null;
+      /** Its id. */
+      grantId: string;
+      /** Day of last use. */
+      lastUsedAt?: string | null;
+      /** Why it is not usable, or how it ended. */
+      reason?: string | null;
+      /** Granted scopes. */
+      scopes: string[];
+      /** Its space. */
+      spaceId: string;
+      /** Where that person stands with it. */
+      status: components["schemas"]["UserAuthStatus"];
+      /** Whose it is. */
+      userId: string;
+    };
+    /** One page of grants, newest first. */
     GrantPage: {
+      /** The grants. */
       grants: components["schemas"]["Grant"][];
+      /** `cursor` of the next page, if there is one. */
       nextCursor?: string | null;
     };
+    /** How people are told apart. */
+    IdentityMode: "accounts" | "proxy-header" | "jwt";
+    /** User name and password. */
+    LogInBody: {
+      /** Password. */
+      password: string;
+      /** User name. */
+      username: string;
+    };
+    /** What an off-boarding did. */
     OffBoarded: {
-      revoked: number;
+      /** Revocations that wait for their providers. */
       queued: number;
+      /** Grants ended. */
+      revoked: number;
     };
+    /** A flow of this person that waits for the provider. */
     PendingFlow: {
-      flow_id: string;
+      /** When it ends by itself. */
       expires_at: string;
+      /** Its id. */
+      flow_id: string;
     };
+    /** An error as it is answered (RFC 9457). */
     Problem: {
-      type?: string;
-      title: string;
-      status: number;
-      detail?: string;
+      /** What happened, for programs. */
       code: string;
-      correlation_id?: string;
+      /** To be quoted to the operator. */
+      correlation_id: string;
+      /** What happened, for people. */
+      detail: string;
+      /** The same as `title`, for older front ends. */
+      error: string;
+      /** The field that is wrong, for `invalid_request` and its kin. */
       field?: string | null;
-      statusCode?: number;
-      error?: string;
-      message?: string;
+      /** The same as `detail`, for older front ends. */
+      message: string;
+      /** Why the user must connect, for `authorization_required`. */
+      reason?: string | null;
+      /** Where the user connects, for `authorization_required`. */
+      startUrl?: string | null;
+      /** HTTP status. */
+      status: number;
+      /** The same as `status`, for older front ends. */
+      statusCode: number;
+      /** Words of the status. */
+      title: string;
+      /** Always `about:blank`: the code says what happened. */
+      type: string;
     };
+    /** What a person may do in a space. Each role includes the ones before it. */
+    Role: "viewer" | "editor" | "admin";
+    /** Who is signed in, and with which role in which space. */
     Session: {
-      user_id: string;
-      username?: string | null;
+      /** Name for people. */
       display_name?: string | null;
-      identity_mode: "accounts" | "proxy-header" | "jwt";
+      /** How people are told apart: `accounts`, `proxy-header` or `jwt`. */
+      identity_mode: components["schemas"]["IdentityMode"];
+      /** Spaces open to this person. */
       spaces: components["schemas"]["SessionSpace"][];
+      /** The immutable id. */
+      user_id: string;
+      /** Name used for log-in. */
+      username?: string | null;
     };
+    /** A space open to the signed-in person. */
     SessionSpace: {
+      /** Its id. */
       id: string;
+      /** Its name for people. */
       name?: string | null;
-      role: "viewer" | "editor" | "admin";
+      /** The person's role there. */
+      role: components["schemas"]["Role"];
     };
+    /** How to start a flow. */
     StartFlowBody: {
-      returnUrl?: string;
-      allowAccountChange?: boolean;
+      /** Accept another account at the provider than last time. */
+      allowAccountChange?: boolean | null;
+      /** Where the callback sends the browser: a path, or an absolute URL of the public origin. Absent: the result page. */
+      returnUrl?: string | null;
     };
+    /** A flow that waits for its callback. */
     StartedFlow: {
+      /** Where the browser may go directly; better is the launch page, which checks person and browser first. */
       authorizationUrl: string;
-      state: string;
-      flowId: string;
+      /** When the flow ends by itself. */
       expiresAt: string;
+      /** Names the flow. */
+      flowId: string;
+      /** The `state` parameter in it. */
+      state: string;
     };
-    UserAuthStatus:
-      | "not_applicable"
-      | "not_connected"
-      | "connecting"
-      | "connected"
-      | "needs_reauthorization";
+    /** Whether a person is connected to a connector. */
+    UserAuthStatus: "not_applicable" | "not_connected" | "connecting" | "connected" | "needs_reauthorization";
   };
 }

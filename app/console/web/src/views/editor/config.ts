@@ -112,6 +112,7 @@ export function typeOfUnknown(connector: Connector): ConnectorType {
     id: connector.connector_type_id,
     name: connector.connector_type_id,
     redirect_uri: connector.redirect_uri,
+    auth_modes: [connector.auth_mode],
     fields: Object.entries(connector.config).map(([name, value]) => ({
       name,
       label: name,

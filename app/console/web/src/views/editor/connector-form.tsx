@@ -95,7 +95,7 @@ interface PartProps {
 
 function Basics({ type, existing }: PartProps) {
   const { t } = usePreferences();
-  const modes = type.auth_modes ?? ["per-user"];
+  const modes = type.auth_modes;
   const [onlyMode] = modes;
   return (
     <fieldset className="fieldset">
