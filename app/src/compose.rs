@@ -133,10 +133,6 @@ impl Assembly {
     /// The router of this deployment.
     pub fn router(&self, config: &Config) -> Router {
         let metrics = telemetry::metrics();
-        let trusted = match &config.identity {
-            Identity::Accounts(_) => Vec::new(),
-            Identity::ProxyHeader(proxy) => proxy.trusted.clone(),
-        };
         grantry_http_axum::router(Api {
             connections: self.connections.clone(),
             authenticator: self.authenticator.clone(),
@@ -144,7 +140,7 @@ impl Assembly {
             people: self.people.clone(),
             public: config.public_base_url.clone(),
             more_hosts: vec![config.listen.to_string()],
-            trusted_proxies: trusted,
+            trusted_proxies: config.trusted_proxies.clone(),
             limits: Limits { execute_body: config.max_body, ..Limits::default() },
             connector_types: connector_types(&self.profiles, &config.public_base_url),
             readiness: self.readiness.clone(),
@@ -206,7 +202,7 @@ impl Who {
                 (IdentityMode::Accounts(accounts.clone()), accounts)
             }
             Identity::ProxyHeader(proxy) => {
-                let headers = ProxyHeaderAuthenticator::new(proxy.user_header.clone(), proxy.trusted.clone());
+                let headers = ProxyHeaderAuthenticator::new(proxy.user_header.clone(), config.trusted_proxies.clone());
                 let headers = match (&proxy.roles_header, &self.proxy) {
                     (Some(header), Some(directory)) => headers.with_roles(header.clone(), directory.clone()),
                     (None, _) | (_, None) => headers,

@@ -18,8 +18,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
-/// How long the header section of a request may take (R58).
-const HEADER_DEADLINE: Duration = Duration::from_secs(10);
+/// How long things may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadlines {
+    /// The header section of a request (R58).
+    pub(crate) headers: Duration,
+    /// Requests under way once the server was told to stop.
+    pub(crate) drain: Duration,
+}
+
 /// Bytes of a header section that are read; the router refuses less in better words.
 const HEADER_BUFFER: usize = 64 * 1024;
 /// Header fields that are parsed; the router refuses less in better words.
@@ -29,9 +36,14 @@ const STREAMS: u32 = 256;
 /// Pause after a connection could not be accepted, as when there are too many open files.
 const AFTER_A_FAILURE: Duration = Duration::from_millis(100);
 
-/// Serves until `stop`, then lets requests under way finish for at most `drain`. Answers how many connections had to be cut.
-pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>, drain: Duration) -> usize {
-    let builder = builder();
+/// Serves until `stop`, then lets requests under way finish. Answers how many connections had to be cut.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()>,
+    deadlines: Deadlines,
+) -> usize {
+    let builder = builder(deadlines.headers);
     let connections = GracefulShutdown::new();
     tokio::pin!(stop);
     loop {
@@ -49,18 +61,18 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
     drop(listener);
     let open = connections.count();
     debug!(open, "no new connections");
-    match tokio::time::timeout(drain, connections.shutdown()).await {
+    match tokio::time::timeout(deadlines.drain, connections.shutdown()).await {
         Ok(()) => 0,
         Err(_) => open,
     }
 }
 
-fn builder() -> Builder<TokioExecutor> {
+fn builder(header_deadline: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_DEADLINE)
+        .header_read_timeout(header_deadline)
         .max_buf_size(HEADER_BUFFER)
         .max_headers(HEADER_FIELDS);
     builder
@@ -101,6 +113,8 @@ mod tests {
 
     use super::*;
 
+    const PATIENT: Deadlines = Deadlines { headers: Duration::from_secs(30), drain: Duration::from_secs(30) };
+
     async fn ask(address: SocketAddr, path: &str) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
@@ -125,7 +139,7 @@ mod tests {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = tokio::spawn(serve(listener, router, async { drop(stopped.await) }, Duration::from_secs(30)));
+        let server = tokio::spawn(serve(listener, router, async { drop(stopped.await) }, PATIENT));
 
         assert!(ask(address, "/peer").await.ends_with("127.0.0.1"));
         let under_way = tokio::spawn(async move { ask(address, "/slow").await });
@@ -150,12 +164,27 @@ mod tests {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let drain = Duration::from_millis(50);
-        let server = tokio::spawn(serve(listener, Router::new().route("/", stuck), async { drop(stopped.await) }, drain));
+        let hasty = Deadlines { drain: Duration::from_millis(50), ..PATIENT };
+        let server = tokio::spawn(serve(listener, Router::new().route("/", stuck), async { drop(stopped.await) }, hasty));
         let asking = tokio::spawn(async move { ask(address, "/").await });
         arrived.notified().await;
         stop.send(()).unwrap();
         assert_eq!(server.await.unwrap(), 1);
         asking.abort();
+    }
+
+    #[tokio::test]
+    async fn r58_half_a_header_section_is_not_waited_for() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let hasty = Deadlines { headers: Duration::from_millis(50), ..PATIENT };
+        let server = tokio::spawn(serve(listener, Router::new(), std::future::pending(), hasty));
+        let mut slow = TcpStream::connect(address).await.unwrap();
+        slow.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nx-half: ").await.unwrap();
+        let mut rest = Vec::new();
+        // Ends only because the server hangs up.
+        drop(slow.read_to_end(&mut rest).await);
+        assert!(!String::from_utf8_lossy(&rest).starts_with("HTTP/1.1 2"));
+        server.abort();
     }
 }

@@ -11,11 +11,11 @@ use tracing::{info, warn};
 
 use crate::compose::{Assembly, ComposeError};
 use crate::config::Config;
-use crate::http_server;
+use crate::http_server::{self, Deadlines};
 use crate::jobs::{Jobs, Periods};
 
-/// How long requests under way may take once the server was told to stop.
-const DRAIN: Duration = Duration::from_secs(20);
+/// Deadlines of connections.
+const DEADLINES: Deadlines = Deadlines { headers: Duration::from_secs(10), drain: Duration::from_secs(20) };
 /// How long detached work and jobs may take after that. An exchange with a provider takes 15 s at most.
 const DRAIN_TASKS: Duration = Duration::from_secs(20);
 
@@ -79,7 +79,7 @@ impl Server {
             assembly.begin_to_stop();
             info!("stopping: finishing what is under way");
         };
-        let cut = http_server::serve(listener, router, told, DRAIN).await;
+        let cut = http_server::serve(listener, router, told, DEADLINES).await;
         let left = assembly.tasks.drain(DRAIN_TASKS).await;
         jobs.stop(DRAIN_TASKS).await;
         if cut + left > 0 {

@@ -56,6 +56,13 @@ pub fn start_log(directives: &str, format: LogFormat) {
     let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter(directives)));
     // Somebody else's log is as good.
     drop(subscriber.try_init());
+    std::panic::set_hook(Box::new(log_panic));
+}
+
+/// A panic in one line, without its message: that may hold whatever was being worked on (R79).
+fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let place = panic.location().map(|location| format!("{}:{}", location.file(), location.line()));
+    tracing::error!(target: "grantry", place, "a part of the program panicked");
 }
 
 fn colours() -> bool {
@@ -164,6 +171,19 @@ mod tests {
         let parsed: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
         assert_eq!(parsed["name"], nasty);
         assert!(!lines[0].contains('\u{1b}'));
+    }
+
+    #[test]
+    fn r79_a_panic_is_told_by_its_place_alone() {
+        let before = std::panic::take_hook();
+        let lines = logged("info", || {
+            std::panic::set_hook(Box::new(log_panic));
+            drop(std::panic::catch_unwind(|| panic!("canary")));
+        });
+        std::panic::set_hook(before);
+        // Another test may panic on purpose meanwhile, but not on this thread.
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains("telemetry.rs:") && !lines[0].contains("canary"), "{lines:?}");
     }
 
     #[test]

@@ -19,9 +19,9 @@ pub(super) struct CheckArgs {
 pub(super) fn run(args: &CheckArgs) -> Result<(), CliError> {
     let report = runtime()?.block_on(doctor::examine(&args.config.config, |total| Steps::new("checking connectors", total)));
     if args.json {
-        say_json(&report)?
+        say_json(&report)?;
     } else {
-        show(&report)?
+        show(&report)?;
     }
     if report.ok { Ok(()) } else { Err(CliError::CheckFailed) }
 }

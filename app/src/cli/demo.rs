@@ -16,10 +16,10 @@ pub(super) struct DemoArgs {
     #[arg(long, value_name = "DIR", default_value = "grantry-demo")]
     data: PathBuf,
     /// Port of the server [default: 8080, or the one of the last start]
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
     /// Port of the demo provider [default: 8081 or the next free one]
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     provider_port: Option<u16>,
     /// Remove what the demo has kept in its folder and begin anew
     #[arg(long)]

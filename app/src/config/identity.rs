@@ -36,8 +36,6 @@ pub struct Proxy {
     /// The header with the user's roles: `editor` everywhere, `marketing=viewer` in one space, separated by commas.
     /// Without one, roles stand in [`accounts`](Self::accounts).
     pub roles_header: Option<HeaderName>,
-    /// The addresses the proxy connects from. From anywhere else its headers mean nothing (R57).
-    pub trusted: Vec<IpAddr>,
     /// Roles by id, where the proxy does not tell them. Passwords are not used.
     pub accounts: Vec<Account>,
 }
@@ -59,26 +57,51 @@ pub(crate) fn role(text: &str) -> Option<Role> {
     [Role::Viewer, Role::Editor, Role::Admin].into_iter().find(|role| role.as_str() == text)
 }
 
-pub(super) fn understand(identity: file::Identity, spaces: &[SpaceId]) -> Result<(Identity, Vec<Agent>), ConfigError> {
-    let agents = agents(identity.agents, spaces)?;
-    let mode = identity.mode.as_deref().unwrap_or("accounts");
-    let with_passwords = mode == "accounts";
-    let known = || accounts(identity.accounts, spaces, with_passwords);
-    match mode {
-        "accounts" => match known()? {
-            accounts if accounts.is_empty() => Err(ConfigError::invalid(
-                "identity.accounts",
-                "is empty, so nobody could sign in; add an account, with a hash of `grantry accounts hash-password`",
-            )),
-            accounts => Ok((Identity::Accounts(accounts), agents)),
-        },
-        "proxy-header" => Ok((Identity::ProxyHeader(proxy(&identity.proxy, known()?)?), agents)),
+/// What the configuration says of people, back ends and proxies.
+pub(super) struct Understood {
+    pub(super) identity: Identity,
+    pub(super) agents: Vec<Agent>,
+    pub(super) trusted_proxies: Vec<IpAddr>,
+}
+
+pub(super) fn understand(written: file::Identity, spaces: &[SpaceId]) -> Result<Understood, ConfigError> {
+    let agents = agents(written.agents, spaces)?;
+    match written.mode.as_deref().unwrap_or("accounts") {
+        "accounts" => {
+            let accounts = accounts(written.accounts, spaces, true)?;
+            if accounts.is_empty() {
+                let problem =
+                    "is empty, so nobody could sign in; add an account, with a hash of `grantry accounts hash-password`";
+                return Err(ConfigError::invalid("identity.accounts", problem));
+            }
+            // Nothing is believed of a proxy that nobody has named.
+            let trusted_proxies = trusted_proxies(written.proxy.trusted_proxies.as_deref().unwrap_or_default())?;
+            Ok(Understood { identity: Identity::Accounts(accounts), agents, trusted_proxies })
+        }
+        "proxy-header" => {
+            let this_machine = vec!["127.0.0.1".to_owned()];
+            let trusted_proxies = trusted_proxies(written.proxy.trusted_proxies.as_ref().unwrap_or(&this_machine))?;
+            if trusted_proxies.is_empty() {
+                let problem = "is empty, so nobody could sign in; set it to the addresses your proxy connects from";
+                return Err(ConfigError::invalid("identity.proxy.trusted_proxies", problem));
+            }
+            let proxy = proxy(&written.proxy, accounts(written.accounts, spaces, false)?)?;
+            Ok(Understood { identity: Identity::ProxyHeader(proxy), agents, trusted_proxies })
+        }
         "jwt" => Err(ConfigError::invalid(
             "identity.mode",
             "names `jwt`, which is not available yet; set it to \"accounts\" or \"proxy-header\"",
         )),
         _ => Err(ConfigError::invalid("identity.mode", "must be \"accounts\" or \"proxy-header\"")),
     }
+}
+
+fn trusted_proxies(written: &[String]) -> Result<Vec<IpAddr>, ConfigError> {
+    let address = |text: &String| {
+        let problem = "must hold IP addresses, such as \"127.0.0.1\"";
+        text.parse().map_err(|_| ConfigError::invalid("identity.proxy.trusted_proxies", problem))
+    };
+    written.iter().map(address).collect()
 }
 
 fn accounts(accounts: Vec<file::Account>, spaces: &[SpaceId], with_passwords: bool) -> Result<Vec<Account>, ConfigError> {
@@ -161,24 +184,7 @@ fn proxy(proxy: &file::Proxy, accounts: Vec<Account>) -> Result<Proxy, ConfigErr
         "" => None,
         name => Some(header("identity.proxy.roles_header", name)?),
     };
-    let trusted = match &proxy.trusted_proxies {
-        None => vec![IpAddr::from([127, 0, 0, 1])],
-        Some(addresses) => addresses
-            .iter()
-            .map(|address| {
-                address.parse().map_err(|_| {
-                    ConfigError::invalid("identity.proxy.trusted_proxies", "must hold IP addresses, such as \"127.0.0.1\"")
-                })
-            })
-            .collect::<Result<_, _>>()?,
-    };
-    if trusted.is_empty() {
-        return Err(ConfigError::invalid(
-            "identity.proxy.trusted_proxies",
-            "is empty, so nobody could sign in; set it to the addresses your proxy connects from",
-        ));
-    }
-    Ok(Proxy { user_header, roles_header, trusted, accounts })
+    Ok(Proxy { user_header, roles_header, accounts })
 }
 
 fn known_space(spaces: &[SpaceId], name: &str, key: &str) -> Result<SpaceId, ConfigError> {

@@ -17,7 +17,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -52,6 +52,8 @@ pub struct Config {
     pub spaces: Vec<SpaceId>,
     /// How people are told apart.
     pub identity: Identity,
+    /// Addresses of proxies in front, whose forwarded headers are believed (R57).
+    pub trusted_proxies: Vec<IpAddr>,
     /// Back ends with an API key.
     pub agents: Vec<Agent>,
     /// Where requests may go.

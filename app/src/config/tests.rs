@@ -235,9 +235,13 @@ fn nobody_to_let_in_is_refused() {
 fn r57_a_proxy_is_believed_only_from_its_addresses() {
     let mode = "identity.mode = \"proxy-header\"\nidentity.proxy";
     let proxy = |lines: &str| parse(&with(&format!("{mode}.{lines}")), &[]);
-    let Identity::ProxyHeader(defaults) = proxy("roles_header = \"\"").unwrap().identity else { panic!("proxy") };
+    let config = proxy("roles_header = \"\"").unwrap();
+    assert_eq!(config.trusted_proxies, ["127.0.0.1".parse::<std::net::IpAddr>().unwrap()]);
+    let Identity::ProxyHeader(defaults) = config.identity else { panic!("proxy") };
     assert_eq!((defaults.user_header.as_str(), defaults.roles_header), ("x-forwarded-user", None));
-    assert_eq!(defaults.trusted, ["127.0.0.1".parse::<std::net::IpAddr>().unwrap()]);
+    assert!(parse(&least(), &[]).unwrap().trusted_proxies.is_empty(), "who has no proxy believes none");
+    let behind_one = parse(&with("identity.proxy.trusted_proxies = [\"10.0.0.1\"]"), &[]).unwrap();
+    assert_eq!(behind_one.trusted_proxies.len(), 1, "a proxy for https stands in front of accounts, too");
     for (lines, expected) in [
         ("trusted_proxies = []", "`identity.proxy.trusted_proxies` is empty"),
         ("trusted_proxies = [\"*\"]", "`identity.proxy.trusted_proxies` must hold IP addresses"),

@@ -21,7 +21,7 @@ pub(super) fn understand(file: file::File, folder: PathBuf) -> Result<Config, Co
     let public_base_url = public_base_url(&file.public_base_url)?;
     let defaults = Policy::new(public_base_url.clone());
     let spaces = spaces(&file.spaces)?;
-    let (identity, agents) = identity::understand(file.identity, &spaces)?;
+    let identity::Understood { identity, agents, trusted_proxies } = identity::understand(file.identity, &spaces)?;
     let database = folder.join(sqlite_file(file.store.url.as_deref().unwrap_or("sqlite:grantry.db"))?);
     later(&file.telemetry.otlp_endpoint, "telemetry.otlp_endpoint", "traces cannot be exported yet; leave it empty")?;
     if file.oauth.callback_mode.as_deref().is_some_and(|mode| mode != "direct") {
@@ -35,6 +35,7 @@ pub(super) fn understand(file: file::File, folder: PathBuf) -> Result<Config, Co
         read_keys: file.keys.read.iter().map(|text| key_source("keys.read", text)).collect::<Result<_, _>>()?,
         spaces,
         identity,
+        trusted_proxies,
         agents,
         egress: egress(&file.egress)?,
         flow_ttl: span("oauth.flow_ttl", file.oauth.flow_ttl.as_deref(), defaults.flow_ttl)?,

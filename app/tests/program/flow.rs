@@ -142,3 +142,36 @@ async fn r68_proxies_of_the_environment_are_never_asked() {
     assert!(provider.ledger().back_channel().iter().any(|call| call.path.contains("well-known")), "discovery was asked for");
     assert!(trap.accept().is_err(), "nothing came to the proxy");
 }
+
+/// Connects alice's account, and answers what she came back with.
+async fn connected(provider: &MockProvider, site: &Site) -> Browser {
+    let mut alice = Browser::new(site.port);
+    alice.log_in("alice", "password-canary");
+    let started = alice.post("/internal/actions/connector/files/_start_oauth_flow", &json!({})).json();
+    let callback = provider.approve(started["authorizationUrl"].as_str().unwrap(), "alice").await.unwrap();
+    let finished = alice.get(&format!("{}?{}", callback.path(), callback.query().unwrap()));
+    assert_eq!(finished.status, 303, "{finished:?}");
+    alice
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r53_whoever_left_the_configuration_is_disconnected_at_the_next_start() {
+    let provider = MockProvider::builder().start().await.unwrap();
+    let site = Site::new(&format!("egress.allow = [\"127.0.0.1:{}\"]", provider.port()));
+    let connector = site.install("files", endpoints(provider.base_url()), CLIENT_SECRET).await;
+    let callback = format!("/api/actions/connector/_oauth_callback/{}", connector.context.to_text());
+    let redirect_uri = format!("http://127.0.0.1:{}{callback}", site.port);
+    provider.register(Client::new("client-of-files", CLIENT_SECRET).redirect_uri(redirect_uri));
+    let server = site.serve();
+    let mut alice = connected(&provider, &site).await;
+    assert_eq!(execute(&mut alice).status, 200);
+    server.stop(Signal::TERM);
+    assert!(provider.ledger().revocations().is_empty());
+
+    site.replace("u_alice", "u_somebody_else");
+    let server = site.serve();
+    provider.until(|ledger| !ledger.revocations().is_empty()).await;
+    let (_, said) = server.stop(Signal::TERM);
+    assert!(said.iter().any(|line| line.contains("user_removed")), "{said:?}");
+    assert!(provider.grants().iter().all(|grant| grant.ended.is_some()));
+}

@@ -41,7 +41,7 @@ fn r75_a_missing_weak_or_exposed_key_stops_the_start() {
 }
 
 #[tokio::test]
-async fn r75_a_wrong_key_stops_the_start_unless_told_otherwise() {
+async fn r75_r76_a_wrong_key_stops_the_start_unless_told_otherwise() {
     let site = Site::new("");
     let endpoints = serde_json::json!({
         "authorizationUrl": "https://id.example.com/a", "tokenUrl": "https://id.example.com/t", "baseUrl": "https://api.example.com"
@@ -115,7 +115,7 @@ fn a_port_that_is_taken_is_told_before_anything_is_made() {
 }
 
 #[test]
-fn both_signals_end_the_server_in_order() {
+fn r72_both_signals_end_the_server_in_order_and_leave_one_closed_file() {
     let site = Site::new("");
     for signal in [Signal::TERM, Signal::INT] {
         let server = site.serve();
@@ -156,5 +156,35 @@ fn the_process_leaves_no_core_dump_and_cannot_be_read_by_others() {
     let limits = fs::read_to_string(format!("/proc/{}/limits", server.id())).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+    drop(server);
+}
+
+#[test]
+fn r57_a_user_header_is_believed_from_the_proxy_alone() {
+    let site = Site::new("identity.mode = \"proxy-header\"\nidentity.proxy.roles_header = \"x-roles\"");
+    let server = site.serve();
+    let mut browser = Browser::new(site.port);
+    assert_eq!(browser.get("/api/session").status, 401);
+    browser.headers = vec![("x-forwarded-user", "u_dora"), ("x-roles", "marketing=editor")];
+    let session = browser.get("/api/session").json();
+    assert_eq!(session["user_id"], "u_dora", "{session}");
+    assert_eq!(session["spaces"].as_array().unwrap().len(), 1, "{session}");
+    assert_eq!(browser.get("/s/marketing/api/actions/connectors").status, 200);
+    assert_eq!(browser.get("/api/actions/connectors").status, 404);
+    drop(server);
+    site.replace("identity.mode", "identity.proxy.trusted_proxies = [\"10.0.0.1\"]\nidentity.mode");
+    let server = site.serve();
+    assert_eq!(browser.get("/api/session").status, 401, "this machine is not the proxy");
+    drop(server);
+}
+
+#[test]
+fn r59_configured_rates_are_the_ones_that_hold() {
+    let site = Site::new("oauth.rate_limits.log_in = \"2/10m\"");
+    let server = site.serve();
+    let mut browser = Browser::new(site.port);
+    let wrong = serde_json::json!({ "username": "alice", "password": "wrong" });
+    let statuses: Vec<u16> = (0..3).map(|_| browser.post("/api/session", &wrong).status).collect();
+    assert_eq!(statuses, [401, 401, 429]);
     drop(server);
 }

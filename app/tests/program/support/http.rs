@@ -13,6 +13,8 @@ pub(crate) struct Browser {
     port: u16,
     pub(crate) cookies: BTreeMap<String, String>,
     pub(crate) key: Option<String>,
+    /// Sent with every request.
+    pub(crate) headers: Vec<(&'static str, &'static str)>,
 }
 
 /// What came back.
@@ -35,7 +37,7 @@ impl Answer {
 
 impl Browser {
     pub(crate) fn new(port: u16) -> Self {
-        Self { port, cookies: BTreeMap::new(), key: None }
+        Self { port, cookies: BTreeMap::new(), key: None, headers: Vec::new() }
     }
 
     pub(crate) fn get(&mut self, target: &str) -> Answer {
@@ -69,6 +71,9 @@ impl Browser {
         }
         if let Some(key) = &self.key {
             write!(head, "authorization: Bearer {key}\r\n").unwrap();
+        }
+        for (name, value) in &self.headers {
+            write!(head, "{name}: {value}\r\n").unwrap();
         }
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
