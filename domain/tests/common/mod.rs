@@ -4,6 +4,7 @@
 //! so [`quiet`] tells that everything has come to rest. The time the use cases see is the [`TestClock`]'s.
 
 pub(crate) mod gate;
+pub(crate) mod ledger;
 pub(crate) mod store;
 
 use std::pin::pin;
@@ -28,6 +29,7 @@ use grantry_testkit::doubles::{
     SeededEntropy, TestClock, TestDirectory, TestProfiles, TokioTasks,
 };
 
+use ledger::{Ledger, Reuse};
 use store::FaultyStore;
 
 /// Spaces of every world.
@@ -155,6 +157,15 @@ impl World {
         world
     }
 
+    /// The same with a provider that keeps books.
+    pub(crate) async fn on_ledger(reuse: Reuse) -> (Self, Arc<Ledger>) {
+        let mut world = Self::without_connector();
+        let ledger = Arc::new(Ledger::new(reuse));
+        world.node = world.node_on(&world.store, ledger.clone());
+        world.create_connector(&drive(), draft("{}")).await;
+        (world, ledger)
+    }
+
     pub(crate) fn without_connector() -> Self {
         Self::with(policy())
     }
@@ -207,6 +218,22 @@ impl World {
 
     /// Another process with its own way to the store, and to a provider.
     pub(crate) fn node_on(&self, store: &Arc<FaultyStore>, provider: Arc<dyn AuthorizationServer>) -> Arc<Connections> {
+        self.node_with(&self.clock, &self.tasks, store, provider)
+    }
+
+    /// A process that stands still while its own clock does, as one that was stopped by a signal. The store goes on.
+    pub(crate) fn stopped_node(&self, provider: Arc<dyn AuthorizationServer>) -> (Arc<Connections>, TestClock) {
+        let clock = TestClock::default();
+        (self.node_with(&clock, &TokioTasks::new(clock.clone()), &self.store, provider), clock)
+    }
+
+    fn node_with(
+        &self,
+        clock: &TestClock,
+        tasks: &TokioTasks,
+        store: &Arc<FaultyStore>,
+        provider: Arc<dyn AuthorizationServer>,
+    ) -> Arc<Connections> {
         let parts = Parts {
             profiles: self.profiles.clone(),
             resource: self.resource.clone(),
@@ -216,7 +243,7 @@ impl World {
             vault: self.vault.clone(),
         };
         let entropy = Arc::new(SeededEntropy::new(self.seeds.fetch_add(1, Ordering::Relaxed)));
-        let ports = parts.ports(&self.clock, store, provider, &entropy, &self.tasks);
+        let ports = parts.ports(clock, store, provider, &entropy, tasks);
         Connections::new(ports, self.node.policy().clone()).expect("a good policy")
     }
 
