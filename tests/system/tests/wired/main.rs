@@ -10,7 +10,7 @@ mod main_path;
 mod mid_flow;
 mod mix_up;
 mod races;
-//mod real_flows;
+mod real_flows;
 mod renewal;
 mod store_faults;
 mod token_answers;
