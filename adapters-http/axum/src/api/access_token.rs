@@ -5,12 +5,13 @@ use axum::extract::State;
 use grantry_domain::flow::TokenDemand;
 use grantry_domain::identity::UserId;
 use grantry_domain::provider::Origin;
+use grantry_domain::secret::Secret;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::rfc3339;
+use crate::api::{as_text, rfc3339};
 use crate::auth::Principal;
 use crate::extract::{AtConnector, Body, Caller};
 use crate::openapi::Problems;
@@ -38,7 +39,9 @@ struct AccessTokenBody {
 #[expect(clippy::struct_field_names, reason = "names of the contract")]
 pub(crate) struct AccessToken {
     /// The token.
-    access_token: String,
+    #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String)]
+    access_token: Secret,
     /// `Bearer`, in the provider's spelling.
     token_type: String,
     /// When it lapses; null if it does not.
@@ -67,8 +70,8 @@ async fn hand_out(
     let demand = TokenDemand { actor: caller.actor(), connector, user, destination };
     let handed = app.api.connections.access_token(&demand).await;
     let handed = handed.map_err(|error| of_token(error, || app.api.connections.start_link(&demand.connector)))?;
-    let access_token = handed.token.expose_text().ok_or_else(|| Problem::new(Code::Internal))?.to_owned();
-    Ok(Json(AccessToken { access_token, token_type: handed.token_type, expires_at: handed.expires_at.map(rfc3339) }))
+    let expires_at = handed.expires_at.map(rfc3339);
+    Ok(Json(AccessToken { access_token: handed.token, token_type: handed.token_type, expires_at }))
 }
 
 fn origin_of(url: &str) -> Option<Origin> {

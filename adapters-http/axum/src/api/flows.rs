@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::rfc3339;
+use crate::api::{as_text, rfc3339};
 use crate::extract::{AtConnector, Body, InSpace, PathParams, Person};
 use crate::guard::is_json;
 use crate::launch;
@@ -43,9 +43,13 @@ struct StartFlowBody {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StartedFlow {
     /// Where the browser may go directly; better is the launch page, which checks person and browser first.
-    authorization_url: String,
+    #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String)]
+    authorization_url: Secret,
     /// The `state` parameter in it.
-    state: String,
+    #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String)]
+    state: Secret,
     /// Names the flow.
     flow_id: String,
     /// When the flow ends by itself.
@@ -121,25 +125,24 @@ async fn start(
         allow_account_change,
     };
     let started = app.api.connections.start(request).await?;
-    begun(&app, &headers, &started)
+    begun(&app, &headers, started)
 }
 
 /// The answer to a start: the flow and its cookie.
-fn begun(app: &App, headers: &HeaderMap, started: &Started) -> Result<Response, Problem> {
-    let text = |secret: &Secret| secret.expose_text().map(str::to_owned).ok_or_else(|| Problem::new(Code::Internal));
-    let authorization_url = text(&started.authorization_url)?;
-    if !launch::may_be_opened(&authorization_url) {
+fn begun(app: &App, headers: &HeaderMap, started: Started) -> Result<Response, Problem> {
+    if !started.authorization_url.expose_text().is_some_and(launch::may_be_opened) {
         return Err(Problem::new(Code::ProviderMisconfigured));
     }
+    let cookies = &app.cookies;
+    let cookie = cookies.flow_cookie(started.flow_id, &started.browser_secret, started.expires_in);
     let body = StartedFlow {
-        authorization_url,
-        state: text(&started.state)?,
+        authorization_url: started.authorization_url,
+        state: started.state,
         flow_id: started.flow_id.to_string(),
         expires_at: rfc3339(started.expires_at),
     };
     let mut response = Json(body).into_response();
-    let cookies = &app.cookies;
-    cookies.flow_cookie(started.flow_id, &started.browser_secret, started.expires_in).append_to(response.headers_mut());
+    cookie.append_to(response.headers_mut());
     for surplus in cookies.surplus_flows(headers) {
         cookies.without_flow(surplus).append_to(response.headers_mut());
     }

@@ -26,8 +26,10 @@ use crate::openapi::Problems;
 use crate::problem::{Code, Problem};
 use crate::state::App;
 
-/// Grants on one page.
+/// Grants on one page, at least, while there are more.
 const PAGE: u32 = 50;
+/// How often the store is asked for one page at most, when most of what it has is not wanted.
+const MOST_READS: u32 = 20;
 
 pub(super) fn routes_in_space() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(revoke))
@@ -109,40 +111,59 @@ async fn list(
     InSpace(space): InSpace,
     mut query: Query,
 ) -> Result<Json<GrantPage>, Problem> {
-    let (filter, after) = read_filter(&mut query)?;
+    let Wanted { filter, status, mut after } = Wanted::read(&mut query)?;
     query.finish()?;
     let actor = person.actor();
-    let page = app.api.connections.list_grants(&actor, &space, filter, after, PAGE).await?;
     let now = app.api.connections.ports().grants.now().await.map_err(|_| Problem::new(Code::StoreUnavailable))?;
-    let connectors: HashMap<Incarnation, ConnectorView> = if page.records.is_empty() {
-        HashMap::new()
-    } else {
-        let views = app.api.connections.connectors(&actor, &space).await?;
-        views.into_iter().map(|view| (view.connector.incarnation, view)).collect()
-    };
-    let grants = page.records.into_iter().filter_map(|record| {
-        let connector = connectors.get(&record.owner.incarnation);
-        shown(&app, record, connector, now)
-    });
-    Ok(Json(GrantPage { grants: grants.collect(), next_cursor: page.next.map(|id| id.to_string()) }))
+    let views = app.api.connections.connectors(&actor, &space).await?;
+    let connectors: HashMap<Incarnation, ConnectorView> =
+        views.into_iter().map(|view| (view.connector.incarnation, view)).collect();
+    let mut grants = Vec::new();
+    for _ in 0..MOST_READS {
+        let page = app.api.connections.list_grants(&actor, &space, filter.clone(), after, PAGE).await?;
+        let found = page.records.into_iter().filter_map(|record| {
+            let connector = connectors.get(&record.owner.incarnation);
+            shown(&app, record, connector, now)
+        });
+        grants.extend(found.filter(|grant| status.is_none_or(|status| grant.status == status.as_str())));
+        after = page.next;
+        if grants.len() >= PAGE as usize || after.is_none() {
+            break;
+        }
+    }
+    Ok(Json(GrantPage { grants, next_cursor: after.map(|id| id.to_string()) }))
 }
 
-fn read_filter(query: &mut Query) -> Result<(GrantFilter, Option<GrantId>), Problem> {
-    let connector = query
-        .take("connector")?
-        .map(|text| ConnectorId::new(text).map_err(|invalid| Problem::invalid("connector", invalid.problem)));
-    let user =
-        query.take("user")?.map(|text| UserId::new(text).map_err(|invalid| Problem::invalid("user", invalid.problem)));
-    let phase = match query.take("status")?.as_deref() {
-        None => None,
-        Some("connected") => Some(Phase::Authorized),
-        Some("needs_reauthorization") => Some(Phase::Expired),
-        Some("not_connected") => Some(Phase::Revoked),
-        Some(_) => return Err(Problem::invalid("status", "must be connected, needs_reauthorization or not_connected")),
-    };
-    let cursor =
-        query.take("cursor")?.map(|text| GrantId::parse(&text).ok_or_else(|| Problem::invalid("cursor", "is not a cursor")));
-    Ok((GrantFilter { connector: connector.transpose()?, user: user.transpose()?, phase }, cursor.transpose()?))
+/// What the query asks for.
+struct Wanted {
+    filter: GrantFilter,
+    /// Judged record by record: which phase has it depends on the connector.
+    status: Option<StatusKind>,
+    after: Option<GrantId>,
+}
+
+impl Wanted {
+    fn read(query: &mut Query) -> Result<Self, Problem> {
+        let connector = query
+            .take("connector")?
+            .map(|text| ConnectorId::new(text).map_err(|invalid| Problem::invalid("connector", invalid.problem)));
+        let user =
+            query.take("user")?.map(|text| UserId::new(text).map_err(|invalid| Problem::invalid("user", invalid.problem)));
+        let status = query.take("status")?.map(|text| match StatusKind::parse(&text) {
+            Some(StatusKind::Connected) => Ok((StatusKind::Connected, Some(Phase::Authorized))),
+            Some(StatusKind::NotConnected) => Ok((StatusKind::NotConnected, None)),
+            Some(StatusKind::NeedsReauthorization) => Ok((StatusKind::NeedsReauthorization, None)),
+            Some(StatusKind::NotApplicable | StatusKind::Connecting) | None => {
+                Err(Problem::invalid("status", "must be connected, needs_reauthorization or not_connected"))
+            }
+        });
+        let (status, phase) = status.transpose()?.unzip();
+        let cursor = query
+            .take("cursor")?
+            .map(|text| GrantId::parse(&text).ok_or_else(|| Problem::invalid("cursor", "is not a cursor")));
+        let filter = GrantFilter { connector: connector.transpose()?, user: user.transpose()?, phase: phase.flatten() };
+        Ok(Self { filter, status, after: cursor.transpose()? })
+    }
 }
 
 /// `None` for records that are no grant and never were.

@@ -10,7 +10,10 @@ mod operations;
 mod session;
 mod statuses;
 
+use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
+use serde::Serializer;
+use serde::ser::Error;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::state::App;
@@ -38,6 +41,14 @@ pub(crate) fn everywhere() -> OpenApiRouter<App> {
 /// A point in time as the API writes it (RFC 3339, UTC).
 pub(crate) fn rfc3339(at: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or(jiff::Timestamp::MAX).to_string()
+}
+
+/// Writes a secret into the one answer that is meant to hold it, without another copy on the way.
+fn as_text<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+    match secret.expose_text() {
+        Some(text) => serializer.serialize_str(text),
+        None => Err(S::Error::custom("not a text")),
+    }
 }
 
 /// A day of last use, in days since the Unix epoch.

@@ -45,6 +45,10 @@ async fn an_admin_lists_and_revokes_and_never_sees_a_token() {
         (&status["drive"]["user_auth_status"], &status["drive"]["reason"]),
         (&json!("needs_reauthorization"), &json!("admin"))
     );
+    for (status, count) in [("connected", 1), ("needs_reauthorization", 1), ("not_connected", 0)] {
+        let page = carol.get(&format!("{GRANTS}?status={status}")).await.json();
+        assert_eq!(page["grants"].as_array().unwrap().len(), count, "{status}");
+    }
     let listed = carol.get(&format!("{GRANTS}?user=u_bob")).await.json();
     assert_eq!(
         (&listed["grants"][0]["status"], &listed["grants"][0]["reason"]),
