@@ -16,6 +16,8 @@ const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_first.sql")];
 
 /// Refuses a file of another program or of a newer version of this one; answers the version. Changes nothing.
 pub(crate) fn identify(connection: &Connection) -> Result<usize, Fault> {
+    // One snapshot, or a start of another process between two reads would make the file look like nobody's.
+    let _snapshot = connection.is_autocommit().then(|| connection.unchecked_transaction()).transpose()?;
     let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let objects = sql::number(connection, "SELECT count(*) FROM sqlite_schema", [])?;

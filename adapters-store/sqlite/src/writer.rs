@@ -235,18 +235,26 @@ impl WriterThread {
         }
     }
 
-    /// No transaction could be begun, mostly because the file stayed locked for the whole waiting time: everybody who is
-    /// waiting now hears it at once, instead of one after the other.
+    /// No transaction could be begun, mostly because the file stayed locked for the whole waiting time. Everybody who has
+    /// waited meanwhile hears it at once, instead of one after the other; whoever comes later has a try of their own.
     fn refuse_waiting(&mut self, first: Box<dyn Job>, error: StoreError) -> Option<Control> {
         tracing::warn!("writes were refused because no transaction could be begun");
-        first.answer(Err(error));
-        loop {
+        let mut refused = vec![first];
+        let mut control = None;
+        for _ in 0..self.queue.len() {
             match self.queue.try_recv() {
-                Ok(Message::Write(job)) => job.answer(Err(error)),
-                Ok(Message::Control(control)) => return Some(control),
-                Err(_) => return None,
+                Ok(Message::Write(job)) => refused.push(job),
+                Ok(Message::Control(met)) => {
+                    control = Some(met);
+                    break;
+                }
+                Err(_) => break,
             }
         }
+        for job in refused {
+            job.answer(Err(error));
+        }
+        control
     }
 }
 

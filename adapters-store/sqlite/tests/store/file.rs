@@ -155,6 +155,17 @@ async fn closing_empties_the_log_and_refuses_what_comes_later() {
     assert_eq!(place.open().await.get(&connector.key).await.unwrap(), Some(connector));
 }
 
+#[tokio::test]
+async fn r72_closing_empties_the_log_also_while_another_process_has_the_file_open() {
+    let place = Place::new();
+    let store = place.open().await;
+    let other = place.open().await;
+    let connector = place.add_connector(&store).await;
+    assert_eq!(other.get(&connector.key).await.unwrap(), Some(connector));
+    store.close().await;
+    assert_eq!(fs::metadata(place.folder.path().join("grantry.db-wal")).unwrap().len(), 0);
+}
+
 /// A sweep that removes everything that has ended.
 const REMOVE_ALL: SweepPolicy = SweepPolicy {
     unused_grants: Duration::from_hours(90 * 24),
