@@ -73,7 +73,7 @@ pub use self::differential::differential;
 /// Expands to one test for each rule of the contract. The factory is an `async fn(TestClock) -> Backend` that makes a fresh,
 /// empty store on the clock.
 ///
-/// ```ignore
+/// ```text
 /// async fn fresh(clock: TestClock) -> Backend { … }
 /// grantry_testkit::store_contract!(fresh);
 /// ```
@@ -170,6 +170,7 @@ macro_rules! store_contract {
                 a_status_has_a_row_for_every_connector_of_the_space,
                 a_status_shows_grant_former_grant_and_flow,
                 the_newest_former_grant_is_the_one_consented_to_last,
+                the_newest_flow_is_the_pending_one,
                 a_flow_that_is_over_is_not_pending,
                 lists_are_paged_newest_first,
                 r53_holders_of_grants_are_found,

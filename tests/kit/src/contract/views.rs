@@ -121,6 +121,17 @@ pub async fn the_newest_former_grant_is_the_one_consented_to_last(backend: Backe
     assert_eq!(status(&world, &drive, "alice").await.former.map(|former| former.id), Some(newest.id));
 }
 
+/// Beside an exchange under way, a newer attempt is the one that counts, until it is over.
+pub async fn the_newest_flow_is_the_pending_one(backend: Backend) {
+    let (world, drive) = World::with_drive(backend).await;
+    let owner = ownership_of(&drive, "alice");
+    let in_exchange = world.exchange(&owner).await;
+    let newer = world.start(&owner).await;
+    assert_eq!(status(&world, &drive, "alice").await.pending, Some(newer.clone()));
+    world.end(EndScope::One(newer.id), EndCause::Cancelled).await;
+    assert_eq!(status(&world, &drive, "alice").await.pending, Some(in_exchange));
+}
+
 /// A status does not wait for the sweeper: what is over is no pending flow.
 pub async fn a_flow_that_is_over_is_not_pending(backend: Backend) {
     let (world, drive) = World::with_drive(backend).await;
