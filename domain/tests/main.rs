@@ -5,6 +5,7 @@
 mod common;
 
 mod callback;
+mod disconnect;
 mod hand_out;
 mod mocks;
 mod renewal;
