@@ -128,9 +128,11 @@ export class HttpDouble {
         ? "user_mismatch"
         : !cookies.has(`flow_${flowId}`)
           ? "browser_mismatch"
-          : flow.status !== "awaiting"
-            ? "flow_already_used"
-            : undefined;
+          : flow.status === "expired"
+            ? "flow_expired"
+            : flow.status !== "awaiting"
+              ? "flow_already_used"
+              : undefined;
     if (refusal) {
       redirect(response, `${CALLBACK}_result/${refusal}`);
       return;

@@ -73,8 +73,8 @@ export class ConsolePage {
     await this.row(name).locator(".badge", { hasText: status }).waitFor({ timeout });
   }
 
-  async expectToast(text: string): Promise<void> {
-    await this.page.getByRole("region", { name: "Notifications" }).getByText(text).waitFor();
+  async expectToast(text: string, timeout = 10_000): Promise<void> {
+    await this.page.getByRole("region", { name: "Notifications" }).getByText(text).waitFor({ timeout });
   }
 
   /** Nothing that must stay secret is anywhere a script could read it. */

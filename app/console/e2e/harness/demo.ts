@@ -1,5 +1,5 @@
 /** Whether the tests run against the double, which checks less than the server. */
-export const isDouble = process.env.GRANTRY_E2E === "double";
+export const isDouble = process.env.E2E_SITE === "double";
 
 /** The people of the demo. */
 export const PEOPLE = ["alice", "bob", "carol"] as const;

@@ -46,3 +46,12 @@ export async function holdCallback(tab: Page): Promise<string> {
   await decide(tab, "Allow");
   return callback;
 }
+
+/** What a result page says: `success`, or the code of the error. */
+export async function resultOf(page: Page): Promise<string | undefined> {
+  const { status, error } = await page
+    .locator("#result")
+    .evaluate((result) => ({ ...(result as HTMLElement).dataset }));
+  // A page that belongs to no flow of this person says nothing to scripts; its code stands in its path.
+  return status === "success" ? status : error || new URL(page.url()).pathname.split("/").at(-1);
+}

@@ -1,5 +1,5 @@
-import { spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { type ChildProcess, spawn } from "node:child_process";
+import { appendFile, mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,42 +11,68 @@ const BINARY = fileURLToPath(new URL("../../../../target/debug/grantry", import.
 /** A debug build on a busy machine takes its time. */
 const START_TIMEOUT = 60_000;
 
-/** Starts `grantry demo` on fresh data and waits until it is ready. */
-export async function startServer(): Promise<Site> {
-  const data = await mkdtemp(join(tmpdir(), "grantry-e2e-"));
+/** Starts `grantry demo` on fresh data and waits until it is ready. `settings` are lines for its configuration file. */
+export async function startServer(settings = ""): Promise<Site> {
+  const folder = await mkdtemp(join(tmpdir(), "grantry-e2e-"));
+  const data = join(folder, "demo");
   const port = await freePort();
-  const child = spawn(BINARY, ["demo", "--data", join(data, "demo"), "--port", String(port), "--fresh"], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let output = "";
-  const keep = (chunk: Buffer) => {
-    output = (output + chunk).slice(-20_000);
-  };
-  child.stdout.on("data", keep);
-  child.stderr.on("data", keep);
-  const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-
   const url = `http://127.0.0.1:${port}`;
-  const deadline = Date.now() + START_TIMEOUT;
-  while (!(await isReady(url))) {
-    if (child.exitCode !== null || Date.now() > deadline) {
-      child.kill();
-      throw new Error(`the server did not become ready:\n${output}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
+  let server: Server | undefined;
   const stop = async () => {
-    child.kill("SIGTERM");
-    await exited;
-    await rm(data, { recursive: true, force: true });
+    await server?.stop();
+    await rm(folder, { recursive: true, force: true });
   };
   try {
+    server = await start(url, ["demo", "--data", data, "--port", String(port), "--fresh"]);
+    if (settings !== "") {
+      // The demo writes its configuration at the first start, and keeps what is in it from then on.
+      await server.stop();
+      await appendFile(join(data, "grantry.toml"), settings);
+      server = await start(url, ["demo", "--data", data, "--port", String(port)]);
+    }
     await addSecondConnector(url);
+    return { url, stop };
   } catch (error) {
     await stop();
     throw error;
   }
-  return { url, stop };
+}
+
+interface Server {
+  stop(): Promise<void>;
+}
+
+async function start(url: string, parameters: string[]): Promise<Server> {
+  const child = spawn(BINARY, parameters, { stdio: ["ignore", "pipe", "pipe"] });
+  const exited = new Promise<void>((resolve) => {
+    child.once("exit", () => resolve());
+    child.once("error", () => resolve());
+  });
+  const output = keepOutput(child);
+  const stop = async () => {
+    child.kill("SIGTERM");
+    await exited;
+  };
+  const deadline = Date.now() + START_TIMEOUT;
+  while (!(await isReady(url))) {
+    if (child.exitCode !== null || child.pid === undefined || Date.now() > deadline) {
+      await stop();
+      throw new Error(`the server did not become ready:\n${output()}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  return { stop };
+}
+
+/** Keeps the end of what a process says, for the error that may come. */
+function keepOutput(child: ChildProcess): () => string {
+  let output = "";
+  const keep = (chunk: Buffer) => {
+    output = (output + chunk).slice(-20_000);
+  };
+  child.stdout?.on("data", keep);
+  child.stderr?.on("data", keep);
+  return () => output;
 }
 
 async function isReady(url: string): Promise<boolean> {

@@ -8,12 +8,21 @@ export interface Site {
   stop(): Promise<void>;
 }
 
-/** Starts the real server; with `GRANTRY_E2E=double` the double, to work on the console alone. */
-export async function startSite(): Promise<Site> {
-  if (process.env.GRANTRY_E2E !== "double") {
-    return startServer();
+/** How a site may differ from the demo. */
+export interface SiteOptions {
+  /** Life of a flow. Absent: ten minutes. */
+  flowSeconds?: number;
+}
+
+/** Starts the real server; with `E2E_SITE=double` the double, to work on the console alone. */
+export async function startSite({ flowSeconds }: SiteOptions = {}): Promise<Site> {
+  if (process.env.E2E_SITE !== "double") {
+    return startServer(flowSeconds ? `\n[oauth]\nflow_ttl = "${flowSeconds}s"\n` : "");
   }
   const double = new HttpDouble();
+  if (flowSeconds) {
+    double.double.flowLife = flowSeconds * 1000;
+  }
   const { url } = await double.start();
   return { url, stop: () => double.stop() };
 }

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect } from "vitest";
 import { newVisitor, startBrowser, type Visitor } from "./browser.ts";
 import { ConsolePage } from "./console.ts";
 import type { Person } from "./demo.ts";
-import { type Site, startSite } from "./site.ts";
+import { type Site, type SiteOptions, startSite } from "./site.ts";
 
 /** A site and a browser for one file of tests, and people who visit it. */
 export interface Suite {
@@ -29,13 +29,13 @@ export interface Visit extends Visitor {
  * Sets a suite up. After every test all its browsers are closed, and none may have complained: no violation of a
  * content security policy, no error in a script.
  */
-export function suite(): Suite {
+export function suite(options: SiteOptions = {}): Suite {
   let site: Site | undefined;
   let browser: Browser | undefined;
   let visitors: Visitor[] = [];
 
   beforeAll(async () => {
-    [site, browser] = await Promise.all([startSite(), startBrowser()]);
+    [site, browser] = await Promise.all([startSite(options), startBrowser()]);
   });
   afterEach(async () => {
     const complaints = visitors.flatMap((visitor) => visitor.complaints);

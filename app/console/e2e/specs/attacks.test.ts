@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { CONSOLE_CSP } from "../../testing/http-double.ts";
 import { frame } from "../harness/attacker.ts";
 import { CONNECTORS } from "../harness/demo.ts";
-import { holdCallback, startAfresh } from "../harness/flow.ts";
+import { holdCallback, resultOf, startAfresh } from "../harness/flow.ts";
 import { suite, type Visit } from "../harness/suite.ts";
 
 const { first } = CONNECTORS;
@@ -13,11 +13,7 @@ const on = suite();
 async function visitCallback(page: Page, callback: string): Promise<string | undefined> {
   await page.goto(callback);
   expect(page.url()).not.toMatch(/[?&](code|state)=/);
-  const { status, error } = await page
-    .locator("#result")
-    .evaluate((result) => ({ ...(result as HTMLElement).dataset }));
-  // A page that belongs to no flow of this person says nothing to scripts; its code stands in its path.
-  return status === "success" ? status : error || new URL(page.url()).pathname.split("/").at(-1);
+  return resultOf(page);
 }
 
 /** The cookies that bind flows to this browser. */

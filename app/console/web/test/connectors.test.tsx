@@ -11,7 +11,7 @@ function doubleWithStatuses(): Double {
   double.statuses.set("default/github/u_alice", {
     user_auth_status: "connected",
     account: "alice@github.example",
-    last_used_at: new Date(Date.now() - 7_200_000).toISOString(),
+    last_used_at: `${new Date(Date.now() - 2 * 86_400_000).toISOString().slice(0, 10)}T00:00:00Z`,
     provider_note: "provider_unreachable",
   });
   double.statuses.set("default/wiki/u_alice", {
@@ -29,7 +29,7 @@ describe("the table", () => {
     const github = within(await rowOf("GitHub"));
     await github.findByText("Connected");
     github.getByText("alice@github.example");
-    github.getByText("2 hours ago");
+    github.getByText("2 days ago");
     github.getByText("The provider cannot be reached at the moment");
     const wiki = within(await rowOf("Team wiki"));
     wiki.getByText("Reconnect needed");
@@ -272,7 +272,7 @@ describe("details", () => {
   it("R65 show account, permissions, destinations and last use", async () => {
     const { user } = renderConsole({ double: doubleWithStatuses() });
     await user.click(await screen.findByRole("button", { name: "GitHub" }));
-    for (const text of ["alice@github.example", "repo", "api.github.com", "2 hours ago", "github.com"]) {
+    for (const text of ["alice@github.example", "repo", "api.github.com", "2 days ago", "github.com"]) {
       dialog().getByText(text);
     }
     dialog().getByRole("button", { name: "Copy: Redirect URI" });

@@ -21,6 +21,16 @@ export function relativeTime(time: number, now: number, language: Language): str
   return format.format(0, "second");
 }
 
+/** A day as people say it: "yesterday". For times of which only the day is known (UTC). */
+export function relativeDay(time: number, now: number, language: Language): string {
+  const dayOf = (moment: number) => Math.floor(moment / 86_400_000);
+  const days = dayOf(time) - dayOf(now);
+  if (Math.abs(days) < 14) {
+    return new Intl.RelativeTimeFormat(language, { numeric: "auto" }).format(days, "day");
+  }
+  return new Intl.DateTimeFormat(language, { dateStyle: "medium", timeZone: "UTC" }).format(time);
+}
+
 /** A time in full. */
 export function fullTime(time: number, language: Language): string {
   return new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(time);

@@ -2,7 +2,7 @@ import type { Grant } from "@grantry/client";
 import { usePreferences } from "../../lib/preferences.tsx";
 import { Button } from "../../ui/button.tsx";
 import { StatusBadge } from "../../ui/status-badge.tsx";
-import { Time } from "../../ui/time.tsx";
+import { Day, Time } from "../../ui/time.tsx";
 
 /** The connections, a row each. */
 export function ConnectionTable({
@@ -49,7 +49,7 @@ export function ConnectionTable({
               <Time value={grant.connectedAt} />
             </td>
             <td className="cell-fact" data-label={t("connections.columnLastUsed")}>
-              <Time value={grant.lastUsedAt} />
+              <Day value={grant.lastUsedAt} />
             </td>
             <td className="cell-actions">
               <div className="row-actions">

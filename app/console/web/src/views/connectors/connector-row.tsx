@@ -6,7 +6,7 @@ import { useHere } from "../../lib/session.tsx";
 import { useToast } from "../../lib/toasts.tsx";
 import { ConfirmDialog } from "../../ui/confirm-dialog.tsx";
 import { Monogram } from "../../ui/monogram.tsx";
-import { Time } from "../../ui/time.tsx";
+import { Day } from "../../ui/time.tsx";
 import { DeleteDialog } from "../editor/delete-dialog.tsx";
 import { EditDialog } from "../editor/edit-dialog.tsx";
 import { ConnectDialog } from "./connect-dialog.tsx";
@@ -75,7 +75,7 @@ export function ConnectorRow({ shown, mismatch }: { shown: ShownConnector; misma
         className={auth.last_used_at ? "cell-fact" : "cell-fact cell-fact--empty"}
         data-label={t("connectors.columnLastUsed")}
       >
-        {auth.last_used_at ? <Time value={auth.last_used_at} /> : <span className="muted">–</span>}
+        {auth.last_used_at ? <Day value={auth.last_used_at} /> : <span className="muted">–</span>}
       </td>
       <td className="cell-actions">
         <RowActions

@@ -4,7 +4,7 @@ import { CopyText } from "../../ui/copy-text.tsx";
 import { Dialog, DialogBody } from "../../ui/dialog.tsx";
 import { Chips, Facts } from "../../ui/facts.tsx";
 import { StatusBadge } from "../../ui/status-badge.tsx";
-import { Time } from "../../ui/time.tsx";
+import { Day, Time } from "../../ui/time.tsx";
 import { consentFacts, type ShownConnector } from "./shown-connector.ts";
 
 /** Everything there is to know about a connector and one's own connection (R65). */
@@ -22,7 +22,7 @@ export function DetailsDialog({ shown, onClose }: { shown: ShownConnector; onClo
             [t("connectors.columnStatus"), <StatusBadge key="status" status={status} />],
             [t("detailsDialog.account"), auth.account],
             [t("detailsDialog.since"), auth.since && <Time value={auth.since} />],
-            [t("detailsDialog.lastUsed"), auth.last_used_at && <Time value={auth.last_used_at} />],
+            [t("detailsDialog.lastUsed"), auth.last_used_at && <Day value={auth.last_used_at} />],
             [t("detailsDialog.provider"), provider_host],
             [t("detailsDialog.scopes"), scopes.length > 0 && <Chips values={scopes} />],
             [

@@ -1,0 +1,94 @@
+import { mkdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { expectAccessible } from "../harness/axe.ts";
+import { CONNECTORS, isDouble } from "../harness/demo.ts";
+import { startAfresh } from "../harness/flow.ts";
+import { decide } from "../harness/provider.ts";
+import { suite } from "../harness/suite.ts";
+
+const { first } = CONNECTORS;
+const FOLDER = fileURLToPath(new URL("../screenshots/", import.meta.url));
+const CODES = [
+  "access_denied",
+  "flow_expired",
+  "flow_already_used",
+  "user_mismatch",
+  "browser_mismatch",
+  "exchange_failed",
+  "rate_limited",
+];
+const on = suite();
+
+describe.each(["light", "dark"] as const)("the callback page in %s", (colorScheme) => {
+  it("says that one is connected, and closes itself with a countdown", async () => {
+    const visit = await on.visit("alice", { colorScheme, viewport: { width: 1000, height: 640 } });
+    const { here } = visit;
+    await startAfresh(here, first.name);
+    const tab = await here.connect(first.name);
+    const closed = tab.waitForEvent("close");
+    await decide(tab, "Allow");
+    await tab.waitForURL(/_oauth_callback_result\//);
+    if (!isDouble) {
+      await tab.getByText(/This tab closes in \d second/).waitFor();
+      mkdirSync(FOLDER, { recursive: true });
+      await tab.screenshot({ path: `${FOLDER}callback-${colorScheme}.png` });
+    }
+    await closed;
+    await here.expectStatus(first.name, "Connected");
+  });
+
+  it.each([1000, 320])("has an accessible page for every end, %i px wide", async (width) => {
+    const { page } = await on.visit("alice", { colorScheme, viewport: { width, height: 640 } });
+    for (const code of CODES) {
+      await page.goto(`/api/actions/connector/_oauth_callback_result/${code}`);
+      await page.getByRole("heading", { level: 1 }).waitFor();
+      if (!isDouble) {
+        await expectAccessible(page, code);
+        const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+        expect(overflow, code).toBeLessThanOrEqual(0);
+      }
+    }
+  });
+});
+
+describe("the callback page", () => {
+  it("R30 holds its fixed policy, and loads its script and sheet only", async () => {
+    const { page, context } = await on.visit("alice");
+    const asked: string[] = [];
+    context.on("request", (request) => asked.push(new URL(request.url()).pathname));
+    const path = "/api/actions/connector/_oauth_callback";
+    const answer = await page.goto(`${path}_result/flow_expired`);
+    await page.getByRole("heading", { level: 1 }).waitFor();
+    if (!isDouble) {
+      expect(answer?.headers()["content-security-policy"]).toBe(
+        `default-src 'none'; script-src ${on.site.url}${path}_script; style-src ${on.site.url}${path}_style; base-uri 'none'; ` +
+          "form-action 'none'; frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'",
+      );
+      expect(asked.filter((one) => !one.startsWith(path))).toEqual([]);
+    }
+  });
+
+  it("says in words that the tab can be closed when the browser forbids it", async () => {
+    const { here, page } = await on.visit("alice");
+    await startAfresh(here, first.name);
+    const tab = await here.connect(first.name);
+    await decide(tab, "Allow");
+    await tab.waitForURL(/_oauth_callback_result\//);
+    const url = tab.url();
+    await tab.close();
+    // A tab with a history that nobody opened by script may not close itself.
+    await page.goto(url);
+    if (!isDouble) {
+      await page.getByText("You can close this tab now.").waitFor();
+    }
+  });
+
+  it("works without a script", async () => {
+    const { page } = await on.visit("alice", {});
+    const state = await page.context().storageState();
+    const bare = await on.visitor({ javaScriptEnabled: false, storageState: state });
+    await bare.page.goto("/api/actions/connector/_oauth_callback_result/access_denied");
+    expect(await bare.page.getByRole("heading", { level: 1 }).textContent()).not.toBe("");
+  });
+});
