@@ -34,6 +34,8 @@ pub struct Settings {
     pub busy_timeout: Duration,
     /// Largest size of the database, in pages.
     pub max_pages: Option<u32>,
+    /// Whether limits on how often somebody may do something are as generous as tests need them, or as they are by default.
+    pub generous: bool,
     /// How often a node in a process of its own sweeps and revokes; `None`: never.
     pub rounds: Option<Duration>,
 }
@@ -65,6 +67,7 @@ impl Deployment {
             disconnect_wait: Duration::from_secs(5),
             busy_timeout: Duration::from_secs(5),
             max_pages: None,
+            generous: true,
             rounds: Some(Duration::from_millis(100)),
         };
         let deployment = Self { settings, people: TestPeople::default(), folder, _public: public };

@@ -100,7 +100,7 @@ impl Host {
             profiles,
             resource: Arc::new(ApiCaller::new(to_apis, egress, ApiCaller::MAX_BODY)),
             directory: people.directory.clone(),
-            limiter: Arc::new(MemoryRateLimiter::new(generous(), &clock)),
+            limiter: Arc::new(MemoryRateLimiter::new(rates(settings), &clock)),
             sink: sink.clone(),
             clock: clock.clone(),
             entropy: entropy.clone(),
@@ -193,8 +193,11 @@ fn api(
     })
 }
 
-/// Limits that no test meets by accident; those that are about limits set their own.
-fn generous() -> RateLimits {
+/// Generous limits are met by no test by accident; those that are about limits use the default ones.
+fn rates(settings: &Settings) -> RateLimits {
+    if !settings.generous {
+        return RateLimits::default();
+    }
     let quota = Quota::in_ten_minutes(1_000_000);
     RateLimits { start: quota, callback: quota, log_in: quota, status: quota, disconnect: quota }
 }

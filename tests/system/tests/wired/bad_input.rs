@@ -319,3 +319,39 @@ async fn r66_r69_r70_lesson_25_addresses_that_are_not_allowed_are_refused_when_t
     }
     assert_eq!(state(&world), before);
 }
+
+#[tokio::test]
+async fn r59_whoever_asks_too_often_is_told_when_to_come_back() {
+    let world = World::with(grantry_testkit::provider::MockProvider::builder(), |settings| settings.generous = false).await;
+    let mut alice = world.browser("alice").await;
+    let mut bob = world.browser("bob").await;
+    // Twenty starts in ten minutes.
+    let mut answers = Vec::new();
+    for _ in 0..21 {
+        answers.push(alice.try_start(DRIVE, json!({})).await);
+    }
+    let last = answers.pop().unwrap();
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    assert_problem("start", &last, 429, "rate_limited");
+    assert!(last.header("retry-after").parse::<u64>().unwrap() > 0);
+    assert_eq!(bob.try_start(DRIVE, json!({})).await.status, 200, "others are not held up");
+
+    // Forty disconnects; forty callbacks.
+    let mut codes: Vec<_> = Vec::new();
+    for _ in 0..41 {
+        codes.push(alice.disconnect(DRIVE).await.status);
+    }
+    assert_eq!((codes[39], codes[40]), (204, 429));
+    let callback = format!("{}?code=c&state=s", world.deployment.shared_callback());
+    let mut codes: Vec<_> = Vec::new();
+    for _ in 0..41 {
+        codes.push(bob.come_back(&callback).await.page_code());
+    }
+    assert_eq!((codes[39].as_str(), codes[40].as_str()), ("flow_not_found", "rate_limited"));
+    // Log-ins are counted by name and by address, wrong ones and right ones.
+    let mut last = None;
+    for _ in 0..21 {
+        last = Some(world.stranger().post("/api/session", json!({ "username": "dave", "password": CANARY })).await);
+    }
+    assert_problem("log-in", &last.unwrap(), 429, "rate_limited");
+}

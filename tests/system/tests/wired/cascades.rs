@@ -242,3 +242,37 @@ async fn lesson_23_a_shared_connector_is_nobodys_grant_and_a_grant_is_never_shar
     let ledger = world.provider.ledger();
     assert_eq!(ledger.token_requests("client_credentials").len(), 1);
 }
+
+#[tokio::test]
+async fn r66_r70_lesson_25_a_target_that_is_not_allowed_any_more_gets_no_request() {
+    let world = World::new().await;
+    let mut alice = world.connected("alice", DRIVE).await;
+    let (flow, callback) = world.consent(&mut alice, MARKETING_DRIVE, "alice").await;
+    // The operator takes the provider off the list and restarts.
+    let World { provider, mut deployment, host } = world;
+    host.stop().await;
+    let list = std::mem::take(&mut deployment.settings.egress);
+    let host = deployment.host().await.unwrap();
+    let mut world = World { provider, deployment, host };
+    alice.move_to(world.host.address);
+    world.provider.clear_ledger();
+    assert_ne!(alice.try_start(DRIVE, json!({})).await.status, 200, "at start");
+    alice.come_back(&callback).await;
+    assert_eq!(alice.flow_end(MARKETING_DRIVE, &flow.id).await.0, "failed", "at the exchange");
+    assert_ne!(alice.execute(DRIVE, "/me").await.status, 200, "at the API");
+    world.expire_access_tokens();
+    assert_ne!(alice.execute(DRIVE, "/me").await.status, 200, "at a renewal");
+    assert_eq!(alice.disconnect(DRIVE).await.status, 204);
+    world.host.settle().await;
+    assert!(world.provider.ledger().is_empty(), "at the revocation");
+
+    // Back on the list, what was owed is worked off.
+    let World { provider, mut deployment, host } = world;
+    host.stop().await;
+    deployment.settings.egress = list;
+    let host = deployment.host().await.unwrap();
+    world = World { provider, deployment, host };
+    world.advance(Duration::from_mins(20));
+    world.host.connections.revoke_due().await.unwrap();
+    assert_eq!(world.provider.grants()[0].ended, Some(grantry_testkit::provider::GrantEnd::Revoked));
+}

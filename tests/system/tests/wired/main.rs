@@ -13,6 +13,7 @@ mod races;
 mod real_flows;
 mod renewal;
 mod store_faults;
+mod tampering;
 mod token_answers;
 
 use std::time::Duration;

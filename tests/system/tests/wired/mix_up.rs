@@ -166,3 +166,36 @@ async fn r11_metadata_of_another_issuer_is_refused() {
         world.provider.faults().clear(Endpoint::Metadata);
     }
 }
+
+#[tokio::test]
+async fn r11_r63_endpoints_that_no_browser_may_be_sent_to_are_refused() {
+    let world = World::new().await;
+    let place = Place::of("weird");
+    let issuer = world.provider.base_url().to_owned();
+    let weird = [
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "file:///etc/passwd",
+        "vbscript:x",
+        "intent://x",
+        "ftp://example.com/a",
+        "http://example.com/authorize",
+        "https://127.0.0.1/authorize",
+        "https://user:x@example.com/authorize",
+        "https://example.com/authorize?state=fixed",
+        "https://example.com/authorize#x",
+        "//example.com/authorize",
+        "HTTPS://example.com/authorize",
+        "",
+    ];
+    world.create(place, &Draft::issuer(&issuer, &world.provider.url("/api"))).await;
+    for endpoint in weird {
+        let host = world.deployment.host().await.unwrap();
+        let mut alice = world.browser("alice").await.at(host.address);
+        world.provider.faults().always(Endpoint::Metadata, Fault::with("authorization_endpoint", endpoint.into()));
+        let refused = alice.try_start(place, serde_json::json!({})).await;
+        assert_eq!(refused.outcome(), (502, "provider_misconfigured".to_owned()), "{endpoint:?}: {}", refused.text());
+        assert_eq!(alice.status_name(place).await, "not_connected", "{endpoint:?}: nothing waits");
+        host.stop().await;
+    }
+}
