@@ -42,19 +42,11 @@ const ARTEFACTS: &[Artefact] = &[
         outputs: &["domain/TRANSITIONS.md"],
         generate: transitions,
     },
-    Artefact {
-        name: "API description",
-        generator: ("openapi", "app/src"),
-        outputs: &["openapi.json"],
-        generate: openapi,
-    },
+    Artefact { name: "API description", generator: ("openapi", "app/src"), outputs: &["openapi.json"], generate: openapi },
     Artefact {
         name: "client and console",
         generator: ("openapi", "app/console/scripts"),
-        outputs: &[
-            "app/console/packages/client/src/generated",
-            "app/console/dist",
-        ],
+        outputs: &["app/console/packages/client/src/generated", "app/console/dist"],
         generate: console,
     },
 ];
@@ -78,11 +70,7 @@ pub(crate) fn check(sh: &Shell) -> Result {
         let (committed, generated) = regenerate(sh, artefact)?;
         committed.restore_over(&sh.current_dir(), &generated)?;
         let differences = compare(&committed, &generated);
-        let verdict = if differences.is_empty() {
-            "current"
-        } else {
-            "stale"
-        };
+        let verdict = if differences.is_empty() { "current" } else { "stale" };
         println!("{}: {verdict}", artefact.name);
         stale.extend(differences);
     }
@@ -105,9 +93,7 @@ fn regenerate(sh: &Shell, artefact: &Artefact) -> Result<(Snapshot, Snapshot)> {
     let generated = Snapshot::take(&root, artefact.outputs)?;
     let failure = match outcome {
         Err(error) => Some(error),
-        Ok(()) if generated.0.is_empty() => {
-            Some(format!("{}: nothing was generated", artefact.name).into())
-        }
+        Ok(()) if generated.0.is_empty() => Some(format!("{}: nothing was generated", artefact.name).into()),
         Ok(()) => None,
     };
     let Some(failure) = failure else {
@@ -118,8 +104,7 @@ fn regenerate(sh: &Shell, artefact: &Artefact) -> Result<(Snapshot, Snapshot)> {
 }
 
 fn present<'a>(sh: &Shell, artefacts: &'a [Artefact]) -> Result<Vec<&'a Artefact>> {
-    let (there, missing): (Vec<_>, Vec<_>) =
-        artefacts.iter().partition(|artefact| exists(sh, artefact));
+    let (there, missing): (Vec<_>, Vec<_>) = artefacts.iter().partition(|artefact| exists(sh, artefact));
     for artefact in missing {
         let words = format!("{}: its generator is not there yet", artefact.name);
         if !PASS_OVER_MISSING {
@@ -132,22 +117,13 @@ fn present<'a>(sh: &Shell, artefacts: &'a [Artefact]) -> Result<Vec<&'a Artefact
 
 fn exists(sh: &Shell, artefact: &Artefact) -> bool {
     let (word, place) = artefact.generator;
-    cmd!(sh, "git grep --quiet --untracked {word} -- {place}")
-        .quiet()
-        .run()
-        .is_ok()
+    cmd!(sh, "git grep --quiet --untracked {word} -- {place}").quiet().run().is_ok()
 }
 
 /// The test that compares the table also writes it.
 fn transitions(sh: &Shell) -> Result {
     let _update = sh.push_env("UPDATE_GENERATED", "1");
-    cmd!(
-        sh,
-        "cargo test --quiet --package grantry-domain transitions_table_is_current"
-    )
-    .quiet()
-    .ignore_stdout()
-    .run()?;
+    cmd!(sh, "cargo test --quiet --package grantry-domain transitions_table_is_current").quiet().ignore_stdout().run()?;
     Ok(())
 }
 
@@ -203,10 +179,7 @@ impl Snapshot {
                 std::fs::create_dir_all(folder)?;
             }
             std::fs::write(&full, content)?;
-            File::options()
-                .write(true)
-                .open(&full)?
-                .set_modified(*changed)?;
+            File::options().write(true).open(&full)?.set_modified(*changed)?;
         }
         Ok(())
     }
@@ -223,11 +196,7 @@ fn compare(committed: &Snapshot, generated: &Snapshot) -> Vec<String> {
             Some(_) => {}
         }
     }
-    for path in committed
-        .0
-        .keys()
-        .filter(|path| !generated.0.contains_key(*path))
-    {
+    for path in committed.0.keys().filter(|path| !generated.0.contains_key(*path)) {
         differences.push(format!("{} is no longer generated", path.display()));
     }
     differences
@@ -240,12 +209,7 @@ mod tests {
     use super::*;
 
     fn artefact(generate: fn(&Shell) -> Result) -> Artefact {
-        Artefact {
-            name: "thing",
-            generator: ("", ""),
-            outputs: &["out", "single"],
-            generate,
-        }
+        Artefact { name: "thing", generator: ("", ""), outputs: &["out", "single"], generate }
     }
 
     /// A folder in which three files were generated some time ago, and a shell that stands in it.
@@ -255,10 +219,7 @@ mod tests {
         sh.change_dir(folder.path());
         for (path, text) in [("out/a", "1"), ("out/deep/b", "2"), ("single", "3")] {
             sh.write_file(path, text).unwrap();
-            let file = File::options()
-                .write(true)
-                .open(folder.path().join(path))
-                .unwrap();
+            let file = File::options().write(true).open(folder.path().join(path)).unwrap();
             file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
         }
         (folder, sh)
@@ -284,11 +245,7 @@ mod tests {
             Ok(sh.write_file("single", "3")?)
         });
         let (committed, generated) = regenerate(&sh, &changing).unwrap();
-        let expected = [
-            "out/a is stale",
-            "out/fresh is missing",
-            "out/deep/b is no longer generated",
-        ];
+        let expected = ["out/a is stale", "out/fresh is missing", "out/deep/b is no longer generated"];
         assert_eq!(compare(&committed, &generated), expected);
     }
 
@@ -297,16 +254,9 @@ mod tests {
         let (_folder, sh) = folder();
         let changing = artefact(|sh| Ok(sh.write_file("out/fresh", "4")?));
         let (committed, generated) = regenerate(&sh, &changing).unwrap();
-        committed
-            .restore_over(&sh.current_dir(), &generated)
-            .unwrap();
+        committed.restore_over(&sh.current_dir(), &generated).unwrap();
         assert_eq!(snapshot(&sh).0, committed.0);
-        assert!(
-            committed
-                .0
-                .values()
-                .all(|(_, changed)| *changed == SystemTime::UNIX_EPOCH)
-        );
+        assert!(committed.0.values().all(|(_, changed)| *changed == SystemTime::UNIX_EPOCH));
     }
 
     #[test]
@@ -314,10 +264,7 @@ mod tests {
         let (_folder, sh) = folder();
         let before = snapshot(&sh);
         let idle = artefact(|_| Ok(()));
-        assert_eq!(
-            regenerate(&sh, &idle).unwrap_err().to_string(),
-            "thing: nothing was generated"
-        );
+        assert_eq!(regenerate(&sh, &idle).unwrap_err().to_string(), "thing: nothing was generated");
         let failing = artefact(|sh| {
             sh.write_file("out/half", "x")?;
             Err("broken".into())

@@ -3,10 +3,7 @@
 //! One module a command. Each is a thin shell around values: what a check thinks of the repository is a pure function over
 //! what was read from it, so that every check can be shown red as well as green. `xtask/README.md` is the manual.
 
-#![expect(
-    clippy::print_stdout,
-    reason = "what a command line tool prints is what it does"
-)]
+#![expect(clippy::print_stdout, reason = "what a command line tool prints is what it does")]
 
 mod codegen;
 mod nightly;

@@ -8,21 +8,9 @@ use crate::steps::{self, Options, Outcome, Step};
 use crate::{Result, setup, test, workspace};
 
 const STEPS: &[Step] = &[
-    Step {
-        name: "setup",
-        about: "what the tests need is installed",
-        run: |sh| setup::run(sh).map(|()| Outcome::Done),
-    },
-    Step {
-        name: "property",
-        about: "property tests with many cases",
-        run: property,
-    },
-    Step {
-        name: "chaos",
-        about: "long races, expiries and refreshes on real servers",
-        run: chaos,
-    },
+    Step { name: "setup", about: "what the tests need is installed", run: |sh| setup::run(sh).map(|()| Outcome::Done) },
+    Step { name: "property", about: "property tests with many cases", run: property },
+    Step { name: "chaos", about: "long races, expiries and refreshes on real servers", run: chaos },
 ];
 
 /// Runs all steps, or those the options name.

@@ -60,10 +60,7 @@ fn authorization_servers(sh: &Shell) -> Result {
         // With its permissions: some are scripts.
         std::fs::copy(file, target)?;
     }
-    for script in files
-        .iter()
-        .filter(|file| file.file_name().is_some_and(|name| name == "setup.sh"))
-    {
+    for script in files.iter().filter(|file| file.file_name().is_some_and(|name| name == "setup.sh")) {
         let script = copy.join(script.strip_prefix(&source)?);
         cmd!(sh, "sh {script}").run()?;
     }
@@ -97,29 +94,22 @@ mod tests {
         let sh = Shell::new().unwrap();
         let folder = sh.create_temp_dir().unwrap();
         sh.change_dir(folder.path());
-        sh.write_file(format!("{SERVERS}/one/setup.sh"), script)
-            .unwrap();
-        sh.write_file(format!("{SERVERS}/common/flow.py"), "1")
-            .unwrap();
+        sh.write_file(format!("{SERVERS}/one/setup.sh"), script).unwrap();
+        sh.write_file(format!("{SERVERS}/common/flow.py"), "1").unwrap();
         (folder, sh)
     }
 
     #[test]
     fn servers_are_set_up_once_and_again_when_something_changed() {
-        let (_folder, sh) =
-            workspace_with("cd \"$(dirname \"$0\")\" && echo ran >> log && cp ../common/flow.py .");
+        let (_folder, sh) = workspace_with("cd \"$(dirname \"$0\")\" && echo ran >> log && cp ../common/flow.py .");
         let log = || sh.read_file(format!("{SERVERS_COPY}/one/log")).unwrap();
         authorization_servers(&sh).unwrap();
         authorization_servers(&sh).unwrap();
         assert_eq!(log(), "ran\n");
-        sh.write_file(format!("{SERVERS}/common/flow.py"), "2")
-            .unwrap();
+        sh.write_file(format!("{SERVERS}/common/flow.py"), "2").unwrap();
         authorization_servers(&sh).unwrap();
         assert_eq!(log(), "ran\nran\n");
-        assert_eq!(
-            sh.read_file(format!("{SERVERS_COPY}/one/flow.py")).unwrap(),
-            "2"
-        );
+        assert_eq!(sh.read_file(format!("{SERVERS_COPY}/one/flow.py")).unwrap(), "2");
     }
 
     #[test]

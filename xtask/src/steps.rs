@@ -59,11 +59,7 @@ pub(crate) fn run(sh: &Shell, steps: &[Step], options: &Options) -> Result {
     for record in &records {
         println!("{}", line(record));
     }
-    match records
-        .iter()
-        .filter(|record| matches!(record.verdict, Verdict::Failed(_)))
-        .count()
-    {
+    match records.iter().filter(|record| matches!(record.verdict, Verdict::Failed(_))).count() {
         0 => Ok(()),
         1 => Err("one step failed".into()),
         many => Err(format!("{many} steps failed").into()),
@@ -71,21 +67,11 @@ pub(crate) fn run(sh: &Shell, steps: &[Step], options: &Options) -> Result {
 }
 
 fn choose<'a>(steps: &'a [Step], only: &[String]) -> Result<Vec<&'a Step>> {
-    if let Some(unknown) = only
-        .iter()
-        .find(|name| steps.iter().all(|step| step.name != **name))
-    {
+    if let Some(unknown) = only.iter().find(|name| steps.iter().all(|step| step.name != **name)) {
         let names: Vec<_> = steps.iter().map(|step| step.name).collect();
-        return Err(format!(
-            "no step is called `{unknown}`; there are {}",
-            names.join(", ")
-        )
-        .into());
+        return Err(format!("no step is called `{unknown}`; there are {}", names.join(", ")).into());
     }
-    Ok(steps
-        .iter()
-        .filter(|step| only.is_empty() || only.iter().any(|name| name == step.name))
-        .collect())
+    Ok(steps.iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name)).collect())
 }
 
 fn execute(sh: &Shell, steps: &[&Step], keep_going: bool) -> Vec<Record> {
@@ -103,11 +89,7 @@ fn execute(sh: &Shell, steps: &[&Step], keep_going: bool) -> Vec<Record> {
                 Err(error) => Verdict::Failed(error.to_string()),
             }
         };
-        let record = Record {
-            name: step.name,
-            verdict,
-            took: started.elapsed(),
-        };
+        let record = Record { name: step.name, verdict, took: started.elapsed() };
         if record.verdict != Verdict::NotReached {
             println!("{}", line(&record));
         }
@@ -124,11 +106,7 @@ fn line(record: &Record) -> String {
         Verdict::Failed(error) => ("FAILED", error.as_str()),
         Verdict::NotReached => ("not run", ""),
     };
-    let text = format!(
-        "{word:<8} {:<10} {:>7.1} s  {why}",
-        record.name,
-        record.took.as_secs_f64()
-    );
+    let text = format!("{word:<8} {:<10} {:>7.1} s  {why}", record.name, record.took.as_secs_f64());
     text.trim_end().to_owned()
 }
 
@@ -137,89 +115,41 @@ mod tests {
     use super::*;
 
     const STEPS: &[Step] = &[
-        Step {
-            name: "first",
-            about: "",
-            run: |_| Ok(Outcome::Done),
-        },
-        Step {
-            name: "second",
-            about: "",
-            run: |_| Err("broken".into()),
-        },
-        Step {
-            name: "third",
-            about: "",
-            run: |_| Ok(Outcome::Skipped("nothing to do")),
-        },
+        Step { name: "first", about: "", run: |_| Ok(Outcome::Done) },
+        Step { name: "second", about: "", run: |_| Err("broken".into()) },
+        Step { name: "third", about: "", run: |_| Ok(Outcome::Skipped("nothing to do")) },
     ];
 
     fn verdicts(only: &[&str], keep_going: bool) -> Vec<Verdict> {
         let only: Vec<_> = only.iter().map(|name| (*name).to_owned()).collect();
         let chosen = choose(STEPS, &only).unwrap();
-        execute(&Shell::new().unwrap(), &chosen, keep_going)
-            .into_iter()
-            .map(|record| record.verdict)
-            .collect()
+        execute(&Shell::new().unwrap(), &chosen, keep_going).into_iter().map(|record| record.verdict).collect()
     }
 
     #[test]
     fn the_first_failure_stops_the_rest() {
-        assert_eq!(
-            verdicts(&[], false),
-            [
-                Verdict::Passed,
-                Verdict::Failed("broken".into()),
-                Verdict::NotReached
-            ]
-        );
+        assert_eq!(verdicts(&[], false), [Verdict::Passed, Verdict::Failed("broken".into()), Verdict::NotReached]);
     }
 
     #[test]
     fn keep_going_runs_the_rest() {
-        let all = [
-            Verdict::Passed,
-            Verdict::Failed("broken".into()),
-            Verdict::Skipped("nothing to do"),
-        ];
+        let all = [Verdict::Passed, Verdict::Failed("broken".into()), Verdict::Skipped("nothing to do")];
         assert_eq!(verdicts(&[], true), all);
     }
 
     #[test]
     fn only_runs_what_it_names() {
-        assert_eq!(
-            verdicts(&["third", "first"], false),
-            [Verdict::Passed, Verdict::Skipped("nothing to do")]
-        );
-        let error = choose(STEPS, &["fourth".to_owned()])
-            .err()
-            .unwrap()
-            .to_string();
-        assert_eq!(
-            error,
-            "no step is called `fourth`; there are first, second, third"
-        );
+        assert_eq!(verdicts(&["third", "first"], false), [Verdict::Passed, Verdict::Skipped("nothing to do")]);
+        let error = choose(STEPS, &["fourth".to_owned()]).err().unwrap().to_string();
+        assert_eq!(error, "no step is called `fourth`; there are first, second, third");
     }
 
     #[test]
     fn a_failed_step_fails_the_command() {
         let sh = Shell::new().unwrap();
-        let only = |name: &str| Options {
-            keep_going: true,
-            only: vec![name.to_owned()],
-        };
+        let only = |name: &str| Options { keep_going: true, only: vec![name.to_owned()] };
         assert!(run(&sh, STEPS, &only("first")).is_ok());
         assert!(run(&sh, STEPS, &only("second")).is_err());
-        assert!(
-            run(
-                &sh,
-                STEPS,
-                &Options {
-                    keep_going: true,
-                    only: vec![]
-                }
-            )
-            .is_err()
-        );
+        assert!(run(&sh, STEPS, &Options { keep_going: true, only: vec![] }).is_err());
     }
 }

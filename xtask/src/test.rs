@@ -8,51 +8,15 @@ use crate::workspace::{self, CONSOLE};
 use crate::{codegen, setup, tidy};
 
 const STEPS: &[Step] = &[
-    Step {
-        name: "setup",
-        about: "what the tests need is installed",
-        run: |sh| done(setup::run(sh)),
-    },
-    Step {
-        name: "tidy",
-        about: "the rules of the repository hold",
-        run: |sh| done(tidy::check(sh)),
-    },
-    Step {
-        name: "format",
-        about: "the sources are formatted",
-        run: format,
-    },
-    Step {
-        name: "lint",
-        about: "no warning of the compiler or of clippy",
-        run: lint,
-    },
-    Step {
-        name: "codegen",
-        about: "generated files are current",
-        run: |sh| done(codegen::check(sh)),
-    },
-    Step {
-        name: "rust",
-        about: "unit, property, contract and system tests",
-        run: rust,
-    },
-    Step {
-        name: "doc",
-        about: "the examples in the documentation",
-        run: doc,
-    },
-    Step {
-        name: "console",
-        about: "lint, types and unit tests of client, hooks and console",
-        run: console,
-    },
-    Step {
-        name: "browser",
-        about: "end to end in Chromium",
-        run: browser,
-    },
+    Step { name: "setup", about: "what the tests need is installed", run: |sh| done(setup::run(sh)) },
+    Step { name: "tidy", about: "the rules of the repository hold", run: |sh| done(tidy::check(sh)) },
+    Step { name: "format", about: "the sources are formatted", run: format },
+    Step { name: "lint", about: "no warning of the compiler or of clippy", run: lint },
+    Step { name: "codegen", about: "generated files are current", run: |sh| done(codegen::check(sh)) },
+    Step { name: "rust", about: "unit, property, contract and system tests", run: rust },
+    Step { name: "doc", about: "the examples in the documentation", run: doc },
+    Step { name: "console", about: "lint, types and unit tests of client, hooks and console", run: console },
+    Step { name: "browser", about: "end to end in Chromium", run: browser },
 ];
 
 /// Runs all steps, or those the options name.
@@ -82,16 +46,9 @@ fn rust(sh: &Shell) -> Result<Outcome> {
 
 /// Runs Rust tests: by nextest under one of the profiles of `.config/nextest.toml`, or by cargo where nextest is missing.
 pub(crate) fn cargo_tests(sh: &Shell, profile: &str, targets: &str) -> Result<Outcome> {
-    let nextest = cmd!(sh, "cargo nextest --version")
-        .quiet()
-        .ignore_stdout()
-        .ignore_stderr();
+    let nextest = cmd!(sh, "cargo nextest --version").quiet().ignore_stdout().ignore_stderr();
     if nextest.run().is_ok() {
-        cmd!(
-            sh,
-            "cargo nextest run --workspace {targets} --profile {profile}"
-        )
-        .run()?;
+        cmd!(sh, "cargo nextest run --workspace {targets} --profile {profile}").run()?;
     } else {
         cmd!(sh, "cargo test --workspace {targets}").run()?;
     }

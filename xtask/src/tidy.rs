@@ -35,11 +35,7 @@ pub(crate) struct Options {
 
 /// Checks everything, or proposes.
 pub(crate) fn run(sh: &Shell, options: &Options) -> Result {
-    if options.suggest {
-        propose(sh, options.write)
-    } else {
-        check(sh)
-    }
+    if options.suggest { propose(sh, options.write) } else { check(sh) }
 }
 
 /// Fails with everything that is wrong.
@@ -78,9 +74,5 @@ fn propose(sh: &Shell, write: bool) -> Result {
 }
 
 fn members() -> Result<Vec<Member>> {
-    Ok(workspace::metadata()?
-        .packages
-        .iter()
-        .map(Member::from)
-        .collect())
+    Ok(workspace::metadata()?.packages.iter().map(Member::from).collect())
 }

@@ -13,8 +13,7 @@ pub(crate) const CONSOLE: &str = "app/console";
 /// The root of the repository.
 pub(crate) fn root() -> PathBuf {
     // Cargo sets the variable for `cargo run`; the compiled-in value serves a binary that is started by hand.
-    let manifest = std::env::var("CARGO_MANIFEST_DIR")
-        .unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
+    let manifest = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
     let mut root = PathBuf::from(manifest);
     root.pop();
     root
@@ -29,10 +28,7 @@ pub(crate) fn shell() -> Result<Shell> {
 
 /// The members of the workspace with what they declare, without resolving anything.
 pub(crate) fn metadata() -> Result<Metadata> {
-    Ok(MetadataCommand::new()
-        .manifest_path(root().join("Cargo.toml"))
-        .no_deps()
-        .exec()?)
+    Ok(MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec()?)
 }
 
 /// Builds the server and gives the path of its binary.

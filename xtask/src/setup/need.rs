@@ -22,22 +22,14 @@ const NEEDS: &[Need] = &[
     Need {
         name: "rustfmt and clippy",
         reason: "format and lint",
-        present: |sh| {
-            runs(sh, "cargo", &["fmt", "--version"]) && runs(sh, "cargo", &["clippy", "--version"])
-        },
+        present: |sh| runs(sh, "cargo", &["fmt", "--version"]) && runs(sh, "cargo", &["clippy", "--version"]),
         apt: &[],
         by_hand: "rustup component add rustfmt clippy",
     },
     Need {
         name: "Node.js 20.19 or newer",
         reason: "console, its tests, and one real authorization server",
-        present: |sh| {
-            cmd!(sh, "node --version")
-                .quiet()
-                .ignore_stderr()
-                .read()
-                .is_ok_and(|said| node_is_new_enough(&said))
-        },
+        present: |sh| cmd!(sh, "node --version").quiet().ignore_stderr().read().is_ok_and(|said| node_is_new_enough(&said)),
         apt: &["nodejs"],
         by_hand: "install Node.js from https://nodejs.org",
     },
@@ -66,30 +58,17 @@ const NEEDS: &[Need] = &[
 
 /// Installs what is missing by apt where that is possible, and says what to do where it is not.
 pub(crate) fn install_missing(sh: &Shell) -> Result {
-    let missing = || {
-        NEEDS
-            .iter()
-            .filter(|need| !(need.present)(sh))
-            .collect::<Vec<_>>()
-    };
+    let missing = || NEEDS.iter().filter(|need| !(need.present)(sh)).collect::<Vec<_>>();
     let first = missing();
     let packages: Vec<_> = first.iter().flat_map(|need| need.apt).collect();
     if !packages.is_empty() && is_debian_as_root(sh) {
         let _quiet = sh.push_env("DEBIAN_FRONTEND", "noninteractive");
         cmd!(sh, "apt-get update --quiet").run()?;
-        cmd!(
-            sh,
-            "apt-get install --yes --quiet --no-install-recommends {packages...}"
-        )
-        .run()?;
+        cmd!(sh, "apt-get install --yes --quiet --no-install-recommends {packages...}").run()?;
     }
     // Looked for again: a distribution's package may be too old.
     let rest = if first.is_empty() { first } else { missing() };
-    if rest.is_empty() {
-        Ok(())
-    } else {
-        Err(instructions(&rest).into())
-    }
+    if rest.is_empty() { Ok(()) } else { Err(instructions(&rest).into()) }
 }
 
 fn instructions(missing: &[&Need]) -> String {
@@ -109,12 +88,7 @@ fn is_debian_as_root(sh: &Shell) -> bool {
 }
 
 fn runs(sh: &Shell, program: &str, arguments: &[&str]) -> bool {
-    cmd!(sh, "{program} {arguments...}")
-        .quiet()
-        .ignore_stdout()
-        .ignore_stderr()
-        .run()
-        .is_ok()
+    cmd!(sh, "{program} {arguments...}").quiet().ignore_stdout().ignore_stderr().run().is_ok()
 }
 
 fn on_path(names: &[&str]) -> bool {
@@ -124,11 +98,7 @@ fn on_path(names: &[&str]) -> bool {
 
 /// Judges what `node --version` says, for example `v20.20.2`.
 fn node_is_new_enough(said: &str) -> bool {
-    let mut numbers = said
-        .trim()
-        .trim_start_matches('v')
-        .split('.')
-        .map(str::parse::<u32>);
+    let mut numbers = said.trim().trim_start_matches('v').split('.').map(str::parse::<u32>);
     match (numbers.next(), numbers.next()) {
         (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (20, 19),
         _ => false,
@@ -150,10 +120,7 @@ mod tests {
 
     #[test]
     fn instructions_name_everything_that_is_missing() {
-        let missing: Vec<_> = NEEDS
-            .iter()
-            .filter(|need| ["npm", "Chromium"].contains(&need.name))
-            .collect();
+        let missing: Vec<_> = NEEDS.iter().filter(|need| ["npm", "Chromium"].contains(&need.name)).collect();
         let text = instructions(&missing);
         assert!(text.contains("npm (packages of the console): install npm"));
         assert!(text.ends_with("On Debian: apt-get install npm chromium"));

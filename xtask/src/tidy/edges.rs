@@ -27,10 +27,7 @@ impl From<&Package> for Member {
             is_optional: dependency.optional,
             is_member: dependency.path.is_some(),
         };
-        Self {
-            name: package.name.to_string(),
-            dependencies: package.dependencies.iter().map(dependency).collect(),
-        }
+        Self { name: package.name.to_string(), dependencies: package.dependencies.iter().map(dependency).collect() }
     }
 }
 
@@ -49,14 +46,11 @@ struct Rule {
 }
 
 const DOMAIN: &str = "grantry-domain";
-const TESTKIT: &[&str] = &["grantry-testkit"];
+/// What tests may use beside the crate itself: the kit, and the reference store as the model.
+const TESTKIT: &[&str] = &["grantry-testkit", "grantry-store-memory"];
 
 const fn adapter(member: &'static str, knows: &'static [&'static str]) -> Rule {
-    Rule {
-        member,
-        knows: Knows::Only(knows),
-        tests_know: TESTKIT,
-    }
+    Rule { member, knows: Knows::Only(knows), tests_know: TESTKIT }
 }
 
 /// Every member has its row: a new crate is a decision about the architecture.
@@ -65,7 +59,7 @@ const RULES: &[Rule] = &[
         member: DOMAIN,
         knows: Knows::Only(&[]),
         // Its use cases are tested against doubles of every port and the reference store.
-        tests_know: &["grantry-testkit", "grantry-store-memory"],
+        tests_know: TESTKIT,
     },
     adapter("grantry-store-memory", &[DOMAIN]),
     adapter("grantry-store-sqlite", &[DOMAIN]),
@@ -76,26 +70,10 @@ const RULES: &[Rule] = &[
     adapter("grantry-http-reqwest", &[DOMAIN, "grantry-provider-oauth2"]),
     adapter("grantry-http-axum", &[DOMAIN]),
     // The composition root; also the test kit, whose authorization server the demo runs.
-    Rule {
-        member: "grantry",
-        knows: Knows::Everybody,
-        tests_know: &[],
-    },
-    Rule {
-        member: "grantry-testkit",
-        knows: Knows::Only(&[DOMAIN]),
-        tests_know: &[],
-    },
-    Rule {
-        member: "grantry-system-tests",
-        knows: Knows::Everybody,
-        tests_know: &[],
-    },
-    Rule {
-        member: "xtask",
-        knows: Knows::Only(&[]),
-        tests_know: &[],
-    },
+    Rule { member: "grantry", knows: Knows::Everybody, tests_know: &[] },
+    Rule { member: "grantry-testkit", knows: Knows::Only(&[DOMAIN]), tests_know: &[] },
+    Rule { member: "grantry-system-tests", knows: Knows::Everybody, tests_know: &[] },
+    Rule { member: "xtask", knows: Knows::Only(&[]), tests_know: &[] },
 ];
 
 /// What the domain may use of the outside: no IO, no runtime, no serialisation.
@@ -110,23 +88,14 @@ pub(crate) fn check(members: &[Member]) -> Vec<String> {
     for member in members {
         match RULES.iter().find(|rule| rule.member == member.name) {
             Some(rule) => findings.extend(wrong_edges(member, rule)),
-            None => findings.push(format!(
-                "{}: has no row in the table of allowed edges",
-                member.name
-            )),
+            None => findings.push(format!("{}: has no row in the table of allowed edges", member.name)),
         }
         if member.name == DOMAIN {
             findings.extend(foreign_to_domain(member));
         }
     }
-    for rule in RULES
-        .iter()
-        .filter(|rule| members.iter().all(|member| member.name != rule.member))
-    {
-        findings.push(format!(
-            "{}: has a row in the table of allowed edges, but does not exist",
-            rule.member
-        ));
+    for rule in RULES.iter().filter(|rule| members.iter().all(|member| member.name != rule.member)) {
+        findings.push(format!("{}: has a row in the table of allowed edges, but does not exist", rule.member));
     }
     findings
 }
@@ -140,13 +109,8 @@ fn wrong_edges(member: &Member, rule: &Rule) -> Vec<String> {
         };
         shipped || (dependency.is_dev && rule.tests_know.contains(&name))
     };
-    let wrong = member
-        .dependencies
-        .iter()
-        .filter(|dependency| dependency.is_member && !allowed(dependency));
-    wrong
-        .map(|dependency| format!("{}: must not know {}", member.name, dependency.name))
-        .collect()
+    let wrong = member.dependencies.iter().filter(|dependency| dependency.is_member && !allowed(dependency));
+    wrong.map(|dependency| format!("{}: must not know {}", member.name, dependency.name)).collect()
 }
 
 fn foreign_to_domain(domain: &Member) -> Vec<String> {
@@ -154,13 +118,8 @@ fn foreign_to_domain(domain: &Member) -> Vec<String> {
         let name = dependency.name.as_str();
         DOMAIN_USES.contains(&name) || (dependency.is_optional && DOMAIN_OFFERS.contains(&name))
     };
-    let foreign = domain
-        .dependencies
-        .iter()
-        .filter(|dependency| !dependency.is_dev && !allowed(dependency));
-    foreign
-        .map(|dependency| format!("{DOMAIN}: must not use {}", dependency.name))
-        .collect()
+    let foreign = domain.dependencies.iter().filter(|dependency| !dependency.is_dev && !allowed(dependency));
+    foreign.map(|dependency| format!("{DOMAIN}: must not use {}", dependency.name)).collect()
 }
 
 #[cfg(test)]
@@ -180,18 +139,12 @@ mod tests {
                 is_member,
             }
         };
-        Member {
-            name: name.into(),
-            dependencies: dependencies.iter().map(dependency).collect(),
-        }
+        Member { name: name.into(), dependencies: dependencies.iter().map(dependency).collect() }
     }
 
     /// The whole workspace without any edge, but with this member.
     fn workspace_with(changed: Member) -> Vec<Member> {
-        let others = RULES
-            .iter()
-            .map(|rule| rule.member)
-            .filter(|name| *name != changed.name);
+        let others = RULES.iter().map(|rule| rule.member).filter(|name| *name != changed.name);
         let mut members: Vec<_> = others.map(|name| member(name, &[])).collect();
         members.push(changed);
         members
@@ -203,43 +156,22 @@ mod tests {
 
     #[test]
     fn inward_edges_pass() {
-        assert!(
-            findings(
-                "grantry-http-axum",
-                &["grantry-domain", "axum!", "dev:grantry-testkit"]
-            )
-            .is_empty()
-        );
-        assert!(
-            findings(
-                "grantry-http-reqwest",
-                &["grantry-domain", "grantry-provider-oauth2"]
-            )
-            .is_empty()
-        );
+        assert!(findings("grantry-http-axum", &["grantry-domain", "axum!", "dev:grantry-testkit"]).is_empty());
+        assert!(findings("grantry-http-reqwest", &["grantry-domain", "grantry-provider-oauth2"]).is_empty());
         assert!(findings("grantry", &["grantry-testkit", "grantry-store-sqlite"]).is_empty());
         assert!(findings("grantry-testkit", &["grantry-domain"]).is_empty());
     }
 
     #[test]
     fn an_adapter_must_not_know_another() {
-        let found = findings(
-            "grantry-store-sqlite",
-            &["grantry-domain", "grantry-crypto-aes-gcm"],
-        );
-        assert_eq!(
-            found,
-            ["grantry-store-sqlite: must not know grantry-crypto-aes-gcm"]
-        );
+        let found = findings("grantry-store-sqlite", &["grantry-domain", "grantry-crypto-aes-gcm"]);
+        assert_eq!(found, ["grantry-store-sqlite: must not know grantry-crypto-aes-gcm"]);
     }
 
     #[test]
     fn the_test_kit_is_for_tests_only() {
         let found = findings("grantry-store-memory", &["grantry-testkit"]);
-        assert_eq!(
-            found,
-            ["grantry-store-memory: must not know grantry-testkit"]
-        );
+        assert_eq!(found, ["grantry-store-memory: must not know grantry-testkit"]);
     }
 
     #[test]
@@ -261,13 +193,7 @@ mod tests {
     #[test]
     fn the_domain_uses_only_what_is_listed() {
         let found = findings(DOMAIN, &["serde!", "mockall!", "zeroize!"]);
-        assert_eq!(
-            found,
-            [
-                "grantry-domain: must not use serde",
-                "grantry-domain: must not use mockall"
-            ]
-        );
+        assert_eq!(found, ["grantry-domain: must not use serde", "grantry-domain: must not use mockall"]);
     }
 
     #[test]

@@ -21,12 +21,7 @@ pub(crate) enum Quoted {
 
 /// The text with its comments blanked.
 pub(crate) fn code(text: &str, language: Language, quoted: Quoted) -> String {
-    let mut lexer = Lexer {
-        rest: text,
-        done: String::with_capacity(text.len()),
-        language,
-        quoted,
-    };
+    let mut lexer = Lexer { rest: text, done: String::with_capacity(text.len()), language, quoted };
     while !lexer.rest.is_empty() {
         lexer.step();
     }
@@ -50,9 +45,7 @@ impl Lexer<'_> {
         } else if let Some(hashes) = self.raw_string() {
             let open = hashes + 2;
             let close = format!("\"{}", "#".repeat(hashes));
-            let length = self.rest[open..]
-                .find(&close)
-                .unwrap_or(self.rest.len() - open);
+            let length = self.rest[open..].find(&close).unwrap_or(self.rest.len() - open);
             self.quote(open, length, close.len());
         } else if self.rest.starts_with('"') {
             self.quote(1, self.until('"', self.language == Language::TypeScript), 1);
@@ -83,18 +76,12 @@ impl Lexer<'_> {
 
     /// How many hashes the raw string has that starts here, if one does.
     fn raw_string(&self) -> Option<usize> {
-        let in_word = self
-            .done
-            .chars()
-            .next_back()
-            .is_some_and(|last| last.is_alphanumeric() && last != 'b' && last != 'c');
+        let in_word = self.done.chars().next_back().is_some_and(|last| last.is_alphanumeric() && last != 'b' && last != 'c');
         if self.language != Language::Rust || in_word {
             return None;
         }
         let hashes = self.rest.strip_prefix('r')?.trim_start_matches('#');
-        hashes
-            .starts_with('"')
-            .then(|| self.rest.len() - hashes.len() - 1)
+        hashes.starts_with('"').then(|| self.rest.len() - hashes.len() - 1)
     }
 
     /// The length of the comment that starts here; Rust's nest.
@@ -150,11 +137,7 @@ impl Lexer<'_> {
 
     fn blank(&mut self, length: usize) {
         let (blanked, rest) = self.rest.split_at(length);
-        self.done.extend(
-            blanked
-                .chars()
-                .map(|character| if character == '\n' { '\n' } else { ' ' }),
-        );
+        self.done.extend(blanked.chars().map(|character| if character == '\n' { '\n' } else { ' ' }));
         self.rest = rest;
     }
 }

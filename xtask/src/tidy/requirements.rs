@@ -96,20 +96,13 @@ fn stated(line: &str) -> Option<Stated> {
         "SHOULD" => Level::Should,
         _ => return None,
     };
-    Some(Stated {
-        id: id.to_owned(),
-        level,
-        layer: layer.to_owned(),
-    })
+    Some(Stated { id: id.to_owned(), level, layer: layer.to_owned() })
 }
 
 /// Everything that is missing, stale or contradicts the documentation.
 pub(crate) fn check(map: &Map, catalogue: &Catalogue, names: &Names) -> Vec<String> {
     let stated = catalogue.0.iter().map(|stated| stated.id.as_str());
-    let mapped = map
-        .requirements
-        .iter()
-        .map(|requirement| requirement.id.as_str());
+    let mapped = map.requirements.iter().map(|requirement| requirement.id.as_str());
     let lessons = map.lessons.iter().map(|lesson| lesson.id.as_str());
     let mut findings = [
         numbering("documentation", stated, 'R', REQUIREMENTS),
@@ -119,12 +112,7 @@ pub(crate) fn check(map: &Map, catalogue: &Catalogue, names: &Names) -> Vec<Stri
     .concat();
     for requirement in &map.requirements {
         findings.extend(contradiction(requirement, catalogue));
-        findings.extend(unshown(
-            &requirement.id,
-            &requirement.shown,
-            requirement.level,
-            names,
-        ));
+        findings.extend(unshown(&requirement.id, &requirement.shown, requirement.level, names));
     }
     for lesson in &map.lessons {
         findings.extend(unshown(&lesson.id, &lesson.shown, Level::Must, names));
@@ -133,16 +121,9 @@ pub(crate) fn check(map: &Map, catalogue: &Catalogue, names: &Names) -> Vec<Stri
 }
 
 /// Each id from 1 to `last` exactly once.
-fn numbering<'a>(
-    place: &str,
-    ids: impl Iterator<Item = &'a str>,
-    letter: char,
-    last: u8,
-) -> Vec<String> {
+fn numbering<'a>(place: &str, ids: impl Iterator<Item = &'a str>, letter: char, last: u8) -> Vec<String> {
     let mut findings = Vec::new();
-    let mut open: BTreeSet<_> = (1..=last)
-        .map(|number| format!("{letter}{number:02}"))
-        .collect();
+    let mut open: BTreeSet<_> = (1..=last).map(|number| format!("{letter}{number:02}")).collect();
     for id in ids {
         if !open.remove(id) {
             findings.push(format!("{id}: unknown or twice in {place}"));
@@ -153,17 +134,9 @@ fn numbering<'a>(
 }
 
 fn contradiction(requirement: &Requirement, catalogue: &Catalogue) -> Option<String> {
-    let stated = catalogue
-        .0
-        .iter()
-        .find(|stated| stated.id == requirement.id)?;
+    let stated = catalogue.0.iter().find(|stated| stated.id == requirement.id)?;
     let same = stated.level == requirement.level && stated.layer == requirement.layer;
-    (!same).then(|| {
-        format!(
-            "{}: level or layer is not that of the documentation",
-            requirement.id
-        )
-    })
+    (!same).then(|| format!("{}: level or layer is not that of the documentation", requirement.id))
 }
 
 fn unshown(id: &str, shown: &Shown, level: Level, names: &Names) -> Vec<String> {
@@ -192,10 +165,7 @@ mod tests {
     const TWO: &str = "# Title\n\n- **R01** MUST · domain · Text. · RFC 1\n- **R02** SHOULD · http-in, console · Text.\n";
 
     fn shown(tests: &[&str]) -> Shown {
-        Shown {
-            tests: tests.iter().map(|test| (*test).to_owned()).collect(),
-            ..Shown::default()
-        }
+        Shown { tests: tests.iter().map(|test| (*test).to_owned()).collect(), ..Shown::default() }
     }
 
     fn judge(shown: &Shown, level: Level) -> Vec<String> {
@@ -206,14 +176,7 @@ mod tests {
     fn the_catalogue_is_read_from_the_documentation() {
         let Catalogue(stated) = Catalogue::parse(TWO);
         assert_eq!(stated.len(), 2);
-        assert_eq!(
-            stated[1],
-            Stated {
-                id: "R02".into(),
-                level: Level::Should,
-                layer: "http-in, console".into()
-            }
-        );
+        assert_eq!(stated[1], Stated { id: "R02".into(), level: Level::Should, layer: "http-in, console".into() });
     }
 
     #[test]
@@ -229,28 +192,16 @@ mod tests {
     fn ids_are_complete_and_single() {
         assert!(numbering("x", ["R01", "R02"].into_iter(), 'R', 2).is_empty());
         let found = numbering("x", ["R02", "R02", "R9"].into_iter(), 'R', 3);
-        let expected = [
-            "R02: unknown or twice in x",
-            "R9: unknown or twice in x",
-            "R01: missing in x",
-            "R03: missing in x",
-        ];
+        let expected = ["R02: unknown or twice in x", "R9: unknown or twice in x", "R01: missing in x", "R03: missing in x"];
         assert_eq!(found, expected);
     }
 
     #[test]
     fn level_and_layer_are_those_of_the_documentation() {
         let catalogue = Catalogue::parse(TWO);
-        let requirement = |level, layer: &str| Requirement {
-            id: "R01".into(),
-            level,
-            layer: layer.into(),
-            shown: shown(&[]),
-        };
-        assert_eq!(
-            contradiction(&requirement(Level::Must, "domain"), &catalogue),
-            None
-        );
+        let requirement =
+            |level, layer: &str| Requirement { id: "R01".into(), level, layer: layer.into(), shown: shown(&[]) };
+        assert_eq!(contradiction(&requirement(Level::Must, "domain"), &catalogue), None);
         assert!(contradiction(&requirement(Level::Should, "domain"), &catalogue).is_some());
         assert!(contradiction(&requirement(Level::Must, "store"), &catalogue).is_some());
     }
@@ -258,41 +209,17 @@ mod tests {
     #[test]
     fn a_must_has_a_test_or_is_owed() {
         assert!(judge(&shown(&["r01_real"]), Level::Must).is_empty());
-        assert!(
-            judge(
-                &Shown {
-                    owed: Some("rotation".into()),
-                    ..Shown::default()
-                },
-                Level::Must
-            )
-            .is_empty()
-        );
-        assert_eq!(
-            judge(&shown(&[]), Level::Must),
-            ["R01: no test shows it, and no later work owes it"]
-        );
-        assert_eq!(
-            judge(&shown(&["r01_gone"]), Level::Must),
-            ["R01: no test is called `r01_gone`"]
-        );
+        assert!(judge(&Shown { owed: Some("rotation".into()), ..Shown::default() }, Level::Must).is_empty());
+        assert_eq!(judge(&shown(&[]), Level::Must), ["R01: no test shows it, and no later work owes it"]);
+        assert_eq!(judge(&shown(&["r01_gone"]), Level::Must), ["R01: no test is called `r01_gone`"]);
     }
 
     #[test]
     fn only_a_should_can_be_declined_and_only_with_a_reason() {
-        let declined = |reason: &str| Shown {
-            declined: Some(reason.into()),
-            ..Shown::default()
-        };
+        let declined = |reason: &str| Shown { declined: Some(reason.into()), ..Shown::default() };
         assert!(judge(&declined("not offered"), Level::Should).is_empty());
-        assert_eq!(
-            judge(&declined("not offered"), Level::Must),
-            ["R01: a MUST cannot be declined"]
-        );
-        assert_eq!(
-            judge(&declined(" "), Level::Should),
-            ["R01: owed or declined without a reason"]
-        );
+        assert_eq!(judge(&declined("not offered"), Level::Must), ["R01: a MUST cannot be declined"]);
+        assert_eq!(judge(&declined(" "), Level::Should), ["R01: owed or declined without a reason"]);
     }
 
     #[test]

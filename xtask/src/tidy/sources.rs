@@ -6,19 +6,10 @@ use super::repository::{File, Repository};
 /// All checks of the sources.
 pub(crate) fn check(repository: &Repository) -> Vec<String> {
     let per_file = repository.files.iter().flat_map(|file| {
-        let rust = file
-            .is_source(&["rs"])
-            .then_some([undocumented(file), switched_off(file, Language::Rust)]);
-        let typescript = file
-            .is_source(TYPESCRIPT)
-            .then(|| switched_off(file, Language::TypeScript));
+        let rust = file.is_source(&["rs"]).then_some([undocumented(file), switched_off(file, Language::Rust)]);
+        let typescript = file.is_source(TYPESCRIPT).then(|| switched_off(file, Language::TypeScript));
         let everywhere = [foreign_paths(file), foreign_registries(file)].concat();
-        [
-            rust.map(|found| found.concat()).unwrap_or_default(),
-            typescript.unwrap_or_default(),
-            everywhere,
-        ]
-        .concat()
+        [rust.map(|found| found.concat()).unwrap_or_default(), typescript.unwrap_or_default(), everywhere].concat()
     });
     per_file.chain(domain_stays_pure(repository)).collect()
 }
@@ -27,62 +18,23 @@ const TYPESCRIPT: &[&str] = &["ts", "tsx", "mts", "js", "mjs"];
 
 /// Every module says what it is for, before its first item.
 fn undocumented(file: &File) -> Vec<String> {
-    let first = file
-        .text
-        .lines()
-        .map(str::trim)
-        .find(|line| !line.is_empty() && !line.starts_with("#!["));
+    let first = file.text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("#!["));
     let documented = first.is_some_and(|line| line.starts_with("//!") && line.len() > 4);
-    if documented {
-        Vec::new()
-    } else {
-        vec![format!("{}: has no `//!` documentation", file.path)]
-    }
+    if documented { Vec::new() } else { vec![format!("{}: has no `//!` documentation", file.path)] }
 }
 
 /// No test and no lint is switched off: what is red is mended, or leaves together with what it was for.
 fn switched_off(file: &File, language: Language) -> Vec<String> {
     let (switches, quoted): (&[&str], _) = match language {
-        Language::Rust => (
-            &[
-                "#[ignore",
-                "#[allow(",
-                "#![allow(",
-                ", ignore)]",
-                ", allow(",
-            ],
-            Quoted::Blanked,
-        ),
-        Language::TypeScript => (
-            &[
-                ".skip(",
-                ".only(",
-                ".todo(",
-                ".fixme(",
-                ".skipIf(",
-                ".runIf(",
-                ".failing(",
-            ],
-            Quoted::Kept,
-        ),
+        Language::Rust => (&["#[ignore", "#[allow(", "#![allow(", ", ignore)]", ", allow("], Quoted::Blanked),
+        Language::TypeScript => {
+            (&[".skip(", ".only(", ".todo(", ".fixme(", ".skipIf(", ".runIf(", ".failing("], Quoted::Kept)
+        }
     };
     let code = lexer::code(&file.text, language, quoted);
     let lines = code.lines().enumerate();
-    let found = lines.flat_map(|(at, line)| {
-        switches
-            .iter()
-            .filter(|switch| line.contains(**switch))
-            .map(move |s| (at, s))
-    });
-    found
-        .map(|(at, switch)| {
-            format!(
-                "{}:{}: switches something off with `{switch}`",
-                file.path,
-                at + 1
-            )
-        })
-        .collect()
+    let found = lines.flat_map(|(at, line)| switches.iter().filter(|switch| line.contains(**switch)).map(move |s| (at, s)));
+    found.map(|(at, switch)| format!("{}:{}: switches something off with `{switch}`", file.path, at + 1)).collect()
 }
 
 /// Folders that exist on somebody's machine only.
@@ -91,24 +43,16 @@ const MACHINE_FOLDERS: &[&str] = &["home", "Users", "root", "work", "farm"];
 /// Nothing depends on a place of the machine it was written on.
 fn foreign_paths(file: &File) -> Vec<String> {
     let lines = file.text.lines().enumerate();
-    let found = lines.filter(|(_, line)| {
-        MACHINE_FOLDERS
-            .iter()
-            .any(|folder| names_absolute_path(line, folder))
-    });
-    found
-        .map(|(at, _)| format!("{}:{}: names a path of one machine", file.path, at + 1))
-        .collect()
+    let found = lines.filter(|(_, line)| MACHINE_FOLDERS.iter().any(|folder| names_absolute_path(line, folder)));
+    found.map(|(at, _)| format!("{}:{}: names a path of one machine", file.path, at + 1)).collect()
 }
 
 /// Whether the line has an absolute path below this folder, and not a part of a longer path or of a URL.
 fn names_absolute_path(line: &str, folder: &str) -> bool {
     let path = format!("/{folder}/");
     line.match_indices(&path).any(|(at, _)| {
-        let is_start = !line[..at]
-            .ends_with(|before: char| before.is_alphanumeric() || ".-_~/})]*$".contains(before));
-        let goes_on = line[at + path.len()..]
-            .starts_with(|after: char| after.is_alphanumeric() || after == '.');
+        let is_start = !line[..at].ends_with(|before: char| before.is_alphanumeric() || ".-_~/})]*$".contains(before));
+        let goes_on = line[at + path.len()..].starts_with(|after: char| after.is_alphanumeric() || after == '.');
         is_start && goes_on
     })
 }
@@ -118,32 +62,20 @@ fn foreign_registries(file: &File) -> Vec<String> {
     let (key, public) = if file.path.ends_with("package-lock.json") {
         ("\"resolved\": ", "\"https://registry.npmjs.org/")
     } else if file.path.ends_with("Cargo.lock") {
-        (
-            "source = ",
-            "\"registry+https://github.com/rust-lang/crates.io-index\"",
-        )
+        ("source = ", "\"registry+https://github.com/rust-lang/crates.io-index\"")
     } else {
         return Vec::new();
     };
-    let sources = file
-        .text
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix(key));
+    let sources = file.text.lines().filter_map(|line| line.trim().strip_prefix(key));
     // npm also resolves the members of a workspace, to their folders.
     let foreign = sources.filter(|source| !source.starts_with(public) && source.contains("://"));
-    foreign
-        .map(|source| format!("{}: takes a package from {source}", file.path))
-        .collect()
+    foreign.map(|source| format!("{}: takes a package from {source}", file.path)).collect()
 }
 
 const DOMAIN_LINTS: &str = "domain/clippy.toml";
 
 /// What the domain must not call, whatever else its list has.
-const AMBIENT: &[&str] = &[
-    "std::time::SystemTime::now",
-    "std::time::Instant::now",
-    "std::env::var",
-];
+const AMBIENT: &[&str] = &["std::time::SystemTime::now", "std::time::Instant::now", "std::env::var"];
 
 /// The domain has its list of disallowed methods, each with a reason.
 fn domain_stays_pure(repository: &Repository) -> Vec<String> {
@@ -153,28 +85,12 @@ fn domain_stays_pure(repository: &Repository) -> Vec<String> {
     let Ok(table) = text.parse::<toml::Table>() else {
         return vec![format!("{DOMAIN_LINTS} is not TOML")];
     };
-    let methods = table
-        .get("disallowed-methods")
-        .and_then(toml::Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    let path = |method: &toml::Value| {
-        method
-            .get("path")
-            .and_then(toml::Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let missing = AMBIENT
-        .iter()
-        .filter(|ambient| !methods.iter().any(|method| path(method) == **ambient));
+    let methods = table.get("disallowed-methods").and_then(toml::Value::as_array).cloned().unwrap_or_default();
+    let path = |method: &toml::Value| method.get("path").and_then(toml::Value::as_str).unwrap_or_default().to_owned();
+    let missing = AMBIENT.iter().filter(|ambient| !methods.iter().any(|method| path(method) == **ambient));
     let missing = missing.map(|ambient| format!("{DOMAIN_LINTS}: does not disallow {ambient}"));
-    let unreasoned = methods
-        .iter()
-        .filter(|method| method.get("reason").is_none());
-    missing
-        .chain(unreasoned.map(|method| format!("{DOMAIN_LINTS}: gives no reason for {method}")))
-        .collect()
+    let unreasoned = methods.iter().filter(|method| method.get("reason").is_none());
+    missing.chain(unreasoned.map(|method| format!("{DOMAIN_LINTS}: gives no reason for {method}"))).collect()
 }
 
 #[cfg(test)]
@@ -182,45 +98,23 @@ mod tests {
     use super::*;
 
     fn file(path: &str, text: &str) -> File {
-        File {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        }
+        File { path: path.to_owned(), text: text.to_owned() }
     }
 
     #[test]
     fn a_module_says_what_it_is_for() {
         assert!(undocumented(&file("a.rs", "\n#![no_std]\n//! Words.\n\nuse x;")).is_empty());
-        for text in [
-            "",
-            "use x;\n//! Words.",
-            "/// Words.\nstruct X;",
-            "//!\nuse x;",
-        ] {
-            assert_eq!(
-                undocumented(&file("a.rs", text)),
-                ["a.rs: has no `//!` documentation"],
-                "{text:?}"
-            );
+        for text in ["", "use x;\n//! Words.", "/// Words.\nstruct X;", "//!\nuse x;"] {
+            assert_eq!(undocumented(&file("a.rs", text)), ["a.rs: has no `//!` documentation"], "{text:?}");
         }
     }
 
     #[test]
     fn no_rust_test_or_lint_is_switched_off() {
-        let fine =
-            "// #[ignore]\nlet x = \"#[allow(y)]\";\n#[expect(z, reason = \"why\")]\niter.skip(1)";
+        let fine = "// #[ignore]\nlet x = \"#[allow(y)]\";\n#[expect(z, reason = \"why\")]\niter.skip(1)";
         assert!(switched_off(&file("a.rs", fine), Language::Rust).is_empty());
-        for text in [
-            "#[ignore]",
-            "#[ignore = \"why\"]",
-            "#![allow(x)]",
-            "#[allow(x)]",
-            "#[cfg_attr(x, ignore)]",
-        ] {
-            let found = switched_off(
-                &file("a.rs", &format!("\n{text}\nfn x() {{}}")),
-                Language::Rust,
-            );
+        for text in ["#[ignore]", "#[ignore = \"why\"]", "#![allow(x)]", "#[allow(x)]", "#[cfg_attr(x, ignore)]"] {
+            let found = switched_off(&file("a.rs", &format!("\n{text}\nfn x() {{}}")), Language::Rust);
             assert_eq!(found.len(), 1, "{text}");
             assert!(found[0].starts_with("a.rs:2: "), "{text}");
         }
@@ -230,84 +124,38 @@ mod tests {
     fn no_typescript_test_is_switched_off() {
         let fine = "// test.skip('x')\ntest('skips nothing', () => exit(1));";
         assert!(switched_off(&file("a.ts", fine), Language::TypeScript).is_empty());
-        for text in [
-            "test.skip('x')",
-            "describe.only('x')",
-            "it.todo('x')",
-            "test.skipIf(y)('x')",
-        ] {
-            assert_eq!(
-                switched_off(&file("a.ts", text), Language::TypeScript).len(),
-                1,
-                "{text}"
-            );
+        for text in ["test.skip('x')", "describe.only('x')", "it.todo('x')", "test.skipIf(y)('x')"] {
+            assert_eq!(switched_off(&file("a.ts", text), Language::TypeScript).len(), 1, "{text}");
         }
     }
 
     #[test]
     fn no_file_names_a_path_of_one_machine() {
         let path = |folder: &str, rest: &str| format!("see {}{folder}/{rest}", "/");
-        for (folder, rest) in [
-            ("home", "anna/x"),
-            ("Users", "anna"),
-            ("root", ".cargo"),
-            ("work", "main"),
-        ] {
-            assert_eq!(
-                foreign_paths(&file("a.md", &path(folder, rest))).len(),
-                1,
-                "{folder}"
-            );
+        for (folder, rest) in [("home", "anna/x"), ("Users", "anna"), ("root", ".cargo"), ("work", "main")] {
+            assert_eq!(foreign_paths(&file("a.md", &path(folder, rest))).len(), 1, "{folder}");
         }
-        let url = format!(
-            "https://example.com{}",
-            path("home", "x").trim_start_matches("see ")
-        );
-        for text in [
-            url.as_str(),
-            "./home/x",
-            "a homely/work/place",
-            "/tmp/x",
-            "GET /homes/1",
-        ] {
+        let url = format!("https://example.com{}", path("home", "x").trim_start_matches("see "));
+        for text in [url.as_str(), "./home/x", "a homely/work/place", "/tmp/x", "GET /homes/1"] {
             assert!(foreign_paths(&file("a.md", text)).is_empty(), "{text}");
         }
     }
 
     #[test]
     fn lock_files_take_packages_from_public_registries() {
-        let npm = |url: &str| {
-            file(
-                "app/console/package-lock.json",
-                &format!("  \"resolved\": \"{url}\",\n"),
-            )
-        };
+        let npm = |url: &str| file("app/console/package-lock.json", &format!("  \"resolved\": \"{url}\",\n"));
         assert!(foreign_registries(&npm("https://registry.npmjs.org/a/-/a-1.tgz")).is_empty());
         assert!(foreign_registries(&npm("packages/client")).is_empty());
-        assert_eq!(
-            foreign_registries(&npm("https://mirror.example/a-1.tgz")).len(),
-            1
-        );
+        assert_eq!(foreign_registries(&npm("https://mirror.example/a-1.tgz")).len(), 1);
         let cargo = |source: &str| file("Cargo.lock", &format!("source = \"{source}\"\n"));
-        assert!(
-            foreign_registries(&cargo(
-                "registry+https://github.com/rust-lang/crates.io-index"
-            ))
-            .is_empty()
-        );
-        assert_eq!(
-            foreign_registries(&cargo("git+https://example.com/a")).len(),
-            1
-        );
+        assert!(foreign_registries(&cargo("registry+https://github.com/rust-lang/crates.io-index")).is_empty());
+        assert_eq!(foreign_registries(&cargo("git+https://example.com/a")).len(), 1);
     }
 
     #[test]
     fn the_domain_has_its_list_with_reasons() {
         let entry = |path: &&str| format!("  {{ path = \"{path}\", reason = \"why\" }},\n");
-        let good = format!(
-            "disallowed-methods = [\n{}]\n",
-            AMBIENT.iter().map(entry).collect::<String>()
-        );
+        let good = format!("disallowed-methods = [\n{}]\n", AMBIENT.iter().map(entry).collect::<String>());
         let judge = |text: &str| domain_stays_pure(&Repository::of(&[(DOMAIN_LINTS, text)]));
         assert!(judge(&good).is_empty());
         assert_eq!(judge(&good.replace("SystemTime", "Other")).len(), 1);

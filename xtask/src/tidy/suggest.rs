@@ -41,32 +41,18 @@ pub(crate) fn render(map: &Map) -> String {
             Level::Should => "SHOULD",
         };
         text += "\n[[requirement]]\n";
-        entry(
-            &mut text,
-            &[
-                ("id", &requirement.id),
-                ("level", level),
-                ("layer", &requirement.layer),
-            ],
-            &requirement.shown,
-        );
+        entry(&mut text, &[("id", &requirement.id), ("level", level), ("layer", &requirement.layer)], &requirement.shown);
     }
     for lesson in &map.lessons {
         text += "\n[[lesson]]\n";
-        entry(
-            &mut text,
-            &[("id", &lesson.id), ("says", &lesson.says)],
-            &lesson.shown,
-        );
+        entry(&mut text, &[("id", &lesson.id), ("says", &lesson.says)], &lesson.shown);
     }
     text
 }
 
 fn entry(text: &mut String, keys: &[(&str, &str)], shown: &Shown) {
     let reasons = [("owed", &shown.owed), ("declined", &shown.declined)];
-    let reasons = reasons
-        .into_iter()
-        .filter_map(|(key, reason)| Some((key, reason.as_deref()?)));
+    let reasons = reasons.into_iter().filter_map(|(key, reason)| Some((key, reason.as_deref()?)));
     for (key, value) in keys.iter().copied() {
         pair(text, key, value);
     }
@@ -110,10 +96,7 @@ mod tests {
     #[test]
     fn what_is_written_reads_back_the_same() {
         let text = render(&Map::parse(MAP).unwrap());
-        assert_eq!(
-            text,
-            format!("{HEAD}{MAP}").replace("\"odd \\\\ bodies\"", "'odd \\ bodies'")
-        );
+        assert_eq!(text, format!("{HEAD}{MAP}").replace("\"odd \\\\ bodies\"", "'odd \\ bodies'"));
         assert_eq!(render(&Map::parse(&text).unwrap()), text);
     }
 }

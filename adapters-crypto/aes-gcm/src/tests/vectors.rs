@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
-use grantry_domain::connector::ProfileId;
+use grantry_domain::connector::{Epoch, ProfileId};
 use grantry_domain::encoding::hex;
+use grantry_domain::grant::{ClientSecretPayload, FlowSecrets, GrantSecrets, PAYLOAD_VERSION, Revision};
 use grantry_domain::ports::{KeyId, TokenVault};
 use grantry_domain::provider::{
-    BindingKind, CallbackPath, ClientAuthentication, Endpoints, Origin, ProviderSettings, Scopes,
+    Account, BindingKind, CallbackPath, ClientAuthentication, Endpoints, Origin, Provider, ProviderSettings, Scopes,
 };
+use grantry_domain::time::Timestamp;
 use hkdf::Hkdf;
 use sha2::{Digest, Sha256};
 
@@ -144,4 +146,69 @@ fn r52_binding_digest_vectors() {
 
     let issuer = settings(BindingKind::Issuer, Some("https://as.example.com"), None);
     assert_eq!(digest(&issuer), (156, "76843c1e9d25326caa00cf998b66a258109cc639efe31a35a00ba46df3f156c2".to_owned()));
+}
+
+fn provider() -> Provider {
+    Provider {
+        profile: ProfileId::new(".oauth2").unwrap(),
+        issuer: Some("https://as.example.com".to_owned()),
+        issuer_in_response: true,
+        endpoints: Endpoints {
+            authorization: url("authorize"),
+            token: url("token"),
+            revocation: Some(url("revoke")),
+            pushed_authorization: Some(url("par")),
+            userinfo: Some(url("userinfo")),
+            introspection: Some(url("introspect")),
+            probe: Some(url("probe")),
+            jwks: Some(url("jwks")),
+        },
+        client_id: "client-1".to_owned(),
+        authentication: ClientAuthentication::Basic,
+        resources: vec!["https://api.example.com".to_owned()],
+        destinations: vec![Origin::new("https://api.example.com").unwrap()],
+        redirect_uri: "https://app.example.com/callback".to_owned(),
+        config: "{}".to_owned(),
+    }
+}
+
+/// A record with every field set, as each type of record is sealed today. A changed association or a changed payload needs
+/// a new version; until then these hashes stay.
+#[test]
+fn lesson_29_golden_hash_of_every_sealed_record_type() {
+    let at = Timestamp::from_millis;
+    let flow_secrets = FlowSecrets {
+        verifier: secret("verifier"),
+        state: secret("state"),
+        nonce: Some("nonce".to_owned()),
+        provider: provider(),
+        requested_scopes: Scopes::new(["read", "write"]),
+        return_path: Some("/back".to_owned()),
+        allow_account_change: true,
+        deadline: at(600_000),
+        epoch: Epoch(3),
+    };
+    let tokens = GrantSecrets {
+        access_token: secret("access"),
+        refresh_token: Some(secret("refresh")),
+        token_type: "Bearer".to_owned(),
+        requested_scopes: Scopes::new(["read", "write"]),
+        granted_scopes: Scopes::new(["read"]),
+        issued_at: at(1_000),
+        expires_at: Some(at(3_601_000)),
+        refresh_expires_at: Some(at(7_201_000)),
+        revision: Revision(2),
+        epoch: Epoch(3),
+        provider: provider(),
+        account: Some(Account { subject: "42".to_owned(), label: "alice@example.test".to_owned() }),
+    };
+    let client = ClientSecretPayload { client_secret: secret("client-secret") };
+    let golden = |binding, payload| {
+        let sealed = vault().seal(&binding, PAYLOAD_VERSION, &payload).unwrap();
+        hex(&Sha256::digest(&sealed.0))
+    };
+    assert_eq!(golden(flow(), flow_secrets.encode()), "0086025c48456acb95e3943e900dd7d37fff484ebcb077f64f0c7a5d9285d26c");
+    assert_eq!(golden(grant(), tokens.encode()), "9d82b246697f68a24c36df7d09c5ce4aeb894c0052940228f532f4ad81e4f6b0");
+    assert_eq!(golden(client_secret(), client.encode()), "f67c941b40e8942db98bb6eae7c40b727432574c8a23e8582323af678544a8d6");
+    assert_eq!(golden(orphan(), tokens.encode()), "779266133e7b1c724425073f1eca2ab7c42c1d75ffed25a2dc29e95be9499920");
 }
