@@ -1,5 +1,5 @@
 //! Nothing secret leaves the places it belongs to: a complete flow, failures included, with the log at its finest level.
-//! One test in a binary of its own, because a log belongs to a whole process.
+//! In a binary of its own, because a log belongs to a whole process.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::collections::BTreeSet;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use grantry_system_tests::browser::{Answer, Browser, From, made_up};
 use grantry_system_tests::people::AGENT_KEY;
 use grantry_system_tests::place::{Draft, Place};
+use grantry_system_tests::served::Operator;
 use grantry_system_tests::world::{DRIVE, World, whose};
 use grantry_testkit::provider::{Client, Endpoint, Fault, MockProvider, Rotation};
 use reqwest::Method;
@@ -25,8 +26,6 @@ const CLIENT_SECRET: &str = "canary-client-secret-4f2a9c";
 const WRONG_PASSWORD: &str = "canary-password-77b1e0";
 /// What the provider says about errors.
 const PROVIDER_TEXT: &str = "canary-provider-text-b03d11";
-/// What an API answers.
-const API_TEXT: &str = "canary-api-text-90aa17";
 
 /// A log in memory.
 #[derive(Clone, Default)]
@@ -78,13 +77,10 @@ impl Secrets {
         }
     }
 
-    /// Which of them stand in a text, other than those that may.
-    fn found_in(&self, text: &[u8], allowed: &[&str]) -> Vec<&'static str> {
-        let stands = |secret: &str| {
-            text.windows(secret.len()).any(|window| window == secret.as_bytes())
-        };
-        let known = self.0.iter().filter(|(what, secret)| !allowed.contains(what) && stands(secret));
-        known.map(|(what, _)| *what).collect()
+    /// Which of them stand in a text.
+    fn found_in(&self, text: &[u8]) -> Vec<&'static str> {
+        let stands = |secret: &str| text.windows(secret.len()).any(|window| window == secret.as_bytes());
+        self.0.iter().filter(|(_, secret)| stands(secret)).map(|(what, _)| *what).collect()
     }
 }
 
@@ -125,6 +121,8 @@ async fn r30_r44_r61_r64_r77_r78_r79_lesson_31_nothing_secret_is_logged_answered
         .with_target("audit", tracing::Level::TRACE)
         .with_default(tracing::Level::INFO);
     tracing_subscriber::registry().with(lines).with(filter).init();
+
+    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder().unwrap();
 
     let (mut secrets, mut answers) = (Secrets::default(), Answers::default());
     let world = World::with(MockProvider::builder().rotation(Rotation::Grace(Duration::from_hours(24))), |settings| {
@@ -207,7 +205,6 @@ async fn r30_r44_r61_r64_r77_r78_r79_lesson_31_nothing_secret_is_logged_answered
     answers.keep("a denial", bob.come_back(&format!("{denied}&error_description={PROVIDER_TEXT}")).await);
     world.provider.faults().once(Endpoint::Api, Fault::status(401));
     answers.keep("a forced renewal", alice.execute(place, "/me").await);
-    world.provider.faults().once(Endpoint::Metadata, Fault::not_json());
 
     // A store that does not answer, and the administrator's views.
     let lock = Connection::open(world.deployment.database()).unwrap();
@@ -262,24 +259,78 @@ async fn r30_r44_r61_r64_r77_r78_r79_lesson_31_nothing_secret_is_logged_answered
 
     let logged = log.0.lock().unwrap().clone();
     assert!(logged.len() > 10_000, "there is a log");
-    assert_eq!(secrets.found_in(&logged, &[]), Vec::<&str>::new(), "R79: in the log");
+    assert_eq!(secrets.found_in(&logged), Vec::<&str>::new(), "R79: in the log");
 
     let audit = format!("{:?}", world.host.sink.events());
     assert!(audit.len() > 1_000, "there is an audit trail");
-    assert_eq!(secrets.found_in(audit.as_bytes(), &[]), Vec::<&str>::new(), "R79: in the audit trail");
+    assert_eq!(secrets.found_in(audit.as_bytes()), Vec::<&str>::new(), "R79: in the audit trail");
+
+    let figures = metrics.render();
+    assert!(figures.contains("grantry_http_requests_total"), "there are metrics: {figures}");
+    assert_eq!(secrets.found_in(figures.as_bytes()), Vec::<&str>::new(), "R79: in the metrics");
 
     for (what, answer) in &answers.0 {
         let mut answer = answer.clone();
         // A cookie goes to the browser it belongs to, and to nobody else.
         answer.headers.remove("set-cookie");
         let text = answer.everything();
-        assert_eq!(secrets.found_in(text.as_bytes(), &[]), Vec::<&str>::new(), "{what}: {text}");
-        assert!(!text.contains(API_TEXT), "{what}");
+        assert_eq!(secrets.found_in(text.as_bytes()), Vec::<&str>::new(), "{what}: {text}");
     }
 
     for end in ["", "-wal", "-shm"] {
         let file = format!("{}{end}", world.deployment.database().display());
         let Ok(bytes) = std::fs::read(Path::new(&file)) else { continue };
-        assert_eq!(secrets.found_in(&bytes, &[]), Vec::<&str>::new(), "R73: in {file}");
+        assert_eq!(secrets.found_in(&bytes), Vec::<&str>::new(), "R73: in {file}");
     }
+}
+
+/// The program itself, with its own log and metrics.
+#[tokio::test]
+async fn r77_r79_lesson_31_the_program_at_its_finest_log_level_tells_no_secret() {
+    let provider = MockProvider::builder().start().await.unwrap();
+    let operator = Operator::new(env!("CARGO_BIN_EXE_grantry-under-test"), &[provider.port()]).unwrap();
+    operator.write_config(&operator.config().unwrap().replace("log = \"info\"", "log = \"trace\"")).unwrap();
+    let redirect_uri = format!("{}/api/actions/connector/_oauth_callback", operator.public());
+    provider.register(Client::new("canary", CLIENT_SECRET).redirect_uri(redirect_uri));
+    let served = operator.serve().await.unwrap();
+
+    let mut secrets = Secrets::default();
+    secrets.add("client secret", CLIENT_SECRET);
+    secrets.add("password", WRONG_PASSWORD);
+    secrets.add("root key", std::fs::read_to_string(operator.path("primary.key")).unwrap().trim());
+    let mut alice = Browser::new(&operator.public(), operator.address());
+    alice.post("/api/session", json!({ "username": "alice", "password": WRONG_PASSWORD })).await;
+    alice.log_in("alice").await;
+    let draft = Draft::issuer(provider.base_url(), &provider.url("/api")).client("canary", CLIENT_SECRET);
+    assert_eq!(alice.post(&DRIVE.public(""), draft.body).await.status, 200);
+    for failing in [true, false] {
+        let flow = alice.start(DRIVE).await;
+        secrets.add("state", &flow.state);
+        secrets.add_cookies(&alice);
+        if failing {
+            provider.faults().once(Endpoint::Token, Fault::duplicate("access_token", json!(PROVIDER_TEXT)));
+        }
+        let callback = String::from(provider.approve(&flow.authorization_url, "alice").await.unwrap());
+        secrets.add("code", &parameter(&callback, "code"));
+        alice.come_back(&callback).await;
+    }
+    assert_eq!(whose(&alice.execute(DRIVE, "/me").await), "alice@example.test");
+    provider.expire_access_tokens();
+    assert_eq!(whose(&alice.execute(DRIVE, "/me").await), "alice@example.test");
+    let figures = alice.get("/metrics").await.text();
+    assert_eq!(alice.disconnect(DRIVE).await.status, 204);
+    provider.until(|ledger| ledger.revocations().len() == 2).await;
+    assert!(served.stop().await.unwrap().success());
+
+    secrets.add_calls(&provider);
+    secrets.add("provider text", PROVIDER_TEXT);
+    let logged = std::fs::read(operator.path("log")).unwrap();
+    let text = String::from_utf8_lossy(&logged);
+    assert!(text.contains("TRACE") || text.contains("DEBUG"), "the level counts: {text}");
+    for line in text.lines() {
+        assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "R79: one well-formed line each: {line}");
+    }
+    assert_eq!(secrets.found_in(&logged), Vec::<&str>::new(), "in the log");
+    assert_eq!(secrets.found_in(figures.as_bytes()), Vec::<&str>::new(), "in the metrics");
+    assert_eq!(secrets.found_in(&std::fs::read(operator.database()).unwrap()), Vec::<&str>::new(), "in the database");
 }

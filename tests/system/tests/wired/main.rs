@@ -30,7 +30,7 @@ const GRANTRY: &str = env!("CARGO_BIN_EXE_grantry-under-test");
 
 /// Long variants run where this is set; see the README of `xtask`.
 fn is_long() -> bool {
-    std::env::var_os("GRANTRY_LONG").is_some_and(|value| value == "1")
+    std::env::var_os("LONG_TESTS").is_some_and(|value| value == "1")
 }
 
 /// Polls until a condition holds; another process brings it about.

@@ -89,7 +89,7 @@ async fn lesson_11_a_storm_of_401_answers_on_two_nodes_causes_one_refresh() {
     assert_eq!(world.provider.ledger().refreshes().len(), 1);
 }
 
-/// Threat 67. In the nightly run ten thousand times: `GRANTRY_LONG=1`.
+/// Threat 67. In the nightly run ten thousand times: `LONG_TESTS=1`.
 #[tokio::test]
 async fn r36_r38_many_expiries_on_three_nodes_never_reuse_a_refresh_token() {
     let world = World::new().await;
