@@ -26,6 +26,6 @@ fn property(sh: &Shell) -> Result<Outcome> {
 
 fn chaos(sh: &Shell) -> Result<Outcome> {
     workspace::server(sh)?;
-    let _long = sh.push_env("GRANTRY_LONG", "1");
+    let _long = sh.push_env("LONG_TESTS", "1");
     test::cargo_tests(sh, "nightly", "--tests")
 }

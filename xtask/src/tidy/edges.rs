@@ -187,7 +187,10 @@ mod tests {
                 "dev:tokio!",
             ],
         );
-        assert_eq!(found, ["grantry-domain: must not know grantry-store-memory"]);
+        assert_eq!(
+            found,
+            ["grantry-domain: must not know grantry-store-memory", "grantry-domain: must not use grantry-store-memory",]
+        );
     }
 
     #[test]
