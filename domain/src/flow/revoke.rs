@@ -36,7 +36,7 @@ struct Job {
 /// What refreshing before a revocation brought.
 enum Refreshed {
     /// The live tokens.
-    Received(GrantSecrets),
+    Received(Box<GrantSecrets>),
     /// A clear refusal: what is there is revoked.
     Refused,
     /// Still nobody knows.
@@ -174,7 +174,7 @@ impl Connections {
                     // If they cannot be kept, they are revoked all the same, right now.
                     let _ = self.ports.grants.end_revocation(job.id, end, Vec::new()).await;
                 }
-                Refreshed::Received(renewed)
+                Refreshed::Received(Box::new(renewed))
             }
             Err(ProviderError::NoAnswer | ProviderError::NotSent | ProviderError::Malformed) => {
                 Refreshed::Unknown { retry_after: None }
