@@ -83,9 +83,12 @@ impl Connections {
         let due = self.ports.grants.due_for_renewal(now.day() - RECENTLY_USED_DAYS, horizon, RENEWALS_A_ROUND).await?;
         let mut renewed = 0;
         for record in due {
-            if self.renewed(record.id, Want::Fresh).await == Renewed::Current {
-                renewed += 1;
+            if self.renewed(record.id, Want::Fresh).await != Renewed::Current {
+                continue;
             }
+            // A token whose margin has not begun yet was left as it is.
+            let now = self.ports.grants.find(record.id).await?;
+            renewed += u64::from(now.is_some_and(|now| now.revision > record.revision));
         }
         Ok(renewed)
     }
