@@ -5,7 +5,9 @@
 mod common;
 
 mod callback;
+mod cancel;
 mod disconnect;
+mod edits;
 mod hand_out;
 mod mocks;
 mod renewal;
