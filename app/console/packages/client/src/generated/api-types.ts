@@ -19,7 +19,7 @@ export interface components {
       user: string;
     };
     /** Whose account a connector runs with. */
-    AuthModeName: "per-user" | "shared";
+    AuthMode: "per-user" | "shared";
     /** One person's status at one connector. */
     AuthStatus: {
       /** The account at the provider. */
@@ -50,7 +50,7 @@ export interface components {
     /** A connector as it is answered. It never holds a secret. */
     Connector: {
       /** Whose account it runs with: `per-user` or `shared`. */
-      auth_mode: components["schemas"]["AuthModeName"];
+      auth_mode: components["schemas"]["AuthMode"];
       /** Settings of the profile. */
       config: Record<string, unknown>;
       /** Profile id, or `.oauth2` for hand-written endpoints. */
@@ -79,7 +79,7 @@ export interface components {
     };
     /** A connector as it is sent. */
     ConnectorBody: {
-      auth_mode?: components["schemas"]["AuthModeName"] | null;
+      auth_mode?: components["schemas"]["AuthMode"] | null;
       /** Settings of the profile. */
       config: Record<string, unknown>;
       /** Profile id; on an edit it may be absent, and cannot change. */
@@ -100,7 +100,7 @@ export interface components {
     /** A provider profile that connectors can be made from. */
     ConnectorType: {
       /** The modes its connectors may have. */
-      auth_modes: components["schemas"]["AuthModeName"][];
+      auth_modes: components["schemas"]["AuthMode"][];
       /** Where the provider tells how to register an application. */
       docs_url?: string | null;
       /** Its settings, in the order of the form. */
@@ -148,7 +148,7 @@ export interface components {
       disconnected_users: number;
     };
     /** What an edit did, or with `dry_run=true` would do. */
-    Edited: components["schemas"]["Connector"] | components["schemas"]["DryRun"];
+    EditedConnector: components["schemas"]["Connector"] | components["schemas"]["DryRun"];
     /** What to run, and as whom. */
     ExecuteBody: {
       /** The user an agent acts for. A person may only name themselves. */
@@ -266,7 +266,7 @@ export interface components {
     /** An error as it is answered (RFC 9457). */
     Problem: {
       /** What happened, for programs. */
-      code: string;
+      code: "not_signed_in" | "forbidden" | "not_found" | "conflict" | "invalid_request" | "payload_too_large" | "unsupported_media_type" | "wrong_host" | "rate_limited" | "public_base_url_missing" | "host_not_allowed" | "connector_incomplete" | "return_url_refused" | "destination_refused" | "method_not_allowed" | "internal" | "api_unreachable" | "response_too_large" | "store_unavailable" | "authorization_required" | "provider_unavailable" | "provider_misconfigured" | "flow_not_found" | "flow_expired" | "flow_already_used" | "user_mismatch" | "browser_mismatch" | "issuer_mismatch" | "context_mismatch" | "access_denied" | "provider_error" | "exchange_failed" | "connector_changed" | "connector_gone" | "permission_lost" | "account_mismatch";
       /** To be quoted to the operator. */
       correlation_id: string;
       /** What happened, for people. */
