@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use grantry_store_memory::MemoryStore;
 use grantry_store_sqlite::{SqliteOptions, SqliteStore};
-use grantry_testkit::contract::{Backend, Node};
+use grantry_testkit::contract::{Backend, Node, differential};
 use grantry_testkit::doubles::{SeededEntropy, TestClock};
 
 async fn fresh(clock: TestClock) -> Backend {
@@ -16,3 +17,13 @@ async fn fresh(clock: TestClock) -> Backend {
 }
 
 grantry_testkit::store_contract!(fresh);
+
+#[test]
+fn random_histories_are_those_of_the_reference_store() {
+    let model = async |clock: TestClock| {
+        let store = MemoryStore::new(Arc::new(clock.clone()));
+        let other = Node::of(store.clone());
+        Backend::new(clock, Node::of(store)).shared_with(other)
+    };
+    differential(48, model, fresh);
+}

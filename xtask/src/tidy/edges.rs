@@ -62,7 +62,12 @@ const RULES: &[Rule] = &[
         tests_know: TESTKIT,
     },
     adapter("grantry-store-memory", &[DOMAIN]),
-    adapter("grantry-store-sqlite", &[DOMAIN]),
+    Rule {
+        member: "grantry-store-sqlite",
+        knows: Knows::Only(&[DOMAIN]),
+        // Random histories are compared with those of the reference store.
+        tests_know: &["grantry-testkit", "grantry-store-memory"],
+    },
     adapter("grantry-crypto-aes-gcm", &[DOMAIN]),
     adapter("grantry-system", &[DOMAIN]),
     adapter("grantry-provider-oauth2", &[DOMAIN]),
