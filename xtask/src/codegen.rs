@@ -13,9 +13,6 @@ use xshell::{Shell, cmd};
 use crate::Result;
 use crate::workspace::{self, CONSOLE};
 
-/// Whether a generator that does not exist is passed over instead of failing.
-const PASS_OVER_MISSING: bool = true;
-
 /// Regenerate, or only compare.
 #[derive(Args)]
 pub(crate) struct Options {
@@ -27,8 +24,6 @@ pub(crate) struct Options {
 /// Something generated.
 struct Artefact {
     name: &'static str,
-    /// A word, and the place where it stands once the generator exists.
-    generator: (&'static str, &'static str),
     /// The files and folders it consists of, from the root.
     outputs: &'static [&'static str],
     generate: fn(&Shell) -> Result,
@@ -36,16 +31,10 @@ struct Artefact {
 
 /// In the order in which one feeds the next: the client's types come from `openapi.json`.
 const ARTEFACTS: &[Artefact] = &[
-    Artefact {
-        name: "transition table",
-        generator: ("transitions_table_is_current", "domain"),
-        outputs: &["domain/TRANSITIONS.md"],
-        generate: transitions,
-    },
-    Artefact { name: "API description", generator: ("openapi", "app/src"), outputs: &["openapi.json"], generate: openapi },
+    Artefact { name: "transition table", outputs: &["domain/TRANSITIONS.md"], generate: transitions },
+    Artefact { name: "API description", outputs: &["openapi.json"], generate: openapi },
     Artefact {
         name: "client and console",
-        generator: ("openapi", "app/console/scripts"),
         outputs: &["app/console/packages/client/src/generated", "app/console/dist"],
         generate: console,
     },
@@ -56,7 +45,7 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result {
     if options.check {
         return check(sh);
     }
-    for artefact in present(sh, ARTEFACTS)? {
+    for artefact in ARTEFACTS {
         regenerate(sh, artefact)?;
         println!("{}: generated", artefact.name);
     }
@@ -66,7 +55,7 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result {
 /// Fails with the names of all stale files.
 pub(crate) fn check(sh: &Shell) -> Result {
     let mut stale = Vec::new();
-    for artefact in present(sh, ARTEFACTS)? {
+    for artefact in ARTEFACTS {
         let (committed, generated) = regenerate(sh, artefact)?;
         committed.restore_over(&sh.current_dir(), &generated)?;
         let differences = compare(&committed, &generated);
@@ -101,23 +90,6 @@ fn regenerate(sh: &Shell, artefact: &Artefact) -> Result<(Snapshot, Snapshot)> {
     };
     committed.restore_over(&root, &generated)?;
     Err(failure)
-}
-
-fn present<'a>(sh: &Shell, artefacts: &'a [Artefact]) -> Result<Vec<&'a Artefact>> {
-    let (there, missing): (Vec<_>, Vec<_>) = artefacts.iter().partition(|artefact| exists(sh, artefact));
-    for artefact in missing {
-        let words = format!("{}: its generator is not there yet", artefact.name);
-        if !PASS_OVER_MISSING {
-            return Err(words.into());
-        }
-        println!("{words}");
-    }
-    Ok(there)
-}
-
-fn exists(sh: &Shell, artefact: &Artefact) -> bool {
-    let (word, place) = artefact.generator;
-    cmd!(sh, "git grep --quiet --untracked {word} -- {place}").quiet().run().is_ok()
 }
 
 /// The test that compares the table also writes it.
@@ -209,7 +181,7 @@ mod tests {
     use super::*;
 
     fn artefact(generate: fn(&Shell) -> Result) -> Artefact {
-        Artefact { name: "thing", generator: ("", ""), outputs: &["out", "single"], generate }
+        Artefact { name: "thing", outputs: &["out", "single"], generate }
     }
 
     /// A folder in which three files were generated some time ago, and a shell that stands in it.
