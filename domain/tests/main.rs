@@ -4,11 +4,15 @@
 
 mod common;
 
+mod admin;
 mod callback;
 mod cancel;
 mod disconnect;
 mod edits;
+mod execute;
 mod hand_out;
-mod mocks;
+mod housekeeping;
 mod renewal;
+mod shared;
 mod start;
+mod status;

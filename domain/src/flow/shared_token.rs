@@ -118,7 +118,8 @@ impl Connections {
             NoCredentials::Store(error) => TokenError::Store(error),
             NoCredentials::Missing | NoCredentials::Unreadable => TokenError::Misconfigured,
         })?;
-        let answer = self.ports.provider.client_credentials(&provider, &client, &settings.requested_scopes).await;
+        let call = self.ports.provider.client_credentials(&provider, &client, &settings.requested_scopes);
+        let answer = self.within(self.policy.request_deadline, call).await;
         let answer = answer.map_err(|error| {
             if error.is_misconfiguration() {
                 self.breaker.open(connector, now.plus(BREAK), now);
