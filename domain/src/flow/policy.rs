@@ -128,7 +128,8 @@ impl Policy {
         self.request_deadline + self.quarantine
     }
 
-    pub(super) fn check(&self) -> Result<(), InvalidPolicy> {
+    /// Refuses times and limits that would break a requirement.
+    pub fn check(&self) -> Result<(), InvalidPolicy> {
         let refuse = |setting, problem| Err(InvalidPolicy { setting, problem });
         if self.flow_ttl > Duration::from_mins(10) || self.flow_ttl < Duration::from_secs(30) && !self.short_times_for_tests
         {
