@@ -59,6 +59,7 @@ impl TestProfiles {
             requested_scopes: Scopes::new(["read", "write"]),
             required_scopes: Scopes::new(["read"]),
             callback: if definition.profile.as_str() == ".oauth2" { CallbackPath::Own } else { CallbackPath::Shared },
+            client_credentials: true,
             revocation_is_per_user: false,
             missing: definition.client_id.is_none().then(|| "secrets.clientId".to_owned()),
         }

@@ -26,23 +26,15 @@ pub(super) async fn home(State(core): State<Arc<Core>>, headers: HeaderMap) -> R
     applications.sort();
     applications.dedup();
     let named = applications.into_iter().map(|(id, scope)| {
-        let name = core
-            .client(&id)
-            .map_or_else(|| id.clone(), |client| client.name);
+        let name = core.client(&id).map_or_else(|| id.clone(), |client| client.name);
         pages::Application { id, name, scope }
     });
     pages::account(&core.settings, user, &named.collect::<Vec<_>>()).into_response()
 }
 
 /// `POST /withdraw`: the user takes an application's access away.
-pub(super) async fn withdraw(
-    State(core): State<Arc<Core>>,
-    headers: HeaderMap,
-    RawForm(form): RawForm,
-) -> Response {
-    if let (Some(username), Some(client_id)) =
-        (session(&core, &headers), first(&pairs(&form), "client_id"))
-    {
+pub(super) async fn withdraw(State(core): State<Arc<Core>>, headers: HeaderMap, RawForm(form): RawForm) -> Response {
+    if let (Some(username), Some(client_id)) = (session(&core, &headers), first(&pairs(&form), "client_id")) {
         core.change(|state, _| state.withdraw(&username, Some(client_id)));
     }
     to_page("/")

@@ -23,26 +23,14 @@ pub(super) struct InvalidToken;
 impl IntoResponse for InvalidToken {
     fn into_response(self) -> Response {
         let challenge = [(WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")];
-        (
-            StatusCode::UNAUTHORIZED,
-            challenge,
-            Json(json!({ "error": "invalid_token" })),
-        )
-            .into_response()
+        (StatusCode::UNAUTHORIZED, challenge, Json(json!({ "error": "invalid_token" }))).into_response()
     }
 }
 
 /// `GET /userinfo` (OIDC Core §5.3).
-pub(super) async fn userinfo(
-    State(core): State<Arc<Core>>,
-    headers: HeaderMap,
-) -> Result<Response, InvalidToken> {
+pub(super) async fn userinfo(State(core): State<Arc<Core>>, headers: HeaderMap) -> Result<Response, InvalidToken> {
     let bearer = bearer(&core, &headers)?;
-    let user = bearer
-        .username
-        .as_deref()
-        .and_then(|username| core.user(username))
-        .ok_or(InvalidToken)?;
+    let user = bearer.username.as_deref().and_then(|username| core.user(username)).ok_or(InvalidToken)?;
     let claims = json!({
         "sub": user.subject,
         "preferred_username": user.username,
@@ -53,15 +41,9 @@ pub(super) async fn userinfo(
 }
 
 /// `GET /api/me`: whose token is this?
-pub(super) async fn me(
-    State(core): State<Arc<Core>>,
-    headers: HeaderMap,
-) -> Result<Response, InvalidToken> {
+pub(super) async fn me(State(core): State<Arc<Core>>, headers: HeaderMap) -> Result<Response, InvalidToken> {
     let bearer = bearer(&core, &headers)?;
-    let user = bearer
-        .username
-        .as_deref()
-        .and_then(|username| core.user(username));
+    let user = bearer.username.as_deref().and_then(|username| core.user(username));
     let answer = json!({
         "user": user.map(|user| &user.email),
         "name": user.map(|user| &user.name),
@@ -82,16 +64,10 @@ pub(super) async fn echo(
 ) -> Result<Response, InvalidToken> {
     let bearer = bearer(&core, &headers)?;
     let query: Vec<(String, String)> =
-        form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
-            .into_owned()
-            .collect();
+        form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
     let mut fields = Map::new();
     for (name, value) in &headers {
-        let text = if name == AUTHORIZATION {
-            "Bearer …".into()
-        } else {
-            String::from_utf8_lossy(value.as_bytes())
-        };
+        let text = if name == AUTHORIZATION { "Bearer …".into() } else { String::from_utf8_lossy(value.as_bytes()) };
         fields.insert(name.to_string(), Value::from(text));
     }
     let body = std::str::from_utf8(&body).map_or_else(
@@ -111,8 +87,7 @@ pub(super) async fn echo(
 
 fn bearer(core: &Core, headers: &HeaderMap) -> Result<Bearer, InvalidToken> {
     let token = bearer_token(headers).ok_or(InvalidToken)?;
-    core.read(|state, now| state.bearer(token, now))
-        .ok_or(InvalidToken)
+    core.read(|state, now| state.bearer(token, now)).ok_or(InvalidToken)
 }
 
 fn token_id(bearer: &Bearer) -> String {

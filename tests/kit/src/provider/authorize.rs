@@ -17,22 +17,14 @@ use super::session::{session, session_user, set_cookie};
 use super::state::AuthorizationRequest;
 
 /// `GET /authorize` (RFC 6749 §3.1).
-pub(super) async fn authorize(
-    State(core): State<Arc<Core>>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Response {
+pub(super) async fn authorize(State(core): State<Arc<Core>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     match requested(&core, query.unwrap_or_default().as_bytes()) {
         Ok(request) => {
             let id = core.change(|state, now| state.begin_interaction(request, now));
             next_step(&core, &id, session(&core, &headers))
         }
         Err(Refusal::Here(why)) => stays_here(&core, why),
-        Err(Refusal::AtClient {
-            redirect_uri,
-            state,
-            error,
-        }) => refused(&core, &redirect_uri, state.as_deref(), error.code),
+        Err(Refusal::AtClient { redirect_uri, state, error }) => refused(&core, &redirect_uri, state.as_deref(), error.code),
     }
 }
 
@@ -41,23 +33,16 @@ enum Refusal {
     /// The person in front of the browser: there is no client and address to trust.
     Here(&'static str),
     /// The client, through the browser.
-    AtClient {
-        redirect_uri: String,
-        state: Option<String>,
-        error: OAuthError,
-    },
+    AtClient { redirect_uri: String, state: Option<String>, error: OAuthError },
 }
 
 /// The request in a query.
 fn requested(core: &Core, query: &[u8]) -> Result<AuthorizationRequest, Refusal> {
-    let params = Params::parse(query)
-        .map_err(|Repeated| Refusal::Here("A parameter of the request came twice."))?;
+    let params = Params::parse(query).map_err(|Repeated| Refusal::Here("A parameter of the request came twice."))?;
     let client = params
         .get("client_id")
         .and_then(|id| core.client(id))
-        .ok_or(Refusal::Here(
-            "The application that sent you here is not known.",
-        ))?;
+        .ok_or(Refusal::Here("The application that sent you here is not known."))?;
     if let Some(uri) = params.get("request_uri") {
         return core
             .change(|state, now| state.take_pushed(uri, now))
@@ -66,14 +51,10 @@ fn requested(core: &Core, query: &[u8]) -> Result<AuthorizationRequest, Refusal>
     }
     let redirect_uri = params.get("redirect_uri").unwrap_or_default();
     if !client.allows_redirect_to(redirect_uri) {
-        return Err(Refusal::Here(
-            "The application wants you back at an address that it has not registered.",
-        ));
+        return Err(Refusal::Here("The application wants you back at an address that it has not registered."));
     }
     let checked = if core.settings.require_par {
-        Err(OAuthError::invalid_request(
-            "only pushed requests are accepted",
-        ))
+        Err(OAuthError::invalid_request("only pushed requests are accepted"))
     } else {
         validated(core, &client, redirect_uri, &params)
     };
@@ -92,10 +73,7 @@ pub(super) fn validated(
     params: &Params,
 ) -> Result<AuthorizationRequest, OAuthError> {
     if params.get("response_type") != Some("code") {
-        return Err(OAuthError::new(
-            "unsupported_response_type",
-            "response_type must be code",
-        ));
+        return Err(OAuthError::new("unsupported_response_type", "response_type must be code"));
     }
     let challenge = params.get("code_challenge");
     match (challenge, params.get("code_challenge_method")) {
@@ -104,9 +82,7 @@ pub(super) fn validated(
             return Err(OAuthError::invalid_request("code_challenge is malformed"));
         }
         (Some(_), _) => {
-            return Err(OAuthError::invalid_request(
-                "code_challenge_method must be S256",
-            ));
+            return Err(OAuthError::invalid_request("code_challenge_method must be S256"));
         }
         (None, _) if core.settings.pkce == Pkce::Required => {
             return Err(OAuthError::invalid_request("code_challenge is missing"));
@@ -125,10 +101,7 @@ pub(super) fn validated(
 }
 
 fn is_s256(challenge: &str) -> bool {
-    challenge.len() == 43
-        && challenge
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    challenge.len() == 43 && challenge.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
 /// Log-in page, consent page, or straight back to the client.
@@ -140,12 +113,7 @@ fn next_step(core: &Core, id: &str, username: Option<String>) -> Response {
     let username = username.filter(|_| !asks_for("login") && !asks_for("select_account"));
     let Some(username) = username else {
         if asks_for("none") {
-            return refused(
-                core,
-                &request.redirect_uri,
-                request.state.as_deref(),
-                "login_required",
-            );
+            return refused(core, &request.redirect_uri, request.state.as_deref(), "login_required");
         }
         return to_page(&format!("/log-in?request={id}"));
     };
@@ -157,21 +125,13 @@ fn next_step(core: &Core, id: &str, username: Option<String>) -> Response {
         return granted(core, id, &username, scope);
     }
     if asks_for("none") {
-        return refused(
-            core,
-            &request.redirect_uri,
-            request.state.as_deref(),
-            "consent_required",
-        );
+        return refused(core, &request.redirect_uri, request.state.as_deref(), "consent_required");
     }
     to_page(&format!("/consent?request={id}"))
 }
 
 /// `GET /log-in`.
-pub(super) async fn log_in_page(
-    State(core): State<Arc<Core>>,
-    RawQuery(query): RawQuery,
-) -> Response {
+pub(super) async fn log_in_page(State(core): State<Arc<Core>>, RawQuery(query): RawQuery) -> Response {
     let query = pairs(query.unwrap_or_default().as_bytes());
     pages::log_in(&core.settings, first(&query, "request"), None).into_response()
 }
@@ -181,10 +141,7 @@ pub(super) async fn log_in(State(core): State<Arc<Core>>, RawForm(form): RawForm
     let form = pairs(&form);
     let request = first(&form, "request");
     let username = first(&form, "username").unwrap_or_default();
-    let Some(user) = core
-        .user(username)
-        .filter(|user| first(&form, "password") == Some(&user.password))
-    else {
+    let Some(user) = core.user(username).filter(|user| first(&form, "password") == Some(&user.password)) else {
         let page = pages::log_in(&core.settings, request, Some(username));
         return (StatusCode::UNAUTHORIZED, page).into_response();
     };
@@ -203,11 +160,7 @@ pub(super) async fn log_in(State(core): State<Arc<Core>>, RawForm(form): RawForm
 }
 
 /// `GET /consent`.
-pub(super) async fn consent_page(
-    State(core): State<Arc<Core>>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Response {
+pub(super) async fn consent_page(State(core): State<Arc<Core>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let query = pairs(query.unwrap_or_default().as_bytes());
     let id = first(&query, "request").unwrap_or_default();
     let Some(request) = core.read(|state, now| state.interaction(id, now).cloned()) else {
@@ -216,38 +169,23 @@ pub(super) async fn consent_page(
     let Some(user) = session_user(&core, &headers) else {
         return to_page(&format!("/log-in?request={id}"));
     };
-    let client_name = core
-        .client(&request.client_id)
-        .map_or(request.client_id, |client| client.name);
+    let client_name = core.client(&request.client_id).map_or(request.client_id, |client| client.name);
     pages::consent(&core.settings, user, &client_name, &request.scope, id).into_response()
 }
 
 /// `POST /consent`: the answer goes back to the client.
-pub(super) async fn consent(
-    State(core): State<Arc<Core>>,
-    headers: HeaderMap,
-    RawForm(form): RawForm,
-) -> Response {
+pub(super) async fn consent(State(core): State<Arc<Core>>, headers: HeaderMap, RawForm(form): RawForm) -> Response {
     let form = pairs(&form);
     let id = first(&form, "request").unwrap_or_default();
     let Some(username) = session(&core, &headers) else {
         return to_page(&format!("/log-in?request={id}"));
     };
     if first(&form, "decision") == Some("allow") {
-        let scope = form
-            .iter()
-            .filter(|(name, _)| name == "scope")
-            .map(|(_, value)| value.clone())
-            .collect();
+        let scope = form.iter().filter(|(name, _)| name == "scope").map(|(_, value)| value.clone()).collect();
         return granted(&core, id, &username, scope);
     }
     match core.change(|state, now| state.end_interaction(id, now)) {
-        Some(request) => refused(
-            &core,
-            &request.redirect_uri,
-            request.state.as_deref(),
-            "access_denied",
-        ),
+        Some(request) => refused(&core, &request.redirect_uri, request.state.as_deref(), "access_denied"),
         None => stays_here(&core, TOO_OLD),
     }
 }
@@ -257,23 +195,12 @@ const TOO_OLD: &str = "This page is too old. Go back to the application and star
 fn granted(core: &Core, id: &str, username: &str, scope: Vec<String>) -> Response {
     let issued = core.change(|state, now| {
         let request = state.end_interaction(id, now)?;
-        let scope = scope
-            .into_iter()
-            .filter(|scope| request.scope.contains(scope))
-            .collect();
+        let scope = scope.into_iter().filter(|scope| request.scope.contains(scope)).collect();
         let until = now.after(core.settings.code_ttl);
-        Some((
-            request.clone(),
-            state.issue_code(request, username, scope, until),
-        ))
+        Some((request.clone(), state.issue_code(request, username, scope, until)))
     });
     match issued {
-        Some((request, issued)) => back_to_client(
-            core,
-            &request.redirect_uri,
-            request.state.as_deref(),
-            ("code", &issued),
-        ),
+        Some((request, issued)) => back_to_client(core, &request.redirect_uri, request.state.as_deref(), ("code", &issued)),
         None => stays_here(core, TOO_OLD),
     }
 }
@@ -283,12 +210,7 @@ fn refused(core: &Core, redirect_uri: &str, state: Option<&str>, error: &str) ->
 }
 
 /// The authorization response (RFC 6749 §4.1.2, with `iss` of RFC 9207).
-fn back_to_client(
-    core: &Core,
-    redirect_uri: &str,
-    state: Option<&str>,
-    outcome: (&str, &str),
-) -> Response {
+fn back_to_client(core: &Core, redirect_uri: &str, state: Option<&str>, outcome: (&str, &str)) -> Response {
     let Ok(mut url) = Url::parse(redirect_uri) else {
         return stays_here(core, "The application's address is not a URL.");
     };
@@ -324,8 +246,5 @@ pub(super) fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
 
 /// The first value of that name that is not empty.
 pub(super) fn first<'p>(pairs: &'p [(String, String)], name: &str) -> Option<&'p str> {
-    pairs
-        .iter()
-        .find(|(key, value)| key == name && !value.is_empty())
-        .map(|(_, value)| value.as_str())
+    pairs.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.as_str())
 }

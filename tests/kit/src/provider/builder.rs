@@ -78,9 +78,7 @@ impl MockProviderBuilder {
 
     /// Describes a scope on the consent page. Scopes without a description work as well.
     pub fn scope(mut self, scope: &str, description: &str) -> Self {
-        self.settings
-            .scopes
-            .push((scope.to_owned(), description.to_owned()));
+        self.settings.scopes.push((scope.to_owned(), description.to_owned()));
         self
     }
 
@@ -157,15 +155,9 @@ impl MockProviderBuilder {
         }
         let cannot_listen = |error: io::Error| {
             let (port, kind) = (self.port, error.kind());
-            if kind == io::ErrorKind::AddrInUse {
-                StartError::PortTaken(port)
-            } else {
-                StartError::Listen { port, kind }
-            }
+            if kind == io::ErrorKind::AddrInUse { StartError::PortTaken(port) } else { StartError::Listen { port, kind } }
         };
-        let listener = TcpListener::bind(("127.0.0.1", self.port))
-            .await
-            .map_err(cannot_listen)?;
+        let listener = TcpListener::bind(("127.0.0.1", self.port)).await.map_err(cannot_listen)?;
         let port = listener.local_addr().map_err(cannot_listen)?.port();
 
         let (file, state) = StateFile::open(self.settings.state_file.take())?;

@@ -50,33 +50,20 @@ impl IntoResponse for OAuthError {
 }
 
 /// Reads the form of a back-channel request and finds out which client sent it.
-pub(super) fn authenticated(
-    core: &Core,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<(Client, Params), OAuthError> {
-    let is_form = headers.get(CONTENT_TYPE).is_some_and(|kind| {
-        kind.as_bytes()
-            .starts_with(b"application/x-www-form-urlencoded")
-    });
+pub(super) fn authenticated(core: &Core, headers: &HeaderMap, body: &[u8]) -> Result<(Client, Params), OAuthError> {
+    let is_form =
+        headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
     if !is_form {
-        return Err(OAuthError::invalid_request(
-            "the body must be application/x-www-form-urlencoded",
-        ));
+        return Err(OAuthError::invalid_request("the body must be application/x-www-form-urlencoded"));
     }
-    let params = Params::parse(body)
-        .map_err(|_repeated| OAuthError::invalid_request("a parameter came twice"))?;
+    let params = Params::parse(body).map_err(|_repeated| OAuthError::invalid_request("a parameter came twice"))?;
 
     let basic = basic_credentials(headers);
     if headers.contains_key(AUTHORIZATION) && basic.is_none() {
-        return Err(OAuthError::invalid_client(
-            "only Basic authentication is known",
-        ));
+        return Err(OAuthError::invalid_client("only Basic authentication is known"));
     }
     if basic.is_some() && params.get("client_secret").is_some() {
-        return Err(OAuthError::invalid_request(
-            "two ways of client authentication at once",
-        ));
+        return Err(OAuthError::invalid_request("two ways of client authentication at once"));
     }
     let (how, id, secret) = match (basic, params.get("client_id"), params.get("client_secret")) {
         (Some((id, secret)), _, _) => (ClientAuth::Basic, id, secret),
@@ -84,17 +71,13 @@ pub(super) fn authenticated(
         (None, Some(id), None) => (ClientAuth::Public, id.to_owned(), String::new()),
         (None, None, _) => return Err(OAuthError::invalid_client("no client authentication")),
     };
-    let client = core
-        .client(&id)
-        .ok_or(OAuthError::invalid_client("unknown client"))?;
+    let client = core.client(&id).ok_or(OAuthError::invalid_client("unknown client"))?;
     let way_fits = match client.auth {
         ClientAuth::Either => how != ClientAuth::Public,
         ClientAuth::Basic | ClientAuth::Post | ClientAuth::Public => how == client.auth,
     };
     if !way_fits {
-        return Err(OAuthError::invalid_client(
-            "the client is registered for another way of authentication",
-        ));
+        return Err(OAuthError::invalid_client("the client is registered for another way of authentication"));
     }
     if how != ClientAuth::Public && client.secret != secret {
         return Err(OAuthError::invalid_client("wrong client secret"));

@@ -12,9 +12,7 @@ pub(super) struct Moment(u64);
 impl Moment {
     /// The wall clock, moved forward by `offset`.
     pub(super) fn now(offset: Duration) -> Self {
-        let wall = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(millis(wall + offset))
     }
 

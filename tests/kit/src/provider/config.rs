@@ -22,9 +22,7 @@ impl User {
     /// An account with subject `sub-{username}`, address `{username}@example.test` and the given password.
     pub fn new(username: &str, password: &str) -> Self {
         let mut letters = username.chars();
-        let name = letters
-            .next()
-            .map(|first| first.to_uppercase().chain(letters).collect());
+        let name = letters.next().map(|first| first.to_uppercase().chain(letters).collect());
         Self {
             username: username.to_owned(),
             password: password.to_owned(),
@@ -195,9 +193,7 @@ impl Default for Settings {
         Self {
             title: "Mock provider".to_owned(),
             users: Vec::new(),
-            scopes: scopes
-                .map(|(scope, text)| (scope.to_owned(), text.to_owned()))
-                .into(),
+            scopes: scopes.map(|(scope, text)| (scope.to_owned(), text.to_owned())).into(),
             access_ttl: Duration::from_mins(5),
             refresh_ttl: None,
             code_ttl: Duration::from_mins(1),

@@ -73,18 +73,12 @@ pub struct Answer {
 impl Answer {
     /// An empty answer.
     pub const fn new(status: u16) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: Vec::new(),
-        }
+        Self { status, headers: Vec::new(), body: Vec::new() }
     }
 
     /// A JSON answer.
     pub fn json(status: u16, body: &Value) -> Self {
-        Self::new(status)
-            .header("content-type", "application/json")
-            .body(body.to_string())
+        Self::new(status).header("content-type", "application/json").body(body.to_string())
     }
 
     /// Adds a header field.
@@ -172,11 +166,7 @@ impl Fault {
 
     /// Processed, but a page of HTML that calls itself JSON.
     pub fn not_json() -> Self {
-        Self::Replace(
-            Answer::new(200)
-                .header("content-type", "application/json")
-                .body("<!doctype html><p>Please wait"),
-        )
+        Self::Replace(Answer::new(200).header("content-type", "application/json").body("<!doctype html><p>Please wait"))
     }
 
     /// The true answer, grown by `bytes`.
@@ -260,10 +250,7 @@ impl Faults {
     /// The next `count` requests to `endpoint` meet it.
     pub fn times(&self, count: usize, endpoint: Endpoint, fault: &Fault) {
         self.with(|due| {
-            due.entry(endpoint)
-                .or_default()
-                .queue
-                .extend(std::iter::repeat_n(fault.clone(), count));
+            due.entry(endpoint).or_default().queue.extend(std::iter::repeat_n(fault.clone(), count));
         });
     }
 

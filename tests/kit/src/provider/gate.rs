@@ -19,9 +19,7 @@ struct GateState {
 impl Gate {
     /// A closed gate.
     pub fn closed() -> Self {
-        Self {
-            state: Arc::new(watch::Sender::new(GateState::default())),
-        }
+        Self { state: Arc::new(watch::Sender::new(GateState::default())) }
     }
 
     /// Lets everybody through, now and later.

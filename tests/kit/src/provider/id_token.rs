@@ -21,9 +21,7 @@ pub(super) struct SigningKey {
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKey")
-            .field("kid", &self.kid())
-            .finish_non_exhaustive()
+        f.debug_struct("SigningKey").field("kid", &self.kid()).finish_non_exhaustive()
     }
 }
 
@@ -33,18 +31,12 @@ impl SigningKey {
         let restored = stored
             .as_ref()
             .and_then(|text| URL_SAFE_NO_PAD.decode(text).ok())
-            .and_then(|bytes| {
-                EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &bytes).ok()
-            });
+            .and_then(|bytes| EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &bytes).ok());
         let pair = restored.unwrap_or_else(|| {
-            let pkcs8 = EcdsaKeyPair::generate_pkcs8(
-                &ECDSA_P256_SHA256_FIXED_SIGNING,
-                &SystemRandom::new(),
-            )
-            .expect("a P-256 key can be made");
+            let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
+                .expect("a P-256 key can be made");
             *stored = Some(URL_SAFE_NO_PAD.encode(pkcs8.as_ref()));
-            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref())
-                .expect("a key just made can be read")
+            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref()).expect("a key just made can be read")
         });
         Self { pair }
     }
@@ -56,14 +48,7 @@ impl SigningKey {
     }
 
     /// An ID token about `user` for `client_id`.
-    pub(super) fn id_token(
-        &self,
-        issuer: &str,
-        user: &User,
-        client_id: &str,
-        nonce: Option<&str>,
-        now: Moment,
-    ) -> String {
+    pub(super) fn id_token(&self, issuer: &str, user: &User, client_id: &str, nonce: Option<&str>, now: Moment) -> String {
         let issued_at = now.unix_seconds();
         let mut claims = json!({
             "iss": issuer,
@@ -80,10 +65,7 @@ impl SigningKey {
         let header = json!({ "typ": "JWT", "alg": "ES256", "kid": self.kid() });
         let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signed = format!("{}.{}", encode(&header), encode(&claims));
-        let signature = self
-            .pair
-            .sign(&SystemRandom::new(), signed.as_bytes())
-            .expect("a P-256 key signs any message");
+        let signature = self.pair.sign(&SystemRandom::new(), signed.as_bytes()).expect("a P-256 key signs any message");
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
     }
 

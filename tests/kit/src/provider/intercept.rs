@@ -43,29 +43,19 @@ pub(super) async fn intercept(
     let subject = answer.extensions().get::<Subject>().cloned();
     let answer = on_answer(faults, answer).await;
     let hung_up = answer.extensions().get::<HangUp>().is_some();
-    core.ledger.answered(
-        number,
-        (!hung_up).then(|| answer.status().as_u16()),
-        subject,
-    );
+    core.ledger.answered(number, (!hung_up).then(|| answer.status().as_u16()), subject);
     answer
 }
 
 fn call(endpoint: Endpoint, head: &http::request::Parts, body: &Bytes) -> Call {
     let pairs = |bytes: &[u8]| form_urlencoded::parse(bytes).into_owned().collect();
-    let is_form = head.headers.get(CONTENT_TYPE).is_some_and(|kind| {
-        kind.as_bytes()
-            .starts_with(b"application/x-www-form-urlencoded")
-    });
+    let is_form =
+        head.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
     Call {
         endpoint,
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),
-        query: head
-            .uri
-            .query()
-            .map(|query| pairs(query.as_bytes()))
-            .unwrap_or_default(),
+        query: head.uri.query().map(|query| pairs(query.as_bytes())).unwrap_or_default(),
         form: if is_form { pairs(body) } else { Vec::new() },
         headers: head.headers.clone(),
         body: body.to_vec(),
@@ -111,11 +101,9 @@ async fn on_answer(faults: Vec<Fault>, mut answer: Response) -> Response {
             Fault::CutBody(at) => cut(answer, at).await,
             Fault::StallBody { at, gate } => stalled(answer, at, gate).await,
             Fault::EndlessBody => endless(answer),
-            Fault::HoldRequest(_)
-            | Fault::DropRequest
-            | Fault::Instead(_)
-            | Fault::Computed(_)
-            | Fault::Several(_) => answer,
+            Fault::HoldRequest(_) | Fault::DropRequest | Fault::Instead(_) | Fault::Computed(_) | Fault::Several(_) => {
+                answer
+            }
         };
     }
     answer
@@ -123,8 +111,7 @@ async fn on_answer(faults: Vec<Fault>, mut answer: Response) -> Response {
 
 fn said(answer: Answer) -> Response {
     let mut response = Response::new(Body::from(answer.body));
-    *response.status_mut() =
-        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in answer.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             response.headers_mut().append(name, value);
@@ -150,31 +137,14 @@ async fn edited(answer: Response, edit: Edit) -> Response {
         Edit::Duplicate(member, value) => {
             let text = Value::Object(members).to_string();
             let comma = if text == "{}" { "" } else { "," };
-            format!(
-                "{}{comma}{}:{value}}}",
-                &text[..text.len() - 1],
-                Value::String(member)
-            )
+            format!("{}{comma}{}:{value}}}", &text[..text.len() - 1], Value::String(member))
         }
-        Edit::Nest(member) => {
-            Value::Object([(member, Value::Object(members))].into_iter().collect()).to_string()
-        }
+        Edit::Nest(member) => Value::Object([(member, Value::Object(members))].into_iter().collect()).to_string(),
         Edit::FormEncode => {
-            head.headers.insert(
-                CONTENT_TYPE,
-                HeaderValue::from_static("application/x-www-form-urlencoded"),
-            );
-            let plain = |value: Value| {
-                value
-                    .as_str()
-                    .map_or_else(|| value.to_string(), str::to_owned)
-            };
+            head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+            let plain = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             form_urlencoded::Serializer::new(String::new())
-                .extend_pairs(
-                    members
-                        .into_iter()
-                        .map(|(name, value)| (name, plain(value))),
-                )
+                .extend_pairs(members.into_iter().map(|(name, value)| (name, plain(value))))
                 .finish()
         }
     };
@@ -183,10 +153,7 @@ async fn edited(answer: Response, edit: Edit) -> Response {
 }
 
 fn redirected(mut answer: Response, edit: &QueryEdit) -> Response {
-    let location = answer
-        .headers()
-        .get(LOCATION)
-        .and_then(|value| value.to_str().ok());
+    let location = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let Some(mut url) = location.and_then(|location| Url::parse(location).ok()) else {
         return answer;
     };
@@ -219,10 +186,7 @@ async fn cut(answer: Response, at: usize) -> Response {
 
 async fn stalled(answer: Response, at: usize, gate: Gate) -> Response {
     let (head, body) = whole(answer).await;
-    let (first, rest) = (
-        body.slice(..at.min(body.len())),
-        body.slice(at.min(body.len())..),
-    );
+    let (first, rest) = (body.slice(..at.min(body.len())), body.slice(at.min(body.len())..));
     let rest = stream::once(async move {
         gate.pass().await;
         Ok(rest)
@@ -243,8 +207,7 @@ fn promised(
     length: usize,
     body: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static,
 ) -> Response {
-    head.headers
-        .insert(CONTENT_LENGTH, HeaderValue::from(length));
+    head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     Response::from_parts(head, Body::from_stream(body))
 }
 

@@ -52,9 +52,7 @@ impl Call {
     /// A parameter of the form or, failing that, of the query.
     pub fn param(&self, name: &str) -> Option<&str> {
         let mut fields = self.form.iter().chain(&self.query);
-        fields
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        fields.find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// A header field as text.
@@ -96,25 +94,17 @@ impl Deref for Ledger {
 impl Ledger {
     /// Calls to one endpoint.
     pub fn at(&self, endpoint: Endpoint) -> Vec<&Call> {
-        self.iter()
-            .filter(|call| call.endpoint == endpoint)
-            .collect()
+        self.iter().filter(|call| call.endpoint == endpoint).collect()
     }
 
     /// Calls by the client itself (token, revocation, userinfo, API, metadata …), not by a browser.
     pub fn back_channel(&self) -> Vec<&Call> {
-        self.iter()
-            .filter(|call| call.endpoint.is_back_channel())
-            .collect()
+        self.iter().filter(|call| call.endpoint.is_back_channel()).collect()
     }
 
     /// Token requests of one grant type (`authorization_code`, `refresh_token`, `client_credentials`).
     pub fn token_requests(&self, grant_type: &str) -> Vec<&Call> {
-        self.iter()
-            .filter(|call| {
-                call.endpoint == Endpoint::Token && call.grant_type() == Some(grant_type)
-            })
-            .collect()
+        self.iter().filter(|call| call.endpoint == Endpoint::Token && call.grant_type() == Some(grant_type)).collect()
     }
 
     /// Code exchanges.
@@ -129,10 +119,7 @@ impl Ledger {
 
     /// Refresh requests with this token.
     pub fn refreshes_with(&self, refresh_token: &str) -> Vec<&Call> {
-        self.refreshes()
-            .into_iter()
-            .filter(|call| call.param("refresh_token") == Some(refresh_token))
-            .collect()
+        self.refreshes().into_iter().filter(|call| call.param("refresh_token") == Some(refresh_token)).collect()
     }
 
     /// Revocation requests; `param("token")` and `param("token_type_hint")` tell which token.
@@ -172,11 +159,7 @@ pub(super) struct CallNumber(u64);
 
 impl LedgerBook {
     pub(super) fn new(limit: Option<usize>) -> Self {
-        Self {
-            entries: Mutex::default(),
-            limit,
-            changes: watch::Sender::new(0),
-        }
+        Self { entries: Mutex::default(), limit, changes: watch::Sender::new(0) }
     }
 
     /// Writes an arrival down.
@@ -194,16 +177,9 @@ impl LedgerBook {
     }
 
     /// Adds what became of it.
-    pub(super) fn answered(
-        &self,
-        CallNumber(number): CallNumber,
-        status: Option<u16>,
-        subject: Option<Subject>,
-    ) {
+    pub(super) fn answered(&self, CallNumber(number): CallNumber, status: Option<u16>, subject: Option<Subject>) {
         self.with(|entries| {
-            let index = number
-                .checked_sub(entries.first)
-                .and_then(|index| usize::try_from(index).ok());
+            let index = number.checked_sub(entries.first).and_then(|index| usize::try_from(index).ok());
             if let Some(call) = index.and_then(|index| entries.calls.get_mut(index)) {
                 call.status = status;
                 call.subject = subject;
@@ -212,9 +188,7 @@ impl LedgerBook {
     }
 
     pub(super) fn snapshot(&self) -> Ledger {
-        self.with_quietly(|entries| Ledger {
-            calls: entries.calls.iter().cloned().collect(),
-        })
+        self.with_quietly(|entries| Ledger { calls: entries.calls.iter().cloned().collect() })
     }
 
     pub(super) fn clear(&self) {

@@ -11,12 +11,7 @@ use super::core::Core;
 /// Both documents say the same.
 pub(super) async fn metadata(State(core): State<Arc<Core>>) -> Json<Value> {
     let at = |path: &str| format!("{}{path}", core.issuer);
-    let scopes: Vec<&str> = core
-        .settings
-        .scopes
-        .iter()
-        .map(|(scope, _)| scope.as_str())
-        .collect();
+    let scopes: Vec<&str> = core.settings.scopes.iter().map(|(scope, _)| scope.as_str()).collect();
     let client_auth = ["client_secret_basic", "client_secret_post", "none"];
     Json(json!({
         "issuer": core.issuer,

@@ -149,16 +149,13 @@ impl MockProvider {
                 drop(changes.changed().await);
             }
         };
-        tokio::time::timeout(PATIENCE, reached)
-            .await
-            .expect("the awaited calls reach the provider")
+        tokio::time::timeout(PATIENCE, reached).await.expect("the awaited calls reach the provider")
     }
 
     /// Moves the provider's clock forward.
     pub fn advance(&self, by: Duration) {
         let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
-        self.core
-            .change(|state, _| state.clock_offset_ms = state.clock_offset_ms.saturating_add(by));
+        self.core.change(|state, _| state.clock_offset_ms = state.clock_offset_ms.saturating_add(by));
     }
 
     /// Moves the clock until every access token issued so far has lapsed.
@@ -183,14 +180,12 @@ impl MockProvider {
 
     /// Would the API accept this access token now?
     pub fn accepts_access_token(&self, token: &str) -> bool {
-        self.core
-            .read(|state, now| state.bearer(token, now).is_some())
+        self.core.read(|state, now| state.bearer(token, now).is_some())
     }
 
     /// Would a refresh with this token succeed now? (A spent one within its grace does not count.)
     pub fn accepts_refresh_token(&self, token: &str) -> bool {
-        self.core
-            .read(|state, now| state.accepts_refresh_token(token, now))
+        self.core.read(|state, now| state.accepts_refresh_token(token, now))
     }
 
     /// The user takes every access away at the provider, behind the client's back.
@@ -199,20 +194,12 @@ impl MockProvider {
     }
 
     /// `username` logs in and allows; returns the callback URL, which has not been called.
-    pub async fn approve(
-        &self,
-        authorization_url: &str,
-        username: &str,
-    ) -> Result<Url, ScriptedUserError> {
+    pub async fn approve(&self, authorization_url: &str, username: &str) -> Result<Url, ScriptedUserError> {
         self.person(username)?.approve(authorization_url).await
     }
 
     /// `username` logs in and denies; returns the callback URL, which has not been called.
-    pub async fn deny(
-        &self,
-        authorization_url: &str,
-        username: &str,
-    ) -> Result<Url, ScriptedUserError> {
+    pub async fn deny(&self, authorization_url: &str, username: &str) -> Result<Url, ScriptedUserError> {
         self.person(username)?.deny(authorization_url).await
     }
 
@@ -222,10 +209,7 @@ impl MockProvider {
     }
 
     fn person(&self, username: &str) -> Result<ScriptedUser, ScriptedUserError> {
-        let user = self
-            .core
-            .user(username)
-            .ok_or(ScriptedUserError::LogInRefused)?;
+        let user = self.core.user(username).ok_or(ScriptedUserError::LogInRefused)?;
         Ok(ScriptedUser::new(&user.username, &user.password))
     }
 }

@@ -5,8 +5,7 @@ use std::fmt::{self, Write as _};
 use axum::response::{Html, IntoResponse};
 use http::HeaderName;
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 
 use super::config::{Settings, User};
@@ -26,10 +25,7 @@ pub(super) struct Application {
 pub(super) const fn security_headers() -> [(HeaderName, &'static str); 5] {
     [
         // No `form-action`: browsers apply it to the redirect back to the client as well.
-        (
-            CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'",
-        ),
+        (CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"),
         (X_FRAME_OPTIONS, "DENY"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
@@ -39,22 +35,14 @@ pub(super) const fn security_headers() -> [(HeaderName, &'static str); 5] {
 
 /// `GET /style.css`.
 pub(super) async fn style() -> impl IntoResponse {
-    (
-        [(CONTENT_TYPE, "text/css; charset=utf-8")],
-        include_str!("pages.css"),
-    )
+    ([(CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("pages.css"))
 }
 
 /// The log-in form; `failed` is the name that was tried.
 pub(super) fn log_in(settings: &Settings, request: Option<&str>, failed: Option<&str>) -> Page {
-    let alert = failed.map_or(
-        "",
-        |_| "<p class=\"alert\" role=\"alert\" id=\"problem\">User name or password is wrong.</p>",
-    );
-    let described = failed.map_or(
-        "",
-        |_| " aria-describedby=\"problem\" aria-invalid=\"true\"",
-    );
+    let alert =
+        failed.map_or("", |_| "<p class=\"alert\" role=\"alert\" id=\"problem\">User name or password is wrong.</p>");
+    let described = failed.map_or("", |_| " aria-describedby=\"problem\" aria-invalid=\"true\"");
     let hidden = request.map(|id| hidden("request", id)).unwrap_or_default();
     page(
         settings,
@@ -74,13 +62,7 @@ pub(super) fn log_in(settings: &Settings, request: Option<&str>, failed: Option<
 }
 
 /// The consent form.
-pub(super) fn consent(
-    settings: &Settings,
-    user: &User,
-    client: &str,
-    scope: &[String],
-    request: &str,
-) -> Page {
+pub(super) fn consent(settings: &Settings, user: &User, client: &str, scope: &[String], request: &str) -> Page {
     let client = Text(client);
     let mut choices = String::new();
     for (number, scope) in scope.iter().enumerate() {
@@ -164,11 +146,7 @@ pub(super) fn welcome(settings: &Settings) -> Page {
 
 /// A request that cannot go anywhere.
 pub(super) fn problem(settings: &Settings, why: &str) -> Page {
-    page(
-        settings,
-        "This does not work",
-        &format!("<p role=\"alert\">{}</p>", Text(why)),
-    )
+    page(settings, "This does not work", &format!("<p role=\"alert\">{}</p>", Text(why)))
 }
 
 fn page(settings: &Settings, heading: &str, content: &str) -> Page {
@@ -196,10 +174,7 @@ fn page(settings: &Settings, heading: &str, content: &str) -> Page {
 }
 
 fn hidden(name: &str, value: &str) -> String {
-    format!(
-        r#"<input type="hidden" name="{name}" value="{}">"#,
-        Text(value)
-    )
+    format!(r#"<input type="hidden" name="{name}" value="{}">"#, Text(value))
 }
 
 /// Text that is safe between tags and in quoted attributes.

@@ -19,20 +19,12 @@ impl Params {
                 return Err(Repeated);
             }
         }
-        Ok(Self(
-            pairs
-                .into_iter()
-                .filter(|(_, value)| !value.is_empty())
-                .collect(),
-        ))
+        Ok(Self(pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect()))
     }
 
     /// The value of a parameter.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// A list that is separated by blanks, without repetitions.

@@ -39,11 +39,7 @@ pub struct ScriptedUser {
 impl ScriptedUser {
     /// A person who grants whatever is asked for.
     pub fn new(username: &str, password: &str) -> Self {
-        Self {
-            username: username.to_owned(),
-            password: password.to_owned(),
-            scope: None,
-        }
+        Self { username: username.to_owned(), password: password.to_owned(), scope: None }
     }
 
     /// Grants only these scopes of those asked for.
@@ -63,11 +59,7 @@ impl ScriptedUser {
         self.visit(authorization_url, "deny").await
     }
 
-    async fn visit(
-        &self,
-        authorization_url: &str,
-        decision: &str,
-    ) -> Result<Url, ScriptedUserError> {
+    async fn visit(&self, authorization_url: &str, decision: &str) -> Result<Url, ScriptedUserError> {
         let start = Url::parse(authorization_url).map_err(|_| ScriptedUserError::NoAnswer)?;
         let first = send("GET", &start, &[], "").await?;
         let Some(page) = forward(&start, &first)?.stays() else {
@@ -75,11 +67,7 @@ impl ScriptedUser {
         };
         let request = interaction(&page);
 
-        let credentials = [
-            ("request", request),
-            ("username", self.username.clone()),
-            ("password", self.password.clone()),
-        ];
+        let credentials = [("request", request), ("username", self.username.clone()), ("password", self.password.clone())];
         let log_in = at(&start, "/log-in");
         let logged_in = post(&log_in, "", &credentials).await?;
         if logged_in.status() == StatusCode::UNAUTHORIZED {
@@ -91,14 +79,9 @@ impl ScriptedUser {
         };
 
         let shown = send("GET", &page, &[("cookie", &cookie)], "").await?;
-        let mut answers = vec![
-            ("request", interaction(&page)),
-            ("decision", decision.to_owned()),
-        ];
+        let mut answers = vec![("request", interaction(&page)), ("decision", decision.to_owned())];
         let offered = offered_scopes(&String::from_utf8_lossy(shown.body()));
-        let ticked = offered
-            .into_iter()
-            .filter(|scope| self.scope.as_ref().is_none_or(|only| only.contains(scope)));
+        let ticked = offered.into_iter().filter(|scope| self.scope.as_ref().is_none_or(|only| only.contains(scope)));
         answers.extend(ticked.map(|scope| ("scope", scope)));
         let decided = post(&at(&start, "/consent"), &cookie, &answers).await?;
         leaves(&start, &decided)
@@ -124,35 +107,17 @@ impl Forward {
 fn forward(from: &Url, answer: &Response<Bytes>) -> Result<Forward, ScriptedUserError> {
     let to = leaves(from, answer)?;
     let own = to.origin() == from.origin() && matches!(to.path(), "/log-in" | "/consent");
-    Ok(if own {
-        Forward::Stays(to)
-    } else {
-        Forward::Leaves
-    })
+    Ok(if own { Forward::Stays(to) } else { Forward::Leaves })
 }
 
 fn leaves(from: &Url, answer: &Response<Bytes>) -> Result<Url, ScriptedUserError> {
-    let location = answer
-        .headers()
-        .get(LOCATION)
-        .and_then(|value| value.to_str().ok());
-    location
-        .and_then(|location| from.join(location).ok())
-        .ok_or(ScriptedUserError::Stuck(answer.status().as_u16()))
+    let location = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    location.and_then(|location| from.join(location).ok()).ok_or(ScriptedUserError::Stuck(answer.status().as_u16()))
 }
 
-async fn post(
-    url: &Url,
-    cookie: &str,
-    fields: &[(&str, String)],
-) -> Result<Response<Bytes>, WireError> {
-    let form = form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(fields)
-        .finish();
-    let headers = [
-        ("content-type", "application/x-www-form-urlencoded"),
-        ("cookie", cookie),
-    ];
+async fn post(url: &Url, cookie: &str, fields: &[(&str, String)]) -> Result<Response<Bytes>, WireError> {
+    let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    let headers = [("content-type", "application/x-www-form-urlencoded"), ("cookie", cookie)];
     send("POST", url, &headers, form).await
 }
 
@@ -164,18 +129,11 @@ fn at(provider: &Url, path: &str) -> Url {
 }
 
 fn interaction(page: &Url) -> String {
-    page.query_pairs()
-        .find(|(name, _)| name == "request")
-        .map(|(_, id)| id.into_owned())
-        .unwrap_or_default()
+    page.query_pairs().find(|(name, _)| name == "request").map(|(_, id)| id.into_owned()).unwrap_or_default()
 }
 
 fn cookie(answer: &Response<Bytes>) -> String {
-    let set = answer
-        .headers()
-        .get(SET_COOKIE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let set = answer.headers().get(SET_COOKIE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     set.split(';').next().unwrap_or_default().to_owned()
 }
 

@@ -59,10 +59,7 @@ impl Server {
     pub(super) fn start(listener: TcpListener, router: Router) -> Self {
         let phase = watch::Sender::new(Phase::Serving);
         let accepting = tokio::spawn(accept(listener, router, phase.subscribe()));
-        Self {
-            phase,
-            accepting: Some(accepting),
-        }
+        Self { phase, accepting: Some(accepting) }
     }
 
     /// Stops listening, lets answers under way finish for a short while, and returns when the port is free again.
@@ -130,11 +127,7 @@ async fn handle(
         }
     });
     let answer = processed.await.ok().flatten().ok_or(HangUp)?;
-    if answer.extensions().get::<HangUp>().is_some() {
-        Err(HangUp)
-    } else {
-        Ok(answer)
-    }
+    if answer.extensions().get::<HangUp>().is_some() { Err(HangUp) } else { Ok(answer) }
 }
 
 fn infallible(answer: Result<Response, Infallible>) -> Response {

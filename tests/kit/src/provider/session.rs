@@ -15,10 +15,7 @@ fn cookie_name(core: &Core) -> String {
 
 /// Sets the session cookie.
 pub(super) fn set_cookie(core: &Core, response: &mut Response, value: &str, more: &str) {
-    let cookie = format!(
-        "{}={value}; Path=/; HttpOnly; SameSite=Lax{more}",
-        cookie_name(core)
-    );
+    let cookie = format!("{}={value}; Path=/; HttpOnly; SameSite=Lax{more}", cookie_name(core));
     if let Ok(cookie) = HeaderValue::try_from(cookie) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
@@ -27,13 +24,8 @@ pub(super) fn set_cookie(core: &Core, response: &mut Response, value: &str, more
 /// The value of the session cookie.
 pub(super) fn session_cookie<'h>(core: &Core, headers: &'h HeaderMap) -> Option<&'h str> {
     let name = cookie_name(core);
-    let cookies = headers
-        .get_all(COOKIE)
-        .into_iter()
-        .filter_map(|value| value.to_str().ok());
-    cookies
-        .flat_map(|line| line.split("; "))
-        .find_map(|cookie| cookie.strip_prefix(&name)?.strip_prefix('='))
+    let cookies = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    cookies.flat_map(|line| line.split("; ")).find_map(|cookie| cookie.strip_prefix(&name)?.strip_prefix('='))
 }
 
 /// The log-in name of whoever is logged in.

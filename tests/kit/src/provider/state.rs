@@ -138,83 +138,46 @@ pub(super) type Refused = &'static str;
 
 impl State {
     /// Remembers a pushed request and returns its `request_uri` (RFC 9126 §2.2) and life.
-    pub(super) fn push(
-        &mut self,
-        request: AuthorizationRequest,
-        now: Moment,
-    ) -> (String, Duration) {
+    pub(super) fn push(&mut self, request: AuthorizationRequest, now: Moment) -> (String, Duration) {
         let life = Duration::from_mins(1);
         let uri = random("urn:ietf:params:oauth:request_uri:");
-        self.pushed.insert(
-            uri.clone(),
-            Timed {
-                until: now.after(life),
-                record: request,
-            },
-        );
+        self.pushed.insert(uri.clone(), Timed { until: now.after(life), record: request });
         (uri, life)
     }
 
     /// Takes a pushed request; it works once.
     pub(super) fn take_pushed(&mut self, uri: &str, now: Moment) -> Option<AuthorizationRequest> {
-        self.pushed
-            .remove(uri)
-            .filter(|pushed| now < pushed.until)
-            .map(|pushed| pushed.record)
+        self.pushed.remove(uri).filter(|pushed| now < pushed.until).map(|pushed| pushed.record)
     }
 
     /// Remembers a request while its user logs in and decides; returns the id for the pages.
-    pub(super) fn begin_interaction(
-        &mut self,
-        request: AuthorizationRequest,
-        now: Moment,
-    ) -> String {
+    pub(super) fn begin_interaction(&mut self, request: AuthorizationRequest, now: Moment) -> String {
         let id = random("");
-        self.interactions.insert(
-            id.clone(),
-            Timed {
-                until: now.after(INTERACTION_TTL),
-                record: request,
-            },
-        );
+        self.interactions.insert(id.clone(), Timed { until: now.after(INTERACTION_TTL), record: request });
         id
     }
 
     /// The request behind a page.
     pub(super) fn interaction(&self, id: &str, now: Moment) -> Option<&AuthorizationRequest> {
-        self.interactions
-            .get(id)
-            .filter(|timed| now < timed.until)
-            .map(|timed| &timed.record)
+        self.interactions.get(id).filter(|timed| now < timed.until).map(|timed| &timed.record)
     }
 
     /// Ends an interaction and returns its request.
-    pub(super) fn end_interaction(
-        &mut self,
-        id: &str,
-        now: Moment,
-    ) -> Option<AuthorizationRequest> {
-        self.interactions
-            .remove(id)
-            .filter(|timed| now < timed.until)
-            .map(|timed| timed.record)
+    pub(super) fn end_interaction(&mut self, id: &str, now: Moment) -> Option<AuthorizationRequest> {
+        self.interactions.remove(id).filter(|timed| now < timed.until).map(|timed| timed.record)
     }
 
     /// Notes that the log-in which `prompt=login` asked for has happened.
     pub(super) fn log_in_done(&mut self, id: &str) {
         if let Some(interaction) = self.interactions.get_mut(id) {
-            interaction
-                .record
-                .prompt
-                .retain(|prompt| prompt != "login" && prompt != "select_account");
+            interaction.record.prompt.retain(|prompt| prompt != "login" && prompt != "select_account");
         }
     }
 
     /// Logs a user in and returns the value for the session cookie.
     pub(super) fn log_in(&mut self, username: &str) -> String {
         let cookie = random("");
-        self.sessions
-            .insert(Digest::of(&cookie), username.to_owned());
+        self.sessions.insert(Digest::of(&cookie), username.to_owned());
         cookie
     }
 
@@ -233,19 +196,10 @@ impl State {
         scope: Vec<String>,
         until: Moment,
     ) -> String {
-        self.consents
-            .entry(consent_key(username, &request.client_id))
-            .or_default()
-            .extend(scope.iter().cloned());
+        self.consents.entry(consent_key(username, &request.client_id)).or_default().extend(scope.iter().cloned());
         let code = random("code_");
-        let record = CodeRecord {
-            request,
-            username: username.to_owned(),
-            scope,
-            redeemed: None,
-        };
-        self.codes
-            .insert(Digest::of(&code), Timed { until, record });
+        let record = CodeRecord { request, username: username.to_owned(), scope, redeemed: None };
+        self.codes.insert(Digest::of(&code), Timed { until, record });
         code
     }
 
@@ -263,16 +217,11 @@ impl State {
 
     /// Would this refresh token be accepted now?
     pub(super) fn accepts_refresh_token(&self, token: &str, now: Moment) -> bool {
-        self.refresh_tokens
-            .get(&Digest::of(token))
-            .is_some_and(|record| {
-                record.spent.is_none()
-                    && record.until.is_none_or(|until| now < until)
-                    && self
-                        .grants
-                        .get(&record.grant)
-                        .is_some_and(|grant| grant.ended.is_none())
-            })
+        self.refresh_tokens.get(&Digest::of(token)).is_some_and(|record| {
+            record.spent.is_none()
+                && record.until.is_none_or(|until| now < until)
+                && self.grants.get(&record.grant).is_some_and(|grant| grant.ended.is_none())
+        })
     }
 
     /// Ends a grant with all its tokens; the first reason stays.
@@ -290,20 +239,16 @@ impl State {
                 grant.ended.get_or_insert(GrantEnd::Withdrawn);
             }
         }
-        self.consents.retain(|key, _| {
-            key.split_once(' ')
-                .is_none_or(|(owner, client)| owner != username || !wanted(client))
-        });
+        self.consents
+            .retain(|key, _| key.split_once(' ').is_none_or(|(owner, client)| owner != username || !wanted(client)));
     }
 
     /// Forgets what no answer depends on any more, so that a long-lived state file stays small.
     pub(super) fn prune(&mut self, now: Moment) {
         self.pushed.retain(|_, timed| now < timed.until);
         self.interactions.retain(|_, timed| now < timed.until);
-        self.codes
-            .retain(|_, timed| now < timed.until.after(KEEP_LAPSED));
-        self.access_tokens
-            .retain(|_, timed| now < timed.until.after(KEEP_LAPSED));
+        self.codes.retain(|_, timed| now < timed.until.after(KEEP_LAPSED));
+        self.access_tokens.retain(|_, timed| now < timed.until.after(KEEP_LAPSED));
     }
 }
 

@@ -21,14 +21,12 @@ impl StateFile {
             return Ok((Self { path: None }, State::default()));
         };
         let state = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|_damaged| StartError::StateDamaged { path: path.clone() })?,
+            Ok(bytes) => {
+                serde_json::from_slice(&bytes).map_err(|_damaged| StartError::StateDamaged { path: path.clone() })?
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => State::default(),
             Err(error) => {
-                return Err(StartError::StateFile {
-                    path,
-                    kind: error.kind(),
-                });
+                return Err(StartError::StateFile { path, kind: error.kind() });
             }
         };
         Ok((Self { path: Some(path) }, state))
@@ -46,19 +44,11 @@ impl StateFile {
         };
         let write = || {
             let new = path.with_extension("new");
-            let mut file = fs::OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&new)?;
+            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
             file.write_all(&serde_json::to_vec(state)?)?;
             drop(file);
             fs::rename(&new, path)
         };
-        write().map_err(|error| StartError::StateFile {
-            path: path.clone(),
-            kind: error.kind(),
-        })
+        write().map_err(|error| StartError::StateFile { path: path.clone(), kind: error.kind() })
     }
 }

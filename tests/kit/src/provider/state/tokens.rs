@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use super::{
-    AccessRecord, CodeRecord, GrantEnd, GrantRecord, Issued, Presented, RefreshRecord, Refused,
-    State, Timed,
-};
+use super::{AccessRecord, CodeRecord, GrantEnd, GrantRecord, Issued, Presented, RefreshRecord, Refused, State, Timed};
 use crate::provider::clock::Moment;
 use crate::provider::config::{Rotation, Settings};
 use crate::provider::secret::{Digest, random, s256};
@@ -18,16 +15,8 @@ impl State {
         settings: &Settings,
         now: Moment,
     ) -> Result<Issued, Refused> {
-        let entry = self
-            .codes
-            .get_mut(&Digest::of(presented.code))
-            .ok_or("unknown code")?;
-        let CodeRecord {
-            request,
-            username,
-            scope,
-            redeemed,
-        } = &mut entry.record;
+        let entry = self.codes.get_mut(&Digest::of(presented.code)).ok_or("unknown code")?;
+        let CodeRecord { request, username, scope, redeemed } = &mut entry.record;
         if request.client_id != presented.client_id {
             return Err("the code was issued to another client");
         }
@@ -61,18 +50,10 @@ impl State {
         };
         self.grants.insert(grant, record.clone());
 
-        let refresh_token = settings
-            .wants_refresh_token(&record.scope)
-            .then(|| self.issue_refresh_token(grant, settings, now));
-        let access_token =
-            self.issue_access_token(grant, record.scope.clone(), settings.access_ttl, now);
-        Ok(Issued {
-            access_token,
-            refresh_token,
-            scope: record.scope,
-            username: record.username,
-            nonce,
-        })
+        let refresh_token =
+            settings.wants_refresh_token(&record.scope).then(|| self.issue_refresh_token(grant, settings, now));
+        let access_token = self.issue_access_token(grant, record.scope.clone(), settings.access_ttl, now);
+        Ok(Issued { access_token, refresh_token, scope: record.scope, username: record.username, nonce })
     }
 
     /// Renews (RFC 6749 §6); what happens to the token used is the matter of [`Rotation`].
@@ -85,10 +66,7 @@ impl State {
         now: Moment,
     ) -> Result<Issued, Refused> {
         let digest = Digest::of(token);
-        let record = self
-            .refresh_tokens
-            .get(&digest)
-            .ok_or("unknown refresh token")?;
+        let record = self.refresh_tokens.get(&digest).ok_or("unknown refresh token")?;
         let (grant_id, spent) = (record.grant, record.spent);
         let grant = self.grants.get(&grant_id).ok_or("unknown grant")?.clone();
         if grant.client_id != client_id {
@@ -123,15 +101,8 @@ impl State {
                 Some(self.issue_refresh_token(grant_id, settings, now))
             }
         };
-        let access_token =
-            self.issue_access_token(grant_id, scope.clone(), settings.access_ttl, now);
-        Ok(Issued {
-            access_token,
-            refresh_token,
-            scope,
-            username: grant.username,
-            nonce: None,
-        })
+        let access_token = self.issue_access_token(grant_id, scope.clone(), settings.access_ttl, now);
+        Ok(Issued { access_token, refresh_token, scope, username: grant.username, nonce: None })
     }
 
     /// The client's own token (RFC 6749 §4.4): no user, no refresh token.
@@ -144,39 +115,20 @@ impl State {
     ) -> Issued {
         self.last_number += 1;
         let grant = self.last_number;
-        let record = GrantRecord {
-            client_id: client_id.to_owned(),
-            username: None,
-            scope: scope.clone(),
-            ended: None,
-        };
+        let record = GrantRecord { client_id: client_id.to_owned(), username: None, scope: scope.clone(), ended: None };
         self.grants.insert(grant, record);
         let access_token = self.issue_access_token(grant, scope.clone(), ttl, now);
-        Issued {
-            access_token,
-            refresh_token: None,
-            scope,
-            username: None,
-            nonce: None,
-        }
+        Issued { access_token, refresh_token: None, scope, username: None, nonce: None }
     }
 
     /// Revokes (RFC 7009 §2.1): a refresh token takes its grant along, an access token only itself.
     /// Unknown tokens are fine; a token of another client is refused.
-    pub(in crate::provider) fn revoke(
-        &mut self,
-        token: &str,
-        client_id: &str,
-    ) -> Result<(), Refused> {
+    pub(in crate::provider) fn revoke(&mut self, token: &str, client_id: &str) -> Result<(), Refused> {
         let digest = Digest::of(token);
         if let Some(grant_id) = self.refresh_tokens.get(&digest).map(|record| record.grant) {
             self.must_belong_to(grant_id, client_id)?;
             self.end_grant(grant_id, GrantEnd::Revoked);
-        } else if let Some(grant_id) = self
-            .access_tokens
-            .get(&digest)
-            .map(|access| access.record.grant)
-        {
+        } else if let Some(grant_id) = self.access_tokens.get(&digest).map(|access| access.record.grant) {
             self.must_belong_to(grant_id, client_id)?;
             if let Some(access) = self.access_tokens.get_mut(&digest) {
                 access.record.revoked = true;
@@ -187,49 +139,23 @@ impl State {
 
     fn must_belong_to(&self, grant: u64, client_id: &str) -> Result<(), Refused> {
         match self.grants.get(&grant) {
-            Some(grant) if grant.client_id != client_id => {
-                Err("the token was issued to another client")
-            }
+            Some(grant) if grant.client_id != client_id => Err("the token was issued to another client"),
             Some(_) | None => Ok(()),
         }
     }
 
-    fn issue_access_token(
-        &mut self,
-        grant: u64,
-        scope: Vec<String>,
-        ttl: Duration,
-        now: Moment,
-    ) -> String {
+    fn issue_access_token(&mut self, grant: u64, scope: Vec<String>, ttl: Duration, now: Moment) -> String {
         self.last_number += 1;
         let token = random("at_");
-        let record = AccessRecord {
-            grant,
-            number: self.last_number,
-            scope,
-            revoked: false,
-        };
-        self.access_tokens.insert(
-            Digest::of(&token),
-            Timed {
-                until: now.after(ttl),
-                record,
-            },
-        );
+        let record = AccessRecord { grant, number: self.last_number, scope, revoked: false };
+        self.access_tokens.insert(Digest::of(&token), Timed { until: now.after(ttl), record });
         token
     }
 
     fn issue_refresh_token(&mut self, grant: u64, settings: &Settings, now: Moment) -> String {
         let token = random("rt_");
         let until = settings.refresh_ttl.map(|ttl| now.after(ttl));
-        self.refresh_tokens.insert(
-            Digest::of(&token),
-            RefreshRecord {
-                grant,
-                until,
-                spent: None,
-            },
-        );
+        self.refresh_tokens.insert(Digest::of(&token), RefreshRecord { grant, until, spent: None });
         token
     }
 }

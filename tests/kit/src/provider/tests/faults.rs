@@ -10,32 +10,16 @@ async fn a_dropped_answer_rotates_and_a_dropped_request_does_not() {
     let party = Party::new().await;
     let first = party.connect("alice").await;
 
-    party
-        .provider
-        .faults()
-        .once(Endpoint::Token, Fault::DropRequest);
-    assert_eq!(
-        party.refresh(&first.refresh).await.map(drop),
-        Err(WireError)
-    );
+    party.provider.faults().once(Endpoint::Token, Fault::DropRequest);
+    assert_eq!(party.refresh(&first.refresh).await.map(drop), Err(WireError));
     assert!(party.provider.accepts_refresh_token(&first.refresh));
 
-    party
-        .provider
-        .faults()
-        .once(Endpoint::Token, Fault::DropAnswer);
-    assert_eq!(
-        party.refresh(&first.refresh).await.map(drop),
-        Err(WireError)
-    );
+    party.provider.faults().once(Endpoint::Token, Fault::DropAnswer);
+    assert_eq!(party.refresh(&first.refresh).await.map(drop), Err(WireError));
     assert!(!party.provider.accepts_refresh_token(&first.refresh));
 
     let ledger = party.provider.ledger();
-    assert_eq!(
-        ledger.refreshes().len(),
-        2,
-        "what never got an answer has arrived all the same"
-    );
+    assert_eq!(ledger.refreshes().len(), 2, "what never got an answer has arrived all the same");
     assert_eq!(ledger.refreshes()[0].status, None);
 }
 
@@ -44,10 +28,7 @@ async fn a_held_request_is_processed_only_when_the_gate_opens() {
     let party = Party::new().await;
     let first = party.connect("alice").await;
     let gate = Gate::closed();
-    party
-        .provider
-        .faults()
-        .once(Endpoint::Token, Fault::HoldRequest(gate.clone()));
+    party.provider.faults().once(Endpoint::Token, Fault::HoldRequest(gate.clone()));
     let steps = async {
         gate.arrived(1).await;
         assert!(party.provider.accepts_refresh_token(&first.refresh));
@@ -62,10 +43,7 @@ async fn a_held_answer_has_already_rotated() {
     let party = Party::new().await;
     let first = party.connect("alice").await;
     let gate = Gate::closed();
-    party
-        .provider
-        .faults()
-        .once(Endpoint::Token, Fault::HoldAnswer(gate.clone()));
+    party.provider.faults().once(Endpoint::Token, Fault::HoldAnswer(gate.clone()));
     let steps = async {
         gate.arrived(1).await;
         assert!(!party.provider.accepts_refresh_token(&first.refresh));
@@ -80,19 +58,13 @@ async fn a_late_request_is_processed_although_its_client_has_given_up() {
     let party = Party::new().await;
     let first = party.connect("alice").await;
     let gate = Gate::closed();
-    party
-        .provider
-        .faults()
-        .once(Endpoint::Token, Fault::HoldRequest(gate.clone()));
+    party.provider.faults().once(Endpoint::Token, Fault::HoldRequest(gate.clone()));
     tokio::select! {
         _ = party.refresh(&first.refresh) => unreachable!("the gate is closed"),
         () = gate.arrived(1) => {}
     }
     gate.open();
-    party
-        .provider
-        .until(|ledger| ledger.refreshes()[0].status == Some(200))
-        .await;
+    party.provider.until(|ledger| ledger.refreshes()[0].status == Some(200)).await;
     assert!(!party.provider.accepts_refresh_token(&first.refresh));
 }
 
@@ -100,20 +72,11 @@ async fn a_late_request_is_processed_although_its_client_has_given_up() {
 async fn a_cut_body_keeps_its_promise_of_length_only_in_the_header() {
     let party = Party::new().await;
     let first = party.connect("alice").await;
-    party
-        .provider
-        .faults()
-        .once(Endpoint::Token, Fault::CutBody(10));
-    assert_eq!(
-        party.refresh(&first.refresh).await.map(drop),
-        Err(WireError)
-    );
+    party.provider.faults().once(Endpoint::Token, Fault::CutBody(10));
+    assert_eq!(party.refresh(&first.refresh).await.map(drop), Err(WireError));
     assert!(!party.provider.accepts_refresh_token(&first.refresh));
 
-    party
-        .provider
-        .faults()
-        .once(Endpoint::Api, Fault::CutBody(10));
+    party.provider.faults().once(Endpoint::Api, Fault::CutBody(10));
     let raw = raw_get(&party, "/api/me").await;
     let (head, body) = raw.split_once("\r\n\r\n").expect("the head was sent");
     assert!(head.starts_with("HTTP/1.1 401"), "{head}");
@@ -126,10 +89,7 @@ async fn a_stalled_body_goes_on_when_the_gate_opens() {
     let party = Party::new().await;
     let first = party.connect("alice").await;
     let gate = Gate::closed();
-    let stall = Fault::StallBody {
-        at: 3,
-        gate: gate.clone(),
-    };
+    let stall = Fault::StallBody { at: 3, gate: gate.clone() };
     party.provider.faults().once(Endpoint::Token, stall);
     let steps = async {
         gate.arrived(1).await;
@@ -142,17 +102,12 @@ async fn a_stalled_body_goes_on_when_the_gate_opens() {
 #[tokio::test]
 async fn an_endless_body_never_ends() {
     let party = Party::new().await;
-    party
-        .provider
-        .faults()
-        .once(Endpoint::Api, Fault::EndlessBody);
+    party.provider.faults().once(Endpoint::Api, Fault::EndlessBody);
     let mut stream = raw_request(&party, "/api/me").await;
     let mut read = 0;
     while read < 1_000_000 {
         let mut buffer = [0_u8; 8192];
-        let more = tokio::io::AsyncReadExt::read(&mut stream, &mut buffer)
-            .await
-            .unwrap();
+        let more = tokio::io::AsyncReadExt::read(&mut stream, &mut buffer).await.unwrap();
         assert_ne!(more, 0, "the body has ended");
         read += more;
     }
@@ -170,10 +125,7 @@ async fn canned_answers_come_instead_of_processing() {
         (Fault::oauth_error("invalid_grant"), 400),
         (Fault::oauth_error("invalid_client"), 401),
         (Fault::ok_with_error("bad_refresh_token"), 200),
-        (
-            Fault::computed(|call| Answer::new(202).body(call.path.clone())),
-            202,
-        ),
+        (Fault::computed(|call| Answer::new(202).body(call.path.clone())), 202),
     ] {
         party.provider.faults().once(Endpoint::Token, fault.clone());
         let answer = party.refresh(&first.refresh).await.unwrap();
@@ -184,10 +136,7 @@ async fn canned_answers_come_instead_of_processing() {
             202 => assert_eq!(answer.body(), "/token"),
             _ => {}
         }
-        assert!(
-            party.provider.accepts_refresh_token(&first.refresh),
-            "{fault:?}"
-        );
+        assert!(party.provider.accepts_refresh_token(&first.refresh), "{fault:?}");
     }
 }
 
@@ -195,18 +144,9 @@ async fn canned_answers_come_instead_of_processing() {
 async fn edits_change_the_true_answer() {
     let party = Party::new().await;
     for (fault, expected) in [
-        (
-            Fault::with("expires_in", value!("3600")),
-            r#""expires_in":"3600""#,
-        ),
-        (
-            Fault::with("token_type", value!("bearer")),
-            r#""token_type":"bearer""#,
-        ),
-        (
-            Fault::duplicate("scope", value!("other")),
-            r#","scope":"other"}"#,
-        ),
+        (Fault::with("expires_in", value!("3600")), r#""expires_in":"3600""#),
+        (Fault::with("token_type", value!("bearer")), r#""token_type":"bearer""#),
+        (Fault::duplicate("scope", value!("other")), r#","scope":"other"}"#),
         (Fault::nested("authed_user"), r#"{"authed_user":{"#),
         (Fault::form_encoded(), "token_type=Bearer"),
         (Fault::huge_body(70_000), r#""padding":"xxxx"#),
@@ -218,18 +158,12 @@ async fn edits_change_the_true_answer() {
         assert!(text.contains(expected), "{fault:?}: {text}");
     }
     for member in ["token_type", "expires_in", "refresh_token", "scope"] {
-        party
-            .provider
-            .faults()
-            .once(Endpoint::Token, Fault::without(member));
+        party.provider.faults().once(Endpoint::Token, Fault::without(member));
         let answer = party.exchange(&party.code_of("alice", &[]).await).await;
         assert_eq!(json(&answer).get(member), None);
         assert!(json(&answer).get("access_token").is_some());
     }
-    party
-        .provider
-        .faults()
-        .once(Endpoint::Token, Fault::empty_body());
+    party.provider.faults().once(Endpoint::Token, Fault::empty_body());
     let answer = party.exchange(&party.code_of("alice", &[]).await).await;
     assert!(answer.body().is_empty());
 }
@@ -238,18 +172,9 @@ async fn edits_change_the_true_answer() {
 async fn another_account_can_answer_than_last_time() {
     let party = Party::new().await;
     let token = party.connect("alice").await.access;
-    party
-        .provider
-        .faults()
-        .once(Endpoint::Userinfo, Fault::with("sub", value!("sub-bob")));
-    assert_eq!(
-        json(&party.get("/userinfo", &token).await)["sub"],
-        "sub-bob"
-    );
-    assert_eq!(
-        json(&party.get("/userinfo", &token).await)["sub"],
-        "sub-alice"
-    );
+    party.provider.faults().once(Endpoint::Userinfo, Fault::with("sub", value!("sub-bob")));
+    assert_eq!(json(&party.get("/userinfo", &token).await)["sub"], "sub-bob");
+    assert_eq!(json(&party.get("/userinfo", &token).await)["sub"], "sub-alice");
 }
 
 #[tokio::test]
@@ -260,10 +185,7 @@ async fn the_way_back_to_the_client_can_be_falsified() {
 
     faults.once(Endpoint::Consent, Fault::iss("https://evil.test"));
     let callback = party.provider.approve(&url, "alice").await.unwrap();
-    assert_eq!(
-        query(&callback, "iss").as_deref(),
-        Some("https://evil.test")
-    );
+    assert_eq!(query(&callback, "iss").as_deref(), Some("https://evil.test"));
 
     faults.once(Endpoint::Consent, Fault::no_iss());
     let callback = party.provider.deny(&url, "alice").await.unwrap();
@@ -272,13 +194,7 @@ async fn the_way_back_to_the_client_can_be_falsified() {
     let twice = QueryEdit::Append("state".to_owned(), "other".to_owned());
     faults.once(Endpoint::Consent, Fault::EditRedirect(twice));
     let callback = party.provider.approve(&url, "alice").await.unwrap();
-    assert_eq!(
-        callback
-            .query_pairs()
-            .filter(|(name, _)| name == "state")
-            .count(),
-        2
-    );
+    assert_eq!(callback.query_pairs().filter(|(name, _)| name == "state").count(), 2);
 }
 
 #[tokio::test]
@@ -314,21 +230,15 @@ async fn several_faults_meet_one_request() {
 }
 
 async fn raw_request(party: &Party, path: &str) -> tokio::net::TcpStream {
-    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", party.provider.port()))
-        .await
-        .unwrap();
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", party.provider.port())).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n");
-    tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes())
-        .await
-        .unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.unwrap();
     stream
 }
 
 async fn raw_get(party: &Party, path: &str) -> String {
     let mut text = String::new();
     let mut stream = raw_request(party, path).await;
-    tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut text)
-        .await
-        .unwrap();
+    tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut text).await.unwrap();
     text
 }

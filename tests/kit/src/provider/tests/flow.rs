@@ -9,17 +9,10 @@ use crate::provider::{ClientAuth, Pkce, ScriptedUser, ScriptedUserError};
 #[tokio::test]
 async fn alice_connects_and_the_api_tells_whose_token_it_got() {
     let party = Party::new().await;
-    let callback = party
-        .provider
-        .approve(&party.authorization_url(&[]), "alice")
-        .await
-        .unwrap();
+    let callback = party.provider.approve(&party.authorization_url(&[]), "alice").await.unwrap();
     assert!(callback.as_str().starts_with(CALLBACK));
     assert_eq!(query(&callback, "state").as_deref(), Some("a-state"));
-    assert_eq!(
-        query(&callback, "iss").as_deref(),
-        Some(party.provider.base_url())
-    );
+    assert_eq!(query(&callback, "iss").as_deref(), Some(party.provider.base_url()));
 
     let answer = party.exchange(&query(&callback, "code").unwrap()).await;
     assert_eq!(answer.headers()["cache-control"], "no-store");
@@ -27,26 +20,14 @@ async fn alice_connects_and_the_api_tells_whose_token_it_got() {
     assert_eq!(json(&answer)["expires_in"], 300);
     assert_eq!(json(&answer)["scope"], "openid files.read");
     let tokens = tokens(&answer);
-    assert_eq!(
-        party.user_of(&tokens.access).await.as_deref(),
-        Some("alice@example.test")
-    );
-    assert_eq!(
-        json(&party.get("/userinfo", &tokens.access).await)["sub"],
-        "sub-alice"
-    );
+    assert_eq!(party.user_of(&tokens.access).await.as_deref(), Some("alice@example.test"));
+    assert_eq!(json(&party.get("/userinfo", &tokens.access).await)["sub"], "sub-alice");
 
     let ledger = party.provider.ledger();
     assert_eq!(ledger.exchanges().len(), 1);
-    let owner = ledger.api_calls()[0]
-        .subject
-        .clone()
-        .expect("the API knew the token");
+    let owner = ledger.api_calls()[0].subject.clone().expect("the API knew the token");
     assert_eq!(owner.username.as_deref(), Some("alice"));
-    assert_eq!(
-        ledger.authorization_requests()[0].param("scope"),
-        Some("openid files.read")
-    );
+    assert_eq!(ledger.authorization_requests()[0].param("scope"), Some("openid files.read"));
 }
 
 #[tokio::test]
@@ -55,27 +36,17 @@ async fn echo_says_what_arrived_but_never_the_token() {
     let token = party.connect("alice").await.access;
     let answer = party.get("/api/echo/files/7?page=2&page=3", &token).await;
     assert_eq!(json(&answer)["path"], "/api/echo/files/7");
-    assert_eq!(
-        json(&answer)["query"],
-        serde_json::json!([["page", "2"], ["page", "3"]])
-    );
+    assert_eq!(json(&answer)["query"], serde_json::json!([["page", "2"], ["page", "3"]]));
     assert!(!String::from_utf8_lossy(answer.body()).contains(&token));
 }
 
 #[tokio::test]
 async fn a_denied_consent_comes_back_as_access_denied() {
     let party = Party::new().await;
-    let callback = party
-        .provider
-        .deny(&party.authorization_url(&[]), "bob")
-        .await
-        .unwrap();
+    let callback = party.provider.deny(&party.authorization_url(&[]), "bob").await.unwrap();
     assert_eq!(query(&callback, "error").as_deref(), Some("access_denied"));
     assert_eq!(query(&callback, "state").as_deref(), Some("a-state"));
-    assert_eq!(
-        query(&callback, "iss").as_deref(),
-        Some(party.provider.base_url())
-    );
+    assert_eq!(query(&callback, "iss").as_deref(), Some(party.provider.base_url()));
     assert_eq!(query(&callback, "code"), None);
 }
 
@@ -83,10 +54,7 @@ async fn a_denied_consent_comes_back_as_access_denied() {
 async fn the_consent_page_can_narrow_the_scope() {
     let party = Party::new().await;
     let careful = ScriptedUser::new("alice", "alice-pw").granting(["openid"]);
-    let callback = careful
-        .approve(&party.authorization_url(&[]))
-        .await
-        .unwrap();
+    let callback = careful.approve(&party.authorization_url(&[])).await.unwrap();
     let answer = party.exchange(&query(&callback, "code").unwrap()).await;
     assert_eq!(json(&answer)["scope"], "openid");
 }
@@ -107,26 +75,12 @@ async fn missing_plain_and_malformed_pkce_is_refused() {
     for changes in [
         [("code_challenge", ""), ("code_challenge_method", "")],
         [("code_challenge", ""), ("code_challenge_method", "S256")],
-        [
-            ("code_challenge", plain),
-            ("code_challenge_method", "plain"),
-        ],
+        [("code_challenge", plain), ("code_challenge_method", "plain")],
         [("code_challenge", plain), ("code_challenge_method", "")],
-        [
-            ("code_challenge", "short"),
-            ("code_challenge_method", "S256"),
-        ],
+        [("code_challenge", "short"), ("code_challenge_method", "S256")],
     ] {
-        let callback = party
-            .provider
-            .approve(&party.authorization_url(&changes), "alice")
-            .await
-            .unwrap();
-        assert_eq!(
-            query(&callback, "error").as_deref(),
-            Some("invalid_request"),
-            "{changes:?}"
-        );
+        let callback = party.provider.approve(&party.authorization_url(&changes), "alice").await.unwrap();
+        assert_eq!(query(&callback, "error").as_deref(), Some("invalid_request"), "{changes:?}");
         assert_eq!(query(&callback, "code"), None, "{changes:?}");
     }
 }
@@ -135,25 +89,11 @@ async fn missing_plain_and_malformed_pkce_is_refused() {
 async fn optional_pkce_still_refuses_plain() {
     let party = Party::with(MockProvider::builder().pkce(Pkce::Optional)).await;
     let without = [("code_challenge", ""), ("code_challenge_method", "")];
-    let callback = party
-        .provider
-        .approve(&party.authorization_url(&without), "alice")
-        .await
-        .unwrap();
+    let callback = party.provider.approve(&party.authorization_url(&without), "alice").await.unwrap();
     assert!(query(&callback, "code").is_some());
-    let plain = [
-        ("code_challenge", &VERIFIER[..43]),
-        ("code_challenge_method", "plain"),
-    ];
-    let callback = party
-        .provider
-        .approve(&party.authorization_url(&plain), "alice")
-        .await
-        .unwrap();
-    assert_eq!(
-        query(&callback, "error").as_deref(),
-        Some("invalid_request")
-    );
+    let plain = [("code_challenge", &VERIFIER[..43]), ("code_challenge_method", "plain")];
+    let callback = party.provider.approve(&party.authorization_url(&plain), "alice").await.unwrap();
+    assert_eq!(query(&callback, "error").as_deref(), Some("invalid_request"));
 }
 
 #[tokio::test]
@@ -161,16 +101,9 @@ async fn a_wrong_or_missing_verifier_gets_nothing() {
     let party = Party::new().await;
     for verifier in ["another-verifier-of-forty-three-characters-x", ""] {
         let code = party.code_of("alice", &[]).await;
-        let form = [
-            ("grant_type", "authorization_code"),
-            ("code", &code),
-            ("redirect_uri", CALLBACK),
-            ("code_verifier", verifier),
-        ];
-        assert_eq!(
-            error(&party.post("/token", &form).await.unwrap()),
-            "invalid_grant"
-        );
+        let form =
+            [("grant_type", "authorization_code"), ("code", &code), ("redirect_uri", CALLBACK), ("code_verifier", verifier)];
+        assert_eq!(error(&party.post("/token", &form).await.unwrap()), "invalid_grant");
     }
     assert!(party.provider.grants().is_empty());
 }
@@ -178,11 +111,7 @@ async fn a_wrong_or_missing_verifier_gets_nothing() {
 #[tokio::test]
 async fn redirect_uris_are_compared_character_for_character() {
     let party = Party::new().await;
-    for uri in [
-        "http://127.0.0.1:9/callback/",
-        "http://127.0.0.1:9/Callback",
-        "http://localhost:9/callback",
-    ] {
+    for uri in ["http://127.0.0.1:9/callback/", "http://127.0.0.1:9/Callback", "http://localhost:9/callback"] {
         let url = party.authorization_url(&[("redirect_uri", uri)]);
         let stuck = party.provider.approve(&url, "alice").await;
         assert_eq!(stuck, Err(ScriptedUserError::Stuck(400)), "{uri}");
@@ -194,10 +123,7 @@ async fn redirect_uris_are_compared_character_for_character() {
         ("redirect_uri", "http://127.0.0.1:9/other"),
         ("code_verifier", VERIFIER),
     ];
-    assert_eq!(
-        error(&party.post("/token", &form).await.unwrap()),
-        "invalid_grant"
-    );
+    assert_eq!(error(&party.post("/token", &form).await.unwrap()), "invalid_grant");
 }
 
 #[tokio::test]
@@ -222,14 +148,9 @@ async fn a_code_lapses() {
 #[tokio::test]
 async fn clients_authenticate_by_their_registered_way_only() {
     let party = Party::new().await;
-    party
-        .provider
-        .register(Client::new("basic", "s").auth(ClientAuth::Basic));
-    party
-        .provider
-        .register(Client::new("post", "s").auth(ClientAuth::Post));
-    let basic =
-        |id: &str, secret: &str| format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
+    party.provider.register(Client::new("basic", "s").auth(ClientAuth::Basic));
+    party.provider.register(Client::new("post", "s").auth(ClientAuth::Post));
+    let basic = |id: &str, secret: &str| format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
     let grant = ("grant_type", "client_credentials");
     for (id, secret, in_header, status) in [
         ("basic", "s", true, 200),
@@ -243,53 +164,31 @@ async fn clients_authenticate_by_their_registered_way_only() {
     ] {
         let header = basic(id, secret);
         let answer = if in_header {
-            party
-                .post_as("/token", &[("authorization", &header)], &[grant])
-                .await
+            party.post_as("/token", &[("authorization", &header)], &[grant]).await
         } else {
             let form = [grant, ("client_id", id), ("client_secret", secret)];
             party.post_as("/token", &[], &form).await
         };
-        assert_eq!(
-            answer.unwrap().status(),
-            status,
-            "{id} {secret} {in_header}"
-        );
+        assert_eq!(answer.unwrap().status(), status, "{id} {secret} {in_header}");
     }
 }
 
 #[tokio::test]
 async fn a_pushed_request_works_once() {
     let party = Party::with(MockProvider::builder().require_par(true)).await;
-    let plain = party
-        .provider
-        .approve(&party.authorization_url(&[]), "alice")
-        .await
-        .unwrap();
+    let plain = party.provider.approve(&party.authorization_url(&[]), "alice").await.unwrap();
     assert_eq!(query(&plain, "error").as_deref(), Some("invalid_request"));
 
     let url = Url::parse(&party.authorization_url(&[])).unwrap();
     let params: Vec<(String, String)> = url.query_pairs().into_owned().collect();
-    let params: Vec<(&str, &str)> = params
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
+    let params: Vec<(&str, &str)> = params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let answer = party.post("/par", &params).await.unwrap();
     assert_eq!(answer.status(), 201);
     let pushed = json(&answer)["request_uri"].as_str().unwrap().to_owned();
-    let url = Url::parse_with_params(
-        &party.provider.url("/authorize"),
-        [("client_id", "demo"), ("request_uri", &pushed)],
-    );
+    let url = Url::parse_with_params(&party.provider.url("/authorize"), [("client_id", "demo"), ("request_uri", &pushed)]);
     let url = String::from(url.unwrap());
     let callback = party.provider.approve(&url, "alice").await.unwrap();
-    assert_eq!(
-        party
-            .exchange(&query(&callback, "code").unwrap())
-            .await
-            .status(),
-        200
-    );
+    assert_eq!(party.exchange(&query(&callback, "code").unwrap()).await.status(), 200);
     let again = party.provider.approve(&url, "alice").await;
     assert_eq!(again, Err(ScriptedUserError::Stuck(400)));
 }
@@ -297,9 +196,7 @@ async fn a_pushed_request_works_once() {
 #[tokio::test]
 async fn a_pushed_request_belongs_to_the_client_that_pushed_it() {
     let party = Party::new().await;
-    party
-        .provider
-        .register(Client::new("other", "s").redirect_uri(CALLBACK));
+    party.provider.register(Client::new("other", "s").redirect_uri(CALLBACK));
     let challenge = s256(VERIFIER);
     let form = [
         ("response_type", "code"),
@@ -319,15 +216,10 @@ async fn a_pushed_request_belongs_to_the_client_that_pushed_it() {
 async fn the_id_token_names_user_client_and_nonce_and_its_signature_holds() {
     let party = Party::new().await;
     let code = party.code_of("alice", &[("nonce", "n-1")]).await;
-    let token = json(&party.exchange(&code).await)["id_token"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let token = json(&party.exchange(&code).await)["id_token"].as_str().unwrap().to_owned();
     let (signed, signature) = token.rsplit_once('.').unwrap();
     let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).unwrap();
-    let part = |at: usize| -> Value {
-        serde_json::from_slice(&decode(signed.split('.').nth(at).unwrap())).unwrap()
-    };
+    let part = |at: usize| -> Value { serde_json::from_slice(&decode(signed.split('.').nth(at).unwrap())).unwrap() };
     let claims = part(1);
     assert_eq!(claims["iss"], party.provider.base_url());
     assert_eq!(claims["sub"], "sub-alice");
@@ -353,23 +245,12 @@ async fn without_openid_there_is_no_id_token() {
 #[tokio::test]
 async fn both_metadata_documents_name_the_same_endpoints() {
     let party = Party::with(MockProvider::builder().announce_iss(false)).await;
-    let oauth = json(
-        &party
-            .get("/.well-known/oauth-authorization-server", "")
-            .await,
-    );
+    let oauth = json(&party.get("/.well-known/oauth-authorization-server", "").await);
     let openid = json(&party.get("/.well-known/openid-configuration", "").await);
     assert_eq!(oauth, openid);
     assert_eq!(oauth["issuer"], party.provider.base_url());
     assert_eq!(oauth["token_endpoint"], party.provider.url("/token"));
-    assert_eq!(
-        oauth["authorization_response_iss_parameter_supported"],
-        false
-    );
-    let callback = party
-        .provider
-        .deny(&party.authorization_url(&[]), "bob")
-        .await
-        .unwrap();
+    assert_eq!(oauth["authorization_response_iss_parameter_supported"], false);
+    let callback = party.provider.deny(&party.authorization_url(&[]), "bob").await.unwrap();
     assert_eq!(query(&callback, "iss"), None);
 }

@@ -6,16 +6,9 @@ use crate::provider::{Endpoint, Fault, Gate, StartError};
 #[tokio::test]
 async fn a_taken_port_is_said_in_words() {
     let first = MockProvider::builder().start().await.unwrap();
-    let second = MockProvider::builder()
-        .port(first.port())
-        .start()
-        .await
-        .unwrap_err();
+    let second = MockProvider::builder().port(first.port()).start().await.unwrap_err();
     assert!(matches!(second, StartError::PortTaken(port) if port == first.port()));
-    assert_eq!(
-        second.to_string(),
-        format!("port {} of 127.0.0.1 is already in use", first.port())
-    );
+    assert_eq!(second.to_string(), format!("port {} of 127.0.0.1 is already in use", first.port()));
 }
 
 #[tokio::test]
@@ -29,10 +22,7 @@ async fn tokens_sessions_and_the_signing_key_outlive_a_restart_on_the_same_port(
     party.provider.stop().await;
 
     let party = Party::with(MockProvider::builder().port(port).state_file(&file)).await;
-    assert_eq!(
-        party.user_of(&tokens.access).await.as_deref(),
-        Some("alice@example.test")
-    );
+    assert_eq!(party.user_of(&tokens.access).await.as_deref(), Some("alice@example.test"));
     assert_eq!(json(&party.get("/jwks", "").await), keys);
     assert_eq!(party.refresh(&tokens.refresh).await.unwrap().status(), 200);
 }
@@ -47,10 +37,7 @@ async fn the_state_file_holds_no_token_and_is_only_for_its_owner() {
     let tokens = party.connect("alice").await;
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(!text.contains(&tokens.access) && !text.contains(&tokens.refresh));
-    assert_eq!(
-        std::fs::metadata(&file).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[tokio::test]
@@ -58,18 +45,10 @@ async fn a_damaged_state_file_stops_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("provider.json");
     std::fs::write(&file, "{\"clock_offset_ms\":").unwrap();
-    let refused = MockProvider::builder()
-        .state_file(&file)
-        .start()
-        .await
-        .unwrap_err();
+    let refused = MockProvider::builder().state_file(&file).start().await.unwrap_err();
     assert!(matches!(refused, StartError::StateDamaged { .. }));
     let nowhere = folder.path().join("missing").join("provider.json");
-    let refused = MockProvider::builder()
-        .state_file(nowhere)
-        .start()
-        .await
-        .unwrap_err();
+    let refused = MockProvider::builder().state_file(nowhere).start().await.unwrap_err();
     assert!(matches!(refused, StartError::StateFile { .. }));
 }
 
@@ -77,10 +56,7 @@ async fn a_damaged_state_file_stops_the_start() {
 async fn stop_ends_even_while_a_request_is_held() {
     let party = Party::new().await;
     let gate = Gate::closed();
-    party
-        .provider
-        .faults()
-        .once(Endpoint::Api, Fault::HoldRequest(gate.clone()));
+    party.provider.faults().once(Endpoint::Api, Fault::HoldRequest(gate.clone()));
     let url = Url::parse(&party.provider.url("/api/me")).unwrap();
     let held = tokio::spawn(async move { send("GET", &url, &[], "").await.map(drop) });
     gate.arrived(1).await;
@@ -95,21 +71,14 @@ async fn the_ledger_can_be_kept_short() {
         party.get(path, "").await;
     }
     let ledger = party.provider.ledger();
-    let paths: Vec<_> = ledger
-        .iter()
-        .map(|call| (call.path.as_str(), call.status))
-        .collect();
+    let paths: Vec<_> = ledger.iter().map(|call| (call.path.as_str(), call.status)).collect();
     assert_eq!(paths, [("/api/b", Some(404)), ("/api/c", Some(404))]);
 }
 
 #[tokio::test]
 async fn browser_pages_are_no_back_channel() {
     let party = Party::new().await;
-    party
-        .provider
-        .deny(&party.authorization_url(&[]), "alice")
-        .await
-        .unwrap();
+    party.provider.deny(&party.authorization_url(&[]), "alice").await.unwrap();
     let ledger = party.provider.ledger();
     assert!(!ledger.is_empty());
     assert!(ledger.back_channel().is_empty());

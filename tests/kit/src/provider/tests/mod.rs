@@ -38,9 +38,7 @@ impl Party {
 
     async fn with(builder: MockProviderBuilder) -> Self {
         let client = Client::new("demo", "demo-secret").redirect_uri(CALLBACK);
-        Self {
-            provider: builder.client(client).start().await.unwrap(),
-        }
+        Self { provider: builder.client(client).start().await.unwrap() }
     }
 
     /// An authorization URL; `changes` replace parameters, an empty value removes one.
@@ -61,17 +59,11 @@ impl Party {
                 params.push((name, value));
             }
         }
-        Url::parse_with_params(&self.provider.url("/authorize"), params)
-            .unwrap()
-            .into()
+        Url::parse_with_params(&self.provider.url("/authorize"), params).unwrap().into()
     }
 
     async fn code_of(&self, username: &str, changes: &[(&str, &str)]) -> String {
-        let callback = self
-            .provider
-            .approve(&self.authorization_url(changes), username)
-            .await
-            .unwrap();
+        let callback = self.provider.approve(&self.authorization_url(changes), username).await.unwrap();
         query(&callback, "code").expect("an approved callback has a code")
     }
 
@@ -87,29 +79,19 @@ impl Party {
         form: &[(&str, &str)],
     ) -> Result<Response<Bytes>, WireError> {
         let url = Url::parse(&self.provider.url(path)).unwrap();
-        let body = form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(form)
-            .finish();
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let kind = ("content-type", "application/x-www-form-urlencoded");
         send("POST", &url, &[headers, &[kind]].concat(), body).await
     }
 
     async fn exchange(&self, code: &str) -> Response<Bytes> {
-        let form = [
-            ("grant_type", "authorization_code"),
-            ("code", code),
-            ("redirect_uri", CALLBACK),
-            ("code_verifier", VERIFIER),
-        ];
+        let form =
+            [("grant_type", "authorization_code"), ("code", code), ("redirect_uri", CALLBACK), ("code_verifier", VERIFIER)];
         self.post("/token", &form).await.unwrap()
     }
 
     async fn refresh(&self, token: &str) -> Result<Response<Bytes>, WireError> {
-        self.post(
-            "/token",
-            &[("grant_type", "refresh_token"), ("refresh_token", token)],
-        )
-        .await
+        self.post("/token", &[("grant_type", "refresh_token"), ("refresh_token", token)]).await
     }
 
     async fn connect(&self, username: &str) -> Tokens {
@@ -118,14 +100,7 @@ impl Party {
 
     async fn get(&self, path: &str, token: &str) -> Response<Bytes> {
         let url = Url::parse(&self.provider.url(path)).unwrap();
-        send(
-            "GET",
-            &url,
-            &[("authorization", &format!("Bearer {token}"))],
-            "",
-        )
-        .await
-        .unwrap()
+        send("GET", &url, &[("authorization", &format!("Bearer {token}"))], "").await.unwrap()
     }
 
     async fn user_of(&self, token: &str) -> Option<String> {
@@ -141,21 +116,13 @@ fn json(answer: &Response<Bytes>) -> Value {
 fn tokens(answer: &Response<Bytes>) -> Tokens {
     let answer = json(answer);
     let text = |member: &str| answer[member].as_str().unwrap_or_default().to_owned();
-    Tokens {
-        access: text("access_token"),
-        refresh: text("refresh_token"),
-    }
+    Tokens { access: text("access_token"), refresh: text("refresh_token") }
 }
 
 fn error(answer: &Response<Bytes>) -> String {
-    json(answer)["error"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned()
+    json(answer)["error"].as_str().unwrap_or_default().to_owned()
 }
 
 fn query(url: &Url, name: &str) -> Option<String> {
-    url.query_pairs()
-        .find(|(key, _)| key == name)
-        .map(|(_, value)| value.into_owned())
+    url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }

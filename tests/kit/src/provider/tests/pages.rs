@@ -5,10 +5,7 @@ use super::*;
 const NAME: &str = "alice";
 
 async fn browse(party: &Party, path: &str, cookie: &str) -> Response<Bytes> {
-    let url = Url::parse(party.provider.base_url())
-        .unwrap()
-        .join(path)
-        .unwrap();
+    let url = Url::parse(party.provider.base_url()).unwrap().join(path).unwrap();
     send("GET", &url, &[("cookie", cookie)], "").await.unwrap()
 }
 
@@ -16,10 +13,7 @@ async fn logged_in(party: &Party) -> String {
     let form = [("username", NAME), ("password", "alice-pw")];
     let answer = party.post_as("/log-in", &[], &form).await.unwrap();
     let cookie = answer.headers()["set-cookie"].to_str().unwrap();
-    assert!(
-        cookie.ends_with("; Path=/; HttpOnly; SameSite=Lax"),
-        "{cookie}"
-    );
+    assert!(cookie.ends_with("; Path=/; HttpOnly; SameSite=Lax"), "{cookie}");
     cookie.split(';').next().unwrap().to_owned()
 }
 
@@ -33,13 +27,7 @@ async fn a_session_goes_straight_to_consent_and_prompt_login_asks_again() {
     let cookie = logged_in(&party).await;
     let leads_to = async |changes: &[(&str, &str)]| {
         let answer = browse(&party, &party.authorization_url(changes), &cookie).await;
-        answer.headers()["location"]
-            .to_str()
-            .unwrap()
-            .split('?')
-            .next()
-            .unwrap()
-            .to_owned()
+        answer.headers()["location"].to_str().unwrap().split('?').next().unwrap().to_owned()
     };
     assert_eq!(leads_to(&[]).await, "/consent");
     assert_eq!(leads_to(&[("prompt", "login")]).await, "/log-in");
@@ -52,15 +40,8 @@ async fn consent_is_remembered_only_where_told_so_and_never_against_prompt_conse
         let party = Party::with(MockProvider::builder().remember_consent(remember)).await;
         party.connect(NAME).await;
         let cookie = logged_in(&party).await;
-        let location = |answer: &Response<Bytes>| {
-            answer.headers()["location"]
-                .to_str()
-                .unwrap()
-                .split('?')
-                .next()
-                .unwrap()
-                .to_owned()
-        };
+        let location =
+            |answer: &Response<Bytes>| answer.headers()["location"].to_str().unwrap().split('?').next().unwrap().to_owned();
         let answer = browse(&party, &party.authorization_url(&[]), &cookie).await;
         assert_eq!(location(&answer), expected);
         let asked = party.authorization_url(&[("prompt", "consent")]);
@@ -75,29 +56,12 @@ async fn a_forged_consent_form_grants_no_more_than_was_asked_for() {
     let party = Party::new().await;
     let cookie = logged_in(&party).await;
     let page = browse(&party, &party.authorization_url(&[]), &cookie).await;
-    let page = Url::parse(
-        &party
-            .provider
-            .url(page.headers()["location"].to_str().unwrap()),
-    );
+    let page = Url::parse(&party.provider.url(page.headers()["location"].to_str().unwrap()));
     let id = query(&page.unwrap(), "request").unwrap();
-    let form = [
-        ("request", id.as_str()),
-        ("decision", "allow"),
-        ("scope", "openid"),
-        ("scope", "files.write"),
-    ];
+    let form = [("request", id.as_str()), ("decision", "allow"), ("scope", "openid"), ("scope", "files.write")];
     let no_session = party.post_as("/consent", &[], &form).await.unwrap();
-    assert!(
-        no_session.headers()["location"]
-            .to_str()
-            .unwrap()
-            .starts_with("/log-in")
-    );
-    let answer = party
-        .post_as("/consent", &[("cookie", &cookie)], &form)
-        .await
-        .unwrap();
+    assert!(no_session.headers()["location"].to_str().unwrap().starts_with("/log-in"));
+    let answer = party.post_as("/consent", &[("cookie", &cookie)], &form).await.unwrap();
     let callback = Url::parse(answer.headers()["location"].to_str().unwrap()).unwrap();
     let tokens = party.exchange(&query(&callback, "code").unwrap()).await;
     assert_eq!(json(&tokens)["scope"], "openid");
@@ -106,30 +70,13 @@ async fn a_forged_consent_form_grants_no_more_than_was_asked_for() {
 #[tokio::test]
 async fn what_a_request_brings_is_escaped() {
     let party = Party::new().await;
-    party.provider.register(
-        Client::new("demo", "demo-secret")
-            .redirect_uri(CALLBACK)
-            .name("<b>\"Demo\" & 'sons'</b>"),
-    );
+    party.provider.register(Client::new("demo", "demo-secret").redirect_uri(CALLBACK).name("<b>\"Demo\" & 'sons'</b>"));
     let cookie = logged_in(&party).await;
     let url = party.authorization_url(&[("scope", "<script>alert(1)</script>")]);
     let answer = browse(&party, &url, &cookie).await;
-    let page = text(
-        &browse(
-            &party,
-            answer.headers()["location"].to_str().unwrap(),
-            &cookie,
-        )
-        .await,
-    );
-    assert!(
-        page.contains("&lt;script&gt;") && !page.contains("<script"),
-        "{page}"
-    );
-    assert!(
-        page.contains("&lt;b&gt;&quot;Demo&quot; &amp; &#39;sons&#39;"),
-        "{page}"
-    );
+    let page = text(&browse(&party, answer.headers()["location"].to_str().unwrap(), &cookie).await);
+    assert!(page.contains("&lt;script&gt;") && !page.contains("<script"), "{page}");
+    assert!(page.contains("&lt;b&gt;&quot;Demo&quot; &amp; &#39;sons&#39;"), "{page}");
 
     let wrong = [("username", "\"><script>"), ("password", "x")];
     let answer = party.post_as("/log-in", &[], &wrong).await.unwrap();
@@ -142,20 +89,12 @@ async fn every_page_forbids_scripts_and_frames() {
     let party = Party::new().await;
     for path in ["/", "/log-in", "/authorize", "/consent?request=unknown"] {
         let answer = browse(&party, path, "").await;
-        let policy = answer.headers()["content-security-policy"]
-            .to_str()
-            .unwrap();
-        assert!(
-            policy.starts_with("default-src 'none'; style-src 'self'"),
-            "{path}"
-        );
+        let policy = answer.headers()["content-security-policy"].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none'; style-src 'self'"), "{path}");
         assert!(policy.contains("frame-ancestors 'none'"), "{path}");
         assert_eq!(answer.headers()["cache-control"], "no-store", "{path}");
     }
-    assert_eq!(
-        browse(&party, "/style.css", "").await.headers()["content-type"],
-        "text/css; charset=utf-8"
-    );
+    assert_eq!(browse(&party, "/style.css", "").await.headers()["content-type"], "text/css; charset=utf-8");
 }
 
 #[tokio::test]
@@ -165,27 +104,11 @@ async fn the_account_page_lists_applications_and_takes_their_access_away() {
     let cookie = logged_in(&party).await;
     assert!(text(&browse(&party, "/", &cookie).await).contains("Remove access"));
 
-    party
-        .post_as("/withdraw", &[], &[("client_id", "demo")])
-        .await
-        .unwrap();
-    assert!(
-        party.provider.accepts_refresh_token(&tokens.refresh),
-        "nobody was logged in"
-    );
-    party
-        .post_as(
-            "/withdraw",
-            &[("cookie", &cookie)],
-            &[("client_id", "demo")],
-        )
-        .await
-        .unwrap();
+    party.post_as("/withdraw", &[], &[("client_id", "demo")]).await.unwrap();
+    assert!(party.provider.accepts_refresh_token(&tokens.refresh), "nobody was logged in");
+    party.post_as("/withdraw", &[("cookie", &cookie)], &[("client_id", "demo")]).await.unwrap();
     assert!(!party.provider.accepts_refresh_token(&tokens.refresh));
 
-    party
-        .post_as("/log-out", &[("cookie", &cookie)], &[])
-        .await
-        .unwrap();
+    party.post_as("/log-out", &[("cookie", &cookie)], &[]).await.unwrap();
     assert!(text(&browse(&party, "/", &cookie).await).contains("Welcome"));
 }
