@@ -327,8 +327,8 @@ impl Connections {
         let mut received = self.received(record, secrets, answer, sent_at);
         match identified {
             Ok(account) => received.account = account,
-            // The account is a label: a provider that is slow to tell it does not cost the user the grant. An ID token that
-            // is not for us does.
+            // The account is a label: a provider that does not tell it does not cost the user the grant. An ID token that is
+            // not for us does.
             Err(ProviderError::Malformed | ProviderError::BadMetadata) => {
                 return Err(Failure { cause: Cause::Code(FailureCode::ExchangeFailed), received: Some(received) });
             }

@@ -134,7 +134,8 @@ pub trait AuthorizationServer: Send + Sync {
         scopes: &Scopes,
     ) -> Result<TokenAnswer, ProviderError>;
 
-    /// Who consented: from a validated ID token, else from userinfo. `None` if the provider does not tell (R35).
+    /// Who consented: from a validated ID token, else from userinfo. `None` if the provider does not tell (R35); `Malformed`
+    /// only where what it tells is not about this consent, such as an ID token for somebody else.
     async fn identify(
         &self,
         provider: &Provider,

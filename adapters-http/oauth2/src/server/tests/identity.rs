@@ -196,19 +196,40 @@ async fn r35_userinfo_alone_names_the_account() {
         let account = identified(&world, &provider, None).await.unwrap().unwrap();
         assert_eq!((account.subject.as_str(), account.label.as_str()), (subject, label), "{body}");
     }
-    for (status, body, error) in [
-        (200, "{}", ProviderError::Malformed),
-        (200, "[]", ProviderError::Malformed),
-        (200, r#"{"email":"e"}"#, ProviderError::Malformed),
-        (302, "", ProviderError::Malformed),
-        (401, "", ProviderError::Malformed),
-        (500, "", ProviderError::NoAnswer),
+}
+
+/// Userinfo is for the label: what it refuses or garbles costs nobody the grant, and what the ID token told stays told.
+#[tokio::test]
+async fn r35_a_userinfo_that_cannot_be_read_tells_nothing() {
+    let (world, key) = (World::new(), Key::new());
+    let by_hand = world.provider(".oauth2", BY_HAND).await;
+    let with_issuer = provider(&world, false).await;
+    let bare = key.sign(HEADER, &claims().replace(r#","email":"alice@example.test""#, ""));
+    let subject_alone = Account { subject: "sub-1".to_owned(), label: "sub-1".to_owned() };
+    for (status, body) in [
+        (200, "[]"),
+        (200, "<html>"),
+        (302, ""),
+        (401, r#"{"error":"invalid_token"}"#),
+        (403, r#"{"error":"insufficient_scope"}"#),
+        (404, ""),
+        (429, ""),
+        (500, ""),
     ] {
-        world.transport.says(status, body);
-        assert_eq!(identified(&world, &provider, None).await, Err(error), "{status} {body}");
+        world.transport.says(status, body).says(status, body);
+        assert_eq!(identified(&world, &by_hand, None).await, Ok(None), "{status} {body}");
+        let known = identified(&world, &with_issuer, Some(&bare)).await;
+        assert_eq!(known, Ok(Some(subject_alone.clone())), "{status} {body}");
+    }
+    for body in ["{}", r#"{"email":"e"}"#] {
+        world.transport.says(200, body);
+        assert_eq!(identified(&world, &by_hand, None).await, Ok(None), "a label without a subject: {body}");
+        world.transport.says(200, body);
+        let other = identified(&world, &with_issuer, Some(&bare)).await;
+        assert_eq!(other, Err(ProviderError::Malformed), "the subject must be the same: {body}");
     }
     world.transport.fails(TransportError::Cut);
-    assert_eq!(identified(&world, &provider, None).await, Err(ProviderError::NoAnswer));
+    assert_eq!(identified(&world, &by_hand, None).await, Ok(None));
 }
 
 #[tokio::test]
