@@ -24,5 +24,5 @@ pub(crate) fn guarded(router: Router, app: &App) -> Router {
 fn admit(app: &App, request: &Request) -> Result<(), Problem> {
     limits::within_limits(&app.api.limits, request)?;
     host::allowed_host(app, request)?;
-    origin::same_origin_json(request)
+    origin::same_origin_json(request, app.api.public.is_https())
 }

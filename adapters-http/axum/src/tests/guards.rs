@@ -102,6 +102,25 @@ async fn r56_state_changes_come_from_our_own_pages_or_from_no_browser() {
     }
 }
 
+/// A page of the same name over plain http may be anybody's who sits on the line.
+#[tokio::test]
+async fn r56_the_scheme_is_part_of_the_origin() {
+    const PATH: &str = "/internal/actions/connector/drive/_oauth_disconnect";
+    let world = World::with(Options { public: "https://connect.example", ..Options::default() });
+    for (origin, code) in [
+        ("http://connect.example", "forbidden"),
+        ("connect.example", "forbidden"),
+        ("https://connect.example", "not_signed_in"),
+    ] {
+        let mut nobody = world.browser().also("host", "connect.example").also("origin", origin);
+        let answer = nobody.send(Method::POST, PATH, &[], None).await;
+        assert_eq!(answer.code(), code, "{origin}");
+    }
+    let plain = World::new();
+    let mut nobody = plain.browser().also("origin", "https://127.0.0.1:8080");
+    assert_eq!(nobody.send(Method::POST, PATH, &[], None).await.code(), "forbidden");
+}
+
 #[tokio::test]
 async fn r56_no_get_changes_anything_and_no_cors_header_is_ever_sent() {
     let world = World::new();
