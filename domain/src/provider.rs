@@ -198,6 +198,8 @@ pub struct ProviderSettings {
     pub required_scopes: Scopes,
     /// Which callback it must use.
     pub callback: CallbackPath,
+    /// Whether the connector may be `shared`: the provider knows the client-credentials grant (RFC 6749 §4.4).
+    pub client_credentials: bool,
     /// Whether a replaced grant must not be revoked, because the provider revokes per client and user (R51).
     pub revocation_is_per_user: bool,
     /// Name of a setting that is still empty, when the connector cannot be used yet.

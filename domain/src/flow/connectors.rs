@@ -195,6 +195,7 @@ impl Connections {
         };
         let (settings, digest) = self.settings_of(&connector)?;
         check_callback(&settings)?;
+        check_mode(&settings, connector.auth_mode)?;
         let secret = self.sealed_secret(&connector, digest, draft.client_secret)?;
         let audit =
             vec![about_connector(now, actor.clone(), AuditKind::ConnectorCreated, &connector.key, person_of(actor), "ok")];
@@ -343,6 +344,19 @@ fn check_callback(settings: &ProviderSettings) -> Result<(), InvalidDefinition> 
     Err(InvalidDefinition {
         field: "config".to_owned(),
         problem: "hand-written endpoints need a callback of their own".to_owned(),
+        host_not_allowed: false,
+    })
+}
+
+/// A shared connector without the client-credentials grant could never get a token. Asked at creation alone: the mode is
+/// fixed from then on.
+fn check_mode(settings: &ProviderSettings, mode: AuthMode) -> Result<(), InvalidDefinition> {
+    if mode == AuthMode::PerUser || settings.client_credentials {
+        return Ok(());
+    }
+    Err(InvalidDefinition {
+        field: "auth_mode".to_owned(),
+        problem: "this provider has no service accounts; only per-user is possible".to_owned(),
         host_not_allowed: false,
     })
 }

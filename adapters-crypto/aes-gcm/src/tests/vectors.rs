@@ -101,6 +101,7 @@ fn settings(kind: BindingKind, issuer: Option<&str>, endpoints: Option<Endpoints
         requested_scopes: Scopes::new(["read"]),
         required_scopes: Scopes::default(),
         callback: CallbackPath::Own,
+        client_credentials: true,
         revocation_is_per_user: false,
         missing: None,
     }

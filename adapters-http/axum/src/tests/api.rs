@@ -65,6 +65,21 @@ async fn lesson_17_whatever_was_created_can_be_updated_unchanged() {
 }
 
 #[tokio::test]
+async fn a_connector_is_shared_only_where_the_provider_knows_service_accounts() {
+    let world = World::new();
+    world.profiles.set(r#"{"personal":true}"#, |settings| settings.client_credentials = false);
+    let mut alice = world.signed_in("alice").await;
+    let mut body = drive();
+    body["auth_mode"] = json!("shared");
+    assert_eq!(alice.post("/api/actions/connector/robot", &body).await.status, StatusCode::OK);
+    body["config"] = json!({"personal": true});
+    let answer = alice.post("/api/actions/connector/drive", &body).await;
+    assert_eq!((answer.code().as_str(), answer.json()["field"].as_str()), ("invalid_request", Some("auth_mode")));
+    body["auth_mode"] = json!("per-user");
+    assert_eq!(alice.post("/api/actions/connector/drive", &body).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn r52_an_edit_says_beforehand_how_many_people_it_disconnects() {
     let world = World::new();
     let mut alice = world.signed_in("alice").await;

@@ -69,6 +69,7 @@ pub(super) fn understand(
             BindingKind::Pinned => CallbackPath::Own,
             BindingKind::Issuer => CallbackPath::Shared,
         },
+        client_credentials: true,
         revocation_is_per_user: false,
         missing: client_id.is_empty().then(|| "secrets.clientId".to_owned()),
     };

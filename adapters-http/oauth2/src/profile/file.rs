@@ -185,6 +185,7 @@ impl Profile {
             required_scopes: Scopes::new(requested.iter().filter(unreported)),
             requested_scopes: requested,
             callback: self.callback,
+            client_credentials: self.client_credentials,
             revocation_is_per_user: self.wire.revocation.per_user,
             missing: client_id.is_empty().then(|| "secrets.clientId".to_owned()),
         };

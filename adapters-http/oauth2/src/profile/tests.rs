@@ -264,6 +264,8 @@ fn variables_fill_templates_and_are_checked() {
     }
     let kind = profiles.connector_types().into_iter().find(|kind| kind.id == ".tenants").unwrap();
     assert_eq!(kind.auth_modes, ["per-user", "shared"]);
+    let shared = |id, config| profiles.settings(&definition(id, config)).unwrap().client_credentials;
+    assert!(shared(".tenants", r#"{"tenant":"acme"}"#) && !shared(".github", "{}"), "as the catalogue says");
     assert_eq!(kind.fields[0].name, "region");
     assert!(kind.fields[1].required && !kind.fields[0].required);
 }
