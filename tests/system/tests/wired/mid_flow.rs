@@ -40,6 +40,15 @@ impl Blow {
         }
     }
 
+    /// What the person is told.
+    fn code(self) -> &'static str {
+        match self {
+            Self::Edited => "connector_changed",
+            Self::Deleted => "connector_gone",
+            Self::Expelled | Self::Removed | Self::SpaceRemoved | Self::DirectoryDown => "permission_lost",
+        }
+    }
+
     async fn undo(self, world: &World) {
         let directory = &world.deployment.people.directory;
         directory.go_down(false);
@@ -78,7 +87,7 @@ async fn r26_whatever_goes_during_the_exchange_the_new_tokens_are_revoked() {
     for blow in Blow::ALL {
         let world = World::new().await;
         let mut alice = world.browser("alice").await;
-        let (_, callback) = world.consent(&mut alice, DRIVE, "alice").await;
+        let (flow, callback) = world.consent(&mut alice, DRIVE, "alice").await;
         // The tokens have been issued, and their answer is on its way.
         let gate = Gate::closed();
         world.provider.faults().once(Endpoint::Token, Fault::HoldAnswer(gate.clone()));
@@ -89,6 +98,7 @@ async fn r26_whatever_goes_during_the_exchange_the_new_tokens_are_revoked() {
         gate.open();
         returning.await.unwrap();
         blow.undo(&world).await;
+        assert_failed(&mut alice, DRIVE, &flow, blow.code()).await;
         assert_eq!(alice.status_name(DRIVE).await, "not_connected", "{blow:?}");
         assert_eq!(world.provider.ledger().exchanges().len(), 1, "{blow:?}");
         assert_nothing_lives(&world).await;
