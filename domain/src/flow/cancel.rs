@@ -66,7 +66,11 @@ impl Connections {
                 self.ports.grants.find_by_state(hash).await?
             }
         };
-        let Some(record) = found else { return Ok(()) };
+        let Some(record) = found else {
+            // A flow outlives its connector, but where there is neither, the path names nothing (R60).
+            let known = self.ports.connectors.get(connector).await?.is_some();
+            return if known { Ok(()) } else { Err(CancelError::NotFound) };
+        };
         if record.owner.user != *user || record.owner.connector_key() != *connector {
             return Err(CancelError::Forbidden);
         }

@@ -233,6 +233,12 @@ async fn lesson_06_cancel_then_complete_is_refused_and_cancel_is_idempotent() {
     for wrong in [json!({}), json!({"flowId": flow.id, "state": flow.state}), json!({"flowId": "x"})] {
         assert_eq!(alice.post(cancel, &wrong).await.code(), "invalid_request");
     }
+    // A flow that nobody knows is as good as cancelled, at a connector that there is.
+    let unknown = json!({"flowId": "A".repeat(32)});
+    assert_eq!(alice.post(cancel, &unknown).await.status, StatusCode::NO_CONTENT);
+    for nowhere in ["/internal/actions/connector/none", "/s/nowhere/internal/actions/connector/drive"] {
+        assert_eq!(alice.post(&format!("{nowhere}/_oauth_cancel"), &unknown).await.code(), "not_found", "{nowhere}");
+    }
 }
 
 #[tokio::test]
