@@ -61,9 +61,9 @@ struct Example {
     config: fn(&str) -> serde_json::Value,
 }
 
-/// One connector in each space: endpoints written by hand in one, found by issuer in the other, so that both kinds of
-/// callback can be seen.
-const EXAMPLES: [Example; 2] = [
+/// Endpoints written by hand in one, found by issuer in the others, so that both kinds of callback can be seen; and two in one
+/// space, so that two can be connected at once.
+const EXAMPLES: [Example; 3] = [
     Example {
         space: "default",
         id: "files",
@@ -81,19 +81,27 @@ const EXAMPLES: [Example; 2] = [
         },
     },
     Example {
+        space: "default",
+        id: "notes",
+        name: "Demo notes",
+        config: |provider| found_by_issuer(provider, "notes.read"),
+    },
+    Example {
         space: "marketing",
         id: "campaign-files",
         name: "Demo files of marketing",
-        config: |provider| {
-            serde_json::json!({
-                "issuer": provider,
-                "scope": "openid profile email files.read",
-                "clientAuth": "basic",
-                "baseUrl": format!("{provider}/api"),
-            })
-        },
+        config: |provider| found_by_issuer(provider, "files.read"),
     },
 ];
+
+fn found_by_issuer(provider: &str, scope: &str) -> serde_json::Value {
+    serde_json::json!({
+        "issuer": provider,
+        "scope": format!("openid profile email {scope}"),
+        "clientAuth": "basic",
+        "baseUrl": format!("{provider}/api"),
+    })
+}
 
 impl Demo {
     /// Prepares the folder, takes both ports and starts everything.

@@ -46,8 +46,9 @@ impl fmt::Display for Welcome {
             r#"
 What to try
 
-  1. Open {server}/ and log in as alice. Connect "Demo files": log in at the provider and allow.
-  2. Do the same as bob in a private window. Both use the same connector, each their own account.
+  1. Open {server}/ — the console — and log in as alice. Connect "Demo files": log in at the provider and allow.
+  2. Do the same as bob in a private window. Both use the same connector, each their own account. As carol, an admin, see
+     everybody's connections, and revoke one.
   3. Run it as alice:
 
      curl -sc alice.jar -H 'content-type: application/json' \
@@ -57,9 +58,8 @@ What to try
 
   4. Run it again after {ttl} seconds: the token has lapsed, and the log below tells of a refresh. The answer shows another
      token_id and the same person.
-  5. See what you are connected to, and disconnect; the provider is told that the tokens are over:
+  5. Disconnect in the console, or here; the provider is told that the tokens are over:
 
-     curl -sb alice.jar -X POST {server}/internal/actions/connectors/_me/auth_status
      curl -sb alice.jar -X POST {server}/internal/actions/connector/files/_oauth_disconnect
 
   6. In {server}/s/marketing/ the connector "campaign-files" finds its provider by issuer, and uses the

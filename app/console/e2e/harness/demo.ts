@@ -26,7 +26,7 @@ export const CONNECTORS: Record<"first" | "second" | "marketing", DemoConnector>
     }
   : {
       first: { name: "Demo files", id: "files" },
-      second: { name: "Second files", id: "second" },
+      second: { name: "Demo notes", id: "notes" },
       marketing: { name: "Demo files of marketing", id: "campaign-files" },
     };
 

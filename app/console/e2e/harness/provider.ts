@@ -13,3 +13,10 @@ export async function decide(page: Page, decision: "Allow" | "Deny", person = "a
   }
   await button.click();
 }
+
+/** Leaves the account that is logged in at the provider, logs in as somebody else, and allows. */
+export async function allowAsAnother(page: Page, person: string): Promise<void> {
+  await page.getByRole("link", { name: "Use another account" }).click();
+  await page.getByLabel("User name").waitFor();
+  await decide(page, "Allow", person);
+}

@@ -4,7 +4,6 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { addSecondConnector } from "./second-connector.ts";
 import type { Site } from "./site.ts";
 
 const BINARY = fileURLToPath(new URL("../../../../target/debug/grantry", import.meta.url));
@@ -30,7 +29,6 @@ export async function startServer(settings = ""): Promise<Site> {
       await appendFile(join(data, "grantry.toml"), settings);
       server = await start(url, ["demo", "--data", data, "--port", String(port)]);
     }
-    await addSecondConnector(url);
     return { url, stop };
   } catch (error) {
     await stop();

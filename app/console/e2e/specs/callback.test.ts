@@ -1,14 +1,12 @@
-import { mkdirSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { expectAccessible } from "../harness/axe.ts";
 import { CONNECTORS, isDouble } from "../harness/demo.ts";
 import { startAfresh } from "../harness/flow.ts";
+import { PIXELS, takeShownPicture } from "../harness/pictures.ts";
 import { decide } from "../harness/provider.ts";
 import { suite } from "../harness/suite.ts";
 
 const { first } = CONNECTORS;
-const FOLDER = fileURLToPath(new URL("../screenshots/", import.meta.url));
 const CODES = [
   "access_denied",
   "flow_expired",
@@ -22,7 +20,8 @@ const on = suite();
 
 describe.each(["light", "dark"] as const)("the callback page in %s", (colorScheme) => {
   it("says that one is connected, and closes itself with a countdown", async () => {
-    const visit = await on.visit("alice", { colorScheme, viewport: { width: 1000, height: 640 } });
+    const viewport = { width: 1000, height: 470 };
+    const visit = await on.visit("alice", { colorScheme, viewport, deviceScaleFactor: PIXELS });
     const { here } = visit;
     await startAfresh(here, first.name);
     const tab = await here.connect(first.name);
@@ -31,8 +30,7 @@ describe.each(["light", "dark"] as const)("the callback page in %s", (colorSchem
     await tab.waitForURL(/_oauth_callback_result\//);
     if (!isDouble) {
       await tab.getByText(/This tab closes in \d second/).waitFor();
-      mkdirSync(FOLDER, { recursive: true });
-      await tab.screenshot({ path: `${FOLDER}callback-${colorScheme}.png` });
+      await takeShownPicture(tab, `callback-${colorScheme}`);
     }
     await closed;
     await here.expectStatus(first.name, "Connected");

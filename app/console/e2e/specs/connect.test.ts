@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { ConsolePage } from "../harness/console.ts";
 import { CONNECTORS, SECRETS } from "../harness/demo.ts";
 import { startAfresh } from "../harness/flow.ts";
-import { decide } from "../harness/provider.ts";
+import { allowAsAnother, decide } from "../harness/provider.ts";
 import { suite } from "../harness/suite.ts";
 
 const { first, second, marketing } = CONNECTORS;
@@ -154,6 +154,32 @@ describe("in a new tab", () => {
     await there.expectStatus(first.name, "Not connected");
     await here.expectStatus(first.name, "Not connected");
     await tab.close();
+  });
+});
+
+describe("with another account", () => {
+  it("R24 connects it only after a confirmation, and until then keeps the one before", async () => {
+    const { here, page, context } = await on.visit("alice");
+    await startAfresh(here, first.name);
+    await decide(await here.connect(first.name), "Allow", "alice");
+    const account = (person: string) => here.row(first.name).getByText(`${person}@example.test`);
+    await account("alice").waitFor();
+
+    await here.chooseMenu(first.name, "Reconnect");
+    const opened = context.waitForEvent("page");
+    await here
+      .dialog()
+      .getByRole("button", { name: /^Go to / })
+      .click();
+    await allowAsAnother(await opened, "bob");
+    await here.dialog().getByRole("heading", { name: "That is another account" }).waitFor();
+    await account("alice").waitFor();
+    const again = context.waitForEvent("page");
+    await here.dialog().getByRole("button", { name: "Connect another account" }).click();
+    await decide(await again, "Allow", "bob");
+    await account("bob").waitFor();
+    await page.reload();
+    await account("bob").waitFor();
   });
 });
 

@@ -4,7 +4,7 @@ import { startAfresh } from "../harness/flow.ts";
 import { decide } from "../harness/provider.ts";
 import { suite } from "../harness/suite.ts";
 
-const { first, marketing } = CONNECTORS;
+const { first, second, marketing } = CONNECTORS;
 const on = suite();
 
 describe.each(PEOPLE)("%s", (person) => {
@@ -101,6 +101,44 @@ describe("an editor", () => {
     await here.expectToast("Our server was deleted");
     expect(await here.row("Our server").count()).toBe(0);
     await here.expectNoSecrets([/SECRET-CANARY/]);
+  });
+
+  it("is told how many people an edit disconnects, and it disconnects them only when told to", async () => {
+    const alice = await on.visit("alice");
+    const bob = await on.visit("bob");
+    for (const [person, { here }] of [["alice", alice] as const, ["bob", bob] as const]) {
+      await startAfresh(here, second.name);
+      await decide(await here.connect(second.name), "Allow", person);
+      await here.expectStatus(second.name, "Connected");
+    }
+    const { here } = alice;
+    await here.chooseMenu(second.name, "Edit");
+    await here
+      .dialog()
+      .getByLabel(/^Client id/)
+      .fill("another-client");
+    await here.dialog().getByRole("button", { name: "Save" }).click();
+    await here
+      .dialog()
+      .getByText(/Enter the client secret again/)
+      .waitFor();
+    expect(await alice.page.locator(":focus").getAttribute("name")).toBe("clientSecret");
+    await alice.page.keyboard.type("demo-client-secret");
+    await here.dialog().getByRole("button", { name: "Save" }).click();
+    const warning = here.dialog().getByRole("heading", { name: "This edit disconnects 2 people" });
+    await warning.waitFor();
+    await here.dialog().getByRole("button", { name: "Cancel" }).click();
+    await bob.page.reload();
+    await bob.here.expectStatus(second.name, "Connected");
+
+    await here.dialog().getByRole("button", { name: "Save" }).click();
+    await warning.waitFor();
+    await here.dialog().getByRole("button", { name: "Save and disconnect" }).click();
+    await here.expectToast("2 people were disconnected");
+    await here.expectStatus(second.name, "Reconnect needed");
+    await bob.page.reload();
+    await bob.here.expectStatus(second.name, "Reconnect needed");
+    await bob.here.row(second.name).getByText("The connector was changed").waitFor();
   });
 });
 

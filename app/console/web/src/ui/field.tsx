@@ -11,7 +11,7 @@ export interface ControlProps {
 /** Props of {@link Field}. */
 export interface FieldProps {
   label: string;
-  hint?: string | null | undefined;
+  hint?: string | false | null | undefined;
   required?: boolean;
   /** Renders the control. */
   children: (control: ControlProps) => ReactNode;

@@ -13,6 +13,7 @@ const PATHS = {
   plus: "M10 4v12M4 10h12",
   more: "M4.5 10h.1M10 10h.1M15.5 10h.1",
   close: "M5 5l10 10M15 5L5 15",
+  back: "M12 5.5L7.5 10l4.5 4.5",
   chevron: "M5.5 8l4.5 4.5L14.5 8",
   external: "M8 4.5H4.5v11h11V12M11.5 3.5h5v5M16.2 3.8L9.5 10.5",
   copy: "M7.5 7.5h9v9h-9zM4.5 12.5h-1v-9h9v1",

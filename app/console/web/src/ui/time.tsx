@@ -1,6 +1,9 @@
 import { usePreferences } from "../lib/preferences.tsx";
 import { fullTime, relativeDay, relativeTime } from "../lib/time.ts";
 
+/** What happened less than this ago happened just now, in milliseconds. */
+const JUST_NOW = 60_000;
+
 /** A server time as people say it, in full on pointing. Nothing: "never". */
 export function Time({ value }: { value: string | null | undefined }) {
   const { language, t } = usePreferences();
@@ -10,7 +13,9 @@ export function Time({ value }: { value: string | null | undefined }) {
   }
   return (
     <time className="time" dateTime={new Date(time).toISOString()} title={fullTime(time, language)}>
-      {relativeTime(time, Date.now(), language)}
+      {Math.abs(Date.now() - time) < JUST_NOW
+        ? t("common.justNow")
+        : relativeTime(time, Date.now(), language)}
     </time>
   );
 }

@@ -1,4 +1,4 @@
-import type { Connector, ConnectorBody, ConnectorType } from "@grantry/client";
+import { type Connector, type ConnectorBody, type ConnectorType, GrantryError } from "@grantry/client";
 import type { FormEvent } from "react";
 import { useState } from "react";
 import { describeError } from "../../lib/errors.ts";
@@ -46,13 +46,21 @@ export function ConnectorForm({
     event.preventDefault();
     setProblem(null);
     setBusy(true);
+    const { currentTarget } = event;
     try {
-      const form = new FormData(event.currentTarget);
+      const form = new FormData(currentTarget);
       const id = String(form.get("id") ?? "").trim();
       await onSubmit(bodyOf(form, type, existing), id === "" ? undefined : id);
     } catch (error) {
-      const isSyntax = error instanceof MapSyntaxError;
-      setProblem(isSyntax ? t("editor.mapInvalid", { field: error.field }) : describeError(error, t));
+      if (error instanceof MapSyntaxError) {
+        setProblem(t("editor.mapInvalid", { field: error.field }));
+      } else if (existing && error instanceof GrantryError && error.field === "secrets.clientSecret") {
+        // Whoever changes where the secret is sent has to know it.
+        setProblem(t("editor.secretAgain"));
+        currentTarget.querySelector<HTMLElement>("[name=clientSecret]")?.focus();
+      } else {
+        setProblem(describeError(error, t));
+      }
     } finally {
       setBusy(false);
     }
@@ -62,11 +70,10 @@ export function ConnectorForm({
     <form className="dialog__form" onSubmit={(event) => void send(event)}>
       <DialogBody>
         {onChangeType && (
-          <Button kind="quiet" onClick={onChangeType}>
+          <Button kind="quiet" icon="back" onClick={onChangeType}>
             {t("editor.changeType")}
           </Button>
         )}
-        {problem !== null && <Notice kind="error">{problem}</Notice>}
         <Basics type={type} existing={existing} />
         {type.fields.length > 0 && (
           <fieldset className="fieldset">
@@ -78,6 +85,11 @@ export function ConnectorForm({
         )}
         <Credentials type={type} existing={existing} />
       </DialogBody>
+      {problem !== null && (
+        <div className="dialog__problem">
+          <Notice kind="error">{problem}</Notice>
+        </div>
+      )}
       <DialogActions>
         <Button onClick={onClose}>{t("common.cancel")}</Button>
         <Button type="submit" kind="primary" busy={busy}>
@@ -142,7 +154,7 @@ function Basics({ type, existing }: PartProps) {
 function Credentials({ type, existing }: PartProps) {
   const { t } = usePreferences();
   const redirectUri = existing?.redirect_uri ?? type.redirect_uri;
-  const hint = existing && !existing.is_missing_secrets ? t("editor.keepHint") : undefined;
+  const isKept = existing !== undefined && !existing.is_missing_secrets;
   return (
     <fieldset className="fieldset">
       <legend>{t("editor.credentials")}</legend>
@@ -158,10 +170,10 @@ function Credentials({ type, existing }: PartProps) {
         )}
         <DocsLink url={type.docs_url} />
       </div>
-      <Field label={t("editor.clientId")} hint={hint}>
+      <Field label={t("editor.clientId")} hint={isKept && t("editor.keepHint")}>
         {(control) => <input {...control} name="clientId" autoComplete="off" spellCheck={false} />}
       </Field>
-      <Field label={t("editor.clientSecret")} hint={hint}>
+      <Field label={t("editor.clientSecret")} hint={isKept && t("editor.keepSecretHint")}>
         {(control) => <input {...control} name="clientSecret" type="password" autoComplete="new-password" />}
       </Field>
     </fieldset>
