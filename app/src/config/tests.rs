@@ -175,7 +175,8 @@ fn each_refusal_says_what_to_set() {
             "`oauth.rate_limits.start` must be a number in a span, such as \"20/10m\"",
         ),
         (with("execute.max_body = 1"), "`execute.max_body` must be a number of bytes"),
-        (with("providers.deny = [\"canary\"]"), "`providers.deny` must hold profile ids"),
+        (with("providers.deny = [\"canary\"]"), "`providers.deny` must hold ids of built-in profiles"),
+        (with("providers.deny = [\".githb\"]"), "`providers.deny` must hold ids of built-in profiles"),
         (with("telemetry.log = \"=canary=\""), "`telemetry.log` must be a level"),
         (
             with("telemetry.otlp_endpoint = \"https://canary\""),

@@ -8,7 +8,7 @@ use grantry_crypto_aes_gcm::KeySource;
 use grantry_domain::connector::ProfileId;
 use grantry_domain::flow::{Policy, PublicBaseUrl};
 use grantry_domain::identity::SpaceId;
-use grantry_provider_oauth2::EgressPolicy;
+use grantry_provider_oauth2::{EgressPolicy, Profiles};
 use grantry_store_memory::{Quota, RateLimits};
 
 use crate::config::identity::lower_hex;
@@ -170,14 +170,14 @@ fn max_body(written: Option<i64>) -> Result<usize, ConfigError> {
         .ok_or_else(|| ConfigError::invalid("execute.max_body", "must be a number of bytes between 1024 and 67108864"))
 }
 
+/// A name that means nothing denies nothing, and nobody would notice; so it is refused.
 fn denied(written: &[String]) -> Result<Vec<ProfileId>, ConfigError> {
-    written
-        .iter()
-        .map(|id| {
-            ProfileId::new(id.as_str())
-                .map_err(|_| ConfigError::invalid("providers.deny", "must hold profile ids, such as \".github\""))
-        })
-        .collect()
+    let known = |id: &String| ProfileId::new(id.as_str()).ok().filter(Profiles::is_built_in);
+    let ids = written.iter().map(|id| {
+        known(id)
+            .ok_or_else(|| ConfigError::invalid("providers.deny", "must hold ids of built-in profiles, such as \".github\""))
+    });
+    ids.collect()
 }
 
 fn log(written: Option<String>) -> Result<String, ConfigError> {

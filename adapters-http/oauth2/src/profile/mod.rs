@@ -29,7 +29,7 @@ use crate::egress::EgressPolicy;
 /// The id of hand-written and issuer-described providers.
 const CUSTOM: &str = ".oauth2";
 
-/// The profiles that come with the crate.
+/// The profiles that come with the crate, each in a file of its id without the dot.
 const BUILT_IN: &[(&str, &str)] = &[("github.toml", include_str!("../../profiles/github.toml"))];
 
 /// How many understood definitions are remembered.
@@ -84,6 +84,12 @@ impl Profiles {
         }
         let (hasher, remembered) = (RandomState::new(), RwLock::default());
         Ok(Self { custom, known, policy, options, hasher, remembered })
+    }
+
+    /// Whether a profile comes with this crate, so that a slip in a list of denied ones can be told.
+    pub fn is_built_in(id: &ProfileId) -> bool {
+        let name = id.as_str();
+        name == CUSTOM || BUILT_IN.iter().any(|(file, _)| file.strip_suffix(".toml") == name.strip_prefix('.'))
     }
 
     /// The egress policy that every URL passes.

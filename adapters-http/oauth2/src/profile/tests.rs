@@ -311,6 +311,7 @@ fn profile_files_are_strict() {
 fn every_built_in_profile_is_understood() {
     let profiles = profiles();
     for id in profiles.known.keys() {
+        assert!(Profiles::is_built_in(id), "{id:?}");
         assert!(profiles.settings(&definition(id.as_str(), "{}")).is_ok(), "{id:?}");
     }
 }
