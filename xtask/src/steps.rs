@@ -14,16 +14,7 @@ pub(crate) struct Step {
     /// What it shows, in a few words.
     pub(crate) about: &'static str,
     /// Does it.
-    pub(crate) run: fn(&Shell) -> Result<Outcome>,
-}
-
-/// How a step ended that did not fail.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// It ran.
-    Done,
-    /// There was nothing to run, for this reason.
-    Skipped(&'static str),
+    pub(crate) run: fn(&Shell) -> Result,
 }
 
 /// Which steps run, and what a failure stops.
@@ -41,7 +32,6 @@ pub(crate) struct Options {
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Passed,
-    Skipped(&'static str),
     Failed(String),
     NotReached,
 }
@@ -84,8 +74,7 @@ fn execute(sh: &Shell, steps: &[&Step], keep_going: bool) -> Vec<Record> {
         } else {
             println!("\n── {}: {}", step.name, step.about);
             match (step.run)(sh) {
-                Ok(Outcome::Done) => Verdict::Passed,
-                Ok(Outcome::Skipped(reason)) => Verdict::Skipped(reason),
+                Ok(()) => Verdict::Passed,
                 Err(error) => Verdict::Failed(error.to_string()),
             }
         };
@@ -102,7 +91,6 @@ fn execute(sh: &Shell, steps: &[&Step], keep_going: bool) -> Vec<Record> {
 fn line(record: &Record) -> String {
     let (word, why) = match &record.verdict {
         Verdict::Passed => ("passed", ""),
-        Verdict::Skipped(reason) => ("skipped", *reason),
         Verdict::Failed(error) => ("FAILED", error.as_str()),
         Verdict::NotReached => ("not run", ""),
     };
@@ -115,9 +103,9 @@ mod tests {
     use super::*;
 
     const STEPS: &[Step] = &[
-        Step { name: "first", about: "", run: |_| Ok(Outcome::Done) },
+        Step { name: "first", about: "", run: |_| Ok(()) },
         Step { name: "second", about: "", run: |_| Err("broken".into()) },
-        Step { name: "third", about: "", run: |_| Ok(Outcome::Skipped("nothing to do")) },
+        Step { name: "third", about: "", run: |_| Ok(()) },
     ];
 
     fn verdicts(only: &[&str], keep_going: bool) -> Vec<Verdict> {
@@ -133,13 +121,13 @@ mod tests {
 
     #[test]
     fn keep_going_runs_the_rest() {
-        let all = [Verdict::Passed, Verdict::Failed("broken".into()), Verdict::Skipped("nothing to do")];
+        let all = [Verdict::Passed, Verdict::Failed("broken".into()), Verdict::Passed];
         assert_eq!(verdicts(&[], true), all);
     }
 
     #[test]
     fn only_runs_what_it_names() {
-        assert_eq!(verdicts(&["third", "first"], false), [Verdict::Passed, Verdict::Skipped("nothing to do")]);
+        assert_eq!(verdicts(&["third", "first"], false), [Verdict::Passed, Verdict::Passed]);
         let error = choose(STEPS, &["fourth".to_owned()]).err().unwrap().to_string();
         assert_eq!(error, "no step is called `fourth`; there are first, second, third");
     }

@@ -3,16 +3,16 @@
 use xshell::{Shell, cmd};
 
 use crate::Result;
-use crate::steps::{self, Options, Outcome, Step};
+use crate::steps::{self, Options, Step};
 use crate::workspace::{self, CONSOLE};
 use crate::{codegen, setup, tidy};
 
 const STEPS: &[Step] = &[
-    Step { name: "setup", about: "what the tests need is installed", run: |sh| done(setup::run(sh)) },
-    Step { name: "tidy", about: "the rules of the repository hold", run: |sh| done(tidy::check(sh)) },
+    Step { name: "setup", about: "what the tests need is installed", run: setup::run },
+    Step { name: "tidy", about: "the rules of the repository hold", run: tidy::check },
     Step { name: "format", about: "the sources are formatted", run: format },
     Step { name: "lint", about: "no warning of the compiler or of clippy", run: lint },
-    Step { name: "codegen", about: "generated files are current", run: |sh| done(codegen::check(sh)) },
+    Step { name: "codegen", about: "generated files are current", run: codegen::check },
     Step { name: "rust", about: "unit, property, contract and system tests", run: rust },
     Step { name: "doc", about: "the examples in the documentation", run: doc },
     Step {
@@ -28,57 +28,53 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result {
     steps::run(sh, STEPS, options)
 }
 
-fn done(result: Result) -> Result<Outcome> {
-    result.map(|()| Outcome::Done)
-}
-
-fn format(sh: &Shell) -> Result<Outcome> {
+fn format(sh: &Shell) -> Result {
     cmd!(sh, "cargo fmt --all --check").run()?;
-    Ok(Outcome::Done)
+    Ok(())
 }
 
-fn lint(sh: &Shell) -> Result<Outcome> {
+fn lint(sh: &Shell) -> Result {
     cmd!(sh, "cargo clippy --workspace --all-targets -- -D warnings").run()?;
-    Ok(Outcome::Done)
+    Ok(())
 }
 
-fn rust(sh: &Shell) -> Result<Outcome> {
+fn rust(sh: &Shell) -> Result {
     // Tests of the whole start the server's binary; they must not meet an old one.
     workspace::server(sh)?;
     cargo_tests(sh, "default", "--all-targets")
 }
 
 /// Runs Rust tests: by nextest under one of the profiles of `.config/nextest.toml`, or by cargo where nextest is missing.
-pub(crate) fn cargo_tests(sh: &Shell, profile: &str, targets: &str) -> Result<Outcome> {
+pub(crate) fn cargo_tests(sh: &Shell, profile: &str, targets: &str) -> Result {
     let nextest = cmd!(sh, "cargo nextest --version").quiet().ignore_stdout().ignore_stderr();
     if nextest.run().is_ok() {
         cmd!(sh, "cargo nextest run --workspace {targets} --profile {profile}").run()?;
     } else {
         cmd!(sh, "cargo test --workspace {targets}").run()?;
     }
-    Ok(Outcome::Done)
+    Ok(())
 }
 
 /// Apart from the other tests, because nextest does not run them.
-fn doc(sh: &Shell) -> Result<Outcome> {
+fn doc(sh: &Shell) -> Result {
     cmd!(sh, "cargo test --workspace --doc").run()?;
-    Ok(Outcome::Done)
+    Ok(())
 }
 
-fn console(sh: &Shell) -> Result<Outcome> {
+fn console(sh: &Shell) -> Result {
     npm(sh, &["lint", "typecheck", "test", "pack:check"])
 }
 
-fn browser(sh: &Shell) -> Result<Outcome> {
+fn browser(sh: &Shell) -> Result {
     workspace::server(sh)?;
     npm(sh, &["e2e"])
 }
 
 /// Runs scripts of the console's npm workspace.
-fn npm(sh: &Shell, scripts: &[&str]) -> Result<Outcome> {
+fn npm(sh: &Shell, scripts: &[&str]) -> Result {
     let _there = sh.push_dir(CONSOLE);
     for script in scripts {
         cmd!(sh, "npm run {script}").run()?;
     }
-    Ok(Outcome::Done)
+    Ok(())
 }
