@@ -105,47 +105,25 @@ pub struct RealServer {
 impl RealServer {
     /// Sets the server up if that has not happened yet (once, under a lock), starts it on a free port with `settings` in
     /// its environment, and returns when it listens.
-    pub async fn start(
-        kind: Kind,
-        redirect_uri: &str,
-        settings: &[(&str, &str)],
-    ) -> Result<Self, RealServerError> {
+    pub async fn start(kind: Kind, redirect_uri: &str, settings: &[(&str, &str)]) -> Result<Self, RealServerError> {
         let folder = tokio::task::spawn_blocking(move || installation::ready(kind))
             .await
-            .map_err(|panicked| RealServerError::Io {
-                what: "waiting for the set-up",
-                source: panicked.into(),
-            })??;
+            .map_err(|panicked| RealServerError::Io { what: "waiting for the set-up", source: panicked.into() })??;
         let facts = facts(&folder)?;
         let port = Port::reserve(folder.parent().unwrap_or(&folder))?;
-        let settings: Vec<(String, String)> = settings
-            .iter()
-            .map(|&(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
+        let settings: Vec<(String, String)> =
+            settings.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
         let command = run(&folder, port.number, redirect_uri, &settings);
         let process = ServerProcess::start(kind, command, listening(&facts)).await?;
         let redirect_uri = redirect_uri.to_owned();
-        Ok(Self {
-            kind,
-            folder,
-            facts,
-            port,
-            redirect_uri,
-            settings,
-            process,
-        })
+        Ok(Self { kind, folder, facts, port, redirect_uri, settings, process })
     }
 
     /// Ends the process and starts it again on the same port. `canaille` knows its tokens afterwards, `oidc-provider` has
     /// forgotten everything.
     pub async fn restart(&mut self) -> Result<(), RealServerError> {
         self.process.end().await;
-        let mut command = run(
-            &self.folder,
-            self.port.number,
-            &self.redirect_uri,
-            &self.settings,
-        );
+        let mut command = run(&self.folder, self.port.number, &self.redirect_uri, &self.settings);
         command.env("KEEP_STATE", "1");
         self.process = ServerProcess::start(self.kind, command, listening(&self.facts)).await?;
         Ok(())
@@ -172,9 +150,7 @@ impl RealServer {
     /// # Panics
     /// For a name that is not there.
     pub fn endpoint(&self, name: &str) -> String {
-        let path = self.facts["paths"][name]
-            .as_str()
-            .expect("server.json names the endpoint");
+        let path = self.facts["paths"][name].as_str().expect("server.json names the endpoint");
         format!("{}{path}", self.issuer())
     }
 
@@ -185,13 +161,8 @@ impl RealServer {
 
     /// Parameters that an authorization request needs besides the standard ones.
     pub fn extra_parameters(&self) -> Vec<(String, String)> {
-        let extra = self.facts["authorize_extra"]
-            .as_object()
-            .into_iter()
-            .flatten();
-        extra
-            .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
-            .collect()
+        let extra = self.facts["authorize_extra"].as_object().into_iter().flatten();
+        extra.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned())).collect()
     }
 
     /// How far apart two token requests for one user must be (zero where that does not matter).
@@ -200,61 +171,35 @@ impl RealServer {
     }
 
     /// `user` (`alice` or `bob`) logs in and answers; returns the callback URL, which has not been called.
-    pub async fn login(
-        &self,
-        authorization_url: &str,
-        user: &str,
-        answer: Answer,
-    ) -> Result<String, RealServerError> {
+    pub async fn login(&self, authorization_url: &str, user: &str, answer: Answer) -> Result<String, RealServerError> {
         let mut command = Command::new("python3");
-        command.arg(self.folder.join("login.py")).args([
-            authorization_url,
-            user,
-            &format!("{user}-pw"),
-        ]);
+        command.arg(self.folder.join("login.py")).args([authorization_url, user, &format!("{user}-pw")]);
         match answer {
             Answer::Allow => {}
             Answer::Deny => {
                 command.arg("--deny");
             }
         }
-        command
-            .env("REDIRECT_URI", &self.redirect_uri)
-            .env("PYTHONDONTWRITEBYTECODE", "1");
-        let done = command
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output()
-            .await;
-        let done = done.map_err(|source| RealServerError::Io {
-            what: "running login.py",
-            source,
-        })?;
+        command.env("REDIRECT_URI", &self.redirect_uri).env("PYTHONDONTWRITEBYTECODE", "1");
+        let done = command.stdin(Stdio::null()).kill_on_drop(true).output().await;
+        let done = done.map_err(|source| RealServerError::Io { what: "running login.py", source })?;
         if done.status.success() {
             Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned())
         } else {
-            Err(RealServerError::LogIn(
-                String::from_utf8_lossy(&done.stderr).trim().to_owned(),
-            ))
+            Err(RealServerError::LogIn(String::from_utf8_lossy(&done.stderr).trim().to_owned()))
         }
     }
 }
 
 fn run(folder: &Path, port: u16, redirect_uri: &str, settings: &[(String, String)]) -> Command {
     let mut command = Command::new("sh");
-    command
-        .arg(folder.join("run.sh"))
-        .arg(port.to_string())
-        .arg(redirect_uri);
+    command.arg(folder.join("run.sh")).arg(port.to_string()).arg(redirect_uri);
     command.envs(settings.iter().map(|(name, value)| (name, value)));
     command
 }
 
 fn facts(folder: &Path) -> Result<Value, RealServerError> {
-    let unreadable = |source| RealServerError::Io {
-        what: "reading server.json",
-        source,
-    };
+    let unreadable = |source| RealServerError::Io { what: "reading server.json", source };
     let text = std::fs::read(folder.join("server.json")).map_err(unreadable)?;
     serde_json::from_slice(&text).map_err(|error| unreadable(error.into()))
 }
@@ -273,10 +218,7 @@ struct Port {
 
 impl Port {
     fn reserve(root: &Path) -> Result<Self, RealServerError> {
-        let failed = |source| RealServerError::Io {
-            what: "looking for a free port",
-            source,
-        };
+        let failed = |source| RealServerError::Io { what: "looking for a free port", source };
         let locks = root.join("ports");
         std::fs::create_dir_all(&locks).map_err(failed)?;
         loop {
@@ -284,10 +226,7 @@ impl Port {
             let number = free.local_addr().map_err(failed)?.port();
             let lock = File::create(locks.join(number.to_string())).map_err(failed)?;
             if lock.try_lock().is_ok() {
-                return Ok(Self {
-                    number,
-                    _lock: lock,
-                });
+                return Ok(Self { number, _lock: lock });
             }
         }
     }

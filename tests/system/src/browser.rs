@@ -63,15 +63,14 @@ impl Answer {
     /// page itself. Empty for the page of a flow, and for what is no page.
     pub fn page_code(&self) -> String {
         let is_code = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-        let named = match self.location().rsplit_once("/_oauth_callback_result/") {
-            Some((_, name)) => name.to_owned(),
-            None => {
-                let text = self.text();
-                let reference = text.rsplit_once("<p class=\"soft\">").map_or("", |(_, rest)| rest);
-                reference.split_once(" · ").map_or(String::new(), |(code, _)| code.to_owned())
-            }
+        let text = self.text();
+        let named = if let Some((_, name)) = self.location().rsplit_once("/_oauth_callback_result/") {
+            name
+        } else {
+            let reference = text.rsplit_once("<p class=\"soft\">").map_or("", |(_, rest)| rest);
+            reference.split_once(" · ").map_or("", |(code, _)| code)
         };
-        if is_code(&named) { named } else { String::new() }
+        if is_code(named) { named.to_owned() } else { String::new() }
     }
 
     /// All of it as one text: status line, header fields, body.

@@ -9,11 +9,11 @@ use async_trait::async_trait;
 use grantry_crypto_aes_gcm::{AesGcmVault, KeySource, Keyring, KeyringError, UnknownKeys};
 use grantry_domain::flow::{Connections, InvalidPolicy, Policy, Ports, PublicBaseUrl};
 use grantry_domain::ports::{Clock, Entropy, GrantStore as _, SessionStore, StoreError, TokenVault};
-use grantry_http_axum::{
-    Accounts, AgentKey, AgentKeys, AgentPrincipal, Api, IdentityMode, Limits, Readiness,
-};
+use grantry_http_axum::{Accounts, AgentKey, AgentKeys, AgentPrincipal, Api, IdentityMode, Limits, Readiness};
 use grantry_http_reqwest::{Limits as TransportLimits, ReqwestTransport, TransportSetupError};
-use grantry_provider_oauth2::{ApiCaller, EgressPolicy, InvalidEgress, InvalidProfile, Oauth2Server, ProfileOptions, Profiles};
+use grantry_provider_oauth2::{
+    ApiCaller, EgressPolicy, InvalidEgress, InvalidProfile, Oauth2Server, ProfileOptions, Profiles,
+};
 use grantry_store_memory::{MemoryRateLimiter, Quota, RateLimits};
 use grantry_store_sqlite::{SqliteOptions, SqliteStore};
 use grantry_system::{SystemEntropy, TokioTasks};
@@ -164,14 +164,8 @@ fn api(
     let ports = connections.ports();
     let public = PublicBaseUrl::new(&settings.public)?;
     let (sessions, hash): (Arc<dyn SessionStore>, Arc<dyn TokenVault>) = (store.clone(), vault.clone());
-    let accounts = Accounts::new(
-        Arc::new(people.clone()),
-        sessions,
-        hash.clone(),
-        ports.clock.clone(),
-        ports.entropy.clone(),
-        &public,
-    );
+    let accounts =
+        Accounts::new(Arc::new(people.clone()), sessions, hash.clone(), ports.clock.clone(), ports.entropy.clone(), &public);
     let accounts = Arc::new(accounts);
     let agent = AgentKey {
         key_sha256: vault.fingerprint(AGENT_KEY.as_bytes()),

@@ -49,12 +49,12 @@ pub struct Draft {
 impl Draft {
     /// A connector in issuer mode: discovery, and the shared callback.
     pub fn issuer(issuer: &str, base_url: &str) -> Self {
-        Self::with(json!({ "issuer": issuer, "baseUrl": base_url, "scope": "openid files.read offline_access" }))
+        Self::with(&json!({ "issuer": issuer, "baseUrl": base_url, "scope": "openid files.read offline_access" }))
     }
 
     /// A connector with hand-written endpoints, and a callback of its own.
     pub fn pinned(provider: &str) -> Self {
-        Self::with(json!({
+        Self::with(&json!({
             "authorizationUrl": format!("{provider}/authorize"),
             "tokenUrl": format!("{provider}/token"),
             "revocationUrl": format!("{provider}/revoke"),
@@ -64,7 +64,7 @@ impl Draft {
         }))
     }
 
-    fn with(config: Value) -> Self {
+    fn with(config: &Value) -> Self {
         let secrets = json!({ "clientId": "demo", "clientSecret": "demo-secret" });
         let name = "A test connector";
         Self { body: json!({ "name": name, "connector_type_id": ".oauth2", "config": config, "secrets": secrets }) }

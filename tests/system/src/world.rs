@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use grantry_testkit::provider::{Client, MockProvider, MockProviderBuilder};
+use grantry_testkit::provider::{Client, Grant, MockProvider, MockProviderBuilder};
 use reqwest::Method;
 
 use crate::browser::{Answer, Browser, Flow};
@@ -141,6 +141,11 @@ impl World {
         self.advance(ACCESS_TTL + Duration::from_secs(1));
     }
 
+    /// What is alive at the provider.
+    pub fn alive(&self) -> Vec<Grant> {
+        self.provider.grants().into_iter().filter(|grant| grant.ended.is_none()).collect()
+    }
+
     /// The newest access token that the provider's API has seen.
     ///
     /// # Panics
@@ -153,6 +158,9 @@ impl World {
 }
 
 /// Whose account the API saw, in the answer to an execution of `GET /me`.
+///
+/// # Panics
+/// If the answer is another one.
 #[track_caller]
 pub fn whose(answer: &Answer) -> String {
     let told = answer.json();

@@ -26,9 +26,7 @@ fn authorization_url(server: &RealServer) -> String {
 
 fn query(url: &str, name: &str) -> Option<String> {
     let url = Url::parse(url).unwrap();
-    url.query_pairs()
-        .find(|(key, _)| key == name)
-        .map(|(_, value)| value.into_owned())
+    url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
 async fn json(request: reqwest::RequestBuilder) -> Value {
@@ -40,70 +38,34 @@ async fn works(kind: Kind) {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
 
     let metadata = json(http.get(server.endpoint("metadata"))).await;
-    assert_eq!(
-        metadata["issuer"].as_str().unwrap().trim_end_matches('/'),
-        server.issuer()
-    );
+    assert_eq!(metadata["issuer"].as_str().unwrap().trim_end_matches('/'), server.issuer());
     assert_eq!(metadata["token_endpoint"], server.endpoint("token"));
 
-    let callback = server
-        .login(&authorization_url(&server), "alice", Answer::Allow)
-        .await
-        .unwrap();
+    let callback = server.login(&authorization_url(&server), "alice", Answer::Allow).await.unwrap();
     assert!(callback.starts_with(CALLBACK), "{callback}");
     assert_eq!(query(&callback, "state").as_deref(), Some("a-state"));
-    assert_eq!(
-        query(&callback, "iss").as_deref(),
-        metadata["issuer"].as_str()
-    );
+    assert_eq!(query(&callback, "iss").as_deref(), metadata["issuer"].as_str());
     let code = query(&callback, "code").expect("alice comes back with a code");
-    let form = [
-        ("grant_type", "authorization_code"),
-        ("code", &code),
-        ("redirect_uri", CALLBACK),
-        ("code_verifier", VERIFIER),
-    ];
-    let exchange = http
-        .post(server.endpoint("token"))
-        .basic_auth("demo", Some("demo-secret"));
+    let form =
+        [("grant_type", "authorization_code"), ("code", &code), ("redirect_uri", CALLBACK), ("code_verifier", VERIFIER)];
+    let exchange = http.post(server.endpoint("token")).basic_auth("demo", Some("demo-secret"));
     let tokens = json(exchange.form(&form)).await;
-    assert!(
-        tokens["refresh_token"].is_string(),
-        "{kind:?} gives a refresh token"
-    );
+    assert!(tokens["refresh_token"].is_string(), "{kind:?} gives a refresh token");
     let access = tokens["access_token"].as_str().expect("an access token");
     let user = json(http.get(server.endpoint("userinfo")).bearer_auth(access)).await;
     assert_eq!(user["sub"], "alice");
 
-    let callback = server
-        .login(&authorization_url(&server), "bob", Answer::Deny)
-        .await
-        .unwrap();
+    let callback = server.login(&authorization_url(&server), "bob", Answer::Deny).await.unwrap();
     assert_eq!(query(&callback, "error").as_deref(), Some("access_denied"));
 
     let before = server.port();
     server.restart().await.unwrap();
     assert_eq!(server.port(), before);
-    let user = http
-        .get(server.endpoint("userinfo"))
-        .bearer_auth(access)
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(
-        user.status().is_success(),
-        kind == Kind::Canaille,
-        "who remembers over a restart"
-    );
+    let user = http.get(server.endpoint("userinfo")).bearer_auth(access).send().await.unwrap();
+    assert_eq!(user.status().is_success(), kind == Kind::Canaille, "who remembers over a restart");
 
     server.end().await;
-    assert!(
-        http.get(server.endpoint("metadata"))
-            .send()
-            .await
-            .unwrap_err()
-            .is_connect()
-    );
+    assert!(http.get(server.endpoint("metadata")).send().await.unwrap_err().is_connect());
 }
 
 #[tokio::test]
@@ -118,23 +80,15 @@ async fn canaille_logs_alice_in() {
 
 #[tokio::test]
 async fn a_stranger_is_told_apart_from_a_broken_server() {
-    let server = RealServer::start(Kind::OidcProvider, CALLBACK, &[])
-        .await
-        .unwrap();
-    let refused = server
-        .login(&authorization_url(&server), "mallory", Answer::Allow)
-        .await;
-    let Err(RealServerError::LogIn(why)) = refused else {
-        panic!("{refused:?}")
-    };
+    let server = RealServer::start(Kind::OidcProvider, CALLBACK, &[]).await.unwrap();
+    let refused = server.login(&authorization_url(&server), "mallory", Answer::Allow).await;
+    let Err(RealServerError::LogIn(why)) = refused else { panic!("{refused:?}") };
     assert!(why.contains("wrong user or password"), "{why}");
 }
 
 #[tokio::test]
 async fn a_server_that_cannot_start_says_what_it_printed() {
     let wrong = [("NODE_OPTIONS", "--no-such-option")];
-    let failed = RealServer::start(Kind::OidcProvider, CALLBACK, &wrong)
-        .await
-        .unwrap_err();
+    let failed = RealServer::start(Kind::OidcProvider, CALLBACK, &wrong).await.unwrap_err();
     assert!(failed.to_string().contains("--no-such-option"), "{failed}");
 }

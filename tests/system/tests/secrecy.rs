@@ -110,6 +110,171 @@ fn parameter(url: &str, name: &str) -> String {
     url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned()).unwrap()
 }
 
+/// A world that is watched while people use it.
+struct Watched {
+    world: World,
+    secrets: Secrets,
+    answers: Answers,
+    alice: Browser,
+    bob: Browser,
+}
+
+/// The connector whose secret is known.
+const PLACE: Place = Place::of("secretive");
+
+impl Watched {
+    async fn new() -> Self {
+        let grace = MockProvider::builder().rotation(Rotation::Grace(Duration::from_hours(24)));
+        let world = World::with(grace, |settings| settings.busy_timeout = Duration::from_millis(100)).await;
+        let shared = world.deployment.shared_callback();
+        world.provider.register(Client::new("canary", CLIENT_SECRET).redirect_uri(shared));
+        world.create(PLACE, &Self::draft(&world)).await;
+        let mut secrets = Secrets::default();
+        secrets.add("client secret", CLIENT_SECRET);
+        secrets.add("password", WRONG_PASSWORD);
+        secrets.add("agent key", AGENT_KEY);
+        secrets.add("provider text", PROVIDER_TEXT);
+        secrets.add("root key", std::fs::read_to_string(world.deployment.key_file()).unwrap().trim());
+        let (alice, bob) = (world.browser("alice").await, world.browser("bob").await);
+        secrets.add_cookies(&alice);
+        secrets.add_cookies(&bob);
+        Self { world, secrets, answers: Answers::default(), alice, bob }
+    }
+
+    fn draft(world: &World) -> Draft {
+        Draft::issuer(world.provider.base_url(), &world.provider.url("/api")).client("canary", CLIENT_SECRET)
+    }
+
+    /// Bob or alice starts a flow and consents; answers the callback, whose parts are secret.
+    async fn consent(&mut self, name: &str) -> String {
+        let browser = if name == "bob" { &mut self.bob } else { &mut self.alice };
+        let flow = browser.start(PLACE).await;
+        self.secrets.add_cookies(browser);
+        self.secrets.add("state", &flow.state);
+        let callback = self.world.provider.approve(&flow.authorization_url, name).await.unwrap();
+        self.secrets.add("code", &parameter(callback.as_str(), "code"));
+        callback.into()
+    }
+
+    /// A flow, tried by everybody who must not finish it, then by its owner, then again.
+    async fn connect(&mut self) {
+        let wrong = json!({ "username": "alice", "password": WRONG_PASSWORD });
+        self.answers.keep("a wrong password", self.world.stranger().post("/api/session", wrong).await);
+        let callback = self.consent("alice").await;
+        let state = parameter(&callback, "state");
+        self.answers.keep("another person", self.bob.come_back(&callback).await);
+        self.answers.keep("nobody", self.world.stranger().come_back(&callback).await);
+        let unknown = callback.replace(&state, &made_up(9));
+        self.answers.keep("an unknown state", self.alice.come_back(&unknown).await);
+        let doubled = format!("{callback}&state={}", made_up(8));
+        self.answers.keep("two states", self.alice.come_back(&doubled).await);
+        self.secrets.add("state", &made_up(9));
+        self.secrets.add("state", &made_up(8));
+        let mut tab = self.alice.clone();
+        let done = self.answers.keep("the callback", self.alice.come_back(&callback).await);
+        self.answers.keep("the result", self.alice.open(done.location(), From::OurPages).await);
+        self.answers.keep("a replay", tab.come_back(&callback).await);
+        let run = self.answers.keep("a run", self.alice.execute(PLACE, "/me").await);
+        assert_eq!(whose(&run), "alice@example.test");
+    }
+
+    /// Everything that can go wrong with an answer of the provider, at a renewal and at an exchange.
+    async fn fail(&mut self) {
+        let failures = [
+            Fault::oauth_error(PROVIDER_TEXT),
+            Fault::not_json(),
+            Fault::CutBody(40),
+            Fault::DropAnswer,
+            Fault::duplicate("access_token", json!(PROVIDER_TEXT)),
+            Fault::with("token_type", json!(PROVIDER_TEXT)),
+            Fault::with("access_token", json!(format!("{PROVIDER_TEXT}\r\n"))),
+            Fault::with("expires_in", json!(PROVIDER_TEXT)),
+            Fault::nested(PROVIDER_TEXT),
+        ];
+        for fault in failures {
+            self.world.expire_access_tokens();
+            self.world.provider.faults().once(Endpoint::Token, fault.clone());
+            self.answers.keep("a failed renewal", self.alice.execute(PLACE, "/me").await);
+            self.world.advance(Duration::from_mins(20));
+            self.answers.keep("a renewal", self.alice.execute(PLACE, "/me").await);
+            let callback = self.consent("bob").await;
+            self.world.provider.faults().once(Endpoint::Token, fault);
+            let done = self.answers.keep("a failed exchange", self.bob.come_back(&callback).await);
+            self.answers.keep("its result", self.bob.open(done.location(), From::OurPages).await);
+        }
+        let flow = self.bob.start(PLACE).await;
+        self.secrets.add("state", &flow.state);
+        let denied = self.world.provider.deny(&flow.authorization_url, "bob").await.unwrap();
+        let denied = format!("{denied}&error_description={PROVIDER_TEXT}");
+        self.answers.keep("a denial", self.bob.come_back(&denied).await);
+        self.world.provider.faults().once(Endpoint::Api, Fault::status(401));
+        self.answers.keep("a forced renewal", self.alice.execute(PLACE, "/me").await);
+        let lock = Connection::open(self.world.deployment.database()).unwrap();
+        lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+        self.answers.keep("a locked store", self.alice.try_start(PLACE, json!({})).await);
+        lock.execute_batch("ROLLBACK").unwrap();
+    }
+
+    /// What an administrator, a person and a back end can look at. Only the last gets a token, by the one route for it.
+    async fn look(&mut self) {
+        let mut carol = self.world.browser("carol").await;
+        self.secrets.add_cookies(&carol);
+        let (connector, start) = (PLACE.public(""), PLACE.public("/oauth/start"));
+        let paths = [
+            "/",
+            "/api/actions/connectors",
+            "/internal/actions/grants",
+            "/api/session",
+            "/metrics",
+            "/readyz",
+            "/openapi.json",
+            &connector,
+            &start,
+        ];
+        for path in paths {
+            self.answers.keep(path, carol.get(path).await);
+        }
+        let statuses = "/internal/actions/connectors/_me/auth_status";
+        self.answers.keep("statuses", self.alice.post(statuses, json!({})).await);
+        self.answers.keep("an edit", self.world.edit(PLACE, &Self::draft(&self.world)).await);
+
+        let mut agent = self.world.stranger();
+        let body = json!({ "user": "u_alice", "destination": self.world.provider.base_url() });
+        let request = agent.request(Method::POST, &PLACE.internal("/_access_token")).bearer_auth(AGENT_KEY).json(&body);
+        let handed = agent.send(request).await;
+        self.secrets
+            .add("access token", handed.json()["access_token"].as_str().unwrap_or_else(|| panic!("{}", handed.text())));
+    }
+
+    /// Disconnects, lets the background do its work, and leaves another grant behind.
+    async fn end(&mut self) {
+        self.answers.keep("a disconnect", self.alice.disconnect(PLACE).await);
+        self.world.provider.until(|ledger| ledger.revocations().len() >= 2).await;
+        self.world.host.settle().await;
+        self.world.advance(Duration::from_mins(20));
+        let connections = &self.world.host.connections;
+        connections.revoke_due().await.unwrap();
+        connections.sweep(|_| {}).await.unwrap();
+        connections.write_notes().await.unwrap();
+        connections.deliver_events().await.unwrap();
+        self.world.connect(&mut self.alice, DRIVE, "alice").await;
+        self.secrets.add_cookies(&self.alice);
+        whose(&self.alice.execute(DRIVE, "/me").await);
+        self.secrets.add_calls(&self.world.provider);
+        let kinds: BTreeSet<_> = self.secrets.0.iter().map(|(what, _)| *what).collect();
+        for expected in
+            ["access token", "refresh token", "verifier", "code", "state", "flow cookie", "session cookie", "revoked token"]
+        {
+            assert!(kinds.contains(expected), "there was no {expected}: {kinds:?}");
+        }
+    }
+
+    #[track_caller]
+    fn assert_clean(&self, place: &str, bytes: &[u8]) {
+        assert_eq!(self.secrets.found_in(bytes), Vec::<&str>::new(), "in {place}");
+    }
+}
+
 #[tokio::test]
 async fn r30_r44_r61_r64_r77_r78_r79_lesson_31_nothing_secret_is_logged_answered_or_stored_in_clear() {
     let log = Log::default();
@@ -121,166 +286,33 @@ async fn r30_r44_r61_r64_r77_r78_r79_lesson_31_nothing_secret_is_logged_answered
         .with_target("audit", tracing::Level::TRACE)
         .with_default(tracing::Level::INFO);
     tracing_subscriber::registry().with(lines).with(filter).init();
-
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder().unwrap();
 
-    let (mut secrets, mut answers) = (Secrets::default(), Answers::default());
-    let world = World::with(MockProvider::builder().rotation(Rotation::Grace(Duration::from_hours(24))), |settings| {
-        settings.busy_timeout = Duration::from_millis(100);
-    })
-    .await;
-    let shared = world.deployment.shared_callback();
-    world.provider.register(Client::new("canary", CLIENT_SECRET).redirect_uri(shared));
-    let draft = Draft::issuer(world.provider.base_url(), &world.provider.url("/api")).client("canary", CLIENT_SECRET);
-    let place = Place::of("secretive");
-    world.create(place, &draft).await;
-    secrets.add("client secret", CLIENT_SECRET);
-    secrets.add("password", WRONG_PASSWORD);
-    secrets.add("agent key", AGENT_KEY);
-    secrets.add("provider text", PROVIDER_TEXT);
-    secrets.add("root key", std::fs::read_to_string(world.deployment.key_file()).unwrap().trim());
-
-    // Log-in, start, a complete flow.
-    let mut alice = world.browser("alice").await;
-    let wrong = world.stranger().post("/api/session", json!({ "username": "alice", "password": WRONG_PASSWORD })).await;
-    answers.keep("a wrong password", wrong);
-    let flow = alice.start(place).await;
-    secrets.add_cookies(&alice);
-    secrets.add("state", &flow.state);
-    let callback = String::from(world.provider.approve(&flow.authorization_url, "alice").await.unwrap());
-    secrets.add("code", &parameter(&callback, "code"));
-
-    // Everybody who must not finish it, then its owner, then a replay.
-    let mut bob = world.browser("bob").await;
-    secrets.add_cookies(&bob);
-    answers.keep("another person", bob.come_back(&callback).await);
-    answers.keep("nobody", world.stranger().come_back(&callback).await);
-    answers.keep("an unknown state", alice.come_back(&callback.replace(&flow.state, &made_up(9))).await);
-    secrets.add("state", &made_up(9));
-    answers.keep("two states", alice.come_back(&format!("{callback}&state={}", made_up(8))).await);
-    secrets.add("state", &made_up(8));
-    let mut tab = alice.clone();
-    let done = answers.keep("the callback", alice.come_back(&callback).await);
-    answers.keep("the result", alice.open(done.location(), From::OurPages).await);
-    answers.keep("a replay", tab.come_back(&callback).await);
-
-    // Use, renewal, every kind of failure on the way.
-    assert_eq!(whose(&answers.keep("a run", alice.execute(place, "/me").await)), "alice@example.test");
-    let failures = [
-        Fault::oauth_error(PROVIDER_TEXT),
-        Fault::not_json(),
-        Fault::CutBody(40),
-        Fault::DropAnswer,
-        Fault::duplicate("access_token", json!(PROVIDER_TEXT)),
-        Fault::with("token_type", json!(PROVIDER_TEXT)),
-        Fault::with("access_token", json!(format!("{PROVIDER_TEXT}\r\n"))),
-        Fault::with("expires_in", json!(PROVIDER_TEXT)),
-        Fault::nested(PROVIDER_TEXT),
-    ];
-    for (index, fault) in failures.into_iter().enumerate() {
-        world.expire_access_tokens();
-        world.provider.faults().once(Endpoint::Token, fault.clone());
-        answers.keep("a failed renewal", alice.execute(place, "/me").await);
-        world.advance(Duration::from_mins(20));
-        answers.keep("a renewal", alice.execute(place, "/me").await);
-        // The same at the exchange.
-        let flow = bob.start(place).await;
-        secrets.add_cookies(&bob);
-        secrets.add("state", &flow.state);
-        world.provider.faults().once(Endpoint::Token, fault);
-        let callback = String::from(world.provider.approve(&flow.authorization_url, "bob").await.unwrap());
-        secrets.add("code", &parameter(&callback, "code"));
-        answers.keep("a failed exchange", bob.come_back(&callback).await);
-        answers.keep("its result", bob.get(&format!("/api/actions/connector/_oauth_callback_result/{}", flow.id)).await);
-        if index % 6 == 5 {
-            for (browser, name) in [(&mut alice, "alice"), (&mut bob, "bob")] {
-                browser.log_in(name).await;
-                secrets.add_cookies(browser);
-            }
-        }
-    }
-    let flow = bob.start(place).await;
-    secrets.add("state", &flow.state);
-    let denied = String::from(world.provider.deny(&flow.authorization_url, "bob").await.unwrap());
-    answers.keep("a denial", bob.come_back(&format!("{denied}&error_description={PROVIDER_TEXT}")).await);
-    world.provider.faults().once(Endpoint::Api, Fault::status(401));
-    answers.keep("a forced renewal", alice.execute(place, "/me").await);
-
-    // A store that does not answer, and the administrator's views.
-    let lock = Connection::open(world.deployment.database()).unwrap();
-    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
-    answers.keep("a locked store", alice.try_start(place, json!({})).await);
-    lock.execute_batch("ROLLBACK").unwrap();
-    let mut carol = world.browser("carol").await;
-    secrets.add_cookies(&carol);
-    for path in [
-        place.public(""),
-        "/api/actions/connectors".to_owned(),
-        "/internal/actions/grants".to_owned(),
-        "/api/session".to_owned(),
-        "/metrics".to_owned(),
-        "/readyz".to_owned(),
-        "/openapi.json".to_owned(),
-        place.public("/oauth/start"),
-        "/".to_owned(),
-    ] {
-        let answer = carol.get(&path).await;
-        answers.keep(&path, answer);
-    }
-    let statuses = "/internal/actions/connectors/_me/auth_status";
-    answers.keep("statuses", alice.post(statuses, json!({})).await);
-    answers.keep("an edit", world.edit(place, &draft).await);
-
-    // The one route that hands a token out, to a back end.
-    let mut agent = world.stranger();
-    let body = json!({ "user": "u_alice", "destination": world.provider.base_url() });
-    let request = agent.request(Method::POST, &place.internal("/_access_token")).bearer_auth(AGENT_KEY).json(&body);
-    let handed = agent.send(request).await;
-    assert_eq!(handed.status, 200, "{}", handed.text());
-    secrets.add("access token", handed.json()["access_token"].as_str().unwrap());
-
-    assert_eq!(alice.disconnect(place).await.status, 204);
-    world.provider.until(|ledger| ledger.revocations().len() >= 2).await;
-    world.host.settle().await;
-    world.advance(Duration::from_mins(20));
-    world.host.connections.revoke_due().await.unwrap();
-    world.host.connections.sweep(|_| {}).await.unwrap();
-    world.host.connections.write_notes().await.unwrap();
-    world.host.connections.deliver_events().await.unwrap();
-    // A grant that stays, so that the database holds live secrets.
-    world.connect(&mut alice, DRIVE, "alice").await;
-    secrets.add_cookies(&alice);
-    whose(&alice.execute(DRIVE, "/me").await);
-    secrets.add_calls(&world.provider);
-    let kinds: BTreeSet<_> = secrets.0.iter().map(|(what, _)| *what).collect();
-    for expected in ["access token", "refresh token", "verifier", "code", "state", "flow cookie", "session cookie", "revoked token"] {
-        assert!(kinds.contains(expected), "the test has no {expected}: {kinds:?}");
-    }
+    let mut watched = Watched::new().await;
+    watched.connect().await;
+    watched.fail().await;
+    watched.look().await;
+    watched.end().await;
 
     let logged = log.0.lock().unwrap().clone();
     assert!(logged.len() > 10_000, "there is a log");
-    assert_eq!(secrets.found_in(&logged), Vec::<&str>::new(), "R79: in the log");
-
-    let audit = format!("{:?}", world.host.sink.events());
+    watched.assert_clean("the log", &logged);
+    let audit = format!("{:?}", watched.world.host.sink.events());
     assert!(audit.len() > 1_000, "there is an audit trail");
-    assert_eq!(secrets.found_in(audit.as_bytes()), Vec::<&str>::new(), "R79: in the audit trail");
-
+    watched.assert_clean("the audit trail", audit.as_bytes());
     let figures = metrics.render();
     assert!(figures.contains("grantry_http_requests_total"), "there are metrics: {figures}");
-    assert_eq!(secrets.found_in(figures.as_bytes()), Vec::<&str>::new(), "R79: in the metrics");
-
-    for (what, answer) in &answers.0 {
+    watched.assert_clean("the metrics", figures.as_bytes());
+    for (what, answer) in &watched.answers.0 {
         let mut answer = answer.clone();
         // A cookie goes to the browser it belongs to, and to nobody else.
         answer.headers.remove("set-cookie");
-        let text = answer.everything();
-        assert_eq!(secrets.found_in(text.as_bytes()), Vec::<&str>::new(), "{what}: {text}");
+        watched.assert_clean(what, answer.everything().as_bytes());
     }
-
     for end in ["", "-wal", "-shm"] {
-        let file = format!("{}{end}", world.deployment.database().display());
+        let file = format!("{}{end}", watched.world.deployment.database().display());
         let Ok(bytes) = std::fs::read(Path::new(&file)) else { continue };
-        assert_eq!(secrets.found_in(&bytes), Vec::<&str>::new(), "R73: in {file}");
+        watched.assert_clean(&file, &bytes);
     }
 }
 

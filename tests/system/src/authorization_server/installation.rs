@@ -18,10 +18,7 @@ pub(super) fn ready(kind: Kind) -> Result<PathBuf, RealServerError> {
 }
 
 fn install(source: &Path, copies: &Path, folder: &'static str) -> Result<PathBuf, RealServerError> {
-    let failed = |source| RealServerError::Io {
-        what: "copying the set-up",
-        source,
-    };
+    let failed = |source| RealServerError::Io { what: "copying the set-up", source };
     fs::create_dir_all(copies).map_err(failed)?;
     let lock = File::create(copies.join(format!("{folder}.lock"))).map_err(failed)?;
     lock.lock().map_err(failed)?;
@@ -43,18 +40,12 @@ fn set_up(copy: &Path, folder: &'static str) -> Result<(), RealServerError> {
     let done = Command::new("sh")
         .arg(copy.join("setup.sh"))
         .output()
-        .map_err(|source| RealServerError::Io {
-            what: "running setup.sh",
-            source,
-        })?;
+        .map_err(|source| RealServerError::Io { what: "running setup.sh", source })?;
     if done.status.success() {
         return Ok(());
     }
     let text = [done.stdout, done.stderr].concat();
-    Err(RealServerError::SetUp {
-        folder,
-        output: String::from_utf8_lossy(&text).into_owned(),
-    })
+    Err(RealServerError::SetUp { folder, output: String::from_utf8_lossy(&text).into_owned() })
 }
 
 /// Copies what differs, with its permissions; says whether anything did.
@@ -64,9 +55,7 @@ fn copy_changed(from: &Path, to: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let target = to.join(entry.file_name());
-        if entry.file_type()?.is_file()
-            && fs::read(entry.path())? != fs::read(&target).unwrap_or_default()
-        {
+        if entry.file_type()?.is_file() && fs::read(entry.path())? != fs::read(&target).unwrap_or_default() {
             // Beside it and in one step: a server that is just starting reads the old file or the new one.
             let mut new = OsString::from(".new-");
             new.push(entry.file_name());
@@ -86,11 +75,7 @@ fn source() -> PathBuf {
 fn working_copies() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"),
-        |folder| {
-            Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join("../..")
-                .join(folder)
-        },
+        |folder| Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder),
     );
     target.join("authorization-servers")
 }
@@ -141,9 +126,6 @@ mod tests {
                 scope.spawn(|| install_one(folder.path()).unwrap());
             }
         });
-        assert_eq!(
-            fs::read_to_string(folder.path().join("copies/one/log")).unwrap(),
-            "ran\n"
-        );
+        assert_eq!(fs::read_to_string(folder.path().join("copies/one/log")).unwrap(), "ran\n");
     }
 }

@@ -26,20 +26,9 @@ pub(super) struct ServerProcess {
 
 impl ServerProcess {
     /// Starts `command` and returns when a line of its output contains `listening`.
-    pub(super) async fn start(
-        kind: Kind,
-        mut command: Command,
-        listening: &str,
-    ) -> Result<Self, RealServerError> {
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let mut child = command.spawn().map_err(|source| RealServerError::Io {
-            what: "starting the server",
-            source,
-        })?;
+    pub(super) async fn start(kind: Kind, mut command: Command, listening: &str) -> Result<Self, RealServerError> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().map_err(|source| RealServerError::Io { what: "starting the server", source })?;
 
         let output = Output::new(listening);
         let mut heard = output.heard.subscribe();
@@ -58,10 +47,7 @@ impl ServerProcess {
         drop(child.kill().await);
         // What it printed last is still on its way; a grandchild that holds the pipe must not hold us.
         drop(tokio::time::timeout(LAST_WORDS, followed).await);
-        Err(RealServerError::Start {
-            folder: kind.folder(),
-            output: output.text(),
-        })
+        Err(RealServerError::Start { folder: kind.folder(), output: output.text() })
     }
 
     /// Ends it and returns when it is gone.
@@ -80,11 +66,7 @@ struct Output {
 
 impl Output {
     fn new(listening: &str) -> Self {
-        Self {
-            listening: listening.into(),
-            heard: watch::Sender::new(false),
-            last_lines: Arc::default(),
-        }
+        Self { listening: listening.into(), heard: watch::Sender::new(false), last_lines: Arc::default() }
     }
 
     async fn follow(&self, pipe: Option<impl AsyncRead + Unpin>) {
@@ -94,10 +76,7 @@ impl Output {
             if line.contains(&*self.listening) {
                 self.heard.send_replace(true);
             }
-            let mut last = self
-                .last_lines
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut last = self.last_lines.lock().unwrap_or_else(PoisonError::into_inner);
             last.push_back(line);
             if last.len() > LINES_KEPT {
                 last.pop_front();
@@ -106,10 +85,7 @@ impl Output {
     }
 
     fn text(&self) -> String {
-        let last = self
-            .last_lines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let last = self.last_lines.lock().unwrap_or_else(PoisonError::into_inner);
         last.iter().cloned().collect::<Vec<_>>().join("\n")
     }
 }

@@ -19,7 +19,7 @@ fn state(world: &World) -> String {
         let mut rows = rows.query([]).unwrap();
         while let Some(row) = rows.next().unwrap() {
             for column in 0..columns {
-                all.push_str(&format!("{:?}|", row.get_ref(column).unwrap()));
+                all = format!("{all}{:?}|", row.get_ref(column).unwrap());
             }
             all.push('\n');
         }
@@ -102,17 +102,47 @@ async fn r58_r56_requests_that_are_wrong_before_anybody_reads_them() {
         request.header(format!("x-{index}"), CANARY)
     });
     let cases = [
-        ("too large", carol.fetch(Method::POST, &start).header("content-type", "application/json").body(body_of(70_000)), 413, "payload_too_large"),
-        ("another type", carol.fetch(Method::POST, &start).header("content-type", "text/plain").body(CANARY), 415, "unsupported_media_type"),
+        (
+            "too large",
+            carol.fetch(Method::POST, &start).header("content-type", "application/json").body(body_of(70_000)),
+            413,
+            "payload_too_large",
+        ),
+        (
+            "another type",
+            carol.fetch(Method::POST, &start).header("content-type", "text/plain").body(CANARY),
+            415,
+            "unsupported_media_type",
+        ),
         ("a form", carol.fetch(Method::POST, &start).form(&[("a", CANARY)]), 415, "unsupported_media_type"),
         ("no type", carol.fetch(Method::POST, &start).body("{}"), 415, "unsupported_media_type"),
-        ("another host", carol.request(Method::POST, &start).header("host", "evil.example").json(&json!({})), 421, "wrong_host"),
-        ("another site", carol.request(Method::POST, &start).header("sec-fetch-site", "cross-site").json(&json!({})), 403, "forbidden"),
-        ("another origin", carol.request(Method::POST, &start).header("origin", "http://evil.example").json(&json!({})), 403, "forbidden"),
+        (
+            "another host",
+            carol.request(Method::POST, &start).header("host", "evil.example").json(&json!({})),
+            421,
+            "wrong_host",
+        ),
+        (
+            "another site",
+            carol.request(Method::POST, &start).header("sec-fetch-site", "cross-site").json(&json!({})),
+            403,
+            "forbidden",
+        ),
+        (
+            "another origin",
+            carol.request(Method::POST, &start).header("origin", "http://evil.example").json(&json!({})),
+            403,
+            "forbidden",
+        ),
         ("another method", carol.fetch(Method::PATCH, &start).json(&json!({})), 405, "method_not_allowed"),
         ("a long URL", carol.fetch(Method::GET, &format!("/api/session?x={}", "y".repeat(9_000))), 400, "invalid_request"),
         ("many header fields", many, 400, "invalid_request"),
-        ("long header fields", carol.fetch(Method::GET, "/api/session").header("x-long", "z".repeat(17_000)), 400, "invalid_request"),
+        (
+            "long header fields",
+            carol.fetch(Method::GET, "/api/session").header("x-long", "z".repeat(17_000)),
+            400,
+            "invalid_request",
+        ),
     ];
     for (what, request, status, code) in cases {
         let answer = carol.send(request).await;
@@ -147,7 +177,8 @@ async fn r60_what_is_missing_and_what_is_somebody_elses_look_the_same() {
             (Method::POST, place.internal("/_oauth_disconnect")),
             (Method::POST, place.public("/_execute")),
         ] {
-            let body = if path.ends_with("_execute") { json!({ "params": { "method": "GET", "path": "/me" } }) } else { json!({}) };
+            let body =
+                if path.ends_with("_execute") { json!({ "params": { "method": "GET", "path": "/me" } }) } else { json!({}) };
             let answer = dave.call(method, &path, Some(body)).await;
             assert_problem(&path, &answer, 404, "not_found");
             let mut told = answer.json();
@@ -211,7 +242,11 @@ async fn executions_that_are_wrong_reach_no_api() {
         (run(json!({ "method": "GET", "path": "/me", "headers": { "authorization": CANARY } })), 400, "invalid_request"),
         (run(json!({ "method": "GET", "path": "/me", "headers": { "cookie": CANARY } })), 400, "invalid_request"),
         (run(json!({ "method": "GET", "path": "/me", "headers": { "host": "evil.example" } })), 400, "invalid_request"),
-        (run(json!({ "method": "GET", "path": "/me", "headers": { "x": format!("a\r\nb: {CANARY}") } })), 400, "invalid_request"),
+        (
+            run(json!({ "method": "GET", "path": "/me", "headers": { "x": format!("a\r\nb: {CANARY}") } })),
+            400,
+            "invalid_request",
+        ),
         (run(json!({ "method": "GET", "path": "/me", "more": CANARY })), 400, "invalid_request"),
         (json!({ "params": { "method": "GET", "path": "/me" }, "act_as": "u_bob" }), 403, "forbidden"),
         (run(json!({ "method": "GET", "path": "//evil.example/me" })), 400, "invalid_request"),
@@ -248,7 +283,10 @@ async fn an_execution_brings_everything_but_credentials() {
     assert_eq!(echoed["user"], "alice@example.test");
     // Whatever the API says is its answer, not ours.
     for status in [204, 404, 418, 500] {
-        world.provider.faults().once(grantry_testkit::provider::Endpoint::Api, grantry_testkit::provider::Fault::status(status));
+        world
+            .provider
+            .faults()
+            .once(grantry_testkit::provider::Endpoint::Api, grantry_testkit::provider::Fault::status(status));
         let answer = alice.execute(DRIVE, "/me").await;
         assert_eq!((answer.status, &answer.json()["data"]["status"]), (200, &json!(status)));
     }
@@ -263,9 +301,18 @@ async fn r07_r57_the_redirect_uri_is_the_same_whatever_a_request_claims() {
     let world = World::new().await;
     let mut alice = world.browser("alice").await;
     let probes = [
-        alice.fetch(Method::POST, &DRIVE.internal("/_start_oauth_flow")).header("x-forwarded-host", "evil.example").json(&json!({})),
-        alice.fetch(Method::POST, &DRIVE.internal("/_start_oauth_flow")).header("forwarded", "host=evil.example;proto=https").json(&json!({})),
-        alice.fetch(Method::POST, &DRIVE.internal("/_start_oauth_flow")).header("x-forwarded-proto", "https").json(&json!({})),
+        alice
+            .fetch(Method::POST, &DRIVE.internal("/_start_oauth_flow"))
+            .header("x-forwarded-host", "evil.example")
+            .json(&json!({})),
+        alice
+            .fetch(Method::POST, &DRIVE.internal("/_start_oauth_flow"))
+            .header("forwarded", "host=evil.example;proto=https")
+            .json(&json!({})),
+        alice
+            .fetch(Method::POST, &DRIVE.internal("/_start_oauth_flow"))
+            .header("x-forwarded-proto", "https")
+            .json(&json!({})),
     ];
     for probe in probes {
         let answer = alice.send(probe).await;

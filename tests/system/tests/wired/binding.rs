@@ -200,10 +200,10 @@ async fn r31_lesson_05_text_of_the_provider_is_never_shown() {
     let markup = "<script>alert(1)</script>";
     let texts = [("error_description", markup), ("error_uri", "javascript:alert(1)"), ("error", "<img src=x onerror=1>")];
     for (name, text) in texts {
-        world.provider.faults().once(
-            Endpoint::Consent,
-            Fault::EditRedirect(QueryEdit::Set(name.to_owned(), text.to_owned())),
-        );
+        world
+            .provider
+            .faults()
+            .once(Endpoint::Consent, Fault::EditRedirect(QueryEdit::Set(name.to_owned(), text.to_owned())));
         let flow = alice.start(DRIVE).await;
         let callback = world.provider.deny(&flow.authorization_url, "alice").await.unwrap();
         let answer = alice.come_back(callback.as_str()).await;

@@ -55,7 +55,8 @@ async fn r20_lesson_08_a_node_that_dies_in_the_exchange_leaves_the_old_grant_and
         let gate = Gate::closed();
         let hold = if before { Fault::HoldRequest(gate.clone()) } else { Fault::HoldAnswer(gate.clone()) };
         world.provider.faults().once(Endpoint::Token, hold);
-        let returning = in_flight(&alice, alice.navigation(Method::GET, &callback, grantry_system_tests::browser::From::AnotherSite));
+        let returning =
+            in_flight(&alice, alice.navigation(Method::GET, &callback, grantry_system_tests::browser::From::AnotherSite));
         gate.arrived(1).await;
         first.kill().await.unwrap();
         assert!(returning.await.unwrap(), "no answer came");
@@ -156,7 +157,9 @@ async fn r37_r38_nodes_that_die_at_any_moment_never_strand_a_grant() {
         match round % 4 {
             0 => {}
             1 => drop(world.provider.until(|ledger| ledger.refreshes().len() > calls).await),
-            2 => drop(world.provider.until(|ledger| ledger.refreshes().last().is_some_and(|call| call.status.is_some())).await),
+            2 => drop(
+                world.provider.until(|ledger| ledger.refreshes().last().is_some_and(|call| call.status.is_some())).await,
+            ),
             _ => drop(world.provider.until(|ledger| !ledger.api_calls().is_empty()).await),
         }
         process.kill().await.unwrap();

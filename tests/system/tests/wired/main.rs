@@ -72,6 +72,5 @@ async fn assert_failed(browser: &mut Browser, place: Place, flow: &Flow, code: &
 async fn assert_nothing_lives(world: &World) {
     world.host.settle().await;
     world.host.connections.revoke_due().await.unwrap();
-    let alive: Vec<_> = world.provider.grants().into_iter().filter(|grant| grant.ended.is_none()).collect();
-    assert!(alive.is_empty(), "{alive:?}");
+    assert_eq!(world.alive(), Vec::new());
 }

@@ -154,8 +154,7 @@ async fn r35_another_account_on_reconnect_needs_a_word_of_consent() {
     assert_eq!(whose(&alice.execute(DRIVE, "/me").await), "bob@example.test");
     world.host.settle().await;
     world.host.connections.revoke_due().await.unwrap();
-    let alive: Vec<_> = world.provider.grants().into_iter().filter(|grant| grant.ended.is_none()).collect();
-    assert_eq!(alive.len(), 1, "neither the refused tokens nor the superseded ones live on: {alive:?}");
+    assert_eq!(world.alive().len(), 1, "neither the refused tokens nor the superseded ones live on: {:?}", world.alive());
 }
 
 #[tokio::test]
@@ -193,7 +192,9 @@ async fn r33_return_url_mode_leads_back_to_where_the_person_was() {
     assert_eq!(query(answer.location(), "status_code").as_deref(), Some("403"));
     assert_eq!(query(answer.location(), "state"), None);
 
-    for elsewhere in ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", "/a/../..//evil.example"] {
+    for elsewhere in
+        ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", "/a/../..//evil.example"]
+    {
         let refused = alice.try_start(DRIVE, json!({ "returnUrl": elsewhere })).await;
         assert_eq!(refused.outcome(), (400, "return_url_refused".to_owned()), "{elsewhere}");
     }

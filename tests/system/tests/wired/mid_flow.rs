@@ -1,9 +1,9 @@
 //! What happens to the connector, the person or the permission while somebody is at the provider.
 
+use grantry_domain::ports::UserStanding;
 use grantry_system_tests::people::{space, user};
 use grantry_system_tests::place::Draft;
 use grantry_system_tests::world::{DRIVE, World};
-use grantry_domain::ports::UserStanding;
 use grantry_testkit::provider::{Endpoint, Fault, Gate};
 
 use crate::{assert_failed, assert_nothing_lives};

@@ -62,10 +62,7 @@ async fn r36_r38_lesson_10_fifty_callers_on_two_nodes_cause_one_refresh() {
 #[tokio::test]
 async fn r36_lesson_10_fifty_callers_on_two_processes_cause_one_refresh() {
     let world = World::new().await;
-    let processes = [
-        world.deployment.process(TEST_NODE).await.unwrap(),
-        world.deployment.process(TEST_NODE).await.unwrap(),
-    ];
+    let processes = [world.deployment.process(TEST_NODE).await.unwrap(), world.deployment.process(TEST_NODE).await.unwrap()];
     let alice = world.connected("alice", DRIVE).await;
     let tabs = processes.each_ref().map(|process| alice.at(process.address));
     for count in [24, 50] {

@@ -120,8 +120,12 @@ impl Real {
 /// Two people in two spaces, each with another account, run as themselves.
 async fn two_people_two_spaces(kind: Kind) {
     let real = Real::new(kind).await;
-    let accounts =
-        [("alice", DRIVE, "alice"), ("bob", DRIVE, "bob"), ("alice", MARKETING_DRIVE, "bob"), ("bob", MARKETING_DRIVE, "alice")];
+    let accounts = [
+        ("alice", DRIVE, "alice"),
+        ("bob", DRIVE, "bob"),
+        ("alice", MARKETING_DRIVE, "bob"),
+        ("bob", MARKETING_DRIVE, "alice"),
+    ];
     for (person, place, account) in accounts {
         let mut browser = real.browser(person).await;
         assert_eq!(browser.status_name(place).await, "not_connected");

@@ -93,7 +93,10 @@ async fn r39_lesson_14_a_rejected_refresh_token_ends_the_grant_with_its_reason()
     assert_eq!(refused.outcome(), (409, "authorization_required".to_owned()));
     assert_eq!(refused.json()["reason"], "refresh_rejected");
     let status = alice.status(DRIVE).await;
-    assert_eq!((&status["user_auth_status"], &status["reason"]), (&"needs_reauthorization".into(), &"refresh_rejected".into()));
+    assert_eq!(
+        (&status["user_auth_status"], &status["reason"]),
+        (&"needs_reauthorization".into(), &"refresh_rejected".into())
+    );
     for _ in 0..5 {
         alice.execute(DRIVE, "/me").await;
     }
@@ -149,7 +152,7 @@ async fn r46_a_token_is_renewed_shortly_before_it_lapses_and_an_old_one_bridges_
     assert_eq!(world.provider.ledger().refreshes().len(), 0);
 
     // Within the margin of 24 to 30 seconds, but alive: an outage is not even noticed.
-    world.advance(ACCESS_TTL / 2 - Duration::from_secs(15));
+    world.advance(ACCESS_TTL.saturating_sub(ACCESS_TTL / 2 + Duration::from_secs(15)));
     world.provider.faults().once(Endpoint::Token, Fault::status(500));
     all_run(&alice, 5).await;
     assert_eq!(world.provider.ledger().refreshes().len(), 1);
@@ -167,7 +170,7 @@ async fn grants_in_use_are_renewed_before_anybody_waits() {
     let alice = world.connected("alice", DRIVE).await;
     all_run(&alice, 1).await;
     world.host.connections.write_notes().await.unwrap();
-    world.advance(ACCESS_TTL - Duration::from_secs(10));
+    world.advance(ACCESS_TTL.saturating_sub(Duration::from_secs(10)));
     assert_eq!(world.host.connections.renew_ahead().await.unwrap(), 1);
     assert_eq!(world.provider.ledger().refreshes().len(), 1);
     all_run(&alice, 10).await;

@@ -9,7 +9,7 @@ use grantry_system_tests::host::HostError;
 use grantry_system_tests::place::Place;
 use grantry_system_tests::served::{Operator, mode};
 use grantry_system_tests::world::{ACCESS_TTL, DRIVE, MARKETING_DRIVE, World, whose};
-use grantry_testkit::provider::MockProvider;
+use grantry_testkit::provider::{Endpoint, Fault, MockProvider};
 use rusqlite::Connection;
 use serde_json::json;
 
@@ -148,7 +148,6 @@ async fn r46_a_clock_that_jumps_ends_nothing_early_and_hands_out_nothing_late() 
     assert_eq!(whose(&alice.execute(DRIVE, "/me").await), "alice@example.test");
 
     // A renewal that was left in doubt under a clock far ahead is not locked away until then.
-    use grantry_testkit::provider::{Endpoint, Fault};
     clock.advance(Duration::from_hours(24 * 365)).unwrap();
     world.provider.faults().once(Endpoint::Token, Fault::status(500));
     alice.log_in("alice").await;
@@ -173,7 +172,9 @@ async fn an_operator_is_told_in_one_sentence_why_a_server_does_not_start() {
     };
     let newer = || {
         let connection = Connection::open(&database).unwrap();
-        connection.execute_batch("PRAGMA application_id = 1196577881; PRAGMA user_version = 4711; CREATE TABLE x (y)").unwrap();
+        connection
+            .execute_batch("PRAGMA application_id = 1196577881; PRAGMA user_version = 4711; CREATE TABLE x (y)")
+            .unwrap();
     };
 
     let mut refused = Vec::new();
@@ -182,7 +183,11 @@ async fn an_operator_is_told_in_one_sentence_why_a_server_does_not_start() {
         ("unknown table", format!("{config}\n[telemetri]\nlog = \"info\""), "telemetri"),
         ("not TOML", with_line("= ="), "line 1"),
         ("no public URL", config.replace("public_base_url", "#"), "public_base_url"),
-        ("http elsewhere", config.replace("public_base_url = \"http://127.0.0.1", "public_base_url = \"http://example.com"), "public_base_url"),
+        (
+            "http elsewhere",
+            config.replace("public_base_url = \"http://127.0.0.1", "public_base_url = \"http://example.com"),
+            "public_base_url",
+        ),
         ("a pasted key", config.replace("file:primary.key", &key), "keys.write"),
         ("no such key file", config.replace("file:primary.key", "file:none.key"), "none.key"),
         ("no such variable", config.replace("file:primary.key", "env:NO_SUCH_KEY"), "NO_SUCH_KEY"),

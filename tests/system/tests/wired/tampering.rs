@@ -116,7 +116,9 @@ async fn r76_what_is_sealed_wins_over_every_column() {
     let lapsed = world.last_token();
     world.expire_access_tokens();
     let later = 4_000_000_000_000_i64;
-    database.execute("UPDATE authorizations SET expires_at = ?1, lease_until = NULL, in_doubt_since = NULL", [later]).unwrap();
+    database
+        .execute("UPDATE authorizations SET expires_at = ?1, lease_until = NULL, in_doubt_since = NULL", [later])
+        .unwrap();
     world.provider.clear_ledger();
     whose(&alice.execute(DRIVE, "/me").await);
     let ledger = world.provider.ledger();

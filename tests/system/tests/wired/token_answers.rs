@@ -25,9 +25,7 @@ fn good() -> Vec<(&'static str, Fault)> {
 
 /// Answers that are refused.
 fn bad() -> Vec<(&'static str, Fault)> {
-    let json_answer = |body: &str| {
-        Fault::Replace(Answer::new(200).header("content-type", "application/json").body(body))
-    };
+    let json_answer = |body: &str| Fault::Replace(Answer::new(200).header("content-type", "application/json").body(body));
     vec![
         ("empty", Fault::empty_body()),
         ("not JSON", Fault::not_json()),
@@ -52,9 +50,12 @@ fn bad() -> Vec<(&'static str, Fault)> {
         ("201", Fault::Replace(Answer::json(201, &json!({ "access_token": "x", "token_type": "Bearer" })))),
         ("HTML", Fault::Replace(Answer::new(200).header("content-type", "text/html").body("<p>hello</p>"))),
         ("gzip", Fault::Replace(Answer::new(200).header("content-encoding", "gzip").body(vec![0x1f, 0x8b, 8, 0]))),
-        ("many header fields", Fault::Replace((0..90).fold(Answer::new(200), |answer, index| {
-            answer.header(&format!("x-{index}"), "y".repeat(400))
-        }))),
+        (
+            "many header fields",
+            Fault::Replace(
+                (0..90).fold(Answer::new(200), |answer, index| answer.header(&format!("x-{index}"), "y".repeat(400))),
+            ),
+        ),
     ]
 }
 
@@ -115,7 +116,10 @@ async fn r13_a_narrower_scope_is_told_and_a_wider_one_leaves_a_trace() {
     world.provider.faults().once(Endpoint::Token, Fault::with("scope", json!("openid")));
     world.connect(&mut alice, DRIVE, "alice").await;
     let status = alice.status(DRIVE).await;
-    assert_eq!((&status["user_auth_status"], &status["reason"]), (&json!("needs_reauthorization"), &json!("insufficient_scope")));
+    assert_eq!(
+        (&status["user_auth_status"], &status["reason"]),
+        (&json!("needs_reauthorization"), &json!("insufficient_scope"))
+    );
     assert_eq!(alice.execute(DRIVE, "/me").await.json()["reason"], "insufficient_scope");
 
     let wider = "openid files.read offline_access files.write";
