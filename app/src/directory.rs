@@ -35,7 +35,8 @@ impl Directory for AccountDirectory {
         let person = self.people.get(user);
         Ok(Standing {
             space_exists: self.spaces.contains(space),
-            user: if person.is_some() { UserStanding::Active } else { UserStanding::Unknown },
+            // Whoever is not listed may come back with the next configuration: grants end, but nothing is forbidden for ever.
+            user: if person.is_some() { UserStanding::Active } else { UserStanding::Disabled },
             role: person.and_then(|person| person.roles.get(space).copied()),
         })
     }
@@ -173,7 +174,7 @@ mod tests {
         assert!(there.space_exists && !there.may(Role::Viewer));
         assert!(!directory.standing(&user("u_alice"), &space("gone")).await.unwrap().space_exists);
         let stranger = directory.standing(&user("alice"), &space("default")).await.unwrap();
-        assert_eq!((stranger.user, stranger.role), (UserStanding::Unknown, None));
+        assert_eq!((stranger.user, stranger.role), (UserStanding::Disabled, None));
     }
 
     #[tokio::test]

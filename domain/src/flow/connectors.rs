@@ -227,6 +227,9 @@ impl Connections {
             let (_, status) = self.status_of(user, key).await?.ok_or(ConnectorError::NotFound)?;
             return Ok(EditOutcome { view: self.shown(before, status), disconnected_users });
         }
+        if before.has_client_secret && !next.has_client_secret && self.needs_secret(&next) {
+            return Err(ConnectorError::SecretRequired { field: "a provider setting" });
+        }
         let outcome = if cascade == Cascade::Keep { "kept" } else { "changed" };
         let audit =
             vec![about_connector(next.updated_at, actor.clone(), AuditKind::ConnectorUpdated, key, Some(user), outcome)];
@@ -266,9 +269,6 @@ impl Connections {
         let digest = BindingDigest(self.ports.vault.fingerprint(&settings.binding_bytes()));
         // A connector whose old settings cannot be understood any more has changed, whatever the new ones are.
         let changed = self.settings_of(before).map_or(true, |(_, old)| old != digest);
-        if changed && before.has_client_secret && draft.client_secret.is_none() && settings.authentication.needs_secret() {
-            return Err(ConnectorError::SecretRequired { field: "a provider setting" });
-        }
         let now = self.ports.grants.now().await?;
         let next = Connector {
             name: draft.name,
@@ -294,6 +294,12 @@ impl Connections {
             self.revoke_soon();
         }
         Ok(ended)
+    }
+
+    /// Whether the client of a connector authenticates with a secret.
+    fn needs_secret(&self, connector: &Connector) -> bool {
+        let settings = self.ports.profiles.settings(&connector.definition);
+        settings.is_ok_and(|settings| settings.authentication.needs_secret())
     }
 
     fn sealed_secret(

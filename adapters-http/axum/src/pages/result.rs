@@ -192,7 +192,7 @@ fn of_code(app: &App, code: Code, correlation: &CorrelationId) -> Content {
         ),
         Code::BrowserMismatch => Content::bad(
             "Wrong browser",
-            "This attempt was not started in this browser, or its cookie is gone. Nothing was connected. If you did not start it, close the tab.",
+            "This attempt was not started in this browser, or it was finished before and its cookie is gone. Nothing was connected now. If you did not start it, close the tab.",
         ),
         Code::RateLimited => Content {
             tone: "is-warn",
