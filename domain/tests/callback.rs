@@ -14,9 +14,7 @@ use grantry_testkit::doubles::fixtures::{connector_id, connector_key, space, use
 use grantry_testkit::doubles::{Call, Operation, tokens};
 
 use crate::common::store::{DOWN, Fault, Method};
-use crate::common::{
-    HOUR, World, came_back, demand_for, draft, drive, elsewhere, person, quiet, request, text, token_from,
-};
+use crate::common::{HOUR, World, came_back, demand_for, draft, drive, elsewhere, person, quiet, request, text, token_from};
 
 fn failed(code: FailureCode) -> Outcome {
     Outcome::Failed(FlowFailure::Code(code))
@@ -203,7 +201,8 @@ async fn r08_the_paths_context_must_be_the_sealed_one() {
 #[tokio::test]
 async fn r10_lesson_04_the_issuer_must_be_there_and_exact() {
     let world = issuer_mode().await;
-    let wrong = ["https://issuer.example/", "https://Issuer.example", "https://issuer.example:443", "", "https://evil.example"];
+    let wrong =
+        ["https://issuer.example/", "https://Issuer.example", "https://issuer.example:443", "", "https://evil.example"];
     let wrong = wrong.into_iter().map(|issuer| Some(issuer.to_owned())).chain([None]);
     for issuer in wrong {
         let started = world.start("alice", &drive()).await;
@@ -370,7 +369,9 @@ async fn r35_lesson_22_a_change_of_account_needs_confirmation() {
     let id = world.connect("alice").await;
     let hints = |world: &World| -> Vec<Option<String>> {
         let calls = world.provider.calls().into_iter();
-        calls.filter_map(|call| if let Call::AuthorizationUrl { login_hint, .. } = call { Some(login_hint) } else { None }).collect()
+        calls
+            .filter_map(|call| if let Call::AuthorizationUrl { login_hint, .. } = call { Some(login_hint) } else { None })
+            .collect()
     };
     world.provider.set_account(Some(account("mallory")));
     let started = world.start("alice", &drive()).await;
@@ -603,7 +604,7 @@ fn lesson_08_a_process_that_dies_in_a_reconnect_leaves_the_old_grant() {
             let interrupted = RevokedCause::Failed(FailureCode::Interrupted).to_record();
             assert_eq!((row.phase, row.cause), (Phase::Revoked, Some(interrupted)));
             assert_eq!(world.row(old).await.phase, Phase::Authorized);
-            assert_eq!(world.status("alice").await.pending, false);
+            assert!(!world.status("alice").await.pending);
         });
     }
 }

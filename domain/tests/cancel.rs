@@ -22,10 +22,7 @@ async fn lesson_06_a_cancelled_flow_is_refused_and_cancelling_twice_is_fine() {
     let world = World::new().await;
     for by_state in [true, false] {
         let started = world.start("alice", &drive()).await;
-        let key = || match by_state {
-            true => CancelKey::State(started.state.duplicate()),
-            false => CancelKey::Flow(started.flow_id),
-        };
+        let key = || if by_state { CancelKey::State(started.state.duplicate()) } else { CancelKey::Flow(started.flow_id) };
         cancel(&world, "alice", key()).await.unwrap();
         cancel(&world, "alice", key()).await.unwrap();
         let refused = world.node.complete(came_back(&started, "alice")).await.unwrap_err();
@@ -140,7 +137,11 @@ async fn the_launch_page_asks_for_the_same_scopes_and_account() {
     let world = World::new().await;
     world.connect("alice").await;
     let started = world.start("alice", &drive()).await;
-    world.node.launch(&person("alice"), &space("default"), started.flow_id, &[started.browser_secret.duplicate()]).await.unwrap();
+    world
+        .node
+        .launch(&person("alice"), &space("default"), started.flow_id, &[started.browser_secret.duplicate()])
+        .await
+        .unwrap();
     let calls = world.provider.calls();
     let urls: Vec<&Call> = calls.iter().filter(|call| matches!(call, Call::AuthorizationUrl { .. })).collect();
     assert_eq!(urls[1], urls[2]);

@@ -16,9 +16,7 @@ use grantry_testkit::doubles::{Call, Operation, PlainVault, tokens};
 
 use crate::common::ledger::{Reuse, Trouble};
 use crate::common::store::{DOWN, Fault, Method};
-use crate::common::{
-    HOUR, SECOND, World, agent, came_back, demand, draft, drive, person, quiet, token_from, tokens_for,
-};
+use crate::common::{HOUR, SECOND, World, agent, came_back, demand, draft, drive, person, quiet, token_from, tokens_for};
 
 async fn disconnect(world: &World, who: &str) -> Ended {
     let (actor, key) = (person(who), drive());
@@ -442,7 +440,8 @@ async fn a_store_or_randomness_that_fails_puts_the_round_off() {
 async fn r51_reconnecting_before_the_job_is_done_keeps_the_new_grant_alive() {
     let world = World::new().await;
     world.profiles.set("{}", |settings| settings.revocation_is_per_user = true);
-    let account = |subject: &str| grantry_domain::provider::Account { subject: subject.to_owned(), label: subject.to_owned() };
+    let account =
+        |subject: &str| grantry_domain::provider::Account { subject: subject.to_owned(), label: subject.to_owned() };
     for (now, spared) in [("alice", true), ("mallory", false)] {
         let before = world.revoked().len();
         world.provider.set_account(Some(account("alice")));

@@ -4,7 +4,7 @@ use grantry_domain::connector::{AuthMode, ConnectorName, ProfileId};
 use grantry_domain::flow::{ConnectorDraft, ConnectorError};
 use grantry_domain::grant::{ExpiredCause, FailureCode, Phase, Reason, RevokedCause, StatusKind};
 use grantry_domain::identity::Actor;
-use grantry_domain::ports::{AuditKind, GrantStore, ProviderError, StoreError};
+use grantry_domain::ports::{AuditKind, ClientSecretKey, ConnectorStore, GrantStore, ProviderError, StoreError};
 use grantry_domain::provider::{ClientAuthentication, Endpoints, Origin, ProviderSettings, Scopes};
 use grantry_domain::secret::Secret;
 use grantry_testkit::doubles::fixtures::{connector_key, origin, space};
@@ -188,7 +188,8 @@ async fn a_connector_whose_old_settings_are_not_understood_any_more_has_changed(
 #[tokio::test]
 async fn mode_and_profile_are_fixed_and_editors_do_not_overwrite_each_other() {
     let world = World::new().await;
-    let edit = async |draft, revision| world.node.update_connector(&person("ed"), &drive(), draft, revision, false).await.map(drop);
+    let edit =
+        async |draft, revision| world.node.update_connector(&person("ed"), &drive(), draft, revision, false).await.map(drop);
     let other_profile = ConnectorDraft { profile: ProfileId::new(".other").unwrap(), ..draft("{}") };
     let fixed = edit(other_profile, None).await.unwrap_err();
     assert_eq!((&fixed, fixed.code()), (&ConnectorError::Fixed { field: "connector_type_id" }, "invalid_request"));
@@ -203,7 +204,9 @@ async fn mode_and_profile_are_fixed_and_editors_do_not_overwrite_each_other() {
     let both: Vec<_> = (0..2)
         .map(|_| {
             let node = world.node.clone();
-            tokio::spawn(async move { node.update_connector(&person("ed"), &drive(), draft("{}"), None, false).await.map(drop) })
+            tokio::spawn(
+                async move { node.update_connector(&person("ed"), &drive(), draft("{}"), None, false).await.map(drop) },
+            )
         })
         .collect();
     gate.arrived(2).await;
@@ -285,7 +288,6 @@ async fn r64_a_client_secret_is_stored_sealed_and_bound_to_its_connector() {
     world.create_connector(&elsewhere(), draft("{}")).await;
     let (one, two) = (world.stored_connector(&drive()).await, world.stored_connector(&elsewhere()).await);
     let store = world.store.inner();
-    use grantry_domain::ports::{ClientSecretKey, ConnectorStore};
     let secret = |connector: &grantry_domain::connector::Connector| ClientSecretKey {
         incarnation: connector.incarnation,
         epoch: connector.epoch,
@@ -373,7 +375,8 @@ async fn r80_edits_and_what_they_end_are_audited_in_the_editors_name() {
 async fn an_installed_connector_needs_no_person() {
     let world = World::without_connector();
     let key = drive();
-    let installed = world.node.install_connector(&Actor::System, &key.space, Some(key.id.clone()), draft("{}")).await.unwrap();
+    let installed =
+        world.node.install_connector(&Actor::System, &key.space, Some(key.id.clone()), draft("{}")).await.unwrap();
     assert_eq!(installed.key, key);
     let shown = world.node.described(installed);
     assert_eq!(shown.status.kind, StatusKind::NotApplicable);

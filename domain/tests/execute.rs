@@ -117,7 +117,10 @@ async fn who_may_not_run_is_told_before_anything_is_looked_at() {
     assert_eq!(refused(execution("stranger", "/files")).await, TokenError::NotFound.into());
     let missing = Execution { connector: connector_key("default", "other"), ..execution("alice", "/files") };
     assert_eq!(refused(missing).await, TokenError::NotFound.into());
-    assert_eq!(refused(execution("bob", "/files")).await, TokenError::AuthorizationRequired { reason: Reason::NotConnected }.into());
+    assert_eq!(
+        refused(execution("bob", "/files")).await,
+        TokenError::AuthorizationRequired { reason: Reason::NotConnected }.into()
+    );
     world.directory.expel(&user("alice"), &space("default"));
     assert_eq!(refused(execution("alice", "/files")).await, TokenError::NotFound.into());
     world.directory.go_down(true);

@@ -6,7 +6,7 @@ use grantry_domain::connector::{AuthMode, ProfileId};
 use grantry_domain::flow::{ConnectorDraft, TokenDemand, TokenError};
 use grantry_domain::grant::{Reason, Revision, Snapshot, StatusKind};
 use grantry_domain::identity::Actor;
-use grantry_domain::ports::{AuditKind, Fence, GrantStore, StoreError, TokenAnswer, UserStanding};
+use grantry_domain::ports::{AuditKind, Cascade, ConnectorStore, Fence, GrantStore, StoreError, TokenAnswer, UserStanding};
 use grantry_domain::provider::Scopes;
 use grantry_testkit::doubles::fixtures::{connector_id, connector_key, origin, space, user};
 use grantry_testkit::doubles::{Operation, PlainVault, tokens};
@@ -147,10 +147,8 @@ async fn reasons_tell_what_became_of_a_former_grant() {
     assert_eq!(world.token("alice").await, Err(required(Reason::AccessLapsed)), "before the sweeper");
     world.node.sweep(|_| {}).await.unwrap();
     assert_eq!(world.token("alice").await, Err(required(Reason::AccessLapsed)), "after it");
-    let refresh_lapses = |life| TokenAnswer {
-        refresh_lifetime: grantry_domain::ports::Lifetime::For(life),
-        ..tokens("b", Some("r"))
-    };
+    let refresh_lapses =
+        |life| TokenAnswer { refresh_lifetime: grantry_domain::ports::Lifetime::For(life), ..tokens("b", Some("r")) };
     world.provider.answer_exchange(Ok(refresh_lapses(2 * HOUR)));
     world.connect("alice").await;
     world.clock.advance(2 * HOUR);
@@ -318,7 +316,6 @@ async fn a_disabled_connector_hands_nothing_out() {
     let mut connector = world.stored_connector(&drive()).await;
     connector.enabled = false;
     let store = world.store.inner();
-    use grantry_domain::ports::{Cascade, ConnectorStore};
     store.update(connector, 1, None, Cascade::Keep, Actor::System, Vec::new()).await.unwrap();
     assert_eq!(world.token("alice").await, Err(TokenError::NotFound), "even if the cascade were missing");
 }
@@ -329,7 +326,6 @@ async fn a_grant_of_an_earlier_epoch_or_incarnation_is_never_handed_out() {
     world.connect("alice").await;
     let mut connector = world.stored_connector(&drive()).await;
     connector.epoch = connector.epoch.next();
-    use grantry_domain::ports::{Cascade, ConnectorStore};
     let store = world.store.inner();
     store.update(connector, 1, None, Cascade::Keep, Actor::System, Vec::new()).await.unwrap();
     assert_eq!(world.token("alice").await, Err(required(Reason::ConnectorChanged)), "even if the cascade were missing");

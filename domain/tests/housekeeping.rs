@@ -5,7 +5,9 @@ use std::time::Duration;
 use grantry_domain::flow::{CancelKey, HousekeepingError, Policy, Progress};
 use grantry_domain::grant::{EndCause, Phase, RevokedCause, StatusKind};
 use grantry_domain::identity::{Actor, Role};
-use grantry_domain::ports::{AuditKind, GrantStore, Lifetime, ProviderError, SinkError, StoreError, SweepPolicy, TokenAnswer, UserStanding};
+use grantry_domain::ports::{
+    AuditKind, GrantStore, Lifetime, ProviderError, SinkError, StoreError, SweepPolicy, TokenAnswer, UserStanding,
+};
 use grantry_testkit::doubles::fixtures::{connector_key, space, user};
 use grantry_testkit::doubles::{Operation, tokens};
 
@@ -14,8 +16,8 @@ use crate::common::{HOUR, World, came_back, draft, drive, elsewhere, person, pol
 
 const DAY: Duration = Duration::from_hours(24);
 
-fn ended(cause: EndCause) -> Option<String> {
-    Some(RevokedCause::Ended(cause).to_record())
+fn ended(cause: EndCause) -> String {
+    RevokedCause::Ended(cause).to_record()
 }
 
 #[tokio::test]
@@ -81,7 +83,7 @@ async fn r55_lesson_30_grants_in_daily_use_stay_and_unused_ones_are_revoked_and_
     assert_eq!(world.node.sweep(|_| {}).await.unwrap().unused, 1);
     assert_eq!(world.row(used).await.phase, Phase::Authorized);
     let row = world.row(unused).await;
-    assert_eq!((row.phase, row.cause), (Phase::Revoked, ended(EndCause::Unused)));
+    assert_eq!((row.phase, row.cause), (Phase::Revoked, Some(ended(EndCause::Unused))));
     assert_eq!(world.kind("bob").await, StatusKind::NotConnected);
     quiet().await;
     assert_eq!(world.revoked(), ["r", "eternal"]);
@@ -95,10 +97,7 @@ async fn r55_lesson_30_grants_in_daily_use_stay_and_unused_ones_are_revoked_and_
 
 #[tokio::test(start_paused = true)]
 async fn former_grants_are_kept_as_long_as_a_revocation_is_owed() {
-    let world = World::with(Policy {
-        sweep: SweepPolicy { ended_grants: HOUR, ..policy().sweep },
-        ..policy()
-    });
+    let world = World::with(Policy { sweep: SweepPolicy { ended_grants: HOUR, ..policy().sweep }, ..policy() });
     world.create_connector(&drive(), draft("{}")).await;
     let id = world.connect("alice").await;
     world.provider.answer_revoke(Err(ProviderError::NotSent));
@@ -132,9 +131,12 @@ async fn a_sweep_that_meets_a_failing_store_is_told() {
     assert_eq!(failed, HousekeepingError::Store(StoreError::Unavailable));
 }
 
+/// What happened at the host without a word to us.
+type Happening = fn(&World);
+
 #[tokio::test(start_paused = true)]
 async fn r53_reconciling_ends_what_the_host_forgot_to_tell() {
-    let cases: [(fn(&World), EndCause); 5] = [
+    let cases: [(Happening, EndCause); 5] = [
         (|world| world.directory.set_user(&user("alice"), UserStanding::Unknown), EndCause::UserRemoved),
         (|world| world.directory.set_user(&user("alice"), UserStanding::Disabled), EndCause::UserDisabled),
         (|world| world.directory.expel(&user("alice"), &space("default")), EndCause::PermissionLost),
@@ -155,7 +157,7 @@ async fn r53_reconciling_ends_what_the_host_forgot_to_tell() {
         let (nothing, row) = (cause == EndCause::Unused, world.row(here).await);
         assert_eq!(found.ended, if nothing { 0 } else { 1 + u64::from(everywhere) }, "{cause}");
         if !nothing {
-            assert_eq!((row.phase, row.cause), (Phase::Revoked, ended(cause)));
+            assert_eq!((row.phase, row.cause), (Phase::Revoked, Some(ended(cause))));
             assert_eq!(world.row(pending.flow_id).await.phase, Phase::Revoked, "{cause}: the attempt as well");
             assert!(world.outcomes(AuditKind::GrantEnded).await.iter().all(|outcome| outcome == cause.as_str()));
         }

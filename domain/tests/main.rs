@@ -2,6 +2,12 @@
 //!
 //! Tests are named after the requirement or the lesson they show.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
+#![expect(clippy::unchecked_time_subtraction, reason = "spans of tests are constants")]
+#![expect(clippy::assigning_clones, reason = "an edited setting reads as an assignment")]
+#![expect(clippy::large_futures, reason = "a test's future lives on its own stack")]
+#![expect(clippy::similar_names, reason = "parts become ports")]
+
 mod common;
 
 mod admin;
@@ -12,6 +18,8 @@ mod edits;
 mod execute;
 mod hand_out;
 mod housekeeping;
+mod invariants;
+mod mocks;
 mod renewal;
 mod shared;
 mod start;

@@ -540,7 +540,9 @@ async fn a_response_without_refresh_token_or_scope_keeps_the_old_ones() {
         .provider
         .calls()
         .into_iter()
-        .filter_map(|call| if let Call::Refresh { refresh_token, granted, .. } = call { Some((refresh_token, granted)) } else { None })
+        .filter_map(|call| {
+            if let Call::Refresh { refresh_token, granted, .. } = call { Some((refresh_token, granted)) } else { None }
+        })
         .collect();
     let granted = Scopes::new(["read", "write"]);
     assert_eq!(sent, [("refresh-1".to_owned(), granted.clone()), ("refresh-1".to_owned(), granted.clone())]);

@@ -130,8 +130,8 @@ async fn failures_are_told_apart_and_a_refused_client_opens_the_breaker() {
         world.provider.answer_client_credentials(Err(error));
         let refused = world.token("alice").await.unwrap_err();
         let (operators, passing) = (TokenError::Misconfigured, matches!(refused, TokenError::Unavailable { .. }));
-        let of_operator = error.is_misconfiguration()
-            || matches!(error, ProviderError::InvalidGrant | ProviderError::OtherOauthError);
+        let of_operator =
+            error.is_misconfiguration() || matches!(error, ProviderError::InvalidGrant | ProviderError::OtherOauthError);
         assert_eq!((refused == operators, passing), (of_operator, !of_operator), "{error:?}");
         let again = world.token("alice").await;
         let broken = error.is_misconfiguration();

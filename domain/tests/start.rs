@@ -163,10 +163,12 @@ async fn r09_hand_written_endpoints_never_use_the_shared_callback() {
     let key = connector_key("default", "custom");
     let created = world
         .node
-        .create_connector(&person("ed"), &key.space, Some(key.id.clone()), ConnectorDraft {
-            profile: profile(),
-            ..draft("claims-an-issuer")
-        })
+        .create_connector(
+            &person("ed"),
+            &key.space,
+            Some(key.id.clone()),
+            ConnectorDraft { profile: profile(), ..draft("claims-an-issuer") },
+        )
         .await;
     assert!(matches!(created, Err(ConnectorError::Definition(_))), "saving fails");
     // A profile that changed its mind after the connector was saved: starting fails.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use grantry_domain::connector::AuthMode;
-use grantry_domain::flow::{CallbackAnswer, CancelKey, Callback, ConnectorDraft, ConnectorError, StatusError, TokenError};
+use grantry_domain::flow::{Callback, CallbackAnswer, CancelKey, ConnectorDraft, ConnectorError, StatusError, TokenError};
 use grantry_domain::grant::{AuthStatus, FailureCode, FlowFailure, FlowStatus, GrantId, ProviderNote, Reason, StatusKind};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{ProviderError, StoreError, TokenAnswer};
@@ -30,10 +30,9 @@ async fn told(world: &World) -> AuthStatus {
     // And the hand-out agrees with them.
     let token = world.token("alice").await;
     match (one.status.kind, token) {
-        (StatusKind::Connected, token) => assert!(
-            matches!(token, Ok(_) | Err(TokenError::Unavailable { .. } | TokenError::Misconfigured)),
-            "{token:?}"
-        ),
+        (StatusKind::Connected, token) => {
+            assert!(matches!(token, Ok(_) | Err(TokenError::Unavailable { .. } | TokenError::Misconfigured)), "{token:?}");
+        }
         (StatusKind::NeedsReauthorization, token) => {
             let reason = one.status.reason.unwrap();
             assert_eq!(token, Err(TokenError::AuthorizationRequired { reason }));

@@ -175,9 +175,7 @@ impl Connections {
         }
         Err(match renewed {
             // Renewed, and the API refused what came back as well: only the user can help.
-            Renewed::Current if refused.is_some() => {
-                TokenError::AuthorizationRequired { reason: Reason::TokenRejected }
-            }
+            Renewed::Current if refused.is_some() => TokenError::AuthorizationRequired { reason: Reason::TokenRejected },
             // The grant stands, but what came back has lapsed already, or somebody else changed the row.
             Renewed::Current | Renewed::Ended => TokenError::Unavailable { retry_after: Duration::from_secs(1) },
             Renewed::Unavailable { retry_after } => TokenError::Unavailable { retry_after },

@@ -164,9 +164,8 @@ impl Connections {
         let Some(connector) = self.ports.connectors.get(&record.owner.connector_key()).await? else {
             return Ok(Step::Done(Renewed::Ended));
         };
-        let same = connector.enabled
-            && connector.incarnation == record.owner.incarnation
-            && connector.epoch == record.owner.epoch;
+        let same =
+            connector.enabled && connector.incarnation == record.owner.incarnation && connector.epoch == record.owner.epoch;
         // R42: a connector that is not the one consented to gets no request.
         match self.settings_of(&connector) {
             Ok((_, digest)) if same && digest == record.owner.digest => {}

@@ -171,8 +171,9 @@ impl Connections {
                 let binding = Binding::Grant { owner: job.owner.clone(), grant: job.id };
                 if let Ok(sealed) = self.ports.vault.seal(&binding, PAYLOAD_VERSION, &renewed.encode()) {
                     let end = JobEnd::Renewed { sealed, revision: renewed.revision };
+                    let audit = vec![about_grant(now, Actor::System, AuditKind::Renewed, &job.owner, job.id, "to_revoke")];
                     // If they cannot be kept, they are revoked all the same, right now.
-                    let _ = self.ports.grants.end_revocation(job.id, end, Vec::new()).await;
+                    let _ = self.ports.grants.end_revocation(job.id, end, audit).await;
                 }
                 Refreshed::Received(Box::new(renewed))
             }
@@ -195,10 +196,8 @@ impl Connections {
         if !per_user || grant.owner.digest != job.owner.digest {
             return Ok(false);
         }
-        let opened = grant
-            .sealed
-            .as_ref()
-            .and_then(|sealed| self.open_grant(&grant.owner, grant.id, sealed, grant.revision).ok());
+        let opened =
+            grant.sealed.as_ref().and_then(|sealed| self.open_grant(&grant.owner, grant.id, sealed, grant.revision).ok());
         let newer = opened.and_then(|secrets| secrets.account);
         Ok(match (&newer, &secrets.account) {
             (Some(newer), Some(former)) => newer.subject == former.subject,

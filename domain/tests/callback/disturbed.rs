@@ -165,11 +165,9 @@ async fn r26_r53_whatever_happens_at_whatever_point_no_grant_and_no_live_token_i
 
 #[tokio::test(start_paused = true)]
 async fn r25_an_edit_before_the_callback_stops_the_code() {
-    for (event, code) in [
-        (Edit, FailureCode::ConnectorChanged),
-        (Delete, FailureCode::ConnectorGone),
-        (Disable, FailureCode::ConnectorGone),
-    ] {
+    for (event, code) in
+        [(Edit, FailureCode::ConnectorChanged), (Delete, FailureCode::ConnectorGone), (Disable, FailureCode::ConnectorGone)]
+    {
         let (world, result) = run(event, When::BeforeTheExchange).await;
         assert_eq!(result.unwrap().outcome, failed(code), "{event:?}");
         assert!(world.token_calls().is_empty());

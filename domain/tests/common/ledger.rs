@@ -12,7 +12,6 @@ use grantry_domain::provider::{Account, Provider, ProviderSettings, Scopes};
 use grantry_domain::secret::Secret;
 use grantry_testkit::doubles::{Operation, ScriptedAuthorizationServer};
 
-use super::gate::Gate;
 use super::{HOUR, text, tokens_for};
 
 /// What a spent refresh token does (RFC 9700 §4.14.2).
@@ -37,7 +36,8 @@ pub(crate) enum Trouble {
     AnswerLost,
 }
 
-/// Issues tokens in families, one per consent, whose subject is the text of the code. Refresh tokens rotate.
+/// Issues tokens in families, one per consent, whose subject is the text of the code; the account is what stands before `#`
+/// in it. Refresh tokens rotate.
 pub(crate) struct Ledger {
     plain: ScriptedAuthorizationServer,
     books: Mutex<Books>,
@@ -49,15 +49,19 @@ struct Books {
     families: Vec<Family>,
     tokens: BTreeMap<String, Token>,
     troubles: HashMap<Operation, VecDeque<Trouble>>,
-    gates: HashMap<Operation, Gate>,
     counts: HashMap<Operation, usize>,
+    codes: Vec<String>,
     reused: usize,
+    /// The family that was issued tokens last.
+    last: Option<usize>,
 }
 
 struct Family {
     subject: String,
     generation: u64,
     revoked: bool,
+    /// The last answer with its tokens got lost: nobody can hold them.
+    lost: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -65,7 +69,6 @@ struct Token {
     family: usize,
     /// Of a refresh token; an access token has none.
     generation: Option<u64>,
-    revoked: bool,
 }
 
 impl Ledger {
@@ -76,9 +79,10 @@ impl Ledger {
             families: Vec::new(),
             tokens: BTreeMap::new(),
             troubles: HashMap::new(),
-            gates: HashMap::new(),
             counts: HashMap::new(),
+            codes: Vec::new(),
             reused: 0,
+            last: None,
         };
         Self { plain: ScriptedAuthorizationServer::default(), books: Mutex::new(books) }
     }
@@ -93,13 +97,6 @@ impl Ledger {
         self.books().troubles.clear();
     }
 
-    /// Holds requests of this kind before they are processed.
-    pub(crate) fn hold(&self, operation: Operation) -> Gate {
-        let gate = Gate::closed();
-        self.books().gates.insert(operation, gate.clone());
-        gate
-    }
-
     pub(crate) fn count(&self, operation: Operation) -> usize {
         self.books().counts.get(&operation).copied().unwrap_or(0)
     }
@@ -109,12 +106,21 @@ impl Ledger {
         self.books().reused
     }
 
-    /// Whose access token this is, if it is live.
-    pub(crate) fn live_subject(&self, access_token: &str) -> Option<String> {
+    /// Every code that was presented.
+    pub(crate) fn codes(&self) -> Vec<String> {
+        self.books().codes.clone()
+    }
+
+    /// The newest refresh token of each family that is live and whose last answer arrived.
+    pub(crate) fn live_refresh_tokens(&self) -> Vec<Vec<String>> {
         let books = self.books();
-        let token = books.tokens.get(access_token)?;
-        let family = &books.families[token.family];
-        (!token.revoked && !family.revoked).then(|| family.subject.clone())
+        let live = books.families.iter().enumerate().filter(|(_, family)| !family.revoked && !family.lost);
+        live.map(|(number, family)| {
+            let newest = |token: &&Token| token.family == number && token.generation == Some(family.generation);
+            let tokens = books.tokens.iter().filter(|(_, token)| newest(token));
+            tokens.map(|(name, _)| name.clone()).collect()
+        })
+        .collect()
     }
 
     /// Whose access token this was when it was issued.
@@ -138,32 +144,33 @@ impl Ledger {
         operation: Operation,
         process: impl FnOnce(&mut Books) -> Result<T, ProviderError>,
     ) -> Result<T, ProviderError> {
-        let gate = {
-            let mut books = self.books();
-            *books.counts.entry(operation).or_default() += 1;
-            books.gates.get(&operation).cloned()
-        };
+        *self.books().counts.entry(operation).or_default() += 1;
         tokio::task::yield_now().await;
-        if let Some(gate) = gate {
-            gate.pass().await;
-        }
         let mut books = self.books();
         match books.troubles.get_mut(&operation).and_then(VecDeque::pop_front) {
             None => process(&mut books),
             Some(Trouble::Error(error)) => Err(error),
             Some(Trouble::RequestLost) => Err(ProviderError::NoAnswer),
-            Some(Trouble::AnswerLost) => process(&mut books).and(Err(ProviderError::NoAnswer)),
+            Some(Trouble::AnswerLost) => {
+                let processed = process(&mut books).is_ok();
+                if let (true, Some(family)) = (processed, books.last) {
+                    books.families[family].lost = true;
+                }
+                Err(ProviderError::NoAnswer)
+            }
         }
     }
 }
 
 impl Books {
     fn issue(&mut self, family: usize) -> TokenAnswer {
+        self.last = Some(family);
+        self.families[family].lost = false;
         let number = self.tokens.len();
-        let (access, refresh) = (format!("access-{number}"), format!("refresh-{number}"));
+        let (access, refresh) = (format!("at-{number}"), format!("rt-{number}"));
         let generation = Some(self.families[family].generation);
-        self.tokens.insert(access.clone(), Token { family, generation: None, revoked: false });
-        self.tokens.insert(refresh.clone(), Token { family, generation, revoked: false });
+        self.tokens.insert(access.clone(), Token { family, generation: None });
+        self.tokens.insert(refresh.clone(), Token { family, generation });
         tokens_for(&access, Some(&refresh), self.life)
     }
 
@@ -189,11 +196,9 @@ impl Books {
         }
     }
 
+    /// Ends the family of a refresh token (RFC 7009 §2.1). An access token ends by itself.
     fn revoke(&mut self, token: &str) {
-        let Some(token) = self.tokens.get_mut(token) else { return };
-        token.revoked = true;
-        if token.generation.is_some() {
-            let family = token.family;
+        if let Some(Token { family, generation: Some(_) }) = self.tokens.get(token).copied() {
             self.families[family].revoked = true;
         }
     }
@@ -201,7 +206,12 @@ impl Books {
 
 #[async_trait]
 impl AuthorizationServer for Ledger {
-    async fn resolve(&self, settings: &ProviderSettings, redirect_uri: &str, config: &str) -> Result<Provider, ProviderError> {
+    async fn resolve(
+        &self,
+        settings: &ProviderSettings,
+        redirect_uri: &str,
+        config: &str,
+    ) -> Result<Provider, ProviderError> {
         self.plain.resolve(settings, redirect_uri, config).await
     }
 
@@ -223,7 +233,8 @@ impl AuthorizationServer for Ledger {
     ) -> Result<TokenAnswer, ProviderError> {
         let subject = text(code);
         self.request(Operation::Exchange, |books| {
-            books.families.push(Family { subject, generation: 0, revoked: false });
+            books.codes.push(subject.clone());
+            books.families.push(Family { subject, generation: 0, revoked: false, lost: false });
             Ok(books.issue(books.families.len() - 1))
         })
         .await
@@ -273,6 +284,9 @@ impl AuthorizationServer for Ledger {
         _nonce: Option<String>,
     ) -> Result<Option<Account>, ProviderError> {
         let subject = self.subject_of(&text(&answer.access_token));
-        Ok(subject.map(|subject| Account { label: subject.clone(), subject }))
+        Ok(subject.map(|subject| {
+            let account = subject.split('#').next().unwrap_or_default().to_owned();
+            Account { label: account.clone(), subject: account }
+        }))
     }
 }

@@ -19,7 +19,9 @@ use grantry_domain::flow::{
 };
 use grantry_domain::grant::{AuthStatus, GrantId, Snapshot, StatusKind};
 use grantry_domain::identity::{Actor, Role};
-use grantry_domain::ports::{AuditEvent, AuditKind, AuthorizationServer, ConnectorStore, GrantStore, ProviderError, TokenAnswer};
+use grantry_domain::ports::{
+    AuditEvent, AuditKind, AuthorizationServer, ConnectorStore, GrantStore, ProviderError, TokenAnswer,
+};
 use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
 use grantry_store_memory::MemoryStore;
@@ -194,21 +196,7 @@ impl World {
             }
         }
         let seeds = AtomicU32::new(1);
-        Self {
-            clock,
-            store,
-            provider,
-            profiles,
-            resource,
-            directory,
-            limiter,
-            sink,
-            vault,
-            entropy,
-            tasks,
-            node,
-            seeds,
-        }
+        Self { clock, store, provider, profiles, resource, directory, limiter, sink, vault, entropy, tasks, node, seeds }
     }
 
     /// Another process of the deployment, on the same store.

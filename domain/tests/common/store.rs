@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use grantry_domain::connector::{Connector, ConnectorId, ConnectorKey, Incarnation};
-use grantry_domain::grant::{GrantId, Snapshot, StateHash};
+use grantry_domain::grant::{GrantId, Phase, Snapshot, StateHash};
 use grantry_domain::identity::{Actor, SpaceId, UserId};
 use grantry_domain::ports::{
     AuditEvent, CallbackKey, Cascade, ClientSecretKey, ClientSecretRecord, Commit, ConnectorStore, Consumption, Created,
-    EndScope, Ended, Ending, FailedAttempt, Fence, Fenced, GrantFilter, GrantPage, GrantStore, HandOutView, Inserted, JobEnd,
-    KeyId, Lease, LeaseRequest, OrphanTokens, PendingLimits, RecordedEvent, RevocationJob, StatusRow, StoreError, SweepPolicy,
-    Swept, Updated,
+    EndScope, Ended, Ending, FailedAttempt, Fence, Fenced, GrantFilter, GrantPage, GrantStore, HandOutView, Inserted,
+    JobEnd, KeyId, Lease, LeaseRequest, OrphanTokens, PendingLimits, RecordedEvent, RevocationJob, StatusRow, StoreError,
+    SweepPolicy, Swept, Updated,
 };
 use grantry_domain::time::Timestamp;
 use grantry_store_memory::MemoryStore;
@@ -71,6 +71,22 @@ struct Script {
     down: bool,
     gates: HashMap<Method, Gate>,
     calls: HashMap<Method, usize>,
+    /// Records with tokens that were written, in order.
+    committed: Vec<Snapshot>,
+    /// Where the turns given to others come from; zero gives one turn each time.
+    turns: u64,
+}
+
+impl Script {
+    /// How many turns the next call gives to others.
+    fn next_turns(&mut self) -> u64 {
+        if self.turns == 0 {
+            return 1;
+        }
+        // A linear congruential generator is random enough for an order of tasks.
+        self.turns = self.turns.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407) | 1;
+        (self.turns >> 33) % 4
+    }
 }
 
 impl FaultyStore {
@@ -118,6 +134,22 @@ impl FaultyStore {
         gate
     }
 
+    /// Interleaves what runs at once in another way for every seed.
+    pub(crate) fn shuffle(&self, seed: u32) {
+        self.script().turns = u64::from(seed) << 1 | 1;
+    }
+
+    /// Every record with tokens that was ever written, also where the answer was lost.
+    pub(crate) fn committed(&self) -> Vec<Snapshot> {
+        self.script().committed.clone()
+    }
+
+    fn note_commit(&self, record: Snapshot) {
+        if record.phase == Phase::Authorized {
+            self.script().committed.push(record);
+        }
+    }
+
     /// How many calls there were.
     pub(crate) fn count(&self, method: Method) -> usize {
         self.script().calls.get(&method).copied().unwrap_or(0)
@@ -127,13 +159,19 @@ impl FaultyStore {
         self.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn around<T>(&self, method: Method, work: impl Future<Output = Result<T, StoreError>> + Send) -> Result<T, StoreError> {
-        let gate = {
+    async fn around<T>(
+        &self,
+        method: Method,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let (gate, turns) = {
             let mut script = self.script();
             *script.calls.entry(method).or_default() += 1;
-            script.gates.get(&method).cloned()
+            (script.gates.get(&method).cloned(), script.next_turns())
         };
-        tokio::task::yield_now().await;
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
         if let Some(gate) = gate {
             gate.pass().await;
         }
@@ -167,7 +205,14 @@ impl GrantStore for FaultyStore {
     }
 
     async fn replace(&self, next: Snapshot, fence: Fence, audit: Vec<AuditEvent>) -> Result<Fenced, StoreError> {
-        self.around(Method::Replace, self.inner.replace(next, fence, audit)).await
+        let work = async {
+            let answer = self.inner.replace(next.clone(), fence, audit).await?;
+            if answer == Fenced::Done {
+                self.note_commit(next);
+            }
+            Ok(answer)
+        };
+        self.around(Method::Replace, work).await
     }
 
     async fn consume(&self, key: CallbackKey, audit: Vec<AuditEvent>) -> Result<Consumption, StoreError> {
@@ -180,7 +225,14 @@ impl GrantStore for FaultyStore {
         revoke_superseded: bool,
         audit: Vec<AuditEvent>,
     ) -> Result<Commit, StoreError> {
-        self.around(Method::CommitGrant, self.inner.commit_grant(grant, revoke_superseded, audit)).await
+        let work = async {
+            let answer = self.inner.commit_grant(grant.clone(), revoke_superseded, audit).await?;
+            if answer == Commit::Done {
+                self.note_commit(grant);
+            }
+            Ok(answer)
+        };
+        self.around(Method::CommitGrant, work).await
     }
 
     async fn find(&self, id: GrantId) -> Result<Option<Snapshot>, StoreError> {
