@@ -172,6 +172,6 @@ async fn r53_whoever_left_the_configuration_is_disconnected_at_the_next_start() 
     let server = site.serve();
     provider.until(|ledger| !ledger.revocations().is_empty()).await;
     let (_, said) = server.stop(Signal::TERM);
-    assert!(said.iter().any(|line| line.contains("user_removed")), "{said:?}");
+    assert!(said.iter().any(|line| line.contains("user_disabled")), "{said:?}");
     assert!(provider.grants().iter().all(|grant| grant.ended.is_some()));
 }
