@@ -222,13 +222,13 @@ impl Connections {
             return Err(ConnectorError::Conflict);
         }
         let (next, secret, cascade) = self.edited(&before, draft).await?;
+        if before.has_client_secret && !next.has_client_secret && self.needs_secret(&next) {
+            return Err(ConnectorError::SecretRequired { field: "a provider setting" });
+        }
         if dry_run {
             let disconnected_users = if cascade == Cascade::Keep { 0 } else { self.connected_users(&before).await? };
             let (_, status) = self.status_of(user, key).await?.ok_or(ConnectorError::NotFound)?;
             return Ok(EditOutcome { view: self.shown(before, status), disconnected_users });
-        }
-        if before.has_client_secret && !next.has_client_secret && self.needs_secret(&next) {
-            return Err(ConnectorError::SecretRequired { field: "a provider setting" });
         }
         let outcome = if cascade == Cascade::Keep { "kept" } else { "changed" };
         let audit =
