@@ -239,10 +239,11 @@ impl Invariant for OverIsOver {
             return;
         }
         for (who, connector) in &seen.journal.disconnected {
-            let key = &connectors()[*connector];
+            // A flow that was started while its connector was replaced belongs to none: nothing can come of it.
+            let live = seen.after.connectors.get(&connectors()[*connector]).map(|live| live.incarnation);
             let left = seen.after.rows.values().filter(|row| {
                 row.owner.user.as_str() == USERS[*who]
-                    && row.owner.connector_key() == *key
+                    && Some(row.owner.incarnation) == live
                     && !matches!(row.phase, Phase::Revoked | Phase::Expired)
             });
             assert_eq!(left.count(), 0, "a disconnect leaves nothing that could be used or finished");
