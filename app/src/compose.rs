@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use axum::Router;
 use grantry_crypto_aes_gcm::{AesGcmVault, Keyring, KeyringError, UnknownKeys};
-use grantry_domain::flow::{Connections, InvalidPolicy, Policy, Ports};
 use grantry_domain::grant::GrantId;
 use grantry_domain::ports::{Clock, Directory, Entropy, GrantStore, StoreError, TokenVault};
+use grantry_domain::usecase::{Connections, InvalidPolicy, Policy, Ports};
 use grantry_http_axum::{
     Accounts, AgentKey, AgentKeys, AgentPrincipal, Api, Authenticator, ConsoleAssets, IdentityMode, Limits, People,
     ProxyHeaderAuthenticator, Readiness,

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use grantry_domain::flow::{Connections, HousekeepingError, Progress};
 use grantry_domain::ports::{Entropy, SessionStore, StoreError, Swept};
+use grantry_domain::usecase::{Connections, HousekeepingError, Progress};
 use grantry_http_axum::{SESSION_ABSOLUTE, SESSION_IDLE};
 use grantry_store_sqlite::SqliteStore;
 use metrics_exporter_prometheus::PrometheusHandle;

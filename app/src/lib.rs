@@ -1,7 +1,7 @@
 //! Grantry as a program: configuration, composition, background jobs and the command line.
 //!
 //! The library exists so that tests and other programs can run what the binary runs. A host that embeds Grantry builds
-//! [`Ports`](grantry_domain::flow::Ports) and the router itself, as [`compose`] does here.
+//! [`Ports`](grantry_domain::usecase::Ports) and the router itself, as [`compose`] does here.
 //!
 //! Reading order: [`config`] is what an operator says, [`compose`] makes a system of it, [`serve`] runs it with [`jobs`] beside
 //! it, and [`cli`] is the way in.

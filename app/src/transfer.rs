@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use grantry_domain::connector::{AuthMode, Connector, ConnectorId, ConnectorKey, ConnectorName, ProfileId};
-use grantry_domain::flow::{ConnectorDraft, ConnectorError};
 use grantry_domain::identity::{Actor, SpaceId};
 use grantry_domain::ports::{ConnectorStore, StoreError};
+use grantry_domain::usecase::{ConnectorDraft, ConnectorError};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 

@@ -4,15 +4,15 @@
 //! through the traits in [`ports`]. It knows no HTTP, no SQL, no JSON and no async runtime, and its types are not
 //! serialisable: every boundary owns its record and a fallible conversion.
 //!
-//! Reading order: [`grant`] is the aggregate and its state machine, synchronous and total. [`flow`] has one file per use
+//! Reading order: [`grant`] is the aggregate and its state machine, synchronous and total. [`usecase`] has one file per use
 //! case. Beside them stand the words they are written in.
 
 pub mod connector;
 pub mod encoding;
-pub mod flow;
 pub mod grant;
 pub mod identity;
 pub mod ports;
 pub mod provider;
 pub mod secret;
 pub mod time;
+pub mod usecase;

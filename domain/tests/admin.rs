@@ -1,9 +1,9 @@
 //! What administrators do with other people's grants.
 
-use grantry_domain::flow::{AdminError, OffBoarded};
 use grantry_domain::grant::{GrantId, Phase, Reason, StatusKind};
 use grantry_domain::identity::{Actor, Role};
 use grantry_domain::ports::{AuditKind, GrantFilter, StoreError};
+use grantry_domain::usecase::{AdminError, OffBoarded};
 use grantry_testkit::doubles::fixtures::{connector_id, connector_key, space, user};
 
 use crate::common::store::{DOWN, Method};
@@ -114,5 +114,5 @@ async fn off_boarding_needs_an_administrator_of_every_space() {
     assert_eq!(world.outcomes(AuditKind::GrantEnded).await, ["user_removed"; 2]);
     let started = world.start("alice", &drive()).await;
     let completed = world.complete(crate::common::came_back(&started, "alice")).await;
-    assert!(matches!(completed.outcome, grantry_domain::flow::Outcome::Failed(_)), "nothing is committed any more");
+    assert!(matches!(completed.outcome, grantry_domain::usecase::Outcome::Failed(_)), "nothing is committed any more");
 }

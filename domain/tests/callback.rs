@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use grantry_domain::connector::{ContextId, ProfileId};
-use grantry_domain::flow::{Callback, CallbackAnswer, CallbackRefused, ConnectorDraft, Outcome, StartRequest};
 use grantry_domain::grant::{
     EndCause, FailureCode, FlowFailure, FlowStatus, Phase, ProviderNote, Reason, RevokedCause, StatusKind,
 };
 use grantry_domain::ports::{AuditKind, GrantStore, Operation as Limit, ProviderError, StoreError, TokenAnswer, VaultError};
 use grantry_domain::provider::{Account, BindingKind, CallbackPath, Scopes};
 use grantry_domain::secret::Secret;
+use grantry_domain::usecase::{Callback, CallbackAnswer, CallbackRefused, ConnectorDraft, Outcome, StartRequest};
 use grantry_testkit::doubles::fixtures::{connector_id, connector_key, space, user};
 use grantry_testkit::doubles::{Call, Operation, tokens};
 

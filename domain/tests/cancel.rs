@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use grantry_domain::flow::{CallbackRefused, CancelError, CancelKey, LaunchError};
 use grantry_domain::grant::{FlowStatus, GrantId, Phase, StatusKind};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{AuditKind, ProviderError, StoreError, VaultError};
 use grantry_domain::secret::Secret;
+use grantry_domain::usecase::{CallbackRefused, CancelError, CancelKey, LaunchError};
 use grantry_testkit::doubles::Call;
 use grantry_testkit::doubles::fixtures::{connector_key, space};
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_domain::flow::{ConnectorDraft, DisconnectError};
 use grantry_domain::grant::{EndCause, Phase, ProviderNote, RevocationRecord, RevokedCause, StatusKind};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
@@ -11,6 +10,7 @@ use grantry_domain::ports::{
     StoreError, TokenKind, VaultError,
 };
 use grantry_domain::secret::Secret;
+use grantry_domain::usecase::{ConnectorDraft, DisconnectError};
 use grantry_testkit::doubles::fixtures::{connector_key, space, user};
 use grantry_testkit::doubles::{Call, Operation, PlainVault, tokens};
 
@@ -253,7 +253,7 @@ async fn lesson_19_a_provider_that_is_down_does_not_hold_up_the_disconnect() {
     while let Some((_, wait, _)) = due(&world, id).await {
         waits.push(wait.as_secs());
         world.clock.advance(wait - Duration::from_millis(1));
-        assert_eq!(world.node.revoke_due().await.unwrap(), grantry_domain::flow::RevocationRound::default());
+        assert_eq!(world.node.revoke_due().await.unwrap(), grantry_domain::usecase::RevocationRound::default());
         world.clock.advance(Duration::from_millis(1));
         world.node.revoke_due().await.unwrap();
     }
@@ -427,7 +427,7 @@ async fn a_store_or_randomness_that_fails_puts_the_round_off() {
     quiet().await;
     assert!(world.revoked().is_empty());
     world.entropy.break_down(true);
-    assert_eq!(world.node.revoke_due().await.unwrap(), grantry_domain::flow::RevocationRound::default());
+    assert_eq!(world.node.revoke_due().await.unwrap(), grantry_domain::usecase::RevocationRound::default());
     world.entropy.break_down(false);
     world.store.fail_next(Method::EndRevocation, DOWN);
     assert!(world.node.revoke_due().await.is_err());

@@ -1,12 +1,12 @@
 //! Creating, editing and deleting connectors, and which grants survive it (R52).
 
 use grantry_domain::connector::{AuthMode, ConnectorName, ProfileId};
-use grantry_domain::flow::{ConnectorDraft, ConnectorError};
 use grantry_domain::grant::{ExpiredCause, FailureCode, Phase, Reason, RevokedCause, StatusKind};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{AuditKind, ClientSecretKey, ConnectorStore, GrantStore, ProviderError, StoreError};
 use grantry_domain::provider::{ClientAuthentication, Endpoints, Origin, ProviderSettings, Scopes};
 use grantry_domain::secret::Secret;
+use grantry_domain::usecase::{ConnectorDraft, ConnectorError};
 use grantry_testkit::doubles::fixtures::{connector_key, origin, space};
 use grantry_testkit::doubles::{Call, Operation};
 
@@ -296,7 +296,7 @@ async fn r64_a_client_secret_is_stored_sealed_and_bound_to_its_connector() {
     let keep = grantry_domain::ports::Cascade::Keep;
     store.update(one.clone(), one.revision, Some(swapped), keep, Actor::System, Vec::new()).await.unwrap();
     let refused = world.try_start(request("alice", &drive())).await.err();
-    assert_eq!(refused, Some(grantry_domain::flow::StartError::Internal), "it opens in its own connector alone");
+    assert_eq!(refused, Some(grantry_domain::usecase::StartError::Internal), "it opens in its own connector alone");
 }
 
 #[tokio::test(start_paused = true)]
@@ -324,7 +324,7 @@ async fn r53_lesson_20_deleting_a_connector_ends_a_thousand_grants_though_some_r
     assert_eq!((settled as u64 + round.settled, round.postponed), (1000, 0));
     assert_eq!(world.outcomes(AuditKind::GrantEnded).await.len(), 1000);
     let token = token_from(&world.node, &demand_for("user-7", drive())).await;
-    assert_eq!(token, Err(grantry_domain::flow::TokenError::NotFound));
+    assert_eq!(token, Err(grantry_domain::usecase::TokenError::NotFound));
     assert_eq!(world.node.delete_connector(&person("ed"), &drive()).await, Err(ConnectorError::NotFound));
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use grantry_domain::flow::{ExecuteError, Execution, TokenError};
 use grantry_domain::grant::{Reason, StatusKind};
 use grantry_domain::ports::{ApiAnswer, ApiError, ApiRequestRefused, ProviderError};
+use grantry_domain::usecase::{ExecuteError, Execution, TokenError};
 use grantry_testkit::doubles::fixtures::{connector_key, origin, space, user};
 
 use crate::common::store::{DOWN, Method};

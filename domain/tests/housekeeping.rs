@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use grantry_domain::flow::{CancelKey, HousekeepingError, Policy, Progress};
 use grantry_domain::grant::{EndCause, Phase, RevokedCause, StatusKind};
 use grantry_domain::identity::{Actor, Role};
 use grantry_domain::ports::{
     AuditKind, GrantStore, Lifetime, ProviderError, SinkError, StoreError, SweepPolicy, TokenAnswer, UserStanding,
 };
+use grantry_domain::usecase::{CancelKey, HousekeepingError, Policy, Progress};
 use grantry_testkit::doubles::fixtures::{connector_key, space, user};
 use grantry_testkit::doubles::{Operation, tokens};
 
@@ -120,7 +120,7 @@ async fn ended_flows_are_kept_for_a_day() {
     world.clock.advance(Duration::from_secs(1));
     assert_eq!(world.node.sweep(|_| {}).await.unwrap().removed, 1);
     let refused = world.node.complete(came_back(&started, "alice")).await.unwrap_err();
-    assert_eq!(refused, grantry_domain::flow::CallbackRefused::NotFound);
+    assert_eq!(refused, grantry_domain::usecase::CallbackRefused::NotFound);
 }
 
 #[tokio::test]
@@ -185,7 +185,7 @@ async fn r53_a_disabled_user_may_come_back_a_removed_one_never_does() {
     world.directory.set_user(&user("alice"), UserStanding::Active);
     let started = world.start("alice", &drive()).await;
     let completed = world.complete(came_back(&started, "alice")).await;
-    assert!(matches!(completed.outcome, grantry_domain::flow::Outcome::Failed(_)));
+    assert!(matches!(completed.outcome, grantry_domain::usecase::Outcome::Failed(_)));
 }
 
 #[tokio::test(start_paused = true)]

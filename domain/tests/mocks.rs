@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use grantry_domain::connector::{ConnectorId, ConnectorKey};
-use grantry_domain::flow::{Connections, Policy, Ports, PublicBaseUrl, StartError, StartRequest, TokenDemand, TokenError};
 use grantry_domain::identity::{Actor, SpaceId, UserId};
 use grantry_domain::ports::{
     DirectoryError, MockAuthorizationServer, MockClock, MockConnectorStore, MockDirectory, MockEntropy, MockEventSink,
     MockGrantStore, MockProviderProfiles, MockRateLimiter, MockResourceServer, MockTasks, MockTokenVault, StoreError,
 };
 use grantry_domain::provider::Origin;
+use grantry_domain::usecase::{
+    Connections, Policy, Ports, PublicBaseUrl, StartError, StartRequest, TokenDemand, TokenError,
+};
 
 /// A system in which only the given ports may be called.
 fn connections(directory: MockDirectory, grants: MockGrantStore) -> Arc<Connections> {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_domain::flow::{Connections, ConnectorDraft, TokenError};
 use grantry_domain::grant::{Phase, ProviderNote, Reason, Revision, Snapshot, StatusKind};
 use grantry_domain::ports::{AuditKind, Fence, GrantStore, LeaseRequest, Lifetime, ProviderError, TokenAnswer, VaultError};
 use grantry_domain::provider::Scopes;
 use grantry_domain::secret::Secret;
+use grantry_domain::usecase::{Connections, ConnectorDraft, TokenError};
 use grantry_testkit::doubles::fixtures::user;
 use grantry_testkit::doubles::{Call, Operation, ScriptedAuthorizationServer, tokens};
 

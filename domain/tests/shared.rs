@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use grantry_domain::connector::AuthMode;
-use grantry_domain::flow::{ConnectorDraft, TokenDemand, TokenError};
 use grantry_domain::grant::Reason;
 use grantry_domain::ports::{AuditKind, GrantStore, ProviderError};
 use grantry_domain::provider::ClientAuthentication;
 use grantry_domain::secret::Secret;
+use grantry_domain::usecase::{ConnectorDraft, TokenDemand, TokenError};
 use grantry_testkit::doubles::fixtures::{origin, space, user};
 use grantry_testkit::doubles::{Call, Operation};
 

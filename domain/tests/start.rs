@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use grantry_domain::connector::{AuthMode, ProfileId};
 use grantry_domain::encoding::base64url;
-use grantry_domain::flow::{ConnectorDraft, ConnectorError, Policy, StartError, StartRequest};
 use grantry_domain::grant::{EndCause, Phase, RevokedCause, StateHash, StatusKind};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
@@ -12,6 +11,7 @@ use grantry_domain::ports::{
     TokenVault, VaultError,
 };
 use grantry_domain::provider::{BindingKind, CallbackPath, Scopes};
+use grantry_domain::usecase::{ConnectorDraft, ConnectorError, Policy, StartError, StartRequest};
 use grantry_testkit::doubles::fixtures::{connector_id, connector_key, space, user};
 use grantry_testkit::doubles::{Call, Operation};
 

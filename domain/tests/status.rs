@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use grantry_domain::connector::AuthMode;
-use grantry_domain::flow::{Callback, CallbackAnswer, CancelKey, ConnectorDraft, ConnectorError, StatusError, TokenError};
 use grantry_domain::grant::{AuthStatus, FailureCode, FlowFailure, FlowStatus, GrantId, ProviderNote, Reason, StatusKind};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{ProviderError, StoreError, TokenAnswer};
 use grantry_domain::provider::Scopes;
+use grantry_domain::usecase::{
+    Callback, CallbackAnswer, CancelKey, ConnectorDraft, ConnectorError, StatusError, TokenError,
+};
 use grantry_testkit::doubles::PlainVault;
 use grantry_testkit::doubles::fixtures::{connector_key, space};
 use grantry_testkit::doubles::tokens;

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use grantry_domain::flow::PublicBaseUrl;
 use grantry_domain::grant::GrantId;
 use grantry_domain::secret::Secret;
+use grantry_domain::usecase::PublicBaseUrl;
 use http::{HeaderMap, HeaderValue, header};
 
 /// Flow cookies a browser may hold at a time: as many as there may be pending flows (R18, R34).

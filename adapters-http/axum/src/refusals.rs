@@ -1,9 +1,9 @@
 //! From the errors of the use cases to problems: the code is theirs, the rest is added here.
 
-use grantry_domain::flow::{
+use grantry_domain::ports::{ApiError, InvalidDefinition, Limited};
+use grantry_domain::usecase::{
     AdminError, CancelError, ConnectorError, DisconnectError, ExecuteError, StartError, StatusError, TokenError,
 };
-use grantry_domain::ports::{ApiError, InvalidDefinition, Limited};
 
 use crate::auth::AuthenticationError;
 use crate::problem::{Code, Problem};

@@ -1,6 +1,6 @@
 //! Where the browser returns to after a flow: a path on our own origin, and nothing a browser could read otherwise (R33).
 
-use grantry_domain::flow::PublicBaseUrl;
+use grantry_domain::usecase::PublicBaseUrl;
 use url::Url;
 
 /// Longest return URL, in bytes.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use grantry_domain::flow::{Connections, PublicBaseUrl};
+use grantry_domain::usecase::{Connections, PublicBaseUrl};
 
 use crate::auth::{Authenticator, IdentityMode, People};
 use crate::connector_types::ConnectorType;

@@ -23,8 +23,8 @@ use std::time::Duration;
 
 use grantry_crypto_aes_gcm::KeySource;
 use grantry_domain::connector::ProfileId;
-use grantry_domain::flow::PublicBaseUrl;
 use grantry_domain::identity::SpaceId;
+use grantry_domain::usecase::PublicBaseUrl;
 use grantry_provider_oauth2::EgressPolicy;
 use grantry_store_memory::RateLimits;
 

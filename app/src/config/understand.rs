@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use grantry_crypto_aes_gcm::KeySource;
 use grantry_domain::connector::ProfileId;
-use grantry_domain::flow::{Policy, PublicBaseUrl};
 use grantry_domain::identity::SpaceId;
+use grantry_domain::usecase::{Policy, PublicBaseUrl};
 use grantry_provider_oauth2::{EgressPolicy, Profiles};
 use grantry_store_memory::{Quota, RateLimits};
 

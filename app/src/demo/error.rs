@@ -3,9 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
-use grantry_domain::flow::ConnectorError;
 use grantry_domain::identity::InvalidId;
 use grantry_domain::ports::{EntropyError, StoreError};
+use grantry_domain::usecase::ConnectorError;
 use thiserror::Error;
 
 use crate::config::ConfigError;

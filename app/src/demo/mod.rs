@@ -14,10 +14,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use grantry_domain::connector::{AuthMode, Connector, ConnectorId, ConnectorKey, ConnectorName, ProfileId};
-use grantry_domain::flow::{ConnectorDraft, ConnectorError};
 use grantry_domain::identity::{Actor, SpaceId};
 use grantry_domain::ports::ConnectorStore;
 use grantry_domain::secret::Secret;
+use grantry_domain::usecase::{ConnectorDraft, ConnectorError};
 use grantry_testkit::provider::MockProvider;
 
 use crate::config::Config;

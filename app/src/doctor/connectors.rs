@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use grantry_domain::connector::Connector;
-use grantry_domain::flow::ConnectorView;
 use grantry_domain::provider::{Provider, ProviderSettings};
+use grantry_domain::usecase::ConnectorView;
 
 use crate::compose::Assembly;
 use crate::doctor::{Finding, Status, finding};

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_domain::flow::{CallbackRefused, Completed, Connections};
 use grantry_domain::grant::{EndCause, FailureCode, FlowFailure, Phase, StatusKind};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{Cascade, ConnectorStore, GrantStore, UserStanding};
+use grantry_domain::usecase::{CallbackRefused, Completed, Connections};
 use grantry_testkit::doubles::Operation;
 use grantry_testkit::doubles::fixtures::{space, user};
 
@@ -96,7 +96,7 @@ async fn happens(event: Event, world: &World, node: &Arc<Connections>, flow: gra
         }
         RemoveSpace => world.directory.remove_space(&default),
         Cancel => {
-            let key = grantry_domain::flow::CancelKey::Flow(flow);
+            let key = grantry_domain::usecase::CancelKey::Flow(flow);
             node.cancel(&person("alice"), &drive(), key).await.unwrap();
         }
         Disconnect => drop(node.disconnect(&person("alice"), &drive()).await.unwrap()),
@@ -244,7 +244,7 @@ async fn r27_a_disturbed_reconnect_leaves_the_old_grant() {
         async move { node.complete(callback).await.unwrap().outcome }
     });
     gate.arrived(1).await;
-    let key = grantry_domain::flow::CancelKey::Flow(started.flow_id);
+    let key = grantry_domain::usecase::CancelKey::Flow(started.flow_id);
     world.node.cancel(&person("alice"), &drive(), key).await.unwrap();
     gate.open();
     assert!(matches!(completing.await.unwrap(), Outcome::Failed(FlowFailure::Code(_))));

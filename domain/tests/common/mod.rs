@@ -13,10 +13,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use grantry_domain::connector::{AuthMode, ConnectorKey, ConnectorName, ProfileId};
-use grantry_domain::flow::{
-    Callback, CallbackAnswer, Completed, Connections, ConnectorDraft, ConnectorView, Execution, HandedOut, Outcome, Policy,
-    Ports, PublicBaseUrl, StartError, StartRequest, Started, TokenDemand, TokenError,
-};
 use grantry_domain::grant::{AuthStatus, GrantId, Snapshot, StatusKind};
 use grantry_domain::identity::{Actor, Role};
 use grantry_domain::ports::{
@@ -24,6 +20,10 @@ use grantry_domain::ports::{
 };
 use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
+use grantry_domain::usecase::{
+    Callback, CallbackAnswer, Completed, Connections, ConnectorDraft, ConnectorView, Execution, HandedOut, Outcome, Policy,
+    Ports, PublicBaseUrl, StartError, StartRequest, Started, TokenDemand, TokenError,
+};
 use grantry_store_memory::MemoryStore;
 use grantry_testkit::doubles::fixtures::{connector_id, connector_key, origin, space, user};
 use grantry_testkit::doubles::{

@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use grantry_domain::connector::{AuthMode, Connector, ConnectorKey, ContextId, ProfileId};
-use grantry_domain::flow::{
-    Callback, CallbackAnswer, CallbackRefused, CancelKey, Completed, Connections, ConnectorDraft, Outcome, StartRequest,
-    TokenDemand,
-};
 use grantry_domain::grant::{GrantId, GrantSecrets, Ownership, Phase, Snapshot};
 use grantry_domain::identity::{Actor, Role};
 use grantry_domain::ports::{AuditEvent, AuditKind, Binding, ConnectorStore, GrantStore, ProviderError, TokenVault};
 use grantry_domain::secret::Secret;
+use grantry_domain::usecase::{
+    Callback, CallbackAnswer, CallbackRefused, CancelKey, Completed, Connections, ConnectorDraft, Outcome, StartRequest,
+    TokenDemand,
+};
 use grantry_testkit::doubles::Operation;
 use grantry_testkit::doubles::fixtures::{connector_key, space, user};
 use proptest::prelude::*;

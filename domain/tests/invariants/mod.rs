@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grantry_domain::connector::Connector;
-use grantry_domain::flow::{CallbackRefused, StatusError};
 use grantry_domain::grant::{GrantId, Phase, RevocationRecord, Snapshot, StatusKind};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{AuditKind, Binding, Fence, GrantStore, TokenVault, VaultError};
+use grantry_domain::usecase::{CallbackRefused, StatusError};
 use grantry_testkit::doubles::fixtures::{connector_key, space, user};
 use proptest::prelude::*;
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use grantry_crypto_aes_gcm::{AesGcmVault, KeySource, Keyring, KeyringError, UnknownKeys};
-use grantry_domain::flow::{Connections, InvalidPolicy, Policy, Ports, PublicBaseUrl};
 use grantry_domain::ports::{Clock, Entropy, GrantStore as _, SessionStore, StoreError, TokenVault};
+use grantry_domain::usecase::{Connections, InvalidPolicy, Policy, Ports, PublicBaseUrl};
 use grantry_http_axum::{Accounts, AgentKey, AgentKeys, AgentPrincipal, Api, IdentityMode, Limits, Readiness};
 use grantry_http_reqwest::{Limits as TransportLimits, ReqwestTransport, TransportSetupError};
 use grantry_provider_oauth2::{

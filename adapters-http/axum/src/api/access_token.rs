@@ -2,10 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use grantry_domain::flow::TokenDemand;
 use grantry_domain::identity::UserId;
 use grantry_domain::provider::Origin;
 use grantry_domain::secret::Secret;
+use grantry_domain::usecase::TokenDemand;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;

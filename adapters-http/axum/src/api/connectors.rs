@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use grantry_domain::connector::{AuthMode, ConnectorId, ConnectorName, ProfileId};
-use grantry_domain::flow::{ConnectorDraft, ConnectorView};
+use grantry_domain::usecase::{ConnectorDraft, ConnectorView};
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;

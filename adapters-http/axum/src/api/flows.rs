@@ -3,10 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use grantry_domain::flow::{CancelKey, StartRequest, Started};
 use grantry_domain::grant::{FlowStatus, GrantId};
 use grantry_domain::ports::Operation;
 use grantry_domain::secret::Secret;
+use grantry_domain::usecase::{CancelKey, StartRequest, Started};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use axum::Json;
 use axum::extract::State;
 use grantry_domain::connector::{ConnectorId, Incarnation};
-use grantry_domain::flow::ConnectorView;
 use grantry_domain::grant::{
     AuthStatus, Demands, Grant as Authorization, GrantId, Phase, Snapshot, StatusKind, StatusView, status,
 };
@@ -13,6 +12,7 @@ use grantry_domain::identity::UserId;
 use grantry_domain::ports::GrantFilter;
 use grantry_domain::provider::BindingDigest;
 use grantry_domain::time::Timestamp;
+use grantry_domain::usecase::ConnectorView;
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;

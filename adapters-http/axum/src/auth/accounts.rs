@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use grantry_domain::encoding::{base64url, from_base64url};
-use grantry_domain::flow::PublicBaseUrl;
 use grantry_domain::identity::UserId;
 use grantry_domain::ports::{Clock, Entropy, Session, SessionHash, SessionStore, TokenVault};
 use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
+use grantry_domain::usecase::PublicBaseUrl;
 use http::HeaderMap;
 use thiserror::Error;
 

@@ -1,7 +1,7 @@
 //! Only our own hosts are answered (R57): against DNS rebinding, and so that no link is built for somebody else's.
 
 use axum::extract::Request;
-use grantry_domain::flow::PublicBaseUrl;
+use grantry_domain::usecase::PublicBaseUrl;
 use http::header;
 
 use crate::problem::{Code, Problem};

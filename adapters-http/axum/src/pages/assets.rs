@@ -3,7 +3,7 @@
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use grantry_domain::encoding::hex;
-use grantry_domain::flow::PublicBaseUrl;
+use grantry_domain::usecase::PublicBaseUrl;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

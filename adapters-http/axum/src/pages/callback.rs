@@ -6,8 +6,8 @@
 use axum::extract::{FromRequestParts, Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use grantry_domain::connector::ContextId;
-use grantry_domain::flow::{Callback, CallbackRefused, Completed, Outcome};
 use grantry_domain::ports::Operation;
+use grantry_domain::usecase::{Callback, CallbackRefused, Completed, Outcome};
 use http::{HeaderMap, Method};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

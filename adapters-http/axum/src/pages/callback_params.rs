@@ -1,7 +1,7 @@
 //! The parameters of an authorization response (RFC 6749 §4.1.2, RFC 9207), read strictly (R21).
 
-use grantry_domain::flow::CallbackAnswer;
 use grantry_domain::secret::Secret;
+use grantry_domain::usecase::CallbackAnswer;
 use zeroize::Zeroizing;
 
 use crate::problem::Problem;

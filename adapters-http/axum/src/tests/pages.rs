@@ -1,9 +1,9 @@
 //! The pages: fixed, escaped, under their policies.
 
 use grantry_domain::connector::{AuthMode, ConnectorName, ProfileId};
-use grantry_domain::flow::ConnectorDraft;
 use grantry_domain::identity::Actor;
 use grantry_domain::secret::Secret;
+use grantry_domain::usecase::ConnectorDraft;
 use grantry_testkit::doubles::fixtures;
 use http::{Method, StatusCode};
 use proptest::prelude::*;

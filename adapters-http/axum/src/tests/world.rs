@@ -9,10 +9,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use grantry_domain::connector::{AuthMode, ConnectorName, ProfileId};
-use grantry_domain::flow::{Connections, ConnectorDraft, Policy, Ports, PublicBaseUrl};
 use grantry_domain::identity::{Actor, Role, SpaceId, UserId};
 use grantry_domain::ports::{SessionStore, TokenVault};
 use grantry_domain::secret::Secret;
+use grantry_domain::usecase::{Connections, ConnectorDraft, Policy, Ports, PublicBaseUrl};
 use grantry_store_memory::MemoryStore;
 use grantry_testkit::doubles::{
     CollectingSink, PlainVault, ScriptedAuthorizationServer, ScriptedRate, ScriptedResourceServer, SeededEntropy, TestClock,

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use grantry::compose::Assembly;
 use grantry::config::Config;
 use grantry_domain::connector::{AuthMode, Connector, ConnectorId, ConnectorName, ProfileId};
-use grantry_domain::flow::ConnectorDraft;
 use grantry_domain::identity::{Actor, SpaceId};
 use grantry_domain::secret::Secret;
+use grantry_domain::usecase::ConnectorDraft;
 use grantry_system::SystemEntropy;
 use tempfile::TempDir;
 

@@ -3,9 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::flow::Connections;
-use crate::flow::audit::about_grant;
-use crate::flow::sealing::NoCredentials;
 use crate::grant::{GrantId, GrantSecrets, Ownership, PAYLOAD_VERSION, RevocationOutcome, RevocationRecord, Snapshot};
 use crate::identity::Actor;
 use crate::ports::{
@@ -13,6 +10,9 @@ use crate::ports::{
     TokenKind,
 };
 use crate::time::Timestamp;
+use crate::usecase::Connections;
+use crate::usecase::audit::about_grant;
+use crate::usecase::sealing::NoCredentials;
 
 /// What one round of the worker did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

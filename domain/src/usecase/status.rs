@@ -3,12 +3,12 @@
 use thiserror::Error;
 
 use crate::connector::{Connector, ConnectorId, ConnectorKey};
-use crate::flow::access_token::restored;
-use crate::flow::{Connections, Denied};
 use crate::grant::{AuthStatus, Demands, FlowStatus, Grant, GrantId, Snapshot, State, StatusView, status};
 use crate::identity::{Actor, Role, SpaceId, UserId};
 use crate::ports::{StatusRow, StoreError};
 use crate::time::Timestamp;
+use crate::usecase::access_token::restored;
+use crate::usecase::{Connections, Denied};
 
 /// A flow as its starter sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]

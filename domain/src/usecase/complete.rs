@@ -10,10 +10,6 @@ use futures_util::FutureExt;
 use thiserror::Error;
 
 use crate::connector::{ConnectorId, ContextId};
-use crate::flow::audit::about_grant;
-use crate::flow::keep::COMMIT_TRIES;
-use crate::flow::sealing::NoCredentials;
-use crate::flow::{Connections, Denied};
 use crate::grant::{
     BrowserHash, EndCause, FailureCode, FlowFailure, FlowSecrets, Grant, GrantId, GrantSecrets, Input, Revision, Snapshot,
     StateHash, VerifiedCallback,
@@ -26,6 +22,10 @@ use crate::ports::{
 use crate::provider::CallbackPath;
 use crate::secret::Secret;
 use crate::time::Timestamp;
+use crate::usecase::audit::about_grant;
+use crate::usecase::keep::COMMIT_TRIES;
+use crate::usecase::sealing::NoCredentials;
+use crate::usecase::{Connections, Denied};
 
 /// What the provider's redirect brought.
 pub struct Callback {

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::flow::Connections;
-use crate::flow::renew::{Renewed, Want};
 use crate::grant::EndCause;
 use crate::identity::{Actor, SpaceId, UserId};
 use crate::ports::{EndScope, Ending, SinkError, StoreError, Swept, UserStanding};
+use crate::usecase::Connections;
+use crate::usecase::renew::{Renewed, Want};
 
 /// Where a long job stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

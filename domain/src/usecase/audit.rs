@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::connector::ConnectorKey;
-use crate::flow::Connections;
 use crate::grant::{GrantId, Ownership};
 use crate::identity::{Actor, UserId};
 use crate::ports::{AuditEvent, AuditKind, GrantStore, StoreError};
 use crate::time::Timestamp;
+use crate::usecase::Connections;
 
 /// How many buffered notes make the buffer flush itself.
 const FLUSH_AT: usize = 512;

@@ -2,13 +2,13 @@
 
 use crate::connector::{Connector, Epoch, Incarnation};
 use crate::encoding::MalformedFields;
-use crate::flow::Connections;
 use crate::grant::{
     ClientSecretPayload, Envelope, FlowSecrets, GrantId, GrantSecrets, Ownership, PAYLOAD_VERSION, Revision, SealedTokens,
 };
 use crate::ports::{Binding, ClientCredentials, ClientSecretKey, InvalidDefinition, StoreError, VaultError};
 use crate::provider::{BindingDigest, ProviderSettings};
 use crate::secret::Secret;
+use crate::usecase::Connections;
 
 /// An envelope that gives no usable content: to the outside always the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use crate::flow::Connections;
-use crate::flow::audit::about_grant;
-use crate::flow::renew::{Renewed, Step};
 use crate::grant::{Grant, GrantId, GrantSecrets, Input, Phase, Snapshot};
 use crate::identity::Actor;
 use crate::ports::{AuditEvent, AuditKind, Fence, Fenced, Lifetime, TokenAnswer};
 use crate::secret::Secret;
 use crate::time::Timestamp;
+use crate::usecase::Connections;
+use crate::usecase::audit::about_grant;
+use crate::usecase::renew::{Renewed, Step};
 
 /// How often a store that fails at a commit is asked again before the caller is told to come back.
 pub(super) const COMMIT_TRIES: u32 = 4;

@@ -6,9 +6,6 @@ use thiserror::Error;
 
 use crate::connector::{AuthMode, ConnectorId, ConnectorKey};
 use crate::encoding::base64url;
-use crate::flow::audit::about_grant;
-use crate::flow::sealing::NoCredentials;
-use crate::flow::{Connections, Denied};
 use crate::grant::{
     BrowserHash, FailureCode, FlowSecrets, Grant, GrantId, Input, Ownership, PAYLOAD_VERSION, RedirectIssued, State,
     StateHash,
@@ -21,6 +18,9 @@ use crate::ports::{
 use crate::provider::{BindingKind, CallbackPath, Provider, ProviderSettings};
 use crate::secret::Secret;
 use crate::time::Timestamp;
+use crate::usecase::audit::about_grant;
+use crate::usecase::sealing::NoCredentials;
+use crate::usecase::{Connections, Denied};
 
 /// A user's wish to connect.
 #[derive(Debug, Clone)]

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::connector::ConnectorKey;
-use crate::flow::Connections;
-use crate::flow::access_token::{TokenDemand, TokenError};
 use crate::grant::Reason;
 use crate::identity::{Actor, Role, UserId};
 use crate::ports::{ApiAnswer, ApiError, ApiRequest};
+use crate::usecase::Connections;
+use crate::usecase::access_token::{TokenDemand, TokenError};
 
 /// A request to the API behind a connector.
 pub struct Execution {

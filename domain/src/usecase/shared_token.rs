@@ -7,17 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::connector::{Connector, Epoch, Incarnation};
-use crate::flow::Connections;
-use crate::flow::access_token::{HandedOut, TokenDemand, TokenError};
-use crate::flow::audit::about_connector;
-use crate::flow::renew::BREAK;
-use crate::flow::sealing::NoCredentials;
-use crate::flow::single_flight::SingleFlight;
 use crate::grant::Reason;
 use crate::ports::{AuditKind, ProviderError};
 use crate::provider::BindingDigest;
 use crate::secret::Secret;
 use crate::time::Timestamp;
+use crate::usecase::Connections;
+use crate::usecase::access_token::{HandedOut, TokenDemand, TokenError};
+use crate::usecase::audit::about_connector;
+use crate::usecase::renew::BREAK;
+use crate::usecase::sealing::NoCredentials;
+use crate::usecase::single_flight::SingleFlight;
 
 /// Which token: an edit or a recreated connector has another one.
 type Key = (Incarnation, Epoch, BindingDigest, u64);

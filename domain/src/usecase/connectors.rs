@@ -8,9 +8,6 @@ use crate::connector::{
     AuthMode, Connector, ConnectorId, ConnectorKey, ConnectorName, ContextId, Definition, Epoch, Incarnation, ProfileId,
 };
 use crate::encoding::hex;
-use crate::flow::audit::about_connector;
-use crate::flow::start::may_use_its_callback;
-use crate::flow::{Connections, Denied};
 use crate::grant::{AuthStatus, ClientSecretPayload, PAYLOAD_VERSION, StatusKind};
 use crate::identity::{Actor, InvalidId, Role, SpaceId, UserId};
 use crate::ports::{
@@ -18,6 +15,9 @@ use crate::ports::{
 };
 use crate::provider::{BindingDigest, CallbackPath, ProviderSettings};
 use crate::secret::Secret;
+use crate::usecase::audit::about_connector;
+use crate::usecase::start::may_use_its_callback;
+use crate::usecase::{Connections, Denied};
 
 /// A connector as an editor sends it.
 pub struct ConnectorDraft {
@@ -144,9 +144,9 @@ impl Connections {
     /// All connectors of a space with the user's status.
     pub async fn connectors(&self, actor: &Actor, space: &SpaceId) -> Result<Vec<ConnectorView>, ConnectorError> {
         let rows = self.statuses(actor, space).await.map_err(|error| match error {
-            crate::flow::StatusError::NotFound => ConnectorError::NotFound,
-            crate::flow::StatusError::Forbidden => ConnectorError::Forbidden,
-            crate::flow::StatusError::Store(error) => ConnectorError::Store(error),
+            crate::usecase::StatusError::NotFound => ConnectorError::NotFound,
+            crate::usecase::StatusError::Forbidden => ConnectorError::Forbidden,
+            crate::usecase::StatusError::Store(error) => ConnectorError::Store(error),
         })?;
         Ok(rows.into_iter().map(|(connector, status)| self.shown(connector, status)).collect())
     }

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use crate::flow::Connections;
-use crate::flow::audit::about_grant;
 use crate::grant::{GrantId, GrantSecrets, Ownership, PAYLOAD_VERSION};
 use crate::identity::Actor;
 use crate::ports::{AuditKind, Binding, OrphanTokens};
 use crate::secret::Secret;
 use crate::time::Timestamp;
+use crate::usecase::Connections;
+use crate::usecase::audit::about_grant;
 
 /// Why tokens could not be queued yet.
 struct NotQueued;

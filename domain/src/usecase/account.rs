@@ -1,8 +1,8 @@
 //! Which provider account a user was connected with: a hint for the provider, and what a reconnect is compared with (R35).
 
-use crate::flow::Connections;
 use crate::grant::{EndCause, Ownership, Phase, RevokedCause, Snapshot};
 use crate::provider::Account;
+use crate::usecase::Connections;
 
 /// An account that was connected before.
 pub(super) enum AccountBefore {

@@ -7,10 +7,10 @@ use futures_util::FutureExt;
 use thiserror::Error;
 
 use crate::connector::{AuthMode, ConnectorKey};
-use crate::flow::{Connections, Denied};
 use crate::grant::{EndCause, GrantId};
 use crate::identity::{Actor, Role};
 use crate::ports::{EndScope, Ended, Ending, Operation, StoreError};
+use crate::usecase::{Connections, Denied};
 
 /// Why nothing was disconnected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

@@ -3,12 +3,12 @@
 use thiserror::Error;
 
 use crate::connector::ConnectorKey;
-use crate::flow::audit::about_grant;
-use crate::flow::{Connections, Denied};
 use crate::grant::{EndCause, Grant, GrantId, Input, State, StateHash};
 use crate::identity::{Actor, Role};
 use crate::ports::{AuditKind, Fence, Fenced, StoreError};
 use crate::secret::Secret;
+use crate::usecase::audit::about_grant;
+use crate::usecase::{Connections, Denied};
 
 /// Which flow is meant.
 pub enum CancelKey {

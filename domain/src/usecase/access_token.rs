@@ -8,15 +8,15 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::connector::{AuthMode, Connector, ConnectorKey};
-use crate::flow::audit::{about_connector, about_grant};
-use crate::flow::renew::{Renewed, Want};
-use crate::flow::{Connections, Denied};
 use crate::grant::{Demands, Grant, GrantId, GrantSecrets, Reason, Snapshot, State, StatusView};
 use crate::identity::{Actor, Role, UserId};
 use crate::ports::{AuditKind, HandOutView, StoreError};
 use crate::provider::Origin;
 use crate::secret::Secret;
 use crate::time::Timestamp;
+use crate::usecase::audit::{about_connector, about_grant};
+use crate::usecase::renew::{Renewed, Want};
+use crate::usecase::{Connections, Denied};
 
 /// Who wants whose token, for which connector, to send it where (R43). All of it comes from trusted host context.
 #[derive(Debug, Clone)]

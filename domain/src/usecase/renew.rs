@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::connector::{Connector, Incarnation};
-use crate::flow::Connections;
-use crate::flow::access_token::{is_fresh, restored};
-use crate::flow::audit::about_grant;
-use crate::flow::sealing::NoCredentials;
 use crate::grant::{Grant, GrantId, Input, Phase, Snapshot, State};
 use crate::identity::Actor;
 use crate::ports::{AuditKind, FailedAttempt, Fence, Fenced, Lease, LeaseRequest, ProviderError, StoreError};
 use crate::time::Timestamp;
+use crate::usecase::Connections;
+use crate::usecase::access_token::{is_fresh, restored};
+use crate::usecase::audit::about_grant;
+use crate::usecase::sealing::NoCredentials;
 
 /// What a caller needs. Callers with the same want share one flight; the lease keeps different wants apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

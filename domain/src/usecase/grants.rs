@@ -5,10 +5,10 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::connector::Connector;
-use crate::flow::{Connections, Denied};
 use crate::grant::{EndCause, GrantId};
 use crate::identity::{Actor, Role, SpaceId, UserId};
 use crate::ports::{EndScope, Ended, Ending, GrantFilter, GrantPage, StoreError};
+use crate::usecase::{Connections, Denied};
 
 /// Why an administrator's request was not carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

@@ -3,13 +3,13 @@
 use thiserror::Error;
 
 use crate::encoding::base64url;
-use crate::flow::Connections;
-use crate::flow::access_token::restored;
-use crate::flow::sealing::NoCredentials;
 use crate::grant::{BrowserHash, GrantId, State};
 use crate::identity::{Actor, SpaceId};
 use crate::ports::{AuthorizationRequest, Binding, StoreError};
 use crate::secret::{Secret, equal_in_constant_time};
+use crate::usecase::Connections;
+use crate::usecase::access_token::restored;
+use crate::usecase::sealing::NoCredentials;
 
 /// Why a browser is not sent on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
