@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use axum::Router;
 use grantry_crypto_aes_gcm::{AesGcmVault, Keyring, KeyringError, UnknownKeys};
-use grantry_domain::grant::GrantId;
-use grantry_domain::ports::{Clock, Directory, Entropy, GrantStore, StoreError, TokenVault};
+use grantry_domain::authorization::AuthorizationId;
+use grantry_domain::ports::{AuthorizationStore, Clock, Directory, Entropy, StoreError, TokenVault};
 use grantry_domain::usecase::{Connections, InvalidPolicy, Policy, Ports};
 use grantry_http_axum::{
     Accounts, AgentKey, AgentKeys, AgentPrincipal, Api, Authenticator, ConsoleAssets, IdentityMode, Limits, People,
@@ -110,7 +110,7 @@ impl Assembly {
         let to_apis = Arc::new(ReqwestTransport::new(config.egress.clone(), TransportLimits::API)?);
         let who = Who::of(config);
         let ports = Ports {
-            grants: store.clone(),
+            authorizations: store.clone(),
             connectors: store.clone(),
             vault: vault.clone(),
             provider: Arc::new(Oauth2Server::new(to_providers, profiles.clone(), clock.clone())),
@@ -255,6 +255,6 @@ impl Readiness for StoreReadiness {
             return Err("shutting down");
         }
         // Any look-up will do; this one finds nothing.
-        self.store.find(GrantId::from_bytes([0; 24])).await.map(drop).map_err(|_| "store")
+        self.store.find(AuthorizationId::from_bytes([0; 24])).await.map(drop).map_err(|_| "store")
     }
 }

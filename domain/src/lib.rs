@@ -4,12 +4,12 @@
 //! through the traits in [`ports`]. It knows no HTTP, no SQL, no JSON and no async runtime, and its types are not
 //! serialisable: every boundary owns its record and a fallible conversion.
 //!
-//! Reading order: [`grant`] is the aggregate and its state machine, synchronous and total. [`usecase`] has one file per use
+//! Reading order: [`authorization`] is the aggregate and its state machine, synchronous and total. [`usecase`] has one file per use
 //! case. Beside them stand the words they are written in.
 
+pub mod authorization;
 pub mod connector;
 pub mod encoding;
-pub mod grant;
 pub mod identity;
 pub mod ports;
 pub mod provider;

@@ -1,8 +1,8 @@
 //! What administrators do with other people's grants.
 
-use grantry_domain::grant::{GrantId, Phase, Reason, StatusKind};
+use grantry_domain::authorization::{AuthorizationId, Phase, Reason, StatusKind};
 use grantry_domain::identity::{Actor, Role};
-use grantry_domain::ports::{AuditKind, GrantFilter, StoreError};
+use grantry_domain::ports::{AuditKind, AuthorizationFilter, StoreError};
 use grantry_domain::usecase::{AdminError, OffBoarded};
 use grantry_testkit::doubles::fixtures::{connector_id, connector_key, space, user};
 
@@ -29,17 +29,20 @@ async fn grants_are_listed_page_by_page_without_those_of_other_spaces() {
         (page.records.iter().map(|record| record.id).collect::<Vec<_>>(), page.next)
     };
     here.reverse();
-    assert_eq!(list(GrantFilter::default(), None, 200).await, (here.clone(), None), "newest first");
-    let (first, next) = list(GrantFilter::default(), None, 4).await;
-    let (rest, end) = list(GrantFilter::default(), next, 4).await;
+    assert_eq!(list(AuthorizationFilter::default(), None, 200).await, (here.clone(), None), "newest first");
+    let (first, next) = list(AuthorizationFilter::default(), None, 4).await;
+    let (rest, end) = list(AuthorizationFilter::default(), next, 4).await;
     assert_eq!(([first, rest].concat(), end), (here.clone(), None));
-    let (one, _) = list(GrantFilter::default(), None, 0).await;
+    let (one, _) = list(AuthorizationFilter::default(), None, 0).await;
     assert_eq!(one.len(), 1, "a page has at least one");
-    let of = |filter: GrantFilter| async move { list(filter, None, 100).await.0.len() };
-    assert_eq!(of(GrantFilter { user: Some(user("bob")), ..GrantFilter::default() }).await, 2);
-    assert_eq!(of(GrantFilter { connector: Some(connector_id("second")), ..GrantFilter::default() }).await, 3);
+    let of = |filter: AuthorizationFilter| async move { list(filter, None, 100).await.0.len() };
+    assert_eq!(of(AuthorizationFilter { user: Some(user("bob")), ..AuthorizationFilter::default() }).await, 2);
+    assert_eq!(
+        of(AuthorizationFilter { connector: Some(connector_id("second")), ..AuthorizationFilter::default() }).await,
+        3
+    );
     world.node.disconnect(&person("bob"), &drive()).await.unwrap();
-    assert_eq!(of(GrantFilter { phase: Some(Phase::Authorized), ..GrantFilter::default() }).await, 5);
+    assert_eq!(of(AuthorizationFilter { phase: Some(Phase::Authorized), ..AuthorizationFilter::default() }).await, 5);
 }
 
 #[tokio::test]
@@ -54,7 +57,8 @@ async fn only_administrators_list_and_revoke() {
         (person("stranger"), AdminError::NotFound),
     ];
     for (actor, refusal) in refusals {
-        let listed = world.node.list_grants(&actor, &space("default"), GrantFilter::default(), None, 10).await.map(drop);
+        let listed =
+            world.node.list_grants(&actor, &space("default"), AuthorizationFilter::default(), None, 10).await.map(drop);
         assert_eq!(listed, Err(refusal), "{actor}");
         assert_eq!(world.node.revoke_grant(&actor, &space("default"), id).await, Err(refusal), "{actor}");
         let spaces = SPACES.map(space);
@@ -73,7 +77,7 @@ async fn a_revoked_grant_asks_its_user_to_connect_again() {
     let elsewhere = world.connect_to("alice", &elsewhere()).await;
     let revoke = async |place: &str, id| world.node.revoke_grant(&person("ada"), &space(place), id).await;
     assert_eq!(revoke("default", elsewhere).await, Err(AdminError::NotFound), "another space's look missing (R60)");
-    assert_eq!(revoke("default", GrantId::new(world.now(), [9; 16])).await, Err(AdminError::NotFound));
+    assert_eq!(revoke("default", AuthorizationId::new(world.now(), [9; 16])).await, Err(AdminError::NotFound));
     for method in [Method::Find, Method::End] {
         world.store.fail_next(method, DOWN);
         assert_eq!(revoke("default", id).await, Err(AdminError::Store(StoreError::Unavailable)));

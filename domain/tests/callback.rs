@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use grantry_domain::connector::{ContextId, ProfileId};
-use grantry_domain::grant::{
+use grantry_domain::authorization::{
     EndCause, FailureCode, FlowFailure, FlowStatus, Phase, ProviderNote, Reason, RevokedCause, StatusKind,
 };
-use grantry_domain::ports::{AuditKind, GrantStore, Operation as Limit, ProviderError, StoreError, TokenAnswer, VaultError};
+use grantry_domain::connector::{ContextId, ProfileId};
+use grantry_domain::ports::{
+    AuditKind, AuthorizationStore, Operation as Limit, ProviderError, StoreError, TokenAnswer, VaultError,
+};
 use grantry_domain::provider::{Account, BindingKind, CallbackPath, Scopes};
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{Callback, CallbackAnswer, CallbackRefused, ConnectorDraft, Outcome, StartRequest};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::grant::{FlowStatus, GrantId, Phase, StatusKind};
+use grantry_domain::authorization::{AuthorizationId, FlowStatus, Phase, StatusKind};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{AuditKind, ProviderError, StoreError, VaultError};
 use grantry_domain::secret::Secret;
@@ -58,7 +58,7 @@ async fn lesson_06_nobody_cancels_another_users_flow() {
 async fn cancelling_what_nobody_knows_or_what_is_a_grant_changes_nothing() {
     let world = World::new().await;
     let id = world.connect("alice").await;
-    let unknown = GrantId::new(world.now(), [9; 16]);
+    let unknown = AuthorizationId::new(world.now(), [9; 16]);
     for key in [CancelKey::Flow(unknown), CancelKey::State(Secret::from_text("unknown")), CancelKey::Flow(id)] {
         assert_eq!(cancel(&world, "alice", key).await, Ok(()));
     }
@@ -96,7 +96,7 @@ async fn r17_the_launch_page_sends_on_only_its_own_user_in_their_own_browser() {
     assert_eq!(launch(person("bob"), "default", started.flow_id, cookie()).await, not_found);
     assert_eq!(launch(agent(), "default", started.flow_id, cookie()).await, not_found);
     assert_eq!(launch(person("alice"), "marketing", started.flow_id, cookie()).await, not_found);
-    assert_eq!(launch(person("alice"), "default", GrantId::new(world.now(), [9; 16]), cookie()).await, not_found);
+    assert_eq!(launch(person("alice"), "default", AuthorizationId::new(world.now(), [9; 16]), cookie()).await, not_found);
     for cookies in [Vec::new(), vec![Secret::from_text("other")]] {
         let refused = launch(person("alice"), "default", started.flow_id, cookies).await;
         assert_eq!(refused, Err(LaunchError::BrowserMismatch));

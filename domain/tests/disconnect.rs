@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_domain::grant::{EndCause, Phase, ProviderNote, RevocationRecord, RevokedCause, StatusKind};
+use grantry_domain::authorization::{EndCause, Phase, ProviderNote, RevocationRecord, RevokedCause, StatusKind};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
-    AuditKind, ClientSecretKey, ConnectorStore, Ended, GrantStore, Operation as Limit, ProviderError, RevokeAnswer,
+    AuditKind, AuthorizationStore, ClientSecretKey, ConnectorStore, Ended, Operation as Limit, ProviderError, RevokeAnswer,
     StoreError, TokenKind, VaultError,
 };
 use grantry_domain::secret::Secret;
@@ -24,7 +24,7 @@ async fn disconnect(world: &World, who: &str) -> Ended {
 }
 
 /// A world whose user has disconnected while the provider does not answer revocations.
-async fn owing(errors: usize, error: ProviderError) -> (World, grantry_domain::grant::GrantId) {
+async fn owing(errors: usize, error: ProviderError) -> (World, grantry_domain::authorization::AuthorizationId) {
     let world = World::new().await;
     let id = world.connect("alice").await;
     for _ in 0..errors {
@@ -35,7 +35,7 @@ async fn owing(errors: usize, error: ProviderError) -> (World, grantry_domain::g
     (world, id)
 }
 
-async fn due(world: &World, id: grantry_domain::grant::GrantId) -> Option<(bool, Duration, u32)> {
+async fn due(world: &World, id: grantry_domain::authorization::AuthorizationId) -> Option<(bool, Duration, u32)> {
     match world.row(id).await.revocation {
         Some(RevocationRecord::Due { in_doubt, due_at, attempts }) => Some((in_doubt, due_at.since(world.now()), attempts)),
         Some(RevocationRecord::Settled(_)) | None => None,
@@ -65,7 +65,11 @@ async fn r49_lesson_19_a_disconnect_ends_the_grant_at_once_and_revokes_both_toke
     assert_eq!(world.outcomes(AuditKind::RevocationSettled).await, ["revoked"]);
     assert_eq!(world.outcomes(AuditKind::GrantEnded).await, ["disconnected"]);
     let row = world.row(id).await;
-    assert_eq!((row.sealed, row.revision), (None, grantry_domain::grant::Revision::NONE), "the tokens are destroyed");
+    assert_eq!(
+        (row.sealed, row.revision),
+        (None, grantry_domain::authorization::Revision::NONE),
+        "the tokens are destroyed"
+    );
     let status = world.status("alice").await;
     assert_eq!((status.kind, status.provider_note), (StatusKind::NotConnected, None));
     assert_eq!(world.kind("bob").await, StatusKind::NotConnected);
@@ -222,7 +226,7 @@ async fn r49_what_a_doubtful_job_receives_is_kept_for_the_next_try() {
     quiet().await;
     let (in_doubt, wait, _) = due(&world, id).await.unwrap();
     assert!(!in_doubt, "the doubt is over");
-    assert_eq!(world.row(id).await.revision, grantry_domain::grant::Revision(2));
+    assert_eq!(world.row(id).await.revision, grantry_domain::authorization::Revision(2));
     world.clock.advance(wait);
     world.node.revoke_due().await.unwrap();
     assert_eq!((ledger.live_families(), ledger.reused()), (Vec::new(), 0), "the spent token is not presented");

@@ -1,9 +1,9 @@
 //! Creating, editing and deleting connectors, and which grants survive it (R52).
 
+use grantry_domain::authorization::{ExpiredCause, FailureCode, Phase, Reason, RevokedCause, StatusKind};
 use grantry_domain::connector::{AuthMode, ConnectorName, ProfileId};
-use grantry_domain::grant::{ExpiredCause, FailureCode, Phase, Reason, RevokedCause, StatusKind};
 use grantry_domain::identity::Actor;
-use grantry_domain::ports::{AuditKind, ClientSecretKey, ConnectorStore, GrantStore, ProviderError, StoreError};
+use grantry_domain::ports::{AuditKind, AuthorizationStore, ClientSecretKey, ConnectorStore, ProviderError, StoreError};
 use grantry_domain::provider::{ClientAuthentication, Endpoints, Origin, ProviderSettings, Scopes};
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{ConnectorDraft, ConnectorError};

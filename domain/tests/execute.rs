@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::grant::{Reason, StatusKind};
+use grantry_domain::authorization::{Reason, StatusKind};
 use grantry_domain::ports::{ApiAnswer, ApiError, ApiRequestRefused, ProviderError};
 use grantry_domain::usecase::{ExecuteError, Execution, TokenError};
 use grantry_testkit::doubles::fixtures::{connector_key, origin, space, user};

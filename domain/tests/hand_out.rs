@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use grantry_domain::authorization::{Reason, Revision, Snapshot, StatusKind};
 use grantry_domain::connector::{AuthMode, ProfileId};
-use grantry_domain::grant::{Reason, Revision, Snapshot, StatusKind};
 use grantry_domain::identity::Actor;
-use grantry_domain::ports::{AuditKind, Cascade, ConnectorStore, Fence, GrantStore, StoreError, TokenAnswer, UserStanding};
+use grantry_domain::ports::{
+    AuditKind, AuthorizationStore, Cascade, ConnectorStore, Fence, StoreError, TokenAnswer, UserStanding,
+};
 use grantry_domain::provider::Scopes;
 use grantry_domain::usecase::{ConnectorDraft, TokenDemand, TokenError};
 use grantry_testkit::doubles::fixtures::{connector_id, connector_key, origin, space, user};

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use grantry_domain::grant::{EndCause, Phase, RevokedCause, StatusKind};
+use grantry_domain::authorization::{EndCause, Phase, RevokedCause, StatusKind};
 use grantry_domain::identity::{Actor, Role};
 use grantry_domain::ports::{
-    AuditKind, GrantStore, Lifetime, ProviderError, SinkError, StoreError, SweepPolicy, TokenAnswer, UserStanding,
+    AuditKind, AuthorizationStore, Lifetime, ProviderError, SinkError, StoreError, SweepPolicy, TokenAnswer, UserStanding,
 };
 use grantry_domain::usecase::{CancelKey, HousekeepingError, Policy, Progress};
 use grantry_testkit::doubles::fixtures::{connector_key, space, user};

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use grantry_domain::connector::{ConnectorId, ConnectorKey};
 use grantry_domain::identity::{Actor, SpaceId, UserId};
 use grantry_domain::ports::{
-    DirectoryError, MockAuthorizationServer, MockClock, MockConnectorStore, MockDirectory, MockEntropy, MockEventSink,
-    MockGrantStore, MockProviderProfiles, MockRateLimiter, MockResourceServer, MockTasks, MockTokenVault, StoreError,
+    DirectoryError, MockAuthorizationServer, MockAuthorizationStore, MockClock, MockConnectorStore, MockDirectory,
+    MockEntropy, MockEventSink, MockProviderProfiles, MockRateLimiter, MockResourceServer, MockTasks, MockTokenVault,
+    StoreError,
 };
 use grantry_domain::provider::Origin;
 use grantry_domain::usecase::{
@@ -14,9 +15,9 @@ use grantry_domain::usecase::{
 };
 
 /// A system in which only the given ports may be called.
-fn connections(directory: MockDirectory, grants: MockGrantStore) -> Arc<Connections> {
+fn connections(directory: MockDirectory, grants: MockAuthorizationStore) -> Arc<Connections> {
     let ports = Ports {
-        grants: Arc::new(grants),
+        authorizations: Arc::new(grants),
         connectors: Arc::new(MockConnectorStore::new()),
         vault: Arc::new(MockTokenVault::new()),
         provider: Arc::new(MockAuthorizationServer::new()),
@@ -56,13 +57,13 @@ async fn r06_a_directory_that_does_not_answer_lets_nobody_start() {
         return_path: None,
         allow_account_change: false,
     };
-    let refused = connections(silent_directory(), MockGrantStore::new()).start(request).await;
+    let refused = connections(silent_directory(), MockAuthorizationStore::new()).start(request).await;
     assert_eq!(refused.err(), Some(StartError::Forbidden));
 }
 
 #[tokio::test]
 async fn r43_a_directory_that_does_not_answer_gets_no_token_read() {
-    let mut grants = MockGrantStore::new();
+    let mut grants = MockAuthorizationStore::new();
     // The refusal is dated for the audit trail; nothing else of the store is touched.
     grants.expect_now().returning(|| Err(StoreError::Unavailable));
     let demand = TokenDemand {

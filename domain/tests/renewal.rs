@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_domain::grant::{Phase, ProviderNote, Reason, Revision, Snapshot, StatusKind};
-use grantry_domain::ports::{AuditKind, Fence, GrantStore, LeaseRequest, Lifetime, ProviderError, TokenAnswer, VaultError};
+use grantry_domain::authorization::{Phase, ProviderNote, Reason, Revision, Snapshot, StatusKind};
+use grantry_domain::ports::{
+    AuditKind, AuthorizationStore, Fence, LeaseRequest, Lifetime, ProviderError, TokenAnswer, VaultError,
+};
 use grantry_domain::provider::Scopes;
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{Connections, ConnectorDraft, TokenError};
@@ -41,7 +43,7 @@ async fn r46_a_token_is_renewed_within_a_margin_before_its_end_and_not_earlier()
     assert_eq!(world.token("alice").await.as_deref(), Ok("access-2"), "the jitter is at most a fifth");
     let row = world.row(id).await;
     assert_eq!((row.revision, row.expires_at), (Revision::FIRST.next(), Some(world.now().plus(HOUR))));
-    assert_eq!(row.renewal, grantry_domain::grant::Renewal::default(), "lease and doubt are gone");
+    assert_eq!(row.renewal, grantry_domain::authorization::Renewal::default(), "lease and doubt are gone");
     assert_eq!(world.outcomes(AuditKind::Renewed).await, ["ok"]);
 }
 
@@ -324,7 +326,7 @@ async fn r37_r40_in_doubt_there_is_one_attempt_per_quarantine() {
         world.clock.advance(held_until.since(world.now()));
     }
     assert_eq!(world.token("alice").await.as_deref(), Ok("access-2"));
-    assert_eq!(world.row(id).await.renewal, grantry_domain::grant::Renewal::default());
+    assert_eq!(world.row(id).await.renewal, grantry_domain::authorization::Renewal::default());
 }
 
 #[tokio::test]

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use grantry_domain::authorization::Reason;
 use grantry_domain::connector::AuthMode;
-use grantry_domain::grant::Reason;
-use grantry_domain::ports::{AuditKind, GrantStore, ProviderError};
+use grantry_domain::ports::{AuditKind, AuthorizationStore, ProviderError};
 use grantry_domain::provider::ClientAuthentication;
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{ConnectorDraft, TokenDemand, TokenError};

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use grantry_domain::authorization::{EndCause, Phase, RevokedCause, StateHash, StatusKind};
 use grantry_domain::connector::{AuthMode, ProfileId};
 use grantry_domain::encoding::base64url;
-use grantry_domain::grant::{EndCause, Phase, RevokedCause, StateHash, StatusKind};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
-    AuditKind, ConnectorStore, GrantFilter, GrantStore, Operation as Limit, PendingLimits, ProviderError, StoreError,
-    TokenVault, VaultError,
+    AuditKind, AuthorizationFilter, AuthorizationStore, ConnectorStore, Operation as Limit, PendingLimits, ProviderError,
+    StoreError, TokenVault, VaultError,
 };
 use grantry_domain::provider::{BindingKind, CallbackPath, Scopes};
 use grantry_domain::usecase::{ConnectorDraft, ConnectorError, Policy, StartError, StartRequest};
@@ -42,7 +42,7 @@ async fn r01_state_is_random_per_flow_and_only_its_hash_is_stored() {
     assert_ne!(one, two);
     let row = world.row(first.flow_id).await;
     assert_eq!(row.state_hash, Some(StateHash(world.vault.fingerprint(one.as_bytes()))));
-    let columns = format!("{:?}", grantry_domain::grant::Snapshot { sealed: None, ..row });
+    let columns = format!("{:?}", grantry_domain::authorization::Snapshot { sealed: None, ..row });
     assert!(!columns.contains(&one));
 }
 
@@ -410,6 +410,6 @@ async fn flows_are_no_grants_in_the_administrators_list() {
     let world = World::new().await;
     world.start("alice", &drive()).await;
     let page = world.store.inner();
-    let page = GrantStore::list(page, &space("default"), GrantFilter::default(), None, 10).await.unwrap();
+    let page = AuthorizationStore::list(page, &space("default"), AuthorizationFilter::default(), None, 10).await.unwrap();
     assert!(page.records.is_empty());
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use grantry_domain::authorization::{
+    AuthStatus, AuthorizationId, FailureCode, FlowFailure, FlowStatus, ProviderNote, Reason, StatusKind,
+};
 use grantry_domain::connector::AuthMode;
-use grantry_domain::grant::{AuthStatus, FailureCode, FlowFailure, FlowStatus, GrantId, ProviderNote, Reason, StatusKind};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{ProviderError, StoreError, TokenAnswer};
 use grantry_domain::provider::Scopes;
@@ -152,7 +154,7 @@ async fn r60_flows_are_shown_to_their_starter_alone() {
     }
     assert_eq!(status(person("alice"), Some("marketing"), started.flow_id).await, Err(StatusError::NotFound));
     assert_eq!(status(person("bob"), None, started.flow_id).await, Err(StatusError::NotFound));
-    assert_eq!(status(person("alice"), None, GrantId::new(world.now(), [9; 16])).await, Err(StatusError::NotFound));
+    assert_eq!(status(person("alice"), None, AuthorizationId::new(world.now(), [9; 16])).await, Err(StatusError::NotFound));
     assert_eq!(status(agent(), None, started.flow_id).await, Err(StatusError::Forbidden));
     world.store.fail_next(Method::Find, DOWN);
     assert_eq!(status(person("alice"), None, started.flow_id).await, Err(StatusError::Store(StoreError::Unavailable)));

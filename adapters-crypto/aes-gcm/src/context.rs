@@ -3,7 +3,7 @@
 //! `u16 count ‖ (u8 tag ‖ u32 length ‖ bytes)*` with fixed tags in fixed order. Every field of a record type is always there
 //! and never empty; another shape is another record type. Ids enter byte for byte as the host gave them.
 
-use grantry_domain::grant::Ownership;
+use grantry_domain::authorization::Ownership;
 use grantry_domain::ports::{Binding, VaultError};
 
 use crate::envelope::{HEADER_LENGTH, Header};

@@ -12,7 +12,7 @@
 //! | 60 | n | ciphertext, n ≤ 65 536 |
 //! | 60 + n | 16 | tag |
 
-use grantry_domain::grant::Envelope;
+use grantry_domain::authorization::Envelope;
 use grantry_domain::ports::{Binding, KeyId, VaultError};
 
 /// Longest payload in bytes.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit};
+use grantry_domain::authorization::Envelope;
 use grantry_domain::encoding::hex;
-use grantry_domain::grant::Envelope;
 use grantry_domain::ports::{Binding, Entropy, KeyId, Opened, TokenVault, VaultError};
 use grantry_domain::secret::Secret;
 use sha2::{Digest, Sha256};

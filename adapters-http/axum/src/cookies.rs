@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::grant::GrantId;
+use grantry_domain::authorization::AuthorizationId;
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::PublicBaseUrl;
 use http::{HeaderMap, HeaderValue, header};
@@ -81,12 +81,12 @@ impl CookieNames {
     }
 
     /// The cookie that binds a flow to this browser (R03).
-    pub(crate) fn flow_cookie(&self, flow: GrantId, secret: &Secret, life: Duration) -> SetCookie {
+    pub(crate) fn flow_cookie(&self, flow: AuthorizationId, secret: &Secret, life: Duration) -> SetCookie {
         self.cookie(&self.flow_name(flow), text_of(secret), life)
     }
 
     /// Takes a flow cookie away (R34).
-    pub(crate) fn without_flow(&self, flow: GrantId) -> SetCookie {
+    pub(crate) fn without_flow(&self, flow: AuthorizationId) -> SetCookie {
         self.cookie(&self.flow_name(flow), "", Duration::ZERO)
     }
 
@@ -96,24 +96,24 @@ impl CookieNames {
     }
 
     /// Every flow that this browser has a cookie of.
-    pub(crate) fn flow_ids(&self, headers: &HeaderMap) -> Vec<GrantId> {
+    pub(crate) fn flow_ids(&self, headers: &HeaderMap) -> Vec<AuthorizationId> {
         self.flows(headers).map(|(id, _)| id).collect()
     }
 
     /// The oldest flow cookies, when one more would be too many (R34). Flow ids begin with their time.
-    pub(crate) fn surplus_flows(&self, headers: &HeaderMap) -> Vec<GrantId> {
+    pub(crate) fn surplus_flows(&self, headers: &HeaderMap) -> Vec<AuthorizationId> {
         let mut ids = self.flow_ids(headers);
         ids.sort_unstable();
         ids.truncate((ids.len() + 1).saturating_sub(MOST_FLOWS));
         ids
     }
 
-    fn flows<'h>(&self, headers: &'h HeaderMap) -> impl Iterator<Item = (GrantId, &'h str)> {
+    fn flows<'h>(&self, headers: &'h HeaderMap) -> impl Iterator<Item = (AuthorizationId, &'h str)> {
         cookies_of(headers)
-            .filter_map(|(name, value)| Some((GrantId::parse(name.strip_prefix(self.flow.as_str())?)?, value)))
+            .filter_map(|(name, value)| Some((AuthorizationId::parse(name.strip_prefix(self.flow.as_str())?)?, value)))
     }
 
-    fn flow_name(&self, flow: GrantId) -> String {
+    fn flow_name(&self, flow: AuthorizationId) -> String {
         format!("{}{flow}", self.flow)
     }
 
@@ -135,10 +135,10 @@ fn port_of(public: &PublicBaseUrl) -> u16 {
 mod tests {
     use super::*;
 
-    fn id(millis: u8) -> GrantId {
+    fn id(millis: u8) -> AuthorizationId {
         let mut bytes = [0; 24];
         bytes[7] = millis;
-        GrantId::from_bytes(bytes)
+        AuthorizationId::from_bytes(bytes)
     }
 
     fn names(base: &str) -> CookieNames {

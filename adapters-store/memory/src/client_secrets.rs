@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use grantry_domain::authorization::{End, INTERRUPTED_AFTER, Revocation, State, Was};
 use grantry_domain::connector::{Epoch, Incarnation};
-use grantry_domain::grant::{End, INTERRUPTED_AFTER, Revocation, State, Was};
 use grantry_domain::ports::{ClientSecretKey, ClientSecretRecord};
 use grantry_domain::time::Timestamp;
 

@@ -1,8 +1,8 @@
 //! The port of connectors. An edit and the endings it causes are one transaction (R52, R53).
 
 use async_trait::async_trait;
+use grantry_domain::authorization::{EndCause, Input};
 use grantry_domain::connector::{Connector, ConnectorKey, Incarnation};
-use grantry_domain::grant::{EndCause, Input};
 use grantry_domain::identity::{Actor, SpaceId};
 use grantry_domain::ports::{
     AuditEvent, Cascade, ClientSecretKey, ClientSecretRecord, ConnectorStore, Created, StoreError, Updated,

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use grantry_domain::authorization::{Authorization, AuthorizationId, BrowserHash, Input, Snapshot, State, StateHash};
 use grantry_domain::connector::{Connector, ConnectorKey};
-use grantry_domain::grant::{BrowserHash, Grant, GrantId, Input, Snapshot, State, StateHash};
 use grantry_domain::identity::UserId;
 use grantry_domain::ports::{
     AuditEvent, ClientSecretKey, ClientSecretRecord, OrphanTokens, RecordedEvent, Session, SessionHash, StoreError,
@@ -13,8 +13,8 @@ use grantry_domain::time::Timestamp;
 /// Everything there is.
 #[derive(Default)]
 pub(crate) struct Data {
-    pub(crate) rows: BTreeMap<GrantId, Row>,
-    pub(crate) orphans: BTreeMap<GrantId, Orphan>,
+    pub(crate) rows: BTreeMap<AuthorizationId, Row>,
+    pub(crate) orphans: BTreeMap<AuthorizationId, Orphan>,
     pub(crate) connectors: BTreeMap<ConnectorKey, Connector>,
     pub(crate) secrets: BTreeMap<ClientSecretKey, ClientSecret>,
     /// Users for whom no grant is committed any more.
@@ -26,7 +26,7 @@ pub(crate) struct Data {
 /// One authorization, and by what a callback finds it. The key outlives the phase it belongs to, so that a replayed callback
 /// can be told apart from an unknown one.
 pub(crate) struct Row {
-    pub(crate) grant: Grant,
+    pub(crate) grant: Authorization,
     pub(crate) callback: Option<(StateHash, BrowserHash)>,
     /// Until when a worker holds its revocation.
     pub(crate) claimed_until: Option<Timestamp>,
@@ -128,6 +128,6 @@ impl Row {
     }
 }
 
-fn restored(record: Snapshot) -> Result<Grant, StoreError> {
-    Grant::restore(record).map_err(|broken| StoreError::Inconsistent { table: "grants", rule: broken.0 })
+fn restored(record: Snapshot) -> Result<Authorization, StoreError> {
+    Authorization::restore(record).map_err(|broken| StoreError::Inconsistent { table: "grants", rule: broken.0 })
 }

@@ -1,6 +1,6 @@
 //! Endings by predicate: disconnect, off-boarding, edits of a connector, supersession.
 
-use grantry_domain::grant::{EndCause, GrantId, Input, RevocationRecord, Snapshot, State};
+use grantry_domain::authorization::{AuthorizationId, EndCause, Input, RevocationRecord, Snapshot, State};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{AuditEvent, EndScope, Ended, Ending};
 use grantry_domain::time::Timestamp;
@@ -56,7 +56,7 @@ impl Data {
     }
 
     /// The row of an authorization.
-    pub(crate) fn row(&mut self, id: GrantId) -> Option<&mut Row> {
+    pub(crate) fn row(&mut self, id: AuthorizationId) -> Option<&mut Row> {
         self.rows.get_mut(&id)
     }
 }

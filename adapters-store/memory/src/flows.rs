@@ -1,6 +1,6 @@
 //! From start to commit.
 
-use grantry_domain::grant::{ExpiredCause, Input, Snapshot, State, StateHash};
+use grantry_domain::authorization::{ExpiredCause, Input, Snapshot, State, StateHash};
 use grantry_domain::ports::{
     AuditEvent, CallbackKey, Commit, Consumption, Fence, Fenced, Inserted, PendingLimits, StoreError,
 };

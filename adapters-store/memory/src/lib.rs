@@ -1,18 +1,18 @@
 //! The reference store: every port of the store in memory, written to be read.
 //!
-//! It keeps [`Grant`](grantry_domain::grant::Grant)s and moves them only by their own transition function, so it is also the
+//! It keeps [`Authorization`](grantry_domain::authorization::Authorization)s and moves them only by their own transition function, so it is also the
 //! model that other stores are compared with. One mutex is the transaction: a method either changes everything it promises,
 //! with its audit events, or nothing. Searches are scans; it is meant for tests and for trying things out, and forgets
 //! everything when the process ends.
 //!
 //! [`MemoryRateLimiter`] stands beside it: rates are counted per process, whatever the store is.
 
+mod authorization_store;
 mod client_secrets;
 mod connector_store;
 mod data;
 mod ending;
 mod flows;
-mod grant_store;
 mod rate_limiter;
 mod renewal;
 mod revocation;

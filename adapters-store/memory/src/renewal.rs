@@ -1,6 +1,6 @@
 //! Leases, failed attempts, days of use.
 
-use grantry_domain::grant::{GrantId, Phase, Renewal, Snapshot};
+use grantry_domain::authorization::{AuthorizationId, Phase, Renewal, Snapshot};
 use grantry_domain::ports::{AuditEvent, FailedAttempt, Lease, LeaseRequest, StoreError};
 use grantry_domain::time::Timestamp;
 
@@ -31,7 +31,7 @@ impl Data {
 
     pub(crate) fn fail_attempt(
         &mut self,
-        id: GrantId,
+        id: AuthorizationId,
         owner: [u8; 16],
         attempt: FailedAttempt,
         audit: Vec<AuditEvent>,
@@ -55,7 +55,7 @@ impl Data {
         Ok(())
     }
 
-    pub(crate) fn note_use(&mut self, uses: Vec<(GrantId, i64)>) -> Result<(), StoreError> {
+    pub(crate) fn note_use(&mut self, uses: Vec<(AuthorizationId, i64)>) -> Result<(), StoreError> {
         for (id, day) in uses {
             let Some(row) = self.row(id).filter(|row| row.is_authorized()) else { continue };
             row.amend(|record| record.last_used_day = record.last_used_day.max(Some(day)))?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::grant::{GrantId, Input, RevocationRecord, Snapshot};
+use grantry_domain::authorization::{AuthorizationId, Input, RevocationRecord, Snapshot};
 use grantry_domain::ports::{AuditEvent, JobEnd, OrphanTokens, RevocationJob, StoreError};
 use grantry_domain::time::Timestamp;
 
@@ -39,7 +39,7 @@ impl Data {
 
     pub(crate) fn end_revocation(
         &mut self,
-        job: GrantId,
+        job: AuthorizationId,
         end: JobEnd,
         audit: Vec<AuditEvent>,
         now: Timestamp,
@@ -56,7 +56,7 @@ impl Data {
         Ok(())
     }
 
-    fn end_orphan(&mut self, job: GrantId, end: JobEnd) -> bool {
+    fn end_orphan(&mut self, job: AuthorizationId, end: JobEnd) -> bool {
         let Some(orphan) = self.orphans.get_mut(&job) else { return false };
         match end {
             JobEnd::Settled(_) => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::grant::{End, EndCause, GrantId, Input, Revocation, State, Was};
+use grantry_domain::authorization::{AuthorizationId, End, EndCause, Input, Revocation, State, Was};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{AuditEvent, SweepPolicy, Swept};
 use grantry_domain::time::Timestamp;
@@ -52,7 +52,7 @@ impl Data {
         swept
     }
 
-    fn chores(&self, policy: SweepPolicy, now: Timestamp) -> impl Iterator<Item = (GrantId, Chore)> {
+    fn chores(&self, policy: SweepPolicy, now: Timestamp) -> impl Iterator<Item = (AuthorizationId, Chore)> {
         self.rows.iter().filter_map(move |(id, row)| Some((*id, chore(row, policy, now)?)))
     }
 }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use grantry_domain::authorization::{AuthorizationId, Envelope, Snapshot};
 use grantry_domain::connector::{Connector, ConnectorId, ConnectorKey, Incarnation};
-use grantry_domain::grant::{Envelope, GrantId, Snapshot};
 use grantry_domain::identity::{SpaceId, UserId};
-use grantry_domain::ports::{GrantFilter, GrantPage, HandOutView, KeyId, StatusRow};
+use grantry_domain::ports::{AuthorizationFilter, AuthorizationPage, HandOutView, KeyId, StatusRow};
 use grantry_domain::time::Timestamp;
 
 use crate::data::{Data, Row};
@@ -47,7 +47,13 @@ impl Data {
         found
     }
 
-    pub(crate) fn list(&self, space: &SpaceId, filter: &GrantFilter, after: Option<GrantId>, limit: u32) -> GrantPage {
+    pub(crate) fn list(
+        &self,
+        space: &SpaceId,
+        filter: &AuthorizationFilter,
+        after: Option<AuthorizationId>,
+        limit: u32,
+    ) -> AuthorizationPage {
         let older = (Bound::Unbounded, after.map_or(Bound::Unbounded, Bound::Excluded));
         let wanted = |record: &Snapshot| {
             record.authorized_at.is_some()
@@ -59,7 +65,7 @@ impl Data {
         let mut records = self.rows.range(older).rev().map(|(_, row)| row.snapshot()).filter(wanted);
         let page: Vec<_> = records.by_ref().take(limit as usize).collect();
         let next = records.next().and(page.last()).map(|last| last.id);
-        GrantPage { records: page, next }
+        AuthorizationPage { records: page, next }
     }
 
     pub(crate) fn grant_holders(&self, after: Option<&(UserId, SpaceId)>, limit: u32) -> Vec<(UserId, SpaceId)> {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use grantry_domain::authorization::{Envelope, INTERRUPTED_AFTER};
 use grantry_domain::connector::ConnectorKey;
 use grantry_domain::connector::{Epoch, Incarnation};
-use grantry_domain::grant::{Envelope, INTERRUPTED_AFTER};
 use grantry_domain::ports::{ClientSecretKey, ClientSecretRecord};
 use grantry_domain::provider::BindingDigest;
 use grantry_domain::time::Timestamp;

@@ -1,8 +1,8 @@
 //! Connectors. An edit and the authorizations it ends are one transaction (R52), without any cryptography in it.
 
 use async_trait::async_trait;
+use grantry_domain::authorization::{EndCause, ExpiredCause, FailureCode, Phase, RevokedCause};
 use grantry_domain::connector::{Connector, ConnectorKey, Incarnation};
-use grantry_domain::grant::{EndCause, ExpiredCause, FailureCode, Phase, RevokedCause};
 use grantry_domain::identity::{Actor, SpaceId};
 use grantry_domain::ports::{
     AuditEvent, Cascade, ClientSecretKey, ClientSecretRecord, ConnectorStore, Created, StoreError, Updated,
@@ -10,8 +10,8 @@ use grantry_domain::ports::{
 use grantry_domain::time::Timestamp;
 use rusqlite::{Connection, params};
 
+use crate::authorizations::end::{Scope, Tokens, Transition, end_all};
 use crate::fault::Fault;
-use crate::grants::end::{Scope, Tokens, Transition, end_all};
 use crate::records::{CONNECTOR_COLUMNS, connector, signed};
 use crate::store::SqliteStore;
 use crate::{client_secrets, outbox, sql};

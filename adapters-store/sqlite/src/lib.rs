@@ -7,11 +7,11 @@
 //! predicate updates (`grants/end.rs`) do to many rows what the domain's transition does to one, which a test compares. No
 //! key ever comes near: envelopes are bytes.
 
+mod authorizations;
 mod client_secrets;
 mod connection;
 mod connectors;
 mod fault;
-mod grants;
 mod options;
 mod outbox;
 mod records;

@@ -12,7 +12,7 @@ use grantry_domain::ports::{Clock, Entropy};
 pub struct SqliteOptions {
     /// The file; its folder must exist. Beside it appear `-wal` and `-shm`.
     pub path: PathBuf,
-    /// The clock of every comparison, and what `GrantStore::now` answers.
+    /// The clock of every comparison, and what `AuthorizationStore::now` answers.
     pub clock: Arc<dyn Clock>,
     /// Draws the deployment id when the file is new.
     pub entropy: Arc<dyn Entropy>,

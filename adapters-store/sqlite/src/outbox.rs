@@ -1,7 +1,7 @@
 //! The audit outbox: events are rows, written in the transaction of the change they tell of (R80).
 
+use grantry_domain::authorization::AuthorizationId;
 use grantry_domain::connector::ConnectorId;
-use grantry_domain::grant::GrantId;
 use grantry_domain::identity::{Actor, SpaceId, UserId};
 use grantry_domain::ports::{AuditEvent, AuditKind, RecordedEvent};
 use rusqlite::{Connection, params};
@@ -24,7 +24,7 @@ pub(crate) fn write(connection: &Connection, events: &[AuditEvent]) -> Result<()
             event.space.as_ref().map(SpaceId::as_str),
             event.connector.as_ref().map(ConnectorId::as_str),
             event.user.as_ref().map(UserId::as_str),
-            event.grant.as_ref().map(GrantId::as_bytes),
+            event.grant.as_ref().map(AuthorizationId::as_bytes),
             event.outcome,
         ];
         sql::execute(connection, INSERT, parameters)?;
@@ -60,7 +60,7 @@ pub(crate) fn pending(connection: &Connection, limit: u32) -> Result<Vec<Recorde
         let space = columns.optional_text()?.map(SpaceId::new).transpose().map_err(malformed)?;
         let connector = columns.optional_text()?.map(ConnectorId::new).transpose().map_err(malformed)?;
         let user = columns.optional_text()?.map(UserId::new).transpose().map_err(malformed)?;
-        let grant = columns.optional_array()?.map(GrantId::from_bytes);
+        let grant = columns.optional_array()?.map(AuthorizationId::from_bytes);
         let outcome = columns.text()?.to_owned();
         Ok(RecordedEvent { sequence, event: AuditEvent { at, actor, kind, space, connector, user, grant, outcome } })
     })

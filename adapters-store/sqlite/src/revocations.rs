@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::grant::{GrantId, RevocationOutcome};
+use grantry_domain::authorization::{AuthorizationId, RevocationOutcome};
 use grantry_domain::ports::{AuditEvent, JobEnd, OrphanTokens, RevocationJob};
 use grantry_domain::time::Timestamp;
 use rusqlite::{Connection, params};
@@ -78,7 +78,7 @@ fn hold(connection: &Connection, table: &str, seq: i64, owner: [u8; 16], until: 
 pub(crate) fn end(
     connection: &Connection,
     now: Timestamp,
-    job: GrantId,
+    job: AuthorizationId,
     end: &JobEnd,
     audit: &[AuditEvent],
 ) -> Result<(), Fault> {
@@ -104,7 +104,7 @@ pub(crate) fn end(
 }
 
 /// Destroys the tokens. Of a former grant the outcome is kept; orphans were never anybody's grant.
-fn settle(connection: &Connection, job: GrantId, outcome: RevocationOutcome) -> Result<u64, Fault> {
+fn settle(connection: &Connection, job: AuthorizationId, outcome: RevocationOutcome) -> Result<u64, Fault> {
     const FORMER: &str = "UPDATE authorizations SET revocation = ?2, sealed = NULL, kid = NULL, revision = 0, \
          revoke_at = NULL, revoke_attempts = NULL, revoke_in_doubt = NULL, claimed_by = NULL, claimed_until = NULL \
          WHERE id = ?1 AND revocation = 'due'";
@@ -113,7 +113,7 @@ fn settle(connection: &Connection, job: GrantId, outcome: RevocationOutcome) -> 
 }
 
 /// Counts a failed try and gives the claim back.
-fn retry(connection: &Connection, job: GrantId, at: Timestamp) -> Result<u64, Fault> {
+fn retry(connection: &Connection, job: AuthorizationId, at: Timestamp) -> Result<u64, Fault> {
     const FORMER: &str = "UPDATE authorizations SET revoke_at = ?2, revoke_attempts = revoke_attempts + 1, \
          claimed_by = NULL, claimed_until = NULL WHERE id = ?1 AND revocation = 'due'";
     const ORPHANED: &str = "UPDATE orphans SET revoke_at = ?2, attempts = attempts + 1, \

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use grantry_crypto_aes_gcm::{Keyring, RootKey};
 use grantry_domain::encoding::hex;
-use grantry_domain::ports::GrantStore;
+use grantry_domain::ports::AuthorizationStore;
 use grantry_system::SystemEntropy;
 use serde::Serialize;
 

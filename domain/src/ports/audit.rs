@@ -1,7 +1,7 @@
 //! Audit events (R80). They are written in the transaction of the change they tell of, and hold no secret.
 
+use crate::authorization::{AuthorizationId, Phase, Snapshot, cause_names};
 use crate::connector::ConnectorId;
-use crate::grant::{GrantId, Phase, Snapshot, cause_names};
 use crate::identity::{Actor, SpaceId, UserId};
 use crate::time::Timestamp;
 
@@ -69,7 +69,7 @@ pub struct AuditEvent {
     /// Whose authorization, if somebody's.
     pub user: Option<UserId>,
     /// Which authorization, if one.
-    pub grant: Option<GrantId>,
+    pub grant: Option<AuthorizationId>,
     /// Stable code of the outcome, such as `ok` or `refresh_rejected`.
     pub outcome: String,
 }

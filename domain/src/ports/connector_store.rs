@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 
+use crate::authorization::Envelope;
 use crate::connector::{Connector, ConnectorKey, Incarnation};
-use crate::grant::Envelope;
 use crate::identity::{Actor, SpaceId};
 use crate::ports::{AuditEvent, ClientSecretKey, StoreError};
 use crate::provider::BindingDigest;

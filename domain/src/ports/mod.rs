@@ -1,14 +1,14 @@
 //! What the domain needs from outside, one port a file. All are dyn-compatible; each names its contract and its error.
 //!
-//! Stores answer with the instant of their own clock ([`GrantStore::now`]), because comparisons between nodes need one
+//! Stores answer with the instant of their own clock ([`AuthorizationStore::now`]), because comparisons between nodes need one
 //! clock. With the `mock` feature every port has a mock beside it.
 
 mod audit;
 mod authorization_server;
+mod authorization_store;
 mod connector_store;
 mod directory;
 mod event_sink;
-mod grant_store;
 mod profiles;
 mod rate_limiter;
 mod resource_server;
@@ -19,10 +19,10 @@ mod token_vault;
 
 pub use audit::{AuditEvent, AuditKind, RecordedEvent};
 pub use authorization_server::*;
+pub use authorization_store::*;
 pub use connector_store::*;
 pub use directory::*;
 pub use event_sink::*;
-pub use grant_store::*;
 pub use profiles::*;
 pub use rate_limiter::*;
 pub use resource_server::*;

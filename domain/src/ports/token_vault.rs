@@ -2,8 +2,8 @@
 
 use thiserror::Error;
 
+use crate::authorization::{AuthorizationId, BrowserHash, Envelope, Ownership, StateHash};
 use crate::connector::{ConnectorId, Epoch, Incarnation};
-use crate::grant::{BrowserHash, Envelope, GrantId, Ownership, StateHash};
 use crate::identity::{SpaceId, UserId};
 use crate::provider::BindingDigest;
 use crate::secret::Secret;
@@ -26,7 +26,7 @@ pub enum Binding {
         /// Whose grant, for what.
         owner: Ownership,
         /// The record id: the id's random part.
-        grant: GrantId,
+        grant: AuthorizationId,
     },
     /// A client secret, record type 03.
     ClientSecret {
@@ -44,7 +44,7 @@ pub enum Binding {
         /// Whose they would have been.
         owner: Ownership,
         /// The id of the flow they came from.
-        grant: GrantId,
+        grant: AuthorizationId,
     },
 }
 

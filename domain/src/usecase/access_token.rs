@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::authorization::{Authorization, AuthorizationId, Demands, GrantSecrets, Reason, Snapshot, State, StatusView};
 use crate::connector::{AuthMode, Connector, ConnectorKey};
-use crate::grant::{Demands, Grant, GrantId, GrantSecrets, Reason, Snapshot, State, StatusView};
 use crate::identity::{Actor, Role, UserId};
 use crate::ports::{AuditKind, HandOutView, StoreError};
 use crate::provider::Origin;
@@ -111,7 +111,7 @@ enum Accept {
 
 /// A grant that passed every check, with its opened tokens.
 struct Usable {
-    id: GrantId,
+    id: AuthorizationId,
     record: Snapshot,
     secrets: GrantSecrets,
     now: Timestamp,
@@ -136,7 +136,7 @@ impl Connections {
     async fn handed_out(self: &Arc<Self>, demand: &TokenDemand, refused: Option<[u8; 32]>) -> Result<HandedOut, TokenError> {
         let result = self.find_token(demand, refused).await;
         if let Err(error) = &result
-            && let Ok(now) = self.ports.grants.now().await
+            && let Ok(now) = self.ports.authorizations.now().await
         {
             let kind = AuditKind::HandOutRefused;
             let user = Some(&demand.user);
@@ -184,7 +184,7 @@ impl Connections {
     }
 
     async fn view(&self, demand: &TokenDemand) -> Result<HandOutView, TokenError> {
-        let view = self.ports.grants.hand_out(&demand.connector, &demand.user).await?;
+        let view = self.ports.authorizations.hand_out(&demand.connector, &demand.user).await?;
         view.filter(|view| view.connector.enabled).ok_or(TokenError::NotFound)
     }
 
@@ -236,13 +236,13 @@ impl Connections {
         demands: &Demands,
         now: Timestamp,
     ) -> Result<Reason, TokenError> {
-        let rows = self.ports.grants.statuses(&connector.key.space, Some(connector.key.id.clone()), user).await?;
+        let rows = self.ports.authorizations.statuses(&connector.key.space, Some(connector.key.id.clone()), user).await?;
         let Some(row) = rows.into_iter().next() else {
             return Ok(Reason::NotConnected);
         };
         let former = row.former.map(restored).transpose()?;
         let view = StatusView { connector: connector.clone(), grant: None, former, pending: None };
-        Ok(crate::grant::status(&view, Some(demands), |_| true, now).reason.unwrap_or(Reason::NotConnected))
+        Ok(crate::authorization::status(&view, Some(demands), |_| true, now).reason.unwrap_or(Reason::NotConnected))
     }
 
     fn give(&self, demand: &TokenDemand, usable: Usable) -> HandedOut {
@@ -259,12 +259,13 @@ impl Connections {
     }
 }
 
-pub(super) fn restored(record: Snapshot) -> Result<Grant, StoreError> {
-    Grant::restore(record).map_err(|violation| StoreError::Inconsistent { table: "authorizations", rule: violation.0 })
+pub(super) fn restored(record: Snapshot) -> Result<Authorization, StoreError> {
+    Authorization::restore(record)
+        .map_err(|violation| StoreError::Inconsistent { table: "authorizations", rule: violation.0 })
 }
 
 /// Whether a token may be handed out at an instant. Sealed times, never the row's (R76).
-fn acceptable(secrets: &GrantSecrets, id: GrantId, now: Timestamp, accept: Accept) -> bool {
+fn acceptable(secrets: &GrantSecrets, id: AuthorizationId, now: Timestamp, accept: Accept) -> bool {
     match (secrets.expires_at, accept) {
         (None, _) => true,
         (Some(expires_at), Accept::Alive) => now < expires_at,
@@ -273,13 +274,13 @@ fn acceptable(secrets: &GrantSecrets, id: GrantId, now: Timestamp, accept: Accep
 }
 
 /// Whether a token needs no renewal yet.
-pub(super) fn is_fresh(secrets: &GrantSecrets, id: GrantId, now: Timestamp) -> bool {
+pub(super) fn is_fresh(secrets: &GrantSecrets, id: AuthorizationId, now: Timestamp) -> bool {
     acceptable(secrets, id, now, Accept::Fresh)
 }
 
 /// How long before its end a token is renewed: max(30 s, a tenth of its life), at most 5 minutes and never more than half
 /// its life, less a jitter of up to a fifth that is fixed per grant (R46). A token that cannot be renewed has no margin.
-fn margin(secrets: &GrantSecrets, id: GrantId) -> Duration {
+fn margin(secrets: &GrantSecrets, id: AuthorizationId) -> Duration {
     let Some(expires_at) = secrets.expires_at else {
         return Duration::ZERO;
     };
@@ -297,8 +298,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::authorization::Revision;
     use crate::connector::{Epoch, ProfileId};
-    use crate::grant::Revision;
     use crate::provider::{ClientAuthentication, Endpoints, Provider, Scopes};
 
     fn secrets(issued_at: i64, life_ms: u64) -> GrantSecrets {
@@ -335,7 +336,7 @@ mod tests {
         #[test]
         fn r46_no_token_is_handed_out_after_its_life(issued in any::<i64>(), life in any::<u64>(), now in any::<i64>(), random: [u8; 16]) {
             let secrets = secrets(issued, life);
-            let id = GrantId::new(Timestamp::from_millis(0), random);
+            let id = AuthorizationId::new(Timestamp::from_millis(0), random);
             let now = Timestamp::from_millis(now);
             let end = secrets.expires_at.unwrap();
             if now >= end {
@@ -352,7 +353,7 @@ mod tests {
 
     #[test]
     fn r46_the_margin_is_a_tenth_of_the_life_within_bounds() {
-        let id = GrantId::new(Timestamp::from_millis(0), [0; 16]);
+        let id = AuthorizationId::new(Timestamp::from_millis(0), [0; 16]);
         let seconds = |life: u64| margin(&secrets(0, life * 1000), id).as_secs();
         assert_eq!(
             (seconds(20), seconds(60), seconds(100), seconds(1_000), seconds(3_600), seconds(86_400)),

@@ -1,6 +1,6 @@
 //! Which provider account a user was connected with: a hint for the provider, and what a reconnect is compared with (R35).
 
-use crate::grant::{EndCause, Ownership, Phase, RevokedCause, Snapshot};
+use crate::authorization::{EndCause, Ownership, Phase, RevokedCause, Snapshot};
 use crate::provider::Account;
 use crate::usecase::Connections;
 
@@ -41,7 +41,7 @@ impl Connections {
     /// there is none: who disconnects may connect whatever account they like. At another provider there is none either.
     pub(super) async fn account_before(&self, owner: &Ownership) -> Option<AccountBefore> {
         let only = Some(owner.connector.clone());
-        let rows = self.ports.grants.statuses(&owner.space, only, &owner.user).await.ok()?;
+        let rows = self.ports.authorizations.statuses(&owner.space, only, &owner.user).await.ok()?;
         let row = rows.into_iter().next().filter(|row| row.connector.incarnation == owner.incarnation)?;
         let record = row.grant.or_else(|| row.former.filter(wants_authorization))?;
         if record.owner.digest != owner.digest {

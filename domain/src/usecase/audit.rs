@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::authorization::{AuthorizationId, Ownership};
 use crate::connector::ConnectorKey;
-use crate::grant::{GrantId, Ownership};
 use crate::identity::{Actor, UserId};
-use crate::ports::{AuditEvent, AuditKind, GrantStore, StoreError};
+use crate::ports::{AuditEvent, AuditKind, AuthorizationStore, StoreError};
 use crate::time::Timestamp;
 use crate::usecase::Connections;
 
@@ -24,11 +24,11 @@ pub(super) struct Trail(Arc<Mutex<Notes>>);
 struct Notes {
     events: Vec<AuditEvent>,
     /// The last day of use of each grant.
-    uses: BTreeMap<GrantId, i64>,
+    uses: BTreeMap<AuthorizationId, i64>,
 }
 
 impl Notes {
-    fn used(&mut self, id: GrantId, day: i64) {
+    fn used(&mut self, id: AuthorizationId, day: i64) {
         self.uses.entry(id).and_modify(|noted| *noted = day.max(*noted)).or_insert(day);
     }
 }
@@ -39,7 +39,7 @@ impl Trail {
     }
 
     /// Writes the buffer down. What the store does not take goes back into it.
-    pub(super) async fn flush(&self, grants: &dyn GrantStore) -> Result<(), StoreError> {
+    pub(super) async fn flush(&self, grants: &dyn AuthorizationStore) -> Result<(), StoreError> {
         let Notes { events, uses } = std::mem::take(&mut *self.locked());
         if !events.is_empty()
             && let Err(error) = grants.record(events.clone()).await
@@ -56,7 +56,7 @@ impl Trail {
         Ok(())
     }
 
-    fn put_back(&self, mut events: Vec<AuditEvent>, uses: BTreeMap<GrantId, i64>) {
+    fn put_back(&self, mut events: Vec<AuditEvent>, uses: BTreeMap<AuthorizationId, i64>) {
         let mut notes = self.locked();
         if notes.events.len() < KEPT_AT_MOST {
             notes.events.append(&mut events);
@@ -69,7 +69,7 @@ impl Trail {
 
 impl Connections {
     /// Notes something that changes nothing, and perhaps the day a grant was used.
-    pub(super) fn note(&self, event: AuditEvent, used: Option<(GrantId, i64)>) {
+    pub(super) fn note(&self, event: AuditEvent, used: Option<(AuthorizationId, i64)>) {
         let full = {
             let mut notes = self.trail.locked();
             notes.events.push(event);
@@ -79,7 +79,7 @@ impl Connections {
             notes.events.len().is_multiple_of(FLUSH_AT)
         };
         if full {
-            let (trail, grants) = (self.trail.clone(), Arc::clone(&self.ports.grants));
+            let (trail, grants) = (self.trail.clone(), Arc::clone(&self.ports.authorizations));
             let work = async move {
                 // What cannot be written now is written by the housekeeper.
                 let _ = trail.flush(&*grants).await;
@@ -95,7 +95,7 @@ pub(super) fn about_grant(
     actor: Actor,
     kind: AuditKind,
     owner: &Ownership,
-    grant: GrantId,
+    grant: AuthorizationId,
     outcome: impl Into<String>,
 ) -> AuditEvent {
     AuditEvent {

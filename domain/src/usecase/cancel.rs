@@ -2,8 +2,8 @@
 
 use thiserror::Error;
 
+use crate::authorization::{Authorization, AuthorizationId, EndCause, Input, State, StateHash};
 use crate::connector::ConnectorKey;
-use crate::grant::{EndCause, Grant, GrantId, Input, State, StateHash};
 use crate::identity::{Actor, Role};
 use crate::ports::{AuditKind, Fence, Fenced, StoreError};
 use crate::secret::Secret;
@@ -15,7 +15,7 @@ pub enum CancelKey {
     /// By its `state`.
     State(Secret),
     /// By its id.
-    Flow(GrantId),
+    Flow(AuthorizationId),
 }
 
 /// Why nothing was cancelled.
@@ -60,10 +60,10 @@ impl Connections {
         let user = Self::person(actor)?;
         self.admit(user, &connector.space, Role::Viewer).await?;
         let found = match key {
-            CancelKey::Flow(id) => self.ports.grants.find(id).await?,
+            CancelKey::Flow(id) => self.ports.authorizations.find(id).await?,
             CancelKey::State(state) => {
                 let hash = StateHash(self.ports.vault.fingerprint(state.expose()));
-                self.ports.grants.find_by_state(hash).await?
+                self.ports.authorizations.find_by_state(hash).await?
             }
         };
         let Some(record) = found else {
@@ -74,9 +74,9 @@ impl Connections {
         if record.owner.user != *user || record.owner.connector_key() != *connector {
             return Err(CancelError::Forbidden);
         }
-        let now = self.ports.grants.now().await?;
+        let now = self.ports.authorizations.now().await?;
         let (id, owner, fence) = (record.id, record.owner.clone(), Fence::of(&record));
-        let flow = Grant::restore(record)
+        let flow = Authorization::restore(record)
             .map_err(|violation| StoreError::Inconsistent { table: "authorizations", rule: violation.0 })?
             .at(now);
         if !matches!(flow.state(), State::Initiated(_) | State::AwaitingCallback(_)) {
@@ -86,7 +86,7 @@ impl Connections {
             return Ok(());
         };
         let audit = vec![about_grant(now, actor.clone(), AuditKind::FlowEnded, &owner, id, "cancelled")];
-        match self.ports.grants.replace(ended.snapshot(), fence, audit).await? {
+        match self.ports.authorizations.replace(ended.snapshot(), fence, audit).await? {
             // Whoever moved it on has ended it, or has finished it before the cancel came.
             Fenced::Done | Fenced::Moved(_) | Fenced::Gone => Ok(()),
         }

@@ -9,11 +9,11 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use thiserror::Error;
 
-use crate::connector::{ConnectorId, ContextId};
-use crate::grant::{
-    BrowserHash, EndCause, FailureCode, FlowFailure, FlowSecrets, Grant, GrantId, GrantSecrets, Input, Revision, Snapshot,
-    StateHash, VerifiedCallback,
+use crate::authorization::{
+    Authorization, AuthorizationId, BrowserHash, EndCause, FailureCode, FlowFailure, FlowSecrets, GrantSecrets, Input,
+    Revision, Snapshot, StateHash, VerifiedCallback,
 };
+use crate::connector::{ConnectorId, ContextId};
 use crate::identity::{Actor, Role, SpaceId, UserId};
 use crate::ports::{
     AuditEvent, AuditKind, Binding, CallbackKey, Commit, Consumption, Fence, Fenced, Lifetime, Operation, ProviderError,
@@ -69,7 +69,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completed {
     /// The flow.
-    pub flow_id: GrantId,
+    pub flow_id: AuthorizationId,
     /// Its space, from the sealed state and not from the URL (R23).
     pub space: SpaceId,
     /// Its connector.
@@ -97,13 +97,13 @@ pub enum CallbackRefused {
     #[error("the flow has expired")]
     Expired {
         /// The flow.
-        flow_id: GrantId,
+        flow_id: AuthorizationId,
     },
     /// It was used already.
     #[error("the flow was already used")]
     AlreadyUsed {
         /// The flow.
-        flow_id: GrantId,
+        flow_id: AuthorizationId,
     },
     /// Too often (R59).
     #[error("too many attempts")]
@@ -176,9 +176,9 @@ impl Connections {
         let browsers =
             callback.browser_secrets.iter().map(|secret| BrowserHash(self.ports.vault.fingerprint(secret.expose())));
         let key = CallbackKey { state_hash, user: callback.user.clone(), browsers: browsers.collect() };
-        let now = self.ports.grants.now().await?;
+        let now = self.ports.authorizations.now().await?;
         let audit = self.consumed_by(state_hash, &callback.user, now).await?;
-        let (record, sealed) = match self.ports.grants.consume(key, audit).await? {
+        let (record, sealed) = match self.ports.authorizations.consume(key, audit).await? {
             Consumption::Consumed { record, sealed } => (record, sealed),
             refused @ (Consumption::NotFound
             | Consumption::UserMismatch(_)
@@ -214,7 +214,7 @@ impl Connections {
             Ok(()) => Outcome::Connected,
             Err(failure) => {
                 let cause = failure.cause;
-                let now = self.ports.grants.now().await.unwrap_or(now);
+                let now = self.ports.authorizations.now().await.unwrap_or(now);
                 self.fail(&flow.record, failure, now).await;
                 Outcome::Failed(match cause {
                     Cause::Denied => FlowFailure::AccessDenied,
@@ -228,7 +228,7 @@ impl Connections {
     /// The event that goes into the transaction that consumes the flow. Nothing of a foreign flow is put into it: then it is
     /// not written either.
     async fn consumed_by(&self, state: StateHash, user: &UserId, now: Timestamp) -> Result<Vec<AuditEvent>, StoreError> {
-        let own = self.ports.grants.find_by_state(state).await?.filter(|record| record.owner.user == *user);
+        let own = self.ports.authorizations.find_by_state(state).await?.filter(|record| record.owner.user == *user);
         let event = own.map(|record| {
             let person = Actor::Person(user.clone());
             about_grant(now, person, AuditKind::CallbackConsumed, &record.owner, record.id, "ok")
@@ -239,7 +239,7 @@ impl Connections {
     /// Everything between the consumed flow and the committed grant.
     async fn finish(&self, flow: &Running, callback: Callback) -> Result<(), Failure> {
         let Running { record, secrets, .. } = flow;
-        let now = self.ports.grants.now().await.map_err(|_| FailureCode::Internal)?;
+        let now = self.ports.authorizations.now().await.map_err(|_| FailureCode::Internal)?;
         // What is sealed wins over the columns that the store went by (R76).
         let in_time = record.consumed_at.is_some_and(|consumed_at| consumed_at < secrets.deadline);
         if !in_time || secrets.epoch != record.owner.epoch {
@@ -289,7 +289,7 @@ impl Connections {
             "refused",
         );
         // The refusal stands whether or not the note of it can be written.
-        let _ = self.ports.grants.record(vec![event]).await;
+        let _ = self.ports.authorizations.record(vec![event]).await;
         Err(FailureCode::IssuerMismatch.into())
     }
 
@@ -320,7 +320,7 @@ impl Connections {
             NoCredentials::Unreadable | NoCredentials::Store(_) => FailureCode::Internal,
         })?;
         // Life counts from the instant before the request is sent (R46).
-        let sent_at = self.ports.grants.now().await.map_err(|_| FailureCode::Internal)?;
+        let sent_at = self.ports.authorizations.now().await.map_err(|_| FailureCode::Internal)?;
         let answer =
             self.ports.provider.exchange(provider, &client, code, &secrets.verifier).await.map_err(exchange_failure)?;
         let identified = self.ports.provider.identify(provider, &answer, secrets.nonce.clone()).await;
@@ -388,13 +388,13 @@ impl Connections {
         {
             return Err(fail(FailureCode::AccountMismatch, received));
         }
-        let Ok(now) = self.ports.grants.now().await else {
+        let Ok(now) = self.ports.authorizations.now().await else {
             return Err(fail(FailureCode::Internal, received));
         };
         let Ok(tokens) = self.seal_grant(owner, flow.record.id, &received) else {
             return Err(fail(FailureCode::Internal, received));
         };
-        let granted = Grant::restore(flow.record.clone())
+        let granted = Authorization::restore(flow.record.clone())
             .ok()
             .and_then(|grant| grant.on(Input::TokensGranted(verified, tokens), now).ok());
         let Some(granted) = granted else {
@@ -425,9 +425,9 @@ impl Connections {
     ) -> Result<Commit, StoreError> {
         let (mut unsure, mut pause) = (false, Duration::from_millis(20));
         for _ in 0..COMMIT_TRIES {
-            match self.ports.grants.commit_grant(grant.clone(), revoke_superseded, audit.to_vec()).await {
+            match self.ports.authorizations.commit_grant(grant.clone(), revoke_superseded, audit.to_vec()).await {
                 Ok(Commit::FlowEnded) if unsure => {
-                    let record = self.ports.grants.find(grant.id).await?;
+                    let record = self.ports.authorizations.find(grant.id).await?;
                     let committed = record.is_some_and(|record| record.authorized_at.is_some());
                     return Ok(if committed { Commit::Done } else { Commit::FlowEnded });
                 }
@@ -450,7 +450,7 @@ impl Connections {
             Cause::Denied => (Input::Ended { cause: EndCause::Denied, revoke: false }, "access_denied"),
             Cause::Code(code) => (Input::Failed(code), code.as_str()),
         };
-        let Ok(flow) = Grant::restore(record.clone()) else {
+        let Ok(flow) = Authorization::restore(record.clone()) else {
             return;
         };
         let Ok(ended) = flow.on(input, now) else {
@@ -459,7 +459,8 @@ impl Connections {
         let person = Actor::Person(record.owner.user.clone());
         let audit = vec![about_grant(now, person, AuditKind::FlowEnded, &record.owner, record.id, outcome)];
         // If it cannot be written, or somebody ended the flow meanwhile, the sweeper's `interrupted` is just as honest.
-        let _: Result<Fenced, StoreError> = self.ports.grants.replace(ended.snapshot(), Fence::of(record), audit).await;
+        let _: Result<Fenced, StoreError> =
+            self.ports.authorizations.replace(ended.snapshot(), Fence::of(record), audit).await;
     }
 
     /// Says why nothing was consumed, and leaves an audit event where a binding did not fit (R80).
@@ -478,14 +479,14 @@ impl Connections {
         let presented = Actor::Person(callback.user.clone());
         let event = about_grant(now, presented, AuditKind::BindingMismatch, &record.owner, record.id, answer.code());
         // The refusal stands whether or not the note of it can be written.
-        let _ = self.ports.grants.record(vec![event]).await;
+        let _ = self.ports.authorizations.record(vec![event]).await;
         answer
     }
 
     pub(super) async fn audit_open_failure(&self, record: &Snapshot, outcome: &str, now: Timestamp) {
         let event = about_grant(now, Actor::System, AuditKind::OpenFailed, &record.owner, record.id, outcome);
         // The failure itself is what the caller reports.
-        let _ = self.ports.grants.record(vec![event]).await;
+        let _ = self.ports.authorizations.record(vec![event]).await;
     }
 }
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::authorization::{AuthStatus, ClientSecretPayload, PAYLOAD_VERSION, StatusKind};
 use crate::connector::{
     AuthMode, Connector, ConnectorId, ConnectorKey, ConnectorName, ContextId, Definition, Epoch, Incarnation, ProfileId,
 };
 use crate::encoding::hex;
-use crate::grant::{AuthStatus, ClientSecretPayload, PAYLOAD_VERSION, StatusKind};
 use crate::identity::{Actor, InvalidId, Role, SpaceId, UserId};
 use crate::ports::{
     AuditKind, Binding, Cascade, ClientSecretKey, ClientSecretRecord, Created, InvalidDefinition, StoreError, Updated,
@@ -177,7 +177,7 @@ impl Connections {
             Some(id) => id,
             None => ConnectorId::new(hex(&random()?))?,
         };
-        let now = self.ports.grants.now().await?;
+        let now = self.ports.authorizations.now().await?;
         let definition = Definition { profile: draft.profile, config: draft.config, client_id: draft.client_id };
         let connector = Connector {
             key: ConnectorKey { space: space.clone(), id },
@@ -269,7 +269,7 @@ impl Connections {
         let digest = BindingDigest(self.ports.vault.fingerprint(&settings.binding_bytes()));
         // A connector whose old settings cannot be understood any more has changed, whatever the new ones are.
         let changed = self.settings_of(before).map_or(true, |(_, old)| old != digest);
-        let now = self.ports.grants.now().await?;
+        let now = self.ports.authorizations.now().await?;
         let next = Connector {
             name: draft.name,
             definition,
@@ -287,7 +287,7 @@ impl Connections {
     pub async fn delete_connector(self: &Arc<Self>, actor: &Actor, key: &ConnectorKey) -> Result<u64, ConnectorError> {
         let user = Self::person(actor)?;
         self.admit(user, &key.space, Role::Editor).await?;
-        let now = self.ports.grants.now().await?;
+        let now = self.ports.authorizations.now().await?;
         let audit = vec![about_connector(now, actor.clone(), AuditKind::ConnectorDeleted, key, Some(user), "ok")];
         let ended = self.ports.connectors.delete(key, actor.clone(), audit).await?.ok_or(ConnectorError::NotFound)?;
         if ended > 0 {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use thiserror::Error;
 
+use crate::authorization::{AuthorizationId, EndCause};
 use crate::connector::{AuthMode, ConnectorKey};
-use crate::grant::{EndCause, GrantId};
 use crate::identity::{Actor, Role};
 use crate::ports::{EndScope, Ended, Ending, Operation, StoreError};
 use crate::usecase::{Connections, Denied};
@@ -63,7 +63,7 @@ impl Connections {
         let limited = self.ports.limiter.take(&format!("user:{user}"), Operation::Disconnect).await;
         limited.map_err(|limited| DisconnectError::RateLimited { retry_after: limited.retry_after })?;
         // A disabled connector or one whose settings are broken can be disconnected all the same (R65).
-        let view = self.ports.grants.hand_out(connector, &user).await?.ok_or(DisconnectError::NotFound)?;
+        let view = self.ports.authorizations.hand_out(connector, &user).await?.ok_or(DisconnectError::NotFound)?;
         if view.connector.auth_mode == AuthMode::Shared {
             return Ok(Ended::default());
         }
@@ -76,7 +76,7 @@ impl Connections {
 
     /// Ends authorizations, and starts on the revocations that are now owed.
     pub(super) async fn end_and_revoke(self: &Arc<Self>, scope: EndScope, ending: Ending) -> Result<Ended, StoreError> {
-        let ended = self.ports.grants.end(scope, ending).await?;
+        let ended = self.ports.authorizations.end(scope, ending).await?;
         if ended.queued > 0 {
             self.revoke_soon();
         }
@@ -97,11 +97,11 @@ impl Connections {
 
     /// Waits for a renewal under way, here or on another node, but not for long: one that outlives the wait leaves its
     /// in-doubt mark, and the revocation deals with that.
-    async fn let_renewal_finish(&self, id: GrantId) -> Result<(), StoreError> {
+    async fn let_renewal_finish(&self, id: AuthorizationId) -> Result<(), StoreError> {
         let started = self.ports.clock.monotonic();
         loop {
-            let now = self.ports.grants.now().await?;
-            let Some(record) = self.ports.grants.find(id).await? else {
+            let now = self.ports.authorizations.now().await?;
+            let Some(record) = self.ports.authorizations.find(id).await? else {
                 return Ok(());
             };
             let renewing = record.renewal.owner.is_some() && record.renewal.held_until.is_some_and(|until| now < until);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::authorization::Reason;
 use crate::connector::ConnectorKey;
-use crate::grant::Reason;
 use crate::identity::{Actor, Role, UserId};
 use crate::ports::{ApiAnswer, ApiError, ApiRequest};
 use crate::usecase::Connections;

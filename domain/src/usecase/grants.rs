@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::authorization::{AuthorizationId, EndCause};
 use crate::connector::Connector;
-use crate::grant::{EndCause, GrantId};
 use crate::identity::{Actor, Role, SpaceId, UserId};
-use crate::ports::{EndScope, Ended, Ending, GrantFilter, GrantPage, StoreError};
+use crate::ports::{AuthorizationFilter, AuthorizationPage, EndScope, Ended, Ending, StoreError};
 use crate::usecase::{Connections, Denied};
 
 /// Why an administrator's request was not carried out.
@@ -60,18 +60,23 @@ impl Connections {
         &self,
         actor: &Actor,
         space: &SpaceId,
-        filter: GrantFilter,
-        after: Option<GrantId>,
+        filter: AuthorizationFilter,
+        after: Option<AuthorizationId>,
         limit: u32,
-    ) -> Result<GrantPage, AdminError> {
+    ) -> Result<AuthorizationPage, AdminError> {
         self.admit(Self::person(actor)?, space, Role::Admin).await?;
-        Ok(self.ports.grants.list(space, filter, after, limit.clamp(1, 200)).await?)
+        Ok(self.ports.authorizations.list(space, filter, after, limit.clamp(1, 200)).await?)
     }
 
     /// Ends anybody's grant in a space one administers.
-    pub async fn revoke_grant(self: &Arc<Self>, actor: &Actor, space: &SpaceId, grant: GrantId) -> Result<(), AdminError> {
+    pub async fn revoke_grant(
+        self: &Arc<Self>,
+        actor: &Actor,
+        space: &SpaceId,
+        grant: AuthorizationId,
+    ) -> Result<(), AdminError> {
         self.admit(Self::person(actor)?, space, Role::Admin).await?;
-        let record = self.ports.grants.find(grant).await?;
+        let record = self.ports.authorizations.find(grant).await?;
         if record.is_none_or(|record| record.owner.space != *space) {
             return Err(AdminError::NotFound);
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::grant::EndCause;
+use crate::authorization::EndCause;
 use crate::identity::{Actor, SpaceId, UserId};
 use crate::ports::{EndScope, Ending, SinkError, StoreError, Swept, UserStanding};
 use crate::usecase::Connections;
@@ -55,7 +55,7 @@ impl Connections {
     pub async fn sweep(self: &Arc<Self>, mut report: impl FnMut(Progress) + Send) -> Result<Swept, HousekeepingError> {
         let mut progress = Progress::default();
         loop {
-            let step = self.ports.grants.sweep(self.policy.sweep).await?;
+            let step = self.ports.authorizations.sweep(self.policy.sweep).await?;
             progress.steps += 1;
             let total = &mut progress.swept;
             total.timed_out += step.timed_out;
@@ -78,16 +78,17 @@ impl Connections {
 
     /// Renews grants in recent use before somebody has to wait for it. Answers how many were renewed.
     pub async fn renew_ahead(self: &Arc<Self>) -> Result<u64, HousekeepingError> {
-        let now = self.ports.grants.now().await?;
+        let now = self.ports.authorizations.now().await?;
         let horizon = now.plus(Duration::from_mins(5));
-        let due = self.ports.grants.due_for_renewal(now.day() - RECENTLY_USED_DAYS, horizon, RENEWALS_A_ROUND).await?;
+        let due =
+            self.ports.authorizations.due_for_renewal(now.day() - RECENTLY_USED_DAYS, horizon, RENEWALS_A_ROUND).await?;
         let mut renewed = 0;
         for record in due {
             if self.renewed(record.id, Want::Fresh).await != Renewed::Current {
                 continue;
             }
             // A token whose margin has not begun yet was left as it is.
-            let now = self.ports.grants.find(record.id).await?;
+            let now = self.ports.authorizations.find(record.id).await?;
             renewed += u64::from(now.is_some_and(|now| now.revision > record.revision));
         }
         Ok(renewed)
@@ -98,7 +99,7 @@ impl Connections {
         let mut found = Reconciled::default();
         let mut after: Option<(UserId, SpaceId)> = None;
         loop {
-            let page = self.ports.grants.grant_holders(after.take(), self.policy.sweep.batch).await?;
+            let page = self.ports.authorizations.grant_holders(after.take(), self.policy.sweep.batch).await?;
             let Some(last) = page.last().cloned() else {
                 return Ok(found);
             };
@@ -120,19 +121,19 @@ impl Connections {
 
     /// Writes down buffered notes of hand-outs and days of last use.
     pub async fn write_notes(&self) -> Result<(), HousekeepingError> {
-        Ok(self.trail.flush(&*self.ports.grants).await?)
+        Ok(self.trail.flush(&*self.ports.authorizations).await?)
     }
 
     /// Delivers the audit outbox, oldest first. Answers how many events went out.
     pub async fn deliver_events(&self) -> Result<u64, HousekeepingError> {
         let mut delivered = 0;
         loop {
-            let events = self.ports.grants.pending_events(self.policy.sweep.batch).await?;
+            let events = self.ports.authorizations.pending_events(self.policy.sweep.batch).await?;
             let Some(last) = events.last() else {
                 return Ok(delivered);
             };
             self.ports.sink.deliver(&events).await?;
-            self.ports.grants.forget_events(last.sequence).await?;
+            self.ports.authorizations.forget_events(last.sequence).await?;
             delivered += u64::try_from(events.len()).unwrap_or(u64::MAX);
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use crate::grant::{Grant, GrantId, GrantSecrets, Input, Phase, Snapshot};
+use crate::authorization::{Authorization, AuthorizationId, GrantSecrets, Input, Phase, Snapshot};
 use crate::identity::Actor;
 use crate::ports::{AuditEvent, AuditKind, Fence, Fenced, Lifetime, TokenAnswer};
 use crate::secret::Secret;
@@ -20,7 +20,7 @@ pub(super) const COMMIT_TRIES: u32 = 4;
 
 /// Tokens received but not stored yet. Never dropped while the process lives.
 #[derive(Default)]
-pub(super) struct Unsaved(Mutex<BTreeMap<GrantId, Pending>>);
+pub(super) struct Unsaved(Mutex<BTreeMap<AuthorizationId, Pending>>);
 
 /// Renewed tokens and the record they belong to, as it was when its lease was taken.
 #[derive(Clone)]
@@ -33,7 +33,7 @@ struct Pending {
 struct NotSaved;
 
 impl Unsaved {
-    fn locked(&self) -> MutexGuard<'_, BTreeMap<GrantId, Pending>> {
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<AuthorizationId, Pending>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -90,11 +90,11 @@ impl Connections {
         let Pending { record, tokens } = pending;
         let sealed = self.seal_grant(&record.owner, record.id, tokens).map_err(|_| NotSaved)?;
         let sent_at = tokens.issued_at;
-        let grant = Grant::restore((**record).clone()).ok();
+        let grant = Authorization::restore((**record).clone()).ok();
         let renewed = grant.and_then(|grant| grant.on(Input::TokensRenewed(sealed), sent_at).ok());
         let audit = vec![about_grant(sent_at, Actor::System, AuditKind::Renewed, &record.owner, record.id, "ok")];
         let written = match renewed {
-            Some(renewed) => self.ports.grants.replace(renewed.snapshot(), Fence::of(record), audit).await,
+            Some(renewed) => self.ports.authorizations.replace(renewed.snapshot(), Fence::of(record), audit).await,
             // The lease is only given on grants, which can be renewed; if not so, the tokens have no grant to go to.
             None => Ok(Fenced::Gone),
         };
@@ -116,7 +116,7 @@ impl Connections {
         self.unsaved.locked().insert(id, pending);
         let this = Arc::clone(self);
         let work = async move {
-            let at = this.ports.grants.now().await.unwrap_or(at);
+            let at = this.ports.authorizations.now().await.unwrap_or(at);
             let kind = AuditKind::RenewalUnsaved;
             let alarm: AuditEvent = about_grant(at, Actor::System, kind, &owner, id, "store_unavailable");
             this.note(alarm, None);
@@ -130,7 +130,7 @@ impl Connections {
     }
 
     /// Stores kept tokens of a grant, if there are any. `false` if they still cannot be stored.
-    pub(super) async fn save_unsaved(self: &Arc<Self>, id: GrantId) -> bool {
+    pub(super) async fn save_unsaved(self: &Arc<Self>, id: AuthorizationId) -> bool {
         let pending = self.unsaved.locked().get(&id).cloned();
         let Some(pending) = pending else {
             return true;

@@ -2,8 +2,8 @@
 
 use thiserror::Error;
 
+use crate::authorization::{AuthorizationId, BrowserHash, State};
 use crate::encoding::base64url;
-use crate::grant::{BrowserHash, GrantId, State};
 use crate::identity::{Actor, SpaceId};
 use crate::ports::{AuthorizationRequest, Binding, StoreError};
 use crate::secret::{Secret, equal_in_constant_time};
@@ -51,14 +51,14 @@ impl Connections {
         &self,
         actor: &Actor,
         space: &SpaceId,
-        flow: GrantId,
+        flow: AuthorizationId,
         browser_secrets: &[Secret],
     ) -> Result<Secret, LaunchError> {
         let Actor::Person(user) = actor else { return Err(LaunchError::NotFound) };
-        let record = self.ports.grants.find(flow).await?;
+        let record = self.ports.authorizations.find(flow).await?;
         let record = record.filter(|record| record.owner.user == *user && record.owner.space == *space);
         let record = record.ok_or(LaunchError::NotFound)?;
-        let now = self.ports.grants.now().await?;
+        let now = self.ports.authorizations.now().await?;
         let sealed = record.sealed.clone();
         let flow = restored(record)?.at(now);
         let State::AwaitingCallback(awaiting) = flow.state() else { return Err(LaunchError::Over) };

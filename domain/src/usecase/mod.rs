@@ -47,14 +47,14 @@ pub use status::{FlowView, StatusError};
 use crate::connector::ConnectorKey;
 use crate::identity::{Actor, Role, SpaceId, UserId};
 use crate::ports::{
-    AuthorizationServer, Clock, ConnectorStore, Directory, Entropy, EntropyError, EventSink, GrantStore, ProviderError,
-    ProviderProfiles, RateLimiter, ResourceServer, Tasks, TokenVault,
+    AuthorizationServer, AuthorizationStore, Clock, ConnectorStore, Directory, Entropy, EntropyError, EventSink,
+    ProviderError, ProviderProfiles, RateLimiter, ResourceServer, Tasks, TokenVault,
 };
 
 /// Everything the use cases need from outside. Plain data without a default, so that a forgotten port does not compile.
 pub struct Ports {
     /// Authorizations.
-    pub grants: Arc<dyn GrantStore>,
+    pub authorizations: Arc<dyn AuthorizationStore>,
     /// Connectors.
     pub connectors: Arc<dyn ConnectorStore>,
     /// Sealing.
@@ -83,7 +83,7 @@ pub struct Ports {
 pub struct Connections {
     ports: Ports,
     policy: Policy,
-    renewals: single_flight::SingleFlight<(crate::grant::GrantId, renew::Want), renew::Renewed>,
+    renewals: single_flight::SingleFlight<(crate::authorization::AuthorizationId, renew::Want), renew::Renewed>,
     unsaved: keep::Unsaved,
     forced: renew::Forced,
     breaker: renew::Breaker,

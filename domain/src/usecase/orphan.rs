@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use crate::grant::{GrantId, GrantSecrets, Ownership, PAYLOAD_VERSION};
+use crate::authorization::{AuthorizationId, GrantSecrets, Ownership, PAYLOAD_VERSION};
 use crate::identity::Actor;
 use crate::ports::{AuditKind, Binding, OrphanTokens};
 use crate::secret::Secret;
@@ -44,11 +44,11 @@ impl Connections {
     }
 
     async fn try_to_queue(&self, owner: &Ownership, payload: &Secret, now: Timestamp) -> Result<(), NotQueued> {
-        let id = GrantId::new(now, self.random().map_err(|_| NotQueued)?);
+        let id = AuthorizationId::new(now, self.random().map_err(|_| NotQueued)?);
         let binding = Binding::Orphan { owner: owner.clone(), grant: id };
         let sealed = self.ports.vault.seal(&binding, PAYLOAD_VERSION, payload).map_err(|_| NotQueued)?;
         let orphan = OrphanTokens { id, owner: owner.clone(), sealed, queued_at: now, attempts: 0 };
         let audit = vec![about_grant(now, Actor::System, AuditKind::OrphanQueued, owner, id, "queued")];
-        self.ports.grants.queue_orphan(orphan, audit).await.map_err(|_| NotQueued)
+        self.ports.authorizations.queue_orphan(orphan, audit).await.map_err(|_| NotQueued)
     }
 }

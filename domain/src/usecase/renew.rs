@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::authorization::{Authorization, AuthorizationId, Input, Phase, Snapshot, State};
 use crate::connector::{Connector, Incarnation};
-use crate::grant::{Grant, GrantId, Input, Phase, Snapshot, State};
 use crate::identity::Actor;
 use crate::ports::{AuditKind, FailedAttempt, Fence, Fenced, Lease, LeaseRequest, ProviderError, StoreError};
 use crate::time::Timestamp;
@@ -71,11 +71,11 @@ const FORCED_MEMORY: Duration = Duration::from_hours(1);
 
 /// The last renewal of each grant that a 401 forced in this process (R47).
 #[derive(Default)]
-pub(super) struct Forced(Mutex<BTreeMap<GrantId, ([u8; 32], Timestamp)>>);
+pub(super) struct Forced(Mutex<BTreeMap<AuthorizationId, ([u8; 32], Timestamp)>>);
 
 impl Forced {
     /// Whether a refused token forces nothing any more: it has done so already, or another one has just now.
-    fn is_pointless(&self, id: GrantId, refused: [u8; 32], now: Timestamp) -> bool {
+    fn is_pointless(&self, id: AuthorizationId, refused: [u8; 32], now: Timestamp) -> bool {
         let forced = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         forced.get(&id).is_some_and(|(token, at)| {
             let ago = now.since(*at);
@@ -83,7 +83,7 @@ impl Forced {
         })
     }
 
-    fn note(&self, id: GrantId, refused: [u8; 32], now: Timestamp) {
+    fn note(&self, id: AuthorizationId, refused: [u8; 32], now: Timestamp) {
         let mut forced = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         forced.retain(|_, (_, at)| now.since(*at) < FORCED_MEMORY);
         forced.insert(id, (refused, now));
@@ -98,13 +98,13 @@ pub(super) enum Step {
 
 impl Connections {
     /// Renews a grant, together with everybody else in this process who wants the same.
-    pub(super) async fn renewed(self: &Arc<Self>, id: GrantId, want: Want) -> Renewed {
+    pub(super) async fn renewed(self: &Arc<Self>, id: AuthorizationId, want: Want) -> Renewed {
         let this = Arc::clone(self);
         self.renewals.join(&*self.ports.tasks, (id, want), async move { this.renew(id, want).await }).await
     }
 
     /// The renewal itself, judged from the row inside the single flight.
-    async fn renew(self: Arc<Self>, id: GrantId, want: Want) -> Renewed {
+    async fn renew(self: Arc<Self>, id: AuthorizationId, want: Want) -> Renewed {
         let started = self.ports.clock.monotonic();
         let patience = self.policy.request_deadline + Duration::from_secs(5);
         let mut pause = Duration::from_millis(50);
@@ -127,12 +127,12 @@ impl Connections {
         }
     }
 
-    async fn step(self: &Arc<Self>, id: GrantId, want: Want, may_wait: bool) -> Result<Step, StoreError> {
+    async fn step(self: &Arc<Self>, id: AuthorizationId, want: Want, may_wait: bool) -> Result<Step, StoreError> {
         if !self.save_unsaved(id).await {
             return Ok(Step::Done(Renewed::Unavailable { retry_after: Duration::from_secs(1) }));
         }
-        let now = self.ports.grants.now().await?;
-        let Some(record) = self.ports.grants.find(id).await? else {
+        let now = self.ports.authorizations.now().await?;
+        let Some(record) = self.ports.authorizations.find(id).await? else {
             return Ok(Step::Done(Renewed::Ended));
         };
         let fence = Fence::of(&record);
@@ -208,7 +208,7 @@ impl Connections {
         let length = self.policy.lease_length();
         let longest = length.max(LONGEST_PAUSE) * 2;
         let request = LeaseRequest { id: record.id, revision: record.revision, owner, length, longest };
-        let (record, was_in_doubt) = match self.ports.grants.take_lease(request).await? {
+        let (record, was_in_doubt) = match self.ports.authorizations.take_lease(request).await? {
             Lease::Taken { record, was_in_doubt } => (record, was_in_doubt),
             Lease::Held { until, record } if record.renewal.owner.is_none() || !may_wait => {
                 return Ok(Step::Done(Renewed::Unavailable { retry_after: until.since(now).max(Duration::from_secs(1)) }));
@@ -227,7 +227,7 @@ impl Connections {
         let Some(refresh_token) = &secrets.refresh_token else {
             return self.postpone(connector, &record, owner, ProviderError::NotSent, was_in_doubt).await;
         };
-        let sent_at = self.ports.grants.now().await?;
+        let sent_at = self.ports.authorizations.now().await?;
         let elapsed = self.ports.clock.monotonic().saturating_sub(started);
         let answer = match self.policy.request_deadline.checked_sub(elapsed) {
             Some(left) if !left.is_zero() => {
@@ -257,7 +257,7 @@ impl Connections {
         error: ProviderError,
         was_in_doubt: bool,
     ) -> Result<Step, StoreError> {
-        let now = self.ports.grants.now().await?;
+        let now = self.ports.authorizations.now().await?;
         // An error tells what became of this request, never what became of an earlier one (R37).
         let outcome_known = error.outcome_is_known() && !was_in_doubt;
         let attempts = record.renewal.failed_attempts.min(6);
@@ -283,7 +283,7 @@ impl Connections {
         }
         let audit =
             vec![about_grant(now, Actor::System, AuditKind::RenewalFailed, &record.owner, record.id, error.as_str())];
-        self.ports.grants.fail_attempt(record.id, owner, FailedAttempt { outcome_known, not_before }, audit).await?;
+        self.ports.authorizations.fail_attempt(record.id, owner, FailedAttempt { outcome_known, not_before }, audit).await?;
         Ok(Step::Done(if error.is_misconfiguration() {
             Renewed::Misconfigured
         } else {
@@ -305,17 +305,23 @@ impl Connections {
             return Ok(false);
         };
         let audit = vec![about_grant(now, Actor::System, kind, &record.owner, record.id, outcome)];
-        Ok(self.ports.grants.replace(next.snapshot(), fence, audit).await? == Fenced::Done)
+        Ok(self.ports.authorizations.replace(next.snapshot(), fence, audit).await? == Fenced::Done)
     }
 
     /// Writes down a lapse that was noticed on the way.
-    async fn write_lapse(&self, record: &Snapshot, fence: Fence, lapsed: &Grant, now: Timestamp) -> Result<(), StoreError> {
+    async fn write_lapse(
+        &self,
+        record: &Snapshot,
+        fence: Fence,
+        lapsed: &Authorization,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         if record.phase == Phase::Authorized {
             let next = lapsed.snapshot();
             let outcome = next.cause.clone().unwrap_or_default();
             let audit = vec![about_grant(now, Actor::System, AuditKind::GrantExpired, &record.owner, record.id, outcome)];
             // If somebody was faster, theirs is the truth.
-            self.ports.grants.replace(next, fence, audit).await?;
+            self.ports.authorizations.replace(next, fence, audit).await?;
         }
         Ok(())
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::grant::{GrantId, GrantSecrets, Ownership, PAYLOAD_VERSION, RevocationOutcome, RevocationRecord, Snapshot};
+use crate::authorization::{
+    AuthorizationId, GrantSecrets, Ownership, PAYLOAD_VERSION, RevocationOutcome, RevocationRecord, Snapshot,
+};
 use crate::identity::Actor;
 use crate::ports::{
     AuditKind, Binding, ClientCredentials, JobEnd, OrphanTokens, ProviderError, RevocationJob, RevokeAnswer, StoreError,
@@ -25,7 +27,7 @@ pub struct RevocationRound {
 
 /// One claimed job, whatever kind of row it came from.
 struct Job {
-    id: GrantId,
+    id: AuthorizationId,
     owner: Ownership,
     since: Timestamp,
     attempts: u32,
@@ -59,11 +61,11 @@ impl Connections {
             };
             // Two requests at most, with their quarantine, fit into the claim.
             let length = self.policy.lease_length() * 2;
-            let Some(claimed) = self.ports.grants.claim_revocation(owner, length).await? else {
+            let Some(claimed) = self.ports.authorizations.claim_revocation(owner, length).await? else {
                 return Ok(round);
             };
             let job = self.understood(claimed);
-            let now = self.ports.grants.now().await?;
+            let now = self.ports.authorizations.now().await?;
             let end = self.worked_off(&job, now).await?;
             let audit = match &end {
                 JobEnd::Settled(outcome) => {
@@ -76,7 +78,7 @@ impl Connections {
                     Vec::new()
                 }
             };
-            self.ports.grants.end_revocation(job.id, end, audit).await?;
+            self.ports.authorizations.end_revocation(job.id, end, audit).await?;
         }
     }
 
@@ -173,7 +175,7 @@ impl Connections {
                     let end = JobEnd::Renewed { sealed, revision: renewed.revision };
                     let audit = vec![about_grant(now, Actor::System, AuditKind::Renewed, &job.owner, job.id, "to_revoke")];
                     // If they cannot be kept, they are revoked all the same, right now.
-                    let _ = self.ports.grants.end_revocation(job.id, end, audit).await;
+                    let _ = self.ports.authorizations.end_revocation(job.id, end, audit).await;
                 }
                 Refreshed::Received(Box::new(renewed))
             }
@@ -188,7 +190,7 @@ impl Connections {
     /// Whether the tokens belong to the account whose newer grant a revocation would end as well: some providers revoke per
     /// client and user (R51). It comes to this when somebody reconnects before the job is done, or a reconnect fails.
     async fn would_end_a_newer_grant(&self, job: &Job, secrets: &GrantSecrets) -> Result<bool, StoreError> {
-        let view = self.ports.grants.hand_out(&job.owner.connector_key(), &job.owner.user).await?;
+        let view = self.ports.authorizations.hand_out(&job.owner.connector_key(), &job.owner.user).await?;
         let Some((connector, grant)) = view.and_then(|view| Some((view.connector, view.grant?))) else {
             return Ok(false);
         };

@@ -1,10 +1,11 @@
 //! Sealing and opening with the right binding, and the checks that make sealed values win over columns (R76).
 
+use crate::authorization::{
+    AuthorizationId, ClientSecretPayload, Envelope, FlowSecrets, GrantSecrets, Ownership, PAYLOAD_VERSION, Revision,
+    SealedTokens,
+};
 use crate::connector::{Connector, Epoch, Incarnation};
 use crate::encoding::MalformedFields;
-use crate::grant::{
-    ClientSecretPayload, Envelope, FlowSecrets, GrantId, GrantSecrets, Ownership, PAYLOAD_VERSION, Revision, SealedTokens,
-};
 use crate::ports::{Binding, ClientCredentials, ClientSecretKey, InvalidDefinition, StoreError, VaultError};
 use crate::provider::{BindingDigest, ProviderSettings};
 use crate::secret::Secret;
@@ -73,7 +74,7 @@ impl Connections {
     pub(super) fn open_grant(
         &self,
         owner: &Ownership,
-        grant: GrantId,
+        grant: AuthorizationId,
         sealed: &Envelope,
         revision: Revision,
     ) -> Result<GrantSecrets, OpenFailure> {
@@ -89,7 +90,7 @@ impl Connections {
     pub(super) fn seal_grant(
         &self,
         owner: &Ownership,
-        grant: GrantId,
+        grant: AuthorizationId,
         secrets: &GrantSecrets,
     ) -> Result<SealedTokens, VaultError> {
         let binding = Binding::Grant { owner: owner.clone(), grant };

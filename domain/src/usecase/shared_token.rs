@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::authorization::Reason;
 use crate::connector::{Connector, Epoch, Incarnation};
-use crate::grant::Reason;
 use crate::ports::{AuditKind, ProviderError};
 use crate::provider::BindingDigest;
 use crate::secret::Secret;
@@ -70,7 +70,7 @@ impl Connections {
         let (this, connector) = (Arc::clone(self), connector.clone());
         let work = async move { this.fetch_shared(&connector, key, refused).await };
         self.shared_tokens.flights.join(&*self.ports.tasks, (key, refused), work).await?;
-        let now = self.ports.grants.now().await?;
+        let now = self.ports.authorizations.now().await?;
         let token = self.kept(key, refused, now).ok_or(match refused {
             // A fresh token that is the refused one again helps nobody.
             Some(_) => TokenError::AuthorizationRequired { reason: Reason::TokenRejected },
@@ -104,7 +104,7 @@ impl Connections {
         key: Key,
         refused: Option<[u8; 32]>,
     ) -> Result<(), TokenError> {
-        let now = self.ports.grants.now().await?;
+        let now = self.ports.authorizations.now().await?;
         if self.kept(key, refused, now).is_some() || self.was_replaced(key, refused) {
             return Ok(());
         }

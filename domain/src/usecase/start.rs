@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::authorization::{
+    Authorization, AuthorizationId, BrowserHash, FailureCode, FlowSecrets, Input, Ownership, PAYLOAD_VERSION,
+    RedirectIssued, State, StateHash,
+};
 use crate::connector::{AuthMode, ConnectorId, ConnectorKey};
 use crate::encoding::base64url;
-use crate::grant::{
-    BrowserHash, FailureCode, FlowSecrets, Grant, GrantId, Input, Ownership, PAYLOAD_VERSION, RedirectIssued, State,
-    StateHash,
-};
 use crate::identity::{Actor, Role, SpaceId};
 use crate::ports::{
     AuditKind, AuthorizationRequest, Binding, Fence, Fenced, Inserted, InvalidDefinition, Operation, ProviderError,
@@ -40,7 +40,7 @@ pub struct StartRequest {
 /// A flow that waits for its callback.
 pub struct Started {
     /// Names the flow; part of the cookie's name.
-    pub flow_id: GrantId,
+    pub flow_id: AuthorizationId,
     /// Where the browser goes. Holds the `state`, so it is a secret until it is there.
     pub authorization_url: Secret,
     /// The `state` parameter.
@@ -126,9 +126,9 @@ impl Connections {
         }
         let provider = self.resolve(&connector, &settings).await?;
 
-        let now = self.ports.grants.now().await?;
+        let now = self.ports.authorizations.now().await?;
         let deadline = now.plus(self.policy.flow_ttl);
-        let id = GrantId::new(now, self.random().map_err(|_| StartError::Internal)?);
+        let id = AuthorizationId::new(now, self.random().map_err(|_| StartError::Internal)?);
         let owner = Ownership {
             space: request.space.clone(),
             connector: request.connector.clone(),
@@ -137,9 +137,9 @@ impl Connections {
             digest,
             user: user.clone(),
         };
-        let flow = Grant::start(id, owner.clone(), now, deadline);
+        let flow = Authorization::start(id, owner.clone(), now, deadline);
         let audit = vec![about_grant(now, request.actor.clone(), AuditKind::FlowStarted, &owner, id, "ok")];
-        match self.ports.grants.insert_pending(flow.snapshot(), self.policy.pending, audit).await? {
+        match self.ports.authorizations.insert_pending(flow.snapshot(), self.policy.pending, audit).await? {
             Inserted::Done => {}
             Inserted::TooManyPending => {
                 return Err(StartError::RateLimited { retry_after: self.policy.flow_ttl });
@@ -177,7 +177,7 @@ impl Connections {
     async fn issue(
         &self,
         request: &StartRequest,
-        flow: Grant,
+        flow: Authorization,
         settings: &ProviderSettings,
         provider: Provider,
         now: Timestamp,
@@ -232,7 +232,7 @@ impl Connections {
             .on(Input::RedirectIssued(RedirectIssued { state_hash, browser, sealed }), now)
             .map_err(|_| StartError::Internal)?;
         // The record is complete before anybody can come back with it.
-        match self.ports.grants.replace(issued.snapshot(), before, Vec::new()).await? {
+        match self.ports.authorizations.replace(issued.snapshot(), before, Vec::new()).await? {
             Fenced::Done => {}
             Fenced::Moved(_) | Fenced::Gone => return Err(StartError::NotFound),
         }
@@ -248,12 +248,12 @@ impl Connections {
     }
 
     /// Ends a flow that could not be issued, so that it does not count as pending.
-    async fn abandon(&self, flow: Grant, code: FailureCode, now: Timestamp) {
-        let Ok(Some(record)) = self.ports.grants.find(flow.id()).await else {
+    async fn abandon(&self, flow: Authorization, code: FailureCode, now: Timestamp) {
+        let Ok(Some(record)) = self.ports.authorizations.find(flow.id()).await else {
             return;
         };
         let fence = Fence::of(&record);
-        let Ok(flow) = Grant::restore(record) else {
+        let Ok(flow) = Authorization::restore(record) else {
             return;
         };
         let (id, owner) = (flow.id(), flow.owner().clone());
@@ -262,7 +262,7 @@ impl Connections {
         {
             let audit = vec![about_grant(now, Actor::System, AuditKind::FlowEnded, &owner, id, code.as_str())];
             // If this fails too, the deadline ends the flow.
-            let _ = self.ports.grants.replace(ended.snapshot(), fence, audit).await;
+            let _ = self.ports.authorizations.replace(ended.snapshot(), fence, audit).await;
         }
     }
 

@@ -2,8 +2,10 @@
 
 use thiserror::Error;
 
+use crate::authorization::{
+    AuthStatus, Authorization, AuthorizationId, Demands, FlowStatus, Snapshot, State, StatusView, status,
+};
 use crate::connector::{Connector, ConnectorId, ConnectorKey};
-use crate::grant::{AuthStatus, Demands, FlowStatus, Grant, GrantId, Snapshot, State, StatusView, status};
 use crate::identity::{Actor, Role, SpaceId, UserId};
 use crate::ports::{StatusRow, StoreError};
 use crate::time::Timestamp;
@@ -14,7 +16,7 @@ use crate::usecase::{Connections, Denied};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlowView {
     /// The flow.
-    pub flow_id: GrantId,
+    pub flow_id: AuthorizationId,
     /// Its connector.
     pub connector: ConnectorId,
     /// Where it stands.
@@ -61,14 +63,19 @@ impl From<Denied> for StatusError {
 impl Connections {
     /// A flow of the asking user. Another user's flow and a missing one look the same (R60). `space` is `None` where the
     /// route has no space.
-    pub async fn flow_status(&self, actor: &Actor, space: Option<&SpaceId>, flow: GrantId) -> Result<FlowView, StatusError> {
+    pub async fn flow_status(
+        &self,
+        actor: &Actor,
+        space: Option<&SpaceId>,
+        flow: AuthorizationId,
+    ) -> Result<FlowView, StatusError> {
         let user = Self::person(actor)?;
-        let record = self.ports.grants.find(flow).await?;
+        let record = self.ports.authorizations.find(flow).await?;
         let record = record.filter(|record| record.owner.user == *user).ok_or(StatusError::NotFound)?;
         if space.is_some_and(|space| *space != record.owner.space) {
             return Err(StatusError::NotFound);
         }
-        let now = self.ports.grants.now().await?;
+        let now = self.ports.authorizations.now().await?;
         let expires_at = record.deadline.unwrap_or_else(|| record.created_at.plus(self.policy.flow_ttl));
         let connector = record.owner.connector.clone();
         let status = FlowStatus::of(&restored(record)?, now);
@@ -79,8 +86,8 @@ impl Connections {
     pub async fn statuses(&self, actor: &Actor, space: &SpaceId) -> Result<Vec<(Connector, AuthStatus)>, StatusError> {
         let user = Self::person(actor)?;
         self.admit(user, space, Role::Viewer).await?;
-        let now = self.ports.grants.now().await?;
-        let rows = self.ports.grants.statuses(space, None, user).await?;
+        let now = self.ports.authorizations.now().await?;
+        let rows = self.ports.authorizations.statuses(space, None, user).await?;
         rows.into_iter().map(|row| self.judged(row, now)).collect::<Result<_, _>>().map_err(Into::into)
     }
 
@@ -90,8 +97,8 @@ impl Connections {
         user: &UserId,
         key: &ConnectorKey,
     ) -> Result<Option<(Connector, AuthStatus)>, StoreError> {
-        let now = self.ports.grants.now().await?;
-        let rows = self.ports.grants.statuses(&key.space, Some(key.id.clone()), user).await?;
+        let now = self.ports.authorizations.now().await?;
+        let rows = self.ports.authorizations.statuses(&key.space, Some(key.id.clone()), user).await?;
         rows.into_iter().next().map(|row| self.judged(row, now)).transpose()
     }
 
@@ -112,7 +119,7 @@ impl Connections {
     }
 
     /// Whether a grant's envelope opens with the keys at hand.
-    fn opens(&self, grant: &Grant) -> bool {
+    fn opens(&self, grant: &Authorization) -> bool {
         match grant.state() {
             State::Authorized(authorized) => {
                 let tokens = authorized.tokens();

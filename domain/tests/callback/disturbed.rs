@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_domain::grant::{EndCause, FailureCode, FlowFailure, Phase, StatusKind};
+use grantry_domain::authorization::{EndCause, FailureCode, FlowFailure, Phase, StatusKind};
 use grantry_domain::identity::Actor;
-use grantry_domain::ports::{Cascade, ConnectorStore, GrantStore, UserStanding};
+use grantry_domain::ports::{AuthorizationStore, Cascade, ConnectorStore, UserStanding};
 use grantry_domain::usecase::{CallbackRefused, Completed, Connections};
 use grantry_testkit::doubles::Operation;
 use grantry_testkit::doubles::fixtures::{space, user};
@@ -67,7 +67,12 @@ impl When {
     }
 }
 
-async fn happens(event: Event, world: &World, node: &Arc<Connections>, flow: grantry_domain::grant::GrantId) {
+async fn happens(
+    event: Event,
+    world: &World,
+    node: &Arc<Connections>,
+    flow: grantry_domain::authorization::AuthorizationId,
+) {
     let (alice, default) = (user("alice"), space("default"));
     match event {
         Edit => {
@@ -251,6 +256,6 @@ async fn r27_a_disturbed_reconnect_leaves_the_old_grant() {
     assert_eq!(world.row(old).await.phase, Phase::Authorized);
     quiet().await;
     assert_eq!(world.revoked(), ["refresh-2", "access-2"]);
-    let cancelled = grantry_domain::grant::RevokedCause::Ended(EndCause::Cancelled).to_record();
+    let cancelled = grantry_domain::authorization::RevokedCause::Ended(EndCause::Cancelled).to_record();
     assert_eq!(world.row(started.flow_id).await.cause, Some(cancelled));
 }

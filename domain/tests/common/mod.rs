@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use grantry_domain::authorization::{AuthStatus, AuthorizationId, Snapshot, StatusKind};
 use grantry_domain::connector::{AuthMode, ConnectorKey, ConnectorName, ProfileId};
-use grantry_domain::grant::{AuthStatus, GrantId, Snapshot, StatusKind};
 use grantry_domain::identity::{Actor, Role};
 use grantry_domain::ports::{
-    AuditEvent, AuditKind, AuthorizationServer, ConnectorStore, GrantStore, ProviderError, TokenAnswer,
+    AuditEvent, AuditKind, AuthorizationServer, AuthorizationStore, ConnectorStore, ProviderError, TokenAnswer,
 };
 use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
@@ -255,11 +255,11 @@ impl World {
     }
 
     /// Starts and finishes a flow for the connector `drive`.
-    pub(crate) async fn connect(&self, who: &str) -> GrantId {
+    pub(crate) async fn connect(&self, who: &str) -> AuthorizationId {
         self.connect_to(who, &drive()).await
     }
 
-    pub(crate) async fn connect_to(&self, who: &str, connector: &ConnectorKey) -> GrantId {
+    pub(crate) async fn connect_to(&self, who: &str, connector: &ConnectorKey) -> AuthorizationId {
         let started = self.start(who, connector).await;
         let completed = self.complete(came_back(&started, who)).await;
         assert_eq!(completed.outcome, Outcome::Connected);
@@ -285,7 +285,7 @@ impl World {
     }
 
     /// The record as it is stored.
-    pub(crate) async fn row(&self, id: GrantId) -> Snapshot {
+    pub(crate) async fn row(&self, id: AuthorizationId) -> Snapshot {
         self.store.inner().find(id).await.expect("the store answers").expect("the record is there")
     }
 
@@ -384,7 +384,7 @@ impl Parts {
         tasks: &TokioTasks,
     ) -> Ports {
         Ports {
-            grants: store.clone(),
+            authorizations: store.clone(),
             connectors: store.clone(),
             vault: self.vault.clone(),
             provider,

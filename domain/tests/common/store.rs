@@ -5,14 +5,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use grantry_domain::authorization::{AuthorizationId, Phase, Snapshot, StateHash};
 use grantry_domain::connector::{Connector, ConnectorId, ConnectorKey, Incarnation};
-use grantry_domain::grant::{GrantId, Phase, Snapshot, StateHash};
 use grantry_domain::identity::{Actor, SpaceId, UserId};
 use grantry_domain::ports::{
-    AuditEvent, CallbackKey, Cascade, ClientSecretKey, ClientSecretRecord, Commit, ConnectorStore, Consumption, Created,
-    EndScope, Ended, Ending, FailedAttempt, Fence, Fenced, GrantFilter, GrantPage, GrantStore, HandOutView, Inserted,
-    JobEnd, KeyId, Lease, LeaseRequest, OrphanTokens, PendingLimits, RecordedEvent, RevocationJob, StatusRow, StoreError,
-    SweepPolicy, Swept, Updated,
+    AuditEvent, AuthorizationFilter, AuthorizationPage, AuthorizationStore, CallbackKey, Cascade, ClientSecretKey,
+    ClientSecretRecord, Commit, ConnectorStore, Consumption, Created, EndScope, Ended, Ending, FailedAttempt, Fence, Fenced,
+    HandOutView, Inserted, JobEnd, KeyId, Lease, LeaseRequest, OrphanTokens, PendingLimits, RecordedEvent, RevocationJob,
+    StatusRow, StoreError, SweepPolicy, Swept, Updated,
 };
 use grantry_domain::time::Timestamp;
 use grantry_store_memory::MemoryStore;
@@ -190,7 +190,7 @@ impl FaultyStore {
 }
 
 #[async_trait]
-impl GrantStore for FaultyStore {
+impl AuthorizationStore for FaultyStore {
     async fn now(&self) -> Result<Timestamp, StoreError> {
         self.around(Method::Now, self.inner.now()).await
     }
@@ -235,7 +235,7 @@ impl GrantStore for FaultyStore {
         self.around(Method::CommitGrant, work).await
     }
 
-    async fn find(&self, id: GrantId) -> Result<Option<Snapshot>, StoreError> {
+    async fn find(&self, id: AuthorizationId) -> Result<Option<Snapshot>, StoreError> {
         self.around(Method::Find, self.inner.find(id)).await
     }
 
@@ -259,11 +259,11 @@ impl GrantStore for FaultyStore {
     async fn list(
         &self,
         space: &SpaceId,
-        filter: GrantFilter,
-        after: Option<GrantId>,
+        filter: AuthorizationFilter,
+        after: Option<AuthorizationId>,
         limit: u32,
-    ) -> Result<GrantPage, StoreError> {
-        self.around(Method::Other, GrantStore::list(&self.inner, space, filter, after, limit)).await
+    ) -> Result<AuthorizationPage, StoreError> {
+        self.around(Method::Other, AuthorizationStore::list(&self.inner, space, filter, after, limit)).await
     }
 
     async fn take_lease(&self, request: LeaseRequest) -> Result<Lease, StoreError> {
@@ -272,7 +272,7 @@ impl GrantStore for FaultyStore {
 
     async fn fail_attempt(
         &self,
-        id: GrantId,
+        id: AuthorizationId,
         owner: [u8; 16],
         attempt: FailedAttempt,
         audit: Vec<AuditEvent>,
@@ -284,7 +284,7 @@ impl GrantStore for FaultyStore {
         self.around(Method::End, self.inner.end(scope, ending)).await
     }
 
-    async fn note_use(&self, uses: Vec<(GrantId, i64)>) -> Result<(), StoreError> {
+    async fn note_use(&self, uses: Vec<(AuthorizationId, i64)>) -> Result<(), StoreError> {
         self.around(Method::NoteUse, self.inner.note_use(uses)).await
     }
 
@@ -296,7 +296,7 @@ impl GrantStore for FaultyStore {
         self.around(Method::ClaimRevocation, self.inner.claim_revocation(owner, length)).await
     }
 
-    async fn end_revocation(&self, job: GrantId, end: JobEnd, audit: Vec<AuditEvent>) -> Result<(), StoreError> {
+    async fn end_revocation(&self, job: AuthorizationId, end: JobEnd, audit: Vec<AuditEvent>) -> Result<(), StoreError> {
         self.around(Method::EndRevocation, self.inner.end_revocation(job, end, audit)).await
     }
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use grantry_domain::authorization::{AuthorizationId, GrantSecrets, Ownership, Phase, Snapshot};
 use grantry_domain::connector::{AuthMode, Connector, ConnectorKey, ContextId, ProfileId};
-use grantry_domain::grant::{GrantId, GrantSecrets, Ownership, Phase, Snapshot};
 use grantry_domain::identity::{Actor, Role};
-use grantry_domain::ports::{AuditEvent, AuditKind, Binding, ConnectorStore, GrantStore, ProviderError, TokenVault};
+use grantry_domain::ports::{AuditEvent, AuditKind, AuthorizationStore, Binding, ConnectorStore, ProviderError, TokenVault};
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{
     Callback, CallbackAnswer, CallbackRefused, CancelKey, Completed, Connections, ConnectorDraft, Outcome, StartRequest,
@@ -147,7 +147,7 @@ pub(super) fn story() -> impl Strategy<Value = Story> {
 
 /// A flow that was started.
 pub(super) struct Flow {
-    pub(super) id: GrantId,
+    pub(super) id: AuthorizationId,
     pub(super) owner: Ownership,
     pub(super) context: Option<ContextId>,
     state: Secret,
@@ -198,7 +198,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// All that is stored at one moment.
 #[derive(Default)]
 pub(super) struct Stored {
-    pub(super) rows: BTreeMap<GrantId, Snapshot>,
+    pub(super) rows: BTreeMap<AuthorizationId, Snapshot>,
     pub(super) events: Vec<AuditEvent>,
     pub(super) connectors: BTreeMap<ConnectorKey, Connector>,
 }

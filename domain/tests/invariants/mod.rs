@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use grantry_domain::authorization::{AuthorizationId, Phase, RevocationRecord, Snapshot, StatusKind};
 use grantry_domain::connector::Connector;
-use grantry_domain::grant::{GrantId, Phase, RevocationRecord, Snapshot, StatusKind};
 use grantry_domain::identity::Actor;
-use grantry_domain::ports::{AuditKind, Binding, Fence, GrantStore, TokenVault, VaultError};
+use grantry_domain::ports::{AuditKind, AuthorizationStore, Binding, Fence, TokenVault, VaultError};
 use grantry_domain::usecase::{CallbackRefused, StatusError};
 use grantry_testkit::doubles::fixtures::{connector_key, space, user};
 use proptest::prelude::*;
@@ -85,7 +85,7 @@ fn prologue() -> Vec<Step> {
 /// it.
 #[derive(Default)]
 struct OnlyItsStarter {
-    rightly: BTreeSet<GrantId>,
+    rightly: BTreeSet<AuthorizationId>,
 }
 
 impl Invariant for OnlyItsStarter {
@@ -218,7 +218,7 @@ fn invariant_04_no_token_for_a_connector_that_is_not_the_one_consented_to() {
 /// No hand-out after a committed end, on any node; no refresh revives what has ended.
 #[derive(Default)]
 struct OverIsOver {
-    over: BTreeSet<GrantId>,
+    over: BTreeSet<AuthorizationId>,
 }
 
 impl Invariant for OverIsOver {
@@ -391,7 +391,7 @@ impl Invariant for ForeignIsMissing {
     async fn holds(&mut self, seen: &Seen<'_>) {
         let world = &seen.machine.world;
         let node = world.node_on(&Arc::new(world.store.another_way()), seen.machine.ledger.clone());
-        let unknown = GrantId::new(world.now(), [0xee; 16]);
+        let unknown = AuthorizationId::new(world.now(), [0xee; 16]);
         let no_flow = async |actor: &Actor, id| node.flow_status(actor, None, id).await.map(drop);
         for flow in seen.machine.flows() {
             for actor in USERS.map(person).iter().filter(|actor| **actor != Actor::Person(flow.owner.user.clone())) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use grantry_crypto_aes_gcm::{AesGcmVault, KeySource, Keyring, KeyringError, UnknownKeys};
-use grantry_domain::ports::{Clock, Entropy, GrantStore as _, SessionStore, StoreError, TokenVault};
+use grantry_domain::ports::{AuthorizationStore as _, Clock, Entropy, SessionStore, StoreError, TokenVault};
 use grantry_domain::usecase::{Connections, InvalidPolicy, Policy, Ports, PublicBaseUrl};
 use grantry_http_axum::{Accounts, AgentKey, AgentKeys, AgentPrincipal, Api, IdentityMode, Limits, Readiness};
 use grantry_http_reqwest::{Limits as TransportLimits, ReqwestTransport, TransportSetupError};
@@ -93,7 +93,7 @@ impl Host {
         let to_providers = Arc::new(ReqwestTransport::new(egress.clone(), TransportLimits::OAUTH)?);
         let to_apis = Arc::new(ReqwestTransport::new(egress.clone(), TransportLimits::API)?);
         let ports = Ports {
-            grants: store.clone(),
+            authorizations: store.clone(),
             connectors: store.clone(),
             vault: vault.clone(),
             provider: Arc::new(Oauth2Server::new(to_providers, profiles.clone(), clock.clone())),

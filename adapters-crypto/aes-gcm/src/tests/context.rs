@@ -46,7 +46,7 @@ prop_compose! {
             digest: BindingDigest([digest; 32]),
             user: UserId::new(user).unwrap(),
         };
-        let grant = GrantId::new(Timestamp::from_millis(0), [record; 16]);
+        let grant = AuthorizationId::new(Timestamp::from_millis(0), [record; 16]);
         match kind {
             0 => Binding::Flow { owner, state: StateHash([record; 32]), browser: BrowserHash([browser; 32]) },
             1 => Binding::Grant { owner, grant },

@@ -1,6 +1,6 @@
 //! T03: whatever happens to the bytes of an envelope, it does not open, and neither is it sealed afresh.
 
-use grantry_domain::grant::Envelope;
+use grantry_domain::authorization::Envelope;
 use grantry_domain::ports::{TokenVault, VaultError};
 use proptest::prelude::*;
 

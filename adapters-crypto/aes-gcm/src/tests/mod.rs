@@ -13,8 +13,8 @@ mod vectors;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use grantry_domain::authorization::{AuthorizationId, BrowserHash, Ownership, StateHash};
 use grantry_domain::connector::{ConnectorId, Epoch, Incarnation};
-use grantry_domain::grant::{BrowserHash, GrantId, Ownership, StateHash};
 use grantry_domain::identity::{SpaceId, UserId};
 use grantry_domain::ports::{Binding, Entropy, EntropyError};
 use grantry_domain::provider::BindingDigest;
@@ -91,8 +91,8 @@ fn owner() -> Ownership {
     }
 }
 
-fn grant_id() -> GrantId {
-    GrantId::new(Timestamp::from_millis(0), [0x60; 16])
+fn grant_id() -> AuthorizationId {
+    AuthorizationId::new(Timestamp::from_millis(0), [0x60; 16])
 }
 
 fn flow() -> Binding {

@@ -1,7 +1,7 @@
 //! T02: records of every type, in every combination of two values for each field of their context, each put into the place of
 //! every other one.
 
-use grantry_domain::grant::Envelope;
+use grantry_domain::authorization::Envelope;
 use grantry_domain::ports::{TokenVault, VaultError};
 
 use super::*;
@@ -28,7 +28,7 @@ fn places() -> Vec<Place> {
             user: UserId::new(text(5, ["alice", "bob"])).unwrap(),
         };
         let mut place = |binding| places.push(Place { deployment: usize::from(bit(0)), binding });
-        let grant = GrantId::new(Timestamp::from_millis(0), [record; 16]);
+        let grant = AuthorizationId::new(Timestamp::from_millis(0), [record; 16]);
         place(Binding::Flow { owner: owner.clone(), state: StateHash([record; 32]), browser: BrowserHash([browser; 32]) });
         if browser == 0 {
             place(Binding::Grant { owner: owner.clone(), grant });

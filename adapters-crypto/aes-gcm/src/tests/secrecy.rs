@@ -3,7 +3,7 @@
 use std::fmt::{Debug, Display};
 use std::marker::PhantomData;
 
-use grantry_domain::grant::{ClientSecretPayload, FlowSecrets, GrantSecrets};
+use grantry_domain::authorization::{ClientSecretPayload, FlowSecrets, GrantSecrets};
 use grantry_domain::ports::Opened;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 

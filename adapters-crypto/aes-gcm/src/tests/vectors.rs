@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use grantry_domain::authorization::{ClientSecretPayload, FlowSecrets, GrantSecrets, PAYLOAD_VERSION, Revision};
 use grantry_domain::connector::{Epoch, ProfileId};
 use grantry_domain::encoding::hex;
-use grantry_domain::grant::{ClientSecretPayload, FlowSecrets, GrantSecrets, PAYLOAD_VERSION, Revision};
 use grantry_domain::ports::{KeyId, TokenVault};
 use grantry_domain::provider::{
     Account, BindingKind, CallbackPath, ClientAuthentication, Endpoints, Origin, Provider, ProviderSettings, Scopes,

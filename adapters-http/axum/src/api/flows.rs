@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use grantry_domain::grant::{FlowStatus, GrantId};
+use grantry_domain::authorization::{AuthorizationId, FlowStatus};
 use grantry_domain::ports::Operation;
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{CancelKey, StartRequest, Started};
@@ -172,8 +172,9 @@ async fn cancel(
 ) -> Result<Response, Problem> {
     let (flow, state) = (fields.optional_text("flowId")?, fields.optional_secret("state")?);
     fields.finish()?;
-    let flow =
-        flow.map(|text| GrantId::parse(&text).ok_or_else(|| Problem::invalid("flowId", "is not a flow id"))).transpose()?;
+    let flow = flow
+        .map(|text| AuthorizationId::parse(&text).ok_or_else(|| Problem::invalid("flowId", "is not a flow id")))
+        .transpose()?;
     let cancelled = match (flow, state) {
         (Some(flow), None) => CancelKey::Flow(flow),
         (None, Some(state)) => CancelKey::State(state),
@@ -197,7 +198,7 @@ async fn read(
     params: PathParams,
 ) -> Result<Json<Flow>, Problem> {
     app.api.connections.ports().limiter.take(&format!("user:{}", person.user), Operation::Status).await?;
-    let id = params.read("flowId", GrantId::parse)?;
+    let id = params.read("flowId", AuthorizationId::parse)?;
     let flow = app.api.connections.flow_status(&person.actor(), Some(&space), id).await?;
     Ok(Json(Flow {
         flow_id: flow.flow_id.to_string(),

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use axum::Json;
 use axum::extract::State;
-use grantry_domain::connector::{ConnectorId, Incarnation};
-use grantry_domain::grant::{
-    AuthStatus, Demands, Grant as Authorization, GrantId, Phase, Snapshot, StatusKind, StatusView, status,
+use grantry_domain::authorization::{
+    AuthStatus, Authorization, AuthorizationId, Demands, Phase, Snapshot, StatusKind, StatusView, status,
 };
+use grantry_domain::connector::{ConnectorId, Incarnation};
 use grantry_domain::identity::UserId;
-use grantry_domain::ports::GrantFilter;
+use grantry_domain::ports::AuthorizationFilter;
 use grantry_domain::provider::BindingDigest;
 use grantry_domain::time::Timestamp;
 use grantry_domain::usecase::ConnectorView;
@@ -82,7 +82,7 @@ pub(crate) struct Grant {
 /// One page of grants, newest first.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct GrantPage {
+pub(crate) struct AuthorizationPage {
     /// The grants.
     grants: Vec<Grant>,
     /// `cursor` of the next page, if there is one.
@@ -104,17 +104,17 @@ pub(crate) struct OffBoarded {
     params(("connector" = Option<String>, Query), ("user" = Option<String>, Query),
         ("status" = Option<String>, Query, description = "`connected`, `needs_reauthorization` or `not_connected`"),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before")),
-    responses((status = 200, body = GrantPage), Problems))]
+    responses((status = 200, body = AuthorizationPage), Problems))]
 async fn list(
     State(app): State<App>,
     person: Person,
     InSpace(space): InSpace,
     mut query: Query,
-) -> Result<Json<GrantPage>, Problem> {
+) -> Result<Json<AuthorizationPage>, Problem> {
     let Wanted { filter, status, mut after } = Wanted::read(&mut query)?;
     query.finish()?;
     let actor = person.actor();
-    let now = app.api.connections.ports().grants.now().await.map_err(|_| Problem::new(Code::StoreUnavailable))?;
+    let now = app.api.connections.ports().authorizations.now().await.map_err(|_| Problem::new(Code::StoreUnavailable))?;
     let views = app.api.connections.connectors(&actor, &space).await?;
     let connectors: HashMap<Incarnation, ConnectorView> =
         views.into_iter().map(|view| (view.connector.incarnation, view)).collect();
@@ -131,15 +131,15 @@ async fn list(
             break;
         }
     }
-    Ok(Json(GrantPage { grants, next_cursor: after.map(|id| id.to_string()) }))
+    Ok(Json(AuthorizationPage { grants, next_cursor: after.map(|id| id.to_string()) }))
 }
 
 /// What the query asks for.
 struct Wanted {
-    filter: GrantFilter,
+    filter: AuthorizationFilter,
     /// Judged record by record: which phase has it depends on the connector.
     status: Option<StatusKind>,
-    after: Option<GrantId>,
+    after: Option<AuthorizationId>,
 }
 
 impl Wanted {
@@ -160,8 +160,9 @@ impl Wanted {
         let (status, phase) = status.transpose()?.unzip();
         let cursor = query
             .take("cursor")?
-            .map(|text| GrantId::parse(&text).ok_or_else(|| Problem::invalid("cursor", "is not a cursor")));
-        let filter = GrantFilter { connector: connector.transpose()?, user: user.transpose()?, phase: phase.flatten() };
+            .map(|text| AuthorizationId::parse(&text).ok_or_else(|| Problem::invalid("cursor", "is not a cursor")));
+        let filter =
+            AuthorizationFilter { connector: connector.transpose()?, user: user.transpose()?, phase: phase.flatten() };
         Ok(Self { filter, status, after: cursor.transpose()? })
     }
 }
@@ -210,7 +211,7 @@ async fn revoke(
     InSpace(space): InSpace,
     params: PathParams,
 ) -> Result<StatusCode, Problem> {
-    let id = params.read("grantId", GrantId::parse)?;
+    let id = params.read("grantId", AuthorizationId::parse)?;
     app.api.connections.revoke_grant(&person.actor(), &space, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

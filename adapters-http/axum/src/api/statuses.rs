@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use grantry_domain::grant::{AuthStatus as Status, ProviderNote};
+use grantry_domain::authorization::{AuthStatus as Status, ProviderNote};
 use grantry_domain::ports::Operation;
 use http::StatusCode;
 use serde::Serialize;
@@ -96,7 +96,7 @@ impl From<Status> for AuthStatus {
         };
         Self {
             user_auth_status: status.kind.as_str(),
-            reason: status.reason.map(grantry_domain::grant::Reason::as_str),
+            reason: status.reason.map(grantry_domain::authorization::Reason::as_str),
             since: status.since.map(rfc3339),
             account: status.account,
             provider_note: note,

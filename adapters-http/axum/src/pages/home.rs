@@ -3,8 +3,8 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
+use grantry_domain::authorization::StatusKind;
 use grantry_domain::connector::AuthMode;
-use grantry_domain::grant::StatusKind;
 use grantry_domain::identity::SpaceId;
 use grantry_domain::usecase::ConnectorView;
 use http::StatusCode;

@@ -5,8 +5,8 @@
 
 use axum::extract::{OriginalUri, State};
 use axum::response::{IntoResponse, Redirect, Response};
+use grantry_domain::authorization::AuthorizationId;
 use grantry_domain::connector::ConnectorKey;
-use grantry_domain::grant::GrantId;
 use http::HeaderMap;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -51,7 +51,7 @@ async fn launch_page(
         Ok(person) => person,
         Err(response) => return *response,
     };
-    match (connector, GrantId::parse(&flow)) {
+    match (connector, AuthorizationId::parse(&flow)) {
         (Ok(key), Some(flow)) => leave(&app, &person, &key, flow, &headers, &correlation).await,
         (Err(problem), _) => failure(&app, &problem, &correlation),
         (Ok(_), None) => failure(&app, &Problem::new(Code::FlowNotFound), &correlation),
@@ -62,7 +62,7 @@ async fn leave(
     app: &App,
     person: &Person,
     key: &ConnectorKey,
-    flow: GrantId,
+    flow: AuthorizationId,
     headers: &HeaderMap,
     correlation: &CorrelationId,
 ) -> Response {

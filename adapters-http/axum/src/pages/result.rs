@@ -6,8 +6,8 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
+use grantry_domain::authorization::{AuthorizationId, FlowStatus};
 use grantry_domain::connector::ConnectorKey;
-use grantry_domain::grant::{FlowStatus, GrantId};
 use grantry_domain::identity::SpaceId;
 use grantry_domain::usecase::FlowView;
 use http::{StatusCode, header};
@@ -67,7 +67,7 @@ const CROSS: &str = "M8.5 8.5l7 7M15.5 8.5l-7 7";
 const HANDS: &str = "M12 6.5V12l3.5 2.5";
 
 /// Sends the browser from the callback to the page of a finished flow.
-pub(super) fn redirect_to_flow(app: &App, flow: GrantId) -> Response {
+pub(super) fn redirect_to_flow(app: &App, flow: AuthorizationId) -> Response {
     Redirect::to(&format!("{}{PATH}/{flow}", app.api.public)).into_response()
 }
 
@@ -89,7 +89,9 @@ async fn result(
     if let Some(code) = Code::parse(named) {
         return rendered(&app, StatusCode::OK, of_code(&app, code, &correlation));
     }
-    let Some(flow) = GrantId::parse(named) else { return of_problem(&app, &Problem::new(Code::NotFound), &correlation) };
+    let Some(flow) = AuthorizationId::parse(named) else {
+        return of_problem(&app, &Problem::new(Code::NotFound), &correlation);
+    };
     let next = format!("{}{PATH}/{flow}", app.api.public.path_prefix());
     let person = match person_or(&app, person, &next, &correlation) {
         Ok(person) => person,
@@ -152,8 +154,8 @@ fn connectors_at(app: &App, key: &ConnectorKey) -> String {
 }
 
 /// Key and name of a flow's connector, while it can be seen. The flow is the person's own.
-async fn connector_of(app: &App, person: &Person, flow: GrantId) -> Option<(ConnectorKey, String)> {
-    let record = app.api.connections.ports().grants.find(flow).await.ok()??;
+async fn connector_of(app: &App, person: &Person, flow: AuthorizationId) -> Option<(ConnectorKey, String)> {
+    let record = app.api.connections.ports().authorizations.find(flow).await.ok()??;
     let key = record.owner.connector_key();
     let view = app.api.connections.connector(&person.actor(), &key).await.ok()?;
     Some((key, view.connector.name.as_str().to_owned()))

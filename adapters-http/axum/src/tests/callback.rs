@@ -1,6 +1,6 @@
 //! The callback when it finishes something.
 
-use grantry_domain::ports::{GrantStore, ProviderError};
+use grantry_domain::ports::{AuthorizationStore, ProviderError};
 use grantry_testkit::doubles::{Call, Operation, fixtures};
 use http::StatusCode;
 use serde_json::json;

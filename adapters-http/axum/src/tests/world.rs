@@ -90,7 +90,7 @@ impl World {
         }
         let public = PublicBaseUrl::new(options.public).unwrap();
         let ports = Ports {
-            grants: Arc::new(store.clone()),
+            authorizations: Arc::new(store.clone()),
             connectors: Arc::new(store.clone()),
             vault: Arc::clone(&vault) as Arc<dyn TokenVault>,
             provider: Arc::clone(&provider) as _,

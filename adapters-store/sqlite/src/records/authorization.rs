@@ -1,10 +1,10 @@
 //! Authorizations and orphaned tokens as rows.
 
-use grantry_domain::connector::{Epoch, Incarnation};
-use grantry_domain::grant::{
-    BrowserHash, Envelope, GrantId, Ownership, Phase, Renewal, Revision, RevocationOutcome, RevocationRecord, Snapshot,
-    StateHash,
+use grantry_domain::authorization::{
+    AuthorizationId, BrowserHash, Envelope, Ownership, Phase, Renewal, Revision, RevocationOutcome, RevocationRecord,
+    Snapshot, StateHash,
 };
+use grantry_domain::connector::{Epoch, Incarnation};
 use grantry_domain::ports::OrphanTokens;
 use grantry_domain::provider::{BindingDigest, Scopes};
 use grantry_domain::time::Timestamp;
@@ -34,7 +34,7 @@ impl Authorization {
 /// Reads an authorization from the columns that start at `at`.
 pub(crate) fn authorization(row: &Row<'_>, at: usize) -> Result<Authorization, Fault> {
     let mut columns = Reader::new(row, at, "authorizations");
-    let id = GrantId::from_bytes(columns.array()?);
+    let id = AuthorizationId::from_bytes(columns.array()?);
     let owner = ownership(&mut columns)?;
     let created_at = columns.time()?;
     let phase = Phase::parse(columns.text()?).ok_or_else(|| columns.broken("the phase is known"))?;
@@ -214,7 +214,7 @@ fn key_id(sealed: Option<&Envelope>) -> ToSqlOutput<'static> {
 pub(crate) fn orphan(row: &Row<'_>) -> Result<OrphanTokens, Fault> {
     let mut columns = Reader::new(row, 0, "orphans");
     Ok(OrphanTokens {
-        id: GrantId::from_bytes(columns.array()?),
+        id: AuthorizationId::from_bytes(columns.array()?),
         owner: ownership(&mut columns)?,
         sealed: Envelope(columns.bytes()?.to_vec()),
         queued_at: columns.time()?,

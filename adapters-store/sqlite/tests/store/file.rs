@@ -3,10 +3,10 @@
 use std::fs;
 use std::time::Duration;
 
-use grantry_domain::grant::{EndCause, Phase, RevocationOutcome, Snapshot};
+use grantry_domain::authorization::{EndCause, Phase, RevocationOutcome, Snapshot};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
-    ConnectorStore, EndScope, Ending, GrantStore, JobEnd, OrphanTokens, RevocationJob, StoreError, SweepPolicy,
+    AuthorizationStore, ConnectorStore, EndScope, Ending, JobEnd, OrphanTokens, RevocationJob, StoreError, SweepPolicy,
 };
 use grantry_store_sqlite::{SqliteOptions, SqliteStore};
 use grantry_testkit::doubles::fixtures;

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use grantry_domain::authorization::{AuthorizationId, Ownership, Snapshot};
 use grantry_domain::connector::Connector;
-use grantry_domain::grant::{GrantId, Ownership, Snapshot};
 use grantry_domain::ports::{
-    CallbackKey, Clock, Commit, ConnectorStore, Consumption, Created, Fence, Fenced, GrantStore, Inserted, PendingLimits,
+    AuthorizationStore, CallbackKey, Clock, Commit, ConnectorStore, Consumption, Created, Fence, Fenced, Inserted,
+    PendingLimits,
 };
 use grantry_domain::time::Timestamp;
 use grantry_store_sqlite::{SqliteOptions, SqliteStore};
@@ -65,7 +66,7 @@ impl Place {
     }
 
     /// A flow whose user is at the provider.
-    pub(crate) async fn start(&self, store: &SqliteStore, id: GrantId, owner: &Ownership) -> Snapshot {
+    pub(crate) async fn start(&self, store: &SqliteStore, id: AuthorizationId, owner: &Ownership) -> Snapshot {
         let flow = fixtures::initiated(id, owner.clone(), self.now());
         assert_eq!(store.insert_pending(flow.clone(), ROOMY, Vec::new()).await.unwrap(), Inserted::Done);
         let issued = fixtures::awaiting(id, owner.clone(), self.now());
@@ -74,7 +75,7 @@ impl Place {
     }
 
     /// A flow whose callback has arrived.
-    pub(crate) async fn consume(&self, store: &SqliteStore, id: GrantId, owner: &Ownership) -> Snapshot {
+    pub(crate) async fn consume(&self, store: &SqliteStore, id: AuthorizationId, owner: &Ownership) -> Snapshot {
         let flow = self.start(store, id, owner).await;
         let consumed = store.consume(callback(&flow), Vec::new()).await.unwrap();
         assert!(matches!(consumed, Consumption::Consumed { .. }));
@@ -82,7 +83,7 @@ impl Place {
     }
 
     /// A grant, by the whole way.
-    pub(crate) async fn connect(&self, store: &SqliteStore, id: GrantId, owner: &Ownership) -> Snapshot {
+    pub(crate) async fn connect(&self, store: &SqliteStore, id: AuthorizationId, owner: &Ownership) -> Snapshot {
         self.consume(store, id, owner).await;
         let grant = fixtures::authorized(id, owner.clone(), self.now());
         assert_eq!(store.commit_grant(grant.clone(), true, Vec::new()).await.unwrap(), Commit::Done);

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use grantry_domain::authorization::Snapshot;
 use grantry_domain::connector::Connector;
-use grantry_domain::grant::Snapshot;
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
-    AuditKind, Cascade, ConnectorStore, Consumption, Fence, Fenced, GrantStore, KeyId, OrphanTokens, SweepPolicy,
+    AuditKind, AuthorizationStore, Cascade, ConnectorStore, Consumption, Fence, Fenced, KeyId, OrphanTokens, SweepPolicy,
 };
 use grantry_testkit::doubles::{PlainVault, fixtures};
 

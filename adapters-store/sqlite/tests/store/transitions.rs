@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use grantry_domain::authorization::{Authorization, AuthorizationId, EndCause, Input, Phase, Snapshot};
 use grantry_domain::connector::Connector;
-use grantry_domain::grant::{EndCause, Grant, GrantId, Input, Phase, Snapshot};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
-    AuditEvent, Cascade, ConnectorStore, EndScope, Ending, Fence, GrantStore, LeaseRequest, SweepPolicy,
+    AuditEvent, AuthorizationStore, Cascade, ConnectorStore, EndScope, Ending, Fence, LeaseRequest, SweepPolicy,
 };
 use grantry_domain::time::Timestamp;
 use grantry_store_sqlite::SqliteStore;
@@ -58,13 +58,13 @@ async fn all(store: &SqliteStore) -> Vec<Snapshot> {
 
 /// What the domain makes of a record; unchanged where it refuses.
 fn by_domain(record: &Snapshot, input: Input, now: Timestamp) -> Snapshot {
-    let grant = Grant::restore(record.clone()).unwrap();
+    let grant = Authorization::restore(record.clone()).unwrap();
     grant.on(input, now).map_or_else(|_| record.clone(), |grant| grant.snapshot())
 }
 
 /// The events of the store, each against the record it tells of.
 async fn assert_events(store: &SqliteStore, before: &[Snapshot], after: &[Snapshot], actor: &Actor, now: Timestamp) {
-    let mut written: Vec<(Option<GrantId>, AuditEvent)> = Vec::new();
+    let mut written: Vec<(Option<AuthorizationId>, AuditEvent)> = Vec::new();
     for recorded in store.pending_events(1000).await.unwrap() {
         written.push((recorded.event.grant, recorded.event));
     }

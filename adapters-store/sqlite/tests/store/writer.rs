@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_domain::grant::Phase;
+use grantry_domain::authorization::Phase;
 use grantry_domain::identity::Actor;
-use grantry_domain::ports::{AuditEvent, AuditKind, GrantStore, Lease, LeaseRequest, StoreError};
+use grantry_domain::ports::{AuditEvent, AuditKind, AuthorizationStore, Lease, LeaseRequest, StoreError};
 use grantry_store_sqlite::{SqliteOptions, SqliteStore};
 use grantry_testkit::doubles::fixtures;
 

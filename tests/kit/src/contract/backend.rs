@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use grantry_domain::ports::{ConnectorStore, GrantStore, SessionStore};
+use grantry_domain::ports::{AuthorizationStore, ConnectorStore, SessionStore};
 
 use crate::doubles::TestClock;
 
@@ -11,7 +11,7 @@ use crate::doubles::TestClock;
 #[derive(Clone)]
 pub struct Node {
     /// Authorizations.
-    pub grants: Arc<dyn GrantStore>,
+    pub authorizations: Arc<dyn AuthorizationStore>,
     /// Connectors.
     pub connectors: Arc<dyn ConnectorStore>,
     /// Sessions.
@@ -20,9 +20,9 @@ pub struct Node {
 
 impl Node {
     /// The ports of a store that implements all three.
-    pub fn of<S: GrantStore + ConnectorStore + SessionStore + 'static>(store: S) -> Self {
+    pub fn of<S: AuthorizationStore + ConnectorStore + SessionStore + 'static>(store: S) -> Self {
         let store = Arc::new(store);
-        Self { grants: store.clone(), connectors: store.clone(), sessions: store }
+        Self { authorizations: store.clone(), connectors: store.clone(), sessions: store }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use grantry_domain::authorization::{EndCause, INTERRUPTED_AFTER, Phase, RevocationOutcome, Snapshot};
 use grantry_domain::connector::{Connector, ConnectorName};
-use grantry_domain::grant::{EndCause, INTERRUPTED_AFTER, Phase, RevocationOutcome, Snapshot};
 use grantry_domain::ports::{AuditEvent, Cascade, Commit, Created, EndScope, JobEnd, Updated};
 
 use tokio::task::JoinSet;
@@ -201,9 +201,9 @@ pub async fn r54_a_recreated_connector_has_none_of_the_old_authorizations(backen
     let again = world.add(fixtures::connector_in("default", "drive", 2, world.now())).await;
     assert_ne!(drive.incarnation, again.incarnation);
 
-    let view = world.store.grants.hand_out(&again.key, &alice).await.unwrap_or_fail().expect("it is there");
+    let view = world.store.authorizations.hand_out(&again.key, &alice).await.unwrap_or_fail().expect("it is there");
     assert_eq!((view.connector, view.grant), (again.clone(), None));
-    let rows = world.store.grants.statuses(&again.key.space, None, &alice).await.unwrap_or_fail();
+    let rows = world.store.authorizations.statuses(&again.key.space, None, &alice).await.unwrap_or_fail();
     assert!(rows.iter().all(|row| row.grant.is_none() && row.former.is_none() && row.pending.is_none()), "{rows:?}");
     assert_eq!(world.store.connectors.count_grants(again.incarnation).await.unwrap_or_fail(), 0);
     assert_eq!(world.commit(&flow).await, Commit::ConnectorGone);
@@ -232,7 +232,7 @@ pub async fn r50_a_client_secret_lives_as_long_as_a_revocation_needs_it(backend:
     let (edited, _) = world.edit(&drive, Cascade::Changed).await;
     assert!(world.has_secret(&drive).await && world.has_secret(&edited).await);
     let orphan = fixtures::orphan(world.new_id(), grants[0].owner.clone(), world.now());
-    world.store.grants.queue_orphan(orphan.clone(), Vec::new()).await.unwrap_or_fail();
+    world.store.authorizations.queue_orphan(orphan.clone(), Vec::new()).await.unwrap_or_fail();
     world.pass(INTERRUPTED_AFTER);
     let mut jobs = Vec::new();
     while let Some(job) = world.claim().await {

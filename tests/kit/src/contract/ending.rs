@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use grantry_domain::authorization::{EndCause, Ownership, Phase, RevocationOutcome, RevocationRecord, Snapshot};
 use grantry_domain::connector::Connector;
-use grantry_domain::grant::{EndCause, Ownership, Phase, RevocationOutcome, RevocationRecord, Snapshot};
 use grantry_domain::identity::UserId;
 use grantry_domain::ports::{AuditEvent, AuditKind, Cascade, EndScope, Ended, JobEnd};
 
@@ -109,7 +109,7 @@ pub async fn r49_after_a_disconnect_no_node_hands_out(backend: Backend) {
     let town = Town::new(backend).await;
     let (world, alice) = (&town.world, fixtures::user("alice"));
     let granted = async |user: &UserId| {
-        let view = world.other.grants.hand_out(&town.drive.key, user).await.unwrap_or_fail();
+        let view = world.other.authorizations.hand_out(&town.drive.key, user).await.unwrap_or_fail();
         view.expect("the connector is there").grant.map(|grant| grant.id)
     };
     assert_eq!(granted(&alice).await, Some(town.alice.grant.id));

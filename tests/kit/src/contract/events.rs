@@ -12,19 +12,19 @@ pub async fn r80_events_are_offered_in_order_until_they_are_forgotten(backend: B
     let grant = fixtures::authorized(world.new_id(), ownership_of(&drive, "alice"), world.now());
     let kinds = [AuditKind::HandedOut, AuditKind::HandOutRefused, AuditKind::IssuerMismatch, AuditKind::OpenFailed];
     let events = kinds.map(|kind| world.event(kind, &grant));
-    world.store.grants.record(events[..2].to_vec()).await.unwrap_or_fail();
-    world.other.grants.record(events[2..].to_vec()).await.unwrap_or_fail();
-    let pending = async |limit: u32| world.store.grants.pending_events(limit).await.unwrap_or_fail();
+    world.store.authorizations.record(events[..2].to_vec()).await.unwrap_or_fail();
+    world.other.authorizations.record(events[2..].to_vec()).await.unwrap_or_fail();
+    let pending = async |limit: u32| world.store.authorizations.pending_events(limit).await.unwrap_or_fail();
     let all = pending(100).await;
     assert_eq!(all.iter().map(|recorded| recorded.event.clone()).collect::<Vec<_>>(), events);
     assert!(all.is_sorted_by(|left, right| left.sequence < right.sequence));
     assert_eq!(pending(2).await, all[..2]);
     assert_eq!(pending(100).await, all, "reading takes nothing");
-    world.store.grants.forget_events(all[1].sequence).await.unwrap_or_fail();
+    world.store.authorizations.forget_events(all[1].sequence).await.unwrap_or_fail();
     assert_eq!(pending(100).await, all[2..]);
-    world.other.grants.forget_events(all[3].sequence).await.unwrap_or_fail();
+    world.other.authorizations.forget_events(all[3].sequence).await.unwrap_or_fail();
     assert_eq!(pending(100).await, []);
-    world.store.grants.record(vec![events[0].clone()]).await.unwrap_or_fail();
+    world.store.authorizations.record(vec![events[0].clone()]).await.unwrap_or_fail();
     let later = pending(100).await;
     assert!(later[0].sequence > all[3].sequence, "numbers are never used again");
 }
@@ -43,6 +43,6 @@ pub async fn r80_events_are_kept_whole(backend: Backend) {
         .flat_map(|kind| [AuditEvent { kind: *kind, ..full.clone() }, AuditEvent { kind: *kind, ..bare.clone() }])
         .chain([Actor::System, Actor::Agent("back end".to_owned())].map(|actor| AuditEvent { actor, ..full.clone() }))
         .collect();
-    world.store.grants.record(events.clone()).await.unwrap_or_fail();
+    world.store.authorizations.record(events.clone()).await.unwrap_or_fail();
     assert_eq!(world.news().await, events);
 }

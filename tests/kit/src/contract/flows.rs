@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use grantry_domain::grant::{EndCause, INTERRUPTED_AFTER, Input, Phase, RevocationOutcome, RevocationRecord, Snapshot};
+use grantry_domain::authorization::{
+    EndCause, INTERRUPTED_AFTER, Input, Phase, RevocationOutcome, RevocationRecord, Snapshot,
+};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
     AuditEvent, AuditKind, CallbackKey, Cascade, Commit, Consumption, EndScope, Fenced, Inserted, PendingLimits,
@@ -20,7 +22,8 @@ pub async fn a_flow_is_stored_as_given(backend: Backend) {
     let (world, drive) = World::with_drive(backend).await;
     let flow = fixtures::initiated(world.new_id(), ownership_of(&drive, "alice"), world.now());
     let event = world.event(AuditKind::FlowStarted, &flow);
-    let inserted = world.store.grants.insert_pending(flow.clone(), ROOMY, vec![event.clone()]).await.unwrap_or_fail();
+    let inserted =
+        world.store.authorizations.insert_pending(flow.clone(), ROOMY, vec![event.clone()]).await.unwrap_or_fail();
     assert_eq!(inserted, Inserted::Done);
     assert_eq!(world.get(flow.id).await, flow);
     assert_eq!(world.news().await, [event]);
@@ -120,7 +123,7 @@ pub async fn r20_a_flow_is_consumed_once_among_many_callers(backend: Backend) {
     let mut callers = JoinSet::new();
     for caller in 0..CALLERS {
         let node = if caller % 2 == 0 { &world.store } else { &world.other };
-        let (grants, key) = (node.grants.clone(), callback(&flow));
+        let (grants, key) = (node.authorizations.clone(), callback(&flow));
         callers.spawn(async move { grants.consume(key, Vec::new()).await.unwrap_or_fail() });
     }
     let (mut consumed, mut used) = (0, 0);
@@ -171,7 +174,7 @@ pub async fn r20_a_mismatch_consumes_nothing(backend: Backend) {
     ];
     for (key, expected) in cases {
         let event = world.event(AuditKind::CallbackConsumed, &flow);
-        assert_eq!(world.store.grants.consume(key, vec![event]).await.unwrap_or_fail(), expected);
+        assert_eq!(world.store.authorizations.consume(key, vec![event]).await.unwrap_or_fail(), expected);
         assert_eq!(world.image().await, image);
     }
     assert!(matches!(world.consume(&flow).await, Consumption::Consumed { .. }));
@@ -184,7 +187,7 @@ pub async fn r20_one_of_several_flow_cookies_is_enough(backend: Backend) {
     let flow = world.start(&ownership_of(&drive, "alice")).await;
     let browsers = vec![fixtures::browser(older.id), fixtures::browser(flow.id)];
     let key = CallbackKey { browsers, ..callback(&flow) };
-    let answer = world.store.grants.consume(key, Vec::new()).await.unwrap_or_fail();
+    let answer = world.store.authorizations.consume(key, Vec::new()).await.unwrap_or_fail();
     assert!(matches!(answer, Consumption::Consumed { .. }), "{answer:?}");
 }
 
@@ -200,7 +203,7 @@ pub async fn r20_a_late_callback_is_told_so(backend: Backend) {
     let swept = Box::new(world.get(flow.id).await);
     assert_eq!(world.consume(&flow).await, Consumption::Expired(swept));
     let key = CallbackKey { browsers: Vec::new(), ..callback(&flow) };
-    let foreign = world.store.grants.consume(key, Vec::new()).await.unwrap_or_fail();
+    let foreign = world.store.authorizations.consume(key, Vec::new()).await.unwrap_or_fail();
     assert!(matches!(foreign, Consumption::BrowserMismatch(_)), "{foreign:?}");
 }
 
@@ -217,7 +220,7 @@ pub async fn r20_a_replayed_callback_is_told_so(backend: Backend) {
         let stored = Box::new(world.get(flow.id).await);
         assert_eq!(world.consume(flow).await, Consumption::AlreadyUsed(stored));
         let key = CallbackKey { user: fixtures::user("bob"), ..callback(flow) };
-        let foreign = world.store.grants.consume(key, Vec::new()).await.unwrap_or_fail();
+        let foreign = world.store.authorizations.consume(key, Vec::new()).await.unwrap_or_fail();
         assert!(matches!(foreign, Consumption::UserMismatch(_)), "{foreign:?}");
     }
     assert_eq!(world.image().await, image);
@@ -228,8 +231,9 @@ pub async fn a_flow_is_found_by_its_state_until_it_is_over(backend: Backend) {
     let (world, drive) = World::with_drive(backend).await;
     let owner = ownership_of(&drive, "alice");
     let flow = world.start(&owner).await;
-    let by_state =
-        async |flow: &Snapshot| world.store.grants.find_by_state(fixtures::state_hash(flow.id)).await.unwrap_or_fail();
+    let by_state = async |flow: &Snapshot| {
+        world.store.authorizations.find_by_state(fixtures::state_hash(flow.id)).await.unwrap_or_fail()
+    };
     assert_eq!(by_state(&flow).await, Some(flow.clone()));
     world.consume(&flow).await;
     assert_eq!(by_state(&flow).await, Some(world.get(flow.id).await));
@@ -244,7 +248,7 @@ pub async fn r26_a_commit_makes_the_grant(backend: Backend) {
     world.news().await;
     let grant = fixtures::authorized(flow.id, flow.owner.clone(), world.now());
     assert_eq!(world.commit(&flow).await, Commit::Done);
-    assert_eq!(world.other.grants.find(grant.id).await.unwrap_or_fail(), Some(grant.clone()));
+    assert_eq!(world.other.authorizations.find(grant.id).await.unwrap_or_fail(), Some(grant.clone()));
     assert_eq!(world.news().await, [world.event(AuditKind::Connected, &grant)]);
 }
 
@@ -316,7 +320,7 @@ pub async fn r26_no_grant_for_a_flow_that_has_ended(backend: Backend) {
 pub async fn a_failed_flow_stays_failed(backend: Backend) {
     let (world, drive) = World::with_drive(backend).await;
     let flow = world.exchange(&ownership_of(&drive, "alice")).await;
-    let cause = grantry_domain::grant::FailureCode::ExchangeFailed;
+    let cause = grantry_domain::authorization::FailureCode::ExchangeFailed;
     let failed = fixtures::after(&flow, Input::Failed(cause), world.now());
     assert_eq!(world.replaced(failed.clone(), &flow).await, failed);
     assert!(matches!(world.replace(flow.clone(), &flow).await, Fenced::Moved(now) if *now == failed));
@@ -354,7 +358,7 @@ pub async fn r51_a_superseded_grant_can_be_dropped_without_revocation(backend: B
     let old = world.connect(&owner).await;
     let flow = world.exchange(&owner).await;
     let grant = fixtures::authorized(flow.id, owner, world.now());
-    let committed = world.store.grants.commit_grant(grant, false, Vec::new()).await.unwrap_or_fail();
+    let committed = world.store.authorizations.commit_grant(grant, false, Vec::new()).await.unwrap_or_fail();
     assert_eq!(committed, Commit::Done);
     let ended = world.get(old.id).await;
     assert_eq!(ended.revocation, Some(RevocationRecord::Settled(RevocationOutcome::NotNeeded)));
@@ -374,7 +378,7 @@ pub async fn r27_concurrent_commits_leave_one_grant(backend: Backend) {
     for (at, flow) in flows.iter().enumerate() {
         // Two nodes try each flow.
         for node in [&world.store, &world.other] {
-            let grants = node.grants.clone();
+            let grants = node.authorizations.clone();
             let grant = fixtures::authorized(flow.id, flow.owner.clone(), world.now());
             commits.spawn(async move { (at, grants.commit_grant(grant, true, Vec::new()).await.unwrap_or_fail()) });
         }

@@ -1,4 +1,4 @@
-//! The contract of a store, as tests. Every implementation of `GrantStore`, `ConnectorStore` and `SessionStore` runs them
+//! The contract of a store, as tests. Every implementation of `AuthorizationStore`, `ConnectorStore` and `SessionStore` runs them
 //! with [`store_contract!`](crate::store_contract), and [`differential`] against the reference store. Outside semantic
 //! versioning.
 //!
@@ -6,7 +6,7 @@
 //!
 //! **Time.** Every comparison uses the store's clock; a limit is reached at its very instant (`now >= limit`). Whether a flow
 //! is over is judged by the clock and not by whether the sweeper came by: a flow past its deadline, or consumed
-//! [`INTERRUPTED_AFTER`](grantry_domain::grant::INTERRUPTED_AFTER) ago, counts for no cap, is no pending flow of a status, and
+//! [`INTERRUPTED_AFTER`](grantry_domain::authorization::INTERRUPTED_AFTER) ago, counts for no cap, is no pending flow of a status, and
 //! commits nothing ([`Commit::FlowEnded`](grantry_domain::ports::Commit)). Endings by predicate and supersession act on what
 //! is stored.
 //!
@@ -49,7 +49,7 @@
 //! the kinds is open; repeated calls come to an end, with `more` false.
 //!
 //! **Reading.** Connectors come by name, then by id, both compared as bytes. The newest former grant is the one with the
-//! latest consent. `GrantPage::next` is the id of the last record of a page that is not the last. `due_for_renewal` answers
+//! latest consent. `AuthorizationPage::next` is the id of the last record of a page that is not the last. `due_for_renewal` answers
 //! only grants with a refresh token, first those that lapse first.
 
 #![expect(clippy::missing_panics_doc, reason = "a contract panics where it is broken; that is its purpose")]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::grant::{GrantId, Input, Phase, Renewal, Revision, Snapshot};
+use grantry_domain::authorization::{AuthorizationId, Input, Phase, Renewal, Revision, Snapshot};
 use grantry_domain::ports::{AuditKind, FailedAttempt, Fence, Fenced, Lease, LeaseRequest};
 use tokio::task::JoinSet;
 
@@ -33,7 +33,7 @@ pub async fn r38_new_tokens_are_written_under_their_fence(backend: Backend) {
     world.lease(&grant, 1).await;
     let next = fixtures::renewed(&grant, world.now());
     assert_eq!(world.replace(next.clone(), &grant).await, Fenced::Done);
-    assert_eq!(world.other.grants.find(grant.id).await.unwrap_or_fail(), Some(next.clone()));
+    assert_eq!(world.other.authorizations.find(grant.id).await.unwrap_or_fail(), Some(next.clone()));
     assert_eq!(world.get(grant.id).await.renewal, Renewal::default(), "lease and doubt end with the renewal");
     assert_eq!(world.news().await, [world.event(AuditKind::Renewed, &next)]);
 }
@@ -64,7 +64,7 @@ pub async fn r38_of_concurrent_writers_one_writes(backend: Backend) {
     let mut writers = JoinSet::new();
     for writer in 0..CALLERS {
         let node = if writer % 2 == 0 { &world.store } else { &world.other };
-        let (grants, fence) = (node.grants.clone(), Fence::of(&grant));
+        let (grants, fence) = (node.authorizations.clone(), Fence::of(&grant));
         let sealed = Some(fixtures::envelope(&format!("of-writer-{writer}")));
         let next = Snapshot { sealed, ..fixtures::renewed(&grant, world.now()) };
         writers.spawn(async move { (grants.replace(next.clone(), fence, Vec::new()).await.unwrap_or_fail(), next) });
@@ -89,7 +89,7 @@ pub async fn r36_of_concurrent_callers_one_gets_the_lease(backend: Backend) {
     for caller in 0..CALLERS {
         let node = if caller % 2 == 0 { &world.store } else { &world.other };
         let mark = u8::try_from(caller).expect("few callers");
-        let (grants, request) = (node.grants.clone(), lease_of(&grant, mark));
+        let (grants, request) = (node.authorizations.clone(), lease_of(&grant, mark));
         callers.spawn(async move { grants.take_lease(request).await.unwrap_or_fail() });
     }
     let mut leases = 0;
@@ -117,7 +117,7 @@ pub async fn r36_a_lease_is_for_the_revision_that_was_read(backend: Backend) {
     let ended = world.disconnect(&newer).await;
     assert_eq!(world.lease(&newer, 1).await, Lease::Moved(Box::new(ended)));
     let unknown = LeaseRequest { id: fixtures::grant_id(999), ..lease_of(&grant, 1) };
-    assert_eq!(world.store.grants.take_lease(unknown).await.unwrap_or_fail(), Lease::Gone);
+    assert_eq!(world.store.authorizations.take_lease(unknown).await.unwrap_or_fail(), Lease::Gone);
 }
 
 /// Taking the lease sets the in-doubt mark with it; a process that dies leaves it behind, and the next one is told.
@@ -133,7 +133,7 @@ pub async fn r37_taking_the_lease_sets_the_doubt_durably(backend: Backend) {
     };
     assert!(!was_in_doubt);
     assert_eq!(record, Snapshot { renewal: renewal.clone(), ..grant.clone() });
-    assert_eq!(world.other.grants.find(grant.id).await.unwrap_or_fail(), Some(record.clone()));
+    assert_eq!(world.other.authorizations.find(grant.id).await.unwrap_or_fail(), Some(record.clone()));
 
     world.pass(Duration::from_millis(59_999));
     assert_eq!(world.lease(&grant, 2).await, Lease::Held { until: since.plus(MINUTE), record: Box::new(record) });
@@ -158,7 +158,7 @@ pub async fn r36_an_implausible_lease_is_free_to_take(backend: Backend) {
     assert_eq!(record.renewal.owner, Some([2; 16]));
 
     let failed = FailedAttempt { outcome_known: true, not_before: start.plus(MINUTE * 60) };
-    world.store.grants.fail_attempt(grant.id, [2; 16], failed, Vec::new()).await.unwrap_or_fail();
+    world.store.authorizations.fail_attempt(grant.id, [2; 16], failed, Vec::new()).await.unwrap_or_fail();
     let (_, was_in_doubt) = taken(world.lease(&grant, 3).await);
     assert!(was_in_doubt, "nobody knows what happened in a time that clocks cannot tell");
 }
@@ -173,7 +173,7 @@ pub async fn r37_an_unknown_outcome_keeps_the_doubt(backend: Backend) {
         let not_before = world.now().plus(MINUTE);
         let failed = FailedAttempt { outcome_known: false, not_before };
         let event = world.event(AuditKind::RenewalFailed, &grant);
-        world.store.grants.fail_attempt(grant.id, [owner; 16], failed, vec![event.clone()]).await.unwrap_or_fail();
+        world.store.authorizations.fail_attempt(grant.id, [owner; 16], failed, vec![event.clone()]).await.unwrap_or_fail();
         let expected = Renewal {
             held_until: Some(not_before),
             owner: None,
@@ -193,7 +193,7 @@ pub async fn r37_a_known_outcome_clears_the_doubt(backend: Backend) {
     let (world, grant) = granted(backend).await;
     taken(world.lease(&grant, 1).await);
     let failed = FailedAttempt { outcome_known: true, not_before: world.now().plus(MINUTE) };
-    world.store.grants.fail_attempt(grant.id, [1; 16], failed, Vec::new()).await.unwrap_or_fail();
+    world.store.authorizations.fail_attempt(grant.id, [1; 16], failed, Vec::new()).await.unwrap_or_fail();
     let renewal = world.get(grant.id).await.renewal;
     assert_eq!((renewal.in_doubt_since, renewal.failed_attempts), (None, 1));
     world.pass(MINUTE);
@@ -205,9 +205,9 @@ pub async fn r37_a_known_outcome_clears_the_doubt(backend: Backend) {
 pub async fn r36_only_the_holder_of_the_lease_reports_a_failure(backend: Backend) {
     let (world, grant) = granted(backend).await;
     let failed = FailedAttempt { outcome_known: true, not_before: world.now() };
-    let report = async |owner: u8, id: GrantId| {
+    let report = async |owner: u8, id: AuthorizationId| {
         let event = world.event(AuditKind::RenewalFailed, &grant);
-        world.store.grants.fail_attempt(id, [owner; 16], failed, vec![event]).await.unwrap_or_fail();
+        world.store.authorizations.fail_attempt(id, [owner; 16], failed, vec![event]).await.unwrap_or_fail();
     };
     taken(world.lease(&grant, 1).await);
     let image = world.image().await;
@@ -232,7 +232,7 @@ pub async fn r55_the_day_of_last_use_only_rises(backend: Backend) {
     let bob = world.connect(&ownership_of(&drive, "bob")).await;
     let flow = world.start(&ownership_of(&drive, "carol")).await;
     let today = world.now().day();
-    let note = async |uses: Vec<(GrantId, i64)>| world.store.grants.note_use(uses).await.unwrap_or_fail();
+    let note = async |uses: Vec<(AuthorizationId, i64)>| world.store.authorizations.note_use(uses).await.unwrap_or_fail();
     note(vec![
         (grant.id, today + 5),
         (bob.id, today + 1),
@@ -272,12 +272,12 @@ pub async fn grants_due_for_renewal_are_found(backend: Backend) {
     world.replaced(Snapshot { expires_at: None, ..fixtures::renewed(&ever, world.now()) }, &ever).await;
     let lost = world.connect(&ownership_of(&drive, "lost")).await;
     world.replaced(fixtures::after(&lost, Input::RenewalRefused, world.now()), &lost).await;
-    let due = async |since: i64, limit: u32| -> Vec<GrantId> {
-        let found = world.store.grants.due_for_renewal(since, at(60), limit).await.unwrap_or_fail();
+    let due = async |since: i64, limit: u32| -> Vec<AuthorizationId> {
+        let found = world.store.authorizations.due_for_renewal(since, at(60), limit).await.unwrap_or_fail();
         found.into_iter().map(|record| record.id).collect()
     };
     assert_eq!(due(today, 10).await, [ids[1], ids[3], ids[5], ids[0]]);
     assert_eq!(due(today, 2).await, [ids[1], ids[3]]);
-    world.store.grants.note_use(vec![(ids[0], today + 1), (ids[5], today + 2)]).await.unwrap_or_fail();
+    world.store.authorizations.note_use(vec![(ids[0], today + 1), (ids[5], today + 2)]).await.unwrap_or_fail();
     assert_eq!(due(today + 1, 10).await, [ids[5], ids[0]]);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use grantry_domain::grant::{EndCause, GrantId, Revision, RevocationOutcome, RevocationRecord, Snapshot};
+use grantry_domain::authorization::{AuthorizationId, EndCause, Revision, RevocationOutcome, RevocationRecord, Snapshot};
 use grantry_domain::ports::{AuditKind, EndScope, JobEnd, OrphanTokens, RevocationJob};
 use tokio::task::JoinSet;
 
@@ -12,14 +12,14 @@ use super::world::{CLAIM, Succeeds, World, owed, settled};
 use crate::doubles::fixtures::{self, ownership_of};
 
 /// What a job is about.
-pub(super) fn id_of(job: &RevocationJob) -> GrantId {
+pub(super) fn id_of(job: &RevocationJob) -> AuthorizationId {
     match job {
         RevocationJob::Former(record) => record.id,
         RevocationJob::Orphan(orphan) => orphan.id,
     }
 }
 
-async fn disconnected(world: &World, owner: &grantry_domain::grant::Ownership) -> Snapshot {
+async fn disconnected(world: &World, owner: &grantry_domain::authorization::Ownership) -> Snapshot {
     let grant = world.connect(owner).await;
     world.disconnect(&grant).await
 }
@@ -40,13 +40,13 @@ pub async fn r50_each_due_revocation_goes_to_one_worker(backend: Backend) {
     }
     for user in ["f", "g"] {
         let orphan = fixtures::orphan(world.new_id(), ownership_of(&drive, user), world.now());
-        world.store.grants.queue_orphan(orphan.clone(), Vec::new()).await.unwrap_or_fail();
+        world.store.authorizations.queue_orphan(orphan.clone(), Vec::new()).await.unwrap_or_fail();
         expected.insert(orphan.id);
     }
     world.connect(&ownership_of(&drive, "still-connected")).await;
     let mut workers = JoinSet::new();
     for worker in 0..64_u8 {
-        let grants = if worker % 2 == 0 { &world.store } else { &world.other }.grants.clone();
+        let grants = if worker % 2 == 0 { &world.store } else { &world.other }.authorizations.clone();
         workers.spawn(async move { grants.claim_revocation([worker; 16], CLAIM).await.unwrap_or_fail() });
     }
     let claimed: Vec<_> = workers.join_all().await.into_iter().flatten().collect();
@@ -66,7 +66,7 @@ pub async fn r50_a_claim_runs_out(backend: Backend) {
     let (world, drive) = World::with_drive(backend).await;
     let former = disconnected(&world, &ownership_of(&drive, "alice")).await;
     let orphan = fixtures::orphan(world.new_id(), ownership_of(&drive, "bob"), world.now());
-    world.store.grants.queue_orphan(orphan.clone(), Vec::new()).await.unwrap_or_fail();
+    world.store.authorizations.queue_orphan(orphan.clone(), Vec::new()).await.unwrap_or_fail();
     let expected = BTreeSet::from([former.id, orphan.id]);
     for _ in 0..2 {
         let claimed = [world.claim().await, world.claim().await];
@@ -163,7 +163,7 @@ pub async fn r26_tokens_that_never_became_a_grant_are_revoked(backend: Backend) 
     let orphan = fixtures::orphan(world.new_id(), flow.owner.clone(), world.now());
     let event = world.event(AuditKind::OrphanQueued, &flow);
     world.news().await;
-    world.store.grants.queue_orphan(orphan.clone(), vec![event.clone()]).await.unwrap_or_fail();
+    world.store.authorizations.queue_orphan(orphan.clone(), vec![event.clone()]).await.unwrap_or_fail();
     assert_eq!(world.news().await, [event]);
     assert_eq!(world.claim().await, Some(RevocationJob::Orphan(Box::new(orphan.clone()))));
     world.end_job(orphan.id, JobEnd::Retry { at: world.now() }).await;
@@ -172,7 +172,7 @@ pub async fn r26_tokens_that_never_became_a_grant_are_revoked(backend: Backend) 
     world.end_job(orphan.id, JobEnd::Settled(RevocationOutcome::Revoked)).await;
     world.pass(CLAIM);
     assert_eq!(world.claim().await, None);
-    let usage = world.store.grants.key_usage().await.unwrap_or_fail();
+    let usage = world.store.authorizations.key_usage().await.unwrap_or_fail();
     assert_eq!(usage.iter().map(|(_, count)| count).sum::<u64>(), 1, "only the client secret is left");
     let image = world.image().await;
     world.end_job(orphan.id, JobEnd::Settled(RevocationOutcome::Revoked)).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::grant::{EndCause, INTERRUPTED_AFTER, Phase, RevocationOutcome, Snapshot};
+use grantry_domain::authorization::{EndCause, INTERRUPTED_AFTER, Phase, RevocationOutcome, Snapshot};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{AuditEvent, EndScope, JobEnd, SweepPolicy, Swept};
 
@@ -79,7 +79,7 @@ pub async fn r55_unused_grants_are_revoked(backend: Backend) {
     let unused = world.connect(&ownership_of(&drive, "alice")).await;
     let used = world.connect(&ownership_of(&drive, "bob")).await;
     world.pass(DAY);
-    world.store.grants.note_use(vec![(used.id, world.now().day())]).await.unwrap_or_fail();
+    world.store.authorizations.note_use(vec![(used.id, world.now().day())]).await.unwrap_or_fail();
     world.pass(SWEEP.unused_grants.saturating_sub(DAY));
     assert_eq!(world.sweep().await, Swept::default(), "ninety days ago it was used");
     world.news().await;
@@ -135,7 +135,7 @@ pub async fn r18_sweeping_goes_in_bounded_steps(backend: Backend) {
     let policy = SweepPolicy { batch: 3, ..SWEEP };
     let mut total = Swept::default();
     for step in 0..20 {
-        let swept = world.store.grants.sweep(policy).await.unwrap_or_fail();
+        let swept = world.store.authorizations.sweep(policy).await.unwrap_or_fail();
         let touched =
             swept.timed_out + swept.interrupted + swept.lapsed + swept.unused + swept.removed + swept.secrets_destroyed;
         assert!(touched <= 3, "{swept:?}");
@@ -148,5 +148,5 @@ pub async fn r18_sweeping_goes_in_bounded_steps(backend: Backend) {
         }
     }
     assert_eq!(total, Swept { timed_out: 7, lapsed: 4, ..Swept::default() });
-    assert_eq!(world.store.grants.sweep(policy).await.unwrap_or_fail(), Swept::default());
+    assert_eq!(world.store.authorizations.sweep(policy).await.unwrap_or_fail(), Swept::default());
 }

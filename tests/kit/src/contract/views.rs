@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use grantry_domain::authorization::{AuthorizationId, EndCause, INTERRUPTED_AFTER, Phase, Snapshot};
 use grantry_domain::connector::{Connector, ConnectorName};
-use grantry_domain::grant::{EndCause, GrantId, INTERRUPTED_AFTER, Phase, Snapshot};
-use grantry_domain::ports::{Cascade, EndScope, GrantFilter, HandOutView, KeyId, StatusRow};
+use grantry_domain::ports::{AuthorizationFilter, Cascade, EndScope, HandOutView, KeyId, StatusRow};
 
 use super::Backend;
 use super::world::{Succeeds, World};
@@ -12,11 +12,11 @@ use crate::doubles::PlainVault;
 use crate::doubles::fixtures::{self, FLOW_TTL, ownership_of};
 
 async fn hand_out(world: &World, connector: &Connector, user: &str) -> Option<HandOutView> {
-    world.store.grants.hand_out(&connector.key, &fixtures::user(user)).await.unwrap_or_fail()
+    world.store.authorizations.hand_out(&connector.key, &fixtures::user(user)).await.unwrap_or_fail()
 }
 
 async fn statuses(world: &World, space: &str, user: &str) -> Vec<StatusRow> {
-    world.store.grants.statuses(&fixtures::space(space), None, &fixtures::user(user)).await.unwrap_or_fail()
+    world.store.authorizations.statuses(&fixtures::space(space), None, &fixtures::user(user)).await.unwrap_or_fail()
 }
 
 /// The row of `drive`, which must be the same in the status of one connector and of all.
@@ -25,7 +25,7 @@ async fn status(world: &World, drive: &Connector, user: &str) -> StatusRow {
     let (only, asking) = (Some(drive.key.id.clone()), fixtures::user(user));
     let [one] = world
         .store
-        .grants
+        .authorizations
         .statuses(&drive.key.space, only, &asking)
         .await
         .unwrap_or_fail()
@@ -51,7 +51,7 @@ pub async fn a_hand_out_sees_the_users_own_grant(backend: Backend) {
     assert_eq!(hand_out(&world, &drive, "bob").await, Some(none), "the same id in another space is another connector");
     let nowhere = Connector { key: fixtures::connector_key("default", "nowhere"), ..drive };
     assert_eq!(hand_out(&world, &nowhere, "alice").await, None);
-    assert_eq!(world.store.grants.now().await.unwrap_or_fail(), world.now());
+    assert_eq!(world.store.authorizations.now().await.unwrap_or_fail(), world.now());
 }
 
 /// A status has a row for every connector of the space, by name, whoever asks.
@@ -72,7 +72,8 @@ pub async fn a_status_has_a_row_for_every_connector_of_the_space(backend: Backen
     assert_eq!(statuses(&world, "marketing", "alice").await, [blank(&elsewhere)]);
     assert_eq!(statuses(&world, "nowhere", "alice").await, []);
     let missing = Some(elsewhere.key.id.clone());
-    let none = world.store.grants.statuses(&drive.key.space, missing, &fixtures::user("alice")).await.unwrap_or_fail();
+    let none =
+        world.store.authorizations.statuses(&drive.key.space, missing, &fixtures::user("alice")).await.unwrap_or_fail();
     assert_eq!(none, [], "a connector of another space");
 }
 
@@ -160,13 +161,13 @@ pub async fn lists_are_paged_newest_first(backend: Backend) {
         world.start(&ownership_of(&drive, user)).await;
     }
     newest_first[2] = world.disconnect(&newest_first[2]).await;
-    let list = async |filter: &GrantFilter, after: Option<GrantId>, limit: u32| {
-        world.store.grants.list(&drive.key.space, filter.clone(), after, limit).await.unwrap_or_fail()
+    let list = async |filter: &AuthorizationFilter, after: Option<AuthorizationId>, limit: u32| {
+        world.store.authorizations.list(&drive.key.space, filter.clone(), after, limit).await.unwrap_or_fail()
     };
     let mut seen = Vec::new();
     let (mut after, mut pages) = (None, 0);
     loop {
-        let page = list(&GrantFilter::default(), after, 4).await;
+        let page = list(&AuthorizationFilter::default(), after, 4).await;
         seen.extend(page.records);
         pages += 1;
         match page.next {
@@ -175,20 +176,20 @@ pub async fn lists_are_paged_newest_first(backend: Backend) {
         }
     }
     assert_eq!((seen, pages), (newest_first.clone(), 2));
-    let exact = list(&GrantFilter::default(), None, 6).await;
+    let exact = list(&AuthorizationFilter::default(), None, 6).await;
     assert_eq!((exact.records.len(), exact.next), (6, None), "a full last page has no next");
 
-    let filtered = async |filter: GrantFilter| list(&filter, None, 100).await.records;
+    let filtered = async |filter: AuthorizationFilter| list(&filter, None, 100).await.records;
     let picked = |wanted: &dyn Fn(&Snapshot) -> bool| -> Vec<Snapshot> {
         newest_first.iter().filter(|record| wanted(record)).cloned().collect()
     };
-    let connector = GrantFilter { connector: Some(mail.key.id.clone()), ..GrantFilter::default() };
+    let connector = AuthorizationFilter { connector: Some(mail.key.id.clone()), ..AuthorizationFilter::default() };
     assert_eq!(filtered(connector.clone()).await, picked(&|record| record.owner.connector == mail.key.id));
-    let user = GrantFilter { user: Some(fixtures::user("b")), ..GrantFilter::default() };
+    let user = AuthorizationFilter { user: Some(fixtures::user("b")), ..AuthorizationFilter::default() };
     assert_eq!(filtered(user).await, picked(&|record| record.owner.user == fixtures::user("b")));
-    let phase = GrantFilter { phase: Some(Phase::Revoked), ..GrantFilter::default() };
+    let phase = AuthorizationFilter { phase: Some(Phase::Revoked), ..AuthorizationFilter::default() };
     assert_eq!(filtered(phase).await, [newest_first[2].clone()]);
-    let all_three = GrantFilter { user: Some(fixtures::user("a")), phase: Some(Phase::Authorized), ..connector };
+    let all_three = AuthorizationFilter { user: Some(fixtures::user("a")), phase: Some(Phase::Authorized), ..connector };
     assert_eq!(filtered(all_three).await, [newest_first[4].clone()]);
 }
 
@@ -214,7 +215,7 @@ pub async fn r53_holders_of_grants_are_found(backend: Backend) {
     let mut after = None;
     let mut seen = Vec::new();
     loop {
-        let page = world.store.grants.grant_holders(after.clone(), 3).await.unwrap_or_fail();
+        let page = world.store.authorizations.grant_holders(after.clone(), 3).await.unwrap_or_fail();
         let Some(last) = page.last() else { break };
         after = Some(last.clone());
         seen.extend(page);
@@ -227,7 +228,7 @@ pub async fn r75_envelopes_are_counted_per_key(backend: Backend) {
     let (world, drive) = World::with_drive(backend).await;
     let (first, second) = (PlainVault::FIRST_KEY, KeyId(*b"key-0002"));
     let usage = async || {
-        let mut usage = world.store.grants.key_usage().await.unwrap_or_fail();
+        let mut usage = world.store.authorizations.key_usage().await.unwrap_or_fail();
         usage.retain(|(_, count)| *count > 0);
         usage.sort_unstable();
         usage
@@ -239,7 +240,7 @@ pub async fn r75_envelopes_are_counted_per_key(backend: Backend) {
     assert_eq!(usage().await, [(first, 1)], "consumed secrets are gone");
     let orphan = fixtures::orphan(world.new_id(), flow.owner.clone(), world.now());
     let orphan = grantry_domain::ports::OrphanTokens { sealed: fixtures::envelope_with(second, "o"), ..orphan };
-    world.store.grants.queue_orphan(orphan, Vec::new()).await.unwrap_or_fail();
+    world.store.authorizations.queue_orphan(orphan, Vec::new()).await.unwrap_or_fail();
     world.commit(&flow).await;
     let grant = world.get(flow.id).await;
     assert_eq!(usage().await, [(first, 2), (second, 1)]);

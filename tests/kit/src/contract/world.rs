@@ -4,8 +4,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use grantry_domain::authorization::{AuthorizationId, EndCause, Ownership, Phase, RevocationRecord, Snapshot};
 use grantry_domain::connector::{Connector, Epoch};
-use grantry_domain::grant::{EndCause, GrantId, Ownership, Phase, RevocationRecord, Snapshot};
 use grantry_domain::identity::{Actor, UserId};
 use grantry_domain::ports::{
     AuditEvent, AuditKind, CallbackKey, Cascade, Clock, Commit, Consumption, Created, EndScope, Ended, Ending, Fence,
@@ -37,7 +37,7 @@ pub(super) struct World {
     pub(super) other: Node,
     backend: Backend,
     last: AtomicU64,
-    known: Mutex<Vec<GrantId>>,
+    known: Mutex<Vec<AuthorizationId>>,
 }
 
 /// Everything that can be seen of the authorizations of a test, and the events so far.
@@ -71,7 +71,7 @@ impl World {
         self.clock.advance(span);
     }
 
-    pub(super) fn new_id(&self) -> GrantId {
+    pub(super) fn new_id(&self) -> AuthorizationId {
         let id = fixtures::grant_id(self.last.fetch_add(1, Ordering::SeqCst) + 1);
         self.known.lock().expect("no test has failed yet").push(id);
         id
@@ -122,10 +122,10 @@ impl World {
 
     // Flows.
 
-    pub(super) async fn try_initiate(&self, owner: &Ownership, limits: PendingLimits) -> (GrantId, Inserted) {
+    pub(super) async fn try_initiate(&self, owner: &Ownership, limits: PendingLimits) -> (AuthorizationId, Inserted) {
         let flow = fixtures::initiated(self.new_id(), owner.clone(), self.now());
         let event = fixtures::event(AuditKind::FlowStarted, &flow, self.now());
-        (flow.id, self.store.grants.insert_pending(flow, limits, vec![event]).await.unwrap_or_fail())
+        (flow.id, self.store.authorizations.insert_pending(flow, limits, vec![event]).await.unwrap_or_fail())
     }
 
     /// A flow whose URL was not issued yet.
@@ -144,7 +144,11 @@ impl World {
     }
 
     pub(super) async fn consume(&self, flow: &Snapshot) -> Consumption {
-        self.store.grants.consume(callback(flow), vec![self.event(AuditKind::CallbackConsumed, flow)]).await.unwrap_or_fail()
+        self.store
+            .authorizations
+            .consume(callback(flow), vec![self.event(AuditKind::CallbackConsumed, flow)])
+            .await
+            .unwrap_or_fail()
     }
 
     /// A flow that was consumed just now.
@@ -164,7 +168,7 @@ impl World {
         let granted = fixtures::authorized(flow.id, flow.owner.clone(), self.now());
         let grant = Snapshot { created_at: flow.created_at, ..granted };
         let event = self.event(AuditKind::Connected, &grant);
-        self.store.grants.commit_grant(grant, true, vec![event]).await.unwrap_or_fail()
+        self.store.authorizations.commit_grant(grant, true, vec![event]).await.unwrap_or_fail()
     }
 
     /// A grant, by the whole way.
@@ -178,7 +182,7 @@ impl World {
 
     pub(super) async fn replace(&self, next: Snapshot, read: &Snapshot) -> Fenced {
         let event = self.event(AuditKind::Renewed, &next);
-        self.store.grants.replace(next, Fence::of(read), vec![event]).await.unwrap_or_fail()
+        self.store.authorizations.replace(next, Fence::of(read), vec![event]).await.unwrap_or_fail()
     }
 
     pub(super) async fn replaced(&self, next: Snapshot, read: &Snapshot) -> Snapshot {
@@ -193,11 +197,11 @@ impl World {
     }
 
     pub(super) async fn lease(&self, grant: &Snapshot, owner: u8) -> Lease {
-        self.store.grants.take_lease(lease_of(grant, owner)).await.unwrap_or_fail()
+        self.store.authorizations.take_lease(lease_of(grant, owner)).await.unwrap_or_fail()
     }
 
     pub(super) async fn end(&self, scope: EndScope, cause: EndCause) -> Ended {
-        self.store.grants.end(scope, Ending { cause, actor: editor() }).await.unwrap_or_fail()
+        self.store.authorizations.end(scope, Ending { cause, actor: editor() }).await.unwrap_or_fail()
     }
 
     pub(super) async fn disconnect(&self, grant: &Snapshot) -> Snapshot {
@@ -208,24 +212,24 @@ impl World {
     // Jobs.
 
     pub(super) async fn claim(&self) -> Option<RevocationJob> {
-        self.store.grants.claim_revocation([9; 16], CLAIM).await.unwrap_or_fail()
+        self.store.authorizations.claim_revocation([9; 16], CLAIM).await.unwrap_or_fail()
     }
 
-    pub(super) async fn end_job(&self, job: GrantId, end: JobEnd) {
-        self.store.grants.end_revocation(job, end, vec![settled(job, self.now())]).await.unwrap_or_fail();
+    pub(super) async fn end_job(&self, job: AuthorizationId, end: JobEnd) {
+        self.store.authorizations.end_revocation(job, end, vec![settled(job, self.now())]).await.unwrap_or_fail();
     }
 
     pub(super) async fn sweep(&self) -> Swept {
-        self.store.grants.sweep(SWEEP).await.unwrap_or_fail()
+        self.store.authorizations.sweep(SWEEP).await.unwrap_or_fail()
     }
 
     // Looking.
 
-    pub(super) async fn find(&self, id: GrantId) -> Option<Snapshot> {
-        self.store.grants.find(id).await.unwrap_or_fail()
+    pub(super) async fn find(&self, id: AuthorizationId) -> Option<Snapshot> {
+        self.store.authorizations.find(id).await.unwrap_or_fail()
     }
 
-    pub(super) async fn get(&self, id: GrantId) -> Snapshot {
+    pub(super) async fn get(&self, id: AuthorizationId) -> Snapshot {
         self.find(id).await.expect("the record is there")
     }
 
@@ -239,9 +243,9 @@ impl World {
 
     /// The events since the last look.
     pub(super) async fn news(&self) -> Vec<AuditEvent> {
-        let recorded = self.store.grants.pending_events(10_000).await.unwrap_or_fail();
+        let recorded = self.store.authorizations.pending_events(10_000).await.unwrap_or_fail();
         if let Some(last) = recorded.last() {
-            self.store.grants.forget_events(last.sequence).await.unwrap_or_fail();
+            self.store.authorizations.forget_events(last.sequence).await.unwrap_or_fail();
         }
         recorded.into_iter().map(|recorded| recorded.event).collect()
     }
@@ -253,7 +257,7 @@ impl World {
         for id in known {
             records.push(self.find(id).await);
         }
-        let events = self.store.grants.pending_events(10_000).await.unwrap_or_fail();
+        let events = self.store.authorizations.pending_events(10_000).await.unwrap_or_fail();
         Image(records, events.into_iter().map(|recorded| recorded.event).collect())
     }
 }
@@ -323,7 +327,7 @@ pub(super) fn edited(connector: &Connector, now: Timestamp) -> AuditEvent {
     }
 }
 
-pub(super) fn settled(job: GrantId, now: Timestamp) -> AuditEvent {
+pub(super) fn settled(job: AuthorizationId, now: Timestamp) -> AuditEvent {
     AuditEvent {
         at: now,
         actor: Actor::System,

@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
+use grantry_domain::authorization::{
+    Authorization, AuthorizationId, BrowserHash, Envelope, ExpiredCause, Input, Ownership, Phase, Renewal, Revision,
+    Snapshot, StateHash,
+};
 use grantry_domain::connector::{
     AuthMode, Connector, ConnectorId, ConnectorKey, ConnectorName, ContextId, Definition, Epoch, Incarnation, ProfileId,
-};
-use grantry_domain::grant::{
-    BrowserHash, Envelope, ExpiredCause, Grant, GrantId, Input, Ownership, Phase, Renewal, Revision, Snapshot, StateHash,
 };
 use grantry_domain::identity::{Actor, SpaceId, UserId};
 use grantry_domain::ports::{AuditEvent, AuditKind, ClientSecretKey, ClientSecretRecord, KeyId, OrphanTokens};
@@ -62,24 +63,24 @@ pub fn connector_key(space_id: &str, id: &str) -> ConnectorKey {
 }
 
 /// The `n`th authorization id; later ones are greater.
-pub fn grant_id(n: u64) -> GrantId {
+pub fn grant_id(n: u64) -> AuthorizationId {
     let mut bytes = [0x60; 24];
     bytes[..8].copy_from_slice(&n.to_be_bytes());
     bytes[16..].copy_from_slice(&n.to_be_bytes());
-    GrantId::from_bytes(bytes)
+    AuthorizationId::from_bytes(bytes)
 }
 
 /// The hash of the `state` of an authorization.
-pub fn state_hash(id: GrantId) -> StateHash {
+pub fn state_hash(id: AuthorizationId) -> StateHash {
     StateHash(spread(id, 0x5a))
 }
 
 /// The hash of the flow cookie of an authorization.
-pub fn browser(id: GrantId) -> BrowserHash {
+pub fn browser(id: AuthorizationId) -> BrowserHash {
     BrowserHash(spread(id, 0xbb))
 }
 
-fn spread(id: GrantId, fill: u8) -> [u8; 32] {
+fn spread(id: AuthorizationId, fill: u8) -> [u8; 32] {
     let mut bytes = [fill; 32];
     bytes[..24].copy_from_slice(id.as_bytes());
     bytes
@@ -171,12 +172,12 @@ pub fn ownership(user_id: &str) -> Ownership {
 }
 
 /// A flow whose URL was not issued yet.
-pub fn initiated(id: GrantId, owner: Ownership, now: Timestamp) -> Snapshot {
-    Grant::start(id, owner, now, now.plus(FLOW_TTL)).snapshot()
+pub fn initiated(id: AuthorizationId, owner: Ownership, now: Timestamp) -> Snapshot {
+    Authorization::start(id, owner, now, now.plus(FLOW_TTL)).snapshot()
 }
 
 /// A flow whose user is at the provider.
-pub fn awaiting(id: GrantId, owner: Ownership, now: Timestamp) -> Snapshot {
+pub fn awaiting(id: AuthorizationId, owner: Ownership, now: Timestamp) -> Snapshot {
     Snapshot {
         phase: Phase::AwaitingCallback,
         state_hash: Some(state_hash(id)),
@@ -187,12 +188,12 @@ pub fn awaiting(id: GrantId, owner: Ownership, now: Timestamp) -> Snapshot {
 }
 
 /// A flow whose callback has arrived.
-pub fn consumed(id: GrantId, owner: Ownership, now: Timestamp) -> Snapshot {
+pub fn consumed(id: AuthorizationId, owner: Ownership, now: Timestamp) -> Snapshot {
     Snapshot { consumed_at: Some(now), sealed: None, ..awaiting(id, owner, now) }
 }
 
 /// A grant with a refresh token and an access token of one hour, used today.
-pub fn authorized(id: GrantId, owner: Ownership, now: Timestamp) -> Snapshot {
+pub fn authorized(id: AuthorizationId, owner: Ownership, now: Timestamp) -> Snapshot {
     Snapshot {
         phase: Phase::Authorized,
         deadline: None,
@@ -231,7 +232,7 @@ pub fn renewed(grant: &Snapshot, now: Timestamp) -> Snapshot {
 /// # Panics
 /// If the record is inconsistent or the input does not apply.
 pub fn after(record: &Snapshot, input: Input, now: Timestamp) -> Snapshot {
-    let grant = Grant::restore(record.clone()).expect("a consistent record");
+    let grant = Authorization::restore(record.clone()).expect("a consistent record");
     grant.on(input, now).expect("an input that applies").snapshot()
 }
 
@@ -243,7 +244,7 @@ pub fn refused(grant: &Snapshot, now: Timestamp) -> Snapshot {
 }
 
 /// Tokens that never became a grant.
-pub fn orphan(id: GrantId, owner: Ownership, now: Timestamp) -> OrphanTokens {
+pub fn orphan(id: AuthorizationId, owner: Ownership, now: Timestamp) -> OrphanTokens {
     OrphanTokens { id, owner, sealed: envelope("orphan"), queued_at: now, attempts: 0 }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use grantry_domain::grant::Envelope;
+use grantry_domain::authorization::Envelope;
 use grantry_domain::ports::{Binding, KeyId, Opened, TokenVault, VaultError};
 use grantry_domain::secret::Secret;
 use sha2::{Digest, Sha256};

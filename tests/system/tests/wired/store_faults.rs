@@ -3,7 +3,7 @@
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::time::Duration;
 
-use grantry_domain::ports::GrantStore as _;
+use grantry_domain::ports::AuthorizationStore as _;
 use grantry_system_tests::deployment::fresh_key;
 use grantry_system_tests::host::HostError;
 use grantry_system_tests::place::Place;

@@ -9,7 +9,7 @@ use crate::contract::world::{CLAIM, Succeeds};
 /// Every due revocation, in the order of ids: which one is claimed first is open.
 pub(super) async fn claimed(node: &Node) -> Vec<RevocationJob> {
     let mut jobs = Vec::new();
-    while let Some(job) = node.grants.claim_revocation([7; 16], CLAIM).await.unwrap_or_fail() {
+    while let Some(job) = node.authorizations.claim_revocation([7; 16], CLAIM).await.unwrap_or_fail() {
         jobs.push(job);
     }
     jobs.sort_by_key(id_of);
@@ -20,7 +20,7 @@ pub(super) async fn claimed(node: &Node) -> Vec<RevocationJob> {
 pub(super) async fn swept(node: &Node, policy: SweepPolicy) -> Swept {
     let mut total = Swept::default();
     for _ in 0..1000 {
-        let step = node.grants.sweep(policy).await.unwrap_or_fail();
+        let step = node.authorizations.sweep(policy).await.unwrap_or_fail();
         total.timed_out += step.timed_out;
         total.interrupted += step.interrupted;
         total.lapsed += step.lapsed;
@@ -36,10 +36,10 @@ pub(super) async fn swept(node: &Node, policy: SweepPolicy) -> Swept {
 
 /// The events since the last look. Within one step their order is open.
 pub(super) async fn told(node: &Node) -> Vec<String> {
-    let recorded = node.grants.pending_events(10_000).await.unwrap_or_fail();
+    let recorded = node.authorizations.pending_events(10_000).await.unwrap_or_fail();
     assert!(recorded.is_sorted_by(|left, right| left.sequence < right.sequence), "events are numbered in order");
     if let Some(last) = recorded.last() {
-        node.grants.forget_events(last.sequence).await.unwrap_or_fail();
+        node.authorizations.forget_events(last.sequence).await.unwrap_or_fail();
     }
     let mut events: Vec<_> = recorded.iter().map(|recorded| format!("{:?}", recorded.event)).collect();
     events.sort_unstable();

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use grantry_domain::authorization::{Authorization, Phase, Snapshot};
 use grantry_domain::connector::Connector;
-use grantry_domain::grant::{Grant, Phase, Snapshot};
 
 /// Judges the records before and after a step. A record that is not there any more stands as `None`.
 pub(super) fn hold(before: &[Snapshot], now: &[Option<Snapshot>], connectors: &[(Connector, bool)]) {
@@ -15,7 +15,7 @@ pub(super) fn hold(before: &[Snapshot], now: &[Option<Snapshot>], connectors: &[
     }
     let (mut granted, mut pending) = (BTreeSet::new(), BTreeSet::new());
     for record in now.iter().flatten() {
-        let restored = Grant::restore(record.clone()).map(|grant| grant.snapshot());
+        let restored = Authorization::restore(record.clone()).map(|grant| grant.snapshot());
         assert_eq!(restored.as_ref(), Ok(record), "the record is not what its state would write");
         let whose = (record.owner.incarnation, record.owner.user.clone());
         match record.phase {

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::time::Duration;
 
+use grantry_domain::authorization::{
+    Authorization, AuthorizationId, EndCause, FailureCode, Input, Phase, Revision, RevocationOutcome, Snapshot,
+};
 use grantry_domain::connector::{Connector, Epoch};
-use grantry_domain::grant::{EndCause, FailureCode, Grant, GrantId, Input, Phase, Revision, RevocationOutcome, Snapshot};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
     AuditEvent, AuditKind, CallbackKey, Cascade, ClientSecretKey, Clock, Consumption, EndScope, Ending, FailedAttempt,
@@ -34,9 +36,9 @@ pub(super) struct Pair {
     /// The connectors as they were last, and whether they are there.
     pub(super) connectors: Vec<(Connector, bool)>,
     /// Every state of every authorization so far, the present one last.
-    pub(super) records: BTreeMap<GrantId, Vec<Snapshot>>,
+    pub(super) records: BTreeMap<AuthorizationId, Vec<Snapshot>>,
     pub(super) secrets: BTreeSet<ClientSecretKey>,
-    consumed: BTreeSet<GrantId>,
+    consumed: BTreeSet<AuthorizationId>,
     steps: u64,
     last_id: u64,
     incarnations: u8,
@@ -69,7 +71,7 @@ impl Pair {
         let before: Vec<_> = self.records.values().filter_map(|states| states.last().cloned()).collect();
         let mut now = Vec::new();
         for id in self.records.keys().copied() {
-            now.push(self.both(async |node: Node| node.grants.find(id).await).await);
+            now.push(self.both(async |node: Node| node.authorizations.find(id).await).await);
         }
         invariants::hold(&before, &now, &self.connectors);
         for record in now.into_iter().flatten() {
@@ -128,8 +130,10 @@ impl Pair {
                 let Some(grant) = self.pick(grant) else { return };
                 let attempt = FailedAttempt { outcome_known, not_before: self.now().plus(wait) };
                 let audit = self.audit(AuditKind::RenewalFailed, &grant);
-                self.both(async |node: Node| node.grants.fail_attempt(grant.id, [owner; 16], attempt, audit.clone()).await)
-                    .await;
+                self.both(async |node: Node| {
+                    node.authorizations.fail_attempt(grant.id, [owner; 16], attempt, audit.clone()).await
+                })
+                .await;
             }
             Step::Renew { grant, life, reads_ago } => {
                 let Some(read) = self.pick_read(grant, reads_ago) else { return };
@@ -149,7 +153,7 @@ impl Pair {
             Step::Use { grant, days } => {
                 let Some(grant) = self.pick(grant) else { return };
                 let uses = vec![(grant.id, self.now().day() + days)];
-                self.both(async |node: Node| node.grants.note_use(uses.clone()).await).await;
+                self.both(async |node: Node| node.authorizations.note_use(uses.clone()).await).await;
             }
             Step::End { scope, cause } => self.end(scope, cause).await,
             Step::Edit { connector, cascade, stale } => self.edit(connector, cascade, stale).await,
@@ -158,7 +162,7 @@ impl Pair {
                 let Some(flow) = self.pick(flow) else { return };
                 let orphan = fixtures::orphan(self.new_id(), flow.owner.clone(), self.now());
                 let audit = self.audit(AuditKind::OrphanQueued, &flow);
-                self.both(async |node: Node| node.grants.queue_orphan(orphan.clone(), audit.clone()).await).await;
+                self.both(async |node: Node| node.authorizations.queue_orphan(orphan.clone(), audit.clone()).await).await;
             }
             Step::Work { ends } => self.work(ends).await,
             Step::Sweep { batch } => {
@@ -176,7 +180,7 @@ impl Pair {
         let owner = fixtures::ownership_of(&self.connectors[connector].0, USERS[user]);
         let flow = fixtures::initiated(self.new_id(), owner, self.now());
         let audit = self.audit(AuditKind::FlowStarted, &flow);
-        self.both(async |node: Node| node.grants.insert_pending(flow.clone(), limits, audit.clone()).await).await;
+        self.both(async |node: Node| node.authorizations.insert_pending(flow.clone(), limits, audit.clone()).await).await;
         self.records.insert(flow.id, vec![flow.clone()]);
         flow
     }
@@ -200,7 +204,7 @@ impl Pair {
             Caller::OtherBrowser => CallbackKey { browsers: vec![fixtures::browser(fixtures::grant_id(0))], ..right },
         };
         let audit = self.audit(AuditKind::CallbackConsumed, flow);
-        let answer = self.both(async |node: Node| node.grants.consume(key.clone(), audit.clone()).await).await;
+        let answer = self.both(async |node: Node| node.authorizations.consume(key.clone(), audit.clone()).await).await;
         if let Consumption::Consumed { record, .. } = answer {
             assert!(self.consumed.insert(record.id), "a flow was consumed twice");
             assert!(matches!(by, Caller::Starter), "a flow was consumed by somebody else");
@@ -212,7 +216,7 @@ impl Pair {
         let granted = fixtures::authorized(flow.id, flow.owner.clone(), now);
         let grant = Snapshot { created_at: flow.created_at, ..with_life(granted, life, now) };
         let audit = self.audit(AuditKind::Connected, &grant);
-        self.both(async |node: Node| node.grants.commit_grant(grant.clone(), revoke, audit.clone()).await).await;
+        self.both(async |node: Node| node.authorizations.commit_grant(grant.clone(), revoke, audit.clone()).await).await;
     }
 
     async fn go_on(&mut self, record: &Snapshot, life: Life) {
@@ -230,7 +234,7 @@ impl Pair {
 
     async fn lease(&self, grant: &Snapshot, owner: u8) {
         let request = lease_of(grant, owner);
-        self.both(async |node: Node| node.grants.take_lease(request).await).await;
+        self.both(async |node: Node| node.authorizations.take_lease(request).await).await;
     }
 
     async fn renew(&self, read: &Snapshot, life: Life) {
@@ -240,12 +244,12 @@ impl Pair {
 
     async fn replace(&self, next: Snapshot, read: &Snapshot) {
         let (fence, audit) = (Fence::of(read), self.audit(AuditKind::Renewed, &next));
-        self.both(async |node: Node| node.grants.replace(next.clone(), fence, audit.clone()).await).await;
+        self.both(async |node: Node| node.authorizations.replace(next.clone(), fence, audit.clone()).await).await;
     }
 
     /// What the domain does with a record it read: applies an input and writes the result, if the input applies.
     async fn move_on(&self, read: &Snapshot, input: Input) {
-        let grant = Grant::restore(read.clone()).expect("stores answer with consistent records");
+        let grant = Authorization::restore(read.clone()).expect("stores answer with consistent records");
         if let Ok(next) = grant.on(input, self.now()) {
             self.replace(next.snapshot(), read).await;
         }
@@ -268,7 +272,7 @@ impl Pair {
             Scope::Space(space) => EndScope::Space(fixtures::space(SPACES[space])),
         };
         let ending = Ending { cause, actor: editor() };
-        self.both(async |node: Node| node.grants.end(scope.clone(), ending.clone()).await).await;
+        self.both(async |node: Node| node.authorizations.end(scope.clone(), ending.clone()).await).await;
     }
 
     async fn work(&self, ends: usize) {
@@ -283,7 +287,7 @@ impl Pair {
                 _died => continue,
             };
             let audit = vec![settled(job, self.now())];
-            self.both(async |node: Node| node.grants.end_revocation(job, end.clone(), audit.clone()).await).await;
+            self.both(async |node: Node| node.authorizations.end_revocation(job, end.clone(), audit.clone()).await).await;
         }
     }
 
@@ -348,7 +352,7 @@ impl Pair {
         self.clock.now()
     }
 
-    fn new_id(&mut self) -> GrantId {
+    fn new_id(&mut self) -> AuthorizationId {
         self.last_id += 1;
         fixtures::grant_id(self.last_id)
     }

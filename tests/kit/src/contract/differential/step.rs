@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::grant::EndCause;
+use grantry_domain::authorization::EndCause;
 use grantry_domain::ports::Cascade;
 use proptest::prelude::*;
 use proptest::sample::select;

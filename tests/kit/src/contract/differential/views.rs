@@ -1,8 +1,8 @@
 //! Comparing everything that can be read.
 
-use grantry_domain::grant::Phase;
+use grantry_domain::authorization::Phase;
 use grantry_domain::identity::{SpaceId, UserId};
-use grantry_domain::ports::{GrantFilter, KeyId};
+use grantry_domain::ports::{AuthorizationFilter, KeyId};
 
 use super::pair::{Pair, SPACES, USERS};
 use crate::contract::Node;
@@ -17,7 +17,7 @@ impl Pair {
             self.both(async |node: Node| node.connectors.get(key).await).await;
             self.both(async |node: Node| node.connectors.count_grants(incarnation).await).await;
             for user in &users {
-                let view = self.both(async |node: Node| node.grants.hand_out(key, user).await).await;
+                let view = self.both(async |node: Node| node.authorizations.hand_out(key, user).await).await;
                 let granted = view.and_then(|view| view.grant);
                 assert!(granted.is_none_or(|grant| grant.phase == Phase::Authorized && grant.owner.user == *user));
             }
@@ -25,7 +25,7 @@ impl Pair {
         for space in SPACES.map(fixtures::space) {
             self.both(async |node: Node| node.connectors.list(&space).await).await;
             for user in &users {
-                self.both(async |node: Node| node.grants.statuses(&space, None, user).await).await;
+                self.both(async |node: Node| node.authorizations.statuses(&space, None, user).await).await;
                 self.compare_lists(user, &space).await;
             }
         }
@@ -34,11 +34,11 @@ impl Pair {
         }
         for id in self.records.keys() {
             let state = fixtures::state_hash(*id);
-            self.both(async |node: Node| node.grants.find_by_state(state).await).await;
+            self.both(async |node: Node| node.authorizations.find_by_state(state).await).await;
         }
-        self.both(async |node: Node| node.grants.grant_holders(None, 100).await).await;
+        self.both(async |node: Node| node.authorizations.grant_holders(None, 100).await).await;
         self.both(async |node: Node| {
-            let mut usage: Vec<(KeyId, u64)> = node.grants.key_usage().await?;
+            let mut usage: Vec<(KeyId, u64)> = node.authorizations.key_usage().await?;
             usage.retain(|(_, count)| *count > 0);
             usage.sort_unstable();
             Ok(usage)
@@ -46,14 +46,14 @@ impl Pair {
         .await;
         let soon = self.now().plus(fixtures::ACCESS_TTL);
         let today = self.now().day();
-        self.both(async |node: Node| node.grants.due_for_renewal(today, soon, 100).await).await;
+        self.both(async |node: Node| node.authorizations.due_for_renewal(today, soon, 100).await).await;
     }
 
     async fn compare_lists(&self, user: &UserId, space: &SpaceId) {
-        let filter = GrantFilter { user: Some(user.clone()), ..GrantFilter::default() };
-        let first = self.both(async |node: Node| node.grants.list(space, filter.clone(), None, 2).await).await;
+        let filter = AuthorizationFilter { user: Some(user.clone()), ..AuthorizationFilter::default() };
+        let first = self.both(async |node: Node| node.authorizations.list(space, filter.clone(), None, 2).await).await;
         if let Some(next) = first.next {
-            self.both(async |node: Node| node.grants.list(space, filter.clone(), Some(next), 2).await).await;
+            self.both(async |node: Node| node.authorizations.list(space, filter.clone(), Some(next), 2).await).await;
         }
     }
 }

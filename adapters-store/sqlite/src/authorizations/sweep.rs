@@ -1,6 +1,6 @@
 //! Sweeping (R18, R55): every step finds its rows by an index in the order of time, and touches a bounded number of them.
 
-use grantry_domain::grant::{EndCause, ExpiredCause, FailureCode, Phase, RevokedCause};
+use grantry_domain::authorization::{EndCause, ExpiredCause, FailureCode, Phase, RevokedCause};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{SweepPolicy, Swept};
 use grantry_domain::time::Timestamp;

@@ -1,6 +1,6 @@
 //! Consuming a flow (R20).
 
-use grantry_domain::grant::{BrowserHash, ExpiredCause, Phase};
+use grantry_domain::authorization::{BrowserHash, ExpiredCause, Phase};
 use grantry_domain::ports::{AuditEvent, CallbackKey, Consumption};
 use grantry_domain::secret::equal_in_constant_time;
 use grantry_domain::time::Timestamp;

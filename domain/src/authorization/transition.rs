@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::grant::cause::{EndCause, ExpiredCause, FailureCode, RevocationOutcome, RevokedCause};
-use crate::grant::state::{
+use crate::authorization::cause::{EndCause, ExpiredCause, FailureCode, RevocationOutcome, RevokedCause};
+use crate::authorization::state::{
     Authorized, AwaitingCallback, BrowserHash, End, Envelope, Expired, Initiated, OwedRevocation, Phase, Renewal, Revision,
     Revocation, Revoked, SealedTokens, State, StateHash, Was,
 };
-use crate::grant::witness::VerifiedCallback;
+use crate::authorization::witness::VerifiedCallback;
 use crate::time::Timestamp;
 
 /// How long a consumed flow may take before its process counts as dead.

@@ -1,6 +1,6 @@
 //! New flows (R18).
 
-use grantry_domain::grant::{EndCause, Phase, Snapshot};
+use grantry_domain::authorization::{EndCause, Phase, Snapshot};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{AuditEvent, Inserted, PendingLimits};
 use grantry_domain::time::Timestamp;

@@ -1,6 +1,6 @@
 //! Leases of renewals (R36, R37). Reading and writing them is one locked transaction, so that no two callers find one free.
 
-use grantry_domain::grant::{GrantId, Phase};
+use grantry_domain::authorization::{AuthorizationId, Phase};
 use grantry_domain::ports::{AuditEvent, FailedAttempt, Lease, LeaseRequest};
 use grantry_domain::time::Timestamp;
 use rusqlite::{Connection, params};
@@ -36,7 +36,7 @@ pub(super) fn take(connection: &Connection, now: Timestamp, request: LeaseReques
 pub(super) fn fail(
     connection: &Connection,
     now: Timestamp,
-    id: GrantId,
+    id: AuthorizationId,
     owner: [u8; 16],
     attempt: FailedAttempt,
     audit: &[AuditEvent],

@@ -1,9 +1,9 @@
 //! What a user is told: one function for every route, so that get-one, get-all and bulk status always agree.
 
+use crate::authorization::cause::{EndCause, ExpiredCause, FailureCode, RevocationOutcome, RevokedCause, named};
+use crate::authorization::state::{Revocation, State, Was};
+use crate::authorization::{Authorization, AuthorizationId};
 use crate::connector::{AuthMode, Connector};
-use crate::grant::cause::{EndCause, ExpiredCause, FailureCode, RevocationOutcome, RevokedCause, named};
-use crate::grant::state::{Revocation, State, Was};
-use crate::grant::{Grant, GrantId};
 use crate::provider::{BindingDigest, Scopes};
 use crate::time::Timestamp;
 
@@ -72,7 +72,7 @@ pub struct AuthStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PendingFlow {
     /// The flow.
-    pub id: GrantId,
+    pub id: AuthorizationId,
     /// When it ends by itself.
     pub expires_at: Timestamp,
 }
@@ -96,11 +96,11 @@ pub struct StatusView {
     /// The connector as it is now.
     pub connector: Connector,
     /// The `Authorized` row, if any.
-    pub grant: Option<Grant>,
+    pub grant: Option<Authorization>,
     /// Otherwise the newest former grant, if any.
-    pub former: Option<Grant>,
+    pub former: Option<Authorization>,
     /// The unconsumed or running flow, if any.
-    pub pending: Option<Grant>,
+    pub pending: Option<Authorization>,
 }
 
 /// Live facts about the connector that a grant is judged by. `None` where the configuration cannot be understood any more.
@@ -116,7 +116,7 @@ pub struct Demands {
 pub fn status(
     view: &StatusView,
     demands: Option<&Demands>,
-    opens: impl FnOnce(&Grant) -> bool,
+    opens: impl FnOnce(&Authorization) -> bool,
     now: Timestamp,
 ) -> AuthStatus {
     if view.connector.auth_mode == AuthMode::Shared {
@@ -137,7 +137,7 @@ pub fn status(
 fn judged(
     view: &StatusView,
     demands: Option<&Demands>,
-    opens: impl FnOnce(&Grant) -> bool,
+    opens: impl FnOnce(&Authorization) -> bool,
     pending: bool,
     now: Timestamp,
 ) -> AuthStatus {
@@ -210,7 +210,7 @@ impl AuthStatus {
         }
     }
 
-    fn former(reason: Option<Reason>, end: &crate::grant::End) -> Self {
+    fn former(reason: Option<Reason>, end: &crate::authorization::End) -> Self {
         let Was::Grant { account, revocation, .. } = &end.was else {
             return Self::plain(StatusKind::NotConnected);
         };
@@ -261,7 +261,7 @@ impl FlowFailure {
 
 impl FlowStatus {
     /// The status of a flow at an instant.
-    pub fn of(flow: &Grant, now: Timestamp) -> Self {
+    pub fn of(flow: &Authorization, now: Timestamp) -> Self {
         match flow.clone().at(now).state() {
             State::Initiated(_) | State::AwaitingCallback(_) => Self::Awaiting,
             State::Authorized(_) => Self::Authorized,

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use grantry_domain::authorization::{AuthorizationId, Phase, Snapshot};
 use grantry_domain::connector::ConnectorId;
-use grantry_domain::grant::{GrantId, Phase, Snapshot};
 use grantry_domain::identity::{SpaceId, UserId};
-use grantry_domain::ports::{GrantFilter, GrantPage, KeyId};
+use grantry_domain::ports::{AuthorizationFilter, AuthorizationPage, KeyId};
 use grantry_domain::time::Timestamp;
 use rusqlite::{Connection, ToSql, params};
 
@@ -17,10 +17,10 @@ use crate::sql;
 pub(super) fn page(
     connection: &Connection,
     space: &SpaceId,
-    filter: &GrantFilter,
-    after: Option<GrantId>,
+    filter: &AuthorizationFilter,
+    after: Option<AuthorizationId>,
     limit: u32,
-) -> Result<GrantPage, Fault> {
+) -> Result<AuthorizationPage, Fault> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     // One more than asked for tells whether there is another page.
     let rows = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
@@ -54,7 +54,7 @@ pub(super) fn page(
     let more = records.len() > limit;
     records.truncate(limit);
     let next = records.last().filter(|_| more).map(|record| record.id);
-    Ok(GrantPage { records, next })
+    Ok(AuthorizationPage { records, next })
 }
 
 pub(super) fn page_start() -> String {

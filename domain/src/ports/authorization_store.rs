@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::connector::{Connector, ConnectorKey, Incarnation};
-use crate::grant::{
-    BrowserHash, EndCause, Envelope, GrantId, Ownership, Phase, Revision, RevocationOutcome, Snapshot, StateHash,
+use crate::authorization::{
+    AuthorizationId, BrowserHash, EndCause, Envelope, Ownership, Phase, Revision, RevocationOutcome, Snapshot, StateHash,
 };
+use crate::connector::{Connector, ConnectorKey, Incarnation};
 use crate::identity::{Actor, SpaceId, UserId};
 use crate::ports::{AuditEvent, KeyId, RecordedEvent, StoreError};
 use crate::time::Timestamp;
@@ -136,7 +136,7 @@ pub struct StatusRow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseRequest {
     /// The grant.
-    pub id: GrantId,
+    pub id: AuthorizationId,
     /// The revision the caller read.
     pub revision: Revision,
     /// Random per attempt.
@@ -183,7 +183,7 @@ pub struct FailedAttempt {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EndScope {
     /// Exactly one, if it is still of this fence or not terminal.
-    One(GrantId),
+    One(AuthorizationId),
     /// All of a user for a connector: flows, the grant, former grants that still want re-authorization.
     UserConnector {
         /// The connector.
@@ -239,7 +239,7 @@ pub enum RevocationJob {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrphanTokens {
     /// The flow or grant they came from, with fresh randomness: record id of the envelope.
-    pub id: GrantId,
+    pub id: AuthorizationId,
     /// Whose they would have been.
     pub owner: Ownership,
     /// The envelope.
@@ -303,7 +303,7 @@ pub struct Swept {
 
 /// Which grants to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct GrantFilter {
+pub struct AuthorizationFilter {
     /// Only of this connector.
     pub connector: Option<crate::connector::ConnectorId>,
     /// Only of this user.
@@ -314,17 +314,17 @@ pub struct GrantFilter {
 
 /// One page of grants and former grants, newest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GrantPage {
+pub struct AuthorizationPage {
     /// The records.
     pub records: Vec<Snapshot>,
     /// Where the next page starts, if there is one.
-    pub next: Option<GrantId>,
+    pub next: Option<AuthorizationId>,
 }
 
 /// Keeps authorizations.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
-pub trait GrantStore: Send + Sync {
+pub trait AuthorizationStore: Send + Sync {
     /// The clock shared by all nodes: the database's, for `SQLite` the injected one.
     async fn now(&self) -> Result<Timestamp, StoreError>;
 
@@ -354,7 +354,7 @@ pub trait GrantStore: Send + Sync {
     ) -> Result<Commit, StoreError>;
 
     /// One record.
-    async fn find(&self, id: GrantId) -> Result<Option<Snapshot>, StoreError>;
+    async fn find(&self, id: AuthorizationId) -> Result<Option<Snapshot>, StoreError>;
 
     /// The flow with this state, consumed or not, as long as its record awaits a callback.
     async fn find_by_state(&self, state: StateHash) -> Result<Option<Snapshot>, StoreError>;
@@ -374,10 +374,10 @@ pub trait GrantStore: Send + Sync {
     async fn list(
         &self,
         space: &SpaceId,
-        filter: GrantFilter,
-        after: Option<GrantId>,
+        filter: AuthorizationFilter,
+        after: Option<AuthorizationId>,
         limit: u32,
-    ) -> Result<GrantPage, StoreError>;
+    ) -> Result<AuthorizationPage, StoreError>;
 
     /// Takes the lease of an `Authorized` record and sets its in-doubt mark, in one conditional update with the store's
     /// clock (R36, R37).
@@ -387,7 +387,7 @@ pub trait GrantStore: Send + Sync {
     /// `owner` holds the lease.
     async fn fail_attempt(
         &self,
-        id: GrantId,
+        id: AuthorizationId,
         owner: [u8; 16],
         attempt: FailedAttempt,
         audit: Vec<AuditEvent>,
@@ -397,7 +397,7 @@ pub trait GrantStore: Send + Sync {
     async fn end(&self, scope: EndScope, ending: Ending) -> Result<Ended, StoreError>;
 
     /// Notes that grants were used on a day; older notes do not overwrite newer ones.
-    async fn note_use(&self, uses: Vec<(GrantId, i64)>) -> Result<(), StoreError>;
+    async fn note_use(&self, uses: Vec<(AuthorizationId, i64)>) -> Result<(), StoreError>;
 
     /// Queues tokens that never became a grant.
     async fn queue_orphan(&self, orphan: OrphanTokens, audit: Vec<AuditEvent>) -> Result<(), StoreError>;
@@ -406,7 +406,7 @@ pub trait GrantStore: Send + Sync {
     async fn claim_revocation(&self, owner: [u8; 16], length: Duration) -> Result<Option<RevocationJob>, StoreError>;
 
     /// Ends or postpones a claimed revocation. Client secrets that nothing needs any more go with the last one.
-    async fn end_revocation(&self, job: GrantId, end: JobEnd, audit: Vec<AuditEvent>) -> Result<(), StoreError>;
+    async fn end_revocation(&self, job: AuthorizationId, end: JobEnd, audit: Vec<AuditEvent>) -> Result<(), StoreError>;
 
     /// One bounded step of sweeping.
     async fn sweep(&self, policy: SweepPolicy) -> Result<Swept, StoreError>;

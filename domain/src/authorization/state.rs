@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::grant::cause::{ExpiredCause, RevocationOutcome, RevokedCause};
+use crate::authorization::cause::{ExpiredCause, RevocationOutcome, RevokedCause};
 use crate::provider::Scopes;
 use crate::time::Timestamp;
 
@@ -198,7 +198,7 @@ pub enum State {
     Revoked(Revoked),
 }
 
-crate::grant::cause::named!(
+crate::authorization::cause::named!(
     /// The name of a state.
     Phase {
         /// See [`State::Initiated`].

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::connector::{ConnectorId, Epoch, Incarnation};
-use crate::grant::{
-    BrowserHash, EndCause, Envelope, FailureCode, Grant, GrantId, Input, Ownership, RedirectIssued, Refused, Revision,
-    RevocationOutcome, SealedTokens, State, StateHash, VerifiedCallback,
+use crate::authorization::{
+    Authorization, AuthorizationId, BrowserHash, EndCause, Envelope, FailureCode, Input, Ownership, RedirectIssued, Refused,
+    Revision, RevocationOutcome, SealedTokens, State, StateHash, VerifiedCallback,
 };
+use crate::connector::{ConnectorId, Epoch, Incarnation};
 use crate::identity::{SpaceId, UserId};
 use crate::provider::{BindingDigest, Scopes};
 use crate::time::Timestamp;
@@ -29,9 +29,9 @@ pub(super) fn owner() -> Ownership {
     }
 }
 
-pub(super) fn flow() -> Grant {
+pub(super) fn flow() -> Authorization {
     let deadline = START.plus(std::time::Duration::from_mins(10));
-    Grant::start(GrantId::new(START, [3; 16]), owner(), START, deadline)
+    Authorization::start(AuthorizationId::new(START, [3; 16]), owner(), START, deadline)
 }
 
 pub(super) fn issued() -> Input {
@@ -56,11 +56,11 @@ pub(super) fn granted(renewable: bool) -> Input {
 
 const END: Input = Input::Ended { cause: EndCause::Disconnected, revoke: true };
 
-pub(super) fn reach(inputs: impl IntoIterator<Item = Input>) -> Grant {
+pub(super) fn reach(inputs: impl IntoIterator<Item = Input>) -> Authorization {
     inputs.into_iter().fold(flow(), |grant, input| grant.on(input, SOON).unwrap())
 }
 
-pub(super) fn states() -> Vec<(&'static str, Grant)> {
+pub(super) fn states() -> Vec<(&'static str, Authorization)> {
     let consumed = || vec![issued(), Input::CallbackConsumed];
     let authorized = |renewable| consumed().into_iter().chain([granted(renewable)]).collect::<Vec<_>>();
     let after = |input: Input| reach(authorized(true).into_iter().chain([input]));
@@ -109,7 +109,7 @@ pub(super) fn inputs() -> Vec<Row> {
     ]
 }
 
-fn described(grant: &Grant) -> String {
+fn described(grant: &Authorization) -> String {
     let snapshot = grant.snapshot();
     let mut text = match grant.state() {
         State::Initiated(_) => "Initiated".to_owned(),

@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
+use grantry_domain::authorization::{AuthorizationId, INTERRUPTED_AFTER, Phase, Snapshot, StateHash};
 use grantry_domain::connector::{ConnectorId, ConnectorKey};
-use grantry_domain::grant::{GrantId, INTERRUPTED_AFTER, Phase, Snapshot, StateHash};
 use grantry_domain::identity::{SpaceId, UserId};
 use grantry_domain::ports::{HandOutView, StatusRow};
 use grantry_domain::time::Timestamp;
@@ -44,7 +44,7 @@ fn statuses_query(one: &str) -> String {
 }
 
 /// One record.
-pub(super) fn find(connection: &Connection, id: GrantId) -> Result<Option<Snapshot>, Fault> {
+pub(super) fn find(connection: &Connection, id: AuthorizationId) -> Result<Option<Snapshot>, Fault> {
     sql::first(connection, &FIND, [id.as_bytes()], |row| Ok(authorization(row, 0)?.record))
 }
 

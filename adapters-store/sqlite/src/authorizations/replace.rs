@@ -1,6 +1,6 @@
 //! Whole records under their fence (R38), and the one column that is written outside of it.
 
-use grantry_domain::grant::{GrantId, Snapshot};
+use grantry_domain::authorization::{AuthorizationId, Snapshot};
 use grantry_domain::ports::{AuditEvent, Fence, Fenced};
 use rusqlite::{Connection, params};
 
@@ -28,7 +28,7 @@ pub(super) fn replace(
 }
 
 /// Notes days of use; older notes change nothing.
-pub(super) fn note_use(connection: &Connection, uses: &[(GrantId, i64)]) -> Result<(), Fault> {
+pub(super) fn note_use(connection: &Connection, uses: &[(AuthorizationId, i64)]) -> Result<(), Fault> {
     const NOTE: &str =
         "UPDATE authorizations SET last_used_day = ?2 WHERE id = ?1 AND role = 'grant' AND last_used_day < ?2";
     for (id, day) in uses {

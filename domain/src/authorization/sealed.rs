@@ -2,9 +2,9 @@
 
 use zeroize::Zeroizing;
 
+use crate::authorization::state::Revision;
 use crate::connector::Epoch;
 use crate::encoding::{FieldReader, FieldWriter, MalformedFields};
-use crate::grant::state::Revision;
 use crate::provider::{Account, Provider, Scopes};
 use crate::secret::Secret;
 use crate::time::Timestamp;

@@ -1,7 +1,7 @@
 //! From a consumed flow to the user's grant (R26, R27). The transaction is locked from its start, so whatever is checked here
 //! still holds when the grant is written.
 
-use grantry_domain::grant::{EndCause, Ownership, Phase, Snapshot};
+use grantry_domain::authorization::{EndCause, Ownership, Phase, Snapshot};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{AuditEvent, Commit};
 use grantry_domain::time::Timestamp;

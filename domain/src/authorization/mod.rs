@@ -1,7 +1,7 @@
 //! The aggregate: one authorization from its start to its end, and its state machine.
 //!
 //! Synchronous, made of values only, free of outside reasons to fail. The current instant is an argument. The only ways in
-//! are [`Grant::start`] and [`Grant::restore`]; the only way out to a store is [`Grant::snapshot`].
+//! are [`Authorization::start`] and [`Authorization::restore`]; the only way out to a store is [`Authorization::snapshot`].
 
 mod cause;
 mod sealed;
@@ -39,9 +39,9 @@ use crate::time::Timestamp;
 /// Id of an authorization: 8 bytes of time, so that new rows cluster, then 16 random bytes. Called flow id while it is a
 /// flow; unguessable in either role.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GrantId([u8; 24]);
+pub struct AuthorizationId([u8; 24]);
 
-impl GrantId {
+impl AuthorizationId {
     /// Makes an id from the current instant and fresh randomness.
     pub fn new(now: Timestamp, random: [u8; 16]) -> Self {
         let mut bytes = [0; 24];
@@ -73,15 +73,15 @@ impl GrantId {
     }
 }
 
-impl fmt::Display for GrantId {
+impl fmt::Display for AuthorizationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&base64url(&self.0))
     }
 }
 
-impl fmt::Debug for GrantId {
+impl fmt::Debug for AuthorizationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "GrantId({self})")
+        write!(f, "AuthorizationId({self})")
     }
 }
 
@@ -111,21 +111,21 @@ impl Ownership {
 
 /// One authorization: identity and state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Grant {
-    id: GrantId,
+pub struct Authorization {
+    id: AuthorizationId,
     owner: Ownership,
     created_at: Timestamp,
     state: State,
 }
 
-impl Grant {
+impl Authorization {
     /// Begins an authorization.
-    pub fn start(id: GrantId, owner: Ownership, now: Timestamp, deadline: Timestamp) -> Self {
+    pub fn start(id: AuthorizationId, owner: Ownership, now: Timestamp, deadline: Timestamp) -> Self {
         Self { id, owner, created_at: now, state: State::Initiated(Initiated { deadline }) }
     }
 
     /// Its id.
-    pub fn id(&self) -> GrantId {
+    pub fn id(&self) -> AuthorizationId {
         self.id
     }
 

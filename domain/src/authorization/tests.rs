@@ -12,7 +12,7 @@ use crate::provider::{BindingDigest, Scopes};
 #[test]
 fn every_reachable_state_survives_its_snapshot() {
     for (name, grant) in states() {
-        assert_eq!(Grant::restore(grant.snapshot()).as_ref(), Ok(&grant), "{name}");
+        assert_eq!(Authorization::restore(grant.snapshot()).as_ref(), Ok(&grant), "{name}");
     }
 }
 
@@ -21,7 +21,7 @@ type Damage = (&'static str, fn(&mut Snapshot));
 
 #[test]
 fn damaged_records_are_refused_by_rule() {
-    let damages: [(Grant, &[Damage]); 4] = [
+    let damages: [(Authorization, &[Damage]); 4] = [
         (flow(), &[("no deadline", |r| r.deadline = None), ("secrets", |r| r.sealed = Some(Envelope(vec![1])))]),
         (
             reach([issued()]),
@@ -58,7 +58,7 @@ fn damaged_records_are_refused_by_rule() {
         for (name, damage) in damages {
             let mut record = grant.snapshot();
             damage(&mut record);
-            assert!(Grant::restore(record).is_err(), "{name}");
+            assert!(Authorization::restore(record).is_err(), "{name}");
         }
     }
 }
@@ -86,7 +86,7 @@ proptest! {
                 prop_assert!(authorized.tokens().revision.0 >= revision);
                 revision = authorized.tokens().revision.0;
             }
-            prop_assert_eq!(Grant::restore(grant.snapshot()), Ok(grant.clone()));
+            prop_assert_eq!(Authorization::restore(grant.snapshot()), Ok(grant.clone()));
         }
     }
 }
@@ -225,7 +225,7 @@ fn r49_an_ending_carries_the_doubt_and_keeps_the_tokens_for_the_job() {
     let mut record = grant.snapshot();
     record.renewal.in_doubt_since = Some(SOON);
     let end = Input::Ended { cause: EndCause::Disconnected, revoke: true };
-    let ended = Grant::restore(record).unwrap().on(end, SOON).unwrap().snapshot();
+    let ended = Authorization::restore(record).unwrap().on(end, SOON).unwrap().snapshot();
     assert_eq!(ended.sealed, Some(tokens(1, true).sealed));
     assert!(matches!(ended.revocation, Some(RevocationRecord::Due { in_doubt: true, attempts: 0, .. })));
     let kept = grant.on(Input::Ended { cause: EndCause::Superseded, revoke: false }, SOON).unwrap().snapshot();
@@ -234,8 +234,8 @@ fn r49_an_ending_carries_the_doubt_and_keeps_the_tokens_for_the_job() {
 
 #[test]
 fn r01_ids_have_a_time_prefix_and_keep_their_randomness() {
-    let (early, late) = (GrantId::new(START, [255; 16]), GrantId::new(SOON, [0; 16]));
+    let (early, late) = (AuthorizationId::new(START, [255; 16]), AuthorizationId::new(SOON, [0; 16]));
     assert!(early < late);
     assert_eq!(early.random_part(), [255; 16]);
-    assert_eq!(GrantId::parse(&early.to_string()), Some(early));
+    assert_eq!(AuthorizationId::parse(&early.to_string()), Some(early));
 }

@@ -15,13 +15,13 @@ mod sweep;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use grantry_domain::authorization::{AuthorizationId, Snapshot, StateHash};
 use grantry_domain::connector::{ConnectorId, ConnectorKey};
-use grantry_domain::grant::{GrantId, Snapshot, StateHash};
 use grantry_domain::identity::{SpaceId, UserId};
 use grantry_domain::ports::{
-    AuditEvent, CallbackKey, Commit, Consumption, EndScope, Ended, Ending, FailedAttempt, Fence, Fenced, GrantFilter,
-    GrantPage, GrantStore, HandOutView, Inserted, JobEnd, KeyId, Lease, LeaseRequest, OrphanTokens, PendingLimits,
-    RecordedEvent, RevocationJob, StatusRow, StoreError, SweepPolicy, Swept,
+    AuditEvent, AuthorizationFilter, AuthorizationPage, AuthorizationStore, CallbackKey, Commit, Consumption, EndScope,
+    Ended, Ending, FailedAttempt, Fence, Fenced, HandOutView, Inserted, JobEnd, KeyId, Lease, LeaseRequest, OrphanTokens,
+    PendingLimits, RecordedEvent, RevocationJob, StatusRow, StoreError, SweepPolicy, Swept,
 };
 use grantry_domain::time::Timestamp;
 
@@ -29,7 +29,7 @@ use crate::store::SqliteStore;
 use crate::{outbox, revocations};
 
 #[async_trait]
-impl GrantStore for SqliteStore {
+impl AuthorizationStore for SqliteStore {
     async fn now(&self) -> Result<Timestamp, StoreError> {
         Ok(self.clock())
     }
@@ -60,7 +60,7 @@ impl GrantStore for SqliteStore {
         self.write(move |connection, now| commit::commit(connection, now, &grant, revoke_superseded, &audit)).await
     }
 
-    async fn find(&self, id: GrantId) -> Result<Option<Snapshot>, StoreError> {
+    async fn find(&self, id: AuthorizationId) -> Result<Option<Snapshot>, StoreError> {
         self.point_read(move |connection| read::find(connection, id)).await
     }
 
@@ -89,10 +89,10 @@ impl GrantStore for SqliteStore {
     async fn list(
         &self,
         space: &SpaceId,
-        filter: GrantFilter,
-        after: Option<GrantId>,
+        filter: AuthorizationFilter,
+        after: Option<AuthorizationId>,
         limit: u32,
-    ) -> Result<GrantPage, StoreError> {
+    ) -> Result<AuthorizationPage, StoreError> {
         let space = space.clone();
         self.long_read(move |connection| list::page(connection, &space, &filter, after, limit)).await
     }
@@ -103,7 +103,7 @@ impl GrantStore for SqliteStore {
 
     async fn fail_attempt(
         &self,
-        id: GrantId,
+        id: AuthorizationId,
         owner: [u8; 16],
         attempt: FailedAttempt,
         audit: Vec<AuditEvent>,
@@ -115,7 +115,7 @@ impl GrantStore for SqliteStore {
         self.write(move |connection, now| end::end(connection, now, &scope, &ending)).await
     }
 
-    async fn note_use(&self, uses: Vec<(GrantId, i64)>) -> Result<(), StoreError> {
+    async fn note_use(&self, uses: Vec<(AuthorizationId, i64)>) -> Result<(), StoreError> {
         self.write(move |connection, _| replace::note_use(connection, &uses)).await
     }
 
@@ -127,7 +127,7 @@ impl GrantStore for SqliteStore {
         self.write(move |connection, now| revocations::claim(connection, now, owner, length)).await
     }
 
-    async fn end_revocation(&self, job: GrantId, end: JobEnd, audit: Vec<AuditEvent>) -> Result<(), StoreError> {
+    async fn end_revocation(&self, job: AuthorizationId, end: JobEnd, audit: Vec<AuditEvent>) -> Result<(), StoreError> {
         self.write(move |connection, now| revocations::end(connection, now, job, &end, &audit)).await
     }
 
@@ -175,5 +175,5 @@ impl GrantStore for SqliteStore {
 
 /// The instant before which a consumed flow counts as interrupted: its process is dead.
 fn interrupted_before(now: Timestamp) -> i64 {
-    now.minus(grantry_domain::grant::INTERRUPTED_AFTER).as_millis()
+    now.minus(grantry_domain::authorization::INTERRUPTED_AFTER).as_millis()
 }

@@ -3,20 +3,20 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use grantry_domain::authorization::{AuthorizationId, Snapshot, StateHash};
 use grantry_domain::connector::{ConnectorId, ConnectorKey};
-use grantry_domain::grant::{GrantId, Snapshot, StateHash};
 use grantry_domain::identity::{SpaceId, UserId};
 use grantry_domain::ports::{
-    AuditEvent, CallbackKey, Commit, Consumption, EndScope, Ended, Ending, FailedAttempt, Fence, Fenced, GrantFilter,
-    GrantPage, GrantStore, HandOutView, Inserted, JobEnd, KeyId, Lease, LeaseRequest, OrphanTokens, PendingLimits,
-    RecordedEvent, RevocationJob, StatusRow, StoreError, SweepPolicy, Swept,
+    AuditEvent, AuthorizationFilter, AuthorizationPage, AuthorizationStore, CallbackKey, Commit, Consumption, EndScope,
+    Ended, Ending, FailedAttempt, Fence, Fenced, HandOutView, Inserted, JobEnd, KeyId, Lease, LeaseRequest, OrphanTokens,
+    PendingLimits, RecordedEvent, RevocationJob, StatusRow, StoreError, SweepPolicy, Swept,
 };
 use grantry_domain::time::Timestamp;
 
 use crate::MemoryStore;
 
 #[async_trait]
-impl GrantStore for MemoryStore {
+impl AuthorizationStore for MemoryStore {
     async fn now(&self) -> Result<Timestamp, StoreError> {
         Ok(self.transact(|_, now| now))
     }
@@ -47,7 +47,7 @@ impl GrantStore for MemoryStore {
         self.transact(|data, now| data.commit_grant(&grant, revoke_superseded, audit, now))
     }
 
-    async fn find(&self, id: GrantId) -> Result<Option<Snapshot>, StoreError> {
+    async fn find(&self, id: AuthorizationId) -> Result<Option<Snapshot>, StoreError> {
         Ok(self.transact(|data, _| data.row(id).map(|row| row.snapshot())))
     }
 
@@ -71,10 +71,10 @@ impl GrantStore for MemoryStore {
     async fn list(
         &self,
         space: &SpaceId,
-        filter: GrantFilter,
-        after: Option<GrantId>,
+        filter: AuthorizationFilter,
+        after: Option<AuthorizationId>,
         limit: u32,
-    ) -> Result<GrantPage, StoreError> {
+    ) -> Result<AuthorizationPage, StoreError> {
         Ok(self.transact(|data, _| data.list(space, &filter, after, limit)))
     }
 
@@ -84,7 +84,7 @@ impl GrantStore for MemoryStore {
 
     async fn fail_attempt(
         &self,
-        id: GrantId,
+        id: AuthorizationId,
         owner: [u8; 16],
         attempt: FailedAttempt,
         audit: Vec<AuditEvent>,
@@ -96,7 +96,7 @@ impl GrantStore for MemoryStore {
         Ok(self.transact(|data, now| data.end(&scope, &ending, now)))
     }
 
-    async fn note_use(&self, uses: Vec<(GrantId, i64)>) -> Result<(), StoreError> {
+    async fn note_use(&self, uses: Vec<(AuthorizationId, i64)>) -> Result<(), StoreError> {
         self.transact(|data, _| data.note_use(uses))
     }
 
@@ -109,7 +109,7 @@ impl GrantStore for MemoryStore {
         Ok(self.transact(|data, now| data.claim_revocation(length, now)))
     }
 
-    async fn end_revocation(&self, job: GrantId, end: JobEnd, audit: Vec<AuditEvent>) -> Result<(), StoreError> {
+    async fn end_revocation(&self, job: AuthorizationId, end: JobEnd, audit: Vec<AuditEvent>) -> Result<(), StoreError> {
         self.transact(|data, now| data.end_revocation(job, end, audit, now))
     }
 

@@ -2,21 +2,21 @@
 
 use thiserror::Error;
 
-use crate::grant::cause::{ExpiredCause, RevocationOutcome, RevokedCause};
-use crate::grant::state::{
+use crate::authorization::cause::{ExpiredCause, RevocationOutcome, RevokedCause};
+use crate::authorization::state::{
     Authorized, AwaitingCallback, BrowserHash, End, Envelope, Expired, Initiated, OwedRevocation, Phase, Renewal, Revision,
     Revocation, Revoked, SealedTokens, State, StateHash, Was,
 };
-use crate::grant::{Grant, GrantId, Ownership};
+use crate::authorization::{Authorization, AuthorizationId, Ownership};
 use crate::provider::Scopes;
 use crate::time::Timestamp;
 
 /// One authorization as a store keeps it: a column for each field. Which fields are set depends on `phase`;
-/// [`Grant::restore`] checks that.
+/// [`Authorization::restore`] checks that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     /// Id.
-    pub id: GrantId,
+    pub id: AuthorizationId,
     /// Whose, for what, under which configuration.
     pub owner: Ownership,
     /// When it was started.
@@ -80,7 +80,7 @@ pub enum RevocationRecord {
 #[error("stored authorization is inconsistent: {0}")]
 pub struct InvariantViolation(pub &'static str);
 
-impl Grant {
+impl Authorization {
     /// The record of this authorization.
     pub fn snapshot(&self) -> Snapshot {
         let blank = Snapshot {

@@ -1,6 +1,6 @@
 //! Proofs that a step was not skipped. They can be made only where the step is taken.
 
-use crate::grant::state::StateHash;
+use crate::authorization::state::StateHash;
 
 /// Proof that a callback was consumed by its own user and browser, on its own path, from its own issuer, and that the
 /// connector is still the one consented to (R08, R10, R20, R25). Only the callback use case makes one.

@@ -3,8 +3,8 @@
 //! What the domain's transition does to one record, each statement here does to all rows of a scope; a test compares the
 //! two. Every ended row leaves its audit event, written by the same predicate just before.
 
+use grantry_domain::authorization::{EndCause, Phase};
 use grantry_domain::connector::Incarnation;
-use grantry_domain::grant::{EndCause, Phase};
 use grantry_domain::identity::{Actor, UserId};
 use grantry_domain::ports::{AuditKind, EndScope, Ended, Ending};
 use grantry_domain::time::Timestamp;
@@ -179,14 +179,14 @@ pub(super) fn statements_for(rows: &str, condition: &str) -> [String; 2] {
 /// What is run for every kind of rows and scope, for the test of plans.
 #[cfg(test)]
 pub(super) fn statements() -> Vec<String> {
-    use grantry_domain::grant::GrantId;
+    use grantry_domain::authorization::AuthorizationId;
     use grantry_domain::identity::SpaceId;
 
     let user = UserId::new("u").unwrap();
     let space = SpaceId::default_space();
     let incarnation = Incarnation([1; 16]);
     let scopes = [
-        EndScope::One(GrantId::from_bytes([1; 24])),
+        EndScope::One(AuthorizationId::from_bytes([1; 24])),
         EndScope::UserConnector { incarnation, user: user.clone() },
         EndScope::User(user.clone()),
         EndScope::UserSpace { user, space: space.clone() },
