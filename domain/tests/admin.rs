@@ -1,6 +1,6 @@
 //! What administrators do with other people's grants.
 
-use grantry_domain::authorization::{AuthorizationId, Phase, Reason, StatusKind};
+use grantry_domain::authorization::{AuthorizationId, Reason, StateKind, StatusKind};
 use grantry_domain::identity::{Actor, Role};
 use grantry_domain::ports::{AuditKind, AuthorizationFilter, StoreError};
 use grantry_domain::usecase::{AdminError, OffBoarded};
@@ -42,7 +42,7 @@ async fn grants_are_listed_page_by_page_without_those_of_other_spaces() {
         3
     );
     world.node.disconnect(&person("bob"), &drive()).await.unwrap();
-    assert_eq!(of(AuthorizationFilter { phase: Some(Phase::Authorized), ..AuthorizationFilter::default() }).await, 5);
+    assert_eq!(of(AuthorizationFilter { state: Some(StateKind::Authorized), ..AuthorizationFilter::default() }).await, 5);
 }
 
 #[tokio::test]

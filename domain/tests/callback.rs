@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use grantry_domain::authorization::{
-    EndCause, FailureCode, FlowFailure, FlowStatus, Phase, ProviderNote, Reason, RevokedCause, StatusKind,
+    EndCause, FailureCode, FlowFailure, FlowStatus, ProviderNote, Reason, RevokedCause, StateKind, StatusKind,
 };
 use grantry_domain::connector::{ContextId, ProfileId};
 use grantry_domain::ports::{
@@ -278,7 +278,7 @@ async fn lesson_07_a_failed_exchange_ends_the_flow_and_leaves_the_old_grant_alon
         world.provider.answer_exchange(Err(error));
         assert_eq!(world.complete(came_back(&started, "alice")).await.outcome, failed(code), "{error:?}");
         let row = world.row(started.flow_id).await;
-        assert_eq!((row.phase, row.cause), (Phase::Revoked, Some(RevokedCause::Failed(code).to_record())));
+        assert_eq!((row.state, row.cause), (StateKind::Revoked, Some(RevokedCause::Failed(code).to_record())));
         let again = world.node.complete(came_back(&started, "alice")).await;
         assert!(matches!(again, Err(CallbackRefused::AlreadyUsed { .. })));
         let flow = world.node.flow_status(&person("alice"), None, started.flow_id).await.unwrap();
@@ -299,7 +299,7 @@ async fn r27_a_reconnect_replaces_the_old_grant_in_one_step_and_revokes_it() {
     world.complete(came_back(&started, "alice")).await;
     let row = world.row(old).await;
     let superseded = RevokedCause::Ended(EndCause::Superseded).to_record();
-    assert_eq!((row.phase, row.cause), (Phase::Revoked, Some(superseded)));
+    assert_eq!((row.state, row.cause), (StateKind::Revoked, Some(superseded)));
     assert_eq!(world.token("alice").await.as_deref(), Ok("access-2"));
     world.node.revoke_due().await.unwrap();
     assert_eq!(world.revoked(), ["refresh-1", "access-1"]);
@@ -378,7 +378,7 @@ async fn r35_lesson_22_a_change_of_account_needs_confirmation() {
     world.provider.set_account(Some(account("mallory")));
     let started = world.start("alice", &drive()).await;
     assert_eq!(world.complete(came_back(&started, "alice")).await.outcome, failed(FailureCode::AccountMismatch));
-    assert_eq!(world.row(id).await.phase, Phase::Authorized, "the old grant stays");
+    assert_eq!(world.row(id).await.state, StateKind::Authorized, "the old grant stays");
     let confirmed = StartRequest { allow_account_change: true, ..request("alice", &drive()) };
     let started = world.try_start(confirmed).await.unwrap();
     assert_eq!(world.complete(came_back(&started, "alice")).await.outcome, Outcome::Connected);
@@ -483,7 +483,7 @@ async fn a_busy_store_at_the_commit_is_asked_again() {
         world.store.fail_next(Method::CommitGrant, fault);
         let completed = world.drive(world.complete(came_back(&started, "alice"))).await;
         assert_eq!(completed.outcome, Outcome::Connected, "{fault:?}");
-        assert_eq!(world.row(started.flow_id).await.phase, Phase::Authorized);
+        assert_eq!(world.row(started.flow_id).await.state, StateKind::Authorized);
     }
     world.node.revoke_due().await.unwrap();
     assert_eq!(world.revoked(), ["refresh-1", "access-1"], "of the first, which the second replaced");
@@ -544,7 +544,7 @@ async fn r26_the_work_goes_on_when_the_browser_hangs_up() {
     assert!(waiting.await.unwrap_err().is_cancelled());
     gate.open();
     world.tasks.finished().await;
-    assert_eq!(world.row(started.flow_id).await.phase, Phase::Authorized);
+    assert_eq!(world.row(started.flow_id).await.state, StateKind::Authorized);
     assert_eq!(world.token("alice").await.as_deref(), Ok("access-1"));
 }
 
@@ -604,8 +604,8 @@ fn lesson_08_a_process_that_dies_in_a_reconnect_leaves_the_old_grant() {
             world.node.sweep(|_| {}).await.unwrap();
             let row = world.row(started.flow_id).await;
             let interrupted = RevokedCause::Failed(FailureCode::Interrupted).to_record();
-            assert_eq!((row.phase, row.cause), (Phase::Revoked, Some(interrupted)));
-            assert_eq!(world.row(old).await.phase, Phase::Authorized);
+            assert_eq!((row.state, row.cause), (StateKind::Revoked, Some(interrupted)));
+            assert_eq!(world.row(old).await.state, StateKind::Authorized);
             assert!(!world.status("alice").await.pending);
         });
     }

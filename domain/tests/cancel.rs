@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::authorization::{AuthorizationId, FlowStatus, Phase, StatusKind};
+use grantry_domain::authorization::{AuthorizationId, FlowStatus, StateKind, StatusKind};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{AuditKind, ProviderError, StoreError, VaultError};
 use grantry_domain::secret::Secret;
@@ -62,7 +62,7 @@ async fn cancelling_what_nobody_knows_or_what_is_a_grant_changes_nothing() {
     for key in [CancelKey::Flow(unknown), CancelKey::State(Secret::from_text("unknown")), CancelKey::Flow(id)] {
         assert_eq!(cancel(&world, "alice", key).await, Ok(()));
     }
-    assert_eq!(world.row(id).await.phase, Phase::Authorized);
+    assert_eq!(world.row(id).await.state, StateKind::Authorized);
     let started = world.start("alice", &drive()).await;
     world.clock.advance(Duration::from_mins(10));
     assert_eq!(cancel(&world, "alice", CancelKey::Flow(started.flow_id)).await, Ok(()));
@@ -101,7 +101,7 @@ async fn r17_the_launch_page_sends_on_only_its_own_user_in_their_own_browser() {
         let refused = launch(person("alice"), "default", started.flow_id, cookies).await;
         assert_eq!(refused, Err(LaunchError::BrowserMismatch));
     }
-    assert_eq!(world.row(started.flow_id).await.phase, Phase::AwaitingCallback);
+    assert_eq!(world.row(started.flow_id).await.state, StateKind::AwaitingCallback);
     world.complete(came_back(&started, "alice")).await;
     let over = launch(person("alice"), "default", started.flow_id, cookie()).await;
     assert_eq!(over, Err(LaunchError::Over));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_domain::authorization::{EndCause, Phase, ProviderNote, RevocationRecord, RevokedCause, StatusKind};
+use grantry_domain::authorization::{EndCause, ProviderNote, RevocationRecord, RevokedCause, StateKind, StatusKind};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
     AuditKind, AuthorizationStore, ClientSecretKey, ConnectorStore, Ended, Operation as Limit, ProviderError, RevokeAnswer,
@@ -51,7 +51,7 @@ async fn r49_lesson_19_a_disconnect_ends_the_grant_at_once_and_revokes_both_toke
     assert_eq!(ended, Ended { flows: 1, grants: 1, former: 0, queued: 1 });
     let row = world.row(id).await;
     assert_eq!(row.cause, Some(RevokedCause::Ended(EndCause::Disconnected).to_record()));
-    assert_eq!(world.row(pending.flow_id).await.phase, Phase::Revoked, "an attempt under way as well");
+    assert_eq!(world.row(pending.flow_id).await.state, StateKind::Revoked, "an attempt under way as well");
     quiet().await;
     let calls = world.token_calls().into_iter().filter(|call| call.operation() == Operation::Revoke);
     let endpoint = Some("https://as.example/revoke".to_owned());
@@ -118,7 +118,7 @@ async fn r65_a_broken_or_disabled_connector_can_be_disconnected() {
     let id = world.connect("alice").await;
     world.profiles.refuse("{}", "config.tokenUrl", "is not allowed any more");
     disconnect(&world, "alice").await;
-    assert_eq!(world.row(id).await.phase, Phase::Revoked);
+    assert_eq!(world.row(id).await.state, StateKind::Revoked);
     quiet().await;
     assert_eq!(world.revoked(), ["refresh-1", "access-1"], "at the endpoint that was consented to");
 }
@@ -145,7 +145,7 @@ async fn r49_a_running_renewal_is_waited_for_and_leaves_no_doubt() {
     let disconnecting = tokio::spawn(async move { other.disconnect(&person("alice"), &drive()).await.unwrap() });
     world.pass(2 * SECOND).await;
     assert!(!disconnecting.is_finished());
-    assert_eq!(world.row(id).await.phase, Phase::Authorized);
+    assert_eq!(world.row(id).await.state, StateKind::Authorized);
     gate.open();
     let ended = world.drive(disconnecting).await.unwrap();
     assert_eq!((ended.grants, caller.await.unwrap().is_ok()), (1, true));
@@ -509,7 +509,7 @@ async fn r53_removed_users_are_revoked_like_everybody_else_even_if_sealing_fails
     let id = world.connect("alice").await;
     world.vault.fail(Some(VaultError::NoEntropy));
     world.node.remove_user(Actor::System, &user("alice")).await.unwrap();
-    assert_eq!(world.row(id).await.phase, Phase::Revoked, "ending needs no cryptography");
+    assert_eq!(world.row(id).await.state, StateKind::Revoked, "ending needs no cryptography");
     world.vault.fail(None);
     quiet().await;
     world.clock.advance(Duration::from_mins(1));

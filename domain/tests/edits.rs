@@ -1,6 +1,6 @@
 //! Creating, editing and deleting connectors, and which grants survive it (R52).
 
-use grantry_domain::authorization::{ExpiredCause, FailureCode, Phase, Reason, RevokedCause, StatusKind};
+use grantry_domain::authorization::{ExpiredCause, FailureCode, Reason, RevokedCause, StateKind, StatusKind};
 use grantry_domain::connector::{AuthMode, ConnectorName, ProfileId};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{AuditKind, AuthorizationStore, ClientSecretKey, ConnectorStore, ProviderError, StoreError};
@@ -65,7 +65,7 @@ async fn r52_lesson_16_a_security_relevant_edit_ends_every_grant_and_attempt() {
         for (who, id) in [("alice", alice), ("bob", bob)] {
             let row = world.row(id).await;
             let cause = Some(ExpiredCause::ConnectorChanged.as_str().to_owned());
-            assert_eq!((row.phase, row.cause), (Phase::Expired, cause), "{name}");
+            assert_eq!((row.state, row.cause), (StateKind::Expired, cause), "{name}");
             let status = world.status(who).await;
             assert_eq!((status.kind, status.reason), (StatusKind::NeedsReauthorization, Some(Reason::ConnectorChanged)));
         }
@@ -102,7 +102,7 @@ async fn r52_lesson_16_every_other_edit_keeps_every_grant() {
     let new_secret = ConnectorDraft { client_secret: Some(Secret::from_text("rotated")), ..draft("{}") };
     assert_eq!(world.edit(new_secret).await, 0, "a new secret alone");
     assert_eq!(world.edit(ConnectorDraft { client_id: None, ..draft_without_secret("{}") }).await, 0, "absent means keep");
-    assert_eq!(world.row(id).await.phase, Phase::Authorized);
+    assert_eq!(world.row(id).await.state, StateKind::Authorized);
     assert_eq!(world.token("alice").await.as_deref(), Ok("access-1"));
     quiet().await;
     assert!(world.revoked().is_empty());
@@ -120,7 +120,7 @@ async fn lesson_16_a_newly_required_scope_asks_those_who_lack_it() {
     let status = world.status("alice").await;
     assert_eq!((status.kind, status.reason), (StatusKind::NeedsReauthorization, Some(Reason::InsufficientScope)));
     assert!(world.token("alice").await.is_err());
-    assert_eq!(world.row(id).await.phase, Phase::Authorized, "step-up keeps the grant until the new one lands");
+    assert_eq!(world.row(id).await.state, StateKind::Authorized, "step-up keeps the grant until the new one lands");
     world.connect("alice").await;
     assert_eq!(world.kind("alice").await, StatusKind::Connected);
 }
@@ -277,7 +277,7 @@ async fn lesson_17_what_was_created_can_be_saved_unchanged() {
         };
         assert_eq!(world.edit(same).await, 0);
     }
-    assert_eq!(world.row(id).await.phase, Phase::Authorized);
+    assert_eq!(world.row(id).await.state, StateKind::Authorized);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::authorization::{Reason, Revision, Snapshot, StatusKind};
+use grantry_domain::authorization::{AuthorizationRecord, Reason, Revision, StatusKind};
 use grantry_domain::connector::{AuthMode, ProfileId};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
@@ -23,7 +23,7 @@ fn required(reason: Reason) -> TokenError {
 }
 
 /// Changes a stored record as somebody does who writes to the database.
-async fn tamper(world: &World, record: Snapshot) {
+async fn tamper(world: &World, record: AuthorizationRecord) {
     let stored = world.row(record.id).await;
     world.store.inner().replace(record, Fence::of(&stored), Vec::new()).await.unwrap();
 }
@@ -183,7 +183,7 @@ async fn r76_columns_never_yield_what_the_seal_forbids() {
     let honest = world.row(id).await;
     // A longer life in the column does not lengthen it.
     let later = Some(world.now().plus(100 * HOUR));
-    tamper(&world, Snapshot { expires_at: later, ..honest.clone() }).await;
+    tamper(&world, AuthorizationRecord { expires_at: later, ..honest.clone() }).await;
     world.clock.advance(HOUR);
     assert!(world.token("alice").await.is_err());
     assert_eq!(world.refreshes(), 0);
@@ -192,7 +192,7 @@ async fn r76_columns_never_yield_what_the_seal_forbids() {
     world.provider.answer_exchange(Ok(narrow));
     let id = world.connect("alice").await;
     let honest = world.row(id).await;
-    tamper(&world, Snapshot { scopes: Scopes::new(["read", "write"]), ..honest }).await;
+    tamper(&world, AuthorizationRecord { scopes: Scopes::new(["read", "write"]), ..honest }).await;
     assert_eq!(world.token("alice").await, Err(required(Reason::InsufficientScope)));
 }
 
@@ -201,7 +201,7 @@ async fn r76_a_grant_whose_column_promises_a_refresh_token_it_does_not_have_ends
     let world = World::new().await;
     world.provider.answer_exchange(Ok(tokens_for("a", None, HOUR)));
     let id = world.connect("alice").await;
-    tamper(&world, Snapshot { renewable: true, ..world.row(id).await }).await;
+    tamper(&world, AuthorizationRecord { renewable: true, ..world.row(id).await }).await;
     world.clock.advance(HOUR);
     let refused = world.drive(world.token("alice")).await;
     assert!(matches!(refused, Err(TokenError::Unavailable { .. })), "{refused:?}");
@@ -213,7 +213,7 @@ async fn r76_lesson_27_an_envelope_opens_only_where_it_belongs() {
     let world = World::new().await;
     let (alices, bobs) = (world.connect("alice").await, world.connect("bob").await);
     let (alice, bob) = (world.row(alices).await, world.row(bobs).await);
-    tamper(&world, Snapshot { sealed: bob.sealed, ..alice.clone() }).await;
+    tamper(&world, AuthorizationRecord { sealed: bob.sealed, ..alice.clone() }).await;
     assert_eq!(world.token("alice").await, Err(required(Reason::Undecryptable)));
     assert_eq!(world.outcomes(AuditKind::OpenFailed).await, ["tampered"]);
     // An older generation of the same grant.
@@ -222,7 +222,7 @@ async fn r76_lesson_27_an_envelope_opens_only_where_it_belongs() {
     assert!(world.token("alice").await.is_ok());
     let renewed = world.row(alices).await;
     assert_eq!(renewed.revision, Revision::FIRST.next());
-    tamper(&world, Snapshot { sealed: alice.sealed, ..renewed.clone() }).await;
+    tamper(&world, AuthorizationRecord { sealed: alice.sealed, ..renewed.clone() }).await;
     assert_eq!(world.token("alice").await, Err(required(Reason::Undecryptable)));
     assert_eq!(world.outcomes(AuditKind::OpenFailed).await.last().map(String::as_str), Some("stale"));
     assert_eq!(world.row(alices).await.revision, renewed.revision, "nothing is deleted or overwritten");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::authorization::{EndCause, Phase, RevokedCause, StatusKind};
+use grantry_domain::authorization::{EndCause, RevokedCause, StateKind, StatusKind};
 use grantry_domain::identity::{Actor, Role};
 use grantry_domain::ports::{
     AuditKind, AuthorizationStore, Lifetime, ProviderError, SinkError, StoreError, SweepPolicy, TokenAnswer, UserStanding,
@@ -60,7 +60,7 @@ async fn a_consumed_flow_whose_process_died_is_interrupted_after_two_minutes() {
     // If it was only slow: too late, and what it brings is revoked.
     gate.open();
     running.await.unwrap().unwrap();
-    assert_eq!(world.row(started.flow_id).await.phase, Phase::Revoked);
+    assert_eq!(world.row(started.flow_id).await.state, StateKind::Revoked);
     world.tasks.finished().await;
     assert_eq!(world.revoked(), ["refresh-1", "access-1"]);
 }
@@ -81,9 +81,9 @@ async fn r55_lesson_30_grants_in_daily_use_stay_and_unused_ones_are_revoked_and_
     }
     world.clock.advance(DAY);
     assert_eq!(world.node.sweep(|_| {}).await.unwrap().unused, 1);
-    assert_eq!(world.row(used).await.phase, Phase::Authorized);
+    assert_eq!(world.row(used).await.state, StateKind::Authorized);
     let row = world.row(unused).await;
-    assert_eq!((row.phase, row.cause), (Phase::Revoked, Some(ended(EndCause::Unused))));
+    assert_eq!((row.state, row.cause), (StateKind::Revoked, Some(ended(EndCause::Unused))));
     assert_eq!(world.kind("bob").await, StatusKind::NotConnected);
     quiet().await;
     assert_eq!(world.revoked(), ["r", "eternal"]);
@@ -157,12 +157,12 @@ async fn r53_reconciling_ends_what_the_host_forgot_to_tell() {
         let (nothing, row) = (cause == EndCause::Unused, world.row(here).await);
         assert_eq!(found.ended, if nothing { 0 } else { 1 + u64::from(everywhere) }, "{cause}");
         if !nothing {
-            assert_eq!((row.phase, row.cause), (Phase::Revoked, Some(ended(cause))));
-            assert_eq!(world.row(pending.flow_id).await.phase, Phase::Revoked, "{cause}: the attempt as well");
+            assert_eq!((row.state, row.cause), (StateKind::Revoked, Some(ended(cause))));
+            assert_eq!(world.row(pending.flow_id).await.state, StateKind::Revoked, "{cause}: the attempt as well");
             assert!(world.outcomes(AuditKind::GrantEnded).await.iter().all(|outcome| outcome == cause.as_str()));
         }
-        assert_eq!(world.row(there).await.phase == Phase::Revoked, everywhere, "{cause}");
-        assert_eq!(world.row(bobs).await.phase, Phase::Authorized, "{cause}");
+        assert_eq!(world.row(there).await.state == StateKind::Revoked, everywhere, "{cause}");
+        assert_eq!(world.row(bobs).await.state, StateKind::Authorized, "{cause}");
         quiet().await;
         assert_eq!(world.revoked().len() as u64, 2 * found.ended, "{cause}");
         let again = world.node.reconcile().await.unwrap();
@@ -235,7 +235,7 @@ async fn r53_the_hosts_own_word_ends_everything_of_a_user_everywhere() {
     world.connect("bob").await;
     let gone = world.node.remove_user(Actor::System, &user("alice")).await.unwrap();
     assert_eq!((gone.revoked, gone.queued), (2, 2));
-    assert_eq!(world.row(pending.flow_id).await.phase, Phase::Revoked);
+    assert_eq!(world.row(pending.flow_id).await.state, StateKind::Revoked);
     assert!(world.token("alice").await.is_err());
     assert!(world.token("bob").await.is_ok());
     quiet().await;

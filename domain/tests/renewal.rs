@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_domain::authorization::{Phase, ProviderNote, Reason, Revision, Snapshot, StatusKind};
+use grantry_domain::authorization::{AuthorizationRecord, ProviderNote, Reason, Revision, StateKind, StatusKind};
 use grantry_domain::ports::{
     AuditKind, AuthorizationStore, Fence, LeaseRequest, Lifetime, ProviderError, TokenAnswer, VaultError,
 };
@@ -154,7 +154,7 @@ async fn a_refused_token_without_refresh_token_ends_the_grant() {
     assert_eq!(given.expires_at, None);
     let refused = world.node.report_unauthorized(&demand("alice"), given.fingerprint).await.map(drop);
     assert_eq!(refused, Err(TokenError::AuthorizationRequired { reason: Reason::AccessLapsed }));
-    assert_eq!(world.row(id).await.phase, Phase::Expired);
+    assert_eq!(world.row(id).await.state, StateKind::Expired);
     assert_eq!(world.outcomes(AuditKind::GrantExpired).await, ["access_lapsed"]);
 }
 
@@ -273,7 +273,7 @@ async fn r39_lesson_14_invalid_grant_ends_the_grant_with_its_reason() {
     assert_eq!(world.token("alice").await, Err(refused));
     let status = world.status("alice").await;
     assert_eq!((status.kind, status.reason), (StatusKind::NeedsReauthorization, Some(Reason::RefreshRejected)));
-    assert_eq!(world.row(id).await.phase, Phase::Expired);
+    assert_eq!(world.row(id).await.state, StateKind::Expired);
     assert_eq!(world.token("alice").await, Err(refused));
     assert_eq!(world.refreshes(), 1, "a dead grant is not tried again");
     assert_eq!(world.outcomes(AuditKind::GrantExpired).await, ["refresh_rejected"]);
@@ -291,7 +291,7 @@ async fn r39_every_other_error_leaves_the_grant_alone() {
         let misconfigured = error.is_misconfiguration();
         assert_eq!(refused == TokenError::Misconfigured, misconfigured, "{error:?}: {refused:?}");
         let row = world.row(id).await;
-        assert_eq!((row.phase, row.revision), (Phase::Authorized, Revision::FIRST));
+        assert_eq!((row.state, row.revision), (StateKind::Authorized, Revision::FIRST));
         assert_eq!(row.renewal.in_doubt_since.is_some(), !error.outcome_is_known(), "R37 {error:?}");
         let status = world.status("alice").await;
         assert_eq!((status.kind, status.reason), (StatusKind::Connected, None), "{error:?}");
@@ -517,14 +517,14 @@ async fn r41_a_refresh_that_overtakes_a_disconnect_revives_nothing() {
         let other = world.node_on(&Arc::new(world.store.another_way()), ledger.clone());
         let (actor, key) = (person("alice"), drive());
         world.drive(other.disconnect(&actor, &key)).await.unwrap();
-        assert_eq!(world.row(id).await.phase, Phase::Revoked);
+        assert_eq!(world.row(id).await.state, StateKind::Revoked);
         commit.open();
         let refused = world.drive(caller).await.unwrap();
         assert_eq!(refused, Err(TokenError::AuthorizationRequired { reason: Reason::NotConnected }), "{reuse:?}");
         world.drive(world.tasks.finished()).await;
         world.node.revoke_due().await.unwrap();
         assert_eq!(ledger.live_families(), Vec::<String>::new(), "{reuse:?}");
-        assert_eq!(world.row(id).await.phase, Phase::Revoked);
+        assert_eq!(world.row(id).await.state, StateKind::Revoked);
         assert_eq!(world.kind("alice").await, StatusKind::NotConnected);
     }
 }
@@ -687,7 +687,7 @@ async fn r42_the_sealed_endpoint_is_used_and_a_changed_connector_gets_no_request
     gate.open();
     let refused = TokenError::AuthorizationRequired { reason: Reason::ConnectorChanged };
     assert_eq!(world.drive(caller).await.unwrap(), Err(refused));
-    assert_eq!(world.row(id).await.phase, Phase::Expired);
+    assert_eq!(world.row(id).await.state, StateKind::Expired);
     let asked_elsewhere = world.provider.calls().into_iter().any(|call| match call {
         Call::Refresh { endpoint, .. } => endpoint != "https://as.example/token",
         Call::Resolve { .. }
@@ -757,7 +757,7 @@ async fn r41_a_record_that_is_gone_revokes_what_was_received() {
     let caller = spawn_token(&world.node, "alice");
     gate.arrived(1).await;
     world.node.remove_user(grantry_domain::identity::Actor::System, &user("alice")).await.unwrap();
-    assert_eq!(world.row(id).await.phase, Phase::Revoked);
+    assert_eq!(world.row(id).await.state, StateKind::Revoked);
     gate.open();
     assert!(caller.await.unwrap().is_err());
     world.tasks.finished().await;
@@ -774,7 +774,7 @@ async fn a_fenced_write_never_meets_another_revision() {
     let old = world.row(id).await;
     world.clock.advance(HOUR);
     world.token("alice").await.unwrap();
-    let late = Snapshot { last_used_day: Some(0), ..old.clone() };
+    let late = AuthorizationRecord { last_used_day: Some(0), ..old.clone() };
     let answer = world.store.inner().replace(late, Fence::of(&old), Vec::new()).await.unwrap();
     assert!(matches!(answer, grantry_domain::ports::Fenced::Moved(_)));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::authorization::{EndCause, Phase, RevokedCause, StateHash, StatusKind};
+use grantry_domain::authorization::{EndCause, RevokedCause, StateHash, StateKind, StatusKind};
 use grantry_domain::connector::{AuthMode, ProfileId};
 use grantry_domain::encoding::base64url;
 use grantry_domain::identity::Actor;
@@ -42,7 +42,7 @@ async fn r01_state_is_random_per_flow_and_only_its_hash_is_stored() {
     assert_ne!(one, two);
     let row = world.row(first.flow_id).await;
     assert_eq!(row.state_hash, Some(StateHash(world.vault.fingerprint(one.as_bytes()))));
-    let columns = format!("{:?}", grantry_domain::authorization::Snapshot { sealed: None, ..row });
+    let columns = format!("{:?}", grantry_domain::authorization::AuthorizationRecord { sealed: None, ..row });
     assert!(!columns.contains(&one));
 }
 
@@ -286,9 +286,9 @@ async fn a_newer_attempt_supersedes_the_older_one_of_the_same_user_and_connector
     let second = world.start("alice", &drive()).await;
     let old = world.row(first.flow_id).await;
     let cause = RevokedCause::Ended(EndCause::Superseded).to_record();
-    assert_eq!((old.phase, old.cause), (Phase::Revoked, Some(cause)));
-    assert_eq!(world.row(second.flow_id).await.phase, Phase::AwaitingCallback);
-    assert_eq!(world.row(bobs.flow_id).await.phase, Phase::AwaitingCallback);
+    assert_eq!((old.state, old.cause), (StateKind::Revoked, Some(cause)));
+    assert_eq!(world.row(second.flow_id).await.state, StateKind::AwaitingCallback);
+    assert_eq!(world.row(bobs.flow_id).await.state, StateKind::AwaitingCallback);
     assert!(world.node.complete(came_back(&first, "alice")).await.is_err());
     world.complete(came_back(&second, "alice")).await;
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use grantry_domain::authorization::{AuthorizationId, Snapshot, StateHash};
+use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, StateHash};
 use grantry_domain::connector::{ConnectorId, ConnectorKey};
 use grantry_domain::identity::{SpaceId, UserId};
 use grantry_domain::ports::{
@@ -23,14 +23,14 @@ impl AuthorizationStore for MemoryStore {
 
     async fn insert_pending(
         &self,
-        flow: Snapshot,
+        flow: AuthorizationRecord,
         limits: PendingLimits,
         audit: Vec<AuditEvent>,
     ) -> Result<Inserted, StoreError> {
         self.transact(|data, now| data.insert_pending(&flow, limits, audit, now))
     }
 
-    async fn replace(&self, next: Snapshot, fence: Fence, audit: Vec<AuditEvent>) -> Result<Fenced, StoreError> {
+    async fn replace(&self, next: AuthorizationRecord, fence: Fence, audit: Vec<AuditEvent>) -> Result<Fenced, StoreError> {
         self.transact(|data, _| data.replace(next, fence, audit))
     }
 
@@ -40,18 +40,18 @@ impl AuthorizationStore for MemoryStore {
 
     async fn commit_grant(
         &self,
-        grant: Snapshot,
+        grant: AuthorizationRecord,
         revoke_superseded: bool,
         audit: Vec<AuditEvent>,
     ) -> Result<Commit, StoreError> {
         self.transact(|data, now| data.commit_grant(&grant, revoke_superseded, audit, now))
     }
 
-    async fn find(&self, id: AuthorizationId) -> Result<Option<Snapshot>, StoreError> {
-        Ok(self.transact(|data, _| data.row(id).map(|row| row.snapshot())))
+    async fn find(&self, id: AuthorizationId) -> Result<Option<AuthorizationRecord>, StoreError> {
+        Ok(self.transact(|data, _| data.row(id).map(|row| row.to_record())))
     }
 
-    async fn find_by_state(&self, state: StateHash) -> Result<Option<Snapshot>, StoreError> {
+    async fn find_by_state(&self, state: StateHash) -> Result<Option<AuthorizationRecord>, StoreError> {
         Ok(self.transact(|data, _| data.find_by_state(state)))
     }
 
@@ -130,7 +130,7 @@ impl AuthorizationStore for MemoryStore {
         used_since_day: i64,
         lapsing_before: Timestamp,
         limit: u32,
-    ) -> Result<Vec<Snapshot>, StoreError> {
+    ) -> Result<Vec<AuthorizationRecord>, StoreError> {
         Ok(self.transact(|data, _| data.due_for_renewal(used_since_day, lapsing_before, limit)))
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::authorization::{End, INTERRUPTED_AFTER, Revocation, State, Was};
+use grantry_domain::authorization::{EndedKind, INTERRUPTED_AFTER, Revocation, State, Termination};
 use grantry_domain::connector::{Epoch, Incarnation};
 use grantry_domain::ports::{ClientSecretKey, ClientSecretRecord};
 use grantry_domain::time::Timestamp;
@@ -58,13 +58,13 @@ impl Data {
 /// Whether tokens of this authorization are to be revoked, or may still arrive and would have to be: an exchange or a renewal
 /// that was under way when it ended.
 fn may_owe_tokens(row: &Row, now: Timestamp) -> bool {
-    let recent_or_due = |end: &End| {
-        let due = matches!(end.was, Was::Grant { revocation: Revocation::Due(_), .. });
+    let recent_or_due = |end: &Termination| {
+        let due = matches!(end.kind, EndedKind::Grant { revocation: Revocation::Due(_), .. });
         due || now < end.since.plus(INTERRUPTED_AFTER)
     };
     match row.grant.state() {
         State::Initiated(_) | State::AwaitingCallback(_) | State::Authorized(_) => true,
-        State::Expired(ended) => recent_or_due(ended.end()),
-        State::Revoked(ended) => recent_or_due(ended.end()),
+        State::Expired(ended) => recent_or_due(ended.termination()),
+        State::Revoked(ended) => recent_or_due(ended.termination()),
     }
 }

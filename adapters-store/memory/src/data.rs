@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use grantry_domain::authorization::{Authorization, AuthorizationId, BrowserHash, Input, Snapshot, State, StateHash};
+use grantry_domain::authorization::{
+    Authorization, AuthorizationId, AuthorizationRecord, BrowserHash, Input, State, StateHash,
+};
 use grantry_domain::connector::{Connector, ConnectorKey};
 use grantry_domain::identity::UserId;
 use grantry_domain::ports::{
@@ -23,7 +25,7 @@ pub(crate) struct Data {
     pub(crate) outbox: Outbox,
 }
 
-/// One authorization, and by what a callback finds it. The key outlives the phase it belongs to, so that a replayed callback
+/// One authorization, and by what a callback finds it. The key outlives the state it belongs to, so that a replayed callback
 /// can be told apart from an unknown one.
 pub(crate) struct Row {
     pub(crate) grant: Authorization,
@@ -62,35 +64,38 @@ impl Outbox {
 }
 
 impl Row {
-    pub(crate) fn new(record: &Snapshot) -> Result<Self, StoreError> {
+    pub(crate) fn new(record: &AuthorizationRecord) -> Result<Self, StoreError> {
         let mut row = Self { grant: restored(record.clone())?, callback: None, claimed_until: None };
         row.note_callback(record);
         Ok(row)
     }
 
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        self.grant.snapshot()
+    pub(crate) fn to_record(&self) -> AuthorizationRecord {
+        self.grant.to_record()
     }
 
     /// Replaces the record.
-    pub(crate) fn set(&mut self, record: Snapshot) -> Result<(), StoreError> {
+    pub(crate) fn set(&mut self, record: AuthorizationRecord) -> Result<(), StoreError> {
         self.note_callback(&record);
         self.grant = restored(record)?;
         Ok(())
     }
 
     /// Changes columns that stand outside the state machine.
-    pub(crate) fn amend(&mut self, change: impl FnOnce(&mut Snapshot)) -> Result<Snapshot, StoreError> {
-        let mut record = self.snapshot();
+    pub(crate) fn amend(
+        &mut self,
+        change: impl FnOnce(&mut AuthorizationRecord),
+    ) -> Result<AuthorizationRecord, StoreError> {
+        let mut record = self.to_record();
         change(&mut record);
         self.set(record.clone())?;
         Ok(record)
     }
 
     /// Applies an input. `None`, and no change, if the state refuses it.
-    pub(crate) fn apply(&mut self, input: Input, now: Timestamp) -> Option<Snapshot> {
+    pub(crate) fn apply(&mut self, input: Input, now: Timestamp) -> Option<AuthorizationRecord> {
         self.grant = self.grant.clone().on(input, now).ok()?;
-        Some(self.snapshot())
+        Some(self.to_record())
     }
 
     /// Whether it is a flow that is not over at this instant, swept or not.
@@ -123,11 +128,11 @@ impl Row {
         matches!(self.grant.state(), State::Authorized(_))
     }
 
-    fn note_callback(&mut self, record: &Snapshot) {
+    fn note_callback(&mut self, record: &AuthorizationRecord) {
         self.callback = record.state_hash.zip(record.browser).or(self.callback);
     }
 }
 
-fn restored(record: Snapshot) -> Result<Authorization, StoreError> {
+fn restored(record: AuthorizationRecord) -> Result<Authorization, StoreError> {
     Authorization::restore(record).map_err(|broken| StoreError::Inconsistent { table: "grants", rule: broken.0 })
 }

@@ -1,6 +1,6 @@
 //! Endings by predicate: disconnect, off-boarding, edits of a connector, supersession.
 
-use grantry_domain::authorization::{AuthorizationId, EndCause, Input, RevocationRecord, Snapshot, State};
+use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, EndCause, Input, RevocationRecord, State};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{AuditEvent, EndScope, Ended, Ending};
 use grantry_domain::time::Timestamp;
@@ -17,7 +17,13 @@ impl Data {
     }
 
     /// Puts what a newer attempt or a newer grant replaces out of the way, in the name of its user.
-    pub(crate) fn supersede(&mut self, replaced: impl Fn(&Row) -> bool, by: &Snapshot, revoke: bool, now: Timestamp) {
+    pub(crate) fn supersede(
+        &mut self,
+        replaced: impl Fn(&Row) -> bool,
+        by: &AuthorizationRecord,
+        revoke: bool,
+        now: Timestamp,
+    ) {
         let superseded = || Input::Ended { cause: EndCause::Superseded, revoke };
         let user = Actor::Person(by.owner.user.clone());
         let same = |row: &Row| {

@@ -1,6 +1,6 @@
 //! From start to commit.
 
-use grantry_domain::authorization::{ExpiredCause, Input, Snapshot, State, StateHash};
+use grantry_domain::authorization::{AuthorizationRecord, ExpiredCause, Input, State, StateHash};
 use grantry_domain::ports::{
     AuditEvent, CallbackKey, Commit, Consumption, Fence, Fenced, Inserted, PendingLimits, StoreError,
 };
@@ -12,7 +12,7 @@ use crate::data::{Data, Row};
 impl Data {
     pub(crate) fn insert_pending(
         &mut self,
-        flow: &Snapshot,
+        flow: &AuthorizationRecord,
         limits: PendingLimits,
         audit: Vec<AuditEvent>,
         now: Timestamp,
@@ -39,12 +39,12 @@ impl Data {
 
     pub(crate) fn replace(
         &mut self,
-        mut next: Snapshot,
+        mut next: AuthorizationRecord,
         fence: Fence,
         audit: Vec<AuditEvent>,
     ) -> Result<Fenced, StoreError> {
         let Some(row) = self.row(next.id) else { return Ok(Fenced::Gone) };
-        let stored = row.snapshot();
+        let stored = row.to_record();
         if Fence::of(&stored) != fence {
             return Ok(Fenced::Moved(Box::new(stored)));
         }
@@ -57,7 +57,7 @@ impl Data {
     pub(crate) fn consume(&mut self, key: &CallbackKey, audit: Vec<AuditEvent>, now: Timestamp) -> Consumption {
         let found = self.rows.values_mut().find(|row| row.callback.is_some_and(|(state, _)| state == key.state_hash));
         let Some(row) = found else { return Consumption::NotFound };
-        let record = Box::new(row.snapshot());
+        let record = Box::new(row.to_record());
         if record.owner.user != key.user {
             return Consumption::UserMismatch(record);
         }
@@ -76,13 +76,13 @@ impl Data {
         Consumption::Consumed { record: Box::new(consumed), sealed }
     }
 
-    pub(crate) fn find_by_state(&self, state: StateHash) -> Option<Snapshot> {
-        self.rows.values().map(Row::snapshot).find(|record| record.state_hash == Some(state))
+    pub(crate) fn find_by_state(&self, state: StateHash) -> Option<AuthorizationRecord> {
+        self.rows.values().map(Row::to_record).find(|record| record.state_hash == Some(state))
     }
 
     pub(crate) fn commit_grant(
         &mut self,
-        grant: &Snapshot,
+        grant: &AuthorizationRecord,
         revoke_superseded: bool,
         audit: Vec<AuditEvent>,
         now: Timestamp,

@@ -1,6 +1,6 @@
 //! Leases, failed attempts, days of use.
 
-use grantry_domain::authorization::{AuthorizationId, Phase, Renewal, Snapshot};
+use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, Renewal, StateKind};
 use grantry_domain::ports::{AuditEvent, FailedAttempt, Lease, LeaseRequest, StoreError};
 use grantry_domain::time::Timestamp;
 
@@ -9,8 +9,8 @@ use crate::data::{Data, Row};
 impl Data {
     pub(crate) fn take_lease(&mut self, request: LeaseRequest, now: Timestamp) -> Result<Lease, StoreError> {
         let Some(row) = self.row(request.id) else { return Ok(Lease::Gone) };
-        let stored = row.snapshot();
-        if stored.phase != Phase::Authorized || stored.revision != request.revision {
+        let stored = row.to_record();
+        if stored.state != StateKind::Authorized || stored.revision != request.revision {
             return Ok(Lease::Moved(Box::new(stored)));
         }
         let held = stored.renewal.held_until.filter(|until| now < *until);
@@ -38,7 +38,7 @@ impl Data {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let Some(row) = self.row(id) else { return Ok(()) };
-        if row.snapshot().renewal.owner != Some(owner) {
+        if row.to_record().renewal.owner != Some(owner) {
             return Ok(());
         }
         row.amend(|record| {
@@ -63,13 +63,18 @@ impl Data {
         Ok(())
     }
 
-    pub(crate) fn due_for_renewal(&self, used_since_day: i64, lapsing_before: Timestamp, limit: u32) -> Vec<Snapshot> {
-        let due = |record: &Snapshot| {
+    pub(crate) fn due_for_renewal(
+        &self,
+        used_since_day: i64,
+        lapsing_before: Timestamp,
+        limit: u32,
+    ) -> Vec<AuthorizationRecord> {
+        let due = |record: &AuthorizationRecord| {
             record.renewable
                 && record.last_used_day.is_some_and(|day| day >= used_since_day)
                 && record.expires_at.is_some_and(|lapse| lapse < lapsing_before)
         };
-        let grants = self.rows.values().filter(|row| row.is_authorized()).map(Row::snapshot);
+        let grants = self.rows.values().filter(|row| row.is_authorized()).map(Row::to_record);
         let mut found: Vec<_> = grants.filter(due).collect();
         found.sort_by_key(|record| (record.expires_at, record.id));
         found.truncate(limit as usize);

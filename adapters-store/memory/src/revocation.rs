@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::authorization::{AuthorizationId, Input, RevocationRecord, Snapshot};
+use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, Input, RevocationRecord};
 use grantry_domain::ports::{AuditEvent, JobEnd, OrphanTokens, RevocationJob, StoreError};
 use grantry_domain::time::Timestamp;
 
@@ -20,14 +20,14 @@ impl Data {
         let until = now.plus(length);
         let free = |claim: Option<Timestamp>| claim.is_none_or(|held| held <= now || held > until);
         let former = self.rows.values_mut().filter(|row| free(row.claimed_until));
-        let former = former.filter_map(|row| Some((due_at(&row.snapshot())?, row))).filter(|(due, _)| *due <= now);
+        let former = former.filter_map(|row| Some((due_at(&row.to_record())?, row))).filter(|(due, _)| *due <= now);
         let former = former.min_by_key(|(due, row)| (*due, row.grant.id()));
         let orphans = self.orphans.values_mut().filter(|orphan| free(orphan.claimed_until) && orphan.due_at <= now);
         let orphan = orphans.min_by_key(|orphan| (orphan.due_at, orphan.tokens.id));
         match (former, orphan) {
             (Some((due, row)), orphan) if orphan.as_ref().is_none_or(|orphan| due <= orphan.due_at) => {
                 row.claimed_until = Some(until);
-                Some(RevocationJob::Former(Box::new(row.snapshot())))
+                Some(RevocationJob::Former(Box::new(row.to_record())))
             }
             (_, Some(orphan)) => {
                 orphan.claimed_until = Some(until);
@@ -74,7 +74,7 @@ impl Data {
 }
 
 fn end_former(row: &mut Row, end: JobEnd, now: Timestamp) -> Result<bool, StoreError> {
-    if due_at(&row.snapshot()).is_none() {
+    if due_at(&row.to_record()).is_none() {
         return Ok(false);
     }
     match end {
@@ -103,7 +103,7 @@ fn end_former(row: &mut Row, end: JobEnd, now: Timestamp) -> Result<bool, StoreE
     Ok(true)
 }
 
-fn due_at(record: &Snapshot) -> Option<Timestamp> {
+fn due_at(record: &AuthorizationRecord) -> Option<Timestamp> {
     match record.revocation {
         Some(RevocationRecord::Due { due_at, .. }) => Some(due_at),
         Some(RevocationRecord::Settled(_)) | None => None,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::authorization::{AuthorizationId, End, EndCause, Input, Revocation, State, Was};
+use grantry_domain::authorization::{AuthorizationId, EndCause, EndedKind, Input, Revocation, State, Termination};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{AuditEvent, SweepPolicy, Swept};
 use grantry_domain::time::Timestamp;
@@ -66,16 +66,16 @@ fn chore(row: &Row, policy: SweepPolicy, now: Timestamp) -> Option<Chore> {
         State::Authorized(grant) => {
             (grant.last_used_day() < now.minus(policy.unused_grants).day()).then_some(Chore::EndUnused)
         }
-        State::Expired(ended) => removal(ended.end(), policy, now),
-        State::Revoked(ended) => removal(ended.end(), policy, now),
+        State::Expired(ended) => removal(ended.termination(), policy, now),
+        State::Revoked(ended) => removal(ended.termination(), policy, now),
     }
 }
 
-fn removal(end: &End, policy: SweepPolicy, now: Timestamp) -> Option<Chore> {
-    let kept: Duration = match end.was {
-        Was::Flow => policy.ended_flows,
-        Was::Grant { revocation: Revocation::Settled(_), .. } => policy.ended_grants,
-        Was::Grant { revocation: Revocation::Due(_), .. } => return None,
+fn removal(end: &Termination, policy: SweepPolicy, now: Timestamp) -> Option<Chore> {
+    let kept: Duration = match end.kind {
+        EndedKind::Flow => policy.ended_flows,
+        EndedKind::Grant { revocation: Revocation::Settled(_), .. } => policy.ended_grants,
+        EndedKind::Grant { revocation: Revocation::Due(_), .. } => return None,
     };
     (now >= end.since.plus(kept)).then_some(Chore::Remove)
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use grantry_domain::authorization::{AuthorizationId, Envelope, Snapshot};
+use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, Envelope};
 use grantry_domain::connector::{Connector, ConnectorId, ConnectorKey, Incarnation};
 use grantry_domain::identity::{SpaceId, UserId};
 use grantry_domain::ports::{AuthorizationFilter, AuthorizationPage, HandOutView, KeyId, StatusRow};
@@ -33,9 +33,9 @@ impl Data {
     fn status_of(&self, connector: Connector, user: &UserId, now: Timestamp) -> StatusRow {
         let rows = || self.rows_of(connector.incarnation, user);
         let grant = self.grant_of(connector.incarnation, user);
-        let former = rows().map(Row::snapshot).filter(|record| grant.is_none() && record.authorized_at.is_some());
+        let former = rows().map(Row::to_record).filter(|record| grant.is_none() && record.authorized_at.is_some());
         let former = former.max_by_key(|record| (record.authorized_at, record.id));
-        let pending = rows().filter(|row| row.is_running_flow(now)).last().map(Row::snapshot);
+        let pending = rows().filter(|row| row.is_running_flow(now)).last().map(Row::to_record);
         StatusRow { connector, grant, former, pending }
     }
 
@@ -55,14 +55,14 @@ impl Data {
         limit: u32,
     ) -> AuthorizationPage {
         let older = (Bound::Unbounded, after.map_or(Bound::Unbounded, Bound::Excluded));
-        let wanted = |record: &Snapshot| {
+        let wanted = |record: &AuthorizationRecord| {
             record.authorized_at.is_some()
                 && record.owner.space == *space
                 && filter.connector.as_ref().is_none_or(|connector| record.owner.connector == *connector)
                 && filter.user.as_ref().is_none_or(|user| record.owner.user == *user)
-                && filter.phase.is_none_or(|phase| record.phase == phase)
+                && filter.state.is_none_or(|state| record.state == state)
         };
-        let mut records = self.rows.range(older).rev().map(|(_, row)| row.snapshot()).filter(wanted);
+        let mut records = self.rows.range(older).rev().map(|(_, row)| row.to_record()).filter(wanted);
         let page: Vec<_> = records.by_ref().take(limit as usize).collect();
         let next = records.next().and(page.last()).map(|last| last.id);
         AuthorizationPage { records: page, next }
@@ -81,7 +81,7 @@ impl Data {
     }
 
     pub(crate) fn key_usage(&self) -> Vec<(KeyId, u64)> {
-        let records = self.rows.values().filter_map(|row| row.snapshot().sealed);
+        let records = self.rows.values().filter_map(|row| row.to_record().sealed);
         let orphans = self.orphans.values().map(|orphan| orphan.tokens.sealed.clone());
         let secrets = self.secrets.values().map(|secret| secret.record.sealed.clone());
         let mut usage = BTreeMap::new();
@@ -91,8 +91,8 @@ impl Data {
         usage.into_iter().collect()
     }
 
-    fn grant_of(&self, incarnation: Incarnation, user: &UserId) -> Option<Snapshot> {
-        self.rows_of(incarnation, user).find(|row| row.is_authorized()).map(Row::snapshot)
+    fn grant_of(&self, incarnation: Incarnation, user: &UserId) -> Option<AuthorizationRecord> {
+        self.rows_of(incarnation, user).find(|row| row.is_authorized()).map(Row::to_record)
     }
 
     /// A user's rows for a connector, oldest first. The incarnation decides, so that rows of an earlier connector of the same

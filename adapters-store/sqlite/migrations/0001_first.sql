@@ -51,7 +51,7 @@ CREATE TABLE authorizations (
     digest             BLOB    NOT NULL CHECK (length(digest) = 32),
     user               TEXT    NOT NULL,
     created_at         INTEGER NOT NULL,
-    phase              TEXT    NOT NULL CHECK (phase IN ('initiated', 'awaiting_callback', 'authorized', 'expired', 'revoked')),
+    state              TEXT    NOT NULL CHECK (state IN ('initiated', 'awaiting_callback', 'authorized', 'expired', 'revoked')),
     cause              TEXT,
     since              INTEGER,
     deadline           INTEGER,
@@ -81,15 +81,15 @@ CREATE TABLE authorizations (
     claimed_until      INTEGER,
     -- What the row is to queries: a flow that waits or runs, the grant, a former grant, or a flow that is over.
     role TEXT NOT NULL GENERATED ALWAYS AS (CASE
-        WHEN phase = 'authorized' THEN 'grant'
-        WHEN phase IN ('expired', 'revoked') THEN iif(authorized_at IS NULL, 'over', 'former')
+        WHEN state = 'authorized' THEN 'grant'
+        WHEN state IN ('expired', 'revoked') THEN iif(authorized_at IS NULL, 'over', 'former')
         WHEN consumed_at IS NULL THEN 'pending'
         ELSE 'running' END) STORED,
     -- From when on nothing can bring the access token back.
     lapses_at INTEGER GENERATED ALWAYS AS (CASE
         WHEN renewable = 0 THEN expires_at
         ELSE max(expires_at, refresh_expires_at) END) STORED,
-    CHECK ((phase IN ('expired', 'revoked')) = (cause IS NOT NULL AND since IS NOT NULL)),
+    CHECK ((state IN ('expired', 'revoked')) = (cause IS NOT NULL AND since IS NOT NULL)),
     CHECK (role NOT IN ('pending', 'running') OR (deadline IS NOT NULL AND authorized_at IS NULL)),
     CHECK (role <> 'running' OR sealed IS NULL),
     CHECK (role <> 'over' OR (sealed IS NULL AND revocation IS NULL)),
@@ -105,7 +105,7 @@ CREATE UNIQUE INDEX one_grant ON authorizations (incarnation, user) WHERE role =
 CREATE UNIQUE INDEX one_pending ON authorizations (incarnation, user) WHERE role = 'pending';
 CREATE INDEX authorizations_by_user ON authorizations (user, space, incarnation, role) WHERE role <> 'over';
 CREATE INDEX grants_by_space ON authorizations (space, id) WHERE authorized_at IS NOT NULL;
-CREATE INDEX lost_by_connector ON authorizations (incarnation) WHERE role = 'former' AND phase = 'expired';
+CREATE INDEX lost_by_connector ON authorizations (incarnation) WHERE role = 'former' AND state = 'expired';
 CREATE INDEX pending_by_deadline ON authorizations (deadline) WHERE role = 'pending';
 CREATE INDEX running_by_start ON authorizations (consumed_at) WHERE role = 'running';
 CREATE INDEX grants_by_lapse ON authorizations (lapses_at) WHERE role = 'grant' AND lapses_at IS NOT NULL;

@@ -1,7 +1,7 @@
 //! Connectors. An edit and the authorizations it ends are one transaction (R52), without any cryptography in it.
 
 use async_trait::async_trait;
-use grantry_domain::authorization::{EndCause, ExpiredCause, FailureCode, Phase, RevokedCause};
+use grantry_domain::authorization::{EndCause, ExpiredCause, FailureCode, RevokedCause, StateKind};
 use grantry_domain::connector::{Connector, ConnectorKey, Incarnation};
 use grantry_domain::identity::{Actor, SpaceId};
 use grantry_domain::ports::{
@@ -167,19 +167,19 @@ fn end_for(
     actor: &Actor,
 ) -> Result<u64, Fault> {
     let changed = RevokedCause::Failed(FailureCode::ConnectorChanged).to_record();
-    let (flow_cause, grant_phase, grant_cause) = match cascade {
+    let (flow_cause, grant_state, grant_cause) = match cascade {
         Cascade::Keep => return Ok(0),
-        Cascade::Changed => (changed.as_str(), Phase::Expired, ExpiredCause::ConnectorChanged.as_str()),
+        Cascade::Changed => (changed.as_str(), StateKind::Expired, ExpiredCause::ConnectorChanged.as_str()),
         Cascade::Disabled => {
             let cause = EndCause::ConnectorDisabled.as_str();
-            (cause, Phase::Revoked, cause)
+            (cause, StateKind::Revoked, cause)
         }
     };
     let scope = Scope::connector(incarnation);
-    let flows = Transition { actor, now, phase: Phase::Revoked, cause: flow_cause };
+    let flows = Transition { actor, now, state: StateKind::Revoked, cause: flow_cause };
     flows.end_pending(connection, &scope)?;
     flows.end_running(connection, &scope)?;
-    let grants = Transition { actor, now, phase: grant_phase, cause: grant_cause };
+    let grants = Transition { actor, now, state: grant_state, cause: grant_cause };
     grants.end_grants(connection, &scope, Tokens::Owed)
 }
 

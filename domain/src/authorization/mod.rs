@@ -1,11 +1,11 @@
 //! The aggregate: one authorization from its start to its end, and its state machine.
 //!
 //! Synchronous, made of values only, free of outside reasons to fail. The current instant is an argument. The only ways in
-//! are [`Authorization::start`] and [`Authorization::restore`]; the only way out to a store is [`Authorization::snapshot`].
+//! are [`Authorization::start`] and [`Authorization::restore`]; the only way out to a store is [`Authorization::to_record`].
 
 mod cause;
+mod record;
 mod sealed;
-mod snapshot;
 mod state;
 mod status;
 mod transition;
@@ -18,11 +18,11 @@ use std::fmt;
 
 pub(crate) use cause::cause_names;
 pub use cause::{EndCause, ExpiredCause, FailureCode, RevocationOutcome, RevokedCause};
+pub use record::{AuthorizationRecord, InvariantViolation, RevocationRecord};
 pub use sealed::{ClientSecretPayload, FlowSecrets, GrantSecrets, PAYLOAD_VERSION, SealedAccount};
-pub use snapshot::{InvariantViolation, RevocationRecord, Snapshot};
 pub use state::{
-    Authorized, AwaitingCallback, BrowserHash, End, Envelope, Expired, Initiated, OwedRevocation, Phase, Renewal, Revision,
-    Revocation, Revoked, SealedTokens, State, StateHash, Was,
+    Authorized, AwaitingCallback, BrowserHash, EndedKind, Envelope, Expired, Initiated, OwedRevocation, Renewal, Revision,
+    Revocation, Revoked, SealedTokens, State, StateHash, StateKind, Termination,
 };
 pub use status::{
     AuthStatus, Demands, FlowFailure, FlowStatus, PendingFlow, ProviderNote, Reason, StatusKind, StatusView, status,

@@ -124,28 +124,28 @@ pub struct Renewal {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expired {
     pub(super) cause: ExpiredCause,
-    pub(super) end: End,
+    pub(super) end: Termination,
 }
 
 /// An authorization that a person, the host or a policy ended, or that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revoked {
     pub(super) cause: RevokedCause,
-    pub(super) end: End,
+    pub(super) end: Termination,
 }
 
 /// What both terminal states keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct End {
+pub struct Termination {
     /// When it ended.
     pub since: Timestamp,
     /// What it was before.
-    pub was: Was,
+    pub kind: EndedKind,
 }
 
 /// What an ended authorization was.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Was {
+pub enum EndedKind {
     /// A flow that never became a grant.
     Flow,
     /// A grant.
@@ -200,7 +200,7 @@ pub enum State {
 
 crate::authorization::cause::named!(
     /// The name of a state.
-    Phase {
+    StateKind {
         /// See [`State::Initiated`].
         Initiated = "initiated",
         /// See [`State::AwaitingCallback`].
@@ -216,13 +216,13 @@ crate::authorization::cause::named!(
 
 impl State {
     /// The name of this state.
-    pub fn phase(&self) -> Phase {
+    pub fn kind(&self) -> StateKind {
         match self {
-            Self::Initiated(_) => Phase::Initiated,
-            Self::AwaitingCallback(_) => Phase::AwaitingCallback,
-            Self::Authorized(_) => Phase::Authorized,
-            Self::Expired(_) => Phase::Expired,
-            Self::Revoked(_) => Phase::Revoked,
+            Self::Initiated(_) => StateKind::Initiated,
+            Self::AwaitingCallback(_) => StateKind::AwaitingCallback,
+            Self::Authorized(_) => StateKind::Authorized,
+            Self::Expired(_) => StateKind::Expired,
+            Self::Revoked(_) => StateKind::Revoked,
         }
     }
 }
@@ -273,7 +273,7 @@ impl Expired {
     }
 
     /// When, and what it was.
-    pub fn end(&self) -> &End {
+    pub fn termination(&self) -> &Termination {
         &self.end
     }
 }
@@ -285,7 +285,7 @@ impl Revoked {
     }
 
     /// When, and what it was.
-    pub fn end(&self) -> &End {
+    pub fn termination(&self) -> &Termination {
         &self.end
     }
 }

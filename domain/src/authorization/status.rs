@@ -1,7 +1,7 @@
 //! What a user is told: one function for every route, so that get-one, get-all and bulk status always agree.
 
 use crate::authorization::cause::{EndCause, ExpiredCause, FailureCode, RevocationOutcome, RevokedCause, named};
-use crate::authorization::state::{Revocation, State, Was};
+use crate::authorization::state::{EndedKind, Revocation, State};
 use crate::authorization::{Authorization, AuthorizationId};
 use crate::connector::{AuthMode, Connector};
 use crate::provider::{BindingDigest, Scopes};
@@ -166,10 +166,10 @@ fn judged(
                 ..AuthStatus::plain(kind)
             }
         }
-        State::Expired(ended) => AuthStatus::former(Reason::of_expiry(ended.cause()), ended.end()),
+        State::Expired(ended) => AuthStatus::former(Reason::of_expiry(ended.cause()), ended.termination()),
         State::Revoked(ended) => {
             let reason = (ended.cause() == RevokedCause::Ended(EndCause::Admin)).then_some(Reason::Admin);
-            AuthStatus::former(reason, ended.end())
+            AuthStatus::former(reason, ended.termination())
         }
         State::Initiated(_) | State::AwaitingCallback(_) => AuthStatus::plain(StatusKind::NotConnected),
     };
@@ -210,8 +210,8 @@ impl AuthStatus {
         }
     }
 
-    fn former(reason: Option<Reason>, end: &crate::authorization::End) -> Self {
-        let Was::Grant { account, revocation, .. } = &end.was else {
+    fn former(reason: Option<Reason>, end: &crate::authorization::Termination) -> Self {
+        let EndedKind::Grant { account, revocation, .. } = &end.kind else {
             return Self::plain(StatusKind::NotConnected);
         };
         let kind = if reason.is_some() { StatusKind::NeedsReauthorization } else { StatusKind::NotConnected };
@@ -265,14 +265,14 @@ impl FlowStatus {
         match flow.clone().at(now).state() {
             State::Initiated(_) | State::AwaitingCallback(_) => Self::Awaiting,
             State::Authorized(_) => Self::Authorized,
-            State::Expired(ended) => match ended.end().was {
-                Was::Flow => Self::Expired,
-                Was::Grant { .. } => Self::Authorized,
+            State::Expired(ended) => match ended.termination().kind {
+                EndedKind::Flow => Self::Expired,
+                EndedKind::Grant { .. } => Self::Authorized,
             },
-            State::Revoked(ended) => match (&ended.end().was, ended.cause()) {
-                (Was::Grant { .. }, _) => Self::Authorized,
-                (Was::Flow, RevokedCause::Failed(code)) => Self::Failed(FlowFailure::Code(code)),
-                (Was::Flow, RevokedCause::Ended(cause)) => Self::of_ended_flow(cause),
+            State::Revoked(ended) => match (&ended.termination().kind, ended.cause()) {
+                (EndedKind::Grant { .. }, _) => Self::Authorized,
+                (EndedKind::Flow, RevokedCause::Failed(code)) => Self::Failed(FlowFailure::Code(code)),
+                (EndedKind::Flow, RevokedCause::Ended(cause)) => Self::of_ended_flow(cause),
             },
         }
     }

@@ -110,7 +110,7 @@ pub(super) fn inputs() -> Vec<Row> {
 }
 
 fn described(grant: &Authorization) -> String {
-    let snapshot = grant.snapshot();
+    let snapshot = grant.to_record();
     let mut text = match grant.state() {
         State::Initiated(_) => "Initiated".to_owned(),
         State::AwaitingCallback(flow) if flow.is_consumed() => "AwaitingCallback, consumed".to_owned(),

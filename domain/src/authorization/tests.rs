@@ -12,12 +12,12 @@ use crate::provider::{BindingDigest, Scopes};
 #[test]
 fn every_reachable_state_survives_its_snapshot() {
     for (name, grant) in states() {
-        assert_eq!(Authorization::restore(grant.snapshot()).as_ref(), Ok(&grant), "{name}");
+        assert_eq!(Authorization::restore(grant.to_record()).as_ref(), Ok(&grant), "{name}");
     }
 }
 
 /// A way to break a record, with the rule it breaks.
-type Damage = (&'static str, fn(&mut Snapshot));
+type Damage = (&'static str, fn(&mut AuthorizationRecord));
 
 #[test]
 fn damaged_records_are_refused_by_rule() {
@@ -56,7 +56,7 @@ fn damaged_records_are_refused_by_rule() {
     ];
     for (grant, damages) in damages {
         for (name, damage) in damages {
-            let mut record = grant.snapshot();
+            let mut record = grant.to_record();
             damage(&mut record);
             assert!(Authorization::restore(record).is_err(), "{name}");
         }
@@ -78,15 +78,15 @@ proptest! {
             if let Ok(next) = grant.clone().on(input(), at) {
                 grant = next;
             }
-            let phase = grant.state().phase();
-            let terminal = matches!(phase, Phase::Expired | Phase::Revoked);
+            let state = grant.state().kind();
+            let terminal = matches!(state, StateKind::Expired | StateKind::Revoked);
             prop_assert!(!ended || terminal);
             ended = terminal;
             if let State::Authorized(authorized) = grant.state() {
                 prop_assert!(authorized.tokens().revision.0 >= revision);
                 revision = authorized.tokens().revision.0;
             }
-            prop_assert_eq!(Authorization::restore(grant.snapshot()), Ok(grant.clone()));
+            prop_assert_eq!(Authorization::restore(grant.to_record()), Ok(grant.clone()));
         }
     }
 }
@@ -222,13 +222,13 @@ fn r13_r42_r76_a_grant_is_judged_by_the_live_connector_and_by_its_envelope() {
 #[test]
 fn r49_an_ending_carries_the_doubt_and_keeps_the_tokens_for_the_job() {
     let grant = reach([issued(), Input::CallbackConsumed, granted(true)]);
-    let mut record = grant.snapshot();
+    let mut record = grant.to_record();
     record.renewal.in_doubt_since = Some(SOON);
     let end = Input::Ended { cause: EndCause::Disconnected, revoke: true };
-    let ended = Authorization::restore(record).unwrap().on(end, SOON).unwrap().snapshot();
+    let ended = Authorization::restore(record).unwrap().on(end, SOON).unwrap().to_record();
     assert_eq!(ended.sealed, Some(tokens(1, true).sealed));
     assert!(matches!(ended.revocation, Some(RevocationRecord::Due { in_doubt: true, attempts: 0, .. })));
-    let kept = grant.on(Input::Ended { cause: EndCause::Superseded, revoke: false }, SOON).unwrap().snapshot();
+    let kept = grant.on(Input::Ended { cause: EndCause::Superseded, revoke: false }, SOON).unwrap().to_record();
     assert_eq!((kept.sealed, kept.revocation), (None, Some(RevocationRecord::Settled(RevocationOutcome::NotNeeded))));
 }
 

@@ -7,8 +7,8 @@ use thiserror::Error;
 
 use crate::authorization::cause::{EndCause, ExpiredCause, FailureCode, RevocationOutcome, RevokedCause};
 use crate::authorization::state::{
-    Authorized, AwaitingCallback, BrowserHash, End, Envelope, Expired, Initiated, OwedRevocation, Phase, Renewal, Revision,
-    Revocation, Revoked, SealedTokens, State, StateHash, Was,
+    Authorized, AwaitingCallback, BrowserHash, EndedKind, Envelope, Expired, Initiated, OwedRevocation, Renewal, Revision,
+    Revocation, Revoked, SealedTokens, State, StateHash, StateKind, Termination,
 };
 use crate::authorization::witness::VerifiedCallback;
 use crate::time::Timestamp;
@@ -64,7 +64,7 @@ pub struct RedirectIssued {
 pub enum Refused {
     /// The state has no such transition.
     #[error("not possible in this state")]
-    NotPossible(Phase),
+    NotPossible(StateKind),
     /// The flow was consumed already.
     #[error("the flow was already used")]
     AlreadyConsumed,
@@ -107,11 +107,11 @@ impl State {
 }
 
 fn ended_flow(cause: RevokedCause, now: Timestamp) -> State {
-    State::Revoked(Revoked { cause, end: End { since: now, was: Was::Flow } })
+    State::Revoked(Revoked { cause, end: Termination { since: now, kind: EndedKind::Flow } })
 }
 
 fn timed_out_flow(now: Timestamp) -> State {
-    State::Expired(Expired { cause: ExpiredCause::FlowTimedOut, end: End { since: now, was: Was::Flow } })
+    State::Expired(Expired { cause: ExpiredCause::FlowTimedOut, end: Termination { since: now, kind: EndedKind::Flow } })
 }
 
 /// Drops tokens that are dead, or that another grant of the same account still needs.
@@ -121,7 +121,7 @@ fn not_needed(_: OwedRevocation) -> Revocation {
 
 impl Initiated {
     fn on(self, input: Input, now: Timestamp) -> Result<State, Refused> {
-        let refused = Refused::NotPossible(Phase::Initiated);
+        let refused = Refused::NotPossible(StateKind::Initiated);
         match input {
             Input::RedirectIssued(issued) => {
                 if now >= self.deadline {
@@ -152,7 +152,7 @@ impl Initiated {
 
 impl AwaitingCallback {
     fn on(self, input: Input, now: Timestamp) -> Result<State, Refused> {
-        let refused = Refused::NotPossible(Phase::AwaitingCallback);
+        let refused = Refused::NotPossible(StateKind::AwaitingCallback);
         match input {
             Input::CallbackConsumed => match self.consumed_at {
                 Some(_) => Err(Refused::AlreadyConsumed),
@@ -191,7 +191,7 @@ impl AwaitingCallback {
 
 impl Authorized {
     fn on(self, input: Input, now: Timestamp) -> Result<State, Refused> {
-        let refused = Refused::NotPossible(Phase::Authorized);
+        let refused = Refused::NotPossible(StateKind::Authorized);
         match input {
             Input::TokensRenewed(tokens) => {
                 if tokens.revision != self.tokens.revision.next() {
@@ -230,7 +230,7 @@ impl Authorized {
         State::Expired(Expired { cause, end })
     }
 
-    fn end(self, revocation: fn(OwedRevocation) -> Revocation, now: Timestamp) -> End {
+    fn end(self, revocation: fn(OwedRevocation) -> Revocation, now: Timestamp) -> Termination {
         let owed = OwedRevocation {
             sealed: self.tokens.sealed,
             revision: self.tokens.revision,
@@ -238,8 +238,9 @@ impl Authorized {
             due_at: now,
             attempts: 0,
         };
-        let was = Was::Grant { authorized_at: self.since, account: self.tokens.account, revocation: revocation(owed) };
-        End { since: now, was }
+        let kind =
+            EndedKind::Grant { authorized_at: self.since, account: self.tokens.account, revocation: revocation(owed) };
+        Termination { since: now, kind }
     }
 }
 
@@ -247,10 +248,10 @@ impl Expired {
     fn on(self, input: &Input, now: Timestamp) -> Result<State, Refused> {
         match input {
             // A former grant that wants re-authorization can be put away by its user; its revocation goes on.
-            Input::Ended { cause, .. } => match self.end.was {
-                Was::Flow => Err(Refused::Ended),
-                Was::Grant { .. } => {
-                    let end = End { since: now, was: self.end.was };
+            Input::Ended { cause, .. } => match self.end.kind {
+                EndedKind::Flow => Err(Refused::Ended),
+                EndedKind::Grant { .. } => {
+                    let end = Termination { since: now, kind: self.end.kind };
                     Ok(State::Revoked(Revoked { cause: RevokedCause::Ended(*cause), end }))
                 }
             },
@@ -290,14 +291,14 @@ impl Revoked {
     }
 }
 
-impl End {
+impl Termination {
     fn settle(self, outcome: RevocationOutcome) -> Result<Self, Refused> {
-        match self.was {
-            Was::Grant { authorized_at, account, revocation: Revocation::Due(_) } => {
+        match self.kind {
+            EndedKind::Grant { authorized_at, account, revocation: Revocation::Due(_) } => {
                 let revocation = Revocation::Settled(outcome);
-                Ok(Self { since: self.since, was: Was::Grant { authorized_at, account, revocation } })
+                Ok(Self { since: self.since, kind: EndedKind::Grant { authorized_at, account, revocation } })
             }
-            Was::Grant { revocation: Revocation::Settled(_), .. } | Was::Flow => Err(Refused::NothingOwed),
+            EndedKind::Grant { revocation: Revocation::Settled(_), .. } | EndedKind::Flow => Err(Refused::NothingOwed),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Audit events (R80). They are written in the transaction of the change they tell of, and hold no secret.
 
-use crate::authorization::{AuthorizationId, Phase, Snapshot, cause_names};
+use crate::authorization::{AuthorizationId, AuthorizationRecord, StateKind, cause_names};
 use crate::connector::ConnectorId;
 use crate::identity::{Actor, SpaceId, UserId};
 use crate::time::Timestamp;
@@ -77,11 +77,11 @@ pub struct AuditEvent {
 impl AuditEvent {
     /// The event of an authorization that a store ended by itself: superseded, swept, or by a predicate. `record` is what it
     /// became; its cause is the outcome.
-    pub fn ending(record: &Snapshot, actor: Actor, at: Timestamp) -> Self {
-        let kind = match (record.authorized_at, record.phase) {
+    pub fn ending(record: &AuthorizationRecord, actor: Actor, at: Timestamp) -> Self {
+        let kind = match (record.authorized_at, record.state) {
             (None, _) => AuditKind::FlowEnded,
-            (Some(_), Phase::Expired) => AuditKind::GrantExpired,
-            (Some(_), Phase::Initiated | Phase::AwaitingCallback | Phase::Authorized | Phase::Revoked) => {
+            (Some(_), StateKind::Expired) => AuditKind::GrantExpired,
+            (Some(_), StateKind::Initiated | StateKind::AwaitingCallback | StateKind::Authorized | StateKind::Revoked) => {
                 AuditKind::GrantEnded
             }
         };

@@ -1,6 +1,6 @@
 //! Authorizations: flows, grants and former grants, in one table.
 //!
-//! Whole records are replaced under a fence of phase and token revision. Outside the fence stand only the lease and in-doubt
+//! Whole records are replaced under a fence of state and token revision. Outside the fence stand only the lease and in-doubt
 //! columns, and the day of last use. Every mutating method writes its audit events in the same transaction.
 
 use std::time::Duration;
@@ -8,7 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::authorization::{
-    AuthorizationId, BrowserHash, EndCause, Envelope, Ownership, Phase, Revision, RevocationOutcome, Snapshot, StateHash,
+    AuthorizationId, AuthorizationRecord, BrowserHash, EndCause, Envelope, Ownership, Revision, RevocationOutcome,
+    StateHash, StateKind,
 };
 use crate::connector::{Connector, ConnectorKey, Incarnation};
 use crate::identity::{Actor, SpaceId, UserId};
@@ -36,16 +37,16 @@ pub enum Inserted {
 /// What a record must still be for a write to apply (R38).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fence {
-    /// Its phase.
-    pub phase: Phase,
+    /// Its state.
+    pub state: StateKind,
     /// Its token revision.
     pub revision: Revision,
 }
 
 impl Fence {
     /// The fence of a record as it was read.
-    pub fn of(record: &Snapshot) -> Self {
-        Self { phase: record.phase, revision: record.revision }
+    pub fn of(record: &AuthorizationRecord) -> Self {
+        Self { state: record.state, revision: record.revision }
     }
 }
 
@@ -55,7 +56,7 @@ pub enum Fenced {
     /// Written.
     Done,
     /// The record has moved on; here it is. Nothing was written.
-    Moved(Box<Snapshot>),
+    Moved(Box<AuthorizationRecord>),
     /// There is no such record. Nothing was written.
     Gone,
 }
@@ -77,20 +78,20 @@ pub enum Consumption {
     /// This caller is the one and only. The record as it is now, and the secrets taken out of it.
     Consumed {
         /// The consumed record.
-        record: Box<Snapshot>,
+        record: Box<AuthorizationRecord>,
         /// The flow secrets.
         sealed: Envelope,
     },
     /// No flow has this state.
     NotFound,
     /// The flow is another user's. Nothing was changed.
-    UserMismatch(Box<Snapshot>),
+    UserMismatch(Box<AuthorizationRecord>),
     /// The cookie is absent or another flow's. Nothing was changed.
-    BrowserMismatch(Box<Snapshot>),
+    BrowserMismatch(Box<AuthorizationRecord>),
     /// Too late. Nothing was changed.
-    Expired(Box<Snapshot>),
+    Expired(Box<AuthorizationRecord>),
     /// Consumed before, or ended. Nothing was changed.
-    AlreadyUsed(Box<Snapshot>),
+    AlreadyUsed(Box<AuthorizationRecord>),
 }
 
 /// What became of committing a new grant (R26).
@@ -114,7 +115,7 @@ pub struct HandOutView {
     /// The connector.
     pub connector: Connector,
     /// The user's `Authorized` record for this incarnation.
-    pub grant: Option<Snapshot>,
+    pub grant: Option<AuthorizationRecord>,
     /// The store's clock.
     pub now: Timestamp,
 }
@@ -125,11 +126,11 @@ pub struct StatusRow {
     /// The connector.
     pub connector: Connector,
     /// The `Authorized` record.
-    pub grant: Option<Snapshot>,
+    pub grant: Option<AuthorizationRecord>,
     /// The newest former grant, if there is no `Authorized` record.
-    pub former: Option<Snapshot>,
+    pub former: Option<AuthorizationRecord>,
     /// The newest flow that is not over.
-    pub pending: Option<Snapshot>,
+    pub pending: Option<AuthorizationRecord>,
 }
 
 /// A lease for one renewal attempt (R36).
@@ -153,7 +154,7 @@ pub enum Lease {
     /// Taken; the record is in doubt durably from now on. `was_in_doubt` tells how it was before.
     Taken {
         /// The record, with the lease in it.
-        record: Box<Snapshot>,
+        record: Box<AuthorizationRecord>,
         /// Whether an earlier attempt's outcome is unknown.
         was_in_doubt: bool,
     },
@@ -162,10 +163,10 @@ pub enum Lease {
         /// Until when.
         until: Timestamp,
         /// The record.
-        record: Box<Snapshot>,
+        record: Box<AuthorizationRecord>,
     },
     /// The record has moved on.
-    Moved(Box<Snapshot>),
+    Moved(Box<AuthorizationRecord>),
     /// There is no such record.
     Gone,
 }
@@ -230,7 +231,7 @@ pub struct Ended {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RevocationJob {
     /// A former grant; its tokens stand in `sealed`.
-    Former(Box<Snapshot>),
+    Former(Box<AuthorizationRecord>),
     /// Tokens that never became a grant.
     Orphan(Box<OrphanTokens>),
 }
@@ -308,15 +309,15 @@ pub struct AuthorizationFilter {
     pub connector: Option<crate::connector::ConnectorId>,
     /// Only of this user.
     pub user: Option<UserId>,
-    /// Only in this phase.
-    pub phase: Option<Phase>,
+    /// Only in this state.
+    pub state: Option<StateKind>,
 }
 
 /// One page of grants and former grants, newest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthorizationPage {
     /// The records.
-    pub records: Vec<Snapshot>,
+    pub records: Vec<AuthorizationRecord>,
     /// Where the next page starts, if there is one.
     pub next: Option<AuthorizationId>,
 }
@@ -331,13 +332,13 @@ pub trait AuthorizationStore: Send + Sync {
     /// Adds an `Initiated` flow, superseding older unconsumed flows of the same user and connector (R18).
     async fn insert_pending(
         &self,
-        flow: Snapshot,
+        flow: AuthorizationRecord,
         limits: PendingLimits,
         audit: Vec<AuditEvent>,
     ) -> Result<Inserted, StoreError>;
 
     /// Replaces a whole record under its fence. Lease and in-doubt columns are reset to the given record's.
-    async fn replace(&self, next: Snapshot, fence: Fence, audit: Vec<AuditEvent>) -> Result<Fenced, StoreError>;
+    async fn replace(&self, next: AuthorizationRecord, fence: Fence, audit: Vec<AuditEvent>) -> Result<Fenced, StoreError>;
 
     /// Consumes a flow: one conditional update that sets `consumed_at` and takes the secrets out (R20). A mismatch changes
     /// nothing. `audit` is written only if the flow is consumed.
@@ -348,16 +349,16 @@ pub trait AuthorizationStore: Send + Sync {
     /// writes (R26, R27).
     async fn commit_grant(
         &self,
-        grant: Snapshot,
+        grant: AuthorizationRecord,
         revoke_superseded: bool,
         audit: Vec<AuditEvent>,
     ) -> Result<Commit, StoreError>;
 
     /// One record.
-    async fn find(&self, id: AuthorizationId) -> Result<Option<Snapshot>, StoreError>;
+    async fn find(&self, id: AuthorizationId) -> Result<Option<AuthorizationRecord>, StoreError>;
 
     /// The flow with this state, consumed or not, as long as its record awaits a callback.
-    async fn find_by_state(&self, state: StateHash) -> Result<Option<Snapshot>, StoreError>;
+    async fn find_by_state(&self, state: StateHash) -> Result<Option<AuthorizationRecord>, StoreError>;
 
     /// Connector and grant for a hand-out; `None` if there is no such connector.
     async fn hand_out(&self, connector: &ConnectorKey, user: &UserId) -> Result<Option<HandOutView>, StoreError>;
@@ -424,7 +425,7 @@ pub trait AuthorizationStore: Send + Sync {
         used_since_day: i64,
         lapsing_before: Timestamp,
         limit: u32,
-    ) -> Result<Vec<Snapshot>, StoreError>;
+    ) -> Result<Vec<AuthorizationRecord>, StoreError>;
 
     /// Writes audit events that belong to no change.
     async fn record(&self, audit: Vec<AuditEvent>) -> Result<(), StoreError>;

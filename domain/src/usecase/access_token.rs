@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::authorization::{Authorization, AuthorizationId, Demands, GrantSecrets, Reason, Snapshot, State, StatusView};
+use crate::authorization::{
+    Authorization, AuthorizationId, AuthorizationRecord, Demands, GrantSecrets, Reason, State, StatusView,
+};
 use crate::connector::{AuthMode, Connector, ConnectorKey};
 use crate::identity::{Actor, Role, UserId};
 use crate::ports::{AuditKind, HandOutView, StoreError};
@@ -112,7 +114,7 @@ enum Accept {
 /// A grant that passed every check, with its opened tokens.
 struct Usable {
     id: AuthorizationId,
-    record: Snapshot,
+    record: AuthorizationRecord,
     secrets: GrantSecrets,
     now: Timestamp,
 }
@@ -259,7 +261,7 @@ impl Connections {
     }
 }
 
-pub(super) fn restored(record: Snapshot) -> Result<Authorization, StoreError> {
+pub(super) fn restored(record: AuthorizationRecord) -> Result<Authorization, StoreError> {
     Authorization::restore(record)
         .map_err(|violation| StoreError::Inconsistent { table: "authorizations", rule: violation.0 })
 }

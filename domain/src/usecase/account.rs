@@ -1,6 +1,6 @@
 //! Which provider account a user was connected with: a hint for the provider, and what a reconnect is compared with (R35).
 
-use crate::authorization::{EndCause, Ownership, Phase, RevokedCause, Snapshot};
+use crate::authorization::{AuthorizationRecord, EndCause, Ownership, RevokedCause, StateKind};
 use crate::provider::Account;
 use crate::usecase::Connections;
 
@@ -47,7 +47,7 @@ impl Connections {
         if record.owner.digest != owner.digest {
             return None;
         }
-        let opened = record.sealed.as_ref().filter(|_| record.phase == Phase::Authorized);
+        let opened = record.sealed.as_ref().filter(|_| record.state == StateKind::Authorized);
         let opened = opened.and_then(|sealed| self.open_grant(&record.owner, record.id, sealed, record.revision).ok());
         match opened {
             Some(secrets) => secrets.account.map(AccountBefore::Connected),
@@ -56,7 +56,7 @@ impl Connections {
     }
 }
 
-fn wants_authorization(former: &Snapshot) -> bool {
+fn wants_authorization(former: &AuthorizationRecord) -> bool {
     let admin = RevokedCause::Ended(EndCause::Admin).to_record();
-    former.phase == Phase::Expired || former.cause == Some(admin)
+    former.state == StateKind::Expired || former.cause == Some(admin)
 }

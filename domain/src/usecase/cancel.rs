@@ -86,7 +86,7 @@ impl Connections {
             return Ok(());
         };
         let audit = vec![about_grant(now, actor.clone(), AuditKind::FlowEnded, &owner, id, "cancelled")];
-        match self.ports.authorizations.replace(ended.snapshot(), fence, audit).await? {
+        match self.ports.authorizations.replace(ended.to_record(), fence, audit).await? {
             // Whoever moved it on has ended it, or has finished it before the cancel came.
             Fenced::Done | Fenced::Moved(_) | Fenced::Gone => Ok(()),
         }

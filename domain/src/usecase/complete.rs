@@ -10,8 +10,8 @@ use futures_util::FutureExt;
 use thiserror::Error;
 
 use crate::authorization::{
-    Authorization, AuthorizationId, BrowserHash, EndCause, FailureCode, FlowFailure, FlowSecrets, GrantSecrets, Input,
-    Revision, Snapshot, StateHash, VerifiedCallback,
+    Authorization, AuthorizationId, AuthorizationRecord, BrowserHash, EndCause, FailureCode, FlowFailure, FlowSecrets,
+    GrantSecrets, Input, Revision, StateHash, VerifiedCallback,
 };
 use crate::connector::{ConnectorId, ContextId};
 use crate::identity::{Actor, Role, SpaceId, UserId};
@@ -133,7 +133,7 @@ impl CallbackRefused {
 
 /// A consumed flow on its way to a grant.
 struct Running {
-    record: Snapshot,
+    record: AuthorizationRecord,
     secrets: FlowSecrets,
     state_hash: StateHash,
 }
@@ -295,7 +295,7 @@ impl Connections {
 
     /// The live connector must still be the one consented to, before the code leaves the process (R25). Answers whether a
     /// superseded grant is to be revoked (R51).
-    async fn check_connector(&self, record: &Snapshot, secrets: &FlowSecrets) -> Result<bool, Failure> {
+    async fn check_connector(&self, record: &AuthorizationRecord, secrets: &FlowSecrets) -> Result<bool, Failure> {
         let found = self.ports.connectors.get(&record.owner.connector_key()).await.map_err(|_| FailureCode::Internal)?;
         let connector = found
             .filter(|connector| connector.enabled && connector.incarnation == record.owner.incarnation)
@@ -311,7 +311,12 @@ impl Connections {
     }
 
     /// Exchanges the code at the sealed endpoint and learns whose account it is.
-    async fn exchange(&self, record: &Snapshot, secrets: &FlowSecrets, code: &Secret) -> Result<GrantSecrets, Failure> {
+    async fn exchange(
+        &self,
+        record: &AuthorizationRecord,
+        secrets: &FlowSecrets,
+        code: &Secret,
+    ) -> Result<GrantSecrets, Failure> {
         let provider = &secrets.provider;
         let needs_secret = provider.authentication.needs_secret();
         let client = self.client_credentials_of(record.owner.incarnation, record.owner.epoch, needs_secret).await;
@@ -337,7 +342,13 @@ impl Connections {
         Ok(received)
     }
 
-    fn received(&self, record: &Snapshot, secrets: &FlowSecrets, answer: TokenAnswer, sent_at: Timestamp) -> GrantSecrets {
+    fn received(
+        &self,
+        record: &AuthorizationRecord,
+        secrets: &FlowSecrets,
+        answer: TokenAnswer,
+        sent_at: Timestamp,
+    ) -> GrantSecrets {
         GrantSecrets {
             granted_scopes: answer.scopes.unwrap_or_else(|| secrets.requested_scopes.clone()),
             requested_scopes: secrets.requested_scopes.clone(),
@@ -405,7 +416,7 @@ impl Connections {
         if !received.requested_scopes.covers(&received.granted_scopes) {
             audit.push(about_grant(now, person, AuditKind::ScopeWidened, owner, flow.record.id, "widened"));
         }
-        match self.commit_persistently(&granted.snapshot(), revoke_superseded, &audit).await {
+        match self.commit_persistently(&granted.to_record(), revoke_superseded, &audit).await {
             Ok(Commit::Done) => Ok(()),
             Ok(Commit::ConnectorChanged) => Err(fail(FailureCode::ConnectorChanged, received)),
             Ok(Commit::ConnectorGone) => Err(fail(FailureCode::ConnectorGone, received)),
@@ -419,7 +430,7 @@ impl Connections {
     /// When the answer was lost, the record tells whether the change was made.
     async fn commit_persistently(
         &self,
-        grant: &Snapshot,
+        grant: &AuthorizationRecord,
         revoke_superseded: bool,
         audit: &[AuditEvent],
     ) -> Result<Commit, StoreError> {
@@ -442,7 +453,7 @@ impl Connections {
     }
 
     /// Ends a consumed flow, and queues what was received for revocation (R26).
-    async fn fail(self: &Arc<Self>, record: &Snapshot, failure: Failure, now: Timestamp) {
+    async fn fail(self: &Arc<Self>, record: &AuthorizationRecord, failure: Failure, now: Timestamp) {
         if let Some(received) = &failure.received {
             self.queue_orphan(&record.owner, received, now).await;
         }
@@ -460,7 +471,7 @@ impl Connections {
         let audit = vec![about_grant(now, person, AuditKind::FlowEnded, &record.owner, record.id, outcome)];
         // If it cannot be written, or somebody ended the flow meanwhile, the sweeper's `interrupted` is just as honest.
         let _: Result<Fenced, StoreError> =
-            self.ports.authorizations.replace(ended.snapshot(), Fence::of(record), audit).await;
+            self.ports.authorizations.replace(ended.to_record(), Fence::of(record), audit).await;
     }
 
     /// Says why nothing was consumed, and leaves an audit event where a binding did not fit (R80).
@@ -483,7 +494,7 @@ impl Connections {
         answer
     }
 
-    pub(super) async fn audit_open_failure(&self, record: &Snapshot, outcome: &str, now: Timestamp) {
+    pub(super) async fn audit_open_failure(&self, record: &AuthorizationRecord, outcome: &str, now: Timestamp) {
         let event = about_grant(now, Actor::System, AuditKind::OpenFailed, &record.owner, record.id, outcome);
         // The failure itself is what the caller reports.
         let _ = self.ports.authorizations.record(vec![event]).await;

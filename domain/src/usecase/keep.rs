@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use crate::authorization::{Authorization, AuthorizationId, GrantSecrets, Input, Phase, Snapshot};
+use crate::authorization::{Authorization, AuthorizationId, AuthorizationRecord, GrantSecrets, Input, StateKind};
 use crate::identity::Actor;
 use crate::ports::{AuditEvent, AuditKind, Fence, Fenced, Lifetime, TokenAnswer};
 use crate::secret::Secret;
@@ -25,7 +25,7 @@ pub(super) struct Unsaved(Mutex<BTreeMap<AuthorizationId, Pending>>);
 /// Renewed tokens and the record they belong to, as it was when its lease was taken.
 #[derive(Clone)]
 struct Pending {
-    record: Arc<Snapshot>,
+    record: Arc<AuthorizationRecord>,
     tokens: Arc<GrantSecrets>,
 }
 
@@ -42,7 +42,7 @@ impl Connections {
     /// Commits what came back under the fence; only then does anybody get it (R38).
     pub(super) async fn keep(
         self: &Arc<Self>,
-        record: Snapshot,
+        record: AuthorizationRecord,
         secrets: &GrantSecrets,
         answer: TokenAnswer,
         sent_at: Timestamp,
@@ -94,14 +94,14 @@ impl Connections {
         let renewed = grant.and_then(|grant| grant.on(Input::TokensRenewed(sealed), sent_at).ok());
         let audit = vec![about_grant(sent_at, Actor::System, AuditKind::Renewed, &record.owner, record.id, "ok")];
         let written = match renewed {
-            Some(renewed) => self.ports.authorizations.replace(renewed.snapshot(), Fence::of(record), audit).await,
+            Some(renewed) => self.ports.authorizations.replace(renewed.to_record(), Fence::of(record), audit).await,
             // The lease is only given on grants, which can be renewed; if not so, the tokens have no grant to go to.
             None => Ok(Fenced::Gone),
         };
         match written.map_err(|_| NotSaved)? {
             Fenced::Done => Ok(Renewed::Current),
             // A commit whose answer was lost, or another node's newer tokens, which ours must not kill (R41).
-            Fenced::Moved(row) if row.phase == Phase::Authorized => Ok(Renewed::Current),
+            Fenced::Moved(row) if row.state == StateKind::Authorized => Ok(Renewed::Current),
             Fenced::Moved(_) | Fenced::Gone => {
                 self.queue_orphan(&record.owner, tokens, sent_at).await;
                 Ok(Renewed::Ended)

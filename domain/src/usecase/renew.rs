@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::authorization::{Authorization, AuthorizationId, Input, Phase, Snapshot, State};
+use crate::authorization::{Authorization, AuthorizationId, AuthorizationRecord, Input, State, StateKind};
 use crate::connector::{Connector, Incarnation};
 use crate::identity::Actor;
 use crate::ports::{AuditKind, FailedAttempt, Fence, Fenced, Lease, LeaseRequest, ProviderError, StoreError};
@@ -187,7 +187,7 @@ impl Connections {
     async fn attempt(
         self: &Arc<Self>,
         connector: &Connector,
-        record: &Snapshot,
+        record: &AuthorizationRecord,
         needs_secret: bool,
         may_wait: bool,
         now: Timestamp,
@@ -252,7 +252,7 @@ impl Connections {
     async fn postpone(
         &self,
         connector: &Connector,
-        record: &Snapshot,
+        record: &AuthorizationRecord,
         owner: [u8; 16],
         error: ProviderError,
         was_in_doubt: bool,
@@ -294,7 +294,7 @@ impl Connections {
     /// Writes a transition under its fence; `false` if the row has moved on.
     async fn apply(
         &self,
-        record: &Snapshot,
+        record: &AuthorizationRecord,
         fence: Fence,
         input: Input,
         kind: AuditKind,
@@ -305,19 +305,19 @@ impl Connections {
             return Ok(false);
         };
         let audit = vec![about_grant(now, Actor::System, kind, &record.owner, record.id, outcome)];
-        Ok(self.ports.authorizations.replace(next.snapshot(), fence, audit).await? == Fenced::Done)
+        Ok(self.ports.authorizations.replace(next.to_record(), fence, audit).await? == Fenced::Done)
     }
 
     /// Writes down a lapse that was noticed on the way.
     async fn write_lapse(
         &self,
-        record: &Snapshot,
+        record: &AuthorizationRecord,
         fence: Fence,
         lapsed: &Authorization,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        if record.phase == Phase::Authorized {
-            let next = lapsed.snapshot();
+        if record.state == StateKind::Authorized {
+            let next = lapsed.to_record();
             let outcome = next.cause.clone().unwrap_or_default();
             let audit = vec![about_grant(now, Actor::System, AuditKind::GrantExpired, &record.owner, record.id, outcome)];
             // If somebody was faster, theirs is the truth.

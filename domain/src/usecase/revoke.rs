@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::authorization::{
-    AuthorizationId, GrantSecrets, Ownership, PAYLOAD_VERSION, RevocationOutcome, RevocationRecord, Snapshot,
+    AuthorizationId, AuthorizationRecord, GrantSecrets, Ownership, PAYLOAD_VERSION, RevocationOutcome, RevocationRecord,
 };
 use crate::identity::Actor;
 use crate::ports::{
@@ -104,7 +104,7 @@ impl Connections {
         }
     }
 
-    fn open_former(&self, record: &Snapshot) -> Option<GrantSecrets> {
+    fn open_former(&self, record: &AuthorizationRecord) -> Option<GrantSecrets> {
         self.open_grant(&record.owner, record.id, record.sealed.as_ref()?, record.revision).ok()
     }
 

@@ -139,7 +139,7 @@ impl Connections {
         };
         let flow = Authorization::start(id, owner.clone(), now, deadline);
         let audit = vec![about_grant(now, request.actor.clone(), AuditKind::FlowStarted, &owner, id, "ok")];
-        match self.ports.authorizations.insert_pending(flow.snapshot(), self.policy.pending, audit).await? {
+        match self.ports.authorizations.insert_pending(flow.to_record(), self.policy.pending, audit).await? {
             Inserted::Done => {}
             Inserted::TooManyPending => {
                 return Err(StartError::RateLimited { retry_after: self.policy.flow_ttl });
@@ -227,12 +227,12 @@ impl Connections {
         let binding = Binding::Flow { owner, state: state_hash, browser };
         let sealed =
             self.ports.vault.seal(&binding, PAYLOAD_VERSION, &secrets.encode()).map_err(|_| StartError::Internal)?;
-        let before = Fence::of(&flow.snapshot());
+        let before = Fence::of(&flow.to_record());
         let issued = flow
             .on(Input::RedirectIssued(RedirectIssued { state_hash, browser, sealed }), now)
             .map_err(|_| StartError::Internal)?;
         // The record is complete before anybody can come back with it.
-        match self.ports.authorizations.replace(issued.snapshot(), before, Vec::new()).await? {
+        match self.ports.authorizations.replace(issued.to_record(), before, Vec::new()).await? {
             Fenced::Done => {}
             Fenced::Moved(_) | Fenced::Gone => return Err(StartError::NotFound),
         }
@@ -262,7 +262,7 @@ impl Connections {
         {
             let audit = vec![about_grant(now, Actor::System, AuditKind::FlowEnded, &owner, id, code.as_str())];
             // If this fails too, the deadline ends the flow.
-            let _ = self.ports.authorizations.replace(ended.snapshot(), fence, audit).await;
+            let _ = self.ports.authorizations.replace(ended.to_record(), fence, audit).await;
         }
     }
 

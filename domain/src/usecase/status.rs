@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::authorization::{
-    AuthStatus, Authorization, AuthorizationId, Demands, FlowStatus, Snapshot, State, StatusView, status,
+    AuthStatus, Authorization, AuthorizationId, AuthorizationRecord, Demands, FlowStatus, State, StatusView, status,
 };
 use crate::connector::{Connector, ConnectorId, ConnectorKey};
 use crate::identity::{Actor, Role, SpaceId, UserId};
@@ -103,7 +103,7 @@ impl Connections {
     }
 
     fn judged(&self, row: StatusRow, now: Timestamp) -> Result<(Connector, AuthStatus), StoreError> {
-        let read = |record: Option<Snapshot>| record.map(restored).transpose();
+        let read = |record: Option<AuthorizationRecord>| record.map(restored).transpose();
         let view = StatusView {
             grant: read(row.grant)?,
             former: read(row.former)?,

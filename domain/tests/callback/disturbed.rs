@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_domain::authorization::{EndCause, FailureCode, FlowFailure, Phase, StatusKind};
+use grantry_domain::authorization::{EndCause, FailureCode, FlowFailure, StateKind, StatusKind};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{AuthorizationStore, Cascade, ConnectorStore, UserStanding};
 use grantry_domain::usecase::{CallbackRefused, Completed, Connections};
@@ -253,7 +253,7 @@ async fn r27_a_disturbed_reconnect_leaves_the_old_grant() {
     world.node.cancel(&person("alice"), &drive(), key).await.unwrap();
     gate.open();
     assert!(matches!(completing.await.unwrap(), Outcome::Failed(FlowFailure::Code(_))));
-    assert_eq!(world.row(old).await.phase, Phase::Authorized);
+    assert_eq!(world.row(old).await.state, StateKind::Authorized);
     quiet().await;
     assert_eq!(world.revoked(), ["refresh-2", "access-2"]);
     let cancelled = grantry_domain::authorization::RevokedCause::Ended(EndCause::Cancelled).to_record();

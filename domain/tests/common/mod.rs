@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use grantry_domain::authorization::{AuthStatus, AuthorizationId, Snapshot, StatusKind};
+use grantry_domain::authorization::{AuthStatus, AuthorizationId, AuthorizationRecord, StatusKind};
 use grantry_domain::connector::{AuthMode, ConnectorKey, ConnectorName, ProfileId};
 use grantry_domain::identity::{Actor, Role};
 use grantry_domain::ports::{
@@ -285,7 +285,7 @@ impl World {
     }
 
     /// The record as it is stored.
-    pub(crate) async fn row(&self, id: AuthorizationId) -> Snapshot {
+    pub(crate) async fn row(&self, id: AuthorizationId) -> AuthorizationRecord {
         self.store.inner().find(id).await.expect("the store answers").expect("the record is there")
     }
 

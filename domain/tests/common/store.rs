@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use grantry_domain::authorization::{AuthorizationId, Phase, Snapshot, StateHash};
+use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, StateHash, StateKind};
 use grantry_domain::connector::{Connector, ConnectorId, ConnectorKey, Incarnation};
 use grantry_domain::identity::{Actor, SpaceId, UserId};
 use grantry_domain::ports::{
@@ -72,7 +72,7 @@ struct Script {
     gates: HashMap<Method, Gate>,
     calls: HashMap<Method, usize>,
     /// Records with tokens that were written, in order.
-    committed: Vec<Snapshot>,
+    committed: Vec<AuthorizationRecord>,
     /// Where the turns given to others come from; zero gives one turn each time.
     turns: u64,
 }
@@ -140,12 +140,12 @@ impl FaultyStore {
     }
 
     /// Every record with tokens that was ever written, also where the answer was lost.
-    pub(crate) fn committed(&self) -> Vec<Snapshot> {
+    pub(crate) fn committed(&self) -> Vec<AuthorizationRecord> {
         self.script().committed.clone()
     }
 
-    fn note_commit(&self, record: Snapshot) {
-        if record.phase == Phase::Authorized {
+    fn note_commit(&self, record: AuthorizationRecord) {
+        if record.state == StateKind::Authorized {
             self.script().committed.push(record);
         }
     }
@@ -197,14 +197,14 @@ impl AuthorizationStore for FaultyStore {
 
     async fn insert_pending(
         &self,
-        flow: Snapshot,
+        flow: AuthorizationRecord,
         limits: PendingLimits,
         audit: Vec<AuditEvent>,
     ) -> Result<Inserted, StoreError> {
         self.around(Method::InsertPending, self.inner.insert_pending(flow, limits, audit)).await
     }
 
-    async fn replace(&self, next: Snapshot, fence: Fence, audit: Vec<AuditEvent>) -> Result<Fenced, StoreError> {
+    async fn replace(&self, next: AuthorizationRecord, fence: Fence, audit: Vec<AuditEvent>) -> Result<Fenced, StoreError> {
         let work = async {
             let answer = self.inner.replace(next.clone(), fence, audit).await?;
             if answer == Fenced::Done {
@@ -221,7 +221,7 @@ impl AuthorizationStore for FaultyStore {
 
     async fn commit_grant(
         &self,
-        grant: Snapshot,
+        grant: AuthorizationRecord,
         revoke_superseded: bool,
         audit: Vec<AuditEvent>,
     ) -> Result<Commit, StoreError> {
@@ -235,11 +235,11 @@ impl AuthorizationStore for FaultyStore {
         self.around(Method::CommitGrant, work).await
     }
 
-    async fn find(&self, id: AuthorizationId) -> Result<Option<Snapshot>, StoreError> {
+    async fn find(&self, id: AuthorizationId) -> Result<Option<AuthorizationRecord>, StoreError> {
         self.around(Method::Find, self.inner.find(id)).await
     }
 
-    async fn find_by_state(&self, state: StateHash) -> Result<Option<Snapshot>, StoreError> {
+    async fn find_by_state(&self, state: StateHash) -> Result<Option<AuthorizationRecord>, StoreError> {
         self.around(Method::Other, self.inner.find_by_state(state)).await
     }
 
@@ -317,7 +317,7 @@ impl AuthorizationStore for FaultyStore {
         used_since_day: i64,
         lapsing_before: Timestamp,
         limit: u32,
-    ) -> Result<Vec<Snapshot>, StoreError> {
+    ) -> Result<Vec<AuthorizationRecord>, StoreError> {
         self.around(Method::Other, self.inner.due_for_renewal(used_since_day, lapsing_before, limit)).await
     }
 

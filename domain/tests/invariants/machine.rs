@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use grantry_domain::authorization::{AuthorizationId, GrantSecrets, Ownership, Phase, Snapshot};
+use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, GrantSecrets, Ownership, StateKind};
 use grantry_domain::connector::{AuthMode, Connector, ConnectorKey, ContextId, ProfileId};
 use grantry_domain::identity::{Actor, Role};
 use grantry_domain::ports::{AuditEvent, AuditKind, AuthorizationStore, Binding, ConnectorStore, ProviderError, TokenVault};
@@ -198,7 +198,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// All that is stored at one moment.
 #[derive(Default)]
 pub(super) struct Stored {
-    pub(super) rows: BTreeMap<AuthorizationId, Snapshot>,
+    pub(super) rows: BTreeMap<AuthorizationId, AuthorizationRecord>,
     pub(super) events: Vec<AuditEvent>,
     pub(super) connectors: BTreeMap<ConnectorKey, Connector>,
 }
@@ -268,7 +268,7 @@ impl Machine {
     }
 
     /// The tokens of a record, opened as the domain would.
-    pub(super) fn opened(&self, row: &Snapshot) -> Option<GrantSecrets> {
+    pub(super) fn opened(&self, row: &AuthorizationRecord) -> Option<GrantSecrets> {
         let binding = Binding::Grant { owner: row.owner.clone(), grant: row.id };
         let opened = self.world.vault.open(&binding, row.sealed.as_ref()?).ok()?;
         GrantSecrets::decode(opened.version, &opened.payload).ok()
@@ -465,8 +465,8 @@ impl Journal {
 }
 
 /// Whether a record is a grant.
-pub(super) fn is_grant(row: &Snapshot) -> bool {
-    row.phase == Phase::Authorized
+pub(super) fn is_grant(row: &AuthorizationRecord) -> bool {
+    row.state == StateKind::Authorized
 }
 
 /// Whether some revocation was given up, so that tokens may live on at the provider.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_domain::authorization::{AuthorizationId, Phase, RevocationRecord, Snapshot, StatusKind};
+use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, RevocationRecord, StateKind, StatusKind};
 use grantry_domain::connector::Connector;
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{AuditKind, AuthorizationStore, Binding, Fence, TokenVault, VaultError};
@@ -157,7 +157,8 @@ impl Invariant for ConsumedOnce {
         for code in &codes[self.codes..] {
             let (_, number) = code.split_once('#').expect("the number of its flow");
             let row = &seen.after.rows[&flows[number.parse::<usize>().expect("a number")].id];
-            let waits = row.phase == Phase::Initiated || (row.phase == Phase::AwaitingCallback && row.consumed_at.is_none());
+            let waits =
+                row.state == StateKind::Initiated || (row.state == StateKind::AwaitingCallback && row.consumed_at.is_none());
             assert!(!waits, "the code was sent before the flow was consumed");
         }
         for finished in seen.journal.finished.iter().filter(|finished| !finished.bound && !seen.at_once()) {
@@ -228,9 +229,9 @@ impl Invariant for OverIsOver {
             assert!(!self.over.contains(&id), "a token of an ended grant was handed out");
         }
         for row in seen.after.rows.values() {
-            match row.phase {
-                Phase::Expired | Phase::Revoked => drop(self.over.insert(row.id)),
-                Phase::Initiated | Phase::AwaitingCallback | Phase::Authorized => {
+            match row.state {
+                StateKind::Expired | StateKind::Revoked => drop(self.over.insert(row.id)),
+                StateKind::Initiated | StateKind::AwaitingCallback | StateKind::Authorized => {
                     assert!(!self.over.contains(&row.id), "what had ended is back");
                 }
             }
@@ -244,7 +245,7 @@ impl Invariant for OverIsOver {
             let left = seen.after.rows.values().filter(|row| {
                 row.owner.user.as_str() == USERS[*who]
                     && Some(row.owner.incarnation) == live
-                    && !matches!(row.phase, Phase::Revoked | Phase::Expired)
+                    && !matches!(row.state, StateKind::Revoked | StateKind::Expired)
             });
             assert_eq!(left.count(), 0, "a disconnect leaves nothing that could be used or finished");
         }
@@ -277,8 +278,9 @@ impl Invariant for OnesOwn {
             for place in SPACES {
                 let Ok(statuses) = node.statuses(&person(who), &space(place)).await else { continue };
                 for (connector, status) in statuses {
-                    let own =
-                        |row: &&Snapshot| row.owner.user.as_str() == who && row.owner.incarnation == connector.incarnation;
+                    let own = |row: &&AuthorizationRecord| {
+                        row.owner.user.as_str() == who && row.owner.incarnation == connector.incarnation
+                    };
                     let grants = seen.after.rows.values().filter(own).filter(|row| is_grant(row)).count();
                     assert!(grants <= 1, "one grant per user and connector");
                     assert!(status.kind != StatusKind::Connected || grants == 1, "connected by somebody else's grant");
@@ -316,7 +318,7 @@ impl Invariant for SealedForItsRecord {
         let grants: Vec<_> = sealed.iter().filter(|(row, ..)| is_grant(row)).map(|(row, ..)| *row).collect();
         if let [own, .., other] = grants[..] {
             let store = seen.machine.world.store.inner();
-            let moved = Snapshot { sealed: other.sealed.clone(), revision: other.revision, ..own.clone() };
+            let moved = AuthorizationRecord { sealed: other.sealed.clone(), revision: other.revision, ..own.clone() };
             store.replace(moved, Fence::of(own), Vec::new()).await.expect("the store answers");
             let node =
                 seen.machine.world.node_on(&Arc::new(seen.machine.world.store.another_way()), seen.machine.ledger.clone());
@@ -329,12 +331,12 @@ impl Invariant for SealedForItsRecord {
     }
 }
 
-fn binding(row: &Snapshot) -> Option<Binding> {
+fn binding(row: &AuthorizationRecord) -> Option<Binding> {
     let owner = row.owner.clone();
-    match row.phase {
-        Phase::Initiated => None,
-        Phase::AwaitingCallback => Some(Binding::Flow { owner, state: row.state_hash?, browser: row.browser? }),
-        Phase::Authorized | Phase::Expired | Phase::Revoked => Some(Binding::Grant { owner, grant: row.id }),
+    match row.state {
+        StateKind::Initiated => None,
+        StateKind::AwaitingCallback => Some(Binding::Flow { owner, state: row.state_hash?, browser: row.browser? }),
+        StateKind::Authorized | StateKind::Expired | StateKind::Revoked => Some(Binding::Grant { owner, grant: row.id }),
     }
 }
 
@@ -439,9 +441,9 @@ fn invariant_09_foreign_and_missing_records_look_the_same() {
 struct EveryChangeIsTold;
 
 /// What about a record is worth an event.
-fn essence(row: &Snapshot) -> (Phase, u64, bool, bool) {
+fn essence(row: &AuthorizationRecord) -> (StateKind, u64, bool, bool) {
     let settled = matches!(row.revocation, Some(RevocationRecord::Settled(_)));
-    (row.phase, row.revision.0, row.consumed_at.is_some(), settled)
+    (row.state, row.revision.0, row.consumed_at.is_some(), settled)
 }
 
 impl Invariant for EveryChangeIsTold {

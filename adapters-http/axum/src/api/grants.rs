@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use axum::Json;
 use axum::extract::State;
 use grantry_domain::authorization::{
-    AuthStatus, Authorization, AuthorizationId, Demands, Phase, Snapshot, StatusKind, StatusView, status,
+    AuthStatus, Authorization, AuthorizationId, AuthorizationRecord, Demands, StateKind, StatusKind, StatusView, status,
 };
 use grantry_domain::connector::{ConnectorId, Incarnation};
 use grantry_domain::identity::UserId;
@@ -137,7 +137,7 @@ async fn list(
 /// What the query asks for.
 struct Wanted {
     filter: AuthorizationFilter,
-    /// Judged record by record: which phase has it depends on the connector.
+    /// Judged record by record: which state has it depends on the connector.
     status: Option<StatusKind>,
     after: Option<AuthorizationId>,
 }
@@ -150,25 +150,25 @@ impl Wanted {
         let user =
             query.take("user")?.map(|text| UserId::new(text).map_err(|invalid| Problem::invalid("user", invalid.problem)));
         let status = query.take("status")?.map(|text| match StatusKind::parse(&text) {
-            Some(StatusKind::Connected) => Ok((StatusKind::Connected, Some(Phase::Authorized))),
+            Some(StatusKind::Connected) => Ok((StatusKind::Connected, Some(StateKind::Authorized))),
             Some(StatusKind::NotConnected) => Ok((StatusKind::NotConnected, None)),
             Some(StatusKind::NeedsReauthorization) => Ok((StatusKind::NeedsReauthorization, None)),
             Some(StatusKind::NotApplicable | StatusKind::Connecting) | None => {
                 Err(Problem::invalid("status", "must be connected, needs_reauthorization or not_connected"))
             }
         });
-        let (status, phase) = status.transpose()?.unzip();
+        let (status, state) = status.transpose()?.unzip();
         let cursor = query
             .take("cursor")?
             .map(|text| AuthorizationId::parse(&text).ok_or_else(|| Problem::invalid("cursor", "is not a cursor")));
         let filter =
-            AuthorizationFilter { connector: connector.transpose()?, user: user.transpose()?, phase: phase.flatten() };
+            AuthorizationFilter { connector: connector.transpose()?, user: user.transpose()?, state: state.flatten() };
         Ok(Self { filter, status, after: cursor.transpose()? })
     }
 }
 
 /// `None` for records that are no grant and never were.
-fn shown(app: &App, record: Snapshot, connector: Option<&ConnectorView>, now: Timestamp) -> Option<Grant> {
+fn shown(app: &App, record: AuthorizationRecord, connector: Option<&ConnectorView>, now: Timestamp) -> Option<Grant> {
     let connected_at = record.authorized_at?;
     let judged = judged(app, &record, connector, now);
     Some(Grant {
@@ -188,7 +188,7 @@ fn shown(app: &App, record: Snapshot, connector: Option<&ConnectorView>, now: Ti
 }
 
 /// The one status function, asked about this record alone. A connector that is gone has no status left.
-fn judged(app: &App, record: &Snapshot, connector: Option<&ConnectorView>, now: Timestamp) -> AuthStatus {
+fn judged(app: &App, record: &AuthorizationRecord, connector: Option<&ConnectorView>, now: Timestamp) -> AuthStatus {
     let (Some(connector), Ok(grant)) = (connector, Authorization::restore(record.clone())) else {
         return AuthStatus::plain(StatusKind::NotConnected);
     };
@@ -196,7 +196,7 @@ fn judged(app: &App, record: &Snapshot, connector: Option<&ConnectorView>, now: 
         digest: BindingDigest(app.api.connections.ports().vault.fingerprint(&settings.binding_bytes())),
         required_scopes: settings.required_scopes.clone(),
     });
-    let (grant, former) = if record.phase == Phase::Authorized { (Some(grant), None) } else { (None, Some(grant)) };
+    let (grant, former) = if record.state == StateKind::Authorized { (Some(grant), None) } else { (None, Some(grant)) };
     let view = StatusView { connector: connector.connector.clone(), grant, former, pending: None };
     // Whether an envelope opens is found out by its owner's own status, not by opening everybody's for a list.
     status(&view, demands.as_ref(), |_| true, now)

@@ -1,7 +1,7 @@
 //! From a consumed flow to the user's grant (R26, R27). The transaction is locked from its start, so whatever is checked here
 //! still holds when the grant is written.
 
-use grantry_domain::authorization::{EndCause, Ownership, Phase, Snapshot};
+use grantry_domain::authorization::{AuthorizationRecord, EndCause, Ownership, StateKind};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{AuditEvent, Commit};
 use grantry_domain::time::Timestamp;
@@ -16,7 +16,7 @@ use crate::{outbox, records, sql};
 pub(super) fn commit(
     connection: &Connection,
     now: Timestamp,
-    grant: &Snapshot,
+    grant: &AuthorizationRecord,
     revoke_superseded: bool,
     audit: &[AuditEvent],
 ) -> Result<Commit, Fault> {
@@ -32,7 +32,7 @@ pub(super) fn commit(
         return Ok(Commit::FlowEnded);
     }
     let actor = Actor::Person(owner.user.clone());
-    let superseding = Transition { actor: &actor, now, phase: Phase::Revoked, cause: EndCause::Superseded.as_str() };
+    let superseding = Transition { actor: &actor, now, state: StateKind::Revoked, cause: EndCause::Superseded.as_str() };
     let tokens = if revoke_superseded { Tokens::Owed } else { Tokens::NotNeeded };
     superseding.end_grants(connection, &Scope::user_connector(owner.incarnation, &owner.user), tokens)?;
     if !records::overwrite(connection, grant, CONSUMED, [&interrupted_before(now), &rusqlite::types::Null])? {
@@ -56,7 +56,7 @@ fn connector_moved(connection: &Connection, owner: &Ownership) -> Result<Option<
 }
 
 /// Whether the flow was consumed and nobody ended it since.
-fn is_running(connection: &Connection, now: Timestamp, grant: &Snapshot) -> Result<bool, Fault> {
+fn is_running(connection: &Connection, now: Timestamp, grant: &AuthorizationRecord) -> Result<bool, Fault> {
     const RUNNING: &str = "SELECT 1 FROM authorizations WHERE id = ?1 AND role = 'running' AND consumed_at > ?2";
     sql::exists(connection, RUNNING, params![grant.id.as_bytes(), interrupted_before(now)])
 }

@@ -1,6 +1,6 @@
 //! Consuming a flow (R20).
 
-use grantry_domain::authorization::{BrowserHash, ExpiredCause, Phase};
+use grantry_domain::authorization::{BrowserHash, ExpiredCause, StateKind};
 use grantry_domain::ports::{AuditEvent, CallbackKey, Consumption};
 use grantry_domain::secret::equal_in_constant_time;
 use grantry_domain::time::Timestamp;
@@ -19,7 +19,7 @@ pub(super) fn consume(
 ) -> Result<Consumption, Fault> {
     // The predicate repeats every check above it: nothing is consumed that does not meet all of them.
     const CONSUME: &str = "UPDATE authorizations SET consumed_at = ?4, sealed = NULL, kid = NULL \
-         WHERE state_hash = ?1 AND user = ?2 AND browser = ?3 AND phase = 'awaiting_callback' AND consumed_at IS NULL \
+         WHERE state_hash = ?1 AND user = ?2 AND browser = ?3 AND state = 'awaiting_callback' AND consumed_at IS NULL \
            AND deadline > ?4";
     let Some(found) = read::by_state(connection, key.state_hash)? else { return Ok(Consumption::NotFound) };
     let mut record = Box::new(found.record);
@@ -31,7 +31,7 @@ pub(super) fn consume(
     let Some(browser) = key.browsers.iter().find(is_its_own) else {
         return Ok(Consumption::BrowserMismatch(record));
     };
-    let waiting = record.phase == Phase::AwaitingCallback && record.consumed_at.is_none();
+    let waiting = record.state == StateKind::AwaitingCallback && record.consumed_at.is_none();
     let timed_out = record.cause.as_deref() == Some(ExpiredCause::FlowTimedOut.as_str());
     if timed_out || waiting && record.deadline.is_none_or(|deadline| now >= deadline) {
         return Ok(Consumption::Expired(record));

@@ -3,7 +3,7 @@
 //! What the domain's transition does to one record, each statement here does to all rows of a scope; a test compares the
 //! two. Every ended row leaves its audit event, written by the same predicate just before.
 
-use grantry_domain::authorization::{EndCause, Phase};
+use grantry_domain::authorization::{EndCause, StateKind};
 use grantry_domain::connector::Incarnation;
 use grantry_domain::identity::{Actor, UserId};
 use grantry_domain::ports::{AuditKind, EndScope, Ended, Ending};
@@ -65,7 +65,7 @@ pub(crate) enum Tokens {
 pub(crate) struct Transition<'t> {
     pub(crate) actor: &'t Actor,
     pub(crate) now: Timestamp,
-    pub(crate) phase: Phase,
+    pub(crate) state: StateKind,
     pub(crate) cause: &'t str,
 }
 
@@ -73,7 +73,7 @@ pub(crate) struct Transition<'t> {
 pub(super) const PENDING: &str = "role = 'pending'";
 pub(super) const RUNNING: &str = "role = 'running'";
 pub(super) const GRANT: &str = "role = 'grant' AND authorized_at IS NOT NULL";
-pub(super) const LOST: &str = "role = 'former' AND phase = 'expired' AND authorized_at IS NOT NULL";
+pub(super) const LOST: &str = "role = 'former' AND state = 'expired' AND authorized_at IS NOT NULL";
 
 const FORGET_SECRETS: &str = ", sealed = NULL, kid = NULL";
 
@@ -98,9 +98,11 @@ impl Transition<'_> {
 
     /// Grants.
     pub(crate) fn end_grants(&self, connection: &Connection, scope: &Scope, tokens: Tokens) -> Result<u64, Fault> {
-        let kind = match self.phase {
-            Phase::Expired => AuditKind::GrantExpired,
-            Phase::Initiated | Phase::AwaitingCallback | Phase::Authorized | Phase::Revoked => AuditKind::GrantEnded,
+        let kind = match self.state {
+            StateKind::Expired => AuditKind::GrantExpired,
+            StateKind::Initiated | StateKind::AwaitingCallback | StateKind::Authorized | StateKind::Revoked => {
+                AuditKind::GrantEnded
+            }
         };
         let set = match tokens {
             Tokens::Owed => OWE,
@@ -117,13 +119,13 @@ impl Transition<'_> {
     fn apply(&self, connection: &Connection, scope: &Scope, rows: &str, kind: AuditKind, set: &str) -> Result<u64, Fault> {
         let Scope { condition, first, second } = scope;
         let (actor_kind, actor) = outbox::actor_columns(self.actor);
-        let (now, phase) = (self.now.as_millis(), self.phase.as_str());
-        let parameters = params![first, second, now, phase, self.cause, actor_kind, actor, kind.as_str()];
+        let (now, state) = (self.now.as_millis(), self.state.as_str());
+        let parameters = params![first, second, now, state, self.cause, actor_kind, actor, kind.as_str()];
         let noted = sql::execute(connection, &note_statement(rows, condition), parameters)?;
         if noted == 0 {
             return Ok(0);
         }
-        let parameters = params![first, second, now, phase, self.cause];
+        let parameters = params![first, second, now, state, self.cause];
         sql::execute(connection, &change_statement(set, rows, condition), parameters)
     }
 }
@@ -136,7 +138,7 @@ fn note_statement(rows: &str, condition: &str) -> String {
 }
 
 fn change_statement(set: &str, rows: &str, condition: &str) -> String {
-    format!("UPDATE authorizations SET phase = ?4, cause = ?5, since = ?3{set} WHERE {rows} AND {condition}")
+    format!("UPDATE authorizations SET state = ?4, cause = ?5, since = ?3{set} WHERE {rows} AND {condition}")
 }
 
 /// Ends everything in a scope that can still be ended.
@@ -155,7 +157,7 @@ pub(crate) fn end_all(
     cause: EndCause,
     actor: &Actor,
 ) -> Result<Ended, Fault> {
-    let ending = Transition { actor, now, phase: Phase::Revoked, cause: cause.as_str() };
+    let ending = Transition { actor, now, state: StateKind::Revoked, cause: cause.as_str() };
     // Former grants first, so that none of them is one that was a grant a moment ago.
     let former = ending.put_away(connection, scope)?;
     let grants = ending.end_grants(connection, scope, Tokens::Owed)?;

@@ -1,6 +1,6 @@
 //! New flows (R18).
 
-use grantry_domain::authorization::{EndCause, Phase, Snapshot};
+use grantry_domain::authorization::{AuthorizationRecord, EndCause, StateKind};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{AuditEvent, Inserted, PendingLimits};
 use grantry_domain::time::Timestamp;
@@ -15,7 +15,7 @@ use crate::{outbox, records, sql};
 pub(super) fn insert_pending(
     connection: &Connection,
     now: Timestamp,
-    flow: &Snapshot,
+    flow: &AuthorizationRecord,
     limits: PendingLimits,
     audit: &[AuditEvent],
 ) -> Result<Inserted, Fault> {
@@ -26,7 +26,7 @@ pub(super) fn insert_pending(
     }
     let owner = &flow.owner;
     let actor = Actor::Person(owner.user.clone());
-    let superseding = Transition { actor: &actor, now, phase: Phase::Revoked, cause: EndCause::Superseded.as_str() };
+    let superseding = Transition { actor: &actor, now, state: StateKind::Revoked, cause: EndCause::Superseded.as_str() };
     superseding.end_pending(connection, &Scope::user_connector(owner.incarnation, &owner.user))?;
     records::insert(connection, flow)?;
     outbox::write(connection, audit)?;
@@ -42,14 +42,14 @@ pub(super) const OF_ALL: &str = "SELECT (SELECT count(*) FROM authorizations WHE
              WHERE role = 'pending' AND deadline > ?3 AND incarnation = ?2 AND user = ?1)";
 
 /// Flows of the user that are not over, without those the new one supersedes.
-fn unfinished_of_user(connection: &Connection, now: Timestamp, flow: &Snapshot) -> Result<i64, Fault> {
+fn unfinished_of_user(connection: &Connection, now: Timestamp, flow: &AuthorizationRecord) -> Result<i64, Fault> {
     let owner = &flow.owner;
     let parameters = params![owner.user.as_str(), owner.incarnation.0, now.as_millis(), interrupted_before(now)];
     sql::number(connection, OF_USER, parameters)
 }
 
 /// All flows that are not over, without those the new one supersedes.
-fn unfinished(connection: &Connection, now: Timestamp, flow: &Snapshot) -> Result<i64, Fault> {
+fn unfinished(connection: &Connection, now: Timestamp, flow: &AuthorizationRecord) -> Result<i64, Fault> {
     let owner = &flow.owner;
     let parameters = params![owner.user.as_str(), owner.incarnation.0, now.as_millis(), interrupted_before(now)];
     sql::number(connection, OF_ALL, parameters)

@@ -1,6 +1,6 @@
 //! Leases of renewals (R36, R37). Reading and writing them is one locked transaction, so that no two callers find one free.
 
-use grantry_domain::authorization::{AuthorizationId, Phase};
+use grantry_domain::authorization::{AuthorizationId, StateKind};
 use grantry_domain::ports::{AuditEvent, FailedAttempt, Lease, LeaseRequest};
 use grantry_domain::time::Timestamp;
 use rusqlite::{Connection, params};
@@ -15,7 +15,7 @@ pub(super) fn take(connection: &Connection, now: Timestamp, request: LeaseReques
          in_doubt_since = coalesce(in_doubt_since, ?4) WHERE id = ?1";
     let Some(record) = read::find(connection, request.id)? else { return Ok(Lease::Gone) };
     let mut record = Box::new(record);
-    if record.phase != Phase::Authorized || record.revision != request.revision {
+    if record.state != StateKind::Authorized || record.revision != request.revision {
         return Ok(Lease::Moved(record));
     }
     let implausible = record.renewal.held_until.is_some_and(|until| until > now.plus(request.longest));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use grantry_domain::authorization::{AuthorizationId, Phase, Snapshot};
+use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, StateKind};
 use grantry_domain::connector::ConnectorId;
 use grantry_domain::identity::{SpaceId, UserId};
 use grantry_domain::ports::{AuthorizationFilter, AuthorizationPage, KeyId};
@@ -26,7 +26,7 @@ pub(super) fn page(
     let rows = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
     let connector = filter.connector.as_ref().map(ConnectorId::as_str);
     let user = filter.user.as_ref().map(UserId::as_str);
-    let phase = filter.phase.map(Phase::as_str);
+    let state = filter.state.map(StateKind::as_str);
     let after = after.map(|id| *id.as_bytes());
     let space = space.as_str();
     let mut parameters: Vec<&dyn ToSql> = vec![&space, &rows];
@@ -45,8 +45,8 @@ pub(super) fn page(
         // The first term lets the index of users serve; it holds for every grant and former grant.
         narrow("a.role <> 'over' AND a.user =", user);
     }
-    if let Some(phase) = &phase {
-        narrow("a.phase =", phase);
+    if let Some(state) = &state {
+        narrow("a.state =", state);
     }
     let query = format!("{}{} ORDER BY a.id DESC LIMIT ?2", page_start(), conditions.concat());
     let read = |row: &rusqlite::Row<'_>| Ok(authorization(row, 0)?.record);
@@ -84,7 +84,7 @@ pub(super) fn due_for_renewal(
     used_since_day: i64,
     lapsing_before: Timestamp,
     limit: u32,
-) -> Result<Vec<Snapshot>, Fault> {
+) -> Result<Vec<AuthorizationRecord>, Fault> {
     let parameters = params![lapsing_before.as_millis(), used_since_day, limit];
     sql::all(connection, &due_query(), parameters, |row| Ok(authorization(row, 0)?.record))
 }

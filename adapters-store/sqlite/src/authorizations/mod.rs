@@ -15,7 +15,7 @@ mod sweep;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use grantry_domain::authorization::{AuthorizationId, Snapshot, StateHash};
+use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, StateHash};
 use grantry_domain::connector::{ConnectorId, ConnectorKey};
 use grantry_domain::identity::{SpaceId, UserId};
 use grantry_domain::ports::{
@@ -36,14 +36,14 @@ impl AuthorizationStore for SqliteStore {
 
     async fn insert_pending(
         &self,
-        flow: Snapshot,
+        flow: AuthorizationRecord,
         limits: PendingLimits,
         audit: Vec<AuditEvent>,
     ) -> Result<Inserted, StoreError> {
         self.write(move |connection, now| insert::insert_pending(connection, now, &flow, limits, &audit)).await
     }
 
-    async fn replace(&self, next: Snapshot, fence: Fence, audit: Vec<AuditEvent>) -> Result<Fenced, StoreError> {
+    async fn replace(&self, next: AuthorizationRecord, fence: Fence, audit: Vec<AuditEvent>) -> Result<Fenced, StoreError> {
         self.write(move |connection, _| replace::replace(connection, &next, fence, &audit)).await
     }
 
@@ -53,18 +53,18 @@ impl AuthorizationStore for SqliteStore {
 
     async fn commit_grant(
         &self,
-        grant: Snapshot,
+        grant: AuthorizationRecord,
         revoke_superseded: bool,
         audit: Vec<AuditEvent>,
     ) -> Result<Commit, StoreError> {
         self.write(move |connection, now| commit::commit(connection, now, &grant, revoke_superseded, &audit)).await
     }
 
-    async fn find(&self, id: AuthorizationId) -> Result<Option<Snapshot>, StoreError> {
+    async fn find(&self, id: AuthorizationId) -> Result<Option<AuthorizationRecord>, StoreError> {
         self.point_read(move |connection| read::find(connection, id)).await
     }
 
-    async fn find_by_state(&self, state: StateHash) -> Result<Option<Snapshot>, StoreError> {
+    async fn find_by_state(&self, state: StateHash) -> Result<Option<AuthorizationRecord>, StoreError> {
         self.point_read(move |connection| read::awaiting(connection, state)).await
     }
 
@@ -152,7 +152,7 @@ impl AuthorizationStore for SqliteStore {
         used_since_day: i64,
         lapsing_before: Timestamp,
         limit: u32,
-    ) -> Result<Vec<Snapshot>, StoreError> {
+    ) -> Result<Vec<AuthorizationRecord>, StoreError> {
         self.long_read(move |connection| list::due_for_renewal(connection, used_since_day, lapsing_before, limit)).await
     }
 

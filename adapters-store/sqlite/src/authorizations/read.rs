@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use grantry_domain::authorization::{AuthorizationId, INTERRUPTED_AFTER, Phase, Snapshot, StateHash};
+use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, INTERRUPTED_AFTER, StateHash, StateKind};
 use grantry_domain::connector::{ConnectorId, ConnectorKey};
 use grantry_domain::identity::{SpaceId, UserId};
 use grantry_domain::ports::{HandOutView, StatusRow};
@@ -44,7 +44,7 @@ fn statuses_query(one: &str) -> String {
 }
 
 /// One record.
-pub(super) fn find(connection: &Connection, id: AuthorizationId) -> Result<Option<Snapshot>, Fault> {
+pub(super) fn find(connection: &Connection, id: AuthorizationId) -> Result<Option<AuthorizationRecord>, Fault> {
     sql::first(connection, &FIND, [id.as_bytes()], |row| Ok(authorization(row, 0)?.record))
 }
 
@@ -54,13 +54,13 @@ pub(super) fn by_state(connection: &Connection, state: StateHash) -> Result<Opti
 }
 
 /// The flow with this state hash, while it awaits its callback or is being worked on.
-pub(super) fn awaiting(connection: &Connection, state: StateHash) -> Result<Option<Snapshot>, Fault> {
+pub(super) fn awaiting(connection: &Connection, state: StateHash) -> Result<Option<AuthorizationRecord>, Fault> {
     let found = by_state(connection, state)?.map(|found| found.record);
-    Ok(found.filter(|record| record.phase == Phase::AwaitingCallback))
+    Ok(found.filter(|record| record.state == StateKind::AwaitingCallback))
 }
 
 /// The authorization joined to a connector, if there is one.
-fn joined(row: &Row<'_>) -> Result<Option<Snapshot>, Fault> {
+fn joined(row: &Row<'_>) -> Result<Option<AuthorizationRecord>, Fault> {
     let none = matches!(row.get_ref(CONNECTOR_WIDTH)?, rusqlite::types::ValueRef::Null);
     if none { Ok(None) } else { Ok(Some(authorization(row, CONNECTOR_WIDTH)?.record)) }
 }
@@ -114,14 +114,14 @@ pub(super) fn statuses(
 }
 
 /// Puts a record where it belongs, if it is newer than what stands there.
-fn assign(row: &mut StatusRow, record: Snapshot, now: Timestamp) {
-    let (place, newer): (_, fn(&Snapshot, &Snapshot) -> bool) = match record.phase {
-        Phase::Authorized => (&mut row.grant, |_, _| true),
-        Phase::Expired | Phase::Revoked => {
+fn assign(row: &mut StatusRow, record: AuthorizationRecord, now: Timestamp) {
+    let (place, newer): (_, fn(&AuthorizationRecord, &AuthorizationRecord) -> bool) = match record.state {
+        StateKind::Authorized => (&mut row.grant, |_, _| true),
+        StateKind::Expired | StateKind::Revoked => {
             (&mut row.former, |record, other| (record.authorized_at, record.id) > (other.authorized_at, other.id))
         }
-        Phase::Initiated | Phase::AwaitingCallback if is_over(&record, now) => return,
-        Phase::Initiated | Phase::AwaitingCallback => (&mut row.pending, |record, other| record.id > other.id),
+        StateKind::Initiated | StateKind::AwaitingCallback if is_over(&record, now) => return,
+        StateKind::Initiated | StateKind::AwaitingCallback => (&mut row.pending, |record, other| record.id > other.id),
     };
     if place.as_ref().is_none_or(|other| newer(&record, other)) {
         *place = Some(record);
@@ -129,7 +129,7 @@ fn assign(row: &mut StatusRow, record: Snapshot, now: Timestamp) {
 }
 
 /// Whether a flow has timed out or was interrupted, swept or not.
-fn is_over(flow: &Snapshot, now: Timestamp) -> bool {
+fn is_over(flow: &AuthorizationRecord, now: Timestamp) -> bool {
     match flow.consumed_at {
         Some(consumed) => now >= consumed.plus(INTERRUPTED_AFTER),
         None => flow.deadline.is_none_or(|deadline| now >= deadline),

@@ -1,6 +1,6 @@
 //! Whole records under their fence (R38), and the one column that is written outside of it.
 
-use grantry_domain::authorization::{AuthorizationId, Snapshot};
+use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord};
 use grantry_domain::ports::{AuditEvent, Fence, Fenced};
 use rusqlite::{Connection, params};
 
@@ -8,18 +8,18 @@ use super::read;
 use crate::fault::Fault;
 use crate::{outbox, records, sql};
 
-/// Replaces a record if phase and revision are what the caller read.
+/// Replaces a record if state and revision are what the caller read.
 pub(super) fn replace(
     connection: &Connection,
-    next: &Snapshot,
+    next: &AuthorizationRecord,
     fence: Fence,
     audit: &[AuditEvent],
 ) -> Result<Fenced, Fault> {
-    // Consuming changes neither phase nor revision. A record read before must not bring the flow's secrets back (R20).
+    // Consuming changes neither state nor revision. A record read before must not bring the flow's secrets back (R20).
     const FENCE: &str =
-        "phase = ?35 AND revision = ?36 AND NOT (?9 = 'awaiting_callback' AND ?15 IS NULL AND consumed_at NOT NULL)";
+        "state = ?35 AND revision = ?36 AND NOT (?9 = 'awaiting_callback' AND ?15 IS NULL AND consumed_at NOT NULL)";
     let revision = records::signed(fence.revision.0);
-    if records::overwrite(connection, next, FENCE, [&fence.phase.as_str(), &revision])? {
+    if records::overwrite(connection, next, FENCE, [&fence.state.as_str(), &revision])? {
         outbox::write(connection, audit)?;
         return Ok(Fenced::Done);
     }

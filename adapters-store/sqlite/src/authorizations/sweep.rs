@@ -1,6 +1,6 @@
 //! Sweeping (R18, R55): every step finds its rows by an index in the order of time, and touches a bounded number of them.
 
-use grantry_domain::authorization::{EndCause, ExpiredCause, FailureCode, Phase, RevokedCause};
+use grantry_domain::authorization::{EndCause, ExpiredCause, FailureCode, RevokedCause, StateKind};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{SweepPolicy, Swept};
 use grantry_domain::time::Timestamp;
@@ -47,8 +47,8 @@ pub(super) fn sweep(connection: &Connection, now: Timestamp, policy: SweepPolicy
     let mut budget = Budget(u64::from(policy.batch.max(1)));
     let interrupted = RevokedCause::Failed(FailureCode::Interrupted).to_record();
     let become_expired =
-        |cause: ExpiredCause| Transition { actor: &Actor::System, now, phase: Phase::Expired, cause: cause.as_str() };
-    let become_revoked = |cause| Transition { actor: &Actor::System, now, phase: Phase::Revoked, cause };
+        |cause: ExpiredCause| Transition { actor: &Actor::System, now, state: StateKind::Expired, cause: cause.as_str() };
+    let become_revoked = |cause| Transition { actor: &Actor::System, now, state: StateKind::Revoked, cause };
     let until = |instant: i64, condition, budget: &Budget| Scope::new(condition, instant.into(), budget.limit().into());
 
     let scope = until(now.as_millis(), TIMED_OUT, &budget);

@@ -1,8 +1,8 @@
 //! Authorizations and orphaned tokens as rows.
 
 use grantry_domain::authorization::{
-    AuthorizationId, BrowserHash, Envelope, Ownership, Phase, Renewal, Revision, RevocationOutcome, RevocationRecord,
-    Snapshot, StateHash,
+    AuthorizationId, AuthorizationRecord, BrowserHash, Envelope, Ownership, Renewal, Revision, RevocationOutcome,
+    RevocationRecord, StateHash, StateKind,
 };
 use grantry_domain::connector::{Epoch, Incarnation};
 use grantry_domain::ports::OrphanTokens;
@@ -17,7 +17,7 @@ use crate::sql;
 
 /// A stored authorization. What its row keeps beyond the record stands beside it.
 pub(crate) struct Authorization {
-    pub(crate) record: Snapshot,
+    pub(crate) record: AuthorizationRecord,
     /// The cookie hash, also of a flow that is over.
     pub(crate) browser: Option<BrowserHash>,
 }
@@ -25,7 +25,7 @@ pub(crate) struct Authorization {
 impl Authorization {
     /// The columns [`authorization`] reads, of a table named `a`.
     pub(crate) const COLUMNS: &str = "a.id, a.space, a.connector, a.incarnation, a.epoch, a.digest, a.user, a.created_at, \
-         a.phase, a.cause, a.since, a.deadline, a.state_hash, a.browser, a.consumed_at, a.sealed, a.revision, a.scopes, \
+         a.state, a.cause, a.since, a.deadline, a.state_hash, a.browser, a.consumed_at, a.sealed, a.revision, a.scopes, \
          a.expires_at, a.renewable, a.refresh_expires_at, a.account, a.authorized_at, a.last_used_day, a.lease_until, \
          a.lease_owner, a.in_doubt_since, a.failed_attempts, a.failing_since, a.revocation, a.revoke_at, \
          a.revoke_attempts, a.revoke_in_doubt";
@@ -37,20 +37,20 @@ pub(crate) fn authorization(row: &Row<'_>, at: usize) -> Result<Authorization, F
     let id = AuthorizationId::from_bytes(columns.array()?);
     let owner = ownership(&mut columns)?;
     let created_at = columns.time()?;
-    let phase = Phase::parse(columns.text()?).ok_or_else(|| columns.broken("the phase is known"))?;
+    let state = StateKind::parse(columns.text()?).ok_or_else(|| columns.broken("the state is known"))?;
     let cause = columns.optional_text()?.map(str::to_owned);
     let since = columns.optional_time()?;
     let deadline = columns.optional_time()?;
     let state_hash = columns.optional_array()?.map(StateHash);
     let browser = columns.optional_array()?.map(BrowserHash);
     let consumed_at = columns.optional_time()?;
-    let awaiting = phase == Phase::AwaitingCallback;
-    let flow = awaiting || phase == Phase::Initiated;
-    let record = Snapshot {
+    let awaiting = state == StateKind::AwaitingCallback;
+    let flow = awaiting || state == StateKind::Initiated;
+    let record = AuthorizationRecord {
         id,
         owner,
         created_at,
-        phase,
+        state,
         cause,
         since,
         deadline: deadline.filter(|_| flow),
@@ -103,9 +103,9 @@ fn revocation(columns: &mut Reader<'_>) -> Result<Option<RevocationRecord>, Faul
 const DUE: &str = "due";
 
 /// Adds a record.
-pub(crate) fn insert(connection: &Connection, record: &Snapshot) -> Result<(), Fault> {
+pub(crate) fn insert(connection: &Connection, record: &AuthorizationRecord) -> Result<(), Fault> {
     const INSERT: &str = "INSERT INTO authorizations \
-         (id, space, connector, incarnation, epoch, digest, user, created_at, phase, cause, since, deadline, state_hash, \
+         (id, space, connector, incarnation, epoch, digest, user, created_at, state, cause, since, deadline, state_hash, \
           browser, consumed_at, sealed, kid, revision, scopes, expires_at, renewable, refresh_expires_at, account, \
           authorized_at, last_used_day, lease_until, lease_owner, in_doubt_since, failed_attempts, failing_since, \
           revocation, revoke_at, revoke_attempts, revoke_in_doubt) \
@@ -119,12 +119,12 @@ pub(crate) fn insert(connection: &Connection, record: &Snapshot) -> Result<(), F
 /// the row, and the day of last use never goes back.
 pub(crate) fn overwrite(
     connection: &Connection,
-    record: &Snapshot,
+    record: &AuthorizationRecord,
     condition: &str,
     extra: [&dyn ToSql; 2],
 ) -> Result<bool, Fault> {
     let statement = format!(
-        "UPDATE authorizations SET phase = ?9, cause = ?10, since = ?11, deadline = ?12, \
+        "UPDATE authorizations SET state = ?9, cause = ?10, since = ?11, deadline = ?12, \
              state_hash = coalesce(?13, state_hash), browser = coalesce(?14, browser), \
              consumed_at = coalesce(?15, consumed_at), sealed = ?16, kid = ?17, revision = ?18, scopes = ?19, \
              expires_at = ?20, renewable = ?21, refresh_expires_at = ?22, account = ?23, authorized_at = ?24, \
@@ -139,7 +139,7 @@ pub(crate) fn overwrite(
 }
 
 /// The columns of a record, in the order of [`insert`].
-fn values(record: &Snapshot) -> [ToSqlOutput<'_>; 34] {
+fn values(record: &AuthorizationRecord) -> [ToSqlOutput<'_>; 34] {
     let owner = &record.owner;
     let (outcome, revoke_at, attempts, in_doubt) = match &record.revocation {
         None => (None, None, None, None),
@@ -157,7 +157,7 @@ fn values(record: &Snapshot) -> [ToSqlOutput<'_>; 34] {
         blob(&owner.digest.0),
         text(owner.user.as_str()),
         time(record.created_at),
-        text(record.phase.as_str()),
+        text(record.state.as_str()),
         optional(record.cause.as_deref(), text),
         optional(record.since, time),
         optional(record.deadline, time),

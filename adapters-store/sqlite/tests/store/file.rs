@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use grantry_domain::authorization::{EndCause, Phase, RevocationOutcome, Snapshot};
+use grantry_domain::authorization::{AuthorizationRecord, EndCause, RevocationOutcome, StateKind};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
     AuthorizationStore, ConnectorStore, EndScope, Ending, JobEnd, OrphanTokens, RevocationJob, StoreError, SweepPolicy,
@@ -183,7 +183,7 @@ async fn r72_nothing_of_a_deleted_secret_is_left_in_any_file() {
     for n in 1..40 {
         let owner = fixtures::ownership_of(&connector, &format!("user-{n}"));
         let grant = place.connect(&store, fixtures::grant_id(n), &owner).await;
-        let sealed = Snapshot { sealed: Some(canary("grant")), ..grant.clone() };
+        let sealed = AuthorizationRecord { sealed: Some(canary("grant")), ..grant.clone() };
         let fence = grantry_domain::ports::Fence::of(&grant);
         store.replace(sealed, fence, Vec::new()).await.unwrap();
         let orphan =
@@ -217,7 +217,7 @@ async fn r76_an_inconsistent_row_is_named_by_table_and_rule_and_not_changed() {
     let store = place.open().await;
     let connector = place.add_connector(&store).await;
     let grant = place.connect(&store, fixtures::grant_id(1), &fixtures::ownership_of(&connector, "alice")).await;
-    assert_eq!(grant.phase, Phase::Authorized);
+    assert_eq!(grant.state, StateKind::Authorized);
     let outsider = place.outsider();
     outsider.execute_batch("PRAGMA ignore_check_constraints = ON; UPDATE authorizations SET space = '../secret'").unwrap();
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_domain::authorization::{AuthorizationId, Ownership, Snapshot};
+use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, Ownership};
 use grantry_domain::connector::Connector;
 use grantry_domain::ports::{
     AuthorizationStore, CallbackKey, Clock, Commit, ConnectorStore, Consumption, Created, Fence, Fenced, Inserted,
@@ -66,7 +66,7 @@ impl Place {
     }
 
     /// A flow whose user is at the provider.
-    pub(crate) async fn start(&self, store: &SqliteStore, id: AuthorizationId, owner: &Ownership) -> Snapshot {
+    pub(crate) async fn start(&self, store: &SqliteStore, id: AuthorizationId, owner: &Ownership) -> AuthorizationRecord {
         let flow = fixtures::initiated(id, owner.clone(), self.now());
         assert_eq!(store.insert_pending(flow.clone(), ROOMY, Vec::new()).await.unwrap(), Inserted::Done);
         let issued = fixtures::awaiting(id, owner.clone(), self.now());
@@ -75,7 +75,7 @@ impl Place {
     }
 
     /// A flow whose callback has arrived.
-    pub(crate) async fn consume(&self, store: &SqliteStore, id: AuthorizationId, owner: &Ownership) -> Snapshot {
+    pub(crate) async fn consume(&self, store: &SqliteStore, id: AuthorizationId, owner: &Ownership) -> AuthorizationRecord {
         let flow = self.start(store, id, owner).await;
         let consumed = store.consume(callback(&flow), Vec::new()).await.unwrap();
         assert!(matches!(consumed, Consumption::Consumed { .. }));
@@ -83,7 +83,7 @@ impl Place {
     }
 
     /// A grant, by the whole way.
-    pub(crate) async fn connect(&self, store: &SqliteStore, id: AuthorizationId, owner: &Ownership) -> Snapshot {
+    pub(crate) async fn connect(&self, store: &SqliteStore, id: AuthorizationId, owner: &Ownership) -> AuthorizationRecord {
         self.consume(store, id, owner).await;
         let grant = fixtures::authorized(id, owner.clone(), self.now());
         assert_eq!(store.commit_grant(grant.clone(), true, Vec::new()).await.unwrap(), Commit::Done);
@@ -92,7 +92,7 @@ impl Place {
 }
 
 /// What the starter's browser presents.
-pub(crate) fn callback(flow: &Snapshot) -> CallbackKey {
+pub(crate) fn callback(flow: &AuthorizationRecord) -> CallbackKey {
     CallbackKey {
         state_hash: fixtures::state_hash(flow.id),
         user: flow.owner.user.clone(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::authorization::Snapshot;
+use grantry_domain::authorization::AuthorizationRecord;
 use grantry_domain::connector::Connector;
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
@@ -29,7 +29,7 @@ async fn r20_a_record_read_before_the_callback_does_not_make_the_flow_usable_aga
     let consumed = store.consume(callback(&read), Vec::new()).await.unwrap();
     assert!(matches!(consumed, Consumption::Consumed { .. }));
 
-    // Phase and revision are still the same.
+    // StateKind and revision are still the same.
     let written = store.replace(read.clone(), Fence::of(&read), Vec::new()).await.unwrap();
     assert!(matches!(written, Fenced::Moved(_)));
     let again = store.consume(callback(&read), Vec::new()).await.unwrap();
@@ -75,7 +75,7 @@ async fn r75_envelopes_are_counted_by_the_key_in_their_header() {
     let usage = sorted(store.key_usage().await.unwrap());
     assert_eq!(usage, sorted(vec![(PlainVault::FIRST_KEY, 2), (other, 1)]));
 
-    let next = Snapshot { sealed: Some(resealed), ..grant.clone() };
+    let next = AuthorizationRecord { sealed: Some(resealed), ..grant.clone() };
     store.replace(next, Fence::of(&grant), Vec::new()).await.unwrap();
     let usage = sorted(store.key_usage().await.unwrap());
     assert_eq!(usage, sorted(vec![(PlainVault::FIRST_KEY, 1), (other, 2)]));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::authorization::{Authorization, AuthorizationId, EndCause, Input, Phase, Snapshot};
+use grantry_domain::authorization::{Authorization, AuthorizationId, AuthorizationRecord, EndCause, Input, StateKind};
 use grantry_domain::connector::Connector;
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
@@ -15,7 +15,7 @@ use grantry_testkit::doubles::fixtures;
 use crate::place::{Place, ROOMY};
 
 /// One record of every kind, each of another user of one connector.
-async fn one_of_each(place: &Place, store: &SqliteStore, connector: &Connector) -> Vec<Snapshot> {
+async fn one_of_each(place: &Place, store: &SqliteStore, connector: &Connector) -> Vec<AuthorizationRecord> {
     let owner = |user: &str| fixtures::ownership_of(connector, user);
     let id = fixtures::grant_id;
     let initiated = fixtures::initiated(id(1), owner("initiated"), place.now());
@@ -48,7 +48,7 @@ async fn one_of_each(place: &Place, store: &SqliteStore, connector: &Connector) 
     all(store).await
 }
 
-async fn all(store: &SqliteStore) -> Vec<Snapshot> {
+async fn all(store: &SqliteStore) -> Vec<AuthorizationRecord> {
     let mut records = Vec::new();
     for n in 1..=9 {
         records.push(store.find(fixtures::grant_id(n)).await.unwrap().unwrap());
@@ -57,13 +57,19 @@ async fn all(store: &SqliteStore) -> Vec<Snapshot> {
 }
 
 /// What the domain makes of a record; unchanged where it refuses.
-fn by_domain(record: &Snapshot, input: Input, now: Timestamp) -> Snapshot {
+fn by_domain(record: &AuthorizationRecord, input: Input, now: Timestamp) -> AuthorizationRecord {
     let grant = Authorization::restore(record.clone()).unwrap();
-    grant.on(input, now).map_or_else(|_| record.clone(), |grant| grant.snapshot())
+    grant.on(input, now).map_or_else(|_| record.clone(), |grant| grant.to_record())
 }
 
 /// The events of the store, each against the record it tells of.
-async fn assert_events(store: &SqliteStore, before: &[Snapshot], after: &[Snapshot], actor: &Actor, now: Timestamp) {
+async fn assert_events(
+    store: &SqliteStore,
+    before: &[AuthorizationRecord],
+    after: &[AuthorizationRecord],
+    actor: &Actor,
+    now: Timestamp,
+) {
     let mut written: Vec<(Option<AuthorizationId>, AuditEvent)> = Vec::new();
     for recorded in store.pending_events(1000).await.unwrap() {
         written.push((recorded.event.grant, recorded.event));
@@ -92,12 +98,12 @@ async fn r49_ending_by_predicate_equals_the_transition_of_each_record() {
         let ending = Ending { cause: EndCause::SpaceRemoved, actor: actor.clone() };
         let ended = store.end(scope.clone(), ending).await.unwrap();
 
-        let in_scope = |record: &Snapshot| match &scope {
+        let in_scope = |record: &AuthorizationRecord| match &scope {
             EndScope::One(id) => record.id == *id,
             EndScope::User(user) => record.owner.user == *user,
             EndScope::UserConnector { .. } | EndScope::UserSpace { .. } | EndScope::Space(_) => true,
         };
-        let end = |record: &Snapshot| {
+        let end = |record: &AuthorizationRecord| {
             let input = Input::Ended { cause: EndCause::SpaceRemoved, revoke: true };
             if in_scope(record) { by_domain(record, input, place.now()) } else { record.clone() }
         };
@@ -122,8 +128,8 @@ async fn r52_an_edit_equals_the_transition_of_each_record() {
         let actor = Actor::Person(fixtures::user("editor"));
         store.update(next, connector.revision, None, cascade, actor.clone(), Vec::new()).await.unwrap();
 
-        let edit = |record: &Snapshot| {
-            let former = record.phase == Phase::Expired;
+        let edit = |record: &AuthorizationRecord| {
+            let former = record.state == StateKind::Expired;
             let input = match cascade {
                 Cascade::Keep => return record.clone(),
                 Cascade::Changed => Input::ConnectorChanged,
@@ -148,8 +154,9 @@ async fn r53_a_delete_equals_the_transition_of_each_record() {
     let actor = Actor::Person(fixtures::user("editor"));
     assert_eq!(store.delete(&connector.key, actor.clone(), Vec::new()).await.unwrap(), Some(2));
 
-    let end =
-        |record: &Snapshot| by_domain(record, Input::Ended { cause: EndCause::ConnectorDeleted, revoke: true }, place.now());
+    let end = |record: &AuthorizationRecord| {
+        by_domain(record, Input::Ended { cause: EndCause::ConnectorDeleted, revoke: true }, place.now())
+    };
     let after = all(&store).await;
     assert_eq!(after, before.iter().map(end).collect::<Vec<_>>());
     assert_events(&store, &before, &after, &actor, place.now()).await;
@@ -171,9 +178,9 @@ async fn r55_a_sweep_equals_the_transition_of_each_record() {
     place.clock.advance(Duration::from_hours(91 * 24));
     store.sweep(policy).await.unwrap();
 
-    let sweep = |record: &Snapshot| match record.phase {
-        Phase::Authorized => by_domain(record, Input::Ended { cause: EndCause::Unused, revoke: true }, place.now()),
-        Phase::Initiated | Phase::AwaitingCallback | Phase::Expired | Phase::Revoked => {
+    let sweep = |record: &AuthorizationRecord| match record.state {
+        StateKind::Authorized => by_domain(record, Input::Ended { cause: EndCause::Unused, revoke: true }, place.now()),
+        StateKind::Initiated | StateKind::AwaitingCallback | StateKind::Expired | StateKind::Revoked => {
             by_domain(record, Input::DeadlinePassed, place.now())
         }
     };
@@ -197,8 +204,8 @@ async fn a_lapsed_grant_equals_the_transition() {
     let limited = place.connect(&store, fixtures::grant_id(2), &fixtures::ownership_of(&connector, "b")).await;
     let lapse = place.now().plus(Duration::from_hours(2));
     let kinds = [
-        (&without, Snapshot { renewable: false, ..without.clone() }),
-        (&limited, Snapshot { refresh_expires_at: Some(lapse), ..limited.clone() }),
+        (&without, AuthorizationRecord { renewable: false, ..without.clone() }),
+        (&limited, AuthorizationRecord { refresh_expires_at: Some(lapse), ..limited.clone() }),
     ];
     for (read, next) in &kinds {
         store.replace(next.clone(), Fence::of(read), Vec::new()).await.unwrap();
@@ -207,7 +214,7 @@ async fn a_lapsed_grant_equals_the_transition() {
     assert_eq!(store.sweep(policy).await.unwrap().lapsed, 2);
     for (_, record) in &kinds {
         let expected = by_domain(record, Input::DeadlinePassed, place.now());
-        assert_eq!(expected.phase, Phase::Expired);
+        assert_eq!(expected.state, StateKind::Expired);
         assert_eq!(store.find(record.id).await.unwrap(), Some(expected));
     }
 }

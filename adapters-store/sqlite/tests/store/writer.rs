@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_domain::authorization::Phase;
+use grantry_domain::authorization::StateKind;
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{AuditEvent, AuditKind, AuthorizationStore, Lease, LeaseRequest, StoreError};
 use grantry_store_sqlite::{SqliteOptions, SqliteStore};
@@ -89,7 +89,7 @@ async fn a_write_that_fails_in_a_shared_transaction_is_undone_alone() {
     assert_eq!(store.write_counts().commits - before.commits, 1);
     assert_eq!(store.find(first.id).await.unwrap(), Some(first));
     for n in [2, 3] {
-        assert_eq!(store.find(fixtures::grant_id(n)).await.unwrap().unwrap().phase, Phase::Initiated);
+        assert_eq!(store.find(fixtures::grant_id(n)).await.unwrap().unwrap().state, StateKind::Initiated);
     }
     assert_eq!(store.pending_events(10).await.unwrap(), []);
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_domain::authorization::{EndCause, INTERRUPTED_AFTER, Phase, RevocationOutcome, Snapshot};
+use grantry_domain::authorization::{AuthorizationRecord, EndCause, INTERRUPTED_AFTER, RevocationOutcome, StateKind};
 use grantry_domain::connector::{Connector, ConnectorName};
 use grantry_domain::ports::{AuditEvent, Cascade, Commit, Created, EndScope, JobEnd, Updated};
 
@@ -74,7 +74,7 @@ pub async fn an_edit_needs_the_revision_it_was_made_from(backend: Backend) {
         assert!(!world.has_secret(&refused).await);
     }
     assert_eq!(world.image().await, image);
-    assert_eq!(world.get(grant.id).await.phase, Phase::Authorized);
+    assert_eq!(world.get(grant.id).await.state, StateKind::Authorized);
 }
 
 /// A rename, a new secret or another scope keeps every authorization.
@@ -95,7 +95,7 @@ pub async fn r52_a_harmless_edit_keeps_every_grant(backend: Backend) {
 }
 
 /// Asserts what a cascade did to the rows of `drive` and that it did nothing to others.
-async fn cascades(backend: Backend, cascade: Option<Cascade>, grant_state: (Phase, &str), flow_cause: &str) {
+async fn cascades(backend: Backend, cascade: Option<Cascade>, grant_state: (StateKind, &str), flow_cause: &str) {
     let (world, drive) = World::with_drive(backend).await;
     let twin = world.add(fixtures::connector_in("marketing", "drive", 1, world.now())).await;
     let elsewhere = world.connect(&ownership_of(&twin, "alice")).await;
@@ -124,7 +124,7 @@ async fn cascades(backend: Backend, cascade: Option<Cascade>, grant_state: (Phas
     }
     for flow in [&waiting, &in_exchange, &initiated] {
         let now = world.get(flow.id).await;
-        assert_eq!((state_of(&now), &now.sealed), ((Phase::Revoked, Some(flow_cause)), &None));
+        assert_eq!((state_of(&now), &now.sealed), ((StateKind::Revoked, Some(flow_cause)), &None));
     }
     assert_eq!(world.get(elsewhere.id).await, elsewhere, "the same id in another space is another connector");
 
@@ -145,19 +145,19 @@ async fn cascades(backend: Backend, cascade: Option<Cascade>, grant_state: (Phas
 
 /// A security-relevant edit ends every flow and expires every grant, in one transaction with the edit.
 pub async fn r52_a_security_edit_expires_grants_and_fails_flows(backend: Backend) {
-    let grants = (Phase::Expired, "connector_changed");
+    let grants = (StateKind::Expired, "connector_changed");
     cascades(backend, Some(Cascade::Changed), grants, "failed(connector_changed)").await;
 }
 
 /// Disabling a connector revokes everything.
 pub async fn r53_disabling_a_connector_revokes_everything(backend: Backend) {
-    let grants = (Phase::Revoked, "connector_disabled");
+    let grants = (StateKind::Revoked, "connector_disabled");
     cascades(backend, Some(Cascade::Disabled), grants, "connector_disabled").await;
 }
 
 /// Deleting a connector revokes everything, and puts former grants away.
 pub async fn r53_deleting_a_connector_revokes_everything(backend: Backend) {
-    cascades(backend, None, (Phase::Revoked, "connector_deleted"), "connector_deleted").await;
+    cascades(backend, None, (StateKind::Revoked, "connector_deleted"), "connector_deleted").await;
 }
 
 /// A connector with very many grants goes as a whole, in one transaction.
@@ -174,7 +174,7 @@ pub async fn lesson_20_a_connector_with_a_thousand_grants_is_deleted_whole(backe
     assert_eq!(world.delete(&drive).await, Some(MANY));
     for id in grants {
         let now = world.get(id).await;
-        assert_eq!((state_of(&now), owed(&now)), ((Phase::Revoked, Some("connector_deleted")), Some(false)));
+        assert_eq!((state_of(&now), owed(&now)), ((StateKind::Revoked, Some("connector_deleted")), Some(false)));
     }
 }
 
@@ -304,6 +304,6 @@ pub async fn r52_grants_are_counted_per_connector(backend: Backend) {
     let bob = world.connect(&ownership_of(&drive, "bob")).await;
     world.connect(&ownership_of(&drive, "carol")).await;
     assert_eq!(count().await, 2);
-    let ended: Snapshot = world.disconnect(&bob).await;
-    assert_eq!((count().await, ended.phase), (1, Phase::Revoked));
+    let ended: AuthorizationRecord = world.disconnect(&bob).await;
+    assert_eq!((count().await, ended.state), (1, StateKind::Revoked));
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use grantry_domain::authorization::{EndCause, Ownership, Phase, RevocationOutcome, RevocationRecord, Snapshot};
+use grantry_domain::authorization::{
+    AuthorizationRecord, EndCause, Ownership, RevocationOutcome, RevocationRecord, StateKind,
+};
 use grantry_domain::connector::Connector;
 use grantry_domain::identity::UserId;
 use grantry_domain::ports::{AuditEvent, AuditKind, Cascade, EndScope, Ended, JobEnd};
@@ -13,9 +15,9 @@ use crate::doubles::fixtures::{self, ownership_of};
 
 /// A user's three rows for a connector: a former grant that wants consent again, the grant, and a new attempt.
 struct Rows {
-    former: Snapshot,
-    grant: Snapshot,
-    flow: Snapshot,
+    former: AuthorizationRecord,
+    grant: AuthorizationRecord,
+    flow: AuthorizationRecord,
 }
 
 impl Rows {
@@ -27,7 +29,7 @@ impl Rows {
         Self { former, grant, flow }
     }
 
-    fn all(&self) -> [&Snapshot; 3] {
+    fn all(&self) -> [&AuthorizationRecord; 3] {
         [&self.former, &self.grant, &self.flow]
     }
 
@@ -43,7 +45,7 @@ impl Rows {
     /// Asserts that all three are ended with a cause, and how.
     async fn are_ended(&self, world: &World, cause: &str) {
         for row in self.all() {
-            assert_eq!(state_of(&world.get(row.id).await), (Phase::Revoked, Some(cause)));
+            assert_eq!(state_of(&world.get(row.id).await), (StateKind::Revoked, Some(cause)));
         }
         let grant = world.get(self.grant.id).await;
         assert_eq!((owed(&grant), &grant.sealed), (Some(false), &self.grant.sealed), "its tokens wait for revocation");
@@ -145,7 +147,7 @@ pub async fn r49_each_ending_leaves_its_event(backend: Backend) {
     assert_eq!(kinds, [(AuditKind::GrantEnded, "admin"), (AuditKind::GrantEnded, "admin"), (AuditKind::FlowEnded, "admin")]);
 }
 
-/// One authorization by its id, in whatever phase.
+/// One authorization by its id, in whatever state.
 pub async fn one_authorization_can_be_ended(backend: Backend) {
     let town = Town::new(backend).await;
     let world = &town.world;
@@ -206,18 +208,22 @@ pub async fn r49_putting_a_former_grant_away_keeps_its_revocation(backend: Backe
     let grant = world.connect(&ownership_of(&drive, "alice")).await;
     world.edit(&drive, Cascade::Changed).await;
     let former = world.get(grant.id).await;
-    assert_eq!((state_of(&former), owed(&former)), ((Phase::Expired, Some("connector_changed")), Some(false)));
+    assert_eq!((state_of(&former), owed(&former)), ((StateKind::Expired, Some("connector_changed")), Some(false)));
     world.pass(Duration::from_secs(1));
     let ended = world.end(EndScope::One(grant.id), EndCause::Disconnected).await;
     assert_eq!(ended, Ended { former: 1, ..Ended::default() });
     let away = world.get(grant.id).await;
-    let expected =
-        Snapshot { phase: Phase::Revoked, cause: Some("disconnected".to_owned()), since: Some(world.now()), ..former };
+    let expected = AuthorizationRecord {
+        state: StateKind::Revoked,
+        cause: Some("disconnected".to_owned()),
+        since: Some(world.now()),
+        ..former
+    };
     assert_eq!(away, expected);
     let job = world.claim().await.expect("the revocation is still owed");
     assert_eq!(super::revocation::id_of(&job), grant.id);
     world.end_job(grant.id, JobEnd::Settled(RevocationOutcome::Revoked)).await;
     let settled = world.get(grant.id).await;
     assert_eq!(settled.revocation, Some(RevocationRecord::Settled(RevocationOutcome::Revoked)));
-    assert_eq!((settled.phase, settled.since), (Phase::Revoked, expected.since));
+    assert_eq!((settled.state, settled.since), (StateKind::Revoked, expected.since));
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use grantry_domain::authorization::{
-    EndCause, INTERRUPTED_AFTER, Input, Phase, RevocationOutcome, RevocationRecord, Snapshot,
+    AuthorizationRecord, EndCause, INTERRUPTED_AFTER, Input, RevocationOutcome, RevocationRecord, StateKind,
 };
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
@@ -43,7 +43,7 @@ pub async fn r18_a_newer_attempt_supersedes_older_pending_ones(backend: Backend)
     world.news().await;
     let newer = world.initiate(&owner).await;
     let ended = world.get(issued.id).await;
-    assert_eq!(state_of(&ended), (Phase::Revoked, Some("superseded")));
+    assert_eq!(state_of(&ended), (StateKind::Revoked, Some("superseded")));
     assert_eq!((ended.sealed, ended.since), (None, Some(world.now())));
     let events = world.news().await;
     let superseded = AuditEvent::ending(&world.get(issued.id).await, Actor::Person(owner.user.clone()), world.now());
@@ -148,7 +148,7 @@ pub async fn r20_consumed_secrets_leave_the_record(backend: Backend) {
     world.pass(Duration::from_secs(7));
     let Consumption::Consumed { record, sealed } = world.consume(&flow).await else { panic!("it was not consumed") };
     assert_eq!(Some(sealed), flow.sealed);
-    let expected = Snapshot { sealed: None, consumed_at: Some(world.now()), ..flow.clone() };
+    let expected = AuthorizationRecord { sealed: None, consumed_at: Some(world.now()), ..flow.clone() };
     assert_eq!(*record, expected);
     assert_eq!(world.get(flow.id).await, expected);
     assert_eq!(world.news().await, [world.event(AuditKind::CallbackConsumed, &flow)]);
@@ -231,7 +231,7 @@ pub async fn a_flow_is_found_by_its_state_until_it_is_over(backend: Backend) {
     let (world, drive) = World::with_drive(backend).await;
     let owner = ownership_of(&drive, "alice");
     let flow = world.start(&owner).await;
-    let by_state = async |flow: &Snapshot| {
+    let by_state = async |flow: &AuthorizationRecord| {
         world.store.authorizations.find_by_state(fixtures::state_hash(flow.id)).await.unwrap_or_fail()
     };
     assert_eq!(by_state(&flow).await, Some(flow.clone()));
@@ -253,7 +253,7 @@ pub async fn r26_a_commit_makes_the_grant(backend: Backend) {
 }
 
 /// Asserts that a commit is refused and changes nothing.
-async fn refused(world: &World, flow: &Snapshot, expected: Commit) {
+async fn refused(world: &World, flow: &AuthorizationRecord, expected: Commit) {
     let image = world.image().await;
     assert_eq!(world.commit(flow).await, expected);
     assert_eq!(world.image().await, image, "a refused commit changes nothing");
@@ -266,7 +266,7 @@ pub async fn r26_no_grant_for_an_edited_connector(backend: Backend) {
     let flow = world.exchange(&ownership_of(&drive, "alice")).await;
     let (edited, _) = world.edit(&drive, Cascade::Changed).await;
     refused(&world, &flow, Commit::ConnectorChanged).await;
-    assert_ne!(world.get(old.id).await.phase, Phase::Authorized);
+    assert_ne!(world.get(old.id).await.state, StateKind::Authorized);
 
     let flow = world.exchange(&ownership_of(&edited, "alice")).await;
     world.edit(&edited, Cascade::Keep).await;
@@ -341,7 +341,7 @@ pub async fn r27_the_old_grant_is_superseded_with_the_commit(backend: Backend) {
     world.news().await;
     assert_eq!(world.commit(&flow).await, Commit::Done);
     let ended = world.get(old.id).await;
-    assert_eq!(state_of(&ended), (Phase::Revoked, Some("superseded")));
+    assert_eq!(state_of(&ended), (StateKind::Revoked, Some("superseded")));
     assert_eq!((owed(&ended), &ended.sealed), (Some(true), &old.sealed), "the doubt goes with it");
     let events = world.news().await;
     let superseded = AuditEvent::ending(&ended, Actor::Person(owner.user.clone()), world.now());
@@ -362,7 +362,7 @@ pub async fn r51_a_superseded_grant_can_be_dropped_without_revocation(backend: B
     assert_eq!(committed, Commit::Done);
     let ended = world.get(old.id).await;
     assert_eq!(ended.revocation, Some(RevocationRecord::Settled(RevocationOutcome::NotNeeded)));
-    assert_eq!((state_of(&ended), &ended.sealed), ((Phase::Revoked, Some("superseded")), &None));
+    assert_eq!((state_of(&ended), &ended.sealed), ((StateKind::Revoked, Some("superseded")), &None));
     assert_eq!(world.claim().await, None);
 }
 
@@ -391,8 +391,8 @@ pub async fn r27_concurrent_commits_leave_one_grant(backend: Backend) {
     }
     let mut phases = Vec::new();
     for flow in &flows {
-        phases.push(world.get(flow.id).await.phase);
+        phases.push(world.get(flow.id).await.state);
     }
-    assert_eq!(phases.iter().filter(|phase| **phase == Phase::Authorized).count(), 1, "{phases:?}");
-    assert_eq!(phases.iter().filter(|phase| **phase == Phase::Revoked).count(), flows.len() - 1, "{phases:?}");
+    assert_eq!(phases.iter().filter(|state| **state == StateKind::Authorized).count(), 1, "{phases:?}");
+    assert_eq!(phases.iter().filter(|state| **state == StateKind::Revoked).count(), flows.len() - 1, "{phases:?}");
 }

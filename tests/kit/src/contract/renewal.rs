@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::authorization::{AuthorizationId, Input, Phase, Renewal, Revision, Snapshot};
+use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, Input, Renewal, Revision, StateKind};
 use grantry_domain::ports::{AuditKind, FailedAttempt, Fence, Fenced, Lease, LeaseRequest};
 use tokio::task::JoinSet;
 
@@ -13,14 +13,14 @@ use crate::doubles::fixtures::{self, ownership_of};
 const CALLERS: usize = 64;
 const MINUTE: Duration = Duration::from_mins(1);
 
-async fn granted(backend: Backend) -> (World, Snapshot) {
+async fn granted(backend: Backend) -> (World, AuthorizationRecord) {
     let (world, drive) = World::with_drive(backend).await;
     let grant = world.connect(&ownership_of(&drive, "alice")).await;
     world.news().await;
     (world, grant)
 }
 
-fn taken(lease: Lease) -> (Snapshot, bool) {
+fn taken(lease: Lease) -> (AuthorizationRecord, bool) {
     match lease {
         Lease::Taken { record, was_in_doubt } => (*record, was_in_doubt),
         refused @ (Lease::Held { .. } | Lease::Moved(_) | Lease::Gone) => panic!("no lease: {refused:?}"),
@@ -38,12 +38,12 @@ pub async fn r38_new_tokens_are_written_under_their_fence(backend: Backend) {
     assert_eq!(world.news().await, [world.event(AuditKind::Renewed, &next)]);
 }
 
-/// Whoever read an older revision or another phase writes nothing, and learns what is there now.
+/// Whoever read an older revision or another state writes nothing, and learns what is there now.
 pub async fn r38_a_write_behind_the_fence_changes_nothing(backend: Backend) {
     let (world, grant) = granted(backend).await;
     let newer = world.replaced(fixtures::renewed(&grant, world.now()), &grant).await;
     let image = world.image().await;
-    let stale = Snapshot { sealed: Some(fixtures::envelope("stale")), ..fixtures::renewed(&grant, world.now()) };
+    let stale = AuthorizationRecord { sealed: Some(fixtures::envelope("stale")), ..fixtures::renewed(&grant, world.now()) };
     assert_eq!(world.replace(stale, &grant).await, Fenced::Moved(Box::new(newer.clone())));
     let dead = fixtures::refused(&grant, world.now());
     assert_eq!(world.replace(dead, &grant).await, Fenced::Moved(Box::new(newer.clone())), "R39: a loser marks nothing");
@@ -66,7 +66,7 @@ pub async fn r38_of_concurrent_writers_one_writes(backend: Backend) {
         let node = if writer % 2 == 0 { &world.store } else { &world.other };
         let (grants, fence) = (node.authorizations.clone(), Fence::of(&grant));
         let sealed = Some(fixtures::envelope(&format!("of-writer-{writer}")));
-        let next = Snapshot { sealed, ..fixtures::renewed(&grant, world.now()) };
+        let next = AuthorizationRecord { sealed, ..fixtures::renewed(&grant, world.now()) };
         writers.spawn(async move { (grants.replace(next.clone(), fence, Vec::new()).await.unwrap_or_fail(), next) });
     }
     let done: Vec<_> = writers.join_all().await.into_iter().filter(|(answer, _)| *answer == Fenced::Done).collect();
@@ -78,7 +78,7 @@ pub async fn r38_of_concurrent_writers_one_writes(backend: Backend) {
 pub async fn r39_a_refused_refresh_token_ends_the_grant(backend: Backend) {
     let (world, grant) = granted(backend).await;
     let former = world.refuse(&grant).await;
-    assert_eq!(state_of(&former), (Phase::Expired, Some("refresh_rejected")));
+    assert_eq!(state_of(&former), (StateKind::Expired, Some("refresh_rejected")));
     assert_eq!(former.sealed, None, "dead tokens are not kept");
 }
 
@@ -132,7 +132,7 @@ pub async fn r37_taking_the_lease_sets_the_doubt_durably(backend: Backend) {
         ..Renewal::default()
     };
     assert!(!was_in_doubt);
-    assert_eq!(record, Snapshot { renewal: renewal.clone(), ..grant.clone() });
+    assert_eq!(record, AuthorizationRecord { renewal: renewal.clone(), ..grant.clone() });
     assert_eq!(world.other.authorizations.find(grant.id).await.unwrap_or_fail(), Some(record.clone()));
 
     world.pass(Duration::from_millis(59_999));
@@ -181,7 +181,7 @@ pub async fn r37_an_unknown_outcome_keeps_the_doubt(backend: Backend) {
             failed_attempts: attempt,
             failing_since: Some(first),
         };
-        assert_eq!(world.get(grant.id).await, Snapshot { renewal: expected, ..grant.clone() });
+        assert_eq!(world.get(grant.id).await, AuthorizationRecord { renewal: expected, ..grant.clone() });
         assert_eq!(world.news().await, [event]);
         assert!(matches!(world.lease(&grant, 9).await, Lease::Held { until, .. } if until == not_before));
         world.pass(MINUTE);
@@ -241,9 +241,9 @@ pub async fn r55_the_day_of_last_use_only_rises(backend: Backend) {
         (grant.id, today + 3),
     ])
     .await;
-    let used = Snapshot { last_used_day: Some(today + 5), ..grant.clone() };
+    let used = AuthorizationRecord { last_used_day: Some(today + 5), ..grant.clone() };
     assert_eq!(world.get(grant.id).await, used);
-    assert_eq!(world.get(bob.id).await, Snapshot { last_used_day: Some(today + 1), ..bob.clone() });
+    assert_eq!(world.get(bob.id).await, AuthorizationRecord { last_used_day: Some(today + 1), ..bob.clone() });
     assert_eq!(world.get(flow.id).await, flow);
     // A renewal that read the grant before the note does not take it back.
     let renewed = world.replaced(fixtures::renewed(&grant, world.now()), &grant).await;
@@ -265,11 +265,11 @@ pub async fn grants_due_for_renewal_are_found(backend: Backend) {
     for (minutes, renewable) in [(50, true), (20, true), (60, true), (30, true), (30, false), (40, true)] {
         let grant = world.connect(&ownership_of(&drive, &format!("user-{}", ids.len()))).await;
         let expires_at = Some(at(minutes));
-        world.replaced(Snapshot { expires_at, renewable, ..fixtures::renewed(&grant, start) }, &grant).await;
+        world.replaced(AuthorizationRecord { expires_at, renewable, ..fixtures::renewed(&grant, start) }, &grant).await;
         ids.push(grant.id);
     }
     let ever = world.connect(&ownership_of(&drive, "ever")).await;
-    world.replaced(Snapshot { expires_at: None, ..fixtures::renewed(&ever, world.now()) }, &ever).await;
+    world.replaced(AuthorizationRecord { expires_at: None, ..fixtures::renewed(&ever, world.now()) }, &ever).await;
     let lost = world.connect(&ownership_of(&drive, "lost")).await;
     world.replaced(fixtures::after(&lost, Input::RenewalRefused, world.now()), &lost).await;
     let due = async |since: i64, limit: u32| -> Vec<AuthorizationId> {

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use grantry_domain::authorization::{AuthorizationId, EndCause, Revision, RevocationOutcome, RevocationRecord, Snapshot};
+use grantry_domain::authorization::{
+    AuthorizationId, AuthorizationRecord, EndCause, Revision, RevocationOutcome, RevocationRecord,
+};
 use grantry_domain::ports::{AuditKind, EndScope, JobEnd, OrphanTokens, RevocationJob};
 use tokio::task::JoinSet;
 
@@ -19,12 +21,12 @@ pub(super) fn id_of(job: &RevocationJob) -> AuthorizationId {
     }
 }
 
-async fn disconnected(world: &World, owner: &grantry_domain::authorization::Ownership) -> Snapshot {
+async fn disconnected(world: &World, owner: &grantry_domain::authorization::Ownership) -> AuthorizationRecord {
     let grant = world.connect(owner).await;
     world.disconnect(&grant).await
 }
 
-fn attempts(record: &Snapshot) -> Option<u32> {
+fn attempts(record: &AuthorizationRecord) -> Option<u32> {
     match record.revocation {
         Some(RevocationRecord::Due { attempts, .. }) => Some(attempts),
         Some(RevocationRecord::Settled(_)) | None => None,
@@ -102,7 +104,7 @@ pub async fn r50_a_settled_revocation_destroys_the_tokens(backend: Backend) {
         world.end_job(former.id, JobEnd::Settled(*outcome)).await;
         let now = world.get(former.id).await;
         let revocation = Some(RevocationRecord::Settled(*outcome));
-        assert_eq!(now, Snapshot { revocation, sealed: None, revision: Revision::NONE, ..former.clone() });
+        assert_eq!(now, AuthorizationRecord { revocation, sealed: None, revision: Revision::NONE, ..former.clone() });
         assert_eq!(world.news().await, [settled(former.id, world.now())]);
         // Whoever is late has nothing to say.
         let image = world.image().await;

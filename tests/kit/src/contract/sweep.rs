@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::authorization::{EndCause, INTERRUPTED_AFTER, Phase, RevocationOutcome, Snapshot};
+use grantry_domain::authorization::{AuthorizationRecord, EndCause, INTERRUPTED_AFTER, RevocationOutcome, StateKind};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{AuditEvent, EndScope, JobEnd, SweepPolicy, Swept};
 
@@ -27,7 +27,7 @@ pub async fn r18_the_sweeper_ends_flows_past_their_deadline(backend: Backend) {
     let mut expected = Vec::new();
     for flow in [&initiated, &waiting] {
         let now = world.get(flow.id).await;
-        assert_eq!((state_of(&now), &now.sealed), ((Phase::Expired, Some("flow_timed_out")), &None));
+        assert_eq!((state_of(&now), &now.sealed), ((StateKind::Expired, Some("flow_timed_out")), &None));
         expected.push(AuditEvent::ending(&now, Actor::System, world.now()));
     }
     let mut events = world.news().await;
@@ -44,7 +44,7 @@ pub async fn r20_the_sweeper_ends_consumed_flows_of_dead_processes(backend: Back
     assert_eq!(world.sweep().await, Swept::default());
     world.pass(MILLISECOND);
     assert_eq!(world.sweep().await, Swept { interrupted: 1, ..Swept::default() });
-    assert_eq!(state_of(&world.get(flow.id).await), (Phase::Revoked, Some("failed(interrupted)")));
+    assert_eq!(state_of(&world.get(flow.id).await), (StateKind::Revoked, Some("failed(interrupted)")));
 }
 
 /// A grant lapses when nothing can bring its access token back.
@@ -54,7 +54,7 @@ pub async fn the_sweeper_ends_grants_that_lapsed(backend: Backend) {
     let granted = async |user: &str, renewable: bool, refresh: Option<Duration>| {
         let grant = world.connect(&ownership_of(&drive, user)).await;
         let refresh_expires_at = refresh.map(|span| start.plus(span));
-        let next = Snapshot { renewable, refresh_expires_at, ..fixtures::renewed(&grant, start) };
+        let next = AuthorizationRecord { renewable, refresh_expires_at, ..fixtures::renewed(&grant, start) };
         world.replaced(next, &grant).await
     };
     let plain = granted("plain", false, None).await;
@@ -65,11 +65,11 @@ pub async fn the_sweeper_ends_grants_that_lapsed(backend: Backend) {
     world.pass(MILLISECOND);
     assert_eq!(world.sweep().await, Swept { lapsed: 1, ..Swept::default() });
     let ended = world.get(plain.id).await;
-    assert_eq!(state_of(&ended), (Phase::Expired, Some("access_lapsed")));
+    assert_eq!(state_of(&ended), (StateKind::Expired, Some("access_lapsed")));
     assert_eq!((owed(&ended), ended.sealed), (None, None), "dead tokens are not kept");
     world.pass(ACCESS_TTL);
     assert_eq!(world.sweep().await, Swept { lapsed: 1, ..Swept::default() });
-    assert_eq!(state_of(&world.get(capped.id).await), (Phase::Expired, Some("refresh_lapsed")));
+    assert_eq!(state_of(&world.get(capped.id).await), (StateKind::Expired, Some("refresh_lapsed")));
     assert_eq!(world.get(lasting.id).await, lasting);
 }
 
@@ -86,9 +86,9 @@ pub async fn r55_unused_grants_are_revoked(backend: Backend) {
     world.pass(DAY);
     assert_eq!(world.sweep().await, Swept { unused: 1, ..Swept::default() });
     let ended = world.get(unused.id).await;
-    assert_eq!((state_of(&ended), owed(&ended)), ((Phase::Revoked, Some("unused")), Some(false)));
+    assert_eq!((state_of(&ended), owed(&ended)), ((StateKind::Revoked, Some("unused")), Some(false)));
     assert_eq!(world.news().await, [AuditEvent::ending(&ended, Actor::System, world.now())]);
-    assert_eq!(world.get(used.id).await.phase, Phase::Authorized);
+    assert_eq!(world.get(used.id).await.state, StateKind::Authorized);
 }
 
 /// Ended rows are removed at their age; a former grant never before its revocation is settled.
@@ -129,7 +129,7 @@ pub async fn r18_sweeping_goes_in_bounded_steps(backend: Backend) {
     }
     for number in 0..4 {
         let grant = world.connect(&ownership_of(&drive, &format!("grant-{number}"))).await;
-        world.replaced(Snapshot { renewable: false, ..fixtures::renewed(&grant, world.now()) }, &grant).await;
+        world.replaced(AuthorizationRecord { renewable: false, ..fixtures::renewed(&grant, world.now()) }, &grant).await;
     }
     world.pass(ACCESS_TTL);
     let policy = SweepPolicy { batch: 3, ..SWEEP };

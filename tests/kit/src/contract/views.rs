@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::authorization::{AuthorizationId, EndCause, INTERRUPTED_AFTER, Phase, Snapshot};
+use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, EndCause, INTERRUPTED_AFTER, StateKind};
 use grantry_domain::connector::{Connector, ConnectorName};
 use grantry_domain::ports::{AuthorizationFilter, Cascade, EndScope, HandOutView, KeyId, StatusRow};
 
@@ -180,16 +180,16 @@ pub async fn lists_are_paged_newest_first(backend: Backend) {
     assert_eq!((exact.records.len(), exact.next), (6, None), "a full last page has no next");
 
     let filtered = async |filter: AuthorizationFilter| list(&filter, None, 100).await.records;
-    let picked = |wanted: &dyn Fn(&Snapshot) -> bool| -> Vec<Snapshot> {
+    let picked = |wanted: &dyn Fn(&AuthorizationRecord) -> bool| -> Vec<AuthorizationRecord> {
         newest_first.iter().filter(|record| wanted(record)).cloned().collect()
     };
     let connector = AuthorizationFilter { connector: Some(mail.key.id.clone()), ..AuthorizationFilter::default() };
     assert_eq!(filtered(connector.clone()).await, picked(&|record| record.owner.connector == mail.key.id));
     let user = AuthorizationFilter { user: Some(fixtures::user("b")), ..AuthorizationFilter::default() };
     assert_eq!(filtered(user).await, picked(&|record| record.owner.user == fixtures::user("b")));
-    let phase = AuthorizationFilter { phase: Some(Phase::Revoked), ..AuthorizationFilter::default() };
-    assert_eq!(filtered(phase).await, [newest_first[2].clone()]);
-    let all_three = AuthorizationFilter { user: Some(fixtures::user("a")), phase: Some(Phase::Authorized), ..connector };
+    let state = AuthorizationFilter { state: Some(StateKind::Revoked), ..AuthorizationFilter::default() };
+    assert_eq!(filtered(state).await, [newest_first[2].clone()]);
+    let all_three = AuthorizationFilter { user: Some(fixtures::user("a")), state: Some(StateKind::Authorized), ..connector };
     assert_eq!(filtered(all_three).await, [newest_first[4].clone()]);
 }
 
@@ -244,7 +244,7 @@ pub async fn r75_envelopes_are_counted_per_key(backend: Backend) {
     world.commit(&flow).await;
     let grant = world.get(flow.id).await;
     assert_eq!(usage().await, [(first, 2), (second, 1)]);
-    let resealed = Snapshot { sealed: Some(fixtures::envelope_with(second, "t")), ..grant.clone() };
+    let resealed = AuthorizationRecord { sealed: Some(fixtures::envelope_with(second, "t")), ..grant.clone() };
     world.replaced(resealed.clone(), &grant).await;
     assert_eq!(usage().await, [(first, 1), (second, 2)]);
     world.disconnect(&resealed).await;

@@ -4,7 +4,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use grantry_domain::authorization::{AuthorizationId, EndCause, Ownership, Phase, RevocationRecord, Snapshot};
+use grantry_domain::authorization::{
+    AuthorizationId, AuthorizationRecord, EndCause, Ownership, RevocationRecord, StateKind,
+};
 use grantry_domain::connector::{Connector, Epoch};
 use grantry_domain::identity::{Actor, UserId};
 use grantry_domain::ports::{
@@ -42,7 +44,7 @@ pub(super) struct World {
 
 /// Everything that can be seen of the authorizations of a test, and the events so far.
 #[derive(Debug, PartialEq)]
-pub(super) struct Image(Vec<Option<Snapshot>>, Vec<AuditEvent>);
+pub(super) struct Image(Vec<Option<AuthorizationRecord>>, Vec<AuditEvent>);
 
 impl World {
     /// A world with the connector `drive` in space `default`.
@@ -129,21 +131,21 @@ impl World {
     }
 
     /// A flow whose URL was not issued yet.
-    pub(super) async fn initiate(&self, owner: &Ownership) -> Snapshot {
+    pub(super) async fn initiate(&self, owner: &Ownership) -> AuthorizationRecord {
         let (id, inserted) = self.try_initiate(owner, ROOMY).await;
         assert_eq!(inserted, Inserted::Done);
         self.get(id).await
     }
 
     /// A flow whose user is at the provider.
-    pub(super) async fn start(&self, owner: &Ownership) -> Snapshot {
+    pub(super) async fn start(&self, owner: &Ownership) -> AuthorizationRecord {
         let flow = self.initiate(owner).await;
         let issued = fixtures::awaiting(flow.id, owner.clone(), flow.created_at);
         self.replaced(issued, &flow).await;
         self.get(flow.id).await
     }
 
-    pub(super) async fn consume(&self, flow: &Snapshot) -> Consumption {
+    pub(super) async fn consume(&self, flow: &AuthorizationRecord) -> Consumption {
         self.store
             .authorizations
             .consume(callback(flow), vec![self.event(AuditKind::CallbackConsumed, flow)])
@@ -152,7 +154,7 @@ impl World {
     }
 
     /// A flow that was consumed just now.
-    pub(super) async fn exchange(&self, owner: &Ownership) -> Snapshot {
+    pub(super) async fn exchange(&self, owner: &Ownership) -> AuthorizationRecord {
         let flow = self.start(owner).await;
         match self.consume(&flow).await {
             Consumption::Consumed { record, .. } => *record,
@@ -164,15 +166,15 @@ impl World {
         }
     }
 
-    pub(super) async fn commit(&self, flow: &Snapshot) -> Commit {
+    pub(super) async fn commit(&self, flow: &AuthorizationRecord) -> Commit {
         let granted = fixtures::authorized(flow.id, flow.owner.clone(), self.now());
-        let grant = Snapshot { created_at: flow.created_at, ..granted };
+        let grant = AuthorizationRecord { created_at: flow.created_at, ..granted };
         let event = self.event(AuditKind::Connected, &grant);
         self.store.authorizations.commit_grant(grant, true, vec![event]).await.unwrap_or_fail()
     }
 
     /// A grant, by the whole way.
-    pub(super) async fn connect(&self, owner: &Ownership) -> Snapshot {
+    pub(super) async fn connect(&self, owner: &Ownership) -> AuthorizationRecord {
         let flow = self.exchange(owner).await;
         assert_eq!(self.commit(&flow).await, Commit::Done);
         self.get(flow.id).await
@@ -180,23 +182,23 @@ impl World {
 
     // Grants.
 
-    pub(super) async fn replace(&self, next: Snapshot, read: &Snapshot) -> Fenced {
+    pub(super) async fn replace(&self, next: AuthorizationRecord, read: &AuthorizationRecord) -> Fenced {
         let event = self.event(AuditKind::Renewed, &next);
         self.store.authorizations.replace(next, Fence::of(read), vec![event]).await.unwrap_or_fail()
     }
 
-    pub(super) async fn replaced(&self, next: Snapshot, read: &Snapshot) -> Snapshot {
+    pub(super) async fn replaced(&self, next: AuthorizationRecord, read: &AuthorizationRecord) -> AuthorizationRecord {
         let id = next.id;
         assert_eq!(self.replace(next, read).await, Fenced::Done);
         self.get(id).await
     }
 
     /// A former grant whose refresh token was refused.
-    pub(super) async fn refuse(&self, grant: &Snapshot) -> Snapshot {
+    pub(super) async fn refuse(&self, grant: &AuthorizationRecord) -> AuthorizationRecord {
         self.replaced(fixtures::refused(grant, self.now()), grant).await
     }
 
-    pub(super) async fn lease(&self, grant: &Snapshot, owner: u8) -> Lease {
+    pub(super) async fn lease(&self, grant: &AuthorizationRecord, owner: u8) -> Lease {
         self.store.authorizations.take_lease(lease_of(grant, owner)).await.unwrap_or_fail()
     }
 
@@ -204,7 +206,7 @@ impl World {
         self.store.authorizations.end(scope, Ending { cause, actor: editor() }).await.unwrap_or_fail()
     }
 
-    pub(super) async fn disconnect(&self, grant: &Snapshot) -> Snapshot {
+    pub(super) async fn disconnect(&self, grant: &AuthorizationRecord) -> AuthorizationRecord {
         self.end(EndScope::One(grant.id), EndCause::Disconnected).await;
         self.get(grant.id).await
     }
@@ -225,19 +227,19 @@ impl World {
 
     // Looking.
 
-    pub(super) async fn find(&self, id: AuthorizationId) -> Option<Snapshot> {
+    pub(super) async fn find(&self, id: AuthorizationId) -> Option<AuthorizationRecord> {
         self.store.authorizations.find(id).await.unwrap_or_fail()
     }
 
-    pub(super) async fn get(&self, id: AuthorizationId) -> Snapshot {
+    pub(super) async fn get(&self, id: AuthorizationId) -> AuthorizationRecord {
         self.find(id).await.expect("the record is there")
     }
 
-    pub(super) async fn cause(&self, record: &Snapshot) -> Option<String> {
+    pub(super) async fn cause(&self, record: &AuthorizationRecord) -> Option<String> {
         self.get(record.id).await.cause
     }
 
-    pub(super) fn event(&self, kind: AuditKind, record: &Snapshot) -> AuditEvent {
+    pub(super) fn event(&self, kind: AuditKind, record: &AuthorizationRecord) -> AuditEvent {
         fixtures::event(kind, record, self.now())
     }
 
@@ -264,12 +266,12 @@ impl World {
 
 impl Image {
     /// The records.
-    pub(super) fn records(&self) -> &[Option<Snapshot>] {
+    pub(super) fn records(&self) -> &[Option<AuthorizationRecord>] {
         &self.0
     }
 
     /// The records that an earlier image has as well.
-    pub(super) fn records_of(&self, earlier: &Self) -> &[Option<Snapshot>] {
+    pub(super) fn records_of(&self, earlier: &Self) -> &[Option<AuthorizationRecord>] {
         &self.0[..earlier.0.len()]
     }
 }
@@ -286,7 +288,7 @@ impl<T> Succeeds<T> for Result<T, grantry_domain::ports::StoreError> {
 }
 
 /// What the starter's browser presents.
-pub(super) fn callback(flow: &Snapshot) -> CallbackKey {
+pub(super) fn callback(flow: &AuthorizationRecord) -> CallbackKey {
     CallbackKey {
         state_hash: fixtures::state_hash(flow.id),
         user: flow.owner.user.clone(),
@@ -295,7 +297,7 @@ pub(super) fn callback(flow: &Snapshot) -> CallbackKey {
 }
 
 /// A request for a lease of one minute; one that ends more than two minutes ahead is implausible.
-pub(super) fn lease_of(grant: &Snapshot, owner: u8) -> LeaseRequest {
+pub(super) fn lease_of(grant: &AuthorizationRecord, owner: u8) -> LeaseRequest {
     LeaseRequest {
         id: grant.id,
         revision: grant.revision,
@@ -341,14 +343,14 @@ pub(super) fn settled(job: AuthorizationId, now: Timestamp) -> AuditEvent {
 }
 
 /// Whether a revocation is owed, and whether in doubt.
-pub(super) fn owed(record: &Snapshot) -> Option<bool> {
+pub(super) fn owed(record: &AuthorizationRecord) -> Option<bool> {
     match &record.revocation {
         Some(RevocationRecord::Due { in_doubt, .. }) => Some(*in_doubt),
         Some(RevocationRecord::Settled(_)) | None => None,
     }
 }
 
-/// Phase and cause, the short form of a record.
-pub(super) fn state_of(record: &Snapshot) -> (Phase, Option<&str>) {
-    (record.phase, record.cause.as_deref())
+/// StateKind and cause, the short form of a record.
+pub(super) fn state_of(record: &AuthorizationRecord) -> (StateKind, Option<&str>) {
+    (record.state, record.cause.as_deref())
 }

@@ -1,13 +1,13 @@
-//! Ready-made values: ids, connectors and records of every phase.
+//! Ready-made values: ids, connectors and records of every state.
 //!
-//! A record is made in the phase its function names, as the domain would leave it; tests change single fields with struct
+//! A record is made in the state its function names, as the domain would leave it; tests change single fields with struct
 //! update syntax.
 
 use std::time::Duration;
 
 use grantry_domain::authorization::{
-    Authorization, AuthorizationId, BrowserHash, Envelope, ExpiredCause, Input, Ownership, Phase, Renewal, Revision,
-    Snapshot, StateHash,
+    Authorization, AuthorizationId, AuthorizationRecord, BrowserHash, Envelope, ExpiredCause, Input, Ownership, Renewal,
+    Revision, StateHash, StateKind,
 };
 use grantry_domain::connector::{
     AuthMode, Connector, ConnectorId, ConnectorKey, ConnectorName, ContextId, Definition, Epoch, Incarnation, ProfileId,
@@ -172,14 +172,14 @@ pub fn ownership(user_id: &str) -> Ownership {
 }
 
 /// A flow whose URL was not issued yet.
-pub fn initiated(id: AuthorizationId, owner: Ownership, now: Timestamp) -> Snapshot {
-    Authorization::start(id, owner, now, now.plus(FLOW_TTL)).snapshot()
+pub fn initiated(id: AuthorizationId, owner: Ownership, now: Timestamp) -> AuthorizationRecord {
+    Authorization::start(id, owner, now, now.plus(FLOW_TTL)).to_record()
 }
 
 /// A flow whose user is at the provider.
-pub fn awaiting(id: AuthorizationId, owner: Ownership, now: Timestamp) -> Snapshot {
-    Snapshot {
-        phase: Phase::AwaitingCallback,
+pub fn awaiting(id: AuthorizationId, owner: Ownership, now: Timestamp) -> AuthorizationRecord {
+    AuthorizationRecord {
+        state: StateKind::AwaitingCallback,
         state_hash: Some(state_hash(id)),
         browser: Some(browser(id)),
         sealed: Some(envelope("flow")),
@@ -188,14 +188,14 @@ pub fn awaiting(id: AuthorizationId, owner: Ownership, now: Timestamp) -> Snapsh
 }
 
 /// A flow whose callback has arrived.
-pub fn consumed(id: AuthorizationId, owner: Ownership, now: Timestamp) -> Snapshot {
-    Snapshot { consumed_at: Some(now), sealed: None, ..awaiting(id, owner, now) }
+pub fn consumed(id: AuthorizationId, owner: Ownership, now: Timestamp) -> AuthorizationRecord {
+    AuthorizationRecord { consumed_at: Some(now), sealed: None, ..awaiting(id, owner, now) }
 }
 
 /// A grant with a refresh token and an access token of one hour, used today.
-pub fn authorized(id: AuthorizationId, owner: Ownership, now: Timestamp) -> Snapshot {
-    Snapshot {
-        phase: Phase::Authorized,
+pub fn authorized(id: AuthorizationId, owner: Ownership, now: Timestamp) -> AuthorizationRecord {
+    AuthorizationRecord {
+        state: StateKind::Authorized,
         deadline: None,
         sealed: Some(envelope("tokens-1")),
         revision: Revision::FIRST,
@@ -215,10 +215,10 @@ pub fn authorized(id: AuthorizationId, owner: Ownership, now: Timestamp) -> Snap
 ///
 /// # Panics
 /// If the record is no grant.
-pub fn renewed(grant: &Snapshot, now: Timestamp) -> Snapshot {
-    assert_eq!(grant.phase, Phase::Authorized, "only grants are renewed");
+pub fn renewed(grant: &AuthorizationRecord, now: Timestamp) -> AuthorizationRecord {
+    assert_eq!(grant.state, StateKind::Authorized, "only grants are renewed");
     let revision = grant.revision.next();
-    Snapshot {
+    AuthorizationRecord {
         sealed: Some(envelope(&format!("tokens-{}", revision.0))),
         revision,
         expires_at: Some(now.plus(ACCESS_TTL)),
@@ -231,13 +231,13 @@ pub fn renewed(grant: &Snapshot, now: Timestamp) -> Snapshot {
 ///
 /// # Panics
 /// If the record is inconsistent or the input does not apply.
-pub fn after(record: &Snapshot, input: Input, now: Timestamp) -> Snapshot {
+pub fn after(record: &AuthorizationRecord, input: Input, now: Timestamp) -> AuthorizationRecord {
     let grant = Authorization::restore(record.clone()).expect("a consistent record");
-    grant.on(input, now).expect("an input that applies").snapshot()
+    grant.on(input, now).expect("an input that applies").to_record()
 }
 
 /// A former grant whose refresh token was refused.
-pub fn refused(grant: &Snapshot, now: Timestamp) -> Snapshot {
+pub fn refused(grant: &AuthorizationRecord, now: Timestamp) -> AuthorizationRecord {
     let former = after(grant, Input::RenewalRefused, now);
     debug_assert_eq!(former.cause.as_deref(), Some(ExpiredCause::RefreshRejected.as_str()));
     former
@@ -249,7 +249,7 @@ pub fn orphan(id: AuthorizationId, owner: Ownership, now: Timestamp) -> OrphanTo
 }
 
 /// An audit event of an authorization.
-pub fn event(kind: AuditKind, record: &Snapshot, now: Timestamp) -> AuditEvent {
+pub fn event(kind: AuditKind, record: &AuthorizationRecord, now: Timestamp) -> AuditEvent {
     AuditEvent {
         at: now,
         actor: Actor::Person(record.owner.user.clone()),

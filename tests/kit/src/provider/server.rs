@@ -40,7 +40,7 @@ impl fmt::Display for HangUp {
 impl std::error::Error for HangUp {}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Phase {
+enum StateKind {
     Serving,
     /// No new connections; answers under way are finished.
     Draining,
@@ -51,20 +51,20 @@ enum Phase {
 /// A running accept loop. Dropping it stops everything at once.
 #[derive(Debug)]
 pub(super) struct Server {
-    phase: watch::Sender<Phase>,
+    phase: watch::Sender<StateKind>,
     accepting: Option<JoinHandle<()>>,
 }
 
 impl Server {
     pub(super) fn start(listener: TcpListener, router: Router) -> Self {
-        let phase = watch::Sender::new(Phase::Serving);
+        let phase = watch::Sender::new(StateKind::Serving);
         let accepting = tokio::spawn(accept(listener, router, phase.subscribe()));
         Self { phase, accepting: Some(accepting) }
     }
 
     /// Stops listening, lets answers under way finish for a short while, and returns when the port is free again.
     pub(super) async fn stop(mut self) {
-        self.phase.send_replace(Phase::Draining);
+        self.phase.send_replace(StateKind::Draining);
         if let Some(accepting) = self.accepting.take() {
             drop(accepting.await);
         }
@@ -73,18 +73,18 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.phase.send_replace(Phase::Stopped);
+        self.phase.send_replace(StateKind::Stopped);
         if let Some(accepting) = self.accepting.take() {
             accepting.abort();
         }
     }
 }
 
-async fn accept(listener: TcpListener, router: Router, mut phase: watch::Receiver<Phase>) {
+async fn accept(listener: TcpListener, router: Router, mut phase: watch::Receiver<StateKind>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            () = reached(&mut phase, Phase::Draining) => break,
+            () = reached(&mut phase, StateKind::Draining) => break,
             accepted = listener.accept() => {
                 if let Ok((stream, _)) = accepted {
                     connections.spawn(serve(stream, router.clone(), phase.clone()));
@@ -99,7 +99,7 @@ async fn accept(listener: TcpListener, router: Router, mut phase: watch::Receive
     connections.shutdown().await;
 }
 
-async fn serve(stream: TcpStream, router: Router, mut phase: watch::Receiver<Phase>) {
+async fn serve(stream: TcpStream, router: Router, mut phase: watch::Receiver<StateKind>) {
     let in_requests = phase.clone();
     let service = service_fn(move |request: http::Request<Incoming>| {
         handle(request.map(Body::new), router.clone(), in_requests.clone())
@@ -108,7 +108,7 @@ async fn serve(stream: TcpStream, router: Router, mut phase: watch::Receiver<Pha
     tokio::pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => return drop(ended),
-        () = reached(&mut phase, Phase::Draining) => connection.as_mut().graceful_shutdown(),
+        () = reached(&mut phase, StateKind::Draining) => connection.as_mut().graceful_shutdown(),
     }
     drop(connection.await);
 }
@@ -118,12 +118,12 @@ async fn serve(stream: TcpStream, router: Router, mut phase: watch::Receiver<Pha
 async fn handle(
     request: http::Request<Body>,
     router: Router,
-    mut phase: watch::Receiver<Phase>,
+    mut phase: watch::Receiver<StateKind>,
 ) -> Result<Response, HangUp> {
     let processed = tokio::spawn(async move {
         tokio::select! {
             answer = router.oneshot(request) => Some(infallible(answer)),
-            () = reached(&mut phase, Phase::Stopped) => None,
+            () = reached(&mut phase, StateKind::Stopped) => None,
         }
     });
     let answer = processed.await.ok().flatten().ok_or(HangUp)?;
@@ -135,6 +135,6 @@ fn infallible(answer: Result<Response, Infallible>) -> Response {
 }
 
 /// Returns when the server has come to that phase, or is gone.
-async fn reached(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
+async fn reached(phase: &mut watch::Receiver<StateKind>, wanted: StateKind) {
     drop(phase.wait_for(|now| *now >= wanted).await);
 }

@@ -5,7 +5,8 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use grantry_domain::authorization::{
-    Authorization, AuthorizationId, EndCause, FailureCode, Input, Phase, Revision, RevocationOutcome, Snapshot,
+    Authorization, AuthorizationId, AuthorizationRecord, EndCause, FailureCode, Input, Revision, RevocationOutcome,
+    StateKind,
 };
 use grantry_domain::connector::{Connector, Epoch};
 use grantry_domain::identity::Actor;
@@ -36,7 +37,7 @@ pub(super) struct Pair {
     /// The connectors as they were last, and whether they are there.
     pub(super) connectors: Vec<(Connector, bool)>,
     /// Every state of every authorization so far, the present one last.
-    pub(super) records: BTreeMap<AuthorizationId, Vec<Snapshot>>,
+    pub(super) records: BTreeMap<AuthorizationId, Vec<AuthorizationRecord>>,
     pub(super) secrets: BTreeSet<ClientSecretKey>,
     consumed: BTreeSet<AuthorizationId>,
     steps: u64,
@@ -137,7 +138,7 @@ impl Pair {
             }
             Step::Renew { grant, life, reads_ago } => {
                 let Some(read) = self.pick_read(grant, reads_ago) else { return };
-                if read.phase == Phase::Authorized {
+                if read.state == StateKind::Authorized {
                     self.renew(&read, life).await;
                 }
             }
@@ -148,7 +149,7 @@ impl Pair {
             Step::Reseal { grant } => {
                 let Some(grant) = self.pick(grant).filter(|record| record.sealed.is_some()) else { return };
                 let sealed = Some(fixtures::envelope_with(KeyId(*b"key-0002"), "resealed"));
-                self.replace(Snapshot { sealed, ..grant.clone() }, &grant).await;
+                self.replace(AuthorizationRecord { sealed, ..grant.clone() }, &grant).await;
             }
             Step::Use { grant, days } => {
                 let Some(grant) = self.pick(grant) else { return };
@@ -176,7 +177,7 @@ impl Pair {
 
     // Steps of flows.
 
-    async fn start(&mut self, user: usize, connector: usize, limits: PendingLimits) -> Snapshot {
+    async fn start(&mut self, user: usize, connector: usize, limits: PendingLimits) -> AuthorizationRecord {
         let owner = fixtures::ownership_of(&self.connectors[connector].0, USERS[user]);
         let flow = fixtures::initiated(self.new_id(), owner, self.now());
         let audit = self.audit(AuditKind::FlowStarted, &flow);
@@ -185,14 +186,14 @@ impl Pair {
         flow
     }
 
-    async fn issue(&self, flow: &Snapshot) {
-        if flow.phase == Phase::Initiated {
+    async fn issue(&self, flow: &AuthorizationRecord) {
+        if flow.state == StateKind::Initiated {
             let issued = fixtures::awaiting(flow.id, flow.owner.clone(), flow.created_at);
             self.replace(issued, flow).await;
         }
     }
 
-    async fn consume(&mut self, flow: &Snapshot, by: Caller) {
+    async fn consume(&mut self, flow: &AuthorizationRecord, by: Caller) {
         let right = CallbackKey {
             state_hash: fixtures::state_hash(flow.id),
             user: flow.owner.user.clone(),
@@ -211,47 +212,47 @@ impl Pair {
         }
     }
 
-    async fn commit(&self, flow: &Snapshot, life: Life, revoke: bool) {
+    async fn commit(&self, flow: &AuthorizationRecord, life: Life, revoke: bool) {
         let now = self.now();
         let granted = fixtures::authorized(flow.id, flow.owner.clone(), now);
-        let grant = Snapshot { created_at: flow.created_at, ..with_life(granted, life, now) };
+        let grant = AuthorizationRecord { created_at: flow.created_at, ..with_life(granted, life, now) };
         let audit = self.audit(AuditKind::Connected, &grant);
         self.both(async |node: Node| node.authorizations.commit_grant(grant.clone(), revoke, audit.clone()).await).await;
     }
 
-    async fn go_on(&mut self, record: &Snapshot, life: Life) {
-        match record.phase {
-            Phase::Initiated => self.issue(record).await,
-            Phase::AwaitingCallback if record.consumed_at.is_none() => self.consume(record, Caller::Starter).await,
-            Phase::AwaitingCallback => self.commit(record, life, true).await,
-            Phase::Authorized if record.renewal.owner.is_none() => self.lease(record, 1).await,
-            Phase::Authorized => self.renew(record, life).await,
-            Phase::Expired | Phase::Revoked => {}
+    async fn go_on(&mut self, record: &AuthorizationRecord, life: Life) {
+        match record.state {
+            StateKind::Initiated => self.issue(record).await,
+            StateKind::AwaitingCallback if record.consumed_at.is_none() => self.consume(record, Caller::Starter).await,
+            StateKind::AwaitingCallback => self.commit(record, life, true).await,
+            StateKind::Authorized if record.renewal.owner.is_none() => self.lease(record, 1).await,
+            StateKind::Authorized => self.renew(record, life).await,
+            StateKind::Expired | StateKind::Revoked => {}
         }
     }
 
     // Steps of grants.
 
-    async fn lease(&self, grant: &Snapshot, owner: u8) {
+    async fn lease(&self, grant: &AuthorizationRecord, owner: u8) {
         let request = lease_of(grant, owner);
         self.both(async |node: Node| node.authorizations.take_lease(request).await).await;
     }
 
-    async fn renew(&self, read: &Snapshot, life: Life) {
+    async fn renew(&self, read: &AuthorizationRecord, life: Life) {
         let now = self.now();
         self.replace(with_life(fixtures::renewed(read, now), life, now), read).await;
     }
 
-    async fn replace(&self, next: Snapshot, read: &Snapshot) {
+    async fn replace(&self, next: AuthorizationRecord, read: &AuthorizationRecord) {
         let (fence, audit) = (Fence::of(read), self.audit(AuditKind::Renewed, &next));
         self.both(async |node: Node| node.authorizations.replace(next.clone(), fence, audit.clone()).await).await;
     }
 
     /// What the domain does with a record it read: applies an input and writes the result, if the input applies.
-    async fn move_on(&self, read: &Snapshot, input: Input) {
+    async fn move_on(&self, read: &AuthorizationRecord, input: Input) {
         let grant = Authorization::restore(read.clone()).expect("stores answer with consistent records");
         if let Ok(next) = grant.on(input, self.now()) {
-            self.replace(next.snapshot(), read).await;
+            self.replace(next.to_record(), read).await;
         }
     }
 
@@ -357,33 +358,35 @@ impl Pair {
         fixtures::grant_id(self.last_id)
     }
 
-    fn audit(&self, kind: AuditKind, record: &Snapshot) -> Vec<AuditEvent> {
+    fn audit(&self, kind: AuditKind, record: &AuthorizationRecord) -> Vec<AuditEvent> {
         vec![fixtures::event(kind, record, self.now())]
     }
 
     /// A record as it was last seen.
-    fn pick(&self, pick: Pick) -> Option<Snapshot> {
+    fn pick(&self, pick: Pick) -> Option<AuthorizationRecord> {
         self.pick_read(pick, 0)
     }
 
     /// A record as it was seen some changes ago.
-    fn pick_read(&self, pick: Pick, reads_ago: usize) -> Option<Snapshot> {
+    fn pick_read(&self, pick: Pick, reads_ago: usize) -> Option<AuthorizationRecord> {
         let states = self.records.values().rev().nth(pick % self.records.len().max(1))?;
         states.iter().rev().nth(reads_ago % states.len().max(1)).cloned()
     }
 }
 
-fn with_life(grant: Snapshot, life: Life, now: Timestamp) -> Snapshot {
+fn with_life(grant: AuthorizationRecord, life: Life, now: Timestamp) -> AuthorizationRecord {
     let hours = |hours: u64| Some(now.plus(Duration::from_hours(hours)));
     match life {
-        Life::Renewable => Snapshot { expires_at: hours(1), renewable: true, refresh_expires_at: None, ..grant },
-        Life::Capped => Snapshot { expires_at: hours(1), renewable: true, refresh_expires_at: hours(24), ..grant },
-        Life::Short => Snapshot {
+        Life::Renewable => AuthorizationRecord { expires_at: hours(1), renewable: true, refresh_expires_at: None, ..grant },
+        Life::Capped => {
+            AuthorizationRecord { expires_at: hours(1), renewable: true, refresh_expires_at: hours(24), ..grant }
+        }
+        Life::Short => AuthorizationRecord {
             expires_at: Some(now.plus(Duration::from_mins(30))),
             renewable: false,
             refresh_expires_at: None,
             ..grant
         },
-        Life::Endless => Snapshot { expires_at: None, renewable: false, refresh_expires_at: None, ..grant },
+        Life::Endless => AuthorizationRecord { expires_at: None, renewable: false, refresh_expires_at: None, ..grant },
     }
 }

@@ -1,6 +1,6 @@
 //! Comparing everything that can be read.
 
-use grantry_domain::authorization::Phase;
+use grantry_domain::authorization::StateKind;
 use grantry_domain::identity::{SpaceId, UserId};
 use grantry_domain::ports::{AuthorizationFilter, KeyId};
 
@@ -19,7 +19,7 @@ impl Pair {
             for user in &users {
                 let view = self.both(async |node: Node| node.authorizations.hand_out(key, user).await).await;
                 let granted = view.and_then(|view| view.grant);
-                assert!(granted.is_none_or(|grant| grant.phase == Phase::Authorized && grant.owner.user == *user));
+                assert!(granted.is_none_or(|grant| grant.state == StateKind::Authorized && grant.owner.user == *user));
             }
         }
         for space in SPACES.map(fixtures::space) {

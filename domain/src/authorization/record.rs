@@ -4,17 +4,17 @@ use thiserror::Error;
 
 use crate::authorization::cause::{ExpiredCause, RevocationOutcome, RevokedCause};
 use crate::authorization::state::{
-    Authorized, AwaitingCallback, BrowserHash, End, Envelope, Expired, Initiated, OwedRevocation, Phase, Renewal, Revision,
-    Revocation, Revoked, SealedTokens, State, StateHash, Was,
+    Authorized, AwaitingCallback, BrowserHash, EndedKind, Envelope, Expired, Initiated, OwedRevocation, Renewal, Revision,
+    Revocation, Revoked, SealedTokens, State, StateHash, StateKind, Termination,
 };
 use crate::authorization::{Authorization, AuthorizationId, Ownership};
 use crate::provider::Scopes;
 use crate::time::Timestamp;
 
-/// One authorization as a store keeps it: a column for each field. Which fields are set depends on `phase`;
+/// One authorization as a store keeps it: a column for each field. Which fields are set depends on `state`;
 /// [`Authorization::restore`] checks that.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
+pub struct AuthorizationRecord {
     /// Id.
     pub id: AuthorizationId,
     /// Whose, for what, under which configuration.
@@ -22,7 +22,7 @@ pub struct Snapshot {
     /// When it was started.
     pub created_at: Timestamp,
     /// State name.
-    pub phase: Phase,
+    pub state: StateKind,
     /// Cause name of a terminal state, in the form of records.
     pub cause: Option<String>,
     /// When a terminal state was entered.
@@ -59,7 +59,7 @@ pub struct Snapshot {
     pub revocation: Option<RevocationRecord>,
 }
 
-/// The revocation columns of a former grant. While it is due, the tokens stand in `Snapshot::sealed`.
+/// The revocation columns of a former grant. While it is due, the tokens stand in `AuthorizationRecord::sealed`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RevocationRecord {
     /// Owed.
@@ -82,12 +82,12 @@ pub struct InvariantViolation(pub &'static str);
 
 impl Authorization {
     /// The record of this authorization.
-    pub fn snapshot(&self) -> Snapshot {
-        let blank = Snapshot {
+    pub fn to_record(&self) -> AuthorizationRecord {
+        let blank = AuthorizationRecord {
             id: self.id,
             owner: self.owner.clone(),
             created_at: self.created_at,
-            phase: self.state.phase(),
+            state: self.state.kind(),
             cause: None,
             since: None,
             deadline: None,
@@ -107,8 +107,8 @@ impl Authorization {
             revocation: None,
         };
         match &self.state {
-            State::Initiated(flow) => Snapshot { deadline: Some(flow.deadline), ..blank },
-            State::AwaitingCallback(flow) => Snapshot {
+            State::Initiated(flow) => AuthorizationRecord { deadline: Some(flow.deadline), ..blank },
+            State::AwaitingCallback(flow) => AuthorizationRecord {
                 deadline: Some(flow.deadline),
                 state_hash: Some(flow.state_hash),
                 browser: Some(flow.browser),
@@ -116,7 +116,7 @@ impl Authorization {
                 sealed: flow.sealed.clone(),
                 ..blank
             },
-            State::Authorized(grant) => Snapshot {
+            State::Authorized(grant) => AuthorizationRecord {
                 sealed: Some(grant.tokens.sealed.clone()),
                 revision: grant.tokens.revision,
                 scopes: grant.tokens.scopes.clone(),
@@ -135,29 +135,29 @@ impl Authorization {
     }
 
     /// Reads a record back, checking every rule a stored authorization must obey.
-    pub fn restore(record: Snapshot) -> Result<Self, InvariantViolation> {
-        let state = match record.phase {
-            Phase::Initiated => {
+    pub fn restore(record: AuthorizationRecord) -> Result<Self, InvariantViolation> {
+        let state = match record.state {
+            StateKind::Initiated => {
                 let deadline = required(record.deadline, "a flow has a deadline")?;
                 forbidden(record.sealed.is_some(), "an initiated flow has no secrets yet")?;
                 State::Initiated(Initiated { deadline })
             }
-            Phase::AwaitingCallback => State::AwaitingCallback(awaiting(&record)?),
-            Phase::Authorized => State::Authorized(authorized(&record)?),
-            Phase::Expired => {
+            StateKind::AwaitingCallback => State::AwaitingCallback(awaiting(&record)?),
+            StateKind::Authorized => State::Authorized(authorized(&record)?),
+            StateKind::Expired => {
                 let name = required(record.cause.as_deref(), "a terminal state has a cause")?;
                 let cause = required(ExpiredCause::parse(name), "the cause is known")?;
                 let end = end(&record)?;
                 let of_flow = cause == ExpiredCause::FlowTimedOut;
-                forbidden(of_flow != (end.was == Was::Flow), "only flows time out, and they do nothing else")?;
+                forbidden(of_flow != (end.kind == EndedKind::Flow), "only flows time out, and they do nothing else")?;
                 State::Expired(Expired { cause, end })
             }
-            Phase::Revoked => {
+            StateKind::Revoked => {
                 let name = required(record.cause.as_deref(), "a terminal state has a cause")?;
                 let cause = required(RevokedCause::from_record(name), "the cause is known")?;
                 let end = end(&record)?;
                 let failed = matches!(cause, RevokedCause::Failed(_));
-                forbidden(failed && end.was != Was::Flow, "only flows fail")?;
+                forbidden(failed && end.kind != EndedKind::Flow, "only flows fail")?;
                 State::Revoked(Revoked { cause, end })
             }
         };
@@ -165,12 +165,12 @@ impl Authorization {
     }
 }
 
-impl Snapshot {
-    fn ended(self, cause: String, end: &End) -> Self {
+impl AuthorizationRecord {
+    fn ended(self, cause: String, end: &Termination) -> Self {
         let ended = Self { cause: Some(cause), since: Some(end.since), ..self };
-        match &end.was {
-            Was::Flow => ended,
-            Was::Grant { authorized_at, account, revocation } => {
+        match &end.kind {
+            EndedKind::Flow => ended,
+            EndedKind::Grant { authorized_at, account, revocation } => {
                 let (sealed, revision, revocation) = match revocation {
                     Revocation::Due(owed) => (
                         Some(owed.sealed.clone()),
@@ -192,7 +192,7 @@ impl Snapshot {
     }
 }
 
-fn awaiting(record: &Snapshot) -> Result<AwaitingCallback, InvariantViolation> {
+fn awaiting(record: &AuthorizationRecord) -> Result<AwaitingCallback, InvariantViolation> {
     let consumed = record.consumed_at.is_some();
     forbidden(consumed && record.sealed.is_some(), "a consumed flow has no secrets left")?;
     forbidden(!consumed && record.sealed.is_none(), "a flow awaiting its callback has its secrets")?;
@@ -205,7 +205,7 @@ fn awaiting(record: &Snapshot) -> Result<AwaitingCallback, InvariantViolation> {
     })
 }
 
-fn authorized(record: &Snapshot) -> Result<Authorized, InvariantViolation> {
+fn authorized(record: &AuthorizationRecord) -> Result<Authorized, InvariantViolation> {
     forbidden(record.revision == Revision::NONE, "a grant has a token revision")?;
     forbidden(record.cause.is_some(), "a grant has no cause")?;
     Ok(Authorized {
@@ -224,24 +224,26 @@ fn authorized(record: &Snapshot) -> Result<Authorized, InvariantViolation> {
     })
 }
 
-fn end(record: &Snapshot) -> Result<End, InvariantViolation> {
+fn end(record: &AuthorizationRecord) -> Result<Termination, InvariantViolation> {
     let since = required(record.since, "a terminal state has a time")?;
     let was = match (&record.revocation, record.authorized_at) {
         (None, None) => {
             forbidden(record.sealed.is_some(), "an ended flow has no secrets left")?;
-            Was::Flow
+            EndedKind::Flow
         }
-        (Some(revocation), Some(authorized_at)) => {
-            Was::Grant { authorized_at, account: record.account.clone(), revocation: self::revocation(record, revocation)? }
-        }
+        (Some(revocation), Some(authorized_at)) => EndedKind::Grant {
+            authorized_at,
+            account: record.account.clone(),
+            revocation: self::revocation(record, revocation)?,
+        },
         (None, Some(_)) | (Some(_), None) => {
             return Err(InvariantViolation("a former grant has a time of consent and a revocation state"));
         }
     };
-    Ok(End { since, was })
+    Ok(Termination { since, kind: was })
 }
 
-fn revocation(record: &Snapshot, revocation: &RevocationRecord) -> Result<Revocation, InvariantViolation> {
+fn revocation(record: &AuthorizationRecord, revocation: &RevocationRecord) -> Result<Revocation, InvariantViolation> {
     match revocation {
         RevocationRecord::Due { in_doubt, due_at, attempts } => Ok(Revocation::Due(OwedRevocation {
             sealed: required(record.sealed.clone(), "an owed revocation keeps its tokens")?,
