@@ -31,8 +31,8 @@ pub struct Periods {
     pub sweep: Duration,
     /// Revocations that are due.
     pub revoke: Duration,
-    /// Renewal of what is in use and lapses soon.
-    pub renew_ahead: Duration,
+    /// RefreshState of what is in use and lapses soon.
+    pub refresh_ahead: Duration,
     /// Notes of hand-outs, written down together.
     pub write_notes: Duration,
     /// Delivery of audit events.
@@ -50,7 +50,7 @@ impl Default for Periods {
         Self {
             sweep: Duration::from_secs(30),
             revoke: Duration::from_secs(5),
-            renew_ahead: Duration::from_mins(1),
+            refresh_ahead: Duration::from_mins(1),
             write_notes: Duration::from_secs(1),
             deliver_events: Duration::from_secs(1),
             reconcile: Duration::from_hours(1),
@@ -79,7 +79,7 @@ impl Jobs {
         let all = connections.clone();
         jobs.running.spawn(job("revoke", periods.revoke).run(move || revoke(all.clone())));
         let all = connections.clone();
-        jobs.running.spawn(job("renew_ahead", periods.renew_ahead).run(move || renew_ahead(all.clone())));
+        jobs.running.spawn(job("refresh_ahead", periods.refresh_ahead).run(move || refresh_ahead(all.clone())));
         let all = connections.clone();
         jobs.running.spawn(job("write_notes", periods.write_notes).run(move || write_notes(all.clone())));
         let all = connections.clone();
@@ -175,7 +175,7 @@ async fn sweep(connections: Arc<Connections>) -> Result<(), HousekeepingError> {
         info!(
             timed_out = swept.timed_out,
             interrupted = swept.interrupted,
-            lapsed = swept.lapsed,
+            lapsed = swept.expired,
             unused = swept.unused,
             removed = swept.removed,
             secrets_destroyed = swept.secrets_destroyed,
@@ -189,7 +189,7 @@ fn parts(swept: Swept) -> [(&'static str, u64); 6] {
     [
         ("timed_out", swept.timed_out),
         ("interrupted", swept.interrupted),
-        ("lapsed", swept.lapsed),
+        ("lapsed", swept.expired),
         ("unused", swept.unused),
         ("removed", swept.removed),
         ("secrets_destroyed", swept.secrets_destroyed),
@@ -210,9 +210,9 @@ async fn revoke(connections: Arc<Connections>) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn renew_ahead(connections: Arc<Connections>) -> Result<(), HousekeepingError> {
+async fn refresh_ahead(connections: Arc<Connections>) -> Result<(), HousekeepingError> {
     // What was really refreshed stands in the audit trail; this counts those that needed nothing, too.
-    let current = connections.renew_ahead().await?;
+    let current = connections.refresh_ahead().await?;
     debug!(current, "looked after access tokens that lapse soon");
     Ok(())
 }

@@ -7,11 +7,13 @@ use grantry_domain::authorization::{
 };
 use grantry_domain::connector::{ContextId, ProfileId};
 use grantry_domain::ports::{
-    AuditKind, AuthorizationStore, Operation as Limit, ProviderError, StoreError, TokenAnswer, VaultError,
+    AuditKind, AuthorizationStore, Operation as Limit, ProviderError, StoreError, TokenResponse, VaultError,
 };
 use grantry_domain::provider::{Account, BindingKind, CallbackPath, Scopes};
 use grantry_domain::secret::Secret;
-use grantry_domain::usecase::{Callback, CallbackAnswer, CallbackRefused, ConnectorDraft, Outcome, StartRequest};
+use grantry_domain::usecase::{
+    AuthorizationResponse, CallbackRefused, CallbackRequest, ConnectorDraft, Outcome, StartRequest,
+};
 use grantry_testkit::doubles::fixtures::{connector_id, connector_key, space, user};
 use grantry_testkit::doubles::{Call, Operation, tokens};
 
@@ -26,8 +28,8 @@ fn account(subject: &str) -> Account {
     Account { subject: subject.to_owned(), label: format!("{subject}@provider.example") }
 }
 
-fn denied(callback: Callback) -> Callback {
-    Callback { answer: CallbackAnswer::Error { denied: true }, ..callback }
+fn denied(callback: CallbackRequest) -> CallbackRequest {
+    CallbackRequest { answer: AuthorizationResponse::Error { denied: true }, ..callback }
 }
 
 /// A world with a connector in issuer mode whose issuer announces `iss`.
@@ -80,7 +82,7 @@ async fn r03_lesson_02_another_user_finishes_nothing_and_consumes_nothing() {
     let world = World::new().await;
     let started = world.start("alice", &drive()).await;
     let before = world.row(started.flow_id).await;
-    let stolen = Callback { user: user("bob"), ..came_back(&started, "alice") };
+    let stolen = CallbackRequest { user: user("bob"), ..came_back(&started, "alice") };
     let refused = world.node.complete(stolen).await.unwrap_err();
     assert_eq!((&refused, refused.code()), (&CallbackRefused::UserMismatch, "user_mismatch"));
     assert_eq!(world.row(started.flow_id).await, before, "not consumed");
@@ -99,7 +101,7 @@ async fn r03_another_browser_finishes_nothing_and_consumes_nothing() {
     let before = world.row(started.flow_id).await;
     let cookies = [vec![], vec![others.browser_secret.duplicate()], vec![Secret::from_text("guess")]];
     for browser_secrets in cookies {
-        let forged = Callback { browser_secrets, ..came_back(&started, "alice") };
+        let forged = CallbackRequest { browser_secrets, ..came_back(&started, "alice") };
         let refused = world.node.complete(forged).await.unwrap_err();
         assert_eq!((&refused, refused.code()), (&CallbackRefused::BrowserMismatch, "browser_mismatch"));
         assert_eq!(world.row(started.flow_id).await, before, "not consumed");
@@ -107,7 +109,7 @@ async fn r03_another_browser_finishes_nothing_and_consumes_nothing() {
     assert!(world.token_calls().is_empty());
     assert_eq!(world.outcomes(AuditKind::BindingMismatch).await, ["browser_mismatch"; 3]);
     let both = vec![others.browser_secret.duplicate(), started.browser_secret.duplicate()];
-    let completed = world.complete(Callback { browser_secrets: both, ..came_back(&started, "alice") }).await;
+    let completed = world.complete(CallbackRequest { browser_secrets: both, ..came_back(&started, "alice") }).await;
     assert_eq!(completed.outcome, Outcome::Connected, "one of several cookies is enough");
 }
 
@@ -123,7 +125,7 @@ async fn r01_r20_unknown_and_reused_states_are_refused_without_a_provider_call()
     let mut one_off = text(&started.state).into_bytes();
     one_off[20] ^= 1;
     for state in [Vec::new(), b"guess".to_vec(), one_off] {
-        let forged = Callback { state: Secret::new(state), ..came_back(&started, "alice") };
+        let forged = CallbackRequest { state: Secret::new(state), ..came_back(&started, "alice") };
         let refused = world.node.complete(forged).await.unwrap_err();
         assert_eq!((&refused, refused.code()), (&CallbackRefused::NotFound, "flow_not_found"));
     }
@@ -193,7 +195,7 @@ async fn r08_the_paths_context_must_be_the_sealed_one() {
     for (key, context, fits) in paths {
         let exchanges = world.provider.count(Operation::Exchange);
         let started = world.start("alice", key).await;
-        let outcome = world.complete(Callback { context, ..came_back(&started, "alice") }).await.outcome;
+        let outcome = world.complete(CallbackRequest { context, ..came_back(&started, "alice") }).await.outcome;
         let expected = if fits { Outcome::Connected } else { failed(FailureCode::ContextMismatch) };
         assert_eq!(outcome, expected, "{key:?} {context:?}");
         assert_eq!(world.provider.count(Operation::Exchange), exchanges + usize::from(fits));
@@ -208,7 +210,7 @@ async fn r10_lesson_04_the_issuer_must_be_there_and_exact() {
     let wrong = wrong.into_iter().map(|issuer| Some(issuer.to_owned())).chain([None]);
     for issuer in wrong {
         let started = world.start("alice", &drive()).await;
-        let callback = Callback { issuer: issuer.clone(), ..came_back(&started, "alice") };
+        let callback = CallbackRequest { issuer: issuer.clone(), ..came_back(&started, "alice") };
         assert_eq!(world.complete(callback).await.outcome, failed(FailureCode::IssuerMismatch), "{issuer:?}");
     }
     // Also before an error is believed.
@@ -219,7 +221,7 @@ async fn r10_lesson_04_the_issuer_must_be_there_and_exact() {
     assert_eq!(world.outcomes(AuditKind::IssuerMismatch).await, ["refused"; 7]);
     let started = world.start("alice", &drive()).await;
     let issuer = Some("https://issuer.example".to_owned());
-    let outcome = world.complete(Callback { issuer, ..came_back(&started, "alice") }).await.outcome;
+    let outcome = world.complete(CallbackRequest { issuer, ..came_back(&started, "alice") }).await.outcome;
     assert_eq!(outcome, Outcome::Connected);
 }
 
@@ -228,7 +230,7 @@ async fn lesson_04_an_issuer_that_nobody_announced_is_accepted_where_none_is_kno
     let world = World::new().await;
     let started = world.start("alice", &drive()).await;
     let issuer = Some("https://as.example".to_owned());
-    let completed = world.complete(Callback { issuer, ..came_back(&started, "alice") }).await;
+    let completed = world.complete(CallbackRequest { issuer, ..came_back(&started, "alice") }).await;
     assert_eq!(completed.outcome, Outcome::Connected);
 }
 
@@ -239,9 +241,9 @@ async fn r24_lesson_05_an_error_changes_nothing_without_its_binding_and_never_a_
     let grant = world.row(id).await;
     let started = world.start("alice", &drive()).await;
     let before = world.row(started.flow_id).await;
-    let forged: [Callback; 3] = [
-        Callback { state: Secret::from_text("unknown"), ..denied(came_back(&started, "alice")) },
-        Callback { browser_secrets: Vec::new(), ..denied(came_back(&started, "alice")) },
+    let forged: [CallbackRequest; 3] = [
+        CallbackRequest { state: Secret::from_text("unknown"), ..denied(came_back(&started, "alice")) },
+        CallbackRequest { browser_secrets: Vec::new(), ..denied(came_back(&started, "alice")) },
         denied(came_back(&started, "bob")),
     ];
     for callback in forged {
@@ -251,7 +253,7 @@ async fn r24_lesson_05_an_error_changes_nothing_without_its_binding_and_never_a_
     let outcome = world.complete(denied(came_back(&started, "alice"))).await.outcome;
     assert_eq!(outcome, Outcome::Failed(FlowFailure::AccessDenied));
     let started = world.start("alice", &drive()).await;
-    let other = Callback { answer: CallbackAnswer::Error { denied: false }, ..came_back(&started, "alice") };
+    let other = CallbackRequest { answer: AuthorizationResponse::Error { denied: false }, ..came_back(&started, "alice") };
     assert_eq!(world.complete(other).await.outcome, failed(FailureCode::ProviderError));
     assert_eq!(world.row(id).await, grant, "the grant is untouched");
     assert_eq!(world.outcomes(AuditKind::FlowEnded).await, ["access_denied", "provider_error"]);
@@ -267,7 +269,7 @@ async fn lesson_07_a_failed_exchange_ends_the_flow_and_leaves_the_old_grant_alon
         (ProviderError::NotAllowed, FailureCode::ProviderMisconfigured),
         (ProviderError::BadMetadata, FailureCode::ProviderMisconfigured),
         (ProviderError::NotSent, FailureCode::ProviderUnavailable),
-        (ProviderError::NoAnswer, FailureCode::ProviderUnavailable),
+        (ProviderError::NoResponse, FailureCode::ProviderUnavailable),
         (ProviderError::Throttled { retry_after: None, unprocessed: true }, FailureCode::ProviderUnavailable),
     ];
     let world = World::new().await;
@@ -329,7 +331,7 @@ async fn r51_a_replaced_grant_is_not_revoked_where_that_would_end_the_new_one() 
 #[tokio::test]
 async fn r13_granted_scopes_are_recorded_narrower_ones_tell_and_wider_ones_are_audited() {
     let world = World::new().await;
-    let answer = |scopes: &[&str]| TokenAnswer { scopes: Some(Scopes::new(scopes.to_vec())), ..tokens("a", Some("r")) };
+    let answer = |scopes: &[&str]| TokenResponse { scopes: Some(Scopes::new(scopes.to_vec())), ..tokens("a", Some("r")) };
     world.provider.answer_exchange(Ok(answer(&["write"])));
     let id = world.connect("alice").await;
     assert_eq!(world.row(id).await.scopes, Scopes::new(["write"]));
@@ -430,7 +432,7 @@ async fn an_id_token_that_is_not_for_us_costs_the_grant_a_slow_userinfo_does_not
     quiet().await;
     assert_eq!(world.revoked(), ["refresh-1", "access-1", "refresh-2", "access-2"]);
     let started = world.start("alice", &drive()).await;
-    world.provider.answer_identify(Err(ProviderError::NoAnswer));
+    world.provider.answer_identify(Err(ProviderError::NoResponse));
     assert_eq!(world.complete(came_back(&started, "alice")).await.outcome, Outcome::Connected);
     assert_eq!(world.status("alice").await.account, None);
 }
@@ -439,7 +441,7 @@ async fn an_id_token_that_is_not_for_us_costs_the_grant_a_slow_userinfo_does_not
 async fn r59_callbacks_are_limited_per_user_and_per_address_before_anything_is_consumed() {
     let world = World::new().await;
     let started = world.start("alice", &drive()).await;
-    let callback = || Callback { address: Some("192.0.2.1".to_owned()), ..came_back(&started, "alice") };
+    let callback = || CallbackRequest { address: Some("192.0.2.1".to_owned()), ..came_back(&started, "alice") };
     world.limiter.let_through();
     world.limiter.refuse(Duration::from_secs(9));
     let refused = world.node.complete(callback()).await.unwrap_err();

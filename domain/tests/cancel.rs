@@ -124,7 +124,7 @@ async fn a_launch_that_fails_is_told_and_leaves_the_flow() {
     world.vault.fail(Some(VaultError::UnknownKey));
     assert_eq!(launch().await, Err(LaunchError::Internal));
     world.vault.fail(None);
-    world.provider.answer_authorization_url(Err(ProviderError::NoAnswer));
+    world.provider.answer_authorization_url(Err(ProviderError::NoResponse));
     assert_eq!(launch().await, Err(LaunchError::Internal));
     assert_eq!(launch().await, Ok(()));
     world.clock.advance(Duration::from_mins(10));

@@ -6,8 +6,8 @@ use std::time::Duration;
 use grantry_domain::authorization::{EndCause, ProviderNote, RevocationRecord, RevokedCause, StateKind, StatusKind};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
-    AuditKind, AuthorizationStore, ClientSecretKey, ConnectorStore, Ended, Operation as Limit, ProviderError, RevokeAnswer,
-    StoreError, TokenKind, VaultError,
+    AuditKind, AuthorizationStore, ClientSecretKey, ConnectorStore, Ended, Operation as Limit, ProviderError,
+    RevocationResponse, StoreError, TokenKind, VaultError,
 };
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{ConnectorDraft, DisconnectError};
@@ -102,7 +102,7 @@ async fn who_cannot_disconnect_is_told_and_nothing_changes() {
     let limited = refused(person("alice"), drive()).await;
     assert_eq!((limited, limited.code()), (DisconnectError::RateLimited { retry_after: SECOND }, "rate_limited"));
     assert_eq!(world.limiter.taken().last(), Some(&("user:alice".to_owned(), Limit::Disconnect)));
-    for method in [Method::HandOut, Method::Find, Method::End] {
+    for method in [Method::AccessTokenView, Method::Find, Method::End] {
         world.store.fail_next(method, DOWN);
         assert_eq!(refused(person("alice"), drive()).await, DisconnectError::Store(StoreError::Unavailable));
     }
@@ -184,7 +184,7 @@ async fn r49_in_doubt_the_job_refreshes_once_and_then_revokes() {
             world.clock.advance(HOUR);
             ledger.trouble(Operation::Refresh, trouble);
             world.token("alice").await.unwrap_err();
-            assert!(world.row(id).await.renewal.in_doubt_since.is_some());
+            assert!(world.row(id).await.refresh.in_doubt_since.is_some());
             disconnect(&world, "alice").await;
             quiet().await;
             assert_eq!(ledger.live_families(), Vec::<String>::new(), "{reuse:?} {trouble:?}");
@@ -278,7 +278,7 @@ async fn r50_retry_after_is_obeyed_also_beyond_an_hour() {
 
 #[tokio::test(start_paused = true)]
 async fn r50_after_a_day_the_job_gives_up_and_the_tokens_are_destroyed() {
-    let (world, id) = owing(1000, ProviderError::NoAnswer).await;
+    let (world, id) = owing(1000, ProviderError::NoResponse).await;
     let started = world.now();
     let mut tries = 1;
     while let Some((_, wait, _)) = due(&world, id).await {
@@ -318,7 +318,7 @@ async fn a_provider_without_revocation_is_told_apart() {
     assert_eq!(world.status("alice").await.provider_note, Some(ProviderNote::RevocationNotSupported));
     assert_eq!(world.outcomes(AuditKind::RevocationSettled).await, ["not_supported"]);
     world.provider.set_revocation_order(vec![TokenKind::Access]);
-    world.provider.answer_revoke(Ok(RevokeAnswer::NotSupported));
+    world.provider.answer_revoke(Ok(RevocationResponse::NotSupported));
     world.clock.advance(SECOND);
     world.connect("bob").await;
     disconnect(&world, "bob").await;

@@ -312,7 +312,8 @@ async fn r53_lesson_20_deleting_a_connector_ends_a_thousand_grants_though_some_r
         world.connect(who).await;
     }
     for n in 0..300 {
-        let trouble = if n % 3 == 0 { Err(ProviderError::NotSent) } else { Ok(grantry_domain::ports::RevokeAnswer::Done) };
+        let trouble =
+            if n % 3 == 0 { Err(ProviderError::NotSent) } else { Ok(grantry_domain::ports::RevocationResponse::Done) };
         world.provider.answer_revoke(trouble);
     }
     assert_eq!(world.node.delete_connector(&person("ed"), &drive()).await, Ok(1000));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use grantry_domain::authorization::{Reason, StatusKind};
-use grantry_domain::ports::{ApiAnswer, ApiError, ApiRequestRefused, ProviderError};
+use grantry_domain::ports::{ApiError, ApiRequestRefused, ApiResponse, ProviderError};
 use grantry_domain::usecase::{ExecuteError, Execution, TokenError};
 use grantry_testkit::doubles::fixtures::{connector_key, origin, space, user};
 
@@ -23,7 +23,7 @@ async fn a_run_carries_the_right_users_token_to_the_connectors_api() {
     let world = World::new().await;
     world.connect("alice").await;
     world.connect("bob").await;
-    let body = ApiAnswer { status: 201, headers: Vec::new(), body: b"made".to_vec() };
+    let body = ApiResponse { status: 201, headers: Vec::new(), body: b"made".to_vec() };
     world.resource.answer(Ok(body));
     let asked = Execution {
         method: "POST".to_owned(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use grantry_domain::authorization::{EndCause, RevokedCause, StateKind, StatusKind};
 use grantry_domain::identity::{Actor, Role};
 use grantry_domain::ports::{
-    AuditKind, AuthorizationStore, Lifetime, ProviderError, SinkError, StoreError, SweepPolicy, TokenAnswer, UserStanding,
+    AuditKind, AuthorizationStore, Lifetime, ProviderError, SinkError, StoreError, SweepPolicy, TokenResponse, UserStanding,
 };
 use grantry_domain::usecase::{CancelKey, HousekeepingError, Policy, Progress};
 use grantry_testkit::doubles::fixtures::{connector_key, space, user};
@@ -34,12 +34,12 @@ async fn the_sweeper_writes_down_what_time_has_done_and_says_how_far_it_is() {
     world.clock.advance(HOUR);
     let mut reports: Vec<Progress> = Vec::new();
     let swept = world.node.sweep(|progress| reports.push(progress)).await.unwrap();
-    assert_eq!((swept.timed_out, swept.lapsed, swept.more), (4, 4, false));
+    assert_eq!((swept.timed_out, swept.expired, swept.more), (4, 4, false));
     assert!(reports.len() >= 3, "no more than three a step");
     assert!(reports.iter().zip(1..).all(|(progress, step)| progress.steps == step));
     assert!(reports.windows(2).all(|pair| pair[0].swept.timed_out <= pair[1].swept.timed_out));
     assert_eq!(world.outcomes(AuditKind::FlowEnded).await, ["flow_timed_out"; 4]);
-    assert_eq!(world.outcomes(AuditKind::GrantExpired).await, ["access_lapsed"; 4]);
+    assert_eq!(world.outcomes(AuditKind::GrantExpired).await, ["access_token_expired"; 4]);
     assert_eq!(world.node.sweep(|_| {}).await.unwrap().timed_out, 0);
 }
 
@@ -68,7 +68,7 @@ async fn a_consumed_flow_whose_process_died_is_interrupted_after_two_minutes() {
 #[tokio::test(start_paused = true)]
 async fn r55_lesson_30_grants_in_daily_use_stay_and_unused_ones_are_revoked_and_removed() {
     let world = World::new().await;
-    let never = || TokenAnswer { lifetime: Lifetime::Never, ..tokens("eternal", Some("r")) };
+    let never = || TokenResponse { lifetime: Lifetime::Never, ..tokens("eternal", Some("r")) };
     world.provider.answer_exchange(Ok(never()));
     let used = world.connect("alice").await;
     world.provider.answer_exchange(Ok(never()));

@@ -10,17 +10,17 @@
 
 mod common;
 
+mod access_token;
 mod admin;
 mod callback;
 mod cancel;
 mod disconnect;
 mod edits;
 mod execute;
-mod hand_out;
 mod housekeeping;
 mod invariants;
 mod mocks;
-mod renewal;
+mod refresh;
 mod shared;
 mod start;
 mod status;

@@ -11,7 +11,7 @@ use grantry_domain::ports::{
 };
 use grantry_domain::provider::Origin;
 use grantry_domain::usecase::{
-    Connections, Policy, Ports, PublicBaseUrl, StartError, StartRequest, TokenDemand, TokenError,
+    AccessTokenRequest, Connections, Policy, Ports, PublicBaseUrl, StartError, StartRequest, TokenError,
 };
 
 /// A system in which only the given ports may be called.
@@ -66,7 +66,7 @@ async fn r43_a_directory_that_does_not_answer_gets_no_token_read() {
     let mut grants = MockAuthorizationStore::new();
     // The refusal is dated for the audit trail; nothing else of the store is touched.
     grants.expect_now().returning(|| Err(StoreError::Unavailable));
-    let demand = TokenDemand {
+    let demand = AccessTokenRequest {
         actor: Actor::Agent("workflows".to_owned()),
         connector: ConnectorKey { space: SpaceId::default_space(), id: drive() },
         user: alice(),

@@ -7,7 +7,7 @@ use grantry_domain::connector::AuthMode;
 use grantry_domain::ports::{AuditKind, AuthorizationStore, ProviderError};
 use grantry_domain::provider::ClientAuthentication;
 use grantry_domain::secret::Secret;
-use grantry_domain::usecase::{ConnectorDraft, TokenDemand, TokenError};
+use grantry_domain::usecase::{AccessTokenRequest, ConnectorDraft, TokenError};
 use grantry_testkit::doubles::fixtures::{origin, space, user};
 use grantry_testkit::doubles::{Call, Operation};
 
@@ -50,7 +50,7 @@ async fn fifty_callers_fetch_one_token_and_it_is_never_stored() {
     assert_eq!(world.store.inner().key_usage().await.unwrap(), usage, "nothing was sealed");
     let Some(Call::ClientCredentials { endpoint, client_secret, .. }) = world.token_calls().pop() else { panic!("a fetch") };
     assert_eq!((endpoint.as_str(), client_secret.as_deref()), ("https://as.example/token", Some("client-secret-1")));
-    assert_eq!(world.outcomes(AuditKind::HandedOut).await, vec!["shared"; 50]);
+    assert_eq!(world.outcomes(AuditKind::AccessTokenIssued).await, vec!["shared"; 50]);
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn a_short_lived_shared_token_is_used_for_half_its_life() {
 async fn r43_privilege_and_destination_are_checked_for_shared_tokens_too() {
     let world = world().await;
     assert!(world.token("alice").await.is_ok());
-    let evil = TokenDemand { destination: origin("https://evil.example"), ..demand("alice") };
+    let evil = AccessTokenRequest { destination: origin("https://evil.example"), ..demand("alice") };
     assert_eq!(token_from(&world.node, &evil).await, Err(TokenError::DestinationRefused));
     world.directory.expel(&user("alice"), &space("default"));
     assert_eq!(world.token("alice").await, Err(TokenError::NotFound));
@@ -119,7 +119,7 @@ async fn r47_a_refused_shared_token_is_fetched_anew_once() {
         assert_eq!(again, Err(TokenError::AuthorizationRequired { reason: Reason::TokenRejected }));
     }
     assert_eq!(fetches(&world), 3, "the same token again is no reason to ask again");
-    let noted = world.outcomes(AuditKind::HandedOut).await.len();
+    let noted = world.outcomes(AuditKind::AccessTokenIssued).await.len();
     assert_eq!(noted, 1 + 3 + 3, "what was refused is not noted as handed out");
 }
 

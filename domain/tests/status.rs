@@ -7,10 +7,10 @@ use grantry_domain::authorization::{
 };
 use grantry_domain::connector::AuthMode;
 use grantry_domain::identity::Actor;
-use grantry_domain::ports::{ProviderError, StoreError, TokenAnswer};
+use grantry_domain::ports::{ProviderError, StoreError, TokenResponse};
 use grantry_domain::provider::Scopes;
 use grantry_domain::usecase::{
-    Callback, CallbackAnswer, CancelKey, ConnectorDraft, ConnectorError, StatusError, TokenError,
+    AuthorizationResponse, CallbackRequest, CancelKey, ConnectorDraft, ConnectorError, StatusError, TokenError,
 };
 use grantry_testkit::doubles::PlainVault;
 use grantry_testkit::doubles::fixtures::{connector_key, space};
@@ -76,12 +76,12 @@ async fn lesson_18_every_way_to_ask_gives_the_same_answer_in_every_state() {
     assert_eq!((connected.since, connected.last_used_day), (Some(since), Some(since.day())));
     let started = world.start("alice", &drive()).await;
     expect(&world, Connected, None, true).await;
-    let denied = Callback { answer: CallbackAnswer::Error { denied: true }, ..came_back(&started, "alice") };
+    let denied = CallbackRequest { answer: AuthorizationResponse::Error { denied: true }, ..came_back(&started, "alice") };
     world.complete(denied).await;
     expect(&world, Connected, None, false).await;
     // A provider that does not answer.
     world.clock.advance(HOUR);
-    world.provider.answer_refresh(Err(ProviderError::NoAnswer));
+    world.provider.answer_refresh(Err(ProviderError::NoResponse));
     expect(&world, Connected, None, false).await;
     let unreachable = expect(&world, Connected, None, false).await;
     assert_eq!(unreachable.provider_note, Some(ProviderNote::UnreachableSince(world.now())));
@@ -95,9 +95,9 @@ async fn lesson_18_every_way_to_ask_gives_the_same_answer_in_every_state() {
     world.provider.answer_exchange(Ok(tokens_for("a", None, HOUR)));
     world.connect("alice").await;
     world.clock.advance(HOUR);
-    expect(&world, NeedsReauthorization, Some(Reason::AccessLapsed), false).await;
+    expect(&world, NeedsReauthorization, Some(Reason::AccessTokenExpired), false).await;
     tick();
-    let narrow = TokenAnswer { scopes: Some(Scopes::new(["write"])), ..tokens("a", Some("r")) };
+    let narrow = TokenResponse { scopes: Some(Scopes::new(["write"])), ..tokens("a", Some("r")) };
     world.provider.answer_exchange(Ok(narrow));
     world.connect("alice").await;
     expect(&world, NeedsReauthorization, Some(Reason::InsufficientScope), false).await;
@@ -171,7 +171,9 @@ async fn the_status_of_a_flow_tells_how_it_ended_whatever_became_of_the_grant() 
     world.node.disconnect(&person("alice"), &drive()).await.unwrap();
     assert_eq!(of(id).await, FlowStatus::Authorized);
     let denied = world.start("alice", &drive()).await;
-    world.complete(Callback { answer: CallbackAnswer::Error { denied: true }, ..came_back(&denied, "alice") }).await;
+    world
+        .complete(CallbackRequest { answer: AuthorizationResponse::Error { denied: true }, ..came_back(&denied, "alice") })
+        .await;
     assert_eq!(of(denied.flow_id).await, FlowStatus::Failed(FlowFailure::AccessDenied));
     let late = world.start("alice", &drive()).await;
     world.clock.advance(Duration::from_mins(10));

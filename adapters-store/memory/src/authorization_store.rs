@@ -7,9 +7,9 @@ use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, StateH
 use grantry_domain::connector::{ConnectorId, ConnectorKey};
 use grantry_domain::identity::{SpaceId, UserId};
 use grantry_domain::ports::{
-    AuditEvent, AuthorizationFilter, AuthorizationPage, AuthorizationStore, CallbackKey, Commit, Consumption, EndScope,
-    Ended, Ending, FailedAttempt, Fence, Fenced, HandOutView, Inserted, JobEnd, KeyId, Lease, LeaseRequest, OrphanTokens,
-    PendingLimits, RecordedEvent, RevocationJob, StatusRow, StoreError, SweepPolicy, Swept,
+    AccessTokenView, AuditEvent, AuthorizationFilter, AuthorizationPage, AuthorizationStore, CallbackKey, Commit,
+    Consumption, EndScope, Ended, Ending, FailedAttempt, Fence, Fenced, Inserted, JobEnd, KeyId, Lease, LeaseRequest,
+    OrphanTokens, PendingLimits, RecordedEvent, RevocationJob, StatusRow, StoreError, SweepPolicy, Swept,
 };
 use grantry_domain::time::Timestamp;
 
@@ -55,8 +55,12 @@ impl AuthorizationStore for MemoryStore {
         Ok(self.transact(|data, _| data.find_by_state(state)))
     }
 
-    async fn hand_out(&self, connector: &ConnectorKey, user: &UserId) -> Result<Option<HandOutView>, StoreError> {
-        Ok(self.transact(|data, now| data.hand_out(connector, user, now)))
+    async fn access_token_view(
+        &self,
+        connector: &ConnectorKey,
+        user: &UserId,
+    ) -> Result<Option<AccessTokenView>, StoreError> {
+        Ok(self.transact(|data, now| data.access_token_view(connector, user, now)))
     }
 
     async fn statuses(
@@ -125,13 +129,13 @@ impl AuthorizationStore for MemoryStore {
         Ok(self.transact(|data, _| data.grant_holders(after.as_ref(), limit)))
     }
 
-    async fn due_for_renewal(
+    async fn due_for_refresh(
         &self,
         used_since_day: i64,
-        lapsing_before: Timestamp,
+        expiring_before: Timestamp,
         limit: u32,
     ) -> Result<Vec<AuthorizationRecord>, StoreError> {
-        Ok(self.transact(|data, _| data.due_for_renewal(used_since_day, lapsing_before, limit)))
+        Ok(self.transact(|data, _| data.due_for_refresh(used_since_day, expiring_before, limit)))
     }
 
     async fn record(&self, audit: Vec<AuditEvent>) -> Result<(), StoreError> {

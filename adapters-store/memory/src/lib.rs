@@ -14,7 +14,7 @@ mod data;
 mod ending;
 mod flows;
 mod rate_limiter;
-mod renewal;
+mod refresh;
 mod revocation;
 mod session_store;
 mod sweep;

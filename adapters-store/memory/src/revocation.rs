@@ -67,7 +67,7 @@ impl Data {
                 orphan.claimed_until = None;
                 orphan.tokens.attempts = orphan.tokens.attempts.saturating_add(1);
             }
-            JobEnd::Renewed { sealed, .. } => orphan.tokens.sealed = sealed,
+            JobEnd::Refreshed { sealed, .. } => orphan.tokens.sealed = sealed,
         }
         true
     }
@@ -90,7 +90,7 @@ fn end_former(row: &mut Row, end: JobEnd, now: Timestamp) -> Result<bool, StoreE
                 }
             })?;
         }
-        JobEnd::Renewed { sealed, revision } => {
+        JobEnd::Refreshed { sealed, revision } => {
             row.amend(|record| {
                 record.sealed = Some(sealed);
                 record.revision = revision;

@@ -39,7 +39,7 @@ impl Data {
             match chore {
                 Chore::TimeOut => swept.timed_out += 1,
                 Chore::Interrupt => swept.interrupted += 1,
-                Chore::Lapse => swept.lapsed += 1,
+                Chore::Lapse => swept.expired += 1,
                 Chore::EndUnused => swept.unused += 1,
                 Chore::Remove => {}
             }
@@ -62,7 +62,7 @@ fn chore(row: &Row, policy: SweepPolicy, now: Timestamp) -> Option<Chore> {
     match row.grant.state() {
         State::AwaitingCallback(flow) if flow.is_consumed() => over.then_some(Chore::Interrupt),
         State::Initiated(_) | State::AwaitingCallback(_) => over.then_some(Chore::TimeOut),
-        State::Authorized(grant) if grant.tokens().lapses_at().is_some_and(|lapse| now >= lapse) => Some(Chore::Lapse),
+        State::Authorized(grant) if grant.tokens().final_expiry().is_some_and(|lapse| now >= lapse) => Some(Chore::Lapse),
         State::Authorized(grant) => {
             (grant.last_used_day() < now.minus(policy.unused_grants).day()).then_some(Chore::EndUnused)
         }

@@ -6,16 +6,21 @@ use std::ops::Bound;
 use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, Envelope};
 use grantry_domain::connector::{Connector, ConnectorId, ConnectorKey, Incarnation};
 use grantry_domain::identity::{SpaceId, UserId};
-use grantry_domain::ports::{AuthorizationFilter, AuthorizationPage, HandOutView, KeyId, StatusRow};
+use grantry_domain::ports::{AccessTokenView, AuthorizationFilter, AuthorizationPage, KeyId, StatusRow};
 use grantry_domain::time::Timestamp;
 
 use crate::data::{Data, Row};
 
 impl Data {
-    pub(crate) fn hand_out(&self, connector: &ConnectorKey, user: &UserId, now: Timestamp) -> Option<HandOutView> {
+    pub(crate) fn access_token_view(
+        &self,
+        connector: &ConnectorKey,
+        user: &UserId,
+        now: Timestamp,
+    ) -> Option<AccessTokenView> {
         let connector = self.connectors.get(connector)?.clone();
         let grant = self.grant_of(connector.incarnation, user);
-        Some(HandOutView { connector, grant, now })
+        Some(AccessTokenView { connector, grant, now })
     }
 
     pub(crate) fn statuses(

@@ -86,7 +86,7 @@ CREATE TABLE authorizations (
         WHEN consumed_at IS NULL THEN 'pending'
         ELSE 'running' END) STORED,
     -- From when on nothing can bring the access token back.
-    lapses_at INTEGER GENERATED ALWAYS AS (CASE
+    final_expiry INTEGER GENERATED ALWAYS AS (CASE
         WHEN renewable = 0 THEN expires_at
         ELSE max(expires_at, refresh_expires_at) END) STORED,
     CHECK ((state IN ('expired', 'revoked')) = (cause IS NOT NULL AND since IS NOT NULL)),
@@ -108,7 +108,7 @@ CREATE INDEX grants_by_space ON authorizations (space, id) WHERE authorized_at I
 CREATE INDEX lost_by_connector ON authorizations (incarnation) WHERE role = 'former' AND state = 'expired';
 CREATE INDEX pending_by_deadline ON authorizations (deadline) WHERE role = 'pending';
 CREATE INDEX running_by_start ON authorizations (consumed_at) WHERE role = 'running';
-CREATE INDEX grants_by_lapse ON authorizations (lapses_at) WHERE role = 'grant' AND lapses_at IS NOT NULL;
+CREATE INDEX grants_by_final_expiry ON authorizations (final_expiry) WHERE role = 'grant' AND final_expiry IS NOT NULL;
 CREATE INDEX grants_by_expiry ON authorizations (expires_at) WHERE role = 'grant' AND renewable = 1;
 CREATE INDEX grants_by_use ON authorizations (last_used_day) WHERE role = 'grant';
 CREATE INDEX ended_by_time ON authorizations (role, since) WHERE since IS NOT NULL;

@@ -85,7 +85,7 @@ pub(crate) fn end(
     let ended = match end {
         JobEnd::Settled(outcome) => settle(connection, job, *outcome)?,
         JobEnd::Retry { at } => retry(connection, job, *at)?,
-        JobEnd::Renewed { sealed, revision } => {
+        JobEnd::Refreshed { sealed, revision } => {
             const FORMER: &str = "UPDATE authorizations SET sealed = ?2, kid = ?3, revision = ?4, revoke_in_doubt = 0 \
                  WHERE id = ?1 AND revocation = 'due'";
             const ORPHANED: &str = "UPDATE orphans SET sealed = ?2, kid = ?3 WHERE id = ?1 AND ?4 >= 0";

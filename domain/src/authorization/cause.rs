@@ -45,9 +45,9 @@ named!(
         /// The flow was not finished before its deadline.
         FlowTimedOut = "flow_timed_out",
         /// The access token lapsed and there is no refresh token.
-        AccessLapsed = "access_lapsed",
+        AccessTokenExpired = "access_token_expired",
         /// The refresh token lapsed.
-        RefreshLapsed = "refresh_lapsed",
+        RefreshTokenExpired = "refresh_token_expired",
         /// The provider refused the refresh token with `invalid_grant` (RFC 6749 §5.2).
         RefreshRejected = "refresh_rejected",
         /// A security-relevant field of the connector changed (R52).

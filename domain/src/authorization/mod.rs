@@ -21,11 +21,11 @@ pub use cause::{EndCause, ExpiredCause, FailureCode, RevocationOutcome, RevokedC
 pub use record::{AuthorizationRecord, InvariantViolation, RevocationRecord};
 pub use sealed::{ClientSecretPayload, FlowSecrets, GrantSecrets, PAYLOAD_VERSION, SealedAccount};
 pub use state::{
-    Authorized, AwaitingCallback, BrowserHash, EndedKind, Envelope, Expired, Initiated, OwedRevocation, Renewal, Revision,
-    Revocation, Revoked, SealedTokens, State, StateHash, StateKind, Termination,
+    Authorized, AwaitingCallback, BrowserHash, EndedKind, Envelope, Expired, Initiated, OwedRevocation, RefreshState,
+    Revision, Revocation, Revoked, SealedTokens, State, StateHash, StateKind, Termination,
 };
 pub use status::{
-    AuthStatus, Demands, FlowFailure, FlowStatus, PendingFlow, ProviderNote, Reason, StatusKind, StatusView, status,
+    AuthStatus, FlowFailure, FlowStatus, PendingFlow, ProviderNote, Reason, RequiredBinding, StatusKind, StatusView, status,
 };
 pub use transition::{INTERRUPTED_AFTER, Input, RedirectIssued, Refused};
 pub use witness::VerifiedCallback;

@@ -4,8 +4,8 @@ use thiserror::Error;
 
 use crate::authorization::cause::{ExpiredCause, RevocationOutcome, RevokedCause};
 use crate::authorization::state::{
-    Authorized, AwaitingCallback, BrowserHash, EndedKind, Envelope, Expired, Initiated, OwedRevocation, Renewal, Revision,
-    Revocation, Revoked, SealedTokens, State, StateHash, StateKind, Termination,
+    Authorized, AwaitingCallback, BrowserHash, EndedKind, Envelope, Expired, Initiated, OwedRevocation, RefreshState,
+    Revision, Revocation, Revoked, SealedTokens, State, StateHash, StateKind, Termination,
 };
 use crate::authorization::{Authorization, AuthorizationId, Ownership};
 use crate::provider::Scopes;
@@ -44,7 +44,7 @@ pub struct AuthorizationRecord {
     /// When the access token lapses.
     pub expires_at: Option<Timestamp>,
     /// Whether there is a refresh token.
-    pub renewable: bool,
+    pub refreshable: bool,
     /// When the refresh token lapses.
     pub refresh_expires_at: Option<Timestamp>,
     /// Account label of a grant or former grant.
@@ -54,7 +54,7 @@ pub struct AuthorizationRecord {
     /// Day of last use, in days since the Unix epoch; written outside the fence.
     pub last_used_day: Option<i64>,
     /// Lease and in-doubt mark; written outside the fence.
-    pub renewal: Renewal,
+    pub refresh: RefreshState,
     /// State of the revocation of a former grant.
     pub revocation: Option<RevocationRecord>,
 }
@@ -98,12 +98,12 @@ impl Authorization {
             revision: Revision::NONE,
             scopes: Scopes::default(),
             expires_at: None,
-            renewable: false,
+            refreshable: false,
             refresh_expires_at: None,
             account: None,
             authorized_at: None,
             last_used_day: None,
-            renewal: Renewal::default(),
+            refresh: RefreshState::default(),
             revocation: None,
         };
         match &self.state {
@@ -121,12 +121,12 @@ impl Authorization {
                 revision: grant.tokens.revision,
                 scopes: grant.tokens.scopes.clone(),
                 expires_at: grant.tokens.expires_at,
-                renewable: grant.tokens.renewable,
+                refreshable: grant.tokens.refreshable,
                 refresh_expires_at: grant.tokens.refresh_expires_at,
                 account: grant.tokens.account.clone(),
                 authorized_at: Some(grant.since),
                 last_used_day: Some(grant.last_used_day),
-                renewal: grant.renewal.clone(),
+                refresh: grant.refresh.clone(),
                 ..blank
             },
             State::Expired(ended) => blank.ended(ended.cause.as_str().to_owned(), &ended.end),
@@ -214,13 +214,13 @@ fn authorized(record: &AuthorizationRecord) -> Result<Authorized, InvariantViola
             revision: record.revision,
             scopes: record.scopes.clone(),
             expires_at: record.expires_at,
-            renewable: record.renewable,
+            refreshable: record.refreshable,
             refresh_expires_at: record.refresh_expires_at,
             account: record.account.clone(),
         },
         since: required(record.authorized_at, "a grant has a time of consent")?,
         last_used_day: required(record.last_used_day, "a grant has a day of last use")?,
-        renewal: record.renewal.clone(),
+        refresh: record.refresh.clone(),
     })
 }
 

@@ -71,7 +71,7 @@ pub struct Authorized {
     pub(super) tokens: SealedTokens,
     pub(super) since: Timestamp,
     pub(super) last_used_day: i64,
-    pub(super) renewal: Renewal,
+    pub(super) refresh: RefreshState,
 }
 
 /// Sealed tokens and the hints about them that queries need. What is sealed inside wins over every hint (R76).
@@ -86,7 +86,7 @@ pub struct SealedTokens {
     /// When the access token lapses; `None` if it never does.
     pub expires_at: Option<Timestamp>,
     /// Whether there is a refresh token.
-    pub renewable: bool,
+    pub refreshable: bool,
     /// When the refresh token lapses, if that is known.
     pub refresh_expires_at: Option<Timestamp>,
     /// Label of the account at the provider, for people.
@@ -95,9 +95,9 @@ pub struct SealedTokens {
 
 impl SealedTokens {
     /// The instant from which nothing can bring the access token back: `None` if never.
-    pub fn lapses_at(&self) -> Option<Timestamp> {
+    pub fn final_expiry(&self) -> Option<Timestamp> {
         let access = self.expires_at?;
-        match (self.renewable, self.refresh_expires_at) {
+        match (self.refreshable, self.refresh_expires_at) {
             (false, _) => Some(access),
             (true, None) => None,
             (true, Some(refresh)) => Some(access.max(refresh)),
@@ -107,7 +107,7 @@ impl SealedTokens {
 
 /// Where the renewal of a grant stands on all nodes: the lease, and the in-doubt mark (R36, R37).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Renewal {
+pub struct RefreshState {
     /// Until when nobody else may ask the provider. After a failed attempt: until when it is not worth asking.
     pub held_until: Option<Timestamp>,
     /// Who holds it: random per attempt.
@@ -261,8 +261,8 @@ impl Authorized {
     }
 
     /// Where its renewal stands.
-    pub fn renewal(&self) -> &Renewal {
-        &self.renewal
+    pub fn refresh(&self) -> &RefreshState {
+        &self.refresh
     }
 }
 

@@ -26,10 +26,10 @@ named!(
 named!(
     /// Why a user must consent again.
     Reason {
-        /// See [`ExpiredCause::AccessLapsed`].
-        AccessLapsed = "access_lapsed",
-        /// See [`ExpiredCause::RefreshLapsed`].
-        RefreshLapsed = "refresh_lapsed",
+        /// See [`ExpiredCause::AccessTokenExpired`].
+        AccessTokenExpired = "access_token_expired",
+        /// See [`ExpiredCause::RefreshTokenExpired`].
+        RefreshTokenExpired = "refresh_token_expired",
         /// See [`ExpiredCause::RefreshRejected`].
         RefreshRejected = "refresh_rejected",
         /// See [`ExpiredCause::ConnectorChanged`].
@@ -105,7 +105,7 @@ pub struct StatusView {
 
 /// Live facts about the connector that a grant is judged by. `None` where the configuration cannot be understood any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Demands {
+pub struct RequiredBinding {
     /// The digest of the live configuration.
     pub digest: BindingDigest,
     /// Scopes without which consent is needed again.
@@ -115,7 +115,7 @@ pub struct Demands {
 /// The one status function. `opens` tells whether the grant's envelope opens with the keys at hand.
 pub fn status(
     view: &StatusView,
-    demands: Option<&Demands>,
+    demands: Option<&RequiredBinding>,
     opens: impl FnOnce(&Authorization) -> bool,
     now: Timestamp,
 ) -> AuthStatus {
@@ -136,7 +136,7 @@ pub fn status(
 /// The status, given whether an attempt is under way.
 fn judged(
     view: &StatusView,
-    demands: Option<&Demands>,
+    demands: Option<&RequiredBinding>,
     opens: impl FnOnce(&Authorization) -> bool,
     pending: bool,
     now: Timestamp,
@@ -162,7 +162,7 @@ fn judged(
                 since: Some(grant.authorized_at()),
                 account: grant.tokens().account.clone(),
                 last_used_day: Some(grant.last_used_day()),
-                provider_note: grant.renewal().failing_since.map(ProviderNote::UnreachableSince),
+                provider_note: grant.refresh().failing_since.map(ProviderNote::UnreachableSince),
                 ..AuthStatus::plain(kind)
             }
         }
@@ -187,8 +187,8 @@ impl Reason {
     pub(crate) fn of_expiry(cause: ExpiredCause) -> Option<Self> {
         match cause {
             ExpiredCause::FlowTimedOut => None,
-            ExpiredCause::AccessLapsed => Some(Self::AccessLapsed),
-            ExpiredCause::RefreshLapsed => Some(Self::RefreshLapsed),
+            ExpiredCause::AccessTokenExpired => Some(Self::AccessTokenExpired),
+            ExpiredCause::RefreshTokenExpired => Some(Self::RefreshTokenExpired),
             ExpiredCause::RefreshRejected => Some(Self::RefreshRejected),
             ExpiredCause::ConnectorChanged => Some(Self::ConnectorChanged),
         }

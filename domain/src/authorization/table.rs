@@ -38,20 +38,20 @@ pub(super) fn issued() -> Input {
     Input::RedirectIssued(RedirectIssued { state_hash: STATE, browser: BrowserHash([6; 32]), sealed: Envelope(vec![7]) })
 }
 
-pub(super) fn tokens(revision: u64, renewable: bool) -> SealedTokens {
+pub(super) fn tokens(revision: u64, refreshable: bool) -> SealedTokens {
     SealedTokens {
         sealed: Envelope(vec![8]),
         revision: Revision(revision),
         scopes: Scopes::new(["files.read"]),
         expires_at: Some(START.plus(std::time::Duration::from_hours(1))),
-        renewable,
-        refresh_expires_at: renewable.then(|| START.plus(std::time::Duration::from_hours(2))),
+        refreshable,
+        refresh_expires_at: refreshable.then(|| START.plus(std::time::Duration::from_hours(2))),
         account: Some("alice@example.test".to_owned()),
     }
 }
 
-pub(super) fn granted(renewable: bool) -> Input {
-    Input::TokensGranted(VerifiedCallback::new(STATE), tokens(1, renewable))
+pub(super) fn granted(refreshable: bool) -> Input {
+    Input::TokensGranted(VerifiedCallback::new(STATE), tokens(1, refreshable))
 }
 
 const END: Input = Input::Ended { cause: EndCause::Disconnected, revoke: true };
@@ -62,17 +62,17 @@ pub(super) fn reach(inputs: impl IntoIterator<Item = Input>) -> Authorization {
 
 pub(super) fn states() -> Vec<(&'static str, Authorization)> {
     let consumed = || vec![issued(), Input::CallbackConsumed];
-    let authorized = |renewable| consumed().into_iter().chain([granted(renewable)]).collect::<Vec<_>>();
+    let authorized = |refreshable| consumed().into_iter().chain([granted(refreshable)]).collect::<Vec<_>>();
     let after = |input: Input| reach(authorized(true).into_iter().chain([input]));
     vec![
         ("Initiated", flow()),
         ("AwaitingCallback", reach([issued()])),
         ("AwaitingCallback, consumed", reach(consumed())),
-        ("Authorized, renewable", reach(authorized(true))),
-        ("Authorized, not renewable", reach(authorized(false))),
+        ("Authorized, refreshable", reach(authorized(true))),
+        ("Authorized, not refreshable", reach(authorized(false))),
         ("Expired flow", flow().at(LATE)),
         ("Expired grant, revocation owed", after(Input::ConnectorChanged)),
-        ("Expired grant", after(Input::RenewalRefused)),
+        ("Expired grant", after(Input::RefreshRejected)),
         ("Revoked flow", reach([END])),
         ("Revoked grant, revocation owed", after(END)),
         ("Revoked grant", after(END).on(Input::RevocationSettled(RevocationOutcome::Revoked), SOON).unwrap()),
@@ -95,10 +95,10 @@ pub(super) fn inputs() -> Vec<Row> {
             || Input::TokensGranted(VerifiedCallback::new(StateHash([9; 32])), tokens(1, true)),
             SOON,
         ),
-        ("TokensRenewed", || Input::TokensRenewed(tokens(2, true)), SOON),
-        ("TokensRenewed, wrong revision", || Input::TokensRenewed(tokens(3, true)), SOON),
-        ("RenewalRefused", || Input::RenewalRefused, SOON),
-        ("AccessLost", || Input::AccessLost, SOON),
+        ("TokensRefreshed", || Input::TokensRefreshed(tokens(2, true)), SOON),
+        ("TokensRefreshed, wrong revision", || Input::TokensRefreshed(tokens(3, true)), SOON),
+        ("RefreshRejected", || Input::RefreshRejected, SOON),
+        ("AccessTokenExpired", || Input::AccessTokenExpired, SOON),
         ("DeadlinePassed, early", || Input::DeadlinePassed, SOON),
         ("DeadlinePassed", || Input::DeadlinePassed, LATE),
         ("ConnectorChanged", || Input::ConnectorChanged, SOON),
@@ -137,7 +137,7 @@ fn refusal(refused: Refused) -> String {
         | Refused::Foreign
         | Refused::Ended
         | Refused::NothingOwed
-        | Refused::Renewable => format!("– {refused}"),
+        | Refused::Refreshable => format!("– {refused}"),
     }
 }
 
@@ -148,9 +148,9 @@ fn render() -> String {
          changes.\n\n\
          ```mermaid\nstateDiagram-v2\n    [*] --> Initiated\n    Initiated --> AwaitingCallback: RedirectIssued\n    \
          AwaitingCallback --> AwaitingCallback: CallbackConsumed\n    AwaitingCallback --> Authorized: TokensGranted\n    \
-         Authorized --> Authorized: TokensRenewed\n    Initiated --> Expired: DeadlinePassed\n    \
+         Authorized --> Authorized: TokensRefreshed\n    Initiated --> Expired: DeadlinePassed\n    \
          AwaitingCallback --> Expired: DeadlinePassed\n    \
-         Authorized --> Expired: DeadlinePassed, AccessLost, RenewalRefused, ConnectorChanged\n    \
+         Authorized --> Expired: DeadlinePassed, AccessTokenExpired, RefreshRejected, ConnectorChanged\n    \
          Initiated --> Revoked: Ended, Failed, ConnectorChanged\n    \
          AwaitingCallback --> Revoked: Ended, Failed, ConnectorChanged\n    Authorized --> Revoked: Ended\n    \
          Expired --> Revoked: Ended, of a former grant\n    Expired --> [*]\n    Revoked --> [*]\n```\n",

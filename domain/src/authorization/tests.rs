@@ -106,9 +106,9 @@ fn a_lapsed_access_token_does_not_end_a_renewable_grant() {
     let access_gone = START.plus(Duration::from_mins(90));
     assert_eq!(grant.clone().at(access_gone), grant);
     let refresh_gone = START.plus(Duration::from_hours(2));
-    assert!(matches!(grant.at(refresh_gone).state(), State::Expired(e) if e.cause() == ExpiredCause::RefreshLapsed));
+    assert!(matches!(grant.at(refresh_gone).state(), State::Expired(e) if e.cause() == ExpiredCause::RefreshTokenExpired));
     let plain = reach([issued(), Input::CallbackConsumed, granted(false)]);
-    assert!(matches!(plain.at(access_gone).state(), State::Expired(e) if e.cause() == ExpiredCause::AccessLapsed));
+    assert!(matches!(plain.at(access_gone).state(), State::Expired(e) if e.cause() == ExpiredCause::AccessTokenExpired));
 }
 
 #[test]
@@ -167,8 +167,8 @@ fn connector() -> Connector {
     }
 }
 
-fn demands() -> Demands {
-    Demands { digest: BindingDigest([2; 32]), required_scopes: Scopes::new(["files.read"]) }
+fn demands() -> RequiredBinding {
+    RequiredBinding { digest: BindingDigest([2; 32]), required_scopes: Scopes::new(["files.read"]) }
 }
 
 fn told(view: &StatusView) -> (StatusKind, Option<Reason>, bool) {
@@ -193,11 +193,11 @@ fn lesson_18_one_status_function_covers_every_state() {
     assert_eq!(told(&connected), (StatusKind::Connected, None, false));
     assert_eq!(told(&StatusView { pending: trying.clone(), ..connected.clone() }), (StatusKind::Connected, None, true));
     assert_eq!(former(ended(Input::ConnectorChanged)), needs(Reason::ConnectorChanged));
-    assert_eq!(former(ended(Input::RenewalRefused)), needs(Reason::RefreshRejected));
+    assert_eq!(former(ended(Input::RefreshRejected)), needs(Reason::RefreshRejected));
     assert_eq!(former(end(EndCause::Admin)), needs(Reason::Admin));
     assert_eq!(former(end(EndCause::Disconnected)), not_connected);
     assert_eq!(former(end(EndCause::Unused)), not_connected);
-    let reconnecting = StatusView { former: ended(Input::RenewalRefused), pending: trying, ..none.clone() };
+    let reconnecting = StatusView { former: ended(Input::RefreshRejected), pending: trying, ..none.clone() };
     assert_eq!(told(&reconnecting), (StatusKind::NeedsReauthorization, Some(Reason::RefreshRejected), true));
     assert_eq!(status(&reconnecting, Some(&demands()), |_| true, SOON).flow.map(|flow| flow.id), Some(flow().id()));
     assert_eq!(status(&reconnecting, Some(&demands()), |_| true, LATE).flow, None);
@@ -209,12 +209,12 @@ fn lesson_18_one_status_function_covers_every_state() {
 fn r13_r42_r76_a_grant_is_judged_by_the_live_connector_and_by_its_envelope() {
     let grant = reach([issued(), Input::CallbackConsumed, granted(true)]);
     let view = StatusView { connector: connector(), grant: Some(grant), former: None, pending: None };
-    let reason = |demands: &Demands, opens| status(&view, Some(demands), |_| opens, SOON).reason;
+    let reason = |demands: &RequiredBinding, opens| status(&view, Some(demands), |_| opens, SOON).reason;
     assert_eq!(reason(&demands(), true), None);
     assert_eq!(reason(&demands(), false), Some(Reason::Undecryptable));
-    let more = Demands { required_scopes: Scopes::new(["files.read", "files.write"]), ..demands() };
+    let more = RequiredBinding { required_scopes: Scopes::new(["files.read", "files.write"]), ..demands() };
     assert_eq!(reason(&more, true), Some(Reason::InsufficientScope));
-    let other = Demands { digest: BindingDigest([3; 32]), ..demands() };
+    let other = RequiredBinding { digest: BindingDigest([3; 32]), ..demands() };
     assert_eq!(reason(&other, true), Some(Reason::ConnectorChanged));
     assert_eq!(status(&view, None, |_| true, SOON).reason, Some(Reason::ConnectorChanged));
 }
@@ -223,7 +223,7 @@ fn r13_r42_r76_a_grant_is_judged_by_the_live_connector_and_by_its_envelope() {
 fn r49_an_ending_carries_the_doubt_and_keeps_the_tokens_for_the_job() {
     let grant = reach([issued(), Input::CallbackConsumed, granted(true)]);
     let mut record = grant.to_record();
-    record.renewal.in_doubt_since = Some(SOON);
+    record.refresh.in_doubt_since = Some(SOON);
     let end = Input::Ended { cause: EndCause::Disconnected, revoke: true };
     let ended = Authorization::restore(record).unwrap().on(end, SOON).unwrap().to_record();
     assert_eq!(ended.sealed, Some(tokens(1, true).sealed));

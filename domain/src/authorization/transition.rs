@@ -7,8 +7,8 @@ use thiserror::Error;
 
 use crate::authorization::cause::{EndCause, ExpiredCause, FailureCode, RevocationOutcome, RevokedCause};
 use crate::authorization::state::{
-    Authorized, AwaitingCallback, BrowserHash, EndedKind, Envelope, Expired, Initiated, OwedRevocation, Renewal, Revision,
-    Revocation, Revoked, SealedTokens, State, StateHash, StateKind, Termination,
+    Authorized, AwaitingCallback, BrowserHash, EndedKind, Envelope, Expired, Initiated, OwedRevocation, RefreshState,
+    Revision, Revocation, Revoked, SealedTokens, State, StateHash, StateKind, Termination,
 };
 use crate::authorization::witness::VerifiedCallback;
 use crate::time::Timestamp;
@@ -26,13 +26,13 @@ pub enum Input {
     /// The code was exchanged. Takes the proof that the callback was verified.
     TokensGranted(VerifiedCallback, SealedTokens),
     /// A refresh brought new tokens, of the next revision.
-    TokensRenewed(SealedTokens),
+    TokensRefreshed(SealedTokens),
     /// The provider refused the refresh token.
-    RenewalRefused,
+    RefreshRejected,
     /// Applies whatever deadline has passed by now.
     DeadlinePassed,
     /// The access token was refused or lapsed and there is no refresh token.
-    AccessLost,
+    AccessTokenExpired,
     /// A security-relevant edit of the connector.
     ConnectorChanged,
     /// The flow failed after it was consumed, or before it was issued.
@@ -88,7 +88,7 @@ pub enum Refused {
     NothingOwed,
     /// There is a refresh token, so losing the access token does not end the grant.
     #[error("the grant can be renewed")]
-    Renewable,
+    Refreshable,
 }
 
 impl State {
@@ -142,9 +142,9 @@ impl Initiated {
             Input::Ended { cause, .. } => Ok(ended_flow(RevokedCause::Ended(cause), now)),
             Input::CallbackConsumed
             | Input::TokensGranted(..)
-            | Input::TokensRenewed(_)
-            | Input::RenewalRefused
-            | Input::AccessLost => Err(refused),
+            | Input::TokensRefreshed(_)
+            | Input::RefreshRejected
+            | Input::AccessTokenExpired => Err(refused),
             Input::RevocationSettled(_) => Err(Refused::NothingOwed),
         }
     }
@@ -170,7 +170,7 @@ impl AwaitingCallback {
                     tokens,
                     since: now,
                     last_used_day: now.day(),
-                    renewal: Renewal::default(),
+                    refresh: RefreshState::default(),
                 }))
             }
             Input::DeadlinePassed => match self.consumed_at {
@@ -183,7 +183,9 @@ impl AwaitingCallback {
             Input::ConnectorChanged => Ok(ended_flow(RevokedCause::Failed(FailureCode::ConnectorChanged), now)),
             Input::Failed(code) => Ok(ended_flow(RevokedCause::Failed(code), now)),
             Input::Ended { cause, .. } => Ok(ended_flow(RevokedCause::Ended(cause), now)),
-            Input::RedirectIssued(_) | Input::TokensRenewed(_) | Input::RenewalRefused | Input::AccessLost => Err(refused),
+            Input::RedirectIssued(_) | Input::TokensRefreshed(_) | Input::RefreshRejected | Input::AccessTokenExpired => {
+                Err(refused)
+            }
             Input::RevocationSettled(_) => Err(Refused::NothingOwed),
         }
     }
@@ -193,18 +195,20 @@ impl Authorized {
     fn on(self, input: Input, now: Timestamp) -> Result<State, Refused> {
         let refused = Refused::NotPossible(StateKind::Authorized);
         match input {
-            Input::TokensRenewed(tokens) => {
+            Input::TokensRefreshed(tokens) => {
                 if tokens.revision != self.tokens.revision.next() {
                     return Err(Refused::Foreign);
                 }
-                Ok(State::Authorized(Self { tokens, renewal: Renewal::default(), ..self }))
+                Ok(State::Authorized(Self { tokens, refresh: RefreshState::default(), ..self }))
             }
-            Input::RenewalRefused => Ok(self.expire(ExpiredCause::RefreshRejected, now)),
-            Input::AccessLost if self.tokens.renewable => Err(Refused::Renewable),
-            Input::AccessLost => Ok(self.expire(ExpiredCause::AccessLapsed, now)),
-            Input::DeadlinePassed => match self.tokens.lapses_at() {
-                Some(lapse) if now >= lapse && self.tokens.renewable => Ok(self.expire(ExpiredCause::RefreshLapsed, now)),
-                Some(lapse) if now >= lapse => Ok(self.expire(ExpiredCause::AccessLapsed, now)),
+            Input::RefreshRejected => Ok(self.expire(ExpiredCause::RefreshRejected, now)),
+            Input::AccessTokenExpired if self.tokens.refreshable => Err(Refused::Refreshable),
+            Input::AccessTokenExpired => Ok(self.expire(ExpiredCause::AccessTokenExpired, now)),
+            Input::DeadlinePassed => match self.tokens.final_expiry() {
+                Some(lapse) if now >= lapse && self.tokens.refreshable => {
+                    Ok(self.expire(ExpiredCause::RefreshTokenExpired, now))
+                }
+                Some(lapse) if now >= lapse => Ok(self.expire(ExpiredCause::AccessTokenExpired, now)),
                 None | Some(_) => Err(Refused::NotDue),
             },
             Input::ConnectorChanged => Ok(self.expire(ExpiredCause::ConnectorChanged, now)),
@@ -223,8 +227,8 @@ impl Authorized {
         let end = match cause {
             ExpiredCause::ConnectorChanged => self.end(Revocation::Due, now),
             ExpiredCause::FlowTimedOut
-            | ExpiredCause::AccessLapsed
-            | ExpiredCause::RefreshLapsed
+            | ExpiredCause::AccessTokenExpired
+            | ExpiredCause::RefreshTokenExpired
             | ExpiredCause::RefreshRejected => self.end(not_needed, now),
         };
         State::Expired(Expired { cause, end })
@@ -234,7 +238,7 @@ impl Authorized {
         let owed = OwedRevocation {
             sealed: self.tokens.sealed,
             revision: self.tokens.revision,
-            in_doubt: self.renewal.in_doubt_since.is_some(),
+            in_doubt: self.refresh.in_doubt_since.is_some(),
             due_at: now,
             attempts: 0,
         };
@@ -262,9 +266,9 @@ impl Expired {
             Input::RedirectIssued(_)
             | Input::CallbackConsumed
             | Input::TokensGranted(..)
-            | Input::TokensRenewed(_)
-            | Input::RenewalRefused
-            | Input::AccessLost
+            | Input::TokensRefreshed(_)
+            | Input::RefreshRejected
+            | Input::AccessTokenExpired
             | Input::ConnectorChanged
             | Input::Failed(_) => Err(Refused::Ended),
         }
@@ -282,9 +286,9 @@ impl Revoked {
             Input::RedirectIssued(_)
             | Input::CallbackConsumed
             | Input::TokensGranted(..)
-            | Input::TokensRenewed(_)
-            | Input::RenewalRefused
-            | Input::AccessLost
+            | Input::TokensRefreshed(_)
+            | Input::RefreshRejected
+            | Input::AccessTokenExpired
             | Input::ConnectorChanged
             | Input::Failed(_) => Err(Refused::Ended),
         }

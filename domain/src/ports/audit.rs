@@ -23,15 +23,15 @@ cause_names!(
         /// The provider granted more scopes than asked for.
         ScopeWidened = "scope_widened",
         /// Tokens were renewed.
-        Renewed = "renewed",
+        Refreshed = "refreshed",
         /// A renewal failed.
-        RenewalFailed = "renewal_failed",
+        RefreshFailed = "refresh_failed",
         /// New tokens could not be stored yet and are kept in memory: an alarm.
-        RenewalUnsaved = "renewal_unsaved",
+        CommitPending = "commit_pending",
         /// A token was handed out or a connector was run.
-        HandedOut = "handed_out",
+        AccessTokenIssued = "access_token_issued",
         /// A hand-out was refused.
-        HandOutRefused = "hand_out_refused",
+        AccessTokenRefused = "access_token_refused",
         /// A grant expired.
         GrantExpired = "grant_expired",
         /// A grant was ended.

@@ -49,7 +49,7 @@ pub enum Lifetime {
 }
 
 /// A successful answer of the token endpoint, decoded and within its limits (R28).
-pub struct TokenAnswer {
+pub struct TokenResponse {
     /// Access token.
     pub access_token: Secret,
     /// `Bearer`, in the provider's spelling.
@@ -68,7 +68,7 @@ pub struct TokenAnswer {
 
 /// What the revocation endpoint said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RevokeAnswer {
+pub enum RevocationResponse {
     /// Done, also for tokens it did not know (RFC 7009 §2.2).
     Done,
     /// The provider has no revocation, or none for this kind of token.
@@ -103,7 +103,7 @@ pub trait AuthorizationServer: Send + Sync {
         client: &ClientCredentials,
         code: &Secret,
         verifier: &Secret,
-    ) -> Result<TokenAnswer, ProviderError>;
+    ) -> Result<TokenResponse, ProviderError>;
 
     /// Refreshes (RFC 6749 §6). `granted` is never exceeded (R13).
     async fn refresh(
@@ -112,7 +112,7 @@ pub trait AuthorizationServer: Send + Sync {
         client: &ClientCredentials,
         refresh_token: &Secret,
         granted: &Scopes,
-    ) -> Result<TokenAnswer, ProviderError>;
+    ) -> Result<TokenResponse, ProviderError>;
 
     /// Revokes one token (RFC 7009).
     async fn revoke(
@@ -121,7 +121,7 @@ pub trait AuthorizationServer: Send + Sync {
         client: &ClientCredentials,
         token: &Secret,
         kind: TokenKind,
-    ) -> Result<RevokeAnswer, ProviderError>;
+    ) -> Result<RevocationResponse, ProviderError>;
 
     /// Which tokens the provider wants revoked, in order (R50).
     fn revocation_order(&self, provider: &Provider) -> Vec<TokenKind>;
@@ -132,14 +132,14 @@ pub trait AuthorizationServer: Send + Sync {
         provider: &Provider,
         client: &ClientCredentials,
         scopes: &Scopes,
-    ) -> Result<TokenAnswer, ProviderError>;
+    ) -> Result<TokenResponse, ProviderError>;
 
     /// Who consented: from a validated ID token, else from userinfo. `None` if the provider does not tell (R35); `Malformed`
     /// only where what it tells is not about this consent, such as an ID token for somebody else.
     async fn identify(
         &self,
         provider: &Provider,
-        answer: &TokenAnswer,
+        answer: &TokenResponse,
         nonce: Option<String>,
     ) -> Result<Option<Account>, ProviderError>;
 }
@@ -173,7 +173,7 @@ pub enum ProviderError {
     NotSent,
     /// Sent, and then a time-out, a cut, a 5xx: it may or may not have been processed.
     #[error("the provider did not answer")]
-    NoAnswer,
+    NoResponse,
     /// An answer outside the protocol or outside our limits.
     #[error("the provider's answer could not be understood")]
     Malformed,
@@ -188,7 +188,7 @@ impl ProviderError {
         match self {
             Self::InvalidGrant | Self::ClientRefused | Self::OtherOauthError | Self::NotAllowed | Self::NotSent => true,
             Self::Throttled { unprocessed, .. } => unprocessed,
-            Self::NoAnswer | Self::Malformed | Self::BadMetadata => false,
+            Self::NoResponse | Self::Malformed | Self::BadMetadata => false,
         }
     }
 
@@ -200,7 +200,7 @@ impl ProviderError {
             | Self::OtherOauthError
             | Self::Throttled { .. }
             | Self::NotSent
-            | Self::NoAnswer
+            | Self::NoResponse
             | Self::Malformed => false,
         }
     }
@@ -214,7 +214,7 @@ impl ProviderError {
             Self::Throttled { .. } => "throttled",
             Self::NotAllowed => "not_allowed",
             Self::NotSent => "not_sent",
-            Self::NoAnswer => "no_answer",
+            Self::NoResponse => "no_response",
             Self::Malformed => "malformed",
             Self::BadMetadata => "bad_metadata",
         }

@@ -111,7 +111,7 @@ pub enum Commit {
 
 /// All that a hand-out needs, read at one instant by one indexed query.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HandOutView {
+pub struct AccessTokenView {
     /// The connector.
     pub connector: Connector,
     /// The user's `Authorized` record for this incarnation.
@@ -262,7 +262,7 @@ pub enum JobEnd {
         at: Timestamp,
     },
     /// The doubtful refresh answered: keep these tokens instead and go on (R49).
-    Renewed {
+    Refreshed {
         /// The new envelope.
         sealed: Envelope,
         /// Its revision.
@@ -291,7 +291,7 @@ pub struct Swept {
     /// Consumed flows of dead processes, now `Revoked{failed(interrupted)}`.
     pub interrupted: u64,
     /// Grants that lapsed.
-    pub lapsed: u64,
+    pub expired: u64,
     /// Grants unused for too long, now `Revoked{unused}`.
     pub unused: u64,
     /// Terminal rows removed.
@@ -361,7 +361,11 @@ pub trait AuthorizationStore: Send + Sync {
     async fn find_by_state(&self, state: StateHash) -> Result<Option<AuthorizationRecord>, StoreError>;
 
     /// Connector and grant for a hand-out; `None` if there is no such connector.
-    async fn hand_out(&self, connector: &ConnectorKey, user: &UserId) -> Result<Option<HandOutView>, StoreError>;
+    async fn access_token_view(
+        &self,
+        connector: &ConnectorKey,
+        user: &UserId,
+    ) -> Result<Option<AccessTokenView>, StoreError>;
 
     /// A user's rows for every connector of a space, or for one.
     async fn statuses(
@@ -420,10 +424,10 @@ pub trait AuthorizationStore: Send + Sync {
     ) -> Result<Vec<(UserId, SpaceId)>, StoreError>;
 
     /// Grants in state `Authorized` that were used on or after a day and whose access token lapses before an instant: for proactive renewal.
-    async fn due_for_renewal(
+    async fn due_for_refresh(
         &self,
         used_since_day: i64,
-        lapsing_before: Timestamp,
+        expiring_before: Timestamp,
         limit: u32,
     ) -> Result<Vec<AuthorizationRecord>, StoreError>;
 

@@ -19,7 +19,7 @@ pub struct ApiRequest {
 }
 
 /// What the API answered, whatever its status.
-pub struct ApiAnswer {
+pub struct ApiResponse {
     /// HTTP status.
     pub status: u16,
     /// Headers without hop-by-hop fields and cookies.
@@ -36,7 +36,7 @@ pub trait ResourceServer: Send + Sync {
     fn join(&self, base_url: &str, path: &str, query: &[(String, String)]) -> Result<(String, Origin), ApiRequestRefused>;
 
     /// Sends a request with the token as bearer. No redirects, no retries.
-    async fn send(&self, request: &ApiRequest, token: &Secret) -> Result<ApiAnswer, ApiError>;
+    async fn send(&self, request: &ApiRequest, token: &Secret) -> Result<ApiResponse, ApiError>;
 }
 
 /// A request that may not be sent. Names the field.

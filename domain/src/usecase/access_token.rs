@@ -8,21 +8,21 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::authorization::{
-    Authorization, AuthorizationId, AuthorizationRecord, Demands, GrantSecrets, Reason, State, StatusView,
+    Authorization, AuthorizationId, AuthorizationRecord, GrantSecrets, Reason, RequiredBinding, State, StatusView,
 };
 use crate::connector::{AuthMode, Connector, ConnectorKey};
 use crate::identity::{Actor, Role, UserId};
-use crate::ports::{AuditKind, HandOutView, StoreError};
+use crate::ports::{AccessTokenView, AuditKind, StoreError};
 use crate::provider::Origin;
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::usecase::audit::{about_connector, about_grant};
-use crate::usecase::renew::{Renewed, Want};
+use crate::usecase::refresh::{RefreshGoal, RefreshOutcome};
 use crate::usecase::{Connections, Denied};
 
 /// Who wants whose token, for which connector, to send it where (R43). All of it comes from trusted host context.
 #[derive(Debug, Clone)]
-pub struct TokenDemand {
+pub struct AccessTokenRequest {
     /// Who asks.
     pub actor: Actor,
     /// For which connector.
@@ -34,7 +34,7 @@ pub struct TokenDemand {
 }
 
 /// A token that may be used now, once, for the destination it was asked for.
-pub struct HandedOut {
+pub struct IssuedAccessToken {
     /// The access token.
     pub token: Secret,
     /// `Bearer`, in the provider's spelling.
@@ -121,7 +121,7 @@ struct Usable {
 
 impl Connections {
     /// Gives a valid token, renewing it first where needed.
-    pub async fn access_token(self: &Arc<Self>, demand: &TokenDemand) -> Result<HandedOut, TokenError> {
+    pub async fn access_token(self: &Arc<Self>, demand: &AccessTokenRequest) -> Result<IssuedAccessToken, TokenError> {
         self.handed_out(demand, None).await
     }
 
@@ -129,25 +129,33 @@ impl Connections {
     /// token to retry with, which is never the refused one.
     pub async fn report_unauthorized(
         self: &Arc<Self>,
-        demand: &TokenDemand,
+        demand: &AccessTokenRequest,
         refused: [u8; 32],
-    ) -> Result<HandedOut, TokenError> {
+    ) -> Result<IssuedAccessToken, TokenError> {
         self.handed_out(demand, Some(refused)).await
     }
 
-    async fn handed_out(self: &Arc<Self>, demand: &TokenDemand, refused: Option<[u8; 32]>) -> Result<HandedOut, TokenError> {
+    async fn handed_out(
+        self: &Arc<Self>,
+        demand: &AccessTokenRequest,
+        refused: Option<[u8; 32]>,
+    ) -> Result<IssuedAccessToken, TokenError> {
         let result = self.find_token(demand, refused).await;
         if let Err(error) = &result
             && let Ok(now) = self.ports.authorizations.now().await
         {
-            let kind = AuditKind::HandOutRefused;
+            let kind = AuditKind::AccessTokenRefused;
             let user = Some(&demand.user);
             self.note(about_connector(now, demand.actor.clone(), kind, &demand.connector, user, error.code()), None);
         }
         result
     }
 
-    async fn find_token(self: &Arc<Self>, demand: &TokenDemand, refused: Option<[u8; 32]>) -> Result<HandedOut, TokenError> {
+    async fn find_token(
+        self: &Arc<Self>,
+        demand: &AccessTokenRequest,
+        refused: Option<[u8; 32]>,
+    ) -> Result<IssuedAccessToken, TokenError> {
         // Only a back end acts for others; what it may do is settled where its key is checked.
         if let Actor::Person(person) = &demand.actor
             && *person != demand.user
@@ -167,7 +175,7 @@ impl Connections {
         if good(&usable, Accept::Fresh) {
             return Ok(self.give(demand, usable));
         }
-        let want = refused.map_or(Want::Fresh, Want::Replace);
+        let want = refused.map_or(RefreshGoal::Fresh, RefreshGoal::Replace);
         let renewed = self.renewed(usable.id, want).await;
         // Whatever became of the renewal, the row decides: somebody else may have renewed, or the user disconnected.
         let view = self.view(demand).await?;
@@ -176,27 +184,31 @@ impl Connections {
             return Ok(self.give(demand, usable));
         }
         Err(match renewed {
-            // Renewed, and the API refused what came back as well: only the user can help.
-            Renewed::Current if refused.is_some() => TokenError::AuthorizationRequired { reason: Reason::TokenRejected },
+            // RefreshOutcome, and the API refused what came back as well: only the user can help.
+            RefreshOutcome::Current if refused.is_some() => {
+                TokenError::AuthorizationRequired { reason: Reason::TokenRejected }
+            }
             // The grant stands, but what came back has lapsed already, or somebody else changed the row.
-            Renewed::Current | Renewed::Ended => TokenError::Unavailable { retry_after: Duration::from_secs(1) },
-            Renewed::Unavailable { retry_after } => TokenError::Unavailable { retry_after },
-            Renewed::Misconfigured => TokenError::Misconfigured,
+            RefreshOutcome::Current | RefreshOutcome::Ended => {
+                TokenError::Unavailable { retry_after: Duration::from_secs(1) }
+            }
+            RefreshOutcome::Unavailable { retry_after } => TokenError::Unavailable { retry_after },
+            RefreshOutcome::Misconfigured => TokenError::Misconfigured,
         })
     }
 
-    async fn view(&self, demand: &TokenDemand) -> Result<HandOutView, TokenError> {
-        let view = self.ports.authorizations.hand_out(&demand.connector, &demand.user).await?;
+    async fn view(&self, demand: &AccessTokenRequest) -> Result<AccessTokenView, TokenError> {
+        let view = self.ports.authorizations.access_token_view(&demand.connector, &demand.user).await?;
         view.filter(|view| view.connector.enabled).ok_or(TokenError::NotFound)
     }
 
     /// Every check between a row and its token, in the order of what is cheap.
-    async fn judge(&self, demand: &TokenDemand, view: HandOutView) -> Result<Usable, TokenError> {
-        let HandOutView { connector, grant, now } = view;
+    async fn judge(&self, demand: &AccessTokenRequest, view: AccessTokenView) -> Result<Usable, TokenError> {
+        let AccessTokenView { connector, grant, now } = view;
         let required = |reason| TokenError::AuthorizationRequired { reason };
         let (settings, digest) = self.settings_of(&connector).map_err(|_| TokenError::Misconfigured)?;
         let Some(record) = grant else {
-            let demands = Demands { digest, required_scopes: settings.required_scopes };
+            let demands = RequiredBinding { digest, required_scopes: settings.required_scopes };
             return Err(required(self.reason_without_grant(&connector, &demand.user, &demands, now).await?));
         };
         let grant = restored(record.clone())?.at(now);
@@ -235,7 +247,7 @@ impl Connections {
         &self,
         connector: &Connector,
         user: &UserId,
-        demands: &Demands,
+        demands: &RequiredBinding,
         now: Timestamp,
     ) -> Result<Reason, TokenError> {
         let rows = self.ports.authorizations.statuses(&connector.key.space, Some(connector.key.id.clone()), user).await?;
@@ -247,12 +259,12 @@ impl Connections {
         Ok(crate::authorization::status(&view, Some(demands), |_| true, now).reason.unwrap_or(Reason::NotConnected))
     }
 
-    fn give(&self, demand: &TokenDemand, usable: Usable) -> HandedOut {
+    fn give(&self, demand: &AccessTokenRequest, usable: Usable) -> IssuedAccessToken {
         let Usable { id, record, secrets, now } = usable;
-        let event = about_grant(now, demand.actor.clone(), AuditKind::HandedOut, &record.owner, id, "ok");
+        let event = about_grant(now, demand.actor.clone(), AuditKind::AccessTokenIssued, &record.owner, id, "ok");
         let used_today = record.last_used_day.is_some_and(|day| day >= now.day());
         self.note(event, (!used_today).then_some((id, now.day())));
-        HandedOut {
+        IssuedAccessToken {
             fingerprint: self.fingerprint_of(&secrets.access_token),
             token: secrets.access_token,
             token_type: secrets.token_type,

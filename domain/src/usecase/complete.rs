@@ -17,7 +17,7 @@ use crate::connector::{ConnectorId, ContextId};
 use crate::identity::{Actor, Role, SpaceId, UserId};
 use crate::ports::{
     AuditEvent, AuditKind, Binding, CallbackKey, Commit, Consumption, Fence, Fenced, Lifetime, Operation, ProviderError,
-    StoreError, TokenAnswer,
+    StoreError, TokenResponse,
 };
 use crate::provider::CallbackPath;
 use crate::secret::Secret;
@@ -28,7 +28,7 @@ use crate::usecase::sealing::NoCredentials;
 use crate::usecase::{Connections, Denied};
 
 /// What the provider's redirect brought.
-pub struct Callback {
+pub struct CallbackRequest {
     /// The user of the session (R05, R22).
     pub user: UserId,
     /// Rate limits are taken from the address as well, since the callback is the one route anybody can be sent to.
@@ -42,11 +42,11 @@ pub struct Callback {
     /// The `iss` parameter (RFC 9207).
     pub issuer: Option<String>,
     /// Code or error: exactly one of them.
-    pub answer: CallbackAnswer,
+    pub answer: AuthorizationResponse,
 }
 
 /// Code or error (RFC 6749 §4.1.2, §4.1.2.1).
-pub enum CallbackAnswer {
+pub enum AuthorizationResponse {
     /// An authorization code.
     Code(Secret),
     /// An error code. Only `access_denied` is told apart; no text of the provider is kept (R31).
@@ -158,7 +158,7 @@ impl From<FailureCode> for Failure {
 
 impl Connections {
     /// Finishes a flow (R20–R28). The work is detached: a dropped connection does not stop it (R26).
-    pub async fn complete(self: &Arc<Self>, callback: Callback) -> Result<Completed, CallbackRefused> {
+    pub async fn complete(self: &Arc<Self>, callback: CallbackRequest) -> Result<Completed, CallbackRefused> {
         let mut who = vec![format!("user:{}", callback.user)];
         who.extend(callback.address.as_ref().map(|address| format!("address:{address}")));
         for key in who {
@@ -171,7 +171,7 @@ impl Connections {
         work.await
     }
 
-    async fn run_callback(self: Arc<Self>, callback: Callback) -> Result<Completed, CallbackRefused> {
+    async fn run_callback(self: Arc<Self>, callback: CallbackRequest) -> Result<Completed, CallbackRefused> {
         let state_hash = StateHash(self.ports.vault.fingerprint(callback.state.expose()));
         let browsers =
             callback.browser_secrets.iter().map(|secret| BrowserHash(self.ports.vault.fingerprint(secret.expose())));
@@ -237,7 +237,7 @@ impl Connections {
     }
 
     /// Everything between the consumed flow and the committed grant.
-    async fn finish(&self, flow: &Running, callback: Callback) -> Result<(), Failure> {
+    async fn finish(&self, flow: &Running, callback: CallbackRequest) -> Result<(), Failure> {
         let Running { record, secrets, .. } = flow;
         let now = self.ports.authorizations.now().await.map_err(|_| FailureCode::Internal)?;
         // What is sealed wins over the columns that the store went by (R76).
@@ -254,11 +254,11 @@ impl Connections {
         }
         self.check_issuer(flow, callback.issuer.as_deref(), now).await?;
         let code = match callback.answer {
-            CallbackAnswer::Code(code) => code,
-            CallbackAnswer::Error { denied: true } => {
+            AuthorizationResponse::Code(code) => code,
+            AuthorizationResponse::Error { denied: true } => {
                 return Err(Failure { cause: Cause::Denied, received: None });
             }
-            CallbackAnswer::Error { denied: false } => {
+            AuthorizationResponse::Error { denied: false } => {
                 return Err(FailureCode::ProviderError.into());
             }
         };
@@ -346,7 +346,7 @@ impl Connections {
         &self,
         record: &AuthorizationRecord,
         secrets: &FlowSecrets,
-        answer: TokenAnswer,
+        answer: TokenResponse,
         sent_at: Timestamp,
     ) -> GrantSecrets {
         GrantSecrets {
@@ -475,7 +475,7 @@ impl Connections {
     }
 
     /// Says why nothing was consumed, and leaves an audit event where a binding did not fit (R80).
-    async fn refuse(&self, refused: Consumption, callback: &Callback, now: Timestamp) -> CallbackRefused {
+    async fn refuse(&self, refused: Consumption, callback: &CallbackRequest, now: Timestamp) -> CallbackRefused {
         let (record, answer) = match refused {
             Consumption::Consumed { .. } | Consumption::NotFound => {
                 return CallbackRefused::NotFound;
@@ -510,7 +510,7 @@ fn exchange_failure(error: ProviderError) -> Failure {
         ProviderError::ClientRefused | ProviderError::NotAllowed | ProviderError::BadMetadata => {
             FailureCode::ProviderMisconfigured
         }
-        ProviderError::Throttled { .. } | ProviderError::NotSent | ProviderError::NoAnswer => {
+        ProviderError::Throttled { .. } | ProviderError::NotSent | ProviderError::NoResponse => {
             FailureCode::ProviderUnavailable
         }
     };

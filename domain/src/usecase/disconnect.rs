@@ -63,7 +63,7 @@ impl Connections {
         let limited = self.ports.limiter.take(&format!("user:{user}"), Operation::Disconnect).await;
         limited.map_err(|limited| DisconnectError::RateLimited { retry_after: limited.retry_after })?;
         // A disabled connector or one whose settings are broken can be disconnected all the same (R65).
-        let view = self.ports.authorizations.hand_out(connector, &user).await?.ok_or(DisconnectError::NotFound)?;
+        let view = self.ports.authorizations.access_token_view(connector, &user).await?.ok_or(DisconnectError::NotFound)?;
         if view.connector.auth_mode == AuthMode::Shared {
             return Ok(Ended::default());
         }
@@ -104,7 +104,7 @@ impl Connections {
             let Some(record) = self.ports.authorizations.find(id).await? else {
                 return Ok(());
             };
-            let renewing = record.renewal.owner.is_some() && record.renewal.held_until.is_some_and(|until| now < until);
+            let renewing = record.refresh.owner.is_some() && record.refresh.held_until.is_some_and(|until| now < until);
             let waited = self.ports.clock.monotonic().saturating_sub(started);
             if !renewing || waited >= self.policy.disconnect_wait {
                 return Ok(());

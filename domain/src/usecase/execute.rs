@@ -7,9 +7,9 @@ use thiserror::Error;
 use crate::authorization::Reason;
 use crate::connector::ConnectorKey;
 use crate::identity::{Actor, Role, UserId};
-use crate::ports::{ApiAnswer, ApiError, ApiRequest};
+use crate::ports::{ApiError, ApiRequest, ApiResponse};
 use crate::usecase::Connections;
-use crate::usecase::access_token::{TokenDemand, TokenError};
+use crate::usecase::access_token::{AccessTokenRequest, TokenError};
 
 /// A request to the API behind a connector.
 pub struct Execution {
@@ -59,7 +59,7 @@ impl ExecuteError {
 impl Connections {
     /// Sends one request with the user's token, to the origins consented to and nowhere else (R43). A 401 forces at most one
     /// renewal and one retry, with the new token; a second 401 is final.
-    pub async fn execute(self: &Arc<Self>, execution: Execution) -> Result<ApiAnswer, ExecuteError> {
+    pub async fn execute(self: &Arc<Self>, execution: Execution) -> Result<ApiResponse, ExecuteError> {
         let space = &execution.connector.space;
         self.admit(&execution.user, space, Role::Viewer).await.map_err(TokenError::from)?;
         let found = self.ports.connectors.get(&execution.connector).await.map_err(TokenError::from)?;
@@ -69,7 +69,7 @@ impl Connections {
         let (url, destination) = joined.map_err(ApiError::Refused)?;
         let request = ApiRequest { method: execution.method, url, headers: execution.headers, body: execution.body };
         let demand =
-            TokenDemand { actor: execution.actor, connector: execution.connector, user: execution.user, destination };
+            AccessTokenRequest { actor: execution.actor, connector: execution.connector, user: execution.user, destination };
         let first = self.access_token(&demand).await?;
         let answer = self.ports.resource.send(&request, &first.token).await?;
         if answer.status != 401 {

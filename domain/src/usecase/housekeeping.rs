@@ -11,7 +11,7 @@ use crate::authorization::EndCause;
 use crate::identity::{Actor, SpaceId, UserId};
 use crate::ports::{EndScope, Ending, SinkError, StoreError, Swept, UserStanding};
 use crate::usecase::Connections;
-use crate::usecase::renew::{Renewed, Want};
+use crate::usecase::refresh::{RefreshGoal, RefreshOutcome};
 
 /// Where a long job stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Connections {
             let total = &mut progress.swept;
             total.timed_out += step.timed_out;
             total.interrupted += step.interrupted;
-            total.lapsed += step.lapsed;
+            total.expired += step.expired;
             total.unused += step.unused;
             total.removed += step.removed;
             total.secrets_destroyed += step.secrets_destroyed;
@@ -77,14 +77,14 @@ impl Connections {
     }
 
     /// Renews grants in recent use before somebody has to wait for it. Answers how many were renewed.
-    pub async fn renew_ahead(self: &Arc<Self>) -> Result<u64, HousekeepingError> {
+    pub async fn refresh_ahead(self: &Arc<Self>) -> Result<u64, HousekeepingError> {
         let now = self.ports.authorizations.now().await?;
         let horizon = now.plus(Duration::from_mins(5));
         let due =
-            self.ports.authorizations.due_for_renewal(now.day() - RECENTLY_USED_DAYS, horizon, RENEWALS_A_ROUND).await?;
+            self.ports.authorizations.due_for_refresh(now.day() - RECENTLY_USED_DAYS, horizon, RENEWALS_A_ROUND).await?;
         let mut renewed = 0;
         for record in due {
-            if self.renewed(record.id, Want::Fresh).await != Renewed::Current {
+            if self.renewed(record.id, RefreshGoal::Fresh).await != RefreshOutcome::Current {
                 continue;
             }
             // A token whose margin has not begun yet was left as it is.

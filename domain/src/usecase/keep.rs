@@ -8,21 +8,21 @@ use futures_util::FutureExt;
 
 use crate::authorization::{Authorization, AuthorizationId, AuthorizationRecord, GrantSecrets, Input, StateKind};
 use crate::identity::Actor;
-use crate::ports::{AuditEvent, AuditKind, Fence, Fenced, Lifetime, TokenAnswer};
+use crate::ports::{AuditEvent, AuditKind, Fence, Fenced, Lifetime, TokenResponse};
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::usecase::Connections;
 use crate::usecase::audit::about_grant;
-use crate::usecase::renew::{Renewed, Step};
+use crate::usecase::refresh::{RefreshOutcome, Step};
 
 /// How often a store that fails at a commit is asked again before the caller is told to come back.
 pub(super) const COMMIT_TRIES: u32 = 4;
 
 /// Tokens received but not stored yet. Never dropped while the process lives.
 #[derive(Default)]
-pub(super) struct Unsaved(Mutex<BTreeMap<AuthorizationId, Pending>>);
+pub(super) struct PendingCommits(Mutex<BTreeMap<AuthorizationId, Pending>>);
 
-/// Renewed tokens and the record they belong to, as it was when its lease was taken.
+/// RefreshOutcome tokens and the record they belong to, as it was when its lease was taken.
 #[derive(Clone)]
 struct Pending {
     record: Arc<AuthorizationRecord>,
@@ -30,9 +30,9 @@ struct Pending {
 }
 
 /// Neither vault nor store could take the tokens yet.
-struct NotSaved;
+struct CommitFailed;
 
-impl Unsaved {
+impl PendingCommits {
     fn locked(&self) -> MutexGuard<'_, BTreeMap<AuthorizationId, Pending>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -44,7 +44,7 @@ impl Connections {
         self: &Arc<Self>,
         record: AuthorizationRecord,
         secrets: &GrantSecrets,
-        answer: TokenAnswer,
+        answer: TokenResponse,
         sent_at: Timestamp,
     ) -> Step {
         let tokens = Arc::new(self.merged(secrets, answer, sent_at));
@@ -57,12 +57,12 @@ impl Connections {
             self.ports.tasks.sleep(pause).await;
             pause *= 4;
         }
-        self.keep_unsaved(pending);
-        Step::Done(Renewed::Unavailable { retry_after: Duration::from_secs(1) })
+        self.keep_pending(pending);
+        Step::Done(RefreshOutcome::Unavailable { retry_after: Duration::from_secs(1) })
     }
 
     /// What the new tokens are: a missing refresh token or scope keeps the old one, nothing else is dropped.
-    pub(super) fn merged(&self, old: &GrantSecrets, answer: TokenAnswer, sent_at: Timestamp) -> GrantSecrets {
+    pub(super) fn merged(&self, old: &GrantSecrets, answer: TokenResponse, sent_at: Timestamp) -> GrantSecrets {
         let rotated = answer.refresh_token.is_some();
         GrantSecrets {
             access_token: answer.access_token,
@@ -86,42 +86,42 @@ impl Connections {
     }
 
     /// One try to commit renewed tokens.
-    async fn save(self: &Arc<Self>, pending: &Pending) -> Result<Renewed, NotSaved> {
+    async fn save(self: &Arc<Self>, pending: &Pending) -> Result<RefreshOutcome, CommitFailed> {
         let Pending { record, tokens } = pending;
-        let sealed = self.seal_grant(&record.owner, record.id, tokens).map_err(|_| NotSaved)?;
+        let sealed = self.seal_grant(&record.owner, record.id, tokens).map_err(|_| CommitFailed)?;
         let sent_at = tokens.issued_at;
         let grant = Authorization::restore((**record).clone()).ok();
-        let renewed = grant.and_then(|grant| grant.on(Input::TokensRenewed(sealed), sent_at).ok());
-        let audit = vec![about_grant(sent_at, Actor::System, AuditKind::Renewed, &record.owner, record.id, "ok")];
+        let renewed = grant.and_then(|grant| grant.on(Input::TokensRefreshed(sealed), sent_at).ok());
+        let audit = vec![about_grant(sent_at, Actor::System, AuditKind::Refreshed, &record.owner, record.id, "ok")];
         let written = match renewed {
             Some(renewed) => self.ports.authorizations.replace(renewed.to_record(), Fence::of(record), audit).await,
             // The lease is only given on grants, which can be renewed; if not so, the tokens have no grant to go to.
             None => Ok(Fenced::Gone),
         };
-        match written.map_err(|_| NotSaved)? {
-            Fenced::Done => Ok(Renewed::Current),
+        match written.map_err(|_| CommitFailed)? {
+            Fenced::Done => Ok(RefreshOutcome::Current),
             // A commit whose answer was lost, or another node's newer tokens, which ours must not kill (R41).
-            Fenced::Moved(row) if row.state == StateKind::Authorized => Ok(Renewed::Current),
+            Fenced::Moved(row) if row.state == StateKind::Authorized => Ok(RefreshOutcome::Current),
             Fenced::Moved(_) | Fenced::Gone => {
                 self.queue_orphan(&record.owner, tokens, sent_at).await;
-                Ok(Renewed::Ended)
+                Ok(RefreshOutcome::Ended)
             }
         }
     }
 
     /// Keeps tokens that could not be stored, and goes on trying for as long as the process lives.
-    fn keep_unsaved(self: &Arc<Self>, pending: Pending) {
+    fn keep_pending(self: &Arc<Self>, pending: Pending) {
         let id = pending.record.id;
         let (owner, at) = (pending.record.owner.clone(), pending.tokens.issued_at);
         self.unsaved.locked().insert(id, pending);
         let this = Arc::clone(self);
         let work = async move {
             let at = this.ports.authorizations.now().await.unwrap_or(at);
-            let kind = AuditKind::RenewalUnsaved;
+            let kind = AuditKind::CommitPending;
             let alarm: AuditEvent = about_grant(at, Actor::System, kind, &owner, id, "store_unavailable");
             this.note(alarm, None);
             let mut pause = Duration::from_millis(250);
-            while !this.save_unsaved(id).await {
+            while !this.commit_pending(id).await {
                 this.ports.tasks.sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_secs(5));
             }
@@ -130,7 +130,7 @@ impl Connections {
     }
 
     /// Stores kept tokens of a grant, if there are any. `false` if they still cannot be stored.
-    pub(super) async fn save_unsaved(self: &Arc<Self>, id: AuthorizationId) -> bool {
+    pub(super) async fn commit_pending(self: &Arc<Self>, id: AuthorizationId) -> bool {
         let pending = self.unsaved.locked().get(&id).cloned();
         let Some(pending) = pending else {
             return true;
@@ -147,7 +147,7 @@ impl Connections {
     }
 
     /// How many renewed grants wait for the store. Anything but zero is an alarm.
-    pub fn unsaved_grants(&self) -> usize {
+    pub fn pending_commits(&self) -> usize {
         self.unsaved.locked().len()
     }
 }

@@ -17,7 +17,7 @@ mod keep;
 mod launch;
 mod orphan;
 mod policy;
-mod renew;
+mod refresh;
 mod revoke;
 mod sealing;
 mod shared_token;
@@ -30,9 +30,9 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 
-pub use access_token::{HandedOut, TokenDemand, TokenError};
+pub use access_token::{AccessTokenRequest, IssuedAccessToken, TokenError};
 pub use cancel::{CancelError, CancelKey};
-pub use complete::{Callback, CallbackAnswer, CallbackRefused, Completed, Outcome};
+pub use complete::{AuthorizationResponse, CallbackRefused, CallbackRequest, Completed, Outcome};
 pub use connectors::{ConnectorDraft, ConnectorError, ConnectorView, EditOutcome};
 pub use disconnect::DisconnectError;
 pub use execute::{ExecuteError, Execution};
@@ -83,10 +83,11 @@ pub struct Ports {
 pub struct Connections {
     ports: Ports,
     policy: Policy,
-    renewals: single_flight::SingleFlight<(crate::authorization::AuthorizationId, renew::Want), renew::Renewed>,
-    unsaved: keep::Unsaved,
-    forced: renew::Forced,
-    breaker: renew::Breaker,
+    renewals:
+        single_flight::SingleFlight<(crate::authorization::AuthorizationId, refresh::RefreshGoal), refresh::RefreshOutcome>,
+    unsaved: keep::PendingCommits,
+    forced: refresh::ForcedRefreshes,
+    breaker: refresh::CircuitBreaker,
     shared_tokens: shared_token::SharedTokens,
     trail: audit::Trail,
 }
@@ -99,9 +100,9 @@ impl Connections {
             ports,
             policy,
             renewals: single_flight::SingleFlight::default(),
-            unsaved: keep::Unsaved::default(),
-            forced: renew::Forced::default(),
-            breaker: renew::Breaker::default(),
+            unsaved: keep::PendingCommits::default(),
+            forced: refresh::ForcedRefreshes::default(),
+            breaker: refresh::CircuitBreaker::default(),
             shared_tokens: shared_token::SharedTokens::default(),
             trail: audit::Trail::default(),
         }))
@@ -132,7 +133,7 @@ impl Connections {
     ) -> Result<T, ProviderError> {
         match select(request, self.ports.tasks.sleep(span)).await {
             Either::Left((answer, _)) => answer,
-            Either::Right(_) => Err(ProviderError::NoAnswer),
+            Either::Right(_) => Err(ProviderError::NoResponse),
         }
     }
 

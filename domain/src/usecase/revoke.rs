@@ -8,8 +8,8 @@ use crate::authorization::{
 };
 use crate::identity::Actor;
 use crate::ports::{
-    AuditKind, Binding, ClientCredentials, JobEnd, OrphanTokens, ProviderError, RevocationJob, RevokeAnswer, StoreError,
-    TokenKind,
+    AuditKind, Binding, ClientCredentials, JobEnd, OrphanTokens, ProviderError, RevocationJob, RevocationResponse,
+    StoreError, TokenKind,
 };
 use crate::time::Timestamp;
 use crate::usecase::Connections;
@@ -73,7 +73,7 @@ impl Connections {
                     let kind = AuditKind::RevocationSettled;
                     vec![about_grant(now, Actor::System, kind, &job.owner, job.id, outcome.as_str())]
                 }
-                JobEnd::Retry { .. } | JobEnd::Renewed { .. } => {
+                JobEnd::Retry { .. } | JobEnd::Refreshed { .. } => {
                     round.postponed += 1;
                     Vec::new()
                 }
@@ -172,14 +172,14 @@ impl Connections {
                 let renewed = self.merged(secrets, answer, now);
                 let binding = Binding::Grant { owner: job.owner.clone(), grant: job.id };
                 if let Ok(sealed) = self.ports.vault.seal(&binding, PAYLOAD_VERSION, &renewed.encode()) {
-                    let end = JobEnd::Renewed { sealed, revision: renewed.revision };
-                    let audit = vec![about_grant(now, Actor::System, AuditKind::Renewed, &job.owner, job.id, "to_revoke")];
+                    let end = JobEnd::Refreshed { sealed, revision: renewed.revision };
+                    let audit = vec![about_grant(now, Actor::System, AuditKind::Refreshed, &job.owner, job.id, "to_revoke")];
                     // If they cannot be kept, they are revoked all the same, right now.
                     let _ = self.ports.authorizations.end_revocation(job.id, end, audit).await;
                 }
                 Refreshed::Received(Box::new(renewed))
             }
-            Err(ProviderError::NoAnswer | ProviderError::NotSent | ProviderError::Malformed) => {
+            Err(ProviderError::NoResponse | ProviderError::NotSent | ProviderError::Malformed) => {
                 Refreshed::Unknown { retry_after: None }
             }
             Err(ProviderError::Throttled { retry_after, .. }) => Refreshed::Unknown { retry_after },
@@ -190,7 +190,7 @@ impl Connections {
     /// Whether the tokens belong to the account whose newer grant a revocation would end as well: some providers revoke per
     /// client and user (R51). It comes to this when somebody reconnects before the job is done, or a reconnect fails.
     async fn would_end_a_newer_grant(&self, job: &Job, secrets: &GrantSecrets) -> Result<bool, StoreError> {
-        let view = self.ports.authorizations.hand_out(&job.owner.connector_key(), &job.owner.user).await?;
+        let view = self.ports.authorizations.access_token_view(&job.owner.connector_key(), &job.owner.user).await?;
         let Some((connector, grant)) = view.and_then(|view| Some((view.connector, view.grant?))) else {
             return Ok(false);
         };
@@ -217,8 +217,8 @@ impl Connections {
             };
             let Some(token) = token else { continue };
             match self.ports.provider.revoke(&secrets.provider, client, token, kind).await? {
-                RevokeAnswer::Done => outcome = RevocationOutcome::Revoked,
-                RevokeAnswer::NotSupported => {}
+                RevocationResponse::Done => outcome = RevocationOutcome::Revoked,
+                RevocationResponse::NotSupported => {}
             }
         }
         Ok(outcome)

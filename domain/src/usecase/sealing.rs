@@ -100,7 +100,7 @@ impl Connections {
             revision: secrets.revision,
             scopes: secrets.granted_scopes.clone(),
             expires_at: secrets.expires_at,
-            renewable: secrets.refresh_token.is_some(),
+            refreshable: secrets.refresh_token.is_some(),
             refresh_expires_at: secrets.refresh_expires_at,
             account: secrets.account.as_ref().map(|account| account.label.clone()),
         })

@@ -13,9 +13,9 @@ use crate::provider::BindingDigest;
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::usecase::Connections;
-use crate::usecase::access_token::{HandedOut, TokenDemand, TokenError};
+use crate::usecase::access_token::{AccessTokenRequest, IssuedAccessToken, TokenError};
 use crate::usecase::audit::about_connector;
-use crate::usecase::renew::BREAK;
+use crate::usecase::refresh::BREAK;
 use crate::usecase::sealing::NoCredentials;
 use crate::usecase::single_flight::SingleFlight;
 
@@ -51,10 +51,10 @@ impl Connections {
     pub(super) async fn shared_token(
         self: &Arc<Self>,
         connector: &Connector,
-        demand: &TokenDemand,
+        demand: &AccessTokenRequest,
         refused: Option<[u8; 32]>,
         now: Timestamp,
-    ) -> Result<HandedOut, TokenError> {
+    ) -> Result<IssuedAccessToken, TokenError> {
         let (settings, digest) = self.settings_of(connector).map_err(|_| TokenError::Misconfigured)?;
         if !settings.destinations.contains(&demand.destination) {
             return Err(TokenError::DestinationRefused);
@@ -80,17 +80,17 @@ impl Connections {
         Ok(token)
     }
 
-    fn note_shared(&self, demand: &TokenDemand, now: Timestamp) {
-        let kind = AuditKind::HandedOut;
+    fn note_shared(&self, demand: &AccessTokenRequest, now: Timestamp) {
+        let kind = AuditKind::AccessTokenIssued;
         self.note(about_connector(now, demand.actor.clone(), kind, &demand.connector, Some(&demand.user), "shared"), None);
     }
 
-    fn kept(&self, key: Key, refused: Option<[u8; 32]>, now: Timestamp) -> Option<HandedOut> {
+    fn kept(&self, key: Key, refused: Option<[u8; 32]>, now: Timestamp) -> Option<IssuedAccessToken> {
         let tokens = self.shared_tokens.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = tokens.get(&key)?;
         let fresh = kept.fresh_until.is_none_or(|end| now < end);
         let other = refused.is_none_or(|refused| kept.fingerprint != refused);
-        (fresh && other).then(|| HandedOut {
+        (fresh && other).then(|| IssuedAccessToken {
             token: kept.token.duplicate(),
             token_type: kept.token_type.clone(),
             expires_at: kept.expires_at,
@@ -158,7 +158,7 @@ fn unobtainable(error: ProviderError) -> TokenError {
         ProviderError::Throttled { retry_after, .. } => {
             TokenError::Unavailable { retry_after: retry_after.unwrap_or(Duration::from_secs(5)) }
         }
-        ProviderError::NotSent | ProviderError::NoAnswer | ProviderError::Malformed => {
+        ProviderError::NotSent | ProviderError::NoResponse | ProviderError::Malformed => {
             TokenError::Unavailable { retry_after: Duration::from_secs(5) }
         }
     }

@@ -31,7 +31,7 @@ impl<K: Ord + Clone + Send + 'static, T: Clone + Send + Sync + 'static> SingleFl
         if let Some(flight) = flights.get(&key) {
             return flight.clone();
         }
-        let landing = Landing { flights: Arc::clone(&self.flights), key: key.clone() };
+        let landing = RemoveOnDrop { flights: Arc::clone(&self.flights), key: key.clone() };
         let flight = async move {
             let landing = landing;
             let result = work.await;
@@ -48,12 +48,12 @@ impl<K: Ord + Clone + Send + 'static, T: Clone + Send + Sync + 'static> SingleFl
 }
 
 /// Takes the flight off the board when the work ends, also by a panic.
-struct Landing<K: Ord, T: Clone> {
+struct RemoveOnDrop<K: Ord, T: Clone> {
     flights: Flights<K, T>,
     key: K,
 }
 
-impl<K: Ord, T: Clone> Drop for Landing<K, T> {
+impl<K: Ord, T: Clone> Drop for RemoveOnDrop<K, T> {
     fn drop(&mut self) {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
     }

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::authorization::{
-    AuthStatus, Authorization, AuthorizationId, AuthorizationRecord, Demands, FlowStatus, State, StatusView, status,
+    AuthStatus, Authorization, AuthorizationId, AuthorizationRecord, FlowStatus, RequiredBinding, State, StatusView, status,
 };
 use crate::connector::{Connector, ConnectorId, ConnectorKey};
 use crate::identity::{Actor, Role, SpaceId, UserId};
@@ -113,7 +113,7 @@ impl Connections {
         let demands = self
             .settings_of(&view.connector)
             .ok()
-            .map(|(settings, digest)| Demands { digest, required_scopes: settings.required_scopes });
+            .map(|(settings, digest)| RequiredBinding { digest, required_scopes: settings.required_scopes });
         let answer = status(&view, demands.as_ref(), |grant| self.opens(grant), now);
         Ok((view.connector, answer))
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use grantry_domain::ports::{
-    AuthorizationRequest, AuthorizationServer, ClientCredentials, ProviderError, RevokeAnswer, TokenAnswer, TokenKind,
+    AuthorizationRequest, AuthorizationServer, ClientCredentials, ProviderError, RevocationResponse, TokenKind,
+    TokenResponse,
 };
 use grantry_domain::provider::{Account, Provider, ProviderSettings, Scopes};
 use grantry_domain::secret::Secret;
@@ -150,20 +151,20 @@ impl Ledger {
         match books.troubles.get_mut(&operation).and_then(VecDeque::pop_front) {
             None => process(&mut books),
             Some(Trouble::Error(error)) => Err(error),
-            Some(Trouble::RequestLost) => Err(ProviderError::NoAnswer),
+            Some(Trouble::RequestLost) => Err(ProviderError::NoResponse),
             Some(Trouble::AnswerLost) => {
                 let processed = process(&mut books).is_ok();
                 if let (true, Some(family)) = (processed, books.last) {
                     books.families[family].lost = true;
                 }
-                Err(ProviderError::NoAnswer)
+                Err(ProviderError::NoResponse)
             }
         }
     }
 }
 
 impl Books {
-    fn issue(&mut self, family: usize) -> TokenAnswer {
+    fn issue(&mut self, family: usize) -> TokenResponse {
         self.last = Some(family);
         self.families[family].lost = false;
         let number = self.tokens.len();
@@ -174,7 +175,7 @@ impl Books {
         tokens_for(&access, Some(&refresh), self.life)
     }
 
-    fn refresh(&mut self, presented: &str) -> Result<TokenAnswer, ProviderError> {
+    fn refresh(&mut self, presented: &str) -> Result<TokenResponse, ProviderError> {
         let known = self.tokens.get(presented).and_then(|token| Some((token.family, token.generation?)));
         let (family, presented) = known.ok_or(ProviderError::InvalidGrant)?;
         let Family { generation: current, revoked, .. } = self.families[family];
@@ -230,7 +231,7 @@ impl AuthorizationServer for Ledger {
         _client: &ClientCredentials,
         code: &Secret,
         _verifier: &Secret,
-    ) -> Result<TokenAnswer, ProviderError> {
+    ) -> Result<TokenResponse, ProviderError> {
         let subject = text(code);
         self.request(Operation::Exchange, |books| {
             books.codes.push(subject.clone());
@@ -246,7 +247,7 @@ impl AuthorizationServer for Ledger {
         _client: &ClientCredentials,
         refresh_token: &Secret,
         _granted: &Scopes,
-    ) -> Result<TokenAnswer, ProviderError> {
+    ) -> Result<TokenResponse, ProviderError> {
         self.request(Operation::Refresh, |books| books.refresh(&text(refresh_token))).await
     }
 
@@ -256,10 +257,10 @@ impl AuthorizationServer for Ledger {
         _client: &ClientCredentials,
         token: &Secret,
         _kind: TokenKind,
-    ) -> Result<RevokeAnswer, ProviderError> {
+    ) -> Result<RevocationResponse, ProviderError> {
         self.request(Operation::Revoke, |books| {
             books.revoke(&text(token));
-            Ok(RevokeAnswer::Done)
+            Ok(RevocationResponse::Done)
         })
         .await
     }
@@ -273,14 +274,14 @@ impl AuthorizationServer for Ledger {
         provider: &Provider,
         client: &ClientCredentials,
         scopes: &Scopes,
-    ) -> Result<TokenAnswer, ProviderError> {
+    ) -> Result<TokenResponse, ProviderError> {
         self.plain.client_credentials(provider, client, scopes).await
     }
 
     async fn identify(
         &self,
         _provider: &Provider,
-        answer: &TokenAnswer,
+        answer: &TokenResponse,
         _nonce: Option<String>,
     ) -> Result<Option<Account>, ProviderError> {
         let subject = self.subject_of(&text(&answer.access_token));

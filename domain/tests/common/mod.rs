@@ -16,13 +16,13 @@ use grantry_domain::authorization::{AuthStatus, AuthorizationId, AuthorizationRe
 use grantry_domain::connector::{AuthMode, ConnectorKey, ConnectorName, ProfileId};
 use grantry_domain::identity::{Actor, Role};
 use grantry_domain::ports::{
-    AuditEvent, AuditKind, AuthorizationServer, AuthorizationStore, ConnectorStore, ProviderError, TokenAnswer,
+    AuditEvent, AuditKind, AuthorizationServer, AuthorizationStore, ConnectorStore, ProviderError, TokenResponse,
 };
 use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
 use grantry_domain::usecase::{
-    Callback, CallbackAnswer, Completed, Connections, ConnectorDraft, ConnectorView, Execution, HandedOut, Outcome, Policy,
-    Ports, PublicBaseUrl, StartError, StartRequest, Started, TokenDemand, TokenError,
+    AccessTokenRequest, AuthorizationResponse, CallbackRequest, Completed, Connections, ConnectorDraft, ConnectorView,
+    Execution, IssuedAccessToken, Outcome, Policy, Ports, PublicBaseUrl, StartError, StartRequest, Started, TokenError,
 };
 use grantry_store_memory::MemoryStore;
 use grantry_testkit::doubles::fixtures::{connector_id, connector_key, origin, space, user};
@@ -116,25 +116,25 @@ pub(crate) fn request(who: &str, connector: &ConnectorKey) -> StartRequest {
 }
 
 /// The provider's redirect in the browser the flow was started in.
-pub(crate) fn came_back(started: &Started, who: &str) -> Callback {
-    Callback {
+pub(crate) fn came_back(started: &Started, who: &str) -> CallbackRequest {
+    CallbackRequest {
         user: user(who),
         address: None,
         browser_secrets: vec![started.browser_secret.duplicate()],
         context: None,
         state: started.state.duplicate(),
         issuer: None,
-        answer: CallbackAnswer::Code(Secret::from_text("code-1")),
+        answer: AuthorizationResponse::Code(Secret::from_text("code-1")),
     }
 }
 
 /// A back end asks for a user's token for the connector `drive`.
-pub(crate) fn demand(who: &str) -> TokenDemand {
+pub(crate) fn demand(who: &str) -> AccessTokenRequest {
     demand_for(who, drive())
 }
 
-pub(crate) fn demand_for(who: &str, connector: ConnectorKey) -> TokenDemand {
-    TokenDemand { actor: agent(), connector, user: user(who), destination: origin(API) }
+pub(crate) fn demand_for(who: &str, connector: ConnectorKey) -> AccessTokenRequest {
+    AccessTokenRequest { actor: agent(), connector, user: user(who), destination: origin(API) }
 }
 
 /// A run of the connector `drive` as a user.
@@ -266,7 +266,7 @@ impl World {
         completed.flow_id
     }
 
-    pub(crate) async fn complete(&self, callback: Callback) -> Completed {
+    pub(crate) async fn complete(&self, callback: CallbackRequest) -> Completed {
         self.node.complete(callback).await.expect("the callback is this flow's")
     }
 
@@ -400,14 +400,14 @@ impl Parts {
     }
 }
 
-pub(crate) async fn token_from(node: &Arc<Connections>, demand: &TokenDemand) -> Result<String, TokenError> {
-    node.access_token(demand).await.map(|given: HandedOut| text(&given.token))
+pub(crate) async fn token_from(node: &Arc<Connections>, demand: &AccessTokenRequest) -> Result<String, TokenError> {
+    node.access_token(demand).await.map(|given: IssuedAccessToken| text(&given.token))
 }
 
 /// Tokens with another life than an hour.
-pub(crate) fn tokens_for(access: &str, refresh: Option<&str>, life: Duration) -> TokenAnswer {
+pub(crate) fn tokens_for(access: &str, refresh: Option<&str>, life: Duration) -> TokenResponse {
     use grantry_domain::ports::Lifetime;
-    TokenAnswer { lifetime: Lifetime::For(life), ..grantry_testkit::doubles::tokens(access, refresh) }
+    TokenResponse { lifetime: Lifetime::For(life), ..grantry_testkit::doubles::tokens(access, refresh) }
 }
 
 /// Every way a provider can fail, for tests that go through all of them.
@@ -419,7 +419,7 @@ pub(crate) const PROVIDER_ERRORS: &[ProviderError] = &[
     ProviderError::Throttled { retry_after: None, unprocessed: false },
     ProviderError::NotAllowed,
     ProviderError::NotSent,
-    ProviderError::NoAnswer,
+    ProviderError::NoResponse,
     ProviderError::Malformed,
     ProviderError::BadMetadata,
 ];

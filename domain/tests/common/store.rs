@@ -9,10 +9,10 @@ use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, StateH
 use grantry_domain::connector::{Connector, ConnectorId, ConnectorKey, Incarnation};
 use grantry_domain::identity::{Actor, SpaceId, UserId};
 use grantry_domain::ports::{
-    AuditEvent, AuthorizationFilter, AuthorizationPage, AuthorizationStore, CallbackKey, Cascade, ClientSecretKey,
-    ClientSecretRecord, Commit, ConnectorStore, Consumption, Created, EndScope, Ended, Ending, FailedAttempt, Fence, Fenced,
-    HandOutView, Inserted, JobEnd, KeyId, Lease, LeaseRequest, OrphanTokens, PendingLimits, RecordedEvent, RevocationJob,
-    StatusRow, StoreError, SweepPolicy, Swept, Updated,
+    AccessTokenView, AuditEvent, AuthorizationFilter, AuthorizationPage, AuthorizationStore, CallbackKey, Cascade,
+    ClientSecretKey, ClientSecretRecord, Commit, ConnectorStore, Consumption, Created, EndScope, Ended, Ending,
+    FailedAttempt, Fence, Fenced, Inserted, JobEnd, KeyId, Lease, LeaseRequest, OrphanTokens, PendingLimits, RecordedEvent,
+    RevocationJob, StatusRow, StoreError, SweepPolicy, Swept, Updated,
 };
 use grantry_domain::time::Timestamp;
 use grantry_store_memory::MemoryStore;
@@ -28,7 +28,7 @@ pub(crate) enum Method {
     Consume,
     CommitGrant,
     Find,
-    HandOut,
+    AccessTokenView,
     Statuses,
     TakeLease,
     FailAttempt,
@@ -243,8 +243,12 @@ impl AuthorizationStore for FaultyStore {
         self.around(Method::Other, self.inner.find_by_state(state)).await
     }
 
-    async fn hand_out(&self, connector: &ConnectorKey, user: &UserId) -> Result<Option<HandOutView>, StoreError> {
-        self.around(Method::HandOut, self.inner.hand_out(connector, user)).await
+    async fn access_token_view(
+        &self,
+        connector: &ConnectorKey,
+        user: &UserId,
+    ) -> Result<Option<AccessTokenView>, StoreError> {
+        self.around(Method::AccessTokenView, self.inner.access_token_view(connector, user)).await
     }
 
     async fn statuses(
@@ -312,13 +316,13 @@ impl AuthorizationStore for FaultyStore {
         self.around(Method::Other, self.inner.grant_holders(after, limit)).await
     }
 
-    async fn due_for_renewal(
+    async fn due_for_refresh(
         &self,
         used_since_day: i64,
-        lapsing_before: Timestamp,
+        expiring_before: Timestamp,
         limit: u32,
     ) -> Result<Vec<AuthorizationRecord>, StoreError> {
-        self.around(Method::Other, self.inner.due_for_renewal(used_since_day, lapsing_before, limit)).await
+        self.around(Method::Other, self.inner.due_for_refresh(used_since_day, expiring_before, limit)).await
     }
 
     async fn record(&self, audit: Vec<AuditEvent>) -> Result<(), StoreError> {

@@ -10,8 +10,8 @@ use grantry_domain::identity::{Actor, Role};
 use grantry_domain::ports::{AuditEvent, AuditKind, AuthorizationStore, Binding, ConnectorStore, ProviderError, TokenVault};
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{
-    Callback, CallbackAnswer, CallbackRefused, CancelKey, Completed, Connections, ConnectorDraft, Outcome, StartRequest,
-    TokenDemand,
+    AccessTokenRequest, AuthorizationResponse, CallbackRefused, CallbackRequest, CancelKey, Completed, Connections,
+    ConnectorDraft, Outcome, StartRequest,
 };
 use grantry_testkit::doubles::Operation;
 use grantry_testkit::doubles::fixtures::{connector_key, space, user};
@@ -163,7 +163,7 @@ pub(super) struct Finished {
 }
 
 /// A token that was handed out.
-pub(super) struct HandedOut {
+pub(super) struct IssuedAccessToken {
     pub(super) who: usize,
     pub(super) connector: usize,
     pub(super) token: String,
@@ -175,7 +175,7 @@ pub(super) struct HandedOut {
 #[derive(Default)]
 pub(super) struct Journal {
     pub(super) finished: Vec<Finished>,
-    pub(super) handed_out: Vec<HandedOut>,
+    pub(super) handed_out: Vec<IssuedAccessToken>,
     /// Tokens of the service account.
     pub(super) service: Vec<String>,
     /// Who disconnected from what.
@@ -380,7 +380,7 @@ impl Machine {
         flow: &Flow,
         (who, cookie, path): (Presented, Presented, Presented),
         denied: bool,
-    ) -> Callback {
+    ) -> CallbackRequest {
         let other = self.flows().into_iter().find(|other| other.id != flow.id);
         let browser_secrets = match cookie {
             Presented::Own => vec![flow.cookie.duplicate()],
@@ -393,7 +393,7 @@ impl Machine {
             Presented::None => None,
         };
         let code = format!("{}#{number}", flow.owner.user);
-        Callback {
+        CallbackRequest {
             user: user(Self::presenter(flow, who)),
             address: None,
             browser_secrets,
@@ -401,15 +401,15 @@ impl Machine {
             state: flow.state.duplicate(),
             issuer: None,
             answer: if denied {
-                CallbackAnswer::Error { denied: true }
+                AuthorizationResponse::Error { denied: true }
             } else {
-                CallbackAnswer::Code(Secret::from_text(&code))
+                AuthorizationResponse::Code(Secret::from_text(&code))
             },
         }
     }
 
     async fn token(&self, who: usize, connector: usize, node: usize, report: bool) {
-        let demand = TokenDemand { ..demand_for(USERS[who], connectors()[connector].clone()) };
+        let demand = AccessTokenRequest { ..demand_for(USERS[who], connectors()[connector].clone()) };
         let Ok(given) = self.nodes[node].access_token(&demand).await else { return };
         self.note_token(who, connector, text(&given.token));
         if report && let Ok(again) = self.nodes[node].report_unauthorized(&demand, given.fingerprint).await {
@@ -421,7 +421,7 @@ impl Machine {
         let committed = self.world.store.committed();
         let was_committed =
             committed.iter().rev().filter_map(|row| self.opened(row)).any(|row| text(&row.access_token) == token);
-        locked(&self.journal).handed_out.push(HandedOut { who, connector, token, was_committed });
+        locked(&self.journal).handed_out.push(IssuedAccessToken { who, connector, token, was_committed });
     }
 
     async fn edit(&self, key: &ConnectorKey, relevant: bool, node: usize) {
@@ -450,7 +450,7 @@ impl Machine {
             Work::Sweep => drop(node.sweep(|_| {}).await),
             Work::Revoke => drop(node.revoke_due().await),
             Work::Reconcile => drop(node.reconcile().await),
-            Work::RenewAhead => drop(node.renew_ahead().await),
+            Work::RenewAhead => drop(node.refresh_ahead().await),
         }
     }
 }

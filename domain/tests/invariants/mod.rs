@@ -361,7 +361,7 @@ impl Invariant for NeverDropped {
 
     async fn at_rest(&mut self, machine: &Machine, stored: &Stored) {
         for node in &machine.nodes {
-            assert_eq!(node.unsaved_grants(), 0);
+            assert_eq!(node.pending_commits(), 0);
         }
         let lasted = machine.world.now().since(self.started.unwrap_or(machine.world.now()));
         if gave_up(stored) && lasted >= Duration::from_hours(24) {
@@ -458,17 +458,17 @@ impl Invariant for EveryChangeIsTold {
                 | AuditKind::CallbackConsumed
                 | AuditKind::FlowEnded
                 | AuditKind::Connected
-                | AuditKind::Renewed
+                | AuditKind::Refreshed
                 | AuditKind::GrantExpired
                 | AuditKind::GrantEnded
                 | AuditKind::RevocationSettled => true,
                 AuditKind::BindingMismatch
                 | AuditKind::IssuerMismatch
                 | AuditKind::ScopeWidened
-                | AuditKind::RenewalFailed
-                | AuditKind::RenewalUnsaved
-                | AuditKind::HandedOut
-                | AuditKind::HandOutRefused
+                | AuditKind::RefreshFailed
+                | AuditKind::CommitPending
+                | AuditKind::AccessTokenIssued
+                | AuditKind::AccessTokenRefused
                 | AuditKind::OrphanQueued
                 | AuditKind::OpenFailed
                 | AuditKind::ConnectorCreated

@@ -5,7 +5,7 @@ use axum::extract::State;
 use grantry_domain::identity::UserId;
 use grantry_domain::provider::Origin;
 use grantry_domain::secret::Secret;
-use grantry_domain::usecase::TokenDemand;
+use grantry_domain::usecase::AccessTokenRequest;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -20,7 +20,7 @@ use crate::refusals::of_token;
 use crate::state::App;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(hand_out))
+    OpenApiRouter::new().routes(routes!(issue_access_token))
 }
 
 /// Whose token, and where it will be sent.
@@ -52,7 +52,7 @@ pub(crate) struct AccessToken {
 /// A valid access token of a user. For agents to whom the operator opened this.
 #[utoipa::path(post, path = "/internal/actions/connector/{id}/_access_token", operation_id = "accessToken", tag = "agents", security(("agent" = [])),
     params(("id" = String, Path)), request_body = AccessTokenBody, responses((status = 200, body = AccessToken), Problems))]
-async fn hand_out(
+async fn issue_access_token(
     State(app): State<App>,
     Caller(caller): Caller,
     AtConnector(connector): AtConnector,
@@ -67,7 +67,7 @@ async fn hand_out(
     let destination = origin_of(&fields.text("destination")?)
         .ok_or_else(|| Problem::invalid("destination", "must be an absolute http or https URL"))?;
     fields.finish()?;
-    let demand = TokenDemand { actor: caller.actor(), connector, user, destination };
+    let demand = AccessTokenRequest { actor: caller.actor(), connector, user, destination };
     let handed = app.api.connections.access_token(&demand).await;
     let handed = handed.map_err(|error| of_token(error, || app.api.connections.start_link(&demand.connector)))?;
     let expires_at = handed.expires_at.map(rfc3339);

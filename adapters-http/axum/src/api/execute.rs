@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use grantry_domain::connector::ConnectorKey;
 use grantry_domain::identity::UserId;
-use grantry_domain::ports::ApiAnswer;
+use grantry_domain::ports::ApiResponse;
 use grantry_domain::usecase::Execution;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -171,7 +171,7 @@ fn read_params(mut fields: Fields) -> Result<Params, Problem> {
     Ok(Params { method, path, query, headers, body })
 }
 
-fn shown(answer: ApiAnswer) -> ExecuteData {
+fn shown(answer: ApiResponse) -> ExecuteData {
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in answer.headers {
         headers
@@ -210,13 +210,13 @@ mod tests {
 
     fn data(content_type: &str, body: &[u8]) -> serde_json::Value {
         let headers = vec![("Content-Type".to_owned(), content_type.to_owned())];
-        let answer = shown(ApiAnswer { status: 200, headers, body: body.to_vec() });
+        let answer = shown(ApiResponse { status: 200, headers, body: body.to_vec() });
         serde_json::to_value(answer).unwrap()
     }
 
     #[test]
     fn json_stays_json_text_stays_text_and_the_rest_is_base64() {
-        let json = serde_json::to_string(&shown(ApiAnswer {
+        let json = serde_json::to_string(&shown(ApiResponse {
             status: 200,
             headers: vec![("content-type".to_owned(), "application/vnd.x+json".to_owned())],
             body: b"{\"id\":123456789012345678901234567890}".to_vec(),

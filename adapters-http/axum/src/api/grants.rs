@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use axum::Json;
 use axum::extract::State;
 use grantry_domain::authorization::{
-    AuthStatus, Authorization, AuthorizationId, AuthorizationRecord, Demands, StateKind, StatusKind, StatusView, status,
+    AuthStatus, Authorization, AuthorizationId, AuthorizationRecord, RequiredBinding, StateKind, StatusKind, StatusView,
+    status,
 };
 use grantry_domain::connector::{ConnectorId, Incarnation};
 use grantry_domain::identity::UserId;
@@ -192,7 +193,7 @@ fn judged(app: &App, record: &AuthorizationRecord, connector: Option<&ConnectorV
     let (Some(connector), Ok(grant)) = (connector, Authorization::restore(record.clone())) else {
         return AuthStatus::plain(StatusKind::NotConnected);
     };
-    let demands = connector.settings.as_ref().ok().map(|settings| Demands {
+    let demands = connector.settings.as_ref().ok().map(|settings| RequiredBinding {
         digest: BindingDigest(app.api.connections.ports().vault.fingerprint(&settings.binding_bytes())),
         required_scopes: settings.required_scopes.clone(),
     });

@@ -7,7 +7,7 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use grantry_domain::connector::ContextId;
 use grantry_domain::ports::Operation;
-use grantry_domain::usecase::{Callback, CallbackRefused, Completed, Outcome};
+use grantry_domain::usecase::{CallbackRefused, CallbackRequest, Completed, Outcome};
 use http::{HeaderMap, Method};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -70,7 +70,7 @@ async fn answer(app: &App, request: Request, context: Option<ContextId>) -> Resp
         // Nothing is consumed, and the URL is not handed to the log-in: it can be loaded again afterwards (R22).
         Err(problem) => return failure(app, &problem, &correlation),
     };
-    let callback = Callback {
+    let callback = CallbackRequest {
         user: person.user,
         // Counted above, before the session was looked up.
         address: None,

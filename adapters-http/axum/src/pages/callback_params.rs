@@ -1,7 +1,7 @@
 //! The parameters of an authorization response (RFC 6749 §4.1.2, RFC 9207), read strictly (R21).
 
 use grantry_domain::secret::Secret;
-use grantry_domain::usecase::CallbackAnswer;
+use grantry_domain::usecase::AuthorizationResponse;
 use zeroize::Zeroizing;
 
 use crate::problem::Problem;
@@ -20,7 +20,7 @@ const KNOWN: [&str; 4] = ["code", "state", "error", "iss"];
 pub(super) struct CallbackParams {
     pub(super) state: Secret,
     pub(super) issuer: Option<String>,
-    pub(super) answer: CallbackAnswer,
+    pub(super) answer: AuthorizationResponse,
 }
 
 impl CallbackParams {
@@ -40,8 +40,8 @@ impl CallbackParams {
         let state = checked("state", state, LONGEST_SECRET)?.ok_or_else(|| Problem::invalid("state", "is missing"))?;
         let issuer = checked("iss", issuer, LONGEST_ISSUER)?.map(|issuer| issuer.as_str().to_owned());
         let answer = match (checked("code", code, LONGEST_SECRET)?, checked("error", error, LONGEST_ERROR)?) {
-            (Some(code), None) => CallbackAnswer::Code(Secret::from_text(&code)),
-            (None, Some(error)) => CallbackAnswer::Error { denied: error.as_str() == "access_denied" },
+            (Some(code), None) => AuthorizationResponse::Code(Secret::from_text(&code)),
+            (None, Some(error)) => AuthorizationResponse::Error { denied: error.as_str() == "access_denied" },
             (Some(_), Some(_)) | (None, None) => {
                 return Err(Problem::invalid("code", "or error must be given, and only one of them"));
             }
@@ -80,7 +80,7 @@ mod tests {
         let params = CallbackParams::parse(query).ok().unwrap();
         assert_eq!(params.state.expose_text(), Some("s"));
         assert_eq!(params.issuer.as_deref(), Some("https://as.example"));
-        assert!(matches!(params.answer, CallbackAnswer::Code(code) if code.expose_text() == Some("c/1")));
+        assert!(matches!(params.answer, AuthorizationResponse::Code(code) if code.expose_text() == Some("c/1")));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Running a connector, and handing out tokens.
 
-use grantry_domain::ports::{ApiAnswer, ApiError};
+use grantry_domain::ports::{ApiError, ApiResponse};
 use http::StatusCode;
 use serde_json::json;
 
@@ -18,7 +18,7 @@ async fn a_person_runs_a_connector_as_themselves() {
     let world = World::new();
     world.connector("default", "drive", ".example").await;
     let mut alice = world.connected("alice", "drive").await;
-    world.resource.answer(Ok(ApiAnswer {
+    world.resource.answer(Ok(ApiResponse {
         status: 404,
         headers: vec![
             ("Content-Type".to_owned(), "application/json".to_owned()),

@@ -212,7 +212,7 @@ async fn r61_faults_behind_us_show_nothing_of_themselves() {
     assert_eq!(alice.get("/api/actions/connectors").await.code(), "forbidden", "R06: errors mean deny");
     world.directory.go_down(false);
     for (error, code) in [
-        (grantry_domain::ports::ProviderError::NoAnswer, "provider_unavailable"),
+        (grantry_domain::ports::ProviderError::NoResponse, "provider_unavailable"),
         (grantry_domain::ports::ProviderError::BadMetadata, "provider_misconfigured"),
     ] {
         world.provider.answer_resolve(Err(error));

@@ -6,7 +6,7 @@ mod join;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use grantry_domain::ports::{ApiAnswer, ApiError, ApiRequest, ApiRequestRefused, ResourceServer};
+use grantry_domain::ports::{ApiError, ApiRequest, ApiRequestRefused, ApiResponse, ResourceServer};
 use grantry_domain::provider::Origin;
 use grantry_domain::secret::Secret;
 use http::Method;
@@ -42,7 +42,7 @@ impl ResourceServer for ApiCaller {
         join::join(&self.policy, base_url, path, query)
     }
 
-    async fn send(&self, request: &ApiRequest, token: &Secret) -> Result<ApiAnswer, ApiError> {
+    async fn send(&self, request: &ApiRequest, token: &Secret) -> Result<ApiResponse, ApiError> {
         let refused = |field, problem| ApiError::Refused(ApiRequestRefused { field, problem });
         let method = METHODS
             .into_iter()
@@ -67,7 +67,7 @@ impl ResourceServer for ApiCaller {
             TransportError::NotSent | TransportError::Cut => ApiError::Unreachable,
             TransportError::TooLarge => ApiError::TooLarge,
         })?;
-        Ok(ApiAnswer {
+        Ok(ApiResponse {
             status: response.status.as_u16(),
             headers: headers::for_caller(&response.headers),
             body: std::mem::take(&mut *response.body),

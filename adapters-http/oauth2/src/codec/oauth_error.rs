@@ -18,7 +18,7 @@ impl From<TransportError> for ProviderError {
         match error {
             TransportError::NotAllowed => Self::NotAllowed,
             TransportError::NotSent => Self::NotSent,
-            TransportError::Cut => Self::NoAnswer,
+            TransportError::Cut => Self::NoResponse,
             TransportError::TooLarge => Self::Malformed,
         }
     }
@@ -33,7 +33,7 @@ pub(crate) fn by_status(status: StatusCode, headers: &HeaderMap) -> Option<Provi
         return Some(ProviderError::Throttled { retry_after: retry_after(headers), unprocessed: false });
     }
     if status.is_server_error() {
-        return Some(ProviderError::NoAnswer);
+        return Some(ProviderError::NoResponse);
     }
     // Redirects are never followed, and no other status below 400 is an error of OAuth.
     (!status.is_client_error()).then_some(ProviderError::Malformed)
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn r39_only_a_well_formed_invalid_grant_means_a_dead_grant() {
-        use ProviderError::{ClientRefused, InvalidGrant, Malformed, NoAnswer, OtherOauthError};
+        use ProviderError::{ClientRefused, InvalidGrant, Malformed, NoResponse, OtherOauthError};
         for (status, body, meaning) in [
             (400, r#"{"error":"invalid_grant"}"#, InvalidGrant),
             (401, r#"{"error":"invalid_grant"}"#, InvalidGrant),
@@ -107,10 +107,10 @@ mod tests {
             (400, r#"{"error":"invalid_request"}"#, OtherOauthError),
             (400, r#"{"error":"invalid_scope"}"#, OtherOauthError),
             (400, r#"{"error":"something_new"}"#, OtherOauthError),
-            (500, r#"{"error":"invalid_grant"}"#, NoAnswer),
-            (502, "", NoAnswer),
-            (503, "", NoAnswer),
-            (504, "", NoAnswer),
+            (500, r#"{"error":"invalid_grant"}"#, NoResponse),
+            (502, "", NoResponse),
+            (503, "", NoResponse),
+            (504, "", NoResponse),
             (400, "", Malformed),
             (400, "invalid_grant", Malformed),
             (400, r#"{"error":{"code":"invalid_grant"}}"#, Malformed),

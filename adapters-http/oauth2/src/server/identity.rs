@@ -1,6 +1,6 @@
 //! Who consented: from the ID token, else from userinfo. A label and a subject for comparison (R35).
 
-use grantry_domain::ports::{ProviderError, TokenAnswer};
+use grantry_domain::ports::{ProviderError, TokenResponse};
 use grantry_domain::provider::{Account, Provider};
 use http::StatusCode;
 
@@ -21,7 +21,7 @@ impl Oauth2Server {
     pub(super) async fn identified(
         &self,
         provider: &Provider,
-        answer: &TokenAnswer,
+        answer: &TokenResponse,
         nonce: Option<&str>,
     ) -> Result<Option<Account>, ProviderError> {
         let rules = self.rules(provider)?;
@@ -53,7 +53,7 @@ impl Oauth2Server {
 
     /// What userinfo says. It gives a label and nothing else, so whatever keeps it from being read counts as silence: a
     /// token without the scope `openid`, for one, is refused there by every standard provider (OIDC Core §5.3.3).
-    async fn userinfo(&self, url: &str, answer: &TokenAnswer, rules: &IdentityRules) -> Option<Claimed> {
+    async fn userinfo(&self, url: &str, answer: &TokenResponse, rules: &IdentityRules) -> Option<Claimed> {
         let response = self.get_json(url, Some(client_auth::bearer(&answer.access_token))).await.ok()?;
         if response.status != StatusCode::OK {
             return None;

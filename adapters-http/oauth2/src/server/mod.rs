@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use grantry_domain::ports::{
-    AuthorizationRequest, AuthorizationServer, ClientCredentials, Clock, ProviderError, RevokeAnswer, TokenAnswer, TokenKind,
+    AuthorizationRequest, AuthorizationServer, ClientCredentials, Clock, ProviderError, RevocationResponse, TokenKind,
+    TokenResponse,
 };
 use grantry_domain::provider::{Account, Provider, ProviderSettings, Scopes};
 use grantry_domain::secret::Secret;
@@ -23,7 +24,7 @@ use http::{HeaderMap, HeaderValue, Method};
 pub(crate) use self::client_auth::bearer;
 use self::discovery::Discovery;
 use self::keys::KeySets;
-use crate::codec::token_answer::MAX_ANSWER;
+use crate::codec::token_response::MAX_ANSWER;
 use crate::profile::rules::Wire;
 use crate::profile::{Profiles, Understood};
 use crate::transport::{HttpRequest, HttpResponse, HttpTransport};
@@ -103,7 +104,7 @@ impl AuthorizationServer for Oauth2Server {
         client: &ClientCredentials,
         code: &Secret,
         verifier: &Secret,
-    ) -> Result<TokenAnswer, ProviderError> {
+    ) -> Result<TokenResponse, ProviderError> {
         self.exchanged(provider, client, code, verifier).await
     }
 
@@ -113,7 +114,7 @@ impl AuthorizationServer for Oauth2Server {
         client: &ClientCredentials,
         refresh_token: &Secret,
         granted: &Scopes,
-    ) -> Result<TokenAnswer, ProviderError> {
+    ) -> Result<TokenResponse, ProviderError> {
         self.refreshed(provider, client, refresh_token, granted).await
     }
 
@@ -123,7 +124,7 @@ impl AuthorizationServer for Oauth2Server {
         client: &ClientCredentials,
         token: &Secret,
         kind: TokenKind,
-    ) -> Result<RevokeAnswer, ProviderError> {
+    ) -> Result<RevocationResponse, ProviderError> {
         self.revoked(provider, client, token, kind).await
     }
 
@@ -138,14 +139,14 @@ impl AuthorizationServer for Oauth2Server {
         provider: &Provider,
         client: &ClientCredentials,
         scopes: &Scopes,
-    ) -> Result<TokenAnswer, ProviderError> {
+    ) -> Result<TokenResponse, ProviderError> {
         self.client_token(provider, client, scopes).await
     }
 
     async fn identify(
         &self,
         provider: &Provider,
-        answer: &TokenAnswer,
+        answer: &TokenResponse,
         nonce: Option<String>,
     ) -> Result<Option<Account>, ProviderError> {
         self.identified(provider, answer, nonce.as_deref()).await

@@ -1,6 +1,6 @@
 //! Revocation: RFC 7009, or the vendor's own call.
 
-use grantry_domain::ports::{ClientCredentials, ProviderError, RevokeAnswer, TokenKind};
+use grantry_domain::ports::{ClientCredentials, ProviderError, RevocationResponse, TokenKind};
 use grantry_domain::provider::Provider;
 use grantry_domain::secret::Secret;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::token_request::form_request;
 use super::{AGENT, JSON, Oauth2Server, client_auth};
 use crate::codec::form::Form;
-use crate::codec::token_answer::MAX_ANSWER;
+use crate::codec::token_response::MAX_ANSWER;
 use crate::codec::{json, oauth_error};
 use crate::profile::rules::{RevocationStyle, Wire};
 use crate::transport::{HttpRequest, HttpResponse};
@@ -22,12 +22,12 @@ impl Oauth2Server {
         client: &ClientCredentials,
         token: &Secret,
         kind: TokenKind,
-    ) -> Result<RevokeAnswer, ProviderError> {
+    ) -> Result<RevocationResponse, ProviderError> {
         let rules = self.rules(provider)?;
-        let Some(endpoint) = &provider.endpoints.revocation else { return Ok(RevokeAnswer::NotSupported) };
+        let Some(endpoint) = &provider.endpoints.revocation else { return Ok(RevocationResponse::NotSupported) };
         let request = match rules.wire.revocation.style {
             RevocationStyle::Rfc7009 => standard(&rules.wire, provider, client, endpoint, token, kind)?,
-            RevocationStyle::DeleteBasicJson if kind == TokenKind::Refresh => return Ok(RevokeAnswer::NotSupported),
+            RevocationStyle::DeleteBasicJson if kind == TokenKind::Refresh => return Ok(RevocationResponse::NotSupported),
             RevocationStyle::DeleteBasicJson => delete(provider, client, endpoint, token)?,
         };
         judge(&rules.wire, &self.send(request).await?)
@@ -82,16 +82,16 @@ fn delete(
     })
 }
 
-fn judge(wire: &Wire, response: &HttpResponse) -> Result<RevokeAnswer, ProviderError> {
+fn judge(wire: &Wire, response: &HttpResponse) -> Result<RevocationResponse, ProviderError> {
     let status = response.status;
     let is_done = [StatusCode::OK, StatusCode::NO_CONTENT].contains(&status);
     if is_done || wire.revocation.done_statuses.contains(&status.as_u16()) {
-        return Ok(RevokeAnswer::Done);
+        return Ok(RevocationResponse::Done);
     }
     if status == StatusCode::BAD_REQUEST {
         let body = json::parse_object(&response.body).ok();
         if body.and_then(|body| oauth_error::code(&body)).as_deref() == Some("unsupported_token_type") {
-            return Ok(RevokeAnswer::NotSupported);
+            return Ok(RevocationResponse::NotSupported);
         }
     }
     Err(oauth_error::of_response(response, &wire.token.errors))

@@ -1,6 +1,6 @@
 //! Requests to the token endpoint (RFC 6749 §4.1.3, §4.4.2, §6).
 
-use grantry_domain::ports::{ClientCredentials, ProviderError, TokenAnswer};
+use grantry_domain::ports::{ClientCredentials, ProviderError, TokenResponse};
 use grantry_domain::provider::{Provider, Scopes};
 use grantry_domain::secret::Secret;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method};
 
 use super::{AGENT, JSON, Oauth2Server, client_auth};
 use crate::codec::form::Form;
-use crate::codec::token_answer::{self, MAX_ANSWER};
+use crate::codec::token_response::{self, MAX_ANSWER};
 use crate::profile::rules::{Pkce, Wire};
 use crate::transport::HttpRequest;
 
@@ -21,7 +21,7 @@ impl Oauth2Server {
         client: &ClientCredentials,
         code: &Secret,
         verifier: &Secret,
-    ) -> Result<TokenAnswer, ProviderError> {
+    ) -> Result<TokenResponse, ProviderError> {
         let rules = self.rules(provider)?;
         let mut form = Form::default();
         form.add("grant_type", "authorization_code").add_secret("code", code).add("redirect_uri", &provider.redirect_uri);
@@ -37,7 +37,7 @@ impl Oauth2Server {
         client: &ClientCredentials,
         refresh_token: &Secret,
         granted: &Scopes,
-    ) -> Result<TokenAnswer, ProviderError> {
+    ) -> Result<TokenResponse, ProviderError> {
         let rules = self.rules(provider)?;
         let scope = rules.wire.scopes.join(granted);
         let mut form = Form::default();
@@ -57,7 +57,7 @@ impl Oauth2Server {
         provider: &Provider,
         client: &ClientCredentials,
         scopes: &Scopes,
-    ) -> Result<TokenAnswer, ProviderError> {
+    ) -> Result<TokenResponse, ProviderError> {
         let rules = self.rules(provider)?;
         let scope = rules.wire.scopes.join(scopes);
         let mut form = Form::default();
@@ -74,7 +74,7 @@ impl Oauth2Server {
         provider: &'a Provider,
         client: &'a ClientCredentials,
         mut form: Form<'a>,
-    ) -> Result<TokenAnswer, ProviderError> {
+    ) -> Result<TokenResponse, ProviderError> {
         for resource in &provider.resources {
             form.add("resource", resource);
         }
@@ -83,7 +83,7 @@ impl Oauth2Server {
             let authorization = client_auth::authenticate(provider, client, id_parameter, &mut form)?;
             self.send(form_request(&provider.endpoints.token, authorization, &form)).await?
         };
-        token_answer::decode(wire, &response)
+        token_response::decode(wire, &response)
     }
 }
 

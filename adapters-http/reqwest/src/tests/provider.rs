@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use grantry_domain::connector::{Definition, ProfileId};
 use grantry_domain::ports::{
     ApiRequest, AuthorizationRequest, AuthorizationServer as _, ClientCredentials, Clock, Lifetime, ProviderError,
-    ProviderProfiles as _, ResourceServer as _, RevokeAnswer, TokenKind,
+    ProviderProfiles as _, ResourceServer as _, RevocationResponse, TokenKind,
 };
 use grantry_domain::provider::{Provider, Scopes};
 use grantry_domain::secret::Secret;
@@ -115,7 +115,7 @@ async fn r07_a_code_becomes_tokens_that_are_refreshed_and_revoked() {
     assert_eq!(world.server.revocation_order(&provider), [TokenKind::Refresh, TokenKind::Access]);
     for (token, kind) in [(live, TokenKind::Refresh), (&second.access_token, TokenKind::Access)] {
         let answer = world.server.revoke(&provider, &world.client, token, kind).await;
-        assert_eq!(answer, Ok(RevokeAnswer::Done));
+        assert_eq!(answer, Ok(RevocationResponse::Done));
     }
     assert!(!world.mock.accepts_refresh_token(text(live)));
     assert!(!world.mock.accepts_access_token(text(&second.access_token)));
@@ -147,9 +147,9 @@ async fn r28_answers_with_faults_are_what_they_are() {
     let provider = world.provider(BY_HAND).await;
     let granted = Scopes::default();
     for (fault, expected) in [
-        (Fault::DropAnswer, ProviderError::NoAnswer),
-        (Fault::DropRequest, ProviderError::NoAnswer),
-        (Fault::CutBody(10), ProviderError::NoAnswer),
+        (Fault::DropAnswer, ProviderError::NoResponse),
+        (Fault::DropRequest, ProviderError::NoResponse),
+        (Fault::CutBody(10), ProviderError::NoResponse),
         (Fault::EndlessBody, ProviderError::Malformed),
         (Fault::huge_body(70_000), ProviderError::Malformed),
         (Fault::empty_body(), ProviderError::Malformed),
@@ -159,7 +159,7 @@ async fn r28_answers_with_faults_are_what_they_are() {
         (Fault::without("token_type"), ProviderError::Malformed),
         (Fault::ok_with_error("invalid_grant"), ProviderError::Malformed),
         (Fault::Instead(Answer::new(307).header("location", world.mock.url("/token"))), ProviderError::Malformed),
-        (Fault::Instead(Answer::new(500)), ProviderError::NoAnswer),
+        (Fault::Instead(Answer::new(500)), ProviderError::NoResponse),
     ] {
         world.mock.clear_ledger();
         let code = world.code(&provider, &["files.read"], None).await;

@@ -77,11 +77,11 @@ pub(super) const LOST: &str = "role = 'former' AND state = 'expired' AND authori
 
 const FORGET_SECRETS: &str = ", sealed = NULL, kid = NULL";
 
-const OWE: &str = ", scopes = '', expires_at = NULL, renewable = 0, refresh_expires_at = NULL, last_used_day = NULL, \
+const OWE: &str = ", scopes = '', expires_at = NULL, refreshable = 0, refresh_expires_at = NULL, last_used_day = NULL, \
      lease_until = NULL, lease_owner = NULL, in_doubt_since = NULL, failed_attempts = 0, failing_since = NULL, \
      revocation = 'due', revoke_at = ?3, revoke_attempts = 0, revoke_in_doubt = in_doubt_since IS NOT NULL";
 
-const SETTLE: &str = ", scopes = '', expires_at = NULL, renewable = 0, refresh_expires_at = NULL, last_used_day = NULL, \
+const SETTLE: &str = ", scopes = '', expires_at = NULL, refreshable = 0, refresh_expires_at = NULL, last_used_day = NULL, \
      lease_until = NULL, lease_owner = NULL, in_doubt_since = NULL, failed_attempts = 0, failing_since = NULL, \
      revocation = 'not_needed', sealed = NULL, kid = NULL, revision = 0";
 

@@ -18,17 +18,17 @@ pub(super) fn take(connection: &Connection, now: Timestamp, request: LeaseReques
     if record.state != StateKind::Authorized || record.revision != request.revision {
         return Ok(Lease::Moved(record));
     }
-    let implausible = record.renewal.held_until.is_some_and(|until| until > now.plus(request.longest));
-    if let Some(until) = record.renewal.held_until.filter(|until| *until > now && !implausible) {
+    let implausible = record.refresh.held_until.is_some_and(|until| until > now.plus(request.longest));
+    if let Some(until) = record.refresh.held_until.filter(|until| *until > now && !implausible) {
         return Ok(Lease::Held { until, record });
     }
     let until = now.plus(request.length);
     let parameters = params![request.id.as_bytes(), until.as_millis(), request.owner, now.as_millis()];
     sql::execute(connection, TAKE, parameters)?;
-    let was_in_doubt = implausible || record.renewal.in_doubt_since.is_some();
-    record.renewal.held_until = Some(until);
-    record.renewal.owner = Some(request.owner);
-    record.renewal.in_doubt_since.get_or_insert(now);
+    let was_in_doubt = implausible || record.refresh.in_doubt_since.is_some();
+    record.refresh.held_until = Some(until);
+    record.refresh.owner = Some(request.owner);
+    record.refresh.in_doubt_since.get_or_insert(now);
     Ok(Lease::Taken { record, was_in_doubt })
 }
 

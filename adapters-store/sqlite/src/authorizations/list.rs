@@ -79,20 +79,20 @@ pub(super) const HOLDERS: &str = "SELECT DISTINCT user, space FROM authorization
      WHERE role <> 'over' AND role = 'grant' AND (user, space) > (?1, ?2) ORDER BY user, space LIMIT ?3";
 
 /// Grants in use that lapse soon and can be renewed, first those that lapse first.
-pub(super) fn due_for_renewal(
+pub(super) fn due_for_refresh(
     connection: &Connection,
     used_since_day: i64,
-    lapsing_before: Timestamp,
+    expiring_before: Timestamp,
     limit: u32,
 ) -> Result<Vec<AuthorizationRecord>, Fault> {
-    let parameters = params![lapsing_before.as_millis(), used_since_day, limit];
+    let parameters = params![expiring_before.as_millis(), used_since_day, limit];
     sql::all(connection, &due_query(), parameters, |row| Ok(authorization(row, 0)?.record))
 }
 
 pub(super) fn due_query() -> String {
     format!(
         "SELECT {} FROM authorizations AS a \
-         WHERE a.role = 'grant' AND a.renewable = 1 AND a.expires_at < ?1 AND a.last_used_day >= ?2 \
+         WHERE a.role = 'grant' AND a.refreshable = 1 AND a.expires_at < ?1 AND a.last_used_day >= ?2 \
          ORDER BY a.expires_at, a.id LIMIT ?3",
         Authorization::COLUMNS
     )

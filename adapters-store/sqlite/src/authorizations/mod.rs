@@ -19,9 +19,9 @@ use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, StateH
 use grantry_domain::connector::{ConnectorId, ConnectorKey};
 use grantry_domain::identity::{SpaceId, UserId};
 use grantry_domain::ports::{
-    AuditEvent, AuthorizationFilter, AuthorizationPage, AuthorizationStore, CallbackKey, Commit, Consumption, EndScope,
-    Ended, Ending, FailedAttempt, Fence, Fenced, HandOutView, Inserted, JobEnd, KeyId, Lease, LeaseRequest, OrphanTokens,
-    PendingLimits, RecordedEvent, RevocationJob, StatusRow, StoreError, SweepPolicy, Swept,
+    AccessTokenView, AuditEvent, AuthorizationFilter, AuthorizationPage, AuthorizationStore, CallbackKey, Commit,
+    Consumption, EndScope, Ended, Ending, FailedAttempt, Fence, Fenced, Inserted, JobEnd, KeyId, Lease, LeaseRequest,
+    OrphanTokens, PendingLimits, RecordedEvent, RevocationJob, StatusRow, StoreError, SweepPolicy, Swept,
 };
 use grantry_domain::time::Timestamp;
 
@@ -68,9 +68,13 @@ impl AuthorizationStore for SqliteStore {
         self.point_read(move |connection| read::awaiting(connection, state)).await
     }
 
-    async fn hand_out(&self, connector: &ConnectorKey, user: &UserId) -> Result<Option<HandOutView>, StoreError> {
+    async fn access_token_view(
+        &self,
+        connector: &ConnectorKey,
+        user: &UserId,
+    ) -> Result<Option<AccessTokenView>, StoreError> {
         let (key, user, now) = (connector.clone(), user.clone(), self.clock());
-        self.point_read(move |connection| read::hand_out(connection, &key, &user, now)).await
+        self.point_read(move |connection| read::access_token_view(connection, &key, &user, now)).await
     }
 
     async fn statuses(
@@ -147,13 +151,13 @@ impl AuthorizationStore for SqliteStore {
         self.long_read(move |connection| list::holders(connection, after.as_ref(), limit)).await
     }
 
-    async fn due_for_renewal(
+    async fn due_for_refresh(
         &self,
         used_since_day: i64,
-        lapsing_before: Timestamp,
+        expiring_before: Timestamp,
         limit: u32,
     ) -> Result<Vec<AuthorizationRecord>, StoreError> {
-        self.long_read(move |connection| list::due_for_renewal(connection, used_since_day, lapsing_before, limit)).await
+        self.long_read(move |connection| list::due_for_refresh(connection, used_since_day, expiring_before, limit)).await
     }
 
     async fn record(&self, audit: Vec<AuditEvent>) -> Result<(), StoreError> {

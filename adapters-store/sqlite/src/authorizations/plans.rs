@@ -12,7 +12,7 @@ fn page() -> String {
 /// All such statements.
 fn statements() -> Vec<String> {
     let reads = [
-        read::HAND_OUT.clone(),
+        read::ACCESS_TOKEN_VIEW.clone(),
         read::STATUSES.clone(),
         read::STATUS.clone(),
         page(),
@@ -59,7 +59,7 @@ fn hot_reads_use_the_index_made_for_them() {
         let steps = plan(&connection, statement);
         assert!(steps.iter().any(|found| found.contains(step)), "{steps:?}\n{statement}");
     };
-    uses(&read::HAND_OUT, "USING INDEX one_grant (incarnation=? AND user=?)");
+    uses(&read::ACCESS_TOKEN_VIEW, "USING INDEX one_grant (incarnation=? AND user=?)");
     uses(&read::STATUSES, "USING INDEX authorizations_by_user (user=? AND space=? AND incarnation=?)");
     uses(&page(), "USING INDEX grants_by_space (space=?)");
     uses(list::HOLDERS, "USING INDEX authorizations_by_user");

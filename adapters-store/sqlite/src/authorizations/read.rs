@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, INTERRUPTED_AFTER, StateHash, StateKind};
 use grantry_domain::connector::{ConnectorId, ConnectorKey};
 use grantry_domain::identity::{SpaceId, UserId};
-use grantry_domain::ports::{HandOutView, StatusRow};
+use grantry_domain::ports::{AccessTokenView, StatusRow};
 use grantry_domain::time::Timestamp;
 use rusqlite::{Connection, Row, params};
 
@@ -19,7 +19,7 @@ static FIND: LazyLock<String> =
 static BY_STATE: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {} FROM authorizations AS a WHERE a.state_hash = ?1", Authorization::COLUMNS));
 
-pub(super) static HAND_OUT: LazyLock<String> = LazyLock::new(|| {
+pub(super) static ACCESS_TOKEN_VIEW: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT {CONNECTOR_COLUMNS}, {} FROM connectors AS c \
          LEFT JOIN authorizations AS a ON a.incarnation = c.incarnation AND a.user = ?3 AND a.role = 'grant' \
@@ -66,15 +66,15 @@ fn joined(row: &Row<'_>) -> Result<Option<AuthorizationRecord>, Fault> {
 }
 
 /// Connector and grant.
-pub(super) fn hand_out(
+pub(super) fn access_token_view(
     connection: &Connection,
     key: &ConnectorKey,
     user: &UserId,
     now: Timestamp,
-) -> Result<Option<HandOutView>, Fault> {
+) -> Result<Option<AccessTokenView>, Fault> {
     let parameters = params![key.space.as_str(), key.id.as_str(), user.as_str()];
-    sql::first(connection, &HAND_OUT, parameters, |row| {
-        Ok(HandOutView { connector: connector(row)?, grant: joined(row)?, now })
+    sql::first(connection, &ACCESS_TOKEN_VIEW, parameters, |row| {
+        Ok(AccessTokenView { connector: connector(row)?, grant: joined(row)?, now })
     })
 }
 

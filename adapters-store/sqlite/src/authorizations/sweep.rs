@@ -17,10 +17,10 @@ const TIMED_OUT: &str = "seq IN (SELECT seq FROM authorizations WHERE role = 'pe
      ORDER BY deadline LIMIT ?2)";
 const INTERRUPTED: &str = "seq IN (SELECT seq FROM authorizations WHERE role = 'running' AND consumed_at <= ?1 \
      ORDER BY consumed_at LIMIT ?2)";
-const ACCESS_LAPSED: &str = "renewable = 0 AND seq IN (SELECT seq FROM authorizations \
-     WHERE role = 'grant' AND lapses_at <= ?1 ORDER BY lapses_at LIMIT ?2)";
-const REFRESH_LAPSED: &str = "renewable = 1 AND seq IN (SELECT seq FROM authorizations \
-     WHERE role = 'grant' AND lapses_at <= ?1 ORDER BY lapses_at LIMIT ?2)";
+const ACCESS_EXPIRED: &str = "refreshable = 0 AND seq IN (SELECT seq FROM authorizations \
+     WHERE role = 'grant' AND final_expiry <= ?1 ORDER BY final_expiry LIMIT ?2)";
+const REFRESH_EXPIRED: &str = "refreshable = 1 AND seq IN (SELECT seq FROM authorizations \
+     WHERE role = 'grant' AND final_expiry <= ?1 ORDER BY final_expiry LIMIT ?2)";
 const UNUSED: &str = "seq IN (SELECT seq FROM authorizations WHERE role = 'grant' AND last_used_day < ?1 \
      ORDER BY last_used_day LIMIT ?2)";
 pub(super) const REMOVE_FLOWS: &str = "DELETE FROM authorizations WHERE seq IN (SELECT seq FROM authorizations \
@@ -57,11 +57,13 @@ pub(super) fn sweep(connection: &Connection, now: Timestamp, policy: SweepPolicy
     let scope = until(interrupted_before(now), INTERRUPTED, &budget);
     let interrupted = budget.spend(become_revoked(&interrupted).end_running(connection, &scope)?);
 
-    let scope = until(now.as_millis(), ACCESS_LAPSED, &budget);
-    let access_lapsed = become_expired(ExpiredCause::AccessLapsed).end_grants(connection, &scope, Tokens::NotNeeded)?;
-    let scope = until(now.as_millis(), REFRESH_LAPSED, &budget);
-    let refresh_lapsed = become_expired(ExpiredCause::RefreshLapsed).end_grants(connection, &scope, Tokens::NotNeeded)?;
-    let lapsed = budget.spend(access_lapsed + refresh_lapsed);
+    let scope = until(now.as_millis(), ACCESS_EXPIRED, &budget);
+    let access_token_expired =
+        become_expired(ExpiredCause::AccessTokenExpired).end_grants(connection, &scope, Tokens::NotNeeded)?;
+    let scope = until(now.as_millis(), REFRESH_EXPIRED, &budget);
+    let refresh_token_expired =
+        become_expired(ExpiredCause::RefreshTokenExpired).end_grants(connection, &scope, Tokens::NotNeeded)?;
+    let expired = budget.spend(access_token_expired + refresh_token_expired);
 
     let scope = until(now.minus(policy.unused_grants).day(), UNUSED, &budget);
     let unused = become_revoked(EndCause::Unused.as_str()).end_grants(connection, &scope, Tokens::Owed)?;
@@ -73,7 +75,7 @@ pub(super) fn sweep(connection: &Connection, now: Timestamp, policy: SweepPolicy
         removed += budget.spend(rows);
     }
     let secrets_destroyed = client_secrets::destroy_unneeded(connection, now)?;
-    Ok(Swept { timed_out, interrupted, lapsed, unused, removed, secrets_destroyed, more: budget.0 == 0 })
+    Ok(Swept { timed_out, interrupted, expired, unused, removed, secrets_destroyed, more: budget.0 == 0 })
 }
 
 /// What a sweep runs, for the test of plans.
@@ -81,6 +83,6 @@ pub(super) fn sweep(connection: &Connection, now: Timestamp, policy: SweepPolicy
 pub(super) fn statements() -> Vec<String> {
     let pending = end::statements_for(end::PENDING, TIMED_OUT);
     let running = end::statements_for(end::RUNNING, INTERRUPTED);
-    let grants = [ACCESS_LAPSED, REFRESH_LAPSED, UNUSED].map(|condition| end::statements_for(end::GRANT, condition));
+    let grants = [ACCESS_EXPIRED, REFRESH_EXPIRED, UNUSED].map(|condition| end::statements_for(end::GRANT, condition));
     grants.into_iter().chain([pending, running]).flatten().collect()
 }

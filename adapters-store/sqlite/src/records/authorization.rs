@@ -1,7 +1,7 @@
 //! Authorizations and orphaned tokens as rows.
 
 use grantry_domain::authorization::{
-    AuthorizationId, AuthorizationRecord, BrowserHash, Envelope, Ownership, Renewal, Revision, RevocationOutcome,
+    AuthorizationId, AuthorizationRecord, BrowserHash, Envelope, Ownership, RefreshState, Revision, RevocationOutcome,
     RevocationRecord, StateHash, StateKind,
 };
 use grantry_domain::connector::{Epoch, Incarnation};
@@ -26,7 +26,7 @@ impl Authorization {
     /// The columns [`authorization`] reads, of a table named `a`.
     pub(crate) const COLUMNS: &str = "a.id, a.space, a.connector, a.incarnation, a.epoch, a.digest, a.user, a.created_at, \
          a.state, a.cause, a.since, a.deadline, a.state_hash, a.browser, a.consumed_at, a.sealed, a.revision, a.scopes, \
-         a.expires_at, a.renewable, a.refresh_expires_at, a.account, a.authorized_at, a.last_used_day, a.lease_until, \
+         a.expires_at, a.refreshable, a.refresh_expires_at, a.account, a.authorized_at, a.last_used_day, a.lease_until, \
          a.lease_owner, a.in_doubt_since, a.failed_attempts, a.failing_since, a.revocation, a.revoke_at, \
          a.revoke_attempts, a.revoke_in_doubt";
 }
@@ -61,12 +61,12 @@ pub(crate) fn authorization(row: &Row<'_>, at: usize) -> Result<Authorization, F
         revision: Revision(columns.unsigned()?),
         scopes: Scopes::from_record(columns.text()?),
         expires_at: columns.optional_time()?,
-        renewable: columns.flag()?,
+        refreshable: columns.flag()?,
         refresh_expires_at: columns.optional_time()?,
         account: columns.optional_text()?.map(str::to_owned),
         authorized_at: columns.optional_time()?,
         last_used_day: columns.optional_number()?,
-        renewal: Renewal {
+        refresh: RefreshState {
             held_until: columns.optional_time()?,
             owner: columns.optional_array()?,
             in_doubt_since: columns.optional_time()?,
@@ -106,7 +106,7 @@ const DUE: &str = "due";
 pub(crate) fn insert(connection: &Connection, record: &AuthorizationRecord) -> Result<(), Fault> {
     const INSERT: &str = "INSERT INTO authorizations \
          (id, space, connector, incarnation, epoch, digest, user, created_at, state, cause, since, deadline, state_hash, \
-          browser, consumed_at, sealed, kid, revision, scopes, expires_at, renewable, refresh_expires_at, account, \
+          browser, consumed_at, sealed, kid, revision, scopes, expires_at, refreshable, refresh_expires_at, account, \
           authorized_at, last_used_day, lease_until, lease_owner, in_doubt_since, failed_attempts, failing_since, \
           revocation, revoke_at, revoke_attempts, revoke_in_doubt) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, \
@@ -127,7 +127,7 @@ pub(crate) fn overwrite(
         "UPDATE authorizations SET state = ?9, cause = ?10, since = ?11, deadline = ?12, \
              state_hash = coalesce(?13, state_hash), browser = coalesce(?14, browser), \
              consumed_at = coalesce(?15, consumed_at), sealed = ?16, kid = ?17, revision = ?18, scopes = ?19, \
-             expires_at = ?20, renewable = ?21, refresh_expires_at = ?22, account = ?23, authorized_at = ?24, \
+             expires_at = ?20, refreshable = ?21, refresh_expires_at = ?22, account = ?23, authorized_at = ?24, \
              last_used_day = max(?25, coalesce(last_used_day, ?25)), lease_until = ?26, lease_owner = ?27, \
              in_doubt_since = ?28, failed_attempts = ?29, failing_since = ?30, revocation = ?31, revoke_at = ?32, \
              revoke_attempts = ?33, revoke_in_doubt = ?34 \
@@ -169,16 +169,16 @@ fn values(record: &AuthorizationRecord) -> [ToSqlOutput<'_>; 34] {
         number(signed(record.revision.0)),
         ToSqlOutput::Owned(Value::Text(record.scopes.to_record())),
         optional(record.expires_at, time),
-        number(i64::from(record.renewable)),
+        number(i64::from(record.refreshable)),
         optional(record.refresh_expires_at, time),
         optional(record.account.as_deref(), text),
         optional(record.authorized_at, time),
         optional(record.last_used_day, number),
-        optional(record.renewal.held_until, time),
-        optional(record.renewal.owner.as_ref(), |owner| blob(owner)),
-        optional(record.renewal.in_doubt_since, time),
-        number(i64::from(record.renewal.failed_attempts)),
-        optional(record.renewal.failing_since, time),
+        optional(record.refresh.held_until, time),
+        optional(record.refresh.owner.as_ref(), |owner| blob(owner)),
+        optional(record.refresh.in_doubt_since, time),
+        number(i64::from(record.refresh.failed_attempts)),
+        optional(record.refresh.failing_since, time),
         optional(outcome, text),
         optional(revoke_at, time),
         optional(attempts, number),

@@ -87,7 +87,7 @@ async fn sequence_numbers_rise_after_all_events_were_forgotten() {
     let store = place.open().await;
     let connector = place.add_connector(&store).await;
     let flow = fixtures::initiated(fixtures::grant_id(1), fixtures::ownership_of(&connector, "alice"), place.now());
-    let event = || fixtures::event(AuditKind::HandedOut, &flow, place.now());
+    let event = || fixtures::event(AuditKind::AccessTokenIssued, &flow, place.now());
     store.record(vec![event(), event()]).await.unwrap();
     let last = store.pending_events(10).await.unwrap().last().unwrap().sequence;
     store.forget_events(last).await.unwrap();

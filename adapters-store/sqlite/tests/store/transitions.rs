@@ -204,14 +204,14 @@ async fn a_lapsed_grant_equals_the_transition() {
     let limited = place.connect(&store, fixtures::grant_id(2), &fixtures::ownership_of(&connector, "b")).await;
     let lapse = place.now().plus(Duration::from_hours(2));
     let kinds = [
-        (&without, AuthorizationRecord { renewable: false, ..without.clone() }),
+        (&without, AuthorizationRecord { refreshable: false, ..without.clone() }),
         (&limited, AuthorizationRecord { refresh_expires_at: Some(lapse), ..limited.clone() }),
     ];
     for (read, next) in &kinds {
         store.replace(next.clone(), Fence::of(read), Vec::new()).await.unwrap();
     }
     place.clock.advance(Duration::from_hours(2));
-    assert_eq!(store.sweep(policy).await.unwrap().lapsed, 2);
+    assert_eq!(store.sweep(policy).await.unwrap().expired, 2);
     for (_, record) in &kinds {
         let expected = by_domain(record, Input::DeadlinePassed, place.now());
         assert_eq!(expected.state, StateKind::Expired);

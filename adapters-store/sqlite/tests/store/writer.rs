@@ -197,7 +197,7 @@ async fn r36_of_many_nodes_exactly_one_takes_the_lease() {
     }
     assert_eq!(taken, 1);
     // Durable at once: a process that dies now leaves a grant in doubt (R37).
-    assert!(two.find(grant.id).await.unwrap().unwrap().renewal.in_doubt_since.is_some());
+    assert!(two.find(grant.id).await.unwrap().unwrap().refresh.in_doubt_since.is_some());
 }
 
 #[tokio::test]

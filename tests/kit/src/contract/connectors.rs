@@ -201,7 +201,7 @@ pub async fn r54_a_recreated_connector_has_none_of_the_old_authorizations(backen
     let again = world.add(fixtures::connector_in("default", "drive", 2, world.now())).await;
     assert_ne!(drive.incarnation, again.incarnation);
 
-    let view = world.store.authorizations.hand_out(&again.key, &alice).await.unwrap_or_fail().expect("it is there");
+    let view = world.store.authorizations.access_token_view(&again.key, &alice).await.unwrap_or_fail().expect("it is there");
     assert_eq!((view.connector, view.grant), (again.clone(), None));
     let rows = world.store.authorizations.statuses(&again.key.space, None, &alice).await.unwrap_or_fail();
     assert!(rows.iter().all(|row| row.grant.is_none() && row.former.is_none() && row.pending.is_none()), "{rows:?}");

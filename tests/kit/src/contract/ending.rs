@@ -111,7 +111,7 @@ pub async fn r49_after_a_disconnect_no_node_hands_out(backend: Backend) {
     let town = Town::new(backend).await;
     let (world, alice) = (&town.world, fixtures::user("alice"));
     let granted = async |user: &UserId| {
-        let view = world.other.authorizations.hand_out(&town.drive.key, user).await.unwrap_or_fail();
+        let view = world.other.authorizations.access_token_view(&town.drive.key, user).await.unwrap_or_fail();
         view.expect("the connector is there").grant.map(|grant| grant.id)
     };
     assert_eq!(granted(&alice).await, Some(town.alice.grant.id));

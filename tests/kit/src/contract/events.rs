@@ -10,7 +10,8 @@ use crate::doubles::fixtures::{self, ownership_of};
 pub async fn r80_events_are_offered_in_order_until_they_are_forgotten(backend: Backend) {
     let (world, drive) = World::with_drive(backend).await;
     let grant = fixtures::authorized(world.new_id(), ownership_of(&drive, "alice"), world.now());
-    let kinds = [AuditKind::HandedOut, AuditKind::HandOutRefused, AuditKind::IssuerMismatch, AuditKind::OpenFailed];
+    let kinds =
+        [AuditKind::AccessTokenIssued, AuditKind::AccessTokenRefused, AuditKind::IssuerMismatch, AuditKind::OpenFailed];
     let events = kinds.map(|kind| world.event(kind, &grant));
     world.store.authorizations.record(events[..2].to_vec()).await.unwrap_or_fail();
     world.other.authorizations.record(events[2..].to_vec()).await.unwrap_or_fail();
@@ -36,7 +37,7 @@ pub async fn r80_events_are_kept_whole(backend: Backend) {
 
     let (world, drive) = World::with_drive(backend).await;
     let grant = fixtures::authorized(world.new_id(), ownership_of(&drive, "Ä lice"), world.now());
-    let full = world.event(AuditKind::HandedOut, &grant);
+    let full = world.event(AuditKind::AccessTokenIssued, &grant);
     let bare = AuditEvent { space: None, connector: None, user: None, grant: None, outcome: "7".to_owned(), ..full.clone() };
     let events: Vec<_> = AuditKind::ALL
         .iter()

@@ -49,7 +49,7 @@
 //! the kinds is open; repeated calls come to an end, with `more` false.
 //!
 //! **Reading.** Connectors come by name, then by id, both compared as bytes. The newest former grant is the one with the
-//! latest consent. `AuthorizationPage::next` is the id of the last record of a page that is not the last. `due_for_renewal` answers
+//! latest consent. `AuthorizationPage::next` is the id of the last record of a page that is not the last. `due_for_refresh` answers
 //! only grants with a refresh token, first those that lapse first.
 
 #![expect(clippy::missing_panics_doc, reason = "a contract panics where it is broken; that is its purpose")]
@@ -60,7 +60,7 @@ mod differential;
 pub mod ending;
 pub mod events;
 pub mod flows;
-pub mod renewal;
+pub mod refresh;
 pub mod revocation;
 pub mod sessions;
 pub mod sweep;
@@ -105,7 +105,7 @@ macro_rules! store_contract {
                 r51_a_superseded_grant_can_be_dropped_without_revocation,
                 r27_concurrent_commits_leave_one_grant,
             }
-            renewal {
+            refresh {
                 r38_new_tokens_are_written_under_their_fence,
                 r38_a_write_behind_the_fence_changes_nothing,
                 r38_of_concurrent_writers_one_writes,
@@ -118,7 +118,7 @@ macro_rules! store_contract {
                 r37_a_known_outcome_clears_the_doubt,
                 r36_only_the_holder_of_the_lease_reports_a_failure,
                 r55_the_day_of_last_use_only_rises,
-                grants_due_for_renewal_are_found,
+                grants_due_for_refresh_are_found,
             }
             ending {
                 r49_a_disconnect_ends_everything_of_a_user_on_a_connector,

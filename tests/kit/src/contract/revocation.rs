@@ -149,7 +149,7 @@ pub async fn r49_a_renewed_revocation_keeps_the_new_tokens(backend: Backend) {
     assert_eq!(owed(&former), Some(true));
     world.claim().await.expect("a job");
     let (sealed, revision) = (fixtures::envelope("received"), grant.revision.next());
-    world.end_job(former.id, JobEnd::Renewed { sealed: sealed.clone(), revision }).await;
+    world.end_job(former.id, JobEnd::Refreshed { sealed: sealed.clone(), revision }).await;
     let now = world.get(former.id).await;
     assert_eq!((owed(&now), now.sealed, now.revision), (Some(false), Some(sealed.clone()), revision));
     assert_eq!(world.claim().await, None, "its worker goes on");

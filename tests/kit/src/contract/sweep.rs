@@ -51,10 +51,10 @@ pub async fn r20_the_sweeper_ends_consumed_flows_of_dead_processes(backend: Back
 pub async fn the_sweeper_ends_grants_that_lapsed(backend: Backend) {
     let (world, drive) = World::with_drive(backend).await;
     let start = world.now();
-    let granted = async |user: &str, renewable: bool, refresh: Option<Duration>| {
+    let granted = async |user: &str, refreshable: bool, refresh: Option<Duration>| {
         let grant = world.connect(&ownership_of(&drive, user)).await;
         let refresh_expires_at = refresh.map(|span| start.plus(span));
-        let next = AuthorizationRecord { renewable, refresh_expires_at, ..fixtures::renewed(&grant, start) };
+        let next = AuthorizationRecord { refreshable, refresh_expires_at, ..fixtures::renewed(&grant, start) };
         world.replaced(next, &grant).await
     };
     let plain = granted("plain", false, None).await;
@@ -63,13 +63,13 @@ pub async fn the_sweeper_ends_grants_that_lapsed(backend: Backend) {
     world.pass(ACCESS_TTL.saturating_sub(MILLISECOND));
     assert_eq!(world.sweep().await, Swept::default());
     world.pass(MILLISECOND);
-    assert_eq!(world.sweep().await, Swept { lapsed: 1, ..Swept::default() });
+    assert_eq!(world.sweep().await, Swept { expired: 1, ..Swept::default() });
     let ended = world.get(plain.id).await;
-    assert_eq!(state_of(&ended), (StateKind::Expired, Some("access_lapsed")));
+    assert_eq!(state_of(&ended), (StateKind::Expired, Some("access_token_expired")));
     assert_eq!((owed(&ended), ended.sealed), (None, None), "dead tokens are not kept");
     world.pass(ACCESS_TTL);
-    assert_eq!(world.sweep().await, Swept { lapsed: 1, ..Swept::default() });
-    assert_eq!(state_of(&world.get(capped.id).await), (StateKind::Expired, Some("refresh_lapsed")));
+    assert_eq!(world.sweep().await, Swept { expired: 1, ..Swept::default() });
+    assert_eq!(state_of(&world.get(capped.id).await), (StateKind::Expired, Some("refresh_token_expired")));
     assert_eq!(world.get(lasting.id).await, lasting);
 }
 
@@ -129,7 +129,7 @@ pub async fn r18_sweeping_goes_in_bounded_steps(backend: Backend) {
     }
     for number in 0..4 {
         let grant = world.connect(&ownership_of(&drive, &format!("grant-{number}"))).await;
-        world.replaced(AuthorizationRecord { renewable: false, ..fixtures::renewed(&grant, world.now()) }, &grant).await;
+        world.replaced(AuthorizationRecord { refreshable: false, ..fixtures::renewed(&grant, world.now()) }, &grant).await;
     }
     world.pass(ACCESS_TTL);
     let policy = SweepPolicy { batch: 3, ..SWEEP };
@@ -137,16 +137,16 @@ pub async fn r18_sweeping_goes_in_bounded_steps(backend: Backend) {
     for step in 0..20 {
         let swept = world.store.authorizations.sweep(policy).await.unwrap_or_fail();
         let touched =
-            swept.timed_out + swept.interrupted + swept.lapsed + swept.unused + swept.removed + swept.secrets_destroyed;
+            swept.timed_out + swept.interrupted + swept.expired + swept.unused + swept.removed + swept.secrets_destroyed;
         assert!(touched <= 3, "{swept:?}");
         assert!(touched > 0 || !swept.more, "a step does something if there is something to do");
         total.timed_out += swept.timed_out;
-        total.lapsed += swept.lapsed;
+        total.expired += swept.expired;
         if !swept.more {
             assert!(step >= 3);
             break;
         }
     }
-    assert_eq!(total, Swept { timed_out: 7, lapsed: 4, ..Swept::default() });
+    assert_eq!(total, Swept { timed_out: 7, expired: 4, ..Swept::default() });
     assert_eq!(world.store.authorizations.sweep(policy).await.unwrap_or_fail(), Swept::default());
 }

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, EndCause, INTERRUPTED_AFTER, StateKind};
 use grantry_domain::connector::{Connector, ConnectorName};
-use grantry_domain::ports::{AuthorizationFilter, Cascade, EndScope, HandOutView, KeyId, StatusRow};
+use grantry_domain::ports::{AccessTokenView, AuthorizationFilter, Cascade, EndScope, KeyId, StatusRow};
 
 use super::Backend;
 use super::world::{Succeeds, World};
 use crate::doubles::PlainVault;
 use crate::doubles::fixtures::{self, FLOW_TTL, ownership_of};
 
-async fn hand_out(world: &World, connector: &Connector, user: &str) -> Option<HandOutView> {
-    world.store.authorizations.hand_out(&connector.key, &fixtures::user(user)).await.unwrap_or_fail()
+async fn access_token_view(world: &World, connector: &Connector, user: &str) -> Option<AccessTokenView> {
+    world.store.authorizations.access_token_view(&connector.key, &fixtures::user(user)).await.unwrap_or_fail()
 }
 
 async fn statuses(world: &World, space: &str, user: &str) -> Vec<StatusRow> {
@@ -32,7 +32,7 @@ async fn status(world: &World, drive: &Connector, user: &str) -> StatusRow {
         .try_into()
         .expect("one row for one connector");
     assert!(all.contains(&one));
-    let view = hand_out(world, drive, user).await.expect("it is there");
+    let view = access_token_view(world, drive, user).await.expect("it is there");
     assert_eq!((&view.connector, &view.grant), (&one.connector, &one.grant), "hand-out and status agree");
     one
 }
@@ -45,12 +45,16 @@ pub async fn a_hand_out_sees_the_users_own_grant(backend: Backend) {
     world.connect(&ownership_of(&twin, "bob")).await;
     world.pass(Duration::from_secs(5));
     let (renamed, _) = world.edit(&drive, Cascade::Keep).await;
-    let view = HandOutView { connector: renamed, grant: Some(alice), now: world.now() };
-    assert_eq!(hand_out(&world, &drive, "alice").await, Some(view.clone()));
-    let none = HandOutView { grant: None, ..view };
-    assert_eq!(hand_out(&world, &drive, "bob").await, Some(none), "the same id in another space is another connector");
+    let view = AccessTokenView { connector: renamed, grant: Some(alice), now: world.now() };
+    assert_eq!(access_token_view(&world, &drive, "alice").await, Some(view.clone()));
+    let none = AccessTokenView { grant: None, ..view };
+    assert_eq!(
+        access_token_view(&world, &drive, "bob").await,
+        Some(none),
+        "the same id in another space is another connector"
+    );
     let nowhere = Connector { key: fixtures::connector_key("default", "nowhere"), ..drive };
-    assert_eq!(hand_out(&world, &nowhere, "alice").await, None);
+    assert_eq!(access_token_view(&world, &nowhere, "alice").await, None);
     assert_eq!(world.store.authorizations.now().await.unwrap_or_fail(), world.now());
 }
 

@@ -183,7 +183,7 @@ impl World {
     // Grants.
 
     pub(super) async fn replace(&self, next: AuthorizationRecord, read: &AuthorizationRecord) -> Fenced {
-        let event = self.event(AuditKind::Renewed, &next);
+        let event = self.event(AuditKind::Refreshed, &next);
         self.store.authorizations.replace(next, Fence::of(read), vec![event]).await.unwrap_or_fail()
     }
 

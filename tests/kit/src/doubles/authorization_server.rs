@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use grantry_domain::ports::{
-    AuthorizationRequest, AuthorizationServer, ClientCredentials, Lifetime, ProviderError, RevokeAnswer, TokenAnswer,
-    TokenKind,
+    AuthorizationRequest, AuthorizationServer, ClientCredentials, Lifetime, ProviderError, RevocationResponse, TokenKind,
+    TokenResponse,
 };
 use grantry_domain::provider::{Account, Endpoints, Provider, ProviderSettings, Scopes};
 use grantry_domain::secret::Secret;
@@ -84,8 +84,8 @@ pub struct ScriptedAuthorizationServer(Mutex<Script>);
 struct Script {
     resolutions: VecDeque<Result<Provider, ProviderError>>,
     urls: VecDeque<Result<Secret, ProviderError>>,
-    tokens: HashMap<Operation, VecDeque<Result<TokenAnswer, ProviderError>>>,
-    revocations: VecDeque<Result<RevokeAnswer, ProviderError>>,
+    tokens: HashMap<Operation, VecDeque<Result<TokenResponse, ProviderError>>>,
+    revocations: VecDeque<Result<RevocationResponse, ProviderError>>,
     identities: VecDeque<Result<Option<Account>, ProviderError>>,
     account: Option<Account>,
     order: Vec<TokenKind>,
@@ -112,8 +112,8 @@ impl Default for ScriptedAuthorizationServer {
 }
 
 /// An answer of the token endpoint with these tokens, a life of one hour, and the scopes as asked.
-pub fn tokens(access_token: &str, refresh_token: Option<&str>) -> TokenAnswer {
-    TokenAnswer {
+pub fn tokens(access_token: &str, refresh_token: Option<&str>) -> TokenResponse {
+    TokenResponse {
         access_token: Secret::from_text(access_token),
         token_type: "Bearer".to_owned(),
         refresh_token: refresh_token.map(Secret::from_text),
@@ -136,22 +136,22 @@ impl ScriptedAuthorizationServer {
     }
 
     /// Answers the next [`AuthorizationServer::exchange`] that has no answer yet.
-    pub fn answer_exchange(&self, answer: Result<TokenAnswer, ProviderError>) {
+    pub fn answer_exchange(&self, answer: Result<TokenResponse, ProviderError>) {
         self.answer_tokens(Operation::Exchange, answer);
     }
 
     /// Answers the next [`AuthorizationServer::refresh`] that has no answer yet.
-    pub fn answer_refresh(&self, answer: Result<TokenAnswer, ProviderError>) {
+    pub fn answer_refresh(&self, answer: Result<TokenResponse, ProviderError>) {
         self.answer_tokens(Operation::Refresh, answer);
     }
 
     /// Answers the next [`AuthorizationServer::client_credentials`] that has no answer yet.
-    pub fn answer_client_credentials(&self, answer: Result<TokenAnswer, ProviderError>) {
+    pub fn answer_client_credentials(&self, answer: Result<TokenResponse, ProviderError>) {
         self.answer_tokens(Operation::ClientCredentials, answer);
     }
 
     /// Answers the next [`AuthorizationServer::revoke`] that has no answer yet.
-    pub fn answer_revoke(&self, answer: Result<RevokeAnswer, ProviderError>) {
+    pub fn answer_revoke(&self, answer: Result<RevocationResponse, ProviderError>) {
         locked(&self.0).revocations.push_back(answer);
     }
 
@@ -187,7 +187,7 @@ impl ScriptedAuthorizationServer {
         locked(&self.0).calls.iter().filter(|call| call.operation() == operation).count()
     }
 
-    fn answer_tokens(&self, operation: Operation, answer: Result<TokenAnswer, ProviderError>) {
+    fn answer_tokens(&self, operation: Operation, answer: Result<TokenResponse, ProviderError>) {
         locked(&self.0).tokens.entry(operation).or_default().push_back(answer);
     }
 
@@ -203,7 +203,7 @@ impl ScriptedAuthorizationServer {
         }
     }
 
-    fn next_tokens(&self, operation: Operation) -> Result<TokenAnswer, ProviderError> {
+    fn next_tokens(&self, operation: Operation) -> Result<TokenResponse, ProviderError> {
         let mut script = locked(&self.0);
         if let Some(answer) = script.tokens.get_mut(&operation).and_then(VecDeque::pop_front) {
             return answer;
@@ -281,7 +281,7 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
         client: &ClientCredentials,
         code: &Secret,
         verifier: &Secret,
-    ) -> Result<TokenAnswer, ProviderError> {
+    ) -> Result<TokenResponse, ProviderError> {
         self.called(Call::Exchange {
             endpoint: provider.endpoints.token.clone(),
             redirect_uri: provider.redirect_uri.clone(),
@@ -299,7 +299,7 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
         client: &ClientCredentials,
         refresh_token: &Secret,
         granted: &Scopes,
-    ) -> Result<TokenAnswer, ProviderError> {
+    ) -> Result<TokenResponse, ProviderError> {
         self.called(Call::Refresh {
             endpoint: provider.endpoints.token.clone(),
             client_secret: secret_of(client),
@@ -316,7 +316,7 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
         client: &ClientCredentials,
         token: &Secret,
         kind: TokenKind,
-    ) -> Result<RevokeAnswer, ProviderError> {
+    ) -> Result<RevocationResponse, ProviderError> {
         self.called(Call::Revoke {
             endpoint: provider.endpoints.revocation.clone(),
             client_secret: secret_of(client),
@@ -324,7 +324,7 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
             kind,
         })
         .await;
-        locked(&self.0).revocations.pop_front().unwrap_or(Ok(RevokeAnswer::Done))
+        locked(&self.0).revocations.pop_front().unwrap_or(Ok(RevocationResponse::Done))
     }
 
     fn revocation_order(&self, _provider: &Provider) -> Vec<TokenKind> {
@@ -336,7 +336,7 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
         provider: &Provider,
         client: &ClientCredentials,
         scopes: &Scopes,
-    ) -> Result<TokenAnswer, ProviderError> {
+    ) -> Result<TokenResponse, ProviderError> {
         self.called(Call::ClientCredentials {
             endpoint: provider.endpoints.token.clone(),
             client_secret: secret_of(client),
@@ -349,7 +349,7 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
     async fn identify(
         &self,
         _provider: &Provider,
-        _answer: &TokenAnswer,
+        _answer: &TokenResponse,
         nonce: Option<String>,
     ) -> Result<Option<Account>, ProviderError> {
         self.called(Call::Identify { nonce }).await;

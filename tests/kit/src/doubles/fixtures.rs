@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use grantry_domain::authorization::{
-    Authorization, AuthorizationId, AuthorizationRecord, BrowserHash, Envelope, ExpiredCause, Input, Ownership, Renewal,
-    Revision, StateHash, StateKind,
+    Authorization, AuthorizationId, AuthorizationRecord, BrowserHash, Envelope, ExpiredCause, Input, Ownership,
+    RefreshState, Revision, StateHash, StateKind,
 };
 use grantry_domain::connector::{
     AuthMode, Connector, ConnectorId, ConnectorKey, ConnectorName, ContextId, Definition, Epoch, Incarnation, ProfileId,
@@ -201,12 +201,12 @@ pub fn authorized(id: AuthorizationId, owner: Ownership, now: Timestamp) -> Auth
         revision: Revision::FIRST,
         scopes: Scopes::new(["read", "write"]),
         expires_at: Some(now.plus(ACCESS_TTL)),
-        renewable: true,
+        refreshable: true,
         refresh_expires_at: None,
         account: Some("someone@provider.example".to_owned()),
         authorized_at: Some(now),
         last_used_day: Some(now.day()),
-        renewal: Renewal::default(),
+        refresh: RefreshState::default(),
         ..initiated(id, owner, now)
     }
 }
@@ -222,7 +222,7 @@ pub fn renewed(grant: &AuthorizationRecord, now: Timestamp) -> AuthorizationReco
         sealed: Some(envelope(&format!("tokens-{}", revision.0))),
         revision,
         expires_at: Some(now.plus(ACCESS_TTL)),
-        renewal: Renewal::default(),
+        refresh: RefreshState::default(),
         ..grant.clone()
     }
 }
@@ -238,7 +238,7 @@ pub fn after(record: &AuthorizationRecord, input: Input, now: Timestamp) -> Auth
 
 /// A former grant whose refresh token was refused.
 pub fn refused(grant: &AuthorizationRecord, now: Timestamp) -> AuthorizationRecord {
-    let former = after(grant, Input::RenewalRefused, now);
+    let former = after(grant, Input::RefreshRejected, now);
     debug_assert_eq!(former.cause.as_deref(), Some(ExpiredCause::RefreshRejected.as_str()));
     former
 }

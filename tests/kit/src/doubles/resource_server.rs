@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use grantry_domain::ports::{ApiAnswer, ApiError, ApiRequest, ApiRequestRefused, ResourceServer};
+use grantry_domain::ports::{ApiError, ApiRequest, ApiRequestRefused, ApiResponse, ResourceServer};
 use grantry_domain::provider::Origin;
 use grantry_domain::secret::Secret;
 
@@ -32,7 +32,7 @@ pub struct ScriptedResourceServer(Mutex<Script>);
 
 #[derive(Default)]
 struct Script {
-    answers: VecDeque<Result<ApiAnswer, ApiError>>,
+    answers: VecDeque<Result<ApiResponse, ApiError>>,
     refused: HashSet<String>,
     refuses_all: bool,
     gate: Option<Gate>,
@@ -41,7 +41,7 @@ struct Script {
 
 impl ScriptedResourceServer {
     /// Answers the next request that has no answer yet.
-    pub fn answer(&self, answer: Result<ApiAnswer, ApiError>) {
+    pub fn answer(&self, answer: Result<ApiResponse, ApiError>) {
         locked(&self.0).answers.push_back(answer);
     }
 
@@ -73,9 +73,9 @@ impl ScriptedResourceServer {
     }
 }
 
-fn plain(status: u16) -> ApiAnswer {
+fn plain(status: u16) -> ApiResponse {
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-    ApiAnswer { status, headers, body: b"{}".to_vec() }
+    ApiResponse { status, headers, body: b"{}".to_vec() }
 }
 
 #[async_trait]
@@ -94,7 +94,7 @@ impl ResourceServer for ScriptedResourceServer {
         Ok((format!("{base}{path}{mark}{}", pairs.join("&")), origin))
     }
 
-    async fn send(&self, request: &ApiRequest, token: &Secret) -> Result<ApiAnswer, ApiError> {
+    async fn send(&self, request: &ApiRequest, token: &Secret) -> Result<ApiResponse, ApiError> {
         let token = String::from_utf8_lossy(token.expose()).into_owned();
         let gate = {
             let mut script = locked(&self.0);

@@ -11,10 +11,10 @@ mod mid_flow;
 mod mix_up;
 mod races;
 mod real_flows;
-mod renewal;
+mod refresh;
 mod store_faults;
 mod tampering;
-mod token_answers;
+mod token_responses;
 
 use std::time::Duration;
 

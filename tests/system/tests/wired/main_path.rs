@@ -353,8 +353,8 @@ async fn a_provider_without_refresh_tokens_is_honest_about_the_end() {
     world.expire_access_tokens();
     let status = alice.status(DRIVE).await;
     assert_eq!(status["user_auth_status"], "needs_reauthorization");
-    assert_eq!(status["reason"], "access_lapsed");
-    assert_eq!(alice.execute(DRIVE, "/me").await.json()["reason"], "access_lapsed");
+    assert_eq!(status["reason"], "access_token_expired");
+    assert_eq!(alice.execute(DRIVE, "/me").await.json()["reason"], "access_token_expired");
 }
 
 /// A parameter of a URL's query.

@@ -142,7 +142,7 @@ async fn two_people_two_spaces(kind: Kind) {
     assert_eq!(real.renewals().await, 1);
 }
 
-/// Renewal with rotation, once and again, with many callers at the same moment.
+/// RefreshState with rotation, once and again, with many callers at the same moment.
 async fn refresh(kind: Kind) {
     let real = Real::new(kind).await;
     let mut alice = real.browser("alice").await;

@@ -4,7 +4,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use grantry_domain::ports::{AuthorizationServer as _, Lifetime, ProviderError, TokenAnswer};
+use grantry_domain::ports::{AuthorizationServer as _, Lifetime, ProviderError, TokenResponse};
 use grantry_domain::provider::{Account, Provider};
 use grantry_domain::secret::Secret;
 
@@ -48,8 +48,8 @@ fn claims() -> String {
     )
 }
 
-fn answer(id_token: Option<&str>) -> TokenAnswer {
-    TokenAnswer {
+fn answer(id_token: Option<&str>) -> TokenResponse {
+    TokenResponse {
         access_token: Secret::from_text("at-1"),
         token_type: "Bearer".to_owned(),
         refresh_token: None,

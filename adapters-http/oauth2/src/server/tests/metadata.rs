@@ -136,7 +136,7 @@ async fn failures_are_told_apart_and_not_remembered() {
     world.transport.fails(TransportError::NotSent);
     assert_eq!(resolve(&world, CONFIG).await, Err(ProviderError::NotSent));
     world.transport.says(503, "").says(503, "");
-    assert_eq!(resolve(&world, CONFIG).await, Err(ProviderError::NoAnswer));
+    assert_eq!(resolve(&world, CONFIG).await, Err(ProviderError::NoResponse));
     world.transport.says(404, "").says(404, "");
     assert_eq!(resolve(&world, CONFIG).await, Err(ProviderError::BadMetadata));
     world.transport.says(200, honest());

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use grantry_domain::ports::{AuthorizationServer as _, ProviderError, RevokeAnswer, TokenKind};
+use grantry_domain::ports::{AuthorizationServer as _, ProviderError, RevocationResponse, TokenKind};
 use grantry_domain::secret::Secret;
 
 use super::{BY_HAND, by_hand};
 use crate::TransportError;
 use crate::scripted::{World, client};
 
-async fn revoked(world: &World, profile: &str, config: &str, kind: TokenKind) -> Result<RevokeAnswer, ProviderError> {
+async fn revoked(world: &World, profile: &str, config: &str, kind: TokenKind) -> Result<RevocationResponse, ProviderError> {
     let provider = world.provider(profile, config).await;
     world.server.revoke(&provider, &client(), &Secret::from_text("token/1"), kind).await
 }
@@ -19,7 +19,7 @@ async fn r50_the_hint_names_the_kind_of_the_token() {
     let world = World::new();
     for (kind, hint) in [(TokenKind::Refresh, "refresh_token"), (TokenKind::Access, "access_token")] {
         world.transport.says(200, "");
-        assert_eq!(revoked(&world, ".oauth2", BY_HAND, kind).await, Ok(RevokeAnswer::Done));
+        assert_eq!(revoked(&world, ".oauth2", BY_HAND, kind).await, Ok(RevocationResponse::Done));
         let sent = world.transport.last();
         assert_eq!((sent.method.as_str(), sent.url.as_str()), ("POST", "https://as.example/revoke"));
         assert_eq!(sent.param("token").as_deref(), Some("token/1"));
@@ -43,31 +43,31 @@ async fn r50_answers_of_the_revocation_endpoint() {
         Err(ProviderError::Throttled { retry_after: Some(Duration::from_secs(seconds)), unprocessed })
     };
     for (status, retry_after, body, expected) in [
-        (200, None, "", Ok(RevokeAnswer::Done)),
-        (200, None, "not JSON at all", Ok(RevokeAnswer::Done)),
-        (204, None, "", Ok(RevokeAnswer::Done)),
-        (400, None, r#"{"error":"unsupported_token_type"}"#, Ok(RevokeAnswer::NotSupported)),
+        (200, None, "", Ok(RevocationResponse::Done)),
+        (200, None, "not JSON at all", Ok(RevocationResponse::Done)),
+        (204, None, "", Ok(RevocationResponse::Done)),
+        (400, None, r#"{"error":"unsupported_token_type"}"#, Ok(RevocationResponse::NotSupported)),
         (400, None, r#"{"error":"invalid_request"}"#, Err(ProviderError::OtherOauthError)),
         (401, None, r#"{"error":"invalid_client"}"#, Err(ProviderError::ClientRefused)),
         (403, None, "", Err(ProviderError::Malformed)),
         (302, None, "", Err(ProviderError::Malformed)),
         (429, Some("3"), "", throttled(3, true)),
         (503, Some("9"), "", throttled(9, false)),
-        (503, None, "", Err(ProviderError::NoAnswer)),
+        (503, None, "", Err(ProviderError::NoResponse)),
     ] {
         let headers: Vec<_> = retry_after.map(|value| ("retry-after", value)).into_iter().collect();
         world.transport.says_with(status, &headers, body);
         assert_eq!(revoked(&world, ".oauth2", BY_HAND, TokenKind::Refresh).await, expected, "{status} {body}");
     }
     world.transport.fails(TransportError::Cut);
-    assert_eq!(revoked(&world, ".oauth2", BY_HAND, TokenKind::Refresh).await, Err(ProviderError::NoAnswer));
+    assert_eq!(revoked(&world, ".oauth2", BY_HAND, TokenKind::Refresh).await, Err(ProviderError::NoResponse));
 }
 
 #[tokio::test]
 async fn a_provider_without_revocation_says_so_without_a_request() {
     let world = World::new();
     let config = BY_HAND.replace(r#""revocationUrl":"https://as.example/revoke","#, "");
-    assert_eq!(revoked(&world, ".oauth2", &config, TokenKind::Refresh).await, Ok(RevokeAnswer::NotSupported));
+    assert_eq!(revoked(&world, ".oauth2", &config, TokenKind::Refresh).await, Ok(RevocationResponse::NotSupported));
     assert!(world.transport.sent().is_empty());
 }
 
@@ -76,7 +76,7 @@ async fn r50_a_public_client_revokes_with_its_id() {
     let world = World::new();
     world.transport.says(200, "");
     let config = by_hand(r#""clientAuth":"none""#);
-    assert_eq!(revoked(&world, ".oauth2", &config, TokenKind::Access).await, Ok(RevokeAnswer::Done));
+    assert_eq!(revoked(&world, ".oauth2", &config, TokenKind::Access).await, Ok(RevocationResponse::Done));
     assert_eq!(world.transport.last().param("client_id").as_deref(), Some("client-1"));
 }
 
@@ -84,11 +84,11 @@ async fn r50_a_public_client_revokes_with_its_id() {
 async fn r50_github_has_a_call_of_its_own() {
     let world = World::new();
     for (status, expected) in [
-        (204, Ok(RevokeAnswer::Done)),
-        (404, Ok(RevokeAnswer::Done)),
+        (204, Ok(RevocationResponse::Done)),
+        (404, Ok(RevocationResponse::Done)),
         (401, Err(ProviderError::ClientRefused)),
         (422, Err(ProviderError::Malformed)),
-        (500, Err(ProviderError::NoAnswer)),
+        (500, Err(ProviderError::NoResponse)),
     ] {
         world.transport.says(status, "");
         let provider = world.provider(".github", "{}").await;
@@ -101,6 +101,6 @@ async fn r50_github_has_a_call_of_its_own() {
     assert_eq!(sent.headers["content-type"], "application/json");
     assert_eq!(sent.authorization.as_deref(), Some("Basic Y2xpZW50LTE6Y2xpZW50LXNlY3JldC1jYW5hcnk="));
     let before = world.transport.sent().len();
-    assert_eq!(revoked(&world, ".github", "{}", TokenKind::Refresh).await, Ok(RevokeAnswer::NotSupported));
+    assert_eq!(revoked(&world, ".github", "{}", TokenKind::Refresh).await, Ok(RevocationResponse::NotSupported));
     assert_eq!(world.transport.sent().len(), before);
 }

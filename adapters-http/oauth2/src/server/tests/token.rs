@@ -162,7 +162,7 @@ async fn r40_nothing_is_repeated_whatever_comes_back() {
     for (error, expected) in [
         (TransportError::NotAllowed, ProviderError::NotAllowed),
         (TransportError::NotSent, ProviderError::NotSent),
-        (TransportError::Cut, ProviderError::NoAnswer),
+        (TransportError::Cut, ProviderError::NoResponse),
         (TransportError::TooLarge, ProviderError::Malformed),
     ] {
         let before = world.transport.sent().len();

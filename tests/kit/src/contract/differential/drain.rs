@@ -23,7 +23,7 @@ pub(super) async fn swept(node: &Node, policy: SweepPolicy) -> Swept {
         let step = node.authorizations.sweep(policy).await.unwrap_or_fail();
         total.timed_out += step.timed_out;
         total.interrupted += step.interrupted;
-        total.lapsed += step.lapsed;
+        total.expired += step.expired;
         total.unused += step.unused;
         total.removed += step.removed;
         total.secrets_destroyed += step.secrets_destroyed;

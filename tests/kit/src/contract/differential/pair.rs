@@ -130,7 +130,7 @@ impl Pair {
             Step::FailAttempt { grant, owner, outcome_known, wait } => {
                 let Some(grant) = self.pick(grant) else { return };
                 let attempt = FailedAttempt { outcome_known, not_before: self.now().plus(wait) };
-                let audit = self.audit(AuditKind::RenewalFailed, &grant);
+                let audit = self.audit(AuditKind::RefreshFailed, &grant);
                 self.both(async |node: Node| {
                     node.authorizations.fail_attempt(grant.id, [owner; 16], attempt, audit.clone()).await
                 })
@@ -144,7 +144,7 @@ impl Pair {
             }
             Step::Refuse { grant, reads_ago } => {
                 let Some(read) = self.pick_read(grant, reads_ago) else { return };
-                self.move_on(&read, Input::RenewalRefused).await;
+                self.move_on(&read, Input::RefreshRejected).await;
             }
             Step::Reseal { grant } => {
                 let Some(grant) = self.pick(grant).filter(|record| record.sealed.is_some()) else { return };
@@ -225,7 +225,7 @@ impl Pair {
             StateKind::Initiated => self.issue(record).await,
             StateKind::AwaitingCallback if record.consumed_at.is_none() => self.consume(record, Caller::Starter).await,
             StateKind::AwaitingCallback => self.commit(record, life, true).await,
-            StateKind::Authorized if record.renewal.owner.is_none() => self.lease(record, 1).await,
+            StateKind::Authorized if record.refresh.owner.is_none() => self.lease(record, 1).await,
             StateKind::Authorized => self.renew(record, life).await,
             StateKind::Expired | StateKind::Revoked => {}
         }
@@ -244,7 +244,7 @@ impl Pair {
     }
 
     async fn replace(&self, next: AuthorizationRecord, read: &AuthorizationRecord) {
-        let (fence, audit) = (Fence::of(read), self.audit(AuditKind::Renewed, &next));
+        let (fence, audit) = (Fence::of(read), self.audit(AuditKind::Refreshed, &next));
         self.both(async |node: Node| node.authorizations.replace(next.clone(), fence, audit.clone()).await).await;
     }
 
@@ -283,7 +283,7 @@ impl Pair {
             let end = match (ends + number) % 5 {
                 0 => JobEnd::Settled(RevocationOutcome::Revoked),
                 1 => JobEnd::Retry { at: self.now().plus(CLAIM / 2) },
-                2 => JobEnd::Renewed { sealed: fixtures::envelope("received"), revision: Revision(9) },
+                2 => JobEnd::Refreshed { sealed: fixtures::envelope("received"), revision: Revision(9) },
                 3 => JobEnd::Settled(RevocationOutcome::GaveUp),
                 _died => continue,
             };
@@ -377,16 +377,18 @@ impl Pair {
 fn with_life(grant: AuthorizationRecord, life: Life, now: Timestamp) -> AuthorizationRecord {
     let hours = |hours: u64| Some(now.plus(Duration::from_hours(hours)));
     match life {
-        Life::Renewable => AuthorizationRecord { expires_at: hours(1), renewable: true, refresh_expires_at: None, ..grant },
+        Life::Refreshable => {
+            AuthorizationRecord { expires_at: hours(1), refreshable: true, refresh_expires_at: None, ..grant }
+        }
         Life::Capped => {
-            AuthorizationRecord { expires_at: hours(1), renewable: true, refresh_expires_at: hours(24), ..grant }
+            AuthorizationRecord { expires_at: hours(1), refreshable: true, refresh_expires_at: hours(24), ..grant }
         }
         Life::Short => AuthorizationRecord {
             expires_at: Some(now.plus(Duration::from_mins(30))),
-            renewable: false,
+            refreshable: false,
             refresh_expires_at: None,
             ..grant
         },
-        Life::Endless => AuthorizationRecord { expires_at: None, renewable: false, refresh_expires_at: None, ..grant },
+        Life::Endless => AuthorizationRecord { expires_at: None, refreshable: false, refresh_expires_at: None, ..grant },
     }
 }

@@ -69,7 +69,7 @@ pub(super) enum Caller {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Life {
     /// One hour, and a refresh token without end.
-    Renewable,
+    Refreshable,
     /// One hour, and a refresh token of one day.
     Capped,
     /// Half an hour, and no refresh token.
@@ -138,7 +138,7 @@ fn any_owner() -> impl Strategy<Value = u8> {
 }
 
 fn any_life() -> impl Strategy<Value = Life> {
-    select(vec![Life::Renewable, Life::Renewable, Life::Capped, Life::Short, Life::Endless])
+    select(vec![Life::Refreshable, Life::Refreshable, Life::Capped, Life::Short, Life::Endless])
 }
 
 fn any_scope() -> impl Strategy<Value = Scope> {

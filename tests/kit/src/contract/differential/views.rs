@@ -17,7 +17,7 @@ impl Pair {
             self.both(async |node: Node| node.connectors.get(key).await).await;
             self.both(async |node: Node| node.connectors.count_grants(incarnation).await).await;
             for user in &users {
-                let view = self.both(async |node: Node| node.authorizations.hand_out(key, user).await).await;
+                let view = self.both(async |node: Node| node.authorizations.access_token_view(key, user).await).await;
                 let granted = view.and_then(|view| view.grant);
                 assert!(granted.is_none_or(|grant| grant.state == StateKind::Authorized && grant.owner.user == *user));
             }
@@ -46,7 +46,7 @@ impl Pair {
         .await;
         let soon = self.now().plus(fixtures::ACCESS_TTL);
         let today = self.now().day();
-        self.both(async |node: Node| node.authorizations.due_for_renewal(today, soon, 100).await).await;
+        self.both(async |node: Node| node.authorizations.due_for_refresh(today, soon, 100).await).await;
     }
 
     async fn compare_lists(&self, user: &UserId, space: &SpaceId) {

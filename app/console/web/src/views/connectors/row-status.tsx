@@ -62,8 +62,8 @@ function Note({ shown: { status, auth } }: { shown: ShownConnector }) {
 }
 
 const REASONS = [
-  "access_lapsed",
-  "refresh_lapsed",
+  "access_token_expired",
+  "refresh_token_expired",
   "refresh_rejected",
   "connector_changed",
   "insufficient_scope",

@@ -1,4 +1,4 @@
-//! Renewal: exactly once, never lost (R36–R42).
+//! RefreshState: exactly once, never lost (R36–R42).
 //!
 //! In this process a single flight per grant; between nodes a lease that marks the grant in doubt; the commit is fenced by
 //! the token revision. Removing any one of them lets a grant be lost or resurrected.
@@ -19,7 +19,7 @@ use crate::usecase::sealing::NoCredentials;
 
 /// What a caller needs. Callers with the same want share one flight; the lease keeps different wants apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Want {
+pub(super) enum RefreshGoal {
     /// A token that is not about to lapse.
     Fresh,
     /// Any token but the one with this fingerprint, which the API refused.
@@ -28,7 +28,7 @@ pub(super) enum Want {
 
 /// How a renewal ended. Carries no token: every waiter reads the committed row itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Renewed {
+pub(super) enum RefreshOutcome {
     /// The row holds what was wanted.
     Current,
     /// The grant is over.
@@ -44,9 +44,9 @@ pub(super) enum Renewed {
 
 /// Connectors whose client the provider refused: no request until then, or until an editor has changed something.
 #[derive(Default)]
-pub(super) struct Breaker(Mutex<BTreeMap<Incarnation, (u64, Timestamp)>>);
+pub(super) struct CircuitBreaker(Mutex<BTreeMap<Incarnation, (u64, Timestamp)>>);
 
-impl Breaker {
+impl CircuitBreaker {
     pub(super) fn is_open(&self, connector: &Connector, now: Timestamp) -> bool {
         let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         open.get(&connector.incarnation).is_some_and(|(revision, until)| *revision == connector.revision && now < *until)
@@ -71,9 +71,9 @@ const FORCED_MEMORY: Duration = Duration::from_hours(1);
 
 /// The last renewal of each grant that a 401 forced in this process (R47).
 #[derive(Default)]
-pub(super) struct Forced(Mutex<BTreeMap<AuthorizationId, ([u8; 32], Timestamp)>>);
+pub(super) struct ForcedRefreshes(Mutex<BTreeMap<AuthorizationId, ([u8; 32], Timestamp)>>);
 
-impl Forced {
+impl ForcedRefreshes {
     /// Whether a refused token forces nothing any more: it has done so already, or another one has just now.
     fn is_pointless(&self, id: AuthorizationId, refused: [u8; 32], now: Timestamp) -> bool {
         let forced = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,19 +92,19 @@ impl Forced {
 
 /// One step of a renewal: done, or look again because the row has moved.
 pub(super) enum Step {
-    Done(Renewed),
+    Done(RefreshOutcome),
     Again,
 }
 
 impl Connections {
     /// Renews a grant, together with everybody else in this process who wants the same.
-    pub(super) async fn renewed(self: &Arc<Self>, id: AuthorizationId, want: Want) -> Renewed {
+    pub(super) async fn renewed(self: &Arc<Self>, id: AuthorizationId, want: RefreshGoal) -> RefreshOutcome {
         let this = Arc::clone(self);
         self.renewals.join(&*self.ports.tasks, (id, want), async move { this.renew(id, want).await }).await
     }
 
     /// The renewal itself, judged from the row inside the single flight.
-    async fn renew(self: Arc<Self>, id: AuthorizationId, want: Want) -> Renewed {
+    async fn renew(self: Arc<Self>, id: AuthorizationId, want: RefreshGoal) -> RefreshOutcome {
         let started = self.ports.clock.monotonic();
         let patience = self.policy.request_deadline + Duration::from_secs(5);
         let mut pause = Duration::from_millis(50);
@@ -114,70 +114,72 @@ impl Connections {
                 Ok(Step::Done(renewed)) => return renewed,
                 // Whatever keeps the row from coming to rest, nobody waits for ever.
                 Ok(Step::Again) if waited >= 2 * patience => {
-                    return Renewed::Unavailable { retry_after: Duration::from_secs(1) };
+                    return RefreshOutcome::Unavailable { retry_after: Duration::from_secs(1) };
                 }
                 Ok(Step::Again) => {
                     self.ports.tasks.sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_millis(400));
                 }
                 Err(_) => {
-                    return Renewed::Unavailable { retry_after: Duration::from_secs(1) };
+                    return RefreshOutcome::Unavailable { retry_after: Duration::from_secs(1) };
                 }
             }
         }
     }
 
-    async fn step(self: &Arc<Self>, id: AuthorizationId, want: Want, may_wait: bool) -> Result<Step, StoreError> {
-        if !self.save_unsaved(id).await {
-            return Ok(Step::Done(Renewed::Unavailable { retry_after: Duration::from_secs(1) }));
+    async fn step(self: &Arc<Self>, id: AuthorizationId, want: RefreshGoal, may_wait: bool) -> Result<Step, StoreError> {
+        if !self.commit_pending(id).await {
+            return Ok(Step::Done(RefreshOutcome::Unavailable { retry_after: Duration::from_secs(1) }));
         }
         let now = self.ports.authorizations.now().await?;
         let Some(record) = self.ports.authorizations.find(id).await? else {
-            return Ok(Step::Done(Renewed::Ended));
+            return Ok(Step::Done(RefreshOutcome::Ended));
         };
         let fence = Fence::of(&record);
         let grant = restored(record.clone())?.at(now);
         let State::Authorized(authorized) = grant.state() else {
-            self.write_lapse(&record, fence, &grant, now).await?;
-            return Ok(Step::Done(Renewed::Ended));
+            self.record_expiry(&record, fence, &grant, now).await?;
+            return Ok(Step::Done(RefreshOutcome::Ended));
         };
         let tokens = authorized.tokens();
         let Ok(secrets) = self.open_grant(&record.owner, id, &tokens.sealed, tokens.revision) else {
-            return Ok(Step::Done(Renewed::Ended));
+            return Ok(Step::Done(RefreshOutcome::Ended));
         };
         let satisfied = match want {
-            Want::Fresh => is_fresh(&secrets, id, now),
-            Want::Replace(refused) => self.fingerprint_of(&secrets.access_token) != refused,
+            RefreshGoal::Fresh => is_fresh(&secrets, id, now),
+            RefreshGoal::Replace(refused) => self.fingerprint_of(&secrets.access_token) != refused,
         };
         if satisfied {
-            return Ok(Step::Done(Renewed::Current));
+            return Ok(Step::Done(RefreshOutcome::Current));
         }
         if secrets.refresh_token.is_none() {
-            let ended = self.apply(&record, fence, Input::AccessLost, AuditKind::GrantExpired, "access_lapsed", now).await?;
-            return Ok(if ended { Step::Done(Renewed::Ended) } else { Step::Again });
+            let ended = self
+                .apply(&record, fence, Input::AccessTokenExpired, AuditKind::GrantExpired, "access_token_expired", now)
+                .await?;
+            return Ok(if ended { Step::Done(RefreshOutcome::Ended) } else { Step::Again });
         }
-        if let Want::Replace(refused) = want
+        if let RefreshGoal::Replace(refused) = want
             && self.forced.is_pointless(id, refused, now)
         {
-            return Ok(Step::Done(Renewed::Current));
+            return Ok(Step::Done(RefreshOutcome::Current));
         }
         let Some(connector) = self.ports.connectors.get(&record.owner.connector_key()).await? else {
-            return Ok(Step::Done(Renewed::Ended));
+            return Ok(Step::Done(RefreshOutcome::Ended));
         };
         let same =
             connector.enabled && connector.incarnation == record.owner.incarnation && connector.epoch == record.owner.epoch;
         // R42: a connector that is not the one consented to gets no request.
         match self.settings_of(&connector) {
             Ok((_, digest)) if same && digest == record.owner.digest => {}
-            Ok(_) => return Ok(Step::Done(Renewed::Ended)),
-            Err(_) => return Ok(Step::Done(Renewed::Misconfigured)),
+            Ok(_) => return Ok(Step::Done(RefreshOutcome::Ended)),
+            Err(_) => return Ok(Step::Done(RefreshOutcome::Misconfigured)),
         }
         if self.breaker.is_open(&connector, now) {
-            return Ok(Step::Done(Renewed::Misconfigured));
+            return Ok(Step::Done(RefreshOutcome::Misconfigured));
         }
         let needs_secret = secrets.provider.authentication.needs_secret();
         let step = self.attempt(&connector, &record, needs_secret, may_wait, now).await?;
-        if let (Want::Replace(refused), Step::Done(Renewed::Current)) = (want, &step) {
+        if let (RefreshGoal::Replace(refused), Step::Done(RefreshOutcome::Current)) = (want, &step) {
             self.forced.note(id, refused, now);
         }
         Ok(step)
@@ -197,11 +199,11 @@ impl Connections {
             Ok(client) => client,
             Err(NoCredentials::Store(error)) => return Err(error),
             Err(NoCredentials::Missing | NoCredentials::Unreadable) => {
-                return Ok(Step::Done(Renewed::Misconfigured));
+                return Ok(Step::Done(RefreshOutcome::Misconfigured));
             }
         };
         let Ok(owner) = self.random() else {
-            return Ok(Step::Done(Renewed::Unavailable { retry_after: Duration::from_secs(1) }));
+            return Ok(Step::Done(RefreshOutcome::Unavailable { retry_after: Duration::from_secs(1) }));
         };
         // The deadline runs from before the lease, so that the owner stops well inside it, however long a pause was (R40).
         let started = self.ports.clock.monotonic();
@@ -210,11 +212,13 @@ impl Connections {
         let request = LeaseRequest { id: record.id, revision: record.revision, owner, length, longest };
         let (record, was_in_doubt) = match self.ports.authorizations.take_lease(request).await? {
             Lease::Taken { record, was_in_doubt } => (record, was_in_doubt),
-            Lease::Held { until, record } if record.renewal.owner.is_none() || !may_wait => {
-                return Ok(Step::Done(Renewed::Unavailable { retry_after: until.since(now).max(Duration::from_secs(1)) }));
+            Lease::Held { until, record } if record.refresh.owner.is_none() || !may_wait => {
+                return Ok(Step::Done(RefreshOutcome::Unavailable {
+                    retry_after: until.since(now).max(Duration::from_secs(1)),
+                }));
             }
             Lease::Held { .. } | Lease::Moved(_) => return Ok(Step::Again),
-            Lease::Gone => return Ok(Step::Done(Renewed::Ended)),
+            Lease::Gone => return Ok(Step::Done(RefreshOutcome::Ended)),
         };
         // Open what the lease was taken on: nothing read before it counts.
         let opened = record
@@ -240,9 +244,9 @@ impl Connections {
             Ok(answer) => Ok(self.keep(*record, &secrets, answer, sent_at).await),
             Err(ProviderError::InvalidGrant) => {
                 let fence = Fence::of(&record);
-                let (input, kind) = (Input::RenewalRefused, AuditKind::GrantExpired);
+                let (input, kind) = (Input::RefreshRejected, AuditKind::GrantExpired);
                 let ended = self.apply(&record, fence, input, kind, "refresh_rejected", sent_at).await?;
-                Ok(if ended { Step::Done(Renewed::Ended) } else { Step::Again })
+                Ok(if ended { Step::Done(RefreshOutcome::Ended) } else { Step::Again })
             }
             Err(error) => self.postpone(connector, &record, owner, error, was_in_doubt).await,
         }
@@ -260,7 +264,7 @@ impl Connections {
         let now = self.ports.authorizations.now().await?;
         // An error tells what became of this request, never what became of an earlier one (R37).
         let outcome_known = error.outcome_is_known() && !was_in_doubt;
-        let attempts = record.renewal.failed_attempts.min(6);
+        let attempts = record.refresh.failed_attempts.min(6);
         let back_off = Duration::from_secs(1) * 2_u32.pow(attempts);
         let pause = match error {
             ProviderError::Throttled { retry_after: Some(asked), .. } => asked.min(LONGEST_PAUSE),
@@ -272,7 +276,7 @@ impl Connections {
             | ProviderError::OtherOauthError
             | ProviderError::Throttled { retry_after: None, .. }
             | ProviderError::NotSent
-            | ProviderError::NoAnswer
+            | ProviderError::NoResponse
             | ProviderError::Malformed => back_off,
         };
         let pause = if outcome_known { pause } else { pause.max(self.policy.quarantine) };
@@ -282,12 +286,12 @@ impl Connections {
             self.breaker.open(connector, now.plus(BREAK), now);
         }
         let audit =
-            vec![about_grant(now, Actor::System, AuditKind::RenewalFailed, &record.owner, record.id, error.as_str())];
+            vec![about_grant(now, Actor::System, AuditKind::RefreshFailed, &record.owner, record.id, error.as_str())];
         self.ports.authorizations.fail_attempt(record.id, owner, FailedAttempt { outcome_known, not_before }, audit).await?;
         Ok(Step::Done(if error.is_misconfiguration() {
-            Renewed::Misconfigured
+            RefreshOutcome::Misconfigured
         } else {
-            Renewed::Unavailable { retry_after: not_before.since(now).max(Duration::from_secs(1)) }
+            RefreshOutcome::Unavailable { retry_after: not_before.since(now).max(Duration::from_secs(1)) }
         }))
     }
 
@@ -309,15 +313,15 @@ impl Connections {
     }
 
     /// Writes down a lapse that was noticed on the way.
-    async fn write_lapse(
+    async fn record_expiry(
         &self,
         record: &AuthorizationRecord,
         fence: Fence,
-        lapsed: &Authorization,
+        expired: &Authorization,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         if record.state == StateKind::Authorized {
-            let next = lapsed.to_record();
+            let next = expired.to_record();
             let outcome = next.cause.clone().unwrap_or_default();
             let audit = vec![about_grant(now, Actor::System, AuditKind::GrantExpired, &record.owner, record.id, outcome)];
             // If somebody was faster, theirs is the truth.

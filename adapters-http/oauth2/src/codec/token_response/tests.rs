@@ -8,16 +8,21 @@ use crate::scripted::{response, text};
 
 const MALFORMED: ProviderError = ProviderError::Malformed;
 
-fn read_with(wire: &Wire, status: u16, headers: &[(&'static str, &str)], body: &str) -> Result<TokenAnswer, ProviderError> {
+fn read_with(
+    wire: &Wire,
+    status: u16,
+    headers: &[(&'static str, &str)],
+    body: &str,
+) -> Result<TokenResponse, ProviderError> {
     let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
     decode(wire, &response(status, &headers, body.as_bytes().to_vec()))
 }
 
-fn standard(body: &str) -> Result<TokenAnswer, ProviderError> {
+fn standard(body: &str) -> Result<TokenResponse, ProviderError> {
     read_with(&Wire::default(), 200, &[], body)
 }
 
-fn error(answer: Result<TokenAnswer, ProviderError>) -> ProviderError {
+fn error(answer: Result<TokenResponse, ProviderError>) -> ProviderError {
     answer.err().expect("an error")
 }
 

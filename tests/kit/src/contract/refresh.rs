@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, Input, Renewal, Revision, StateKind};
+use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, Input, RefreshState, Revision, StateKind};
 use grantry_domain::ports::{AuditKind, FailedAttempt, Fence, Fenced, Lease, LeaseRequest};
 use tokio::task::JoinSet;
 
@@ -34,8 +34,8 @@ pub async fn r38_new_tokens_are_written_under_their_fence(backend: Backend) {
     let next = fixtures::renewed(&grant, world.now());
     assert_eq!(world.replace(next.clone(), &grant).await, Fenced::Done);
     assert_eq!(world.other.authorizations.find(grant.id).await.unwrap_or_fail(), Some(next.clone()));
-    assert_eq!(world.get(grant.id).await.renewal, Renewal::default(), "lease and doubt end with the renewal");
-    assert_eq!(world.news().await, [world.event(AuditKind::Renewed, &next)]);
+    assert_eq!(world.get(grant.id).await.refresh, RefreshState::default(), "lease and doubt end with the renewal");
+    assert_eq!(world.news().await, [world.event(AuditKind::Refreshed, &next)]);
 }
 
 /// Whoever read an older revision or another state writes nothing, and learns what is there now.
@@ -100,7 +100,7 @@ pub async fn r36_of_concurrent_callers_one_gets_the_lease(backend: Backend) {
                 leases += 1;
             }
             Lease::Held { until, record } => {
-                assert_eq!((until, record.renewal.held_until), (world.now().plus(MINUTE), Some(until)));
+                assert_eq!((until, record.refresh.held_until), (world.now().plus(MINUTE), Some(until)));
             }
             other @ (Lease::Moved(_) | Lease::Gone) => panic!("{other:?}"),
         }
@@ -125,14 +125,14 @@ pub async fn r37_taking_the_lease_sets_the_doubt_durably(backend: Backend) {
     let (world, grant) = granted(backend).await;
     let since = world.now();
     let (record, was_in_doubt) = taken(world.lease(&grant, 1).await);
-    let renewal = Renewal {
+    let renewal = RefreshState {
         held_until: Some(since.plus(MINUTE)),
         owner: Some([1; 16]),
         in_doubt_since: Some(since),
-        ..Renewal::default()
+        ..RefreshState::default()
     };
     assert!(!was_in_doubt);
-    assert_eq!(record, AuthorizationRecord { renewal: renewal.clone(), ..grant.clone() });
+    assert_eq!(record, AuthorizationRecord { refresh: renewal.clone(), ..grant.clone() });
     assert_eq!(world.other.authorizations.find(grant.id).await.unwrap_or_fail(), Some(record.clone()));
 
     world.pass(Duration::from_millis(59_999));
@@ -140,7 +140,7 @@ pub async fn r37_taking_the_lease_sets_the_doubt_durably(backend: Backend) {
     world.pass(Duration::from_millis(1));
     let (record, was_in_doubt) = taken(world.lease(&grant, 2).await);
     assert!(was_in_doubt, "the first attempt never told its outcome");
-    assert_eq!(record.renewal, Renewal { held_until: Some(world.now().plus(MINUTE)), owner: Some([2; 16]), ..renewal });
+    assert_eq!(record.refresh, RefreshState { held_until: Some(world.now().plus(MINUTE)), owner: Some([2; 16]), ..renewal });
 }
 
 /// A lease that ends farther ahead than leases can is an accident of clocks: in doubt, and free to take.
@@ -155,7 +155,7 @@ pub async fn r36_an_implausible_lease_is_free_to_take(backend: Backend) {
     world.clock.step_wall(shifted(61));
     let (record, was_in_doubt) = taken(world.lease(&grant, 2).await);
     assert!(was_in_doubt);
-    assert_eq!(record.renewal.owner, Some([2; 16]));
+    assert_eq!(record.refresh.owner, Some([2; 16]));
 
     let failed = FailedAttempt { outcome_known: true, not_before: start.plus(MINUTE * 60) };
     world.store.authorizations.fail_attempt(grant.id, [2; 16], failed, Vec::new()).await.unwrap_or_fail();
@@ -169,19 +169,19 @@ pub async fn r37_an_unknown_outcome_keeps_the_doubt(backend: Backend) {
     let first = world.now();
     for (attempt, owner) in [(1, 1), (2, 2)] {
         let (record, was_in_doubt) = taken(world.lease(&grant, owner).await);
-        assert_eq!((was_in_doubt, record.renewal.failed_attempts), (attempt == 2, attempt - 1));
+        assert_eq!((was_in_doubt, record.refresh.failed_attempts), (attempt == 2, attempt - 1));
         let not_before = world.now().plus(MINUTE);
         let failed = FailedAttempt { outcome_known: false, not_before };
-        let event = world.event(AuditKind::RenewalFailed, &grant);
+        let event = world.event(AuditKind::RefreshFailed, &grant);
         world.store.authorizations.fail_attempt(grant.id, [owner; 16], failed, vec![event.clone()]).await.unwrap_or_fail();
-        let expected = Renewal {
+        let expected = RefreshState {
             held_until: Some(not_before),
             owner: None,
             in_doubt_since: Some(first),
             failed_attempts: attempt,
             failing_since: Some(first),
         };
-        assert_eq!(world.get(grant.id).await, AuthorizationRecord { renewal: expected, ..grant.clone() });
+        assert_eq!(world.get(grant.id).await, AuthorizationRecord { refresh: expected, ..grant.clone() });
         assert_eq!(world.news().await, [event]);
         assert!(matches!(world.lease(&grant, 9).await, Lease::Held { until, .. } if until == not_before));
         world.pass(MINUTE);
@@ -194,7 +194,7 @@ pub async fn r37_a_known_outcome_clears_the_doubt(backend: Backend) {
     taken(world.lease(&grant, 1).await);
     let failed = FailedAttempt { outcome_known: true, not_before: world.now().plus(MINUTE) };
     world.store.authorizations.fail_attempt(grant.id, [1; 16], failed, Vec::new()).await.unwrap_or_fail();
-    let renewal = world.get(grant.id).await.renewal;
+    let renewal = world.get(grant.id).await.refresh;
     assert_eq!((renewal.in_doubt_since, renewal.failed_attempts), (None, 1));
     world.pass(MINUTE);
     let (_, was_in_doubt) = taken(world.lease(&grant, 2).await);
@@ -206,7 +206,7 @@ pub async fn r36_only_the_holder_of_the_lease_reports_a_failure(backend: Backend
     let (world, grant) = granted(backend).await;
     let failed = FailedAttempt { outcome_known: true, not_before: world.now() };
     let report = async |owner: u8, id: AuthorizationId| {
-        let event = world.event(AuditKind::RenewalFailed, &grant);
+        let event = world.event(AuditKind::RefreshFailed, &grant);
         world.store.authorizations.fail_attempt(id, [owner; 16], failed, vec![event]).await.unwrap_or_fail();
     };
     taken(world.lease(&grant, 1).await);
@@ -255,25 +255,25 @@ pub async fn r55_the_day_of_last_use_only_rises(backend: Backend) {
 }
 
 /// Proactive renewal finds grants in use whose access token lapses soon, the most urgent first.
-pub async fn grants_due_for_renewal_are_found(backend: Backend) {
+pub async fn grants_due_for_refresh_are_found(backend: Backend) {
     let (world, drive) = World::with_drive(backend).await;
     let today = world.now().day();
     let start = world.now();
     let at = |minutes: u32| start.plus(MINUTE * minutes);
     let mut ids = Vec::new();
     // Minutes until the access token lapses, and whether there is a refresh token.
-    for (minutes, renewable) in [(50, true), (20, true), (60, true), (30, true), (30, false), (40, true)] {
+    for (minutes, refreshable) in [(50, true), (20, true), (60, true), (30, true), (30, false), (40, true)] {
         let grant = world.connect(&ownership_of(&drive, &format!("user-{}", ids.len()))).await;
         let expires_at = Some(at(minutes));
-        world.replaced(AuthorizationRecord { expires_at, renewable, ..fixtures::renewed(&grant, start) }, &grant).await;
+        world.replaced(AuthorizationRecord { expires_at, refreshable, ..fixtures::renewed(&grant, start) }, &grant).await;
         ids.push(grant.id);
     }
     let ever = world.connect(&ownership_of(&drive, "ever")).await;
     world.replaced(AuthorizationRecord { expires_at: None, ..fixtures::renewed(&ever, world.now()) }, &ever).await;
     let lost = world.connect(&ownership_of(&drive, "lost")).await;
-    world.replaced(fixtures::after(&lost, Input::RenewalRefused, world.now()), &lost).await;
+    world.replaced(fixtures::after(&lost, Input::RefreshRejected, world.now()), &lost).await;
     let due = async |since: i64, limit: u32| -> Vec<AuthorizationId> {
-        let found = world.store.authorizations.due_for_renewal(since, at(60), limit).await.unwrap_or_fail();
+        let found = world.store.authorizations.due_for_refresh(since, at(60), limit).await.unwrap_or_fail();
         found.into_iter().map(|record| record.id).collect()
     };
     assert_eq!(due(today, 10).await, [ids[1], ids[3], ids[5], ids[0]]);

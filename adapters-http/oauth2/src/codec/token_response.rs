@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::ports::{Lifetime, ProviderError, TokenAnswer};
+use grantry_domain::ports::{Lifetime, ProviderError, TokenResponse};
 use grantry_domain::provider::Scopes;
 use grantry_domain::secret::Secret;
 use http::StatusCode;
@@ -20,14 +20,14 @@ const MAX_TOKEN: usize = 16 * 1024;
 const MAX_LIFE: Duration = Duration::from_hours(24 * 3653);
 
 /// Reads an answer of the token endpoint, or says what it means instead.
-pub(crate) fn decode(wire: &Wire, response: &HttpResponse) -> Result<TokenAnswer, ProviderError> {
+pub(crate) fn decode(wire: &Wire, response: &HttpResponse) -> Result<TokenResponse, ProviderError> {
     if response.status != StatusCode::OK {
         return Err(oauth_error::of_response(response, &wire.token.errors));
     }
     read(wire, response)
 }
 
-fn read(wire: &Wire, response: &HttpResponse) -> Result<TokenAnswer, ProviderError> {
+fn read(wire: &Wire, response: &HttpResponse) -> Result<TokenResponse, ProviderError> {
     const MALFORMED: ProviderError = ProviderError::Malformed;
     let body = object(wire.token.answer, response)?;
     if let Some(code) = oauth_error::code(&body) {
@@ -37,7 +37,7 @@ fn read(wire: &Wire, response: &HttpResponse) -> Result<TokenAnswer, ProviderErr
         None => &body,
         Some(name) => body.get(name).and_then(Value::as_object).ok_or(MALFORMED)?,
     };
-    Ok(TokenAnswer {
+    Ok(TokenResponse {
         access_token: token(set, "access_token")?.ok_or(MALFORMED)?,
         token_type: token_type(set, wire.token.token_type_optional)?,
         refresh_token: token(set, "refresh_token")?,

@@ -1,11 +1,11 @@
-//! Renewal: exactly once, never lost, honest about failures.
+//! RefreshState: exactly once, never lost, honest about failures.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use grantry_domain::authorization::{AuthorizationRecord, ProviderNote, Reason, Revision, StateKind, StatusKind};
 use grantry_domain::ports::{
-    AuditKind, AuthorizationStore, Fence, LeaseRequest, Lifetime, ProviderError, TokenAnswer, VaultError,
+    AuditKind, AuthorizationStore, Fence, LeaseRequest, Lifetime, ProviderError, TokenResponse, VaultError,
 };
 use grantry_domain::provider::Scopes;
 use grantry_domain::secret::Secret;
@@ -43,8 +43,8 @@ async fn r46_a_token_is_renewed_within_a_margin_before_its_end_and_not_earlier()
     assert_eq!(world.token("alice").await.as_deref(), Ok("access-2"), "the jitter is at most a fifth");
     let row = world.row(id).await;
     assert_eq!((row.revision, row.expires_at), (Revision::FIRST.next(), Some(world.now().plus(HOUR))));
-    assert_eq!(row.renewal, grantry_domain::authorization::Renewal::default(), "lease and doubt are gone");
-    assert_eq!(world.outcomes(AuditKind::Renewed).await, ["ok"]);
+    assert_eq!(row.refresh, grantry_domain::authorization::RefreshState::default(), "lease and doubt are gone");
+    assert_eq!(world.outcomes(AuditKind::Refreshed).await, ["ok"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -146,16 +146,16 @@ async fn r47_a_provider_that_returns_the_same_token_is_asked_once_for_it() {
 #[tokio::test]
 async fn a_refused_token_without_refresh_token_ends_the_grant() {
     let world = World::new().await;
-    let never = TokenAnswer { lifetime: Lifetime::Never, ..tokens("a", None) };
+    let never = TokenResponse { lifetime: Lifetime::Never, ..tokens("a", None) };
     world.provider.answer_exchange(Ok(never));
     let id = world.connect("alice").await;
     world.clock.advance(1000 * HOUR);
     let given = world.node.access_token(&demand("alice")).await.unwrap();
     assert_eq!(given.expires_at, None);
     let refused = world.node.report_unauthorized(&demand("alice"), given.fingerprint).await.map(drop);
-    assert_eq!(refused, Err(TokenError::AuthorizationRequired { reason: Reason::AccessLapsed }));
+    assert_eq!(refused, Err(TokenError::AuthorizationRequired { reason: Reason::AccessTokenExpired }));
     assert_eq!(world.row(id).await.state, StateKind::Expired);
-    assert_eq!(world.outcomes(AuditKind::GrantExpired).await, ["access_lapsed"]);
+    assert_eq!(world.outcomes(AuditKind::GrantExpired).await, ["access_token_expired"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -183,7 +183,7 @@ async fn lesson_12_a_store_that_fails_once_after_a_refresh_costs_nothing() {
         let token = world.drive(world.token("alice")).await;
         assert_eq!(token.as_deref(), Ok("access-2"), "{fault:?}");
         assert_eq!((world.refreshes(), world.row(id).await.revision), (1, Revision(2)));
-        assert_eq!(world.node.unsaved_grants(), 0);
+        assert_eq!(world.node.pending_commits(), 0);
         quiet().await;
         assert!(world.revoked().is_empty());
     }
@@ -197,7 +197,7 @@ async fn lesson_12_renewed_tokens_are_kept_and_saved_when_the_store_is_back() {
     world.store.fail_always(Method::Replace, DOWN);
     let refused = world.drive(world.token("alice")).await;
     unavailable(&refused);
-    assert_eq!(world.node.unsaved_grants(), 1);
+    assert_eq!(world.node.pending_commits(), 1);
     // As long as they are not saved nobody gets them, and nobody asks the provider again.
     for _ in 0..5 {
         let refused = world.drive(world.token("alice")).await;
@@ -207,11 +207,11 @@ async fn lesson_12_renewed_tokens_are_kept_and_saved_when_the_store_is_back() {
     assert_eq!((world.refreshes(), world.row(id).await.revision), (1, Revision::FIRST));
     world.store.mend();
     world.drive(world.tasks.finished()).await;
-    assert_eq!(world.node.unsaved_grants(), 0);
+    assert_eq!(world.node.pending_commits(), 0);
     assert_eq!(world.row(id).await.revision, Revision(2));
     assert_eq!(world.token("alice").await.as_deref(), Ok("access-2"));
     assert_eq!(world.refreshes(), 1);
-    assert_eq!(world.outcomes(AuditKind::RenewalUnsaved).await, ["store_unavailable"], "the alarm");
+    assert_eq!(world.outcomes(AuditKind::CommitPending).await, ["store_unavailable"], "the alarm");
 }
 
 #[tokio::test(start_paused = true)]
@@ -225,10 +225,10 @@ async fn lesson_12_renewed_tokens_that_cannot_be_sealed_are_kept_as_well() {
     world.vault.fail(Some(VaultError::NoEntropy));
     gate.open();
     assert!(world.drive(caller).await.unwrap().is_err());
-    assert_eq!(world.node.unsaved_grants(), 1);
+    assert_eq!(world.node.pending_commits(), 1);
     world.vault.fail(None);
     world.drive(world.tasks.finished()).await;
-    assert_eq!((world.row(id).await.revision, world.node.unsaved_grants()), (Revision(2), 0));
+    assert_eq!((world.row(id).await.revision, world.node.pending_commits()), (Revision(2), 0));
     assert_eq!(world.token("alice").await.as_deref(), Ok("access-2"));
     assert!(world.revoked().is_empty());
 }
@@ -243,7 +243,7 @@ async fn lesson_12_the_next_caller_saves_what_is_kept_before_anything_else() {
     world.store.mend();
     let token = world.token("alice").await;
     assert_eq!(token.as_deref(), Ok("access-2"), "without waiting for the next try in the background");
-    assert_eq!((world.refreshes(), world.node.unsaved_grants()), (1, 0));
+    assert_eq!((world.refreshes(), world.node.pending_commits()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -292,11 +292,11 @@ async fn r39_every_other_error_leaves_the_grant_alone() {
         assert_eq!(refused == TokenError::Misconfigured, misconfigured, "{error:?}: {refused:?}");
         let row = world.row(id).await;
         assert_eq!((row.state, row.revision), (StateKind::Authorized, Revision::FIRST));
-        assert_eq!(row.renewal.in_doubt_since.is_some(), !error.outcome_is_known(), "R37 {error:?}");
+        assert_eq!(row.refresh.in_doubt_since.is_some(), !error.outcome_is_known(), "R37 {error:?}");
         let status = world.status("alice").await;
         assert_eq!((status.kind, status.reason), (StatusKind::Connected, None), "{error:?}");
         assert!(matches!(status.provider_note, Some(ProviderNote::UnreachableSince(since)) if since == world.now()));
-        assert_eq!(world.outcomes(AuditKind::RenewalFailed).await, [error.as_str()]);
+        assert_eq!(world.outcomes(AuditKind::RefreshFailed).await, [error.as_str()]);
         // And it recovers.
         world.pass(Duration::from_mins(3)).await;
         assert_eq!(world.token("alice").await.as_deref(), Ok("access-2"), "{error:?}");
@@ -311,11 +311,11 @@ async fn r37_r40_in_doubt_there_is_one_attempt_per_quarantine() {
     world.clock.advance(HOUR);
     let since = world.now();
     for attempt in 1..=6 {
-        world.provider.answer_refresh(Err(ProviderError::NoAnswer));
+        world.provider.answer_refresh(Err(ProviderError::NoResponse));
         unavailable(&world.token("alice").await);
         assert_eq!(world.refreshes(), attempt);
-        assert_eq!(world.row(id).await.renewal.in_doubt_since, Some(since), "durably, since the first");
-        let held_until = world.row(id).await.renewal.held_until.unwrap();
+        assert_eq!(world.row(id).await.refresh.in_doubt_since, Some(since), "durably, since the first");
+        let held_until = world.row(id).await.refresh.held_until.unwrap();
         assert!(held_until.since(world.now()) >= Duration::from_secs(30));
         world.clock.advance(Duration::from_secs(29));
         for node in [world.node.clone(), world.another_node()] {
@@ -326,7 +326,7 @@ async fn r37_r40_in_doubt_there_is_one_attempt_per_quarantine() {
         world.clock.advance(held_until.since(world.now()));
     }
     assert_eq!(world.token("alice").await.as_deref(), Ok("access-2"));
-    assert_eq!(world.row(id).await.renewal, grantry_domain::authorization::Renewal::default());
+    assert_eq!(world.row(id).await.refresh, grantry_domain::authorization::RefreshState::default());
 }
 
 #[tokio::test]
@@ -341,13 +341,13 @@ async fn r37_only_a_known_outcome_of_the_doubtful_request_ends_the_doubt() {
         let world = World::new().await;
         let id = world.connect("alice").await;
         world.clock.advance(HOUR);
-        world.provider.answer_refresh(Err(ProviderError::NoAnswer));
+        world.provider.answer_refresh(Err(ProviderError::NoResponse));
         world.token("alice").await.unwrap_err();
         world.clock.advance(Duration::from_mins(3));
         world.provider.answer_refresh(Err(error));
         world.token("alice").await.unwrap_err();
         assert_eq!(world.refreshes(), 2);
-        assert!(world.row(id).await.renewal.in_doubt_since.is_some(), "{error:?} says nothing about the first request");
+        assert!(world.row(id).await.refresh.in_doubt_since.is_some(), "{error:?} says nothing about the first request");
     }
 }
 
@@ -356,13 +356,13 @@ async fn r40_in_doubt_a_token_that_still_lives_is_handed_out() {
     let world = World::new().await;
     world.connect("alice").await;
     world.clock.advance(HOUR - Duration::from_mins(1));
-    world.provider.answer_refresh(Err(ProviderError::NoAnswer));
+    world.provider.answer_refresh(Err(ProviderError::NoResponse));
     for _ in 0..3 {
         assert_eq!(world.token("alice").await.as_deref(), Ok("access-1"));
     }
     assert_eq!(world.refreshes(), 1);
     world.clock.advance(Duration::from_mins(1) - Duration::from_millis(1));
-    world.provider.answer_refresh(Err(ProviderError::NoAnswer));
+    world.provider.answer_refresh(Err(ProviderError::NoResponse));
     assert_eq!(world.token("alice").await.as_deref(), Ok("access-1"), "up to its last moment");
     world.clock.advance(Duration::from_millis(1));
     unavailable(&world.token("alice").await);
@@ -377,15 +377,15 @@ async fn r40_the_owner_gives_up_well_before_its_lease_ends() {
     let started = world.now();
     let caller = spawn_token(&world.node, "alice");
     gate.arrived(1).await;
-    let held_until = world.row(id).await.renewal.held_until.unwrap();
+    let held_until = world.row(id).await.refresh.held_until.unwrap();
     assert!(held_until.since(started) >= Duration::from_secs(45), "request deadline and quarantine");
     unavailable(&world.drive(caller).await.unwrap());
     let gave_up = world.now().since(started);
     assert!((Duration::from_secs(15)..Duration::from_secs(16)).contains(&gave_up), "{gave_up:?}");
     let row = world.row(id).await;
-    assert!(row.renewal.in_doubt_since.is_some());
-    assert!(row.renewal.held_until.unwrap() >= world.now().plus(Duration::from_secs(30)), "the quarantine");
-    assert_eq!(world.outcomes(AuditKind::RenewalFailed).await, ["no_answer"]);
+    assert!(row.refresh.in_doubt_since.is_some());
+    assert!(row.refresh.held_until.unwrap() >= world.now().plus(Duration::from_secs(30)), "the quarantine");
+    assert_eq!(world.outcomes(AuditKind::RefreshFailed).await, ["no_response"]);
 }
 
 /// A world with alice's grant expired, and a node whose process stands still as soon as it has the lease.
@@ -464,7 +464,7 @@ async fn r40_an_owner_that_was_paused_between_lease_and_request_sends_nothing() 
     let clock_gate = store.hold(Method::Now);
     lease.open();
     clock_gate.arrived(1).await;
-    assert!(world.row(id).await.renewal.owner.is_some());
+    assert!(world.row(id).await.refresh.owner.is_some());
     world.clock.advance(Duration::from_mins(1));
     assert_eq!(world.token("alice").await.as_deref(), Ok("access-2"), "another node takes over");
     clock_gate.open();
@@ -501,7 +501,7 @@ async fn r36_an_implausibly_long_lease_counts_as_in_doubt() {
     world.store.inner().take_lease(request).await.unwrap();
     world.provider.answer_refresh(Err(ProviderError::NotSent));
     unavailable(&world.token("alice").await);
-    assert!(world.row(id).await.renewal.in_doubt_since.is_some());
+    assert!(world.row(id).await.refresh.in_doubt_since.is_some());
 }
 
 #[tokio::test(start_paused = true)]
@@ -555,7 +555,7 @@ async fn a_response_without_refresh_token_or_scope_keeps_the_old_ones() {
 async fn r13_a_narrower_scope_on_refresh_is_recorded_and_never_exceeded() {
     let world = World::new().await;
     let id = world.connect("alice").await;
-    let narrow = TokenAnswer { scopes: Some(Scopes::new(["read"])), ..tokens("narrow", Some("r")) };
+    let narrow = TokenResponse { scopes: Some(Scopes::new(["read"])), ..tokens("narrow", Some("r")) };
     world.provider.answer_refresh(Ok(narrow));
     world.clock.advance(HOUR);
     world.token("alice").await.unwrap();
@@ -586,7 +586,7 @@ async fn r46_life_counts_from_before_the_refresh_and_nothing_is_given_after_it()
 #[tokio::test]
 async fn r46_an_unknown_life_is_the_configured_maximum() {
     let world = World::new().await;
-    world.provider.answer_exchange(Ok(TokenAnswer { lifetime: Lifetime::Unknown, ..tokens("a", Some("r")) }));
+    world.provider.answer_exchange(Ok(TokenResponse { lifetime: Lifetime::Unknown, ..tokens("a", Some("r")) }));
     let id = world.connect("alice").await;
     assert_eq!(world.row(id).await.expires_at, Some(world.now().plus(world.node.policy().assumed_lifetime)));
 }
@@ -722,16 +722,16 @@ async fn proactive_renewal_spares_the_user_the_wait() {
     world.connect("alice").await;
     world.connect("bob").await;
     world.clock.advance(HOUR - Duration::from_mins(4));
-    assert_eq!(world.node.renew_ahead().await.unwrap(), 2);
+    assert_eq!(world.node.refresh_ahead().await.unwrap(), 2);
     assert_eq!(world.refreshes(), 2);
     world.clock.advance(Duration::from_mins(4));
-    assert_eq!(world.node.renew_ahead().await.unwrap(), 0);
+    assert_eq!(world.node.refresh_ahead().await.unwrap(), 0);
     assert!(world.token("alice").await.is_ok());
     assert_eq!(world.refreshes(), 2, "nothing left to do at the hand-out");
     world.clock.advance(Duration::from_hours(24 * 8));
-    assert_eq!(world.node.renew_ahead().await.unwrap(), 0, "not for those that nobody has used for a week");
+    assert_eq!(world.node.refresh_ahead().await.unwrap(), 0, "not for those that nobody has used for a week");
     world.store.fail_next(Method::Now, DOWN);
-    assert!(world.node.renew_ahead().await.is_err());
+    assert!(world.node.refresh_ahead().await.is_err());
 }
 
 #[tokio::test]

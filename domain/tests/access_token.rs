@@ -6,10 +6,10 @@ use grantry_domain::authorization::{AuthorizationRecord, Reason, Revision, Statu
 use grantry_domain::connector::{AuthMode, ProfileId};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
-    AuditKind, AuthorizationStore, Cascade, ConnectorStore, Fence, StoreError, TokenAnswer, UserStanding,
+    AuditKind, AuthorizationStore, Cascade, ConnectorStore, Fence, StoreError, TokenResponse, UserStanding,
 };
 use grantry_domain::provider::Scopes;
-use grantry_domain::usecase::{ConnectorDraft, TokenDemand, TokenError};
+use grantry_domain::usecase::{AccessTokenRequest, ConnectorDraft, TokenError};
 use grantry_testkit::doubles::fixtures::{connector_id, connector_key, origin, space, user};
 use grantry_testkit::doubles::{Operation, PlainVault, tokens};
 
@@ -43,11 +43,12 @@ async fn r43_a_token_goes_only_where_its_user_consented_to() {
     let world = World::new().await;
     world.connect("alice").await;
     for destination in ["https://evil.example", "http://api.example", "https://api.example:444", "https://as.example"] {
-        let refused = world.node.access_token(&TokenDemand { destination: origin(destination), ..demand("alice") }).await;
+        let refused =
+            world.node.access_token(&AccessTokenRequest { destination: origin(destination), ..demand("alice") }).await;
         let refused = refused.map(drop).unwrap_err();
         assert_eq!((refused, refused.code()), (TokenError::DestinationRefused, "destination_refused"));
     }
-    assert_eq!(world.outcomes(AuditKind::HandOutRefused).await, ["destination_refused"; 4]);
+    assert_eq!(world.outcomes(AuditKind::AccessTokenRefused).await, ["destination_refused"; 4]);
     assert!(world.token("alice").await.is_ok());
 }
 
@@ -75,11 +76,11 @@ async fn a_person_gets_no_other_persons_token() {
     let world = World::new().await;
     world.connect("alice").await;
     for actor in [person("bob"), person("ada")] {
-        let refused = world.node.access_token(&TokenDemand { actor, ..demand("alice") }).await;
+        let refused = world.node.access_token(&AccessTokenRequest { actor, ..demand("alice") }).await;
         assert_eq!(refused.map(drop), Err(TokenError::Forbidden));
     }
     for actor in [person("alice"), agent(), Actor::System] {
-        assert!(world.node.access_token(&TokenDemand { actor, ..demand("alice") }).await.is_ok());
+        assert!(world.node.access_token(&AccessTokenRequest { actor, ..demand("alice") }).await.is_ok());
     }
 }
 
@@ -146,15 +147,15 @@ async fn reasons_tell_what_became_of_a_former_grant() {
     world.provider.answer_exchange(Ok(tokens_for("a", None, HOUR)));
     world.connect("alice").await;
     world.clock.advance(HOUR);
-    assert_eq!(world.token("alice").await, Err(required(Reason::AccessLapsed)), "before the sweeper");
+    assert_eq!(world.token("alice").await, Err(required(Reason::AccessTokenExpired)), "before the sweeper");
     world.node.sweep(|_| {}).await.unwrap();
-    assert_eq!(world.token("alice").await, Err(required(Reason::AccessLapsed)), "after it");
+    assert_eq!(world.token("alice").await, Err(required(Reason::AccessTokenExpired)), "after it");
     let refresh_lapses =
-        |life| TokenAnswer { refresh_lifetime: grantry_domain::ports::Lifetime::For(life), ..tokens("b", Some("r")) };
+        |life| TokenResponse { refresh_lifetime: grantry_domain::ports::Lifetime::For(life), ..tokens("b", Some("r")) };
     world.provider.answer_exchange(Ok(refresh_lapses(2 * HOUR)));
     world.connect("alice").await;
     world.clock.advance(2 * HOUR);
-    assert_eq!(world.token("alice").await, Err(required(Reason::RefreshLapsed)));
+    assert_eq!(world.token("alice").await, Err(required(Reason::RefreshTokenExpired)));
     world.connect("alice").await;
     let changed = ConnectorDraft { client_id: Some("client-2".to_owned()), ..draft("{}") };
     assert_eq!(world.edit(changed).await, 1);
@@ -188,7 +189,7 @@ async fn r76_columns_never_yield_what_the_seal_forbids() {
     assert!(world.token("alice").await.is_err());
     assert_eq!(world.refreshes(), 0);
     // More scopes in the column do not widen it.
-    let narrow = TokenAnswer { scopes: Some(Scopes::new(["write"])), ..tokens("b", Some("r")) };
+    let narrow = TokenResponse { scopes: Some(Scopes::new(["write"])), ..tokens("b", Some("r")) };
     world.provider.answer_exchange(Ok(narrow));
     let id = world.connect("alice").await;
     let honest = world.row(id).await;
@@ -201,7 +202,7 @@ async fn r76_a_grant_whose_column_promises_a_refresh_token_it_does_not_have_ends
     let world = World::new().await;
     world.provider.answer_exchange(Ok(tokens_for("a", None, HOUR)));
     let id = world.connect("alice").await;
-    tamper(&world, AuthorizationRecord { renewable: true, ..world.row(id).await }).await;
+    tamper(&world, AuthorizationRecord { refreshable: true, ..world.row(id).await }).await;
     world.clock.advance(HOUR);
     let refused = world.drive(world.token("alice")).await;
     assert!(matches!(refused, Err(TokenError::Unavailable { .. })), "{refused:?}");
@@ -250,7 +251,7 @@ async fn r76_a_missing_key_is_told_changes_nothing_and_is_over_when_the_key_is_b
 async fn a_store_that_does_not_answer_is_told() {
     let world = World::new().await;
     world.connect("alice").await;
-    world.store.fail_next(Method::HandOut, DOWN);
+    world.store.fail_next(Method::AccessTokenView, DOWN);
     let refused = world.token("alice").await;
     assert_eq!(refused, Err(TokenError::Store(StoreError::Unavailable)));
     assert_eq!(refused.unwrap_err().code(), "store_unavailable");
@@ -263,9 +264,9 @@ async fn r80_hand_outs_and_refusals_are_audited_with_who_and_for_whom() {
     world.token("alice").await.unwrap();
     world.token("bob").await.unwrap_err();
     let events = world.events().await;
-    let given = events.iter().find(|event| event.kind == AuditKind::HandedOut).unwrap();
+    let given = events.iter().find(|event| event.kind == AuditKind::AccessTokenIssued).unwrap();
     assert_eq!((&given.actor, &given.user, given.grant), (&agent(), &Some(user("alice")), Some(id)));
-    let refused = events.iter().find(|event| event.kind == AuditKind::HandOutRefused).unwrap();
+    let refused = events.iter().find(|event| event.kind == AuditKind::AccessTokenRefused).unwrap();
     assert_eq!((&refused.user, refused.connector.clone()), (&Some(user("bob")), Some(connector_id("drive"))));
     assert_eq!(refused.outcome, "authorization_required");
 }
@@ -280,7 +281,7 @@ async fn r80_notes_that_cannot_be_written_are_written_later() {
         world.store.fail_next(method, DOWN);
         assert!(world.node.write_notes().await.is_err());
     }
-    assert_eq!(world.outcomes(AuditKind::HandedOut).await.len(), 2);
+    assert_eq!(world.outcomes(AuditKind::AccessTokenIssued).await.len(), 2);
     assert_eq!(world.row(id).await.last_used_day, Some(world.now().day()));
     // Many notes are written without waiting for the housekeeper.
     world.store.fail_next(Method::Record, DOWN);
@@ -290,10 +291,10 @@ async fn r80_notes_that_cannot_be_written_are_written_later() {
     quiet().await;
     let written = world.store.inner().pending_events(u32::MAX).await.unwrap();
     let given = |events: &[grantry_domain::ports::RecordedEvent]| {
-        events.iter().filter(|recorded| recorded.event.kind == AuditKind::HandedOut).count()
+        events.iter().filter(|recorded| recorded.event.kind == AuditKind::AccessTokenIssued).count()
     };
     assert!(given(&written) > 2, "the second batch went through");
-    assert_eq!(world.outcomes(AuditKind::HandedOut).await.len(), 2 + 1024);
+    assert_eq!(world.outcomes(AuditKind::AccessTokenIssued).await.len(), 2 + 1024);
 }
 
 #[tokio::test]
@@ -345,7 +346,8 @@ async fn profiles_may_name_more_than_one_destination() {
     let started = world.start("alice", &drive()).await;
     world.complete(came_back(&started, "alice")).await;
     for destination in [API, "https://upload.example"] {
-        let given = world.node.access_token(&TokenDemand { destination: origin(destination), ..demand("alice") }).await;
+        let given =
+            world.node.access_token(&AccessTokenRequest { destination: origin(destination), ..demand("alice") }).await;
         assert!(given.is_ok());
     }
 }

@@ -1,6 +1,6 @@
 //! Leases, failed attempts, days of use.
 
-use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, Renewal, StateKind};
+use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, RefreshState, StateKind};
 use grantry_domain::ports::{AuditEvent, FailedAttempt, Lease, LeaseRequest, StoreError};
 use grantry_domain::time::Timestamp;
 
@@ -13,18 +13,18 @@ impl Data {
         if stored.state != StateKind::Authorized || stored.revision != request.revision {
             return Ok(Lease::Moved(Box::new(stored)));
         }
-        let held = stored.renewal.held_until.filter(|until| now < *until);
+        let held = stored.refresh.held_until.filter(|until| now < *until);
         let implausible = held.is_some_and(|until| until > now.plus(request.longest));
         if let Some(until) = held
             && !implausible
         {
             return Ok(Lease::Held { until, record: Box::new(stored) });
         }
-        let was_in_doubt = implausible || stored.renewal.in_doubt_since.is_some();
+        let was_in_doubt = implausible || stored.refresh.in_doubt_since.is_some();
         let record = row.amend(|record| {
-            record.renewal.held_until = Some(now.plus(request.length));
-            record.renewal.owner = Some(request.owner);
-            record.renewal.in_doubt_since.get_or_insert(now);
+            record.refresh.held_until = Some(now.plus(request.length));
+            record.refresh.owner = Some(request.owner);
+            record.refresh.in_doubt_since.get_or_insert(now);
         })?;
         Ok(Lease::Taken { record: Box::new(record), was_in_doubt })
     }
@@ -38,12 +38,12 @@ impl Data {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let Some(row) = self.row(id) else { return Ok(()) };
-        if row.to_record().renewal.owner != Some(owner) {
+        if row.to_record().refresh.owner != Some(owner) {
             return Ok(());
         }
         row.amend(|record| {
-            let before = std::mem::take(&mut record.renewal);
-            record.renewal = Renewal {
+            let before = std::mem::take(&mut record.refresh);
+            record.refresh = RefreshState {
                 held_until: Some(attempt.not_before),
                 owner: None,
                 in_doubt_since: before.in_doubt_since.filter(|_| !attempt.outcome_known),
@@ -63,16 +63,16 @@ impl Data {
         Ok(())
     }
 
-    pub(crate) fn due_for_renewal(
+    pub(crate) fn due_for_refresh(
         &self,
         used_since_day: i64,
-        lapsing_before: Timestamp,
+        expiring_before: Timestamp,
         limit: u32,
     ) -> Vec<AuthorizationRecord> {
         let due = |record: &AuthorizationRecord| {
-            record.renewable
+            record.refreshable
                 && record.last_used_day.is_some_and(|day| day >= used_since_day)
-                && record.expires_at.is_some_and(|lapse| lapse < lapsing_before)
+                && record.expires_at.is_some_and(|lapse| lapse < expiring_before)
         };
         let grants = self.rows.values().filter(|row| row.is_authorized()).map(Row::to_record);
         let mut found: Vec<_> = grants.filter(due).collect();

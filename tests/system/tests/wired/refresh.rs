@@ -1,4 +1,4 @@
-//! Renewal on one node: once, never lost, and honest about what it does not know.
+//! RefreshState on one node: once, never lost, and honest about what it does not know.
 
 use std::time::Duration;
 
@@ -171,7 +171,7 @@ async fn grants_in_use_are_renewed_before_anybody_waits() {
     all_run(&alice, 1).await;
     world.host.connections.write_notes().await.unwrap();
     world.advance(ACCESS_TTL.saturating_sub(Duration::from_secs(10)));
-    assert_eq!(world.host.connections.renew_ahead().await.unwrap(), 1);
+    assert_eq!(world.host.connections.refresh_ahead().await.unwrap(), 1);
     assert_eq!(world.provider.ledger().refreshes().len(), 1);
     all_run(&alice, 10).await;
     assert_eq!(world.provider.ledger().refreshes().len(), 1);
@@ -296,12 +296,12 @@ async fn r38_lesson_12_renewed_tokens_that_cannot_be_stored_are_kept_and_stored_
     gate.open();
     let answer = running.await.unwrap();
     assert_eq!(answer.code(), "provider_unavailable", "nobody gets a token that is not committed: {}", answer.text());
-    assert_eq!(world.host.connections.unsaved_grants(), 1);
+    assert_eq!(world.host.connections.pending_commits(), 1);
     assert_eq!(alice.execute(DRIVE, "/me").await.status, 503);
 
     lock.execute_batch("ROLLBACK").unwrap();
     all_run(&alice, 10).await;
-    assert_eq!(world.host.connections.unsaved_grants(), 0);
+    assert_eq!(world.host.connections.pending_commits(), 0);
     assert_eq!(world.provider.ledger().refreshes().len(), 1, "the tokens of that one refresh were used");
     assert_eq!(world.provider.grants()[0].ended, None);
 }
