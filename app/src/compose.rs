@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use axum::Router;
 use grantry_crypto_aes_gcm::{AesGcmVault, Keyring, KeyringError, UnknownKeys};
 use grantry_domain::authorization::AuthorizationId;
-use grantry_domain::ports::{AuthorizationStore, Clock, Directory, Entropy, StoreError, TokenVault};
+use grantry_domain::ports::{AuthorizationStore, Clock, Directory, SecureRandom, StoreError, TokenVault};
 use grantry_domain::usecase::{Connections, InvalidPolicy, Policy, Ports};
 use grantry_http_axum::{
     Accounts, AgentKey, AgentKeys, AgentPrincipal, Api, Authenticator, ConsoleAssets, IdentityMode, Limits, People,
@@ -17,9 +17,9 @@ use grantry_http_axum::{
 };
 use grantry_http_reqwest::{Limits as TransportLimits, ReqwestTransport, TransportSetupError};
 use grantry_provider_oauth2::{ApiCaller, InvalidProfile, Oauth2Server, ProfileOptions, Profiles};
-use grantry_store_memory::MemoryRateLimiter;
+use grantry_runtime::MemoryRateLimiter;
+use grantry_runtime::{SystemClock, SystemRandom, TokioSpawner};
 use grantry_store_sqlite::{SqliteOptions, SqliteStore};
-use grantry_system::{SystemClock, SystemEntropy, TokioTasks};
 use thiserror::Error;
 
 use crate::audit::LogSink;
@@ -66,7 +66,7 @@ pub struct Assembly {
     /// The store, to close at the end.
     pub store: Arc<SqliteStore>,
     /// Detached work, to wait for at the end.
-    pub tasks: TokioTasks,
+    pub tasks: TokioSpawner,
     /// Connector definitions and the egress policy.
     pub profiles: Arc<Profiles>,
     /// The keys.
@@ -82,13 +82,13 @@ impl Assembly {
     /// the store holds records that cannot be opened; none of them is changed (R76).
     pub async fn new(config: &Config, allow_unknown_keys: bool) -> Result<Self, ComposeError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-        let tasks = TokioTasks::new(tokio::runtime::Handle::current());
+        let random: Arc<dyn SecureRandom> = Arc::new(SystemRandom);
+        let tasks = TokioSpawner::new(tokio::runtime::Handle::current());
 
         // Keys first: without them not even an empty database is made.
         let keyring = Keyring::load(&config.write_key, &config.read_keys, &config.folder)?;
         let store = Arc::new(open_store(config).await?);
-        let vault = Arc::new(AesGcmVault::new(keyring, store.deployment_id(), Arc::clone(&entropy)));
+        let vault = Arc::new(AesGcmVault::new(keyring, store.deployment_id(), Arc::clone(&random)));
         let usage = store.key_usage().await.map_err(|error| store_error(config, error))?;
         match vault.check_usage(&usage) {
             Err(unknown) if allow_unknown_keys => {
@@ -120,11 +120,11 @@ impl Assembly {
             limiter: Arc::new(MemoryRateLimiter::new(config.rate_limits, &clock)),
             sink: Arc::new(LogSink),
             clock: clock.clone(),
-            entropy: entropy.clone(),
-            tasks: Arc::new(tasks.clone()),
+            random: random.clone(),
+            spawner: Arc::new(tasks.clone()),
         };
         let connections = Connections::new(ports, policy(config))?;
-        let (identity, people_authenticator) = who.log_in(config, &store, &vault, &clock, &entropy);
+        let (identity, people_authenticator) = who.log_in(config, &store, &vault, &clock, &random);
         let authenticator = Arc::new(AgentKeys::new(agent_keys(&config.agents), vault.clone(), people_authenticator));
         let readiness = Arc::new(StoreReadiness { store: store.clone(), stopping: AtomicBool::new(false) });
         Ok(Self { connections, store, tasks, profiles, vault, readiness, people: who.people, identity, authenticator })
@@ -186,7 +186,7 @@ impl Who {
         store: &Arc<SqliteStore>,
         vault: &Arc<AesGcmVault>,
         clock: &Arc<dyn Clock>,
-        entropy: &Arc<dyn Entropy>,
+        random: &Arc<dyn SecureRandom>,
     ) -> (IdentityMode, Arc<dyn Authenticator>) {
         match &config.identity {
             Identity::Accounts(accounts) => {
@@ -196,7 +196,7 @@ impl Who {
                     store.clone(),
                     hash,
                     clock.clone(),
-                    entropy.clone(),
+                    random.clone(),
                     &config.public_base_url,
                 ));
                 (IdentityMode::Accounts(accounts.clone()), accounts)
@@ -225,7 +225,7 @@ pub(crate) fn policy(config: &Config) -> Policy {
 
 /// Opens the database, which is made if it is not there yet.
 pub(crate) async fn open_store(config: &Config) -> Result<SqliteStore, ComposeError> {
-    let mut options = SqliteOptions::new(&config.database, Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let mut options = SqliteOptions::new(&config.database, Arc::new(SystemClock), Arc::new(SystemRandom));
     options.deployment_id = config.deployment_id;
     SqliteStore::open(options).await.map_err(|error| store_error(config, error))
 }

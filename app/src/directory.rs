@@ -5,7 +5,7 @@ use std::sync::{PoisonError, RwLock};
 
 use async_trait::async_trait;
 use grantry_domain::identity::{Role, SpaceId, UserId};
-use grantry_domain::ports::{Directory, DirectoryError, Standing, UserStanding};
+use grantry_domain::ports::{Directory, DirectoryError, Membership, UserStatus};
 use grantry_http_axum::{AuthenticationError, People, PersonView, RoleSink, SpaceView};
 
 use crate::config::{Account, role};
@@ -31,12 +31,12 @@ impl AccountDirectory {
 
 #[async_trait]
 impl Directory for AccountDirectory {
-    async fn standing(&self, user: &UserId, space: &SpaceId) -> Result<Standing, DirectoryError> {
+    async fn membership(&self, user: &UserId, space: &SpaceId) -> Result<Membership, DirectoryError> {
         let person = self.people.get(user);
-        Ok(Standing {
+        Ok(Membership {
             space_exists: self.spaces.contains(space),
             // Whoever is not listed may come back with the next configuration: grants end, but nothing is forbidden for ever.
-            user: if person.is_some() { UserStanding::Active } else { UserStanding::Disabled },
+            user: if person.is_some() { UserStatus::Active } else { UserStatus::Disabled },
             role: person.and_then(|person| person.roles.get(space).copied()),
         })
     }
@@ -102,9 +102,9 @@ impl ProxyDirectory {
 
 #[async_trait]
 impl Directory for ProxyDirectory {
-    async fn standing(&self, user: &UserId, space: &SpaceId) -> Result<Standing, DirectoryError> {
+    async fn membership(&self, user: &UserId, space: &SpaceId) -> Result<Membership, DirectoryError> {
         let role = self.role(user, space)?;
-        Ok(Standing { space_exists: self.spaces.contains(space), user: UserStanding::Active, role })
+        Ok(Membership { space_exists: self.spaces.contains(space), user: UserStatus::Active, role })
     }
 }
 
@@ -168,34 +168,34 @@ mod tests {
     #[tokio::test]
     async fn r06_accounts_open_only_the_spaces_they_name() {
         let directory = AccountDirectory::new(vec![space("default"), space("marketing")], &[alice()]);
-        let here = directory.standing(&user("u_alice"), &space("default")).await.unwrap();
+        let here = directory.membership(&user("u_alice"), &space("default")).await.unwrap();
         assert!(here.may(Role::Editor) && !here.may(Role::Admin));
-        let there = directory.standing(&user("u_alice"), &space("marketing")).await.unwrap();
+        let there = directory.membership(&user("u_alice"), &space("marketing")).await.unwrap();
         assert!(there.space_exists && !there.may(Role::Viewer));
-        assert!(!directory.standing(&user("u_alice"), &space("gone")).await.unwrap().space_exists);
-        let stranger = directory.standing(&user("alice"), &space("default")).await.unwrap();
-        assert_eq!((stranger.user, stranger.role), (UserStanding::Disabled, None));
+        assert!(!directory.membership(&user("u_alice"), &space("gone")).await.unwrap().space_exists);
+        let stranger = directory.membership(&user("alice"), &space("default")).await.unwrap();
+        assert_eq!((stranger.user, stranger.role), (UserStatus::Disabled, None));
     }
 
     #[tokio::test]
     async fn r53_somebody_the_proxy_has_not_named_yet_is_unanswered_and_not_removed() {
         let directory = ProxyDirectory::told_by_proxy(vec![space("default"), space("marketing")]);
-        assert_eq!(directory.standing(&user("u_bob"), &space("default")).await, Err(DirectoryError));
+        assert_eq!(directory.membership(&user("u_bob"), &space("default")).await, Err(DirectoryError));
         directory.note(&user("u_bob"), &["viewer", "marketing=admin", "domain users", "other=boss"]);
-        assert!(directory.standing(&user("u_bob"), &space("marketing")).await.unwrap().may(Role::Admin));
-        let here = directory.standing(&user("u_bob"), &space("default")).await.unwrap();
+        assert!(directory.membership(&user("u_bob"), &space("marketing")).await.unwrap().may(Role::Admin));
+        let here = directory.membership(&user("u_bob"), &space("default")).await.unwrap();
         assert_eq!(here.role, Some(Role::Viewer));
         directory.note(&user("u_bob"), &[]);
-        assert_eq!(directory.standing(&user("u_bob"), &space("default")).await.unwrap().role, None);
+        assert_eq!(directory.membership(&user("u_bob"), &space("default")).await.unwrap().role, None);
     }
 
     #[tokio::test]
     async fn a_proxy_without_a_roles_header_opens_what_the_configuration_lists() {
         let directory = ProxyDirectory::listed(vec![space("default")], &[alice()]);
-        assert!(directory.standing(&user("u_alice"), &space("default")).await.unwrap().may(Role::Editor));
-        assert!(!directory.standing(&user("u_eve"), &space("default")).await.unwrap().may(Role::Viewer));
+        assert!(directory.membership(&user("u_alice"), &space("default")).await.unwrap().may(Role::Editor));
+        assert!(!directory.membership(&user("u_eve"), &space("default")).await.unwrap().may(Role::Viewer));
         directory.note(&user("u_eve"), &["admin"]);
-        assert!(!directory.standing(&user("u_eve"), &space("default")).await.unwrap().may(Role::Viewer));
+        assert!(!directory.membership(&user("u_eve"), &space("default")).await.unwrap().may(Role::Viewer));
         let view = directory.describe(&user("u_alice")).await.unwrap().unwrap();
         assert_eq!(view.spaces.len(), 1);
     }

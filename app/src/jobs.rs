@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use grantry_domain::ports::{Entropy, SessionStore, StoreError, Swept};
+use grantry_domain::ports::{SecureRandom, SessionStore, StoreError, SweepReport};
 use grantry_domain::usecase::{Connections, HousekeepingError, Progress};
 use grantry_http_axum::{SESSION_ABSOLUTE, SESSION_IDLE};
 use grantry_store_sqlite::SqliteStore;
@@ -72,7 +72,7 @@ impl Jobs {
         let mut jobs = Self { running: JoinSet::new(), stop: watch::Sender::new(false) };
         let connections = &assembly.connections;
         let job =
-            |name, period| Job { name, period, entropy: connections.ports().entropy.clone(), stop: jobs.stop.subscribe() };
+            |name, period| Job { name, period, random: connections.ports().random.clone(), stop: jobs.stop.subscribe() };
 
         let all = connections.clone();
         jobs.running.spawn(job("sweep", periods.sweep).run(move || sweep(all.clone())));
@@ -111,7 +111,7 @@ impl Jobs {
 struct Job {
     name: &'static str,
     period: Duration,
-    entropy: Arc<dyn Entropy>,
+    random: Arc<dyn SecureRandom>,
     stop: watch::Receiver<bool>,
 }
 
@@ -135,7 +135,7 @@ impl Job {
             };
             metrics::counter!("grantry_job_rounds_total", "job" => self.name, "outcome" => outcome).increment(1);
             metrics::histogram!("grantry_job_seconds", "job" => self.name).record(started.elapsed().as_secs_f64());
-            let pause = jittered(self.period, self.entropy.as_ref());
+            let pause = jittered(self.period, self.random.as_ref());
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 _ = self.stop.wait_for(|stop| *stop) => return,
@@ -148,10 +148,10 @@ impl Job {
 }
 
 /// The period, up to a tenth more or less.
-fn jittered(period: Duration, entropy: &dyn Entropy) -> Duration {
+fn jittered(period: Duration, random: &dyn SecureRandom) -> Duration {
     let mut byte = [0x80];
     // Without randomness it is the plain period.
-    let _ = entropy.fill(&mut byte);
+    let _ = random.fill(&mut byte);
     period * 9 / 10 + period * u32::from(byte[0]) / (5 * 255)
 }
 
@@ -185,7 +185,7 @@ async fn sweep(connections: Arc<Connections>) -> Result<(), HousekeepingError> {
     Ok(())
 }
 
-fn parts(swept: Swept) -> [(&'static str, u64); 6] {
+fn parts(swept: SweepReport) -> [(&'static str, u64); 6] {
     [
         ("timed_out", swept.timed_out),
         ("interrupted", swept.interrupted),
@@ -196,7 +196,7 @@ fn parts(swept: Swept) -> [(&'static str, u64); 6] {
     ]
 }
 
-fn touched(swept: Swept) -> u64 {
+fn touched(swept: SweepReport) -> u64 {
     parts(swept).into_iter().map(|(_, rows)| rows).sum()
 }
 
@@ -260,7 +260,7 @@ fn measure(store: &SqliteStore, metrics: &PrometheusHandle) {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use grantry_system::SystemEntropy;
+    use grantry_runtime::SystemRandom;
 
     use super::*;
 
@@ -268,7 +268,7 @@ mod tests {
     fn periods_vary_by_at_most_a_tenth() {
         let period = Duration::from_secs(100);
         for _ in 0..1000 {
-            let pause = jittered(period, &SystemEntropy);
+            let pause = jittered(period, &SystemRandom);
             assert!((Duration::from_secs(90)..=Duration::from_secs(110)).contains(&pause), "{pause:?}");
         }
     }
@@ -278,7 +278,7 @@ mod tests {
         let stop = watch::Sender::new(false);
         let rounds = Arc::new(AtomicU32::new(0));
         let (counted, teller) = (rounds.clone(), stop.clone());
-        let job = Job { name: "test", period: Duration::ZERO, entropy: Arc::new(SystemEntropy), stop: stop.subscribe() };
+        let job = Job { name: "test", period: Duration::ZERO, random: Arc::new(SystemRandom), stop: stop.subscribe() };
         job.run(move || {
             let round = counted.fetch_add(1, Ordering::Relaxed) + 1;
             if round == 5 {

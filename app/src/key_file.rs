@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use grantry_crypto_aes_gcm::{KeyError, Keyring, KeyringError, RootKey};
-use grantry_domain::ports::{EntropyError, KeyId};
-use grantry_system::SystemEntropy;
+use grantry_domain::ports::{KeyId, RandomUnavailable};
+use grantry_runtime::SystemRandom;
 use thiserror::Error;
 
 /// Why no key was made.
@@ -26,7 +26,7 @@ pub enum KeyFileError {
     },
     /// There is no randomness.
     #[error(transparent)]
-    Entropy(#[from] EntropyError),
+    SecureRandom(#[from] RandomUnavailable),
     /// What was made is no key, which cannot be.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -37,7 +37,7 @@ pub enum KeyFileError {
 
 /// Makes a key in a new file with mode 0600; answers its id.
 pub fn write_new(path: &Path) -> Result<KeyId, KeyFileError> {
-    let text = RootKey::generate(&SystemEntropy)?;
+    let text = RootKey::generate(&SystemRandom)?;
     let id = Keyring::new(&RootKey::parse(text.as_bytes())?, &[])?.write_key();
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);

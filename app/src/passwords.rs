@@ -7,7 +7,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, PasswordHasher, PasswordVerifier as _};
 use async_trait::async_trait;
 use grantry_domain::identity::UserId;
-use grantry_domain::ports::{Entropy, EntropyError};
+use grantry_domain::ports::{RandomUnavailable, SecureRandom};
 use grantry_domain::secret::Secret;
 use grantry_http_axum::{AuthenticationError, PasswordVerifier};
 use tokio::sync::Semaphore;
@@ -45,7 +45,7 @@ impl PasswordVerifier for AccountPasswords {
             return Ok(None);
         };
         let _slot = self.running.acquire().await.map_err(|_| AuthenticationError)?;
-        let password = password.duplicate();
+        let password = password.clone_secret();
         let matches =
             tokio::task::spawn_blocking(move || matches(&password, &hash)).await.map_err(|_| AuthenticationError)?;
         Ok(account.filter(|_| matches).map(|(user, _)| user.clone()))
@@ -57,11 +57,11 @@ fn matches(password: &Secret, hash: &str) -> bool {
 }
 
 /// Hashes a password for the configuration, as a PHC string.
-pub fn hash(password: &Secret, entropy: &dyn Entropy) -> Result<String, EntropyError> {
+pub fn hash(password: &Secret, random: &dyn SecureRandom) -> Result<String, RandomUnavailable> {
     let mut salt = [0; 16];
-    entropy.fill(&mut salt)?;
+    random.fill(&mut salt)?;
     // Only lengths beyond what can be typed are refused, and randomness was had above.
-    let hash = Argon2::default().hash_password_with_salt(password.expose(), &salt).map_err(|_| EntropyError)?;
+    let hash = Argon2::default().hash_password_with_salt(password.expose(), &salt).map_err(|_| RandomUnavailable)?;
     Ok(hash.to_string())
 }
 
@@ -69,13 +69,13 @@ pub fn hash(password: &Secret, entropy: &dyn Entropy) -> Result<String, EntropyE
 mod tests {
     use std::collections::BTreeMap;
 
-    use grantry_system::SystemEntropy;
+    use grantry_runtime::SystemRandom;
 
     use super::*;
 
     #[tokio::test]
     async fn only_the_right_password_of_a_known_name_is_let_in() {
-        let password_hash = hash(&Secret::from_text("correct horse"), &SystemEntropy).unwrap();
+        let password_hash = hash(&Secret::from_text("correct horse"), &SystemRandom).unwrap();
         assert!(password_hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{password_hash}");
         let id = UserId::new("u_alice").unwrap();
         let account = Account { id: id.clone(), username: "alice".to_owned(), password_hash, roles: BTreeMap::new() };

@@ -22,13 +22,13 @@ const VERSION: u32 = 1;
 pub(crate) struct Definitions {
     version: u32,
     #[serde(default)]
-    pub(crate) connectors: Vec<Definition>,
+    pub(crate) connectors: Vec<ConnectorFile>,
 }
 
 /// One connector. The client id is public; the client secret stays behind and is entered again.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Definition {
+pub(crate) struct ConnectorFile {
     #[serde(default = "default_space")]
     space: String,
     id: String,
@@ -156,15 +156,15 @@ pub(crate) async fn export(assembly: &Assembly, config: &Config, spaces: &[Strin
     Ok(Definitions { version: VERSION, connectors })
 }
 
-fn definition(connector: &Connector) -> Definition {
-    Definition {
+fn definition(connector: &Connector) -> ConnectorFile {
+    ConnectorFile {
         space: connector.key.space.to_string(),
         id: connector.key.id.to_string(),
         name: connector.name.as_str().to_owned(),
-        connector_type_id: connector.definition.profile.to_string(),
+        connector_type_id: connector.config.profile.to_string(),
         auth_mode: connector.auth_mode.as_str().to_owned(),
-        client_id: connector.definition.client_id.clone(),
-        config: serde_json::from_str(&connector.definition.config).unwrap_or_default(),
+        client_id: connector.config.client_id.clone(),
+        config: serde_json::from_str(&connector.config.settings).unwrap_or_default(),
     }
 }
 
@@ -189,7 +189,7 @@ pub(crate) async fn import(
 async fn import_one(
     assembly: &Assembly,
     config: &Config,
-    wanted: &Definition,
+    wanted: &ConnectorFile,
     dry_run: bool,
 ) -> Result<(ImportOutcome, String), TransferError> {
     let refused = |says: String| Ok((ImportOutcome::Refused, says));
@@ -209,9 +209,9 @@ async fn import_one(
         });
     }
     let profiles = &assembly.connections.ports().profiles;
-    let understood = profiles.settings(&grantry_domain::connector::Definition {
+    let understood = profiles.settings(&grantry_domain::connector::ConnectorConfig {
         profile: draft.profile.clone(),
-        config: draft.config.clone(),
+        settings: draft.config.clone(),
         client_id: draft.client_id.clone(),
     });
     let needs_secret = match understood {
@@ -229,7 +229,7 @@ async fn import_one(
     Ok((ImportOutcome::Created, says.to_owned()))
 }
 
-fn draft(wanted: &Definition) -> Result<(ConnectorId, ConnectorDraft), String> {
+fn draft(wanted: &ConnectorFile) -> Result<(ConnectorId, ConnectorDraft), String> {
     let id = ConnectorId::new(wanted.id.as_str()).map_err(|error| error.to_string())?;
     let draft = ConnectorDraft {
         name: ConnectorName::new(wanted.name.as_str()).map_err(|error| error.to_string())?,
@@ -249,7 +249,7 @@ mod tests {
     fn example() -> Definitions {
         Definitions {
             version: 1,
-            connectors: vec![Definition {
+            connectors: vec![ConnectorFile {
                 space: "marketing".to_owned(),
                 id: "files".to_owned(),
                 name: "Files".to_owned(),

@@ -57,9 +57,9 @@ impl Epoch {
 
 /// Random, deployment-unique id of a connector's own callback path (R08). Made at creation, survives every edit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ContextId(pub [u8; 16]);
+pub struct CallbackId(pub [u8; 16]);
 
-impl ContextId {
+impl CallbackId {
     /// The text that stands in the callback path.
     pub fn to_text(self) -> String {
         base64url(&self.0).to_string()
@@ -131,11 +131,11 @@ impl ConnectorName {
 /// The settings are a JSON object as text. The domain never looks inside; the `ProviderProfiles` port does, and refuses
 /// unknown fields by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Definition {
+pub struct ConnectorConfig {
     /// The profile, or `.oauth2` for hand-written endpoints.
     pub profile: ProfileId,
     /// The profile's settings: a JSON object, at most 16 KiB.
-    pub config: String,
+    pub settings: String,
     /// The client id registered at the provider, once it is known.
     pub client_id: Option<String>,
 }
@@ -148,7 +148,7 @@ pub struct Connector {
     /// Name for people; no part of any binding.
     pub name: ConnectorName,
     /// Provider configuration.
-    pub definition: Definition,
+    pub config: ConnectorConfig,
     /// Per user, or shared.
     pub auth_mode: AuthMode,
     /// Tells this connector from an earlier one with the same id.
@@ -156,7 +156,7 @@ pub struct Connector {
     /// Raised by every edit that ends grants.
     pub epoch: Epoch,
     /// Own callback path; used when the settings ask for one, kept in any case.
-    pub context: ContextId,
+    pub context: CallbackId,
     /// A disabled connector starts no flow and hands out nothing.
     pub enabled: bool,
     /// Whether a client secret of the present epoch is stored.
@@ -185,8 +185,8 @@ mod tests {
 
     #[test]
     fn context_ids_round_trip() {
-        let context = ContextId([7; 16]);
-        assert_eq!(ContextId::parse(&context.to_text()), Some(context));
-        assert_eq!(ContextId::parse("short"), None);
+        let context = CallbackId([7; 16]);
+        assert_eq!(CallbackId::parse(&context.to_text()), Some(context));
+        assert_eq!(CallbackId::parse("short"), None);
     }
 }

@@ -166,10 +166,10 @@ pub enum CallbackPath {
     /// The one URL for all spaces: operator-approved profiles and issuer mode only (R09).
     Shared,
     /// The connector's own path with its context id (R08).
-    Own,
+    PerConnector,
 }
 
-/// A connector's configuration, understood: what `ProviderProfiles` makes of a `Definition`. Pure computation, no request.
+/// A connector's configuration, understood: what `ProviderProfiles` makes of a `ConnectorConfig`. Pure computation, no request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderSettings {
     /// Which profile it came from.
@@ -257,7 +257,7 @@ fn counted<'a>(items: impl Iterator<Item = &'a str>) -> Vec<u8> {
 /// A provider as one flow and its grant see it: settings with their endpoints resolved, frozen at start and sealed. Exchange,
 /// refresh and revocation use this and never the live connector (R25, R42).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Provider {
+pub struct ProviderSnapshot {
     /// Which profile's wire rules apply.
     pub profile: ProfileId,
     /// The issuer identifier, if known (RFC 9207).
@@ -280,7 +280,7 @@ pub struct Provider {
     pub config: String,
 }
 
-impl Provider {
+impl ProviderSnapshot {
     /// Encodes for sealing; tags are those of the binding digest where both have the field.
     pub(crate) fn encode(&self) -> zeroize::Zeroizing<Vec<u8>> {
         FieldWriter::default()

@@ -35,7 +35,7 @@ impl Secret {
 
     /// A second copy, on purpose and visible by name.
     #[must_use]
-    pub fn duplicate(&self) -> Self {
+    pub fn clone_secret(&self) -> Self {
         Self(self.0.clone())
     }
 

@@ -6,7 +6,7 @@ use grantry_domain::authorization::{AuthorizationRecord, Reason, Revision, Statu
 use grantry_domain::connector::{AuthMode, ProfileId};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
-    AuditKind, AuthorizationStore, Cascade, ConnectorStore, Fence, StoreError, TokenResponse, UserStanding,
+    AuditKind, AuthorizationStore, Cascade, ConnectorStore, ExpectedVersion, StoreError, TokenResponse, UserStatus,
 };
 use grantry_domain::provider::Scopes;
 use grantry_domain::usecase::{AccessTokenRequest, ConnectorDraft, TokenError};
@@ -25,7 +25,7 @@ fn required(reason: Reason) -> TokenError {
 /// Changes a stored record as somebody does who writes to the database.
 async fn tamper(world: &World, record: AuthorizationRecord) {
     let stored = world.row(record.id).await;
-    world.store.inner().replace(record, Fence::of(&stored), Vec::new()).await.unwrap();
+    world.store.inner().replace(record, ExpectedVersion::of(&stored), Vec::new()).await.unwrap();
 }
 
 #[tokio::test]
@@ -59,13 +59,13 @@ async fn r43_privilege_is_asked_for_at_every_hand_out() {
     assert!(world.token("alice").await.is_ok());
     world.directory.expel(&user("alice"), &space("default"));
     assert_eq!(world.token("alice").await, Err(TokenError::NotFound));
-    world.directory.admit(&user("alice"), &space("default"), grantry_domain::identity::Role::Viewer);
+    world.directory.authorize(&user("alice"), &space("default"), grantry_domain::identity::Role::Viewer);
     assert!(world.token("alice").await.is_ok());
-    for standing in [UserStanding::Disabled, UserStanding::Unknown] {
+    for standing in [UserStatus::Disabled, UserStatus::Unknown] {
         world.directory.set_user(&user("alice"), standing);
         assert_eq!(world.token("alice").await, Err(TokenError::NotFound));
     }
-    world.directory.set_user(&user("alice"), UserStanding::Active);
+    world.directory.set_user(&user("alice"), UserStatus::Active);
     world.directory.go_down(true);
     assert_eq!(world.token("alice").await, Err(TokenError::Forbidden), "no answer means no");
     assert_eq!(world.token("alice").await.unwrap_err().code(), "forbidden");

@@ -3,7 +3,7 @@
 use grantry_domain::authorization::{AuthorizationId, Reason, StateKind, StatusKind};
 use grantry_domain::identity::{Actor, Role};
 use grantry_domain::ports::{AuditKind, AuthorizationFilter, StoreError};
-use grantry_domain::usecase::{AdminError, OffBoarded};
+use grantry_domain::usecase::{AdminError, Deprovisioned};
 use grantry_testkit::doubles::fixtures::{connector_id, connector_key, space, user};
 
 use crate::common::store::{DOWN, Method};
@@ -62,7 +62,7 @@ async fn only_administrators_list_and_revoke() {
         assert_eq!(listed, Err(refusal), "{actor}");
         assert_eq!(world.node.revoke_grant(&actor, &space("default"), id).await, Err(refusal), "{actor}");
         let spaces = SPACES.map(space);
-        let gone = world.node.off_board(&actor, &spaces, &user("alice")).await.map(drop);
+        let gone = world.node.deprovision_user(&actor, &spaces, &user("alice")).await.map(drop);
         assert_eq!(gone, Err(refusal), "{actor}");
     }
     assert_eq!([AdminError::NotFound, AdminError::Forbidden].map(AdminError::code), ["not_found", "forbidden"]);
@@ -96,23 +96,23 @@ async fn a_revoked_grant_asks_its_user_to_connect_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn off_boarding_needs_an_administrator_of_every_space() {
+async fn deprovision_usering_needs_an_administrator_of_every_space() {
     let world = World::new().await;
     world.create_connector(&elsewhere(), draft("{}")).await;
     world.connect("alice").await;
     world.connect_to("alice", &elsewhere()).await;
     let spaces = SPACES.map(space);
-    world.directory.admit(&user("ada"), &space("marketing"), Role::Editor);
-    let refused = world.node.off_board(&person("ada"), &spaces, &user("alice")).await;
+    world.directory.authorize(&user("ada"), &space("marketing"), Role::Editor);
+    let refused = world.node.deprovision_user(&person("ada"), &spaces, &user("alice")).await;
     assert_eq!(refused, Err(AdminError::Forbidden));
-    let of_none = world.node.off_board(&person("bob"), &[], &user("alice")).await;
+    let of_none = world.node.deprovision_user(&person("bob"), &[], &user("alice")).await;
     assert_eq!(of_none, Err(AdminError::Forbidden), "administering every space of none is nobody's right");
     assert!(world.token("alice").await.is_ok());
-    world.directory.admit(&user("ada"), &space("marketing"), Role::Admin);
-    let gone = world.node.off_board(&person("ada"), &spaces, &user("alice")).await.unwrap();
-    assert_eq!(gone, OffBoarded { revoked: 2, queued: 2 });
-    let again = world.node.off_board(&person("ada"), &spaces, &user("alice")).await.unwrap();
-    assert_eq!(again, OffBoarded::default());
+    world.directory.authorize(&user("ada"), &space("marketing"), Role::Admin);
+    let gone = world.node.deprovision_user(&person("ada"), &spaces, &user("alice")).await.unwrap();
+    assert_eq!(gone, Deprovisioned { revoked: 2, queued: 2 });
+    let again = world.node.deprovision_user(&person("ada"), &spaces, &user("alice")).await.unwrap();
+    assert_eq!(again, Deprovisioned::default());
     quiet().await;
     assert_eq!(world.revoked().len(), 4);
     assert_eq!(world.outcomes(AuditKind::GrantEnded).await, ["user_removed"; 2]);

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use grantry_domain::authorization::{
-    EndCause, FailureCode, FlowFailure, FlowStatus, ProviderNote, Reason, RevokedCause, StateKind, StatusKind,
+    FailureCode, FlowFailure, FlowStatus, ProviderNote, Reason, RevokedCause, StateKind, StatusKind, TerminationCause,
 };
-use grantry_domain::connector::{ContextId, ProfileId};
+use grantry_domain::connector::{CallbackId, ProfileId};
 use grantry_domain::ports::{
     AuditKind, AuthorizationStore, Operation as Limit, ProviderError, StoreError, TokenResponse, VaultError,
 };
@@ -99,7 +99,7 @@ async fn r03_another_browser_finishes_nothing_and_consumes_nothing() {
     let started = world.start("alice", &drive()).await;
     let others = world.start("alice", &connector_in_marketing(&world).await).await;
     let before = world.row(started.flow_id).await;
-    let cookies = [vec![], vec![others.browser_secret.duplicate()], vec![Secret::from_text("guess")]];
+    let cookies = [vec![], vec![others.browser_secret.clone_secret()], vec![Secret::from_text("guess")]];
     for browser_secrets in cookies {
         let forged = CallbackRequest { browser_secrets, ..came_back(&started, "alice") };
         let refused = world.node.complete(forged).await.unwrap_err();
@@ -108,7 +108,7 @@ async fn r03_another_browser_finishes_nothing_and_consumes_nothing() {
     }
     assert!(world.token_calls().is_empty());
     assert_eq!(world.outcomes(AuditKind::BindingMismatch).await, ["browser_mismatch"; 3]);
-    let both = vec![others.browser_secret.duplicate(), started.browser_secret.duplicate()];
+    let both = vec![others.browser_secret.clone_secret(), started.browser_secret.clone_secret()];
     let completed = world.complete(CallbackRequest { browser_secrets: both, ..came_back(&started, "alice") }).await;
     assert_eq!(completed.outcome, Outcome::Connected, "one of several cookies is enough");
 }
@@ -158,7 +158,7 @@ async fn r76_the_sealed_deadline_wins_over_the_column() {
     let started = world.start("alice", &drive()).await;
     let mut row = world.row(started.flow_id).await;
     row.deadline = Some(world.now().plus(Duration::from_hours(24)));
-    let fence = grantry_domain::ports::Fence::of(&row);
+    let fence = grantry_domain::ports::ExpectedVersion::of(&row);
     world.store.inner().replace(row, fence, Vec::new()).await.unwrap();
     world.clock.advance(Duration::from_mins(11));
     assert_eq!(world.complete(came_back(&started, "alice")).await.outcome, failed(FailureCode::Internal));
@@ -184,7 +184,7 @@ async fn r08_the_paths_context_must_be_the_sealed_one() {
     let (one, two) = (connector_key("default", "one"), connector_key("default", "two"));
     let first = world.create_connector(&one, ConnectorDraft { profile: profile(), ..draft("{}") }).await.connector.context;
     let second = world.create_connector(&two, ConnectorDraft { profile: profile(), ..draft("{}") }).await.connector.context;
-    let paths: [(_, Option<ContextId>, bool); 6] = [
+    let paths: [(_, Option<CallbackId>, bool); 6] = [
         (&one, Some(first), true),
         (&one, Some(second), false),
         (&one, None, false),
@@ -196,7 +196,7 @@ async fn r08_the_paths_context_must_be_the_sealed_one() {
         let exchanges = world.provider.count(Operation::Exchange);
         let started = world.start("alice", key).await;
         let outcome = world.complete(CallbackRequest { context, ..came_back(&started, "alice") }).await.outcome;
-        let expected = if fits { Outcome::Connected } else { failed(FailureCode::ContextMismatch) };
+        let expected = if fits { Outcome::Connected } else { failed(FailureCode::CallbackMismatch) };
         assert_eq!(outcome, expected, "{key:?} {context:?}");
         assert_eq!(world.provider.count(Operation::Exchange), exchanges + usize::from(fits));
     }
@@ -300,7 +300,7 @@ async fn r27_a_reconnect_replaces_the_old_grant_in_one_step_and_revokes_it() {
     assert_eq!(world.token("alice").await.as_deref(), Ok("access-1"), "the old one works on meanwhile");
     world.complete(came_back(&started, "alice")).await;
     let row = world.row(old).await;
-    let superseded = RevokedCause::Ended(EndCause::Superseded).to_record();
+    let superseded = RevokedCause::Terminated(TerminationCause::Superseded).to_record();
     assert_eq!((row.state, row.cause), (StateKind::Revoked, Some(superseded)));
     assert_eq!(world.token("alice").await.as_deref(), Ok("access-2"));
     world.node.revoke_due().await.unwrap();
@@ -323,7 +323,7 @@ async fn r51_a_replaced_grant_is_not_revoked_where_that_would_end_the_new_one() 
     world.store.mend();
     assert_eq!(completed.outcome, failed(FailureCode::Internal));
     quiet().await;
-    assert_eq!(world.outcomes(AuditKind::RevocationSettled).await, ["not_needed"]);
+    assert_eq!(world.outcomes(AuditKind::RevocationCompleted).await, ["not_needed"]);
     assert!(world.revoked().is_empty());
     assert_eq!(world.token("alice").await.as_deref(), Ok("access-2"));
 }
@@ -508,7 +508,7 @@ async fn r26_tokens_whose_commit_fails_are_revoked_even_if_the_store_was_away_fo
     assert!(world.revoked().is_empty());
     world.pass(Duration::from_mins(3)).await;
     world.store.mend();
-    world.drive(world.tasks.finished()).await;
+    world.drive(world.spawner.finished()).await;
     assert_eq!(world.revoked(), ["refresh-1", "access-1"]);
     assert_eq!(world.node.sweep(|_| {}).await.unwrap().interrupted, 1, "the flow is over as well");
 }
@@ -528,7 +528,7 @@ async fn r26_tokens_that_cannot_be_sealed_are_revoked_when_they_can() {
     assert_eq!(completing.await.unwrap(), failed(FailureCode::Internal));
     assert_eq!(world.kind("alice").await, StatusKind::NotConnected);
     world.vault.fail(None);
-    world.drive(world.tasks.finished()).await;
+    world.drive(world.spawner.finished()).await;
     assert_eq!(world.revoked(), ["refresh-1", "access-1"]);
 }
 
@@ -545,7 +545,7 @@ async fn r26_the_work_goes_on_when_the_browser_hangs_up() {
     waiting.abort();
     assert!(waiting.await.unwrap_err().is_cancelled());
     gate.open();
-    world.tasks.finished().await;
+    world.spawner.finished().await;
     assert_eq!(world.row(started.flow_id).await.state, StateKind::Authorized);
     assert_eq!(world.token("alice").await.as_deref(), Ok("access-1"));
 }

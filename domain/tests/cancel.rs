@@ -22,7 +22,8 @@ async fn lesson_06_a_cancelled_flow_is_refused_and_cancelling_twice_is_fine() {
     let world = World::new().await;
     for by_state in [true, false] {
         let started = world.start("alice", &drive()).await;
-        let key = || if by_state { CancelKey::State(started.state.duplicate()) } else { CancelKey::Flow(started.flow_id) };
+        let key =
+            || if by_state { CancelKey::State(started.state.clone_secret()) } else { CancelKey::Flow(started.flow_id) };
         cancel(&world, "alice", key()).await.unwrap();
         cancel(&world, "alice", key()).await.unwrap();
         let refused = world.node.complete(came_back(&started, "alice")).await.unwrap_err();
@@ -39,7 +40,7 @@ async fn lesson_06_a_cancelled_flow_is_refused_and_cancelling_twice_is_fine() {
 async fn lesson_06_nobody_cancels_another_users_flow() {
     let world = World::new().await;
     let started = world.start("alice", &drive()).await;
-    for key in [CancelKey::State(started.state.duplicate()), CancelKey::Flow(started.flow_id)] {
+    for key in [CancelKey::State(started.state.clone_secret()), CancelKey::Flow(started.flow_id)] {
         let refused = cancel(&world, "bob", key).await.unwrap_err();
         assert_eq!((refused, refused.code()), (CancelError::Forbidden, "forbidden"));
     }
@@ -86,7 +87,7 @@ async fn a_store_that_fails_at_a_cancel_is_told() {
 async fn r17_the_launch_page_sends_on_only_its_own_user_in_their_own_browser() {
     let world = World::new().await;
     let started = world.start("alice", &drive()).await;
-    let cookie = || vec![started.browser_secret.duplicate()];
+    let cookie = || vec![started.browser_secret.clone_secret()];
     let launch = async |actor: Actor, place: &str, id, cookies: Vec<Secret>| {
         world.node.launch(&actor, &space(place), id, &cookies).await.map(|url| text(&url))
     };
@@ -114,7 +115,7 @@ async fn a_launch_that_fails_is_told_and_leaves_the_flow() {
     let world = World::new().await;
     let started = world.start("alice", &drive()).await;
     let launch = async || {
-        let cookies = [started.browser_secret.duplicate()];
+        let cookies = [started.browser_secret.clone_secret()];
         world.node.launch(&person("alice"), &space("default"), started.flow_id, &cookies).await.map(drop)
     };
     for method in [Method::Find, Method::Now, Method::ClientSecret] {
@@ -139,7 +140,7 @@ async fn the_launch_page_asks_for_the_same_scopes_and_account() {
     let started = world.start("alice", &drive()).await;
     world
         .node
-        .launch(&person("alice"), &space("default"), started.flow_id, &[started.browser_secret.duplicate()])
+        .launch(&person("alice"), &space("default"), started.flow_id, &[started.browser_secret.clone_secret()])
         .await
         .unwrap();
     let calls = world.provider.calls();

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_domain::authorization::{EndCause, ProviderNote, RevocationRecord, RevokedCause, StateKind, StatusKind};
+use grantry_domain::authorization::{ProviderNote, RevocationRecord, RevokedCause, StateKind, StatusKind, TerminationCause};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
-    AuditKind, AuthorizationStore, ClientSecretKey, ConnectorStore, Ended, Operation as Limit, ProviderError,
-    RevocationResponse, StoreError, TokenKind, VaultError,
+    AuditKind, AuthorizationStore, ClientSecretKey, ConnectorStore, Operation as Limit, ProviderError, RevocationResponse,
+    StoreError, TerminationReport, TokenKind, VaultError,
 };
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{ConnectorDraft, DisconnectError};
@@ -18,7 +18,7 @@ use crate::common::ledger::{Reuse, Trouble};
 use crate::common::store::{DOWN, Fault, Method};
 use crate::common::{HOUR, SECOND, World, agent, came_back, demand, draft, drive, person, quiet, token_from, tokens_for};
 
-async fn disconnect(world: &World, who: &str) -> Ended {
+async fn disconnect(world: &World, who: &str) -> TerminationReport {
     let (actor, key) = (person(who), drive());
     world.drive(world.node.disconnect(&actor, &key)).await.unwrap()
 }
@@ -37,8 +37,10 @@ async fn owing(errors: usize, error: ProviderError) -> (World, grantry_domain::a
 
 async fn due(world: &World, id: grantry_domain::authorization::AuthorizationId) -> Option<(bool, Duration, u32)> {
     match world.row(id).await.revocation {
-        Some(RevocationRecord::Due { in_doubt, due_at, attempts }) => Some((in_doubt, due_at.since(world.now()), attempts)),
-        Some(RevocationRecord::Settled(_)) | None => None,
+        Some(RevocationRecord::Pending { in_doubt, due_at, attempts }) => {
+            Some((in_doubt, due_at.since(world.now()), attempts))
+        }
+        Some(RevocationRecord::Completed(_)) | None => None,
     }
 }
 
@@ -48,9 +50,9 @@ async fn r49_lesson_19_a_disconnect_ends_the_grant_at_once_and_revokes_both_toke
     let id = world.connect("alice").await;
     let pending = world.start("alice", &drive()).await;
     let ended = disconnect(&world, "alice").await;
-    assert_eq!(ended, Ended { flows: 1, grants: 1, former: 0, queued: 1 });
+    assert_eq!(ended, TerminationReport { flows: 1, grants: 1, former: 0, queued: 1 });
     let row = world.row(id).await;
-    assert_eq!(row.cause, Some(RevokedCause::Ended(EndCause::Disconnected).to_record()));
+    assert_eq!(row.cause, Some(RevokedCause::Terminated(TerminationCause::Disconnected).to_record()));
     assert_eq!(world.row(pending.flow_id).await.state, StateKind::Revoked, "an attempt under way as well");
     quiet().await;
     let calls = world.token_calls().into_iter().filter(|call| call.operation() == Operation::Revoke);
@@ -62,7 +64,7 @@ async fn r49_lesson_19_a_disconnect_ends_the_grant_at_once_and_revokes_both_toke
         kind,
     });
     assert_eq!(calls.collect::<Vec<_>>(), expected, "R50: the refresh token first, with its hint");
-    assert_eq!(world.outcomes(AuditKind::RevocationSettled).await, ["revoked"]);
+    assert_eq!(world.outcomes(AuditKind::RevocationCompleted).await, ["revoked"]);
     assert_eq!(world.outcomes(AuditKind::GrantEnded).await, ["disconnected"]);
     let row = world.row(id).await;
     assert_eq!(
@@ -82,7 +84,7 @@ async fn r49_a_disconnect_is_idempotent_and_touches_nobody_else() {
     world.connect("bob").await;
     disconnect(&world, "alice").await;
     for _ in 0..2 {
-        assert_eq!(disconnect(&world, "alice").await, Ended::default());
+        assert_eq!(disconnect(&world, "alice").await, TerminationReport::default());
     }
     assert_eq!(world.kind("bob").await, StatusKind::Connected);
     quiet().await;
@@ -129,7 +131,7 @@ async fn a_shared_connector_has_nothing_to_disconnect() {
     let shared = ConnectorDraft { auth_mode: grantry_domain::connector::AuthMode::Shared, ..draft("{}") };
     world.create_connector(&drive(), shared).await;
     assert!(world.token("alice").await.is_ok());
-    assert_eq!(disconnect(&world, "alice").await, Ended::default());
+    assert_eq!(disconnect(&world, "alice").await, TerminationReport::default());
     assert!(world.token("alice").await.is_ok());
 }
 
@@ -170,7 +172,7 @@ async fn r49_a_renewal_that_takes_too_long_is_not_waited_for() {
     assert_eq!(world.kind("alice").await, StatusKind::NotConnected);
     gate.open();
     assert!(world.drive(caller).await.unwrap().is_err());
-    world.drive(world.tasks.finished()).await;
+    world.drive(world.spawner.finished()).await;
     let revoked = world.revoked();
     assert!(revoked.contains(&"refresh-2".to_owned()) || revoked.contains(&"refresh-3".to_owned()), "{revoked:?}");
 }
@@ -189,7 +191,7 @@ async fn r49_in_doubt_the_job_refreshes_once_and_then_revokes() {
             quiet().await;
             assert_eq!(ledger.live_families(), Vec::<String>::new(), "{reuse:?} {trouble:?}");
             assert_eq!(ledger.count(Operation::Refresh), 2, "once");
-            assert_eq!(world.outcomes(AuditKind::RevocationSettled).await, ["revoked"]);
+            assert_eq!(world.outcomes(AuditKind::RevocationCompleted).await, ["revoked"]);
             assert_eq!(due(&world, id).await, None);
         }
     }
@@ -244,7 +246,7 @@ async fn r49_what_cannot_be_kept_is_revoked_all_the_same() {
         disconnect(&world, "alice").await;
         quiet().await;
         assert_eq!((ledger.live_families(), ledger.reused()), (Vec::new(), 0), "{fault:?}");
-        assert_eq!(world.outcomes(AuditKind::RevocationSettled).await, ["revoked"]);
+        assert_eq!(world.outcomes(AuditKind::RevocationCompleted).await, ["revoked"]);
     }
 }
 
@@ -263,7 +265,7 @@ async fn lesson_19_a_provider_that_is_down_does_not_hold_up_the_disconnect() {
     }
     assert_eq!(waits, [5, 10, 20], "back-off");
     assert_eq!(world.status("alice").await.provider_note, None);
-    assert_eq!(world.outcomes(AuditKind::RevocationSettled).await, ["revoked"]);
+    assert_eq!(world.outcomes(AuditKind::RevocationCompleted).await, ["revoked"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -291,7 +293,7 @@ async fn r50_after_a_day_the_job_gives_up_and_the_tokens_are_destroyed() {
     assert_eq!(world.now().since(started), 24 * HOUR);
     assert!((20..60).contains(&tries), "{tries}");
     assert_eq!(world.row(id).await.sealed, None);
-    assert_eq!(world.outcomes(AuditKind::RevocationSettled).await, ["gave_up"]);
+    assert_eq!(world.outcomes(AuditKind::RevocationCompleted).await, ["abandoned"]);
     assert_eq!(world.status("alice").await.provider_note, Some(ProviderNote::RevocationUnconfirmed));
 }
 
@@ -305,7 +307,7 @@ async fn r50_a_provider_that_refuses_the_client_is_given_up_earlier() {
     }
     assert!(world.now().since(started) < 24 * HOUR);
     assert_eq!(world.provider.count(Operation::Revoke), 13);
-    assert_eq!(world.outcomes(AuditKind::RevocationSettled).await, ["gave_up"]);
+    assert_eq!(world.outcomes(AuditKind::RevocationCompleted).await, ["abandoned"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -316,7 +318,7 @@ async fn a_provider_without_revocation_is_told_apart() {
     disconnect(&world, "alice").await;
     quiet().await;
     assert_eq!(world.status("alice").await.provider_note, Some(ProviderNote::RevocationNotSupported));
-    assert_eq!(world.outcomes(AuditKind::RevocationSettled).await, ["not_supported"]);
+    assert_eq!(world.outcomes(AuditKind::RevocationCompleted).await, ["not_supported"]);
     world.provider.set_revocation_order(vec![TokenKind::Access]);
     world.provider.answer_revoke(Ok(RevocationResponse::NotSupported));
     world.clock.advance(SECOND);
@@ -430,9 +432,9 @@ async fn a_store_or_randomness_that_fails_puts_the_round_off() {
     disconnect(&world, "alice").await;
     quiet().await;
     assert!(world.revoked().is_empty());
-    world.entropy.break_down(true);
+    world.random.break_down(true);
     assert_eq!(world.node.revoke_due().await.unwrap(), grantry_domain::usecase::RevocationRound::default());
-    world.entropy.break_down(false);
+    world.random.break_down(false);
     world.store.fail_next(Method::EndRevocation, DOWN);
     assert!(world.node.revoke_due().await.is_err());
     world.clock.advance(Duration::from_mins(2));
@@ -475,12 +477,12 @@ async fn an_orphan_is_retried_and_given_up_like_a_grant() {
     }
     world.complete(came_back(&started, "alice")).await;
     quiet().await;
-    assert_eq!(world.outcomes(AuditKind::OrphanQueued).await, ["queued"]);
+    assert_eq!(world.outcomes(AuditKind::UnclaimedTokensQueued).await, ["queued"]);
     for _ in 0..100 {
         world.clock.advance(HOUR);
         world.node.revoke_due().await.unwrap();
     }
-    assert_eq!(world.outcomes(AuditKind::RevocationSettled).await, ["gave_up"]);
+    assert_eq!(world.outcomes(AuditKind::RevocationCompleted).await, ["abandoned"]);
     assert!(world.provider.count(Operation::Revoke) <= 30);
 }
 

@@ -245,13 +245,13 @@ async fn what_cannot_be_created_names_its_reason() {
     assert_eq!((&taken, taken.code()), (&ConnectorError::IdTaken, "conflict"));
     world.profiles.refuse("bad", "config.tokenUrl", "must be https");
     let refused = create(None, draft("bad")).await.unwrap_err();
-    assert!(matches!(&refused, ConnectorError::Definition(invalid) if invalid.field == "config.tokenUrl"));
+    assert!(matches!(&refused, ConnectorError::ConnectorConfig(invalid) if invalid.field == "config.tokenUrl"));
     let missing = connector_key("default", "other");
     let missing = world.node.update_connector(&person("ed"), &missing, draft("{}"), None, false).await.map(drop);
     assert_eq!(missing, Err(ConnectorError::NotFound));
-    world.entropy.break_down(true);
+    world.random.break_down(true);
     assert_eq!(create(None, draft("{}")).await, Err(ConnectorError::Internal));
-    world.entropy.break_down(false);
+    world.random.break_down(false);
     for method in [Method::Now, Method::Other] {
         world.store.fail_next(method, DOWN);
         assert_eq!(create(None, draft("{}")).await, Err(ConnectorError::Store(StoreError::Unavailable)));
@@ -269,10 +269,10 @@ async fn lesson_17_what_was_created_can_be_saved_unchanged() {
         let view = world.node.connector(&person("ed"), &drive()).await.unwrap().connector;
         let same = ConnectorDraft {
             name: view.name,
-            profile: view.definition.profile,
+            profile: view.config.profile,
             auth_mode: view.auth_mode,
-            config: view.definition.config,
-            client_id: view.definition.client_id,
+            config: view.config.settings,
+            client_id: view.config.client_id,
             client_secret: None,
         };
         assert_eq!(world.edit(same).await, 0);
@@ -304,7 +304,7 @@ async fn r53_lesson_20_deleting_a_connector_ends_a_thousand_grants_though_some_r
     let world = World::new().await;
     let users: Vec<_> = (0..1000).map(|n| format!("user-{n}")).collect();
     for who in &users {
-        world.directory.admit(
+        world.directory.authorize(
             &grantry_testkit::doubles::fixtures::user(who),
             &space("default"),
             grantry_domain::identity::Role::Viewer,
@@ -318,7 +318,7 @@ async fn r53_lesson_20_deleting_a_connector_ends_a_thousand_grants_though_some_r
     }
     assert_eq!(world.node.delete_connector(&person("ed"), &drive()).await, Ok(1000));
     quiet().await;
-    let settled = world.outcomes(AuditKind::RevocationSettled).await.len();
+    let settled = world.outcomes(AuditKind::RevocationCompleted).await.len();
     assert!((800..1000).contains(&settled), "{settled}");
     world.clock.advance(std::time::Duration::from_mins(1));
     let round = world.node.revoke_due().await.unwrap();
@@ -338,7 +338,7 @@ async fn r54_a_connector_id_used_again_is_another_connector() {
     world.node.delete_connector(&person("ed"), &drive()).await.unwrap();
     world.create_connector(&drive(), draft("{}")).await;
     let second = world.stored_connector(&drive()).await;
-    assert_eq!((first.epoch, first.definition.clone()), (second.epoch, second.definition.clone()));
+    assert_eq!((first.epoch, first.config.clone()), (second.epoch, second.config.clone()));
     assert_ne!((first.incarnation, first.context), (second.incarnation, second.context));
     assert_eq!(world.kind("alice").await, StatusKind::NotConnected);
     assert!(world.token("alice").await.is_err());
@@ -346,7 +346,7 @@ async fn r54_a_connector_id_used_again_is_another_connector() {
     quiet().await;
     world.clock.advance(std::time::Duration::from_mins(1));
     world.node.revoke_due().await.unwrap();
-    assert_eq!(world.outcomes(AuditKind::RevocationSettled).await, ["revoked"], "with the secret of the first");
+    assert_eq!(world.outcomes(AuditKind::RevocationCompleted).await, ["revoked"], "with the secret of the first");
     world.connect("alice").await;
     assert_eq!(world.kind("alice").await, StatusKind::Connected);
 }

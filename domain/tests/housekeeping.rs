@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use grantry_domain::authorization::{EndCause, RevokedCause, StateKind, StatusKind};
+use grantry_domain::authorization::{RevokedCause, StateKind, StatusKind, TerminationCause};
 use grantry_domain::identity::{Actor, Role};
 use grantry_domain::ports::{
-    AuditKind, AuthorizationStore, Lifetime, ProviderError, SinkError, StoreError, SweepPolicy, TokenResponse, UserStanding,
+    AuditKind, AuthorizationStore, Lifetime, ProviderError, SinkError, StoreError, SweepPolicy, TokenResponse, UserStatus,
 };
 use grantry_domain::usecase::{CancelKey, HousekeepingError, Policy, Progress};
 use grantry_testkit::doubles::fixtures::{connector_key, space, user};
@@ -16,8 +16,8 @@ use crate::common::{HOUR, World, came_back, draft, drive, elsewhere, person, pol
 
 const DAY: Duration = Duration::from_hours(24);
 
-fn ended(cause: EndCause) -> String {
-    RevokedCause::Ended(cause).to_record()
+fn ended(cause: TerminationCause) -> String {
+    RevokedCause::Terminated(cause).to_record()
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn a_consumed_flow_whose_process_died_is_interrupted_after_two_minutes() {
     gate.open();
     running.await.unwrap().unwrap();
     assert_eq!(world.row(started.flow_id).await.state, StateKind::Revoked);
-    world.tasks.finished().await;
+    world.spawner.finished().await;
     assert_eq!(world.revoked(), ["refresh-1", "access-1"]);
 }
 
@@ -83,7 +83,7 @@ async fn r55_lesson_30_grants_in_daily_use_stay_and_unused_ones_are_revoked_and_
     assert_eq!(world.node.sweep(|_| {}).await.unwrap().unused, 1);
     assert_eq!(world.row(used).await.state, StateKind::Authorized);
     let row = world.row(unused).await;
-    assert_eq!((row.state, row.cause), (StateKind::Revoked, Some(ended(EndCause::Unused))));
+    assert_eq!((row.state, row.cause), (StateKind::Revoked, Some(ended(TerminationCause::Unused))));
     assert_eq!(world.kind("bob").await, StatusKind::NotConnected);
     quiet().await;
     assert_eq!(world.revoked(), ["r", "eternal"]);
@@ -136,12 +136,12 @@ type Happening = fn(&World);
 
 #[tokio::test(start_paused = true)]
 async fn r53_reconciling_ends_what_the_host_forgot_to_tell() {
-    let cases: [(Happening, EndCause); 5] = [
-        (|world| world.directory.set_user(&user("alice"), UserStanding::Unknown), EndCause::UserRemoved),
-        (|world| world.directory.set_user(&user("alice"), UserStanding::Disabled), EndCause::UserDisabled),
-        (|world| world.directory.expel(&user("alice"), &space("default")), EndCause::PermissionLost),
-        (|world| world.directory.remove_space(&space("default")), EndCause::SpaceRemoved),
-        (|_| {}, EndCause::Unused),
+    let cases: [(Happening, TerminationCause); 5] = [
+        (|world| world.directory.set_user(&user("alice"), UserStatus::Unknown), TerminationCause::UserRemoved),
+        (|world| world.directory.set_user(&user("alice"), UserStatus::Disabled), TerminationCause::UserDisabled),
+        (|world| world.directory.expel(&user("alice"), &space("default")), TerminationCause::PermissionLost),
+        (|world| world.directory.remove_space(&space("default")), TerminationCause::SpaceRemoved),
+        (|_| {}, TerminationCause::Unused),
     ];
     for (happened, cause) in cases {
         let world = World::new().await;
@@ -153,8 +153,8 @@ async fn r53_reconciling_ends_what_the_host_forgot_to_tell() {
         happened(&world);
         let found = world.node.reconcile().await.unwrap();
         assert_eq!((found.checked, found.unanswered), (3, 0), "{cause}");
-        let everywhere = matches!(cause, EndCause::UserRemoved | EndCause::UserDisabled);
-        let (nothing, row) = (cause == EndCause::Unused, world.row(here).await);
+        let everywhere = matches!(cause, TerminationCause::UserRemoved | TerminationCause::UserDisabled);
+        let (nothing, row) = (cause == TerminationCause::Unused, world.row(here).await);
         assert_eq!(found.ended, if nothing { 0 } else { 1 + u64::from(everywhere) }, "{cause}");
         if !nothing {
             assert_eq!((row.state, row.cause), (StateKind::Revoked, Some(ended(cause))));
@@ -174,15 +174,15 @@ async fn r53_reconciling_ends_what_the_host_forgot_to_tell() {
 async fn r53_a_disabled_user_may_come_back_a_removed_one_never_does() {
     let world = World::new().await;
     world.connect("alice").await;
-    world.directory.set_user(&user("alice"), UserStanding::Disabled);
+    world.directory.set_user(&user("alice"), UserStatus::Disabled);
     world.node.reconcile().await.unwrap();
-    world.directory.set_user(&user("alice"), UserStanding::Active);
+    world.directory.set_user(&user("alice"), UserStatus::Active);
     world.connect("alice").await;
     assert_eq!(world.kind("alice").await, StatusKind::Connected);
-    world.directory.set_user(&user("alice"), UserStanding::Unknown);
+    world.directory.set_user(&user("alice"), UserStatus::Unknown);
     world.node.reconcile().await.unwrap();
     // Ids are never used again (R54); if a host does so all the same, nothing is committed for it.
-    world.directory.set_user(&user("alice"), UserStanding::Active);
+    world.directory.set_user(&user("alice"), UserStatus::Active);
     let started = world.start("alice", &drive()).await;
     let completed = world.complete(came_back(&started, "alice")).await;
     assert!(matches!(completed.outcome, grantry_domain::usecase::Outcome::Failed(_)));
@@ -240,6 +240,6 @@ async fn r53_the_hosts_own_word_ends_everything_of_a_user_everywhere() {
     assert!(world.token("bob").await.is_ok());
     quiet().await;
     assert_eq!(world.revoked().len(), 4);
-    world.directory.admit(&user("alice"), &space("default"), Role::Viewer);
+    world.directory.authorize(&user("alice"), &space("default"), Role::Viewer);
     assert_eq!(world.kind("alice").await, StatusKind::NotConnected);
 }

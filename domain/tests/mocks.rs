@@ -6,7 +6,7 @@ use grantry_domain::connector::{ConnectorId, ConnectorKey};
 use grantry_domain::identity::{Actor, SpaceId, UserId};
 use grantry_domain::ports::{
     DirectoryError, MockAuthorizationServer, MockAuthorizationStore, MockClock, MockConnectorStore, MockDirectory,
-    MockEntropy, MockEventSink, MockProviderProfiles, MockRateLimiter, MockResourceServer, MockTasks, MockTokenVault,
+    MockEventSink, MockProviderProfiles, MockRateLimiter, MockResourceServer, MockSecureRandom, MockSpawner, MockTokenVault,
     StoreError,
 };
 use grantry_domain::provider::Origin;
@@ -27,8 +27,8 @@ fn connections(directory: MockDirectory, grants: MockAuthorizationStore) -> Arc<
         limiter: Arc::new(MockRateLimiter::new()),
         sink: Arc::new(MockEventSink::new()),
         clock: Arc::new(MockClock::new()),
-        entropy: Arc::new(MockEntropy::new()),
-        tasks: Arc::new(MockTasks::new()),
+        random: Arc::new(MockSecureRandom::new()),
+        spawner: Arc::new(MockSpawner::new()),
     };
     let policy = Policy::new(PublicBaseUrl::new("https://connect.example").unwrap());
     Connections::new(ports, policy).unwrap()
@@ -36,7 +36,7 @@ fn connections(directory: MockDirectory, grants: MockAuthorizationStore) -> Arc<
 
 fn silent_directory() -> MockDirectory {
     let mut directory = MockDirectory::new();
-    directory.expect_standing().times(1).returning(|_, _| Err(DirectoryError));
+    directory.expect_membership().times(1).returning(|_, _| Err(DirectoryError));
     directory
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use grantry_domain::authorization::{AuthorizationRecord, ProviderNote, Reason, Revision, StateKind, StatusKind};
 use grantry_domain::ports::{
-    AuditKind, AuthorizationStore, Fence, LeaseRequest, Lifetime, ProviderError, TokenResponse, VaultError,
+    AuditKind, AuthorizationStore, ExpectedVersion, LeaseRequest, Lifetime, ProviderError, TokenResponse, VaultError,
 };
 use grantry_domain::provider::Scopes;
 use grantry_domain::secret::Secret;
@@ -206,7 +206,7 @@ async fn lesson_12_renewed_tokens_are_kept_and_saved_when_the_store_is_back() {
     }
     assert_eq!((world.refreshes(), world.row(id).await.revision), (1, Revision::FIRST));
     world.store.mend();
-    world.drive(world.tasks.finished()).await;
+    world.drive(world.spawner.finished()).await;
     assert_eq!(world.node.pending_commits(), 0);
     assert_eq!(world.row(id).await.revision, Revision(2));
     assert_eq!(world.token("alice").await.as_deref(), Ok("access-2"));
@@ -227,7 +227,7 @@ async fn lesson_12_renewed_tokens_that_cannot_be_sealed_are_kept_as_well() {
     assert!(world.drive(caller).await.unwrap().is_err());
     assert_eq!(world.node.pending_commits(), 1);
     world.vault.fail(None);
-    world.drive(world.tasks.finished()).await;
+    world.drive(world.spawner.finished()).await;
     assert_eq!((world.row(id).await.revision, world.node.pending_commits()), (Revision(2), 0));
     assert_eq!(world.token("alice").await.as_deref(), Ok("access-2"));
     assert!(world.revoked().is_empty());
@@ -257,7 +257,7 @@ async fn r26_a_renewal_goes_on_when_its_caller_hangs_up() {
     caller.abort();
     assert!(caller.await.unwrap_err().is_cancelled());
     gate.open();
-    world.tasks.finished().await;
+    world.spawner.finished().await;
     assert_eq!(world.row(id).await.revision, Revision(2));
     assert_eq!(world.token("alice").await.as_deref(), Ok("access-2"));
     assert_eq!(world.refreshes(), 1);
@@ -380,8 +380,8 @@ async fn r40_the_owner_gives_up_well_before_its_lease_ends() {
     let held_until = world.row(id).await.refresh.held_until.unwrap();
     assert!(held_until.since(started) >= Duration::from_secs(45), "request deadline and quarantine");
     unavailable(&world.drive(caller).await.unwrap());
-    let gave_up = world.now().since(started);
-    assert!((Duration::from_secs(15)..Duration::from_secs(16)).contains(&gave_up), "{gave_up:?}");
+    let abandoned = world.now().since(started);
+    assert!((Duration::from_secs(15)..Duration::from_secs(16)).contains(&abandoned), "{abandoned:?}");
     let row = world.row(id).await;
     assert!(row.refresh.in_doubt_since.is_some());
     assert!(row.refresh.held_until.unwrap() >= world.now().plus(Duration::from_secs(30)), "the quarantine");
@@ -521,7 +521,7 @@ async fn r41_a_refresh_that_overtakes_a_disconnect_revives_nothing() {
         commit.open();
         let refused = world.drive(caller).await.unwrap();
         assert_eq!(refused, Err(TokenError::AuthorizationRequired { reason: Reason::NotConnected }), "{reuse:?}");
-        world.drive(world.tasks.finished()).await;
+        world.drive(world.spawner.finished()).await;
         world.node.revoke_due().await.unwrap();
         assert_eq!(ledger.live_families(), Vec::<String>::new(), "{reuse:?}");
         assert_eq!(world.row(id).await.state, StateKind::Revoked);
@@ -651,7 +651,7 @@ async fn r74_without_randomness_nothing_is_sent() {
     let world = World::new().await;
     world.connect("alice").await;
     world.clock.advance(HOUR);
-    world.entropy.break_down(true);
+    world.random.break_down(true);
     unavailable(&world.token("alice").await);
     assert_eq!((world.refreshes(), world.store.count(Method::TakeLease)), (0, 0));
 }
@@ -760,7 +760,7 @@ async fn r41_a_record_that_is_gone_revokes_what_was_received() {
     assert_eq!(world.row(id).await.state, StateKind::Revoked);
     gate.open();
     assert!(caller.await.unwrap().is_err());
-    world.tasks.finished().await;
+    world.spawner.finished().await;
     let revoked = world.revoked();
     for token in ["refresh-2", "access-2"] {
         assert!(revoked.iter().any(|revoked| revoked == token), "{token} in {revoked:?}");
@@ -775,6 +775,6 @@ async fn a_fenced_write_never_meets_another_revision() {
     world.clock.advance(HOUR);
     world.token("alice").await.unwrap();
     let late = AuthorizationRecord { last_used_day: Some(0), ..old.clone() };
-    let answer = world.store.inner().replace(late, Fence::of(&old), Vec::new()).await.unwrap();
-    assert!(matches!(answer, grantry_domain::ports::Fenced::Moved(_)));
+    let answer = world.store.inner().replace(late, ExpectedVersion::of(&old), Vec::new()).await.unwrap();
+    assert!(matches!(answer, grantry_domain::ports::WriteOutcome::Stale(_)));
 }

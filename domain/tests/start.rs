@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::authorization::{EndCause, RevokedCause, StateHash, StateKind, StatusKind};
+use grantry_domain::authorization::{RevokedCause, StateHash, StateKind, StatusKind, TerminationCause};
 use grantry_domain::connector::{AuthMode, ProfileId};
 use grantry_domain::encoding::base64url;
 use grantry_domain::identity::Actor;
@@ -170,7 +170,7 @@ async fn r09_hand_written_endpoints_never_use_the_shared_callback() {
             ConnectorDraft { profile: profile(), ..draft("claims-an-issuer") },
         )
         .await;
-    assert!(matches!(created, Err(ConnectorError::Definition(_))), "saving fails");
+    assert!(matches!(created, Err(ConnectorError::ConnectorConfig(_))), "saving fails");
     // A profile that changed its mind after the connector was saved: starting fails.
     world.create_connector(&key, ConnectorDraft { profile: profile(), ..draft("later") }).await;
     world.profiles.set("later", |settings| settings.callback = CallbackPath::Shared);
@@ -194,10 +194,10 @@ async fn r09_r10_issuer_mode_uses_the_shared_callback_only_with_an_announced_iss
     world.create_connector(&key, ConnectorDraft { profile, ..draft("issuer") }).await;
     assert!(world.try_start(request("alice", &key)).await.is_ok());
     let connector = world.stored_connector(&key).await;
-    let settings = world.node.ports().profiles.settings(&connector.definition).unwrap();
+    let settings = world.node.ports().profiles.settings(&connector.config).unwrap();
     let provider = &world.node.ports().provider;
     let silent = provider.resolve(&settings, "https://connect.example/x", "{}").await.unwrap();
-    world.provider.answer_resolve(Ok(grantry_domain::provider::Provider { issuer_in_response: false, ..silent }));
+    world.provider.answer_resolve(Ok(grantry_domain::provider::ProviderSnapshot { issuer_in_response: false, ..silent }));
     let refused = world.try_start(request("alice", &key)).await.err();
     assert_eq!(refused, Some(StartError::Provider(ProviderError::BadMetadata)));
 }
@@ -285,7 +285,7 @@ async fn a_newer_attempt_supersedes_the_older_one_of_the_same_user_and_connector
     let bobs = world.start("bob", &drive()).await;
     let second = world.start("alice", &drive()).await;
     let old = world.row(first.flow_id).await;
-    let cause = RevokedCause::Ended(EndCause::Superseded).to_record();
+    let cause = RevokedCause::Terminated(TerminationCause::Superseded).to_record();
     assert_eq!((old.state, old.cause), (StateKind::Revoked, Some(cause)));
     assert_eq!(world.row(second.flow_id).await.state, StateKind::AwaitingCallback);
     assert_eq!(world.row(bobs.flow_id).await.state, StateKind::AwaitingCallback);
@@ -314,7 +314,7 @@ async fn a_definition_that_is_no_longer_understood_names_its_field() {
     let world = World::new().await;
     world.profiles.refuse("{}", "config.tokenUrl", "must be https");
     let refused = world.try_start(request("alice", &drive())).await.err().unwrap();
-    assert!(matches!(&refused, StartError::Definition(invalid) if invalid.field == "config.tokenUrl"));
+    assert!(matches!(&refused, StartError::ConnectorConfig(invalid) if invalid.field == "config.tokenUrl"));
     assert_eq!(refused.code(), "invalid_request");
 }
 
@@ -346,9 +346,9 @@ async fn a_provider_that_fails_leaves_nothing_that_could_be_completed() {
 #[tokio::test]
 async fn r74_without_randomness_or_sealing_no_flow_is_left_behind() {
     let world = World::new().await;
-    world.entropy.break_down(true);
+    world.random.break_down(true);
     assert_eq!(world.try_start(request("alice", &drive())).await.err(), Some(StartError::Internal));
-    world.entropy.break_down(false);
+    world.random.break_down(false);
     world.vault.fail(Some(VaultError::NoEntropy));
     assert_eq!(world.try_start(request("alice", &drive())).await.err(), Some(StartError::Internal));
     world.vault.fail(None);

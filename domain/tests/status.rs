@@ -22,7 +22,7 @@ use crate::common::{HOUR, World, agent, came_back, draft, drive, elsewhere, pers
 /// Asks in every way there is, and insists that all answers agree.
 async fn told(world: &World) -> AuthStatus {
     // Revocations under way would be told at one time and not at the next.
-    world.tasks.finished().await;
+    world.spawner.finished().await;
     let alice = person("alice");
     let one = world.node.connector(&alice, &drive()).await.unwrap();
     let all = world.node.connectors(&alice, &space("default")).await.unwrap();

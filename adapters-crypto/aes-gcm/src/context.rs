@@ -3,8 +3,8 @@
 //! `u16 count ‖ (u8 tag ‖ u32 length ‖ bytes)*` with fixed tags in fixed order. Every field of a record type is always there
 //! and never empty; another shape is another record type. Ids enter byte for byte as the host gave them.
 
-use grantry_domain::authorization::Ownership;
-use grantry_domain::ports::{Binding, VaultError};
+use grantry_domain::authorization::AuthorizationKey;
+use grantry_domain::ports::{AssociatedData, VaultError};
 
 use crate::envelope::{HEADER_LENGTH, Header};
 
@@ -24,18 +24,22 @@ const BROWSER: u8 = 0x08;
 type Field<'a> = (u8, &'a [u8]);
 
 /// The associated data of an envelope: `OTE1-AAD ‖ header ‖ context`.
-pub(crate) fn associated_data(header: &Header, deployment: &[u8; 16], binding: &Binding) -> Result<Vec<u8>, VaultError> {
+pub(crate) fn associated_data(
+    header: &Header,
+    deployment: &[u8; 16],
+    binding: &AssociatedData,
+) -> Result<Vec<u8>, VaultError> {
     match binding {
-        Binding::Flow { owner, state, browser } => {
+        AssociatedData::Flow { owner, state, browser } => {
             let [deployment, space, connector, incarnation, user, record, digest] = of_user(deployment, owner, &state.0);
             let browser = (BROWSER, &browser.0[..]);
             encode(header, &[deployment, space, connector, incarnation, user, record, digest, browser])
         }
         // The record type in the header tells these two apart.
-        Binding::Grant { owner, grant } | Binding::Orphan { owner, grant } => {
+        AssociatedData::Grant { owner, grant } | AssociatedData::UnclaimedTokens { owner, grant } => {
             encode(header, &of_user(deployment, owner, &grant.random_part()))
         }
-        Binding::ClientSecret { space, connector, incarnation, digest } => encode(
+        AssociatedData::ClientSecret { space, connector, incarnation, digest } => encode(
             header,
             &[
                 (DEPLOYMENT, deployment),
@@ -48,7 +52,7 @@ pub(crate) fn associated_data(header: &Header, deployment: &[u8; 16], binding: &
     }
 }
 
-fn of_user<'a>(deployment: &'a [u8; 16], owner: &'a Ownership, record: &'a [u8]) -> [Field<'a>; 7] {
+fn of_user<'a>(deployment: &'a [u8; 16], owner: &'a AuthorizationKey, record: &'a [u8]) -> [Field<'a>; 7] {
     [
         (DEPLOYMENT, deployment),
         (SPACE, owner.space.as_str().as_bytes()),

@@ -13,7 +13,7 @@
 //! | 60 + n | 16 | tag |
 
 use grantry_domain::authorization::Envelope;
-use grantry_domain::ports::{Binding, KeyId, VaultError};
+use grantry_domain::ports::{AssociatedData, KeyId, VaultError};
 
 /// Longest payload in bytes.
 pub(crate) const MAX_PAYLOAD: usize = 65_536;
@@ -39,21 +39,21 @@ pub(crate) enum RecordType {
     Flow = 1,
     Grant = 2,
     ClientSecret = 3,
-    Orphan = 4,
+    UnclaimedTokens = 4,
 }
 
 impl RecordType {
-    pub(crate) fn of(binding: &Binding) -> Self {
+    pub(crate) fn of(binding: &AssociatedData) -> Self {
         match binding {
-            Binding::Flow { .. } => Self::Flow,
-            Binding::Grant { .. } => Self::Grant,
-            Binding::ClientSecret { .. } => Self::ClientSecret,
-            Binding::Orphan { .. } => Self::Orphan,
+            AssociatedData::Flow { .. } => Self::Flow,
+            AssociatedData::Grant { .. } => Self::Grant,
+            AssociatedData::ClientSecret { .. } => Self::ClientSecret,
+            AssociatedData::UnclaimedTokens { .. } => Self::UnclaimedTokens,
         }
     }
 
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Flow, Self::Grant, Self::ClientSecret, Self::Orphan].into_iter().find(|record| *record as u8 == byte)
+        [Self::Flow, Self::Grant, Self::ClientSecret, Self::UnclaimedTokens].into_iter().find(|record| *record as u8 == byte)
     }
 }
 

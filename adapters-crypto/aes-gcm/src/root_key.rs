@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use grantry_domain::ports::{Entropy, EntropyError};
+use grantry_domain::ports::{RandomUnavailable, SecureRandom};
 use grantry_domain::secret::Secret;
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -38,11 +38,11 @@ impl RootKey {
     /// The text of a new key, to be written to a file that only its owner can read.
     ///
     /// Fails if there is no randomness, or if what came as randomness is none.
-    pub fn generate(entropy: &dyn Entropy) -> Result<Zeroizing<String>, EntropyError> {
+    pub fn generate(random: &dyn SecureRandom) -> Result<Zeroizing<String>, RandomUnavailable> {
         let mut bytes = Zeroizing::new([0; KEY_LENGTH]);
-        entropy.fill(bytes.as_mut_slice())?;
+        random.fill(bytes.as_mut_slice())?;
         if follows_a_pattern(bytes.as_slice()) {
-            return Err(EntropyError);
+            return Err(RandomUnavailable);
         }
         Ok(Zeroizing::new(STANDARD.encode(bytes.as_slice())))
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit};
 use grantry_domain::authorization::Envelope;
 use grantry_domain::encoding::hex;
-use grantry_domain::ports::{Binding, Entropy, KeyId, Opened, TokenVault, VaultError};
+use grantry_domain::ports::{AssociatedData, Decrypted, KeyId, SecureRandom, TokenVault, VaultError};
 use grantry_domain::secret::Secret;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -19,13 +19,13 @@ use crate::keyring::{Keyring, SealingKey};
 pub struct AesGcmVault {
     keyring: Keyring,
     deployment: [u8; 16],
-    entropy: Arc<dyn Entropy>,
+    random: Arc<dyn SecureRandom>,
 }
 
 impl AesGcmVault {
     /// A vault for the deployment with this id, which is part of what every record is bound to.
-    pub fn new(keyring: Keyring, deployment: [u8; 16], entropy: Arc<dyn Entropy>) -> Self {
-        Self { keyring, deployment, entropy }
+    pub fn new(keyring: Keyring, deployment: [u8; 16], random: Arc<dyn SecureRandom>) -> Self {
+        Self { keyring, deployment, random }
     }
 
     /// The keys it works with.
@@ -41,7 +41,7 @@ impl AesGcmVault {
         if keys.is_empty() { Ok(()) } else { Err(UnknownKeys { keys, count: counts.iter().sum() }) }
     }
 
-    fn open_parts(&self, binding: &Binding, parts: &Parts<'_>) -> Result<Secret, VaultError> {
+    fn open_parts(&self, binding: &AssociatedData, parts: &Parts<'_>) -> Result<Secret, VaultError> {
         let key = self.keyring.find(parts.header.key()).ok_or(VaultError::UnknownKey)?;
         if parts.record != RecordType::of(binding) {
             return Err(VaultError::Tampered);
@@ -56,12 +56,12 @@ impl AesGcmVault {
 }
 
 impl TokenVault for AesGcmVault {
-    fn seal(&self, binding: &Binding, version: u16, payload: &Secret) -> Result<Envelope, VaultError> {
+    fn seal(&self, binding: &AssociatedData, version: u16, payload: &Secret) -> Result<Envelope, VaultError> {
         if payload.len() > MAX_PAYLOAD {
             return Err(VaultError::OutOfBounds);
         }
         let mut random = [0; RANDOM_LENGTH];
-        self.entropy.fill(&mut random).map_err(|_| VaultError::NoEntropy)?;
+        self.random.fill(&mut random).map_err(|_| VaultError::NoEntropy)?;
         let key = self.keyring.writer();
         let header = Header::new(RecordType::of(binding), version, key.id(), &random);
         let data = associated_data(&header, &self.deployment, binding)?;
@@ -77,13 +77,13 @@ impl TokenVault for AesGcmVault {
         Ok(Envelope(std::mem::take(&mut *sealed)))
     }
 
-    fn open(&self, binding: &Binding, envelope: &Envelope) -> Result<Opened, VaultError> {
+    fn open(&self, binding: &AssociatedData, envelope: &Envelope) -> Result<Decrypted, VaultError> {
         let parts = Parts::of(envelope)?;
         let payload = self.open_parts(binding, &parts)?;
-        Ok(Opened { version: parts.header.version(), payload })
+        Ok(Decrypted { version: parts.header.version(), payload })
     }
 
-    fn reseal(&self, binding: &Binding, envelope: &Envelope) -> Result<Option<Envelope>, VaultError> {
+    fn reseal(&self, binding: &AssociatedData, envelope: &Envelope) -> Result<Option<Envelope>, VaultError> {
         if self.key_of(envelope)? == self.keyring.write_key() {
             return Ok(None);
         }

@@ -115,7 +115,7 @@ codes! {
     /// `iss` is missing or another issuer's (RFC 9207).
     IssuerMismatch = "issuer_mismatch", 400, "The answer came from another issuer.";
     /// The callback path belongs to another connector.
-    ContextMismatch = "context_mismatch", 400, "The answer came to another connector's callback.";
+    CallbackMismatch = "callback_mismatch", 400, "The answer came to another connector's callback.";
     /// Consent was denied.
     AccessDenied = "access_denied", 403, "Consent was denied at the provider.";
     /// The provider answered with another error.

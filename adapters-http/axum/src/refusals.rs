@@ -1,6 +1,6 @@
 //! From the errors of the use cases to problems: the code is theirs, the rest is added here.
 
-use grantry_domain::ports::{ApiError, InvalidDefinition, Limited};
+use grantry_domain::ports::{ApiError, InvalidConfig, Limited};
 use grantry_domain::usecase::{
     AdminError, CancelError, ConnectorError, DisconnectError, ExecuteError, StartError, StatusError, TokenError,
 };
@@ -17,7 +17,7 @@ impl From<StartError> for Problem {
         if let StartError::Incomplete { field } = error {
             return problem.at(field, "is missing");
         }
-        if let StartError::Definition(invalid) = error {
+        if let StartError::ConnectorConfig(invalid) = error {
             return problem.naming(invalid);
         }
         if error == StartError::Shared {
@@ -30,7 +30,7 @@ impl From<StartError> for Problem {
 impl From<ConnectorError> for Problem {
     fn from(error: ConnectorError) -> Self {
         let problem = Self::new(Code::of(error.code()));
-        if let ConnectorError::Definition(invalid) = error {
+        if let ConnectorError::ConnectorConfig(invalid) = error {
             return problem.naming(invalid);
         }
         if let ConnectorError::Fixed { field } = error {
@@ -112,7 +112,7 @@ pub(crate) fn of_execution(error: ExecuteError, start_url: impl FnOnce() -> Stri
 
 impl Problem {
     /// Fields and problems of a definition are named by the profiles and never hold a value.
-    fn naming(self, invalid: InvalidDefinition) -> Self {
+    fn naming(self, invalid: InvalidConfig) -> Self {
         self.at(invalid.field, invalid.problem)
     }
 }

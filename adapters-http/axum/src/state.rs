@@ -122,7 +122,7 @@ impl App {
         let pages = PageAssets::new(&api.public, |bytes| vault.fingerprint(bytes));
         let mut hosts = vec![crate::guard::host::host_of(&api.public)];
         hosts.extend(api.more_hosts.iter().map(|host| host.to_ascii_lowercase()));
-        let correlation = CorrelationIds::new(&*api.connections.ports().entropy);
+        let correlation = CorrelationIds::new(&*api.connections.ports().random);
         Self(Arc::new(Inner { correlation, cookies: CookieNames::of(&api.public), pages, hosts, api }))
     }
 }

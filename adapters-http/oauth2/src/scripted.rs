@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use grantry_domain::connector::{Definition, ProfileId};
+use grantry_domain::connector::{ConnectorConfig, ProfileId};
 use grantry_domain::ports::{ClientCredentials, Clock, ProviderProfiles as _};
-use grantry_domain::provider::Provider;
+use grantry_domain::provider::ProviderSnapshot;
 use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -139,7 +139,7 @@ impl World {
     }
 
     /// A provider as a flow freezes it.
-    pub(crate) async fn provider(&self, profile: &str, config: &str) -> Provider {
+    pub(crate) async fn provider(&self, profile: &str, config: &str) -> ProviderSnapshot {
         use grantry_domain::ports::AuthorizationServer as _;
         let definition = definition(profile, config);
         let settings = self.profiles.settings(&definition).unwrap();
@@ -147,10 +147,10 @@ impl World {
     }
 }
 
-pub(crate) fn definition(profile: &str, config: &str) -> Definition {
-    Definition {
+pub(crate) fn definition(profile: &str, config: &str) -> ConnectorConfig {
+    ConnectorConfig {
         profile: ProfileId::new(profile).unwrap(),
-        config: config.to_owned(),
+        settings: config.to_owned(),
         client_id: Some("client-1".to_owned()),
     }
 }

@@ -7,9 +7,10 @@ use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, StateH
 use grantry_domain::connector::{ConnectorId, ConnectorKey};
 use grantry_domain::identity::{SpaceId, UserId};
 use grantry_domain::ports::{
-    AccessTokenView, AuditEvent, AuthorizationFilter, AuthorizationPage, AuthorizationStore, CallbackKey, Commit,
-    Consumption, EndScope, Ended, Ending, FailedAttempt, Fence, Fenced, Inserted, JobEnd, KeyId, Lease, LeaseRequest,
-    OrphanTokens, PendingLimits, RecordedEvent, RevocationJob, StatusRow, StoreError, SweepPolicy, Swept,
+    AccessTokenView, AuditEvent, AuthorizationFilter, AuthorizationPage, AuthorizationStore, CallbackKey, CommitOutcome,
+    ConsumeOutcome, ExpectedVersion, FailedAttempt, InsertOutcome, KeyId, Lease, LeaseRequest, PendingLimits, RecordedEvent,
+    RevocationJob, RevocationUpdate, StatusRow, StoreError, SweepPolicy, SweepReport, TerminationReport, TerminationRequest,
+    TerminationScope, UnclaimedTokens, WriteOutcome,
 };
 use grantry_domain::time::Timestamp;
 
@@ -26,15 +27,20 @@ impl AuthorizationStore for MemoryStore {
         flow: AuthorizationRecord,
         limits: PendingLimits,
         audit: Vec<AuditEvent>,
-    ) -> Result<Inserted, StoreError> {
+    ) -> Result<InsertOutcome, StoreError> {
         self.transact(|data, now| data.insert_pending(&flow, limits, audit, now))
     }
 
-    async fn replace(&self, next: AuthorizationRecord, fence: Fence, audit: Vec<AuditEvent>) -> Result<Fenced, StoreError> {
+    async fn replace(
+        &self,
+        next: AuthorizationRecord,
+        fence: ExpectedVersion,
+        audit: Vec<AuditEvent>,
+    ) -> Result<WriteOutcome, StoreError> {
         self.transact(|data, _| data.replace(next, fence, audit))
     }
 
-    async fn consume(&self, key: CallbackKey, audit: Vec<AuditEvent>) -> Result<Consumption, StoreError> {
+    async fn consume(&self, key: CallbackKey, audit: Vec<AuditEvent>) -> Result<ConsumeOutcome, StoreError> {
         Ok(self.transact(|data, now| data.consume(&key, audit, now)))
     }
 
@@ -43,7 +49,7 @@ impl AuthorizationStore for MemoryStore {
         grant: AuthorizationRecord,
         revoke_superseded: bool,
         audit: Vec<AuditEvent>,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<CommitOutcome, StoreError> {
         self.transact(|data, now| data.commit_grant(&grant, revoke_superseded, audit, now))
     }
 
@@ -96,16 +102,16 @@ impl AuthorizationStore for MemoryStore {
         self.transact(|data, now| data.fail_attempt(id, owner, attempt, audit, now))
     }
 
-    async fn end(&self, scope: EndScope, ending: Ending) -> Result<Ended, StoreError> {
+    async fn end(&self, scope: TerminationScope, ending: TerminationRequest) -> Result<TerminationReport, StoreError> {
         Ok(self.transact(|data, now| data.end(&scope, &ending, now)))
     }
 
-    async fn note_use(&self, uses: Vec<(AuthorizationId, i64)>) -> Result<(), StoreError> {
-        self.transact(|data, _| data.note_use(uses))
+    async fn record_use(&self, uses: Vec<(AuthorizationId, i64)>) -> Result<(), StoreError> {
+        self.transact(|data, _| data.record_use(uses))
     }
 
-    async fn queue_orphan(&self, orphan: OrphanTokens, audit: Vec<AuditEvent>) -> Result<(), StoreError> {
-        self.transact(|data, now| data.queue_orphan(orphan, audit, now));
+    async fn queue_unclaimed(&self, orphan: UnclaimedTokens, audit: Vec<AuditEvent>) -> Result<(), StoreError> {
+        self.transact(|data, now| data.queue_unclaimed(orphan, audit, now));
         Ok(())
     }
 
@@ -113,11 +119,16 @@ impl AuthorizationStore for MemoryStore {
         Ok(self.transact(|data, now| data.claim_revocation(length, now)))
     }
 
-    async fn end_revocation(&self, job: AuthorizationId, end: JobEnd, audit: Vec<AuditEvent>) -> Result<(), StoreError> {
-        self.transact(|data, now| data.end_revocation(job, end, audit, now))
+    async fn update_revocation(
+        &self,
+        job: AuthorizationId,
+        end: RevocationUpdate,
+        audit: Vec<AuditEvent>,
+    ) -> Result<(), StoreError> {
+        self.transact(|data, now| data.update_revocation(job, end, audit, now))
     }
 
-    async fn sweep(&self, policy: SweepPolicy) -> Result<Swept, StoreError> {
+    async fn sweep(&self, policy: SweepPolicy) -> Result<SweepReport, StoreError> {
         Ok(self.transact(|data, now| data.sweep(policy, now)))
     }
 

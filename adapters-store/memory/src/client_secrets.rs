@@ -59,7 +59,7 @@ impl Data {
 /// that was under way when it ended.
 fn may_owe_tokens(row: &Row, now: Timestamp) -> bool {
     let recent_or_due = |end: &Termination| {
-        let due = matches!(end.kind, EndedKind::Grant { revocation: Revocation::Due(_), .. });
+        let due = matches!(end.kind, EndedKind::Grant { revocation: Revocation::Pending(_), .. });
         due || now < end.since.plus(INTERRUPTED_AFTER)
     };
     match row.grant.state() {

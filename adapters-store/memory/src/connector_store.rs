@@ -1,7 +1,7 @@
 //! The port of connectors. An edit and the endings it causes are one transaction (R52, R53).
 
 use async_trait::async_trait;
-use grantry_domain::authorization::{EndCause, Input};
+use grantry_domain::authorization::{Input, TerminationCause};
 use grantry_domain::connector::{Connector, ConnectorKey, Incarnation};
 use grantry_domain::identity::{Actor, SpaceId};
 use grantry_domain::ports::{
@@ -33,10 +33,10 @@ impl Data {
         now: Timestamp,
     ) -> Updated {
         match self.connectors.get(&next.key) {
-            Some(stored) if stored.incarnation != next.incarnation => return Updated::Gone,
+            Some(stored) if stored.incarnation != next.incarnation => return Updated::NotFound,
             Some(stored) if stored.revision != expected => return Updated::Conflict,
             Some(_) => {}
-            None => return Updated::Gone,
+            None => return Updated::NotFound,
         }
         let (cascade, actor) = cascade;
         let alive = |row: &Row| row.grant.owner().incarnation == next.incarnation && !row.has_ended();
@@ -44,7 +44,7 @@ impl Data {
             Cascade::Keep => 0,
             Cascade::Changed => self.apply_to_each(alive, || Input::ConnectorChanged, actor, now).grants,
             Cascade::Disabled => {
-                let disabled = || Input::Ended { cause: EndCause::ConnectorDisabled, revoke: true };
+                let disabled = || Input::Terminated { cause: TerminationCause::ConnectorDisabled, revoke: true };
                 self.apply_to_each(alive, disabled, actor, now).grants
             }
         };
@@ -59,7 +59,7 @@ impl Data {
 
     fn delete(&mut self, key: &ConnectorKey, actor: &Actor, audit: Vec<AuditEvent>, now: Timestamp) -> Option<u64> {
         let removed = self.connectors.remove(key)?;
-        let deleted = || Input::Ended { cause: EndCause::ConnectorDeleted, revoke: true };
+        let deleted = || Input::Terminated { cause: TerminationCause::ConnectorDeleted, revoke: true };
         let of_connector = |row: &Row| row.grant.owner().incarnation == removed.incarnation;
         let ended = self.apply_to_each(of_connector, deleted, actor, now);
         self.supersede_secrets(removed.incarnation, None, now);

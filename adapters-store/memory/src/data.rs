@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use grantry_domain::authorization::{
-    Authorization, AuthorizationId, AuthorizationRecord, BrowserHash, Input, State, StateHash,
+    Authorization, AuthorizationId, AuthorizationRecord, FlowCookieHash, Input, State, StateHash,
 };
 use grantry_domain::connector::{Connector, ConnectorKey};
 use grantry_domain::identity::UserId;
 use grantry_domain::ports::{
-    AuditEvent, ClientSecretKey, ClientSecretRecord, OrphanTokens, RecordedEvent, Session, SessionHash, StoreError,
+    AuditEvent, ClientSecretKey, ClientSecretRecord, RecordedEvent, Session, SessionHash, StoreError, UnclaimedTokens,
 };
 use grantry_domain::time::Timestamp;
 
@@ -29,14 +29,14 @@ pub(crate) struct Data {
 /// can be told apart from an unknown one.
 pub(crate) struct Row {
     pub(crate) grant: Authorization,
-    pub(crate) callback: Option<(StateHash, BrowserHash)>,
+    pub(crate) callback: Option<(StateHash, FlowCookieHash)>,
     /// Until when a worker holds its revocation.
     pub(crate) claimed_until: Option<Timestamp>,
 }
 
 /// Tokens to revoke, when to try next, and until when a worker holds them.
 pub(crate) struct Orphan {
-    pub(crate) tokens: OrphanTokens,
+    pub(crate) tokens: UnclaimedTokens,
     pub(crate) due_at: Timestamp,
     pub(crate) claimed_until: Option<Timestamp>,
 }

@@ -1,18 +1,25 @@
 //! Endings by predicate: disconnect, off-boarding, edits of a connector, supersession.
 
-use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, EndCause, Input, RevocationRecord, State};
+use grantry_domain::authorization::{
+    AuthorizationId, AuthorizationRecord, Input, RevocationRecord, State, TerminationCause,
+};
 use grantry_domain::identity::Actor;
-use grantry_domain::ports::{AuditEvent, EndScope, Ended, Ending};
+use grantry_domain::ports::{AuditEvent, TerminationReport, TerminationRequest, TerminationScope};
 use grantry_domain::time::Timestamp;
 
 use crate::data::{Data, Row};
 
 impl Data {
-    pub(crate) fn end(&mut self, scope: &EndScope, ending: &Ending, now: Timestamp) -> Ended {
-        if let EndScope::User(user) = scope {
+    pub(crate) fn end(
+        &mut self,
+        scope: &TerminationScope,
+        ending: &TerminationRequest,
+        now: Timestamp,
+    ) -> TerminationReport {
+        if let TerminationScope::User(user) = scope {
             self.tombstones.insert(user.clone());
         }
-        let ended = || Input::Ended { cause: ending.cause, revoke: true };
+        let ended = || Input::Terminated { cause: ending.cause, revoke: true };
         self.apply_to_each(|row| covers(scope, row), ended, &ending.actor, now)
     }
 
@@ -24,7 +31,7 @@ impl Data {
         revoke: bool,
         now: Timestamp,
     ) {
-        let superseded = || Input::Ended { cause: EndCause::Superseded, revoke };
+        let superseded = || Input::Terminated { cause: TerminationCause::Superseded, revoke };
         let user = Actor::Person(by.owner.user.clone());
         let same = |row: &Row| {
             let owner = row.grant.owner();
@@ -41,8 +48,8 @@ impl Data {
         input: impl Fn() -> Input,
         actor: &Actor,
         now: Timestamp,
-    ) -> Ended {
-        let mut ended = Ended::default();
+    ) -> TerminationReport {
+        let mut ended = TerminationReport::default();
         for row in self.rows.values_mut().filter(|row| matches(row)) {
             let count = match row.grant.state() {
                 State::Initiated(_) | State::AwaitingCallback(_) => &mut ended.flows,
@@ -53,7 +60,7 @@ impl Data {
             let was_grant = row.is_authorized();
             let Some(record) = row.apply(input(), now) else { continue };
             *count += 1;
-            if was_grant && matches!(record.revocation, Some(RevocationRecord::Due { .. })) {
+            if was_grant && matches!(record.revocation, Some(RevocationRecord::Pending { .. })) {
                 ended.queued += 1;
             }
             self.outbox.add([AuditEvent::ending(&record, actor.clone(), now)]);
@@ -67,13 +74,13 @@ impl Data {
     }
 }
 
-fn covers(scope: &EndScope, row: &Row) -> bool {
+fn covers(scope: &TerminationScope, row: &Row) -> bool {
     let owner = row.grant.owner();
     match scope {
-        EndScope::One(id) => row.grant.id() == *id,
-        EndScope::UserConnector { incarnation, user } => owner.incarnation == *incarnation && owner.user == *user,
-        EndScope::User(user) => owner.user == *user,
-        EndScope::UserSpace { user, space } => owner.user == *user && owner.space == *space,
-        EndScope::Space(space) => owner.space == *space,
+        TerminationScope::One(id) => row.grant.id() == *id,
+        TerminationScope::UserConnector { incarnation, user } => owner.incarnation == *incarnation && owner.user == *user,
+        TerminationScope::User(user) => owner.user == *user,
+        TerminationScope::UserSpace { user, space } => owner.user == *user && owner.space == *space,
+        TerminationScope::Space(space) => owner.space == *space,
     }
 }

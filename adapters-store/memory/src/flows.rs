@@ -2,7 +2,8 @@
 
 use grantry_domain::authorization::{AuthorizationRecord, ExpiredCause, Input, State, StateHash};
 use grantry_domain::ports::{
-    AuditEvent, CallbackKey, Commit, Consumption, Fence, Fenced, Inserted, PendingLimits, StoreError,
+    AuditEvent, CallbackKey, CommitOutcome, ConsumeOutcome, ExpectedVersion, InsertOutcome, PendingLimits, StoreError,
+    WriteOutcome,
 };
 use grantry_domain::secret::equal_in_constant_time;
 use grantry_domain::time::Timestamp;
@@ -16,7 +17,7 @@ impl Data {
         limits: PendingLimits,
         audit: Vec<AuditEvent>,
         now: Timestamp,
-    ) -> Result<Inserted, StoreError> {
+    ) -> Result<InsertOutcome, StoreError> {
         let row = Row::new(flow)?;
         let owner = &flow.owner;
         let replaced = |other: &Row| {
@@ -29,51 +30,51 @@ impl Data {
             of_user += u32::from(other.grant.owner().user == owner.user);
         }
         if of_user >= limits.per_user || of_all >= limits.deployment {
-            return Ok(Inserted::TooManyPending);
+            return Ok(InsertOutcome::TooManyPending);
         }
         self.supersede(Row::is_unconsumed_flow, flow, false, now);
         self.rows.insert(flow.id, row);
         self.outbox.add(audit);
-        Ok(Inserted::Done)
+        Ok(InsertOutcome::Inserted)
     }
 
     pub(crate) fn replace(
         &mut self,
         mut next: AuthorizationRecord,
-        fence: Fence,
+        fence: ExpectedVersion,
         audit: Vec<AuditEvent>,
-    ) -> Result<Fenced, StoreError> {
-        let Some(row) = self.row(next.id) else { return Ok(Fenced::Gone) };
+    ) -> Result<WriteOutcome, StoreError> {
+        let Some(row) = self.row(next.id) else { return Ok(WriteOutcome::NotFound) };
         let stored = row.to_record();
-        if Fence::of(&stored) != fence {
-            return Ok(Fenced::Moved(Box::new(stored)));
+        if ExpectedVersion::of(&stored) != fence {
+            return Ok(WriteOutcome::Stale(Box::new(stored)));
         }
         next.last_used_day = next.last_used_day.map(|day| stored.last_used_day.map_or(day, |noted| noted.max(day)));
         row.set(next)?;
         self.outbox.add(audit);
-        Ok(Fenced::Done)
+        Ok(WriteOutcome::Written)
     }
 
-    pub(crate) fn consume(&mut self, key: &CallbackKey, audit: Vec<AuditEvent>, now: Timestamp) -> Consumption {
+    pub(crate) fn consume(&mut self, key: &CallbackKey, audit: Vec<AuditEvent>, now: Timestamp) -> ConsumeOutcome {
         let found = self.rows.values_mut().find(|row| row.callback.is_some_and(|(state, _)| state == key.state_hash));
-        let Some(row) = found else { return Consumption::NotFound };
+        let Some(row) = found else { return ConsumeOutcome::NotFound };
         let record = Box::new(row.to_record());
         if record.owner.user != key.user {
-            return Consumption::UserMismatch(record);
+            return ConsumeOutcome::UserMismatch(record);
         }
         let bound = row
             .callback
             .is_some_and(|(_, browser)| key.browsers.iter().any(|given| equal_in_constant_time(&given.0, &browser.0)));
         if !bound {
-            return Consumption::BrowserMismatch(record);
+            return ConsumeOutcome::BrowserMismatch(record);
         }
         if timed_out(row, now) {
-            return Consumption::Expired(record);
+            return ConsumeOutcome::Expired(record);
         }
-        let Some(sealed) = record.sealed.clone() else { return Consumption::AlreadyUsed(record) };
-        let Some(consumed) = row.apply(Input::CallbackConsumed, now) else { return Consumption::AlreadyUsed(record) };
+        let Some(sealed) = record.sealed.clone() else { return ConsumeOutcome::AlreadyUsed(record) };
+        let Some(consumed) = row.apply(Input::CallbackConsumed, now) else { return ConsumeOutcome::AlreadyUsed(record) };
         self.outbox.add(audit);
-        Consumption::Consumed { record: Box::new(consumed), sealed }
+        ConsumeOutcome::Consumed { record: Box::new(consumed), sealed }
     }
 
     pub(crate) fn find_by_state(&self, state: StateHash) -> Option<AuthorizationRecord> {
@@ -86,26 +87,26 @@ impl Data {
         revoke_superseded: bool,
         audit: Vec<AuditEvent>,
         now: Timestamp,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<CommitOutcome, StoreError> {
         let owner = &grant.owner;
         match self.connectors.get(&owner.connector_key()) {
-            Some(live) if live.incarnation != owner.incarnation || !live.enabled => return Ok(Commit::ConnectorGone),
-            Some(live) if live.epoch != owner.epoch => return Ok(Commit::ConnectorChanged),
+            Some(live) if live.incarnation != owner.incarnation || !live.enabled => return Ok(CommitOutcome::ConnectorGone),
+            Some(live) if live.epoch != owner.epoch => return Ok(CommitOutcome::ConnectorChanged),
             Some(_) => {}
-            None => return Ok(Commit::ConnectorGone),
+            None => return Ok(CommitOutcome::ConnectorGone),
         }
         if self.tombstones.contains(&owner.user) {
-            return Ok(Commit::UserGone);
+            return Ok(CommitOutcome::UserGone);
         }
         let in_exchange = |row: &Row| row.is_running_flow(now) && !row.is_unconsumed_flow();
         if !self.rows.get(&grant.id).is_some_and(in_exchange) {
-            return Ok(Commit::FlowEnded);
+            return Ok(CommitOutcome::FlowEnded);
         }
         let committed = Row { callback: self.rows[&grant.id].callback, ..Row::new(grant)? };
         self.supersede(Row::is_authorized, grant, revoke_superseded, now);
         self.rows.insert(grant.id, committed);
         self.outbox.add(audit);
-        Ok(Commit::Done)
+        Ok(CommitOutcome::Committed)
     }
 }
 

@@ -4,8 +4,6 @@
 //! model that other stores are compared with. One mutex is the transaction: a method either changes everything it promises,
 //! with its audit events, or nothing. Searches are scans; it is meant for tests and for trying things out, and forgets
 //! everything when the process ends.
-//!
-//! [`MemoryRateLimiter`] stands beside it: rates are counted per process, whatever the store is.
 
 mod authorization_store;
 mod client_secrets;
@@ -13,7 +11,6 @@ mod connector_store;
 mod data;
 mod ending;
 mod flows;
-mod rate_limiter;
 mod refresh;
 mod revocation;
 mod session_store;
@@ -25,7 +22,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use grantry_domain::ports::Clock;
 use grantry_domain::time::Timestamp;
 
-pub use self::rate_limiter::{MemoryRateLimiter, Quota, RateLimits};
 use crate::data::Data;
 
 /// A store in memory. Clones are handles to the same data, as nodes of one deployment would have.

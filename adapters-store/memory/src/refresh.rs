@@ -8,10 +8,10 @@ use crate::data::{Data, Row};
 
 impl Data {
     pub(crate) fn take_lease(&mut self, request: LeaseRequest, now: Timestamp) -> Result<Lease, StoreError> {
-        let Some(row) = self.row(request.id) else { return Ok(Lease::Gone) };
+        let Some(row) = self.row(request.id) else { return Ok(Lease::NotFound) };
         let stored = row.to_record();
         if stored.state != StateKind::Authorized || stored.revision != request.revision {
-            return Ok(Lease::Moved(Box::new(stored)));
+            return Ok(Lease::Stale(Box::new(stored)));
         }
         let held = stored.refresh.held_until.filter(|until| now < *until);
         let implausible = held.is_some_and(|until| until > now.plus(request.longest));
@@ -55,7 +55,7 @@ impl Data {
         Ok(())
     }
 
-    pub(crate) fn note_use(&mut self, uses: Vec<(AuthorizationId, i64)>) -> Result<(), StoreError> {
+    pub(crate) fn record_use(&mut self, uses: Vec<(AuthorizationId, i64)>) -> Result<(), StoreError> {
         for (id, day) in uses {
             let Some(row) = self.row(id).filter(|row| row.is_authorized()) else { continue };
             row.amend(|record| record.last_used_day = record.last_used_day.max(Some(day)))?;

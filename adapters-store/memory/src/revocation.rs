@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, Input, RevocationRecord};
-use grantry_domain::ports::{AuditEvent, JobEnd, OrphanTokens, RevocationJob, StoreError};
+use grantry_domain::ports::{AuditEvent, RevocationJob, RevocationUpdate, StoreError, UnclaimedTokens};
 use grantry_domain::time::Timestamp;
 
 use crate::data::{Data, Orphan, Row};
 
 impl Data {
-    pub(crate) fn queue_orphan(&mut self, tokens: OrphanTokens, audit: Vec<AuditEvent>, now: Timestamp) {
+    pub(crate) fn queue_unclaimed(&mut self, tokens: UnclaimedTokens, audit: Vec<AuditEvent>, now: Timestamp) {
         self.orphans.insert(tokens.id, Orphan { tokens, due_at: now, claimed_until: None });
         self.outbox.add(audit);
     }
@@ -31,16 +31,16 @@ impl Data {
             }
             (_, Some(orphan)) => {
                 orphan.claimed_until = Some(until);
-                Some(RevocationJob::Orphan(Box::new(orphan.tokens.clone())))
+                Some(RevocationJob::Unclaimed(Box::new(orphan.tokens.clone())))
             }
             (_, None) => None,
         }
     }
 
-    pub(crate) fn end_revocation(
+    pub(crate) fn update_revocation(
         &mut self,
         job: AuthorizationId,
-        end: JobEnd,
+        end: RevocationUpdate,
         audit: Vec<AuditEvent>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -56,45 +56,45 @@ impl Data {
         Ok(())
     }
 
-    fn end_orphan(&mut self, job: AuthorizationId, end: JobEnd) -> bool {
+    fn end_orphan(&mut self, job: AuthorizationId, end: RevocationUpdate) -> bool {
         let Some(orphan) = self.orphans.get_mut(&job) else { return false };
         match end {
-            JobEnd::Settled(_) => {
+            RevocationUpdate::Completed(_) => {
                 self.orphans.remove(&job);
             }
-            JobEnd::Retry { at } => {
+            RevocationUpdate::Retry { at } => {
                 orphan.due_at = at;
                 orphan.claimed_until = None;
                 orphan.tokens.attempts = orphan.tokens.attempts.saturating_add(1);
             }
-            JobEnd::Refreshed { sealed, .. } => orphan.tokens.sealed = sealed,
+            RevocationUpdate::Refreshed { sealed, .. } => orphan.tokens.sealed = sealed,
         }
         true
     }
 }
 
-fn end_former(row: &mut Row, end: JobEnd, now: Timestamp) -> Result<bool, StoreError> {
+fn end_former(row: &mut Row, end: RevocationUpdate, now: Timestamp) -> Result<bool, StoreError> {
     if due_at(&row.to_record()).is_none() {
         return Ok(false);
     }
     match end {
-        JobEnd::Settled(outcome) => {
-            row.apply(Input::RevocationSettled(outcome), now);
+        RevocationUpdate::Completed(outcome) => {
+            row.apply(Input::RevocationCompleted(outcome), now);
         }
-        JobEnd::Retry { at } => {
+        RevocationUpdate::Retry { at } => {
             row.claimed_until = None;
             row.amend(|record| {
-                if let Some(RevocationRecord::Due { due_at, attempts, .. }) = &mut record.revocation {
+                if let Some(RevocationRecord::Pending { due_at, attempts, .. }) = &mut record.revocation {
                     *due_at = at;
                     *attempts = attempts.saturating_add(1);
                 }
             })?;
         }
-        JobEnd::Refreshed { sealed, revision } => {
+        RevocationUpdate::Refreshed { sealed, revision } => {
             row.amend(|record| {
                 record.sealed = Some(sealed);
                 record.revision = revision;
-                if let Some(RevocationRecord::Due { in_doubt, .. }) = &mut record.revocation {
+                if let Some(RevocationRecord::Pending { in_doubt, .. }) = &mut record.revocation {
                     *in_doubt = false;
                 }
             })?;
@@ -105,7 +105,7 @@ fn end_former(row: &mut Row, end: JobEnd, now: Timestamp) -> Result<bool, StoreE
 
 fn due_at(record: &AuthorizationRecord) -> Option<Timestamp> {
     match record.revocation {
-        Some(RevocationRecord::Due { due_at, .. }) => Some(due_at),
-        Some(RevocationRecord::Settled(_)) | None => None,
+        Some(RevocationRecord::Pending { due_at, .. }) => Some(due_at),
+        Some(RevocationRecord::Completed(_)) | None => None,
     }
 }

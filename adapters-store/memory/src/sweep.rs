@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use grantry_domain::authorization::{AuthorizationId, EndCause, EndedKind, Input, Revocation, State, Termination};
+use grantry_domain::authorization::{AuthorizationId, EndedKind, Input, Revocation, State, Termination, TerminationCause};
 use grantry_domain::identity::Actor;
-use grantry_domain::ports::{AuditEvent, SweepPolicy, Swept};
+use grantry_domain::ports::{AuditEvent, SweepPolicy, SweepReport};
 use grantry_domain::time::Timestamp;
 
 use crate::data::{Data, Row};
@@ -20,14 +20,14 @@ enum Chore {
 }
 
 impl Data {
-    pub(crate) fn sweep(&mut self, policy: SweepPolicy, now: Timestamp) -> Swept {
-        let mut swept = Swept::default();
+    pub(crate) fn sweep(&mut self, policy: SweepPolicy, now: Timestamp) -> SweepReport {
+        let mut swept = SweepReport::default();
         let batch = policy.batch as usize;
         let chores: Vec<_> = self.chores(policy, now).take(batch).collect();
         for (id, chore) in &chores {
             let input = match chore {
                 Chore::TimeOut | Chore::Interrupt | Chore::Lapse => Input::DeadlinePassed,
-                Chore::EndUnused => Input::Ended { cause: EndCause::Unused, revoke: true },
+                Chore::EndUnused => Input::Terminated { cause: TerminationCause::Unused, revoke: true },
                 Chore::Remove => {
                     self.rows.remove(id);
                     swept.removed += 1;
@@ -74,8 +74,8 @@ fn chore(row: &Row, policy: SweepPolicy, now: Timestamp) -> Option<Chore> {
 fn removal(end: &Termination, policy: SweepPolicy, now: Timestamp) -> Option<Chore> {
     let kept: Duration = match end.kind {
         EndedKind::Flow => policy.ended_flows,
-        EndedKind::Grant { revocation: Revocation::Settled(_), .. } => policy.ended_grants,
-        EndedKind::Grant { revocation: Revocation::Due(_), .. } => return None,
+        EndedKind::Grant { revocation: Revocation::Completed(_), .. } => policy.ended_grants,
+        EndedKind::Grant { revocation: Revocation::Pending(_), .. } => return None,
     };
     (now >= end.since.plus(kept)).then_some(Chore::Remove)
 }

@@ -73,7 +73,7 @@ CREATE TABLE authorizations (
     in_doubt_since     INTEGER,
     failed_attempts    INTEGER NOT NULL CHECK (failed_attempts >= 0),
     failing_since      INTEGER,
-    revocation         TEXT    CHECK (revocation IN ('due', 'revoked', 'not_supported', 'gave_up', 'not_needed')),
+    revocation         TEXT    CHECK (revocation IN ('pending', 'revoked', 'not_supported', 'gave_up', 'not_needed')),
     revoke_at          INTEGER,
     revoke_attempts    INTEGER,
     revoke_in_doubt    INTEGER CHECK (revoke_in_doubt IN (0, 1)),
@@ -94,8 +94,8 @@ CREATE TABLE authorizations (
     CHECK (role <> 'running' OR sealed IS NULL),
     CHECK (role <> 'over' OR (sealed IS NULL AND revocation IS NULL)),
     CHECK (role <> 'grant' OR (sealed IS NOT NULL AND revision > 0 AND authorized_at IS NOT NULL AND last_used_day IS NOT NULL)),
-    CHECK (role <> 'former' OR (revocation IS NOT NULL AND (revocation = 'due') = (sealed IS NOT NULL))),
-    CHECK ((revocation IS 'due') = (revoke_at IS NOT NULL AND revoke_attempts IS NOT NULL AND revoke_in_doubt IS NOT NULL)),
+    CHECK (role <> 'former' OR (revocation IS NOT NULL AND (revocation = 'pending') = (sealed IS NOT NULL))),
+    CHECK ((revocation IS 'pending') = (revoke_at IS NOT NULL AND revoke_attempts IS NOT NULL AND revoke_in_doubt IS NOT NULL)),
     CHECK (kid IS NULL OR sealed IS NOT NULL)
 ) STRICT;
 
@@ -112,12 +112,12 @@ CREATE INDEX grants_by_final_expiry ON authorizations (final_expiry) WHERE role 
 CREATE INDEX grants_by_expiry ON authorizations (expires_at) WHERE role = 'grant' AND renewable = 1;
 CREATE INDEX grants_by_use ON authorizations (last_used_day) WHERE role = 'grant';
 CREATE INDEX ended_by_time ON authorizations (role, since) WHERE since IS NOT NULL;
-CREATE INDEX owed_by_time ON authorizations (revoke_at) WHERE revocation = 'due';
-CREATE INDEX owed_by_secret ON authorizations (incarnation, epoch) WHERE revocation = 'due';
+CREATE INDEX revocations_by_time ON authorizations (revoke_at) WHERE revocation = 'pending';
+CREATE INDEX revocations_by_secret ON authorizations (incarnation, epoch) WHERE revocation = 'pending';
 CREATE INDEX authorizations_by_key ON authorizations (kid) WHERE kid IS NOT NULL;
 
 -- Tokens that never became a grant, awaiting revocation.
-CREATE TABLE orphans (
+CREATE TABLE unclaimed_tokens (
     seq           INTEGER PRIMARY KEY,
     id            BLOB    NOT NULL UNIQUE CHECK (length(id) = 24),
     space         TEXT    NOT NULL,
@@ -135,8 +135,8 @@ CREATE TABLE orphans (
     claimed_until INTEGER
 ) STRICT;
 
-CREATE INDEX orphans_by_time ON orphans (revoke_at);
-CREATE INDEX orphans_by_secret ON orphans (incarnation, epoch);
+CREATE INDEX unclaimed_tokens_by_time ON unclaimed_tokens (revoke_at);
+CREATE INDEX unclaimed_tokens_by_secret ON unclaimed_tokens (incarnation, epoch);
 
 -- Users who were removed: no flow started until then becomes a grant.
 CREATE TABLE tombstones (
@@ -161,6 +161,6 @@ CREATE TABLE events (
     space      TEXT,
     connector  TEXT,
     user       TEXT,
-    grant_id   BLOB    CHECK (length(grant_id) = 24),
+    authorization_id   BLOB    CHECK (length(authorization_id) = 24),
     outcome    TEXT    NOT NULL
 ) STRICT;

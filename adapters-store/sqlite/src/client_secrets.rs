@@ -71,9 +71,9 @@ pub(crate) fn destroy_unneeded(connection: &Connection, now: Timestamp) -> Resul
 }
 
 pub(crate) const DESTROY: &str = "DELETE FROM client_secrets AS s WHERE superseded_at IS NOT NULL AND (superseded_at <= ?1 OR NOT ( \
-     EXISTS (SELECT 1 FROM orphans AS o WHERE o.incarnation = s.incarnation AND o.epoch = s.epoch) \
+     EXISTS (SELECT 1 FROM unclaimed_tokens AS o WHERE o.incarnation = s.incarnation AND o.epoch = s.epoch) \
      OR EXISTS (SELECT 1 FROM authorizations AS a \
-         WHERE a.revocation = 'due' AND a.incarnation = s.incarnation AND a.epoch = s.epoch) \
+         WHERE a.revocation = 'pending' AND a.incarnation = s.incarnation AND a.epoch = s.epoch) \
      OR EXISTS (SELECT 1 FROM authorizations AS a \
          WHERE a.role = 'grant' AND a.incarnation = s.incarnation AND a.epoch = s.epoch) \
      OR EXISTS (SELECT 1 FROM authorizations AS a \

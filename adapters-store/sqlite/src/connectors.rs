@@ -1,7 +1,7 @@
 //! Connectors. An edit and the authorizations it ends are one transaction (R52), without any cryptography in it.
 
 use async_trait::async_trait;
-use grantry_domain::authorization::{EndCause, ExpiredCause, FailureCode, RevokedCause, StateKind};
+use grantry_domain::authorization::{ExpiredCause, FailureCode, RevokedCause, StateKind, TerminationCause};
 use grantry_domain::connector::{Connector, ConnectorKey, Incarnation};
 use grantry_domain::identity::{Actor, SpaceId};
 use grantry_domain::ports::{
@@ -90,9 +90,9 @@ fn create(
         new.incarnation.0,
         signed(new.epoch.0),
         new.name.as_str(),
-        new.definition.profile.as_str(),
-        new.definition.config,
-        new.definition.client_id,
+        new.config.profile.as_str(),
+        new.config.settings,
+        new.config.client_id,
         new.auth_mode.as_str(),
         new.context.0,
         new.enabled,
@@ -131,8 +131,8 @@ fn update(
          auth_mode = ?9, context = ?10, enabled = ?11, has_client_secret = ?12, revision = ?13, created_at = ?14, \
          updated_at = ?15 WHERE space = ?1 AND connector = ?2 AND incarnation = ?3";
     match get(connection, &next.key)? {
-        Some(present) if present.incarnation != next.incarnation => return Ok(Updated::Gone),
-        None => return Ok(Updated::Gone),
+        Some(present) if present.incarnation != next.incarnation => return Ok(Updated::NotFound),
+        None => return Ok(Updated::NotFound),
         Some(present) if present.revision != expected => return Ok(Updated::Conflict),
         Some(_) => {}
     }
@@ -142,9 +142,9 @@ fn update(
         next.incarnation.0,
         signed(next.epoch.0),
         next.name.as_str(),
-        next.definition.profile.as_str(),
-        next.definition.config,
-        next.definition.client_id,
+        next.config.profile.as_str(),
+        next.config.settings,
+        next.config.client_id,
         next.auth_mode.as_str(),
         next.context.0,
         next.enabled,
@@ -171,7 +171,7 @@ fn end_for(
         Cascade::Keep => return Ok(0),
         Cascade::Changed => (changed.as_str(), StateKind::Expired, ExpiredCause::ConnectorChanged.as_str()),
         Cascade::Disabled => {
-            let cause = EndCause::ConnectorDisabled.as_str();
+            let cause = TerminationCause::ConnectorDisabled.as_str();
             (cause, StateKind::Revoked, cause)
         }
     };
@@ -193,7 +193,7 @@ fn delete(
     const DELETE: &str = "DELETE FROM connectors WHERE space = ?1 AND connector = ?2 RETURNING incarnation";
     let deleted = sql::first(connection, DELETE, [key.space.as_str(), key.id.as_str()], |row| Ok(row.get(0)?))?;
     let Some(incarnation) = deleted.map(Incarnation) else { return Ok(None) };
-    let ended = end_all(connection, now, &Scope::connector(incarnation), EndCause::ConnectorDeleted, actor)?;
+    let ended = end_all(connection, now, &Scope::connector(incarnation), TerminationCause::ConnectorDeleted, actor)?;
     client_secrets::supersede(connection, now, incarnation, None)?;
     client_secrets::destroy_unneeded(connection, now)?;
     outbox::write(connection, audit)?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_domain::ports::{Clock, Entropy};
+use grantry_domain::ports::{Clock, SecureRandom};
 
 /// What [`SqliteStore::open`](crate::SqliteStore::open) needs to know. Start from [`SqliteOptions::new`].
 #[derive(Clone)]
@@ -15,7 +15,7 @@ pub struct SqliteOptions {
     /// The clock of every comparison, and what `AuthorizationStore::now` answers.
     pub clock: Arc<dyn Clock>,
     /// Draws the deployment id when the file is new.
-    pub entropy: Arc<dyn Entropy>,
+    pub random: Arc<dyn SecureRandom>,
     /// The deployment id a new file gets, and an old one must have. `None`: drawn, and whatever it is.
     pub deployment_id: Option<[u8; 16]>,
     /// Connections for point reads; as many as threads of the runtime is right.
@@ -34,12 +34,12 @@ pub struct SqliteOptions {
 
 impl SqliteOptions {
     /// The usual options for a file.
-    pub fn new(path: impl Into<PathBuf>, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+    pub fn new(path: impl Into<PathBuf>, clock: Arc<dyn Clock>, random: Arc<dyn SecureRandom>) -> Self {
         let readers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).min(16);
         Self {
             path: path.into(),
             clock,
-            entropy,
+            random,
             deployment_id: None,
             readers,
             listers: 2,

@@ -12,7 +12,7 @@ use crate::sql;
 
 /// Adds events.
 pub(crate) fn write(connection: &Connection, events: &[AuditEvent]) -> Result<(), Fault> {
-    const INSERT: &str = "INSERT INTO events (at, actor_kind, actor, kind, space, connector, user, grant_id, outcome) \
+    const INSERT: &str = "INSERT INTO events (at, actor_kind, actor, kind, space, connector, user, authorization_id, outcome) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     for event in events {
         let (actor_kind, actor) = actor_columns(&event.actor);
@@ -43,7 +43,7 @@ pub(crate) fn actor_columns(actor: &Actor) -> (&'static str, Option<&str>) {
 
 /// The oldest events.
 pub(crate) fn pending(connection: &Connection, limit: u32) -> Result<Vec<RecordedEvent>, Fault> {
-    const OLDEST: &str = "SELECT sequence, at, actor_kind, actor, kind, space, connector, user, grant_id, outcome \
+    const OLDEST: &str = "SELECT sequence, at, actor_kind, actor, kind, space, connector, user, authorization_id, outcome \
          FROM events ORDER BY sequence LIMIT ?1";
     sql::all(connection, OLDEST, [limit], |row| {
         let mut columns = Reader::new(row, 0, "events");

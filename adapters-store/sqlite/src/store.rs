@@ -131,13 +131,13 @@ impl fmt::Debug for SqliteStore {
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    use grantry_testkit::doubles::{SeededEntropy, TestClock};
+    use grantry_testkit::doubles::{SeededRandom, TestClock};
 
     use super::*;
 
     async fn open(folder: &tempfile::TempDir) -> SqliteStore {
-        let (clock, entropy) = (Arc::new(TestClock::default()), Arc::new(SeededEntropy::new(1)));
-        let options = SqliteOptions::new(folder.path().join("grantry.db"), clock, entropy);
+        let (clock, random) = (Arc::new(TestClock::default()), Arc::new(SeededRandom::new(1)));
+        let options = SqliteOptions::new(folder.path().join("grantry.db"), clock, random);
         SqliteStore::open(options).await.unwrap()
     }
 

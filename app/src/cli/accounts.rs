@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use clap::Subcommand;
 use grantry_domain::secret::Secret;
-use grantry_system::SystemEntropy;
+use grantry_runtime::SystemRandom;
 use zeroize::Zeroizing;
 
 use crate::cli::CliError;
@@ -24,7 +24,7 @@ pub(super) fn run(command: &AccountsCommand) -> Result<(), CliError> {
     match command {
         AccountsCommand::HashPassword => {
             let password = if io::stdin().is_terminal() { ask_twice()? } else { read_line(io::stdin().lock())? };
-            say(passwords::hash(&password, &SystemEntropy)?)
+            say(passwords::hash(&password, &SystemRandom)?)
         }
     }
 }

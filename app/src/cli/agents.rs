@@ -2,8 +2,8 @@
 
 use clap::{Args, Subcommand};
 use grantry_domain::encoding::{base64url, hex};
-use grantry_domain::ports::Entropy;
-use grantry_system::SystemEntropy;
+use grantry_domain::ports::SecureRandom;
+use grantry_runtime::SystemRandom;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -44,7 +44,7 @@ pub(super) fn run(command: &AgentsCommand) -> Result<(), CliError> {
         return Err(CliError::Refused("--name must be 1 to 64 letters, digits, '-', '_' and '.'".to_owned()));
     }
     let mut random = Zeroizing::new([0_u8; 32]);
-    SystemEntropy.fill(random.as_mut_slice())?;
+    SystemRandom.fill(random.as_mut_slice())?;
     let key = Zeroizing::new(format!("gak_{}", *base64url(random.as_slice())));
     let key_sha256 = hex(&Sha256::digest(key.as_bytes()));
     if args.json {

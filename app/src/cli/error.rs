@@ -3,7 +3,7 @@
 use std::io;
 
 use grantry_crypto_aes_gcm::KeyringError;
-use grantry_domain::ports::{EntropyError, StoreError};
+use grantry_domain::ports::{RandomUnavailable, StoreError};
 use thiserror::Error;
 
 use crate::compose::ComposeError;
@@ -42,7 +42,7 @@ pub(crate) enum CliError {
     Store(#[from] StoreError),
     /// There is no randomness.
     #[error(transparent)]
-    Entropy(#[from] EntropyError),
+    SecureRandom(#[from] RandomUnavailable),
     /// A file, or the terminal.
     #[error("{what} ({kind})")]
     Io {
@@ -81,7 +81,7 @@ impl CliError {
             | Self::Keys(_)
             | Self::KeyFile(_)
             | Self::Store(_)
-            | Self::Entropy(_)
+            | Self::SecureRandom(_)
             | Self::Io { .. }
             | Self::Refused(_) => Some(self.to_string()),
         }

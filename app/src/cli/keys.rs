@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use grantry_crypto_aes_gcm::{Keyring, RootKey};
 use grantry_domain::encoding::hex;
 use grantry_domain::ports::AuthorizationStore;
-use grantry_system::SystemEntropy;
+use grantry_runtime::SystemRandom;
 use serde::Serialize;
 
 use crate::cli::output::{say, say_json, tell};
@@ -41,7 +41,7 @@ pub(super) struct StatusArgs {
 
 pub(super) fn run(command: KeysCommand) -> Result<(), CliError> {
     match command {
-        KeysCommand::Generate(GenerateArgs { out: None }) => say(RootKey::generate(&SystemEntropy)?.as_str()),
+        KeysCommand::Generate(GenerateArgs { out: None }) => say(RootKey::generate(&SystemRandom)?.as_str()),
         KeysCommand::Generate(GenerateArgs { out: Some(path) }) => {
             let id = key_file::write_new(&path)?;
             tell(format_args!(

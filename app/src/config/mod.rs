@@ -26,7 +26,7 @@ use grantry_domain::connector::ProfileId;
 use grantry_domain::identity::SpaceId;
 use grantry_domain::usecase::PublicBaseUrl;
 use grantry_provider_oauth2::EgressPolicy;
-use grantry_store_memory::RateLimits;
+use grantry_runtime::RateLimits;
 
 pub use error::ConfigError;
 pub(crate) use identity::role;

@@ -54,7 +54,7 @@ fn the_least_configuration_has_the_documented_defaults() {
     assert_eq!((config.unused_grants, config.ended), (Duration::from_hours(90 * 24), Duration::from_hours(30 * 24)));
     assert_eq!(config.max_body, 1024 * 1024);
     assert_eq!(config.log, "info");
-    assert_eq!(config.rate_limits, grantry_store_memory::RateLimits::default());
+    assert_eq!(config.rate_limits, grantry_runtime::RateLimits::default());
     let spaces: Vec<&str> = config.spaces.iter().map(grantry_domain::identity::SpaceId::as_str).collect();
     assert_eq!(spaces, ["default", "marketing"]);
     let Identity::Accounts(accounts) = &config.identity else { panic!("accounts") };

@@ -9,7 +9,7 @@ use grantry_domain::connector::ProfileId;
 use grantry_domain::identity::SpaceId;
 use grantry_domain::usecase::{Policy, PublicBaseUrl};
 use grantry_provider_oauth2::{EgressPolicy, Profiles};
-use grantry_store_memory::{Quota, RateLimits};
+use grantry_runtime::{Quota, RateLimits};
 
 use crate::config::identity::lower_hex;
 use crate::config::{Config, ConfigError, file, identity, values};

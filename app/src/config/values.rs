@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use grantry_store_memory::Quota;
+use grantry_runtime::Quota;
 
 /// Reads a duration: a whole number and one of `s`, `m`, `h`, `d`.
 pub(crate) fn duration(text: &str) -> Option<Duration> {

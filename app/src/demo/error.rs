@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use grantry_domain::identity::InvalidId;
-use grantry_domain::ports::{EntropyError, StoreError};
+use grantry_domain::ports::{RandomUnavailable, StoreError};
 use grantry_domain::usecase::ConnectorError;
 use thiserror::Error;
 
@@ -71,7 +71,7 @@ pub enum DemoError {
     Store(#[from] StoreError),
     /// There is no randomness.
     #[error(transparent)]
-    Entropy(#[from] EntropyError),
+    SecureRandom(#[from] RandomUnavailable),
     /// A name in our own tables is wrong.
     #[error(transparent)]
     Name(#[from] InvalidId),

@@ -173,7 +173,7 @@ async fn connectors(server: &Server, provider: &str) -> Result<Vec<Connector>, D
     for space in ["default", "marketing"] {
         connectors.extend(assembly.store.list(&SpaceId::new(space)?).await?);
     }
-    connectors.retain(|connector| connector.definition.client_id.is_some());
+    connectors.retain(|connector| connector.config.client_id.is_some());
     Ok(connectors)
 }
 

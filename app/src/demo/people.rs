@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use grantry_domain::ports::EntropyError;
+use grantry_domain::ports::RandomUnavailable;
 use grantry_domain::secret::Secret;
-use grantry_system::SystemEntropy;
+use grantry_runtime::SystemRandom;
 use grantry_testkit::provider::User;
 
 use crate::demo::folder::{DATABASE, KEY};
@@ -42,7 +42,7 @@ pub(super) const PEOPLE: [Somebody; 3] = [
 ];
 
 /// The configuration of a new demo.
-pub(super) fn config(port: u16, provider_port: u16) -> Result<String, EntropyError> {
+pub(super) fn config(port: u16, provider_port: u16) -> Result<String, RandomUnavailable> {
     let mut text = format!(
         r#"# Written by `grantry demo`. It is a configuration like any other: `grantry serve --config` takes it, too,
 # as long as something listens where the demo provider does.
@@ -69,7 +69,7 @@ mode = "accounts"
     );
     for person in &PEOPLE {
         let (name, [default, marketing]) = (person.name, person.roles);
-        let hash = passwords::hash(&Secret::from_text(&person.password()), &SystemEntropy)?;
+        let hash = passwords::hash(&Secret::from_text(&person.password()), &SystemRandom)?;
         // Writing to a string cannot fail.
         let _ = write!(
             text,

@@ -56,7 +56,7 @@ fn refused(error: &StartError, taken: impl FnOnce(u16) -> DemoError) -> DemoErro
 /// The registration of a connector at the provider, as its operator would make it.
 pub(super) fn client(connector: &Connector, redirect_uri: &str) -> Client {
     let mut client =
-        Client::new(connector.definition.client_id.as_deref().unwrap_or_default(), CLIENT_SECRET).redirect_uri(redirect_uri);
+        Client::new(connector.config.client_id.as_deref().unwrap_or_default(), CLIENT_SECRET).redirect_uri(redirect_uri);
     connector.name.as_str().clone_into(&mut client.name);
     client
 }

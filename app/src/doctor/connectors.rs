@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use grantry_domain::connector::Connector;
-use grantry_domain::provider::{Provider, ProviderSettings};
+use grantry_domain::provider::{ProviderSettings, ProviderSnapshot};
 use grantry_domain::usecase::ConnectorView;
 
 use crate::compose::Assembly;
@@ -43,7 +43,7 @@ fn complete(subject: &str, view: &ConnectorView, settings: &ProviderSettings, ho
 /// Settles the endpoints, by discovery where there is an issuer, and looks every host up. Answers their names.
 async fn endpoints(assembly: &Assembly, view: &ConnectorView, settings: &ProviderSettings) -> Result<String, String> {
     let resolving =
-        assembly.connections.ports().provider.resolve(settings, &view.redirect_uri, &view.connector.definition.config);
+        assembly.connections.ports().provider.resolve(settings, &view.redirect_uri, &view.connector.config.settings);
     let provider = resolving.await.map_err(|error| error.to_string())?;
     let mut hosts = BTreeMap::new();
     for url in urls(&provider, &settings.base_url) {
@@ -63,7 +63,7 @@ async fn endpoints(assembly: &Assembly, view: &ConnectorView, settings: &Provide
     Ok(hosts.into_keys().collect::<Vec<_>>().join(", "))
 }
 
-fn urls<'a>(provider: &'a Provider, base_url: &'a str) -> impl Iterator<Item = &'a str> {
+fn urls<'a>(provider: &'a ProviderSnapshot, base_url: &'a str) -> impl Iterator<Item = &'a str> {
     let endpoints = &provider.endpoints;
     let optional = [
         &endpoints.revocation,

@@ -11,7 +11,7 @@ use grantry_crypto_aes_gcm::Keyring;
 use grantry_domain::encoding::hex;
 use grantry_domain::ports::{Clock, ConnectorStore};
 use grantry_domain::time::Timestamp;
-use grantry_system::SystemClock;
+use grantry_runtime::SystemClock;
 use serde::Serialize;
 
 use crate::compose::{Assembly, policy};

@@ -118,7 +118,7 @@ async fn lesson_31_r77_r79_r80_a_whole_flow_leaves_its_trail_and_no_secret() {
         "access_token_refused",
         "renewed",
         "grant_ended",
-        "revocation_settled",
+        "revocation_completed",
     ] {
         assert!(trail.contains(kind), "{kind} is missing from {trail:?}");
     }

@@ -57,7 +57,7 @@ named!(
 
 named!(
     /// Why an authorization is `Revoked`, for causes without further detail.
-    EndCause {
+    TerminationCause {
         /// The user disconnected.
         Disconnected = "disconnected",
         /// The user cancelled the attempt.
@@ -91,7 +91,7 @@ named!(
         /// `iss` of the response is missing or another issuer's (R10).
         IssuerMismatch = "issuer_mismatch",
         /// The callback path belongs to another connector context (R08).
-        ContextMismatch = "context_mismatch",
+        CallbackMismatch = "callback_mismatch",
         /// The provider answered the authorization request with an error other than a denial.
         ProviderError = "provider_error",
         /// The provider could not be reached.
@@ -119,7 +119,7 @@ named!(
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RevokedCause {
     /// Ended by a person, the host or a policy.
-    Ended(EndCause),
+    Terminated(TerminationCause),
     /// The flow failed.
     Failed(FailureCode),
 }
@@ -128,7 +128,7 @@ impl RevokedCause {
     /// The stable form of records: `disconnected`, `failed(exchange_failed)`.
     pub fn to_record(self) -> String {
         match self {
-            Self::Ended(cause) => cause.as_str().to_owned(),
+            Self::Terminated(cause) => cause.as_str().to_owned(),
             Self::Failed(code) => format!("failed({code})"),
         }
     }
@@ -137,13 +137,13 @@ impl RevokedCause {
     pub fn from_record(text: &str) -> Option<Self> {
         match text.strip_prefix("failed(").and_then(|rest| rest.strip_suffix(')')) {
             Some(code) => FailureCode::parse(code).map(Self::Failed),
-            None => EndCause::parse(text).map(Self::Ended),
+            None => TerminationCause::parse(text).map(Self::Terminated),
         }
     }
 
     /// Every cause there is.
     pub fn all() -> impl Iterator<Item = Self> {
-        let ended = EndCause::ALL.iter().copied().map(Self::Ended);
+        let ended = TerminationCause::ALL.iter().copied().map(Self::Terminated);
         ended.chain(FailureCode::ALL.iter().copied().map(Self::Failed))
     }
 }
@@ -156,7 +156,7 @@ named!(
         /// The provider offers no revocation.
         NotSupported = "not_supported",
         /// Tries or time ran out: removed here, not confirmed by the provider (R50).
-        GaveUp = "gave_up",
+        Abandoned = "abandoned",
         /// Nothing to revoke: the tokens were dead already.
         NotNeeded = "not_needed",
     }

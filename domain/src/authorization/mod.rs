@@ -17,11 +17,11 @@ mod table;
 use std::fmt;
 
 pub(crate) use cause::cause_names;
-pub use cause::{EndCause, ExpiredCause, FailureCode, RevocationOutcome, RevokedCause};
+pub use cause::{ExpiredCause, FailureCode, RevocationOutcome, RevokedCause, TerminationCause};
 pub use record::{AuthorizationRecord, InvariantViolation, RevocationRecord};
 pub use sealed::{ClientSecretPayload, FlowSecrets, GrantSecrets, PAYLOAD_VERSION, SealedAccount};
 pub use state::{
-    Authorized, AwaitingCallback, BrowserHash, EndedKind, Envelope, Expired, Initiated, OwedRevocation, RefreshState,
+    Authorized, AwaitingCallback, EndedKind, Envelope, Expired, FlowCookieHash, Initiated, PendingRevocation, RefreshState,
     Revision, Revocation, Revoked, SealedTokens, State, StateHash, StateKind, Termination,
 };
 pub use status::{
@@ -87,7 +87,7 @@ impl fmt::Debug for AuthorizationId {
 
 /// Whose authorization it is, for what, under which configuration. Fixed for its life.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ownership {
+pub struct AuthorizationKey {
     /// The space.
     pub space: SpaceId,
     /// The connector in that space.
@@ -102,7 +102,7 @@ pub struct Ownership {
     pub user: UserId,
 }
 
-impl Ownership {
+impl AuthorizationKey {
     /// Space and id of the connector.
     pub fn connector_key(&self) -> ConnectorKey {
         ConnectorKey { space: self.space.clone(), id: self.connector.clone() }
@@ -113,14 +113,14 @@ impl Ownership {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authorization {
     id: AuthorizationId,
-    owner: Ownership,
+    owner: AuthorizationKey,
     created_at: Timestamp,
     state: State,
 }
 
 impl Authorization {
     /// Begins an authorization.
-    pub fn start(id: AuthorizationId, owner: Ownership, now: Timestamp, deadline: Timestamp) -> Self {
+    pub fn start(id: AuthorizationId, owner: AuthorizationKey, now: Timestamp, deadline: Timestamp) -> Self {
         Self { id, owner, created_at: now, state: State::Initiated(Initiated { deadline }) }
     }
 
@@ -130,7 +130,7 @@ impl Authorization {
     }
 
     /// Whose it is, and for what.
-    pub fn owner(&self) -> &Ownership {
+    pub fn owner(&self) -> &AuthorizationKey {
         &self.owner
     }
 

@@ -4,10 +4,10 @@ use thiserror::Error;
 
 use crate::authorization::cause::{ExpiredCause, RevocationOutcome, RevokedCause};
 use crate::authorization::state::{
-    Authorized, AwaitingCallback, BrowserHash, EndedKind, Envelope, Expired, Initiated, OwedRevocation, RefreshState,
+    Authorized, AwaitingCallback, EndedKind, Envelope, Expired, FlowCookieHash, Initiated, PendingRevocation, RefreshState,
     Revision, Revocation, Revoked, SealedTokens, State, StateHash, StateKind, Termination,
 };
-use crate::authorization::{Authorization, AuthorizationId, Ownership};
+use crate::authorization::{Authorization, AuthorizationId, AuthorizationKey};
 use crate::provider::Scopes;
 use crate::time::Timestamp;
 
@@ -18,7 +18,7 @@ pub struct AuthorizationRecord {
     /// Id.
     pub id: AuthorizationId,
     /// Whose, for what, under which configuration.
-    pub owner: Ownership,
+    pub owner: AuthorizationKey,
     /// When it was started.
     pub created_at: Timestamp,
     /// State name.
@@ -32,7 +32,7 @@ pub struct AuthorizationRecord {
     /// Hash of `state`, awaiting callback only.
     pub state_hash: Option<StateHash>,
     /// Hash of the flow cookie, awaiting callback only.
-    pub browser: Option<BrowserHash>,
+    pub browser: Option<FlowCookieHash>,
     /// When the callback consumed the flow.
     pub consumed_at: Option<Timestamp>,
     /// Flow secrets, live tokens, or tokens whose revocation is owed.
@@ -63,7 +63,7 @@ pub struct AuthorizationRecord {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RevocationRecord {
     /// Owed.
-    Due {
+    Pending {
         /// Refresh once before revoking.
         in_doubt: bool,
         /// When to try next.
@@ -72,7 +72,7 @@ pub enum RevocationRecord {
         attempts: u32,
     },
     /// Over.
-    Settled(RevocationOutcome),
+    Completed(RevocationOutcome),
 }
 
 /// A record that no history of this program can have produced. Names the broken rule, never a value (R76).
@@ -172,12 +172,12 @@ impl AuthorizationRecord {
             EndedKind::Flow => ended,
             EndedKind::Grant { authorized_at, account, revocation } => {
                 let (sealed, revision, revocation) = match revocation {
-                    Revocation::Due(owed) => (
+                    Revocation::Pending(owed) => (
                         Some(owed.sealed.clone()),
                         owed.revision,
-                        RevocationRecord::Due { in_doubt: owed.in_doubt, due_at: owed.due_at, attempts: owed.attempts },
+                        RevocationRecord::Pending { in_doubt: owed.in_doubt, due_at: owed.due_at, attempts: owed.attempts },
                     ),
-                    Revocation::Settled(outcome) => (None, Revision::NONE, RevocationRecord::Settled(*outcome)),
+                    Revocation::Completed(outcome) => (None, Revision::NONE, RevocationRecord::Completed(*outcome)),
                 };
                 Self {
                     authorized_at: Some(*authorized_at),
@@ -245,16 +245,16 @@ fn end(record: &AuthorizationRecord) -> Result<Termination, InvariantViolation> 
 
 fn revocation(record: &AuthorizationRecord, revocation: &RevocationRecord) -> Result<Revocation, InvariantViolation> {
     match revocation {
-        RevocationRecord::Due { in_doubt, due_at, attempts } => Ok(Revocation::Due(OwedRevocation {
+        RevocationRecord::Pending { in_doubt, due_at, attempts } => Ok(Revocation::Pending(PendingRevocation {
             sealed: required(record.sealed.clone(), "an owed revocation keeps its tokens")?,
             revision: record.revision,
             in_doubt: *in_doubt,
             due_at: *due_at,
             attempts: *attempts,
         })),
-        RevocationRecord::Settled(outcome) => {
+        RevocationRecord::Completed(outcome) => {
             forbidden(record.sealed.is_some(), "a settled revocation has no tokens left")?;
-            Ok(Revocation::Settled(*outcome))
+            Ok(Revocation::Completed(*outcome))
         }
     }
 }

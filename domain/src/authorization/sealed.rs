@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use crate::authorization::state::Revision;
 use crate::connector::Epoch;
 use crate::encoding::{FieldReader, FieldWriter, MalformedFields};
-use crate::provider::{Account, Provider, Scopes};
+use crate::provider::{Account, ProviderSnapshot, Scopes};
 use crate::secret::Secret;
 use crate::time::Timestamp;
 
@@ -22,7 +22,7 @@ pub struct FlowSecrets {
     /// OIDC nonce, when `openid` was asked for.
     pub nonce: Option<String>,
     /// The provider as the user saw it.
-    pub provider: Provider,
+    pub provider: ProviderSnapshot,
     /// Scopes asked for.
     pub requested_scopes: Scopes,
     /// Where the browser returns to: a path on the public origin (R33).
@@ -61,7 +61,7 @@ impl FlowSecrets {
         let flow = Self {
             verifier: Secret::new(fields.bytes(0x01)?.to_vec()),
             nonce: fields.optional_text(0x02)?,
-            provider: Provider::decode(fields.bytes(0x03)?)?,
+            provider: ProviderSnapshot::decode(fields.bytes(0x03)?)?,
             requested_scopes: Scopes::from_record(&fields.text(0x04)?),
             return_path: fields.optional_text(0x05)?,
             allow_account_change: fields.number(0x06)? != 0,
@@ -100,7 +100,7 @@ pub struct GrantSecrets {
     /// Epoch of the connector at consent: names the client secret to use.
     pub epoch: Epoch,
     /// The provider as consented to.
-    pub provider: Provider,
+    pub provider: ProviderSnapshot,
     /// The account that consented.
     pub account: Option<SealedAccount>,
 }
@@ -148,7 +148,7 @@ impl GrantSecrets {
             refresh_expires_at: fields.optional_number(0x08)?.map(Timestamp::from_millis),
             revision: Revision(unsigned(fields.number(0x09)?)?),
             epoch: Epoch(unsigned(fields.number(0x0a)?)?),
-            provider: Provider::decode(fields.bytes(0x0b)?)?,
+            provider: ProviderSnapshot::decode(fields.bytes(0x0b)?)?,
             account,
         };
         fields.finish()?;

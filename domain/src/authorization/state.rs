@@ -29,7 +29,7 @@ pub struct StateHash(pub [u8; 32]);
 
 /// SHA-256 of the flow cookie's secret (R03).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct BrowserHash(pub [u8; 32]);
+pub struct FlowCookieHash(pub [u8; 32]);
 
 /// Counter of a grant's tokens, raised by each refresh: the fence (R38).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,7 +58,7 @@ pub struct Initiated {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwaitingCallback {
     pub(super) state_hash: StateHash,
-    pub(super) browser: BrowserHash,
+    pub(super) browser: FlowCookieHash,
     /// Gone from the record once the flow is consumed (R20).
     pub(super) sealed: Option<Envelope>,
     pub(super) deadline: Timestamp,
@@ -163,14 +163,14 @@ pub enum EndedKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Revocation {
     /// Owed: the grant's own envelope is kept for the job.
-    Due(OwedRevocation),
+    Pending(PendingRevocation),
     /// Done with; the tokens are gone from the record.
-    Settled(RevocationOutcome),
+    Completed(RevocationOutcome),
 }
 
 /// The tokens a revocation job needs, and how it has fared so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwedRevocation {
+pub struct PendingRevocation {
     /// The grant's own envelope.
     pub sealed: Envelope,
     /// The revision sealed inside.
@@ -239,7 +239,7 @@ impl AwaitingCallback {
     }
 
     /// The hash of the flow cookie.
-    pub fn browser(&self) -> BrowserHash {
+    pub fn browser(&self) -> FlowCookieHash {
         self.browser
     }
 }

@@ -1,6 +1,6 @@
 //! What a user is told: one function for every route, so that get-one, get-all and bulk status always agree.
 
-use crate::authorization::cause::{EndCause, ExpiredCause, FailureCode, RevocationOutcome, RevokedCause, named};
+use crate::authorization::cause::{ExpiredCause, FailureCode, RevocationOutcome, RevokedCause, TerminationCause, named};
 use crate::authorization::state::{EndedKind, Revocation, State};
 use crate::authorization::{Authorization, AuthorizationId};
 use crate::connector::{AuthMode, Connector};
@@ -34,7 +34,7 @@ named!(
         RefreshRejected = "refresh_rejected",
         /// See [`ExpiredCause::ConnectorChanged`].
         ConnectorChanged = "connector_changed",
-        /// See [`EndCause::Admin`].
+        /// See [`TerminationCause::Admin`].
         Admin = "admin",
         /// The connector now requires a scope this grant does not have.
         InsufficientScope = "insufficient_scope",
@@ -168,7 +168,7 @@ fn judged(
         }
         State::Expired(ended) => AuthStatus::former(Reason::of_expiry(ended.cause()), ended.termination()),
         State::Revoked(ended) => {
-            let reason = (ended.cause() == RevokedCause::Ended(EndCause::Admin)).then_some(Reason::Admin);
+            let reason = (ended.cause() == RevokedCause::Terminated(TerminationCause::Admin)).then_some(Reason::Admin);
             AuthStatus::former(reason, ended.termination())
         }
         State::Initiated(_) | State::AwaitingCallback(_) => AuthStatus::plain(StatusKind::NotConnected),
@@ -216,10 +216,10 @@ impl AuthStatus {
         };
         let kind = if reason.is_some() { StatusKind::NeedsReauthorization } else { StatusKind::NotConnected };
         let provider_note = match revocation {
-            Revocation::Due(_) => Some(ProviderNote::RevocationPending),
-            Revocation::Settled(RevocationOutcome::GaveUp) => Some(ProviderNote::RevocationUnconfirmed),
-            Revocation::Settled(RevocationOutcome::NotSupported) => Some(ProviderNote::RevocationNotSupported),
-            Revocation::Settled(RevocationOutcome::Revoked | RevocationOutcome::NotNeeded) => None,
+            Revocation::Pending(_) => Some(ProviderNote::RevocationPending),
+            Revocation::Completed(RevocationOutcome::Abandoned) => Some(ProviderNote::RevocationUnconfirmed),
+            Revocation::Completed(RevocationOutcome::NotSupported) => Some(ProviderNote::RevocationNotSupported),
+            Revocation::Completed(RevocationOutcome::Revoked | RevocationOutcome::NotNeeded) => None,
         };
         Self { reason, since: Some(end.since), account: account.clone(), provider_note, ..Self::plain(kind) }
     }
@@ -272,23 +272,25 @@ impl FlowStatus {
             State::Revoked(ended) => match (&ended.termination().kind, ended.cause()) {
                 (EndedKind::Grant { .. }, _) => Self::Authorized,
                 (EndedKind::Flow, RevokedCause::Failed(code)) => Self::Failed(FlowFailure::Code(code)),
-                (EndedKind::Flow, RevokedCause::Ended(cause)) => Self::of_ended_flow(cause),
+                (EndedKind::Flow, RevokedCause::Terminated(cause)) => Self::of_ended_flow(cause),
             },
         }
     }
 
-    fn of_ended_flow(cause: EndCause) -> Self {
+    fn of_ended_flow(cause: TerminationCause) -> Self {
         match cause {
-            EndCause::Denied => Self::Failed(FlowFailure::AccessDenied),
-            EndCause::ConnectorDeleted | EndCause::ConnectorDisabled | EndCause::SpaceRemoved => {
+            TerminationCause::Denied => Self::Failed(FlowFailure::AccessDenied),
+            TerminationCause::ConnectorDeleted | TerminationCause::ConnectorDisabled | TerminationCause::SpaceRemoved => {
                 Self::Failed(FlowFailure::Code(FailureCode::ConnectorGone))
             }
-            EndCause::UserRemoved | EndCause::UserDisabled | EndCause::PermissionLost => {
+            TerminationCause::UserRemoved | TerminationCause::UserDisabled | TerminationCause::PermissionLost => {
                 Self::Failed(FlowFailure::Code(FailureCode::PermissionLost))
             }
-            EndCause::Disconnected | EndCause::Cancelled | EndCause::Superseded | EndCause::Unused | EndCause::Admin => {
-                Self::Cancelled
-            }
+            TerminationCause::Disconnected
+            | TerminationCause::Cancelled
+            | TerminationCause::Superseded
+            | TerminationCause::Unused
+            | TerminationCause::Admin => Self::Cancelled,
         }
     }
 

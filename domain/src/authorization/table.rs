@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::authorization::{
-    Authorization, AuthorizationId, BrowserHash, EndCause, Envelope, FailureCode, Input, Ownership, RedirectIssued, Refused,
-    Revision, RevocationOutcome, SealedTokens, State, StateHash, VerifiedCallback,
+    Authorization, AuthorizationId, AuthorizationKey, Envelope, FailureCode, FlowCookieHash, Input, RedirectIssued, Refused,
+    Revision, RevocationOutcome, SealedTokens, State, StateHash, TerminationCause, VerifiedCallback,
 };
 use crate::connector::{ConnectorId, Epoch, Incarnation};
 use crate::identity::{SpaceId, UserId};
@@ -18,8 +18,8 @@ pub(super) const SOON: Timestamp = Timestamp::from_millis(1_001_000);
 /// Beyond every deadline of the fixtures.
 pub(super) const LATE: Timestamp = Timestamp::from_millis(90_000_000);
 
-pub(super) fn owner() -> Ownership {
-    Ownership {
+pub(super) fn owner() -> AuthorizationKey {
+    AuthorizationKey {
         space: SpaceId::default_space(),
         connector: ConnectorId::new("drive").unwrap(),
         incarnation: Incarnation([1; 16]),
@@ -35,7 +35,7 @@ pub(super) fn flow() -> Authorization {
 }
 
 pub(super) fn issued() -> Input {
-    Input::RedirectIssued(RedirectIssued { state_hash: STATE, browser: BrowserHash([6; 32]), sealed: Envelope(vec![7]) })
+    Input::RedirectIssued(RedirectIssued { state_hash: STATE, browser: FlowCookieHash([6; 32]), sealed: Envelope(vec![7]) })
 }
 
 pub(super) fn tokens(revision: u64, refreshable: bool) -> SealedTokens {
@@ -54,7 +54,7 @@ pub(super) fn granted(refreshable: bool) -> Input {
     Input::TokensGranted(VerifiedCallback::new(STATE), tokens(1, refreshable))
 }
 
-const END: Input = Input::Ended { cause: EndCause::Disconnected, revoke: true };
+const END: Input = Input::Terminated { cause: TerminationCause::Disconnected, revoke: true };
 
 pub(super) fn reach(inputs: impl IntoIterator<Item = Input>) -> Authorization {
     inputs.into_iter().fold(flow(), |grant, input| grant.on(input, SOON).unwrap())
@@ -75,7 +75,7 @@ pub(super) fn states() -> Vec<(&'static str, Authorization)> {
         ("Expired grant", after(Input::RefreshRejected)),
         ("Revoked flow", reach([END])),
         ("Revoked grant, revocation owed", after(END)),
-        ("Revoked grant", after(END).on(Input::RevocationSettled(RevocationOutcome::Revoked), SOON).unwrap()),
+        ("Revoked grant", after(END).on(Input::RevocationCompleted(RevocationOutcome::Revoked), SOON).unwrap()),
     ]
 }
 
@@ -104,8 +104,8 @@ pub(super) fn inputs() -> Vec<Row> {
         ("ConnectorChanged", || Input::ConnectorChanged, SOON),
         ("Failed", || Input::Failed(FailureCode::ExchangeFailed), SOON),
         ("Ended", || END, SOON),
-        ("Ended, not to be revoked", || Input::Ended { cause: EndCause::Superseded, revoke: false }, SOON),
-        ("RevocationSettled", || Input::RevocationSettled(RevocationOutcome::Revoked), SOON),
+        ("Ended, not to be revoked", || Input::Terminated { cause: TerminationCause::Superseded, revoke: false }, SOON),
+        ("RevocationCompleted", || Input::RevocationCompleted(RevocationOutcome::Revoked), SOON),
     ]
 }
 
@@ -120,8 +120,8 @@ fn described(grant: &Authorization) -> String {
         State::Revoked(ended) => format!("Revoked `{}`", ended.cause().to_record()),
     };
     match snapshot.revocation {
-        Some(super::RevocationRecord::Due { .. }) => text.push_str(", revocation owed"),
-        Some(super::RevocationRecord::Settled(outcome)) => write!(text, ", tokens `{outcome}`").unwrap(),
+        Some(super::RevocationRecord::Pending { .. }) => text.push_str(", revocation owed"),
+        Some(super::RevocationRecord::Completed(outcome)) => write!(text, ", tokens `{outcome}`").unwrap(),
         None => {}
     }
     text
@@ -135,8 +135,8 @@ fn refusal(refused: Refused) -> String {
         | Refused::TooLate
         | Refused::NotDue
         | Refused::Foreign
-        | Refused::Ended
-        | Refused::NothingOwed
+        | Refused::AlreadyEnded
+        | Refused::NoRevocationPending
         | Refused::Refreshable => format!("– {refused}"),
     }
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::table::{LATE, SOON, START, flow, granted, inputs, issued, owner, reach, states, tokens};
 use super::*;
-use crate::connector::{AuthMode, Connector, ConnectorName, ContextId, Definition, Epoch, Incarnation, ProfileId};
+use crate::connector::{AuthMode, CallbackId, Connector, ConnectorConfig, ConnectorName, Epoch, Incarnation, ProfileId};
 use crate::provider::{BindingDigest, Scopes};
 
 #[test]
@@ -50,7 +50,7 @@ fn damaged_records_are_refused_by_rule() {
                 ("no time", |r| r.since = None),
                 ("owed without tokens", |r| r.sealed = None),
                 ("no revocation", |r| r.revocation = None),
-                ("settled with tokens", |r| r.revocation = Some(RevocationRecord::Settled(RevocationOutcome::Revoked))),
+                ("settled with tokens", |r| r.revocation = Some(RevocationRecord::Completed(RevocationOutcome::Revoked))),
             ],
         ),
     ];
@@ -130,8 +130,8 @@ fn r76_sealed_payloads_round_trip_and_refuse_other_versions() {
     assert!(FlowSecrets::decode(PAYLOAD_VERSION + 1, &secrets.encode()).is_err());
 }
 
-fn provider() -> crate::provider::Provider {
-    crate::provider::Provider {
+fn provider() -> crate::provider::ProviderSnapshot {
+    crate::provider::ProviderSnapshot {
         profile: ProfileId::new(".oauth2").unwrap(),
         issuer: Some("https://as.example".to_owned()),
         issuer_in_response: true,
@@ -154,11 +154,11 @@ fn connector() -> Connector {
     Connector {
         key: owner().connector_key(),
         name: ConnectorName::new("Drive").unwrap(),
-        definition: Definition { profile: ProfileId::new(".oauth2").unwrap(), config: "{}".to_owned(), client_id: None },
+        config: ConnectorConfig { profile: ProfileId::new(".oauth2").unwrap(), settings: "{}".to_owned(), client_id: None },
         auth_mode: AuthMode::PerUser,
         incarnation: Incarnation([1; 16]),
         epoch: Epoch::FIRST,
-        context: ContextId([4; 16]),
+        context: CallbackId([4; 16]),
         enabled: true,
         has_client_secret: true,
         revision: 1,
@@ -183,7 +183,7 @@ fn lesson_18_one_status_function_covers_every_state() {
     let connected = StatusView { grant: Some(grant.clone()), ..none.clone() };
     let trying = Some(reach([issued()]));
     let ended = |input| Some(grant.clone().on(input, SOON).unwrap());
-    let end = |cause| ended(Input::Ended { cause, revoke: true });
+    let end = |cause| ended(Input::Terminated { cause, revoke: true });
     let former = |former| told(&StatusView { former, ..none.clone() });
     let needs = |reason| (StatusKind::NeedsReauthorization, Some(reason), false);
     let not_connected = (StatusKind::NotConnected, None, false);
@@ -194,9 +194,9 @@ fn lesson_18_one_status_function_covers_every_state() {
     assert_eq!(told(&StatusView { pending: trying.clone(), ..connected.clone() }), (StatusKind::Connected, None, true));
     assert_eq!(former(ended(Input::ConnectorChanged)), needs(Reason::ConnectorChanged));
     assert_eq!(former(ended(Input::RefreshRejected)), needs(Reason::RefreshRejected));
-    assert_eq!(former(end(EndCause::Admin)), needs(Reason::Admin));
-    assert_eq!(former(end(EndCause::Disconnected)), not_connected);
-    assert_eq!(former(end(EndCause::Unused)), not_connected);
+    assert_eq!(former(end(TerminationCause::Admin)), needs(Reason::Admin));
+    assert_eq!(former(end(TerminationCause::Disconnected)), not_connected);
+    assert_eq!(former(end(TerminationCause::Unused)), not_connected);
     let reconnecting = StatusView { former: ended(Input::RefreshRejected), pending: trying, ..none.clone() };
     assert_eq!(told(&reconnecting), (StatusKind::NeedsReauthorization, Some(Reason::RefreshRejected), true));
     assert_eq!(status(&reconnecting, Some(&demands()), |_| true, SOON).flow.map(|flow| flow.id), Some(flow().id()));
@@ -224,12 +224,12 @@ fn r49_an_ending_carries_the_doubt_and_keeps_the_tokens_for_the_job() {
     let grant = reach([issued(), Input::CallbackConsumed, granted(true)]);
     let mut record = grant.to_record();
     record.refresh.in_doubt_since = Some(SOON);
-    let end = Input::Ended { cause: EndCause::Disconnected, revoke: true };
+    let end = Input::Terminated { cause: TerminationCause::Disconnected, revoke: true };
     let ended = Authorization::restore(record).unwrap().on(end, SOON).unwrap().to_record();
     assert_eq!(ended.sealed, Some(tokens(1, true).sealed));
-    assert!(matches!(ended.revocation, Some(RevocationRecord::Due { in_doubt: true, attempts: 0, .. })));
-    let kept = grant.on(Input::Ended { cause: EndCause::Superseded, revoke: false }, SOON).unwrap().to_record();
-    assert_eq!((kept.sealed, kept.revocation), (None, Some(RevocationRecord::Settled(RevocationOutcome::NotNeeded))));
+    assert!(matches!(ended.revocation, Some(RevocationRecord::Pending { in_doubt: true, attempts: 0, .. })));
+    let kept = grant.on(Input::Terminated { cause: TerminationCause::Superseded, revoke: false }, SOON).unwrap().to_record();
+    assert_eq!((kept.sealed, kept.revocation), (None, Some(RevocationRecord::Completed(RevocationOutcome::NotNeeded))));
 }
 
 #[test]

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::authorization::cause::{EndCause, ExpiredCause, FailureCode, RevocationOutcome, RevokedCause};
+use crate::authorization::cause::{ExpiredCause, FailureCode, RevocationOutcome, RevokedCause, TerminationCause};
 use crate::authorization::state::{
-    Authorized, AwaitingCallback, BrowserHash, EndedKind, Envelope, Expired, Initiated, OwedRevocation, RefreshState,
+    Authorized, AwaitingCallback, EndedKind, Envelope, Expired, FlowCookieHash, Initiated, PendingRevocation, RefreshState,
     Revision, Revocation, Revoked, SealedTokens, State, StateHash, StateKind, Termination,
 };
 use crate::authorization::witness::VerifiedCallback;
@@ -38,14 +38,14 @@ pub enum Input {
     /// The flow failed after it was consumed, or before it was issued.
     Failed(FailureCode),
     /// Somebody ended it. `revoke` is false only where revoking would end the account's newer grant as well (R51).
-    Ended {
+    Terminated {
         /// Why.
-        cause: EndCause,
+        cause: TerminationCause,
         /// Whether the tokens are to be revoked at the provider.
         revoke: bool,
     },
     /// The revocation job came to an end.
-    RevocationSettled(RevocationOutcome),
+    RevocationCompleted(RevocationOutcome),
 }
 
 /// What issuing an authorization URL adds to a flow.
@@ -54,7 +54,7 @@ pub struct RedirectIssued {
     /// SHA-256 of `state`.
     pub state_hash: StateHash,
     /// SHA-256 of the flow cookie.
-    pub browser: BrowserHash,
+    pub browser: FlowCookieHash,
     /// Verifier, provider snapshot and return path, sealed.
     pub sealed: Envelope,
 }
@@ -82,10 +82,10 @@ pub enum Refused {
     Foreign,
     /// It has ended already; ended ones never revive.
     #[error("it has already ended")]
-    Ended,
+    AlreadyEnded,
     /// No revocation is owed.
     #[error("no revocation is owed")]
-    NothingOwed,
+    NoRevocationPending,
     /// There is a refresh token, so losing the access token does not end the grant.
     #[error("the grant can be renewed")]
     Refreshable,
@@ -94,7 +94,7 @@ pub enum Refused {
 impl State {
     /// Applies an input. Total: every pair either leads to a state or is refused with a reason.
     ///
-    /// Ending what is `Revoked` already is a no-op and not an error, so that ending is idempotent.
+    /// TerminationRequest what is `Revoked` already is a no-op and not an error, so that ending is idempotent.
     pub fn on(self, input: Input, now: Timestamp) -> Result<Self, Refused> {
         match self {
             Self::Initiated(flow) => flow.on(input, now),
@@ -115,8 +115,8 @@ fn timed_out_flow(now: Timestamp) -> State {
 }
 
 /// Drops tokens that are dead, or that another grant of the same account still needs.
-fn not_needed(_: OwedRevocation) -> Revocation {
-    Revocation::Settled(RevocationOutcome::NotNeeded)
+fn not_needed(_: PendingRevocation) -> Revocation {
+    Revocation::Completed(RevocationOutcome::NotNeeded)
 }
 
 impl Initiated {
@@ -139,13 +139,13 @@ impl Initiated {
             Input::DeadlinePassed => Err(Refused::NotDue),
             Input::ConnectorChanged => Ok(ended_flow(RevokedCause::Failed(FailureCode::ConnectorChanged), now)),
             Input::Failed(code) => Ok(ended_flow(RevokedCause::Failed(code), now)),
-            Input::Ended { cause, .. } => Ok(ended_flow(RevokedCause::Ended(cause), now)),
+            Input::Terminated { cause, .. } => Ok(ended_flow(RevokedCause::Terminated(cause), now)),
             Input::CallbackConsumed
             | Input::TokensGranted(..)
             | Input::TokensRefreshed(_)
             | Input::RefreshRejected
             | Input::AccessTokenExpired => Err(refused),
-            Input::RevocationSettled(_) => Err(Refused::NothingOwed),
+            Input::RevocationCompleted(_) => Err(Refused::NoRevocationPending),
         }
     }
 }
@@ -182,11 +182,11 @@ impl AwaitingCallback {
             },
             Input::ConnectorChanged => Ok(ended_flow(RevokedCause::Failed(FailureCode::ConnectorChanged), now)),
             Input::Failed(code) => Ok(ended_flow(RevokedCause::Failed(code), now)),
-            Input::Ended { cause, .. } => Ok(ended_flow(RevokedCause::Ended(cause), now)),
+            Input::Terminated { cause, .. } => Ok(ended_flow(RevokedCause::Terminated(cause), now)),
             Input::RedirectIssued(_) | Input::TokensRefreshed(_) | Input::RefreshRejected | Input::AccessTokenExpired => {
                 Err(refused)
             }
-            Input::RevocationSettled(_) => Err(Refused::NothingOwed),
+            Input::RevocationCompleted(_) => Err(Refused::NoRevocationPending),
         }
     }
 }
@@ -212,12 +212,12 @@ impl Authorized {
                 None | Some(_) => Err(Refused::NotDue),
             },
             Input::ConnectorChanged => Ok(self.expire(ExpiredCause::ConnectorChanged, now)),
-            Input::Ended { cause, revoke } => {
-                let end = self.end(if revoke { Revocation::Due } else { not_needed }, now);
-                Ok(State::Revoked(Revoked { cause: RevokedCause::Ended(cause), end }))
+            Input::Terminated { cause, revoke } => {
+                let end = self.end(if revoke { Revocation::Pending } else { not_needed }, now);
+                Ok(State::Revoked(Revoked { cause: RevokedCause::Terminated(cause), end }))
             }
             Input::RedirectIssued(_) | Input::CallbackConsumed | Input::TokensGranted(..) | Input::Failed(_) => Err(refused),
-            Input::RevocationSettled(_) => Err(Refused::NothingOwed),
+            Input::RevocationCompleted(_) => Err(Refused::NoRevocationPending),
         }
     }
 
@@ -225,7 +225,7 @@ impl Authorized {
     /// ones need no revocation.
     fn expire(self, cause: ExpiredCause, now: Timestamp) -> State {
         let end = match cause {
-            ExpiredCause::ConnectorChanged => self.end(Revocation::Due, now),
+            ExpiredCause::ConnectorChanged => self.end(Revocation::Pending, now),
             ExpiredCause::FlowTimedOut
             | ExpiredCause::AccessTokenExpired
             | ExpiredCause::RefreshTokenExpired
@@ -234,8 +234,8 @@ impl Authorized {
         State::Expired(Expired { cause, end })
     }
 
-    fn end(self, revocation: fn(OwedRevocation) -> Revocation, now: Timestamp) -> Termination {
-        let owed = OwedRevocation {
+    fn end(self, revocation: fn(PendingRevocation) -> Revocation, now: Timestamp) -> Termination {
+        let owed = PendingRevocation {
             sealed: self.tokens.sealed,
             revision: self.tokens.revision,
             in_doubt: self.refresh.in_doubt_since.is_some(),
@@ -252,14 +252,14 @@ impl Expired {
     fn on(self, input: &Input, now: Timestamp) -> Result<State, Refused> {
         match input {
             // A former grant that wants re-authorization can be put away by its user; its revocation goes on.
-            Input::Ended { cause, .. } => match self.end.kind {
-                EndedKind::Flow => Err(Refused::Ended),
+            Input::Terminated { cause, .. } => match self.end.kind {
+                EndedKind::Flow => Err(Refused::AlreadyEnded),
                 EndedKind::Grant { .. } => {
                     let end = Termination { since: now, kind: self.end.kind };
-                    Ok(State::Revoked(Revoked { cause: RevokedCause::Ended(*cause), end }))
+                    Ok(State::Revoked(Revoked { cause: RevokedCause::Terminated(*cause), end }))
                 }
             },
-            Input::RevocationSettled(outcome) => {
+            Input::RevocationCompleted(outcome) => {
                 Ok(State::Expired(Self { cause: self.cause, end: self.end.settle(*outcome)? }))
             }
             Input::DeadlinePassed => Err(Refused::NotDue),
@@ -270,7 +270,7 @@ impl Expired {
             | Input::RefreshRejected
             | Input::AccessTokenExpired
             | Input::ConnectorChanged
-            | Input::Failed(_) => Err(Refused::Ended),
+            | Input::Failed(_) => Err(Refused::AlreadyEnded),
         }
     }
 }
@@ -278,8 +278,8 @@ impl Expired {
 impl Revoked {
     fn on(self, input: &Input) -> Result<State, Refused> {
         match input {
-            Input::Ended { .. } => Ok(State::Revoked(self)),
-            Input::RevocationSettled(outcome) => {
+            Input::Terminated { .. } => Ok(State::Revoked(self)),
+            Input::RevocationCompleted(outcome) => {
                 Ok(State::Revoked(Self { cause: self.cause, end: self.end.settle(*outcome)? }))
             }
             Input::DeadlinePassed => Err(Refused::NotDue),
@@ -290,7 +290,7 @@ impl Revoked {
             | Input::RefreshRejected
             | Input::AccessTokenExpired
             | Input::ConnectorChanged
-            | Input::Failed(_) => Err(Refused::Ended),
+            | Input::Failed(_) => Err(Refused::AlreadyEnded),
         }
     }
 }
@@ -298,11 +298,13 @@ impl Revoked {
 impl Termination {
     fn settle(self, outcome: RevocationOutcome) -> Result<Self, Refused> {
         match self.kind {
-            EndedKind::Grant { authorized_at, account, revocation: Revocation::Due(_) } => {
-                let revocation = Revocation::Settled(outcome);
+            EndedKind::Grant { authorized_at, account, revocation: Revocation::Pending(_) } => {
+                let revocation = Revocation::Completed(outcome);
                 Ok(Self { since: self.since, kind: EndedKind::Grant { authorized_at, account, revocation } })
             }
-            EndedKind::Grant { revocation: Revocation::Settled(_), .. } | EndedKind::Flow => Err(Refused::NothingOwed),
+            EndedKind::Grant { revocation: Revocation::Completed(_), .. } | EndedKind::Flow => {
+                Err(Refused::NoRevocationPending)
+            }
         }
     }
 }

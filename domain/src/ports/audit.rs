@@ -37,9 +37,9 @@ cause_names!(
         /// A grant was ended.
         GrantEnded = "grant_ended",
         /// A revocation came to an end.
-        RevocationSettled = "revocation_settled",
+        RevocationCompleted = "revocation_completed",
         /// Tokens that never became a grant were queued for revocation.
-        OrphanQueued = "orphan_queued",
+        UnclaimedTokensQueued = "unclaimed_tokens_queued",
         /// An envelope did not open.
         OpenFailed = "open_failed",
         /// A connector was created.

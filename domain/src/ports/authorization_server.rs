@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::provider::{Account, Provider, ProviderSettings, Scopes};
+use crate::provider::{Account, ProviderSettings, ProviderSnapshot, Scopes};
 use crate::secret::Secret;
 
 /// What goes into an authorization URL (RFC 6749 §4.1.1, RFC 7636 §4.3).
@@ -86,12 +86,12 @@ pub trait AuthorizationServer: Send + Sync {
         settings: &ProviderSettings,
         redirect_uri: &str,
         config: &str,
-    ) -> Result<Provider, ProviderError>;
+    ) -> Result<ProviderSnapshot, ProviderError>;
 
     /// Builds the authorization URL; every reserved parameter stands in it exactly once, with our value (R12).
     async fn authorization_url(
         &self,
-        provider: &Provider,
+        provider: &ProviderSnapshot,
         client: &ClientCredentials,
         request: AuthorizationRequest,
     ) -> Result<Secret, ProviderError>;
@@ -99,7 +99,7 @@ pub trait AuthorizationServer: Send + Sync {
     /// Exchanges a code (RFC 6749 §4.1.3).
     async fn exchange(
         &self,
-        provider: &Provider,
+        provider: &ProviderSnapshot,
         client: &ClientCredentials,
         code: &Secret,
         verifier: &Secret,
@@ -108,7 +108,7 @@ pub trait AuthorizationServer: Send + Sync {
     /// Refreshes (RFC 6749 §6). `granted` is never exceeded (R13).
     async fn refresh(
         &self,
-        provider: &Provider,
+        provider: &ProviderSnapshot,
         client: &ClientCredentials,
         refresh_token: &Secret,
         granted: &Scopes,
@@ -117,19 +117,19 @@ pub trait AuthorizationServer: Send + Sync {
     /// Revokes one token (RFC 7009).
     async fn revoke(
         &self,
-        provider: &Provider,
+        provider: &ProviderSnapshot,
         client: &ClientCredentials,
         token: &Secret,
         kind: TokenKind,
     ) -> Result<RevocationResponse, ProviderError>;
 
     /// Which tokens the provider wants revoked, in order (R50).
-    fn revocation_order(&self, provider: &Provider) -> Vec<TokenKind>;
+    fn revocation_order(&self, provider: &ProviderSnapshot) -> Vec<TokenKind>;
 
     /// The client's own token (RFC 6749 §4.4).
     async fn client_credentials(
         &self,
-        provider: &Provider,
+        provider: &ProviderSnapshot,
         client: &ClientCredentials,
         scopes: &Scopes,
     ) -> Result<TokenResponse, ProviderError>;
@@ -138,7 +138,7 @@ pub trait AuthorizationServer: Send + Sync {
     /// only where what it tells is not about this consent, such as an ID token for somebody else.
     async fn identify(
         &self,
-        provider: &Provider,
+        provider: &ProviderSnapshot,
         answer: &TokenResponse,
         nonce: Option<String>,
     ) -> Result<Option<Account>, ProviderError>;

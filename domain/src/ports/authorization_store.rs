@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::authorization::{
-    AuthorizationId, AuthorizationRecord, BrowserHash, EndCause, Envelope, Ownership, Revision, RevocationOutcome,
-    StateHash, StateKind,
+    AuthorizationId, AuthorizationKey, AuthorizationRecord, Envelope, FlowCookieHash, Revision, RevocationOutcome,
+    StateHash, StateKind, TerminationCause,
 };
 use crate::connector::{Connector, ConnectorKey, Incarnation};
 use crate::identity::{Actor, SpaceId, UserId};
@@ -27,23 +27,23 @@ pub struct PendingLimits {
 
 /// What became of a new flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Inserted {
+pub enum InsertOutcome {
     /// It is there; older unconsumed flows of the same user and connector are superseded.
-    Done,
+    Inserted,
     /// A cap is reached.
     TooManyPending,
 }
 
 /// What a record must still be for a write to apply (R38).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fence {
+pub struct ExpectedVersion {
     /// Its state.
     pub state: StateKind,
     /// Its token revision.
     pub revision: Revision,
 }
 
-impl Fence {
+impl ExpectedVersion {
     /// The fence of a record as it was read.
     pub fn of(record: &AuthorizationRecord) -> Self {
         Self { state: record.state, revision: record.revision }
@@ -52,13 +52,13 @@ impl Fence {
 
 /// What became of a fenced write.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fenced {
+pub enum WriteOutcome {
     /// Written.
-    Done,
+    Written,
     /// The record has moved on; here it is. Nothing was written.
-    Moved(Box<AuthorizationRecord>),
+    Stale(Box<AuthorizationRecord>),
     /// There is no such record. Nothing was written.
-    Gone,
+    NotFound,
 }
 
 /// What a callback presents (R03, R20).
@@ -69,12 +69,12 @@ pub struct CallbackKey {
     /// The user of the session.
     pub user: UserId,
     /// SHA-256 of each flow cookie the browser sent; one of them must be this flow's.
-    pub browsers: Vec<BrowserHash>,
+    pub browsers: Vec<FlowCookieHash>,
 }
 
 /// What became of consuming a flow.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Consumption {
+pub enum ConsumeOutcome {
     /// This caller is the one and only. The record as it is now, and the secrets taken out of it.
     Consumed {
         /// The consumed record.
@@ -96,9 +96,9 @@ pub enum Consumption {
 
 /// What became of committing a new grant (R26).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Commit {
+pub enum CommitOutcome {
     /// It is the user's grant now; the one before is superseded.
-    Done,
+    Committed,
     /// The connector was edited since.
     ConnectorChanged,
     /// The connector is gone or disabled.
@@ -166,9 +166,9 @@ pub enum Lease {
         record: Box<AuthorizationRecord>,
     },
     /// The record has moved on.
-    Moved(Box<AuthorizationRecord>),
+    Stale(Box<AuthorizationRecord>),
     /// There is no such record.
-    Gone,
+    NotFound,
 }
 
 /// How a renewal attempt ended without new tokens and without a dead grant.
@@ -182,7 +182,7 @@ pub struct FailedAttempt {
 
 /// Which authorizations are to be ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EndScope {
+pub enum TerminationScope {
     /// Exactly one, if it is still of this fence or not terminal.
     One(AuthorizationId),
     /// All of a user for a connector: flows, the grant, former grants that still want re-authorization.
@@ -207,16 +207,16 @@ pub enum EndScope {
 
 /// How authorizations are ended: one predicate update, with an audit event for each (R49).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ending {
+pub struct TerminationRequest {
     /// Cause of the `Revoked` state.
-    pub cause: EndCause,
+    pub cause: TerminationCause,
     /// Who does it.
     pub actor: Actor,
 }
 
 /// What an ending did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Ended {
+pub struct TerminationReport {
     /// Flows ended.
     pub flows: u64,
     /// Grants ended.
@@ -233,16 +233,16 @@ pub enum RevocationJob {
     /// A former grant; its tokens stand in `sealed`.
     Former(Box<AuthorizationRecord>),
     /// Tokens that never became a grant.
-    Orphan(Box<OrphanTokens>),
+    Unclaimed(Box<UnclaimedTokens>),
 }
 
 /// Tokens that never became a grant, awaiting revocation (envelope type 04).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OrphanTokens {
+pub struct UnclaimedTokens {
     /// The flow or grant they came from, with fresh randomness: record id of the envelope.
     pub id: AuthorizationId,
     /// Whose they would have been.
-    pub owner: Ownership,
+    pub owner: AuthorizationKey,
     /// The envelope.
     pub sealed: Envelope,
     /// Since when.
@@ -253,9 +253,9 @@ pub struct OrphanTokens {
 
 /// What to do with a claimed revocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum JobEnd {
+pub enum RevocationUpdate {
     /// Over: the tokens are destroyed and the outcome is kept.
-    Settled(RevocationOutcome),
+    Completed(RevocationOutcome),
     /// Try again.
     Retry {
         /// When.
@@ -285,7 +285,7 @@ pub struct SweepPolicy {
 
 /// What one sweep step did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Swept {
+pub struct SweepReport {
     /// Flows past their deadline, now `Expired{flow_timed_out}`.
     pub timed_out: u64,
     /// Consumed flows of dead processes, now `Revoked{failed(interrupted)}`.
@@ -335,14 +335,19 @@ pub trait AuthorizationStore: Send + Sync {
         flow: AuthorizationRecord,
         limits: PendingLimits,
         audit: Vec<AuditEvent>,
-    ) -> Result<Inserted, StoreError>;
+    ) -> Result<InsertOutcome, StoreError>;
 
     /// Replaces a whole record under its fence. Lease and in-doubt columns are reset to the given record's.
-    async fn replace(&self, next: AuthorizationRecord, fence: Fence, audit: Vec<AuditEvent>) -> Result<Fenced, StoreError>;
+    async fn replace(
+        &self,
+        next: AuthorizationRecord,
+        fence: ExpectedVersion,
+        audit: Vec<AuditEvent>,
+    ) -> Result<WriteOutcome, StoreError>;
 
     /// Consumes a flow: one conditional update that sets `consumed_at` and takes the secrets out (R20). A mismatch changes
     /// nothing. `audit` is written only if the flow is consumed.
-    async fn consume(&self, key: CallbackKey, audit: Vec<AuditEvent>) -> Result<Consumption, StoreError>;
+    async fn consume(&self, key: CallbackKey, audit: Vec<AuditEvent>) -> Result<ConsumeOutcome, StoreError>;
 
     /// Turns a consumed flow into the user's grant: in one transaction locks the connector, compares epoch and incarnation,
     /// looks for a tombstone of the user, supersedes the grant before (revoking it unless `revoke_superseded` is false), and
@@ -352,7 +357,7 @@ pub trait AuthorizationStore: Send + Sync {
         grant: AuthorizationRecord,
         revoke_superseded: bool,
         audit: Vec<AuditEvent>,
-    ) -> Result<Commit, StoreError>;
+    ) -> Result<CommitOutcome, StoreError>;
 
     /// One record.
     async fn find(&self, id: AuthorizationId) -> Result<Option<AuthorizationRecord>, StoreError>;
@@ -399,22 +404,27 @@ pub trait AuthorizationStore: Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// Ends authorizations by predicate, carrying the in-doubt mark into the owed revocation.
-    async fn end(&self, scope: EndScope, ending: Ending) -> Result<Ended, StoreError>;
+    async fn end(&self, scope: TerminationScope, ending: TerminationRequest) -> Result<TerminationReport, StoreError>;
 
     /// Notes that grants were used on a day; older notes do not overwrite newer ones.
-    async fn note_use(&self, uses: Vec<(AuthorizationId, i64)>) -> Result<(), StoreError>;
+    async fn record_use(&self, uses: Vec<(AuthorizationId, i64)>) -> Result<(), StoreError>;
 
     /// Queues tokens that never became a grant.
-    async fn queue_orphan(&self, orphan: OrphanTokens, audit: Vec<AuditEvent>) -> Result<(), StoreError>;
+    async fn queue_unclaimed(&self, orphan: UnclaimedTokens, audit: Vec<AuditEvent>) -> Result<(), StoreError>;
 
     /// Claims one due revocation for a span; another worker gets it only after that.
     async fn claim_revocation(&self, owner: [u8; 16], length: Duration) -> Result<Option<RevocationJob>, StoreError>;
 
     /// Ends or postpones a claimed revocation. Client secrets that nothing needs any more go with the last one.
-    async fn end_revocation(&self, job: AuthorizationId, end: JobEnd, audit: Vec<AuditEvent>) -> Result<(), StoreError>;
+    async fn update_revocation(
+        &self,
+        job: AuthorizationId,
+        end: RevocationUpdate,
+        audit: Vec<AuditEvent>,
+    ) -> Result<(), StoreError>;
 
     /// One bounded step of sweeping.
-    async fn sweep(&self, policy: SweepPolicy) -> Result<Swept, StoreError>;
+    async fn sweep(&self, policy: SweepPolicy) -> Result<SweepReport, StoreError>;
 
     /// Users and spaces that still have grants, for reconciliation with the host (R53). Pairs after `after`, in order.
     async fn grant_holders(

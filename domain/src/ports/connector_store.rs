@@ -52,7 +52,7 @@ pub enum Updated {
     /// Somebody else edited it since.
     Conflict,
     /// It is gone.
-    Gone,
+    NotFound,
 }
 
 /// Keeps connectors.

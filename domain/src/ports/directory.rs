@@ -7,25 +7,25 @@ use crate::identity::{Role, SpaceId, UserId};
 
 /// Where a user stands in a space right now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct Membership {
     /// Whether the space exists.
     pub space_exists: bool,
     /// What is known of the user.
-    pub user: UserStanding,
+    pub user: UserStatus,
     /// The user's role there; `None` if the space is closed to them.
     pub role: Option<Role>,
 }
 
-impl Standing {
+impl Membership {
     /// Whether the user may use connectors there.
     pub fn may(&self, least: Role) -> bool {
-        self.space_exists && self.user == UserStanding::Active && self.role.is_some_and(|role| role >= least)
+        self.space_exists && self.user == UserStatus::Active && self.role.is_some_and(|role| role >= least)
     }
 }
 
 /// What the host knows of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UserStanding {
+pub enum UserStatus {
     /// A user in good standing.
     Active,
     /// Disabled: may come back.
@@ -39,7 +39,7 @@ pub enum UserStanding {
 #[async_trait]
 pub trait Directory: Send + Sync {
     /// Space, user and role in one answer.
-    async fn standing(&self, user: &UserId, space: &SpaceId) -> Result<Standing, DirectoryError>;
+    async fn membership(&self, user: &UserId, space: &SpaceId) -> Result<Membership, DirectoryError>;
 }
 
 /// The host did not answer.

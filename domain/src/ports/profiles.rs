@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::connector::Definition;
+use crate::connector::ConnectorConfig;
 use crate::provider::ProviderSettings;
 
 /// Turns a definition into settings. Pure computation: no request, the same answer every time, cheap enough for every
@@ -10,13 +10,13 @@ use crate::provider::ProviderSettings;
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait ProviderProfiles: Send + Sync {
     /// Understands a definition, applying the egress policy to every URL in it (R70), or names the field that is wrong.
-    fn settings(&self, definition: &Definition) -> Result<ProviderSettings, InvalidDefinition>;
+    fn settings(&self, definition: &ConnectorConfig) -> Result<ProviderSettings, InvalidConfig>;
 }
 
 /// A definition that cannot be used. Names the field; never repeats its value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{field}: {problem}")]
-pub struct InvalidDefinition {
+pub struct InvalidConfig {
     /// Path of the field, such as `config.tokenUrl`.
     pub field: String,
     /// What is wrong with it, for people.

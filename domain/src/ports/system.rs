@@ -20,15 +20,15 @@ pub trait Clock: Send + Sync {
 
 /// Cryptographically secure randomness.
 #[cfg_attr(feature = "mock", mockall::automock)]
-pub trait Entropy: Send + Sync {
+pub trait SecureRandom: Send + Sync {
     /// Fills the buffer, or fails; a failure aborts what needed it (R74).
-    fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyError>;
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), RandomUnavailable>;
 }
 
 /// The operating system gave no randomness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("no secure randomness is available")]
-pub struct EntropyError;
+pub struct RandomUnavailable;
 
 /// A future that runs to its end wherever it is put.
 pub type Detached = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -36,7 +36,7 @@ pub type Detached = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// Work that outlives its caller, and waiting.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
-pub trait Tasks: Send + Sync {
+pub trait Spawner: Send + Sync {
     /// Runs a future to its end even if whoever asked for it goes away (R26).
     fn spawn(&self, work: Detached);
     /// Waits.

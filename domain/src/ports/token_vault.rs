@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::authorization::{AuthorizationId, BrowserHash, Envelope, Ownership, StateHash};
+use crate::authorization::{AuthorizationId, AuthorizationKey, Envelope, FlowCookieHash, StateHash};
 use crate::connector::{ConnectorId, Epoch, Incarnation};
 use crate::identity::{SpaceId, UserId};
 use crate::provider::BindingDigest;
@@ -11,20 +11,20 @@ use crate::secret::Secret;
 /// What a record is bound to: its associated data, an argument of every call. A ciphertext opens only in the record it was
 /// sealed for (R73). The deployment id is the vault's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Binding {
+pub enum AssociatedData {
     /// Flow secrets, record type 01.
     Flow {
         /// Whose flow, for what.
-        owner: Ownership,
+        owner: AuthorizationKey,
         /// The record id: SHA-256 of `state`.
         state: StateHash,
         /// The browser it was started in.
-        browser: BrowserHash,
+        browser: FlowCookieHash,
     },
     /// A grant's tokens, record type 02.
     Grant {
         /// Whose grant, for what.
-        owner: Ownership,
+        owner: AuthorizationKey,
         /// The record id: the id's random part.
         grant: AuthorizationId,
     },
@@ -40,19 +40,19 @@ pub enum Binding {
         digest: BindingDigest,
     },
     /// Tokens that never became a grant, record type 04.
-    Orphan {
+    UnclaimedTokens {
         /// Whose they would have been.
-        owner: Ownership,
+        owner: AuthorizationKey,
         /// The id of the flow they came from.
         grant: AuthorizationId,
     },
 }
 
-impl Binding {
+impl AssociatedData {
     /// The user in the binding, if it has one.
     pub fn user(&self) -> Option<&UserId> {
         match self {
-            Self::Flow { owner, .. } | Self::Grant { owner, .. } | Self::Orphan { owner, .. } => Some(&owner.user),
+            Self::Flow { owner, .. } | Self::Grant { owner, .. } | Self::UnclaimedTokens { owner, .. } => Some(&owner.user),
             Self::ClientSecret { .. } => None,
         }
     }
@@ -68,7 +68,7 @@ pub struct ClientSecretKey {
 }
 
 /// An opened payload and the version it was written in.
-pub struct Opened {
+pub struct Decrypted {
     /// Payload version of the header.
     pub version: u16,
     /// The payload.
@@ -83,13 +83,13 @@ pub struct KeyId(pub [u8; 8]);
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait TokenVault: Send + Sync {
     /// Seals a payload with the write key and fresh salt and nonce (R74).
-    fn seal(&self, binding: &Binding, version: u16, payload: &Secret) -> Result<Envelope, VaultError>;
+    fn seal(&self, binding: &AssociatedData, version: u16, payload: &Secret) -> Result<Envelope, VaultError>;
 
     /// Opens an envelope in exactly the record it was sealed for. Never changes anything (R76).
-    fn open(&self, binding: &Binding, envelope: &Envelope) -> Result<Opened, VaultError>;
+    fn open(&self, binding: &AssociatedData, envelope: &Envelope) -> Result<Decrypted, VaultError>;
 
     /// Seals the same payload again with the write key; `None` if it already is.
-    fn reseal(&self, binding: &Binding, envelope: &Envelope) -> Result<Option<Envelope>, VaultError>;
+    fn reseal(&self, binding: &AssociatedData, envelope: &Envelope) -> Result<Option<Envelope>, VaultError>;
 
     /// The key an envelope names, without opening it.
     fn key_of(&self, envelope: &Envelope) -> Result<KeyId, VaultError>;

@@ -97,7 +97,7 @@ impl From<Denied> for TokenError {
     fn from(denied: Denied) -> Self {
         match denied {
             Denied::NotFound => Self::NotFound,
-            Denied::Forbidden | Denied::Unknown => Self::Forbidden,
+            Denied::Forbidden | Denied::DirectoryUnavailable => Self::Forbidden,
         }
     }
 }
@@ -162,7 +162,7 @@ impl Connections {
         {
             return Err(TokenError::Forbidden);
         }
-        self.admit(&demand.user, &demand.connector.space, Role::Viewer).await?;
+        self.authorize(&demand.user, &demand.connector.space, Role::Viewer).await?;
         let view = self.view(demand).await?;
         if view.connector.auth_mode == AuthMode::Shared {
             return self.shared_token(&view.connector, demand, refused, view.now).await;
@@ -314,7 +314,7 @@ mod tests {
     use super::*;
     use crate::authorization::Revision;
     use crate::connector::{Epoch, ProfileId};
-    use crate::provider::{ClientAuthentication, Endpoints, Provider, Scopes};
+    use crate::provider::{ClientAuthentication, Endpoints, ProviderSnapshot, Scopes};
 
     fn secrets(issued_at: i64, life_ms: u64) -> GrantSecrets {
         let issued_at = Timestamp::from_millis(issued_at);
@@ -329,7 +329,7 @@ mod tests {
             refresh_expires_at: None,
             revision: Revision::FIRST,
             epoch: Epoch::FIRST,
-            provider: Provider {
+            provider: ProviderSnapshot {
                 profile: ProfileId::new(".oauth2").unwrap(),
                 issuer: None,
                 issuer_in_response: false,

@@ -1,6 +1,6 @@
 //! Which provider account a user was connected with: a hint for the provider, and what a reconnect is compared with (R35).
 
-use crate::authorization::{AuthorizationRecord, EndCause, Ownership, RevokedCause, StateKind};
+use crate::authorization::{AuthorizationKey, AuthorizationRecord, RevokedCause, StateKind, TerminationCause};
 use crate::provider::Account;
 use crate::usecase::Connections;
 
@@ -30,7 +30,7 @@ impl AccountBefore {
 
 impl Connections {
     /// A hint for the provider which account is meant; none for somebody who wants another one.
-    pub(super) async fn login_hint(&self, owner: &Ownership, other_account: bool) -> Option<String> {
+    pub(super) async fn login_hint(&self, owner: &AuthorizationKey, other_account: bool) -> Option<String> {
         if other_account {
             return None;
         }
@@ -39,7 +39,7 @@ impl Connections {
 
     /// The account of the user's grant, or of the former grant that is to be renewed by a new consent. After a disconnect
     /// there is none: who disconnects may connect whatever account they like. At another provider there is none either.
-    pub(super) async fn account_before(&self, owner: &Ownership) -> Option<AccountBefore> {
+    pub(super) async fn account_before(&self, owner: &AuthorizationKey) -> Option<AccountBefore> {
         let only = Some(owner.connector.clone());
         let rows = self.ports.authorizations.statuses(&owner.space, only, &owner.user).await.ok()?;
         let row = rows.into_iter().next().filter(|row| row.connector.incarnation == owner.incarnation)?;
@@ -57,6 +57,6 @@ impl Connections {
 }
 
 fn wants_authorization(former: &AuthorizationRecord) -> bool {
-    let admin = RevokedCause::Ended(EndCause::Admin).to_record();
+    let admin = RevokedCause::Terminated(TerminationCause::Admin).to_record();
     former.state == StateKind::Expired || former.cause == Some(admin)
 }

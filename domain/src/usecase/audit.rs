@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::authorization::{AuthorizationId, Ownership};
+use crate::authorization::{AuthorizationId, AuthorizationKey};
 use crate::connector::ConnectorKey;
 use crate::identity::{Actor, UserId};
 use crate::ports::{AuditEvent, AuditKind, AuthorizationStore, StoreError};
@@ -48,7 +48,7 @@ impl Trail {
             return Err(error);
         }
         if !uses.is_empty()
-            && let Err(error) = grants.note_use(uses.iter().map(|(id, day)| (*id, *day)).collect()).await
+            && let Err(error) = grants.record_use(uses.iter().map(|(id, day)| (*id, *day)).collect()).await
         {
             self.put_back(Vec::new(), uses);
             return Err(error);
@@ -84,7 +84,7 @@ impl Connections {
                 // What cannot be written now is written by the housekeeper.
                 let _ = trail.flush(&*grants).await;
             };
-            self.ports.tasks.spawn(Box::pin(work));
+            self.ports.spawner.spawn(Box::pin(work));
         }
     }
 }
@@ -94,7 +94,7 @@ pub(super) fn about_grant(
     at: Timestamp,
     actor: Actor,
     kind: AuditKind,
-    owner: &Ownership,
+    owner: &AuthorizationKey,
     grant: AuthorizationId,
     outcome: impl Into<String>,
 ) -> AuditEvent {

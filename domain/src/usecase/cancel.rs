@@ -2,10 +2,10 @@
 
 use thiserror::Error;
 
-use crate::authorization::{Authorization, AuthorizationId, EndCause, Input, State, StateHash};
+use crate::authorization::{Authorization, AuthorizationId, Input, State, StateHash, TerminationCause};
 use crate::connector::ConnectorKey;
 use crate::identity::{Actor, Role};
-use crate::ports::{AuditKind, Fence, Fenced, StoreError};
+use crate::ports::{AuditKind, ExpectedVersion, StoreError, WriteOutcome};
 use crate::secret::Secret;
 use crate::usecase::audit::about_grant;
 use crate::usecase::{Connections, Denied};
@@ -48,7 +48,7 @@ impl From<Denied> for CancelError {
     fn from(denied: Denied) -> Self {
         match denied {
             Denied::NotFound => Self::NotFound,
-            Denied::Forbidden | Denied::Unknown => Self::Forbidden,
+            Denied::Forbidden | Denied::DirectoryUnavailable => Self::Forbidden,
         }
     }
 }
@@ -58,7 +58,7 @@ impl Connections {
     /// is never touched.
     pub async fn cancel(&self, actor: &Actor, connector: &ConnectorKey, key: CancelKey) -> Result<(), CancelError> {
         let user = Self::person(actor)?;
-        self.admit(user, &connector.space, Role::Viewer).await?;
+        self.authorize(user, &connector.space, Role::Viewer).await?;
         let found = match key {
             CancelKey::Flow(id) => self.ports.authorizations.find(id).await?,
             CancelKey::State(state) => {
@@ -75,20 +75,20 @@ impl Connections {
             return Err(CancelError::Forbidden);
         }
         let now = self.ports.authorizations.now().await?;
-        let (id, owner, fence) = (record.id, record.owner.clone(), Fence::of(&record));
+        let (id, owner, fence) = (record.id, record.owner.clone(), ExpectedVersion::of(&record));
         let flow = Authorization::restore(record)
             .map_err(|violation| StoreError::Inconsistent { table: "authorizations", rule: violation.0 })?
             .at(now);
         if !matches!(flow.state(), State::Initiated(_) | State::AwaitingCallback(_)) {
             return Ok(());
         }
-        let Ok(ended) = flow.on(Input::Ended { cause: EndCause::Cancelled, revoke: false }, now) else {
+        let Ok(ended) = flow.on(Input::Terminated { cause: TerminationCause::Cancelled, revoke: false }, now) else {
             return Ok(());
         };
         let audit = vec![about_grant(now, actor.clone(), AuditKind::FlowEnded, &owner, id, "cancelled")];
         match self.ports.authorizations.replace(ended.to_record(), fence, audit).await? {
             // Whoever moved it on has ended it, or has finished it before the cancel came.
-            Fenced::Done | Fenced::Moved(_) | Fenced::Gone => Ok(()),
+            WriteOutcome::Written | WriteOutcome::Stale(_) | WriteOutcome::NotFound => Ok(()),
         }
     }
 }

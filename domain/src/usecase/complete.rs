@@ -10,14 +10,14 @@ use futures_util::FutureExt;
 use thiserror::Error;
 
 use crate::authorization::{
-    Authorization, AuthorizationId, AuthorizationRecord, BrowserHash, EndCause, FailureCode, FlowFailure, FlowSecrets,
-    GrantSecrets, Input, Revision, StateHash, VerifiedCallback,
+    Authorization, AuthorizationId, AuthorizationRecord, FailureCode, FlowCookieHash, FlowFailure, FlowSecrets,
+    GrantSecrets, Input, Revision, StateHash, TerminationCause, VerifiedCallback,
 };
-use crate::connector::{ConnectorId, ContextId};
+use crate::connector::{CallbackId, ConnectorId};
 use crate::identity::{Actor, Role, SpaceId, UserId};
 use crate::ports::{
-    AuditEvent, AuditKind, Binding, CallbackKey, Commit, Consumption, Fence, Fenced, Lifetime, Operation, ProviderError,
-    StoreError, TokenResponse,
+    AssociatedData, AuditEvent, AuditKind, CallbackKey, CommitOutcome, ConsumeOutcome, ExpectedVersion, Lifetime, Operation,
+    ProviderError, StoreError, TokenResponse, WriteOutcome,
 };
 use crate::provider::CallbackPath;
 use crate::secret::Secret;
@@ -36,7 +36,7 @@ pub struct CallbackRequest {
     /// Values of all flow cookies the browser sent (R03).
     pub browser_secrets: Vec<Secret>,
     /// The context id in the callback's path; `None` on the shared path.
-    pub context: Option<ContextId>,
+    pub context: Option<CallbackId>,
     /// The `state` parameter.
     pub state: Secret,
     /// The `iss` parameter (RFC 9207).
@@ -167,24 +167,24 @@ impl Connections {
         }
         let this = Arc::clone(self);
         let work = async move { this.run_callback(callback).await }.boxed().shared();
-        self.ports.tasks.spawn(work.clone().map(|_| ()).boxed());
+        self.ports.spawner.spawn(work.clone().map(|_| ()).boxed());
         work.await
     }
 
     async fn run_callback(self: Arc<Self>, callback: CallbackRequest) -> Result<Completed, CallbackRefused> {
         let state_hash = StateHash(self.ports.vault.fingerprint(callback.state.expose()));
         let browsers =
-            callback.browser_secrets.iter().map(|secret| BrowserHash(self.ports.vault.fingerprint(secret.expose())));
+            callback.browser_secrets.iter().map(|secret| FlowCookieHash(self.ports.vault.fingerprint(secret.expose())));
         let key = CallbackKey { state_hash, user: callback.user.clone(), browsers: browsers.collect() };
         let now = self.ports.authorizations.now().await?;
         let audit = self.consumed_by(state_hash, &callback.user, now).await?;
         let (record, sealed) = match self.ports.authorizations.consume(key, audit).await? {
-            Consumption::Consumed { record, sealed } => (record, sealed),
-            refused @ (Consumption::NotFound
-            | Consumption::UserMismatch(_)
-            | Consumption::BrowserMismatch(_)
-            | Consumption::Expired(_)
-            | Consumption::AlreadyUsed(_)) => {
+            ConsumeOutcome::Consumed { record, sealed } => (record, sealed),
+            refused @ (ConsumeOutcome::NotFound
+            | ConsumeOutcome::UserMismatch(_)
+            | ConsumeOutcome::BrowserMismatch(_)
+            | ConsumeOutcome::Expired(_)
+            | ConsumeOutcome::AlreadyUsed(_)) => {
                 return Err(self.refuse(refused, &callback, now).await);
             }
         };
@@ -199,7 +199,7 @@ impl Connections {
             self.fail(&record, FailureCode::Internal.into(), now).await;
             return Ok(finished);
         };
-        let binding = Binding::Flow { owner: record.owner.clone(), state: state_hash, browser };
+        let binding = AssociatedData::Flow { owner: record.owner.clone(), state: state_hash, browser };
         let secrets = match self.open_flow(&binding, &sealed) {
             Ok(secrets) => secrets,
             Err(failure) => {
@@ -250,7 +250,7 @@ impl Connections {
             Some(context) => secrets.provider.redirect_uri.ends_with(&format!("/_oauth_callback/{}", context.to_text())),
         };
         if !context_matches {
-            return Err(FailureCode::ContextMismatch.into());
+            return Err(FailureCode::CallbackMismatch.into());
         }
         self.check_issuer(flow, callback.issuer.as_deref(), now).await?;
         let code = match callback.answer {
@@ -301,7 +301,7 @@ impl Connections {
             .filter(|connector| connector.enabled && connector.incarnation == record.owner.incarnation)
             .ok_or(FailureCode::ConnectorGone)?;
         let (settings, digest) = self.settings_of(&connector).map_err(|_| FailureCode::ConnectorChanged)?;
-        let own_path = settings.callback == CallbackPath::Own;
+        let own_path = settings.callback == CallbackPath::PerConnector;
         let redirect_uri = self.redirect_uri(&connector, settings.callback);
         let same_callback = !own_path || redirect_uri == secrets.provider.redirect_uri;
         if digest != record.owner.digest || connector.epoch != record.owner.epoch || !same_callback {
@@ -387,9 +387,9 @@ impl Connections {
     ) -> Result<(), Failure> {
         let owner = &flow.record.owner;
         let fail = |code, received| Failure { cause: Cause::Code(code), received: Some(received) };
-        match self.admit(&owner.user, &owner.space, Role::Viewer).await {
+        match self.authorize(&owner.user, &owner.space, Role::Viewer).await {
             Ok(()) => {}
-            Err(Denied::Forbidden | Denied::NotFound | Denied::Unknown) => {
+            Err(Denied::Forbidden | Denied::NotFound | Denied::DirectoryUnavailable) => {
                 return Err(fail(FailureCode::PermissionLost, received));
             }
         }
@@ -417,11 +417,11 @@ impl Connections {
             audit.push(about_grant(now, person, AuditKind::ScopeWidened, owner, flow.record.id, "widened"));
         }
         match self.commit_persistently(&granted.to_record(), revoke_superseded, &audit).await {
-            Ok(Commit::Done) => Ok(()),
-            Ok(Commit::ConnectorChanged) => Err(fail(FailureCode::ConnectorChanged, received)),
-            Ok(Commit::ConnectorGone) => Err(fail(FailureCode::ConnectorGone, received)),
-            Ok(Commit::UserGone) => Err(fail(FailureCode::PermissionLost, received)),
-            Ok(Commit::FlowEnded) => Err(fail(FailureCode::Interrupted, received)),
+            Ok(CommitOutcome::Committed) => Ok(()),
+            Ok(CommitOutcome::ConnectorChanged) => Err(fail(FailureCode::ConnectorChanged, received)),
+            Ok(CommitOutcome::ConnectorGone) => Err(fail(FailureCode::ConnectorGone, received)),
+            Ok(CommitOutcome::UserGone) => Err(fail(FailureCode::PermissionLost, received)),
+            Ok(CommitOutcome::FlowEnded) => Err(fail(FailureCode::Interrupted, received)),
             Err(_) => Err(fail(FailureCode::Internal, received)),
         }
     }
@@ -433,20 +433,20 @@ impl Connections {
         grant: &AuthorizationRecord,
         revoke_superseded: bool,
         audit: &[AuditEvent],
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<CommitOutcome, StoreError> {
         let (mut unsure, mut pause) = (false, Duration::from_millis(20));
         for _ in 0..COMMIT_TRIES {
             match self.ports.authorizations.commit_grant(grant.clone(), revoke_superseded, audit.to_vec()).await {
-                Ok(Commit::FlowEnded) if unsure => {
+                Ok(CommitOutcome::FlowEnded) if unsure => {
                     let record = self.ports.authorizations.find(grant.id).await?;
                     let committed = record.is_some_and(|record| record.authorized_at.is_some());
-                    return Ok(if committed { Commit::Done } else { Commit::FlowEnded });
+                    return Ok(if committed { CommitOutcome::Committed } else { CommitOutcome::FlowEnded });
                 }
                 Ok(answer) => return Ok(answer),
                 Err(error) if !error.is_transient() => return Err(error),
                 Err(error) => unsure |= error == StoreError::OutcomeUnknown,
             }
-            self.ports.tasks.sleep(pause).await;
+            self.ports.spawner.sleep(pause).await;
             pause *= 4;
         }
         Err(StoreError::Unavailable)
@@ -455,10 +455,10 @@ impl Connections {
     /// Ends a consumed flow, and queues what was received for revocation (R26).
     async fn fail(self: &Arc<Self>, record: &AuthorizationRecord, failure: Failure, now: Timestamp) {
         if let Some(received) = &failure.received {
-            self.queue_orphan(&record.owner, received, now).await;
+            self.queue_unclaimed(&record.owner, received, now).await;
         }
         let (input, outcome) = match failure.cause {
-            Cause::Denied => (Input::Ended { cause: EndCause::Denied, revoke: false }, "access_denied"),
+            Cause::Denied => (Input::Terminated { cause: TerminationCause::Denied, revoke: false }, "access_denied"),
             Cause::Code(code) => (Input::Failed(code), code.as_str()),
         };
         let Ok(flow) = Authorization::restore(record.clone()) else {
@@ -470,20 +470,20 @@ impl Connections {
         let person = Actor::Person(record.owner.user.clone());
         let audit = vec![about_grant(now, person, AuditKind::FlowEnded, &record.owner, record.id, outcome)];
         // If it cannot be written, or somebody ended the flow meanwhile, the sweeper's `interrupted` is just as honest.
-        let _: Result<Fenced, StoreError> =
-            self.ports.authorizations.replace(ended.to_record(), Fence::of(record), audit).await;
+        let _: Result<WriteOutcome, StoreError> =
+            self.ports.authorizations.replace(ended.to_record(), ExpectedVersion::of(record), audit).await;
     }
 
     /// Says why nothing was consumed, and leaves an audit event where a binding did not fit (R80).
-    async fn refuse(&self, refused: Consumption, callback: &CallbackRequest, now: Timestamp) -> CallbackRefused {
+    async fn refuse(&self, refused: ConsumeOutcome, callback: &CallbackRequest, now: Timestamp) -> CallbackRefused {
         let (record, answer) = match refused {
-            Consumption::Consumed { .. } | Consumption::NotFound => {
+            ConsumeOutcome::Consumed { .. } | ConsumeOutcome::NotFound => {
                 return CallbackRefused::NotFound;
             }
-            Consumption::UserMismatch(record) => (record, CallbackRefused::UserMismatch),
-            Consumption::BrowserMismatch(record) => (record, CallbackRefused::BrowserMismatch),
-            Consumption::Expired(record) => return CallbackRefused::Expired { flow_id: record.id },
-            Consumption::AlreadyUsed(record) => {
+            ConsumeOutcome::UserMismatch(record) => (record, CallbackRefused::UserMismatch),
+            ConsumeOutcome::BrowserMismatch(record) => (record, CallbackRefused::BrowserMismatch),
+            ConsumeOutcome::Expired(record) => return CallbackRefused::Expired { flow_id: record.id },
+            ConsumeOutcome::AlreadyUsed(record) => {
                 return CallbackRefused::AlreadyUsed { flow_id: record.id };
             }
         };

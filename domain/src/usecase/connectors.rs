@@ -6,12 +6,13 @@ use thiserror::Error;
 
 use crate::authorization::{AuthStatus, ClientSecretPayload, PAYLOAD_VERSION, StatusKind};
 use crate::connector::{
-    AuthMode, Connector, ConnectorId, ConnectorKey, ConnectorName, ContextId, Definition, Epoch, Incarnation, ProfileId,
+    AuthMode, CallbackId, Connector, ConnectorConfig, ConnectorId, ConnectorKey, ConnectorName, Epoch, Incarnation,
+    ProfileId,
 };
 use crate::encoding::hex;
 use crate::identity::{Actor, InvalidId, Role, SpaceId, UserId};
 use crate::ports::{
-    AuditKind, Binding, Cascade, ClientSecretKey, ClientSecretRecord, Created, InvalidDefinition, StoreError, Updated,
+    AssociatedData, AuditKind, Cascade, ClientSecretKey, ClientSecretRecord, Created, InvalidConfig, StoreError, Updated,
 };
 use crate::provider::{BindingDigest, CallbackPath, ProviderSettings};
 use crate::secret::Secret;
@@ -41,7 +42,7 @@ pub struct ConnectorView {
     /// The connector.
     pub connector: Connector,
     /// Its settings, if they can be understood.
-    pub settings: Result<ProviderSettings, InvalidDefinition>,
+    pub settings: Result<ProviderSettings, InvalidConfig>,
     /// The exact string to register at the provider.
     pub redirect_uri: String,
     /// Whether client id or secret is still missing.
@@ -77,7 +78,7 @@ pub enum ConnectorError {
     Conflict,
     /// A field is wrong; names it.
     #[error(transparent)]
-    Definition(#[from] InvalidDefinition),
+    ConnectorConfig(#[from] InvalidConfig),
     /// Mode and profile are fixed at creation.
     #[error("{field} cannot be changed")]
     Fixed {
@@ -105,8 +106,8 @@ impl ConnectorError {
             Self::NotFound => "not_found",
             Self::Forbidden => "forbidden",
             Self::IdTaken | Self::Conflict => "conflict",
-            Self::Definition(invalid) if invalid.host_not_allowed => "host_not_allowed",
-            Self::Definition(_) | Self::Fixed { .. } | Self::SecretRequired { .. } => "invalid_request",
+            Self::ConnectorConfig(invalid) if invalid.host_not_allowed => "host_not_allowed",
+            Self::ConnectorConfig(_) | Self::Fixed { .. } | Self::SecretRequired { .. } => "invalid_request",
             Self::Store(_) => "store_unavailable",
             Self::Internal => "internal",
         }
@@ -117,14 +118,14 @@ impl From<Denied> for ConnectorError {
     fn from(denied: Denied) -> Self {
         match denied {
             Denied::NotFound => Self::NotFound,
-            Denied::Forbidden | Denied::Unknown => Self::Forbidden,
+            Denied::Forbidden | Denied::DirectoryUnavailable => Self::Forbidden,
         }
     }
 }
 
 impl From<InvalidId> for ConnectorError {
     fn from(invalid: InvalidId) -> Self {
-        Self::Definition(InvalidDefinition {
+        Self::ConnectorConfig(InvalidConfig {
             field: invalid.kind.to_owned(),
             problem: invalid.problem.to_owned(),
             host_not_allowed: false,
@@ -136,7 +137,7 @@ impl Connections {
     /// One connector with the user's status.
     pub async fn connector(&self, actor: &Actor, key: &ConnectorKey) -> Result<ConnectorView, ConnectorError> {
         let user = Self::person(actor)?;
-        self.admit(user, &key.space, Role::Viewer).await?;
+        self.authorize(user, &key.space, Role::Viewer).await?;
         let (connector, status) = self.status_of(user, key).await?.ok_or(ConnectorError::NotFound)?;
         Ok(self.shown(connector, status))
     }
@@ -159,7 +160,7 @@ impl Connections {
         id: Option<ConnectorId>,
         draft: ConnectorDraft,
     ) -> Result<ConnectorView, ConnectorError> {
-        self.admit(Self::person(actor)?, space, Role::Editor).await?;
+        self.authorize(Self::person(actor)?, space, Role::Editor).await?;
         let connector = self.install_connector(actor, space, id, draft).await?;
         self.connector(actor, &connector.key).await
     }
@@ -178,15 +179,15 @@ impl Connections {
             None => ConnectorId::new(hex(&random()?))?,
         };
         let now = self.ports.authorizations.now().await?;
-        let definition = Definition { profile: draft.profile, config: draft.config, client_id: draft.client_id };
+        let config = ConnectorConfig { profile: draft.profile, settings: draft.config, client_id: draft.client_id };
         let connector = Connector {
             key: ConnectorKey { space: space.clone(), id },
             name: draft.name,
-            definition,
+            config,
             auth_mode: draft.auth_mode,
             incarnation: Incarnation(random()?),
             epoch: Epoch::FIRST,
-            context: ContextId(random()?),
+            context: CallbackId(random()?),
             enabled: true,
             has_client_secret: draft.client_secret.is_some(),
             revision: 1,
@@ -216,7 +217,7 @@ impl Connections {
         dry_run: bool,
     ) -> Result<EditOutcome, ConnectorError> {
         let user = Self::person(actor)?;
-        self.admit(user, &key.space, Role::Editor).await?;
+        self.authorize(user, &key.space, Role::Editor).await?;
         let before = self.ports.connectors.get(key).await?.ok_or(ConnectorError::NotFound)?;
         if revision.is_some_and(|revision| revision != before.revision) {
             return Err(ConnectorError::Conflict);
@@ -243,7 +244,7 @@ impl Connections {
                 Ok(EditOutcome { view, disconnected_users: ended_grants })
             }
             Updated::Conflict => Err(ConnectorError::Conflict),
-            Updated::Gone => Err(ConnectorError::NotFound),
+            Updated::NotFound => Err(ConnectorError::NotFound),
         }
     }
 
@@ -253,18 +254,18 @@ impl Connections {
         before: &Connector,
         draft: ConnectorDraft,
     ) -> Result<(Connector, Option<ClientSecretRecord>, Cascade), ConnectorError> {
-        if draft.profile != before.definition.profile {
+        if draft.profile != before.config.profile {
             return Err(ConnectorError::Fixed { field: "connector_type_id" });
         }
         if draft.auth_mode != before.auth_mode {
             return Err(ConnectorError::Fixed { field: "auth_mode" });
         }
-        let definition = Definition {
+        let config = ConnectorConfig {
             profile: draft.profile,
-            config: draft.config,
-            client_id: draft.client_id.or_else(|| before.definition.client_id.clone()),
+            settings: draft.config,
+            client_id: draft.client_id.or_else(|| before.config.client_id.clone()),
         };
-        let settings = self.ports.profiles.settings(&definition)?;
+        let settings = self.ports.profiles.settings(&config)?;
         check_callback(&settings)?;
         let digest = BindingDigest(self.ports.vault.fingerprint(&settings.binding_bytes()));
         // A connector whose old settings cannot be understood any more has changed, whatever the new ones are.
@@ -272,7 +273,7 @@ impl Connections {
         let now = self.ports.authorizations.now().await?;
         let next = Connector {
             name: draft.name,
-            definition,
+            config,
             epoch: if changed { before.epoch.next() } else { before.epoch },
             has_client_secret: draft.client_secret.is_some() || (before.has_client_secret && !changed),
             revision: before.revision + 1,
@@ -286,7 +287,7 @@ impl Connections {
     /// Deletes a connector and ends everything that belongs to it.
     pub async fn delete_connector(self: &Arc<Self>, actor: &Actor, key: &ConnectorKey) -> Result<u64, ConnectorError> {
         let user = Self::person(actor)?;
-        self.admit(user, &key.space, Role::Editor).await?;
+        self.authorize(user, &key.space, Role::Editor).await?;
         let now = self.ports.authorizations.now().await?;
         let audit = vec![about_connector(now, actor.clone(), AuditKind::ConnectorDeleted, key, Some(user), "ok")];
         let ended = self.ports.connectors.delete(key, actor.clone(), audit).await?.ok_or(ConnectorError::NotFound)?;
@@ -298,7 +299,7 @@ impl Connections {
 
     /// Whether the client of a connector authenticates with a secret.
     fn needs_secret(&self, connector: &Connector) -> bool {
-        let settings = self.ports.profiles.settings(&connector.definition);
+        let settings = self.ports.profiles.settings(&connector.config);
         settings.is_ok_and(|settings| settings.authentication.needs_secret())
     }
 
@@ -311,7 +312,7 @@ impl Connections {
         let Some(client_secret) = secret else {
             return Ok(None);
         };
-        let binding = Binding::ClientSecret {
+        let binding = AssociatedData::ClientSecret {
             space: connector.key.space.clone(),
             connector: connector.key.id.clone(),
             incarnation: connector.incarnation,
@@ -324,12 +325,12 @@ impl Connections {
     }
 
     fn shown(&self, connector: Connector, status: AuthStatus) -> ConnectorView {
-        let settings = self.ports.profiles.settings(&connector.definition);
-        let callback = settings.as_ref().map_or(CallbackPath::Own, |settings| settings.callback);
+        let settings = self.ports.profiles.settings(&connector.config);
+        let callback = settings.as_ref().map_or(CallbackPath::PerConnector, |settings| settings.callback);
         let needs_secret = settings.as_ref().is_ok_and(|settings| settings.authentication.needs_secret());
         ConnectorView {
             redirect_uri: self.redirect_uri(&connector, callback),
-            is_missing_secrets: connector.definition.client_id.is_none() || (needs_secret && !connector.has_client_secret),
+            is_missing_secrets: connector.config.client_id.is_none() || (needs_secret && !connector.has_client_secret),
             status,
             settings,
             connector,
@@ -343,11 +344,11 @@ impl Connections {
 }
 
 /// Saving what could never be started would only put the refusal off (R09).
-fn check_callback(settings: &ProviderSettings) -> Result<(), InvalidDefinition> {
+fn check_callback(settings: &ProviderSettings) -> Result<(), InvalidConfig> {
     if may_use_its_callback(settings) {
         return Ok(());
     }
-    Err(InvalidDefinition {
+    Err(InvalidConfig {
         field: "config".to_owned(),
         problem: "hand-written endpoints need a callback of their own".to_owned(),
         host_not_allowed: false,
@@ -356,11 +357,11 @@ fn check_callback(settings: &ProviderSettings) -> Result<(), InvalidDefinition> 
 
 /// A shared connector without the client-credentials grant could never get a token. Asked at creation alone: the mode is
 /// fixed from then on.
-fn check_mode(settings: &ProviderSettings, mode: AuthMode) -> Result<(), InvalidDefinition> {
+fn check_mode(settings: &ProviderSettings, mode: AuthMode) -> Result<(), InvalidConfig> {
     if mode == AuthMode::PerUser || settings.client_credentials {
         return Ok(());
     }
-    Err(InvalidDefinition {
+    Err(InvalidConfig {
         field: "auth_mode".to_owned(),
         problem: "this provider has no service accounts; only per-user is possible".to_owned(),
         host_not_allowed: false,

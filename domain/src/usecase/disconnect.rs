@@ -6,10 +6,10 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use thiserror::Error;
 
-use crate::authorization::{AuthorizationId, EndCause};
+use crate::authorization::{AuthorizationId, TerminationCause};
 use crate::connector::{AuthMode, ConnectorKey};
 use crate::identity::{Actor, Role};
-use crate::ports::{EndScope, Ended, Ending, Operation, StoreError};
+use crate::ports::{Operation, StoreError, TerminationReport, TerminationRequest, TerminationScope};
 use crate::usecase::{Connections, Denied};
 
 /// Why nothing was disconnected.
@@ -49,7 +49,7 @@ impl From<Denied> for DisconnectError {
     fn from(denied: Denied) -> Self {
         match denied {
             Denied::NotFound => Self::NotFound,
-            Denied::Forbidden | Denied::Unknown => Self::Forbidden,
+            Denied::Forbidden | Denied::DirectoryUnavailable => Self::Forbidden,
         }
     }
 }
@@ -57,25 +57,35 @@ impl From<Denied> for DisconnectError {
 impl Connections {
     /// Ends the user's grant and attempts for a connector. Idempotent. When this returns, no node hands out any more; the
     /// revocation at the provider goes on by itself.
-    pub async fn disconnect(self: &Arc<Self>, actor: &Actor, connector: &ConnectorKey) -> Result<Ended, DisconnectError> {
+    pub async fn disconnect(
+        self: &Arc<Self>,
+        actor: &Actor,
+        connector: &ConnectorKey,
+    ) -> Result<TerminationReport, DisconnectError> {
         let user = Self::person(actor)?.clone();
-        self.admit(&user, &connector.space, Role::Viewer).await?;
+        self.authorize(&user, &connector.space, Role::Viewer).await?;
         let limited = self.ports.limiter.take(&format!("user:{user}"), Operation::Disconnect).await;
         limited.map_err(|limited| DisconnectError::RateLimited { retry_after: limited.retry_after })?;
         // A disabled connector or one whose settings are broken can be disconnected all the same (R65).
         let view = self.ports.authorizations.access_token_view(connector, &user).await?.ok_or(DisconnectError::NotFound)?;
         if view.connector.auth_mode == AuthMode::Shared {
-            return Ok(Ended::default());
+            return Ok(TerminationReport::default());
         }
         if let Some(grant) = &view.grant {
             self.let_renewal_finish(grant.id).await?;
         }
-        let scope = EndScope::UserConnector { incarnation: view.connector.incarnation, user };
-        self.end_and_revoke(scope, Ending { cause: EndCause::Disconnected, actor: actor.clone() }).await.map_err(Into::into)
+        let scope = TerminationScope::UserConnector { incarnation: view.connector.incarnation, user };
+        self.end_and_revoke(scope, TerminationRequest { cause: TerminationCause::Disconnected, actor: actor.clone() })
+            .await
+            .map_err(Into::into)
     }
 
     /// Ends authorizations, and starts on the revocations that are now owed.
-    pub(super) async fn end_and_revoke(self: &Arc<Self>, scope: EndScope, ending: Ending) -> Result<Ended, StoreError> {
+    pub(super) async fn end_and_revoke(
+        self: &Arc<Self>,
+        scope: TerminationScope,
+        ending: TerminationRequest,
+    ) -> Result<TerminationReport, StoreError> {
         let ended = self.ports.authorizations.end(scope, ending).await?;
         if ended.queued > 0 {
             self.revoke_soon();
@@ -86,7 +96,7 @@ impl Connections {
     /// Starts the revocation worker now instead of at its next round.
     pub(super) fn revoke_soon(self: &Arc<Self>) {
         let this = Arc::clone(self);
-        self.ports.tasks.spawn(
+        self.ports.spawner.spawn(
             async move {
                 // What cannot be done now is done by the next round.
                 let _ = this.revoke_due().await;
@@ -109,7 +119,7 @@ impl Connections {
             if !renewing || waited >= self.policy.disconnect_wait {
                 return Ok(());
             }
-            self.ports.tasks.sleep(Duration::from_millis(100)).await;
+            self.ports.spawner.sleep(Duration::from_millis(100)).await;
         }
     }
 }

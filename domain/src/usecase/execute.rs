@@ -61,7 +61,7 @@ impl Connections {
     /// renewal and one retry, with the new token; a second 401 is final.
     pub async fn execute(self: &Arc<Self>, execution: Execution) -> Result<ApiResponse, ExecuteError> {
         let space = &execution.connector.space;
-        self.admit(&execution.user, space, Role::Viewer).await.map_err(TokenError::from)?;
+        self.authorize(&execution.user, space, Role::Viewer).await.map_err(TokenError::from)?;
         let found = self.ports.connectors.get(&execution.connector).await.map_err(TokenError::from)?;
         let connector = found.filter(|connector| connector.enabled).ok_or(TokenError::NotFound)?;
         let (settings, _) = self.settings_of(&connector).map_err(|_| TokenError::Misconfigured)?;

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::authorization::{AuthorizationId, EndCause};
+use crate::authorization::{AuthorizationId, TerminationCause};
 use crate::connector::Connector;
 use crate::identity::{Actor, Role, SpaceId, UserId};
-use crate::ports::{AuthorizationFilter, AuthorizationPage, EndScope, Ended, Ending, StoreError};
+use crate::ports::{
+    AuthorizationFilter, AuthorizationPage, StoreError, TerminationReport, TerminationRequest, TerminationScope,
+};
 use crate::usecase::{Connections, Denied};
 
 /// Why an administrator's request was not carried out.
@@ -40,14 +42,14 @@ impl From<Denied> for AdminError {
     fn from(denied: Denied) -> Self {
         match denied {
             Denied::NotFound => Self::NotFound,
-            Denied::Forbidden | Denied::Unknown => Self::Forbidden,
+            Denied::Forbidden | Denied::DirectoryUnavailable => Self::Forbidden,
         }
     }
 }
 
 /// What off-boarding a person did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct OffBoarded {
+pub struct Deprovisioned {
     /// Grants ended.
     pub revoked: u64,
     /// Revocations now owed at providers.
@@ -64,7 +66,7 @@ impl Connections {
         after: Option<AuthorizationId>,
         limit: u32,
     ) -> Result<AuthorizationPage, AdminError> {
-        self.admit(Self::person(actor)?, space, Role::Admin).await?;
+        self.authorize(Self::person(actor)?, space, Role::Admin).await?;
         Ok(self.ports.authorizations.list(space, filter, after, limit.clamp(1, 200)).await?)
     }
 
@@ -75,39 +77,44 @@ impl Connections {
         space: &SpaceId,
         grant: AuthorizationId,
     ) -> Result<(), AdminError> {
-        self.admit(Self::person(actor)?, space, Role::Admin).await?;
+        self.authorize(Self::person(actor)?, space, Role::Admin).await?;
         let record = self.ports.authorizations.find(grant).await?;
         if record.is_none_or(|record| record.owner.space != *space) {
             return Err(AdminError::NotFound);
         }
-        self.end_and_revoke(EndScope::One(grant), Ending { cause: EndCause::Admin, actor: actor.clone() }).await?;
+        self.end_and_revoke(
+            TerminationScope::One(grant),
+            TerminationRequest { cause: TerminationCause::Admin, actor: actor.clone() },
+        )
+        .await?;
         Ok(())
     }
 
     /// Ends everything a person has, in every space; nothing is committed for them any more. The caller must administer
     /// every space given, which is every space the host has.
-    pub async fn off_board(
+    pub async fn deprovision_user(
         self: &Arc<Self>,
         actor: &Actor,
         spaces: &[SpaceId],
         user: &UserId,
-    ) -> Result<OffBoarded, AdminError> {
+    ) -> Result<Deprovisioned, AdminError> {
         let administrator = Self::person(actor)?;
         // Administering every space of none would be anybody's right.
         if spaces.is_empty() {
             return Err(AdminError::Forbidden);
         }
         for space in spaces {
-            self.admit(administrator, space, Role::Admin).await?;
+            self.authorize(administrator, space, Role::Admin).await?;
         }
         self.remove_user(actor.clone(), user).await.map_err(Into::into)
     }
 
     /// The host's own word that a user is gone for good.
-    pub async fn remove_user(self: &Arc<Self>, actor: Actor, user: &UserId) -> Result<OffBoarded, StoreError> {
-        let ending = Ending { cause: EndCause::UserRemoved, actor };
-        let Ended { grants, queued, .. } = self.end_and_revoke(EndScope::User(user.clone()), ending).await?;
-        Ok(OffBoarded { revoked: grants, queued })
+    pub async fn remove_user(self: &Arc<Self>, actor: Actor, user: &UserId) -> Result<Deprovisioned, StoreError> {
+        let ending = TerminationRequest { cause: TerminationCause::UserRemoved, actor };
+        let TerminationReport { grants, queued, .. } =
+            self.end_and_revoke(TerminationScope::User(user.clone()), ending).await?;
+        Ok(Deprovisioned { revoked: grants, queued })
     }
 
     /// How many people an edit of a connector would disconnect.

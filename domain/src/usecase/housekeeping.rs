@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::authorization::EndCause;
+use crate::authorization::TerminationCause;
 use crate::identity::{Actor, SpaceId, UserId};
-use crate::ports::{EndScope, Ending, SinkError, StoreError, Swept, UserStanding};
+use crate::ports::{SinkError, StoreError, SweepReport, TerminationRequest, TerminationScope, UserStatus};
 use crate::usecase::Connections;
 use crate::usecase::refresh::{RefreshGoal, RefreshOutcome};
 
@@ -17,7 +17,7 @@ use crate::usecase::refresh::{RefreshGoal, RefreshOutcome};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Everything swept so far.
-    pub swept: Swept,
+    pub swept: SweepReport,
     /// Steps taken so far.
     pub steps: u64,
 }
@@ -52,7 +52,7 @@ const RECENTLY_USED_DAYS: i64 = 7;
 
 impl Connections {
     /// Sweeps until nothing is left to do now, telling after each step how far it is.
-    pub async fn sweep(self: &Arc<Self>, mut report: impl FnMut(Progress) + Send) -> Result<Swept, HousekeepingError> {
+    pub async fn sweep(self: &Arc<Self>, mut report: impl FnMut(Progress) + Send) -> Result<SweepReport, HousekeepingError> {
         let mut progress = Progress::default();
         loop {
             let step = self.ports.authorizations.sweep(self.policy.sweep).await?;
@@ -105,12 +105,13 @@ impl Connections {
             };
             for (user, space) in page {
                 found.checked += 1;
-                match self.ports.directory.standing(&user, &space).await {
+                match self.ports.directory.membership(&user, &space).await {
                     Ok(standing) => {
                         let Some((scope, cause)) = overdue(standing, user, space) else {
                             continue;
                         };
-                        found.ended += self.end_and_revoke(scope, Ending { cause, actor: Actor::System }).await?.grants;
+                        found.ended +=
+                            self.end_and_revoke(scope, TerminationRequest { cause, actor: Actor::System }).await?.grants;
                     }
                     Err(_) => found.unanswered += 1,
                 }
@@ -140,15 +141,19 @@ impl Connections {
 }
 
 /// What the host's word means for a user's authorizations in a space; `None` if nothing.
-fn overdue(standing: crate::ports::Standing, user: UserId, space: SpaceId) -> Option<(EndScope, EndCause)> {
+fn overdue(
+    standing: crate::ports::Membership,
+    user: UserId,
+    space: SpaceId,
+) -> Option<(TerminationScope, TerminationCause)> {
     if !standing.space_exists {
-        return Some((EndScope::Space(space), EndCause::SpaceRemoved));
+        return Some((TerminationScope::Space(space), TerminationCause::SpaceRemoved));
     }
     match (standing.user, standing.role) {
-        (UserStanding::Unknown, _) => Some((EndScope::User(user), EndCause::UserRemoved)),
+        (UserStatus::Unknown, _) => Some((TerminationScope::User(user), TerminationCause::UserRemoved)),
         // Disabled people may come back, so no tombstone is left.
-        (UserStanding::Disabled, _) => Some((EndScope::UserSpace { user, space }, EndCause::UserDisabled)),
-        (UserStanding::Active, None) => Some((EndScope::UserSpace { user, space }, EndCause::PermissionLost)),
-        (UserStanding::Active, Some(_)) => None,
+        (UserStatus::Disabled, _) => Some((TerminationScope::UserSpace { user, space }, TerminationCause::UserDisabled)),
+        (UserStatus::Active, None) => Some((TerminationScope::UserSpace { user, space }, TerminationCause::PermissionLost)),
+        (UserStatus::Active, Some(_)) => None,
     }
 }

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 
 use crate::authorization::{Authorization, AuthorizationId, AuthorizationRecord, GrantSecrets, Input, StateKind};
 use crate::identity::Actor;
-use crate::ports::{AuditEvent, AuditKind, Fence, Fenced, Lifetime, TokenResponse};
+use crate::ports::{AuditEvent, AuditKind, ExpectedVersion, Lifetime, TokenResponse, WriteOutcome};
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::usecase::Connections;
@@ -54,7 +54,7 @@ impl Connections {
             if let Ok(renewed) = self.save(&pending).await {
                 return Step::Done(renewed);
             }
-            self.ports.tasks.sleep(pause).await;
+            self.ports.spawner.sleep(pause).await;
             pause *= 4;
         }
         self.keep_pending(pending);
@@ -66,7 +66,7 @@ impl Connections {
         let rotated = answer.refresh_token.is_some();
         GrantSecrets {
             access_token: answer.access_token,
-            refresh_token: answer.refresh_token.or_else(|| old.refresh_token.as_ref().map(Secret::duplicate)),
+            refresh_token: answer.refresh_token.or_else(|| old.refresh_token.as_ref().map(Secret::clone_secret)),
             token_type: answer.token_type,
             granted_scopes: answer.scopes.unwrap_or_else(|| old.granted_scopes.clone()),
             issued_at: sent_at,
@@ -94,16 +94,18 @@ impl Connections {
         let renewed = grant.and_then(|grant| grant.on(Input::TokensRefreshed(sealed), sent_at).ok());
         let audit = vec![about_grant(sent_at, Actor::System, AuditKind::Refreshed, &record.owner, record.id, "ok")];
         let written = match renewed {
-            Some(renewed) => self.ports.authorizations.replace(renewed.to_record(), Fence::of(record), audit).await,
+            Some(renewed) => {
+                self.ports.authorizations.replace(renewed.to_record(), ExpectedVersion::of(record), audit).await
+            }
             // The lease is only given on grants, which can be renewed; if not so, the tokens have no grant to go to.
-            None => Ok(Fenced::Gone),
+            None => Ok(WriteOutcome::NotFound),
         };
         match written.map_err(|_| CommitFailed)? {
-            Fenced::Done => Ok(RefreshOutcome::Current),
+            WriteOutcome::Written => Ok(RefreshOutcome::Current),
             // A commit whose answer was lost, or another node's newer tokens, which ours must not kill (R41).
-            Fenced::Moved(row) if row.state == StateKind::Authorized => Ok(RefreshOutcome::Current),
-            Fenced::Moved(_) | Fenced::Gone => {
-                self.queue_orphan(&record.owner, tokens, sent_at).await;
+            WriteOutcome::Stale(row) if row.state == StateKind::Authorized => Ok(RefreshOutcome::Current),
+            WriteOutcome::Stale(_) | WriteOutcome::NotFound => {
+                self.queue_unclaimed(&record.owner, tokens, sent_at).await;
                 Ok(RefreshOutcome::Ended)
             }
         }
@@ -122,11 +124,11 @@ impl Connections {
             this.note(alarm, None);
             let mut pause = Duration::from_millis(250);
             while !this.commit_pending(id).await {
-                this.ports.tasks.sleep(pause).await;
+                this.ports.spawner.sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_secs(5));
             }
         };
-        self.ports.tasks.spawn(work.boxed());
+        self.ports.spawner.spawn(work.boxed());
     }
 
     /// Stores kept tokens of a grant, if there are any. `false` if they still cannot be stored.

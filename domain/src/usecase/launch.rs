@@ -2,10 +2,10 @@
 
 use thiserror::Error;
 
-use crate::authorization::{AuthorizationId, BrowserHash, State};
+use crate::authorization::{AuthorizationId, FlowCookieHash, State};
 use crate::encoding::base64url;
 use crate::identity::{Actor, SpaceId};
-use crate::ports::{AuthorizationRequest, Binding, StoreError};
+use crate::ports::{AssociatedData, AuthorizationRequest, StoreError};
 use crate::secret::{Secret, equal_in_constant_time};
 use crate::usecase::Connections;
 use crate::usecase::access_token::restored;
@@ -62,14 +62,15 @@ impl Connections {
         let sealed = record.sealed.clone();
         let flow = restored(record)?.at(now);
         let State::AwaitingCallback(awaiting) = flow.state() else { return Err(LaunchError::Over) };
-        let BrowserHash(expected) = awaiting.browser();
+        let FlowCookieHash(expected) = awaiting.browser();
         let mut presented = browser_secrets.iter().map(|secret| self.ports.vault.fingerprint(secret.expose()));
         if !presented.any(|hash| equal_in_constant_time(&hash, &expected)) {
             return Err(LaunchError::BrowserMismatch);
         }
         let sealed = sealed.filter(|_| !awaiting.is_consumed()).ok_or(LaunchError::Over)?;
         let owner = flow.owner().clone();
-        let binding = Binding::Flow { owner: owner.clone(), state: awaiting.state_hash(), browser: awaiting.browser() };
+        let binding =
+            AssociatedData::Flow { owner: owner.clone(), state: awaiting.state_hash(), browser: awaiting.browser() };
         let secrets = self.open_flow(&binding, &sealed).map_err(|_| LaunchError::Internal)?;
         let request = AuthorizationRequest {
             code_challenge: base64url(&self.ports.vault.fingerprint(secrets.verifier.expose())).to_string(),

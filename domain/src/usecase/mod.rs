@@ -36,7 +36,7 @@ pub use complete::{AuthorizationResponse, CallbackRefused, CallbackRequest, Comp
 pub use connectors::{ConnectorDraft, ConnectorError, ConnectorView, EditOutcome};
 pub use disconnect::DisconnectError;
 pub use execute::{ExecuteError, Execution};
-pub use grants::{AdminError, OffBoarded};
+pub use grants::{AdminError, Deprovisioned};
 pub use housekeeping::{HousekeepingError, Progress, Reconciled};
 pub use launch::LaunchError;
 pub use policy::{InvalidPolicy, Policy, PublicBaseUrl};
@@ -47,8 +47,8 @@ pub use status::{FlowView, StatusError};
 use crate::connector::ConnectorKey;
 use crate::identity::{Actor, Role, SpaceId, UserId};
 use crate::ports::{
-    AuthorizationServer, AuthorizationStore, Clock, ConnectorStore, Directory, Entropy, EntropyError, EventSink,
-    ProviderError, ProviderProfiles, RateLimiter, ResourceServer, Tasks, TokenVault,
+    AuthorizationServer, AuthorizationStore, Clock, ConnectorStore, Directory, EventSink, ProviderError, ProviderProfiles,
+    RandomUnavailable, RateLimiter, ResourceServer, SecureRandom, Spawner, TokenVault,
 };
 
 /// Everything the use cases need from outside. Plain data without a default, so that a forgotten port does not compile.
@@ -74,9 +74,9 @@ pub struct Ports {
     /// Clocks.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
-    pub entropy: Arc<dyn Entropy>,
+    pub random: Arc<dyn SecureRandom>,
     /// Detached work.
-    pub tasks: Arc<dyn Tasks>,
+    pub spawner: Arc<dyn Spawner>,
 }
 
 /// The system as a host uses it. Cheap to share; all state that must survive is in the stores.
@@ -131,23 +131,23 @@ impl Connections {
         span: Duration,
         request: impl Future<Output = Result<T, ProviderError>> + Unpin,
     ) -> Result<T, ProviderError> {
-        match select(request, self.ports.tasks.sleep(span)).await {
+        match select(request, self.ports.spawner.sleep(span)).await {
             Either::Left((answer, _)) => answer,
             Either::Right(_) => Err(ProviderError::NoResponse),
         }
     }
 
     /// Random bytes, or nothing goes on (R74).
-    fn random<const N: usize>(&self) -> Result<[u8; N], EntropyError> {
+    fn random<const N: usize>(&self) -> Result<[u8; N], RandomUnavailable> {
         let mut bytes = [0; N];
-        self.ports.entropy.fill(&mut bytes)?;
+        self.ports.random.fill(&mut bytes)?;
         Ok(bytes)
     }
 
     /// Whether a person may act in a space with at least a role. A closed space and a missing one look the same (R60);
     /// a directory that does not answer means no (R06).
-    async fn admit(&self, user: &UserId, space: &SpaceId, least: Role) -> Result<(), Denied> {
-        let standing = self.ports.directory.standing(user, space).await.map_err(|_| Denied::Unknown)?;
+    async fn authorize(&self, user: &UserId, space: &SpaceId, least: Role) -> Result<(), Denied> {
+        let standing = self.ports.directory.membership(user, space).await.map_err(|_| Denied::DirectoryUnavailable)?;
         if standing.may(least) {
             Ok(())
         } else if standing.may(Role::Viewer) {
@@ -174,5 +174,5 @@ enum Denied {
     /// For them, there is nothing here.
     NotFound,
     /// The directory did not answer; nobody is let in.
-    Unknown,
+    DirectoryUnavailable,
 }

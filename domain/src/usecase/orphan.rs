@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use crate::authorization::{AuthorizationId, GrantSecrets, Ownership, PAYLOAD_VERSION};
+use crate::authorization::{AuthorizationId, AuthorizationKey, GrantSecrets, PAYLOAD_VERSION};
 use crate::identity::Actor;
-use crate::ports::{AuditKind, Binding, OrphanTokens};
+use crate::ports::{AssociatedData, AuditKind, UnclaimedTokens};
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::usecase::Connections;
@@ -20,7 +20,7 @@ struct NotQueued;
 impl Connections {
     /// Queues tokens for revocation and starts on it. They are sealed as orphans, so that no other code can mistake them for
     /// a grant's. While neither store nor vault can take them they stay in memory, and queueing is tried again.
-    pub(super) async fn queue_orphan(self: &Arc<Self>, owner: &Ownership, tokens: &GrantSecrets, now: Timestamp) {
+    pub(super) async fn queue_unclaimed(self: &Arc<Self>, owner: &AuthorizationKey, tokens: &GrantSecrets, now: Timestamp) {
         let payload = tokens.encode();
         if self.try_to_queue(owner, &payload, now).await.is_ok() {
             self.revoke_soon();
@@ -31,8 +31,8 @@ impl Connections {
             let started = this.ports.clock.monotonic();
             let mut pause = Duration::from_millis(250);
             // As long as a queued one would be tried.
-            while this.ports.clock.monotonic().saturating_sub(started) < this.policy.revocation_give_up {
-                this.ports.tasks.sleep(pause).await;
+            while this.ports.clock.monotonic().saturating_sub(started) < this.policy.abandon_revocation_after {
+                this.ports.spawner.sleep(pause).await;
                 if this.try_to_queue(&owner, &payload, now).await.is_ok() {
                     this.revoke_soon();
                     return;
@@ -40,15 +40,15 @@ impl Connections {
                 pause = (pause * 2).min(Duration::from_mins(1));
             }
         };
-        self.ports.tasks.spawn(work.boxed());
+        self.ports.spawner.spawn(work.boxed());
     }
 
-    async fn try_to_queue(&self, owner: &Ownership, payload: &Secret, now: Timestamp) -> Result<(), NotQueued> {
+    async fn try_to_queue(&self, owner: &AuthorizationKey, payload: &Secret, now: Timestamp) -> Result<(), NotQueued> {
         let id = AuthorizationId::new(now, self.random().map_err(|_| NotQueued)?);
-        let binding = Binding::Orphan { owner: owner.clone(), grant: id };
+        let binding = AssociatedData::UnclaimedTokens { owner: owner.clone(), grant: id };
         let sealed = self.ports.vault.seal(&binding, PAYLOAD_VERSION, payload).map_err(|_| NotQueued)?;
-        let orphan = OrphanTokens { id, owner: owner.clone(), sealed, queued_at: now, attempts: 0 };
-        let audit = vec![about_grant(now, Actor::System, AuditKind::OrphanQueued, owner, id, "queued")];
-        self.ports.authorizations.queue_orphan(orphan, audit).await.map_err(|_| NotQueued)
+        let orphan = UnclaimedTokens { id, owner: owner.clone(), sealed, queued_at: now, attempts: 0 };
+        let audit = vec![about_grant(now, Actor::System, AuditKind::UnclaimedTokensQueued, owner, id, "queued")];
+        self.ports.authorizations.queue_unclaimed(orphan, audit).await.map_err(|_| NotQueued)
     }
 }

@@ -98,7 +98,7 @@ pub struct Policy {
     /// How long disconnect waits for a running renewal (R49).
     pub disconnect_wait: Duration,
     /// How long a revocation is tried before it is given up; at most 24 h (R50).
-    pub revocation_give_up: Duration,
+    pub abandon_revocation_after: Duration,
     /// What the sweeper enforces.
     pub sweep: SweepPolicy,
     /// Whether the limits below which requirements would break may be undercut. Only tests do.
@@ -117,7 +117,7 @@ impl Policy {
             quarantine: Duration::from_secs(30),
             assumed_lifetime: Duration::from_hours(1),
             disconnect_wait: Duration::from_secs(5),
-            revocation_give_up: DAY,
+            abandon_revocation_after: DAY,
             sweep: SweepPolicy { unused_grants: 90 * DAY, ended_flows: DAY, ended_grants: 30 * DAY, batch: 500 },
             short_times_for_tests: false,
         }
@@ -138,8 +138,8 @@ impl Policy {
         if self.pending.per_user == 0 || self.pending.per_user > 10 {
             return refuse("oauth.pending_per_user", "must be between 1 and 10");
         }
-        if self.revocation_give_up > Duration::from_hours(24) {
-            return refuse("revocation_give_up", "must not exceed 24 hours");
+        if self.abandon_revocation_after > Duration::from_hours(24) {
+            return refuse("abandon_revocation_after", "must not exceed 24 hours");
         }
         if self.short_times_for_tests {
             return Ok(());

@@ -10,7 +10,9 @@ use std::time::Duration;
 use crate::authorization::{Authorization, AuthorizationId, AuthorizationRecord, Input, State, StateKind};
 use crate::connector::{Connector, Incarnation};
 use crate::identity::Actor;
-use crate::ports::{AuditKind, FailedAttempt, Fence, Fenced, Lease, LeaseRequest, ProviderError, StoreError};
+use crate::ports::{
+    AuditKind, ExpectedVersion, FailedAttempt, Lease, LeaseRequest, ProviderError, StoreError, WriteOutcome,
+};
 use crate::time::Timestamp;
 use crate::usecase::Connections;
 use crate::usecase::access_token::{is_fresh, restored};
@@ -100,7 +102,7 @@ impl Connections {
     /// Renews a grant, together with everybody else in this process who wants the same.
     pub(super) async fn renewed(self: &Arc<Self>, id: AuthorizationId, want: RefreshGoal) -> RefreshOutcome {
         let this = Arc::clone(self);
-        self.renewals.join(&*self.ports.tasks, (id, want), async move { this.renew(id, want).await }).await
+        self.renewals.join(&*self.ports.spawner, (id, want), async move { this.renew(id, want).await }).await
     }
 
     /// The renewal itself, judged from the row inside the single flight.
@@ -117,7 +119,7 @@ impl Connections {
                     return RefreshOutcome::Unavailable { retry_after: Duration::from_secs(1) };
                 }
                 Ok(Step::Again) => {
-                    self.ports.tasks.sleep(pause).await;
+                    self.ports.spawner.sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_millis(400));
                 }
                 Err(_) => {
@@ -135,7 +137,7 @@ impl Connections {
         let Some(record) = self.ports.authorizations.find(id).await? else {
             return Ok(Step::Done(RefreshOutcome::Ended));
         };
-        let fence = Fence::of(&record);
+        let fence = ExpectedVersion::of(&record);
         let grant = restored(record.clone())?.at(now);
         let State::Authorized(authorized) = grant.state() else {
             self.record_expiry(&record, fence, &grant, now).await?;
@@ -217,8 +219,8 @@ impl Connections {
                     retry_after: until.since(now).max(Duration::from_secs(1)),
                 }));
             }
-            Lease::Held { .. } | Lease::Moved(_) => return Ok(Step::Again),
-            Lease::Gone => return Ok(Step::Done(RefreshOutcome::Ended)),
+            Lease::Held { .. } | Lease::Stale(_) => return Ok(Step::Again),
+            Lease::NotFound => return Ok(Step::Done(RefreshOutcome::Ended)),
         };
         // Open what the lease was taken on: nothing read before it counts.
         let opened = record
@@ -243,7 +245,7 @@ impl Connections {
         match answer {
             Ok(answer) => Ok(self.keep(*record, &secrets, answer, sent_at).await),
             Err(ProviderError::InvalidGrant) => {
-                let fence = Fence::of(&record);
+                let fence = ExpectedVersion::of(&record);
                 let (input, kind) = (Input::RefreshRejected, AuditKind::GrantExpired);
                 let ended = self.apply(&record, fence, input, kind, "refresh_rejected", sent_at).await?;
                 Ok(if ended { Step::Done(RefreshOutcome::Ended) } else { Step::Again })
@@ -299,7 +301,7 @@ impl Connections {
     async fn apply(
         &self,
         record: &AuthorizationRecord,
-        fence: Fence,
+        fence: ExpectedVersion,
         input: Input,
         kind: AuditKind,
         outcome: &str,
@@ -309,14 +311,14 @@ impl Connections {
             return Ok(false);
         };
         let audit = vec![about_grant(now, Actor::System, kind, &record.owner, record.id, outcome)];
-        Ok(self.ports.authorizations.replace(next.to_record(), fence, audit).await? == Fenced::Done)
+        Ok(self.ports.authorizations.replace(next.to_record(), fence, audit).await? == WriteOutcome::Written)
     }
 
     /// Writes down a lapse that was noticed on the way.
     async fn record_expiry(
         &self,
         record: &AuthorizationRecord,
-        fence: Fence,
+        fence: ExpectedVersion,
         expired: &Authorization,
         now: Timestamp,
     ) -> Result<(), StoreError> {

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::authorization::{
-    AuthorizationId, AuthorizationRecord, GrantSecrets, Ownership, PAYLOAD_VERSION, RevocationOutcome, RevocationRecord,
+    AuthorizationId, AuthorizationKey, AuthorizationRecord, GrantSecrets, PAYLOAD_VERSION, RevocationOutcome,
+    RevocationRecord,
 };
 use crate::identity::Actor;
 use crate::ports::{
-    AuditKind, Binding, ClientCredentials, JobEnd, OrphanTokens, ProviderError, RevocationJob, RevocationResponse,
-    StoreError, TokenKind,
+    AssociatedData, AuditKind, ClientCredentials, ProviderError, RevocationJob, RevocationResponse, RevocationUpdate,
+    StoreError, TokenKind, UnclaimedTokens,
 };
 use crate::time::Timestamp;
 use crate::usecase::Connections;
@@ -28,7 +29,7 @@ pub struct RevocationRound {
 /// One claimed job, whatever kind of row it came from.
 struct Job {
     id: AuthorizationId,
-    owner: Ownership,
+    owner: AuthorizationKey,
     since: Timestamp,
     attempts: u32,
     in_doubt: bool,
@@ -68,17 +69,17 @@ impl Connections {
             let now = self.ports.authorizations.now().await?;
             let end = self.worked_off(&job, now).await?;
             let audit = match &end {
-                JobEnd::Settled(outcome) => {
+                RevocationUpdate::Completed(outcome) => {
                     round.settled += 1;
-                    let kind = AuditKind::RevocationSettled;
+                    let kind = AuditKind::RevocationCompleted;
                     vec![about_grant(now, Actor::System, kind, &job.owner, job.id, outcome.as_str())]
                 }
-                JobEnd::Retry { .. } | JobEnd::Refreshed { .. } => {
+                RevocationUpdate::Retry { .. } | RevocationUpdate::Refreshed { .. } => {
                     round.postponed += 1;
                     Vec::new()
                 }
             };
-            self.ports.authorizations.end_revocation(job.id, end, audit).await?;
+            self.ports.authorizations.update_revocation(job.id, end, audit).await?;
         }
     }
 
@@ -88,15 +89,15 @@ impl Connections {
             RevocationJob::Former(record) => {
                 let secrets = self.open_former(&record);
                 let (in_doubt, attempts) = match record.revocation {
-                    Some(RevocationRecord::Due { in_doubt, attempts, .. }) => (in_doubt, attempts),
-                    Some(RevocationRecord::Settled(_)) | None => (false, 0),
+                    Some(RevocationRecord::Pending { in_doubt, attempts, .. }) => (in_doubt, attempts),
+                    Some(RevocationRecord::Completed(_)) | None => (false, 0),
                 };
                 let since = record.since.unwrap_or(record.created_at);
                 Job { id: record.id, owner: record.owner, since, attempts, in_doubt, secrets }
             }
-            RevocationJob::Orphan(orphan) => {
-                let OrphanTokens { id, owner, sealed, queued_at, attempts } = *orphan;
-                let binding = Binding::Orphan { owner: owner.clone(), grant: id };
+            RevocationJob::Unclaimed(orphan) => {
+                let UnclaimedTokens { id, owner, sealed, queued_at, attempts } = *orphan;
+                let binding = AssociatedData::UnclaimedTokens { owner: owner.clone(), grant: id };
                 let opened = self.ports.vault.open(&binding, &sealed).ok();
                 let secrets = opened.and_then(|opened| GrantSecrets::decode(opened.version, &opened.payload).ok());
                 Job { id, owner, since: queued_at, attempts, in_doubt: false, secrets }
@@ -108,22 +109,22 @@ impl Connections {
         self.open_grant(&record.owner, record.id, record.sealed.as_ref()?, record.revision).ok()
     }
 
-    async fn worked_off(&self, job: &Job, now: Timestamp) -> Result<JobEnd, StoreError> {
-        if now >= self.give_up_at(job) {
-            return Ok(JobEnd::Settled(RevocationOutcome::GaveUp));
+    async fn worked_off(&self, job: &Job, now: Timestamp) -> Result<RevocationUpdate, StoreError> {
+        if now >= self.abandon_at(job) {
+            return Ok(RevocationUpdate::Completed(RevocationOutcome::Abandoned));
         }
         // Tokens that do not open now may open when their key is back.
         let Some(secrets) = &job.secrets else {
             return Ok(self.later(job, None, job.in_doubt, now));
         };
         if self.would_end_a_newer_grant(job, secrets).await? {
-            return Ok(JobEnd::Settled(RevocationOutcome::NotNeeded));
+            return Ok(RevocationUpdate::Completed(RevocationOutcome::NotNeeded));
         }
         let needs_secret = secrets.provider.authentication.needs_secret();
         let client = match self.client_credentials_of(job.owner.incarnation, job.owner.epoch, needs_secret).await {
             Ok(client) => client,
             Err(NoCredentials::Store(error)) => return Err(error),
-            Err(NoCredentials::Missing) => return Ok(JobEnd::Settled(RevocationOutcome::GaveUp)),
+            Err(NoCredentials::Missing) => return Ok(RevocationUpdate::Completed(RevocationOutcome::Abandoned)),
             Err(NoCredentials::Unreadable) => return Ok(self.later(job, None, job.in_doubt, now)),
         };
         if !job.in_doubt {
@@ -144,11 +145,11 @@ impl Connections {
         client: &ClientCredentials,
         in_doubt: bool,
         now: Timestamp,
-    ) -> JobEnd {
+    ) -> RevocationUpdate {
         match self.revoked(secrets, client).await {
-            Ok(outcome) => JobEnd::Settled(outcome),
+            Ok(outcome) => RevocationUpdate::Completed(outcome),
             Err(error) if error.is_misconfiguration() && job.attempts >= REFUSED_TRIES => {
-                JobEnd::Settled(RevocationOutcome::GaveUp)
+                RevocationUpdate::Completed(RevocationOutcome::Abandoned)
             }
             Err(ProviderError::Throttled { retry_after, .. }) => self.later(job, retry_after, in_doubt, now),
             Err(_) => self.later(job, None, in_doubt, now),
@@ -170,12 +171,12 @@ impl Connections {
         match self.within(self.policy.request_deadline, call).await {
             Ok(answer) => {
                 let renewed = self.merged(secrets, answer, now);
-                let binding = Binding::Grant { owner: job.owner.clone(), grant: job.id };
+                let binding = AssociatedData::Grant { owner: job.owner.clone(), grant: job.id };
                 if let Ok(sealed) = self.ports.vault.seal(&binding, PAYLOAD_VERSION, &renewed.encode()) {
-                    let end = JobEnd::Refreshed { sealed, revision: renewed.revision };
+                    let end = RevocationUpdate::Refreshed { sealed, revision: renewed.revision };
                     let audit = vec![about_grant(now, Actor::System, AuditKind::Refreshed, &job.owner, job.id, "to_revoke")];
                     // If they cannot be kept, they are revoked all the same, right now.
-                    let _ = self.ports.authorizations.end_revocation(job.id, end, audit).await;
+                    let _ = self.ports.authorizations.update_revocation(job.id, end, audit).await;
                 }
                 Refreshed::Received(Box::new(renewed))
             }
@@ -225,16 +226,16 @@ impl Connections {
     }
 
     /// When tokens and job are destroyed, whatever became of them.
-    fn give_up_at(&self, job: &Job) -> Timestamp {
-        job.since.plus(self.policy.revocation_give_up)
+    fn abandon_at(&self, job: &Job) -> Timestamp {
+        job.since.plus(self.policy.abandon_revocation_after)
     }
 
     /// When to try again: when the provider said, else after a pause that doubles up to an hour. Never after the end of the
     /// job, which has to be seen as well.
-    fn later(&self, job: &Job, asked: Option<Duration>, in_doubt: bool, now: Timestamp) -> JobEnd {
+    fn later(&self, job: &Job, asked: Option<Duration>, in_doubt: bool, now: Timestamp) -> RevocationUpdate {
         let back_off = (Duration::from_secs(5) * 2_u32.pow(job.attempts.min(10))).min(Duration::from_hours(1));
         let pause = asked.unwrap_or(back_off);
         let pause = if in_doubt { pause.max(self.policy.quarantine) } else { pause };
-        JobEnd::Retry { at: now.plus(pause).min(self.give_up_at(job)) }
+        RevocationUpdate::Retry { at: now.plus(pause).min(self.abandon_at(job)) }
     }
 }

@@ -1,12 +1,12 @@
 //! Sealing and opening with the right binding, and the checks that make sealed values win over columns (R76).
 
 use crate::authorization::{
-    AuthorizationId, ClientSecretPayload, Envelope, FlowSecrets, GrantSecrets, Ownership, PAYLOAD_VERSION, Revision,
+    AuthorizationId, AuthorizationKey, ClientSecretPayload, Envelope, FlowSecrets, GrantSecrets, PAYLOAD_VERSION, Revision,
     SealedTokens,
 };
 use crate::connector::{Connector, Epoch, Incarnation};
 use crate::encoding::MalformedFields;
-use crate::ports::{Binding, ClientCredentials, ClientSecretKey, InvalidDefinition, StoreError, VaultError};
+use crate::ports::{AssociatedData, ClientCredentials, ClientSecretKey, InvalidConfig, StoreError, VaultError};
 use crate::provider::{BindingDigest, ProviderSettings};
 use crate::secret::Secret;
 use crate::usecase::Connections;
@@ -59,13 +59,13 @@ pub(super) enum NoCredentials {
 
 impl Connections {
     /// Understands a connector as it is now, and computes its digest.
-    pub(super) fn settings_of(&self, connector: &Connector) -> Result<(ProviderSettings, BindingDigest), InvalidDefinition> {
-        let settings = self.ports.profiles.settings(&connector.definition)?;
+    pub(super) fn settings_of(&self, connector: &Connector) -> Result<(ProviderSettings, BindingDigest), InvalidConfig> {
+        let settings = self.ports.profiles.settings(&connector.config)?;
         let digest = BindingDigest(self.ports.vault.fingerprint(&settings.binding_bytes()));
         Ok((settings, digest))
     }
 
-    pub(super) fn open_flow(&self, binding: &Binding, sealed: &Envelope) -> Result<FlowSecrets, OpenFailure> {
+    pub(super) fn open_flow(&self, binding: &AssociatedData, sealed: &Envelope) -> Result<FlowSecrets, OpenFailure> {
         let opened = self.ports.vault.open(binding, sealed)?;
         Ok(FlowSecrets::decode(opened.version, &opened.payload)?)
     }
@@ -73,12 +73,12 @@ impl Connections {
     /// Opens a grant's tokens and compares the sealed revision with the row's.
     pub(super) fn open_grant(
         &self,
-        owner: &Ownership,
+        owner: &AuthorizationKey,
         grant: AuthorizationId,
         sealed: &Envelope,
         revision: Revision,
     ) -> Result<GrantSecrets, OpenFailure> {
-        let opened = self.ports.vault.open(&Binding::Grant { owner: owner.clone(), grant }, sealed)?;
+        let opened = self.ports.vault.open(&AssociatedData::Grant { owner: owner.clone(), grant }, sealed)?;
         let secrets = GrantSecrets::decode(opened.version, &opened.payload)?;
         if secrets.revision != revision || secrets.epoch != owner.epoch {
             return Err(OpenFailure::Stale);
@@ -89,11 +89,11 @@ impl Connections {
     /// Seals tokens, and writes down the hints about them.
     pub(super) fn seal_grant(
         &self,
-        owner: &Ownership,
+        owner: &AuthorizationKey,
         grant: AuthorizationId,
         secrets: &GrantSecrets,
     ) -> Result<SealedTokens, VaultError> {
-        let binding = Binding::Grant { owner: owner.clone(), grant };
+        let binding = AssociatedData::Grant { owner: owner.clone(), grant };
         let sealed = self.ports.vault.seal(&binding, PAYLOAD_VERSION, &secrets.encode())?;
         Ok(SealedTokens {
             sealed,
@@ -119,7 +119,7 @@ impl Connections {
         let key = ClientSecretKey { incarnation, epoch };
         let record = self.ports.connectors.client_secret(key).await.map_err(NoCredentials::Store)?;
         let record = record.ok_or(NoCredentials::Missing)?;
-        let binding = Binding::ClientSecret {
+        let binding = AssociatedData::ClientSecret {
             space: record.connector.space,
             connector: record.connector.id,
             incarnation,

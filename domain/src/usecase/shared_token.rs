@@ -69,7 +69,7 @@ impl Connections {
         }
         let (this, connector) = (Arc::clone(self), connector.clone());
         let work = async move { this.fetch_shared(&connector, key, refused).await };
-        self.shared_tokens.flights.join(&*self.ports.tasks, (key, refused), work).await?;
+        self.shared_tokens.flights.join(&*self.ports.spawner, (key, refused), work).await?;
         let now = self.ports.authorizations.now().await?;
         let token = self.kept(key, refused, now).ok_or(match refused {
             // A fresh token that is the refused one again helps nobody.
@@ -91,7 +91,7 @@ impl Connections {
         let fresh = kept.fresh_until.is_none_or(|end| now < end);
         let other = refused.is_none_or(|refused| kept.fingerprint != refused);
         (fresh && other).then(|| IssuedAccessToken {
-            token: kept.token.duplicate(),
+            token: kept.token.clone_secret(),
             token_type: kept.token_type.clone(),
             expires_at: kept.expires_at,
             fingerprint: kept.fingerprint,
@@ -110,7 +110,7 @@ impl Connections {
         }
         let (settings, _) = self.settings_of(connector).map_err(|_| TokenError::Misconfigured)?;
         let redirect_uri = self.redirect_uri(connector, settings.callback);
-        let provider = self.ports.provider.resolve(&settings, &redirect_uri, &connector.definition.config).await;
+        let provider = self.ports.provider.resolve(&settings, &redirect_uri, &connector.config.settings).await;
         let provider = provider.map_err(unobtainable)?;
         let needs_secret = settings.authentication.needs_secret();
         let client = self.client_credentials_of(connector.incarnation, connector.epoch, needs_secret).await;

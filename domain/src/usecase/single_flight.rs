@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::FutureExt;
 use futures_util::future::Shared;
 
-use crate::ports::Tasks;
+use crate::ports::Spawner;
 
 type Flight<T> = Shared<Pin<Box<dyn Future<Output = T> + Send>>>;
 type Flights<K, T> = Arc<Mutex<BTreeMap<K, Flight<T>>>>;
@@ -26,7 +26,7 @@ impl<K, T: Clone> Default for SingleFlight<K, T> {
 
 impl<K: Ord + Clone + Send + 'static, T: Clone + Send + Sync + 'static> SingleFlight<K, T> {
     /// Joins the work under way for `key`, or starts it.
-    pub(super) fn join(&self, tasks: &dyn Tasks, key: K, work: impl Future<Output = T> + Send + 'static) -> Flight<T> {
+    pub(super) fn join(&self, tasks: &dyn Spawner, key: K, work: impl Future<Output = T> + Send + 'static) -> Flight<T> {
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(flight) = flights.get(&key) {
             return flight.clone();

@@ -5,17 +5,17 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::authorization::{
-    Authorization, AuthorizationId, BrowserHash, FailureCode, FlowSecrets, Input, Ownership, PAYLOAD_VERSION,
+    Authorization, AuthorizationId, AuthorizationKey, FailureCode, FlowCookieHash, FlowSecrets, Input, PAYLOAD_VERSION,
     RedirectIssued, State, StateHash,
 };
 use crate::connector::{AuthMode, ConnectorId, ConnectorKey};
 use crate::encoding::base64url;
 use crate::identity::{Actor, Role, SpaceId};
 use crate::ports::{
-    AuditKind, AuthorizationRequest, Binding, Fence, Fenced, Inserted, InvalidDefinition, Operation, ProviderError,
-    StoreError,
+    AssociatedData, AuditKind, AuthorizationRequest, ExpectedVersion, InsertOutcome, InvalidConfig, Operation,
+    ProviderError, StoreError, WriteOutcome,
 };
-use crate::provider::{BindingKind, CallbackPath, Provider, ProviderSettings};
+use crate::provider::{BindingKind, CallbackPath, ProviderSettings, ProviderSnapshot};
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::usecase::audit::about_grant;
@@ -77,7 +77,7 @@ pub enum StartError {
     },
     /// The configuration can no longer be used; names the field.
     #[error(transparent)]
-    Definition(#[from] InvalidDefinition),
+    ConnectorConfig(#[from] InvalidConfig),
     /// A shared connector has nothing to connect.
     #[error("this connector is shared; there is nothing to connect")]
     Shared,
@@ -96,7 +96,7 @@ impl From<Denied> for StartError {
     fn from(denied: Denied) -> Self {
         match denied {
             Denied::NotFound => Self::NotFound,
-            Denied::Forbidden | Denied::Unknown => Self::Forbidden,
+            Denied::Forbidden | Denied::DirectoryUnavailable => Self::Forbidden,
         }
     }
 }
@@ -105,7 +105,7 @@ impl Connections {
     /// Starts a flow (R01–R07, R18).
     pub async fn start(&self, request: StartRequest) -> Result<Started, StartError> {
         let user = Self::person(&request.actor)?;
-        self.admit(user, &request.space, Role::Viewer).await?;
+        self.authorize(user, &request.space, Role::Viewer).await?;
         let limited = self.ports.limiter.take(&format!("user:{user}"), Operation::Start).await;
         limited.map_err(|limited| StartError::RateLimited { retry_after: limited.retry_after })?;
 
@@ -129,7 +129,7 @@ impl Connections {
         let now = self.ports.authorizations.now().await?;
         let deadline = now.plus(self.policy.flow_ttl);
         let id = AuthorizationId::new(now, self.random().map_err(|_| StartError::Internal)?);
-        let owner = Ownership {
+        let owner = AuthorizationKey {
             space: request.space.clone(),
             connector: request.connector.clone(),
             incarnation: connector.incarnation,
@@ -140,8 +140,8 @@ impl Connections {
         let flow = Authorization::start(id, owner.clone(), now, deadline);
         let audit = vec![about_grant(now, request.actor.clone(), AuditKind::FlowStarted, &owner, id, "ok")];
         match self.ports.authorizations.insert_pending(flow.to_record(), self.policy.pending, audit).await? {
-            Inserted::Done => {}
-            Inserted::TooManyPending => {
+            InsertOutcome::Inserted => {}
+            InsertOutcome::TooManyPending => {
                 return Err(StartError::RateLimited { retry_after: self.policy.flow_ttl });
             }
         }
@@ -159,13 +159,13 @@ impl Connections {
         &self,
         connector: &crate::connector::Connector,
         settings: &ProviderSettings,
-    ) -> Result<Provider, StartError> {
+    ) -> Result<ProviderSnapshot, StartError> {
         let refused = StartError::Provider(ProviderError::BadMetadata);
         if !may_use_its_callback(settings) {
             return Err(refused);
         }
         let redirect_uri = self.redirect_uri(connector, settings.callback);
-        let provider = self.ports.provider.resolve(settings, &redirect_uri, &connector.definition.config).await?;
+        let provider = self.ports.provider.resolve(settings, &redirect_uri, &connector.config.settings).await?;
         let shared = settings.callback == CallbackPath::Shared;
         if shared && is_hand_written(settings) && !(provider.issuer_in_response && provider.issuer.is_some()) {
             return Err(refused);
@@ -179,7 +179,7 @@ impl Connections {
         request: &StartRequest,
         flow: Authorization,
         settings: &ProviderSettings,
-        provider: Provider,
+        provider: ProviderSnapshot,
         now: Timestamp,
         deadline: Timestamp,
     ) -> Result<Started, StartError> {
@@ -190,7 +190,7 @@ impl Connections {
         };
         let (state, verifier, browser_secret) = (random_text()?, random_text()?, random_text()?);
         let state_hash = StateHash(self.ports.vault.fingerprint(state.expose()));
-        let browser = BrowserHash(self.ports.vault.fingerprint(browser_secret.expose()));
+        let browser = FlowCookieHash(self.ports.vault.fingerprint(browser_secret.expose()));
         let code_challenge = base64url(&self.ports.vault.fingerprint(verifier.expose())).to_string();
         let nonce = if settings.requested_scopes.contains("openid") {
             let bytes: [u8; 16] = self.random().map_err(|_| StartError::Internal)?;
@@ -199,7 +199,7 @@ impl Connections {
             None
         };
         let authorization = AuthorizationRequest {
-            state: state.duplicate(),
+            state: state.clone_secret(),
             code_challenge,
             scopes: settings.requested_scopes.clone(),
             nonce: nonce.clone(),
@@ -215,7 +215,7 @@ impl Connections {
             })?;
         let secrets = FlowSecrets {
             verifier,
-            state: state.duplicate(),
+            state: state.clone_secret(),
             nonce,
             provider: provider.clone(),
             requested_scopes: settings.requested_scopes.clone(),
@@ -224,17 +224,17 @@ impl Connections {
             deadline,
             epoch: owner.epoch,
         };
-        let binding = Binding::Flow { owner, state: state_hash, browser };
+        let binding = AssociatedData::Flow { owner, state: state_hash, browser };
         let sealed =
             self.ports.vault.seal(&binding, PAYLOAD_VERSION, &secrets.encode()).map_err(|_| StartError::Internal)?;
-        let before = Fence::of(&flow.to_record());
+        let before = ExpectedVersion::of(&flow.to_record());
         let issued = flow
             .on(Input::RedirectIssued(RedirectIssued { state_hash, browser, sealed }), now)
             .map_err(|_| StartError::Internal)?;
         // The record is complete before anybody can come back with it.
         match self.ports.authorizations.replace(issued.to_record(), before, Vec::new()).await? {
-            Fenced::Done => {}
-            Fenced::Moved(_) | Fenced::Gone => return Err(StartError::NotFound),
+            WriteOutcome::Written => {}
+            WriteOutcome::Stale(_) | WriteOutcome::NotFound => return Err(StartError::NotFound),
         }
         let authorization_url = self.ports.provider.authorization_url(&provider, &client, authorization).await?;
         Ok(Started {
@@ -252,7 +252,7 @@ impl Connections {
         let Ok(Some(record)) = self.ports.authorizations.find(flow.id()).await else {
             return;
         };
-        let fence = Fence::of(&record);
+        let fence = ExpectedVersion::of(&record);
         let Ok(flow) = Authorization::restore(record) else {
             return;
         };
@@ -271,7 +271,7 @@ impl Connections {
         let base = format!("{}/api/actions/connector/_oauth_callback", self.policy.public_base_url);
         match callback {
             CallbackPath::Shared => base,
-            CallbackPath::Own => format!("{base}/{}", connector.context.to_text()),
+            CallbackPath::PerConnector => format!("{base}/{}", connector.context.to_text()),
         }
     }
 }
@@ -285,7 +285,7 @@ fn is_hand_written(settings: &ProviderSettings) -> bool {
 /// run time. Hand-written endpoints need their own, whatever issuer they claim: the honest one that they send the browser on
 /// to would confirm it (R09).
 pub(super) fn may_use_its_callback(settings: &ProviderSettings) -> bool {
-    settings.callback == CallbackPath::Own || !is_hand_written(settings) || settings.kind == BindingKind::Issuer
+    settings.callback == CallbackPath::PerConnector || !is_hand_written(settings) || settings.kind == BindingKind::Issuer
 }
 
 impl StartError {
@@ -298,7 +298,7 @@ impl StartError {
             | Self::Forbidden
             | Self::RateLimited { .. }
             | Self::Incomplete { .. }
-            | Self::Definition(_)
+            | Self::ConnectorConfig(_)
             | Self::Shared
             | Self::Store(_)
             | Self::Internal => FailureCode::Internal,
@@ -312,8 +312,8 @@ impl StartError {
             Self::Forbidden => "forbidden",
             Self::RateLimited { .. } => "rate_limited",
             Self::Incomplete { .. } => "connector_incomplete",
-            Self::Definition(invalid) if invalid.host_not_allowed => "host_not_allowed",
-            Self::Definition(_) | Self::Shared => "invalid_request",
+            Self::ConnectorConfig(invalid) if invalid.host_not_allowed => "host_not_allowed",
+            Self::ConnectorConfig(_) | Self::Shared => "invalid_request",
             Self::Provider(error) if error.is_misconfiguration() => "provider_misconfigured",
             Self::Provider(_) => "provider_unavailable",
             Self::Store(_) => "store_unavailable",

@@ -55,7 +55,7 @@ impl From<Denied> for StatusError {
     fn from(denied: Denied) -> Self {
         match denied {
             Denied::NotFound => Self::NotFound,
-            Denied::Forbidden | Denied::Unknown => Self::Forbidden,
+            Denied::Forbidden | Denied::DirectoryUnavailable => Self::Forbidden,
         }
     }
 }
@@ -85,7 +85,7 @@ impl Connections {
     /// The user's status on every connector of a space, by one indexed query.
     pub async fn statuses(&self, actor: &Actor, space: &SpaceId) -> Result<Vec<(Connector, AuthStatus)>, StatusError> {
         let user = Self::person(actor)?;
-        self.admit(user, space, Role::Viewer).await?;
+        self.authorize(user, space, Role::Viewer).await?;
         let now = self.ports.authorizations.now().await?;
         let rows = self.ports.authorizations.statuses(space, None, user).await?;
         rows.into_iter().map(|row| self.judged(row, now)).collect::<Result<_, _>>().map_err(Into::into)

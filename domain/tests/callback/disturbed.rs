@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_domain::authorization::{EndCause, FailureCode, FlowFailure, StateKind, StatusKind};
+use grantry_domain::authorization::{FailureCode, FlowFailure, StateKind, StatusKind, TerminationCause};
 use grantry_domain::identity::Actor;
-use grantry_domain::ports::{AuthorizationStore, Cascade, ConnectorStore, UserStanding};
+use grantry_domain::ports::{AuthorizationStore, Cascade, ConnectorStore, UserStatus};
 use grantry_domain::usecase::{CallbackRefused, Completed, Connections};
 use grantry_testkit::doubles::Operation;
 use grantry_testkit::doubles::fixtures::{space, user};
@@ -94,9 +94,9 @@ async fn happens(
             store.update(connector, expected, None, Cascade::Disabled, person("ed"), Vec::new()).await.unwrap();
         }
         Expel => world.directory.expel(&alice, &default),
-        DisableUser => world.directory.set_user(&alice, UserStanding::Disabled),
+        DisableUser => world.directory.set_user(&alice, UserStatus::Disabled),
         RemoveUser => {
-            world.directory.set_user(&alice, UserStanding::Unknown);
+            world.directory.set_user(&alice, UserStatus::Unknown);
             node.remove_user(Actor::System, &alice).await.unwrap();
         }
         RemoveSpace => world.directory.remove_space(&default),
@@ -161,7 +161,7 @@ async fn r26_r53_whatever_happens_at_whatever_point_no_grant_and_no_live_token_i
             let revoked = if exchanged { vec!["refresh-1", "access-1"] } else { Vec::new() };
             assert_eq!(world.revoked(), revoked, "{seen}");
             assert_eq!(world.store.inner().claim_revocation([0; 16], Duration::ZERO).await.unwrap(), None, "{seen}");
-            world.directory.admit(&user("alice"), &space("default"), grantry_domain::identity::Role::Viewer);
+            world.directory.authorize(&user("alice"), &space("default"), grantry_domain::identity::Role::Viewer);
             assert!(world.token("alice").await.is_err(), "{seen}");
             assert_eq!(world.node.sweep(|_| {}).await.unwrap().timed_out, 0, "no orphan flow: {seen}");
         }
@@ -256,6 +256,6 @@ async fn r27_a_disturbed_reconnect_leaves_the_old_grant() {
     assert_eq!(world.row(old).await.state, StateKind::Authorized);
     quiet().await;
     assert_eq!(world.revoked(), ["refresh-2", "access-2"]);
-    let cancelled = grantry_domain::authorization::RevokedCause::Ended(EndCause::Cancelled).to_record();
+    let cancelled = grantry_domain::authorization::RevokedCause::Terminated(TerminationCause::Cancelled).to_record();
     assert_eq!(world.row(started.flow_id).await.cause, Some(cancelled));
 }

@@ -9,7 +9,7 @@ use grantry_domain::ports::{
     AuthorizationRequest, AuthorizationServer, ClientCredentials, ProviderError, RevocationResponse, TokenKind,
     TokenResponse,
 };
-use grantry_domain::provider::{Account, Provider, ProviderSettings, Scopes};
+use grantry_domain::provider::{Account, ProviderSettings, ProviderSnapshot, Scopes};
 use grantry_domain::secret::Secret;
 use grantry_testkit::doubles::{Operation, ScriptedAuthorizationServer};
 
@@ -212,13 +212,13 @@ impl AuthorizationServer for Ledger {
         settings: &ProviderSettings,
         redirect_uri: &str,
         config: &str,
-    ) -> Result<Provider, ProviderError> {
+    ) -> Result<ProviderSnapshot, ProviderError> {
         self.plain.resolve(settings, redirect_uri, config).await
     }
 
     async fn authorization_url(
         &self,
-        provider: &Provider,
+        provider: &ProviderSnapshot,
         client: &ClientCredentials,
         request: AuthorizationRequest,
     ) -> Result<Secret, ProviderError> {
@@ -227,7 +227,7 @@ impl AuthorizationServer for Ledger {
 
     async fn exchange(
         &self,
-        _provider: &Provider,
+        _provider: &ProviderSnapshot,
         _client: &ClientCredentials,
         code: &Secret,
         _verifier: &Secret,
@@ -243,7 +243,7 @@ impl AuthorizationServer for Ledger {
 
     async fn refresh(
         &self,
-        _provider: &Provider,
+        _provider: &ProviderSnapshot,
         _client: &ClientCredentials,
         refresh_token: &Secret,
         _granted: &Scopes,
@@ -253,7 +253,7 @@ impl AuthorizationServer for Ledger {
 
     async fn revoke(
         &self,
-        _provider: &Provider,
+        _provider: &ProviderSnapshot,
         _client: &ClientCredentials,
         token: &Secret,
         _kind: TokenKind,
@@ -265,13 +265,13 @@ impl AuthorizationServer for Ledger {
         .await
     }
 
-    fn revocation_order(&self, _provider: &Provider) -> Vec<TokenKind> {
+    fn revocation_order(&self, _provider: &ProviderSnapshot) -> Vec<TokenKind> {
         vec![TokenKind::Refresh, TokenKind::Access]
     }
 
     async fn client_credentials(
         &self,
-        provider: &Provider,
+        provider: &ProviderSnapshot,
         client: &ClientCredentials,
         scopes: &Scopes,
     ) -> Result<TokenResponse, ProviderError> {
@@ -280,7 +280,7 @@ impl AuthorizationServer for Ledger {
 
     async fn identify(
         &self,
-        _provider: &Provider,
+        _provider: &ProviderSnapshot,
         answer: &TokenResponse,
         _nonce: Option<String>,
     ) -> Result<Option<Account>, ProviderError> {

@@ -28,7 +28,7 @@ use grantry_store_memory::MemoryStore;
 use grantry_testkit::doubles::fixtures::{connector_id, connector_key, origin, space, user};
 use grantry_testkit::doubles::{
     Call, CollectingSink, Operation, PlainVault, ScriptedAuthorizationServer, ScriptedRate, ScriptedResourceServer,
-    SeededEntropy, TestClock, TestDirectory, TestProfiles, TokioTasks,
+    SeededRandom, TestClock, TestDirectory, TestProfiles, TokioSpawner,
 };
 
 use ledger::{Ledger, Reuse};
@@ -55,8 +55,8 @@ pub(crate) struct World {
     pub(crate) limiter: Arc<ScriptedRate>,
     pub(crate) sink: Arc<CollectingSink>,
     pub(crate) vault: Arc<PlainVault>,
-    pub(crate) entropy: Arc<SeededEntropy>,
-    pub(crate) tasks: TokioTasks,
+    pub(crate) random: Arc<SeededRandom>,
+    pub(crate) spawner: TokioSpawner,
     /// The first node.
     pub(crate) node: Arc<Connections>,
     seeds: AtomicU32,
@@ -120,9 +120,9 @@ pub(crate) fn came_back(started: &Started, who: &str) -> CallbackRequest {
     CallbackRequest {
         user: user(who),
         address: None,
-        browser_secrets: vec![started.browser_secret.duplicate()],
+        browser_secrets: vec![started.browser_secret.clone_secret()],
         context: None,
-        state: started.state.duplicate(),
+        state: started.state.clone_secret(),
         issuer: None,
         answer: AuthorizationResponse::Code(Secret::from_text("code-1")),
     }
@@ -177,7 +177,7 @@ impl World {
         let memory = MemoryStore::new(Arc::new(clock.clone()));
         let store = Arc::new(FaultyStore::new(memory));
         let provider = Arc::new(ScriptedAuthorizationServer::default());
-        let (entropy, tasks) = (Arc::new(SeededEntropy::default()), TokioTasks::new(clock.clone()));
+        let (random, spawner) = (Arc::new(SeededRandom::default()), TokioSpawner::new(clock.clone()));
         let parts = Parts {
             profiles: Arc::default(),
             resource: Arc::default(),
@@ -186,17 +186,17 @@ impl World {
             sink: Arc::default(),
             vault: Arc::default(),
         };
-        let ports = parts.ports(&clock, &store, provider.clone(), &entropy, &tasks);
+        let ports = parts.ports(&clock, &store, provider.clone(), &random, &spawner);
         let node = Connections::new(ports, policy).expect("a good policy");
         let Parts { profiles, resource, directory, limiter, sink, vault } = parts;
         let people = [("alice", Role::Viewer), ("bob", Role::Viewer), ("ed", Role::Editor), ("ada", Role::Admin)];
         for (who, role) in people {
             for place in SPACES {
-                directory.admit(&user(who), &space(place), role);
+                directory.authorize(&user(who), &space(place), role);
             }
         }
         let seeds = AtomicU32::new(1);
-        Self { clock, store, provider, profiles, resource, directory, limiter, sink, vault, entropy, tasks, node, seeds }
+        Self { clock, store, provider, profiles, resource, directory, limiter, sink, vault, random, spawner, node, seeds }
     }
 
     /// Another process of the deployment, on the same store.
@@ -206,19 +206,19 @@ impl World {
 
     /// Another process with its own way to the store, and to a provider.
     pub(crate) fn node_on(&self, store: &Arc<FaultyStore>, provider: Arc<dyn AuthorizationServer>) -> Arc<Connections> {
-        self.node_with(&self.clock, &self.tasks, store, provider)
+        self.node_with(&self.clock, &self.spawner, store, provider)
     }
 
     /// A process that stands still while its own clock does, as one that was stopped by a signal. The store goes on.
     pub(crate) fn stopped_node(&self, provider: Arc<dyn AuthorizationServer>) -> (Arc<Connections>, TestClock) {
         let clock = TestClock::default();
-        (self.node_with(&clock, &TokioTasks::new(clock.clone()), &self.store, provider), clock)
+        (self.node_with(&clock, &TokioSpawner::new(clock.clone()), &self.store, provider), clock)
     }
 
     fn node_with(
         &self,
         clock: &TestClock,
-        tasks: &TokioTasks,
+        spawner: &TokioSpawner,
         store: &Arc<FaultyStore>,
         provider: Arc<dyn AuthorizationServer>,
     ) -> Arc<Connections> {
@@ -230,8 +230,8 @@ impl World {
             sink: self.sink.clone(),
             vault: self.vault.clone(),
         };
-        let entropy = Arc::new(SeededEntropy::new(self.seeds.fetch_add(1, Ordering::Relaxed)));
-        let ports = parts.ports(clock, store, provider, &entropy, tasks);
+        let random = Arc::new(SeededRandom::new(self.seeds.fetch_add(1, Ordering::Relaxed)));
+        let ports = parts.ports(clock, store, provider, &random, spawner);
         Connections::new(ports, self.node.policy().clone()).expect("a good policy")
     }
 
@@ -380,8 +380,8 @@ impl Parts {
         clock: &TestClock,
         store: &Arc<FaultyStore>,
         provider: Arc<dyn AuthorizationServer>,
-        entropy: &Arc<SeededEntropy>,
-        tasks: &TokioTasks,
+        random: &Arc<SeededRandom>,
+        spawner: &TokioSpawner,
     ) -> Ports {
         Ports {
             authorizations: store.clone(),
@@ -394,8 +394,8 @@ impl Parts {
             limiter: self.limiter.clone(),
             sink: self.sink.clone(),
             clock: Arc::new(clock.clone()),
-            entropy: entropy.clone(),
-            tasks: Arc::new(tasks.clone()),
+            random: random.clone(),
+            spawner: Arc::new(spawner.clone()),
         }
     }
 }

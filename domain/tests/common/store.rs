@@ -10,9 +10,10 @@ use grantry_domain::connector::{Connector, ConnectorId, ConnectorKey, Incarnatio
 use grantry_domain::identity::{Actor, SpaceId, UserId};
 use grantry_domain::ports::{
     AccessTokenView, AuditEvent, AuthorizationFilter, AuthorizationPage, AuthorizationStore, CallbackKey, Cascade,
-    ClientSecretKey, ClientSecretRecord, Commit, ConnectorStore, Consumption, Created, EndScope, Ended, Ending,
-    FailedAttempt, Fence, Fenced, Inserted, JobEnd, KeyId, Lease, LeaseRequest, OrphanTokens, PendingLimits, RecordedEvent,
-    RevocationJob, StatusRow, StoreError, SweepPolicy, Swept, Updated,
+    ClientSecretKey, ClientSecretRecord, CommitOutcome, ConnectorStore, ConsumeOutcome, Created, ExpectedVersion,
+    FailedAttempt, InsertOutcome, KeyId, Lease, LeaseRequest, PendingLimits, RecordedEvent, RevocationJob, RevocationUpdate,
+    StatusRow, StoreError, SweepPolicy, SweepReport, TerminationReport, TerminationRequest, TerminationScope,
+    UnclaimedTokens, Updated, WriteOutcome,
 };
 use grantry_domain::time::Timestamp;
 use grantry_store_memory::MemoryStore;
@@ -33,7 +34,7 @@ pub(crate) enum Method {
     TakeLease,
     FailAttempt,
     End,
-    QueueOrphan,
+    QueueUnclaimed,
     ClaimRevocation,
     EndRevocation,
     Sweep,
@@ -200,14 +201,19 @@ impl AuthorizationStore for FaultyStore {
         flow: AuthorizationRecord,
         limits: PendingLimits,
         audit: Vec<AuditEvent>,
-    ) -> Result<Inserted, StoreError> {
+    ) -> Result<InsertOutcome, StoreError> {
         self.around(Method::InsertPending, self.inner.insert_pending(flow, limits, audit)).await
     }
 
-    async fn replace(&self, next: AuthorizationRecord, fence: Fence, audit: Vec<AuditEvent>) -> Result<Fenced, StoreError> {
+    async fn replace(
+        &self,
+        next: AuthorizationRecord,
+        fence: ExpectedVersion,
+        audit: Vec<AuditEvent>,
+    ) -> Result<WriteOutcome, StoreError> {
         let work = async {
             let answer = self.inner.replace(next.clone(), fence, audit).await?;
-            if answer == Fenced::Done {
+            if answer == WriteOutcome::Written {
                 self.note_commit(next);
             }
             Ok(answer)
@@ -215,7 +221,7 @@ impl AuthorizationStore for FaultyStore {
         self.around(Method::Replace, work).await
     }
 
-    async fn consume(&self, key: CallbackKey, audit: Vec<AuditEvent>) -> Result<Consumption, StoreError> {
+    async fn consume(&self, key: CallbackKey, audit: Vec<AuditEvent>) -> Result<ConsumeOutcome, StoreError> {
         self.around(Method::Consume, self.inner.consume(key, audit)).await
     }
 
@@ -224,10 +230,10 @@ impl AuthorizationStore for FaultyStore {
         grant: AuthorizationRecord,
         revoke_superseded: bool,
         audit: Vec<AuditEvent>,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<CommitOutcome, StoreError> {
         let work = async {
             let answer = self.inner.commit_grant(grant.clone(), revoke_superseded, audit).await?;
-            if answer == Commit::Done {
+            if answer == CommitOutcome::Committed {
                 self.note_commit(grant);
             }
             Ok(answer)
@@ -284,27 +290,32 @@ impl AuthorizationStore for FaultyStore {
         self.around(Method::FailAttempt, self.inner.fail_attempt(id, owner, attempt, audit)).await
     }
 
-    async fn end(&self, scope: EndScope, ending: Ending) -> Result<Ended, StoreError> {
+    async fn end(&self, scope: TerminationScope, ending: TerminationRequest) -> Result<TerminationReport, StoreError> {
         self.around(Method::End, self.inner.end(scope, ending)).await
     }
 
-    async fn note_use(&self, uses: Vec<(AuthorizationId, i64)>) -> Result<(), StoreError> {
-        self.around(Method::NoteUse, self.inner.note_use(uses)).await
+    async fn record_use(&self, uses: Vec<(AuthorizationId, i64)>) -> Result<(), StoreError> {
+        self.around(Method::NoteUse, self.inner.record_use(uses)).await
     }
 
-    async fn queue_orphan(&self, orphan: OrphanTokens, audit: Vec<AuditEvent>) -> Result<(), StoreError> {
-        self.around(Method::QueueOrphan, self.inner.queue_orphan(orphan, audit)).await
+    async fn queue_unclaimed(&self, orphan: UnclaimedTokens, audit: Vec<AuditEvent>) -> Result<(), StoreError> {
+        self.around(Method::QueueUnclaimed, self.inner.queue_unclaimed(orphan, audit)).await
     }
 
     async fn claim_revocation(&self, owner: [u8; 16], length: Duration) -> Result<Option<RevocationJob>, StoreError> {
         self.around(Method::ClaimRevocation, self.inner.claim_revocation(owner, length)).await
     }
 
-    async fn end_revocation(&self, job: AuthorizationId, end: JobEnd, audit: Vec<AuditEvent>) -> Result<(), StoreError> {
-        self.around(Method::EndRevocation, self.inner.end_revocation(job, end, audit)).await
+    async fn update_revocation(
+        &self,
+        job: AuthorizationId,
+        end: RevocationUpdate,
+        audit: Vec<AuditEvent>,
+    ) -> Result<(), StoreError> {
+        self.around(Method::EndRevocation, self.inner.update_revocation(job, end, audit)).await
     }
 
-    async fn sweep(&self, policy: SweepPolicy) -> Result<Swept, StoreError> {
+    async fn sweep(&self, policy: SweepPolicy) -> Result<SweepReport, StoreError> {
         self.around(Method::Sweep, self.inner.sweep(policy)).await
     }
 

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, GrantSecrets, Ownership, StateKind};
-use grantry_domain::connector::{AuthMode, Connector, ConnectorKey, ContextId, ProfileId};
+use grantry_domain::authorization::{AuthorizationId, AuthorizationKey, AuthorizationRecord, GrantSecrets, StateKind};
+use grantry_domain::connector::{AuthMode, CallbackId, Connector, ConnectorKey, ProfileId};
 use grantry_domain::identity::{Actor, Role};
-use grantry_domain::ports::{AuditEvent, AuditKind, AuthorizationStore, Binding, ConnectorStore, ProviderError, TokenVault};
+use grantry_domain::ports::{
+    AssociatedData, AuditEvent, AuditKind, AuthorizationStore, ConnectorStore, ProviderError, TokenVault,
+};
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{
     AccessTokenRequest, AuthorizationResponse, CallbackRefused, CallbackRequest, CancelKey, Completed, Connections,
@@ -91,7 +93,7 @@ fn plain_step() -> impl Strategy<Value = Step> {
         Method::TakeLease,
         Method::FailAttempt,
         Method::End,
-        Method::QueueOrphan,
+        Method::QueueUnclaimed,
         Method::EndRevocation,
         Method::ClaimRevocation,
         Method::ClientSecret,
@@ -148,8 +150,8 @@ pub(super) fn story() -> impl Strategy<Value = Story> {
 /// A flow that was started.
 pub(super) struct Flow {
     pub(super) id: AuthorizationId,
-    pub(super) owner: Ownership,
-    pub(super) context: Option<ContextId>,
+    pub(super) owner: AuthorizationKey,
+    pub(super) context: Option<CallbackId>,
     state: Secret,
     cookie: Secret,
 }
@@ -269,7 +271,7 @@ impl Machine {
 
     /// The tokens of a record, opened as the domain would.
     pub(super) fn opened(&self, row: &AuthorizationRecord) -> Option<GrantSecrets> {
-        let binding = Binding::Grant { owner: row.owner.clone(), grant: row.id };
+        let binding = AssociatedData::Grant { owner: row.owner.clone(), grant: row.id };
         let opened = self.world.vault.open(&binding, row.sealed.as_ref()?).ok()?;
         GrantSecrets::decode(opened.version, &opened.payload).ok()
     }
@@ -279,14 +281,14 @@ impl Machine {
         self.world.store.mend();
         self.ledger.calm();
         for _ in 0..4 {
-            self.world.drive(self.world.tasks.finished()).await;
+            self.world.drive(self.world.spawner.finished()).await;
             self.world.pass(Duration::from_mins(20)).await;
             for node in &self.nodes {
                 node.sweep(|_| {}).await.expect("the store answers");
                 self.world.drive(node.revoke_due()).await.expect("the store answers");
             }
         }
-        self.world.drive(self.world.tasks.finished()).await;
+        self.world.drive(self.world.spawner.finished()).await;
     }
 
     async fn act(&self, step: &Step) {
@@ -325,7 +327,7 @@ impl Machine {
             Step::Recreate { connector, node } => self.recreate(&connectors()[*connector], *node).await,
             Step::Expel { who, place } => self.world.directory.expel(&user(USERS[*who]), &space(SPACES[*place])),
             Step::Admit { who, place } => {
-                self.world.directory.admit(&user(USERS[*who]), &space(SPACES[*place]), Role::Viewer);
+                self.world.directory.authorize(&user(USERS[*who]), &space(SPACES[*place]), Role::Viewer);
             }
             Step::RemoveUser { who } => drop(self.nodes[0].remove_user(Actor::System, &user(USERS[*who])).await),
             Step::Background { work, node } => self.background(*work, &self.nodes[*node]).await,
@@ -363,7 +365,7 @@ impl Machine {
         let Ok(started) = self.nodes[node].start(wish).await else { return };
         let Ok(Some(row)) = self.world.store.inner().find(started.flow_id).await else { return };
         let live = self.world.store.inner().get(key).await.ok().flatten();
-        let own_path = live.filter(|live| live.definition.profile.as_str() == ".oauth2");
+        let own_path = live.filter(|live| live.config.profile.as_str() == ".oauth2");
         let flow = Flow {
             id: started.flow_id,
             owner: row.owner,
@@ -383,13 +385,13 @@ impl Machine {
     ) -> CallbackRequest {
         let other = self.flows().into_iter().find(|other| other.id != flow.id);
         let browser_secrets = match cookie {
-            Presented::Own => vec![flow.cookie.duplicate()],
-            Presented::Other => other.iter().map(|other| other.cookie.duplicate()).collect(),
+            Presented::Own => vec![flow.cookie.clone_secret()],
+            Presented::Other => other.iter().map(|other| other.cookie.clone_secret()).collect(),
             Presented::None => Vec::new(),
         };
         let context = match path {
             Presented::Own => flow.context,
-            Presented::Other => Some(ContextId([9; 16])),
+            Presented::Other => Some(CallbackId([9; 16])),
             Presented::None => None,
         };
         let code = format!("{}#{number}", flow.owner.user);
@@ -398,7 +400,7 @@ impl Machine {
             address: None,
             browser_secrets,
             context,
-            state: flow.state.duplicate(),
+            state: flow.state.clone_secret(),
             issuer: None,
             answer: if denied {
                 AuthorizationResponse::Error { denied: true }
@@ -430,9 +432,9 @@ impl Machine {
             let number = self.number();
             (format!("edit-{number}"), Some(format!("client-{number}")))
         } else {
-            (live.definition.config, live.definition.client_id)
+            (live.config.settings, live.config.client_id)
         };
-        let draft = ConnectorDraft { profile: live.definition.profile, client_id, ..draft(&config) };
+        let draft = ConnectorDraft { profile: live.config.profile, client_id, ..draft(&config) };
         // A conflict with another editor is as good as no edit.
         drop(self.nodes[node].update_connector(&person("ed"), key, draft, None, false).await);
     }
@@ -440,7 +442,7 @@ impl Machine {
     async fn recreate(&self, key: &ConnectorKey, node: usize) {
         let Ok(Some(live)) = self.world.store.inner().get(key).await else { return };
         drop(self.nodes[node].delete_connector(&person("ed"), key).await);
-        let draft = ConnectorDraft { profile: live.definition.profile, ..draft("{}") };
+        let draft = ConnectorDraft { profile: live.config.profile, ..draft("{}") };
         drop(self.nodes[node].create_connector(&person("ed"), &key.space, Some(key.id.clone()), draft).await);
     }
 
@@ -470,6 +472,6 @@ pub(super) fn is_grant(row: &AuthorizationRecord) -> bool {
 }
 
 /// Whether some revocation was given up, so that tokens may live on at the provider.
-pub(super) fn gave_up(stored: &Stored) -> bool {
-    stored.events.iter().any(|event| event.kind == AuditKind::RevocationSettled && event.outcome == "gave_up")
+pub(super) fn abandoned(stored: &Stored) -> bool {
+    stored.events.iter().any(|event| event.kind == AuditKind::RevocationCompleted && event.outcome == "abandoned")
 }

@@ -10,12 +10,12 @@ use std::time::Duration;
 use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, RevocationRecord, StateKind, StatusKind};
 use grantry_domain::connector::Connector;
 use grantry_domain::identity::Actor;
-use grantry_domain::ports::{AuditKind, AuthorizationStore, Binding, Fence, TokenVault, VaultError};
+use grantry_domain::ports::{AssociatedData, AuditKind, AuthorizationStore, ExpectedVersion, TokenVault, VaultError};
 use grantry_domain::usecase::{CallbackRefused, StatusError};
 use grantry_testkit::doubles::fixtures::{connector_key, space, user};
 use proptest::prelude::*;
 
-use self::machine::{Flow, Journal, Machine, Presented, Step, Stored, USERS, connectors, gave_up, is_grant, story};
+use self::machine::{Flow, Journal, Machine, Presented, Step, Stored, USERS, abandoned, connectors, is_grant, story};
 use crate::common::{SPACES, demand_for, person, request, text, token_from};
 
 /// One step and what it did.
@@ -196,7 +196,7 @@ impl Invariant for ConsentedConnector {
         for row in seen.after.rows.values().filter(|row| is_grant(row)) {
             let live = seen.after.connectors.get(&row.owner.connector_key()).expect("a grant has its connector");
             assert_eq!((row.owner.incarnation, row.owner.epoch), (live.incarnation, live.epoch));
-            let settings = ports.profiles.settings(&live.definition).expect("settings that are understood");
+            let settings = ports.profiles.settings(&live.config).expect("settings that are understood");
             assert_eq!(row.owner.digest.0, ports.vault.fingerprint(&settings.binding_bytes()));
         }
         for given in &seen.journal.handed_out {
@@ -319,24 +319,26 @@ impl Invariant for SealedForItsRecord {
         if let [own, .., other] = grants[..] {
             let store = seen.machine.world.store.inner();
             let moved = AuthorizationRecord { sealed: other.sealed.clone(), revision: other.revision, ..own.clone() };
-            store.replace(moved, Fence::of(own), Vec::new()).await.expect("the store answers");
+            store.replace(moved, ExpectedVersion::of(own), Vec::new()).await.expect("the store answers");
             let node =
                 seen.machine.world.node_on(&Arc::new(seen.machine.world.store.another_way()), seen.machine.ledger.clone());
             let demand = demand_for(own.owner.user.as_str(), own.owner.connector_key());
             let refused = seen.machine.world.drive(token_from(&node, &demand)).await;
             assert!(refused.is_err(), "another record's token was handed out");
             let stored = store.find(own.id).await.expect("the store answers").expect("the record is there");
-            store.replace(own.clone(), Fence::of(&stored), Vec::new()).await.expect("the store answers");
+            store.replace(own.clone(), ExpectedVersion::of(&stored), Vec::new()).await.expect("the store answers");
         }
     }
 }
 
-fn binding(row: &AuthorizationRecord) -> Option<Binding> {
+fn binding(row: &AuthorizationRecord) -> Option<AssociatedData> {
     let owner = row.owner.clone();
     match row.state {
         StateKind::Initiated => None,
-        StateKind::AwaitingCallback => Some(Binding::Flow { owner, state: row.state_hash?, browser: row.browser? }),
-        StateKind::Authorized | StateKind::Expired | StateKind::Revoked => Some(Binding::Grant { owner, grant: row.id }),
+        StateKind::AwaitingCallback => Some(AssociatedData::Flow { owner, state: row.state_hash?, browser: row.browser? }),
+        StateKind::Authorized | StateKind::Expired | StateKind::Revoked => {
+            Some(AssociatedData::Grant { owner, grant: row.id })
+        }
     }
 }
 
@@ -364,10 +366,10 @@ impl Invariant for NeverDropped {
             assert_eq!(node.pending_commits(), 0);
         }
         let lasted = machine.world.now().since(self.started.unwrap_or(machine.world.now()));
-        if gave_up(stored) && lasted >= Duration::from_hours(24) {
+        if abandoned(stored) && lasted >= Duration::from_hours(24) {
             return;
         }
-        assert!(!gave_up(stored), "a revocation was given up after {lasted:?}");
+        assert!(!abandoned(stored), "a revocation was given up after {lasted:?}");
         let held: Vec<String> = stored
             .rows
             .values()
@@ -406,7 +408,7 @@ impl Invariant for ForeignIsMissing {
         }
         for who in USERS {
             for key in connectors() {
-                let standing = world.node.ports().directory.standing(&user(who), &key.space).await.expect("an answer");
+                let standing = world.node.ports().directory.membership(&user(who), &key.space).await.expect("an answer");
                 let missing = if standing.role.is_none() {
                     // A closed space: neither it nor what is in it exists.
                     [connector_key("nowhere", "drive"), connector_key(key.space.as_str(), "missing")]
@@ -442,7 +444,7 @@ struct EveryChangeIsTold;
 
 /// What about a record is worth an event.
 fn essence(row: &AuthorizationRecord) -> (StateKind, u64, bool, bool) {
-    let settled = matches!(row.revocation, Some(RevocationRecord::Settled(_)));
+    let settled = matches!(row.revocation, Some(RevocationRecord::Completed(_)));
     (row.state, row.revision.0, row.consumed_at.is_some(), settled)
 }
 
@@ -461,7 +463,7 @@ impl Invariant for EveryChangeIsTold {
                 | AuditKind::Refreshed
                 | AuditKind::GrantExpired
                 | AuditKind::GrantEnded
-                | AuditKind::RevocationSettled => true,
+                | AuditKind::RevocationCompleted => true,
                 AuditKind::BindingMismatch
                 | AuditKind::IssuerMismatch
                 | AuditKind::ScopeWidened
@@ -469,7 +471,7 @@ impl Invariant for EveryChangeIsTold {
                 | AuditKind::CommitPending
                 | AuditKind::AccessTokenIssued
                 | AuditKind::AccessTokenRefused
-                | AuditKind::OrphanQueued
+                | AuditKind::UnclaimedTokensQueued
                 | AuditKind::OpenFailed
                 | AuditKind::ConnectorCreated
                 | AuditKind::ConnectorUpdated

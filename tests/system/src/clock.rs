@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use grantry_domain::ports::Clock;
 use grantry_domain::time::Timestamp;
-use grantry_system::SystemClock;
+use grantry_runtime::SystemClock;
 
 /// The clock of the operating system plus what stands in a file, so that nodes in other processes see the same time.
 /// The monotonic side cannot be moved: nobody can do that to a machine either.

@@ -137,9 +137,9 @@ pub(crate) fn key_file(folder: &Path) -> PathBuf {
 /// A root key nobody has used, as text.
 pub fn fresh_key() -> io::Result<String> {
     use base64::Engine as _;
-    use grantry_domain::ports::Entropy as _;
+    use grantry_domain::ports::SecureRandom as _;
 
     let mut bytes = [0; 32];
-    grantry_system::SystemEntropy.fill(&mut bytes).map_err(|_| io::ErrorKind::Other)?;
+    grantry_runtime::SystemRandom.fill(&mut bytes).map_err(|_| io::ErrorKind::Other)?;
     Ok(base64::engine::general_purpose::STANDARD.encode(bytes))
 }

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use grantry_crypto_aes_gcm::{AesGcmVault, KeySource, Keyring, KeyringError, UnknownKeys};
-use grantry_domain::ports::{AuthorizationStore as _, Clock, Entropy, SessionStore, StoreError, TokenVault};
+use grantry_domain::ports::{AuthorizationStore as _, Clock, SecureRandom, SessionStore, StoreError, TokenVault};
 use grantry_domain::usecase::{Connections, InvalidPolicy, Policy, Ports, PublicBaseUrl};
 use grantry_http_axum::{Accounts, AgentKey, AgentKeys, AgentPrincipal, Api, IdentityMode, Limits, Readiness};
 use grantry_http_reqwest::{Limits as TransportLimits, ReqwestTransport, TransportSetupError};
 use grantry_provider_oauth2::{
     ApiCaller, EgressPolicy, InvalidEgress, InvalidProfile, Oauth2Server, ProfileOptions, Profiles,
 };
-use grantry_store_memory::{MemoryRateLimiter, Quota, RateLimits};
+use grantry_runtime::{MemoryRateLimiter, Quota, RateLimits};
+use grantry_runtime::{SystemRandom, TokioSpawner};
 use grantry_store_sqlite::{SqliteOptions, SqliteStore};
-use grantry_system::{SystemEntropy, TokioTasks};
 use grantry_testkit::doubles::CollectingSink;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -70,7 +70,7 @@ pub struct Host {
     pub store: Arc<SqliteStore>,
     /// Audit events it has delivered.
     pub sink: Arc<CollectingSink>,
-    tasks: TokioTasks,
+    spawner: TokioSpawner,
     stop: oneshot::Sender<()>,
     server: JoinHandle<io::Result<()>>,
 }
@@ -79,13 +79,13 @@ impl Host {
     /// Puts the parts together and serves.
     pub async fn start(settings: &Settings, people: &TestPeople) -> Result<Self, HostError> {
         let clock: Arc<dyn Clock> = Arc::new(MovableClock::of(&settings.folder));
-        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-        let tasks = TokioTasks::new(tokio::runtime::Handle::current());
+        let random: Arc<dyn SecureRandom> = Arc::new(SystemRandom);
+        let spawner = TokioSpawner::new(tokio::runtime::Handle::current());
         let sink = Arc::new(CollectingSink::default());
 
         let keyring = Keyring::load(&KeySource::File(key_file(&settings.folder)), &[], &settings.folder)?;
-        let store = Arc::new(SqliteStore::open(options(settings, &clock, &entropy)).await?);
-        let vault = Arc::new(AesGcmVault::new(keyring, store.deployment_id(), entropy.clone()));
+        let store = Arc::new(SqliteStore::open(options(settings, &clock, &random)).await?);
+        let vault = Arc::new(AesGcmVault::new(keyring, store.deployment_id(), random.clone()));
         vault.check_usage(&store.key_usage().await?)?;
 
         let egress = EgressPolicy::new(&["*".to_owned()], &settings.egress)?;
@@ -103,8 +103,8 @@ impl Host {
             limiter: Arc::new(MemoryRateLimiter::new(rates(settings), &clock)),
             sink: sink.clone(),
             clock: clock.clone(),
-            entropy: entropy.clone(),
-            tasks: Arc::new(tasks.clone()),
+            random: random.clone(),
+            spawner: Arc::new(spawner.clone()),
         };
         let connections = Connections::new(ports, policy(settings)?)?;
         let router = grantry_http_axum::router(api(settings, people, &connections, &store, &vault)?);
@@ -115,7 +115,7 @@ impl Host {
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let serving = axum::serve(listener, service).with_graceful_shutdown(async { drop(stopped.await) });
         let server = tokio::spawn(serving.into_future());
-        Ok(Self { address, connections, store, sink, tasks, stop, server })
+        Ok(Self { address, connections, store, sink, spawner, stop, server })
     }
 
     /// Stops as a process does that was asked to: requests and detached work finish, the store is closed.
@@ -123,7 +123,7 @@ impl Host {
         let _ = self.stop.send(());
         // Idle connections of browsers are not waited for.
         drop(tokio::time::timeout(Duration::from_millis(200), self.server).await);
-        self.tasks.drain(DRAIN).await;
+        self.spawner.drain(DRAIN).await;
         self.store.close().await;
     }
 
@@ -132,7 +132,7 @@ impl Host {
     /// # Panics
     /// If that takes too long.
     pub async fn settle(&self) {
-        assert_eq!(self.tasks.drain(DRAIN).await, 0, "detached work goes on and on");
+        assert_eq!(self.spawner.drain(DRAIN).await, 0, "detached work goes on and on");
     }
 }
 
@@ -147,8 +147,8 @@ pub fn policy(settings: &Settings) -> Result<Policy, InvalidPolicy> {
     Ok(policy)
 }
 
-fn options(settings: &Settings, clock: &Arc<dyn Clock>, entropy: &Arc<dyn Entropy>) -> SqliteOptions {
-    let mut options = SqliteOptions::new(database_file(&settings.folder), clock.clone(), entropy.clone());
+fn options(settings: &Settings, clock: &Arc<dyn Clock>, random: &Arc<dyn SecureRandom>) -> SqliteOptions {
+    let mut options = SqliteOptions::new(database_file(&settings.folder), clock.clone(), random.clone());
     options.busy_timeout = settings.busy_timeout;
     options.max_pages = settings.max_pages;
     options
@@ -165,7 +165,7 @@ fn api(
     let public = PublicBaseUrl::new(&settings.public)?;
     let (sessions, hash): (Arc<dyn SessionStore>, Arc<dyn TokenVault>) = (store.clone(), vault.clone());
     let accounts =
-        Accounts::new(Arc::new(people.clone()), sessions, hash.clone(), ports.clock.clone(), ports.entropy.clone(), &public);
+        Accounts::new(Arc::new(people.clone()), sessions, hash.clone(), ports.clock.clone(), ports.random.clone(), &public);
     let accounts = Arc::new(accounts);
     let agent = AgentKey {
         key_sha256: vault.fingerprint(AGENT_KEY.as_bytes()),

@@ -61,7 +61,7 @@ impl Default for TestPeople {
     fn default() -> Self {
         let directory = TestDirectory::default();
         for (name, place, role) in ROLES {
-            directory.admit(&user(name), &space(place), role);
+            directory.authorize(&user(name), &space(place), role);
         }
         Self { directory: Arc::new(directory) }
     }
@@ -81,7 +81,7 @@ impl People for TestPeople {
         let mut spaces = Vec::new();
         for name in SPACES {
             let id = space(name);
-            let standing = self.directory.standing(user, &id).await.map_err(|_| AuthenticationError)?;
+            let standing = self.directory.membership(user, &id).await.map_err(|_| AuthenticationError)?;
             if let Some(role) = standing.role.filter(|_| standing.may(Role::Viewer)) {
                 spaces.push(SpaceView { id, name: None, role });
             }

@@ -7,7 +7,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use grantry_domain::secret::Secret;
-use grantry_system::SystemEntropy;
+use grantry_runtime::SystemRandom;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
@@ -156,7 +156,7 @@ impl Served {
 /// An account of the configuration; the password is the name with `-pw` behind it.
 fn account(name: &str, role: &str) -> io::Result<String> {
     let password = Secret::from_text(&format!("{name}-pw"));
-    let hash = grantry::passwords::hash(&password, &SystemEntropy).map_err(io::Error::other)?;
+    let hash = grantry::passwords::hash(&password, &SystemRandom).map_err(io::Error::other)?;
     Ok(format!(
         "[[identity.accounts]]\nid = \"u_{name}\"\nusername = \"{name}\"\npassword_hash = \"{hash}\"\n\
          roles = {{ default = \"{role}\", marketing = \"{role}\" }}\n"

@@ -37,8 +37,8 @@ prop_compose! {
         digest in 0..2_u8,
         record in 0..2_u8,
         browser in 0..2_u8,
-    ) -> Binding {
-        let owner = Ownership {
+    ) -> AssociatedData {
+        let owner = AuthorizationKey {
             space: SpaceId::new(space).unwrap(),
             connector: ConnectorId::new(connector).unwrap(),
             incarnation: Incarnation([incarnation; 16]),
@@ -48,12 +48,12 @@ prop_compose! {
         };
         let grant = AuthorizationId::new(Timestamp::from_millis(0), [record; 16]);
         match kind {
-            0 => Binding::Flow { owner, state: StateHash([record; 32]), browser: BrowserHash([browser; 32]) },
-            1 => Binding::Grant { owner, grant },
-            2 => Binding::Orphan { owner, grant },
+            0 => AssociatedData::Flow { owner, state: StateHash([record; 32]), browser: FlowCookieHash([browser; 32]) },
+            1 => AssociatedData::Grant { owner, grant },
+            2 => AssociatedData::UnclaimedTokens { owner, grant },
             _ => {
-                let Ownership { space, connector, incarnation, digest, .. } = owner;
-                Binding::ClientSecret { space, connector, incarnation, digest }
+                let AuthorizationKey { space, connector, incarnation, digest, .. } = owner;
+                AssociatedData::ClientSecret { space, connector, incarnation, digest }
             }
         }
     }
@@ -76,8 +76,8 @@ proptest! {
 
     #[test]
     fn r73_a_border_between_fields_cannot_be_shifted(text in "[ab]{4,12}", sealed_at in 1_usize..4, opened_at in 1_usize..4) {
-        let cut = |at: usize| Binding::Grant {
-            owner: Ownership {
+        let cut = |at: usize| AssociatedData::Grant {
+            owner: AuthorizationKey {
                 space: SpaceId::new(&text[..at]).unwrap(),
                 connector: ConnectorId::new(&text[at..]).unwrap(),
                 ..owner()
@@ -92,7 +92,7 @@ proptest! {
 
 #[test]
 fn r73_every_record_type_has_its_fields() {
-    let tags = |binding: &Binding| -> Vec<u8> {
+    let tags = |binding: &AssociatedData| -> Vec<u8> {
         let data = associated_data(&header(RecordType::of(binding)), &DEPLOYMENT, binding).unwrap();
         decode(&data).into_iter().map(|(tag, _)| tag).collect()
     };
@@ -106,8 +106,10 @@ fn r73_every_record_type_has_its_fields() {
 fn r73_ids_enter_byte_for_byte() {
     // The same letter, once as one character and once composed of two; upper and lower case; with and without a blank.
     let users = ["é", "e\u{301}", "É", "é "];
-    let of =
-        |user: &str| Binding::Grant { owner: Ownership { user: UserId::new(user).unwrap(), ..owner() }, grant: grant_id() };
+    let of = |user: &str| AssociatedData::Grant {
+        owner: AuthorizationKey { user: UserId::new(user).unwrap(), ..owner() },
+        grant: grant_id(),
+    };
     let vault = vault();
     for sealed_for in users {
         let envelope = vault.seal(&of(sealed_for), 1, &secret("token")).unwrap();

@@ -16,7 +16,7 @@ fn expected(position: usize) -> &'static [VaultError] {
     }
 }
 
-fn assert_refused(binding: &Binding, bytes: Vec<u8>, allowed: &[VaultError], what: &str) {
+fn assert_refused(binding: &AssociatedData, bytes: Vec<u8>, allowed: &[VaultError], what: &str) {
     let envelope = Envelope(bytes);
     // Key 1 is a read key here, so that nothing is skipped as up to date.
     let rotated = vault_with(2, &[1]);

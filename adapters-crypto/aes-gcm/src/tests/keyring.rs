@@ -31,7 +31,7 @@ fn r75_a_generated_key_is_accepted_and_has_its_derived_id() {
 
 #[test]
 fn r75_a_generator_that_gives_no_randomness_makes_no_key() {
-    assert_eq!(RootKey::generate(&Fixed(vec![0; 32])).err(), Some(EntropyError));
+    assert_eq!(RootKey::generate(&Fixed(vec![0; 32])).err(), Some(RandomUnavailable));
 }
 
 #[test]

@@ -13,10 +13,10 @@ mod vectors;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use grantry_domain::authorization::{AuthorizationId, BrowserHash, Ownership, StateHash};
+use grantry_domain::authorization::{AuthorizationId, AuthorizationKey, FlowCookieHash, StateHash};
 use grantry_domain::connector::{ConnectorId, Epoch, Incarnation};
 use grantry_domain::identity::{SpaceId, UserId};
-use grantry_domain::ports::{Binding, Entropy, EntropyError};
+use grantry_domain::ports::{AssociatedData, RandomUnavailable, SecureRandom};
 use grantry_domain::provider::BindingDigest;
 use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
@@ -41,8 +41,8 @@ const RANDOM: [u8; 44] = {
 /// The same bytes each time.
 struct Fixed(Vec<u8>);
 
-impl Entropy for Fixed {
-    fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyError> {
+impl SecureRandom for Fixed {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), RandomUnavailable> {
         buffer.copy_from_slice(&self.0);
         Ok(())
     }
@@ -52,8 +52,8 @@ impl Entropy for Fixed {
 #[derive(Default)]
 struct Stream(AtomicU64);
 
-impl Entropy for Stream {
-    fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyError> {
+impl SecureRandom for Stream {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), RandomUnavailable> {
         for chunk in buffer.chunks_mut(32) {
             let block = Sha256::digest(self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes());
             chunk.copy_from_slice(&block[..chunk.len()]);
@@ -80,8 +80,8 @@ fn secret(text: &str) -> Secret {
     Secret::from_text(text)
 }
 
-fn owner() -> Ownership {
-    Ownership {
+fn owner() -> AuthorizationKey {
+    AuthorizationKey {
         space: SpaceId::default_space(),
         connector: ConnectorId::new("conn-1").unwrap(),
         incarnation: Incarnation([0xc0; 16]),
@@ -95,23 +95,23 @@ fn grant_id() -> AuthorizationId {
     AuthorizationId::new(Timestamp::from_millis(0), [0x60; 16])
 }
 
-fn flow() -> Binding {
-    Binding::Flow { owner: owner(), state: StateHash([0x5a; 32]), browser: BrowserHash([0xbb; 32]) }
+fn flow() -> AssociatedData {
+    AssociatedData::Flow { owner: owner(), state: StateHash([0x5a; 32]), browser: FlowCookieHash([0xbb; 32]) }
 }
 
-fn grant() -> Binding {
-    Binding::Grant { owner: owner(), grant: grant_id() }
+fn grant() -> AssociatedData {
+    AssociatedData::Grant { owner: owner(), grant: grant_id() }
 }
 
-fn client_secret() -> Binding {
-    let Ownership { space, connector, incarnation, digest, .. } = owner();
-    Binding::ClientSecret { space, connector, incarnation, digest }
+fn client_secret() -> AssociatedData {
+    let AuthorizationKey { space, connector, incarnation, digest, .. } = owner();
+    AssociatedData::ClientSecret { space, connector, incarnation, digest }
 }
 
-fn orphan() -> Binding {
-    Binding::Orphan { owner: owner(), grant: grant_id() }
+fn orphan() -> AssociatedData {
+    AssociatedData::UnclaimedTokens { owner: owner(), grant: grant_id() }
 }
 
-fn one_of_each() -> [Binding; 4] {
+fn one_of_each() -> [AssociatedData; 4] {
     [flow(), grant(), client_secret(), orphan()]
 }

@@ -9,7 +9,7 @@ use super::*;
 /// A place for a record: which deployment's vault, and which binding there.
 struct Place {
     deployment: usize,
-    binding: Binding,
+    binding: AssociatedData,
 }
 
 /// Every combination; `bits` chooses one of two values for each field.
@@ -19,7 +19,7 @@ fn places() -> Vec<Place> {
         let bit = |position: u8| bits >> position & 1;
         let text = |position, names: [&'static str; 2]| names[usize::from(bit(position))];
         let (record, browser) = (bit(6), bit(7));
-        let owner = Ownership {
+        let owner = AuthorizationKey {
             space: SpaceId::new(text(1, ["default", "marketing"])).unwrap(),
             connector: ConnectorId::new(text(2, ["conn-1", "conn-2"])).unwrap(),
             incarnation: Incarnation([bit(3); 16]),
@@ -29,14 +29,18 @@ fn places() -> Vec<Place> {
         };
         let mut place = |binding| places.push(Place { deployment: usize::from(bit(0)), binding });
         let grant = AuthorizationId::new(Timestamp::from_millis(0), [record; 16]);
-        place(Binding::Flow { owner: owner.clone(), state: StateHash([record; 32]), browser: BrowserHash([browser; 32]) });
+        place(AssociatedData::Flow {
+            owner: owner.clone(),
+            state: StateHash([record; 32]),
+            browser: FlowCookieHash([browser; 32]),
+        });
         if browser == 0 {
-            place(Binding::Grant { owner: owner.clone(), grant });
-            place(Binding::Orphan { owner: owner.clone(), grant });
+            place(AssociatedData::Grant { owner: owner.clone(), grant });
+            place(AssociatedData::UnclaimedTokens { owner: owner.clone(), grant });
         }
         if bits < 1 << 5 {
-            let Ownership { space, connector, incarnation, digest, .. } = owner;
-            place(Binding::ClientSecret { space, connector, incarnation, digest });
+            let AuthorizationKey { space, connector, incarnation, digest, .. } = owner;
+            place(AssociatedData::ClientSecret { space, connector, incarnation, digest });
         }
     }
     places

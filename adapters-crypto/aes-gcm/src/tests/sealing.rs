@@ -65,10 +65,10 @@ fn r74_the_key_depends_on_the_salt_even_if_the_nonce_repeats() {
 /// Gives bytes and then reports that they are worthless.
 struct Failing;
 
-impl Entropy for Failing {
-    fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyError> {
+impl SecureRandom for Failing {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), RandomUnavailable> {
         buffer.fill(0x55);
-        Err(EntropyError)
+        Err(RandomUnavailable)
     }
 }
 
@@ -81,7 +81,7 @@ fn r74_without_randomness_nothing_is_sealed() {
     assert_eq!(vault.reseal(&grant(), &sealed), Err(VaultError::NoEntropy));
     // Reading goes on.
     assert!(vault.open(&grant(), &sealed).is_ok());
-    assert_eq!(RootKey::generate(&Failing).err(), Some(EntropyError));
+    assert_eq!(RootKey::generate(&Failing).err(), Some(RandomUnavailable));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fmt::{Debug, Display};
 use std::marker::PhantomData;
 
 use grantry_domain::authorization::{ClientSecretPayload, FlowSecrets, GrantSecrets};
-use grantry_domain::ports::Opened;
+use grantry_domain::ports::Decrypted;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use super::*;
@@ -41,7 +41,7 @@ macro_rules! assert_opaque {
 fn r77_secret_types_cannot_be_printed_copied_or_compared() {
     assert_opaque!(
         Secret,
-        Opened,
+        Decrypted,
         FlowSecrets,
         GrantSecrets,
         ClientSecretPayload,

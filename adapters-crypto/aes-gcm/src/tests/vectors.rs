@@ -8,7 +8,7 @@ use grantry_domain::connector::{Epoch, ProfileId};
 use grantry_domain::encoding::hex;
 use grantry_domain::ports::{KeyId, TokenVault};
 use grantry_domain::provider::{
-    Account, BindingKind, CallbackPath, ClientAuthentication, Endpoints, Origin, Provider, ProviderSettings, Scopes,
+    Account, BindingKind, CallbackPath, ClientAuthentication, Endpoints, Origin, ProviderSettings, ProviderSnapshot, Scopes,
 };
 use grantry_domain::time::Timestamp;
 use hkdf::Hkdf;
@@ -100,7 +100,7 @@ fn settings(kind: BindingKind, issuer: Option<&str>, endpoints: Option<Endpoints
         base_url: "https://api.example.com/v1".to_owned(),
         requested_scopes: Scopes::new(["read"]),
         required_scopes: Scopes::default(),
-        callback: CallbackPath::Own,
+        callback: CallbackPath::PerConnector,
         client_credentials: true,
         revocation_is_per_user: false,
         missing: None,
@@ -149,8 +149,8 @@ fn r52_binding_digest_vectors() {
     assert_eq!(digest(&issuer), (156, "76843c1e9d25326caa00cf998b66a258109cc639efe31a35a00ba46df3f156c2".to_owned()));
 }
 
-fn provider() -> Provider {
-    Provider {
+fn provider() -> ProviderSnapshot {
+    ProviderSnapshot {
         profile: ProfileId::new(".oauth2").unwrap(),
         issuer: Some("https://as.example.com".to_owned()),
         issuer_in_response: true,

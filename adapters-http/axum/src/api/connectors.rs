@@ -127,10 +127,10 @@ impl From<ConnectorView> for Connector {
             id: connector.key.id.as_str().to_owned(),
             space_id: connector.key.space.as_str().to_owned(),
             name: connector.name.as_str().to_owned(),
-            connector_type_id: connector.definition.profile.as_str().to_owned(),
+            connector_type_id: connector.config.profile.as_str().to_owned(),
             auth_mode: connector.auth_mode.as_str(),
             // It was an object when it was stored.
-            config: RawValue::from_string(connector.definition.config).unwrap_or_default(),
+            config: RawValue::from_string(connector.config.settings).unwrap_or_default(),
             is_missing_secrets: view.is_missing_secrets,
             redirect_uri: view.redirect_uri,
             created_at: rfc3339(connector.created_at),
@@ -218,7 +218,7 @@ async fn update(
         (Some(profile), Some(auth_mode)) => (profile, auth_mode),
         (profile, auth_mode) => {
             let present = app.api.connections.connector(&actor, &key).await?.connector;
-            (profile.unwrap_or(present.definition.profile), auth_mode.unwrap_or(present.auth_mode))
+            (profile.unwrap_or(present.config.profile), auth_mode.unwrap_or(present.auth_mode))
         }
     };
     let draft = read_draft(fields, profile, auth_mode)?;

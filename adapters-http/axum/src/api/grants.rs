@@ -37,7 +37,7 @@ pub(super) fn routes_in_space() -> OpenApiRouter<App> {
 }
 
 pub(super) fn routes_everywhere() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(off_board))
+    OpenApiRouter::new().routes(routes!(deprovision_user))
 }
 
 /// Somebody's connection, present or former.
@@ -93,7 +93,7 @@ pub(crate) struct AuthorizationPage {
 
 /// What an off-boarding did.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct OffBoarded {
+pub(crate) struct Deprovisioned {
     /// Grants ended.
     revoked: u64,
     /// Revocations that wait for their providers.
@@ -219,10 +219,14 @@ async fn revoke(
 
 /// Ends everything a person has, in every space. For admins of all spaces.
 #[utoipa::path(delete, path = "/internal/actions/users/{user}/grants", operation_id = "offBoard", tag = "grants",
-    params(("user" = String, Path)), responses((status = 200, body = OffBoarded), Problems))]
-async fn off_board(State(app): State<App>, person: Person, params: PathParams) -> Result<Json<OffBoarded>, Problem> {
+    params(("user" = String, Path)), responses((status = 200, body = Deprovisioned), Problems))]
+async fn deprovision_user(
+    State(app): State<App>,
+    person: Person,
+    params: PathParams,
+) -> Result<Json<Deprovisioned>, Problem> {
     let user = params.read("user", |text| UserId::new(text).ok())?;
     let spaces = app.api.people.spaces().await?;
-    let done = app.api.connections.off_board(&person.actor(), &spaces, &user).await?;
-    Ok(Json(OffBoarded { revoked: done.revoked, queued: done.queued }))
+    let done = app.api.connections.deprovision_user(&person.actor(), &spaces, &user).await?;
+    Ok(Json(Deprovisioned { revoked: done.revoked, queued: done.queued }))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use grantry_domain::encoding::{base64url, from_base64url};
 use grantry_domain::identity::UserId;
-use grantry_domain::ports::{Clock, Entropy, Session, SessionHash, SessionStore, TokenVault};
+use grantry_domain::ports::{Clock, SecureRandom, Session, SessionHash, SessionStore, TokenVault};
 use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
 use grantry_domain::usecase::PublicBaseUrl;
@@ -42,7 +42,7 @@ pub struct Accounts {
     sessions: Arc<dyn SessionStore>,
     vault: Arc<dyn TokenVault>,
     clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
+    random: Arc<dyn SecureRandom>,
     cookie: String,
 }
 
@@ -53,18 +53,18 @@ impl Accounts {
         sessions: Arc<dyn SessionStore>,
         vault: Arc<dyn TokenVault>,
         clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
+        random: Arc<dyn SecureRandom>,
         public: &PublicBaseUrl,
     ) -> Self {
         let cookie = CookieNames::of(public).session().to_owned();
-        Self { passwords, sessions, vault, clock, entropy, cookie }
+        Self { passwords, sessions, vault, clock, random, cookie }
     }
 
     /// Checks a password and begins a session; answers the value of its cookie.
     pub(crate) async fn log_in(&self, username: &str, password: &Secret) -> Result<(UserId, Secret), LogInError> {
         let user = self.passwords.verify(username, password).await?.ok_or(LogInError::Wrong)?;
         let mut id = [0_u8; 32];
-        self.entropy.fill(&mut id).map_err(|_| AuthenticationError)?;
+        self.random.fill(&mut id).map_err(|_| AuthenticationError)?;
         let value = Secret::from_text(&base64url(&id));
         let now = self.clock.now();
         let session = Session { user: user.clone(), created_at: now, seen_at: now };

@@ -10,7 +10,7 @@ use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use grantry_domain::ports::Entropy;
+use grantry_domain::ports::SecureRandom;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, header};
 use metrics::{Label, SharedString};
@@ -34,10 +34,10 @@ pub(crate) struct CorrelationIds {
 }
 
 impl CorrelationIds {
-    pub(crate) fn new(entropy: &dyn Entropy) -> Self {
+    pub(crate) fn new(random: &dyn SecureRandom) -> Self {
         let mut process = [0; 4];
         // Without randomness nobody can be signed in or connected; the ids of those failures may repeat.
-        let _ = entropy.fill(&mut process);
+        let _ = random.fill(&mut process);
         Self { process: u32::from_be_bytes(process), next: AtomicU32::new(1) }
     }
 

@@ -5,7 +5,7 @@
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use grantry_domain::connector::ContextId;
+use grantry_domain::connector::CallbackId;
 use grantry_domain::ports::Operation;
 use grantry_domain::usecase::{CallbackRefused, CallbackRequest, Completed, Outcome};
 use http::{HeaderMap, Method};
@@ -38,7 +38,7 @@ async fn shared(State(app): State<App>, request: Request) -> Response {
     params(("context" = String, Path), ("state" = String, Query), ("code" = Option<String>, Query), ("error" = Option<String>, Query), ("iss" = Option<String>, Query)),
     responses((status = 303, description = "To the return URL or the result page"), Pages))]
 async fn own(State(app): State<App>, params: PathParams, correlation: CorrelationId, request: Request) -> Response {
-    match params.read("context", ContextId::parse) {
+    match params.read("context", CallbackId::parse) {
         Ok(context) => answer(&app, request, Some(context)).await,
         Err(problem) => failure(&app, &problem, &correlation),
     }
@@ -46,7 +46,7 @@ async fn own(State(app): State<App>, params: PathParams, correlation: Correlatio
 
 /// Rate limit → parameters → session → everything else, in the domain. The request is taken apart step by step, so that
 /// nothing is looked up for what an earlier step refuses.
-async fn answer(app: &App, request: Request, context: Option<ContextId>) -> Response {
+async fn answer(app: &App, request: Request, context: Option<CallbackId>) -> Response {
     let (mut parts, _) = request.into_parts();
     let Ok(correlation) = CorrelationId::from_request_parts(&mut parts, app).await;
     if parts.method != Method::GET {

@@ -234,7 +234,7 @@ fn of_code(app: &App, code: Code, correlation: &CorrelationId) -> Content {
         Code::ProviderError | Code::ExchangeFailed => {
             Content::bad("The provider did not give access", "It answered with an error. Nothing was connected.")
         }
-        Code::IssuerMismatch | Code::ContextMismatch => Content::bad(
+        Code::IssuerMismatch | Code::CallbackMismatch => Content::bad(
             "This answer does not belong here",
             "It came from another provider than the one you were sent to. Nothing was connected.",
         ),

@@ -96,7 +96,7 @@ async fn r08_hand_written_endpoints_have_their_own_callback_and_only_it_finishes
     let foreign = uri_of(alice.get("/api/actions/connector/other").await);
     assert!(own.starts_with(&format!("{BASE}/api/actions/connector/_oauth_callback/")) && own != foreign);
     let shared = format!("{BASE}/api/actions/connector/_oauth_callback");
-    for (uri, expected) in [(&shared, "context_mismatch"), (&foreign, "context_mismatch"), (&own, "success")] {
+    for (uri, expected) in [(&shared, "callback_mismatch"), (&foreign, "callback_mismatch"), (&own, "success")] {
         let flow =
             alice.start_at("/internal/actions/connector/custom/_start_oauth_flow", &json!({"returnUrl": "/app"})).await;
         let answer = alice.arrive(&format!("{}?code=c&state={}", uri.strip_prefix(BASE).unwrap(), flow.state)).await;

@@ -57,7 +57,7 @@ async fn an_admin_lists_and_revokes_and_never_sees_a_token() {
 }
 
 #[tokio::test]
-async fn off_boarding_takes_an_admin_of_every_space() {
+async fn deprovision_usering_takes_an_admin_of_every_space() {
     let world = World::new();
     world.connector("default", "drive", ".example").await;
     let mut bob = world.connected("bob", "drive").await;

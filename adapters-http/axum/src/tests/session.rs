@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::ports::{Operation, UserStanding};
+use grantry_domain::ports::{Operation, UserStatus};
 use http::{Method, StatusCode};
 use serde_json::json;
 
@@ -99,7 +99,7 @@ async fn a_disabled_user_is_shut_out_at_once() {
     let world = World::new();
     world.connector("default", "drive", ".example").await;
     let mut alice = world.signed_in("alice").await;
-    world.directory.set_user(&id_of("alice"), UserStanding::Disabled);
+    world.directory.set_user(&id_of("alice"), UserStatus::Disabled);
     assert_eq!(alice.get("/api/actions/connectors").await.code(), "not_found");
     let answer = alice.post("/internal/actions/connector/drive/_start_oauth_flow", &json!({})).await;
     assert_eq!(answer.code(), "not_found");

@@ -15,8 +15,8 @@ use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{Connections, ConnectorDraft, Policy, Ports, PublicBaseUrl};
 use grantry_store_memory::MemoryStore;
 use grantry_testkit::doubles::{
-    CollectingSink, PlainVault, ScriptedAuthorizationServer, ScriptedRate, ScriptedResourceServer, SeededEntropy, TestClock,
-    TestDirectory, TestProfiles, TokioTasks, fixtures,
+    CollectingSink, PlainVault, ScriptedAuthorizationServer, ScriptedRate, ScriptedResourceServer, SeededRandom, TestClock,
+    TestDirectory, TestProfiles, TokioSpawner, fixtures,
 };
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
@@ -50,7 +50,7 @@ pub(super) struct World {
     pub(super) profiles: Arc<TestProfiles>,
     pub(super) directory: Arc<TestDirectory>,
     pub(super) rate: Arc<ScriptedRate>,
-    pub(super) tasks: TokioTasks,
+    pub(super) tasks: TokioSpawner,
     pub(super) connections: Arc<Connections>,
 }
 
@@ -77,15 +77,15 @@ impl World {
     pub(super) fn with(options: Options) -> Self {
         let clock = TestClock::default();
         let store = MemoryStore::new(Arc::new(clock.clone()));
-        let tasks = TokioTasks::new(clock.clone());
+        let tasks = TokioSpawner::new(clock.clone());
         let (provider, resource) = (Arc::<ScriptedAuthorizationServer>::default(), Arc::<ScriptedResourceServer>::default());
         let (profiles, directory) = (Arc::<TestProfiles>::default(), Arc::<TestDirectory>::default());
         let (rate, vault) = (Arc::<ScriptedRate>::default(), Arc::<PlainVault>::default());
-        let entropy = Arc::new(SeededEntropy::default());
+        let random = Arc::new(SeededRandom::default());
         for (name, role, in_marketing) in PEOPLE {
-            directory.admit(&id_of(name), &SpaceId::default_space(), role);
+            directory.authorize(&id_of(name), &SpaceId::default_space(), role);
             if let Some(role) = in_marketing {
-                directory.admit(&id_of(name), &fixtures::space("marketing"), role);
+                directory.authorize(&id_of(name), &fixtures::space("marketing"), role);
             }
         }
         let public = PublicBaseUrl::new(options.public).unwrap();
@@ -100,8 +100,8 @@ impl World {
             limiter: Arc::clone(&rate) as _,
             sink: Arc::new(CollectingSink::default()),
             clock: Arc::new(clock.clone()),
-            entropy: Arc::clone(&entropy) as _,
-            tasks: Arc::new(tasks.clone()),
+            random: Arc::clone(&random) as _,
+            spawner: Arc::new(tasks.clone()),
         };
         let connections = Connections::new(ports, Policy::new(public.clone())).unwrap();
         let sessions: Arc<dyn SessionStore> = Arc::new(store.clone());
@@ -110,7 +110,7 @@ impl World {
             sessions,
             Arc::clone(&vault) as _,
             Arc::new(clock.clone()),
-            entropy as _,
+            random as _,
             &public,
         ));
         let agent = |name: &str, access_tokens| AgentKey {

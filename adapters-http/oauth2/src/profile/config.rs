@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use grantry_domain::ports::InvalidDefinition;
+use grantry_domain::ports::InvalidConfig;
 
 use super::problem;
 use crate::codec::{Object, Text, Value, json};
@@ -14,7 +14,7 @@ const MAX_CONFIG: usize = 16 * 1024;
 pub(crate) struct Config<'a>(Object<'a>);
 
 impl<'a> Config<'a> {
-    pub(crate) fn read(text: &'a str) -> Result<Self, InvalidDefinition> {
+    pub(crate) fn read(text: &'a str) -> Result<Self, InvalidConfig> {
         if text.len() > MAX_CONFIG {
             return Err(problem("config", "is larger than 16 KiB"));
         }
@@ -25,11 +25,11 @@ impl<'a> Config<'a> {
 
     /// A problem with one of the fields.
     #[expect(clippy::unused_self, reason = "reads as a sentence where it is called, beside the other methods")]
-    pub(crate) fn problem(&self, name: &str, text: &str) -> InvalidDefinition {
+    pub(crate) fn problem(&self, name: &str, text: &str) -> InvalidConfig {
         problem(&format!("config.{name}"), text)
     }
 
-    pub(crate) fn refuse_unknown(&self, known: &[&str]) -> Result<(), InvalidDefinition> {
+    pub(crate) fn refuse_unknown(&self, known: &[&str]) -> Result<(), InvalidConfig> {
         match self.0.0.iter().find(|(name, _)| !known.contains(&name.as_ref())) {
             None => Ok(()),
             Some((name, _)) => {
@@ -44,17 +44,17 @@ impl<'a> Config<'a> {
     }
 
     /// A text; an empty one counts as absent.
-    pub(crate) fn text(&self, name: &str) -> Result<Option<String>, InvalidDefinition> {
+    pub(crate) fn text(&self, name: &str) -> Result<Option<String>, InvalidConfig> {
         let text = self.0.string(name).map_err(|_| self.problem(name, "must be a text"))?;
         Ok(text.filter(|text| !text.is_empty()))
     }
 
-    pub(crate) fn boolean(&self, name: &str) -> Result<Option<bool>, InvalidDefinition> {
+    pub(crate) fn boolean(&self, name: &str) -> Result<Option<bool>, InvalidConfig> {
         let read = |value: &Value<'_>| value.as_bool().ok_or_else(|| self.problem(name, "must be true or false"));
         self.0.get(name).map(read).transpose()
     }
 
-    pub(crate) fn texts(&self, name: &str) -> Result<Option<Vec<String>>, InvalidDefinition> {
+    pub(crate) fn texts(&self, name: &str) -> Result<Option<Vec<String>>, InvalidConfig> {
         let Some(value) = self.0.get(name) else { return Ok(None) };
         let items =
             value.as_list().map(|items| items.iter().map(|item| item.as_text().map(Text::decode).map(Cow::into_owned)));
@@ -64,7 +64,7 @@ impl<'a> Config<'a> {
             .ok_or_else(|| self.problem(name, "must be a list of texts"))
     }
 
-    pub(crate) fn pairs(&self, name: &str) -> Result<Vec<(String, String)>, InvalidDefinition> {
+    pub(crate) fn pairs(&self, name: &str) -> Result<Vec<(String, String)>, InvalidConfig> {
         let Some(value) = self.0.get(name) else { return Ok(Vec::new()) };
         let members = value.as_object().map(|members| members.0.iter());
         let pair = |(name, value): &(Cow<'_, str>, Value<'_>)| {

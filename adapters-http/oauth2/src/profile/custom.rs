@@ -1,7 +1,7 @@
 //! `.oauth2`: a provider described by the connector itself, with hand-written endpoints or by its issuer.
 
-use grantry_domain::connector::{Definition, ProfileId};
-use grantry_domain::ports::InvalidDefinition;
+use grantry_domain::connector::{ConnectorConfig, ProfileId};
+use grantry_domain::ports::InvalidConfig;
 use grantry_domain::provider::{
     BindingKind, CallbackPath, ClientAuthentication, Endpoints, Origin, ProviderSettings, Scopes,
 };
@@ -36,13 +36,13 @@ const MAX_EXTRA: usize = 32;
 /// Understands a connector of `.oauth2`.
 pub(super) fn understand(
     profile: &ProfileId,
-    definition: &Definition,
+    connector: &ConnectorConfig,
     policy: &EgressPolicy,
     pkce_off_hosts: &[String],
-) -> Result<Understood, InvalidDefinition> {
-    let config = Config::read(&definition.config)?;
+) -> Result<Understood, InvalidConfig> {
+    let config = Config::read(&connector.settings)?;
     config.refuse_unknown(FIELDS)?;
-    let client_id = checked_client_id(definition.client_id.as_deref())?;
+    let client_id = checked_client_id(connector.client_id.as_deref())?;
     let issuer = issuer(&config, policy)?;
     let endpoints = endpoints(&config, policy, issuer.is_some())?;
     let (base_url, destinations) = destinations(&config, policy)?;
@@ -66,7 +66,7 @@ pub(super) fn understand(
         required_scopes: Scopes::new(requested.iter().filter(unreported)),
         requested_scopes: requested,
         callback: match kind {
-            BindingKind::Pinned => CallbackPath::Own,
+            BindingKind::Pinned => CallbackPath::PerConnector,
             BindingKind::Issuer => CallbackPath::Shared,
         },
         client_credentials: true,
@@ -77,7 +77,7 @@ pub(super) fn understand(
 }
 
 /// The issuer identifier as it stands: it is compared character by character and never rewritten (RFC 8414 §3.3).
-fn issuer(config: &Config<'_>, policy: &EgressPolicy) -> Result<Option<String>, InvalidDefinition> {
+fn issuer(config: &Config<'_>, policy: &EgressPolicy) -> Result<Option<String>, InvalidConfig> {
     let Some(issuer) = config.text("issuer")? else { return Ok(None) };
     checked_url(policy, "config.issuer", &issuer)?;
     if issuer.contains('?') {
@@ -86,8 +86,8 @@ fn issuer(config: &Config<'_>, policy: &EgressPolicy) -> Result<Option<String>, 
     Ok(Some(issuer))
 }
 
-fn endpoints(config: &Config<'_>, policy: &EgressPolicy, has_issuer: bool) -> Result<Option<Endpoints>, InvalidDefinition> {
-    let url = |name: &str| -> Result<Option<String>, InvalidDefinition> {
+fn endpoints(config: &Config<'_>, policy: &EgressPolicy, has_issuer: bool) -> Result<Option<Endpoints>, InvalidConfig> {
+    let url = |name: &str| -> Result<Option<String>, InvalidConfig> {
         let text = config.text(name)?;
         text.map(|text| Ok(checked_url(policy, &format!("config.{name}"), &text)?.0)).transpose()
     };
@@ -116,7 +116,7 @@ pub(crate) fn has_reserved_query(authorization: &str) -> bool {
     url.is_ok_and(|url| url.query_pairs().any(|(name, _)| is_reserved(&name)))
 }
 
-fn destinations(config: &Config<'_>, policy: &EgressPolicy) -> Result<(String, Vec<Origin>), InvalidDefinition> {
+fn destinations(config: &Config<'_>, policy: &EgressPolicy) -> Result<(String, Vec<Origin>), InvalidConfig> {
     let Some(base_url) = config.text("baseUrl")? else { return Err(config.problem("baseUrl", "is required")) };
     let (base_url, own) = checked_url(policy, "config.baseUrl", &base_url)?;
     if base_url.contains('?') {
@@ -139,7 +139,7 @@ fn destinations(config: &Config<'_>, policy: &EgressPolicy) -> Result<(String, V
     Ok((base_url, origins))
 }
 
-fn authentication(config: &Config<'_>) -> Result<ClientAuthentication, InvalidDefinition> {
+fn authentication(config: &Config<'_>) -> Result<ClientAuthentication, InvalidConfig> {
     match (config.text("clientAuth")?.as_deref(), config.boolean("useBasicAuth")?) {
         (Some(_), Some(_)) => Err(config.problem("useBasicAuth", "must not be given beside clientAuth")),
         (None, Some(false)) => Ok(ClientAuthentication::Post),
@@ -157,7 +157,7 @@ fn wire(
     endpoints: Option<&Endpoints>,
     policy: &EgressPolicy,
     pkce_off_hosts: &[String],
-) -> Result<Wire, InvalidDefinition> {
+) -> Result<Wire, InvalidConfig> {
     let mut wire = Wire::default();
     if let Some(name) = config.text("scopeParameter")? {
         if !is_parameter_name(&name) || (name != "scope" && is_reserved(&name)) {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use grantry_domain::connector::{Definition, ProfileId};
-use grantry_domain::ports::InvalidDefinition;
+use grantry_domain::connector::{ConnectorConfig, ProfileId};
+use grantry_domain::ports::InvalidConfig;
 use grantry_domain::provider::{
     BindingKind, CallbackPath, ClientAuthentication, Endpoints, Origin, ProviderSettings, Scopes,
 };
@@ -112,7 +112,7 @@ impl Profile {
         let callback = if file.endpoints.all().all(|url| template::stays_with_vendor(url, &file.variables)) {
             CallbackPath::Shared
         } else {
-            CallbackPath::Own
+            CallbackPath::PerConnector
         };
         Ok(Self {
             id,
@@ -134,13 +134,13 @@ impl Profile {
     /// Understands a connector of this profile.
     pub(crate) fn understand(
         &self,
-        definition: &Definition,
+        connector: &ConnectorConfig,
         policy: &EgressPolicy,
-    ) -> Result<Understood, InvalidDefinition> {
-        let config = Config::read(&definition.config)?;
+    ) -> Result<Understood, InvalidConfig> {
+        let config = Config::read(&connector.settings)?;
         let known: Vec<&str> = self.variables.keys().map(String::as_str).chain(["scope"]).collect();
         config.refuse_unknown(&known)?;
-        let client_id = checked_client_id(definition.client_id.as_deref())?;
+        let client_id = checked_client_id(connector.client_id.as_deref())?;
         let values = self.values(&config)?;
 
         let fill = |template: &str| {
@@ -193,7 +193,7 @@ impl Profile {
     }
 
     /// The variables' values: the connector's, else the profile's.
-    fn values(&self, config: &Config<'_>) -> Result<BTreeMap<&str, String>, InvalidDefinition> {
+    fn values(&self, config: &Config<'_>) -> Result<BTreeMap<&str, String>, InvalidConfig> {
         let mut values = BTreeMap::new();
         for (name, variable) in &self.variables {
             let Some(value) = config.text(name)?.or_else(|| variable.default.clone()) else {
@@ -207,7 +207,7 @@ impl Profile {
         Ok(values)
     }
 
-    fn requested_scopes(&self, chosen: Option<&str>) -> Result<Scopes, InvalidDefinition> {
+    fn requested_scopes(&self, chosen: Option<&str>) -> Result<Scopes, InvalidConfig> {
         let rules = &self.wire.scopes;
         let always = rules.always.iter().map(String::as_str);
         match chosen {

@@ -15,9 +15,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use grantry_domain::connector::{Definition, ProfileId};
-use grantry_domain::ports::{InvalidDefinition, ProviderProfiles};
-use grantry_domain::provider::{Origin, Provider, ProviderSettings};
+use grantry_domain::connector::{ConnectorConfig, ProfileId};
+use grantry_domain::ports::{InvalidConfig, ProviderProfiles};
+use grantry_domain::provider::{Origin, ProviderSettings, ProviderSnapshot};
 
 pub use self::catalogue::{ConnectorType, ConnectorTypeField};
 pub(crate) use self::custom::has_reserved_query;
@@ -63,8 +63,8 @@ pub(crate) struct Understood {
 }
 
 struct Remembered {
-    definition: Definition,
-    understood: Result<Arc<Understood>, InvalidDefinition>,
+    config: ConnectorConfig,
+    understood: Result<Arc<Understood>, InvalidConfig>,
 }
 
 impl Profiles {
@@ -98,23 +98,23 @@ impl Profiles {
     }
 
     /// The wire rules of a provider as frozen at consent. Errs if its settings can no longer be used.
-    pub(crate) fn of(&self, provider: &Provider) -> Result<Arc<Understood>, InvalidDefinition> {
-        self.understand(&Definition {
+    pub(crate) fn of(&self, provider: &ProviderSnapshot) -> Result<Arc<Understood>, InvalidConfig> {
+        self.understand(&ConnectorConfig {
             profile: provider.profile.clone(),
-            config: provider.config.clone(),
+            settings: provider.config.clone(),
             client_id: Some(provider.client_id.clone()),
         })
     }
 
     /// Understands a definition, or remembers how it was understood before.
-    fn understand(&self, definition: &Definition) -> Result<Arc<Understood>, InvalidDefinition> {
-        let key = self.hasher.hash_one((definition.profile.as_str(), &definition.config, &definition.client_id));
+    fn understand(&self, config: &ConnectorConfig) -> Result<Arc<Understood>, InvalidConfig> {
+        let key = self.hasher.hash_one((config.profile.as_str(), &config.settings, &config.client_id));
         let earlier = self.remembered.read().unwrap_or_else(PoisonError::into_inner).get(&key).map(Arc::clone);
-        if let Some(earlier) = earlier.filter(|earlier| earlier.definition == *definition) {
+        if let Some(earlier) = earlier.filter(|earlier| earlier.config == *config) {
             return earlier.understood.clone();
         }
-        let understood = self.compute(definition).map(Arc::new);
-        let fresh = Arc::new(Remembered { definition: definition.clone(), understood: understood.clone() });
+        let understood = self.compute(config).map(Arc::new);
+        let fresh = Arc::new(Remembered { config: config.clone(), understood: understood.clone() });
         let mut remembered = self.remembered.write().unwrap_or_else(PoisonError::into_inner);
         if remembered.len() >= REMEMBERED {
             remembered.clear();
@@ -123,34 +123,34 @@ impl Profiles {
         understood
     }
 
-    fn compute(&self, definition: &Definition) -> Result<Understood, InvalidDefinition> {
-        if definition.profile == self.custom {
-            return custom::understand(&self.custom, definition, &self.policy, &self.options.pkce_off_hosts);
+    fn compute(&self, config: &ConnectorConfig) -> Result<Understood, InvalidConfig> {
+        if config.profile == self.custom {
+            return custom::understand(&self.custom, config, &self.policy, &self.options.pkce_off_hosts);
         }
-        match self.known.get(&definition.profile) {
-            Some(profile) => profile.understand(definition, &self.policy),
+        match self.known.get(&config.profile) {
+            Some(profile) => profile.understand(config, &self.policy),
             None => Err(problem("connector_type_id", "is not known")),
         }
     }
 }
 
 impl ProviderProfiles for Profiles {
-    fn settings(&self, definition: &Definition) -> Result<ProviderSettings, InvalidDefinition> {
-        if self.options.deny.contains(&definition.profile) {
+    fn settings(&self, config: &ConnectorConfig) -> Result<ProviderSettings, InvalidConfig> {
+        if self.options.deny.contains(&config.profile) {
             return Err(problem("connector_type_id", "is denied by the operator"));
         }
-        Ok(self.understand(definition)?.settings.clone())
+        Ok(self.understand(config)?.settings.clone())
     }
 }
 
 /// A problem with a field that is no matter of allowed hosts.
-fn problem(field: &str, text: &str) -> InvalidDefinition {
-    InvalidDefinition { field: field.to_owned(), problem: text.to_owned(), host_not_allowed: false }
+fn problem(field: &str, text: &str) -> InvalidConfig {
+    InvalidConfig { field: field.to_owned(), problem: text.to_owned(), host_not_allowed: false }
 }
 
 /// A URL that passed the policy: normalised text and origin.
-fn checked_url(policy: &EgressPolicy, field: &str, text: &str) -> Result<(String, Origin), InvalidDefinition> {
-    let url = policy.check(text).map_err(|refused| InvalidDefinition {
+fn checked_url(policy: &EgressPolicy, field: &str, text: &str) -> Result<(String, Origin), InvalidConfig> {
+    let url = policy.check(text).map_err(|refused| InvalidConfig {
         field: field.to_owned(),
         problem: refused.to_string(),
         host_not_allowed: refused.is_for_the_operator(),
@@ -160,7 +160,7 @@ fn checked_url(policy: &EgressPolicy, field: &str, text: &str) -> Result<(String
 }
 
 /// A client id as of RFC 6749 appendix A.1, or nothing yet.
-fn checked_client_id(client_id: Option<&str>) -> Result<&str, InvalidDefinition> {
+fn checked_client_id(client_id: Option<&str>) -> Result<&str, InvalidConfig> {
     let client_id = client_id.unwrap_or_default();
     if client_id.len() <= 512 && client_id.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(client_id)
@@ -170,7 +170,7 @@ fn checked_client_id(client_id: Option<&str>) -> Result<&str, InvalidDefinition>
 }
 
 /// Scopes whose characters fit RFC 6749 §3.3.
-fn checked_scopes<'a>(field: &str, scopes: impl Iterator<Item = &'a str>) -> Result<Vec<&'a str>, InvalidDefinition> {
+fn checked_scopes<'a>(field: &str, scopes: impl Iterator<Item = &'a str>) -> Result<Vec<&'a str>, InvalidConfig> {
     let scopes: Vec<&str> = scopes.collect();
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
     if scopes.len() > 256 || scopes.iter().any(|scope| !scope.bytes().all(plain)) {

@@ -15,7 +15,7 @@ fn by_hand(settings: &str) -> String {
     format!("{},{settings}}}", BY_HAND.strip_suffix('}').unwrap())
 }
 
-fn custom(config: &str) -> Result<ProviderSettings, InvalidDefinition> {
+fn custom(config: &str) -> Result<ProviderSettings, InvalidConfig> {
     profiles().settings(&definition(".oauth2", config))
 }
 
@@ -26,7 +26,7 @@ fn refused(config: &str) -> String {
 #[test]
 fn r09_hand_written_endpoints_have_their_own_callback() {
     let settings = custom(&by_hand(r#""scope":"openid files.read","revocationUrl":"https://as.example/revoke""#)).unwrap();
-    assert_eq!((settings.kind, settings.callback), (BindingKind::Pinned, CallbackPath::Own));
+    assert_eq!((settings.kind, settings.callback), (BindingKind::Pinned, CallbackPath::PerConnector));
     let endpoints = settings.endpoints.unwrap();
     assert_eq!(endpoints.token, "https://as.example/token");
     assert_eq!(endpoints.revocation.as_deref(), Some("https://as.example/revoke"));
@@ -44,7 +44,7 @@ fn r09_an_issuer_alone_shares_the_callback_and_with_endpoints_does_not() {
     assert_eq!((alone.kind, alone.callback, alone.endpoints), (BindingKind::Issuer, CallbackPath::Shared, None));
     assert_eq!(alone.issuer.as_deref(), Some("https://as.example"), "as written, without a slash");
     let both = custom(&by_hand(r#""issuer":"https://as.example""#)).unwrap();
-    assert_eq!((both.kind, both.callback), (BindingKind::Pinned, CallbackPath::Own));
+    assert_eq!((both.kind, both.callback), (BindingKind::Pinned, CallbackPath::PerConnector));
     assert_eq!(both.issuer.as_deref(), Some("https://as.example"));
 }
 
@@ -275,7 +275,7 @@ fn r09_a_profile_whose_host_is_free_has_no_shared_callback() {
     let free = TENANTS.replace("{tenant}.login.example", "{tenant}").replace("kind = \"label\"", "kind = \"host\"");
     let profiles = with(&free).unwrap();
     let settings = profiles.settings(&definition(".tenants", r#"{"tenant":"login.acme.test"}"#)).unwrap();
-    assert_eq!(settings.callback, CallbackPath::Own);
+    assert_eq!(settings.callback, CallbackPath::PerConnector);
 }
 
 #[test]

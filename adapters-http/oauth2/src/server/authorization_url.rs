@@ -1,7 +1,7 @@
 //! The authorization URL (RFC 6749 §4.1.1, RFC 7636 §4.3, RFC 8707 §2).
 
 use grantry_domain::ports::{AuthorizationRequest, ProviderError};
-use grantry_domain::provider::Provider;
+use grantry_domain::provider::ProviderSnapshot;
 use grantry_domain::secret::Secret;
 use url::Url;
 
@@ -10,7 +10,11 @@ use crate::profile::rules::{Pkce, Wire};
 
 /// Builds the URL. Every reserved parameter stands in it at most once, with our value (R12): the endpoint's own query and
 /// the additional parameters were checked when they were configured, and are checked again here.
-pub(super) fn build(wire: &Wire, provider: &Provider, request: &AuthorizationRequest) -> Result<Secret, ProviderError> {
+pub(super) fn build(
+    wire: &Wire,
+    provider: &ProviderSnapshot,
+    request: &AuthorizationRequest,
+) -> Result<Secret, ProviderError> {
     let endpoint = &provider.endpoints.authorization;
     if has_reserved_query(endpoint) {
         return Err(ProviderError::NotAllowed);

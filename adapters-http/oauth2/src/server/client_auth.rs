@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use grantry_domain::ports::{ClientCredentials, ProviderError};
-use grantry_domain::provider::{ClientAuthentication, Provider};
+use grantry_domain::provider::{ClientAuthentication, ProviderSnapshot};
 use grantry_domain::secret::Secret;
 use zeroize::Zeroizing;
 
@@ -13,7 +13,7 @@ use crate::codec::form::{self, Form};
 ///
 /// A secret that is needed and not there is the operator's to repair, like one that the provider refuses.
 pub(super) fn authenticate<'a>(
-    provider: &'a Provider,
+    provider: &'a ProviderSnapshot,
     client: &'a ClientCredentials,
     id_parameter: &'a str,
     form: &mut Form<'a>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grantry_domain::ports::ProviderError;
-use grantry_domain::provider::{BindingKind, Endpoints, Provider, ProviderSettings};
+use grantry_domain::provider::{BindingKind, Endpoints, ProviderSettings, ProviderSnapshot};
 use http::StatusCode;
 use moka::future::Cache;
 
@@ -35,7 +35,7 @@ impl Oauth2Server {
         settings: &ProviderSettings,
         redirect_uri: &str,
         config: &str,
-    ) -> Result<Provider, ProviderError> {
+    ) -> Result<ProviderSnapshot, ProviderError> {
         let (endpoints, issuer_in_response) = match (&settings.endpoints, &settings.issuer) {
             (Some(endpoints), _) => (endpoints.clone(), false),
             // In issuer mode a response without `iss` is always refused: its connectors share one redirect URI, which is
@@ -50,7 +50,7 @@ impl Oauth2Server {
         for destination in &settings.destinations {
             self.allowed(destination.as_str())?;
         }
-        Ok(Provider {
+        Ok(ProviderSnapshot {
             profile: settings.profile.clone(),
             issuer: settings.issuer.clone(),
             issuer_in_response,

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use grantry_domain::ports::ProviderError;
-use grantry_domain::provider::Provider;
+use grantry_domain::provider::ProviderSnapshot;
 use grantry_domain::secret::Secret;
 use jsonwebtoken::crypto;
 use zeroize::Zeroizing;
@@ -28,7 +28,7 @@ impl Oauth2Server {
     /// keys the token is as good as the TLS connection to the token endpoint that it came through.
     pub(super) async fn checked_claims(
         &self,
-        provider: &Provider,
+        provider: &ProviderSnapshot,
         issuer: &str,
         token: &Secret,
         nonce: Option<&str>,

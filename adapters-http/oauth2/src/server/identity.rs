@@ -1,7 +1,7 @@
 //! Who consented: from the ID token, else from userinfo. A label and a subject for comparison (R35).
 
 use grantry_domain::ports::{ProviderError, TokenResponse};
-use grantry_domain::provider::{Account, Provider};
+use grantry_domain::provider::{Account, ProviderSnapshot};
 use http::StatusCode;
 
 use super::{Oauth2Server, client_auth};
@@ -20,7 +20,7 @@ struct Claimed {
 impl Oauth2Server {
     pub(super) async fn identified(
         &self,
-        provider: &Provider,
+        provider: &ProviderSnapshot,
         answer: &TokenResponse,
         nonce: Option<&str>,
     ) -> Result<Option<Account>, ProviderError> {

@@ -16,7 +16,7 @@ use grantry_domain::ports::{
     AuthorizationRequest, AuthorizationServer, ClientCredentials, Clock, ProviderError, RevocationResponse, TokenKind,
     TokenResponse,
 };
-use grantry_domain::provider::{Account, Provider, ProviderSettings, Scopes};
+use grantry_domain::provider::{Account, ProviderSettings, ProviderSnapshot, Scopes};
 use grantry_domain::secret::Secret;
 use http::header::{ACCEPT, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
@@ -50,7 +50,7 @@ impl Oauth2Server {
     }
 
     /// The wire rules of a frozen provider. Settings that the operator no longer permits send no request.
-    fn rules(&self, provider: &Provider) -> Result<Arc<Understood>, ProviderError> {
+    fn rules(&self, provider: &ProviderSnapshot) -> Result<Arc<Understood>, ProviderError> {
         self.profiles.of(provider).map_err(|_| ProviderError::NotAllowed)
     }
 
@@ -84,13 +84,13 @@ impl AuthorizationServer for Oauth2Server {
         settings: &ProviderSettings,
         redirect_uri: &str,
         config: &str,
-    ) -> Result<Provider, ProviderError> {
+    ) -> Result<ProviderSnapshot, ProviderError> {
         self.resolved(settings, redirect_uri, config).await
     }
 
     async fn authorization_url(
         &self,
-        provider: &Provider,
+        provider: &ProviderSnapshot,
         _client: &ClientCredentials,
         request: AuthorizationRequest,
     ) -> Result<Secret, ProviderError> {
@@ -100,7 +100,7 @@ impl AuthorizationServer for Oauth2Server {
 
     async fn exchange(
         &self,
-        provider: &Provider,
+        provider: &ProviderSnapshot,
         client: &ClientCredentials,
         code: &Secret,
         verifier: &Secret,
@@ -110,7 +110,7 @@ impl AuthorizationServer for Oauth2Server {
 
     async fn refresh(
         &self,
-        provider: &Provider,
+        provider: &ProviderSnapshot,
         client: &ClientCredentials,
         refresh_token: &Secret,
         granted: &Scopes,
@@ -120,7 +120,7 @@ impl AuthorizationServer for Oauth2Server {
 
     async fn revoke(
         &self,
-        provider: &Provider,
+        provider: &ProviderSnapshot,
         client: &ClientCredentials,
         token: &Secret,
         kind: TokenKind,
@@ -128,7 +128,7 @@ impl AuthorizationServer for Oauth2Server {
         self.revoked(provider, client, token, kind).await
     }
 
-    fn revocation_order(&self, provider: &Provider) -> Vec<TokenKind> {
+    fn revocation_order(&self, provider: &ProviderSnapshot) -> Vec<TokenKind> {
         let order = |wire: &Wire| wire.revocation.order.iter().copied().map(TokenKind::from).collect();
         // Rules that cannot be had any more leave the order of the standard (RFC 7009 §2.1).
         self.rules(provider).map_or_else(|_| order(&Wire::default()), |rules| order(&rules.wire))
@@ -136,7 +136,7 @@ impl AuthorizationServer for Oauth2Server {
 
     async fn client_credentials(
         &self,
-        provider: &Provider,
+        provider: &ProviderSnapshot,
         client: &ClientCredentials,
         scopes: &Scopes,
     ) -> Result<TokenResponse, ProviderError> {
@@ -145,7 +145,7 @@ impl AuthorizationServer for Oauth2Server {
 
     async fn identify(
         &self,
-        provider: &Provider,
+        provider: &ProviderSnapshot,
         answer: &TokenResponse,
         nonce: Option<String>,
     ) -> Result<Option<Account>, ProviderError> {

@@ -1,7 +1,7 @@
 //! Revocation: RFC 7009, or the vendor's own call.
 
 use grantry_domain::ports::{ClientCredentials, ProviderError, RevocationResponse, TokenKind};
-use grantry_domain::provider::Provider;
+use grantry_domain::provider::ProviderSnapshot;
 use grantry_domain::secret::Secret;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode};
@@ -18,7 +18,7 @@ use crate::transport::{HttpRequest, HttpResponse};
 impl Oauth2Server {
     pub(super) async fn revoked(
         &self,
-        provider: &Provider,
+        provider: &ProviderSnapshot,
         client: &ClientCredentials,
         token: &Secret,
         kind: TokenKind,
@@ -37,7 +37,7 @@ impl Oauth2Server {
 /// RFC 7009 §2.1. The hint must be right: there are servers that look only where it points and answer 200 all the same.
 fn standard(
     wire: &Wire,
-    provider: &Provider,
+    provider: &ProviderSnapshot,
     client: &ClientCredentials,
     endpoint: &str,
     token: &Secret,
@@ -56,7 +56,7 @@ fn standard(
 
 /// `DELETE` with the client's Basic credentials and the token in a JSON body.
 fn delete(
-    provider: &Provider,
+    provider: &ProviderSnapshot,
     client: &ClientCredentials,
     endpoint: &str,
     token: &Secret,

@@ -1,7 +1,7 @@
 //! Requests to the token endpoint (RFC 6749 §4.1.3, §4.4.2, §6).
 
 use grantry_domain::ports::{ClientCredentials, ProviderError, TokenResponse};
-use grantry_domain::provider::{Provider, Scopes};
+use grantry_domain::provider::{ProviderSnapshot, Scopes};
 use grantry_domain::secret::Secret;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
@@ -17,7 +17,7 @@ pub(super) const FORM: HeaderValue = HeaderValue::from_static("application/x-www
 impl Oauth2Server {
     pub(super) async fn exchanged(
         &self,
-        provider: &Provider,
+        provider: &ProviderSnapshot,
         client: &ClientCredentials,
         code: &Secret,
         verifier: &Secret,
@@ -33,7 +33,7 @@ impl Oauth2Server {
 
     pub(super) async fn refreshed(
         &self,
-        provider: &Provider,
+        provider: &ProviderSnapshot,
         client: &ClientCredentials,
         refresh_token: &Secret,
         granted: &Scopes,
@@ -54,7 +54,7 @@ impl Oauth2Server {
 
     pub(super) async fn client_token(
         &self,
-        provider: &Provider,
+        provider: &ProviderSnapshot,
         client: &ClientCredentials,
         scopes: &Scopes,
     ) -> Result<TokenResponse, ProviderError> {
@@ -71,7 +71,7 @@ impl Oauth2Server {
     async fn token_call<'a>(
         &self,
         wire: &'a Wire,
-        provider: &'a Provider,
+        provider: &'a ProviderSnapshot,
         client: &'a ClientCredentials,
         mut form: Form<'a>,
     ) -> Result<TokenResponse, ProviderError> {

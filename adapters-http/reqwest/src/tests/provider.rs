@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use grantry_domain::connector::{Definition, ProfileId};
+use grantry_domain::connector::{ConnectorConfig, ProfileId};
 use grantry_domain::ports::{
     ApiRequest, AuthorizationRequest, AuthorizationServer as _, ClientCredentials, Clock, Lifetime, ProviderError,
     ProviderProfiles as _, ResourceServer as _, RevocationResponse, TokenKind,
 };
-use grantry_domain::provider::{Provider, Scopes};
+use grantry_domain::provider::{ProviderSnapshot, Scopes};
 use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
 use grantry_provider_oauth2::{ApiCaller, EgressPolicy, Oauth2Server, ProfileOptions, Profiles};
@@ -57,17 +57,17 @@ impl World {
     }
 
     /// The provider as a flow would freeze it.
-    async fn provider(&self, config: &str) -> Provider {
-        let definition = Definition {
+    async fn provider(&self, config: &str) -> ProviderSnapshot {
+        let config = ConnectorConfig {
             profile: ProfileId::new(".oauth2").unwrap(),
-            config: config.replace('$', self.mock.base_url()),
+            settings: config.replace('$', self.mock.base_url()),
             client_id: Some("demo".to_owned()),
         };
-        let settings = self.profiles.settings(&definition).unwrap();
-        self.server.resolve(&settings, REDIRECT_URI, &definition.config).await.unwrap()
+        let settings = self.profiles.settings(&config).unwrap();
+        self.server.resolve(&settings, REDIRECT_URI, &config.settings).await.unwrap()
     }
 
-    async fn code(&self, provider: &Provider, scopes: &[&str], nonce: Option<&str>) -> Secret {
+    async fn code(&self, provider: &ProviderSnapshot, scopes: &[&str], nonce: Option<&str>) -> Secret {
         let request = AuthorizationRequest {
             state: Secret::from_text("some-state"),
             code_challenge: CHALLENGE.to_owned(),

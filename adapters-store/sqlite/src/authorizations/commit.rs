@@ -1,9 +1,9 @@
 //! From a consumed flow to the user's grant (R26, R27). The transaction is locked from its start, so whatever is checked here
 //! still holds when the grant is written.
 
-use grantry_domain::authorization::{AuthorizationRecord, EndCause, Ownership, StateKind};
+use grantry_domain::authorization::{AuthorizationKey, AuthorizationRecord, StateKind, TerminationCause};
 use grantry_domain::identity::Actor;
-use grantry_domain::ports::{AuditEvent, Commit};
+use grantry_domain::ports::{AuditEvent, CommitOutcome};
 use grantry_domain::time::Timestamp;
 use rusqlite::{Connection, params};
 
@@ -19,38 +19,39 @@ pub(super) fn commit(
     grant: &AuthorizationRecord,
     revoke_superseded: bool,
     audit: &[AuditEvent],
-) -> Result<Commit, Fault> {
+) -> Result<CommitOutcome, Fault> {
     const CONSUMED: &str = "role = 'running' AND consumed_at > ?35 AND ?36 IS NULL";
     let owner = &grant.owner;
     if let Some(refused) = connector_moved(connection, owner)? {
         return Ok(refused);
     }
     if sql::exists(connection, "SELECT 1 FROM tombstones WHERE user = ?1", [owner.user.as_str()])? {
-        return Ok(Commit::UserGone);
+        return Ok(CommitOutcome::UserGone);
     }
     if !is_running(connection, now, grant)? {
-        return Ok(Commit::FlowEnded);
+        return Ok(CommitOutcome::FlowEnded);
     }
     let actor = Actor::Person(owner.user.clone());
-    let superseding = Transition { actor: &actor, now, state: StateKind::Revoked, cause: EndCause::Superseded.as_str() };
+    let superseding =
+        Transition { actor: &actor, now, state: StateKind::Revoked, cause: TerminationCause::Superseded.as_str() };
     let tokens = if revoke_superseded { Tokens::Owed } else { Tokens::NotNeeded };
     superseding.end_grants(connection, &Scope::user_connector(owner.incarnation, &owner.user), tokens)?;
     if !records::overwrite(connection, grant, CONSUMED, [&interrupted_before(now), &rusqlite::types::Null])? {
         return Err(crate::fault::inconsistent("authorizations", "a running flow can become a grant"));
     }
     outbox::write(connection, audit)?;
-    Ok(Commit::Done)
+    Ok(CommitOutcome::Committed)
 }
 
 /// Why the connector is not the one consented to any more.
-fn connector_moved(connection: &Connection, owner: &Ownership) -> Result<Option<Commit>, Fault> {
+fn connector_moved(connection: &Connection, owner: &AuthorizationKey) -> Result<Option<CommitOutcome>, Fault> {
     const LIVE: &str = "SELECT enabled AND incarnation = ?3, epoch = ?4 FROM connectors WHERE space = ?1 AND connector = ?2";
     let parameters =
         params![owner.space.as_str(), owner.connector.as_str(), owner.incarnation.0, records::signed(owner.epoch.0)];
     let live = sql::first(connection, LIVE, parameters, |row| Ok((row.get::<_, bool>(0)?, row.get::<_, bool>(1)?)))?;
     Ok(match live {
-        None | Some((false, _)) => Some(Commit::ConnectorGone),
-        Some((true, false)) => Some(Commit::ConnectorChanged),
+        None | Some((false, _)) => Some(CommitOutcome::ConnectorGone),
+        Some((true, false)) => Some(CommitOutcome::ConnectorChanged),
         Some((true, true)) => None,
     })
 }

@@ -1,12 +1,12 @@
-//! Ending authorizations by predicate (R49, R52, R53).
+//! TerminationRequest authorizations by predicate (R49, R52, R53).
 //!
 //! What the domain's transition does to one record, each statement here does to all rows of a scope; a test compares the
 //! two. Every ended row leaves its audit event, written by the same predicate just before.
 
-use grantry_domain::authorization::{EndCause, StateKind};
+use grantry_domain::authorization::{StateKind, TerminationCause};
 use grantry_domain::connector::Incarnation;
 use grantry_domain::identity::{Actor, UserId};
-use grantry_domain::ports::{AuditKind, EndScope, Ended, Ending};
+use grantry_domain::ports::{AuditKind, TerminationReport, TerminationRequest, TerminationScope};
 use grantry_domain::time::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
@@ -37,17 +37,19 @@ impl Scope {
         Self::new(condition, incarnation.0.to_vec().into(), user.as_str().to_owned().into())
     }
 
-    fn of(scope: &EndScope) -> Self {
+    fn of(scope: &TerminationScope) -> Self {
         match scope {
-            EndScope::One(id) => Self::new("id = ?1", id.as_bytes().to_vec().into(), Value::Null),
-            EndScope::UserConnector { incarnation, user } => Self::user_connector(*incarnation, user),
-            EndScope::User(user) => Self::new("user = ?1 AND role <> 'over'", user.as_str().to_owned().into(), Value::Null),
-            EndScope::UserSpace { user, space } => Self::new(
+            TerminationScope::One(id) => Self::new("id = ?1", id.as_bytes().to_vec().into(), Value::Null),
+            TerminationScope::UserConnector { incarnation, user } => Self::user_connector(*incarnation, user),
+            TerminationScope::User(user) => {
+                Self::new("user = ?1 AND role <> 'over'", user.as_str().to_owned().into(), Value::Null)
+            }
+            TerminationScope::UserSpace { user, space } => Self::new(
                 "user = ?1 AND space = ?2 AND role <> 'over'",
                 user.as_str().to_owned().into(),
                 space.as_str().to_owned().into(),
             ),
-            EndScope::Space(space) => Self::new("space = ?1", space.as_str().to_owned().into(), Value::Null),
+            TerminationScope::Space(space) => Self::new("space = ?1", space.as_str().to_owned().into(), Value::Null),
         }
     }
 }
@@ -79,7 +81,7 @@ const FORGET_SECRETS: &str = ", sealed = NULL, kid = NULL";
 
 const OWE: &str = ", scopes = '', expires_at = NULL, refreshable = 0, refresh_expires_at = NULL, last_used_day = NULL, \
      lease_until = NULL, lease_owner = NULL, in_doubt_since = NULL, failed_attempts = 0, failing_since = NULL, \
-     revocation = 'due', revoke_at = ?3, revoke_attempts = 0, revoke_in_doubt = in_doubt_since IS NOT NULL";
+     revocation = 'pending', revoke_at = ?3, revoke_attempts = 0, revoke_in_doubt = in_doubt_since IS NOT NULL";
 
 const SETTLE: &str = ", scopes = '', expires_at = NULL, refreshable = 0, refresh_expires_at = NULL, last_used_day = NULL, \
      lease_until = NULL, lease_owner = NULL, in_doubt_since = NULL, failed_attempts = 0, failing_since = NULL, \
@@ -132,7 +134,7 @@ impl Transition<'_> {
 
 fn note_statement(rows: &str, condition: &str) -> String {
     format!(
-        "INSERT INTO events (at, actor_kind, actor, kind, space, connector, user, grant_id, outcome) \
+        "INSERT INTO events (at, actor_kind, actor, kind, space, connector, user, authorization_id, outcome) \
          SELECT ?3, ?6, ?7, ?8, space, connector, user, id, ?5 FROM authorizations WHERE {rows} AND {condition}"
     )
 }
@@ -142,8 +144,13 @@ fn change_statement(set: &str, rows: &str, condition: &str) -> String {
 }
 
 /// Ends everything in a scope that can still be ended.
-pub(super) fn end(connection: &Connection, now: Timestamp, scope: &EndScope, ending: &Ending) -> Result<Ended, Fault> {
-    if let EndScope::User(user) = scope {
+pub(super) fn end(
+    connection: &Connection,
+    now: Timestamp,
+    scope: &TerminationScope,
+    ending: &TerminationRequest,
+) -> Result<TerminationReport, Fault> {
+    if let TerminationScope::User(user) = scope {
         bury(connection, now, user)?;
     }
     end_all(connection, now, &Scope::of(scope), ending.cause, &ending.actor)
@@ -154,15 +161,15 @@ pub(crate) fn end_all(
     connection: &Connection,
     now: Timestamp,
     scope: &Scope,
-    cause: EndCause,
+    cause: TerminationCause,
     actor: &Actor,
-) -> Result<Ended, Fault> {
+) -> Result<TerminationReport, Fault> {
     let ending = Transition { actor, now, state: StateKind::Revoked, cause: cause.as_str() };
     // Former grants first, so that none of them is one that was a grant a moment ago.
     let former = ending.put_away(connection, scope)?;
     let grants = ending.end_grants(connection, scope, Tokens::Owed)?;
     let flows = ending.end_pending(connection, scope)? + ending.end_running(connection, scope)?;
-    Ok(Ended { flows, grants, former, queued: grants })
+    Ok(TerminationReport { flows, grants, former, queued: grants })
 }
 
 /// Leaves a tombstone: no grant is committed for this user any more.
@@ -188,11 +195,11 @@ pub(super) fn statements() -> Vec<String> {
     let space = SpaceId::default_space();
     let incarnation = Incarnation([1; 16]);
     let scopes = [
-        EndScope::One(AuthorizationId::from_bytes([1; 24])),
-        EndScope::UserConnector { incarnation, user: user.clone() },
-        EndScope::User(user.clone()),
-        EndScope::UserSpace { user, space: space.clone() },
-        EndScope::Space(space),
+        TerminationScope::One(AuthorizationId::from_bytes([1; 24])),
+        TerminationScope::UserConnector { incarnation, user: user.clone() },
+        TerminationScope::User(user.clone()),
+        TerminationScope::UserSpace { user, space: space.clone() },
+        TerminationScope::Space(space),
     ];
     let scopes = scopes.iter().map(Scope::of).chain([Scope::connector(incarnation)]);
     let of_scope = |scope: Scope| [PENDING, RUNNING, GRANT, LOST].map(|rows| statements_for(rows, scope.condition));

@@ -1,8 +1,8 @@
 //! New flows (R18).
 
-use grantry_domain::authorization::{AuthorizationRecord, EndCause, StateKind};
+use grantry_domain::authorization::{AuthorizationRecord, StateKind, TerminationCause};
 use grantry_domain::identity::Actor;
-use grantry_domain::ports::{AuditEvent, Inserted, PendingLimits};
+use grantry_domain::ports::{AuditEvent, InsertOutcome, PendingLimits};
 use grantry_domain::time::Timestamp;
 use rusqlite::{Connection, params};
 
@@ -18,19 +18,20 @@ pub(super) fn insert_pending(
     flow: &AuthorizationRecord,
     limits: PendingLimits,
     audit: &[AuditEvent],
-) -> Result<Inserted, Fault> {
+) -> Result<InsertOutcome, Fault> {
     let of_user = unfinished_of_user(connection, now, flow)?;
     let of_all = unfinished(connection, now, flow)?;
     if of_user >= i64::from(limits.per_user) || of_all >= i64::from(limits.deployment) {
-        return Ok(Inserted::TooManyPending);
+        return Ok(InsertOutcome::TooManyPending);
     }
     let owner = &flow.owner;
     let actor = Actor::Person(owner.user.clone());
-    let superseding = Transition { actor: &actor, now, state: StateKind::Revoked, cause: EndCause::Superseded.as_str() };
+    let superseding =
+        Transition { actor: &actor, now, state: StateKind::Revoked, cause: TerminationCause::Superseded.as_str() };
     superseding.end_pending(connection, &Scope::user_connector(owner.incarnation, &owner.user))?;
     records::insert(connection, flow)?;
     outbox::write(connection, audit)?;
-    Ok(Inserted::Done)
+    Ok(InsertOutcome::Inserted)
 }
 
 pub(super) const OF_USER: &str = "SELECT count(*) FROM authorizations WHERE user = ?1 AND role <> 'over' \

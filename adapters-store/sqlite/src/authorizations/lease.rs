@@ -13,10 +13,10 @@ use crate::{outbox, sql};
 pub(super) fn take(connection: &Connection, now: Timestamp, request: LeaseRequest) -> Result<Lease, Fault> {
     const TAKE: &str = "UPDATE authorizations SET lease_until = ?2, lease_owner = ?3, \
          in_doubt_since = coalesce(in_doubt_since, ?4) WHERE id = ?1";
-    let Some(record) = read::find(connection, request.id)? else { return Ok(Lease::Gone) };
+    let Some(record) = read::find(connection, request.id)? else { return Ok(Lease::NotFound) };
     let mut record = Box::new(record);
     if record.state != StateKind::Authorized || record.revision != request.revision {
-        return Ok(Lease::Moved(record));
+        return Ok(Lease::Stale(record));
     }
     let implausible = record.refresh.held_until.is_some_and(|until| until > now.plus(request.longest));
     if let Some(until) = record.refresh.held_until.filter(|until| *until > now && !implausible) {

@@ -102,7 +102,7 @@ pub(super) fn due_query() -> String {
 pub(super) fn key_usage(connection: &Connection) -> Result<Vec<(KeyId, u64)>, Fault> {
     const COUNT: &str = "SELECT kid, count(*) FROM authorizations WHERE kid IS NOT NULL GROUP BY kid \
          UNION ALL SELECT kid, count(*) FROM client_secrets WHERE kid IS NOT NULL GROUP BY kid \
-         UNION ALL SELECT kid, count(*) FROM orphans WHERE kid IS NOT NULL GROUP BY kid";
+         UNION ALL SELECT kid, count(*) FROM unclaimed_tokens WHERE kid IS NOT NULL GROUP BY kid";
     let mut usage = BTreeMap::new();
     let counts = sql::all(connection, COUNT, [], |row| {
         let mut columns = Reader::new(row, 0, "authorizations");

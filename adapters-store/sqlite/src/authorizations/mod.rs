@@ -19,9 +19,10 @@ use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, StateH
 use grantry_domain::connector::{ConnectorId, ConnectorKey};
 use grantry_domain::identity::{SpaceId, UserId};
 use grantry_domain::ports::{
-    AccessTokenView, AuditEvent, AuthorizationFilter, AuthorizationPage, AuthorizationStore, CallbackKey, Commit,
-    Consumption, EndScope, Ended, Ending, FailedAttempt, Fence, Fenced, Inserted, JobEnd, KeyId, Lease, LeaseRequest,
-    OrphanTokens, PendingLimits, RecordedEvent, RevocationJob, StatusRow, StoreError, SweepPolicy, Swept,
+    AccessTokenView, AuditEvent, AuthorizationFilter, AuthorizationPage, AuthorizationStore, CallbackKey, CommitOutcome,
+    ConsumeOutcome, ExpectedVersion, FailedAttempt, InsertOutcome, KeyId, Lease, LeaseRequest, PendingLimits, RecordedEvent,
+    RevocationJob, RevocationUpdate, StatusRow, StoreError, SweepPolicy, SweepReport, TerminationReport, TerminationRequest,
+    TerminationScope, UnclaimedTokens, WriteOutcome,
 };
 use grantry_domain::time::Timestamp;
 
@@ -39,15 +40,20 @@ impl AuthorizationStore for SqliteStore {
         flow: AuthorizationRecord,
         limits: PendingLimits,
         audit: Vec<AuditEvent>,
-    ) -> Result<Inserted, StoreError> {
+    ) -> Result<InsertOutcome, StoreError> {
         self.write(move |connection, now| insert::insert_pending(connection, now, &flow, limits, &audit)).await
     }
 
-    async fn replace(&self, next: AuthorizationRecord, fence: Fence, audit: Vec<AuditEvent>) -> Result<Fenced, StoreError> {
+    async fn replace(
+        &self,
+        next: AuthorizationRecord,
+        fence: ExpectedVersion,
+        audit: Vec<AuditEvent>,
+    ) -> Result<WriteOutcome, StoreError> {
         self.write(move |connection, _| replace::replace(connection, &next, fence, &audit)).await
     }
 
-    async fn consume(&self, key: CallbackKey, audit: Vec<AuditEvent>) -> Result<Consumption, StoreError> {
+    async fn consume(&self, key: CallbackKey, audit: Vec<AuditEvent>) -> Result<ConsumeOutcome, StoreError> {
         self.write(move |connection, now| consume::consume(connection, now, &key, &audit)).await
     }
 
@@ -56,7 +62,7 @@ impl AuthorizationStore for SqliteStore {
         grant: AuthorizationRecord,
         revoke_superseded: bool,
         audit: Vec<AuditEvent>,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<CommitOutcome, StoreError> {
         self.write(move |connection, now| commit::commit(connection, now, &grant, revoke_superseded, &audit)).await
     }
 
@@ -115,27 +121,32 @@ impl AuthorizationStore for SqliteStore {
         self.write(move |connection, now| lease::fail(connection, now, id, owner, attempt, &audit)).await
     }
 
-    async fn end(&self, scope: EndScope, ending: Ending) -> Result<Ended, StoreError> {
+    async fn end(&self, scope: TerminationScope, ending: TerminationRequest) -> Result<TerminationReport, StoreError> {
         self.write(move |connection, now| end::end(connection, now, &scope, &ending)).await
     }
 
-    async fn note_use(&self, uses: Vec<(AuthorizationId, i64)>) -> Result<(), StoreError> {
-        self.write(move |connection, _| replace::note_use(connection, &uses)).await
+    async fn record_use(&self, uses: Vec<(AuthorizationId, i64)>) -> Result<(), StoreError> {
+        self.write(move |connection, _| replace::record_use(connection, &uses)).await
     }
 
-    async fn queue_orphan(&self, orphan: OrphanTokens, audit: Vec<AuditEvent>) -> Result<(), StoreError> {
-        self.write(move |connection, _| revocations::queue_orphan(connection, &orphan, &audit)).await
+    async fn queue_unclaimed(&self, orphan: UnclaimedTokens, audit: Vec<AuditEvent>) -> Result<(), StoreError> {
+        self.write(move |connection, _| revocations::queue_unclaimed(connection, &orphan, &audit)).await
     }
 
     async fn claim_revocation(&self, owner: [u8; 16], length: Duration) -> Result<Option<RevocationJob>, StoreError> {
         self.write(move |connection, now| revocations::claim(connection, now, owner, length)).await
     }
 
-    async fn end_revocation(&self, job: AuthorizationId, end: JobEnd, audit: Vec<AuditEvent>) -> Result<(), StoreError> {
+    async fn update_revocation(
+        &self,
+        job: AuthorizationId,
+        end: RevocationUpdate,
+        audit: Vec<AuditEvent>,
+    ) -> Result<(), StoreError> {
         self.write(move |connection, now| revocations::end(connection, now, job, &end, &audit)).await
     }
 
-    async fn sweep(&self, policy: SweepPolicy) -> Result<Swept, StoreError> {
+    async fn sweep(&self, policy: SweepPolicy) -> Result<SweepReport, StoreError> {
         let swept = self.write(move |connection, now| sweep::sweep(connection, now, policy)).await?;
         if !swept.more {
             self.checkpoint().await;

@@ -1,8 +1,8 @@
 //! Sweeping (R18, R55): every step finds its rows by an index in the order of time, and touches a bounded number of them.
 
-use grantry_domain::authorization::{EndCause, ExpiredCause, FailureCode, RevokedCause, StateKind};
+use grantry_domain::authorization::{ExpiredCause, FailureCode, RevokedCause, StateKind, TerminationCause};
 use grantry_domain::identity::Actor;
-use grantry_domain::ports::{SweepPolicy, Swept};
+use grantry_domain::ports::{SweepPolicy, SweepReport};
 use grantry_domain::time::Timestamp;
 use rusqlite::Connection;
 
@@ -26,7 +26,7 @@ const UNUSED: &str = "seq IN (SELECT seq FROM authorizations WHERE role = 'grant
 pub(super) const REMOVE_FLOWS: &str = "DELETE FROM authorizations WHERE seq IN (SELECT seq FROM authorizations \
      WHERE role = 'over' AND since <= ?1 ORDER BY since LIMIT ?2)";
 pub(super) const REMOVE_GRANTS: &str = "DELETE FROM authorizations WHERE seq IN (SELECT seq FROM authorizations \
-     WHERE role = 'former' AND since <= ?1 AND revocation <> 'due' ORDER BY since LIMIT ?2)";
+     WHERE role = 'former' AND since <= ?1 AND revocation <> 'pending' ORDER BY since LIMIT ?2)";
 
 /// What is left of the rows that one call may touch.
 struct Budget(u64);
@@ -43,7 +43,7 @@ impl Budget {
 }
 
 /// One step of everything.
-pub(super) fn sweep(connection: &Connection, now: Timestamp, policy: SweepPolicy) -> Result<Swept, Fault> {
+pub(super) fn sweep(connection: &Connection, now: Timestamp, policy: SweepPolicy) -> Result<SweepReport, Fault> {
     let mut budget = Budget(u64::from(policy.batch.max(1)));
     let interrupted = RevokedCause::Failed(FailureCode::Interrupted).to_record();
     let become_expired =
@@ -66,7 +66,7 @@ pub(super) fn sweep(connection: &Connection, now: Timestamp, policy: SweepPolicy
     let expired = budget.spend(access_token_expired + refresh_token_expired);
 
     let scope = until(now.minus(policy.unused_grants).day(), UNUSED, &budget);
-    let unused = become_revoked(EndCause::Unused.as_str()).end_grants(connection, &scope, Tokens::Owed)?;
+    let unused = become_revoked(TerminationCause::Unused.as_str()).end_grants(connection, &scope, Tokens::Owed)?;
     let unused = budget.spend(unused);
 
     let mut removed = 0;
@@ -75,7 +75,7 @@ pub(super) fn sweep(connection: &Connection, now: Timestamp, policy: SweepPolicy
         removed += budget.spend(rows);
     }
     let secrets_destroyed = client_secrets::destroy_unneeded(connection, now)?;
-    Ok(Swept { timed_out, interrupted, expired, unused, removed, secrets_destroyed, more: budget.0 == 0 })
+    Ok(SweepReport { timed_out, interrupted, expired, unused, removed, secrets_destroyed, more: budget.0 == 0 })
 }
 
 /// What a sweep runs, for the test of plans.

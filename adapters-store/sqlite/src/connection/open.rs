@@ -102,7 +102,7 @@ fn deployment(connection: &Connection, options: &SqliteOptions) -> Result<[u8; 1
     let mut fresh = [0; 16];
     match options.deployment_id {
         Some(given) => fresh = given,
-        None => options.entropy.fill(&mut fresh).map_err(|_| StoreError::Unavailable)?,
+        None => options.random.fill(&mut fresh).map_err(|_| StoreError::Unavailable)?,
     }
     let stored = "SELECT id FROM deployment";
     let read = |row: &rusqlite::Row<'_>| Ok(row.get::<_, [u8; 16]>(0)?);
@@ -121,7 +121,7 @@ fn deployment(connection: &Connection, options: &SqliteOptions) -> Result<[u8; 1
 mod tests {
     use std::sync::Arc;
 
-    use grantry_testkit::doubles::{SeededEntropy, TestClock};
+    use grantry_testkit::doubles::{SeededRandom, TestClock};
 
     use super::*;
 
@@ -135,8 +135,8 @@ mod tests {
     #[test]
     fn r72_connections_have_the_settings_that_keep_data_safe() {
         let folder = tempfile::tempdir().unwrap();
-        let (clock, entropy) = (Arc::new(TestClock::default()), Arc::new(SeededEntropy::new(1)));
-        let options = SqliteOptions::new(folder.path().join("grantry.db"), clock, entropy);
+        let (clock, random) = (Arc::new(TestClock::default()), Arc::new(SeededRandom::new(1)));
+        let options = SqliteOptions::new(folder.path().join("grantry.db"), clock, random);
         assert_eq!(options.busy_timeout, Duration::from_secs(5));
         let opened = open(&options).unwrap();
         let full = "2";

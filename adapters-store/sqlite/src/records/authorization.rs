@@ -1,11 +1,11 @@
 //! Authorizations and orphaned tokens as rows.
 
 use grantry_domain::authorization::{
-    AuthorizationId, AuthorizationRecord, BrowserHash, Envelope, Ownership, RefreshState, Revision, RevocationOutcome,
-    RevocationRecord, StateHash, StateKind,
+    AuthorizationId, AuthorizationKey, AuthorizationRecord, Envelope, FlowCookieHash, RefreshState, Revision,
+    RevocationOutcome, RevocationRecord, StateHash, StateKind,
 };
 use grantry_domain::connector::{Epoch, Incarnation};
-use grantry_domain::ports::OrphanTokens;
+use grantry_domain::ports::UnclaimedTokens;
 use grantry_domain::provider::{BindingDigest, Scopes};
 use grantry_domain::time::Timestamp;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
@@ -19,7 +19,7 @@ use crate::sql;
 pub(crate) struct Authorization {
     pub(crate) record: AuthorizationRecord,
     /// The cookie hash, also of a flow that is over.
-    pub(crate) browser: Option<BrowserHash>,
+    pub(crate) browser: Option<FlowCookieHash>,
 }
 
 impl Authorization {
@@ -42,7 +42,7 @@ pub(crate) fn authorization(row: &Row<'_>, at: usize) -> Result<Authorization, F
     let since = columns.optional_time()?;
     let deadline = columns.optional_time()?;
     let state_hash = columns.optional_array()?.map(StateHash);
-    let browser = columns.optional_array()?.map(BrowserHash);
+    let browser = columns.optional_array()?.map(FlowCookieHash);
     let consumed_at = columns.optional_time()?;
     let awaiting = state == StateKind::AwaitingCallback;
     let flow = awaiting || state == StateKind::Initiated;
@@ -78,8 +78,8 @@ pub(crate) fn authorization(row: &Row<'_>, at: usize) -> Result<Authorization, F
     Ok(Authorization { record, browser })
 }
 
-fn ownership(columns: &mut Reader<'_>) -> Result<Ownership, Fault> {
-    Ok(Ownership {
+fn ownership(columns: &mut Reader<'_>) -> Result<AuthorizationKey, Fault> {
+    Ok(AuthorizationKey {
         space: columns.space()?,
         connector: columns.connector()?,
         incarnation: Incarnation(columns.array()?),
@@ -93,14 +93,14 @@ fn revocation(columns: &mut Reader<'_>) -> Result<Option<RevocationRecord>, Faul
     let Some(name) = columns.optional_text()? else { return Ok(None) };
     if name == DUE {
         let due_at = columns.time()?;
-        return Ok(Some(RevocationRecord::Due { due_at, attempts: columns.count()?, in_doubt: columns.flag()? }));
+        return Ok(Some(RevocationRecord::Pending { due_at, attempts: columns.count()?, in_doubt: columns.flag()? }));
     }
     let outcome = RevocationOutcome::parse(name).ok_or_else(|| columns.broken("the outcome of a revocation is known"))?;
-    Ok(Some(RevocationRecord::Settled(outcome)))
+    Ok(Some(RevocationRecord::Completed(outcome)))
 }
 
 /// The value of `revocation` while it is owed.
-const DUE: &str = "due";
+const DUE: &str = "pending";
 
 /// Adds a record.
 pub(crate) fn insert(connection: &Connection, record: &AuthorizationRecord) -> Result<(), Fault> {
@@ -143,8 +143,8 @@ fn values(record: &AuthorizationRecord) -> [ToSqlOutput<'_>; 34] {
     let owner = &record.owner;
     let (outcome, revoke_at, attempts, in_doubt) = match &record.revocation {
         None => (None, None, None, None),
-        Some(RevocationRecord::Settled(outcome)) => (Some(outcome.as_str()), None, None, None),
-        Some(RevocationRecord::Due { in_doubt, due_at, attempts }) => {
+        Some(RevocationRecord::Completed(outcome)) => (Some(outcome.as_str()), None, None, None),
+        Some(RevocationRecord::Pending { in_doubt, due_at, attempts }) => {
             (Some(DUE), Some(*due_at), Some(i64::from(*attempts)), Some(i64::from(*in_doubt)))
         }
     };
@@ -211,9 +211,9 @@ fn key_id(sealed: Option<&Envelope>) -> ToSqlOutput<'static> {
 }
 
 /// Reads orphaned tokens: id, owner, envelope, `queued_at`, `attempts`.
-pub(crate) fn orphan(row: &Row<'_>) -> Result<OrphanTokens, Fault> {
-    let mut columns = Reader::new(row, 0, "orphans");
-    Ok(OrphanTokens {
+pub(crate) fn orphan(row: &Row<'_>) -> Result<UnclaimedTokens, Fault> {
+    let mut columns = Reader::new(row, 0, "unclaimed_tokens");
+    Ok(UnclaimedTokens {
         id: AuthorizationId::from_bytes(columns.array()?),
         owner: ownership(&mut columns)?,
         sealed: Envelope(columns.bytes()?.to_vec()),

@@ -1,7 +1,7 @@
 //! Connectors as rows.
 
 use grantry_domain::connector::{
-    AuthMode, Connector, ConnectorKey, ConnectorName, ContextId, Definition, Epoch, Incarnation, ProfileId,
+    AuthMode, CallbackId, Connector, ConnectorConfig, ConnectorKey, ConnectorName, Epoch, Incarnation, ProfileId,
 };
 use rusqlite::Row;
 
@@ -22,20 +22,20 @@ pub(crate) fn connector(row: &Row<'_>) -> Result<Connector, Fault> {
     let incarnation = Incarnation(columns.array()?);
     let epoch = Epoch(columns.unsigned()?);
     let name = ConnectorName::new(columns.text()?).map_err(|_| columns.broken("a name is well formed"))?;
-    let definition = Definition {
+    let config = ConnectorConfig {
         profile: ProfileId::new(columns.text()?).map_err(|_| columns.broken("a profile id is well formed"))?,
-        config: columns.text()?.to_owned(),
+        settings: columns.text()?.to_owned(),
         client_id: columns.optional_text()?.map(str::to_owned),
     };
     let auth_mode = AuthMode::parse(columns.text()?).ok_or_else(|| columns.broken("the mode is known"))?;
     Ok(Connector {
         key,
         name,
-        definition,
+        config,
         auth_mode,
         incarnation,
         epoch,
-        context: ContextId(columns.array()?),
+        context: CallbackId(columns.array()?),
         enabled: columns.flag()?,
         has_client_secret: columns.flag()?,
         revision: columns.unsigned()?,

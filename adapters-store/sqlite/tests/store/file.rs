@@ -3,10 +3,11 @@
 use std::fs;
 use std::time::Duration;
 
-use grantry_domain::authorization::{AuthorizationRecord, EndCause, RevocationOutcome, StateKind};
+use grantry_domain::authorization::{AuthorizationRecord, RevocationOutcome, StateKind, TerminationCause};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
-    AuthorizationStore, ConnectorStore, EndScope, Ending, JobEnd, OrphanTokens, RevocationJob, StoreError, SweepPolicy,
+    AuthorizationStore, ConnectorStore, RevocationJob, RevocationUpdate, StoreError, SweepPolicy, TerminationRequest,
+    TerminationScope, UnclaimedTokens,
 };
 use grantry_store_sqlite::{SqliteOptions, SqliteStore};
 use grantry_testkit::doubles::fixtures;
@@ -184,22 +185,24 @@ async fn r72_nothing_of_a_deleted_secret_is_left_in_any_file() {
         let owner = fixtures::ownership_of(&connector, &format!("user-{n}"));
         let grant = place.connect(&store, fixtures::grant_id(n), &owner).await;
         let sealed = AuthorizationRecord { sealed: Some(canary("grant")), ..grant.clone() };
-        let fence = grantry_domain::ports::Fence::of(&grant);
+        let fence = grantry_domain::ports::ExpectedVersion::of(&grant);
         store.replace(sealed, fence, Vec::new()).await.unwrap();
-        let orphan =
-            OrphanTokens { sealed: canary("orphan"), ..fixtures::orphan(fixtures::grant_id(1000 + n), owner, place.now()) };
-        store.queue_orphan(orphan, Vec::new()).await.unwrap();
+        let orphan = UnclaimedTokens {
+            sealed: canary("orphan"),
+            ..fixtures::orphan(fixtures::grant_id(1000 + n), owner, place.now())
+        };
+        store.queue_unclaimed(orphan, Vec::new()).await.unwrap();
     }
     assert!(holds(&place.bytes(), b"canary-grant") && holds(&place.bytes(), b"canary-orphan"));
 
-    let ending = Ending { cause: EndCause::Admin, actor: Actor::System };
-    store.end(EndScope::Space(connector.key.space.clone()), ending).await.unwrap();
+    let ending = TerminationRequest { cause: TerminationCause::Admin, actor: Actor::System };
+    store.end(TerminationScope::Space(connector.key.space.clone()), ending).await.unwrap();
     while let Some(job) = store.claim_revocation([1; 16], Duration::from_mins(1)).await.unwrap() {
         let id = match job {
             RevocationJob::Former(record) => record.id,
-            RevocationJob::Orphan(orphan) => orphan.id,
+            RevocationJob::Unclaimed(orphan) => orphan.id,
         };
-        store.end_revocation(id, JobEnd::Settled(RevocationOutcome::Revoked), Vec::new()).await.unwrap();
+        store.update_revocation(id, RevocationUpdate::Completed(RevocationOutcome::Revoked), Vec::new()).await.unwrap();
     }
     assert_eq!(store.sweep(REMOVE_ALL).await.unwrap().removed, 39);
     // The writer works in order: once this is answered, the checkpoint asked for by the sweep is done.

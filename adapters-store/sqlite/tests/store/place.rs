@@ -4,15 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, Ownership};
+use grantry_domain::authorization::{AuthorizationId, AuthorizationKey, AuthorizationRecord};
 use grantry_domain::connector::Connector;
 use grantry_domain::ports::{
-    AuthorizationStore, CallbackKey, Clock, Commit, ConnectorStore, Consumption, Created, Fence, Fenced, Inserted,
-    PendingLimits,
+    AuthorizationStore, CallbackKey, Clock, CommitOutcome, ConnectorStore, ConsumeOutcome, Created, ExpectedVersion,
+    InsertOutcome, PendingLimits, WriteOutcome,
 };
 use grantry_domain::time::Timestamp;
 use grantry_store_sqlite::{SqliteOptions, SqliteStore};
-use grantry_testkit::doubles::{SeededEntropy, TestClock, fixtures};
+use grantry_testkit::doubles::{SeededRandom, TestClock, fixtures};
 use tempfile::TempDir;
 
 /// Caps that no test reaches by accident.
@@ -34,8 +34,8 @@ impl Place {
     }
 
     pub(crate) fn options(&self) -> SqliteOptions {
-        let (clock, entropy) = (Arc::new(self.clock.clone()), Arc::new(SeededEntropy::new(1)));
-        SqliteOptions { busy_timeout: Duration::from_millis(50), ..SqliteOptions::new(self.path(), clock, entropy) }
+        let (clock, random) = (Arc::new(self.clock.clone()), Arc::new(SeededRandom::new(1)));
+        SqliteOptions { busy_timeout: Duration::from_millis(50), ..SqliteOptions::new(self.path(), clock, random) }
     }
 
     pub(crate) async fn open(&self) -> SqliteStore {
@@ -66,27 +66,45 @@ impl Place {
     }
 
     /// A flow whose user is at the provider.
-    pub(crate) async fn start(&self, store: &SqliteStore, id: AuthorizationId, owner: &Ownership) -> AuthorizationRecord {
+    pub(crate) async fn start(
+        &self,
+        store: &SqliteStore,
+        id: AuthorizationId,
+        owner: &AuthorizationKey,
+    ) -> AuthorizationRecord {
         let flow = fixtures::initiated(id, owner.clone(), self.now());
-        assert_eq!(store.insert_pending(flow.clone(), ROOMY, Vec::new()).await.unwrap(), Inserted::Done);
+        assert_eq!(store.insert_pending(flow.clone(), ROOMY, Vec::new()).await.unwrap(), InsertOutcome::Inserted);
         let issued = fixtures::awaiting(id, owner.clone(), self.now());
-        assert_eq!(store.replace(issued.clone(), Fence::of(&flow), Vec::new()).await.unwrap(), Fenced::Done);
+        assert_eq!(
+            store.replace(issued.clone(), ExpectedVersion::of(&flow), Vec::new()).await.unwrap(),
+            WriteOutcome::Written
+        );
         issued
     }
 
     /// A flow whose callback has arrived.
-    pub(crate) async fn consume(&self, store: &SqliteStore, id: AuthorizationId, owner: &Ownership) -> AuthorizationRecord {
+    pub(crate) async fn consume(
+        &self,
+        store: &SqliteStore,
+        id: AuthorizationId,
+        owner: &AuthorizationKey,
+    ) -> AuthorizationRecord {
         let flow = self.start(store, id, owner).await;
         let consumed = store.consume(callback(&flow), Vec::new()).await.unwrap();
-        assert!(matches!(consumed, Consumption::Consumed { .. }));
+        assert!(matches!(consumed, ConsumeOutcome::Consumed { .. }));
         store.find(id).await.unwrap().unwrap()
     }
 
     /// A grant, by the whole way.
-    pub(crate) async fn connect(&self, store: &SqliteStore, id: AuthorizationId, owner: &Ownership) -> AuthorizationRecord {
+    pub(crate) async fn connect(
+        &self,
+        store: &SqliteStore,
+        id: AuthorizationId,
+        owner: &AuthorizationKey,
+    ) -> AuthorizationRecord {
         self.consume(store, id, owner).await;
         let grant = fixtures::authorized(id, owner.clone(), self.now());
-        assert_eq!(store.commit_grant(grant.clone(), true, Vec::new()).await.unwrap(), Commit::Done);
+        assert_eq!(store.commit_grant(grant.clone(), true, Vec::new()).await.unwrap(), CommitOutcome::Committed);
         grant
     }
 }

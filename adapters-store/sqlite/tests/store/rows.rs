@@ -6,7 +6,8 @@ use grantry_domain::authorization::AuthorizationRecord;
 use grantry_domain::connector::Connector;
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
-    AuditKind, AuthorizationStore, Cascade, ConnectorStore, Consumption, Fence, Fenced, KeyId, OrphanTokens, SweepPolicy,
+    AuditKind, AuthorizationStore, Cascade, ConnectorStore, ConsumeOutcome, ExpectedVersion, KeyId, SweepPolicy,
+    UnclaimedTokens, WriteOutcome,
 };
 use grantry_testkit::doubles::{PlainVault, fixtures};
 
@@ -27,13 +28,13 @@ async fn r20_a_record_read_before_the_callback_does_not_make_the_flow_usable_aga
     let owner = fixtures::ownership_of(&connector, "alice");
     let read = place.start(&store, fixtures::grant_id(1), &owner).await;
     let consumed = store.consume(callback(&read), Vec::new()).await.unwrap();
-    assert!(matches!(consumed, Consumption::Consumed { .. }));
+    assert!(matches!(consumed, ConsumeOutcome::Consumed { .. }));
 
     // StateKind and revision are still the same.
-    let written = store.replace(read.clone(), Fence::of(&read), Vec::new()).await.unwrap();
-    assert!(matches!(written, Fenced::Moved(_)));
+    let written = store.replace(read.clone(), ExpectedVersion::of(&read), Vec::new()).await.unwrap();
+    assert!(matches!(written, WriteOutcome::Stale(_)));
     let again = store.consume(callback(&read), Vec::new()).await.unwrap();
-    assert!(matches!(again, Consumption::AlreadyUsed(_)));
+    assert!(matches!(again, ConsumeOutcome::AlreadyUsed(_)));
 }
 
 #[tokio::test]
@@ -66,7 +67,7 @@ async fn r75_envelopes_are_counted_by_the_key_in_their_header() {
     let other = KeyId([7; 8]);
     let resealed = fixtures::envelope_with(other, "other");
     let orphan = fixtures::orphan(fixtures::grant_id(2), owner, place.now());
-    store.queue_orphan(OrphanTokens { sealed: resealed.clone(), ..orphan }, Vec::new()).await.unwrap();
+    store.queue_unclaimed(UnclaimedTokens { sealed: resealed.clone(), ..orphan }, Vec::new()).await.unwrap();
     let sorted = |mut usage: Vec<(KeyId, u64)>| {
         usage.sort_unstable();
         usage
@@ -76,7 +77,7 @@ async fn r75_envelopes_are_counted_by_the_key_in_their_header() {
     assert_eq!(usage, sorted(vec![(PlainVault::FIRST_KEY, 2), (other, 1)]));
 
     let next = AuthorizationRecord { sealed: Some(resealed), ..grant.clone() };
-    store.replace(next, Fence::of(&grant), Vec::new()).await.unwrap();
+    store.replace(next, ExpectedVersion::of(&grant), Vec::new()).await.unwrap();
     let usage = sorted(store.key_usage().await.unwrap());
     assert_eq!(usage, sorted(vec![(PlainVault::FIRST_KEY, 1), (other, 2)]));
 }

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use grantry_domain::authorization::{Authorization, AuthorizationId, AuthorizationRecord, EndCause, Input, StateKind};
+use grantry_domain::authorization::{
+    Authorization, AuthorizationId, AuthorizationRecord, Input, StateKind, TerminationCause,
+};
 use grantry_domain::connector::Connector;
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
-    AuditEvent, AuthorizationStore, Cascade, ConnectorStore, EndScope, Ending, Fence, LeaseRequest, SweepPolicy,
+    AuditEvent, AuthorizationStore, Cascade, ConnectorStore, ExpectedVersion, LeaseRequest, SweepPolicy, TerminationRequest,
+    TerminationScope,
 };
 use grantry_domain::time::Timestamp;
 use grantry_store_sqlite::SqliteStore;
@@ -34,16 +37,18 @@ async fn one_of_each(place: &Place, store: &SqliteStore, connector: &Connector) 
     store.take_lease(request).await.unwrap();
     let lost = place.connect(store, id(6), &owner("lost")).await;
     let lost_next = fixtures::refused(&lost, place.now());
-    store.replace(lost_next, Fence::of(&lost), Vec::new()).await.unwrap();
+    store.replace(lost_next, ExpectedVersion::of(&lost), Vec::new()).await.unwrap();
     let owing = place.connect(store, id(7), &owner("owing")).await;
     let owing_next = fixtures::after(&owing, Input::ConnectorChanged, place.now());
-    store.replace(owing_next, Fence::of(&owing), Vec::new()).await.unwrap();
+    store.replace(owing_next, ExpectedVersion::of(&owing), Vec::new()).await.unwrap();
     let ended = place.connect(store, id(8), &owner("ended")).await;
-    let ended_next = fixtures::after(&ended, Input::Ended { cause: EndCause::Admin, revoke: true }, place.now());
-    store.replace(ended_next, Fence::of(&ended), Vec::new()).await.unwrap();
+    let ended_next =
+        fixtures::after(&ended, Input::Terminated { cause: TerminationCause::Admin, revoke: true }, place.now());
+    store.replace(ended_next, ExpectedVersion::of(&ended), Vec::new()).await.unwrap();
     let over = place.start(store, id(9), &owner("over")).await;
-    let over_next = fixtures::after(&over, Input::Ended { cause: EndCause::Cancelled, revoke: true }, place.now());
-    store.replace(over_next, Fence::of(&over), Vec::new()).await.unwrap();
+    let over_next =
+        fixtures::after(&over, Input::Terminated { cause: TerminationCause::Cancelled, revoke: true }, place.now());
+    store.replace(over_next, ExpectedVersion::of(&over), Vec::new()).await.unwrap();
     store.forget_events(u64::MAX).await.unwrap();
     all(store).await
 }
@@ -83,9 +88,13 @@ async fn assert_events(
 
 #[tokio::test]
 async fn r49_ending_by_predicate_equals_the_transition_of_each_record() {
-    let alone = EndScope::User(fixtures::user("grant"));
+    let alone = TerminationScope::User(fixtures::user("grant"));
     let scopes = |connector: &Connector| {
-        vec![EndScope::Space(connector.key.space.clone()), EndScope::One(fixtures::grant_id(5)), alone.clone()]
+        vec![
+            TerminationScope::Space(connector.key.space.clone()),
+            TerminationScope::One(fixtures::grant_id(5)),
+            alone.clone(),
+        ]
     };
     for at in 0..3 {
         let place = Place::new();
@@ -95,16 +104,16 @@ async fn r49_ending_by_predicate_equals_the_transition_of_each_record() {
         place.clock.advance(Duration::from_secs(5));
         let scope = scopes(&connector).swap_remove(at);
         let actor = Actor::Person(fixtures::user("admin"));
-        let ending = Ending { cause: EndCause::SpaceRemoved, actor: actor.clone() };
+        let ending = TerminationRequest { cause: TerminationCause::SpaceRemoved, actor: actor.clone() };
         let ended = store.end(scope.clone(), ending).await.unwrap();
 
         let in_scope = |record: &AuthorizationRecord| match &scope {
-            EndScope::One(id) => record.id == *id,
-            EndScope::User(user) => record.owner.user == *user,
-            EndScope::UserConnector { .. } | EndScope::UserSpace { .. } | EndScope::Space(_) => true,
+            TerminationScope::One(id) => record.id == *id,
+            TerminationScope::User(user) => record.owner.user == *user,
+            TerminationScope::UserConnector { .. } | TerminationScope::UserSpace { .. } | TerminationScope::Space(_) => true,
         };
         let end = |record: &AuthorizationRecord| {
-            let input = Input::Ended { cause: EndCause::SpaceRemoved, revoke: true };
+            let input = Input::Terminated { cause: TerminationCause::SpaceRemoved, revoke: true };
             if in_scope(record) { by_domain(record, input, place.now()) } else { record.clone() }
         };
         let after = all(&store).await;
@@ -134,7 +143,7 @@ async fn r52_an_edit_equals_the_transition_of_each_record() {
                 Cascade::Keep => return record.clone(),
                 Cascade::Changed => Input::ConnectorChanged,
                 Cascade::Disabled if former => return record.clone(),
-                Cascade::Disabled => Input::Ended { cause: EndCause::ConnectorDisabled, revoke: true },
+                Cascade::Disabled => Input::Terminated { cause: TerminationCause::ConnectorDisabled, revoke: true },
             };
             by_domain(record, input, place.now())
         };
@@ -155,7 +164,7 @@ async fn r53_a_delete_equals_the_transition_of_each_record() {
     assert_eq!(store.delete(&connector.key, actor.clone(), Vec::new()).await.unwrap(), Some(2));
 
     let end = |record: &AuthorizationRecord| {
-        by_domain(record, Input::Ended { cause: EndCause::ConnectorDeleted, revoke: true }, place.now())
+        by_domain(record, Input::Terminated { cause: TerminationCause::ConnectorDeleted, revoke: true }, place.now())
     };
     let after = all(&store).await;
     assert_eq!(after, before.iter().map(end).collect::<Vec<_>>());
@@ -179,7 +188,9 @@ async fn r55_a_sweep_equals_the_transition_of_each_record() {
     store.sweep(policy).await.unwrap();
 
     let sweep = |record: &AuthorizationRecord| match record.state {
-        StateKind::Authorized => by_domain(record, Input::Ended { cause: EndCause::Unused, revoke: true }, place.now()),
+        StateKind::Authorized => {
+            by_domain(record, Input::Terminated { cause: TerminationCause::Unused, revoke: true }, place.now())
+        }
         StateKind::Initiated | StateKind::AwaitingCallback | StateKind::Expired | StateKind::Revoked => {
             by_domain(record, Input::DeadlinePassed, place.now())
         }
@@ -208,7 +219,7 @@ async fn a_lapsed_grant_equals_the_transition() {
         (&limited, AuthorizationRecord { refresh_expires_at: Some(lapse), ..limited.clone() }),
     ];
     for (read, next) in &kinds {
-        store.replace(next.clone(), Fence::of(read), Vec::new()).await.unwrap();
+        store.replace(next.clone(), ExpectedVersion::of(read), Vec::new()).await.unwrap();
     }
     place.clock.advance(Duration::from_hours(2));
     assert_eq!(store.sweep(policy).await.unwrap().expired, 2);

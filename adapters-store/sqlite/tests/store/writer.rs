@@ -192,7 +192,7 @@ async fn r36_of_many_nodes_exactly_one_takes_the_lease() {
                 taken += 1;
             }
             Lease::Held { .. } => {}
-            lost @ (Lease::Moved(_) | Lease::Gone) => panic!("{lost:?}"),
+            lost @ (Lease::Stale(_) | Lease::NotFound) => panic!("{lost:?}"),
         }
     }
     assert_eq!(taken, 1);

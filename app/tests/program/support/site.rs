@@ -9,7 +9,7 @@ use grantry_domain::connector::{AuthMode, Connector, ConnectorId, ConnectorName,
 use grantry_domain::identity::{Actor, SpaceId};
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::ConnectorDraft;
-use grantry_system::SystemEntropy;
+use grantry_runtime::SystemRandom;
 use tempfile::TempDir;
 
 use crate::support::{Running, free_port, grantry};
@@ -27,7 +27,7 @@ impl Site {
     pub(crate) fn new(lines: &str) -> Self {
         let site = Self { folder: tempfile::tempdir().unwrap(), port: free_port() };
         grantry::key_file::write_new(&site.path("primary.key")).unwrap();
-        let hash = grantry::passwords::hash(&Secret::from_text(PASSWORD), &SystemEntropy).unwrap();
+        let hash = grantry::passwords::hash(&Secret::from_text(PASSWORD), &SystemRandom).unwrap();
         site.write(&format!(
             r#"{lines}
 listen = "127.0.0.1:{port}"

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_domain::authorization::{AuthorizationRecord, EndCause, INTERRUPTED_AFTER, RevocationOutcome, StateKind};
+use grantry_domain::authorization::{
+    AuthorizationRecord, INTERRUPTED_AFTER, RevocationOutcome, StateKind, TerminationCause,
+};
 use grantry_domain::connector::{Connector, ConnectorName};
-use grantry_domain::ports::{AuditEvent, Cascade, Commit, Created, EndScope, JobEnd, Updated};
+use grantry_domain::ports::{AuditEvent, Cascade, CommitOutcome, Created, RevocationUpdate, TerminationScope, Updated};
 
 use tokio::task::JoinSet;
 
@@ -66,9 +68,9 @@ pub async fn an_edit_needs_the_revision_it_was_made_from(backend: Backend) {
     let late = Connector { epoch: drive.epoch.next(), revision: 9, ..drive.clone() };
     assert_eq!(update(&late, drive.revision).await, Updated::Conflict);
     let another = Connector { incarnation: fixtures::incarnation(77), ..late.clone() };
-    assert_eq!(update(&another, newer.revision).await, Updated::Gone, "R54: it is another connector");
+    assert_eq!(update(&another, newer.revision).await, Updated::NotFound, "R54: it is another connector");
     let missing = Connector { key: fixtures::connector_key("default", "nowhere"), ..late.clone() };
-    assert_eq!(update(&missing, newer.revision).await, Updated::Gone);
+    assert_eq!(update(&missing, newer.revision).await, Updated::NotFound);
     assert_eq!(world.store.connectors.get(&drive.key).await.unwrap_or_fail(), Some(newer));
     for refused in [late, another, missing] {
         assert!(!world.has_secret(&refused).await);
@@ -91,7 +93,7 @@ pub async fn r52_a_harmless_edit_keeps_every_grant(backend: Backend) {
     assert_eq!(world.store.connectors.get(&drive.key).await.unwrap_or_fail(), Some(renamed));
     assert_eq!(world.store.connectors.client_secret(replaced.key).await.unwrap_or_fail(), Some(replaced));
     assert_eq!(world.get(grant.id).await, grant);
-    assert_eq!(world.commit(&flow).await, Commit::Done);
+    assert_eq!(world.commit(&flow).await, CommitOutcome::Committed);
 }
 
 /// Asserts what a cascade did to the rows of `drive` and that it did nothing to others.
@@ -206,11 +208,11 @@ pub async fn r54_a_recreated_connector_has_none_of_the_old_authorizations(backen
     let rows = world.store.authorizations.statuses(&again.key.space, None, &alice).await.unwrap_or_fail();
     assert!(rows.iter().all(|row| row.grant.is_none() && row.former.is_none() && row.pending.is_none()), "{rows:?}");
     assert_eq!(world.store.connectors.count_grants(again.incarnation).await.unwrap_or_fail(), 0);
-    assert_eq!(world.commit(&flow).await, Commit::ConnectorGone);
+    assert_eq!(world.commit(&flow).await, CommitOutcome::ConnectorGone);
     let (old_rows, scope) =
-        ([&former, &grant, &flow], EndScope::UserConnector { incarnation: again.incarnation, user: alice.clone() });
+        ([&former, &grant, &flow], TerminationScope::UserConnector { incarnation: again.incarnation, user: alice.clone() });
     let before = world.image().await;
-    world.end(scope, EndCause::Disconnected).await;
+    world.end(scope, TerminationCause::Disconnected).await;
     assert_eq!(world.image().await, before, "old rows are not the new connector's");
 
     let new = world.connect(&ownership_of(&again, "alice")).await;
@@ -232,7 +234,7 @@ pub async fn r50_a_client_secret_lives_as_long_as_a_revocation_needs_it(backend:
     let (edited, _) = world.edit(&drive, Cascade::Changed).await;
     assert!(world.has_secret(&drive).await && world.has_secret(&edited).await);
     let orphan = fixtures::orphan(world.new_id(), grants[0].owner.clone(), world.now());
-    world.store.authorizations.queue_orphan(orphan.clone(), Vec::new()).await.unwrap_or_fail();
+    world.store.authorizations.queue_unclaimed(orphan.clone(), Vec::new()).await.unwrap_or_fail();
     world.pass(INTERRUPTED_AFTER);
     let mut jobs = Vec::new();
     while let Some(job) = world.claim().await {
@@ -241,7 +243,7 @@ pub async fn r50_a_client_secret_lives_as_long_as_a_revocation_needs_it(backend:
     assert_eq!(jobs.len(), 3);
     for job in jobs {
         assert!(world.has_secret(&drive).await, "a revocation needs it");
-        world.end_job(job, JobEnd::Settled(RevocationOutcome::Revoked)).await;
+        world.end_job(job, RevocationUpdate::Completed(RevocationOutcome::Revoked)).await;
     }
     assert!(!world.has_secret(&drive).await, "it goes with the last one");
     assert!(world.has_secret(&edited).await, "the present one stays");
@@ -254,7 +256,7 @@ pub async fn r50_a_client_secret_lives_as_long_as_a_revocation_needs_it(backend:
     world.sweep().await;
     assert!(world.has_secret(&edited).await);
     world.claim().await.expect("a job");
-    world.end_job(grant.id, JobEnd::Settled(RevocationOutcome::GaveUp)).await;
+    world.end_job(grant.id, RevocationUpdate::Completed(RevocationOutcome::Abandoned)).await;
     assert!(!world.has_secret(&edited).await);
 }
 
@@ -283,7 +285,7 @@ pub async fn r26_a_client_secret_waits_for_the_exchange_under_way(backend: Backe
     world.pass(INTERRUPTED_AFTER.saturating_sub(Duration::from_millis(1)));
     world.sweep().await;
     assert!(world.has_secret(&drive).await, "tokens of the old configuration may still arrive");
-    assert_eq!(world.commit(&flow).await, Commit::ConnectorChanged);
+    assert_eq!(world.commit(&flow).await, CommitOutcome::ConnectorChanged);
     world.pass(Duration::from_millis(1));
     assert_eq!(world.sweep().await.secrets_destroyed, 1);
     assert!(!world.has_secret(&drive).await && world.has_secret(&edited).await);

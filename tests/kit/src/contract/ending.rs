@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use grantry_domain::authorization::{
-    AuthorizationRecord, EndCause, Ownership, RevocationOutcome, RevocationRecord, StateKind,
+    AuthorizationKey, AuthorizationRecord, RevocationOutcome, RevocationRecord, StateKind, TerminationCause,
 };
 use grantry_domain::connector::Connector;
 use grantry_domain::identity::UserId;
-use grantry_domain::ports::{AuditEvent, AuditKind, Cascade, EndScope, Ended, JobEnd};
+use grantry_domain::ports::{AuditEvent, AuditKind, Cascade, RevocationUpdate, TerminationReport, TerminationScope};
 
 use super::Backend;
 use super::world::{Succeeds, World, editor, owed, state_of};
@@ -21,7 +21,7 @@ struct Rows {
 }
 
 impl Rows {
-    async fn of(world: &World, owner: &Ownership) -> Self {
+    async fn of(world: &World, owner: &AuthorizationKey) -> Self {
         let first = world.connect(owner).await;
         let former = world.refuse(&first).await;
         let grant = world.connect(owner).await;
@@ -77,14 +77,14 @@ impl Town {
         Self { world, alice, alice_in_marketing, bob, bob_in_marketing, drive }
     }
 
-    fn users_and_connector(&self, user: &str) -> EndScope {
-        EndScope::UserConnector { incarnation: self.drive.incarnation, user: fixtures::user(user) }
+    fn users_and_connector(&self, user: &str) -> TerminationScope {
+        TerminationScope::UserConnector { incarnation: self.drive.incarnation, user: fixtures::user(user) }
     }
 
     /// Ends a scope and asserts what it covers and what not, and that doing it again does nothing.
-    async fn ends(&self, scope: EndScope, cause: EndCause, covered: &[&Rows], others: &[&Rows]) {
+    async fn ends(&self, scope: TerminationScope, cause: TerminationCause, covered: &[&Rows], others: &[&Rows]) {
         let times = covered.len() as u64;
-        let expected = Ended { flows: times, grants: times, former: times, queued: times };
+        let expected = TerminationReport { flows: times, grants: times, former: times, queued: times };
         assert_eq!(self.world.end(scope.clone(), cause).await, expected);
         for rows in covered {
             rows.are_ended(&self.world, cause.as_str()).await;
@@ -94,7 +94,7 @@ impl Town {
         }
         assert_eq!(self.world.news().await.len() as u64, 3 * times, "one event for each");
         let image = self.world.image().await;
-        assert_eq!(self.world.end(scope, cause).await, Ended::default());
+        assert_eq!(self.world.end(scope, cause).await, TerminationReport::default());
         assert_eq!(self.world.image().await, image, "ending is idempotent");
     }
 }
@@ -103,7 +103,7 @@ impl Town {
 pub async fn r49_a_disconnect_ends_everything_of_a_user_on_a_connector(backend: Backend) {
     let town = Town::new(backend).await;
     let scope = town.users_and_connector("alice");
-    town.ends(scope, EndCause::Disconnected, &[&town.alice], &[&town.alice_in_marketing, &town.bob]).await;
+    town.ends(scope, TerminationCause::Disconnected, &[&town.alice], &[&town.alice_in_marketing, &town.bob]).await;
 }
 
 /// After a disconnect was committed no node hands out.
@@ -115,7 +115,7 @@ pub async fn r49_after_a_disconnect_no_node_hands_out(backend: Backend) {
         view.expect("the connector is there").grant.map(|grant| grant.id)
     };
     assert_eq!(granted(&alice).await, Some(town.alice.grant.id));
-    world.end(town.users_and_connector("alice"), EndCause::Disconnected).await;
+    world.end(town.users_and_connector("alice"), TerminationCause::Disconnected).await;
     assert_eq!(granted(&alice).await, None);
     assert_eq!(granted(&fixtures::user("bob")).await, Some(town.bob.grant.id));
 }
@@ -124,9 +124,9 @@ pub async fn r49_after_a_disconnect_no_node_hands_out(backend: Backend) {
 pub async fn r49_ending_carries_the_doubt_into_the_revocation(backend: Backend) {
     let town = Town::new(backend).await;
     town.world.lease(&town.alice.grant, 1).await;
-    town.world.end(town.users_and_connector("alice"), EndCause::Disconnected).await;
+    town.world.end(town.users_and_connector("alice"), TerminationCause::Disconnected).await;
     assert_eq!(owed(&town.world.get(town.alice.grant.id).await), Some(true));
-    town.world.end(town.users_and_connector("bob"), EndCause::Disconnected).await;
+    town.world.end(town.users_and_connector("bob"), TerminationCause::Disconnected).await;
     assert_eq!(owed(&town.world.get(town.bob.grant.id).await), Some(false));
 }
 
@@ -135,7 +135,7 @@ pub async fn r49_each_ending_leaves_its_event(backend: Backend) {
     let town = Town::new(backend).await;
     let world = &town.world;
     world.pass(Duration::from_secs(3));
-    world.end(town.users_and_connector("alice"), EndCause::Admin).await;
+    world.end(town.users_and_connector("alice"), TerminationCause::Admin).await;
     let mut events = world.news().await;
     events.sort_by_key(|event| event.grant);
     let mut expected = Vec::new();
@@ -152,18 +152,21 @@ pub async fn one_authorization_can_be_ended(backend: Backend) {
     let town = Town::new(backend).await;
     let world = &town.world;
     let cases = [
-        (&town.alice.flow, Ended { flows: 1, ..Ended::default() }),
-        (&town.alice.grant, Ended { grants: 1, queued: 1, ..Ended::default() }),
-        (&town.alice.former, Ended { former: 1, ..Ended::default() }),
+        (&town.alice.flow, TerminationReport { flows: 1, ..TerminationReport::default() }),
+        (&town.alice.grant, TerminationReport { grants: 1, queued: 1, ..TerminationReport::default() }),
+        (&town.alice.former, TerminationReport { former: 1, ..TerminationReport::default() }),
     ];
     for (row, expected) in cases {
-        assert_eq!(world.end(EndScope::One(row.id), EndCause::Admin).await, expected);
+        assert_eq!(world.end(TerminationScope::One(row.id), TerminationCause::Admin).await, expected);
         assert_eq!(world.cause(row).await.as_deref(), Some("admin"));
-        assert_eq!(world.end(EndScope::One(row.id), EndCause::Disconnected).await, Ended::default());
+        assert_eq!(
+            world.end(TerminationScope::One(row.id), TerminationCause::Disconnected).await,
+            TerminationReport::default()
+        );
         assert_eq!(world.cause(row).await.as_deref(), Some("admin"), "the first cause stays");
     }
-    let unknown = EndScope::One(fixtures::grant_id(999));
-    assert_eq!(world.end(unknown, EndCause::Admin).await, Ended::default());
+    let unknown = TerminationScope::One(fixtures::grant_id(999));
+    assert_eq!(world.end(unknown, TerminationCause::Admin).await, TerminationReport::default());
     assert!(town.bob.are_untouched(world).await);
 }
 
@@ -173,32 +176,32 @@ pub async fn an_ended_flow_keeps_its_cause(backend: Backend) {
     let flow = world.start(&ownership_of(&drive, "alice")).await;
     world.pass(fixtures::FLOW_TTL);
     world.sweep().await;
-    let scope = EndScope::UserConnector { incarnation: drive.incarnation, user: fixtures::user("alice") };
-    assert_eq!(world.end(scope, EndCause::Disconnected).await, Ended::default());
+    let scope = TerminationScope::UserConnector { incarnation: drive.incarnation, user: fixtures::user("alice") };
+    assert_eq!(world.end(scope, TerminationCause::Disconnected).await, TerminationReport::default());
     assert_eq!(world.cause(&flow).await.as_deref(), Some("flow_timed_out"));
 }
 
 /// Off-boarding a user ends everything of theirs, everywhere.
 pub async fn r53_removing_a_user_ends_everything_of_theirs(backend: Backend) {
     let town = Town::new(backend).await;
-    let (scope, others) = (EndScope::User(fixtures::user("alice")), [&town.bob, &town.bob_in_marketing]);
-    town.ends(scope, EndCause::UserRemoved, &[&town.alice, &town.alice_in_marketing], &others).await;
+    let (scope, others) = (TerminationScope::User(fixtures::user("alice")), [&town.bob, &town.bob_in_marketing]);
+    town.ends(scope, TerminationCause::UserRemoved, &[&town.alice, &town.alice_in_marketing], &others).await;
 }
 
 /// Losing a privilege ends what a user has in that space.
 pub async fn r53_losing_a_privilege_ends_what_a_user_has_in_the_space(backend: Backend) {
     let town = Town::new(backend).await;
-    let scope = EndScope::UserSpace { user: fixtures::user("alice"), space: fixtures::space("marketing") };
+    let scope = TerminationScope::UserSpace { user: fixtures::user("alice"), space: fixtures::space("marketing") };
     let others = [&town.alice, &town.bob, &town.bob_in_marketing];
-    town.ends(scope, EndCause::PermissionLost, &[&town.alice_in_marketing], &others).await;
+    town.ends(scope, TerminationCause::PermissionLost, &[&town.alice_in_marketing], &others).await;
 }
 
 /// Removing a space ends everything in it; no tombstone is left for its users.
 pub async fn r53_removing_a_space_ends_everything_in_it(backend: Backend) {
     let town = Town::new(backend).await;
-    let scope = EndScope::Space(fixtures::space("default"));
+    let scope = TerminationScope::Space(fixtures::space("default"));
     let others = [&town.alice_in_marketing, &town.bob_in_marketing];
-    town.ends(scope, EndCause::SpaceRemoved, &[&town.alice, &town.bob], &others).await;
+    town.ends(scope, TerminationCause::SpaceRemoved, &[&town.alice, &town.bob], &others).await;
     town.world.connect(&ownership_of(&town.drive, "alice")).await;
 }
 
@@ -210,8 +213,8 @@ pub async fn r49_putting_a_former_grant_away_keeps_its_revocation(backend: Backe
     let former = world.get(grant.id).await;
     assert_eq!((state_of(&former), owed(&former)), ((StateKind::Expired, Some("connector_changed")), Some(false)));
     world.pass(Duration::from_secs(1));
-    let ended = world.end(EndScope::One(grant.id), EndCause::Disconnected).await;
-    assert_eq!(ended, Ended { former: 1, ..Ended::default() });
+    let ended = world.end(TerminationScope::One(grant.id), TerminationCause::Disconnected).await;
+    assert_eq!(ended, TerminationReport { former: 1, ..TerminationReport::default() });
     let away = world.get(grant.id).await;
     let expected = AuthorizationRecord {
         state: StateKind::Revoked,
@@ -222,8 +225,8 @@ pub async fn r49_putting_a_former_grant_away_keeps_its_revocation(backend: Backe
     assert_eq!(away, expected);
     let job = world.claim().await.expect("the revocation is still owed");
     assert_eq!(super::revocation::id_of(&job), grant.id);
-    world.end_job(grant.id, JobEnd::Settled(RevocationOutcome::Revoked)).await;
+    world.end_job(grant.id, RevocationUpdate::Completed(RevocationOutcome::Revoked)).await;
     let settled = world.get(grant.id).await;
-    assert_eq!(settled.revocation, Some(RevocationRecord::Settled(RevocationOutcome::Revoked)));
+    assert_eq!(settled.revocation, Some(RevocationRecord::Completed(RevocationOutcome::Revoked)));
     assert_eq!((settled.state, settled.since), (StateKind::Revoked, expected.since));
 }

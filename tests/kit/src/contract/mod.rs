@@ -7,7 +7,7 @@
 //! **Time.** Every comparison uses the store's clock; a limit is reached at its very instant (`now >= limit`). Whether a flow
 //! is over is judged by the clock and not by whether the sweeper came by: a flow past its deadline, or consumed
 //! [`INTERRUPTED_AFTER`](grantry_domain::authorization::INTERRUPTED_AFTER) ago, counts for no cap, is no pending flow of a status, and
-//! commits nothing ([`Commit::FlowEnded`](grantry_domain::ports::Commit)). Endings by predicate and supersession act on what
+//! commits nothing ([`CommitOutcome::FlowEnded`](grantry_domain::ports::CommitOutcome)). Endings by predicate and supersession act on what
 //! is stored.
 //!
 //! **Start.** The caps count flows that are not over, consumed ones included, without those the new flow supersedes. At a cap
@@ -20,14 +20,14 @@
 //! **Replace.** The day of last use never goes back, even if the given record was read before it was noted. Only a `Done`
 //! writes the audit events; so it is with every method that can refuse.
 //!
-//! **Commit.** The checks come in this order: connector (gone, disabled or of another incarnation; then epoch), tombstone,
+//! **CommitOutcome.** The checks come in this order: connector (gone, disabled or of another incarnation; then epoch), tombstone,
 //! flow. A tombstone is for ever.
 //!
 //! **Lease.** An implausible lease is free to take and makes `was_in_doubt` true. A failed attempt leaves `owner` empty,
 //! `held_until` at `not_before`, counts one more, and keeps the first `failing_since`; it applies while the owner stands in the
 //! row, even if the lease has run out meanwhile.
 //!
-//! **Ending.** A former grant is one in `Expired`; ending it keeps its revocation as it is. `Ended::queued` counts revocations
+//! **TerminationRequest.** A former grant is one in `Expired`; ending it keeps its revocation as it is. `Ended::queued` counts revocations
 //! that this ending made due. An edit ends flows and grants; a delete puts former grants away as well. An edit of another
 //! incarnation answers `Gone`.
 //!
@@ -36,7 +36,7 @@
 //! a newer attempt or grant took its place, of the system where the sweeper did it.
 //!
 //! **Revocation.** Which of several due ones is claimed first is open. A claim is kept beside the record, which does not
-//! show it; one that ends farther ahead than a claim of the length asked for is implausible, and free to take. `Retry` counts one more attempt and gives the claim back; `Renewed` clears the doubt and keeps the claim. Ending
+//! show it; one that ends farther ahead than a claim of the length asked for is implausible, and free to take. `Retry` counts one more attempt and gives the claim back; `Renewed` clears the doubt and keeps the claim. TerminationRequest
 //! what is not owed does nothing, and writes no events.
 //!
 //! **Client secrets.** One that is not of the present epoch of its connector is needed while a former grant or an orphan of

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, Input, RefreshState, Revision, StateKind};
-use grantry_domain::ports::{AuditKind, FailedAttempt, Fence, Fenced, Lease, LeaseRequest};
+use grantry_domain::ports::{AuditKind, ExpectedVersion, FailedAttempt, Lease, LeaseRequest, WriteOutcome};
 use tokio::task::JoinSet;
 
 use super::Backend;
@@ -23,7 +23,7 @@ async fn granted(backend: Backend) -> (World, AuthorizationRecord) {
 fn taken(lease: Lease) -> (AuthorizationRecord, bool) {
     match lease {
         Lease::Taken { record, was_in_doubt } => (*record, was_in_doubt),
-        refused @ (Lease::Held { .. } | Lease::Moved(_) | Lease::Gone) => panic!("no lease: {refused:?}"),
+        refused @ (Lease::Held { .. } | Lease::Stale(_) | Lease::NotFound) => panic!("no lease: {refused:?}"),
     }
 }
 
@@ -32,7 +32,7 @@ pub async fn r38_new_tokens_are_written_under_their_fence(backend: Backend) {
     let (world, grant) = granted(backend).await;
     world.lease(&grant, 1).await;
     let next = fixtures::renewed(&grant, world.now());
-    assert_eq!(world.replace(next.clone(), &grant).await, Fenced::Done);
+    assert_eq!(world.replace(next.clone(), &grant).await, WriteOutcome::Written);
     assert_eq!(world.other.authorizations.find(grant.id).await.unwrap_or_fail(), Some(next.clone()));
     assert_eq!(world.get(grant.id).await.refresh, RefreshState::default(), "lease and doubt end with the renewal");
     assert_eq!(world.news().await, [world.event(AuditKind::Refreshed, &next)]);
@@ -44,17 +44,21 @@ pub async fn r38_a_write_behind_the_fence_changes_nothing(backend: Backend) {
     let newer = world.replaced(fixtures::renewed(&grant, world.now()), &grant).await;
     let image = world.image().await;
     let stale = AuthorizationRecord { sealed: Some(fixtures::envelope("stale")), ..fixtures::renewed(&grant, world.now()) };
-    assert_eq!(world.replace(stale, &grant).await, Fenced::Moved(Box::new(newer.clone())));
+    assert_eq!(world.replace(stale, &grant).await, WriteOutcome::Stale(Box::new(newer.clone())));
     let dead = fixtures::refused(&grant, world.now());
-    assert_eq!(world.replace(dead, &grant).await, Fenced::Moved(Box::new(newer.clone())), "R39: a loser marks nothing");
+    assert_eq!(
+        world.replace(dead, &grant).await,
+        WriteOutcome::Stale(Box::new(newer.clone())),
+        "R39: a loser marks nothing"
+    );
     assert_eq!(world.image().await, image);
 
     let ended = world.disconnect(&newer).await;
     let image = world.image().await;
     let late = fixtures::renewed(&newer, world.now());
-    assert_eq!(world.replace(late, &newer).await, Fenced::Moved(Box::new(ended)), "a renewal revives nothing");
+    assert_eq!(world.replace(late, &newer).await, WriteOutcome::Stale(Box::new(ended)), "a renewal revives nothing");
     let unknown = fixtures::authorized(fixtures::grant_id(999), grant.owner.clone(), world.now());
-    assert_eq!(world.replace(unknown.clone(), &unknown).await, Fenced::Gone);
+    assert_eq!(world.replace(unknown.clone(), &unknown).await, WriteOutcome::NotFound);
     assert_eq!(world.image().await, image);
 }
 
@@ -64,12 +68,12 @@ pub async fn r38_of_concurrent_writers_one_writes(backend: Backend) {
     let mut writers = JoinSet::new();
     for writer in 0..CALLERS {
         let node = if writer % 2 == 0 { &world.store } else { &world.other };
-        let (grants, fence) = (node.authorizations.clone(), Fence::of(&grant));
+        let (grants, fence) = (node.authorizations.clone(), ExpectedVersion::of(&grant));
         let sealed = Some(fixtures::envelope(&format!("of-writer-{writer}")));
         let next = AuthorizationRecord { sealed, ..fixtures::renewed(&grant, world.now()) };
         writers.spawn(async move { (grants.replace(next.clone(), fence, Vec::new()).await.unwrap_or_fail(), next) });
     }
-    let done: Vec<_> = writers.join_all().await.into_iter().filter(|(answer, _)| *answer == Fenced::Done).collect();
+    let done: Vec<_> = writers.join_all().await.into_iter().filter(|(answer, _)| *answer == WriteOutcome::Written).collect();
     assert_eq!(done.len(), 1);
     assert_eq!(world.get(grant.id).await, done[0].1);
 }
@@ -102,7 +106,7 @@ pub async fn r36_of_concurrent_callers_one_gets_the_lease(backend: Backend) {
             Lease::Held { until, record } => {
                 assert_eq!((until, record.refresh.held_until), (world.now().plus(MINUTE), Some(until)));
             }
-            other @ (Lease::Moved(_) | Lease::Gone) => panic!("{other:?}"),
+            other @ (Lease::Stale(_) | Lease::NotFound) => panic!("{other:?}"),
         }
     }
     assert_eq!(leases, 1);
@@ -112,12 +116,12 @@ pub async fn r36_of_concurrent_callers_one_gets_the_lease(backend: Backend) {
 pub async fn r36_a_lease_is_for_the_revision_that_was_read(backend: Backend) {
     let (world, grant) = granted(backend).await;
     let newer = world.replaced(fixtures::renewed(&grant, world.now()), &grant).await;
-    assert_eq!(world.lease(&grant, 1).await, Lease::Moved(Box::new(newer.clone())));
+    assert_eq!(world.lease(&grant, 1).await, Lease::Stale(Box::new(newer.clone())));
     assert_eq!(world.get(grant.id).await, newer);
     let ended = world.disconnect(&newer).await;
-    assert_eq!(world.lease(&newer, 1).await, Lease::Moved(Box::new(ended)));
+    assert_eq!(world.lease(&newer, 1).await, Lease::Stale(Box::new(ended)));
     let unknown = LeaseRequest { id: fixtures::grant_id(999), ..lease_of(&grant, 1) };
-    assert_eq!(world.store.authorizations.take_lease(unknown).await.unwrap_or_fail(), Lease::Gone);
+    assert_eq!(world.store.authorizations.take_lease(unknown).await.unwrap_or_fail(), Lease::NotFound);
 }
 
 /// Taking the lease sets the in-doubt mark with it; a process that dies leaves it behind, and the next one is told.
@@ -232,7 +236,7 @@ pub async fn r55_the_day_of_last_use_only_rises(backend: Backend) {
     let bob = world.connect(&ownership_of(&drive, "bob")).await;
     let flow = world.start(&ownership_of(&drive, "carol")).await;
     let today = world.now().day();
-    let note = async |uses: Vec<(AuthorizationId, i64)>| world.store.authorizations.note_use(uses).await.unwrap_or_fail();
+    let note = async |uses: Vec<(AuthorizationId, i64)>| world.store.authorizations.record_use(uses).await.unwrap_or_fail();
     note(vec![
         (grant.id, today + 5),
         (bob.id, today + 1),
@@ -278,6 +282,6 @@ pub async fn grants_due_for_refresh_are_found(backend: Backend) {
     };
     assert_eq!(due(today, 10).await, [ids[1], ids[3], ids[5], ids[0]]);
     assert_eq!(due(today, 2).await, [ids[1], ids[3]]);
-    world.store.authorizations.note_use(vec![(ids[0], today + 1), (ids[5], today + 2)]).await.unwrap_or_fail();
+    world.store.authorizations.record_use(vec![(ids[0], today + 1), (ids[5], today + 2)]).await.unwrap_or_fail();
     assert_eq!(due(today + 1, 10).await, [ids[5], ids[0]]);
 }

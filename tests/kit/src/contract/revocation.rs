@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use grantry_domain::authorization::{
-    AuthorizationId, AuthorizationRecord, EndCause, Revision, RevocationOutcome, RevocationRecord,
+    AuthorizationId, AuthorizationRecord, Revision, RevocationOutcome, RevocationRecord, TerminationCause,
 };
-use grantry_domain::ports::{AuditKind, EndScope, JobEnd, OrphanTokens, RevocationJob};
+use grantry_domain::ports::{AuditKind, RevocationJob, RevocationUpdate, TerminationScope, UnclaimedTokens};
 use tokio::task::JoinSet;
 
 use super::Backend;
@@ -17,19 +17,19 @@ use crate::doubles::fixtures::{self, ownership_of};
 pub(super) fn id_of(job: &RevocationJob) -> AuthorizationId {
     match job {
         RevocationJob::Former(record) => record.id,
-        RevocationJob::Orphan(orphan) => orphan.id,
+        RevocationJob::Unclaimed(orphan) => orphan.id,
     }
 }
 
-async fn disconnected(world: &World, owner: &grantry_domain::authorization::Ownership) -> AuthorizationRecord {
+async fn disconnected(world: &World, owner: &grantry_domain::authorization::AuthorizationKey) -> AuthorizationRecord {
     let grant = world.connect(owner).await;
     world.disconnect(&grant).await
 }
 
 fn attempts(record: &AuthorizationRecord) -> Option<u32> {
     match record.revocation {
-        Some(RevocationRecord::Due { attempts, .. }) => Some(attempts),
-        Some(RevocationRecord::Settled(_)) | None => None,
+        Some(RevocationRecord::Pending { attempts, .. }) => Some(attempts),
+        Some(RevocationRecord::Completed(_)) | None => None,
     }
 }
 
@@ -42,7 +42,7 @@ pub async fn r50_each_due_revocation_goes_to_one_worker(backend: Backend) {
     }
     for user in ["f", "g"] {
         let orphan = fixtures::orphan(world.new_id(), ownership_of(&drive, user), world.now());
-        world.store.authorizations.queue_orphan(orphan.clone(), Vec::new()).await.unwrap_or_fail();
+        world.store.authorizations.queue_unclaimed(orphan.clone(), Vec::new()).await.unwrap_or_fail();
         expected.insert(orphan.id);
     }
     world.connect(&ownership_of(&drive, "still-connected")).await;
@@ -55,7 +55,7 @@ pub async fn r50_each_due_revocation_goes_to_one_worker(backend: Backend) {
     for job in &claimed {
         let sealed = match job {
             RevocationJob::Former(record) => record.sealed.as_ref(),
-            RevocationJob::Orphan(orphan) => Some(&orphan.sealed),
+            RevocationJob::Unclaimed(orphan) => Some(&orphan.sealed),
         };
         assert!(sealed.is_some_and(|sealed| !sealed.0.is_empty()));
     }
@@ -68,7 +68,7 @@ pub async fn r50_a_claim_runs_out(backend: Backend) {
     let (world, drive) = World::with_drive(backend).await;
     let former = disconnected(&world, &ownership_of(&drive, "alice")).await;
     let orphan = fixtures::orphan(world.new_id(), ownership_of(&drive, "bob"), world.now());
-    world.store.authorizations.queue_orphan(orphan.clone(), Vec::new()).await.unwrap_or_fail();
+    world.store.authorizations.queue_unclaimed(orphan.clone(), Vec::new()).await.unwrap_or_fail();
     let expected = BTreeSet::from([former.id, orphan.id]);
     for _ in 0..2 {
         let claimed = [world.claim().await, world.claim().await];
@@ -101,15 +101,15 @@ pub async fn r50_a_settled_revocation_destroys_the_tokens(backend: Backend) {
         let former = disconnected(&world, &ownership_of(&drive, outcome.as_str())).await;
         world.claim().await.expect("a job");
         world.news().await;
-        world.end_job(former.id, JobEnd::Settled(*outcome)).await;
+        world.end_job(former.id, RevocationUpdate::Completed(*outcome)).await;
         let now = world.get(former.id).await;
-        let revocation = Some(RevocationRecord::Settled(*outcome));
+        let revocation = Some(RevocationRecord::Completed(*outcome));
         assert_eq!(now, AuthorizationRecord { revocation, sealed: None, revision: Revision::NONE, ..former.clone() });
         assert_eq!(world.news().await, [settled(former.id, world.now())]);
         // Whoever is late has nothing to say.
         let image = world.image().await;
-        world.end_job(former.id, JobEnd::Retry { at: world.now() }).await;
-        world.end_job(former.id, JobEnd::Settled(RevocationOutcome::GaveUp)).await;
+        world.end_job(former.id, RevocationUpdate::Retry { at: world.now() }).await;
+        world.end_job(former.id, RevocationUpdate::Completed(RevocationOutcome::Abandoned)).await;
         assert_eq!(world.image().await, image);
     }
     world.pass(CLAIM);
@@ -124,7 +124,7 @@ pub async fn r50_a_postponed_revocation_is_due_again(backend: Backend) {
     world.claim().await.expect("a job");
     // Sooner than the claim runs out: a retry gives it back.
     let soon = Duration::from_secs(10);
-    world.end_job(former.id, JobEnd::Retry { at: world.now().plus(soon) }).await;
+    world.end_job(former.id, RevocationUpdate::Retry { at: world.now().plus(soon) }).await;
     assert_eq!(attempts(&world.get(former.id).await), Some(1));
     assert_eq!(world.claim().await, None);
     world.pass(soon);
@@ -132,7 +132,7 @@ pub async fn r50_a_postponed_revocation_is_due_again(backend: Backend) {
     assert_eq!((attempts(&record), &record.sealed), (Some(1), &former.sealed));
     // Later than the claim runs out.
     let late = Duration::from_hours(1);
-    world.end_job(former.id, JobEnd::Retry { at: world.now().plus(late) }).await;
+    world.end_job(former.id, RevocationUpdate::Retry { at: world.now().plus(late) }).await;
     world.pass(CLAIM);
     assert_eq!(world.claim().await, None);
     world.pass(late);
@@ -149,7 +149,7 @@ pub async fn r49_a_renewed_revocation_keeps_the_new_tokens(backend: Backend) {
     assert_eq!(owed(&former), Some(true));
     world.claim().await.expect("a job");
     let (sealed, revision) = (fixtures::envelope("received"), grant.revision.next());
-    world.end_job(former.id, JobEnd::Refreshed { sealed: sealed.clone(), revision }).await;
+    world.end_job(former.id, RevocationUpdate::Refreshed { sealed: sealed.clone(), revision }).await;
     let now = world.get(former.id).await;
     assert_eq!((owed(&now), now.sealed, now.revision), (Some(false), Some(sealed.clone()), revision));
     assert_eq!(world.claim().await, None, "its worker goes on");
@@ -163,21 +163,21 @@ pub async fn r26_tokens_that_never_became_a_grant_are_revoked(backend: Backend) 
     let (world, drive) = World::with_drive(backend).await;
     let flow = world.exchange(&ownership_of(&drive, "alice")).await;
     let orphan = fixtures::orphan(world.new_id(), flow.owner.clone(), world.now());
-    let event = world.event(AuditKind::OrphanQueued, &flow);
+    let event = world.event(AuditKind::UnclaimedTokensQueued, &flow);
     world.news().await;
-    world.store.authorizations.queue_orphan(orphan.clone(), vec![event.clone()]).await.unwrap_or_fail();
+    world.store.authorizations.queue_unclaimed(orphan.clone(), vec![event.clone()]).await.unwrap_or_fail();
     assert_eq!(world.news().await, [event]);
-    assert_eq!(world.claim().await, Some(RevocationJob::Orphan(Box::new(orphan.clone()))));
-    world.end_job(orphan.id, JobEnd::Retry { at: world.now() }).await;
-    let tried = OrphanTokens { attempts: 1, ..orphan.clone() };
-    assert_eq!(world.claim().await, Some(RevocationJob::Orphan(Box::new(tried))));
-    world.end_job(orphan.id, JobEnd::Settled(RevocationOutcome::Revoked)).await;
+    assert_eq!(world.claim().await, Some(RevocationJob::Unclaimed(Box::new(orphan.clone()))));
+    world.end_job(orphan.id, RevocationUpdate::Retry { at: world.now() }).await;
+    let tried = UnclaimedTokens { attempts: 1, ..orphan.clone() };
+    assert_eq!(world.claim().await, Some(RevocationJob::Unclaimed(Box::new(tried))));
+    world.end_job(orphan.id, RevocationUpdate::Completed(RevocationOutcome::Revoked)).await;
     world.pass(CLAIM);
     assert_eq!(world.claim().await, None);
     let usage = world.store.authorizations.key_usage().await.unwrap_or_fail();
     assert_eq!(usage.iter().map(|(_, count)| count).sum::<u64>(), 1, "only the client secret is left");
     let image = world.image().await;
-    world.end_job(orphan.id, JobEnd::Settled(RevocationOutcome::Revoked)).await;
+    world.end_job(orphan.id, RevocationUpdate::Completed(RevocationOutcome::Revoked)).await;
     assert_eq!(world.image().await, image);
 }
 
@@ -185,9 +185,9 @@ pub async fn r26_tokens_that_never_became_a_grant_are_revoked(backend: Backend) 
 pub async fn nothing_is_owed_for_flows_and_dead_tokens(backend: Backend) {
     let (world, drive) = World::with_drive(backend).await;
     let flow = world.exchange(&ownership_of(&drive, "alice")).await;
-    world.end(EndScope::One(flow.id), EndCause::Cancelled).await;
+    world.end(TerminationScope::One(flow.id), TerminationCause::Cancelled).await;
     let grant = world.connect(&ownership_of(&drive, "bob")).await;
     let dead = world.refuse(&grant).await;
-    assert_eq!(dead.revocation, Some(RevocationRecord::Settled(RevocationOutcome::NotNeeded)));
+    assert_eq!(dead.revocation, Some(RevocationRecord::Completed(RevocationOutcome::NotNeeded)));
     assert_eq!(world.claim().await, None);
 }

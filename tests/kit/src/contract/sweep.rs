@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use grantry_domain::authorization::{AuthorizationRecord, EndCause, INTERRUPTED_AFTER, RevocationOutcome, StateKind};
+use grantry_domain::authorization::{
+    AuthorizationRecord, INTERRUPTED_AFTER, RevocationOutcome, StateKind, TerminationCause,
+};
 use grantry_domain::identity::Actor;
-use grantry_domain::ports::{AuditEvent, EndScope, JobEnd, SweepPolicy, Swept};
+use grantry_domain::ports::{AuditEvent, RevocationUpdate, SweepPolicy, SweepReport, TerminationScope};
 
 use super::Backend;
 use super::world::{SWEEP, Succeeds, World, owed, state_of};
@@ -20,10 +22,10 @@ pub async fn r18_the_sweeper_ends_flows_past_their_deadline(backend: Backend) {
     let waiting = world.start(&ownership_of(&drive, "bob")).await;
     world.pass(FLOW_TTL.saturating_sub(MILLISECOND));
     let consumed = world.exchange(&ownership_of(&drive, "carol")).await;
-    assert_eq!(world.sweep().await, Swept::default());
+    assert_eq!(world.sweep().await, SweepReport::default());
     world.news().await;
     world.pass(MILLISECOND);
-    assert_eq!(world.sweep().await, Swept { timed_out: 2, ..Swept::default() });
+    assert_eq!(world.sweep().await, SweepReport { timed_out: 2, ..SweepReport::default() });
     let mut expected = Vec::new();
     for flow in [&initiated, &waiting] {
         let now = world.get(flow.id).await;
@@ -41,9 +43,9 @@ pub async fn r20_the_sweeper_ends_consumed_flows_of_dead_processes(backend: Back
     let (world, drive) = World::with_drive(backend).await;
     let flow = world.exchange(&ownership_of(&drive, "alice")).await;
     world.pass(INTERRUPTED_AFTER.saturating_sub(MILLISECOND));
-    assert_eq!(world.sweep().await, Swept::default());
+    assert_eq!(world.sweep().await, SweepReport::default());
     world.pass(MILLISECOND);
-    assert_eq!(world.sweep().await, Swept { interrupted: 1, ..Swept::default() });
+    assert_eq!(world.sweep().await, SweepReport { interrupted: 1, ..SweepReport::default() });
     assert_eq!(state_of(&world.get(flow.id).await), (StateKind::Revoked, Some("failed(interrupted)")));
 }
 
@@ -61,14 +63,14 @@ pub async fn the_sweeper_ends_grants_that_lapsed(backend: Backend) {
     let capped = granted("capped", true, Some(ACCESS_TTL * 2)).await;
     let lasting = granted("lasting", true, None).await;
     world.pass(ACCESS_TTL.saturating_sub(MILLISECOND));
-    assert_eq!(world.sweep().await, Swept::default());
+    assert_eq!(world.sweep().await, SweepReport::default());
     world.pass(MILLISECOND);
-    assert_eq!(world.sweep().await, Swept { expired: 1, ..Swept::default() });
+    assert_eq!(world.sweep().await, SweepReport { expired: 1, ..SweepReport::default() });
     let ended = world.get(plain.id).await;
     assert_eq!(state_of(&ended), (StateKind::Expired, Some("access_token_expired")));
     assert_eq!((owed(&ended), ended.sealed), (None, None), "dead tokens are not kept");
     world.pass(ACCESS_TTL);
-    assert_eq!(world.sweep().await, Swept { expired: 1, ..Swept::default() });
+    assert_eq!(world.sweep().await, SweepReport { expired: 1, ..SweepReport::default() });
     assert_eq!(state_of(&world.get(capped.id).await), (StateKind::Expired, Some("refresh_token_expired")));
     assert_eq!(world.get(lasting.id).await, lasting);
 }
@@ -79,12 +81,12 @@ pub async fn r55_unused_grants_are_revoked(backend: Backend) {
     let unused = world.connect(&ownership_of(&drive, "alice")).await;
     let used = world.connect(&ownership_of(&drive, "bob")).await;
     world.pass(DAY);
-    world.store.authorizations.note_use(vec![(used.id, world.now().day())]).await.unwrap_or_fail();
+    world.store.authorizations.record_use(vec![(used.id, world.now().day())]).await.unwrap_or_fail();
     world.pass(SWEEP.unused_grants.saturating_sub(DAY));
-    assert_eq!(world.sweep().await, Swept::default(), "ninety days ago it was used");
+    assert_eq!(world.sweep().await, SweepReport::default(), "ninety days ago it was used");
     world.news().await;
     world.pass(DAY);
-    assert_eq!(world.sweep().await, Swept { unused: 1, ..Swept::default() });
+    assert_eq!(world.sweep().await, SweepReport { unused: 1, ..SweepReport::default() });
     let ended = world.get(unused.id).await;
     assert_eq!((state_of(&ended), owed(&ended)), ((StateKind::Revoked, Some("unused")), Some(false)));
     assert_eq!(world.news().await, [AuditEvent::ending(&ended, Actor::System, world.now())]);
@@ -95,7 +97,7 @@ pub async fn r55_unused_grants_are_revoked(backend: Backend) {
 pub async fn r55_ended_rows_are_removed_at_their_age(backend: Backend) {
     let (world, drive) = World::with_drive(backend).await;
     let flow = world.start(&ownership_of(&drive, "alice")).await;
-    world.end(EndScope::One(flow.id), EndCause::Cancelled).await;
+    world.end(TerminationScope::One(flow.id), TerminationCause::Cancelled).await;
     let grant = world.connect(&ownership_of(&drive, "bob")).await;
     let dead = world.refuse(&grant).await;
     let grant = world.connect(&ownership_of(&drive, "carol")).await;
@@ -103,20 +105,20 @@ pub async fn r55_ended_rows_are_removed_at_their_age(backend: Backend) {
     let living = world.connect(&ownership_of(&drive, "dave")).await;
 
     world.pass(SWEEP.ended_flows.saturating_sub(MILLISECOND));
-    assert_eq!(world.sweep().await, Swept::default());
+    assert_eq!(world.sweep().await, SweepReport::default());
     world.pass(MILLISECOND);
-    assert_eq!(world.sweep().await, Swept { removed: 1, ..Swept::default() });
+    assert_eq!(world.sweep().await, SweepReport { removed: 1, ..SweepReport::default() });
     assert_eq!(world.find(flow.id).await, None);
     let replayed = world.consume(&flow).await;
-    assert_eq!(replayed, grantry_domain::ports::Consumption::NotFound);
+    assert_eq!(replayed, grantry_domain::ports::ConsumeOutcome::NotFound);
 
     world.pass(SWEEP.ended_grants.saturating_sub(SWEEP.ended_flows));
-    assert_eq!(world.sweep().await, Swept { removed: 1, ..Swept::default() });
+    assert_eq!(world.sweep().await, SweepReport { removed: 1, ..SweepReport::default() });
     assert_eq!(world.find(dead.id).await, None);
     assert_eq!(world.find(owing.id).await, Some(owing.clone()), "its tokens are not revoked yet");
     world.claim().await.expect("a job");
-    world.end_job(owing.id, JobEnd::Settled(RevocationOutcome::GaveUp)).await;
-    assert_eq!(world.sweep().await, Swept { removed: 1, ..Swept::default() });
+    world.end_job(owing.id, RevocationUpdate::Completed(RevocationOutcome::Abandoned)).await;
+    assert_eq!(world.sweep().await, SweepReport { removed: 1, ..SweepReport::default() });
     assert_eq!(world.find(owing.id).await, None);
     assert_eq!(world.get(living.id).await, living);
 }
@@ -133,7 +135,7 @@ pub async fn r18_sweeping_goes_in_bounded_steps(backend: Backend) {
     }
     world.pass(ACCESS_TTL);
     let policy = SweepPolicy { batch: 3, ..SWEEP };
-    let mut total = Swept::default();
+    let mut total = SweepReport::default();
     for step in 0..20 {
         let swept = world.store.authorizations.sweep(policy).await.unwrap_or_fail();
         let touched =
@@ -147,6 +149,6 @@ pub async fn r18_sweeping_goes_in_bounded_steps(backend: Backend) {
             break;
         }
     }
-    assert_eq!(total, Swept { timed_out: 7, expired: 4, ..Swept::default() });
-    assert_eq!(world.store.authorizations.sweep(policy).await.unwrap_or_fail(), Swept::default());
+    assert_eq!(total, SweepReport { timed_out: 7, expired: 4, ..SweepReport::default() });
+    assert_eq!(world.store.authorizations.sweep(policy).await.unwrap_or_fail(), SweepReport::default());
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, EndCause, INTERRUPTED_AFTER, StateKind};
+use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, INTERRUPTED_AFTER, StateKind, TerminationCause};
 use grantry_domain::connector::{Connector, ConnectorName};
-use grantry_domain::ports::{AccessTokenView, AuthorizationFilter, Cascade, EndScope, KeyId, StatusRow};
+use grantry_domain::ports::{AccessTokenView, AuthorizationFilter, Cascade, KeyId, StatusRow, TerminationScope};
 
 use super::Backend;
 use super::world::{Succeeds, World};
@@ -97,13 +97,13 @@ pub async fn a_status_shows_grant_former_grant_and_flow(backend: Backend) {
     assert_eq!(status(&world, &drive, "alice").await, connected);
     let again = world.initiate(&owner).await;
     assert_eq!(status(&world, &drive, "alice").await, StatusRow { pending: Some(again.clone()), ..connected.clone() });
-    world.end(EndScope::One(again.id), EndCause::Cancelled).await;
+    world.end(TerminationScope::One(again.id), TerminationCause::Cancelled).await;
     assert_eq!(status(&world, &drive, "alice").await, connected, "a failed attempt hides no grant");
     let former = world.refuse(&world.get(flow.id).await).await;
     let expired = StatusRow { former: Some(former.clone()), ..blank.clone() };
     assert_eq!(status(&world, &drive, "alice").await, expired);
     let cancelled = world.exchange(&owner).await;
-    world.end(EndScope::One(cancelled.id), EndCause::Denied).await;
+    world.end(TerminationScope::One(cancelled.id), TerminationCause::Denied).await;
     assert_eq!(status(&world, &drive, "alice").await, expired, "a failed attempt hides no former grant");
     assert_eq!(status(&world, &drive, "bob").await, blank, "it is nobody else's");
 }
@@ -122,7 +122,7 @@ pub async fn the_newest_former_grant_is_the_one_consented_to_last(backend: Backe
     let newest = world.refuse(&world.get(started_first.id).await).await;
     assert_eq!(status(&world, &drive, "alice").await.former, Some(newest.clone()));
     world.pass(Duration::from_secs(1));
-    world.end(EndScope::One(newest.id), EndCause::Disconnected).await;
+    world.end(TerminationScope::One(newest.id), TerminationCause::Disconnected).await;
     assert_eq!(status(&world, &drive, "alice").await.former.map(|former| former.id), Some(newest.id));
 }
 
@@ -133,7 +133,7 @@ pub async fn the_newest_flow_is_the_pending_one(backend: Backend) {
     let in_exchange = world.exchange(&owner).await;
     let newer = world.start(&owner).await;
     assert_eq!(status(&world, &drive, "alice").await.pending, Some(newer.clone()));
-    world.end(EndScope::One(newer.id), EndCause::Cancelled).await;
+    world.end(TerminationScope::One(newer.id), TerminationCause::Cancelled).await;
     assert_eq!(status(&world, &drive, "alice").await.pending, Some(in_exchange));
 }
 
@@ -243,8 +243,8 @@ pub async fn r75_envelopes_are_counted_per_key(backend: Backend) {
     world.consume(&flow).await;
     assert_eq!(usage().await, [(first, 1)], "consumed secrets are gone");
     let orphan = fixtures::orphan(world.new_id(), flow.owner.clone(), world.now());
-    let orphan = grantry_domain::ports::OrphanTokens { sealed: fixtures::envelope_with(second, "o"), ..orphan };
-    world.store.authorizations.queue_orphan(orphan, Vec::new()).await.unwrap_or_fail();
+    let orphan = grantry_domain::ports::UnclaimedTokens { sealed: fixtures::envelope_with(second, "o"), ..orphan };
+    world.store.authorizations.queue_unclaimed(orphan, Vec::new()).await.unwrap_or_fail();
     world.commit(&flow).await;
     let grant = world.get(flow.id).await;
     assert_eq!(usage().await, [(first, 2), (second, 1)]);

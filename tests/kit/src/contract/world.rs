@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use grantry_domain::authorization::{
-    AuthorizationId, AuthorizationRecord, EndCause, Ownership, RevocationRecord, StateKind,
+    AuthorizationId, AuthorizationKey, AuthorizationRecord, RevocationRecord, StateKind, TerminationCause,
 };
 use grantry_domain::connector::{Connector, Epoch};
 use grantry_domain::identity::{Actor, UserId};
 use grantry_domain::ports::{
-    AuditEvent, AuditKind, CallbackKey, Cascade, Clock, Commit, Consumption, Created, EndScope, Ended, Ending, Fence,
-    Fenced, Inserted, JobEnd, Lease, LeaseRequest, PendingLimits, RevocationJob, SweepPolicy, Swept, Updated,
+    AuditEvent, AuditKind, CallbackKey, Cascade, Clock, CommitOutcome, ConsumeOutcome, Created, ExpectedVersion,
+    InsertOutcome, Lease, LeaseRequest, PendingLimits, RevocationJob, RevocationUpdate, SweepPolicy, SweepReport,
+    TerminationReport, TerminationRequest, TerminationScope, Updated, WriteOutcome,
 };
 use grantry_domain::time::Timestamp;
 
@@ -109,7 +110,7 @@ impl World {
         );
         match done.await.unwrap_or_fail() {
             Updated::Done { ended_grants } => (next, ended_grants),
-            refused @ (Updated::Conflict | Updated::Gone) => panic!("the edit was refused: {refused:?}"),
+            refused @ (Updated::Conflict | Updated::NotFound) => panic!("the edit was refused: {refused:?}"),
         }
     }
 
@@ -124,28 +125,32 @@ impl World {
 
     // Flows.
 
-    pub(super) async fn try_initiate(&self, owner: &Ownership, limits: PendingLimits) -> (AuthorizationId, Inserted) {
+    pub(super) async fn try_initiate(
+        &self,
+        owner: &AuthorizationKey,
+        limits: PendingLimits,
+    ) -> (AuthorizationId, InsertOutcome) {
         let flow = fixtures::initiated(self.new_id(), owner.clone(), self.now());
         let event = fixtures::event(AuditKind::FlowStarted, &flow, self.now());
         (flow.id, self.store.authorizations.insert_pending(flow, limits, vec![event]).await.unwrap_or_fail())
     }
 
     /// A flow whose URL was not issued yet.
-    pub(super) async fn initiate(&self, owner: &Ownership) -> AuthorizationRecord {
+    pub(super) async fn initiate(&self, owner: &AuthorizationKey) -> AuthorizationRecord {
         let (id, inserted) = self.try_initiate(owner, ROOMY).await;
-        assert_eq!(inserted, Inserted::Done);
+        assert_eq!(inserted, InsertOutcome::Inserted);
         self.get(id).await
     }
 
     /// A flow whose user is at the provider.
-    pub(super) async fn start(&self, owner: &Ownership) -> AuthorizationRecord {
+    pub(super) async fn start(&self, owner: &AuthorizationKey) -> AuthorizationRecord {
         let flow = self.initiate(owner).await;
         let issued = fixtures::awaiting(flow.id, owner.clone(), flow.created_at);
         self.replaced(issued, &flow).await;
         self.get(flow.id).await
     }
 
-    pub(super) async fn consume(&self, flow: &AuthorizationRecord) -> Consumption {
+    pub(super) async fn consume(&self, flow: &AuthorizationRecord) -> ConsumeOutcome {
         self.store
             .authorizations
             .consume(callback(flow), vec![self.event(AuditKind::CallbackConsumed, flow)])
@@ -154,19 +159,19 @@ impl World {
     }
 
     /// A flow that was consumed just now.
-    pub(super) async fn exchange(&self, owner: &Ownership) -> AuthorizationRecord {
+    pub(super) async fn exchange(&self, owner: &AuthorizationKey) -> AuthorizationRecord {
         let flow = self.start(owner).await;
         match self.consume(&flow).await {
-            Consumption::Consumed { record, .. } => *record,
-            refused @ (Consumption::NotFound
-            | Consumption::UserMismatch(_)
-            | Consumption::BrowserMismatch(_)
-            | Consumption::Expired(_)
-            | Consumption::AlreadyUsed(_)) => panic!("the flow was not consumed: {refused:?}"),
+            ConsumeOutcome::Consumed { record, .. } => *record,
+            refused @ (ConsumeOutcome::NotFound
+            | ConsumeOutcome::UserMismatch(_)
+            | ConsumeOutcome::BrowserMismatch(_)
+            | ConsumeOutcome::Expired(_)
+            | ConsumeOutcome::AlreadyUsed(_)) => panic!("the flow was not consumed: {refused:?}"),
         }
     }
 
-    pub(super) async fn commit(&self, flow: &AuthorizationRecord) -> Commit {
+    pub(super) async fn commit(&self, flow: &AuthorizationRecord) -> CommitOutcome {
         let granted = fixtures::authorized(flow.id, flow.owner.clone(), self.now());
         let grant = AuthorizationRecord { created_at: flow.created_at, ..granted };
         let event = self.event(AuditKind::Connected, &grant);
@@ -174,22 +179,22 @@ impl World {
     }
 
     /// A grant, by the whole way.
-    pub(super) async fn connect(&self, owner: &Ownership) -> AuthorizationRecord {
+    pub(super) async fn connect(&self, owner: &AuthorizationKey) -> AuthorizationRecord {
         let flow = self.exchange(owner).await;
-        assert_eq!(self.commit(&flow).await, Commit::Done);
+        assert_eq!(self.commit(&flow).await, CommitOutcome::Committed);
         self.get(flow.id).await
     }
 
     // Grants.
 
-    pub(super) async fn replace(&self, next: AuthorizationRecord, read: &AuthorizationRecord) -> Fenced {
+    pub(super) async fn replace(&self, next: AuthorizationRecord, read: &AuthorizationRecord) -> WriteOutcome {
         let event = self.event(AuditKind::Refreshed, &next);
-        self.store.authorizations.replace(next, Fence::of(read), vec![event]).await.unwrap_or_fail()
+        self.store.authorizations.replace(next, ExpectedVersion::of(read), vec![event]).await.unwrap_or_fail()
     }
 
     pub(super) async fn replaced(&self, next: AuthorizationRecord, read: &AuthorizationRecord) -> AuthorizationRecord {
         let id = next.id;
-        assert_eq!(self.replace(next, read).await, Fenced::Done);
+        assert_eq!(self.replace(next, read).await, WriteOutcome::Written);
         self.get(id).await
     }
 
@@ -202,12 +207,12 @@ impl World {
         self.store.authorizations.take_lease(lease_of(grant, owner)).await.unwrap_or_fail()
     }
 
-    pub(super) async fn end(&self, scope: EndScope, cause: EndCause) -> Ended {
-        self.store.authorizations.end(scope, Ending { cause, actor: editor() }).await.unwrap_or_fail()
+    pub(super) async fn end(&self, scope: TerminationScope, cause: TerminationCause) -> TerminationReport {
+        self.store.authorizations.end(scope, TerminationRequest { cause, actor: editor() }).await.unwrap_or_fail()
     }
 
     pub(super) async fn disconnect(&self, grant: &AuthorizationRecord) -> AuthorizationRecord {
-        self.end(EndScope::One(grant.id), EndCause::Disconnected).await;
+        self.end(TerminationScope::One(grant.id), TerminationCause::Disconnected).await;
         self.get(grant.id).await
     }
 
@@ -217,11 +222,11 @@ impl World {
         self.store.authorizations.claim_revocation([9; 16], CLAIM).await.unwrap_or_fail()
     }
 
-    pub(super) async fn end_job(&self, job: AuthorizationId, end: JobEnd) {
-        self.store.authorizations.end_revocation(job, end, vec![settled(job, self.now())]).await.unwrap_or_fail();
+    pub(super) async fn end_job(&self, job: AuthorizationId, end: RevocationUpdate) {
+        self.store.authorizations.update_revocation(job, end, vec![settled(job, self.now())]).await.unwrap_or_fail();
     }
 
-    pub(super) async fn sweep(&self) -> Swept {
+    pub(super) async fn sweep(&self) -> SweepReport {
         self.store.authorizations.sweep(SWEEP).await.unwrap_or_fail()
     }
 
@@ -333,7 +338,7 @@ pub(super) fn settled(job: AuthorizationId, now: Timestamp) -> AuditEvent {
     AuditEvent {
         at: now,
         actor: Actor::System,
-        kind: AuditKind::RevocationSettled,
+        kind: AuditKind::RevocationCompleted,
         space: None,
         connector: None,
         user: None,
@@ -345,8 +350,8 @@ pub(super) fn settled(job: AuthorizationId, now: Timestamp) -> AuditEvent {
 /// Whether a revocation is owed, and whether in doubt.
 pub(super) fn owed(record: &AuthorizationRecord) -> Option<bool> {
     match &record.revocation {
-        Some(RevocationRecord::Due { in_doubt, .. }) => Some(*in_doubt),
-        Some(RevocationRecord::Settled(_)) | None => None,
+        Some(RevocationRecord::Pending { in_doubt, .. }) => Some(*in_doubt),
+        Some(RevocationRecord::Completed(_)) | None => None,
     }
 }
 

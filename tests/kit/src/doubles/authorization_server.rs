@@ -9,7 +9,7 @@ use grantry_domain::ports::{
     AuthorizationRequest, AuthorizationServer, ClientCredentials, Lifetime, ProviderError, RevocationResponse, TokenKind,
     TokenResponse,
 };
-use grantry_domain::provider::{Account, Endpoints, Provider, ProviderSettings, Scopes};
+use grantry_domain::provider::{Account, Endpoints, ProviderSettings, ProviderSnapshot, Scopes};
 use grantry_domain::secret::Secret;
 
 use super::locked;
@@ -82,7 +82,7 @@ impl Call {
 pub struct ScriptedAuthorizationServer(Mutex<Script>);
 
 struct Script {
-    resolutions: VecDeque<Result<Provider, ProviderError>>,
+    resolutions: VecDeque<Result<ProviderSnapshot, ProviderError>>,
     urls: VecDeque<Result<Secret, ProviderError>>,
     tokens: HashMap<Operation, VecDeque<Result<TokenResponse, ProviderError>>>,
     revocations: VecDeque<Result<RevocationResponse, ProviderError>>,
@@ -126,7 +126,7 @@ pub fn tokens(access_token: &str, refresh_token: Option<&str>) -> TokenResponse 
 
 impl ScriptedAuthorizationServer {
     /// Answers the next [`AuthorizationServer::resolve`] that has no answer yet.
-    pub fn answer_resolve(&self, answer: Result<Provider, ProviderError>) {
+    pub fn answer_resolve(&self, answer: Result<ProviderSnapshot, ProviderError>) {
         locked(&self.0).resolutions.push_back(answer);
     }
 
@@ -230,7 +230,7 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
         settings: &ProviderSettings,
         redirect_uri: &str,
         config: &str,
-    ) -> Result<Provider, ProviderError> {
+    ) -> Result<ProviderSnapshot, ProviderError> {
         self.called(Call::Resolve { redirect_uri: redirect_uri.to_owned() }).await;
         if let Some(answer) = locked(&self.0).resolutions.pop_front() {
             return answer;
@@ -241,7 +241,7 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
             revocation: Some(format!("{issuer}/revoke")),
             ..Endpoints::default()
         });
-        Ok(Provider {
+        Ok(ProviderSnapshot {
             profile: settings.profile.clone(),
             issuer: settings.issuer.clone(),
             issuer_in_response: settings.issuer.is_some(),
@@ -257,7 +257,7 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
 
     async fn authorization_url(
         &self,
-        provider: &Provider,
+        provider: &ProviderSnapshot,
         _client: &ClientCredentials,
         request: AuthorizationRequest,
     ) -> Result<Secret, ProviderError> {
@@ -277,7 +277,7 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
 
     async fn exchange(
         &self,
-        provider: &Provider,
+        provider: &ProviderSnapshot,
         client: &ClientCredentials,
         code: &Secret,
         verifier: &Secret,
@@ -295,7 +295,7 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
 
     async fn refresh(
         &self,
-        provider: &Provider,
+        provider: &ProviderSnapshot,
         client: &ClientCredentials,
         refresh_token: &Secret,
         granted: &Scopes,
@@ -312,7 +312,7 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
 
     async fn revoke(
         &self,
-        provider: &Provider,
+        provider: &ProviderSnapshot,
         client: &ClientCredentials,
         token: &Secret,
         kind: TokenKind,
@@ -327,13 +327,13 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
         locked(&self.0).revocations.pop_front().unwrap_or(Ok(RevocationResponse::Done))
     }
 
-    fn revocation_order(&self, _provider: &Provider) -> Vec<TokenKind> {
+    fn revocation_order(&self, _provider: &ProviderSnapshot) -> Vec<TokenKind> {
         locked(&self.0).order.clone()
     }
 
     async fn client_credentials(
         &self,
-        provider: &Provider,
+        provider: &ProviderSnapshot,
         client: &ClientCredentials,
         scopes: &Scopes,
     ) -> Result<TokenResponse, ProviderError> {
@@ -348,7 +348,7 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
 
     async fn identify(
         &self,
-        _provider: &Provider,
+        _provider: &ProviderSnapshot,
         _answer: &TokenResponse,
         nonce: Option<String>,
     ) -> Result<Option<Account>, ProviderError> {

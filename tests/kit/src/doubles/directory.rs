@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use grantry_domain::identity::{Role, SpaceId, UserId};
-use grantry_domain::ports::{Directory, DirectoryError, Standing, UserStanding};
+use grantry_domain::ports::{Directory, DirectoryError, Membership, UserStatus};
 
 use super::locked;
 
@@ -16,7 +16,7 @@ pub struct TestDirectory(Mutex<Facts>);
 #[derive(Debug, Default)]
 struct Facts {
     spaces: HashSet<SpaceId>,
-    users: HashMap<UserId, UserStanding>,
+    users: HashMap<UserId, UserStatus>,
     roles: HashMap<(UserId, SpaceId), Role>,
     down: bool,
     asked: u64,
@@ -24,10 +24,10 @@ struct Facts {
 
 impl TestDirectory {
     /// Gives a user in good standing a role in a space; makes both known.
-    pub fn admit(&self, user: &UserId, space: &SpaceId, role: Role) {
+    pub fn authorize(&self, user: &UserId, space: &SpaceId, role: Role) {
         let mut facts = locked(&self.0);
         facts.spaces.insert(space.clone());
-        facts.users.insert(user.clone(), UserStanding::Active);
+        facts.users.insert(user.clone(), UserStatus::Active);
         facts.roles.insert((user.clone(), space.clone()), role);
     }
 
@@ -37,7 +37,7 @@ impl TestDirectory {
     }
 
     /// Sets what is known of a user; roles stay.
-    pub fn set_user(&self, user: &UserId, standing: UserStanding) {
+    pub fn set_user(&self, user: &UserId, standing: UserStatus) {
         locked(&self.0).users.insert(user.clone(), standing);
     }
 
@@ -59,15 +59,15 @@ impl TestDirectory {
 
 #[async_trait]
 impl Directory for TestDirectory {
-    async fn standing(&self, user: &UserId, space: &SpaceId) -> Result<Standing, DirectoryError> {
+    async fn membership(&self, user: &UserId, space: &SpaceId) -> Result<Membership, DirectoryError> {
         let mut facts = locked(&self.0);
         facts.asked += 1;
         if facts.down {
             return Err(DirectoryError);
         }
-        Ok(Standing {
+        Ok(Membership {
             space_exists: facts.spaces.contains(space),
-            user: facts.users.get(user).copied().unwrap_or(UserStanding::Unknown),
+            user: facts.users.get(user).copied().unwrap_or(UserStatus::Unknown),
             role: facts.roles.get(&(user.clone(), space.clone())).copied(),
         })
     }

@@ -6,14 +6,15 @@
 use std::time::Duration;
 
 use grantry_domain::authorization::{
-    Authorization, AuthorizationId, AuthorizationRecord, BrowserHash, Envelope, ExpiredCause, Input, Ownership,
+    Authorization, AuthorizationId, AuthorizationKey, AuthorizationRecord, Envelope, ExpiredCause, FlowCookieHash, Input,
     RefreshState, Revision, StateHash, StateKind,
 };
 use grantry_domain::connector::{
-    AuthMode, Connector, ConnectorId, ConnectorKey, ConnectorName, ContextId, Definition, Epoch, Incarnation, ProfileId,
+    AuthMode, CallbackId, Connector, ConnectorConfig, ConnectorId, ConnectorKey, ConnectorName, Epoch, Incarnation,
+    ProfileId,
 };
 use grantry_domain::identity::{Actor, SpaceId, UserId};
-use grantry_domain::ports::{AuditEvent, AuditKind, ClientSecretKey, ClientSecretRecord, KeyId, OrphanTokens};
+use grantry_domain::ports::{AuditEvent, AuditKind, ClientSecretKey, ClientSecretRecord, KeyId, UnclaimedTokens};
 use grantry_domain::provider::{BindingDigest, Origin, Scopes};
 use grantry_domain::time::Timestamp;
 
@@ -76,8 +77,8 @@ pub fn state_hash(id: AuthorizationId) -> StateHash {
 }
 
 /// The hash of the flow cookie of an authorization.
-pub fn browser(id: AuthorizationId) -> BrowserHash {
-    BrowserHash(spread(id, 0xbb))
+pub fn browser(id: AuthorizationId) -> FlowCookieHash {
+    FlowCookieHash(spread(id, 0xbb))
 }
 
 fn spread(id: AuthorizationId, fill: u8) -> [u8; 32] {
@@ -122,15 +123,15 @@ pub fn connector_in(space_id: &str, id: &str, n: u8, now: Timestamp) -> Connecto
     Connector {
         key: connector_key(space_id, id),
         name: ConnectorName::new(format!("Connector {id}")).expect("a connector name"),
-        definition: Definition {
+        config: ConnectorConfig {
             profile: ProfileId::new(".example").expect("a profile id"),
-            config: "{}".to_owned(),
+            settings: "{}".to_owned(),
             client_id: Some("client-1".to_owned()),
         },
         auth_mode: AuthMode::PerUser,
         incarnation: Incarnation([mark, n, 0xc0, 0xc0, 0xc0, 0xc0, 0xc0, 0xc0, 0, 0, 0, 0, 0, 0, 0, mark]),
         epoch: Epoch::FIRST,
-        context: ContextId([mark ^ 0x55; 16]),
+        context: CallbackId([mark ^ 0x55; 16]),
         enabled: true,
         has_client_secret: true,
         revision: 1,
@@ -155,8 +156,8 @@ pub fn client_secret(connector: &Connector) -> ClientSecretRecord {
 }
 
 /// A user's ownership of an authorization for a connector as it is now.
-pub fn ownership_of(connector: &Connector, user_id: &str) -> Ownership {
-    Ownership {
+pub fn ownership_of(connector: &Connector, user_id: &str) -> AuthorizationKey {
+    AuthorizationKey {
         space: connector.key.space.clone(),
         connector: connector.key.id.clone(),
         incarnation: connector.incarnation,
@@ -167,17 +168,17 @@ pub fn ownership_of(connector: &Connector, user_id: &str) -> Ownership {
 }
 
 /// A user's ownership of an authorization for [`connector`].
-pub fn ownership(user_id: &str) -> Ownership {
+pub fn ownership(user_id: &str) -> AuthorizationKey {
     ownership_of(&connector(Timestamp::from_millis(0)), user_id)
 }
 
 /// A flow whose URL was not issued yet.
-pub fn initiated(id: AuthorizationId, owner: Ownership, now: Timestamp) -> AuthorizationRecord {
+pub fn initiated(id: AuthorizationId, owner: AuthorizationKey, now: Timestamp) -> AuthorizationRecord {
     Authorization::start(id, owner, now, now.plus(FLOW_TTL)).to_record()
 }
 
 /// A flow whose user is at the provider.
-pub fn awaiting(id: AuthorizationId, owner: Ownership, now: Timestamp) -> AuthorizationRecord {
+pub fn awaiting(id: AuthorizationId, owner: AuthorizationKey, now: Timestamp) -> AuthorizationRecord {
     AuthorizationRecord {
         state: StateKind::AwaitingCallback,
         state_hash: Some(state_hash(id)),
@@ -188,12 +189,12 @@ pub fn awaiting(id: AuthorizationId, owner: Ownership, now: Timestamp) -> Author
 }
 
 /// A flow whose callback has arrived.
-pub fn consumed(id: AuthorizationId, owner: Ownership, now: Timestamp) -> AuthorizationRecord {
+pub fn consumed(id: AuthorizationId, owner: AuthorizationKey, now: Timestamp) -> AuthorizationRecord {
     AuthorizationRecord { consumed_at: Some(now), sealed: None, ..awaiting(id, owner, now) }
 }
 
 /// A grant with a refresh token and an access token of one hour, used today.
-pub fn authorized(id: AuthorizationId, owner: Ownership, now: Timestamp) -> AuthorizationRecord {
+pub fn authorized(id: AuthorizationId, owner: AuthorizationKey, now: Timestamp) -> AuthorizationRecord {
     AuthorizationRecord {
         state: StateKind::Authorized,
         deadline: None,
@@ -244,8 +245,8 @@ pub fn refused(grant: &AuthorizationRecord, now: Timestamp) -> AuthorizationReco
 }
 
 /// Tokens that never became a grant.
-pub fn orphan(id: AuthorizationId, owner: Ownership, now: Timestamp) -> OrphanTokens {
-    OrphanTokens { id, owner, sealed: envelope("orphan"), queued_at: now, attempts: 0 }
+pub fn orphan(id: AuthorizationId, owner: AuthorizationKey, now: Timestamp) -> UnclaimedTokens {
+    UnclaimedTokens { id, owner, sealed: envelope("orphan"), queued_at: now, attempts: 0 }
 }
 
 /// An audit event of an authorization.

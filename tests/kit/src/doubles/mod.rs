@@ -3,8 +3,8 @@
 //! | port | double |
 //! |---|---|
 //! | `Clock` | [`TestClock`], moved by hand |
-//! | `Entropy` | [`SeededEntropy`], a stream that never repeats |
-//! | `Tasks` | [`TokioTasks`], whose sleeps end when the [`TestClock`] passes them |
+//! | `SecureRandom` | [`SeededRandom`], a stream that never repeats |
+//! | `Spawner` | [`TokioSpawner`], whose sleeps end when the [`TestClock`] passes them |
 //! | `TokenVault` | [`PlainVault`], bindings without cryptography |
 //! | `Directory` | [`TestDirectory`] |
 //! | `RateLimiter` | [`UnlimitedRate`], [`ScriptedRate`] |
@@ -18,9 +18,9 @@
 mod authorization_server;
 mod clock;
 mod directory;
-mod entropy;
 pub mod fixtures;
 mod profiles;
+mod random;
 mod rate;
 mod resource_server;
 mod sink;
@@ -30,12 +30,12 @@ mod vault;
 pub use self::authorization_server::{Call, Operation, ScriptedAuthorizationServer, tokens};
 pub use self::clock::TestClock;
 pub use self::directory::TestDirectory;
-pub use self::entropy::SeededEntropy;
 pub use self::profiles::TestProfiles;
+pub use self::random::SeededRandom;
 pub use self::rate::{ScriptedRate, UnlimitedRate};
 pub use self::resource_server::{ScriptedResourceServer, SentRequest};
 pub use self::sink::CollectingSink;
-pub use self::tasks::TokioTasks;
+pub use self::tasks::TokioSpawner;
 pub use self::vault::PlainVault;
 
 /// Locks, also after another test thread has panicked with the lock held.

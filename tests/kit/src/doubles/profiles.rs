@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use grantry_domain::connector::Definition;
-use grantry_domain::ports::{InvalidDefinition, ProviderProfiles};
+use grantry_domain::connector::ConnectorConfig;
+use grantry_domain::ports::{InvalidConfig, ProviderProfiles};
 use grantry_domain::provider::{BindingKind, CallbackPath, ClientAuthentication, Endpoints, ProviderSettings, Scopes};
 
 use super::{fixtures, locked};
@@ -24,7 +24,7 @@ type Change = Box<dyn Fn(&mut ProviderSettings) + Send>;
 
 enum Rule {
     Change(Change),
-    Refuse(InvalidDefinition),
+    Refuse(InvalidConfig),
 }
 
 impl TestProfiles {
@@ -35,11 +35,11 @@ impl TestProfiles {
 
     /// Refuses connectors whose `config` is exactly this text.
     pub fn refuse(&self, config: &str, field: &str, problem: &str) {
-        let refusal = InvalidDefinition { field: field.to_owned(), problem: problem.to_owned(), host_not_allowed: false };
+        let refusal = InvalidConfig { field: field.to_owned(), problem: problem.to_owned(), host_not_allowed: false };
         locked(&self.0).insert(config.to_owned(), Rule::Refuse(refusal));
     }
 
-    fn plain(definition: &Definition) -> ProviderSettings {
+    fn plain(definition: &ConnectorConfig) -> ProviderSettings {
         ProviderSettings {
             profile: definition.profile.clone(),
             title: "Example".to_owned(),
@@ -58,7 +58,11 @@ impl TestProfiles {
             base_url: "https://api.example".to_owned(),
             requested_scopes: Scopes::new(["read", "write"]),
             required_scopes: Scopes::new(["read"]),
-            callback: if definition.profile.as_str() == ".oauth2" { CallbackPath::Own } else { CallbackPath::Shared },
+            callback: if definition.profile.as_str() == ".oauth2" {
+                CallbackPath::PerConnector
+            } else {
+                CallbackPath::Shared
+            },
             client_credentials: true,
             revocation_is_per_user: false,
             missing: definition.client_id.is_none().then(|| "secrets.clientId".to_owned()),
@@ -67,9 +71,9 @@ impl TestProfiles {
 }
 
 impl ProviderProfiles for TestProfiles {
-    fn settings(&self, definition: &Definition) -> Result<ProviderSettings, InvalidDefinition> {
+    fn settings(&self, definition: &ConnectorConfig) -> Result<ProviderSettings, InvalidConfig> {
         let mut settings = Self::plain(definition);
-        match locked(&self.0).get(&definition.config) {
+        match locked(&self.0).get(&definition.settings) {
             None => {}
             Some(Rule::Change(change)) => change(&mut settings),
             Some(Rule::Refuse(refusal)) => return Err(refusal.clone()),

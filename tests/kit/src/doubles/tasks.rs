@@ -3,21 +3,21 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use grantry_domain::ports::{Clock, Detached, Tasks};
+use grantry_domain::ports::{Clock, Detached, Spawner};
 use tokio::sync::watch;
 
 use super::TestClock;
 
 /// Spawns on the runtime of the test; a sleep ends when the clock is advanced past it. Clones are the same.
 #[derive(Clone, Debug)]
-pub struct TokioTasks {
+pub struct TokioSpawner {
     clock: TestClock,
     running: watch::Sender<usize>,
     sleeping: watch::Sender<usize>,
 }
 
-impl TokioTasks {
-    /// Tasks whose sleeps follow this clock.
+impl TokioSpawner {
+    /// Spawner whose sleeps follow this clock.
     pub fn new(clock: TestClock) -> Self {
         Self { clock, running: watch::Sender::new(0), sleeping: watch::Sender::new(0) }
     }
@@ -55,7 +55,7 @@ impl Drop for Counted {
 }
 
 #[async_trait]
-impl Tasks for TokioTasks {
+impl Spawner for TokioSpawner {
     fn spawn(&self, work: Detached) {
         let running = Counted::new(&self.running);
         tokio::spawn(async move {
@@ -78,7 +78,7 @@ mod tests {
     #[tokio::test]
     async fn a_sleep_ends_when_the_clock_passes_it() {
         let clock = TestClock::default();
-        let tasks = TokioTasks::new(clock.clone());
+        let tasks = TokioSpawner::new(clock.clone());
         let sleeper = tasks.clone();
         tasks.spawn(Box::pin(async move { sleeper.sleep(Duration::from_secs(5)).await }));
         tasks.asleep(1).await;

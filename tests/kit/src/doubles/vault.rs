@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use grantry_domain::authorization::Envelope;
-use grantry_domain::ports::{Binding, KeyId, Opened, TokenVault, VaultError};
+use grantry_domain::ports::{AssociatedData, Decrypted, KeyId, TokenVault, VaultError};
 use grantry_domain::secret::Secret;
 use sha2::{Digest, Sha256};
 
@@ -67,7 +67,7 @@ impl Default for PlainVault {
 }
 
 impl TokenVault for PlainVault {
-    fn seal(&self, binding: &Binding, version: u16, payload: &Secret) -> Result<Envelope, VaultError> {
+    fn seal(&self, binding: &AssociatedData, version: u16, payload: &Secret) -> Result<Envelope, VaultError> {
         let mut ring = locked(&self.0);
         if let Some(failure) = ring.failure {
             return Err(failure);
@@ -89,7 +89,7 @@ impl TokenVault for PlainVault {
         Ok(Envelope(bytes))
     }
 
-    fn open(&self, binding: &Binding, envelope: &Envelope) -> Result<Opened, VaultError> {
+    fn open(&self, binding: &AssociatedData, envelope: &Envelope) -> Result<Decrypted, VaultError> {
         let key = self.key_of(envelope)?;
         if let Some(failure) = locked(&self.0).failure {
             return Err(failure);
@@ -103,13 +103,13 @@ impl TokenVault for PlainVault {
         let payload = body.strip_prefix(&length).and_then(|rest| rest.strip_prefix(context.as_slice()));
         match payload {
             Some(payload) if header[5] == record_type(binding) => {
-                Ok(Opened { version: u16::from_be_bytes([header[6], header[7]]), payload: Secret::new(payload.to_vec()) })
+                Ok(Decrypted { version: u16::from_be_bytes([header[6], header[7]]), payload: Secret::new(payload.to_vec()) })
             }
             Some(_) | None => Err(VaultError::Tampered),
         }
     }
 
-    fn reseal(&self, binding: &Binding, envelope: &Envelope) -> Result<Option<Envelope>, VaultError> {
+    fn reseal(&self, binding: &AssociatedData, envelope: &Envelope) -> Result<Option<Envelope>, VaultError> {
         let opened = self.open(binding, envelope)?;
         if self.key_of(envelope)? == locked(&self.0).write {
             return Ok(None);
@@ -135,20 +135,20 @@ impl TokenVault for PlainVault {
     }
 }
 
-fn record_type(binding: &Binding) -> u8 {
+fn record_type(binding: &AssociatedData) -> u8 {
     match binding {
-        Binding::Flow { .. } => 1,
-        Binding::Grant { .. } => 2,
-        Binding::ClientSecret { .. } => 3,
-        Binding::Orphan { .. } => 4,
+        AssociatedData::Flow { .. } => 1,
+        AssociatedData::Grant { .. } => 2,
+        AssociatedData::ClientSecret { .. } => 3,
+        AssociatedData::UnclaimedTokens { .. } => 4,
     }
 }
 
 /// The fields a real vault puts into the associated data, each with its length in front.
-fn context(binding: &Binding) -> Vec<u8> {
+fn context(binding: &AssociatedData) -> Vec<u8> {
     let random;
     let fields: Vec<&[u8]> = match binding {
-        Binding::Flow { owner, state, browser } => vec![
+        AssociatedData::Flow { owner, state, browser } => vec![
             owner.space.as_str().as_bytes(),
             owner.connector.as_str().as_bytes(),
             &owner.incarnation.0,
@@ -157,7 +157,7 @@ fn context(binding: &Binding) -> Vec<u8> {
             &owner.digest.0,
             &browser.0,
         ],
-        Binding::Grant { owner, grant } | Binding::Orphan { owner, grant } => {
+        AssociatedData::Grant { owner, grant } | AssociatedData::UnclaimedTokens { owner, grant } => {
             random = grant.random_part();
             vec![
                 owner.space.as_str().as_bytes(),
@@ -168,7 +168,7 @@ fn context(binding: &Binding) -> Vec<u8> {
                 &owner.digest.0,
             ]
         }
-        Binding::ClientSecret { space, connector, incarnation, digest } => {
+        AssociatedData::ClientSecret { space, connector, incarnation, digest } => {
             vec![space.as_str().as_bytes(), connector.as_str().as_bytes(), &incarnation.0, &digest.0]
         }
     };
@@ -188,14 +188,14 @@ mod tests {
         let vault = PlainVault::default();
         let owner = fixtures::ownership("alice");
         let grant = fixtures::grant_id(1);
-        let mine = Binding::Grant { owner: owner.clone(), grant };
+        let mine = AssociatedData::Grant { owner: owner.clone(), grant };
         let sealed = vault.seal(&mine, 1, &Secret::from_text("token")).unwrap();
         let opened = vault.open(&mine, &sealed).unwrap();
         assert_eq!((opened.version, opened.payload.expose()), (1, b"token".as_slice()));
         let others = [
-            Binding::Orphan { owner: owner.clone(), grant },
-            Binding::Grant { owner: owner.clone(), grant: fixtures::grant_id(2) },
-            Binding::Grant { owner: fixtures::ownership("bob"), grant },
+            AssociatedData::UnclaimedTokens { owner: owner.clone(), grant },
+            AssociatedData::Grant { owner: owner.clone(), grant: fixtures::grant_id(2) },
+            AssociatedData::Grant { owner: fixtures::ownership("bob"), grant },
         ];
         for other in others {
             assert_eq!(vault.open(&other, &sealed).err(), Some(VaultError::Tampered), "{other:?}");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use grantry_domain::identity::Role;
-use grantry_domain::ports::UserStanding;
+use grantry_domain::ports::UserStatus;
 use grantry_system_tests::people::{space, user};
 use grantry_system_tests::place::{Draft, Place};
 use grantry_system_tests::world::{DRIVE, MARKETING_DRIVE, World, whose};
@@ -148,15 +148,15 @@ async fn r53_whoever_leaves_loses_everything_and_a_reconciliation_finds_it() {
     // At once: nothing is handed out. With the next reconciliation: ended and revoked.
     directory.expel(&user("bob"), &space("default"));
     assert_eq!(bob.execute(DRIVE, "/me").await.status, 404);
-    directory.set_user(&user("alice"), UserStanding::Disabled);
+    directory.set_user(&user("alice"), UserStatus::Disabled);
     assert_ne!(alice.execute(DRIVE, "/me").await.status, 200);
     let found = world.host.connections.reconcile().await.unwrap();
     assert_eq!(found.ended, 3);
     assert_nothing_lives(&world).await;
 
     // Whoever was disabled may come back, and starts anew.
-    directory.set_user(&user("alice"), UserStanding::Active);
-    directory.admit(&user("bob"), &space("default"), Role::Viewer);
+    directory.set_user(&user("alice"), UserStatus::Active);
+    directory.authorize(&user("bob"), &space("default"), Role::Viewer);
     assert_eq!(alice.status_name(DRIVE).await, "not_connected");
     world.connect(&mut alice, DRIVE, "alice").await;
     assert_eq!(whose(&alice.execute(DRIVE, "/me").await), "alice@example.test");

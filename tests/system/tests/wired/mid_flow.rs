@@ -1,6 +1,6 @@
 //! What happens to the connector, the person or the permission while somebody is at the provider.
 
-use grantry_domain::ports::UserStanding;
+use grantry_domain::ports::UserStatus;
 use grantry_system_tests::people::{space, user};
 use grantry_system_tests::place::Draft;
 use grantry_system_tests::world::{DRIVE, World};
@@ -34,7 +34,7 @@ impl Blow {
             }
             Self::Deleted => world.delete(DRIVE).await,
             Self::Expelled => directory.expel(&user("alice"), &space("default")),
-            Self::Removed => directory.set_user(&user("alice"), UserStanding::Unknown),
+            Self::Removed => directory.set_user(&user("alice"), UserStatus::Unknown),
             Self::SpaceRemoved => directory.remove_space(&space("default")),
             Self::DirectoryDown => directory.go_down(true),
         }
@@ -52,8 +52,8 @@ impl Blow {
     async fn undo(self, world: &World) {
         let directory = &world.deployment.people.directory;
         directory.go_down(false);
-        directory.set_user(&user("alice"), UserStanding::Active);
-        directory.admit(&user("alice"), &space("default"), grantry_domain::identity::Role::Editor);
+        directory.set_user(&user("alice"), UserStatus::Active);
+        directory.authorize(&user("alice"), &space("default"), grantry_domain::identity::Role::Editor);
         if matches!(self, Self::Deleted) {
             world.create(DRIVE, &Draft::issuer(world.provider.base_url(), &world.provider.url("/api"))).await;
         }

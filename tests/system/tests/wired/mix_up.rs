@@ -37,7 +37,7 @@ async fn r08_callbacks_of_two_connectors_cannot_be_swapped() {
     for (place, wrong) in cases {
         let (flow, callback) = world.consent(&mut alice, place, "alice").await;
         alice.come_back(&moved(&callback, &wrong)).await;
-        assert_failed(&mut alice, place, &flow, "context_mismatch").await;
+        assert_failed(&mut alice, place, &flow, "callback_mismatch").await;
         assert_eq!(caused(&world.provider.ledger()), 0, "{place:?} at {wrong}");
     }
     for (place, right) in [(OWN, own), (ANOTHER, another)] {
@@ -76,7 +76,7 @@ async fn r08_r09_r10_a_malicious_connector_never_gets_an_honest_code() {
         let callback = world.provider.approve(&trick, "alice").await.unwrap();
         assert!(callback.as_str().starts_with(&shared));
         alice.come_back(callback.as_str()).await;
-        assert_failed(&mut alice, place, &flow, "context_mismatch").await;
+        assert_failed(&mut alice, place, &flow, "callback_mismatch").await;
     }
 
     // Issuer mode shares the callback, and compares who answered.

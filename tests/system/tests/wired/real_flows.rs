@@ -197,7 +197,7 @@ async fn revocation(kind: Kind) {
     assert_eq!(alice.status(DRIVE).await.get("provider_note"), None, "the server has confirmed it");
     real.host.connections.deliver_events().await.unwrap();
     let events = real.host.sink.events();
-    let settled = events.iter().find(|event| event.kind.as_str() == "revocation_settled").unwrap();
+    let settled = events.iter().find(|event| event.kind.as_str() == "revocation_completed").unwrap();
     assert_eq!(settled.outcome, "revoked");
 
     // ID tokens of a new consent are judged by a clock that is right.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use grantry_domain::ports::{AuthorizationRequest, AuthorizationServer as _, ProviderError, ProviderProfiles as _};
-use grantry_domain::provider::{Provider, Scopes};
+use grantry_domain::provider::{ProviderSnapshot, Scopes};
 use grantry_domain::secret::Secret;
 use proptest::prelude::*;
 use url::Url;
@@ -22,7 +22,7 @@ fn request(scopes: &[&str]) -> AuthorizationRequest {
     }
 }
 
-async fn built(world: &World, provider: &Provider, request: AuthorizationRequest) -> Url {
+async fn built(world: &World, provider: &ProviderSnapshot, request: AuthorizationRequest) -> Url {
     let url = world.server.authorization_url(provider, &client(), request).await.unwrap();
     Url::parse(text(&url)).unwrap()
 }

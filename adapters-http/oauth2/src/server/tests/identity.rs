@@ -5,7 +5,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPai
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use grantry_domain::ports::{AuthorizationServer as _, Lifetime, ProviderError, TokenResponse};
-use grantry_domain::provider::{Account, Provider};
+use grantry_domain::provider::{Account, ProviderSnapshot};
 use grantry_domain::secret::Secret;
 
 use super::{BY_HAND, by_hand};
@@ -61,13 +61,17 @@ fn answer(id_token: Option<&str>) -> TokenResponse {
 }
 
 /// A provider with a known issuer, with or without published keys.
-async fn provider(world: &World, with_keys: bool) -> Provider {
+async fn provider(world: &World, with_keys: bool) -> ProviderSnapshot {
     let mut provider = world.provider(".oauth2", &by_hand(r#""issuer":"https://as.example""#)).await;
     provider.endpoints.jwks = with_keys.then(|| "https://as.example/jwks".to_owned());
     provider
 }
 
-async fn identified(world: &World, provider: &Provider, id_token: Option<&str>) -> Result<Option<Account>, ProviderError> {
+async fn identified(
+    world: &World,
+    provider: &ProviderSnapshot,
+    id_token: Option<&str>,
+) -> Result<Option<Account>, ProviderError> {
     world.server.identify(provider, &answer(id_token), Some("n-1".to_owned())).await
 }
 

@@ -1,7 +1,7 @@
 //! Issuer mode.
 
 use grantry_domain::ports::{AuthorizationServer as _, ProviderError, ProviderProfiles as _};
-use grantry_domain::provider::{BindingKind, CallbackPath, Provider};
+use grantry_domain::provider::{BindingKind, CallbackPath, ProviderSnapshot};
 
 use super::BY_HAND;
 use crate::scripted::{REDIRECT_URI, World, definition};
@@ -23,7 +23,7 @@ fn honest() -> String {
     document(str::to_owned)
 }
 
-async fn resolve(world: &World, config: &str) -> Result<Provider, ProviderError> {
+async fn resolve(world: &World, config: &str) -> Result<ProviderSnapshot, ProviderError> {
     let settings = world.profiles.settings(&definition(".oauth2", config)).unwrap();
     world.server.resolve(&settings, REDIRECT_URI, config).await
 }

@@ -1,6 +1,6 @@
 //! Draining what comes in no settled order, so that it can be compared.
 
-use grantry_domain::ports::{RevocationJob, SweepPolicy, Swept};
+use grantry_domain::ports::{RevocationJob, SweepPolicy, SweepReport};
 
 use crate::contract::Node;
 use crate::contract::revocation::id_of;
@@ -17,8 +17,8 @@ pub(super) async fn claimed(node: &Node) -> Vec<RevocationJob> {
 }
 
 /// What sweeping did until there was nothing more to do: how a batch is shared out is open.
-pub(super) async fn swept(node: &Node, policy: SweepPolicy) -> Swept {
-    let mut total = Swept::default();
+pub(super) async fn swept(node: &Node, policy: SweepPolicy) -> SweepReport {
+    let mut total = SweepReport::default();
     for _ in 0..1000 {
         let step = node.authorizations.sweep(policy).await.unwrap_or_fail();
         total.timed_out += step.timed_out;

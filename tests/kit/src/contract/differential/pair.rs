@@ -5,14 +5,14 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use grantry_domain::authorization::{
-    Authorization, AuthorizationId, AuthorizationRecord, EndCause, FailureCode, Input, Revision, RevocationOutcome,
-    StateKind,
+    Authorization, AuthorizationId, AuthorizationRecord, FailureCode, Input, Revision, RevocationOutcome, StateKind,
+    TerminationCause,
 };
 use grantry_domain::connector::{Connector, Epoch};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
-    AuditEvent, AuditKind, CallbackKey, Cascade, ClientSecretKey, Clock, Consumption, EndScope, Ending, FailedAttempt,
-    Fence, JobEnd, KeyId, PendingLimits, StoreError, SweepPolicy,
+    AuditEvent, AuditKind, CallbackKey, Cascade, ClientSecretKey, Clock, ConsumeOutcome, ExpectedVersion, FailedAttempt,
+    KeyId, PendingLimits, RevocationUpdate, StoreError, SweepPolicy, TerminationRequest, TerminationScope,
 };
 use grantry_domain::time::Timestamp;
 
@@ -105,7 +105,7 @@ impl Pair {
                 let Some(flow) = self.pick(flow) else { return };
                 self.consume(&flow, by).await;
             }
-            Step::Commit { flow, life, revoke } => {
+            Step::CommitOutcome { flow, life, revoke } => {
                 let Some(flow) = self.pick(flow) else { return };
                 self.commit(&flow, life, revoke).await;
             }
@@ -154,7 +154,7 @@ impl Pair {
             Step::Use { grant, days } => {
                 let Some(grant) = self.pick(grant) else { return };
                 let uses = vec![(grant.id, self.now().day() + days)];
-                self.both(async |node: Node| node.authorizations.note_use(uses.clone()).await).await;
+                self.both(async |node: Node| node.authorizations.record_use(uses.clone()).await).await;
             }
             Step::End { scope, cause } => self.end(scope, cause).await,
             Step::Edit { connector, cascade, stale } => self.edit(connector, cascade, stale).await,
@@ -162,8 +162,8 @@ impl Pair {
             Step::Orphan { flow } => {
                 let Some(flow) = self.pick(flow) else { return };
                 let orphan = fixtures::orphan(self.new_id(), flow.owner.clone(), self.now());
-                let audit = self.audit(AuditKind::OrphanQueued, &flow);
-                self.both(async |node: Node| node.authorizations.queue_orphan(orphan.clone(), audit.clone()).await).await;
+                let audit = self.audit(AuditKind::UnclaimedTokensQueued, &flow);
+                self.both(async |node: Node| node.authorizations.queue_unclaimed(orphan.clone(), audit.clone()).await).await;
             }
             Step::Work { ends } => self.work(ends).await,
             Step::Sweep { batch } => {
@@ -206,7 +206,7 @@ impl Pair {
         };
         let audit = self.audit(AuditKind::CallbackConsumed, flow);
         let answer = self.both(async |node: Node| node.authorizations.consume(key.clone(), audit.clone()).await).await;
-        if let Consumption::Consumed { record, .. } = answer {
+        if let ConsumeOutcome::Consumed { record, .. } = answer {
             assert!(self.consumed.insert(record.id), "a flow was consumed twice");
             assert!(matches!(by, Caller::Starter), "a flow was consumed by somebody else");
         }
@@ -244,7 +244,7 @@ impl Pair {
     }
 
     async fn replace(&self, next: AuthorizationRecord, read: &AuthorizationRecord) {
-        let (fence, audit) = (Fence::of(read), self.audit(AuditKind::Refreshed, &next));
+        let (fence, audit) = (ExpectedVersion::of(read), self.audit(AuditKind::Refreshed, &next));
         self.both(async |node: Node| node.authorizations.replace(next.clone(), fence, audit.clone()).await).await;
     }
 
@@ -256,23 +256,23 @@ impl Pair {
         }
     }
 
-    async fn end(&mut self, scope: Scope, cause: EndCause) {
+    async fn end(&mut self, scope: Scope, cause: TerminationCause) {
         let scope = match scope {
             Scope::One(pick) => {
                 let Some(record) = self.pick(pick) else { return };
-                EndScope::One(record.id)
+                TerminationScope::One(record.id)
             }
             Scope::UserConnector { user, connector } => {
                 let incarnation = self.connectors[connector].0.incarnation;
-                EndScope::UserConnector { incarnation, user: fixtures::user(USERS[user]) }
+                TerminationScope::UserConnector { incarnation, user: fixtures::user(USERS[user]) }
             }
-            Scope::User(user) => EndScope::User(fixtures::user(USERS[user])),
+            Scope::User(user) => TerminationScope::User(fixtures::user(USERS[user])),
             Scope::UserSpace { user, space } => {
-                EndScope::UserSpace { user: fixtures::user(USERS[user]), space: fixtures::space(SPACES[space]) }
+                TerminationScope::UserSpace { user: fixtures::user(USERS[user]), space: fixtures::space(SPACES[space]) }
             }
-            Scope::Space(space) => EndScope::Space(fixtures::space(SPACES[space])),
+            Scope::Space(space) => TerminationScope::Space(fixtures::space(SPACES[space])),
         };
-        let ending = Ending { cause, actor: editor() };
+        let ending = TerminationRequest { cause, actor: editor() };
         self.both(async |node: Node| node.authorizations.end(scope.clone(), ending.clone()).await).await;
     }
 
@@ -281,14 +281,14 @@ impl Pair {
         assert_eq!(claimed, expected, "the subject has other revocations due");
         for (number, job) in expected.iter().map(id_of).enumerate() {
             let end = match (ends + number) % 5 {
-                0 => JobEnd::Settled(RevocationOutcome::Revoked),
-                1 => JobEnd::Retry { at: self.now().plus(CLAIM / 2) },
-                2 => JobEnd::Refreshed { sealed: fixtures::envelope("received"), revision: Revision(9) },
-                3 => JobEnd::Settled(RevocationOutcome::GaveUp),
+                0 => RevocationUpdate::Completed(RevocationOutcome::Revoked),
+                1 => RevocationUpdate::Retry { at: self.now().plus(CLAIM / 2) },
+                2 => RevocationUpdate::Refreshed { sealed: fixtures::envelope("received"), revision: Revision(9) },
+                3 => RevocationUpdate::Completed(RevocationOutcome::Abandoned),
                 _died => continue,
             };
             let audit = vec![settled(job, self.now())];
-            self.both(async |node: Node| node.authorizations.end_revocation(job, end.clone(), audit.clone()).await).await;
+            self.both(async |node: Node| node.authorizations.update_revocation(job, end.clone(), audit.clone()).await).await;
         }
     }
 

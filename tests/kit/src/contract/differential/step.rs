@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::authorization::EndCause;
+use grantry_domain::authorization::TerminationCause;
 use grantry_domain::ports::Cascade;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -17,7 +17,7 @@ pub(super) enum Step {
     /// A callback arrives.
     Consume { flow: Pick, by: Caller },
     /// An exchange is committed.
-    Commit { flow: Pick, life: Life, revoke: bool },
+    CommitOutcome { flow: Pick, life: Life, revoke: bool },
     /// All four of them.
     Connect { user: usize, connector: usize, life: Life },
     /// The next step of an undisturbed life: one of the three before, or a lease and new tokens.
@@ -37,7 +37,7 @@ pub(super) enum Step {
     /// Grants are used.
     Use { grant: Pick, days: i64 },
     /// Authorizations are ended.
-    End { scope: Scope, cause: EndCause },
+    End { scope: Scope, cause: TerminationCause },
     /// A connector is edited, by somebody who saw the present revision or not.
     Edit { connector: usize, cascade: Cascade, stale: bool },
     /// A connector is deleted, or created again.
@@ -96,7 +96,7 @@ pub(super) fn any_step() -> impl Strategy<Value = Step> {
         4 => (any_pick(), select(vec![Caller::Starter, Caller::Starter, Caller::OtherUser, Caller::OtherBrowser]))
             .prop_map(|(flow, by)| Step::Consume { flow, by }),
         4 => (any_pick(), any_life(), any::<bool>())
-            .prop_map(|(flow, life, revoke)| Step::Commit { flow, life, revoke }),
+            .prop_map(|(flow, life, revoke)| Step::CommitOutcome { flow, life, revoke }),
         6 => (any_user(), any_connector(), any_life())
             .prop_map(|(user, connector, life)| Step::Connect { user, connector, life }),
         12 => (any_pick(), any_life()).prop_map(|(flow, life)| Step::GoOn { flow, life }),
@@ -109,7 +109,7 @@ pub(super) fn any_step() -> impl Strategy<Value = Step> {
         2 => (any_pick(), 0..2_usize).prop_map(|(grant, reads_ago)| Step::Refuse { grant, reads_ago }),
         1 => any_pick().prop_map(|grant| Step::Reseal { grant }),
         2 => (any_pick(), -1..100_i64).prop_map(|(grant, days)| Step::Use { grant, days }),
-        3 => (any_scope(), select(EndCause::ALL.to_vec())).prop_map(|(scope, cause)| Step::End { scope, cause }),
+        3 => (any_scope(), select(TerminationCause::ALL.to_vec())).prop_map(|(scope, cause)| Step::End { scope, cause }),
         2 => (any_connector(), select(vec![Cascade::Keep, Cascade::Changed, Cascade::Disabled]), prop::bool::weighted(0.2))
             .prop_map(|(connector, cascade, stale)| Step::Edit { connector, cascade, stale }),
         1 => any_connector().prop_map(|connector| Step::DeleteOrCreate { connector }),

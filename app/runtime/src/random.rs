@@ -1,15 +1,15 @@
 //! Randomness.
 
-use grantry_domain::ports::{Entropy, EntropyError};
+use grantry_domain::ports::{RandomUnavailable, SecureRandom};
 
 /// The generator of the operating system, asked each time: nothing is buffered in this process, so a forked or restored copy
 /// of it cannot repeat a value (R74).
 #[derive(Debug, Clone, Copy, Default)]
-pub struct SystemEntropy;
+pub struct SystemRandom;
 
-impl Entropy for SystemEntropy {
-    fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyError> {
-        getrandom::fill(buffer).map_err(|_| EntropyError)
+impl SecureRandom for SystemRandom {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), RandomUnavailable> {
+        getrandom::fill(buffer).map_err(|_| RandomUnavailable)
     }
 }
 
@@ -21,7 +21,7 @@ mod tests {
     fn r74_every_request_is_answered_afresh_and_in_full() {
         let mut draws = [[0_u8; 32]; 64];
         for draw in &mut draws {
-            SystemEntropy.fill(draw).unwrap();
+            SystemRandom.fill(draw).unwrap();
         }
         for (index, draw) in draws.iter().enumerate() {
             assert!(!draws[..index].contains(draw), "drawn twice");

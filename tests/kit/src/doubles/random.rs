@@ -2,17 +2,17 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use grantry_domain::ports::{Entropy, EntropyError};
+use grantry_domain::ports::{RandomUnavailable, SecureRandom};
 
 /// A deterministic stream of well-mixed bytes. Eight bytes or more taken at once never come again: each block is a bijection
 /// of a counter.
 #[derive(Debug, Default)]
-pub struct SeededEntropy {
+pub struct SeededRandom {
     counter: AtomicU64,
     broken: AtomicBool,
 }
 
-impl SeededEntropy {
+impl SeededRandom {
     /// Another stream for every seed.
     pub fn new(seed: u32) -> Self {
         Self { counter: AtomicU64::new(u64::from(seed) << 32), broken: AtomicBool::new(false) }
@@ -24,10 +24,10 @@ impl SeededEntropy {
     }
 }
 
-impl Entropy for SeededEntropy {
-    fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyError> {
+impl SecureRandom for SeededRandom {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), RandomUnavailable> {
         if self.broken.load(Ordering::SeqCst) {
-            return Err(EntropyError);
+            return Err(RandomUnavailable);
         }
         for chunk in buffer.chunks_mut(8) {
             let block = mix(self.counter.fetch_add(1, Ordering::SeqCst)).to_be_bytes();
@@ -54,14 +54,14 @@ mod tests {
     #[test]
     fn blocks_never_repeat_and_seeds_differ() {
         let mut seen = HashSet::new();
-        for source in [SeededEntropy::default(), SeededEntropy::new(1)] {
+        for source in [SeededRandom::default(), SeededRandom::new(1)] {
             for _ in 0..1000 {
                 let mut block = [0; 16];
                 source.fill(&mut block).unwrap();
                 assert!(seen.insert(block));
             }
         }
-        let broken = SeededEntropy::default();
+        let broken = SeededRandom::default();
         broken.break_down(true);
         assert!(broken.fill(&mut [0; 4]).is_err());
     }

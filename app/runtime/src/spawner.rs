@@ -3,20 +3,20 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use grantry_domain::ports::{Detached, Tasks};
+use grantry_domain::ports::{Detached, Spawner};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 /// Detached tasks of one Tokio runtime, counted so that a shutdown can wait for them.
 #[derive(Debug, Clone)]
-pub struct TokioTasks {
+pub struct TokioSpawner {
     runtime: Handle,
     running: watch::Sender<usize>,
 }
 
-impl TokioTasks {
-    /// Tasks on this runtime, wherever they are spawned from.
+impl TokioSpawner {
+    /// Spawner on this runtime, wherever they are spawned from.
     pub fn new(runtime: Handle) -> Self {
         Self { runtime, running: watch::Sender::new(0) }
     }
@@ -36,7 +36,7 @@ impl TokioTasks {
 }
 
 #[async_trait]
-impl Tasks for TokioTasks {
+impl Spawner for TokioSpawner {
     fn spawn(&self, work: Detached) {
         let counted = Counted::new(self.running.clone());
         self.runtime.spawn(async move {
@@ -75,8 +75,8 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(10);
 
-    fn tasks() -> TokioTasks {
-        TokioTasks::new(Handle::current())
+    fn tasks() -> TokioSpawner {
+        TokioSpawner::new(Handle::current())
     }
 
     #[tokio::test]
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn work_may_be_spawned_from_outside_the_runtime() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let tasks = TokioTasks::new(runtime.handle().clone());
+        let tasks = TokioSpawner::new(runtime.handle().clone());
         let (done, result) = oneshot::channel();
         tasks.spawn(Box::pin(async move { done.send(7).unwrap() }));
         assert_eq!(runtime.block_on(result), Ok(7));
