@@ -156,7 +156,7 @@ pub struct Connector {
     /// Raised by every edit that ends grants.
     pub epoch: Epoch,
     /// Own callback path; used when the settings ask for one, kept in any case.
-    pub context: CallbackId,
+    pub callback_id: CallbackId,
     /// A disabled connector starts no flow and hands out nothing.
     pub enabled: bool,
     /// Whether a client secret of the present epoch is stored.
@@ -185,8 +185,8 @@ mod tests {
 
     #[test]
     fn context_ids_round_trip() {
-        let context = CallbackId([7; 16]);
-        assert_eq!(CallbackId::parse(&context.to_text()), Some(context));
+        let callback_id = CallbackId([7; 16]);
+        assert_eq!(CallbackId::parse(&callback_id.to_text()), Some(callback_id));
         assert_eq!(CallbackId::parse("short"), None);
     }
 }

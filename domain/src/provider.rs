@@ -165,7 +165,7 @@ pub struct Endpoints {
 pub enum CallbackPath {
     /// The one URL for all spaces: operator-approved profiles and issuer mode only (R09).
     Shared,
-    /// The connector's own path with its context id (R08).
+    /// The connector's own path with its callback id (R08).
     PerConnector,
 }
 

@@ -99,17 +99,17 @@ async fn r03_another_browser_finishes_nothing_and_consumes_nothing() {
     let started = world.start("alice", &drive()).await;
     let others = world.start("alice", &connector_in_marketing(&world).await).await;
     let before = world.row(started.flow_id).await;
-    let cookies = [vec![], vec![others.browser_secret.clone_secret()], vec![Secret::from_text("guess")]];
-    for browser_secrets in cookies {
-        let forged = CallbackRequest { browser_secrets, ..came_back(&started, "alice") };
+    let cookies = [vec![], vec![others.flow_cookie.clone_secret()], vec![Secret::from_text("guess")]];
+    for flow_cookies in cookies {
+        let forged = CallbackRequest { flow_cookies, ..came_back(&started, "alice") };
         let refused = world.node.complete(forged).await.unwrap_err();
         assert_eq!((&refused, refused.code()), (&CallbackRefused::BrowserMismatch, "browser_mismatch"));
         assert_eq!(world.row(started.flow_id).await, before, "not consumed");
     }
     assert!(world.token_calls().is_empty());
     assert_eq!(world.outcomes(AuditKind::BindingMismatch).await, ["browser_mismatch"; 3]);
-    let both = vec![others.browser_secret.clone_secret(), started.browser_secret.clone_secret()];
-    let completed = world.complete(CallbackRequest { browser_secrets: both, ..came_back(&started, "alice") }).await;
+    let both = vec![others.flow_cookie.clone_secret(), started.flow_cookie.clone_secret()];
+    let completed = world.complete(CallbackRequest { flow_cookies: both, ..came_back(&started, "alice") }).await;
     assert_eq!(completed.outcome, Outcome::Connected, "one of several cookies is enough");
 }
 
@@ -182,8 +182,10 @@ async fn r08_the_paths_context_must_be_the_sealed_one() {
     let world = World::new().await;
     let profile = || ProfileId::new(".oauth2").unwrap();
     let (one, two) = (connector_key("default", "one"), connector_key("default", "two"));
-    let first = world.create_connector(&one, ConnectorDraft { profile: profile(), ..draft("{}") }).await.connector.context;
-    let second = world.create_connector(&two, ConnectorDraft { profile: profile(), ..draft("{}") }).await.connector.context;
+    let first =
+        world.create_connector(&one, ConnectorDraft { profile: profile(), ..draft("{}") }).await.connector.callback_id;
+    let second =
+        world.create_connector(&two, ConnectorDraft { profile: profile(), ..draft("{}") }).await.connector.callback_id;
     let paths: [(_, Option<CallbackId>, bool); 6] = [
         (&one, Some(first), true),
         (&one, Some(second), false),
@@ -192,12 +194,12 @@ async fn r08_the_paths_context_must_be_the_sealed_one() {
         (&drive(), Some(first), false),
         (&two, Some(first), false),
     ];
-    for (key, context, fits) in paths {
+    for (key, callback_id, fits) in paths {
         let exchanges = world.provider.count(Operation::Exchange);
         let started = world.start("alice", key).await;
-        let outcome = world.complete(CallbackRequest { context, ..came_back(&started, "alice") }).await.outcome;
+        let outcome = world.complete(CallbackRequest { callback_id, ..came_back(&started, "alice") }).await.outcome;
         let expected = if fits { Outcome::Connected } else { failed(FailureCode::CallbackMismatch) };
-        assert_eq!(outcome, expected, "{key:?} {context:?}");
+        assert_eq!(outcome, expected, "{key:?} {callback_id:?}");
         assert_eq!(world.provider.count(Operation::Exchange), exchanges + usize::from(fits));
     }
 }
@@ -243,7 +245,7 @@ async fn r24_lesson_05_an_error_changes_nothing_without_its_binding_and_never_a_
     let before = world.row(started.flow_id).await;
     let forged: [CallbackRequest; 3] = [
         CallbackRequest { state: Secret::from_text("unknown"), ..denied(came_back(&started, "alice")) },
-        CallbackRequest { browser_secrets: Vec::new(), ..denied(came_back(&started, "alice")) },
+        CallbackRequest { flow_cookies: Vec::new(), ..denied(came_back(&started, "alice")) },
         denied(came_back(&started, "bob")),
     ];
     for callback in forged {

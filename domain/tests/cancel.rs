@@ -87,7 +87,7 @@ async fn a_store_that_fails_at_a_cancel_is_told() {
 async fn r17_the_launch_page_sends_on_only_its_own_user_in_their_own_browser() {
     let world = World::new().await;
     let started = world.start("alice", &drive()).await;
-    let cookie = || vec![started.browser_secret.clone_secret()];
+    let cookie = || vec![started.flow_cookie.clone_secret()];
     let launch = async |actor: Actor, place: &str, id, cookies: Vec<Secret>| {
         world.node.launch(&actor, &space(place), id, &cookies).await.map(|url| text(&url))
     };
@@ -115,7 +115,7 @@ async fn a_launch_that_fails_is_told_and_leaves_the_flow() {
     let world = World::new().await;
     let started = world.start("alice", &drive()).await;
     let launch = async || {
-        let cookies = [started.browser_secret.clone_secret()];
+        let cookies = [started.flow_cookie.clone_secret()];
         world.node.launch(&person("alice"), &space("default"), started.flow_id, &cookies).await.map(drop)
     };
     for method in [Method::Find, Method::Now, Method::ClientSecret] {
@@ -140,7 +140,7 @@ async fn the_launch_page_asks_for_the_same_scopes_and_account() {
     let started = world.start("alice", &drive()).await;
     world
         .node
-        .launch(&person("alice"), &space("default"), started.flow_id, &[started.browser_secret.clone_secret()])
+        .launch(&person("alice"), &space("default"), started.flow_id, &[started.flow_cookie.clone_secret()])
         .await
         .unwrap();
     let calls = world.provider.calls();

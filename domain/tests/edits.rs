@@ -61,7 +61,7 @@ async fn r52_lesson_16_a_security_relevant_edit_ends_every_grant_and_attempt() {
         assert_eq!((dry.disconnected_users, world.edit(draft("edited")).await), (2, 2), "{name}: dry run and run agree");
         let after = world.stored_connector(&drive()).await;
         assert_eq!((after.epoch, after.revision), (before.epoch.next(), before.revision + 1), "{name}");
-        assert_eq!((after.incarnation, after.context), (before.incarnation, before.context));
+        assert_eq!((after.incarnation, after.callback_id), (before.incarnation, before.callback_id));
         for (who, id) in [("alice", alice), ("bob", bob)] {
             let row = world.row(id).await;
             let cause = Some(ExpiredCause::ConnectorChanged.as_str().to_owned());
@@ -339,7 +339,7 @@ async fn r54_a_connector_id_used_again_is_another_connector() {
     world.create_connector(&drive(), draft("{}")).await;
     let second = world.stored_connector(&drive()).await;
     assert_eq!((first.epoch, first.config.clone()), (second.epoch, second.config.clone()));
-    assert_ne!((first.incarnation, first.context), (second.incarnation, second.context));
+    assert_ne!((first.incarnation, first.callback_id), (second.incarnation, second.callback_id));
     assert_eq!(world.kind("alice").await, StatusKind::NotConnected);
     assert!(world.token("alice").await.is_err());
     assert_eq!(world.row(id).await.owner.incarnation, first.incarnation);

@@ -78,11 +78,11 @@ async fn r02_every_flow_has_its_own_s256_challenge_of_a_43_letter_verifier() {
 async fn r03_only_the_hash_of_the_cookie_is_stored_and_every_flow_has_its_own() {
     let world = World::new().await;
     let (first, second) = (world.start("alice", &drive()).await, world.start("bob", &drive()).await);
-    assert_eq!(first.browser_secret.len(), 43);
-    assert_ne!(text(&first.browser_secret), text(&second.browser_secret));
+    assert_eq!(first.flow_cookie.len(), 43);
+    assert_ne!(text(&first.flow_cookie), text(&second.flow_cookie));
     let row = world.row(first.flow_id).await;
-    let hash = world.vault.fingerprint(first.browser_secret.expose());
-    assert_eq!(row.browser.map(|browser| browser.0), Some(hash));
+    let hash = world.vault.fingerprint(first.flow_cookie.expose());
+    assert_eq!(row.flow_cookie_hash.map(|browser| browser.0), Some(hash));
     assert_eq!(row.owner.user, user("alice"));
 }
 
@@ -134,7 +134,7 @@ async fn r07_r08_the_redirect_uri_comes_from_the_base_url_alone_and_hand_written
     let profile = ProfileId::new(".oauth2").unwrap();
     let view = world.create_connector(&own, ConnectorDraft { profile, ..draft("{}") }).await;
     let shared_uri = "https://connect.example/api/actions/connector/_oauth_callback";
-    let own_uri = format!("{shared_uri}/{}", view.connector.context.to_text());
+    let own_uri = format!("{shared_uri}/{}", view.connector.callback_id.to_text());
     assert_eq!(view.redirect_uri, own_uri);
     world.start("alice", &drive()).await;
     world.start("alice", &own).await;

@@ -30,10 +30,10 @@ pub(crate) fn associated_data(
     binding: &AssociatedData,
 ) -> Result<Vec<u8>, VaultError> {
     match binding {
-        AssociatedData::Flow { owner, state, browser } => {
+        AssociatedData::Flow { owner, state, flow_cookie_hash } => {
             let [deployment, space, connector, incarnation, user, record, digest] = of_user(deployment, owner, &state.0);
-            let browser = (BROWSER, &browser.0[..]);
-            encode(header, &[deployment, space, connector, incarnation, user, record, digest, browser])
+            let flow_cookie_hash = (BROWSER, &flow_cookie_hash.0[..]);
+            encode(header, &[deployment, space, connector, incarnation, user, record, digest, flow_cookie_hash])
         }
         // The record type in the header tells these two apart.
         AssociatedData::Grant { owner, grant } | AssociatedData::UnclaimedTokens { owner, grant } => {

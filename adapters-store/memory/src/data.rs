@@ -129,7 +129,7 @@ impl Row {
     }
 
     fn note_callback(&mut self, record: &AuthorizationRecord) {
-        self.callback = record.state_hash.zip(record.browser).or(self.callback);
+        self.callback = record.state_hash.zip(record.flow_cookie_hash).or(self.callback);
     }
 }
 

@@ -62,9 +62,9 @@ impl Data {
         if record.owner.user != key.user {
             return ConsumeOutcome::UserMismatch(record);
         }
-        let bound = row
-            .callback
-            .is_some_and(|(_, browser)| key.browsers.iter().any(|given| equal_in_constant_time(&given.0, &browser.0)));
+        let bound = row.callback.is_some_and(|(_, flow_cookie_hash)| {
+            key.flow_cookies.iter().any(|given| equal_in_constant_time(&given.0, &flow_cookie_hash.0))
+        });
         if !bound {
             return ConsumeOutcome::BrowserMismatch(record);
         }

@@ -82,7 +82,7 @@ fn create(
     audit: &[AuditEvent],
 ) -> Result<Created, Fault> {
     const INSERT: &str = "INSERT INTO connectors (space, connector, incarnation, epoch, name, profile, config, client_id, \
-         auth_mode, context, enabled, has_client_secret, revision, created_at, updated_at) \
+         auth_mode, callback_id, enabled, has_client_secret, revision, created_at, updated_at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) ON CONFLICT (space, connector) DO NOTHING";
     let parameters = params![
         new.key.space.as_str(),
@@ -94,7 +94,7 @@ fn create(
         new.config.settings,
         new.config.client_id,
         new.auth_mode.as_str(),
-        new.context.0,
+        new.callback_id.0,
         new.enabled,
         new.has_client_secret,
         signed(new.revision),
@@ -128,7 +128,7 @@ fn update(
     actor: &Actor,
 ) -> Result<Updated, Fault> {
     const UPDATE: &str = "UPDATE connectors SET epoch = ?4, name = ?5, profile = ?6, config = ?7, client_id = ?8, \
-         auth_mode = ?9, context = ?10, enabled = ?11, has_client_secret = ?12, revision = ?13, created_at = ?14, \
+         auth_mode = ?9, callback_id = ?10, enabled = ?11, has_client_secret = ?12, revision = ?13, created_at = ?14, \
          updated_at = ?15 WHERE space = ?1 AND connector = ?2 AND incarnation = ?3";
     match get(connection, &next.key)? {
         Some(present) if present.incarnation != next.incarnation => return Ok(Updated::NotFound),
@@ -146,7 +146,7 @@ fn update(
         next.config.settings,
         next.config.client_id,
         next.auth_mode.as_str(),
-        next.context.0,
+        next.callback_id.0,
         next.enabled,
         next.has_client_secret,
         signed(next.revision),

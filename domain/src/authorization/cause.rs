@@ -90,7 +90,7 @@ named!(
     FailureCode {
         /// `iss` of the response is missing or another issuer's (R10).
         IssuerMismatch = "issuer_mismatch",
-        /// The callback path belongs to another connector context (R08).
+        /// The callback path belongs to another connector (R08).
         CallbackMismatch = "callback_mismatch",
         /// The provider answered the authorization request with an error other than a denial.
         ProviderError = "provider_error",

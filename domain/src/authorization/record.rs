@@ -32,7 +32,7 @@ pub struct AuthorizationRecord {
     /// Hash of `state`, awaiting callback only.
     pub state_hash: Option<StateHash>,
     /// Hash of the flow cookie, awaiting callback only.
-    pub browser: Option<FlowCookieHash>,
+    pub flow_cookie_hash: Option<FlowCookieHash>,
     /// When the callback consumed the flow.
     pub consumed_at: Option<Timestamp>,
     /// Flow secrets, live tokens, or tokens whose revocation is owed.
@@ -92,7 +92,7 @@ impl Authorization {
             since: None,
             deadline: None,
             state_hash: None,
-            browser: None,
+            flow_cookie_hash: None,
             consumed_at: None,
             sealed: None,
             revision: Revision::NONE,
@@ -111,7 +111,7 @@ impl Authorization {
             State::AwaitingCallback(flow) => AuthorizationRecord {
                 deadline: Some(flow.deadline),
                 state_hash: Some(flow.state_hash),
-                browser: Some(flow.browser),
+                flow_cookie_hash: Some(flow.flow_cookie_hash),
                 consumed_at: flow.consumed_at,
                 sealed: flow.sealed.clone(),
                 ..blank
@@ -198,7 +198,7 @@ fn awaiting(record: &AuthorizationRecord) -> Result<AwaitingCallback, InvariantV
     forbidden(!consumed && record.sealed.is_none(), "a flow awaiting its callback has its secrets")?;
     Ok(AwaitingCallback {
         state_hash: required(record.state_hash, "a flow awaiting its callback has a state hash")?,
-        browser: required(record.browser, "a flow awaiting its callback is bound to a browser")?,
+        flow_cookie_hash: required(record.flow_cookie_hash, "a flow awaiting its callback is bound to a browser")?,
         sealed: record.sealed.clone(),
         deadline: required(record.deadline, "a flow has a deadline")?,
         consumed_at: record.consumed_at,

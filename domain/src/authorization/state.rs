@@ -58,7 +58,7 @@ pub struct Initiated {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwaitingCallback {
     pub(super) state_hash: StateHash,
-    pub(super) browser: FlowCookieHash,
+    pub(super) flow_cookie_hash: FlowCookieHash,
     /// Gone from the record once the flow is consumed (R20).
     pub(super) sealed: Option<Envelope>,
     pub(super) deadline: Timestamp,
@@ -239,8 +239,8 @@ impl AwaitingCallback {
     }
 
     /// The hash of the flow cookie.
-    pub fn browser(&self) -> FlowCookieHash {
-        self.browser
+    pub fn flow_cookie_hash(&self) -> FlowCookieHash {
+        self.flow_cookie_hash
     }
 }
 

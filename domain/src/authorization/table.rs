@@ -35,7 +35,11 @@ pub(super) fn flow() -> Authorization {
 }
 
 pub(super) fn issued() -> Input {
-    Input::RedirectIssued(RedirectIssued { state_hash: STATE, browser: FlowCookieHash([6; 32]), sealed: Envelope(vec![7]) })
+    Input::RedirectIssued(RedirectIssued {
+        state_hash: STATE,
+        flow_cookie_hash: FlowCookieHash([6; 32]),
+        sealed: Envelope(vec![7]),
+    })
 }
 
 pub(super) fn tokens(revision: u64, refreshable: bool) -> SealedTokens {

@@ -29,7 +29,7 @@ fn damaged_records_are_refused_by_rule() {
                 ("no secrets", |r| r.sealed = None),
                 ("consumed with secrets", |r| r.consumed_at = Some(START)),
                 ("no state", |r| r.state_hash = None),
-                ("no browser", |r| r.browser = None),
+                ("no browser", |r| r.flow_cookie_hash = None),
             ],
         ),
         (
@@ -158,7 +158,7 @@ fn connector() -> Connector {
         auth_mode: AuthMode::PerUser,
         incarnation: Incarnation([1; 16]),
         epoch: Epoch::FIRST,
-        context: CallbackId([4; 16]),
+        callback_id: CallbackId([4; 16]),
         enabled: true,
         has_client_secret: true,
         revision: 1,

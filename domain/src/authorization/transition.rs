@@ -54,7 +54,7 @@ pub struct RedirectIssued {
     /// SHA-256 of `state`.
     pub state_hash: StateHash,
     /// SHA-256 of the flow cookie.
-    pub browser: FlowCookieHash,
+    pub flow_cookie_hash: FlowCookieHash,
     /// Verifier, provider snapshot and return path, sealed.
     pub sealed: Envelope,
 }
@@ -129,7 +129,7 @@ impl Initiated {
                 }
                 Ok(State::AwaitingCallback(AwaitingCallback {
                     state_hash: issued.state_hash,
-                    browser: issued.browser,
+                    flow_cookie_hash: issued.flow_cookie_hash,
                     sealed: Some(issued.sealed),
                     deadline: self.deadline,
                     consumed_at: None,

@@ -69,7 +69,7 @@ pub struct CallbackKey {
     /// The user of the session.
     pub user: UserId,
     /// SHA-256 of each flow cookie the browser sent; one of them must be this flow's.
-    pub browsers: Vec<FlowCookieHash>,
+    pub flow_cookies: Vec<FlowCookieHash>,
 }
 
 /// What became of consuming a flow.

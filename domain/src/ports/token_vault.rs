@@ -19,7 +19,7 @@ pub enum AssociatedData {
         /// The record id: SHA-256 of `state`.
         state: StateHash,
         /// The browser it was started in.
-        browser: FlowCookieHash,
+        flow_cookie_hash: FlowCookieHash,
     },
     /// A grant's tokens, record type 02.
     Grant {

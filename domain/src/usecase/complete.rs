@@ -1,6 +1,6 @@
 //! Finishing a flow: from the provider's redirect to a committed grant, or to an honest failure.
 //!
-//! The order of the checks is part of the contract: consume (state, user, browser) → path's context → `iss` → provider error
+//! The order of the checks is part of the contract: consume (state, user, browser) → path's callback id → `iss` → provider error
 //! → live connector equals sealed snapshot → exchange → account → directory asked again → commit under lock.
 
 use std::sync::Arc;
@@ -34,9 +34,9 @@ pub struct CallbackRequest {
     /// Rate limits are taken from the address as well, since the callback is the one route anybody can be sent to.
     pub address: Option<String>,
     /// Values of all flow cookies the browser sent (R03).
-    pub browser_secrets: Vec<Secret>,
-    /// The context id in the callback's path; `None` on the shared path.
-    pub context: Option<CallbackId>,
+    pub flow_cookies: Vec<Secret>,
+    /// The callback id in the callback's path; `None` on the shared path.
+    pub callback_id: Option<CallbackId>,
     /// The `state` parameter.
     pub state: Secret,
     /// The `iss` parameter (RFC 9207).
@@ -173,9 +173,9 @@ impl Connections {
 
     async fn run_callback(self: Arc<Self>, callback: CallbackRequest) -> Result<Completed, CallbackRefused> {
         let state_hash = StateHash(self.ports.vault.fingerprint(callback.state.expose()));
-        let browsers =
-            callback.browser_secrets.iter().map(|secret| FlowCookieHash(self.ports.vault.fingerprint(secret.expose())));
-        let key = CallbackKey { state_hash, user: callback.user.clone(), browsers: browsers.collect() };
+        let flow_cookies =
+            callback.flow_cookies.iter().map(|secret| FlowCookieHash(self.ports.vault.fingerprint(secret.expose())));
+        let key = CallbackKey { state_hash, user: callback.user.clone(), flow_cookies: flow_cookies.collect() };
         let now = self.ports.authorizations.now().await?;
         let audit = self.consumed_by(state_hash, &callback.user, now).await?;
         let (record, sealed) = match self.ports.authorizations.consume(key, audit).await? {
@@ -195,11 +195,11 @@ impl Connections {
             return_path: None,
             outcome: Outcome::Failed(FlowFailure::Code(FailureCode::Internal)),
         };
-        let Some(browser) = record.browser else {
+        let Some(flow_cookie_hash) = record.flow_cookie_hash else {
             self.fail(&record, FailureCode::Internal.into(), now).await;
             return Ok(finished);
         };
-        let binding = AssociatedData::Flow { owner: record.owner.clone(), state: state_hash, browser };
+        let binding = AssociatedData::Flow { owner: record.owner.clone(), state: state_hash, flow_cookie_hash };
         let secrets = match self.open_flow(&binding, &sealed) {
             Ok(secrets) => secrets,
             Err(failure) => {
@@ -245,9 +245,11 @@ impl Connections {
         if !in_time || secrets.epoch != record.owner.epoch {
             return Err(FailureCode::Internal.into());
         }
-        let context_matches = match callback.context {
+        let context_matches = match callback.callback_id {
             None => secrets.provider.redirect_uri.ends_with("/_oauth_callback"),
-            Some(context) => secrets.provider.redirect_uri.ends_with(&format!("/_oauth_callback/{}", context.to_text())),
+            Some(callback_id) => {
+                secrets.provider.redirect_uri.ends_with(&format!("/_oauth_callback/{}", callback_id.to_text()))
+            }
         };
         if !context_matches {
             return Err(FailureCode::CallbackMismatch.into());

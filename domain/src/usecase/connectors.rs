@@ -187,7 +187,7 @@ impl Connections {
             auth_mode: draft.auth_mode,
             incarnation: Incarnation(random()?),
             epoch: Epoch::FIRST,
-            context: CallbackId(random()?),
+            callback_id: CallbackId(random()?),
             enabled: true,
             has_client_secret: draft.client_secret.is_some(),
             revision: 1,

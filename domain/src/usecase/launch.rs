@@ -52,7 +52,7 @@ impl Connections {
         actor: &Actor,
         space: &SpaceId,
         flow: AuthorizationId,
-        browser_secrets: &[Secret],
+        flow_cookies: &[Secret],
     ) -> Result<Secret, LaunchError> {
         let Actor::Person(user) = actor else { return Err(LaunchError::NotFound) };
         let record = self.ports.authorizations.find(flow).await?;
@@ -62,15 +62,18 @@ impl Connections {
         let sealed = record.sealed.clone();
         let flow = restored(record)?.at(now);
         let State::AwaitingCallback(awaiting) = flow.state() else { return Err(LaunchError::Over) };
-        let FlowCookieHash(expected) = awaiting.browser();
-        let mut presented = browser_secrets.iter().map(|secret| self.ports.vault.fingerprint(secret.expose()));
+        let FlowCookieHash(expected) = awaiting.flow_cookie_hash();
+        let mut presented = flow_cookies.iter().map(|secret| self.ports.vault.fingerprint(secret.expose()));
         if !presented.any(|hash| equal_in_constant_time(&hash, &expected)) {
             return Err(LaunchError::BrowserMismatch);
         }
         let sealed = sealed.filter(|_| !awaiting.is_consumed()).ok_or(LaunchError::Over)?;
         let owner = flow.owner().clone();
-        let binding =
-            AssociatedData::Flow { owner: owner.clone(), state: awaiting.state_hash(), browser: awaiting.browser() };
+        let binding = AssociatedData::Flow {
+            owner: owner.clone(),
+            state: awaiting.state_hash(),
+            flow_cookie_hash: awaiting.flow_cookie_hash(),
+        };
         let secrets = self.open_flow(&binding, &sealed).map_err(|_| LaunchError::Internal)?;
         let request = AuthorizationRequest {
             code_challenge: base64url(&self.ports.vault.fingerprint(secrets.verifier.expose())).to_string(),

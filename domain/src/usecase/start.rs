@@ -46,7 +46,7 @@ pub struct Started {
     /// The `state` parameter.
     pub state: Secret,
     /// Value of the flow cookie (R03).
-    pub browser_secret: Secret,
+    pub flow_cookie: Secret,
     /// When the flow ends by itself.
     pub expires_at: Timestamp,
     /// How long that is from now.
@@ -188,9 +188,9 @@ impl Connections {
             let bytes: [u8; 32] = self.random().map_err(|_| StartError::Internal)?;
             Ok(Secret::from_text(&base64url(&bytes)))
         };
-        let (state, verifier, browser_secret) = (random_text()?, random_text()?, random_text()?);
+        let (state, verifier, flow_cookie) = (random_text()?, random_text()?, random_text()?);
         let state_hash = StateHash(self.ports.vault.fingerprint(state.expose()));
-        let browser = FlowCookieHash(self.ports.vault.fingerprint(browser_secret.expose()));
+        let flow_cookie_hash = FlowCookieHash(self.ports.vault.fingerprint(flow_cookie.expose()));
         let code_challenge = base64url(&self.ports.vault.fingerprint(verifier.expose())).to_string();
         let nonce = if settings.requested_scopes.contains("openid") {
             let bytes: [u8; 16] = self.random().map_err(|_| StartError::Internal)?;
@@ -224,12 +224,12 @@ impl Connections {
             deadline,
             epoch: owner.epoch,
         };
-        let binding = AssociatedData::Flow { owner, state: state_hash, browser };
+        let binding = AssociatedData::Flow { owner, state: state_hash, flow_cookie_hash };
         let sealed =
             self.ports.vault.seal(&binding, PAYLOAD_VERSION, &secrets.encode()).map_err(|_| StartError::Internal)?;
         let before = ExpectedVersion::of(&flow.to_record());
         let issued = flow
-            .on(Input::RedirectIssued(RedirectIssued { state_hash, browser, sealed }), now)
+            .on(Input::RedirectIssued(RedirectIssued { state_hash, flow_cookie_hash, sealed }), now)
             .map_err(|_| StartError::Internal)?;
         // The record is complete before anybody can come back with it.
         match self.ports.authorizations.replace(issued.to_record(), before, Vec::new()).await? {
@@ -241,7 +241,7 @@ impl Connections {
             flow_id: id,
             authorization_url,
             state,
-            browser_secret,
+            flow_cookie,
             expires_at: deadline,
             expires_in: self.policy.flow_ttl,
         })
@@ -271,7 +271,7 @@ impl Connections {
         let base = format!("{}/api/actions/connector/_oauth_callback", self.policy.public_base_url);
         match callback {
             CallbackPath::Shared => base,
-            CallbackPath::PerConnector => format!("{base}/{}", connector.context.to_text()),
+            CallbackPath::PerConnector => format!("{base}/{}", connector.callback_id.to_text()),
         }
     }
 }

@@ -120,8 +120,8 @@ pub(crate) fn came_back(started: &Started, who: &str) -> CallbackRequest {
     CallbackRequest {
         user: user(who),
         address: None,
-        browser_secrets: vec![started.browser_secret.clone_secret()],
-        context: None,
+        flow_cookies: vec![started.flow_cookie.clone_secret()],
+        callback_id: None,
         state: started.state.clone_secret(),
         issuer: None,
         answer: AuthorizationResponse::Code(Secret::from_text("code-1")),

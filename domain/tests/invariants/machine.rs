@@ -151,7 +151,7 @@ pub(super) fn story() -> impl Strategy<Value = Story> {
 pub(super) struct Flow {
     pub(super) id: AuthorizationId,
     pub(super) owner: AuthorizationKey,
-    pub(super) context: Option<CallbackId>,
+    pub(super) callback_id: Option<CallbackId>,
     state: Secret,
     cookie: Secret,
 }
@@ -298,7 +298,7 @@ impl Machine {
                 if let Some((number, flow)) = self.choose(*flow) {
                     let callback = self.callback(number, &flow, (*who, *cookie, *path), *denied);
                     let bound = *who == Presented::Own && *cookie == Presented::Own;
-                    let own_path = callback.context == flow.context;
+                    let own_path = callback.callback_id == flow.callback_id;
                     let result = self.nodes[*node].complete(callback).await;
                     let finished = Finished { flow: number, bound, on_its_path: own_path, result };
                     locked(&self.journal).finished.push(finished);
@@ -369,9 +369,9 @@ impl Machine {
         let flow = Flow {
             id: started.flow_id,
             owner: row.owner,
-            context: own_path.map(|live| live.context),
+            callback_id: own_path.map(|live| live.callback_id),
             state: started.state,
-            cookie: started.browser_secret,
+            cookie: started.flow_cookie,
         };
         locked(&self.flows).push(Arc::new(flow));
     }
@@ -384,13 +384,13 @@ impl Machine {
         denied: bool,
     ) -> CallbackRequest {
         let other = self.flows().into_iter().find(|other| other.id != flow.id);
-        let browser_secrets = match cookie {
+        let flow_cookies = match cookie {
             Presented::Own => vec![flow.cookie.clone_secret()],
             Presented::Other => other.iter().map(|other| other.cookie.clone_secret()).collect(),
             Presented::None => Vec::new(),
         };
-        let context = match path {
-            Presented::Own => flow.context,
+        let callback_id = match path {
+            Presented::Own => flow.callback_id,
             Presented::Other => Some(CallbackId([9; 16])),
             Presented::None => None,
         };
@@ -398,8 +398,8 @@ impl Machine {
         CallbackRequest {
             user: user(Self::presenter(flow, who)),
             address: None,
-            browser_secrets,
-            context,
+            flow_cookies,
+            callback_id,
             state: flow.state.clone_secret(),
             issuer: None,
             answer: if denied {

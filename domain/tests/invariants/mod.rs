@@ -335,7 +335,9 @@ fn binding(row: &AuthorizationRecord) -> Option<AssociatedData> {
     let owner = row.owner.clone();
     match row.state {
         StateKind::Initiated => None,
-        StateKind::AwaitingCallback => Some(AssociatedData::Flow { owner, state: row.state_hash?, browser: row.browser? }),
+        StateKind::AwaitingCallback => {
+            Some(AssociatedData::Flow { owner, state: row.state_hash?, flow_cookie_hash: row.flow_cookie_hash? })
+        }
         StateKind::Authorized | StateKind::Expired | StateKind::Revoked => {
             Some(AssociatedData::Grant { owner, grant: row.id })
         }

@@ -36,7 +36,7 @@ prop_compose! {
         incarnation in 0..2_u8,
         digest in 0..2_u8,
         record in 0..2_u8,
-        browser in 0..2_u8,
+        flow_cookie_hash in 0..2_u8,
     ) -> AssociatedData {
         let owner = AuthorizationKey {
             space: SpaceId::new(space).unwrap(),
@@ -48,7 +48,7 @@ prop_compose! {
         };
         let grant = AuthorizationId::new(Timestamp::from_millis(0), [record; 16]);
         match kind {
-            0 => AssociatedData::Flow { owner, state: StateHash([record; 32]), browser: FlowCookieHash([browser; 32]) },
+            0 => AssociatedData::Flow { owner, state: StateHash([record; 32]), flow_cookie_hash: FlowCookieHash([flow_cookie_hash; 32]) },
             1 => AssociatedData::Grant { owner, grant },
             2 => AssociatedData::UnclaimedTokens { owner, grant },
             _ => {

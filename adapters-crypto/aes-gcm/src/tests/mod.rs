@@ -96,7 +96,7 @@ fn grant_id() -> AuthorizationId {
 }
 
 fn flow() -> AssociatedData {
-    AssociatedData::Flow { owner: owner(), state: StateHash([0x5a; 32]), browser: FlowCookieHash([0xbb; 32]) }
+    AssociatedData::Flow { owner: owner(), state: StateHash([0x5a; 32]), flow_cookie_hash: FlowCookieHash([0xbb; 32]) }
 }
 
 fn grant() -> AssociatedData {

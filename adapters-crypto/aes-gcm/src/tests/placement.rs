@@ -18,7 +18,7 @@ fn places() -> Vec<Place> {
     for bits in 0..=u8::MAX {
         let bit = |position: u8| bits >> position & 1;
         let text = |position, names: [&'static str; 2]| names[usize::from(bit(position))];
-        let (record, browser) = (bit(6), bit(7));
+        let (record, flow_cookie_hash) = (bit(6), bit(7));
         let owner = AuthorizationKey {
             space: SpaceId::new(text(1, ["default", "marketing"])).unwrap(),
             connector: ConnectorId::new(text(2, ["conn-1", "conn-2"])).unwrap(),
@@ -32,9 +32,9 @@ fn places() -> Vec<Place> {
         place(AssociatedData::Flow {
             owner: owner.clone(),
             state: StateHash([record; 32]),
-            browser: FlowCookieHash([browser; 32]),
+            flow_cookie_hash: FlowCookieHash([flow_cookie_hash; 32]),
         });
-        if browser == 0 {
+        if flow_cookie_hash == 0 {
             place(AssociatedData::Grant { owner: owner.clone(), grant });
             place(AssociatedData::UnclaimedTokens { owner: owner.clone(), grant });
         }

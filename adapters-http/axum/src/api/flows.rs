@@ -134,7 +134,7 @@ fn begun(app: &App, headers: &HeaderMap, started: Started) -> Result<Response, P
         return Err(Problem::new(Code::ProviderMisconfigured));
     }
     let cookies = &app.cookies;
-    let cookie = cookies.flow_cookie(started.flow_id, &started.browser_secret, started.expires_in);
+    let cookie = cookies.flow_cookie(started.flow_id, &started.flow_cookie, started.expires_in);
     let body = StartedFlow {
         authorization_url: started.authorization_url,
         state: started.state,

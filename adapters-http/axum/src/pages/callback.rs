@@ -34,19 +34,19 @@ async fn shared(State(app): State<App>, request: Request) -> Response {
 }
 
 /// The callback of one connector, whose endpoints were written by hand (R08).
-#[utoipa::path(get, path = "/api/actions/connector/_oauth_callback/{context}", operation_id = "callbackOfContext", tag = "pages",
-    params(("context" = String, Path), ("state" = String, Query), ("code" = Option<String>, Query), ("error" = Option<String>, Query), ("iss" = Option<String>, Query)),
+#[utoipa::path(get, path = "/api/actions/connector/_oauth_callback/{callback_id}", operation_id = "callbackOfContext", tag = "pages",
+    params(("callback_id" = String, Path), ("state" = String, Query), ("code" = Option<String>, Query), ("error" = Option<String>, Query), ("iss" = Option<String>, Query)),
     responses((status = 303, description = "To the return URL or the result page"), Pages))]
 async fn own(State(app): State<App>, params: PathParams, correlation: CorrelationId, request: Request) -> Response {
-    match params.read("context", CallbackId::parse) {
-        Ok(context) => answer(&app, request, Some(context)).await,
+    match params.read("callback_id", CallbackId::parse) {
+        Ok(callback_id) => answer(&app, request, Some(callback_id)).await,
         Err(problem) => failure(&app, &problem, &correlation),
     }
 }
 
 /// Rate limit → parameters → session → everything else, in the domain. The request is taken apart step by step, so that
 /// nothing is looked up for what an earlier step refuses.
-async fn answer(app: &App, request: Request, context: Option<CallbackId>) -> Response {
+async fn answer(app: &App, request: Request, callback_id: Option<CallbackId>) -> Response {
     let (mut parts, _) = request.into_parts();
     let Ok(correlation) = CorrelationId::from_request_parts(&mut parts, app).await;
     if parts.method != Method::GET {
@@ -74,8 +74,8 @@ async fn answer(app: &App, request: Request, context: Option<CallbackId>) -> Res
         user: person.user,
         // Counted above, before the session was looked up.
         address: None,
-        browser_secrets: app.cookies.flow_secrets(&parts.headers),
-        context,
+        flow_cookies: app.cookies.flow_secrets(&parts.headers),
+        callback_id,
         state: params.state,
         issuer: params.issuer,
         answer: params.answer,

@@ -103,7 +103,7 @@ async fn r08_hand_written_endpoints_have_their_own_callback_and_only_it_finishes
         assert!(answer.location().contains(&format!("={expected}")), "{}", answer.location());
     }
     assert_eq!(world.provider.count(Operation::Exchange), 1);
-    // A context that is none is nothing.
+    // A callback id that is none is nothing.
     assert_eq!(
         alice.arrive("/api/actions/connector/_oauth_callback/nonsense?code=c&state=s").await.status,
         StatusCode::NOT_FOUND

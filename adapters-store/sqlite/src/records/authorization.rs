@@ -19,13 +19,13 @@ use crate::sql;
 pub(crate) struct Authorization {
     pub(crate) record: AuthorizationRecord,
     /// The cookie hash, also of a flow that is over.
-    pub(crate) browser: Option<FlowCookieHash>,
+    pub(crate) flow_cookie_hash: Option<FlowCookieHash>,
 }
 
 impl Authorization {
     /// The columns [`authorization`] reads, of a table named `a`.
     pub(crate) const COLUMNS: &str = "a.id, a.space, a.connector, a.incarnation, a.epoch, a.digest, a.user, a.created_at, \
-         a.state, a.cause, a.since, a.deadline, a.state_hash, a.browser, a.consumed_at, a.sealed, a.revision, a.scopes, \
+         a.state, a.cause, a.since, a.deadline, a.state_hash, a.flow_cookie_hash, a.consumed_at, a.sealed, a.revision, a.scopes, \
          a.expires_at, a.refreshable, a.refresh_expires_at, a.account, a.authorized_at, a.last_used_day, a.lease_until, \
          a.lease_owner, a.in_doubt_since, a.failed_attempts, a.failing_since, a.revocation, a.revoke_at, \
          a.revoke_attempts, a.revoke_in_doubt";
@@ -42,7 +42,7 @@ pub(crate) fn authorization(row: &Row<'_>, at: usize) -> Result<Authorization, F
     let since = columns.optional_time()?;
     let deadline = columns.optional_time()?;
     let state_hash = columns.optional_array()?.map(StateHash);
-    let browser = columns.optional_array()?.map(FlowCookieHash);
+    let flow_cookie_hash = columns.optional_array()?.map(FlowCookieHash);
     let consumed_at = columns.optional_time()?;
     let awaiting = state == StateKind::AwaitingCallback;
     let flow = awaiting || state == StateKind::Initiated;
@@ -55,7 +55,7 @@ pub(crate) fn authorization(row: &Row<'_>, at: usize) -> Result<Authorization, F
         since,
         deadline: deadline.filter(|_| flow),
         state_hash: state_hash.filter(|_| awaiting),
-        browser: browser.filter(|_| awaiting),
+        flow_cookie_hash: flow_cookie_hash.filter(|_| awaiting),
         consumed_at: consumed_at.filter(|_| awaiting),
         sealed: columns.optional_bytes()?.map(|bytes| Envelope(bytes.to_vec())),
         revision: Revision(columns.unsigned()?),
@@ -75,7 +75,7 @@ pub(crate) fn authorization(row: &Row<'_>, at: usize) -> Result<Authorization, F
         },
         revocation: revocation(&mut columns)?,
     };
-    Ok(Authorization { record, browser })
+    Ok(Authorization { record, flow_cookie_hash })
 }
 
 fn ownership(columns: &mut Reader<'_>) -> Result<AuthorizationKey, Fault> {
@@ -106,7 +106,7 @@ const DUE: &str = "pending";
 pub(crate) fn insert(connection: &Connection, record: &AuthorizationRecord) -> Result<(), Fault> {
     const INSERT: &str = "INSERT INTO authorizations \
          (id, space, connector, incarnation, epoch, digest, user, created_at, state, cause, since, deadline, state_hash, \
-          browser, consumed_at, sealed, kid, revision, scopes, expires_at, refreshable, refresh_expires_at, account, \
+          flow_cookie_hash, consumed_at, sealed, kid, revision, scopes, expires_at, refreshable, refresh_expires_at, account, \
           authorized_at, last_used_day, lease_until, lease_owner, in_doubt_since, failed_attempts, failing_since, \
           revocation, revoke_at, revoke_attempts, revoke_in_doubt) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, \
@@ -125,7 +125,7 @@ pub(crate) fn overwrite(
 ) -> Result<bool, Fault> {
     let statement = format!(
         "UPDATE authorizations SET state = ?9, cause = ?10, since = ?11, deadline = ?12, \
-             state_hash = coalesce(?13, state_hash), browser = coalesce(?14, browser), \
+             state_hash = coalesce(?13, state_hash), flow_cookie_hash = coalesce(?14, flow_cookie_hash), \
              consumed_at = coalesce(?15, consumed_at), sealed = ?16, kid = ?17, revision = ?18, scopes = ?19, \
              expires_at = ?20, refreshable = ?21, refresh_expires_at = ?22, account = ?23, authorized_at = ?24, \
              last_used_day = max(?25, coalesce(last_used_day, ?25)), lease_until = ?26, lease_owner = ?27, \
@@ -162,7 +162,7 @@ fn values(record: &AuthorizationRecord) -> [ToSqlOutput<'_>; 34] {
         optional(record.since, time),
         optional(record.deadline, time),
         optional(record.state_hash.as_ref(), |hash| blob(&hash.0)),
-        optional(record.browser.as_ref(), |hash| blob(&hash.0)),
+        optional(record.flow_cookie_hash.as_ref(), |hash| blob(&hash.0)),
         optional(record.consumed_at, time),
         optional(record.sealed.as_ref(), |sealed| blob(&sealed.0)),
         key_id(record.sealed.as_ref()),

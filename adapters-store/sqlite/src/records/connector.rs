@@ -10,7 +10,7 @@ use crate::fault::Fault;
 
 /// The columns [`connector`] reads, of a table named `c`.
 pub(crate) const CONNECTOR_COLUMNS: &str = "c.space, c.connector, c.incarnation, c.epoch, c.name, c.profile, c.config, \
-     c.client_id, c.auth_mode, c.context, c.enabled, c.has_client_secret, c.revision, c.created_at, c.updated_at";
+     c.client_id, c.auth_mode, c.callback_id, c.enabled, c.has_client_secret, c.revision, c.created_at, c.updated_at";
 
 /// How many they are.
 pub(crate) const CONNECTOR_WIDTH: usize = 15;
@@ -35,7 +35,7 @@ pub(crate) fn connector(row: &Row<'_>) -> Result<Connector, Fault> {
         auth_mode,
         incarnation,
         epoch,
-        context: CallbackId(columns.array()?),
+        callback_id: CallbackId(columns.array()?),
         enabled: columns.flag()?,
         has_client_secret: columns.flag()?,
         revision: columns.unsigned()?,

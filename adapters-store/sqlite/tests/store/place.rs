@@ -114,6 +114,6 @@ pub(crate) fn callback(flow: &AuthorizationRecord) -> CallbackKey {
     CallbackKey {
         state_hash: fixtures::state_hash(flow.id),
         user: flow.owner.user.clone(),
-        browsers: vec![fixtures::browser(flow.id)],
+        flow_cookies: vec![fixtures::flow_cookie_hash(flow.id)],
     }
 }

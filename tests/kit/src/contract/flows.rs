@@ -168,12 +168,12 @@ pub async fn r20_a_mismatch_consumes_nothing(backend: Backend) {
     let cases = [
         (CallbackKey { user: fixtures::user("bob"), ..right.clone() }, ConsumeOutcome::UserMismatch(stored.clone())),
         (
-            CallbackKey { user: fixtures::user("bob"), browsers: Vec::new(), ..right.clone() },
+            CallbackKey { user: fixtures::user("bob"), flow_cookies: Vec::new(), ..right.clone() },
             ConsumeOutcome::UserMismatch(stored.clone()),
         ),
-        (CallbackKey { browsers: Vec::new(), ..right.clone() }, ConsumeOutcome::BrowserMismatch(stored.clone())),
+        (CallbackKey { flow_cookies: Vec::new(), ..right.clone() }, ConsumeOutcome::BrowserMismatch(stored.clone())),
         (
-            CallbackKey { browsers: vec![fixtures::browser(other.id)], ..right.clone() },
+            CallbackKey { flow_cookies: vec![fixtures::flow_cookie_hash(other.id)], ..right.clone() },
             ConsumeOutcome::BrowserMismatch(stored),
         ),
         (CallbackKey { state_hash: fixtures::state_hash(fixtures::grant_id(999)), ..right }, ConsumeOutcome::NotFound),
@@ -191,8 +191,8 @@ pub async fn r20_one_of_several_flow_cookies_is_enough(backend: Backend) {
     let (world, drive) = World::with_drive(backend).await;
     let older = world.start(&ownership_of(&drive, "alice")).await;
     let flow = world.start(&ownership_of(&drive, "alice")).await;
-    let browsers = vec![fixtures::browser(older.id), fixtures::browser(flow.id)];
-    let key = CallbackKey { browsers, ..callback(&flow) };
+    let flow_cookies = vec![fixtures::flow_cookie_hash(older.id), fixtures::flow_cookie_hash(flow.id)];
+    let key = CallbackKey { flow_cookies, ..callback(&flow) };
     let answer = world.store.authorizations.consume(key, Vec::new()).await.unwrap_or_fail();
     assert!(matches!(answer, ConsumeOutcome::Consumed { .. }), "{answer:?}");
 }
@@ -208,7 +208,7 @@ pub async fn r20_a_late_callback_is_told_so(backend: Backend) {
     assert_eq!(world.sweep().await.timed_out, 1);
     let swept = Box::new(world.get(flow.id).await);
     assert_eq!(world.consume(&flow).await, ConsumeOutcome::Expired(swept));
-    let key = CallbackKey { browsers: Vec::new(), ..callback(&flow) };
+    let key = CallbackKey { flow_cookies: Vec::new(), ..callback(&flow) };
     let foreign = world.store.authorizations.consume(key, Vec::new()).await.unwrap_or_fail();
     assert!(matches!(foreign, ConsumeOutcome::BrowserMismatch(_)), "{foreign:?}");
 }

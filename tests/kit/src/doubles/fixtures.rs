@@ -77,7 +77,7 @@ pub fn state_hash(id: AuthorizationId) -> StateHash {
 }
 
 /// The hash of the flow cookie of an authorization.
-pub fn browser(id: AuthorizationId) -> FlowCookieHash {
+pub fn flow_cookie_hash(id: AuthorizationId) -> FlowCookieHash {
     FlowCookieHash(spread(id, 0xbb))
 }
 
@@ -131,7 +131,7 @@ pub fn connector_in(space_id: &str, id: &str, n: u8, now: Timestamp) -> Connecto
         auth_mode: AuthMode::PerUser,
         incarnation: Incarnation([mark, n, 0xc0, 0xc0, 0xc0, 0xc0, 0xc0, 0xc0, 0, 0, 0, 0, 0, 0, 0, mark]),
         epoch: Epoch::FIRST,
-        context: CallbackId([mark ^ 0x55; 16]),
+        callback_id: CallbackId([mark ^ 0x55; 16]),
         enabled: true,
         has_client_secret: true,
         revision: 1,
@@ -182,7 +182,7 @@ pub fn awaiting(id: AuthorizationId, owner: AuthorizationKey, now: Timestamp) ->
     AuthorizationRecord {
         state: StateKind::AwaitingCallback,
         state_hash: Some(state_hash(id)),
-        browser: Some(browser(id)),
+        flow_cookie_hash: Some(flow_cookie_hash(id)),
         sealed: Some(envelope("flow")),
         ..initiated(id, owner, now)
     }

@@ -148,14 +148,14 @@ fn record_type(binding: &AssociatedData) -> u8 {
 fn context(binding: &AssociatedData) -> Vec<u8> {
     let random;
     let fields: Vec<&[u8]> = match binding {
-        AssociatedData::Flow { owner, state, browser } => vec![
+        AssociatedData::Flow { owner, state, flow_cookie_hash } => vec![
             owner.space.as_str().as_bytes(),
             owner.connector.as_str().as_bytes(),
             &owner.incarnation.0,
             owner.user.as_str().as_bytes(),
             &state.0,
             &owner.digest.0,
-            &browser.0,
+            &flow_cookie_hash.0,
         ],
         AssociatedData::Grant { owner, grant } | AssociatedData::UnclaimedTokens { owner, grant } => {
             random = grant.random_part();

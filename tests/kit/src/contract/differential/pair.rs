@@ -197,12 +197,14 @@ impl Pair {
         let right = CallbackKey {
             state_hash: fixtures::state_hash(flow.id),
             user: flow.owner.user.clone(),
-            browsers: vec![fixtures::browser(flow.id)],
+            flow_cookies: vec![fixtures::flow_cookie_hash(flow.id)],
         };
         let key = match by {
             Caller::Starter => right,
             Caller::OtherUser => CallbackKey { user: fixtures::user("mallory"), ..right },
-            Caller::OtherBrowser => CallbackKey { browsers: vec![fixtures::browser(fixtures::grant_id(0))], ..right },
+            Caller::OtherBrowser => {
+                CallbackKey { flow_cookies: vec![fixtures::flow_cookie_hash(fixtures::grant_id(0))], ..right }
+            }
         };
         let audit = self.audit(AuditKind::CallbackConsumed, flow);
         let answer = self.both(async |node: Node| node.authorizations.consume(key.clone(), audit.clone()).await).await;
