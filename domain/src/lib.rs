@@ -15,4 +15,4 @@ pub mod ports;
 pub mod provider;
 pub mod secret;
 pub mod time;
-//pub mod usecase;
+pub mod usecase;

@@ -236,6 +236,14 @@ impl Termination {
         }
     }
 
+    /// Account label of the ended grant.
+    pub fn account(&self) -> Option<&str> {
+        match &self.kind {
+            EndedKind::Flow => None,
+            EndedKind::Grant { account, .. } => account.as_deref(),
+        }
+    }
+
     /// The revocation of the ended grant's tokens; `None` for a flow.
     pub fn revocation(&self) -> Option<&Revocation> {
         match &self.kind {

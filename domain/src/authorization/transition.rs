@@ -94,7 +94,7 @@ pub enum Refused {
 impl State {
     /// Applies an input. Total: every pair either leads to a state or is refused with a reason.
     ///
-    /// TerminationRequest what is `Revoked` already is a no-op and not an error, so that ending is idempotent.
+    /// Terminating what is already `Revoked` changes nothing and is no error, so that termination is idempotent.
     pub fn on(self, input: Input, now: Timestamp) -> Result<Self, Refused> {
         match self {
             Self::Initiated(flow) => flow.on(input, now),

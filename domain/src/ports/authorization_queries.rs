@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::authorization::{Authorization, AuthorizationId, StateKind};
+use crate::authorization::{Authorization, AuthorizationId, ConnectionView, StateKind};
 use crate::connector::{Connector, ConnectorId, ConnectorKey, Incarnation};
 use crate::identity::{ConnectionName, SpaceId, UserId};
 use crate::ports::{StoreError, Versioned};
@@ -44,6 +44,12 @@ pub struct ConnectionRow {
     pub former: Option<Authorization>,
     /// The newest flow that is not over.
     pub pending: Option<Authorization>,
+}
+
+impl From<ConnectionRow> for ConnectionView {
+    fn from(row: ConnectionRow) -> Self {
+        Self { name: row.name, grant: row.grant, former: row.former, pending: row.pending }
+    }
 }
 
 /// Which grants to list.

@@ -34,17 +34,18 @@ impl AccessError {
 
 /// Asks the directory.
 #[derive(Clone)]
-pub(crate) struct Access {
+pub struct Access {
     directory: Arc<dyn Directory>,
 }
 
 impl Access {
-    pub(crate) fn new(directory: Arc<dyn Directory>) -> Self {
+    /// Access decided by a directory.
+    pub fn new(directory: Arc<dyn Directory>) -> Self {
         Self { directory }
     }
 
     /// Whether a user may act in a space with at least a role.
-    pub(crate) async fn authorize(&self, user: &UserId, space: &SpaceId, least: Role) -> Result<(), AccessError> {
+    pub async fn authorize(&self, user: &UserId, space: &SpaceId, least: Role) -> Result<(), AccessError> {
         let membership = self.directory.membership(user, space).await;
         let membership = membership.map_err(|_| AccessError::DirectoryUnavailable)?;
         if membership.allows(least) {
@@ -57,7 +58,7 @@ impl Access {
     }
 
     /// The user behind an actor, if that user may act in a space with at least a role.
-    pub(crate) async fn authorize_user<'a>(
+    pub async fn authorize_user<'a>(
         &self,
         actor: &'a Actor,
         space: &SpaceId,
