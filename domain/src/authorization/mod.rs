@@ -205,3 +205,5 @@ impl Authorization {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::connector as test_connector;
