@@ -139,6 +139,15 @@ pub enum BindingKind {
     Issuer,
 }
 
+/// Who chose the endpoints of a connector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndpointSource {
+    /// They come from a profile that the operator approved.
+    Operator,
+    /// A connector editor wrote the endpoints or the issuer into the connector.
+    User,
+}
+
 /// The endpoints of an authorization server. All are normalised absolute URLs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Endpoints {
@@ -180,6 +189,8 @@ pub struct ProviderSettings {
     pub kind: BindingKind,
     /// The issuer identifier, required for [`BindingKind::Issuer`].
     pub issuer: Option<String>,
+    /// Who chose the endpoints. Not part of the binding digest, which covers the endpoints themselves.
+    pub endpoint_source: EndpointSource,
     /// Written-down endpoints; `None` exactly for [`BindingKind::Issuer`].
     pub endpoints: Option<Endpoints>,
     /// Client id; empty while it is not known.

@@ -15,7 +15,7 @@ use crate::ports::{
     AssociatedData, AuditKind, AuthorizationRequest, ExpectedVersion, InsertOutcome, InvalidConfig, Operation,
     ProviderError, StoreError, WriteOutcome,
 };
-use crate::provider::{BindingKind, CallbackPath, ProviderSettings, ProviderSnapshot};
+use crate::provider::{BindingKind, CallbackPath, EndpointSource, ProviderSettings, ProviderSnapshot};
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::usecase::audit::about_grant;
@@ -167,7 +167,10 @@ impl Connections {
         let redirect_uri = self.redirect_uri(connector, settings.callback);
         let provider = self.ports.provider.resolve(settings, &redirect_uri, &connector.config.settings).await?;
         let shared = settings.callback == CallbackPath::Shared;
-        if shared && is_hand_written(settings) && !(provider.issuer_in_response && provider.issuer.is_some()) {
+        if shared
+            && settings.endpoint_source == EndpointSource::User
+            && !(provider.issuer_in_response && provider.issuer.is_some())
+        {
             return Err(refused);
         }
         Ok(provider)
@@ -276,16 +279,13 @@ impl Connections {
     }
 }
 
-/// Whether somebody wrote the endpoints, or the issuer, into the connector.
-fn is_hand_written(settings: &ProviderSettings) -> bool {
-    settings.profile.as_str() == ".oauth2"
-}
-
-/// The shared callback is for operator-approved profiles and for issuer mode, where the issuer that answers is compared at
-/// run time. Hand-written endpoints need their own, whatever issuer they claim: the honest one that they send the browser on
-/// to would confirm it (R09).
+/// The shared callback is for operator-approved profiles and for issuer mode, where the `iss` of the response is compared
+/// with the expected issuer. Endpoints written by a user need a separate callback even if an issuer is given: they could
+/// forward the browser to an honest server, which would confirm that issuer (RFC 9700 §4.4).
 pub(super) fn may_use_its_callback(settings: &ProviderSettings) -> bool {
-    settings.callback == CallbackPath::PerConnector || !is_hand_written(settings) || settings.kind == BindingKind::Issuer
+    settings.callback == CallbackPath::PerConnector
+        || settings.endpoint_source == EndpointSource::Operator
+        || settings.kind == BindingKind::Issuer
 }
 
 impl StartError {

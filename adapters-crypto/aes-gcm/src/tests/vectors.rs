@@ -8,7 +8,8 @@ use grantry_domain::connector::{Epoch, ProfileId};
 use grantry_domain::encoding::hex;
 use grantry_domain::ports::{KeyId, TokenVault};
 use grantry_domain::provider::{
-    Account, BindingKind, CallbackPath, ClientAuthentication, Endpoints, Origin, ProviderSettings, ProviderSnapshot, Scopes,
+    Account, BindingKind, CallbackPath, ClientAuthentication, EndpointSource, Endpoints, Origin, ProviderSettings,
+    ProviderSnapshot, Scopes,
 };
 use grantry_domain::time::Timestamp;
 use hkdf::Hkdf;
@@ -90,6 +91,7 @@ fn settings(kind: BindingKind, issuer: Option<&str>, endpoints: Option<Endpoints
         title: "Not part of the digest".to_owned(),
         kind,
         issuer: issuer.map(str::to_owned),
+        endpoint_source: EndpointSource::User,
         endpoints,
         client_id: "client-1".to_owned(),
         authentication: ClientAuthentication::Basic,

@@ -3,7 +3,7 @@
 use grantry_domain::connector::{ConnectorConfig, ProfileId};
 use grantry_domain::ports::InvalidConfig;
 use grantry_domain::provider::{
-    BindingKind, CallbackPath, ClientAuthentication, Endpoints, Origin, ProviderSettings, Scopes,
+    BindingKind, CallbackPath, ClientAuthentication, EndpointSource, Endpoints, Origin, ProviderSettings, Scopes,
 };
 
 use super::config::Config;
@@ -57,6 +57,7 @@ pub(super) fn understand(
         title: "OAuth 2.0".to_owned(),
         kind,
         issuer,
+        endpoint_source: EndpointSource::User,
         endpoints,
         client_id: client_id.to_owned(),
         authentication: authentication(&config)?,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use grantry_domain::connector::{ConnectorConfig, ProfileId};
 use grantry_domain::ports::InvalidConfig;
 use grantry_domain::provider::{
-    BindingKind, CallbackPath, ClientAuthentication, Endpoints, Origin, ProviderSettings, Scopes,
+    BindingKind, CallbackPath, ClientAuthentication, EndpointSource, Endpoints, Origin, ProviderSettings, Scopes,
 };
 use serde::Deserialize;
 use thiserror::Error;
@@ -167,6 +167,7 @@ impl Profile {
             title: self.title.clone(),
             kind: BindingKind::Pinned,
             issuer: self.issuer.as_deref().map(fill).transpose()?,
+            endpoint_source: EndpointSource::Operator,
             endpoints: Some(Endpoints {
                 authorization: url(&self.endpoints.authorization)?.0,
                 token: url(&self.endpoints.token)?.0,
