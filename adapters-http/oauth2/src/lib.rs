@@ -11,9 +11,9 @@
 mod api;
 mod codec;
 mod egress;
-mod profile;
 #[cfg(test)]
-mod scripted;
+mod fake_transport;
+mod profile;
 mod server;
 mod transport;
 

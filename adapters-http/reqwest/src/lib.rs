@@ -5,9 +5,9 @@
 //! (R66–R71). Errors are ours alone: reqwest's own print URLs (R78).
 
 mod body;
+mod concurrency_limit;
 mod limits;
 mod resolver;
-mod slots;
 mod tls;
 mod transport;
 

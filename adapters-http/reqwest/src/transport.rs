@@ -14,9 +14,9 @@ use reqwest::{Client, ClientBuilder, redirect, retry};
 use thiserror::Error;
 use tokio::time::Instant;
 
+use crate::concurrency_limit::Slots;
 use crate::limits::Limits;
 use crate::resolver::{AddressRefused, JudgedResolver, NameLookup, SystemLookup};
-use crate::slots::Slots;
 use crate::{body, tls};
 
 /// Sends requests over reqwest.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::scripted::Scripted;
+use crate::fake_transport::Scripted;
 
 const BASE: &str = "https://api.example.com/v1";
 

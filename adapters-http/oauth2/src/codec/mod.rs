@@ -5,8 +5,6 @@
 
 pub(crate) mod form;
 pub(crate) mod json;
-pub(crate) mod oauth_error;
-pub(crate) mod token_response;
 
 use std::borrow::Cow;
 

@@ -3,7 +3,7 @@
 use grantry_domain::provider::{BindingKind, CallbackPath, ClientAuthentication};
 
 use super::*;
-use crate::scripted::definition;
+use crate::fake_transport::definition;
 
 const BY_HAND: &str = r#"{"authorizationUrl":"https://as.example/authorize","tokenUrl":"https://as.example/token","baseUrl":"https://api.example/v1"}"#;
 

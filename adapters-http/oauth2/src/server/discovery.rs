@@ -9,8 +9,8 @@ use grantry_domain::provider::{BindingKind, Endpoints, ProviderSettings, Provide
 use http::StatusCode;
 use moka::future::Cache;
 
-use super::Oauth2Server;
-use crate::codec::{Object, Value, json, oauth_error};
+use super::{Oauth2Server, oauth_error};
+use crate::codec::{Object, Value, json};
 use crate::profile::has_reserved_query;
 use crate::transport::HttpResponse;
 

@@ -8,8 +8,8 @@ use http::StatusCode;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use moka::future::Cache;
 
-use super::Oauth2Server;
-use crate::codec::{Object, Value, json, oauth_error};
+use super::{Oauth2Server, oauth_error};
+use crate::codec::{Object, Value, json};
 
 /// How long a key set is believed.
 const TIME_TO_LIVE: Duration = Duration::from_mins(10);

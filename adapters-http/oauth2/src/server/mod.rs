@@ -6,8 +6,10 @@ mod discovery;
 mod id_token;
 mod identity;
 mod keys;
+mod oauth_error;
 mod revocation;
 mod token_request;
+mod token_response;
 
 use std::sync::Arc;
 
@@ -24,7 +26,7 @@ use http::{HeaderMap, HeaderValue, Method};
 pub(crate) use self::client_auth::bearer;
 use self::discovery::Discovery;
 use self::keys::KeySets;
-use crate::codec::token_response::MAX_ANSWER;
+use self::token_response::MAX_ANSWER;
 use crate::profile::rules::Wire;
 use crate::profile::{Profiles, Understood};
 use crate::transport::{HttpRequest, HttpResponse, HttpTransport};

@@ -8,10 +8,10 @@ use http::{HeaderMap, Method, StatusCode};
 use zeroize::Zeroizing;
 
 use super::token_request::form_request;
-use super::{AGENT, JSON, Oauth2Server, client_auth};
+use super::token_response::MAX_ANSWER;
+use super::{AGENT, JSON, Oauth2Server, client_auth, oauth_error};
 use crate::codec::form::Form;
-use crate::codec::token_response::MAX_ANSWER;
-use crate::codec::{json, oauth_error};
+use crate::codec::json;
 use crate::profile::rules::{RevocationStyle, Wire};
 use crate::transport::{HttpRequest, HttpResponse};
 

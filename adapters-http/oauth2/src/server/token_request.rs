@@ -6,9 +6,9 @@ use grantry_domain::secret::Secret;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
 
+use super::token_response::{self, MAX_ANSWER};
 use super::{AGENT, JSON, Oauth2Server, client_auth};
 use crate::codec::form::Form;
-use crate::codec::token_response::{self, MAX_ANSWER};
 use crate::profile::rules::{Pkce, Wire};
 use crate::transport::HttpRequest;
 

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use url::Url;
 
 use super::{BY_HAND, by_hand};
-use crate::scripted::{REDIRECT_URI, World, client, definition, text};
+use crate::fake_transport::{REDIRECT_URI, World, client, definition, text};
 use crate::{EgressPolicy, ProfileOptions};
 
 fn request(scopes: &[&str]) -> AuthorizationRequest {

@@ -10,7 +10,7 @@ use grantry_domain::secret::Secret;
 
 use super::{BY_HAND, by_hand};
 use crate::TransportError;
-use crate::scripted::{NOW, World};
+use crate::fake_transport::{NOW, World};
 
 const ISSUER: &str = "https://as.example";
 

@@ -4,7 +4,7 @@ use grantry_domain::ports::{AuthorizationServer as _, ProviderError, ProviderPro
 use grantry_domain::provider::{BindingKind, CallbackPath, ProviderSnapshot};
 
 use super::BY_HAND;
-use crate::scripted::{REDIRECT_URI, World, definition};
+use crate::fake_transport::{REDIRECT_URI, World, definition};
 use crate::{EgressPolicy, ProfileOptions, TransportError};
 
 const ISSUER: &str = "https://as.example/tenant";

@@ -7,7 +7,7 @@ use grantry_domain::secret::Secret;
 
 use super::{BY_HAND, by_hand};
 use crate::TransportError;
-use crate::scripted::{World, client};
+use crate::fake_transport::{World, client};
 
 async fn revoked(world: &World, profile: &str, config: &str, kind: TokenKind) -> Result<RevocationResponse, ProviderError> {
     let provider = world.provider(profile, config).await;

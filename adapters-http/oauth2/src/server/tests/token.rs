@@ -5,7 +5,7 @@ use grantry_domain::provider::Scopes;
 use grantry_domain::secret::Secret;
 
 use super::{BY_HAND, by_hand};
-use crate::scripted::{REDIRECT_URI, World, client, text};
+use crate::fake_transport::{REDIRECT_URI, World, client, text};
 use crate::{EgressPolicy, ProfileOptions, TransportError};
 
 const ANSWER: &str = r#"{"access_token":"at-1","token_type":"Bearer","refresh_token":"rt-2","expires_in":60}"#;

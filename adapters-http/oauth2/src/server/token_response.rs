@@ -8,7 +8,8 @@ use grantry_domain::secret::Secret;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 
-use super::{Object, Text, Value, form, json, oauth_error};
+use super::oauth_error;
+use crate::codec::{Object, Text, Value, form, json};
 use crate::profile::rules::{Absent, AnswerForm, LifeRules, ScopeRules, Wire};
 use crate::transport::HttpResponse;
 

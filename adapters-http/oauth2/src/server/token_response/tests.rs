@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::fake_transport::{response, text};
 use crate::profile::rules::Absent;
-use crate::scripted::{response, text};
 
 const MALFORMED: ProviderError = ProviderError::Malformed;
 

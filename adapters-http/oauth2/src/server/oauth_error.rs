@@ -7,7 +7,7 @@ use grantry_domain::ports::ProviderError;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 
-use super::{Object, json};
+use crate::codec::{Object, json};
 use crate::transport::{HttpResponse, TransportError};
 
 /// The longest wait that is believed.
