@@ -7,14 +7,14 @@ use reqwest::Response;
 use zeroize::Zeroizing;
 
 /// Lends a secret to the HTTP library without a copy; it is wiped when the library lets go of it.
-pub(crate) fn lend(secret: Secret) -> Bytes {
-    struct Lent(Secret);
-    impl AsRef<[u8]> for Lent {
+pub(crate) fn into_bytes(secret: Secret) -> Bytes {
+    struct SecretOwner(Secret);
+    impl AsRef<[u8]> for SecretOwner {
         fn as_ref(&self) -> &[u8] {
             self.0.expose()
         }
     }
-    Bytes::from_owner(Lent(secret))
+    Bytes::from_owner(SecretOwner(secret))
 }
 
 /// Reads a body into a buffer of its final size. Counts as it reads, whatever `Content-Length` promised; a promise that is

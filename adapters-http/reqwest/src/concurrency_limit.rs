@@ -9,13 +9,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// How many hosts are held before those that nobody uses are forgotten.
 const SWEEP_AT: usize = 256;
 
-/// Slots by host and port.
-pub(crate) struct Slots {
+/// ConcurrencyLimit by host and port.
+pub(crate) struct ConcurrencyLimit {
     per_host: usize,
     hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
-impl Slots {
+impl ConcurrencyLimit {
     pub(crate) fn new(per_host: usize) -> Self {
         Self { per_host, hosts: Mutex::default() }
     }
@@ -41,7 +41,7 @@ mod tests {
 
     #[tokio::test]
     async fn r71_a_host_has_only_so_many_slots() {
-        let slots = Slots::new(1);
+        let slots = ConcurrencyLimit::new(1);
         let first = slots.take("a:443", Duration::ZERO).await;
         assert!(first.is_some());
         assert!(slots.take("a:443", Duration::from_millis(5)).await.is_none());
@@ -52,7 +52,7 @@ mod tests {
 
     #[tokio::test]
     async fn hosts_that_nobody_uses_are_forgotten() {
-        let slots = Slots::new(1);
+        let slots = ConcurrencyLimit::new(1);
         let held = slots.take("held:443", Duration::ZERO).await;
         for number in 0..4 * SWEEP_AT {
             drop(slots.take(&format!("{number}:443"), Duration::ZERO).await);

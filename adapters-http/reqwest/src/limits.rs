@@ -7,9 +7,9 @@ use std::time::Duration;
 pub struct Limits {
     /// Name resolution, connection and TLS; and before that the wait for a free slot.
     pub connect: Duration,
-    /// Everything, from the call to the last byte of the answer.
+    /// Everything, from the call to the last byte of the response.
     pub total: Duration,
-    /// Bytes of an answer's header fields, names and values.
+    /// Bytes of a response's header fields, names and values.
     pub max_headers: usize,
     /// Requests to one host and port at the same time.
     pub per_host: usize,

@@ -7,23 +7,25 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use grantry_domain::secret::Secret;
-use grantry_provider_oauth2::{AllowedUrl, EgressPolicy, HttpRequest, HttpResponse, HttpTransport, Reach, TransportError};
+use grantry_provider_oauth2::{
+    AddressScope, AllowedUrl, EgressPolicy, HttpRequest, HttpResponse, HttpTransport, TransportError,
+};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use reqwest::{Client, ClientBuilder, redirect, retry};
 use thiserror::Error;
 use tokio::time::Instant;
 
-use crate::concurrency_limit::Slots;
+use crate::concurrency_limit::ConcurrencyLimit;
 use crate::limits::Limits;
-use crate::resolver::{AddressRefused, JudgedResolver, NameLookup, SystemLookup};
+use crate::resolver::{AddressNotAllowed, FilteringResolver, NameLookup, SystemLookup};
 use crate::{body, tls};
 
 /// Sends requests over reqwest.
 pub struct ReqwestTransport {
     policy: EgressPolicy,
     limits: Limits,
-    slots: Slots,
+    slots: ConcurrencyLimit,
     public: Client,
     listed: Client,
     loopback: Client,
@@ -41,7 +43,7 @@ impl ReqwestTransport {
         Self::build(policy, limits, &system, tls::with_platform_roots)
     }
 
-    /// One client for each reach: its resolver knows nothing but that reach, and connections of different reach never
+    /// One client for each address_scope: its resolver knows nothing but that address_scope, and connections of different reach never
     /// share a pool.
     pub(crate) fn build(
         policy: EgressPolicy,
@@ -49,26 +51,27 @@ impl ReqwestTransport {
         lookup: &Arc<dyn NameLookup>,
         with_tls: impl Fn(ClientBuilder) -> Result<ClientBuilder, TransportSetupError>,
     ) -> Result<Self, TransportSetupError> {
-        let client = |reach| {
-            let resolver = JudgedResolver::new(Arc::clone(lookup), reach);
-            let builder = with_tls(builder(limits))?.dns_resolver(resolver).https_only(reach != Reach::Loopback);
+        let client = |address_scope| {
+            let resolver = FilteringResolver::new(Arc::clone(lookup), address_scope);
+            let builder =
+                with_tls(builder(limits))?.dns_resolver(resolver).https_only(address_scope != AddressScope::Loopback);
             builder.build().map_err(|_| TransportSetupError)
         };
         Ok(Self {
             policy,
             limits,
-            slots: Slots::new(limits.per_host),
-            public: client(Reach::Public)?,
-            listed: client(Reach::Listed)?,
-            loopback: client(Reach::Loopback)?,
+            slots: ConcurrencyLimit::new(limits.per_host),
+            public: client(AddressScope::Public)?,
+            listed: client(AddressScope::Listed)?,
+            loopback: client(AddressScope::Loopback)?,
         })
     }
 
-    fn client(&self, reach: Reach) -> &Client {
-        match reach {
-            Reach::Public => &self.public,
-            Reach::Listed => &self.listed,
-            Reach::Loopback => &self.loopback,
+    fn client(&self, address_scope: AddressScope) -> &Client {
+        match address_scope {
+            AddressScope::Public => &self.public,
+            AddressScope::Listed => &self.listed,
+            AddressScope::Loopback => &self.loopback,
         }
     }
 
@@ -77,15 +80,15 @@ impl ReqwestTransport {
         if let Some(secret) = request.authorization {
             headers.insert(AUTHORIZATION, sensitive(secret)?);
         }
-        let mut sending = self.client(url.reach()).request(request.method, url.as_url().clone()).headers(headers);
+        let mut sending = self.client(url.address_scope()).request(request.method, url.as_url().clone()).headers(headers);
         if let Some(secret) = request.body {
-            sending = sending.body(body::lend(secret));
+            sending = sending.body(body::into_bytes(secret));
         }
-        let mut response = sending.send().await.map_err(|error| judge(&error))?;
+        let mut response = sending.send().await.map_err(|error| classify(&error))?;
 
-        // The resolver gave only admitted addresses; here the connection itself is asked.
+        // The resolver gave only allowed addresses; here the connection itself is asked.
         let peer: Option<IpAddr> = response.remote_addr().map(|address| address.ip());
-        if !peer.is_some_and(|address| url.reach().admits(address)) {
+        if !peer.is_some_and(|address| url.address_scope().allows(address)) {
             return Err(TransportError::Cut);
         }
         if size(response.headers()) > self.limits.max_headers {
@@ -102,7 +105,7 @@ impl HttpTransport for ReqwestTransport {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let url = self.policy.check(&request.url).map_err(|_| TransportError::NotAllowed)?;
         // Resolvers are not asked about addresses, so that these are judged here.
-        if url.literal().is_some_and(|address| !url.reach().admits(address)) {
+        if url.literal().is_some_and(|address| !url.address_scope().allows(address)) {
             return Err(TransportError::NotAllowed);
         }
         // Waiting for a slot counts like waiting for a connection, and the whole stays within the total.
@@ -130,16 +133,16 @@ fn builder(limits: Limits) -> ClientBuilder {
 
 /// A header value that nothing prints or puts into a compression table (R77).
 fn sensitive(secret: Secret) -> Result<HeaderValue, TransportError> {
-    let mut value = HeaderValue::from_maybe_shared(body::lend(secret)).map_err(|_| TransportError::NotSent)?;
+    let mut value = HeaderValue::from_maybe_shared(body::into_bytes(secret)).map_err(|_| TransportError::NotSent)?;
     value.set_sensitive(true);
     Ok(value)
 }
 
 /// What an error of the library means. Its text is not looked at and goes nowhere (R78).
-fn judge(error: &reqwest::Error) -> TransportError {
+fn classify(error: &reqwest::Error) -> TransportError {
     let mut source = error.source();
     while let Some(cause) = source {
-        if cause.is::<AddressRefused>() {
+        if cause.is::<AddressNotAllowed>() {
             return TransportError::NotAllowed;
         }
         source = cause.source();

@@ -1,4 +1,4 @@
-//! `application/x-www-form-urlencoded`: writing requests, and reading the answers of providers that answer so.
+//! `application/x-www-form-urlencoded`: writing requests, and reading the responses of providers that use it.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -80,7 +80,7 @@ fn checked(raw: &str) -> Result<Text<'_>, Malformed> {
             return Err(Malformed);
         }
     }
-    std::str::from_utf8(&text.to_guarded()).map_err(|_| Malformed)?;
+    std::str::from_utf8(&text.to_zeroizing()).map_err(|_| Malformed)?;
     Ok(text)
 }
 

@@ -14,7 +14,7 @@ use super::config::Config;
 use super::reserved::{is_parameter_name, is_reserved};
 use super::rules::{ScopeRules, Wire};
 use super::template::{self, Variable};
-use super::{Understood, checked_client_id, checked_url, problem};
+use super::{ParsedConnector, checked_client_id, checked_url, problem};
 use crate::egress::EgressPolicy;
 
 /// A profile that was read and checked.
@@ -109,7 +109,7 @@ impl Profile {
         let id = ProfileId::new(file.id).map_err(|error| invalid(error.to_string()))?;
         let authentication = ClientAuthentication::parse(&file.client.authentication)
             .ok_or_else(|| invalid("client.authentication is not basic, post or none".to_owned()))?;
-        let callback = if file.endpoints.all().all(|url| template::stays_with_vendor(url, &file.variables)) {
+        let callback = if file.endpoints.all().all(|url| template::stays_within_vendor_domain(url, &file.variables)) {
             CallbackPath::Shared
         } else {
             CallbackPath::PerConnector
@@ -132,11 +132,11 @@ impl Profile {
     }
 
     /// Understands a connector of this profile.
-    pub(crate) fn understand(
+    pub(crate) fn parse_connector(
         &self,
         connector: &ConnectorConfig,
         policy: &EgressPolicy,
-    ) -> Result<Understood, InvalidConfig> {
+    ) -> Result<ParsedConnector, InvalidConfig> {
         let config = Config::read(&connector.settings)?;
         let known: Vec<&str> = self.variables.keys().map(String::as_str).chain(["scope"]).collect();
         config.refuse_unknown(&known)?;
@@ -190,7 +190,7 @@ impl Profile {
             revocation_is_per_user: self.wire.revocation.per_user,
             missing: client_id.is_empty().then(|| "secrets.clientId".to_owned()),
         };
-        Ok(Understood { settings, wire: self.wire.clone() })
+        Ok(ParsedConnector { settings, wire: self.wire.clone() })
     }
 
     /// The variables' values: the connector's, else the profile's.
@@ -200,7 +200,7 @@ impl Profile {
             let Some(value) = config.text(name)?.or_else(|| variable.default.clone()) else {
                 return Err(config.problem(name, "is required"));
             };
-            if !variable.admits(&value) {
+            if !variable.allows(&value) {
                 return Err(config.problem(name, "is not a value this provider knows"));
             }
             values.insert(name.as_str(), value);
@@ -214,9 +214,9 @@ impl Profile {
         match chosen {
             None => Ok(Scopes::new(rules.default.iter().map(String::as_str).chain(always))),
             Some(text) => {
-                // People write them as they see them in requests or in answers.
+                // People write them as they see them in requests or in responses.
                 let scopes = ScopeRules::split(&rules.separator, text)
-                    .flat_map(|part| ScopeRules::split(&rules.answer_separator, part));
+                    .flat_map(|part| ScopeRules::split(&rules.response_separator, part));
                 let chosen = super::checked_scopes("config.scope", scopes)?;
                 Ok(Scopes::new(chosen.into_iter().chain(always)))
             }
@@ -263,7 +263,7 @@ impl ProfileFile {
         if self.variables.keys().any(|name| name == "scope" || name == "client_id") {
             return Err("a variable must not be called scope or client_id");
         }
-        if self.variables.values().any(|variable| variable.default.as_ref().is_some_and(|value| !variable.admits(value))) {
+        if self.variables.values().any(|variable| variable.default.as_ref().is_some_and(|value| !variable.allows(value))) {
             return Err("the default of a variable is none of its values");
         }
         if self.endpoints.all().any(|url| !url.starts_with("https://")) {

@@ -34,7 +34,7 @@ fn r09_hand_written_endpoints_have_their_own_callback() {
     assert_eq!(settings.base_url, "https://api.example/v1");
     assert_eq!(settings.destinations.iter().map(Origin::as_str).collect::<Vec<_>>(), ["https://api.example"]);
     assert_eq!(settings.requested_scopes.to_record(), "files.read openid");
-    assert_eq!(settings.required_scopes.to_record(), "files.read", "openid is seldom repeated in answers");
+    assert_eq!(settings.required_scopes.to_record(), "files.read", "openid is seldom repeated in responses");
     assert_eq!(settings.missing, None);
 }
 
@@ -191,13 +191,13 @@ fn answers_are_remembered_by_exact_equality_and_within_bounds() {
     let profiles = profiles();
     let one = profiles.settings(&definition(".oauth2", BY_HAND)).unwrap();
     assert_eq!(profiles.settings(&definition(".oauth2", BY_HAND)).unwrap(), one);
-    assert_eq!(profiles.remembered.read().unwrap().len(), 1);
+    assert_eq!(profiles.cache.read().unwrap().len(), 1);
     let other = profiles.settings(&definition(".oauth2", &by_hand(r#""scope":"x""#))).unwrap();
     assert_ne!(other, one);
-    for number in 0..2 * REMEMBERED {
+    for number in 0..2 * MAX_CACHED {
         drop(profiles.settings(&definition(".oauth2", &format!("{{\"{number}\":1}}"))));
     }
-    assert!(profiles.remembered.read().unwrap().len() <= REMEMBERED);
+    assert!(profiles.cache.read().unwrap().len() <= MAX_CACHED);
     assert_eq!(profiles.settings(&definition(".oauth2", BY_HAND)).unwrap(), one);
 }
 

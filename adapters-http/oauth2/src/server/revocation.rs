@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, StatusCode};
 use zeroize::Zeroizing;
 
 use super::token_request::form_request;
-use super::token_response::MAX_ANSWER;
+use super::token_response::MAX_RESPONSE;
 use super::{AGENT, JSON, Oauth2Server, client_auth, oauth_error};
 use crate::codec::form::Form;
 use crate::codec::json;
@@ -16,7 +16,7 @@ use crate::profile::rules::{RevocationStyle, Wire};
 use crate::transport::{HttpRequest, HttpResponse};
 
 impl Oauth2Server {
-    pub(super) async fn revoked(
+    pub(super) async fn request_revocation(
         &self,
         provider: &ProviderSnapshot,
         client: &ClientCredentials,
@@ -30,11 +30,11 @@ impl Oauth2Server {
             RevocationStyle::DeleteBasicJson if kind == TokenKind::Refresh => return Ok(RevocationResponse::NotSupported),
             RevocationStyle::DeleteBasicJson => delete(provider, client, endpoint, token)?,
         };
-        judge(&rules.wire, &self.send(request).await?)
+        classify(&rules.wire, &self.send(request).await?)
     }
 }
 
-/// RFC 7009 §2.1. The hint must be right: there are servers that look only where it points and answer 200 all the same.
+/// RFC 7009 §2.1. The hint must be right: there are servers that look only where it points and return 200 all the same.
 fn standard(
     wire: &Wire,
     provider: &ProviderSnapshot,
@@ -78,21 +78,21 @@ fn delete(
         headers: HeaderMap::from_iter([(ACCEPT, JSON), (CONTENT_TYPE, JSON), (USER_AGENT, AGENT)]),
         authorization: Some(client_auth::basic(&provider.client_id, client_auth::secret(client)?)?),
         body: Some(Secret::from_zeroizing(body)),
-        max_body: MAX_ANSWER,
+        max_body: MAX_RESPONSE,
     })
 }
 
-fn judge(wire: &Wire, response: &HttpResponse) -> Result<RevocationResponse, ProviderError> {
+fn classify(wire: &Wire, response: &HttpResponse) -> Result<RevocationResponse, ProviderError> {
     let status = response.status;
     let is_done = [StatusCode::OK, StatusCode::NO_CONTENT].contains(&status);
-    if is_done || wire.revocation.done_statuses.contains(&status.as_u16()) {
+    if is_done || wire.revocation.success_statuses.contains(&status.as_u16()) {
         return Ok(RevocationResponse::Done);
     }
     if status == StatusCode::BAD_REQUEST {
         let body = json::parse_object(&response.body).ok();
-        if body.and_then(|body| oauth_error::code(&body)).as_deref() == Some("unsupported_token_type") {
+        if body.and_then(|body| oauth_error::error_code(&body)).as_deref() == Some("unsupported_token_type") {
             return Ok(RevocationResponse::NotSupported);
         }
     }
-    Err(oauth_error::of_response(response, &wire.token.errors))
+    Err(oauth_error::from_response(response, &wire.token.errors))
 }

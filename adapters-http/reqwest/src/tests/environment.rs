@@ -19,9 +19,9 @@ async fn r68_proxies_and_roots_of_the_environment_are_ignored() {
         return child(&plain, &encrypted).await;
     }
     let authority = Authority::new();
-    let target = RawServer::saying("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    let target = RawServer::responding("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     let encrypted = TlsServer::start(&authority, "localhost").await;
-    let proxy = RawServer::saying("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n").await;
+    let proxy = RawServer::responding("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n").await;
     let folder = tempfile::tempdir().unwrap();
     let bundle = folder.path().join("roots.pem");
     std::fs::write(&bundle, authority.pem()).unwrap();
@@ -38,8 +38,8 @@ async fn r68_proxies_and_roots_of_the_environment_are_ignored() {
     let status = tokio::task::spawn_blocking(move || command.status().unwrap()).await.unwrap();
 
     assert!(status.success(), "the child tells why when it is run by hand");
-    assert!(proxy.heard().is_empty(), "a proxy was used");
-    assert_eq!(target.heard().len(), 1);
+    assert!(proxy.requests().is_empty(), "a proxy was used");
+    assert_eq!(target.requests().len(), 1);
     assert!(!key_log.exists(), "session keys were written down");
 }
 

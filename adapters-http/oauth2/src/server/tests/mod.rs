@@ -1,4 +1,4 @@
-//! Requests and answers over a scripted transport.
+//! Requests and responses over a scripted transport.
 
 mod authorization;
 mod identity;
