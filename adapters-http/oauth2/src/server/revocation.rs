@@ -5,6 +5,7 @@ use grantry_domain::provider::ProviderSnapshot;
 use grantry_domain::secret::Secret;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode};
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::token_request::form_request;
@@ -61,17 +62,14 @@ fn delete(
     endpoint: &str,
     token: &Secret,
 ) -> Result<HttpRequest, ProviderError> {
-    let (head, tail) = (br#"{"access_token":""#, br#""}"#);
-    let mut body = Zeroizing::new(Vec::with_capacity(head.len() + 2 * token.len() + tail.len()));
-    body.extend_from_slice(head);
-    // Tokens are visible ASCII (R28), so that only these two need an escape.
-    for &byte in token.expose() {
-        if byte == b'"' || byte == b'\\' {
-            body.push(b'\\');
-        }
-        body.push(byte);
+    #[derive(Serialize)]
+    struct Body<'a> {
+        access_token: &'a str,
     }
-    body.extend_from_slice(tail);
+    let access_token = token.expose_text().ok_or(ProviderError::Malformed)?;
+    // A token is visible ASCII, of which an escape takes at most two bytes: the buffer never grows.
+    let mut body = Zeroizing::new(Vec::with_capacity(br#"{"access_token":""}"#.len() + 2 * access_token.len()));
+    serde_json::to_writer(&mut *body, &Body { access_token }).map_err(|_| ProviderError::Malformed)?;
     Ok(HttpRequest {
         method: Method::DELETE,
         url: endpoint.to_owned(),
