@@ -1,4 +1,4 @@
-//! A bounded number of requests per host at the same time.
+//! Limits the number of concurrent requests per host.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How many hosts are held before those that nobody uses are forgotten.
-const SWEEP_AT: usize = 256;
+/// Entries of unused hosts are removed when the table has this many entries.
+const MAX_HOSTS: usize = 256;
 
-/// ConcurrencyLimit by host and port.
+/// One semaphore per host and port.
 pub(crate) struct ConcurrencyLimit {
     per_host: usize,
     hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
@@ -20,16 +20,16 @@ impl ConcurrencyLimit {
         Self { per_host, hosts: Mutex::default() }
     }
 
-    /// Waits for a slot, at most that long.
-    pub(crate) async fn take(&self, host: &str, patience: Duration) -> Option<OwnedSemaphorePermit> {
-        let slots = self.of(host);
-        tokio::time::timeout(patience, slots.acquire_owned()).await.ok()?.ok()
+    /// Waits for a permit. Returns `None` after the timeout.
+    pub(crate) async fn acquire(&self, host: &str, timeout: Duration) -> Option<OwnedSemaphorePermit> {
+        let semaphore = self.semaphore(host);
+        tokio::time::timeout(timeout, semaphore.acquire_owned()).await.ok()?.ok()
     }
 
-    fn of(&self, host: &str) -> Arc<Semaphore> {
+    fn semaphore(&self, host: &str) -> Arc<Semaphore> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        if hosts.len() >= SWEEP_AT {
-            hosts.retain(|_, slots| Arc::strong_count(slots) > 1);
+        if hosts.len() >= MAX_HOSTS {
+            hosts.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
         }
         Arc::clone(hosts.entry(host.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.per_host))))
     }
@@ -40,25 +40,25 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn r71_a_host_has_only_so_many_slots() {
-        let slots = ConcurrencyLimit::new(1);
-        let first = slots.take("a:443", Duration::ZERO).await;
+    async fn r71_a_host_has_a_limited_number_of_permits() {
+        let limit = ConcurrencyLimit::new(1);
+        let first = limit.acquire("a:443", Duration::ZERO).await;
         assert!(first.is_some());
-        assert!(slots.take("a:443", Duration::from_millis(5)).await.is_none());
-        assert!(slots.take("b:443", Duration::ZERO).await.is_some(), "another host is not held up");
+        assert!(limit.acquire("a:443", Duration::from_millis(5)).await.is_none());
+        assert!(limit.acquire("b:443", Duration::ZERO).await.is_some(), "another host is not affected");
         drop(first);
-        assert!(slots.take("a:443", Duration::from_secs(5)).await.is_some());
+        assert!(limit.acquire("a:443", Duration::from_secs(5)).await.is_some());
     }
 
     #[tokio::test]
-    async fn hosts_that_nobody_uses_are_forgotten() {
-        let slots = ConcurrencyLimit::new(1);
-        let held = slots.take("held:443", Duration::ZERO).await;
-        for number in 0..4 * SWEEP_AT {
-            drop(slots.take(&format!("{number}:443"), Duration::ZERO).await);
+    async fn unused_hosts_are_removed() {
+        let limit = ConcurrencyLimit::new(1);
+        let held = limit.acquire("held:443", Duration::ZERO).await;
+        for number in 0..4 * MAX_HOSTS {
+            drop(limit.acquire(&format!("{number}:443"), Duration::ZERO).await);
         }
-        assert!(slots.hosts.lock().unwrap().len() <= SWEEP_AT);
-        assert!(slots.take("held:443", Duration::from_millis(5)).await.is_none(), "what is in use is kept");
+        assert!(limit.hosts.lock().unwrap().len() <= MAX_HOSTS);
+        assert!(limit.acquire("held:443", Duration::from_millis(5)).await.is_none(), "an entry in use is kept");
         drop(held);
     }
 }

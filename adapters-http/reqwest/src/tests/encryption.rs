@@ -1,4 +1,4 @@
-//! TLS: who is believed, and what is said before that.
+//! TLS: which certificates are accepted, and that no request is sent before.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::{fetch, refused};
 use crate::resolver::{NameLookup, SystemLookup};
 use crate::{Limits, ReqwestTransport, tls};
 
-/// A certificate authority of one test.
+/// The certificate authority of one test.
 pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -53,7 +53,7 @@ impl Authority {
     }
 }
 
-/// A server behind TLS that responses everything with 200, and remembers what it received.
+/// A TLS server that returns 200 to every request and records what it received.
 pub(super) struct TlsServer {
     port: u16,
     received: Arc<Mutex<Vec<u8>>>,
@@ -119,9 +119,9 @@ async fn r66_a_certificate_of_a_known_root_is_accepted() {
 }
 
 #[tokio::test]
-async fn r66_no_byte_is_said_to_a_server_that_cannot_prove_its_name() {
-    let (known, stranger) = (Authority::new(), Authority::new());
-    let unknown_root = TlsServer::start(&stranger, "localhost").await;
+async fn r66_no_byte_is_sent_to_a_server_without_a_valid_certificate() {
+    let (known, unknown) = (Authority::new(), Authority::new());
+    let unknown_root = TlsServer::start(&unknown, "localhost").await;
     let wrong_name = TlsServer::start(&known, "other.test").await;
     let expired = TlsServer::with(known.server("localhost", true)).await;
     for (why, server) in [("unknown root", unknown_root), ("wrong name", wrong_name), ("expired", expired)] {

@@ -1,4 +1,5 @@
-//! The environment has no say. It cannot be changed within a process, so that the test runs itself once more as a child.
+//! Environment variables have no effect. They cannot be changed safely within a process, so the test runs itself again as
+//! a child process.
 
 use std::process::{Command, Stdio};
 
@@ -37,13 +38,14 @@ async fn r68_proxies_and_roots_of_the_environment_are_ignored() {
     command.env(PLAIN, target.port().to_string()).env(ENCRYPTED, encrypted.port().to_string());
     let status = tokio::task::spawn_blocking(move || command.status().unwrap()).await.unwrap();
 
-    assert!(status.success(), "the child tells why when it is run by hand");
+    assert!(status.success(), "run the child by hand to see its error");
     assert!(proxy.requests().is_empty(), "a proxy was used");
     assert_eq!(target.requests().len(), 1);
-    assert!(!key_log.exists(), "session keys were written down");
+    assert!(!key_log.exists(), "session keys were written to a file");
 }
 
-/// What the child does: one plain request that must go straight, and one to a server whose root only the environment knows.
+/// The child process: a plain request that must not use the proxy, and a request to a server whose root certificate is
+/// only in the environment variables.
 async fn child(plain: &str, encrypted: &str) {
     let allow = [format!("127.0.0.1:{plain}"), format!("localhost:{encrypted}")];
     let transport = ReqwestTransport::new(EgressPolicy::new(&[], &allow).unwrap(), Limits::OAUTH).unwrap();

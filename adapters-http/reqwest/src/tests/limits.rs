@@ -12,7 +12,7 @@ use super::raw_server::RawServer;
 use super::{fetch, get, refused, transport};
 use crate::Limits;
 
-const HURRIED: Limits = Limits { total: Duration::from_millis(400), ..Limits::OAUTH };
+const SHORT: Limits = Limits { total: Duration::from_millis(400), ..Limits::OAUTH };
 
 fn ok(headers: &str, body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
@@ -29,7 +29,7 @@ fn form(url: &str) -> HttpRequest {
 }
 
 #[tokio::test]
-async fn a_request_arrives_as_it_was_meant_and_its_answer_comes_back() {
+async fn a_request_and_its_response_are_transferred_unchanged() {
     let server = RawServer::responding(ok("x-a: b\r\n", "hello")).await;
     let response = transport(Limits::OAUTH, &[&server]).send(form(&server.url("/token?x=y"))).await.ok().unwrap();
     assert_eq!(response.status, StatusCode::OK);
@@ -43,7 +43,7 @@ async fn a_request_arrives_as_it_was_meant_and_its_answer_comes_back() {
 }
 
 #[tokio::test]
-async fn r67_no_redirect_is_followed_whatever_its_kind() {
+async fn r67_no_redirect_is_followed() {
     for status in [301, 302, 303, 307, 308] {
         let other = RawServer::responding(ok("", "")).await;
         let location = other.url("/");
@@ -70,7 +70,7 @@ async fn r71_a_connection_that_cannot_be_made_sent_nothing() {
     let transport = transport(Limits::OAUTH, &[&server]);
     let url = server.url("/token");
     drop(server);
-    // The port is free as soon as the accept loop is gone.
+    // The port is closed as soon as the accept loop has ended.
     let error = loop {
         match refused(transport.send(form(&url)).await) {
             TransportError::Cut => tokio::task::yield_now().await,
@@ -91,7 +91,7 @@ async fn r71_no_cookie_is_kept() {
 }
 
 #[tokio::test]
-async fn r71_nothing_is_decompressed_and_compression_is_not_asked_for() {
+async fn r71_nothing_is_decompressed_and_compression_is_not_requested() {
     let body = "\u{1f}not really gzip";
     let server = RawServer::responding(ok("content-encoding: gzip\r\n", body)).await;
     let response = fetch(&transport(Limits::OAUTH, &[&server]), &server.url("/")).await.ok().unwrap();
@@ -118,7 +118,7 @@ async fn r71_bodies_are_counted_to_the_byte() {
 }
 
 #[tokio::test]
-async fn r71_an_endless_body_is_left_at_the_limit() {
+async fn r71_an_endless_body_ends_at_the_limit() {
     let server = RawServer::with_handler(|mut stream| async move {
         drop(stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await);
         while stream.write_all(b"400\r\n").await.is_ok()
@@ -131,10 +131,10 @@ async fn r71_an_endless_body_is_left_at_the_limit() {
 }
 
 #[tokio::test]
-async fn r71_a_promise_that_is_too_large_is_not_waited_for() {
+async fn r71_a_content_length_above_the_limit_fails_at_once() {
     let server = RawServer::with_handler(|mut stream| async move {
         drop(stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n").await);
-        // Says nothing more, and hangs up when the other side does.
+        // Sends nothing more and closes the connection when the client does.
         drop(stream.read(&mut [0; 1]).await);
     })
     .await;
@@ -163,7 +163,7 @@ async fn r71_endless_header_fields_end() {
 }
 
 #[tokio::test]
-async fn r71_a_slow_drip_ends_with_the_time_limit() {
+async fn r71_a_slow_body_ends_at_the_time_limit() {
     let server = RawServer::with_handler(|mut stream| async move {
         drop(stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 60000\r\n\r\n").await);
         let mut pace = tokio::time::interval(Duration::from_millis(10));
@@ -173,20 +173,20 @@ async fn r71_a_slow_drip_ends_with_the_time_limit() {
     })
     .await;
     let started = Instant::now();
-    assert_eq!(refused(fetch(&transport(HURRIED, &[&server]), &server.url("/")).await), TransportError::Cut);
-    assert!(started.elapsed() < Duration::from_secs(10), "the drip would last ten minutes");
+    assert_eq!(refused(fetch(&transport(SHORT, &[&server]), &server.url("/")).await), TransportError::Cut);
+    assert!(started.elapsed() < Duration::from_secs(10), "the whole body would take ten minutes");
 }
 
 #[tokio::test]
-async fn r71_a_silent_server_ends_with_the_time_limit() {
+async fn r71_a_silent_server_ends_at_the_time_limit() {
     let server = RawServer::with_handler(|mut stream| async move { drop(stream.read(&mut [0; 1]).await) }).await;
-    assert_eq!(refused(fetch(&transport(HURRIED, &[&server]), &server.url("/")).await), TransportError::Cut);
+    assert_eq!(refused(fetch(&transport(SHORT, &[&server]), &server.url("/")).await), TransportError::Cut);
 }
 
 #[tokio::test]
-async fn r71_requests_to_one_host_wait_for_each_other() {
+async fn r71_requests_to_one_host_wait_for_a_permit() {
     let server = RawServer::with_handler(|mut stream| async move { drop(stream.read(&mut [0; 1]).await) }).await;
-    let limits = Limits { per_host: 1, connect: Duration::from_millis(100), ..HURRIED };
+    let limits = Limits { per_host: 1, connect: Duration::from_millis(100), ..SHORT };
     let transport = transport(limits, &[&server]);
     let url = server.url("/");
     let (first, second) = tokio::join!(fetch(&transport, &url), fetch(&transport, &url));
@@ -195,7 +195,7 @@ async fn r71_requests_to_one_host_wait_for_each_other() {
 }
 
 #[test]
-fn r71_the_limits_are_those_of_the_requirement() {
+fn r71_the_limits_match_the_requirement() {
     let limits = Limits::OAUTH;
     assert_eq!((limits.connect, limits.total), (Duration::from_secs(5), Duration::from_secs(15)));
     assert_eq!(limits.max_headers, 32 * 1024);

@@ -1,4 +1,4 @@
-//! The wire codec and this transport together, against an authorization server on a real socket.
+//! The OAuth client and this transport together, against an authorization server on a real socket.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -17,7 +17,7 @@ use grantry_testkit::provider::{Answer, Client, Endpoint, Fault, MockProvider, R
 use crate::{Limits, ReqwestTransport};
 
 const REDIRECT_URI: &str = "http://127.0.0.1:8080/api/actions/connector/_oauth_callback";
-/// A verifier and its challenge from RFC 7636 appendix B.
+/// Verifier and challenge from RFC 7636 appendix B.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
@@ -125,7 +125,7 @@ async fn r07_a_code_becomes_tokens_that_are_refreshed_and_revoked() {
 }
 
 #[tokio::test]
-async fn r11_issuer_mode_finds_its_endpoints_and_checks_the_id_token() {
+async fn r11_issuer_mode_discovers_endpoints_and_checks_the_id_token() {
     let test = TestServer::new().await;
     let provider = test.provider(r#"{"issuer":"$","scope":"openid","baseUrl":"$/api"}"#).await;
     assert!(provider.issuer_in_response);
@@ -135,14 +135,14 @@ async fn r11_issuer_mode_finds_its_endpoints_and_checks_the_id_token() {
     let response = test.server.exchange(&provider, &test.client, &code, &Secret::from_text(VERIFIER)).await.ok().unwrap();
     let account = test.server.identify(&provider, &response, Some("n-1".to_owned())).await.unwrap().unwrap();
     assert_eq!((account.subject.as_str(), account.label.as_str()), ("sub-alice", "alice@example.test"));
-    assert!(test.mock.ledger().at(Endpoint::Userinfo).is_empty(), "the ID token was enough");
+    assert!(test.mock.ledger().at(Endpoint::Userinfo).is_empty(), "the ID token is sufficient");
 
     let replayed = test.server.identify(&provider, &response, Some("n-2".to_owned())).await;
     assert_eq!(replayed, Err(ProviderError::Malformed), "another nonce");
 }
 
 #[tokio::test]
-async fn r28_answers_with_faults_are_what_they_are() {
+async fn r28_faulty_responses_become_the_documented_errors() {
     let test = TestServer::new().await;
     let provider = test.provider(BY_HAND).await;
     let granted = Scopes::default();

@@ -1,4 +1,4 @@
-//! A server that says exactly the bytes it is told to, and remembers what it received.
+//! A server that sends exactly the given bytes and records the requests.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// A running server; dropping it ends it.
+/// A running server. It stops when dropped.
 pub(super) struct RawServer {
     port: u16,
     received: Arc<Mutex<Vec<String>>>,
@@ -15,7 +15,7 @@ pub(super) struct RawServer {
 }
 
 impl RawServer {
-    /// Answers every request with these bytes and closes the connection.
+    /// Sends these bytes in response to every request and closes the connection.
     pub(super) async fn responding(response: impl Into<Vec<u8>>) -> Self {
         let response: Arc<Vec<u8>> = Arc::new(response.into());
         Self::with_handler(move |mut stream| {
@@ -28,8 +28,8 @@ impl RawServer {
         .await
     }
 
-    /// Hands every connection over once a whole request head and its body have been read.
-    pub(super) async fn with_handler<F, W>(serve: F) -> Self
+    /// Passes every connection to a handler after the request's head and body have been read.
+    pub(super) async fn with_handler<F, W>(handler: F) -> Self
     where
         F: Fn(TcpStream) -> W + Send + Sync + 'static,
         W: Future<Output = ()> + Send + 'static,
@@ -38,10 +38,10 @@ impl RawServer {
         let port = listener.local_addr().unwrap().port();
         let received = Arc::new(Mutex::new(Vec::new()));
         let record = Arc::clone(&received);
-        let serve = Arc::new(serve);
+        let handler = Arc::new(handler);
         let accepting = tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let (record, serve) = (Arc::clone(&record), Arc::clone(&serve));
+                let (record, handler) = (Arc::clone(&record), Arc::clone(&handler));
                 tokio::spawn(async move {
                     let number = {
                         let mut received = record.lock().unwrap();
@@ -50,7 +50,7 @@ impl RawServer {
                     };
                     let request = read_request(&mut stream).await;
                     record.lock().unwrap()[number] = request;
-                    serve(stream).await;
+                    handler(stream).await;
                 });
             }
         });
@@ -65,7 +65,7 @@ impl RawServer {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// What each connection brought, in lower case; empty for one that brought no request.
+    /// The request of each connection in lower case; empty for a connection without a request.
     pub(super) fn requests(&self) -> Vec<String> {
         self.received.lock().unwrap().clone()
     }
