@@ -145,9 +145,6 @@ fn authentication(config: &Config<'_>) -> Result<ClientAuthentication, InvalidCo
         (Some(_), Some(_)) => Err(config.problem("useBasicAuth", "must not be given beside clientAuth")),
         (None, Some(false)) => Ok(ClientAuthentication::Post),
         (None, Some(true) | None) => Ok(ClientAuthentication::Basic),
-        (Some("private_key_jwt"), None) => {
-            Err(config.problem("clientAuth", "private_key_jwt is not supported yet: key material cannot be given"))
-        }
         (Some(name), None) => ClientAuthentication::parse(name)
             .ok_or_else(|| config.problem("clientAuth", "must be \"basic\", \"post\" or \"none\"")),
     }

@@ -43,8 +43,6 @@ struct ProfileFile {
     verified_on: String,
     source: String,
     #[serde(default)]
-    sunset: Option<String>,
-    #[serde(default)]
     issuer: Option<String>,
     #[serde(default)]
     variables: BTreeMap<String, Variable>,
@@ -64,10 +62,6 @@ struct EndpointTemplates {
     revocation: Option<String>,
     #[serde(default)]
     userinfo: Option<String>,
-    #[serde(default)]
-    introspection: Option<String>,
-    #[serde(default)]
-    probe: Option<String>,
     #[serde(default)]
     jwks: Option<String>,
 }
@@ -172,10 +166,7 @@ impl Profile {
                 authorization: url(&self.endpoints.authorization)?.0,
                 token: url(&self.endpoints.token)?.0,
                 revocation: optional(&self.endpoints.revocation)?,
-                pushed_authorization: None,
                 userinfo: optional(&self.endpoints.userinfo)?,
-                introspection: optional(&self.endpoints.introspection)?,
-                probe: optional(&self.endpoints.probe)?,
                 jwks: optional(&self.endpoints.jwks)?,
             }),
             client_id: client_id.to_owned(),
@@ -242,8 +233,8 @@ impl ProfileFile {
             parts.iter().map(|part| part.len()).eq([4, 2, 2])
                 && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit())
         };
-        if !is_date(&self.verified_on) || !self.sunset.as_deref().is_none_or(is_date) {
-            return Err("verified_on and sunset are dates such as 2026-01-31");
+        if !is_date(&self.verified_on) {
+            return Err("verified_on must be a date such as 2026-01-31");
         }
         if !self.source.starts_with("https://") {
             return Err("source is the URL of the vendor's documentation");
@@ -275,7 +266,7 @@ impl ProfileFile {
 
 impl EndpointTemplates {
     fn all(&self) -> impl Iterator<Item = &str> {
-        let optional = [&self.revocation, &self.userinfo, &self.introspection, &self.probe, &self.jwks];
+        let optional = [&self.revocation, &self.userinfo, &self.jwks];
         [&self.authorization, &self.token].into_iter().chain(optional.into_iter().flatten()).map(String::as_str)
     }
 }

@@ -111,9 +111,12 @@ fn unknown_and_unfitting_fields_are_refused_by_name() {
 }
 
 #[test]
-fn r16_private_key_jwt_is_refused_by_name_until_keys_can_be_given() {
-    let refused = custom(&by_hand(r#""clientAuth":"private_key_jwt""#)).unwrap_err();
-    assert!(refused.problem.contains("private_key_jwt"));
+fn r16_an_unsupported_client_authentication_is_refused_with_the_supported_ones() {
+    for unsupported in ["private_key_jwt", "tls_client_auth", "client_secret_jwt", "Basic"] {
+        let refused = custom(&by_hand(&format!(r#""clientAuth":"{unsupported}""#))).unwrap_err();
+        assert_eq!(refused.field, "config.clientAuth", "{unsupported}");
+        assert_eq!(refused.problem, r#"must be "basic", "post" or "none""#, "{unsupported}");
+    }
 }
 
 #[test]
@@ -284,7 +287,8 @@ fn profile_files_are_strict() {
         ("title = \"Tenants\"", ""),
         ("title = \"Tenants\"", "title = \"Tenants\"\ncolour = \"red\""),
         ("verified_on = \"2026-01-31\"", "verified_on = \"today\""),
-        ("verified_on = \"2026-01-31\"", "verified_on = \"2026-01-31\"\nsunset = \"2027\""),
+        ("verified_on = \"2026-01-31\"", "verified_on = \"2026-1-31\""),
+        ("token = \"https://", "introspection = \"https://as.example/introspect\"\ntoken = \"https://"),
         ("source = \"https://docs.example/\"", "source = \"wiki\""),
         ("id = \".tenants\"", "id = \"tenants\""),
         ("id = \".tenants\"", "id = \".github\""),

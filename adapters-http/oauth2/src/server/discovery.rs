@@ -99,10 +99,7 @@ impl Oauth2Server {
             authorization: url("authorization_endpoint")?.ok_or(BAD)?,
             token: url("token_endpoint")?.ok_or(BAD)?,
             revocation: url("revocation_endpoint")?,
-            pushed_authorization: url("pushed_authorization_request_endpoint")?,
             userinfo: url("userinfo_endpoint")?,
-            introspection: url("introspection_endpoint")?,
-            probe: None,
             jwks: url("jwks_uri")?,
         };
         let usable = |text: &str| self.profiles.policy().check(text).is_ok_and(|url| url.as_str() == text);
@@ -116,14 +113,7 @@ impl Oauth2Server {
 
 /// Every URL that a browser is sent to or that is called.
 fn all_urls(endpoints: &Endpoints) -> impl Iterator<Item = &str> {
-    let optional = [
-        &endpoints.revocation,
-        &endpoints.pushed_authorization,
-        &endpoints.userinfo,
-        &endpoints.introspection,
-        &endpoints.probe,
-        &endpoints.jwks,
-    ];
+    let optional = [&endpoints.revocation, &endpoints.userinfo, &endpoints.jwks];
     let required = [&endpoints.authorization, &endpoints.token];
     required.into_iter().chain(optional.into_iter().flatten()).map(String::as_str)
 }
