@@ -29,8 +29,8 @@ use crate::egress::EgressPolicy;
 /// The id of hand-written and issuer-described providers.
 const CUSTOM: &str = ".oauth2";
 
-/// The profiles that come with the crate, each in a file of its id without the dot.
-const BUILT_IN: &[(&str, &str)] = &[("github.toml", include_str!("../../profiles/github.toml"))];
+/// The profiles in `profiles/`: file name and text. The file name is the id without the dot.
+const BUILT_IN: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/built_in_profiles.rs"));
 
 /// How many understood definitions are cached.
 const MAX_CACHED: usize = 1024;
