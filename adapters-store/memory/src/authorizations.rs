@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use grantry_domain::authorization::{
-    Authorization, AuthorizationId, AuthorizationKey, ExpiredCause, Input, State, StateHash, TerminalCause,
+    Authorization, AuthorizationId, AuthorizationKey, Authorized, ExpiredCause, Input, State, StateHash, TerminalCause,
 };
 use grantry_domain::connector::Incarnation;
 use grantry_domain::identity::{ConnectionName, UserId};
@@ -46,7 +46,7 @@ impl Data {
         if stored.version != expected {
             return WriteOutcome::Stale(Box::new(stored));
         }
-        let day_stored = stored.value.as_grant().map(|grant| grant.last_used_day());
+        let day_stored = stored.value.as_grant().map(Authorized::last_used_day);
         row.set(amended(next, |record| {
             record.last_used_day = record.last_used_day.map(|day| day_stored.map_or(day, |stored| stored.max(day)));
         }));

@@ -41,9 +41,7 @@ impl Data {
         let of_connector = |row: &Row| row.owner().incarnation == next.incarnation;
         let ended_grants = match effect {
             EditEffect::KeepGrants => 0,
-            EditEffect::ExpireGrants => {
-                self.apply_to_each(of_connector, || Input::ConnectorChanged, actor, now).grants
-            }
+            EditEffect::ExpireGrants => self.apply_to_each(of_connector, || Input::ConnectorChanged, actor, now).grants,
         };
         let (incarnation, epoch) = (next.incarnation, next.epoch);
         self.connectors.insert(next.key.clone(), next);

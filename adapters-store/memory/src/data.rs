@@ -129,10 +129,7 @@ impl Row {
 ///
 /// # Panics
 /// If the change breaks a rule of the record.
-pub(crate) fn amended(
-    authorization: &Authorization,
-    change: impl FnOnce(&mut AuthorizationRecord),
-) -> Authorization {
+pub(crate) fn amended(authorization: &Authorization, change: impl FnOnce(&mut AuthorizationRecord)) -> Authorization {
     let mut record = authorization.to_record();
     change(&mut record);
     Authorization::restore(record).expect("the change keeps the rules of the record")

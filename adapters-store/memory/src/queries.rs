@@ -25,20 +25,15 @@ impl Data {
     ) -> Option<AccessTokenView> {
         let connector = self.connectors.get(connector)?.clone();
         let grants = self.grants_of(connector.incarnation, user);
-        let mut grants: Vec<_> = grants.filter(|row| connection.is_none_or(|name| row.owner().connection == *name)).collect();
+        let mut grants: Vec<_> =
+            grants.filter(|row| connection.is_none_or(|name| row.owner().connection == *name)).collect();
         grants.sort_by_key(|row| &row.owner().connection);
         let grants = grants.into_iter().map(Row::stored).collect();
         let default_connection = self.default_connection(connector.incarnation, user);
         Some(AccessTokenView { connector, grants, default_connection, now })
     }
 
-    fn statuses(
-        &self,
-        space: &SpaceId,
-        only: Option<&ConnectorId>,
-        user: &UserId,
-        now: Timestamp,
-    ) -> Vec<StatusRow> {
+    fn statuses(&self, space: &SpaceId, only: Option<&ConnectorId>, user: &UserId, now: Timestamp) -> Vec<StatusRow> {
         let connectors = self.connectors_of(space).into_iter();
         let connectors = connectors.filter(|connector| only.is_none_or(|only| connector.key.id == *only));
         connectors.map(|connector| self.status_of(connector, user, now)).collect()
@@ -110,9 +105,7 @@ fn connection_row(name: &ConnectionName, rows: &[&Row], now: Timestamp) -> Optio
     let former = rows.iter().filter(|row| grant.is_none() && row.authorization.authorized_at().is_some());
     let former = former.max_by_key(|row| (row.authorization.authorized_at(), row.authorization.id()));
     let pending = rows.iter().rfind(|row| row.is_running_flow(now));
-    if grant.or(former).or(pending).is_none() {
-        return None;
-    }
+    grant.or(former).or(pending)?;
     let authorization = |row: Option<&&Row>| row.map(|row| row.authorization.clone());
     Some(ConnectionRow {
         name: name.clone(),

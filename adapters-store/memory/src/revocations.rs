@@ -39,13 +39,7 @@ impl Data {
         }
     }
 
-    fn update_revocation(
-        &mut self,
-        job: AuthorizationId,
-        update: RevocationUpdate,
-        audit: Vec<AuditEvent>,
-        now: Timestamp,
-    ) {
+    fn update_revocation(&mut self, job: AuthorizationId, update: RevocationUpdate, audit: Vec<AuditEvent>, now: Timestamp) {
         let applied = if self.unclaimed.contains_key(&job) {
             self.update_unclaimed(job, update)
         } else {
