@@ -1,19 +1,21 @@
-//! Rules of ending: disconnect, off-boarding, and what they leave behind.
+//! Rules of termination: disconnecting, deprovisioning, and the revocations that follow.
 
 use std::time::Duration;
 
 use grantry_domain::authorization::{
-    AuthorizationKey, AuthorizationRecord, RevocationOutcome, RevocationRecord, StateKind, TerminationCause,
+    AuthorizationKey, AuthorizationRecord, ExpiredCause, RevocationOutcome, RevocationRecord, StateKind, TerminationCause,
 };
 use grantry_domain::connector::Connector;
-use grantry_domain::identity::UserId;
-use grantry_domain::ports::{AuditEvent, AuditKind, Cascade, RevocationUpdate, TerminationReport, TerminationScope};
+use grantry_domain::ports::{AuditKind, AuditOutcome, EditEffect, RevocationUpdate, TerminationReport, TerminationScope};
 
 use super::Backend;
-use super::world::{Succeeds, World, editor, owed, state_of};
-use crate::doubles::fixtures::{self, ownership_of};
+use super::revocations::id_of;
+use super::test_store::{
+    Succeeds, TestStore, connection_scope, editor, expired, pending_in_doubt, state_of, terminated, terminated_event,
+};
+use crate::doubles::fixtures::{self, authorization_key_of, named_key_of};
 
-/// A user's three rows for a connector: a former grant that wants consent again, the grant, and a new attempt.
+/// The authorizations of one connection: a former grant that needs a new consent, the grant, and a flow.
 struct Rows {
     former: AuthorizationRecord,
     grant: AuthorizationRecord,
@@ -21,11 +23,11 @@ struct Rows {
 }
 
 impl Rows {
-    async fn of(world: &World, owner: &AuthorizationKey) -> Self {
-        let first = world.connect(owner).await;
-        let former = world.refuse(&first).await;
-        let grant = world.connect(owner).await;
-        let flow = world.start(owner).await;
+    async fn of(store: &TestStore, owner: &AuthorizationKey) -> Self {
+        let first = store.connect(owner).await;
+        let former = store.reject_refresh(&first).await;
+        let grant = store.connect(owner).await;
+        let flow = store.start(owner).await;
         Self { former, grant, flow }
     }
 
@@ -33,200 +35,206 @@ impl Rows {
         [&self.former, &self.grant, &self.flow]
     }
 
-    async fn are_untouched(&self, world: &World) -> bool {
-        for row in self.all() {
-            if world.get(row.id).await != *row {
-                return false;
-            }
-        }
-        true
+    fn scope(&self) -> TerminationScope {
+        connection_scope(&self.grant.owner)
     }
 
-    /// Asserts that all three are ended with a cause, and how.
-    async fn are_ended(&self, world: &World, cause: &str) {
+    async fn assert_unchanged(&self, store: &TestStore, scope: &TerminationScope) {
         for row in self.all() {
-            assert_eq!(state_of(&world.get(row.id).await), (StateKind::Revoked, Some(cause)));
+            assert_eq!(store.get(row.id).await, *row, "{scope:?} does not cover it");
         }
-        let grant = world.get(self.grant.id).await;
-        assert_eq!((owed(&grant), &grant.sealed), (Some(false), &self.grant.sealed), "its tokens wait for revocation");
-        let former = world.get(self.former.id).await;
-        assert_eq!(former.revocation, self.former.revocation, "its revocation goes on as it was");
-        assert_eq!(world.get(self.flow.id).await.sealed, None);
+    }
+
+    async fn assert_terminated(&self, store: &TestStore, cause: TerminationCause) {
+        for row in self.all() {
+            assert_eq!(store.state(row).await, terminated(cause));
+        }
+        let grant = store.get(self.grant.id).await;
+        assert_eq!((pending_in_doubt(&grant), &grant.sealed), (Some(false), &self.grant.sealed), "to be revoked");
+        let former = store.get(self.former.id).await;
+        assert_eq!(former.revocation, self.former.revocation, "its revocation is unchanged");
+        assert_eq!(store.get(self.flow.id).await.sealed, None);
     }
 }
 
-/// Alice and Bob on one connector in each of two spaces; the connectors have the same id.
-struct Town {
-    world: World,
+/// Connections of Alice and Bob at two connectors with the same id in two spaces. Alice has two at the first one.
+struct Connections {
+    store: TestStore,
+    drive: Connector,
     alice: Rows,
+    alice_work: Rows,
     alice_in_marketing: Rows,
     bob: Rows,
     bob_in_marketing: Rows,
-    drive: Connector,
 }
 
-impl Town {
+impl Connections {
     async fn new(backend: Backend) -> Self {
-        let (world, drive) = World::with_drive(backend).await;
-        let marketing = world.add(fixtures::connector_in("marketing", "drive", 1, world.now())).await;
-        let alice = Rows::of(&world, &ownership_of(&drive, "alice")).await;
-        let bob = Rows::of(&world, &ownership_of(&drive, "bob")).await;
-        let alice_in_marketing = Rows::of(&world, &ownership_of(&marketing, "alice")).await;
-        let bob_in_marketing = Rows::of(&world, &ownership_of(&marketing, "bob")).await;
-        world.news().await;
-        Self { world, alice, alice_in_marketing, bob, bob_in_marketing, drive }
+        let (store, drive) = TestStore::with_drive(backend).await;
+        let marketing = store.add(fixtures::connector_in("marketing", "drive", 1, store.now())).await;
+        let alice = Rows::of(&store, &authorization_key_of(&drive, "alice")).await;
+        let alice_work = Rows::of(&store, &named_key_of(&drive, "alice", "work")).await;
+        let bob = Rows::of(&store, &authorization_key_of(&drive, "bob")).await;
+        let alice_in_marketing = Rows::of(&store, &authorization_key_of(&marketing, "alice")).await;
+        let bob_in_marketing = Rows::of(&store, &authorization_key_of(&marketing, "bob")).await;
+        store.new_events().await;
+        Self { store, drive, alice, alice_work, alice_in_marketing, bob, bob_in_marketing }
     }
 
-    fn users_and_connector(&self, user: &str) -> TerminationScope {
-        TerminationScope::UserConnector { incarnation: self.drive.incarnation, user: fixtures::user(user) }
-    }
-
-    /// Ends a scope and asserts what it covers and what not, and that doing it again does nothing.
-    async fn ends(&self, scope: TerminationScope, cause: TerminationCause, covered: &[&Rows], others: &[&Rows]) {
+    /// Terminates a scope. Asserts that exactly the covered connections end, with one event for each authorization, and that
+    /// a repetition changes nothing.
+    async fn assert_covers(&self, scope: TerminationScope, cause: TerminationCause, covered: &[&Rows], others: &[&Rows]) {
         let times = covered.len() as u64;
         let expected = TerminationReport { flows: times, grants: times, former: times, queued: times };
-        assert_eq!(self.world.end(scope.clone(), cause).await, expected);
+        assert_eq!(self.store.terminate(scope.clone(), cause).await, expected);
         for rows in covered {
-            rows.are_ended(&self.world, cause.as_str()).await;
+            rows.assert_terminated(&self.store, cause).await;
         }
         for rows in others {
-            assert!(rows.are_untouched(&self.world).await, "{scope:?} ended too much");
+            rows.assert_unchanged(&self.store, &scope).await;
         }
-        assert_eq!(self.world.news().await.len() as u64, 3 * times, "one event for each");
-        let image = self.world.image().await;
-        assert_eq!(self.world.end(scope, cause).await, TerminationReport::default());
-        assert_eq!(self.world.image().await, image, "ending is idempotent");
+        assert_eq!(self.store.new_events().await.len() as u64, 3 * times, "one event for each authorization");
+        let snapshot = self.store.snapshot().await;
+        assert_eq!(self.store.terminate(scope, cause).await, TerminationReport::default());
+        assert_eq!(self.store.snapshot().await, snapshot, "termination is idempotent");
     }
 }
 
-/// A disconnect ends a user's flow, grant and former grant on one connector, and nothing else; again, it does nothing.
-pub async fn r49_a_disconnect_ends_everything_of_a_user_on_a_connector(backend: Backend) {
-    let town = Town::new(backend).await;
-    let scope = town.users_and_connector("alice");
-    town.ends(scope, TerminationCause::Disconnected, &[&town.alice], &[&town.alice_in_marketing, &town.bob]).await;
+/// A disconnect ends the flow, the grant and the former grant of one connection; other connections, users and connectors
+/// stay unchanged.
+pub async fn r49_a_disconnect_ends_everything_of_a_connection(backend: Backend) {
+    let all = Connections::new(backend).await;
+    let others = [&all.alice_work, &all.alice_in_marketing, &all.bob, &all.bob_in_marketing];
+    all.assert_covers(all.alice.scope(), TerminationCause::Disconnected, &[&all.alice], &others).await;
 }
 
-/// After a disconnect was committed no node hands out.
-pub async fn r49_after_a_disconnect_no_node_hands_out(backend: Backend) {
-    let town = Town::new(backend).await;
-    let (world, alice) = (&town.world, fixtures::user("alice"));
-    let granted = async |user: &UserId| {
-        let view = world.other.authorizations.access_token_view(&town.drive.key, user).await.unwrap_or_fail();
-        view.expect("the connector is there").grant.map(|grant| grant.id)
+/// After a disconnect no node returns the grant.
+pub async fn r49_after_a_disconnect_no_node_returns_the_grant(backend: Backend) {
+    let all = Connections::new(backend).await;
+    let (store, drive) = (&all.store, &all.drive);
+    let granted = async |user: &str| {
+        let view = store.other.queries.access_token_view(&drive.key, &fixtures::user(user), None).await.unwrap_or_fail();
+        let grants = view.expect("the connector is stored").grants;
+        grants.iter().map(|grant| grant.value.id()).collect::<Vec<_>>()
     };
-    assert_eq!(granted(&alice).await, Some(town.alice.grant.id));
-    world.end(town.users_and_connector("alice"), TerminationCause::Disconnected).await;
-    assert_eq!(granted(&alice).await, None);
-    assert_eq!(granted(&fixtures::user("bob")).await, Some(town.bob.grant.id));
+    assert_eq!(granted("alice").await, [all.alice.grant.id, all.alice_work.grant.id]);
+    store.terminate(all.alice.scope(), TerminationCause::Disconnected).await;
+    assert_eq!(granted("alice").await, [all.alice_work.grant.id]);
+    assert_eq!(granted("bob").await, [all.bob.grant.id]);
 }
 
-/// The in-doubt mark goes into the owed revocation, whoever set it and however late.
-pub async fn r49_ending_carries_the_doubt_into_the_revocation(backend: Backend) {
-    let town = Town::new(backend).await;
-    town.world.lease(&town.alice.grant, 1).await;
-    town.world.end(town.users_and_connector("alice"), TerminationCause::Disconnected).await;
-    assert_eq!(owed(&town.world.get(town.alice.grant.id).await), Some(true));
-    town.world.end(town.users_and_connector("bob"), TerminationCause::Disconnected).await;
-    assert_eq!(owed(&town.world.get(town.bob.grant.id).await), Some(false));
+/// The in-doubt mark of a grant becomes that of its pending revocation.
+pub async fn r49_termination_moves_the_in_doubt_mark_into_the_revocation(backend: Backend) {
+    let all = Connections::new(backend).await;
+    let store = &all.store;
+    store.lease(&all.alice.grant, 1).await;
+    store.terminate(all.alice.scope(), TerminationCause::Disconnected).await;
+    assert_eq!(pending_in_doubt(&store.get(all.alice.grant.id).await), Some(true));
+    store.terminate(all.bob.scope(), TerminationCause::Disconnected).await;
+    assert_eq!(pending_in_doubt(&store.get(all.bob.grant.id).await), Some(false));
 }
 
-/// Each ended authorization has its own event, with its cause, in the name of who did it.
-pub async fn r49_each_ending_leaves_its_event(backend: Backend) {
-    let town = Town::new(backend).await;
-    let world = &town.world;
-    world.pass(Duration::from_secs(3));
-    world.end(town.users_and_connector("alice"), TerminationCause::Admin).await;
-    let mut events = world.news().await;
-    events.sort_by_key(|event| event.grant);
+/// Each terminated authorization has an event with its cause, its connection and the actor.
+pub async fn r49_each_termination_writes_its_event(backend: Backend) {
+    let all = Connections::new(backend).await;
+    let store = &all.store;
+    store.advance(Duration::from_secs(3));
+    store.terminate(all.alice_work.scope(), TerminationCause::Admin).await;
+    let mut events = store.new_events().await;
+    events.sort_by_key(|event| event.authorization);
     let mut expected = Vec::new();
-    for row in town.alice.all() {
-        expected.push(AuditEvent::ending(&world.get(row.id).await, editor(), world.now()));
+    for row in all.alice_work.all() {
+        expected.push(terminated_event(&store.get(row.id).await, editor(), store.now()));
     }
     assert_eq!(events, expected);
-    let kinds: Vec<_> = events.iter().map(|event| (event.kind, event.outcome.as_str())).collect();
-    assert_eq!(kinds, [(AuditKind::GrantEnded, "admin"), (AuditKind::GrantEnded, "admin"), (AuditKind::FlowEnded, "admin")]);
+    let kinds: Vec<_> = events.iter().map(|event| (event.kind, event.outcome)).collect();
+    let (grant, admin) = (AuditKind::GrantTerminated, AuditOutcome::Admin);
+    assert_eq!(kinds, [(grant, admin), (grant, admin), (AuditKind::FlowEnded, admin)]);
+    assert!(events.iter().all(|event| event.connection == Some(fixtures::connection("work"))));
 }
 
-/// One authorization by its id, in whatever state.
-pub async fn one_authorization_can_be_ended(backend: Backend) {
-    let town = Town::new(backend).await;
-    let world = &town.world;
+/// One authorization is terminated by its id, in every state.
+pub async fn one_authorization_can_be_terminated(backend: Backend) {
+    let all = Connections::new(backend).await;
+    let store = &all.store;
     let cases = [
-        (&town.alice.flow, TerminationReport { flows: 1, ..TerminationReport::default() }),
-        (&town.alice.grant, TerminationReport { grants: 1, queued: 1, ..TerminationReport::default() }),
-        (&town.alice.former, TerminationReport { former: 1, ..TerminationReport::default() }),
+        (&all.alice.flow, TerminationReport { flows: 1, ..TerminationReport::default() }),
+        (&all.alice.grant, TerminationReport { grants: 1, queued: 1, ..TerminationReport::default() }),
+        (&all.alice.former, TerminationReport { former: 1, ..TerminationReport::default() }),
     ];
     for (row, expected) in cases {
-        assert_eq!(world.end(TerminationScope::One(row.id), TerminationCause::Admin).await, expected);
-        assert_eq!(world.cause(row).await.as_deref(), Some("admin"));
-        assert_eq!(
-            world.end(TerminationScope::One(row.id), TerminationCause::Disconnected).await,
-            TerminationReport::default()
-        );
-        assert_eq!(world.cause(row).await.as_deref(), Some("admin"), "the first cause stays");
+        let one = TerminationScope::One(row.id);
+        assert_eq!(store.terminate(one.clone(), TerminationCause::Admin).await, expected);
+        assert_eq!(store.state(row).await, terminated(TerminationCause::Admin));
+        assert_eq!(store.terminate(one, TerminationCause::Disconnected).await, TerminationReport::default());
+        assert_eq!(store.state(row).await, terminated(TerminationCause::Admin), "the first cause is kept");
     }
-    let unknown = TerminationScope::One(fixtures::grant_id(999));
-    assert_eq!(world.end(unknown, TerminationCause::Admin).await, TerminationReport::default());
-    assert!(town.bob.are_untouched(world).await);
+    let unknown = TerminationScope::One(fixtures::authorization_id(999));
+    assert_eq!(store.terminate(unknown.clone(), TerminationCause::Admin).await, TerminationReport::default());
+    for others in [&all.alice_work, &all.bob] {
+        others.assert_unchanged(store, &unknown).await;
+    }
 }
 
-/// Ended flows that never were grants are not touched by later endings.
+/// A flow that has ended without a grant keeps its cause.
 pub async fn an_ended_flow_keeps_its_cause(backend: Backend) {
-    let (world, drive) = World::with_drive(backend).await;
-    let flow = world.start(&ownership_of(&drive, "alice")).await;
-    world.pass(fixtures::FLOW_TTL);
-    world.sweep().await;
-    let scope = TerminationScope::UserConnector { incarnation: drive.incarnation, user: fixtures::user("alice") };
-    assert_eq!(world.end(scope, TerminationCause::Disconnected).await, TerminationReport::default());
-    assert_eq!(world.cause(&flow).await.as_deref(), Some("flow_timed_out"));
+    let (store, drive) = TestStore::with_drive(backend).await;
+    let flow = store.start(&authorization_key_of(&drive, "alice")).await;
+    store.advance(fixtures::FLOW_TTL);
+    store.sweep().await;
+    let scope = connection_scope(&flow.owner);
+    assert_eq!(store.terminate(scope, TerminationCause::Disconnected).await, TerminationReport::default());
+    assert_eq!(store.state(&flow).await, expired(ExpiredCause::FlowTimedOut));
 }
 
-/// Off-boarding a user ends everything of theirs, everywhere.
-pub async fn r53_removing_a_user_ends_everything_of_theirs(backend: Backend) {
-    let town = Town::new(backend).await;
-    let (scope, others) = (TerminationScope::User(fixtures::user("alice")), [&town.bob, &town.bob_in_marketing]);
-    town.ends(scope, TerminationCause::UserRemoved, &[&town.alice, &town.alice_in_marketing], &others).await;
+/// Removing a user ends every connection of the user in every space.
+pub async fn r53_removing_a_user_ends_everything_of_the_user(backend: Backend) {
+    let all = Connections::new(backend).await;
+    let covered = [&all.alice, &all.alice_work, &all.alice_in_marketing];
+    let scope = TerminationScope::User(fixtures::user("alice"));
+    all.assert_covers(scope, TerminationCause::UserRemoved, &covered, &[&all.bob, &all.bob_in_marketing]).await;
 }
 
-/// Losing a privilege ends what a user has in that space.
-pub async fn r53_losing_a_privilege_ends_what_a_user_has_in_the_space(backend: Backend) {
-    let town = Town::new(backend).await;
-    let scope = TerminationScope::UserSpace { user: fixtures::user("alice"), space: fixtures::space("marketing") };
-    let others = [&town.alice, &town.bob, &town.bob_in_marketing];
-    town.ends(scope, TerminationCause::PermissionLost, &[&town.alice_in_marketing], &others).await;
+/// Losing a role ends every connection of the user in that space.
+pub async fn r53_losing_a_role_ends_everything_of_the_user_in_the_space(backend: Backend) {
+    let all = Connections::new(backend).await;
+    let in_space =
+        |space: &str| TerminationScope::UserSpace { user: fixtures::user("alice"), space: fixtures::space(space) };
+    let others = [&all.alice, &all.alice_work, &all.bob, &all.bob_in_marketing];
+    let cause = TerminationCause::PermissionLost;
+    all.assert_covers(in_space("marketing"), cause, &[&all.alice_in_marketing], &others).await;
+    let others = [&all.bob, &all.bob_in_marketing];
+    all.assert_covers(in_space("default"), cause, &[&all.alice, &all.alice_work], &others).await;
 }
 
-/// Removing a space ends everything in it; no tombstone is left for its users.
+/// Removing a space ends every connection in it. It writes no tombstone: its users can connect again.
 pub async fn r53_removing_a_space_ends_everything_in_it(backend: Backend) {
-    let town = Town::new(backend).await;
+    let all = Connections::new(backend).await;
     let scope = TerminationScope::Space(fixtures::space("default"));
-    let others = [&town.alice_in_marketing, &town.bob_in_marketing];
-    town.ends(scope, TerminationCause::SpaceRemoved, &[&town.alice, &town.bob], &others).await;
-    town.world.connect(&ownership_of(&town.drive, "alice")).await;
+    let covered = [&all.alice, &all.alice_work, &all.bob];
+    let others = [&all.alice_in_marketing, &all.bob_in_marketing];
+    all.assert_covers(scope, TerminationCause::SpaceRemoved, &covered, &others).await;
+    all.store.connect(&authorization_key_of(&all.drive, "alice")).await;
 }
 
-/// A former grant whose revocation is still owed can be put away, and the revocation goes on.
-pub async fn r49_putting_a_former_grant_away_keeps_its_revocation(backend: Backend) {
-    let (world, drive) = World::with_drive(backend).await;
-    let grant = world.connect(&ownership_of(&drive, "alice")).await;
-    world.edit(&drive, Cascade::Changed).await;
-    let former = world.get(grant.id).await;
-    assert_eq!((state_of(&former), owed(&former)), ((StateKind::Expired, Some("connector_changed")), Some(false)));
-    world.pass(Duration::from_secs(1));
-    let ended = world.end(TerminationScope::One(grant.id), TerminationCause::Disconnected).await;
-    assert_eq!(ended, TerminationReport { former: 1, ..TerminationReport::default() });
-    let away = world.get(grant.id).await;
-    let expected = AuthorizationRecord {
-        state: StateKind::Revoked,
-        cause: Some("disconnected".to_owned()),
-        since: Some(world.now()),
-        ..former
-    };
-    assert_eq!(away, expected);
-    let job = world.claim().await.expect("the revocation is still owed");
-    assert_eq!(super::revocation::id_of(&job), grant.id);
-    world.end_job(grant.id, RevocationUpdate::Completed(RevocationOutcome::Revoked)).await;
-    let settled = world.get(grant.id).await;
-    assert_eq!(settled.revocation, Some(RevocationRecord::Completed(RevocationOutcome::Revoked)));
-    assert_eq!((settled.state, settled.since), (StateKind::Revoked, expected.since));
+/// A former grant whose revocation is pending can be terminated; the revocation goes on.
+pub async fn r49_terminating_a_former_grant_keeps_its_revocation(backend: Backend) {
+    let (store, drive) = TestStore::with_drive(backend).await;
+    let grant = store.connect(&authorization_key_of(&drive, "alice")).await;
+    store.edit(&drive, EditEffect::ExpireGrants).await;
+    let former = store.get(grant.id).await;
+    assert_eq!((state_of(&former), pending_in_doubt(&former)), (expired(ExpiredCause::ConnectorChanged), Some(false)));
+    store.advance(Duration::from_secs(1));
+    let report = store.terminate(TerminationScope::One(grant.id), TerminationCause::Disconnected).await;
+    assert_eq!(report, TerminationReport { former: 1, ..TerminationReport::default() });
+    let ended = store.get(grant.id).await;
+    let (state, cause) = terminated(TerminationCause::Disconnected);
+    let expected = AuthorizationRecord { state, cause, since: Some(store.now()), ..former };
+    assert_eq!(ended, expected);
+    let job = store.claim().await.expect("the revocation is pending");
+    assert_eq!(id_of(&job), grant.id);
+    store.update_job(grant.id, RevocationUpdate::Completed(RevocationOutcome::Revoked)).await;
+    let completed = store.get(grant.id).await;
+    assert_eq!(completed.revocation, Some(RevocationRecord::Completed(RevocationOutcome::Revoked)));
+    assert_eq!((completed.state, completed.since), (StateKind::Revoked, expected.since));
 }

@@ -1,26 +1,29 @@
-//! Steps that most rules take, and ways to look at what became of them.
+//! The steps that most rules take, and comparisons of what is stored.
+//!
+//! Rules work with [`AuthorizationRecord`]s, because tests change single fields of them.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use grantry_domain::authorization::{
-    AuthorizationId, AuthorizationKey, AuthorizationRecord, RevocationRecord, StateKind, TerminationCause,
+    Authorization, AuthorizationId, AuthorizationKey, AuthorizationRecord, ExpiredCause, FailureCode, RevocationOutcome,
+    RevocationRecord, RevokedCause, StateKind, TerminalCause, TerminationCause,
 };
 use grantry_domain::connector::{Connector, Epoch};
-use grantry_domain::identity::{Actor, UserId};
+use grantry_domain::identity::{Actor, ConnectionName};
 use grantry_domain::ports::{
-    AuditEvent, AuditKind, CallbackKey, Cascade, Clock, CommitOutcome, ConsumeOutcome, Created, ExpectedVersion,
-    InsertOutcome, Lease, LeaseRequest, PendingLimits, RevocationJob, RevocationUpdate, SweepPolicy, SweepReport,
-    TerminationReport, TerminationRequest, TerminationScope, Updated, WriteOutcome,
+    AuditEvent, AuditKind, CallbackKey, Clock, CommitOutcome, ConsumeOutcome, Created, EditEffect, ExpectedVersion,
+    InsertOutcome, Lease, LeaseRequest, PendingLimits, RevocationJob, RevocationUpdate, StoreError, SweepPolicy,
+    SweepReport, TerminationReport, TerminationRequest, TerminationScope, Updated, Versioned, WriteOutcome,
 };
 use grantry_domain::time::Timestamp;
 
 use super::{Backend, Node};
 use crate::doubles::{TestClock, fixtures};
 
-/// Caps that no rule reaches by accident.
-pub(super) const ROOMY: PendingLimits = PendingLimits { per_user: 1000, deployment: 10_000 };
+/// Limits that no rule reaches by accident.
+pub(super) const HIGH_LIMITS: PendingLimits = PendingLimits { per_user: 1000, deployment: 10_000 };
 
 /// The sweep of most rules, in one batch.
 pub(super) const SWEEP: SweepPolicy = SweepPolicy {
@@ -30,53 +33,63 @@ pub(super) const SWEEP: SweepPolicy = SweepPolicy {
     batch: 1000,
 };
 
-/// How long a worker of these rules claims a revocation.
+/// Duration of a worker's claim on a revocation.
 pub(super) const CLAIM: Duration = Duration::from_mins(1);
 
-/// A store under test, with one connector of which most rules need no other.
-pub(super) struct World {
+/// A store under test.
+pub(super) struct TestStore {
     pub(super) clock: TestClock,
-    pub(super) store: Node,
+    pub(super) node: Node,
     pub(super) other: Node,
-    backend: Backend,
-    last: AtomicU64,
-    known: Mutex<Vec<AuthorizationId>>,
+    last_id: AtomicU64,
+    ids: Mutex<Vec<AuthorizationId>>,
+    _backend: Backend,
 }
 
-/// Everything that can be seen of the authorizations of a test, and the events so far.
+/// The records of every authorization of a test, and the audit events that were not read yet.
 #[derive(Debug, PartialEq)]
-pub(super) struct Image(Vec<Option<AuthorizationRecord>>, Vec<AuditEvent>);
+pub(super) struct Snapshot {
+    pub(super) records: Vec<Option<AuthorizationRecord>>,
+    events: Vec<AuditEvent>,
+}
 
-impl World {
-    /// A world with the connector `drive` in space `default`.
+impl Snapshot {
+    /// The records that an earlier snapshot has as well.
+    pub(super) fn records_of(&self, earlier: &Self) -> &[Option<AuthorizationRecord>] {
+        &self.records[..earlier.records.len()]
+    }
+}
+
+impl TestStore {
+    /// A store with the connector `drive` in space `default`.
     pub(super) async fn with_drive(backend: Backend) -> (Self, Connector) {
-        let world = Self::new(backend);
-        let drive = world.add(fixtures::connector(world.now())).await;
-        (world, drive)
+        let store = Self::new(backend);
+        let drive = store.add(fixtures::connector(store.now())).await;
+        (store, drive)
     }
 
     pub(super) fn new(backend: Backend) -> Self {
         Self {
             clock: backend.clock.clone(),
-            store: backend.node.clone(),
+            node: backend.node.clone(),
             other: backend.other.clone(),
-            backend,
-            last: AtomicU64::new(0),
-            known: Mutex::default(),
+            last_id: AtomicU64::new(0),
+            ids: Mutex::default(),
+            _backend: backend,
         }
     }
 
     pub(super) fn now(&self) -> Timestamp {
-        self.backend.clock.now()
+        self.clock.now()
     }
 
-    pub(super) fn pass(&self, span: Duration) {
+    pub(super) fn advance(&self, span: Duration) {
         self.clock.advance(span);
     }
 
     pub(super) fn new_id(&self) -> AuthorizationId {
-        let id = fixtures::grant_id(self.last.fetch_add(1, Ordering::SeqCst) + 1);
-        self.known.lock().expect("no test has failed yet").push(id);
+        let id = fixtures::authorization_id(self.last_id.fetch_add(1, Ordering::SeqCst) + 1);
+        self.ids.lock().expect("no test has failed yet").push(id);
         id
     }
 
@@ -84,85 +97,74 @@ impl World {
 
     pub(super) async fn add(&self, connector: Connector) -> Connector {
         let secret = fixtures::client_secret(&connector);
-        let created = self.store.connectors.create(connector.clone(), Some(secret), Vec::new()).await.unwrap_or_fail();
+        let created = self.node.connectors.create(connector.clone(), Some(secret), Vec::new()).await.unwrap_or_fail();
         assert_eq!(created, Created::Done);
         connector
     }
 
-    /// Edits a connector so that its epoch rises; answers the new one and how many grants that ended.
-    pub(super) async fn edit(&self, connector: &Connector, cascade: Cascade) -> (Connector, u64) {
-        let epoch = if cascade == Cascade::Keep { connector.epoch } else { connector.epoch.next() };
-        let next = Connector {
-            epoch,
-            enabled: cascade != Cascade::Disabled,
-            revision: connector.revision + 1,
-            updated_at: self.now(),
-            ..connector.clone()
+    /// Edits a connector; an edit that expires grants begins a new epoch. Returns the connector and how many grants ended.
+    pub(super) async fn edit(&self, connector: &Connector, effect: EditEffect) -> (Connector, u64) {
+        let epoch = match effect {
+            EditEffect::KeepGrants => connector.epoch,
+            EditEffect::ExpireGrants => connector.epoch.next(),
         };
+        let next = Connector { epoch, revision: connector.revision + 1, updated_at: self.now(), ..connector.clone() };
         let secret = (next.epoch != Epoch::FIRST).then(|| fixtures::client_secret(&next));
-        let done = self.store.connectors.update(
-            next.clone(),
-            connector.revision,
-            secret,
-            cascade,
-            editor(),
-            vec![edited(&next, self.now())],
-        );
-        match done.await.unwrap_or_fail() {
+        let events = vec![updated_event(&next, self.now())];
+        let update = self.node.connectors.update(next.clone(), connector.revision, secret, effect, editor(), events);
+        match update.await.unwrap_or_fail() {
             Updated::Done { ended_grants } => (next, ended_grants),
             refused @ (Updated::Conflict | Updated::NotFound) => panic!("the edit was refused: {refused:?}"),
         }
     }
 
     pub(super) async fn delete(&self, connector: &Connector) -> Option<u64> {
-        self.store.connectors.delete(&connector.key, editor(), Vec::new()).await.unwrap_or_fail()
+        self.node.connectors.delete(&connector.key, editor(), Vec::new()).await.unwrap_or_fail()
     }
 
     pub(super) async fn has_secret(&self, connector: &Connector) -> bool {
         let key = fixtures::client_secret(connector).key;
-        self.store.connectors.client_secret(key).await.unwrap_or_fail().is_some()
+        self.node.connectors.client_secret(key).await.unwrap_or_fail().is_some()
     }
 
     // Flows.
 
-    pub(super) async fn try_initiate(
+    pub(super) async fn try_insert(
         &self,
         owner: &AuthorizationKey,
         limits: PendingLimits,
     ) -> (AuthorizationId, InsertOutcome) {
         let flow = fixtures::initiated(self.new_id(), owner.clone(), self.now());
-        let event = fixtures::event(AuditKind::FlowStarted, &flow, self.now());
-        (flow.id, self.store.authorizations.insert_pending(flow, limits, vec![event]).await.unwrap_or_fail())
+        let event = self.event(AuditKind::FlowStarted, &flow);
+        let insert = self.node.authorizations.insert_flow(fixtures::authorization(&flow), limits, vec![event]);
+        (flow.id, insert.await.unwrap_or_fail())
     }
 
-    /// A flow whose URL was not issued yet.
-    pub(super) async fn initiate(&self, owner: &AuthorizationKey) -> AuthorizationRecord {
-        let (id, inserted) = self.try_initiate(owner, ROOMY).await;
+    /// A flow whose authorization URL was not issued yet.
+    pub(super) async fn insert(&self, owner: &AuthorizationKey) -> AuthorizationRecord {
+        let (id, inserted) = self.try_insert(owner, HIGH_LIMITS).await;
         assert_eq!(inserted, InsertOutcome::Inserted);
         self.get(id).await
     }
 
     /// A flow whose user is at the provider.
     pub(super) async fn start(&self, owner: &AuthorizationKey) -> AuthorizationRecord {
-        let flow = self.initiate(owner).await;
+        let flow = self.insert(owner).await;
         let issued = fixtures::awaiting(flow.id, owner.clone(), flow.created_at);
         self.replaced(issued, &flow).await;
         self.get(flow.id).await
     }
 
     pub(super) async fn consume(&self, flow: &AuthorizationRecord) -> ConsumeOutcome {
-        self.store
-            .authorizations
-            .consume(callback(flow), vec![self.event(AuditKind::CallbackConsumed, flow)])
-            .await
-            .unwrap_or_fail()
+        let event = self.event(AuditKind::CallbackConsumed, flow);
+        self.node.authorizations.consume(callback(flow), vec![event]).await.unwrap_or_fail()
     }
 
     /// A flow that was consumed just now.
     pub(super) async fn exchange(&self, owner: &AuthorizationKey) -> AuthorizationRecord {
         let flow = self.start(owner).await;
         match self.consume(&flow).await {
-            ConsumeOutcome::Consumed { record, .. } => *record,
+            ConsumeOutcome::Consumed { flow, .. } => flow.value.to_record(),
             refused @ (ConsumeOutcome::NotFound
             | ConsumeOutcome::UserMismatch(_)
             | ConsumeOutcome::BrowserMismatch(_)
@@ -175,10 +177,10 @@ impl World {
         let granted = fixtures::authorized(flow.id, flow.owner.clone(), self.now());
         let grant = AuthorizationRecord { created_at: flow.created_at, ..granted };
         let event = self.event(AuditKind::Connected, &grant);
-        self.store.authorizations.commit_grant(grant, true, vec![event]).await.unwrap_or_fail()
+        self.node.authorizations.commit_grant(fixtures::authorization(&grant), true, vec![event]).await.unwrap_or_fail()
     }
 
-    /// A grant, by the whole way.
+    /// A grant, by start, callback and commit.
     pub(super) async fn connect(&self, owner: &AuthorizationKey) -> AuthorizationRecord {
         let flow = self.exchange(owner).await;
         assert_eq!(self.commit(&flow).await, CommitOutcome::Committed);
@@ -189,7 +191,8 @@ impl World {
 
     pub(super) async fn replace(&self, next: AuthorizationRecord, read: &AuthorizationRecord) -> WriteOutcome {
         let event = self.event(AuditKind::Refreshed, &next);
-        self.store.authorizations.replace(next, ExpectedVersion::of(read), vec![event]).await.unwrap_or_fail()
+        let (next, expected) = (fixtures::authorization(&next), version_of(read));
+        self.node.authorizations.replace(next, expected, vec![event]).await.unwrap_or_fail()
     }
 
     pub(super) async fn replaced(&self, next: AuthorizationRecord, read: &AuthorizationRecord) -> AuthorizationRecord {
@@ -198,86 +201,99 @@ impl World {
         self.get(id).await
     }
 
-    /// A former grant whose refresh token was refused.
-    pub(super) async fn refuse(&self, grant: &AuthorizationRecord) -> AuthorizationRecord {
-        self.replaced(fixtures::refused(grant, self.now()), grant).await
+    /// A former grant whose refresh token the provider rejected.
+    pub(super) async fn reject_refresh(&self, grant: &AuthorizationRecord) -> AuthorizationRecord {
+        self.replaced(fixtures::refresh_rejected(grant, self.now()), grant).await
     }
 
-    pub(super) async fn lease(&self, grant: &AuthorizationRecord, owner: u8) -> Lease {
-        self.store.authorizations.take_lease(lease_of(grant, owner)).await.unwrap_or_fail()
+    pub(super) async fn lease(&self, grant: &AuthorizationRecord, holder: u8) -> Lease {
+        self.node.leases.take_lease(lease_of(grant, holder)).await.unwrap_or_fail()
     }
 
-    pub(super) async fn end(&self, scope: TerminationScope, cause: TerminationCause) -> TerminationReport {
-        self.store.authorizations.end(scope, TerminationRequest { cause, actor: editor() }).await.unwrap_or_fail()
+    pub(super) async fn terminate(&self, scope: TerminationScope, cause: TerminationCause) -> TerminationReport {
+        let request = TerminationRequest { cause, actor: editor() };
+        self.node.authorizations.terminate(scope, request).await.unwrap_or_fail()
     }
 
     pub(super) async fn disconnect(&self, grant: &AuthorizationRecord) -> AuthorizationRecord {
-        self.end(TerminationScope::One(grant.id), TerminationCause::Disconnected).await;
+        self.terminate(TerminationScope::One(grant.id), TerminationCause::Disconnected).await;
         self.get(grant.id).await
     }
 
-    // Jobs.
-
-    pub(super) async fn claim(&self) -> Option<RevocationJob> {
-        self.store.authorizations.claim_revocation([9; 16], CLAIM).await.unwrap_or_fail()
+    /// Sets or clears the default connection of the user of this key.
+    pub(super) async fn set_default(&self, owner: &AuthorizationKey, name: Option<&str>) -> bool {
+        let (connection, audit) = (name.map(fixtures::connection), vec![self.default_event(owner)]);
+        let set = self.node.authorizations.set_default_connection(owner.incarnation, owner.user.clone(), connection, audit);
+        set.await.unwrap_or_fail()
     }
 
-    pub(super) async fn end_job(&self, job: AuthorizationId, end: RevocationUpdate) {
-        self.store.authorizations.update_revocation(job, end, vec![settled(job, self.now())]).await.unwrap_or_fail();
+    /// The default connection of the user of this key, which both queries return.
+    pub(super) async fn default_of(&self, owner: &AuthorizationKey) -> Option<ConnectionName> {
+        let (key, user) = (owner.connector_key(), &owner.user);
+        let view = self.node.queries.access_token_view(&key, user, None).await.unwrap_or_fail()?;
+        let rows = self.node.queries.statuses(&key.space, Some(key.id), user).await.unwrap_or_fail();
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows[0].default_connection, view.default_connection);
+        view.default_connection
+    }
+
+    // Background jobs.
+
+    pub(super) async fn claim(&self) -> Option<RevocationJob> {
+        self.node.revocations.claim_revocation([9; 16], CLAIM).await.unwrap_or_fail()
+    }
+
+    pub(super) async fn update_job(&self, job: AuthorizationId, update: RevocationUpdate) {
+        let event = completed_event(job, self.now());
+        self.node.revocations.update_revocation(job, update, vec![event]).await.unwrap_or_fail();
     }
 
     pub(super) async fn sweep(&self) -> SweepReport {
-        self.store.authorizations.sweep(SWEEP).await.unwrap_or_fail()
+        self.node.housekeeping.sweep(SWEEP).await.unwrap_or_fail()
     }
 
-    // Looking.
+    // Reading.
 
     pub(super) async fn find(&self, id: AuthorizationId) -> Option<AuthorizationRecord> {
-        self.store.authorizations.find(id).await.unwrap_or_fail()
+        self.node.authorizations.find(id).await.unwrap_or_fail().as_ref().map(record_of)
     }
 
     pub(super) async fn get(&self, id: AuthorizationId) -> AuthorizationRecord {
-        self.find(id).await.expect("the record is there")
+        self.find(id).await.expect("the authorization is stored")
     }
 
-    pub(super) async fn cause(&self, record: &AuthorizationRecord) -> Option<String> {
-        self.get(record.id).await.cause
+    /// The state in which an authorization is stored now.
+    pub(super) async fn state(&self, record: &AuthorizationRecord) -> (StateKind, Option<TerminalCause>) {
+        state_of(&self.get(record.id).await)
     }
 
     pub(super) fn event(&self, kind: AuditKind, record: &AuthorizationRecord) -> AuditEvent {
         fixtures::event(kind, record, self.now())
     }
 
-    /// The events since the last look.
-    pub(super) async fn news(&self) -> Vec<AuditEvent> {
-        let recorded = self.store.authorizations.pending_events(10_000).await.unwrap_or_fail();
+    pub(super) fn default_event(&self, owner: &AuthorizationKey) -> AuditEvent {
+        let event = AuditEvent::new(AuditKind::DefaultConnectionSet, Actor::Person(owner.user.clone()), self.now());
+        event.of_connection(&owner.connector_key(), &owner.user, &owner.connection)
+    }
+
+    /// The audit events since the last call.
+    pub(super) async fn new_events(&self) -> Vec<AuditEvent> {
+        let recorded = self.node.outbox.pending_events(10_000).await.unwrap_or_fail();
         if let Some(last) = recorded.last() {
-            self.store.authorizations.forget_events(last.sequence).await.unwrap_or_fail();
+            self.node.outbox.forget_events(last.sequence).await.unwrap_or_fail();
         }
         recorded.into_iter().map(|recorded| recorded.event).collect()
     }
 
-    /// Everything that can be seen, for rules by which nothing may change.
-    pub(super) async fn image(&self) -> Image {
-        let known = self.known.lock().expect("no test has failed yet").clone();
+    /// Everything that a refused call must leave unchanged.
+    pub(super) async fn snapshot(&self) -> Snapshot {
+        let ids = self.ids.lock().expect("no test has failed yet").clone();
         let mut records = Vec::new();
-        for id in known {
+        for id in ids {
             records.push(self.find(id).await);
         }
-        let events = self.store.authorizations.pending_events(10_000).await.unwrap_or_fail();
-        Image(records, events.into_iter().map(|recorded| recorded.event).collect())
-    }
-}
-
-impl Image {
-    /// The records.
-    pub(super) fn records(&self) -> &[Option<AuthorizationRecord>] {
-        &self.0
-    }
-
-    /// The records that an earlier image has as well.
-    pub(super) fn records_of(&self, earlier: &Self) -> &[Option<AuthorizationRecord>] {
-        &self.0[..earlier.0.len()]
+        let events = self.node.outbox.pending_events(10_000).await.unwrap_or_fail();
+        Snapshot { records, events: events.into_iter().map(|recorded| recorded.event).collect() }
     }
 }
 
@@ -286,13 +302,28 @@ pub(super) trait Succeeds<T> {
     fn unwrap_or_fail(self) -> T;
 }
 
-impl<T> Succeeds<T> for Result<T, grantry_domain::ports::StoreError> {
+impl<T> Succeeds<T> for Result<T, StoreError> {
     fn unwrap_or_fail(self) -> T {
         self.expect("the store works")
     }
 }
 
-/// What the starter's browser presents.
+/// The record of an authorization that was read. Asserts that it has the version of what it contains.
+pub(super) fn record_of(read: &Versioned<Authorization>) -> AuthorizationRecord {
+    assert_eq!(read.version, ExpectedVersion::of(&read.value), "the version is that of the stored authorization");
+    read.value.to_record()
+}
+
+pub(super) fn version_of(record: &AuthorizationRecord) -> ExpectedVersion {
+    ExpectedVersion::of(&fixtures::authorization(record))
+}
+
+/// What a port returns for an authorization that is stored like this.
+pub(super) fn stored(record: &AuthorizationRecord) -> Box<Versioned<Authorization>> {
+    Box::new(Versioned::stored(fixtures::authorization(record)))
+}
+
+/// What the browser of the flow's user presents.
 pub(super) fn callback(flow: &AuthorizationRecord) -> CallbackKey {
     CallbackKey {
         state_hash: fixtures::state_hash(flow.id),
@@ -302,60 +333,61 @@ pub(super) fn callback(flow: &AuthorizationRecord) -> CallbackKey {
 }
 
 /// A request for a lease of one minute; one that ends more than two minutes ahead is implausible.
-pub(super) fn lease_of(grant: &AuthorizationRecord, owner: u8) -> LeaseRequest {
+pub(super) fn lease_of(grant: &AuthorizationRecord, holder: u8) -> LeaseRequest {
     LeaseRequest {
         id: grant.id,
         revision: grant.revision,
-        owner: [owner; 16],
+        holder: [holder; 16],
         length: Duration::from_mins(1),
         longest: Duration::from_mins(2),
     }
 }
 
-/// Who edits connectors and ends authorizations here.
+/// All authorizations of one connection.
+pub(super) fn connection_scope(owner: &AuthorizationKey) -> TerminationScope {
+    let AuthorizationKey { incarnation, user, connection, .. } = owner.clone();
+    TerminationScope::Connection { incarnation, user, connection }
+}
+
+/// The actor that edits connectors and terminates authorizations in these rules.
 pub(super) fn editor() -> Actor {
-    Actor::Person(editing_user())
+    Actor::Person(fixtures::user("u_editor"))
 }
 
-fn editing_user() -> UserId {
-    fixtures::user("u_editor")
+pub(super) fn updated_event(connector: &Connector, now: Timestamp) -> AuditEvent {
+    AuditEvent::new(AuditKind::ConnectorUpdated, editor(), now).at_connector(&connector.key)
 }
 
-pub(super) fn edited(connector: &Connector, now: Timestamp) -> AuditEvent {
-    AuditEvent {
-        at: now,
-        actor: editor(),
-        kind: AuditKind::ConnectorUpdated,
-        space: Some(connector.key.space.clone()),
-        connector: Some(connector.key.id.clone()),
-        user: None,
-        grant: None,
-        outcome: "ok".to_owned(),
-    }
+pub(super) fn completed_event(job: AuthorizationId, now: Timestamp) -> AuditEvent {
+    let event = AuditEvent::of_system(AuditKind::RevocationCompleted, now).outcome(RevocationOutcome::Revoked);
+    AuditEvent { authorization: Some(job), ..event }
 }
 
-pub(super) fn settled(job: AuthorizationId, now: Timestamp) -> AuditEvent {
-    AuditEvent {
-        at: now,
-        actor: Actor::System,
-        kind: AuditKind::RevocationCompleted,
-        space: None,
-        connector: None,
-        user: None,
-        grant: Some(job),
-        outcome: "revoked".to_owned(),
-    }
+/// The event that a store writes for an authorization it ended.
+pub(super) fn terminated_event(ended: &AuthorizationRecord, actor: Actor, now: Timestamp) -> AuditEvent {
+    AuditEvent::of_termination(&fixtures::authorization(ended), actor, now)
 }
 
-/// Whether a revocation is owed, and whether in doubt.
-pub(super) fn owed(record: &AuthorizationRecord) -> Option<bool> {
+/// The in-doubt mark of a pending revocation; `None` if none is pending.
+pub(super) fn pending_in_doubt(record: &AuthorizationRecord) -> Option<bool> {
     match &record.revocation {
         Some(RevocationRecord::Pending { in_doubt, .. }) => Some(*in_doubt),
         Some(RevocationRecord::Completed(_)) | None => None,
     }
 }
 
-/// StateKind and cause, the short form of a record.
-pub(super) fn state_of(record: &AuthorizationRecord) -> (StateKind, Option<&str>) {
-    (record.state, record.cause.as_deref())
+pub(super) fn state_of(record: &AuthorizationRecord) -> (StateKind, Option<TerminalCause>) {
+    (record.state, record.cause)
+}
+
+pub(super) fn expired(cause: ExpiredCause) -> (StateKind, Option<TerminalCause>) {
+    (StateKind::Expired, Some(TerminalCause::Expired(cause)))
+}
+
+pub(super) fn terminated(cause: TerminationCause) -> (StateKind, Option<TerminalCause>) {
+    (StateKind::Revoked, Some(TerminalCause::Revoked(RevokedCause::Terminated(cause))))
+}
+
+pub(super) fn failed(code: FailureCode) -> (StateKind, Option<TerminalCause>) {
+    (StateKind::Revoked, Some(TerminalCause::Revoked(RevokedCause::Failed(code))))
 }
