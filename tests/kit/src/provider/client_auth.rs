@@ -11,7 +11,7 @@ use super::core::Core;
 use super::ledger::basic_credentials;
 use super::params::Params;
 
-/// An error answer: code and description.
+/// An error response: code and description.
 #[derive(Debug)]
 pub(super) struct OAuthError {
     pub(super) code: &'static str,
@@ -49,7 +49,7 @@ impl IntoResponse for OAuthError {
     }
 }
 
-/// Reads the form of a back-channel request and finds out which client sent it.
+/// Reads the form of a back-channel request and authenticates the client.
 pub(super) fn authenticated(core: &Core, headers: &HeaderMap, body: &[u8]) -> Result<(Client, Params), OAuthError> {
     let is_form =
         headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
