@@ -38,20 +38,20 @@ enum Refusal {
 
 /// Reads the request from a query.
 fn requested(core: &Core, query: &[u8]) -> Result<AuthorizationRequest, Refusal> {
-    let params = Params::parse(query).map_err(|Repeated| Refusal::Here("A parameter of the request came twice."))?;
+    let params = Params::parse(query).map_err(|Repeated| Refusal::Here("A parameter of the request was repeated."))?;
     let client = params
         .get("client_id")
         .and_then(|id| core.client(id))
-        .ok_or(Refusal::Here("The application that sent you here is not known."))?;
+        .ok_or(Refusal::Here("The application that sent you here is not registered."))?;
     if let Some(uri) = params.get("request_uri") {
         return core
             .change(|state, now| state.take_pushed(uri, now))
             .filter(|request| request.client_id == client.id)
-            .ok_or(Refusal::Here("The request is unknown, used or too old."));
+            .ok_or(Refusal::Here("The request is unknown, used or expired."));
     }
     let redirect_uri = params.get("redirect_uri").unwrap_or_default();
     if !client.allows_redirect_to(redirect_uri) {
-        return Err(Refusal::Here("The application wants you back at an address that it has not registered."));
+        return Err(Refusal::Here("The application asked to return you to an address that is not registered for it."));
     }
     let checked = if core.settings.require_par {
         Err(OAuthError::invalid_request("only pushed requests are accepted"))
@@ -190,7 +190,7 @@ pub(super) async fn consent(State(core): State<Arc<Core>>, headers: HeaderMap, R
     }
 }
 
-const TOO_OLD: &str = "This page is too old. Go back to the application and start again.";
+const TOO_OLD: &str = "This page has expired. Go back to the application and start again.";
 
 fn granted(core: &Core, id: &str, username: &str, scope: Vec<String>) -> Response {
     let issued = core.change(|state, now| {

@@ -183,7 +183,7 @@ impl Settings {
 impl Default for Settings {
     fn default() -> Self {
         let scopes = [
-            ("openid", "Know who you are"),
+            ("openid", "See who you are"),
             ("profile", "See your name"),
             ("email", "See your email address"),
             ("offline_access", "Stay connected while you are away"),

@@ -39,7 +39,7 @@ impl Gate {
     }
 
     async fn wait_until(&self, reached: impl FnMut(&GateState) -> bool) {
-        // This fails only after the sender is dropped, and `self` owns it.
+        // This fails only after the sender is dropped, and `self` keeps it alive.
         drop(self.state.subscribe().wait_for(reached).await);
     }
 }

@@ -76,10 +76,10 @@ pub(super) fn consent(settings: &Settings, user: &User, client: &str, scope: &[S
         );
     }
     let wants = if scope.is_empty() {
-        format!("<p><strong>{client}</strong> wants to know that you have an account here.</p>")
+        format!("<p><strong>{client}</strong> asks to confirm that you have an account here.</p>")
     } else {
         format!(
-            "<fieldset><legend><strong>{client}</strong> wants to use your account. It may:</legend>
+            "<fieldset><legend><strong>{client}</strong> requests access to your account. It may:</legend>
 <ul class=\"plain\">{choices}</ul></fieldset>"
         )
     };
@@ -139,14 +139,14 @@ pub(super) fn welcome(settings: &Settings) -> Page {
     page(
         settings,
         "Welcome",
-        "<p>This service keeps your files and lets applications use them on your behalf, if you allow it.</p>
+        "<p>This service stores your files. Applications can use them on your behalf if you allow it.</p>
 <div class=\"buttons\"><a class=\"button primary\" href=\"/log-in\">Log in</a></div>",
     )
 }
 
 /// The page for a request that cannot be redirected to a client.
 pub(super) fn problem(settings: &Settings, why: &str) -> Page {
-    page(settings, "This does not work", &format!("<p role=\"alert\">{}</p>", Text(why)))
+    page(settings, "This request cannot be completed", &format!("<p role=\"alert\">{}</p>", Text(why)))
 }
 
 fn page(settings: &Settings, heading: &str, content: &str) -> Page {

@@ -25,7 +25,7 @@ pub(super) async fn token(State(core): State<Arc<Core>>, headers: HeaderMap, bod
         Some("refresh_token") => refresh(&core, &client, &params)?,
         Some("client_credentials") => client_credentials(&core, &client, &params)?,
         Some(_) => {
-            return Err(OAuthError::new("unsupported_grant_type", "this grant type is not known"));
+            return Err(OAuthError::new("unsupported_grant_type", "this grant type is not supported"));
         }
         None => return Err(OAuthError::invalid_request("grant_type is missing")),
     };
