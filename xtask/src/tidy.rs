@@ -10,13 +10,11 @@ mod sources;
 
 use xshell::Shell;
 
-use self::edges::Member;
 use self::repository::Repository;
-use crate::{Result, print_findings, workspace};
+use crate::{Result, print_findings};
 
 /// Fails with all findings.
 pub(crate) fn check(sh: &Shell) -> Result {
-    let members: Vec<_> = workspace::metadata()?.packages.iter().map(Member::from).collect();
-    let findings = [edges::check(&members), sources::check(&Repository::read(sh)?)].concat();
+    let findings = [edges::check(sh)?, sources::check(&Repository::read(sh)?)].concat();
     print_findings("tidy", &findings)
 }
