@@ -4,6 +4,7 @@
 //! findings.
 
 mod edges;
+mod imports;
 mod repository;
 mod source_text;
 mod sources;
@@ -15,6 +16,7 @@ use crate::{Result, print_findings};
 
 /// Fails with all findings.
 pub(crate) fn check(sh: &Shell) -> Result {
-    let findings = [edges::check(sh)?, sources::check(&Repository::read(sh)?)].concat();
+    let repository = Repository::read(sh)?;
+    let findings = [edges::check(sh)?, sources::check(&repository), imports::check(&repository)].concat();
     print_findings("tidy", &findings)
 }
