@@ -38,7 +38,7 @@ enum Command {
     /// Run what takes too long for `test`: property tests with many cases and long fault tests.
     Nightly(steps::Options),
     /// Check the rules of the repository that the compiler does not check.
-    Tidy,
+    Tidy(tidy::Options),
     /// Print which tests show which security requirement and which lesson, and check that none is missing.
     Requirements,
     /// Regenerate the generated files.
@@ -61,7 +61,7 @@ fn run(command: Command) -> Result {
         Command::Setup => setup::run(&sh),
         Command::Test(options) => test::run(&sh, &options),
         Command::Nightly(options) => nightly::run(&sh, &options),
-        Command::Tidy => tidy::check(&sh),
+        Command::Tidy(options) => tidy::run(&sh, &options),
         Command::Requirements => requirements::run(&sh),
         Command::Codegen(options) => codegen::run(&sh, &options),
     }

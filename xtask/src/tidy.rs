@@ -5,18 +5,41 @@
 
 mod edges;
 mod imports;
+mod prose;
 mod repository;
 mod source_text;
 mod sources;
 
+use clap::Args;
 use xshell::Shell;
 
+use self::prose::{Finding, Rules};
 use self::repository::Repository;
 use crate::{Result, print_findings};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Print the number of words per file that `xtask/prose.toml` rejects, and check nothing.
+    #[arg(long)]
+    prose_report: bool,
+}
+
+/// Checks everything, or prints the report.
+pub(crate) fn run(sh: &Shell, options: &Options) -> Result {
+    if !options.prose_report {
+        return check(sh);
+    }
+    let repository = Repository::read(sh)?;
+    let (findings, _) = Rules::parse(repository.text(prose::RULES)?)?.check(&repository);
+    print!("{}", prose::report(&findings));
+    Ok(())
+}
 
 /// Fails with all findings.
 pub(crate) fn check(sh: &Shell) -> Result {
     let repository = Repository::read(sh)?;
-    let findings = [edges::check(sh)?, sources::check(&repository), imports::check(&repository)].concat();
+    let (words, unused) = Rules::parse(repository.text(prose::RULES)?)?.check(&repository);
+    let words = words.iter().map(Finding::describe).collect();
+    let findings = [edges::check(sh)?, sources::check(&repository), imports::check(&repository), words, unused].concat();
     print_findings("tidy", &findings)
 }
