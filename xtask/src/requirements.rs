@@ -184,10 +184,12 @@ fn ids(name: &str) -> BTreeSet<String> {
     ids.collect()
 }
 
-/// Builds the test binaries, where the step before has not done so, and asks each for its tests.
+/// Builds the test binaries, unless an earlier step has built them, and lists their tests.
 ///
-/// nextest shows the same lists; this works without nextest as well.
+/// nextest reads the same lists; this command works without nextest as well.
 fn rust_tests(sh: &Shell) -> Result<Vec<String>> {
+    cmd!(sh, "cargo test --quiet --workspace --all-targets --no-run").run()?;
+    // On standard error, cargo prints the path of each binary.
     let list = cmd!(sh, "cargo test --workspace --all-targets -- --list --format terse").ignore_stderr().read()?;
     let tests: Vec<_> = list.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect();
     if tests.is_empty() { Err("the Rust test binaries list no test".into()) } else { Ok(tests) }
@@ -198,9 +200,11 @@ struct BrowserTest {
     name: String,
 }
 
+/// The tests of the browser side. Static parsing takes seconds instead of a minute; the titles of tests that run once per row
+/// of a table keep their placeholders.
 fn browser_tests(sh: &Shell, config: &str) -> Result<Vec<String>> {
     let _console = sh.push_dir(CONSOLE);
-    let list = cmd!(sh, "npx --no-install vitest list --json --config {config}").read()?;
+    let list = cmd!(sh, "npx --no-install vitest list --json --static-parse --config {config}").read()?;
     let tests: Vec<BrowserTest> = serde_json::from_str(&list)?;
     if tests.is_empty() {
         return Err(format!("{CONSOLE}/{config}: vitest lists no test").into());
