@@ -10,7 +10,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut names = Vec::new();
     for entry in fs::read_dir("profiles")? {
         let name = entry?.file_name().into_string().map_err(|_| "a profile has a file name that is not UTF-8")?;
-        if name.ends_with(".toml") && !name.ends_with(".exchange.toml") {
+        if name.strip_suffix(".toml").is_some_and(|stem| !stem.ends_with(".exchange")) {
             names.push(name);
         }
     }

@@ -1,4 +1,4 @@
-//! A transport that says what a test tells it to, and remembers what it was asked to send.
+//! A transport that returns scripted responses and records the requests.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -17,11 +17,11 @@ use crate::{
     EgressPolicy, HttpRequest, HttpResponse, HttpTransport, Oauth2Server, ProfileOptions, Profiles, TransportError,
 };
 
-/// The instant at which every test happens, in seconds since the Unix epoch.
+/// The current time in every test, in seconds since the Unix epoch.
 pub(crate) const NOW: i64 = 1_800_000_000;
 pub(crate) const REDIRECT_URI: &str = "https://grantry.example/api/actions/connector/_oauth_callback";
 
-/// What was sent.
+/// A recorded request.
 #[derive(Debug, Clone)]
 pub(crate) struct Sent {
     pub(crate) method: String,
@@ -32,12 +32,12 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
-    /// The form it carries.
+    /// The form in the body.
     pub(crate) fn form(&self) -> Vec<(String, String)> {
         url::form_urlencoded::parse(self.body.as_bytes()).into_owned().collect()
     }
 
-    /// A parameter of the form, which must be there at most once.
+    /// A parameter of the form, which must occur at most once.
     pub(crate) fn param(&self, name: &str) -> Option<String> {
         let mut found = self.form().into_iter().filter(|(key, _)| key == name).map(|(_, value)| value);
         let first = found.next();
@@ -48,7 +48,7 @@ impl Sent {
 
 type Step = Result<(u16, Vec<(&'static str, String)>, Vec<u8>), TransportError>;
 
-/// The transport. Without a scripted response it fails the test.
+/// The transport. A request without a scripted response fails the test.
 #[derive(Default)]
 pub(crate) struct FakeTransport {
     responses: Mutex<VecDeque<Step>>,
@@ -76,11 +76,11 @@ impl FakeTransport {
     }
 
     pub(crate) fn last(&self) -> Sent {
-        self.sent().pop().expect("something was sent")
+        self.sent().pop().expect("a request was sent")
     }
 }
 
-/// A response as a transport gives it.
+/// A response as a transport returns it.
 pub(crate) fn response(status: u16, headers: &[(&'static str, String)], body: Vec<u8>) -> HttpResponse {
     let field =
         |(name, value): &(&'static str, String)| (HeaderName::from_static(name), HeaderValue::try_from(value).unwrap());
@@ -119,7 +119,7 @@ impl Clock for StoppedClock {
     }
 }
 
-/// A server over a scripted transport.
+/// An OAuth client over a scripted transport.
 pub(crate) struct TestServer {
     pub(crate) transport: Arc<FakeTransport>,
     pub(crate) profiles: Arc<Profiles>,
@@ -138,7 +138,7 @@ impl TestServer {
         Self { transport, profiles, server }
     }
 
-    /// A provider as a flow freezes it.
+    /// A provider as it is frozen at the start of a flow.
     pub(crate) async fn provider(&self, profile: &str, config: &str) -> ProviderSnapshot {
         use grantry_domain::ports::AuthorizationServer as _;
         let definition = definition(profile, config);

@@ -1,4 +1,4 @@
-//! The URL rules, spelling by spelling.
+//! The URL rules with many spellings of each case.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn open() -> EgressPolicy {
 }
 
 #[test]
-fn r70_a_url_must_be_https_and_say_what_it_means() {
+fn r70_a_url_must_be_https_and_in_normalised_form() {
     use UrlRefused::{Fragment, NotAUrl, NotNormalised, Port, Scheme, TrailingDot, UserInfo};
     let open = open();
     for good in [
@@ -75,7 +75,7 @@ fn r70_a_url_must_be_https_and_say_what_it_means() {
 }
 
 #[test]
-fn r69_address_literals_are_judged_after_parsing() {
+fn r69_address_literals_are_checked_after_parsing() {
     let open = open();
     for bad in [
         "https://127.0.0.1/",
@@ -112,7 +112,7 @@ fn r66_plain_http_only_to_a_listed_port_of_this_machine() {
 }
 
 #[test]
-fn r69_a_private_target_needs_its_own_host_and_port_entry() {
+fn r69_a_private_target_needs_an_entry_with_host_and_port() {
     let listed = policy(&["*.example.com"], &["10.0.0.5:8443", "idp.corp.internal:443"]);
     assert_eq!(listed.check("https://10.0.0.5:8443/").unwrap().address_scope(), AddressScope::Listed);
     assert_eq!(listed.check("https://idp.corp.internal/").unwrap().address_scope(), AddressScope::Listed);
@@ -157,7 +157,7 @@ fn the_operators_lists_are_checked() {
 }
 
 #[test]
-fn origins_are_those_of_the_domain() {
+fn origins_are_normalised() {
     let origin = |text| open().check(text).unwrap().origin().unwrap();
     assert_eq!(origin("https://api.example.com/v1/x").as_str(), "https://api.example.com");
     assert_eq!(origin("https://[2606:4700:4700::1111]/").as_str(), "https://[2606:4700:4700::1111]");

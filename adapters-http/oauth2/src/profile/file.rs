@@ -1,4 +1,4 @@
-//! Profile files: a provider described entirely as data.
+//! Profile files: one provider, described as data.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use super::template::{self, Variable};
 use super::{ParsedConnector, checked_client_id, checked_url, problem};
 use crate::egress::EgressPolicy;
 
-/// A profile that was read and checked.
+/// A parsed and checked profile.
 #[derive(Debug, Clone)]
 pub(crate) struct Profile {
     pub(crate) id: ProfileId,
@@ -84,18 +84,18 @@ struct ApiSection {
     destinations: Vec<String>,
 }
 
-/// A profile file that cannot be used.
+/// An invalid profile file.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("profile {name}: {problem}")]
 pub struct InvalidProfile {
-    /// Name of the file.
+    /// File name.
     pub name: String,
-    /// What is wrong with it.
+    /// Description of the error.
     pub problem: String,
 }
 
 impl Profile {
-    /// Reads a profile. Unknown fields are refused.
+    /// Parses a profile. Unknown fields are errors.
     pub(crate) fn read(name: &str, text: &str) -> Result<Self, InvalidProfile> {
         let invalid = |problem: String| InvalidProfile { name: name.to_owned(), problem };
         let file: ProfileFile = toml::from_str(text).map_err(|error| invalid(error.to_string()))?;
@@ -125,7 +125,7 @@ impl Profile {
         })
     }
 
-    /// Understands a connector of this profile.
+    /// Parses a connector of this profile.
     pub(crate) fn parse_connector(
         &self,
         connector: &ConnectorConfig,
@@ -142,7 +142,7 @@ impl Profile {
                 "client_id" => is_path_safe(client_id).then_some(client_id),
                 _ => values.get(name).map(String::as_str),
             };
-            template::fill(template, value).ok_or_else(|| problem("config", "does not fill every variable"))
+            template::fill(template, value).ok_or_else(|| problem("config", "does not set every variable"))
         };
         let url = |template: &str| fill(template).and_then(|text| checked_url(policy, "connector_type_id", &text));
         let optional = |template: &Option<String>| template.as_deref().map(|template| Ok(url(template)?.0)).transpose();
@@ -184,7 +184,7 @@ impl Profile {
         Ok(ParsedConnector { settings, wire: self.wire.clone() })
     }
 
-    /// The variables' values: the connector's, else the profile's.
+    /// The values of the variables: from the connector, else the default of the profile.
     fn values(&self, config: &Config<'_>) -> Result<BTreeMap<&str, String>, InvalidConfig> {
         let mut values = BTreeMap::new();
         for (name, variable) in &self.variables {
@@ -192,7 +192,7 @@ impl Profile {
                 return Err(config.problem(name, "is required"));
             };
             if !variable.allows(&value) {
-                return Err(config.problem(name, "is not a value this provider knows"));
+                return Err(config.problem(name, "is not a valid value for this provider"));
             }
             values.insert(name.as_str(), value);
         }
@@ -205,7 +205,7 @@ impl Profile {
         match chosen {
             None => Ok(Scopes::new(rules.default.iter().map(String::as_str).chain(always))),
             Some(text) => {
-                // People write them as they see them in requests or in responses.
+                // Users copy scopes from requests or from responses, so both separators are accepted.
                 let scopes = ScopeRules::split(&rules.separator, text)
                     .flat_map(|part| ScopeRules::split(&rules.response_separator, part));
                 let chosen = super::checked_scopes("config.scope", scopes)?;
@@ -214,19 +214,19 @@ impl Profile {
         }
     }
 
-    /// Name, label, help and whether it must be given, for each setting.
+    /// The variables, which are the fields of a connector's settings.
     pub(crate) fn settings_fields(&self) -> impl Iterator<Item = (&str, &Variable)> {
         self.variables.iter().map(|(name, variable)| (name.as_str(), variable))
     }
 }
 
-/// Whether a client id may stand in the path of an endpoint.
+/// Whether a client id can be part of an endpoint's path without changing its structure.
 fn is_path_safe(client_id: &str) -> bool {
     client_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) && !client_id.starts_with('.')
 }
 
 impl ProfileFile {
-    /// What the types cannot say.
+    /// The rules that the types do not express.
     fn check(&self) -> Result<(), &'static str> {
         let is_date = |text: &str| {
             let parts: Vec<&str> = text.split('-').collect();
@@ -237,25 +237,25 @@ impl ProfileFile {
             return Err("verified_on must be a date such as 2026-01-31");
         }
         if !self.source.starts_with("https://") {
-            return Err("source is the URL of the vendor's documentation");
+            return Err("source must be the URL of the vendor's documentation");
         }
         let extra = self.wire.authorize.parameters.keys();
         if extra.into_iter().any(|name| is_reserved(name) || !is_parameter_name(name)) {
-            return Err("wire.authorize.parameters holds a reserved or impossible name");
+            return Err("wire.authorize.parameters contains a reserved or invalid name");
         }
         let scope = &self.wire.scopes.parameter;
         if !is_parameter_name(scope) || (scope != "scope" && is_reserved(scope)) {
-            return Err("wire.scopes.parameter is a reserved or impossible name");
+            return Err("wire.scopes.parameter is a reserved or invalid name");
         }
         let renamed = self.wire.authorize.client_id_parameter.as_deref();
         if renamed.is_some_and(|name| is_reserved(name) || !is_parameter_name(name)) {
-            return Err("wire.authorize.client_id_parameter is a reserved or impossible name");
+            return Err("wire.authorize.client_id_parameter is a reserved or invalid name");
         }
         if self.variables.keys().any(|name| name == "scope" || name == "client_id") {
-            return Err("a variable must not be called scope or client_id");
+            return Err("a variable must not be named scope or client_id");
         }
         if self.variables.values().any(|variable| variable.default.as_ref().is_some_and(|value| !variable.allows(value))) {
-            return Err("the default of a variable is none of its values");
+            return Err("the default of a variable is not one of its values");
         }
         if self.endpoints.all().any(|url| !url.starts_with("https://")) {
             return Err("endpoints must start with https://");

@@ -1,4 +1,4 @@
-//! Definitions, understood or refused by name.
+//! Connector configurations: parsed, or refused with the name of the field.
 
 use grantry_domain::provider::{BindingKind, CallbackPath, ClientAuthentication};
 
@@ -24,7 +24,7 @@ fn refused(config: &str) -> String {
 }
 
 #[test]
-fn r09_hand_written_endpoints_have_their_own_callback() {
+fn r09_endpoints_in_the_connector_have_a_separate_callback() {
     let settings = custom(&by_hand(r#""scope":"openid files.read","revocationUrl":"https://as.example/revoke""#)).unwrap();
     assert_eq!((settings.kind, settings.callback), (BindingKind::Pinned, CallbackPath::PerConnector));
     let endpoints = settings.endpoints.unwrap();
@@ -34,7 +34,7 @@ fn r09_hand_written_endpoints_have_their_own_callback() {
     assert_eq!(settings.base_url, "https://api.example/v1");
     assert_eq!(settings.destinations.iter().map(Origin::as_str).collect::<Vec<_>>(), ["https://api.example"]);
     assert_eq!(settings.requested_scopes.to_record(), "files.read openid");
-    assert_eq!(settings.required_scopes.to_record(), "files.read", "openid is seldom repeated in responses");
+    assert_eq!(settings.required_scopes.to_record(), "files.read", "responses seldom include openid");
     assert_eq!(settings.missing, None);
 }
 
@@ -49,7 +49,7 @@ fn r09_an_issuer_alone_shares_the_callback_and_with_endpoints_does_not() {
 }
 
 #[test]
-fn unknown_and_unfitting_fields_are_refused_by_name() {
+fn unknown_and_invalid_fields_are_refused_by_name() {
     for (settings, field) in [
         (r#""clientSecret":"x""#, "config.clientSecret"),
         (r#""TokenUrl":"https://as.example/t""#, "config.TokenUrl"),
@@ -142,13 +142,13 @@ fn lesson_25_urls_outside_the_allow_list_are_refused_at_write() {
             let refused =
                 profiles.settings(&definition(".oauth2", &config.replace(url, &format!("{bad}{tail}")))).unwrap_err();
             assert_eq!((refused.field.as_str(), refused.host_not_allowed), (field, is_a_host_matter), "{url} {bad}");
-            assert!(!refused.to_string().contains("evil.test"), "values are not repeated");
+            assert!(!refused.to_string().contains("evil.test"), "errors do not contain values");
         }
     }
 }
 
 #[test]
-fn a_client_id_may_come_later_but_must_be_sound() {
+fn a_client_id_may_be_added_later_but_must_be_valid() {
     let mut open = definition(".oauth2", BY_HAND);
     open.client_id = None;
     assert_eq!(profiles().settings(&open).unwrap().missing.as_deref(), Some("secrets.clientId"));
@@ -178,7 +178,7 @@ fn r09_github_is_a_profile_that_shares_the_callback() {
 }
 
 #[test]
-fn profiles_are_refused_when_unknown_denied_or_out_of_reach() {
+fn profiles_are_refused_if_unknown_denied_or_outside_the_policy() {
     let missing = profiles().settings(&definition(".unknown", "{}")).unwrap_err();
     assert_eq!(missing.field, "connector_type_id");
     let deny = ProfileOptions { deny: vec![ProfileId::new(".github").unwrap()], ..ProfileOptions::default() };
@@ -190,7 +190,7 @@ fn profiles_are_refused_when_unknown_denied_or_out_of_reach() {
 }
 
 #[test]
-fn answers_are_remembered_by_exact_equality_and_within_bounds() {
+fn results_are_cached_by_exact_equality_and_within_bounds() {
     let profiles = profiles();
     let one = profiles.settings(&definition(".oauth2", BY_HAND)).unwrap();
     assert_eq!(profiles.settings(&definition(".oauth2", BY_HAND)).unwrap(), one);
@@ -205,7 +205,7 @@ fn answers_are_remembered_by_exact_equality_and_within_bounds() {
 }
 
 #[test]
-fn connector_types_name_their_fields() {
+fn connector_types_list_their_fields() {
     let types = profiles().connector_types();
     let profiles = BUILT_IN.iter().map(|(file, _)| format!(".{}", file.strip_suffix(".toml").unwrap()));
     let expected: Vec<_> = std::iter::once(".oauth2".to_owned()).chain(profiles).collect();
@@ -271,13 +271,13 @@ fn variables_fill_templates_and_are_checked() {
     let kind = profiles.connector_types().into_iter().find(|kind| kind.id == ".tenants").unwrap();
     assert_eq!(kind.auth_modes, ["per-user", "shared"]);
     let shared = |id, config| profiles.settings(&definition(id, config)).unwrap().client_credentials;
-    assert!(shared(".tenants", r#"{"tenant":"acme"}"#) && !shared(".github", "{}"), "as the catalogue says");
+    assert!(shared(".tenants", r#"{"tenant":"acme"}"#) && !shared(".github", "{}"), "consistent with the catalogue");
     assert_eq!(kind.fields[0].name, "region");
     assert!(kind.fields[1].required && !kind.fields[0].required);
 }
 
 #[test]
-fn r09_a_profile_whose_host_is_free_has_no_shared_callback() {
+fn r09_a_profile_with_a_free_host_has_no_shared_callback() {
     let free = TENANTS.replace("{tenant}.login.example", "{tenant}").replace("kind = \"label\"", "kind = \"host\"");
     let profiles = with(&free).unwrap();
     let settings = profiles.settings(&definition(".tenants", r#"{"tenant":"login.acme.test"}"#)).unwrap();

@@ -31,11 +31,11 @@ use crate::profile::rules::Wire;
 use crate::profile::{ParsedConnector, Profiles};
 use crate::transport::{HttpRequest, HttpResponse, HttpTransport};
 
-/// How this software names itself; some APIs refuse requests without it.
+/// The `User-Agent`. Some APIs refuse requests without it.
 pub(crate) const AGENT: HeaderValue = HeaderValue::from_static(concat!("grantry/", env!("CARGO_PKG_VERSION")));
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// Speaks OAuth 2.0 to authorization servers. Holds no secret and never retries.
+/// Sends OAuth 2.0 requests to authorization servers. It stores no secret and never retries.
 pub struct Oauth2Server {
     transport: Arc<dyn HttpTransport>,
     profiles: Arc<Profiles>,
@@ -45,18 +45,18 @@ pub struct Oauth2Server {
 }
 
 impl Oauth2Server {
-    /// A server over a transport. The clock judges the expiry of ID tokens.
+    /// Creates the client over a transport. The clock is used for the expiry of ID tokens.
     pub fn new(transport: Arc<dyn HttpTransport>, profiles: Arc<Profiles>, clock: Arc<dyn Clock>) -> Self {
         let (discovery, key_sets) = (Discovery::default(), KeySets::default());
         Self { transport, profiles, clock, discovery, key_sets }
     }
 
-    /// The wire rules of a frozen provider. Settings that the operator no longer permits send no request.
+    /// The wire rules of a frozen provider. If the operator no longer allows its settings, no request is sent.
     fn rules(&self, provider: &ProviderSnapshot) -> Result<Arc<ParsedConnector>, ProviderError> {
-        self.profiles.of(provider).map_err(|_| ProviderError::NotAllowed)
+        self.profiles.parse_snapshot(provider).map_err(|_| ProviderError::NotAllowed)
     }
 
-    /// Asks the egress policy about a URL, whatever was checked when it was saved (R70).
+    /// Checks a URL against the egress policy. The policy may have changed since the URL was saved.
     fn allowed(&self, url: &str) -> Result<(), ProviderError> {
         self.profiles.policy().check(url).map(drop).map_err(|_| ProviderError::NotAllowed)
     }
@@ -132,7 +132,7 @@ impl AuthorizationServer for Oauth2Server {
 
     fn revocation_order(&self, provider: &ProviderSnapshot) -> Vec<TokenKind> {
         let order = |wire: &Wire| wire.revocation.order.iter().copied().map(TokenKind::from).collect();
-        // Rules that cannot be had any more leave the order of the standard (RFC 7009 §2.1).
+        // If the operator no longer allows the settings, the order of RFC 7009 §2.1 applies.
         self.rules(provider).map_or_else(|_| order(&Wire::default()), |rules| order(&rules.wire))
     }
 

@@ -1,4 +1,4 @@
-//! Revocation: RFC 7009, or the vendor's own call.
+//! Token revocation (RFC 7009), and the variants of vendors.
 
 use grantry_domain::ports::{ClientCredentials, ProviderError, RevocationResponse, TokenKind};
 use grantry_domain::provider::ProviderSnapshot;
@@ -35,7 +35,7 @@ impl Oauth2Server {
     }
 }
 
-/// RFC 7009 §2.1. The hint must be right: there are servers that look only where it points and return 200 all the same.
+/// RFC 7009 §2.1. The hint must be correct: some servers search only tokens of that type and return 200 in any case.
 fn standard(
     wire: &Wire,
     provider: &ProviderSnapshot,
@@ -74,7 +74,7 @@ fn delete(
         method: Method::DELETE,
         url: endpoint.to_owned(),
         headers: HeaderMap::from_iter([(ACCEPT, JSON), (CONTENT_TYPE, JSON), (USER_AGENT, AGENT)]),
-        authorization: Some(client_auth::basic(&provider.client_id, client_auth::secret(client)?)?),
+        authorization: Some(client_auth::basic(&provider.client_id, client_auth::require_secret(client)?)?),
         body: Some(Secret::from_zeroizing(body)),
         max_body: MAX_RESPONSE,
     })

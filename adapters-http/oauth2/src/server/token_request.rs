@@ -42,7 +42,7 @@ impl Oauth2Server {
         let scope = rules.wire.scopes.join(granted);
         let mut form = Form::default();
         form.add("grant_type", "refresh_token").add_secret("refresh_token", refresh_token);
-        // Without it the scopes stay as granted; with it they are the granted ones and never more (R13).
+        // Without the parameter the scopes stay as granted (RFC 6749 §6). With it, only the granted scopes are sent.
         if rules.wire.refresh.send_scope && !scope.is_empty() {
             form.add(&rules.wire.scopes.parameter, &scope);
         }
@@ -87,7 +87,7 @@ impl Oauth2Server {
     }
 }
 
-/// A form, posted.
+/// A POST request with a form.
 pub(super) fn form_request(url: &str, authorization: Option<Secret>, form: &Form<'_>) -> HttpRequest {
     HttpRequest {
         method: Method::POST,

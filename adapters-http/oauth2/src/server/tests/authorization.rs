@@ -30,7 +30,7 @@ async fn built(test: &TestServer, provider: &ProviderSnapshot, request: Authoriz
 fn params(url: &Url) -> BTreeMap<String, String> {
     let pairs: Vec<_> = url.query_pairs().into_owned().collect();
     let params: BTreeMap<_, _> = pairs.iter().cloned().collect();
-    assert_eq!(params.len(), pairs.len(), "a parameter stands twice in {url}");
+    assert_eq!(params.len(), pairs.len(), "a parameter occurs twice in {url}");
     params
 }
 
@@ -65,11 +65,11 @@ async fn r02_pkce_is_left_out_only_for_hosts_that_the_operator_lists() {
     let refused = strict.profiles.settings(&definition(".oauth2", &by_hand(r#""pkce":"off""#))).unwrap_err();
     assert_eq!(refused.field, "config.pkce");
     let url = strict.server.authorization_url(&provider, &client(), request(&[])).await;
-    assert_eq!(url.err(), Some(ProviderError::NotAllowed), "no longer listed");
+    assert_eq!(url.err(), Some(ProviderError::NotAllowed), "the host is no longer listed");
 }
 
 #[tokio::test]
-async fn r15_resource_nonce_and_hint_are_sent_when_there_are_any() {
+async fn r15_resource_nonce_and_hint_are_sent_if_present() {
     let test = TestServer::new();
     let mut provider = test.provider(".oauth2", BY_HAND).await;
     provider.resources = vec!["https://api.example/".to_owned()];
@@ -98,7 +98,7 @@ async fn the_scope_parameter_is_named_and_joined_as_configured() {
 }
 
 #[tokio::test]
-async fn an_endpoint_keeps_its_own_query() {
+async fn the_query_of_an_endpoint_is_kept() {
     let test = TestServer::new();
     let config = BY_HAND.replace("/authorize", "/authorize?tenant=1");
     let provider = test.provider(".oauth2", &config).await;
@@ -107,7 +107,7 @@ async fn an_endpoint_keeps_its_own_query() {
 }
 
 #[tokio::test]
-async fn r12_an_endpoint_that_brings_reserved_parameters_is_refused() {
+async fn r12_an_endpoint_with_reserved_parameters_is_refused() {
     let test = TestServer::new();
     for query in [
         "redirect_uri=https://evil.test/",
@@ -152,7 +152,7 @@ async fn r11_a_scheme_that_a_browser_must_not_follow_is_refused() {
 const RESERVED: [&str; 5] = ["client_id", "redirect_uri", "state", "code_challenge", "code_challenge_method"];
 
 proptest! {
-    /// For any configuration that is accepted, each reserved parameter stands in the URL once, with our value (T06).
+    /// For every accepted configuration, each reserved parameter occurs once in the URL, with the value of the flow.
     #[test]
     fn r12_no_configuration_overrides_a_reserved_parameter(
         extra in proptest::collection::btree_map("[a-zA-Z_.\\[\\]&=%# -]{0,12}|state|scope|redirect_uri|State|client_id|code_challenge|response_type|redirect\\.uri", ".{0,10}", 0..4),
@@ -176,8 +176,8 @@ proptest! {
             });
             let pairs: Vec<_> = url.query_pairs().into_owned().collect();
             let values = |wanted: &str| pairs.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.as_str()).collect::<Vec<_>>();
-            let ours = ["client-1", REDIRECT_URI, "state-1", "challenge-1", "S256"];
-            for (name, value) in RESERVED.into_iter().zip(ours) {
+            let expected = ["client-1", REDIRECT_URI, "state-1", "challenge-1", "S256"];
+            for (name, value) in RESERVED.into_iter().zip(expected) {
                 prop_assert_eq!(values(name), [value]);
             }
             prop_assert_eq!(values("response_type"), ["code"]);

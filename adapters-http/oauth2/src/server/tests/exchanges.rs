@@ -15,6 +15,7 @@ use grantry_domain::secret::Secret;
 use serde::Deserialize;
 
 use crate::fake_transport::{REDIRECT_URI, Sent, TestServer, client, definition, text};
+use crate::{EgressPolicy, ProfileOptions};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,7 +37,7 @@ enum Callback {
     PerConnector,
 }
 
-/// The authorization URL. The parameters that every flow sets are checked in any case and not listed.
+/// The authorization URL. The parameters that every flow sets are always checked and not listed.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AuthorizationUrl {
@@ -238,12 +239,21 @@ async fn every_profile_passes_its_exchange() {
         let file = folder.join(format!("{name}.exchange.toml"));
         let exchange = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let exchange: Exchange = toml::from_str(&exchange).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        run(&kind.id, &exchange).await;
+        run(&TestServer::new(), &kind.id, &exchange).await;
     }
 }
 
-async fn run(id: &str, exchange: &Exchange) {
-    let test = TestServer::new();
+#[tokio::test]
+async fn the_examples_of_the_readme_fit_together() {
+    let readme = include_str!("../../../profiles/README.md");
+    let mut examples = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let profile = ("example.toml".to_owned(), examples.next().unwrap().to_owned());
+    let exchange = toml::from_str(examples.next().unwrap()).unwrap_or_else(|error| panic!("{error}"));
+    let options = ProfileOptions { additional: vec![profile], ..ProfileOptions::default() };
+    run(&TestServer::with(EgressPolicy::new(&["*"], &[]).unwrap(), options), ".example", &exchange).await;
+}
+
+async fn run(test: &TestServer, id: &str, exchange: &Exchange) {
     let settings = test.profiles.settings(&definition(id, &exchange.config)).unwrap();
     let callback = match exchange.callback {
         Callback::Shared => CallbackPath::Shared,
@@ -252,14 +262,14 @@ async fn run(id: &str, exchange: &Exchange) {
     assert_eq!(settings.callback, callback, "{id}");
     assert_eq!(settings.required_scopes, Scopes::new(&exchange.required_scopes), "{id}");
     let provider = test.provider(id, &exchange.config).await;
-    check_authorization_url(&test, &provider, &settings.requested_scopes, exchange).await;
+    check_authorization_url(test, &provider, &settings.requested_scopes, exchange).await;
     for (index, call) in exchange.token.iter().enumerate() {
-        check_token_call(&test, &provider, call, &format!("{id}, token call {index}")).await;
+        check_token_call(test, &provider, call, &format!("{id}, token call {index}")).await;
     }
     if let Some(identity) = &exchange.identity {
-        check_identity(&test, &provider, identity, &format!("{id}, identity")).await;
+        check_identity(test, &provider, identity, &format!("{id}, identity")).await;
     }
-    check_revocation(&test, &provider, exchange.revocation.as_ref(), id).await;
+    check_revocation(test, &provider, exchange.revocation.as_ref(), id).await;
 }
 
 async fn check_authorization_url(test: &TestServer, provider: &ProviderSnapshot, scopes: &Scopes, exchange: &Exchange) {
@@ -274,8 +284,8 @@ async fn check_authorization_url(test: &TestServer, provider: &ProviderSnapshot,
     let (endpoint, query) = text(&url).split_once('?').unwrap();
     assert_eq!(endpoint, exchange.authorization.endpoint);
     let mut parameters: BTreeMap<_, _> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    let of_the_flow = [("redirect_uri", REDIRECT_URI), ("state", "state-1")];
-    for (name, value) in of_the_flow {
+    let flow_parameters = [("redirect_uri", REDIRECT_URI), ("state", "state-1")];
+    for (name, value) in flow_parameters {
         assert_eq!(parameters.remove(name).as_deref(), Some(value), "{name}");
     }
     for (name, value) in [("client_id", "client-1"), ("code_challenge", "challenge-1"), ("code_challenge_method", "S256")] {

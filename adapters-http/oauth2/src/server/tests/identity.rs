@@ -14,7 +14,7 @@ use crate::fake_transport::{NOW, TestServer};
 
 const ISSUER: &str = "https://as.example";
 
-/// An issuer's key.
+/// The signing key of an issuer.
 struct Key(EcdsaKeyPair);
 
 impl Key {
@@ -80,14 +80,14 @@ fn alice() -> Account {
 }
 
 #[tokio::test]
-async fn r35_a_checked_id_token_names_the_account() {
+async fn r35_a_valid_id_token_identifies_the_account() {
     let (test, key) = (TestServer::new(), Key::new());
     let provider = provider(&test, true).await;
     test.transport.respond(200, key.jwks("k1"));
     let token = key.sign(HEADER, &claims());
     assert_eq!(identified(&test, &provider, Some(&token)).await, Ok(Some(alice())));
     assert_eq!(identified(&test, &provider, Some(&token)).await, Ok(Some(alice())));
-    assert_eq!(test.transport.sent().len(), 1, "keys are cached, userinfo is not needed");
+    assert_eq!(test.transport.sent().len(), 1, "keys are cached and userinfo is not requested");
     assert!(test.transport.last().authorization.is_none());
 }
 
@@ -124,19 +124,19 @@ async fn r35_an_id_token_with_a_wrong_claim_is_refused() {
 }
 
 #[tokio::test]
-async fn r35_a_signature_is_checked_where_keys_can_be_had() {
-    let (honest, stranger) = (Key::new(), Key::new());
-    let good = honest.sign(HEADER, &claims());
+async fn r35_the_signature_is_verified_if_the_issuer_publishes_keys() {
+    let (issuer, other) = (Key::new(), Key::new());
+    let good = issuer.sign(HEADER, &claims());
     let (signed, _) = good.rsplit_once('.').unwrap();
     let unsigned = |header: &str| format!("{}.{}.", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims()));
     for token in [
-        stranger.sign(HEADER, &claims()),
-        honest.sign(r#"{"alg":"ES256","kid":"k2"}"#, &claims()),
-        honest.sign(r#"{"alg":"ES384","kid":"k1"}"#, &claims()),
-        honest.sign(r#"{"alg":"RS256","kid":"k1"}"#, &claims()),
-        honest.sign(r#"{"alg":"HS256","kid":"k1"}"#, &claims()),
-        honest.sign(r#"{"alg":"ES256","kid":"k1","crit":["b64"],"b64":false}"#, &claims()),
-        honest.sign(r#"{"kid":"k1"}"#, &claims()),
+        other.sign(HEADER, &claims()),
+        issuer.sign(r#"{"alg":"ES256","kid":"k2"}"#, &claims()),
+        issuer.sign(r#"{"alg":"ES384","kid":"k1"}"#, &claims()),
+        issuer.sign(r#"{"alg":"RS256","kid":"k1"}"#, &claims()),
+        issuer.sign(r#"{"alg":"HS256","kid":"k1"}"#, &claims()),
+        issuer.sign(r#"{"alg":"ES256","kid":"k1","crit":["b64"],"b64":false}"#, &claims()),
+        issuer.sign(r#"{"kid":"k1"}"#, &claims()),
         unsigned(r#"{"alg":"none"}"#),
         unsigned(HEADER),
         format!("{signed}.AAAA"),
@@ -146,7 +146,7 @@ async fn r35_a_signature_is_checked_where_keys_can_be_had() {
     ] {
         let test = TestServer::new();
         let provider = provider(&test, true).await;
-        test.transport.respond(200, honest.jwks("k1")).respond(200, honest.jwks("k1"));
+        test.transport.respond(200, issuer.jwks("k1")).respond(200, issuer.jwks("k1"));
         assert_eq!(identified(&test, &provider, Some(&token)).await, Err(ProviderError::Malformed), "{token}");
     }
 }
@@ -162,7 +162,7 @@ async fn r35_none_and_shared_keys_are_refused_even_without_published_keys() {
 }
 
 #[tokio::test]
-async fn a_new_key_is_found_by_asking_once_more() {
+async fn a_new_key_is_found_by_a_second_request() {
     let (test, old, new) = (TestServer::new(), Key::new(), Key::new());
     let provider = provider(&test, true).await;
     test.transport.respond(200, old.jwks("k1")).respond(200, new.jwks("k2"));
@@ -172,7 +172,7 @@ async fn a_new_key_is_found_by_asking_once_more() {
 }
 
 #[tokio::test]
-async fn r35_userinfo_tells_what_the_id_token_does_not() {
+async fn r35_userinfo_supplies_claims_missing_in_the_id_token() {
     let (test, key) = (TestServer::new(), Key::new());
     let provider = provider(&test, false).await;
     let bare = key.sign(HEADER, &claims().replace(r#","email":"alice@example.test""#, ""));
@@ -186,7 +186,7 @@ async fn r35_userinfo_tells_what_the_id_token_does_not() {
 }
 
 #[tokio::test]
-async fn r35_userinfo_alone_names_the_account() {
+async fn r35_userinfo_alone_identifies_the_account() {
     let test = TestServer::new();
     let provider = test.provider(".oauth2", BY_HAND).await;
     for (body, subject, label) in [
@@ -202,9 +202,9 @@ async fn r35_userinfo_alone_names_the_account() {
     }
 }
 
-/// Userinfo is for the label: what it refuses or garbles costs nobody the grant, and what the ID token told stays told.
+/// Userinfo only serves the label: an error there does not fail the grant, and the subject of the ID token is kept.
 #[tokio::test]
-async fn r35_a_userinfo_that_cannot_be_read_tells_nothing() {
+async fn r35_an_unreadable_userinfo_counts_as_absent() {
     let (test, key) = (TestServer::new(), Key::new());
     let by_hand = test.provider(".oauth2", BY_HAND).await;
     let with_issuer = provider(&test, false).await;
@@ -237,16 +237,16 @@ async fn r35_a_userinfo_that_cannot_be_read_tells_nothing() {
 }
 
 #[tokio::test]
-async fn r35_who_does_not_tell_is_not_asked() {
+async fn r35_without_a_userinfo_endpoint_no_request_is_sent() {
     let test = TestServer::new();
     let config = BY_HAND.replace(r#""userinfoUrl":"https://as.example/userinfo","#, "");
     let provider = test.provider(".oauth2", &config).await;
     assert_eq!(identified(&test, &provider, None).await, Ok(None));
-    assert_eq!(identified(&test, &provider, Some("an.id.token")).await, Ok(None), "nobody knows its issuer");
+    assert_eq!(identified(&test, &provider, Some("an.id.token")).await, Ok(None), "its issuer is not known");
 }
 
 #[tokio::test]
-async fn r35_github_names_its_users_by_number() {
+async fn r35_github_accounts_are_identified_by_number() {
     let test = TestServer::new();
     let provider = test.provider(".github", "{}").await;
     test.transport.respond(200, r#"{"login":"octocat","id":583231,"node_id":"x","name":"The Octocat","email":null}"#);

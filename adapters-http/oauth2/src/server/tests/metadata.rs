@@ -19,7 +19,7 @@ fn document(edit: impl Fn(&str) -> String) -> String {
     )
 }
 
-fn honest() -> String {
+fn valid() -> String {
     document(str::to_owned)
 }
 
@@ -34,7 +34,7 @@ async fn r11_metadata_is_frozen_into_the_provider() {
     let settings = test.profiles.settings(&definition(".oauth2", CONFIG)).unwrap();
     assert_eq!((settings.kind, settings.callback), (BindingKind::Issuer, CallbackPath::Shared));
     assert!(settings.endpoints.is_none());
-    test.transport.respond(200, honest());
+    test.transport.respond(200, valid());
     let provider = resolve(&test, CONFIG).await.unwrap();
     assert_eq!(test.transport.last().url, "https://as.example/.well-known/oauth-authorization-server/tenant");
     assert_eq!(provider.issuer.as_deref(), Some(ISSUER));
@@ -44,21 +44,21 @@ async fn r11_metadata_is_frozen_into_the_provider() {
     assert_eq!((provider.redirect_uri.as_str(), provider.config.as_str()), (REDIRECT_URI, CONFIG));
 
     assert!(resolve(&test, CONFIG).await.is_ok());
-    assert_eq!(test.transport.sent().len(), 1, "metadata is remembered");
+    assert_eq!(test.transport.sent().len(), 1, "metadata is cached");
 }
 
 #[tokio::test]
-async fn r11_the_second_place_is_asked_when_the_first_has_no_document() {
+async fn r11_the_second_url_is_requested_if_the_first_has_no_document() {
     for (status, body) in [(404, ""), (200, "<!doctype html>"), (500, ""), (302, "")] {
         let test = TestServer::new();
-        test.transport.respond(status, body).respond(200, honest());
+        test.transport.respond(status, body).respond(200, valid());
         assert!(resolve(&test, CONFIG).await.is_ok(), "{status}");
         assert_eq!(test.transport.last().url, "https://as.example/tenant/.well-known/openid-configuration");
     }
 }
 
 #[tokio::test]
-async fn r11_an_issuer_that_differs_by_anything_is_refused() {
+async fn r11_an_issuer_that_differs_in_any_character_is_refused() {
     for other in [
         "https://as.example/Tenant",
         "https://as.example/tenant/",
@@ -74,7 +74,7 @@ async fn r11_an_issuer_that_differs_by_anything_is_refused() {
         let issuer = format!("\"issuer\":\"{other}\"");
         test.transport.respond(200, document(|text| text.replacen(&format!("\"issuer\":\"{ISSUER}\""), &issuer, 1)));
         assert_eq!(resolve(&test, CONFIG).await, Err(ProviderError::BadMetadata), "{other}");
-        assert_eq!(test.transport.sent().len(), 1, "a wrong document ends the search");
+        assert_eq!(test.transport.sent().len(), 1, "an invalid document ends the search");
     }
 }
 
@@ -101,7 +101,7 @@ async fn r11_every_endpoint_passes_the_policy() {
 }
 
 #[tokio::test]
-async fn r11_documents_that_lack_or_break_something_are_refused() {
+async fn r11_incomplete_and_invalid_documents_are_refused() {
     let edits: [(&str, &str); 6] = [
         (r#""authorization_endpoint":"https://as.example/authorize","#, ""),
         (r#""token_endpoint":"https://as.example/token","#, ""),
@@ -113,14 +113,14 @@ async fn r11_documents_that_lack_or_break_something_are_refused() {
     for (from, to) in edits {
         let test = TestServer::new();
         let broken = document(|text| text.replacen(from, to, 1));
-        assert_ne!(broken, honest());
+        assert_ne!(broken, valid());
         test.transport.respond(200, broken.clone()).respond(200, broken);
         assert_eq!(resolve(&test, CONFIG).await, Err(ProviderError::BadMetadata), "{to}");
     }
 }
 
-/// The connectors of issuer mode share one redirect URI. That is safe only while every response names its issuer: without
-/// `iss` an attacker's issuer could collect codes of an honest provider.
+/// Connectors in issuer mode share one redirect URI. That is safe only if every response contains `iss`: without it an
+/// attacker's issuer could collect codes of another provider.
 #[tokio::test]
 async fn r10_an_issuer_that_does_not_announce_iss_is_refused() {
     for value in ["false", "null", "\"true\"", "1"] {
@@ -131,7 +131,7 @@ async fn r10_an_issuer_that_does_not_announce_iss_is_refused() {
 }
 
 #[tokio::test]
-async fn failures_are_told_apart_and_not_remembered() {
+async fn errors_are_distinguished_and_not_cached() {
     let test = TestServer::new();
     test.transport.fail(TransportError::NotSent);
     assert_eq!(resolve(&test, CONFIG).await, Err(ProviderError::NotSent));
@@ -139,21 +139,21 @@ async fn failures_are_told_apart_and_not_remembered() {
     assert_eq!(resolve(&test, CONFIG).await, Err(ProviderError::NoResponse));
     test.transport.respond(404, "").respond(404, "");
     assert_eq!(resolve(&test, CONFIG).await, Err(ProviderError::BadMetadata));
-    test.transport.respond(200, honest());
+    test.transport.respond(200, valid());
     assert!(resolve(&test, CONFIG).await.is_ok());
 }
 
 #[tokio::test]
-async fn callers_at_the_same_time_share_one_request() {
+async fn concurrent_callers_share_one_request() {
     let test = TestServer::new();
-    test.transport.respond(200, honest());
+    test.transport.respond(200, valid());
     let (one, two, three) = tokio::join!(resolve(&test, CONFIG), resolve(&test, CONFIG), resolve(&test, CONFIG));
     assert!(one.is_ok() && two.is_ok() && three.is_ok());
     assert_eq!(test.transport.sent().len(), 1);
 }
 
 #[tokio::test]
-async fn lesson_25_written_endpoints_are_judged_again_at_start() {
+async fn lesson_25_configured_endpoints_are_checked_again_at_start() {
     let wide = TestServer::new();
     let settings = wide.profiles.settings(&definition(".oauth2", BY_HAND)).unwrap();
     for allowed in [["as.example"], ["api.example"], ["other.example"]] {
@@ -162,11 +162,11 @@ async fn lesson_25_written_endpoints_are_judged_again_at_start() {
         assert_eq!(resolved, Err(ProviderError::NotAllowed), "{allowed:?}");
     }
     assert!(wide.server.resolve(&settings, REDIRECT_URI, BY_HAND).await.is_ok());
-    assert!(wide.transport.sent().is_empty(), "written endpoints need no request");
+    assert!(wide.transport.sent().is_empty(), "configured endpoints need no request");
 }
 
 #[tokio::test]
-async fn lesson_25_an_issuer_outside_the_policy_is_not_asked() {
+async fn lesson_25_no_request_goes_to_an_issuer_outside_the_policy() {
     let wide = TestServer::new();
     let settings = wide.profiles.settings(&definition(".oauth2", CONFIG)).unwrap();
     let narrow = TestServer::with(EgressPolicy::new(&["api.example"], &[]).unwrap(), ProfileOptions::default());

@@ -7,7 +7,7 @@ mod metadata;
 mod revocation;
 mod token;
 
-/// A connector with hand-written endpoints.
+/// A connector that contains its endpoints.
 const BY_HAND: &str = r#"{"authorizationUrl":"https://as.example/authorize","tokenUrl":"https://as.example/token",
     "revocationUrl":"https://as.example/revoke","userinfoUrl":"https://as.example/userinfo",
     "baseUrl":"https://api.example/v1"}"#;

@@ -20,7 +20,7 @@ async fn revoked(
 }
 
 #[tokio::test]
-async fn r50_the_hint_names_the_kind_of_the_token() {
+async fn r50_the_hint_matches_the_type_of_the_token() {
     let test = TestServer::new();
     for (kind, hint) in [(TokenKind::Refresh, "refresh_token"), (TokenKind::Access, "access_token")] {
         test.transport.respond(200, "");
@@ -34,7 +34,7 @@ async fn r50_the_hint_names_the_kind_of_the_token() {
 }
 
 #[tokio::test]
-async fn r50_the_refresh_token_goes_first() {
+async fn r50_the_refresh_token_is_revoked_first() {
     let test = TestServer::new();
     let order = |provider| test.server.revocation_order(&provider);
     assert_eq!(order(test.provider(".oauth2", BY_HAND).await), [TokenKind::Refresh, TokenKind::Access]);
@@ -42,7 +42,7 @@ async fn r50_the_refresh_token_goes_first() {
 }
 
 #[tokio::test]
-async fn r50_answers_of_the_revocation_endpoint() {
+async fn r50_responses_of_the_revocation_endpoint() {
     let test = TestServer::new();
     let throttled = |seconds, unprocessed| {
         Err(ProviderError::Throttled { retry_after: Some(Duration::from_secs(seconds)), unprocessed })
@@ -69,7 +69,7 @@ async fn r50_answers_of_the_revocation_endpoint() {
 }
 
 #[tokio::test]
-async fn a_provider_without_revocation_says_so_without_a_request() {
+async fn a_provider_without_a_revocation_endpoint_receives_no_request() {
     let test = TestServer::new();
     let config = BY_HAND.replace(r#""revocationUrl":"https://as.example/revoke","#, "");
     assert_eq!(revoked(&test, ".oauth2", &config, TokenKind::Refresh).await, Ok(RevocationResponse::NotSupported));
@@ -86,7 +86,7 @@ async fn r50_a_public_client_revokes_with_its_id() {
 }
 
 #[tokio::test]
-async fn r50_github_has_a_call_of_its_own() {
+async fn r50_github_has_a_vendor_specific_request() {
     let test = TestServer::new();
     for (status, expected) in [
         (204, Ok(RevocationResponse::Done)),

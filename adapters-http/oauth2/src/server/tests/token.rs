@@ -8,17 +8,17 @@ use super::{BY_HAND, by_hand};
 use crate::fake_transport::{REDIRECT_URI, TestServer, client, text};
 use crate::{EgressPolicy, ProfileOptions, TransportError};
 
-const ANSWER: &str = r#"{"access_token":"at-1","token_type":"Bearer","refresh_token":"rt-2","expires_in":60}"#;
+const RESPONSE: &str = r#"{"access_token":"at-1","token_type":"Bearer","refresh_token":"rt-2","expires_in":60}"#;
 
 fn secret(value: &str) -> Secret {
     Secret::from_text(value)
 }
 
 #[tokio::test]
-async fn r07_the_code_is_exchanged_with_the_very_redirect_uri() {
+async fn r07_the_code_is_exchanged_with_the_same_redirect_uri() {
     let test = TestServer::new();
     let provider = test.provider(".oauth2", BY_HAND).await;
-    test.transport.respond(200, ANSWER);
+    test.transport.respond(200, RESPONSE);
     let response = test.server.exchange(&provider, &client(), &secret("c/1"), &secret("verifier")).await.ok().unwrap();
     assert_eq!(text(&response.access_token), "at-1");
     let sent = test.transport.last();
@@ -36,7 +36,7 @@ async fn r07_the_code_is_exchanged_with_the_very_redirect_uri() {
 }
 
 #[tokio::test]
-async fn r16_the_client_proves_itself_in_one_way_only() {
+async fn r16_the_client_authenticates_in_one_way_only() {
     let test = TestServer::new();
     for (setting, basic, id, in_body) in [
         (r#""clientAuth":"basic""#, true, None, None),
@@ -46,7 +46,7 @@ async fn r16_the_client_proves_itself_in_one_way_only() {
         (r#""clientAuth":"none""#, false, Some("client-1"), None),
     ] {
         let provider = test.provider(".oauth2", &by_hand(setting)).await;
-        test.transport.respond(200, ANSWER);
+        test.transport.respond(200, RESPONSE);
         assert!(test.server.refresh(&provider, &client(), &secret("rt-1"), &Scopes::default()).await.is_ok());
         let sent = test.transport.last();
         assert_eq!(sent.authorization.is_some(), basic, "{setting}");
@@ -57,7 +57,7 @@ async fn r16_the_client_proves_itself_in_one_way_only() {
 }
 
 #[tokio::test]
-async fn a_client_without_its_secret_sends_nothing() {
+async fn a_client_without_its_secret_sends_no_request() {
     let test = TestServer::new();
     for setting in [r#""clientAuth":"basic""#, r#""clientAuth":"post""#] {
         let provider = test.provider(".oauth2", &by_hand(setting)).await;
@@ -69,10 +69,10 @@ async fn a_client_without_its_secret_sends_nothing() {
 }
 
 #[tokio::test]
-async fn r13_a_refresh_asks_for_no_scope_or_exactly_the_granted_ones() {
+async fn r13_a_refresh_requests_no_scope_or_exactly_the_granted_ones() {
     let test = TestServer::new();
     let provider = test.provider(".oauth2", &by_hand(r#""scope":"a b c d""#)).await;
-    test.transport.respond(200, ANSWER).respond(200, ANSWER);
+    test.transport.respond(200, RESPONSE).respond(200, RESPONSE);
     assert!(test.server.refresh(&provider, &client(), &secret("rt-1"), &Scopes::new(["a", "b"])).await.is_ok());
     let sent = test.transport.last();
     let expected = [("grant_type", "refresh_token"), ("refresh_token", "rt-1")];
@@ -83,7 +83,7 @@ async fn r13_a_refresh_asks_for_no_scope_or_exactly_the_granted_ones() {
         profile("[wire.refresh]\nsend_scope = true\nsend_redirect_uri = true"),
     );
     let provider = repeating.provider(".test", "{}").await;
-    repeating.transport.respond(200, ANSWER);
+    repeating.transport.respond(200, RESPONSE);
     assert!(repeating.server.refresh(&provider, &client(), &secret("rt-1"), &Scopes::new(["b", "a"])).await.is_ok());
     let sent = repeating.transport.last();
     assert_eq!(sent.param("scope").as_deref(), Some("a b"));
@@ -115,7 +115,7 @@ async fn a_renamed_client_id_and_a_dropped_response_type_are_data() {
     let test = TestServer::with(EgressPolicy::new(&["*"], &[]).unwrap(), profile(rules));
     let mut provider = test.provider(".test", "{}").await;
     provider.authentication = grantry_domain::provider::ClientAuthentication::Post;
-    test.transport.respond(200, ANSWER);
+    test.transport.respond(200, RESPONSE);
     assert!(test.server.exchange(&provider, &client(), &secret("c"), &secret("v")).await.is_ok());
     let sent = test.transport.last();
     assert_eq!(sent.param("client_key").as_deref(), Some("client-1"));
@@ -134,11 +134,11 @@ async fn a_renamed_client_id_and_a_dropped_response_type_are_data() {
 }
 
 #[tokio::test]
-async fn r15_resources_are_named_in_token_requests() {
+async fn r15_resources_are_sent_in_token_requests() {
     let test = TestServer::new();
     let mut provider = test.provider(".oauth2", BY_HAND).await;
     provider.resources = vec!["https://api.example/".to_owned()];
-    test.transport.respond(200, ANSWER).respond(200, ANSWER).respond(200, ANSWER);
+    test.transport.respond(200, RESPONSE).respond(200, RESPONSE).respond(200, RESPONSE);
     assert!(test.server.exchange(&provider, &client(), &secret("c"), &secret("v")).await.is_ok());
     assert!(test.server.refresh(&provider, &client(), &secret("rt-1"), &Scopes::default()).await.is_ok());
     assert!(test.server.client_credentials(&provider, &client(), &Scopes::default()).await.is_ok());
@@ -146,17 +146,17 @@ async fn r15_resources_are_named_in_token_requests() {
 }
 
 #[tokio::test]
-async fn the_client_gets_its_own_token() {
+async fn the_client_credentials_grant_returns_a_token() {
     let test = TestServer::new();
     let provider = test.provider(".oauth2", &by_hand(r#""scopeSeparator":",""#)).await;
-    test.transport.respond(200, ANSWER);
+    test.transport.respond(200, RESPONSE);
     assert!(test.server.client_credentials(&provider, &client(), &Scopes::new(["a", "b"])).await.is_ok());
     let expected = [("grant_type", "client_credentials"), ("scope", "a,b")];
     assert_eq!(test.transport.last().form(), expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
 }
 
 #[tokio::test]
-async fn r40_nothing_is_repeated_whatever_comes_back() {
+async fn r40_no_request_is_retried_after_any_error() {
     let test = TestServer::new();
     let provider = test.provider(".oauth2", BY_HAND).await;
     for (error, expected) in [
@@ -191,7 +191,7 @@ async fn lesson_25_endpoints_that_are_no_longer_allowed_are_not_called() {
 }
 
 #[tokio::test]
-async fn lesson_25_a_single_foreign_endpoint_in_the_snapshot_is_not_called() {
+async fn lesson_25_a_single_endpoint_outside_the_policy_is_not_called() {
     let test = TestServer::new();
     let mut provider = test.provider(".oauth2", BY_HAND).await;
     provider.endpoints.token = "https://127.0.0.1/token".to_owned();
@@ -205,7 +205,7 @@ async fn lesson_25_a_single_foreign_endpoint_in_the_snapshot_is_not_called() {
 }
 
 #[tokio::test]
-async fn github_answers_are_understood_as_github_means_them() {
+async fn github_responses_are_read_by_the_rules_of_its_profile() {
     let test = TestServer::new();
     let provider = test.provider(".github", r#"{"scope":"repo read:user"}"#).await;
     let exchange = || async { test.server.exchange(&provider, &client(), &secret("c"), &secret("v")).await };

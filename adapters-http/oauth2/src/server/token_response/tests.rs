@@ -1,4 +1,4 @@
-//! The corpus of token responses.
+//! A corpus of token responses.
 
 use proptest::prelude::*;
 
@@ -32,7 +32,7 @@ fn with(members: &str) -> String {
 }
 
 #[test]
-fn r28_a_complete_answer_is_read() {
+fn r28_a_complete_response_is_read() {
     let response = standard(
         r#"{"access_token":"at-1","token_type":"bEaReR","refresh_token":"rt-1","expires_in":3600,
             "refresh_token_expires_in":86400,"scope":"b a","id_token":"x.y.z","more":{"is":["ignored",null]}}"#,
@@ -48,7 +48,7 @@ fn r28_a_complete_answer_is_read() {
 }
 
 #[test]
-fn r28_what_an_answer_leaves_out_is_not_made_up() {
+fn r28_absent_members_stay_absent() {
     let response = standard(&with(r#","refresh_token":null,"scope":null,"expires_in":null"#)).ok().unwrap();
     assert!(response.refresh_token.is_none() && response.scopes.is_none() && response.id_token.is_none());
     assert_eq!((response.lifetime, response.refresh_lifetime), (Lifetime::Unknown, Lifetime::Unknown));
@@ -62,7 +62,7 @@ fn r28_only_status_200_is_a_success() {
 }
 
 #[test]
-fn r28_bodies_that_are_no_answer_are_refused() {
+fn r28_malformed_bodies_are_refused() {
     let cut = with("");
     for body in [
         "",
@@ -94,7 +94,7 @@ fn r28_bodies_that_are_no_answer_are_refused() {
 }
 
 #[test]
-fn r28_a_token_can_stand_in_a_header_field() {
+fn r28_only_tokens_that_fit_into_a_header_field_are_accepted() {
     for bad in [" ", "a b", "a\\r\\nX: y", "a\\u0000", "\\u00e4", "\u{e4}", "a\\tb", "a\\u007f"] {
         let body = format!(r#"{{"access_token":"{bad}","token_type":"Bearer"}}"#);
         assert_eq!(error(standard(&body)), MALFORMED, "{bad}");
@@ -108,7 +108,7 @@ fn r28_a_token_can_stand_in_a_header_field() {
 }
 
 #[test]
-fn lesson_09_form_answers_only_where_declared() {
+fn lesson_09_form_responses_only_where_declared() {
     let body = "access_token=at%2F1&scope=repo%2Cgist&token_type=bearer&expires_in=60";
     let mut wire = Wire::default();
     let form = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
@@ -120,7 +120,7 @@ fn lesson_09_form_answers_only_where_declared() {
     assert_eq!(response.scopes.unwrap().to_record(), "gist repo");
     assert_eq!(response.lifetime, Lifetime::For(Duration::from_mins(1)));
     assert_eq!(error(read_with(&wire, 200, &form, "access_token=a&access_token=b&token_type=bearer")), MALFORMED);
-    assert_eq!(error(read_with(&wire, 200, &[], body)), MALFORMED, "a form that does not say so");
+    assert_eq!(error(read_with(&wire, 200, &[], body)), MALFORMED, "a form without its content type");
     assert!(read_with(&wire, 200, &[("content-type", "application/json")], &with("")).is_ok());
 }
 
@@ -147,7 +147,7 @@ fn lesson_09_an_absent_token_type_only_where_declared() {
 }
 
 #[test]
-fn lesson_09_an_absent_expires_in_means_what_the_profile_says() {
+fn lesson_09_the_profile_defines_the_meaning_of_an_absent_expires_in() {
     let life = |wire: &Wire| read_with(wire, 200, &[], &with("")).ok().unwrap().lifetime;
     let mut wire = Wire::default();
     assert_eq!(life(&wire), Lifetime::Unknown);
@@ -208,7 +208,7 @@ fn r28_lifetimes_are_clamped() {
 }
 
 #[test]
-fn r28_zero_means_no_end_only_where_declared() {
+fn r28_zero_means_no_expiry_only_where_declared() {
     let response = standard(&with(r#","expires_in":0,"refresh_expires_in":0"#)).ok().unwrap();
     assert_eq!(response.lifetime, Lifetime::For(Duration::ZERO));
     assert_eq!(response.refresh_lifetime, Lifetime::Never);
@@ -219,14 +219,14 @@ fn r28_zero_means_no_end_only_where_declared() {
 }
 
 #[test]
-fn r13_granted_scopes_are_read_as_the_profile_says() {
+fn r13_granted_scopes_are_read_by_the_rules_of_the_profile() {
     let mut wire = Wire::default();
     let scopes = |wire: &Wire, value: &str| {
         read_with(wire, 200, &[], &with(&format!(r#","scope":{value}"#)))
             .map(|response| response.scopes.unwrap().to_record())
     };
     assert_eq!(scopes(&wire, r#""b a a""#), Ok("a b".to_owned()));
-    assert_eq!(scopes(&wire, r#""""#), Ok(String::new()), "nothing was granted");
+    assert_eq!(scopes(&wire, r#""""#), Ok(String::new()), "no scope was granted");
     assert_eq!(scopes(&wire, r#""a,b""#), Ok("a,b".to_owned()));
     wire.scopes.response_separator = ",".to_owned();
     assert_eq!(scopes(&wire, r#""a, b""#), Ok("a b".to_owned()));
@@ -238,7 +238,7 @@ fn r13_granted_scopes_are_read_as_the_profile_says() {
 }
 
 #[test]
-fn r78_errors_hold_nothing_of_the_answer() {
+fn r78_errors_contain_nothing_of_the_response() {
     let canary = "canary-4d1f";
     for body in [
         format!(r#"{{"access_token":"{canary}","#),
@@ -255,7 +255,7 @@ fn r78_errors_hold_nothing_of_the_answer() {
 }
 
 proptest! {
-    /// Whatever a provider says about time, the life is within its bounds or the response is refused (T08).
+    /// For every value of `expires_in`, the lifetime is within its bounds or the response is refused.
     #[test]
     fn r28_any_expires_in_is_clamped_or_refused(value in prop_oneof![
         any::<i128>().prop_map(|number| number.to_string()),
@@ -268,14 +268,14 @@ proptest! {
             match response.lifetime {
                 Lifetime::For(life) => prop_assert!(life <= MAX_LIFETIME),
                 Lifetime::Unknown => prop_assert_eq!(value.as_str(), "null"),
-                Lifetime::Never => prop_assert!(false, "nothing declared that"),
+                Lifetime::Never => prop_assert!(false, "no rule declares it"),
             }
         }
     }
 
     /// A whole number of seconds within the bounds is kept exactly, as number and as text.
     #[test]
-    fn r28_a_sensible_expires_in_is_kept(seconds in 0_u64..=315_619_200) {
+    fn r28_an_expires_in_within_the_bounds_is_kept(seconds in 0_u64..=315_619_200) {
         for value in [seconds.to_string(), format!("\"{seconds}\"")] {
             let response = standard(&with(&format!(r#","expires_in":{value}"#))).ok().unwrap();
             prop_assert_eq!(response.lifetime, Lifetime::For(Duration::from_secs(seconds)));
