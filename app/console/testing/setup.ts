@@ -1,7 +1,7 @@
 import { cleanup } from "@testing-library/react";
 import { afterEach, vi } from "vitest";
 
-// What jsdom leaves out of dialogs and popovers: being open or closed.
+// jsdom does not implement the open state of dialogs and popovers.
 HTMLDialogElement.prototype.showModal = function showModal() {
   this.open = true;
 };

@@ -1,20 +1,20 @@
 import { screen, waitFor, within } from "@testing-library/react";
 import { describe, expect, it } from "vitest";
-import { Double } from "../../testing/double.ts";
+import { FakeServer } from "../../testing/fake-server.ts";
 import { dialog, expectAccessible, renderConsole } from "./kit.tsx";
 
-function withGrants(count = 2): Double {
-  const double = new Double();
+function withGrants(count = 2): FakeServer {
+  const server = new FakeServer();
   for (let i = 0; i < count; i += 1) {
-    double.statuses.set(`default/github/u_${i}`, {
+    server.statuses.set(`default/github/u_${i}`, {
       user_auth_status: "connected",
       account: `person${i}@github.example`,
     });
   }
-  return double;
+  return server;
 }
 
-const open = (double: Double) => renderConsole({ as: "carol", path: "/?view=connections", double });
+const open = (server: FakeServer) => renderConsole({ as: "carol", path: "/?view=connections", server });
 
 describe("connections", () => {
   it("are listed for admins", async () => {
@@ -26,24 +26,24 @@ describe("connections", () => {
   });
 
   it("are revoked after asking", async () => {
-    const double = withGrants();
-    const { user } = open(double);
+    const server = withGrants();
+    const { user } = open(server);
     await user.click(await screen.findByRole("button", { name: "Revoke the connection of u_1 to GitHub" }));
     await expectAccessible();
     await user.click(dialog().getByRole("button", { name: "Revoke" }));
     await screen.findByText("The connection was revoked");
     await within(screen.getByRole("table")).findByText("Reconnect needed");
-    expect(double.statuses.get("default/github/u_1")).toMatchObject({ reason: "admin" });
+    expect(server.statuses.get("default/github/u_1")).toMatchObject({ reason: "admin" });
   });
 
   it("are filtered by the server", async () => {
-    const double = withGrants(3);
-    const { user } = open(double);
+    const server = withGrants(3);
+    const { user } = open(server);
     await screen.findByText("person2@github.example");
     await user.type(screen.getByLabelText("Person"), "u_2");
     await waitFor(() => expect(screen.queryByText("person0@github.example")).toBeNull());
     await screen.findByText("person2@github.example");
-    expect(double.requests.at(-1)).toBe("GET /internal/actions/grants?user=u_2");
+    expect(server.requests.at(-1)).toBe("GET /internal/actions/grants?user=u_2");
     await user.selectOptions(screen.getByLabelText("Connector"), "Team wiki");
     await screen.findByText("No connection matches these filters.");
     await user.click(screen.getByRole("button", { name: "Clear search and filter" }));
@@ -60,25 +60,25 @@ describe("connections", () => {
   });
 
   it("have an empty and an error state", async () => {
-    const double = new Double();
-    double.faults.set("GET /internal/actions/grants", [400, "invalid_request"]);
-    const { user } = open(double);
+    const server = new FakeServer();
+    server.faults.set("GET /internal/actions/grants", [400, "invalid_request"]);
+    const { user } = open(server);
     await screen.findByRole("heading", { name: "The connections could not be loaded" });
-    double.faults.clear();
+    server.faults.clear();
     await user.click(screen.getByRole("button", { name: "Try again" }));
     await screen.findByText("Nobody has connected an account yet.");
     await expectAccessible();
   });
 
   it("all end when a person is off-boarded", async () => {
-    const double = withGrants();
-    double.statuses.set("marketing/github/u_1", { user_auth_status: "connected" });
-    const { user } = open(double);
+    const server = withGrants();
+    server.statuses.set("marketing/github/u_1", { user_auth_status: "connected" });
+    const { user } = open(server);
     await user.click(await screen.findByRole("button", { name: "Off-board a person" }));
     await user.type(dialog().getByLabelText("User id"), "u_1");
     await expectAccessible();
     await user.click(dialog().getByRole("button", { name: "End all connections" }));
     await screen.findByText("2 connections were ended; 2 still to be confirmed by providers");
-    expect([...double.statuses.keys()]).toEqual(["default/github/u_0"]);
+    expect([...server.statuses.keys()]).toEqual(["default/github/u_0"]);
   });
 });

@@ -1,31 +1,31 @@
 import { screen, waitFor, within } from "@testing-library/react";
 import { describe, expect, it, vi } from "vitest";
-import { Double } from "../../testing/double.ts";
+import { FakeServer } from "../../testing/fake-server.ts";
 import { connector } from "../../testing/seed.ts";
 import { dialog, expectAccessible, menuItem, renderConsole, rowOf } from "./kit.tsx";
 
 const SINCE = "2026-06-01T10:00:00Z";
 
-function doubleWithStatuses(): Double {
-  const double = new Double();
-  double.statuses.set("default/github/u_alice", {
+function doubleWithStatuses(): FakeServer {
+  const server = new FakeServer();
+  server.statuses.set("default/github/u_alice", {
     user_auth_status: "connected",
     account: "alice@github.example",
     last_used_at: `${new Date(Date.now() - 2 * 86_400_000).toISOString().slice(0, 10)}T00:00:00Z`,
     provider_note: "provider_unreachable",
   });
-  double.statuses.set("default/wiki/u_alice", {
+  server.statuses.set("default/wiki/u_alice", {
     user_auth_status: "needs_reauthorization",
     reason: "refresh_rejected",
     since: SINCE,
     account: "alice@contoso.example",
   });
-  return double;
+  return server;
 }
 
 describe("the table", () => {
   it("shows status, reason, account and last use in words", async () => {
-    renderConsole({ double: doubleWithStatuses() });
+    renderConsole({ server: doubleWithStatuses() });
     const github = within(await rowOf("GitHub"));
     await github.findByText("Connected");
     github.getByText("alice@github.example");
@@ -43,39 +43,39 @@ describe("the table", () => {
   });
 
   it("R31 shows no reason or note it does not know", async () => {
-    const double = new Double();
-    double.statuses.set("default/github/u_alice", {
+    const server = new FakeServer();
+    server.statuses.set("default/github/u_alice", {
       user_auth_status: "needs_reauthorization",
       reason: "<b>call 0900</b>",
     });
-    double.statuses.set("default/wiki/u_alice", {
+    server.statuses.set("default/wiki/u_alice", {
       user_auth_status: "connected",
       provider_note: "call 0900",
     });
-    renderConsole({ double });
+    renderConsole({ server });
     within(await rowOf("GitHub")).getByText("It has ended");
     expect(document.body.textContent).not.toContain("0900");
   });
 
   it("R63 shows names as text, whatever is in them", async () => {
-    const double = new Double();
-    double.connectors = [connector("default", "x", "<img src=x onerror=alert(1)>", ".github")];
-    renderConsole({ double });
+    const server = new FakeServer();
+    server.connectors = [connector("default", "x", "<img src=x onerror=alert(1)>", ".github")];
+    renderConsole({ server });
     await rowOf("<img src=x onerror=alert(1)>");
     expect(document.querySelector("img")).toBeNull();
   });
 
   it("says when the setup is incomplete, and offers no connect", async () => {
-    const double = new Double();
-    double.connectors = [connector("default", "x", "Half", ".github", { is_missing_secrets: true })];
-    renderConsole({ double });
+    const server = new FakeServer();
+    server.connectors = [connector("default", "x", "Half", ".github", { is_missing_secrets: true })];
+    renderConsole({ server });
     const row = within(await rowOf("Half"));
     row.getByText("Setup incomplete");
     expect(row.queryByRole("button", { name: /^Connect/ })).toBeNull();
   });
 
   it("is searched and filtered, and keeps both in the URL", async () => {
-    const { user } = renderConsole({ double: doubleWithStatuses() });
+    const { user } = renderConsole({ server: doubleWithStatuses() });
     await rowOf("GitHub");
     await user.type(screen.getByRole("searchbox"), "contoso wiki");
     await waitFor(() => expect(screen.queryByText("GitHub")).toBeNull());
@@ -93,9 +93,9 @@ describe("the table", () => {
   });
 
   it("has an empty state for editors and another for viewers", async () => {
-    const double = new Double();
-    double.connectors = [];
-    const { user } = renderConsole({ double });
+    const server = new FakeServer();
+    server.connectors = [];
+    const { user } = renderConsole({ server });
     await screen.findByText(/Create the first one/);
     await expectAccessible();
     await user.click(screen.getByRole("button", { name: "New connector" }));
@@ -103,19 +103,19 @@ describe("the table", () => {
   });
 
   it("has an error state that can be left", async () => {
-    const double = new Double();
-    double.faults.set("GET /api/actions/connectors", [400, "invalid_request", { detail: "space" }]);
-    const { user } = renderConsole({ double });
+    const server = new FakeServer();
+    server.faults.set("GET /api/actions/connectors", [400, "invalid_request", { detail: "space" }]);
+    const { user } = renderConsole({ server });
     await screen.findByRole("heading", { name: "The connectors could not be loaded" });
     await expectAccessible();
-    double.faults.clear();
+    server.faults.clear();
     await user.click(screen.getByRole("button", { name: "Try again" }));
     await rowOf("GitHub");
   });
 
   it("has a loading state", async () => {
-    const double = new Double();
-    renderConsole({ double });
+    const server = new FakeServer();
+    renderConsole({ server });
     await screen.findByRole("status", { name: "Loading" });
     await rowOf("GitHub");
   });
@@ -166,37 +166,37 @@ describe("connecting", () => {
   });
 
   it("R19 reads the hosts from the configuration where the server does not say them", async () => {
-    const double = new Double();
-    for (const one of double.connectors) {
+    const server = new FakeServer();
+    for (const one of server.connectors) {
       one.consent = null;
     }
-    const { user } = renderConsole({ double });
+    const { user } = renderConsole({ server });
     await user.click(await screen.findByRole("button", { name: "Connect Warehouse API" }));
     dialog().getByText("id.example");
     dialog().getByText("api.id.example");
   });
 
   it("opens the launch page, waits, and tells of success", async () => {
-    const { double, user, opened } = renderConsole();
+    const { server, user, opened } = renderConsole();
     await user.click(await screen.findByRole("button", { name: "Connect GitHub" }));
     await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
     expect(opened).toEqual([{ url: "/connect/github", sentTo: ["/connect/github#flow-1"] }]);
     const row = within(await rowOf("GitHub"));
     await row.findByText("Connecting");
     expect(row.getByRole("timer").textContent).toMatch(/^(10:00|9:5\d) left$/);
-    double.finish("flow-1", "authorized");
+    server.finish("flow-1", "authorized");
     await screen.findByText("GitHub is connected", {}, { timeout: 4000 });
     await row.findByText("Connected");
     row.getByText("alice@provider.example");
   });
 
   it("can be cancelled", async () => {
-    const { double, user } = renderConsole();
+    const { server, user } = renderConsole();
     await user.click(await screen.findByRole("button", { name: "Connect GitHub" }));
     await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
     await user.click(await screen.findByRole("button", { name: "Cancel connecting GitHub" }));
     await screen.findByRole("button", { name: "Connect GitHub" });
-    expect(double.lastFlow.status).toBe("cancelled");
+    expect(server.lastFlow.status).toBe("cancelled");
   });
 
   it("offers a link when the browser blocks the tab", async () => {
@@ -211,19 +211,19 @@ describe("connecting", () => {
   });
 
   it("R35 asks before it takes another account", async () => {
-    const { double, user } = renderConsole();
+    const { server, user } = renderConsole();
     await user.click(await screen.findByRole("button", { name: "Connect GitHub" }));
     await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
     await screen.findByText("Connecting");
-    double.finish("flow-1", { code: "account_mismatch" });
+    server.finish("flow-1", { code: "account_mismatch" });
     await screen.findByRole("heading", { name: "That is another account" }, { timeout: 4000 });
     await user.click(dialog().getByRole("button", { name: "Connect another account" }));
-    await waitFor(() => expect(double.lastFlow.flowId).toBe("flow-2"));
+    await waitFor(() => expect(server.lastFlow.flowId).toBe("flow-2"));
   });
 
   it("tells why it failed", async () => {
-    const { double, user } = renderConsole();
-    double.faults.set("POST /internal/actions/connector/github/_start", [429, "rate_limited"]);
+    const { server, user } = renderConsole();
+    server.faults.set("POST /internal/actions/connector/github/_start", [429, "rate_limited"]);
     await user.click(await screen.findByRole("button", { name: "Connect GitHub" }));
     await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
     await screen.findByText("GitHub is not connected. Too many attempts. Wait a moment and try again.");
@@ -239,7 +239,7 @@ describe("connecting", () => {
 
   it("tells of a success that the server confirms", async () => {
     renderConsole({
-      double: doubleWithStatuses(),
+      server: doubleWithStatuses(),
       path: "/?oauth_authorization=success&connector_id=github&q=git",
     });
     await screen.findByText("github is connected");
@@ -256,10 +256,10 @@ describe("connecting", () => {
 
 describe("disconnecting", () => {
   it("asks first", async () => {
-    const { double, user } = renderConsole({ double: doubleWithStatuses() });
+    const { server, user } = renderConsole({ server: doubleWithStatuses() });
     await user.click(await screen.findByRole("button", { name: "Disconnect GitHub" }));
     await user.click(dialog().getByRole("button", { name: "Cancel" }));
-    expect(double.statuses.has("default/github/u_alice")).toBe(true);
+    expect(server.statuses.has("default/github/u_alice")).toBe(true);
     await user.click(screen.getByRole("button", { name: "Disconnect GitHub" }));
     await expectAccessible();
     await user.click(dialog().getByRole("button", { name: "Disconnect" }));
@@ -270,7 +270,7 @@ describe("disconnecting", () => {
 
 describe("details", () => {
   it("R65 show account, permissions, destinations and last use", async () => {
-    const { user } = renderConsole({ double: doubleWithStatuses() });
+    const { user } = renderConsole({ server: doubleWithStatuses() });
     await user.click(await screen.findByRole("button", { name: "GitHub" }));
     for (const text of ["alice@github.example", "repo", "api.github.com", "2 days ago", "github.com"]) {
       dialog().getByText(text);

@@ -1,10 +1,10 @@
 import { screen, waitFor } from "@testing-library/react";
 import { describe, expect, it, vi } from "vitest";
-import { Double } from "../../testing/double.ts";
+import { FakeServer } from "../../testing/fake-server.ts";
 import { dialog, expectAccessible, menuItem, renderConsole, rowOf } from "./kit.tsx";
 
-async function startCreating(type: RegExp, double = new Double()) {
-  const here = renderConsole({ double });
+async function startCreating(type: RegExp, server = new FakeServer()) {
+  const here = renderConsole({ server });
   await here.user.click(await screen.findByRole("button", { name: "New connector" }));
   await here.user.click(await dialog().findByRole("button", { name: type }));
   return here;
@@ -17,9 +17,9 @@ const bodies = (spy: { mock: { calls: unknown[][] } }, method: string) =>
 
 describe("creating a connector", () => {
   it("shows the redirect URI beforehand where it is known, and sends what was entered", async () => {
-    const double = new Double();
-    const handled = vi.spyOn(double, "handle");
-    const { user } = await startCreating(/GitHub/, double);
+    const server = new FakeServer();
+    const handled = vi.spyOn(server, "handle");
+    const { user } = await startCreating(/GitHub/, server);
     dialog().getByText("http://127.0.0.1:8080/api/actions/connector/_oauth_callback");
     await expectAccessible();
     await user.clear(dialog().getByLabelText("Name"));
@@ -30,7 +30,7 @@ describe("creating a connector", () => {
     await user.click(dialog().getByRole("button", { name: "Create connector" }));
     await screen.findByText("Our code was created");
     await rowOf("Our code");
-    expect(double.requests).toContain("POST /api/actions/connector/code");
+    expect(server.requests).toContain("POST /api/actions/connector/code");
     expect(bodies(handled, "POST").at(-1)).toEqual({
       name: "Our code",
       connector_type_id: ".github",
@@ -41,11 +41,11 @@ describe("creating a connector", () => {
   });
 
   it("R64 keeps the client secret out of the document, storage and caches", async () => {
-    const double = new Double();
-    const { user } = await startCreating(/GitHub/, double);
+    const server = new FakeServer();
+    const { user } = await startCreating(/GitHub/, server);
     await user.type(dialog().getByLabelText(/^Client secret/), "SECRET-CANARY");
     expect(document.documentElement.outerHTML).not.toContain("SECRET-CANARY");
-    double.faults.set("POST /api/actions/connector", [
+    server.faults.set("POST /api/actions/connector", [
       400,
       "invalid_request",
       { field: "config.scope", detail: "config.scope: is too long" },
@@ -72,9 +72,9 @@ describe("creating a connector", () => {
   });
 
   it("sends lists and pairs, and refuses a line that is no pair", async () => {
-    const double = new Double();
-    const handled = vi.spyOn(double, "handle");
-    const { user } = await startCreating(/OAuth 2/, double);
+    const server = new FakeServer();
+    const handled = vi.spyOn(server, "handle");
+    const { user } = await startCreating(/OAuth 2/, server);
     await user.type(dialog().getByLabelText("Authorization URL"), "https://id.example/a");
     await user.type(dialog().getByLabelText("Token URL"), "https://id.example/t");
     await user.type(dialog().getByLabelText("Base URL"), "https://api.example");
@@ -109,53 +109,53 @@ describe("creating a connector", () => {
 });
 
 describe("editing a connector", () => {
-  async function startEditing(double: Double) {
-    const here = renderConsole({ double });
+  async function startEditing(server: FakeServer) {
+    const here = renderConsole({ server });
     await here.user.click(menuItem("Edit", await rowOf("Team wiki")));
     await dialog().findByLabelText("Tenant");
     return here;
   }
 
-  function withPeople(count: number): Double {
-    const double = new Double();
+  function withPeople(count: number): FakeServer {
+    const server = new FakeServer();
     for (let i = 0; i < count; i += 1) {
-      double.statuses.set(`default/wiki/u_${i}`, { user_auth_status: "connected" });
+      server.statuses.set(`default/wiki/u_${i}`, { user_auth_status: "connected" });
     }
-    return double;
+    return server;
   }
 
   it("saves at once what disconnects nobody", async () => {
-    const double = withPeople(3);
-    const { user } = await startEditing(double);
+    const server = withPeople(3);
+    const { user } = await startEditing(server);
     await user.clear(dialog().getByLabelText("Name"));
     await user.type(dialog().getByLabelText("Name"), "Handbook");
     await user.click(dialog().getByRole("button", { name: "Save" }));
     await screen.findByText("Handbook was saved");
-    expect([...double.statuses.values()].every((s) => s.user_auth_status === "connected")).toBe(true);
+    expect([...server.statuses.values()].every((s) => s.user_auth_status === "connected")).toBe(true);
   });
 
   it("says beforehand how many people it disconnects", async () => {
-    const double = withPeople(3);
-    const { user } = await startEditing(double);
+    const server = withPeople(3);
+    const { user } = await startEditing(server);
     await user.clear(dialog().getByLabelText("Tenant"));
     await user.type(dialog().getByLabelText("Tenant"), "fabrikam");
     await user.click(dialog().getByRole("button", { name: "Save" }));
     await screen.findByRole("heading", { name: "This edit disconnects 3 people" });
-    expect([...double.statuses.values()].every((s) => s.user_auth_status === "connected")).toBe(true);
+    expect([...server.statuses.values()].every((s) => s.user_auth_status === "connected")).toBe(true);
     await expectAccessible();
     await user.click(dialog().getByRole("button", { name: "Cancel" }));
     expect(dialog().getByLabelText("Tenant")).toHaveProperty("value", "fabrikam");
     await user.click(dialog().getByRole("button", { name: "Save" }));
     await user.click(await screen.findByRole("button", { name: "Save and disconnect" }));
     await screen.findByText("Team wiki was saved; 3 people were disconnected");
-    expect(double.connectors.find((c) => c.id === "wiki")?.config).toEqual({ tenant: "fabrikam" });
+    expect(server.connectors.find((c) => c.id === "wiki")?.config).toEqual({ tenant: "fabrikam" });
     expect(screen.queryByRole("dialog")).toBeNull();
   });
 
   it("tells of somebody else's edit", async () => {
-    const double = new Double();
-    const { user } = await startEditing(double);
-    const wiki = double.connectors.find((c) => c.id === "wiki");
+    const server = new FakeServer();
+    const { user } = await startEditing(server);
+    const wiki = server.connectors.find((c) => c.id === "wiki");
     if (wiki) {
       wiki.revision = 7;
     }
@@ -164,13 +164,13 @@ describe("editing a connector", () => {
   });
 
   it("keeps the settings a profile does not list, and sends no empty secret", async () => {
-    const double = new Double();
-    const wiki = double.connectors.find((c) => c.id === "wiki");
+    const server = new FakeServer();
+    const wiki = server.connectors.find((c) => c.id === "wiki");
     if (wiki) {
       wiki.config = { tenant: "contoso", other: { a: 1 } };
     }
-    const handled = vi.spyOn(double, "handle");
-    const { user } = await startEditing(double);
+    const handled = vi.spyOn(server, "handle");
+    const { user } = await startEditing(server);
     await user.click(dialog().getByRole("button", { name: "Save" }));
     await screen.findByText("Team wiki was saved");
     expect(bodies(handled, "PUT").at(-1)).toEqual({
@@ -185,19 +185,19 @@ describe("editing a connector", () => {
 
 describe("deleting a connector", () => {
   it("asks first", async () => {
-    const { double, user } = renderConsole();
+    const { server, user } = renderConsole();
     await user.click(menuItem("Delete", await rowOf("Team wiki")));
     await expectAccessible();
     await user.click(dialog().getByRole("button", { name: "Delete connector" }));
     await screen.findByText("Team wiki was deleted");
     await waitFor(() => expect(screen.queryByRole("button", { name: "Team wiki" })).toBeNull());
-    expect(double.connectors.some((c) => c.id === "wiki")).toBe(false);
+    expect(server.connectors.some((c) => c.id === "wiki")).toBe(false);
   });
 
   it("says when the server refuses", async () => {
-    const { double, user } = renderConsole();
+    const { server, user } = renderConsole();
     await user.click(menuItem("Delete", await rowOf("Team wiki")));
-    double.faults.set("DELETE /api/actions/connector/wiki", [403, "forbidden"]);
+    server.faults.set("DELETE /api/actions/connector/wiki", [403, "forbidden"]);
     await user.click(dialog().getByRole("button", { name: "Delete connector" }));
     expect((await dialog().findByRole("alert")).textContent).toBe("You are not allowed to do this.");
   });

@@ -1,7 +1,7 @@
 import { screen, waitFor } from "@testing-library/react";
 import { describe, expect, it } from "vitest";
-import { Double } from "../../testing/double.ts";
-import { PEOPLE } from "../../testing/seed.ts";
+import { FakeServer } from "../../testing/fake-server.ts";
+import { USERS } from "../../testing/seed.ts";
 import { expectAccessible, menuItem, renderConsole, rowOf } from "./kit.tsx";
 
 async function signIn({ user }: ReturnType<typeof renderConsole>, name: string, password = name) {
@@ -39,10 +39,10 @@ describe("log-in", () => {
   });
 
   it("comes back when the session ends", async () => {
-    const { double, user } = renderConsole();
+    const { server, user } = renderConsole();
     await rowOf("GitHub");
-    double.faults.set("POST /internal/actions/connectors/_me", [401, "not_signed_in"]);
-    double.faults.set("GET /api/session", [401, "not_signed_in"]);
+    server.faults.set("POST /internal/actions/connectors/_me", [401, "not_signed_in"]);
+    server.faults.set("GET /api/session", [401, "not_signed_in"]);
     window.dispatchEvent(new Event("visibilitychange"));
     expect(await screen.findByLabelText("Password")).toBeTruthy();
     expect(user).toBeTruthy();
@@ -50,7 +50,7 @@ describe("log-in", () => {
 
   it("says where to sign in when the host does it", async () => {
     const here = renderConsole({ as: null });
-    here.double.faults.set("POST /api/session", [404, "not_found"]);
+    here.server.faults.set("POST /api/session", [404, "not_found"]);
     await signIn(here, "alice");
     await screen.findByRole("heading", { name: "You are not signed in" });
   });
@@ -82,15 +82,15 @@ describe("spaces", () => {
   });
 
   it("begin with the first one where there is no default", async () => {
-    const dora = PEOPLE.alice;
+    const dora = USERS.alice;
     if (!dora) {
       throw new Error("no alice");
     }
-    PEOPLE.dora = { ...dora, username: "dora", spaces: dora.spaces.filter(({ id }) => id === "marketing") };
+    USERS.dora = { ...dora, username: "dora", spaces: dora.spaces.filter(({ id }) => id === "marketing") };
     renderConsole({ as: "dora" });
     await rowOf("GitHub (campaigns)");
     expect(window.location.pathname).toBe("/s/marketing/");
-    PEOPLE.nobody = { ...dora, username: "nobody", spaces: [] };
+    USERS.nobody = { ...dora, username: "nobody", spaces: [] };
   });
 
   it("may be none", async () => {
@@ -115,11 +115,11 @@ describe("preferences", () => {
 
 describe("an unreachable server", () => {
   it("is said, and tried again when asked to", async () => {
-    const double = new Double();
-    double.faults.set("GET /api/session", [403, "wrong_host"]);
-    const { user } = renderConsole({ double });
+    const server = new FakeServer();
+    server.faults.set("GET /api/session", [403, "wrong_host"]);
+    const { user } = renderConsole({ server });
     await screen.findByText("This address is not the one the server is set up for.");
-    double.faults.clear();
+    server.faults.clear();
     await user.click(screen.getByRole("button", { name: "Try again" }));
     await waitFor(() => rowOf("GitHub"));
   });

@@ -3,12 +3,12 @@ import userEvent from "@testing-library/user-event";
 import axe from "axe-core";
 import { StrictMode } from "react";
 import { expect, vi } from "vitest";
-import { Double } from "../../testing/double.ts";
+import { FakeServer } from "../../testing/fake-server.ts";
 import { App } from "../src/app.tsx";
 
-/** A console in jsdom, in front of a double. */
+/** A console in jsdom, in front of a server. */
 export interface Console {
-  double: Double;
+  server: FakeServer;
   user: ReturnType<typeof userEvent.setup>;
   /** Tabs that were opened, by their first URL. */
   opened: { url: string; sentTo: string[] }[];
@@ -18,11 +18,11 @@ export interface Console {
 export function renderConsole({
   as = "alice",
   path = "/",
-  double = new Double(),
+  server = new FakeServer(),
 }: {
   as?: string | null;
   path?: string;
-  double?: Double;
+  server?: FakeServer;
 } = {}): Console {
   window.history.replaceState(null, "", path);
   const opened: Console["opened"] = [];
@@ -37,10 +37,10 @@ export function renderConsole({
   });
   render(
     <StrictMode>
-      <App fetch={double.fetchAs(as)} />
+      <App fetch={server.fetchAs(as)} />
     </StrictMode>,
   );
-  return { double, user: userEvent.setup(), opened };
+  return { server, user: userEvent.setup(), opened };
 }
 
 /** The row of a connector, by its name. */

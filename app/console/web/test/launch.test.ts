@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { Double } from "../../testing/double.ts";
+import { FakeServer } from "../../testing/fake-server.ts";
 import { launch } from "../src/launch.ts";
 
 let replaced: string[];
@@ -15,7 +15,7 @@ afterEach(() => {
 });
 
 /** Loads the launch page at a URL. */
-function load(path: string, fetch: typeof globalThis.fetch = new Double().fetchAs("bob")) {
+function load(path: string, fetch: typeof globalThis.fetch = new FakeServer().fetchAs("bob")) {
   const url = new URL(path, "http://grantry.test");
   const location = {
     href: url.href,
@@ -54,8 +54,8 @@ describe("the launch page", () => {
   });
 
   it("asks the server for its flow when the opener cannot reach it", async () => {
-    const double = new Double();
-    const fetch = double.fetchAs("bob");
+    const server = new FakeServer();
+    const fetch = server.fetchAs("bob");
     load("/s/marketing/connect/github", fetch);
     await fetch("/internal/actions/connector/github/_start_oauth_flow", { method: "POST", body: "{}" });
     await vi.advanceTimersByTimeAsync(3000);
@@ -76,7 +76,7 @@ describe("the launch page", () => {
   });
 
   it("says when nobody is signed in", async () => {
-    load("/connect/github", new Double().fetchAs(null));
+    load("/connect/github", new FakeServer().fetchAs(null));
     await vi.advanceTimersByTimeAsync(2000);
     expect(document.title).toBe("You are not signed in");
   });

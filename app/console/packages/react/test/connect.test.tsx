@@ -38,12 +38,12 @@ async function connected(page: Page, props: Partial<ConnectorOAuthConnectProps> 
   return hook;
 }
 
-const starts = (page: Page) => page.double.requests.filter((r) => r.endsWith("_start_oauth_flow")).length;
+const starts = (page: Page) => page.server.requests.filter((r) => r.endsWith("_start_oauth_flow")).length;
 
 describe("new tab", () => {
   it("opens the launch page inside the click, without noopener, before any answer", () => {
     const page = new Page();
-    page.double.gate = new Promise(() => {});
+    page.server.gate = new Promise(() => {});
     const { result } = mount(page);
     act(() => result.current.connect());
     expect(page.opened).toMatchObject([{ url: "/connect/github", features: undefined }]);
@@ -62,7 +62,7 @@ describe("new tab", () => {
     });
     await pass(10_000);
     expect(result.current.secondsLeft).toBe(590);
-    page.double.finish("flow-1", "authorized");
+    page.server.finish("flow-1", "authorized");
     await pass(5_000);
     expect(onSuccess).toHaveBeenCalledTimes(1);
     expect(onError).not.toHaveBeenCalled();
@@ -74,7 +74,7 @@ describe("new tab", () => {
     await connected(page, { spaceId: "marketing" });
     expect(page.opened[0]?.url).toBe("/s/marketing/connect/github");
     expect(page.opened[0]?.tab.sentTo).toEqual(["/s/marketing/connect/github#flow-1"]);
-    expect(page.double.lastFlow.space).toBe("marketing");
+    expect(page.server.lastFlow.space).toBe("marketing");
   });
 
   it("starts one flow for two quick clicks, StrictMode or not", async () => {
@@ -91,7 +91,7 @@ describe("new tab", () => {
 
   it("closes the tab and tells of the error when the start is refused", async () => {
     const page = new Page();
-    page.double.faults.set("POST /internal/actions/connector/github/_start", [400, "connector_incomplete"]);
+    page.server.faults.set("POST /internal/actions/connector/github/_start", [400, "connector_incomplete"]);
     const { result } = await connected(page);
     expect(page.opened[0]?.tab.closed).toBe(true);
     expect(onError).toHaveBeenCalledTimes(1);
@@ -105,7 +105,7 @@ describe("new tab", () => {
     page.popupsBlocked = true;
     const { result } = await connected(page);
     expect(result.current.startUrl).toBe("/connect/github?flow=flow-1");
-    page.double.finish("flow-1", "authorized");
+    page.server.finish("flow-1", "authorized");
     await pass(5_000);
     expect(onSuccess).toHaveBeenCalledTimes(1);
     expect(result.current.startUrl).toBeNull();
@@ -128,7 +128,7 @@ describe("new tab", () => {
     page.opened[0]?.tab.close();
     await pass(30_000);
     expect(result.current.isAwaitingCallback).toBe(true);
-    page.double.finish("flow-1", "authorized");
+    page.server.finish("flow-1", "authorized");
     await pass(5_000);
     expect(onSuccess).toHaveBeenCalledTimes(1);
   });
@@ -138,7 +138,7 @@ describe("new tab", () => {
     const page = new Page();
     await connected(page);
     await pass(60_000);
-    page.double.finish("flow-1", "authorized");
+    page.server.finish("flow-1", "authorized");
     await pass(5_000);
     expect(onSuccess).toHaveBeenCalledTimes(1);
   });
@@ -146,7 +146,7 @@ describe("new tab", () => {
   it.each(forgedMessages())("R32 believes no message: %s", async (_what, message) => {
     const page = new Page();
     const { result } = await connected(page);
-    FakeChannel.say(message);
+    FakeChannel.send(message);
     await pass(3_000);
     expect(onSuccess).not.toHaveBeenCalled();
     expect(onError).not.toHaveBeenCalled();
@@ -156,7 +156,7 @@ describe("new tab", () => {
   it("lets a refusal through with its code, and can connect again", async () => {
     const page = new Page();
     const { result } = await connected(page);
-    page.double.finish("flow-1", { code: "access_denied" });
+    page.server.finish("flow-1", { code: "access_denied" });
     await pass(5_000);
     expect(onError.mock.calls.map(([error]) => error.code)).toEqual(["access_denied"]);
     act(() => result.current.connect());
@@ -166,9 +166,9 @@ describe("new tab", () => {
 
   it("confirms another account only when asked to", async () => {
     const page = new Page();
-    const send = vi.spyOn(page.double, "handle");
+    const send = vi.spyOn(page.server, "handle");
     const { result } = await connected(page);
-    page.double.finish("flow-1", { code: "account_mismatch" });
+    page.server.finish("flow-1", { code: "account_mismatch" });
     await pass(5_000);
     expect(onError.mock.calls[0]?.[0].code).toBe("account_mismatch");
     act(() => result.current.connectOtherAccount());
@@ -181,7 +181,7 @@ describe("new tab", () => {
 
   it("expires with the flow", async () => {
     const page = new Page();
-    page.double.flowLife = 30_000;
+    page.server.flowLifetime = 30_000;
     const { result } = await connected(page);
     await pass(32_000);
     expect(onError.mock.calls.map(([error]) => error.code)).toEqual(["flow_expired"]);
@@ -193,19 +193,19 @@ describe("new tab", () => {
     await connected(page, { timeout: 20_000 });
     await pass(20_000);
     expect(onError.mock.calls.map(([error]) => error.code)).toEqual(["flow_expired"]);
-    expect(page.double.lastFlow.status).toBe("cancelled");
+    expect(page.server.lastFlow.status).toBe("cancelled");
   });
 
   it("adds auto_close to a return URL, so that the new tab goes away", async () => {
     const page = new Page();
     await connected(page, { returnUrl: "/my?tab=2#here" });
-    expect(page.double.lastFlow.returnUrl).toBe("/my?tab=2&auto_close=true#here");
+    expect(page.server.lastFlow.returnUrl).toBe("/my?tab=2&auto_close=true#here");
   });
 
   it("R63 keeps code, state and tokens out of storage and caches", async () => {
     const page = new Page();
     await connected(page);
-    page.double.finish("flow-1", "authorized");
+    page.server.finish("flow-1", "authorized");
     await pass(5_000);
     const cached = JSON.stringify(
       page.queryClient
@@ -223,9 +223,9 @@ describe("new tab", () => {
     const page = new Page();
     const { unmount } = await connected(page);
     unmount();
-    const before = page.double.requests.length;
+    const before = page.server.requests.length;
     await pass(60_000);
-    expect(page.double.requests.length).toBe(before);
+    expect(page.server.requests.length).toBe(before);
     expect(onError).not.toHaveBeenCalled();
   });
 });
@@ -236,7 +236,7 @@ describe("cancel", () => {
     const { result } = await connected(page);
     act(() => result.current.cancelConnect());
     await pass(0);
-    expect(page.double.lastFlow.status).toBe("cancelled");
+    expect(page.server.lastFlow.status).toBe("cancelled");
     expect(result.current.isAwaitingCallback).toBe(false);
     expect(onError).not.toHaveBeenCalled();
     expect(onSuccess).not.toHaveBeenCalled();
@@ -245,7 +245,7 @@ describe("cancel", () => {
   it("that comes too late tells of the success", async () => {
     const page = new Page();
     const { result } = await connected(page);
-    page.double.finish("flow-1", "authorized");
+    page.server.finish("flow-1", "authorized");
     act(() => result.current.cancelConnect());
     await pass(0);
     expect(onSuccess).toHaveBeenCalledTimes(1);
@@ -254,7 +254,7 @@ describe("cancel", () => {
   it("before the server has answered ends the flow as soon as it exists", async () => {
     const page = new Page();
     let open = () => {};
-    page.double.gate = new Promise((resolve) => {
+    page.server.gate = new Promise((resolve) => {
       open = resolve;
     });
     const { result } = mount(page);
@@ -264,14 +264,14 @@ describe("cancel", () => {
     expect(page.opened[0]?.tab.closed).toBe(true);
     open();
     await pass(10);
-    expect(page.double.lastFlow.status).toBe("cancelled");
+    expect(page.server.lastFlow.status).toBe("cancelled");
     expect(page.opened[0]?.tab.sentTo).toEqual([]);
   });
 
   it("that fails keeps waiting, and says why", async () => {
     const page = new Page();
     const { result } = await connected(page);
-    page.double.faults.set("POST /internal/actions/connector/github/_oauth_cancel", [
+    page.server.faults.set("POST /internal/actions/connector/github/_oauth_cancel", [
       503,
       "store_unavailable",
     ]);
@@ -284,7 +284,7 @@ describe("cancel", () => {
   it("in one tab is seen in the other", async () => {
     const first = new Page();
     const { result: one } = await connected(first);
-    const second = new Page(first.double);
+    const second = new Page(first.server);
     const { result: two } = second.render(() => ({
       ...useConnectorAuthStatus(),
       ...useConnectorOAuthConnect({ connectorId: "github", redirectMode: OAuthRedirectMode.NewTab, onError }),
@@ -306,14 +306,14 @@ describe("several at once", () => {
     const wikiDone = vi.fn();
     const { result: github } = await connected(page);
     const { result: wiki } = await connected(page, { connectorId: "wiki", onSuccess: wikiDone });
-    page.double.finish("flow-2", "authorized");
-    FakeChannel.say({ version: 1, flowId: "flow-2", connectorId: "wiki", status: "success" });
+    page.server.finish("flow-2", "authorized");
+    FakeChannel.send({ version: 1, flowId: "flow-2", connectorId: "wiki", status: "success" });
     await pass(2_500);
     expect(wikiDone).toHaveBeenCalledTimes(1);
     expect(onSuccess).not.toHaveBeenCalled();
     expect(github.current.isAwaitingCallback).toBe(true);
     expect(wiki.current.isAwaitingCallback).toBe(false);
-    page.double.finish("flow-1", { code: "access_denied" });
+    page.server.finish("flow-1", { code: "access_denied" });
     await pass(2_500);
     expect(onError).toHaveBeenCalledTimes(1);
   });
@@ -321,11 +321,11 @@ describe("several at once", () => {
   it("the same connector in two tabs: the newer attempt wins, the older ends quietly", async () => {
     const first = new Page();
     const { result: one } = await connected(first);
-    await connected(new Page(first.double));
+    await connected(new Page(first.server));
     await pass(2_500);
     expect(one.current.flowId).toBeNull();
     expect(onError).not.toHaveBeenCalled();
-    first.double.finish("flow-2", "authorized");
+    first.server.finish("flow-2", "authorized");
     await pass(2_500);
     expect(onSuccess).toHaveBeenCalledTimes(1);
   });
@@ -340,7 +340,7 @@ describe("redirect", () => {
     const { result } = await connected(page, { redirectMode: undefined, spaceId: "marketing" });
     expect(assign.mock.calls).toEqual([["/s/marketing/connect/github?flow=flow-1"]]);
     expect(page.opened).toHaveLength(0);
-    expect(page.double.lastFlow.returnUrl).toBe("/s/marketing/?status=connected");
+    expect(page.server.lastFlow.returnUrl).toBe("/s/marketing/?status=connected");
     expect(result.current).toMatchObject({ isConnecting: true, isAwaitingCallback: false });
     act(() => {
       window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));

@@ -2,7 +2,7 @@ import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { act, renderHook } from "@testing-library/react";
 import { type ReactNode, StrictMode } from "react";
 import { vi } from "vitest";
-import { Double } from "../../../testing/double.ts";
+import { FakeServer } from "../../../testing/fake-server.ts";
 import { FakeChannel } from "../../../testing/fake-channel.ts";
 import { GrantryProvider } from "../src/index.ts";
 
@@ -27,9 +27,9 @@ export function fakeTab(): FakeTab {
   return tab;
 }
 
-/** A page on which hooks run in StrictMode against the double. */
+/** A page on which hooks run in StrictMode against the server. */
 export class Page {
-  readonly double: Double;
+  readonly server: FakeServer;
   readonly fetch: typeof globalThis.fetch;
   readonly queryClient = new QueryClient({ defaultOptions: { queries: { retry: false } } });
   /** What `window.open` was asked, and the tabs it gave. */
@@ -38,9 +38,9 @@ export class Page {
   /** Where the page itself was sent. */
   readonly left: string[] = [];
 
-  constructor(double = new Double(), username = "bob") {
-    this.double = double;
-    this.fetch = double.fetchAs(username);
+  constructor(server = new FakeServer(), username = "bob") {
+    this.server = server;
+    this.fetch = server.fetchAs(username);
     vi.spyOn(window, "open").mockImplementation((url, _target, features) => {
       if (this.popupsBlocked) {
         return null;

@@ -8,13 +8,13 @@ beforeEach(useFakeClockAndChannel);
 afterEach(() => FakeChannel.uninstall());
 
 function connect(page: Page, connector = "github", space = "default") {
-  page.double.statuses.set(`${space}/${connector}/u_bob`, {
+  page.server.statuses.set(`${space}/${connector}/u_bob`, {
     user_auth_status: "connected",
     account: "bob@x",
   });
 }
 
-const statusReads = (page: Page) => page.double.requests.filter((r) => r.endsWith("auth_status")).length;
+const statusReads = (page: Page) => page.server.requests.filter((r) => r.endsWith("auth_status")).length;
 
 describe("useConnectorAuthStatus", () => {
   it("gives the status of every connector of the space", async () => {
@@ -58,7 +58,7 @@ describe("useConnectorAuthStatus", () => {
     await pass(0);
     const before = statusReads(page);
     for (let i = 0; i < 50; i += 1) {
-      FakeChannel.say(message);
+      FakeChannel.send(message);
     }
     await pass(1_000);
     expect(statusReads(page)).toBe(before + 1);
@@ -67,7 +67,7 @@ describe("useConnectorAuthStatus", () => {
 
   it("tells of an error", async () => {
     const page = new Page();
-    page.double.faults.set("POST /internal/actions/connectors/_me", [401, "not_signed_in"]);
+    page.server.faults.set("POST /internal/actions/connectors/_me", [401, "not_signed_in"]);
     const { result } = page.render(() => useConnectorAuthStatus());
     await pass(0);
     expect(result.current.error?.code).toBe("not_signed_in");
