@@ -191,7 +191,8 @@ export class FakeHttpServer {
         );
         return;
       case "/consent": {
-        const outcome = form.get("decision") === "allow" ? `code=CODE-CANARY-${account}` : "error=access_denied";
+        const outcome =
+          form.get("decision") === "allow" ? `code=CODE-CANARY-${account}` : "error=access_denied";
         redirect(response, `${urlOf(this.site)}${CALLBACK}?${outcome}&state=${encodeURIComponent(state)}`);
         return;
       }

@@ -2,9 +2,9 @@ import type { components } from "../packages/client/src/generated/api-types.ts";
 import {
   CONNECTOR_TYPES,
   connector as makeConnector,
-  USERS,
   SHARED_CALLBACK,
   seedConnectors,
+  USERS,
 } from "./seed.ts";
 
 type Schemas = components["schemas"];
@@ -138,7 +138,9 @@ export class FakeServer {
     const account = granted ? outcome.account : `${flow.user.slice(2)}@provider.example`;
     if (typeof outcome === "object" && "code" in outcome) {
       this.fail(flow, outcome.code);
-    } else if (this.connectionsOf(key).some((one) => one.account === account && one.name !== flow.connection)) {
+    } else if (
+      this.connectionsOf(key).some((one) => one.account === account && one.name !== flow.connection)
+    ) {
       this.fail(flow, "account_already_connected");
     } else {
       flow.status = "authorized";
@@ -244,7 +246,11 @@ export class FakeServer {
           if (!connection) {
             throw new Rejection(404, "not_found");
           }
-          this.connections.set(key, { name: connection.name, status: "needs_reauthorization", reason: "admin" });
+          this.connections.set(key, {
+            name: connection.name,
+            status: "needs_reauthorization",
+            reason: "admin",
+          });
         },
       ],
       [
@@ -341,7 +347,9 @@ export class FakeServer {
   }
 
   private connectionsOf(key: string): Connection[] {
-    return [...this.connections].filter(([one]) => one.startsWith(`${key}/`)).map(([, connection]) => connection);
+    return [...this.connections]
+      .filter(([one]) => one.startsWith(`${key}/`))
+      .map(([, connection]) => connection);
   }
 
   private awaitingFlows(connector: Schemas["Connector"], user: Schemas["Session"]): FakeFlow[] {

@@ -81,7 +81,10 @@ export function withDeadlines<T extends Schemas["AuthStatus"]>(
   };
 }
 
-function withDeadline({ pending_flow, ...connection }: Schemas["Connection"], clockOffset: number): Connection {
+function withDeadline(
+  { pending_flow, ...connection }: Schemas["Connection"],
+  clockOffset: number,
+): Connection {
   return pending_flow
     ? {
         ...connection,

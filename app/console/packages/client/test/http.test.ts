@@ -248,7 +248,10 @@ describe("connections", () => {
     server.finish((await startFlow("github", bob)).flowId, "authorized");
     const { flowId } = await startFlow("github", { ...bob, connection: "again" });
     server.finish(flowId, "authorized");
-    expect(await flowStatus(flowId, bob)).toMatchObject({ status: "failed", code: "account_already_connected" });
+    expect(await flowStatus(flowId, bob)).toMatchObject({
+      status: "failed",
+      code: "account_already_connected",
+    });
   });
 
   it.each(["default", "a", "a.b_c-1", "x".repeat(64)])("may be named %s", (name) => {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { FakeServer } from "../../../testing/fake-server.ts";
 import { FakeChannel, forgedMessages } from "../../../testing/fake-channel.ts";
+import { FakeServer } from "../../../testing/fake-server.ts";
 import { type Flow, startFlow, watchFlow } from "../src/index.ts";
 
 let server: FakeServer;
