@@ -16,7 +16,7 @@ const bodies = (spy: { mock: { calls: unknown[][] } }, method: string) =>
     .map(([, , , body]) => JSON.parse(String(body)));
 
 describe("creating a connector", () => {
-  it("shows the redirect URI beforehand where it is known, and sends what was entered", async () => {
+  it("shows a known redirect URI beforehand, and sends the form", async () => {
     const server = new FakeServer();
     const handled = vi.spyOn(server, "handle");
     const { user } = await startCreating(/GitHub/, server);
@@ -56,7 +56,7 @@ describe("creating a connector", () => {
     expect(JSON.stringify({ ...localStorage, ...sessionStorage })).not.toContain("SECRET-CANARY");
   });
 
-  it("shows a redirect URI that was made just now", async () => {
+  it("shows a redirect URI that was generated", async () => {
     const { user } = await startCreating(/OAuth 2/);
     await user.clear(dialog().getByLabelText("Name"));
     await user.type(dialog().getByLabelText("Name"), "Own");
@@ -71,7 +71,7 @@ describe("creating a connector", () => {
     await rowOf("Own");
   });
 
-  it("sends lists and pairs, and refuses a line that is no pair", async () => {
+  it("sends lists and pairs, and rejects a line that is not a pair", async () => {
     const server = new FakeServer();
     const handled = vi.spyOn(server, "handle");
     const { user } = await startCreating(/OAuth 2/, server);
@@ -99,7 +99,7 @@ describe("creating a connector", () => {
     });
   });
 
-  it("says when the id is taken, and keeps what was entered", async () => {
+  it("reports that the id is taken, and keeps the form", async () => {
     const { user } = await startCreating(/GitHub/);
     await user.type(dialog().getByLabelText(/^Id/), "github");
     await user.click(dialog().getByRole("button", { name: "Create connector" }));
@@ -116,43 +116,43 @@ describe("editing a connector", () => {
     return here;
   }
 
-  function withPeople(count: number): FakeServer {
+  function withUsers(count: number): FakeServer {
     const server = new FakeServer();
     for (let i = 0; i < count; i += 1) {
-      server.statuses.set(`default/wiki/u_${i}`, { user_auth_status: "connected" });
+      server.setConnection(`default/wiki/u_${i}`);
     }
     return server;
   }
 
-  it("saves at once what disconnects nobody", async () => {
-    const server = withPeople(3);
+  it("saves at once an edit that disconnects no user", async () => {
+    const server = withUsers(3);
     const { user } = await startEditing(server);
     await user.clear(dialog().getByLabelText("Name"));
     await user.type(dialog().getByLabelText("Name"), "Handbook");
     await user.click(dialog().getByRole("button", { name: "Save" }));
     await screen.findByText("Handbook was saved");
-    expect([...server.statuses.values()].every((s) => s.user_auth_status === "connected")).toBe(true);
+    expect([...server.connections.values()].every(({ status }) => status === "connected")).toBe(true);
   });
 
-  it("says beforehand how many people it disconnects", async () => {
-    const server = withPeople(3);
+  it("shows beforehand how many users it disconnects", async () => {
+    const server = withUsers(3);
     const { user } = await startEditing(server);
     await user.clear(dialog().getByLabelText("Tenant"));
     await user.type(dialog().getByLabelText("Tenant"), "fabrikam");
     await user.click(dialog().getByRole("button", { name: "Save" }));
-    await screen.findByRole("heading", { name: "This edit disconnects 3 people" });
-    expect([...server.statuses.values()].every((s) => s.user_auth_status === "connected")).toBe(true);
+    await screen.findByRole("heading", { name: "This edit disconnects 3 users" });
+    expect([...server.connections.values()].every(({ status }) => status === "connected")).toBe(true);
     await expectAccessible();
     await user.click(dialog().getByRole("button", { name: "Cancel" }));
     expect(dialog().getByLabelText("Tenant")).toHaveProperty("value", "fabrikam");
     await user.click(dialog().getByRole("button", { name: "Save" }));
     await user.click(await screen.findByRole("button", { name: "Save and disconnect" }));
-    await screen.findByText("Team wiki was saved; 3 people were disconnected");
+    await screen.findByText("Team wiki was saved; 3 users were disconnected");
     expect(server.connectors.find((c) => c.id === "wiki")?.config).toEqual({ tenant: "fabrikam" });
     expect(screen.queryByRole("dialog")).toBeNull();
   });
 
-  it("tells of somebody else's edit", async () => {
+  it("reports the edit of another user", async () => {
     const server = new FakeServer();
     const { user } = await startEditing(server);
     const wiki = server.connectors.find((c) => c.id === "wiki");
@@ -160,10 +160,10 @@ describe("editing a connector", () => {
       wiki.revision = 7;
     }
     await user.click(dialog().getByRole("button", { name: "Save" }));
-    expect((await dialog().findByRole("alert")).textContent).toContain("Somebody else changed it");
+    expect((await dialog().findByRole("alert")).textContent).toContain("Another user changed it");
   });
 
-  it("keeps the settings a profile does not list, and sends no empty secret", async () => {
+  it("keeps settings that the profile does not list, and sends no empty secret", async () => {
     const server = new FakeServer();
     const wiki = server.connectors.find((c) => c.id === "wiki");
     if (wiki) {
@@ -184,7 +184,7 @@ describe("editing a connector", () => {
 });
 
 describe("deleting a connector", () => {
-  it("asks first", async () => {
+  it("asks for a confirmation", async () => {
     const { server, user } = renderConsole();
     await user.click(menuItem("Delete", await rowOf("Team wiki")));
     await expectAccessible();
@@ -194,7 +194,7 @@ describe("deleting a connector", () => {
     expect(server.connectors.some((c) => c.id === "wiki")).toBe(false);
   });
 
-  it("says when the server refuses", async () => {
+  it("reports that the server rejects it", async () => {
     const { server, user } = renderConsole();
     await user.click(menuItem("Delete", await rowOf("Team wiki")));
     server.faults.set("DELETE /api/actions/connector/wiki", [403, "forbidden"]);

@@ -11,7 +11,7 @@ async function signIn({ user }: ReturnType<typeof renderConsole>, name: string, 
 }
 
 describe("log-in", () => {
-  it("lets in who knows the password", async () => {
+  it("accepts the right password only", async () => {
     const here = renderConsole({ as: null });
     await signIn(here, "alice", "wrong");
     expect(await screen.findByRole("alert")).toHaveProperty(
@@ -32,13 +32,13 @@ describe("log-in", () => {
     expect(document.documentElement.outerHTML).not.toContain("PASSWORD-CANARY");
   });
 
-  it("goes on to where the person wanted to be", async () => {
+  it("continues to the requested page", async () => {
     renderConsole({ as: "alice", path: "/login?next=%2Fs%2Fmarketing%2F" });
     await rowOf("GitHub (campaigns)");
     expect(window.location.pathname).toBe("/s/marketing/");
   });
 
-  it("comes back when the session ends", async () => {
+  it("is shown when the session ends", async () => {
     const { server, user } = renderConsole();
     await rowOf("GitHub");
     server.faults.set("POST /internal/actions/connectors/_me", [401, "not_signed_in"]);
@@ -48,14 +48,14 @@ describe("log-in", () => {
     expect(user).toBeTruthy();
   });
 
-  it("says where to sign in when the host does it", async () => {
+  it("shows a hint where the host signs users in", async () => {
     const here = renderConsole({ as: null });
     here.server.faults.set("POST /api/session", [404, "not_found"]);
     await signIn(here, "alice");
     await screen.findByRole("heading", { name: "You are not signed in" });
   });
 
-  it("ends with a sign out", async () => {
+  it("is shown after a sign out", async () => {
     const { user } = renderConsole();
     await rowOf("GitHub");
     await user.click(menuItem("Sign out"));
@@ -64,7 +64,7 @@ describe("log-in", () => {
 });
 
 describe("spaces", () => {
-  it("are switched without loading the page", async () => {
+  it("change without loading the page", async () => {
     const { user } = renderConsole();
     await rowOf("GitHub");
     await user.selectOptions(screen.getByLabelText("Space"), "Marketing");
@@ -73,15 +73,15 @@ describe("spaces", () => {
     expect(screen.queryByText("Team wiki")).toBeNull();
   });
 
-  it("that one may not see are not there", async () => {
+  it("without access are not found", async () => {
     const { user } = renderConsole({ path: "/s/secret/" });
-    await screen.findByRole("heading", { name: "This space is not here" });
+    await screen.findByRole("heading", { name: "Space not found" });
     await expectAccessible();
     await user.click(screen.getByRole("button", { name: "Go to Marketing" }));
     await rowOf("GitHub (campaigns)");
   });
 
-  it("begin with the first one where there is no default", async () => {
+  it("start with the first one where the user has no default space", async () => {
     const dora = USERS.alice;
     if (!dora) {
       throw new Error("no alice");
@@ -90,17 +90,17 @@ describe("spaces", () => {
     renderConsole({ as: "dora" });
     await rowOf("GitHub (campaigns)");
     expect(window.location.pathname).toBe("/s/marketing/");
-    USERS.nobody = { ...dora, username: "nobody", spaces: [] };
+    USERS.eve = { ...dora, username: "eve", spaces: [] };
   });
 
-  it("may be none", async () => {
-    renderConsole({ as: "nobody" });
+  it("can be empty", async () => {
+    renderConsole({ as: "eve" });
     await screen.findByRole("heading", { name: "You have no space yet" });
   });
 });
 
 describe("preferences", () => {
-  it("change language and colours at once, and are kept", async () => {
+  it("change language and colours at once, and are stored", async () => {
     const { user } = renderConsole();
     await rowOf("GitHub");
     await user.selectOptions(screen.getByLabelText("Language"), "Deutsch");
@@ -114,11 +114,11 @@ describe("preferences", () => {
 });
 
 describe("an unreachable server", () => {
-  it("is said, and tried again when asked to", async () => {
+  it("is reported, with a retry", async () => {
     const server = new FakeServer();
     server.faults.set("GET /api/session", [403, "wrong_host"]);
     const { user } = renderConsole({ server });
-    await screen.findByText("This address is not the one the server is set up for.");
+    await screen.findByText("The server is not set up for this address.");
     server.faults.clear();
     await user.click(screen.getByRole("button", { name: "Try again" }));
     await waitFor(() => rowOf("GitHub"));

@@ -21,10 +21,10 @@ const PATHS = {
   link: "M8.3 11.7l3.4-3.4M7.3 9.3L5.4 11.2a2.4 2.4 0 0 0 3.4 3.4l1.9-1.9M12.7 10.7l1.9-1.9a2.4 2.4 0 0 0-3.4-3.4L9.3 7.3",
 } as const;
 
-/** The name of a drawing. */
+/** The name of an icon. */
 export type IconName = keyof typeof PATHS;
 
-/** A drawing beside a text that says the same; invisible to screen readers. */
+/** An icon beside a text with the same meaning; hidden from screen readers. */
 export function Icon({ name }: { name: IconName }) {
   return (
     <svg className="icon" viewBox="0 0 20 20" aria-hidden="true" focusable="false">
