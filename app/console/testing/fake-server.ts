@@ -15,6 +15,7 @@ export type FakeFlow = Schemas["Flow"] & {
   user: string;
   space: string;
   returnUrl: string | undefined;
+  allowsAccountChange: boolean;
 };
 
 /** A rejected request. */
@@ -134,6 +135,7 @@ export class FakeServer {
       throw new Error(`flow is ${flow.status}`);
     }
     const key = `${flow.space}/${flow.connectorId}/${flow.user}`;
+    const before = this.connections.get(`${key}/${flow.connection}`);
     const granted = typeof outcome === "object" && "account" in outcome;
     const account = granted ? outcome.account : `${flow.user.slice(2)}@provider.example`;
     if (typeof outcome === "object" && "code" in outcome) {
@@ -142,6 +144,8 @@ export class FakeServer {
       this.connectionsOf(key).some((one) => one.account === account && one.name !== flow.connection)
     ) {
       this.fail(flow, "account_already_connected");
+    } else if (before?.account && before.account !== account && !flow.allowsAccountChange) {
+      this.fail(flow, "account_mismatch");
     } else {
       flow.status = "authorized";
       this.setConnection(key, { name: flow.connection, account, since: new Date().toISOString() });
@@ -380,6 +384,7 @@ export class FakeServer {
       user: user.user_id,
       space: connector.space_id,
       returnUrl: typeof body.returnUrl === "string" ? body.returnUrl : undefined,
+      allowsAccountChange: body.allowAccountChange === true,
     };
     this.flows.set(flowId, flow);
     return {

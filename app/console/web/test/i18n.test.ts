@@ -26,13 +26,13 @@ describe.each(Object.entries(CATALOGUES))("the catalogue %s", (language, catalog
 
   it("fills in the same values", () => {
     for (const [key, text] of these) {
-      const wanted = placeholders(english.get(key) ?? "");
+      const expected = placeholders(english.get(key) ?? "");
       // The singular may spell its number out ("one user").
       const optional = key.endsWith(".one") ? ["{count}"] : [];
       expect(
         placeholders(text).filter((name) => !optional.includes(name)),
         key,
-      ).toEqual(wanted.filter((name) => !optional.includes(name)));
+      ).toEqual(expected.filter((name) => !optional.includes(name)));
     }
   });
 

@@ -10,7 +10,7 @@ const LOOK: Record<ShownStatus, { icon: IconName; tone: string }> = {
   connecting: { icon: "clock", tone: "info" },
   needs_reauthorization: { icon: "warning", tone: "warn" },
   not_connected: { icon: "circle", tone: "neutral" },
-  not_applicable: { icon: "people", tone: "neutral" },
+  not_applicable: { icon: "users", tone: "neutral" },
   incomplete: { icon: "warning", tone: "warn" },
 };
 

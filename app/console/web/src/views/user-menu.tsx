@@ -36,7 +36,7 @@ export function UserMenu() {
           aria-label={`${t("shell.account")}: ${name}`}
           {...props}
         >
-          <Icon name="person" />
+          <Icon name="user" />
           <span className="user-button__name">{name}</span>
           <Icon name="chevron" />
         </button>

@@ -63,7 +63,7 @@ export function ConnectionsView() {
       )}
       {grants.data && shown.length === 0 && (
         <EmptyState
-          icon="people"
+          icon="users"
           title={t("connections.emptyTitle")}
           text={isFiltered ? t("connections.noMatchText") : t("connections.emptyText")}
         >
