@@ -51,7 +51,7 @@ export const CONNECTOR_TYPES: Schemas["ConnectorType"][] = [
     name: "SharePoint",
     redirect_uri: SHARED_CALLBACK,
     auth_modes: ["per-user", "shared"],
-    fields: [{ name: "tenant", label: "Tenant", kind: "text", required: true, pattern: "[0-9a-z.-]+" }],
+    fields: [{ name: "tenant", label: "Tenant", kind: "text", required: true, pattern: "[0-9a-z.\\-]+" }],
   },
   {
     id: ".oauth2",

@@ -1,5 +1,8 @@
-import { cleanup } from "@testing-library/react";
+import { cleanup, configure } from "@testing-library/react";
 import { afterEach, vi } from "vitest";
+
+// Enough for a busy machine.
+configure({ asyncUtilTimeout: 5000 });
 
 // jsdom does not implement the open state of dialogs and popovers.
 HTMLDialogElement.prototype.showModal = function showModal() {

@@ -403,15 +403,23 @@ describe("several connections", () => {
     const server = serverWithTwo();
     const { user } = await open(server);
     const button = () => item("work").getByRole("button", { name: "Use GitHub (work) by default" });
-    expect(button().getAttribute("aria-pressed")).toBe("false");
+    const pressed = (value: string) =>
+      waitFor(() => {
+        expect(button().getAttribute("aria-pressed")).toBe(value);
+        expect(button().hasAttribute("disabled")).toBe(false);
+      });
+    await pressed("false");
     await user.click(button());
-    await waitFor(() => expect(button().getAttribute("aria-pressed")).toBe("true"));
+    await pressed("true");
     expect(server.defaults.get("default/github/u_alice")).toBe("work");
     await expectAccessible();
     await user.click(button());
-    await waitFor(() => expect(button().getAttribute("aria-pressed")).toBe("false"));
+    await pressed("false");
     expect(server.defaults.size).toBe(0);
-    server.connections.delete("default/github/u_alice/work");
+    server.faults.set("PUT /internal/actions/connector/github/_default_connection", [
+      404,
+      "connection_not_found",
+    ]);
     await user.click(button());
     await screen.findByText("There is no connection with this name.");
   });
