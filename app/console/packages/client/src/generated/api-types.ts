@@ -13,6 +13,8 @@ export interface components {
     };
     /** Whose token, and where it will be sent. */
     AccessTokenBody: {
+      /** Name of the connection; absent: the only one, or with several the user's default one. */
+      connection?: string | null;
       /** URL or origin of the API; it must be among those the user consented to. */
       destination: string;
       /** Id of the user. */
@@ -20,24 +22,14 @@ export interface components {
     };
     /** Whose account a connector runs with. */
     AuthMode: "per-user" | "shared";
-    /** One person's status at one connector. */
+    /** The status of one user at one connector. */
     AuthStatus: {
-      /** The account at the provider. */
-      account?: string | null;
-      /** Day of last use. */
-      last_used_at?: string | null;
-      /** A reconnect is under way beside a working grant. */
-      pending?: boolean;
-      pending_flow?: components["schemas"]["PendingFlow"] | null;
-      /** `provider_unreachable`, `revocation_pending`, `revocation_unconfirmed` or `revocation_not_supported`. */
-      provider_note?: string | null;
-      /** Since when the provider has not been reachable. */
-      provider_note_since?: string | null;
-      /** Why consent is needed again. */
-      reason?: string | null;
-      /** Since when it has been so. */
-      since?: string | null;
-      /** The status. */
+      connection?: components["schemas"]["Connection"] | null;
+      /** All connections; present when the user has more than one. */
+      connections?: components["schemas"]["Connection"][] | null;
+      /** The name that the user set as the default. */
+      default_connection?: string | null;
+      /** `connected` exactly when `connection` is. */
       user_auth_status: components["schemas"]["UserAuthStatus"];
     };
     /** Which flow to give up: by one of the two. */
@@ -47,17 +39,57 @@ export interface components {
       /** Its `state`. */
       state?: string | null;
     };
+    /** One connection of a user at a connector. */
+    Connection: {
+      /** The account at the provider. */
+      account?: string | null;
+      /** Day of last use. */
+      last_used_at?: string | null;
+      /** Scopes that the connector requires and that were not granted. */
+      missing_scopes?: string[] | null;
+      /** Its name: 1 to 64 characters of `[a-z0-9._-]`; `default` where none was given. */
+      name: string;
+      pending_flow?: components["schemas"]["PendingFlow"] | null;
+      /** `provider_unreachable`, `revocation_pending`, `revocation_abandoned` or `revocation_not_supported`. */
+      provider_note?: string | null;
+      /** Since when the provider has not been reachable. */
+      provider_note_since?: string | null;
+      /** Why it requires a new authorization. */
+      reason?: string | null;
+      /** A flow is pending beside a grant that works. */
+      reconnecting?: boolean;
+      /** Scopes that were granted. */
+      scopes?: string[] | null;
+      /** When it entered this state. */
+      since?: string | null;
+      /** Its state. */
+      status: components["schemas"]["ConnectionStatus"];
+    };
+    /** A connection to choose from. */
+    ConnectionLabel: {
+      /** The account at the provider. */
+      account?: string | null;
+      /** Its name. */
+      name: string;
+    };
+    /** The state of a connection. */
+    ConnectionStatus: "not_connected" | "connecting" | "connected" | "needs_reauthorization";
     /** A connector as it is answered. It never holds a secret. */
     Connector: {
       /** Whose account it runs with: `per-user` or `shared`. */
       auth_mode: components["schemas"]["AuthMode"];
       /** Settings of the profile. */
       config: Record<string, unknown>;
+      connection?: components["schemas"]["Connection"] | null;
+      /** All connections; present when the user has more than one. */
+      connections?: components["schemas"]["Connection"][] | null;
       /** Profile id, or `.oauth2` for hand-written endpoints. */
       connector_type_id: string;
       consent?: components["schemas"]["ConsentFacts"] | null;
       /** When it was created. */
       created_at: string;
+      /** The name that the user set as the default. */
+      default_connection?: string | null;
       /** How many people an edit disconnected; only in the answer to one. */
       disconnected_users?: number | null;
       /** Its id within its space. */
@@ -74,7 +106,7 @@ export interface components {
       space_id: string;
       /** When it was last edited. */
       updated_at: string;
-      /** Where the asking person stands. */
+      /** `connected` exactly when `connection` is. */
       user_auth_status: components["schemas"]["UserAuthStatus"];
     };
     /** A connector as it is sent. */
@@ -142,6 +174,23 @@ export interface components {
       /** Scopes that will be asked for. */
       scopes: string[];
     };
+    /** The connection to use where a request names none. */
+    DefaultConnectionBody: {
+      /** Its name; null clears the default. */
+      connection: string | null;
+    };
+    /** What a deprovisioning ended. */
+    Deprovisioned: {
+      /** Revocations that wait for their providers. */
+      queued: number;
+      /** Grants ended. */
+      revoked: number;
+    };
+    /** Which connection to end. */
+    DisconnectBody: {
+      /** Name of the connection; absent: the only one, or with several the user's default one. */
+      connection?: string | null;
+    };
     /** How many people an edit would disconnect. */
     DryRun: {
       /** The number. */
@@ -153,6 +202,8 @@ export interface components {
     ExecuteBody: {
       /** The user an agent acts for. A person may only name themselves. */
       act_as?: string | null;
+      /** Name of the connection; absent: the only one, or with several the user's default one. */
+      connection?: string | null;
       /** The request to the API. */
       params: components["schemas"]["ExecuteParams"];
     };
@@ -195,6 +246,8 @@ export interface components {
     Flow: {
       /** Why it failed. */
       code?: string | null;
+      /** Name of its connection. */
+      connection: string;
       /** Its connector. */
       connectorId: string;
       /** When the flow ends, or would have ended, by itself. */
@@ -212,6 +265,8 @@ export interface components {
       account?: string | null;
       /** When consent was committed. */
       connectedAt: string;
+      /** Name of the connection. */
+      connection: string;
       /** Its connector. */
       connectorId: string;
       /** Name of the connector, while it exists. */
@@ -228,8 +283,8 @@ export interface components {
       scopes: string[];
       /** Its space. */
       spaceId: string;
-      /** Where that person stands with it. */
-      status: components["schemas"]["UserAuthStatus"];
+      /** The state of the connection. */
+      status: components["schemas"]["ConnectionStatus"];
       /** Whose it is. */
       userId: string;
     };
@@ -249,14 +304,7 @@ export interface components {
       /** User name. */
       username: string;
     };
-    /** What an off-boarding did. */
-    OffBoarded: {
-      /** Revocations that wait for their providers. */
-      queued: number;
-      /** Grants ended. */
-      revoked: number;
-    };
-    /** A flow of this person that waits for the provider. */
+    /** A flow of this user that waits for the provider. */
     PendingFlow: {
       /** When it ends by itself. */
       expires_at: string;
@@ -266,7 +314,9 @@ export interface components {
     /** An error as it is answered (RFC 9457). */
     Problem: {
       /** What happened, for programs. */
-      code: "not_signed_in" | "forbidden" | "not_found" | "conflict" | "invalid_request" | "payload_too_large" | "unsupported_media_type" | "wrong_host" | "rate_limited" | "public_base_url_missing" | "host_not_allowed" | "connector_incomplete" | "return_url_refused" | "destination_refused" | "method_not_allowed" | "internal" | "api_unreachable" | "response_too_large" | "store_unavailable" | "authorization_required" | "provider_unavailable" | "provider_misconfigured" | "flow_not_found" | "flow_expired" | "flow_already_used" | "user_mismatch" | "browser_mismatch" | "issuer_mismatch" | "context_mismatch" | "access_denied" | "provider_error" | "exchange_failed" | "connector_changed" | "connector_gone" | "permission_lost" | "account_mismatch";
+      code: "not_signed_in" | "forbidden" | "not_found" | "conflict" | "invalid_request" | "payload_too_large" | "unsupported_media_type" | "wrong_host" | "rate_limited" | "public_base_url_missing" | "host_not_allowed" | "connector_incomplete" | "return_url_refused" | "destination_refused" | "method_not_allowed" | "internal" | "api_unreachable" | "response_too_large" | "store_unavailable" | "authorization_required" | "provider_unavailable" | "provider_misconfigured" | "flow_not_found" | "flow_expired" | "flow_already_used" | "user_mismatch" | "browser_mismatch" | "issuer_mismatch" | "callback_mismatch" | "access_denied" | "provider_error" | "exchange_failed" | "connector_changed" | "connector_gone" | "permission_lost" | "account_mismatch" | "connection_ambiguous" | "connection_not_found" | "account_already_connected";
+      /** The connections to choose from, for `connection_ambiguous`. */
+      connections?: components["schemas"]["ConnectionLabel"][] | null;
       /** To be quoted to the operator. */
       correlation_id: string;
       /** What happened, for people. */
@@ -318,6 +368,8 @@ export interface components {
     StartFlowBody: {
       /** Accept another account at the provider than last time. */
       allowAccountChange?: boolean | null;
+      /** Name of the connection; absent: `default`. */
+      connection?: string | null;
       /** Where the callback sends the browser: a path, or an absolute URL of the public origin. Absent: the result page. */
       returnUrl?: string | null;
     };
@@ -332,7 +384,7 @@ export interface components {
       /** The `state` parameter in it. */
       state: string;
     };
-    /** Whether a person is connected to a connector. */
-    UserAuthStatus: "not_applicable" | "not_connected" | "connecting" | "connected" | "needs_reauthorization";
+    /** Whether the user is connected to a connector. */
+    UserAuthStatus: "connected" | "not_connected" | "not_applicable";
   };
 }

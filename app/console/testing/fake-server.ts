@@ -2,23 +2,24 @@ import type { components } from "../packages/client/src/generated/api-types.ts";
 import {
   CONNECTOR_TYPES,
   connector as makeConnector,
-  PEOPLE,
   SHARED_CALLBACK,
   seedConnectors,
+  USERS,
 } from "./seed.ts";
 
 type Schemas = components["schemas"];
-type Status = Schemas["AuthStatus"];
+type Connection = Schemas["Connection"];
 
-/** A flow as the double keeps it. */
-export type DoubleFlow = Schemas["Flow"] & {
+/** A flow as the server stores it. */
+export type FakeFlow = Schemas["Flow"] & {
   user: string;
   space: string;
   returnUrl: string | undefined;
+  allowsAccountChange: boolean;
 };
 
-/** A refused request. */
-class Refusal extends Error {
+/** A rejected request. */
+class Rejection extends Error {
   constructor(
     readonly status: number,
     readonly code: string,
@@ -36,27 +37,32 @@ type Handler = (context: {
   body: Record<string, unknown>;
 }) => unknown;
 
+/** The end of a flow. `account` is the account at the provider; absent: one derived from the user's name. */
+export type FlowOutcome = "authorized" | { account: string } | { code: string };
+
 /**
- * A small in-memory server with the same routes and answers as the real one, for unit tests and for working on the
- * console without it. It checks roles and ownership, and nothing cryptographic.
+ * A small in-memory server with the routes and responses of the real one, for unit tests and for working on the console
+ * without it. It checks roles and ownership, and implements no cryptography.
  */
-export class Double {
+export class FakeServer {
   connectors = seedConnectors();
-  flows = new Map<string, DoubleFlow>();
-  /** Status by `space/connector/user`. */
-  statuses = new Map<string, Status>();
-  /** Every request seen, as `METHOD path`. */
+  flows = new Map<string, FakeFlow>();
+  /** Connections by `space/connector/user/name`. */
+  connections = new Map<string, Connection>();
+  /** Names of default connections by `space/connector/user`. */
+  defaults = new Map<string, string>();
+  /** Every request received, as `METHOD path`. */
   requests: string[] = [];
-  /** Life of a flow in milliseconds. */
-  flowLife = 600_000;
-  /** When set, the next matching requests fail so: `METHOD path` prefix to status, code and extra members. */
+  /** Lifetime of a flow in milliseconds. */
+  flowLifetime = 600_000;
+  /** Faults of matching requests: `METHOD path` prefix to status, code and extra members. */
   faults = new Map<string, [number, string, Record<string, unknown>?]>();
-  /** When set, every request waits for it. */
+  /** If set, every request waits for it. */
   gate: Promise<void> | undefined;
 
   private serial = 0;
 
-  /** A `fetch` that is signed in as this person (or as nobody). */
+  /** A `fetch` that is signed in as this user; null: signed out. */
   fetchAs(username: string | null): typeof globalThis.fetch {
     let signedIn = username;
     return async (input, init) => {
@@ -73,7 +79,7 @@ export class Double {
     };
   }
 
-  /** Answers one request. `session` says who is signed in afterwards, when that changed. */
+  /** Handles one request. `session` is the user who is signed in afterwards, where that changed. */
   handle(
     method: string,
     url: URL,
@@ -82,14 +88,14 @@ export class Double {
   ): { response: Response; session?: string | null } {
     this.requests.push(`${method} ${url.pathname}${url.search}`);
     try {
-      this.failIfTold(method, url.pathname);
+      this.injectFault(method, url.pathname);
       const body = rawBody ? (JSON.parse(rawBody) as Record<string, unknown>) : {};
       if (url.pathname === "/api/session") {
         return this.session(method, username, body);
       }
-      const user = username === null ? undefined : PEOPLE[username];
+      const user = username === null ? undefined : USERS[username];
       if (!user) {
-        throw new Refusal(401, "not_signed_in");
+        throw new Rejection(401, "not_signed_in");
       }
       const [, spaceInPath, path = url.pathname] = url.pathname.match(/^\/s\/([^/]+)(\/.*)$/) ?? [];
       const space = spaceInPath ?? "default";
@@ -100,9 +106,9 @@ export class Double {
           return { response: data === undefined ? new Response(null, { status: 204 }) : json(200, data) };
         }
       }
-      throw new Refusal(404, "not_found");
+      throw new Rejection(404, "not_found");
     } catch (error) {
-      if (!(error instanceof Refusal)) {
+      if (!(error instanceof Rejection)) {
         throw error;
       }
       const problem = {
@@ -116,29 +122,44 @@ export class Double {
     }
   }
 
-  /** Ends a flow the way the callback would. */
-  finish(flowId: string, outcome: "authorized" | { code: string }): DoubleFlow {
+  /** Stores a connection: connected and named `default`, unless `more` differs. `key` is `space/connector/user`. */
+  setConnection(key: string, more: Partial<Connection> = {}): void {
+    const connection: Connection = { name: "default", status: "connected", ...more };
+    this.connections.set(`${key}/${connection.name}`, connection);
+  }
+
+  /** Ends a flow as the callback does. */
+  finish(flowId: string, outcome: FlowOutcome): FakeFlow {
     const flow = this.flow(flowId);
     if (flow.status !== "awaiting") {
       throw new Error(`flow is ${flow.status}`);
     }
     const key = `${flow.space}/${flow.connectorId}/${flow.user}`;
-    if (outcome === "authorized") {
-      flow.status = "authorized";
-      this.statuses.set(key, {
-        user_auth_status: "connected",
-        account: `${flow.user.slice(2)}@provider.example`,
-        since: new Date().toISOString(),
-      });
+    const before = this.connections.get(`${key}/${flow.connection}`);
+    const granted = typeof outcome === "object" && "account" in outcome;
+    const account = granted ? outcome.account : `${flow.user.slice(2)}@provider.example`;
+    if (typeof outcome === "object" && "code" in outcome) {
+      this.fail(flow, outcome.code);
+    } else if (
+      this.connectionsOf(key).some((one) => one.account === account && one.name !== flow.connection)
+    ) {
+      this.fail(flow, "account_already_connected");
+    } else if (before?.account && before.account !== account && !flow.allowsAccountChange) {
+      this.fail(flow, "account_mismatch");
     } else {
-      flow.status = "failed";
-      flow.code = outcome.code;
+      flow.status = "authorized";
+      this.setConnection(key, { name: flow.connection, account, since: new Date().toISOString() });
     }
     return flow;
   }
 
+  private fail(flow: FakeFlow, code: string): void {
+    flow.status = "failed";
+    flow.code = code;
+  }
+
   /** The flow that was started last. */
-  get lastFlow(): DoubleFlow {
+  get lastFlow(): FakeFlow {
     const flow = [...this.flows.values()].at(-1);
     if (!flow) {
       throw new Error("no flow was started");
@@ -146,10 +167,10 @@ export class Double {
     return flow;
   }
 
-  flow(flowId: string): DoubleFlow {
+  flow(flowId: string): FakeFlow {
     const flow = this.flows.get(flowId);
     if (!flow) {
-      throw new Refusal(404, "not_found");
+      throw new Rejection(404, "not_found");
     }
     if (flow.status === "awaiting" && Date.parse(flow.expiresAt) <= Date.now()) {
       flow.status = "expired";
@@ -188,7 +209,7 @@ export class Double {
         ({ user, body }) => {
           const flow = this.flow(String(body.flowId));
           if (flow.user !== user.user_id) {
-            throw new Refusal(403, "forbidden");
+            throw new Rejection(403, "forbidden");
           }
           if (flow.status === "awaiting") {
             flow.status = "cancelled";
@@ -197,20 +218,21 @@ export class Double {
       ],
       [
         /^POST \/internal\/actions\/connector\/([^/]+)\/_oauth_disconnect$/,
-        ({ user, space, match }) => {
-          const connector = this.get(user, space, match);
-          this.statuses.delete(`${space}/${connector.id}/${user.user_id}`);
-        },
+        ({ user, space, match, body }) => this.disconnect(user, this.get(user, space, match), body),
+      ],
+      [
+        /^PUT \/internal\/actions\/connector\/([^/]+)\/_default_connection$/,
+        ({ user, space, match, body }) => this.setDefault(user, this.get(user, space, match), body),
       ],
       [
         /^GET \/internal\/actions\/oauth_flow\/([^/]+)$/,
         ({ user, match }) => {
           const flow = this.flow(match[1] ?? "");
           if (flow.user !== user.user_id) {
-            throw new Refusal(404, "not_found");
+            throw new Rejection(404, "not_found");
           }
-          const { flowId, connectorId, status, code, expiresAt } = flow;
-          return { flowId, connectorId, status, code, expiresAt };
+          const { flowId, connectorId, connection, status, code, expiresAt } = flow;
+          return { flowId, connectorId, connection, status, code, expiresAt };
         },
       ],
       [
@@ -224,19 +246,24 @@ export class Double {
         ({ user, space, match }) => {
           this.need(user, space, "admin");
           const key = decodeURIComponent(match[1] ?? "");
-          if (!this.statuses.has(key)) {
-            throw new Refusal(404, "not_found");
+          const connection = this.connections.get(key);
+          if (!connection) {
+            throw new Rejection(404, "not_found");
           }
-          this.statuses.set(key, { user_auth_status: "needs_reauthorization", reason: "admin" });
+          this.connections.set(key, {
+            name: connection.name,
+            status: "needs_reauthorization",
+            reason: "admin",
+          });
         },
       ],
       [
         /^DELETE \/internal\/actions\/users\/([^/]+)\/grants$/,
         ({ user, match }) => {
           this.need(user, "default", "admin");
-          const keys = [...this.statuses.keys()].filter((key) => key.endsWith(`/${match[1]}`));
+          const keys = [...this.connections.keys()].filter((key) => key.split("/")[2] === match[1]);
           for (const key of keys) {
-            this.statuses.delete(key);
+            this.connections.delete(key);
           }
           return { revoked: keys.length, queued: keys.length };
         },
@@ -247,24 +274,24 @@ export class Double {
   private session(method: string, username: string | null, body: Record<string, unknown>) {
     if (method === "POST") {
       const name = String(body.username);
-      if (!PEOPLE[name] || body.password !== name) {
-        throw new Refusal(401, "not_signed_in");
+      if (!USERS[name] || body.password !== name) {
+        throw new Rejection(401, "not_signed_in");
       }
-      return { response: json(200, PEOPLE[name]), session: name };
+      return { response: json(200, USERS[name]), session: name };
     }
     if (method === "DELETE") {
       return { response: new Response(null, { status: 204 }), session: null };
     }
-    if (username === null || !PEOPLE[username]) {
-      throw new Refusal(401, "not_signed_in");
+    if (username === null || !USERS[username]) {
+      throw new Rejection(401, "not_signed_in");
     }
-    return { response: json(200, PEOPLE[username]) };
+    return { response: json(200, USERS[username]) };
   }
 
-  private failIfTold(method: string, path: string) {
+  private injectFault(method: string, path: string) {
     for (const [prefix, [status, code, more]] of this.faults) {
       if (`${method} ${path}`.startsWith(prefix)) {
-        throw new Refusal(status, code, more);
+        throw new Rejection(status, code, more);
       }
     }
   }
@@ -273,10 +300,10 @@ export class Double {
     const order = ["viewer", "editor", "admin"];
     const has = user.spaces.find((s) => s.id === space)?.role;
     if (!has) {
-      throw new Refusal(404, "not_found");
+      throw new Rejection(404, "not_found");
     }
     if (order.indexOf(has) < order.indexOf(role)) {
-      throw new Refusal(403, "forbidden");
+      throw new Rejection(403, "forbidden");
     }
   }
 
@@ -288,57 +315,76 @@ export class Double {
   private get(user: Schemas["Session"], space: string, match: RegExpMatchArray) {
     const found = this.inSpace(user, space).find((c) => c.id === decodeURIComponent(match[1] ?? ""));
     if (!found) {
-      throw new Refusal(404, "not_found");
+      throw new Rejection(404, "not_found");
     }
     return found;
   }
 
   private seen(connector: Schemas["Connector"], user: Schemas["Session"]): Schemas["Connector"] {
-    return { ...connector, user_auth_status: this.status(connector, user).user_auth_status };
+    return { ...connector, ...this.status(connector, user) };
   }
 
-  private status(connector: Schemas["Connector"], user: Schemas["Session"]): Status {
+  private status(connector: Schemas["Connector"], user: Schemas["Session"]): Schemas["AuthStatus"] {
     if (connector.auth_mode === "shared") {
       return { user_auth_status: "not_applicable" };
     }
-    const kept = this.statuses.get(`${connector.space_id}/${connector.id}/${user.user_id}`);
-    const flow = [...this.flows.values()].find(
-      (f) =>
-        f.user === user.user_id &&
-        f.space === connector.space_id &&
-        f.connectorId === connector.id &&
-        this.flow(f.flowId).status === "awaiting",
-    );
-    if (!flow) {
-      return kept ?? { user_auth_status: "not_connected" };
-    }
-    const pending_flow = { flow_id: flow.flowId, expires_at: flow.expiresAt };
-    return kept?.user_auth_status === "connected"
-      ? { ...kept, pending: true, pending_flow }
-      : { user_auth_status: "connecting", pending_flow };
+    const key = keyOf(connector, user);
+    const flows = this.awaitingFlows(connector, user);
+    const stored = this.connectionsOf(key);
+    const started = flows
+      .filter((flow) => stored.every(({ name }) => name !== flow.connection))
+      .map((flow): Connection => ({ name: flow.connection, status: "connecting" }));
+    const all = [...stored, ...started].map((connection): Connection => {
+      const flow = flows.find((one) => one.connection === connection.name);
+      return flow ? withFlow(connection, flow) : connection;
+    });
+    const chosen = this.defaults.get(key);
+    const only = all.length === 1 ? all[0]?.name : undefined;
+    const name = chosen ?? only ?? "default";
+    const connection = all.find((one) => one.name === name) ?? { name, status: "not_connected" };
+    return {
+      user_auth_status: connection.status === "connected" ? "connected" : "not_connected",
+      connection,
+      ...(all.length > 1 && { connections: all }),
+      ...(chosen !== undefined && { default_connection: chosen }),
+    };
   }
 
-  private start(user: Schemas["Session"], connector: Schemas["Connector"], body: Record<string, unknown>) {
-    for (const flow of this.flows.values()) {
-      if (
+  private connectionsOf(key: string): Connection[] {
+    return [...this.connections]
+      .filter(([one]) => one.startsWith(`${key}/`))
+      .map(([, connection]) => connection);
+  }
+
+  private awaitingFlows(connector: Schemas["Connector"], user: Schemas["Session"]): FakeFlow[] {
+    return [...this.flows.values()].filter(
+      (flow) =>
         flow.user === user.user_id &&
         flow.connectorId === connector.id &&
         flow.space === connector.space_id &&
-        flow.status === "awaiting"
-      ) {
+        this.flow(flow.flowId).status === "awaiting",
+    );
+  }
+
+  private start(user: Schemas["Session"], connector: Schemas["Connector"], body: Record<string, unknown>) {
+    const connection = nameOf(body) ?? "default";
+    for (const flow of this.awaitingFlows(connector, user)) {
+      if (flow.connection === connection) {
         flow.status = "cancelled";
       }
     }
     this.serial += 1;
     const flowId = `flow-${this.serial}`;
-    const flow: DoubleFlow = {
+    const flow: FakeFlow = {
       flowId,
       connectorId: connector.id,
+      connection,
       status: "awaiting",
-      expiresAt: new Date(Date.now() + this.flowLife).toISOString(),
+      expiresAt: new Date(Date.now() + this.flowLifetime).toISOString(),
       user: user.user_id,
       space: connector.space_id,
       returnUrl: typeof body.returnUrl === "string" ? body.returnUrl : undefined,
+      allowsAccountChange: body.allowAccountChange === true,
     };
     this.flows.set(flowId, flow);
     return {
@@ -349,11 +395,45 @@ export class Double {
     };
   }
 
+  private disconnect(
+    user: Schemas["Session"],
+    connector: Schemas["Connector"],
+    body: Record<string, unknown>,
+  ): void {
+    const key = keyOf(connector, user);
+    const all = this.connectionsOf(key);
+    const name = nameOf(body) ?? (all.length > 1 ? this.defaults.get(key) : all[0]?.name);
+    if (name === undefined && all.length > 1) {
+      const connections = all.map(({ name, account }) => ({ name, account }));
+      throw new Rejection(409, "connection_ambiguous", { connections });
+    }
+    this.connections.delete(`${key}/${name}`);
+    if (this.defaults.get(key) === name) {
+      this.defaults.delete(key);
+    }
+  }
+
+  private setDefault(
+    user: Schemas["Session"],
+    connector: Schemas["Connector"],
+    body: Record<string, unknown>,
+  ): void {
+    const key = keyOf(connector, user);
+    const name = nameOf(body);
+    if (name === undefined) {
+      this.defaults.delete(key);
+    } else if (this.connections.has(`${key}/${name}`)) {
+      this.defaults.set(key, name);
+    } else {
+      throw new Rejection(404, "connection_not_found");
+    }
+  }
+
   private create({ user, space, match, body }: Parameters<Handler>[0]) {
     this.need(user, space, "editor");
     const id = match[1] ?? `c-${this.connectors.length + 1}`;
     if (this.inSpace(user, space).some((c) => c.id === id)) {
-      throw new Refusal(409, "conflict", { detail: "id" });
+      throw new Rejection(409, "conflict", { detail: "id" });
     }
     const sent = body as Schemas["ConnectorBody"];
     const made = makeConnector(space, id, sent.name, sent.connector_type_id ?? ".oauth2", {
@@ -371,24 +451,23 @@ export class Double {
     const connector = this.get(user, space, match);
     const sent = body as Schemas["ConnectorBody"];
     const changed = JSON.stringify(sent.config) !== JSON.stringify(connector.config);
-    const keys = [...this.statuses].filter(
-      ([key, status]) =>
-        key.startsWith(`${space}/${connector.id}/`) && status.user_auth_status === "connected",
+    const ended = [...this.connections].filter(
+      ([key, { status }]) => key.startsWith(`${space}/${connector.id}/`) && status === "connected",
     );
-    const disconnected_users = changed ? keys.length : 0;
+    const disconnected_users = changed ? new Set(ended.map(([key]) => key.split("/")[2])).size : 0;
     if (url.searchParams.get("dry_run") === "true") {
       return { disconnected_users };
     }
     if (sent.revision !== undefined && sent.revision !== connector.revision) {
-      throw new Refusal(409, "conflict", { detail: "revision" });
+      throw new Rejection(409, "conflict", { detail: "revision" });
     }
     connector.name = sent.name;
     connector.config = sent.config;
     connector.revision += 1;
     connector.updated_at = new Date().toISOString();
     if (changed) {
-      for (const [key] of keys) {
-        this.statuses.set(key, { user_auth_status: "needs_reauthorization", reason: "connector_changed" });
+      for (const [key, { name }] of ended) {
+        this.connections.set(key, { name, status: "needs_reauthorization", reason: "connector_changed" });
       }
     }
     return { ...this.seen(connector, user), disconnected_users };
@@ -396,7 +475,7 @@ export class Double {
 
   private grants(user: Schemas["Session"], space: string, url: URL): Schemas["GrantPage"] {
     this.need(user, space, "admin");
-    const all = [...this.statuses].flatMap(([key, status]): Schemas["Grant"][] => {
+    const all = [...this.connections].flatMap(([key, connection]): Schemas["Grant"][] => {
       const [grantSpace = "", connectorId = "", userId = ""] = key.split("/");
       if (grantSpace !== space) {
         return [];
@@ -409,29 +488,53 @@ export class Double {
             this.connectors.find((c) => c.id === connectorId && c.space_id === space)?.name ?? null,
           spaceId: space,
           userId,
-          status: status.user_auth_status,
-          reason: status.reason ?? null,
-          account: status.account ?? null,
+          connection: connection.name,
+          status: connection.status,
+          reason: connection.reason ?? null,
+          account: connection.account ?? null,
           scopes: ["repo"],
-          connectedAt: status.since ?? "2026-06-20T14:30:00Z",
-          lastUsedAt: status.last_used_at ?? null,
+          connectedAt: connection.since ?? "2026-06-20T14:30:00Z",
+          lastUsedAt: connection.last_used_at ?? null,
         },
       ];
     });
-    const wanted = all.filter((grant) =>
+    const matching = all.filter((grant) =>
       (["connector", "user", "status"] as const).every((name) => {
         const value = url.searchParams.get(name);
-        const of = { connector: grant.connectorId, user: grant.userId, status: grant.status }[name];
-        return !value || value === of;
+        const actual = { connector: grant.connectorId, user: grant.userId, status: grant.status }[name];
+        return !value || value === actual;
       }),
     );
     const from = Number(url.searchParams.get("cursor") ?? 0);
     const size = 50;
     return {
-      grants: wanted.slice(from, from + size),
-      nextCursor: from + size < wanted.length ? String(from + size) : null,
+      grants: matching.slice(from, from + size),
+      nextCursor: from + size < matching.length ? String(from + size) : null,
     };
   }
+}
+
+function keyOf(connector: Schemas["Connector"], user: Schemas["Session"]): string {
+  return `${connector.space_id}/${connector.id}/${user.user_id}`;
+}
+
+/** The connection that a request names. */
+function nameOf(body: Record<string, unknown>): string | undefined {
+  const name = body.connection;
+  if (name === undefined || name === null) {
+    return undefined;
+  }
+  if (typeof name !== "string" || !/^[a-z0-9._-]{1,64}$/.test(name)) {
+    throw new Rejection(400, "invalid_request", { field: "connection", detail: "connection: is not a name" });
+  }
+  return name;
+}
+
+function withFlow(connection: Connection, flow: FakeFlow): Connection {
+  const pending_flow = { flow_id: flow.flowId, expires_at: flow.expiresAt };
+  return connection.status === "connected"
+    ? { ...connection, reconnecting: true, pending_flow }
+    : { ...connection, status: "connecting", pending_flow };
 }
 
 function json(status: number, body: unknown, type = "application/json"): Response {

@@ -1,4 +1,4 @@
-import { offBoard } from "@grantry/client";
+import { deprovisionUser } from "@grantry/client";
 import { type FormEvent, useState } from "react";
 import { describeError } from "../../lib/errors.ts";
 import { usePreferences } from "../../lib/preferences.tsx";
@@ -8,8 +8,14 @@ import { Dialog, DialogActions, DialogBody } from "../../ui/dialog.tsx";
 import { Field } from "../../ui/field.tsx";
 import { Notice } from "../../ui/notice.tsx";
 
-/** Ends every connection of a person, in every space. */
-export function OffBoardDialog({ onDone, onClose }: { onDone: (text: string) => void; onClose: () => void }) {
+/** Ends every connection of a user, in every space. */
+export function DeprovisionDialog({
+  onDone,
+  onClose,
+}: {
+  onDone: (text: string) => void;
+  onClose: () => void;
+}) {
   const { t } = usePreferences();
   const { call } = useHere();
   const [busy, setBusy] = useState(false);
@@ -21,11 +27,11 @@ export function OffBoardDialog({ onDone, onClose }: { onDone: (text: string) => 
     setBusy(true);
     setError(null);
     try {
-      const { revoked, queued } = await offBoard(user, call);
+      const { revoked, queued } = await deprovisionUser(user, call);
       onDone(
         queued > 0
-          ? t("toast.offBoardedQueued", { count: revoked, queued })
-          : t("toast.offBoarded", { count: revoked }),
+          ? t("toast.deprovisionedQueued", { count: revoked, queued })
+          : t("toast.deprovisioned", { count: revoked }),
       );
       onClose();
     } catch (reason) {
@@ -35,19 +41,19 @@ export function OffBoardDialog({ onDone, onClose }: { onDone: (text: string) => 
   };
 
   return (
-    <Dialog title={t("connections.offBoardTitle")} onClose={onClose}>
+    <Dialog title={t("connections.deprovisionTitle")} onClose={onClose}>
       <form className="dialog__form" onSubmit={(event) => void submit(event)}>
         <DialogBody>
-          <p>{t("connections.offBoardText")}</p>
+          <p>{t("connections.deprovisionText")}</p>
           {error !== null && <Notice kind="error">{describeError(error, t)}</Notice>}
-          <Field label={t("connections.offBoardUser")} required>
+          <Field label={t("connections.deprovisionUser")} required>
             {(control) => <input {...control} name="user" autoComplete="off" spellCheck={false} />}
           </Field>
         </DialogBody>
         <DialogActions>
           <Button onClick={onClose}>{t("common.cancel")}</Button>
           <Button type="submit" kind="danger" busy={busy}>
-            {t("connections.offBoardSubmit")}
+            {t("connections.deprovisionSubmit")}
           </Button>
         </DialogActions>
       </form>

@@ -1,8 +1,15 @@
 import { authStatus, type CallOptions } from "@grantry/client";
 import type { QueryClient } from "@tanstack/react-query";
-import { ALL_AUTH_STATUS_KEY, authStatusKey } from "./keys.ts";
 
-/** The query all hooks share, so that what one learns the others see. */
+/** Cache key of the statuses of one space. */
+export function authStatusKey({ basePath, space }: Pick<CallOptions, "basePath" | "space"> = {}) {
+  return ["grantry", "auth_status", basePath ?? "", space ?? "default"] as const;
+}
+
+/** Cache key of the statuses of every space. */
+export const ALL_AUTH_STATUS_KEY = ["grantry", "auth_status"] as const;
+
+/** The query that all hooks share, so that every hook sees the result of any reading. */
 export function authStatusQuery(place: Pick<CallOptions, "basePath" | "fetch" | "space">) {
   return {
     queryKey: authStatusKey(place),
@@ -10,7 +17,7 @@ export function authStatusQuery(place: Pick<CallOptions, "basePath" | "fetch" | 
   };
 }
 
-/** Has every mounted status read again. */
+/** Causes every mounted status to be read again. */
 export function refreshAuthStatus(queryClient: QueryClient): void {
   void queryClient.invalidateQueries({ queryKey: ALL_AUTH_STATUS_KEY });
 }

@@ -1,10 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Double } from "./double.ts";
-import { PEOPLE } from "./seed.ts";
+import { FakeServer } from "./fake-server.ts";
+import { USERS } from "./seed.ts";
 
-/** The policy of the console's pages, word for word that of the server. */
+/** The content security policy of the console's pages, equal to that of the server. */
 export const CONSOLE_CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; manifest-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
@@ -19,10 +19,10 @@ if (window.BroadcastChannel) {
 }
 setTimeout(() => window.close(), 3000);`;
 
-/** The double behind real sockets, with a provider on another port: for a browser, before or without the real server. */
-export class HttpDouble {
-  readonly double = new Double();
-  private readonly site = createServer((request, response) => this.guarded(request, response, this.answer));
+/** The fake server behind real sockets, with a provider on another port: for a browser, without the real server. */
+export class FakeHttpServer {
+  readonly server = new FakeServer();
+  private readonly site = createServer((request, response) => this.guarded(request, response, this.respond));
   private readonly provider = createServer((request, response) =>
     this.guarded(request, response, this.provide),
   );
@@ -41,15 +41,15 @@ export class HttpDouble {
   private guarded(
     request: IncomingMessage,
     response: ServerResponse,
-    answer: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
+    handler: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
   ) {
-    answer.call(this, request, response).catch((error: unknown) => {
+    handler.call(this, request, response).catch((error: unknown) => {
       response.statusCode = 500;
       response.end(String(error));
     });
   }
 
-  private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  private async respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? "/", urlOf(this.site));
     const cookies = cookiesOf(request);
     const user = cookies.get("session") ?? null;
@@ -64,7 +64,7 @@ export class HttpDouble {
     } else if (connectPath && connectorId) {
       await this.launch(response, url, user, cookies);
     } else if (url.pathname === CALLBACK) {
-      // A frame, a prefetch or a script must not use a code up.
+      // A frame, a prefetch or a script must not consume a code.
       const isDocument = (request.headers["sec-fetch-dest"] ?? "document") === "document";
       if (isDocument) {
         this.callback(response, url, user, cookies);
@@ -80,7 +80,7 @@ export class HttpDouble {
     } else if (url.pathname === "/" || url.pathname === "/login" || /^\/s\/[^/]+\/$/.test(url.pathname)) {
       await file(response, "index.html");
     } else {
-      const { response: answer, session } = this.double.handle(
+      const { response: result, session } = this.server.handle(
         request.method ?? "GET",
         url,
         user,
@@ -89,17 +89,17 @@ export class HttpDouble {
       if (session !== undefined) {
         response.appendHeader("set-cookie", `session=${session ?? ""}; Path=/; HttpOnly; SameSite=Lax`);
       }
-      const body = await answer.text();
-      if (url.pathname.endsWith("_start_oauth_flow") && answer.ok) {
+      const body = await result.text();
+      if (url.pathname.endsWith("_start_oauth_flow") && result.ok) {
         const { flowId } = JSON.parse(body);
         response.appendHeader("set-cookie", `flow_${flowId}=1; Path=/; HttpOnly; SameSite=Lax`);
       }
-      response.writeHead(answer.status, Object.fromEntries(answer.headers));
+      response.writeHead(result.status, Object.fromEntries(result.headers));
       response.end(body);
     }
   }
 
-  /** The launch page, or the way to the provider for the starter in the browser that started. */
+  /** The launch page; with a flow, the redirect to the provider, for the user and the browser that started the flow. */
   private async launch(
     response: ServerResponse,
     url: URL,
@@ -111,8 +111,8 @@ export class HttpDouble {
       await file(response, "connect.html");
       return;
     }
-    const flow = this.double.flows.get(flowId);
-    if (!flow || flow.user !== PEOPLE[user ?? ""]?.user_id || !cookies.has(`flow_${flowId}`)) {
+    const flow = this.server.flows.get(flowId);
+    if (!flow || flow.user !== USERS[user ?? ""]?.user_id || !cookies.has(`flow_${flowId}`)) {
       response.statusCode = 404;
       response.end("flow_not_found");
       return;
@@ -122,9 +122,9 @@ export class HttpDouble {
 
   private callback(response: ServerResponse, url: URL, user: string | null, cookies: Map<string, string>) {
     const flowId = url.searchParams.get("state")?.replace("STATE-CANARY-", "") ?? "";
-    const flow = this.double.flow(flowId);
-    const refusal =
-      flow.user !== PEOPLE[user ?? ""]?.user_id
+    const flow = this.server.flow(flowId);
+    const code =
+      flow.user !== USERS[user ?? ""]?.user_id
         ? "user_mismatch"
         : !cookies.has(`flow_${flowId}`)
           ? "browser_mismatch"
@@ -133,29 +133,30 @@ export class HttpDouble {
             : flow.status !== "awaiting"
               ? "flow_already_used"
               : undefined;
-    if (refusal) {
-      redirect(response, `${CALLBACK}_result/${refusal}`);
+    if (code) {
+      redirect(response, `${CALLBACK}_result/${code}`);
       return;
     }
     const denied = url.searchParams.get("error");
-    this.double.finish(flowId, denied ? { code: "access_denied" } : "authorized");
+    const account = url.searchParams.get("code")?.replace("CODE-CANARY-", "");
+    this.server.finish(flowId, denied ? { code: "access_denied" } : { account: `${account}@example.test` });
     if (!flow.returnUrl) {
       redirect(response, `${CALLBACK}_result/${flowId}`);
       return;
     }
     const back = new URL(flow.returnUrl, url);
-    back.searchParams.set("oauth_authorization", denied ? "error" : "success");
+    back.searchParams.set("oauth_authorization", flow.code ? "error" : "success");
     back.searchParams.set("connector_id", flow.connectorId);
-    if (denied) {
-      back.searchParams.set("error", "access_denied");
-      back.searchParams.set("status_code", "403");
+    if (flow.code) {
+      back.searchParams.set("error", flow.code);
+      back.searchParams.set("status_code", flow.code === "access_denied" ? "403" : "409");
     }
     redirect(response, back.href);
   }
 
-  /** The result of a flow, or the page of a code. */
+  /** The result of a flow, or the page of an error code. */
   private result(response: ServerResponse, id: string) {
-    const flow = this.double.flows.get(id);
+    const flow = this.server.flows.get(id);
     const status = flow?.status === "authorized" ? "success" : "error";
     html(
       response,
@@ -165,29 +166,33 @@ export class HttpDouble {
     );
   }
 
-  /** A provider: log-in, consent, redirect. It sends no opener policy, so that only the launch page protects its opener. */
+  /** A provider: log-in, consent, redirect. It sends no opener policy, so that only the launch page protects the opener. */
   private async provide(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? "/", urlOf(this.provider));
     const form = new URLSearchParams(await textOf(request));
     const state = form.get("state") ?? url.searchParams.get("state") ?? "";
+    const account = form.get("username") ?? "";
     const hidden = `<input type="hidden" name="state" value="${state}">`;
+    const another = `<a href="/authorize?state=${encodeURIComponent(state)}">Use another account</a>`;
     switch (url.pathname) {
       case "/authorize":
         html(
           response,
           `<h1>Log in</h1><form method="post" action="/log-in">${hidden}<label>User name <input name="username"></label>
-          <label>Password <input name="password" type="password"></label><button>Log in</button></form>`,
+          <label>Password <input name="password" type="password"></label><button>Log in</button></form>${another}`,
         );
         return;
       case "/log-in":
         html(
           response,
           `<h1>Allow access?</h1><form method="post" action="/consent">${hidden}
+          <input type="hidden" name="username" value="${encodeURIComponent(account)}">
           <button name="decision" value="allow">Allow</button><button name="decision" value="deny">Deny</button></form>`,
         );
         return;
       case "/consent": {
-        const outcome = form.get("decision") === "allow" ? "code=CODE-CANARY" : "error=access_denied";
+        const outcome =
+          form.get("decision") === "allow" ? `code=CODE-CANARY-${account}` : "error=access_denied";
         redirect(response, `${urlOf(this.site)}${CALLBACK}?${outcome}&state=${encodeURIComponent(state)}`);
         return;
       }

@@ -1,6 +1,15 @@
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 
-/** Whole seconds until the deadline (milliseconds, clock of `Date.now()`), counting down; null without one. */
+/** A reference to the newest value, for callbacks that must not restart an effect. */
+export function useLatest<T>(value: T): { readonly current: T } {
+  const box = useRef(value);
+  useEffect(() => {
+    box.current = value;
+  });
+  return box;
+}
+
+/** Whole seconds until the deadline (milliseconds, clock of `Date.now()`), counting down; null without a deadline. */
 export function useSecondsLeft(deadline: number | undefined): number | null {
   const [now, setNow] = useState(() => Date.now());
   useEffect(() => {
