@@ -13,12 +13,16 @@
 //! | `ResourceServer` | [`ScriptedResourceServer`] |
 //! | `ProviderProfiles` | [`TestProfiles`] |
 //! | `Urls` | [`TestUrls`] |
+//! | the ports of a store | [`FaultyStore`] around a real one |
 //!
+//! A test of one collaborator needs the doubles of its ports and, for the ports of a store, the reference store, with faults
+//! where required. [`fixtures`] has the records to store.
 
 mod authorization_server;
 mod clock;
 mod directory;
 mod event_sink;
+mod faulty_store;
 pub mod fixtures;
 mod profiles;
 mod random;
@@ -32,6 +36,7 @@ pub use self::authorization_server::{Call, Operation, ScriptedAuthorizationServe
 pub use self::clock::TestClock;
 pub use self::directory::TestDirectory;
 pub use self::event_sink::CollectingSink;
+pub use self::faulty_store::{Fault, FaultyStore, Method};
 pub use self::profiles::TestProfiles;
 pub use self::random::SeededRandom;
 pub use self::rate_limiter::{ScriptedRate, UnlimitedRate};
