@@ -1,6 +1,8 @@
 //! Provider profiles as the console needs them to make a form.
 
-use serde::Serialize;
+use grantry_domain::connector::AuthMode;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 /// A provider profile that connectors can be made from.
@@ -32,6 +34,33 @@ pub enum AuthModeName {
     PerUser,
     /// The connector's own service account.
     Shared,
+}
+
+/// Derived code would also accept an object with the name as its field.
+impl<'de> Deserialize<'de> for AuthModeName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let mode = AuthMode::parse(&name).map(Self::from);
+        mode.ok_or_else(|| D::Error::unknown_variant(&name, &["per-user", "shared"]))
+    }
+}
+
+impl From<AuthModeName> for AuthMode {
+    fn from(name: AuthModeName) -> Self {
+        match name {
+            AuthModeName::PerUser => Self::PerUser,
+            AuthModeName::Shared => Self::Shared,
+        }
+    }
+}
+
+impl From<AuthMode> for AuthModeName {
+    fn from(mode: AuthMode) -> Self {
+        match mode {
+            AuthMode::PerUser => Self::PerUser,
+            AuthMode::Shared => Self::Shared,
+        }
+    }
 }
 
 /// One setting of a profile.

@@ -6,14 +6,14 @@ use grantry_domain::identity::UserId;
 use grantry_domain::provider::Origin;
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::AccessTokenRequest;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::{as_text, rfc3339};
 use crate::auth::Principal;
-use crate::extract::{AtConnector, Body, Caller};
+use crate::extract::{AtConnector, Caller, JsonBody};
 use crate::openapi::Problems;
 use crate::problem::{Code, Problem};
 use crate::refusals::of_token;
@@ -24,8 +24,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// Whose token, and where it will be sent.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the body; the fields are read one by one, so that errors can name them")]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct AccessTokenBody {
     /// Id of the user.
     user: String,
@@ -56,17 +56,16 @@ async fn issue_access_token(
     State(app): State<App>,
     Caller(caller): Caller,
     AtConnector(connector): AtConnector,
-    Body(mut fields): Body,
+    JsonBody(body): JsonBody<AccessTokenBody>,
 ) -> Result<Json<AccessToken>, Problem> {
     match &caller {
         Principal::Agent(agent) if !agent.spaces.contains(&connector.space) => return Err(Problem::new(Code::NotFound)),
         Principal::Agent(agent) if agent.access_tokens => {}
         Principal::Agent(_) | Principal::Person { .. } => return Err(Problem::new(Code::Forbidden)),
     }
-    let user = UserId::new(fields.text("user")?.as_str()).map_err(|invalid| Problem::invalid("user", invalid.problem))?;
-    let destination = origin_of(&fields.text("destination")?)
+    let user = UserId::new(body.user).map_err(|invalid| Problem::invalid("user", invalid.problem))?;
+    let destination = origin_of(&body.destination)
         .ok_or_else(|| Problem::invalid("destination", "must be an absolute http or https URL"))?;
-    fields.finish()?;
     let demand = AccessTokenRequest { actor: caller.actor(), connector, user, destination };
     let handed = app.api.connections.access_token(&demand).await;
     let handed = handed.map_err(|error| of_token(error, || app.api.connections.start_link(&demand.connector)))?;

@@ -3,9 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 use grantry_domain::connector::{AuthMode, ConnectorId, ConnectorName, ProfileId};
+use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{ConnectorDraft, ConnectorView};
 use http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -15,9 +16,9 @@ use crate::api::rfc3339;
 use crate::api::statuses::UserAuthStatus;
 use crate::connector_types::AuthModeName;
 use crate::consent::ConsentFacts;
-use crate::extract::{AtConnector, Body, Fields, InSpace, PathParams, Person, Query};
+use crate::extract::{AtConnector, InSpace, JsonBody, PathParams, Person, Query, SecretText, optional_object};
 use crate::openapi::Problems;
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 use crate::state::App;
 
 /// Longest `config`, in bytes of its text.
@@ -40,8 +41,7 @@ pub(crate) struct Connector {
     /// Profile id, or `.oauth2` for hand-written endpoints.
     connector_type_id: String,
     /// Whose account it runs with: `per-user` or `shared`.
-    #[schema(value_type = AuthModeName)]
-    auth_mode: &'static str,
+    auth_mode: AuthModeName,
     /// Settings of the profile.
     #[schema(value_type = Object)]
     config: Box<RawValue>,
@@ -87,36 +87,62 @@ pub(crate) enum Edited {
 }
 
 /// A connector as it is sent.
-#[derive(ToSchema)]
-#[schema(as = ConnectorBody)]
-#[expect(dead_code, reason = "describes the body; the fields are read one by one, so that errors can name them")]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct ConnectorBody {
-    /// Name for people: 1 to 200 characters.
+    /// Display name: 1 to 200 characters.
     name: String,
-    /// Profile id; on an edit it may be absent, and cannot change.
+    /// Profile id. An edit may omit it and cannot change it.
     connector_type_id: Option<String>,
-    /// `per-user` (default) or `shared`; cannot change.
-    #[schema(value_type = Option<AuthModeName>)]
-    auth_mode: Option<String>,
+    /// `per-user` (default) or `shared`. An edit may omit it and cannot change it.
+    auth_mode: Option<AuthModeName>,
     /// Settings of the profile.
     #[schema(value_type = Object)]
-    config: serde_json::Value,
-    /// Client id and secret. What is absent on an edit is kept.
+    config: Box<RawValue>,
+    /// Client id and secret. An edit keeps the ones that are absent.
+    #[serde(default, deserialize_with = "optional_object")]
     secrets: Option<ConnectorSecrets>,
-    /// On an edit: the revision it is based on. 409 if the connector has a newer one.
+    /// Only for an edit: the revision it is based on. 409 if the connector has a newer one.
     revision: Option<u64>,
 }
 
 /// The client's registration at the provider. Write-only.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the body; the fields are read one by one, so that errors can name them")]
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ConnectorSecrets {
     /// Client id.
-    #[schema(rename = "clientId")]
     client_id: Option<String>,
     /// Client secret.
-    #[schema(rename = "clientSecret", write_only)]
-    client_secret: Option<String>,
+    #[schema(value_type = Option<String>, write_only)]
+    client_secret: Option<SecretText>,
+}
+
+impl ConnectorBody {
+    fn profile(&self) -> Result<Option<ProfileId>, Problem> {
+        let id = self.connector_type_id.as_deref().map(ProfileId::new).transpose();
+        id.map_err(|invalid| Problem::invalid("connector_type_id", invalid.problem))
+    }
+
+    fn into_draft(self, profile: ProfileId, auth_mode: AuthMode) -> Result<ConnectorDraft, Problem> {
+        let name = ConnectorName::new(self.name).map_err(|invalid| Problem::invalid("name", invalid.problem))?;
+        let config = String::from(Box::<str>::from(self.config));
+        if !config.starts_with('{') {
+            return Err(Problem::invalid("config", "must be an object"));
+        }
+        if config.len() > LONGEST_CONFIG {
+            return Err(Problem::invalid("config", format!("is longer than {LONGEST_CONFIG} bytes")));
+        }
+        let ConnectorSecrets { client_id, client_secret } = self.secrets.unwrap_or_default();
+        let client_secret = client_secret.map(|SecretText(secret)| secret);
+        let is_empty = [
+            ("secrets.clientId", client_id.as_ref().is_some_and(String::is_empty)),
+            ("secrets.clientSecret", client_secret.as_ref().is_some_and(Secret::is_empty)),
+        ];
+        if let Some((field, _)) = is_empty.into_iter().find(|(_, is_empty)| *is_empty) {
+            return Err(Problem::invalid(field, "must not be empty; omit it to keep the present one"));
+        }
+        Ok(ConnectorDraft { name, profile, auth_mode, config, client_id, client_secret })
+    }
 }
 
 impl From<ConnectorView> for Connector {
@@ -128,7 +154,7 @@ impl From<ConnectorView> for Connector {
             space_id: connector.key.space.as_str().to_owned(),
             name: connector.name.as_str().to_owned(),
             connector_type_id: connector.config.profile.as_str().to_owned(),
-            auth_mode: connector.auth_mode.as_str(),
+            auth_mode: connector.auth_mode.into(),
             // It was an object when it was stored.
             config: RawValue::from_string(connector.config.settings).unwrap_or_default(),
             is_missing_secrets: view.is_missing_secrets,
@@ -161,7 +187,12 @@ async fn read(State(app): State<App>, person: Person, AtConnector(key): AtConnec
 /// Creates a connector under an id that the server picks. Editors only.
 #[utoipa::path(post, path = "/api/actions/connector", operation_id = "createConnector", tag = "connectors",
     request_body = ConnectorBody, responses((status = 200, body = Connector), Problems))]
-async fn create(app: State<App>, person: Person, space: InSpace, body: Body) -> Result<Json<Connector>, Problem> {
+async fn create(
+    app: State<App>,
+    person: Person,
+    space: InSpace,
+    body: JsonBody<ConnectorBody>,
+) -> Result<Json<Connector>, Problem> {
     created(app, person, space, None, body).await
 }
 
@@ -174,7 +205,7 @@ async fn create_with_id(
     person: Person,
     space: InSpace,
     params: PathParams,
-    body: Body,
+    body: JsonBody<ConnectorBody>,
 ) -> Result<Json<Connector>, Problem> {
     let id = ConnectorId::new(params.get("id").unwrap_or_default());
     let id = id.map_err(|invalid| Problem::invalid("id", invalid.problem))?;
@@ -186,11 +217,14 @@ async fn created(
     person: Person,
     InSpace(space): InSpace,
     id: Option<ConnectorId>,
-    Body(mut fields): Body,
+    JsonBody(body): JsonBody<ConnectorBody>,
 ) -> Result<Json<Connector>, Problem> {
-    let profile = read_profile(&mut fields)?.ok_or_else(|| fields.missing("connector_type_id"))?;
-    let auth_mode = read_mode(&mut fields)?.unwrap_or(AuthMode::PerUser);
-    let draft = read_draft(fields, profile, auth_mode)?;
+    if body.revision.is_some() {
+        return Err(Problem::invalid("revision", "is only for edits"));
+    }
+    let profile = body.profile()?.ok_or_else(|| Problem::invalid("connector_type_id", "is missing"))?;
+    let auth_mode = body.auth_mode.map_or(AuthMode::PerUser, AuthMode::from);
+    let draft = body.into_draft(profile, auth_mode)?;
     let view = app.api.connections.create_connector(&person.actor(), &space, id, draft).await?;
     Ok(Json(view.into()))
 }
@@ -204,7 +238,7 @@ async fn update(
     person: Person,
     AtConnector(key): AtConnector,
     mut query: Query,
-    Body(mut fields): Body,
+    JsonBody(body): JsonBody<ConnectorBody>,
 ) -> Result<Json<Edited>, Problem> {
     let actor = person.actor();
     let dry_run = match query.take("dry_run")?.as_deref() {
@@ -213,15 +247,15 @@ async fn update(
         Some(_) => return Err(Problem::invalid("dry_run", "must be true or false")),
     };
     query.finish()?;
-    let revision = fields.optional_count("revision")?;
-    let (profile, auth_mode) = match (read_profile(&mut fields)?, read_mode(&mut fields)?) {
+    let revision = body.revision;
+    let (profile, auth_mode) = match (body.profile()?, body.auth_mode.map(AuthMode::from)) {
         (Some(profile), Some(auth_mode)) => (profile, auth_mode),
         (profile, auth_mode) => {
             let present = app.api.connections.connector(&actor, &key).await?.connector;
             (profile.unwrap_or(present.config.profile), auth_mode.unwrap_or(present.auth_mode))
         }
     };
-    let draft = read_draft(fields, profile, auth_mode)?;
+    let draft = body.into_draft(profile, auth_mode)?;
     let outcome = app.api.connections.update_connector(&actor, &key, draft, revision, dry_run).await?;
     let disconnected_users = outcome.disconnected_users;
     if dry_run {
@@ -237,47 +271,4 @@ async fn update(
 async fn delete(State(app): State<App>, person: Person, AtConnector(key): AtConnector) -> Result<StatusCode, Problem> {
     app.api.connections.delete_connector(&person.actor(), &key).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn read_profile(fields: &mut Fields) -> Result<Option<ProfileId>, Problem> {
-    let text = fields.optional_text("connector_type_id")?;
-    text.map(|text| ProfileId::new(text.as_str()).map_err(|invalid| Problem::invalid("connector_type_id", invalid.problem)))
-        .transpose()
-}
-
-fn read_mode(fields: &mut Fields) -> Result<Option<AuthMode>, Problem> {
-    let text = fields.optional_text("auth_mode")?;
-    text.map(|text| AuthMode::parse(&text).ok_or_else(|| Problem::invalid("auth_mode", "must be per-user or shared")))
-        .transpose()
-}
-
-fn read_draft(mut fields: Fields, profile: ProfileId, auth_mode: AuthMode) -> Result<ConnectorDraft, Problem> {
-    let name =
-        ConnectorName::new(fields.text("name")?.as_str()).map_err(|invalid| Problem::invalid("name", invalid.problem))?;
-    let config = fields.object("config")?.into_json().to_text().ok_or_else(|| Problem::new(Code::Internal))?;
-    if config.len() > LONGEST_CONFIG {
-        return Err(Problem::invalid("config", format!("is longer than {LONGEST_CONFIG} bytes")));
-    }
-    let (client_id, client_secret) = match fields.optional_object("secrets")? {
-        None => (None, None),
-        Some(mut secrets) => {
-            let id = secrets.optional_text("clientId")?.map(|id| id.as_str().to_owned());
-            let secret = secrets.optional_secret("clientSecret")?;
-            for (field, is_empty) in [
-                ("clientId", id.as_ref().is_some_and(String::is_empty)),
-                ("clientSecret", secret.as_ref().is_some_and(grantry_domain::secret::Secret::is_empty)),
-            ] {
-                if is_empty {
-                    return Err(Problem::invalid(
-                        secrets.name(field),
-                        "must not be empty; leave it out to keep the present one",
-                    ));
-                }
-            }
-            secrets.finish()?;
-            (id, secret)
-        }
-    };
-    fields.finish()?;
-    Ok(ConnectorDraft { name, profile, auth_mode, config, client_id, client_secret })
 }

@@ -10,15 +10,14 @@ use grantry_domain::connector::ConnectorKey;
 use grantry_domain::identity::UserId;
 use grantry_domain::ports::ApiResponse;
 use grantry_domain::usecase::Execution;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use zeroize::Zeroizing;
 
 use crate::auth::Principal;
-use crate::extract::{AtConnector, Caller, ExecutionBody, Fields, Json as Value};
+use crate::extract::{AtConnector, Caller, ExecuteJsonBody, Pairs, object};
 use crate::openapi::Problems;
 use crate::problem::{Code, Problem};
 use crate::refusals::of_execution;
@@ -29,18 +28,19 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// What to run, and as whom.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the body; the fields are read one by one, so that errors can name them")]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct ExecuteBody {
     /// The request to the API.
+    #[serde(deserialize_with = "object")]
     params: ExecuteParams,
     /// The user an agent acts for. A person may only name themselves.
     act_as: Option<String>,
 }
 
 /// One request to a connector's API.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the body; the fields are read one by one, so that errors can name them")]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct ExecuteParams {
     /// HTTP method.
     #[schema(example = "GET")]
@@ -48,12 +48,16 @@ struct ExecuteParams {
     /// Path below the connector's base URL.
     path: String,
     /// Query parameters.
-    query: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    query: Option<Pairs>,
     /// Headers. Those that carry credentials or describe the connection are refused.
-    headers: Option<BTreeMap<String, String>>,
-    /// Body: a text is sent as it is, anything else as JSON.
+    #[serde(default)]
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    headers: Option<Pairs>,
+    /// Body: a string is sent as text, any other value unchanged as JSON.
     #[schema(value_type = Option<serde_json::Value>)]
-    body: Option<serde_json::Value>,
+    body: Option<Box<RawValue>>,
 }
 
 /// What the API answered.
@@ -102,21 +106,21 @@ async fn execute(
     State(app): State<App>,
     Caller(caller): Caller,
     AtConnector(connector): AtConnector,
-    ExecutionBody(mut fields): ExecutionBody,
+    ExecuteJsonBody(body): ExecuteJsonBody<ExecuteBody>,
 ) -> Result<Json<ExecuteResult>, Problem> {
-    let act_as = fields.optional_text("act_as")?;
-    let user = subject(&caller, &connector, act_as)?;
-    let request = read_params(fields.object("params")?)?;
-    fields.finish()?;
+    let user = subject(&caller, &connector, body.act_as)?;
+    let ExecuteParams { method, path, query, headers, body } = body.params;
+    let mut headers = headers.unwrap_or_default().0;
+    let body = body.map(|body| body_of(&body, &mut headers));
     let execution = Execution {
         actor: caller.actor(),
         connector: connector.clone(),
         user,
-        method: request.method,
-        path: request.path,
-        query: request.query,
-        headers: request.headers,
-        body: request.body,
+        method: method.to_ascii_uppercase(),
+        path,
+        query: query.unwrap_or_default().0,
+        headers,
+        body,
     };
     let answer = app.api.connections.execute(execution).await;
     let answer = answer.map_err(|error| of_execution(error, || app.api.connections.start_link(&connector)))?;
@@ -124,8 +128,8 @@ async fn execute(
 }
 
 /// As whom a caller runs: a person as themselves, an agent as whom it names, in its spaces.
-fn subject(caller: &Principal, connector: &ConnectorKey, act_as: Option<Zeroizing<String>>) -> Result<UserId, Problem> {
-    let named = act_as.map(|text| UserId::new(text.as_str()).map_err(|invalid| Problem::invalid("act_as", invalid.problem)));
+fn subject(caller: &Principal, connector: &ConnectorKey, act_as: Option<String>) -> Result<UserId, Problem> {
+    let named = act_as.map(|text| UserId::new(text).map_err(|invalid| Problem::invalid("act_as", invalid.problem)));
     match (caller, named.transpose()?) {
         (Principal::Person { user, .. }, None) => Ok(user.clone()),
         (Principal::Person { user, .. }, Some(named)) if *user == named => Ok(named),
@@ -141,34 +145,16 @@ fn subject(caller: &Principal, connector: &ConnectorKey, act_as: Option<Zeroizin
     }
 }
 
-struct Params {
-    method: String,
-    path: String,
-    query: Vec<(String, String)>,
-    headers: Vec<(String, String)>,
-    body: Option<Vec<u8>>,
-}
-
-fn read_params(mut fields: Fields) -> Result<Params, Problem> {
-    let method = fields.text("method")?.to_ascii_uppercase();
-    let path = fields.text("path")?.as_str().to_owned();
-    let query = fields.pairs("query")?;
-    let mut headers = fields.pairs("headers")?;
-    let (body, kind) = match fields.value("body") {
-        None => (None, None),
-        Some(Value::Text(text)) => (Some(text.as_bytes().to_vec()), Some("text/plain; charset=utf-8")),
-        Some(json) => {
-            let text = json.to_text().ok_or_else(|| Problem::new(Code::Internal))?;
-            (Some(text.into_bytes()), Some("application/json"))
-        }
+/// The bytes of a body. Its type is added to the headers unless the request names one.
+fn body_of(body: &RawValue, headers: &mut Vec<(String, String)>) -> Vec<u8> {
+    let (bytes, content_type) = match serde_json::from_str::<String>(body.get()) {
+        Ok(text) => (text.into_bytes(), "text/plain; charset=utf-8"),
+        Err(_) => (body.get().as_bytes().to_vec(), "application/json"),
     };
-    fields.finish()?;
-    if let Some(kind) = kind
-        && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
-    {
-        headers.push(("content-type".to_owned(), kind.to_owned()));
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+        headers.push(("content-type".to_owned(), content_type.to_owned()));
     }
-    Ok(Params { method, path, query, headers, body })
+    bytes
 }
 
 fn shown(answer: ApiResponse) -> ExecuteData {

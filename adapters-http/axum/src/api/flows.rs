@@ -8,13 +8,13 @@ use grantry_domain::ports::Operation;
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{CancelKey, StartRequest, Started};
 use http::{HeaderMap, StatusCode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::{as_text, rfc3339};
-use crate::extract::{AtConnector, Body, InSpace, PathParams, Person};
+use crate::extract::{AtConnector, InSpace, JsonBody, PathParams, Person, SecretText};
 use crate::guard::is_json;
 use crate::launch;
 use crate::openapi::Problems;
@@ -27,14 +27,12 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// How to start a flow.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the body; the fields are read one by one, so that errors can name them")]
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct StartFlowBody {
     /// Where the callback sends the browser: a path, or an absolute URL of the public origin. Absent: the result page.
-    #[schema(rename = "returnUrl")]
     return_url: Option<String>,
     /// Accept another account at the provider than last time.
-    #[schema(rename = "allowAccountChange")]
     allow_account_change: Option<bool>,
 }
 
@@ -102,27 +100,25 @@ async fn start(
     person: Person,
     AtConnector(key): AtConnector,
     headers: HeaderMap,
-    Body(mut fields): Body,
+    JsonBody(body): JsonBody<StartFlowBody>,
 ) -> Result<Response, Problem> {
     // The one header a cross-site form cannot send is demanded even of an empty body (R04).
     if !is_json(&headers) {
         return Err(Problem::new(Code::UnsupportedMediaType));
     }
-    let return_path = match fields.optional_text("returnUrl")? {
+    let return_path = match body.return_url {
         Some(url) => Some(
             return_url::reduced(&url, &app.api.public)
                 .ok_or_else(|| Problem::new(Code::ReturnUrlRefused).at("returnUrl", "must be a path on this origin"))?,
         ),
         None => None,
     };
-    let allow_account_change = fields.optional_flag("allowAccountChange")?.unwrap_or(false);
-    fields.finish()?;
     let request = StartRequest {
         actor: person.actor(),
         space: key.space.clone(),
         connector: key.id.clone(),
         return_path,
-        allow_account_change,
+        allow_account_change: body.allow_account_change.unwrap_or(false),
     };
     let started = app.api.connections.start(request).await?;
     begun(&app, &headers, started)
@@ -150,14 +146,14 @@ fn begun(app: &App, headers: &HeaderMap, started: Started) -> Result<Response, P
 }
 
 /// Which flow to give up: by one of the two.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the body; the fields are read one by one, so that errors can name them")]
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct CancelFlowBody {
     /// Its id.
-    #[schema(rename = "flowId")]
     flow_id: Option<String>,
     /// Its `state`.
-    state: Option<String>,
+    #[schema(value_type = Option<String>)]
+    state: Option<SecretText>,
 }
 
 /// Gives one's own flow up. Idempotent.
@@ -168,16 +164,15 @@ async fn cancel(
     State(app): State<App>,
     person: Person,
     AtConnector(key): AtConnector,
-    Body(mut fields): Body,
+    JsonBody(body): JsonBody<CancelFlowBody>,
 ) -> Result<Response, Problem> {
-    let (flow, state) = (fields.optional_text("flowId")?, fields.optional_secret("state")?);
-    fields.finish()?;
-    let flow = flow
+    let flow = body
+        .flow_id
         .map(|text| AuthorizationId::parse(&text).ok_or_else(|| Problem::invalid("flowId", "is not a flow id")))
         .transpose()?;
-    let cancelled = match (flow, state) {
+    let cancelled = match (flow, body.state) {
         (Some(flow), None) => CancelKey::Flow(flow),
-        (None, Some(state)) => CancelKey::State(state),
+        (None, Some(SecretText(state))) => CancelKey::State(state),
         (Some(_), Some(_)) | (None, None) => return Err(Problem::invalid("body", "must name either flowId or state")),
     };
     app.api.connections.cancel(&person.actor(), &key, cancelled).await?;

@@ -9,13 +9,13 @@ use grantry_domain::identity::UserId;
 use grantry_domain::ports::Operation;
 use grantry_domain::secret::Secret;
 use http::{HeaderMap, StatusCode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::auth::{Accounts, IdentityMode, LogInError};
-use crate::extract::{Body, ClientAddress, Person};
+use crate::extract::{ClientAddress, JsonBody, Person, SecretText};
 use crate::openapi::Problems;
 use crate::problem::{Code, Problem};
 use crate::state::App;
@@ -87,14 +87,14 @@ pub(crate) enum RoleName {
 }
 
 /// User name and password.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the body; the fields are read one by one, so that errors can name them")]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct LogInBody {
     /// User name.
     username: String,
     /// Password.
-    #[schema(format = Password, write_only)]
-    password: String,
+    #[schema(value_type = String, format = Password, write_only)]
+    password: SecretText,
 }
 
 /// Who is signed in.
@@ -111,12 +111,9 @@ async fn log_in(
     State(app): State<App>,
     address: ClientAddress,
     headers: HeaderMap,
-    Body(mut fields): Body,
+    JsonBody(LogInBody { username, password: SecretText(password) }): JsonBody<LogInBody>,
 ) -> Result<Response, Problem> {
     let accounts = accounts(&app)?;
-    let username = fields.text("username")?;
-    let password = fields.optional_secret("password")?.ok_or_else(|| fields.missing("password"))?;
-    fields.finish()?;
     if username.len() > LONGEST_NAME {
         return Err(Problem::invalid("username", "is too long"));
     }
@@ -125,7 +122,7 @@ async fn log_in(
     }
     // Counted before the password is looked at, by address and by name (R59).
     let limiter = &app.api.connections.ports().limiter;
-    for who in address.limit_key().into_iter().chain([format!("name:{}", username.as_str())]) {
+    for who in address.limit_key().into_iter().chain([format!("name:{username}")]) {
         limiter.take(&who, Operation::LogIn).await?;
     }
     let (user, session) = accounts.log_in(&username, &password).await.map_err(refused)?;

@@ -6,8 +6,8 @@ mod json;
 mod path;
 mod query;
 
-pub(crate) use self::body::{Body, ExecutionBody};
+pub(crate) use self::body::{ExecuteJsonBody, JsonBody};
 pub(crate) use self::caller::{Caller, ClientAddress, Person};
-pub(crate) use self::json::{Fields, Json};
+pub(crate) use self::json::{Pairs, SecretText, object, optional_object};
 pub(crate) use self::path::{AtConnector, InSpace, PathParams};
 pub(crate) use self::query::Query;

@@ -4,7 +4,7 @@ use grantry_domain::ports::{ApiError, ApiResponse};
 use http::StatusCode;
 use serde_json::json;
 
-use super::world::{BASE, World};
+use super::world::{BASE, SAME_ORIGIN_JSON, World};
 
 const EXECUTE: &str = "/api/actions/connector/drive/_execute";
 const ACCESS_TOKEN: &str = "/internal/actions/connector/drive/_access_token";
@@ -56,6 +56,10 @@ async fn a_body_is_sent_as_json_or_as_text() {
         let answer = alice.post(EXECUTE, &json!({"params": {"method": "POST", "path": "/x", "body": body}})).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     }
+    // Numbers and spacing reach the API as they were sent.
+    let exact = r#"{"params": {"method": "POST", "path": "/x", "body": { "n": 1.50, "big": 12345678901234567890123 }}}"#;
+    let answer = alice.send(http::Method::POST, EXECUTE, &SAME_ORIGIN_JSON, Some(exact.to_owned())).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     let sent: Vec<_> = world
         .resource
         .requests()
@@ -68,6 +72,7 @@ async fn a_body_is_sent_as_json_or_as_text() {
         [
             (kind("application/json"), "{\"a\":[1,\"ü\"]}".to_owned()),
             (kind("text/plain; charset=utf-8"), "plain ü".to_owned()),
+            (kind("application/json"), r#"{ "n": 1.50, "big": 12345678901234567890123 }"#.to_owned()),
         ]
     );
 }
