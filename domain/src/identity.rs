@@ -105,6 +105,25 @@ text_id!(
     }
 );
 
+text_id!(
+    /// The name of one of a user's connections at a connector: 1 to 64 characters of `[a-z0-9._-]`.
+    ConnectionName,
+    |value| {
+        bounded("connection", value, 64)?;
+        if !value.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte)) {
+            return Err(InvalidId { kind: "connection", problem: "may contain only a-z, 0-9, '.', '_' and '-'" });
+        }
+        Ok(())
+    }
+);
+
+impl Default for ConnectionName {
+    /// The name of a connection for which none was given.
+    fn default() -> Self {
+        Self("default".to_owned())
+    }
+}
+
 /// What a person may do in one space. Each role includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {

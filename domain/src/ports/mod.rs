@@ -16,6 +16,7 @@ mod session_store;
 mod store_error;
 mod system;
 mod token_vault;
+mod urls;
 
 pub use audit::{AuditEvent, AuditKind, RecordedEvent};
 pub use authorization_server::*;
@@ -30,3 +31,4 @@ pub use session_store::*;
 pub use store_error::StoreError;
 pub use system::*;
 pub use token_vault::*;
+pub use urls::*;

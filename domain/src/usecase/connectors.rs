@@ -144,9 +144,11 @@ impl Connections {
 
     /// All connectors of a space with the user's status.
     pub async fn connectors(&self, actor: &Actor, space: &SpaceId) -> Result<Vec<ConnectorView>, ConnectorError> {
-        let rows = self.statuses(actor, space).await.map_err(|error| match error {
+        let rows = self.statuses_unlimited(actor, space).await.map_err(|error| match error {
             crate::usecase::StatusError::NotFound => ConnectorError::NotFound,
-            crate::usecase::StatusError::Forbidden => ConnectorError::Forbidden,
+            crate::usecase::StatusError::Forbidden | crate::usecase::StatusError::RateLimited { .. } => {
+                ConnectorError::Forbidden
+            }
             crate::usecase::StatusError::Store(error) => ConnectorError::Store(error),
         })?;
         Ok(rows.into_iter().map(|(connector, status)| self.shown(connector, status)).collect())

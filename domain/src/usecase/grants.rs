@@ -58,7 +58,7 @@ pub struct Deprovisioned {
 
 impl Connections {
     /// Grants and former grants of a space, newest first, without secrets.
-    pub async fn list_grants(
+    pub(super) async fn list_records(
         &self,
         actor: &Actor,
         space: &SpaceId,

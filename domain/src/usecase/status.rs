@@ -1,5 +1,7 @@
 //! Telling users where they stand.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 use crate::authorization::{
@@ -35,6 +37,12 @@ pub enum StatusError {
     /// Not a person, or not allowed here.
     #[error("this is not allowed")]
     Forbidden,
+    /// Too many requests.
+    #[error("too many requests")]
+    RateLimited {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -46,6 +54,7 @@ impl StatusError {
         match self {
             Self::NotFound => "not_found",
             Self::Forbidden => "forbidden",
+            Self::RateLimited { .. } => "rate_limited",
             Self::Store(_) => "store_unavailable",
         }
     }
@@ -70,6 +79,7 @@ impl Connections {
         flow: AuthorizationId,
     ) -> Result<FlowView, StatusError> {
         let user = Self::person(actor)?;
+        self.limit_status(user).await?;
         let record = self.ports.authorizations.find(flow).await?;
         let record = record.filter(|record| record.owner.user == *user).ok_or(StatusError::NotFound)?;
         if space.is_some_and(|space| *space != record.owner.space) {
@@ -84,6 +94,15 @@ impl Connections {
 
     /// The user's status on every connector of a space, by one indexed query.
     pub async fn statuses(&self, actor: &Actor, space: &SpaceId) -> Result<Vec<(Connector, AuthStatus)>, StatusError> {
+        self.limit_status(Self::person(actor)?).await?;
+        self.statuses_unlimited(actor, space).await
+    }
+
+    pub(super) async fn statuses_unlimited(
+        &self,
+        actor: &Actor,
+        space: &SpaceId,
+    ) -> Result<Vec<(Connector, AuthStatus)>, StatusError> {
         let user = Self::person(actor)?;
         self.authorize(user, space, Role::Viewer).await?;
         let now = self.ports.authorizations.now().await?;
