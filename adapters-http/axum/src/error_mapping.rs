@@ -1,11 +1,12 @@
-//! From the errors of the use cases to problems: the code is theirs, the rest is added here.
+//! Errors of the use cases as problems. Codes come from the domain; this file adds fields, waits and sentences.
 
-use grantry_domain::ports::{ApiError, InvalidConfig, Limited};
+use grantry_domain::ports::{ApiError, InvalidConfig};
 use grantry_domain::usecase::{
-    AdminError, CancelError, ConnectorError, DisconnectError, ExecuteError, StartError, StatusError, TokenError,
+    AdminError, CallbackRefused, CancelError, ConnectorError, DisconnectError, ExecuteError, LaunchError, StartError,
+    StatusError, TokenError,
 };
 
-use crate::auth::AuthenticationError;
+use crate::auth::{AuthenticationError, LogInError};
 use crate::problem::{Code, Problem};
 
 impl From<StartError> for Problem {
@@ -18,7 +19,7 @@ impl From<StartError> for Problem {
             return problem.at(field, "is missing");
         }
         if let StartError::ConnectorConfig(invalid) = error {
-            return problem.naming(invalid);
+            return problem.invalid_config(invalid);
         }
         if error == StartError::Shared {
             return problem.because("This connector is shared; there is nothing to connect.");
@@ -31,7 +32,7 @@ impl From<ConnectorError> for Problem {
     fn from(error: ConnectorError) -> Self {
         let problem = Self::new(Code::of(error.code()));
         if let ConnectorError::ConnectorConfig(invalid) = error {
-            return problem.naming(invalid);
+            return problem.invalid_config(invalid);
         }
         if let ConnectorError::Fixed { field } = error {
             return problem.at(field, "cannot be changed after creation");
@@ -40,10 +41,10 @@ impl From<ConnectorError> for Problem {
             return problem.at("secrets.clientSecret", format!("must be sent again when {field} changes"));
         }
         if error == ConnectorError::IdTaken {
-            return problem.because("A connector with this id exists already.");
+            return problem.because("A connector with this id already exists.");
         }
         if error == ConnectorError::Conflict {
-            return problem.because("The connector was edited meanwhile. Load it again.");
+            return problem.because("The connector was edited in the meantime. Load it again.");
         }
         problem
     }
@@ -56,14 +57,28 @@ impl From<DisconnectError> for Problem {
     }
 }
 
+impl From<StatusError> for Problem {
+    fn from(error: StatusError) -> Self {
+        let problem = Self::new(Code::of(error.code()));
+        if let StatusError::RateLimited { retry_after } = error { problem.after(retry_after) } else { problem }
+    }
+}
+
+impl From<&CallbackRefused> for Problem {
+    fn from(error: &CallbackRefused) -> Self {
+        let problem = Self::new(Code::of(error.code()));
+        if let CallbackRefused::RateLimited { retry_after } = error { problem.after(*retry_after) } else { problem }
+    }
+}
+
 impl From<CancelError> for Problem {
     fn from(error: CancelError) -> Self {
         Self::new(Code::of(error.code()))
     }
 }
 
-impl From<StatusError> for Problem {
-    fn from(error: StatusError) -> Self {
+impl From<LaunchError> for Problem {
+    fn from(error: LaunchError) -> Self {
         Self::new(Code::of(error.code()))
     }
 }
@@ -74,20 +89,24 @@ impl From<AdminError> for Problem {
     }
 }
 
-impl From<Limited> for Problem {
-    fn from(limited: Limited) -> Self {
-        Self::new(Code::RateLimited).after(limited.retry_after)
-    }
-}
-
 impl From<AuthenticationError> for Problem {
     fn from(_: AuthenticationError) -> Self {
         Self::new(Code::StoreUnavailable)
     }
 }
 
-/// `start_url` is where the user connects, if that is what it takes.
-pub(crate) fn of_token(error: TokenError, start_url: impl FnOnce() -> String) -> Problem {
+impl From<LogInError> for Problem {
+    fn from(error: LogInError) -> Self {
+        match error {
+            LogInError::WrongCredentials => Self::new(Code::NotSignedIn).because("User name or password is wrong."),
+            LogInError::RateLimited(limited) => Self::new(Code::RateLimited).after(limited.retry_after),
+            LogInError::Unavailable(unavailable) => unavailable.into(),
+        }
+    }
+}
+
+/// `start_url` is where the user connects, for `authorization_required`.
+pub(crate) fn token_problem(error: TokenError, start_url: impl FnOnce() -> String) -> Problem {
     let problem = Problem::new(Code::of(error.code()));
     if let TokenError::AuthorizationRequired { reason } = error {
         return problem.connect_at(reason.as_str(), start_url());
@@ -98,10 +117,10 @@ pub(crate) fn of_token(error: TokenError, start_url: impl FnOnce() -> String) ->
     problem
 }
 
-/// See [`of_token`].
-pub(crate) fn of_execution(error: ExecuteError, start_url: impl FnOnce() -> String) -> Problem {
+/// See [`token_problem`].
+pub(crate) fn execute_problem(error: ExecuteError, start_url: impl FnOnce() -> String) -> Problem {
     if let ExecuteError::Token(error) = error {
-        return of_token(error, start_url);
+        return token_problem(error, start_url);
     }
     let problem = Problem::new(Code::of(error.code()));
     if let ExecuteError::Api(ApiError::Refused(refused)) = error {
@@ -111,8 +130,8 @@ pub(crate) fn of_execution(error: ExecuteError, start_url: impl FnOnce() -> Stri
 }
 
 impl Problem {
-    /// Fields and problems of a definition are named by the profiles and never hold a value.
-    fn naming(self, invalid: InvalidConfig) -> Self {
+    /// Field and text come from the profile and never contain a value.
+    fn invalid_config(self, invalid: InvalidConfig) -> Self {
         self.at(invalid.field, invalid.problem)
     }
 }

@@ -1,28 +1,26 @@
-//! Where a person stands, and taking a connection away.
+//! The connections of the signed-in user: their status, and disconnecting.
 
 use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
 use grantry_domain::authorization::{AuthStatus as Status, ProviderNote};
-use grantry_domain::ports::Operation;
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::{rfc3339, rfc3339_day};
-use crate::extract::{AtConnector, InSpace, Person};
-use crate::openapi::Problems;
-use crate::problem::Problem;
+use crate::extract::{ConnectorPath, SpacePath, User};
+use crate::format::{rfc3339, rfc3339_day};
+use crate::problem::{Problem, Problems};
 use crate::state::App;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(mine)).routes(routes!(disconnect))
 }
 
-/// One person's status at one connector.
+/// The status of a user at a connector.
 #[derive(Debug, Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "names of the contract")]
 pub(crate) struct AuthStatus {
@@ -32,24 +30,24 @@ pub(crate) struct AuthStatus {
     /// Why consent is needed again.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
-    /// Since when it has been so.
+    /// Since when the status holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     since: Option<String>,
     /// The account at the provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<String>,
-    /// `provider_unreachable`, `revocation_pending`, `revocation_unconfirmed` or `revocation_not_supported`.
+    /// `provider_unreachable`, `revocation_pending`, `revocation_abandoned` or `revocation_not_supported`.
     #[serde(skip_serializing_if = "Option::is_none")]
     provider_note: Option<&'static str>,
-    /// Since when the provider has not been reachable.
+    /// Since when the provider has been unreachable.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     provider_note_since: Option<String>,
-    /// A reconnect is under way beside a working grant.
+    /// Whether a reconnect is waiting beside a grant.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pending: bool,
-    /// The flow that is under way, if one is.
+    /// The flow that is waiting, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pending_flow: Option<PendingFlow>,
     /// Day of last use.
@@ -58,30 +56,30 @@ pub(crate) struct AuthStatus {
     last_used_at: Option<String>,
 }
 
-/// A flow of this person that waits for the provider.
+/// A flow of the user that is waiting for the provider.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct PendingFlow {
     /// Its id.
     flow_id: String,
-    /// When it ends by itself.
+    /// When it expires.
     #[schema(format = DateTime)]
     expires_at: String,
 }
 
-/// Whether a person is connected to a connector.
+/// Whether a user is connected to a connector.
 #[derive(ToSchema)]
 #[schema(as = UserAuthStatus, rename_all = "snake_case")]
-#[expect(dead_code, reason = "describes the values; they are written by the domain's own names")]
+#[expect(dead_code, reason = "describes the values, which come from the domain")]
 pub(crate) enum UserAuthStatus {
-    /// A shared connector: nothing to connect.
+    /// A shared connector: there is nothing to connect.
     NotApplicable,
-    /// No grant, and none in the making.
+    /// No grant, and no flow.
     NotConnected,
-    /// A first attempt is under way.
+    /// A first flow is waiting.
     Connecting,
     /// There is a usable grant.
     Connected,
-    /// There was one, and the person must consent again.
+    /// There was a usable grant, and the user must consent again.
     NeedsReauthorization,
 }
 
@@ -91,7 +89,7 @@ impl From<Status> for AuthStatus {
             None => (None, None),
             Some(ProviderNote::UnreachableSince(since)) => (Some("provider_unreachable"), Some(rfc3339(since))),
             Some(ProviderNote::RevocationPending) => (Some("revocation_pending"), None),
-            Some(ProviderNote::RevocationUnconfirmed) => (Some("revocation_unconfirmed"), None),
+            Some(ProviderNote::RevocationUnconfirmed) => (Some("revocation_abandoned"), None),
             Some(ProviderNote::RevocationNotSupported) => (Some("revocation_not_supported"), None),
         };
         Self {
@@ -110,24 +108,23 @@ impl From<Status> for AuthStatus {
     }
 }
 
-/// One's own status at every connector of the space, by connector id.
+/// The status of the signed-in user at every connector of the space, by connector id.
 #[utoipa::path(post, path = "/internal/actions/connectors/_me/auth_status", operation_id = "myAuthStatus", tag = "connections",
     responses((status = 200, body = BTreeMap<String, AuthStatus>), Problems))]
 async fn mine(
     State(app): State<App>,
-    person: Person,
-    InSpace(space): InSpace,
+    user: User,
+    SpacePath(space): SpacePath,
 ) -> Result<Json<BTreeMap<String, AuthStatus>>, Problem> {
-    app.api.connections.ports().limiter.take(&format!("user:{}", person.user), Operation::Status).await?;
-    let statuses = app.api.connections.statuses(&person.actor(), &space).await?;
-    let answer = statuses.into_iter().map(|(connector, status)| (connector.key.id.as_str().to_owned(), status.into()));
-    Ok(Json(answer.collect()))
+    let statuses = app.api.connections.statuses(&user.actor(), &space).await?;
+    let statuses = statuses.into_iter().map(|(connector, status)| (connector.key.id.as_str().to_owned(), status.into()));
+    Ok(Json(statuses.collect()))
 }
 
-/// Ends one's own connection. Idempotent. The provider is told afterwards, by a durable job.
+/// Disconnects the signed-in user. Idempotent. A durable job revokes the tokens at the provider afterwards.
 #[utoipa::path(post, path = "/internal/actions/connector/{id}/_oauth_disconnect", operation_id = "disconnect", tag = "connections",
     params(("id" = String, Path)), responses((status = 204), Problems))]
-async fn disconnect(State(app): State<App>, person: Person, AtConnector(key): AtConnector) -> Result<StatusCode, Problem> {
-    app.api.connections.disconnect(&person.actor(), &key).await?;
+async fn disconnect(State(app): State<App>, user: User, ConnectorPath(key): ConnectorPath) -> Result<StatusCode, Problem> {
+    app.api.connections.disconnect(&user.actor(), &key).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,4 +1,4 @@
-//! Running a connector once: as oneself, or by an agent as a named user.
+//! Sending one request to the API of a connector: for the user, or by an agent for a named user.
 
 use std::collections::BTreeMap;
 
@@ -17,24 +17,23 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::auth::Principal;
-use crate::extract::{AtConnector, Caller, ExecuteJsonBody, Pairs, object};
-use crate::openapi::Problems;
-use crate::problem::{Code, Problem};
-use crate::refusals::of_execution;
+use crate::error_mapping::execute_problem;
+use crate::extract::{Caller, ConnectorPath, ExecuteJsonBody, Pairs, object};
+use crate::problem::{Code, Problem, ProblemDetails, Problems};
 use crate::state::App;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(execute))
 }
 
-/// What to run, and as whom.
+/// The request to send, and for which user.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ExecuteBody {
     /// The request to the API.
     #[serde(deserialize_with = "object")]
     params: ExecuteParams,
-    /// The user an agent acts for. A person may only name themselves.
+    /// The user an agent acts for. A user may only name themselves.
     act_as: Option<String>,
 }
 
@@ -51,7 +50,7 @@ struct ExecuteParams {
     #[serde(default)]
     #[schema(value_type = Option<BTreeMap<String, String>>)]
     query: Option<Pairs>,
-    /// Headers. Those that carry credentials or describe the connection are refused.
+    /// Headers. Credentials and headers of the connection are refused.
     #[serde(default)]
     #[schema(value_type = Option<BTreeMap<String, String>>)]
     headers: Option<Pairs>,
@@ -60,55 +59,55 @@ struct ExecuteParams {
     body: Option<Box<RawValue>>,
 }
 
-/// What the API answered.
+/// The response of the API.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ExecuteResult {
-    /// Always `ok`: the API answered, whatever it said.
+    /// Always `ok`: the API responded, with any status.
     #[schema(example = "ok")]
     status: &'static str,
     /// The connector.
     connector_id: String,
-    /// The answer.
+    /// The response.
     data: ExecuteData,
 }
 
-/// An answer of the API.
+/// A response of the API.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ExecuteData {
     /// Its HTTP status.
     status: u16,
-    /// Its headers, without cookies and those of the connection. Values of one name are joined by `, `.
+    /// Its headers, without cookies and headers of the connection. Values of one name are joined by `, `.
     headers: BTreeMap<String, String>,
-    /// Its body: JSON as JSON, text as text, anything else in base64.
+    /// Its body: JSON as JSON, text as text, other content in base64.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
-    body: Option<AnswerBody>,
-    /// `base64` if the body is encoded so.
+    body: Option<ResponseBody>,
+    /// `base64` if the body is encoded in base64.
     #[serde(skip_serializing_if = "Option::is_none")]
     body_encoding: Option<&'static str>,
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum AnswerBody {
+enum ResponseBody {
     Json(Box<RawValue>),
     Text(String),
 }
 
-/// Runs a connector once. Any status of the API is a 200 here, with that status in `data`.
+/// Sends one request to the API of a connector. Every response of the API is a 200 here, with its status in `data`.
 #[utoipa::path(post, path = "/api/actions/connector/{id}/_execute", operation_id = "executeConnector", tag = "connectors",
     security(("session" = []), ("agent" = [])),
     params(("id" = String, Path)), request_body = ExecuteBody,
     responses((status = 200, body = ExecuteResult),
-        (status = 409, description = "The user must connect first: see `reason` and `startUrl`", body = crate::problem::ProblemDetails),
+        (status = 409, description = "The user must connect first: see `reason` and `startUrl`", body = ProblemDetails),
         Problems))]
 async fn execute(
     State(app): State<App>,
     Caller(caller): Caller,
-    AtConnector(connector): AtConnector,
+    ConnectorPath(connector): ConnectorPath,
     ExecuteJsonBody(body): ExecuteJsonBody<ExecuteBody>,
 ) -> Result<Json<ExecuteResult>, Problem> {
-    let user = subject(&caller, &connector, body.act_as)?;
+    let user = user_of(&caller, &connector, body.act_as)?;
     let ExecuteParams { method, path, query, headers, body } = body.params;
     let mut headers = headers.unwrap_or_default().0;
     let body = body.map(|body| body_of(&body, &mut headers));
@@ -122,19 +121,19 @@ async fn execute(
         headers,
         body,
     };
-    let answer = app.api.connections.execute(execution).await;
-    let answer = answer.map_err(|error| of_execution(error, || app.api.connections.start_link(&connector)))?;
-    Ok(Json(ExecuteResult { status: "ok", connector_id: connector.id.as_str().to_owned(), data: shown(answer) }))
+    let response = app.api.connections.execute(execution).await;
+    let response = response.map_err(|error| execute_problem(error, || app.api.connections.start_link(&connector)))?;
+    Ok(Json(ExecuteResult { status: "ok", connector_id: connector.id.as_str().to_owned(), data: response.into() }))
 }
 
-/// As whom a caller runs: a person as themselves, an agent as whom it names, in its spaces.
-fn subject(caller: &Principal, connector: &ConnectorKey, act_as: Option<String>) -> Result<UserId, Problem> {
+/// The user of an execution: the calling user, or the user that an agent names in one of its spaces.
+fn user_of(caller: &Principal, connector: &ConnectorKey, act_as: Option<String>) -> Result<UserId, Problem> {
     let named = act_as.map(|text| UserId::new(text).map_err(|invalid| Problem::invalid("act_as", invalid.problem)));
     match (caller, named.transpose()?) {
-        (Principal::Person { user, .. }, None) => Ok(user.clone()),
-        (Principal::Person { user, .. }, Some(named)) if *user == named => Ok(named),
-        (Principal::Person { .. }, Some(_)) => {
-            Err(Problem::new(Code::Forbidden).because("A person may only act as themselves."))
+        (Principal::User { user, .. }, None) => Ok(user.clone()),
+        (Principal::User { user, .. }, Some(named)) if *user == named => Ok(named),
+        (Principal::User { .. }, Some(_)) => {
+            Err(Problem::new(Code::Forbidden).because("A user may only act for themselves."))
         }
         (Principal::Agent(agent), named) => {
             if !agent.spaces.contains(&connector.space) {
@@ -157,36 +156,38 @@ fn body_of(body: &RawValue, headers: &mut Vec<(String, String)>) -> Vec<u8> {
     bytes
 }
 
-fn shown(answer: ApiResponse) -> ExecuteData {
-    let mut headers: BTreeMap<String, String> = BTreeMap::new();
-    for (name, value) in answer.headers {
-        headers
-            .entry(name.to_ascii_lowercase())
-            .and_modify(|joined| {
-                joined.push_str(", ");
-                joined.push_str(&value);
-            })
-            .or_insert(value);
+impl From<ApiResponse> for ExecuteData {
+    fn from(response: ApiResponse) -> Self {
+        let mut headers: BTreeMap<String, String> = BTreeMap::new();
+        for (name, value) in response.headers {
+            headers
+                .entry(name.to_ascii_lowercase())
+                .and_modify(|joined| {
+                    joined.push_str(", ");
+                    joined.push_str(&value);
+                })
+                .or_insert(value);
+        }
+        let is_json = headers.get("content-type").is_some_and(|value| {
+            let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+            essence == "application/json" || essence.ends_with("+json")
+        });
+        let (body, body_encoding) = encoded(response.body, is_json);
+        Self { status: response.status, headers, body, body_encoding }
     }
-    let is_json = headers.get("content-type").is_some_and(|kind| {
-        let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        essence == "application/json" || essence.ends_with("+json")
-    });
-    let (body, body_encoding) = encoded(answer.body, is_json);
-    ExecuteData { status: answer.status, headers, body, body_encoding }
 }
 
-/// A body that claims to be JSON and is not, is text if it can be.
-fn encoded(body: Vec<u8>, is_json: bool) -> (Option<AnswerBody>, Option<&'static str>) {
+/// A body that is declared as JSON and is not JSON becomes text or base64.
+fn encoded(body: Vec<u8>, is_json: bool) -> (Option<ResponseBody>, Option<&'static str>) {
     if body.is_empty() {
         return (None, None);
     }
     match String::from_utf8(body) {
         Ok(text) => match is_json.then(|| RawValue::from_string(text.trim().to_owned()).ok()).flatten() {
-            Some(json) => (Some(AnswerBody::Json(json)), None),
-            None => (Some(AnswerBody::Text(text)), None),
+            Some(json) => (Some(ResponseBody::Json(json)), None),
+            None => (Some(ResponseBody::Text(text)), None),
         },
-        Err(binary) => (Some(AnswerBody::Text(STANDARD.encode(binary.into_bytes()))), Some("base64")),
+        Err(binary) => (Some(ResponseBody::Text(STANDARD.encode(binary.into_bytes()))), Some("base64")),
     }
 }
 
@@ -196,13 +197,13 @@ mod tests {
 
     fn data(content_type: &str, body: &[u8]) -> serde_json::Value {
         let headers = vec![("Content-Type".to_owned(), content_type.to_owned())];
-        let answer = shown(ApiResponse { status: 200, headers, body: body.to_vec() });
-        serde_json::to_value(answer).unwrap()
+        let response = ApiResponse { status: 200, headers, body: body.to_vec() };
+        serde_json::to_value(ExecuteData::from(response)).unwrap()
     }
 
     #[test]
     fn json_stays_json_text_stays_text_and_the_rest_is_base64() {
-        let json = serde_json::to_string(&shown(ApiResponse {
+        let json = serde_json::to_string(&ExecuteData::from(ApiResponse {
             status: 200,
             headers: vec![("content-type".to_owned(), "application/vnd.x+json".to_owned())],
             body: b"{\"id\":123456789012345678901234567890}".to_vec(),

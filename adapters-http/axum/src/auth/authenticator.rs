@@ -1,12 +1,4 @@
-//! Who is asking: the host's answer, as this crate needs it.
-//!
-//! A host with its own log-in implements [`Authenticator`]. Three implementations are here: [`Accounts`] (sessions in a
-//! cookie), [`ProxyHeaderAuthenticator`] (a proxy in front has done it), and [`AgentKeys`] (API keys of back ends, in front of
-//! either).
-
-mod accounts;
-mod agents;
-mod proxy;
+//! What the host implements to identify and describe users.
 
 use std::net::IpAddr;
 
@@ -17,18 +9,14 @@ use grantry_domain::secret::Secret;
 use http::HeaderMap;
 use thiserror::Error;
 
-pub use self::accounts::{Accounts, LogInError, SESSION_ABSOLUTE, SESSION_IDLE};
-pub use self::agents::{AgentKey, AgentKeys};
-pub use self::proxy::{ProxyHeaderAuthenticator, RoleSink};
-
-/// Whoever sent a request.
+/// The caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {
-    /// A person with an interactive session: the only kind that may start or finish a flow (R05).
-    Person {
+    /// A user with an interactive session. Only users may start or finish a flow.
+    User {
         /// The immutable id.
         user: UserId,
-        /// The session, where it is one of ours.
+        /// The session, if this crate keeps it.
         session: Option<SessionHash>,
     },
     /// A back end with an API key.
@@ -36,30 +24,30 @@ pub enum Principal {
 }
 
 impl Principal {
-    /// The principal as the audit trail names it.
+    /// The actor of the principal in audit events.
     pub fn actor(&self) -> Actor {
         match self {
-            Self::Person { user, .. } => Actor::Person(user.clone()),
+            Self::User { user, .. } => Actor::Person(user.clone()),
             Self::Agent(agent) => Actor::Agent(agent.name.clone()),
         }
     }
 }
 
-/// A back end: executes, and where the operator allows it fetches tokens, for named users in its spaces.
+/// A back end: executes for named users in its spaces and, if the operator permits it, fetches access tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentPrincipal {
-    /// Name in configuration and audit.
+    /// Name in configuration and audit events.
     pub name: String,
-    /// Where it may act; every other space does not exist for it (R60).
+    /// Where it may act. Every other space looks missing to it.
     pub spaces: Vec<SpaceId>,
-    /// Whether `_access_token` is switched on for it (R44).
+    /// Whether it may call `_access_token`.
     pub access_tokens: bool,
 }
 
-/// Tells who sent a request. The credentials are in the headers; `peer` is the address of the connection, if it is known.
+/// Identifies the caller of a request. The credentials are in the headers; `peer` is the address of the connection, if known.
 #[async_trait]
 pub trait Authenticator: Send + Sync {
-    /// `None` for nobody. A credential that is wrong, expired or malformed is nobody, too.
+    /// `None` for an anonymous request, and for a credential that is wrong, expired or malformed.
     async fn authenticate(
         &self,
         headers: &HeaderMap,
@@ -67,7 +55,7 @@ pub trait Authenticator: Send + Sync {
     ) -> Result<Option<Principal>, AuthenticationError>;
 }
 
-/// Whoever keeps sessions or accounts does not answer. Nobody is let in.
+/// The sessions or accounts are unavailable. The request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("authentication is unavailable")]
 pub struct AuthenticationError;
@@ -75,67 +63,37 @@ pub struct AuthenticationError;
 /// Checks a user name and a password. Implementations take equally long whether or not the name exists.
 #[async_trait]
 pub trait PasswordVerifier: Send + Sync {
-    /// The id of the account, if the password is its.
+    /// The id of the account, if the password is correct.
     async fn verify(&self, username: &str, password: &Secret) -> Result<Option<UserId>, AuthenticationError>;
 }
 
-/// What the host tells about people and spaces, for display and for choosing a space. Decisions ask the `Directory` port.
+/// Users and spaces of the host, for display and for choosing a space. Access is decided by the `Directory` port.
 #[async_trait]
-pub trait People: Send + Sync {
-    /// A person, with the spaces open to them. `None` for somebody the host does not know (any more).
-    async fn describe(&self, user: &UserId) -> Result<Option<PersonView>, AuthenticationError>;
-    /// Every space there is: an off-boarding needs an administrator of all of them.
+pub trait UserDirectory: Send + Sync {
+    /// A user with the spaces open to them. `None` if the host has no such user (any more).
+    async fn describe(&self, user: &UserId) -> Result<Option<UserView>, AuthenticationError>;
+    /// All spaces: deprovisioning requires an administrator of each.
     async fn spaces(&self) -> Result<Vec<SpaceId>, AuthenticationError>;
 }
 
-/// A person as the console shows them.
+/// A user as the console shows them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PersonView {
+pub struct UserView {
     /// Name used for log-in, if there is one.
     pub username: Option<String>,
-    /// Name for people.
+    /// Display name.
     pub display_name: Option<String>,
-    /// Spaces open to them.
+    /// Spaces open to the user.
     pub spaces: Vec<SpaceView>,
 }
 
-/// A space open to a person.
+/// A space open to a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpaceView {
     /// The space.
     pub id: SpaceId,
-    /// Its name for people.
+    /// Its display name.
     pub name: Option<String>,
-    /// The person's role there.
+    /// The role of the user there.
     pub role: Role,
-}
-
-/// How people are told apart, as the console needs to know it.
-#[derive(Clone)]
-pub enum IdentityMode {
-    /// Accounts of this deployment, with log-in and log-out here.
-    Accounts(std::sync::Arc<Accounts>),
-    /// A proxy in front signs people in.
-    ProxyHeader,
-    /// A token of the host signs people in.
-    Jwt,
-}
-
-impl IdentityMode {
-    /// The name used in configuration and answers.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Accounts(_) => "accounts",
-            Self::ProxyHeader => "proxy-header",
-            Self::Jwt => "jwt",
-        }
-    }
-
-    /// Whether there is a log-in page here.
-    pub(crate) fn has_log_in(&self) -> bool {
-        match self {
-            Self::Accounts(_) => true,
-            Self::ProxyHeader | Self::Jwt => false,
-        }
-    }
 }

@@ -39,7 +39,7 @@ async fn parsed<T: DeserializeOwned>(request: Request, limit: usize, app: &App) 
 }
 
 async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {
-    let too_large = || Problem::new(Code::PayloadTooLarge).because(format!("The body may hold at most {limit} bytes."));
+    let too_large = || Problem::new(Code::PayloadTooLarge).because(format!("The body may be at most {limit} bytes long."));
     let body = request.into_body();
     // A body whose announced length exceeds the limit is not read at all.
     if body.size_hint().lower() > limit as u64 {

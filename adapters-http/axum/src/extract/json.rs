@@ -281,7 +281,7 @@ fn problem_of(path: &Path, error: &serde_json::Error) -> Problem {
     if let Some(name) = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
         return Problem::invalid(joined(path.iter().next().map(|_| field.as_str()), name), "is missing");
     }
-    // Whatever the message quotes of the request comes before the last `expected`.
+    // Everything that the message quotes from the request is before the last `expected`.
     let expected = message.rsplit_once(", expected ").map_or("", |(_, expected)| expected);
     let problem = match expected {
         "a string" => "must be a string".into(),
