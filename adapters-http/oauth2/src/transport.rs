@@ -22,7 +22,7 @@ pub struct HttpRequest {
     pub max_body: usize,
 }
 
-/// An answer, whatever its status; redirects are answers like others and are never followed (R67).
+/// A response, whatever its status; redirects are responses like others and are never followed (R67).
 pub struct HttpResponse {
     /// Status.
     pub status: StatusCode,
@@ -35,11 +35,11 @@ pub struct HttpResponse {
 /// Sends requests. Never retries, never follows, and holds to the egress policy at the moment it connects (R66–R71).
 #[async_trait]
 pub trait HttpTransport: Send + Sync {
-    /// Sends one request and reads the whole answer.
+    /// Sends one request and reads the whole response.
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError>;
 }
 
-/// Why there is no answer. Tells only what a caller can act on.
+/// Why there is no response. Tells only what a caller can act on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum TransportError {
     /// The egress policy refuses the URL or the address behind it. Nothing was sent.
@@ -48,10 +48,10 @@ pub enum TransportError {
     /// No name, no connection, no TLS, no free slot. Nothing was sent.
     #[error("the host could not be reached")]
     NotSent,
-    /// The request may have arrived, but no whole answer came back in time.
+    /// The request may have arrived, but no whole response came back in time.
     #[error("the connection was cut or too slow")]
     Cut,
-    /// The answer is larger than allowed.
-    #[error("the answer is too large")]
+    /// The response is larger than allowed.
+    #[error("the response is too large")]
     TooLarge,
 }

@@ -12,11 +12,13 @@ pub enum StoreError {
     /// The connection broke at commit: read again to learn what happened.
     #[error("the store did not say whether the change was made")]
     OutcomeUnknown,
-    /// A row that cannot have been written by this program. Names table and rule.
-    #[error("the store holds an inconsistent row in {table}: {rule}")]
+    /// A row that cannot have been written by this program. Names table, row and rule.
+    #[error("row {row} of {table} is inconsistent: {rule}")]
     Inconsistent {
         /// The table.
         table: &'static str,
+        /// The row: its sequence number.
+        row: i64,
         /// The rule that is broken.
         rule: &'static str,
     },

@@ -8,7 +8,8 @@ use grantry_domain::connector::{Epoch, ProfileId};
 use grantry_domain::encoding::hex;
 use grantry_domain::ports::{KeyId, TokenVault};
 use grantry_domain::provider::{
-    Account, BindingKind, CallbackPath, ClientAuthentication, Endpoints, Origin, ProviderSettings, ProviderSnapshot, Scopes,
+    Account, BindingKind, CallbackPath, ClientAuthentication, EndpointSource, Endpoints, Origin, ProviderSettings,
+    ProviderSnapshot, Scopes,
 };
 use grantry_domain::time::Timestamp;
 use hkdf::Hkdf;
@@ -90,6 +91,7 @@ fn settings(kind: BindingKind, issuer: Option<&str>, endpoints: Option<Endpoints
         title: "Not part of the digest".to_owned(),
         kind,
         issuer: issuer.map(str::to_owned),
+        endpoint_source: EndpointSource::User,
         endpoints,
         client_id: "client-1".to_owned(),
         authentication: ClientAuthentication::Basic,
@@ -127,23 +129,17 @@ fn r52_binding_digest_vectors() {
         ..Endpoints::default()
     };
     let pinned = settings(BindingKind::Pinned, None, Some(some.clone()));
-    assert_eq!(digest(&pinned), (296, "5ed6b62ddc9e828912075883cab255eb809df2bdf56db5a97506bf9d058df97c".to_owned()));
+    assert_eq!(digest(&pinned), (278, "16df08b9f4d67b4a14b8e9c0f401abc06e83f0bf52d0f04f469a458d90610095".to_owned()));
 
     let every_field = ProviderSettings {
         issuer: Some("https://as.example.com".to_owned()),
-        endpoints: Some(Endpoints {
-            pushed_authorization: Some(url("par")),
-            introspection: Some(url("introspect")),
-            probe: Some("https://api.example.com/me".to_owned()),
-            jwks: Some(url("jwks")),
-            ..some
-        }),
+        endpoints: Some(Endpoints { jwks: Some(url("jwks")), ..some }),
         authentication: ClientAuthentication::Post,
         resources: vec!["https://b.example.com".to_owned(), "https://a.example.com".to_owned()],
         destinations: vec![Origin::new("https://api.example.com").unwrap()],
         ..pinned
     };
-    assert_eq!(digest(&every_field), (425, "cc1a85b4dbb4b272f8bf7eac8baeec8af2ba2dbcad74497676f58ae17101ba78".to_owned()));
+    assert_eq!(digest(&every_field), (322, "df5b8ee47696a5c5f67ccd377008640e9068ee9c0c7d4d7dc5be4ed713d71ff6".to_owned()));
 
     let issuer = settings(BindingKind::Issuer, Some("https://as.example.com"), None);
     assert_eq!(digest(&issuer), (156, "76843c1e9d25326caa00cf998b66a258109cc639efe31a35a00ba46df3f156c2".to_owned()));
@@ -158,10 +154,7 @@ fn provider() -> ProviderSnapshot {
             authorization: url("authorize"),
             token: url("token"),
             revocation: Some(url("revoke")),
-            pushed_authorization: Some(url("par")),
             userinfo: Some(url("userinfo")),
-            introspection: Some(url("introspect")),
-            probe: Some(url("probe")),
             jwks: Some(url("jwks")),
         },
         client_id: "client-1".to_owned(),
@@ -208,8 +201,8 @@ fn lesson_29_golden_hash_of_every_sealed_record_type() {
         let sealed = vault().seal(&binding, PAYLOAD_VERSION, &payload).unwrap();
         hex(&Sha256::digest(&sealed.0))
     };
-    assert_eq!(golden(flow(), flow_secrets.encode()), "0086025c48456acb95e3943e900dd7d37fff484ebcb077f64f0c7a5d9285d26c");
-    assert_eq!(golden(grant(), tokens.encode()), "9d82b246697f68a24c36df7d09c5ce4aeb894c0052940228f532f4ad81e4f6b0");
+    assert_eq!(golden(flow(), flow_secrets.encode()), "158d03e324d215288327b8b5ab8c0a80e268e47bf471158a97ed7212cb18d5c3");
+    assert_eq!(golden(grant(), tokens.encode()), "0d71c7df5c176184fddc008c3a82735559d6ca264acd1a4637f406123e055b6e");
     assert_eq!(golden(client_secret(), client.encode()), "f67c941b40e8942db98bb6eae7c40b727432574c8a23e8582323af678544a8d6");
-    assert_eq!(golden(orphan(), tokens.encode()), "779266133e7b1c724425073f1eca2ab7c42c1d75ffed25a2dc29e95be9499920");
+    assert_eq!(golden(orphan(), tokens.encode()), "5d76e765c5720aeff4d22f09133d721fb28c6b9c28216a1cadc00d3d99fd60d8");
 }

@@ -21,13 +21,13 @@ const HOP_BY_HOP: &[&str] = &[
 ];
 
 /// Fields that are ours or the browser's, never a caller's.
-const NOT_THE_CALLERS: &[&str] = &["authorization", "content-length", "cookie", "cookie2", "expect", "host", "set-cookie"];
+const RESERVED_FIELDS: &[&str] = &["authorization", "content-length", "cookie", "cookie2", "expect", "host", "set-cookie"];
 
 /// The most fields of a request.
 const MAX_FIELDS: usize = 64;
 
 /// The fields of a request, or which are not the caller's to set.
-pub(super) fn for_api(fields: &[(String, String)]) -> Result<HeaderMap, ApiRequestRefused> {
+pub(super) fn request_headers(fields: &[(String, String)]) -> Result<HeaderMap, ApiRequestRefused> {
     let refused = |problem| ApiRequestRefused { field: "params.headers", problem };
     if fields.len() > MAX_FIELDS {
         return Err(refused("holds more than 64 fields"));
@@ -36,7 +36,7 @@ pub(super) fn for_api(fields: &[(String, String)]) -> Result<HeaderMap, ApiReque
     for (name, value) in fields {
         let name = HeaderName::try_from(name).map_err(|_| refused("holds a field with an impossible name"))?;
         let value = HeaderValue::try_from(value).map_err(|_| refused("holds a field with an impossible value"))?;
-        if HOP_BY_HOP.contains(&name.as_str()) || NOT_THE_CALLERS.contains(&name.as_str()) {
+        if HOP_BY_HOP.contains(&name.as_str()) || RESERVED_FIELDS.contains(&name.as_str()) {
             return Err(refused("holds a field that is not the caller's to set"));
         }
         headers.append(name, value);
@@ -45,8 +45,8 @@ pub(super) fn for_api(fields: &[(String, String)]) -> Result<HeaderMap, ApiReque
     Ok(headers)
 }
 
-/// The fields of an answer without hop-by-hop fields, those that `Connection` names, and cookies.
-pub(super) fn for_caller(headers: &HeaderMap) -> Vec<(String, String)> {
+/// The fields of a response without hop-by-hop fields, those that `Connection` names, and cookies.
+pub(super) fn response_headers(headers: &HeaderMap) -> Vec<(String, String)> {
     let named: Vec<String> = headers
         .get_all(CONNECTION)
         .iter()

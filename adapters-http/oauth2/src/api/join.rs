@@ -3,6 +3,7 @@
 use grantry_domain::ports::ApiRequestRefused;
 use grantry_domain::provider::Origin;
 
+use crate::codec::form::has_complete_escapes;
 use crate::egress::EgressPolicy;
 
 /// Joins, or names what is wrong. Paths are taken apart before any URL library can reinterpret them.
@@ -39,15 +40,11 @@ pub(super) fn join(
 
 fn problem_of(path: &str) -> Option<&'static str> {
     let lower = path.to_ascii_lowercase();
-    let escapes_are_whole = path
-        .split('%')
-        .skip(1)
-        .all(|rest| rest.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)));
     if path.chars().any(char::is_control) || path.contains('\\') {
         Some("must not hold control characters or backslashes")
     } else if path.contains(['?', '#']) {
         Some("must not hold a query or fragment; use params.query")
-    } else if !escapes_are_whole {
+    } else if !has_complete_escapes(path) {
         Some("holds a broken percent escape")
     } else if ["%2e", "%2f", "%5c", "%00"].iter().any(|escape| lower.contains(escape)) {
         Some("must not hold escaped dots, slashes, backslashes or zeros")

@@ -51,7 +51,7 @@ impl ResourceServer for ApiCaller {
         if request.body.as_ref().is_some_and(|body| body.len() > self.max_body) {
             return Err(refused("params.body", "is too large"));
         }
-        let headers = headers::for_api(&request.headers)?;
+        let headers = headers::request_headers(&request.headers)?;
         self.policy.check(&request.url).map_err(|_| ApiError::NotAllowed)?;
 
         let request = HttpRequest {
@@ -69,7 +69,7 @@ impl ResourceServer for ApiCaller {
         })?;
         Ok(ApiResponse {
             status: response.status.as_u16(),
-            headers: headers::for_caller(&response.headers),
+            headers: headers::response_headers(&response.headers),
             body: std::mem::take(&mut *response.body),
         })
     }

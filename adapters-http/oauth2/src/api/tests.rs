@@ -5,12 +5,12 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::scripted::Scripted;
+use crate::fake_transport::FakeTransport;
 
 const BASE: &str = "https://api.example.com/v1";
 
-fn caller() -> (Arc<Scripted>, ApiCaller) {
-    let transport = Arc::new(Scripted::default());
+fn caller() -> (Arc<FakeTransport>, ApiCaller) {
+    let transport = Arc::new(FakeTransport::default());
     let policy = EgressPolicy::new(&["*.example.com"], &[]).unwrap();
     let caller = ApiCaller::new(Arc::clone(&transport) as _, policy, 16);
     (transport, caller)
@@ -115,13 +115,13 @@ async fn r43_the_token_goes_along_and_what_is_not_the_callers_comes_off() {
         ("set-cookie", "a=b"),
         ("x-rate", "9"),
     ];
-    transport.says_with(404, &headers, "{}");
+    transport.respond_with(404, &headers, "{}");
     let token = Secret::from_text("at-1");
-    let answer = caller.send(&request("GET", &[("accept", "text/plain")], None), &token).await.ok().unwrap();
-    let mut names: Vec<_> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();
+    let response = caller.send(&request("GET", &[("accept", "text/plain")], None), &token).await.ok().unwrap();
+    let mut names: Vec<_> = response.headers.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
     assert_eq!(names, ["content-type", "x-rate"]);
-    assert_eq!((answer.status, answer.body.as_slice()), (404, &b"{}"[..]));
+    assert_eq!((response.status, response.body.as_slice()), (404, &b"{}"[..]));
     let sent = transport.last();
     assert_eq!(sent.authorization.as_deref(), Some("Bearer at-1"));
     assert_eq!(sent.headers["accept"], "text/plain");
@@ -180,7 +180,7 @@ async fn r67_a_call_outside_the_policy_is_not_made_and_failures_are_told_apart()
         (TransportError::Cut, ApiError::Unreachable),
         (TransportError::TooLarge, ApiError::TooLarge),
     ] {
-        transport.fails(error);
+        transport.fail(error);
         assert_eq!(caller.send(&request("POST", &[], Some(b"{}")), &token).await.err(), Some(expected));
     }
     assert_eq!(transport.sent().len(), 4, "nothing is repeated");

@@ -5,8 +5,6 @@
 
 pub(crate) mod form;
 pub(crate) mod json;
-pub(crate) mod oauth_error;
-pub(crate) mod token_response;
 
 use std::borrow::Cow;
 
@@ -113,7 +111,7 @@ impl<'a> Text<'a> {
         match self.coding {
             Coding::Plain => Cow::Borrowed(self.raw),
             Coding::Json | Coding::Form => {
-                let bytes = self.to_guarded();
+                let bytes = self.to_zeroizing();
                 Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
             }
         }
@@ -121,10 +119,10 @@ impl<'a> Text<'a> {
 
     /// The text as a secret: one copy, into a guarded buffer that never grows.
     pub(crate) fn to_secret(self) -> Secret {
-        Secret::from_zeroizing(self.to_guarded())
+        Secret::from_zeroizing(self.to_zeroizing())
     }
 
-    fn to_guarded(self) -> Zeroizing<Vec<u8>> {
+    fn to_zeroizing(self) -> Zeroizing<Vec<u8>> {
         let mut out = Zeroizing::new(Vec::with_capacity(self.raw.len()));
         match self.coding {
             Coding::Plain => out.extend_from_slice(self.raw.as_bytes()),

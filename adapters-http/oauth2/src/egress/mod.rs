@@ -1,7 +1,7 @@
 //! Where this deployment may send requests: rules for URLs, and for the addresses behind them (R69, R70).
 //!
 //! The same policy is asked when a connector is saved, when metadata is discovered, when a flow starts, and before every
-//! single request. What a name resolves to is judged where the connection is made, by [`Reach::admits`].
+//! single request. What a name resolves to is judged where the connection is made, by [`AddressScope::allows`].
 
 mod address;
 
@@ -34,12 +34,12 @@ enum HostPattern {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedUrl {
     url: Url,
-    reach: Reach,
+    address_scope: AddressScope,
 }
 
 /// Which addresses a request may connect to. Who listed the target decides, not where its name points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Reach {
+pub enum AddressScope {
     /// Public addresses only.
     Public,
     /// The operator listed this host and port: any address.
@@ -48,9 +48,9 @@ pub enum Reach {
     Loopback,
 }
 
-impl Reach {
+impl AddressScope {
     /// Whether a connection may go to this address.
-    pub fn admits(self, address: IpAddr) -> bool {
+    pub fn allows(self, address: IpAddr) -> bool {
         match self {
             Self::Public => address::is_public(address),
             Self::Listed => true,
@@ -97,22 +97,22 @@ impl EgressPolicy {
         if matches!(host, Host::Domain(name) if name.ends_with('.')) {
             return Err(UrlRefused::TrailingDot);
         }
-        let reach = self.reach(plain, &host, port)?;
-        Ok(AllowedUrl { url, reach })
+        let address_scope = self.address_scope(plain, &host, port)?;
+        Ok(AllowedUrl { url, address_scope })
     }
 
-    fn reach(&self, plain: bool, host: &Host<&str>, port: u16) -> Result<Reach, UrlRefused> {
+    fn address_scope(&self, plain: bool, host: &Host<&str>, port: u16) -> Result<AddressScope, UrlRefused> {
         let name = host.to_string();
         let listed = self.targets.contains(&(name.clone(), port));
         if plain {
             return match (is_loopback_host(host), listed) {
                 (false, _) => Err(UrlRefused::Scheme),
                 (true, false) => Err(UrlRefused::LoopbackNotListed),
-                (true, true) => Ok(Reach::Loopback),
+                (true, true) => Ok(AddressScope::Loopback),
             };
         }
         if listed {
-            return Ok(Reach::Listed);
+            return Ok(AddressScope::Listed);
         }
         if port != 443 {
             return Err(UrlRefused::Port);
@@ -128,7 +128,7 @@ impl EgressPolicy {
         if is_loopback_host(host) || literal.is_some_and(|address| !address::is_public(address)) {
             return Err(UrlRefused::Address);
         }
-        Ok(Reach::Public)
+        Ok(AddressScope::Public)
     }
 }
 
@@ -144,8 +144,8 @@ impl AllowedUrl {
     }
 
     /// What its host may resolve to.
-    pub fn reach(&self) -> Reach {
-        self.reach
+    pub fn address_scope(&self) -> AddressScope {
+        self.address_scope
     }
 
     /// Host as it stands in the URL, IPv6 in brackets.
@@ -227,7 +227,7 @@ pub enum UrlRefused {
     /// A fragment.
     #[error("must not hold a fragment")]
     Fragment,
-    /// Written in another way than it is understood: upper case, default port, tabs, `..`, a decimal address …
+    /// Written in another way than it is parsed: upper case, default port, tabs, `..`, a decimal address …
     #[error("is not in its normalised form")]
     NotNormalised,
     /// A host that ends with a dot.
@@ -249,7 +249,7 @@ pub enum UrlRefused {
 
 impl UrlRefused {
     /// Whether the operator could allow it (`host_not_allowed`); the other refusals are mistakes in the URL itself.
-    pub fn is_for_the_operator(self) -> bool {
+    pub fn operator_can_allow(self) -> bool {
         match self {
             Self::Port | Self::LoopbackNotListed | Self::HostNotAllowed | Self::Address => true,
             Self::NotAUrl
@@ -263,9 +263,9 @@ impl UrlRefused {
     }
 }
 
-/// An entry of the operator's lists that cannot be understood.
+/// An entry of the operator's lists that cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("[egress] {list}: {entry:?} is not understood; expected {}", if *.list == "allow" { "host:port" } else { "*, *.suffix or a host name" })]
+#[error("[egress] {list}: {entry:?} is not valid; expected {}", if *.list == "allow" { "host:port" } else { "*, *.suffix or a host name" })]
 pub struct InvalidEgress {
     /// `allowed_hosts` or `allow`.
     pub list: &'static str,

@@ -98,7 +98,7 @@ fn r69_address_literals_are_judged_after_parsing() {
 fn r66_plain_http_only_to_a_listed_port_of_this_machine() {
     let listed = policy(&["*"], &["127.0.0.1:8081", "localhost:8082", "[::1]:8083", "10.0.0.5:8084", "idp.example:80"]);
     for good in ["http://127.0.0.1:8081/token", "http://localhost:8082/", "http://[::1]:8083/"] {
-        assert_eq!(listed.check(good).unwrap().reach(), Reach::Loopback, "{good}");
+        assert_eq!(listed.check(good).unwrap().address_scope(), AddressScope::Loopback, "{good}");
     }
     for (bad, why) in [
         ("http://127.0.0.1:8082/", UrlRefused::LoopbackNotListed),
@@ -114,16 +114,16 @@ fn r66_plain_http_only_to_a_listed_port_of_this_machine() {
 #[test]
 fn r69_a_private_target_needs_its_own_host_and_port_entry() {
     let listed = policy(&["*.example.com"], &["10.0.0.5:8443", "idp.corp.internal:443"]);
-    assert_eq!(listed.check("https://10.0.0.5:8443/").unwrap().reach(), Reach::Listed);
-    assert_eq!(listed.check("https://idp.corp.internal/").unwrap().reach(), Reach::Listed);
-    assert_eq!(listed.check("https://a.example.com/").unwrap().reach(), Reach::Public);
+    assert_eq!(listed.check("https://10.0.0.5:8443/").unwrap().address_scope(), AddressScope::Listed);
+    assert_eq!(listed.check("https://idp.corp.internal/").unwrap().address_scope(), AddressScope::Listed);
+    assert_eq!(listed.check("https://a.example.com/").unwrap().address_scope(), AddressScope::Public);
     assert_eq!(listed.check("https://10.0.0.5/").unwrap_err(), UrlRefused::HostNotAllowed);
     assert_eq!(listed.check("https://10.0.0.5:8444/").unwrap_err(), UrlRefused::Port);
 
     let private = "10.0.0.5".parse().unwrap();
-    assert!(!Reach::Public.admits(private));
-    assert!(Reach::Listed.admits(private));
-    assert!(!Reach::Loopback.admits(private));
+    assert!(!AddressScope::Public.allows(private));
+    assert!(AddressScope::Listed.allows(private));
+    assert!(!AddressScope::Loopback.allows(private));
 }
 
 #[test]

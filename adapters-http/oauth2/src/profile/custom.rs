@@ -3,13 +3,13 @@
 use grantry_domain::connector::{ConnectorConfig, ProfileId};
 use grantry_domain::ports::InvalidConfig;
 use grantry_domain::provider::{
-    BindingKind, CallbackPath, ClientAuthentication, Endpoints, Origin, ProviderSettings, Scopes,
+    BindingKind, CallbackPath, ClientAuthentication, EndpointSource, Endpoints, Origin, ProviderSettings, Scopes,
 };
 
 use super::config::Config;
 use super::reserved::{is_parameter_name, is_reserved};
 use super::rules::{Pkce, ScopeRules, Wire};
-use super::{Understood, checked_client_id, checked_scopes, checked_url};
+use super::{ParsedConnector, checked_client_id, checked_scopes, checked_url};
 use crate::egress::EgressPolicy;
 
 /// The settings of `.oauth2`.
@@ -34,12 +34,12 @@ pub(super) const FIELDS: &[&str] = &[
 const MAX_EXTRA: usize = 32;
 
 /// Understands a connector of `.oauth2`.
-pub(super) fn understand(
+pub(super) fn parse_connector(
     profile: &ProfileId,
     connector: &ConnectorConfig,
     policy: &EgressPolicy,
     pkce_off_hosts: &[String],
-) -> Result<Understood, InvalidConfig> {
+) -> Result<ParsedConnector, InvalidConfig> {
     let config = Config::read(&connector.settings)?;
     config.refuse_unknown(FIELDS)?;
     let client_id = checked_client_id(connector.client_id.as_deref())?;
@@ -57,6 +57,7 @@ pub(super) fn understand(
         title: "OAuth 2.0".to_owned(),
         kind,
         issuer,
+        endpoint_source: EndpointSource::User,
         endpoints,
         client_id: client_id.to_owned(),
         authentication: authentication(&config)?,
@@ -73,7 +74,7 @@ pub(super) fn understand(
         revocation_is_per_user: false,
         missing: client_id.is_empty().then(|| "secrets.clientId".to_owned()),
     };
-    Ok(Understood { settings, wire })
+    Ok(ParsedConnector { settings, wire })
 }
 
 /// The issuer identifier as it stands: it is compared character by character and never rewritten (RFC 8414 §3.3).
@@ -144,9 +145,6 @@ fn authentication(config: &Config<'_>) -> Result<ClientAuthentication, InvalidCo
         (Some(_), Some(_)) => Err(config.problem("useBasicAuth", "must not be given beside clientAuth")),
         (None, Some(false)) => Ok(ClientAuthentication::Post),
         (None, Some(true) | None) => Ok(ClientAuthentication::Basic),
-        (Some("private_key_jwt"), None) => {
-            Err(config.problem("clientAuth", "private_key_jwt is not supported yet: key material cannot be given"))
-        }
         (Some(name), None) => ClientAuthentication::parse(name)
             .ok_or_else(|| config.problem("clientAuth", "must be \"basic\", \"post\" or \"none\"")),
     }
@@ -171,7 +169,7 @@ fn wire(
             return Err(config.problem("scopeSeparator", "must be a space or up to three punctuation marks"));
         }
         wire.scopes.separator.clone_from(&separator);
-        wire.scopes.answer_separator = separator;
+        wire.scopes.response_separator = separator;
     }
     wire.authorize.pkce = match config.text("pkce")?.as_deref() {
         None | Some("required") => Pkce::Required,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use grantry_domain::connector::{ConnectorConfig, ProfileId};
 use grantry_domain::ports::InvalidConfig;
 use grantry_domain::provider::{
-    BindingKind, CallbackPath, ClientAuthentication, Endpoints, Origin, ProviderSettings, Scopes,
+    BindingKind, CallbackPath, ClientAuthentication, EndpointSource, Endpoints, Origin, ProviderSettings, Scopes,
 };
 use serde::Deserialize;
 use thiserror::Error;
@@ -14,7 +14,7 @@ use super::config::Config;
 use super::reserved::{is_parameter_name, is_reserved};
 use super::rules::{ScopeRules, Wire};
 use super::template::{self, Variable};
-use super::{Understood, checked_client_id, checked_url, problem};
+use super::{ParsedConnector, checked_client_id, checked_url, problem};
 use crate::egress::EgressPolicy;
 
 /// A profile that was read and checked.
@@ -43,8 +43,6 @@ struct ProfileFile {
     verified_on: String,
     source: String,
     #[serde(default)]
-    sunset: Option<String>,
-    #[serde(default)]
     issuer: Option<String>,
     #[serde(default)]
     variables: BTreeMap<String, Variable>,
@@ -64,10 +62,6 @@ struct EndpointTemplates {
     revocation: Option<String>,
     #[serde(default)]
     userinfo: Option<String>,
-    #[serde(default)]
-    introspection: Option<String>,
-    #[serde(default)]
-    probe: Option<String>,
     #[serde(default)]
     jwks: Option<String>,
 }
@@ -109,7 +103,7 @@ impl Profile {
         let id = ProfileId::new(file.id).map_err(|error| invalid(error.to_string()))?;
         let authentication = ClientAuthentication::parse(&file.client.authentication)
             .ok_or_else(|| invalid("client.authentication is not basic, post or none".to_owned()))?;
-        let callback = if file.endpoints.all().all(|url| template::stays_with_vendor(url, &file.variables)) {
+        let callback = if file.endpoints.all().all(|url| template::stays_within_vendor_domain(url, &file.variables)) {
             CallbackPath::Shared
         } else {
             CallbackPath::PerConnector
@@ -132,11 +126,11 @@ impl Profile {
     }
 
     /// Understands a connector of this profile.
-    pub(crate) fn understand(
+    pub(crate) fn parse_connector(
         &self,
         connector: &ConnectorConfig,
         policy: &EgressPolicy,
-    ) -> Result<Understood, InvalidConfig> {
+    ) -> Result<ParsedConnector, InvalidConfig> {
         let config = Config::read(&connector.settings)?;
         let known: Vec<&str> = self.variables.keys().map(String::as_str).chain(["scope"]).collect();
         config.refuse_unknown(&known)?;
@@ -167,14 +161,12 @@ impl Profile {
             title: self.title.clone(),
             kind: BindingKind::Pinned,
             issuer: self.issuer.as_deref().map(fill).transpose()?,
+            endpoint_source: EndpointSource::Operator,
             endpoints: Some(Endpoints {
                 authorization: url(&self.endpoints.authorization)?.0,
                 token: url(&self.endpoints.token)?.0,
                 revocation: optional(&self.endpoints.revocation)?,
-                pushed_authorization: None,
                 userinfo: optional(&self.endpoints.userinfo)?,
-                introspection: optional(&self.endpoints.introspection)?,
-                probe: optional(&self.endpoints.probe)?,
                 jwks: optional(&self.endpoints.jwks)?,
             }),
             client_id: client_id.to_owned(),
@@ -189,7 +181,7 @@ impl Profile {
             revocation_is_per_user: self.wire.revocation.per_user,
             missing: client_id.is_empty().then(|| "secrets.clientId".to_owned()),
         };
-        Ok(Understood { settings, wire: self.wire.clone() })
+        Ok(ParsedConnector { settings, wire: self.wire.clone() })
     }
 
     /// The variables' values: the connector's, else the profile's.
@@ -199,7 +191,7 @@ impl Profile {
             let Some(value) = config.text(name)?.or_else(|| variable.default.clone()) else {
                 return Err(config.problem(name, "is required"));
             };
-            if !variable.admits(&value) {
+            if !variable.allows(&value) {
                 return Err(config.problem(name, "is not a value this provider knows"));
             }
             values.insert(name.as_str(), value);
@@ -213,9 +205,9 @@ impl Profile {
         match chosen {
             None => Ok(Scopes::new(rules.default.iter().map(String::as_str).chain(always))),
             Some(text) => {
-                // People write them as they see them in requests or in answers.
+                // People write them as they see them in requests or in responses.
                 let scopes = ScopeRules::split(&rules.separator, text)
-                    .flat_map(|part| ScopeRules::split(&rules.answer_separator, part));
+                    .flat_map(|part| ScopeRules::split(&rules.response_separator, part));
                 let chosen = super::checked_scopes("config.scope", scopes)?;
                 Ok(Scopes::new(chosen.into_iter().chain(always)))
             }
@@ -241,8 +233,8 @@ impl ProfileFile {
             parts.iter().map(|part| part.len()).eq([4, 2, 2])
                 && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit())
         };
-        if !is_date(&self.verified_on) || !self.sunset.as_deref().is_none_or(is_date) {
-            return Err("verified_on and sunset are dates such as 2026-01-31");
+        if !is_date(&self.verified_on) {
+            return Err("verified_on must be a date such as 2026-01-31");
         }
         if !self.source.starts_with("https://") {
             return Err("source is the URL of the vendor's documentation");
@@ -262,7 +254,7 @@ impl ProfileFile {
         if self.variables.keys().any(|name| name == "scope" || name == "client_id") {
             return Err("a variable must not be called scope or client_id");
         }
-        if self.variables.values().any(|variable| variable.default.as_ref().is_some_and(|value| !variable.admits(value))) {
+        if self.variables.values().any(|variable| variable.default.as_ref().is_some_and(|value| !variable.allows(value))) {
             return Err("the default of a variable is none of its values");
         }
         if self.endpoints.all().any(|url| !url.starts_with("https://")) {
@@ -274,7 +266,7 @@ impl ProfileFile {
 
 impl EndpointTemplates {
     fn all(&self) -> impl Iterator<Item = &str> {
-        let optional = [&self.revocation, &self.userinfo, &self.introspection, &self.probe, &self.jwks];
+        let optional = [&self.revocation, &self.userinfo, &self.jwks];
         [&self.authorization, &self.token].into_iter().chain(optional.into_iter().flatten()).map(String::as_str)
     }
 }

@@ -29,11 +29,11 @@ use crate::egress::EgressPolicy;
 /// The id of hand-written and issuer-described providers.
 const CUSTOM: &str = ".oauth2";
 
-/// The profiles that come with the crate, each in a file of its id without the dot.
-const BUILT_IN: &[(&str, &str)] = &[("github.toml", include_str!("../../profiles/github.toml"))];
+/// The profiles in `profiles/`: file name and text. The file name is the id without the dot.
+const BUILT_IN: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/built_in_profiles.rs"));
 
-/// How many understood definitions are remembered.
-const REMEMBERED: usize = 1024;
+/// How many understood definitions are cached.
+const MAX_CACHED: usize = 1024;
 
 /// What the operator says about profiles.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,18 +53,18 @@ pub struct Profiles {
     policy: EgressPolicy,
     options: ProfileOptions,
     hasher: RandomState,
-    remembered: RwLock<HashMap<u64, Arc<Remembered>>>,
+    cache: RwLock<HashMap<u64, Arc<CachedConnector>>>,
 }
 
-/// A definition, understood.
-pub(crate) struct Understood {
+/// A definition, parsed.
+pub(crate) struct ParsedConnector {
     pub(crate) settings: ProviderSettings,
     pub(crate) wire: Wire,
 }
 
-struct Remembered {
+struct CachedConnector {
     config: ConnectorConfig,
-    understood: Result<Arc<Understood>, InvalidConfig>,
+    parsed: Result<Arc<ParsedConnector>, InvalidConfig>,
 }
 
 impl Profiles {
@@ -82,8 +82,8 @@ impl Profiles {
             }
             known.insert(profile.id.clone(), profile);
         }
-        let (hasher, remembered) = (RandomState::new(), RwLock::default());
-        Ok(Self { custom, known, policy, options, hasher, remembered })
+        let (hasher, cache) = (RandomState::new(), RwLock::default());
+        Ok(Self { custom, known, policy, options, hasher, cache })
     }
 
     /// Whether a profile comes with this crate, so that a slip in a list of denied ones can be told.
@@ -98,8 +98,8 @@ impl Profiles {
     }
 
     /// The wire rules of a provider as frozen at consent. Errs if its settings can no longer be used.
-    pub(crate) fn of(&self, provider: &ProviderSnapshot) -> Result<Arc<Understood>, InvalidConfig> {
-        self.understand(&ConnectorConfig {
+    pub(crate) fn of(&self, provider: &ProviderSnapshot) -> Result<Arc<ParsedConnector>, InvalidConfig> {
+        self.parse_connector(&ConnectorConfig {
             profile: provider.profile.clone(),
             settings: provider.config.clone(),
             client_id: Some(provider.client_id.clone()),
@@ -107,28 +107,28 @@ impl Profiles {
     }
 
     /// Understands a definition, or remembers how it was understood before.
-    fn understand(&self, config: &ConnectorConfig) -> Result<Arc<Understood>, InvalidConfig> {
+    fn parse_connector(&self, config: &ConnectorConfig) -> Result<Arc<ParsedConnector>, InvalidConfig> {
         let key = self.hasher.hash_one((config.profile.as_str(), &config.settings, &config.client_id));
-        let earlier = self.remembered.read().unwrap_or_else(PoisonError::into_inner).get(&key).map(Arc::clone);
+        let earlier = self.cache.read().unwrap_or_else(PoisonError::into_inner).get(&key).map(Arc::clone);
         if let Some(earlier) = earlier.filter(|earlier| earlier.config == *config) {
-            return earlier.understood.clone();
+            return earlier.parsed.clone();
         }
-        let understood = self.compute(config).map(Arc::new);
-        let fresh = Arc::new(Remembered { config: config.clone(), understood: understood.clone() });
-        let mut remembered = self.remembered.write().unwrap_or_else(PoisonError::into_inner);
-        if remembered.len() >= REMEMBERED {
-            remembered.clear();
+        let parsed = self.compute(config).map(Arc::new);
+        let fresh = Arc::new(CachedConnector { config: config.clone(), parsed: parsed.clone() });
+        let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() >= MAX_CACHED {
+            cache.clear();
         }
-        remembered.insert(key, fresh);
-        understood
+        cache.insert(key, fresh);
+        parsed
     }
 
-    fn compute(&self, config: &ConnectorConfig) -> Result<Understood, InvalidConfig> {
+    fn compute(&self, config: &ConnectorConfig) -> Result<ParsedConnector, InvalidConfig> {
         if config.profile == self.custom {
-            return custom::understand(&self.custom, config, &self.policy, &self.options.pkce_off_hosts);
+            return custom::parse_connector(&self.custom, config, &self.policy, &self.options.pkce_off_hosts);
         }
         match self.known.get(&config.profile) {
-            Some(profile) => profile.understand(config, &self.policy),
+            Some(profile) => profile.parse_connector(config, &self.policy),
             None => Err(problem("connector_type_id", "is not known")),
         }
     }
@@ -139,7 +139,7 @@ impl ProviderProfiles for Profiles {
         if self.options.deny.contains(&config.profile) {
             return Err(problem("connector_type_id", "is denied by the operator"));
         }
-        Ok(self.understand(config)?.settings.clone())
+        Ok(self.parse_connector(config)?.settings.clone())
     }
 }
 
@@ -153,7 +153,7 @@ fn checked_url(policy: &EgressPolicy, field: &str, text: &str) -> Result<(String
     let url = policy.check(text).map_err(|refused| InvalidConfig {
         field: field.to_owned(),
         problem: refused.to_string(),
-        host_not_allowed: refused.is_for_the_operator(),
+        host_not_allowed: refused.operator_can_allow(),
     })?;
     let origin = url.origin().ok_or_else(|| problem(field, "has a host with unusual characters"))?;
     Ok((url.as_str().to_owned(), origin))

@@ -1,6 +1,6 @@
 //! Authorization parameters that no configuration may set (R12).
 
-/// Parameters that this crate sets itself, or that would change how the answer comes back or who is asked.
+/// Parameters that this crate sets itself, or that would change how the response comes back or who is asked.
 const RESERVED: &[&str] = &[
     "client_assertion",
     "client_assertion_type",

@@ -9,7 +9,7 @@ use grantry_domain::ports::TokenKind;
 use grantry_domain::provider::Scopes;
 use serde::Deserialize;
 
-/// Everything that shapes requests to a provider and the reading of its answers.
+/// Everything that shapes requests to a provider and the reading of its responses.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Wire {
@@ -57,16 +57,16 @@ pub(crate) struct ScopeRules {
     pub(crate) default: Vec<String>,
     /// Asked for in any case.
     pub(crate) always: Vec<String>,
-    /// Never repeated in answers, so that their absence means nothing.
+    /// Never repeated in responses, so that their absence means nothing.
     pub(crate) unreported: Vec<String>,
-    /// Scopes that include others; answers name only the wider one.
+    /// Scopes that include others; responses name only the wider one.
     pub(crate) implies: BTreeMap<String, Vec<String>>,
-    /// Name of the member in the answer.
-    pub(crate) answer_field: String,
-    /// What stands between scopes in an answer, beside white space.
-    pub(crate) answer_separator: String,
-    /// The answer may hold a list of scopes instead of a text.
-    pub(crate) answer_list: bool,
+    /// Name of the member in the response.
+    pub(crate) response_field: String,
+    /// What stands between scopes in a response, beside white space.
+    pub(crate) response_separator: String,
+    /// The response may hold a list of scopes instead of a text.
+    pub(crate) response_list: bool,
 }
 
 impl Default for ScopeRules {
@@ -78,9 +78,9 @@ impl Default for ScopeRules {
             always: Vec::new(),
             unreported: ["openid", "profile", "email", "offline_access"].map(str::to_owned).to_vec(),
             implies: BTreeMap::new(),
-            answer_field: "scope".to_owned(),
-            answer_separator: " ".to_owned(),
-            answer_list: false,
+            response_field: "scope".to_owned(),
+            response_separator: " ".to_owned(),
+            response_list: false,
         }
     }
 }
@@ -91,7 +91,7 @@ impl ScopeRules {
         scopes.iter().collect::<Vec<_>>().join(&self.separator)
     }
 
-    /// Splits an answer, or a setting that follows the same convention.
+    /// Splits a response, or a setting that follows the same convention.
     pub(crate) fn split<'a>(separator: &'a str, text: &'a str) -> impl Iterator<Item = &'a str> {
         text.split(separator).flat_map(str::split_whitespace)
     }
@@ -117,12 +117,12 @@ impl ScopeRules {
     }
 }
 
-/// `[token]`: requests to the token endpoint and their answers.
+/// `[token]`: requests to the token endpoint and their responses.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct TokenRules {
-    /// How answers are written.
-    pub(crate) answer: AnswerForm,
+    /// How responses are written.
+    pub(crate) response_format: ResponseFormat,
     /// Errors come with status 200.
     pub(crate) error_in_200: bool,
     /// Answers may lack `token_type`.
@@ -132,44 +132,44 @@ pub(crate) struct TokenRules {
     /// Vendor error codes and what they mean in RFC 6749 §5.2.
     pub(crate) errors: BTreeMap<String, String>,
     /// Life of access tokens.
-    pub(crate) access_life: LifeRules,
+    pub(crate) access_lifetime: LifetimeRules,
     /// Life of refresh tokens.
-    pub(crate) refresh_life: LifeRules,
+    pub(crate) refresh_lifetime: LifetimeRules,
 }
 
 impl Default for TokenRules {
     fn default() -> Self {
         let fields = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Self {
-            answer: AnswerForm::default(),
+            response_format: ResponseFormat::default(),
             error_in_200: false,
             token_type_optional: false,
             nested_in: None,
             errors: BTreeMap::new(),
-            access_life: LifeRules { fields: fields(&["expires_in"]), ..LifeRules::default() },
-            refresh_life: LifeRules {
+            access_lifetime: LifetimeRules { fields: fields(&["expires_in"]), ..LifetimeRules::default() },
+            refresh_lifetime: LifetimeRules {
                 fields: fields(&["refresh_token_expires_in", "refresh_expires_in"]),
                 zero_means_never: true,
-                ..LifeRules::default()
+                ..LifetimeRules::default()
             },
         }
     }
 }
 
-/// How an answer is written.
+/// How a response is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum AnswerForm {
+pub(crate) enum ResponseFormat {
     #[default]
     Json,
     /// A form where `Content-Type` says so, else JSON.
     JsonOrForm,
 }
 
-/// `[token.access_life]`, `[token.refresh_life]`.
+/// `[token.access_lifetime]`, `[token.refresh_lifetime]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct LifeRules {
+pub(crate) struct LifetimeRules {
     /// Members that may tell it, in seconds; the first one present counts.
     pub(crate) fields: Vec<String>,
     /// What absence means.
@@ -189,7 +189,7 @@ pub(crate) enum Absent {
     Never,
 }
 
-impl LifeRules {
+impl LifetimeRules {
     /// The assumed life, if the profile names one.
     pub(crate) fn assumed(&self) -> Option<Duration> {
         self.assumed_seconds.map(Duration::from_secs)
@@ -217,7 +217,7 @@ pub(crate) struct RevocationRules {
     /// Revoking one token ends every grant of the same client and user (R51).
     pub(crate) per_user: bool,
     /// Further statuses that mean done.
-    pub(crate) done_statuses: Vec<u16>,
+    pub(crate) success_statuses: Vec<u16>,
 }
 
 impl Default for RevocationRules {
@@ -226,7 +226,7 @@ impl Default for RevocationRules {
             style: RevocationStyle::default(),
             order: vec![RevokedKind::Refresh, RevokedKind::Access],
             per_user: false,
-            done_statuses: Vec::new(),
+            success_statuses: Vec::new(),
         }
     }
 }

@@ -26,7 +26,7 @@ pub(crate) struct Variable {
     pub(crate) default: Option<String>,
 }
 
-/// What a variable may be. No kind admits a character that would end the place where it stands.
+/// What a variable may be. No kind allows a character that would end the place where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum VariableKind {
@@ -42,7 +42,7 @@ pub(crate) enum VariableKind {
 
 impl Variable {
     /// Whether a value is one of this variable's.
-    pub(crate) fn admits(&self, value: &str) -> bool {
+    pub(crate) fn allows(&self, value: &str) -> bool {
         let is_label = |label: &str| {
             let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
             (1..=63).contains(&label.len()) && label.bytes().all(plain) && !label.starts_with('-') && !label.ends_with('-')
@@ -78,7 +78,7 @@ pub(crate) fn fill<'a>(template: &str, value: impl Fn(&str) -> Option<&'a str>) 
 
 /// Whether every URL of this template is the vendor's own: the host is fixed, or ends in a suffix that is written in the
 /// profile. Else a connector needs its own callback (R09).
-pub(crate) fn stays_with_vendor(template: &str, variables: &BTreeMap<String, Variable>) -> bool {
+pub(crate) fn stays_within_vendor_domain(template: &str, variables: &BTreeMap<String, Variable>) -> bool {
     let authority = template.strip_prefix("https://").unwrap_or_default().split('/').next().unwrap_or_default();
     let Some((_, suffix)) = authority.rsplit_once('}') else { return !authority.is_empty() };
     let has_domain = |suffix: &str| suffix.starts_with('.') && suffix[1..].contains('.');
@@ -100,18 +100,18 @@ mod tests {
     fn values_cannot_leave_their_place() {
         for kind in [VariableKind::Label, VariableKind::Host, VariableKind::Id, VariableKind::OneOf] {
             for bad in ["", "a/b", "a?b", "a#b", "a@b", "a:1", "a%2fb", "a\\b", "..", ".", "a b", "{a}", "\u{e4}", "a\n"] {
-                assert!(!variable(kind).admits(bad), "{kind:?} {bad:?}");
+                assert!(!variable(kind).allows(bad), "{kind:?} {bad:?}");
             }
         }
-        assert!(variable(VariableKind::Label).admits("my-tenant"));
-        assert!(!variable(VariableKind::Label).admits("a.b"));
-        assert!(variable(VariableKind::Host).admits("login.example.com"));
-        assert!(variable(VariableKind::Id).admits("A_b-1"));
-        assert!(variable(VariableKind::OneOf).admits("eu"));
-        assert!(!variable(VariableKind::OneOf).admits("us"));
+        assert!(variable(VariableKind::Label).allows("my-tenant"));
+        assert!(!variable(VariableKind::Label).allows("a.b"));
+        assert!(variable(VariableKind::Host).allows("login.example.com"));
+        assert!(variable(VariableKind::Id).allows("A_b-1"));
+        assert!(variable(VariableKind::OneOf).allows("eu"));
+        assert!(!variable(VariableKind::OneOf).allows("us"));
         let bound = Variable { suffix: Some(".example.com".to_owned()), ..variable(VariableKind::Host) };
-        assert!(bound.admits("a.example.com"));
-        assert!(!bound.admits("example.com") && !bound.admits("a.example.com.evil.test") && !bound.admits("aexample.com"));
+        assert!(bound.allows("a.example.com"));
+        assert!(!bound.allows("example.com") && !bound.allows("a.example.com.evil.test") && !bound.allows("aexample.com"));
     }
 
     #[test]
@@ -122,11 +122,11 @@ mod tests {
                 .map(|(name, variable)| (name.to_owned(), variable))
                 .into();
         for own in ["https://example.com/{tenant}/x", "https://{tenant}.example.com/x", "https://{bound}/x"] {
-            assert!(stays_with_vendor(own, &variables), "{own}");
+            assert!(stays_within_vendor_domain(own, &variables), "{own}");
         }
         for foreign in ["https://{host}/x", "https://{tenant}.com/x", "https://a.{tenant}/x", "https://x{tenant}/", "{host}"]
         {
-            assert!(!stays_with_vendor(foreign, &variables), "{foreign}");
+            assert!(!stays_within_vendor_domain(foreign, &variables), "{foreign}");
         }
     }
 

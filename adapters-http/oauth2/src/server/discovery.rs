@@ -9,28 +9,28 @@ use grantry_domain::provider::{BindingKind, Endpoints, ProviderSettings, Provide
 use http::StatusCode;
 use moka::future::Cache;
 
-use super::Oauth2Server;
-use crate::codec::{Object, Value, json, oauth_error};
+use super::{Oauth2Server, oauth_error};
+use crate::codec::{Object, Value, json};
 use crate::profile::has_reserved_query;
 use crate::transport::HttpResponse;
 
 /// How long metadata is believed.
 const TIME_TO_LIVE: Duration = Duration::from_mins(10);
-/// How many issuers are remembered.
-const REMEMBERED: u64 = 1000;
+/// How many issuers are cached.
+const MAX_CACHED: u64 = 1000;
 
-/// Metadata by issuer. Callers at the same time share one request; failures are not remembered.
+/// Metadata by issuer. Callers at the same time share one request; failures are not cache.
 pub(super) struct Discovery(Cache<String, Arc<Endpoints>>);
 
 impl Default for Discovery {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(REMEMBERED).time_to_live(TIME_TO_LIVE).build())
+        Self(Cache::builder().max_capacity(MAX_CACHED).time_to_live(TIME_TO_LIVE).build())
     }
 }
 
 impl Oauth2Server {
     /// Settles the endpoints and freezes them, with everything that later requests need (R11).
-    pub(super) async fn resolved(
+    pub(super) async fn resolve_endpoints(
         &self,
         settings: &ProviderSettings,
         redirect_uri: &str,
@@ -44,7 +44,7 @@ impl Oauth2Server {
             (None, None) => return Err(ProviderError::BadMetadata),
         };
         debug_assert_eq!(settings.endpoints.is_none(), settings.kind == BindingKind::Issuer);
-        for url in every_url(&endpoints) {
+        for url in all_urls(&endpoints) {
             self.allowed(url)?;
         }
         for destination in &settings.destinations {
@@ -99,14 +99,11 @@ impl Oauth2Server {
             authorization: url("authorization_endpoint")?.ok_or(BAD)?,
             token: url("token_endpoint")?.ok_or(BAD)?,
             revocation: url("revocation_endpoint")?,
-            pushed_authorization: url("pushed_authorization_request_endpoint")?,
             userinfo: url("userinfo_endpoint")?,
-            introspection: url("introspection_endpoint")?,
-            probe: None,
             jwks: url("jwks_uri")?,
         };
         let usable = |text: &str| self.profiles.policy().check(text).is_ok_and(|url| url.as_str() == text);
-        if every_url(&endpoints).all(usable) && !has_reserved_query(&endpoints.authorization) {
+        if all_urls(&endpoints).all(usable) && !has_reserved_query(&endpoints.authorization) {
             Ok(endpoints)
         } else {
             Err(BAD)
@@ -115,15 +112,8 @@ impl Oauth2Server {
 }
 
 /// Every URL that a browser is sent to or that is called.
-fn every_url(endpoints: &Endpoints) -> impl Iterator<Item = &str> {
-    let optional = [
-        &endpoints.revocation,
-        &endpoints.pushed_authorization,
-        &endpoints.userinfo,
-        &endpoints.introspection,
-        &endpoints.probe,
-        &endpoints.jwks,
-    ];
+fn all_urls(endpoints: &Endpoints) -> impl Iterator<Item = &str> {
+    let optional = [&endpoints.revocation, &endpoints.userinfo, &endpoints.jwks];
     let required = [&endpoints.authorization, &endpoints.token];
     required.into_iter().chain(optional.into_iter().flatten()).map(String::as_str)
 }
@@ -137,10 +127,10 @@ fn well_known(issuer: &str) -> [String; 2] {
     [format!("{origin}/.well-known/oauth-authorization-server{path}"), format!("{trimmed}/.well-known/openid-configuration")]
 }
 
-/// The document in an answer, or what the lack of one means.
+/// The document in a response, or what the lack of one means.
 fn document(response: &HttpResponse) -> Result<Object<'_>, ProviderError> {
     if response.status != StatusCode::OK {
-        let error = oauth_error::by_status(response.status, &response.headers);
+        let error = oauth_error::from_status(response.status, &response.headers);
         return Err(error.filter(|error| *error != ProviderError::Malformed).unwrap_or(ProviderError::BadMetadata));
     }
     json::parse_object(&response.body).map_err(|_| ProviderError::BadMetadata)

@@ -37,14 +37,14 @@ impl Oauth2Server {
         let parts = parts(token.expose_text().ok_or(MALFORMED)?).ok_or(MALFORMED)?;
         let header = json::parse_object(&parts.header).map_err(|_| MALFORMED)?;
         let text = |name: &str| header.string(name).map_err(|_| MALFORMED);
-        let kind = text("alg")?.as_deref().and_then(SignatureKind::named).ok_or(MALFORMED)?;
+        let kind = text("alg")?.as_deref().and_then(SignatureKind::from_name).ok_or(MALFORMED)?;
         if header.get("crit").is_some() {
             return Err(MALFORMED);
         }
         let now = self.clock.now().as_millis().div_euclid(1000);
         {
             let claims = json::parse_object(&parts.claims).map_err(|_| MALFORMED)?;
-            if !claims_hold(&claims, issuer, &provider.client_id, nonce, now) {
+            if !claims_are_valid(&claims, issuer, &provider.client_id, nonce, now) {
                 return Err(MALFORMED);
             }
         }
@@ -81,7 +81,7 @@ fn parts(token: &str) -> Option<Parts<'_>> {
     Some(Parts { header: decode(header)?, claims: decode(claims)?, signed, signature })
 }
 
-fn claims_hold(claims: &Object<'_>, issuer: &str, client_id: &str, nonce: Option<&str>, now: i64) -> bool {
+fn claims_are_valid(claims: &Object<'_>, issuer: &str, client_id: &str, nonce: Option<&str>, now: i64) -> bool {
     let text = |name: &str| claims.string(name).ok().flatten();
     let audience: Vec<_> = match claims.get("aud") {
         Some(Value::List(items)) => items.iter().filter_map(Value::as_text).map(Text::decode).collect(),

@@ -1,4 +1,4 @@
-//! Key sets for ID tokens (RFC 7517): fetched, remembered for a while, public keys only.
+//! Key sets for ID tokens (RFC 7517): fetched, cached for a while, public keys only.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,20 +8,20 @@ use http::StatusCode;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use moka::future::Cache;
 
-use super::Oauth2Server;
-use crate::codec::{Object, Value, json, oauth_error};
+use super::{Oauth2Server, oauth_error};
+use crate::codec::{Object, Value, json};
 
 /// How long a key set is believed.
 const TIME_TO_LIVE: Duration = Duration::from_mins(10);
-/// How many key sets are remembered.
-const REMEMBERED: u64 = 1000;
+/// How many key sets are cached.
+const MAX_CACHED: u64 = 1000;
 
 /// Key sets by URL.
 pub(super) struct KeySets(Cache<String, Arc<Vec<PublicKey>>>);
 
 impl Default for KeySets {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(REMEMBERED).time_to_live(TIME_TO_LIVE).build())
+        Self(Cache::builder().max_capacity(MAX_CACHED).time_to_live(TIME_TO_LIVE).build())
     }
 }
 
@@ -66,7 +66,7 @@ const KINDS: [SignatureKind; 9] = [
 
 impl SignatureKind {
     /// The kind that `alg` names, if it is acceptable.
-    pub(super) fn named(alg: &str) -> Option<Self> {
+    pub(super) fn from_name(alg: &str) -> Option<Self> {
         KINDS.into_iter().find(|kind| kind.name == alg)
     }
 }
@@ -99,7 +99,7 @@ impl Oauth2Server {
     async fn fetch_keys(&self, url: &str) -> Result<Vec<PublicKey>, ProviderError> {
         let response = self.get_json(url, None).await?;
         if response.status != StatusCode::OK {
-            let error = oauth_error::by_status(response.status, &response.headers);
+            let error = oauth_error::from_status(response.status, &response.headers);
             return Err(error.unwrap_or(ProviderError::Malformed));
         }
         let body = json::parse_object(&response.body).map_err(|_| ProviderError::Malformed)?;

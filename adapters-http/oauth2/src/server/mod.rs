@@ -6,8 +6,10 @@ mod discovery;
 mod id_token;
 mod identity;
 mod keys;
+mod oauth_error;
 mod revocation;
 mod token_request;
+mod token_response;
 
 use std::sync::Arc;
 
@@ -24,9 +26,9 @@ use http::{HeaderMap, HeaderValue, Method};
 pub(crate) use self::client_auth::bearer;
 use self::discovery::Discovery;
 use self::keys::KeySets;
-use crate::codec::token_response::MAX_ANSWER;
+use self::token_response::MAX_RESPONSE;
 use crate::profile::rules::Wire;
-use crate::profile::{Profiles, Understood};
+use crate::profile::{ParsedConnector, Profiles};
 use crate::transport::{HttpRequest, HttpResponse, HttpTransport};
 
 /// How this software names itself; some APIs refuse requests without it.
@@ -50,7 +52,7 @@ impl Oauth2Server {
     }
 
     /// The wire rules of a frozen provider. Settings that the operator no longer permits send no request.
-    fn rules(&self, provider: &ProviderSnapshot) -> Result<Arc<Understood>, ProviderError> {
+    fn rules(&self, provider: &ProviderSnapshot) -> Result<Arc<ParsedConnector>, ProviderError> {
         self.profiles.of(provider).map_err(|_| ProviderError::NotAllowed)
     }
 
@@ -66,7 +68,7 @@ impl Oauth2Server {
             headers: HeaderMap::from_iter([(ACCEPT, JSON), (USER_AGENT, AGENT)]),
             authorization,
             body: None,
-            max_body: MAX_ANSWER,
+            max_body: MAX_RESPONSE,
         })
         .await
     }
@@ -85,7 +87,7 @@ impl AuthorizationServer for Oauth2Server {
         redirect_uri: &str,
         config: &str,
     ) -> Result<ProviderSnapshot, ProviderError> {
-        self.resolved(settings, redirect_uri, config).await
+        self.resolve_endpoints(settings, redirect_uri, config).await
     }
 
     async fn authorization_url(
@@ -105,7 +107,7 @@ impl AuthorizationServer for Oauth2Server {
         code: &Secret,
         verifier: &Secret,
     ) -> Result<TokenResponse, ProviderError> {
-        self.exchanged(provider, client, code, verifier).await
+        self.exchange_code(provider, client, code, verifier).await
     }
 
     async fn refresh(
@@ -115,7 +117,7 @@ impl AuthorizationServer for Oauth2Server {
         refresh_token: &Secret,
         granted: &Scopes,
     ) -> Result<TokenResponse, ProviderError> {
-        self.refreshed(provider, client, refresh_token, granted).await
+        self.request_refresh(provider, client, refresh_token, granted).await
     }
 
     async fn revoke(
@@ -125,7 +127,7 @@ impl AuthorizationServer for Oauth2Server {
         token: &Secret,
         kind: TokenKind,
     ) -> Result<RevocationResponse, ProviderError> {
-        self.revoked(provider, client, token, kind).await
+        self.request_revocation(provider, client, token, kind).await
     }
 
     fn revocation_order(&self, provider: &ProviderSnapshot) -> Vec<TokenKind> {
@@ -140,16 +142,16 @@ impl AuthorizationServer for Oauth2Server {
         client: &ClientCredentials,
         scopes: &Scopes,
     ) -> Result<TokenResponse, ProviderError> {
-        self.client_token(provider, client, scopes).await
+        self.request_client_token(provider, client, scopes).await
     }
 
     async fn identify(
         &self,
         provider: &ProviderSnapshot,
-        answer: &TokenResponse,
+        response: &TokenResponse,
         nonce: Option<String>,
     ) -> Result<Option<Account>, ProviderError> {
-        self.identified(provider, answer, nonce.as_deref()).await
+        self.identify_account(provider, response, nonce.as_deref()).await
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::Mutex;
 
 use grantry_domain::connector::ConnectorConfig;
 use grantry_domain::ports::{InvalidConfig, ProviderProfiles};
-use grantry_domain::provider::{BindingKind, CallbackPath, ClientAuthentication, Endpoints, ProviderSettings, Scopes};
+use grantry_domain::provider::{
+    BindingKind, CallbackPath, ClientAuthentication, EndpointSource, Endpoints, ProviderSettings, Scopes,
+};
 
 use super::{fixtures, locked};
 
@@ -40,11 +42,13 @@ impl TestProfiles {
     }
 
     fn plain(definition: &ConnectorConfig) -> ProviderSettings {
+        let is_custom = definition.profile.as_str() == ".oauth2";
         ProviderSettings {
             profile: definition.profile.clone(),
             title: "Example".to_owned(),
             kind: BindingKind::Pinned,
             issuer: None,
+            endpoint_source: if is_custom { EndpointSource::User } else { EndpointSource::Operator },
             endpoints: Some(Endpoints {
                 authorization: "https://as.example/authorize".to_owned(),
                 token: "https://as.example/token".to_owned(),
@@ -58,11 +62,7 @@ impl TestProfiles {
             base_url: "https://api.example".to_owned(),
             requested_scopes: Scopes::new(["read", "write"]),
             required_scopes: Scopes::new(["read"]),
-            callback: if definition.profile.as_str() == ".oauth2" {
-                CallbackPath::PerConnector
-            } else {
-                CallbackPath::Shared
-            },
+            callback: if is_custom { CallbackPath::PerConnector } else { CallbackPath::Shared },
             client_credentials: true,
             revocation_is_per_user: false,
             missing: definition.client_id.is_none().then(|| "secrets.clientId".to_owned()),

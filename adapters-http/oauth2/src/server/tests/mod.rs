@@ -1,6 +1,7 @@
-//! Requests and answers over a scripted transport.
+//! Requests and responses over a scripted transport.
 
 mod authorization;
+mod exchanges;
 mod identity;
 mod metadata;
 mod revocation;

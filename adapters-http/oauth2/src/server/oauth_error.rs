@@ -1,4 +1,4 @@
-//! What an answer that is no success means (RFC 6749 §5.2, RFC 6585 §4, RFC 9110 §15).
+//! What a response that is no success means (RFC 6749 §5.2, RFC 6585 §4, RFC 9110 §15).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use grantry_domain::ports::ProviderError;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 
-use super::{Object, json};
+use crate::codec::{Object, json};
 use crate::transport::{HttpResponse, TransportError};
 
 /// The longest wait that is believed.
@@ -24,8 +24,8 @@ impl From<TransportError> for ProviderError {
     }
 }
 
-/// Judges an answer by its status alone: what every endpoint has in common.
-pub(crate) fn by_status(status: StatusCode, headers: &HeaderMap) -> Option<ProviderError> {
+/// Judges a response by its status alone: what every endpoint has in common.
+pub(crate) fn from_status(status: StatusCode, headers: &HeaderMap) -> Option<ProviderError> {
     if status == StatusCode::TOO_MANY_REQUESTS {
         return Some(ProviderError::Throttled { retry_after: retry_after(headers), unprocessed: true });
     }
@@ -39,27 +39,27 @@ pub(crate) fn by_status(status: StatusCode, headers: &HeaderMap) -> Option<Provi
     (!status.is_client_error()).then_some(ProviderError::Malformed)
 }
 
-/// Judges an answer of the token or revocation endpoint that is no success. `aliases` are the vendor's own codes.
-pub(crate) fn of_response(response: &HttpResponse, aliases: &BTreeMap<String, String>) -> ProviderError {
-    if let Some(error) = by_status(response.status, &response.headers) {
+/// Judges a response of the token or revocation endpoint that is no success. `aliases` are the vendor's own codes.
+pub(crate) fn from_response(response: &HttpResponse, aliases: &BTreeMap<String, String>) -> ProviderError {
+    if let Some(error) = from_status(response.status, &response.headers) {
         return error;
     }
-    match json::parse_object(&response.body).ok().and_then(|body| code(&body)) {
-        Some(code) => meaning(&code, aliases),
+    match json::parse_object(&response.body).ok().and_then(|body| error_code(&body)) {
+        Some(code) => from_code(&code, aliases),
         None if response.status == StatusCode::UNAUTHORIZED => ProviderError::ClientRefused,
         None => ProviderError::Malformed,
     }
 }
 
 /// The `error` member, if it is one as of RFC 6749 §5.2.
-pub(crate) fn code(body: &Object<'_>) -> Option<String> {
+pub(crate) fn error_code(body: &Object<'_>) -> Option<String> {
     let code = body.string("error").ok().flatten()?;
     let plain = |byte: u8| (0x20..=0x7e).contains(&byte) && byte != b'"' && byte != b'\\';
     (!code.is_empty() && code.len() <= 128 && code.bytes().all(plain)).then_some(code)
 }
 
 /// What a code means for the grant or the client.
-pub(crate) fn meaning(code: &str, aliases: &BTreeMap<String, String>) -> ProviderError {
+pub(crate) fn from_code(code: &str, aliases: &BTreeMap<String, String>) -> ProviderError {
     match aliases.get(code).map_or(code, String::as_str) {
         "invalid_grant" => ProviderError::InvalidGrant,
         "invalid_client" | "unauthorized_client" | "unsupported_grant_type" => ProviderError::ClientRefused,
@@ -87,7 +87,7 @@ mod tests {
         }
         let body = Zeroizing::new(body.as_bytes().to_vec());
         let aliases = [("bad_refresh_token".to_owned(), "invalid_grant".to_owned())].into();
-        of_response(&HttpResponse { status: StatusCode::from_u16(status).unwrap(), headers, body }, &aliases)
+        from_response(&HttpResponse { status: StatusCode::from_u16(status).unwrap(), headers, body }, &aliases)
     }
 
     #[test]
