@@ -25,6 +25,7 @@ mod rate;
 mod resource_server;
 mod sink;
 mod tasks;
+mod urls;
 mod vault;
 
 pub use self::authorization_server::{Call, Operation, ScriptedAuthorizationServer, tokens};
@@ -36,6 +37,7 @@ pub use self::rate::{ScriptedRate, UnlimitedRate};
 pub use self::resource_server::{ScriptedResourceServer, SentRequest};
 pub use self::sink::CollectingSink;
 pub use self::tasks::TokioSpawner;
+pub use self::urls::TestUrls;
 pub use self::vault::PlainVault;
 
 /// Locks, also after another test thread has panicked with the lock held.
