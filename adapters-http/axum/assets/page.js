@@ -54,7 +54,7 @@
 
   async function start() {
     showText("Opening the provider…");
-    const { flowId } = await send("POST", page.dataset.start, {});
+    const { flowId } = await send("POST", page.dataset.start, { connection: page.dataset.connection });
     redirectToProvider(flowId);
   }
 
@@ -70,7 +70,7 @@
     for (const button of page.querySelectorAll("button[data-disconnect]")) {
       button.addEventListener("click", () =>
         run(button, async () => {
-          await send("POST", button.dataset.disconnect);
+          await send("POST", button.dataset.disconnect, { connection: button.dataset.connection });
           window.location.reload();
         }),
       );

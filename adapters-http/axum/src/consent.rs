@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use grantry_domain::connector::ConnectorKey;
-use grantry_domain::provider::{CallbackPath, ProviderSettings};
+use grantry_domain::provider::{EndpointSource, ProviderSettings};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -32,8 +32,7 @@ impl ConsentFacts {
             provider_host: authorization.or(settings.issuer.as_deref()).map(host_of).unwrap_or_default(),
             scopes: settings.requested_scopes.iter().map(str::to_owned).collect(),
             destination_hosts: destinations.into_iter().collect(),
-            // An editor can point a connector with a separate callback, or with an issuer, at any host.
-            approved: settings.callback == CallbackPath::Shared && settings.profile.as_str() != ".oauth2",
+            approved: settings.endpoint_source == EndpointSource::Operator,
         }
     }
 }

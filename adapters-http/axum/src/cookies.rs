@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use grantry_domain::authorization::AuthorizationId;
 use grantry_domain::secret::Secret;
-use grantry_domain::usecase::PublicBaseUrl;
 use http::{HeaderMap, HeaderValue, header};
+
+use crate::public_url::PublicBaseUrl;
 
 /// Largest number of flow cookies in one browser; equals the largest number of pending flows of a user.
 const MOST_FLOWS: usize = 10;

@@ -1,5 +1,6 @@
 //! Errors of the use cases as problems. Codes come from the domain; this file adds fields, waits and sentences.
 
+use grantry_domain::identity::ConnectionName;
 use grantry_domain::ports::{ApiError, InvalidConfig};
 use grantry_domain::usecase::{
     AdminError, CallbackRefused, CancelError, ConnectorError, DisconnectError, ExecuteError, LaunchError, StartError,
@@ -18,7 +19,7 @@ impl From<StartError> for Problem {
         if let StartError::Incomplete { field } = error {
             return problem.at(field, "is missing");
         }
-        if let StartError::ConnectorConfig(invalid) = error {
+        if let StartError::Config(invalid) = error {
             return problem.invalid_config(invalid);
         }
         if error == StartError::Shared {
@@ -31,7 +32,7 @@ impl From<StartError> for Problem {
 impl From<ConnectorError> for Problem {
     fn from(error: ConnectorError) -> Self {
         let problem = Self::new(Code::of(error.code()));
-        if let ConnectorError::ConnectorConfig(invalid) = error {
+        if let ConnectorError::Config(invalid) = error {
             return problem.invalid_config(invalid);
         }
         if let ConnectorError::Fixed { field } = error {
@@ -53,7 +54,13 @@ impl From<ConnectorError> for Problem {
 impl From<DisconnectError> for Problem {
     fn from(error: DisconnectError) -> Self {
         let problem = Self::new(Code::of(error.code()));
-        if let DisconnectError::RateLimited { retry_after } = error { problem.after(retry_after) } else { problem }
+        if let DisconnectError::RateLimited { retry_after } = error {
+            return problem.after(retry_after);
+        }
+        if let DisconnectError::ConnectionAmbiguous { connections } = error {
+            return problem.one_of(connections);
+        }
+        problem
     }
 }
 
@@ -105,11 +112,14 @@ impl From<LogInError> for Problem {
     }
 }
 
-/// `start_url` is where the user connects, for `authorization_required`.
-pub(crate) fn token_problem(error: TokenError, start_url: impl FnOnce() -> String) -> Problem {
+/// `start_link` returns where the user connects a connection, for `authorization_required`.
+pub(crate) fn token_problem(error: TokenError, start_link: impl FnOnce(&ConnectionName) -> String) -> Problem {
     let problem = Problem::new(Code::of(error.code()));
-    if let TokenError::AuthorizationRequired { reason } = error {
-        return problem.connect_at(reason.as_str(), start_url());
+    if let TokenError::AuthorizationRequired { reason, connection } = &error {
+        return problem.connect_at(reason.as_str(), start_link(connection));
+    }
+    if let TokenError::ConnectionAmbiguous { connections } = error {
+        return problem.one_of(connections);
     }
     if let TokenError::Unavailable { retry_after } = error {
         return problem.after(retry_after);
@@ -118,9 +128,9 @@ pub(crate) fn token_problem(error: TokenError, start_url: impl FnOnce() -> Strin
 }
 
 /// See [`token_problem`].
-pub(crate) fn execute_problem(error: ExecuteError, start_url: impl FnOnce() -> String) -> Problem {
+pub(crate) fn execute_problem(error: ExecuteError, start_link: impl FnOnce(&ConnectionName) -> String) -> Problem {
     if let ExecuteError::Token(error) = error {
-        return token_problem(error, start_url);
+        return token_problem(error, start_link);
     }
     let problem = Problem::new(Code::of(error.code()));
     if let ExecuteError::Api(ApiError::Refused(refused)) = error {

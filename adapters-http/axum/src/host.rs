@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use grantry_domain::usecase::{Connections, PublicBaseUrl};
+use grantry_domain::usecase::Connections;
 
 use crate::auth::{Accounts, Authenticator, UserDirectory};
 use crate::connector_types::ConnectorType;
+use crate::public_url::PublicBaseUrl;
 
 /// Everything the router needs. Plain data without a default, so that a forgotten part does not compile.
 pub struct Api {

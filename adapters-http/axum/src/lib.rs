@@ -26,6 +26,7 @@ mod openapi;
 mod page_assets;
 mod pages;
 mod problem;
+mod public_url;
 mod return_url;
 mod router;
 mod routes;
@@ -43,5 +44,6 @@ pub use self::connector_types::{AuthModeName, ConnectorType, ConnectorTypeField,
 pub use self::host::{Api, ConsoleAsset, ConsoleAssets, IdentityMode, Limits, Readiness};
 pub use self::openapi::openapi;
 pub use self::problem::{Code, Problem};
+pub use self::public_url::{InvalidPublicBaseUrl, PublicBaseUrl};
 pub use self::router::router;
 pub use self::urls::urls;

@@ -2,9 +2,10 @@
 
 use axum::response::{IntoResponse, Response};
 use grantry_domain::encoding::hex;
-use grantry_domain::usecase::PublicBaseUrl;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
+
+use crate::public_url::PublicBaseUrl;
 
 const CALLBACK_SCRIPT: &str = include_str!("../assets/callback.js");
 const PAGE_SCRIPT: &str = include_str!("../assets/page.js");

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
+use grantry_domain::usecase::ConnectionLabel;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
@@ -98,8 +99,14 @@ codes! {
     ResponseTooLarge = "response_too_large", 502, "The response of the API is too large.";
     /// The store is unavailable.
     StoreUnavailable = "store_unavailable", 503, "The store is not available at the moment. Try again.";
+    /// The host's directory of users and spaces is unavailable. Access is denied.
+    DirectoryUnavailable = "directory_unavailable", 503, "The directory of users is not available at the moment. Try again.";
     /// The user must connect first.
     AuthorizationRequired = "authorization_required", 409, "The user must connect this connector first.";
+    /// The user has several connections, and the request names none.
+    ConnectionAmbiguous = "connection_ambiguous", 409, "There are several connections. Name one of them.";
+    /// The user has no connection of this name.
+    ConnectionNotFound = "connection_not_found", 404, "There is no connection with this name.";
     /// The provider did not respond.
     ProviderUnavailable = "provider_unavailable", 503, "The provider is not available at the moment. Try again.";
     /// The operator must correct the connector.
@@ -130,6 +137,8 @@ codes! {
     ConnectorGone = "connector_gone", 410, "The connector no longer exists.";
     /// The user lost the permission during the flow.
     PermissionLost = "permission_lost", 403, "The permission to use this connector was lost in the meantime.";
+    /// The account is connected under another name of the same user and connector.
+    AccountAlreadyConnected = "account_already_connected", 409, "This account is already connected under another name.";
     /// Another account consented than the connected one.
     AccountMismatch = "account_mismatch", 409, "Another account was used than the connected one.";
 }
@@ -149,13 +158,14 @@ pub struct Problem {
     detail: Option<Cow<'static, str>>,
     retry_after: Option<Duration>,
     reason: Option<&'static str>,
-    start_url: Option<String>,
+    start_url: Option<Box<str>>,
+    connections: Option<Box<[ConnectionLabel]>>,
 }
 
 impl Problem {
     /// A problem with the sentence of its code.
     pub fn new(code: Code) -> Self {
-        Self { code, field: None, detail: None, retry_after: None, reason: None, start_url: None }
+        Self { code, field: None, detail: None, retry_after: None, reason: None, start_url: None, connections: None }
     }
 
     /// A field of the request is wrong. `field` is its path, `problem` the reason; neither contains a value.
@@ -190,7 +200,14 @@ impl Problem {
     #[must_use]
     pub fn connect_at(mut self, reason: &'static str, start_url: String) -> Self {
         self.reason = Some(reason);
-        self.start_url = Some(start_url);
+        self.start_url = Some(start_url.into());
+        self
+    }
+
+    /// Adds the connections to choose from.
+    #[must_use]
+    pub fn one_of(mut self, connections: Vec<ConnectionLabel>) -> Self {
+        self.connections = Some(connections.into());
         self
     }
 
@@ -222,7 +239,8 @@ impl Problem {
             correlation_id: correlation_id.to_owned(),
             field: self.field,
             reason: self.reason,
-            start_url: self.start_url,
+            start_url: self.start_url.map(String::from),
+            connections: self.connections.map(|labels| labels.into_iter().map(ProblemConnection::from).collect()),
             status_code: status.as_u16(),
             error: title,
             message: detail.clone(),
@@ -280,6 +298,9 @@ pub(crate) struct ProblemDetails {
     /// Where the user connects, for `authorization_required`.
     #[serde(rename = "startUrl", skip_serializing_if = "Option::is_none")]
     start_url: Option<String>,
+    /// The connections to choose from, for `connection_ambiguous`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connections: Option<Vec<ProblemConnection>>,
     /// The same as `status`, for older front ends.
     #[serde(rename = "statusCode")]
     status_code: u16,
@@ -287,6 +308,22 @@ pub(crate) struct ProblemDetails {
     error: &'static str,
     /// The same as `detail`, for older front ends.
     message: String,
+}
+
+/// A connection to choose.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ProblemConnection {
+    /// Its name.
+    name: String,
+    /// The account at the provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<String>,
+}
+
+impl From<ConnectionLabel> for ProblemConnection {
+    fn from(label: ConnectionLabel) -> Self {
+        Self { name: label.name.as_str().to_owned(), account: label.account }
+    }
 }
 
 /// The error responses of a route, for the `OpenAPI` document.

@@ -1,7 +1,8 @@
 //! The return URL of a flow: a path on the public origin, and nothing that a browser could read as another URL.
 
-use grantry_domain::usecase::PublicBaseUrl;
 use url::Url;
+
+use crate::public_url::PublicBaseUrl;
 
 /// Longest return URL, in bytes.
 const LONGEST: usize = 2048;

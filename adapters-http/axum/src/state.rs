@@ -5,12 +5,12 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use grantry_domain::ports::SecureRandom;
-use grantry_domain::usecase::PublicBaseUrl;
 
 use crate::cookies::CookieNames;
 use crate::correlation::CorrelationIds;
 use crate::host::Api;
 use crate::page_assets::PageAssets;
+use crate::public_url::PublicBaseUrl;
 
 /// The parts of the host and the values derived from them. Cheap to clone.
 #[derive(Clone)]

@@ -3,8 +3,9 @@
 use grantry_domain::connector::{CallbackId, ConnectorKey};
 use grantry_domain::identity::{ConnectionName, SpaceId};
 use grantry_domain::ports::Urls;
-use grantry_domain::usecase::PublicBaseUrl;
 use url::{Host, Url};
+
+use crate::public_url::PublicBaseUrl;
 
 /// Path of the callback that connectors share.
 pub(crate) const CALLBACK: &str = "/api/actions/connector/_oauth_callback";

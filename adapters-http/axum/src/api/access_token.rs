@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 
 use crate::auth::Principal;
 use crate::error_mapping::token_problem;
-use crate::extract::{Caller, ConnectorPath, JsonBody};
+use crate::extract::{Caller, ConnectorPath, JsonBody, connection_name};
 use crate::format::{self, rfc3339};
 use crate::problem::{Code, Problem, Problems};
 use crate::state::App;
@@ -31,6 +31,8 @@ struct AccessTokenBody {
     /// URL or origin of the API. It must be among those the user consented to.
     #[schema(example = "https://api.example.com")]
     destination: String,
+    /// Name of the connection. Default: the only one, or the user's default.
+    connection: Option<String>,
 }
 
 /// A valid access token.
@@ -65,9 +67,12 @@ async fn issue_access_token(
     let user = UserId::new(body.user).map_err(|invalid| Problem::invalid("user", invalid.problem))?;
     let destination = origin_of(&body.destination)
         .ok_or_else(|| Problem::invalid("destination", "must be an absolute http or https URL"))?;
-    let request = AccessTokenRequest { actor: caller.actor(), connector, user, destination };
+    let connection = connection_name(body.connection)?;
+    let request = AccessTokenRequest { actor: caller.actor(), connector, user, connection, destination };
     let issued = app.api.connections.access_token(&request).await;
-    let issued = issued.map_err(|error| token_problem(error, || app.api.connections.start_link(&request.connector)))?;
+    let issued = issued.map_err(|error| {
+        token_problem(error, |connection| app.api.connections.start_link(&request.connector, connection))
+    })?;
     let expires_at = issued.expires_at.map(rfc3339);
     Ok(Json(AccessToken { access_token: issued.token, token_type: issued.token_type, expires_at }))
 }

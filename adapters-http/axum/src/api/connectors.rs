@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::connections::UserAuthStatus;
+use crate::api::connections::{AuthStatus, Connection, UserAuthStatusName};
 use crate::connector_types::{AuthModeName, ConnectorType};
 use crate::consent::ConsentFacts;
 use crate::extract::{ConnectorPath, JsonBody, PathParams, Query, SecretText, SpacePath, User, optional_object};
@@ -61,9 +61,18 @@ pub(crate) struct Connector {
     updated_at: String,
     /// Increases with every edit. Send it back to detect a concurrent edit.
     revision: u64,
-    /// Status of the signed-in user.
-    #[schema(value_type = UserAuthStatus)]
+    /// Whether the signed-in user is connected.
+    #[schema(value_type = UserAuthStatusName)]
     user_auth_status: &'static str,
+    /// The connection that the user uses if none is named. Absent for a shared connector.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection: Option<Connection>,
+    /// All connections of the user, if there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connections: Option<Vec<Connection>>,
+    /// Name of the connection that the user set as default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_connection: Option<String>,
     /// Number of users that an edit disconnected. Only in the response to an edit.
     #[serde(skip_serializing_if = "Option::is_none")]
     disconnected_users: Option<u64>,
@@ -145,13 +154,14 @@ impl ConnectorBody {
         if let Some((field, _)) = is_empty.into_iter().find(|(_, is_empty)| *is_empty) {
             return Err(Problem::invalid(field, "must not be empty; omit it to keep the current one"));
         }
-        Ok(ConnectorDraft { name, profile, auth_mode, config, client_id, client_secret })
+        Ok(ConnectorDraft { name, profile, auth_mode, settings: config, client_id, client_secret })
     }
 }
 
 impl From<ConnectorView> for Connector {
     fn from(view: ConnectorView) -> Self {
         let consent = view.settings.as_ref().ok().map(ConsentFacts::of);
+        let AuthStatus { user_auth_status, connection, connections, default_connection } = view.status.into();
         let connector = view.connector;
         Self {
             id: connector.key.id.as_str().to_owned(),
@@ -166,7 +176,10 @@ impl From<ConnectorView> for Connector {
             created_at: rfc3339(connector.created_at),
             updated_at: rfc3339(connector.updated_at),
             revision: connector.revision,
-            user_auth_status: view.status.kind.as_str(),
+            user_auth_status,
+            connection,
+            connections,
+            default_connection,
             disconnected_users: None,
             consent,
         }

@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 
 use crate::auth::Principal;
 use crate::error_mapping::execute_problem;
-use crate::extract::{Caller, ConnectorPath, ExecuteJsonBody, Pairs, object};
+use crate::extract::{Caller, ConnectorPath, ExecuteJsonBody, Pairs, connection_name, object};
 use crate::problem::{Code, Problem, ProblemDetails, Problems};
 use crate::state::App;
 
@@ -35,6 +35,8 @@ struct ExecuteBody {
     params: ExecuteParams,
     /// The user an agent acts for. A user may only name themselves.
     act_as: Option<String>,
+    /// Name of the connection. Default: the only one, or the user's default.
+    connection: Option<String>,
 }
 
 /// One request to a connector's API.
@@ -108,6 +110,7 @@ async fn execute(
     ExecuteJsonBody(body): ExecuteJsonBody<ExecuteBody>,
 ) -> Result<Json<ExecuteResult>, Problem> {
     let user = user_of(&caller, &connector, body.act_as)?;
+    let connection = connection_name(body.connection)?;
     let ExecuteParams { method, path, query, headers, body } = body.params;
     let mut headers = headers.unwrap_or_default().0;
     let body = body.map(|body| body_of(&body, &mut headers));
@@ -115,6 +118,7 @@ async fn execute(
         actor: caller.actor(),
         connector: connector.clone(),
         user,
+        connection,
         method: method.to_ascii_uppercase(),
         path,
         query: query.unwrap_or_default().0,
@@ -122,7 +126,8 @@ async fn execute(
         body,
     };
     let response = app.api.connections.execute(execution).await;
-    let response = response.map_err(|error| execute_problem(error, || app.api.connections.start_link(&connector)))?;
+    let response = response
+        .map_err(|error| execute_problem(error, |connection| app.api.connections.start_link(&connector, connection)))?;
     Ok(Json(ExecuteResult { status: "ok", connector_id: connector.id.as_str().to_owned(), data: response.into() }))
 }
 

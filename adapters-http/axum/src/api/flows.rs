@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::extract::{ConnectorPath, JsonBody, PathParams, SecretText, SpacePath, User};
+use crate::extract::{ConnectorPath, JsonBody, PathParams, SecretText, SpacePath, User, connection_name};
 use crate::format::{self, rfc3339};
 use crate::guard::checks::is_json;
 use crate::problem::{Code, Problem, ProblemDetails, Problems};
@@ -32,6 +32,8 @@ struct StartFlowBody {
     return_url: Option<String>,
     /// Accept another account at the provider than the connected one.
     allow_account_change: Option<bool>,
+    /// Name of the connection. Default: `default`.
+    connection: Option<String>,
 }
 
 /// A flow that is waiting for its callback.
@@ -62,6 +64,8 @@ pub(crate) struct Flow {
     flow_id: String,
     /// Its connector.
     connector_id: String,
+    /// Name of its connection.
+    connection: String,
     /// `awaiting`, `authorized`, `failed`, `expired` or `cancelled`. All but `awaiting` are final.
     #[schema(value_type = FlowStatusName)]
     status: &'static str,
@@ -113,8 +117,8 @@ async fn start(
     };
     let request = StartRequest {
         actor: user.actor(),
-        space: key.space.clone(),
-        connector: key.id.clone(),
+        connector: key,
+        connection: connection_name(body.connection)?.unwrap_or_default(),
         return_path,
         allow_account_change: body.allow_account_change.unwrap_or(false),
     };
@@ -194,7 +198,8 @@ async fn read(
     let flow = app.api.connections.flow_status(&user.actor(), Some(&space), id).await?;
     Ok(Json(Flow {
         flow_id: flow.flow_id.to_string(),
-        connector_id: flow.connector.as_str().to_owned(),
+        connector_id: flow.connector.id.as_str().to_owned(),
+        connection: flow.connection.as_str().to_owned(),
         status: flow.status.as_str(),
         code: failure_code(flow.status),
         expires_at: rfc3339(flow.expires_at),

@@ -2,9 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use grantry_domain::authorization::{AuthorizationId, StatusKind};
+use grantry_domain::authorization::{AuthorizationId, StatusKind, TerminalCause};
 use grantry_domain::connector::ConnectorId;
 use grantry_domain::identity::UserId;
+use grantry_domain::provider::Scopes;
 use grantry_domain::usecase::{GrantFilter, GrantView};
 use http::StatusCode;
 use serde::Serialize;
@@ -12,7 +13,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::connections::UserAuthStatus;
+use crate::api::connections::ConnectionStatusName;
 use crate::extract::{PathParams, Query, SpacePath, User};
 use crate::format::{rfc3339, rfc3339_day};
 use crate::problem::{Problem, Problems};
@@ -48,7 +49,7 @@ pub(crate) struct Grant {
     /// Name of the connection.
     connection: String,
     /// Status of the connection.
-    #[schema(value_type = UserAuthStatus)]
+    #[schema(value_type = ConnectionStatusName)]
     status: &'static str,
     /// Why it is not usable, or why it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,7 +57,7 @@ pub(crate) struct Grant {
     /// The account at the provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<String>,
-    /// Granted scopes.
+    /// Granted scopes; empty for a former grant.
     scopes: Vec<String>,
     /// When the grant was committed.
     #[schema(format = DateTime)]
@@ -96,16 +97,20 @@ impl From<GrantView> for Grant {
         Self {
             grant_id: grant.id.to_string(),
             connector_id: grant.connector.as_str().to_owned(),
-            connector_name: grant.connector_name,
+            connector_name: grant.connector_name.map(|name| name.as_str().to_owned()),
             space_id: grant.space.as_str().to_owned(),
             user_id: grant.user.as_str().to_owned(),
             connection: grant.connection.as_str().to_owned(),
             status: grant.status.kind.as_str(),
-            reason: grant.status.reason.map(|reason| reason.as_str().to_owned()).or(grant.ended_reason),
+            reason: grant
+                .status
+                .reason
+                .map(|reason| reason.as_str().to_owned())
+                .or(grant.cause.map(TerminalCause::to_record)),
             account: grant.status.account,
-            scopes: grant.scopes.iter().map(str::to_owned).collect(),
+            scopes: grant.status.scopes.iter().flat_map(Scopes::iter).map(str::to_owned).collect(),
             connected_at: rfc3339(grant.connected_at),
-            last_used_at: grant.last_used_day.map(rfc3339_day),
+            last_used_at: grant.status.last_used_day.map(rfc3339_day),
             ended_at: grant.ended_at.map(rfc3339),
         }
     }
@@ -141,7 +146,7 @@ fn filter_of(query: &mut Query) -> Result<GrantFilter, Problem> {
     let user = query.take("user")?.map(UserId::new).transpose();
     let status = query.take("status")?.map(|text| match StatusKind::parse(&text) {
         Some(status @ (StatusKind::Connected | StatusKind::NotConnected | StatusKind::NeedsReauthorization)) => Ok(status),
-        Some(StatusKind::NotApplicable | StatusKind::Connecting) | None => {
+        Some(StatusKind::Connecting) | None => {
             Err(Problem::invalid("status", "must be connected, needs_reauthorization or not_connected"))
         }
     });

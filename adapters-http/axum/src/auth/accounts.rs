@@ -10,13 +10,13 @@ use grantry_domain::identity::UserId;
 use grantry_domain::ports::{Clock, Limited, Operation, RateLimiter, SecureRandom, Session, SessionHash, SessionStore};
 use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
-use grantry_domain::usecase::PublicBaseUrl;
 use http::HeaderMap;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::auth::authenticator::{AuthenticationError, Authenticator, PasswordVerifier, Principal};
 use crate::cookies::{self, CookieNames};
+use crate::public_url::PublicBaseUrl;
 
 /// A session expires after this time without a request.
 pub const SESSION_IDLE: Duration = Duration::from_hours(8);

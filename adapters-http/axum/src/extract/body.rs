@@ -2,6 +2,7 @@
 
 use axum::body::{Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
+use grantry_domain::identity::ConnectionName;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
@@ -29,6 +30,12 @@ impl<T: DeserializeOwned> FromRequest<App> for ExecuteJsonBody<T> {
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         parsed(request, app.api.limits.execute_body, app).await.map(Self)
     }
+}
+
+/// The `connection` member of a body.
+pub(crate) fn connection_name(name: Option<String>) -> Result<Option<ConnectionName>, Problem> {
+    let name = name.map(ConnectionName::new).transpose();
+    name.map_err(|invalid| Problem::invalid("connection", invalid.problem))
 }
 
 async fn parsed<T: DeserializeOwned>(request: Request, limit: usize, app: &App) -> Result<T, Problem> {

@@ -54,11 +54,6 @@ impl FromRequestParts<App> for User {
 pub(crate) struct ClientAddress(pub(crate) Option<IpAddr>);
 
 impl ClientAddress {
-    /// The address as text.
-    pub(crate) fn text(&self) -> Option<String> {
-        self.0.map(|address| address.to_string())
-    }
-
     /// The key of a rate limit.
     pub(crate) fn limit_key(&self) -> Option<String> {
         self.0.map(|address| format!("address:{address}"))

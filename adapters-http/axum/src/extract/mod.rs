@@ -5,7 +5,7 @@ mod caller;
 mod json;
 mod url;
 
-pub(crate) use self::body::{ExecuteJsonBody, JsonBody};
+pub(crate) use self::body::{ExecuteJsonBody, JsonBody, connection_name};
 pub(crate) use self::caller::{Caller, ClientAddress, User};
 pub(crate) use self::json::{Pairs, SecretText, object, optional_object};
 pub(crate) use self::url::{ConnectorPath, PathParams, Query, SpacePath};

@@ -59,7 +59,9 @@ async fn callback(app: &App, request: Request, callback_id: Option<CallbackId>) 
         return problem_page(app, &Problem::new(Code::Forbidden), &correlation);
     }
     let Ok(address) = ClientAddress::from_request_parts(&mut parts, app).await;
-    if let Err(refused) = app.api.connections.admit_callback(address.text().as_deref()).await {
+    if let Some(address) = address.0
+        && let Err(refused) = app.api.connections.admit_callback(&address.to_string()).await
+    {
         return refusal(app, &refused, &correlation);
     }
     let params = match CallbackParams::parse(parts.uri.query().unwrap_or_default()) {
@@ -79,7 +81,7 @@ async fn callback(app: &App, request: Request, callback_id: Option<CallbackId>) 
         callback_id,
         state: params.state,
         issuer: params.issuer,
-        answer: params.response,
+        response: params.response,
     };
     match app.api.connections.complete(request).await {
         Ok(completed) => finished(app, &completed),

@@ -4,13 +4,14 @@ use askama::Template;
 use axum::extract::{OriginalUri, State};
 use axum::response::Response;
 use grantry_domain::connector::ConnectorKey;
+use grantry_domain::identity::ConnectionName;
 use http::StatusCode;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::consent::ConsentSummary;
 use crate::correlation::CorrelationId;
-use crate::extract::{ConnectorPath, User};
+use crate::extract::{ConnectorPath, Query, User, connection_name};
 use crate::pages::message::{Pages, page, problem_page, user_or_response};
 use crate::problem::Problem;
 use crate::state::App;
@@ -29,20 +30,23 @@ struct ConfirmPage {
     page: &'static str,
     start: String,
     launch: String,
+    connection: ConnectionName,
     consent: ConsentSummary,
 }
 
 /// A page whose button starts a flow: a link for chat and mail.
 #[utoipa::path(get, path = "/api/actions/connector/{id}/oauth/start", operation_id = "confirmPage", tag = "pages",
-    params(("id" = String, Path)), responses(Pages))]
+    params(("id" = String, Path), ("connection" = Option<String>, Query, description = "Name of the connection")),
+    responses(Pages))]
 async fn confirm(
     State(app): State<App>,
     connector: Result<ConnectorPath, Problem>,
     user: Result<User, Problem>,
+    query: Query,
     OriginalUri(uri): OriginalUri,
     correlation: CorrelationId,
 ) -> Response {
-    consent_page(&app, "confirm", connector, user, uri.path(), &correlation).await
+    consent_page(&app, "confirm", connector, user, query, uri.path(), &correlation).await
 }
 
 /// The confirm or launch page of a connector for the signed-in user.
@@ -51,10 +55,16 @@ pub(super) async fn consent_page(
     kind: &'static str,
     connector: Result<ConnectorPath, Problem>,
     user: Result<User, Problem>,
+    mut query: Query,
     path: &str,
     correlation: &CorrelationId,
 ) -> Response {
-    let user = match user_or_response(app, user, path, correlation) {
+    let connection = match query.take("connection").and_then(connection_name) {
+        Ok(connection) => connection.unwrap_or_default(),
+        Err(problem) => return problem_page(app, &problem, correlation),
+    };
+    let next = urls::with_connection(path.to_owned(), &connection);
+    let user = match user_or_response(app, user, &next, correlation) {
         Ok(user) => user,
         Err(response) => return *response,
     };
@@ -63,18 +73,25 @@ pub(super) async fn consent_page(
         Err(problem) => return problem_page(app, &problem, correlation),
     };
     match ConsentSummary::of(app, &user, &key).await {
-        Ok(consent) => page(StatusCode::OK, &page_of(app, kind, &key, consent), &app.pages.page_policy),
+        Ok(consent) => page(StatusCode::OK, &page_of(app, kind, &key, connection, consent), &app.pages.page_policy),
         Err(problem) => problem_page(app, &problem, correlation),
     }
 }
 
-fn page_of(app: &App, page: &'static str, key: &ConnectorKey, consent: ConsentSummary) -> ConfirmPage {
+fn page_of(
+    app: &App,
+    page: &'static str,
+    key: &ConnectorKey,
+    connection: ConnectionName,
+    consent: ConsentSummary,
+) -> ConfirmPage {
     ConfirmPage {
         style: app.pages.style.url(),
         script: app.pages.page_script.url(),
         page,
         start: urls::internal_action(&app.api.public, key, "_start_oauth_flow"),
         launch: urls::launch_page(&app.api.public, key),
+        connection,
         consent,
     }
 }

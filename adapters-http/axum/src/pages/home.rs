@@ -3,9 +3,9 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
-use grantry_domain::authorization::StatusKind;
+use grantry_domain::authorization::{ConnectionStatus, StatusKind};
 use grantry_domain::connector::AuthMode;
-use grantry_domain::identity::SpaceId;
+use grantry_domain::identity::{ConnectionName, SpaceId};
 use grantry_domain::usecase::ConnectorView;
 use http::StatusCode;
 use utoipa_axum::router::OpenApiRouter;
@@ -45,6 +45,7 @@ struct SpaceLink {
 struct ConnectorRow {
     name: String,
     status: String,
+    connection: String,
     connect: Option<String>,
     connect_label: &'static str,
     disconnect: Option<String>,
@@ -113,29 +114,48 @@ async fn connector_list(app: &App, user: &User, space: &SpaceId) -> Result<HomeP
                 name: item.name.unwrap_or_else(|| item.id.as_str().to_owned()),
             })
             .collect(),
-        connectors: views.iter().map(|view| row(app, view)).collect(),
+        connectors: views.iter().flat_map(|view| rows(app, view)).collect(),
     })
 }
 
-fn row(app: &App, view: &ConnectorView) -> ConnectorRow {
+/// One row per connection; a single row for a connector without one.
+fn rows(app: &App, view: &ConnectorView) -> Vec<ConnectorRow> {
+    if view.connector.auth_mode == AuthMode::Shared {
+        return vec![shared_row(view)];
+    }
+    match view.status.connections.as_slice() {
+        [] | [_] => vec![connection_row(app, view, view.status.shown())],
+        several => several.iter().map(|connection| connection_row(app, view, connection.clone())).collect(),
+    }
+}
+
+fn shared_row(view: &ConnectorView) -> ConnectorRow {
+    ConnectorRow {
+        name: view.connector.name.as_str().to_owned(),
+        status: "Shared connector".to_owned(),
+        connection: String::new(),
+        connect: None,
+        connect_label: "",
+        disconnect: None,
+    }
+}
+
+fn connection_row(app: &App, view: &ConnectorView, status: ConnectionStatus) -> ConnectorRow {
     let key = &view.connector.key;
-    let (status, connect_label, is_connected) = match view.status.kind {
-        StatusKind::NotApplicable => ("Shared connector", "", false),
+    let (text, connect_label, is_connected) = match status.kind {
         StatusKind::NotConnected => ("Not connected", "Connect", false),
         StatusKind::Connecting => ("Connecting", "Connect", false),
         StatusKind::Connected => ("Connected", "Reconnect", true),
         StatusKind::NeedsReauthorization => ("Must be connected again", "Reconnect", true),
     };
-    let status = match &view.status.account {
-        Some(account) => format!("{status} as {account}"),
-        None => status.to_owned(),
-    };
-    let per_user = view.connector.auth_mode == AuthMode::PerUser;
+    let name = view.connector.name.as_str();
+    let is_default = status.connection == ConnectionName::default();
     ConnectorRow {
-        name: view.connector.name.as_str().to_owned(),
-        status,
-        connect: per_user.then(|| app.api.connections.start_link(key)),
+        name: if is_default { name.to_owned() } else { format!("{name} ({})", status.connection) },
+        status: status.account.map_or_else(|| text.to_owned(), |account| format!("{text} as {account}")),
+        connect: Some(app.api.connections.start_link(key, &status.connection)),
         connect_label,
         disconnect: is_connected.then(|| urls::internal_action(&app.api.public, key, "_oauth_disconnect")),
+        connection: status.connection.as_str().to_owned(),
     }
 }

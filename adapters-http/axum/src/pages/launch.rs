@@ -25,7 +25,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// Waits for a flow; with `flow`, redirects to the provider.
 #[utoipa::path(get, path = "/connect/{connectorId}", operation_id = "launchPage", tag = "pages",
-    params(("connectorId" = String, Path), ("flow" = Option<String>, Query, description = "The flow to launch")),
+    params(("connectorId" = String, Path), ("flow" = Option<String>, Query, description = "The flow to launch"),
+        ("connection" = Option<String>, Query, description = "Name of the connection to start")),
     responses((status = 303, description = "To the provider"), Pages))]
 async fn launch_page(
     State(app): State<App>,
@@ -46,7 +47,7 @@ async fn launch_page(
             return page;
         }
         let connector = connector.map(ConnectorPath);
-        return confirm::consent_page(&app, "launch", connector, user, uri.path(), &correlation).await;
+        return confirm::consent_page(&app, "launch", connector, user, query, uri.path(), &correlation).await;
     };
     let user = match user_or_response(&app, user, uri.path(), &correlation) {
         Ok(user) => user,

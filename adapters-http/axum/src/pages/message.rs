@@ -181,12 +181,16 @@ impl Message {
                 "Sign in in another tab, then return here and reload.",
                 CROSS,
             ),
-            Code::NotFound | Code::FlowNotFound => {
-                Self::failure("Not found", "This page or attempt does not exist, or you have no access to it.")
+            Code::NotFound | Code::FlowNotFound | Code::ConnectionNotFound => {
+                Self::failure("Not found", "This does not exist, or you have no access to it.")
             }
-            Code::StoreUnavailable | Code::ProviderUnavailable => {
+            Code::StoreUnavailable | Code::ProviderUnavailable | Code::DirectoryUnavailable => {
                 Self::warning("Temporarily unavailable", "A service did not respond. Try again in a few minutes.", CLOCK)
             }
+            Code::AccountAlreadyConnected => Self::failure(
+                "This account is already connected",
+                "You already connected this account under another name. Nothing was changed.",
+            ),
             Code::AccountMismatch => Self::failure(
                 "A different account was used",
                 "The account you used at the provider is not the connected one. The existing connection was kept.",
@@ -212,6 +216,7 @@ impl Message {
                 "The response came from another provider than the one you were sent to. Nothing was connected.",
             ),
             Code::Conflict
+            | Code::ConnectionAmbiguous
             | Code::InvalidRequest
             | Code::PayloadTooLarge
             | Code::UnsupportedMediaType

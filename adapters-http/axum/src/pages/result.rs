@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use grantry_domain::authorization::{AuthorizationId, FlowStatus};
 use grantry_domain::connector::ConnectorKey;
-use grantry_domain::usecase::FlowResult;
+use grantry_domain::usecase::FlowView;
 use http::StatusCode;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -51,15 +51,20 @@ async fn result(
         Ok(user) => user,
         Err(response) => return *response,
     };
-    match app.api.connections.flow_result(&user.actor(), flow).await {
-        Ok(result) => message_page(&app, StatusCode::OK, message_of(&app, result, &correlation)),
+    match app.api.connections.flow_status(&user.actor(), None, flow).await {
+        Ok(flow) => {
+            let connector = app.api.connections.connector(&user.actor(), &flow.connector).await.ok();
+            let name = connector.map(|view| view.connector.name.as_str().to_owned());
+            message_page(&app, StatusCode::OK, message_of(&app, &flow, name, &correlation))
+        }
         Err(error) => problem_page(&app, &error.into(), &correlation),
     }
 }
 
-fn message_of(app: &App, result: FlowResult, correlation: &CorrelationId) -> Message {
+/// `connector_name` is absent if the connector is gone or the user has lost access to it.
+fn message_of(app: &App, flow: &FlowView, connector_name: Option<String>, correlation: &CorrelationId) -> Message {
     let failed = |code: Code| Message { status: "error", error: code.as_str(), ..Message::of_code(app, code, correlation) };
-    let message = match result.status {
+    let message = match flow.status {
         FlowStatus::Authorized => {
             Message { tone: "is-good", status: "success", ..Message::plain("Connected", "Your account is connected.", TICK) }
         }
@@ -74,16 +79,19 @@ fn message_of(app: &App, result: FlowResult, correlation: &CorrelationId) -> Mes
             CROSS,
         ),
     };
-    let key = ConnectorKey { space: result.space, id: result.connector };
-    // A connector without a name is gone or closed to the user; there is nothing to link to.
-    let link = result.connector_name.is_some().then(|| match message.status {
-        "error" => Link { href: app.api.connections.start_link(&key), label: "Try again", quiet: false, new_tab: false },
-        _ => Link { href: connectors_page(app, &key), label: "Show connectors", quiet: true, new_tab: false },
-    });
+    let retry = || Link {
+        href: app.api.connections.start_link(&flow.connector, &flow.connection),
+        label: "Try again",
+        quiet: false,
+        new_tab: false,
+    };
+    let list =
+        || Link { href: connectors_page(app, &flow.connector), label: "Show connectors", quiet: true, new_tab: false };
+    let link = connector_name.is_some().then(|| if message.status == "error" { retry() } else { list() });
     Message {
-        flow_id: result.flow.to_string(),
-        connector_id: key.id.as_str().to_owned(),
-        connector_name: result.connector_name,
+        flow_id: flow.flow_id.to_string(),
+        connector_id: flow.connector.id.as_str().to_owned(),
+        connector_name,
         link,
         ..message
     }

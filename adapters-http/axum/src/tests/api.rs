@@ -107,7 +107,7 @@ async fn r52_a_dry_run_counts_the_users_that_an_edit_disconnects() {
 
     let response = alice.put("/api/actions/connector/drive", &moved).await;
     assert_eq!(
-        (&response.json()["disconnected_users"], &response.json()["user_auth_status"]),
+        (&response.json()["disconnected_users"], &response.json()["connection"]["status"]),
         (&json!(2), &json!("needs_reauthorization"))
     );
 }
@@ -201,7 +201,8 @@ async fn three_views(browser: &mut Browser) -> [Value; 3] {
     let one = browser.get("/api/actions/connector/drive").await.json();
     let all = browser.get("/api/actions/connectors").await.json();
     let bulk = browser.post_empty("/internal/actions/connectors/_me/auth_status").await.json();
-    [one["user_auth_status"].clone(), all[0]["user_auth_status"].clone(), bulk["drive"]["user_auth_status"].clone()]
+    [&one, &all[0], &bulk["drive"]]
+        .map(|view| json!([view["user_auth_status"], view["connection"], view["connections"], view["default_connection"]]))
 }
 
 #[tokio::test]
@@ -220,11 +221,21 @@ async fn lesson_18_get_one_get_all_and_bulk_status_agree_in_every_state() {
     };
     app.profiles.set("{}", |settings| settings.required_scopes = grantry_domain::provider::Scopes::new(["more"]));
     seen.push(three_views(&mut bob).await);
-    app.connections.disconnect(&grantry_domain::identity::Actor::Person(super::test_app::id_of("bob")), &key).await.unwrap();
+    app.connections
+        .disconnect(&grantry_domain::identity::Actor::Person(super::test_app::id_of("bob")), &key, None)
+        .await
+        .unwrap();
     seen.push(three_views(&mut bob).await);
-    let expected = ["not_connected", "connecting", "connected", "needs_reauthorization", "not_connected"];
-    for (views, expected) in seen.iter().zip(expected) {
-        assert!(views.iter().all(|view| view == expected), "{views:?} should be {expected}");
+    let expected = [
+        ("not_connected", "not_connected"),
+        ("not_connected", "connecting"),
+        ("connected", "connected"),
+        ("not_connected", "needs_reauthorization"),
+        ("not_connected", "not_connected"),
+    ];
+    for (views, (user_auth_status, status)) in seen.iter().zip(expected) {
+        assert!(views.windows(2).all(|pair| pair[0] == pair[1]), "{views:?}");
+        assert_eq!((&views[0][0], &views[0][1]["status"]), (&json!(user_auth_status), &json!(status)));
     }
 }
 
@@ -239,7 +250,7 @@ async fn statuses_contain_the_pending_flow() {
     let mut bob = app.connected("bob", "drive").await;
     bob.start("drive").await;
     let statuses = bob.post_empty("/internal/actions/connectors/_me/auth_status").await.json();
-    insta::assert_json_snapshot!("auth_status", statuses, { ".drive.pending_flow.flow_id" => "[flow]" });
+    insta::assert_json_snapshot!("auth_status", statuses, { ".drive.connection.pending_flow.flow_id" => "[flow]" });
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Callbacks that finish a flow.
 
-use grantry_domain::ports::{AuthorizationStore, ProviderError};
+use grantry_domain::ports::{AuthorizationQueries, ProviderError};
 use grantry_testkit::doubles::{Call, Operation, fixtures};
 use http::StatusCode;
 use serde_json::json;
@@ -19,7 +19,7 @@ async fn lesson_03_one_callback_for_all_spaces_and_the_grant_is_in_the_space_of_
     alice.finish(&flow).await;
     for (space, expected) in [("marketing", "connected"), ("default", "not_connected")] {
         let rows = app.store.statuses(&fixtures::space(space), None, &id_of("alice")).await.unwrap();
-        assert_eq!(rows[0].grant.is_some(), expected == "connected", "{space}");
+        assert_eq!(rows[0].connections.iter().any(|row| row.grant.is_some()), expected == "connected", "{space}");
         let prefix = if space == "default" { "" } else { "/s/marketing" };
         let statuses = alice.post_empty(&format!("{prefix}/internal/actions/connectors/_me/auth_status")).await;
         assert_eq!(statuses.json()["drive"]["user_auth_status"], expected);

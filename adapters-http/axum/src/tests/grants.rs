@@ -42,7 +42,7 @@ async fn an_admin_lists_and_revokes_and_never_sees_a_token() {
     assert_eq!(carol.delete(&path).await.status, StatusCode::NO_CONTENT);
     let status = bob.post_empty("/internal/actions/connectors/_me/auth_status").await.json();
     assert_eq!(
-        (&status["drive"]["user_auth_status"], &status["drive"]["reason"]),
+        (&status["drive"]["connection"]["status"], &status["drive"]["connection"]["reason"]),
         (&json!("needs_reauthorization"), &json!("admin"))
     );
     for (status, count) in [("connected", 1), ("needs_reauthorization", 1), ("not_connected", 0)] {

@@ -3,6 +3,7 @@
 mod api;
 mod callback;
 mod callback_refusals;
+mod connections;
 mod console;
 mod execute;
 mod flow;

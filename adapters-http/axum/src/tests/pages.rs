@@ -154,7 +154,7 @@ fn element_sets(name: &str) -> Vec<Vec<String>> {
             name: ConnectorName::new(name).unwrap(),
             profile: ProfileId::new(".oauth2").unwrap(),
             auth_mode: AuthMode::PerUser,
-            config: "{}".to_owned(),
+            settings: "{}".to_owned(),
             client_id: Some("client-1".to_owned()),
             client_secret: Some(Secret::from_text("s")),
         };

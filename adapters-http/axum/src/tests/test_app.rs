@@ -10,9 +10,9 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use grantry_domain::connector::{AuthMode, ConnectorName, ProfileId};
 use grantry_domain::identity::{Actor, Role, SpaceId, UserId};
-use grantry_domain::ports::SessionStore;
+use grantry_domain::ports::{SessionStore, StorePorts};
 use grantry_domain::secret::Secret;
-use grantry_domain::usecase::{Connections, ConnectorDraft, Policy, Ports, PublicBaseUrl};
+use grantry_domain::usecase::{Connections, ConnectorDraft, Policy, Ports};
 use grantry_store_memory::MemoryStore;
 use grantry_testkit::doubles::{
     CollectingSink, PlainVault, ScriptedAuthorizationServer, ScriptedRate, ScriptedResourceServer, SeededRandom, TestClock,
@@ -29,6 +29,7 @@ use crate::auth::{
 };
 use crate::connector_types::{AuthModeName, ConnectorType, ConnectorTypeField, FieldKind};
 use crate::host::{Api, ConsoleAssets, IdentityMode, Limits, Readiness};
+use crate::public_url::PublicBaseUrl;
 
 pub(super) const BASE: &str = "http://127.0.0.1:8080";
 pub(super) const HOST: &str = "127.0.0.1:8080";
@@ -90,20 +91,20 @@ impl TestApp {
         }
         let public = PublicBaseUrl::new(options.public).unwrap();
         let ports = Ports {
-            authorizations: Arc::new(store.clone()),
-            connectors: Arc::new(store.clone()),
+            store: StorePorts::of(Arc::new(store.clone())),
             vault: Arc::<PlainVault>::default(),
             provider: Arc::clone(&provider) as _,
             profiles: Arc::clone(&profiles) as _,
             resource: Arc::clone(&resource) as _,
             directory: Arc::clone(&directory) as _,
+            urls: Arc::new(crate::urls(&public)),
             limiter: Arc::clone(&rate) as _,
             sink: Arc::new(CollectingSink::default()),
             clock: Arc::new(clock.clone()),
             random: Arc::clone(&random) as _,
             spawner: Arc::new(tasks.clone()),
         };
-        let connections = Connections::new(ports, Policy::new(public.clone())).unwrap();
+        let connections = Connections::new(&ports, Policy::default()).unwrap();
         let sessions: Arc<dyn SessionStore> = Arc::new(store.clone());
         let accounts = Arc::new(Accounts::new(
             Arc::new(NameIsPassword),
@@ -144,7 +145,7 @@ impl TestApp {
             name: ConnectorName::new(format!("Connector {id}")).unwrap(),
             profile: ProfileId::new(profile).unwrap(),
             auth_mode: AuthMode::PerUser,
-            config: "{}".to_owned(),
+            settings: "{}".to_owned(),
             client_id: Some("client-1".to_owned()),
             client_secret: Some(Secret::from_text("CLIENT-SECRET-CANARY")),
         };
