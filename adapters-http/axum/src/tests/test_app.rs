@@ -1,4 +1,4 @@
-//! The world of these tests: one deployment, its people, and browsers that keep cookies.
+//! One deployment with its users, and browsers that keep cookies.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,9 +10,9 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use grantry_domain::connector::{AuthMode, ConnectorName, ProfileId};
 use grantry_domain::identity::{Actor, Role, SpaceId, UserId};
-use grantry_domain::ports::{SessionStore, TokenVault};
+use grantry_domain::ports::{SessionStore, StorePorts};
 use grantry_domain::secret::Secret;
-use grantry_domain::usecase::{Connections, ConnectorDraft, Policy, Ports, PublicBaseUrl};
+use grantry_domain::usecase::{Connections, ConnectorDraft, Policy, Ports};
 use grantry_store_memory::MemoryStore;
 use grantry_testkit::doubles::{
     CollectingSink, PlainVault, ScriptedAuthorizationServer, ScriptedRate, ScriptedResourceServer, SeededRandom, TestClock,
@@ -21,27 +21,28 @@ use grantry_testkit::doubles::{
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tower::ServiceExt;
 
 use crate::auth::{
-    Accounts, AgentKey, AgentKeys, AgentPrincipal, AuthenticationError, IdentityMode, PasswordVerifier, People, PersonView,
-    SpaceView,
+    Accounts, AgentKey, AgentKeys, AgentPrincipal, AuthenticationError, PasswordVerifier, SpaceView, UserDirectory, UserView,
 };
 use crate::connector_types::{AuthModeName, ConnectorType, ConnectorTypeField, FieldKind};
-use crate::state::{Api, ConsoleAssets, Limits, Readiness};
+use crate::host::{Api, ConsoleAssets, IdentityMode, Limits, Readiness};
+use crate::public_url::PublicBaseUrl;
 
 pub(super) const BASE: &str = "http://127.0.0.1:8080";
 pub(super) const HOST: &str = "127.0.0.1:8080";
 
-/// Who is who: name, role in `default`, role in `marketing`.
-const PEOPLE: [(&str, Role, Option<Role>); 4] = [
+/// Users: name, role in `default`, role in `marketing`.
+const USERS: [(&str, Role, Option<Role>); 4] = [
     ("alice", Role::Editor, Some(Role::Viewer)),
     ("bob", Role::Viewer, Some(Role::Viewer)),
     ("carol", Role::Admin, Some(Role::Admin)),
     ("dave", Role::Admin, None),
 ];
 
-pub(super) struct World {
+pub(super) struct TestApp {
     pub(super) router: Router,
     pub(super) clock: TestClock,
     pub(super) store: MemoryStore,
@@ -54,10 +55,10 @@ pub(super) struct World {
     pub(super) connections: Arc<Connections>,
 }
 
-/// What a test may want otherwise.
+/// Options of a test.
 pub(super) struct Options {
     pub(super) public: &'static str,
-    pub(super) more_hosts: Vec<String>,
+    pub(super) additional_hosts: Vec<String>,
     pub(super) limits: Limits,
     pub(super) console: Option<Arc<dyn ConsoleAssets>>,
     pub(super) external_log_in: bool,
@@ -65,11 +66,11 @@ pub(super) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { public: BASE, more_hosts: Vec::new(), limits: Limits::default(), console: None, external_log_in: false }
+        Self { public: BASE, additional_hosts: Vec::new(), limits: Limits::default(), console: None, external_log_in: false }
     }
 }
 
-impl World {
+impl TestApp {
     pub(super) fn new() -> Self {
         Self::with(Options::default())
     }
@@ -80,9 +81,9 @@ impl World {
         let tasks = TokioSpawner::new(clock.clone());
         let (provider, resource) = (Arc::<ScriptedAuthorizationServer>::default(), Arc::<ScriptedResourceServer>::default());
         let (profiles, directory) = (Arc::<TestProfiles>::default(), Arc::<TestDirectory>::default());
-        let (rate, vault) = (Arc::<ScriptedRate>::default(), Arc::<PlainVault>::default());
+        let rate = Arc::<ScriptedRate>::default();
         let random = Arc::new(SeededRandom::default());
-        for (name, role, in_marketing) in PEOPLE {
+        for (name, role, in_marketing) in USERS {
             directory.authorize(&id_of(name), &SpaceId::default_space(), role);
             if let Some(role) = in_marketing {
                 directory.authorize(&id_of(name), &fixtures::space("marketing"), role);
@@ -90,50 +91,51 @@ impl World {
         }
         let public = PublicBaseUrl::new(options.public).unwrap();
         let ports = Ports {
-            authorizations: Arc::new(store.clone()),
-            connectors: Arc::new(store.clone()),
-            vault: Arc::clone(&vault) as Arc<dyn TokenVault>,
+            store: StorePorts::of(Arc::new(store.clone())),
+            vault: Arc::<PlainVault>::default(),
             provider: Arc::clone(&provider) as _,
             profiles: Arc::clone(&profiles) as _,
             resource: Arc::clone(&resource) as _,
             directory: Arc::clone(&directory) as _,
+            urls: Arc::new(crate::urls(&public)),
             limiter: Arc::clone(&rate) as _,
             sink: Arc::new(CollectingSink::default()),
             clock: Arc::new(clock.clone()),
             random: Arc::clone(&random) as _,
             spawner: Arc::new(tasks.clone()),
         };
-        let connections = Connections::new(ports, Policy::new(public.clone())).unwrap();
+        let connections = Connections::new(&ports, Policy::default()).unwrap();
         let sessions: Arc<dyn SessionStore> = Arc::new(store.clone());
         let accounts = Arc::new(Accounts::new(
             Arc::new(NameIsPassword),
             sessions,
-            Arc::clone(&vault) as _,
+            Arc::clone(&rate) as _,
             Arc::new(clock.clone()),
-            random as _,
+            Arc::clone(&random) as _,
             &public,
         ));
         let agent = |name: &str, access_tokens| AgentKey {
-            key_sha256: vault.fingerprint(format!("gak_{name}").as_bytes()),
+            key_sha256: Sha256::digest(format!("gak_{name}")).into(),
             agent: AgentPrincipal { name: name.to_owned(), spaces: vec![SpaceId::default_space()], access_tokens },
         };
         let keys = vec![agent("runner", false), agent("fetcher", true)];
-        let authenticator = AgentKeys::new(keys, Arc::clone(&vault) as _, Arc::clone(&accounts) as _);
+        let authenticator = AgentKeys::new(keys, Arc::clone(&accounts) as _);
         let identity = if options.external_log_in { IdentityMode::ProxyHeader } else { IdentityMode::Accounts(accounts) };
-        let router = crate::router(Api {
+        let api = Api {
             connections: Arc::clone(&connections),
             authenticator: Arc::new(authenticator),
             identity,
-            people: Arc::new(Everybody),
+            users: Arc::new(TestUsers),
             public,
-            more_hosts: options.more_hosts,
+            additional_hosts: options.additional_hosts,
             trusted_proxies: Vec::new(),
             limits: options.limits,
             connector_types: vec![example_type()],
             readiness: Arc::new(Ready),
             metrics: Arc::new(|| "# no metrics\n".to_owned()),
             console: options.console,
-        });
+        };
+        let router = crate::router(api, &*random);
         Self { router, clock, store, provider, resource, profiles, directory, rate, tasks, connections }
     }
 
@@ -143,7 +145,7 @@ impl World {
             name: ConnectorName::new(format!("Connector {id}")).unwrap(),
             profile: ProfileId::new(profile).unwrap(),
             auth_mode: AuthMode::PerUser,
-            config: "{}".to_owned(),
+            settings: "{}".to_owned(),
             client_id: Some("client-1".to_owned()),
             client_secret: Some(Secret::from_text("CLIENT-SECRET-CANARY")),
         };
@@ -153,23 +155,23 @@ impl World {
 
     /// A browser without cookies.
     pub(super) fn browser(&self) -> Browser {
-        Browser { router: self.router.clone(), cookies: BTreeMap::new(), more: Vec::new() }
+        Browser { router: self.router.clone(), cookies: BTreeMap::new(), additional: Vec::new() }
     }
 
-    /// A browser in which somebody is signed in.
+    /// A browser with a signed-in user.
     pub(super) async fn signed_in(&self, name: &str) -> Browser {
         let mut browser = self.browser();
-        let answer = browser.post("/api/session", &serde_json::json!({"username": name, "password": name})).await;
-        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        let response = browser.post("/api/session", &serde_json::json!({"username": name, "password": name})).await;
+        assert_eq!(response.status, StatusCode::OK, "{}", response.body);
         browser
     }
 
-    /// A browser in which somebody is connected to a connector of the default space.
+    /// A browser with a signed-in user who is connected to a connector of the default space.
     pub(super) async fn connected(&self, name: &str, connector: &str) -> Browser {
         let mut browser = self.signed_in(name).await;
         let flow = browser.start(connector).await;
-        let answer = browser.finish(&flow).await;
-        assert!(answer.location().contains("_oauth_callback_result/"), "{}", answer.location());
+        let response = browser.finish(&flow).await;
+        assert!(response.location().contains("_oauth_callback_result/"), "{}", response.location());
         browser
     }
 }
@@ -177,46 +179,46 @@ impl World {
 /// Headers of one request.
 pub(super) type Headers<'h> = &'h [(&'h str, &'h str)];
 
-/// A started flow, as its browser knows it.
+/// A started flow, as its browser received it.
 pub(super) struct StartedFlow {
     pub(super) id: String,
     pub(super) state: String,
 }
 
-/// A browser: it keeps cookies, and says where its requests come from.
+/// A browser: it keeps cookies and sends `Sec-Fetch-*`.
 #[derive(Clone)]
 pub(super) struct Browser {
     router: Router,
     pub(super) cookies: BTreeMap<String, String>,
-    more: Vec<(&'static str, String)>,
+    additional: Vec<(&'static str, String)>,
 }
 
 impl Browser {
-    /// The same, also sending this header.
+    /// The same browser with one more header.
     pub(super) fn also(&self, name: &'static str, value: impl Into<String>) -> Self {
         let mut browser = self.clone();
-        browser.more.push((name, value.into()));
+        browser.additional.push((name, value.into()));
         browser
     }
 
-    pub(super) async fn get(&mut self, path: &str) -> Answer {
+    pub(super) async fn get(&mut self, path: &str) -> TestResponse {
         let navigation = [("sec-fetch-site", "none"), ("sec-fetch-dest", "document"), ("sec-fetch-mode", "navigate")];
         self.send(Method::GET, path, &navigation, None).await
     }
 
-    pub(super) async fn post(&mut self, path: &str, body: &Value) -> Answer {
+    pub(super) async fn post(&mut self, path: &str, body: &Value) -> TestResponse {
         self.send(Method::POST, path, &SAME_ORIGIN_JSON, Some(body.to_string())).await
     }
 
-    pub(super) async fn put(&mut self, path: &str, body: &Value) -> Answer {
+    pub(super) async fn put(&mut self, path: &str, body: &Value) -> TestResponse {
         self.send(Method::PUT, path, &SAME_ORIGIN_JSON, Some(body.to_string())).await
     }
 
-    pub(super) async fn post_nothing(&mut self, path: &str) -> Answer {
+    pub(super) async fn post_empty(&mut self, path: &str) -> TestResponse {
         self.send(Method::POST, path, &[("sec-fetch-site", "same-origin")], None).await
     }
 
-    pub(super) async fn delete(&mut self, path: &str) -> Answer {
+    pub(super) async fn delete(&mut self, path: &str) -> TestResponse {
         self.send(Method::DELETE, path, &[("sec-fetch-site", "same-origin")], None).await
     }
 
@@ -226,40 +228,40 @@ impl Browser {
     }
 
     pub(super) async fn start_at(&mut self, path: &str, body: &Value) -> StartedFlow {
-        let answer = self.post(path, body).await;
-        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
-        let json = answer.json();
+        let response = self.post(path, body).await;
+        assert_eq!(response.status, StatusCode::OK, "{}", response.body);
+        let json = response.json();
         let text = |name: &str| json[name].as_str().unwrap().to_owned();
         StartedFlow { id: text("flowId"), state: text("state") }
     }
 
-    /// Comes back from the provider with a code.
-    pub(super) async fn finish(&mut self, flow: &StartedFlow) -> Answer {
+    /// Returns from the provider with a code.
+    pub(super) async fn finish(&mut self, flow: &StartedFlow) -> TestResponse {
         self.callback(&format!("code=CODE-CANARY&state={}", flow.state)).await
     }
 
-    /// Comes back to the shared callback, from the provider's site.
-    pub(super) async fn callback(&mut self, query: &str) -> Answer {
+    /// Returns to the shared callback, from the site of the provider.
+    pub(super) async fn callback(&mut self, query: &str) -> TestResponse {
         self.arrive(&format!("/api/actions/connector/_oauth_callback?{query}")).await
     }
 
-    pub(super) async fn arrive(&mut self, path: &str) -> Answer {
+    pub(super) async fn arrive(&mut self, path: &str) -> TestResponse {
         let navigation = [("sec-fetch-site", "cross-site"), ("sec-fetch-dest", "document"), ("sec-fetch-mode", "navigate")];
         self.send(Method::GET, path, &navigation, None).await
     }
 
-    /// Sends exactly this, besides `Host` and cookies.
+    /// Sends a request with only these headers, `Host` and cookies.
     pub(super) async fn send(
         &mut self,
         method: Method,
         path: &str,
         headers: &[(&str, &str)],
         body: Option<String>,
-    ) -> Answer {
+    ) -> TestResponse {
         let mut request =
             Request::builder().method(method).uri(path).body(body.map_or_else(Body::empty, Body::from)).unwrap();
-        let own = self.more.iter().map(|(name, value)| (*name, value.as_str()));
-        for (name, value) in headers.iter().copied().chain(own) {
+        let additional = self.additional.iter().map(|(name, value)| (*name, value.as_str()));
+        for (name, value) in headers.iter().copied().chain(additional) {
             request.headers_mut().insert(http::HeaderName::try_from(name).unwrap(), value.parse().unwrap());
         }
         if !request.headers().contains_key(header::HOST) {
@@ -272,10 +274,10 @@ impl Browser {
         self.exchange(request).await
     }
 
-    pub(super) async fn exchange(&mut self, mut request: Request<Body>) -> Answer {
+    pub(super) async fn exchange(&mut self, mut request: Request<Body>) -> TestResponse {
         request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([203, 0, 113, 7], 40000))));
-        let answer = Answer::of(self.router.clone().oneshot(request).await.unwrap()).await;
-        for cookie in &answer.set_cookies {
+        let response = TestResponse::of(self.router.clone().oneshot(request).await.unwrap()).await;
+        for cookie in &response.set_cookies {
             let (name, rest) = cookie.split_once('=').unwrap();
             let value = rest.split(';').next().unwrap();
             if cookie.contains("Max-Age=0;") {
@@ -284,22 +286,22 @@ impl Browser {
                 self.cookies.insert(name.to_owned(), value.to_owned());
             }
         }
-        answer
+        response
     }
 }
 
 pub(super) const SAME_ORIGIN_JSON: [(&str, &str); 2] =
     [("content-type", "application/json"), ("sec-fetch-site", "same-origin")];
 
-/// An answer, read to its end.
-pub(super) struct Answer {
+/// A response with its whole body.
+pub(super) struct TestResponse {
     pub(super) status: StatusCode,
     pub(super) headers: http::HeaderMap,
     pub(super) body: String,
     pub(super) set_cookies: Vec<String>,
 }
 
-impl Answer {
+impl TestResponse {
     async fn of(response: Response<Body>) -> Self {
         let (parts, body) = response.into_parts();
         let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
@@ -316,7 +318,7 @@ impl Answer {
     }
 
     pub(super) fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("{} is no JSON: {}", self.status, self.body))
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("{} is not JSON: {}", self.status, self.body))
     }
 
     /// The code of a problem.
@@ -355,20 +357,20 @@ struct NameIsPassword;
 #[async_trait]
 impl PasswordVerifier for NameIsPassword {
     async fn verify(&self, username: &str, password: &Secret) -> Result<Option<UserId>, AuthenticationError> {
-        let known = PEOPLE.iter().any(|(name, ..)| *name == username);
-        Ok((known && password.expose() == username.as_bytes()).then(|| id_of(username)))
+        let exists = USERS.iter().any(|(name, ..)| *name == username);
+        Ok((exists && password.expose() == username.as_bytes()).then(|| id_of(username)))
     }
 }
 
-struct Everybody;
+struct TestUsers;
 
 #[async_trait]
-impl People for Everybody {
-    async fn describe(&self, user: &UserId) -> Result<Option<PersonView>, AuthenticationError> {
-        Ok(PEOPLE.iter().find(|(name, ..)| id_of(name) == *user).map(|(name, role, in_marketing)| {
+impl UserDirectory for TestUsers {
+    async fn describe(&self, user: &UserId) -> Result<Option<UserView>, AuthenticationError> {
+        Ok(USERS.iter().find(|(name, ..)| id_of(name) == *user).map(|(name, role, in_marketing)| {
             let default = SpaceView { id: SpaceId::default_space(), name: Some("Default".to_owned()), role: *role };
             let marketing = in_marketing.map(|role| SpaceView { id: fixtures::space("marketing"), name: None, role });
-            PersonView {
+            UserView {
                 username: Some((*name).to_owned()),
                 display_name: None,
                 spaces: [default].into_iter().chain(marketing).collect(),
