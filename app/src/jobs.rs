@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
-use crate::compose::Assembly;
+use crate::app::App;
 use crate::telemetry;
 
 /// How often each job runs.
@@ -37,7 +37,7 @@ pub struct Periods {
     pub write_notes: Duration,
     /// Delivery of audit events.
     pub deliver_events: Duration,
-    /// Comparison of everybody who has a grant with what the directory says (R53); also at start.
+    /// Comparison of everybody who has a grant with the directory (R53); also at start.
     pub reconcile: Duration,
     /// Removal of sessions that have lapsed.
     pub purge_sessions: Duration,
@@ -68,9 +68,9 @@ pub struct Jobs {
 
 impl Jobs {
     /// Starts every job.
-    pub fn start(assembly: &Assembly, periods: Periods) -> Self {
+    pub fn start(app: &App, periods: Periods) -> Self {
         let mut jobs = Self { running: JoinSet::new(), stop: watch::Sender::new(false) };
-        let connections = &assembly.connections;
+        let connections = &app.connections;
         let job =
             |name, period| Job { name, period, random: connections.ports().random.clone(), stop: jobs.stop.subscribe() };
 
@@ -86,10 +86,10 @@ impl Jobs {
         jobs.running.spawn(job("deliver_events", periods.deliver_events).run(move || deliver_events(all.clone())));
         let all = connections.clone();
         jobs.running.spawn(job("reconcile", periods.reconcile).run(move || reconcile(all.clone())));
-        let (all, store) = (connections.clone(), assembly.store.clone());
+        let (all, store) = (connections.clone(), app.store.clone());
         jobs.running
             .spawn(job("purge_sessions", periods.purge_sessions).run(move || purge_sessions(all.clone(), store.clone())));
-        let (store, metrics) = (assembly.store.clone(), telemetry::metrics());
+        let (store, metrics) = (app.store.clone(), telemetry::metrics());
         jobs.running.spawn(job("measure", periods.measure).run(move || {
             measure(&store, &metrics);
             std::future::ready(Ok::<(), Infallible>(()))

@@ -9,7 +9,7 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
-use crate::compose::{Assembly, ComposeError};
+use crate::app::{App, BuildError};
 use crate::config::Config;
 use crate::http_server::{self, Deadlines};
 use crate::jobs::{Jobs, Periods};
@@ -25,7 +25,7 @@ const DRAIN_TASKS: Duration = Duration::from_secs(20);
 pub enum ServeError {
     /// Keys, store or another part.
     #[error(transparent)]
-    Compose(#[from] ComposeError),
+    Compose(#[from] BuildError),
     /// Something else listens there.
     #[error("port {} of {} is already in use; stop what listens there or choose another port", .0.port(), .0.ip())]
     PortTaken(SocketAddr),
@@ -41,7 +41,7 @@ pub enum ServeError {
 
 /// A server that listens and is ready to run.
 pub struct Server {
-    assembly: Assembly,
+    app: App,
     listener: TcpListener,
     router: axum::Router,
 }
@@ -53,16 +53,16 @@ impl Server {
         Self::start_on(listener, config, allow_unknown_keys).await
     }
 
-    /// Puts the parts together for a socket that listens where the configuration says.
+    /// Puts the parts together for a socket that listens at the configured address.
     pub async fn start_on(listener: TcpListener, config: &Config, allow_unknown_keys: bool) -> Result<Self, ServeError> {
-        let assembly = Assembly::new(config, allow_unknown_keys).await?;
-        let router = assembly.router(config);
-        Ok(Self { assembly, listener, router })
+        let app = App::new(config, allow_unknown_keys).await?;
+        let router = app.router(config);
+        Ok(Self { app, listener, router })
     }
 
     /// The parts, to look at and to prepare.
-    pub fn assembly(&self) -> &Assembly {
-        &self.assembly
+    pub fn app(&self) -> &App {
+        &self.app
     }
 
     /// Where it listens.
@@ -72,33 +72,33 @@ impl Server {
 
     /// Serves until `stop`, then ends in order: no new connections, requests under way, detached work, jobs, notes, store.
     pub async fn run(self, periods: Periods, stop: impl Future<Output = ()>) {
-        let Self { assembly, listener, router } = self;
-        let jobs = Jobs::start(&assembly, periods);
+        let Self { app, listener, router } = self;
+        let jobs = Jobs::start(&app, periods);
         let told = async {
             stop.await;
-            assembly.begin_to_stop();
+            app.begin_to_stop();
             info!("stopping: finishing what is under way");
         };
         let cut = http_server::serve(listener, router, told, DEADLINES).await;
-        let left = assembly.tasks.drain(DRAIN_TASKS).await;
+        let left = app.tasks.drain(DRAIN_TASKS).await;
         jobs.stop(DRAIN_TASKS).await;
         if cut + left > 0 {
             warn!(connections = cut, tasks = left, "some work was cut off");
         }
-        close(&assembly).await;
+        close(&app).await;
         info!("stopped");
     }
 }
 
 /// Writes down what is still in memory and closes the store.
-async fn close(assembly: &Assembly) {
-    if let Err(error) = assembly.connections.write_notes().await {
+async fn close(app: &App) {
+    if let Err(error) = app.connections.write_notes().await {
         warn!(%error, "notes of the last hand-outs were lost");
     }
-    if let Err(error) = assembly.connections.deliver_events().await {
+    if let Err(error) = app.connections.deliver_events().await {
         warn!(%error, "audit events are delivered after the next start");
     }
-    assembly.store.close().await;
+    app.store.close().await;
 }
 
 /// Opens the socket, in clear words if that fails.

@@ -54,7 +54,7 @@ pub fn start_log(directives: &str, format: LogFormat) {
             .boxed(),
     };
     let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter(directives)));
-    // Somebody else's log is as good.
+    // DemoUser else's log is as good.
     drop(subscriber.try_init());
     std::panic::set_hook(Box::new(log_panic));
 }

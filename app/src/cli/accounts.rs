@@ -8,7 +8,7 @@ use grantry_runtime::SystemRandom;
 use zeroize::Zeroizing;
 
 use crate::cli::CliError;
-use crate::cli::output::say;
+use crate::cli::output::print;
 use crate::passwords;
 
 /// Longer ones are refused at log-in, too.
@@ -24,7 +24,7 @@ pub(super) fn run(command: &AccountsCommand) -> Result<(), CliError> {
     match command {
         AccountsCommand::HashPassword => {
             let password = if io::stdin().is_terminal() { ask_twice()? } else { read_line(io::stdin().lock())? };
-            say(passwords::hash(&password, &SystemRandom)?)
+            print(passwords::hash(&password, &SystemRandom)?)
         }
     }
 }

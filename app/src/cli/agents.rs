@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::cli::CliError;
-use crate::cli::output::{say, say_json};
+use crate::cli::output::{print, print_json};
 
 #[derive(Subcommand)]
 pub(super) enum AgentsCommand {
@@ -48,12 +48,12 @@ pub(super) fn run(command: &AgentsCommand) -> Result<(), CliError> {
     let key = Zeroizing::new(format!("gak_{}", *base64url(random.as_slice())));
     let key_sha256 = hex(&Sha256::digest(key.as_bytes()));
     if args.json {
-        return say_json(&NewAgent { name: &args.name, key: &key, key_sha256: &key_sha256 });
+        return print_json(&NewAgent { name: &args.name, key: &key, key_sha256: &key_sha256 });
     }
     let spaces: Vec<String> = args.spaces.iter().map(|space| format!("{space:?}")).collect();
-    say(format_args!("# The key of {}, shown only this once:", args.name))?;
-    say(format_args!("# {}", *key))?;
-    say(format_args!(
+    print(format_args!("# The key of {}, shown only this once:", args.name))?;
+    print(format_args!("# {}", *key))?;
+    print(format_args!(
         "\n[[identity.agents]]\nname = {:?}\nkey_sha256 = \"{key_sha256}\"\nspaces = [{}]\naccess_tokens = false",
         args.name,
         spaces.join(", ")

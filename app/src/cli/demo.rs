@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::output::say;
+use crate::cli::output::print;
 use crate::cli::{CliError, runtime};
 use crate::demo::{Demo, DemoOptions};
 use crate::signals::StopSignals;
@@ -34,8 +34,8 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), CliError> {
     runtime()?.block_on(async {
         let stop = StopSignals::listen().map_err(CliError::signals)?;
         let demo = Demo::start(&options).await?;
-        say(demo.welcome())?;
+        print(demo.banner())?;
         demo.run(stop.asked()).await;
-        say(format_args!("\nStopped. Everything is kept in {} for the next start.", options.folder.display()))
+        print(format_args!("\nStopped. Everything is kept in {} for the next start.", options.folder.display()))
     })
 }

@@ -6,12 +6,12 @@ use grantry_crypto_aes_gcm::KeyringError;
 use grantry_domain::ports::{RandomUnavailable, StoreError};
 use thiserror::Error;
 
-use crate::compose::ComposeError;
+use crate::app::BuildError;
 use crate::config::ConfigError;
+use crate::connector_export::TransferError;
 use crate::demo::DemoError;
 use crate::key_file::KeyFileError;
 use crate::serve::ServeError;
-use crate::transfer::TransferError;
 
 /// A command was not carried out.
 #[derive(Debug, Error)]
@@ -24,7 +24,7 @@ pub(crate) enum CliError {
     Serve(#[from] ServeError),
     /// The parts could not be put together.
     #[error(transparent)]
-    Compose(#[from] ComposeError),
+    Compose(#[from] BuildError),
     /// The demo did not start.
     #[error(transparent)]
     Demo(#[from] DemoError),

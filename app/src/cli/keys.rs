@@ -9,9 +9,9 @@ use grantry_domain::ports::AuthorizationStore;
 use grantry_runtime::SystemRandom;
 use serde::Serialize;
 
-use crate::cli::output::{say, say_json, tell};
+use crate::app::open_store;
+use crate::cli::output::{info, print, print_json};
 use crate::cli::{CliError, ConfigArgs, runtime};
-use crate::compose::open_store;
 use crate::config::Config;
 use crate::key_file;
 
@@ -41,15 +41,15 @@ pub(super) struct StatusArgs {
 
 pub(super) fn run(command: KeysCommand) -> Result<(), CliError> {
     match command {
-        KeysCommand::Generate(GenerateArgs { out: None }) => say(RootKey::generate(&SystemRandom)?.as_str()),
+        KeysCommand::Generate(GenerateArgs { out: None }) => print(RootKey::generate(&SystemRandom)?.as_str()),
         KeysCommand::Generate(GenerateArgs { out: Some(path) }) => {
             let id = key_file::write_new(&path)?;
-            tell(format_args!(
+            info(format_args!(
                 "wrote key {} to {} (mode 0600); keep a copy where the database is not",
                 hex(&id.0),
                 path.display()
             ));
-            say(format_args!("write = \"file:{}\"", path.display()))
+            print(format_args!("write = \"file:{}\"", path.display()))
         }
         KeysCommand::Status(args) => {
             let config = Config::load(&args.config.config)?;
@@ -96,11 +96,11 @@ async fn status(config: &Config) -> Result<Vec<KeyRow>, CliError> {
 
 fn show(rows: &[KeyRow], json: bool) -> Result<(), CliError> {
     if json {
-        return say_json(&rows);
+        return print_json(&rows);
     }
     for row in rows {
         let source = row.source.as_deref().unwrap_or("not configured; its records cannot be opened");
-        say(format_args!("{}  {:7}  {:>8} records  {source}", row.id, row.role, row.records))?;
+        print(format_args!("{}  {:7}  {:>8} records  {source}", row.id, row.role, row.records))?;
     }
     Ok(())
 }

@@ -57,14 +57,14 @@ pub(crate) fn role(text: &str) -> Option<Role> {
     [Role::Viewer, Role::Editor, Role::Admin].into_iter().find(|role| role.as_str() == text)
 }
 
-/// What the configuration says of people, back ends and proxies.
-pub(super) struct Understood {
+/// The configuration of people, back ends and proxies.
+pub(super) struct Validated {
     pub(super) identity: Identity,
     pub(super) agents: Vec<Agent>,
     pub(super) trusted_proxies: Vec<IpAddr>,
 }
 
-pub(super) fn understand(written: file::Identity, spaces: &[SpaceId]) -> Result<Understood, ConfigError> {
+pub(super) fn validate(written: file::Identity, spaces: &[SpaceId]) -> Result<Validated, ConfigError> {
     let agents = agents(written.agents, spaces)?;
     match written.mode.as_deref().unwrap_or("accounts") {
         "accounts" => {
@@ -76,7 +76,7 @@ pub(super) fn understand(written: file::Identity, spaces: &[SpaceId]) -> Result<
             }
             // Nothing is believed of a proxy that nobody has named.
             let trusted_proxies = trusted_proxies(written.proxy.trusted_proxies.as_deref().unwrap_or_default())?;
-            Ok(Understood { identity: Identity::Accounts(accounts), agents, trusted_proxies })
+            Ok(Validated { identity: Identity::Accounts(accounts), agents, trusted_proxies })
         }
         "proxy-header" => {
             let this_machine = vec!["127.0.0.1".to_owned()];
@@ -86,7 +86,7 @@ pub(super) fn understand(written: file::Identity, spaces: &[SpaceId]) -> Result<
                 return Err(ConfigError::invalid("identity.proxy.trusted_proxies", problem));
             }
             let proxy = proxy(&written.proxy, accounts(written.accounts, spaces, false)?)?;
-            Ok(Understood { identity: Identity::ProxyHeader(proxy), agents, trusted_proxies })
+            Ok(Validated { identity: Identity::ProxyHeader(proxy), agents, trusted_proxies })
         }
         "jwt" => Err(ConfigError::invalid(
             "identity.mode",

@@ -11,7 +11,7 @@ mod error;
 mod file;
 mod identity;
 pub(crate) mod keys;
-mod understand;
+mod validate;
 mod values;
 
 #[cfg(test)]
@@ -102,13 +102,13 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let mut table: toml::Table = toml::from_str(text).map_err(|error| syntax(path, text, &error))?;
         keys::check(&table)?;
-        let strangers = overlay(&mut table, environment)?;
+        let unknown_variables = overlay(&mut table, environment)?;
         let file: file::File = table
             .try_into()
             // The kinds were checked key by key; what is left cannot be said without repeating values.
             .map_err(|_| ConfigError::invalid("configuration", "does not have the expected shape"))?;
-        let config = understand::understand(file, folder)?;
-        match strangers.into_iter().find(|name| !config.reads_variable(name)) {
+        let config = validate::validate(file, folder)?;
+        match unknown_variables.into_iter().find(|name| !config.reads_variable(name)) {
             Some(name) => Err(ConfigError::UnknownVariable { name }),
             None => Ok(config),
         }
@@ -127,7 +127,7 @@ fn overlay(
     table: &mut toml::Table,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Vec<String>, ConfigError> {
-    let mut strangers = Vec::new();
+    let mut unknown_variables = Vec::new();
     for (name, text) in environment {
         if !name.starts_with(keys::PREFIX) {
             continue;
@@ -138,11 +138,11 @@ fn overlay(
                 kind.check(&name, &value)?;
                 keys::insert(table, path, value);
             }
-            None => strangers.push(name),
+            None => unknown_variables.push(name),
         }
     }
-    strangers.sort();
-    Ok(strangers)
+    unknown_variables.sort();
+    Ok(unknown_variables)
 }
 
 /// Where the text stops being TOML. The parser's own message would quote the line, and a key may stand in it.

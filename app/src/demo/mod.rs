@@ -3,11 +3,11 @@
 //! Nothing in here is a special case of the server: it is configured by the file that the demo writes, and started like any
 //! other. The provider is the mock provider of the test kit, on a port of its own.
 
+mod accounts;
+mod banner;
 mod error;
 mod folder;
-mod people;
 mod provider;
-mod welcome;
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -26,8 +26,8 @@ use crate::serve::{ServeError, Server, listen};
 
 use folder::Folder;
 
+pub use banner::Banner;
 pub use error::DemoError;
-pub use welcome::Welcome;
 
 /// Where the demo runs unless told otherwise.
 const PORT: u16 = 8080;
@@ -49,7 +49,7 @@ pub struct DemoOptions {
 pub struct Demo {
     server: Server,
     provider: MockProvider,
-    welcome: Welcome,
+    banner: Banner,
 }
 
 /// A connector of the demo.
@@ -119,16 +119,16 @@ impl Demo {
         let server = Server::start_on(listener, &config, false).await?;
         let connectors = connectors(&server, provider.base_url()).await?;
         for connector in &connectors {
-            let redirect_uri = server.assembly().connections.described(connector.clone()).redirect_uri;
+            let redirect_uri = server.app().connections.described(connector.clone()).redirect_uri;
             provider.register(provider::client(connector, &redirect_uri));
         }
-        let welcome = Welcome::new(&config, &provider, &options.folder);
-        Ok(Self { server, provider, welcome })
+        let banner = Banner::new(&config, &provider, &options.folder);
+        Ok(Self { server, provider, banner })
     }
 
     /// Where everything is, who can log in, and what to try.
-    pub fn welcome(&self) -> &Welcome {
-        &self.welcome
+    pub fn banner(&self) -> &Banner {
+        &self.banner
     }
 
     /// The provider, to look at what it has seen.
@@ -148,9 +148,9 @@ impl Demo {
 fn configure(folder: &Folder, address: SocketAddr, provider: &MockProvider) -> Result<Config, DemoError> {
     let text = match folder.read_config()? {
         Some(text) => text,
-        None => folder.write_config(&people::config(address.port(), provider.port())?)?,
+        None => folder.write_config(&accounts::config(address.port(), provider.port())?)?,
     };
-    // The environment is left out on purpose: what it says is meant for a server, not for this.
+    // The environment is left out on purpose: its settings are meant for a server, not for this.
     let overrides = [
         ("GRANTRY_LISTEN".to_owned(), address.to_string()),
         ("GRANTRY_PUBLIC_BASE_URL".to_owned(), format!("http://{address}")),
@@ -160,18 +160,18 @@ fn configure(folder: &Folder, address: SocketAddr, provider: &MockProvider) -> R
 
 /// The connectors of the demo, which are made if they are not there.
 async fn connectors(server: &Server, provider: &str) -> Result<Vec<Connector>, DemoError> {
-    let assembly = server.assembly();
+    let app = server.app();
     let mut connectors = Vec::new();
     for example in &EXAMPLES {
         let key = example.key()?;
-        if assembly.store.get(&key).await?.is_none() {
+        if app.store.get(&key).await?.is_none() {
             let draft = example.draft(provider)?;
-            assembly.connections.install_connector(&Actor::System, &key.space, Some(key.id.clone()), draft).await?;
+            app.connections.install_connector(&Actor::System, &key.space, Some(key.id.clone()), draft).await?;
         }
     }
     // Also those that somebody has made while trying things out.
     for space in ["default", "marketing"] {
-        connectors.extend(assembly.store.list(&SpaceId::new(space)?).await?);
+        connectors.extend(app.store.list(&SpaceId::new(space)?).await?);
     }
     connectors.retain(|connector| connector.config.client_id.is_some());
     Ok(connectors)

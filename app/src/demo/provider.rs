@@ -6,8 +6,8 @@ use grantry_domain::connector::Connector;
 use grantry_testkit::provider::{Client, MockProvider, StartError};
 
 use crate::demo::DemoError;
+use crate::demo::accounts::{ACCOUNTS, DemoUser};
 use crate::demo::folder::Folder;
-use crate::demo::people::{PEOPLE, Somebody};
 
 /// Life of an access token: short enough that a refresh can be watched.
 pub(super) const ACCESS_TTL: Duration = Duration::from_mins(1);
@@ -41,7 +41,7 @@ async fn on_port(folder: &Folder, port: u16) -> Result<MockProvider, StartError>
     MockProvider::builder()
         .port(port)
         .title("Demo provider")
-        .users(PEOPLE.iter().map(Somebody::account))
+        .users(ACCOUNTS.iter().map(DemoUser::account))
         .access_ttl(ACCESS_TTL)
         .ledger_limit(1000)
         .state_file(folder.provider_state())

@@ -174,7 +174,7 @@ fn the_doctor_says_what_is_wrong_and_changes_nothing() {
     assert_eq!(report["ok"], false);
     let keys = report["findings"].as_array().unwrap().iter().find(|finding| finding["subject"] == "keys").unwrap();
     assert_eq!(keys["status"], "failed");
-    assert_eq!(keys["says"], "there is no key at `file:primary.key`; make one there with `grantry keys generate`");
+    assert_eq!(keys["message"], "there is no key at `file:primary.key`; make one there with `grantry keys generate`");
 
     site.write("lisen = 1");
     let unreadable = check(&[]);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// Somebody's browser: it keeps cookies and speaks to one server.
+/// DemoUser's browser: it keeps cookies and speaks to one server.
 pub(crate) struct Browser {
     port: u16,
     pub(crate) cookies: BTreeMap<String, String>,

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use grantry::compose::Assembly;
+use grantry::app::App;
 use grantry::config::Config;
 use grantry_domain::connector::{AuthMode, Connector, ConnectorId, ConnectorName, ProfileId};
 use grantry_domain::identity::{Actor, SpaceId};
@@ -81,7 +81,7 @@ roles = {{ default = "editor", marketing = "viewer" }}
     pub(crate) async fn install(&self, id: &str, config: serde_json::Value, secret: &str) -> Connector {
         // As `main` does.
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-        let assembly = Assembly::new(&self.config(), false).await.unwrap();
+        let app = App::new(&self.config(), false).await.unwrap();
         let draft = ConnectorDraft {
             name: ConnectorName::new(id).unwrap(),
             profile: ProfileId::new(".oauth2").unwrap(),
@@ -91,8 +91,8 @@ roles = {{ default = "editor", marketing = "viewer" }}
             client_secret: Some(Secret::from_text(secret)),
         };
         let id = Some(ConnectorId::new(id).unwrap());
-        let connector = assembly.connections.install_connector(&Actor::System, &SpaceId::default_space(), id, draft).await;
-        assembly.store.close().await;
+        let connector = app.connections.install_connector(&Actor::System, &SpaceId::default_space(), id, draft).await;
+        app.store.close().await;
         connector.unwrap()
     }
 }

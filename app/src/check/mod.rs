@@ -14,7 +14,7 @@ use grantry_domain::time::Timestamp;
 use grantry_runtime::SystemClock;
 use serde::Serialize;
 
-use crate::compose::{Assembly, policy};
+use crate::app::{App, policy};
 use crate::config::Config;
 use crate::progress::Steps;
 use crate::serve::{self, ServeError};
@@ -37,7 +37,7 @@ pub(crate) struct Report {
 pub(crate) struct Finding {
     pub(crate) subject: String,
     pub(crate) status: Status,
-    pub(crate) says: String,
+    pub(crate) message: String,
 }
 
 /// How a thing is.
@@ -68,8 +68,8 @@ impl Report {
     }
 }
 
-fn finding(subject: &str, status: Status, says: impl Into<String>) -> Finding {
-    Finding { subject: subject.to_owned(), status, says: says.into() }
+fn finding(subject: &str, status: Status, message: impl Into<String>) -> Finding {
+    Finding { subject: subject.to_owned(), status, message: message.into() }
 }
 
 /// Looks at everything. `steps` makes the display of how far the connectors are.
@@ -84,21 +84,21 @@ pub(crate) async fn examine(path: &Path, steps: impl FnOnce(u64) -> Steps) -> Re
     findings.push(keys);
     findings.push(public_url(&config).await);
     findings.push(listen(&config).await);
-    let assembly = match (keyring, config.database.exists()) {
+    let app = match (keyring, config.database.exists()) {
         (None, _) => None,
         (Some(_), false) => {
             findings.push(new_database(&config));
             None
         }
-        (Some(_), true) => match Assembly::new(&config, false).await {
-            Ok(assembly) => {
-                let id = hex(&assembly.store.deployment_id());
+        (Some(_), true) => match App::new(&config, false).await {
+            Ok(app) => {
+                let id = hex(&app.store.deployment_id());
                 findings.push(finding(
                     "store",
                     Status::Ok,
                     format!("{} opens; deployment_id = {id}", config.database.display()),
                 ));
-                Some(assembly)
+                Some(app)
             }
             Err(error) => {
                 findings.push(finding("store", Status::Failed, error.to_string()));
@@ -106,33 +106,33 @@ pub(crate) async fn examine(path: &Path, steps: impl FnOnce(u64) -> Steps) -> Re
             }
         },
     };
-    let Some(assembly) = assembly else {
+    let Some(app) = app else {
         findings.push(clock(None));
         return Report::new(findings);
     };
-    match all_connectors(&assembly, &config).await {
+    match all_connectors(&app, &config).await {
         Ok(all) => {
             findings.push(clock(all.iter().map(|connector| connector.updated_at).max()));
             let mut steps = steps(u64::try_from(all.len()).unwrap_or(u64::MAX));
             for connector in all {
                 steps.begin(connector.name.as_str());
-                findings.push(connectors::examine(&assembly, connector).await);
+                findings.push(connectors::examine(&app, connector).await);
                 steps.end();
             }
         }
         Err(error) => findings.push(finding("store", Status::Failed, error.to_string())),
     }
-    assembly.store.close().await;
+    app.store.close().await;
     Report::new(findings)
 }
 
 async fn all_connectors(
-    assembly: &Assembly,
+    app: &App,
     config: &Config,
 ) -> Result<Vec<grantry_domain::connector::Connector>, grantry_domain::ports::StoreError> {
     let mut all = Vec::new();
     for space in &config.spaces {
-        all.extend(assembly.store.list(space).await?);
+        all.extend(app.store.list(space).await?);
     }
     Ok(all)
 }
@@ -148,8 +148,8 @@ fn keys(config: &Config) -> (Finding, Option<Keyring>) {
     match Keyring::load(&config.write_key, &config.read_keys, &config.folder) {
         Ok(keyring) => {
             let readers = config.read_keys.len();
-            let says = format!("key {} writes, {readers} more read", hex(&keyring.write_key().0));
-            (finding("keys", Status::Ok, says), Some(keyring))
+            let message = format!("key {} writes, {readers} more read", hex(&keyring.write_key().0));
+            (finding("keys", Status::Ok, message), Some(keyring))
         }
         Err(error) => (finding("keys", Status::Failed, error.to_string()), None),
     }
@@ -172,9 +172,9 @@ async fn public_url(config: &Config) -> Finding {
     let public = &config.public_base_url;
     let subject = "public URL";
     if !public.is_https() {
-        let says = format!("{public} is for this machine alone; set an https URL for anybody else");
+        let message = format!("{public} is for this machine alone; set an https URL for anybody else");
         let status = if config.listen.ip().is_loopback() { Status::Ok } else { Status::Warning };
-        return finding(subject, status, says);
+        return finding(subject, status, message);
     }
     let authority = public.origin().trim_start_matches("https://");
     let target =

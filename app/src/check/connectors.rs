@@ -8,22 +8,22 @@ use grantry_domain::connector::Connector;
 use grantry_domain::provider::{ProviderSettings, ProviderSnapshot};
 use grantry_domain::usecase::ConnectorView;
 
-use crate::compose::Assembly;
-use crate::doctor::{Finding, Status, finding};
+use crate::app::App;
+use crate::check::{Finding, Status, finding};
 
 /// How long a name may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(super) async fn examine(assembly: &Assembly, connector: Connector) -> Finding {
+pub(super) async fn examine(app: &App, connector: Connector) -> Finding {
     let subject = format!("{}/{}", connector.key.space, connector.key.id);
-    let view = assembly.connections.described(connector);
+    let view = app.connections.described(connector);
     let settings = match &view.settings {
         Ok(settings) => settings,
         Err(invalid) => return finding(&subject, Status::Failed, invalid.to_string()),
     };
-    match endpoints(assembly, &view, settings).await {
+    match endpoints(app, &view, settings).await {
         Ok(hosts) => complete(&subject, &view, settings, &hosts),
-        Err(says) => finding(&subject, Status::Failed, says),
+        Err(message) => finding(&subject, Status::Failed, message),
     }
 }
 
@@ -41,13 +41,12 @@ fn complete(subject: &str, view: &ConnectorView, settings: &ProviderSettings, ho
 }
 
 /// Settles the endpoints, by discovery where there is an issuer, and looks every host up. Answers their names.
-async fn endpoints(assembly: &Assembly, view: &ConnectorView, settings: &ProviderSettings) -> Result<String, String> {
-    let resolving =
-        assembly.connections.ports().provider.resolve(settings, &view.redirect_uri, &view.connector.config.settings);
+async fn endpoints(app: &App, view: &ConnectorView, settings: &ProviderSettings) -> Result<String, String> {
+    let resolving = app.connections.ports().provider.resolve(settings, &view.redirect_uri, &view.connector.config.settings);
     let provider = resolving.await.map_err(|error| error.to_string())?;
     let mut hosts = BTreeMap::new();
     for url in urls(&provider, &settings.base_url) {
-        let allowed = assembly.profiles.policy().check(url).map_err(|refused| format!("an endpoint {refused}"))?;
+        let allowed = app.profiles.policy().check(url).map_err(|refused| format!("an endpoint {refused}"))?;
         let port = allowed.as_url().port_or_known_default().unwrap_or(443);
         hosts.insert(format!("{}:{port}", allowed.host()), allowed.reach());
     }

@@ -17,11 +17,11 @@ use crate::config::{Config, ConfigError, file, identity, values};
 /// Largest body of `_execute` that can be configured: it is held in memory.
 const LARGEST_BODY: i64 = 64 * 1024 * 1024;
 
-pub(super) fn understand(file: file::File, folder: PathBuf) -> Result<Config, ConfigError> {
+pub(super) fn validate(file: file::File, folder: PathBuf) -> Result<Config, ConfigError> {
     let public_base_url = public_base_url(&file.public_base_url)?;
     let defaults = Policy::new(public_base_url.clone());
     let spaces = spaces(&file.spaces)?;
-    let identity::Understood { identity, agents, trusted_proxies } = identity::understand(file.identity, &spaces)?;
+    let identity::Validated { identity, agents, trusted_proxies } = identity::validate(file.identity, &spaces)?;
     let database = folder.join(sqlite_file(file.store.url.as_deref().unwrap_or("sqlite:grantry.db"))?);
     later(&file.telemetry.otlp_endpoint, "telemetry.otlp_endpoint", "traces cannot be exported yet; leave it empty")?;
     if file.oauth.callback_mode.as_deref().is_some_and(|mode| mode != "direct") {

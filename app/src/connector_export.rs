@@ -9,7 +9,7 @@ use grantry_domain::usecase::{ConnectorDraft, ConnectorError};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::compose::Assembly;
+use crate::app::App;
 use crate::config::Config;
 use crate::progress::Steps;
 
@@ -64,7 +64,7 @@ pub(crate) struct ImportEntry {
     pub(crate) space: String,
     pub(crate) id: String,
     pub(crate) outcome: ImportOutcome,
-    pub(crate) says: String,
+    pub(crate) message: String,
 }
 
 /// What an import did with a definition.
@@ -93,7 +93,7 @@ impl ImportOutcome {
 }
 
 impl ImportReport {
-    /// Whether the connectors are now as the file says.
+    /// Whether the connectors are now as in the file.
     pub(crate) fn ok(&self) -> bool {
         self.entries.iter().all(|entry| matches!(entry.outcome, ImportOutcome::Created | ImportOutcome::Unchanged))
     }
@@ -144,14 +144,14 @@ impl Definitions {
 }
 
 /// The connectors of some spaces, or of all.
-pub(crate) async fn export(assembly: &Assembly, config: &Config, spaces: &[String]) -> Result<Definitions, TransferError> {
+pub(crate) async fn export(app: &App, config: &Config, spaces: &[String]) -> Result<Definitions, TransferError> {
     if let Some(unknown) = spaces.iter().find(|name| config.spaces.iter().all(|space| space.as_str() != *name)) {
         return Err(TransferError::UnknownSpace(unknown.clone()));
     }
     let wanted = |space: &&SpaceId| spaces.is_empty() || spaces.iter().any(|name| name == space.as_str());
     let mut connectors = Vec::new();
     for space in config.spaces.iter().filter(wanted) {
-        connectors.extend(assembly.store.list(space).await?.iter().map(definition));
+        connectors.extend(app.store.list(space).await?.iter().map(definition));
     }
     Ok(Definitions { version: VERSION, connectors })
 }
@@ -170,7 +170,7 @@ fn definition(connector: &Connector) -> ConnectorFile {
 
 /// Creates what is not there. Doing it again changes nothing.
 pub(crate) async fn import(
-    assembly: &Assembly,
+    app: &App,
     config: &Config,
     definitions: &Definitions,
     dry_run: bool,
@@ -179,36 +179,36 @@ pub(crate) async fn import(
     let mut entries = Vec::with_capacity(definitions.connectors.len());
     for wanted in &definitions.connectors {
         steps.begin(&wanted.id);
-        let (outcome, says) = import_one(assembly, config, wanted, dry_run).await?;
-        entries.push(ImportEntry { space: wanted.space.clone(), id: wanted.id.clone(), outcome, says });
+        let (outcome, message) = import_one(app, config, wanted, dry_run).await?;
+        entries.push(ImportEntry { space: wanted.space.clone(), id: wanted.id.clone(), outcome, message });
         steps.end();
     }
     Ok(ImportReport { dry_run, entries })
 }
 
 async fn import_one(
-    assembly: &Assembly,
+    app: &App,
     config: &Config,
     wanted: &ConnectorFile,
     dry_run: bool,
 ) -> Result<(ImportOutcome, String), TransferError> {
-    let refused = |says: String| Ok((ImportOutcome::Refused, says));
+    let refused = |message: String| Ok((ImportOutcome::Refused, message));
     let Some(space) = config.spaces.iter().find(|space| space.as_str() == wanted.space) else {
         return refused(TransferError::UnknownSpace(wanted.space.clone()).to_string());
     };
     let (id, draft) = match draft(wanted) {
         Ok(understood) => understood,
-        Err(says) => return refused(says),
+        Err(message) => return refused(message),
     };
     let key = ConnectorKey { space: space.clone(), id: id.clone() };
-    if let Some(present) = assembly.store.get(&key).await? {
+    if let Some(present) = app.store.get(&key).await? {
         return Ok(if definition(&present) == *wanted {
             (ImportOutcome::Unchanged, "is there and the same".to_owned())
         } else {
             (ImportOutcome::Differs, "is there and different; left as it is".to_owned())
         });
     }
-    let profiles = &assembly.connections.ports().profiles;
+    let profiles = &app.connections.ports().profiles;
     let understood = profiles.settings(&grantry_domain::connector::ConnectorConfig {
         profile: draft.profile.clone(),
         settings: draft.config.clone(),
@@ -219,14 +219,14 @@ async fn import_one(
         Err(invalid) => return refused(invalid.to_string()),
     };
     if !dry_run {
-        match assembly.connections.install_connector(&Actor::System, space, Some(id), draft).await {
+        match app.connections.install_connector(&Actor::System, space, Some(id), draft).await {
             Ok(_) => {}
             Err(ConnectorError::Store(error)) => return Err(error.into()),
             Err(error) => return refused(error.to_string()),
         }
     }
-    let says = if needs_secret { "enter its client secret before anybody connects" } else { "ready" };
-    Ok((ImportOutcome::Created, says.to_owned()))
+    let message = if needs_secret { "enter its client secret before anybody connects" } else { "ready" };
+    Ok((ImportOutcome::Created, message.to_owned()))
 }
 
 fn draft(wanted: &ConnectorFile) -> Result<(ConnectorId, ConnectorDraft), String> {

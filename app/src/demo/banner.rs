@@ -1,4 +1,4 @@
-//! What the demo says when it is ready.
+//! The text shown when the demo is ready.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 use grantry_testkit::provider::MockProvider;
 
 use crate::config::Config;
-use crate::demo::people::PEOPLE;
+use crate::demo::accounts::ACCOUNTS;
 use crate::demo::provider::ACCESS_TTL;
 
 /// Where everything is, who can log in, and what to try.
-pub struct Welcome {
+pub struct Banner {
     server: String,
     provider: String,
     folder: PathBuf,
 }
 
-impl Welcome {
+impl Banner {
     pub(super) fn new(config: &Config, provider: &MockProvider, folder: &Path) -> Self {
         Self {
             server: config.public_base_url.to_string(),
@@ -26,7 +26,7 @@ impl Welcome {
     }
 }
 
-impl fmt::Display for Welcome {
+impl fmt::Display for Banner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { server, provider, folder } = self;
         writeln!(f, "\nThe Grantry demo is running. Ctrl-C stops it; everything is kept in {}.\n", folder.display())?;
@@ -34,7 +34,7 @@ impl fmt::Display for Welcome {
         writeln!(f, "  Space marketing   {server}/s/marketing/")?;
         writeln!(f, "  Demo provider     {provider}/\n")?;
         writeln!(f, "  {:21}{:13}{:15}at the provider as", "log in here as", "in default", "in marketing")?;
-        for person in &PEOPLE {
+        for person in &ACCOUNTS {
             let here = format!("{} / {}", person.name, person.password());
             let [default, marketing] = person.roles;
             let there = format!("{} / {}", person.name, person.provider_password());

@@ -33,7 +33,7 @@ use crate::telemetry;
 /// Why the parts could not be put together. One sentence each, which says what to set.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum ComposeError {
+pub enum BuildError {
     /// A key is missing, wrong or weak.
     #[error("{0}")]
     Keys(#[from] KeyringError),
@@ -60,7 +60,7 @@ pub enum ComposeError {
 }
 
 /// Everything that runs in one process, put together.
-pub struct Assembly {
+pub struct App {
     /// The use cases.
     pub connections: Arc<Connections>,
     /// The store, to close at the end.
@@ -77,10 +77,10 @@ pub struct Assembly {
     authenticator: Arc<dyn Authenticator>,
 }
 
-impl Assembly {
+impl App {
     /// Opens keys and store and puts everything together. Must run on a Tokio runtime. `allow_unknown_keys` goes on although
     /// the store holds records that cannot be opened; none of them is changed (R76).
-    pub async fn new(config: &Config, allow_unknown_keys: bool) -> Result<Self, ComposeError> {
+    pub async fn new(config: &Config, allow_unknown_keys: bool) -> Result<Self, BuildError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let random: Arc<dyn SecureRandom> = Arc::new(SystemRandom);
         let tasks = TokioSpawner::new(tokio::runtime::Handle::current());
@@ -224,14 +224,14 @@ pub(crate) fn policy(config: &Config) -> Policy {
 }
 
 /// Opens the database, which is made if it is not there yet.
-pub(crate) async fn open_store(config: &Config) -> Result<SqliteStore, ComposeError> {
+pub(crate) async fn open_store(config: &Config) -> Result<SqliteStore, BuildError> {
     let mut options = SqliteOptions::new(&config.database, Arc::new(SystemClock), Arc::new(SystemRandom));
     options.deployment_id = config.deployment_id;
     SqliteStore::open(options).await.map_err(|error| store_error(config, error))
 }
 
-fn store_error(config: &Config, error: StoreError) -> ComposeError {
-    ComposeError::Store { path: config.database.clone(), error }
+fn store_error(config: &Config, error: StoreError) -> BuildError {
+    BuildError::Store { path: config.database.clone(), error }
 }
 
 fn agent_keys(agents: &[Agent]) -> Vec<AgentKey> {

@@ -10,15 +10,15 @@ use grantry_testkit::provider::User;
 use crate::demo::folder::{DATABASE, KEY};
 use crate::passwords;
 
-/// Somebody who can log in here and at the demo provider.
-pub(super) struct Somebody {
+/// DemoUser who can log in here and at the demo provider.
+pub(super) struct DemoUser {
     /// Log-in name at both.
     pub(super) name: &'static str,
     /// Role in `default` and in `marketing`.
     pub(super) roles: [&'static str; 2],
 }
 
-impl Somebody {
+impl DemoUser {
     /// Password here. These accounts guard nothing.
     pub(super) fn password(&self) -> String {
         format!("{}-demo", self.name)
@@ -35,10 +35,10 @@ impl Somebody {
     }
 }
 
-pub(super) const PEOPLE: [Somebody; 3] = [
-    Somebody { name: "alice", roles: ["editor", "viewer"] },
-    Somebody { name: "bob", roles: ["viewer", "viewer"] },
-    Somebody { name: "carol", roles: ["admin", "admin"] },
+pub(super) const ACCOUNTS: [DemoUser; 3] = [
+    DemoUser { name: "alice", roles: ["editor", "viewer"] },
+    DemoUser { name: "bob", roles: ["viewer", "viewer"] },
+    DemoUser { name: "carol", roles: ["admin", "admin"] },
 ];
 
 /// The configuration of a new demo.
@@ -67,7 +67,7 @@ allow = ["127.0.0.1:{provider_port}"]
 mode = "accounts"
 "#
     );
-    for person in &PEOPLE {
+    for person in &ACCOUNTS {
         let (name, [default, marketing]) = (person.name, person.roles);
         let hash = passwords::hash(&Secret::from_text(&person.password()), &SystemRandom)?;
         // Writing to a string cannot fail.
