@@ -1,4 +1,4 @@
-//! `grantry check`: the doctor.
+//! `grantry check`.
 
 use clap::Args;
 
@@ -17,7 +17,7 @@ pub(super) struct CheckArgs {
 }
 
 pub(super) fn run(args: &CheckArgs) -> Result<(), CliError> {
-    let report = runtime()?.block_on(check::examine(&args.config.config, |total| Steps::new("checking connectors", total)));
+    let report = runtime()?.block_on(check::run(&args.config.config, |total| Steps::new("checking connectors", total)));
     if args.json {
         print_json(&report)?;
     } else {

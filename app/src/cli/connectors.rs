@@ -13,9 +13,9 @@ use crate::progress::Steps;
 
 #[derive(Subcommand)]
 pub(super) enum ConnectorsCommand {
-    /// Print the definitions of all connectors; never secrets or grants
+    /// Print the definitions of all connectors, without secrets and grants
     Export(ExportArgs),
-    /// Create the connectors of a file that are not there yet; those that are stay as they are
+    /// Create the connectors of a file that do not exist yet; existing ones are not changed
     Import(ImportArgs),
 }
 
@@ -23,10 +23,10 @@ pub(super) enum ConnectorsCommand {
 pub(super) struct ExportArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Only this space; can be given several times
+    /// Only this space; can be repeated
     #[arg(long = "space", value_name = "SPACE")]
     spaces: Vec<String>,
-    /// The form of the output
+    /// The format of the output
     #[arg(long, value_enum, default_value = "toml")]
     format: Format,
 }
@@ -41,9 +41,9 @@ enum Format {
 pub(super) struct ImportArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// A file as `export` prints it, TOML or JSON
+    /// A file in the format of `export`, TOML or JSON
     file: PathBuf,
-    /// Change nothing, only tell what would be done
+    /// Change nothing, only report what would be done
     #[arg(long)]
     dry_run: bool,
     /// Print the report as JSON
@@ -61,9 +61,9 @@ pub(super) fn run(command: ConnectorsCommand) -> Result<(), CliError> {
 fn export(args: &ExportArgs) -> Result<(), CliError> {
     let config = Config::load(&args.config.config)?;
     let definitions = runtime()?.block_on(async {
-        let app = App::new(&config, true).await?;
+        let app = App::from_config(&config).await?.allow_unknown_keys(true).build().await?;
         let definitions = connector_export::export(&app, &config, &args.spaces).await;
-        app.store.close().await;
+        app.store().close().await;
         definitions.map_err(CliError::from)
     })?;
     match args.format {
@@ -78,10 +78,10 @@ fn import(args: &ImportArgs) -> Result<(), CliError> {
         .map_err(|error| CliError::Io { what: format!("cannot read {}", args.file.display()), kind: error.kind() })?;
     let definitions = Definitions::parse(&text)?;
     let report = runtime()?.block_on(async {
-        let app = App::new(&config, true).await?;
+        let app = App::from_config(&config).await?.allow_unknown_keys(true).build().await?;
         let mut steps = Steps::new("importing", u64::try_from(definitions.connectors.len()).unwrap_or(u64::MAX));
         let report = connector_export::import(&app, &config, &definitions, args.dry_run, &mut steps).await;
-        app.store.close().await;
+        app.store().close().await;
         report.map_err(CliError::from)
     })?;
     show(&report, args)

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use grantry_crypto_aes_gcm::{Keyring, RootKey};
 use grantry_domain::encoding::hex;
-use grantry_domain::ports::AuthorizationStore;
 use grantry_runtime::SystemRandom;
 use serde::Serialize;
 
@@ -71,7 +70,7 @@ async fn status(config: &Config) -> Result<Vec<KeyRow>, CliError> {
     let keyring = Keyring::load(&config.write_key, &config.read_keys, &config.folder)?;
     let usage = if config.database.exists() {
         let store = open_store(config).await?;
-        let usage = store.key_usage().await?;
+        let usage = store.authorizations.key_usage().await?;
         store.close().await;
         usage
     } else {

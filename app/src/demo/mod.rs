@@ -15,11 +15,11 @@ use std::path::PathBuf;
 
 use grantry_domain::connector::{AuthMode, Connector, ConnectorId, ConnectorKey, ConnectorName, ProfileId};
 use grantry_domain::identity::{Actor, SpaceId};
-use grantry_domain::ports::ConnectorStore;
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{ConnectorDraft, ConnectorError};
 use grantry_testkit::provider::MockProvider;
 
+use crate::app::App;
 use crate::config::Config;
 use crate::jobs::Periods;
 use crate::serve::{ServeError, Server, listen};
@@ -116,10 +116,13 @@ impl Demo {
         let provider = provider::start(&folder, options.provider_port, port).await?;
         folder.remember(port, provider.port())?;
         let config = configure(&folder, address, &provider)?;
-        let server = Server::start_on(listener, &config, false).await?;
+        let server = Server::new(
+            App::from_config(&config).await.map_err(ServeError::from)?.build().await.map_err(ServeError::from)?,
+            listener,
+        );
         let connectors = connectors(&server, provider.base_url()).await?;
         for connector in &connectors {
-            let redirect_uri = server.app().connections.described(connector.clone()).redirect_uri;
+            let redirect_uri = server.app().connections().described(connector.clone()).redirect_uri;
             provider.register(provider::client(connector, &redirect_uri));
         }
         let banner = Banner::new(&config, &provider, &options.folder);
@@ -164,14 +167,14 @@ async fn connectors(server: &Server, provider: &str) -> Result<Vec<Connector>, D
     let mut connectors = Vec::new();
     for example in &EXAMPLES {
         let key = example.key()?;
-        if app.store.get(&key).await?.is_none() {
+        if app.store().connectors.get(&key).await?.is_none() {
             let draft = example.draft(provider)?;
-            app.connections.install_connector(&Actor::System, &key.space, Some(key.id.clone()), draft).await?;
+            app.connections().install_connector(&Actor::System, &key.space, Some(key.id.clone()), draft).await?;
         }
     }
     // Also those that somebody has made while trying things out.
     for space in ["default", "marketing"] {
-        connectors.extend(app.store.list(&SpaceId::new(space)?).await?);
+        connectors.extend(app.store().connectors.list(&SpaceId::new(space)?).await?);
     }
     connectors.retain(|connector| connector.config.client_id.is_some());
     Ok(connectors)

@@ -81,7 +81,7 @@ roles = {{ default = "editor", marketing = "viewer" }}
     pub(crate) async fn install(&self, id: &str, config: serde_json::Value, secret: &str) -> Connector {
         // As `main` does.
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-        let app = App::new(&self.config(), false).await.unwrap();
+        let app = App::from_config(&self.config()).await.unwrap().build().await.unwrap();
         let draft = ConnectorDraft {
             name: ConnectorName::new(id).unwrap(),
             profile: ProfileId::new(".oauth2").unwrap(),
@@ -91,8 +91,8 @@ roles = {{ default = "editor", marketing = "viewer" }}
             client_secret: Some(Secret::from_text(secret)),
         };
         let id = Some(ConnectorId::new(id).unwrap());
-        let connector = app.connections.install_connector(&Actor::System, &SpaceId::default_space(), id, draft).await;
-        app.store.close().await;
+        let connector = app.connections().install_connector(&Actor::System, &SpaceId::default_space(), id, draft).await;
+        app.store().close().await;
         connector.unwrap()
     }
 }
