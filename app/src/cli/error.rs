@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::app::BuildError;
 use crate::config::ConfigError;
 use crate::connector_export::ExportError;
+#[cfg(feature = "demo")]
 use crate::demo::DemoError;
 use crate::key_file::KeyFileError;
 use crate::serve::ServeError;
@@ -26,8 +27,13 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Build(#[from] BuildError),
     /// The demo did not start.
+    #[cfg(feature = "demo")]
     #[error(transparent)]
     Demo(#[from] DemoError),
+    /// This build contains no demo.
+    #[cfg(not(feature = "demo"))]
+    #[error("this build contains no demo; use a build with the cargo feature `demo`")]
+    NoDemo,
     /// An export or import failed.
     #[error(transparent)]
     Export(#[from] ExportError),
@@ -71,19 +77,7 @@ impl CliError {
 
     /// The sentence to print; `None` if everything is reported.
     pub(super) fn sentence(&self) -> Option<String> {
-        match self {
-            Self::CheckFailed | Self::OutputClosed => None,
-            Self::Config(_)
-            | Self::Serve(_)
-            | Self::Build(_)
-            | Self::Demo(_)
-            | Self::Export(_)
-            | Self::Keys(_)
-            | Self::KeyFile(_)
-            | Self::Store(_)
-            | Self::SecureRandom(_)
-            | Self::Io { .. }
-            | Self::Refused(_) => Some(self.to_string()),
-        }
+        let is_reported = matches!(self, Self::CheckFailed | Self::OutputClosed);
+        (!is_reported).then(|| self.to_string())
     }
 }

@@ -2,10 +2,12 @@
 
 #[cfg(test)]
 mod command_line;
-#[cfg(test)]
+#[cfg(all(test, feature = "demo"))]
 mod demo;
 #[cfg(test)]
 mod flow;
+#[cfg(all(test, not(feature = "demo")))]
+mod no_demo;
 #[cfg(test)]
 mod start;
 #[cfg(test)]
