@@ -8,7 +8,7 @@ use grantry_domain::identity::{Role, SpaceId, UserId};
 use grantry_domain::ports::{Directory, DirectoryError, Membership, UserStatus};
 use grantry_http_axum::{AuthenticationError, People, PersonView, RoleSink, SpaceView};
 
-use crate::config::{Account, role};
+use crate::config::{Account, Value as _};
 
 /// The accounts of the configuration.
 ///
@@ -141,8 +141,10 @@ impl RoleSink for ProxyDirectory {
 /// Parses `editor` or `marketing=viewer`. Roles of other systems are ignored.
 fn entry(text: &str) -> Option<RoleEntry> {
     match text.split_once('=') {
-        None => Some(RoleEntry { space: None, role: role(text.trim())? }),
-        Some((space, name)) => Some(RoleEntry { space: Some(SpaceId::new(space.trim()).ok()?), role: role(name.trim())? }),
+        None => Some(RoleEntry { space: None, role: Role::parse(text.trim()).ok()? }),
+        Some((space, name)) => {
+            Some(RoleEntry { space: Some(SpaceId::new(space.trim()).ok()?), role: Role::parse(name.trim()).ok()? })
+        }
     }
 }
 

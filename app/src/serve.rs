@@ -49,7 +49,7 @@ impl Server {
     /// Listens at the configured address and builds the application.
     pub async fn start(config: &Config, allow_unknown_keys: bool) -> Result<Self, ServeError> {
         // The port comes first: if it is taken, no database is created.
-        let listener = listen(config.listen).await?;
+        let listener = listen(config.settings.listen).await?;
         let app = App::from_config(config).await?.allow_unknown_keys(allow_unknown_keys).build().await?;
         Ok(Self::new(app, listener))
     }

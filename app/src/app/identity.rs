@@ -54,19 +54,22 @@ impl Identity {
 
     /// The users of a configuration.
     pub(crate) fn of(config: &Config) -> Self {
-        match &config.identity {
-            config::Identity::Accounts(accounts) => {
-                let directory = Arc::new(AccountDirectory::new(config.spaces.clone(), accounts));
-                Self::with_passwords(directory.clone(), directory, Arc::new(AccountPasswords::new(accounts)))
+        let (spaces, identity) = (config.spaces.clone(), &config.settings.identity);
+        match identity.mode {
+            config::IdentityMode::Accounts => {
+                let directory = Arc::new(AccountDirectory::new(spaces, &identity.accounts));
+                let passwords = Arc::new(AccountPasswords::new(&identity.accounts));
+                Self::with_passwords(directory.clone(), directory, passwords)
             }
-            config::Identity::ProxyHeader(proxy) => {
+            config::IdentityMode::ProxyHeader => {
+                let proxy = &identity.proxy;
                 let headers = ProxyHeaderAuthenticator::new(proxy.user_header.clone(), config.trusted_proxies.clone());
                 let (directory, headers) = match &proxy.roles_header {
                     Some(header) => {
-                        let directory = Arc::new(ProxyDirectory::from_header(config.spaces.clone()));
+                        let directory = Arc::new(ProxyDirectory::from_header(spaces));
                         (directory.clone(), headers.with_roles(header.clone(), directory))
                     }
-                    None => (Arc::new(ProxyDirectory::from_accounts(config.spaces.clone(), &proxy.accounts)), headers),
+                    None => (Arc::new(ProxyDirectory::from_accounts(spaces, &identity.accounts)), headers),
                 };
                 Self::with_authenticator(directory.clone(), directory, Arc::new(headers))
             }

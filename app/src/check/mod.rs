@@ -144,9 +144,9 @@ fn limits(config: &Config) -> Finding {
 }
 
 fn keys(config: &Config) -> (Finding, Option<Keyring>) {
-    match Keyring::load(&config.write_key, &config.read_keys, &config.folder) {
+    match Keyring::load(&config.write_key, &config.settings.keys.read, &config.folder) {
         Ok(keyring) => {
-            let readers = config.read_keys.len();
+            let readers = config.settings.keys.read.len();
             let message = format!("write key {}, {readers} read keys", hex(&keyring.write_key().0));
             (finding("keys", Status::Ok, message), Some(keyring))
         }
@@ -172,7 +172,7 @@ async fn public_url(config: &Config) -> Finding {
     let subject = "public URL";
     if !public.is_https() {
         let message = format!("{public} is reachable on this machine only; set an https URL for other users");
-        let status = if config.listen.ip().is_loopback() { Status::Ok } else { Status::Warning };
+        let status = if config.settings.listen.ip().is_loopback() { Status::Ok } else { Status::Warning };
         return finding(subject, status, message);
     }
     let authority = public.origin().trim_start_matches("https://");
@@ -185,8 +185,8 @@ async fn public_url(config: &Config) -> Finding {
 }
 
 async fn listen(config: &Config) -> Finding {
-    match serve::listen(config.listen).await {
-        Ok(_) => finding("listen", Status::Ok, format!("{} is free", config.listen)),
+    match serve::listen(config.settings.listen).await {
+        Ok(_) => finding("listen", Status::Ok, format!("{} is free", config.settings.listen)),
         Err(ServeError::PortTaken(address)) => {
             finding("listen", Status::Warning, format!("{address} is in use, possibly by this server"))
         }

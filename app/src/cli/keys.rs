@@ -16,15 +16,15 @@ use crate::key_file;
 
 #[derive(Subcommand)]
 pub(super) enum KeysCommand {
-    /// Make a key of 32 random bytes
+    /// Generate a key of 32 random bytes
     Generate(GenerateArgs),
-    /// Tell which keys are configured, and how many stored records each has sealed
+    /// List the configured keys and the number of records sealed with each
     Status(StatusArgs),
 }
 
 #[derive(Args)]
 pub(super) struct GenerateArgs {
-    /// Write the key to a new file that only its owner can read, instead of printing it
+    /// Write the key to a new file with mode 0600 instead of printing it
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -44,7 +44,7 @@ pub(super) fn run(command: KeysCommand) -> Result<(), CliError> {
         KeysCommand::Generate(GenerateArgs { out: Some(path) }) => {
             let id = key_file::write_new(&path)?;
             info(format_args!(
-                "wrote key {} to {} (mode 0600); keep a copy where the database is not",
+                "wrote key {} to {} (mode 0600); keep a copy apart from the database",
                 hex(&id.0),
                 path.display()
             ));
@@ -67,7 +67,7 @@ struct KeyRow {
 }
 
 async fn status(config: &Config) -> Result<Vec<KeyRow>, CliError> {
-    let keyring = Keyring::load(&config.write_key, &config.read_keys, &config.folder)?;
+    let keyring = Keyring::load(&config.write_key, &config.settings.keys.read, &config.folder)?;
     let usage = if config.database.exists() {
         let store = open_store(config).await?;
         let usage = store.authorizations.key_usage().await?;
@@ -76,7 +76,7 @@ async fn status(config: &Config) -> Result<Vec<KeyRow>, CliError> {
     } else {
         Vec::new()
     };
-    let sources = std::iter::once(&config.write_key).chain(&config.read_keys);
+    let sources = std::iter::once(&config.write_key).chain(&config.settings.keys.read);
     let mut rows: Vec<KeyRow> = keyring
         .ids()
         .zip(sources)

@@ -1,4 +1,4 @@
-//! Standard output for data, standard error for words about it.
+//! Standard output for data, standard error for messages.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -14,15 +14,15 @@ pub(super) fn print(line: impl Display) -> Result<(), CliError> {
 
 /// Writes data as JSON to standard output.
 pub(super) fn print_json(data: &impl Serialize) -> Result<(), CliError> {
-    // Our own types with text keys always have a JSON form.
+    // The types of this crate have text keys, so they always have a JSON form.
     let text =
-        serde_json::to_string_pretty(data).map_err(|_| CliError::Refused("the answer has no JSON form".to_owned()))?;
+        serde_json::to_string_pretty(data).map_err(|_| CliError::Refused("the result has no JSON form".to_owned()))?;
     print(text)
 }
 
-/// Writes words about the work to standard error.
+/// Writes a message to standard error.
 pub(super) fn info(line: impl Display) {
-    // Nobody listens: nothing to do about it.
+    // A closed standard error is no reason to fail.
     drop(writeln!(io::stderr().lock(), "{line}"));
 }
 

@@ -90,7 +90,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::*;
-    use crate::config::{Config, Identity};
+    use crate::config::Config;
 
     #[test]
     fn the_configuration_of_a_new_demo_is_understood() {
@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(config.public_base_url.as_str(), "http://127.0.0.1:9000");
         assert_eq!(config.database, Path::new("demo/grantry.db"));
         assert_eq!(config.spaces.len(), 2);
-        let Identity::Accounts(accounts) = config.identity else { panic!("accounts") };
+        let accounts = config.settings.identity.accounts;
         let names: Vec<&str> = accounts.iter().map(|account| account.username.as_str()).collect();
         assert_eq!(names, ["alice", "bob", "carol"]);
         assert!(accounts.iter().all(|account| account.roles.len() == 2));

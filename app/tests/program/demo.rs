@@ -72,7 +72,7 @@ async fn two_people_connect_in_two_spaces_and_find_everything_after_a_restart() 
     }
     let (code, said) = running.stop(Signal::INT);
     assert_eq!(code, Some(0), "{said:?}");
-    assert!(said.iter().any(|line| line.starts_with("Stopped. Everything is kept in")), "{said:?}");
+    assert!(said.iter().any(|line| line.starts_with("Stopped. The data is kept in")), "{said:?}");
 
     let running = started(&folder, &ports);
     let [(_, alice), (_, bob)] = &mut people;
