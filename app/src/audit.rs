@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn outcome_labels_are_stable_codes() {
         for (outcome, label) in
-            [("refresh_rejected", "refresh_rejected"), ("", "none"), ("12", "count"), ("Provider said: no", "other")]
+            [("refresh_rejected", "refresh_rejected"), ("", "none"), ("12", "count"), ("Text: of a provider", "other")]
         {
             assert_eq!(outcome_label(outcome), label);
         }

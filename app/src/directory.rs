@@ -93,7 +93,7 @@ impl ProxyDirectory {
         Self { spaces, roles: Roles::Header(RwLock::default()) }
     }
 
-    /// The role of a user in a space; an error if it is not known.
+    /// The role of a user in a space; an error if this process has not seen the user.
     fn role(&self, user: &UserId, space: &SpaceId) -> Result<Option<Role>, DirectoryError> {
         match &self.roles {
             Roles::Accounts(roles) => Ok(roles.get(user).and_then(|roles| roles.get(space).copied())),

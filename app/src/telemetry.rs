@@ -99,7 +99,7 @@ fn filter<S: tracing::Subscriber>(directives: &str) -> impl tracing_subscriber::
     EnvFilter::builder().parse_lossy(directives).and(filter_fn(is_discreet))
 }
 
-/// Below the level `info`, libraries log URLs and header fields. Only the events of Grantry are known to contain no secret.
+/// Below the level `info`, libraries log URLs and header fields. Only the events of Grantry are reviewed to contain no secret.
 fn is_discreet(metadata: &Metadata<'_>) -> bool {
     *metadata.level() <= Level::INFO || metadata.target().starts_with("grantry") || metadata.target() == audit::TARGET
 }
@@ -164,10 +164,10 @@ mod tests {
         let lines = logged("trace", || {
             tracing::trace!(target: "hyper::proto", "code=canary");
             tracing::debug!(target: "h2::codec", "cookie=canary");
-            tracing::trace!(target: "grantry_http_axum", "ours");
+            tracing::trace!(target: "grantry_http_axum", "kept");
         });
         assert_eq!(lines.len(), 1, "{lines:?}");
-        assert!(lines[0].contains("ours"));
+        assert!(lines[0].contains("kept"));
     }
 
     #[test]

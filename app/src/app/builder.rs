@@ -235,43 +235,16 @@ impl AppBuilder {
         let Self { policy, store, identity, replaced, limits, .. } = self;
         let clock = replaced.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let random = replaced.random.unwrap_or_else(|| Arc::new(SystemRandom));
-        let (spawner, tasks): (Arc<dyn Spawner>, _) = match replaced.spawner {
-            Some(spawner) => (spawner, None),
-            None => {
-                let tasks = TokioSpawner::new(tokio::runtime::Handle::current());
-                (Arc::new(tasks.clone()), Some(tasks))
-            }
-        };
+        let (spawner, tasks) = spawner(replaced.spawner);
         let vault = vault(self.sealing, &store, &random, self.allow_unknown_keys).await?;
 
-        let egress = match self.egress {
-            Some(egress) => egress,
-            None => EgressPolicy::new(&["*"], &[])?,
-        };
+        let egress = self.egress.map_or_else(|| EgressPolicy::new(&["*"], &[]), Ok)?;
         let built_in = Arc::new(Profiles::new(egress.clone(), self.profile_options)?);
-        let provider = match replaced.provider {
-            Some(provider) => provider,
-            None => {
-                let transport = Arc::new(ReqwestTransport::new(egress.clone(), TransportLimits::OAUTH)?);
-                Arc::new(Oauth2Server::new(transport, built_in.clone(), clock.clone()))
-            }
-        };
-        let resource = match replaced.resource {
-            Some(resource) => resource,
-            None => {
-                let transport = Arc::new(ReqwestTransport::new(egress.clone(), TransportLimits::API)?);
-                Arc::new(ApiCaller::new(transport, egress.clone(), limits.execute_body))
-            }
-        };
-        let (profiles, connector_types) = match replaced.profiles {
-            Some(replaced) => replaced,
-            None => {
-                let types = connector_types(&built_in, &policy.public_base_url);
-                (built_in as Arc<dyn ProviderProfiles>, types)
-            }
-        };
-        let limiter = replaced.limiter.unwrap_or_else(|| Arc::new(MemoryRateLimiter::new(self.rate_limits, &clock)));
-        let sink = replaced.sink.unwrap_or_else(|| Arc::new(LogSink));
+        let (profiles, connector_types) = replaced.profiles.unwrap_or_else(|| {
+            let types = connector_types(&built_in, &policy.public_base_url);
+            (built_in.clone(), types)
+        });
+        let provider = provider(replaced.provider, &egress, built_in, &clock)?;
 
         let public_base_url = policy.public_base_url.clone();
         let (mode, user_authenticator) = identity.authenticator(SessionParts {
@@ -281,45 +254,69 @@ impl AppBuilder {
             random: random.clone(),
             public_base_url: &public_base_url,
         });
-        let authenticator = Arc::new(AgentKeys::new(self.agents, vault.clone(), user_authenticator));
+        let front = Front {
+            authenticator: Arc::new(AgentKeys::new(self.agents, vault.clone(), user_authenticator)),
+            identity: mode,
+            users: identity.users,
+            public_base_url,
+            additional_hosts: self.additional_hosts,
+            trusted_proxies: self.trusted_proxies,
+            connector_types,
+            console: self.console,
+            metrics: self.metrics,
+            limits,
+        };
         let ports = Ports {
             authorizations: store.authorizations.clone(),
             connectors: store.connectors.clone(),
             vault,
             provider: provider.clone(),
             profiles: profiles.clone(),
-            resource,
+            resource: resource(replaced.resource, &egress, front.limits.execute_body)?,
             directory: identity.directory,
-            limiter,
-            sink: Arc::new(CountingSink::new(sink)),
+            limiter: replaced.limiter.unwrap_or_else(|| Arc::new(MemoryRateLimiter::new(self.rate_limits, &clock))),
+            sink: Arc::new(CountingSink::new(replaced.sink.unwrap_or_else(|| Arc::new(LogSink)))),
             clock: clock.clone(),
             random: random.clone(),
             spawner,
         };
-        Ok(App {
-            connections: Connections::new(ports, policy)?,
-            store,
-            tasks,
-            egress,
-            profiles,
-            provider,
-            clock,
-            random,
-            stopping: Arc::new(AtomicBool::new(false)),
-            front: Front {
-                authenticator,
-                identity: mode,
-                users: identity.users,
-                public_base_url,
-                additional_hosts: self.additional_hosts,
-                trusted_proxies: self.trusted_proxies,
-                limits,
-                connector_types,
-                console: self.console,
-                metrics: self.metrics,
-            },
-        })
+        let connections = Connections::new(ports, policy)?;
+        let stopping = Arc::new(AtomicBool::new(false));
+        Ok(App { connections, store, tasks, egress, profiles, provider, clock, random, stopping, front })
     }
+}
+
+fn spawner(replaced: Option<Arc<dyn Spawner>>) -> (Arc<dyn Spawner>, Option<TokioSpawner>) {
+    if let Some(spawner) = replaced {
+        return (spawner, None);
+    }
+    let tasks = TokioSpawner::new(tokio::runtime::Handle::current());
+    (Arc::new(tasks.clone()), Some(tasks))
+}
+
+fn provider(
+    replaced: Option<Arc<dyn AuthorizationServer>>,
+    egress: &EgressPolicy,
+    profiles: Arc<Profiles>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn AuthorizationServer>, BuildError> {
+    if let Some(provider) = replaced {
+        return Ok(provider);
+    }
+    let transport = Arc::new(ReqwestTransport::new(egress.clone(), TransportLimits::OAUTH)?);
+    Ok(Arc::new(Oauth2Server::new(transport, profiles, clock.clone())))
+}
+
+fn resource(
+    replaced: Option<Arc<dyn ResourceServer>>,
+    egress: &EgressPolicy,
+    max_body: usize,
+) -> Result<Arc<dyn ResourceServer>, BuildError> {
+    if let Some(resource) = replaced {
+        return Ok(resource);
+    }
+    let transport = Arc::new(ReqwestTransport::new(egress.clone(), TransportLimits::API)?);
+    Ok(Arc::new(ApiCaller::new(transport, egress.clone(), max_body)))
 }
 
 async fn vault(

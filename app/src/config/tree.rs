@@ -215,7 +215,7 @@ impl Node {
 /// Why a tree does not deserialize.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    /// The node, once it is known.
+    /// The node, once the problem is placed.
     at: Option<String>,
     /// A key below the node.
     below: Option<String>,

@@ -41,6 +41,7 @@ pub(super) mod text {
 pub(super) mod optional {
     use super::{Deserialize, Deserializer, Serializer, Value};
 
+    #[expect(clippy::ref_option, reason = "the signature that serde requires")]
     pub(crate) fn serialize<T: Value, S: Serializer>(value: &Option<T>, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&value.as_ref().map_or_else(String::new, Value::text))
     }

@@ -85,8 +85,8 @@ fn an_agent_gets_a_key_and_the_configuration_contains_only_its_digest() {
     let body = serde_json::json!({ "params": { "method": "GET", "path": "/" }, "act_as": "u_alice" });
     assert_eq!(agent.post("/api/actions/connector/none/_execute", &body).status, 401);
     agent.key = Some(key);
-    let answer = agent.post("/api/actions/connector/none/_execute", &body);
-    assert_eq!(answer.status, 404, "{answer:?}");
+    let response = agent.post("/api/actions/connector/none/_execute", &body);
+    assert_eq!(response.status, 404, "{response:?}");
     drop(server);
     let refused = run(&mut grantry(&["agents", "new", "--name", "a b"]), "");
     assert_eq!(refused.code, Some(1));

@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::support::{Answer, Browser, Site, grantry, run};
+use crate::support::{Browser, Response, Site, grantry, run};
 
 const CLIENT_SECRET: &str = "client-secret-canary";
 
@@ -26,7 +26,7 @@ fn endpoints(provider: &str) -> Value {
     })
 }
 
-fn execute(browser: &mut Browser) -> Answer {
+fn execute(browser: &mut Browser) -> Response {
     let body = json!({ "params": { "method": "GET", "path": "/me" } });
     browser.post("/api/actions/connector/files/_execute", &body)
 }
@@ -97,7 +97,7 @@ async fn lesson_31_r77_r79_r80_a_whole_flow_leaves_its_trail_and_no_secret() {
     ] {
         assert!(metrics.lines().any(|present| present == line), "{line}\n{metrics}");
     }
-    let (code, said) = server.stop(Signal::TERM);
+    let (code, lines) = server.stop(Signal::TERM);
     assert_eq!(code, Some(0));
 
     // Every secret that occurred.
@@ -114,7 +114,7 @@ async fn lesson_31_r77_r79_r80_a_whole_flow_leaves_its_trail_and_no_secret() {
         secrets.extend(call.bearer_token().map(str::to_owned));
     }
     assert!(secrets.len() >= 10, "{}", secrets.len());
-    for line in &said {
+    for line in &lines {
         let parsed: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("not one JSON object: {line}"));
         assert!(parsed["level"].is_string());
         let leaked = secrets.iter().find(|secret| line.contains(secret.as_str()));
@@ -126,7 +126,7 @@ async fn lesson_31_r77_r79_r80_a_whole_flow_leaves_its_trail_and_no_secret() {
         assert_eq!(stored, None, "{name} holds a secret in the clear");
     }
 
-    let trail: BTreeSet<String> = said
+    let trail: BTreeSet<String> = lines
         .iter()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
         .filter(|line| line["target"] == "audit")
@@ -194,7 +194,7 @@ async fn r53_a_user_without_an_account_is_disconnected_at_the_next_start() {
     site.replace("u_alice", "u_other");
     let server = site.serve();
     provider.until(|ledger| !ledger.revocations().is_empty()).await;
-    let (_, said) = server.stop(Signal::TERM);
-    assert!(said.iter().any(|line| line.contains("user_disabled")), "{said:?}");
+    let (_, lines) = server.stop(Signal::TERM);
+    assert!(lines.iter().any(|line| line.contains("user_disabled")), "{lines:?}");
     assert!(provider.grants().iter().all(|grant| grant.ended.is_some()));
 }

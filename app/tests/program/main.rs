@@ -2,11 +2,13 @@
 
 #[cfg(test)]
 mod command_line;
-#[cfg(all(test, feature = "demo"))]
+#[cfg(test)]
+#[cfg(feature = "demo")]
 mod demo;
 #[cfg(test)]
 mod flow;
-#[cfg(all(test, not(feature = "demo")))]
+#[cfg(test)]
+#[cfg(not(feature = "demo"))]
 mod no_demo;
 #[cfg(test)]
 mod start;

@@ -122,9 +122,9 @@ fn r72_both_signals_shut_the_server_down_and_leave_one_closed_file() {
         let mut browser = Browser::new(site.port);
         assert_eq!((browser.get("/livez").status, browser.get("/readyz").status), (200, 200));
         browser.log_in("alice", "password-canary");
-        let (code, said) = server.stop(signal);
-        assert_eq!(code, Some(0), "{said:?}");
-        assert!(said.iter().any(|line| line.contains("\"stopped\"")), "{said:?}");
+        let (code, lines) = server.stop(signal);
+        assert_eq!(code, Some(0), "{lines:?}");
+        assert!(lines.iter().any(|line| line.contains("\"stopped\"")), "{lines:?}");
         assert!(!site.path("grantry.db-wal").exists(), "the write-ahead log was written back");
         let mode = fs::metadata(site.path("grantry.db")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);

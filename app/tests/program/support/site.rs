@@ -1,4 +1,4 @@
-//! A folder with a configuration, a key and whatever a server leaves there.
+//! A folder with a configuration, a key and the files of a server.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,10 +58,10 @@ roles = {{ default = "editor", marketing = "viewer" }}
         fs::write(self.path("grantry.toml"), text).unwrap();
     }
 
-    /// Changes the configuration.
+    /// Replaces a text in the configuration.
     pub(crate) fn replace(&self, from: &str, to: &str) {
         let text = fs::read_to_string(self.path("grantry.toml")).unwrap();
-        assert!(text.contains(from), "{from} stands in the configuration");
+        assert!(text.contains(from), "{from} is in the configuration");
         self.write(&text.replace(from, to));
     }
 
