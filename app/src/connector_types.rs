@@ -1,4 +1,4 @@
-//! The list of connector types, from the profiles to the form that the console makes of it.
+//! Connector types as the API lists them, made from the provider profiles.
 
 use grantry_domain::connector::AuthMode;
 use grantry_domain::provider::CallbackPath;

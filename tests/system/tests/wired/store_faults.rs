@@ -109,7 +109,7 @@ async fn r75_r76_another_key_changes_nothing_and_the_right_one_brings_everything
     let right = std::fs::read_to_string(deployment.key_file()).unwrap();
     deployment.write_key(&fresh_key().unwrap()).unwrap();
     let Err(error) = deployment.host().await else { panic!("it starts with another key") };
-    assert!(matches!(error, HostError::UnknownKeys(_)), "{error}");
+    assert!(matches!(error, HostError::Build(grantry::app::BuildError::UnknownKeys(_))), "{error}");
     assert!(!error.to_string().contains(right.trim()));
 
     deployment.write_key(&right).unwrap();

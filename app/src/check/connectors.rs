@@ -1,4 +1,4 @@
-//! One connector: is it complete, are its endpoints allowed, and do their names lead somewhere that may be called?
+//! Checks one connector: its settings are complete, its endpoints are allowed, and their hosts resolve to allowed addresses.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -8,22 +8,22 @@ use grantry_domain::connector::Connector;
 use grantry_domain::provider::{ProviderSettings, ProviderSnapshot};
 use grantry_domain::usecase::ConnectorView;
 
-use crate::compose::Assembly;
-use crate::doctor::{Finding, Status, finding};
+use crate::app::App;
+use crate::check::{Finding, Status, finding};
 
-/// How long a name may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The deadline of a name look-up.
+const LOOKUP_DEADLINE: Duration = Duration::from_secs(5);
 
-pub(super) async fn examine(assembly: &Assembly, connector: Connector) -> Finding {
+pub(super) async fn check(app: &App, connector: Connector) -> Finding {
     let subject = format!("{}/{}", connector.key.space, connector.key.id);
-    let view = assembly.connections.described(connector);
+    let view = app.connections().described(connector);
     let settings = match &view.settings {
         Ok(settings) => settings,
         Err(invalid) => return finding(&subject, Status::Failed, invalid.to_string()),
     };
-    match endpoints(assembly, &view, settings).await {
+    match endpoints(app, &view, settings).await {
         Ok(hosts) => complete(&subject, &view, settings, &hosts),
-        Err(says) => finding(&subject, Status::Failed, says),
+        Err(message) => finding(&subject, Status::Failed, message),
     }
 }
 
@@ -32,7 +32,7 @@ fn complete(subject: &str, view: &ConnectorView, settings: &ProviderSettings, ho
         return finding(subject, Status::Warning, format!("{missing} is not set yet"));
     }
     if view.is_missing_secrets {
-        return finding(subject, Status::Warning, "client id or client secret is not entered yet");
+        return finding(subject, Status::Warning, "the client id or the client secret is not set yet");
     }
     if !view.connector.enabled {
         return finding(subject, Status::Warning, "is disabled");
@@ -40,22 +40,21 @@ fn complete(subject: &str, view: &ConnectorView, settings: &ProviderSettings, ho
     finding(subject, Status::Ok, format!("endpoints at {hosts}; redirect URI {}", view.redirect_uri))
 }
 
-/// Settles the endpoints, by discovery where there is an issuer, and looks every host up. Answers their names.
-async fn endpoints(assembly: &Assembly, view: &ConnectorView, settings: &ProviderSettings) -> Result<String, String> {
-    let resolving =
-        assembly.connections.ports().provider.resolve(settings, &view.redirect_uri, &view.connector.config.settings);
+/// Resolves the endpoints, by discovery if the connector has an issuer, and looks up every host. Returns their names.
+async fn endpoints(app: &App, view: &ConnectorView, settings: &ProviderSettings) -> Result<String, String> {
+    let resolving = app.provider.resolve(settings, &view.redirect_uri, &view.connector.config.settings);
     let provider = resolving.await.map_err(|error| error.to_string())?;
     let mut hosts = BTreeMap::new();
     for url in urls(&provider, &settings.base_url) {
-        let allowed = assembly.profiles.policy().check(url).map_err(|refused| format!("an endpoint {refused}"))?;
+        let allowed = app.egress.check(url).map_err(|refused| format!("an endpoint {refused}"))?;
         let port = allowed.as_url().port_or_known_default().unwrap_or(443);
         hosts.insert(format!("{}:{port}", allowed.host()), allowed.address_scope());
     }
     for (target, scope) in &hosts {
-        let addresses = resolve(target).await.map_err(|()| format!("{target} has no address"))?;
+        let addresses = resolve(target).await.map_err(|()| format!("{target} cannot be resolved"))?;
         if let Some(refused) = addresses.iter().find(|address| !scope.allows(address.ip())) {
             return Err(format!(
-                "{target} leads to {}, which is not allowed; list it under [egress] allow if it is meant",
+                "{target} resolves to {}, which is not allowed; add it to `egress.allow` if it is intended",
                 refused.ip()
             ));
         }
@@ -74,7 +73,7 @@ fn urls<'a>(provider: &'a ProviderSnapshot, base_url: &'a str) -> impl Iterator<
 
 /// The addresses of a host and port.
 pub(super) async fn resolve(target: &str) -> Result<Vec<SocketAddr>, ()> {
-    let found = tokio::time::timeout(PATIENCE, tokio::net::lookup_host(target)).await;
+    let found = tokio::time::timeout(LOOKUP_DEADLINE, tokio::net::lookup_host(target)).await;
     let addresses: Vec<SocketAddr> = found.map_err(drop)?.map_err(drop)?.collect();
     if addresses.is_empty() { Err(()) } else { Ok(addresses) }
 }

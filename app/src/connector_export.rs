@@ -1,22 +1,22 @@
-//! Moving definitions of connectors between deployments: what they are, never their secrets or anybody's grants.
+//! Export and import of connector definitions, without client secrets and grants.
 
 use std::collections::BTreeMap;
 
 use grantry_domain::connector::{AuthMode, Connector, ConnectorId, ConnectorKey, ConnectorName, ProfileId};
 use grantry_domain::identity::{Actor, SpaceId};
-use grantry_domain::ports::{ConnectorStore, StoreError};
+use grantry_domain::ports::StoreError;
 use grantry_domain::usecase::{ConnectorDraft, ConnectorError};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::compose::Assembly;
+use crate::app::App;
 use crate::config::Config;
 use crate::progress::Steps;
 
-/// The form of the file.
+/// The version of the file format.
 const VERSION: u32 = 1;
 
-/// Definitions of connectors, as they stand in a file.
+/// The content of a file.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Definitions {
@@ -25,7 +25,7 @@ pub(crate) struct Definitions {
     pub(crate) connectors: Vec<ConnectorFile>,
 }
 
-/// One connector. The client id is public; the client secret stays behind and is entered again.
+/// One connector. The client id is public; the client secret is not exported and must be entered again.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConnectorFile {
@@ -38,7 +38,7 @@ pub(crate) struct ConnectorFile {
     auth_mode: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     client_id: Option<String>,
-    // A table: in TOML it must stand last.
+    // TOML requires tables after plain values.
     #[serde(default)]
     config: BTreeMap<String, serde_json::Value>,
 }
@@ -51,33 +51,33 @@ fn per_user() -> String {
     AuthMode::PerUser.as_str().to_owned()
 }
 
-/// What became of every definition.
+/// The result of an import.
 #[derive(Debug, Serialize)]
 pub(crate) struct ImportReport {
     dry_run: bool,
     pub(crate) entries: Vec<ImportEntry>,
 }
 
-/// What became of one definition.
+/// The result for one definition.
 #[derive(Debug, Serialize)]
 pub(crate) struct ImportEntry {
     pub(crate) space: String,
     pub(crate) id: String,
     pub(crate) outcome: ImportOutcome,
-    pub(crate) says: String,
+    pub(crate) message: String,
 }
 
-/// What an import did with a definition.
+/// What the import did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ImportOutcome {
-    /// It was not there and is now; in a dry run: it would be.
+    /// The connector was created. In a dry run: it would be.
     Created,
-    /// It is there and the same.
+    /// The connector exists and equals the definition.
     Unchanged,
-    /// It is there and different, and was left as it is.
+    /// The connector exists and differs; it is unchanged.
     Differs,
-    /// It cannot be used here.
+    /// The definition is not valid here.
     Refused,
 }
 
@@ -93,65 +93,64 @@ impl ImportOutcome {
 }
 
 impl ImportReport {
-    /// Whether the connectors are now as the file says.
+    /// Whether every connector of the file now exists as defined.
     pub(crate) fn ok(&self) -> bool {
         self.entries.iter().all(|entry| matches!(entry.outcome, ImportOutcome::Created | ImportOutcome::Unchanged))
     }
 }
 
-/// Why definitions were not moved.
+/// Why an export or import failed.
 #[derive(Debug, Error)]
-pub(crate) enum TransferError {
-    /// Not a file of ours.
-    #[error("the file is neither TOML nor JSON as `grantry connectors export` writes it{0}")]
-    NotUnderstood(String),
-    /// A file of another version.
-    #[error("the file has version {0}, and this program reads version {VERSION}")]
+pub(crate) enum ExportError {
+    /// The file does not have the format of an export.
+    #[error("the file is not TOML or JSON in the format of `grantry connectors export`{0}")]
+    Malformed(String),
+    /// The format has another version.
+    #[error("the file has version {0}; this program reads version {VERSION}")]
     Version(u32),
     /// A space that is not configured.
     #[error("space `{0}` does not exist; add it to the configuration under [[spaces]]")]
     UnknownSpace(String),
-    /// A definition with `null` in it has no TOML form.
-    #[error("a connector holds a value that TOML cannot express; use --format json")]
+    /// A definition contains `null`, which TOML lacks.
+    #[error("a connector contains a value that TOML cannot express; use --format json")]
     NotToml,
-    /// The store does not answer.
+    /// The store does not respond.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Definitions {
     /// Reads TOML or JSON.
-    pub(crate) fn parse(text: &str) -> Result<Self, TransferError> {
-        // Their own messages would quote the file (R78); the line is all that is told.
+    pub(crate) fn parse(text: &str) -> Result<Self, ExportError> {
+        // The messages of the parsers quote the file, which may contain secrets. Only the position is reported.
         let definitions: Self = if text.trim_start().starts_with('{') {
-            serde_json::from_str(text).map_err(|error| {
-                TransferError::NotUnderstood(format!(" (line {}, column {})", error.line(), error.column()))
-            })?
+            serde_json::from_str(text)
+                .map_err(|error| ExportError::Malformed(format!(" (line {}, column {})", error.line(), error.column())))?
         } else {
             toml::from_str(text).map_err(|error: toml::de::Error| {
                 let line =
                     error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
-                TransferError::NotUnderstood(line.map_or_else(String::new, |line| format!(" (line {line})")))
+                ExportError::Malformed(line.map_or_else(String::new, |line| format!(" (line {line})")))
             })?
         };
-        if definitions.version == VERSION { Ok(definitions) } else { Err(TransferError::Version(definitions.version)) }
+        if definitions.version == VERSION { Ok(definitions) } else { Err(ExportError::Version(definitions.version)) }
     }
 
     /// The TOML form.
-    pub(crate) fn to_toml(&self) -> Result<String, TransferError> {
-        toml::to_string_pretty(self).map_err(|_| TransferError::NotToml)
+    pub(crate) fn to_toml(&self) -> Result<String, ExportError> {
+        toml::to_string_pretty(self).map_err(|_| ExportError::NotToml)
     }
 }
 
 /// The connectors of some spaces, or of all.
-pub(crate) async fn export(assembly: &Assembly, config: &Config, spaces: &[String]) -> Result<Definitions, TransferError> {
+pub(crate) async fn export(app: &App, config: &Config, spaces: &[String]) -> Result<Definitions, ExportError> {
     if let Some(unknown) = spaces.iter().find(|name| config.spaces.iter().all(|space| space.as_str() != *name)) {
-        return Err(TransferError::UnknownSpace(unknown.clone()));
+        return Err(ExportError::UnknownSpace(unknown.clone()));
     }
-    let wanted = |space: &&SpaceId| spaces.is_empty() || spaces.iter().any(|name| name == space.as_str());
+    let selected = |space: &&SpaceId| spaces.is_empty() || spaces.iter().any(|name| name == space.as_str());
     let mut connectors = Vec::new();
-    for space in config.spaces.iter().filter(wanted) {
-        connectors.extend(assembly.store.list(space).await?.iter().map(definition));
+    for space in config.spaces.iter().filter(selected) {
+        connectors.extend(app.store().connectors.list(space).await?.iter().map(definition));
     }
     Ok(Definitions { version: VERSION, connectors })
 }
@@ -168,75 +167,74 @@ fn definition(connector: &Connector) -> ConnectorFile {
     }
 }
 
-/// Creates what is not there. Doing it again changes nothing.
+/// Creates the connectors that do not exist. A second import changes nothing.
 pub(crate) async fn import(
-    assembly: &Assembly,
+    app: &App,
     config: &Config,
     definitions: &Definitions,
     dry_run: bool,
     steps: &mut Steps,
-) -> Result<ImportReport, TransferError> {
+) -> Result<ImportReport, ExportError> {
     let mut entries = Vec::with_capacity(definitions.connectors.len());
-    for wanted in &definitions.connectors {
-        steps.begin(&wanted.id);
-        let (outcome, says) = import_one(assembly, config, wanted, dry_run).await?;
-        entries.push(ImportEntry { space: wanted.space.clone(), id: wanted.id.clone(), outcome, says });
+    for file in &definitions.connectors {
+        steps.begin(&file.id);
+        let (outcome, message) = import_one(app, config, file, dry_run).await?;
+        entries.push(ImportEntry { space: file.space.clone(), id: file.id.clone(), outcome, message });
         steps.end();
     }
     Ok(ImportReport { dry_run, entries })
 }
 
 async fn import_one(
-    assembly: &Assembly,
+    app: &App,
     config: &Config,
-    wanted: &ConnectorFile,
+    file: &ConnectorFile,
     dry_run: bool,
-) -> Result<(ImportOutcome, String), TransferError> {
-    let refused = |says: String| Ok((ImportOutcome::Refused, says));
-    let Some(space) = config.spaces.iter().find(|space| space.as_str() == wanted.space) else {
-        return refused(TransferError::UnknownSpace(wanted.space.clone()).to_string());
+) -> Result<(ImportOutcome, String), ExportError> {
+    let refused = |message: String| Ok((ImportOutcome::Refused, message));
+    let Some(space) = config.spaces.iter().find(|space| space.as_str() == file.space) else {
+        return refused(ExportError::UnknownSpace(file.space.clone()).to_string());
     };
-    let (id, draft) = match draft(wanted) {
-        Ok(understood) => understood,
-        Err(says) => return refused(says),
+    let (id, draft) = match draft(file) {
+        Ok(parsed) => parsed,
+        Err(message) => return refused(message),
     };
     let key = ConnectorKey { space: space.clone(), id: id.clone() };
-    if let Some(present) = assembly.store.get(&key).await? {
-        return Ok(if definition(&present) == *wanted {
-            (ImportOutcome::Unchanged, "is there and the same".to_owned())
+    if let Some(present) = app.store().connectors.get(&key).await? {
+        return Ok(if definition(&present) == *file {
+            (ImportOutcome::Unchanged, "exists and is the same".to_owned())
         } else {
-            (ImportOutcome::Differs, "is there and different; left as it is".to_owned())
+            (ImportOutcome::Differs, "exists and differs; not changed".to_owned())
         });
     }
-    let profiles = &assembly.connections.ports().profiles;
-    let understood = profiles.settings(&grantry_domain::connector::ConnectorConfig {
+    let settings = app.profiles.settings(&grantry_domain::connector::ConnectorConfig {
         profile: draft.profile.clone(),
         settings: draft.config.clone(),
         client_id: draft.client_id.clone(),
     });
-    let needs_secret = match understood {
+    let needs_secret = match settings {
         Ok(settings) => settings.authentication.needs_secret(),
         Err(invalid) => return refused(invalid.to_string()),
     };
     if !dry_run {
-        match assembly.connections.install_connector(&Actor::System, space, Some(id), draft).await {
+        match app.connections().install_connector(&Actor::System, space, Some(id), draft).await {
             Ok(_) => {}
             Err(ConnectorError::Store(error)) => return Err(error.into()),
             Err(error) => return refused(error.to_string()),
         }
     }
-    let says = if needs_secret { "enter its client secret before anybody connects" } else { "ready" };
-    Ok((ImportOutcome::Created, says.to_owned()))
+    let message = if needs_secret { "set its client secret before users connect" } else { "ready" };
+    Ok((ImportOutcome::Created, message.to_owned()))
 }
 
-fn draft(wanted: &ConnectorFile) -> Result<(ConnectorId, ConnectorDraft), String> {
-    let id = ConnectorId::new(wanted.id.as_str()).map_err(|error| error.to_string())?;
+fn draft(file: &ConnectorFile) -> Result<(ConnectorId, ConnectorDraft), String> {
+    let id = ConnectorId::new(file.id.as_str()).map_err(|error| error.to_string())?;
     let draft = ConnectorDraft {
-        name: ConnectorName::new(wanted.name.as_str()).map_err(|error| error.to_string())?,
-        profile: ProfileId::new(wanted.connector_type_id.as_str()).map_err(|error| error.to_string())?,
-        auth_mode: AuthMode::parse(&wanted.auth_mode).ok_or("auth_mode must be \"per-user\" or \"shared\"")?,
-        config: serde_json::to_string(&wanted.config).map_err(|_| "config has no JSON form")?,
-        client_id: wanted.client_id.clone(),
+        name: ConnectorName::new(file.name.as_str()).map_err(|error| error.to_string())?,
+        profile: ProfileId::new(file.connector_type_id.as_str()).map_err(|error| error.to_string())?,
+        auth_mode: AuthMode::parse(&file.auth_mode).ok_or("auth_mode must be \"per-user\" or \"shared\"")?,
+        config: serde_json::to_string(&file.config).map_err(|_| "config has no JSON form")?,
+        client_id: file.client_id.clone(),
         client_secret: None,
     };
     Ok((id, draft))
@@ -265,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn definitions_survive_both_forms() {
+    fn definitions_round_trip_in_both_formats() {
         let toml = example().to_toml().unwrap();
         let json = serde_json::to_string(&example()).unwrap();
         for text in [toml, json] {
@@ -274,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn r78_a_file_that_is_not_understood_is_not_repeated() {
+    fn r78_a_malformed_file_is_not_quoted() {
         for (text, place) in [
             ("{\"version\": 1,\n \"connectors\": [{\"clientSecret\": \"canary\"}]}", "line 2"),
             ("version = 1\n[[connectors]]\nid = \"x\"\nclient_secret = \"canary\"\n", "line"),
@@ -283,6 +281,6 @@ mod tests {
             let error = Definitions::parse(text).unwrap_err().to_string();
             assert!(error.contains(place) && !error.contains("canary"), "{error}");
         }
-        assert!(matches!(Definitions::parse("version = 2"), Err(TransferError::Version(2))));
+        assert!(matches!(Definitions::parse("version = 2"), Err(ExportError::Version(2))));
     }
 }

@@ -1,4 +1,4 @@
-//! The people of the demo and its configuration.
+//! The accounts of the demo and its configuration.
 
 use std::fmt::Write;
 
@@ -10,42 +10,41 @@ use grantry_testkit::provider::User;
 use crate::demo::folder::{DATABASE, KEY};
 use crate::passwords;
 
-/// Somebody who can log in here and at the demo provider.
-pub(super) struct Somebody {
-    /// Log-in name at both.
+/// A user with an account here and at the demo provider.
+pub(super) struct DemoUser {
+    /// The user name at both.
     pub(super) name: &'static str,
-    /// Role in `default` and in `marketing`.
+    /// The roles in `default` and in `marketing`.
     pub(super) roles: [&'static str; 2],
 }
 
-impl Somebody {
-    /// Password here. These accounts guard nothing.
+impl DemoUser {
+    /// The password here. These accounts protect nothing.
     pub(super) fn password(&self) -> String {
         format!("{}-demo", self.name)
     }
 
-    /// Password at the demo provider.
+    /// The password at the demo provider.
     pub(super) fn provider_password(&self) -> String {
         format!("{}-pw", self.name)
     }
 
-    /// Their account at the demo provider.
+    /// The account at the demo provider.
     pub(super) fn account(&self) -> User {
         User::new(self.name, &self.provider_password())
     }
 }
 
-pub(super) const PEOPLE: [Somebody; 3] = [
-    Somebody { name: "alice", roles: ["editor", "viewer"] },
-    Somebody { name: "bob", roles: ["viewer", "viewer"] },
-    Somebody { name: "carol", roles: ["admin", "admin"] },
+pub(super) const ACCOUNTS: [DemoUser; 3] = [
+    DemoUser { name: "alice", roles: ["editor", "viewer"] },
+    DemoUser { name: "bob", roles: ["viewer", "viewer"] },
+    DemoUser { name: "carol", roles: ["admin", "admin"] },
 ];
 
 /// The configuration of a new demo.
 pub(super) fn config(port: u16, provider_port: u16) -> Result<String, RandomUnavailable> {
     let mut text = format!(
-        r#"# Written by `grantry demo`. It is a configuration like any other: `grantry serve --config` takes it, too,
-# as long as something listens where the demo provider does.
+        r#"# Written by `grantry demo`. `grantry serve --config` accepts this file, too; its connectors need the demo provider.
 
 listen = "127.0.0.1:{port}"
 public_base_url = "http://127.0.0.1:{port}"
@@ -67,10 +66,10 @@ allow = ["127.0.0.1:{provider_port}"]
 mode = "accounts"
 "#
     );
-    for person in &PEOPLE {
-        let (name, [default, marketing]) = (person.name, person.roles);
-        let hash = passwords::hash(&Secret::from_text(&person.password()), &SystemRandom)?;
-        // Writing to a string cannot fail.
+    for user in &ACCOUNTS {
+        let (name, [default, marketing]) = (user.name, user.roles);
+        let hash = passwords::hash(&Secret::from_text(&user.password()), &SystemRandom)?;
+        // Writing to a string does not fail.
         let _ = write!(
             text,
             r#"
@@ -90,16 +89,16 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::*;
-    use crate::config::{Config, Identity};
+    use crate::config::Config;
 
     #[test]
-    fn the_configuration_of_a_new_demo_is_understood() {
+    fn the_configuration_of_a_new_demo_is_valid() {
         let text = config(9000, 9001).unwrap();
         let config = Config::parse(&text, Path::new("grantry.toml"), PathBuf::from("demo"), []).unwrap();
         assert_eq!(config.public_base_url.as_str(), "http://127.0.0.1:9000");
         assert_eq!(config.database, Path::new("demo/grantry.db"));
         assert_eq!(config.spaces.len(), 2);
-        let Identity::Accounts(accounts) = config.identity else { panic!("accounts") };
+        let accounts = config.settings.identity.accounts;
         let names: Vec<&str> = accounts.iter().map(|account| account.username.as_str()).collect();
         assert_eq!(names, ["alice", "bob", "carol"]);
         assert!(accounts.iter().all(|account| account.roles.len() == 2));

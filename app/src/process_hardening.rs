@@ -1,6 +1,6 @@
-//! What the process gives up before it holds a secret: core dumps, and being read by other processes of the same user.
+//! Switches off core dumps and debugger access before the process loads secrets.
 
-/// Best effort: a system that refuses is no reason not to start.
+/// Switches off core dumps and access by other processes of the same user. A system that refuses is no error.
 #[cfg(target_os = "linux")]
 pub fn harden() {
     use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
@@ -10,7 +10,7 @@ pub fn harden() {
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
-/// Elsewhere only core dumps are switched off.
+/// Switches off core dumps. A system that refuses is no error.
 #[cfg(all(unix, not(target_os = "linux")))]
 pub fn harden() {
     use rustix::process::{Resource, Rlimit, setrlimit};
@@ -18,6 +18,6 @@ pub fn harden() {
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
 }
 
-/// There is nothing to switch off.
+/// Does nothing on this system.
 #[cfg(not(unix))]
 pub fn harden() {}

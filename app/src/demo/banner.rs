@@ -1,4 +1,4 @@
-//! What the demo says when it is ready.
+//! The text shown when the demo is ready.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 use grantry_testkit::provider::MockProvider;
 
 use crate::config::Config;
-use crate::demo::people::PEOPLE;
+use crate::demo::accounts::ACCOUNTS;
 use crate::demo::provider::ACCESS_TTL;
 
-/// Where everything is, who can log in, and what to try.
-pub struct Welcome {
+/// Addresses, accounts, and steps to try.
+pub struct Banner {
     server: String,
     provider: String,
     folder: PathBuf,
 }
 
-impl Welcome {
+impl Banner {
     pub(super) fn new(config: &Config, provider: &MockProvider, folder: &Path) -> Self {
         Self {
             server: config.public_base_url.to_string(),
@@ -26,18 +26,18 @@ impl Welcome {
     }
 }
 
-impl fmt::Display for Welcome {
+impl fmt::Display for Banner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { server, provider, folder } = self;
-        writeln!(f, "\nThe Grantry demo is running. Ctrl-C stops it; everything is kept in {}.\n", folder.display())?;
+        writeln!(f, "\nThe Grantry demo is running. Ctrl-C stops it; its data is kept in {}.\n", folder.display())?;
         writeln!(f, "  Space default     {server}/")?;
         writeln!(f, "  Space marketing   {server}/s/marketing/")?;
         writeln!(f, "  Demo provider     {provider}/\n")?;
         writeln!(f, "  {:21}{:13}{:15}at the provider as", "log in here as", "in default", "in marketing")?;
-        for person in &PEOPLE {
-            let here = format!("{} / {}", person.name, person.password());
-            let [default, marketing] = person.roles;
-            let there = format!("{} / {}", person.name, person.provider_password());
+        for user in &ACCOUNTS {
+            let here = format!("{} / {}", user.name, user.password());
+            let [default, marketing] = user.roles;
+            let there = format!("{} / {}", user.name, user.provider_password());
             writeln!(f, "  {here:21}{default:13}{marketing:15}{there}")?;
         }
         let ttl = ACCESS_TTL.as_secs();
@@ -46,23 +46,23 @@ impl fmt::Display for Welcome {
             r#"
 What to try
 
-  1. Open {server}/ — the console — and log in as alice. Connect "Demo files": log in at the provider and allow.
-  2. Do the same as bob in a private window. Both use the same connector, each their own account. As carol, an admin, see
-     everybody's connections, and revoke one.
-  3. Run it as alice:
+  1. Open {server}/ (the console) and log in as alice. Connect "Demo files": log in at the provider and allow access.
+  2. Do the same as bob in a private window. Both use the same connector with different accounts. As carol, an admin, list
+     the connections of all users and revoke one.
+  3. Run the connector as alice:
 
      curl -sc alice.jar -H 'content-type: application/json' \
        -d '{{"username": "alice", "password": "alice-demo"}}' {server}/api/session
      curl -sb alice.jar -H 'content-type: application/json' \
        -d '{{"params": {{"method": "GET", "path": "/me"}}}}' {server}/api/actions/connector/files/_execute
 
-  4. Run it again after {ttl} seconds: the token has lapsed, and the log below tells of a refresh. The answer shows another
-     token_id and the same person.
-  5. Disconnect in the console, or here; the provider is told that the tokens are over:
+  4. Run it again after {ttl} seconds: the access token has expired, and the log below shows a refresh. The response contains
+     another token_id and the same user.
+  5. Disconnect in the console or with this command. The tokens are revoked at the provider:
 
      curl -sb alice.jar -X POST {server}/internal/actions/connector/files/_oauth_disconnect
 
-  6. In {server}/s/marketing/ the connector "campaign-files" finds its provider by issuer, and uses the
+  6. In {server}/s/marketing/ the connector "campaign-files" discovers its provider by issuer, and uses the
      callback that all spaces share.
 "#
         )
