@@ -17,8 +17,8 @@ use grantry::jobs::{Jobs, Periods};
 use grantry_crypto_aes_gcm::{KeySource, Keyring};
 use grantry_domain::identity::{Role, SpaceId, UserId};
 use grantry_domain::ports::{Directory, DirectoryError, Membership, UserStatus};
-use grantry_domain::usecase::PublicBaseUrl;
-use grantry_http_axum::{AuthenticationError, Authenticator, People, PersonView, Principal, SpaceView};
+use grantry_http_axum::PublicBaseUrl;
+use grantry_http_axum::{AuthenticationError, Authenticator, UserDirectory, UserView, Principal, SpaceView};
 use grantry_runtime::{SystemClock, SystemRandom};
 use grantry_store_sqlite::{SqliteOptions, SqliteStore};
 
@@ -44,10 +44,10 @@ impl Directory for Users {
 }
 
 #[async_trait]
-impl People for Users {
-    async fn describe(&self, user: &UserId) -> Result<Option<PersonView>, AuthenticationError> {
+impl UserDirectory for Users {
+    async fn describe(&self, user: &UserId) -> Result<Option<UserView>, AuthenticationError> {
         let space = |role| SpaceView { id: SpaceId::default_space(), name: None, role };
-        let view = |role| PersonView { username: None, display_name: None, spaces: vec![space(role)] };
+        let view = |role| UserView { username: None, display_name: None, spaces: vec![space(role)] };
         Ok(Self::role(user).map(view))
     }
 

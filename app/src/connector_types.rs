@@ -2,7 +2,7 @@
 
 use grantry_domain::connector::AuthMode;
 use grantry_domain::provider::CallbackPath;
-use grantry_domain::usecase::PublicBaseUrl;
+use grantry_http_axum::PublicBaseUrl;
 use grantry_http_axum::{AuthModeName, ConnectorType, ConnectorTypeField, FieldKind};
 use grantry_provider_oauth2::{ConnectorType as Profile, ConnectorTypeField as ProfileField, Profiles};
 

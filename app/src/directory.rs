@@ -1,4 +1,4 @@
-//! The users of a configuration: [`Directory`] decides what they may do, [`People`] describes them for display.
+//! The users of a configuration: [`Directory`] decides what they may do, [`UserDirectory`] describes them for display.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{PoisonError, RwLock};
@@ -6,7 +6,7 @@ use std::sync::{PoisonError, RwLock};
 use async_trait::async_trait;
 use grantry_domain::identity::{Role, SpaceId, UserId};
 use grantry_domain::ports::{Directory, DirectoryError, Membership, UserStatus};
-use grantry_http_axum::{AuthenticationError, People, PersonView, RoleSink, SpaceView};
+use grantry_http_axum::{AuthenticationError, UserDirectory, UserView, RoleSink, SpaceView};
 
 use crate::config::{Account, Value as _};
 
@@ -45,9 +45,9 @@ impl Directory for AccountDirectory {
 }
 
 #[async_trait]
-impl People for AccountDirectory {
-    async fn describe(&self, user: &UserId) -> Result<Option<PersonView>, AuthenticationError> {
-        Ok(self.users.get(user).map(|user| PersonView {
+impl UserDirectory for AccountDirectory {
+    async fn describe(&self, user: &UserId) -> Result<Option<UserView>, AuthenticationError> {
+        Ok(self.users.get(user).map(|user| UserView {
             username: Some(user.username.clone()),
             display_name: None,
             spaces: open_spaces(&self.spaces, |space| user.roles.get(space).copied()),
@@ -116,10 +116,10 @@ impl Directory for ProxyDirectory {
 }
 
 #[async_trait]
-impl People for ProxyDirectory {
-    async fn describe(&self, user: &UserId) -> Result<Option<PersonView>, AuthenticationError> {
+impl UserDirectory for ProxyDirectory {
+    async fn describe(&self, user: &UserId) -> Result<Option<UserView>, AuthenticationError> {
         let spaces = open_spaces(&self.spaces, |space| self.role(user, space).ok().flatten());
-        Ok(Some(PersonView { username: None, display_name: None, spaces }))
+        Ok(Some(UserView { username: None, display_name: None, spaces }))
     }
 
     async fn spaces(&self) -> Result<Vec<SpaceId>, AuthenticationError> {
@@ -128,7 +128,7 @@ impl People for ProxyDirectory {
 }
 
 impl RoleSink for ProxyDirectory {
-    fn note(&self, user: &UserId, roles: &[&str]) {
+    fn record(&self, user: &UserId, roles: &[&str]) {
         let Roles::Header(seen) = &self.roles else { return };
         let entries: Vec<RoleEntry> = roles.iter().filter_map(|text| entry(text)).collect();
         let unchanged = seen.read().unwrap_or_else(PoisonError::into_inner).get(user) == Some(&entries);
@@ -178,9 +178,9 @@ mod tests {
     async fn r06_accounts_give_roles_only_in_the_spaces_they_name() {
         let directory = AccountDirectory::new(vec![space("default"), space("marketing")], &[alice()]);
         let here = directory.membership(&user("u_alice"), &space("default")).await.unwrap();
-        assert!(here.may(Role::Editor) && !here.may(Role::Admin));
+        assert!(here.allows(Role::Editor) && !here.allows(Role::Admin));
         let there = directory.membership(&user("u_alice"), &space("marketing")).await.unwrap();
-        assert!(there.space_exists && !there.may(Role::Viewer));
+        assert!(there.space_exists && !there.allows(Role::Viewer));
         assert!(!directory.membership(&user("u_alice"), &space("gone")).await.unwrap().space_exists);
         let unlisted = directory.membership(&user("alice"), &space("default")).await.unwrap();
         assert_eq!((unlisted.user, unlisted.role), (UserStatus::Disabled, None));
@@ -190,21 +190,21 @@ mod tests {
     async fn r53_a_user_that_the_proxy_has_not_named_yet_is_an_error_and_not_removed() {
         let directory = ProxyDirectory::from_header(vec![space("default"), space("marketing")]);
         assert_eq!(directory.membership(&user("u_bob"), &space("default")).await, Err(DirectoryError));
-        directory.note(&user("u_bob"), &["viewer", "marketing=admin", "domain users", "other=boss"]);
-        assert!(directory.membership(&user("u_bob"), &space("marketing")).await.unwrap().may(Role::Admin));
+        directory.record(&user("u_bob"), &["viewer", "marketing=admin", "domain users", "other=boss"]);
+        assert!(directory.membership(&user("u_bob"), &space("marketing")).await.unwrap().allows(Role::Admin));
         let here = directory.membership(&user("u_bob"), &space("default")).await.unwrap();
         assert_eq!(here.role, Some(Role::Viewer));
-        directory.note(&user("u_bob"), &[]);
+        directory.record(&user("u_bob"), &[]);
         assert_eq!(directory.membership(&user("u_bob"), &space("default")).await.unwrap().role, None);
     }
 
     #[tokio::test]
     async fn a_proxy_without_a_roles_header_uses_the_roles_of_the_configuration() {
         let directory = ProxyDirectory::from_accounts(vec![space("default")], &[alice()]);
-        assert!(directory.membership(&user("u_alice"), &space("default")).await.unwrap().may(Role::Editor));
-        assert!(!directory.membership(&user("u_eve"), &space("default")).await.unwrap().may(Role::Viewer));
-        directory.note(&user("u_eve"), &["admin"]);
-        assert!(!directory.membership(&user("u_eve"), &space("default")).await.unwrap().may(Role::Viewer));
+        assert!(directory.membership(&user("u_alice"), &space("default")).await.unwrap().allows(Role::Editor));
+        assert!(!directory.membership(&user("u_eve"), &space("default")).await.unwrap().allows(Role::Viewer));
+        directory.record(&user("u_eve"), &["admin"]);
+        assert!(!directory.membership(&user("u_eve"), &space("default")).await.unwrap().allows(Role::Viewer));
         let view = directory.describe(&user("u_alice")).await.unwrap().unwrap();
         assert_eq!(view.spaces.len(), 1);
     }

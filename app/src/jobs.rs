@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
-use crate::app::{App, StorePorts};
+use crate::app::{App, AppStore};
 use crate::telemetry;
 
 /// How often each job runs.
@@ -85,7 +85,7 @@ impl Jobs {
         jobs.running.spawn(job("deliver_events", periods.deliver_events).run(move || deliver_events(all.clone())));
         let all = connections();
         jobs.running.spawn(job("reconcile", periods.reconcile).run(move || reconcile(all.clone())));
-        let (sessions, clock) = (app.store().sessions.clone(), app.clock.clone());
+        let (sessions, clock) = (app.store().ports.clone(), app.clock.clone());
         let purge = job("purge_sessions", periods.purge_sessions);
         jobs.running.spawn(purge.run(move || purge_sessions(sessions.clone(), clock.now())));
         let (all, store) = (connections(), app.store().clone());
@@ -201,10 +201,10 @@ fn touched(swept: SweepReport) -> u64 {
 
 async fn revoke(connections: Arc<Connections>) -> Result<(), StoreError> {
     let round = connections.revoke_due().await?;
-    metrics::counter!("grantry_revocations_total", "outcome" => "completed").increment(round.settled);
+    metrics::counter!("grantry_revocations_total", "outcome" => "completed").increment(round.completed);
     metrics::counter!("grantry_revocations_total", "outcome" => "postponed").increment(round.postponed);
-    if round.settled + round.postponed > 0 {
-        info!(completed = round.settled, postponed = round.postponed, "revoked tokens at providers");
+    if round.completed + round.postponed > 0 {
+        info!(completed = round.completed, postponed = round.postponed, "revoked tokens at providers");
     }
     Ok(())
 }
@@ -215,8 +215,8 @@ async fn refresh_ahead(connections: Arc<Connections>) -> Result<(), Housekeeping
     Ok(())
 }
 
-async fn flush_audit(connections: Arc<Connections>) -> Result<(), HousekeepingError> {
-    connections.write_notes().await
+async fn flush_audit(connections: Arc<Connections>) -> Result<(), StoreError> {
+    connections.flush_audit().await
 }
 
 async fn deliver_events(connections: Arc<Connections>) -> Result<(), HousekeepingError> {
@@ -242,7 +242,7 @@ async fn purge_sessions(sessions: Arc<dyn SessionStore>, now: Timestamp) -> Resu
     Ok(())
 }
 
-fn measure(connections: &Connections, store: &StorePorts) {
+fn measure(connections: &Connections, store: &AppStore) {
     let pending = u32::try_from(connections.pending_commits()).unwrap_or(u32::MAX);
     metrics::gauge!("grantry_pending_commits").set(f64::from(pending));
     store.record_metrics();

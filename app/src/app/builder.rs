@@ -6,17 +6,17 @@ use std::sync::atomic::AtomicBool;
 
 use grantry_crypto_aes_gcm::{AesGcmVault, Keyring};
 use grantry_domain::ports::{
-    AuthorizationServer, Clock, EventSink, ProviderProfiles, RateLimiter, ResourceServer, SecureRandom, Spawner, TokenVault,
+    AuthorizationServer, Clock, EventSink, ProviderProfiles, RateLimiter, ResourceServer, SecureRandom, Spawner, StorePorts, TokenVault,
 };
-use grantry_domain::usecase::{Connections, Policy, Ports};
-use grantry_http_axum::{AgentKey, AgentKeys, ConnectorType, ConsoleAssets, Limits};
+use grantry_domain::usecase::{Connections, Policy, PolicyBounds, Ports};
+use grantry_http_axum::{AgentKey, AgentKeys, ConnectorType, ConsoleAssets, Limits, PublicBaseUrl, urls};
 use grantry_http_reqwest::{Limits as TransportLimits, ReqwestTransport};
 use grantry_provider_oauth2::{ApiCaller, EgressPolicy, Oauth2Server, ProfileOptions, Profiles};
 use grantry_runtime::{MemoryRateLimiter, RateLimits, SystemClock, SystemRandom, TokioSpawner};
 
 use crate::app::error::BuildError;
 use crate::app::identity::{Identity, SessionParts};
-use crate::app::store::StorePorts;
+use crate::app::store::AppStore;
 use crate::app::{App, Front, MetricsText};
 use crate::audit::{CountingSink, LogSink};
 use crate::connector_types::connector_types;
@@ -44,8 +44,10 @@ impl From<Arc<dyn TokenVault>> for Sealing {
 
 /// Builds an [`App`]. The four arguments of [`App::builder`] have no default, so a forgotten one does not compile.
 pub struct AppBuilder {
+    public_base_url: PublicBaseUrl,
     policy: Policy,
-    store: StorePorts,
+    policy_bounds: PolicyBounds,
+    store: AppStore,
     sealing: Sealing,
     identity: Identity,
     allow_unknown_keys: bool,
@@ -75,10 +77,12 @@ struct Replaced {
 }
 
 impl AppBuilder {
-    pub(crate) fn new(policy: Policy, store: StorePorts, sealing: Sealing, identity: Identity) -> Self {
+    pub(crate) fn new(public_base_url: PublicBaseUrl, store: AppStore, sealing: Sealing, identity: Identity) -> Self {
         let console = EmbeddedConsole::found().map(|console| Arc::new(console) as Arc<dyn ConsoleAssets>);
         Self {
-            policy,
+            public_base_url,
+            policy: Policy::default(),
+            policy_bounds: PolicyBounds::default(),
             store,
             sealing,
             identity,
@@ -100,6 +104,13 @@ impl AppBuilder {
     #[must_use]
     pub fn policy(mut self, change: impl FnOnce(&mut Policy)) -> Self {
         change(&mut self.policy);
+        self
+    }
+
+    /// Replaces the lower bounds of the policy: for tests with short times.
+    #[must_use]
+    pub fn policy_bounds(mut self, bounds: PolicyBounds) -> Self {
+        self.policy_bounds = bounds;
         self
     }
 
@@ -241,21 +252,22 @@ impl AppBuilder {
         let egress = self.egress.map_or_else(|| EgressPolicy::new(&["*"], &[]), Ok)?;
         let built_in = Arc::new(Profiles::new(egress.clone(), self.profile_options)?);
         let (profiles, connector_types) = replaced.profiles.unwrap_or_else(|| {
-            let types = connector_types(&built_in, &policy.public_base_url);
+            let types = connector_types(&built_in, &self.public_base_url);
             (built_in.clone(), types)
         });
         let provider = provider(replaced.provider, &egress, built_in, &clock)?;
 
-        let public_base_url = policy.public_base_url.clone();
+        let public_base_url = self.public_base_url;
+        let limiter = replaced.limiter.unwrap_or_else(|| Arc::new(MemoryRateLimiter::new(self.rate_limits, &clock)));
         let (mode, user_authenticator) = identity.authenticator(SessionParts {
-            sessions: store.sessions.clone(),
-            vault: vault.clone(),
+            sessions: store.ports.clone(),
+            limiter: limiter.clone(),
             clock: clock.clone(),
             random: random.clone(),
             public_base_url: &public_base_url,
         });
         let front = Front {
-            authenticator: Arc::new(AgentKeys::new(self.agents, vault.clone(), user_authenticator)),
+            authenticator: Arc::new(AgentKeys::new(self.agents, user_authenticator)),
             identity: mode,
             users: identity.users,
             public_base_url,
@@ -267,20 +279,20 @@ impl AppBuilder {
             limits,
         };
         let ports = Ports {
-            authorizations: store.authorizations.clone(),
-            connectors: store.connectors.clone(),
+            store: StorePorts::of(store.ports.clone()),
             vault,
             provider: provider.clone(),
             profiles: profiles.clone(),
             resource: resource(replaced.resource, &egress, front.limits.execute_body)?,
             directory: identity.directory,
-            limiter: replaced.limiter.unwrap_or_else(|| Arc::new(MemoryRateLimiter::new(self.rate_limits, &clock))),
+            urls: urls(&front.public_base_url),
+            limiter,
             sink: Arc::new(CountingSink::new(replaced.sink.unwrap_or_else(|| Arc::new(LogSink)))),
             clock: clock.clone(),
             random: random.clone(),
             spawner,
         };
-        let connections = Connections::new(ports, policy)?;
+        let connections = Connections::with_bounds(&ports, policy, &self.policy_bounds)?;
         let stopping = Arc::new(AtomicBool::new(false));
         Ok(App { connections, store, tasks, egress, profiles, provider, clock, random, stopping, front })
     }
@@ -321,7 +333,7 @@ fn resource(
 
 async fn vault(
     sealing: Sealing,
-    store: &StorePorts,
+    store: &AppStore,
     random: &Arc<dyn SecureRandom>,
     allow_unknown_keys: bool,
 ) -> Result<Arc<dyn TokenVault>, BuildError> {
@@ -330,7 +342,7 @@ async fn vault(
         SealingKind::Vault(vault) => return Ok(vault),
     };
     let vault = Arc::new(AesGcmVault::new(keyring, store.deployment_id(), random.clone()));
-    match vault.check_usage(&store.authorizations.key_usage().await?) {
+    match vault.check_usage(&store.ports.key_usage().await?) {
         Err(unknown) if allow_unknown_keys => {
             tracing::warn!(records = unknown.count, "some stored records are sealed with unknown keys and cannot be used");
         }

@@ -7,7 +7,7 @@ use grantry_domain::usecase::Policy;
 use grantry_http_axum::{AgentKey, AgentPrincipal, Limits};
 use grantry_provider_oauth2::ProfileOptions;
 
-use crate::app::{App, AppBuilder, BuildError, Identity, StorePorts};
+use crate::app::{App, AppBuilder, BuildError, Identity, AppStore};
 use crate::config::{Agent, Config};
 use crate::telemetry;
 
@@ -20,7 +20,8 @@ impl App {
         let store = open_store(config).await?;
         let metrics = telemetry::metrics();
         let max_body = usize::try_from(settings.execute.max_body.get()).unwrap_or(usize::MAX);
-        Ok(AppBuilder::new(policy(config), store, keyring.into(), Identity::of(config))
+        Ok(AppBuilder::new(config.public_base_url.clone(), store, keyring.into(), Identity::of(config))
+            .policy(|present| *present = policy(config))
             .egress(config.egress.clone())
             .profile_options(ProfileOptions {
                 pkce_off_hosts: settings.oauth.pkce_off_hosts.clone(),
@@ -39,7 +40,7 @@ impl App {
 /// The times and limits of a configuration.
 pub(crate) fn policy(config: &Config) -> Policy {
     let settings = &config.settings;
-    let mut policy = Policy::new(config.public_base_url.clone());
+    let mut policy = Policy::default();
     policy.flow_ttl = settings.oauth.flow_ttl;
     policy.pending.per_user = settings.oauth.pending_per_user.get();
     policy.sweep.unused_grants = settings.retention.unused_grants;
@@ -49,7 +50,7 @@ pub(crate) fn policy(config: &Config) -> Policy {
 
 /// Opens the database, and creates it if it does not exist.
 #[cfg(feature = "sqlite")]
-pub(crate) async fn open_store(config: &Config) -> Result<StorePorts, BuildError> {
+pub(crate) async fn open_store(config: &Config) -> Result<AppStore, BuildError> {
     use grantry_runtime::{SystemClock, SystemRandom};
     use grantry_store_sqlite::{SqliteOptions, SqliteStore};
 
@@ -62,7 +63,7 @@ pub(crate) async fn open_store(config: &Config) -> Result<StorePorts, BuildError
 /// This build contains no store.
 #[cfg(not(feature = "sqlite"))]
 #[expect(clippy::unused_async, reason = "the signature of the function with the feature `sqlite`")]
-pub(crate) async fn open_store(_: &Config) -> Result<StorePorts, BuildError> {
+pub(crate) async fn open_store(_: &Config) -> Result<AppStore, BuildError> {
     Err(BuildError::NoStore)
 }
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use grantry_domain::ports::{Clock, Directory, SecureRandom, SessionStore, TokenVault};
-use grantry_domain::usecase::PublicBaseUrl;
-use grantry_http_axum::{Accounts, Authenticator, IdentityMode, PasswordVerifier, People, ProxyHeaderAuthenticator};
+use grantry_domain::ports::{Clock, Directory, RateLimiter, SecureRandom, SessionStore};
+use grantry_http_axum::PublicBaseUrl;
+use grantry_http_axum::{Accounts, Authenticator, IdentityMode, PasswordVerifier, UserDirectory, ProxyHeaderAuthenticator};
 
 use crate::config::{self, Config};
 use crate::directory::{AccountDirectory, ProxyDirectory};
@@ -13,7 +13,7 @@ use crate::passwords::AccountPasswords;
 /// The users of an application.
 pub struct Identity {
     pub(crate) directory: Arc<dyn Directory>,
-    pub(crate) users: Arc<dyn People>,
+    pub(crate) users: Arc<dyn UserDirectory>,
     sign_in: SignIn,
 }
 
@@ -27,7 +27,7 @@ enum SignIn {
 /// The parts that sessions are made of.
 pub(crate) struct SessionParts<'a> {
     pub(crate) sessions: Arc<dyn SessionStore>,
-    pub(crate) vault: Arc<dyn TokenVault>,
+    pub(crate) limiter: Arc<dyn RateLimiter>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn SecureRandom>,
     pub(crate) public_base_url: &'a PublicBaseUrl,
@@ -37,7 +37,7 @@ impl Identity {
     /// Users that log in on a page of this application with a password.
     pub fn with_passwords(
         directory: Arc<dyn Directory>,
-        users: Arc<dyn People>,
+        users: Arc<dyn UserDirectory>,
         passwords: Arc<dyn PasswordVerifier>,
     ) -> Self {
         Self { directory, users, sign_in: SignIn::Passwords(passwords) }
@@ -46,7 +46,7 @@ impl Identity {
     /// Users that the host has signed in. `authenticator` reads the user from the headers of each request.
     pub fn with_authenticator(
         directory: Arc<dyn Directory>,
-        users: Arc<dyn People>,
+        users: Arc<dyn UserDirectory>,
         authenticator: Arc<dyn Authenticator>,
     ) -> Self {
         Self { directory, users, sign_in: SignIn::External(authenticator) }
@@ -79,8 +79,8 @@ impl Identity {
     pub(crate) fn authenticator(&self, parts: SessionParts<'_>) -> (IdentityMode, Arc<dyn Authenticator>) {
         match &self.sign_in {
             SignIn::Passwords(passwords) => {
-                let SessionParts { sessions, vault, clock, random, public_base_url } = parts;
-                let accounts = Arc::new(Accounts::new(passwords.clone(), sessions, vault, clock, random, public_base_url));
+                let SessionParts { sessions, limiter, clock, random, public_base_url } = parts;
+                let accounts = Arc::new(Accounts::new(passwords.clone(), sessions, limiter, clock, random, public_base_url));
                 (IdentityMode::Accounts(accounts.clone()), accounts)
             }
             SignIn::External(authenticator) => (IdentityMode::ProxyHeader, authenticator.clone()),

@@ -18,9 +18,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use grantry_domain::authorization::AuthorizationId;
-use grantry_domain::ports::{AuthorizationServer, AuthorizationStore, Clock, ProviderProfiles, SecureRandom};
-use grantry_domain::usecase::{Connections, Policy, PublicBaseUrl};
-use grantry_http_axum::{Api, Authenticator, ConnectorType, ConsoleAssets, IdentityMode, Limits, People, Readiness};
+use grantry_domain::ports::{AuthorizationServer, AuthorizationStore, Clock, ProviderProfiles, SecureRandom, Store};
+use grantry_domain::usecase::{Connections, Policy};
+use grantry_http_axum::{Api, Authenticator, ConnectorType, ConsoleAssets, IdentityMode, Limits, UserDirectory, Readiness};
 use grantry_provider_oauth2::EgressPolicy;
 use grantry_runtime::TokioSpawner;
 use tracing::warn;
@@ -28,7 +28,7 @@ use tracing::warn;
 pub use builder::{AppBuilder, Sealing};
 pub use error::BuildError;
 pub use identity::Identity;
-pub use store::{StoreLifecycle, StorePorts};
+pub use store::{StoreLifecycle, AppStore};
 
 pub(crate) use from_config::{open_store, policy};
 
@@ -38,7 +38,7 @@ pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
 /// An assembled application.
 pub struct App {
     connections: Arc<Connections>,
-    store: StorePorts,
+    store: AppStore,
     /// The default spawner; `None` if the host replaced it.
     tasks: Option<TokioSpawner>,
     pub(crate) egress: EgressPolicy,
@@ -54,7 +54,7 @@ pub struct App {
 struct Front {
     authenticator: Arc<dyn Authenticator>,
     identity: IdentityMode,
-    users: Arc<dyn People>,
+    users: Arc<dyn UserDirectory>,
     public_base_url: PublicBaseUrl,
     additional_hosts: Vec<String>,
     trusted_proxies: Vec<IpAddr>,
@@ -69,11 +69,11 @@ impl App {
     /// the vault that seal records, and the users.
     pub fn builder(
         public_base_url: PublicBaseUrl,
-        store: impl Into<StorePorts>,
+        store: impl Into<AppStore>,
         sealing: impl Into<Sealing>,
         identity: Identity,
     ) -> AppBuilder {
-        AppBuilder::new(Policy::new(public_base_url), store.into(), sealing.into(), identity)
+        AppBuilder::new(public_base_url, store.into(), sealing.into(), identity)
     }
 
     /// The use cases.
@@ -82,30 +82,31 @@ impl App {
     }
 
     /// The store.
-    pub fn store(&self) -> &StorePorts {
+    pub fn store(&self) -> &AppStore {
         &self.store
     }
 
     /// The router of the API, the pages and the console. A host mounts it at the path of the public base URL.
     pub fn router(&self) -> Router {
         let front = &self.front;
-        grantry_http_axum::router(Api {
+        let api = Api {
             connections: self.connections.clone(),
             authenticator: front.authenticator.clone(),
             identity: front.identity.clone(),
-            people: front.users.clone(),
+            users: front.users.clone(),
             public: front.public_base_url.clone(),
-            more_hosts: front.additional_hosts.clone(),
+            additional_hosts: front.additional_hosts.clone(),
             trusted_proxies: front.trusted_proxies.clone(),
             limits: front.limits.clone(),
             connector_types: front.connector_types.clone(),
             readiness: Arc::new(StoreReadiness {
-                authorizations: self.store.authorizations.clone(),
+                store: self.store.ports.clone(),
                 stopping: self.stopping.clone(),
             }),
             metrics: front.metrics.clone(),
             console: front.console.clone(),
-        })
+        };
+        grantry_http_axum::router(api, &*self.random)
     }
 
     /// Makes `/readyz` fail from now on, so that a load balancer sends no more requests.
@@ -123,7 +124,7 @@ impl App {
 
     /// Writes buffered audit events and closes the store. Call it last, after [`drain`](Self::drain) and after the jobs ended.
     pub async fn close(&self) {
-        if let Err(error) = self.connections.write_notes().await {
+        if let Err(error) = self.connections.flush_audit().await {
             warn!(%error, "the last audit events of issued access tokens were lost");
         }
         if let Err(error) = self.connections.deliver_events().await {
@@ -135,7 +136,7 @@ impl App {
 
 /// Ready while the store responds and no shutdown has begun.
 struct StoreReadiness {
-    authorizations: Arc<dyn AuthorizationStore>,
+    store: Arc<dyn Store>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -146,6 +147,7 @@ impl Readiness for StoreReadiness {
             return Err("shutting down");
         }
         // No authorization has this id; the look-up only proves that the store responds.
-        self.authorizations.find(AuthorizationId::from_bytes([0; 24])).await.map(drop).map_err(|_| "store")
+        let found = AuthorizationStore::find(&*self.store, AuthorizationId::from_bytes([0; 24])).await;
+        found.map(drop).map_err(|_| "store")
     }
 }

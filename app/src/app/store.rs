@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use grantry_domain::ports::{AuthorizationStore, ConnectorStore, SessionStore};
+use grantry_domain::ports::Store;
 
 /// Lifecycle and metrics of a store, beside its ports.
 #[async_trait]
@@ -16,23 +16,18 @@ pub trait StoreLifecycle: Send + Sync {
     fn record_metrics(&self) {}
 }
 
-/// Every port of one store. Clones share it.
+/// A store with its deployment id and its lifecycle. Clones share it.
 #[derive(Clone)]
-pub struct StorePorts {
-    pub(crate) authorizations: Arc<dyn AuthorizationStore>,
-    pub(crate) connectors: Arc<dyn ConnectorStore>,
-    pub(crate) sessions: Arc<dyn SessionStore>,
+pub struct AppStore {
+    pub(crate) ports: Arc<dyn Store>,
     deployment_id: [u8; 16],
     lifecycle: Option<Arc<dyn StoreLifecycle>>,
 }
 
-impl StorePorts {
-    /// The ports of `store`. `deployment_id` is stored with the data and never changes: sealed records are bound to it.
-    pub fn new<S>(store: Arc<S>, deployment_id: [u8; 16]) -> Self
-    where
-        S: AuthorizationStore + ConnectorStore + SessionStore + 'static,
-    {
-        Self { authorizations: store.clone(), connectors: store.clone(), sessions: store, deployment_id, lifecycle: None }
+impl AppStore {
+    /// An application's store. `deployment_id` is stored with the data and never changes: sealed records are bound to it.
+    pub fn new(ports: Arc<dyn Store>, deployment_id: [u8; 16]) -> Self {
+        Self { ports, deployment_id, lifecycle: None }
     }
 
     /// Adds what runs when the application closes and when it measures. Without it, both do nothing.
@@ -61,9 +56,9 @@ impl StorePorts {
     }
 }
 
-impl fmt::Debug for StorePorts {
+impl fmt::Debug for AppStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StorePorts").finish_non_exhaustive()
+        f.debug_struct("AppStore").finish_non_exhaustive()
     }
 }
 
@@ -71,7 +66,7 @@ impl fmt::Debug for StorePorts {
 mod sqlite {
     use grantry_store_sqlite::SqliteStore;
 
-    use super::{Arc, StoreLifecycle, StorePorts, async_trait};
+    use super::{Arc, StoreLifecycle, AppStore, async_trait};
 
     #[async_trait]
     impl StoreLifecycle for SqliteStore {
@@ -88,7 +83,7 @@ mod sqlite {
         }
     }
 
-    impl From<Arc<SqliteStore>> for StorePorts {
+    impl From<Arc<SqliteStore>> for AppStore {
         fn from(store: Arc<SqliteStore>) -> Self {
             let deployment_id = store.deployment_id();
             Self::new(store.clone(), deployment_id).with_lifecycle(store)

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use grantry_crypto_aes_gcm::KeySource;
 use grantry_domain::identity::SpaceId;
-use grantry_domain::usecase::PublicBaseUrl;
+use grantry_http_axum::PublicBaseUrl;
 use grantry_provider_oauth2::EgressPolicy;
 use serde::Deserialize as _;
 

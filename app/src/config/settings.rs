@@ -8,7 +8,7 @@ use std::time::Duration;
 use grantry_crypto_aes_gcm::KeySource;
 use grantry_domain::connector::ProfileId;
 use grantry_domain::identity::{Role, SpaceId, UserId};
-use grantry_domain::usecase::PublicBaseUrl;
+use grantry_http_axum::PublicBaseUrl;
 use grantry_runtime::{Quota, RateLimits};
 use http::HeaderName;
 use serde::{Deserialize, Serialize};

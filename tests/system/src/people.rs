@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use grantry_domain::identity::{Role, SpaceId, UserId};
 use grantry_domain::ports::Directory as _;
 use grantry_domain::secret::Secret;
-use grantry_http_axum::{AuthenticationError, PasswordVerifier, People, PersonView, SpaceView};
+use grantry_http_axum::{AuthenticationError, PasswordVerifier, People, UserView, SpaceView};
 use grantry_testkit::doubles::TestDirectory;
 
 /// All spaces.
@@ -77,7 +77,7 @@ impl PasswordVerifier for TestPeople {
 
 #[async_trait]
 impl People for TestPeople {
-    async fn describe(&self, user: &UserId) -> Result<Option<PersonView>, AuthenticationError> {
+    async fn describe(&self, user: &UserId) -> Result<Option<UserView>, AuthenticationError> {
         let mut spaces = Vec::new();
         for name in SPACES {
             let id = space(name);
@@ -87,7 +87,7 @@ impl People for TestPeople {
             }
         }
         let username = user.as_str().strip_prefix("u_").map(str::to_owned);
-        Ok(username.map(|username| PersonView { username: Some(username), display_name: None, spaces }))
+        Ok(username.map(|username| UserView { username: Some(username), display_name: None, spaces }))
     }
 
     async fn spaces(&self) -> Result<Vec<SpaceId>, AuthenticationError> {
