@@ -153,7 +153,8 @@ fn key_usage(connection: &Connection) -> Result<Vec<(KeyId, u64)>, SqliteError> 
     let mut usage = BTreeMap::new();
     sql::each(connection, COUNT, [], |row| {
         let mut columns = Columns::of_group(row, "authorizations");
-        *usage.entry(KeyId(columns.array()?)).or_insert(0) += columns.unsigned()?;
+        let (key, count) = (KeyId(columns.array()?), columns.unsigned()?);
+        *usage.entry(key).or_insert(0) += count;
         Ok(())
     })?;
     Ok(usage.into_iter().collect())
