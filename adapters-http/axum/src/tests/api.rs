@@ -161,7 +161,7 @@ async fn lesson_24_viewers_connect_but_do_not_edit() {
         "not_found"
     );
     let flow = bob.start("drive").await;
-    app.directory.expel(&super::test_app::id_of("bob"), &grantry_domain::identity::SpaceId::default_space());
+    app.directory.remove_role(&super::test_app::id_of("bob"), &grantry_domain::identity::SpaceId::default_space());
     let end = bob.finish(&flow).await;
     let page = bob.get(end.location().strip_prefix(super::test_app::BASE).unwrap()).await;
     assert!(page.body.contains("permission_lost"), "{}", page.body);

@@ -18,7 +18,7 @@ async fn a_user_executes_a_connector() {
     let app = TestApp::new();
     app.connector("default", "drive", ".example").await;
     let mut alice = app.connected("alice", "drive").await;
-    app.resource.answer(Ok(ApiResponse {
+    app.resource.respond(Ok(ApiResponse {
         status: 404,
         headers: vec![
             ("Content-Type".to_owned(), "application/json".to_owned()),
@@ -100,7 +100,7 @@ async fn a_second_401_is_final_and_failures_of_the_api_have_codes() {
         (ApiError::TooLarge, "response_too_large"),
         (ApiError::NotAllowed, "destination_refused"),
     ] {
-        app.resource.answer(Err(error));
+        app.resource.respond(Err(error));
         assert_eq!(alice.post(EXECUTE, &files()).await.code(), code);
     }
     for path in ["../x", "files", "/a/../../b"] {
@@ -111,7 +111,7 @@ async fn a_second_401_is_final_and_failures_of_the_api_have_codes() {
             "{path}"
         );
     }
-    app.resource.refuse_all_tokens();
+    app.resource.reject_all_tokens();
     let response = alice.post(EXECUTE, &files()).await;
     assert_eq!(
         (response.code().as_str(), response.json()["reason"].as_str()),

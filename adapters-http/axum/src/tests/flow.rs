@@ -146,11 +146,11 @@ async fn r63_an_authorization_url_that_is_not_https_is_refused() {
     let app = test_app().await;
     let mut alice = app.signed_in("alice").await;
     for url in ["javascript:alert(1)", "http://as.example/authorize", "data:text/html,x", ""] {
-        app.provider.answer_authorization_url(Ok(Secret::from_text(url)));
+        app.provider.respond_to_authorization_url(Ok(Secret::from_text(url)));
         let response = alice.post(START, &json!({})).await;
         assert_eq!((response.code().as_str(), response.set_cookies.len()), ("provider_misconfigured", 0), "{url}");
         let flow = alice.start("drive").await;
-        app.provider.answer_authorization_url(Ok(Secret::from_text(url)));
+        app.provider.respond_to_authorization_url(Ok(Secret::from_text(url)));
         let response = alice.get(&format!("/connect/drive?flow={}", flow.id)).await;
         assert_eq!((response.status, response.location()), (StatusCode::BAD_GATEWAY, ""), "{url}");
     }

@@ -218,14 +218,14 @@ async fn r61_errors_of_dependencies_do_not_show_their_text() {
     let app = TestApp::new();
     app.connector("default", "drive", ".example").await;
     let mut alice = app.signed_in("alice").await;
-    app.directory.go_down(true);
+    app.directory.set_unavailable(true);
     assert_eq!(alice.get("/api/actions/connectors").await.code(), "directory_unavailable");
-    app.directory.go_down(false);
+    app.directory.set_unavailable(false);
     for (error, code) in [
         (grantry_domain::ports::ProviderError::NoResponse, "provider_unavailable"),
         (grantry_domain::ports::ProviderError::BadMetadata, "provider_misconfigured"),
     ] {
-        app.provider.answer_resolve(Err(error));
+        app.provider.respond_to_resolve(Err(error));
         let response = alice.post("/internal/actions/connector/drive/_start_oauth_flow", &json!({})).await;
         assert_eq!(response.code(), code);
     }

@@ -71,7 +71,7 @@ async fn r59_log_in_is_limited_by_address_and_by_name() {
     let expected = |who: &str| (who.to_owned(), Operation::LogIn);
     assert_eq!(app.rate.taken()[..2], [expected("address:203.0.113.7"), expected("name:alice")]);
 
-    app.rate.let_through();
+    app.rate.allow_next();
     app.rate.refuse(Duration::from_millis(61_500));
     let response = browser.post("/api/session", &json!({"username": "alice", "password": "alice"})).await;
     assert_eq!((response.code().as_str(), response.header("retry-after")), ("rate_limited", "62"));

@@ -84,9 +84,9 @@ impl TestApp {
         let rate = Arc::<ScriptedRate>::default();
         let random = Arc::new(SeededRandom::default());
         for (name, role, in_marketing) in USERS {
-            directory.authorize(&id_of(name), &SpaceId::default_space(), role);
+            directory.set_role(&id_of(name), &SpaceId::default_space(), role);
             if let Some(role) = in_marketing {
-                directory.authorize(&id_of(name), &fixtures::space("marketing"), role);
+                directory.set_role(&id_of(name), &fixtures::space("marketing"), role);
             }
         }
         let public = PublicBaseUrl::new(options.public).unwrap();
