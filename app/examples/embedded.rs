@@ -18,7 +18,7 @@ use grantry_crypto_aes_gcm::{KeySource, Keyring};
 use grantry_domain::identity::{Role, SpaceId, UserId};
 use grantry_domain::ports::{Directory, DirectoryError, Membership, UserStatus};
 use grantry_http_axum::PublicBaseUrl;
-use grantry_http_axum::{AuthenticationError, Authenticator, UserDirectory, UserView, Principal, SpaceView};
+use grantry_http_axum::{AuthenticationError, Authenticator, Principal, SpaceView, UserDirectory, UserView};
 use grantry_runtime::{SystemClock, SystemRandom};
 use grantry_store_sqlite::{SqliteOptions, SqliteStore};
 

@@ -1,6 +1,5 @@
 //! Audit events: one log line each with target `audit`, and a metric.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -39,22 +38,10 @@ impl EventSink for CountingSink {
     async fn deliver(&self, events: &[RecordedEvent]) -> Result<(), SinkError> {
         self.sink.deliver(events).await?;
         for RecordedEvent { event, .. } in events {
-            let outcome = outcome_label(&event.outcome).into_owned();
-            metrics::counter!("grantry_audit_events_total", "kind" => event.kind.as_str(), "outcome" => outcome)
-                .increment(1);
+            let (kind, outcome) = (event.kind.as_str(), event.outcome.as_str());
+            metrics::counter!("grantry_audit_events_total", "kind" => kind, "outcome" => outcome).increment(1);
         }
         Ok(())
-    }
-}
-
-/// The outcome as a metric label. Outcomes are stable codes or counts; a count would make one time series per number.
-fn outcome_label(outcome: &str) -> Cow<'_, str> {
-    let is_code = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    match outcome {
-        "" => Cow::Borrowed("none"),
-        count if count.bytes().all(|byte| byte.is_ascii_digit()) => Cow::Borrowed("count"),
-        code if is_code(code) => Cow::Borrowed(code),
-        _ => Cow::Borrowed("other"),
     }
 }
 
@@ -67,8 +54,9 @@ fn write(sequence: u64, event: &AuditEvent) {
         space = event.space.as_ref().map(tracing::field::display),
         connector = event.connector.as_ref().map(tracing::field::display),
         user = event.user.as_ref().map(tracing::field::display),
-        grant = event.grant.map(tracing::field::display),
-        outcome = event.outcome,
+        connection = event.connection.as_ref().map(tracing::field::display),
+        authorization = event.authorization.map(tracing::field::display),
+        outcome = event.outcome.as_str(),
         at = %rfc3339(event),
         sequence,
         "{}",
@@ -96,27 +84,13 @@ fn sentence(kind: AuditKind) -> &'static str {
         AuditKind::AccessTokenIssued => "a connector was run or an access token was issued",
         AuditKind::AccessTokenRefused => "a run or an access token was refused",
         AuditKind::GrantExpired => "a connection expired",
-        AuditKind::GrantEnded => "a connection was ended",
+        AuditKind::GrantTerminated => "a connection was terminated",
         AuditKind::RevocationCompleted => "tokens were revoked at the provider",
         AuditKind::UnclaimedTokensQueued => "unclaimed tokens were queued for revocation",
-        AuditKind::OpenFailed => "a sealed record could not be opened",
+        AuditKind::DecryptFailed => "a sealed record could not be decrypted",
+        AuditKind::DefaultConnectionSet => "a user chose a default connection",
         AuditKind::ConnectorCreated => "a connector was created",
         AuditKind::ConnectorUpdated => "a connector was edited",
         AuditKind::ConnectorDeleted => "a connector was deleted",
-        AuditKind::KeysRotated => "records were sealed again with the current key",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn outcome_labels_are_stable_codes() {
-        for (outcome, label) in
-            [("refresh_rejected", "refresh_rejected"), ("", "none"), ("12", "count"), ("Text: of a provider", "other")]
-        {
-            assert_eq!(outcome_label(outcome), label);
-        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use grantry_domain::connector::{AuthMode, Connector, ConnectorId, ConnectorKey, ConnectorName, ProfileId};
 use grantry_domain::identity::{Actor, SpaceId};
-use grantry_domain::ports::StoreError;
+use grantry_domain::ports::{ConnectorStore, StoreError};
 use grantry_domain::usecase::{ConnectorDraft, ConnectorError};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -150,7 +150,7 @@ pub(crate) async fn export(app: &App, config: &Config, spaces: &[String]) -> Res
     let selected = |space: &&SpaceId| spaces.is_empty() || spaces.iter().any(|name| name == space.as_str());
     let mut connectors = Vec::new();
     for space in config.spaces.iter().filter(selected) {
-        connectors.extend(app.store().connectors.list(space).await?.iter().map(definition));
+        connectors.extend(ConnectorStore::list(&*app.store().ports, space).await?.iter().map(definition));
     }
     Ok(Definitions { version: VERSION, connectors })
 }
@@ -200,7 +200,7 @@ async fn import_one(
         Err(message) => return refused(message),
     };
     let key = ConnectorKey { space: space.clone(), id: id.clone() };
-    if let Some(present) = app.store().connectors.get(&key).await? {
+    if let Some(present) = ConnectorStore::get(&*app.store().ports, &key).await? {
         return Ok(if definition(&present) == *file {
             (ImportOutcome::Unchanged, "exists and is the same".to_owned())
         } else {
@@ -209,7 +209,7 @@ async fn import_one(
     }
     let settings = app.profiles.settings(&grantry_domain::connector::ConnectorConfig {
         profile: draft.profile.clone(),
-        settings: draft.config.clone(),
+        settings: draft.settings.clone(),
         client_id: draft.client_id.clone(),
     });
     let needs_secret = match settings {
@@ -233,7 +233,7 @@ fn draft(file: &ConnectorFile) -> Result<(ConnectorId, ConnectorDraft), String> 
         name: ConnectorName::new(file.name.as_str()).map_err(|error| error.to_string())?,
         profile: ProfileId::new(file.connector_type_id.as_str()).map_err(|error| error.to_string())?,
         auth_mode: AuthMode::parse(&file.auth_mode).ok_or("auth_mode must be \"per-user\" or \"shared\"")?,
-        config: serde_json::to_string(&file.config).map_err(|_| "config has no JSON form")?,
+        settings: serde_json::to_string(&file.config).map_err(|_| "config has no JSON form")?,
         client_id: file.client_id.clone(),
         client_secret: None,
     };

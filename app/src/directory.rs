@@ -6,7 +6,7 @@ use std::sync::{PoisonError, RwLock};
 use async_trait::async_trait;
 use grantry_domain::identity::{Role, SpaceId, UserId};
 use grantry_domain::ports::{Directory, DirectoryError, Membership, UserStatus};
-use grantry_http_axum::{AuthenticationError, UserDirectory, UserView, RoleSink, SpaceView};
+use grantry_http_axum::{AuthenticationError, RoleSink, SpaceView, UserDirectory, UserView};
 
 use crate::config::{Account, Value as _};
 

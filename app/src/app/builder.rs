@@ -6,7 +6,8 @@ use std::sync::atomic::AtomicBool;
 
 use grantry_crypto_aes_gcm::{AesGcmVault, Keyring};
 use grantry_domain::ports::{
-    AuthorizationServer, Clock, EventSink, ProviderProfiles, RateLimiter, ResourceServer, SecureRandom, Spawner, StorePorts, TokenVault,
+    AuthorizationServer, Clock, EventSink, ProviderProfiles, RateLimiter, ResourceServer, SecureRandom, Spawner, StorePorts,
+    TokenVault,
 };
 use grantry_domain::usecase::{Connections, Policy, PolicyBounds, Ports};
 use grantry_http_axum::{AgentKey, AgentKeys, ConnectorType, ConsoleAssets, Limits, PublicBaseUrl, urls};
@@ -285,7 +286,7 @@ impl AppBuilder {
             profiles: profiles.clone(),
             resource: resource(replaced.resource, &egress, front.limits.execute_body)?,
             directory: identity.directory,
-            urls: urls(&front.public_base_url),
+            urls: Arc::new(urls(&front.public_base_url)),
             limiter,
             sink: Arc::new(CountingSink::new(replaced.sink.unwrap_or_else(|| Arc::new(LogSink)))),
             clock: clock.clone(),

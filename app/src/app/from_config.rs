@@ -7,7 +7,7 @@ use grantry_domain::usecase::Policy;
 use grantry_http_axum::{AgentKey, AgentPrincipal, Limits};
 use grantry_provider_oauth2::ProfileOptions;
 
-use crate::app::{App, AppBuilder, BuildError, Identity, AppStore};
+use crate::app::{App, AppBuilder, AppStore, BuildError, Identity};
 use crate::config::{Agent, Config};
 use crate::telemetry;
 

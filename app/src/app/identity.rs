@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use grantry_domain::ports::{Clock, Directory, RateLimiter, SecureRandom, SessionStore};
 use grantry_http_axum::PublicBaseUrl;
-use grantry_http_axum::{Accounts, Authenticator, IdentityMode, PasswordVerifier, UserDirectory, ProxyHeaderAuthenticator};
+use grantry_http_axum::{Accounts, Authenticator, IdentityMode, PasswordVerifier, ProxyHeaderAuthenticator, UserDirectory};
 
 use crate::config::{self, Config};
 use crate::directory::{AccountDirectory, ProxyDirectory};

@@ -19,8 +19,10 @@ use async_trait::async_trait;
 use axum::Router;
 use grantry_domain::authorization::AuthorizationId;
 use grantry_domain::ports::{AuthorizationServer, AuthorizationStore, Clock, ProviderProfiles, SecureRandom, Store};
-use grantry_domain::usecase::{Connections, Policy};
-use grantry_http_axum::{Api, Authenticator, ConnectorType, ConsoleAssets, IdentityMode, Limits, UserDirectory, Readiness};
+use grantry_domain::usecase::Connections;
+use grantry_http_axum::{
+    Api, Authenticator, ConnectorType, ConsoleAssets, IdentityMode, Limits, PublicBaseUrl, Readiness, UserDirectory,
+};
 use grantry_provider_oauth2::EgressPolicy;
 use grantry_runtime::TokioSpawner;
 use tracing::warn;
@@ -28,7 +30,7 @@ use tracing::warn;
 pub use builder::{AppBuilder, Sealing};
 pub use error::BuildError;
 pub use identity::Identity;
-pub use store::{StoreLifecycle, AppStore};
+pub use store::{AppStore, StoreLifecycle};
 
 pub(crate) use from_config::{open_store, policy};
 
@@ -99,10 +101,7 @@ impl App {
             trusted_proxies: front.trusted_proxies.clone(),
             limits: front.limits.clone(),
             connector_types: front.connector_types.clone(),
-            readiness: Arc::new(StoreReadiness {
-                store: self.store.ports.clone(),
-                stopping: self.stopping.clone(),
-            }),
+            readiness: Arc::new(StoreReadiness { store: self.store.ports.clone(), stopping: self.stopping.clone() }),
             metrics: front.metrics.clone(),
             console: front.console.clone(),
         };

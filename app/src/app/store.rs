@@ -66,7 +66,7 @@ impl fmt::Debug for AppStore {
 mod sqlite {
     use grantry_store_sqlite::SqliteStore;
 
-    use super::{Arc, StoreLifecycle, AppStore, async_trait};
+    use super::{AppStore, Arc, StoreLifecycle, async_trait};
 
     #[async_trait]
     impl StoreLifecycle for SqliteStore {

@@ -16,7 +16,7 @@ const LOOKUP_DEADLINE: Duration = Duration::from_secs(5);
 
 pub(super) async fn check(app: &App, connector: Connector) -> Finding {
     let subject = format!("{}/{}", connector.key.space, connector.key.id);
-    let view = app.connections().described(connector);
+    let view = app.connections().describe(connector);
     let settings = match &view.settings {
         Ok(settings) => settings,
         Err(invalid) => return finding(&subject, Status::Failed, invalid.to_string()),
@@ -33,9 +33,6 @@ fn complete(subject: &str, view: &ConnectorView, settings: &ProviderSettings, ho
     }
     if view.is_missing_secrets {
         return finding(subject, Status::Warning, "the client id or the client secret is not set yet");
-    }
-    if !view.connector.enabled {
-        return finding(subject, Status::Warning, "is disabled");
     }
     finding(subject, Status::Ok, format!("endpoints at {hosts}; redirect URI {}", view.redirect_uri))
 }

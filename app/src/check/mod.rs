@@ -10,8 +10,9 @@ use std::time::Duration;
 use grantry_crypto_aes_gcm::Keyring;
 use grantry_domain::connector::Connector;
 use grantry_domain::encoding::hex;
-use grantry_domain::ports::{Clock, StoreError};
+use grantry_domain::ports::{Clock, ConnectorStore, StoreError};
 use grantry_domain::time::Timestamp;
+use grantry_domain::usecase::PolicyBounds;
 use grantry_runtime::SystemClock;
 use serde::Serialize;
 
@@ -131,13 +132,13 @@ async fn build(config: &Config) -> Result<App, BuildError> {
 async fn all_connectors(app: &App, config: &Config) -> Result<Vec<Connector>, StoreError> {
     let mut all = Vec::new();
     for space in &config.spaces {
-        all.extend(app.store().connectors.list(space).await?);
+        all.extend(ConnectorStore::list(&*app.store().ports, space).await?);
     }
     Ok(all)
 }
 
 fn limits(config: &Config) -> Finding {
-    match policy(config).check() {
+    match policy(config).check(&PolicyBounds::default()) {
         Ok(()) => finding("limits", Status::Ok, "all times and limits are within their bounds"),
         Err(error) => finding("limits", Status::Failed, format!("`{}` {}", error.setting, error.problem)),
     }

@@ -70,7 +70,7 @@ async fn status(config: &Config) -> Result<Vec<KeyRow>, CliError> {
     let keyring = Keyring::load(&config.write_key, &config.settings.keys.read, &config.folder)?;
     let usage = if config.database.exists() {
         let store = open_store(config).await?;
-        let usage = store.authorizations.key_usage().await?;
+        let usage = store.ports.key_usage().await?;
         store.close().await;
         usage
     } else {

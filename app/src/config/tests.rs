@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use grantry_domain::identity::{Role, SpaceId, UserId};
-use grantry_domain::usecase::{Policy};
+use grantry_domain::usecase::Policy;
 use grantry_runtime::RateLimits;
 
 use super::settings::{Account, Agent, Settings, Space};

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 use grantry_domain::connector::{AuthMode, Connector, ConnectorId, ConnectorKey, ConnectorName, ProfileId};
 use grantry_domain::identity::{Actor, SpaceId};
+use grantry_domain::ports::ConnectorStore;
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{ConnectorDraft, ConnectorError};
 use grantry_testkit::provider::MockProvider;
@@ -114,7 +115,7 @@ impl Demo {
         let server = Server::new(build(&config).await.map_err(ServeError::from)?, listener);
         let connectors = connectors(&server, provider.base_url()).await?;
         for connector in &connectors {
-            let redirect_uri = server.app().connections().described(connector.clone()).redirect_uri;
+            let redirect_uri = server.app().connections().describe(connector.clone()).redirect_uri;
             provider.register(provider::client(connector, &redirect_uri));
         }
         let banner = Banner::new(&config, &provider, &options.folder);
@@ -163,14 +164,14 @@ async fn connectors(server: &Server, provider: &str) -> Result<Vec<Connector>, D
     let mut connectors = Vec::new();
     for example in &EXAMPLES {
         let key = example.key()?;
-        if app.store().connectors.get(&key).await?.is_none() {
+        if ConnectorStore::get(&*app.store().ports, &key).await?.is_none() {
             let draft = example.draft(provider)?;
             app.connections().install_connector(&Actor::System, &key.space, Some(key.id.clone()), draft).await?;
         }
     }
     // The result includes connectors that users of the demo created.
     for space in ["default", "marketing"] {
-        connectors.extend(app.store().connectors.list(&SpaceId::new(space)?).await?);
+        connectors.extend(ConnectorStore::list(&*app.store().ports, &SpaceId::new(space)?).await?);
     }
     connectors.retain(|connector| connector.config.client_id.is_some());
     Ok(connectors)
@@ -186,7 +187,7 @@ impl Example {
             name: ConnectorName::new(self.name)?,
             profile: ProfileId::new(".oauth2")?,
             auth_mode: AuthMode::PerUser,
-            config: (self.config)(provider).to_string(),
+            settings: (self.config)(provider).to_string(),
             client_id: Some(self.id.to_owned()),
             client_secret: Some(Secret::from_text(provider::CLIENT_SECRET)),
         })

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use grantry_domain::identity::{Role, SpaceId, UserId};
 use grantry_domain::ports::Directory as _;
 use grantry_domain::secret::Secret;
-use grantry_http_axum::{AuthenticationError, PasswordVerifier, People, UserView, SpaceView};
+use grantry_http_axum::{AuthenticationError, PasswordVerifier, People, SpaceView, UserView};
 use grantry_testkit::doubles::TestDirectory;
 
 /// All spaces.
