@@ -266,12 +266,15 @@ impl AppBuilder {
             metrics: self.metrics,
             limits,
         };
+        #[cfg(feature = "cli")]
+        let inspection =
+            crate::app::Inspection { egress: egress.clone(), profiles: profiles.clone(), provider: provider.clone() };
         let ports = Ports {
             authorizations: store.authorizations.clone(),
             connectors: store.connectors.clone(),
             vault,
-            provider: provider.clone(),
-            profiles: profiles.clone(),
+            provider,
+            profiles,
             resource: resource(replaced.resource, &egress, front.limits.execute_body)?,
             directory: identity.directory,
             limiter: replaced.limiter.unwrap_or_else(|| Arc::new(MemoryRateLimiter::new(self.rate_limits, &clock))),
@@ -282,7 +285,17 @@ impl AppBuilder {
         };
         let connections = Connections::new(ports, policy)?;
         let stopping = Arc::new(AtomicBool::new(false));
-        Ok(App { connections, store, tasks, egress, profiles, provider, clock, random, stopping, front })
+        Ok(App {
+            connections,
+            store,
+            tasks,
+            #[cfg(feature = "cli")]
+            inspection,
+            clock,
+            random,
+            stopping,
+            front,
+        })
     }
 }
 
