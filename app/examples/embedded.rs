@@ -64,7 +64,7 @@ impl Authenticator for Users {
         _peer: Option<IpAddr>,
     ) -> Result<Option<Principal>, AuthenticationError> {
         let user = headers.get("x-user").and_then(|value| UserId::new(value.to_str().ok()?).ok());
-        Ok(user.filter(|user| Self::role(user).is_some()).map(|user| Principal::Person { user, session: None }))
+        Ok(user.filter(|user| Self::role(user).is_some()).map(|user| Principal::User { user, session: None }))
     }
 }
 

@@ -207,7 +207,7 @@ async fn import_one(
             (ImportOutcome::Differs, "exists and differs; not changed".to_owned())
         });
     }
-    let settings = app.profiles.settings(&grantry_domain::connector::ConnectorConfig {
+    let settings = app.inspection.profiles.settings(&grantry_domain::connector::ConnectorConfig {
         profile: draft.profile.clone(),
         settings: draft.settings.clone(),
         client_id: draft.client_id.clone(),

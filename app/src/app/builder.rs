@@ -279,11 +279,14 @@ impl AppBuilder {
             metrics: self.metrics,
             limits,
         };
+        #[cfg(feature = "cli")]
+        let inspection =
+            crate::app::Inspection { egress: egress.clone(), profiles: profiles.clone(), provider: provider.clone() };
         let ports = Ports {
             store: StorePorts::of(store.ports.clone()),
             vault,
-            provider: provider.clone(),
-            profiles: profiles.clone(),
+            provider,
+            profiles,
             resource: resource(replaced.resource, &egress, front.limits.execute_body)?,
             directory: identity.directory,
             urls: Arc::new(urls(&front.public_base_url)),
@@ -295,7 +298,17 @@ impl AppBuilder {
         };
         let connections = Connections::with_bounds(&ports, policy, &self.policy_bounds)?;
         let stopping = Arc::new(AtomicBool::new(false));
-        Ok(App { connections, store, tasks, egress, profiles, provider, clock, random, stopping, front })
+        Ok(App {
+            connections,
+            store,
+            tasks,
+            #[cfg(feature = "cli")]
+            inspection,
+            clock,
+            random,
+            stopping,
+            front,
+        })
     }
 }
 

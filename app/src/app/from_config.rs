@@ -62,9 +62,8 @@ pub(crate) async fn open_store(config: &Config) -> Result<AppStore, BuildError> 
 
 /// This build contains no store.
 #[cfg(not(feature = "sqlite"))]
-#[expect(clippy::unused_async, reason = "the signature of the function with the feature `sqlite`")]
-pub(crate) async fn open_store(_: &Config) -> Result<AppStore, BuildError> {
-    Err(BuildError::NoStore)
+pub(crate) fn open_store(_: &Config) -> std::future::Ready<Result<AppStore, BuildError>> {
+    std::future::ready(Err(BuildError::NoStore))
 }
 
 fn agent_key(agent: &Agent) -> AgentKey {

@@ -18,12 +18,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use grantry_domain::authorization::AuthorizationId;
-use grantry_domain::ports::{AuthorizationServer, AuthorizationStore, Clock, ProviderProfiles, SecureRandom, Store};
+use grantry_domain::ports::{AuthorizationStore, Clock, SecureRandom, Store};
 use grantry_domain::usecase::Connections;
 use grantry_http_axum::{
     Api, Authenticator, ConnectorType, ConsoleAssets, IdentityMode, Limits, PublicBaseUrl, Readiness, UserDirectory,
 };
-use grantry_provider_oauth2::EgressPolicy;
 use grantry_runtime::TokioSpawner;
 use tracing::warn;
 
@@ -32,6 +31,7 @@ pub use error::BuildError;
 pub use identity::Identity;
 pub use store::{AppStore, StoreLifecycle};
 
+#[cfg(feature = "cli")]
 pub(crate) use from_config::{open_store, policy};
 
 /// Produces the text of `/metrics`.
@@ -43,13 +43,20 @@ pub struct App {
     store: AppStore,
     /// The default spawner; `None` if the host replaced it.
     tasks: Option<TokioSpawner>,
-    pub(crate) egress: EgressPolicy,
-    pub(crate) profiles: Arc<dyn ProviderProfiles>,
-    pub(crate) provider: Arc<dyn AuthorizationServer>,
+    #[cfg(feature = "cli")]
+    pub(crate) inspection: Inspection,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn SecureRandom>,
     stopping: Arc<AtomicBool>,
     front: Front,
+}
+
+/// The parts that the commands `check` and `connectors` use directly.
+#[cfg(feature = "cli")]
+pub(crate) struct Inspection {
+    pub(crate) egress: grantry_provider_oauth2::EgressPolicy,
+    pub(crate) profiles: Arc<dyn grantry_domain::ports::ProviderProfiles>,
+    pub(crate) provider: Arc<dyn grantry_domain::ports::AuthorizationServer>,
 }
 
 /// What only the router uses.

@@ -39,11 +39,11 @@ fn complete(subject: &str, view: &ConnectorView, settings: &ProviderSettings, ho
 
 /// Resolves the endpoints, by discovery if the connector has an issuer, and looks up every host. Returns their names.
 async fn endpoints(app: &App, view: &ConnectorView, settings: &ProviderSettings) -> Result<String, String> {
-    let resolving = app.provider.resolve(settings, &view.redirect_uri, &view.connector.config.settings);
+    let resolving = app.inspection.provider.resolve(settings, &view.redirect_uri, &view.connector.config.settings);
     let provider = resolving.await.map_err(|error| error.to_string())?;
     let mut hosts = BTreeMap::new();
     for url in urls(&provider, &settings.base_url) {
-        let allowed = app.egress.check(url).map_err(|refused| format!("an endpoint {refused}"))?;
+        let allowed = app.inspection.egress.check(url).map_err(|refused| format!("an endpoint {refused}"))?;
         let port = allowed.as_url().port_or_known_default().unwrap_or(443);
         hosts.insert(format!("{}:{port}", allowed.host()), allowed.address_scope());
     }

@@ -65,7 +65,7 @@ fn the_least_configuration_has_the_documented_defaults() {
 
 #[test]
 fn the_defaults_of_times_and_limits_are_those_of_the_use_cases() {
-    let policy = Policy::new(PublicBaseUrl::new("https://a.example").unwrap());
+    let policy = Policy::default();
     let Settings { oauth, retention, .. } = Settings::default();
     assert_eq!((oauth.flow_ttl, oauth.pending_per_user.get()), (policy.flow_ttl, policy.pending.per_user));
     assert_eq!((retention.unused_grants, retention.ended), (policy.sweep.unused_grants, policy.sweep.ended_grants));

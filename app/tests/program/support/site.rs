@@ -86,7 +86,7 @@ roles = {{ default = "editor", marketing = "viewer" }}
             name: ConnectorName::new(id).unwrap(),
             profile: ProfileId::new(".oauth2").unwrap(),
             auth_mode: AuthMode::PerUser,
-            config: config.to_string(),
+            settings: config.to_string(),
             client_id: Some(format!("client-of-{id}")),
             client_secret: Some(Secret::from_text(secret)),
         };
