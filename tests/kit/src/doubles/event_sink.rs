@@ -1,4 +1,4 @@
-//! A sink that keeps what it is given.
+//! A sink that collects audit events.
 
 use std::sync::Mutex;
 
@@ -7,34 +7,34 @@ use grantry_domain::ports::{AuditEvent, EventSink, RecordedEvent, SinkError};
 
 use super::locked;
 
-/// Collects audit events, or refuses them.
+/// Collects audit events, or fails.
 #[derive(Debug, Default)]
 pub struct CollectingSink {
     events: Mutex<Vec<RecordedEvent>>,
-    down: Mutex<bool>,
+    unavailable: Mutex<bool>,
 }
 
 impl CollectingSink {
-    /// Everything delivered so far, in order; twice what was delivered twice.
+    /// All deliveries so far, in order, repeated ones included.
     pub fn events(&self) -> Vec<AuditEvent> {
         locked(&self.events).iter().map(|recorded| recorded.event.clone()).collect()
     }
 
-    /// Their positions in the outbox.
+    /// The sequence numbers of all deliveries so far.
     pub fn sequences(&self) -> Vec<u64> {
         locked(&self.events).iter().map(|recorded| recorded.sequence).collect()
     }
 
-    /// Whether it refuses deliveries from now on.
-    pub fn go_down(&self, down: bool) {
-        *locked(&self.down) = down;
+    /// Whether further deliveries fail.
+    pub fn set_unavailable(&self, unavailable: bool) {
+        *locked(&self.unavailable) = unavailable;
     }
 }
 
 #[async_trait]
 impl EventSink for CollectingSink {
     async fn deliver(&self, events: &[RecordedEvent]) -> Result<(), SinkError> {
-        if *locked(&self.down) {
+        if *locked(&self.unavailable) {
             return Err(SinkError);
         }
         locked(&self.events).extend_from_slice(events);

@@ -1,4 +1,4 @@
-//! Rate limiters for tests in which rates do not matter, and for those in which they do.
+//! Rate limiters: one without limits, one with scripted refusals.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -9,7 +9,7 @@ use grantry_domain::ports::{Limited, Operation, RateLimiter};
 
 use super::locked;
 
-/// Lets everything through.
+/// Allows every operation.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct UnlimitedRate;
 
@@ -20,25 +20,25 @@ impl RateLimiter for UnlimitedRate {
     }
 }
 
-/// Answers from a script, then lets everything through; remembers who asked for what.
+/// Allows every operation except those a test refuses; records all of them.
 #[derive(Debug, Default)]
 pub struct ScriptedRate {
-    refusals: Mutex<VecDeque<Option<Duration>>>,
+    results: Mutex<VecDeque<Option<Duration>>>,
     taken: Mutex<Vec<(String, Operation)>>,
 }
 
 impl ScriptedRate {
-    /// Lets the next one through that has no answer yet.
-    pub fn let_through(&self) {
-        locked(&self.refusals).push_back(None);
+    /// Queues an allowed operation, before a later refusal.
+    pub fn allow_next(&self) {
+        locked(&self.results).push_back(None);
     }
 
-    /// Refuses the next one that has no answer yet.
+    /// Queues a refusal.
     pub fn refuse(&self, retry_after: Duration) {
-        locked(&self.refusals).push_back(Some(retry_after));
+        locked(&self.results).push_back(Some(retry_after));
     }
 
-    /// Everything that was asked for, in order.
+    /// All operations so far, in order.
     pub fn taken(&self) -> Vec<(String, Operation)> {
         locked(&self.taken).clone()
     }
@@ -48,7 +48,7 @@ impl ScriptedRate {
 impl RateLimiter for ScriptedRate {
     async fn take(&self, who: &str, operation: Operation) -> Result<(), Limited> {
         locked(&self.taken).push((who.to_owned(), operation));
-        match locked(&self.refusals).pop_front().flatten() {
+        match locked(&self.results).pop_front().flatten() {
             Some(retry_after) => Err(Limited { retry_after }),
             None => Ok(()),
         }

@@ -1,4 +1,4 @@
-//! The port of sessions.
+//! Sessions of the accounts mode.
 
 use async_trait::async_trait;
 use grantry_domain::ports::{Session, SessionHash, SessionStore, StoreError};

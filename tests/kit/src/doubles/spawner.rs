@@ -1,4 +1,4 @@
-//! Detached work on tokio, and sleeps that end when the test says so.
+//! Detached work on tokio, with sleeps on the clock of the test.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::TestClock;
 
-/// Spawns on the runtime of the test; a sleep ends when the clock is advanced past it. Clones are the same.
+/// Spawns on the runtime of the test. A sleep ends when the test advances the clock past it. Clones share their state.
 #[derive(Clone, Debug)]
 pub struct TokioSpawner {
     clock: TestClock,
@@ -17,28 +17,28 @@ pub struct TokioSpawner {
 }
 
 impl TokioSpawner {
-    /// Spawner whose sleeps follow this clock.
+    /// A spawner whose sleeps follow this clock.
     pub fn new(clock: TestClock) -> Self {
         Self { clock, running: watch::Sender::new(0), sleeping: watch::Sender::new(0) }
     }
 
-    /// Returns when no spawned task runs any more.
+    /// Waits until no spawned task is running.
     pub async fn finished(&self) {
         reached(&self.running, |count| count == 0).await;
     }
 
-    /// Returns when at least `count` sleeps have begun and not ended: the moment to advance the clock.
-    pub async fn asleep(&self, count: usize) {
+    /// Waits until at least `count` sleeps are in progress, so that the clock can be advanced.
+    pub async fn sleeping(&self, count: usize) {
         reached(&self.sleeping, |now| now >= count).await;
     }
 }
 
 async fn reached(counter: &watch::Sender<usize>, enough: impl Fn(usize) -> bool) {
-    // It fails only when the sender is gone, and the caller holds it.
+    // This fails only if the sender is dropped, and the caller holds it.
     drop(counter.subscribe().wait_for(|count| enough(*count)).await);
 }
 
-/// Counts one while it lives, whether the work ends, panics or is dropped.
+/// Counts one until it is dropped, also when the work panics.
 struct Counted(watch::Sender<usize>);
 
 impl Counted {
@@ -78,13 +78,13 @@ mod tests {
     #[tokio::test]
     async fn a_sleep_ends_when_the_clock_passes_it() {
         let clock = TestClock::default();
-        let tasks = TokioSpawner::new(clock.clone());
-        let sleeper = tasks.clone();
-        tasks.spawn(Box::pin(async move { sleeper.sleep(Duration::from_secs(5)).await }));
-        tasks.asleep(1).await;
+        let spawner = TokioSpawner::new(clock.clone());
+        let sleeper = spawner.clone();
+        spawner.spawn(Box::pin(async move { sleeper.sleep(Duration::from_secs(5)).await }));
+        spawner.sleeping(1).await;
         clock.advance(Duration::from_secs(4));
-        assert_eq!(*tasks.running.borrow(), 1);
+        assert_eq!(*spawner.running.borrow(), 1);
         clock.advance(Duration::from_secs(1));
-        tasks.finished().await;
+        spawner.finished().await;
     }
 }

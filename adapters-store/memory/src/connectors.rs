@@ -1,11 +1,11 @@
-//! The port of connectors. An edit and the endings it causes are one transaction (R52, R53).
+//! Connectors. An edit and the authorizations it ends are one transaction.
 
 use async_trait::async_trait;
 use grantry_domain::authorization::{Input, TerminationCause};
-use grantry_domain::connector::{Connector, ConnectorKey, Incarnation};
+use grantry_domain::connector::{Connector, ConnectorKey};
 use grantry_domain::identity::{Actor, SpaceId};
 use grantry_domain::ports::{
-    AuditEvent, Cascade, ClientSecretKey, ClientSecretRecord, ConnectorStore, Created, StoreError, Updated,
+    AuditEvent, ClientSecretKey, ClientSecretRecord, ConnectorStore, Created, EditEffect, StoreError, Updated,
 };
 use grantry_domain::time::Timestamp;
 
@@ -18,7 +18,7 @@ impl Data {
             return Created::Taken;
         }
         self.connectors.insert(connector.key.clone(), connector);
-        self.keep_secret(secret);
+        self.store_secret(secret);
         self.outbox.add(audit);
         Created::Done
     }
@@ -28,7 +28,7 @@ impl Data {
         next: Connector,
         expected: u64,
         secret: Option<ClientSecretRecord>,
-        cascade: (Cascade, &Actor),
+        (effect, actor): (EditEffect, &Actor),
         audit: Vec<AuditEvent>,
         now: Timestamp,
     ) -> Updated {
@@ -38,31 +38,26 @@ impl Data {
             Some(_) => {}
             None => return Updated::NotFound,
         }
-        let (cascade, actor) = cascade;
-        let alive = |row: &Row| row.grant.owner().incarnation == next.incarnation && !row.has_ended();
-        let ended = match cascade {
-            Cascade::Keep => 0,
-            Cascade::Changed => self.apply_to_each(alive, || Input::ConnectorChanged, actor, now).grants,
-            Cascade::Disabled => {
-                let disabled = || Input::Terminated { cause: TerminationCause::ConnectorDisabled, revoke: true };
-                self.apply_to_each(alive, disabled, actor, now).grants
-            }
+        let of_connector = |row: &Row| row.owner().incarnation == next.incarnation;
+        let ended_grants = match effect {
+            EditEffect::KeepGrants => 0,
+            EditEffect::ExpireGrants => self.apply_to_each(of_connector, || Input::ConnectorChanged, actor, now).grants,
         };
         let (incarnation, epoch) = (next.incarnation, next.epoch);
         self.connectors.insert(next.key.clone(), next);
-        self.keep_secret(secret);
+        self.store_secret(secret);
         self.supersede_secrets(incarnation, Some(epoch), now);
         self.outbox.add(audit);
         self.destroy_unneeded_secrets(now);
-        Updated::Done { ended_grants: ended }
+        Updated::Done { ended_grants }
     }
 
     fn delete(&mut self, key: &ConnectorKey, actor: &Actor, audit: Vec<AuditEvent>, now: Timestamp) -> Option<u64> {
-        let removed = self.connectors.remove(key)?;
-        let deleted = || Input::Terminated { cause: TerminationCause::ConnectorDeleted, revoke: true };
-        let of_connector = |row: &Row| row.grant.owner().incarnation == removed.incarnation;
-        let ended = self.apply_to_each(of_connector, deleted, actor, now);
-        self.supersede_secrets(removed.incarnation, None, now);
+        let removed = self.connectors.remove(key)?.incarnation;
+        let input = || Input::Terminated { cause: TerminationCause::ConnectorDeleted, revoke: true };
+        let ended = self.apply_to_each(|row| row.owner().incarnation == removed, input, actor, now);
+        self.defaults.retain(|(incarnation, _), _| *incarnation != removed);
+        self.supersede_secrets(removed, None, now);
         self.outbox.add(audit);
         self.destroy_unneeded_secrets(now);
         Some(ended.grants)
@@ -93,15 +88,11 @@ impl ConnectorStore for MemoryStore {
         next: Connector,
         expected: u64,
         secret: Option<ClientSecretRecord>,
-        cascade: Cascade,
+        effect: EditEffect,
         actor: Actor,
         audit: Vec<AuditEvent>,
     ) -> Result<Updated, StoreError> {
-        Ok(self.transact(|data, now| data.update(next, expected, secret, (cascade, &actor), audit, now)))
-    }
-
-    async fn count_grants(&self, incarnation: Incarnation) -> Result<u64, StoreError> {
-        Ok(self.transact(|data, _| data.count_grants(incarnation)))
+        Ok(self.transact(|data, now| data.update(next, expected, secret, (effect, &actor), audit, now)))
     }
 
     async fn delete(&self, key: &ConnectorKey, actor: Actor, audit: Vec<AuditEvent>) -> Result<Option<u64>, StoreError> {
