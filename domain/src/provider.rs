@@ -163,14 +163,8 @@ pub struct Endpoints {
     pub token: String,
     /// Token revocation (RFC 7009), if offered.
     pub revocation: Option<String>,
-    /// Pushed authorization requests (RFC 9126), if offered.
-    pub pushed_authorization: Option<String>,
     /// Userinfo endpoint for the account label, if offered.
     pub userinfo: Option<String>,
-    /// Token introspection (RFC 7662), if offered.
-    pub introspection: Option<String>,
-    /// An inexpensive API call that validates a token, if the profile defines one.
-    pub probe: Option<String>,
     /// Key set for ID tokens, if announced. Public keys only, so not part of the binding digest.
     pub jwks: Option<String>,
 }
@@ -247,10 +241,7 @@ impl ProviderSettings {
             field(0x04, Some(endpoints.authorization.as_bytes()));
             field(0x05, Some(endpoints.token.as_bytes()));
             field(0x06, endpoints.revocation.as_deref().map(str::as_bytes));
-            field(0x07, endpoints.pushed_authorization.as_deref().map(str::as_bytes));
             field(0x08, endpoints.userinfo.as_deref().map(str::as_bytes));
-            field(0x09, endpoints.introspection.as_deref().map(str::as_bytes));
-            field(0x0a, endpoints.probe.as_deref().map(str::as_bytes));
         }
         field(0x0b, Some(self.client_id.as_bytes()));
         field(0x0c, Some(self.authentication.as_str().as_bytes()));
@@ -306,10 +297,7 @@ impl ProviderSnapshot {
             .bytes(0x04, self.endpoints.authorization.as_bytes())
             .bytes(0x05, self.endpoints.token.as_bytes())
             .optional(0x06, self.endpoints.revocation.as_deref().map(str::as_bytes))
-            .optional(0x07, self.endpoints.pushed_authorization.as_deref().map(str::as_bytes))
             .optional(0x08, self.endpoints.userinfo.as_deref().map(str::as_bytes))
-            .optional(0x09, self.endpoints.introspection.as_deref().map(str::as_bytes))
-            .optional(0x0a, self.endpoints.probe.as_deref().map(str::as_bytes))
             .bytes(0x0b, self.client_id.as_bytes())
             .bytes(0x0c, self.authentication.as_str().as_bytes())
             .texts(0x0d, self.resources.iter().map(String::as_str))
@@ -330,10 +318,7 @@ impl ProviderSnapshot {
                 authorization: fields.text(0x04)?,
                 token: fields.text(0x05)?,
                 revocation: fields.optional_text(0x06)?,
-                pushed_authorization: fields.optional_text(0x07)?,
                 userinfo: fields.optional_text(0x08)?,
-                introspection: fields.optional_text(0x09)?,
-                probe: fields.optional_text(0x0a)?,
                 jwks: fields.optional_text(0x11)?,
             },
             client_id: fields.text(0x0b)?,

@@ -49,11 +49,11 @@ async fn endpoints(assembly: &Assembly, view: &ConnectorView, settings: &Provide
     for url in urls(&provider, &settings.base_url) {
         let allowed = assembly.profiles.policy().check(url).map_err(|refused| format!("an endpoint {refused}"))?;
         let port = allowed.as_url().port_or_known_default().unwrap_or(443);
-        hosts.insert(format!("{}:{port}", allowed.host()), allowed.reach());
+        hosts.insert(format!("{}:{port}", allowed.host()), allowed.address_scope());
     }
-    for (target, reach) in &hosts {
+    for (target, scope) in &hosts {
         let addresses = resolve(target).await.map_err(|()| format!("{target} has no address"))?;
-        if let Some(refused) = addresses.iter().find(|address| !reach.admits(address.ip())) {
+        if let Some(refused) = addresses.iter().find(|address| !scope.allows(address.ip())) {
             return Err(format!(
                 "{target} leads to {}, which is not allowed; list it under [egress] allow if it is meant",
                 refused.ip()
@@ -65,14 +65,7 @@ async fn endpoints(assembly: &Assembly, view: &ConnectorView, settings: &Provide
 
 fn urls<'a>(provider: &'a ProviderSnapshot, base_url: &'a str) -> impl Iterator<Item = &'a str> {
     let endpoints = &provider.endpoints;
-    let optional = [
-        &endpoints.revocation,
-        &endpoints.pushed_authorization,
-        &endpoints.userinfo,
-        &endpoints.introspection,
-        &endpoints.probe,
-        &endpoints.jwks,
-    ];
+    let optional = [&endpoints.revocation, &endpoints.userinfo, &endpoints.jwks];
     [endpoints.authorization.as_str(), &endpoints.token, base_url]
         .into_iter()
         .chain(optional.into_iter().filter_map(Option::as_deref))

@@ -1,4 +1,4 @@
-//! Userinfo and a small API that tells whose token it got.
+//! Userinfo and a small API that returns the user of the access token.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::core::Core;
 use super::ledger::{Subject, bearer_token};
 use super::state::Bearer;
 
-/// 401 as of RFC 6750 §3.
+/// A 401 response as in RFC 6750 §3.
 pub(super) struct InvalidToken;
 
 impl IntoResponse for InvalidToken {
@@ -40,7 +40,7 @@ pub(super) async fn userinfo(State(core): State<Arc<Core>>, headers: HeaderMap) 
     Ok(told(&bearer, claims))
 }
 
-/// `GET /api/me`: whose token is this?
+/// `GET /api/me`: returns the user and client of the token.
 pub(super) async fn me(State(core): State<Arc<Core>>, headers: HeaderMap) -> Result<Response, InvalidToken> {
     let bearer = bearer(&core, &headers)?;
     let user = bearer.username.as_deref().and_then(|username| core.user(username));
@@ -54,7 +54,7 @@ pub(super) async fn me(State(core): State<Arc<Core>>, headers: HeaderMap) -> Res
     Ok(told(&bearer, answer))
 }
 
-/// `/api/echo` and everything below, any method: says what arrived. The token itself is not repeated.
+/// `/api/echo` and all paths below it, any method: returns the request as received, without the token.
 pub(super) async fn echo(
     State(core): State<Arc<Core>>,
     method: Method,
@@ -94,7 +94,7 @@ fn token_id(bearer: &Bearer) -> String {
     format!("t{}", bearer.token_number)
 }
 
-/// A JSON answer that lets the ledger know whose token came.
+/// A JSON response that passes the user of the token to the ledger.
 fn told(bearer: &Bearer, answer: Value) -> Response {
     let mut response = Json(answer).into_response();
     response.extensions_mut().insert(Subject {

@@ -1,4 +1,4 @@
-//! Stands before every handler: writes the ledger and carries out the faults.
+//! The middleware of every handler: writes the ledger and applies the faults.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use super::gate::Gate;
 use super::ledger::{Call, Subject};
 use super::server::HangUp;
 
-/// The most that is read of a request body.
+/// The largest request body that is read.
 const MAX_BODY: usize = 16 * 1024 * 1024;
 
 /// The middleware of one endpoint.
@@ -64,7 +64,7 @@ fn call(endpoint: Endpoint, head: &http::request::Parts, body: &Bytes) -> Call {
     }
 }
 
-/// Faults that act before the handler; an answer means that the handler is not asked.
+/// Applies the faults that act before the handler. If there is a response, the handler is not called.
 async fn on_request(faults: &[Fault], call: &Call) -> Option<Response> {
     for fault in faults {
         match fault {
@@ -86,7 +86,7 @@ async fn on_request(faults: &[Fault], call: &Call) -> Option<Response> {
     None
 }
 
-/// Faults that act on the answer.
+/// Applies the faults that act on the response.
 async fn on_answer(faults: Vec<Fault>, mut answer: Response) -> Response {
     for fault in faults {
         answer = match fault {
@@ -177,7 +177,7 @@ async fn cut(answer: Response, at: usize) -> Response {
     let (head, body) = whole(answer).await;
     let first = body.slice(..at.min(body.len()));
     let end = stream::once(async {
-        // What was said so far is sent while the body pauses; an error at once would take it along.
+        // The pause lets the first bytes be sent; an immediate error would discard them.
         tokio::task::yield_now().await;
         Err(std::io::Error::from(std::io::ErrorKind::ConnectionAborted))
     });
@@ -201,7 +201,7 @@ fn endless(answer: Response) -> Response {
     Response::from_parts(head, Body::from_stream(blanks))
 }
 
-/// A streamed body that promises `length` bytes, whatever comes.
+/// A streamed body with this `Content-Length`, which the stream need not reach.
 fn promised(
     mut head: http::response::Parts,
     length: usize,
@@ -211,7 +211,7 @@ fn promised(
     Response::from_parts(head, Body::from_stream(body))
 }
 
-/// Every answer of ours is in memory, so that this cannot fail; an empty body stands for the impossible.
+/// The complete body. Responses of the handlers are in memory, so reading cannot fail; an error would give an empty body.
 async fn whole(answer: Response) -> (http::response::Parts, Bytes) {
     let (head, body) = answer.into_parts();
     (head, to_bytes(body, usize::MAX).await.unwrap_or_default())

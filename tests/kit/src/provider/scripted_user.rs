@@ -1,4 +1,4 @@
-//! A person for tests: logs in, decides, and comes back with the callback URL without calling it.
+//! A user for tests: logs in, decides, and returns the callback URL without requesting it.
 
 use axum::body::Bytes;
 use http::header::{LOCATION, SET_COOKIE};
@@ -7,18 +7,18 @@ use url::{Url, form_urlencoded};
 
 use super::wire::{WireError, send};
 
-/// Why the person never came back.
+/// Why there is no callback URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScriptedUserError {
-    /// The provider could not be reached, or hung up.
-    #[error("the provider does not answer")]
+    /// The provider could not be reached, or closed the connection.
+    #[error("the provider does not respond")]
     NoAnswer,
-    /// The provider refused to go on and showed a page instead.
-    #[error("the provider answers with a page of status {0} and does not go on")]
+    /// The provider returned a page instead of a redirect.
+    #[error("the provider returned a page with status {0} instead of a redirect")]
     Stuck(u16),
-    /// The provider does not know this name or password.
-    #[error("the provider refuses the log-in")]
+    /// The user name or the password is wrong.
+    #[error("the provider refused the log-in")]
     LogInRefused,
 }
 
@@ -28,7 +28,7 @@ impl From<WireError> for ScriptedUserError {
     }
 }
 
-/// A person with an account at the mock provider. Each visit is a fresh browser.
+/// A user with an account at the mock provider. Each visit uses a new browser without cookies.
 #[derive(Clone, Debug)]
 pub struct ScriptedUser {
     username: String,
@@ -37,24 +37,24 @@ pub struct ScriptedUser {
 }
 
 impl ScriptedUser {
-    /// A person who grants whatever is asked for.
+    /// A user who grants all requested scopes.
     pub fn new(username: &str, password: &str) -> Self {
         Self { username: username.to_owned(), password: password.to_owned(), scope: None }
     }
 
-    /// Grants only these scopes of those asked for.
+    /// Grants only these of the requested scopes.
     #[must_use]
     pub fn granting<'s>(mut self, scope: impl IntoIterator<Item = &'s str>) -> Self {
         self.scope = Some(scope.into_iter().map(str::to_owned).collect());
         self
     }
 
-    /// Logs in, allows, and returns where the provider sends the browser next.
+    /// Logs in, allows access, and returns the URL that the provider redirects to.
     pub async fn approve(&self, authorization_url: &str) -> Result<Url, ScriptedUserError> {
         self.visit(authorization_url, "allow").await
     }
 
-    /// Logs in, denies, and returns where the provider sends the browser next.
+    /// Logs in, denies access, and returns the URL that the provider redirects to.
     pub async fn deny(&self, authorization_url: &str) -> Result<Url, ScriptedUserError> {
         self.visit(authorization_url, "deny").await
     }
@@ -88,7 +88,7 @@ impl ScriptedUser {
     }
 }
 
-/// Where a redirect leads.
+/// The target of a redirect.
 enum Forward {
     Stays(Url),
     Leaves,
@@ -103,7 +103,7 @@ impl Forward {
     }
 }
 
-/// The provider's own pages are `/log-in` and `/consent`; every other redirect leads away from it.
+/// The pages of the provider are `/log-in` and `/consent`; every other redirect leaves the provider.
 fn forward(from: &Url, answer: &Response<Bytes>) -> Result<Forward, ScriptedUserError> {
     let to = leaves(from, answer)?;
     let own = to.origin() == from.origin() && matches!(to.path(), "/log-in" | "/consent");
@@ -137,7 +137,7 @@ fn cookie(answer: &Response<Bytes>) -> String {
     set.split(';').next().unwrap_or_default().to_owned()
 }
 
-/// Values of the checkboxes of our own consent page, which escapes as [`super::pages`] does.
+/// The values of the checkboxes of the consent page, with the escapes of [`super::pages`] decoded.
 fn offered_scopes(html: &str) -> Vec<String> {
     html.split("name=\"scope\" value=\"")
         .skip(1)

@@ -1,4 +1,5 @@
-//! The accept loop: a plain HTTP/1.1 server that can also hang up on a client, which `axum::serve` cannot.
+//! The accept loop: a plain HTTP/1.1 server that can also close a connection without a response, which `axum::serve`
+//! cannot.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -16,10 +17,10 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tower::ServiceExt as _;
 
-/// How long a stop waits for answers under way.
+/// How long a stop waits for responses in progress.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// Marks a response that must never be sent: the connection ends instead.
+/// Marks a response that is not sent: the connection is closed instead.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HangUp;
 
@@ -33,7 +34,7 @@ impl HangUp {
 
 impl fmt::Display for HangUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the mock provider hangs up, as told")
+        f.write_str("a fault closes the connection")
     }
 }
 
@@ -42,13 +43,13 @@ impl std::error::Error for HangUp {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum StateKind {
     Serving,
-    /// No new connections; answers under way are finished.
+    /// No new connections; responses in progress are finished.
     Draining,
-    /// Nothing any more.
+    /// All connections are closed.
     Stopped,
 }
 
-/// A running accept loop. Dropping it stops everything at once.
+/// A running accept loop. Dropping it closes all connections at once.
 #[derive(Debug)]
 pub(super) struct Server {
     phase: watch::Sender<StateKind>,
@@ -62,7 +63,7 @@ impl Server {
         Self { phase, accepting: Some(accepting) }
     }
 
-    /// Stops listening, lets answers under way finish for a short while, and returns when the port is free again.
+    /// Stops listening, waits briefly for responses in progress, and returns when the port is free again.
     pub(super) async fn stop(mut self) {
         self.phase.send_replace(StateKind::Draining);
         if let Some(accepting) = self.accepting.take() {
@@ -113,8 +114,8 @@ async fn serve(stream: TcpStream, router: Router, mut phase: watch::Receiver<Sta
     drop(connection.await);
 }
 
-/// Runs one request in a task of its own, so that it is processed even when its client gives up: a late request is one
-/// of the things a client must survive.
+/// Runs one request in a separate task, so that it is processed even if the client closes the connection: tests need
+/// requests that take effect after the client's timeout.
 async fn handle(
     request: http::Request<Body>,
     router: Router,
@@ -134,7 +135,7 @@ fn infallible(answer: Result<Response, Infallible>) -> Response {
     answer.unwrap_or_else(|never| match never {})
 }
 
-/// Returns when the server has come to that phase, or is gone.
+/// Returns when the server has reached this phase or was dropped.
 async fn reached(phase: &mut watch::Receiver<StateKind>, wanted: StateKind) {
     drop(phase.wait_for(|now| *now >= wanted).await);
 }

@@ -1,4 +1,4 @@
-//! `POST /token`, `POST /revoke` and `POST /par`: what clients ask for behind the browser's back.
+//! The back-channel endpoints: `POST /token`, `POST /revoke` and `POST /par`.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(super) async fn token(State(core): State<Arc<Core>>, headers: HeaderMap, bod
         Some("refresh_token") => refresh(&core, &client, &params)?,
         Some("client_credentials") => client_credentials(&core, &client, &params)?,
         Some(_) => {
-            return Err(OAuthError::new("unsupported_grant_type", "this grant type is not known"));
+            return Err(OAuthError::new("unsupported_grant_type", "this grant type is not supported"));
         }
         None => return Err(OAuthError::invalid_request("grant_type is missing")),
     };
@@ -51,7 +51,7 @@ fn refresh(core: &Core, client: &Client, params: &Params) -> Result<Issued, OAut
 
 fn client_credentials(core: &Core, client: &Client, params: &Params) -> Result<Issued, OAuthError> {
     if client.auth == ClientAuth::Public {
-        return Err(OAuthError::new("unauthorized_client", "only confidential clients have a token of their own"));
+        return Err(OAuthError::new("unauthorized_client", "only confidential clients may use client_credentials"));
     }
     let scope = params.words("scope").unwrap_or_default();
     Ok(core.change(|state, now| state.client_token(&client.id, scope, core.settings.access_ttl, now)))

@@ -77,7 +77,11 @@ async fn r58_bodies_that_are_wrong_are_refused_by_name() {
         ("another mode", with("auth_mode", json!("shared")), "auth_mode"),
         ("an unknown mode", with("auth_mode", json!(CANARY)), "auth_mode"),
         ("an empty secret", with("secrets", json!({ "clientSecret": "" })), "clientSecret"),
-        ("a key that is not supported yet", with_setting("clientAuth", json!("private_key_jwt")), "clientAuth"),
+        (
+            "an authentication method that is not supported",
+            with_setting("clientAuth", json!("private_key_jwt")),
+            "clientAuth",
+        ),
         ("a reserved parameter", with_setting("extraAuthorizationParameters", json!({ "state": CANARY })), "state"),
         ("PKCE off", with_setting("pkce", json!("off")), "pkce"),
         ("a revision that is no number", with("revision", json!(CANARY)), "revision"),

@@ -1,4 +1,4 @@
-//! A transport that says what a test tells it to, and remembers what it was asked to send.
+//! A transport that returns scripted responses and records the requests.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -17,11 +17,11 @@ use crate::{
     EgressPolicy, HttpRequest, HttpResponse, HttpTransport, Oauth2Server, ProfileOptions, Profiles, TransportError,
 };
 
-/// The instant at which every test happens, in seconds since the Unix epoch.
+/// The current time in every test, in seconds since the Unix epoch.
 pub(crate) const NOW: i64 = 1_800_000_000;
 pub(crate) const REDIRECT_URI: &str = "https://grantry.example/api/actions/connector/_oauth_callback";
 
-/// What was sent.
+/// A recorded request.
 #[derive(Debug, Clone)]
 pub(crate) struct Sent {
     pub(crate) method: String,
@@ -32,12 +32,12 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
-    /// The form it carries.
+    /// The form in the body.
     pub(crate) fn form(&self) -> Vec<(String, String)> {
         url::form_urlencoded::parse(self.body.as_bytes()).into_owned().collect()
     }
 
-    /// A parameter of the form, which must be there at most once.
+    /// A parameter of the form, which must occur at most once.
     pub(crate) fn param(&self, name: &str) -> Option<String> {
         let mut found = self.form().into_iter().filter(|(key, _)| key == name).map(|(_, value)| value);
         let first = found.next();
@@ -48,26 +48,26 @@ impl Sent {
 
 type Step = Result<(u16, Vec<(&'static str, String)>, Vec<u8>), TransportError>;
 
-/// The transport. Without a scripted answer it fails the test.
+/// The transport. A request without a scripted response fails the test.
 #[derive(Default)]
-pub(crate) struct Scripted {
-    answers: Mutex<VecDeque<Step>>,
+pub(crate) struct FakeTransport {
+    responses: Mutex<VecDeque<Step>>,
     sent: Mutex<Vec<Sent>>,
 }
 
-impl Scripted {
-    pub(crate) fn says(&self, status: u16, body: impl Into<Vec<u8>>) -> &Self {
-        self.says_with(status, &[], body)
+impl FakeTransport {
+    pub(crate) fn respond(&self, status: u16, body: impl Into<Vec<u8>>) -> &Self {
+        self.respond_with(status, &[], body)
     }
 
-    pub(crate) fn says_with(&self, status: u16, headers: &[(&'static str, &str)], body: impl Into<Vec<u8>>) -> &Self {
+    pub(crate) fn respond_with(&self, status: u16, headers: &[(&'static str, &str)], body: impl Into<Vec<u8>>) -> &Self {
         let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        self.answers.lock().unwrap().push_back(Ok((status, headers, body.into())));
+        self.responses.lock().unwrap().push_back(Ok((status, headers, body.into())));
         self
     }
 
-    pub(crate) fn fails(&self, error: TransportError) -> &Self {
-        self.answers.lock().unwrap().push_back(Err(error));
+    pub(crate) fn fail(&self, error: TransportError) -> &Self {
+        self.responses.lock().unwrap().push_back(Err(error));
         self
     }
 
@@ -76,11 +76,11 @@ impl Scripted {
     }
 
     pub(crate) fn last(&self) -> Sent {
-        self.sent().pop().expect("something was sent")
+        self.sent().pop().expect("a request was sent")
     }
 }
 
-/// An answer as a transport gives it.
+/// A response as a transport returns it.
 pub(crate) fn response(status: u16, headers: &[(&'static str, String)], body: Vec<u8>) -> HttpResponse {
     let field =
         |(name, value): &(&'static str, String)| (HeaderName::from_static(name), HeaderValue::try_from(value).unwrap());
@@ -92,7 +92,7 @@ pub(crate) fn response(status: u16, headers: &[(&'static str, String)], body: Ve
 }
 
 #[async_trait]
-impl HttpTransport for Scripted {
+impl HttpTransport for FakeTransport {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let text = |secret: &Secret| secret.expose_text().unwrap().to_owned();
         self.sent.lock().unwrap().push(Sent {
@@ -102,7 +102,7 @@ impl HttpTransport for Scripted {
             authorization: request.authorization.as_ref().map(text),
             body: request.body.as_ref().map(text).unwrap_or_default(),
         });
-        let step = self.answers.lock().unwrap().pop_front().expect("no request was expected");
+        let step = self.responses.lock().unwrap().pop_front().expect("no request was expected");
         step.map(|(status, headers, body)| response(status, &headers, body))
     }
 }
@@ -119,26 +119,26 @@ impl Clock for StoppedClock {
     }
 }
 
-/// A server over a scripted transport.
-pub(crate) struct World {
-    pub(crate) transport: Arc<Scripted>,
+/// An OAuth client over a scripted transport.
+pub(crate) struct TestServer {
+    pub(crate) transport: Arc<FakeTransport>,
     pub(crate) profiles: Arc<Profiles>,
     pub(crate) server: Oauth2Server,
 }
 
-impl World {
+impl TestServer {
     pub(crate) fn new() -> Self {
         Self::with(EgressPolicy::new(&["*"], &[]).unwrap(), ProfileOptions::default())
     }
 
     pub(crate) fn with(policy: EgressPolicy, options: ProfileOptions) -> Self {
-        let transport = Arc::new(Scripted::default());
+        let transport = Arc::new(FakeTransport::default());
         let profiles = Arc::new(Profiles::new(policy, options).unwrap());
         let server = Oauth2Server::new(Arc::clone(&transport) as _, Arc::clone(&profiles), Arc::new(StoppedClock));
         Self { transport, profiles, server }
     }
 
-    /// A provider as a flow freezes it.
+    /// A provider as it is frozen at the start of a flow.
     pub(crate) async fn provider(&self, profile: &str, config: &str) -> ProviderSnapshot {
         use grantry_domain::ports::AuthorizationServer as _;
         let definition = definition(profile, config);

@@ -1,38 +1,39 @@
-//! What the driver's errors mean to the ports. Their texts may quote rows and paths, so none of them is kept (R78).
+//! Maps errors of the driver to errors of the ports. Texts of the driver may quote rows and paths, so none is kept.
 
 use grantry_domain::ports::StoreError;
 use rusqlite::ErrorCode;
 
-/// Why a statement or a row reader did not get through.
+/// Why a statement or the conversion of a row failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// Somebody else holds the lock; kept apart because a reader may then wait on a thread that is allowed to.
+pub(crate) enum SqliteError {
+    /// Another connection holds the lock. A separate variant, because a point read is then repeated on a thread that may
+    /// block.
     Busy,
-    /// Anything else, in the words of the ports.
+    /// Any other error, as the ports report it.
     Store(StoreError),
 }
 
-impl From<StoreError> for Fault {
+impl From<StoreError> for SqliteError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
 }
 
-impl From<Fault> for StoreError {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Busy => Self::Unavailable,
-            Fault::Store(error) => error,
+impl From<SqliteError> for StoreError {
+    fn from(error: SqliteError) -> Self {
+        match error {
+            SqliteError::Busy => Self::Unavailable,
+            SqliteError::Store(error) => error,
         }
     }
 }
 
-impl From<rusqlite::Error> for Fault {
+impl From<rusqlite::Error> for SqliteError {
     fn from(error: rusqlite::Error) -> Self {
         let Some(error) = error.sqlite_error() else {
-            return inconsistent("database", "a column holds what it declares");
+            return inconsistent("database", NO_ROW, "a column contains a value of its declared type");
         };
-        let fault = match error.code {
+        let mapped = match error.code {
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => Self::Busy,
             ErrorCode::NotADatabase => unusable("the file is not a database"),
             ErrorCode::DatabaseCorrupt => unusable("the database file is damaged; restore it from a backup"),
@@ -43,9 +44,11 @@ impl From<rusqlite::Error> for Fault {
             ErrorCode::Unknown | ErrorCode::TypeMismatch | ErrorCode::ApiMisuse | ErrorCode::ParameterOutOfRange => {
                 unusable("the database does not have the expected tables")
             }
-            ErrorCode::ConstraintViolation => inconsistent("database", "a unique key or a check of the schema"),
-            ErrorCode::TooBig => inconsistent("database", "a value is not larger than the limit"),
-            // Full disk, input and output errors, too many files or too little memory: may be over in a while.
+            ErrorCode::ConstraintViolation => {
+                inconsistent("database", NO_ROW, "a row satisfies the unique keys and checks of the schema")
+            }
+            ErrorCode::TooBig => inconsistent("database", NO_ROW, "a value is not larger than the limit"),
+            // Full disk, input and output errors, too many files or too little memory: may pass.
             ErrorCode::DiskFull
             | ErrorCode::SystemIoFailure
             | ErrorCode::CannotOpen
@@ -59,22 +62,25 @@ impl From<rusqlite::Error> for Fault {
             | _ => Self::Store(StoreError::Unavailable),
         };
         tracing::debug!(code = error.extended_code, "a statement of the database failed");
-        fault
+        mapped
     }
 }
 
-/// A database that cannot be used; the words are for the operator.
-pub(crate) fn unusable(why: &'static str) -> Fault {
-    Fault::Store(StoreError::Unusable(why))
+/// A database that cannot be used. Operators read the text.
+pub(crate) fn unusable(why: &'static str) -> SqliteError {
+    SqliteError::Store(StoreError::Unusable(why))
 }
 
-/// A row that no run of this program has written.
-pub(crate) fn inconsistent(table: &'static str, rule: &'static str) -> Fault {
-    Fault::Store(StoreError::Inconsistent { table, rule })
+/// The row number of an error that belongs to no single row.
+pub(crate) const NO_ROW: i64 = 0;
+
+/// A row that this program cannot have written.
+pub(crate) fn inconsistent(table: &'static str, row: i64, rule: &'static str) -> SqliteError {
+    SqliteError::Store(StoreError::Inconsistent { table, row, rule })
 }
 
-/// What a failed `COMMIT` means. A full disk or a lock stopped it before anything was written; after any other failure the
-/// commit may or may not be found in the log when the file is opened next.
+/// The meaning of a failed `COMMIT`. After a full disk or a lock nothing was written. After any other failure the log may or
+/// may not contain the commit when the file is opened next.
 pub(crate) fn commit_failed(error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Unavailable,
@@ -89,7 +95,7 @@ mod tests {
     use super::*;
 
     fn meaning(code: i32) -> StoreError {
-        Fault::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some("secret path".to_owned()))).into()
+        SqliteError::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some("secret path".to_owned()))).into()
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! The corpus of token answers.
+//! A corpus of token responses.
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::fake_transport::{response, text};
 use crate::profile::rules::Absent;
-use crate::scripted::{response, text};
 
 const MALFORMED: ProviderError = ProviderError::Malformed;
 
@@ -22,36 +22,36 @@ fn standard(body: &str) -> Result<TokenResponse, ProviderError> {
     read_with(&Wire::default(), 200, &[], body)
 }
 
-fn error(answer: Result<TokenResponse, ProviderError>) -> ProviderError {
-    answer.err().expect("an error")
+fn error(response: Result<TokenResponse, ProviderError>) -> ProviderError {
+    response.err().expect("an error")
 }
 
-/// An answer with further members.
+/// A response with further members.
 fn with(members: &str) -> String {
     format!(r#"{{"access_token":"at-1","token_type":"Bearer"{members}}}"#)
 }
 
 #[test]
-fn r28_a_complete_answer_is_read() {
-    let answer = standard(
+fn r28_a_complete_response_is_read() {
+    let response = standard(
         r#"{"access_token":"at-1","token_type":"bEaReR","refresh_token":"rt-1","expires_in":3600,
             "refresh_token_expires_in":86400,"scope":"b a","id_token":"x.y.z","more":{"is":["ignored",null]}}"#,
     );
-    let answer = answer.ok().unwrap();
-    assert_eq!(text(&answer.access_token), "at-1");
-    assert_eq!(answer.token_type, "bEaReR");
-    assert_eq!(answer.refresh_token.as_ref().map(text), Some("rt-1"));
-    assert_eq!(answer.lifetime, Lifetime::For(Duration::from_hours(1)));
-    assert_eq!(answer.refresh_lifetime, Lifetime::For(Duration::from_hours(24)));
-    assert_eq!(answer.scopes.unwrap().to_record(), "a b");
-    assert_eq!(answer.id_token.as_ref().map(text), Some("x.y.z"));
+    let response = response.ok().unwrap();
+    assert_eq!(text(&response.access_token), "at-1");
+    assert_eq!(response.token_type, "bEaReR");
+    assert_eq!(response.refresh_token.as_ref().map(text), Some("rt-1"));
+    assert_eq!(response.lifetime, Lifetime::For(Duration::from_hours(1)));
+    assert_eq!(response.refresh_lifetime, Lifetime::For(Duration::from_hours(24)));
+    assert_eq!(response.scopes.unwrap().to_record(), "a b");
+    assert_eq!(response.id_token.as_ref().map(text), Some("x.y.z"));
 }
 
 #[test]
-fn r28_what_an_answer_leaves_out_is_not_made_up() {
-    let answer = standard(&with(r#","refresh_token":null,"scope":null,"expires_in":null"#)).ok().unwrap();
-    assert!(answer.refresh_token.is_none() && answer.scopes.is_none() && answer.id_token.is_none());
-    assert_eq!((answer.lifetime, answer.refresh_lifetime), (Lifetime::Unknown, Lifetime::Unknown));
+fn r28_absent_members_stay_absent() {
+    let response = standard(&with(r#","refresh_token":null,"scope":null,"expires_in":null"#)).ok().unwrap();
+    assert!(response.refresh_token.is_none() && response.scopes.is_none() && response.id_token.is_none());
+    assert_eq!((response.lifetime, response.refresh_lifetime), (Lifetime::Unknown, Lifetime::Unknown));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn r28_only_status_200_is_a_success() {
 }
 
 #[test]
-fn r28_bodies_that_are_no_answer_are_refused() {
+fn r28_malformed_bodies_are_refused() {
     let cut = with("");
     for body in [
         "",
@@ -94,7 +94,7 @@ fn r28_bodies_that_are_no_answer_are_refused() {
 }
 
 #[test]
-fn r28_a_token_can_stand_in_a_header_field() {
+fn r28_only_tokens_that_fit_into_a_header_field_are_accepted() {
     for bad in [" ", "a b", "a\\r\\nX: y", "a\\u0000", "\\u00e4", "\u{e4}", "a\\tb", "a\\u007f"] {
         let body = format!(r#"{{"access_token":"{bad}","token_type":"Bearer"}}"#);
         assert_eq!(error(standard(&body)), MALFORMED, "{bad}");
@@ -108,19 +108,19 @@ fn r28_a_token_can_stand_in_a_header_field() {
 }
 
 #[test]
-fn lesson_09_form_answers_only_where_declared() {
+fn lesson_09_form_responses_only_where_declared() {
     let body = "access_token=at%2F1&scope=repo%2Cgist&token_type=bearer&expires_in=60";
     let mut wire = Wire::default();
     let form = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
     assert_eq!(error(read_with(&wire, 200, &form, body)), MALFORMED);
-    wire.token.answer = AnswerForm::JsonOrForm;
-    wire.scopes.answer_separator = ",".to_owned();
-    let answer = read_with(&wire, 200, &form, body).ok().unwrap();
-    assert_eq!(text(&answer.access_token), "at/1");
-    assert_eq!(answer.scopes.unwrap().to_record(), "gist repo");
-    assert_eq!(answer.lifetime, Lifetime::For(Duration::from_mins(1)));
+    wire.token.response_format = ResponseFormat::JsonOrForm;
+    wire.scopes.response_separator = ",".to_owned();
+    let response = read_with(&wire, 200, &form, body).ok().unwrap();
+    assert_eq!(text(&response.access_token), "at/1");
+    assert_eq!(response.scopes.unwrap().to_record(), "gist repo");
+    assert_eq!(response.lifetime, Lifetime::For(Duration::from_mins(1)));
     assert_eq!(error(read_with(&wire, 200, &form, "access_token=a&access_token=b&token_type=bearer")), MALFORMED);
-    assert_eq!(error(read_with(&wire, 200, &[], body)), MALFORMED, "a form that does not say so");
+    assert_eq!(error(read_with(&wire, 200, &[], body)), MALFORMED, "a form without its content type");
     assert!(read_with(&wire, 200, &[("content-type", "application/json")], &with("")).is_ok());
 }
 
@@ -147,13 +147,13 @@ fn lesson_09_an_absent_token_type_only_where_declared() {
 }
 
 #[test]
-fn lesson_09_an_absent_expires_in_means_what_the_profile_says() {
+fn lesson_09_the_profile_defines_the_meaning_of_an_absent_expires_in() {
     let life = |wire: &Wire| read_with(wire, 200, &[], &with("")).ok().unwrap().lifetime;
     let mut wire = Wire::default();
     assert_eq!(life(&wire), Lifetime::Unknown);
-    wire.token.access_life.absent = Absent::Never;
+    wire.token.access_lifetime.absent = Absent::Never;
     assert_eq!(life(&wire), Lifetime::Never);
-    wire.token.access_life.assumed_seconds = Some(7200);
+    wire.token.access_lifetime.assumed_seconds = Some(7200);
     assert_eq!(life(&wire), Lifetime::For(Duration::from_hours(2)));
 }
 
@@ -170,7 +170,7 @@ fn lesson_09_a_nested_token_set_only_where_declared() {
 
 #[test]
 fn r28_lifetimes_are_clamped() {
-    let life = |value: &str| standard(&with(&format!(r#","expires_in":{value}"#))).map(|answer| answer.lifetime);
+    let life = |value: &str| standard(&with(&format!(r#","expires_in":{value}"#))).map(|response| response.lifetime);
     let seconds = |seconds| Lifetime::For(Duration::from_secs(seconds));
     for (value, expected) in [
         ("3600", seconds(3600)),
@@ -181,10 +181,10 @@ fn r28_lifetimes_are_clamped() {
         ("-1", seconds(0)),
         ("\"-1\"", seconds(0)),
         ("-9223372036854775809", seconds(0)),
-        ("315619200", Lifetime::For(MAX_LIFE)),
-        ("315619201", Lifetime::For(MAX_LIFE)),
-        ("18446744073709551616", Lifetime::For(MAX_LIFE)),
-        ("99999999999999999999999999999999", Lifetime::For(MAX_LIFE)),
+        ("315619200", Lifetime::For(MAX_LIFETIME)),
+        ("315619201", Lifetime::For(MAX_LIFETIME)),
+        ("18446744073709551616", Lifetime::For(MAX_LIFETIME)),
+        ("99999999999999999999999999999999", Lifetime::For(MAX_LIFETIME)),
     ] {
         assert_eq!(life(value), Ok(expected), "{value}");
     }
@@ -208,28 +208,29 @@ fn r28_lifetimes_are_clamped() {
 }
 
 #[test]
-fn r28_zero_means_no_end_only_where_declared() {
-    let answer = standard(&with(r#","expires_in":0,"refresh_expires_in":0"#)).ok().unwrap();
-    assert_eq!(answer.lifetime, Lifetime::For(Duration::ZERO));
-    assert_eq!(answer.refresh_lifetime, Lifetime::Never);
+fn r28_zero_means_no_expiry_only_where_declared() {
+    let response = standard(&with(r#","expires_in":0,"refresh_expires_in":0"#)).ok().unwrap();
+    assert_eq!(response.lifetime, Lifetime::For(Duration::ZERO));
+    assert_eq!(response.refresh_lifetime, Lifetime::Never);
     let mut wire = Wire::default();
-    wire.token.access_life.zero_means_never = true;
-    let answer = read_with(&wire, 200, &[], &with(r#","expires_in":"0""#)).ok().unwrap();
-    assert_eq!(answer.lifetime, Lifetime::Never);
+    wire.token.access_lifetime.zero_means_never = true;
+    let response = read_with(&wire, 200, &[], &with(r#","expires_in":"0""#)).ok().unwrap();
+    assert_eq!(response.lifetime, Lifetime::Never);
 }
 
 #[test]
-fn r13_granted_scopes_are_read_as_the_profile_says() {
+fn r13_granted_scopes_are_read_by_the_rules_of_the_profile() {
     let mut wire = Wire::default();
     let scopes = |wire: &Wire, value: &str| {
-        read_with(wire, 200, &[], &with(&format!(r#","scope":{value}"#))).map(|answer| answer.scopes.unwrap().to_record())
+        read_with(wire, 200, &[], &with(&format!(r#","scope":{value}"#)))
+            .map(|response| response.scopes.unwrap().to_record())
     };
     assert_eq!(scopes(&wire, r#""b a a""#), Ok("a b".to_owned()));
-    assert_eq!(scopes(&wire, r#""""#), Ok(String::new()), "nothing was granted");
+    assert_eq!(scopes(&wire, r#""""#), Ok(String::new()), "no scope was granted");
     assert_eq!(scopes(&wire, r#""a,b""#), Ok("a,b".to_owned()));
-    wire.scopes.answer_separator = ",".to_owned();
+    wire.scopes.response_separator = ",".to_owned();
     assert_eq!(scopes(&wire, r#""a, b""#), Ok("a b".to_owned()));
-    wire.scopes.answer_list = true;
+    wire.scopes.response_list = true;
     assert_eq!(scopes(&wire, r#"["b","a"]"#), Ok("a b".to_owned()));
     assert_eq!(scopes(&wire, r#"["b",1]"#), Err(MALFORMED));
     wire.scopes.implies.insert("b".to_owned(), vec!["c".to_owned()]);
@@ -237,7 +238,7 @@ fn r13_granted_scopes_are_read_as_the_profile_says() {
 }
 
 #[test]
-fn r78_errors_hold_nothing_of_the_answer() {
+fn r78_errors_contain_nothing_of_the_response() {
     let canary = "canary-4d1f";
     for body in [
         format!(r#"{{"access_token":"{canary}","#),
@@ -254,7 +255,7 @@ fn r78_errors_hold_nothing_of_the_answer() {
 }
 
 proptest! {
-    /// Whatever a provider says about time, the life is within its bounds or the answer is refused (T08).
+    /// For every value of `expires_in`, the lifetime is within its bounds or the response is refused.
     #[test]
     fn r28_any_expires_in_is_clamped_or_refused(value in prop_oneof![
         any::<i128>().prop_map(|number| number.to_string()),
@@ -263,28 +264,28 @@ proptest! {
         "\"[-+0-9a-z. ]{0,12}\"", "true|null|\\[\\]|\\{\\}",
     ]) {
         let body = with(&format!(r#","expires_in":{value}"#));
-        if let Ok(answer) = standard(&body) {
-            match answer.lifetime {
-                Lifetime::For(life) => prop_assert!(life <= MAX_LIFE),
+        if let Ok(response) = standard(&body) {
+            match response.lifetime {
+                Lifetime::For(life) => prop_assert!(life <= MAX_LIFETIME),
                 Lifetime::Unknown => prop_assert_eq!(value.as_str(), "null"),
-                Lifetime::Never => prop_assert!(false, "nothing declared that"),
+                Lifetime::Never => prop_assert!(false, "no rule declares it"),
             }
         }
     }
 
     /// A whole number of seconds within the bounds is kept exactly, as number and as text.
     #[test]
-    fn r28_a_sensible_expires_in_is_kept(seconds in 0_u64..=315_619_200) {
+    fn r28_an_expires_in_within_the_bounds_is_kept(seconds in 0_u64..=315_619_200) {
         for value in [seconds.to_string(), format!("\"{seconds}\"")] {
-            let answer = standard(&with(&format!(r#","expires_in":{value}"#))).ok().unwrap();
-            prop_assert_eq!(answer.lifetime, Lifetime::For(Duration::from_secs(seconds)));
+            let response = standard(&with(&format!(r#","expires_in":{value}"#))).ok().unwrap();
+            prop_assert_eq!(response.lifetime, Lifetime::For(Duration::from_secs(seconds)));
         }
     }
 
     #[test]
     fn r28_any_body_ends_without_panic_and_within_the_limits(body in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let answer = decode(&Wire::default(), &response(200, &[], body));
-        prop_assert!(answer.is_err());
+        let response = decode(&Wire::default(), &response(200, &[], body));
+        prop_assert!(response.is_err());
     }
 
     #[test]
@@ -293,7 +294,7 @@ proptest! {
         let body = format!(r#"{{"access_token":"{escaped}","token_type":"bearer"}}"#);
         let visible = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
         match standard(&body) {
-            Ok(answer) => prop_assert!(visible && text(&answer.access_token) == token),
+            Ok(response) => prop_assert!(visible && text(&response.access_token) == token),
             Err(_) => prop_assert!(!visible),
         }
     }

@@ -1,4 +1,4 @@
-//! What an answer that is no success means (RFC 6749 §5.2, RFC 6585 §4, RFC 9110 §15).
+//! Classifies error responses (RFC 6749 §5.2, RFC 6585 §4, RFC 9110 §15).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use grantry_domain::ports::ProviderError;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 
-use super::{Object, json};
+use crate::codec::{Object, json};
 use crate::transport::{HttpResponse, TransportError};
 
-/// The longest wait that is believed.
+/// Maximum accepted value of `Retry-After`.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
 impl From<TransportError> for ProviderError {
@@ -24,8 +24,8 @@ impl From<TransportError> for ProviderError {
     }
 }
 
-/// Judges an answer by its status alone: what every endpoint has in common.
-pub(crate) fn by_status(status: StatusCode, headers: &HeaderMap) -> Option<ProviderError> {
+/// Classifies a response by its status, which is the same for every endpoint. `None` if the body decides.
+pub(crate) fn from_status(status: StatusCode, headers: &HeaderMap) -> Option<ProviderError> {
     if status == StatusCode::TOO_MANY_REQUESTS {
         return Some(ProviderError::Throttled { retry_after: retry_after(headers), unprocessed: true });
     }
@@ -35,31 +35,31 @@ pub(crate) fn by_status(status: StatusCode, headers: &HeaderMap) -> Option<Provi
     if status.is_server_error() {
         return Some(ProviderError::NoResponse);
     }
-    // Redirects are never followed, and no other status below 400 is an error of OAuth.
+    // Redirects are never followed, and no status below 400 is an OAuth error.
     (!status.is_client_error()).then_some(ProviderError::Malformed)
 }
 
-/// Judges an answer of the token or revocation endpoint that is no success. `aliases` are the vendor's own codes.
-pub(crate) fn of_response(response: &HttpResponse, aliases: &BTreeMap<String, String>) -> ProviderError {
-    if let Some(error) = by_status(response.status, &response.headers) {
+/// Classifies an error response of the token or revocation endpoint. `aliases` maps vendor codes to standard codes.
+pub(crate) fn from_response(response: &HttpResponse, aliases: &BTreeMap<String, String>) -> ProviderError {
+    if let Some(error) = from_status(response.status, &response.headers) {
         return error;
     }
-    match json::parse_object(&response.body).ok().and_then(|body| code(&body)) {
-        Some(code) => meaning(&code, aliases),
+    match json::parse_object(&response.body).ok().and_then(|body| error_code(&body)) {
+        Some(code) => from_code(&code, aliases),
         None if response.status == StatusCode::UNAUTHORIZED => ProviderError::ClientRefused,
         None => ProviderError::Malformed,
     }
 }
 
-/// The `error` member, if it is one as of RFC 6749 §5.2.
-pub(crate) fn code(body: &Object<'_>) -> Option<String> {
+/// The `error` member, if it is well formed (RFC 6749 §5.2).
+pub(crate) fn error_code(body: &Object<'_>) -> Option<String> {
     let code = body.string("error").ok().flatten()?;
     let plain = |byte: u8| (0x20..=0x7e).contains(&byte) && byte != b'"' && byte != b'\\';
     (!code.is_empty() && code.len() <= 128 && code.bytes().all(plain)).then_some(code)
 }
 
-/// What a code means for the grant or the client.
-pub(crate) fn meaning(code: &str, aliases: &BTreeMap<String, String>) -> ProviderError {
+/// Classifies an error code.
+pub(crate) fn from_code(code: &str, aliases: &BTreeMap<String, String>) -> ProviderError {
     match aliases.get(code).map_or(code, String::as_str) {
         "invalid_grant" => ProviderError::InvalidGrant,
         "invalid_client" | "unauthorized_client" | "unsupported_grant_type" => ProviderError::ClientRefused,
@@ -67,7 +67,7 @@ pub(crate) fn meaning(code: &str, aliases: &BTreeMap<String, String>) -> Provide
     }
 }
 
-/// `Retry-After` in seconds. The other form, a date, tells that waiting is asked for but not how long.
+/// `Retry-After` in seconds. The date form (RFC 9110 §10.2.3) is ignored.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
@@ -80,18 +80,18 @@ mod tests {
 
     use super::*;
 
-    fn judged(status: u16, retry_after: Option<&'static str>, body: &str) -> ProviderError {
+    fn classify(status: u16, retry_after: Option<&'static str>, body: &str) -> ProviderError {
         let mut headers = HeaderMap::new();
         if let Some(value) = retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from_static(value));
         }
         let body = Zeroizing::new(body.as_bytes().to_vec());
         let aliases = [("bad_refresh_token".to_owned(), "invalid_grant".to_owned())].into();
-        of_response(&HttpResponse { status: StatusCode::from_u16(status).unwrap(), headers, body }, &aliases)
+        from_response(&HttpResponse { status: StatusCode::from_u16(status).unwrap(), headers, body }, &aliases)
     }
 
     #[test]
-    fn r39_only_a_well_formed_invalid_grant_means_a_dead_grant() {
+    fn r39_only_a_well_formed_invalid_grant_ends_a_grant() {
         use ProviderError::{ClientRefused, InvalidGrant, Malformed, NoResponse, OtherOauthError};
         for (status, body, meaning) in [
             (400, r#"{"error":"invalid_grant"}"#, InvalidGrant),
@@ -121,12 +121,12 @@ mod tests {
             (301, r#"{"error":"invalid_grant"}"#, Malformed),
             (307, "", Malformed),
         ] {
-            assert_eq!(judged(status, None, body), meaning, "{status} {body}");
+            assert_eq!(classify(status, None, body), meaning, "{status} {body}");
         }
     }
 
     #[test]
-    fn r50_throttling_tells_how_long_and_whether_it_was_processed() {
+    fn r50_throttling_reports_the_wait_and_whether_the_request_was_processed() {
         let wait = |seconds| Some(Duration::from_secs(seconds));
         for (status, header, retry_after, unprocessed) in [
             (429, None, None, true),
@@ -137,12 +137,12 @@ mod tests {
             (503, Some("Wed, 21 Oct 2026 07:28:00 GMT"), None, false),
         ] {
             let body = r#"{"error":"invalid_grant"}"#;
-            assert_eq!(judged(status, header, body), ProviderError::Throttled { retry_after, unprocessed }, "{header:?}");
+            assert_eq!(classify(status, header, body), ProviderError::Throttled { retry_after, unprocessed }, "{header:?}");
         }
     }
 
     #[test]
-    fn transport_errors_keep_what_is_known_of_the_outcome() {
+    fn transport_errors_preserve_whether_the_outcome_is_known() {
         let known = |error: TransportError| ProviderError::from(error).outcome_is_known();
         assert!(known(TransportError::NotAllowed));
         assert!(known(TransportError::NotSent));

@@ -1,7 +1,8 @@
-//! The context of an envelope: what its record is bound to, in an encoding that no two different bindings share.
+//! The associated data of an envelope, encoded so that no two different values have the same bytes.
 //!
-//! `u16 count ‖ (u8 tag ‖ u32 length ‖ bytes)*` with fixed tags in fixed order. Every field of a record type is always there
-//! and never empty; another shape is another record type. Ids enter byte for byte as the host gave them.
+//! `OTE1-AAD ‖ header ‖ u16 count ‖ (u8 tag ‖ u32 length ‖ bytes)*` with fixed tags in ascending order. Every field of a
+//! record type is always present and never empty; another set of fields is another record type. Ids are encoded byte for byte
+//! as the host gave them.
 
 use grantry_domain::authorization::AuthorizationKey;
 use grantry_domain::ports::{AssociatedData, VaultError};
@@ -19,25 +20,25 @@ const INCARNATION: u8 = 0x04;
 const USER: u8 = 0x05;
 const RECORD: u8 = 0x06;
 const DIGEST: u8 = 0x07;
-const BROWSER: u8 = 0x08;
+const FLOW_COOKIE: u8 = 0x08;
+const CONNECTION: u8 = 0x0a;
 
 type Field<'a> = (u8, &'a [u8]);
 
-/// The associated data of an envelope: `OTE1-AAD ‖ header ‖ context`.
-pub(crate) fn associated_data(
-    header: &Header,
-    deployment: &[u8; 16],
-    binding: &AssociatedData,
-) -> Result<Vec<u8>, VaultError> {
-    match binding {
+/// The bytes that the cipher and the key derivation take.
+pub(crate) fn bytes(header: &Header, deployment: &[u8; 16], associated: &AssociatedData) -> Result<Vec<u8>, VaultError> {
+    match associated {
         AssociatedData::Flow { owner, state, flow_cookie_hash } => {
             let [deployment, space, connector, incarnation, user, record, digest] = of_user(deployment, owner, &state.0);
-            let flow_cookie_hash = (BROWSER, &flow_cookie_hash.0[..]);
-            encode(header, &[deployment, space, connector, incarnation, user, record, digest, flow_cookie_hash])
+            let flow_cookie = (FLOW_COOKIE, &flow_cookie_hash.0[..]);
+            let fields = [deployment, space, connector, incarnation, user, record, digest, flow_cookie, connection(owner)];
+            encode(header, &fields)
         }
-        // The record type in the header tells these two apart.
-        AssociatedData::Grant { owner, grant } | AssociatedData::UnclaimedTokens { owner, grant } => {
-            encode(header, &of_user(deployment, owner, &grant.random_part()))
+        // The record type in the header distinguishes these two.
+        AssociatedData::Grant { owner, grant: id } | AssociatedData::UnclaimedTokens { owner, id } => {
+            let record = id.random_part();
+            let [deployment, space, connector, incarnation, user, record, digest] = of_user(deployment, owner, &record);
+            encode(header, &[deployment, space, connector, incarnation, user, record, digest, connection(owner)])
         }
         AssociatedData::ClientSecret { space, connector, incarnation, digest } => encode(
             header,
@@ -64,6 +65,10 @@ fn of_user<'a>(deployment: &'a [u8; 16], owner: &'a AuthorizationKey, record: &'
     ]
 }
 
+fn connection(owner: &AuthorizationKey) -> Field<'_> {
+    (CONNECTION, owner.connection.as_str().as_bytes())
+}
+
 pub(crate) fn encode(header: &Header, fields: &[Field<'_>]) -> Result<Vec<u8>, VaultError> {
     let size: usize = fields.iter().map(|(_, value)| 5 + value.len()).sum();
     let mut out = Vec::with_capacity(LABEL.len() + HEADER_LENGTH + 2 + size);
@@ -71,7 +76,7 @@ pub(crate) fn encode(header: &Header, fields: &[Field<'_>]) -> Result<Vec<u8>, V
     out.extend_from_slice(header.as_bytes());
     out.extend_from_slice(&u16::try_from(fields.len()).map_err(|_| VaultError::OutOfBounds)?.to_be_bytes());
     for (tag, value) in fields {
-        // An empty field could stand for an absent one. The id types allow neither this nor a field that is too long.
+        // An empty field could be confused with an absent one. The id types exclude both cases.
         if value.is_empty() || value.len() > MAX_FIELD {
             return Err(VaultError::OutOfBounds);
         }
