@@ -279,7 +279,7 @@ async fn lesson_07_a_failed_exchange_ends_the_flow_and_keeps_the_old_grant() {
         app.provider.respond_to_exchange(Err(error));
         assert_eq!(app.complete(callback_of(&started, "alice")).await.outcome, failed(code), "{error:?}");
         let row = app.record(started.flow_id).await;
-        assert_eq!((row.state, row.cause), (StateKind::Revoked, flow_failed(code)));
+        assert_eq!((row.state, row.cause), (StateKind::Revoked, Some(flow_failed(code))));
         let again = app.node.complete(callback_of(&started, "alice")).await;
         assert!(matches!(again, Err(CallbackRefused::AlreadyUsed { .. })));
         let flow = app.node.flow_status(&person("alice"), None, started.flow_id).await.unwrap();
@@ -299,7 +299,7 @@ async fn r27_a_reconnect_supersedes_the_old_grant_atomically_and_revokes_it() {
     assert_eq!(app.token("alice").await.as_deref(), Ok("access-1"), "the old one is used in the meantime");
     app.complete(callback_of(&started, "alice")).await;
     let row = app.record(old).await;
-    assert_eq!((row.state, row.cause), (StateKind::Revoked, terminated(TerminationCause::Superseded)));
+    assert_eq!((row.state, row.cause), (StateKind::Revoked, Some(terminated(TerminationCause::Superseded))));
     assert_eq!(app.token("alice").await.as_deref(), Ok("access-2"));
     app.node.revoke_due().await.unwrap();
     assert_eq!(app.revoked(), ["refresh-1", "access-1"]);
@@ -603,7 +603,7 @@ fn lesson_08_a_process_that_ends_during_a_reconnect_leaves_the_old_grant() {
             app.clock.advance(Duration::from_mins(2));
             app.node.sweep(|_| {}).await.unwrap();
             let row = app.record(started.flow_id).await;
-            assert_eq!((row.state, row.cause), (StateKind::Revoked, flow_failed(FailureCode::Interrupted)));
+            assert_eq!((row.state, row.cause), (StateKind::Revoked, Some(flow_failed(FailureCode::Interrupted))));
             assert_eq!(app.record(old).await.state, StateKind::Authorized);
             assert!(!app.status("alice").await.is_reconnecting());
         });

@@ -57,7 +57,7 @@ async fn r49_lesson_19_a_disconnect_ends_the_grant_at_once_and_revokes_both_toke
     let ended = disconnect(&app, "alice").await;
     assert_eq!(ended, TerminationReport { flows: 1, grants: 1, former: 0, queued: 1 });
     let row = app.record(id).await;
-    assert_eq!(row.cause, terminated(TerminationCause::Disconnected));
+    assert_eq!(row.cause, Some(terminated(TerminationCause::Disconnected)));
     assert_eq!(app.record(pending.flow_id).await.state, StateKind::Revoked, "a pending flow as well");
     quiet().await;
     let calls = app.token_calls().into_iter().filter(|call| call.operation() == Operation::Revoke);

@@ -70,7 +70,7 @@ async fn r52_lesson_16_a_security_relevant_edit_ends_every_grant_and_flow() {
             let status = app.status(who).await;
             assert_eq!((status.kind, status.reason), (StatusKind::NeedsReauthorization, Some(Reason::ConnectorChanged)));
         }
-        assert_eq!(app.record(flow.flow_id).await.cause, flow_failed(FailureCode::ConnectorChanged), "{name}");
+        assert_eq!(app.record(flow.flow_id).await.cause, Some(flow_failed(FailureCode::ConnectorChanged)), "{name}");
         quiet().await;
         for call in app.token_calls().into_iter().filter(|call| call.operation() == Operation::Revoke) {
             let Call::Revoke { endpoint, client_secret, .. } = call else { panic!("a revocation") };

@@ -78,7 +78,7 @@ async fn r55_lesson_30_grants_in_daily_use_stay_and_unused_ones_are_revoked_and_
     assert_eq!(app.node.sweep(|_| {}).await.unwrap().unused, 1);
     assert_eq!(app.record(used).await.state, StateKind::Authorized);
     let row = app.record(unused).await;
-    assert_eq!((row.state, row.cause), (StateKind::Revoked, terminated(TerminationCause::Unused)));
+    assert_eq!((row.state, row.cause), (StateKind::Revoked, Some(terminated(TerminationCause::Unused))));
     assert_eq!(app.kind("bob").await, StatusKind::NotConnected);
     quiet().await;
     assert_eq!(app.revoked(), ["r", "eternal"]);
@@ -153,7 +153,7 @@ async fn r53_reconciliation_ends_grants_that_have_no_basis_at_the_host_any_more(
         let (unchanged, row) = (cause == TerminationCause::Unused, app.record(here).await);
         assert_eq!(found.ended, if unchanged { 0 } else { 1 + u64::from(everywhere) }, "{cause}");
         if !unchanged {
-            assert_eq!((row.state, row.cause), (StateKind::Revoked, terminated(cause)));
+            assert_eq!((row.state, row.cause), (StateKind::Revoked, Some(terminated(cause))));
             assert_eq!(app.record(pending.flow_id).await.state, StateKind::Revoked, "{cause}: the pending flow as well");
             assert!(app.outcomes(AuditKind::GrantTerminated).await.iter().all(|outcome| *outcome == cause.as_str()));
         }

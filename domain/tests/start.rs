@@ -278,7 +278,7 @@ async fn a_newer_flow_supersedes_the_older_one_of_the_same_connection() {
     let bobs = app.start("bob", &drive()).await;
     let second = app.start("alice", &drive()).await;
     let old = app.record(first.flow_id).await;
-    assert_eq!((old.state, old.cause), (StateKind::Revoked, terminated(TerminationCause::Superseded)));
+    assert_eq!((old.state, old.cause), (StateKind::Revoked, Some(terminated(TerminationCause::Superseded))));
     assert_eq!(app.record(second.flow_id).await.state, StateKind::AwaitingCallback);
     assert_eq!(app.record(bobs.flow_id).await.state, StateKind::AwaitingCallback);
     assert!(app.node.complete(callback_of(&first, "alice")).await.is_err());

@@ -428,13 +428,13 @@ pub(crate) async fn token_from(node: &Arc<Connections>, request: &AccessTokenReq
 }
 
 /// The cause in the record of an authorization that was terminated.
-pub(crate) fn terminated(cause: TerminationCause) -> Option<TerminalCause> {
-    Some(TerminalCause::Revoked(RevokedCause::Terminated(cause)))
+pub(crate) fn terminated(cause: TerminationCause) -> TerminalCause {
+    TerminalCause::Revoked(RevokedCause::Terminated(cause))
 }
 
 /// The cause in the record of a flow that failed.
-pub(crate) fn flow_failed(code: FailureCode) -> Option<TerminalCause> {
-    Some(TerminalCause::Revoked(RevokedCause::Failed(code)))
+pub(crate) fn flow_failed(code: FailureCode) -> TerminalCause {
+    TerminalCause::Revoked(RevokedCause::Failed(code))
 }
 
 /// The refusal of a user who has to connect the default connection.
