@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 
 use crate::clock::MovableClock;
 use crate::deployment::{Settings, database_file, key_file};
-use crate::people::{AGENT_KEY, TestPeople, space};
+use crate::users::{AGENT_KEY, TestUsers, space};
 
 /// Work under way may take this long when a node stops.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -77,7 +77,7 @@ pub struct Host {
 
 impl Host {
     /// Puts the parts together and serves.
-    pub async fn start(settings: &Settings, people: &TestPeople) -> Result<Self, HostError> {
+    pub async fn start(settings: &Settings, users: &TestUsers) -> Result<Self, HostError> {
         let clock: Arc<dyn Clock> = Arc::new(MovableClock::of(&settings.folder));
         let random: Arc<dyn SecureRandom> = Arc::new(SystemRandom);
         let spawner = TokioSpawner::new(tokio::runtime::Handle::current());
@@ -99,7 +99,7 @@ impl Host {
             provider: Arc::new(Oauth2Server::new(to_providers, profiles.clone(), clock.clone())),
             profiles,
             resource: Arc::new(ApiCaller::new(to_apis, egress, ApiCaller::MAX_BODY)),
-            directory: people.directory.clone(),
+            directory: users.directory.clone(),
             limiter: Arc::new(MemoryRateLimiter::new(rates(settings), &clock)),
             sink: sink.clone(),
             clock: clock.clone(),
@@ -107,7 +107,7 @@ impl Host {
             spawner: Arc::new(spawner.clone()),
         };
         let connections = Connections::new(ports, policy(settings)?)?;
-        let router = grantry_http_axum::router(api(settings, people, &connections, &store, &vault)?);
+        let router = grantry_http_axum::router(api(settings, users, &connections, &store, &vault)?);
 
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
@@ -131,7 +131,7 @@ impl Host {
     ///
     /// # Panics
     /// If that takes too long.
-    pub async fn settle(&self) {
+    pub async fn drain(&self) {
         assert_eq!(self.spawner.drain(DRAIN).await, 0, "detached work goes on and on");
     }
 }
@@ -156,7 +156,7 @@ fn options(settings: &Settings, clock: &Arc<dyn Clock>, random: &Arc<dyn SecureR
 
 fn api(
     settings: &Settings,
-    people: &TestPeople,
+    users: &TestUsers,
     connections: &Arc<Connections>,
     store: &Arc<SqliteStore>,
     vault: &Arc<AesGcmVault>,
@@ -165,7 +165,7 @@ fn api(
     let public = PublicBaseUrl::new(&settings.public)?;
     let (sessions, hash): (Arc<dyn SessionStore>, Arc<dyn TokenVault>) = (store.clone(), vault.clone());
     let accounts =
-        Accounts::new(Arc::new(people.clone()), sessions, hash.clone(), ports.clock.clone(), ports.random.clone(), &public);
+        Accounts::new(Arc::new(users.clone()), sessions, hash.clone(), ports.clock.clone(), ports.random.clone(), &public);
     let accounts = Arc::new(accounts);
     let agent = AgentKey {
         key_sha256: vault.fingerprint(AGENT_KEY.as_bytes()),
@@ -175,7 +175,7 @@ fn api(
         connections: connections.clone(),
         authenticator: Arc::new(AgentKeys::new(vec![agent], hash, accounts.clone())),
         identity: IdentityMode::Accounts(accounts),
-        people: Arc::new(people.clone()),
+        users: Arc::new(users.clone()),
         public,
         more_hosts: Vec::new(),
         trusted_proxies: Vec::new(),
