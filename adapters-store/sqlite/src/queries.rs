@@ -72,7 +72,7 @@ pub(crate) static STATUS: LazyLock<String> = LazyLock::new(|| statuses_query("AN
 
 pub(crate) static STATUSES: LazyLock<String> = LazyLock::new(|| statuses_query(""));
 
-/// The columns of a connector and of the user's default connection there are followed by those of an authorization.
+/// The columns of a connector, of the default connection of the user there, and of an authorization.
 fn joined_columns() -> String {
     format!("{CONNECTOR_COLUMNS}, d.rowid, d.connection, {AUTHORIZATION_COLUMNS}")
 }

@@ -22,12 +22,6 @@ pub struct Settings {
     pub public: String,
     /// Loopback targets (`127.0.0.1:port`) that may be called.
     pub egress: Vec<String>,
-    /// Lifetime of a flow.
-    pub flow_ttl: Duration,
-    /// Time limit of a request to a provider.
-    pub request_deadline: Duration,
-    /// How long a late request may have an effect after that limit.
-    pub quarantine: Duration,
     /// How long a disconnect waits for a refresh.
     pub disconnect_wait: Duration,
     /// How long a write waits for a lock of another process.
@@ -61,9 +55,6 @@ impl Deployment {
             folder: folder.path().to_owned(),
             public: format!("http://127.0.0.1:{}", public.local_addr()?.port()),
             egress: Vec::new(),
-            flow_ttl: Duration::from_mins(10),
-            request_deadline: Duration::from_secs(15),
-            quarantine: Duration::from_secs(30),
             disconnect_wait: Duration::from_secs(5),
             busy_timeout: Duration::from_secs(5),
             max_pages: None,

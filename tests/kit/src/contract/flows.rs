@@ -64,7 +64,7 @@ pub async fn r18_a_newer_attempt_supersedes_older_pending_ones(backend: Backend)
     }
 }
 
-/// The flows of a user that are not finished are limited over all spaces and connectors; a refusal changes nothing.
+/// The number of unfinished flows per user is limited over all spaces and connectors; a refusal changes nothing.
 pub async fn r18_unfinished_flows_of_a_user_are_limited(backend: Backend) {
     let (store, drive) = TestStore::with_drive(backend).await;
     let mail = store.add(fixtures::connector_in("marketing", "mail", 1, store.now())).await;
@@ -90,7 +90,7 @@ pub async fn r18_unfinished_flows_of_a_user_are_limited(backend: Backend) {
     assert_eq!(snapshot.records, store.snapshot().await.records_of(&snapshot));
 }
 
-/// The flows of the deployment that are not finished are limited.
+/// The number of unfinished flows in the deployment is limited.
 pub async fn r18_unfinished_flows_of_the_deployment_are_limited(backend: Backend) {
     let (store, drive) = TestStore::with_drive(backend).await;
     let limits = PendingLimits { per_user: 10, deployment: 2 };
@@ -135,8 +135,8 @@ pub async fn r20_a_flow_is_consumed_once_among_many_callers(backend: Backend) {
         callers.spawn(async move { grants.consume(key, Vec::new()).await.unwrap_or_fail() });
     }
     let (mut consumed, mut used) = (0, 0);
-    for answer in callers.join_all().await {
-        match answer {
+    for outcome in callers.join_all().await {
+        match outcome {
             ConsumeOutcome::Consumed { .. } => consumed += 1,
             ConsumeOutcome::AlreadyUsed(_) => used += 1,
             other @ (ConsumeOutcome::NotFound
@@ -201,8 +201,8 @@ pub async fn r20_one_of_several_flow_cookies_is_enough(backend: Backend) {
     let flow = store.start(&authorization_key_of(&drive, "alice")).await;
     let flow_cookies = vec![fixtures::flow_cookie_hash(older.id), fixtures::flow_cookie_hash(flow.id)];
     let key = CallbackKey { flow_cookies, ..callback(&flow) };
-    let answer = store.node.authorizations.consume(key, Vec::new()).await.unwrap_or_fail();
-    assert!(matches!(answer, ConsumeOutcome::Consumed { .. }), "{answer:?}");
+    let outcome = store.node.authorizations.consume(key, Vec::new()).await.unwrap_or_fail();
+    assert!(matches!(outcome, ConsumeOutcome::Consumed { .. }), "{outcome:?}");
 }
 
 /// From its deadline on a flow cannot be consumed, swept or not.
@@ -398,9 +398,9 @@ pub async fn r27_concurrent_commits_leave_one_grant(backend: Backend) {
             commits.spawn(async move { (at, grants.commit_grant(grant, true, Vec::new()).await.unwrap_or_fail()) });
         }
     }
-    let answers = commits.join_all().await;
+    let outcomes = commits.join_all().await;
     for at in 0..flows.len() {
-        let mut of_flow: Vec<_> = answers.iter().filter(|(flow, _)| *flow == at).map(|(_, commit)| commit).collect();
+        let mut of_flow: Vec<_> = outcomes.iter().filter(|(flow, _)| *flow == at).map(|(_, commit)| commit).collect();
         of_flow.sort_by_key(|commit| **commit != CommitOutcome::Committed);
         assert_eq!(of_flow, [&CommitOutcome::Committed, &CommitOutcome::FlowEnded], "a flow is committed once");
     }

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use grantry_domain::authorization::{
-    Authorization, AuthorizationId, AuthorizationRecord, ExpiredCause, Input, RefreshState, Revision,
+    Authorization, AuthorizationId, AuthorizationRecord, ExpiredCause, Input, RefreshState, Revision, RevocationOutcome,
+    StateKind,
 };
-use grantry_domain::ports::{AuditKind, FailedAttempt, Lease, LeaseRequest, WriteOutcome};
+use grantry_domain::ports::{
+    AuditKind, ExpectedVersion, FailedAttempt, Lease, LeaseRequest, RevocationUpdate, WriteOutcome,
+};
 use tokio::task::JoinSet;
 
 use super::Backend;
@@ -48,9 +51,9 @@ pub async fn r38_a_stale_write_changes_nothing(backend: Backend) {
     let stale =
         AuthorizationRecord { sealed: Some(fixtures::envelope("stale")), ..fixtures::refreshed(&grant, store.now()) };
     assert_eq!(store.replace(stale, &grant).await, WriteOutcome::Stale(stored(&newer)));
-    let dead = fixtures::refresh_rejected(&grant, store.now());
+    let rejected = fixtures::refresh_rejected(&grant, store.now());
     assert_eq!(
-        store.replace(dead, &grant).await,
+        store.replace(rejected, &grant).await,
         WriteOutcome::Stale(stored(&newer)),
         "a stale rejection does not end the grant"
     );
@@ -67,6 +70,40 @@ pub async fn r38_a_stale_write_changes_nothing(backend: Backend) {
     let unknown = fixtures::authorized(fixtures::authorization_id(999), grant.owner.clone(), store.now());
     assert_eq!(store.replace(unknown.clone(), &unknown).await, WriteOutcome::NotFound);
     assert_eq!(store.snapshot().await, snapshot);
+}
+
+/// The version of an authorization is its state and its token revision. Lease, in-doubt mark, failed attempts and day of last
+/// use do not change it.
+pub async fn r38_a_version_is_state_and_token_revision(backend: Backend) {
+    let (store, grant) = granted(backend).await;
+    let version = async || {
+        let found = store.node.authorizations.find(grant.id).await.unwrap_or_fail().expect("the grant is stored");
+        found.version
+    };
+    let first = ExpectedVersion { state: StateKind::Authorized, revision: Revision::FIRST };
+    assert_eq!(version().await, first);
+    taken(store.lease(&grant, 1).await);
+    let failed = FailedAttempt { outcome_known: false, not_before: store.now() };
+    store.node.leases.fail_attempt(grant.id, [1; 16], failed, Vec::new()).await.unwrap_or_fail();
+    store.node.outbox.record_use(vec![(grant.id, store.now().day() + 1)]).await.unwrap_or_fail();
+    assert_eq!(version().await, first);
+    let refreshed = store.replaced(fixtures::refreshed(&grant, store.now()), &grant).await;
+    let second = ExpectedVersion { revision: first.revision.next(), ..first };
+    assert_eq!(version().await, second);
+
+    // Neither another revision of the same state nor another state of the same revision is the stored version.
+    let next = fixtures::authorization(&fixtures::refreshed(&refreshed, store.now()));
+    for stale in [first, ExpectedVersion { state: StateKind::AwaitingCallback, ..second }] {
+        let outcome = store.node.authorizations.replace(next.clone(), stale, Vec::new()).await.unwrap_or_fail();
+        assert_eq!(outcome, WriteOutcome::Stale(stored(&refreshed)));
+    }
+    assert_eq!(store.node.authorizations.replace(next, second, Vec::new()).await.unwrap_or_fail(), WriteOutcome::Written);
+    let former = store.disconnect(&store.get(grant.id).await).await;
+    let pending = ExpectedVersion { state: StateKind::Revoked, revision: second.revision.next() };
+    assert_eq!(version().await, pending, "the tokens are stored until they are revoked");
+    store.claim().await.expect("a job");
+    store.update_job(former.id, RevocationUpdate::Completed(RevocationOutcome::Revoked)).await;
+    assert_eq!(version().await, ExpectedVersion { revision: Revision::NONE, ..pending });
 }
 
 /// Of many writers that read the same revision, exactly one writes.
@@ -112,8 +149,8 @@ pub async fn r36_of_concurrent_callers_one_gets_the_lease(backend: Backend) {
         callers.spawn(async move { leases.take_lease(request).await.unwrap_or_fail() });
     }
     let mut taken = 0;
-    for answer in callers.join_all().await {
-        match answer {
+    for outcome in callers.join_all().await {
+        match outcome {
             Lease::Taken { was_in_doubt, .. } => {
                 assert!(!was_in_doubt);
                 taken += 1;
@@ -280,7 +317,7 @@ pub async fn r55_the_day_of_last_use_never_decreases(backend: Backend) {
     assert_eq!(store.get(bob.id).await, ended);
 }
 
-/// Grants in use whose access token expires soon are found, those that expire first first.
+/// Grants in use whose access token expires soon are found, ordered by expiry.
 pub async fn grants_due_for_refresh_are_found(backend: Backend) {
     let (store, drive) = TestStore::with_drive(backend).await;
     let today = store.now().day();

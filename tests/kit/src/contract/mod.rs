@@ -56,7 +56,7 @@
 //!
 //! **Reading.** Connectors are ordered by name, then by id, connections by name, all compared as bytes. The newest former
 //! grant is the one with the latest consent. `AuthorizationPage::next` is the id of the last authorization of a page, except
-//! on the last page. `due_for_refresh` returns only grants with a refresh token, those that expire first first.
+//! on the last page. `due_for_refresh` returns only grants with a refresh token, ordered by expiry.
 
 #![expect(clippy::missing_panics_doc, reason = "a rule panics where a store breaks it")]
 
@@ -123,6 +123,7 @@ macro_rules! store_contract {
             leases {
                 r38_new_tokens_are_written_if_the_version_is_expected,
                 r38_a_stale_write_changes_nothing,
+                r38_a_version_is_state_and_token_revision,
                 r38_of_concurrent_writers_one_writes,
                 r39_a_rejected_refresh_token_ends_the_grant,
                 r36_of_concurrent_callers_one_gets_the_lease,

@@ -52,7 +52,8 @@ impl NodeProcess {
             .spawn()?;
         let stdout = child.stdout.take().ok_or(NodeProcessError::NoAddress)?;
         let mut lines = BufReader::new(stdout).lines();
-        let first = tokio::time::timeout(START_LIMIT, lines.next_line()).await.map_err(|_| NodeProcessError::NoAddress)??;
+        let first =
+            tokio::time::timeout(START_LIMIT, lines.next_line()).await.map_err(|_| NodeProcessError::NoAddress)??;
         let address = first.as_deref().and_then(|line| line.strip_prefix(LISTENING)?.parse().ok());
         Ok(Self { address: address.ok_or(NodeProcessError::NoAddress)?, child })
     }

@@ -1,7 +1,7 @@
 //! Invalid requests: a typed error that names the field and contains no value, and no change of the database.
 
 use grantry_system_tests::browser::{Browser, FetchSite, Response};
-use grantry_system_tests::paths::{Draft, ConnectorPath};
+use grantry_system_tests::paths::{ConnectorPath, Draft};
 use grantry_system_tests::test_app::{DRIVE, TestApp};
 use grantry_testkit::provider::{Endpoint, Fault, MockProvider};
 use reqwest::{Method, RequestBuilder};
@@ -15,7 +15,8 @@ const CANARY: &str = "canary-value-of-a-request";
 fn database_content(app: &TestApp) -> String {
     let database = Connection::open(app.deployment.database()).unwrap();
     let mut all = String::new();
-    for table in ["connectors", "client_secrets", "authorizations", "default_connections", "unclaimed_tokens", "tombstones"] {
+    for table in ["connectors", "client_secrets", "authorizations", "default_connections", "unclaimed_tokens", "tombstones"]
+    {
         let mut rows = database.prepare(&format!("SELECT * FROM {table} ORDER BY 1")).unwrap();
         let columns = rows.column_count();
         let mut rows = rows.query([]).unwrap();

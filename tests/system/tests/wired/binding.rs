@@ -55,7 +55,8 @@ async fn r01_r20_an_unknown_state_matches_no_flow() {
     let (flow, callback) = app.consent(&mut alice, DRIVE, "alice").await;
     let mut off_by_one = flow.state.clone().into_bytes();
     off_by_one[20] = if off_by_one[20] == b'A' { b'B' } else { b'A' };
-    let states = [unknown_value(1), flow.state.to_uppercase(), format!("{}A", flow.state), String::from_utf8(off_by_one).unwrap()];
+    let states =
+        [unknown_value(1), flow.state.to_uppercase(), format!("{}A", flow.state), String::from_utf8(off_by_one).unwrap()];
     for state in states {
         let response = alice.open_callback(&with(&callback, "state", &state)).await;
         assert_refused(&response, "flow_not_found");
@@ -142,7 +143,11 @@ async fn r22_without_a_session_the_flow_is_not_consumed_and_the_code_is_not_pass
     let response = alice.open_callback(&callback).await;
     assert_refused(&response, "not_signed_in");
     let code = parameter(&callback, "code");
-    assert!(!response.full_text().contains(&code) && !response.full_text().contains(&flow.state), "{}", response.full_text());
+    assert!(
+        !response.full_text().contains(&code) && !response.full_text().contains(&flow.state),
+        "{}",
+        response.full_text()
+    );
     assert_eq!(callback_calls(&app.provider.ledger()), 0);
     // After a log-in in the same browser, the same user can complete the flow.
     alice.log_in("alice").await;
@@ -201,10 +206,7 @@ async fn r31_lesson_05_texts_of_the_provider_are_never_shown() {
     let markup = "<script>alert(1)</script>";
     let texts = [("error_description", markup), ("error_uri", "javascript:alert(1)"), ("error", "<img src=x onerror=1>")];
     for (name, text) in texts {
-        app
-            .provider
-            .faults()
-            .once(Endpoint::Consent, Fault::EditRedirect(QueryEdit::Set(name.to_owned(), text.to_owned())));
+        app.provider.faults().once(Endpoint::Consent, Fault::EditRedirect(QueryEdit::Set(name.to_owned(), text.to_owned())));
         let flow = alice.start(DRIVE).await;
         let callback = app.provider.deny(&flow.authorization_url, "alice").await.unwrap();
         let response = alice.open_callback(callback.as_str()).await;

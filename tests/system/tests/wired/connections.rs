@@ -313,8 +313,7 @@ async fn the_list_of_grants_and_the_audit_log_contain_the_names() {
 async fn a_deprovisioned_user_loses_all_connections() {
     let app = TestApp::new().await;
     let mut alice = with_two_connections(&app).await;
-    let response =
-        app.browser("carol").await.call(Method::DELETE, "/internal/actions/users/u_alice/grants", None).await;
+    let response = app.browser("carol").await.call(Method::DELETE, "/internal/actions/users/u_alice/grants", None).await;
     assert_eq!((response.status, &response.json()["revoked"]), (200, &json!(2)), "{}", response.text());
     assert_all_revoked(&app).await;
     assert_eq!(alice.status_name(DRIVE).await, "not_connected");

@@ -55,8 +55,7 @@ async fn r20_lesson_08_a_node_that_is_killed_during_the_exchange_leaves_the_old_
         let gate = Gate::closed();
         let hold = if before { Fault::HoldRequest(gate.clone()) } else { Fault::HoldAnswer(gate.clone()) };
         app.provider.faults().once(Endpoint::Token, hold);
-        let returning =
-            in_flight(&alice, alice.navigation(Method::GET, &callback, FetchSite::CrossSite));
+        let returning = in_flight(&alice, alice.navigation(Method::GET, &callback, FetchSite::CrossSite));
         gate.arrived(1).await;
         first.kill().await.unwrap();
         assert!(returning.await.unwrap(), "there is no response");
@@ -96,7 +95,11 @@ async fn r37_r40_a_node_that_is_killed_before_it_stores_refreshed_tokens_leaves_
 
         let second = node(&app).await;
         alice.move_to(second.address);
-        assert_eq!(alice.execute(DRIVE, "/me").await.code(), "provider_unavailable", "the lease of the killed node is still valid");
+        assert_eq!(
+            alice.execute(DRIVE, "/me").await.code(),
+            "provider_unavailable",
+            "the lease of the killed node is still valid"
+        );
         assert_eq!(app.provider.ledger().refreshes().len(), 1);
         assert_eq!(alice.status_name(DRIVE).await, "connected");
         app.advance(LATER);
@@ -158,9 +161,9 @@ async fn r37_r38_a_grant_survives_nodes_that_are_killed_at_any_moment() {
         match round % 4 {
             0 => {}
             1 => drop(app.provider.until(|ledger| ledger.refreshes().len() > calls).await),
-            2 => drop(
-                app.provider.until(|ledger| ledger.refreshes().last().is_some_and(|call| call.status.is_some())).await,
-            ),
+            2 => {
+                drop(app.provider.until(|ledger| ledger.refreshes().last().is_some_and(|call| call.status.is_some())).await)
+            }
             _ => drop(app.provider.until(|ledger| !ledger.api_calls().is_empty()).await),
         }
         process.kill().await.unwrap();

@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::{assert_failed, assert_all_revoked, callback_calls};
+use crate::{assert_all_revoked, assert_failed, callback_calls};
 
 #[tokio::test]
 async fn two_users_connect_in_two_spaces_and_use_their_own_accounts() {

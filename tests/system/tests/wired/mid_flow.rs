@@ -6,7 +6,7 @@ use grantry_system_tests::test_app::{DRIVE, TestApp};
 use grantry_system_tests::users::{space, user};
 use grantry_testkit::provider::{Endpoint, Fault, Gate};
 
-use crate::{assert_failed, assert_all_revoked};
+use crate::{assert_all_revoked, assert_failed};
 
 /// A change after which a pending flow must not become a grant.
 #[derive(Debug, Clone, Copy)]
@@ -20,8 +20,14 @@ enum Change {
 }
 
 impl Change {
-    const ALL: [Self; 6] =
-        [Self::ConnectorEdited, Self::ConnectorDeleted, Self::RoleRemoved, Self::UserRemoved, Self::SpaceRemoved, Self::DirectoryDown];
+    const ALL: [Self; 6] = [
+        Self::ConnectorEdited,
+        Self::ConnectorDeleted,
+        Self::RoleRemoved,
+        Self::UserRemoved,
+        Self::SpaceRemoved,
+        Self::DirectoryDown,
+    ];
 
     async fn apply(self, app: &TestApp) {
         let directory = &app.deployment.users.directory;

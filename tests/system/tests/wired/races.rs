@@ -14,7 +14,8 @@ const LATER: Duration = Duration::from_mins(2);
 
 /// Executes concurrently, in turn with each of the browsers, which are at different nodes.
 async fn execute_all(browsers: &[Browser], count: usize) -> Vec<Response> {
-    let executions = browsers.iter().cycle().take(count).cloned().map(|mut tab| async move { tab.execute(DRIVE, "/me").await });
+    let executions =
+        browsers.iter().cycle().take(count).cloned().map(|mut tab| async move { tab.execute(DRIVE, "/me").await });
     join_all(executions).await
 }
 
@@ -145,7 +146,11 @@ async fn r38_r39_lesson_13_a_paused_lease_owner_does_not_harm_the_winner() {
         gate.open();
         app.provider.until(|ledger| ledger.refreshes().iter().all(|call| call.status.is_some())).await;
         process.resume().await.unwrap();
-        assert_eq!(account_of(&running.await.unwrap()), "alice@example.test", "{name}: the paused node uses the token of the other one");
+        assert_eq!(
+            account_of(&running.await.unwrap()),
+            "alice@example.test",
+            "{name}: the paused node uses the token of the other one"
+        );
         assert_eq!(alice.status_name(DRIVE).await, "connected", "{name}");
         assert_eq!(account_of(&alice.execute(DRIVE, "/me").await), "alice@example.test", "{name}");
         assert_eq!(app.provider.ledger().refreshes().len(), 2, "{name}");

@@ -3,6 +3,7 @@
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::time::Duration;
 
+use grantry::app::BuildError;
 use grantry_domain::ports::Housekeeping as _;
 use grantry_system_tests::browser::Browser;
 use grantry_system_tests::deployment::{Settings, fresh_key};
@@ -109,7 +110,7 @@ async fn r75_r76_a_wrong_key_is_refused_and_changes_nothing() {
     let right = std::fs::read_to_string(deployment.key_file()).unwrap();
     deployment.write_key(&fresh_key().unwrap()).unwrap();
     let Err(error) = deployment.host().await else { panic!("the node starts with a wrong key") };
-    assert!(matches!(error, HostError::UnknownKeys(_)), "{error}");
+    assert!(matches!(error, HostError::Build(BuildError::UnknownKeys(_))), "{error}");
     assert!(!error.to_string().contains(right.trim()));
 
     deployment.write_key(&right).unwrap();
@@ -222,7 +223,8 @@ async fn a_server_that_does_not_start_prints_the_reason() {
     create_newer_database();
     outputs.push(("a newer schema", installation.run(&["serve"]).await.unwrap(), "newer version"));
     outputs.push(("a newer schema, checked", installation.run(&["check"]).await.unwrap(), "newer version"));
-    std::fs::write(&database, "this file is not a database, and it is longer than one page of a database ".repeat(80)).unwrap();
+    std::fs::write(&database, "this file is not a database, and it is longer than one page of a database ".repeat(80))
+        .unwrap();
     outputs.push(("a file that is not a database", installation.run(&["serve"]).await.unwrap(), "grantry.db"));
 
     for (what, output, expected) in outputs {

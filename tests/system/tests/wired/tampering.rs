@@ -58,7 +58,11 @@ async fn r73_r76_lesson_27_an_envelope_can_be_decrypted_only_in_its_row() {
     for ((user, space), sealed) in rows.into_iter().zip(&envelopes) {
         set_sealed(&database, user, space, sealed);
     }
-    assert_eq!(account_of(&alice.execute(DRIVE, "/me").await), "alice@example.test", "with the original envelope the grant can be used again");
+    assert_eq!(
+        account_of(&alice.execute(DRIVE, "/me").await),
+        "alice@example.test",
+        "with the original envelope the grant can be used again"
+    );
     assert_eq!(account_of(&bob.execute(DRIVE, "/me").await), "bob@example.test");
     assert_eq!(account_of(&marketing.execute(MARKETING_DRIVE, "/me").await), "alice@example.test");
     app.host.connections.flush_audit().await.unwrap();
@@ -88,7 +92,8 @@ async fn r73_a_row_with_another_connection_name_cannot_be_decrypted() {
     app.connect_named(&mut alice, DRIVE, "work", "alice").await;
     let database = open_database(&app);
     let rename = |from: &str, to: &str| {
-        let update = "UPDATE authorizations SET connection = ?2 WHERE role = 'grant' AND user = 'u_alice' AND connection = ?1";
+        let update =
+            "UPDATE authorizations SET connection = ?2 WHERE role = 'grant' AND user = 'u_alice' AND connection = ?1";
         assert_eq!(database.execute(update, [from, to]).unwrap(), 1, "{from} to {to}");
     };
     rename("work", "other");

@@ -6,7 +6,7 @@ use grantry_system_tests::test_app::{DRIVE, TestApp, account_of};
 use grantry_testkit::provider::{Answer, Edit, Endpoint, Fault, MockProvider, Rotation};
 use serde_json::{Value, json};
 
-use crate::{assert_failed, assert_all_revoked};
+use crate::{assert_all_revoked, assert_failed};
 
 /// Unusual responses that contain valid tokens.
 fn valid() -> Vec<(&'static str, Fault)> {
