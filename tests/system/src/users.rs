@@ -61,7 +61,7 @@ impl Default for TestUsers {
     fn default() -> Self {
         let directory = TestDirectory::default();
         for (name, space_id, role) in ROLES {
-            directory.authorize(&user(name), &space(space_id), role);
+            directory.set_role(&user(name), &space(space_id), role);
         }
         Self { directory: Arc::new(directory) }
     }

@@ -80,10 +80,7 @@ async fn r42_r52_lesson_16_a_security_relevant_edit_ends_grants_and_revokes_at_t
 async fn r43_r52_an_edit_of_the_base_url_ends_grants_before_a_token_is_sent_there() {
     let mut app = TestApp::new().await;
     let other = MockProvider::builder().start().await.unwrap();
-    let mut deployment = app.deployment;
-    deployment.allow(other.port());
-    let host = deployment.host().await.unwrap();
-    let app = TestApp { deployment, host, provider: app.provider };
+    app.allow(other.port()).await;
     let mut alice = app.connected("alice", DRIVE).await;
     let edited = Draft::issuer(app.provider.base_url(), &other.url("/api"));
     assert_eq!(app.edit(DRIVE, &edited).await.status, 200);
@@ -134,7 +131,7 @@ async fn r53_a_user_without_access_loses_all_grants_at_the_next_reconciliation()
     app.connected("alice", MARKETING_DRIVE).await;
 
     // No token is issued from now on. The next reconciliation ends and revokes the grants.
-    directory.expel(&user("bob"), &space("default"));
+    directory.remove_role(&user("bob"), &space("default"));
     assert_eq!(bob.execute(DRIVE, "/me").await.status, 404);
     directory.set_user(&user("alice"), UserStatus::Disabled);
     assert_ne!(alice.execute(DRIVE, "/me").await.status, 200);
@@ -144,17 +141,17 @@ async fn r53_a_user_without_access_loses_all_grants_at_the_next_reconciliation()
 
     // A user who is enabled again has to connect again.
     directory.set_user(&user("alice"), UserStatus::Active);
-    directory.authorize(&user("bob"), &space("default"), Role::Viewer);
+    directory.set_role(&user("bob"), &space("default"), Role::Viewer);
     assert_eq!(alice.status_name(DRIVE).await, "not_connected");
     app.connect(&mut alice, DRIVE, "alice").await;
     assert_eq!(account_of(&alice.execute(DRIVE, "/me").await), "alice@example.test");
 
     // While the directory is unavailable, no grant ends and no access is allowed.
-    directory.go_down(true);
+    directory.set_unavailable(true);
     let found = app.host.connections.reconcile().await.unwrap();
     assert_eq!((found.ended, found.unanswered), (0, found.checked));
     assert_ne!(alice.execute(DRIVE, "/me").await.status, 200);
-    directory.go_down(false);
+    directory.set_unavailable(false);
     assert_eq!(account_of(&alice.execute(DRIVE, "/me").await), "alice@example.test");
 }
 

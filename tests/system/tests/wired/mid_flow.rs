@@ -38,10 +38,10 @@ impl Change {
                 assert_eq!(response.status, 200, "{}", response.text());
             }
             Self::ConnectorDeleted => app.delete(DRIVE).await,
-            Self::RoleRemoved => directory.expel(&user("alice"), &space("default")),
+            Self::RoleRemoved => directory.remove_role(&user("alice"), &space("default")),
             Self::UserRemoved => directory.set_user(&user("alice"), UserStatus::Unknown),
             Self::SpaceRemoved => directory.remove_space(&space("default")),
-            Self::DirectoryDown => directory.go_down(true),
+            Self::DirectoryDown => directory.set_unavailable(true),
         }
     }
 
@@ -56,9 +56,9 @@ impl Change {
 
     async fn revert(self, app: &TestApp) {
         let directory = &app.deployment.users.directory;
-        directory.go_down(false);
+        directory.set_unavailable(false);
         directory.set_user(&user("alice"), UserStatus::Active);
-        directory.authorize(&user("alice"), &space("default"), Role::Editor);
+        directory.set_role(&user("alice"), &space("default"), Role::Editor);
         if matches!(self, Self::ConnectorDeleted) {
             app.create(DRIVE, &app.draft()).await;
         }
