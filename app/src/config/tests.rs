@@ -219,7 +219,7 @@ fn each_refusal_names_what_to_set() {
         (with("telemetry.log = \"=canary=\""), "`telemetry.log` must be a level"),
         (with("telemetry.otlp_endpoint = \"canary\""), "unknown key `telemetry.otlp_endpoint`"),
         (with("identity.jwt.issuer = \"canary\""), "unknown key `identity.jwt`"),
-        (least().replace("marketing", "a/b"), "`spaces[0].id` may hold only letters"),
+        (least().replace("marketing", "a/b"), "`spaces[0].id` may contain only letters"),
         (format!("{}[[spaces]]\nid = \"marketing\"", least()), "`spaces[1].id` is listed twice"),
         (least().replace("u_alice", ""), "`identity.accounts[0].id` must not be empty"),
         (least().replace("\"alice\"", "\"\""), "`identity.accounts[0].username` is missing"),

@@ -91,7 +91,7 @@ async fn lesson_31_r77_r79_r80_a_whole_flow_leaves_its_trail_and_no_secret() {
     for line in [
         "grantry_audit_events_total{kind=\"connected\",outcome=\"ok\"} 1",
         "grantry_audit_events_total{kind=\"refreshed\",outcome=\"ok\"} 1",
-        "grantry_audit_events_total{kind=\"grant_ended\",outcome=\"disconnected\"} 1",
+        "grantry_audit_events_total{kind=\"grant_terminated\",outcome=\"disconnected\"} 1",
         "grantry_audit_events_total{kind=\"access_token_refused\",outcome=\"authorization_required\"} 1",
         "grantry_pending_commits 0",
     ] {
@@ -140,7 +140,7 @@ async fn lesson_31_r77_r79_r80_a_whole_flow_leaves_its_trail_and_no_secret() {
         "access_token_issued",
         "access_token_refused",
         "refreshed",
-        "grant_ended",
+        "grant_terminated",
         "revocation_completed",
     ] {
         assert!(trail.contains(kind), "{kind} is missing from {trail:?}");
