@@ -1,4 +1,5 @@
-//! A node in this process: the application of `grantry`, with the clock, users and sink of the tests, on a random loopback port.
+//! A node in this process: the application of `grantry`, with the clock, users and event sink of the tests, on a random
+//! loopback port.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,8 +9,8 @@ use std::time::Duration;
 use grantry::app::{App, BuildError, Identity};
 use grantry_crypto_aes_gcm::{KeySource, Keyring, KeyringError};
 use grantry_domain::ports::{Clock, StoreError};
-use grantry_domain::usecase::{Connections, InvalidPolicy, Policy, PublicBaseUrl};
-use grantry_http_axum::{AgentKey, AgentPrincipal};
+use grantry_domain::usecase::Connections;
+use grantry_http_axum::{AgentKey, AgentPrincipal, InvalidPublicBaseUrl, PublicBaseUrl};
 use grantry_provider_oauth2::{EgressPolicy, InvalidEgress};
 use grantry_runtime::{Quota, RateLimits, SystemRandom};
 use grantry_store_sqlite::{SqliteOptions, SqliteStore};
@@ -21,10 +22,12 @@ use tokio::task::JoinHandle;
 
 use crate::clock::MovableClock;
 use crate::deployment::{Settings, database_file, key_file};
-use crate::people::{AGENT_KEY, TestPeople, space};
+use crate::users::{AGENT_KEY, TestUsers, space};
 
 /// How long detached work may take when a node stops.
-const DRAIN: Duration = Duration::from_secs(20);
+const DRAIN_LIMIT: Duration = Duration::from_secs(20);
+/// How long idle connections of browsers may stay open when a node stops.
+const CLOSE_LIMIT: Duration = Duration::from_millis(200);
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +41,7 @@ pub enum HostError {
     Store(#[from] StoreError),
     /// The public base URL.
     #[error(transparent)]
-    Policy(#[from] InvalidPolicy),
+    PublicBaseUrl(#[from] InvalidPublicBaseUrl),
     /// The egress list.
     #[error(transparent)]
     Egress(#[from] InvalidEgress),
@@ -50,14 +53,14 @@ pub enum HostError {
     Socket(#[from] io::Error),
 }
 
-/// A running node. No background job runs unless a test calls it on [`Host::connections`]. A revocation that becomes due
-/// starts by itself.
+/// A running node. It runs no background jobs: tests call them on [`Host::connections`]. A revocation starts at once when it
+/// becomes pending.
 pub struct Host {
-    /// Where it listens.
+    /// The address it listens on.
     pub address: SocketAddr,
-    /// Its use cases.
+    /// The use cases.
     pub connections: Arc<Connections>,
-    /// Its store.
+    /// The store.
     pub store: Arc<SqliteStore>,
     /// The audit events it has delivered.
     pub sink: Arc<CollectingSink>,
@@ -68,17 +71,17 @@ pub struct Host {
 
 impl Host {
     /// Builds the application and serves it.
-    pub async fn start(settings: &Settings, people: &TestPeople) -> Result<Self, HostError> {
+    pub async fn start(settings: &Settings, users: &TestUsers) -> Result<Self, HostError> {
         let clock: Arc<dyn Clock> = Arc::new(MovableClock::of(&settings.folder));
         let sink = Arc::new(CollectingSink::default());
         let keyring = Keyring::load(&KeySource::File(key_file(&settings.folder)), &[], &settings.folder)?;
-        let store = Arc::new(SqliteStore::open(options(settings, &clock)).await?);
-        let users = Arc::new(people.clone());
-        let identity = Identity::with_passwords(people.directory.clone(), users.clone(), users);
+        let store = Arc::new(SqliteStore::open(sqlite_options(settings, &clock)).await?);
+        let accounts = Arc::new(users.clone());
+        let identity = Identity::with_passwords(users.directory.clone(), accounts.clone(), accounts);
         let app = App::builder(PublicBaseUrl::new(&settings.public)?, store.clone(), keyring, identity)
-            .policy(|policy| shorten(policy, settings))
+            .policy(|policy| policy.disconnect_wait = settings.disconnect_wait)
             .egress(EgressPolicy::new(&["*".to_owned()], &settings.egress)?)
-            .rate_limits(rates(settings))
+            .rate_limits(rate_limits(settings))
             .agents(vec![agent()])
             .console(None)
             .sink(sink.clone())
@@ -95,34 +98,24 @@ impl Host {
         Ok(Self { address, connections: app.connections().clone(), store, sink, app, stop, server })
     }
 
-    /// Stops like a process that received a signal: requests and detached work finish, then the store is closed.
+    /// Stops like a process that receives SIGTERM: requests and detached work finish, then the store is closed.
     pub async fn stop(self) {
         let _ = self.stop.send(());
-        // Idle connections of browsers are not waited for.
-        drop(tokio::time::timeout(Duration::from_millis(200), self.server).await);
-        self.app.drain(DRAIN).await;
-        self.store.close().await;
+        drop(tokio::time::timeout(CLOSE_LIMIT, self.server).await);
+        self.app.drain(DRAIN_LIMIT).await;
+        self.app.close().await;
     }
 
     /// Waits until no detached work runs: revocations that started by themselves are completed or postponed.
     ///
     /// # Panics
     /// If that takes too long.
-    pub async fn settle(&self) {
-        assert_eq!(self.app.drain(DRAIN).await, 0, "detached work does not finish");
+    pub async fn drain(&self) {
+        assert_eq!(self.app.drain(DRAIN_LIMIT).await, 0, "detached work does not finish");
     }
 }
 
-/// Sets the times of the tests, which may be shorter than the bounds of a deployment.
-fn shorten(policy: &mut Policy, settings: &Settings) {
-    policy.flow_ttl = settings.flow_ttl;
-    policy.request_deadline = settings.request_deadline;
-    policy.quarantine = settings.quarantine;
-    policy.disconnect_wait = settings.disconnect_wait;
-    policy.short_times_for_tests = true;
-}
-
-fn options(settings: &Settings, clock: &Arc<dyn Clock>) -> SqliteOptions {
+fn sqlite_options(settings: &Settings, clock: &Arc<dyn Clock>) -> SqliteOptions {
     let mut options = SqliteOptions::new(database_file(&settings.folder), clock.clone(), Arc::new(SystemRandom));
     options.busy_timeout = settings.busy_timeout;
     options.max_pages = settings.max_pages;
@@ -136,9 +129,8 @@ fn agent() -> AgentKey {
     }
 }
 
-/// Generous limits, which no test reaches by accident. Tests of the limits use the default ones.
-fn rates(settings: &Settings) -> RateLimits {
-    if !settings.generous {
+fn rate_limits(settings: &Settings) -> RateLimits {
+    if !settings.generous_rates {
         return RateLimits::default();
     }
     let quota = Quota::in_ten_minutes(1_000_000);

@@ -1,4 +1,4 @@
-//! The people of the tests: who may come in, and what they may do where.
+//! The users of the tests and their roles.
 //!
 //! | log-in | id | `default` | `marketing` |
 //! |---|---|---|---|
@@ -7,7 +7,7 @@
 //! | carol | `u_carol` | admin | admin |
 //! | dave | `u_dave` | viewer | – |
 //!
-//! A password is the name with `-pw` behind it.
+//! A password is the name followed by `-pw`.
 
 use std::sync::Arc;
 
@@ -15,13 +15,13 @@ use async_trait::async_trait;
 use grantry_domain::identity::{Role, SpaceId, UserId};
 use grantry_domain::ports::Directory as _;
 use grantry_domain::secret::Secret;
-use grantry_http_axum::{AuthenticationError, PasswordVerifier, People, SpaceView, UserView};
+use grantry_http_axum::{AuthenticationError, PasswordVerifier, SpaceView, UserDirectory, UserView};
 use grantry_testkit::doubles::TestDirectory;
 
 /// All spaces.
 pub const SPACES: [&str; 2] = ["default", "marketing"];
 
-/// API key of the back end `workflows`, which acts for users in `default` and may fetch tokens.
+/// API key of the back end `workflows`, which acts for users in `default` and may fetch access tokens.
 pub const AGENT_KEY: &str = "gak_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
 
 const ROLES: [(&str, &str, Role); 7] = [
@@ -34,10 +34,10 @@ const ROLES: [(&str, &str, Role); 7] = [
     ("dave", "default", Role::Viewer),
 ];
 
-/// The immutable id of whoever logs in with this name.
+/// The immutable id of the user with this log-in name.
 ///
 /// # Panics
-/// For a name that makes no id.
+/// For a name that makes no valid id.
 pub fn user(name: &str) -> UserId {
     UserId::new(format!("u_{name}")).expect("a name makes an id")
 }
@@ -45,44 +45,44 @@ pub fn user(name: &str) -> UserId {
 /// A space by its name.
 ///
 /// # Panics
-/// For a name that is no id.
+/// For a name that is no valid id.
 pub fn space(name: &str) -> SpaceId {
     SpaceId::new(name).expect("a space")
 }
 
-/// Directory, passwords and display names in one, shared by all nodes of this process.
+/// Directory, passwords and display names, shared by all nodes of this process.
 #[derive(Debug, Clone)]
-pub struct TestPeople {
-    /// What decides. Tests change it in mid-flow.
+pub struct TestUsers {
+    /// The directory that decides about access. Tests change it during a flow.
     pub directory: Arc<TestDirectory>,
 }
 
-impl Default for TestPeople {
+impl Default for TestUsers {
     fn default() -> Self {
         let directory = TestDirectory::default();
-        for (name, place, role) in ROLES {
-            directory.authorize(&user(name), &space(place), role);
+        for (name, space_id, role) in ROLES {
+            directory.set_role(&user(name), &space(space_id), role);
         }
         Self { directory: Arc::new(directory) }
     }
 }
 
 #[async_trait]
-impl PasswordVerifier for TestPeople {
+impl PasswordVerifier for TestUsers {
     async fn verify(&self, username: &str, password: &Secret) -> Result<Option<UserId>, AuthenticationError> {
-        let known = ROLES.iter().any(|(name, ..)| *name == username);
-        Ok((known && password.expose() == format!("{username}-pw").as_bytes()).then(|| user(username)))
+        let exists = ROLES.iter().any(|(name, ..)| *name == username);
+        Ok((exists && password.expose() == format!("{username}-pw").as_bytes()).then(|| user(username)))
     }
 }
 
 #[async_trait]
-impl People for TestPeople {
+impl UserDirectory for TestUsers {
     async fn describe(&self, user: &UserId) -> Result<Option<UserView>, AuthenticationError> {
         let mut spaces = Vec::new();
         for name in SPACES {
             let id = space(name);
-            let standing = self.directory.membership(user, &id).await.map_err(|_| AuthenticationError)?;
-            if let Some(role) = standing.role.filter(|_| standing.may(Role::Viewer)) {
+            let membership = self.directory.membership(user, &id).await.map_err(|_| AuthenticationError)?;
+            if let Some(role) = membership.role.filter(|_| membership.allows(Role::Viewer)) {
                 spaces.push(SpaceView { id, name: None, role });
             }
         }

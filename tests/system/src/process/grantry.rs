@@ -1,4 +1,4 @@
-//! `grantry serve` as an operator runs it: a folder with configuration and key, and a process.
+//! `grantry` as an operator runs it: a folder with configuration and key, and a process.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -13,43 +13,44 @@ use tokio::process::{Child, Command};
 
 use crate::deployment::fresh_key;
 
-/// How often a start is polled for, and how long between.
+/// How often readiness is polled.
 const POLLS: u32 = 600;
-const BETWEEN: Duration = Duration::from_millis(50);
+/// The pause between two polls.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The folder of an operator.
 #[derive(Debug)]
-pub struct Operator {
+pub struct Installation {
     folder: TempDir,
     program: String,
     address: SocketAddr,
 }
 
-/// How a process that was not meant to run ended.
+/// How a process ended.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct ProcessOutput {
     /// Its exit status.
     pub status: ExitStatus,
-    /// What it printed, both streams.
-    pub words: String,
+    /// What it printed to both streams.
+    pub text: String,
 }
 
-impl Operator {
-    /// A folder with a key and a configuration; alice (editor) and bob (viewer) may come in. `program` is the path of
-    /// `grantry`; `targets` are ports of this machine that may be called.
+impl Installation {
+    /// A folder with a key and a configuration that contains the accounts alice (editor) and bob (viewer). `program` is the
+    /// path of `grantry`; `targets` are ports of this machine that may be called.
     pub fn new(program: &str, targets: &[u16]) -> io::Result<Self> {
         let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
-        let operator = Self { folder: tempfile::tempdir()?, program: program.to_owned(), address };
-        operator.write_key(&fresh_key()?)?;
+        let installation = Self { folder: tempfile::tempdir()?, program: program.to_owned(), address };
+        installation.write_key(&fresh_key()?)?;
         let targets: Vec<String> = targets.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
-        let people = [account("alice", "editor")?, account("bob", "viewer")?].concat();
-        operator.write_config(&format!(
+        let accounts = [account("alice", "editor")?, account("bob", "viewer")?].concat();
+        installation.write_config(&format!(
             "listen = \"{address}\"\npublic_base_url = \"http://{address}\"\n\
              [store]\nurl = \"sqlite:grantry.db\"\n[keys]\nwrite = \"file:primary.key\"\n\
-             [egress]\nallow = [{}]\n[telemetry]\nlog = \"info\"\n[[spaces]]\nid = \"marketing\"\n{people}",
+             [egress]\nallow = [{}]\n[telemetry]\nlog = \"info\"\n[[spaces]]\nid = \"marketing\"\n{accounts}",
             targets.join(", "),
         ))?;
-        Ok(operator)
+        Ok(installation)
     }
 
     /// Public base URL.
@@ -57,7 +58,7 @@ impl Operator {
         format!("http://{}", self.address)
     }
 
-    /// Where it listens.
+    /// The address the server listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -67,12 +68,12 @@ impl Operator {
         self.folder.path().join(name)
     }
 
-    /// Its database.
+    /// The database file.
     pub fn database(&self) -> PathBuf {
         self.path("grantry.db")
     }
 
-    /// Puts a root key in the place of the present one.
+    /// Replaces the root key.
     pub fn write_key(&self, text: &str) -> io::Result<()> {
         use std::os::unix::fs::PermissionsExt as _;
 
@@ -81,43 +82,43 @@ impl Operator {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
     }
 
-    /// The configuration as it stands.
+    /// The text of the configuration.
     pub fn config(&self) -> io::Result<String> {
         std::fs::read_to_string(self.path("grantry.toml"))
     }
 
-    /// Puts another configuration in its place.
+    /// Replaces the configuration.
     pub fn write_config(&self, text: &str) -> io::Result<()> {
         std::fs::write(self.path("grantry.toml"), text)
     }
 
-    /// Runs `grantry` with these arguments and `--config` to its end, however it ends.
-    pub async fn run(&self, arguments: &[&str]) -> io::Result<Refusal> {
+    /// Runs `grantry` with these arguments and `--config`, and waits for its end.
+    pub async fn run(&self, arguments: &[&str]) -> io::Result<ProcessOutput> {
         let mut command = self.command(arguments);
-        let done = tokio::time::timeout(BETWEEN * POLLS, command.kill_on_drop(true).output()).await??;
-        let words = [done.stdout, done.stderr].concat();
-        Ok(Refusal { status: done.status, words: String::from_utf8_lossy(&words).into_owned() })
+        let done = tokio::time::timeout(PAUSE * POLLS, command.kill_on_drop(true).output()).await??;
+        let text = [done.stdout, done.stderr].concat();
+        Ok(ProcessOutput { status: done.status, text: String::from_utf8_lossy(&text).into_owned() })
     }
 
     /// Starts the server and returns when it is ready.
-    pub async fn serve(&self) -> io::Result<Served> {
+    pub async fn serve(&self) -> io::Result<GrantryProcess> {
         let log = self.path("log");
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log)?;
         let mut command = self.command(&["serve"]);
         let child = command.stdout(Stdio::null()).stderr(file).kill_on_drop(true).spawn()?;
-        let mut served = Served { child, log };
+        let mut process = GrantryProcess { child, log };
         let http = reqwest::Client::builder().no_proxy().build().map_err(io::Error::other)?;
         for _ in 0..POLLS {
             let ready = http.get(format!("{}/readyz", self.public())).send().await;
-            if ready.is_ok_and(|answer| answer.status().is_success()) {
-                return Ok(served);
+            if ready.is_ok_and(|response| response.status().is_success()) {
+                return Ok(process);
             }
-            if served.child.try_wait()?.is_some() {
+            if process.child.try_wait()?.is_some() {
                 break;
             }
-            tokio::time::sleep(BETWEEN).await;
+            tokio::time::sleep(PAUSE).await;
         }
-        Err(io::Error::other(served.log()?))
+        Err(io::Error::other(process.log()?))
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -127,33 +128,33 @@ impl Operator {
     }
 }
 
-/// A running server; killed when this value is dropped.
+/// A running server. It is killed when this value is dropped.
 #[derive(Debug)]
-pub struct Served {
+pub struct GrantryProcess {
     child: Child,
     log: PathBuf,
 }
 
-impl Served {
-    /// What it has logged so far, earlier starts included.
+impl GrantryProcess {
+    /// The log so far, including that of earlier starts.
     pub fn log(&self) -> io::Result<String> {
         std::fs::read_to_string(&self.log)
     }
 
-    /// Asks it to end and waits for that.
+    /// Sends SIGTERM and waits for the end.
     pub async fn stop(mut self) -> io::Result<ExitStatus> {
         let pid = self.child.id().ok_or(io::ErrorKind::NotFound)?;
         Command::new("kill").arg("-TERM").arg(pid.to_string()).status().await?;
-        tokio::time::timeout(BETWEEN * POLLS, self.child.wait()).await?
+        tokio::time::timeout(PAUSE * POLLS, self.child.wait()).await?
     }
 
-    /// Ends it as a power failure would.
+    /// Ends it like a power failure.
     pub async fn kill(mut self) -> io::Result<()> {
         self.child.kill().await
     }
 }
 
-/// An account of the configuration; the password is the name with `-pw` behind it.
+/// An account of the configuration. The password is the name followed by `-pw`.
 fn account(name: &str, role: &str) -> io::Result<String> {
     let password = Secret::from_text(&format!("{name}-pw"));
     let hash = grantry::passwords::hash(&password, &SystemRandom).map_err(io::Error::other)?;
@@ -163,7 +164,7 @@ fn account(name: &str, role: &str) -> io::Result<String> {
     ))
 }
 
-/// The mode bits of a file.
+/// The permission bits of a file.
 pub fn mode(path: &Path) -> io::Result<u32> {
     use std::os::unix::fs::PermissionsExt as _;
 
