@@ -169,7 +169,7 @@ impl AccessTokens {
         let rows = self.queries.statuses(&key.space, Some(key.id.clone()), &request.user).await?;
         let connections = rows.into_iter().next().map(|row| row.connections).unwrap_or_default();
         let named = |name: &ConnectionName| request.connection.as_ref().is_none_or(|requested| requested == name);
-        let views = connections.into_iter().filter(|row| named(&row.name)).map(Into::into).collect();
+        let views = connections.into_iter().filter(|row| named(&row.name)).collect();
         let status = connector_status(connector, views, None, Some(required), |_| true, now).shown();
         let reason = match status.kind {
             StatusKind::NeedsReauthorization => status.reason.unwrap_or(Reason::NotConnected),
