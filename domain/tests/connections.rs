@@ -381,3 +381,16 @@ async fn pending_flows_of_all_connections_count_for_the_limit() {
     let refused = app.try_start(request("alice", &drive())).await.err().unwrap();
     assert_eq!(refused.code(), "rate_limited");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_counts_users_and_not_connections() {
+    let app = two_connections().await;
+    app.connect("bob").await;
+    app.profiles.set("edited", |settings| settings.client_id = "client-2".to_owned());
+    let dry = app.node.update_connector(&person("ed"), &drive(), draft("edited"), None, true).await.unwrap();
+    assert_eq!((dry.disconnected_users, app.edit(draft("edited")).await), (2, 2));
+    let expected = kinds(&[("default", StatusKind::NeedsReauthorization), ("work", StatusKind::NeedsReauthorization)]);
+    assert_eq!(listed(&app).await, expected);
+    quiet().await;
+    assert_eq!(app.provider.count(Operation::Revoke), 6);
+}
