@@ -394,3 +394,30 @@ async fn an_edit_counts_users_and_not_connections() {
     quiet().await;
     assert_eq!(app.provider.count(Operation::Revoke), 6);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_needs_reauthorization_makes_a_disconnect_ambiguous() {
+    let app = two_connections().await;
+    app.clock.advance(HOUR);
+    app.provider.respond_to_refresh(Err(ProviderError::InvalidGrant));
+    token(&app, "work").await.unwrap_err();
+    let expected = kinds(&[("default", StatusKind::Connected), ("work", StatusKind::NeedsReauthorization)]);
+    assert_eq!(listed(&app).await, expected);
+    let refused = disconnect(&app, None).await.unwrap_err();
+    assert_eq!(refused, DisconnectError::ConnectionAmbiguous { connections: vec![label("default"), label("work")] });
+    assert_eq!(disconnect(&app, Some("work")).await.unwrap().former, 1);
+    assert_eq!(disconnect(&app, None).await.unwrap().grants, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_its_default_connection_was_disconnected_the_only_one_left_is_meant() {
+    let app = two_connections().await;
+    set_default(&app, Some("work")).await.unwrap();
+    disconnect(&app, Some("work")).await.unwrap();
+    quiet().await;
+    assert_eq!(app.token("alice").await.as_deref(), Ok("access-1"));
+    let status = app.connector_status("alice").await;
+    assert_eq!((status.user_auth_status, status.shown().connection), (UserAuthStatus::Connected, connection("default")));
+    assert_eq!(disconnect(&app, None).await.unwrap().grants, 1, "a confirmed disconnect leaves no connection");
+    assert_eq!(app.connector_status("alice").await.user_auth_status, UserAuthStatus::NotConnected);
+}
