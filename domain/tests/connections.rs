@@ -421,3 +421,19 @@ async fn after_its_default_connection_was_disconnected_the_only_one_left_is_mean
     assert_eq!(disconnect(&app, None).await.unwrap().grants, 1, "a confirmed disconnect leaves no connection");
     assert_eq!(app.connector_status("alice").await.user_auth_status, UserAuthStatus::NotConnected);
 }
+
+#[tokio::test]
+async fn a_default_connection_that_needs_reauthorization_is_not_replaced_by_another_one() {
+    let app = two_connections().await;
+    set_default(&app, Some("work")).await.unwrap();
+    app.clock.advance(HOUR);
+    app.provider.respond_to_refresh(Err(ProviderError::InvalidGrant));
+    let required = TokenError::AuthorizationRequired { reason: Reason::RefreshRejected, connection: connection("work") };
+    for _ in 0..2 {
+        assert_eq!(app.token("alice").await, Err(required.clone()));
+    }
+    assert_eq!(run(&app, None).await, Err(required.into()));
+    let status = app.connector_status("alice").await;
+    assert_eq!((status.user_auth_status, status.shown().connection), (UserAuthStatus::NotConnected, connection("work")));
+    assert_eq!(token(&app, "default").await.as_deref(), Ok("access-3"));
+}
