@@ -10,7 +10,7 @@ use grantry_domain::authorization::{
 use grantry_domain::connector::{CallbackId, ProfileId};
 use grantry_domain::identity::ConnectionName;
 use grantry_domain::ports::{AuditKind, Operation as Limit, ProviderError, StoreError, TokenResponse, VaultError};
-use grantry_domain::provider::{Account, BindingKind, CallbackPath, Scopes};
+use grantry_domain::provider::{BindingKind, CallbackPath, Scopes};
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{CallbackRefused, CallbackRequest, ConnectorDraft, Outcome, StartRequest};
 use grantry_testkit::doubles::fixtures::{connector_id, connector_key, space, user};
@@ -18,16 +18,12 @@ use grantry_testkit::doubles::{Call, Fault, Method, Operation, tokens};
 use grantry_testkit::provider::Gate;
 
 use crate::common::{
-    HOUR, TestApp, callback_of, draft, drive, elsewhere, error_callback_of, flow_failed, person, quiet, request, terminated,
-    text, token_from, token_request_for,
+    HOUR, TestApp, account, callback_of, draft, drive, elsewhere, error_callback_of, flow_failed, person, quiet, request,
+    terminated, text, token_from, token_request_for,
 };
 
 fn failed(code: FailureCode) -> Outcome {
     Outcome::Failed(FlowFailure::Code(code))
-}
-
-fn account(subject: &str) -> Account {
-    Account { subject: subject.to_owned(), label: format!("{subject}@provider.example") }
 }
 
 /// A deployment with a connector in issuer mode whose issuer announces `iss`.

@@ -11,14 +11,13 @@ use grantry_domain::ports::{
     AuditKind, ClientSecretKey, Operation as Limit, ProviderError, RevocationResponse, StoreError, TerminationReport,
     TokenKind, VaultError,
 };
-use grantry_domain::provider::Account;
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{AccessError, ConnectorDraft, DisconnectError, RevocationRound};
 use grantry_testkit::doubles::fixtures::{connector_key, space, user};
 use grantry_testkit::doubles::{Call, Fault, Method, Operation, PlainVault, ProviderFault, Reuse, tokens};
 
 use crate::common::{
-    HOUR, SECOND, TestApp, agent, callback_of, draft, drive, person, quiet, terminated, token_from, token_request,
+    HOUR, SECOND, TestApp, account, agent, callback_of, draft, drive, person, quiet, terminated, token_from, token_request,
     tokens_for,
 };
 
@@ -454,7 +453,6 @@ async fn a_failure_of_the_store_or_of_randomness_ends_the_round() {
 async fn r51_a_reconnect_before_the_job_is_done_keeps_the_new_grant_valid() {
     let app = TestApp::new().await;
     app.profiles.set("{}", |settings| settings.revocation_is_per_user = true);
-    let account = |subject: &str| Account { subject: subject.to_owned(), label: subject.to_owned() };
     for (now, kept) in [("alice", true), ("mallory", false)] {
         let before = app.revoked().len();
         app.provider.set_account(Some(account("alice")));

@@ -13,6 +13,7 @@ mod access_token;
 mod admin;
 mod callback;
 mod cancel;
+mod connections;
 mod disconnect;
 mod edits;
 mod execute;

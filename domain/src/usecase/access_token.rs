@@ -75,7 +75,7 @@ impl AccessTokens {
             self.audit.record(event.outcome(AuditOutcome::Shared));
             return Ok(token);
         }
-        let usable = self.usable(request, view).await?;
+        let usable = self.usable(request, request.connection.as_ref(), view).await?;
         let meets = |usable: &Usable, freshness| {
             rejected.is_none_or(|rejected| sha256(usable.secrets.access_token.expose()) != rejected)
                 && is_issuable(&usable.secrets, usable.grant.id(), usable.now, freshness)
@@ -88,7 +88,7 @@ impl AccessTokens {
         // The stored grant decides: another node may have refreshed, or the user disconnected.
         let connection = usable.grant.owner().connection.clone();
         let view = self.view(request, Some(connection.clone())).await?;
-        let usable = self.usable(request, view).await?;
+        let usable = self.usable(request, Some(&connection), view).await?;
         if meets(&usable, Freshness::Valid) {
             return Ok(self.issued(request, usable));
         }
@@ -115,14 +115,30 @@ impl AccessTokens {
         view.ok_or(TokenError::Access(AccessError::NotFound))
     }
 
-    /// Every check between the stored grant and its token, cheap ones first.
-    async fn usable(&self, request: &AccessTokenRequest, view: AccessTokenView) -> Result<Usable, TokenError> {
+    /// Every check between the stored grant and its token, cheap ones first. `named` is the connection that is meant, if it
+    /// is determined already.
+    async fn usable(
+        &self,
+        request: &AccessTokenRequest,
+        named: Option<&ConnectionName>,
+        view: AccessTokenView,
+    ) -> Result<Usable, TokenError> {
         let AccessTokenView { connector, grants, default_connection, now } = view;
         let required = self.settings.required_binding(&connector).ok_or(TokenError::Misconfigured)?;
         let grants = grants.into_iter().map(|stored| stored.value).collect();
-        let Some(grant) = chosen(grants, default_connection)? else {
-            return Err(self.without_grant(request, &connector, &required, now).await?);
+        let default = default_connection.filter(|_| named.is_none());
+        let Some(grant) = chosen(grants, default.as_ref())? else {
+            let (reason, connection) = self.reason_without_grant(request, named, &connector, &required, now).await?;
+            return Err(TokenError::AuthorizationRequired { reason, connection });
         };
+        if let Some(default) = default.filter(|name| grant.owner().connection != *name) {
+            // The only grant does not take the place of a default connection that needs a new consent.
+            let (reason, connection) =
+                self.reason_without_grant(request, Some(&default), &connector, &required, now).await?;
+            if reason != Reason::NotConnected {
+                return Err(TokenError::AuthorizationRequired { reason, connection });
+            }
+        }
         let grant = grant.at(now);
         let connection = grant.owner().connection.clone();
         let required_consent = |reason| TokenError::AuthorizationRequired { reason, connection: connection.clone() };
@@ -157,26 +173,27 @@ impl AccessTokens {
         Ok(Usable { grant, secrets, now })
     }
 
-    /// The error for a user without a grant: the reason is that of the former grant, if there is one.
-    async fn without_grant(
+    /// Why there is no grant, and of which connection: the reason is that of the former grant, if there is one.
+    async fn reason_without_grant(
         &self,
         request: &AccessTokenRequest,
+        named: Option<&ConnectionName>,
         connector: &Connector,
         required: &RequiredBinding,
         now: Timestamp,
-    ) -> Result<TokenError, TokenError> {
+    ) -> Result<(Reason, ConnectionName), TokenError> {
         let key = &connector.key;
         let rows = self.queries.statuses(&key.space, Some(key.id.clone()), &request.user).await?;
-        let connections = rows.into_iter().next().map(|row| row.connections).unwrap_or_default();
-        let named = |name: &ConnectionName| request.connection.as_ref().is_none_or(|requested| requested == name);
-        let views = connections.into_iter().filter(|row| named(&row.name)).collect();
-        let status = connector_status(connector, views, None, Some(required), |_| true, now).shown();
+        let row = rows.into_iter().next();
+        let (connections, default) = row.map(|row| (row.connections, row.default_connection)).unwrap_or_default();
+        let is_meant = |name: &ConnectionName| named.is_none_or(|named| named == name);
+        let views = connections.into_iter().filter(|row| is_meant(&row.name)).collect();
+        let status = connector_status(connector, views, default, Some(required), |_| true, now).shown();
         let reason = match status.kind {
             StatusKind::NeedsReauthorization => status.reason.unwrap_or(Reason::NotConnected),
             StatusKind::NotConnected | StatusKind::Connecting | StatusKind::Connected => Reason::NotConnected,
         };
-        let connection = request.connection.clone().unwrap_or(status.connection);
-        Ok(TokenError::AuthorizationRequired { reason, connection })
+        Ok((reason, named.cloned().unwrap_or(status.connection)))
     }
 
     fn issued(&self, request: &AccessTokenRequest, usable: Usable) -> IssuedAccessToken {
@@ -198,12 +215,12 @@ impl AccessTokens {
 /// The grant that is meant: the only one, or the one of the default connection. Never silently another one.
 fn chosen(
     mut grants: Vec<Authorization>,
-    default_connection: Option<ConnectionName>,
+    default_connection: Option<&ConnectionName>,
 ) -> Result<Option<Authorization>, TokenError> {
     if grants.len() < 2 {
         return Ok(grants.pop());
     }
-    let default = default_connection.and_then(|name| grants.iter().position(|grant| grant.owner().connection == name));
+    let default = default_connection.and_then(|name| grants.iter().position(|grant| grant.owner().connection == *name));
     if let Some(position) = default {
         return Ok(Some(grants.swap_remove(position)));
     }

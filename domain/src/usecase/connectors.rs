@@ -242,11 +242,11 @@ impl ConnectorAdmin {
         if before.has_client_secret && !next.has_client_secret && self.needs_secret(&next) {
             return Err(ConnectorError::SecretRequired { field: "a provider setting" });
         }
+        let disconnected_users = match effect {
+            EditEffect::KeepGrants => 0,
+            EditEffect::ExpireGrants => self.queries.count_connected_users(before.incarnation).await?,
+        };
         if dry_run {
-            let disconnected_users = match effect {
-                EditEffect::KeepGrants => 0,
-                EditEffect::ExpireGrants => self.queries.count_connected_users(before.incarnation).await?,
-            };
             return Ok(EditOutcome { view: self.get(actor, key).await?, disconnected_users });
         }
         let outcome = match effect {
@@ -258,7 +258,7 @@ impl ConnectorAdmin {
         match updated {
             Updated::Done { ended_grants } => {
                 self.start_revocations(ended_grants);
-                Ok(EditOutcome { view: self.get(actor, key).await?, disconnected_users: ended_grants })
+                Ok(EditOutcome { view: self.get(actor, key).await?, disconnected_users })
             }
             Updated::Conflict => Err(ConnectorError::Conflict),
             Updated::NotFound => Err(AccessError::NotFound.into()),

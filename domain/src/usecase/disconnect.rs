@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::authorization::{AuthorizationId, TerminationCause};
+use crate::authorization::{AuthorizationId, ConnectionView, TerminationCause};
 use crate::connector::{AuthMode, ConnectorKey};
 use crate::identity::{Actor, ConnectionName, Role};
 use crate::ports::{
-    AuditEvent, AuditKind, AuthorizationQueries, AuthorizationStore, Clock, Limited, Operation, RateLimiter, Spawner,
-    StatusRow, StoreClock, StoreError, TerminationReport, TerminationRequest, TerminationScope,
+    AuditEvent, AuditKind, AuthorizationQueries, AuthorizationStore, Clock, Limited, Operation, RateLimiter,
+    Spawner, StatusRow, StoreClock, StoreError, TerminationReport, TerminationRequest, TerminationScope,
 };
 use crate::usecase::access::{Access, AccessError};
 use crate::usecase::flows::limit_user;
+use crate::usecase::login_hint::{account_label, needs_consent};
 use crate::usecase::policy::Policy;
 use crate::usecase::revocation::RevocationWorker;
 use crate::usecase::token::ConnectionLabel;
@@ -167,7 +168,9 @@ fn chosen(row: &StatusRow, named: Option<ConnectionName>) -> Result<Option<Conne
     if named.is_some() {
         return Ok(named);
     }
-    match row.connections.as_slice() {
+    // Connections that were disconnected before are not meant.
+    let open: Vec<_> = row.connections.iter().filter(|row| is_open(row)).collect();
+    match open.as_slice() {
         [] => Ok(None),
         [only] => Ok(Some(only.name.clone())),
         several => {
@@ -176,16 +179,16 @@ fn chosen(row: &StatusRow, named: Option<ConnectionName>) -> Result<Option<Conne
             if let Some(name) = default {
                 return Ok(Some(name.clone()));
             }
-            // Connections that were disconnected before do not make the request ambiguous.
-            let open: Vec<_> = several.iter().filter(|row| row.grant.is_some() || row.pending.is_some()).collect();
-            if let [only] = open.as_slice() {
-                return Ok(Some(only.name.clone()));
-            }
-            let connections = several.iter().map(|row| ConnectionLabel {
+            let label = |row: &&ConnectionView| ConnectionLabel {
                 name: row.name.clone(),
-                account: row.grant.as_ref().and_then(|grant| grant.as_grant()?.tokens().account.clone()),
-            });
-            Err(DisconnectError::ConnectionAmbiguous { connections: connections.collect() })
+                account: row.grant.as_ref().or(row.former.as_ref()).and_then(account_label),
+            };
+            Err(DisconnectError::ConnectionAmbiguous { connections: several.iter().map(label).collect() })
         }
     }
+}
+
+/// Whether a connection has anything to end: a grant, a flow, or a former grant that needs a new consent.
+fn is_open(row: &ConnectionView) -> bool {
+    row.grant.is_some() || row.pending.is_some() || row.former.as_ref().is_some_and(needs_consent)
 }

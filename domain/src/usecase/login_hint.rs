@@ -89,14 +89,16 @@ impl Accounts {
     }
 }
 
-fn account_label(authorization: &Authorization) -> Option<String> {
+/// The account label of a grant or a former grant.
+pub(super) fn account_label(authorization: &Authorization) -> Option<String> {
     match authorization.as_grant() {
         Some(grant) => grant.tokens().account.clone(),
         None => authorization.termination()?.account().map(str::to_owned),
     }
 }
 
-fn needs_consent(former: &Authorization) -> bool {
+/// Whether a former grant needs a new consent of its user.
+pub(super) fn needs_consent(former: &Authorization) -> bool {
     let by_admin = TerminalCause::Revoked(RevokedCause::Terminated(TerminationCause::Admin));
     former.state().kind() == StateKind::Expired || former.terminal_cause() == Some(by_admin)
 }

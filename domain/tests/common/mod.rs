@@ -17,6 +17,7 @@ use grantry_domain::identity::{Actor, ConnectionName, Role};
 use grantry_domain::ports::{
     AuditEvent, AuditKind, AuthorizationServer, Clock, ExpectedVersion, Lifetime, ProviderError, StorePorts, TokenResponse,
 };
+use grantry_domain::provider::Account;
 use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
 use grantry_domain::usecase::{
@@ -24,7 +25,7 @@ use grantry_domain::usecase::{
     Execution, Outcome, Policy, Ports, StartError, StartRequest, Started, TokenError,
 };
 use grantry_store_memory::MemoryStore;
-use grantry_testkit::doubles::fixtures::{authorization, connector_key, origin, space, user};
+use grantry_testkit::doubles::fixtures::{authorization, connection, connector_key, origin, space, user};
 use grantry_testkit::doubles::{
     Call, CollectingSink, FaultyStore, Operation, PlainVault, Reuse, RotatingAuthorizationServer,
     ScriptedAuthorizationServer, ScriptedRate, ScriptedResourceServer, SeededRandom, TestClock, TestDirectory, TestProfiles,
@@ -116,6 +117,16 @@ pub(crate) fn request(who: &str, connector: &ConnectorKey) -> StartRequest {
     }
 }
 
+/// A request to connect a connection of this name at the connector `drive`.
+pub(crate) fn request_named(who: &str, name: &str) -> StartRequest {
+    StartRequest { connection: connection(name), ..request(who, &drive()) }
+}
+
+/// A provider account with this subject.
+pub(crate) fn account(subject: &str) -> Account {
+    Account { subject: subject.to_owned(), label: format!("{subject}@provider.example") }
+}
+
 /// The provider's redirect in the browser the flow was started in.
 pub(crate) fn callback_of(started: &Started, who: &str) -> CallbackRequest {
     CallbackRequest {
@@ -141,6 +152,11 @@ pub(crate) fn token_request(who: &str) -> AccessTokenRequest {
 
 pub(crate) fn token_request_for(who: &str, connector: ConnectorKey) -> AccessTokenRequest {
     AccessTokenRequest { actor: agent(), connector, user: user(who), connection: None, destination: origin(API) }
+}
+
+/// A request for the token of one connection at the connector `drive`.
+pub(crate) fn token_request_named(who: &str, name: &str) -> AccessTokenRequest {
+    AccessTokenRequest { connection: Some(connection(name)), ..token_request(who) }
 }
 
 /// A run of the connector `drive` as a user.
@@ -274,7 +290,17 @@ impl TestApp {
     }
 
     pub(crate) async fn connect_to(&self, who: &str, connector: &ConnectorKey) -> AuthorizationId {
-        let started = self.start(who, connector).await;
+        self.connect_with(request(who, connector), who).await
+    }
+
+    /// Connects a connection of this name at the connector `drive` with an account of its name.
+    pub(crate) async fn connect_named(&self, who: &str, name: &str) -> AuthorizationId {
+        self.provider.set_account(Some(account(&format!("{who}.{name}"))));
+        self.connect_with(request_named(who, name), who).await
+    }
+
+    async fn connect_with(&self, request: StartRequest, who: &str) -> AuthorizationId {
+        let started = self.try_start(request).await.expect("the flow starts");
         let completed = self.complete(callback_of(&started, who)).await;
         assert_eq!(completed.outcome, Outcome::Connected);
         completed.flow_id
