@@ -75,7 +75,7 @@ impl AccessTokens {
             self.audit.record(event.outcome(AuditOutcome::Shared));
             return Ok(token);
         }
-        let usable = self.usable(request, view).await?;
+        let usable = self.usable(request, request.connection.as_ref(), view).await?;
         let meets = |usable: &Usable, freshness| {
             rejected.is_none_or(|rejected| sha256(usable.secrets.access_token.expose()) != rejected)
                 && is_issuable(&usable.secrets, usable.grant.id(), usable.now, freshness)
@@ -88,7 +88,7 @@ impl AccessTokens {
         // The stored grant decides: another node may have refreshed, or the user disconnected.
         let connection = usable.grant.owner().connection.clone();
         let view = self.view(request, Some(connection.clone())).await?;
-        let usable = self.usable(request, view).await?;
+        let usable = self.usable(request, Some(&connection), view).await?;
         if meets(&usable, Freshness::Valid) {
             return Ok(self.issued(request, usable));
         }
@@ -115,13 +115,27 @@ impl AccessTokens {
         view.ok_or(TokenError::Access(AccessError::NotFound))
     }
 
-    /// Every check between the stored grant and its token, cheap ones first.
-    async fn usable(&self, request: &AccessTokenRequest, view: AccessTokenView) -> Result<Usable, TokenError> {
+    /// Every check between the stored grant and its token, cheap ones first. `named` is the connection whose grants `view`
+    /// contains; `None` if no connection was named.
+    async fn usable(
+        &self,
+        request: &AccessTokenRequest,
+        named: Option<&ConnectionName>,
+        view: AccessTokenView,
+    ) -> Result<Usable, TokenError> {
         let AccessTokenView { connector, grants, default_connection, now } = view;
         let required = self.settings.required_binding(&connector).ok_or(TokenError::Misconfigured)?;
-        let grants = grants.into_iter().map(|stored| stored.value).collect();
+        let grants: Vec<_> = grants.into_iter().map(|stored| stored.value).collect();
+        let has_grant = |name: &ConnectionName| grants.iter().any(|grant| grant.owner().connection == *name);
+        if let (None, Some(default)) = (named, default_connection.as_ref().filter(|name| !has_grant(name))) {
+            // A default connection that needs consent again is still the one that is meant, even if there is another grant.
+            let error = self.without_grant(request, Some(default), &connector, &required, now).await?;
+            if !matches!(error, TokenError::AuthorizationRequired { reason: Reason::NotConnected, .. }) {
+                return Err(error);
+            }
+        }
         let Some(grant) = chosen(grants, default_connection)? else {
-            return Err(self.without_grant(request, &connector, &required, now).await?);
+            return Err(self.without_grant(request, named, &connector, &required, now).await?);
         };
         let grant = grant.at(now);
         let connection = grant.owner().connection.clone();
@@ -161,6 +175,7 @@ impl AccessTokens {
     async fn without_grant(
         &self,
         request: &AccessTokenRequest,
+        named: Option<&ConnectionName>,
         connector: &Connector,
         required: &RequiredBinding,
         now: Timestamp,
@@ -168,14 +183,14 @@ impl AccessTokens {
         let key = &connector.key;
         let rows = self.queries.statuses(&key.space, Some(key.id.clone()), &request.user).await?;
         let connections = rows.into_iter().next().map(|row| row.connections).unwrap_or_default();
-        let named = |name: &ConnectionName| request.connection.as_ref().is_none_or(|requested| requested == name);
-        let views = connections.into_iter().filter(|row| named(&row.name)).map(Into::into).collect();
+        let is_meant = |name: &ConnectionName| named.is_none_or(|named| named == name);
+        let views = connections.into_iter().filter(|row| is_meant(&row.name)).map(Into::into).collect();
         let status = connector_status(connector, views, None, Some(required), |_| true, now).shown();
         let reason = match status.kind {
             StatusKind::NeedsReauthorization => status.reason.unwrap_or(Reason::NotConnected),
             StatusKind::NotConnected | StatusKind::Connecting | StatusKind::Connected => Reason::NotConnected,
         };
-        let connection = request.connection.clone().unwrap_or(status.connection);
+        let connection = named.cloned().unwrap_or(status.connection);
         Ok(TokenError::AuthorizationRequired { reason, connection })
     }
 

@@ -9,11 +9,12 @@ use crate::authorization::{AuthorizationId, TerminationCause};
 use crate::connector::{AuthMode, ConnectorKey};
 use crate::identity::{Actor, ConnectionName, Role};
 use crate::ports::{
-    AuditEvent, AuditKind, AuthorizationQueries, AuthorizationStore, Clock, Limited, Operation, RateLimiter, Spawner,
-    StatusRow, StoreClock, StoreError, TerminationReport, TerminationRequest, TerminationScope,
+    AuditEvent, AuditKind, AuthorizationQueries, AuthorizationStore, Clock, ConnectionRow, Limited, Operation, RateLimiter,
+    Spawner, StatusRow, StoreClock, StoreError, TerminationReport, TerminationRequest, TerminationScope,
 };
 use crate::usecase::access::{Access, AccessError};
 use crate::usecase::flows::limit_user;
+use crate::usecase::login_hint::needs_consent;
 use crate::usecase::policy::Policy;
 use crate::usecase::revocation::RevocationWorker;
 use crate::usecase::token::ConnectionLabel;
@@ -162,24 +163,20 @@ impl Terminations {
     }
 }
 
-/// The connection to end: the one named, the only one, or the default one. `None` without any.
+/// The connection to end: the one named, the only one, or the default one. `None` without any. Connections that were
+/// disconnected before do not count.
 fn chosen(row: &StatusRow, named: Option<ConnectionName>) -> Result<Option<ConnectionName>, DisconnectError> {
     if named.is_some() {
         return Ok(named);
     }
-    match row.connections.as_slice() {
+    let present: Vec<_> = row.connections.iter().filter(|row| is_present(row)).collect();
+    match present.as_slice() {
         [] => Ok(None),
         [only] => Ok(Some(only.name.clone())),
         several => {
             let default = row.default_connection.as_ref();
-            let default = default.filter(|name| several.iter().any(|row| row.name == **name));
-            if let Some(name) = default {
+            if let Some(name) = default.filter(|name| several.iter().any(|row| row.name == **name)) {
                 return Ok(Some(name.clone()));
-            }
-            // Connections that were disconnected before do not make the request ambiguous.
-            let open: Vec<_> = several.iter().filter(|row| row.grant.is_some() || row.pending.is_some()).collect();
-            if let [only] = open.as_slice() {
-                return Ok(Some(only.name.clone()));
             }
             let connections = several.iter().map(|row| ConnectionLabel {
                 name: row.name.clone(),
@@ -188,4 +185,9 @@ fn chosen(row: &StatusRow, named: Option<ConnectionName>) -> Result<Option<Conne
             Err(DisconnectError::ConnectionAmbiguous { connections: connections.collect() })
         }
     }
+}
+
+/// Whether a connection has a grant, a flow, or a former grant that needs a new consent.
+fn is_present(row: &ConnectionRow) -> bool {
+    row.grant.is_some() || row.pending.is_some() || row.former.as_ref().is_some_and(needs_consent)
 }

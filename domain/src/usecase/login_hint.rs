@@ -96,7 +96,8 @@ fn account_label(authorization: &Authorization) -> Option<String> {
     }
 }
 
-fn needs_consent(former: &Authorization) -> bool {
+/// Whether a former grant ended so that the user must consent again.
+pub(super) fn needs_consent(former: &Authorization) -> bool {
     let by_admin = TerminalCause::Revoked(RevokedCause::Terminated(TerminationCause::Admin));
     former.state().kind() == StateKind::Expired || former.terminal_cause() == Some(by_admin)
 }
