@@ -46,7 +46,7 @@ fn damaged_records_are_refused_by_rule() {
             &[
                 ("no cause", |r| r.cause = None),
                 ("another state's cause", |r| {
-                    r.cause = Some(TerminalCause::Revoked(RevokedCause::Terminated(TerminationCause::Admin)))
+                    r.cause = Some(TerminalCause::Revoked(RevokedCause::Terminated(TerminationCause::Admin)));
                 }),
                 ("flow's cause", |r| r.cause = Some(TerminalCause::Expired(ExpiredCause::FlowTimedOut))),
                 ("no time", |r| r.since = None),

@@ -184,7 +184,7 @@ impl AccessTokens {
         let rows = self.queries.statuses(&key.space, Some(key.id.clone()), &request.user).await?;
         let connections = rows.into_iter().next().map(|row| row.connections).unwrap_or_default();
         let is_meant = |name: &ConnectionName| named.is_none_or(|named| named == name);
-        let views = connections.into_iter().filter(|row| is_meant(&row.name)).map(Into::into).collect();
+        let views = connections.into_iter().filter(|row| is_meant(&row.name)).collect();
         let status = connector_status(connector, views, None, Some(required), |_| true, now).shown();
         let reason = match status.kind {
             StatusKind::NeedsReauthorization => status.reason.unwrap_or(Reason::NotConnected),

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::authorization::{AuthorizationId, TerminationCause};
+use crate::authorization::{AuthorizationId, ConnectionView, TerminationCause};
 use crate::connector::{AuthMode, ConnectorKey};
 use crate::identity::{Actor, ConnectionName, Role};
 use crate::ports::{
-    AuditEvent, AuditKind, AuthorizationQueries, AuthorizationStore, Clock, ConnectionRow, Limited, Operation, RateLimiter,
-    Spawner, StatusRow, StoreClock, StoreError, TerminationReport, TerminationRequest, TerminationScope,
+    AuditEvent, AuditKind, AuthorizationQueries, AuthorizationStore, Clock, Limited, Operation, RateLimiter, Spawner,
+    StatusRow, StoreClock, StoreError, TerminationReport, TerminationRequest, TerminationScope,
 };
 use crate::usecase::access::{Access, AccessError};
 use crate::usecase::flows::limit_user;
@@ -188,6 +188,6 @@ fn chosen(row: &StatusRow, named: Option<ConnectionName>) -> Result<Option<Conne
 }
 
 /// Whether a connection has a grant, a flow, or a former grant that needs a new consent.
-fn is_present(row: &ConnectionRow) -> bool {
-    row.grant.is_some() || row.pending.is_some() || row.former.as_ref().is_some_and(needs_consent)
+fn is_present(connection: &ConnectionView) -> bool {
+    connection.grant.is_some() || connection.pending.is_some() || connection.former.as_ref().is_some_and(needs_consent)
 }

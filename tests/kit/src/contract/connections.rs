@@ -1,7 +1,7 @@
 //! Rules of named connections: several grants of one user at one connector, and the default one.
 
-use grantry_domain::authorization::{StateKind, TerminationCause};
-use grantry_domain::ports::{ConnectionRow, EditEffect, InsertOutcome, PendingLimits, TerminationScope};
+use grantry_domain::authorization::{ConnectionView, StateKind, TerminationCause};
+use grantry_domain::ports::{EditEffect, InsertOutcome, PendingLimits, TerminationScope};
 
 use super::Backend;
 use super::queries::{connections, empty_row};
@@ -15,14 +15,14 @@ pub async fn a_user_has_one_grant_per_connection_name(backend: Backend) {
     let work = store.connect(&named_key_of(&drive, "alice", "work")).await;
     let of_bob = store.connect(&named_key_of(&drive, "bob", "work")).await;
     let expected = [
-        ConnectionRow { grant: Some(authorization(&default)), ..empty_row("default") },
-        ConnectionRow { grant: Some(authorization(&work)), ..empty_row("work") },
+        ConnectionView { grant: Some(authorization(&default)), ..empty_row("default") },
+        ConnectionView { grant: Some(authorization(&work)), ..empty_row("work") },
     ];
     assert_eq!(connections(&store, &drive, "alice").await, expected);
 
     let newer = store.connect(&work.owner).await;
     assert_eq!(store.state(&work).await, terminated(TerminationCause::Superseded));
-    let replaced = ConnectionRow { grant: Some(authorization(&newer)), ..empty_row("work") };
+    let replaced = ConnectionView { grant: Some(authorization(&newer)), ..empty_row("work") };
     assert_eq!(connections(&store, &drive, "alice").await, [expected[0].clone(), replaced]);
     for unchanged in [&default, &of_bob] {
         assert_eq!(store.get(unchanged.id).await, *unchanged);
@@ -38,8 +38,8 @@ pub async fn a_flow_supersedes_only_flows_of_its_connection(backend: Backend) {
     assert_eq!(store.state(&older).await, terminated(TerminationCause::Superseded));
     assert_eq!(store.get(default.id).await, default);
     let expected = [
-        ConnectionRow { pending: Some(authorization(&default)), ..empty_row("default") },
-        ConnectionRow { pending: Some(authorization(&newer)), ..empty_row("work") },
+        ConnectionView { pending: Some(authorization(&default)), ..empty_row("default") },
+        ConnectionView { pending: Some(authorization(&newer)), ..empty_row("work") },
     ];
     assert_eq!(connections(&store, &drive, "alice").await, expected);
 

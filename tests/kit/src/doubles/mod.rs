@@ -9,7 +9,7 @@
 //! | `Directory` | [`TestDirectory`] |
 //! | `RateLimiter` | [`UnlimitedRate`], [`ScriptedRate`] |
 //! | `EventSink` | [`CollectingSink`] |
-//! | `AuthorizationServer` | [`ScriptedAuthorizationServer`] |
+//! | `AuthorizationServer` | [`ScriptedAuthorizationServer`]; [`RotatingAuthorizationServer`], which detects reuse |
 //! | `ResourceServer` | [`ScriptedResourceServer`] |
 //! | `ProviderProfiles` | [`TestProfiles`] |
 //! | `Urls` | [`TestUrls`] |
@@ -28,6 +28,7 @@ mod profiles;
 mod random;
 mod rate_limiter;
 mod resource_server;
+mod rotating_server;
 mod spawner;
 mod urls;
 mod vault;
@@ -41,6 +42,7 @@ pub use self::profiles::TestProfiles;
 pub use self::random::SeededRandom;
 pub use self::rate_limiter::{ScriptedRate, UnlimitedRate};
 pub use self::resource_server::{ScriptedResourceServer, SentRequest};
+pub use self::rotating_server::{ProviderFault, Reuse, RotatingAuthorizationServer};
 pub use self::spawner::TokioSpawner;
 pub use self::urls::TestUrls;
 pub use self::vault::PlainVault;
