@@ -252,8 +252,13 @@ impl Invariant for EndedIsFinal {
             let open_after = open_connections(seen.after, disconnected);
             match name_of(disconnected.connection) {
                 Some(name) => assert!(!open_after.contains(&name), "a disconnect leaves nothing that can be used"),
-                // Without a name it ends one connection at most, and the only one in any case.
-                None => assert_eq!(open_before.difference(&open_after).count(), open_before.len().min(1)),
+                // Without a name it ends the only connection, or the default one; never another one.
+                None => {
+                    let meant = meant_without_name(seen, disconnected).await;
+                    let ended: Vec<_> = open_before.difference(&open_after).collect();
+                    let expected: Vec<_> = meant.iter().filter(|name| open_before.contains(*name)).collect();
+                    assert_eq!(ended, expected, "another connection than the one meant was ended");
+                }
             }
             let others: BTreeSet<_> = open_before
                 .iter()
@@ -262,6 +267,28 @@ impl Invariant for EndedIsFinal {
             assert!(others.iter().all(|name| open_after.contains(*name)), "another connection was ended");
         }
     }
+}
+
+/// The connection that a disconnect without a name means: the only one of the user, or the default one. Connections with an
+/// expired grant count: the user has to consent again or to disconnect them.
+async fn meant_without_name(seen: &Seen<'_>, of: &Disconnected) -> Option<ConnectionName> {
+    let key = &connectors()[of.connector];
+    let live = seen.before.connectors.get(key).map(|live| live.incarnation);
+    let expired = seen.before.rows.values().filter(|row| {
+        row.owner.user.as_str() == USERS[of.who]
+            && Some(row.owner.incarnation) == live
+            && row.state == StateKind::Expired
+            && row.authorized_at.is_some()
+    });
+    let mut present = open_connections(seen.before, of);
+    present.extend(expired.map(|row| row.owner.connection.clone()));
+    if present.len() > 1 {
+        let view = seen.machine.app.stored.queries.access_token_view(key, &user(USERS[of.who]), None).await;
+        let default = view.expect("the store responds").expect("the connector is stored").default_connection;
+        present.retain(|name| default.as_ref() == Some(name));
+        assert_eq!(present.len(), 1, "the request is ambiguous");
+    }
+    present.pop_first()
 }
 
 /// The connections of a user at the live connector that have a flow or a grant.

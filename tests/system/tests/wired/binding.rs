@@ -11,7 +11,7 @@ use url::Url;
 use crate::{assert_failed, assert_refused, assert_usable, callback_calls};
 
 #[tokio::test]
-async fn r03_lesson_02_another_user_can_neither_complete_nor_consume_a_flow() {
+async fn r03_r80_lesson_02_another_user_can_neither_complete_nor_consume_a_flow() {
     let app = TestApp::new().await;
     let mut alice = app.browser("alice").await;
     let (flow, callback) = app.consent(&mut alice, DRIVE, "alice").await;
@@ -155,7 +155,7 @@ async fn r22_without_a_session_the_flow_is_not_consumed_and_the_code_is_not_pass
 }
 
 #[tokio::test]
-async fn r03_a_changed_session_cannot_complete_a_flow() {
+async fn r03_r34_a_changed_session_cannot_complete_a_flow() {
     let app = TestApp::new().await;
 
     // A log-out deletes the flow cookie too, so that a new log-in cannot complete the flow.

@@ -174,8 +174,9 @@ async fn a_disconnect_without_a_name_ends_the_default_connection_or_the_only_one
     app.host.connections.revoke_due().await.unwrap();
     assert_eq!(alice.status(DRIVE).await.get("default_connection"), None, "the default connection has ended");
     assert_eq!(account_of(&alice.execute(DRIVE, "/me").await), HOME_ACCOUNT);
-    assert_eq!(alice.disconnect_named(DRIVE, "home").await.status, 204);
+    assert_eq!(alice.disconnect(DRIVE).await.status, 204);
     assert_all_revoked(&app).await;
+    assert_eq!(alice.status_name(DRIVE).await, "not_connected");
 }
 
 #[tokio::test]
@@ -189,9 +190,12 @@ async fn an_ended_default_connection_is_not_replaced_by_another_one() {
         let response = alice.execute(DRIVE, "/me").await;
         assert_eq!(response.outcome(), (409, "authorization_required".to_owned()), "{attempt}: {}", response.text());
         assert_eq!(response.json()["reason"], "refresh_rejected", "{attempt}");
+        assert!(response.json()["startUrl"].as_str().unwrap().ends_with("?connection=work"), "{}", response.text());
     }
     let ended = ("needs_reauthorization".to_owned(), "refresh_rejected".to_owned());
     assert_eq!(alice.status_and_reason(DRIVE).await, ended);
+    assert_eq!(alice.disconnect(DRIVE).await.status, 204, "ends the default connection");
+    assert_eq!(names_of(&mut alice, DRIVE).await, ["home"]);
     assert_eq!(account_of(&alice.execute_named(DRIVE, "home", "/me").await), HOME_ACCOUNT);
 }
 

@@ -51,7 +51,7 @@ async fn r23_lesson_03_the_shared_callback_leads_to_the_space_of_the_flow_and_no
 }
 
 #[tokio::test]
-async fn the_result_page_shows_the_flow_and_neither_code_nor_state() {
+async fn r34_the_result_page_shows_the_flow_and_neither_code_nor_state() {
     let app = TestApp::new().await;
     let mut alice = app.browser("alice").await;
     let (flow, callback) = app.consent(&mut alice, DRIVE, "alice").await;

@@ -238,7 +238,7 @@ async fn a_server_that_does_not_start_prints_the_reason() {
 }
 
 #[tokio::test]
-async fn grantry_serve_connects_executes_and_keeps_its_data_over_restarts() {
+async fn r72_grantry_serve_connects_executes_and_keeps_its_data_over_restarts() {
     let provider = MockProvider::builder().start().await.unwrap();
     let installation = Installation::new(GRANTRY, &[provider.port()]).unwrap();
     let redirect_uri = format!("{}/api/actions/connector/_oauth_callback", installation.public());

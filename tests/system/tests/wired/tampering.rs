@@ -33,7 +33,7 @@ async fn assert_undecryptable(app: &TestApp, browser: &mut Browser, connector: C
 }
 
 #[tokio::test]
-async fn r73_r76_lesson_27_an_envelope_can_be_decrypted_only_in_its_row() {
+async fn r73_r76_r80_lesson_27_an_envelope_can_be_decrypted_only_in_its_row() {
     let app = TestApp::new().await;
     let (mut alice, mut bob) = (app.connected("alice", DRIVE).await, app.connected("bob", DRIVE).await);
     let mut marketing = app.connected("alice", MARKETING_DRIVE).await;
