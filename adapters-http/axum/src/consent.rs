@@ -1,4 +1,4 @@
-//! What a user should know before leaving for a provider.
+//! The facts a user sees before the redirect to a provider.
 
 use std::collections::BTreeSet;
 

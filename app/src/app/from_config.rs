@@ -7,7 +7,7 @@ use grantry_domain::usecase::Policy;
 use grantry_http_axum::{AgentKey, AgentPrincipal, Limits};
 use grantry_provider_oauth2::ProfileOptions;
 
-use crate::app::{App, AppBuilder, AppStore, BuildError, Identity};
+use crate::app::{App, AppBuilder, BuildError, Identity, open_store};
 use crate::config::{Agent, Config};
 use crate::telemetry;
 
@@ -46,24 +46,6 @@ pub(crate) fn policy(config: &Config) -> Policy {
     policy.sweep.unused_grants = settings.retention.unused_grants;
     policy.sweep.ended_grants = settings.retention.ended;
     policy
-}
-
-/// Opens the database, and creates it if it does not exist.
-#[cfg(feature = "sqlite")]
-pub(crate) async fn open_store(config: &Config) -> Result<AppStore, BuildError> {
-    use grantry_runtime::{SystemClock, SystemRandom};
-    use grantry_store_sqlite::{SqliteOptions, SqliteStore};
-
-    let mut options = SqliteOptions::new(&config.database, Arc::new(SystemClock), Arc::new(SystemRandom));
-    options.deployment_id = config.settings.store.deployment_id.map(|id| id.0);
-    let opened = SqliteStore::open(options).await;
-    opened.map(|store| Arc::new(store).into()).map_err(|error| BuildError::Database { path: config.database.clone(), error })
-}
-
-/// This build contains no store.
-#[cfg(not(feature = "sqlite"))]
-pub(crate) fn open_store(_: &Config) -> std::future::Ready<Result<AppStore, BuildError>> {
-    std::future::ready(Err(BuildError::NoStore))
 }
 
 fn agent_key(agent: &Agent) -> AgentKey {

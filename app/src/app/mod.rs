@@ -30,9 +30,10 @@ pub use builder::{AppBuilder, Sealing};
 pub use error::BuildError;
 pub use identity::Identity;
 pub use store::{AppStore, StoreLifecycle};
+pub(crate) use store::{StoreUrl, open_store};
 
 #[cfg(feature = "cli")]
-pub(crate) use from_config::{open_store, policy};
+pub(crate) use from_config::policy;
 
 /// Produces the text of `/metrics`.
 pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;

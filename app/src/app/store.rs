@@ -1,10 +1,14 @@
-//! The store of an application as one value.
+//! The store of an application as one value, and the stores that a configuration can name.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use grantry_domain::ports::Store;
+
+use crate::app::BuildError;
+use crate::config::{Config, Value};
 
 /// Lifecycle and metrics of a store, beside its ports.
 #[async_trait]
@@ -60,6 +64,57 @@ impl fmt::Debug for AppStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AppStore").finish_non_exhaustive()
     }
+}
+
+/// The database of a deployment: `sqlite:PATH`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoreUrl {
+    /// The path, as written.
+    path: String,
+}
+
+impl Default for StoreUrl {
+    fn default() -> Self {
+        Self { path: "grantry.db".to_owned() }
+    }
+}
+
+impl Value for StoreUrl {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.strip_prefix("sqlite:")
+            .filter(|path| !path.is_empty() && !path.starts_with("//") && *path != ":memory:")
+            .map(|path| Self { path: path.to_owned() })
+            .ok_or_else(|| "must be \"sqlite:\" and the path of a file, such as \"sqlite:grantry.db\"".to_owned())
+    }
+
+    fn text(&self) -> String {
+        format!("sqlite:{}", self.path)
+    }
+}
+
+impl StoreUrl {
+    /// The file of the database. A relative path is relative to the folder of the configuration.
+    pub(crate) fn file(&self, folder: &Path) -> PathBuf {
+        folder.join(&self.path)
+    }
+}
+
+/// Opens the database, and creates it if it does not exist.
+#[cfg(feature = "sqlite")]
+pub(crate) async fn open_store(config: &Config) -> Result<AppStore, BuildError> {
+    use grantry_runtime::{SystemClock, SystemRandom};
+    use grantry_store_sqlite::{SqliteOptions, SqliteStore};
+
+    let mut options = SqliteOptions::new(&config.database, Arc::new(SystemClock), Arc::new(SystemRandom));
+    options.deployment_id = config.settings.store.deployment_id.map(|id| id.0);
+    let opened = SqliteStore::open(options).await;
+    opened.map(|store| Arc::new(store).into()).map_err(|error| BuildError::Database { path: config.database.clone(), error })
+}
+
+/// This build contains no store.
+#[cfg(not(feature = "sqlite"))]
+pub(crate) fn open_store(_: &Config) -> std::future::Ready<Result<AppStore, BuildError>> {
+    std::future::ready(Err(BuildError::NoStore))
 }
 
 #[cfg(feature = "sqlite")]

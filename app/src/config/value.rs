@@ -167,32 +167,6 @@ impl<const N: usize> Value for Digest<N> {
     }
 }
 
-/// The database of a deployment: `sqlite:PATH`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct StoreUrl {
-    /// The path, as written.
-    pub(super) path: String,
-}
-
-impl Default for StoreUrl {
-    fn default() -> Self {
-        Self { path: "grantry.db".to_owned() }
-    }
-}
-
-impl Value for StoreUrl {
-    fn parse(text: &str) -> Result<Self, String> {
-        text.strip_prefix("sqlite:")
-            .filter(|path| !path.is_empty() && !path.starts_with("//") && *path != ":memory:")
-            .map(|path| Self { path: path.to_owned() })
-            .ok_or_else(|| "must be \"sqlite:\" and the path of a file, such as \"sqlite:grantry.db\"".to_owned())
-    }
-
-    fn text(&self) -> String {
-        format!("sqlite:{}", self.path)
-    }
-}
-
 /// How users sign in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum IdentityMode {

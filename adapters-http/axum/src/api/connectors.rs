@@ -76,7 +76,7 @@ pub(crate) struct Connector {
     /// Number of users that an edit disconnected. Only in the response to an edit.
     #[serde(skip_serializing_if = "Option::is_none")]
     disconnected_users: Option<u64>,
-    /// What a user should know before leaving for the provider. Absent while the settings are invalid.
+    /// The facts a user sees before the redirect to the provider. Absent while the settings are invalid.
     #[serde(skip_serializing_if = "Option::is_none")]
     consent: Option<ConsentFacts>,
 }

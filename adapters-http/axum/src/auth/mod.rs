@@ -1,6 +1,6 @@
 //! Who is calling.
 //!
-//! A host with its own log-in implements [`Authenticator`]. Three implementations are here: [`Accounts`] (sessions in a
+//! A host that signs its users in implements [`Authenticator`]. Three implementations are here: [`Accounts`] (sessions in a
 //! cookie), [`ProxyHeaderAuthenticator`] (a proxy in front signs users in), and [`AgentKeys`] (API keys of back ends, in front
 //! of either).
 
