@@ -1,5 +1,6 @@
 //! Values of settings that are written as text, and how serde reads and writes them.
 
+use crate::store::StoreUrl;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -164,6 +165,16 @@ impl<const N: usize> Value for Digest<N> {
 
     fn text(&self) -> String {
         hex(&self.0)
+    }
+}
+
+impl Value for StoreUrl {
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::parse(text)
+    }
+
+    fn text(&self) -> String {
+        Self::text(self)
     }
 }
 

@@ -250,15 +250,14 @@ impl Invariant for EndedIsFinal {
         for disconnected in &seen.journal.disconnected {
             let open_before = open_connections(seen.before, disconnected);
             let open_after = open_connections(seen.after, disconnected);
-            match name_of(disconnected.connection) {
-                Some(name) => assert!(!open_after.contains(&name), "a disconnect leaves nothing that can be used"),
+            if let Some(name) = name_of(disconnected.connection) {
+                assert!(!open_after.contains(&name), "a disconnect leaves nothing that can be used");
+            } else {
                 // Without a name it ends the only connection, or the default one; never another one.
-                None => {
-                    let meant = meant_without_name(seen, disconnected).await;
-                    let ended: Vec<_> = open_before.difference(&open_after).collect();
-                    let expected: Vec<_> = meant.iter().filter(|name| open_before.contains(*name)).collect();
-                    assert_eq!(ended, expected, "another connection than the one meant was ended");
-                }
+                let meant = meant_without_name(seen, disconnected).await;
+                let ended: Vec<_> = open_before.difference(&open_after).collect();
+                let expected: Vec<_> = meant.iter().filter(|name| open_before.contains(*name)).collect();
+                assert_eq!(ended, expected, "another connection than the one meant was ended");
             }
             let others: BTreeSet<_> = open_before
                 .iter()

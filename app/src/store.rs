@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use grantry_domain::ports::Store;
-
-use crate::app::BuildError;
-use crate::config::{Config, Value};
+use grantry_domain::ports::{Store, StoreError};
+use thiserror::Error;
 
 /// Lifecycle and metrics of a store, beside its ports.
 #[async_trait]
@@ -79,42 +77,58 @@ impl Default for StoreUrl {
     }
 }
 
-impl Value for StoreUrl {
-    fn parse(text: &str) -> Result<Self, String> {
+impl StoreUrl {
+    /// Parses a URL; the error is what is wrong with it.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         text.strip_prefix("sqlite:")
             .filter(|path| !path.is_empty() && !path.starts_with("//") && *path != ":memory:")
             .map(|path| Self { path: path.to_owned() })
             .ok_or_else(|| "must be \"sqlite:\" and the path of a file, such as \"sqlite:grantry.db\"".to_owned())
     }
 
-    fn text(&self) -> String {
+    /// The URL as it was written.
+    pub(crate) fn text(&self) -> String {
         format!("sqlite:{}", self.path)
     }
-}
 
-impl StoreUrl {
     /// The file of the database. A relative path is relative to the folder of the configuration.
     pub(crate) fn file(&self, folder: &Path) -> PathBuf {
         folder.join(&self.path)
     }
 }
 
-/// Opens the database, and creates it if it does not exist.
+/// Why the store of a configuration cannot be opened.
+#[derive(Debug, Error)]
+pub enum OpenStoreError {
+    /// The database file cannot be used.
+    #[error("the database {path} cannot be used: {error}", path = path.display())]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        error: StoreError,
+    },
+    /// The configuration names a kind of store that this build does not contain.
+    #[error("`store.url` names an SQLite file, and this build contains no SQLite; build with the feature `sqlite`")]
+    NotInThisBuild,
+}
+
+/// Opens the database, and creates it if it does not exist. Without a deployment id it gets a random one.
 #[cfg(feature = "sqlite")]
-pub(crate) async fn open_store(config: &Config) -> Result<AppStore, BuildError> {
+pub(crate) async fn open_store(file: &Path, deployment_id: Option<[u8; 16]>) -> Result<AppStore, OpenStoreError> {
     use grantry_runtime::{SystemClock, SystemRandom};
     use grantry_store_sqlite::{SqliteOptions, SqliteStore};
 
-    let mut options = SqliteOptions::new(&config.database, Arc::new(SystemClock), Arc::new(SystemRandom));
-    options.deployment_id = config.settings.store.deployment_id.map(|id| id.0);
+    let mut options = SqliteOptions::new(file, Arc::new(SystemClock), Arc::new(SystemRandom));
+    options.deployment_id = deployment_id;
     let opened = SqliteStore::open(options).await;
-    opened.map(|store| Arc::new(store).into()).map_err(|error| BuildError::Database { path: config.database.clone(), error })
+    opened.map(|store| Arc::new(store).into()).map_err(|error| OpenStoreError::Database { path: file.to_owned(), error })
 }
 
 /// This build contains no store.
 #[cfg(not(feature = "sqlite"))]
-pub(crate) fn open_store(_: &Config) -> std::future::Ready<Result<AppStore, BuildError>> {
-    std::future::ready(Err(BuildError::NoStore))
+pub(crate) fn open_store(_: &Path, _: Option<[u8; 16]>) -> std::future::Ready<Result<AppStore, OpenStoreError>> {
+    std::future::ready(Err(OpenStoreError::NotInThisBuild))
 }
 
 #[cfg(feature = "sqlite")]
