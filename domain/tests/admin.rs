@@ -135,7 +135,8 @@ async fn grants_are_filtered_by_status_over_all_pages() {
         let who = format!("user-{n:02}");
         app.directory.set_role(&user(&who), &space("default"), Role::Viewer);
         let id = app.connect(&who).await;
-        match n % 3 {
+        // The older ones are all closed, so that a page with few matches is followed by one that is full of them.
+        match if n < 9 { 1 } else { n % 3 } {
             0 => connected.push(id),
             1 => {
                 app.node.disconnect(&person(&who), &drive(), None).await.unwrap();
