@@ -79,8 +79,6 @@ codes! {
     WrongHost = "wrong_host", 421, "This server does not serve that host.";
     /// Too many requests.
     RateLimited = "rate_limited", 429, "Too many requests. Try again later.";
-    /// No public base URL is configured.
-    PublicBaseUrlMissing = "public_base_url_missing", 400, "The public base URL is not configured.";
     /// A URL of the connector is outside the operator's egress policy.
     HostNotAllowed = "host_not_allowed", 400, "The operator does not allow this host.";
     /// A setting of the connector is empty; `field` names it.
@@ -133,7 +131,7 @@ codes! {
     ExchangeFailed = "exchange_failed", 502, "The provider did not issue tokens.";
     /// The connector was edited during the flow.
     ConnectorChanged = "connector_changed", 409, "The connector was changed in the meantime.";
-    /// The connector was deleted or disabled during the flow.
+    /// The connector was deleted  during the flow.
     ConnectorGone = "connector_gone", 410, "The connector no longer exists.";
     /// The user lost the permission during the flow.
     PermissionLost = "permission_lost", 403, "The permission to use this connector was lost in the meantime.";

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use async_trait::async_trait;
-use grantry_domain::authorization::{Authorization, AuthorizationId, ConnectionView};
+use grantry_domain::authorization::{Authorization, AuthorizationId, ConnectionView, StateKind};
 use grantry_domain::connector::{Connector, ConnectorId, ConnectorKey, Incarnation};
 use grantry_domain::identity::{ConnectionName, SpaceId, UserId};
 use grantry_domain::ports::{
@@ -30,7 +30,8 @@ impl Data {
         grants.sort_by_key(|row| &row.owner().connection);
         let grants = grants.into_iter().map(Row::stored).collect();
         let default_connection = self.default_connection(connector.incarnation, user);
-        Some(AccessTokenView { connector, grants, default_connection, now })
+        let has_expired_connections = connection.is_none() && self.has_expired_connections(connector.incarnation, user);
+        Some(AccessTokenView { connector, grants, default_connection, has_expired_connections, now })
     }
 
     fn statuses(&self, space: &SpaceId, only: Option<&ConnectorId>, user: &UserId, now: Timestamp) -> Vec<StatusRow> {
@@ -82,6 +83,14 @@ impl Data {
     fn count_connected_users(&self, incarnation: Incarnation) -> u64 {
         let grants = self.rows.values().filter(|row| row.owner().incarnation == incarnation && row.is_authorized());
         grants.map(|row| &row.owner().user).collect::<BTreeSet<_>>().len() as u64
+    }
+
+    fn has_expired_connections(&self, incarnation: Incarnation, user: &UserId) -> bool {
+        let is_expired = |row: &&Row| {
+            row.authorization.state().kind() == StateKind::Expired && row.authorization.authorized_at().is_some()
+        };
+        let has_grant = |name: &ConnectionName| self.grants_of(incarnation, user).any(|row| row.owner().connection == *name);
+        self.rows_of(incarnation, user).filter(is_expired).any(|row| !has_grant(&row.owner().connection))
     }
 
     fn default_connection(&self, incarnation: Incarnation, user: &UserId) -> Option<ConnectionName> {

@@ -67,7 +67,7 @@ named!(
         Shared = "shared",
         /// An edit that kept the grants.
         Kept = "kept",
-        /// An edit that ended the grants, or a cleared default.
+        /// An edit that ended the grants.
         Changed = "changed",
         /// More scopes than were requested.
         Widened = "widened",

@@ -18,6 +18,9 @@ pub struct AccessTokenView {
     pub grants: Vec<Versioned<Authorization>>,
     /// The connection the user chose as default, whether or not it has a grant.
     pub default_connection: Option<ConnectionName>,
+    /// Whether a connection without a grant has a former grant in the state `Expired`, which needs a new consent. Always
+    /// false where one connection was asked for.
+    pub has_expired_connections: bool,
     /// The store's clock.
     pub now: Timestamp,
 }

@@ -9,15 +9,18 @@ use crate::authorization::{Authorization, GrantSecrets, Reason, RequiredBinding,
 use crate::connector::{AuthMode, Connector};
 use crate::encoding::sha256;
 use crate::identity::{Actor, ConnectionName, Role};
-use crate::ports::{AccessTokenView, AuditEvent, AuditKind, AuditOutcome, AuthorizationQueries, StoreClock};
+use crate::ports::{
+    AccessTokenView, AuditEvent, AuditKind, AuditOutcome, AuthorizationQueries, StatusRow, StoreClock, StoreError,
+};
 use crate::time::Timestamp;
 use crate::usecase::access::{Access, AccessError};
 use crate::usecase::audit_buffer::AuditBuffer;
 use crate::usecase::client_credentials::ClientCredentialsCache;
+use crate::usecase::open_connections::{labels, open_connections};
 use crate::usecase::refresh::{RefreshGoal, RefreshOutcome, Refresher};
 use crate::usecase::sealer::Sealer;
 use crate::usecase::settings::ConnectorSettings;
-use crate::usecase::token::{AccessTokenRequest, ConnectionLabel, IssuedAccessToken, TokenError};
+use crate::usecase::token::{AccessTokenRequest, IssuedAccessToken, TokenError};
 use crate::usecase::token_lifetime::{Freshness, is_issuable};
 
 /// Issues access tokens.
@@ -123,22 +126,17 @@ impl AccessTokens {
         named: Option<&ConnectionName>,
         view: AccessTokenView,
     ) -> Result<Usable, TokenError> {
-        let AccessTokenView { connector, grants, default_connection, now } = view;
+        let AccessTokenView { connector, grants, default_connection, has_expired_connections, now } = view;
         let required = self.settings.required_binding(&connector).ok_or(TokenError::Misconfigured)?;
-        let grants = grants.into_iter().map(|stored| stored.value).collect();
-        let default = default_connection.filter(|_| named.is_none());
-        let Some(grant) = chosen(grants, default.as_ref())? else {
+        let mut grants: Vec<_> = grants.into_iter().map(|stored| stored.value).collect();
+        if named.is_none() {
+            let several = grants.len() > 1 || (has_expired_connections && !grants.is_empty());
+            grants = self.unnamed(request, grants, default_connection, several, &connector, &required, now).await?;
+        }
+        let Some(grant) = grants.pop() else {
             let (reason, connection) = self.reason_without_grant(request, named, &connector, &required, now).await?;
             return Err(TokenError::AuthorizationRequired { reason, connection });
         };
-        if let Some(default) = default.filter(|name| grant.owner().connection != *name) {
-            // The only grant does not take the place of a default connection that needs a new consent.
-            let (reason, connection) =
-                self.reason_without_grant(request, Some(&default), &connector, &required, now).await?;
-            if reason != Reason::NotConnected {
-                return Err(TokenError::AuthorizationRequired { reason, connection });
-            }
-        }
         let grant = grant.at(now);
         let connection = grant.owner().connection.clone();
         let required_consent = |reason| TokenError::AuthorizationRequired { reason, connection: connection.clone() };
@@ -173,6 +171,46 @@ impl AccessTokens {
         Ok(Usable { grant, secrets, now })
     }
 
+    /// The grant that is meant where no connection was named: the only one, or the one of the default connection. Never
+    /// silently another one: a default connection that needs a new consent is still the one that is meant.
+    async fn unnamed(
+        &self,
+        request: &AccessTokenRequest,
+        grants: Vec<Authorization>,
+        default: Option<ConnectionName>,
+        several: bool,
+        connector: &Connector,
+        required: &RequiredBinding,
+        now: Timestamp,
+    ) -> Result<Vec<Authorization>, TokenError> {
+        if let Some(default) = default {
+            let is_default = |grant: &Authorization| grant.owner().connection == default;
+            if let Some(grant) = grants.iter().find(|grant| is_default(grant)) {
+                return Ok(vec![grant.clone()]);
+            }
+            let (reason, connection) = self.reason_without_grant(request, Some(&default), connector, required, now).await?;
+            if reason != Reason::NotConnected {
+                return Err(TokenError::AuthorizationRequired { reason, connection });
+            }
+        }
+        if !several {
+            return Ok(grants);
+        }
+        let row = self.status_row(request, connector).await?;
+        let open = row.as_ref().map(open_connections).unwrap_or_default();
+        Err(TokenError::ConnectionAmbiguous { connections: labels(&open) })
+    }
+
+    async fn status_row(
+        &self,
+        request: &AccessTokenRequest,
+        connector: &Connector,
+    ) -> Result<Option<StatusRow>, StoreError> {
+        let key = &connector.key;
+        let rows = self.queries.statuses(&key.space, Some(key.id.clone()), &request.user).await?;
+        Ok(rows.into_iter().next())
+    }
+
     /// Why there is no grant, and of which connection: the reason is that of the former grant, if there is one.
     async fn reason_without_grant(
         &self,
@@ -182,9 +220,7 @@ impl AccessTokens {
         required: &RequiredBinding,
         now: Timestamp,
     ) -> Result<(Reason, ConnectionName), TokenError> {
-        let key = &connector.key;
-        let rows = self.queries.statuses(&key.space, Some(key.id.clone()), &request.user).await?;
-        let row = rows.into_iter().next();
+        let row = self.status_row(request, connector).await?;
         let (connections, default) = row.map(|row| (row.connections, row.default_connection)).unwrap_or_default();
         let is_meant = |name: &ConnectionName| named.is_none_or(|named| named == name);
         let views = connections.into_iter().filter(|row| is_meant(&row.name)).collect();
@@ -208,25 +244,7 @@ impl AccessTokens {
             token: secrets.access_token,
             token_type: secrets.token_type,
             expires_at: secrets.expires_at,
+            connection: Some(grant.owner().connection.clone()),
         }
     }
-}
-
-/// The grant that is meant: the only one, or the one of the default connection. Never silently another one.
-fn chosen(
-    mut grants: Vec<Authorization>,
-    default_connection: Option<&ConnectionName>,
-) -> Result<Option<Authorization>, TokenError> {
-    if grants.len() < 2 {
-        return Ok(grants.pop());
-    }
-    let default = default_connection.and_then(|name| grants.iter().position(|grant| grant.owner().connection == *name));
-    if let Some(position) = default {
-        return Ok(Some(grants.swap_remove(position)));
-    }
-    let label = |grant: &Authorization| ConnectionLabel {
-        name: grant.owner().connection.clone(),
-        account: grant.as_grant().and_then(|grant| grant.tokens().account.clone()),
-    };
-    Err(TokenError::ConnectionAmbiguous { connections: grants.iter().map(label).collect() })
 }

@@ -32,8 +32,6 @@ use crate::usecase::token_lifetime;
 pub struct CallbackRequest {
     /// The user of the session.
     pub user: UserId,
-    /// The client address. Rate limits count it as well, because any site can send a browser to the callback.
-    pub address: Option<String>,
     /// Values of all flow cookies the browser sent.
     pub flow_cookies: Vec<Secret>,
     /// The callback id in the path; `None` on the shared path.
@@ -180,9 +178,6 @@ impl Flows {
     /// Completes a flow. The work is detached: a closed connection does not stop it.
     pub(super) async fn complete(self: &Arc<Self>, callback: CallbackRequest) -> Result<Completed, CallbackRefused> {
         self.limit_user(&callback.user, Operation::Callback).await?;
-        if let Some(address) = &callback.address {
-            limit_address(&*self.limiter, address, Operation::Callback).await?;
-        }
         let this = Arc::clone(self);
         let work = async move { this.run_callback(callback).await }.boxed().shared();
         self.spawner.spawn(work.clone().map(|_| ()).boxed());
@@ -215,6 +210,7 @@ impl Flows {
             outcome: Outcome::Failed(FlowFailure::Code(FailureCode::Internal)),
         };
         let State::AwaitingCallback(awaiting) = stored.value.state() else {
+            self.fail(stored, FailureCode::Internal.into(), now).await;
             return Ok(completed);
         };
         let flow_cookie_hash = awaiting.flow_cookie_hash();

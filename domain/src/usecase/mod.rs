@@ -18,6 +18,7 @@ mod flows;
 mod housekeeping;
 mod launch;
 mod login_hint;
+mod open_connections;
 mod policy;
 mod refresh;
 mod requests;

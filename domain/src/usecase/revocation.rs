@@ -139,8 +139,11 @@ impl RevocationWorker {
         let (this, owner) = (Arc::clone(self), owner.clone());
         let work = async move {
             let mut pause = Duration::from_millis(250);
-            loop {
+            let mut waited = Duration::ZERO;
+            // For as long as a queued revocation would be tried.
+            while waited < this.policy.abandon_revocation_after {
                 this.ports.spawner.sleep(pause).await;
+                waited += pause;
                 if this.try_queue(&owner, &encoded, now).await.is_ok() {
                     this.wake();
                     return;

@@ -36,6 +36,8 @@ pub struct IssuedAccessToken {
     pub token_type: String,
     /// When it expires; `None` if it does not.
     pub expires_at: Option<Timestamp>,
+    /// The connection it belongs to; `None` for a shared connector.
+    pub connection: Option<ConnectionName>,
     /// SHA-256 of the token, to report if the API responds with 401.
     pub sha256: [u8; 32],
 }

@@ -445,7 +445,6 @@ impl Machine {
         let code = format!("{}.{}#{number}", flow.owner.user, CONNECTIONS[(own + account) % 2]);
         CallbackRequest {
             user: user(Self::presenter(flow, presented.user)),
-            address: None,
             flow_cookies,
             callback_id,
             state: flow.state.clone_secret(),

@@ -76,7 +76,6 @@ async fn callback(app: &App, request: Request, callback_id: Option<CallbackId>) 
     let request = CallbackRequest {
         user: user.id,
         // Counted by `admit_callback`.
-        address: None,
         flow_cookies: app.cookies.flow_secrets(&parts.headers),
         callback_id,
         state: params.state,

@@ -64,8 +64,13 @@ pub async fn an_access_token_view_has_the_grants_of_its_user(backend: Backend) {
     store.connect(&authorization_key_of(&twin, "bob")).await;
     store.advance(Duration::from_secs(5));
     let (renamed, _) = store.edit(&drive, EditEffect::KeepGrants).await;
-    let view =
-        AccessTokenView { connector: renamed, grants: vec![*stored(&alice)], default_connection: None, now: store.now() };
+    let view = AccessTokenView {
+        connector: renamed,
+        grants: vec![*stored(&alice)],
+        default_connection: None,
+        has_expired_connections: false,
+        now: store.now(),
+    };
     assert_eq!(access_token_view(&store, &drive, "alice", None).await, Some(view.clone()));
     let none = AccessTokenView { grants: Vec::new(), ..view };
     let of_bob = access_token_view(&store, &drive, "bob", None).await;
