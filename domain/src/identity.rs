@@ -25,7 +25,7 @@ fn bounded(kind: &'static str, value: &str, longest: usize) -> Result<(), Invali
     }
 }
 
-/// Checks ids that stand in URL paths: `[A-Za-z0-9][A-Za-z0-9_-]*`. A leading `_` is reserved for routes.
+/// Checks ids that are part of URL paths: `[A-Za-z0-9][A-Za-z0-9_-]*`. A leading `_` is reserved for routes.
 pub(crate) fn path_safe(kind: &'static str, value: &str, longest: usize) -> Result<(), InvalidId> {
     bounded(kind, value, longest)?;
     if !value.starts_with(|first: char| first.is_ascii_alphanumeric()) {

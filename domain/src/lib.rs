@@ -2,7 +2,7 @@
 //!
 //! **Architecture invariant:** this crate performs no I/O, reads no clock and draws no randomness; all of that comes through
 //! the traits in [`ports`]. It uses no HTTP, SQL, JSON or async runtime, and its types are not serialisable: every adapter
-//! has records of its own and a fallible conversion.
+//! has separate records and a fallible conversion.
 //!
 //! Reading order: [`authorization`] is the aggregate and its state machine, synchronous and total. [`usecase`] has one file
 //! per use case. The other modules define the values both use.
@@ -11,6 +11,7 @@ pub mod authorization;
 pub mod connector;
 pub mod encoding;
 pub mod identity;
+mod named;
 pub mod ports;
 pub mod provider;
 pub mod secret;

@@ -123,7 +123,7 @@ pub enum KeySourceError {
     #[error("a key is configured as `file:PATH` or `env:NAME`, never as the key itself")]
     Malformed,
     /// No such file or variable.
-    #[error("there is no key at `{0}`; create one with `grantry keys generate`")]
+    #[error("there is no key at `{0}`; make one there with `grantry keys generate`")]
     Missing(KeySource),
     /// A file that cannot be read.
     #[error("the key at `{0}` cannot be read ({1}); make it readable for this process only")]

@@ -73,12 +73,12 @@ fn follows_a_pattern(bytes: &[u8]) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum KeyError {
     /// Not standard base64.
-    #[error("it is not standard base64; create a key with `grantry keys generate`")]
+    #[error("it is not standard base64; make a key with `grantry keys generate`")]
     NotBase64,
     /// Not 32 bytes.
-    #[error("it is not 32 bytes long, written as 44 characters of base64; create a key with `grantry keys generate`")]
+    #[error("it is not 32 bytes long, written as 44 characters of base64; make a key with `grantry keys generate`")]
     Length,
     /// A sample key, a passphrase, or another value that is not random.
-    #[error("its bytes follow a pattern and are not random; create a key with `grantry keys generate`")]
+    #[error("its bytes follow a pattern and are not random; make a key with `grantry keys generate`")]
     Weak,
 }

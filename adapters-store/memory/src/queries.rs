@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use async_trait::async_trait;
-use grantry_domain::authorization::{Authorization, AuthorizationId};
+use grantry_domain::authorization::{Authorization, AuthorizationId, ConnectionView};
 use grantry_domain::connector::{Connector, ConnectorId, ConnectorKey, Incarnation};
 use grantry_domain::identity::{ConnectionName, SpaceId, UserId};
 use grantry_domain::ports::{
-    AccessTokenView, AuthorizationFilter, AuthorizationPage, AuthorizationQueries, ConnectionRow, StatusRow, StoreError,
+    AccessTokenView, AuthorizationFilter, AuthorizationPage, AuthorizationQueries, StatusRow, StoreError,
 };
 use grantry_domain::time::Timestamp;
 
@@ -100,14 +100,14 @@ impl Data {
 }
 
 /// The status of one connection from its rows, oldest first; `None` if it has only flows that are over.
-fn connection_row(name: &ConnectionName, rows: &[&Row], now: Timestamp) -> Option<ConnectionRow> {
+fn connection_row(name: &ConnectionName, rows: &[&Row], now: Timestamp) -> Option<ConnectionView> {
     let grant = rows.iter().find(|row| row.is_authorized());
     let former = rows.iter().filter(|row| grant.is_none() && row.authorization.authorized_at().is_some());
     let former = former.max_by_key(|row| (row.authorization.authorized_at(), row.authorization.id()));
     let pending = rows.iter().rfind(|row| row.is_running_flow(now));
     grant.or(former).or(pending)?;
     let authorization = |row: Option<&&Row>| row.map(|row| row.authorization.clone());
-    Some(ConnectionRow {
+    Some(ConnectionView {
         name: name.clone(),
         grant: authorization(grant),
         former: authorization(former),

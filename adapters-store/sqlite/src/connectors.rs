@@ -146,12 +146,12 @@ fn update(
         next.updated_at.as_millis(),
     ];
     sql::execute(connection, UPDATE, parameters)?;
-    let ended_grants = end_for(connection, now, next.incarnation, effect, actor)?;
+    let ended_grants = terminate_for_edit(connection, now, next.incarnation, effect, actor)?;
     Ok(Updated::Done { ended_grants })
 }
 
-/// Ends what an edit ends, and returns the number of grants among it. Former grants are not changed.
-fn end_for(
+/// Ends the flows and grants that an edit ends; returns the number of grants. Former grants are not changed.
+fn terminate_for_edit(
     connection: &Connection,
     now: Timestamp,
     incarnation: Incarnation,
@@ -165,10 +165,10 @@ fn end_for(
     let scope = Scope::connector(incarnation);
     let failed = TerminalCause::Revoked(RevokedCause::Failed(FailureCode::ConnectorChanged));
     let flows = Transition { actor, now, cause: failed };
-    flows.end_pending(connection, &scope)?;
-    flows.end_running(connection, &scope)?;
+    flows.terminate_pending(connection, &scope)?;
+    flows.terminate_running(connection, &scope)?;
     let grants = Transition { actor, now, cause: TerminalCause::Expired(ExpiredCause::ConnectorChanged) };
-    grants.end_grants(connection, &scope, Tokens::Revoke)
+    grants.terminate_grants(connection, &scope, Tokens::Revoke)
 }
 
 fn delete(

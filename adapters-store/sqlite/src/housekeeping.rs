@@ -94,21 +94,21 @@ fn sweep(connection: &Connection, now: Timestamp, policy: SweepPolicy) -> Result
     };
 
     let scope = until(now.as_millis(), TIMED_OUT, &budget);
-    let timed_out = budget.spend(expired(ExpiredCause::FlowTimedOut).end_pending(connection, &scope)?);
+    let timed_out = budget.spend(expired(ExpiredCause::FlowTimedOut).terminate_pending(connection, &scope)?);
 
     let scope = until(interrupted_before(now), INTERRUPTED, &budget);
     let interrupted = RevokedCause::Failed(FailureCode::Interrupted);
-    let interrupted = budget.spend(revoked(interrupted).end_running(connection, &scope)?);
+    let interrupted = budget.spend(revoked(interrupted).terminate_running(connection, &scope)?);
 
     let scope = until(now.as_millis(), ACCESS_EXPIRED, &budget);
-    let access_token = expired(ExpiredCause::AccessTokenExpired).end_grants(connection, &scope, Tokens::Discard)?;
+    let access_token = expired(ExpiredCause::AccessTokenExpired).terminate_grants(connection, &scope, Tokens::Discard)?;
     let scope = until(now.as_millis(), REFRESH_EXPIRED, &budget);
-    let refresh_token = expired(ExpiredCause::RefreshTokenExpired).end_grants(connection, &scope, Tokens::Discard)?;
+    let refresh_token = expired(ExpiredCause::RefreshTokenExpired).terminate_grants(connection, &scope, Tokens::Discard)?;
     let expired = budget.spend(access_token + refresh_token);
 
     let scope = until(now.minus(policy.unused_grants).day(), UNUSED, &budget);
     let unused = RevokedCause::Terminated(TerminationCause::Unused);
-    let unused = budget.spend(revoked(unused).end_grants(connection, &scope, Tokens::Revoke)?);
+    let unused = budget.spend(revoked(unused).terminate_grants(connection, &scope, Tokens::Revoke)?);
 
     let mut removed = 0;
     for (statement, retention) in [(REMOVE_FLOWS, policy.ended_flows), (REMOVE_GRANTS, policy.ended_grants)] {
@@ -153,7 +153,8 @@ fn key_usage(connection: &Connection) -> Result<Vec<(KeyId, u64)>, SqliteError> 
     let mut usage = BTreeMap::new();
     sql::each(connection, COUNT, [], |row| {
         let mut columns = Columns::of_group(row, "authorizations");
-        *usage.entry(KeyId(columns.array()?)).or_insert(0) += columns.unsigned()?;
+        let (key, count) = (KeyId(columns.array()?), columns.unsigned()?);
+        *usage.entry(key).or_insert(0) += count;
         Ok(())
     })?;
     Ok(usage.into_iter().collect())

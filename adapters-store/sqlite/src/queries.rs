@@ -4,12 +4,11 @@ use std::cmp::Ordering;
 use std::sync::LazyLock;
 
 use async_trait::async_trait;
-use grantry_domain::authorization::{Authorization, AuthorizationId, INTERRUPTED_AFTER, State, StateKind};
+use grantry_domain::authorization::{Authorization, AuthorizationId, ConnectionView, INTERRUPTED_AFTER, State, StateKind};
 use grantry_domain::connector::{ConnectorId, ConnectorKey, Incarnation};
 use grantry_domain::identity::{ConnectionName, SpaceId, UserId};
 use grantry_domain::ports::{
-    AccessTokenView, AuthorizationFilter, AuthorizationPage, AuthorizationQueries, ConnectionRow, StatusRow, StoreError,
-    Versioned,
+    AccessTokenView, AuthorizationFilter, AuthorizationPage, AuthorizationQueries, StatusRow, StoreError, Versioned,
 };
 use grantry_domain::time::Timestamp;
 use rusqlite::{Connection, Row, ToSql, params};
@@ -72,7 +71,7 @@ pub(crate) static STATUS: LazyLock<String> = LazyLock::new(|| statuses_query("AN
 
 pub(crate) static STATUSES: LazyLock<String> = LazyLock::new(|| statuses_query(""));
 
-/// The columns of a connector and of the user's default connection there are followed by those of an authorization.
+/// The columns of a connector, of the default connection of the user there, and of an authorization.
 fn joined_columns() -> String {
     format!("{CONNECTOR_COLUMNS}, d.rowid, d.connection, {AUTHORIZATION_COLUMNS}")
 }
@@ -183,13 +182,13 @@ fn statuses(
 }
 
 /// Adds an authorization to the row of its connection, if it is newer than the one of its kind there.
-fn add_to(connections: &mut Vec<ConnectionRow>, authorization: Authorization, now: Timestamp) {
+fn add_to(connections: &mut Vec<ConnectionView>, authorization: Authorization, now: Timestamp) {
     if is_over(&authorization, now) {
         return;
     }
     let name = &authorization.owner().connection;
     let position = connections.binary_search_by(|row| row.name.cmp(name)).unwrap_or_else(|position| {
-        let row = ConnectionRow { name: name.clone(), grant: None, former: None, pending: None };
+        let row = ConnectionView { name: name.clone(), grant: None, former: None, pending: None };
         connections.insert(position, row);
         position
     });

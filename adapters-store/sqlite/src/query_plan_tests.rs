@@ -67,13 +67,13 @@ fn hot_reads_use_the_index_made_for_them() {
     uses(&queries::ACCESS_TOKEN_VIEW_OF_ONE, "USING INDEX one_grant (incarnation=? AND user=? AND connection=?)");
     uses(&queries::STATUSES, "USING INDEX authorizations_by_user (user=? AND space=? AND incarnation=?)");
     uses(&queries::page_query(""), "USING INDEX grants_by_space (space=?)");
-    uses(queries::CONNECTED_USERS, "USING COVERING INDEX one_grant (incarnation=?)");
+    uses(queries::CONNECTED_USERS, "USING INDEX one_grant (incarnation=?)");
     uses(housekeeping::HOLDERS, "USING INDEX authorizations_by_user");
     for statement in [&queries::ACCESS_TOKEN_VIEW, &queries::ACCESS_TOKEN_VIEW_OF_ONE, &queries::STATUSES] {
         uses(statement, "SEARCH d USING INDEX sqlite_autoindex_default_connections_1 (incarnation=? AND user=?)");
     }
     for statement in [&queries::ACCESS_TOKEN_VIEW, &queries::ACCESS_TOKEN_VIEW_OF_ONE] {
         let steps = plan(&connection, statement);
-        assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{steps:?}\n{statement}");
+        assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{steps:?}\n{}", **statement);
     }
 }

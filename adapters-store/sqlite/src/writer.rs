@@ -1,7 +1,7 @@
 //! The single writer: a thread, a bounded queue, and group commit.
 //!
 //! Making a commit durable costs far more than the statements in it. Therefore writes that are queued while a transaction is
-//! open join it, each in a separate savepoint, so that a failed write is undone alone. Callers are answered after the commit.
+//! open join it, each in a separate savepoint, so that a failed write is undone alone. Callers get their result after the commit.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -4,6 +4,7 @@
 //! [`Authorization::restore`] make one; stores persist the result of [`Authorization::to_record`].
 
 mod cause;
+mod kind;
 mod record;
 mod sealed;
 mod state;
@@ -16,13 +17,13 @@ mod table;
 
 use std::fmt;
 
-pub(crate) use cause::named;
 pub use cause::{ExpiredCause, FailureCode, RevocationOutcome, RevokedCause, TerminalCause, TerminationCause};
+pub use kind::StateKind;
 pub use record::{AuthorizationRecord, InvariantViolation, RevocationRecord};
 pub use sealed::{ClientSecretPayload, FlowSecrets, GrantSecrets, PAYLOAD_VERSION, SealedAccount};
 pub use state::{
     Authorized, AwaitingCallback, EndedKind, Envelope, Expired, FlowCookieHash, Initiated, PendingRevocation, RefreshState,
-    Revision, Revocation, Revoked, SealedTokens, State, StateHash, StateKind, Termination,
+    Revision, Revocation, Revoked, SealedTokens, State, StateHash, Termination,
 };
 pub use status::{
     ConnectionStatus, ConnectionView, ConnectorStatus, FlowFailure, FlowStatus, PendingFlow, ProviderNote, Reason,

@@ -3,9 +3,10 @@
 use thiserror::Error;
 
 use crate::authorization::cause::{ExpiredCause, RevocationOutcome, RevokedCause, TerminalCause};
+use crate::authorization::kind::StateKind;
 use crate::authorization::state::{
     Authorized, AwaitingCallback, EndedKind, Envelope, Expired, FlowCookieHash, Initiated, PendingRevocation, RefreshState,
-    Revision, Revocation, Revoked, SealedTokens, State, StateHash, StateKind, Termination,
+    Revision, Revocation, Revoked, SealedTokens, State, StateHash, Termination,
 };
 use crate::authorization::{Authorization, AuthorizationId, AuthorizationKey};
 use crate::provider::Scopes;

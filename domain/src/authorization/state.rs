@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::authorization::cause::{ExpiredCause, RevocationOutcome, RevokedCause};
+use crate::authorization::kind::StateKind;
 use crate::provider::Scopes;
 use crate::time::Timestamp;
 
@@ -197,22 +198,6 @@ pub enum State {
     /// Terminated, or failed.
     Revoked(Revoked),
 }
-
-crate::authorization::cause::named!(
-    /// The kind of a state.
-    StateKind {
-        /// See [`State::Initiated`].
-        Initiated = "initiated",
-        /// See [`State::AwaitingCallback`].
-        AwaitingCallback = "awaiting_callback",
-        /// See [`State::Authorized`].
-        Authorized = "authorized",
-        /// See [`State::Expired`].
-        Expired = "expired",
-        /// See [`State::Revoked`].
-        Revoked = "revoked",
-    }
-);
 
 impl State {
     /// The kind of this state.

@@ -1,10 +1,11 @@
 //! The status of connections: one function for every route, so that single, list and bulk responses always agree.
 
-use crate::authorization::cause::{ExpiredCause, FailureCode, RevocationOutcome, RevokedCause, TerminationCause, named};
+use crate::authorization::cause::{ExpiredCause, FailureCode, RevocationOutcome, RevokedCause, TerminationCause};
 use crate::authorization::state::{Authorized, EndedKind, Revocation, State, Termination};
 use crate::authorization::{Authorization, AuthorizationId};
 use crate::connector::{AuthMode, Connector};
 use crate::identity::ConnectionName;
+use crate::named::named;
 use crate::provider::{BindingDigest, Scopes};
 use crate::time::Timestamp;
 
@@ -51,7 +52,7 @@ named!(
         InsufficientScope = "insufficient_scope",
         /// The envelope cannot be decrypted. Computed and never stored: it ends when the key is available again.
         Undecryptable = "undecryptable",
-        /// The API rejected a freshly refreshed token. Only in responses to callers that wanted to use it.
+        /// The API rejected a freshly refreshed token. Only in responses to callers that request one.
         TokenRejected = "token_rejected",
         /// There is no grant. Only in responses to callers that need one.
         NotConnected = "not_connected",

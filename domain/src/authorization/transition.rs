@@ -6,9 +6,10 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::authorization::cause::{ExpiredCause, FailureCode, RevocationOutcome, RevokedCause, TerminationCause};
+use crate::authorization::kind::StateKind;
 use crate::authorization::state::{
     Authorized, AwaitingCallback, EndedKind, Envelope, Expired, FlowCookieHash, Initiated, PendingRevocation, RefreshState,
-    Revision, Revocation, Revoked, SealedTokens, State, StateHash, StateKind, Termination,
+    Revision, Revocation, Revoked, SealedTokens, State, StateHash, Termination,
 };
 use crate::authorization::witness::VerifiedCallback;
 use crate::time::Timestamp;

@@ -1,9 +1,12 @@
 //! Audit events. They are written in the transaction of the change they describe, and contain no secret.
 
-use crate::authorization::{Authorization, AuthorizationId, AuthorizationKey, State, named};
-use crate::authorization::{ExpiredCause, FailureCode, RevocationOutcome, RevokedCause, TerminalCause};
+use crate::authorization::{
+    Authorization, AuthorizationId, AuthorizationKey, ExpiredCause, FailureCode, RevocationOutcome, RevokedCause, State,
+    TerminalCause,
+};
 use crate::connector::{ConnectorId, ConnectorKey};
 use crate::identity::{Actor, ConnectionName, SpaceId, UserId};
+use crate::named::named;
 use crate::time::Timestamp;
 
 named!(

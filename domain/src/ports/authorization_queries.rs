@@ -28,28 +28,9 @@ pub struct StatusRow {
     /// The connector.
     pub connector: Connector,
     /// The connections that have a grant, a former grant or a flow that is not over, by name.
-    pub connections: Vec<ConnectionRow>,
+    pub connections: Vec<ConnectionView>,
     /// The connection the user chose as default, whether or not it is among them.
     pub default_connection: Option<ConnectionName>,
-}
-
-/// All that the status of one connection needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConnectionRow {
-    /// Its name.
-    pub name: ConnectionName,
-    /// The `Authorized` authorization.
-    pub grant: Option<Authorization>,
-    /// The newest former grant, if there is no `Authorized` one.
-    pub former: Option<Authorization>,
-    /// The newest flow that is not over.
-    pub pending: Option<Authorization>,
-}
-
-impl From<ConnectionRow> for ConnectionView {
-    fn from(row: ConnectionRow) -> Self {
-        Self { name: row.name, grant: row.grant, former: row.former, pending: row.pending }
-    }
 }
 
 /// Which grants to list.

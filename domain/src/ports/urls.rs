@@ -3,7 +3,7 @@
 use crate::connector::{CallbackId, ConnectorKey};
 use crate::identity::ConnectionName;
 
-/// URLs that the host serves. The domain puts them into answers and authorization requests and never parses them.
+/// URLs that the host serves. The domain returns them and puts them into authorization requests, and never parses them.
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait Urls: Send + Sync {
     /// The link that lets a user connect: a page that asks for confirmation, safe to send by chat or mail.

@@ -187,7 +187,7 @@ impl AccessTokens {
         let row = rows.into_iter().next();
         let (connections, default) = row.map(|row| (row.connections, row.default_connection)).unwrap_or_default();
         let is_meant = |name: &ConnectionName| named.is_none_or(|named| named == name);
-        let views = connections.into_iter().filter(|row| is_meant(&row.name)).map(Into::into).collect();
+        let views = connections.into_iter().filter(|row| is_meant(&row.name)).collect();
         let status = connector_status(connector, views, default, Some(required), |_| true, now).shown();
         let reason = match status.kind {
             StatusKind::NeedsReauthorization => status.reason.unwrap_or(Reason::NotConnected),

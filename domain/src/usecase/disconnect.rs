@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::authorization::{AuthorizationId, TerminationCause};
+use crate::authorization::{AuthorizationId, ConnectionView, TerminationCause};
 use crate::connector::{AuthMode, ConnectorKey};
 use crate::identity::{Actor, ConnectionName, Role};
 use crate::ports::{
-    AuditEvent, AuditKind, AuthorizationQueries, AuthorizationStore, Clock, ConnectionRow, Limited, Operation, RateLimiter,
-    Spawner, StatusRow, StoreClock, StoreError, TerminationReport, TerminationRequest, TerminationScope,
+    AuditEvent, AuditKind, AuthorizationQueries, AuthorizationStore, Clock, Limited, Operation, RateLimiter, Spawner,
+    StatusRow, StoreClock, StoreError, TerminationReport, TerminationRequest, TerminationScope,
 };
 use crate::usecase::access::{Access, AccessError};
 use crate::usecase::flows::limit_user;
@@ -179,7 +179,7 @@ fn chosen(row: &StatusRow, named: Option<ConnectionName>) -> Result<Option<Conne
             if let Some(name) = default {
                 return Ok(Some(name.clone()));
             }
-            let label = |row: &&ConnectionRow| ConnectionLabel {
+            let label = |row: &&ConnectionView| ConnectionLabel {
                 name: row.name.clone(),
                 account: row.grant.as_ref().or(row.former.as_ref()).and_then(account_label),
             };
@@ -189,6 +189,6 @@ fn chosen(row: &StatusRow, named: Option<ConnectionName>) -> Result<Option<Conne
 }
 
 /// Whether a connection has anything to end: a grant, a flow, or a former grant that needs a new consent.
-fn is_open(row: &ConnectionRow) -> bool {
+fn is_open(row: &ConnectionView) -> bool {
     row.grant.is_some() || row.pending.is_some() || row.former.as_ref().is_some_and(needs_consent)
 }

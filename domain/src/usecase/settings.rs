@@ -8,7 +8,7 @@ use crate::encoding::sha256;
 use crate::ports::{InvalidConfig, ProviderProfiles, Urls};
 use crate::provider::{BindingDigest, CallbackPath, ProviderSettings};
 
-/// Parses connector configurations and knows the URLs of the host.
+/// Parses connector configurations and builds URLs of the host.
 #[derive(Clone)]
 pub struct ConnectorSettings {
     profiles: Arc<dyn ProviderProfiles>,

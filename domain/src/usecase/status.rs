@@ -145,7 +145,6 @@ impl Statuses {
     fn of_row(&self, row: StatusRow, now: Timestamp) -> (Connector, ConnectorStatus) {
         let StatusRow { connector, connections, default_connection } = row;
         let required = self.settings.required_binding(&connector);
-        let connections = connections.into_iter().map(Into::into).collect();
         let decrypts = |grant: &_| self.sealer.decrypts(grant);
         let status = connector_status(&connector, connections, default_connection, required.as_ref(), decrypts, now);
         (connector, status)

@@ -1,4 +1,4 @@
-//! R75: keys from files and from the environment, and the errors when there is none.
+//! Keys from files and from the environment, and the errors when there is none.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -85,7 +85,7 @@ fn r75_an_absolute_path_does_not_depend_on_the_folder() {
 fn r75_errors_of_missing_and_unreadable_files_contain_the_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let missing = file("primary.key").load(folder.path()).err().unwrap();
-    assert_eq!(missing.to_string(), "there is no key at `file:primary.key`; create one with `grantry keys generate`");
+    assert_eq!(missing.to_string(), "there is no key at `file:primary.key`; make one there with `grantry keys generate`");
     fs::create_dir(folder.path().join("folder")).unwrap();
     fs::set_permissions(folder.path().join("folder"), Permissions::from_mode(0o700)).unwrap();
     let unreadable = file("folder").load(folder.path()).err();

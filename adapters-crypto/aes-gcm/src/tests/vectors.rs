@@ -1,4 +1,4 @@
-//! Known answers, computed by an independent program. They pin every byte of the format: a mistake that sealing and opening
+//! Test vectors, computed by an independent program. They pin every byte of the format: a mistake that sealing and opening
 //! have in common passes all other tests.
 
 use std::sync::Arc;

@@ -30,7 +30,7 @@ pub(super) fn insert(
     let owner = flow.owner();
     let actor = Actor::Person(owner.user.clone());
     let scope = Scope::connection(owner.incarnation, &owner.user, &owner.connection);
-    Transition::terminated(&actor, now, TerminationCause::Superseded).end_pending(connection, &scope)?;
+    Transition::to_revoked(&actor, now, TerminationCause::Superseded).terminate_pending(connection, &scope)?;
     records::insert(connection, flow)?;
     outbox::write(connection, audit)?;
     Ok(InsertOutcome::Inserted)

@@ -35,7 +35,7 @@ pub(super) fn commit(
     let actor = Actor::Person(owner.user.clone());
     let tokens = if revoke_superseded { Tokens::Revoke } else { Tokens::Discard };
     let scope = Scope::connection(owner.incarnation, &owner.user, &owner.connection);
-    Transition::terminated(&actor, now, TerminationCause::Superseded).end_grants(connection, &scope, tokens)?;
+    Transition::to_revoked(&actor, now, TerminationCause::Superseded).terminate_grants(connection, &scope, tokens)?;
     if !records::overwrite(connection, grant, CONSUMED, [&interrupted_before(now), &rusqlite::types::Null])? {
         return Err(inconsistent("authorizations", NO_ROW, "a running flow can become a grant"));
     }

@@ -90,7 +90,7 @@ fn replace(
     expected: ExpectedVersion,
     audit: &[AuditEvent],
 ) -> Result<WriteOutcome, SqliteError> {
-    // Consuming a flow changes neither state nor revision. A flow read before that must not restore the secrets.
+    // Consuming a flow changes neither state nor revision. Writing a flow that was read before must not restore its secrets.
     const EXPECTED: &str =
         "state = ?36 AND revision = ?37 AND NOT (?10 = 'awaiting_callback' AND ?16 IS NULL AND consumed_at NOT NULL)";
     let revision = records::signed(expected.revision.0);

@@ -14,7 +14,7 @@ use rusqlite::{Connection, params};
 use crate::error::SqliteError;
 use crate::{outbox, sql};
 
-/// Which rows: a condition over the parameters `?1` to `?3`.
+/// A set of rows: a condition over the parameters `?1` to `?3`.
 pub(crate) struct Scope {
     condition: &'static str,
     values: [Value; 3],
@@ -71,7 +71,7 @@ pub(crate) enum Tokens {
     Discard,
 }
 
-/// The end of some authorizations: when, why, and in whose name.
+/// The transition of many authorizations to a terminal state: who, when and why.
 pub(crate) struct Transition<'t> {
     pub(crate) actor: &'t Actor,
     pub(crate) now: Timestamp,
@@ -96,23 +96,28 @@ const SKIP_REVOCATION: &str = ", scopes = '', expires_at = NULL, refreshable = 0
      failing_since = NULL, revocation = 'not_needed', sealed = NULL, kid = NULL, revision = 0";
 
 impl<'t> Transition<'t> {
-    /// A termination.
-    pub(crate) fn terminated(actor: &'t Actor, now: Timestamp, cause: TerminationCause) -> Self {
+    /// A transition to `Revoked`.
+    pub(crate) fn to_revoked(actor: &'t Actor, now: Timestamp, cause: TerminationCause) -> Self {
         Self { actor, now, cause: TerminalCause::Revoked(RevokedCause::Terminated(cause)) }
     }
 
-    /// Ends flows whose callback has not arrived.
-    pub(crate) fn end_pending(&self, connection: &Connection, scope: &Scope) -> Result<u64, SqliteError> {
+    /// Applies to flows whose callback has not arrived.
+    pub(crate) fn terminate_pending(&self, connection: &Connection, scope: &Scope) -> Result<u64, SqliteError> {
         self.apply(connection, scope, PENDING, AuditKind::FlowEnded, REMOVE_SECRETS)
     }
 
-    /// Ends flows whose callback is being processed.
-    pub(crate) fn end_running(&self, connection: &Connection, scope: &Scope) -> Result<u64, SqliteError> {
+    /// Applies to flows whose callback is being processed.
+    pub(crate) fn terminate_running(&self, connection: &Connection, scope: &Scope) -> Result<u64, SqliteError> {
         self.apply(connection, scope, RUNNING, AuditKind::FlowEnded, REMOVE_SECRETS)
     }
 
-    /// Ends grants.
-    pub(crate) fn end_grants(&self, connection: &Connection, scope: &Scope, tokens: Tokens) -> Result<u64, SqliteError> {
+    /// Applies to grants.
+    pub(crate) fn terminate_grants(
+        &self,
+        connection: &Connection,
+        scope: &Scope,
+        tokens: Tokens,
+    ) -> Result<u64, SqliteError> {
         let kind = match self.cause {
             TerminalCause::Expired(_) => AuditKind::GrantExpired,
             TerminalCause::Revoked(_) => AuditKind::GrantTerminated,
@@ -124,7 +129,7 @@ impl<'t> Transition<'t> {
         self.apply(connection, scope, GRANT, kind, set)
     }
 
-    /// Closes former grants that need a new consent; a pending revocation goes on.
+    /// Applies to former grants that need a new consent; a pending revocation goes on.
     pub(crate) fn close_former(&self, connection: &Connection, scope: &Scope) -> Result<u64, SqliteError> {
         self.apply(connection, scope, EXPIRED_GRANT, AuditKind::GrantTerminated, "")
     }
@@ -184,11 +189,11 @@ pub(crate) fn terminate_all(
     cause: TerminationCause,
     actor: &Actor,
 ) -> Result<TerminationReport, SqliteError> {
-    let termination = Transition::terminated(actor, now, cause);
+    let transition = Transition::to_revoked(actor, now, cause);
     // Former grants come first: the grants terminated below are not counted again.
-    let former = termination.close_former(connection, scope)?;
-    let grants = termination.end_grants(connection, scope, Tokens::Revoke)?;
-    let flows = termination.end_pending(connection, scope)? + termination.end_running(connection, scope)?;
+    let former = transition.close_former(connection, scope)?;
+    let grants = transition.terminate_grants(connection, scope, Tokens::Revoke)?;
+    let flows = transition.terminate_pending(connection, scope)? + transition.terminate_running(connection, scope)?;
     Ok(TerminationReport { flows, grants, former, queued: grants })
 }
 

@@ -15,16 +15,16 @@ use grantry_store_sqlite::{SqliteOptions, SqliteStore};
 use grantry_testkit::doubles::{SeededRandom, TestClock, fixtures};
 use tempfile::TempDir;
 
-/// Caps that no test reaches by accident.
-pub(crate) const ROOMY: PendingLimits = PendingLimits { per_user: 1000, deployment: 100_000 };
+/// Limits that no test reaches by accident.
+pub(crate) const HIGH_LIMITS: PendingLimits = PendingLimits { per_user: 1000, deployment: 100_000 };
 
-/// A place for one database.
-pub(crate) struct Place {
+/// The file of one database.
+pub(crate) struct TestDatabase {
     pub(crate) folder: TempDir,
     pub(crate) clock: TestClock,
 }
 
-impl Place {
+impl TestDatabase {
     pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap(), clock: TestClock::default() }
     }
@@ -42,8 +42,8 @@ impl Place {
         SqliteStore::open(self.options()).await.unwrap()
     }
 
-    /// A connection of somebody else to the same file.
-    pub(crate) fn outsider(&self) -> rusqlite::Connection {
+    /// A connection of another program to the same file.
+    pub(crate) fn foreign_connection(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.path()).unwrap()
     }
 
@@ -51,7 +51,7 @@ impl Place {
         self.clock.now()
     }
 
-    /// Every byte of every file beside the database, itself included.
+    /// The content of the database and of every file beside it.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let files = std::fs::read_dir(self.folder.path()).unwrap();
         files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
@@ -73,12 +73,10 @@ impl Place {
         owner: &AuthorizationKey,
     ) -> AuthorizationRecord {
         let flow = fixtures::initiated(id, owner.clone(), self.now());
-        assert_eq!(store.insert_pending(flow.clone(), ROOMY, Vec::new()).await.unwrap(), InsertOutcome::Inserted);
+        let inserted = store.insert_flow(fixtures::authorization(&flow), HIGH_LIMITS, Vec::new()).await.unwrap();
+        assert_eq!(inserted, InsertOutcome::Inserted);
         let issued = fixtures::awaiting(id, owner.clone(), self.now());
-        assert_eq!(
-            store.replace(issued.clone(), ExpectedVersion::of(&flow), Vec::new()).await.unwrap(),
-            WriteOutcome::Written
-        );
+        replace(store, &flow, &issued).await;
         issued
     }
 
@@ -92,10 +90,10 @@ impl Place {
         let flow = self.start(store, id, owner).await;
         let consumed = store.consume(callback(&flow), Vec::new()).await.unwrap();
         assert!(matches!(consumed, ConsumeOutcome::Consumed { .. }));
-        store.find(id).await.unwrap().unwrap()
+        find(store, id).await
     }
 
-    /// A grant, by the whole way.
+    /// A grant, through all steps of its flow.
     pub(crate) async fn connect(
         &self,
         store: &SqliteStore,
@@ -104,12 +102,29 @@ impl Place {
     ) -> AuthorizationRecord {
         self.consume(store, id, owner).await;
         let grant = fixtures::authorized(id, owner.clone(), self.now());
-        assert_eq!(store.commit_grant(grant.clone(), true, Vec::new()).await.unwrap(), CommitOutcome::Committed);
+        let committed = store.commit_grant(fixtures::authorization(&grant), true, Vec::new()).await.unwrap();
+        assert_eq!(committed, CommitOutcome::Committed);
         grant
     }
 }
 
-/// What the starter's browser presents.
+/// The record of a stored authorization.
+pub(crate) async fn find(store: &SqliteStore, id: AuthorizationId) -> AuthorizationRecord {
+    store.find(id).await.unwrap().unwrap().value.to_record()
+}
+
+/// Replaces an authorization that was read by another one.
+pub(crate) async fn replace(store: &SqliteStore, read: &AuthorizationRecord, next: &AuthorizationRecord) {
+    let written = store.replace(fixtures::authorization(next), version(read), Vec::new()).await.unwrap();
+    assert_eq!(written, WriteOutcome::Written);
+}
+
+/// The version of an authorization that was read.
+pub(crate) fn version(read: &AuthorizationRecord) -> ExpectedVersion {
+    ExpectedVersion::of(&fixtures::authorization(read))
+}
+
+/// The callback from the browser that started the flow.
 pub(crate) fn callback(flow: &AuthorizationRecord) -> CallbackKey {
     CallbackKey {
         state_hash: fixtures::state_hash(flow.id),

@@ -12,7 +12,7 @@ use crate::ports::{AuditEvent, AuditKind, AuditOutcome, TokenResponse, Versioned
 use crate::time::Timestamp;
 use crate::usecase::token_lifetime;
 
-/// How often a commit is tried before the caller is told to come back.
+/// How often a commit is tried before the caller gets an error.
 pub(crate) const COMMIT_ATTEMPTS: u32 = 4;
 
 /// Tokens received but not stored yet. Never dropped while the process lives.
@@ -40,7 +40,7 @@ impl PendingCommits {
 }
 
 impl Refresher {
-    /// Commits the tokens of a response. Callers are answered after the commit.
+    /// Commits the tokens of a response. Callers get the result after the commit.
     pub(super) async fn commit(
         self: &Arc<Self>,
         grant: Versioned<Authorization>,

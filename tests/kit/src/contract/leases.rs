@@ -317,7 +317,7 @@ pub async fn r55_the_day_of_last_use_never_decreases(backend: Backend) {
     assert_eq!(store.get(bob.id).await, ended);
 }
 
-/// Grants in use whose access token expires soon are found, those that expire first first.
+/// Grants in use whose access token expires soon are found, ordered by expiry.
 pub async fn grants_due_for_refresh_are_found(backend: Backend) {
     let (store, drive) = TestStore::with_drive(backend).await;
     let today = store.now().day();

@@ -56,7 +56,7 @@
 //!
 //! **Reading.** Connectors are ordered by name, then by id, connections by name, all compared as bytes. The newest former
 //! grant is the one with the latest consent. `AuthorizationPage::next` is the id of the last authorization of a page, except
-//! on the last page. `due_for_refresh` returns only grants with a refresh token, those that expire first first.
+//! on the last page. `due_for_refresh` returns only grants with a refresh token, ordered by expiry.
 
 #![expect(clippy::missing_panics_doc, reason = "a rule panics where a store breaks it")]
 

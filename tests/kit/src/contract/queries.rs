@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use grantry_domain::authorization::{
-    Authorization, AuthorizationId, AuthorizationRecord, INTERRUPTED_AFTER, StateKind, TerminationCause,
+    Authorization, AuthorizationId, AuthorizationRecord, ConnectionView, INTERRUPTED_AFTER, StateKind, TerminationCause,
 };
 use grantry_domain::connector::{Connector, ConnectorName};
 use grantry_domain::ports::{
-    AccessTokenView, AuthorizationFilter, ConnectionRow, EditEffect, KeyId, StatusRow, TerminationScope, UnclaimedTokens,
+    AccessTokenView, AuthorizationFilter, EditEffect, KeyId, StatusRow, TerminationScope, UnclaimedTokens,
 };
 
 use super::Backend;
@@ -31,7 +31,7 @@ async fn statuses(store: &TestStore, space: &str, user: &str) -> Vec<StatusRow> 
 
 /// The connections of a user at `drive`. Asserts that the status of one connector, the statuses of all and the access token
 /// view agree.
-pub(super) async fn connections(store: &TestStore, drive: &Connector, user: &str) -> Vec<ConnectionRow> {
+pub(super) async fn connections(store: &TestStore, drive: &Connector, user: &str) -> Vec<ConnectionView> {
     let all = statuses(store, drive.key.space.as_str(), user).await;
     let (only, of_user) = (Some(drive.key.id.clone()), fixtures::user(user));
     let one = store.node.queries.statuses(&drive.key.space, only, &of_user).await.unwrap_or_fail();
@@ -45,15 +45,15 @@ pub(super) async fn connections(store: &TestStore, drive: &Connector, user: &str
 }
 
 /// The only connection of a user at `drive`.
-async fn connection(store: &TestStore, drive: &Connector, user: &str) -> Option<ConnectionRow> {
+async fn connection(store: &TestStore, drive: &Connector, user: &str) -> Option<ConnectionView> {
     let mut rows = connections(store, drive, user).await;
     assert!(rows.len() <= 1, "{rows:?}");
     rows.pop()
 }
 
 /// A row of this name with nothing in it.
-pub(super) fn empty_row(name: &str) -> ConnectionRow {
-    ConnectionRow { name: fixtures::connection(name), grant: None, former: None, pending: None }
+pub(super) fn empty_row(name: &str) -> ConnectionView {
+    ConnectionView { name: fixtures::connection(name), grant: None, former: None, pending: None }
 }
 
 /// An access token view has the connector as it is stored, the grants of the user, and the store's clock.
@@ -117,7 +117,7 @@ pub async fn a_status_has_a_row_for_every_connector_of_the_space(backend: Backen
         connections: Vec::new(),
         default_connection: None,
     };
-    let row = ConnectionRow { grant: Some(authorization(&grant)), ..empty_row("default") };
+    let row = ConnectionView { grant: Some(authorization(&grant)), ..empty_row("default") };
     let of_alice = StatusRow { connections: vec![row], ..blank(&drive) };
     assert_eq!(statuses(&store, "default", "alice").await, [blank(&first), of_alice, blank(&last)]);
     assert_eq!(statuses(&store, "default", "bob").await, [blank(&first), blank(&drive), blank(&last)]);
@@ -135,20 +135,20 @@ pub async fn a_status_shows_grant_former_grant_and_flow(backend: Backend) {
     let blank = empty_row("default");
     let flow = store.start(&owner).await;
     let status = async |user: &str| connection(&store, &drive, user).await;
-    assert_eq!(status("alice").await, Some(ConnectionRow { pending: Some(authorization(&flow)), ..blank.clone() }));
+    assert_eq!(status("alice").await, Some(ConnectionView { pending: Some(authorization(&flow)), ..blank.clone() }));
     store.consume(&flow).await;
     let consumed = store.get(flow.id).await;
-    assert_eq!(status("alice").await, Some(ConnectionRow { pending: Some(authorization(&consumed)), ..blank.clone() }));
+    assert_eq!(status("alice").await, Some(ConnectionView { pending: Some(authorization(&consumed)), ..blank.clone() }));
     store.commit(&flow).await;
     let grant = store.get(flow.id).await;
-    let connected = ConnectionRow { grant: Some(authorization(&grant)), ..blank.clone() };
+    let connected = ConnectionView { grant: Some(authorization(&grant)), ..blank.clone() };
     assert_eq!(status("alice").await, Some(connected.clone()));
     let again = store.insert(&owner).await;
-    assert_eq!(status("alice").await, Some(ConnectionRow { pending: Some(authorization(&again)), ..connected.clone() }));
+    assert_eq!(status("alice").await, Some(ConnectionView { pending: Some(authorization(&again)), ..connected.clone() }));
     store.terminate(TerminationScope::One(again.id), TerminationCause::Cancelled).await;
     assert_eq!(status("alice").await, Some(connected), "a failed flow does not hide the grant");
     let former = store.reject_refresh(&grant).await;
-    let expired = ConnectionRow { former: Some(authorization(&former)), ..blank };
+    let expired = ConnectionView { former: Some(authorization(&former)), ..blank };
     assert_eq!(status("alice").await, Some(expired.clone()));
     let cancelled = store.exchange(&owner).await;
     store.terminate(TerminationScope::One(cancelled.id), TerminationCause::Denied).await;
@@ -171,14 +171,14 @@ pub async fn a_status_lists_connections_by_name(backend: Backend) {
     let private = store.disconnect(&private).await;
     store.connect(&named_key_of(&drive, "bob", "team")).await;
     let expected = [
-        ConnectionRow { former: Some(authorization(&private)), ..empty_row("0.private_x-1") },
-        ConnectionRow {
+        ConnectionView { former: Some(authorization(&private)), ..empty_row("0.private_x-1") },
+        ConnectionView {
             former: Some(authorization(&archive)),
             pending: Some(authorization(&again)),
             ..empty_row("archive")
         },
-        ConnectionRow { pending: Some(authorization(&new)), ..empty_row("new") },
-        ConnectionRow { grant: Some(authorization(&work)), ..empty_row("work") },
+        ConnectionView { pending: Some(authorization(&new)), ..empty_row("new") },
+        ConnectionView { grant: Some(authorization(&work)), ..empty_row("work") },
     ];
     assert_eq!(connections(&store, &drive, "alice").await, expected);
     store.advance(FLOW_TTL);
