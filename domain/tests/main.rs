@@ -21,6 +21,7 @@ mod execute;
 mod housekeeping;
 mod invariants;
 mod mocks;
+mod parts;
 mod refresh;
 mod shared;
 mod start;

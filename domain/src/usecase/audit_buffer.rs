@@ -84,9 +84,10 @@ impl AuditBuffer {
 
     fn put_back(&self, mut events: Vec<AuditEvent>, uses: BTreeMap<AuthorizationId, i64>) {
         let mut buffered = self.locked();
-        if buffered.events.len() < KEPT_AT_MOST {
-            buffered.events.append(&mut events);
-        }
+        // Events that were buffered in the meantime are newer, and are dropped first.
+        events.append(&mut buffered.events);
+        events.truncate(KEPT_AT_MOST);
+        buffered.events = events;
         for (id, day) in uses {
             buffered.record_use(id, day);
         }

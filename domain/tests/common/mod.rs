@@ -400,13 +400,18 @@ impl TestApp {
 
     /// Runs work to its end and advances the clock in small steps whenever no task can make progress.
     pub(crate) async fn drive<T>(&self, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut work => return done,
-                () = quiet() => self.clock.advance(Duration::from_millis(50)),
-            }
+        advancing(&self.clock, work).await
+    }
+}
+
+/// Runs work to its end and advances a clock in small steps whenever no task can make progress.
+pub(crate) async fn advancing<T>(clock: &TestClock, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = quiet() => clock.advance(Duration::from_millis(50)),
         }
     }
 }
