@@ -52,8 +52,8 @@ impl Accounts {
         Some(self.previous(owner).await?.label())
     }
 
-    /// The account of the connection's grant, or of a former grant that needs a new consent. None after a disconnect, when
-    /// the user may connect any account, and none at another provider.
+    /// The account of the connection's grant, or of a former grant that needs a new consent. `None` after a disconnect,
+    /// because the user may then connect any account, and `None` if the configuration has changed since.
     pub(crate) async fn previous(&self, owner: &AuthorizationKey) -> Option<PreviousAccount> {
         let row = self.row(owner).await?;
         let connection = row.connections.into_iter().find(|row| row.name == owner.connection)?;
