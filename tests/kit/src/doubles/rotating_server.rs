@@ -1,4 +1,4 @@
-//! An authorization server that rotates refresh tokens and knows which of its tokens are valid.
+//! An authorization server that rotates refresh tokens and records which of its tokens are valid.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Mutex;
