@@ -10,7 +10,8 @@ use crate::ports::Directory;
 /// Why a caller has no access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum AccessError {
-    /// The space, the connector or the record does not exist for this caller. A missing space and one without access are not distinguished.
+    /// The space, the connector or the record does not exist for this caller. A missing space and one without access are not
+    /// distinguished.
     #[error("there is no such record")]
     NotFound,
     /// The caller has access to the space, but not for this operation.

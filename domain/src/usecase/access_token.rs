@@ -1,6 +1,7 @@
 //! Issuing a user's access token to a run: the hot path.
 //!
-//! One indexed read, then every check on every call: access, status, epoch, digest, destination. No token is cached in clear.
+//! One indexed read, then every check on every call: access, status, epoch, digest, destination. No token is cached in
+//! clear.
 
 use std::sync::Arc;
 use std::time::Duration;

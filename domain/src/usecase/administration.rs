@@ -166,8 +166,8 @@ impl Administration {
         Ok(())
     }
 
-    /// Terminates all authorizations of a user, in every space; no grant is committed for this user any more. The caller must
-    /// administer every space given, which is every space of the host.
+    /// Terminates all authorizations of a user, in every space; no grant is committed for this user any more. The caller
+    /// must administer every space given, which is every space of the host.
     pub(super) async fn deprovision_user(
         &self,
         actor: &Actor,

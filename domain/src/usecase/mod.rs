@@ -331,8 +331,8 @@ impl Connections {
         self.administration.revoke_grant(actor, space, grant).await
     }
 
-    /// Terminates all authorizations of a user, in every space. `spaces` must be all spaces of the host; the caller must administer
-    /// each of them.
+    /// Terminates all authorizations of a user, in every space. `spaces` must be all spaces of the host; the caller must
+    /// administer each of them.
     pub async fn deprovision_user(
         &self,
         actor: &Actor,
