@@ -1,4 +1,4 @@
-//! T01: no two values have the same encoding, independent of the borders between fields.
+//! Associated data: no two values have the same encoding, independent of the borders between fields.
 
 use grantry_domain::ports::{KeyId, TokenVault, VaultError};
 use proptest::prelude::*;

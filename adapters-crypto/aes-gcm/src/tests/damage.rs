@@ -1,4 +1,4 @@
-//! T03: an altered envelope is refused, by a vault that writes with its key and by one that only reads with it.
+//! Damage: an altered envelope is refused, by a vault that writes with its key and by one that only reads with it.
 
 use grantry_domain::authorization::Envelope;
 use grantry_domain::ports::{TokenVault, VaultError};

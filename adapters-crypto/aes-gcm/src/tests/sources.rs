@@ -1,4 +1,4 @@
-//! R75: keys from files and from the environment, and the errors when there is none.
+//! Key sources: keys from files and from the environment, and the errors when there is none.
 
 use std::fs::{self, Permissions};
 use std::io;

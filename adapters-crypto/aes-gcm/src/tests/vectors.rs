@@ -1,4 +1,4 @@
-//! Known answers, computed by an independent program. They pin every byte of the format: a mistake that sealing and opening
+//! Test vectors, computed by an independent program. They pin every byte of the format: a mistake that sealing and opening
 //! have in common passes all other tests.
 
 use std::sync::Arc;
@@ -190,8 +190,8 @@ fn provider() -> ProviderSnapshot {
     }
 }
 
-/// A record of each type with every field set. After the first release, changed associated data or a changed payload requires
-/// a new payload version.
+/// A record of each type with every field set. After the first release, changed associated data or a changed payload
+/// requires a new payload version.
 #[test]
 fn lesson_29_golden_hash_of_every_sealed_record_type() {
     let at = Timestamp::from_millis;
