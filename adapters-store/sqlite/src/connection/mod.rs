@@ -69,7 +69,7 @@ fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection, SqliteErro
     if mode != "wal" {
         return Err(unusable("the file system of the database does not allow write-ahead logging"));
     }
-    // A commit whose caller was answered survives a power failure.
+    // A commit that was reported to its caller survives a power failure.
     connection.pragma_update(None, "synchronous", "FULL")?;
     // Deleted data is overwritten with zeros.
     connection.pragma_update(None, "secure_delete", "ON")?;
