@@ -1,4 +1,4 @@
-//! What a user should know before leaving for a provider.
+//! Information that is shown to a user before the redirect to a provider.
 
 use std::collections::BTreeSet;
 

@@ -143,7 +143,7 @@ fn accounts(app: &App) -> Result<&Arc<Accounts>, Problem> {
     match &app.api.identity {
         IdentityMode::Accounts(accounts) => Ok(accounts),
         IdentityMode::ProxyHeader | IdentityMode::Jwt => {
-            Err(Problem::new(Code::NotFound).because("Users sign in elsewhere."))
+            Err(Problem::new(Code::NotFound).because("Users do not sign in on this server."))
         }
     }
 }
