@@ -70,7 +70,7 @@ fn colours() -> bool {
 }
 
 /// Fields that the brief format leaves out.
-const NOT_BRIEF: [&str; 5] = ["kind", "actor", "grant", "at", "sequence"];
+const NOT_BRIEF: [&str; 5] = ["kind", "actor", "authorization", "at", "sequence"];
 
 fn brief(writer: &mut format::Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
     match field.name() {
