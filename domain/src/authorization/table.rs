@@ -1,4 +1,4 @@
-//! The transition table, rendered from the transition function and compared with `TRANSITIONS.md`.
+//! The transition tables, rendered from the transition function and compared with `TRANSITIONS.md`.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -149,15 +149,16 @@ fn refusal(refused: Refused) -> String {
 fn render() -> String {
     let mut out = String::from(
         "# Transitions of an authorization\n\n\
-         Rendered from `State::on` by the test `transitions_table_is_current`; do not edit. A dash marks a refusal: nothing \
-         changes.\n\n\
+         Written by the test `transitions_table_is_current`, which renders the tables from `State::on`; do not edit. A dash \
+         marks a refusal: nothing changes.\n\n\
          ```mermaid\nstateDiagram-v2\n    [*] --> Initiated\n    Initiated --> AwaitingCallback: RedirectIssued\n    \
          AwaitingCallback --> AwaitingCallback: CallbackConsumed\n    AwaitingCallback --> Authorized: TokensGranted\n    \
          Authorized --> Authorized: TokensRefreshed\n    Initiated --> Expired: DeadlinePassed\n    \
          AwaitingCallback --> Expired: DeadlinePassed\n    \
          Authorized --> Expired: DeadlinePassed, AccessTokenExpired, RefreshRejected, ConnectorChanged\n    \
          Initiated --> Revoked: Terminated, Failed, ConnectorChanged\n    \
-         AwaitingCallback --> Revoked: Terminated, Failed, ConnectorChanged\n    Authorized --> Revoked: Terminated\n    \
+         AwaitingCallback --> Revoked: Terminated, Failed, ConnectorChanged, DeadlinePassed once consumed\n    \
+         Authorized --> Revoked: Terminated\n    \
          Expired --> Revoked: Terminated, of a former grant\n    Expired --> [*]\n    Revoked --> [*]\n```\n",
     );
     for (name, authorization) in states() {
