@@ -20,7 +20,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
-use crate::app::{App, AppStore};
+use crate::app::App;
+use crate::store::AppStore;
 use crate::telemetry;
 
 /// How often each job runs.

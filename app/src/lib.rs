@@ -36,6 +36,7 @@ mod progress;
 pub mod serve;
 #[cfg(feature = "cli")]
 pub mod signals;
+pub mod store;
 mod telemetry;
 
 #[cfg(feature = "cli")]

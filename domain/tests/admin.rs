@@ -1,13 +1,15 @@
 //! What administrators do with the grants of other users.
 
-use grantry_domain::authorization::{AuthorizationId, Reason, StatusKind};
-use grantry_domain::identity::{Actor, Role};
+use grantry_domain::authorization::{AuthorizationId, Reason, StatusKind, TerminationCause};
+use grantry_domain::identity::{Actor, ConnectionName, Role};
 use grantry_domain::ports::{AuditKind, StoreError};
 use grantry_domain::usecase::{AccessError, AdminError, Deprovisioned, GrantFilter, Outcome};
 use grantry_testkit::doubles::fixtures::{connector_id, connector_key, space, user};
 use grantry_testkit::doubles::{Fault, Method};
 
-use crate::common::{SPACES, TestApp, agent, callback_of, draft, drive, elsewhere, person, quiet};
+use crate::common::{
+    SECOND, SPACES, TestApp, account, agent, callback_of, draft, drive, elsewhere, person, quiet, terminated,
+};
 
 #[tokio::test(start_paused = true)]
 async fn grants_are_listed_page_by_page_without_those_of_other_spaces() {
@@ -121,4 +123,81 @@ async fn deprovisioning_a_user_requires_an_administrator_of_every_space() {
     let started = app.start("alice", &drive()).await;
     let completed = app.complete(callback_of(&started, "alice")).await;
     assert!(matches!(completed.outcome, Outcome::Failed(_)), "no grant is committed any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn grants_are_filtered_by_status_over_all_pages() {
+    let app = TestApp::new().await;
+    let mut connected = Vec::new();
+    let mut closed = Vec::new();
+    let mut rejected = Vec::new();
+    for n in 0..15 {
+        let who = format!("user-{n:02}");
+        app.directory.set_role(&user(&who), &space("default"), Role::Viewer);
+        let id = app.connect(&who).await;
+        // The older ones are all closed, so that a page with few matches is followed by one that is full of them.
+        match if n < 9 { 1 } else { n % 3 } {
+            0 => connected.push(id),
+            1 => {
+                app.node.disconnect(&person(&who), &drive(), None).await.unwrap();
+                closed.push(id);
+            }
+            _ => {
+                app.node.revoke_grant(&person("ada"), &space("default"), id).await.unwrap();
+                rejected.push(id);
+            }
+        }
+        app.clock.advance(SECOND);
+    }
+    quiet().await;
+    let cases = [
+        (StatusKind::Connected, connected),
+        (StatusKind::NotConnected, closed),
+        (StatusKind::NeedsReauthorization, rejected),
+        (StatusKind::Connecting, Vec::new()),
+    ];
+    for (status, mut expected) in cases {
+        expected.reverse();
+        for limit in [1, 2, 5, 200] {
+            let filter = GrantFilter { status: Some(status), ..GrantFilter::default() };
+            let (mut found, mut after, mut largest) = (Vec::new(), None, 0);
+            loop {
+                let page =
+                    app.node.list_grants(&person("ada"), &space("default"), filter.clone(), after, limit).await.unwrap();
+                assert!(page.grants.iter().all(|grant| grant.status.kind == status));
+                largest = largest.max(page.grants.len());
+                found.extend(page.grants.iter().map(|grant| grant.id));
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(found, expected, "{status}, {limit} per page");
+            assert!(largest <= limit as usize, "{largest} grants on a page of {limit}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listed_grant_has_the_status_of_its_connection_and_its_end() {
+    let app = TestApp::new().await;
+    app.provider.set_account(Some(account("alice")));
+    let (started, id) = (app.now(), app.connect("alice").await);
+    let list = async || {
+        let listed = app.node.list_grants(&person("ada"), &space("default"), GrantFilter::default(), None, 10).await;
+        listed.unwrap().grants.pop().unwrap()
+    };
+    let grant = list().await;
+    assert_eq!((grant.id, grant.connected_at, grant.ended_at, grant.cause), (id, started, None, None));
+    assert_eq!((grant.user, grant.connection), (user("alice"), ConnectionName::default()));
+    assert_eq!(grant.connector_name.map(|name| name.as_str().to_owned()).as_deref(), Some("Drive"));
+    assert_eq!(grant.status, app.status("alice").await);
+    app.clock.advance(SECOND);
+    app.node.delete_connector(&person("ed"), &drive()).await.unwrap();
+    quiet().await;
+    let grant = list().await;
+    assert_eq!((grant.connector, grant.connector_name), (drive().id, None), "the connector does not exist any more");
+    assert_eq!((grant.status.kind, grant.status.reason), (StatusKind::NotConnected, None));
+    assert_eq!(grant.status.account.as_deref(), Some("alice@provider.example"));
+    assert_eq!((grant.ended_at, grant.cause), (Some(app.now()), Some(terminated(TerminationCause::ConnectorDeleted))));
 }

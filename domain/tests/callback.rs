@@ -612,3 +612,35 @@ async fn a_grant_that_can_be_refreshed_has_no_provider_note() {
     app.connect("alice").await;
     assert_eq!(app.status("alice").await.provider_note, None::<ProviderNote>);
 }
+
+#[tokio::test(start_paused = true)]
+async fn r35_the_account_is_compared_even_if_the_store_fails_at_that_time() {
+    let app = TestApp::new().await;
+    app.provider.set_account(Some(account("alice")));
+    let id = app.connect("alice").await;
+    app.provider.set_account(Some(account("mallory")));
+    let started = app.start("alice", &drive()).await;
+    app.store.fail_always(Method::Statuses, Fault::UNAVAILABLE);
+    let outcome = app.complete(callback_of(&started, "alice")).await.outcome;
+    app.store.clear_faults();
+    assert_eq!(outcome, failed(FailureCode::Internal), "an account that was not compared is not connected");
+    assert_eq!(app.record(id).await.state, StateKind::Authorized);
+    quiet().await;
+    assert_eq!(app.revoked(), ["refresh-2", "access-2"]);
+}
+
+#[tokio::test]
+async fn r59_requests_to_the_callback_are_counted_per_address_before_they_are_parsed() {
+    let app = TestApp::new().await;
+    let started = app.start("alice", &drive()).await;
+    let before = app.record(started.flow_id).await;
+    assert_eq!(app.node.admit_callback("192.0.2.1").await, Ok(()));
+    app.limiter.refuse(Duration::from_secs(9));
+    let refused = app.node.admit_callback("192.0.2.1").await.unwrap_err();
+    assert_eq!(refused, CallbackRefused::RateLimited { retry_after: Duration::from_secs(9) });
+    assert_eq!(refused.code(), "rate_limited");
+    let counted = ("address:192.0.2.1".to_owned(), Limit::Callback);
+    assert_eq!(app.limiter.taken()[1..], [counted.clone(), counted]);
+    assert_eq!(app.record(started.flow_id).await, before);
+    assert!(app.token_calls().is_empty());
+}

@@ -437,3 +437,23 @@ async fn a_default_connection_that_needs_reauthorization_is_not_replaced_by_anot
     assert_eq!((status.user_auth_status, status.shown().connection), (UserAuthStatus::NotConnected, connection("work")));
     assert_eq!(token(&app, "default").await.as_deref(), Ok("access-3"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_connection_that_is_used_without_a_name_is_the_one_that_is_shown() {
+    let app = two_connections().await;
+    disconnect(&app, Some("default")).await.unwrap();
+    quiet().await;
+    let shown = async || {
+        let status = app.connector_status("alice").await;
+        let shown = status.shown();
+        (status.user_auth_status, shown.connection.as_str().to_owned(), shown.kind)
+    };
+    assert_eq!(app.token("alice").await.as_deref(), Ok("access-2"));
+    assert_eq!(shown().await, (UserAuthStatus::Connected, "work".to_owned(), StatusKind::Connected));
+    // A flow of another connection does not hide a grant.
+    app.start("alice", &drive()).await;
+    assert_eq!(shown().await, (UserAuthStatus::Connected, "work".to_owned(), StatusKind::Connected));
+    assert_eq!(disconnect(&app, Some("work")).await.unwrap().grants, 1);
+    quiet().await;
+    assert_eq!(shown().await, (UserAuthStatus::NotConnected, "default".to_owned(), StatusKind::Connecting));
+}

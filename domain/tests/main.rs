@@ -9,6 +9,7 @@
 
 mod common;
 
+mod access;
 mod access_token;
 mod admin;
 mod callback;

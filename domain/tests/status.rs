@@ -8,7 +8,7 @@ use grantry_domain::authorization::{
 };
 use grantry_domain::connector::AuthMode;
 use grantry_domain::identity::{Actor, ConnectionName};
-use grantry_domain::ports::{ProviderError, StoreError, TokenResponse};
+use grantry_domain::ports::{Operation as Limit, ProviderError, StoreError, TokenResponse};
 use grantry_domain::provider::Scopes;
 use grantry_domain::usecase::{AccessError, CancelKey, ConnectorDraft, ConnectorError, StatusError, TokenError};
 use grantry_testkit::doubles::fixtures::{connector_key, space};
@@ -16,7 +16,7 @@ use grantry_testkit::doubles::tokens;
 use grantry_testkit::doubles::{Fault, Method, PlainVault};
 
 use crate::common::{
-    HOUR, TestApp, agent, authorization_required, draft, drive, elsewhere, error_callback_of, person, tokens_for,
+    HOUR, SECOND, TestApp, agent, authorization_required, draft, drive, elsewhere, error_callback_of, person, tokens_for,
 };
 
 /// The status of alice at `drive`. Asserts that every use case that returns or uses it agrees.
@@ -222,4 +222,30 @@ async fn a_connector_with_invalid_settings_is_shown_with_the_problem() {
     assert!(view.settings.is_err_and(|invalid| invalid.field == "config.tokenUrl"));
     let shown = view.status.shown();
     assert_eq!((shown.kind, shown.reason), (StatusKind::NeedsReauthorization, Some(Reason::ConnectorChanged)));
+}
+
+#[tokio::test]
+async fn r59_statuses_of_flows_and_spaces_are_limited_per_user() {
+    let app = TestApp::new().await;
+    let started = app.start("alice", &drive()).await;
+    let limited = StatusError::RateLimited { retry_after: SECOND };
+    assert_eq!(limited.code(), "rate_limited");
+    app.limiter.refuse(SECOND);
+    let flow = app.node.flow_status(&person("alice"), None, started.flow_id).await;
+    assert_eq!(flow.map(drop), Err(limited));
+    app.limiter.refuse(SECOND);
+    assert_eq!(app.node.statuses(&person("alice"), &space("default")).await.map(drop), Err(limited));
+    let counted = ("user:alice".to_owned(), Limit::Status);
+    assert_eq!(app.limiter.taken()[1..], [counted.clone(), counted]);
+    assert!(app.node.flow_status(&person("alice"), None, started.flow_id).await.is_ok());
+    assert_eq!(app.store.count(Method::Find), 1, "a refused request reads nothing");
+}
+
+#[tokio::test]
+async fn connectors_are_shown_without_a_rate_limit() {
+    let app = TestApp::new().await;
+    app.limiter.refuse(SECOND);
+    assert!(app.node.connector(&person("alice"), &drive()).await.is_ok());
+    assert!(app.node.connectors(&person("alice"), &space("default")).await.is_ok());
+    assert!(app.limiter.taken().is_empty());
 }

@@ -14,6 +14,7 @@ const STEPS: &[Step] = &[
     Step { name: "lint", about: "no warning by the compiler or by clippy", run: lint },
     Step { name: "codegen", about: "generated files are current", run: codegen::check },
     Step { name: "rust", about: "unit, property, contract and system tests", run: rust },
+    Step { name: "production", about: "the production build, without the demo", run: production },
     Step { name: "requirements", about: "every security requirement has a test", run: requirements::check },
     Step { name: "doc", about: "the examples in the documentation", run: doc },
     Step {
@@ -53,6 +54,13 @@ pub(crate) fn cargo_tests(sh: &Shell, profile: &str, targets: &str) -> Result {
     } else {
         cmd!(sh, "cargo test --workspace {targets}").run()?;
     }
+    Ok(())
+}
+
+/// The tests of the program that differ without the demo: features change what is compiled, so this is a separate build.
+fn production(sh: &Shell) -> Result {
+    let features = ["--package", "grantry", "--no-default-features", "--features", "cli,sqlite", "--test", "program"];
+    cmd!(sh, "cargo test --quiet {features...} no_demo").run()?;
     Ok(())
 }
 

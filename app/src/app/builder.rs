@@ -17,11 +17,11 @@ use grantry_runtime::{MemoryRateLimiter, RateLimits, SystemClock, SystemRandom, 
 
 use crate::app::error::BuildError;
 use crate::app::identity::{Identity, SessionParts};
-use crate::app::store::AppStore;
 use crate::app::{App, MetricsText, RouterParts};
 use crate::audit::{CountingSink, LogSink};
 use crate::connector_types::connector_types;
 use crate::console::EmbeddedConsole;
+use crate::store::AppStore;
 
 /// How records are sealed: with a keyring, or by a vault of the host.
 pub struct Sealing(SealingKind);

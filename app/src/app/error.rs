@@ -1,13 +1,13 @@
 //! Why an application was not built.
 
-use std::path::PathBuf;
-
 use grantry_crypto_aes_gcm::{KeyringError, UnknownKeys};
 use grantry_domain::ports::StoreError;
 use grantry_domain::usecase::InvalidPolicy;
 use grantry_http_reqwest::TransportSetupError;
 use grantry_provider_oauth2::{InvalidEgress, InvalidProfile};
 use thiserror::Error;
+
+use crate::store::OpenStoreError;
 
 /// An application was not built. Each message is one sentence that names what to set.
 #[derive(Debug, Error)]
@@ -19,17 +19,9 @@ pub enum BuildError {
     /// The store contains records that are sealed with keys that are not configured.
     #[error("{0}, or start with --allow-unknown-keys to leave those records unusable")]
     UnknownKeys(#[from] UnknownKeys),
-    /// The database file of the configuration cannot be used.
-    #[error("the database {path} cannot be used: {error}", path = path.display())]
-    Database {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        error: StoreError,
-    },
-    /// The configuration names a kind of store that this build does not contain.
-    #[error("`store.url` names an SQLite file, and this build contains no SQLite; build with the feature `sqlite`")]
-    NoStore,
+    /// The store of the configuration cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenStoreError),
     /// The store does not respond.
     #[error("the store cannot be used: {0}")]
     Store(#[from] StoreError),

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use grantry_crypto_aes_gcm::Keyring;
+use grantry_domain::ports::{PendingLimits, SweepPolicy};
 use grantry_domain::usecase::Policy;
 use grantry_http_axum::{AgentKey, AgentPrincipal, Limits};
 use grantry_provider_oauth2::ProfileOptions;
 
-use crate::app::{App, AppBuilder, AppStore, BuildError, Identity};
+use crate::app::{App, AppBuilder, BuildError, Identity};
 use crate::config::{Agent, Config};
+use crate::store::{AppStore, open_store};
 use crate::telemetry;
 
 impl App {
@@ -17,7 +19,7 @@ impl App {
         let settings = &config.settings;
         // The keys come first: without them no empty database is created.
         let keyring = Keyring::load(&config.write_key, &settings.keys.read, &config.folder)?;
-        let store = open_store(config).await?;
+        let store = store_of(config).await?;
         let metrics = telemetry::metrics();
         let max_body = usize::try_from(settings.execute.max_body.get()).unwrap_or(usize::MAX);
         Ok(AppBuilder::new(config.public_base_url.clone(), store, keyring.into(), Identity::of(config))
@@ -40,30 +42,23 @@ impl App {
 /// The times and limits of a configuration.
 pub(crate) fn policy(config: &Config) -> Policy {
     let settings = &config.settings;
-    let mut policy = Policy::default();
-    policy.flow_ttl = settings.oauth.flow_ttl;
-    policy.pending.per_user = settings.oauth.pending_per_user.get();
-    policy.sweep.unused_grants = settings.retention.unused_grants;
-    policy.sweep.ended_grants = settings.retention.ended;
-    policy
+    let defaults = Policy::default();
+    Policy {
+        flow_ttl: settings.oauth.flow_ttl,
+        pending: PendingLimits { per_user: settings.oauth.pending_per_user.get(), ..defaults.pending },
+        sweep: SweepPolicy {
+            unused_grants: settings.retention.unused_grants,
+            ended_grants: settings.retention.ended,
+            ..defaults.sweep
+        },
+        ..defaults
+    }
 }
 
-/// Opens the database, and creates it if it does not exist.
-#[cfg(feature = "sqlite")]
-pub(crate) async fn open_store(config: &Config) -> Result<AppStore, BuildError> {
-    use grantry_runtime::{SystemClock, SystemRandom};
-    use grantry_store_sqlite::{SqliteOptions, SqliteStore};
-
-    let mut options = SqliteOptions::new(&config.database, Arc::new(SystemClock), Arc::new(SystemRandom));
-    options.deployment_id = config.settings.store.deployment_id.map(|id| id.0);
-    let opened = SqliteStore::open(options).await;
-    opened.map(|store| Arc::new(store).into()).map_err(|error| BuildError::Database { path: config.database.clone(), error })
-}
-
-/// This build contains no store.
-#[cfg(not(feature = "sqlite"))]
-pub(crate) fn open_store(_: &Config) -> std::future::Ready<Result<AppStore, BuildError>> {
-    std::future::ready(Err(BuildError::NoStore))
+/// The store of a configuration.
+pub(crate) async fn store_of(config: &Config) -> Result<AppStore, BuildError> {
+    let deployment_id = config.settings.store.deployment_id.map(|id| id.0);
+    Ok(open_store(&config.database, deployment_id).await?)
 }
 
 fn agent_key(agent: &Agent) -> AgentKey {

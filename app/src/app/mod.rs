@@ -8,7 +8,6 @@ mod builder;
 mod error;
 mod from_config;
 mod identity;
-mod store;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,13 +25,14 @@ use grantry_http_axum::{
 use grantry_runtime::TokioSpawner;
 use tracing::warn;
 
+use crate::store::AppStore;
+
 pub use builder::{AppBuilder, Sealing};
 pub use error::BuildError;
 pub use identity::Identity;
-pub use store::{AppStore, StoreLifecycle};
 
 #[cfg(feature = "cli")]
-pub(crate) use from_config::{open_store, policy};
+pub(crate) use from_config::{policy, store_of};
 
 /// Produces the text of `/metrics`.
 pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;

@@ -8,7 +8,7 @@ use grantry_domain::encoding::hex;
 use grantry_runtime::SystemRandom;
 use serde::Serialize;
 
-use crate::app::open_store;
+use crate::app::store_of;
 use crate::cli::output::{info, print, print_json};
 use crate::cli::{CliError, ConfigArgs, runtime};
 use crate::config::Config;
@@ -69,7 +69,7 @@ struct KeyRow {
 async fn status(config: &Config) -> Result<Vec<KeyRow>, CliError> {
     let keyring = Keyring::load(&config.write_key, &config.settings.keys.read, &config.folder)?;
     let usage = if config.database.exists() {
-        let store = open_store(config).await?;
+        let store = store_of(config).await?;
         let usage = store.ports.key_usage().await?;
         store.close().await;
         usage

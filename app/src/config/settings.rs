@@ -13,7 +13,8 @@ use grantry_runtime::{Quota, RateLimits};
 use http::HeaderName;
 use serde::{Deserialize, Serialize};
 
-use crate::config::value::{Digest, IdentityMode, LogFilter, StoreUrl, Within, list, map, optional, optional_list, text};
+use crate::config::value::{Digest, IdentityMode, LogFilter, Within, list, map, optional, optional_list, text};
+use crate::store::StoreUrl;
 
 /// All settings, by section.
 #[derive(Clone, Serialize, Deserialize)]

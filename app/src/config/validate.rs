@@ -28,7 +28,7 @@ pub(super) fn validate(settings: Settings, folder: PathBuf) -> Result<Config, Co
     agents(&settings.identity.agents, &spaces)?;
     accounts(&settings.identity.accounts, &spaces, settings.identity.mode)?;
     Ok(Config {
-        database: folder.join(&settings.store.url.path),
+        database: settings.store.url.file(&folder),
         egress: egress(&settings.egress)?,
         trusted_proxies: trusted_proxies(&settings)?,
         public_base_url,

@@ -1,5 +1,6 @@
 //! Values of settings that are written as text, and how serde reads and writes them.
 
+use crate::store::StoreUrl;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -167,29 +168,13 @@ impl<const N: usize> Value for Digest<N> {
     }
 }
 
-/// The database of a deployment: `sqlite:PATH`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct StoreUrl {
-    /// The path, as written.
-    pub(super) path: String,
-}
-
-impl Default for StoreUrl {
-    fn default() -> Self {
-        Self { path: "grantry.db".to_owned() }
-    }
-}
-
 impl Value for StoreUrl {
     fn parse(text: &str) -> Result<Self, String> {
-        text.strip_prefix("sqlite:")
-            .filter(|path| !path.is_empty() && !path.starts_with("//") && *path != ":memory:")
-            .map(|path| Self { path: path.to_owned() })
-            .ok_or_else(|| "must be \"sqlite:\" and the path of a file, such as \"sqlite:grantry.db\"".to_owned())
+        Self::parse(text)
     }
 
     fn text(&self) -> String {
-        format!("sqlite:{}", self.path)
+        Self::text(self)
     }
 }
 

@@ -261,14 +261,23 @@ impl ConnectorStatus {
         Self { user_auth_status: UserAuthStatus::NotApplicable, connections: Vec::new(), default_connection: None }
     }
 
-    /// The connection that stands for the connector where only one is shown: the user's default, else the one named
-    /// `default`, else the first one; a plain `not_connected` without any.
+    /// The connection that stands for the connector where only one is shown. A grant, or one that needs reauthorization,
+    /// takes precedence over a flow, and a flow over a closed connection. Among equals it is the user's default, else the
+    /// one named `default`, else the first one; a plain `not_connected` without any.
     pub fn shown(&self) -> ConnectionStatus {
-        let named = |name: &ConnectionName| self.connections.iter().find(|status| status.connection == *name);
-        let chosen = self.default_connection.as_ref().and_then(named);
-        let shown = chosen.or_else(|| named(&ConnectionName::default())).or_else(|| self.connections.first());
-        let plain = || ConnectionStatus::plain(ConnectionName::default(), StatusKind::NotConnected);
-        shown.cloned().unwrap_or_else(plain)
+        let unnamed = ConnectionName::default();
+        let rank = |status: &&ConnectionStatus| {
+            let kind = match status.kind {
+                StatusKind::NotConnected => 0,
+                StatusKind::Connecting => 1,
+                StatusKind::Connected | StatusKind::NeedsReauthorization => 2,
+            };
+            let is_default = self.default_connection.as_ref() == Some(&status.connection);
+            (kind, is_default, status.connection == unnamed)
+        };
+        // The first of equals: `max_by_key` returns the last one.
+        let shown = self.connections.iter().rev().max_by_key(rank).cloned();
+        shown.unwrap_or_else(|| ConnectionStatus::plain(unnamed.clone(), StatusKind::NotConnected))
     }
 }
 

@@ -136,13 +136,14 @@ impl Administration {
         // Only `connected` implies a state; the other statuses depend on the live connector.
         let state = (filter.status == Some(StatusKind::Connected)).then_some(StateKind::Authorized);
         let stored = AuthorizationFilter { connector: filter.connector, user: filter.user, state };
-        let mut grants = Vec::new();
+        let (mut grants, mut left) = (Vec::new(), limit);
         for _ in 0..MOST_READS {
-            let page = self.queries.list(space, stored.clone(), after, limit).await?;
+            let page = self.queries.list(space, stored.clone(), after, left).await?;
             let views = page.authorizations.into_iter().filter_map(|grant| view(grant, &connectors, now));
             grants.extend(views.filter(|view| filter.status.is_none_or(|status| view.status.kind == status)));
             after = page.next;
-            if grants.len() >= limit as usize || after.is_none() {
+            left = limit.saturating_sub(u32::try_from(grants.len()).unwrap_or(u32::MAX));
+            if left == 0 || after.is_none() {
                 break;
             }
         }

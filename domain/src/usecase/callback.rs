@@ -353,8 +353,12 @@ impl Flows {
         if self.access.authorize(&owner.user, &owner.space, Role::Viewer).await.is_err() {
             return Err(Failure::with_tokens(FailureCode::PermissionLost, received));
         }
-        if let Some(code) = self.account_conflict(flow, &received).await {
-            return Err(Failure::with_tokens(code, received));
+        if let Some(account) = &received.account {
+            let conflict = self.accounts.conflict(owner, account, flow.secrets.allow_account_change).await;
+            // An account that cannot be compared is not connected.
+            if let Some(code) = conflict.unwrap_or(Some(FailureCode::Internal)) {
+                return Err(Failure::with_tokens(code, received));
+            }
         }
         let Ok(now) = self.store_clock.now().await else {
             return Err(Failure::with_tokens(FailureCode::Internal, received));
@@ -378,19 +382,6 @@ impl Flows {
             Err(_) => FailureCode::Internal,
         };
         Err(Failure::with_tokens(code, received))
-    }
-
-    /// Whether the account that consented is another one than before, or already connected under another name.
-    async fn account_conflict(&self, flow: &Running, received: &GrantSecrets) -> Option<FailureCode> {
-        let (owner, account) = (flow.stored.value.owner(), received.account.as_ref()?);
-        if self.accounts.connected_elsewhere(owner, account).await.is_some() {
-            return Some(FailureCode::AccountAlreadyConnected);
-        }
-        if flow.secrets.allow_account_change {
-            return None;
-        }
-        let previous = self.accounts.previous(owner).await?;
-        (!previous.is(account)).then_some(FailureCode::AccountMismatch)
     }
 
     /// Commits, and tries again after transient errors, so that a busy database does not require another consent. If a

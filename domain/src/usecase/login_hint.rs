@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::authorization::{Authorization, AuthorizationKey, RevokedCause, StateKind, TerminalCause, TerminationCause};
-use crate::identity::ConnectionName;
-use crate::ports::{AuthorizationQueries, StatusRow};
+use crate::authorization::{
+    Authorization, AuthorizationKey, FailureCode, RevokedCause, StateKind, TerminalCause, TerminationCause,
+};
+use crate::ports::{AuthorizationQueries, StatusRow, StoreError};
 use crate::provider::Account;
 use crate::usecase::sealer::Sealer;
 
@@ -49,13 +50,32 @@ impl Accounts {
         if other_account {
             return None;
         }
-        Some(self.previous(owner).await?.label())
+        let row = self.row(owner).await.ok()??;
+        Some(self.previous(row, owner)?.label())
+    }
+
+    /// Why an account may not become that of a connection: it is connected under another name of the same user and
+    /// connector, or it is another one than before.
+    pub(crate) async fn conflict(
+        &self,
+        owner: &AuthorizationKey,
+        account: &Account,
+        other_account: bool,
+    ) -> Result<Option<FailureCode>, StoreError> {
+        let Some(row) = self.row(owner).await? else {
+            return Ok(None);
+        };
+        if self.is_connected_elsewhere(&row, owner, account) {
+            return Ok(Some(FailureCode::AccountAlreadyConnected));
+        }
+        let previous = if other_account { None } else { self.previous(row, owner) };
+        let differs = previous.is_some_and(|previous| !previous.is(account));
+        Ok(differs.then_some(FailureCode::AccountMismatch))
     }
 
     /// The account of the connection's grant, or of a former grant that needs a new consent. `None` after a disconnect,
     /// because the user may then connect any account, and `None` if the configuration has changed since.
-    pub(crate) async fn previous(&self, owner: &AuthorizationKey) -> Option<PreviousAccount> {
-        let row = self.row(owner).await?;
+    fn previous(&self, row: StatusRow, owner: &AuthorizationKey) -> Option<PreviousAccount> {
         let connection = row.connections.into_iter().find(|row| row.name == owner.connection)?;
         let before = connection.grant.or_else(|| connection.former.filter(needs_consent))?;
         if before.owner().digest != owner.digest {
@@ -70,22 +90,18 @@ impl Accounts {
         }
     }
 
-    /// The other connection of the same user and connector that has this account.
-    pub(crate) async fn connected_elsewhere(&self, owner: &AuthorizationKey, account: &Account) -> Option<ConnectionName> {
-        let row = self.row(owner).await?;
-        let others = row.connections.into_iter().filter(|row| row.name != owner.connection);
-        let mut others = others.filter_map(|row| Some((row.name, row.grant?)));
-        others.find_map(|(name, grant)| {
-            let same_client = grant.owner().digest == owner.digest;
-            let secrets = self.sealer.open_grant(&grant).ok().filter(|_| same_client)?;
-            secrets.account.is_some_and(|other| other.subject == account.subject).then_some(name)
-        })
+    /// Whether another connection of the same user and connector has this account.
+    fn is_connected_elsewhere(&self, row: &StatusRow, owner: &AuthorizationKey, account: &Account) -> bool {
+        let others = row.connections.iter().filter(|row| row.name != owner.connection);
+        let grants = others.filter_map(|row| row.grant.as_ref()).filter(|grant| grant.owner().digest == owner.digest);
+        let mut accounts = grants.filter_map(|grant| self.sealer.open_grant(grant).ok()?.account);
+        accounts.any(|other| other.subject == account.subject)
     }
 
-    async fn row(&self, owner: &AuthorizationKey) -> Option<StatusRow> {
+    async fn row(&self, owner: &AuthorizationKey) -> Result<Option<StatusRow>, StoreError> {
         let only = Some(owner.connector.clone());
-        let rows = self.queries.statuses(&owner.space, only, &owner.user).await.ok()?;
-        rows.into_iter().next().filter(|row| row.connector.incarnation == owner.incarnation)
+        let rows = self.queries.statuses(&owner.space, only, &owner.user).await?;
+        Ok(rows.into_iter().next().filter(|row| row.connector.incarnation == owner.incarnation))
     }
 }
 

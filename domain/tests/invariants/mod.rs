@@ -7,20 +7,22 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, RevocationRecord, StateKind, StatusKind};
+use grantry_domain::authorization::{
+    AuthorizationId, AuthorizationRecord, RevocationRecord, StateKind, StatusKind, TerminationCause,
+};
 use grantry_domain::connector::{Connector, ConnectorKey};
 use grantry_domain::encoding::sha256;
 use grantry_domain::identity::{Actor, ConnectionName};
 use grantry_domain::ports::{AssociatedData, AuditKind, Directory, ProviderProfiles, TokenVault, VaultError};
 use grantry_domain::time::Timestamp;
 use grantry_domain::usecase::{AccessError, CallbackRefused};
-use grantry_testkit::doubles::fixtures::{connector_key, space, user};
+use grantry_testkit::doubles::fixtures::{authorization, connector_key, space, user};
 use proptest::prelude::*;
 
 use self::machine::{
     Disconnected, Flow, Journal, Machine, PresentedAll, Step, Stored, USERS, abandoned, connectors, is_grant, name_of, run,
 };
-use crate::common::{SPACES, person, request, text, token_from, token_request_for};
+use crate::common::{SPACES, person, request, terminated, text, token_from, token_request_for};
 
 /// One step and its results.
 struct Seen<'a> {
@@ -248,59 +250,52 @@ impl Invariant for EndedIsFinal {
             return;
         }
         for disconnected in &seen.journal.disconnected {
-            let open_before = open_connections(seen.before, disconnected);
-            let open_after = open_connections(seen.after, disconnected);
+            let ended = ended_connections(seen, disconnected);
             match name_of(disconnected.connection) {
-                Some(name) => assert!(!open_after.contains(&name), "a disconnect leaves nothing that can be used"),
-                // Without a name it ends the only connection, or the default one; never another one.
+                Some(name) => {
+                    assert!(ended.iter().all(|ended| *ended == name), "another connection was ended");
+                    let open = open_connections(seen.after, seen.machine.app.now(), disconnected);
+                    assert!(!open.contains(&name), "a disconnect leaves nothing that can be used");
+                }
                 None => {
-                    let meant = meant_without_name(seen, disconnected).await;
-                    let ended: Vec<_> = open_before.difference(&open_after).collect();
-                    let expected: Vec<_> = meant.iter().filter(|name| open_before.contains(*name)).collect();
-                    assert_eq!(ended, expected, "another connection than the one meant was ended");
+                    let open = open_connections(seen.before, seen.machine.app.now(), disconnected);
+                    assert_eq!(ended.len(), open.len().min(1), "one of {open:?} is ended, not {ended:?}");
                 }
             }
-            let others: BTreeSet<_> = open_before
-                .iter()
-                .filter(|name| name_of(disconnected.connection).is_some_and(|ended| ended != **name))
-                .collect();
-            assert!(others.iter().all(|name| open_after.contains(*name)), "another connection was ended");
         }
     }
 }
 
-/// The connection that a disconnect without a name means: the only one of the user, or the default one. Connections with an
-/// expired grant count: the user has to consent again or to disconnect them.
-async fn meant_without_name(seen: &Seen<'_>, of: &Disconnected) -> Option<ConnectionName> {
-    let key = &connectors()[of.connector];
-    let live = seen.before.connectors.get(key).map(|live| live.incarnation);
-    let expired = seen.before.rows.values().filter(|row| {
-        row.owner.user.as_str() == USERS[of.who]
-            && Some(row.owner.incarnation) == live
-            && row.state == StateKind::Expired
-            && row.authorized_at.is_some()
-    });
-    let mut present = open_connections(seen.before, of);
-    present.extend(expired.map(|row| row.owner.connection.clone()));
-    if present.len() > 1 {
-        let view = seen.machine.app.stored.queries.access_token_view(key, &user(USERS[of.who]), None).await;
-        let default = view.expect("the store responds").expect("the connector is stored").default_connection;
-        present.retain(|name| default.as_ref() == Some(name));
-        assert_eq!(present.len(), 1, "the request is ambiguous");
-    }
-    present.pop_first()
-}
-
-/// The connections of a user at the live connector that have a flow or a grant.
-fn open_connections(stored: &Stored, of: &Disconnected) -> BTreeSet<ConnectionName> {
+/// The records of a user at the live connector.
+fn records_of<'a>(stored: &'a Stored, of: &Disconnected) -> impl Iterator<Item = &'a AuthorizationRecord> {
     // A flow that was started while its connector was replaced belongs to none, and can never become a grant.
     let live = stored.connectors.get(&connectors()[of.connector]).map(|live| live.incarnation);
-    let open = stored.rows.values().filter(|row| {
-        row.owner.user.as_str() == USERS[of.who]
-            && Some(row.owner.incarnation) == live
-            && !matches!(row.state, StateKind::Revoked | StateKind::Expired)
+    let who = USERS[of.who];
+    stored.rows.values().filter(move |row| row.owner.user.as_str() == who && Some(row.owner.incarnation) == live)
+}
+
+/// The connections that have a flow, a grant, or a former grant that needs a new consent.
+fn open_connections(stored: &Stored, now: Timestamp, of: &Disconnected) -> BTreeSet<ConnectionName> {
+    let by_admin = Some(terminated(TerminationCause::Admin));
+    let open = records_of(stored, of).filter(|row| {
+        let row = authorization(row).at(now).to_record();
+        match row.state {
+            StateKind::Initiated | StateKind::AwaitingCallback | StateKind::Authorized => true,
+            StateKind::Expired => row.authorized_at.is_some(),
+            StateKind::Revoked => row.cause == by_admin,
+        }
     });
     open.map(|row| row.owner.connection.clone()).collect()
+}
+
+/// The connections that this step disconnected.
+fn ended_connections(seen: &Seen<'_>, of: &Disconnected) -> BTreeSet<ConnectionName> {
+    let cause = Some(terminated(TerminationCause::Disconnected));
+    let ended = records_of(seen.after, of).filter(|row| {
+        let before = seen.before.rows.get(&row.id).and_then(|before| before.cause);
+        row.cause == cause && before != cause
+    });
+    ended.map(|row| row.owner.connection.clone()).collect()
 }
 
 #[test]

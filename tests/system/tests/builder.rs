@@ -1,10 +1,11 @@
-//! `App::builder` with every port replaced, and with a store that is not SQLite.
+//! `App::builder` with every port replaced, and with a store that is not `SQLite`.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry::app::{App, AppStore, BuildError, Identity};
+use grantry::app::{App, BuildError, Identity};
+use grantry::store::AppStore;
 use grantry_domain::connector::{AuthMode, ConnectorName, ProfileId};
 use grantry_domain::identity::{Actor, SpaceId};
 use grantry_domain::ports::{Clock, TokenVault};

@@ -1,4 +1,4 @@
-//! Associated data: no two values have the same encoding, independent of the borders between fields.
+//! No two values have the same encoding, independent of the borders between fields.
 
 use grantry_domain::ports::{KeyId, TokenVault, VaultError};
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! Damage: an altered envelope is refused, by a vault that writes with its key and by one that only reads with it.
+//! An altered envelope is refused, by a vault that writes with its key and by one that only reads with it.
 
 use grantry_domain::authorization::Envelope;
 use grantry_domain::ports::{TokenVault, VaultError};

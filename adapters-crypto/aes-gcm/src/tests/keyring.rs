@@ -1,4 +1,4 @@
-//! Keyring: which keys are accepted, and the use of write and read keys.
+//! Which keys are accepted, and the use of write and read keys.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

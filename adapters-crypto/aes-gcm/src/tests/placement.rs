@@ -1,5 +1,5 @@
-//! Placement: records of every type, with every combination of two values for each field of their associated data, each
-//! moved to the place of every other one.
+//! Records of every type, with every combination of two values for each field of their associated data, each moved to
+//! the place of every other one.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! Secrecy: types that contain secrets cannot be printed, copied or compared, and are wiped on drop.
+//! Types that contain secrets cannot be printed, copied or compared, and are wiped on drop.
 
 use std::fmt::{Debug, Display};
 use std::marker::PhantomData;

@@ -1,4 +1,4 @@
-//! Key sources: keys from files and from the environment, and the errors when there is none.
+//! Keys from files and from the environment, and the errors when there is none.
 
 use std::fs::{self, Permissions};
 use std::io;

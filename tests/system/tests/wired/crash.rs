@@ -162,7 +162,7 @@ async fn r37_r38_a_grant_survives_nodes_that_are_killed_at_any_moment() {
             0 => {}
             1 => drop(app.provider.until(|ledger| ledger.refreshes().len() > calls).await),
             2 => {
-                drop(app.provider.until(|ledger| ledger.refreshes().last().is_some_and(|call| call.status.is_some())).await)
+                drop(app.provider.until(|ledger| ledger.refreshes().last().is_some_and(|call| call.status.is_some())).await);
             }
             _ => drop(app.provider.until(|ledger| !ledger.api_calls().is_empty()).await),
         }

@@ -1,10 +1,12 @@
-//! The store of an application as one value.
+//! The store of an application as one value, and the stores that a configuration can name.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use grantry_domain::ports::Store;
+use grantry_domain::ports::{Store, StoreError};
+use thiserror::Error;
 
 /// Lifecycle and metrics of a store, beside its ports.
 #[async_trait]
@@ -60,6 +62,73 @@ impl fmt::Debug for AppStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AppStore").finish_non_exhaustive()
     }
+}
+
+/// The database of a deployment: `sqlite:PATH`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoreUrl {
+    /// The path, as written.
+    path: String,
+}
+
+impl Default for StoreUrl {
+    fn default() -> Self {
+        Self { path: "grantry.db".to_owned() }
+    }
+}
+
+impl StoreUrl {
+    /// Parses a URL; the error is what is wrong with it.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        text.strip_prefix("sqlite:")
+            .filter(|path| !path.is_empty() && !path.starts_with("//") && *path != ":memory:")
+            .map(|path| Self { path: path.to_owned() })
+            .ok_or_else(|| "must be \"sqlite:\" and the path of a file, such as \"sqlite:grantry.db\"".to_owned())
+    }
+
+    /// The URL as it was written.
+    pub(crate) fn text(&self) -> String {
+        format!("sqlite:{}", self.path)
+    }
+
+    /// The file of the database. A relative path is relative to the folder of the configuration.
+    pub(crate) fn file(&self, folder: &Path) -> PathBuf {
+        folder.join(&self.path)
+    }
+}
+
+/// Why the store of a configuration cannot be opened.
+#[derive(Debug, Error)]
+pub enum OpenStoreError {
+    /// The database file cannot be used.
+    #[error("the database {path} cannot be used: {error}", path = path.display())]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        error: StoreError,
+    },
+    /// The configuration names a kind of store that this build does not contain.
+    #[error("`store.url` names an SQLite file, and this build contains no SQLite; build with the feature `sqlite`")]
+    NotInThisBuild,
+}
+
+/// Opens the database, and creates it if it does not exist. Without a deployment id it gets a random one.
+#[cfg(feature = "sqlite")]
+pub(crate) async fn open_store(file: &Path, deployment_id: Option<[u8; 16]>) -> Result<AppStore, OpenStoreError> {
+    use grantry_runtime::{SystemClock, SystemRandom};
+    use grantry_store_sqlite::{SqliteOptions, SqliteStore};
+
+    let mut options = SqliteOptions::new(file, Arc::new(SystemClock), Arc::new(SystemRandom));
+    options.deployment_id = deployment_id;
+    let opened = SqliteStore::open(options).await;
+    opened.map(|store| Arc::new(store).into()).map_err(|error| OpenStoreError::Database { path: file.to_owned(), error })
+}
+
+/// This build contains no store.
+#[cfg(not(feature = "sqlite"))]
+pub(crate) fn open_store(_: &Path, _: Option<[u8; 16]>) -> std::future::Ready<Result<AppStore, OpenStoreError>> {
+    std::future::ready(Err(OpenStoreError::NotInThisBuild))
 }
 
 #[cfg(feature = "sqlite")]
