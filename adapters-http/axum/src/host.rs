@@ -12,7 +12,7 @@ use crate::auth::{Accounts, Authenticator, UserDirectory};
 use crate::connector_types::ConnectorType;
 use crate::public_url::PublicBaseUrl;
 
-/// Everything the router needs. Plain data without a default, so that a forgotten part does not compile.
+/// Everything the router needs. There is no default, so code that omits a part does not compile.
 pub struct Api {
     /// The use cases.
     pub connections: Arc<Connections>,

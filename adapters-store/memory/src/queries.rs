@@ -101,14 +101,14 @@ impl Data {
         self.rows_of(incarnation, user).filter(|row| row.is_authorized())
     }
 
-    /// A user's rows at a connector, oldest first. Matches the incarnation, so that rows of an earlier connector with the same
-    /// id are not among them.
+    /// A user's rows at a connector, oldest first. Matches the incarnation, so that rows of an earlier connector with the
+    /// same id are not among them.
     fn rows_of(&self, incarnation: Incarnation, user: &UserId) -> impl Iterator<Item = &Row> {
         self.rows.values().filter(move |row| row.owner().incarnation == incarnation && row.owner().user == *user)
     }
 }
 
-/// The status of one connection from its rows, oldest first; `None` if it has only flows that are over.
+/// The status of one connection from its rows, oldest first; `None` if it has only ended flows.
 fn connection_row(name: &ConnectionName, rows: &[&Row], now: Timestamp) -> Option<ConnectionView> {
     let grant = rows.iter().find(|row| row.is_authorized());
     let former = rows.iter().filter(|row| grant.is_none() && row.authorization.authorized_at().is_some());

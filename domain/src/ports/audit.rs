@@ -243,7 +243,7 @@ pub struct AuditEvent {
 }
 
 impl AuditEvent {
-    /// An event by an actor, about nothing in particular yet, with the outcome `ok`.
+    /// An event of an actor without a subject, with the outcome `ok`.
     pub fn new(kind: AuditKind, actor: Actor, at: Timestamp) -> Self {
         Self {
             at,

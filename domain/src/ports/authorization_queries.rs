@@ -30,7 +30,7 @@ pub struct AccessTokenView {
 pub struct StatusRow {
     /// The connector.
     pub connector: Connector,
-    /// The connections that have a grant, a former grant or a flow that is not over, by name.
+    /// The connections that have a grant, a former grant or a pending flow, by name.
     pub connections: Vec<ConnectionView>,
     /// The connection the user chose as default, whether or not it is among them.
     pub default_connection: Option<ConnectionName>,

@@ -1,6 +1,7 @@
 //! Issuing a user's access token to a run: the hot path.
 //!
-//! One indexed read, then every check on every call: access, status, epoch, digest, destination. No token is cached in clear.
+//! One indexed read, then every check on every call: access, status, epoch, digest, destination. No token is cached in
+//! clear.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,9 +64,9 @@ impl AccessTokens {
     }
 
     async fn find(&self, request: &AccessTokenRequest, rejected: Option<[u8; 32]>) -> Result<IssuedAccessToken, TokenError> {
-        // Only a back end acts for other users; its permissions are checked where its key is.
-        if let Actor::Person(person) = &request.actor
-            && *person != request.user
+        // Only a back end acts for other users. The adapter that authenticates it checks its permissions.
+        if let Actor::Person(user) = &request.actor
+            && *user != request.user
         {
             return Err(AccessError::Forbidden.into());
         }
@@ -96,7 +97,7 @@ impl AccessTokens {
             return Ok(self.issued(request, usable));
         }
         Err(match outcome {
-            // Refreshed, and the API rejected the new token as well: only the user can help.
+            // The API rejects refreshed tokens as well, so the user must consent again.
             RefreshOutcome::Current if rejected.is_some() => {
                 TokenError::AuthorizationRequired { reason: Reason::TokenRejected, connection }
             }

@@ -19,7 +19,7 @@ use crate::usecase::policy::Policy;
 use crate::usecase::revocation::RevocationWorker;
 use crate::usecase::token::ConnectionLabel;
 
-/// How often a running refresh is looked at.
+/// The pause between two checks for a running refresh.
 const POLL: Duration = Duration::from_millis(100);
 
 /// Why no connection was ended.
@@ -92,7 +92,7 @@ impl Terminations {
     ) -> Result<TerminationReport, DisconnectError> {
         let user = self.access.authorize_user(actor, &connector.space, Role::Viewer).await?;
         limit_user(&*self.limiter, user, Operation::Disconnect).await?;
-        // A connector whose settings cannot be parsed can be disconnected all the same.
+        // The settings are not parsed, so that a connector with invalid settings can be disconnected.
         let rows = self.queries.statuses(&connector.space, Some(connector.id.clone()), user).await?;
         let row = rows.into_iter().next().ok_or(AccessError::NotFound)?;
         if row.connector.auth_mode == AuthMode::Shared {
@@ -110,7 +110,7 @@ impl Terminations {
         Ok(self.terminate(scope, TerminationCause::Disconnected, actor.clone()).await?)
     }
 
-    /// Sets or clears the connection that is meant where the user names none.
+    /// Sets or clears the default connection of the user.
     pub(super) async fn set_default_connection(
         &self,
         actor: &Actor,
@@ -168,6 +168,7 @@ fn chosen(row: &StatusRow, named: Option<ConnectionName>) -> Result<Option<Conne
     if named.is_some() {
         return Ok(named);
     }
+    // Connections that were disconnected before do not count.
     let open = open_connections(row);
     match open.as_slice() {
         [] => Ok(None),

@@ -72,8 +72,8 @@ impl Accounts {
         Ok(differs.then_some(FailureCode::AccountMismatch))
     }
 
-    /// The account of the connection's grant, or of a former grant that needs a new consent. None after a disconnect, when
-    /// the user may connect any account, and none at another provider.
+    /// The account of the connection's grant, or of a former grant that needs a new consent. `None` after a disconnect,
+    /// because the user may then connect any account, and `None` if the configuration has changed since.
     fn previous(&self, row: StatusRow, owner: &AuthorizationKey) -> Option<PreviousAccount> {
         let connection = row.connections.into_iter().find(|row| row.name == owner.connection)?;
         let before = connection.grant.or_else(|| connection.former.filter(needs_consent))?;

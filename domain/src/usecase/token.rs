@@ -13,7 +13,8 @@ use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::usecase::access::AccessError;
 
-/// Which access token is requested, and where it will be sent. All of it comes from trusted host context.
+/// Which access token is requested, and where it will be sent. Only the connection name may come from an untrusted request:
+/// it selects among the connections of the user.
 #[derive(Debug, Clone)]
 pub struct AccessTokenRequest {
     /// The caller.

@@ -140,7 +140,7 @@ async fn log_out(State(app): State<App>, headers: HeaderMap) -> Result<Response,
 fn accounts(app: &App) -> Result<&Arc<Accounts>, Problem> {
     match &app.api.identity {
         IdentityMode::Accounts(accounts) => Ok(accounts),
-        IdentityMode::ProxyHeader => Err(Problem::new(Code::NotFound).because("Users sign in elsewhere.")),
+        IdentityMode::ProxyHeader => Err(Problem::new(Code::NotFound).because("Users do not sign in on this server.")),
     }
 }
 

@@ -161,7 +161,7 @@ pub async fn a_status_shows_grant_former_grant_and_flow(backend: Backend) {
     assert_eq!(status("bob").await, None);
 }
 
-/// A connection is listed while it has a grant, a former grant or a flow that is not over; connections are ordered by name.
+/// A connection is listed while it has a grant, a former grant or a pending flow; connections are ordered by name.
 pub async fn a_status_lists_connections_by_name(backend: Backend) {
     let (store, drive) = TestStore::with_drive(backend).await;
     let key = |name: &str| named_key_of(&drive, "alice", name);
@@ -210,7 +210,7 @@ pub async fn the_newest_former_grant_is_the_one_consented_to_last(backend: Backe
     assert_eq!(former().await.map(|former| former.id()), Some(newest.id));
 }
 
-/// The pending flow is the newest one that is not over, also beside an exchange in progress.
+/// The pending flow is the newest one that has not ended, also beside an exchange in progress.
 pub async fn the_newest_flow_is_the_pending_one(backend: Backend) {
     let (store, drive) = TestStore::with_drive(backend).await;
     let owner = authorization_key_of(&drive, "alice");
@@ -222,7 +222,7 @@ pub async fn the_newest_flow_is_the_pending_one(backend: Backend) {
     assert_eq!(pending().await, Some(authorization(&in_exchange)));
 }
 
-/// A flow that is over is not pending, swept or not.
+/// A flow that has timed out or was interrupted is not pending, swept or not.
 pub async fn a_flow_that_is_over_is_not_pending(backend: Backend) {
     let (store, drive) = TestStore::with_drive(backend).await;
     let owner = authorization_key_of(&drive, "alice");
