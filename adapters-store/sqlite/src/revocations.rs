@@ -71,7 +71,6 @@ fn claim(
         let former = due(connection, now, length, "authorizations WHERE revocation = 'pending' AND")?;
         let unclaimed = due(connection, now, length, "unclaimed_tokens WHERE")?;
         let job = match (former, unclaimed) {
-            (None, None) => return Ok(None),
             (Some((seq, at)), other) if other.is_none_or(|(_, other)| at <= other) => {
                 hold(connection, "authorizations", seq, worker, now.plus(length))?;
                 let query = format!("SELECT {AUTHORIZATION_COLUMNS} FROM authorizations AS a WHERE a.seq = ?1");
@@ -84,7 +83,7 @@ fn claim(
                 let found = sql::first(connection, &query, [seq], unclaimed_tokens);
                 found.map(|found| found.map(|tokens| RevocationJob::Unclaimed(Box::new(tokens))))
             }
-            (Some(_), None) => return Ok(None),
+            (_, None) => return Ok(None),
         };
         match job {
             Err(SqliteError::Store(error @ StoreError::Inconsistent { .. })) => {

@@ -36,6 +36,14 @@ pub(crate) struct AccessTokens {
     pub(super) shared: Arc<ClientCredentialsCache>,
 }
 
+/// A request for a token, with the connector as it is stored.
+struct Asked<'a> {
+    request: &'a AccessTokenRequest,
+    connector: &'a Connector,
+    required: &'a RequiredBinding,
+    now: Timestamp,
+}
+
 /// A grant that passed every check, with its decrypted tokens.
 struct Usable {
     grant: Authorization,
@@ -129,13 +137,14 @@ impl AccessTokens {
     ) -> Result<Usable, TokenError> {
         let AccessTokenView { connector, grants, default_connection, has_expired_connections, now } = view;
         let required = self.settings.required_binding(&connector).ok_or(TokenError::Misconfigured)?;
+        let asked = Asked { request, connector: &connector, required: &required, now };
         let mut grants: Vec<_> = grants.into_iter().map(|stored| stored.value).collect();
         if named.is_none() {
             let several = grants.len() > 1 || (has_expired_connections && !grants.is_empty());
-            grants = self.unnamed(request, grants, default_connection, several, &connector, &required, now).await?;
+            grants = self.unnamed(&asked, grants, default_connection, several).await?;
         }
         let Some(grant) = grants.pop() else {
-            let (reason, connection) = self.reason_without_grant(request, named, &connector, &required, now).await?;
+            let (reason, connection) = self.reason_without_grant(&asked, named).await?;
             return Err(TokenError::AuthorizationRequired { reason, connection });
         };
         let grant = grant.at(now);
@@ -176,20 +185,17 @@ impl AccessTokens {
     /// silently another one: a default connection that needs a new consent is still the one that is meant.
     async fn unnamed(
         &self,
-        request: &AccessTokenRequest,
+        asked: &Asked<'_>,
         grants: Vec<Authorization>,
         default: Option<ConnectionName>,
         several: bool,
-        connector: &Connector,
-        required: &RequiredBinding,
-        now: Timestamp,
     ) -> Result<Vec<Authorization>, TokenError> {
         if let Some(default) = default {
             let is_default = |grant: &Authorization| grant.owner().connection == default;
             if let Some(grant) = grants.iter().find(|grant| is_default(grant)) {
                 return Ok(vec![grant.clone()]);
             }
-            let (reason, connection) = self.reason_without_grant(request, Some(&default), connector, required, now).await?;
+            let (reason, connection) = self.reason_without_grant(asked, Some(&default)).await?;
             if reason != Reason::NotConnected {
                 return Err(TokenError::AuthorizationRequired { reason, connection });
             }
@@ -197,35 +203,28 @@ impl AccessTokens {
         if !several {
             return Ok(grants);
         }
-        let row = self.status_row(request, connector).await?;
+        let row = self.status_row(asked).await?;
         let open = row.as_ref().map(open_connections).unwrap_or_default();
         Err(TokenError::ConnectionAmbiguous { connections: labels(&open) })
     }
 
-    async fn status_row(
-        &self,
-        request: &AccessTokenRequest,
-        connector: &Connector,
-    ) -> Result<Option<StatusRow>, StoreError> {
-        let key = &connector.key;
-        let rows = self.queries.statuses(&key.space, Some(key.id.clone()), &request.user).await?;
+    async fn status_row(&self, asked: &Asked<'_>) -> Result<Option<StatusRow>, StoreError> {
+        let key = &asked.connector.key;
+        let rows = self.queries.statuses(&key.space, Some(key.id.clone()), &asked.request.user).await?;
         Ok(rows.into_iter().next())
     }
 
     /// Why there is no grant, and of which connection: the reason is that of the former grant, if there is one.
     async fn reason_without_grant(
         &self,
-        request: &AccessTokenRequest,
+        asked: &Asked<'_>,
         named: Option<&ConnectionName>,
-        connector: &Connector,
-        required: &RequiredBinding,
-        now: Timestamp,
     ) -> Result<(Reason, ConnectionName), TokenError> {
-        let row = self.status_row(request, connector).await?;
+        let row = self.status_row(asked).await?;
         let (connections, default) = row.map(|row| (row.connections, row.default_connection)).unwrap_or_default();
         let is_meant = |name: &ConnectionName| named.is_none_or(|named| named == name);
         let views = connections.into_iter().filter(|row| is_meant(&row.name)).collect();
-        let status = connector_status(connector, views, default, Some(required), |_| true, now).shown();
+        let status = connector_status(asked.connector, views, default, Some(asked.required), |_| true, asked.now).shown();
         let reason = match status.kind {
             StatusKind::NeedsReauthorization => status.reason.unwrap_or(Reason::NotConnected),
             StatusKind::NotConnected | StatusKind::Connecting | StatusKind::Connected => Reason::NotConnected,
