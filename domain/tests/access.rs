@@ -19,24 +19,21 @@ use crate::common::{SPACES, TestApp, agent, draft, drive, execution, person, qui
 async fn refusals(app: &TestApp, flow: AuthorizationId) -> Vec<(&'static str, AccessError, &'static str)> {
     let (ada, key, default) = (person("ada"), drive(), space("default"));
     let mut refusals = Vec::new();
-    match app.node.start(request("ada", &key)).await.err().unwrap() {
-        StartError::Access(error) => refusals.push(("start", error, StartError::Access(error).code())),
-        other => panic!("{other}"),
-    }
-    match app.node.cancel(&ada, &key, CancelKey::Flow(flow)).await.unwrap_err() {
-        CancelError::Access(error) => refusals.push(("cancel", error, CancelError::Access(error).code())),
-        other => panic!("{other}"),
-    }
+    let refused = app.node.start(request("ada", &key)).await.err().unwrap();
+    let StartError::Access(error) = refused else { panic!("{refused}") };
+    refusals.push(("start", error, refused.code()));
+    let refused = app.node.cancel(&ada, &key, CancelKey::Flow(flow)).await.unwrap_err();
+    let CancelError::Access(error) = refused else { panic!("{refused}") };
+    refusals.push(("cancel", error, refused.code()));
     let disconnected = app.node.disconnect(&ada, &key, None).await.unwrap_err();
     let default_set = app.node.set_default_connection(&ada, &key, None).await.unwrap_err();
     for (name, refused) in [("disconnect", disconnected), ("set_default_connection", default_set)] {
         let DisconnectError::Access(error) = refused else { panic!("{refused}") };
         refusals.push((name, error, refused.code()));
     }
-    match app.node.statuses(&ada, &default).await.unwrap_err() {
-        StatusError::Access(error) => refusals.push(("statuses", error, StatusError::Access(error).code())),
-        other => panic!("{other}"),
-    }
+    let refused = app.node.statuses(&ada, &default).await.unwrap_err();
+    let StatusError::Access(error) = refused else { panic!("{refused}") };
+    refusals.push(("statuses", error, refused.code()));
     let connectors = [
         ("connector", app.node.connector(&ada, &key).await.map(drop).unwrap_err()),
         ("connectors", app.node.connectors(&ada, &default).await.map(drop).unwrap_err()),

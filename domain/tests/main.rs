@@ -6,6 +6,7 @@
 #![expect(clippy::unchecked_time_subtraction, reason = "spans of tests are constants")]
 #![expect(clippy::assigning_clones, reason = "an edited setting reads as an assignment")]
 #![expect(clippy::large_futures, reason = "the future of a test is large")]
+#![expect(clippy::similar_names, reason = "parts have ports, and a sealer has sealed records")]
 
 mod common;
 

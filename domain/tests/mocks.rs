@@ -2,18 +2,24 @@
 
 use std::sync::Arc;
 
-use grantry_domain::connector::ConnectorKey;
-use grantry_domain::identity::{Actor, ConnectionName};
+use grantry_domain::authorization::Envelope;
+use grantry_domain::connector::{ConnectorKey, Incarnation};
+use grantry_domain::identity::{Actor, ConnectionName, Role};
 use grantry_domain::ports::{
-    AuthorizationQueries, DirectoryError, Membership, MockAuditOutbox, MockAuthorizationQueries, MockAuthorizationServer,
-    MockAuthorizationStore, MockClock, MockConnectorStore, MockDirectory, MockEventSink, MockHousekeeping,
-    MockProviderProfiles, MockRateLimiter, MockRefreshLeases, MockResourceServer, MockRevocationQueue, MockSecureRandom,
-    MockSpawner, MockStoreClock, MockTokenVault, MockUrls, StoreError, StorePorts, UserStatus,
+    AssociatedData, AuditKind, Created, DirectoryError, Membership, MockAuditOutbox, MockAuthorizationQueries,
+    MockAuthorizationServer, MockAuthorizationStore, MockClock, MockConnectorStore, MockDirectory, MockEventSink,
+    MockHousekeeping, MockProviderProfiles, MockRateLimiter, MockRefreshLeases, MockResourceServer, MockRevocationQueue,
+    MockSecureRandom, MockSpawner, MockStoreClock, MockTokenVault, MockUrls, Operation, StoreError, StorePorts, UserStatus,
 };
+use grantry_domain::secret::Secret;
+use grantry_domain::time::Timestamp;
 use grantry_domain::usecase::{
-    AccessError, AccessTokenRequest, Connections, Policy, Ports, StartError, StartRequest, TokenError,
+    AccessError, AccessTokenRequest, Connections, ConnectorError, Policy, Ports, StartError, StartRequest, TokenError,
 };
+use grantry_testkit::doubles::TestProfiles;
 use grantry_testkit::doubles::fixtures::{connector_key, origin, user};
+
+use crate::common::draft;
 
 /// The ports of a store, none of which may be called.
 fn store_ports() -> StorePorts {
@@ -29,29 +35,48 @@ fn store_ports() -> StorePorts {
     }
 }
 
-/// A system in which only the expected calls may happen.
-fn connections(directory: MockDirectory, limiter: MockRateLimiter, store: StorePorts) -> Arc<Connections> {
-    let ports = Ports {
-        store,
+/// The ports of a host, none of which may be called.
+fn ports() -> Ports {
+    Ports {
+        store: store_ports(),
         vault: Arc::new(MockTokenVault::new()),
         provider: Arc::new(MockAuthorizationServer::new()),
         profiles: Arc::new(MockProviderProfiles::new()),
         resource: Arc::new(MockResourceServer::new()),
-        directory: Arc::new(directory),
+        directory: Arc::new(MockDirectory::new()),
         urls: Arc::new(MockUrls::new()),
-        limiter: Arc::new(limiter),
+        limiter: Arc::new(MockRateLimiter::new()),
         sink: Arc::new(MockEventSink::new()),
         clock: Arc::new(MockClock::new()),
         random: Arc::new(MockSecureRandom::new()),
         spawner: Arc::new(MockSpawner::new()),
-    };
-    Connections::new(&ports, Policy::default()).unwrap()
+    }
 }
 
-fn unavailable_directory() -> MockDirectory {
+/// A system in which only the expected calls may happen.
+fn connections(ports: &Ports) -> Arc<Connections> {
+    Connections::new(ports, Policy::default()).unwrap()
+}
+
+/// A directory that is asked once, and returns this role.
+fn directory_with(role: Role) -> Arc<MockDirectory> {
+    let mut directory = MockDirectory::new();
+    let membership = Membership { space_exists: true, user: UserStatus::Active, role: Some(role) };
+    directory.expect_membership().times(1).returning(move |_, _| Ok(membership));
+    Arc::new(directory)
+}
+
+/// A clock of the store that stands still.
+fn store_clock() -> Arc<MockStoreClock> {
+    let mut clock = MockStoreClock::new();
+    clock.expect_now().returning(|| Ok(Timestamp::from_millis(1_000_000)));
+    Arc::new(clock)
+}
+
+fn unavailable_directory() -> Arc<MockDirectory> {
     let mut directory = MockDirectory::new();
     directory.expect_membership().times(1).returning(|_, _| Err(DirectoryError));
-    directory
+    Arc::new(directory)
 }
 
 fn drive() -> ConnectorKey {
@@ -80,7 +105,7 @@ fn token_request() -> AccessTokenRequest {
 
 #[tokio::test]
 async fn r06_an_unavailable_directory_denies_a_start_before_any_other_port_is_called() {
-    let node = connections(unavailable_directory(), MockRateLimiter::new(), store_ports());
+    let node = connections(&Ports { directory: unavailable_directory(), ..ports() });
     let refused = node.start(start_request()).await;
     assert_eq!(refused.err(), Some(StartError::Access(AccessError::DirectoryUnavailable)));
 }
@@ -91,26 +116,75 @@ async fn r43_an_unavailable_directory_denies_a_token_before_it_is_read() {
     let mut clock = MockStoreClock::new();
     clock.expect_now().times(1).returning(|| Err(StoreError::Unavailable));
     let store = StorePorts { clock: Arc::new(clock), ..store_ports() };
-    let node = connections(unavailable_directory(), MockRateLimiter::new(), store);
+    let node = connections(&Ports { directory: unavailable_directory(), store, ..ports() });
     let refused = node.access_token(&token_request()).await;
     assert_eq!(refused.err(), Some(TokenError::Access(AccessError::DirectoryUnavailable)));
 }
 
 #[tokio::test]
-async fn a_host_replaces_a_single_port_of_the_store() {
-    let mut directory = MockDirectory::new();
-    directory.expect_membership().times(1).returning(|_, _| {
-        Ok(Membership { space_exists: true, user: UserStatus::Active, role: Some(grantry_domain::identity::Role::Viewer) })
-    });
+async fn a_host_replaces_single_ports_of_the_store() {
     let mut limiter = MockRateLimiter::new();
-    let is_status = |who: &str, operation: &grantry_domain::ports::Operation| {
-        who == "user:u_alice" && *operation == grantry_domain::ports::Operation::Status
-    };
+    let is_status = |who: &str, operation: &Operation| who == "user:u_alice" && *operation == Operation::Status;
     limiter.expect_take().withf(is_status).times(1).returning(|_, _| Ok(()));
     let mut queries = MockAuthorizationQueries::new();
     queries.expect_access_token_view().times(1).returning(|_, _, _| Ok(None));
-    let queries: Arc<dyn AuthorizationQueries> = Arc::new(queries);
-    let node = connections(directory, limiter, StorePorts { queries, ..store_ports() });
+    let store = StorePorts { queries: Arc::new(queries), ..store_ports() };
+    let (directory, limiter) = (directory_with(Role::Viewer), Arc::new(limiter));
+    let node = connections(&Ports { directory, limiter, store, ..ports() });
     let refused = node.set_default_connection(&Actor::Person(user("u_alice")), &drive(), None).await;
     assert_eq!(refused, Err(AccessError::NotFound.into()));
+}
+
+#[tokio::test]
+async fn r64_an_installed_connector_is_written_with_its_sealed_secret_and_one_event() {
+    let mut random = MockSecureRandom::new();
+    random.expect_fill().times(2).returning(|bytes| {
+        bytes.fill(7);
+        Ok(())
+    });
+    let mut vault = MockTokenVault::new();
+    let for_a_secret = |associated: &AssociatedData, _: &u16, _: &Secret| {
+        matches!(associated, AssociatedData::ClientSecret { incarnation: Incarnation([7, ..]), .. })
+    };
+    vault.expect_seal().withf(for_a_secret).times(1).returning(|_, _, _| Ok(Envelope(vec![1])));
+    let mut connectors = MockConnectorStore::new();
+    connectors
+        .expect_create()
+        .withf(|connector, secret, audit| {
+            let sealed = secret.as_ref().map(|secret| secret.sealed.clone());
+            connector.key == drive()
+                && connector.has_client_secret
+                && sealed == Some(Envelope(vec![1]))
+                && audit.iter().map(|event| event.kind).eq([AuditKind::ConnectorCreated])
+        })
+        .times(1)
+        .returning(|_, _, _| Ok(Created::Taken));
+    let store = StorePorts { clock: store_clock(), connectors: Arc::new(connectors), ..store_ports() };
+    let profiles = Arc::new(TestProfiles::default());
+    let ports = Ports { random: Arc::new(random), vault: Arc::new(vault), profiles, store, ..ports() };
+    let ConnectorKey { space, id } = drive();
+    let installed = connections(&ports).install_connector(&Actor::System, &space, Some(id), draft("{}")).await;
+    assert_eq!(installed, Err(ConnectorError::IdTaken));
+}
+
+#[tokio::test]
+async fn deleting_a_connector_starts_revocations_only_if_grants_ended() {
+    let cases = [(Some(0), 0, Ok(0)), (Some(3), 1, Ok(3)), (None, 0, Err(AccessError::NotFound.into()))];
+    for (ended, rounds, expected) in cases {
+        let mut connectors = MockConnectorStore::new();
+        connectors.expect_delete().times(1).returning(move |_, _, _| Ok(ended));
+        let mut spawner = MockSpawner::new();
+        spawner.expect_spawn().times(rounds).returning(drop);
+        let store = StorePorts { clock: store_clock(), connectors: Arc::new(connectors), ..store_ports() };
+        let ports = Ports { directory: directory_with(Role::Editor), spawner: Arc::new(spawner), store, ..ports() };
+        let deleted = connections(&ports).delete_connector(&Actor::Person(user("u_ed")), &drive()).await;
+        assert_eq!(deleted, expected);
+    }
+}
+
+#[tokio::test]
+async fn an_edit_by_a_viewer_reads_nothing() {
+    let node = connections(&Ports { directory: directory_with(Role::Viewer), ..ports() });
+    let refused = node.update_connector(&Actor::Person(user("u_alice")), &drive(), draft("{}"), None, false).await;
+    assert_eq!(refused.map(drop), Err(AccessError::Forbidden.into()));
 }

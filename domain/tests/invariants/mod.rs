@@ -251,16 +251,14 @@ impl Invariant for EndedIsFinal {
         }
         for disconnected in &seen.journal.disconnected {
             let ended = ended_connections(seen, disconnected);
-            match name_of(disconnected.connection) {
-                Some(name) => {
-                    assert!(ended.iter().all(|ended| *ended == name), "another connection was ended");
-                    let open = open_connections(seen.after, seen.machine.app.now(), disconnected);
-                    assert!(!open.contains(&name), "a disconnect leaves nothing that can be used");
-                }
-                None => {
-                    let open = open_connections(seen.before, seen.machine.app.now(), disconnected);
-                    assert_eq!(ended.len(), open.len().min(1), "one of {open:?} is ended, not {ended:?}");
-                }
+            let now = seen.machine.app.now();
+            if let Some(name) = name_of(disconnected.connection) {
+                assert!(ended.iter().all(|ended| *ended == name), "another connection was ended");
+                let open = open_connections(seen.after, now, disconnected);
+                assert!(!open.contains(&name), "a disconnect leaves nothing that can be used");
+            } else {
+                let open = open_connections(seen.before, now, disconnected);
+                assert_eq!(ended.len(), open.len().min(1), "one of {open:?} is ended, not {ended:?}");
             }
         }
     }

@@ -22,6 +22,9 @@ fn event(number: i64) -> AuditEvent {
     AuditEvent::of_system(AuditKind::AccessTokenIssued, Timestamp::from_millis(number))
 }
 
+/// Grants and the days of their last use.
+type Uses = Vec<(AuthorizationId, i64)>;
+
 type Batches = Arc<Mutex<Vec<Vec<i64>>>>;
 
 /// An outbox that records the numbers of the events it accepts, and fails while `failures` is greater than zero.
@@ -119,7 +122,7 @@ async fn the_buffer_is_bounded_while_the_store_accepts_nothing() {
 
 #[tokio::test]
 async fn the_last_day_of_use_of_each_grant_is_written_once() {
-    let uses: Arc<Mutex<Vec<Vec<(AuthorizationId, i64)>>>> = Arc::default();
+    let uses: Arc<Mutex<Vec<Uses>>> = Arc::default();
     let (mut outbox, written) = (MockAuditOutbox::new(), uses.clone());
     let mut fails = true;
     outbox.expect_record_use().times(2).returning(move |uses| {

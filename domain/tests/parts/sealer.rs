@@ -24,8 +24,8 @@ fn sealer(parts: &TestParts) -> Sealer {
     Sealer::new(parts.vault.clone(), Arc::new(MockConnectorStore::new()))
 }
 
-fn refused(sealer: &Sealer, record: AuthorizationRecord) -> Option<DecryptError> {
-    sealer.open_grant(&authorization(&record)).err()
+fn refused(sealer: &Sealer, record: &AuthorizationRecord) -> Option<DecryptError> {
+    sealer.open_grant(&authorization(record)).err()
 }
 
 #[tokio::test]
@@ -50,19 +50,20 @@ async fn r76_tokens_of_an_older_generation_are_stale() {
     let sealer = sealer(&parts);
     let record = parts.record(parts.owner("alice"), &parts.secrets("alice").await);
     let next = AuthorizationRecord { revision: Revision(2), ..record.clone() };
-    assert_eq!(refused(&sealer, next), Some(DecryptError::Stale));
+    assert_eq!(refused(&sealer, &next), Some(DecryptError::Stale));
     assert_eq!(AuditOutcome::from(DecryptError::Stale), AuditOutcome::Stale);
-    assert_eq!(refused(&sealer, record), None);
+    assert_eq!(refused(&sealer, &record), None);
     let other_epoch = grantry_domain::authorization::GrantSecrets { epoch: Epoch(7), ..parts.secrets("alice").await };
-    assert_eq!(refused(&sealer, parts.record(parts.owner("alice"), &other_epoch)), Some(DecryptError::Stale));
+    assert_eq!(refused(&sealer, &parts.record(parts.owner("alice"), &other_epoch)), Some(DecryptError::Stale));
 }
+
+type Change = fn(AuthorizationKey) -> AuthorizationKey;
 
 #[tokio::test]
 async fn r76_an_envelope_that_was_moved_to_another_record_is_tampered() {
     let parts = TestParts::new().await;
     let sealer = sealer(&parts);
     let record = parts.record(parts.owner("alice"), &parts.secrets("alice").await);
-    type Change = fn(AuthorizationKey) -> AuthorizationKey;
     let changes: [(&str, Change); 6] = [
         ("space", |owner| AuthorizationKey { space: space("marketing"), ..owner }),
         ("connector", |owner| AuthorizationKey { connector: ConnectorId::new("other").unwrap(), ..owner }),
@@ -73,10 +74,10 @@ async fn r76_an_envelope_that_was_moved_to_another_record_is_tampered() {
     ];
     for (name, change) in changes {
         let moved = AuthorizationRecord { owner: change(record.owner.clone()), ..record.clone() };
-        assert_eq!(refused(&sealer, moved), Some(DecryptError::Vault(VaultError::Tampered)), "{name}");
+        assert_eq!(refused(&sealer, &moved), Some(DecryptError::Vault(VaultError::Tampered)), "{name}");
     }
     let other_id = AuthorizationRecord { id: authorization_id(99), ..record.clone() };
-    assert_eq!(refused(&sealer, other_id), Some(DecryptError::Vault(VaultError::Tampered)));
+    assert_eq!(refused(&sealer, &other_id), Some(DecryptError::Vault(VaultError::Tampered)));
     let sealed = record.sealed.clone().unwrap();
     let unclaimed = sealer.open_unclaimed(&record.owner, record.id, &sealed);
     assert_eq!(unclaimed.err(), Some(DecryptError::Vault(VaultError::Tampered)), "another type of record");
@@ -89,7 +90,7 @@ async fn r76_a_missing_key_is_distinguished_and_temporary() {
     let sealer = sealer(&parts);
     let record = parts.record(parts.owner("alice"), &parts.secrets("alice").await);
     parts.vault.forget(PlainVault::FIRST_KEY);
-    assert_eq!(refused(&sealer, record.clone()), Some(DecryptError::Vault(VaultError::UnknownKey)));
+    assert_eq!(refused(&sealer, &record), Some(DecryptError::Vault(VaultError::UnknownKey)));
     assert_eq!(AuditOutcome::from(DecryptError::Vault(VaultError::UnknownKey)), AuditOutcome::UnknownKey);
     assert!(!sealer.decrypts(&authorization(&record)));
     parts.vault.restore(PlainVault::FIRST_KEY);

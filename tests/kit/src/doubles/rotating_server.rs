@@ -295,3 +295,76 @@ impl AuthorizationServer for RotatingAuthorizationServer {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use grantry_domain::connector::ProfileId;
+    use grantry_domain::provider::{ClientAuthentication, Endpoints};
+
+    use super::*;
+
+    struct Client(RotatingAuthorizationServer, ProviderSnapshot);
+
+    impl Client {
+        fn new(reuse: Reuse) -> Self {
+            let provider = ProviderSnapshot {
+                profile: ProfileId::new(".example").unwrap(),
+                issuer: None,
+                issuer_in_response: false,
+                endpoints: Endpoints::default(),
+                client_id: "client-1".to_owned(),
+                authentication: ClientAuthentication::None,
+                resources: Vec::new(),
+                destinations: Vec::new(),
+                redirect_uri: String::new(),
+                config: "{}".to_owned(),
+            };
+            Self(RotatingAuthorizationServer::new(reuse), provider)
+        }
+
+        async fn connect(&self) -> String {
+            let (code, none) = (Secret::from_text("alice#0"), ClientCredentials { secret: None });
+            let response = self.0.exchange(&self.1, &none, &code, &code).await.unwrap();
+            text(&response.refresh_token.unwrap())
+        }
+
+        async fn refresh(&self, token: &str) -> Result<String, ProviderError> {
+            let (token, none) = (Secret::from_text(token), ClientCredentials { secret: None });
+            let response = self.0.refresh(&self.1, &none, &token, &Scopes::default()).await?;
+            Ok(text(&response.refresh_token.unwrap()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_used_refresh_token_has_the_effect_of_the_policy() {
+        for (reuse, last, older) in
+            [(Reuse::Strict, false, false), (Reuse::Grace, true, false), (Reuse::Undetected, true, true)]
+        {
+            let client = Client::new(reuse);
+            let first = client.connect().await;
+            let second = client.refresh(&first).await.unwrap();
+            assert_eq!(client.refresh(&first).await.is_ok(), last, "{reuse:?}");
+            if last {
+                client.refresh(&second).await.unwrap();
+                assert_eq!(client.refresh(&first).await.is_ok(), older, "{reuse:?}");
+            }
+            assert_eq!(client.0.live_families().is_empty(), !older, "{reuse:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lost_response_leaves_a_rotated_token_that_no_client_has() {
+        let client = Client::new(Reuse::Grace);
+        let first = client.connect().await;
+        assert_eq!(client.0.live_refresh_tokens(), [[first.clone()]]);
+        client.0.fail_next(Operation::Refresh, ProviderFault::RequestLost);
+        assert_eq!(client.refresh(&first).await, Err(ProviderError::NoResponse));
+        assert_eq!(client.0.live_refresh_tokens(), [[first.clone()]]);
+        client.0.fail_next(Operation::Refresh, ProviderFault::ResponseLost);
+        assert_eq!(client.refresh(&first).await, Err(ProviderError::NoResponse));
+        assert!(client.0.live_refresh_tokens().is_empty());
+        let newest = client.refresh(&first).await.unwrap();
+        assert!(client.0.live_refresh_tokens()[0].contains(&newest));
+        assert_eq!((client.0.reused(), client.0.count(Operation::Refresh)), (1, 3));
+    }
+}
