@@ -423,6 +423,34 @@ async fn after_its_default_connection_was_disconnected_the_only_one_left_is_mean
 }
 
 #[tokio::test]
+async fn without_a_name_an_expired_connection_is_not_passed_over() {
+    let app = two_connections().await;
+    app.clock.advance(HOUR);
+    app.provider.respond_to_refresh(Err(ProviderError::InvalidGrant));
+    token(&app, "work").await.unwrap_err();
+    let refused = TokenError::ConnectionAmbiguous { connections: vec![label("default"), label("work")] };
+    assert_eq!(app.token("alice").await, Err(refused.clone()));
+    assert_eq!(run(&app, None).await, Err(refused.into()));
+    assert!(app.resource.requests().is_empty(), "no request with another connection");
+    disconnect(&app, Some("work")).await.unwrap();
+    assert_eq!(app.token("alice").await.as_deref(), Ok("access-3"), "the only connection left");
+}
+
+#[tokio::test]
+async fn a_run_is_retried_with_its_connection_and_the_error_names_it() {
+    let app = TestApp::new().await;
+    app.connect_named("alice", "work").await;
+    app.resource.reject_token("access-1");
+    assert_eq!(run(&app, None).await.as_deref(), Ok("access-2"));
+    let used: Vec<_> = app.resource.requests().into_iter().map(|request| request.token).collect();
+    assert_eq!(used, ["access-1", "access-2"]);
+    app.resource.reject_all_tokens();
+    app.clock.advance(Duration::from_mins(1));
+    let required = TokenError::AuthorizationRequired { reason: Reason::TokenRejected, connection: connection("work") };
+    assert_eq!(run(&app, None).await, Err(required.into()));
+}
+
+#[tokio::test]
 async fn a_default_connection_that_needs_reauthorization_is_not_replaced_by_another_one() {
     let app = two_connections().await;
     set_default(&app, Some("work")).await.unwrap();

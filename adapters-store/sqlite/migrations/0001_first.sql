@@ -106,7 +106,7 @@ CREATE UNIQUE INDEX one_grant ON authorizations (incarnation, user, connection) 
 CREATE UNIQUE INDEX one_pending ON authorizations (incarnation, user, connection) WHERE role = 'pending';
 CREATE INDEX authorizations_by_user ON authorizations (user, space, incarnation, role) WHERE role <> 'ended_flow';
 CREATE INDEX grants_by_space ON authorizations (space, id) WHERE authorized_at IS NOT NULL;
-CREATE INDEX expired_by_connector ON authorizations (incarnation) WHERE role = 'former_grant' AND state = 'expired';
+CREATE INDEX expired_by_connector ON authorizations (incarnation, user) WHERE role = 'former_grant' AND state = 'expired';
 CREATE INDEX pending_by_deadline ON authorizations (deadline) WHERE role = 'pending';
 CREATE INDEX running_by_start ON authorizations (consumed_at) WHERE role = 'running';
 CREATE INDEX grants_by_final_expiry ON authorizations (final_expiry) WHERE role = 'grant' AND final_expiry IS NOT NULL;

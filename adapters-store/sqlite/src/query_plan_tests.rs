@@ -64,6 +64,7 @@ fn hot_reads_use_the_index_made_for_them() {
         assert!(steps.iter().any(|found| found.contains(step)), "{steps:?}\n{statement}");
     };
     uses(&queries::ACCESS_TOKEN_VIEW, "USING INDEX one_grant (incarnation=? AND user=?)");
+    uses(&queries::ACCESS_TOKEN_VIEW, "SEARCH e USING INDEX expired_by_connector (incarnation=? AND user=?)");
     uses(&queries::ACCESS_TOKEN_VIEW_OF_ONE, "USING INDEX one_grant (incarnation=? AND user=? AND connection=?)");
     uses(&queries::STATUSES, "USING INDEX authorizations_by_user (user=? AND space=? AND incarnation=?)");
     uses(&queries::page_query(""), "USING INDEX grants_by_space (space=?)");

@@ -11,7 +11,7 @@ use grantry_domain::ports::{
 };
 
 use super::Backend;
-use super::test_store::{Succeeds, TestStore, record_of, stored};
+use super::test_store::{Succeeds, TestStore, connection_scope, record_of, stored};
 use crate::doubles::PlainVault;
 use crate::doubles::fixtures::{self, FLOW_TTL, authorization, authorization_key_of, named_key_of};
 
@@ -104,6 +104,33 @@ pub async fn an_access_token_view_is_filtered_by_connection(backend: Backend) {
     for none in ["new", "former", "unknown"] {
         assert_eq!(grants(Some(none)).await, []);
     }
+}
+
+/// An access token view without a name tells whether a connection without a grant has a former grant that expired.
+pub async fn an_access_token_view_tells_whether_connections_expired(backend: Backend) {
+    let (store, drive) = TestStore::with_drive(backend).await;
+    let has_expired = async |user: &str, name: Option<&str>| {
+        access_token_view(&store, &drive, user, name).await.expect("the connector is stored").has_expired_connections
+    };
+    let mail = store.add(fixtures::connector_in("default", "mail", 1, store.now())).await;
+    store.connect(&authorization_key_of(&drive, "alice")).await;
+    let elsewhere = store.connect(&named_key_of(&mail, "alice", "work")).await;
+    store.reject_refresh(&elsewhere).await;
+    let of_bob = store.connect(&named_key_of(&drive, "bob", "work")).await;
+    store.reject_refresh(&of_bob).await;
+    assert!(!has_expired("alice", None).await, "connectors and users are told apart");
+    assert!(has_expired("bob", None).await);
+    let work = store.connect(&named_key_of(&drive, "alice", "work")).await;
+    assert!(!has_expired("alice", None).await);
+    store.reject_refresh(&work).await;
+    assert!(has_expired("alice", None).await);
+    assert!(!has_expired("alice", Some("work")).await, "not needed where a name is given");
+    let again = store.connect(&named_key_of(&drive, "alice", "work")).await;
+    assert!(!has_expired("alice", None).await, "the connection has a grant again");
+    store.reject_refresh(&again).await;
+    let scope = connection_scope(&again.owner);
+    store.terminate(scope, TerminationCause::Disconnected).await;
+    assert!(!has_expired("alice", None).await, "a connection that was disconnected needs no consent");
 }
 
 /// A status has a row for every connector of the space, by name, for every user.
