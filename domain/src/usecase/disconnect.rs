@@ -9,8 +9,8 @@ use crate::authorization::{AuthorizationId, ConnectionView, TerminationCause};
 use crate::connector::{AuthMode, ConnectorKey};
 use crate::identity::{Actor, ConnectionName, Role};
 use crate::ports::{
-    AuditEvent, AuditKind, AuthorizationQueries, AuthorizationStore, Clock, Limited, Operation, RateLimiter,
-    Spawner, StatusRow, StoreClock, StoreError, TerminationReport, TerminationRequest, TerminationScope,
+    AuditEvent, AuditKind, AuthorizationQueries, AuthorizationStore, Clock, Limited, Operation, RateLimiter, Spawner,
+    StatusRow, StoreClock, StoreError, TerminationReport, TerminationRequest, TerminationScope,
 };
 use crate::usecase::access::{Access, AccessError};
 use crate::usecase::flows::limit_user;

@@ -14,7 +14,7 @@ use grantry_domain::identity::{Actor, ConnectionName};
 use grantry_domain::ports::{AssociatedData, AuditKind, Directory, ProviderProfiles, TokenVault, VaultError};
 use grantry_domain::time::Timestamp;
 use grantry_domain::usecase::{AccessError, CallbackRefused};
-use grantry_testkit::doubles::fixtures::{connector_key, space, user};
+use grantry_testkit::doubles::fixtures::{authorization, connector_key, space, user};
 use proptest::prelude::*;
 
 use self::machine::{
@@ -270,20 +270,24 @@ impl Invariant for EndedIsFinal {
 }
 
 /// The connection that a disconnect without a name means: the only one of the user, or the default one. Connections with an
-/// expired grant count: the user has to consent again or to disconnect them.
+/// expired grant count: the user has to consent again or to disconnect them. Flows whose deadline has passed do not.
 async fn meant_without_name(seen: &Seen<'_>, of: &Disconnected) -> Option<ConnectionName> {
-    let key = &connectors()[of.connector];
+    let (key, ports) = (&connectors()[of.connector], &seen.machine.app.stored);
+    let now = ports.clock.now().await.expect("the store responds");
     let live = seen.before.connectors.get(key).map(|live| live.incarnation);
-    let expired = seen.before.rows.values().filter(|row| {
-        row.owner.user.as_str() == USERS[of.who]
-            && Some(row.owner.incarnation) == live
-            && row.state == StateKind::Expired
-            && row.authorized_at.is_some()
-    });
-    let mut present = open_connections(seen.before, of);
-    present.extend(expired.map(|row| row.owner.connection.clone()));
+    let is_present = |row: &AuthorizationRecord| {
+        let current = authorization(row).at(now);
+        match current.state().kind() {
+            StateKind::Initiated | StateKind::AwaitingCallback | StateKind::Authorized => true,
+            StateKind::Expired => current.authorized_at().is_some(),
+            StateKind::Revoked => false,
+        }
+    };
+    let rows = seen.before.rows.values().filter(|row| row.owner.user.as_str() == USERS[of.who]);
+    let rows = rows.filter(|row| Some(row.owner.incarnation) == live && is_present(row));
+    let mut present: BTreeSet<_> = rows.map(|row| row.owner.connection.clone()).collect();
     if present.len() > 1 {
-        let view = seen.machine.app.stored.queries.access_token_view(key, &user(USERS[of.who]), None).await;
+        let view = ports.queries.access_token_view(key, &user(USERS[of.who]), None).await;
         let default = view.expect("the store responds").expect("the connector is stored").default_connection;
         present.retain(|name| default.as_ref() == Some(name));
         assert_eq!(present.len(), 1, "the request is ambiguous");
