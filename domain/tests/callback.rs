@@ -436,7 +436,6 @@ async fn r59_callbacks_are_limited_per_user_before_anything_is_consumed() {
     let app = TestApp::new().await;
     let started = app.start("alice", &drive()).await;
     let callback = || callback_of(&started, "alice");
-    app.limiter.allow_next();
     app.limiter.refuse(Duration::from_secs(9));
     let refused = app.node.complete(callback()).await.unwrap_err();
     assert_eq!(refused, CallbackRefused::RateLimited { retry_after: Duration::from_secs(9) });
