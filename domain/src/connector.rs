@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn context_ids_round_trip() {
+    fn callback_ids_round_trip() {
         let callback_id = CallbackId([7; 16]);
         assert_eq!(CallbackId::parse(&callback_id.to_text()), Some(callback_id));
         assert_eq!(CallbackId::parse("short"), None);
