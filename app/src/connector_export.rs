@@ -150,12 +150,12 @@ pub(crate) async fn export(app: &App, config: &Config, spaces: &[String]) -> Res
     let selected = |space: &&SpaceId| spaces.is_empty() || spaces.iter().any(|name| name == space.as_str());
     let mut connectors = Vec::new();
     for space in config.spaces.iter().filter(selected) {
-        connectors.extend(ConnectorStore::list(&*app.store().ports, space).await?.iter().map(definition));
+        connectors.extend(ConnectorStore::list(&*app.store().ports, space).await?.iter().map(exported));
     }
     Ok(Definitions { version: VERSION, connectors })
 }
 
-fn definition(connector: &Connector) -> ConnectorFile {
+fn exported(connector: &Connector) -> ConnectorFile {
     ConnectorFile {
         space: connector.key.space.to_string(),
         id: connector.key.id.to_string(),
@@ -201,7 +201,7 @@ async fn import_one(
     };
     let key = ConnectorKey { space: space.clone(), id: id.clone() };
     if let Some(present) = ConnectorStore::get(&*app.store().ports, &key).await? {
-        return Ok(if definition(&present) == *file {
+        return Ok(if exported(&present) == *file {
             (ImportOutcome::Unchanged, "exists and is the same".to_owned())
         } else {
             (ImportOutcome::Differs, "exists and differs; not changed".to_owned())

@@ -54,7 +54,7 @@ pub fn start_log(directives: &str, format: LogFormat) {
             .boxed(),
     };
     let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter(directives)));
-    // DemoUser else's log is as good.
+    // An error means that another subscriber is installed already; it receives the log.
     drop(subscriber.try_init());
     std::panic::set_hook(Box::new(log_panic));
 }
@@ -70,7 +70,7 @@ fn colours() -> bool {
 }
 
 /// Fields that the brief format leaves out.
-const NOT_BRIEF: [&str; 5] = ["kind", "actor", "grant", "at", "sequence"];
+const NOT_BRIEF: [&str; 5] = ["kind", "actor", "authorization", "at", "sequence"];
 
 fn brief(writer: &mut format::Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
     match field.name() {

@@ -1,4 +1,4 @@
-//! Connectors: named configurations of one provider, living in exactly one space.
+//! Connectors: named configurations of one provider, each in exactly one space.
 
 use std::fmt;
 

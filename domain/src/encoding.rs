@@ -27,14 +27,14 @@ pub fn from_base64url<const N: usize>(text: &str) -> Option<[u8; N]> {
     buffer.get(..length)?.try_into().ok()
 }
 
-/// Bytes that are not a valid sequence of tagged fields. Contains nothing of them.
+/// Bytes that are not a valid sequence of tagged fields. The error contains none of the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum MalformedFields {
     /// The bytes end within a field.
     #[error("the sealed record ends within a field")]
     Cut,
     /// A tag is not greater than the one before it.
-    #[error("the sealed record has a doubled or unordered field")]
+    #[error("the sealed record has a duplicate or unordered field")]
     Unordered,
     /// A tag that is unknown to this version.
     #[error("the sealed record has an unknown field")]

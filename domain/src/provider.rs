@@ -343,7 +343,7 @@ impl ProviderSnapshot {
     }
 }
 
-/// The account at the provider that consented: a label for people and a subject for comparison. Never used for log-in.
+/// The account at the provider that consented: a label for display and a subject for comparison. Never used for log-in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// Stable subject id at the provider.

@@ -22,7 +22,7 @@ impl Secret {
         Self::new(text.as_bytes().to_vec())
     }
 
-    /// The bytes. Every call deserves a look in review.
+    /// The bytes. Review every use.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }

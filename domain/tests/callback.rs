@@ -432,17 +432,17 @@ async fn a_foreign_id_token_fails_the_flow_and_an_unavailable_userinfo_endpoint_
 }
 
 #[tokio::test]
-async fn r59_callbacks_are_limited_per_user_and_per_address_before_anything_is_consumed() {
+async fn r59_callbacks_are_limited_per_user_before_anything_is_consumed() {
     let app = TestApp::new().await;
     let started = app.start("alice", &drive()).await;
-    let callback = || CallbackRequest { address: Some("192.0.2.1".to_owned()), ..callback_of(&started, "alice") };
+    let callback = || callback_of(&started, "alice");
     app.limiter.allow_next();
     app.limiter.refuse(Duration::from_secs(9));
     let refused = app.node.complete(callback()).await.unwrap_err();
     assert_eq!(refused, CallbackRefused::RateLimited { retry_after: Duration::from_secs(9) });
     assert_eq!(refused.code(), "rate_limited");
     let taken = app.limiter.taken();
-    assert_eq!(taken[1..], [("user:alice".to_owned(), Limit::Callback), ("address:192.0.2.1".to_owned(), Limit::Callback)]);
+    assert_eq!(taken[1..], [("user:alice".to_owned(), Limit::Callback)]);
     assert_eq!(app.complete(callback()).await.outcome, Outcome::Connected);
 }
 

@@ -1,4 +1,4 @@
-//! The facts a user sees before the redirect to a provider.
+//! Information that is shown to a user before the redirect to a provider.
 
 use std::collections::BTreeSet;
 

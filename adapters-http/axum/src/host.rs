@@ -12,7 +12,7 @@ use crate::auth::{Accounts, Authenticator, UserDirectory};
 use crate::connector_types::ConnectorType;
 use crate::public_url::PublicBaseUrl;
 
-/// Everything the router needs. Plain data without a default, so that a forgotten part does not compile.
+/// Everything the router needs. There is no default, so code that omits a part does not compile.
 pub struct Api {
     /// The use cases.
     pub connections: Arc<Connections>,
@@ -47,8 +47,6 @@ pub enum IdentityMode {
     Accounts(Arc<Accounts>),
     /// A proxy in front signs users in.
     ProxyHeader,
-    /// A token of the host signs users in.
-    Jwt,
 }
 
 impl IdentityMode {
@@ -57,7 +55,6 @@ impl IdentityMode {
         match self {
             Self::Accounts(_) => "accounts",
             Self::ProxyHeader => "proxy-header",
-            Self::Jwt => "jwt",
         }
     }
 
@@ -65,7 +62,7 @@ impl IdentityMode {
     pub(crate) fn has_log_in(&self) -> bool {
         match self {
             Self::Accounts(_) => true,
-            Self::ProxyHeader | Self::Jwt => false,
+            Self::ProxyHeader => false,
         }
     }
 }

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! A host fills in [`Api`] and mounts [`router`]. This crate parses requests strictly, calls the use cases of the domain and
-//! writes their results. It takes no decision. Names, statuses and codes are a contract with existing front ends.
+//! writes their results. It makes no decisions about access. Names, statuses and codes are a contract with existing front
+//! ends.
 //!
 //! **Architecture invariant:** no error text of another library reaches a response or a log, and neither the path nor the query
 //! of a request is recorded. Deliberately absent: CORS, content negotiation, and sessions of other hosts, which implement

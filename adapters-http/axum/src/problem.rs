@@ -1,7 +1,7 @@
 //! Errors of the API: a stable code, a status and a sentence.
 //!
-//! A handler returns a [`Problem`]. The outermost middleware writes its body, because only there the correlation id is known.
-//! The body is `application/problem+json` (RFC 9457), with three members for older front ends.
+//! A handler returns a [`Problem`]. The outermost middleware writes its body, because only there the correlation id is
+//! known. The body is `application/problem+json` (RFC 9457), with three members for older front ends.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -65,7 +65,7 @@ codes! {
     NotSignedIn = "not_signed_in", 401, "Sign in first.";
     /// The caller has access here, but not to this.
     Forbidden = "forbidden", 403, "This is not allowed.";
-    /// Missing, or invisible to the caller; the two look alike.
+    /// Missing, or without access for the caller; the two are not distinguished.
     NotFound = "not_found", 404, "There is nothing here.";
     /// Taken, or edited concurrently.
     Conflict = "conflict", 409, "This conflicts with the stored state.";
@@ -79,8 +79,6 @@ codes! {
     WrongHost = "wrong_host", 421, "This server does not serve that host.";
     /// Too many requests.
     RateLimited = "rate_limited", 429, "Too many requests. Try again later.";
-    /// No public base URL is configured.
-    PublicBaseUrlMissing = "public_base_url_missing", 400, "The public base URL is not configured.";
     /// A URL of the connector is outside the operator's egress policy.
     HostNotAllowed = "host_not_allowed", 400, "The operator does not allow this host.";
     /// A setting of the connector is empty; `field` names it.
@@ -133,7 +131,7 @@ codes! {
     ExchangeFailed = "exchange_failed", 502, "The provider did not issue tokens.";
     /// The connector was edited during the flow.
     ConnectorChanged = "connector_changed", 409, "The connector was changed in the meantime.";
-    /// The connector was deleted or disabled during the flow.
+    /// The connector was deleted during the flow.
     ConnectorGone = "connector_gone", 410, "The connector no longer exists.";
     /// The user lost the permission during the flow.
     PermissionLost = "permission_lost", 403, "The permission to use this connector was lost in the meantime.";

@@ -141,13 +141,13 @@ impl TestServer {
     /// A provider as it is frozen at the start of a flow.
     pub(crate) async fn provider(&self, profile: &str, config: &str) -> ProviderSnapshot {
         use grantry_domain::ports::AuthorizationServer as _;
-        let definition = definition(profile, config);
-        let settings = self.profiles.settings(&definition).unwrap();
+        let connector_config = connector_config(profile, config);
+        let settings = self.profiles.settings(&connector_config).unwrap();
         self.server.resolve(&settings, REDIRECT_URI, config).await.unwrap()
     }
 }
 
-pub(crate) fn definition(profile: &str, config: &str) -> ConnectorConfig {
+pub(crate) fn connector_config(profile: &str, config: &str) -> ConnectorConfig {
     ConnectorConfig {
         profile: ProfileId::new(profile).unwrap(),
         settings: config.to_owned(),

@@ -105,7 +105,7 @@ impl Row {
         self.authorization = amended(&self.authorization, change);
     }
 
-    /// Whether it is a flow that is not over at this instant, swept or not.
+    /// Whether it is a flow that has neither timed out nor been interrupted at this instant, swept or not.
     pub(crate) fn is_running_flow(&self, now: Timestamp) -> bool {
         self.authorization.clone().at(now).is_flow()
     }
@@ -124,8 +124,8 @@ impl Row {
     }
 }
 
-/// The authorization with changes to columns that the state machine does not decide on: lease, in-doubt mark, day of last use,
-/// and the attempts of a revocation.
+/// The authorization with changes to columns that the state machine does not decide on: lease, in-doubt mark, day of last
+/// use, and the attempts of a revocation.
 ///
 /// # Panics
 /// If the change breaks a rule of the record.

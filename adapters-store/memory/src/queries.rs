@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use async_trait::async_trait;
-use grantry_domain::authorization::{Authorization, AuthorizationId, ConnectionView};
+use grantry_domain::authorization::{Authorization, AuthorizationId, ConnectionView, StateKind};
 use grantry_domain::connector::{Connector, ConnectorId, ConnectorKey, Incarnation};
 use grantry_domain::identity::{ConnectionName, SpaceId, UserId};
 use grantry_domain::ports::{
@@ -30,7 +30,8 @@ impl Data {
         grants.sort_by_key(|row| &row.owner().connection);
         let grants = grants.into_iter().map(Row::stored).collect();
         let default_connection = self.default_connection(connector.incarnation, user);
-        Some(AccessTokenView { connector, grants, default_connection, now })
+        let has_expired_connections = connection.is_none() && self.has_expired_connections(connector.incarnation, user);
+        Some(AccessTokenView { connector, grants, default_connection, has_expired_connections, now })
     }
 
     fn statuses(&self, space: &SpaceId, only: Option<&ConnectorId>, user: &UserId, now: Timestamp) -> Vec<StatusRow> {
@@ -84,6 +85,14 @@ impl Data {
         grants.map(|row| &row.owner().user).collect::<BTreeSet<_>>().len() as u64
     }
 
+    fn has_expired_connections(&self, incarnation: Incarnation, user: &UserId) -> bool {
+        let is_expired = |row: &&Row| {
+            row.authorization.state().kind() == StateKind::Expired && row.authorization.authorized_at().is_some()
+        };
+        let has_grant = |name: &ConnectionName| self.grants_of(incarnation, user).any(|row| row.owner().connection == *name);
+        self.rows_of(incarnation, user).filter(is_expired).any(|row| !has_grant(&row.owner().connection))
+    }
+
     fn default_connection(&self, incarnation: Incarnation, user: &UserId) -> Option<ConnectionName> {
         self.defaults.get(&(incarnation, user.clone())).cloned()
     }
@@ -92,14 +101,14 @@ impl Data {
         self.rows_of(incarnation, user).filter(|row| row.is_authorized())
     }
 
-    /// A user's rows at a connector, oldest first. Matches the incarnation, so that rows of an earlier connector with the same
-    /// id are not among them.
+    /// A user's rows at a connector, oldest first. Matches the incarnation, so that rows of an earlier connector with the
+    /// same id are not among them.
     fn rows_of(&self, incarnation: Incarnation, user: &UserId) -> impl Iterator<Item = &Row> {
         self.rows.values().filter(move |row| row.owner().incarnation == incarnation && row.owner().user == *user)
     }
 }
 
-/// The status of one connection from its rows, oldest first; `None` if it has only flows that are over.
+/// The status of one connection from its rows, oldest first; `None` if it has only ended flows.
 fn connection_row(name: &ConnectionName, rows: &[&Row], now: Timestamp) -> Option<ConnectionView> {
     let grant = rows.iter().find(|row| row.is_authorized());
     let former = rows.iter().filter(|row| grant.is_none() && row.authorization.authorized_at().is_some());

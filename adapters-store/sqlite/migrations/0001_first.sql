@@ -117,7 +117,7 @@ CREATE INDEX revocations_by_time ON authorizations (revoke_at) WHERE revocation 
 CREATE INDEX revocations_by_secret ON authorizations (incarnation, epoch) WHERE revocation = 'pending';
 CREATE INDEX authorizations_by_key ON authorizations (kid) WHERE kid IS NOT NULL;
 
--- The connection that is meant where a user has several at a connector and names none.
+-- The default connection of a user at a connector, for requests that name no connection.
 CREATE TABLE default_connections (
     incarnation BLOB NOT NULL CHECK (length(incarnation) = 16),
     user        TEXT NOT NULL,
@@ -127,7 +127,7 @@ CREATE TABLE default_connections (
 
 CREATE INDEX default_connections_by_user ON default_connections (user);
 
--- Tokens received for a flow that can no longer become a grant; their revocation is pending.
+-- Tokens received for a flow or a grant that has ended in the meantime; their revocation is pending.
 CREATE TABLE unclaimed_tokens (
     seq           INTEGER PRIMARY KEY,
     id            BLOB    NOT NULL UNIQUE CHECK (length(id) = 24),
@@ -150,7 +150,7 @@ CREATE TABLE unclaimed_tokens (
 CREATE INDEX unclaimed_tokens_by_time ON unclaimed_tokens (revoke_at);
 CREATE INDEX unclaimed_tokens_by_secret ON unclaimed_tokens (incarnation, epoch);
 
--- Users who were removed. No grant of theirs is committed any more.
+-- Removed users. No grant is committed for them any more.
 CREATE TABLE tombstones (
     user       TEXT    NOT NULL PRIMARY KEY,
     removed_at INTEGER NOT NULL

@@ -46,11 +46,26 @@ impl Housekeeping for SqliteStore {
         limit: u32,
     ) -> Result<Vec<Authorization>, StoreError> {
         let parameters = (expiring_before.as_millis(), used_since_day, limit);
-        self.long_read(move |connection| sql::all(connection, &due_query(), parameters, authorization)).await
+        self.long_read(move |connection| {
+            let rows = sql::all(connection, &due_query(), parameters, |row| Ok(authorization(row)))?;
+            rows.into_iter().filter_map(readable).collect()
+        })
+        .await
     }
 
     async fn key_usage(&self) -> Result<Vec<(KeyId, u64)>, StoreError> {
         self.long_read(key_usage).await
+    }
+}
+
+/// Drops a row that cannot be restored, so that it does not keep the others from being refreshed. Its use reports it.
+fn readable(restored: Result<Authorization, SqliteError>) -> Option<Result<Authorization, SqliteError>> {
+    match restored {
+        Err(SqliteError::Store(error @ StoreError::Inconsistent { .. })) => {
+            tracing::error!(%error, "a grant cannot be read and is not refreshed ahead");
+            None
+        }
+        restored => Some(restored),
     }
 }
 

@@ -63,9 +63,15 @@ impl AuthorizationQueries for SqliteStore {
 pub(crate) const CONNECTED_USERS: &str =
     "SELECT count(DISTINCT user) FROM authorizations WHERE role = 'grant' AND incarnation = ?1";
 
-pub(crate) static ACCESS_TOKEN_VIEW: LazyLock<String> = LazyLock::new(|| view_query(""));
+/// Whether the user has a former grant that expired, in a connection without a grant.
+const HAS_EXPIRED: &str = "EXISTS (SELECT 1 FROM authorizations AS e \
+     WHERE e.incarnation = c.incarnation AND e.user = ?3 AND e.role = 'former_grant' AND e.state = 'expired' \
+         AND NOT EXISTS (SELECT 1 FROM authorizations AS g WHERE g.incarnation = e.incarnation AND g.user = e.user \
+             AND g.connection = e.connection AND g.role = 'grant'))";
 
-pub(crate) static ACCESS_TOKEN_VIEW_OF_ONE: LazyLock<String> = LazyLock::new(|| view_query("AND a.connection = ?4 "));
+pub(crate) static ACCESS_TOKEN_VIEW: LazyLock<String> = LazyLock::new(|| view_query("", HAS_EXPIRED));
+
+pub(crate) static ACCESS_TOKEN_VIEW_OF_ONE: LazyLock<String> = LazyLock::new(|| view_query("AND a.connection = ?4 ", "0"));
 
 pub(crate) static STATUS: LazyLock<String> = LazyLock::new(|| statuses_query("AND c.connector = ?3 "));
 
@@ -76,9 +82,10 @@ fn joined_columns() -> String {
     format!("{CONNECTOR_COLUMNS}, d.rowid, d.connection, {AUTHORIZATION_COLUMNS}")
 }
 
-fn view_query(one: &str) -> String {
+/// The last column is [`AccessTokenView::has_expired_connections`].
+fn view_query(one: &str, has_expired: &str) -> String {
     format!(
-        "SELECT {} FROM connectors AS c \
+        "SELECT {}, {has_expired} AS has_expired FROM connectors AS c \
          LEFT JOIN default_connections AS d ON d.incarnation = c.incarnation AND d.user = ?3 \
          LEFT JOIN authorizations AS a ON a.incarnation = c.incarnation AND a.user = ?3 AND a.role = 'grant' {one}\
          WHERE c.space = ?1 AND c.connector = ?2 ORDER BY a.connection",
@@ -133,6 +140,7 @@ fn access_token_view(
                     connector: connector(row)?,
                     grants: grant.into_iter().collect(),
                     default_connection: joined_default(row)?,
+                    has_expired_connections: row.get("has_expired")?,
                     now,
                 });
             }

@@ -59,28 +59,39 @@ fn queue_unclaimed(connection: &Connection, tokens: &UnclaimedTokens, audit: &[A
     outbox::write(connection, audit)
 }
 
-/// Claims the revocation that has been due longest.
+/// Claims the revocation that has been due longest. A row that cannot be restored is claimed as well and logged, so that it
+/// does not block the others; it is tried again when its claim ends.
 fn claim(
     connection: &Connection,
     now: Timestamp,
     worker: [u8; 16],
     length: Duration,
 ) -> Result<Option<RevocationJob>, SqliteError> {
-    let former = due(connection, now, length, "authorizations WHERE revocation = 'pending' AND")?;
-    let unclaimed = due(connection, now, length, "unclaimed_tokens WHERE")?;
-    if let Some((seq, at)) = former
-        && unclaimed.is_none_or(|(_, other)| at <= other)
-    {
-        hold(connection, "authorizations", seq, worker, now.plus(length))?;
-        let query = format!("SELECT {AUTHORIZATION_COLUMNS} FROM authorizations AS a WHERE a.seq = ?1");
-        let found = sql::first(connection, &query, [seq], authorization)?;
-        return Ok(found.map(|former| RevocationJob::FormerGrant(Box::new(former))));
+    loop {
+        let former = due(connection, now, length, "authorizations WHERE revocation = 'pending' AND")?;
+        let unclaimed = due(connection, now, length, "unclaimed_tokens WHERE")?;
+        let job = match (former, unclaimed) {
+            (Some((seq, at)), other) if other.is_none_or(|(_, other)| at <= other) => {
+                hold(connection, "authorizations", seq, worker, now.plus(length))?;
+                let query = format!("SELECT {AUTHORIZATION_COLUMNS} FROM authorizations AS a WHERE a.seq = ?1");
+                let found = sql::first(connection, &query, [seq], authorization);
+                found.map(|found| found.map(|former| RevocationJob::FormerGrant(Box::new(former))))
+            }
+            (_, Some((seq, _))) => {
+                hold(connection, "unclaimed_tokens", seq, worker, now.plus(length))?;
+                let query = format!("SELECT {UNCLAIMED_COLUMNS} FROM unclaimed_tokens WHERE seq = ?1");
+                let found = sql::first(connection, &query, [seq], unclaimed_tokens);
+                found.map(|found| found.map(|tokens| RevocationJob::Unclaimed(Box::new(tokens))))
+            }
+            (_, None) => return Ok(None),
+        };
+        match job {
+            Err(SqliteError::Store(error @ StoreError::Inconsistent { .. })) => {
+                tracing::error!(%error, "a pending revocation cannot be read and is skipped");
+            }
+            job => return job,
+        }
     }
-    let Some((seq, _)) = unclaimed else { return Ok(None) };
-    hold(connection, "unclaimed_tokens", seq, worker, now.plus(length))?;
-    let query = format!("SELECT {UNCLAIMED_COLUMNS} FROM unclaimed_tokens WHERE seq = ?1");
-    let tokens = sql::first(connection, &query, [seq], unclaimed_tokens)?;
-    Ok(tokens.map(|tokens| RevocationJob::Unclaimed(Box::new(tokens))))
 }
 
 /// The claimable row of a table that has been due longest, and since when.

@@ -1,7 +1,8 @@
 //! The single writer: a thread, a bounded queue, and group commit.
 //!
 //! Making a commit durable costs far more than the statements in it. Therefore writes that are queued while a transaction is
-//! open join it, each in a separate savepoint, so that a failed write is undone alone. Callers get their result after the commit.
+//! open join it, each in a separate savepoint, so that a failed write is undone alone. Callers get their results after the
+//! commit.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -235,8 +236,8 @@ impl WriterThread {
         }
     }
 
-    /// Fails the writes that are queued now, because no transaction could begin; usually the file stayed locked for the whole
-    /// time-out. Otherwise each of them would wait for the time-out again. Later writes try again.
+    /// Fails the writes that are queued now, because no transaction could begin; usually the file stayed locked for the
+    /// whole time-out. Otherwise each of them would wait for the time-out again. Later writes try again.
     fn refuse_waiting(&mut self, first: Box<dyn Job>, error: StoreError) -> Option<Control> {
         tracing::warn!("writes failed because no transaction could begin");
         let mut refused = vec![first];

@@ -17,7 +17,7 @@ use grantry_runtime::{MemoryRateLimiter, RateLimits, SystemClock, SystemRandom, 
 
 use crate::app::error::BuildError;
 use crate::app::identity::{Identity, SessionParts};
-use crate::app::{App, Front, MetricsText};
+use crate::app::{App, MetricsText, RouterParts};
 use crate::audit::{CountingSink, LogSink};
 use crate::connector_types::connector_types;
 use crate::console::EmbeddedConsole;
@@ -43,7 +43,7 @@ impl From<Arc<dyn TokenVault>> for Sealing {
     }
 }
 
-/// Builds an [`App`]. The four arguments of [`App::builder`] have no default, so a forgotten one does not compile.
+/// Builds an [`App`]. The four arguments of [`App::builder`] have no default, so code that omits one does not compile.
 pub struct AppBuilder {
     public_base_url: PublicBaseUrl,
     policy: Policy,
@@ -267,7 +267,7 @@ impl AppBuilder {
             random: random.clone(),
             public_base_url: &public_base_url,
         });
-        let front = Front {
+        let router_parts = RouterParts {
             authenticator: Arc::new(AgentKeys::new(self.agents, user_authenticator)),
             identity: mode,
             users: identity.users,
@@ -287,9 +287,9 @@ impl AppBuilder {
             vault,
             provider,
             profiles,
-            resource: resource(replaced.resource, &egress, front.limits.execute_body)?,
+            resource: resource(replaced.resource, &egress, router_parts.limits.execute_body)?,
             directory: identity.directory,
-            urls: Arc::new(urls(&front.public_base_url)),
+            urls: Arc::new(urls(&router_parts.public_base_url)),
             limiter,
             sink: Arc::new(CountingSink::new(replaced.sink.unwrap_or_else(|| Arc::new(LogSink)))),
             clock: clock.clone(),
@@ -307,7 +307,7 @@ impl AppBuilder {
             clock,
             random,
             stopping,
-            front,
+            router_parts,
         })
     }
 }

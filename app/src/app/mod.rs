@@ -48,7 +48,7 @@ pub struct App {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn SecureRandom>,
     stopping: Arc<AtomicBool>,
-    front: Front,
+    router_parts: RouterParts,
 }
 
 /// The parts that the commands `check` and `connectors` use directly.
@@ -60,7 +60,7 @@ pub(crate) struct Inspection {
 }
 
 /// What only the router uses.
-struct Front {
+struct RouterParts {
     authenticator: Arc<dyn Authenticator>,
     identity: IdentityMode,
     users: Arc<dyn UserDirectory>,
@@ -97,20 +97,20 @@ impl App {
 
     /// The router of the API, the pages and the console. A host mounts it at the path of the public base URL.
     pub fn router(&self) -> Router {
-        let front = &self.front;
+        let router_parts = &self.router_parts;
         let api = Api {
             connections: self.connections.clone(),
-            authenticator: front.authenticator.clone(),
-            identity: front.identity.clone(),
-            users: front.users.clone(),
-            public: front.public_base_url.clone(),
-            additional_hosts: front.additional_hosts.clone(),
-            trusted_proxies: front.trusted_proxies.clone(),
-            limits: front.limits.clone(),
-            connector_types: front.connector_types.clone(),
+            authenticator: router_parts.authenticator.clone(),
+            identity: router_parts.identity.clone(),
+            users: router_parts.users.clone(),
+            public: router_parts.public_base_url.clone(),
+            additional_hosts: router_parts.additional_hosts.clone(),
+            trusted_proxies: router_parts.trusted_proxies.clone(),
+            limits: router_parts.limits.clone(),
+            connector_types: router_parts.connector_types.clone(),
             readiness: Arc::new(StoreReadiness { store: self.store.ports.clone(), stopping: self.stopping.clone() }),
-            metrics: front.metrics.clone(),
-            console: front.console.clone(),
+            metrics: router_parts.metrics.clone(),
+            console: router_parts.console.clone(),
         };
         grantry_http_axum::router(api, &*self.random)
     }

@@ -48,7 +48,7 @@ pub(crate) struct Finding {
 pub(crate) enum Status {
     /// The check passed.
     Ok,
-    /// The server starts, but an operator should look at this.
+    /// The server starts, but the operator should review this.
     Warning,
     /// The server would not start, or this connector does not work.
     Failed,

@@ -351,7 +351,7 @@ fn a_variable_that_contains_a_key_is_accepted() {
 }
 
 #[test]
-fn every_setting_has_its_own_variable() {
+fn every_setting_has_a_separate_variable() {
     let names: Vec<String> = keys().iter().map(|key| variable(key)).collect();
     assert!(names.iter().all(|name| name.starts_with("GRANTRY_")));
     let mut unique = names.clone();

@@ -159,10 +159,14 @@ impl AuthorizationRecord {
             EndedKind::Flow => ended,
             EndedKind::Grant { authorized_at, account, revocation } => {
                 let (sealed, revision, revocation) = match revocation {
-                    Revocation::Pending(owed) => (
-                        Some(owed.sealed.clone()),
-                        owed.revision,
-                        RevocationRecord::Pending { in_doubt: owed.in_doubt, due_at: owed.due_at, attempts: owed.attempts },
+                    Revocation::Pending(pending) => (
+                        Some(pending.sealed.clone()),
+                        pending.revision,
+                        RevocationRecord::Pending {
+                            in_doubt: pending.in_doubt,
+                            due_at: pending.due_at,
+                            attempts: pending.attempts,
+                        },
                     ),
                     Revocation::Completed(outcome) => (None, Revision::NONE, RevocationRecord::Completed(*outcome)),
                 };
@@ -217,7 +221,7 @@ fn expired(record: &AuthorizationRecord) -> Result<Expired, InvariantViolation> 
     };
     let end = end(record)?;
     let of_flow = cause == ExpiredCause::FlowTimedOut;
-    forbidden(of_flow != (end.kind == EndedKind::Flow), "flows time out, and end in no other expiry")?;
+    forbidden(of_flow != (end.kind == EndedKind::Flow), "only flows expire with flow_timed_out, and with no other cause")?;
     Ok(Expired { cause, end })
 }
 
@@ -233,7 +237,7 @@ fn revoked(record: &AuthorizationRecord) -> Result<Revoked, InvariantViolation> 
 
 fn end(record: &AuthorizationRecord) -> Result<Termination, InvariantViolation> {
     let since = required(record.since, "a terminal state has a time")?;
-    let was = match (&record.revocation, record.authorized_at) {
+    let kind = match (&record.revocation, record.authorized_at) {
         (None, None) => {
             forbidden(record.sealed.is_some(), "an ended flow has no secrets left")?;
             EndedKind::Flow
@@ -247,7 +251,7 @@ fn end(record: &AuthorizationRecord) -> Result<Termination, InvariantViolation> 
             return Err(InvariantViolation("a former grant has a time of consent and a revocation state"));
         }
     };
-    Ok(Termination { since, kind: was })
+    Ok(Termination { since, kind })
 }
 
 fn revocation(record: &AuthorizationRecord, revocation: &RevocationRecord) -> Result<Revocation, InvariantViolation> {

@@ -90,7 +90,7 @@ pub struct SealedTokens {
     pub refreshable: bool,
     /// When the refresh token expires, if that is known.
     pub refresh_expires_at: Option<Timestamp>,
-    /// Label of the account at the provider, for people.
+    /// Label of the account at the provider, for display.
     pub account: Option<String>,
 }
 

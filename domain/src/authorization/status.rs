@@ -91,7 +91,7 @@ pub struct ConnectionStatus {
     pub missing_scopes: Option<Scopes>,
     /// Day of last use, in days since the Unix epoch.
     pub last_used_day: Option<i64>,
-    /// A fact about the provider that the status alone would hide.
+    /// A fact about the provider that the status does not show.
     pub provider_note: Option<ProviderNote>,
 }
 
@@ -104,7 +104,7 @@ pub struct PendingFlow {
     pub expires_at: Timestamp,
 }
 
-/// A fact about the provider that the status alone would hide.
+/// A fact about the provider that the status does not show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProviderNote {
     /// Connected, but refreshes have failed since then for reasons that do not end a grant.
@@ -126,7 +126,7 @@ pub struct ConnectionView {
     pub grant: Option<Authorization>,
     /// Otherwise the newest former grant, if there is one.
     pub former: Option<Authorization>,
-    /// The flow that is not over, if there is one.
+    /// The pending flow, if there is one.
     pub pending: Option<Authorization>,
 }
 
@@ -327,7 +327,7 @@ impl ConnectionStatus {
 pub enum FlowStatus {
     /// Not finished.
     Awaiting,
-    /// It became a grant, also if that has ended since.
+    /// It became a grant, which may have ended since.
     Authorized,
     /// It failed, with a stable code.
     Failed(FlowFailure),

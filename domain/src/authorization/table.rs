@@ -1,4 +1,4 @@
-//! The transition table, rendered from the transition function and compared with `TRANSITIONS.md`.
+//! The transition tables, rendered from the transition function and compared with `TRANSITIONS.md`.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -62,7 +62,7 @@ pub(super) fn granted(refreshable: bool) -> Input {
 const END: Input = Input::Terminated { cause: TerminationCause::Disconnected, revoke: true };
 
 pub(super) fn reach(inputs: impl IntoIterator<Item = Input>) -> Authorization {
-    inputs.into_iter().fold(flow(), |grant, input| grant.on(input, SOON).unwrap())
+    inputs.into_iter().fold(flow(), |authorization, input| authorization.on(input, SOON).unwrap())
 }
 
 pub(super) fn states() -> Vec<(&'static str, Authorization)> {
@@ -114,9 +114,9 @@ pub(super) fn inputs() -> Vec<Row> {
     ]
 }
 
-fn described(grant: &Authorization) -> String {
-    let record = grant.to_record();
-    let mut text = match grant.state() {
+fn described(authorization: &Authorization) -> String {
+    let record = authorization.to_record();
+    let mut text = match authorization.state() {
         State::Initiated(_) => "Initiated".to_owned(),
         State::AwaitingCallback(flow) if flow.is_consumed() => "AwaitingCallback, consumed".to_owned(),
         State::AwaitingCallback(_) => "AwaitingCallback".to_owned(),
@@ -149,22 +149,23 @@ fn refusal(refused: Refused) -> String {
 fn render() -> String {
     let mut out = String::from(
         "# Transitions of an authorization\n\n\
-         Rendered from `State::on` by the test `transitions_table_is_current`; do not edit. A dash marks a refusal: nothing \
-         changes.\n\n\
+         Written by the test `transitions_table_is_current`, which renders the tables from `State::on`; do not edit. A dash \
+         marks a refusal: nothing changes.\n\n\
          ```mermaid\nstateDiagram-v2\n    [*] --> Initiated\n    Initiated --> AwaitingCallback: RedirectIssued\n    \
          AwaitingCallback --> AwaitingCallback: CallbackConsumed\n    AwaitingCallback --> Authorized: TokensGranted\n    \
          Authorized --> Authorized: TokensRefreshed\n    Initiated --> Expired: DeadlinePassed\n    \
          AwaitingCallback --> Expired: DeadlinePassed\n    \
          Authorized --> Expired: DeadlinePassed, AccessTokenExpired, RefreshRejected, ConnectorChanged\n    \
          Initiated --> Revoked: Terminated, Failed, ConnectorChanged\n    \
-         AwaitingCallback --> Revoked: Terminated, Failed, ConnectorChanged\n    Authorized --> Revoked: Terminated\n    \
+         AwaitingCallback --> Revoked: Terminated, Failed, ConnectorChanged, DeadlinePassed once consumed\n    \
+         Authorized --> Revoked: Terminated\n    \
          Expired --> Revoked: Terminated, of a former grant\n    Expired --> [*]\n    Revoked --> [*]\n```\n",
     );
-    for (name, grant) in states() {
+    for (name, authorization) in states() {
         write!(out, "\n## {name}\n\n| input | becomes |\n|---|---|\n").unwrap();
         for (input_name, input, at) in inputs() {
-            let becomes = match grant.clone().on(input(), at) {
-                Ok(next) if next == grant => "unchanged".to_owned(),
+            let becomes = match authorization.clone().on(input(), at) {
+                Ok(next) if next == authorization => "unchanged".to_owned(),
                 Ok(next) => described(&next),
                 Err(refused) => refusal(refused),
             };

@@ -20,7 +20,7 @@ pub const INTERRUPTED_AFTER: Duration = Duration::from_mins(2);
 /// What can happen to an authorization.
 #[derive(Debug)]
 pub enum Input {
-    /// The authorization URL was issued, or the request pushed.
+    /// The authorization URL was issued.
     RedirectIssued(RedirectIssued),
     /// The callback arrived from this user and browser: the secrets are removed from the record.
     CallbackConsumed,
@@ -252,7 +252,7 @@ impl Authorized {
 impl Expired {
     fn on(self, input: &Input, now: Timestamp) -> Result<State, Refused> {
         match input {
-            // Its user can close a former grant that needs a new consent; its revocation goes on.
+            // A user can disconnect a former grant that needs a new consent. A pending revocation continues.
             Input::Terminated { cause, .. } => match self.end.kind {
                 EndedKind::Flow => Err(Refused::AlreadyEnded),
                 EndedKind::Grant { .. } => {
@@ -261,7 +261,7 @@ impl Expired {
                 }
             },
             Input::RevocationCompleted(outcome) => {
-                Ok(State::Expired(Self { cause: self.cause, end: self.end.settle(*outcome)? }))
+                Ok(State::Expired(Self { cause: self.cause, end: self.end.complete_revocation(*outcome)? }))
             }
             Input::DeadlinePassed => Err(Refused::NotDue),
             Input::RedirectIssued(_)
@@ -281,7 +281,7 @@ impl Revoked {
         match input {
             Input::Terminated { .. } => Ok(State::Revoked(self)),
             Input::RevocationCompleted(outcome) => {
-                Ok(State::Revoked(Self { cause: self.cause, end: self.end.settle(*outcome)? }))
+                Ok(State::Revoked(Self { cause: self.cause, end: self.end.complete_revocation(*outcome)? }))
             }
             Input::DeadlinePassed => Err(Refused::NotDue),
             Input::RedirectIssued(_)
@@ -297,7 +297,7 @@ impl Revoked {
 }
 
 impl Termination {
-    fn settle(self, outcome: RevocationOutcome) -> Result<Self, Refused> {
+    fn complete_revocation(self, outcome: RevocationOutcome) -> Result<Self, Refused> {
         match self.kind {
             EndedKind::Grant { authorized_at, account, revocation: Revocation::Pending(_) } => {
                 let revocation = Revocation::Completed(outcome);

@@ -67,7 +67,7 @@ named!(
         Shared = "shared",
         /// An edit that kept the grants.
         Kept = "kept",
-        /// An edit that ended the grants, or a cleared default.
+        /// An edit that ended the grants.
         Changed = "changed",
         /// More scopes than were requested.
         Widened = "widened",
@@ -243,7 +243,7 @@ pub struct AuditEvent {
 }
 
 impl AuditEvent {
-    /// An event by an actor, about nothing in particular yet, with the outcome `ok`.
+    /// An event of an actor without a subject, with the outcome `ok`.
     pub fn new(kind: AuditKind, actor: Actor, at: Timestamp) -> Self {
         Self {
             at,

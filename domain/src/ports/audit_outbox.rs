@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use crate::authorization::AuthorizationId;
 use crate::ports::{AuditEvent, RecordedEvent, StoreError};
 
-/// Stores audit events until the host has taken them.
+/// Stores audit events until the host has accepted them.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait AuditOutbox: Send + Sync {

@@ -18,6 +18,9 @@ pub struct AccessTokenView {
     pub grants: Vec<Versioned<Authorization>>,
     /// The connection the user chose as default, whether or not it has a grant.
     pub default_connection: Option<ConnectionName>,
+    /// Whether a connection without a grant has a former grant in the state `Expired`, which needs a new consent. Always
+    /// false where one connection was asked for.
+    pub has_expired_connections: bool,
     /// The store's clock.
     pub now: Timestamp,
 }
@@ -27,7 +30,7 @@ pub struct AccessTokenView {
 pub struct StatusRow {
     /// The connector.
     pub connector: Connector,
-    /// The connections that have a grant, a former grant or a flow that is not over, by name.
+    /// The connections that have a grant, a former grant or a pending flow, by name.
     pub connections: Vec<ConnectionView>,
     /// The connection the user chose as default, whether or not it is among them.
     pub default_connection: Option<ConnectionName>,

@@ -135,12 +135,11 @@ pub trait AuthorizationServer: Send + Sync {
     ) -> Result<TokenResponse, ProviderError>;
 
     /// The account that consented: from a validated ID token, else from the userinfo endpoint. `None` if the provider
-    /// names none; `Malformed` only where the statement does not belong to this consent, such as an ID token for another
-    /// client.
+    /// returns none; `Malformed` only for an ID token that is invalid or belongs to another flow or client.
     async fn identify(
         &self,
         provider: &ProviderSnapshot,
-        answer: &TokenResponse,
+        response: &TokenResponse,
         nonce: Option<String>,
     ) -> Result<Option<Account>, ProviderError>;
 }
@@ -159,7 +158,7 @@ pub enum ProviderError {
     #[error("the provider responded with an OAuth error")]
     OtherOauthError,
     /// 429, or 503 with `Retry-After`.
-    #[error("the provider asks to wait")]
+    #[error("the provider limits the rate of requests")]
     Throttled {
         /// How long.
         retry_after: Option<Duration>,

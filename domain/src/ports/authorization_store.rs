@@ -70,7 +70,7 @@ pub enum CommitOutcome {
     ConnectorChanged,
     /// The connector was deleted.
     ConnectorGone,
-    /// The user was removed since (tombstone).
+    /// The user has been removed (tombstone).
     UserGone,
     /// The flow ended in the meantime: cancelled, superseded or interrupted.
     FlowEnded,
@@ -170,8 +170,8 @@ pub trait AuthorizationStore: Send + Sync {
     async fn terminate(&self, scope: TerminationScope, request: TerminationRequest)
     -> Result<TerminationReport, StoreError>;
 
-    /// Sets or clears the connection that is meant where a user has several and names none. `false` if the user has no
-    /// grant of that name; then nothing is changed.
+    /// Sets or clears the default connection of a user, which applies to requests that name no connection. `false` if the
+    /// user has no grant of that name; then nothing is changed.
     async fn set_default_connection(
         &self,
         incarnation: Incarnation,

@@ -34,7 +34,7 @@ pub enum UserStatus {
     Unknown,
 }
 
-/// Asked at start, right before a grant is committed, and before every access token. An error denies access.
+/// Decides access: at start, before a grant is committed, and before every access token. An error denies access.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Directory: Send + Sync {

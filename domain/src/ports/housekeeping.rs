@@ -27,7 +27,7 @@ pub struct SweepPolicy {
 pub struct SweepReport {
     /// Flows past their deadline, now `Expired{flow_timed_out}`.
     pub timed_out: u64,
-    /// Consumed flows of dead processes, now `Revoked{failed(interrupted)}`.
+    /// Consumed flows whose process has ended, now `Revoked{failed(interrupted)}`.
     pub interrupted: u64,
     /// Grants that expired.
     pub expired: u64,

@@ -1,5 +1,5 @@
-//! What the domain needs from outside, one capability per file. Every trait is dyn-compatible and documents its contract
-//! and its errors.
+//! The traits that connect the domain to the outside, one capability per file. Every trait is dyn-compatible and documents
+//! its contract and its errors.
 //!
 //! Comparisons between nodes use the clock of the store ([`StoreClock`]). With the `mock` feature every port has a mock.
 

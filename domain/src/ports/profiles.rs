@@ -18,7 +18,7 @@ pub trait ProviderProfiles: Send + Sync {
 pub struct InvalidConfig {
     /// Path of the field, such as `config.tokenUrl`.
     pub field: String,
-    /// What is wrong with it, for people.
+    /// What is wrong with it, for display.
     pub problem: String,
     /// Whether the operator does not allow the host of a URL (`host_not_allowed`).
     pub host_not_allowed: bool,

@@ -46,7 +46,7 @@ pub enum Lease {
     NotFound,
 }
 
-/// How an attempt ended that brought no tokens and did not end the grant.
+/// The end of an attempt that returned no tokens and did not end the grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FailedAttempt {
     /// Whether the outcome is known, which clears the in-doubt mark.

@@ -13,11 +13,11 @@ use crate::time::Timestamp;
 pub enum RevocationJob {
     /// A former grant whose revocation is pending.
     FormerGrant(Box<Authorization>),
-    /// Tokens received for a flow that can no longer become a grant.
+    /// Unclaimed tokens.
     Unclaimed(Box<UnclaimedTokens>),
 }
 
-/// Tokens received for a flow that can no longer become a grant (envelope type 04).
+/// Tokens received for a flow or a grant that has ended in the meantime (envelope type 04).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnclaimedTokens {
     /// Fresh id: the record id of the envelope.

@@ -33,12 +33,12 @@ pub struct RandomUnavailable;
 /// Work for [`Spawner::spawn`].
 pub type Detached = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Runs work that outlives its caller, and waits.
+/// Runs detached work, and sleeps.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Spawner: Send + Sync {
     /// Runs a future to completion, also if the caller is dropped.
     fn spawn(&self, work: Detached);
-    /// Waits.
+    /// Sleeps.
     async fn sleep(&self, duration: Duration);
 }

@@ -89,7 +89,7 @@ pub trait TokenVault: Send + Sync {
     fn open(&self, associated: &AssociatedData, envelope: &Envelope) -> Result<Decrypted, VaultError>;
 }
 
-/// Why an envelope was not sealed or opened. Callers outside report all of them alike.
+/// Why an envelope was not sealed or opened. Responses of the API do not distinguish the variants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum VaultError {

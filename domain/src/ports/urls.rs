@@ -1,4 +1,4 @@
-//! Where the routes of the host are.
+//! URLs of the host's routes.
 
 use crate::connector::{CallbackId, ConnectorKey};
 use crate::identity::ConnectionName;

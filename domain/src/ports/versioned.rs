@@ -1,4 +1,4 @@
-//! Compare-and-swap on authorizations: what was read, and what must still be stored for a write to apply.
+//! Compare-and-swap on authorizations: a write expects the version that was read.
 
 use crate::authorization::{Authorization, Revision, State, StateKind};
 

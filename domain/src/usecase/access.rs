@@ -10,10 +10,11 @@ use crate::ports::Directory;
 /// Why a caller has no access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum AccessError {
-    /// The space, the connector or the record does not exist for this caller. A closed space and a missing one look alike.
+    /// The space, the connector or the record does not exist for this caller. A missing space and one without access are not
+    /// distinguished.
     #[error("there is no such record")]
     NotFound,
-    /// The caller may be here, but not do this.
+    /// The caller has access to the space, but not for this operation.
     #[error("this is not allowed")]
     Forbidden,
     /// The directory did not respond; access is denied.

@@ -1,6 +1,7 @@
 //! Issuing a user's access token to a run: the hot path.
 //!
-//! One indexed read, then every check on every call: access, status, epoch, digest, destination. No token is cached in clear.
+//! One indexed read, then every check on every call: access, status, epoch, digest, destination. No token is cached in
+//! clear.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,15 +10,18 @@ use crate::authorization::{Authorization, GrantSecrets, Reason, RequiredBinding,
 use crate::connector::{AuthMode, Connector};
 use crate::encoding::sha256;
 use crate::identity::{Actor, ConnectionName, Role};
-use crate::ports::{AccessTokenView, AuditEvent, AuditKind, AuditOutcome, AuthorizationQueries, StoreClock};
+use crate::ports::{
+    AccessTokenView, AuditEvent, AuditKind, AuditOutcome, AuthorizationQueries, StatusRow, StoreClock, StoreError,
+};
 use crate::time::Timestamp;
 use crate::usecase::access::{Access, AccessError};
 use crate::usecase::audit_buffer::AuditBuffer;
 use crate::usecase::client_credentials::ClientCredentialsCache;
+use crate::usecase::open_connections::{labels, open_connections};
 use crate::usecase::refresh::{RefreshGoal, RefreshOutcome, Refresher};
 use crate::usecase::sealer::Sealer;
 use crate::usecase::settings::ConnectorSettings;
-use crate::usecase::token::{AccessTokenRequest, ConnectionLabel, IssuedAccessToken, TokenError};
+use crate::usecase::token::{AccessTokenRequest, IssuedAccessToken, TokenError};
 use crate::usecase::token_lifetime::{Freshness, is_issuable};
 
 /// Issues access tokens.
@@ -30,6 +34,14 @@ pub(crate) struct AccessTokens {
     pub(super) audit: AuditBuffer,
     pub(super) refresher: Arc<Refresher>,
     pub(super) shared: Arc<ClientCredentialsCache>,
+}
+
+/// A request for a token, with the connector as it is stored.
+struct Asked<'a> {
+    request: &'a AccessTokenRequest,
+    connector: &'a Connector,
+    required: &'a RequiredBinding,
+    now: Timestamp,
 }
 
 /// A grant that passed every check, with its decrypted tokens.
@@ -60,9 +72,9 @@ impl AccessTokens {
     }
 
     async fn find(&self, request: &AccessTokenRequest, rejected: Option<[u8; 32]>) -> Result<IssuedAccessToken, TokenError> {
-        // Only a back end acts for other users; its permissions are checked where its key is.
-        if let Actor::Person(person) = &request.actor
-            && *person != request.user
+        // Only a back end acts for other users. The adapter that authenticates it checks its permissions.
+        if let Actor::Person(user) = &request.actor
+            && *user != request.user
         {
             return Err(AccessError::Forbidden.into());
         }
@@ -93,7 +105,7 @@ impl AccessTokens {
             return Ok(self.issued(request, usable));
         }
         Err(match outcome {
-            // Refreshed, and the API rejected the new token as well: only the user can help.
+            // The API rejects refreshed tokens as well, so the user must consent again.
             RefreshOutcome::Current if rejected.is_some() => {
                 TokenError::AuthorizationRequired { reason: Reason::TokenRejected, connection }
             }
@@ -123,22 +135,18 @@ impl AccessTokens {
         named: Option<&ConnectionName>,
         view: AccessTokenView,
     ) -> Result<Usable, TokenError> {
-        let AccessTokenView { connector, grants, default_connection, now } = view;
+        let AccessTokenView { connector, grants, default_connection, has_expired_connections, now } = view;
         let required = self.settings.required_binding(&connector).ok_or(TokenError::Misconfigured)?;
-        let grants = grants.into_iter().map(|stored| stored.value).collect();
-        let default = default_connection.filter(|_| named.is_none());
-        let Some(grant) = chosen(grants, default.as_ref())? else {
-            let (reason, connection) = self.reason_without_grant(request, named, &connector, &required, now).await?;
+        let asked = Asked { request, connector: &connector, required: &required, now };
+        let mut grants: Vec<_> = grants.into_iter().map(|stored| stored.value).collect();
+        if named.is_none() {
+            let several = grants.len() > 1 || (has_expired_connections && !grants.is_empty());
+            grants = self.unnamed(&asked, grants, default_connection, several).await?;
+        }
+        let Some(grant) = grants.pop() else {
+            let (reason, connection) = self.reason_without_grant(&asked, named).await?;
             return Err(TokenError::AuthorizationRequired { reason, connection });
         };
-        if let Some(default) = default.filter(|name| grant.owner().connection != *name) {
-            // The only grant does not take the place of a default connection that needs a new consent.
-            let (reason, connection) =
-                self.reason_without_grant(request, Some(&default), &connector, &required, now).await?;
-            if reason != Reason::NotConnected {
-                return Err(TokenError::AuthorizationRequired { reason, connection });
-            }
-        }
         let grant = grant.at(now);
         let connection = grant.owner().connection.clone();
         let required_consent = |reason| TokenError::AuthorizationRequired { reason, connection: connection.clone() };
@@ -173,22 +181,50 @@ impl AccessTokens {
         Ok(Usable { grant, secrets, now })
     }
 
+    /// The grant that is meant where no connection was named: the only one, or the one of the default connection. Never
+    /// silently another one: a default connection that needs a new consent is still the one that is meant.
+    async fn unnamed(
+        &self,
+        asked: &Asked<'_>,
+        grants: Vec<Authorization>,
+        default: Option<ConnectionName>,
+        several: bool,
+    ) -> Result<Vec<Authorization>, TokenError> {
+        if let Some(default) = default {
+            let is_default = |grant: &Authorization| grant.owner().connection == default;
+            if let Some(grant) = grants.iter().find(|grant| is_default(grant)) {
+                return Ok(vec![grant.clone()]);
+            }
+            let (reason, connection) = self.reason_without_grant(asked, Some(&default)).await?;
+            if reason != Reason::NotConnected {
+                return Err(TokenError::AuthorizationRequired { reason, connection });
+            }
+        }
+        if !several {
+            return Ok(grants);
+        }
+        let row = self.status_row(asked).await?;
+        let open = row.as_ref().map(open_connections).unwrap_or_default();
+        Err(TokenError::ConnectionAmbiguous { connections: labels(&open) })
+    }
+
+    async fn status_row(&self, asked: &Asked<'_>) -> Result<Option<StatusRow>, StoreError> {
+        let key = &asked.connector.key;
+        let rows = self.queries.statuses(&key.space, Some(key.id.clone()), &asked.request.user).await?;
+        Ok(rows.into_iter().next())
+    }
+
     /// Why there is no grant, and of which connection: the reason is that of the former grant, if there is one.
     async fn reason_without_grant(
         &self,
-        request: &AccessTokenRequest,
+        asked: &Asked<'_>,
         named: Option<&ConnectionName>,
-        connector: &Connector,
-        required: &RequiredBinding,
-        now: Timestamp,
     ) -> Result<(Reason, ConnectionName), TokenError> {
-        let key = &connector.key;
-        let rows = self.queries.statuses(&key.space, Some(key.id.clone()), &request.user).await?;
-        let row = rows.into_iter().next();
+        let row = self.status_row(asked).await?;
         let (connections, default) = row.map(|row| (row.connections, row.default_connection)).unwrap_or_default();
         let is_meant = |name: &ConnectionName| named.is_none_or(|named| named == name);
         let views = connections.into_iter().filter(|row| is_meant(&row.name)).collect();
-        let status = connector_status(connector, views, default, Some(required), |_| true, now).shown();
+        let status = connector_status(asked.connector, views, default, Some(asked.required), |_| true, asked.now).shown();
         let reason = match status.kind {
             StatusKind::NeedsReauthorization => status.reason.unwrap_or(Reason::NotConnected),
             StatusKind::NotConnected | StatusKind::Connecting | StatusKind::Connected => Reason::NotConnected,
@@ -208,25 +244,7 @@ impl AccessTokens {
             token: secrets.access_token,
             token_type: secrets.token_type,
             expires_at: secrets.expires_at,
+            connection: Some(grant.owner().connection.clone()),
         }
     }
-}
-
-/// The grant that is meant: the only one, or the one of the default connection. Never silently another one.
-fn chosen(
-    mut grants: Vec<Authorization>,
-    default_connection: Option<&ConnectionName>,
-) -> Result<Option<Authorization>, TokenError> {
-    if grants.len() < 2 {
-        return Ok(grants.pop());
-    }
-    let default = default_connection.and_then(|name| grants.iter().position(|grant| grant.owner().connection == *name));
-    if let Some(position) = default {
-        return Ok(Some(grants.swap_remove(position)));
-    }
-    let label = |grant: &Authorization| ConnectionLabel {
-        name: grant.owner().connection.clone(),
-        account: grant.as_grant().and_then(|grant| grant.tokens().account.clone()),
-    };
-    Err(TokenError::ConnectionAmbiguous { connections: grants.iter().map(label).collect() })
 }

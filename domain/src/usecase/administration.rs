@@ -167,8 +167,8 @@ impl Administration {
         Ok(())
     }
 
-    /// Terminates everything of a user, in every space; no grant is committed for this user any more. The caller must
-    /// administer every space given, which is every space of the host.
+    /// Terminates all authorizations of a user, in every space; no grant is committed for this user any more. The caller
+    /// must administer every space given, which is every space of the host.
     pub(super) async fn deprovision_user(
         &self,
         actor: &Actor,
@@ -186,7 +186,7 @@ impl Administration {
         Ok(self.remove_user(actor.clone(), user).await?)
     }
 
-    /// The host removed a user.
+    /// Terminates all authorizations of a user whom the host has removed.
     pub(super) async fn remove_user(&self, actor: Actor, user: &UserId) -> Result<Deprovisioned, StoreError> {
         let scope = TerminationScope::User(user.clone());
         let report = self.terminations.terminate(scope, TerminationCause::UserRemoved, actor).await?;

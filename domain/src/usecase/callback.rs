@@ -1,7 +1,7 @@
-//! Completing a flow: from the provider's redirect to a committed grant, or to a failure that is reported as such.
+//! Completing a flow: from the provider's redirect to a committed grant or a reported failure.
 //!
 //! The order of the checks is part of the contract: consume (state, user, browser), callback URL, `iss`, provider error,
-//! live connector equals sealed snapshot, exchange, account, directory asked again, commit under lock.
+//! live connector equals sealed snapshot, exchange, identification of the account, access, account conflict, commit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,8 +32,6 @@ use crate::usecase::token_lifetime;
 pub struct CallbackRequest {
     /// The user of the session.
     pub user: UserId,
-    /// The client address. Rate limits count it as well, because any site can send a browser to the callback.
-    pub address: Option<String>,
     /// Values of all flow cookies the browser sent.
     pub flow_cookies: Vec<Secret>,
     /// The callback id in the path; `None` on the shared path.
@@ -172,7 +170,7 @@ impl From<StoreError> for Failure {
 }
 
 impl Flows {
-    /// Counts a request to the callback before anything of it is parsed.
+    /// Counts a request to the callback before its parameters are parsed.
     pub(super) async fn admit_callback(&self, address: &str) -> Result<(), CallbackRefused> {
         Ok(limit_address(&*self.limiter, address, Operation::Callback).await?)
     }
@@ -180,9 +178,6 @@ impl Flows {
     /// Completes a flow. The work is detached: a closed connection does not stop it.
     pub(super) async fn complete(self: &Arc<Self>, callback: CallbackRequest) -> Result<Completed, CallbackRefused> {
         self.limit_user(&callback.user, Operation::Callback).await?;
-        if let Some(address) = &callback.address {
-            limit_address(&*self.limiter, address, Operation::Callback).await?;
-        }
         let this = Arc::clone(self);
         let work = async move { this.run_callback(callback).await }.boxed().shared();
         self.spawner.spawn(work.clone().map(|_| ()).boxed());
@@ -215,6 +210,7 @@ impl Flows {
             outcome: Outcome::Failed(FlowFailure::Code(FailureCode::Internal)),
         };
         let State::AwaitingCallback(awaiting) = stored.value.state() else {
+            self.fail(stored, FailureCode::Internal.into(), now).await;
             return Ok(completed);
         };
         let flow_cookie_hash = awaiting.flow_cookie_hash();
@@ -243,7 +239,7 @@ impl Flows {
         Ok(completed)
     }
 
-    /// The event for the transaction that consumes the flow. It contains nothing of another user's flow, which is not
+    /// The event for the transaction that consumes the flow. There is none for the flow of another user, which is not
     /// consumed.
     async fn consumed_event(&self, state: StateHash, user: &UserId, now: Timestamp) -> Result<Vec<AuditEvent>, StoreError> {
         let flow = self.authorizations.find_by_state(state).await?.map(|stored| stored.value);
@@ -292,7 +288,7 @@ impl Flows {
             return Ok(());
         }
         let event = flow.event(AuditKind::IssuerMismatch, now).outcome(AuditOutcome::Refused);
-        // The refusal does not depend on the event.
+        // The refusal does not change if the event cannot be written.
         let _ = self.outbox.record(vec![event]).await;
         Err(FailureCode::IssuerMismatch.into())
     }
@@ -442,7 +438,7 @@ impl Flows {
         };
         let presented = Actor::Person(callback.user.clone());
         let event = AuditEvent::new(AuditKind::BindingMismatch, presented, now).about(flow.owner(), flow.id());
-        // The refusal does not depend on the event.
+        // The refusal does not change if the event cannot be written.
         let _ = self.outbox.record(vec![event.outcome(AuditOutcome::of(refusal.code()))]).await;
         refusal
     }

@@ -50,7 +50,7 @@ impl Flows {
             CancelKey::State(state) => self.authorizations.find_by_state(StateHash(sha256(state.expose()))).await?,
         };
         let Some(stored) = found else {
-            // A flow outlives its connector, but where neither exists, the path names nothing.
+            // A flow can outlive its connector. If neither exists, the path is unknown.
             let exists = self.connectors.get(connector).await?.is_some();
             return if exists { Ok(()) } else { Err(AccessError::NotFound.into()) };
         };

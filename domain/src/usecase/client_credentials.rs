@@ -119,6 +119,7 @@ impl ClientCredentialsCache {
             token: cached.token.clone_secret(),
             token_type: cached.token_type.clone(),
             expires_at: cached.expires_at,
+            connection: None,
             sha256: cached.sha256,
         })
     }

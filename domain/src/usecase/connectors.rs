@@ -147,7 +147,7 @@ pub(crate) struct ConnectorAdmin {
     pub(super) revocations: Arc<RevocationWorker>,
 }
 
-/// What an edit makes of a connector.
+/// The result of applying an edit to a connector.
 struct Edit {
     next: Connector,
     secret: Option<ClientSecretRecord>,
@@ -265,7 +265,7 @@ impl ConnectorAdmin {
         }
     }
 
-    /// What an edit makes of a connector, its secret and its grants.
+    /// Applies an edit: the new connector, its secret, and the effect on grants.
     async fn edited(&self, before: &Connector, draft: ConnectorDraft) -> Result<Edit, ConnectorError> {
         if draft.profile != before.config.profile {
             return Err(ConnectorError::Fixed { field: "connector_type_id" });
@@ -348,7 +348,7 @@ fn invalid_config(field: &str, problem: &str) -> InvalidConfig {
     InvalidConfig { field: field.to_owned(), problem: problem.to_owned(), host_not_allowed: false }
 }
 
-/// A connector that can never be started is refused when it is saved.
+/// Refuses settings with which no flow could start, when they are saved.
 fn check_callback(settings: &ProviderSettings) -> Result<(), InvalidConfig> {
     if may_use_its_callback(settings) {
         return Ok(());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::authorization::{AuthorizationId, ConnectionView, TerminationCause};
+use crate::authorization::{AuthorizationId, TerminationCause};
 use crate::connector::{AuthMode, ConnectorKey};
 use crate::identity::{Actor, ConnectionName, Role};
 use crate::ports::{
@@ -14,12 +14,12 @@ use crate::ports::{
 };
 use crate::usecase::access::{Access, AccessError};
 use crate::usecase::flows::limit_user;
-use crate::usecase::login_hint::{account_label, needs_consent};
+use crate::usecase::open_connections::{labels, open_connections};
 use crate::usecase::policy::Policy;
 use crate::usecase::revocation::RevocationWorker;
 use crate::usecase::token::ConnectionLabel;
 
-/// How often a running refresh is looked at.
+/// The pause between two checks for a running refresh.
 const POLL: Duration = Duration::from_millis(100);
 
 /// Why no connection was ended.
@@ -92,7 +92,7 @@ impl Terminations {
     ) -> Result<TerminationReport, DisconnectError> {
         let user = self.access.authorize_user(actor, &connector.space, Role::Viewer).await?;
         limit_user(&*self.limiter, user, Operation::Disconnect).await?;
-        // A connector whose settings cannot be parsed can be disconnected all the same.
+        // The settings are not parsed, so that a connector with invalid settings can be disconnected.
         let rows = self.queries.statuses(&connector.space, Some(connector.id.clone()), user).await?;
         let row = rows.into_iter().next().ok_or(AccessError::NotFound)?;
         if row.connector.auth_mode == AuthMode::Shared {
@@ -110,7 +110,7 @@ impl Terminations {
         Ok(self.terminate(scope, TerminationCause::Disconnected, actor.clone()).await?)
     }
 
-    /// Sets or clears the connection that is meant where the user names none.
+    /// Sets or clears the default connection of the user.
     pub(super) async fn set_default_connection(
         &self,
         actor: &Actor,
@@ -118,7 +118,7 @@ impl Terminations {
         connection: Option<ConnectionName>,
     ) -> Result<(), DisconnectError> {
         let user = self.access.authorize_user(actor, &connector.space, Role::Viewer).await?;
-        limit_user(&*self.limiter, user, Operation::Status).await?;
+        limit_user(&*self.limiter, user, Operation::Disconnect).await?;
         let view = self.queries.access_token_view(connector, user, None).await?.ok_or(AccessError::NotFound)?;
         let event = AuditEvent::new(AuditKind::DefaultConnectionSet, actor.clone(), view.now);
         let event = AuditEvent { connection: connection.clone(), ..event.at_connector(connector).of_user(user) };
@@ -168,8 +168,8 @@ fn chosen(row: &StatusRow, named: Option<ConnectionName>) -> Result<Option<Conne
     if named.is_some() {
         return Ok(named);
     }
-    // Connections that were disconnected before are not meant.
-    let open: Vec<_> = row.connections.iter().filter(|row| is_open(row)).collect();
+    // Connections that were disconnected before do not count.
+    let open = open_connections(row);
     match open.as_slice() {
         [] => Ok(None),
         [only] => Ok(Some(only.name.clone())),
@@ -179,16 +179,7 @@ fn chosen(row: &StatusRow, named: Option<ConnectionName>) -> Result<Option<Conne
             if let Some(name) = default {
                 return Ok(Some(name.clone()));
             }
-            let label = |row: &&ConnectionView| ConnectionLabel {
-                name: row.name.clone(),
-                account: row.grant.as_ref().or(row.former.as_ref()).and_then(account_label),
-            };
-            Err(DisconnectError::ConnectionAmbiguous { connections: several.iter().map(label).collect() })
+            Err(DisconnectError::ConnectionAmbiguous { connections: labels(several) })
         }
     }
-}
-
-/// Whether a connection has anything to end: a grant, a flow, or a former grant that needs a new consent.
-fn is_open(row: &ConnectionView) -> bool {
-    row.grant.is_some() || row.pending.is_some() || row.former.as_ref().is_some_and(needs_consent)
 }

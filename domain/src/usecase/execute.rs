@@ -93,6 +93,8 @@ impl Executor {
         if response.status != 401 {
             return Ok(response);
         }
+        // The retry uses the same connection, also if the user's default changes in between.
+        let request = AccessTokenRequest { connection: first.connection.or(request.connection), ..request };
         let second = self.tokens.issue(&request, Some(first.sha256)).await?;
         let response = self.resource.send(&api_request, &second.token).await?;
         if response.status == 401 {

@@ -97,7 +97,7 @@ impl Maintenance {
         Ok(progress.swept)
     }
 
-    /// Refreshes recently used grants before a run has to wait for it. Returns how many were refreshed.
+    /// Refreshes recently used grants ahead of their expiry. Returns how many were refreshed.
     pub(super) async fn refresh_ahead(&self) -> Result<u64, HousekeepingError> {
         let now = self.store_clock.now().await?;
         let since = now.day() - RECENTLY_USED_DAYS;
@@ -107,7 +107,7 @@ impl Maintenance {
             if self.refresher.refresh(grant.id(), RefreshGoal::Fresh).await != RefreshOutcome::Current {
                 continue;
             }
-            // A token whose margin has not begun yet was not refreshed.
+            // `Current` also means that no refresh was due yet.
             let revision =
                 |grant: &crate::authorization::Authorization| grant.as_grant().map(|grant| grant.tokens().revision);
             let stored = self.authorizations.find(grant.id()).await?;
@@ -116,7 +116,7 @@ impl Maintenance {
         Ok(refreshed)
     }
 
-    /// Compares all users who have grants with the host's directory, and terminates what has no basis there any more.
+    /// Compares all users who have grants with the host's directory, and terminates the grants of users without access.
     pub(super) async fn reconcile(&self) -> Result<Reconciled, HousekeepingError> {
         let mut found = Reconciled::default();
         let mut after: Option<(UserId, SpaceId)> = None;

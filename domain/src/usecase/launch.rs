@@ -1,4 +1,4 @@
-//! Redirecting a user's browser to the provider from a same-origin page that has the flow id only.
+//! Redirecting a user's browser to the provider from a same-origin page that has only the flow id.
 
 use thiserror::Error;
 
@@ -22,7 +22,7 @@ pub enum LaunchError {
     #[error("the flow was started in another browser")]
     BrowserMismatch,
     /// The flow has ended, or its callback has arrived.
-    #[error("the flow is over")]
+    #[error("the flow has ended")]
     Over,
     /// The store is unavailable.
     #[error(transparent)]
@@ -46,7 +46,7 @@ impl LaunchError {
 }
 
 impl Flows {
-    /// The authorization URL of a waiting flow, for its user in its browser. Changes nothing.
+    /// The authorization URL of a waiting flow, for the user and the browser that started it. Changes nothing.
     pub(super) async fn launch(
         &self,
         actor: &Actor,

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::authorization::{
-    Authorization, AuthorizationKey, FailureCode, RevokedCause, StateKind, TerminalCause, TerminationCause,
-};
+use crate::authorization::{AuthorizationKey, FailureCode, StateKind};
 use crate::ports::{AuthorizationQueries, StatusRow, StoreError};
 use crate::provider::Account;
+use crate::usecase::open_connections::{account_label, needs_consent};
 use crate::usecase::sealer::Sealer;
 
 /// An account that was connected before.
@@ -73,8 +72,8 @@ impl Accounts {
         Ok(differs.then_some(FailureCode::AccountMismatch))
     }
 
-    /// The account of the connection's grant, or of a former grant that needs a new consent. None after a disconnect, when
-    /// the user may connect any account, and none at another provider.
+    /// The account of the connection's grant, or of a former grant that needs a new consent. `None` after a disconnect,
+    /// because the user may then connect any account, and `None` if the configuration has changed since.
     fn previous(&self, row: StatusRow, owner: &AuthorizationKey) -> Option<PreviousAccount> {
         let connection = row.connections.into_iter().find(|row| row.name == owner.connection)?;
         let before = connection.grant.or_else(|| connection.former.filter(needs_consent))?;
@@ -103,18 +102,4 @@ impl Accounts {
         let rows = self.queries.statuses(&owner.space, only, &owner.user).await?;
         Ok(rows.into_iter().next().filter(|row| row.connector.incarnation == owner.incarnation))
     }
-}
-
-/// The account label of a grant or a former grant.
-pub(super) fn account_label(authorization: &Authorization) -> Option<String> {
-    match authorization.as_grant() {
-        Some(grant) => grant.tokens().account.clone(),
-        None => authorization.termination()?.account().map(str::to_owned),
-    }
-}
-
-/// Whether a former grant needs a new consent of its user.
-pub(super) fn needs_consent(former: &Authorization) -> bool {
-    let by_admin = TerminalCause::Revoked(RevokedCause::Terminated(TerminationCause::Admin));
-    former.state().kind() == StateKind::Expired || former.terminal_cause() == Some(by_admin)
 }

@@ -18,6 +18,7 @@ mod flows;
 mod housekeeping;
 mod launch;
 mod login_hint;
+mod open_connections;
 mod policy;
 mod refresh;
 mod requests;
@@ -81,7 +82,7 @@ use self::refresh::{CircuitBreaker, Refresher};
 use self::revocation::RevocationWorker;
 use self::status::Statuses;
 
-/// Everything the use cases need from outside. Plain data without a default, so that a forgotten port does not compile.
+/// The ports that the use cases require. There is no default, so code that omits a port does not compile.
 pub struct Ports {
     /// The store.
     pub store: StorePorts,
@@ -109,7 +110,7 @@ pub struct Ports {
     pub spawner: Arc<dyn Spawner>,
 }
 
-/// The system as a host uses it. State that must survive is in the store.
+/// The use cases as a host calls them. Durable state is in the store.
 pub struct Connections {
     urls: Arc<dyn Urls>,
     policy: Policy,
@@ -178,7 +179,7 @@ impl Connections {
         self.flows.start(request).await
     }
 
-    /// Counts a request to the callback from an address, before anything of it is parsed.
+    /// Counts a request to the callback from an address, before its parameters are parsed.
     pub async fn admit_callback(&self, address: &str) -> Result<(), CallbackRefused> {
         self.flows.admit_callback(address).await
     }
@@ -193,7 +194,7 @@ impl Connections {
         self.flows.cancel(actor, connector, key).await
     }
 
-    /// The authorization URL of a waiting flow, for its user in its browser. Changes nothing.
+    /// The authorization URL of a waiting flow, for the user and the browser that started it. Changes nothing.
     pub async fn launch(
         &self,
         actor: &Actor,
@@ -304,7 +305,7 @@ impl Connections {
         self.terminations.disconnect(actor, connector, connection).await
     }
 
-    /// Sets or clears the connection that is meant where the user has several and names none.
+    /// Sets or clears the default connection of the user, which applies to requests that name no connection.
     pub async fn set_default_connection(
         &self,
         actor: &Actor,
@@ -331,8 +332,8 @@ impl Connections {
         self.administration.revoke_grant(actor, space, grant).await
     }
 
-    /// Terminates everything of a user, in every space. `spaces` must be all spaces of the host; the caller must administer
-    /// each of them.
+    /// Terminates all authorizations of a user, in every space. `spaces` must be all spaces of the host; the caller must
+    /// administer each of them.
     pub async fn deprovision_user(
         &self,
         actor: &Actor,
@@ -342,7 +343,7 @@ impl Connections {
         self.administration.deprovision_user(actor, spaces, user).await
     }
 
-    /// The host removed a user.
+    /// Terminates all authorizations of a user whom the host has removed; no grant is committed for this user any more.
     pub async fn remove_user(&self, actor: Actor, user: &UserId) -> Result<Deprovisioned, StoreError> {
         self.administration.remove_user(actor, user).await
     }
@@ -352,12 +353,12 @@ impl Connections {
         self.maintenance.sweep(report).await
     }
 
-    /// Refreshes recently used grants before a run has to wait for it. Returns how many were refreshed.
+    /// Refreshes recently used grants ahead of their expiry. Returns how many were refreshed.
     pub async fn refresh_ahead(&self) -> Result<u64, HousekeepingError> {
         self.maintenance.refresh_ahead().await
     }
 
-    /// Compares all users who have grants with the host's directory, and terminates what has no basis there any more.
+    /// Compares all users who have grants with the host's directory, and terminates the grants of users without access.
     pub async fn reconcile(&self) -> Result<Reconciled, HousekeepingError> {
         self.maintenance.reconcile().await
     }

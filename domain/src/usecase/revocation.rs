@@ -95,7 +95,7 @@ impl RevocationWorker {
             let Ok(worker) = random_bytes(&*self.ports.random) else {
                 return Ok(round);
             };
-            // A claim has room for two requests with their quarantine.
+            // A claim lasts as long as two requests with their quarantine.
             let length = self.policy.lease_length() * 2;
             let Some(claimed) = self.ports.queue.claim_revocation(worker, length).await? else {
                 return Ok(round);
@@ -128,8 +128,8 @@ impl RevocationWorker {
         );
     }
 
-    /// Queues tokens that can no longer become a grant and revokes them. They are sealed as unclaimed tokens, so that they
-    /// cannot be taken for a grant's. While vault or store do not accept them they stay in memory and queueing is repeated.
+    /// Queues tokens whose flow or grant has ended and revokes them. They are sealed as unclaimed tokens, so that they
+    /// cannot be used as those of a grant. Until vault and store accept them, they stay in memory and queueing is repeated.
     pub async fn queue_unclaimed(self: &Arc<Self>, owner: &AuthorizationKey, tokens: &GrantSecrets, now: Timestamp) {
         let encoded = tokens.encode();
         if self.try_queue(owner, &encoded, now).await.is_ok() {
@@ -139,8 +139,11 @@ impl RevocationWorker {
         let (this, owner) = (Arc::clone(self), owner.clone());
         let work = async move {
             let mut pause = Duration::from_millis(250);
-            loop {
+            let mut waited = Duration::ZERO;
+            // For as long as a queued revocation would be tried.
+            while waited < this.policy.abandon_revocation_after {
                 this.ports.spawner.sleep(pause).await;
+                waited += pause;
                 if this.try_queue(&owner, &encoded, now).await.is_ok() {
                     this.wake();
                     return;
@@ -186,7 +189,7 @@ impl RevocationWorker {
         if now >= self.abandon_at(job) {
             return Ok(RevocationUpdate::Completed(RevocationOutcome::Abandoned));
         }
-        // Tokens that cannot be decrypted now may be when their key is available again.
+        // Their key may be available again at a later attempt.
         let Some(secrets) = &job.secrets else {
             return Ok(self.retry(job, None, job.in_doubt, now));
         };
@@ -247,7 +250,7 @@ impl RevocationWorker {
                 if let Ok(sealed) = self.sealer.seal_grant(&job.owner, job.id, &tokens) {
                     let update = RevocationUpdate::Refreshed { sealed: sealed.sealed, revision: tokens.revision };
                     let audit = vec![job.event(AuditKind::Refreshed, now).outcome(AuditOutcome::ToRevoke)];
-                    // If they cannot be stored, they are revoked right now all the same.
+                    // If they cannot be stored, they are still revoked below.
                     let _ = self.ports.queue.update_revocation(job.id, update, audit).await;
                 }
                 Refreshed::Received(Box::new(tokens))

@@ -15,7 +15,7 @@ use crate::ports::{
 use crate::provider::BindingDigest;
 use crate::secret::Secret;
 
-/// An envelope without usable content. Callers outside report all kinds alike.
+/// An envelope without usable content. Responses of the API do not distinguish the variants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DecryptError {
     /// The vault refused it.
@@ -123,7 +123,7 @@ impl Sealer {
         self.open_grant(grant).is_ok()
     }
 
-    /// Seals encoded tokens that can no longer become a grant.
+    /// Seals encoded unclaimed tokens.
     pub fn seal_unclaimed(
         &self,
         owner: &AuthorizationKey,

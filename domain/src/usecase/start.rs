@@ -188,7 +188,7 @@ impl Flows {
         let id = flow.id();
         let issued = self.issue(&request, flow, &settings, provider, now, deadline).await;
         if let Err(error) = &issued {
-            self.abandon(id, error.failure(), now).await;
+            self.end_unissued(id, error.failure(), now).await;
         }
         issued
     }
@@ -273,7 +273,7 @@ impl Flows {
     }
 
     /// Ends a flow that could not be issued, so that it does not count as pending. If this fails too, the deadline ends it.
-    async fn abandon(&self, id: AuthorizationId, code: FailureCode, now: Timestamp) {
+    async fn end_unissued(&self, id: AuthorizationId, code: FailureCode, now: Timestamp) {
         let Ok(Some(stored)) = self.authorizations.find(id).await else {
             return;
         };

@@ -81,7 +81,8 @@ pub(crate) struct Statuses {
 }
 
 impl Statuses {
-    /// A flow of the user. Another user's flow and a missing one look alike. `space` is `None` where the caller names none.
+    /// A flow of the user. Another user's flow and a missing one are not distinguished. `space` is `None` where the caller
+    /// names none.
     pub(super) async fn flow(
         &self,
         actor: &Actor,

@@ -13,7 +13,8 @@ use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::usecase::access::AccessError;
 
-/// Which access token is requested, and where it will be sent. All of it comes from trusted host context.
+/// Which access token is requested, and where it will be sent. Only the connection name may come from an untrusted request:
+/// it selects among the connections of the user.
 #[derive(Debug, Clone)]
 pub struct AccessTokenRequest {
     /// The caller.
@@ -36,6 +37,8 @@ pub struct IssuedAccessToken {
     pub token_type: String,
     /// When it expires; `None` if it does not.
     pub expires_at: Option<Timestamp>,
+    /// The connection it belongs to; `None` for a shared connector.
+    pub connection: Option<ConnectionName>,
     /// SHA-256 of the token, to report if the API responds with 401.
     pub sha256: [u8; 32],
 }

@@ -131,7 +131,6 @@ pub(crate) fn account(subject: &str) -> Account {
 pub(crate) fn callback_of(started: &Started, who: &str) -> CallbackRequest {
     CallbackRequest {
         user: user(who),
-        address: None,
         flow_cookies: vec![started.flow_cookie.clone_secret()],
         callback_id: None,
         state: started.state.clone_secret(),

@@ -307,13 +307,13 @@ impl Machine {
 
     /// The tokens of a record, decrypted like the domain does.
     pub(super) fn opened(&self, row: &AuthorizationRecord) -> Option<GrantSecrets> {
-        let binding = AssociatedData::Grant { owner: row.owner.clone(), grant: row.id };
-        let opened = self.app.vault.open(&binding, row.sealed.as_ref()?).ok()?;
-        GrantSecrets::decode(opened.version, &opened.payload).ok()
+        let associated = AssociatedData::Grant { owner: row.owner.clone(), grant: row.id };
+        let decrypted = self.app.vault.open(&associated, row.sealed.as_ref()?).ok()?;
+        GrantSecrets::decode(decrypted.version, &decrypted.payload).ok()
     }
 
     /// Removes all faults and completes all pending work.
-    pub(super) async fn settle(&self) {
+    pub(super) async fn complete_pending_work(&self) {
         self.app.store.clear_faults();
         self.provider.clear_faults();
         for _ in 0..4 {
@@ -445,7 +445,6 @@ impl Machine {
         let code = format!("{}.{}#{number}", flow.owner.user, CONNECTIONS[(own + account) % 2]);
         CallbackRequest {
             user: user(Self::presenter(flow, presented.user)),
-            address: None,
             flow_cookies,
             callback_id,
             state: flow.state.clone_secret(),

@@ -70,7 +70,7 @@ fn always<I: Invariant>() {
                 invariant.holds(&seen).await;
                 before = after;
             }
-            machine.settle().await;
+            machine.complete_pending_work().await;
             invariant.at_rest(&machine, &machine.stored().await).await;
         });
     });

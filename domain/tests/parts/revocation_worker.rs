@@ -239,7 +239,7 @@ async fn newer_grant(parts: &TestParts, name: &str, subject: Option<&str>) -> Mo
     let all_names = |_: &_, _: &_, connection: &Option<ConnectionName>| connection.is_none();
     queries.expect_access_token_view().withf(all_names).returning(move |_, _, _| {
         let (connector, grants) = (connector.clone(), vec![grant.clone()]);
-        Ok(Some(AccessTokenView { connector, grants, default_connection: None, now }))
+        Ok(Some(AccessTokenView { connector, grants, default_connection: None, now, has_expired_connections: false }))
     });
     queries
 }

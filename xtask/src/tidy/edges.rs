@@ -113,7 +113,7 @@ const FOREIGN_TO_DOMAIN: &[&str] = &[
     "toml",
 ];
 
-/// The feature of the domain that adds mocks for tests. Its dependencies are not judged.
+/// The feature of the domain that adds mocks for tests. Its dependencies are not checked.
 const MOCK: &str = "mock";
 
 /// All edges and dependencies that are not allowed.

@@ -158,12 +158,12 @@ mod tests {
     fn the_domain_has_a_list_with_reasons() {
         let entry = |path: &&str| format!("  {{ path = \"{path}\", reason = \"why\" }},\n");
         let good = format!("disallowed-methods = [\n{}]\n", AMBIENT.iter().map(entry).collect::<String>());
-        let judge = |text: &str| domain_stays_pure(&Repository::of(&[(DOMAIN_LINTS, text)]));
-        assert!(judge(&good).is_empty());
-        assert_eq!(judge(&good.replace("SystemTime", "Other")).len(), 1);
-        assert_eq!(judge(&good.replacen(", reason = \"why\"", "", 1)).len(), 1);
-        assert_eq!(judge("").len(), AMBIENT.len());
-        assert_eq!(judge("not toml").len(), 1);
+        let check_list = |text: &str| domain_stays_pure(&Repository::of(&[(DOMAIN_LINTS, text)]));
+        assert!(check_list(&good).is_empty());
+        assert_eq!(check_list(&good.replace("SystemTime", "Other")).len(), 1);
+        assert_eq!(check_list(&good.replacen(", reason = \"why\"", "", 1)).len(), 1);
+        assert_eq!(check_list("").len(), AMBIENT.len());
+        assert_eq!(check_list("not toml").len(), 1);
         assert_eq!(domain_stays_pure(&Repository::of(&[])).len(), 1);
     }
 

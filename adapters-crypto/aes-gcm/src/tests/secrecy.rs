@@ -10,8 +10,8 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 use super::*;
 use crate::keyring::SealingKey;
 
-/// Whether a type lacks a trait that `String` implements, as a constant. The inherent constant exists only for types with the
-/// trait and shadows the one of the blanket implementation; `String` proves for each trait that the probe works.
+/// Whether a type lacks a trait that `String` implements, as a constant. The inherent constant exists only for types with
+/// the trait and shadows the one of the blanket implementation; `String` proves for each trait that the probe works.
 macro_rules! lacks {
     ($type:ty: $trait:path) => {{
         struct Probe<T>(PhantomData<T>);

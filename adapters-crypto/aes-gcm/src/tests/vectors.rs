@@ -190,8 +190,8 @@ fn provider() -> ProviderSnapshot {
     }
 }
 
-/// A record of each type with every field set. After the first release, changed associated data or a changed payload requires
-/// a new payload version.
+/// A record of each type with every field set. After the first release, changed associated data or a changed payload
+/// requires a new payload version.
 #[test]
 fn lesson_29_golden_hash_of_every_sealed_record_type() {
     let at = Timestamp::from_millis;

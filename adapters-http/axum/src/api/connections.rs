@@ -27,7 +27,7 @@ pub(crate) struct AuthStatus {
     /// Whether the user is connected.
     #[schema(value_type = UserAuthStatusName)]
     pub(super) user_auth_status: &'static str,
-    /// The connection that the user uses if none is named. Absent for a shared connector.
+    /// The connection to show: the user's default, else `default`, else the first. Absent for a shared connector.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) connection: Option<Connection>,
     /// All connections, if there are several.

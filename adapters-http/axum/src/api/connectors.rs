@@ -64,7 +64,7 @@ pub(crate) struct Connector {
     /// Whether the signed-in user is connected.
     #[schema(value_type = UserAuthStatusName)]
     user_auth_status: &'static str,
-    /// The connection that the user uses if none is named. Absent for a shared connector.
+    /// The connection to show: the user's default, else `default`, else the first. Absent for a shared connector.
     #[serde(skip_serializing_if = "Option::is_none")]
     connection: Option<Connection>,
     /// All connections of the user, if there are several.
@@ -76,7 +76,7 @@ pub(crate) struct Connector {
     /// Number of users that an edit disconnected. Only in the response to an edit.
     #[serde(skip_serializing_if = "Option::is_none")]
     disconnected_users: Option<u64>,
-    /// The facts a user sees before the redirect to the provider. Absent while the settings are invalid.
+    /// Information to show before the redirect to the provider. Absent while the settings are invalid.
     #[serde(skip_serializing_if = "Option::is_none")]
     consent: Option<ConsentFacts>,
 }

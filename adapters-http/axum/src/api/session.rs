@@ -67,8 +67,6 @@ pub(crate) enum IdentityModeName {
     Accounts,
     /// A proxy in front signs users in.
     ProxyHeader,
-    /// A token of the host signs users in.
-    Jwt,
 }
 
 /// What a user may do in a space. Each role includes the ones before it.
@@ -142,9 +140,7 @@ async fn log_out(State(app): State<App>, headers: HeaderMap) -> Result<Response,
 fn accounts(app: &App) -> Result<&Arc<Accounts>, Problem> {
     match &app.api.identity {
         IdentityMode::Accounts(accounts) => Ok(accounts),
-        IdentityMode::ProxyHeader | IdentityMode::Jwt => {
-            Err(Problem::new(Code::NotFound).because("Users sign in elsewhere."))
-        }
+        IdentityMode::ProxyHeader => Err(Problem::new(Code::NotFound).because("Users do not sign in on this server.")),
     }
 }
 

@@ -38,13 +38,14 @@ impl Principal {
 pub struct AgentPrincipal {
     /// Name in configuration and audit events.
     pub name: String,
-    /// Where it may act. Every other space looks missing to it.
+    /// Where it may act. Every other space is reported as missing.
     pub spaces: Vec<SpaceId>,
     /// Whether it may call `_access_token`.
     pub access_tokens: bool,
 }
 
-/// Identifies the caller of a request. The credentials are in the headers; `peer` is the address of the connection, if known.
+/// Identifies the caller of a request. The credentials are in the headers; `peer` is the address of the connection, if
+/// known.
 #[async_trait]
 pub trait Authenticator: Send + Sync {
     /// `None` for an anonymous request, and for a credential that is wrong, expired or malformed.

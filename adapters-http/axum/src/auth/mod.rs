@@ -1,8 +1,8 @@
-//! Who is calling.
+//! Authentication of callers.
 //!
-//! A host that signs its users in implements [`Authenticator`]. Three implementations are here: [`Accounts`] (sessions in a
-//! cookie), [`ProxyHeaderAuthenticator`] (a proxy in front signs users in), and [`AgentKeys`] (API keys of back ends, in front
-//! of either).
+//! A host that signs users in implements [`Authenticator`]. Three implementations are here: [`Accounts`] (sessions in a
+//! cookie), [`ProxyHeaderAuthenticator`] (a proxy in front signs users in), and [`AgentKeys`] (API keys of back ends, in
+//! front of either).
 
 mod accounts;
 mod agents;

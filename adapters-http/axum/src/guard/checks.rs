@@ -54,8 +54,8 @@ fn is_allowed_host(app: &App, request: &Request) -> bool {
     })
 }
 
-/// State changes come from pages of the public origin or from clients that are no browser, and as JSON. The same name over
-/// plain http is another origin (RFC 6454 §4), hence `https`.
+/// Requests that change state must come from pages of the public origin or from clients other than browsers, as JSON. The
+/// same name over plain http is another origin (RFC 6454 §4), hence `https`.
 fn same_origin_json(request: &Request, https: bool) -> Result<(), Problem> {
     if !changes_state(request.method()) {
         return Ok(());

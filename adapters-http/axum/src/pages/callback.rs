@@ -48,7 +48,7 @@ async fn connector_callback(
     }
 }
 
-/// Rate limit → parameters → session → use case. Each step runs only after the one before has passed.
+/// Rate limit, parameters, session, use case, in this order. Each step runs only if the one before has passed.
 async fn callback(app: &App, request: Request, callback_id: Option<CallbackId>) -> Response {
     let (mut parts, _) = request.into_parts();
     let Ok(correlation) = CorrelationId::from_request_parts(&mut parts, app).await;
@@ -76,7 +76,6 @@ async fn callback(app: &App, request: Request, callback_id: Option<CallbackId>) 
     let request = CallbackRequest {
         user: user.id,
         // Counted by `admit_callback`.
-        address: None,
         flow_cookies: app.cookies.flow_secrets(&parts.headers),
         callback_id,
         state: params.state,

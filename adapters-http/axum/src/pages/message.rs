@@ -202,12 +202,10 @@ impl Message {
             Code::PermissionLost | Code::Forbidden => {
                 Self::failure("Not allowed", "You do not have permission to do this. Nothing was changed.")
             }
-            Code::ProviderMisconfigured | Code::ConnectorIncomplete | Code::HostNotAllowed | Code::PublicBaseUrlMissing => {
-                Self::failure(
-                    "The connector is not configured correctly",
-                    "Nothing was connected. Contact the administrator of this connector.",
-                )
-            }
+            Code::ProviderMisconfigured | Code::ConnectorIncomplete | Code::HostNotAllowed => Self::failure(
+                "The connector is not configured correctly",
+                "Nothing was connected. Contact the administrator of this connector.",
+            ),
             Code::ProviderError | Code::ExchangeFailed => {
                 Self::failure("The provider did not grant access", "The provider returned an error. Nothing was connected.")
             }

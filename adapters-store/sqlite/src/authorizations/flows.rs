@@ -36,12 +36,12 @@ pub(super) fn insert(
     Ok(InsertOutcome::Inserted)
 }
 
-/// Counts the user's flows that are not over, except those that the new flow supersedes.
+/// Counts the user's flows that have not ended, except those that the new flow supersedes.
 pub(crate) const UNFINISHED_OF_USER: &str = "SELECT count(*) FROM authorizations WHERE user = ?1 AND role <> 'ended_flow' \
      AND (role = 'running' AND consumed_at > ?5 \
          OR role = 'pending' AND deadline > ?4 AND NOT (incarnation = ?2 AND connection = ?3))";
 
-/// Counts all flows that are not over, except those that the new flow supersedes.
+/// Counts all flows that have not ended, except those that the new flow supersedes.
 pub(crate) const UNFINISHED: &str = "SELECT (SELECT count(*) FROM authorizations WHERE role = 'pending' AND deadline > ?4) \
      + (SELECT count(*) FROM authorizations WHERE role = 'running' AND consumed_at > ?5) \
      - (SELECT count(*) FROM authorizations \

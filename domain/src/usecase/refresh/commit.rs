@@ -1,4 +1,4 @@
-//! Committing refreshed tokens: written if the stored version is the expected one, or kept in memory until they are.
+//! Committing refreshed tokens: a write that expects the version read, repeated from memory until the store accepts it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use super::{RefreshOutcome, Refresher, SOON};
+use super::{RETRY_SOON, RefreshOutcome, Refresher};
 use crate::authorization::{Authorization, AuthorizationId, GrantSecrets, Input};
 use crate::ports::{AuditEvent, AuditKind, AuditOutcome, TokenResponse, Versioned, WriteOutcome};
 use crate::time::Timestamp;
@@ -59,7 +59,7 @@ impl Refresher {
             pause *= 4;
         }
         self.keep_pending(commit);
-        SOON
+        RETRY_SOON
     }
 
     async fn try_commit(&self, commit: &PendingCommit) -> Result<RefreshOutcome, CommitFailed> {
@@ -70,7 +70,7 @@ impl Refresher {
         let audit = vec![AuditEvent::of_system(AuditKind::Refreshed, tokens.issued_at).about(owner, id)];
         let written = match refreshed {
             Ok(refreshed) => self.ports.authorizations.replace(refreshed, grant.version, audit).await,
-            // Leases are granted on refreshable grants only; without one there is no grant for the tokens.
+            // A lease is taken on a refreshable grant only, so this does not happen. The tokens count as unclaimed.
             Err(_) => Ok(WriteOutcome::NotFound),
         };
         match written.map_err(|_| CommitFailed)? {

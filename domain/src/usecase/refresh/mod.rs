@@ -1,7 +1,8 @@
 //! Refreshing a grant exactly once on all nodes, without losing rotated tokens.
 //!
-//! In this process there is one flight per grant; between nodes there is a lease that marks the grant in doubt; the commit
-//! expects the token revision that was read. Without any one of them a grant can be lost or an ended grant can return.
+//! In this process there is one flight per grant and goal; between nodes there is a lease that marks the grant in doubt; the
+//! commit expects the token revision that was read. If one of them is missing, a grant can be lost, or an ended grant can
+//! return.
 
 mod circuit_breaker;
 mod commit;
@@ -99,7 +100,7 @@ pub struct Refresher {
 
 type Step = ControlFlow<RefreshOutcome>;
 
-const SOON: RefreshOutcome = RefreshOutcome::Unavailable { retry_after: Duration::from_secs(1) };
+const RETRY_SOON: RefreshOutcome = RefreshOutcome::Unavailable { retry_after: Duration::from_secs(1) };
 
 /// A grant that needs a refresh, with everything that can be checked before its lease is taken.
 struct Candidate {
@@ -163,19 +164,19 @@ impl Refresher {
             match self.step(id, goal, waited < patience).await {
                 Ok(ControlFlow::Break(outcome)) => return outcome,
                 // Bounds the total wait even if the stored grant keeps changing.
-                Ok(ControlFlow::Continue(())) if waited >= 2 * patience => return SOON,
+                Ok(ControlFlow::Continue(())) if waited >= 2 * patience => return RETRY_SOON,
                 Ok(ControlFlow::Continue(())) => {
                     self.ports.spawner.sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_millis(400));
                 }
-                Err(_) => return SOON,
+                Err(_) => return RETRY_SOON,
             }
         }
     }
 
     async fn step(self: &Arc<Self>, id: AuthorizationId, goal: RefreshGoal, may_wait: bool) -> Result<Step, StoreError> {
         if !self.commit_pending(id).await {
-            return Ok(ControlFlow::Break(SOON));
+            return Ok(ControlFlow::Break(RETRY_SOON));
         }
         let now = self.ports.store_clock.now().await?;
         let candidate = match self.candidate(id, goal, now).await? {
@@ -257,9 +258,9 @@ impl Refresher {
     async fn attempt(self: &Arc<Self>, candidate: Candidate, may_wait: bool) -> Result<Step, StoreError> {
         let Candidate { connector, grant, client } = candidate;
         let Ok(holder) = random_bytes(&*self.ports.random) else {
-            return Ok(ControlFlow::Break(SOON));
+            return Ok(ControlFlow::Break(RETRY_SOON));
         };
-        // Measured from before the lease, so that the request ends well within it, however long a pause was.
+        // Measured from before the lease, so that the request ends within it even if the process is suspended in between.
         let started = self.ports.clock.monotonic();
         let length = self.policy.lease_length();
         let request = LeaseRequest {
@@ -280,7 +281,7 @@ impl Refresher {
             Lease::Held { .. } | Lease::Stale(_) => return Ok(ControlFlow::Continue(())),
             Lease::NotFound => return Ok(ControlFlow::Break(RefreshOutcome::Ended)),
         };
-        // Only the tokens that the lease was taken on count.
+        // The grant may have changed since the candidate was read: use the tokens of the leased version.
         let Ok(secrets) = self.sealer.open_grant(&attempt.grant.value) else {
             return self.postpone(&attempt, ProviderError::NotSent).await;
         };
@@ -306,7 +307,7 @@ impl Refresher {
     /// Records a failure that does not end the grant, and the instant of the next attempt.
     async fn postpone(&self, attempt: &Attempt, error: ProviderError) -> Result<Step, StoreError> {
         let now = self.ports.store_clock.now().await?;
-        // An error describes this request, never an earlier one.
+        // An error gives no information about an earlier attempt.
         let outcome_known = error.outcome_is_known() && !attempt.was_in_doubt;
         let failed = attempt.grant.value.as_grant().map_or(0, |grant| grant.refresh().failed_attempts);
         let pause = match error {
@@ -351,7 +352,7 @@ impl Refresher {
         }
     }
 
-    /// Writes an expiry that was found on the way. A concurrent writer may win; its state counts.
+    /// Writes an expiry that was found while reading. A concurrent write takes precedence.
     async fn record_expiry(
         &self,
         stored: &Versioned<Authorization>,

@@ -64,8 +64,13 @@ pub async fn an_access_token_view_has_the_grants_of_its_user(backend: Backend) {
     store.connect(&authorization_key_of(&twin, "bob")).await;
     store.advance(Duration::from_secs(5));
     let (renamed, _) = store.edit(&drive, EditEffect::KeepGrants).await;
-    let view =
-        AccessTokenView { connector: renamed, grants: vec![*stored(&alice)], default_connection: None, now: store.now() };
+    let view = AccessTokenView {
+        connector: renamed,
+        grants: vec![*stored(&alice)],
+        default_connection: None,
+        has_expired_connections: false,
+        now: store.now(),
+    };
     assert_eq!(access_token_view(&store, &drive, "alice", None).await, Some(view.clone()));
     let none = AccessTokenView { grants: Vec::new(), ..view };
     let of_bob = access_token_view(&store, &drive, "bob", None).await;
@@ -156,7 +161,7 @@ pub async fn a_status_shows_grant_former_grant_and_flow(backend: Backend) {
     assert_eq!(status("bob").await, None);
 }
 
-/// A connection is listed while it has a grant, a former grant or a flow that is not over; connections are ordered by name.
+/// A connection is listed while it has a grant, a former grant or a pending flow; connections are ordered by name.
 pub async fn a_status_lists_connections_by_name(backend: Backend) {
     let (store, drive) = TestStore::with_drive(backend).await;
     let key = |name: &str| named_key_of(&drive, "alice", name);
@@ -205,7 +210,7 @@ pub async fn the_newest_former_grant_is_the_one_consented_to_last(backend: Backe
     assert_eq!(former().await.map(|former| former.id()), Some(newest.id));
 }
 
-/// The pending flow is the newest one that is not over, also beside an exchange in progress.
+/// The pending flow is the newest one that has not ended, also beside an exchange in progress.
 pub async fn the_newest_flow_is_the_pending_one(backend: Backend) {
     let (store, drive) = TestStore::with_drive(backend).await;
     let owner = authorization_key_of(&drive, "alice");
@@ -217,7 +222,7 @@ pub async fn the_newest_flow_is_the_pending_one(backend: Backend) {
     assert_eq!(pending().await, Some(authorization(&in_exchange)));
 }
 
-/// A flow that is over is not pending, swept or not.
+/// A flow that has timed out or was interrupted is not pending, swept or not.
 pub async fn a_flow_that_is_over_is_not_pending(backend: Backend) {
     let (store, drive) = TestStore::with_drive(backend).await;
     let owner = authorization_key_of(&drive, "alice");

@@ -262,7 +262,7 @@ pub fn refresh_rejected(grant: &AuthorizationRecord, now: Timestamp) -> Authoriz
     after(grant, Input::RefreshRejected, now)
 }
 
-/// Tokens received for a flow that can no longer become a grant.
+/// Unclaimed tokens.
 pub fn unclaimed_tokens(id: AuthorizationId, owner: AuthorizationKey, now: Timestamp) -> UnclaimedTokens {
     UnclaimedTokens { id, owner, sealed: envelope("unclaimed"), queued_at: now, attempts: 0 }
 }

@@ -37,21 +37,21 @@ pub(super) async fn userinfo(State(core): State<Arc<Core>>, headers: HeaderMap) 
         "email": user.email,
         "name": user.name,
     });
-    Ok(told(&bearer, claims))
+    Ok(with_subject(&bearer, claims))
 }
 
 /// `GET /api/me`: returns the user and client of the token.
 pub(super) async fn me(State(core): State<Arc<Core>>, headers: HeaderMap) -> Result<Response, InvalidToken> {
     let bearer = bearer(&core, &headers)?;
     let user = bearer.username.as_deref().and_then(|username| core.user(username));
-    let answer = json!({
+    let response = json!({
         "user": user.map(|user| &user.email),
         "name": user.map(|user| &user.name),
         "client_id": bearer.client_id,
         "scope": bearer.scope.join(" "),
         "token_id": token_id(&bearer),
     });
-    Ok(told(&bearer, answer))
+    Ok(with_subject(&bearer, response))
 }
 
 /// `/api/echo` and all paths below it, any method: returns the request as received, without the token.
@@ -74,7 +74,7 @@ pub(super) async fn echo(
         |_binary| json!({ "base64": STANDARD.encode(&body) }),
         |text| serde_json::from_str(text).unwrap_or_else(|_text| json!(text)),
     );
-    let answer = json!({
+    let response = json!({
         "user": bearer.username.as_deref().and_then(|username| core.user(username)).map(|user| &user.email),
         "method": method.as_str(),
         "path": uri.path(),
@@ -82,7 +82,7 @@ pub(super) async fn echo(
         "headers": fields,
         "body": body,
     });
-    Ok(told(&bearer, answer))
+    Ok(with_subject(&bearer, response))
 }
 
 fn bearer(core: &Core, headers: &HeaderMap) -> Result<Bearer, InvalidToken> {
@@ -95,8 +95,8 @@ fn token_id(bearer: &Bearer) -> String {
 }
 
 /// A JSON response that passes the user of the token to the ledger.
-fn told(bearer: &Bearer, answer: Value) -> Response {
-    let mut response = Json(answer).into_response();
+fn with_subject(bearer: &Bearer, body: Value) -> Response {
+    let mut response = Json(body).into_response();
     response.extensions_mut().insert(Subject {
         username: bearer.username.clone(),
         client_id: bearer.client_id.clone(),

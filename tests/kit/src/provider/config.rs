@@ -166,7 +166,7 @@ pub(super) struct Settings {
 
 impl Settings {
     /// Whether a grant of these scopes gets a refresh token.
-    pub(super) fn wants_refresh_token(&self, scope: &[String]) -> bool {
+    pub(super) fn issues_refresh_token(&self, scope: &[String]) -> bool {
         match self.refresh_tokens {
             RefreshTokens::Always => true,
             RefreshTokens::OfflineAccess => scope.iter().any(|scope| scope == "offline_access"),

@@ -177,7 +177,7 @@ impl LedgerBook {
     }
 
     /// Adds the status and the token's user to a recorded request.
-    pub(super) fn answered(&self, CallNumber(number): CallNumber, status: Option<u16>, subject: Option<Subject>) {
+    pub(super) fn responded(&self, CallNumber(number): CallNumber, status: Option<u16>, subject: Option<Subject>) {
         self.with(|entries| {
             let index = number.checked_sub(entries.first).and_then(|index| usize::try_from(index).ok());
             if let Some(call) = index.and_then(|index| entries.calls.get_mut(index)) {

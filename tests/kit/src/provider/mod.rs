@@ -196,12 +196,12 @@ impl MockProvider {
 
     /// `username` logs in and allows access. Returns the callback URL without requesting it.
     pub async fn approve(&self, authorization_url: &str, username: &str) -> Result<Url, ScriptedUserError> {
-        self.person(username)?.approve(authorization_url).await
+        self.scripted_user(username)?.approve(authorization_url).await
     }
 
     /// `username` logs in and denies access. Returns the callback URL without requesting it.
     pub async fn deny(&self, authorization_url: &str, username: &str) -> Result<Url, ScriptedUserError> {
-        self.person(username)?.deny(authorization_url).await
+        self.scripted_user(username)?.deny(authorization_url).await
     }
 
     /// Stops the provider: accepts no new connections, waits briefly for responses in progress, then frees the port.
@@ -209,7 +209,7 @@ impl MockProvider {
         self.server.stop().await;
     }
 
-    fn person(&self, username: &str) -> Result<ScriptedUser, ScriptedUserError> {
+    fn scripted_user(&self, username: &str) -> Result<ScriptedUser, ScriptedUserError> {
         let user = self.core.user(username).ok_or(ScriptedUserError::LogInRefused)?;
         Ok(ScriptedUser::new(&user.username, &user.password))
     }

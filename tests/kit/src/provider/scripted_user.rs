@@ -63,7 +63,7 @@ impl ScriptedUser {
         let start = Url::parse(authorization_url).map_err(|_| ScriptedUserError::NoAnswer)?;
         let first = send("GET", &start, &[], "").await?;
         let Some(page) = forward(&start, &first)?.stays() else {
-            return leaves(&start, &first);
+            return redirect_target(&start, &first);
         };
         let request = interaction(&page);
 
@@ -75,16 +75,16 @@ impl ScriptedUser {
         }
         let cookie = cookie(&logged_in);
         let Some(page) = forward(&log_in, &logged_in)?.stays() else {
-            return leaves(&log_in, &logged_in);
+            return redirect_target(&log_in, &logged_in);
         };
 
         let shown = send("GET", &page, &[("cookie", &cookie)], "").await?;
-        let mut answers = vec![("request", interaction(&page)), ("decision", decision.to_owned())];
+        let mut fields = vec![("request", interaction(&page)), ("decision", decision.to_owned())];
         let offered = offered_scopes(&String::from_utf8_lossy(shown.body()));
         let ticked = offered.into_iter().filter(|scope| self.scope.as_ref().is_none_or(|only| only.contains(scope)));
-        answers.extend(ticked.map(|scope| ("scope", scope)));
-        let decided = post(&at(&start, "/consent"), &cookie, &answers).await?;
-        leaves(&start, &decided)
+        fields.extend(ticked.map(|scope| ("scope", scope)));
+        let decided = post(&at(&start, "/consent"), &cookie, &fields).await?;
+        redirect_target(&start, &decided)
     }
 }
 
@@ -104,15 +104,15 @@ impl Forward {
 }
 
 /// The pages of the provider are `/log-in` and `/consent`; every other redirect leaves the provider.
-fn forward(from: &Url, answer: &Response<Bytes>) -> Result<Forward, ScriptedUserError> {
-    let to = leaves(from, answer)?;
-    let own = to.origin() == from.origin() && matches!(to.path(), "/log-in" | "/consent");
-    Ok(if own { Forward::Stays(to) } else { Forward::Leaves })
+fn forward(from: &Url, response: &Response<Bytes>) -> Result<Forward, ScriptedUserError> {
+    let to = redirect_target(from, response)?;
+    let is_page = to.origin() == from.origin() && matches!(to.path(), "/log-in" | "/consent");
+    Ok(if is_page { Forward::Stays(to) } else { Forward::Leaves })
 }
 
-fn leaves(from: &Url, answer: &Response<Bytes>) -> Result<Url, ScriptedUserError> {
-    let location = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-    location.and_then(|location| from.join(location).ok()).ok_or(ScriptedUserError::Stuck(answer.status().as_u16()))
+fn redirect_target(from: &Url, response: &Response<Bytes>) -> Result<Url, ScriptedUserError> {
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    location.and_then(|location| from.join(location).ok()).ok_or(ScriptedUserError::Stuck(response.status().as_u16()))
 }
 
 async fn post(url: &Url, cookie: &str, fields: &[(&str, String)]) -> Result<Response<Bytes>, WireError> {
@@ -132,8 +132,8 @@ fn interaction(page: &Url) -> String {
     page.query_pairs().find(|(name, _)| name == "request").map(|(_, id)| id.into_owned()).unwrap_or_default()
 }
 
-fn cookie(answer: &Response<Bytes>) -> String {
-    let set = answer.headers().get(SET_COOKIE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+fn cookie(response: &Response<Bytes>) -> String {
+    let set = response.headers().get(SET_COOKIE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     set.split(';').next().unwrap_or_default().to_owned()
 }
 

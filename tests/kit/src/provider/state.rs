@@ -36,7 +36,7 @@ pub(super) struct State {
 /// Lifetime of an open log-in or consent page and of a pushed request.
 const INTERACTION_TTL: Duration = Duration::from_mins(10);
 /// How long expired codes and access tokens stay distinguishable from unknown ones.
-const KEEP_LAPSED: Duration = Duration::from_hours(1);
+const KEEP_EXPIRED: Duration = Duration::from_hours(1);
 
 /// A record with an expiry.
 #[derive(Debug, Serialize, Deserialize)]
@@ -247,8 +247,8 @@ impl State {
     pub(super) fn prune(&mut self, now: Moment) {
         self.pushed.retain(|_, timed| now < timed.until);
         self.interactions.retain(|_, timed| now < timed.until);
-        self.codes.retain(|_, timed| now < timed.until.after(KEEP_LAPSED));
-        self.access_tokens.retain(|_, timed| now < timed.until.after(KEEP_LAPSED));
+        self.codes.retain(|_, timed| now < timed.until.after(KEEP_EXPIRED));
+        self.access_tokens.retain(|_, timed| now < timed.until.after(KEEP_EXPIRED));
     }
 }
 

@@ -58,22 +58,22 @@ fn client_credentials(core: &Core, client: &Client, params: &Params) -> Result<I
 }
 
 fn token_response(core: &Core, client: &Client, issued: Issued) -> Value {
-    let mut answer = json!({
+    let mut response = json!({
         "access_token": issued.access_token,
         "token_type": "Bearer",
         "expires_in": core.settings.access_ttl.as_secs(),
         "scope": issued.scope.join(" "),
     });
     if let Some(refresh_token) = issued.refresh_token {
-        answer["refresh_token"] = json!(refresh_token);
+        response["refresh_token"] = json!(refresh_token);
     }
     let user = issued.username.and_then(|username| core.user(&username));
     if let Some(user) = user.filter(|_| issued.scope.iter().any(|scope| scope == "openid")) {
         let now = core.read(|_, now| now);
         let token = core.signing_key.id_token(&core.issuer, user, &client.id, issued.nonce.as_deref(), now);
-        answer["id_token"] = json!(token);
+        response["id_token"] = json!(token);
     }
-    answer
+    response
 }
 
 /// The revocation endpoint (RFC 7009).
@@ -100,8 +100,8 @@ pub(super) async fn push(State(core): State<Arc<Core>>, headers: HeaderMap, body
     }
     let request = validated(&core, &client, redirect_uri, &params)?;
     let (request_uri, life) = core.change(|state, now| state.push(request, now));
-    let answer = json!({ "request_uri": request_uri, "expires_in": life.as_secs() });
-    Ok(no_store((StatusCode::CREATED, Json(answer)).into_response()))
+    let response = json!({ "request_uri": request_uri, "expires_in": life.as_secs() });
+    Ok(no_store((StatusCode::CREATED, Json(response)).into_response()))
 }
 
 fn no_store(response: Response) -> Response {

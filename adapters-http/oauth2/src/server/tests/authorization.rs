@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use url::Url;
 
 use super::{BY_HAND, by_hand};
-use crate::fake_transport::{REDIRECT_URI, TestServer, client, definition, text};
+use crate::fake_transport::{REDIRECT_URI, TestServer, client, connector_config, text};
 use crate::{EgressPolicy, ProfileOptions};
 
 fn request(scopes: &[&str]) -> AuthorizationRequest {
@@ -62,7 +62,7 @@ async fn r02_pkce_is_left_out_only_for_hosts_that_the_operator_lists() {
     assert!(!params.contains_key("code_challenge") && !params.contains_key("code_challenge_method"));
 
     let strict = TestServer::new();
-    let refused = strict.profiles.settings(&definition(".oauth2", &by_hand(r#""pkce":"off""#))).unwrap_err();
+    let refused = strict.profiles.settings(&connector_config(".oauth2", &by_hand(r#""pkce":"off""#))).unwrap_err();
     assert_eq!(refused.field, "config.pkce");
     let url = strict.server.authorization_url(&provider, &client(), request(&[])).await;
     assert_eq!(url.err(), Some(ProviderError::NotAllowed), "the host is no longer listed");
@@ -118,7 +118,7 @@ async fn r12_an_endpoint_with_reserved_parameters_is_refused() {
         "request_uri=x",
     ] {
         let config = BY_HAND.replace("/authorize", &format!("/authorize?{query}"));
-        let refused = test.profiles.settings(&definition(".oauth2", &config)).unwrap_err();
+        let refused = test.profiles.settings(&connector_config(".oauth2", &config)).unwrap_err();
         assert_eq!(refused.field, "config.authorizationUrl", "{query}");
         let mut provider = test.provider(".oauth2", BY_HAND).await;
         provider.endpoints.authorization = format!("https://as.example/authorize?{query}");
@@ -141,7 +141,10 @@ async fn r11_a_scheme_that_a_browser_must_not_follow_is_refused() {
         "blob:https://as.example/",
     ] {
         let config = BY_HAND.replace("https://as.example/authorize", scheme);
-        assert_eq!(test.profiles.settings(&definition(".oauth2", &config)).unwrap_err().field, "config.authorizationUrl");
+        assert_eq!(
+            test.profiles.settings(&connector_config(".oauth2", &config)).unwrap_err().field,
+            "config.authorizationUrl"
+        );
         let mut provider = test.provider(".oauth2", BY_HAND).await;
         scheme.clone_into(&mut provider.endpoints.authorization);
         let url = test.server.authorization_url(&provider, &client(), request(&[])).await;
@@ -168,7 +171,7 @@ proptest! {
         )).replace("/authorize\"", &format!("/authorize?{query}\""));
         let test = TestServer::new();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        if test.profiles.settings(&definition(".oauth2", &config)).is_ok() {
+        if test.profiles.settings(&connector_config(".oauth2", &config)).is_ok() {
             let url = runtime.block_on(async {
                 let provider = test.provider(".oauth2", &config).await;
                 let scopes: Vec<_> = scopes.iter().map(String::as_str).collect();

@@ -14,7 +14,7 @@ use grantry_domain::provider::{CallbackPath, ClientAuthentication, ProviderSnaps
 use grantry_domain::secret::Secret;
 use serde::Deserialize;
 
-use crate::fake_transport::{REDIRECT_URI, Sent, TestServer, client, definition, text};
+use crate::fake_transport::{REDIRECT_URI, Sent, TestServer, client, connector_config, text};
 use crate::{EgressPolicy, ProfileOptions};
 
 #[derive(Deserialize)]
@@ -254,7 +254,7 @@ async fn the_examples_of_the_readme_fit_together() {
 }
 
 async fn run(test: &TestServer, id: &str, exchange: &Exchange) {
-    let settings = test.profiles.settings(&definition(id, &exchange.config)).unwrap();
+    let settings = test.profiles.settings(&connector_config(id, &exchange.config)).unwrap();
     let callback = match exchange.callback {
         Callback::Shared => CallbackPath::Shared,
         Callback::PerConnector => CallbackPath::PerConnector,

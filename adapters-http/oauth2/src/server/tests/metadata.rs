@@ -4,7 +4,7 @@ use grantry_domain::ports::{AuthorizationServer as _, ProviderError, ProviderPro
 use grantry_domain::provider::{BindingKind, CallbackPath, ProviderSnapshot};
 
 use super::BY_HAND;
-use crate::fake_transport::{REDIRECT_URI, TestServer, definition};
+use crate::fake_transport::{REDIRECT_URI, TestServer, connector_config};
 use crate::{EgressPolicy, ProfileOptions, TransportError};
 
 const ISSUER: &str = "https://as.example/tenant";
@@ -24,14 +24,14 @@ fn valid() -> String {
 }
 
 async fn resolve(test: &TestServer, config: &str) -> Result<ProviderSnapshot, ProviderError> {
-    let settings = test.profiles.settings(&definition(".oauth2", config)).unwrap();
+    let settings = test.profiles.settings(&connector_config(".oauth2", config)).unwrap();
     test.server.resolve(&settings, REDIRECT_URI, config).await
 }
 
 #[tokio::test]
 async fn r11_metadata_is_frozen_into_the_provider() {
     let test = TestServer::new();
-    let settings = test.profiles.settings(&definition(".oauth2", CONFIG)).unwrap();
+    let settings = test.profiles.settings(&connector_config(".oauth2", CONFIG)).unwrap();
     assert_eq!((settings.kind, settings.callback), (BindingKind::Issuer, CallbackPath::Shared));
     assert!(settings.endpoints.is_none());
     test.transport.respond(200, valid());
@@ -155,7 +155,7 @@ async fn concurrent_callers_share_one_request() {
 #[tokio::test]
 async fn lesson_25_configured_endpoints_are_checked_again_at_start() {
     let wide = TestServer::new();
-    let settings = wide.profiles.settings(&definition(".oauth2", BY_HAND)).unwrap();
+    let settings = wide.profiles.settings(&connector_config(".oauth2", BY_HAND)).unwrap();
     for allowed in [["as.example"], ["api.example"], ["other.example"]] {
         let narrow = TestServer::with(EgressPolicy::new(&allowed, &[]).unwrap(), ProfileOptions::default());
         let resolved = narrow.server.resolve(&settings, REDIRECT_URI, BY_HAND).await;
@@ -168,7 +168,7 @@ async fn lesson_25_configured_endpoints_are_checked_again_at_start() {
 #[tokio::test]
 async fn lesson_25_no_request_goes_to_an_issuer_outside_the_policy() {
     let wide = TestServer::new();
-    let settings = wide.profiles.settings(&definition(".oauth2", CONFIG)).unwrap();
+    let settings = wide.profiles.settings(&connector_config(".oauth2", CONFIG)).unwrap();
     let narrow = TestServer::with(EgressPolicy::new(&["api.example"], &[]).unwrap(), ProfileOptions::default());
     assert_eq!(narrow.server.resolve(&settings, REDIRECT_URI, CONFIG).await, Err(ProviderError::NotAllowed));
     assert!(narrow.transport.sent().is_empty());

@@ -9,7 +9,6 @@ export const ERROR_CODES = [
   "unsupported_media_type",
   "wrong_host",
   "rate_limited",
-  "public_base_url_missing",
   "host_not_allowed",
   "connector_incomplete",
   "return_url_refused",

@@ -56,7 +56,7 @@ export type Connection = Omit<Schemas["Connection"], "pending_flow"> & { pending
 
 /** The status of one user at one connector. */
 export type AuthStatus = Omit<Schemas["AuthStatus"], "connection" | "connections"> & {
-  /** The connection named `default`, the user's default one or the only one. Absent for `not_applicable`. */
+  /** The connection to show: the user's default, else `default`, else the first. Absent for `not_applicable`. */
   connection?: Connection;
   /** All connections, where the user has more than one. */
   connections?: Connection[];

@@ -51,7 +51,7 @@ impl State {
         self.grants.insert(grant, record.clone());
 
         let refresh_token =
-            settings.wants_refresh_token(&record.scope).then(|| self.issue_refresh_token(grant, settings, now));
+            settings.issues_refresh_token(&record.scope).then(|| self.issue_refresh_token(grant, settings, now));
         let access_token = self.issue_access_token(grant, record.scope.clone(), settings.access_ttl, now);
         Ok(Issued { access_token, refresh_token, scope: record.scope, username: record.username, nonce })
     }
