@@ -235,7 +235,7 @@ mod tests {
         }
 
         #[test]
-        fn fields_round_trip_and_refuse_what_is_cut(values in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..6)) {
+        fn fields_round_trip_and_truncated_ones_are_refused(values in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..6)) {
             let mut writer = FieldWriter::default();
             for (tag, value) in (0_u8..).zip(&values) {
                 writer = writer.bytes(tag, value);

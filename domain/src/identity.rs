@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn roles_include_one_another() {
+    fn each_role_includes_the_ones_before_it() {
         assert!(Role::Viewer < Role::Editor && Role::Editor < Role::Admin);
     }
 }

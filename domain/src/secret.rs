@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn comparison_sees_every_byte() {
+    fn every_byte_is_compared() {
         assert!(equal_in_constant_time(b"", b""));
         assert!(equal_in_constant_time(b"abc", b"abc"));
         for other in [&b"abd"[..], b"bbc", b"ab", b"abcd"] {

@@ -544,7 +544,7 @@ async fn r26_the_work_continues_when_the_browser_closes_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r20_lesson_01_many_callbacks_on_three_nodes_make_one_exchange() {
+async fn r20_lesson_01_many_callbacks_on_three_nodes_cause_one_exchange() {
     let app = TestApp::new().await;
     let started = app.start("alice", &drive()).await;
     let nodes = [app.node.clone(), app.another_node(), app.another_node()];

@@ -66,7 +66,7 @@ async fn two_connections_of_a_user_are_used_side_by_side() {
     assert_eq!(run(&app, Some("work")).await.as_deref(), Ok("access-2"));
     assert_eq!(run(&app, Some("default")).await.as_deref(), Ok("access-1"));
     app.clock.advance(HOUR);
-    assert_eq!(token(&app, "work").await.as_deref(), Ok("access-3"), "each is refreshed on its own");
+    assert_eq!(token(&app, "work").await.as_deref(), Ok("access-3"), "each is refreshed separately");
     let Some(Call::Refresh { refresh_token, .. }) = app.provider.calls().pop() else { panic!("a refresh") };
     assert_eq!((refresh_token.as_str(), app.refreshes()), ("refresh-2", 1));
 }

@@ -97,7 +97,7 @@ async fn r05_only_users_start_flows() {
 }
 
 #[tokio::test]
-async fn r06_space_connector_privilege_and_directory_are_checked_before_anything_is_written() {
+async fn r06_space_connector_role_and_directory_are_checked_before_anything_is_written() {
     let app = TestApp::new().await;
     let refused = async |start: StartRequest| app.try_start(start).await.err();
     let no_space = request("alice", &connector_key("nowhere", "drive"));

@@ -10,7 +10,7 @@ use crate::connector::{AuthMode, CallbackId, Connector, ConnectorConfig, Connect
 use crate::provider::{BindingDigest, Scopes};
 
 #[test]
-fn every_reachable_state_survives_its_record() {
+fn every_reachable_state_is_restored_from_its_record() {
     for (name, grant) in states() {
         assert_eq!(Authorization::restore(grant.to_record()).as_ref(), Ok(&grant), "{name}");
     }
@@ -254,6 +254,29 @@ fn the_connector_status_has_three_values_and_lists_the_connections() {
 }
 
 #[test]
+fn the_connection_that_is_shown_is_a_grant_before_a_flow_before_a_closed_one() {
+    use StatusKind::{Connected, Connecting, NeedsReauthorization, NotConnected};
+    let shown = |connections: &[(&str, StatusKind)], default: Option<&str>| {
+        let name = |name: &str| ConnectionName::new(name).unwrap();
+        let connections = connections.iter().map(|(of, kind)| ConnectionStatus::plain(name(of), *kind));
+        let status = ConnectorStatus {
+            user_auth_status: UserAuthStatus::NotConnected,
+            connections: connections.collect(),
+            default_connection: default.map(name),
+        };
+        status.shown().connection.as_str().to_owned()
+    };
+    assert_eq!(shown(&[("a", Connected), ("default", Connected), ("z", Connected)], Some("z")), "z");
+    assert_eq!(shown(&[("a", Connected), ("default", Connected), ("z", Connected)], None), "default");
+    assert_eq!(shown(&[("a", NeedsReauthorization), ("b", Connected)], None), "a", "the first of equals");
+    assert_eq!(shown(&[("a", Connected), ("z", NeedsReauthorization)], Some("z")), "z");
+    assert_eq!(shown(&[("a", Connected), ("default", Connecting)], Some("default")), "a");
+    assert_eq!(shown(&[("default", NotConnected), ("z", Connecting)], None), "z");
+    assert_eq!(shown(&[("a", NotConnected), ("default", NotConnected)], None), "default");
+    assert_eq!(shown(&[], Some("z")), "default");
+}
+
+#[test]
 fn scopes_that_were_requested_and_not_granted_are_reported() {
     let grant = reach([issued(), Input::CallbackConsumed, granted(true)]);
     let status = status_of(ConnectionView { grant: Some(grant), ..no_connection() });
@@ -263,7 +286,7 @@ fn scopes_that_were_requested_and_not_granted_are_reported() {
 }
 
 #[test]
-fn r13_r42_r76_a_grant_is_judged_by_the_live_connector_and_by_its_envelope() {
+fn r13_r42_r76_the_status_of_a_grant_depends_on_the_live_connector_and_its_envelope() {
     let grant = reach([issued(), Input::CallbackConsumed, granted(true)]);
     let view = || ConnectionView { grant: Some(grant.clone()), ..no_connection() };
     let reason = |required: Option<&RequiredBinding>, decrypts| {
@@ -279,7 +302,7 @@ fn r13_r42_r76_a_grant_is_judged_by_the_live_connector_and_by_its_envelope() {
 }
 
 #[test]
-fn r49_a_termination_carries_the_doubt_and_keeps_the_tokens_for_the_job() {
+fn r49_a_termination_keeps_the_in_doubt_mark_and_the_tokens_for_the_job() {
     let grant = reach([issued(), Input::CallbackConsumed, granted(true)]);
     let mut record = grant.to_record();
     record.refresh.in_doubt_since = Some(SOON);

@@ -326,8 +326,12 @@ pub struct RecordedEvent {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::authorization::TerminationCause;
+    use crate::authorization::{Reason, TerminationCause};
+    use crate::ports::{ProviderError, StoreError};
+    use crate::usecase::{AccessError, CallbackRefused, TokenError};
 
     #[test]
     fn every_cause_and_outcome_has_its_code() {
@@ -336,6 +340,38 @@ mod tests {
         let failed = FailureCode::ALL.iter().map(|code| code.as_str());
         let revocations = RevocationOutcome::ALL.iter().map(|outcome| outcome.as_str());
         for code in expired.chain(terminated).chain(failed).chain(revocations) {
+            assert!(AuditOutcome::parse(code).is_some(), "{code}");
+        }
+    }
+
+    #[test]
+    fn every_error_that_is_audited_has_its_code() {
+        let provider = [
+            ProviderError::InvalidGrant,
+            ProviderError::ClientRefused,
+            ProviderError::OtherOauthError,
+            ProviderError::Throttled { retry_after: None, unprocessed: true },
+            ProviderError::NotAllowed,
+            ProviderError::NotSent,
+            ProviderError::NoResponse,
+            ProviderError::Malformed,
+            ProviderError::BadMetadata,
+        ];
+        let connection = ConnectionName::default();
+        let tokens = [
+            TokenError::Access(AccessError::NotFound),
+            TokenError::Access(AccessError::Forbidden),
+            TokenError::Access(AccessError::DirectoryUnavailable),
+            TokenError::DestinationRefused,
+            TokenError::ConnectionAmbiguous { connections: Vec::new() },
+            TokenError::AuthorizationRequired { reason: Reason::NotConnected, connection },
+            TokenError::Unavailable { retry_after: Duration::ZERO },
+            TokenError::Misconfigured,
+            TokenError::Store(StoreError::Unavailable),
+        ];
+        let mismatches = [CallbackRefused::UserMismatch, CallbackRefused::BrowserMismatch];
+        let codes = provider.iter().map(|error| error.as_str()).chain(tokens.iter().map(TokenError::code));
+        for code in codes.chain(mismatches.iter().map(CallbackRefused::code)) {
             assert!(AuditOutcome::parse(code).is_some(), "{code}");
         }
     }

@@ -53,11 +53,11 @@ fn taken(grant: &Authorization, was_in_doubt: bool) -> Lease {
     Lease::Taken { grant: Box::new(Versioned::stored(grant.clone())), was_in_doubt }
 }
 
-/// Leases that are answered in this order, and no more than these.
-fn leases(answers: Vec<Lease>) -> MockRefreshLeases {
+/// A port that returns these leases in this order, and no others.
+fn leases(outcomes: Vec<Lease>) -> MockRefreshLeases {
     let mut leases = MockRefreshLeases::new();
-    let (count, mut answers) = (answers.len(), answers.into_iter());
-    leases.expect_take_lease().times(count).returning(move |_| Ok(answers.next().expect("an answer")));
+    let (count, mut outcomes) = (outcomes.len(), outcomes.into_iter());
+    leases.expect_take_lease().times(count).returning(move |_| Ok(outcomes.next().expect("an outcome")));
     leases
 }
 
@@ -116,14 +116,14 @@ async fn r36_the_lease_is_requested_for_the_revision_that_was_read_and_outlasts_
     let (parts, grant) = expired().await;
     let policy = Policy::default();
     let mut leases = MockRefreshLeases::new();
-    let (expected, answer) = (grant.clone(), taken(&grant, false));
+    let (expected, lease) = (grant.clone(), taken(&grant, false));
     let fits = move |request: &LeaseRequest| {
         request.id == expected.id()
             && request.revision == expected.as_grant().unwrap().tokens().revision
             && request.length == policy.request_deadline + policy.quarantine
             && request.longest > request.length
     };
-    leases.expect_take_lease().withf(fits).times(1).return_once(move |_| Ok(answer));
+    leases.expect_take_lease().withf(fits).times(1).return_once(move |_| Ok(lease));
     assert_eq!(refresher_with(&parts, leases).refresh(grant.id(), RefreshGoal::Fresh).await, RefreshOutcome::Current);
     assert_eq!((refreshes(&parts), parts.access_token(grant.id()).await.as_str()), (1, "access-1"));
 }

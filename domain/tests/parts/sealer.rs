@@ -143,7 +143,7 @@ async fn flow_secrets_and_unclaimed_tokens_are_decrypted_in_their_records() {
 fn with_secret(parts: &TestParts, stored: Result<Option<ClientSecretRecord>, StoreError>) -> Sealer {
     let mut connectors = MockConnectorStore::new();
     let key = ClientSecretKey { incarnation: parts.connector.incarnation, epoch: Epoch::FIRST };
-    connectors.expect_client_secret().withf(move |asked| *asked == key).times(1).return_once(move |_| stored);
+    connectors.expect_client_secret().withf(move |requested| *requested == key).times(1).return_once(move |_| stored);
     Sealer::new(parts.vault.clone(), Arc::new(connectors))
 }
 

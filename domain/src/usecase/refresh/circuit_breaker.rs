@@ -39,7 +39,7 @@ mod tests {
     use crate::authorization::test_connector;
 
     #[test]
-    fn it_closes_after_the_pause_and_after_an_edit() {
+    fn a_circuit_closes_after_the_pause_and_after_an_edit() {
         let breaker = CircuitBreaker::default();
         let (connector, now) = (test_connector(), Timestamp::from_millis(1_000_000));
         assert!(!breaker.is_open(&connector, now));
