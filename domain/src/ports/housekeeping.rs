@@ -55,7 +55,8 @@ pub trait Housekeeping: Send + Sync {
         limit: u32,
     ) -> Result<Vec<(UserId, SpaceId)>, StoreError>;
 
-    /// Grants that were used on or after a day and whose access token expires before an instant.
+    /// Grants that were used on or after a day and whose access token expires before an instant. A grant that
+    /// cannot be read is logged and left out.
     async fn due_for_refresh(
         &self,
         used_since_day: i64,

@@ -16,7 +16,7 @@ pub enum Operation {
     LogIn,
     /// Reading a status.
     Status,
-    /// Disconnecting.
+    /// Disconnecting, and setting the default connection.
     Disconnect,
 }
 

@@ -3,14 +3,15 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, StateKind, TerminationCause};
+use grantry_domain::authorization::{Authorization, AuthorizationId, AuthorizationRecord, StateKind, TerminationCause};
 use grantry_domain::connector::Connector;
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
     AuditKind, AuditOutbox, AuthorizationFilter, AuthorizationQueries, AuthorizationStore, ConnectorStore, ConsumeOutcome,
-    EditEffect, Housekeeping, KeyId, LeaseRequest, RefreshLeases, RevocationQueue, StoreError, SweepPolicy,
+    EditEffect, Housekeeping, KeyId, LeaseRequest, RefreshLeases, RevocationJob, RevocationQueue, StoreError, SweepPolicy,
     TerminationRequest, TerminationScope, UnclaimedTokens, WriteOutcome,
 };
+use grantry_store_sqlite::SqliteStore;
 use grantry_testkit::doubles::{PlainVault, fixtures};
 
 use crate::database::{TestDatabase, callback, replace, version};
@@ -168,9 +169,42 @@ async fn r76_no_read_reports_an_inconsistent_row_as_missing() {
     assert_inconsistent(AuthorizationQueries::list(&store, space, AuthorizationFilter::default(), None, 10).await, RULE);
     assert_inconsistent(store.consume(callback(&grant), Vec::new()).await, RULE);
     assert_inconsistent(store.take_lease(lease(grant.id, &grant)).await, RULE);
-    corrupt(&database, "last_used_day = 1, sealed = NULL, kid = NULL");
-    let due = store.due_for_refresh(0, database.now().plus(Duration::from_hours(2)), 10).await;
-    assert_inconsistent(due, "a grant has tokens");
+}
+
+/// Grants of alice and bob.
+async fn two_grants(database: &TestDatabase, store: &SqliteStore) -> [AuthorizationId; 2] {
+    let connector = database.add_connector(store).await;
+    let ids = [1, 2].map(fixtures::authorization_id);
+    for (id, who) in ids.into_iter().zip(["alice", "bob"]) {
+        database.connect(store, id, &fixtures::authorization_key_of(&connector, who)).await;
+    }
+    ids
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_does_not_keep_others_from_being_refreshed() {
+    let database = TestDatabase::new();
+    let store = database.open().await;
+    let [_, of_bob] = two_grants(&database, &store).await;
+    corrupt(&database, "digest = x'00' WHERE user = 'alice'");
+    let due = store.due_for_refresh(0, database.now().plus(Duration::from_hours(2)), 10).await.unwrap();
+    assert_eq!(due.iter().map(Authorization::id).collect::<Vec<_>>(), [of_bob]);
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_does_not_keep_others_from_being_revoked() {
+    let database = TestDatabase::new();
+    let store = database.open().await;
+    let [of_alice, of_bob] = two_grants(&database, &store).await;
+    for id in [of_alice, of_bob] {
+        let request = TerminationRequest { cause: TerminationCause::Admin, actor: Actor::System };
+        assert_eq!(store.terminate(TerminationScope::One(id), request).await.unwrap().queued, 1);
+    }
+    corrupt(&database, "digest = x'00' WHERE user = 'alice'");
+    let claimed = store.claim_revocation([1; 16], Duration::from_mins(1)).await.unwrap();
+    let Some(RevocationJob::FormerGrant(former)) = claimed else { panic!("tokens of a former grant") };
+    assert_eq!(former.id(), of_bob);
+    assert_eq!(store.claim_revocation([2; 16], Duration::from_mins(1)).await.unwrap(), None);
 }
 
 fn lease(id: AuthorizationId, grant: &AuthorizationRecord) -> LeaseRequest {
