@@ -244,7 +244,7 @@ async fn setting_the_default_connection_is_checked_limited_and_audited() {
     assert_eq!(set(person("bob")).await, Err(DisconnectError::ConnectionNotFound), "the connection of another user");
     app.limiter.refuse(SECOND);
     assert_eq!(set(person("alice")).await, Err(DisconnectError::RateLimited { retry_after: SECOND }));
-    assert_eq!(app.limiter.taken().last(), Some(&("user:alice".to_owned(), Limit::Status)));
+    assert_eq!(app.limiter.taken().last(), Some(&("user:alice".to_owned(), Limit::Disconnect)));
     assert_eq!(app.connector_status("alice").await.default_connection, None, "nothing was changed");
     set(person("alice")).await.unwrap();
     set_default(&app, None).await.unwrap();

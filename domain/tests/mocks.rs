@@ -124,8 +124,8 @@ async fn r43_an_unavailable_directory_denies_a_token_before_it_is_read() {
 #[tokio::test]
 async fn a_host_replaces_single_ports_of_the_store() {
     let mut limiter = MockRateLimiter::new();
-    let is_status = |who: &str, operation: &Operation| who == "user:u_alice" && *operation == Operation::Status;
-    limiter.expect_take().withf(is_status).times(1).returning(|_, _| Ok(()));
+    let fits = |who: &str, operation: &Operation| who == "user:u_alice" && *operation == Operation::Disconnect;
+    limiter.expect_take().withf(fits).times(1).returning(|_, _| Ok(()));
     let mut queries = MockAuthorizationQueries::new();
     queries.expect_access_token_view().times(1).returning(|_, _, _| Ok(None));
     let store = StorePorts { queries: Arc::new(queries), ..store_ports() };
