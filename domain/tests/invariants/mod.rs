@@ -308,9 +308,15 @@ struct OnlyItsUser;
 impl OnlyItsUser {
     /// Without a name the only connection is meant, or the default one.
     async fn chosen(seen: &Seen<'_>, key: &ConnectorKey, who: &str, connection: &ConnectionName) {
-        let grants = seen.before.rows.values().filter(|row| is_grant(row) && row.owner.connector_key() == *key);
-        let names: BTreeSet<_> =
-            grants.filter(|row| row.owner.user.as_str() == who).map(|row| row.owner.connection.clone()).collect();
+        let live = seen.before.connectors.get(key).map(|live| live.incarnation);
+        let expired = |row: &AuthorizationRecord| row.state == StateKind::Expired && row.authorized_at.is_some();
+        let own = seen.before.rows.values().filter(|row| {
+            row.owner.user.as_str() == who
+                && Some(row.owner.incarnation) == live
+                && row.owner.connector_key() == *key
+                && (is_grant(row) || expired(row))
+        });
+        let names: BTreeSet<_> = own.map(|row| row.owner.connection.clone()).collect();
         if seen.is_concurrent() || names.len() < 2 {
             return;
         }
