@@ -183,7 +183,7 @@ macro_rules! store_contract {
             queries {
                 an_access_token_view_has_the_grants_of_its_user,
                 an_access_token_view_is_filtered_by_connection,
-                an_access_token_view_tells_whether_connections_expired,
+                an_access_token_view_reports_expired_connections,
                 a_status_has_a_row_for_every_connector_of_the_space,
                 a_status_shows_grant_former_grant_and_flow,
                 a_status_lists_connections_by_name,

@@ -106,8 +106,8 @@ pub async fn an_access_token_view_is_filtered_by_connection(backend: Backend) {
     }
 }
 
-/// An access token view without a name tells whether a connection without a grant has a former grant that expired.
-pub async fn an_access_token_view_tells_whether_connections_expired(backend: Backend) {
+/// An access token view without a name reports whether a connection without a grant has an expired former grant.
+pub async fn an_access_token_view_reports_expired_connections(backend: Backend) {
     let (store, drive) = TestStore::with_drive(backend).await;
     let has_expired = async |user: &str, name: Option<&str>| {
         access_token_view(&store, &drive, user, name).await.expect("the connector is stored").has_expired_connections

@@ -289,7 +289,7 @@ export interface components {
       nextCursor?: string | null;
     };
     /** How users sign in. */
-    IdentityMode: "accounts" | "proxy-header" | "jwt";
+    IdentityMode: "accounts" | "proxy-header";
     /** User name and password. */
     LogInBody: {
       /** Password. */
@@ -307,7 +307,7 @@ export interface components {
     /** An error response (RFC 9457). */
     Problem: {
       /** Stable code for programs. */
-      code: "not_signed_in" | "forbidden" | "not_found" | "conflict" | "invalid_request" | "payload_too_large" | "unsupported_media_type" | "wrong_host" | "rate_limited" | "public_base_url_missing" | "host_not_allowed" | "connector_incomplete" | "return_url_refused" | "destination_refused" | "method_not_allowed" | "internal" | "api_unreachable" | "response_too_large" | "store_unavailable" | "directory_unavailable" | "authorization_required" | "connection_ambiguous" | "connection_not_found" | "provider_unavailable" | "provider_misconfigured" | "flow_not_found" | "flow_expired" | "flow_already_used" | "user_mismatch" | "browser_mismatch" | "issuer_mismatch" | "callback_mismatch" | "access_denied" | "provider_error" | "exchange_failed" | "connector_changed" | "connector_gone" | "permission_lost" | "account_already_connected" | "account_mismatch";
+      code: "not_signed_in" | "forbidden" | "not_found" | "conflict" | "invalid_request" | "payload_too_large" | "unsupported_media_type" | "wrong_host" | "rate_limited" | "host_not_allowed" | "connector_incomplete" | "return_url_refused" | "destination_refused" | "method_not_allowed" | "internal" | "api_unreachable" | "response_too_large" | "store_unavailable" | "directory_unavailable" | "authorization_required" | "connection_ambiguous" | "connection_not_found" | "provider_unavailable" | "provider_misconfigured" | "flow_not_found" | "flow_expired" | "flow_already_used" | "user_mismatch" | "browser_mismatch" | "issuer_mismatch" | "callback_mismatch" | "access_denied" | "provider_error" | "exchange_failed" | "connector_changed" | "connector_gone" | "permission_lost" | "account_already_connected" | "account_mismatch";
       /** The connections to choose from, for `connection_ambiguous`. */
       connections?: components["schemas"]["ProblemConnection"][] | null;
       /** Id of the response in the log of the operator. */
