@@ -1,4 +1,4 @@
-//! Tells cargo to embed the console anew when its files change, which the names in the code cannot.
+//! Rebuilds the crate when the files of the console change.
 
 fn main() {
     println!("cargo::rerun-if-changed=console/dist");

@@ -12,6 +12,8 @@ const project = (name: string, root: string) => ({
     include: ["test/**/*.test.{ts,tsx}"],
     setupFiles: ["../testing/setup.ts"].map((file) => (root === "web" ? file : `../${file}`)),
     restoreMocks: true,
+    // Enough for a busy machine.
+    testTimeout: 30_000,
   },
 });
 

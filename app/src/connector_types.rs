@@ -1,8 +1,8 @@
-//! The list of connector types, from the profiles to the form that the console makes of it.
+//! Connector types as the API lists them, made from the provider profiles.
 
 use grantry_domain::connector::AuthMode;
 use grantry_domain::provider::CallbackPath;
-use grantry_domain::usecase::PublicBaseUrl;
+use grantry_http_axum::PublicBaseUrl;
 use grantry_http_axum::{AuthModeName, ConnectorType, ConnectorTypeField, FieldKind};
 use grantry_provider_oauth2::{ConnectorType as Profile, ConnectorTypeField as ProfileField, Profiles};
 

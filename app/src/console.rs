@@ -1,4 +1,4 @@
-//! The console, built and embedded, so that one binary serves it without anything beside it.
+//! The console, embedded in the binary.
 
 use grantry_domain::encoding::hex;
 use grantry_http_axum::{ConsoleAsset, ConsoleAssets};
@@ -32,7 +32,7 @@ impl ConsoleAssets for EmbeddedConsole {
     }
 }
 
-/// The type of a file by its ending. What the console does not consist of is not served.
+/// The content type of a file by its extension. Files of other types are not part of the console and not served.
 fn content_type(path: &str) -> Option<&'static str> {
     Some(match path.rsplit_once('.')?.1 {
         "html" => "text/html; charset=utf-8",

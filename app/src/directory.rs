@@ -1,4 +1,4 @@
-//! Who the people of this deployment are, as its configuration tells: the `Directory` that decides, and `People` for display.
+//! The users of a configuration: [`Directory`] decides what they may do, [`UserDirectory`] describes them for display.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{PoisonError, RwLock};
@@ -6,49 +6,51 @@ use std::sync::{PoisonError, RwLock};
 use async_trait::async_trait;
 use grantry_domain::identity::{Role, SpaceId, UserId};
 use grantry_domain::ports::{Directory, DirectoryError, Membership, UserStatus};
-use grantry_http_axum::{AuthenticationError, People, PersonView, RoleSink, SpaceView};
+use grantry_http_axum::{AuthenticationError, RoleSink, SpaceView, UserDirectory, UserView};
 
-use crate::config::{Account, role};
+use crate::config::{Account, Value as _};
 
-/// Accounts of the configuration: whoever is not among them was removed for good.
+/// The accounts of the configuration.
+///
+/// A user without an account counts as disabled, not as removed: the grants of the user end, but no tombstone is written. An
+/// account that is deleted by mistake can be restored, and its user can connect again.
 pub struct AccountDirectory {
     spaces: Vec<SpaceId>,
-    people: BTreeMap<UserId, Person>,
+    users: BTreeMap<UserId, User>,
 }
 
-struct Person {
+struct User {
     username: String,
     roles: BTreeMap<SpaceId, Role>,
 }
 
 impl AccountDirectory {
-    /// The people of these accounts, in these spaces.
+    /// The users of these accounts, in these spaces.
     pub fn new(spaces: Vec<SpaceId>, accounts: &[Account]) -> Self {
-        let person = |account: &Account| Person { username: account.username.clone(), roles: account.roles.clone() };
-        Self { spaces, people: accounts.iter().map(|account| (account.id.clone(), person(account))).collect() }
+        let user = |account: &Account| User { username: account.username.clone(), roles: account.roles.clone() };
+        Self { spaces, users: accounts.iter().map(|account| (account.id.clone(), user(account))).collect() }
     }
 }
 
 #[async_trait]
 impl Directory for AccountDirectory {
     async fn membership(&self, user: &UserId, space: &SpaceId) -> Result<Membership, DirectoryError> {
-        let person = self.people.get(user);
+        let user = self.users.get(user);
         Ok(Membership {
             space_exists: self.spaces.contains(space),
-            // Whoever is not listed may come back with the next configuration: grants end, but nothing is forbidden for ever.
-            user: if person.is_some() { UserStatus::Active } else { UserStatus::Disabled },
-            role: person.and_then(|person| person.roles.get(space).copied()),
+            user: if user.is_some() { UserStatus::Active } else { UserStatus::Disabled },
+            role: user.and_then(|user| user.roles.get(space).copied()),
         })
     }
 }
 
 #[async_trait]
-impl People for AccountDirectory {
-    async fn describe(&self, user: &UserId) -> Result<Option<PersonView>, AuthenticationError> {
-        Ok(self.people.get(user).map(|person| PersonView {
-            username: Some(person.username.clone()),
+impl UserDirectory for AccountDirectory {
+    async fn describe(&self, user: &UserId) -> Result<Option<UserView>, AuthenticationError> {
+        Ok(self.users.get(user).map(|user| UserView {
+            username: Some(user.username.clone()),
             display_name: None,
-            spaces: open_spaces(&self.spaces, |space| person.roles.get(space).copied()),
+            spaces: open_spaces(&self.spaces, |space| user.roles.get(space).copied()),
         }))
     }
 
@@ -57,46 +59,51 @@ impl People for AccountDirectory {
     }
 }
 
-/// People that a proxy signs in. Their roles come from a header of the proxy, else from the accounts of the configuration.
+/// Users that a proxy signs in. Their roles come from a header of the proxy, or else from the accounts of the configuration.
 ///
-/// What the proxy last said of somebody is remembered as long as this process lives. Of anybody else nothing is known, which
-/// is not the same as knowing that they are gone: such questions are answered with an error, and so deny without ending
-/// anything (R06, R53).
+/// Roles from the header are cached while this process lives. For a user whose requests this process has not seen, the
+/// directory returns an error: access is denied, and no grant ends.
 pub struct ProxyDirectory {
     spaces: Vec<SpaceId>,
-    listed: BTreeMap<UserId, BTreeMap<SpaceId, Role>>,
-    seen: Option<RwLock<HashMap<UserId, Vec<RoleEntry>>>>,
+    roles: Roles,
+}
+
+enum Roles {
+    Accounts(BTreeMap<UserId, BTreeMap<SpaceId, Role>>),
+    Header(RwLock<HashMap<UserId, Vec<RoleEntry>>>),
 }
 
 /// One entry of the roles header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct RoleEntry {
-    /// `None` for every space.
+    /// `None`: every space.
     space: Option<SpaceId>,
     role: Role,
 }
 
 impl ProxyDirectory {
-    /// People whose roles are listed here.
-    pub fn listed(spaces: Vec<SpaceId>, accounts: &[Account]) -> Self {
-        let listed = accounts.iter().map(|account| (account.id.clone(), account.roles.clone())).collect();
-        Self { spaces, listed, seen: None }
+    /// Users whose roles are those of these accounts. A user without an account has no role.
+    pub fn from_accounts(spaces: Vec<SpaceId>, accounts: &[Account]) -> Self {
+        let roles = accounts.iter().map(|account| (account.id.clone(), account.roles.clone())).collect();
+        Self { spaces, roles: Roles::Accounts(roles) }
     }
 
-    /// People whose roles the proxy tells with every request.
-    pub fn told_by_proxy(spaces: Vec<SpaceId>) -> Self {
-        Self { spaces, listed: BTreeMap::new(), seen: Some(RwLock::default()) }
+    /// Users whose roles the proxy sends with every request.
+    pub fn from_header(spaces: Vec<SpaceId>) -> Self {
+        Self { spaces, roles: Roles::Header(RwLock::default()) }
     }
 
-    /// The role of somebody in a space; an error if nothing is known of them.
+    /// The role of a user in a space; an error if this process has not seen the user.
     fn role(&self, user: &UserId, space: &SpaceId) -> Result<Option<Role>, DirectoryError> {
-        let Some(seen) = &self.seen else {
-            return Ok(self.listed.get(user).and_then(|roles| roles.get(space).copied()));
-        };
-        let seen = seen.read().unwrap_or_else(PoisonError::into_inner);
-        let entries = seen.get(user).ok_or(DirectoryError)?;
-        let here = entries.iter().filter(|entry| entry.space.as_ref().is_none_or(|other| other == space));
-        Ok(here.map(|entry| entry.role).max())
+        match &self.roles {
+            Roles::Accounts(roles) => Ok(roles.get(user).and_then(|roles| roles.get(space).copied())),
+            Roles::Header(seen) => {
+                let seen = seen.read().unwrap_or_else(PoisonError::into_inner);
+                let entries = seen.get(user).ok_or(DirectoryError)?;
+                let here = entries.iter().filter(|entry| entry.space.as_ref().is_none_or(|other| other == space));
+                Ok(here.map(|entry| entry.role).max())
+            }
+        }
     }
 }
 
@@ -109,10 +116,10 @@ impl Directory for ProxyDirectory {
 }
 
 #[async_trait]
-impl People for ProxyDirectory {
-    async fn describe(&self, user: &UserId) -> Result<Option<PersonView>, AuthenticationError> {
+impl UserDirectory for ProxyDirectory {
+    async fn describe(&self, user: &UserId) -> Result<Option<UserView>, AuthenticationError> {
         let spaces = open_spaces(&self.spaces, |space| self.role(user, space).ok().flatten());
-        Ok(Some(PersonView { username: None, display_name: None, spaces }))
+        Ok(Some(UserView { username: None, display_name: None, spaces }))
     }
 
     async fn spaces(&self) -> Result<Vec<SpaceId>, AuthenticationError> {
@@ -121,8 +128,8 @@ impl People for ProxyDirectory {
 }
 
 impl RoleSink for ProxyDirectory {
-    fn note(&self, user: &UserId, roles: &[&str]) {
-        let Some(seen) = &self.seen else { return };
+    fn record(&self, user: &UserId, roles: &[&str]) {
+        let Roles::Header(seen) = &self.roles else { return };
         let entries: Vec<RoleEntry> = roles.iter().filter_map(|text| entry(text)).collect();
         let unchanged = seen.read().unwrap_or_else(PoisonError::into_inner).get(user) == Some(&entries);
         if !unchanged {
@@ -131,11 +138,13 @@ impl RoleSink for ProxyDirectory {
     }
 }
 
-/// `editor` or `marketing=viewer`. A role of another system means nothing here.
+/// Parses `editor` or `marketing=viewer`. Roles of other systems are ignored.
 fn entry(text: &str) -> Option<RoleEntry> {
     match text.split_once('=') {
-        None => Some(RoleEntry { space: None, role: role(text.trim())? }),
-        Some((space, name)) => Some(RoleEntry { space: Some(SpaceId::new(space.trim()).ok()?), role: role(name.trim())? }),
+        None => Some(RoleEntry { space: None, role: Role::parse(text.trim()).ok()? }),
+        Some((space, name)) => {
+            Some(RoleEntry { space: Some(SpaceId::new(space.trim()).ok()?), role: Role::parse(name.trim()).ok()? })
+        }
     }
 }
 
@@ -166,36 +175,36 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn r06_accounts_open_only_the_spaces_they_name() {
+    async fn r06_accounts_give_roles_only_in_the_spaces_they_name() {
         let directory = AccountDirectory::new(vec![space("default"), space("marketing")], &[alice()]);
         let here = directory.membership(&user("u_alice"), &space("default")).await.unwrap();
-        assert!(here.may(Role::Editor) && !here.may(Role::Admin));
+        assert!(here.allows(Role::Editor) && !here.allows(Role::Admin));
         let there = directory.membership(&user("u_alice"), &space("marketing")).await.unwrap();
-        assert!(there.space_exists && !there.may(Role::Viewer));
+        assert!(there.space_exists && !there.allows(Role::Viewer));
         assert!(!directory.membership(&user("u_alice"), &space("gone")).await.unwrap().space_exists);
-        let stranger = directory.membership(&user("alice"), &space("default")).await.unwrap();
-        assert_eq!((stranger.user, stranger.role), (UserStatus::Disabled, None));
+        let unlisted = directory.membership(&user("alice"), &space("default")).await.unwrap();
+        assert_eq!((unlisted.user, unlisted.role), (UserStatus::Disabled, None));
     }
 
     #[tokio::test]
-    async fn r53_somebody_the_proxy_has_not_named_yet_is_unanswered_and_not_removed() {
-        let directory = ProxyDirectory::told_by_proxy(vec![space("default"), space("marketing")]);
+    async fn r53_a_user_that_the_proxy_has_not_named_yet_is_an_error_and_not_removed() {
+        let directory = ProxyDirectory::from_header(vec![space("default"), space("marketing")]);
         assert_eq!(directory.membership(&user("u_bob"), &space("default")).await, Err(DirectoryError));
-        directory.note(&user("u_bob"), &["viewer", "marketing=admin", "domain users", "other=boss"]);
-        assert!(directory.membership(&user("u_bob"), &space("marketing")).await.unwrap().may(Role::Admin));
+        directory.record(&user("u_bob"), &["viewer", "marketing=admin", "domain users", "other=boss"]);
+        assert!(directory.membership(&user("u_bob"), &space("marketing")).await.unwrap().allows(Role::Admin));
         let here = directory.membership(&user("u_bob"), &space("default")).await.unwrap();
         assert_eq!(here.role, Some(Role::Viewer));
-        directory.note(&user("u_bob"), &[]);
+        directory.record(&user("u_bob"), &[]);
         assert_eq!(directory.membership(&user("u_bob"), &space("default")).await.unwrap().role, None);
     }
 
     #[tokio::test]
-    async fn a_proxy_without_a_roles_header_opens_what_the_configuration_lists() {
-        let directory = ProxyDirectory::listed(vec![space("default")], &[alice()]);
-        assert!(directory.membership(&user("u_alice"), &space("default")).await.unwrap().may(Role::Editor));
-        assert!(!directory.membership(&user("u_eve"), &space("default")).await.unwrap().may(Role::Viewer));
-        directory.note(&user("u_eve"), &["admin"]);
-        assert!(!directory.membership(&user("u_eve"), &space("default")).await.unwrap().may(Role::Viewer));
+    async fn a_proxy_without_a_roles_header_uses_the_roles_of_the_configuration() {
+        let directory = ProxyDirectory::from_accounts(vec![space("default")], &[alice()]);
+        assert!(directory.membership(&user("u_alice"), &space("default")).await.unwrap().allows(Role::Editor));
+        assert!(!directory.membership(&user("u_eve"), &space("default")).await.unwrap().allows(Role::Viewer));
+        directory.record(&user("u_eve"), &["admin"]);
+        assert!(!directory.membership(&user("u_eve"), &space("default")).await.unwrap().allows(Role::Viewer));
         let view = directory.describe(&user("u_alice")).await.unwrap().unwrap();
         assert_eq!(view.spaces.len(), 1);
     }

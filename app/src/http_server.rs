@@ -1,6 +1,6 @@
-//! The accept loop: HTTP/1.1 and HTTP/2 on one port, with a deadline for headers, and an orderly end.
+//! The accept loop: HTTP/1.1 and HTTP/2 on one port, with a deadline for the header section and a graceful shutdown.
 //!
-//! `axum::serve` has no deadline for the header section (R58), so the loop is written here.
+//! `axum::serve` has no deadline for the header section.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -18,25 +18,25 @@ use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
-/// How long things may take.
+/// Deadlines of connections.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadlines {
-    /// The header section of a request (R58).
+    /// For the header section of a request.
     pub(crate) headers: Duration,
-    /// Requests under way once the server was told to stop.
+    /// For running requests at shutdown.
     pub(crate) drain: Duration,
 }
 
-/// Bytes of a header section that are read; the router refuses less in better words.
+/// Largest header section. The router refuses smaller ones with a problem document.
 const HEADER_BUFFER: usize = 64 * 1024;
-/// Header fields that are parsed; the router refuses less in better words.
+/// Most header fields. The router refuses fewer with a problem document.
 const HEADER_FIELDS: usize = 128;
-/// Requests at the same time on one HTTP/2 connection.
+/// Concurrent requests on one HTTP/2 connection.
 const STREAMS: u32 = 256;
-/// Pause after a connection could not be accepted, as when there are too many open files.
-const AFTER_A_FAILURE: Duration = Duration::from_millis(100);
+/// Pause after an accept error, such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `stop`, then lets requests under way finish. Answers how many connections had to be cut.
+/// Serves until `stop` completes, then lets running requests finish. Returns how many connections were cut off.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -50,17 +50,17 @@ pub(crate) async fn serve(
         tokio::select! {
             () = &mut stop => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => attend(&builder, &connections, stream, peer, router.clone()),
+                Ok((stream, peer)) => handle(&builder, &connections, stream, peer, router.clone()),
                 Err(error) => {
                     warn!(kind = ?error.kind(), "a connection could not be accepted");
-                    tokio::time::sleep(AFTER_A_FAILURE).await;
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
     }
     drop(listener);
     let open = connections.count();
-    debug!(open, "no new connections");
+    debug!(open, "the socket is closed");
     match tokio::time::timeout(deadlines.drain, connections.shutdown()).await {
         Ok(()) => 0,
         Err(_) => open,
@@ -84,14 +84,14 @@ fn builder(header_deadline: Duration) -> Builder<TokioExecutor> {
     builder
 }
 
-fn attend(
+fn handle(
     builder: &Builder<TokioExecutor>,
     connections: &GracefulShutdown,
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
 ) {
-    // Answers are small; waiting to fill a packet would only delay them.
+    // Responses are small; waiting to fill a packet would only delay them.
     drop(stream.set_nodelay(true));
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -100,7 +100,7 @@ fn attend(
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     let connection = connections.watch(connection);
     tokio::spawn(async move {
-        // A client that went away, or was too slow: nothing to do, and its words are not ours to log (R78).
+        // The client disconnected or was too slow. The error may contain text of the client, so it is not logged.
         drop(connection.await);
     });
 }
@@ -113,19 +113,19 @@ mod tests {
 
     use super::*;
 
-    const PATIENT: Deadlines = Deadlines { headers: Duration::from_secs(30), drain: Duration::from_secs(30) };
+    const LONG: Deadlines = Deadlines { headers: Duration::from_secs(30), drain: Duration::from_secs(30) };
 
-    async fn ask(address: SocketAddr, path: &str) -> String {
+    async fn request(address: SocketAddr, path: &str) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
+        let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        response
     }
 
     #[tokio::test]
-    async fn requests_under_way_are_answered_and_new_ones_are_not() {
+    async fn running_requests_finish_and_new_ones_are_refused() {
         let (arrived, go) = (std::sync::Arc::new(Notify::new()), std::sync::Arc::new(Notify::new()));
         let (seen, gate) = (arrived.clone(), go.clone());
         let slow = get(async move || {
@@ -139,22 +139,22 @@ mod tests {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = tokio::spawn(serve(listener, router, async { drop(stopped.await) }, PATIENT));
+        let server = tokio::spawn(serve(listener, router, async { drop(stopped.await) }, LONG));
 
-        assert!(ask(address, "/peer").await.ends_with("127.0.0.1"));
-        let under_way = tokio::spawn(async move { ask(address, "/slow").await });
+        assert!(request(address, "/peer").await.ends_with("127.0.0.1"));
+        let running = tokio::spawn(async move { request(address, "/slow").await });
         arrived.notified().await;
         stop.send(()).unwrap();
         while TcpStream::connect(address).await.is_ok() {
             tokio::task::yield_now().await;
         }
         go.notify_one();
-        assert!(under_way.await.unwrap().ends_with("finished"));
+        assert!(running.await.unwrap().ends_with("finished"));
         assert_eq!(server.await.unwrap(), 0);
     }
 
     #[tokio::test]
-    async fn what_does_not_finish_in_time_is_cut_and_told() {
+    async fn a_request_that_exceeds_the_drain_deadline_is_cut_off_and_counted() {
         let arrived = std::sync::Arc::new(Notify::new());
         let seen = arrived.clone();
         let stuck = get(async move || {
@@ -164,25 +164,25 @@ mod tests {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let hasty = Deadlines { drain: Duration::from_millis(50), ..PATIENT };
-        let server = tokio::spawn(serve(listener, Router::new().route("/", stuck), async { drop(stopped.await) }, hasty));
-        let asking = tokio::spawn(async move { ask(address, "/").await });
+        let short = Deadlines { drain: Duration::from_millis(50), ..LONG };
+        let server = tokio::spawn(serve(listener, Router::new().route("/", stuck), async { drop(stopped.await) }, short));
+        let requesting = tokio::spawn(async move { request(address, "/").await });
         arrived.notified().await;
         stop.send(()).unwrap();
         assert_eq!(server.await.unwrap(), 1);
-        asking.abort();
+        requesting.abort();
     }
 
     #[tokio::test]
-    async fn r58_half_a_header_section_is_not_waited_for() {
+    async fn r58_an_incomplete_header_section_is_cut_off() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let hasty = Deadlines { headers: Duration::from_millis(50), ..PATIENT };
-        let server = tokio::spawn(serve(listener, Router::new(), std::future::pending(), hasty));
+        let short = Deadlines { headers: Duration::from_millis(50), ..LONG };
+        let server = tokio::spawn(serve(listener, Router::new(), std::future::pending(), short));
         let mut slow = TcpStream::connect(address).await.unwrap();
         slow.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nx-half: ").await.unwrap();
         let mut rest = Vec::new();
-        // Ends only because the server hangs up.
+        // Ends only because the server closes the connection.
         drop(slow.read_to_end(&mut rest).await);
         assert!(!String::from_utf8_lossy(&rest).starts_with("HTTP/1.1 2"));
         server.abort();

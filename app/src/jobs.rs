@@ -1,8 +1,8 @@
-//! What runs beside the requests: sweeping, revoking, renewing, reconciling, writing notes down and delivering events.
+//! Background jobs: sweeping, revoking, refreshing, reconciling, and delivering audit events.
 //!
-//! Every job is bounded and claims its work in the store, so any number of processes may run all of them. Each waits a little
-//! more or less than its period, so that processes started together do not stay in step, and ends with the round it is in
-//! when it is told to stop.
+//! Every job is bounded and claims its work in the store, so any number of processes may run all of them. The pause of each
+//! job varies a little around its period, so that processes started together do not stay in step. A job that is asked to stop
+//! finishes its current round.
 
 use std::convert::Infallible;
 use std::fmt::Display;
@@ -13,15 +13,15 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use grantry_domain::ports::{SecureRandom, SessionStore, StoreError, SweepReport};
+use grantry_domain::time::Timestamp;
 use grantry_domain::usecase::{Connections, HousekeepingError, Progress};
 use grantry_http_axum::{SESSION_ABSOLUTE, SESSION_IDLE};
-use grantry_store_sqlite::SqliteStore;
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
-use crate::compose::Assembly;
+use crate::app::App;
+use crate::store::AppStore;
 use crate::telemetry;
 
 /// How often each job runs.
@@ -31,17 +31,17 @@ pub struct Periods {
     pub sweep: Duration,
     /// Revocations that are due.
     pub revoke: Duration,
-    /// RefreshState of what is in use and lapses soon.
+    /// Refresh of grants in use whose access token expires soon.
     pub refresh_ahead: Duration,
-    /// Notes of hand-outs, written down together.
-    pub write_notes: Duration,
-    /// Delivery of audit events.
+    /// Writing of buffered audit events.
+    pub flush_audit: Duration,
+    /// Delivery of audit events to the sink.
     pub deliver_events: Duration,
-    /// Comparison of everybody who has a grant with what the directory says (R53); also at start.
+    /// Comparison of every user who has a grant with the directory; also at start.
     pub reconcile: Duration,
-    /// Removal of sessions that have lapsed.
+    /// Removal of expired sessions.
     pub purge_sessions: Duration,
-    /// Upkeep of the metrics.
+    /// Update of gauges.
     pub measure: Duration,
 }
 
@@ -51,7 +51,7 @@ impl Default for Periods {
             sweep: Duration::from_secs(30),
             revoke: Duration::from_secs(5),
             refresh_ahead: Duration::from_mins(1),
-            write_notes: Duration::from_secs(1),
+            flush_audit: Duration::from_secs(1),
             deliver_events: Duration::from_secs(1),
             reconcile: Duration::from_hours(1),
             purge_sessions: Duration::from_mins(10),
@@ -60,44 +60,44 @@ impl Default for Periods {
     }
 }
 
-/// All jobs of a process.
+/// The running jobs of an application. Dropping this value aborts them.
 pub struct Jobs {
     running: JoinSet<()>,
     stop: watch::Sender<bool>,
 }
 
 impl Jobs {
-    /// Starts every job.
-    pub fn start(assembly: &Assembly, periods: Periods) -> Self {
+    /// Starts every job on the current Tokio runtime.
+    pub fn spawn(app: &App, periods: Periods) -> Self {
         let mut jobs = Self { running: JoinSet::new(), stop: watch::Sender::new(false) };
-        let connections = &assembly.connections;
-        let job =
-            |name, period| Job { name, period, random: connections.ports().random.clone(), stop: jobs.stop.subscribe() };
+        let (random, stop) = (app.random.clone(), jobs.stop.subscribe());
+        let job = |name, period| Job { name, period, random: random.clone(), stop: stop.clone() };
+        let connections = || app.connections().clone();
 
-        let all = connections.clone();
+        let all = connections();
         jobs.running.spawn(job("sweep", periods.sweep).run(move || sweep(all.clone())));
-        let all = connections.clone();
+        let all = connections();
         jobs.running.spawn(job("revoke", periods.revoke).run(move || revoke(all.clone())));
-        let all = connections.clone();
+        let all = connections();
         jobs.running.spawn(job("refresh_ahead", periods.refresh_ahead).run(move || refresh_ahead(all.clone())));
-        let all = connections.clone();
-        jobs.running.spawn(job("write_notes", periods.write_notes).run(move || write_notes(all.clone())));
-        let all = connections.clone();
+        let all = connections();
+        jobs.running.spawn(job("flush_audit", periods.flush_audit).run(move || flush_audit(all.clone())));
+        let all = connections();
         jobs.running.spawn(job("deliver_events", periods.deliver_events).run(move || deliver_events(all.clone())));
-        let all = connections.clone();
+        let all = connections();
         jobs.running.spawn(job("reconcile", periods.reconcile).run(move || reconcile(all.clone())));
-        let (all, store) = (connections.clone(), assembly.store.clone());
-        jobs.running
-            .spawn(job("purge_sessions", periods.purge_sessions).run(move || purge_sessions(all.clone(), store.clone())));
-        let (store, metrics) = (assembly.store.clone(), telemetry::metrics());
+        let (sessions, clock) = (app.store().ports.clone(), app.clock.clone());
+        let purge = job("purge_sessions", periods.purge_sessions);
+        jobs.running.spawn(purge.run(move || purge_sessions(sessions.clone(), clock.now())));
+        let (all, store) = (connections(), app.store().clone());
         jobs.running.spawn(job("measure", periods.measure).run(move || {
-            measure(&store, &metrics);
+            measure(&all, &store);
             std::future::ready(Ok::<(), Infallible>(()))
         }));
         jobs
     }
 
-    /// Lets every job finish its round, for at most `limit`; what they did not get to is done after the next start.
+    /// Lets every job finish its round, for at most `limit`. Work that is left over is done after the next start.
     pub async fn stop(mut self, limit: Duration) {
         self.stop.send_replace(true);
         let finished = async { while self.running.join_next().await.is_some() {} };
@@ -116,7 +116,7 @@ struct Job {
 }
 
 impl Job {
-    /// Runs rounds until told to stop; the first at once.
+    /// Runs rounds until the stop signal; the first at once.
     async fn run<W, E>(mut self, mut round: impl FnMut() -> W)
     where
         W: Future<Output = Result<(), E>>,
@@ -127,10 +127,10 @@ impl Job {
             let outcome = match AssertUnwindSafe(round()).catch_unwind().await {
                 Ok(Ok(())) => "ok",
                 Ok(Err(error)) => {
-                    warn!(job = self.name, %error, "a background job stopped early and is tried again");
+                    warn!(job = self.name, %error, "a round of a background job failed; it is retried");
                     "failed"
                 }
-                // The place was logged by the hook; one bad round must not end a job for ever.
+                // The panic hook logged the location. One failed round must not end the job.
                 Err(_) => "panicked",
             };
             metrics::counter!("grantry_job_rounds_total", "job" => self.name, "outcome" => outcome).increment(1);
@@ -150,21 +150,21 @@ impl Job {
 /// The period, up to a tenth more or less.
 fn jittered(period: Duration, random: &dyn SecureRandom) -> Duration {
     let mut byte = [0x80];
-    // Without randomness it is the plain period.
+    // Without randomness the pause is the plain period.
     let _ = random.fill(&mut byte);
     period * 9 / 10 + period * u32::from(byte[0]) / (5 * 255)
 }
 
-/// How often a long sweep tells how far it is.
-const TELL_EVERY: Duration = Duration::from_secs(2);
+/// How often a long sweep logs its progress.
+const LOG_EVERY: Duration = Duration::from_secs(2);
 
 async fn sweep(connections: Arc<Connections>) -> Result<(), HousekeepingError> {
-    let mut told = Instant::now();
+    let mut logged = Instant::now();
     let swept = connections
         .sweep(move |progress: Progress| {
-            if progress.swept.more && told.elapsed() >= TELL_EVERY {
-                told = Instant::now();
-                info!(steps = progress.steps, rows = touched(progress.swept), "still sweeping");
+            if progress.swept.more && logged.elapsed() >= LOG_EVERY {
+                logged = Instant::now();
+                info!(steps = progress.steps, rows = touched(progress.swept), "sweep in progress");
             }
         })
         .await?;
@@ -175,11 +175,11 @@ async fn sweep(connections: Arc<Connections>) -> Result<(), HousekeepingError> {
         info!(
             timed_out = swept.timed_out,
             interrupted = swept.interrupted,
-            lapsed = swept.expired,
+            expired = swept.expired,
             unused = swept.unused,
             removed = swept.removed,
             secrets_destroyed = swept.secrets_destroyed,
-            "swept",
+            "sweep completed",
         );
     }
     Ok(())
@@ -189,7 +189,7 @@ fn parts(swept: SweepReport) -> [(&'static str, u64); 6] {
     [
         ("timed_out", swept.timed_out),
         ("interrupted", swept.interrupted),
-        ("lapsed", swept.expired),
+        ("expired", swept.expired),
         ("unused", swept.unused),
         ("removed", swept.removed),
         ("secrets_destroyed", swept.secrets_destroyed),
@@ -202,29 +202,26 @@ fn touched(swept: SweepReport) -> u64 {
 
 async fn revoke(connections: Arc<Connections>) -> Result<(), StoreError> {
     let round = connections.revoke_due().await?;
-    metrics::counter!("grantry_revocations_total", "outcome" => "settled").increment(round.settled);
+    metrics::counter!("grantry_revocations_total", "outcome" => "completed").increment(round.completed);
     metrics::counter!("grantry_revocations_total", "outcome" => "postponed").increment(round.postponed);
-    if round.settled + round.postponed > 0 {
-        info!(settled = round.settled, postponed = round.postponed, "told providers that tokens are over");
+    if round.completed + round.postponed > 0 {
+        info!(completed = round.completed, postponed = round.postponed, "revoked tokens at providers");
     }
     Ok(())
 }
 
 async fn refresh_ahead(connections: Arc<Connections>) -> Result<(), HousekeepingError> {
-    // What was really refreshed stands in the audit trail; this counts those that needed nothing, too.
-    let current = connections.refresh_ahead().await?;
-    debug!(current, "looked after access tokens that lapse soon");
+    let refreshed = connections.refresh_ahead().await?;
+    debug!(refreshed, "refreshed grants whose access token expires soon");
     Ok(())
 }
 
-async fn write_notes(connections: Arc<Connections>) -> Result<(), HousekeepingError> {
-    connections.write_notes().await
+async fn flush_audit(connections: Arc<Connections>) -> Result<(), StoreError> {
+    connections.flush_audit().await
 }
 
 async fn deliver_events(connections: Arc<Connections>) -> Result<(), HousekeepingError> {
-    let delivered = connections.deliver_events().await?;
-    metrics::counter!("grantry_audit_events_total").increment(delivered);
-    Ok(())
+    connections.deliver_events().await.map(drop)
 }
 
 async fn reconcile(connections: Arc<Connections>) -> Result<(), HousekeepingError> {
@@ -240,20 +237,17 @@ async fn reconcile(connections: Arc<Connections>) -> Result<(), HousekeepingErro
     Ok(())
 }
 
-async fn purge_sessions(connections: Arc<Connections>, store: Arc<SqliteStore>) -> Result<(), StoreError> {
-    let now = connections.ports().clock.now();
-    let ended = store.purge(now.minus(SESSION_ABSOLUTE), now.minus(SESSION_IDLE)).await?;
-    debug!(ended, "removed lapsed sessions");
+async fn purge_sessions(sessions: Arc<dyn SessionStore>, now: Timestamp) -> Result<(), StoreError> {
+    let removed = sessions.purge(now.minus(SESSION_ABSOLUTE), now.minus(SESSION_IDLE)).await?;
+    debug!(removed, "removed expired sessions");
     Ok(())
 }
 
-fn measure(store: &SqliteStore, metrics: &PrometheusHandle) {
-    let counts = store.write_counts();
-    metrics::counter!("grantry_store_writes_total").absolute(counts.writes);
-    metrics::counter!("grantry_store_commits_total").absolute(counts.commits);
-    let waiting = u32::try_from(store.waiting_writes()).unwrap_or(u32::MAX);
-    metrics::gauge!("grantry_store_waiting_writes").set(f64::from(waiting));
-    metrics.run_upkeep();
+fn measure(connections: &Connections, store: &AppStore) {
+    let pending = u32::try_from(connections.pending_commits()).unwrap_or(u32::MAX);
+    metrics::gauge!("grantry_pending_commits").set(f64::from(pending));
+    store.record_metrics();
+    telemetry::upkeep();
 }
 
 #[cfg(test)]
@@ -274,15 +268,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_job_goes_on_after_a_failure_and_a_panic_and_stops_when_told() {
+    async fn a_job_continues_after_a_failure_and_a_panic_and_stops_on_request() {
         let stop = watch::Sender::new(false);
         let rounds = Arc::new(AtomicU32::new(0));
-        let (counted, teller) = (rounds.clone(), stop.clone());
+        let (counted, stopper) = (rounds.clone(), stop.clone());
         let job = Job { name: "test", period: Duration::ZERO, random: Arc::new(SystemRandom), stop: stop.subscribe() };
         job.run(move || {
             let round = counted.fetch_add(1, Ordering::Relaxed) + 1;
             if round == 5 {
-                teller.send_replace(true);
+                stopper.send_replace(true);
             }
             async move {
                 assert_ne!(round, 3, "on purpose");

@@ -1,4 +1,4 @@
-//! Making a key in a file of its own.
+//! Writes a new key file.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -9,11 +9,11 @@ use grantry_domain::ports::{KeyId, RandomUnavailable};
 use grantry_runtime::SystemRandom;
 use thiserror::Error;
 
-/// Why no key was made.
+/// Why no key was written.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum KeyFileError {
-    /// There is a file already, and it may hold the only key that opens what is stored.
+    /// The file exists. It may contain the only key that opens the stored records.
     #[error("{} exists and is not replaced; choose another file", .0.display())]
     Exists(PathBuf),
     /// The file cannot be written.
@@ -21,21 +21,21 @@ pub enum KeyFileError {
     Unwritable {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         kind: io::ErrorKind,
     },
-    /// There is no randomness.
+    /// No secure randomness is available.
     #[error(transparent)]
     SecureRandom(#[from] RandomUnavailable),
-    /// What was made is no key, which cannot be.
+    /// The generated key is not valid. This does not happen.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// As before.
+    /// The generated key makes no keyring. This does not happen.
     #[error(transparent)]
     Keyring(#[from] KeyringError),
 }
 
-/// Makes a key in a new file with mode 0600; answers its id.
+/// Writes a random key to a new file with mode 0600. Returns the id of the key.
 pub fn write_new(path: &Path) -> Result<KeyId, KeyFileError> {
     let text = RootKey::generate(&SystemRandom)?;
     let id = Keyring::new(&RootKey::parse(text.as_bytes())?, &[])?.write_key();
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r75_a_new_key_file_is_for_its_owner_alone_and_replaces_nothing() {
+    fn r75_a_new_key_file_is_private_to_its_owner_and_replaces_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("primary.key");
         write_new(&path).unwrap();

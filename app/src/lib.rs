@@ -1,30 +1,44 @@
-//! Grantry as a program: configuration, composition, background jobs and the command line.
+//! Grantry as a program and as a library: composition, configuration, background jobs and the command line.
 //!
-//! The library exists so that tests and other programs can run what the binary runs. A host that embeds Grantry builds
-//! [`Ports`](grantry_domain::usecase::Ports) and the router itself, as [`compose`] does here.
+//! A host that embeds Grantry starts at [`App::builder`](app::App::builder), mounts
+//! [`App::router`](app::App::router) and runs [`Jobs`](jobs::Jobs); `docs/embedding.md` shows how. The binary does the same from
+//! a configuration file: [`config`] parses it, [`app`] builds an application of it, [`serve`] runs the application with
+//! [`jobs`], and [`cli`] is the command line.
 //!
-//! Reading order: [`config`] is what an operator says, [`compose`] makes a system of it, [`serve`] runs it with [`jobs`] beside
-//! it, and [`cli`] is the way in.
+//! | feature | adds | default |
+//! |---|---|---|
+//! | `cli` | the command line and the binary | yes |
+//! | `sqlite` | the SQLite store | yes |
+//! | `demo` | `grantry demo`, with the mock authorization server of the test kit | yes |
 
+pub mod app;
 mod audit;
+#[cfg(feature = "cli")]
+mod check;
+#[cfg(feature = "cli")]
 pub mod cli;
-pub mod compose;
 pub mod config;
+#[cfg(feature = "cli")]
+mod connector_export;
 mod connector_types;
 pub mod console;
+#[cfg(feature = "demo")]
 pub mod demo;
 pub mod directory;
-mod doctor;
-mod harden;
 mod http_server;
 pub mod jobs;
 pub mod key_file;
 pub mod passwords;
+#[cfg(feature = "cli")]
+mod process_hardening;
+#[cfg(feature = "cli")]
 mod progress;
 pub mod serve;
+#[cfg(feature = "cli")]
 pub mod signals;
+pub mod store;
 mod telemetry;
-mod transfer;
 
-pub use harden::harden;
+#[cfg(feature = "cli")]
+pub use process_hardening::harden;
 pub use telemetry::{LogFormat, start_log};

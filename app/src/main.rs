@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // One TLS implementation for the whole process, chosen before anything can ask for it.
+    // The TLS implementation of the process must be installed before its first use.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     grantry::harden();
     grantry::cli::run(std::env::args_os())

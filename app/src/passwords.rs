@@ -1,4 +1,4 @@
-//! Log-in passwords: hashing with Argon2id, and checking in the same time whether or not the name exists.
+//! Log-in passwords: hashed with Argon2id, and verified in the same time whether or not the user name exists.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use tokio::sync::Semaphore;
 
 use crate::config::Account;
 
-/// Checks passwords against the accounts of the configuration.
+/// Verifies passwords against the accounts of the configuration.
 pub struct AccountPasswords {
     by_name: HashMap<String, (UserId, Arc<str>)>,
-    /// Compared with when there is no such name; the result is ignored.
+    /// Verified when the user name does not exist; the result is ignored.
     decoy: Option<Arc<str>>,
-    /// A hash takes 19 MiB and a core for some 20 ms, so few run at once.
+    /// A hash takes 19 MiB and a core for about 20 ms, so the number of concurrent hashes is bounded.
     running: Semaphore,
 }
 
 impl AccountPasswords {
-    /// Passwords of these accounts.
+    /// The passwords of these accounts.
     pub fn new(accounts: &[Account]) -> Self {
         let hash = |account: &Account| Arc::from(account.password_hash.as_str());
         let entry = |account: &Account| (account.username.clone(), (account.id.clone(), hash(account)));
@@ -60,7 +60,7 @@ fn matches(password: &Secret, hash: &str) -> bool {
 pub fn hash(password: &Secret, random: &dyn SecureRandom) -> Result<String, RandomUnavailable> {
     let mut salt = [0; 16];
     random.fill(&mut salt)?;
-    // Only lengths beyond what can be typed are refused, and randomness was had above.
+    // The only other error is a password longer than 4 GiB.
     let hash = Argon2::default().hash_password_with_salt(password.expose(), &salt).map_err(|_| RandomUnavailable)?;
     Ok(hash.to_string())
 }
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_the_right_password_of_a_known_name_is_let_in() {
+    async fn only_the_right_password_of_an_existing_name_is_accepted() {
         let password_hash = hash(&Secret::from_text("correct horse"), &SystemRandom).unwrap();
         assert!(password_hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{password_hash}");
         let id = UserId::new("u_alice").unwrap();
@@ -89,7 +89,7 @@ mod tests {
             let found = passwords.verify(username, &Secret::from_text(password)).await.unwrap();
             assert_eq!(found, expected, "{username}");
         }
-        let nobody = AccountPasswords::new(&[]).verify("alice", &Secret::from_text("x")).await.unwrap();
-        assert_eq!(nobody, None);
+        let empty = AccountPasswords::new(&[]).verify("alice", &Secret::from_text("x")).await.unwrap();
+        assert_eq!(empty, None);
     }
 }

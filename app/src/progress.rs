@@ -1,24 +1,24 @@
-//! How far long work is: a bar on a terminal, a line now and then elsewhere.
+//! Progress of long work: a bar on a terminal, a line every few seconds elsewhere.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How often plain progress lines come.
+/// The period of progress lines.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// Tells how far long work is: a bar on a terminal, a line now and then elsewhere.
+/// Reports the progress of long work: a bar on a terminal, a line every few seconds elsewhere.
 pub(crate) struct Steps {
     what: &'static str,
     total: u64,
     done: u64,
     bar: Option<ProgressBar>,
-    told: Instant,
+    printed: Instant,
 }
 
 impl Steps {
-    /// Work of so many steps.
+    /// Work of `total` steps.
     pub(crate) fn new(what: &'static str, total: u64) -> Self {
         let bar = io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(total);
@@ -28,7 +28,7 @@ impl Steps {
             bar.set_prefix(what);
             bar
         });
-        Self { what, total, done: 0, bar, told: Instant::now() }
+        Self { what, total, done: 0, bar, printed: Instant::now() }
     }
 
     /// A step begins.
@@ -43,8 +43,8 @@ impl Steps {
         self.done += 1;
         match &self.bar {
             Some(bar) => bar.inc(1),
-            None if self.told.elapsed() >= EVERY => {
-                self.told = Instant::now();
+            None if self.printed.elapsed() >= EVERY => {
+                self.printed = Instant::now();
                 drop(writeln!(io::stderr().lock(), "{}: {} of {}", self.what, self.done, self.total));
             }
             None => {}

@@ -1,4 +1,4 @@
-//! One server from start to end: listen, answer, work in the background, and stop in order.
+//! One server from start to shutdown.
 
 use std::future::Future;
 use std::io;
@@ -9,60 +9,59 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
-use crate::compose::{Assembly, ComposeError};
+use crate::app::{App, BuildError};
 use crate::config::Config;
 use crate::http_server::{self, Deadlines};
 use crate::jobs::{Jobs, Periods};
 
 /// Deadlines of connections.
 const DEADLINES: Deadlines = Deadlines { headers: Duration::from_secs(10), drain: Duration::from_secs(20) };
-/// How long detached work and jobs may take after that. An exchange with a provider takes 15 s at most.
+/// How long detached work and jobs may take after that. A request to a provider takes at most 15 s.
 const DRAIN_TASKS: Duration = Duration::from_secs(20);
 
 /// Why a server did not start.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// Keys, store or another part.
+    /// The application could not be built.
     #[error(transparent)]
-    Compose(#[from] ComposeError),
-    /// Something else listens there.
-    #[error("port {} of {} is already in use; stop what listens there or choose another port", .0.port(), .0.ip())]
+    Build(#[from] BuildError),
+    /// Another process listens there.
+    #[error("port {} of {} is already in use; stop the process that listens there or choose another port", .0.port(), .0.ip())]
     PortTaken(SocketAddr),
     /// The socket could not be opened for another reason.
     #[error("cannot listen on {address} ({kind}); choose another address or port")]
     Listen {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// What the operating system said.
+        /// The error of the operating system.
         kind: io::ErrorKind,
     },
 }
 
 /// A server that listens and is ready to run.
 pub struct Server {
-    assembly: Assembly,
+    app: App,
     listener: TcpListener,
-    router: axum::Router,
 }
 
 impl Server {
-    /// Takes the port and puts the parts together.
+    /// Listens at the configured address and builds the application.
     pub async fn start(config: &Config, allow_unknown_keys: bool) -> Result<Self, ServeError> {
-        let listener = listen(config.listen).await?;
-        Self::start_on(listener, config, allow_unknown_keys).await
+        // The port comes first: if it is taken, no database is created.
+        let listener = listen(config.settings.listen).await?;
+        let app = App::from_config(config).await?.allow_unknown_keys(allow_unknown_keys).build().await?;
+        Ok(Self::new(app, listener))
     }
 
-    /// Puts the parts together for a socket that listens where the configuration says.
-    pub async fn start_on(listener: TcpListener, config: &Config, allow_unknown_keys: bool) -> Result<Self, ServeError> {
-        let assembly = Assembly::new(config, allow_unknown_keys).await?;
-        let router = assembly.router(config);
-        Ok(Self { assembly, listener, router })
+    /// A server for an application, on a socket that listens.
+    pub fn new(app: App, listener: TcpListener) -> Self {
+        Self { app, listener }
     }
 
-    /// The parts, to look at and to prepare.
-    pub fn assembly(&self) -> &Assembly {
-        &self.assembly
+    /// The application.
+    pub fn app(&self) -> &App {
+        &self.app
     }
 
     /// Where it listens.
@@ -70,38 +69,28 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Serves until `stop`, then ends in order: no new connections, requests under way, detached work, jobs, notes, store.
+    /// Serves until `stop` completes. The shutdown then closes the socket, finishes requests, detached work and jobs, writes
+    /// audit events and closes the store, in this order.
     pub async fn run(self, periods: Periods, stop: impl Future<Output = ()>) {
-        let Self { assembly, listener, router } = self;
-        let jobs = Jobs::start(&assembly, periods);
-        let told = async {
+        let Self { app, listener } = self;
+        let jobs = Jobs::spawn(&app, periods);
+        let stopped = async {
             stop.await;
-            assembly.begin_to_stop();
-            info!("stopping: finishing what is under way");
+            app.begin_shutdown();
+            info!("stopping: finishing requests and tasks");
         };
-        let cut = http_server::serve(listener, router, told, DEADLINES).await;
-        let left = assembly.tasks.drain(DRAIN_TASKS).await;
+        let connections = http_server::serve(listener, app.router(), stopped, DEADLINES).await;
+        let tasks = app.drain(DRAIN_TASKS).await;
         jobs.stop(DRAIN_TASKS).await;
-        if cut + left > 0 {
-            warn!(connections = cut, tasks = left, "some work was cut off");
+        if connections + tasks > 0 {
+            warn!(connections, tasks, "connections or tasks were cut off");
         }
-        close(&assembly).await;
+        app.close().await;
         info!("stopped");
     }
 }
 
-/// Writes down what is still in memory and closes the store.
-async fn close(assembly: &Assembly) {
-    if let Err(error) = assembly.connections.write_notes().await {
-        warn!(%error, "notes of the last hand-outs were lost");
-    }
-    if let Err(error) = assembly.connections.deliver_events().await {
-        warn!(%error, "audit events are delivered after the next start");
-    }
-    assembly.store.close().await;
-}
-
-/// Opens the socket, in clear words if that fails.
+/// Opens the socket.
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address).await.map_err(|error| {
         let kind = error.kind();

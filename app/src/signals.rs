@@ -1,8 +1,8 @@
-//! Being told to stop: Ctrl-C and SIGTERM.
+//! The signals that stop the process: Ctrl-C and SIGTERM.
 
 use std::io;
 
-/// Signals that ask this process to stop. They count from [`listen`](Self::listen) on, so make it before saying "ready".
+/// Signals that stop this process. Signals before [`listen`](Self::listen) are lost, so call it before reporting "ready".
 pub struct StopSignals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
@@ -10,35 +10,34 @@ pub struct StopSignals {
     terminate: tokio::signal::unix::Signal,
 }
 
-/// Exit code after a second signal, as shells have it for Ctrl-C.
-const IMPATIENT: i32 = 130;
+/// Exit code after a second signal: the one that shells use for Ctrl-C.
+const INTERRUPTED: i32 = 130;
 
 impl StopSignals {
-    /// Begins to listen.
+    /// Installs the signal handlers.
     #[cfg(unix)]
     pub fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    /// Begins to listen.
+    /// Installs the signal handlers.
     #[cfg(not(unix))]
     pub fn listen() -> io::Result<Self> {
         Ok(Self {})
     }
 
-    /// Completes at the first signal. A second one ends the process at once; nothing is lost by that but patience, because
-    /// everything that counts is in the store already.
-    pub async fn asked(mut self) {
-        self.one().await;
+    /// Completes at the first signal. A second signal ends the process at once.
+    pub async fn requested(mut self) {
+        self.next().await;
         tokio::spawn(async move {
-            self.one().await;
-            std::process::exit(IMPATIENT);
+            self.next().await;
+            std::process::exit(INTERRUPTED);
         });
     }
 
     #[cfg(unix)]
-    async fn one(&mut self) {
+    async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -46,7 +45,7 @@ impl StopSignals {
     }
 
     #[cfg(not(unix))]
-    async fn one(&mut self) {
+    async fn next(&mut self) {
         drop(tokio::signal::ctrl_c().await);
     }
 }

@@ -1,7 +1,7 @@
 //! Logs and metrics of this process.
 //!
-//! The log goes to standard error: readable lines on a terminal, one JSON object a line elsewhere, so that nothing untrusted
-//! can begin a line of its own (R79). Audit events are always in it, whatever the level.
+//! The log goes to standard error: readable lines on a terminal, one JSON object per line elsewhere, so that untrusted text
+//! cannot start a line. Audit events are logged at every configured level.
 
 use std::fmt::Debug;
 use std::io::IsTerminal;
@@ -25,11 +25,11 @@ const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Readable lines.
     Lines,
-    /// For people who watch a demo: what happened, to whom, and little else.
+    /// Readable lines with few fields, for the demo.
     Brief,
-    /// For collectors.
+    /// One JSON object per line, for log collectors.
     Json,
 }
 
@@ -54,23 +54,23 @@ pub fn start_log(directives: &str, format: LogFormat) {
             .boxed(),
     };
     let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter(directives)));
-    // Somebody else's log is as good.
+    // An error means that another subscriber is installed already; it receives the log.
     drop(subscriber.try_init());
     std::panic::set_hook(Box::new(log_panic));
 }
 
-/// A panic in one line, without its message: that may hold whatever was being worked on (R79).
+/// Logs the location of a panic, without its message, which may contain a secret.
 fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
-    let place = panic.location().map(|location| format!("{}:{}", location.file(), location.line()));
-    tracing::error!(target: "grantry", place, "a part of the program panicked");
+    let location = panic.location().map(|at| format!("{}:{}", at.file(), at.line()));
+    tracing::error!(target: "grantry", location, "a task panicked");
 }
 
 fn colours() -> bool {
     std::io::stderr().is_terminal()
 }
 
-/// Fields that tell collectors apart what people see at a glance.
-const NOT_BRIEF: [&str; 5] = ["kind", "actor", "grant", "at", "sequence"];
+/// Fields that the brief format leaves out.
+const NOT_BRIEF: [&str; 5] = ["kind", "actor", "authorization", "at", "sequence"];
 
 fn brief(writer: &mut format::Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
     match field.name() {
@@ -89,7 +89,7 @@ impl FormatTime for TimeOfDay {
     }
 }
 
-/// What is logged: as configured, and audit events in any case.
+/// The configured filter, with audit events always on.
 fn filter<S: tracing::Subscriber>(directives: &str) -> impl tracing_subscriber::layer::Filter<S> + use<S> {
     let directives = if directives.contains(audit::TARGET) {
         directives.to_owned()
@@ -99,26 +99,33 @@ fn filter<S: tracing::Subscriber>(directives: &str) -> impl tracing_subscriber::
     EnvFilter::builder().parse_lossy(directives).and(filter_fn(is_discreet))
 }
 
-/// Libraries below us print URLs and header fields when asked for details. Only our own details are known to hold no
-/// secret (R79).
+/// Below the level `info`, libraries log URLs and header fields. Only the events of Grantry are reviewed to contain no secret.
 fn is_discreet(metadata: &Metadata<'_>) -> bool {
     *metadata.level() <= Level::INFO || metadata.target().starts_with("grantry") || metadata.target() == audit::TARGET
 }
 
-/// The metrics of this process, in Prometheus text. One recorder serves everything that runs in it.
+static PROMETHEUS: OnceLock<PrometheusHandle> = OnceLock::new();
+
+/// The metrics of this process as Prometheus text. The first call installs the recorder of the process.
 pub(crate) fn metrics() -> PrometheusHandle {
-    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
-    HANDLE
+    PROMETHEUS
         .get_or_init(|| {
-            // Buckets are a constant that is not empty, which is all that can be refused.
+            // The only possible error is an empty list of buckets.
             let builder = PrometheusBuilder::new().set_buckets(SECONDS).unwrap_or_else(|_| PrometheusBuilder::new());
             let recorder = builder.build_recorder();
             let handle = recorder.handle();
-            // A host that embeds us may have a recorder of its own; then ours stays empty.
+            // If the host has installed a recorder, that one receives the metrics and this text stays empty.
             drop(metrics::set_global_recorder(recorder));
             handle
         })
         .clone()
+}
+
+/// Bounds the memory of histograms that are not scraped. Does nothing without the recorder of [`metrics`].
+pub(crate) fn upkeep() {
+    if let Some(prometheus) = PROMETHEUS.get() {
+        prometheus.run_upkeep();
+    }
 }
 
 #[cfg(test)]
@@ -157,10 +164,10 @@ mod tests {
         let lines = logged("trace", || {
             tracing::trace!(target: "hyper::proto", "code=canary");
             tracing::debug!(target: "h2::codec", "cookie=canary");
-            tracing::trace!(target: "grantry_http_axum", "ours");
+            tracing::trace!(target: "grantry_http_axum", "kept");
         });
         assert_eq!(lines.len(), 1, "{lines:?}");
-        assert!(lines[0].contains("ours"));
+        assert!(lines[0].contains("kept"));
     }
 
     #[test]
@@ -174,14 +181,14 @@ mod tests {
     }
 
     #[test]
-    fn r79_a_panic_is_told_by_its_place_alone() {
+    fn r79_a_panic_is_logged_by_its_location_alone() {
         let before = std::panic::take_hook();
         let lines = logged("info", || {
             std::panic::set_hook(Box::new(log_panic));
             drop(std::panic::catch_unwind(|| panic!("canary")));
         });
         std::panic::set_hook(before);
-        // Another test may panic on purpose meanwhile, but not on this thread.
+        // The capture is per thread, so a panic of another test is not in it.
         assert_eq!(lines.len(), 1, "{lines:?}");
         assert!(lines[0].contains("telemetry.rs:") && !lines[0].contains("canary"), "{lines:?}");
     }

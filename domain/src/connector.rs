@@ -1,4 +1,4 @@
-//! Connectors: named configurations of one provider, living in exactly one space.
+//! Connectors: named configurations of one provider, each in exactly one space.
 
 use std::fmt;
 
@@ -21,16 +21,16 @@ text_id!(
     }
 );
 
-/// Where a connector is: key of everything that belongs to it.
+/// Space and id of a connector.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectorKey {
-    /// The space it lives in, for ever.
+    /// The space. Never changes.
     pub space: SpaceId,
-    /// Its id there.
+    /// The id within the space.
     pub id: ConnectorId,
 }
 
-/// 16 random bytes given to a connector at creation: a recreated connector is another one (R54).
+/// 16 random bytes drawn at creation: they distinguish a connector from an earlier one with the same id.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Incarnation(pub [u8; 16]);
 
@@ -40,7 +40,7 @@ impl fmt::Debug for Incarnation {
     }
 }
 
-/// Counter of a connector that rises exactly when its binding digest changes, or when it is disabled or deleted.
+/// Counter of a connector, incremented exactly when its binding digest changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u64);
 
@@ -55,12 +55,12 @@ impl Epoch {
     }
 }
 
-/// Random, deployment-unique id of a connector's own callback path (R08). Made at creation, survives every edit.
+/// Random id in a connector's callback path, unique in the deployment. Drawn at creation; edits keep it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallbackId(pub [u8; 16]);
 
 impl CallbackId {
-    /// The text that stands in the callback path.
+    /// The text in the callback path.
     pub fn to_text(self) -> String {
         base64url(&self.0).to_string()
     }
@@ -71,12 +71,12 @@ impl CallbackId {
     }
 }
 
-/// Whose account a connector runs with. Fixed at creation.
+/// Which account a connector runs with. Fixed at creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthMode {
-    /// Every user connects their own account.
+    /// Every user connects an account.
     PerUser,
-    /// The service account: client-credentials grant, its token kept in memory only.
+    /// A service account: client credentials grant (RFC 6749 §4.4), its token in memory only.
     Shared,
 }
 
@@ -115,7 +115,7 @@ impl ConnectorName {
             return Err(InvalidId { kind, problem: "must not be longer than 200 characters" });
         }
         if value.chars().any(char::is_control) {
-            return Err(InvalidId { kind, problem: "must not hold control characters" });
+            return Err(InvalidId { kind, problem: "must not contain control characters" });
         }
         Ok(Self(value))
     }
@@ -126,9 +126,9 @@ impl ConnectorName {
     }
 }
 
-/// What a connector is configured to be: its profile, that profile's settings, and the public client id.
+/// The configuration of a connector: profile, settings of the profile, and client id.
 ///
-/// The settings are a JSON object as text. The domain never looks inside; the `ProviderProfiles` port does, and refuses
+/// The settings are a JSON object as text. The domain does not parse them; the `ProviderProfiles` port does, and refuses
 /// unknown fields by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectorConfig {
@@ -145,23 +145,21 @@ pub struct ConnectorConfig {
 pub struct Connector {
     /// Space and id.
     pub key: ConnectorKey,
-    /// Name for people; no part of any binding.
+    /// Display name.
     pub name: ConnectorName,
     /// Provider configuration.
     pub config: ConnectorConfig,
     /// Per user, or shared.
     pub auth_mode: AuthMode,
-    /// Tells this connector from an earlier one with the same id.
+    /// Distinguishes this connector from an earlier one with the same id.
     pub incarnation: Incarnation,
-    /// Raised by every edit that ends grants.
+    /// Incremented by every edit that ends grants.
     pub epoch: Epoch,
-    /// Own callback path; used when the settings ask for one, kept in any case.
+    /// Id in the connector's callback path, used where the settings require one.
     pub callback_id: CallbackId,
-    /// A disabled connector starts no flow and hands out nothing.
-    pub enabled: bool,
     /// Whether a client secret of the present epoch is stored.
     pub has_client_secret: bool,
-    /// Raised by every edit; for optimistic concurrency of editors.
+    /// Incremented by every edit, for optimistic concurrency of editors.
     pub revision: u64,
     /// When it was created.
     pub created_at: Timestamp,
@@ -184,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn context_ids_round_trip() {
+    fn callback_ids_round_trip() {
         let callback_id = CallbackId([7; 16]);
         assert_eq!(CallbackId::parse(&callback_id.to_text()), Some(callback_id));
         assert_eq!(CallbackId::parse("short"), None);

@@ -1,19 +1,19 @@
-//! Who acts, and where: spaces, users, roles and actors.
+//! Spaces, users, roles and actors.
 //!
-//! Ids are opaque. They are compared and encoded exactly as the host gave them: no case folding, no normalisation, no
-//! trimming (R54).
+//! Ids are opaque. They are compared and encoded exactly as given by the host: no case folding, no normalisation, no
+//! trimming.
 
 use std::fmt;
 
 use thiserror::Error;
 
-/// A value that is not a well-formed id. Says which kind of id and what is wrong with it, never the value.
+/// A value that is not a well-formed id. Names the kind of id and the problem, never the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("{kind} {problem}")]
 pub struct InvalidId {
     /// Which id was meant, such as `space id`.
     pub kind: &'static str,
-    /// What is wrong, ready to stand behind the kind.
+    /// What is wrong, as a predicate of the kind.
     pub problem: &'static str,
 }
 
@@ -25,14 +25,14 @@ fn bounded(kind: &'static str, value: &str, longest: usize) -> Result<(), Invali
     }
 }
 
-/// Checks ids that stand in URL paths: `[A-Za-z0-9][A-Za-z0-9_-]*`. A leading `_` belongs to our own routes.
+/// Checks ids that are part of URL paths: `[A-Za-z0-9][A-Za-z0-9_-]*`. A leading `_` is reserved for routes.
 pub(crate) fn path_safe(kind: &'static str, value: &str, longest: usize) -> Result<(), InvalidId> {
     bounded(kind, value, longest)?;
     if !value.starts_with(|first: char| first.is_ascii_alphanumeric()) {
         return Err(InvalidId { kind, problem: "must start with a letter or a digit" });
     }
     if !value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
-        return Err(InvalidId { kind, problem: "may hold only letters, digits, '-' and '_'" });
+        return Err(InvalidId { kind, problem: "may contain only letters, digits, '-' and '_'" });
     }
     Ok(())
 }
@@ -81,7 +81,7 @@ text_id!(
 );
 
 impl SpaceId {
-    /// The space that always exists and needs no prefix in URLs.
+    /// The space that always exists and has no prefix in URLs.
     pub fn default_space() -> Self {
         Self("default".to_owned())
     }
@@ -93,31 +93,50 @@ impl SpaceId {
 }
 
 text_id!(
-    /// An opaque, immutable, never reassigned subject id given by the host: the profile id, never the log-in name (R54).
-    /// 1 to 255 bytes without control characters.
+    /// An opaque, immutable, never reassigned subject id given by the host, not the log-in name. 1 to 255 bytes without
+    /// control characters.
     UserId,
     |value| {
         bounded("user id", value, 255)?;
         if value.chars().any(char::is_control) {
-            return Err(InvalidId { kind: "user id", problem: "must not hold control characters" });
+            return Err(InvalidId { kind: "user id", problem: "must not contain control characters" });
         }
         Ok(())
     }
 );
 
-/// What a person may do in one space. Each role includes the ones before it.
+text_id!(
+    /// The name of one of a user's connections at a connector: 1 to 64 characters of `[a-z0-9._-]`.
+    ConnectionName,
+    |value| {
+        bounded("connection", value, 64)?;
+        if !value.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte)) {
+            return Err(InvalidId { kind: "connection", problem: "may contain only a-z, 0-9, '.', '_' and '-'" });
+        }
+        Ok(())
+    }
+);
+
+impl Default for ConnectionName {
+    /// The name of a connection for which none was given.
+    fn default() -> Self {
+        Self("default".to_owned())
+    }
+}
+
+/// What a user may do in one space. Each role includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// See connectors, connect and disconnect oneself, execute.
+    /// See connectors, connect, disconnect, execute.
     Viewer,
     /// Also create, update and delete connectors.
     Editor,
-    /// Also list and revoke anybody's grants; never reads a token.
+    /// Also list and revoke grants of all users; never reads a token.
     Admin,
 }
 
 impl Role {
-    /// The name used in configuration and answers.
+    /// The name used in configuration and responses.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Viewer => "viewer",
@@ -127,10 +146,10 @@ impl Role {
     }
 }
 
-/// Who performs an operation, as the audit trail names it (R80).
+/// Who performs an operation, as audit events name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Actor {
-    /// A person with an interactive session: the only kind that may start or finish a flow (R05).
+    /// A user with an interactive session: the only actor that may start or complete a flow.
     Person(UserId),
     /// A back end with an API key; acts for named users, never connects for them.
     Agent(String),
@@ -165,7 +184,18 @@ mod tests {
     }
 
     #[test]
-    fn roles_include_one_another() {
+    fn connection_names_are_short_and_plain() {
+        assert_eq!(ConnectionName::default().as_str(), "default");
+        for good in ["a", "work", "my.name_2-x", &"x".repeat(64)] {
+            assert!(ConnectionName::new(good).is_ok(), "{good:?}");
+        }
+        for bad in ["", "Work", "a b", "a/b", "ä", &"x".repeat(65)] {
+            assert!(ConnectionName::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn each_role_includes_the_ones_before_it() {
         assert!(Role::Viewer < Role::Editor && Role::Editor < Role::Admin);
     }
 }

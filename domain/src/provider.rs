@@ -1,4 +1,4 @@
-//! What the domain knows of a provider: settings of a connector, the endpoints frozen at consent, scopes and origins.
+//! Providers in the domain: settings of a connector, the endpoints at the time of consent, scopes and origins.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,8 +8,8 @@ use thiserror::Error;
 use crate::connector::ProfileId;
 use crate::encoding::{FieldReader, FieldWriter, MalformedFields, length_of};
 
-/// Hash over the security-relevant provider configuration. It stands in the associated data of every sealed record, so
-/// that nobody can redirect a token by editing a connector or a row (R25, R42, R52).
+/// Hash of the security-relevant provider configuration. The associated data of every sealed record contains it, so that
+/// editing a connector or a row cannot redirect a token.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BindingDigest(pub [u8; 32]);
 
@@ -24,7 +24,7 @@ impl fmt::Debug for BindingDigest {
 pub struct Origin(String);
 
 impl Origin {
-    /// Wraps an origin that a URL library has normalised. The form is checked roughly, the policy is the adapter's.
+    /// Wraps an origin that a URL library has normalised. Checks the form; the adapter applies the egress policy.
     pub fn new(normalised: impl Into<String>) -> Result<Self, InvalidOrigin> {
         let text = normalised.into();
         let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or(InvalidOrigin)?;
@@ -52,7 +52,7 @@ impl fmt::Display for Origin {
 #[error("an origin is a scheme and a host with an optional port, in lower case")]
 pub struct InvalidOrigin;
 
-/// A set of scopes (RFC 6749 §3.3). How they are written on the wire is the profile's business.
+/// A set of scopes (RFC 6749 §3.3). The profile defines their form in requests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scopes(BTreeSet<String>);
 
@@ -62,12 +62,12 @@ impl Scopes {
         Self(tokens.into_iter().map(Into::into).filter(|token| !token.is_empty()).collect())
     }
 
-    /// Scopes from our own records, where they stand separated by one space.
+    /// Scopes from the form of records: separated by one space.
     pub fn from_record(text: &str) -> Self {
         Self::new(text.split(' '))
     }
 
-    /// The form of our own records: sorted, separated by one space.
+    /// The form of records: sorted, separated by one space.
     pub fn to_record(&self) -> String {
         self.0.iter().map(String::as_str).collect::<Vec<_>>().join(" ")
     }
@@ -77,12 +77,18 @@ impl Scopes {
         self.0.iter().map(String::as_str)
     }
 
-    /// Whether every scope of `required` is here.
+    /// Whether every scope of `required` is among them.
     pub fn covers(&self, required: &Self) -> bool {
         required.0.is_subset(&self.0)
     }
 
-    /// Whether there is none.
+    /// The scopes that are not in `other`.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        Self(self.0.difference(&other.0).cloned().collect())
+    }
+
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -130,79 +136,84 @@ impl ClientAuthentication {
     }
 }
 
-/// Where the endpoints come from, and so what the binding digest covers.
+/// How endpoints are determined, and so what the binding digest covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BindingKind {
-    /// Endpoints are written down, in a profile or by hand.
+    /// Endpoints are configured, in a profile or in the connector.
     Pinned,
     /// Endpoints come from the issuer's validated metadata at run time (RFC 8414, RFC 9207).
     Issuer,
 }
 
+/// Who chose the endpoints of a connector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndpointSource {
+    /// They come from a profile that the operator approved.
+    Operator,
+    /// A connector editor wrote the endpoints or the issuer into the connector.
+    User,
+}
+
 /// The endpoints of an authorization server. All are normalised absolute URLs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Endpoints {
-    /// Where the browser goes (RFC 6749 §3.1).
+    /// Authorization endpoint (RFC 6749 §3.1).
     pub authorization: String,
-    /// Where codes and refresh tokens are exchanged (RFC 6749 §3.2).
+    /// Token endpoint (RFC 6749 §3.2).
     pub token: String,
     /// Token revocation (RFC 7009), if offered.
     pub revocation: Option<String>,
-    /// Pushed authorization requests (RFC 9126), if offered.
-    pub pushed_authorization: Option<String>,
-    /// Where the account label comes from, if anywhere.
+    /// Userinfo endpoint for the account label, if offered.
     pub userinfo: Option<String>,
-    /// Token introspection (RFC 7662), if offered.
-    pub introspection: Option<String>,
-    /// A cheap API call that proves a token, if the profile names one.
-    pub probe: Option<String>,
-    /// Key set for ID tokens, if announced. Public keys only, so no part of the binding.
+    /// Key set for ID tokens, if announced. Public keys only, so not part of the binding digest.
     pub jwks: Option<String>,
 }
 
 /// Which callback URL a connector registers at its provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallbackPath {
-    /// The one URL for all spaces: operator-approved profiles and issuer mode only (R09).
+    /// The URL that all connectors share: for operator-approved profiles and for issuer mode.
     Shared,
-    /// The connector's own path with its callback id (R08).
+    /// The connector's path, which contains its callback id.
     PerConnector,
 }
 
-/// A connector's configuration, understood: what `ProviderProfiles` makes of a `ConnectorConfig`. Pure computation, no request.
+/// A parsed `ConnectorConfig`, as `ProviderProfiles` returns it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderSettings {
-    /// Which profile it came from.
+    /// The profile.
     pub profile: ProfileId,
-    /// The profile's name for people, such as `GitHub`.
+    /// Display name of the profile, such as `GitHub`.
     pub title: String,
-    /// What the digest covers.
+    /// How endpoints are determined.
     pub kind: BindingKind,
     /// The issuer identifier, required for [`BindingKind::Issuer`].
     pub issuer: Option<String>,
-    /// Written-down endpoints; `None` exactly for [`BindingKind::Issuer`].
+    /// Who chose the endpoints. Not part of the binding digest, which covers the endpoints themselves.
+    pub endpoint_source: EndpointSource,
+    /// Configured endpoints; `None` exactly for [`BindingKind::Issuer`].
     pub endpoints: Option<Endpoints>,
-    /// Client id; empty while it is not known.
+    /// Client id; empty while it is not entered.
     pub client_id: String,
     /// How the client authenticates.
     pub authentication: ClientAuthentication,
     /// Resource indicators (RFC 8707).
     pub resources: Vec<String>,
-    /// Where tokens may be sent (R43).
+    /// Origins that tokens may be sent to.
     pub destinations: Vec<Origin>,
     /// Base URL of the API, to which `_execute` joins its path.
     pub base_url: String,
-    /// Scopes asked for at the authorization endpoint.
+    /// Scopes requested at the authorization endpoint.
     pub requested_scopes: Scopes,
-    /// Scopes without which a grant needs re-authorization.
+    /// Scopes without which a grant needs a new consent.
     pub required_scopes: Scopes,
-    /// Which callback it must use.
+    /// The callback URL to use.
     pub callback: CallbackPath,
-    /// Whether the connector may be `shared`: the provider knows the client-credentials grant (RFC 6749 §4.4).
+    /// Whether the connector may be `shared`: the provider supports the client credentials grant (RFC 6749 §4.4).
     pub client_credentials: bool,
-    /// Whether a replaced grant must not be revoked, because the provider revokes per client and user (R51).
+    /// Whether a superseded grant must not be revoked, because the provider revokes per client and user.
     pub revocation_is_per_user: bool,
-    /// Name of a setting that is still empty, when the connector cannot be used yet.
+    /// Name of an empty setting without which the connector cannot be used.
     pub missing: Option<String>,
 }
 
@@ -230,10 +241,7 @@ impl ProviderSettings {
             field(0x04, Some(endpoints.authorization.as_bytes()));
             field(0x05, Some(endpoints.token.as_bytes()));
             field(0x06, endpoints.revocation.as_deref().map(str::as_bytes));
-            field(0x07, endpoints.pushed_authorization.as_deref().map(str::as_bytes));
             field(0x08, endpoints.userinfo.as_deref().map(str::as_bytes));
-            field(0x09, endpoints.introspection.as_deref().map(str::as_bytes));
-            field(0x0a, endpoints.probe.as_deref().map(str::as_bytes));
         }
         field(0x0b, Some(self.client_id.as_bytes()));
         field(0x0c, Some(self.authentication.as_str().as_bytes()));
@@ -254,15 +262,15 @@ fn counted<'a>(items: impl Iterator<Item = &'a str>) -> Vec<u8> {
     out
 }
 
-/// A provider as one flow and its grant see it: settings with their endpoints resolved, frozen at start and sealed. Exchange,
-/// refresh and revocation use this and never the live connector (R25, R42).
+/// The provider of one flow and its grant: settings with resolved endpoints, sealed at start. Exchange, refresh and
+/// revocation use this and never the live connector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderSnapshot {
-    /// Which profile's wire rules apply.
+    /// The profile.
     pub profile: ProfileId,
-    /// The issuer identifier, if known (RFC 9207).
+    /// The issuer identifier, if there is one (RFC 9207).
     pub issuer: Option<String>,
-    /// Whether the issuer announced `iss` in authorization responses, so that its absence is refused (R10).
+    /// Whether the issuer announced `iss` in authorization responses, so that a response without it is refused.
     pub issuer_in_response: bool,
     /// Resolved endpoints.
     pub endpoints: Endpoints,
@@ -272,11 +280,11 @@ pub struct ProviderSnapshot {
     pub authentication: ClientAuthentication,
     /// Resource indicators (RFC 8707).
     pub resources: Vec<String>,
-    /// Where tokens may be sent (R43).
+    /// Origins that tokens may be sent to.
     pub destinations: Vec<Origin>,
-    /// The exact redirect URI of the flow, sent again in the token request (R07).
+    /// The redirect URI of the flow, repeated in the token request (RFC 6749 §4.1.3).
     pub redirect_uri: String,
-    /// The connector's settings text as consented to, for profile rules that look at variables.
+    /// The connector's settings at the time of consent, for profile rules with variables.
     pub config: String,
 }
 
@@ -289,10 +297,7 @@ impl ProviderSnapshot {
             .bytes(0x04, self.endpoints.authorization.as_bytes())
             .bytes(0x05, self.endpoints.token.as_bytes())
             .optional(0x06, self.endpoints.revocation.as_deref().map(str::as_bytes))
-            .optional(0x07, self.endpoints.pushed_authorization.as_deref().map(str::as_bytes))
             .optional(0x08, self.endpoints.userinfo.as_deref().map(str::as_bytes))
-            .optional(0x09, self.endpoints.introspection.as_deref().map(str::as_bytes))
-            .optional(0x0a, self.endpoints.probe.as_deref().map(str::as_bytes))
             .bytes(0x0b, self.client_id.as_bytes())
             .bytes(0x0c, self.authentication.as_str().as_bytes())
             .texts(0x0d, self.resources.iter().map(String::as_str))
@@ -313,10 +318,7 @@ impl ProviderSnapshot {
                 authorization: fields.text(0x04)?,
                 token: fields.text(0x05)?,
                 revocation: fields.optional_text(0x06)?,
-                pushed_authorization: fields.optional_text(0x07)?,
                 userinfo: fields.optional_text(0x08)?,
-                introspection: fields.optional_text(0x09)?,
-                probe: fields.optional_text(0x0a)?,
                 jwks: fields.optional_text(0x11)?,
             },
             client_id: fields.text(0x0b)?,
@@ -335,18 +337,18 @@ impl ProviderSnapshot {
         Ok(provider)
     }
 
-    /// Whether tokens of this grant may go to an origin (R43).
+    /// Whether tokens of this grant may be sent to an origin.
     pub fn may_receive(&self, destination: &Origin) -> bool {
         self.destinations.contains(destination)
     }
 }
 
-/// The account at the provider that consented. A label for people and a subject for comparison; never used for log-in (R35).
+/// The account at the provider that consented: a label for display and a subject for comparison. Never used for log-in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// Stable subject id at the provider.
     pub subject: String,
-    /// What a person recognises: an e-mail address, a user name.
+    /// A name that the user recognises, such as an e-mail address.
     pub label: String,
 }
 

@@ -1,19 +1,18 @@
-//! Secrets: bytes that are wiped when dropped and that nothing can print, copy or compare by accident (R77).
+//! Secrets: bytes that are wiped when dropped and cannot be printed, copied or compared by accident.
 
-use std::hint::black_box;
-
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// Secret bytes. No `Debug`, `Display`, `Clone`, `PartialEq` or serialisation on purpose; wiped on drop (R77).
+/// Secret bytes, wiped on drop. Deliberately without `Debug`, `Display`, `Clone`, `PartialEq` and serialisation.
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
-    /// Takes ownership of bytes. Give a vector that was allocated in its final size: growing one leaves copies behind.
+    /// Takes ownership of bytes. The vector must have its final size: a growing vector leaves copies behind.
     pub fn new(bytes: Vec<u8>) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
-    /// Takes ownership of bytes that were already guarded.
+    /// Takes ownership of bytes that are wiped on drop already.
     pub fn from_zeroizing(bytes: Zeroizing<Vec<u8>>) -> Self {
         Self(bytes)
     }
@@ -23,7 +22,7 @@ impl Secret {
         Self::new(text.as_bytes().to_vec())
     }
 
-    /// The bytes. Every call is a place to look at in review.
+    /// The bytes. Review every use.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
@@ -33,7 +32,7 @@ impl Secret {
         std::str::from_utf8(&self.0).ok()
     }
 
-    /// A second copy, on purpose and visible by name.
+    /// An explicit copy.
     #[must_use]
     pub fn clone_secret(&self) -> Self {
         Self(self.0.clone())
@@ -50,13 +49,9 @@ impl Secret {
     }
 }
 
-/// Compares without telling by its duration where the first difference is (R03).
+/// Compares in a time that does not depend on where the first difference is.
 pub fn equal_in_constant_time(left: &[u8], right: &[u8]) -> bool {
-    if left.len() != right.len() {
-        return false;
-    }
-    let difference = left.iter().zip(right).fold(0_u8, |acc, (a, b)| acc | black_box(a ^ b));
-    black_box(difference) == 0
+    left.ct_eq(right).into()
 }
 
 #[cfg(test)]
@@ -64,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn comparison_sees_every_byte() {
+    fn every_byte_is_compared() {
         assert!(equal_in_constant_time(b"", b""));
         assert!(equal_in_constant_time(b"abc", b"abc"));
         for other in [&b"abd"[..], b"bbc", b"ab", b"abcd"] {

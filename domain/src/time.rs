@@ -1,8 +1,8 @@
-//! Points in time as values. The domain never reads a clock; it is told.
+//! Instants as values. The domain reads no clock.
 
 use std::time::Duration;
 
-/// Milliseconds since the Unix epoch, UTC. Arithmetic saturates, so that no provider-sent number can overflow it.
+/// Milliseconds since the Unix epoch, UTC. Arithmetic saturates, so that no number from a provider can overflow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 

@@ -1,4 +1,4 @@
-//! Cancelling an attempt, and sending a browser on to the provider.
+//! Cancelling a flow, and redirecting a browser to the provider.
 
 use std::time::Duration;
 
@@ -6,90 +6,89 @@ use grantry_domain::authorization::{AuthorizationId, FlowStatus, StateKind, Stat
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{AuditKind, ProviderError, StoreError, VaultError};
 use grantry_domain::secret::Secret;
-use grantry_domain::usecase::{CallbackRefused, CancelError, CancelKey, LaunchError};
-use grantry_testkit::doubles::Call;
-use grantry_testkit::doubles::fixtures::{connector_key, space};
+use grantry_domain::usecase::{AccessError, CallbackRefused, CancelError, CancelKey, LaunchError};
+use grantry_testkit::doubles::fixtures::space;
+use grantry_testkit::doubles::{Call, Fault, Method};
 
-use crate::common::store::{DOWN, Method};
-use crate::common::{World, agent, came_back, draft, drive, elsewhere, person, text};
+use crate::common::{TestApp, agent, callback_of, draft, drive, elsewhere, person, text};
 
-async fn cancel(world: &World, who: &str, key: CancelKey) -> Result<(), CancelError> {
-    world.node.cancel(&person(who), &drive(), key).await
+async fn cancel(app: &TestApp, who: &str, key: CancelKey) -> Result<(), CancelError> {
+    app.node.cancel(&person(who), &drive(), key).await
 }
 
 #[tokio::test]
 async fn lesson_06_a_cancelled_flow_is_refused_and_cancelling_twice_is_fine() {
-    let world = World::new().await;
+    let app = TestApp::new().await;
     for by_state in [true, false] {
-        let started = world.start("alice", &drive()).await;
+        let started = app.start("alice", &drive()).await;
         let key =
             || if by_state { CancelKey::State(started.state.clone_secret()) } else { CancelKey::Flow(started.flow_id) };
-        cancel(&world, "alice", key()).await.unwrap();
-        cancel(&world, "alice", key()).await.unwrap();
-        let refused = world.node.complete(came_back(&started, "alice")).await.unwrap_err();
+        cancel(&app, "alice", key()).await.unwrap();
+        cancel(&app, "alice", key()).await.unwrap();
+        let refused = app.node.complete(callback_of(&started, "alice")).await.unwrap_err();
         assert_eq!(refused, CallbackRefused::AlreadyUsed { flow_id: started.flow_id });
-        let flow = world.node.flow_status(&person("alice"), None, started.flow_id).await.unwrap();
+        let flow = app.node.flow_status(&person("alice"), None, started.flow_id).await.unwrap();
         assert_eq!(flow.status, FlowStatus::Cancelled);
     }
-    assert!(world.token_calls().is_empty());
-    assert_eq!(world.outcomes(AuditKind::FlowEnded).await, ["cancelled"; 2]);
-    assert_eq!(world.kind("alice").await, StatusKind::NotConnected);
+    assert!(app.token_calls().is_empty());
+    assert_eq!(app.outcomes(AuditKind::FlowEnded).await, ["cancelled"; 2]);
+    assert_eq!(app.kind("alice").await, StatusKind::NotConnected);
 }
 
 #[tokio::test]
-async fn lesson_06_nobody_cancels_another_users_flow() {
-    let world = World::new().await;
-    let started = world.start("alice", &drive()).await;
+async fn lesson_06_another_users_flow_cannot_be_cancelled() {
+    let app = TestApp::new().await;
+    let started = app.start("alice", &drive()).await;
     for key in [CancelKey::State(started.state.clone_secret()), CancelKey::Flow(started.flow_id)] {
-        let refused = cancel(&world, "bob", key).await.unwrap_err();
-        assert_eq!((refused, refused.code()), (CancelError::Forbidden, "forbidden"));
+        let refused = cancel(&app, "bob", key).await.unwrap_err();
+        assert_eq!((refused, refused.code()), (CancelError::Access(AccessError::Forbidden), "forbidden"));
     }
-    world.create_connector(&elsewhere(), draft("{}")).await;
-    let wrong_place = world.node.cancel(&person("alice"), &elsewhere(), CancelKey::Flow(started.flow_id)).await;
-    assert_eq!(wrong_place, Err(CancelError::Forbidden));
+    app.create_connector(&elsewhere(), draft("{}")).await;
+    let other_space = app.node.cancel(&person("alice"), &elsewhere(), CancelKey::Flow(started.flow_id)).await;
+    assert_eq!(other_space, Err(AccessError::Forbidden.into()));
     for actor in [agent(), Actor::System] {
-        let refused = world.node.cancel(&actor, &drive(), CancelKey::Flow(started.flow_id)).await;
-        assert_eq!(refused, Err(CancelError::Forbidden));
+        let refused = app.node.cancel(&actor, &drive(), CancelKey::Flow(started.flow_id)).await;
+        assert_eq!(refused, Err(AccessError::Forbidden.into()));
     }
-    assert_eq!(cancel(&world, "stranger", CancelKey::Flow(started.flow_id)).await, Err(CancelError::NotFound));
-    world.complete(came_back(&started, "alice")).await;
+    assert_eq!(cancel(&app, "stranger", CancelKey::Flow(started.flow_id)).await, Err(AccessError::NotFound.into()));
+    app.complete(callback_of(&started, "alice")).await;
 }
 
 #[tokio::test]
-async fn cancelling_what_nobody_knows_or_what_is_a_grant_changes_nothing() {
-    let world = World::new().await;
-    let id = world.connect("alice").await;
-    let unknown = AuthorizationId::new(world.now(), [9; 16]);
+async fn cancelling_an_unknown_flow_or_a_grant_changes_nothing() {
+    let app = TestApp::new().await;
+    let id = app.connect("alice").await;
+    let unknown = AuthorizationId::new(app.now(), [9; 16]);
     for key in [CancelKey::Flow(unknown), CancelKey::State(Secret::from_text("unknown")), CancelKey::Flow(id)] {
-        assert_eq!(cancel(&world, "alice", key).await, Ok(()));
+        assert_eq!(cancel(&app, "alice", key).await, Ok(()));
     }
-    assert_eq!(world.row(id).await.state, StateKind::Authorized);
-    let started = world.start("alice", &drive()).await;
-    world.clock.advance(Duration::from_mins(10));
-    assert_eq!(cancel(&world, "alice", CancelKey::Flow(started.flow_id)).await, Ok(()));
-    let flow = world.node.flow_status(&person("alice"), None, started.flow_id).await.unwrap();
+    assert_eq!(app.record(id).await.state, StateKind::Authorized);
+    let started = app.start("alice", &drive()).await;
+    app.clock.advance(Duration::from_mins(10));
+    assert_eq!(cancel(&app, "alice", CancelKey::Flow(started.flow_id)).await, Ok(()));
+    let flow = app.node.flow_status(&person("alice"), None, started.flow_id).await.unwrap();
     assert_eq!(flow.status, FlowStatus::Expired);
 }
 
 #[tokio::test]
-async fn a_store_that_fails_at_a_cancel_is_told() {
-    let world = World::new().await;
-    let started = world.start("alice", &drive()).await;
+async fn a_failure_of_the_store_at_a_cancel_is_reported() {
+    let app = TestApp::new().await;
+    let started = app.start("alice", &drive()).await;
     for method in [Method::Find, Method::Now, Method::Replace] {
-        world.store.fail_next(method, DOWN);
-        let refused = cancel(&world, "alice", CancelKey::Flow(started.flow_id)).await.unwrap_err();
+        app.store.fail_next(method, Fault::UNAVAILABLE);
+        let refused = cancel(&app, "alice", CancelKey::Flow(started.flow_id)).await.unwrap_err();
         assert_eq!((refused, refused.code()), (CancelError::Store(StoreError::Unavailable), "store_unavailable"));
     }
-    world.complete(came_back(&started, "alice")).await;
+    app.complete(callback_of(&started, "alice")).await;
 }
 
 #[tokio::test]
-async fn r17_the_launch_page_sends_on_only_its_own_user_in_their_own_browser() {
-    let world = World::new().await;
-    let started = world.start("alice", &drive()).await;
+async fn r17_the_launch_page_redirects_only_the_user_of_the_flow_in_its_browser() {
+    let app = TestApp::new().await;
+    let started = app.start("alice", &drive()).await;
     let cookie = || vec![started.flow_cookie.clone_secret()];
     let launch = async |actor: Actor, place: &str, id, cookies: Vec<Secret>| {
-        world.node.launch(&actor, &space(place), id, &cookies).await.map(|url| text(&url))
+        app.node.launch(&actor, &space(place), id, &cookies).await.map(|url| text(&url))
     };
     let url = launch(person("alice"), "default", started.flow_id, cookie()).await;
     assert_eq!(url, Ok(text(&started.authorization_url)), "the same state and challenge");
@@ -97,13 +96,13 @@ async fn r17_the_launch_page_sends_on_only_its_own_user_in_their_own_browser() {
     assert_eq!(launch(person("bob"), "default", started.flow_id, cookie()).await, not_found);
     assert_eq!(launch(agent(), "default", started.flow_id, cookie()).await, not_found);
     assert_eq!(launch(person("alice"), "marketing", started.flow_id, cookie()).await, not_found);
-    assert_eq!(launch(person("alice"), "default", AuthorizationId::new(world.now(), [9; 16]), cookie()).await, not_found);
+    assert_eq!(launch(person("alice"), "default", AuthorizationId::new(app.now(), [9; 16]), cookie()).await, not_found);
     for cookies in [Vec::new(), vec![Secret::from_text("other")]] {
         let refused = launch(person("alice"), "default", started.flow_id, cookies).await;
         assert_eq!(refused, Err(LaunchError::BrowserMismatch));
     }
-    assert_eq!(world.row(started.flow_id).await.state, StateKind::AwaitingCallback);
-    world.complete(came_back(&started, "alice")).await;
+    assert_eq!(app.record(started.flow_id).await.state, StateKind::AwaitingCallback);
+    app.complete(callback_of(&started, "alice")).await;
     let over = launch(person("alice"), "default", started.flow_id, cookie()).await;
     assert_eq!(over, Err(LaunchError::Over));
     let codes = [LaunchError::NotFound, LaunchError::BrowserMismatch, LaunchError::Over, LaunchError::Internal];
@@ -111,40 +110,38 @@ async fn r17_the_launch_page_sends_on_only_its_own_user_in_their_own_browser() {
 }
 
 #[tokio::test]
-async fn a_launch_that_fails_is_told_and_leaves_the_flow() {
-    let world = World::new().await;
-    let started = world.start("alice", &drive()).await;
+async fn a_failed_launch_is_reported_and_leaves_the_flow() {
+    let app = TestApp::new().await;
+    let started = app.start("alice", &drive()).await;
     let launch = async || {
         let cookies = [started.flow_cookie.clone_secret()];
-        world.node.launch(&person("alice"), &space("default"), started.flow_id, &cookies).await.map(drop)
+        app.node.launch(&person("alice"), &space("default"), started.flow_id, &cookies).await.map(drop)
     };
     for method in [Method::Find, Method::Now, Method::ClientSecret] {
-        world.store.fail_next(method, DOWN);
+        app.store.fail_next(method, Fault::UNAVAILABLE);
         assert_eq!(launch().await, Err(LaunchError::Store(StoreError::Unavailable)), "{method:?}");
     }
-    world.vault.fail(Some(VaultError::UnknownKey));
+    app.vault.fail(Some(VaultError::UnknownKey));
     assert_eq!(launch().await, Err(LaunchError::Internal));
-    world.vault.fail(None);
-    world.provider.answer_authorization_url(Err(ProviderError::NoResponse));
+    app.vault.fail(None);
+    app.provider.respond_to_authorization_url(Err(ProviderError::NoResponse));
     assert_eq!(launch().await, Err(LaunchError::Internal));
     assert_eq!(launch().await, Ok(()));
-    world.clock.advance(Duration::from_mins(10));
+    app.clock.advance(Duration::from_mins(10));
     assert_eq!(launch().await, Err(LaunchError::Over));
     assert_eq!(LaunchError::Store(StoreError::Unavailable).code(), "store_unavailable");
 }
 
 #[tokio::test]
-async fn the_launch_page_asks_for_the_same_scopes_and_account() {
-    let world = World::new().await;
-    world.connect("alice").await;
-    let started = world.start("alice", &drive()).await;
-    world
-        .node
+async fn the_launch_page_requests_the_same_scopes_and_account() {
+    let app = TestApp::new().await;
+    app.connect("alice").await;
+    let started = app.start("alice", &drive()).await;
+    app.node
         .launch(&person("alice"), &space("default"), started.flow_id, &[started.flow_cookie.clone_secret()])
         .await
         .unwrap();
-    let calls = world.provider.calls();
+    let calls = app.provider.calls();
     let urls: Vec<&Call> = calls.iter().filter(|call| matches!(call, Call::AuthorizationUrl { .. })).collect();
     assert_eq!(urls[1], urls[2]);
-    assert_eq!(connector_key("default", "drive"), drive());
 }

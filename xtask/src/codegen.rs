@@ -1,6 +1,7 @@
 //! `cargo xtask codegen`: the generated files that are committed.
 //!
-//! Generated in place and from nothing; a check compares byte for byte with what was there, and puts that back.
+//! Files are removed and generated in place. A check compares the result with the committed files byte for byte and restores
+//! them.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,23 +14,22 @@ use xshell::{Shell, cmd};
 use crate::Result;
 use crate::workspace::{self, CONSOLE};
 
-/// Regenerate, or only compare.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Change nothing; fail where a file is not what would be generated.
+    /// Change nothing, and fail if a committed file differs from the generated one.
     #[arg(long)]
     check: bool,
 }
 
-/// Something generated.
+/// A group of generated files.
 struct Artefact {
     name: &'static str,
-    /// The files and folders it consists of, from the root.
+    /// The files and folders of the group, from the root.
     outputs: &'static [&'static str],
     generate: fn(&Shell) -> Result,
 }
 
-/// In the order in which one feeds the next: the client's types come from `openapi.json`.
+/// In the order of their dependencies: the types of the client are generated from `openapi.json`.
 const ARTEFACTS: &[Artefact] = &[
     Artefact { name: "transition table", outputs: &["domain/TRANSITIONS.md"], generate: transitions },
     Artefact { name: "API description", outputs: &["openapi.json"], generate: openapi },
@@ -40,7 +40,7 @@ const ARTEFACTS: &[Artefact] = &[
     },
 ];
 
-/// Regenerates everything, or compares.
+/// Regenerates all files, or compares them.
 pub(crate) fn run(sh: &Shell, options: &Options) -> Result {
     if options.check {
         return check(sh);
@@ -72,8 +72,8 @@ pub(crate) fn check(sh: &Shell) -> Result {
     Err("generated files are not current: run `cargo xtask codegen` and commit the result".into())
 }
 
-/// Generates from nothing, so that neither a leftover nor a generator that did not run looks like a result. Gives what was
-/// there before and what is there now; on failure everything is as before.
+/// Removes the outputs and generates them again, so that neither an old file nor a generator that did not run passes as a
+/// result. Returns the files before and after. After a failure the files are as before.
 fn regenerate(sh: &Shell, artefact: &Artefact) -> Result<(Snapshot, Snapshot)> {
     let root = sh.current_dir();
     let committed = Snapshot::take(&root, artefact.outputs)?;
@@ -112,12 +112,12 @@ fn console(sh: &Shell) -> Result {
     Ok(())
 }
 
-/// Files below the root, with what is in them and when they were changed.
+/// Files below the root, with their content and modification time.
 #[derive(Debug, Default)]
 struct Snapshot(BTreeMap<PathBuf, (Vec<u8>, SystemTime)>);
 
 impl Snapshot {
-    /// Reads the outputs that exist, folders with everything below them.
+    /// Reads the outputs that exist; folders with all files below them.
     fn take(root: &Path, outputs: &[&str]) -> Result<Self> {
         let mut files = BTreeMap::new();
         let mut open: Vec<PathBuf> = outputs.iter().map(PathBuf::from).collect();
@@ -142,7 +142,8 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Puts the files back in place of what is there now, with their times: cargo must not build anew what embeds them.
+    /// Replaces the files of `now` by these, with their modification times: cargo would otherwise rebuild the crates that embed
+    /// them.
     fn restore_over(&self, root: &Path, now: &Self) -> Result {
         now.remove(root)?;
         for (path, (content, changed)) in &self.0 {
@@ -184,7 +185,7 @@ mod tests {
         Artefact { name: "thing", outputs: &["out", "single"], generate }
     }
 
-    /// A folder in which three files were generated some time ago, and a shell that stands in it.
+    /// A folder with three files generated some time ago, and a shell whose current directory it is.
     fn folder() -> (TempDir, Shell) {
         let sh = Shell::new().unwrap();
         let folder = sh.create_temp_dir().unwrap();
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_there_comes_back_with_its_time() {
+    fn previous_files_are_restored_with_their_times() {
         let (_folder, sh) = folder();
         let changing = artefact(|sh| Ok(sh.write_file("out/fresh", "4")?));
         let (committed, generated) = regenerate(&sh, &changing).unwrap();

@@ -1,12 +1,13 @@
 //! `cargo xtask`: set-up, tests, checks and generated files of the workspace.
 //!
-//! One module a command. Each is a thin shell around values: what a check thinks of the repository is a pure function over
-//! what was read from it, so that every check can be shown red as well as green. `xtask/README.md` is the manual.
+//! One module per command. Each check is a function from values that were read to a list of findings, so that its tests
+//! show both outcomes. `xtask/README.md` is the manual.
 
-#![expect(clippy::print_stdout, reason = "what a command line tool prints is what it does")]
+#![expect(clippy::print_stdout, reason = "a command line tool reports on standard output")]
 
 mod codegen;
 mod nightly;
+mod requirements;
 mod setup;
 mod steps;
 mod test;
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Anything that ends a command: told to the person at the terminal, never matched on.
+/// The error of a command is printed and never matched on.
 pub(crate) type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Set-up, tests, checks and generated files of the workspace.
@@ -30,14 +31,16 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Install what the tests need; does nothing where all is there.
+    /// Install what the tests need. Does nothing if everything is present.
     Setup,
-    /// Everything a change must pass: set-up, checks, all tests.
+    /// Run everything a change must pass: set-up, checks, all tests.
     Test(steps::Options),
-    /// What does not fit into `test`: long property runs and long chaos.
+    /// Run what takes too long for `test`: property tests with many cases and long fault tests.
     Nightly(steps::Options),
-    /// Check the rules of the repository that no compiler knows.
+    /// Check the rules of the repository that the compiler does not check.
     Tidy(tidy::Options),
+    /// Print which tests show which security requirement and which lesson, and check that none is missing.
+    Requirements,
     /// Regenerate the generated files.
     Codegen(codegen::Options),
 }
@@ -59,6 +62,19 @@ fn run(command: Command) -> Result {
         Command::Test(options) => test::run(&sh, &options),
         Command::Nightly(options) => nightly::run(&sh, &options),
         Command::Tidy(options) => tidy::run(&sh, &options),
+        Command::Requirements => requirements::run(&sh),
         Command::Codegen(options) => codegen::run(&sh, &options),
+    }
+}
+
+/// Prints what a check found; one finding fails it.
+fn print_findings(check: &str, findings: &[String]) -> Result {
+    for finding in findings {
+        println!("  {finding}");
+    }
+    match findings.len() {
+        0 => Ok(()),
+        1 => Err(format!("{check}: 1 finding").into()),
+        many => Err(format!("{check}: {many} findings").into()),
     }
 }

@@ -1,6 +1,6 @@
-//! `cargo xtask nightly`: what does not fit into half an hour on two cores.
+//! `cargo xtask nightly`: what takes more than half an hour on two cores.
 //!
-//! The tests are those of `cargo xtask test`; environment variables make them longer. Only what a test reads is set here.
+//! It runs the tests of `cargo xtask test`; environment variables make them longer.
 
 use xshell::Shell;
 
@@ -10,15 +10,15 @@ use crate::{Result, setup, test, workspace};
 const STEPS: &[Step] = &[
     Step { name: "setup", about: "what the tests need is installed", run: setup::run },
     Step { name: "property", about: "property tests with many cases", run: property },
-    Step { name: "chaos", about: "long races, expiries and refreshes on real servers", run: chaos },
+    Step { name: "chaos", about: "long races, expiries and refreshes with real authorization servers", run: chaos },
 ];
 
-/// Runs all steps, or those the options name.
+/// Runs all steps, or those that the options name.
 pub(crate) fn run(sh: &Shell, options: &Options) -> Result {
     steps::run(sh, STEPS, options)
 }
 
-/// proptest reads the number of cases itself; tests without properties cost their usual time.
+/// proptest reads the number of cases from the environment. Tests without properties take their usual time.
 fn property(sh: &Shell) -> Result {
     let _cases = sh.push_env("PROPTEST_CASES", "20000");
     test::cargo_tests(sh, "nightly", "--lib")

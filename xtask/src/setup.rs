@@ -1,6 +1,7 @@
-//! `cargo xtask setup`: what the tests need beside a Rust toolchain.
+//! `cargo xtask setup`: installs what the tests need besides a Rust toolchain.
 //!
-//! Idempotent, and fast where all is there: programs are looked for, and what takes long leaves a stamp that holds its input.
+//! Idempotent, and fast if everything is present: programs are searched on the PATH, and each longer step leaves a stamp file
+//! with its input.
 
 mod need;
 mod stamp;
@@ -13,7 +14,7 @@ use self::stamp::Stamp;
 use crate::Result;
 use crate::workspace::CONSOLE;
 
-/// Set-ups of real authorization servers, and where their working copies stand.
+/// The set-ups of real authorization servers, and the folder of their working copies.
 const SERVERS: &str = "tests/system/authorization-servers";
 const SERVERS_COPY: &str = "target/authorization-servers";
 
@@ -24,7 +25,8 @@ pub(crate) fn run(sh: &Shell) -> Result {
     authorization_servers(sh)
 }
 
-/// Exactly the packages of the lock file; the stamp lies among them, so that it goes when they go.
+/// Installs exactly the packages of the lock file. The stamp is inside `node_modules`, so it is removed together with the
+/// packages.
 fn console_packages(sh: &Shell) -> Result {
     let console = sh.current_dir().join(CONSOLE);
     let lock = console.join("package-lock.json");
@@ -40,7 +42,7 @@ fn console_packages(sh: &Shell) -> Result {
     stamp.write()
 }
 
-/// A working copy, because a set-up writes into its own folder.
+/// Sets up working copies, because a set-up writes into the folder it runs in.
 fn authorization_servers(sh: &Shell) -> Result {
     let source = sh.current_dir().join(SERVERS);
     let copy = sh.current_dir().join(SERVERS_COPY);
@@ -57,7 +59,7 @@ fn authorization_servers(sh: &Shell) -> Result {
         if let Some(folder) = target.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        // With its permissions: some are scripts.
+        // `copy` keeps the permissions; some files are scripts.
         std::fs::copy(file, target)?;
     }
     for script in files.iter().filter(|file| file.file_name().is_some_and(|name| name == "setup.sh")) {
@@ -100,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_are_set_up_once_and_again_when_something_changed() {
+    fn servers_are_set_up_once_and_again_after_a_change() {
         let (_folder, sh) = workspace_with("cd \"$(dirname \"$0\")\" && echo ran >> log && cp ../common/flow.py .");
         let log = || sh.read_file(format!("{SERVERS_COPY}/one/log")).unwrap();
         authorization_servers(&sh).unwrap();
@@ -113,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_set_up_is_tried_again() {
+    fn a_failed_set_up_is_repeated() {
         let (_folder, sh) = workspace_with("test -f \"$(dirname \"$0\")/../ready\"");
         assert!(authorization_servers(&sh).is_err());
         assert!(authorization_servers(&sh).is_err());

@@ -1,4 +1,4 @@
-//! A list of named steps: run in order, timed, summed up.
+//! Runs a list of named steps in order, measures them and prints a summary.
 
 use std::time::{Duration, Instant};
 
@@ -9,31 +9,30 @@ use crate::Result;
 
 /// One step of a command.
 pub(crate) struct Step {
-    /// What `--only` calls it.
+    /// The argument of `--only`.
     pub(crate) name: &'static str,
-    /// What it shows, in a few words.
+    /// What it checks, in a few words.
     pub(crate) about: &'static str,
-    /// Does it.
     pub(crate) run: fn(&Shell) -> Result,
 }
 
-/// Which steps run, and what a failure stops.
+/// Which steps run, and whether a failure stops the others.
 #[derive(Args, Default)]
 pub(crate) struct Options {
     /// Run the remaining steps after one has failed.
     #[arg(long)]
     keep_going: bool,
-    /// Run this step alone (may be given several times).
+    /// Run only this step (may be given several times).
     #[arg(long, value_name = "STEP")]
     only: Vec<String>,
 }
 
-/// What became of a step.
+/// The outcome of a step.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Passed,
     Failed(String),
-    NotReached,
+    NotRun,
 }
 
 struct Record {
@@ -42,7 +41,7 @@ struct Record {
     took: Duration,
 }
 
-/// Runs the chosen steps in their order and prints a summary; fails if one of them did.
+/// Runs the chosen steps in their order and prints a summary. Fails if a step fails.
 pub(crate) fn run(sh: &Shell, steps: &[Step], options: &Options) -> Result {
     let records = execute(sh, &choose(steps, &options.only)?, options.keep_going);
     println!("\nsummary");
@@ -59,7 +58,7 @@ pub(crate) fn run(sh: &Shell, steps: &[Step], options: &Options) -> Result {
 fn choose<'a>(steps: &'a [Step], only: &[String]) -> Result<Vec<&'a Step>> {
     if let Some(unknown) = only.iter().find(|name| steps.iter().all(|step| step.name != **name)) {
         let names: Vec<_> = steps.iter().map(|step| step.name).collect();
-        return Err(format!("no step is called `{unknown}`; there are {}", names.join(", ")).into());
+        return Err(format!("unknown step `{unknown}`; the steps are {}", names.join(", ")).into());
     }
     Ok(steps.iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name)).collect())
 }
@@ -70,7 +69,7 @@ fn execute(sh: &Shell, steps: &[&Step], keep_going: bool) -> Vec<Record> {
     for step in steps {
         let started = Instant::now();
         let verdict = if stopped {
-            Verdict::NotReached
+            Verdict::NotRun
         } else {
             println!("\n── {}: {}", step.name, step.about);
             match (step.run)(sh) {
@@ -79,7 +78,7 @@ fn execute(sh: &Shell, steps: &[&Step], keep_going: bool) -> Vec<Record> {
             }
         };
         let record = Record { name: step.name, verdict, took: started.elapsed() };
-        if record.verdict != Verdict::NotReached {
+        if record.verdict != Verdict::NotRun {
             println!("{}", line(&record));
         }
         stopped |= !keep_going && matches!(record.verdict, Verdict::Failed(_));
@@ -92,9 +91,9 @@ fn line(record: &Record) -> String {
     let (word, why) = match &record.verdict {
         Verdict::Passed => ("passed", ""),
         Verdict::Failed(error) => ("FAILED", error.as_str()),
-        Verdict::NotReached => ("not run", ""),
+        Verdict::NotRun => ("not run", ""),
     };
-    let text = format!("{word:<8} {:<10} {:>7.1} s  {why}", record.name, record.took.as_secs_f64());
+    let text = format!("{word:<8} {:<12} {:>7.1} s  {why}", record.name, record.took.as_secs_f64());
     text.trim_end().to_owned()
 }
 
@@ -116,7 +115,7 @@ mod tests {
 
     #[test]
     fn the_first_failure_stops_the_rest() {
-        assert_eq!(verdicts(&[], false), [Verdict::Passed, Verdict::Failed("broken".into()), Verdict::NotReached]);
+        assert_eq!(verdicts(&[], false), [Verdict::Passed, Verdict::Failed("broken".into()), Verdict::NotRun]);
     }
 
     #[test]
@@ -129,7 +128,7 @@ mod tests {
     fn only_runs_what_it_names() {
         assert_eq!(verdicts(&["third", "first"], false), [Verdict::Passed, Verdict::Passed]);
         let error = choose(STEPS, &["fourth".to_owned()]).err().unwrap().to_string();
-        assert_eq!(error, "no step is called `fourth`; there are first, second, third");
+        assert_eq!(error, "unknown step `fourth`; the steps are first, second, third");
     }
 
     #[test]

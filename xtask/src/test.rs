@@ -1,29 +1,31 @@
-//! `cargo xtask test`: everything a change must pass, in the order in which it fails cheapest.
+//! `cargo xtask test`: everything a change must pass, the fastest steps first.
 
 use xshell::{Shell, cmd};
 
 use crate::Result;
 use crate::steps::{self, Options, Step};
 use crate::workspace::{self, CONSOLE};
-use crate::{codegen, setup, tidy};
+use crate::{codegen, requirements, setup, tidy};
 
 const STEPS: &[Step] = &[
     Step { name: "setup", about: "what the tests need is installed", run: setup::run },
     Step { name: "tidy", about: "the rules of the repository hold", run: tidy::check },
     Step { name: "format", about: "the sources are formatted", run: format },
-    Step { name: "lint", about: "no warning of the compiler or of clippy", run: lint },
+    Step { name: "lint", about: "no warning by the compiler or by clippy", run: lint },
     Step { name: "codegen", about: "generated files are current", run: codegen::check },
     Step { name: "rust", about: "unit, property, contract and system tests", run: rust },
+    Step { name: "production", about: "the production build, without the demo", run: production },
+    Step { name: "requirements", about: "every security requirement has a test", run: requirements::check },
     Step { name: "doc", about: "the examples in the documentation", run: doc },
     Step {
         name: "console",
         about: "lint, types, unit tests and package contents of client, hooks and console",
         run: console,
     },
-    Step { name: "browser", about: "end to end in Chromium", run: browser },
+    Step { name: "browser", about: "end-to-end tests in Chromium", run: browser },
 ];
 
-/// Runs all steps, or those the options name.
+/// Runs all steps, or those that the options name.
 pub(crate) fn run(sh: &Shell, options: &Options) -> Result {
     steps::run(sh, STEPS, options)
 }
@@ -39,12 +41,12 @@ fn lint(sh: &Shell) -> Result {
 }
 
 fn rust(sh: &Shell) -> Result {
-    // Tests of the whole start the server's binary; they must not meet an old one.
+    // Some tests start the binary of the server, which must be current.
     workspace::server(sh)?;
     cargo_tests(sh, "default", "--all-targets")
 }
 
-/// Runs Rust tests: by nextest under one of the profiles of `.config/nextest.toml`, or by cargo where nextest is missing.
+/// Runs Rust tests with nextest, under a profile of `.config/nextest.toml`, or with cargo if nextest is not installed.
 pub(crate) fn cargo_tests(sh: &Shell, profile: &str, targets: &str) -> Result {
     let nextest = cmd!(sh, "cargo nextest --version").quiet().ignore_stdout().ignore_stderr();
     if nextest.run().is_ok() {
@@ -55,7 +57,14 @@ pub(crate) fn cargo_tests(sh: &Shell, profile: &str, targets: &str) -> Result {
     Ok(())
 }
 
-/// Apart from the other tests, because nextest does not run them.
+/// The tests of the program that differ without the demo: features change what is compiled, so this is a separate build.
+fn production(sh: &Shell) -> Result {
+    let features = ["--package", "grantry", "--no-default-features", "--features", "cli,sqlite", "--test", "program"];
+    cmd!(sh, "cargo test --quiet {features...} no_demo").run()?;
+    Ok(())
+}
+
+/// A separate step, because nextest does not run them.
 fn doc(sh: &Shell) -> Result {
     cmd!(sh, "cargo test --workspace --doc").run()?;
     Ok(())
@@ -70,7 +79,7 @@ fn browser(sh: &Shell) -> Result {
     npm(sh, &["e2e"])
 }
 
-/// Runs scripts of the console's npm workspace.
+/// Runs scripts of the npm workspace of the console.
 fn npm(sh: &Shell, scripts: &[&str]) -> Result {
     let _there = sh.push_dir(CONSOLE);
     for script in scripts {

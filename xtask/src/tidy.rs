@@ -1,78 +1,45 @@
-//! `cargo xtask tidy`: the rules of the repository that no compiler knows.
+//! `cargo xtask tidy`: the rules of the repository that the compiler does not check.
 //!
-//! Every check is a pure function from what was read to what is wrong; this file reads, calls and prints.
+//! Every check is a function from values that were read to a list of findings; this file reads the values and prints the
+//! findings.
 
 mod edges;
-mod lexer;
-mod names;
+mod imports;
+mod prose;
 mod repository;
-mod requirements;
+mod source_text;
 mod sources;
-mod suggest;
 
 use clap::Args;
 use xshell::Shell;
 
-use self::edges::Member;
-use self::names::Names;
+use self::prose::{Finding, Rules};
 use self::repository::Repository;
-use self::requirements::{Catalogue, Map};
-use crate::{Result, workspace};
+use crate::{Result, print_findings};
 
-const MAP: &str = "requirements.toml";
-const CATALOGUE: &str = "docs/security/requirements.md";
-
-/// Check, or propose which test belongs to which requirement.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Print `requirements.toml` with the tests that carry a requirement's name (`r28_…`, `lesson_09_…`, `"R30 …"`).
+    /// Print the number of words per file that `xtask/prose.toml` rejects, and check nothing.
     #[arg(long)]
-    suggest: bool,
-    /// Write the proposal into the file.
-    #[arg(long, requires = "suggest")]
-    write: bool,
+    prose_report: bool,
 }
 
-/// Checks everything, or proposes.
+/// Checks everything, or prints the report.
 pub(crate) fn run(sh: &Shell, options: &Options) -> Result {
-    if options.suggest { propose(sh, options.write) } else { check(sh) }
-}
-
-/// Fails with everything that is wrong.
-pub(crate) fn check(sh: &Shell) -> Result {
+    if !options.prose_report {
+        return check(sh);
+    }
     let repository = Repository::read(sh)?;
-    let findings = [
-        edges::check(&members()?),
-        sources::check(&repository),
-        requirements::check(
-            &Map::parse(repository.text(MAP)?)?,
-            &Catalogue::parse(repository.text(CATALOGUE)?),
-            &Names::of(&repository),
-        ),
-    ]
-    .concat();
-    for finding in &findings {
-        println!("  {finding}");
-    }
-    match findings.len() {
-        0 => Ok(()),
-        1 => Err("tidy found one thing".into()),
-        many => Err(format!("tidy found {many} things").into()),
-    }
-}
-
-fn propose(sh: &Shell, write: bool) -> Result {
-    let repository = Repository::read(sh)?;
-    let map = Map::parse(repository.text(MAP)?)?;
-    let proposal = suggest::render(&suggest::with_found_tests(map, &Names::of(&repository)));
-    if write {
-        sh.write_file(MAP, proposal)?;
-    } else {
-        print!("{proposal}");
-    }
+    let (findings, _) = Rules::parse(repository.text(prose::RULES)?)?.check(&repository);
+    print!("{}", prose::report(&findings));
     Ok(())
 }
 
-fn members() -> Result<Vec<Member>> {
-    Ok(workspace::metadata()?.packages.iter().map(Member::from).collect())
+/// Fails with all findings.
+pub(crate) fn check(sh: &Shell) -> Result {
+    let repository = Repository::read(sh)?;
+    let (words, unused) = Rules::parse(repository.text(prose::RULES)?)?.check(&repository);
+    let words = words.iter().map(Finding::describe).collect();
+    let findings = [edges::check(sh)?, sources::check(&repository), imports::check(&repository), words, unused].concat();
+    print_findings("tidy", &findings)
 }

@@ -1,4 +1,4 @@
-//! Where the workspace is, what it consists of, and the server's binary.
+//! The root of the workspace, its members, and the binary of the server.
 
 use std::path::PathBuf;
 
@@ -7,33 +7,33 @@ use xshell::{Shell, cmd};
 
 use crate::Result;
 
-/// The folder of the console's npm workspace, from the root.
+/// The folder of the npm workspace of the console, from the root.
 pub(crate) const CONSOLE: &str = "app/console";
 
 /// The root of the repository.
 pub(crate) fn root() -> PathBuf {
-    // Cargo sets the variable for `cargo run`; the compiled-in value serves a binary that is started by hand.
+    // Cargo sets the variable for `cargo run`; a binary that is started directly uses the compiled-in value.
     let manifest = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
     let mut root = PathBuf::from(manifest);
     root.pop();
     root
 }
 
-/// A shell that stands in the root.
+/// A shell whose current directory is the root.
 pub(crate) fn shell() -> Result<Shell> {
     let sh = Shell::new()?;
     sh.change_dir(root());
     Ok(sh)
 }
 
-/// The members of the workspace with what they declare, without resolving anything.
+/// The members of the workspace with the dependencies they declare, not resolved.
 pub(crate) fn metadata() -> Result<Metadata> {
     Ok(MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec()?)
 }
 
-/// Builds the server and gives the path of its binary.
+/// Builds the server and returns the path of its binary.
 ///
-/// Built with the whole workspace: features unify as in the tests, so that nothing is compiled twice.
+/// It builds the whole workspace, so that features unify as in the tests and no crate is compiled twice.
 pub(crate) fn server(sh: &Shell) -> Result<PathBuf> {
     cmd!(sh, "cargo build --quiet --workspace --bins").run()?;
     let name = format!("grantry{}", std::env::consts::EXE_SUFFIX);

@@ -25,7 +25,7 @@ pub(crate) const TAG_LENGTH: usize = 16;
 pub(crate) const RANDOM_LENGTH: usize = 32 + NONCE_LENGTH;
 
 const NONCE_LENGTH: usize = 12;
-/// Magic and suite: there is one suite, and no reader for anything else (R75).
+/// Magic and suite. There is one suite; every other one is refused.
 const FORMAT: &[u8; 5] = b"OTE1\x01";
 const RECORD_TYPE: usize = 5;
 const VERSION: usize = 6;
@@ -33,7 +33,7 @@ const KEY_ID: usize = 8;
 const SALT: usize = 16;
 const NONCE: usize = 48;
 
-/// What kind of record an envelope belongs to. Decides which fields its context has.
+/// The kind of record an envelope belongs to. Determines the fields of its associated data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RecordType {
     Flow = 1,
@@ -43,8 +43,8 @@ pub(crate) enum RecordType {
 }
 
 impl RecordType {
-    pub(crate) fn of(binding: &AssociatedData) -> Self {
-        match binding {
+    pub(crate) fn of(associated: &AssociatedData) -> Self {
+        match associated {
             AssociatedData::Flow { .. } => Self::Flow,
             AssociatedData::Grant { .. } => Self::Grant,
             AssociatedData::ClientSecret { .. } => Self::ClientSecret,
@@ -57,7 +57,7 @@ impl RecordType {
     }
 }
 
-/// The first 60 bytes: everything needed to find the key, nothing secret. All of it is associated data.
+/// The first 60 bytes: what finding the key requires. Not secret; all of it is associated data.
 pub(crate) struct Header([u8; HEADER_LENGTH]);
 
 impl Header {
@@ -94,7 +94,7 @@ impl Header {
     }
 }
 
-/// An envelope taken apart, nothing of it verified yet.
+/// The parts of an envelope, not verified yet.
 pub(crate) struct Parts<'a> {
     pub(crate) header: Header,
     pub(crate) record: RecordType,
@@ -103,7 +103,7 @@ pub(crate) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// `UnknownFormat` for what never was an envelope of ours, `Tampered` for one whose length cannot be right.
+    /// Fails with `UnknownFormat` for bytes of another format, and with `Tampered` for an impossible length.
     pub(crate) fn of(envelope: &'a Envelope) -> Result<Self, VaultError> {
         let bytes = envelope.0.as_slice();
         if !bytes.starts_with(FORMAT) {

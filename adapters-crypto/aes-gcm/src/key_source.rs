@@ -1,4 +1,4 @@
-//! Where a root key comes from: a file that only its owner can read, or the environment.
+//! The source of a root key: a file that only its owner can read, or the environment.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -11,10 +11,10 @@ use zeroize::Zeroizing;
 
 use crate::root_key::{KeyError, RootKey};
 
-/// A key file holds 44 characters and a line end; whatever fills this buffer is none.
+/// A key file contains 44 characters and a line end. A file that fills this buffer is not a key file.
 const FILE_BUFFER: usize = 64;
 
-/// A place that holds a root key, as written in the configuration.
+/// The source of a root key, as written in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeySource {
     /// `file:PATH`: a file with mode 0600 or stricter.
@@ -24,7 +24,7 @@ pub enum KeySource {
 }
 
 impl KeySource {
-    /// Reads `file:PATH` or `env:NAME`. A key pasted in its place is refused without repeating it.
+    /// Reads `file:PATH` or `env:NAME`. A key in place of its source is refused; the error does not repeat it.
     pub fn parse(text: &str) -> Result<Self, KeySourceError> {
         let (kind, place) = text.split_once(':').ok_or(KeySourceError::Malformed)?;
         if place.is_empty() || RootKey::parse(place.as_bytes()).is_ok() {
@@ -37,12 +37,12 @@ impl KeySource {
         }
     }
 
-    /// Loads the key. A relative path starts at `folder`.
+    /// Loads the key. A relative path is resolved against `folder`.
     pub fn load(&self, folder: &Path) -> Result<RootKey, KeySourceError> {
         self.load_with(folder, |name| std::env::var_os(name))
     }
 
-    /// As [`load`](Self::load), with the environment as an argument, which a test cannot change for one process.
+    /// As [`load`](Self::load), with the environment as an argument: tests cannot change it within one process.
     pub(crate) fn load_with(
         &self,
         folder: &Path,
@@ -63,7 +63,7 @@ impl KeySource {
         }
     }
 
-    /// Reads a file into a buffer that never grows, after a look at the mode of the very file that was opened.
+    /// Reads a file into a buffer that never grows, after checking the mode of the opened file.
     fn read<'b>(&self, path: &Path, buffer: &'b mut [u8; FILE_BUFFER]) -> Result<&'b [u8], KeySourceError> {
         let failed = |error: io::Error| {
             let kind = error.kind();
@@ -110,25 +110,25 @@ fn permissions(file: &File) -> io::Result<u32> {
     Ok(file.metadata()?.permissions().mode() & 0o777)
 }
 
-/// Elsewhere access lists guard the file, and they are not ours to judge.
+/// On other systems access lists protect the file; they are not checked.
 #[cfg(not(unix))]
 fn permissions(_: &File) -> io::Result<u32> {
     Ok(0o600)
 }
 
-/// Why a key was not loaded: names the place and what to do, never any of its content.
+/// Why a key was not loaded. Names the source and the remedy, never any content.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum KeySourceError {
-    /// Neither `file:PATH` nor `env:NAME`; perhaps the key itself, so nothing of it is repeated.
+    /// Neither `file:PATH` nor `env:NAME`. It may be the key itself, so the error repeats none of it.
     #[error("a key is configured as `file:PATH` or `env:NAME`, never as the key itself")]
     Malformed,
     /// No such file or variable.
     #[error("there is no key at `{0}`; make one there with `grantry keys generate`")]
     Missing(KeySource),
     /// A file that cannot be read.
-    #[error("the key at `{0}` cannot be read ({1}); make it readable for this process and nobody else")]
+    #[error("the key at `{0}` cannot be read ({1}); make it readable for this process only")]
     Unreadable(KeySource, io::ErrorKind),
-    /// A file that others can read.
+    /// A file that other users can read.
     #[error("the key at `{0}` is open to other users (mode {1:04o}); set its mode to 0600")]
     Exposed(KeySource, u32),
     /// Content that is not a usable key.

@@ -1,6 +1,6 @@
-//! The keyring: one key to write with, any number of keys to read with (R75).
+//! The keyring: one write key and any number of read keys.
 //!
-//! A key is named by an id derived from the key itself, so a wrong value under the right name cannot exist.
+//! The id of a key is derived from the key, so a wrong value under the right id cannot exist.
 
 use std::path::Path;
 
@@ -14,14 +14,15 @@ use zeroize::Zeroizing;
 use crate::key_source::{KeySource, KeySourceError};
 use crate::root_key::{KEY_LENGTH, RootKey};
 
-/// The keys of this process. There is no default key and no way to run without one.
+/// The keys of this process. There is no default key, and a vault requires a keyring.
 pub struct Keyring {
     writer: SealingKey,
     readers: Vec<SealingKey>,
 }
 
 impl Keyring {
-    /// A keyring of one write key and read keys. A key that is named twice is refused: somebody meant another one.
+    /// A keyring of one write key and read keys. A key that is configured twice is refused, because it was probably entered
+    /// in place of another one.
     pub fn new(write: &RootKey, read: &[RootKey]) -> Result<Self, KeyringError> {
         let mut ring = Self { writer: SealingKey::new(write), readers: Vec::with_capacity(read.len()) };
         for root in read {
@@ -34,7 +35,7 @@ impl Keyring {
         Ok(ring)
     }
 
-    /// Loads the keys of a configuration. Relative paths start at `folder`.
+    /// Loads the keys of a configuration. Relative paths are resolved against `folder`.
     pub fn load(write: &KeySource, read: &[KeySource], folder: &Path) -> Result<Self, KeyringError> {
         let write = write.load(folder)?;
         let read = read.iter().map(|source| source.load(folder)).collect::<Result<Vec<_>, _>>()?;
@@ -64,10 +65,10 @@ impl Keyring {
     }
 }
 
-/// A root key, ready to derive from: the hash state after the key, which is wiped on drop. The key itself is gone.
+/// A root key prepared for derivation: the hash state after the key, which is wiped on drop. The key itself is not kept.
 pub(crate) struct SealingKey {
     id: KeyId,
-    // Boxed, so that moving the keyring leaves no copy of the state behind.
+    // Boxed, so that moving the keyring copies no key material.
     root: Box<Hkdf<Sha256>>,
 }
 
@@ -81,7 +82,7 @@ impl SealingKey {
         self.id
     }
 
-    /// The key of one envelope (R74). Salt and nonce stand in its associated data, so no other envelope has this key.
+    /// The key of one envelope. Its associated data contains salt and nonce, so no other envelope has this key.
     pub(crate) fn envelope_key(&self, associated_data: &[u8]) -> Zeroizing<[u8; KEY_LENGTH]> {
         expand(&self.root, &[b"OTE1-DEK", &Sha256::digest(associated_data)])
     }
@@ -94,13 +95,13 @@ pub(crate) fn expand<const N: usize>(root: &Hkdf<Sha256>, info: &[&[u8]]) -> Zer
     derived
 }
 
-/// Why there is no keyring.
+/// Why a keyring was not created.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum KeyringError {
-    /// A key could not be had.
+    /// A key could not be loaded.
     #[error(transparent)]
     Source(#[from] KeySourceError),
-    /// A key is named twice. The id is derived and tells nothing about the key.
-    #[error("key {} is configured twice; name each key once, as the write key or as a read key", hex(&.0.0))]
+    /// A key is configured twice. The id is derived by a hash and reveals nothing about the key.
+    #[error("key {} is configured twice; configure each key once, as the write key or as a read key", hex(&.0.0))]
     Duplicate(KeyId),
 }

@@ -1,15 +1,16 @@
-//! The token vault: seals tokens, client secrets and flow secrets so that a record opens only where it was sealed.
+//! The token vault: seals tokens, client secrets and flow secrets so that a record can be opened only in the place it was
+//! sealed for.
 //!
-//! One record is one envelope in the format `OTE1`: HKDF-SHA-256 derives a key for this envelope alone, AES-256-GCM encrypts
-//! with it, and what the record is bound to (deployment, space, connector, user, record, provider configuration) enters both
-//! as associated data and through the derived key (R73, R74).
+//! Each record is one envelope in the format `OTE1`: HKDF-SHA-256 derives a key for this envelope only, and AES-256-GCM
+//! encrypts with it. Deployment, space, connector, user, connection, record and provider configuration are associated data of
+//! the cipher, and the derived key depends on them.
 //!
-//! - [`Keyring`]: one key to write with, any number to read with; loaded from [`KeySource`]s at start (R75).
-//! - [`AesGcmVault`]: the [`TokenVault`](grantry_domain::ports::TokenVault) on top of it.
+//! - [`Keyring`]: one write key and any number of read keys, loaded from [`KeySource`]s at start.
+//! - [`AesGcmVault`]: the [`TokenVault`](grantry_domain::ports::TokenVault) with the keys of a keyring.
 //!
-//! Nothing here can print, copy or compare a secret, and no error carries one (R77, R78).
+//! Types that contain a secret cannot be printed, copied or compared, and no error contains one.
 
-mod context;
+mod associated_data;
 mod envelope;
 mod key_source;
 mod keyring;

@@ -12,17 +12,17 @@ pub(crate) const KEY_LENGTH: usize = 32;
 /// Length of its text: base64 of 32 bytes with padding (RFC 4648 §4).
 const TEXT_LENGTH: usize = 44;
 
-/// A root key on its way into the keyring. Wiped on drop; cannot be printed, copied or compared (R77).
+/// A root key before it is added to a keyring. Wiped on drop; cannot be printed, copied or compared.
 pub struct RootKey(Secret);
 
 impl RootKey {
-    /// Reads the text of a key; line ends after it are ignored. Refuses what cannot be 32 random bytes (R75).
+    /// Reads the text of a key; line ends after it are ignored. Refuses a text that cannot be 32 random bytes.
     pub fn parse(text: &[u8]) -> Result<Self, KeyError> {
         let length = text.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
         if length != TEXT_LENGTH {
             return Err(KeyError::Length);
         }
-        // 44 characters without padding would be 33 bytes.
+        // 44 characters without padding decode to 33 bytes.
         let mut bytes = Zeroizing::new(vec![0; KEY_LENGTH + 1]);
         let decoded = STANDARD.decode_slice(&text[..length], &mut bytes).map_err(|_| KeyError::NotBase64)?;
         if decoded != KEY_LENGTH {
@@ -37,7 +37,7 @@ impl RootKey {
 
     /// The text of a new key, to be written to a file that only its owner can read.
     ///
-    /// Fails if there is no randomness, or if what came as randomness is none.
+    /// Fails if no randomness is available, or if the bytes received follow a pattern.
     pub fn generate(random: &dyn SecureRandom) -> Result<Zeroizing<String>, RandomUnavailable> {
         let mut bytes = Zeroizing::new([0; KEY_LENGTH]);
         random.fill(bytes.as_mut_slice())?;
@@ -51,15 +51,15 @@ impl RootKey {
         self.0.expose()
     }
 
-    /// The published test vectors use a key that nobody may use.
+    /// The published test vectors use a key that [`parse`](Self::parse) refuses.
     #[cfg(test)]
     pub(crate) fn unchecked(bytes: [u8; KEY_LENGTH]) -> Self {
         Self(Secret::new(bytes.to_vec()))
     }
 }
 
-/// Whether somebody made these bytes up: equal or evenly spaced bytes, a repeated half, a handful of values, or readable
-/// text. Each happens to random bytes with a probability below 2⁻⁴⁵.
+/// Whether these bytes are not random: equal or evenly spaced bytes, a repeated half, few distinct values, or readable text.
+/// Random bytes match each pattern with a probability below 2⁻⁴⁵.
 fn follows_a_pattern(bytes: &[u8]) -> bool {
     let step = |pair: &[u8]| pair[1].wrapping_sub(pair[0]);
     let evenly_spaced = bytes.windows(2).all(|pair| step(pair) == step(bytes));
@@ -69,16 +69,16 @@ fn follows_a_pattern(bytes: &[u8]) -> bool {
     evenly_spaced || left == right || distinct < bytes.len() / 2 || bytes.iter().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
-/// Why a text is not a root key. Never holds any of it.
+/// Why a text is not a root key. Contains none of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum KeyError {
-    /// Something else than standard base64.
+    /// Not standard base64.
     #[error("it is not standard base64; make a key with `grantry keys generate`")]
     NotBase64,
     /// Not 32 bytes.
     #[error("it is not 32 bytes long, written as 44 characters of base64; make a key with `grantry keys generate`")]
     Length,
-    /// A sample key, a passphrase, or another value that is not random (R75).
+    /// A sample key, a passphrase, or another value that is not random.
     #[error("its bytes follow a pattern and are not random; make a key with `grantry keys generate`")]
     Weak,
 }

@@ -1,4 +1,4 @@
-//! The vault: `OTE1` envelopes under the keys of a keyring.
+//! The vault: `OTE1` envelopes with the keys of a keyring.
 
 use std::sync::Arc;
 
@@ -7,11 +7,10 @@ use grantry_domain::authorization::Envelope;
 use grantry_domain::encoding::hex;
 use grantry_domain::ports::{AssociatedData, Decrypted, KeyId, SecureRandom, TokenVault, VaultError};
 use grantry_domain::secret::Secret;
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::context::associated_data;
+use crate::associated_data;
 use crate::envelope::{HEADER_LENGTH, Header, MAX_PAYLOAD, Parts, RANDOM_LENGTH, RecordType, TAG_LENGTH};
 use crate::keyring::{Keyring, SealingKey};
 
@@ -23,30 +22,30 @@ pub struct AesGcmVault {
 }
 
 impl AesGcmVault {
-    /// A vault for the deployment with this id, which is part of what every record is bound to.
+    /// A vault for the deployment with this id, which is part of all associated data.
     pub fn new(keyring: Keyring, deployment: [u8; 16], random: Arc<dyn SecureRandom>) -> Self {
         Self { keyring, deployment, random }
     }
 
-    /// The keys it works with.
+    /// The keys.
     pub fn keyring(&self) -> &Keyring {
         &self.keyring
     }
 
-    /// Compares the keys with what a store holds: how many envelopes name which key. The start stops on an error, because
-    /// going on would make every grant look broken (R75, R76).
+    /// Compares the keyring with the number of stored envelopes per key. An error must stop the start: without these keys
+    /// every grant would appear to be damaged.
     pub fn check_usage(&self, usage: &[(KeyId, u64)]) -> Result<(), UnknownKeys> {
-        let unknown = usage.iter().filter(|(key, count)| *count > 0 && !self.knows(*key));
+        let unknown = usage.iter().filter(|(key, count)| *count > 0 && self.keyring.find(*key).is_none());
         let (keys, counts): (Vec<KeyId>, Vec<u64>) = unknown.copied().unzip();
         if keys.is_empty() { Ok(()) } else { Err(UnknownKeys { keys, count: counts.iter().sum() }) }
     }
 
-    fn open_parts(&self, binding: &AssociatedData, parts: &Parts<'_>) -> Result<Secret, VaultError> {
+    fn open_parts(&self, associated: &AssociatedData, parts: &Parts<'_>) -> Result<Secret, VaultError> {
         let key = self.keyring.find(parts.header.key()).ok_or(VaultError::UnknownKey)?;
-        if parts.record != RecordType::of(binding) {
+        if parts.record != RecordType::of(associated) {
             return Err(VaultError::Tampered);
         }
-        let data = associated_data(&parts.header, &self.deployment, binding)?;
+        let data = associated_data::bytes(&parts.header, &self.deployment, associated)?;
         let mut payload = Zeroizing::new(parts.ciphertext.to_vec());
         cipher(key, &data)
             .decrypt_inout_detached(&parts.header.nonce().into(), &data, payload.as_mut_slice().into(), parts.tag.into())
@@ -56,17 +55,18 @@ impl AesGcmVault {
 }
 
 impl TokenVault for AesGcmVault {
-    fn seal(&self, binding: &AssociatedData, version: u16, payload: &Secret) -> Result<Envelope, VaultError> {
+    fn seal(&self, associated: &AssociatedData, version: u16, payload: &Secret) -> Result<Envelope, VaultError> {
         if payload.len() > MAX_PAYLOAD {
             return Err(VaultError::OutOfBounds);
         }
         let mut random = [0; RANDOM_LENGTH];
         self.random.fill(&mut random).map_err(|_| VaultError::NoEntropy)?;
         let key = self.keyring.writer();
-        let header = Header::new(RecordType::of(binding), version, key.id(), &random);
-        let data = associated_data(&header, &self.deployment, binding)?;
+        let header = Header::new(RecordType::of(associated), version, key.id(), &random);
+        let data = associated_data::bytes(&header, &self.deployment, associated)?;
 
-        // Encrypted in place: guarded until no plaintext is left in it, and sized once, because growth leaves copies behind.
+        // Encrypted in place: wiped on an error until it contains no plaintext, and allocated once, because a growing vector
+        // leaves copies behind.
         let mut sealed = Zeroizing::new(Vec::with_capacity(HEADER_LENGTH + payload.len() + TAG_LENGTH));
         sealed.extend_from_slice(header.as_bytes());
         sealed.extend_from_slice(payload.expose());
@@ -77,30 +77,10 @@ impl TokenVault for AesGcmVault {
         Ok(Envelope(std::mem::take(&mut *sealed)))
     }
 
-    fn open(&self, binding: &AssociatedData, envelope: &Envelope) -> Result<Decrypted, VaultError> {
+    fn open(&self, associated: &AssociatedData, envelope: &Envelope) -> Result<Decrypted, VaultError> {
         let parts = Parts::of(envelope)?;
-        let payload = self.open_parts(binding, &parts)?;
+        let payload = self.open_parts(associated, &parts)?;
         Ok(Decrypted { version: parts.header.version(), payload })
-    }
-
-    fn reseal(&self, binding: &AssociatedData, envelope: &Envelope) -> Result<Option<Envelope>, VaultError> {
-        if self.key_of(envelope)? == self.keyring.write_key() {
-            return Ok(None);
-        }
-        let opened = self.open(binding, envelope)?;
-        self.seal(binding, opened.version, &opened.payload).map(Some)
-    }
-
-    fn key_of(&self, envelope: &Envelope) -> Result<KeyId, VaultError> {
-        Parts::of(envelope).map(|parts| parts.header.key())
-    }
-
-    fn knows(&self, key: KeyId) -> bool {
-        self.keyring.find(key).is_some()
-    }
-
-    fn fingerprint(&self, bytes: &[u8]) -> [u8; 32] {
-        Sha256::digest(bytes).into()
     }
 }
 
@@ -109,16 +89,16 @@ fn cipher(key: &SealingKey, associated_data: &[u8]) -> Aes256Gcm {
     Aes256Gcm::new((&*key).into())
 }
 
-/// The store holds envelopes under keys that are not in the keyring.
+/// The store contains envelopes of keys that are not in the keyring.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
     "{count} stored records are sealed with keys that are not configured ({}); add those keys as read keys",
     names(keys)
 )]
 pub struct UnknownKeys {
-    /// The ids that were not found.
+    /// The ids that are not in the keyring.
     pub keys: Vec<KeyId>,
-    /// How many envelopes name them.
+    /// The number of their envelopes.
     pub count: u64,
 }
 

@@ -1,13 +1,13 @@
 "use strict";
 
-// The script of the callback's result page. Everything it knows stands in data attributes; nothing it says is secret.
-// The message is a hint: whoever hears it asks the server.
+// The script of the result page. Its input is in data attributes; nothing it sends is secret.
+// The message is a hint: its receivers ask the server for the status.
 
 (() => {
   const CHANNEL = "oauth_flow_completed";
   const VERSION = 1;
   const SECONDS_BEFORE_CLOSING = 3;
-  // A tab that may not be closed stays; so much later we know.
+  // If the tab is still open after this time, the browser does not allow closing it.
   const GRACE_MS = 400;
 
   const result = document.getElementById("result");
@@ -40,7 +40,7 @@
       channel.postMessage(message);
       channel.close();
     } catch {
-      // No channel here: the page that waits asks the server by itself.
+      // Without a channel the waiting page polls the server.
     }
   }
 
@@ -49,21 +49,21 @@
       tryToClose();
       return;
     }
-    say(seconds === 1 ? "This tab closes in 1 second." : `This tab closes in ${seconds} seconds.`);
+    showText(seconds === 1 ? "This tab closes in 1 second." : `This tab closes in ${seconds} seconds.`);
     setTimeout(() => countDown(seconds - 1), 1000);
   }
 
   function tryToClose() {
     window.close();
     setTimeout(() => {
-      say("You can close this tab now.");
+      showText("You can close this tab now.");
       if (close) {
         close.hidden = true;
       }
     }, GRACE_MS);
   }
 
-  function say(text) {
+  function showText(text) {
     if (closing) {
       closing.textContent = text;
     }

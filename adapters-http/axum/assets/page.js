@@ -1,7 +1,7 @@
 "use strict";
 
-// The script of the pages that people act on: log-in, confirm, launch, and the plain list of connectors.
-// Addresses come from data attributes that the server wrote; answers are written as text, never as markup.
+// The script of the interactive pages: log-in, confirm, launch, and the list of connectors.
+// URLs come from data attributes of the page; responses are written as text, never as markup.
 
 (() => {
   const page = document.querySelector("[data-page]");
@@ -14,88 +14,88 @@
   const pages = { login, confirm, launch, home };
   pages[page.dataset.page]?.();
 
-  // Log-in: sends the form as JSON, then goes where the person wanted to be.
+  // Log-in: sends the form as JSON, then opens the requested page.
   function login() {
     const form = page.querySelector("form");
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const { username, password } = Object.fromEntries(new FormData(form));
-      once(form.querySelector("button"), async () => {
+      run(form.querySelector("button"), async () => {
         await send("POST", page.dataset.session, { username, password });
         window.location.replace(page.dataset.next);
       });
     });
   }
 
-  // Confirm: nothing happens before the click.
+  // Confirm: starts a flow on the click.
   function confirm() {
     const button = document.getElementById("start");
-    button.addEventListener("click", () => once(button, start));
+    button.addEventListener("click", () => run(button, start));
   }
 
-  // Launch: waits for the page that opened this one to hand over its flow in the fragment; the button starts one instead.
+  // Launch: the opening page passes its flow in the fragment. The button starts a flow if there is no opening page.
   function launch() {
     const button = document.getElementById("start");
-    button.addEventListener("click", () => once(button, start));
-    window.addEventListener("hashchange", follow);
-    if (!follow() && window.opener) {
-      say("Opening the provider…");
+    button.addEventListener("click", () => run(button, start));
+    window.addEventListener("hashchange", launchFromFragment);
+    if (!launchFromFragment() && window.opener) {
+      showText("Opening the provider…");
     }
   }
 
-  function follow() {
+  function launchFromFragment() {
     const flow = window.location.hash.slice(1);
     if (!/^[A-Za-z0-9_-]{1,64}$/.test(flow)) {
       return false;
     }
-    leave(flow);
+    redirectToProvider(flow);
     return true;
   }
 
   async function start() {
-    say("Opening the provider…");
-    const { flowId } = await send("POST", page.dataset.start, {});
-    leave(flowId);
+    showText("Opening the provider…");
+    const { flowId } = await send("POST", page.dataset.start, { connection: page.dataset.connection });
+    redirectToProvider(flowId);
   }
 
-  // The server checks person and browser once more, and redirects to the provider.
-  function leave(flow) {
-    // The provider's page must not be able to navigate the page that opened this one.
+  // The server checks user and browser and redirects to the provider.
+  function redirectToProvider(flow) {
+    // Without this, the provider's page could navigate the opening page.
     window.opener = null;
     window.location.replace(`${page.dataset.launch}?flow=${encodeURIComponent(flow)}`);
   }
 
-  // The list: disconnect and log out.
+  // List of connectors: disconnect and log out.
   function home() {
     for (const button of page.querySelectorAll("button[data-disconnect]")) {
       button.addEventListener("click", () =>
-        once(button, async () => {
-          await send("POST", button.dataset.disconnect);
+        run(button, async () => {
+          await send("POST", button.dataset.disconnect, { connection: button.dataset.connection });
           window.location.reload();
         }),
       );
     }
     const logOut = document.getElementById("log-out");
     logOut?.addEventListener("click", () =>
-      once(logOut, async () => {
+      run(logOut, async () => {
         await send("DELETE", page.dataset.session);
         window.location.reload();
       }),
     );
   }
 
-  // One thing at a time; a failure is said in words and leaves the button usable.
-  async function once(button, action) {
+  // Runs one action at a time. After a failure the button is usable again.
+  async function run(button, action) {
     if (busy) {
       return;
     }
     busy = true;
     button.setAttribute("aria-disabled", "true");
-    say("");
+    showText("");
     try {
       await action();
     } catch (error) {
-      say(error.message);
+      showText(error.message);
       button.removeAttribute("aria-disabled");
       busy = false;
     }
@@ -111,26 +111,26 @@
     try {
       response = await fetch(url, request);
     } catch {
-      throw new Error("The server does not answer. Try again.");
+      throw new Error("The server did not respond. Try again.");
     }
     if (response.status === 204) {
       return undefined;
     }
-    const answer = await response.json().catch(() => ({}));
+    const result = await response.json().catch(() => ({}));
     if (!response.ok) {
-      const reference = answer.correlation_id ? ` (${answer.code}, ${answer.correlation_id})` : "";
-      throw new Error(`${answer.detail ?? "That did not work."}${reference}`);
+      const reference = result.correlation_id ? ` (${result.code}, ${result.correlation_id})` : "";
+      throw new Error(`${result.detail ?? "The request failed."}${reference}`);
     }
-    return answer;
+    return result;
   }
 
-  function say(text) {
+  function showText(text) {
     if (status) {
       status.textContent = text;
     }
   }
 
-  // A page that comes back from the history is as good as new.
+  // A page restored from the history is reloaded.
   window.addEventListener("pageshow", (event) => {
     if (event.persisted) {
       window.location.reload();

@@ -1,21 +1,26 @@
-//! What a person should know before leaving for a provider (R19).
+//! Information that is shown to a user before the redirect to a provider.
 
 use std::collections::BTreeSet;
 
-use grantry_domain::provider::{CallbackPath, ProviderSettings};
+use grantry_domain::connector::ConnectorKey;
+use grantry_domain::provider::{EndpointSource, ProviderSettings};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Where a flow leads, and where its tokens may go.
+use crate::extract::User;
+use crate::problem::{Code, Problem};
+use crate::state::App;
+
+/// The provider of a flow, and where its tokens may be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct ConsentFacts {
     /// Host of the provider that will ask for consent.
     pub(crate) provider_host: String,
-    /// Scopes that will be asked for.
+    /// Scopes that will be requested.
     pub(crate) scopes: Vec<String>,
-    /// Hosts the tokens may be sent to.
+    /// Hosts that tokens may be sent to.
     pub(crate) destination_hosts: Vec<String>,
-    /// Whether the provider is one the operator has approved. If not, a warning is due.
+    /// Whether the operator has approved the provider. If not, a warning is due.
     pub(crate) approved: bool,
 }
 
@@ -27,13 +32,35 @@ impl ConsentFacts {
             provider_host: authorization.or(settings.issuer.as_deref()).map(host_of).unwrap_or_default(),
             scopes: settings.requested_scopes.iter().map(str::to_owned).collect(),
             destination_hosts: destinations.into_iter().collect(),
-            // Whatever has its own callback can be pointed at any host; so can an issuer that somebody wrote down.
-            approved: settings.callback == CallbackPath::Shared && settings.profile.as_str() != ".oauth2",
+            approved: settings.endpoint_source == EndpointSource::Operator,
         }
     }
 }
 
-/// Host and port of a URL, for people.
+/// What the confirm and launch pages show.
+pub(crate) struct ConsentSummary {
+    pub(crate) name: String,
+    pub(crate) space: String,
+    pub(crate) owner: String,
+    pub(crate) facts: ConsentFacts,
+}
+
+impl ConsentSummary {
+    pub(crate) async fn of(app: &App, user: &User, key: &ConnectorKey) -> Result<Self, Problem> {
+        let view = app.api.connections.connector(&user.actor(), key).await?;
+        let Ok(settings) = &view.settings else { return Err(Problem::new(Code::ProviderMisconfigured)) };
+        let described = app.api.users.describe(&user.id).await?.ok_or_else(|| Problem::new(Code::NotSignedIn))?;
+        let space = described.spaces.into_iter().find(|space| space.id == key.space).and_then(|space| space.name);
+        Ok(Self {
+            name: view.connector.name.as_str().to_owned(),
+            space: space.unwrap_or_else(|| key.space.as_str().to_owned()),
+            owner: described.display_name.or(described.username).unwrap_or_else(|| user.id.as_str().to_owned()),
+            facts: ConsentFacts::of(settings),
+        })
+    }
+}
+
+/// Host and port of a URL, for display.
 fn host_of(url: &str) -> String {
     let Ok(url) = url::Url::parse(url) else { return String::new() };
     match (url.host_str(), url.port()) {

@@ -1,26 +1,27 @@
-//! Our cookies: names, attributes, and who may set them.
+//! Names and attributes of cookies.
 //!
-//! Over https every cookie has the `__Host-` prefix, so that no sibling host can plant one. On http loopback browsers refuse
-//! that prefix and cookies ignore ports, so the port is part of the name.
+//! Over https every cookie has the `__Host-` prefix, so that no sibling host can set one. On http loopback, browsers refuse
+//! that prefix and cookies do not depend on the port, so the port is part of the name.
 
 use std::time::Duration;
 
 use grantry_domain::authorization::AuthorizationId;
 use grantry_domain::secret::Secret;
-use grantry_domain::usecase::PublicBaseUrl;
 use http::{HeaderMap, HeaderValue, header};
 
-/// Flow cookies a browser may hold at a time: as many as there may be pending flows (R18, R34).
+use crate::public_url::PublicBaseUrl;
+
+/// Largest number of flow cookies in one browser; equals the largest number of pending flows of a user.
 const MOST_FLOWS: usize = 10;
 
-/// A cookie to be set, as the value of `Set-Cookie`. Ours are all `HttpOnly; SameSite=Lax` (R03).
+/// The value of a `Set-Cookie` header. All cookies are `HttpOnly; SameSite=Lax`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SetCookie(String);
 
 impl SetCookie {
     /// Adds it to a response.
     pub(crate) fn append_to(&self, headers: &mut HeaderMap) {
-        // Names are ours and values base64url, so this is always a header value.
+        // Names are fixed and values base64url, so this is always a valid header value.
         if let Ok(mut value) = HeaderValue::from_str(&self.0) {
             value.set_sensitive(true);
             headers.append(header::SET_COOKIE, value);
@@ -28,7 +29,7 @@ impl SetCookie {
     }
 }
 
-/// The cookies of a request, as sent. Values are taken literally: ours need no decoding.
+/// The cookies of a request. The values need no decoding.
 pub(crate) fn cookies_of(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     headers
         .get_all(header::COOKIE)
@@ -38,13 +39,13 @@ pub(crate) fn cookies_of(headers: &HeaderMap) -> impl Iterator<Item = (&str, &st
         .filter_map(|pair| pair.trim().split_once('='))
 }
 
-/// The value of a cookie; `None` if it is absent, or there twice, which no browser of good will does.
+/// The value of a cookie. `None` if it is absent or ambiguous because it was sent twice.
 pub(crate) fn single<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    let mut values = cookies_of(headers).filter(|(have, _)| *have == name).map(|(_, value)| value);
+    let mut values = cookies_of(headers).filter(|(key, _)| *key == name).map(|(_, value)| value);
     values.next().filter(|_| values.next().is_none())
 }
 
-/// The names, which depend on the public base URL alone.
+/// The names, which depend only on the public base URL.
 #[derive(Debug, Clone)]
 pub(crate) struct CookieNames {
     secure: bool,
@@ -70,37 +71,37 @@ impl CookieNames {
         &self.session
     }
 
-    /// The session cookie. Ends with the session at the latest.
-    pub(crate) fn session_cookie(&self, value: &Secret) -> SetCookie {
-        self.cookie(&self.session, text_of(value), crate::auth::SESSION_ABSOLUTE)
+    /// The session cookie.
+    pub(crate) fn session_cookie(&self, value: &Secret, lifetime: Duration) -> SetCookie {
+        self.cookie(&self.session, text_of(value), lifetime)
     }
 
-    /// Takes the session cookie away.
+    /// Removes the session cookie.
     pub(crate) fn without_session(&self) -> SetCookie {
         self.cookie(&self.session, "", Duration::ZERO)
     }
 
-    /// The cookie that binds a flow to this browser (R03).
-    pub(crate) fn flow_cookie(&self, flow: AuthorizationId, secret: &Secret, life: Duration) -> SetCookie {
-        self.cookie(&self.flow_name(flow), text_of(secret), life)
+    /// The cookie that binds a flow to this browser.
+    pub(crate) fn flow_cookie(&self, flow: AuthorizationId, secret: &Secret, lifetime: Duration) -> SetCookie {
+        self.cookie(&self.flow_name(flow), text_of(secret), lifetime)
     }
 
-    /// Takes a flow cookie away (R34).
+    /// Removes a flow cookie.
     pub(crate) fn without_flow(&self, flow: AuthorizationId) -> SetCookie {
         self.cookie(&self.flow_name(flow), "", Duration::ZERO)
     }
 
-    /// The secrets of all flow cookies a browser sent.
+    /// The secrets of all flow cookies of a request.
     pub(crate) fn flow_secrets(&self, headers: &HeaderMap) -> Vec<Secret> {
         self.flows(headers).map(|(_, secret)| Secret::from_text(secret)).collect()
     }
 
-    /// Every flow that this browser has a cookie of.
+    /// The flows of all flow cookies of a request.
     pub(crate) fn flow_ids(&self, headers: &HeaderMap) -> Vec<AuthorizationId> {
         self.flows(headers).map(|(id, _)| id).collect()
     }
 
-    /// The oldest flow cookies, when one more would be too many (R34). Flow ids begin with their time.
+    /// The oldest flow cookies, to be removed before one more is set. Flow ids begin with their time.
     pub(crate) fn surplus_flows(&self, headers: &HeaderMap) -> Vec<AuthorizationId> {
         let mut ids = self.flow_ids(headers);
         ids.sort_unstable();
@@ -117,9 +118,9 @@ impl CookieNames {
         format!("{}{flow}", self.flow)
     }
 
-    fn cookie(&self, name: &str, value: &str, life: Duration) -> SetCookie {
+    fn cookie(&self, name: &str, value: &str, lifetime: Duration) -> SetCookie {
         let secure = if self.secure { "; Secure" } else { "" };
-        SetCookie(format!("{name}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{secure}", life.as_secs()))
+        SetCookie(format!("{name}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{secure}", lifetime.as_secs()))
     }
 }
 

@@ -1,42 +1,50 @@
 //! Inbound HTTP of Grantry on axum: the API, the callback and its pages, and the `OpenAPI` document.
 //!
 //! ```text
-//! request → guard (limits, host, origin, headers) → extract (who, where, what) → api or pages → Problem or answer
+//! request → guard (limits, host, origin, headers) → extract (caller, ids, body) → api or pages → Problem or response
 //! ```
 //!
-//! A host fills in [`Api`] and mounts [`router`]. This crate decides nothing: it reads requests strictly, asks the domain's
-//! use cases, and writes what they say. Names, statuses and codes are the contract with existing front ends.
+//! A host fills in [`Api`] and mounts [`router`]. This crate parses requests strictly, calls the use cases of the domain and
+//! writes their results. It makes no decisions about access. Names, statuses and codes are a contract with existing front
+//! ends.
 //!
-//! **Architecture invariant:** no error text of another library reaches an answer or a log, and no request's real path or
-//! query is recorded (R78, R79). Deliberately absent: CORS, content negotiation, and server-side sessions of other hosts,
-//! which implement [`Authenticator`].
+//! **Architecture invariant:** no error text of another library reaches a response or a log, and neither the path nor the query
+//! of a request is recorded. Deliberately absent: CORS, content negotiation, and sessions of other hosts, which implement
+//! [`Authenticator`].
 
 mod api;
 mod auth;
 mod connector_types;
 mod consent;
 mod cookies;
+mod correlation;
+mod error_mapping;
 mod extract;
+mod format;
 mod guard;
-mod launch;
+mod host;
 mod openapi;
+mod page_assets;
 mod pages;
 mod problem;
-mod refusals;
+mod public_url;
 mod return_url;
 mod router;
+mod routes;
 mod state;
+mod urls;
 
 #[cfg(test)]
 mod tests;
 
 pub use self::auth::{
-    Accounts, AgentKey, AgentKeys, AgentPrincipal, AuthenticationError, Authenticator, IdentityMode, LogInError,
-    PasswordVerifier, People, PersonView, Principal, ProxyHeaderAuthenticator, RoleSink, SESSION_ABSOLUTE, SESSION_IDLE,
-    SpaceView,
+    Accounts, AgentKey, AgentKeys, AgentPrincipal, AuthenticationError, Authenticator, LogInError, PasswordVerifier,
+    Principal, ProxyHeaderAuthenticator, RoleSink, SESSION_ABSOLUTE, SESSION_IDLE, SpaceView, UserDirectory, UserView,
 };
 pub use self::connector_types::{AuthModeName, ConnectorType, ConnectorTypeField, FieldKind};
+pub use self::host::{Api, ConsoleAsset, ConsoleAssets, IdentityMode, Limits, Readiness};
 pub use self::openapi::openapi;
 pub use self::problem::{Code, Problem};
+pub use self::public_url::{InvalidPublicBaseUrl, PublicBaseUrl};
 pub use self::router::router;
-pub use self::state::{Api, ConsoleAsset, ConsoleAssets, Limits, Readiness};
+pub use self::urls::urls;

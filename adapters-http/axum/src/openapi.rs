@@ -1,17 +1,17 @@
-//! The description of the API, made from the same registrations as the router.
+//! The `OpenAPI` document, made from the same routes as the router.
 
 use std::collections::BTreeMap;
 
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Content, Ref, RefOr, Required, Response, ResponseBuilder};
-use utoipa::{IntoResponses, Modify, OpenApi};
+use utoipa::openapi::{RefOr, Required};
+use utoipa::{Modify, OpenApi};
 
 use crate::problem::ProblemDetails;
-use crate::router;
+use crate::routes;
 
-/// The `OpenAPI` 3.1 document of all routes, as pretty JSON with a final newline. It depends on nothing but this crate.
+/// The `OpenAPI` 3.1 document of all routes, as pretty JSON with a final newline. It does not depend on a configuration.
 pub fn openapi() -> String {
     let mut text = document().to_pretty_json().unwrap_or_default();
     text.push('\n');
@@ -22,19 +22,19 @@ pub fn openapi() -> String {
 #[openapi(
     info(
         title = "Grantry",
-        description = "Per-user OAuth on connectors. Public routes speak snake_case, internal ones camelCase. \
+        description = "Per-user OAuth on connectors. Public routes use snake_case, internal ones camelCase. \
             A space other than `default` is addressed by the prefix `/s/{space}`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     tags(
         (name = "connectors", description = "Named configurations of a provider"),
-        (name = "flows", description = "Connecting one's own account"),
-        (name = "connections", description = "One's own connections"),
-        (name = "grants", description = "Everybody's connections, for administrators"),
-        (name = "agents", description = "For back ends with an API key"),
-        (name = "session", description = "Who is signed in"),
-        (name = "pages", description = "What a browser shows"),
-        (name = "operations", description = "Health, figures, this document")
+        (name = "flows", description = "Connecting an account of the signed-in user"),
+        (name = "connections", description = "Connections of the signed-in user"),
+        (name = "grants", description = "Connections of all users, for administrators"),
+        (name = "agents", description = "Back ends with an API key"),
+        (name = "session", description = "Log-in and the signed-in user"),
+        (name = "pages", description = "Pages for browsers"),
+        (name = "operations", description = "Health, metrics, this document")
     ),
     components(schemas(ProblemDetails)),
     security(("session" = [])),
@@ -50,7 +50,7 @@ impl Modify for Credentials {
         let components = openapi.components.get_or_insert_default();
         let session = ApiKey::Cookie(ApiKeyValue::with_description(
             "__Host-grantry_session",
-            "Session of a person; `grantry_session_{port}` on http loopback. A host may use its own credentials instead.",
+            "Session of a user; `grantry_session_{port}` on http loopback. A host may use other credentials.",
         ));
         components.add_security_scheme("session", SecurityScheme::ApiKey(session));
         let mut agent = Http::new(HttpAuthScheme::Bearer);
@@ -61,8 +61,8 @@ impl Modify for Credentials {
 
 fn document() -> utoipa::openapi::OpenApi {
     let mut document = Description::openapi();
-    document.merge(router::everywhere().into_openapi());
-    let in_space = router::in_space().into_openapi();
+    document.merge(routes::global().into_openapi());
+    let in_space = routes::in_space().into_openapi();
     let prefixed: BTreeMap<String, PathItem> =
         in_space.paths.paths.iter().map(|(path, item)| (format!("/s/{{space}}{path}"), with_space(item.clone()))).collect();
     document.merge(in_space);
@@ -70,7 +70,7 @@ fn document() -> utoipa::openapi::OpenApi {
     document
 }
 
-/// The same operations under the prefix of a space.
+/// The same operations with the prefix of a space.
 fn with_space(mut item: PathItem) -> PathItem {
     let PathItem { get, put, post, delete, .. } = &mut item;
     for operation in [get, put, post, delete].into_iter().flatten() {
@@ -91,34 +91,6 @@ fn space_parameter() -> Parameter {
         .required(Required::True)
         .schema(Some(ObjectBuilder::new().schema_type(Type::String).build()))
         .build()
-}
-
-/// Every error of every route: `application/problem+json` with a stable code.
-pub(crate) struct Problems;
-
-impl IntoResponses for Problems {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        let content = Content::new(Some(Ref::from_schema_name("Problem")));
-        let response = ResponseBuilder::new()
-            .description("A problem; its `code` says which")
-            .content("application/problem+json", content)
-            .build();
-        BTreeMap::from([("default".to_owned(), RefOr::T(response))])
-    }
-}
-
-/// A page for people, whatever it says.
-pub(crate) struct Pages;
-
-impl IntoResponses for Pages {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        let text = ObjectBuilder::new().schema_type(Type::String).build();
-        let response = ResponseBuilder::new()
-            .description("A page, or a page that says what is wrong")
-            .content("text/html", Content::new(Some(text)))
-            .build();
-        BTreeMap::from([("default".to_owned(), RefOr::T(response))])
-    }
 }
 
 #[cfg(test)]

@@ -1,21 +1,24 @@
-//! Every error this crate answers: a stable code, a status, a sentence, and nothing else (R61).
+//! Errors of the API: a stable code, a status and a sentence.
 //!
-//! A handler returns a [`Problem`]; the outermost middleware writes its body, because only there the correlation id is
-//! known. The body is `application/problem+json` (RFC 9457) with the three members that older front ends read.
+//! A handler returns a [`Problem`]. The outermost middleware writes its body, because only there the correlation id is
+//! known. The body is `application/problem+json` (RFC 9457), with three members for older front ends.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
+use grantry_domain::usecase::ConnectionLabel;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
-use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
 
-/// Declares the codes: variant, name on the wire, status, and the sentence that stands for it.
+/// Declares the codes: variant, name on the wire, status, sentence.
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $status:literal, $sentence:literal;)*) => {
-        /// A stable error code. Programs may switch on it; the sentence beside it is for people and may change.
+        /// A stable error code for programs. The sentence is for users and may change.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Code {
             $($(#[$doc])* $variant,)*
@@ -32,21 +35,21 @@ macro_rules! codes {
                 }
             }
 
-            /// The HTTP status it is answered with.
+            /// The HTTP status of the response.
             pub const fn status(self) -> u16 {
                 match self {
                     $(Self::$variant => $status,)*
                 }
             }
 
-            /// What it means, for people.
+            /// The meaning, for users.
             pub const fn sentence(self) -> &'static str {
                 match self {
                     $(Self::$variant => $sentence,)*
                 }
             }
 
-            /// Reads a name.
+            /// The code with this name.
             pub fn parse(name: &str) -> Option<Self> {
                 match name {
                     $($name => Some(Self::$variant),)*
@@ -58,88 +61,94 @@ macro_rules! codes {
 }
 
 codes! {
-    /// Nobody is signed in.
+    /// The request is anonymous.
     NotSignedIn = "not_signed_in", 401, "Sign in first.";
-    /// The caller may be here, but not do this.
+    /// The caller has access here, but not to this.
     Forbidden = "forbidden", 403, "This is not allowed.";
-    /// Nothing here for this caller, whether or not it exists (R60).
+    /// Missing, or without access for the caller; the two are not distinguished.
     NotFound = "not_found", 404, "There is nothing here.";
-    /// Taken, or edited by somebody else since.
-    Conflict = "conflict", 409, "This conflicts with what is stored.";
-    /// A field of the request is wrong; names it.
+    /// Taken, or edited concurrently.
+    Conflict = "conflict", 409, "This conflicts with the stored state.";
+    /// A field of the request is wrong; `field` names it.
     InvalidRequest = "invalid_request", 400, "The request is not valid.";
-    /// More bytes than the limit (R58).
+    /// The body exceeds its limit.
     PayloadTooLarge = "payload_too_large", 413, "The request is too large.";
-    /// A body that is not JSON (R56).
+    /// The body is not JSON.
     UnsupportedMediaType = "unsupported_media_type", 415, "Send the body as application/json.";
-    /// A `Host` that is not ours (R57).
-    WrongHost = "wrong_host", 421, "This server does not answer for that host.";
-    /// Too often (R59).
+    /// The `Host` of the request is not an allowed one.
+    WrongHost = "wrong_host", 421, "This server does not serve that host.";
+    /// Too many requests.
     RateLimited = "rate_limited", 429, "Too many requests. Try again later.";
-    /// No public base URL is configured.
-    PublicBaseUrlMissing = "public_base_url_missing", 400, "The public base URL is not configured.";
-    /// A URL of the connector is outside what the operator allows.
+    /// A URL of the connector is outside the operator's egress policy.
     HostNotAllowed = "host_not_allowed", 400, "The operator does not allow this host.";
-    /// A setting of the connector is still empty; names it.
+    /// A setting of the connector is empty; `field` names it.
     ConnectorIncomplete = "connector_incomplete", 400, "The connector is not complete.";
-    /// The return URL leaves this origin (R33).
+    /// The return URL is not on the public origin.
     ReturnUrlRefused = "return_url_refused", 400, "The return URL must be a path on this origin.";
-    /// Tokens may not be sent there (R43).
+    /// Tokens may not be sent to this destination.
     DestinationRefused = "destination_refused", 403, "Tokens of this connector may not be sent there.";
     /// The path exists, the method does not.
     MethodNotAllowed = "method_not_allowed", 405, "This method is not allowed here.";
-    /// Our own fault.
+    /// A bug, or a failure without a code.
     Internal = "internal", 500, "Something went wrong here. Quote the correlation id to the operator.";
-    /// The API behind the connector does not answer.
+    /// The API of the connector did not respond.
     ApiUnreachable = "api_unreachable", 502, "The API could not be reached.";
-    /// The API's answer exceeds the limit.
-    ResponseTooLarge = "response_too_large", 502, "The API's answer is too large.";
-    /// The store does not answer.
-    StoreUnavailable = "store_unavailable", 503, "The store does not answer at the moment. Try again.";
-    /// The user must connect before this can run.
+    /// The response of the API exceeds the limit.
+    ResponseTooLarge = "response_too_large", 502, "The response of the API is too large.";
+    /// The store is unavailable.
+    StoreUnavailable = "store_unavailable", 503, "The store is not available at the moment. Try again.";
+    /// The host's directory of users and spaces is unavailable. Access is denied.
+    DirectoryUnavailable = "directory_unavailable", 503, "The directory of users is not available at the moment. Try again.";
+    /// The user must connect first.
     AuthorizationRequired = "authorization_required", 409, "The user must connect this connector first.";
-    /// The provider does not answer.
-    ProviderUnavailable = "provider_unavailable", 503, "The provider does not answer at the moment. Try again.";
-    /// The operator must repair the connector.
+    /// The user has several connections, and the request names none.
+    ConnectionAmbiguous = "connection_ambiguous", 409, "There are several connections. Name one of them.";
+    /// The user has no connection of this name.
+    ConnectionNotFound = "connection_not_found", 404, "There is no connection with this name.";
+    /// The provider did not respond.
+    ProviderUnavailable = "provider_unavailable", 503, "The provider is not available at the moment. Try again.";
+    /// The operator must correct the connector.
     ProviderMisconfigured = "provider_misconfigured", 502, "The connector is not configured correctly.";
     /// No flow has this state.
     FlowNotFound = "flow_not_found", 404, "There is no such flow.";
-    /// The flow's deadline has passed.
+    /// The deadline of the flow has passed.
     FlowExpired = "flow_expired", 410, "The flow has expired.";
     /// The flow was finished before.
     FlowAlreadyUsed = "flow_already_used", 409, "The flow was already used.";
-    /// Another user's flow.
+    /// The flow belongs to another user.
     UserMismatch = "user_mismatch", 403, "The flow belongs to another user.";
-    /// Not the browser the flow was started in.
+    /// The flow was started in another browser.
     BrowserMismatch = "browser_mismatch", 403, "The flow was started in another browser.";
-    /// `iss` is missing or another issuer's (RFC 9207).
-    IssuerMismatch = "issuer_mismatch", 400, "The answer came from another issuer.";
-    /// The callback path belongs to another connector.
-    CallbackMismatch = "callback_mismatch", 400, "The answer came to another connector's callback.";
-    /// Consent was denied.
+    /// `iss` is missing or names another issuer (RFC 9207 §2.4).
+    IssuerMismatch = "issuer_mismatch", 400, "The response came from another issuer.";
+    /// The response arrived at the callback of another connector.
+    CallbackMismatch = "callback_mismatch", 400, "The response arrived at the callback of another connector.";
+    /// Consent was denied (RFC 6749 §4.1.2.1).
     AccessDenied = "access_denied", 403, "Consent was denied at the provider.";
-    /// The provider answered with another error.
-    ProviderError = "provider_error", 502, "The provider answered with an error.";
+    /// The provider returned another error.
+    ProviderError = "provider_error", 502, "The provider returned an error.";
     /// The code could not be exchanged.
     ExchangeFailed = "exchange_failed", 502, "The provider did not issue tokens.";
-    /// The connector was edited while the flow ran.
-    ConnectorChanged = "connector_changed", 409, "The connector was changed meanwhile.";
-    /// The connector was deleted or disabled while the flow ran.
-    ConnectorGone = "connector_gone", 410, "The connector is gone.";
-    /// The user lost the privilege while the flow ran.
-    PermissionLost = "permission_lost", 403, "The permission to use this connector was lost meanwhile.";
-    /// Another provider account consented than before.
-    AccountMismatch = "account_mismatch", 409, "Another account was used than the one connected before.";
+    /// The connector was edited during the flow.
+    ConnectorChanged = "connector_changed", 409, "The connector was changed in the meantime.";
+    /// The connector was deleted during the flow.
+    ConnectorGone = "connector_gone", 410, "The connector no longer exists.";
+    /// The user lost the permission during the flow.
+    PermissionLost = "permission_lost", 403, "The permission to use this connector was lost in the meantime.";
+    /// The account is connected under another name of the same user and connector.
+    AccountAlreadyConnected = "account_already_connected", 409, "This account is already connected under another name.";
+    /// Another account consented than the connected one.
+    AccountMismatch = "account_mismatch", 409, "Another account was used than the connected one.";
 }
 
 impl Code {
-    /// The code of a domain error. Names that are no code of ours (`interrupted`) are our own fault.
+    /// The code of a domain error. A name without a code (`interrupted`) is an internal error.
     pub(crate) fn of(name: &str) -> Self {
         Self::parse(name).unwrap_or(Self::Internal)
     }
 }
 
-/// An error on its way out.
+/// An error response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     code: Code,
@@ -147,21 +156,22 @@ pub struct Problem {
     detail: Option<Cow<'static, str>>,
     retry_after: Option<Duration>,
     reason: Option<&'static str>,
-    start_url: Option<String>,
+    start_url: Option<Box<str>>,
+    connections: Option<Box<[ConnectionLabel]>>,
 }
 
 impl Problem {
-    /// A problem with nothing to add to its code.
+    /// A problem with the sentence of its code.
     pub fn new(code: Code) -> Self {
-        Self { code, field: None, detail: None, retry_after: None, reason: None, start_url: None }
+        Self { code, field: None, detail: None, retry_after: None, reason: None, start_url: None, connections: None }
     }
 
-    /// A field of the request is wrong. `field` is its path, `problem` says what, and neither repeats a value.
+    /// A field of the request is wrong. `field` is its path, `problem` the reason; neither contains a value.
     pub fn invalid(field: impl Into<String>, problem: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::InvalidRequest).at(field, problem)
     }
 
-    /// Names a field and what is wrong with it.
+    /// Adds a field and the reason why it is wrong.
     #[must_use]
     pub fn at(mut self, field: impl Into<String>, problem: impl Into<Cow<'static, str>>) -> Self {
         let (field, problem) = (field.into(), problem.into());
@@ -170,25 +180,32 @@ impl Problem {
         self
     }
 
-    /// Says more than the code's own sentence. Never give it foreign text (R78).
+    /// Replaces the sentence of the code. `detail` must not contain text of a request, a provider or another library.
     #[must_use]
     pub fn because(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
-    /// Says when to come back.
+    /// Adds `Retry-After`.
     #[must_use]
     pub fn after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
     }
 
-    /// Tells why the user must connect, and where.
+    /// Adds why and where the user must connect.
     #[must_use]
     pub fn connect_at(mut self, reason: &'static str, start_url: String) -> Self {
         self.reason = Some(reason);
-        self.start_url = Some(start_url);
+        self.start_url = Some(start_url.into());
+        self
+    }
+
+    /// Adds the connections to choose from.
+    #[must_use]
+    pub fn one_of(mut self, connections: Vec<ConnectionLabel>) -> Self {
+        self.connections = Some(connections.into());
         self
     }
 
@@ -207,7 +224,7 @@ impl Problem {
         StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// The body, once it is known which request it belongs to.
+    /// The body.
     pub(crate) fn details(self, correlation_id: &str) -> ProblemDetails {
         let status = self.status();
         let title = status.canonical_reason().unwrap_or("Error");
@@ -220,7 +237,8 @@ impl Problem {
             correlation_id: correlation_id.to_owned(),
             field: self.field,
             reason: self.reason,
-            start_url: self.start_url,
+            start_url: self.start_url.map(String::from),
+            connections: self.connections.map(|labels| labels.into_iter().map(ProblemConnection::from).collect()),
             status_code: status.as_u16(),
             error: title,
             message: detail.clone(),
@@ -240,36 +258,36 @@ impl IntoResponse for Problem {
     }
 }
 
-/// The stable codes, for the description.
+/// The stable codes, for the `OpenAPI` document.
 fn code_schema() -> Object {
     let names = Code::ALL.iter().map(|code| code.as_str());
     ObjectBuilder::new()
         .schema_type(Type::String)
         .enum_values(Some(names))
-        .description(Some("What happened, for programs."))
+        .description(Some("Stable code for programs."))
         .build()
 }
 
-/// An error as it is answered (RFC 9457).
+/// An error response (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(crate) struct ProblemDetails {
-    /// Always `about:blank`: the code says what happened.
+    /// Always `about:blank`; see `code`.
     #[serde(rename = "type")]
     #[schema(example = "about:blank")]
     kind: &'static str,
-    /// Words of the status.
+    /// Reason phrase of the status.
     title: &'static str,
     /// HTTP status.
     status: u16,
-    /// What happened, for people.
+    /// Explanation for users.
     detail: String,
-    /// What happened, for programs.
+    /// Stable code for programs.
     #[schema(schema_with = code_schema)]
     code: &'static str,
-    /// To be quoted to the operator.
+    /// Id of the response in the log of the operator.
     correlation_id: String,
-    /// The field that is wrong, for `invalid_request` and its kin.
+    /// The field that is wrong, for `invalid_request` and similar codes.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
     /// Why the user must connect, for `authorization_required`.
@@ -278,6 +296,9 @@ pub(crate) struct ProblemDetails {
     /// Where the user connects, for `authorization_required`.
     #[serde(rename = "startUrl", skip_serializing_if = "Option::is_none")]
     start_url: Option<String>,
+    /// The connections to choose from, for `connection_ambiguous`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connections: Option<Vec<ProblemConnection>>,
     /// The same as `status`, for older front ends.
     #[serde(rename = "statusCode")]
     status_code: u16,
@@ -285,4 +306,34 @@ pub(crate) struct ProblemDetails {
     error: &'static str,
     /// The same as `detail`, for older front ends.
     message: String,
+}
+
+/// A connection to choose.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ProblemConnection {
+    /// Its name.
+    name: String,
+    /// The account at the provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<String>,
+}
+
+impl From<ConnectionLabel> for ProblemConnection {
+    fn from(label: ConnectionLabel) -> Self {
+        Self { name: label.name.as_str().to_owned(), account: label.account }
+    }
+}
+
+/// The error responses of a route, for the `OpenAPI` document.
+pub(crate) struct Problems;
+
+impl IntoResponses for Problems {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let content = Content::new(Some(Ref::from_schema_name("Problem")));
+        let response = ResponseBuilder::new()
+            .description("A problem; see its `code`")
+            .content("application/problem+json", content)
+            .build();
+        BTreeMap::from([("default".to_owned(), RefOr::T(response))])
+    }
 }

@@ -1,18 +1,19 @@
-//! Where the browser returns to after a flow: a path on our own origin, and nothing a browser could read otherwise (R33).
+//! The return URL of a flow: a path on the public origin, and nothing that a browser could read as another URL.
 
-use grantry_domain::usecase::PublicBaseUrl;
 use url::Url;
+
+use crate::public_url::PublicBaseUrl;
 
 /// Longest return URL, in bytes.
 const LONGEST: usize = 2048;
 
-/// Names the callback adds; a caller's own are dropped, so that each stands there once.
+/// Parameters of the result. The same names in the return URL are dropped, so that each occurs once.
 const RESULT_NAMES: [&str; 4] = ["oauth_authorization", "connector_id", "error", "status_code"];
 
 /// Reduces an absolute URL of the public origin, or a path, to path and query. `None` for everything else.
 ///
-/// The test is what a browser would make of it, not what it looks like: it is joined to the origin by the rules of the
-/// WHATWG, and the result must lie on that origin, with a path that does not itself begin a new host.
+/// The URL is joined to the origin by the rules of the WHATWG, as a browser does. The result must be on that origin, with a
+/// path that does not begin another host.
 pub(crate) fn reduced(url: &str, public: &PublicBaseUrl) -> Option<String> {
     if url.is_empty() || url.len() > LONGEST || url.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\') {
         return None;
@@ -24,7 +25,7 @@ pub(crate) fn reduced(url: &str, public: &PublicBaseUrl) -> Option<String> {
         }
         base.join(url).ok()?
     } else {
-        // Absolute, and spelled out: `https:/path` and the like are left to nobody's imagination.
+        // Absolute, and complete: browsers differ in how they read `https:/path` and the like.
         let absolute = Url::parse(url).ok()?;
         let (scheme, rest) = url.split_once("://")?;
         if !scheme.eq_ignore_ascii_case(base.scheme()) || rest.starts_with('/') {
@@ -50,12 +51,12 @@ pub(crate) fn with_result(path: &str, public: &PublicBaseUrl, result: &[(&str, &
     if url.origin() != Url::parse(public.origin()).ok()?.origin() {
         return None;
     }
-    let kept: Vec<(String, String)> = url
+    let retained: Vec<(String, String)> = url
         .query_pairs()
         .filter(|(name, _)| !RESULT_NAMES.contains(&name.as_ref()))
         .map(|(n, v)| (n.into(), v.into()))
         .collect();
-    url.query_pairs_mut().clear().extend_pairs(kept).extend_pairs(result);
+    url.query_pairs_mut().clear().extend_pairs(retained).extend_pairs(result);
     Some(url.into())
 }
 
@@ -70,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn r33_paths_and_urls_of_our_own_origin_are_reduced() {
+    fn r33_paths_and_urls_of_the_public_origin_are_reduced() {
         let cases = [
             ("/", "/"),
             ("/app/connectors?tab=2", "/app/connectors?tab=2"),
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn r33_everything_else_is_refused() {
+    fn r33_other_urls_are_refused() {
         let long = format!("/{}", "a".repeat(LONGEST));
         let refused = [
             "",
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn r33_the_result_replaces_what_a_caller_forged() {
+    fn r33_the_result_replaces_forged_parameters() {
         let url = with_result(
             "/app?x=1&error=forged&connector_id=other",
             &public(),
@@ -135,9 +136,9 @@ mod tests {
     }
 
     proptest! {
-        /// T07: whatever goes in, what is emitted lies on our origin in the eyes of a WHATWG parser.
+        /// A WHATWG parser places every emitted URL on the public origin.
         #[test]
-        fn r33_what_is_emitted_lies_on_our_origin(url in "(/|//|https:|https://connect\\.example|http://x|[/\\\\.@:?#%a-z0-9]){0,12}") {
+        fn t07_r33_every_emitted_url_is_on_the_public_origin(url in "(/|//|https:|https://connect\\.example|http://x|[/\\\\.@:?#%a-z0-9]){0,12}") {
             if let Some(path) = reduced(&url, &public()) {
                 prop_assert!(path.starts_with('/') && !path.starts_with("//"));
                 let emitted = with_result(&path, &public(), &[("oauth_authorization", "success")]).unwrap();

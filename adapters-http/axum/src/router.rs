@@ -1,36 +1,28 @@
-//! The routes, put together once for serving and once for describing.
+//! The router of the whole inbound side.
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
-use utoipa_axum::router::OpenApiRouter;
+use grantry_domain::ports::SecureRandom;
 
-use crate::guard;
+use crate::host::Api;
+use crate::openapi::openapi;
 use crate::problem::{Code, Problem};
-use crate::state::{Api, App};
-use crate::{api, pages};
+use crate::state::App;
+use crate::{guard, pages, routes};
 
-/// The whole inbound side as one router. A host may mount it under the path of its public base URL.
-pub fn router(api: Api) -> Router {
-    let app = App::new(api);
-    let in_space: Router<App> = in_space().into();
-    let everywhere: Router<App> = everywhere().into();
-    let router = everywhere
+/// All routes as one router. A host may mount it under the path of its public base URL. `random` makes correlation ids
+/// unique across processes.
+pub fn router(api: Api, random: &dyn SecureRandom) -> Router {
+    let app = App::new(api, random, openapi);
+    let in_space: Router<App> = routes::in_space().into();
+    let global: Router<App> = routes::global().into();
+    let router = global
         .nest("/s/{space}", in_space.clone())
         .merge(in_space)
         .fallback(pages::fallback)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(app.clone());
     guard::guarded(router, &app)
-}
-
-/// Routes that exist in every space.
-pub(crate) fn in_space() -> OpenApiRouter<App> {
-    api::in_space().merge(pages::in_space())
-}
-
-/// Routes without a space, or with one written out.
-pub(crate) fn everywhere() -> OpenApiRouter<App> {
-    api::everywhere().merge(pages::everywhere()).merge(pages::roots())
 }
 
 async fn method_not_allowed() -> Response {

@@ -1,4 +1,4 @@
-//! The port through which this crate sends HTTP requests. It owns the trait; an adapter beside it owns the sockets.
+//! The port through which this crate sends HTTP requests. Another adapter implements it with sockets.
 
 use async_trait::async_trait;
 use grantry_domain::secret::Secret;
@@ -6,52 +6,53 @@ use http::{HeaderMap, Method, StatusCode};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// A request. It has no `Debug`, because its body and its authorization are secrets.
+/// A request. It does not implement `Debug`, because body and authorization are secrets.
 pub struct HttpRequest {
     /// Method.
     pub method: Method,
-    /// Absolute URL; the transport asks the egress policy once more before it connects.
+    /// Absolute URL. The transport checks it against the egress policy again before it connects.
     pub url: String,
-    /// Header fields that hold no secret.
+    /// Header fields without secrets.
     pub headers: HeaderMap,
-    /// The `Authorization` field: the only secret header there is, and so the only one marked sensitive.
+    /// The `Authorization` field, which the transport marks as sensitive.
     pub authorization: Option<Secret>,
     /// Body.
     pub body: Option<Secret>,
-    /// The most bytes of a body that are read; one more is [`TransportError::TooLarge`].
+    /// Maximum size of the response body. A larger one is [`TransportError::TooLarge`].
     pub max_body: usize,
 }
 
-/// An answer, whatever its status; redirects are answers like others and are never followed (R67).
+/// A response with any status. Redirects are returned and never followed.
 pub struct HttpResponse {
     /// Status.
     pub status: StatusCode,
     /// Header fields.
     pub headers: HeaderMap,
-    /// Body as it came; nothing is decompressed.
+    /// Body as received, without decompression.
     pub body: Zeroizing<Vec<u8>>,
 }
 
-/// Sends requests. Never retries, never follows, and holds to the egress policy at the moment it connects (R66–R71).
+/// Sends requests. Implementations never retry, never follow redirects, and apply the egress policy to the address they
+/// connect to.
 #[async_trait]
 pub trait HttpTransport: Send + Sync {
-    /// Sends one request and reads the whole answer.
+    /// Sends one request and reads the complete response.
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError>;
 }
 
-/// Why there is no answer. Tells only what a caller can act on.
+/// Why there is no response, as far as a caller can act on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum TransportError {
-    /// The egress policy refuses the URL or the address behind it. Nothing was sent.
+    /// The egress policy refuses the URL or its address. No request was sent.
     #[error("the address is not allowed")]
     NotAllowed,
-    /// No name, no connection, no TLS, no free slot. Nothing was sent.
+    /// Name resolution, connection or TLS failed, or no connection slot became free. No request was sent.
     #[error("the host could not be reached")]
     NotSent,
-    /// The request may have arrived, but no whole answer came back in time.
-    #[error("the connection was cut or too slow")]
+    /// The request may have been processed, but no complete response arrived in time.
+    #[error("the connection was interrupted or too slow")]
     Cut,
-    /// The answer is larger than allowed.
-    #[error("the answer is too large")]
+    /// The response is larger than allowed.
+    #[error("the response is too large")]
     TooLarge,
 }

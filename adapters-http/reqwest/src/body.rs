@@ -1,4 +1,4 @@
-//! Bodies, in guarded buffers either way.
+//! Request and response bodies in buffers that are wiped when dropped.
 
 use bytes::Bytes;
 use grantry_domain::secret::Secret;
@@ -6,25 +6,25 @@ use grantry_provider_oauth2::TransportError;
 use reqwest::Response;
 use zeroize::Zeroizing;
 
-/// Lends a secret to the HTTP library without a copy; it is wiped when the library lets go of it.
-pub(crate) fn lend(secret: Secret) -> Bytes {
-    struct Lent(Secret);
-    impl AsRef<[u8]> for Lent {
+/// Passes a secret to the HTTP library without a copy. It is wiped when the library drops it.
+pub(crate) fn into_bytes(secret: Secret) -> Bytes {
+    struct SecretOwner(Secret);
+    impl AsRef<[u8]> for SecretOwner {
         fn as_ref(&self) -> &[u8] {
             self.0.expose()
         }
     }
-    Bytes::from_owner(Lent(secret))
+    Bytes::from_owner(SecretOwner(secret))
 }
 
-/// Reads a body into a buffer of its final size. Counts as it reads, whatever `Content-Length` promised; a promise that is
-/// too large is not waited for.
+/// Reads a body into a buffer that never grows. Bytes are counted while reading, independent of `Content-Length`; a
+/// `Content-Length` above the limit fails at once.
 pub(crate) async fn read(response: &mut Response, limit: usize) -> Result<Zeroizing<Vec<u8>>, TransportError> {
-    let promised = response.content_length().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
-    if promised.is_some_and(|length| length > limit) {
+    let announced = response.content_length().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+    if announced.is_some_and(|length| length > limit) {
         return Err(TransportError::TooLarge);
     }
-    let mut body = Zeroizing::new(Vec::with_capacity(promised.unwrap_or(limit)));
+    let mut body = Zeroizing::new(Vec::with_capacity(announced.unwrap_or(limit)));
     while let Some(chunk) = response.chunk().await.map_err(|_| TransportError::Cut)? {
         append(&mut body, &chunk, limit)?;
     }

@@ -1,18 +1,17 @@
-//! The `HttpTransport` port over reqwest: the only place of the system that opens connections to the outside.
+//! The `HttpTransport` port over reqwest: the only component that opens outbound connections.
 //!
-//! **Architecture invariant:** a request leaves only for an address that the egress policy admits at the moment of
-//! connecting; nothing of it depends on the environment; nothing is followed, repeated, decompressed or remembered
-//! (R66–R71). Errors are ours alone: reqwest's own print URLs (R78).
+//! **Architecture invariant:** a request is sent only to an address that the egress policy allows at the moment of
+//! connecting. Environment variables have no effect. Redirects are not followed, requests are not retried, bodies are not
+//! decompressed, and cookies are not stored. Errors of reqwest are never passed on, because they contain URLs.
 
 mod body;
-mod limits;
+mod concurrency_limit;
 mod resolver;
-mod slots;
 mod tls;
 mod transport;
 
-pub use self::limits::Limits;
-pub use self::transport::{ReqwestTransport, TransportSetupError};
+pub use self::tls::TransportSetupError;
+pub use self::transport::{Limits, ReqwestTransport};
 
 #[cfg(test)]
 mod tests;

@@ -1,14 +1,14 @@
-//! Name resolution whose every answer is judged before a connection can use it (R69).
+//! Name resolution that returns only allowed addresses to the HTTP client.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use grantry_provider_oauth2::Reach;
+use grantry_provider_oauth2::AddressScope;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-/// Looks names up. Behind a trait, so that tests can lie.
+/// Looks names up. A trait, so that tests can inject addresses.
 #[async_trait]
 pub(crate) trait NameLookup: Send + Sync {
     async fn lookup(&self, host: &str) -> io::Result<Vec<IpAddr>>;
@@ -24,36 +24,38 @@ impl NameLookup for SystemLookup {
     }
 }
 
-/// Gives reqwest only addresses that may be connected to. It connects to one of these, without another look-up.
-pub(crate) struct JudgedResolver {
+/// Gives reqwest only allowed addresses. reqwest connects to one of them without a second look-up, so that DNS rebinding
+/// cannot replace the checked address.
+pub(crate) struct FilteringResolver {
     lookup: Arc<dyn NameLookup>,
-    reach: Reach,
+    address_scope: AddressScope,
 }
 
-/// The name exists, but no address of it may be connected to.
+/// The name exists, but none of its addresses is allowed.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("no address of the host is allowed")]
-pub(crate) struct AddressRefused;
+pub(crate) struct AddressNotAllowed;
 
-impl JudgedResolver {
-    pub(crate) fn new(lookup: Arc<dyn NameLookup>, reach: Reach) -> Self {
-        Self { lookup, reach }
+impl FilteringResolver {
+    pub(crate) fn new(lookup: Arc<dyn NameLookup>, address_scope: AddressScope) -> Self {
+        Self { lookup, address_scope }
     }
 }
 
-/// Keeps the addresses that may be connected to. A name without any is refused, one that does not exist is not.
-fn judged(found: Vec<IpAddr>, reach: Reach) -> Result<Vec<IpAddr>, AddressRefused> {
+/// Keeps the allowed addresses. A name that exists but has none is an error; a name without addresses is not, so that it
+/// is reported as unreachable.
+fn filter(found: Vec<IpAddr>, address_scope: AddressScope) -> Result<Vec<IpAddr>, AddressNotAllowed> {
     let exists = !found.is_empty();
-    let admitted: Vec<IpAddr> = found.into_iter().filter(|address| reach.admits(*address)).collect();
-    if exists && admitted.is_empty() { Err(AddressRefused) } else { Ok(admitted) }
+    let allowed: Vec<IpAddr> = found.into_iter().filter(|address| address_scope.allows(*address)).collect();
+    if exists && allowed.is_empty() { Err(AddressNotAllowed) } else { Ok(allowed) }
 }
 
-impl Resolve for JudgedResolver {
+impl Resolve for FilteringResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let (lookup, reach) = (Arc::clone(&self.lookup), self.reach);
+        let (lookup, address_scope) = (Arc::clone(&self.lookup), self.address_scope);
         Box::pin(async move {
-            let admitted = judged(lookup.lookup(name.as_str()).await?, reach)?;
-            let addresses: Addrs = Box::new(admitted.into_iter().map(|address| SocketAddr::new(address, 0)));
+            let allowed = filter(lookup.lookup(name.as_str()).await?, address_scope)?;
+            let addresses: Addrs = Box::new(allowed.into_iter().map(|address| SocketAddr::new(address, 0)));
             Ok(addresses)
         })
     }
@@ -68,15 +70,15 @@ mod tests {
     }
 
     #[test]
-    fn r69_every_resolver_answer_is_judged() {
-        let public = |texts: &[&str]| judged(addresses(texts), Reach::Public);
+    fn r69_every_resolved_address_is_checked() {
+        let public = |texts: &[&str]| filter(addresses(texts), AddressScope::Public);
         assert_eq!(public(&["1.1.1.1"]).unwrap(), addresses(&["1.1.1.1"]));
-        assert_eq!(public(&["10.0.0.1", "1.1.1.1", "::1"]).unwrap(), addresses(&["1.1.1.1"]), "a mixed answer");
+        assert_eq!(public(&["10.0.0.1", "1.1.1.1", "::1"]).unwrap(), addresses(&["1.1.1.1"]), "a mixed response");
         assert!(public(&["127.0.0.1"]).is_err());
         assert!(public(&["::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe"]).is_err());
-        assert!(public(&[]).unwrap().is_empty(), "no such name is no matter of policy");
-        assert!(judged(addresses(&["10.0.0.1"]), Reach::Listed).is_ok());
-        assert!(judged(addresses(&["10.0.0.1"]), Reach::Loopback).is_err());
-        assert!(judged(addresses(&["127.0.0.1"]), Reach::Loopback).is_ok());
+        assert!(public(&[]).unwrap().is_empty(), "an unknown name is not a policy error");
+        assert!(filter(addresses(&["10.0.0.1"]), AddressScope::Listed).is_ok());
+        assert!(filter(addresses(&["10.0.0.1"]), AddressScope::Loopback).is_err());
+        assert!(filter(addresses(&["127.0.0.1"]), AddressScope::Loopback).is_ok());
     }
 }

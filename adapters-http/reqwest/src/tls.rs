@@ -1,7 +1,8 @@
-//! TLS: version 1.2 or later, the platform's roots, and nothing from the environment (R66, R68).
+//! TLS 1.2 or later with the platform's root certificates, independent of environment variables.
 //!
-//! Where roots are files, they are read here from their well-known places: the usual loader lets `SSL_CERT_FILE` and
-//! `SSL_CERT_DIR` replace them. Apple and Windows keep roots in system stores, which reqwest's own verifier asks.
+//! On platforms with root certificates in files, they are read here from the well-known paths, because the usual loader
+//! lets `SSL_CERT_FILE` and `SSL_CERT_DIR` replace them. Apple and Windows have system stores, which reqwest's default
+//! verifier uses.
 
 use std::sync::Arc;
 
@@ -9,10 +10,14 @@ use reqwest::ClientBuilder;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
+use thiserror::Error;
 
-use crate::transport::TransportSetupError;
+/// The HTTP client could not be set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the HTTP client could not be set up")]
+pub struct TransportSetupError;
 
-/// Where distributions keep all roots in one file.
+/// The files in which distributions store all root certificates.
 const BUNDLES: &[&str] = &[
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
@@ -22,12 +27,12 @@ const BUNDLES: &[&str] = &[
     "/usr/local/share/certs/ca-root-nss.crt",
 ];
 
-/// Sets up TLS with the platform's roots.
+/// Sets up TLS with the platform's root certificates.
 pub(crate) fn with_platform_roots(builder: ClientBuilder) -> Result<ClientBuilder, TransportSetupError> {
     if cfg!(all(unix, not(target_vendor = "apple"))) { with_roots(builder, &roots_from_files()) } else { Ok(builder) }
 }
 
-/// Sets up TLS with these roots and no others.
+/// Sets up TLS with these root certificates only.
 pub(crate) fn with_roots(builder: ClientBuilder, roots: &RootCertStore) -> Result<ClientBuilder, TransportSetupError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
@@ -39,7 +44,8 @@ pub(crate) fn with_roots(builder: ClientBuilder, roots: &RootCertStore) -> Resul
     Ok(builder.tls_backend_preconfigured(config))
 }
 
-/// The roots of the first bundle there is. Without any every https request fails, and the log says why.
+/// The root certificates of the first bundle that exists. Without any, every https request fails and the log has the
+/// reason.
 fn roots_from_files() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     let bundle = BUNDLES.iter().find_map(|path| CertificateDer::pem_file_iter(path).ok());
@@ -47,7 +53,7 @@ fn roots_from_files() -> RootCertStore {
         roots.add_parsable_certificates(certificates.filter_map(Result::ok));
     }
     if roots.is_empty() {
-        tracing::warn!("no root certificates found in the well-known places; https requests will fail");
+        tracing::warn!("no root certificates found in the well-known files; https requests will fail");
     }
     roots
 }

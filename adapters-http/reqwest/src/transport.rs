@@ -1,4 +1,4 @@
-//! The transport.
+//! The transport and its limits.
 
 use std::error::Error;
 use std::net::IpAddr;
@@ -7,68 +7,96 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use grantry_domain::secret::Secret;
-use grantry_provider_oauth2::{AllowedUrl, EgressPolicy, HttpRequest, HttpResponse, HttpTransport, Reach, TransportError};
+use grantry_provider_oauth2::{
+    AddressScope, AllowedUrl, EgressPolicy, HttpRequest, HttpResponse, HttpTransport, TransportError,
+};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use reqwest::{Client, ClientBuilder, redirect, retry};
-use thiserror::Error;
 use tokio::time::Instant;
 
-use crate::limits::Limits;
-use crate::resolver::{AddressRefused, JudgedResolver, NameLookup, SystemLookup};
-use crate::slots::Slots;
+use crate::concurrency_limit::ConcurrencyLimit;
+use crate::resolver::{AddressNotAllowed, FilteringResolver, NameLookup, SystemLookup};
+use crate::tls::TransportSetupError;
 use crate::{body, tls};
+
+/// Limits of one transport. The limit of the response body comes with each request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Time for name resolution, connection and TLS, and separately for the wait for a free connection slot.
+    pub connect: Duration,
+    /// Time from the call to the last byte of the response.
+    pub total: Duration,
+    /// Size of a response's header fields in bytes, names and values.
+    pub max_headers: usize,
+    /// Concurrent requests to one host and port.
+    pub per_host: usize,
+    /// How long an idle connection is kept. With zero every request opens a new connection: a request on a reused one
+    /// can meet a server that is just closing it, which leaves unknown whether the request was processed.
+    pub keep_alive: Duration,
+}
+
+impl Limits {
+    /// For OAuth endpoints.
+    pub const OAUTH: Self = Self {
+        connect: Duration::from_secs(5),
+        total: Duration::from_secs(15),
+        max_headers: 32 * 1024,
+        per_host: 16,
+        keep_alive: Duration::ZERO,
+    };
+
+    /// For calls to APIs.
+    pub const API: Self =
+        Self { total: Duration::from_mins(1), per_host: 64, keep_alive: Duration::from_secs(20), ..Self::OAUTH };
+}
 
 /// Sends requests over reqwest.
 pub struct ReqwestTransport {
     policy: EgressPolicy,
     limits: Limits,
-    slots: Slots,
+    concurrency: ConcurrencyLimit,
     public: Client,
     listed: Client,
     loopback: Client,
 }
 
-/// The HTTP client could not be set up: TLS is not available.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the HTTP client could not be set up")]
-pub struct TransportSetupError;
-
 impl ReqwestTransport {
-    /// A transport that holds to a policy and to limits.
+    /// Creates a transport with a policy and limits.
     pub fn new(policy: EgressPolicy, limits: Limits) -> Result<Self, TransportSetupError> {
         let system: Arc<dyn NameLookup> = Arc::new(SystemLookup);
         Self::build(policy, limits, &system, tls::with_platform_roots)
     }
 
-    /// One client for each reach: its resolver knows nothing but that reach, and connections of different reach never
-    /// share a pool.
+    /// One client per address scope: its resolver applies that scope, and connections of different scopes never share a
+    /// pool.
     pub(crate) fn build(
         policy: EgressPolicy,
         limits: Limits,
         lookup: &Arc<dyn NameLookup>,
         with_tls: impl Fn(ClientBuilder) -> Result<ClientBuilder, TransportSetupError>,
     ) -> Result<Self, TransportSetupError> {
-        let client = |reach| {
-            let resolver = JudgedResolver::new(Arc::clone(lookup), reach);
-            let builder = with_tls(builder(limits))?.dns_resolver(resolver).https_only(reach != Reach::Loopback);
+        let client = |address_scope| {
+            let resolver = FilteringResolver::new(Arc::clone(lookup), address_scope);
+            let builder =
+                with_tls(builder(limits))?.dns_resolver(resolver).https_only(address_scope != AddressScope::Loopback);
             builder.build().map_err(|_| TransportSetupError)
         };
         Ok(Self {
             policy,
             limits,
-            slots: Slots::new(limits.per_host),
-            public: client(Reach::Public)?,
-            listed: client(Reach::Listed)?,
-            loopback: client(Reach::Loopback)?,
+            concurrency: ConcurrencyLimit::new(limits.per_host),
+            public: client(AddressScope::Public)?,
+            listed: client(AddressScope::Listed)?,
+            loopback: client(AddressScope::Loopback)?,
         })
     }
 
-    fn client(&self, reach: Reach) -> &Client {
-        match reach {
-            Reach::Public => &self.public,
-            Reach::Listed => &self.listed,
-            Reach::Loopback => &self.loopback,
+    fn client(&self, address_scope: AddressScope) -> &Client {
+        match address_scope {
+            AddressScope::Public => &self.public,
+            AddressScope::Listed => &self.listed,
+            AddressScope::Loopback => &self.loopback,
         }
     }
 
@@ -77,22 +105,22 @@ impl ReqwestTransport {
         if let Some(secret) = request.authorization {
             headers.insert(AUTHORIZATION, sensitive(secret)?);
         }
-        let mut sending = self.client(url.reach()).request(request.method, url.as_url().clone()).headers(headers);
+        let mut sending = self.client(url.address_scope()).request(request.method, url.as_url().clone()).headers(headers);
         if let Some(secret) = request.body {
-            sending = sending.body(body::lend(secret));
+            sending = sending.body(body::into_bytes(secret));
         }
-        let mut response = sending.send().await.map_err(|error| judge(&error))?;
+        let mut response = sending.send().await.map_err(|error| classify(&error))?;
 
-        // The resolver gave only admitted addresses; here the connection itself is asked.
+        // Defence in depth: the resolver returned only allowed addresses; this checks the actual peer.
         let peer: Option<IpAddr> = response.remote_addr().map(|address| address.ip());
-        if !peer.is_some_and(|address| url.reach().admits(address)) {
+        if !peer.is_some_and(|address| url.address_scope().allows(address)) {
             return Err(TransportError::Cut);
         }
         if size(response.headers()) > self.limits.max_headers {
             return Err(TransportError::TooLarge);
         }
         let read = body::read(&mut response, request.max_body).await?;
-        tracing::debug!(host = url.host(), status = response.status().as_u16(), "answered");
+        tracing::debug!(host = url.host(), status = response.status().as_u16(), "response received");
         Ok(HttpResponse { status: response.status(), headers: std::mem::take(response.headers_mut()), body: read })
     }
 }
@@ -101,15 +129,15 @@ impl ReqwestTransport {
 impl HttpTransport for ReqwestTransport {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let url = self.policy.check(&request.url).map_err(|_| TransportError::NotAllowed)?;
-        // Resolvers are not asked about addresses, so that these are judged here.
-        if url.literal().is_some_and(|address| !url.reach().admits(address)) {
+        // An address in the URL does not pass the resolver.
+        if url.literal().is_some_and(|address| !url.address_scope().allows(address)) {
             return Err(TransportError::NotAllowed);
         }
-        // Waiting for a slot counts like waiting for a connection, and the whole stays within the total.
+        // The wait for a permit is bounded like the connection and counts towards the total.
         let deadline = Instant::now() + self.limits.total;
         let target = url.as_url().origin().ascii_serialization();
-        let patience = self.limits.connect.min(self.limits.total);
-        let _slot = self.slots.take(&target, patience).await.ok_or(TransportError::NotSent)?;
+        let timeout = self.limits.connect.min(self.limits.total);
+        let _permit = self.concurrency.acquire(&target, timeout).await.ok_or(TransportError::NotSent)?;
         let exchange = self.exchange(&url, request);
         tokio::time::timeout_at(deadline, exchange).await.unwrap_or(Err(TransportError::Cut))
     }
@@ -128,18 +156,18 @@ fn builder(limits: Limits) -> ClientBuilder {
         .http2_max_header_list_size(u32::try_from(limits.max_headers).unwrap_or(u32::MAX))
 }
 
-/// A header value that nothing prints or puts into a compression table (R77).
+/// A header value that is not printed and not put into an HPACK table (RFC 7541 §7.1.3).
 fn sensitive(secret: Secret) -> Result<HeaderValue, TransportError> {
-    let mut value = HeaderValue::from_maybe_shared(body::lend(secret)).map_err(|_| TransportError::NotSent)?;
+    let mut value = HeaderValue::from_maybe_shared(body::into_bytes(secret)).map_err(|_| TransportError::NotSent)?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// What an error of the library means. Its text is not looked at and goes nowhere (R78).
-fn judge(error: &reqwest::Error) -> TransportError {
+/// Classifies an error of the library. Its text is dropped, because it may contain the URL.
+fn classify(error: &reqwest::Error) -> TransportError {
     let mut source = error.source();
     while let Some(cause) = source {
-        if cause.is::<AddressRefused>() {
+        if cause.is::<AddressNotAllowed>() {
             return TransportError::NotAllowed;
         }
         source = cause.source();

@@ -1,26 +1,26 @@
-//! How long client secrets are kept.
+//! Retention of client secrets.
 
 use std::time::Duration;
 
-use grantry_domain::authorization::{EndedKind, INTERRUPTED_AFTER, Revocation, State, Termination};
+use grantry_domain::authorization::{Authorization, INTERRUPTED_AFTER};
 use grantry_domain::connector::{Epoch, Incarnation};
 use grantry_domain::ports::{ClientSecretKey, ClientSecretRecord};
 use grantry_domain::time::Timestamp;
 
-use crate::data::{ClientSecret, Data, Row};
+use crate::data::{ClientSecret, Data};
 
-/// How long a superseded secret is kept at most, whatever still needs it.
+/// Maximum retention of a superseded secret, even if a revocation still needs it.
 const LONGEST: Duration = Duration::from_hours(24);
 
 impl Data {
     /// Adds a secret, or replaces the one of its epoch.
-    pub(crate) fn keep_secret(&mut self, secret: Option<ClientSecretRecord>) {
+    pub(crate) fn store_secret(&mut self, secret: Option<ClientSecretRecord>) {
         let Some(record) = secret else { return };
         let superseded_at = self.secrets.get(&record.key).and_then(|secret| secret.superseded_at);
         self.secrets.insert(record.key, ClientSecret { record, superseded_at });
     }
 
-    /// Notes that only the secret of the present epoch is still in use; none, if the connector is gone.
+    /// Marks every secret of a connector as superseded except that of its present epoch; all of them if it was deleted.
     pub(crate) fn supersede_secrets(&mut self, connector: Incarnation, present: Option<Epoch>, now: Timestamp) {
         let old = |key: &ClientSecretKey| key.incarnation == connector && Some(key.epoch) != present;
         for (_, secret) in self.secrets.iter_mut().filter(|(key, _)| old(key)) {
@@ -28,13 +28,10 @@ impl Data {
         }
     }
 
-    /// Removes every client secret that nothing needs any more; answers how many.
-    pub(crate) fn destroy_unneeded_secrets(&mut self, now: Timestamp) -> u64 {
-        let unneeded = self.unneeded_secrets(now);
-        for key in &unneeded {
-            self.secrets.remove(key);
+    pub(crate) fn destroy_unneeded_secrets(&mut self, now: Timestamp) {
+        for key in self.unneeded_secrets(now) {
+            self.secrets.remove(&key);
         }
-        unneeded.len() as u64
     }
 
     pub(crate) fn unneeded_secrets(&self, now: Timestamp) -> Vec<ClientSecretKey> {
@@ -47,24 +44,17 @@ impl Data {
 
     fn needs_secret(&self, key: ClientSecretKey, now: Timestamp) -> bool {
         let of_key = |incarnation, epoch| key == ClientSecretKey { incarnation, epoch };
-        self.orphans.values().map(|orphan| &orphan.tokens.owner).any(|of| of_key(of.incarnation, of.epoch))
+        self.unclaimed.values().any(|queued| of_key(queued.tokens.owner.incarnation, queued.tokens.owner.epoch))
             || self.rows.values().any(|row| {
-                let owner = row.grant.owner();
-                of_key(owner.incarnation, owner.epoch) && may_owe_tokens(row, now)
+                of_key(row.owner().incarnation, row.owner().epoch) && may_need_revocation(&row.authorization, now)
             })
     }
 }
 
-/// Whether tokens of this authorization are to be revoked, or may still arrive and would have to be: an exchange or a renewal
-/// that was under way when it ended.
-fn may_owe_tokens(row: &Row, now: Timestamp) -> bool {
-    let recent_or_due = |end: &Termination| {
-        let due = matches!(end.kind, EndedKind::Grant { revocation: Revocation::Pending(_), .. });
-        due || now < end.since.plus(INTERRUPTED_AFTER)
-    };
-    match row.grant.state() {
-        State::Initiated(_) | State::AwaitingCallback(_) | State::Authorized(_) => true,
-        State::Expired(ended) => recent_or_due(ended.termination()),
-        State::Revoked(ended) => recent_or_due(ended.termination()),
-    }
+/// Whether tokens of this authorization are to be revoked, or may still be received by an exchange or a refresh that was in
+/// progress when it ended.
+fn may_need_revocation(authorization: &Authorization, now: Timestamp) -> bool {
+    authorization
+        .termination()
+        .is_none_or(|end| end.pending_revocation().is_some() || now < end.since.plus(INTERRUPTED_AFTER))
 }

@@ -1,47 +1,49 @@
-//! The tables, and the few ways to change a row.
+//! The tables, and the operations on one row.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use grantry_domain::authorization::{
-    Authorization, AuthorizationId, AuthorizationRecord, FlowCookieHash, Input, State, StateHash,
+    Authorization, AuthorizationId, AuthorizationKey, AuthorizationRecord, FlowCookieHash, Input, State, StateHash,
 };
-use grantry_domain::connector::{Connector, ConnectorKey};
-use grantry_domain::identity::UserId;
+use grantry_domain::connector::{Connector, ConnectorKey, Incarnation};
+use grantry_domain::identity::{ConnectionName, UserId};
 use grantry_domain::ports::{
-    AuditEvent, ClientSecretKey, ClientSecretRecord, RecordedEvent, Session, SessionHash, StoreError, UnclaimedTokens,
+    AuditEvent, ClientSecretKey, ClientSecretRecord, RecordedEvent, Session, SessionHash, UnclaimedTokens, Versioned,
 };
 use grantry_domain::time::Timestamp;
 
-/// Everything there is.
+/// All tables.
 #[derive(Default)]
 pub(crate) struct Data {
     pub(crate) rows: BTreeMap<AuthorizationId, Row>,
-    pub(crate) orphans: BTreeMap<AuthorizationId, Orphan>,
+    pub(crate) unclaimed: BTreeMap<AuthorizationId, Unclaimed>,
     pub(crate) connectors: BTreeMap<ConnectorKey, Connector>,
     pub(crate) secrets: BTreeMap<ClientSecretKey, ClientSecret>,
+    /// The connections that users chose as default.
+    pub(crate) defaults: BTreeMap<(Incarnation, UserId), ConnectionName>,
     /// Users for whom no grant is committed any more.
     pub(crate) tombstones: BTreeSet<UserId>,
     pub(crate) sessions: BTreeMap<SessionHash, Session>,
     pub(crate) outbox: Outbox,
 }
 
-/// One authorization, and by what a callback finds it. The key outlives the state it belongs to, so that a replayed callback
-/// can be told apart from an unknown one.
+/// One authorization and the key by which a callback finds it. The key stays when the state no longer contains it, so that a
+/// replayed callback can be distinguished from an unknown one.
 pub(crate) struct Row {
-    pub(crate) grant: Authorization,
+    pub(crate) authorization: Authorization,
     pub(crate) callback: Option<(StateHash, FlowCookieHash)>,
-    /// Until when a worker holds its revocation.
+    /// Until when a worker has claimed the revocation.
     pub(crate) claimed_until: Option<Timestamp>,
 }
 
-/// Tokens to revoke, when to try next, and until when a worker holds them.
-pub(crate) struct Orphan {
+/// Unclaimed tokens, when their revocation is due, and until when a worker has claimed it.
+pub(crate) struct Unclaimed {
     pub(crate) tokens: UnclaimedTokens,
     pub(crate) due_at: Timestamp,
     pub(crate) claimed_until: Option<Timestamp>,
 }
 
-/// A client secret, and since when it is no longer the present one of its connector.
+/// A client secret, and since when its connector has a newer one.
 pub(crate) struct ClientSecret {
     pub(crate) record: ClientSecretRecord,
     pub(crate) superseded_at: Option<Timestamp>,
@@ -63,76 +65,79 @@ impl Outbox {
     }
 }
 
+impl Data {
+    pub(crate) fn row(&mut self, id: AuthorizationId) -> Option<&mut Row> {
+        self.rows.get_mut(&id)
+    }
+}
+
 impl Row {
-    pub(crate) fn new(record: &AuthorizationRecord) -> Result<Self, StoreError> {
-        let mut row = Self { grant: restored(record.clone())?, callback: None, claimed_until: None };
-        row.note_callback(record);
-        Ok(row)
+    pub(crate) fn new(authorization: Authorization) -> Self {
+        Self { callback: callback_key(&authorization), authorization, claimed_until: None }
     }
 
-    pub(crate) fn to_record(&self) -> AuthorizationRecord {
-        self.grant.to_record()
+    pub(crate) fn owner(&self) -> &AuthorizationKey {
+        self.authorization.owner()
     }
 
-    /// Replaces the record.
-    pub(crate) fn set(&mut self, record: AuthorizationRecord) -> Result<(), StoreError> {
-        self.note_callback(&record);
-        self.grant = restored(record)?;
-        Ok(())
+    pub(crate) fn stored(&self) -> Versioned<Authorization> {
+        Versioned::stored(self.authorization.clone())
     }
 
-    /// Changes columns that stand outside the state machine.
-    pub(crate) fn amend(
-        &mut self,
-        change: impl FnOnce(&mut AuthorizationRecord),
-    ) -> Result<AuthorizationRecord, StoreError> {
-        let mut record = self.to_record();
-        change(&mut record);
-        self.set(record.clone())?;
-        Ok(record)
+    pub(crate) fn set(&mut self, next: Authorization) {
+        self.callback = callback_key(&next).or(self.callback);
+        self.authorization = next;
     }
 
-    /// Applies an input. `None`, and no change, if the state refuses it.
-    pub(crate) fn apply(&mut self, input: Input, now: Timestamp) -> Option<AuthorizationRecord> {
-        self.grant = self.grant.clone().on(input, now).ok()?;
-        Some(self.to_record())
-    }
-
-    /// Whether it is a flow that is not over at this instant, swept or not.
-    pub(crate) fn is_running_flow(&self, now: Timestamp) -> bool {
-        match self.grant.clone().at(now).state() {
-            State::Initiated(_) | State::AwaitingCallback(_) => true,
-            State::Authorized(_) | State::Expired(_) | State::Revoked(_) => false,
+    /// Applies an input. Returns false, without a change, if the state refuses it.
+    pub(crate) fn apply(&mut self, input: Input, now: Timestamp) -> bool {
+        match self.authorization.clone().on(input, now) {
+            Ok(next) => {
+                self.authorization = next;
+                true
+            }
+            Err(_refused) => false,
         }
+    }
+
+    /// Changes columns that the state machine does not decide on.
+    pub(crate) fn amend(&mut self, change: impl FnOnce(&mut AuthorizationRecord)) {
+        self.authorization = amended(&self.authorization, change);
+    }
+
+    /// Whether it is a flow that has neither timed out nor been interrupted at this instant, swept or not.
+    pub(crate) fn is_running_flow(&self, now: Timestamp) -> bool {
+        self.authorization.clone().at(now).is_flow()
     }
 
     /// Whether it is a flow whose callback has not arrived.
     pub(crate) fn is_unconsumed_flow(&self) -> bool {
-        match self.grant.state() {
+        match self.authorization.state() {
             State::Initiated(_) => true,
             State::AwaitingCallback(flow) => !flow.is_consumed(),
             State::Authorized(_) | State::Expired(_) | State::Revoked(_) => false,
         }
     }
 
-    /// Whether it is in a terminal state.
-    pub(crate) fn has_ended(&self) -> bool {
-        match self.grant.state() {
-            State::Initiated(_) | State::AwaitingCallback(_) | State::Authorized(_) => false,
-            State::Expired(_) | State::Revoked(_) => true,
-        }
-    }
-
-    /// Whether it is a grant.
     pub(crate) fn is_authorized(&self) -> bool {
-        matches!(self.grant.state(), State::Authorized(_))
-    }
-
-    fn note_callback(&mut self, record: &AuthorizationRecord) {
-        self.callback = record.state_hash.zip(record.flow_cookie_hash).or(self.callback);
+        self.authorization.as_grant().is_some()
     }
 }
 
-fn restored(record: AuthorizationRecord) -> Result<Authorization, StoreError> {
-    Authorization::restore(record).map_err(|broken| StoreError::Inconsistent { table: "grants", rule: broken.0 })
+/// The authorization with changes to columns that the state machine does not decide on: lease, in-doubt mark, day of last
+/// use, and the attempts of a revocation.
+///
+/// # Panics
+/// If the change breaks a rule of the record.
+pub(crate) fn amended(authorization: &Authorization, change: impl FnOnce(&mut AuthorizationRecord)) -> Authorization {
+    let mut record = authorization.to_record();
+    change(&mut record);
+    Authorization::restore(record).expect("the change keeps the rules of the record")
+}
+
+fn callback_key(authorization: &Authorization) -> Option<(StateHash, FlowCookieHash)> {
+    match authorization.state() {
+        State::AwaitingCallback(flow) => Some((flow.state_hash(), flow.flow_cookie_hash())),
+        State::Initiated(_) | State::Authorized(_) | State::Expired(_) | State::Revoked(_) => None,
+    }
 }

@@ -1,30 +1,31 @@
 //! The reference store: every port of the store in memory, written to be read.
 //!
-//! It keeps [`Authorization`](grantry_domain::authorization::Authorization)s and moves them only by their own transition function, so it is also the
-//! model that other stores are compared with. One mutex is the transaction: a method either changes everything it promises,
-//! with its audit events, or nothing. Searches are scans; it is meant for tests and for trying things out, and forgets
-//! everything when the process ends.
+//! It keeps [`Authorization`](grantry_domain::authorization::Authorization) values and changes their state only by the
+//! transition function of the domain, so it is the model that other stores are compared with. One mutex is the transaction:
+//! a method makes all of its changes with their audit events, or none. Searches are scans. The data is lost when the process
+//! ends; use this store for tests and demonstrations.
 
-mod authorization_store;
+mod authorizations;
 mod client_secrets;
-mod connector_store;
+mod connectors;
 mod data;
-mod ending;
-mod flows;
-mod refresh;
-mod revocation;
-mod session_store;
-mod sweep;
-mod views;
+mod housekeeping;
+mod leases;
+mod outbox;
+mod queries;
+mod revocations;
+mod sessions;
+mod termination;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use grantry_domain::ports::Clock;
+use async_trait::async_trait;
+use grantry_domain::ports::{Clock, StoreClock, StoreError};
 use grantry_domain::time::Timestamp;
 
 use crate::data::Data;
 
-/// A store in memory. Clones are handles to the same data, as nodes of one deployment would have.
+/// A store in memory. Clones are handles to the same data, like nodes of one deployment.
 #[derive(Clone)]
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
@@ -37,11 +38,18 @@ impl MemoryStore {
         Self { clock, data: Arc::default() }
     }
 
-    /// Runs a transaction. The clock is read inside, so that instants rise in the order of transactions. A poisoned lock is
-    /// used on: nothing here panics between two changes that belong together.
+    /// Runs a transaction. The clock is read while the lock is held, so instants rise in the order of transactions. A
+    /// poisoned lock is still usable: no transaction panics between two changes that belong together.
     fn transact<T>(&self, work: impl FnOnce(&mut Data, Timestamp) -> T) -> T {
         let mut data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
         work(&mut data, now)
+    }
+}
+
+#[async_trait]
+impl StoreClock for MemoryStore {
+    async fn now(&self) -> Result<Timestamp, StoreError> {
+        Ok(self.transact(|_, now| now))
     }
 }

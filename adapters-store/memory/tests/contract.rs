@@ -1,4 +1,4 @@
-//! The reference store keeps the contract of stores.
+//! The reference store follows the contract of stores.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ async fn fresh(clock: TestClock) -> Backend {
 
 grantry_testkit::store_contract!(fresh);
 
-/// Shows that the comparison itself is sound, and that histories keep the invariants of the domain.
+/// Compares the store with itself: checks the comparison, and the invariants of the domain.
 #[test]
 fn t10_random_histories_keep_the_invariants() {
     differential(128, fresh, fresh);

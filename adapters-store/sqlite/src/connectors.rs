@@ -1,17 +1,17 @@
-//! Connectors. An edit and the authorizations it ends are one transaction (R52), without any cryptography in it.
+//! Connectors. An edit and the authorizations it ends are one transaction, which contains no cryptography.
 
 use async_trait::async_trait;
-use grantry_domain::authorization::{ExpiredCause, FailureCode, RevokedCause, StateKind, TerminationCause};
+use grantry_domain::authorization::{ExpiredCause, FailureCode, RevokedCause, TerminalCause, TerminationCause};
 use grantry_domain::connector::{Connector, ConnectorKey, Incarnation};
 use grantry_domain::identity::{Actor, SpaceId};
 use grantry_domain::ports::{
-    AuditEvent, Cascade, ClientSecretKey, ClientSecretRecord, ConnectorStore, Created, StoreError, Updated,
+    AuditEvent, ClientSecretKey, ClientSecretRecord, ConnectorStore, Created, EditEffect, StoreError, Updated,
 };
 use grantry_domain::time::Timestamp;
 use rusqlite::{Connection, params};
 
-use crate::authorizations::end::{Scope, Tokens, Transition, end_all};
-use crate::fault::Fault;
+use crate::authorizations::terminate::{Scope, Tokens, Transition, terminate_all};
+use crate::error::SqliteError;
 use crate::records::{CONNECTOR_COLUMNS, connector, signed};
 use crate::store::SqliteStore;
 use crate::{client_secrets, outbox, sql};
@@ -42,12 +42,12 @@ impl ConnectorStore for SqliteStore {
         next: Connector,
         expected: u64,
         secret: Option<ClientSecretRecord>,
-        cascade: Cascade,
+        effect: EditEffect,
         actor: Actor,
         audit: Vec<AuditEvent>,
     ) -> Result<Updated, StoreError> {
         self.write(move |connection, now| {
-            let updated = update(connection, now, &next, expected, cascade, &actor)?;
+            let updated = update(connection, now, &next, expected, effect, &actor)?;
             if let Updated::Done { .. } = updated {
                 secret.iter().try_for_each(|secret| client_secrets::put(connection, secret))?;
                 client_secrets::supersede(connection, now, next.incarnation, Some(next.epoch))?;
@@ -57,12 +57,6 @@ impl ConnectorStore for SqliteStore {
             Ok(updated)
         })
         .await
-    }
-
-    async fn count_grants(&self, incarnation: Incarnation) -> Result<u64, StoreError> {
-        const COUNT: &str = "SELECT count(*) FROM authorizations WHERE role = 'grant' AND incarnation = ?1";
-        self.long_read(move |connection| Ok(u64::try_from(sql::number(connection, COUNT, [incarnation.0])?).unwrap_or(0)))
-            .await
     }
 
     async fn delete(&self, key: &ConnectorKey, actor: Actor, audit: Vec<AuditEvent>) -> Result<Option<u64>, StoreError> {
@@ -80,10 +74,10 @@ fn create(
     new: &Connector,
     secret: Option<&ClientSecretRecord>,
     audit: &[AuditEvent],
-) -> Result<Created, Fault> {
+) -> Result<Created, SqliteError> {
     const INSERT: &str = "INSERT INTO connectors (space, connector, incarnation, epoch, name, profile, config, client_id, \
-         auth_mode, callback_id, enabled, has_client_secret, revision, created_at, updated_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) ON CONFLICT (space, connector) DO NOTHING";
+         auth_mode, callback_id, has_client_secret, revision, created_at, updated_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT (space, connector) DO NOTHING";
     let parameters = params![
         new.key.space.as_str(),
         new.key.id.as_str(),
@@ -95,7 +89,6 @@ fn create(
         new.config.client_id,
         new.auth_mode.as_str(),
         new.callback_id.0,
-        new.enabled,
         new.has_client_secret,
         signed(new.revision),
         new.created_at.as_millis(),
@@ -109,12 +102,12 @@ fn create(
     Ok(Created::Done)
 }
 
-fn get(connection: &Connection, key: &ConnectorKey) -> Result<Option<Connector>, Fault> {
+fn get(connection: &Connection, key: &ConnectorKey) -> Result<Option<Connector>, SqliteError> {
     let query = format!("SELECT {CONNECTOR_COLUMNS} FROM connectors AS c WHERE c.space = ?1 AND c.connector = ?2");
     sql::first(connection, &query, [key.space.as_str(), key.id.as_str()], connector)
 }
 
-fn list(connection: &Connection, space: &SpaceId) -> Result<Vec<Connector>, Fault> {
+fn list(connection: &Connection, space: &SpaceId) -> Result<Vec<Connector>, SqliteError> {
     let query = format!("SELECT {CONNECTOR_COLUMNS} FROM connectors AS c WHERE c.space = ?1 ORDER BY c.name, c.connector");
     sql::all(connection, &query, [space.as_str()], connector)
 }
@@ -124,12 +117,12 @@ fn update(
     now: Timestamp,
     next: &Connector,
     expected: u64,
-    cascade: Cascade,
+    effect: EditEffect,
     actor: &Actor,
-) -> Result<Updated, Fault> {
+) -> Result<Updated, SqliteError> {
     const UPDATE: &str = "UPDATE connectors SET epoch = ?4, name = ?5, profile = ?6, config = ?7, client_id = ?8, \
-         auth_mode = ?9, callback_id = ?10, enabled = ?11, has_client_secret = ?12, revision = ?13, created_at = ?14, \
-         updated_at = ?15 WHERE space = ?1 AND connector = ?2 AND incarnation = ?3";
+         auth_mode = ?9, callback_id = ?10, has_client_secret = ?11, revision = ?12, created_at = ?13, updated_at = ?14 \
+         WHERE space = ?1 AND connector = ?2 AND incarnation = ?3";
     match get(connection, &next.key)? {
         Some(present) if present.incarnation != next.incarnation => return Ok(Updated::NotFound),
         None => return Ok(Updated::NotFound),
@@ -147,40 +140,35 @@ fn update(
         next.config.client_id,
         next.auth_mode.as_str(),
         next.callback_id.0,
-        next.enabled,
         next.has_client_secret,
         signed(next.revision),
         next.created_at.as_millis(),
         next.updated_at.as_millis(),
     ];
     sql::execute(connection, UPDATE, parameters)?;
-    let ended_grants = end_for(connection, now, next.incarnation, cascade, actor)?;
+    let ended_grants = terminate_for_edit(connection, now, next.incarnation, effect, actor)?;
     Ok(Updated::Done { ended_grants })
 }
 
-/// Ends what an edit ends, and answers how many grants that were. Former grants stay what they are.
-fn end_for(
+/// Ends the flows and grants that an edit ends; returns the number of grants. Former grants are not changed.
+fn terminate_for_edit(
     connection: &Connection,
     now: Timestamp,
     incarnation: Incarnation,
-    cascade: Cascade,
+    effect: EditEffect,
     actor: &Actor,
-) -> Result<u64, Fault> {
-    let changed = RevokedCause::Failed(FailureCode::ConnectorChanged).to_record();
-    let (flow_cause, grant_state, grant_cause) = match cascade {
-        Cascade::Keep => return Ok(0),
-        Cascade::Changed => (changed.as_str(), StateKind::Expired, ExpiredCause::ConnectorChanged.as_str()),
-        Cascade::Disabled => {
-            let cause = TerminationCause::ConnectorDisabled.as_str();
-            (cause, StateKind::Revoked, cause)
-        }
-    };
+) -> Result<u64, SqliteError> {
+    match effect {
+        EditEffect::KeepGrants => return Ok(0),
+        EditEffect::ExpireGrants => {}
+    }
     let scope = Scope::connector(incarnation);
-    let flows = Transition { actor, now, state: StateKind::Revoked, cause: flow_cause };
-    flows.end_pending(connection, &scope)?;
-    flows.end_running(connection, &scope)?;
-    let grants = Transition { actor, now, state: grant_state, cause: grant_cause };
-    grants.end_grants(connection, &scope, Tokens::Owed)
+    let failed = TerminalCause::Revoked(RevokedCause::Failed(FailureCode::ConnectorChanged));
+    let flows = Transition { actor, now, cause: failed };
+    flows.terminate_pending(connection, &scope)?;
+    flows.terminate_running(connection, &scope)?;
+    let grants = Transition { actor, now, cause: TerminalCause::Expired(ExpiredCause::ConnectorChanged) };
+    grants.terminate_grants(connection, &scope, Tokens::Revoke)
 }
 
 fn delete(
@@ -189,13 +177,15 @@ fn delete(
     key: &ConnectorKey,
     actor: &Actor,
     audit: &[AuditEvent],
-) -> Result<Option<u64>, Fault> {
+) -> Result<Option<u64>, SqliteError> {
     const DELETE: &str = "DELETE FROM connectors WHERE space = ?1 AND connector = ?2 RETURNING incarnation";
     let deleted = sql::first(connection, DELETE, [key.space.as_str(), key.id.as_str()], |row| Ok(row.get(0)?))?;
     let Some(incarnation) = deleted.map(Incarnation) else { return Ok(None) };
-    let ended = end_all(connection, now, &Scope::connector(incarnation), TerminationCause::ConnectorDeleted, actor)?;
+    let scope = Scope::connector(incarnation);
+    let report = terminate_all(connection, now, &scope, TerminationCause::ConnectorDeleted, actor)?;
+    sql::execute(connection, "DELETE FROM default_connections WHERE incarnation = ?1", [incarnation.0])?;
     client_secrets::supersede(connection, now, incarnation, None)?;
     client_secrets::destroy_unneeded(connection, now)?;
     outbox::write(connection, audit)?;
-    Ok(Some(ended.grants))
+    Ok(Some(report.grants))
 }

@@ -1,19 +1,24 @@
 //! The embedded default store: `SQLite` in one file.
 //!
-//! One thread writes, and all that is queued shares a commit (`writer`). Reads go on beside it: point reads inline, on one
-//! of several connections, lists on threads of their own (`connection`). Nothing here blocks the async runtime.
+//! One thread writes, and the writes in its queue share a commit (`writer`). Reads run in parallel to it: point reads on the
+//! caller's thread, long reads on a pool of threads (`connection`). No call blocks the async runtime.
 //!
-//! **Architecture invariant:** the store decides nothing about a grant. Whole records come from the domain; the few
-//! predicate updates (`grants/end.rs`) do to many rows what the domain's transition does to one, which a test compares. No
-//! key ever comes near: envelopes are bytes.
+//! **Architecture invariant:** the store makes no decision about a grant. The domain supplies whole authorizations; the
+//! predicate updates of `authorizations/terminate.rs` apply to many rows what the domain's transition does to one, which a
+//! test compares. The store has no keys: envelopes are bytes.
 
 mod authorizations;
 mod client_secrets;
 mod connection;
 mod connectors;
-mod fault;
+mod error;
+mod housekeeping;
+mod leases;
 mod options;
 mod outbox;
+mod queries;
+#[cfg(test)]
+mod query_plan_tests;
 mod records;
 mod revocations;
 mod schema;

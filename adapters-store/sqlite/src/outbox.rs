@@ -1,19 +1,55 @@
-//! The audit outbox: events are rows, written in the transaction of the change they tell of (R80).
+//! The audit outbox. Each event is a row, written in the transaction of the change it describes.
 
+use async_trait::async_trait;
 use grantry_domain::authorization::AuthorizationId;
 use grantry_domain::connector::ConnectorId;
-use grantry_domain::identity::{Actor, SpaceId, UserId};
-use grantry_domain::ports::{AuditEvent, AuditKind, RecordedEvent};
-use rusqlite::{Connection, params};
+use grantry_domain::identity::{Actor, ConnectionName, SpaceId, UserId};
+use grantry_domain::ports::{AuditEvent, AuditKind, AuditOutbox, AuditOutcome, RecordedEvent, StoreError};
+use rusqlite::{Connection, Row, params};
 
-use crate::fault::Fault;
-use crate::records::{Reader, signed};
+use crate::error::SqliteError;
+use crate::records::{Columns, signed};
 use crate::sql;
+use crate::store::SqliteStore;
+
+#[async_trait]
+impl AuditOutbox for SqliteStore {
+    async fn record(&self, audit: Vec<AuditEvent>) -> Result<(), StoreError> {
+        self.write(move |connection, _| write(connection, &audit)).await
+    }
+
+    async fn record_use(&self, uses: Vec<(AuthorizationId, i64)>) -> Result<(), StoreError> {
+        const RECORD: &str =
+            "UPDATE authorizations SET last_used_day = ?2 WHERE id = ?1 AND role = 'grant' AND last_used_day < ?2";
+        self.write(move |connection, _| {
+            for (id, day) in &uses {
+                sql::execute(connection, RECORD, params![id.as_bytes(), day])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn pending_events(&self, limit: u32) -> Result<Vec<RecordedEvent>, StoreError> {
+        const OLDEST: &str = "SELECT sequence, at, actor_kind, actor, kind, space, connector, user, connection, \
+             authorization_id, outcome FROM events ORDER BY sequence LIMIT ?1";
+        self.long_read(move |connection| sql::all(connection, OLDEST, [limit], event)).await
+    }
+
+    async fn forget_events(&self, through: u64) -> Result<(), StoreError> {
+        self.write(move |connection, _| {
+            sql::execute(connection, "DELETE FROM events WHERE sequence <= ?1", [signed(through)])?;
+            Ok(())
+        })
+        .await
+    }
+}
 
 /// Adds events.
-pub(crate) fn write(connection: &Connection, events: &[AuditEvent]) -> Result<(), Fault> {
-    const INSERT: &str = "INSERT INTO events (at, actor_kind, actor, kind, space, connector, user, authorization_id, outcome) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+pub(crate) fn write(connection: &Connection, events: &[AuditEvent]) -> Result<(), SqliteError> {
+    const INSERT: &str = "INSERT INTO events \
+         (at, actor_kind, actor, kind, space, connector, user, connection, authorization_id, outcome) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     for event in events {
         let (actor_kind, actor) = actor_columns(&event.actor);
         let parameters = params![
@@ -24,8 +60,9 @@ pub(crate) fn write(connection: &Connection, events: &[AuditEvent]) -> Result<()
             event.space.as_ref().map(SpaceId::as_str),
             event.connector.as_ref().map(ConnectorId::as_str),
             event.user.as_ref().map(UserId::as_str),
-            event.grant.as_ref().map(AuthorizationId::as_bytes),
-            event.outcome,
+            event.connection.as_ref().map(ConnectionName::as_str),
+            event.authorization.as_ref().map(AuthorizationId::as_bytes),
+            event.outcome.as_str(),
         ];
         sql::execute(connection, INSERT, parameters)?;
     }
@@ -41,37 +78,26 @@ pub(crate) fn actor_columns(actor: &Actor) -> (&'static str, Option<&str>) {
     }
 }
 
-/// The oldest events.
-pub(crate) fn pending(connection: &Connection, limit: u32) -> Result<Vec<RecordedEvent>, Fault> {
-    const OLDEST: &str = "SELECT sequence, at, actor_kind, actor, kind, space, connector, user, authorization_id, outcome \
-         FROM events ORDER BY sequence LIMIT ?1";
-    sql::all(connection, OLDEST, [limit], |row| {
-        let mut columns = Reader::new(row, 0, "events");
-        let sequence = columns.unsigned()?;
-        let at = columns.time()?;
-        let actor = match (columns.text()?, columns.optional_text()?) {
-            ("user", Some(user)) => Actor::Person(UserId::new(user).map_err(|_| columns.broken("an actor is well formed"))?),
-            ("agent", Some(name)) => Actor::Agent(name.to_owned()),
-            ("system", None) => Actor::System,
-            _ => return Err(columns.broken("the kind of actor is known")),
-        };
-        let kind = AuditKind::parse(columns.text()?).ok_or_else(|| columns.broken("the kind of event is known"))?;
-        let malformed = |_| columns_fault("an id is well formed");
-        let space = columns.optional_text()?.map(SpaceId::new).transpose().map_err(malformed)?;
-        let connector = columns.optional_text()?.map(ConnectorId::new).transpose().map_err(malformed)?;
-        let user = columns.optional_text()?.map(UserId::new).transpose().map_err(malformed)?;
-        let grant = columns.optional_array()?.map(AuthorizationId::from_bytes);
-        let outcome = columns.text()?.to_owned();
-        Ok(RecordedEvent { sequence, event: AuditEvent { at, actor, kind, space, connector, user, grant, outcome } })
-    })
-}
-
-fn columns_fault(rule: &'static str) -> Fault {
-    crate::fault::inconsistent("events", rule)
-}
-
-/// Forgets delivered events.
-pub(crate) fn forget(connection: &Connection, through: u64) -> Result<(), Fault> {
-    sql::execute(connection, "DELETE FROM events WHERE sequence <= ?1", [signed(through)])?;
-    Ok(())
+fn event(row: &Row<'_>) -> Result<RecordedEvent, SqliteError> {
+    let mut columns = Columns::numbered(row, 0, "events")?;
+    let sequence = u64::try_from(columns.number()).map_err(|_| columns.broken("a sequence number is not negative"))?;
+    let at = columns.time()?;
+    let actor = match (columns.text()?, columns.optional_text()?) {
+        ("user", Some(user)) => Actor::Person(UserId::new(user).map_err(|_| columns.broken("an actor is well formed"))?),
+        ("agent", Some(name)) => Actor::Agent(name.to_owned()),
+        ("system", None) => Actor::System,
+        _ => return Err(columns.broken("the kind of actor is a known one")),
+    };
+    let event = AuditEvent {
+        at,
+        actor,
+        kind: AuditKind::parse(columns.text()?).ok_or_else(|| columns.broken("the kind of event is a known one"))?,
+        space: columns.optional_space()?,
+        connector: columns.optional_connector()?,
+        user: columns.optional_user()?,
+        connection: columns.optional_connection()?,
+        authorization: columns.optional_array()?.map(AuthorizationId::from_bytes),
+        outcome: AuditOutcome::parse(columns.text()?).ok_or_else(|| columns.broken("the outcome is a known one"))?,
+    };
+    Ok(RecordedEvent { sequence, event })
 }

@@ -1,22 +1,22 @@
-//! Whose file it is, and migrations by version.
+//! Identifies the file and migrates its schema.
 //!
-//! `application_id` tells our files from others, `user_version` counts the migrations applied. Each migration is one
-//! transaction, so a start that dies in between, or beside another start, leaves a file of some version and never a half one.
+//! `application_id` marks files of this program, `user_version` counts the migrations applied. Each migration is one
+//! transaction, so a start that is killed, or that runs beside another start, leaves the file at one version or the next.
 
 use rusqlite::Connection;
 
-use crate::fault::{Fault, unusable};
+use crate::error::{SqliteError, unusable};
 use crate::sql;
 
 /// `GRTY`.
 const APPLICATION_ID: i64 = 0x4752_5459;
 
-/// Never edited once released; the next one is added below.
+/// A released migration is never edited; a new one is appended.
 const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_first.sql")];
 
-/// Refuses a file of another program or of a newer version of this one; answers the version. Changes nothing.
-pub(crate) fn identify(connection: &Connection) -> Result<usize, Fault> {
-    // One snapshot, or a start of another process between two reads would make the file look like nobody's.
+/// Returns the version; refuses a file of another program or of a newer version of this one. Changes nothing.
+pub(crate) fn identify(connection: &Connection) -> Result<usize, SqliteError> {
+    // One snapshot: if another process migrated between two of these reads, the file would look like another program's.
     let _snapshot = connection.is_autocommit().then(|| connection.unchecked_transaction()).transpose()?;
     let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -32,7 +32,7 @@ pub(crate) fn identify(connection: &Connection) -> Result<usize, Fault> {
 }
 
 /// Brings the file to the newest version.
-pub(crate) fn migrate(connection: &Connection) -> Result<(), Fault> {
+pub(crate) fn migrate(connection: &Connection) -> Result<(), SqliteError> {
     while identify(connection)? < MIGRATIONS.len() {
         connection.execute_batch("BEGIN IMMEDIATE")?;
         let applied = apply_next(connection);
@@ -42,8 +42,8 @@ pub(crate) fn migrate(connection: &Connection) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Applies one migration inside the present transaction, if another process did not do so meanwhile.
-fn apply_next(connection: &Connection) -> Result<(), Fault> {
+/// Applies one migration inside the present transaction, unless another process has applied it.
+fn apply_next(connection: &Connection) -> Result<(), SqliteError> {
     let version = identify(connection)?;
     if let Some(migration) = MIGRATIONS.get(version) {
         connection.execute_batch(migration)?;

@@ -5,27 +5,28 @@ use grantry_domain::ports::{Session, SessionHash, SessionStore, StoreError};
 use grantry_domain::time::Timestamp;
 use rusqlite::params;
 
-use crate::records::Reader;
+use crate::records::Columns;
 use crate::sql;
 use crate::store::SqliteStore;
 
 #[async_trait]
 impl SessionStore for SqliteStore {
     async fn insert(&self, id: SessionHash, session: Session) -> Result<(), StoreError> {
+        const INSERT: &str = "INSERT INTO sessions (hash, user, created_at, seen_at) VALUES (?1, ?2, ?3, ?4)";
         self.write(move |connection, _| {
             let created_at = session.created_at.as_millis();
             let parameters = params![id.0, session.user.as_str(), created_at, session.seen_at.as_millis()];
-            sql::execute(connection, "INSERT INTO sessions VALUES (?1, ?2, ?3, ?4)", parameters)?;
+            sql::execute(connection, INSERT, parameters)?;
             Ok(())
         })
         .await
     }
 
     async fn find(&self, id: SessionHash) -> Result<Option<Session>, StoreError> {
-        const FIND: &str = "SELECT user, created_at, seen_at FROM sessions WHERE hash = ?1";
+        const FIND: &str = "SELECT seq, user, created_at, seen_at FROM sessions WHERE hash = ?1";
         self.point_read(move |connection| {
             sql::first(connection, FIND, [id.0], |row| {
-                let mut columns = Reader::new(row, 0, "sessions");
+                let mut columns = Columns::numbered(row, 0, "sessions")?;
                 Ok(Session { user: columns.user()?, created_at: columns.time()?, seen_at: columns.time()? })
             })
         })

@@ -1,11 +1,11 @@
-//! Running statements. All are prepared once per connection, and every value is a parameter (R72).
+//! Runs statements. Each is prepared once per connection, and every value is a parameter.
 
 use rusqlite::{Connection, Params, Row};
 
-use crate::fault::Fault;
+use crate::error::SqliteError;
 
-/// Changes rows; answers how many.
-pub(crate) fn execute(connection: &Connection, sql: &str, parameters: impl Params) -> Result<u64, Fault> {
+/// Changes rows; returns how many.
+pub(crate) fn execute(connection: &Connection, sql: &str, parameters: impl Params) -> Result<u64, SqliteError> {
     let changed = connection.prepare_cached(sql)?.execute(parameters)?;
     Ok(u64::try_from(changed).unwrap_or(u64::MAX))
 }
@@ -15,11 +15,26 @@ pub(crate) fn first<T>(
     connection: &Connection,
     sql: &str,
     parameters: impl Params,
-    read: impl FnOnce(&Row<'_>) -> Result<T, Fault>,
-) -> Result<Option<T>, Fault> {
+    read: impl FnOnce(&Row<'_>) -> Result<T, SqliteError>,
+) -> Result<Option<T>, SqliteError> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(parameters)?;
     rows.next()?.map(read).transpose()
+}
+
+/// Passes every row to `read`.
+pub(crate) fn each(
+    connection: &Connection,
+    sql: &str,
+    parameters: impl Params,
+    mut read: impl FnMut(&Row<'_>) -> Result<(), SqliteError>,
+) -> Result<(), SqliteError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(parameters)?;
+    while let Some(row) = rows.next()? {
+        read(row)?;
+    }
+    Ok(())
 }
 
 /// All rows.
@@ -27,23 +42,22 @@ pub(crate) fn all<T>(
     connection: &Connection,
     sql: &str,
     parameters: impl Params,
-    mut read: impl FnMut(&Row<'_>) -> Result<T, Fault>,
-) -> Result<Vec<T>, Fault> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(parameters)?;
+    mut read: impl FnMut(&Row<'_>) -> Result<T, SqliteError>,
+) -> Result<Vec<T>, SqliteError> {
     let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
+    each(connection, sql, parameters, |row| {
         found.push(read(row)?);
-    }
+        Ok(())
+    })?;
     Ok(found)
 }
 
 /// Whether there is a row.
-pub(crate) fn exists(connection: &Connection, sql: &str, parameters: impl Params) -> Result<bool, Fault> {
+pub(crate) fn exists(connection: &Connection, sql: &str, parameters: impl Params) -> Result<bool, SqliteError> {
     Ok(connection.prepare_cached(sql)?.exists(parameters)?)
 }
 
-/// A number from a statement that always answers one row.
-pub(crate) fn number(connection: &Connection, sql: &str, parameters: impl Params) -> Result<i64, Fault> {
+/// The number that a statement with exactly one row returns.
+pub(crate) fn number(connection: &Connection, sql: &str, parameters: impl Params) -> Result<i64, SqliteError> {
     Ok(connection.prepare_cached(sql)?.query_row(parameters, |row| row.get(0))?)
 }

@@ -1,54 +1,55 @@
-//! The store: one writer, readers beside it.
+//! The store: one writer, and readers in parallel to it.
 
 use std::fmt;
 use std::sync::Arc;
 use std::thread;
 
-use grantry_domain::ports::{Clock, StoreError};
+use async_trait::async_trait;
+use grantry_domain::ports::{Clock, StoreClock, StoreError};
 use grantry_domain::time::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use crate::connection::{self, Lane, Readers};
-use crate::fault::Fault;
+use crate::connection::{self, PointReaders, ReaderPool};
+use crate::error::SqliteError;
 use crate::options::SqliteOptions;
 use crate::writer::{self, WriteCounts, Writer};
 
-/// An open store on one file. Share it behind an `Arc`; [`close`](Self::close) it at the end.
+/// An open store on one file. Share it behind an `Arc`, and [`close`](Self::close) it at the end.
 ///
 /// Several processes may have the same file open.
 pub struct SqliteStore {
     clock: Arc<dyn Clock>,
     deployment: [u8; 16],
     writer: Writer,
-    readers: Readers,
-    lane: Lane,
+    point_readers: PointReaders,
+    reader_pool: ReaderPool,
 }
 
 impl SqliteStore {
-    /// Opens a file, or creates it with mode 0600, and brings its schema to the newest version.
+    /// Opens a file, or creates it with mode 0600, and migrates its schema to the newest version.
     ///
-    /// Fails with `Unusable` for a file that is damaged, another program's, or of a newer version, and with `Unavailable`
+    /// Fails with `Unusable` for a file that is damaged, of another program, or of a newer version, and with `Unavailable`
     /// while another process keeps it locked.
     pub async fn open(options: SqliteOptions) -> Result<Self, StoreError> {
         let (ready, opened) = oneshot::channel();
-        // The thread that will write opens as well, so that nothing blocks the runtime.
+        // The thread that will write also opens the file, so that the runtime is not blocked.
         thread::Builder::new()
             .name("grantry-sqlite-writer".to_owned())
             .spawn(move || {
                 let opened = match connection::open(&options) {
                     Ok(opened) => opened,
-                    Err(fault) => return drop(ready.send(Err(fault.into()))),
+                    Err(error) => return drop(ready.send(Err(error.into()))),
                 };
                 let (writer, thread) = writer::writer(opened.writer, &options);
-                let store = Lane::start(opened.listers, options.queue).map(|lane| Self {
+                let store = ReaderPool::start(opened.pool, options.queue).map(|reader_pool| Self {
                     clock: options.clock,
                     deployment: opened.deployment,
                     writer,
-                    readers: Readers::new(opened.readers),
-                    lane,
+                    point_readers: PointReaders::new(opened.point_readers),
+                    reader_pool,
                 });
-                // If the caller has gone away the store is dropped here, which ends its threads.
+                // If the caller was cancelled, the store is dropped here, which ends its threads.
                 drop(ready.send(store));
                 thread.run();
             })
@@ -56,25 +57,24 @@ impl SqliteStore {
         opened.await.unwrap_or(Err(StoreError::Unavailable))
     }
 
-    /// The id of the deployment this file belongs to, which stands in the associated data of every sealed record (R73).
+    /// The id of the deployment that this file belongs to. It is part of the associated data of every sealed record.
     pub fn deployment_id(&self) -> [u8; 16] {
         self.deployment
     }
 
-    /// Carries out the writes that are queued, empties the write-ahead log into the file and closes it. Whatever is asked
-    /// afterwards is `Unavailable`.
+    /// Performs the queued writes, empties the write-ahead log into the file and closes it. Later calls are `Unavailable`.
     pub async fn close(&self) {
-        self.readers.close();
-        self.lane.close().await;
+        self.point_readers.close();
+        self.reader_pool.close().await;
         self.writer.close().await;
     }
 
-    /// How many writes there were, and how many commits they needed: for metrics.
+    /// The number of writes and of the commits they needed, for metrics.
     pub fn write_counts(&self) -> WriteCounts {
         self.writer.counts()
     }
 
-    /// How many writes wait in the queue: for metrics.
+    /// The number of writes in the queue, for metrics.
     pub fn waiting_writes(&self) -> usize {
         self.writer.waiting()
     }
@@ -83,41 +83,48 @@ impl SqliteStore {
         self.clock.now()
     }
 
-    /// Changes something, in a transaction that is locked from its start. Answers after the commit.
+    /// Writes in a transaction that is locked from its start. Returns after the commit.
     pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection, Timestamp) -> Result<T, Fault> + Send + 'static,
+        F: FnOnce(&Connection, Timestamp) -> Result<T, SqliteError> + Send + 'static,
     {
         self.writer.write(work).await
     }
 
-    /// Reads a row or a few, on this thread. Only if the file is locked, as while another process recovers it, does the
-    /// read move to a thread that may wait.
+    /// Reads a few rows on this thread. If the file is locked, as while another process recovers it, the read is repeated
+    /// on a thread that may block.
     pub(crate) async fn point_read<T, F>(&self, read: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
+        F: Fn(&Connection) -> Result<T, SqliteError> + Send + 'static,
     {
-        match self.readers.read(&read) {
-            Err(Fault::Busy) => self.lane.read(read).await,
+        match self.point_readers.read(&read) {
+            Err(SqliteError::Busy) => self.reader_pool.read(read).await,
             Ok(found) => Ok(found),
-            Err(Fault::Store(error)) => Err(error),
+            Err(SqliteError::Store(error)) => Err(error),
         }
     }
 
-    /// Reads as much as it takes, on a thread that may wait.
+    /// Reads any number of rows, on a thread that may block.
     pub(crate) async fn long_read<T, F>(&self, read: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, SqliteError> + Send + 'static,
     {
-        self.lane.read(read).await
+        self.reader_pool.read(read).await
     }
 
-    /// Asks the writer to empty the log, so that what was deleted is nowhere any more (R72).
+    /// Requests that the writer empties the log, so that deleted data is in no file any more.
     pub(crate) async fn checkpoint(&self) {
         self.writer.checkpoint().await;
+    }
+}
+
+#[async_trait]
+impl StoreClock for SqliteStore {
+    async fn now(&self) -> Result<Timestamp, StoreError> {
+        Ok(self.clock())
     }
 }
 
@@ -146,30 +153,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_point_read_runs_here_and_one_that_meets_a_lock_elsewhere() {
+    async fn a_point_read_runs_on_this_thread_unless_the_file_is_locked() {
         let folder = tempfile::tempdir().unwrap();
         let store = open(&folder).await;
         assert_eq!(store.point_read(|_| Ok(thread_name())).await, Ok(thread_name()));
 
-        let elsewhere = Some("grantry-sqlite-reader".to_owned());
-        assert_eq!(store.long_read(|_| Ok(thread_name())).await, Ok(elsewhere.clone()));
-        let met = AtomicBool::new(false);
-        let meets_a_lock =
-            move |_: &Connection| if met.swap(true, Ordering::SeqCst) { Ok(thread_name()) } else { Err(Fault::Busy) };
-        assert_eq!(store.point_read(meets_a_lock).await, Ok(elsewhere));
+        let pool_thread = Some("grantry-sqlite-reader".to_owned());
+        assert_eq!(store.long_read(|_| Ok(thread_name())).await, Ok(pool_thread.clone()));
+        let tried = AtomicBool::new(false);
+        let locked_once = move |_: &Connection| {
+            if tried.swap(true, Ordering::SeqCst) { Ok(thread_name()) } else { Err(SqliteError::Busy) }
+        };
+        assert_eq!(store.point_read(locked_once).await, Ok(pool_thread));
     }
 
     #[tokio::test]
-    async fn a_write_that_panics_takes_nobody_along() {
+    async fn a_write_that_panics_is_undone_and_the_writer_goes_on() {
         let folder = tempfile::tempdir().unwrap();
         let store = open(&folder).await;
         let insert = "INSERT INTO tombstones VALUES ('alice', 1)";
-        let panics = move |connection: &Connection, _| -> Result<(), Fault> {
+        let panics = move |connection: &Connection, _| -> Result<(), SqliteError> {
             connection.execute(insert, [])?;
             panic!("a bug");
         };
         assert_eq!(store.write(panics).await, Err(StoreError::Unavailable));
-        // What it did is undone, so this row is not there yet.
+        // The insert before the panic is undone, so this one succeeds.
         assert_eq!(store.write(move |connection, _| Ok(connection.execute(insert, [])?)).await, Ok(1));
     }
 }

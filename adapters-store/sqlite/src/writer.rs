@@ -1,7 +1,8 @@
-//! The one writer: a thread, a bounded queue, and commits that many writes share.
+//! The single writer: a thread, a bounded queue, and group commit.
 //!
-//! Making a commit durable costs far more than the statements in it. So whatever is queued when a transaction is open joins
-//! it, each write in a savepoint of its own: one that fails is undone alone. Nobody gets an answer before the commit.
+//! Making a commit durable costs far more than the statements in it. Therefore writes that are queued while a transaction is
+//! open join it, each in a separate savepoint, so that a failed write is undone alone. Callers get their results after the
+//! commit.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,17 +14,17 @@ use grantry_domain::time::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::fault::{Fault, commit_failed};
+use crate::error::{SqliteError, commit_failed};
 use crate::options::SqliteOptions;
 use crate::sql;
 
 /// How long emptying the log waits for readers.
 const CHECKPOINT_WAIT: Duration = Duration::from_millis(10);
 
-/// How many writes there were, and how many commits they needed.
+/// The number of writes and of the commits they needed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WriteCounts {
-    /// Writes carried out, refused ones included.
+    /// Writes performed, including those that failed.
     pub writes: u64,
     /// Transactions committed.
     pub commits: u64,
@@ -35,12 +36,12 @@ struct Counters {
     commits: AtomicU64,
 }
 
-/// One write: what it does in the open transaction, and how its caller hears of it.
+/// One write and the reply to its caller.
 trait Job: Send {
-    /// Runs inside a savepoint; answers whether it is to be kept.
+    /// Runs inside a savepoint; returns whether to keep the changes.
     fn run(&mut self, connection: &Connection, now: Timestamp) -> bool;
-    /// Answers the caller, who may have gone away. `committed` is the fate of the transaction.
-    fn answer(self: Box<Self>, committed: Result<(), StoreError>);
+    /// Replies to the caller, which may have been cancelled. `committed` is the result of the transaction.
+    fn reply(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
 struct Write<T, F> {
@@ -52,11 +53,11 @@ struct Write<T, F> {
 impl<T, F> Job for Write<T, F>
 where
     T: Send,
-    F: FnOnce(&Connection, Timestamp) -> Result<T, Fault> + Send,
+    F: FnOnce(&Connection, Timestamp) -> Result<T, SqliteError> + Send,
 {
     fn run(&mut self, connection: &Connection, now: Timestamp) -> bool {
         if let Some(work) = self.work.take() {
-            // A bug in one write must not take the writer from all others.
+            // A panic in one write must not end the writer thread.
             self.outcome = match catch_unwind(AssertUnwindSafe(|| work(connection, now))) {
                 Ok(outcome) => outcome.map_err(StoreError::from),
                 Err(_) => Err(StoreError::Unavailable),
@@ -65,7 +66,7 @@ where
         self.outcome.is_ok()
     }
 
-    fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
+    fn reply(self: Box<Self>, committed: Result<(), StoreError>) {
         drop(self.reply.send(self.outcome.and_then(|value| committed.map(|()| value))));
     }
 }
@@ -76,42 +77,42 @@ enum Message {
 }
 
 enum Control {
-    /// Moves the log into the file and empties it.
+    /// Copies the log into the file and empties it.
     Checkpoint,
-    /// Ends after what is queued.
+    /// Ends the thread after the queued writes.
     Close(oneshot::Sender<()>),
 }
 
-/// The way to the writer.
+/// The queue to the writer thread.
 pub(crate) struct Writer {
     queue: mpsc::Sender<Message>,
     counters: Arc<Counters>,
 }
 
 impl Writer {
-    /// Queues a write and waits for its commit. Once queued it is carried out, even if the caller goes away.
+    /// Queues a write and waits for its commit. A queued write is performed even if the caller is cancelled.
     pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection, Timestamp) -> Result<T, Fault> + Send + 'static,
+        F: FnOnce(&Connection, Timestamp) -> Result<T, SqliteError> + Send + 'static,
     {
-        let (reply, answer) = oneshot::channel();
+        let (reply, result) = oneshot::channel();
         let job = Box::new(Write { work: Some(work), outcome: Err(StoreError::Unavailable), reply });
         self.queue.send(Message::Write(job)).await.map_err(|_| StoreError::Unavailable)?;
-        answer.await.unwrap_or(Err(StoreError::OutcomeUnknown))
+        result.await.unwrap_or(Err(StoreError::OutcomeUnknown))
     }
 
-    /// Asks for the log to be emptied, without waiting for it.
+    /// Requests that the log be emptied, without waiting for it.
     pub(crate) async fn checkpoint(&self) {
-        // An error means that the store is closed, which has emptied the log.
+        // An error means that the store is closed; closing has emptied the log.
         drop(self.queue.send(Message::Control(Control::Checkpoint)).await);
     }
 
-    /// Refuses new writes, carries out the queued ones, empties the log and closes the file.
+    /// Refuses new writes, performs the queued ones, empties the log and closes the file.
     pub(crate) async fn close(&self) {
         let (done, closed) = oneshot::channel();
         if self.queue.send(Message::Control(Control::Close(done))).await.is_ok() {
-            // An error means that the thread has ended, which is what was asked for.
+            // An error means that the thread has already ended.
             drop(closed.await);
         }
     }
@@ -129,7 +130,7 @@ impl Writer {
     }
 }
 
-/// The writer's own side. [`WriterThread::run`] blocks until the store is closed or dropped.
+/// The state of the writer thread. [`WriterThread::run`] blocks until the store is closed or dropped.
 pub(crate) struct WriterThread {
     connection: Connection,
     clock: Arc<dyn Clock>,
@@ -139,7 +140,7 @@ pub(crate) struct WriterThread {
     counters: Arc<Counters>,
 }
 
-/// Both sides of the queue.
+/// Creates the queue and the state of the thread.
 pub(crate) fn writer(connection: Connection, options: &SqliteOptions) -> (Writer, WriterThread) {
     let counters = Arc::<Counters>::default();
     let (sender, queue) = mpsc::channel(options.queue.max(1));
@@ -155,7 +156,7 @@ pub(crate) fn writer(connection: Connection, options: &SqliteOptions) -> (Writer
 }
 
 impl WriterThread {
-    /// Serves until closed.
+    /// Performs writes until the store is closed.
     pub(crate) fn run(mut self) {
         let mut closing = Vec::new();
         while let Some(message) = self.queue.blocking_recv() {
@@ -175,21 +176,21 @@ impl WriterThread {
         self.checkpoint();
         drop(self.connection);
         for done in closing {
-            // Nobody may be waiting any more.
+            // The caller may have been cancelled.
             let _ = done.send(());
         }
     }
 
-    /// Carries out a write, and others that are queued, in one transaction. Answers a message that was met and is no write.
+    /// Performs a write, and others that are queued, in one transaction. Returns the control message that ended the group.
     fn commit_group(&mut self, first: Box<dyn Job>) -> Option<Control> {
-        if let Err(fault) = sql::execute(&self.connection, "BEGIN IMMEDIATE", []) {
-            return self.refuse_waiting(first, fault.into());
+        if let Err(error) = sql::execute(&self.connection, "BEGIN IMMEDIATE", []) {
+            return self.refuse_waiting(first, error.into());
         }
         let mut group = Vec::new();
         let mut next = Some(first);
         let mut control = None;
         while let Some(mut job) = next.take() {
-            // A full disk or an input or output error undoes the whole transaction at once.
+            // A full disk or an input or output error rolls the whole transaction back.
             let kept = run_in_savepoint(&self.connection, self.clock.now(), job.as_mut()).is_ok();
             group.push(job);
             if !kept {
@@ -205,7 +206,7 @@ impl WriterThread {
         let committed = self.commit();
         self.counters.writes.fetch_add(group.len() as u64, Ordering::Relaxed);
         for job in group {
-            job.answer(committed);
+            job.reply(committed);
         }
         control
     }
@@ -223,8 +224,8 @@ impl WriterThread {
         committed.map(drop).map_err(|error| commit_failed(&error))
     }
 
-    /// Empties the log into the file, so that what was deleted is nowhere any more (R72). Readers of this process are done in
-    /// microseconds; those of others are hardly waited for, the next time will do.
+    /// Empties the log into the file, so that deleted data is in no file any more. Reads of this process end within
+    /// microseconds. A read of another process that takes longer postpones this to the next checkpoint.
     fn checkpoint(&self) {
         let connection = &self.connection;
         let done = connection
@@ -235,10 +236,10 @@ impl WriterThread {
         }
     }
 
-    /// No transaction could be begun, mostly because the file stayed locked for the whole waiting time. Everybody who has
-    /// waited meanwhile hears it at once, instead of one after the other; whoever comes later has a try of their own.
+    /// Fails the writes that are queued now, because no transaction could begin; usually the file stayed locked for the
+    /// whole time-out. Otherwise each of them would wait for the time-out again. Later writes try again.
     fn refuse_waiting(&mut self, first: Box<dyn Job>, error: StoreError) -> Option<Control> {
-        tracing::warn!("writes were refused because no transaction could be begun");
+        tracing::warn!("writes failed because no transaction could begin");
         let mut refused = vec![first];
         let mut control = None;
         for _ in 0..self.queue.len() {
@@ -252,15 +253,14 @@ impl WriterThread {
             }
         }
         for job in refused {
-            job.answer(Err(error));
+            job.reply(Err(error));
         }
         control
     }
 }
 
-/// Runs a write so that it can be undone alone. What cannot be undone takes the whole transaction along, which the commit
-/// then finds lost.
-fn run_in_savepoint(connection: &Connection, now: Timestamp, job: &mut dyn Job) -> Result<(), Fault> {
+/// Runs a write so that it can be undone alone. If that fails, the whole transaction is rolled back, and the commit fails.
+fn run_in_savepoint(connection: &Connection, now: Timestamp, job: &mut dyn Job) -> Result<(), SqliteError> {
     sql::execute(connection, "SAVEPOINT job", [])?;
     if !job.run(connection, now) {
         sql::execute(connection, "ROLLBACK TO job", [])?;
@@ -269,7 +269,7 @@ fn run_in_savepoint(connection: &Connection, now: Timestamp, job: &mut dyn Job) 
     Ok(())
 }
 
-/// Gives a transaction up. Should this fail as well, the next one cannot begin and says so.
+/// Rolls a transaction back. If this fails too, the next transaction cannot begin and reports the error.
 fn roll_back(connection: &Connection) {
     if !connection.is_autocommit() {
         drop(connection.execute_batch("ROLLBACK"));

@@ -1,4 +1,4 @@
-//! This store keeps the contract of stores, also when two processes share the file.
+//! The contract of stores, with two processes that share the file.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ async fn fresh(clock: TestClock) -> Backend {
 grantry_testkit::store_contract!(fresh);
 
 #[test]
-fn random_histories_are_those_of_the_reference_store() {
+fn random_histories_equal_those_of_the_reference_store() {
     let model = async |clock: TestClock| {
         let store = MemoryStore::new(Arc::new(clock.clone()));
         let other = Node::of(store.clone());

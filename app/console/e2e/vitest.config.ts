@@ -8,7 +8,7 @@ export default defineConfig({
     root: fileURLToPath(new URL(".", import.meta.url)),
     include: ["specs/**/*.test.ts"],
     environment: "node",
-    // One browser and one server at a time: the machine that runs this may be small.
+    // One browser and one server at a time, for machines with few cores.
     fileParallelism: false,
     testTimeout: 60_000,
     hookTimeout: 120_000,

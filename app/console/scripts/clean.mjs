@@ -1,4 +1,4 @@
-// Removes the named build folders of the calling workspace, so that a renamed module leaves nothing behind in a package.
+// Removes the given build folders of the calling workspace, so that a package contains no output of a renamed module.
 import { rmSync } from "node:fs";
 
 for (const folder of process.argv.slice(2)) {

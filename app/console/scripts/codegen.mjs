@@ -1,5 +1,5 @@
-// Writes the client's types from openapi.json: one TypeScript type for each schema, in the order of their names.
-// `--check` compares instead. Knows the part of JSON Schema that an API description needs, and stops at anything else.
+// Generates the client's types from openapi.json: one TypeScript type per schema, sorted by name. `--check` compares
+// instead. Supports the part of JSON Schema that an API description uses, and fails on any other.
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
@@ -35,7 +35,7 @@ function fileOf(schemas) {
   ].join("\n");
 }
 
-/** The TypeScript type of a schema; `indent` is that of the line it starts on. */
+/** The TypeScript type of a schema; `indent` is the indent of its first line. */
 function typeOf(schema, indent) {
   if (schema === true || Object.keys(withoutNotes(schema)).length === 0) {
     return "unknown";
@@ -106,7 +106,7 @@ function docs(schema, indent) {
     : `${pad}/**\n${lines.map((line) => `${pad} * ${line}`.trimEnd()).join("\n")}\n${pad} */\n`;
 }
 
-/** Words that describe, and restrictions TypeScript cannot tell, leave the type as it is. */
+/** Removes keywords without effect on the type. */
 function withoutNotes(schema) {
   const notes = ["description", "title", "example", "examples", "deprecated", "default"];
   return Object.fromEntries(Object.entries(schema).filter(([name]) => !notes.includes(name)));

@@ -1,5 +1,5 @@
-// Looks at what `npm pack` would publish: the built modules with their types, the sources their maps point to, a README,
-// a licence, and nothing else. Then uses the packages as a stranger's strict program would.
+// Checks the content of `npm pack`: the built modules with their types, the sources of their maps, a README, a licence, and
+// no other file. Then uses the packages in a separate program with strict types.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,13 +14,15 @@ const ALLOWED = [
 ];
 const REQUIRED = ["package.json", "README.md", "LICENSE", "dist/index.js", "dist/index.d.ts"];
 const CONSUMER = `
-import { type Connector, GrantryError, startFlow, watchFlow } from "@grantry/client";
+import { type Connector, connectionOf, GrantryError, startFlow, watchFlow } from "@grantry/client";
 import { OAuthRedirectMode, useConnectorOAuthConnect } from "@grantry/react";
 export const started: Promise<{ flowId: string }> = startFlow("github", { space: "marketing" });
 export const name = (connector: Connector): string => connector.name;
+export const account = (connector: Connector) => connectionOf(connector, "work")?.account;
 export const watched = watchFlow("f", { onChange: (flow) => void flow.status });
 export const isTyped = (error: unknown) => error instanceof GrantryError && error.code === "access_denied";
-export const useHook = () => useConnectorOAuthConnect({ connectorId: "c", redirectMode: OAuthRedirectMode.NewTab });
+export const useHook = () =>
+  useConnectorOAuthConnect({ connectorId: "c", connection: "work", redirectMode: OAuthRedirectMode.NewTab });
 // @ts-expect-error a flow is started for a connector
 startFlow(1);
 `;
@@ -49,7 +51,7 @@ function check(name) {
     ...REQUIRED.filter((path) => !paths.includes(path)).map((path) => `${path} is missing`),
   ];
   if (JSON.parse(readFileSync(`packages/${name}/package.json`, "utf8")).sideEffects !== false) {
-    problems.push("it does not tell bundlers that it has no side effects");
+    problems.push("it does not declare that it has no side effects");
   }
   console.log(`${packed.name}: ${paths.length} files, ${(packed.size / 1000).toFixed(1)} kB`);
   for (const problem of problems) {
@@ -61,7 +63,7 @@ function check(name) {
   run("tar", ["xzf", join(place, packed.filename), "-C", target, "--strip-components=1"]);
 }
 
-/** Compiles a program against what was packed, and loads the client in plain Node. */
+/** Compiles a program with the packed packages, and loads the client in Node. */
 function consume() {
   for (const name of ["react", "@types", "@tanstack", "csstype"]) {
     symlinkSync(resolve("node_modules", name), join(place, "node_modules", name));

@@ -1,4 +1,4 @@
-// Holds the console to its size: all script of the first load, compressed, in 120 kB.
+// Checks the size of the console: all scripts of the first load, compressed, at most 120 kB.
 import { readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 

@@ -1,10 +1,10 @@
-/** A BroadcastChannel under the test's control: synchronous, observable, and blockable. */
+/** A `BroadcastChannel` for tests: synchronous, observable, and blockable. */
 export class FakeChannel extends EventTarget {
   private static all = new Set<FakeChannel>();
   private static blocked = false;
   private static original: typeof globalThis.BroadcastChannel | undefined;
 
-  /** Puts it in place of the real one. */
+  /** Replaces the real class. */
   static install() {
     FakeChannel.all.clear();
     FakeChannel.blocked = false;
@@ -18,18 +18,18 @@ export class FakeChannel extends EventTarget {
     }
   }
 
-  /** Makes every further construction fail, as an opaque origin does. */
+  /** Makes every further construction fail, as in an opaque origin. */
   static block() {
     FakeChannel.blocked = true;
   }
 
-  /** How many are open. */
+  /** The number of open channels. */
   static open(): number {
     return FakeChannel.all.size;
   }
 
-  /** Says something to all of them. */
-  static say(data: unknown, name = "oauth_flow_completed") {
+  /** Sends a message to all open channels. */
+  static send(data: unknown, name = "oauth_flow_completed") {
     for (const channel of [...FakeChannel.all]) {
       if (channel.name === name) {
         channel.dispatchEvent(new MessageEvent("message", { data }));
@@ -58,7 +58,7 @@ export class FakeChannel extends EventTarget {
   }
 }
 
-/** Messages no honest page sends, by what is wrong with them. */
+/** Forged and malformed messages, by description. */
 export function forgedMessages(flowId = "flow-1"): [string, unknown][] {
   return [
     ["a forged success", { version: 1, flowId, connectorId: "github", status: "success" }],
@@ -68,9 +68,9 @@ export function forgedMessages(flowId = "flow-1"): [string, unknown][] {
     ],
     ["another flow", { version: 1, flowId: "flow-999", connectorId: "github", status: "success" }],
     ["a future version", { version: 99, flowId, status: "success" }],
-    ["nothing", null],
+    ["null", null],
     ["text", "success"],
-    ["a huge one", { flowId, status: "success", error: "x".repeat(1_000_000) }],
+    ["a huge message", { flowId, status: "success", error: "x".repeat(1_000_000) }],
     ["a poisoned prototype", JSON.parse('{"__proto__":{"status":"success"},"status":{"toString":null}}')],
   ];
 }

@@ -2,14 +2,14 @@ import type { components } from "../packages/client/src/generated/api-types.ts";
 
 type Schemas = components["schemas"];
 
-/** People of the double: the same as those of the demo. The password is the name. */
-export const PEOPLE: Record<string, Schemas["Session"]> = {
-  alice: person("u_alice", "alice", "Alice Archer", { default: "editor", marketing: "viewer" }),
-  bob: person("u_bob", "bob", "Bob Baker", { default: "viewer", marketing: "viewer" }),
-  carol: person("u_carol", "carol", "Carol Cook", { default: "admin", marketing: "admin" }),
+/** Users of the fake server: the same as those of the demo. The password is the name. */
+export const USERS: Record<string, Schemas["Session"]> = {
+  alice: user("u_alice", "alice", "Alice Archer", { default: "editor", marketing: "viewer" }),
+  bob: user("u_bob", "bob", "Bob Baker", { default: "viewer", marketing: "viewer" }),
+  carol: user("u_carol", "carol", "Carol Cook", { default: "admin", marketing: "admin" }),
 };
 
-function person(
+function user(
   id: string,
   username: string,
   name: string,
@@ -27,7 +27,7 @@ function person(
 
 export const SHARED_CALLBACK = "http://127.0.0.1:8080/api/actions/connector/_oauth_callback";
 
-/** Profiles of the double. */
+/** Profiles of the fake server. */
 export const CONNECTOR_TYPES: Schemas["ConnectorType"][] = [
   {
     id: ".github",
@@ -51,7 +51,7 @@ export const CONNECTOR_TYPES: Schemas["ConnectorType"][] = [
     name: "SharePoint",
     redirect_uri: SHARED_CALLBACK,
     auth_modes: ["per-user", "shared"],
-    fields: [{ name: "tenant", label: "Tenant", kind: "text", required: true, pattern: "[0-9a-z.-]+" }],
+    fields: [{ name: "tenant", label: "Tenant", kind: "text", required: true, pattern: "[0-9a-z.\\-]+" }],
   },
   {
     id: ".oauth2",
@@ -77,7 +77,7 @@ export const CONNECTOR_TYPES: Schemas["ConnectorType"][] = [
   },
 ];
 
-/** A connector as the double keeps it. */
+/** A connector as the fake server stores it. */
 export function connector(
   space: string,
   id: string,
@@ -110,7 +110,7 @@ export function connector(
   };
 }
 
-/** The connectors a fresh double has. */
+/** The connectors of a new fake server. */
 export function seedConnectors(): Schemas["Connector"][] {
   return [
     connector("default", "github", "GitHub", ".github"),

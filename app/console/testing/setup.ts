@@ -1,7 +1,10 @@
-import { cleanup } from "@testing-library/react";
+import { cleanup, configure } from "@testing-library/react";
 import { afterEach, vi } from "vitest";
 
-// What jsdom leaves out of dialogs and popovers: being open or closed.
+// Enough for a busy machine.
+configure({ asyncUtilTimeout: 5000 });
+
+// jsdom does not implement the open state of dialogs and popovers.
 HTMLDialogElement.prototype.showModal = function showModal() {
   this.open = true;
 };

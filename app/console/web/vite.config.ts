@@ -8,15 +8,15 @@ export default defineConfig({
     outDir: "../dist",
     emptyOutDir: true,
     target: "es2022",
-    // Keeps `light-dark()` as it is, in place of a copy of every colour.
+    // Keeps `light-dark()` instead of a copy of every colour.
     cssTarget: ["chrome123", "firefox120", "safari17.5"],
-    // A data: URL would need its own exception in the content security policy.
+    // A data: URL would require an exception in the content security policy.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     rolldownOptions: { input: ["index.html", "connect.html"] },
   },
   experimental: {
-    // The page is served at `/` and `/s/{space}/`, so it names its assets from the root; scripts find theirs beside them.
+    // The page is served at `/` and `/s/{space}/`, so it refers to assets from the root; scripts refer to theirs relatively.
     renderBuiltUrl: (filename, { hostType }) => (hostType === "html" ? `/${filename}` : { relative: true }),
   },
   server: {

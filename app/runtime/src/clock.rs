@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use grantry_domain::ports::Clock;
 use grantry_domain::time::Timestamp;
 
-/// The instant from which this process measures; one for all clocks, so that their readings compare.
+/// The origin of the monotonic clock. All clocks of the process share it, so their readings can be compared.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The clocks of the operating system.
@@ -27,7 +27,7 @@ fn at(time: SystemTime) -> Timestamp {
     let epoch = Timestamp::from_millis(0);
     match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => epoch.plus(since),
-        // A machine whose clock was never set is wrong, but not a reason to panic.
+        // A clock before 1970 was never set. That is no reason to panic.
         Err(before) => epoch.minus(before.duration()),
     }
 }
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn instants_before_and_after_the_epoch_are_told() {
+    fn instants_before_and_after_the_epoch_are_converted() {
         let span = Duration::from_millis(1500);
         assert_eq!(at(SystemTime::UNIX_EPOCH + span).as_millis(), 1500);
         assert_eq!(at(SystemTime::UNIX_EPOCH - span).as_millis(), -1500);
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn all_clocks_measure_from_the_same_instant() {
+    fn all_clocks_have_the_same_origin() {
         let first = SystemClock.monotonic();
         let second = SystemClock.monotonic();
         assert!(first <= second);

@@ -1,6 +1,6 @@
-//! What the process provides to the use cases: clock, secure randomness, detached tasks and rate limits.
+//! The ports that a process implements: clock, secure randomness, detached tasks and rate limits.
 //!
-//! The only crate that reads the system clock and draws randomness. Tests replace each of them.
+//! Only this crate reads the system clock and draws randomness. Tests and hosts can replace each port.
 
 mod clock;
 mod random;

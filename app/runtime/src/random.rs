@@ -1,9 +1,9 @@
-//! Randomness.
+//! Secure randomness.
 
 use grantry_domain::ports::{RandomUnavailable, SecureRandom};
 
-/// The generator of the operating system, asked each time: nothing is buffered in this process, so a forked or restored copy
-/// of it cannot repeat a value (R74).
+/// The generator of the operating system. Nothing is buffered in the process, so a forked or restored copy of the process
+/// cannot repeat a value.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemRandom;
 
@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r74_every_request_is_answered_afresh_and_in_full() {
+    fn r74_every_buffer_is_filled_completely_with_new_bytes() {
         let mut draws = [[0_u8; 32]; 64];
         for draw in &mut draws {
             SystemRandom.fill(draw).unwrap();

@@ -1,4 +1,4 @@
-//! Rates per process (R59).
+//! Rate limits per process.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -11,22 +11,22 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DefaultKeyedStateStore;
 use grantry_domain::ports::{Clock, Limited, Operation, RateLimiter};
 
-/// So many in a span, all at once if need be; each comes back after its share of the span.
+/// `times` operations per span, as a burst if needed. Each is available again after its share of the span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
-    /// How many.
+    /// The number of operations.
     pub times: NonZeroU32,
-    /// In which span.
+    /// The span.
     pub per: Duration,
 }
 
 impl Quota {
-    /// So many in ten minutes.
+    /// This many in ten minutes.
     ///
     /// # Panics
-    /// At compile time, if there are none.
+    /// At compile time, if `times` is zero.
     pub const fn in_ten_minutes(times: u32) -> Self {
-        let times = NonZeroU32::new(times).expect("a rate of zero lets nothing through");
+        let times = NonZeroU32::new(times).expect("a quota above zero");
         Self { times, per: Duration::from_mins(10) }
     }
 
@@ -45,7 +45,7 @@ pub struct RateLimits {
     pub callback: Quota,
     /// Log-ins.
     pub log_in: Quota,
-    /// Asking for a status, which pages do every few seconds.
+    /// Status requests, which pages send every few seconds.
     pub status: Quota,
     /// Disconnects.
     pub disconnect: Quota,
@@ -63,7 +63,7 @@ impl Default for RateLimits {
     }
 }
 
-/// Counts in this process alone. What has recovered its full quota is forgotten, so memory follows the callers of one span.
+/// Counts in this process. Callers whose quota is full again are removed, so memory is bounded by the callers of one span.
 pub struct MemoryRateLimiter {
     start: Limiter,
     callback: Limiter,
@@ -85,8 +85,8 @@ impl MemoryRateLimiter {
         }
     }
 
-    /// How many callers it remembers, over all operations.
-    pub fn remembered(&self) -> usize {
+    /// The number of tracked callers, over all operations.
+    pub fn tracked(&self) -> usize {
         let all = [&self.start, &self.callback, &self.log_in, &self.status, &self.disconnect];
         all.into_iter().map(|limiter| limiter.governed.len()).sum()
     }
@@ -111,16 +111,16 @@ type Governed = governor::RateLimiter<String, DefaultKeyedStateStore<String>, Mo
 struct Limiter {
     governed: Governed,
     clock: Monotonic,
-    /// At how many remembered callers to forget the recovered ones next.
+    /// The number of tracked callers at which the next removal runs.
     clean_at: AtomicUsize,
 }
 
-const FEWEST_TO_CLEAN: usize = 1024;
+const MIN_TO_CLEAN: usize = 1024;
 
 impl Limiter {
     fn new(quota: Quota, clock: Monotonic) -> Self {
         let governed = Governed::new(quota.governed(), DefaultKeyedStateStore::default(), clock.clone());
-        Self { governed, clock, clean_at: AtomicUsize::new(FEWEST_TO_CLEAN) }
+        Self { governed, clock, clean_at: AtomicUsize::new(MIN_TO_CLEAN) }
     }
 
     fn take(&self, who: &str) -> Result<(), Limited> {
@@ -129,17 +129,17 @@ impl Limiter {
         taken.map_err(|refused| Limited { retry_after: refused.wait_time_from(self.clock.now()) })
     }
 
-    /// Forgets recovered callers whenever the table has doubled, which costs a constant share of each call.
+    /// Removes callers with a full quota whenever the table has doubled, so the cost per call is constant on average.
     fn clean(&self) {
         if self.governed.len() >= self.clean_at.load(Ordering::Relaxed) {
             self.governed.retain_recent();
-            let next = (2 * self.governed.len()).max(FEWEST_TO_CLEAN);
+            let next = (2 * self.governed.len()).max(MIN_TO_CLEAN);
             self.clean_at.store(next, Ordering::Relaxed);
         }
     }
 }
 
-/// The injected clock in the form the governor wants.
+/// The injected clock as a clock of `governor`.
 #[derive(Clone)]
 struct Monotonic(Arc<dyn Clock>);
 
@@ -182,15 +182,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn callers_that_have_recovered_are_forgotten() {
+    async fn callers_with_a_full_quota_are_removed() {
         let clock = TestClock::default();
         let limiter = limiter(&clock);
         for round in 0..5 {
-            for caller in 0..FEWEST_TO_CLEAN {
+            for caller in 0..MIN_TO_CLEAN {
                 limiter.take(&format!("ip:{round}:{caller}"), Operation::Start).await.unwrap();
             }
             clock.advance(Duration::from_mins(10));
         }
-        assert!(limiter.remembered() <= FEWEST_TO_CLEAN + 1, "{} are remembered", limiter.remembered());
+        assert!(limiter.tracked() <= MIN_TO_CLEAN + 1, "{} are tracked", limiter.tracked());
     }
 }

@@ -1,4 +1,4 @@
-//! Work that outlives its caller, on Tokio.
+//! Detached tasks on Tokio.
 
 use std::time::Duration;
 
@@ -16,20 +16,21 @@ pub struct TokioSpawner {
 }
 
 impl TokioSpawner {
-    /// Spawner on this runtime, wherever they are spawned from.
+    /// Spawns on this runtime, from any thread.
     pub fn new(runtime: Handle) -> Self {
         Self { runtime, running: watch::Sender::new(0) }
     }
 
-    /// How many tasks run.
+    /// The number of running tasks.
     pub fn running(&self) -> usize {
         *self.running.borrow()
     }
 
-    /// Waits until no task runs, at most `limit`; returns how many still run. Stop whatever spawns tasks first.
+    /// Waits until no task runs, at most `limit`. Returns the number of tasks that still run. Stop the callers that spawn tasks
+    /// first.
     pub async fn drain(&self, limit: Duration) -> usize {
         let mut running = self.running.subscribe();
-        // Whether it came in time is told by the count.
+        // The count shows whether the wait ended in time.
         let _in_time = timeout(limit, running.wait_for(|count| *count == 0)).await.is_ok();
         self.running()
     }
@@ -50,7 +51,7 @@ impl Spawner for TokioSpawner {
     }
 }
 
-/// One running task. Counts down on drop, so a task that panics is not waited for.
+/// One running task. Counts down on drop, so a task that panics does not block a drain.
 struct Counted(watch::Sender<usize>);
 
 impl Counted {
@@ -80,7 +81,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn r26_work_runs_to_its_end_when_its_caller_is_gone() {
+    async fn r26_a_task_finishes_after_its_caller_was_dropped() {
         let tasks = tasks();
         let (go, gate) = oneshot::channel::<()>();
         let (done, result) = oneshot::channel();
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn draining_waits_for_the_last_task_and_no_longer() {
+    async fn draining_ends_with_the_last_task() {
         let tasks = tasks();
         for seconds in [1, 3, 2] {
             let clock = tasks.clone();
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn draining_gives_up_at_the_limit_and_tells_what_is_left() {
+    async fn draining_ends_at_the_limit_and_returns_the_number_of_running_tasks() {
         let tasks = tasks();
         tasks.spawn(Box::pin(std::future::pending()));
         let before = Instant::now();
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_that_panics_is_not_waited_for() {
+    async fn a_task_that_panics_does_not_block_a_drain() {
         let tasks = tasks();
         tasks.spawn(Box::pin(async { panic!("on purpose") }));
         let before = Instant::now();

@@ -8,31 +8,31 @@ use grantry_runtime::SystemRandom;
 use zeroize::Zeroizing;
 
 use crate::cli::CliError;
-use crate::cli::output::say;
+use crate::cli::output::print;
 use crate::passwords;
 
-/// Longer ones are refused at log-in, too.
-const LONGEST: usize = 1024;
+/// The longest password that log-in accepts.
+const MAX_LENGTH: usize = 1024;
 
 #[derive(Subcommand)]
 pub(super) enum AccountsCommand {
-    /// Hash a password for the configuration; asks on a terminal, reads one line elsewhere
+    /// Hash a password for the configuration; prompts on a terminal, otherwise reads one line
     HashPassword,
 }
 
 pub(super) fn run(command: &AccountsCommand) -> Result<(), CliError> {
     match command {
         AccountsCommand::HashPassword => {
-            let password = if io::stdin().is_terminal() { ask_twice()? } else { read_line(io::stdin().lock())? };
-            say(passwords::hash(&password, &SystemRandom)?)
+            let password = if io::stdin().is_terminal() { prompt_twice()? } else { read_line(io::stdin().lock())? };
+            print(passwords::hash(&password, &SystemRandom)?)
         }
     }
 }
 
-fn ask_twice() -> Result<Secret, CliError> {
-    let _quiet = Quiet::start();
-    let first = ask("Password: ")?;
-    let second = ask("Again: ")?;
+fn prompt_twice() -> Result<Secret, CliError> {
+    let _no_echo = NoEcho::start();
+    let first = prompt("Password: ")?;
+    let second = prompt("Again: ")?;
     if first.expose() == second.expose() {
         Ok(first)
     } else {
@@ -40,19 +40,19 @@ fn ask_twice() -> Result<Secret, CliError> {
     }
 }
 
-fn ask(prompt: &str) -> Result<Secret, CliError> {
+fn prompt(text: &str) -> Result<Secret, CliError> {
     let mut stderr = io::stderr().lock();
-    drop(write!(stderr, "{prompt}").and_then(|()| stderr.flush()));
+    drop(write!(stderr, "{text}").and_then(|()| stderr.flush()));
     let password = read_line(io::stdin().lock());
-    // The line end was not echoed.
+    // The terminal did not echo the line end.
     drop(writeln!(stderr));
     password
 }
 
-/// Reads one line, without its end, into memory that is wiped and never grows.
+/// Reads one line, without its end, into memory that is zeroized and never reallocated.
 fn read_line(input: impl BufRead) -> Result<Secret, CliError> {
-    let mut line = Zeroizing::new(Vec::with_capacity(LONGEST + 2));
-    let mut input = input.take(u64::try_from(LONGEST + 2).unwrap_or(u64::MAX));
+    let mut line = Zeroizing::new(Vec::with_capacity(MAX_LENGTH + 2));
+    let mut input = input.take(u64::try_from(MAX_LENGTH + 2).unwrap_or(u64::MAX));
     input
         .read_until(b'\n', &mut line)
         .map_err(|error| CliError::Io { what: "cannot read the password".to_owned(), kind: error.kind() })?;
@@ -60,31 +60,31 @@ fn read_line(input: impl BufRead) -> Result<Secret, CliError> {
         line.pop();
     }
     match line.len() {
-        0 => Err(CliError::Refused("the password is empty; give one on a line of standard input".to_owned())),
-        length if length > LONGEST => Err(CliError::Refused(format!("the password is longer than {LONGEST} bytes"))),
+        0 => Err(CliError::Refused("the password is empty; enter one on a line of standard input".to_owned())),
+        length if length > MAX_LENGTH => Err(CliError::Refused(format!("the password is longer than {MAX_LENGTH} bytes"))),
         _ => Ok(Secret::from_zeroizing(line)),
     }
 }
 
-/// Switches the echo of the terminal off as long as it lives.
+/// Switches the echo of the terminal off until it is dropped.
 #[cfg(unix)]
-struct Quiet(Option<rustix::termios::Termios>);
+struct NoEcho(Option<rustix::termios::Termios>);
 
 #[cfg(unix)]
-impl Quiet {
+impl NoEcho {
     fn start() -> Self {
         use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
         let before = tcgetattr(io::stdin()).ok();
-        if let Some(mut quiet) = before.clone() {
-            quiet.local_modes.remove(LocalModes::ECHO);
-            let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &quiet);
+        if let Some(mut no_echo) = before.clone() {
+            no_echo.local_modes.remove(LocalModes::ECHO);
+            let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &no_echo);
         }
         Self(before)
     }
 }
 
 #[cfg(unix)]
-impl Drop for Quiet {
+impl Drop for NoEcho {
     fn drop(&mut self) {
         use rustix::termios::{OptionalActions, tcsetattr};
         if let Some(before) = &self.0 {
@@ -94,10 +94,10 @@ impl Drop for Quiet {
 }
 
 #[cfg(not(unix))]
-struct Quiet;
+struct NoEcho;
 
 #[cfg(not(unix))]
-impl Quiet {
+impl NoEcho {
     fn start() -> Self {
         Self
     }

@@ -9,11 +9,11 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::cli::CliError;
-use crate::cli::output::{say, say_json};
+use crate::cli::output::{print, print_json};
 
 #[derive(Subcommand)]
 pub(super) enum AgentsCommand {
-    /// Make an API key for a back end; it is shown once and kept nowhere
+    /// Generate an API key for a back end; it is shown once and not stored
     New(NewArgs),
 }
 
@@ -22,7 +22,7 @@ pub(super) struct NewArgs {
     /// Its name in the configuration and in the audit trail
     #[arg(long)]
     name: String,
-    /// A space where it may act; can be given several times
+    /// A space where it may act; can be repeated
     #[arg(long = "space", value_name = "SPACE", default_value = "default")]
     spaces: Vec<String>,
     /// Print JSON
@@ -48,12 +48,12 @@ pub(super) fn run(command: &AgentsCommand) -> Result<(), CliError> {
     let key = Zeroizing::new(format!("gak_{}", *base64url(random.as_slice())));
     let key_sha256 = hex(&Sha256::digest(key.as_bytes()));
     if args.json {
-        return say_json(&NewAgent { name: &args.name, key: &key, key_sha256: &key_sha256 });
+        return print_json(&NewAgent { name: &args.name, key: &key, key_sha256: &key_sha256 });
     }
     let spaces: Vec<String> = args.spaces.iter().map(|space| format!("{space:?}")).collect();
-    say(format_args!("# The key of {}, shown only this once:", args.name))?;
-    say(format_args!("# {}", *key))?;
-    say(format_args!(
+    print(format_args!("# The key of {}. It is shown only once:", args.name))?;
+    print(format_args!("# {}", *key))?;
+    print(format_args!(
         "\n[[identity.agents]]\nname = {:?}\nkey_sha256 = \"{key_sha256}\"\nspaces = [{}]\naccess_tokens = false",
         args.name,
         spaces.join(", ")

@@ -1,10 +1,10 @@
-//! `grantry check`: the doctor.
+//! `grantry check`.
 
 use clap::Args;
 
-use crate::cli::output::{say, say_json};
+use crate::check::{self, Report};
+use crate::cli::output::{print, print_json};
 use crate::cli::{CliError, ConfigArgs, runtime};
-use crate::doctor::{self, Report};
 use crate::progress::Steps;
 
 #[derive(Args)]
@@ -17,9 +17,9 @@ pub(super) struct CheckArgs {
 }
 
 pub(super) fn run(args: &CheckArgs) -> Result<(), CliError> {
-    let report = runtime()?.block_on(doctor::examine(&args.config.config, |total| Steps::new("checking connectors", total)));
+    let report = runtime()?.block_on(check::run(&args.config.config, |total| Steps::new("checking connectors", total)));
     if args.json {
-        say_json(&report)?;
+        print_json(&report)?;
     } else {
         show(&report)?;
     }
@@ -29,10 +29,10 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), CliError> {
 fn show(report: &Report) -> Result<(), CliError> {
     let width = report.findings.iter().map(|finding| finding.subject.len()).max().unwrap_or(0);
     for finding in &report.findings {
-        say(format_args!("{:7}  {:width$}  {}", finding.status.as_str(), finding.subject, finding.says))?;
+        print(format_args!("{:7}  {:width$}  {}", finding.status.as_str(), finding.subject, finding.message))?;
     }
-    let failed = report.findings.iter().filter(|finding| finding.status == doctor::Status::Failed).count();
-    say(match failed {
+    let failed = report.findings.iter().filter(|finding| finding.status == check::Status::Failed).count();
+    print(match failed {
         0 => "\nready to serve".to_owned(),
         1 => "\n1 check failed".to_owned(),
         _ => format!("\n{failed} checks failed"),

@@ -4,18 +4,18 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::cli::output::{say, say_json, tell};
+use crate::app::App;
+use crate::cli::output::{info, print, print_json};
 use crate::cli::{CliError, ConfigArgs, runtime};
-use crate::compose::Assembly;
 use crate::config::Config;
+use crate::connector_export::{self, Definitions, ImportReport};
 use crate::progress::Steps;
-use crate::transfer::{self, Definitions, ImportReport};
 
 #[derive(Subcommand)]
 pub(super) enum ConnectorsCommand {
-    /// Print the definitions of all connectors; never secrets or grants
+    /// Print the definitions of all connectors, without secrets and grants
     Export(ExportArgs),
-    /// Create the connectors of a file that are not there yet; those that are stay as they are
+    /// Create the connectors of a file that do not exist yet; existing ones are not changed
     Import(ImportArgs),
 }
 
@@ -23,10 +23,10 @@ pub(super) enum ConnectorsCommand {
 pub(super) struct ExportArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Only this space; can be given several times
+    /// Only this space; can be repeated
     #[arg(long = "space", value_name = "SPACE")]
     spaces: Vec<String>,
-    /// The form of the output
+    /// The format of the output
     #[arg(long, value_enum, default_value = "toml")]
     format: Format,
 }
@@ -41,9 +41,9 @@ enum Format {
 pub(super) struct ImportArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// A file as `export` prints it, TOML or JSON
+    /// A file in the format of `export`, TOML or JSON
     file: PathBuf,
-    /// Change nothing, only tell what would be done
+    /// Change nothing, only report what would be done
     #[arg(long)]
     dry_run: bool,
     /// Print the report as JSON
@@ -61,14 +61,14 @@ pub(super) fn run(command: ConnectorsCommand) -> Result<(), CliError> {
 fn export(args: &ExportArgs) -> Result<(), CliError> {
     let config = Config::load(&args.config.config)?;
     let definitions = runtime()?.block_on(async {
-        let assembly = Assembly::new(&config, true).await?;
-        let definitions = transfer::export(&assembly, &config, &args.spaces).await;
-        assembly.store.close().await;
+        let app = App::from_config(&config).await?.allow_unknown_keys(true).build().await?;
+        let definitions = connector_export::export(&app, &config, &args.spaces).await;
+        app.store().close().await;
         definitions.map_err(CliError::from)
     })?;
     match args.format {
-        Format::Toml => say(definitions.to_toml()?.trim_end()),
-        Format::Json => say_json(&definitions),
+        Format::Toml => print(definitions.to_toml()?.trim_end()),
+        Format::Json => print_json(&definitions),
     }
 }
 
@@ -78,10 +78,10 @@ fn import(args: &ImportArgs) -> Result<(), CliError> {
         .map_err(|error| CliError::Io { what: format!("cannot read {}", args.file.display()), kind: error.kind() })?;
     let definitions = Definitions::parse(&text)?;
     let report = runtime()?.block_on(async {
-        let assembly = Assembly::new(&config, true).await?;
+        let app = App::from_config(&config).await?.allow_unknown_keys(true).build().await?;
         let mut steps = Steps::new("importing", u64::try_from(definitions.connectors.len()).unwrap_or(u64::MAX));
-        let report = transfer::import(&assembly, &config, &definitions, args.dry_run, &mut steps).await;
-        assembly.store.close().await;
+        let report = connector_export::import(&app, &config, &definitions, args.dry_run, &mut steps).await;
+        app.store().close().await;
         report.map_err(CliError::from)
     })?;
     show(&report, args)
@@ -89,13 +89,13 @@ fn import(args: &ImportArgs) -> Result<(), CliError> {
 
 fn show(report: &ImportReport, args: &ImportArgs) -> Result<(), CliError> {
     if args.json {
-        say_json(report)?;
+        print_json(report)?;
     } else {
         for entry in &report.entries {
-            say(format_args!("{:9}  {}/{}  {}", entry.outcome.as_str(), entry.space, entry.id, entry.says))?;
+            print(format_args!("{:9}  {}/{}  {}", entry.outcome.as_str(), entry.space, entry.id, entry.message))?;
         }
         if args.dry_run {
-            tell("nothing was changed");
+            info("nothing was changed");
         }
     }
     if report.ok() { Ok(()) } else { Err(CliError::CheckFailed) }

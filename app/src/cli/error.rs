@@ -1,4 +1,4 @@
-//! Why a command was not carried out.
+//! Why a command failed.
 
 use std::io;
 
@@ -6,14 +6,15 @@ use grantry_crypto_aes_gcm::KeyringError;
 use grantry_domain::ports::{RandomUnavailable, StoreError};
 use thiserror::Error;
 
-use crate::compose::ComposeError;
+use crate::app::BuildError;
 use crate::config::ConfigError;
+use crate::connector_export::ExportError;
+#[cfg(feature = "demo")]
 use crate::demo::DemoError;
 use crate::key_file::KeyFileError;
 use crate::serve::ServeError;
-use crate::transfer::TransferError;
 
-/// A command was not carried out.
+/// A command failed.
 #[derive(Debug, Error)]
 pub(crate) enum CliError {
     /// The configuration cannot be used.
@@ -22,68 +23,61 @@ pub(crate) enum CliError {
     /// The server did not start.
     #[error(transparent)]
     Serve(#[from] ServeError),
-    /// The parts could not be put together.
+    /// The application could not be built.
     #[error(transparent)]
-    Compose(#[from] ComposeError),
+    Build(#[from] BuildError),
     /// The demo did not start.
+    #[cfg(feature = "demo")]
     #[error(transparent)]
     Demo(#[from] DemoError),
-    /// Definitions could not be moved.
+    /// This build contains no demo.
+    #[cfg(not(feature = "demo"))]
+    #[error("this build contains no demo; use a build with the cargo feature `demo`")]
+    NoDemo,
+    /// An export or import failed.
     #[error(transparent)]
-    Transfer(#[from] TransferError),
-    /// A key is missing, wrong or weak.
+    Export(#[from] ExportError),
+    /// A key is missing, malformed or weak.
     #[error(transparent)]
     Keys(#[from] KeyringError),
-    /// A key was not made.
+    /// A key file was not written.
     #[error(transparent)]
     KeyFile(#[from] KeyFileError),
-    /// The store does not answer.
+    /// The store does not respond.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// There is no randomness.
+    /// No secure randomness is available.
     #[error(transparent)]
     SecureRandom(#[from] RandomUnavailable),
-    /// A file, or the terminal.
+    /// Input or output failed.
     #[error("{what} ({kind})")]
     Io {
-        /// What could not be done.
+        /// The action that failed.
         what: String,
-        /// What the operating system said.
+        /// The error of the operating system.
         kind: io::ErrorKind,
     },
-    /// Something given on the command line or on standard input is wrong.
+    /// An argument or the standard input is not valid.
     #[error("{0}")]
     Refused(String),
-    /// A check failed, and has said so already.
+    /// A check failed and is already reported.
     #[error("a check failed")]
     CheckFailed,
-    /// Whoever reads our output has gone away.
+    /// The reader of standard output closed it.
     #[error("the output was closed")]
     OutputClosed,
 }
 
 impl CliError {
-    /// The signals of the operating system cannot be heard.
+    /// The signal handlers could not be installed.
     #[expect(clippy::needless_pass_by_value, reason = "taken by `map_err`")]
     pub(super) fn signals(error: io::Error) -> Self {
-        Self::Io { what: "cannot listen to signals".to_owned(), kind: error.kind() }
+        Self::Io { what: "cannot listen for signals".to_owned(), kind: error.kind() }
     }
 
-    /// What to tell; `None` if all is said.
+    /// The sentence to print; `None` if everything is reported.
     pub(super) fn sentence(&self) -> Option<String> {
-        match self {
-            Self::CheckFailed | Self::OutputClosed => None,
-            Self::Config(_)
-            | Self::Serve(_)
-            | Self::Compose(_)
-            | Self::Demo(_)
-            | Self::Transfer(_)
-            | Self::Keys(_)
-            | Self::KeyFile(_)
-            | Self::Store(_)
-            | Self::SecureRandom(_)
-            | Self::Io { .. }
-            | Self::Refused(_) => Some(self.to_string()),
-        }
+        let is_reported = matches!(self, Self::CheckFailed | Self::OutputClosed);
+        (!is_reported).then(|| self.to_string())
     }
 }

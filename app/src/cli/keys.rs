@@ -5,27 +5,26 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use grantry_crypto_aes_gcm::{Keyring, RootKey};
 use grantry_domain::encoding::hex;
-use grantry_domain::ports::AuthorizationStore;
 use grantry_runtime::SystemRandom;
 use serde::Serialize;
 
-use crate::cli::output::{say, say_json, tell};
+use crate::app::store_of;
+use crate::cli::output::{info, print, print_json};
 use crate::cli::{CliError, ConfigArgs, runtime};
-use crate::compose::open_store;
 use crate::config::Config;
 use crate::key_file;
 
 #[derive(Subcommand)]
 pub(super) enum KeysCommand {
-    /// Make a key of 32 random bytes
+    /// Generate a key of 32 random bytes
     Generate(GenerateArgs),
-    /// Tell which keys are configured, and how many stored records each has sealed
+    /// List the configured keys and the number of records sealed with each
     Status(StatusArgs),
 }
 
 #[derive(Args)]
 pub(super) struct GenerateArgs {
-    /// Write the key to a new file that only its owner can read, instead of printing it
+    /// Write the key to a new file with mode 0600 instead of printing it
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -41,15 +40,15 @@ pub(super) struct StatusArgs {
 
 pub(super) fn run(command: KeysCommand) -> Result<(), CliError> {
     match command {
-        KeysCommand::Generate(GenerateArgs { out: None }) => say(RootKey::generate(&SystemRandom)?.as_str()),
+        KeysCommand::Generate(GenerateArgs { out: None }) => print(RootKey::generate(&SystemRandom)?.as_str()),
         KeysCommand::Generate(GenerateArgs { out: Some(path) }) => {
             let id = key_file::write_new(&path)?;
-            tell(format_args!(
-                "wrote key {} to {} (mode 0600); keep a copy where the database is not",
+            info(format_args!(
+                "wrote key {} to {} (mode 0600); keep a copy apart from the database",
                 hex(&id.0),
                 path.display()
             ));
-            say(format_args!("write = \"file:{}\"", path.display()))
+            print(format_args!("write = \"file:{}\"", path.display()))
         }
         KeysCommand::Status(args) => {
             let config = Config::load(&args.config.config)?;
@@ -68,16 +67,16 @@ struct KeyRow {
 }
 
 async fn status(config: &Config) -> Result<Vec<KeyRow>, CliError> {
-    let keyring = Keyring::load(&config.write_key, &config.read_keys, &config.folder)?;
+    let keyring = Keyring::load(&config.write_key, &config.settings.keys.read, &config.folder)?;
     let usage = if config.database.exists() {
-        let store = open_store(config).await?;
-        let usage = store.key_usage().await?;
+        let store = store_of(config).await?;
+        let usage = store.ports.key_usage().await?;
         store.close().await;
         usage
     } else {
         Vec::new()
     };
-    let sources = std::iter::once(&config.write_key).chain(&config.read_keys);
+    let sources = std::iter::once(&config.write_key).chain(&config.settings.keys.read);
     let mut rows: Vec<KeyRow> = keyring
         .ids()
         .zip(sources)
@@ -96,11 +95,11 @@ async fn status(config: &Config) -> Result<Vec<KeyRow>, CliError> {
 
 fn show(rows: &[KeyRow], json: bool) -> Result<(), CliError> {
     if json {
-        return say_json(&rows);
+        return print_json(&rows);
     }
     for row in rows {
         let source = row.source.as_deref().unwrap_or("not configured; its records cannot be opened");
-        say(format_args!("{}  {:7}  {:>8} records  {source}", row.id, row.role, row.records))?;
+        print(format_args!("{}  {:7}  {:>8} records  {source}", row.id, row.role, row.records))?;
     }
     Ok(())
 }

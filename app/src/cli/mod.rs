@@ -1,12 +1,13 @@
-//! The command line: what can be asked, and how it is answered.
+//! The command line.
 //!
-//! Data goes to standard output, words about it to standard error. An error is one sentence that says what to do, and the
-//! exit code tells programs: 0 done, 1 not done (or a check failed), 2 the command line is wrong.
+//! Data goes to standard output, messages to standard error. An error is one sentence that names what to do. Exit codes: 0
+//! success, 1 failure or a failed check, 2 wrong usage.
 
 mod accounts;
 mod agents;
 mod check;
 mod connectors;
+#[cfg(feature = "demo")]
 mod demo;
 mod error;
 mod keys;
@@ -22,7 +23,7 @@ use clap::{Args, Parser, Subcommand};
 
 use error::CliError;
 
-const EXIT_CODES: &str = "Exit codes: 0 done · 1 not done, or a check failed · 2 the command line is wrong";
+const EXIT_CODES: &str = "Exit codes: 0 success · 1 failure, or a failed check · 2 wrong usage";
 
 #[derive(Parser)]
 #[command(name = "grantry", version, about = "Per-user OAuth on connectors: connect, use, disconnect", after_help = EXIT_CODES)]
@@ -33,29 +34,33 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Try everything in one process: server, people, connectors and a provider to connect to
+    /// Run a demo in one process: server, users, connectors and a provider
+    #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
+    #[cfg(not(feature = "demo"))]
+    #[command(hide = true)]
+    Demo(NoDemo),
     /// Run the server
     Serve(serve::ServeArgs),
-    /// Examine configuration, keys, store, clock and connectors without starting the server
+    /// Check configuration, keys, store, clock and connectors without starting the server
     Check(check::CheckArgs),
-    /// Make and examine keys
+    /// Generate and list keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
-    /// Accounts of people
+    /// Accounts of users
     #[command(subcommand)]
     Accounts(accounts::AccountsCommand),
     /// API keys of back ends
     #[command(subcommand)]
     Agents(agents::AgentsCommand),
-    /// Move definitions of connectors; never secrets or grants
+    /// Export and import connector definitions, without secrets and grants
     #[command(subcommand)]
     Connectors(connectors::ConnectorsCommand),
     #[command(about = "Print the OpenAPI document of the HTTP API")]
     Openapi,
 }
 
-/// Where the configuration is.
+/// The configuration file.
 #[derive(Args)]
 struct ConfigArgs {
     /// The configuration file; every key can also come from a GRANTRY_… variable
@@ -63,30 +68,41 @@ struct ConfigArgs {
     config: PathBuf,
 }
 
+/// Accepts the arguments of the demo, so that a build without it refuses the command and not its arguments.
+#[cfg(not(feature = "demo"))]
+#[derive(Args)]
+struct NoDemo {
+    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    _arguments: Vec<OsString>,
+}
+
 /// Runs one command. `args` begins with the name of the program.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are asked for and go to standard output; the rest is a mistake.
+            // Help and version go to standard output and are no error.
             drop(error.print());
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    match answer(cli.command) {
+    match dispatch(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if let Some(sentence) = error.sentence() {
-                output::complain(&sentence);
+                output::error(&sentence);
             }
             ExitCode::FAILURE
         }
     }
 }
 
-fn answer(command: Command) -> Result<(), CliError> {
+fn dispatch(command: Command) -> Result<(), CliError> {
     match command {
+        #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(&args),
+        #[cfg(not(feature = "demo"))]
+        Command::Demo(NoDemo { .. }) => Err(CliError::NoDemo),
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Keys(command) => keys::run(command),
@@ -97,7 +113,7 @@ fn answer(command: Command) -> Result<(), CliError> {
     }
 }
 
-/// The runtime of a command that does IO.
+/// The runtime of a command that does I/O.
 fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()

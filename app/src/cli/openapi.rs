@@ -1,8 +1,8 @@
 //! `grantry openapi`.
 
 use crate::cli::CliError;
-use crate::cli::output::say;
+use crate::cli::output::print;
 
 pub(super) fn run() -> Result<(), CliError> {
-    say(grantry_http_axum::openapi().trim_end())
+    print(grantry_http_axum::openapi().trim_end())
 }

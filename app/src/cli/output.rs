@@ -1,4 +1,4 @@
-//! Standard output for data, standard error for words about it.
+//! Standard output for data, standard error for messages.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -8,25 +8,25 @@ use serde::Serialize;
 use crate::cli::CliError;
 
 /// Writes a line of data to standard output.
-pub(super) fn say(line: impl Display) -> Result<(), CliError> {
+pub(super) fn print(line: impl Display) -> Result<(), CliError> {
     writeln!(io::stdout().lock(), "{line}").map_err(|_| CliError::OutputClosed)
 }
 
 /// Writes data as JSON to standard output.
-pub(super) fn say_json(data: &impl Serialize) -> Result<(), CliError> {
-    // Our own types with text keys always have a JSON form.
+pub(super) fn print_json(data: &impl Serialize) -> Result<(), CliError> {
+    // The types of this crate have text keys, so they always have a JSON form.
     let text =
-        serde_json::to_string_pretty(data).map_err(|_| CliError::Refused("the answer has no JSON form".to_owned()))?;
-    say(text)
+        serde_json::to_string_pretty(data).map_err(|_| CliError::Refused("the result has no JSON form".to_owned()))?;
+    print(text)
 }
 
-/// Writes words about the work to standard error.
-pub(super) fn tell(line: impl Display) {
-    // Nobody listens: nothing to do about it.
+/// Writes a message to standard error.
+pub(super) fn info(line: impl Display) {
+    // A closed standard error is no reason to fail.
     drop(writeln!(io::stderr().lock(), "{line}"));
 }
 
 /// Writes an error to standard error.
-pub(super) fn complain(sentence: &str) {
-    tell(format_args!("grantry: {sentence}"));
+pub(super) fn error(sentence: &str) {
+    info(format_args!("grantry: {sentence}"));
 }

@@ -14,19 +14,19 @@ use crate::telemetry::{self, LogFormat};
 pub(super) struct ServeArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Start although stored records are sealed with keys that are not configured; nobody can use those records
+    /// Start although the store contains records that are sealed with keys that are not configured; they stay unusable
     #[arg(long)]
     allow_unknown_keys: bool,
 }
 
 pub(super) fn run(args: &ServeArgs) -> Result<(), CliError> {
     let config = Config::load(&args.config.config)?;
-    telemetry::start_log(&config.log, LogFormat::of_stderr());
+    telemetry::start_log(config.settings.telemetry.log.as_str(), LogFormat::of_stderr());
     runtime()?.block_on(async {
         let stop = StopSignals::listen().map_err(CliError::signals)?;
         let server = Server::start(&config, args.allow_unknown_keys).await?;
-        info!(listen = %config.listen, public_base_url = %config.public_base_url, "ready");
-        server.run(Periods::default(), stop.asked()).await;
+        info!(listen = %config.settings.listen, public_base_url = %config.public_base_url, "ready");
+        server.run(Periods::default(), stop.requested()).await;
         Ok(())
     })
 }

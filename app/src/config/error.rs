@@ -1,4 +1,4 @@
-//! Why a configuration cannot be used: one sentence that says what to set. No value is ever repeated in it (R78).
+//! Why a configuration cannot be used. Each message is one sentence that names what to set, and contains no value.
 
 use std::io;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ pub enum ConfigError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         kind: io::ErrorKind,
     },
     /// The file is not TOML.
@@ -28,16 +28,16 @@ pub enum ConfigError {
         column: usize,
     },
     /// A key that does not exist.
-    #[error("unknown key `{key}`; known there: {known}")]
+    #[error("unknown key `{key}`; existing keys: {known}")]
     Unknown {
-        /// Its path, or the name of an environment variable.
+        /// The key in the file, or below an environment variable.
         key: String,
-        /// What may stand in its place.
+        /// The keys that exist there.
         known: String,
     },
-    /// An environment variable that belongs to no key.
+    /// An environment variable that belongs to no setting.
     #[error(
-        "unknown environment variable `{name}`; every key `a.b_c` is read from GRANTRY_A_B_C, and other GRANTRY_ names are refused"
+        "unknown environment variable `{name}`; the setting `a.b_c` is read from GRANTRY_A_B_C, and other GRANTRY_ names are refused"
     )]
     UnknownVariable {
         /// Its name.
@@ -46,9 +46,9 @@ pub enum ConfigError {
     /// A value that cannot be used.
     #[error("`{key}` {problem}")]
     Invalid {
-        /// Path of the key.
+        /// The key in the file, or the environment variable.
         key: String,
-        /// What is wrong and what to set.
+        /// What is wrong and what to set, as a predicate.
         problem: String,
     },
 }

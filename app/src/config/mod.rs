@@ -1,81 +1,59 @@
-//! The configuration: a TOML file, overlaid by the environment, understood as a whole before anything starts.
+//! The configuration: a TOML file with the environment on top, parsed and checked before anything starts.
 //!
-//! Three steps, each with its own errors: [`keys`] refuses unknown keys and wrong kinds by name, `file` is the shape as
-//! written, and [`Config`] is what it means. A value is never repeated in an error (R78).
-//!
-//! Every key is also an environment variable, which wins over the file: `oauth.flow_ttl` is `GRANTRY_OAUTH_FLOW_TTL`. Lists of
-//! texts are separated by commas or written as JSON, lists of tables are JSON. A `GRANTRY_…` variable that belongs to no key
-//! is refused, except one that `[keys]` names as `env:…`.
+//! [`Settings`] declares every setting once. From this declaration follow the keys of the file, the refusal of unknown keys,
+//! and the environment variables: `oauth.flow_ttl` is `GRANTRY_OAUTH_FLOW_TTL`. In a variable, lists are separated by commas or
+//! written as JSON, and tables are JSON. A `GRANTRY_…` variable that belongs to no setting is refused, except one that `[keys]`
+//! names as `env:…`. An error names the key or the variable and never contains a value.
 
 mod error;
-mod file;
-mod identity;
-pub(crate) mod keys;
-mod understand;
-mod values;
+mod settings;
+mod tree;
+mod validate;
+mod value;
 
 #[cfg(test)]
 mod tests;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use grantry_crypto_aes_gcm::KeySource;
-use grantry_domain::connector::ProfileId;
 use grantry_domain::identity::SpaceId;
-use grantry_domain::usecase::PublicBaseUrl;
+use grantry_http_axum::PublicBaseUrl;
 use grantry_provider_oauth2::EgressPolicy;
-use grantry_runtime::RateLimits;
+use serde::Deserialize as _;
+
+use tree::Node;
 
 pub use error::ConfigError;
-pub(crate) use identity::role;
-pub use identity::{Account, Agent, Identity, Proxy};
+pub use settings::{
+    Account, Agent, Egress, Execute, Identity, Keys, OAuth, Providers, Proxy, Rates, Retention, Settings, Store, Telemetry,
+};
+pub use value::{Digest, IdentityMode, LogFilter, Within};
 
-/// A configuration that is complete and consistent in itself. Whether keys and store are there is found out at start.
+pub(crate) use value::Value;
+
+/// The prefix of all environment variables.
+const PREFIX: &str = "GRANTRY_";
+
+/// A valid configuration. Keys and store are examined later, at start.
 pub struct Config {
-    /// Where relative paths start: the folder of the file.
+    /// The folder of the file. Relative paths start here.
     pub folder: PathBuf,
-    /// Where to listen.
-    pub listen: SocketAddr,
-    /// Where this deployment is reached.
+    /// The URL under which users reach this server.
     pub public_base_url: PublicBaseUrl,
+    /// The key that seals records.
+    pub write_key: KeySource,
     /// The database file.
     pub database: PathBuf,
-    /// The deployment id the database must have.
-    pub deployment_id: Option<[u8; 16]>,
-    /// The key to write with.
-    pub write_key: KeySource,
-    /// Older keys, which only read.
-    pub read_keys: Vec<KeySource>,
     /// All spaces, `default` first.
     pub spaces: Vec<SpaceId>,
-    /// How people are told apart.
-    pub identity: Identity,
-    /// Addresses of proxies in front, whose forwarded headers are believed (R57).
-    pub trusted_proxies: Vec<IpAddr>,
-    /// Back ends with an API key.
-    pub agents: Vec<Agent>,
     /// Where requests may go.
     pub egress: EgressPolicy,
-    /// Life of a flow.
-    pub flow_ttl: Duration,
-    /// Unfinished flows of one user.
-    pub pending_per_user: u32,
-    /// Token hosts whose connectors may do without PKCE.
-    pub pkce_off_hosts: Vec<String>,
-    /// How often somebody may do what.
-    pub rate_limits: RateLimits,
-    /// Longest body of `_execute`, in bytes.
-    pub max_body: usize,
-    /// Profiles that may not be used.
-    pub denied_profiles: Vec<ProfileId>,
-    /// Unused grants are revoked after this.
-    pub unused_grants: Duration,
-    /// Former grants are forgotten after this.
-    pub ended: Duration,
-    /// What is logged, such as `info` or `info,grantry=debug`.
-    pub log: String,
+    /// Addresses of proxies whose headers are used.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// The settings as given.
+    pub settings: Settings,
 }
 
 impl Config {
@@ -87,28 +65,24 @@ impl Config {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
             Some(_) | None => PathBuf::from("."),
         };
-        // A variable that is not Unicode has no name of ours, or a value that no key takes.
+        // A name that is not Unicode is no `GRANTRY_…` name. A value that is not Unicode is valid for no setting.
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
         Self::parse(&text, path, folder, environment)
     }
 
-    /// Understands the text of a file and an environment. `path` is only named in errors.
+    /// Parses the text of a file, with an environment on top. `path` only appears in errors.
     pub fn parse(
         text: &str,
         path: &Path,
         folder: PathBuf,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let mut table: toml::Table = toml::from_str(text).map_err(|error| syntax(path, text, &error))?;
-        keys::check(&table)?;
-        let strangers = overlay(&mut table, environment)?;
-        let file: file::File = table
-            .try_into()
-            // The kinds were checked key by key; what is left cannot be said without repeating values.
-            .map_err(|_| ConfigError::invalid("configuration", "does not have the expected shape"))?;
-        let config = understand::understand(file, folder)?;
-        match strangers.into_iter().find(|name| !config.reads_variable(name)) {
+        let table: toml::Table = toml::from_str(text).map_err(|error| syntax(path, text, &error))?;
+        let mut root = Node::root(table);
+        let unknown_variables = overlay(&mut root, environment);
+        let config = validate::validate(Settings::deserialize(root)?, folder)?;
+        match unknown_variables.into_iter().find(|name| !config.reads_variable(name)) {
             Some(name) => Err(ConfigError::UnknownVariable { name }),
             None => Ok(config),
         }
@@ -117,35 +91,58 @@ impl Config {
     /// Whether a key is read from this environment variable.
     fn reads_variable(&self, variable: &str) -> bool {
         std::iter::once(&self.write_key)
-            .chain(&self.read_keys)
+            .chain(&self.settings.keys.read)
             .any(|source| matches!(source, KeySource::Environment(name) if name == variable))
     }
 }
 
-/// Lays the environment over the file; answers the `GRANTRY_…` variables that belong to no key.
-fn overlay(
-    table: &mut toml::Table,
-    environment: impl IntoIterator<Item = (String, String)>,
-) -> Result<Vec<String>, ConfigError> {
-    let mut strangers = Vec::new();
-    for (name, text) in environment {
-        if !name.starts_with(keys::PREFIX) {
-            continue;
-        }
-        match keys::KEYS.iter().find(|(path, _)| keys::variable(path) == name) {
-            Some((path, kind)) => {
-                let value = kind.parse(&name, &text)?;
-                kind.check(&name, &value)?;
-                keys::insert(table, path, value);
+/// The key of every setting, such as `oauth.flow_ttl`.
+fn keys() -> Vec<String> {
+    fn collect(parent: &str, table: &toml::Table, keys: &mut Vec<String>) {
+        for (name, value) in table {
+            let key = if parent.is_empty() { name.clone() } else { format!("{parent}.{name}") };
+            match value {
+                toml::Value::Table(section) => collect(&key, section, keys),
+                toml::Value::String(_)
+                | toml::Value::Integer(_)
+                | toml::Value::Float(_)
+                | toml::Value::Boolean(_)
+                | toml::Value::Datetime(_)
+                | toml::Value::Array(_) => keys.push(key),
             }
-            None => strangers.push(name),
         }
     }
-    strangers.sort();
-    Ok(strangers)
+    let mut keys = Vec::new();
+    collect("", &defaults(), &mut keys);
+    keys
 }
 
-/// Where the text stops being TOML. The parser's own message would quote the line, and a key may stand in it.
+/// The default of every setting, in the form of the file.
+fn defaults() -> toml::Table {
+    // Every setting has a TOML form; a test compares the result with the example file.
+    toml::Table::try_from(Settings::default()).unwrap_or_default()
+}
+
+/// The environment variable of a setting.
+fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
+}
+
+/// Lays the environment over the file. Returns the `GRANTRY_…` variables that belong to no setting.
+fn overlay(root: &mut Node, environment: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
+    let keys = keys();
+    let mut unknown_variables = Vec::new();
+    for (name, text) in environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)) {
+        match keys.iter().find(|key| variable(key) == name) {
+            Some(key) => root.replace(key, &name, text),
+            None => unknown_variables.push(name),
+        }
+    }
+    unknown_variables.sort();
+    unknown_variables
+}
+
+/// The position at which the text stops being TOML. The message of the parser quotes the line, which may contain a secret.
 fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let before = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or_default();
     let line_start = before.rfind('\n').map_or(0, |end| end + 1);

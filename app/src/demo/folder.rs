@@ -1,4 +1,4 @@
-//! The folder of a demo: a mark with its version, a configuration, a key, a database and what the provider remembers.
+//! The folder of a demo: a mark with its version, the configuration, the key, the database and the state of the provider.
 
 use std::fs;
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::demo::DemoError;
 use crate::key_file;
 
-/// Raised when a folder of before can no longer be used.
+/// The version of the folder's format. Folders of another version are refused.
 const VERSION: u32 = 1;
 const MARK: &str = "demo.toml";
 const CONFIG: &str = "grantry.toml";
@@ -18,17 +18,17 @@ pub(super) const KEY: &str = "primary.key";
 /// The database of the demo.
 pub(super) const DATABASE: &str = "grantry.db";
 const PROVIDER: &str = "provider.json";
-/// All that is ever written, and so all that `--fresh` removes. The mark is last, so that a folder that was removed by half
-/// is still known as ours.
+/// Every file that the demo writes; `--fresh` removes these and no others. The mark is last, so that a folder that was removed
+/// in part is still recognized.
 const FILES: [&str; 8] = [CONFIG, KEY, DATABASE, "grantry.db-wal", "grantry.db-shm", PROVIDER, "provider.new", MARK];
 
-/// A folder that is ours and can be written.
+/// A writable folder of the demo.
 pub(super) struct Folder {
     path: PathBuf,
     mark: Mark,
 }
 
-/// What tells a folder of the demo from others.
+/// Marks a folder as one of the demo.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Mark {
     version: u32,
@@ -39,9 +39,9 @@ struct Mark {
 }
 
 impl Folder {
-    /// Opens a folder, or makes it. With `fresh` everything of an earlier demo in it is removed first.
+    /// Opens a folder, and creates it if it does not exist. With `fresh`, the files of an earlier demo are removed first.
     pub(super) fn open(path: &Path, fresh: bool) -> Result<Self, DemoError> {
-        fs::create_dir_all(path).map_err(|error| failed(path, "made", &error))?;
+        fs::create_dir_all(path).map_err(|error| failed(path, "created", &error))?;
         let mut mark = read_mark(path)?;
         if fresh && mark.is_some() {
             remove_all(path)?;
@@ -71,12 +71,12 @@ impl Folder {
         self.mark.port
     }
 
-    /// The provider's port of the last start, which stands in the connectors.
+    /// The provider's port of the last start, which the connectors contain.
     pub(super) fn provider_port(&self) -> Option<u16> {
         self.mark.provider_port
     }
 
-    /// Where the provider keeps what it remembers.
+    /// The file with the state of the provider.
     pub(super) fn provider_state(&self) -> PathBuf {
         self.path.join(PROVIDER)
     }
@@ -85,19 +85,19 @@ impl Folder {
         self.path.join(CONFIG)
     }
 
-    /// The configuration, if there is one.
+    /// The configuration, if it exists.
     pub(super) fn read_config(&self) -> Result<Option<String>, DemoError> {
         read(&self.config_path())
     }
 
-    /// Writes the configuration and answers its text.
+    /// Writes the configuration and returns its text.
     pub(super) fn write_config(&self, text: &str) -> Result<String, DemoError> {
         write(&self.config_path(), text)?;
         Ok(text.to_owned())
     }
 
-    /// Keeps the ports for the next start.
-    pub(super) fn remember(&self, port: u16, provider_port: u16) -> Result<(), DemoError> {
+    /// Writes the ports for the next start.
+    pub(super) fn write_ports(&self, port: u16, provider_port: u16) -> Result<(), DemoError> {
         self.write_mark(&Mark { version: VERSION, port: Some(port), provider_port: Some(provider_port) })
     }
 
@@ -110,7 +110,7 @@ impl Folder {
 
 fn read_mark(path: &Path) -> Result<Option<Mark>, DemoError> {
     let Some(text) = read(&path.join(MARK))? else { return Ok(None) };
-    // A mark that cannot be read is one of a version to come.
+    // A mark that does not parse belongs to a later version.
     Ok(Some(toml::from_str(&text).unwrap_or_default()))
 }
 
@@ -138,7 +138,7 @@ fn read(path: &Path) -> Result<Option<String>, DemoError> {
     }
 }
 
-/// Writes a file that only its owner can read: password hashes stand in one of them.
+/// Writes a file with mode 0600: the configuration contains password hashes.
 fn write(path: &Path, text: &str) -> Result<(), DemoError> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
@@ -157,12 +157,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_made_marked_and_known_again() {
+    fn a_folder_is_created_marked_and_recognized() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("demo");
         let folder = Folder::open(&path, false).unwrap();
         assert_eq!((folder.port(), folder.provider_port()), (None, None));
-        folder.remember(9000, 9001).unwrap();
+        folder.write_ports(9000, 9001).unwrap();
         let key = fs::read(path.join(KEY)).unwrap();
         let again = Folder::open(&path, false).unwrap();
         assert_eq!((again.port(), again.provider_port()), (Some(9000), Some(9001)));
@@ -174,7 +174,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn r75_what_the_demo_writes_is_for_its_owner_alone() {
+    fn r75_the_files_of_the_demo_are_private_to_their_owner() {
         use std::os::unix::fs::PermissionsExt;
         let parent = tempfile::tempdir().unwrap();
         let folder = Folder::open(parent.path(), false).unwrap();
@@ -186,29 +186,29 @@ mod tests {
     }
 
     #[test]
-    fn folders_of_others_and_of_other_versions_are_left_alone() {
+    fn other_folders_and_other_versions_are_not_changed() {
         let parent = tempfile::tempdir().unwrap();
-        let theirs = parent.path().join("theirs");
-        fs::create_dir(&theirs).unwrap();
-        fs::write(theirs.join("thesis.txt"), "mine").unwrap();
+        let foreign = parent.path().join("foreign");
+        fs::create_dir(&foreign).unwrap();
+        fs::write(foreign.join("thesis.txt"), "mine").unwrap();
         for fresh in [false, true] {
-            assert!(matches!(Folder::open(&theirs, fresh), Err(DemoError::Foreign(_))));
+            assert!(matches!(Folder::open(&foreign, fresh), Err(DemoError::Foreign(_))));
         }
-        assert_eq!(fs::read_dir(&theirs).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(&foreign).unwrap().count(), 1);
 
         let newer = parent.path().join("newer");
         fs::create_dir(&newer).unwrap();
-        for mark in ["version = 2\nport = 1", "something else"] {
+        for mark in ["version = 2\nport = 1", "not a mark"] {
             fs::write(newer.join(MARK), mark).unwrap();
             assert!(matches!(Folder::open(&newer, false), Err(DemoError::OtherVersion(_))), "{mark}");
         }
         fs::write(newer.join("kept.txt"), "mine").unwrap();
-        assert!(matches!(Folder::open(&newer, true), Err(DemoError::Foreign(_))), "what is not ours is never removed");
+        assert!(matches!(Folder::open(&newer, true), Err(DemoError::Foreign(_))), "files of others are never removed");
         assert!(newer.join("kept.txt").exists());
 
         let file = parent.path().join("file");
         fs::write(&file, "").unwrap();
         let refused = Folder::open(&file, false).err().unwrap().to_string();
-        assert!(refused.contains("cannot be made") && refused.contains("--data"), "{refused}");
+        assert!(refused.contains("cannot be created") && refused.contains("--data"), "{refused}");
     }
 }

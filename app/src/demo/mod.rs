@@ -1,13 +1,13 @@
-//! `grantry demo`: a server, a provider and a few people in one process, kept in one folder.
+//! `grantry demo`: a server, a provider and a few users in one process, with their data in one folder.
 //!
-//! Nothing in here is a special case of the server: it is configured by the file that the demo writes, and started like any
-//! other. The provider is the mock provider of the test kit, on a port of its own.
+//! The server is a normal one: the demo writes its configuration file and builds it from that. The provider is the mock
+//! authorization server of the test kit, on another port.
 
+mod accounts;
+mod banner;
 mod error;
 mod folder;
-mod people;
 mod provider;
-mod welcome;
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,28 +20,29 @@ use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{ConnectorDraft, ConnectorError};
 use grantry_testkit::provider::MockProvider;
 
+use crate::app::{App, BuildError};
 use crate::config::Config;
 use crate::jobs::Periods;
 use crate::serve::{ServeError, Server, listen};
 
 use folder::Folder;
 
+pub use banner::Banner;
 pub use error::DemoError;
-pub use welcome::Welcome;
 
-/// Where the demo runs unless told otherwise.
+/// The default port.
 const PORT: u16 = 8080;
 
-/// What can be asked of the demo.
+/// Options of the demo.
 #[derive(Debug, Clone)]
 pub struct DemoOptions {
-    /// The folder that keeps everything.
+    /// The folder with all data.
     pub folder: PathBuf,
-    /// Port of the server; `None`: as the last time, or 8080.
+    /// The port of the server; `None`: the port of the last start, or 8080.
     pub port: Option<u16>,
-    /// Port of the provider; `None`: as the last time, or the first free one above the server's.
+    /// The port of the provider; `None`: the port of the last start, or the first free one above the server's.
     pub provider_port: Option<u16>,
-    /// Begin anew.
+    /// Remove the data of an earlier demo first.
     pub fresh: bool,
 }
 
@@ -49,7 +50,7 @@ pub struct DemoOptions {
 pub struct Demo {
     server: Server,
     provider: MockProvider,
-    welcome: Welcome,
+    banner: Banner,
 }
 
 /// A connector of the demo.
@@ -57,12 +58,12 @@ struct Example {
     space: &'static str,
     id: &'static str,
     name: &'static str,
-    /// Its settings, for a provider at this URL.
+    /// Its settings, for the URL of the provider.
     config: fn(&str) -> serde_json::Value,
 }
 
-/// Endpoints written by hand in one, found by issuer in the others, so that both kinds of callback can be seen; and two in one
-/// space, so that two can be connected at once.
+/// One connector with explicit endpoints and two with an issuer, which show both kinds of callback. Two are in one space, so
+/// that a user can connect several.
 const EXAMPLES: [Example; 3] = [
     Example {
         space: "default",
@@ -80,21 +81,16 @@ const EXAMPLES: [Example; 3] = [
             })
         },
     },
-    Example {
-        space: "default",
-        id: "notes",
-        name: "Demo notes",
-        config: |provider| found_by_issuer(provider, "notes.read"),
-    },
+    Example { space: "default", id: "notes", name: "Demo notes", config: |provider| with_issuer(provider, "notes.read") },
     Example {
         space: "marketing",
         id: "campaign-files",
         name: "Demo files of marketing",
-        config: |provider| found_by_issuer(provider, "files.read"),
+        config: |provider| with_issuer(provider, "files.read"),
     },
 ];
 
-fn found_by_issuer(provider: &str, scope: &str) -> serde_json::Value {
+fn with_issuer(provider: &str, scope: &str) -> serde_json::Value {
     serde_json::json!({
         "issuer": provider,
         "scope": format!("openid profile email {scope}"),
@@ -104,53 +100,57 @@ fn found_by_issuer(provider: &str, scope: &str) -> serde_json::Value {
 }
 
 impl Demo {
-    /// Prepares the folder, takes both ports and starts everything.
+    /// Prepares the folder, binds both ports, and starts server and provider.
     pub async fn start(options: &DemoOptions) -> Result<Self, DemoError> {
         let folder = Folder::open(&options.folder, options.fresh)?;
         let port = options.port.or(folder.port()).unwrap_or(PORT);
-        // Both ports are had before anything is written that names them.
+        // Both ports are bound before a file that contains them is written.
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let taken =
             |error| if matches!(error, ServeError::PortTaken(_)) { DemoError::PortTaken(port) } else { error.into() };
         let listener = listen(address).await.map_err(taken)?;
         let provider = provider::start(&folder, options.provider_port, port).await?;
-        folder.remember(port, provider.port())?;
+        folder.write_ports(port, provider.port())?;
         let config = configure(&folder, address, &provider)?;
-        let server = Server::start_on(listener, &config, false).await?;
+        let server = Server::new(build(&config).await.map_err(ServeError::from)?, listener);
         let connectors = connectors(&server, provider.base_url()).await?;
         for connector in &connectors {
-            let redirect_uri = server.assembly().connections.described(connector.clone()).redirect_uri;
+            let redirect_uri = server.app().connections().describe(connector.clone()).redirect_uri;
             provider.register(provider::client(connector, &redirect_uri));
         }
-        let welcome = Welcome::new(&config, &provider, &options.folder);
-        Ok(Self { server, provider, welcome })
+        let banner = Banner::new(&config, &provider, &options.folder);
+        Ok(Self { server, provider, banner })
     }
 
-    /// Where everything is, who can log in, and what to try.
-    pub fn welcome(&self) -> &Welcome {
-        &self.welcome
+    /// The text to show: addresses, accounts, and steps to try.
+    pub fn banner(&self) -> &Banner {
+        &self.banner
     }
 
-    /// The provider, to look at what it has seen.
+    /// The provider, to inspect its requests.
     pub fn provider(&self) -> &MockProvider {
         &self.provider
     }
 
-    /// Runs until `stop`, and keeps everything for the next start.
+    /// Runs until `stop` completes. The data stays for the next start.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         self.server.run(Periods::default(), stop).await;
-        // Last, because revocations under way still need it.
+        // Last, because running revocations need it.
         self.provider.stop().await;
     }
 }
 
-/// Reads the configuration of the folder, which is written if it is not there, for the ports of this start.
+async fn build(config: &Config) -> Result<App, BuildError> {
+    App::from_config(config).await?.build().await
+}
+
+/// Reads the configuration of the folder, with the ports of this start. Writes it if it does not exist.
 fn configure(folder: &Folder, address: SocketAddr, provider: &MockProvider) -> Result<Config, DemoError> {
     let text = match folder.read_config()? {
         Some(text) => text,
-        None => folder.write_config(&people::config(address.port(), provider.port())?)?,
+        None => folder.write_config(&accounts::config(address.port(), provider.port())?)?,
     };
-    // The environment is left out on purpose: what it says is meant for a server, not for this.
+    // The environment of the process is meant for `serve` and ignored here.
     let overrides = [
         ("GRANTRY_LISTEN".to_owned(), address.to_string()),
         ("GRANTRY_PUBLIC_BASE_URL".to_owned(), format!("http://{address}")),
@@ -158,20 +158,20 @@ fn configure(folder: &Folder, address: SocketAddr, provider: &MockProvider) -> R
     Ok(Config::parse(&text, &folder.config_path(), folder.path().to_owned(), overrides)?)
 }
 
-/// The connectors of the demo, which are made if they are not there.
+/// The connectors of the folder. Creates those of the demo that do not exist.
 async fn connectors(server: &Server, provider: &str) -> Result<Vec<Connector>, DemoError> {
-    let assembly = server.assembly();
+    let app = server.app();
     let mut connectors = Vec::new();
     for example in &EXAMPLES {
         let key = example.key()?;
-        if assembly.store.get(&key).await?.is_none() {
+        if ConnectorStore::get(&*app.store().ports, &key).await?.is_none() {
             let draft = example.draft(provider)?;
-            assembly.connections.install_connector(&Actor::System, &key.space, Some(key.id.clone()), draft).await?;
+            app.connections().install_connector(&Actor::System, &key.space, Some(key.id.clone()), draft).await?;
         }
     }
-    // Also those that somebody has made while trying things out.
+    // The result includes connectors that users of the demo created.
     for space in ["default", "marketing"] {
-        connectors.extend(assembly.store.list(&SpaceId::new(space)?).await?);
+        connectors.extend(ConnectorStore::list(&*app.store().ports, &SpaceId::new(space)?).await?);
     }
     connectors.retain(|connector| connector.config.client_id.is_some());
     Ok(connectors)
@@ -187,7 +187,7 @@ impl Example {
             name: ConnectorName::new(self.name)?,
             profile: ProfileId::new(".oauth2")?,
             auth_mode: AuthMode::PerUser,
-            config: (self.config)(provider).to_string(),
+            settings: (self.config)(provider).to_string(),
             client_id: Some(self.id.to_owned()),
             client_secret: Some(Secret::from_text(provider::CLIENT_SECRET)),
         })

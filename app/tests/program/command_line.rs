@@ -1,4 +1,4 @@
-//! What each command answers, and how it refuses.
+//! The output of each command, and its refusals.
 
 use std::fs;
 
@@ -13,9 +13,10 @@ fn a_wrong_command_line_is_code_2_and_help_is_code_0() {
     assert!(wrong.stderr.contains("frobnicate"));
     let help = run(&mut grantry(&["--help"]), "");
     assert_eq!(help.code, Some(0));
-    for command in ["demo", "serve", "check", "keys", "accounts", "agents", "connectors", "openapi", "Exit codes: 0 done"] {
+    for command in ["serve", "check", "keys", "accounts", "agents", "connectors", "openapi", "Exit codes: 0 success"] {
         assert!(help.stdout.contains(command), "{command}");
     }
+    assert_eq!(help.stdout.contains("demo"), cfg!(feature = "demo"));
     assert!(!run(&mut grantry(&["keys", "--help"]), "").stdout.contains("rotate"));
 }
 
@@ -29,7 +30,7 @@ fn openapi_prints_the_document_and_nothing_else() {
 }
 
 #[test]
-fn r75_keys_are_printed_or_written_for_their_owner_alone() {
+fn r75_keys_are_printed_or_written_to_a_private_file() {
     let site = Site::new("");
     let printed = run(&mut grantry(&["keys", "generate"]), "");
     assert_eq!((printed.code, printed.stdout.trim_end().len()), (Some(0), 44));
@@ -49,7 +50,7 @@ fn r75_keys_are_printed_or_written_for_their_owner_alone() {
     let rows: Value = serde_json::from_str(&status.stdout).unwrap();
     assert_eq!((rows[0]["role"].as_str(), rows[1]["role"].as_str()), (Some("write"), Some("read")));
     assert_eq!(rows[0]["source"], "file:primary.key");
-    assert!(!site.path("grantry.db").exists(), "a look makes no database");
+    assert!(!site.path("grantry.db").exists(), "the command creates no database");
 }
 
 #[test]
@@ -70,7 +71,7 @@ fn a_password_is_read_from_a_pipe_and_hashed() {
 }
 
 #[test]
-fn an_agent_gets_a_key_that_the_configuration_knows_only_by_its_digest() {
+fn an_agent_gets_a_key_and_the_configuration_contains_only_its_digest() {
     let made = run(&mut grantry(&["agents", "new", "--name", "workflows"]), "");
     assert_eq!(made.code, Some(0));
     let key = made.stdout.lines().find_map(|line| line.strip_prefix("# gak_")).map(|rest| format!("gak_{rest}")).unwrap();
@@ -84,8 +85,8 @@ fn an_agent_gets_a_key_that_the_configuration_knows_only_by_its_digest() {
     let body = serde_json::json!({ "params": { "method": "GET", "path": "/" }, "act_as": "u_alice" });
     assert_eq!(agent.post("/api/actions/connector/none/_execute", &body).status, 401);
     agent.key = Some(key);
-    let answer = agent.post("/api/actions/connector/none/_execute", &body);
-    assert_eq!(answer.status, 404, "{answer:?}");
+    let response = agent.post("/api/actions/connector/none/_execute", &body);
+    assert_eq!(response.status, 404, "{response:?}");
     drop(server);
     let refused = run(&mut grantry(&["agents", "new", "--name", "a b"]), "");
     assert_eq!(refused.code, Some(1));
@@ -150,7 +151,7 @@ fn definitions_are_imported_once_and_exported_without_secrets() {
 }
 
 #[test]
-fn the_doctor_says_what_is_wrong_and_changes_nothing() {
+fn check_reports_what_is_wrong_and_changes_nothing() {
     let site = Site::new("");
     let check = |more: &[&str]| {
         let config = site.config_path();
@@ -161,20 +162,20 @@ fn the_doctor_says_what_is_wrong_and_changes_nothing() {
     let healthy = check(&[]);
     assert_eq!(healthy.code, Some(0), "{}", healthy.stdout);
     for expected in
-        ["ok       configuration", "ok       keys", "the first start makes it", "ok       clock", "ready to serve"]
+        ["ok       configuration", "ok       keys", "the first start creates it", "ok       clock", "ready to serve"]
     {
         assert!(healthy.stdout.contains(expected), "{expected}\n{}", healthy.stdout);
     }
     assert!(!site.path("grantry.db").exists());
 
     fs::remove_file(site.path("primary.key")).unwrap();
-    let ill = check(&["--json"]);
-    assert_eq!(ill.code, Some(1));
-    let report: Value = serde_json::from_str(&ill.stdout).unwrap();
+    let failed = check(&["--json"]);
+    assert_eq!(failed.code, Some(1));
+    let report: Value = serde_json::from_str(&failed.stdout).unwrap();
     assert_eq!(report["ok"], false);
     let keys = report["findings"].as_array().unwrap().iter().find(|finding| finding["subject"] == "keys").unwrap();
     assert_eq!(keys["status"], "failed");
-    assert_eq!(keys["says"], "there is no key at `file:primary.key`; make one there with `grantry keys generate`");
+    assert_eq!(keys["message"], "there is no key at `file:primary.key`; make one there with `grantry keys generate`");
 
     site.write("lisen = 1");
     let unreadable = check(&[]);
@@ -183,7 +184,7 @@ fn the_doctor_says_what_is_wrong_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_doctor_looks_at_every_connector() {
+async fn check_examines_every_connector() {
     let site = Site::new("egress.allow = [\"127.0.0.1:9\", \"localhost:9\"]");
     let endpoints = |host: &str| {
         serde_json::json!({
@@ -203,7 +204,7 @@ async fn the_doctor_looks_at_every_connector() {
         finding.unwrap()["status"].as_str().unwrap().to_owned()
     };
     assert_eq!(status("good"), "ok", "{}", checked.stdout);
-    assert_eq!(status("issuer"), "failed", "nobody answers there");
+    assert_eq!(status("issuer"), "failed", "no server listens there");
     assert_eq!(status("denied"), "failed", "the operator no longer allows it");
     assert_eq!(checked.code, Some(1));
 }

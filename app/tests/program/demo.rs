@@ -1,4 +1,4 @@
-//! The demo, as a new user meets it.
+//! The demo, as a new user runs it.
 
 use std::fs;
 use std::net::TcpListener;
@@ -46,41 +46,41 @@ async fn connect(browser: &mut Browser, name: &str, prefix: &str, connector: &st
     assert_eq!(finished.status, 303, "{finished:?}");
 }
 
-fn whose(browser: &mut Browser, prefix: &str, connector: &str) -> Value {
+fn account(browser: &mut Browser, prefix: &str, connector: &str) -> Value {
     let body = json!({ "params": { "method": "GET", "path": "/me" } });
-    let answer = browser.post(&format!("{prefix}/api/actions/connector/{connector}/_execute"), &body).json();
-    answer["data"]["body"]["user"].clone()
+    let response = browser.post(&format!("{prefix}/api/actions/connector/{connector}/_execute"), &body).json();
+    response["data"]["body"]["user"].clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_people_connect_in_two_spaces_and_find_everything_after_a_restart() {
+async fn two_users_connect_in_two_spaces_and_stay_connected_after_a_restart() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("demo");
     let ports = Ports::free();
     let running = started(&folder, &ports);
-    let mut people = ["alice", "bob"].map(|name| {
+    let mut users = ["alice", "bob"].map(|name| {
         let mut browser = Browser::new(ports.server());
         browser.log_in(name, &format!("{name}-demo"));
         (name, browser)
     });
-    for (name, browser) in &mut people {
+    for (name, browser) in &mut users {
         for (prefix, connector) in [("", "files"), ("/s/marketing", "campaign-files")] {
-            assert!(whose(browser, prefix, connector).is_null());
+            assert!(account(browser, prefix, connector).is_null());
             connect(browser, name, prefix, connector).await;
-            assert_eq!(whose(browser, prefix, connector), format!("{name}@example.test"));
+            assert_eq!(account(browser, prefix, connector), format!("{name}@example.test"));
         }
     }
-    let (code, said) = running.stop(Signal::INT);
-    assert_eq!(code, Some(0), "{said:?}");
-    assert!(said.iter().any(|line| line.starts_with("Stopped. Everything is kept in")), "{said:?}");
+    let (code, lines) = running.stop(Signal::INT);
+    assert_eq!(code, Some(0), "{lines:?}");
+    assert!(lines.iter().any(|line| line.starts_with("Stopped. The data is kept in")), "{lines:?}");
 
     let running = started(&folder, &ports);
-    let [(_, alice), (_, bob)] = &mut people;
-    assert_eq!(whose(bob, "/s/marketing", "campaign-files"), "bob@example.test");
+    let [(_, alice), (_, bob)] = &mut users;
+    assert_eq!(account(bob, "/s/marketing", "campaign-files"), "bob@example.test");
     let ended = alice.post("/internal/actions/connector/files/_oauth_disconnect", &json!({}));
     assert_eq!(ended.status, 204);
-    assert!(whose(alice, "", "files").is_null());
-    assert_eq!(whose(bob, "", "files"), "bob@example.test", "disconnecting is one's own business");
+    assert!(account(alice, "", "files").is_null());
+    assert_eq!(account(bob, "", "files"), "bob@example.test", "a disconnect ends only the connection of its user");
     let (code, _) = running.stop(Signal::TERM);
     assert_eq!(code, Some(0));
 
@@ -91,11 +91,11 @@ async fn two_people_connect_in_two_spaces_and_find_everything_after_a_restart() 
         .filter(|grant| grant["ended"] == "revoked")
         .map(|grant| (&grant["username"], &grant["client_id"]))
         .collect();
-    assert_eq!(ended, [(&json!("alice"), &json!("files"))], "the provider was told before the end");
+    assert_eq!(ended, [(&json!("alice"), &json!("files"))], "the tokens were revoked before the process ended");
 }
 
 #[test]
-fn the_demo_says_in_clear_words_why_it_does_not_start() {
+fn the_demo_names_the_reason_when_it_does_not_start() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("demo");
     let ports = Ports::free();
@@ -109,17 +109,20 @@ fn the_demo_says_in_clear_words_why_it_does_not_start() {
     let sentence = refused(&with_port);
     assert_eq!(
         sentence,
-        format!("grantry: port {} is already in use; stop what listens there, or choose another with --port", ports.server)
+        format!(
+            "grantry: port {} is already in use; stop the process that listens there, or choose another with --port",
+            ports.server
+        )
     );
     drop(taken);
     let taken = TcpListener::bind(("127.0.0.1", ports.provider.parse().unwrap())).unwrap();
     assert!(refused(&with_port).contains("choose another with --provider-port"));
     drop(taken);
 
-    // After the refusals the folder is as good as new.
+    // The refusals did not change the folder.
     assert_eq!(started(&folder, &ports).stop(Signal::INT).0, Some(0));
     let other = free_port().to_string();
-    assert!(refused(&["--port", &ports.server, "--provider-port", &other]).contains("leave --provider-port out"));
+    assert!(refused(&["--port", &ports.server, "--provider-port", &other]).contains("omit --provider-port"));
     let taken = TcpListener::bind(("127.0.0.1", ports.provider.parse().unwrap())).unwrap();
     assert!(refused(&["--port", &ports.server]).contains("which the demo provider of this folder uses, is already in use"));
     drop(taken);
@@ -127,9 +130,9 @@ fn the_demo_says_in_clear_words_why_it_does_not_start() {
     let mark = folder.join("demo.toml");
     let kept = fs::read_to_string(&mark).unwrap();
     fs::write(&mark, kept.replace("version = 1", "version = 2")).unwrap();
-    assert!(refused(&[]).contains("was made by another version of the demo; begin anew with --fresh"));
+    assert!(refused(&[]).contains("was made by another version of the demo; start with --fresh"));
     fs::write(&mark, kept).unwrap();
-    let thesis = parent.path().join("theirs");
+    let thesis = parent.path().join("foreign");
     fs::create_dir(&thesis).unwrap();
     fs::write(thesis.join("thesis.txt"), "mine").unwrap();
     let finished = run(&mut grantry(&["demo", "--fresh", "--data", thesis.to_str().unwrap()]), "");
@@ -138,7 +141,7 @@ fn the_demo_says_in_clear_words_why_it_does_not_start() {
 }
 
 #[test]
-fn a_fresh_start_may_use_other_ports_and_knows_nobody_any_more() {
+fn a_fresh_start_may_use_other_ports_and_has_no_earlier_data() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("demo");
     let ports = Ports::free();

@@ -1,16 +1,17 @@
-//! A whole flow against the built server at its most talkative, and what it leaves in log, audit trail and database.
+//! A whole flow against the built server with the finest log level, and what it leaves in log, audit trail, metrics and database.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use grantry_testkit::provider::{Client, MockProvider};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::support::{Answer, Browser, Site, grantry, run};
+use crate::support::{Browser, Response, Site, grantry, run};
 
 const CLIENT_SECRET: &str = "client-secret-canary";
 
@@ -25,9 +26,22 @@ fn endpoints(provider: &str) -> Value {
     })
 }
 
-fn execute(browser: &mut Browser) -> Answer {
+fn execute(browser: &mut Browser) -> Response {
     let body = json!({ "params": { "method": "GET", "path": "/me" } });
     browser.post("/api/actions/connector/files/_execute", &body)
+}
+
+/// Waits until the metrics contain this line. Audit events are written and delivered every second.
+fn until_metrics_contain(browser: &mut Browser, line: &str) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let metrics = browser.get("/metrics").body;
+        if metrics.lines().any(|present| present == line) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{line} is missing:\n{metrics}");
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// The value of a query parameter.
@@ -65,7 +79,7 @@ async fn lesson_31_r77_r79_r80_a_whole_flow_leaves_its_trail_and_no_secret() {
 
     let first = execute(&mut alice).json();
     assert_eq!(first["data"]["body"]["user"], "alice@example.test", "{first}");
-    // The provider forgets the token before its time: the run is refused there, refreshed, and repeated with the new one.
+    // The provider expires the token early: it rejects the run, which is repeated after a refresh.
     provider.expire_access_tokens();
     let second = execute(&mut alice).json();
     assert_eq!(second["data"]["status"], 200, "{second}");
@@ -74,10 +88,19 @@ async fn lesson_31_r77_r79_r80_a_whole_flow_leaves_its_trail_and_no_secret() {
     let ended = alice.post("/internal/actions/connector/files/_oauth_disconnect", &json!({}));
     assert_eq!(ended.status, 204, "{ended:?}");
     let ledger = provider.until(|ledger| !ledger.revocations().is_empty()).await;
-    let (code, said) = server.stop(Signal::TERM);
+    for line in [
+        "grantry_audit_events_total{kind=\"connected\",outcome=\"ok\"} 1",
+        "grantry_audit_events_total{kind=\"refreshed\",outcome=\"ok\"} 1",
+        "grantry_audit_events_total{kind=\"grant_terminated\",outcome=\"disconnected\"} 1",
+        "grantry_audit_events_total{kind=\"access_token_refused\",outcome=\"authorization_required\"} 1",
+        "grantry_pending_commits 0",
+    ] {
+        until_metrics_contain(&mut alice, line);
+    }
+    let (code, lines) = server.stop(Signal::TERM);
     assert_eq!(code, Some(0));
 
-    // Everything that was secret on the way.
+    // Every secret that occurred.
     let mut secrets: BTreeSet<String> = flow_cookies.into_iter().chain(alice.cookies.into_values()).collect();
     secrets.extend([CLIENT_SECRET.to_owned(), "password-canary".to_owned(), parameter(&authorization_url, "state")]);
     secrets.insert(parameter(&callback, "code"));
@@ -91,7 +114,7 @@ async fn lesson_31_r77_r79_r80_a_whole_flow_leaves_its_trail_and_no_secret() {
         secrets.extend(call.bearer_token().map(str::to_owned));
     }
     assert!(secrets.len() >= 10, "{}", secrets.len());
-    for line in &said {
+    for line in &lines {
         let parsed: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("not one JSON object: {line}"));
         assert!(parsed["level"].is_string());
         let leaked = secrets.iter().find(|secret| line.contains(secret.as_str()));
@@ -103,7 +126,7 @@ async fn lesson_31_r77_r79_r80_a_whole_flow_leaves_its_trail_and_no_secret() {
         assert_eq!(stored, None, "{name} holds a secret in the clear");
     }
 
-    let trail: BTreeSet<String> = said
+    let trail: BTreeSet<String> = lines
         .iter()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
         .filter(|line| line["target"] == "audit")
@@ -116,8 +139,8 @@ async fn lesson_31_r77_r79_r80_a_whole_flow_leaves_its_trail_and_no_secret() {
         "connected",
         "access_token_issued",
         "access_token_refused",
-        "renewed",
-        "grant_ended",
+        "refreshed",
+        "grant_terminated",
         "revocation_completed",
     ] {
         assert!(trail.contains(kind), "{kind} is missing from {trail:?}");
@@ -125,7 +148,7 @@ async fn lesson_31_r77_r79_r80_a_whole_flow_leaves_its_trail_and_no_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r68_proxies_of_the_environment_are_never_asked() {
+async fn r68_proxies_of_the_environment_are_never_used() {
     let provider = MockProvider::builder().start().await.unwrap();
     let site = Site::new(&format!("egress.allow = [\"127.0.0.1:{}\"]", provider.port()));
     site.install("files", json!({ "issuer": provider.base_url(), "baseUrl": provider.url("/api") }), CLIENT_SECRET).await;
@@ -139,11 +162,11 @@ async fn r68_proxies_of_the_environment_are_never_asked() {
     check.env("REQUEST_METHOD", "");
     let checked = tokio::task::spawn_blocking(move || run(&mut check, "")).await.unwrap();
     assert_eq!(checked.code, Some(0), "{}", checked.stdout);
-    assert!(provider.ledger().back_channel().iter().any(|call| call.path.contains("well-known")), "discovery was asked for");
-    assert!(trap.accept().is_err(), "nothing came to the proxy");
+    assert!(provider.ledger().back_channel().iter().any(|call| call.path.contains("well-known")), "discovery took place");
+    assert!(trap.accept().is_err(), "no connection reached the proxy");
 }
 
-/// Connects alice's account, and answers what she came back with.
+/// A browser in which alice has connected her account.
 async fn connected(provider: &MockProvider, site: &Site) -> Browser {
     let mut alice = Browser::new(site.port);
     alice.log_in("alice", "password-canary");
@@ -155,7 +178,7 @@ async fn connected(provider: &MockProvider, site: &Site) -> Browser {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r53_whoever_left_the_configuration_is_disconnected_at_the_next_start() {
+async fn r53_a_user_without_an_account_is_disconnected_at_the_next_start() {
     let provider = MockProvider::builder().start().await.unwrap();
     let site = Site::new(&format!("egress.allow = [\"127.0.0.1:{}\"]", provider.port()));
     let connector = site.install("files", endpoints(provider.base_url()), CLIENT_SECRET).await;
@@ -168,10 +191,10 @@ async fn r53_whoever_left_the_configuration_is_disconnected_at_the_next_start() 
     server.stop(Signal::TERM);
     assert!(provider.ledger().revocations().is_empty());
 
-    site.replace("u_alice", "u_somebody_else");
+    site.replace("u_alice", "u_other");
     let server = site.serve();
     provider.until(|ledger| !ledger.revocations().is_empty()).await;
-    let (_, said) = server.stop(Signal::TERM);
-    assert!(said.iter().any(|line| line.contains("user_disabled")), "{said:?}");
+    let (_, lines) = server.stop(Signal::TERM);
+    assert!(lines.iter().any(|line| line.contains("user_disabled")), "{lines:?}");
     assert!(provider.grants().iter().all(|grant| grant.ended.is_some()));
 }

@@ -3,9 +3,13 @@
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+#[cfg(feature = "demo")]
 mod demo;
 #[cfg(test)]
 mod flow;
+#[cfg(test)]
+#[cfg(not(feature = "demo"))]
+mod no_demo;
 #[cfg(test)]
 mod start;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Starting and stopping: every refusal is one sentence on standard error and code 1, and leaves everything as it was.
+//! Starting and stopping. Every refusal is one sentence on standard error and exit code 1, and changes nothing.
 
 use std::fs;
 use std::net::TcpListener;
@@ -37,11 +37,11 @@ fn r75_a_missing_weak_or_exposed_key_stops_the_start() {
         refusal(&site),
         "grantry: there is no key at `file:primary.key`; make one there with `grantry keys generate`"
     );
-    assert!(!site.path("grantry.db").exists(), "without a key not even an empty database is made");
+    assert!(!site.path("grantry.db").exists(), "without a key no database is created");
 }
 
 #[tokio::test]
-async fn r75_r76_a_wrong_key_stops_the_start_unless_told_otherwise() {
+async fn r75_r76_a_wrong_key_stops_the_start_unless_it_is_allowed() {
     let site = Site::new("");
     let endpoints = serde_json::json!({
         "authorizationUrl": "https://id.example.com/a", "tokenUrl": "https://id.example.com/t", "baseUrl": "https://api.example.com"
@@ -63,13 +63,13 @@ async fn r75_r76_a_wrong_key_stops_the_start_unless_told_otherwise() {
     assert_eq!(
         (rows[0]["records"].as_u64(), rows[1]["records"].as_u64()),
         (Some(0), Some(1)),
-        "nothing was re-sealed or lost"
+        "no record was sealed again or lost"
     );
     drop(site.serve());
 }
 
 #[tokio::test]
-async fn another_deployments_database_stops_the_start() {
+async fn the_database_of_another_deployment_stops_the_start() {
     let site = Site::new("store.deployment_id = \"000102030405060708090a0b0c0d0e0f\"");
     site.serve().stop(Signal::TERM);
     site.replace("000102", "ff0102");
@@ -85,7 +85,7 @@ fn settings_that_cannot_be_used_stop_the_start() {
     let site = Site::new("oauth.flow_ttl = \"11m\"");
     assert_eq!(refusal(&site), "grantry: `oauth.flow_ttl` must be between 30 seconds and 10 minutes");
     site.replace("flow_ttl", "flow_tll");
-    assert!(refusal(&site).starts_with("grantry: unknown key `oauth.flow_tll`; known there: flow_ttl,"));
+    assert!(refusal(&site).starts_with("grantry: unknown key `oauth.flow_tll`; existing keys: flow_ttl,"));
     let site = Site::new("");
     let mut command = grantry(&["serve", "--config", &site.config_path()]);
     let finished = run(command.env("GRANTRY_KEYS_RIGHT", "canary"), "");
@@ -99,14 +99,14 @@ fn settings_that_cannot_be_used_stop_the_start() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_told_before_anything_is_made() {
+fn a_port_that_is_taken_is_refused_before_anything_is_created() {
     let site = Site::new("");
     let taken = TcpListener::bind(("127.0.0.1", site.port)).unwrap();
     let sentence = refusal(&site);
     assert_eq!(
         sentence,
         format!(
-            "grantry: port {} of 127.0.0.1 is already in use; stop what listens there or choose another port",
+            "grantry: port {} of 127.0.0.1 is already in use; stop the process that listens there or choose another port",
             site.port
         )
     );
@@ -115,24 +115,24 @@ fn a_port_that_is_taken_is_told_before_anything_is_made() {
 }
 
 #[test]
-fn r72_both_signals_end_the_server_in_order_and_leave_one_closed_file() {
+fn r72_both_signals_shut_the_server_down_and_leave_one_closed_file() {
     let site = Site::new("");
     for signal in [Signal::TERM, Signal::INT] {
         let server = site.serve();
         let mut browser = Browser::new(site.port);
         assert_eq!((browser.get("/livez").status, browser.get("/readyz").status), (200, 200));
         browser.log_in("alice", "password-canary");
-        let (code, said) = server.stop(signal);
-        assert_eq!(code, Some(0), "{said:?}");
-        assert!(said.iter().any(|line| line.contains("\"stopped\"")), "{said:?}");
-        assert!(!site.path("grantry.db-wal").exists(), "the log was emptied into the file");
+        let (code, lines) = server.stop(signal);
+        assert_eq!(code, Some(0), "{lines:?}");
+        assert!(lines.iter().any(|line| line.contains("\"stopped\"")), "{lines:?}");
+        assert!(!site.path("grantry.db-wal").exists(), "the write-ahead log was written back");
         let mode = fs::metadata(site.path("grantry.db")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 }
 
 #[test]
-fn r57_only_the_public_host_and_the_listening_address_are_answered() {
+fn r57_only_the_public_host_and_the_listening_address_are_accepted() {
     let site = Site::new("");
     site.replace(
         &format!("public_base_url = \"http://127.0.0.1:{}\"", site.port),
@@ -141,7 +141,7 @@ fn r57_only_the_public_host_and_the_listening_address_are_answered() {
     let server = site.serve();
     let mut browser = Browser::new(site.port);
     assert_eq!(browser.with_host("/livez", "connect.example.com").status, 200);
-    assert_eq!(browser.get("/livez").status, 200, "a health check asks the address itself");
+    assert_eq!(browser.get("/livez").status, 200, "a health check uses the address itself");
     for host in ["evil.example.com", "connect.example.com.evil.com", "127.0.0.1"] {
         assert_eq!(browser.with_host("/api/session", host).status, 421, "{host}");
     }
@@ -160,7 +160,7 @@ fn the_process_leaves_no_core_dump_and_cannot_be_read_by_others() {
 }
 
 #[test]
-fn r57_a_user_header_is_believed_from_the_proxy_alone() {
+fn r57_a_user_header_is_accepted_only_from_the_proxy() {
     let site = Site::new("identity.mode = \"proxy-header\"\nidentity.proxy.roles_header = \"x-roles\"");
     let server = site.serve();
     let mut browser = Browser::new(site.port);
@@ -179,7 +179,7 @@ fn r57_a_user_header_is_believed_from_the_proxy_alone() {
 }
 
 #[test]
-fn r59_configured_rates_are_the_ones_that_hold() {
+fn r59_the_configured_rates_apply() {
     let site = Site::new("oauth.rate_limits.log_in = \"2/10m\"");
     let server = site.serve();
     let mut browser = Browser::new(site.port);

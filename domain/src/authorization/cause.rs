@@ -1,62 +1,26 @@
-//! Why an authorization ended. Names are stable: they stand in records, in the API and in the audit trail.
+//! Why an authorization ended. Names are stable: records, the API and audit events contain them.
 
-/// Declares an enum whose variants have stable names, with both conversions.
-macro_rules! named {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name {
-            $($(#[$variant_doc])* $variant,)*
-        }
-
-        impl $name {
-            /// Every variant, in the order of the documentation.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// The stable name.
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $text,)*
-                }
-            }
-
-            /// Reads a stable name.
-            pub fn parse(text: &str) -> Option<Self> {
-                match text {
-                    $($text => Some(Self::$variant),)*
-                    _ => None,
-                }
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-    };
-}
-pub(crate) use named;
-pub(crate) use named as cause_names;
+use crate::authorization::kind::StateKind;
+use crate::named::named;
 
 named!(
-    /// Why an authorization is `Expired`: time or the provider ended it, and the user may connect again.
+    /// Why an authorization is `Expired`: time, the provider or an edit ended it, and the user may connect again.
     ExpiredCause {
         /// The flow was not finished before its deadline.
         FlowTimedOut = "flow_timed_out",
-        /// The access token lapsed and there is no refresh token.
+        /// The access token expired and there is no refresh token.
         AccessTokenExpired = "access_token_expired",
-        /// The refresh token lapsed.
+        /// The refresh token expired.
         RefreshTokenExpired = "refresh_token_expired",
-        /// The provider refused the refresh token with `invalid_grant` (RFC 6749 §5.2).
+        /// The provider rejected the refresh token with `invalid_grant` (RFC 6749 §5.2).
         RefreshRejected = "refresh_rejected",
-        /// A security-relevant field of the connector changed (R52).
+        /// A security-relevant field of the connector changed.
         ConnectorChanged = "connector_changed",
     }
 );
 
 named!(
-    /// Why an authorization is `Revoked`, for causes without further detail.
+    /// Why an authorization is `Revoked` without having failed.
     TerminationCause {
         /// The user disconnected.
         Disconnected = "disconnected",
@@ -68,17 +32,15 @@ named!(
         Superseded = "superseded",
         /// The connector was deleted.
         ConnectorDeleted = "connector_deleted",
-        /// The connector was disabled.
-        ConnectorDisabled = "connector_disabled",
-        /// The user left the host.
+        /// The user was removed from the host.
         UserRemoved = "user_removed",
         /// The user was disabled at the host.
         UserDisabled = "user_disabled",
         /// The space was removed.
         SpaceRemoved = "space_removed",
-        /// The user lost the privilege to use connectors here.
+        /// The user lost the role that using connectors requires.
         PermissionLost = "permission_lost",
-        /// Not used for the configured time (R55).
+        /// Not used for the configured time.
         Unused = "unused",
         /// An administrator revoked it.
         Admin = "admin",
@@ -86,31 +48,33 @@ named!(
 );
 
 named!(
-    /// What made a flow fail. Also the `error` the return URL and the callback page carry.
+    /// Why a flow failed; the `error` of the return URL and the callback page.
     FailureCode {
-        /// `iss` of the response is missing or another issuer's (R10).
+        /// `iss` of the response is missing or names another issuer (RFC 9207).
         IssuerMismatch = "issuer_mismatch",
-        /// The callback path belongs to another connector (R08).
+        /// The callback path belongs to another connector.
         CallbackMismatch = "callback_mismatch",
-        /// The provider answered the authorization request with an error other than a denial.
+        /// The authorization response is an error other than a denial (RFC 6749 §4.1.2.1).
         ProviderError = "provider_error",
         /// The provider could not be reached.
         ProviderUnavailable = "provider_unavailable",
-        /// The provider refused the client: the operator must repair the connector.
+        /// The provider refused the client: the operator has to repair the connector.
         ProviderMisconfigured = "provider_misconfigured",
         /// The code could not be exchanged for tokens.
         ExchangeFailed = "exchange_failed",
-        /// The connector was edited while the flow ran (R25).
+        /// The connector was edited during the flow.
         ConnectorChanged = "connector_changed",
-        /// The connector was deleted or disabled while the flow ran.
+        /// The connector was deleted during the flow.
         ConnectorGone = "connector_gone",
-        /// The user lost the privilege while the flow ran.
+        /// The user lost the required role during the flow.
         PermissionLost = "permission_lost",
-        /// Another provider account consented than the one connected before (R35).
+        /// Another provider account consented than the one connected before.
         AccountMismatch = "account_mismatch",
-        /// The process died between consuming the flow and committing its result.
+        /// The provider account is already connected under another connection name.
+        AccountAlreadyConnected = "account_already_connected",
+        /// The process ended between consuming the flow and committing its result.
         Interrupted = "interrupted",
-        /// Our own fault: storing or sealing failed.
+        /// Storing or sealing failed.
         Internal = "internal",
     }
 );
@@ -118,7 +82,7 @@ named!(
 /// Why an authorization is `Revoked`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RevokedCause {
-    /// Ended by a person, the host or a policy.
+    /// Terminated by a user, the host or a policy.
     Terminated(TerminationCause),
     /// The flow failed.
     Failed(FailureCode),
@@ -141,23 +105,65 @@ impl RevokedCause {
         }
     }
 
-    /// Every cause there is.
+    /// Every cause.
     pub fn all() -> impl Iterator<Item = Self> {
         let ended = TerminationCause::ALL.iter().copied().map(Self::Terminated);
         ended.chain(FailureCode::ALL.iter().copied().map(Self::Failed))
     }
 }
 
+/// Why an authorization is in a terminal state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TerminalCause {
+    /// Of the state `Expired`.
+    Expired(ExpiredCause),
+    /// Of the state `Revoked`.
+    Revoked(RevokedCause),
+}
+
+impl TerminalCause {
+    /// The state this is a cause of.
+    pub fn state(self) -> StateKind {
+        match self {
+            Self::Expired(_) => StateKind::Expired,
+            Self::Revoked(_) => StateKind::Revoked,
+        }
+    }
+
+    /// The stable form of records.
+    pub fn to_record(self) -> String {
+        match self {
+            Self::Expired(cause) => cause.as_str().to_owned(),
+            Self::Revoked(cause) => cause.to_record(),
+        }
+    }
+
+    /// Reads the form of records; `None` for a cause that the state cannot have.
+    pub fn from_record(state: StateKind, text: &str) -> Option<Self> {
+        match state {
+            StateKind::Expired => ExpiredCause::parse(text).map(Self::Expired),
+            StateKind::Revoked => RevokedCause::from_record(text).map(Self::Revoked),
+            StateKind::Initiated | StateKind::AwaitingCallback | StateKind::Authorized => None,
+        }
+    }
+
+    /// Every cause.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let expired = ExpiredCause::ALL.iter().copied().map(Self::Expired);
+        expired.chain(RevokedCause::all().map(Self::Revoked))
+    }
+}
+
 named!(
-    /// What became of the tokens at the provider once a revocation is no longer owed.
+    /// The result of a completed revocation (RFC 7009).
     RevocationOutcome {
         /// The provider confirmed (RFC 7009 §2.2).
         Revoked = "revoked",
         /// The provider offers no revocation.
         NotSupported = "not_supported",
-        /// Tries or time ran out: removed here, not confirmed by the provider (R50).
+        /// Attempts or time ran out: removed here, not confirmed by the provider.
         Abandoned = "abandoned",
-        /// Nothing to revoke: the tokens were dead already.
+        /// The tokens were not valid any more, or another grant uses the same ones.
         NotNeeded = "not_needed",
     }
 );
@@ -175,5 +181,9 @@ mod tests {
             assert_eq!(RevokedCause::from_record(&cause.to_record()), Some(cause));
         }
         assert_eq!(RevokedCause::from_record("failed(nonsense)"), None);
+        for cause in TerminalCause::all() {
+            assert_eq!(TerminalCause::from_record(cause.state(), &cause.to_record()), Some(cause));
+        }
+        assert_eq!(TerminalCause::from_record(StateKind::Authorized, "disconnected"), None);
     }
 }

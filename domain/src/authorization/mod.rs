@@ -1,9 +1,10 @@
 //! The aggregate: one authorization from its start to its end, and its state machine.
 //!
-//! Synchronous, made of values only, free of outside reasons to fail. The current instant is an argument. The only ways in
-//! are [`Authorization::start`] and [`Authorization::restore`]; the only way out to a store is [`Authorization::to_record`].
+//! Synchronous values without I/O; the present instant is an argument. Only [`Authorization::start`] and
+//! [`Authorization::restore`] make one; stores persist the result of [`Authorization::to_record`].
 
 mod cause;
+mod kind;
 mod record;
 mod sealed;
 mod state;
@@ -16,28 +17,28 @@ mod table;
 
 use std::fmt;
 
-pub(crate) use cause::cause_names;
-pub use cause::{ExpiredCause, FailureCode, RevocationOutcome, RevokedCause, TerminationCause};
+pub use cause::{ExpiredCause, FailureCode, RevocationOutcome, RevokedCause, TerminalCause, TerminationCause};
+pub use kind::StateKind;
 pub use record::{AuthorizationRecord, InvariantViolation, RevocationRecord};
 pub use sealed::{ClientSecretPayload, FlowSecrets, GrantSecrets, PAYLOAD_VERSION, SealedAccount};
 pub use state::{
     Authorized, AwaitingCallback, EndedKind, Envelope, Expired, FlowCookieHash, Initiated, PendingRevocation, RefreshState,
-    Revision, Revocation, Revoked, SealedTokens, State, StateHash, StateKind, Termination,
+    Revision, Revocation, Revoked, SealedTokens, State, StateHash, Termination,
 };
 pub use status::{
-    AuthStatus, FlowFailure, FlowStatus, PendingFlow, ProviderNote, Reason, RequiredBinding, StatusKind, StatusView, status,
+    ConnectionStatus, ConnectionView, ConnectorStatus, FlowFailure, FlowStatus, PendingFlow, ProviderNote, Reason,
+    RequiredBinding, StatusKind, UserAuthStatus, connection_status, connector_status,
 };
 pub use transition::{INTERRUPTED_AFTER, Input, RedirectIssued, Refused};
 pub use witness::VerifiedCallback;
 
 use crate::connector::{ConnectorId, ConnectorKey, Epoch, Incarnation};
 use crate::encoding::{base64url, from_base64url};
-use crate::identity::{SpaceId, UserId};
+use crate::identity::{ConnectionName, SpaceId, UserId};
 use crate::provider::BindingDigest;
 use crate::time::Timestamp;
 
-/// Id of an authorization: 8 bytes of time, so that new rows cluster, then 16 random bytes. Called flow id while it is a
-/// flow; unguessable in either role.
+/// Id of an authorization: 8 bytes of time, so that new rows cluster, then 16 random bytes. It is the flow id of a flow.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AuthorizationId([u8; 24]);
 
@@ -50,7 +51,7 @@ impl AuthorizationId {
         Self(bytes)
     }
 
-    /// An id from its bytes, as a store keeps them.
+    /// An id from its stored bytes.
     pub const fn from_bytes(bytes: [u8; 24]) -> Self {
         Self(bytes)
     }
@@ -85,14 +86,15 @@ impl fmt::Debug for AuthorizationId {
     }
 }
 
-/// Whose authorization it is, for what, under which configuration. Fixed for its life.
+/// The key of an authorization: user, connector, connection name, and the configuration the user consented to. Never
+/// changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthorizationKey {
     /// The space.
     pub space: SpaceId,
     /// The connector in that space.
     pub connector: ConnectorId,
-    /// Which connector of that id.
+    /// Distinguishes the connector from an earlier one with the same id.
     pub incarnation: Incarnation,
     /// Its epoch when the user consented.
     pub epoch: Epoch,
@@ -100,6 +102,8 @@ pub struct AuthorizationKey {
     pub digest: BindingDigest,
     /// The user.
     pub user: UserId,
+    /// The name of the user's connection at this connector.
+    pub connection: ConnectionName,
 }
 
 impl AuthorizationKey {
@@ -124,12 +128,12 @@ impl Authorization {
         Self { id, owner, created_at: now, state: State::Initiated(Initiated { deadline }) }
     }
 
-    /// Its id.
+    /// The id.
     pub fn id(&self) -> AuthorizationId {
         self.id
     }
 
-    /// Whose it is, and for what.
+    /// The key.
     pub fn owner(&self) -> &AuthorizationKey {
         &self.owner
     }
@@ -139,21 +143,62 @@ impl Authorization {
         self.created_at
     }
 
-    /// Its state.
+    /// The state.
     pub fn state(&self) -> &State {
         &self.state
     }
 
-    /// Applies an input; on refusal the authorization is gone, so clone or restore it first where that matters.
+    /// When the user's consent was committed; `None` for flows that never became a grant.
+    pub fn authorized_at(&self) -> Option<Timestamp> {
+        match &self.state {
+            State::Authorized(grant) => Some(grant.authorized_at()),
+            State::Expired(ended) => ended.termination().authorized_at(),
+            State::Revoked(ended) => ended.termination().authorized_at(),
+            State::Initiated(_) | State::AwaitingCallback(_) => None,
+        }
+    }
+
+    /// The cause of a terminal state.
+    pub fn terminal_cause(&self) -> Option<TerminalCause> {
+        match &self.state {
+            State::Expired(ended) => Some(TerminalCause::Expired(ended.cause())),
+            State::Revoked(ended) => Some(TerminalCause::Revoked(ended.cause())),
+            State::Initiated(_) | State::AwaitingCallback(_) | State::Authorized(_) => None,
+        }
+    }
+
+    /// When and in which way it ended.
+    pub fn termination(&self) -> Option<&Termination> {
+        match &self.state {
+            State::Expired(ended) => Some(ended.termination()),
+            State::Revoked(ended) => Some(ended.termination()),
+            State::Initiated(_) | State::AwaitingCallback(_) | State::Authorized(_) => None,
+        }
+    }
+
+    /// The grant, in the state `Authorized`.
+    pub fn as_grant(&self) -> Option<&Authorized> {
+        match &self.state {
+            State::Authorized(grant) => Some(grant),
+            State::Initiated(_) | State::AwaitingCallback(_) | State::Expired(_) | State::Revoked(_) => None,
+        }
+    }
+
+    /// Whether it is a flow that has not ended.
+    pub fn is_flow(&self) -> bool {
+        matches!(self.state, State::Initiated(_) | State::AwaitingCallback(_))
+    }
+
+    /// Applies an input. A refusal consumes the authorization; clone it first where it is needed afterwards.
     pub fn on(self, input: Input, now: Timestamp) -> Result<Self, Refused> {
         Ok(Self { state: self.state.on(input, now)?, ..self })
     }
 
-    /// The authorization as it is at an instant: a passed deadline is applied, so correctness never waits for the sweeper.
+    /// The authorization at an instant: a passed deadline is applied, whether or not it was swept.
     #[must_use]
     pub fn at(self, now: Timestamp) -> Self {
         match self.clone().on(Input::DeadlinePassed, now) {
-            Ok(lapsed) => lapsed,
+            Ok(expired) => expired,
             Err(_) => self,
         }
     }
@@ -161,3 +206,5 @@ impl Authorization {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::connector as test_connector;

@@ -1,30 +1,31 @@
-//! Persistence: a flat record of one authorization, and the checked way back.
+//! Persistence: the flat record of an authorization, for stores and their contract tests, and the checked way back.
 
 use thiserror::Error;
 
-use crate::authorization::cause::{ExpiredCause, RevocationOutcome, RevokedCause};
+use crate::authorization::cause::{ExpiredCause, RevocationOutcome, RevokedCause, TerminalCause};
+use crate::authorization::kind::StateKind;
 use crate::authorization::state::{
     Authorized, AwaitingCallback, EndedKind, Envelope, Expired, FlowCookieHash, Initiated, PendingRevocation, RefreshState,
-    Revision, Revocation, Revoked, SealedTokens, State, StateHash, StateKind, Termination,
+    Revision, Revocation, Revoked, SealedTokens, State, StateHash, Termination,
 };
 use crate::authorization::{Authorization, AuthorizationId, AuthorizationKey};
 use crate::provider::Scopes;
 use crate::time::Timestamp;
 
-/// One authorization as a store keeps it: a column for each field. Which fields are set depends on `state`;
-/// [`Authorization::restore`] checks that.
+/// One authorization as stores persist it: a column for each field. Which fields are set depends on `state`;
+/// [`Authorization::restore`] checks that. Use cases work with [`Authorization`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthorizationRecord {
     /// Id.
     pub id: AuthorizationId,
-    /// Whose, for what, under which configuration.
+    /// User, connector, connection and the configuration consented to.
     pub owner: AuthorizationKey,
     /// When it was started.
     pub created_at: Timestamp,
-    /// State name.
+    /// The kind of its state.
     pub state: StateKind,
-    /// Cause name of a terminal state, in the form of records.
-    pub cause: Option<String>,
+    /// Cause of a terminal state.
+    pub cause: Option<TerminalCause>,
     /// When a terminal state was entered.
     pub since: Option<Timestamp>,
     /// Deadline of a flow.
@@ -35,47 +36,47 @@ pub struct AuthorizationRecord {
     pub flow_cookie_hash: Option<FlowCookieHash>,
     /// When the callback consumed the flow.
     pub consumed_at: Option<Timestamp>,
-    /// Flow secrets, live tokens, or tokens whose revocation is owed.
+    /// Flow secrets, tokens, or tokens whose revocation is pending.
     pub sealed: Option<Envelope>,
     /// Revision of the tokens; 0 while there are none.
     pub revision: Revision,
     /// Granted scopes.
     pub scopes: Scopes,
-    /// When the access token lapses.
+    /// When the access token expires.
     pub expires_at: Option<Timestamp>,
     /// Whether there is a refresh token.
     pub refreshable: bool,
-    /// When the refresh token lapses.
+    /// When the refresh token expires.
     pub refresh_expires_at: Option<Timestamp>,
     /// Account label of a grant or former grant.
     pub account: Option<String>,
     /// When the user's consent was committed; set exactly for grants and former grants.
     pub authorized_at: Option<Timestamp>,
-    /// Day of last use, in days since the Unix epoch; written outside the fence.
+    /// Day of last use, in days since the Unix epoch; not part of the version.
     pub last_used_day: Option<i64>,
-    /// Lease and in-doubt mark; written outside the fence.
+    /// Lease and in-doubt mark; not part of the version.
     pub refresh: RefreshState,
     /// State of the revocation of a former grant.
     pub revocation: Option<RevocationRecord>,
 }
 
-/// The revocation columns of a former grant. While it is due, the tokens stand in `AuthorizationRecord::sealed`.
+/// The revocation columns of a former grant. While it is pending, the tokens are in [`AuthorizationRecord::sealed`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RevocationRecord {
-    /// Owed.
+    /// Not completed.
     Pending {
         /// Refresh once before revoking.
         in_doubt: bool,
         /// When to try next.
         due_at: Timestamp,
-        /// Failed tries so far.
+        /// Failed attempts so far.
         attempts: u32,
     },
-    /// Over.
+    /// Completed.
     Completed(RevocationOutcome),
 }
 
-/// A record that no history of this program can have produced. Names the broken rule, never a value (R76).
+/// A record that this program cannot have written. Names the broken rule, never a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("stored authorization is inconsistent: {0}")]
 pub struct InvariantViolation(pub &'static str);
@@ -129,8 +130,8 @@ impl Authorization {
                 refresh: grant.refresh.clone(),
                 ..blank
             },
-            State::Expired(ended) => blank.ended(ended.cause.as_str().to_owned(), &ended.end),
-            State::Revoked(ended) => blank.ended(ended.cause.to_record(), &ended.end),
+            State::Expired(ended) => blank.ended(TerminalCause::Expired(ended.cause), &ended.end),
+            State::Revoked(ended) => blank.ended(TerminalCause::Revoked(ended.cause), &ended.end),
         }
     }
 
@@ -144,38 +145,28 @@ impl Authorization {
             }
             StateKind::AwaitingCallback => State::AwaitingCallback(awaiting(&record)?),
             StateKind::Authorized => State::Authorized(authorized(&record)?),
-            StateKind::Expired => {
-                let name = required(record.cause.as_deref(), "a terminal state has a cause")?;
-                let cause = required(ExpiredCause::parse(name), "the cause is known")?;
-                let end = end(&record)?;
-                let of_flow = cause == ExpiredCause::FlowTimedOut;
-                forbidden(of_flow != (end.kind == EndedKind::Flow), "only flows time out, and they do nothing else")?;
-                State::Expired(Expired { cause, end })
-            }
-            StateKind::Revoked => {
-                let name = required(record.cause.as_deref(), "a terminal state has a cause")?;
-                let cause = required(RevokedCause::from_record(name), "the cause is known")?;
-                let end = end(&record)?;
-                let failed = matches!(cause, RevokedCause::Failed(_));
-                forbidden(failed && end.kind != EndedKind::Flow, "only flows fail")?;
-                State::Revoked(Revoked { cause, end })
-            }
+            StateKind::Expired => State::Expired(expired(&record)?),
+            StateKind::Revoked => State::Revoked(revoked(&record)?),
         };
         Ok(Self { id: record.id, owner: record.owner, created_at: record.created_at, state })
     }
 }
 
 impl AuthorizationRecord {
-    fn ended(self, cause: String, end: &Termination) -> Self {
+    fn ended(self, cause: TerminalCause, end: &Termination) -> Self {
         let ended = Self { cause: Some(cause), since: Some(end.since), ..self };
         match &end.kind {
             EndedKind::Flow => ended,
             EndedKind::Grant { authorized_at, account, revocation } => {
                 let (sealed, revision, revocation) = match revocation {
-                    Revocation::Pending(owed) => (
-                        Some(owed.sealed.clone()),
-                        owed.revision,
-                        RevocationRecord::Pending { in_doubt: owed.in_doubt, due_at: owed.due_at, attempts: owed.attempts },
+                    Revocation::Pending(pending) => (
+                        Some(pending.sealed.clone()),
+                        pending.revision,
+                        RevocationRecord::Pending {
+                            in_doubt: pending.in_doubt,
+                            due_at: pending.due_at,
+                            attempts: pending.attempts,
+                        },
                     ),
                     Revocation::Completed(outcome) => (None, Revision::NONE, RevocationRecord::Completed(*outcome)),
                 };
@@ -224,9 +215,29 @@ fn authorized(record: &AuthorizationRecord) -> Result<Authorized, InvariantViola
     })
 }
 
+fn expired(record: &AuthorizationRecord) -> Result<Expired, InvariantViolation> {
+    let Some(TerminalCause::Expired(cause)) = record.cause else {
+        return Err(InvariantViolation("an expired authorization has a cause of its state"));
+    };
+    let end = end(record)?;
+    let of_flow = cause == ExpiredCause::FlowTimedOut;
+    forbidden(of_flow != (end.kind == EndedKind::Flow), "only flows expire with flow_timed_out, and with no other cause")?;
+    Ok(Expired { cause, end })
+}
+
+fn revoked(record: &AuthorizationRecord) -> Result<Revoked, InvariantViolation> {
+    let Some(TerminalCause::Revoked(cause)) = record.cause else {
+        return Err(InvariantViolation("a revoked authorization has a cause of its state"));
+    };
+    let end = end(record)?;
+    let failed = matches!(cause, RevokedCause::Failed(_));
+    forbidden(failed && end.kind != EndedKind::Flow, "only flows fail")?;
+    Ok(Revoked { cause, end })
+}
+
 fn end(record: &AuthorizationRecord) -> Result<Termination, InvariantViolation> {
     let since = required(record.since, "a terminal state has a time")?;
-    let was = match (&record.revocation, record.authorized_at) {
+    let kind = match (&record.revocation, record.authorized_at) {
         (None, None) => {
             forbidden(record.sealed.is_some(), "an ended flow has no secrets left")?;
             EndedKind::Flow
@@ -240,20 +251,20 @@ fn end(record: &AuthorizationRecord) -> Result<Termination, InvariantViolation> 
             return Err(InvariantViolation("a former grant has a time of consent and a revocation state"));
         }
     };
-    Ok(Termination { since, kind: was })
+    Ok(Termination { since, kind })
 }
 
 fn revocation(record: &AuthorizationRecord, revocation: &RevocationRecord) -> Result<Revocation, InvariantViolation> {
     match revocation {
         RevocationRecord::Pending { in_doubt, due_at, attempts } => Ok(Revocation::Pending(PendingRevocation {
-            sealed: required(record.sealed.clone(), "an owed revocation keeps its tokens")?,
+            sealed: required(record.sealed.clone(), "a pending revocation has its tokens")?,
             revision: record.revision,
             in_doubt: *in_doubt,
             due_at: *due_at,
             attempts: *attempts,
         })),
         RevocationRecord::Completed(outcome) => {
-            forbidden(record.sealed.is_some(), "a settled revocation has no tokens left")?;
+            forbidden(record.sealed.is_some(), "a completed revocation has no tokens")?;
             Ok(Revocation::Completed(*outcome))
         }
     }

@@ -1,4 +1,4 @@
-//! What is inside the envelopes: tagged fields, authoritative over every column (R76).
+//! The payloads of envelopes: tagged fields, which take precedence over every column.
 
 use zeroize::Zeroizing;
 
@@ -12,24 +12,23 @@ use crate::time::Timestamp;
 /// The payload version this program writes, for every record type.
 pub const PAYLOAD_VERSION: u16 = 1;
 
-/// What a flow keeps sealed between start and callback (record type 01).
+/// Sealed payload of a flow between start and callback (record type 01).
 pub struct FlowSecrets {
     /// PKCE code verifier (RFC 7636 §4.1).
     pub verifier: Secret,
-    /// The `state` parameter, so that a same-origin launch page can send its own user and browser on (R17). Outside the
-    /// envelope only its hash exists (R01).
+    /// The `state` parameter, from which a launch page rebuilds the authorization URL. Elsewhere only its hash is stored.
     pub state: Secret,
-    /// OIDC nonce, when `openid` was asked for.
+    /// OpenID Connect nonce, when `openid` was requested.
     pub nonce: Option<String>,
-    /// The provider as the user saw it.
+    /// The provider at the time of consent.
     pub provider: ProviderSnapshot,
-    /// Scopes asked for.
+    /// Scopes requested.
     pub requested_scopes: Scopes,
-    /// Where the browser returns to: a path on the public origin (R33).
+    /// Where the browser returns to: a path on the public origin.
     pub return_path: Option<String>,
-    /// Whether another provider account than before is welcome (R35).
+    /// Whether another provider account than before is accepted.
     pub allow_account_change: bool,
-    /// Deadline; wins over the column.
+    /// Deadline; takes precedence over the column.
     pub deadline: Timestamp,
     /// Epoch of the connector at start.
     pub epoch: Epoch,
@@ -54,7 +53,7 @@ impl FlowSecrets {
         )
     }
 
-    /// Decodes what was opened.
+    /// Decodes a decrypted payload.
     pub fn decode(version: u16, payload: &Secret) -> Result<Self, MalformedFields> {
         known(version)?;
         let mut fields = FieldReader::new(payload.expose())?;
@@ -77,29 +76,29 @@ impl FlowSecrets {
 /// The provider account as sealed: subject and label.
 pub type SealedAccount = Account;
 
-/// What a grant keeps sealed (record type 02), and what becomes of tokens that never were a grant (record type 04).
+/// Sealed payload of a grant (record type 02) and of unclaimed tokens (record type 04).
 pub struct GrantSecrets {
     /// Access token.
     pub access_token: Secret,
-    /// Refresh token, if the provider gave one.
+    /// Refresh token, if the provider issued one.
     pub refresh_token: Option<Secret>,
     /// `Bearer`, in the provider's spelling.
     pub token_type: String,
-    /// Scopes asked for at consent.
+    /// Scopes requested at consent.
     pub requested_scopes: Scopes,
     /// Scopes granted.
     pub granted_scopes: Scopes,
-    /// When the tokens were asked for.
+    /// When the tokens were requested.
     pub issued_at: Timestamp,
-    /// When the access token lapses.
+    /// When the access token expires.
     pub expires_at: Option<Timestamp>,
-    /// When the refresh token lapses.
+    /// When the refresh token expires.
     pub refresh_expires_at: Option<Timestamp>,
-    /// Revision; must equal the record's (R76).
+    /// Revision; must equal the record's.
     pub revision: Revision,
-    /// Epoch of the connector at consent: names the client secret to use.
+    /// Epoch of the connector at consent: selects the client secret.
     pub epoch: Epoch,
-    /// The provider as consented to.
+    /// The provider at the time of consent.
     pub provider: ProviderSnapshot,
     /// The account that consented.
     pub account: Option<SealedAccount>,
@@ -128,7 +127,7 @@ impl GrantSecrets {
         )
     }
 
-    /// Decodes what was opened.
+    /// Decodes a decrypted payload.
     pub fn decode(version: u16, payload: &Secret) -> Result<Self, MalformedFields> {
         known(version)?;
         let mut fields = FieldReader::new(payload.expose())?;
@@ -156,7 +155,7 @@ impl GrantSecrets {
     }
 }
 
-/// What a client-secret record keeps sealed (record type 03).
+/// Sealed payload of a client secret (record type 03).
 pub struct ClientSecretPayload {
     /// The secret registered at the provider.
     pub client_secret: Secret,
@@ -168,7 +167,7 @@ impl ClientSecretPayload {
         Secret::from_zeroizing(FieldWriter::default().bytes(0x01, self.client_secret.expose()).finish())
     }
 
-    /// Decodes what was opened.
+    /// Decodes a decrypted payload.
     pub fn decode(version: u16, payload: &Secret) -> Result<Self, MalformedFields> {
         known(version)?;
         let mut fields = FieldReader::new(payload.expose())?;

@@ -3,15 +3,16 @@
 use std::fmt;
 
 use crate::authorization::cause::{ExpiredCause, RevocationOutcome, RevokedCause};
+use crate::authorization::kind::StateKind;
 use crate::provider::Scopes;
 use crate::time::Timestamp;
 
-/// A sealed record: ciphertext in the `OTE1` envelope. Opaque here; only a `TokenVault` makes or opens one.
+/// A sealed record: ciphertext in the `OTE1` envelope. Only a `TokenVault` seals or opens one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Envelope(pub Vec<u8>);
 
 impl Envelope {
-    /// The key id an `OTE1` header names (bytes 8 to 16), for the column that counts envelopes per key.
+    /// The key id in the `OTE1` header (bytes 8 to 16), for counting envelopes per key.
     pub fn key_id(&self) -> Option<[u8; 8]> {
         self.0.get(8..16)?.try_into().ok()
     }
@@ -23,15 +24,15 @@ impl fmt::Debug for Envelope {
     }
 }
 
-/// SHA-256 of the `state` parameter: the only form in which it is kept (R01).
+/// SHA-256 of the `state` parameter (RFC 6749 §4.1.1): the only form stored in clear.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct StateHash(pub [u8; 32]);
 
-/// SHA-256 of the flow cookie's secret (R03).
+/// SHA-256 of the flow cookie.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct FlowCookieHash(pub [u8; 32]);
 
-/// Counter of a grant's tokens, raised by each refresh: the fence (R38).
+/// Counter of a grant's tokens, incremented by each refresh; part of the version that writes expect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub u64);
 
@@ -48,7 +49,7 @@ impl Revision {
     }
 }
 
-/// A flow that is written but whose authorization URL was not yet issued.
+/// A flow whose authorization URL was not issued yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Initiated {
     pub(super) deadline: Timestamp,
@@ -59,13 +60,13 @@ pub struct Initiated {
 pub struct AwaitingCallback {
     pub(super) state_hash: StateHash,
     pub(super) flow_cookie_hash: FlowCookieHash,
-    /// Gone from the record once the flow is consumed (R20).
+    /// Removed when the flow is consumed.
     pub(super) sealed: Option<Envelope>,
     pub(super) deadline: Timestamp,
     pub(super) consumed_at: Option<Timestamp>,
 }
 
-/// A user's grant: tokens that may be handed out.
+/// A user's grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authorized {
     pub(super) tokens: SealedTokens,
@@ -74,7 +75,7 @@ pub struct Authorized {
     pub(super) refresh: RefreshState,
 }
 
-/// Sealed tokens and the hints about them that queries need. What is sealed inside wins over every hint (R76).
+/// Sealed tokens and the copies of their attributes that queries need. The sealed values take precedence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedTokens {
     /// The envelope with the tokens.
@@ -83,18 +84,18 @@ pub struct SealedTokens {
     pub revision: Revision,
     /// What the provider granted.
     pub scopes: Scopes,
-    /// When the access token lapses; `None` if it never does.
+    /// When the access token expires; `None` if it does not.
     pub expires_at: Option<Timestamp>,
     /// Whether there is a refresh token.
     pub refreshable: bool,
-    /// When the refresh token lapses, if that is known.
+    /// When the refresh token expires, if that is known.
     pub refresh_expires_at: Option<Timestamp>,
-    /// Label of the account at the provider, for people.
+    /// Label of the account at the provider, for display.
     pub account: Option<String>,
 }
 
 impl SealedTokens {
-    /// The instant from which nothing can bring the access token back: `None` if never.
+    /// The instant from which neither the access token nor a refresh token is valid; `None` if there is none.
     pub fn final_expiry(&self) -> Option<Timestamp> {
         let access = self.expires_at?;
         match (self.refreshable, self.refresh_expires_at) {
@@ -105,45 +106,45 @@ impl SealedTokens {
     }
 }
 
-/// Where the renewal of a grant stands on all nodes: the lease, and the in-doubt mark (R36, R37).
+/// The refresh of a grant as all nodes see it: the lease and the in-doubt mark.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RefreshState {
-    /// Until when nobody else may ask the provider. After a failed attempt: until when it is not worth asking.
+    /// No other attempt before this instant: the end of a lease, or of the pause after a failed attempt.
     pub held_until: Option<Timestamp>,
-    /// Who holds it: random per attempt.
-    pub owner: Option<[u8; 16]>,
-    /// Since when it is unknown whether the provider has already rotated the refresh token.
+    /// The attempt that has the lease: random per attempt.
+    pub holder: Option<[u8; 16]>,
+    /// Since when it is unknown whether the provider has rotated the refresh token.
     pub in_doubt_since: Option<Timestamp>,
     /// Failed attempts since the last known outcome.
     pub failed_attempts: u32,
-    /// Since when attempts have failed without a dead grant: "connected, provider unreachable since …".
+    /// Since when attempts have failed without ending the grant.
     pub failing_since: Option<Timestamp>,
 }
 
-/// An authorization that time, the provider or an edit ended.
+/// An authorization ended by time, by the provider or by an edit of the connector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expired {
     pub(super) cause: ExpiredCause,
     pub(super) end: Termination,
 }
 
-/// An authorization that a person, the host or a policy ended, or that failed.
+/// An authorization terminated by a user, the host or a policy, or a flow that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revoked {
     pub(super) cause: RevokedCause,
     pub(super) end: Termination,
 }
 
-/// What both terminal states keep.
+/// What both terminal states have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Termination {
     /// When it ended.
     pub since: Timestamp,
-    /// What it was before.
+    /// What ended.
     pub kind: EndedKind,
 }
 
-/// What an ended authorization was.
+/// What an ended authorization had been.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EndedKind {
     /// A flow that never became a grant.
@@ -154,68 +155,52 @@ pub enum EndedKind {
         authorized_at: Timestamp,
         /// Account label.
         account: Option<String>,
-        /// Its tokens at the provider.
+        /// The revocation of its tokens.
         revocation: Revocation,
     },
 }
 
-/// Whether tokens are still to be revoked at the provider (R49, R50).
+/// The revocation of tokens at the provider (RFC 7009).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Revocation {
-    /// Owed: the grant's own envelope is kept for the job.
+    /// Not completed: the grant's envelope is stored for the job.
     Pending(PendingRevocation),
-    /// Done with; the tokens are gone from the record.
+    /// Completed; the tokens are not stored any more.
     Completed(RevocationOutcome),
 }
 
-/// The tokens a revocation job needs, and how it has fared so far.
+/// The tokens that a revocation needs, and its attempts so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PendingRevocation {
-    /// The grant's own envelope.
+    /// The grant's envelope.
     pub sealed: Envelope,
     /// The revision sealed inside.
     pub revision: Revision,
-    /// A renewal was under way or its outcome unknown: refresh once, then revoke what was received (R49).
+    /// A refresh was in progress or its outcome is unknown: refresh once, then revoke the tokens received.
     pub in_doubt: bool,
     /// When to try next.
     pub due_at: Timestamp,
-    /// Failed tries so far.
+    /// Failed attempts so far.
     pub attempts: u32,
 }
 
-/// The life of one authorization.
+/// The states of an authorization.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// Written by start, authorization URL not yet issued.
     Initiated(Initiated),
     /// The authorization URL was issued.
     AwaitingCallback(AwaitingCallback),
-    /// The exchange was committed: this is the user's grant.
+    /// The tokens were committed: this is the user's grant.
     Authorized(Authorized),
-    /// Over, for a reason in time or at the provider.
+    /// Ended by time, by the provider or by an edit.
     Expired(Expired),
-    /// Over, because somebody ended it or it failed.
+    /// Terminated, or failed.
     Revoked(Revoked),
 }
 
-crate::authorization::cause::named!(
-    /// The name of a state.
-    StateKind {
-        /// See [`State::Initiated`].
-        Initiated = "initiated",
-        /// See [`State::AwaitingCallback`].
-        AwaitingCallback = "awaiting_callback",
-        /// See [`State::Authorized`].
-        Authorized = "authorized",
-        /// See [`State::Expired`].
-        Expired = "expired",
-        /// See [`State::Revoked`].
-        Revoked = "revoked",
-    }
-);
-
 impl State {
-    /// The name of this state.
+    /// The kind of this state.
     pub fn kind(&self) -> StateKind {
         match self {
             Self::Initiated(_) => StateKind::Initiated,
@@ -227,8 +212,69 @@ impl State {
     }
 }
 
+impl Termination {
+    /// When the ended grant had been authorized; `None` for a flow.
+    pub fn authorized_at(&self) -> Option<Timestamp> {
+        match &self.kind {
+            EndedKind::Flow => None,
+            EndedKind::Grant { authorized_at, .. } => Some(*authorized_at),
+        }
+    }
+
+    /// Account label of the ended grant.
+    pub fn account(&self) -> Option<&str> {
+        match &self.kind {
+            EndedKind::Flow => None,
+            EndedKind::Grant { account, .. } => account.as_deref(),
+        }
+    }
+
+    /// The revocation of the ended grant's tokens; `None` for a flow.
+    pub fn revocation(&self) -> Option<&Revocation> {
+        match &self.kind {
+            EndedKind::Flow => None,
+            EndedKind::Grant { revocation, .. } => Some(revocation),
+        }
+    }
+
+    /// The revocation that is not completed yet.
+    pub fn pending_revocation(&self) -> Option<&PendingRevocation> {
+        match self.revocation()? {
+            Revocation::Pending(pending) => Some(pending),
+            Revocation::Completed(_) => None,
+        }
+    }
+
+    /// Revision of the tokens that are still stored.
+    pub fn revision(&self) -> Revision {
+        self.pending_revocation().map_or(Revision::NONE, |pending| pending.revision)
+    }
+}
+
+impl Initiated {
+    /// When the flow expires.
+    pub fn deadline(&self) -> Timestamp {
+        self.deadline
+    }
+}
+
 impl AwaitingCallback {
-    /// Whether the callback has arrived and the secrets have been taken out.
+    /// When the flow expires.
+    pub fn deadline(&self) -> Timestamp {
+        self.deadline
+    }
+
+    /// When the callback consumed the flow.
+    pub fn consumed_at(&self) -> Option<Timestamp> {
+        self.consumed_at
+    }
+
+    /// The flow secrets, until the flow is consumed.
+    pub fn sealed(&self) -> Option<&Envelope> {
+        self.sealed.as_ref()
+    }
+
+    /// Whether a callback consumed the flow.
     pub fn is_consumed(&self) -> bool {
         self.consumed_at.is_some()
     }
@@ -260,31 +306,31 @@ impl Authorized {
         self.last_used_day
     }
 
-    /// Where its renewal stands.
+    /// The lease and the in-doubt mark.
     pub fn refresh(&self) -> &RefreshState {
         &self.refresh
     }
 }
 
 impl Expired {
-    /// Why it ended.
+    /// The cause.
     pub fn cause(&self) -> ExpiredCause {
         self.cause
     }
 
-    /// When, and what it was.
+    /// When it ended, and what it had been.
     pub fn termination(&self) -> &Termination {
         &self.end
     }
 }
 
 impl Revoked {
-    /// Why it ended.
+    /// The cause.
     pub fn cause(&self) -> RevokedCause {
         self.cause
     }
 
-    /// When, and what it was.
+    /// When it ended, and what it had been.
     pub fn termination(&self) -> &Termination {
         &self.end
     }

@@ -1,24 +1,36 @@
-//! What a user is told: one function for every route, so that get-one, get-all and bulk status always agree.
+//! The status of connections: one function for every route, so that single, list and bulk responses always agree.
 
-use crate::authorization::cause::{ExpiredCause, FailureCode, RevocationOutcome, RevokedCause, TerminationCause, named};
-use crate::authorization::state::{EndedKind, Revocation, State};
+use crate::authorization::cause::{ExpiredCause, FailureCode, RevocationOutcome, RevokedCause, TerminationCause};
+use crate::authorization::state::{Authorized, EndedKind, Revocation, State, Termination};
 use crate::authorization::{Authorization, AuthorizationId};
 use crate::connector::{AuthMode, Connector};
+use crate::identity::ConnectionName;
+use crate::named::named;
 use crate::provider::{BindingDigest, Scopes};
 use crate::time::Timestamp;
 
 named!(
-    /// Whether a user is connected to a connector.
-    StatusKind {
-        /// A shared connector: there is nothing for the user to connect.
-        NotApplicable = "not_applicable",
-        /// No grant, and none in the making.
+    /// Whether a user is connected to a connector, in the three values that front ends of the API distinguish.
+    UserAuthStatus {
+        /// There is a usable grant.
+        Connected = "connected",
+        /// There is no usable grant; [`ConnectionStatus`] has the reason.
         NotConnected = "not_connected",
-        /// A first attempt is under way.
+        /// A shared connector: there is nothing to connect.
+        NotApplicable = "not_applicable",
+    }
+);
+
+named!(
+    /// The status of one connection.
+    StatusKind {
+        /// No grant, and no flow.
+        NotConnected = "not_connected",
+        /// A first flow is waiting.
         Connecting = "connecting",
         /// There is a usable grant.
         Connected = "connected",
-        /// There was one, and the user must consent again.
+        /// There was a usable grant, and the user must consent again.
         NeedsReauthorization = "needs_reauthorization",
     }
 );
@@ -36,151 +48,188 @@ named!(
         ConnectorChanged = "connector_changed",
         /// See [`TerminationCause::Admin`].
         Admin = "admin",
-        /// The connector now requires a scope this grant does not have.
+        /// The connector requires a scope that this grant does not have.
         InsufficientScope = "insufficient_scope",
-        /// The envelope does not open; computed, never written, and over when the key is back.
+        /// The envelope cannot be decrypted. Computed and never stored: it ends when the key is available again.
         Undecryptable = "undecryptable",
-        /// The API refused a freshly renewed token: only ever said to callers that wanted to use it.
+        /// The API rejected a freshly refreshed token. Only in responses to callers that request one.
         TokenRejected = "token_rejected",
-        /// No grant: only ever said to callers that need one.
+        /// There is no grant. Only in responses to callers that need one.
         NotConnected = "not_connected",
     }
 );
 
-/// A user's status on one connector.
+/// A user's status at one connector.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuthStatus {
+pub struct ConnectorStatus {
+    /// Whether the user is connected.
+    pub user_auth_status: UserAuthStatus,
+    /// The connections of the user, by name; empty for a user without any and at a shared connector.
+    pub connections: Vec<ConnectionStatus>,
+    /// The connection the user chose as default, if it is among them.
+    pub default_connection: Option<ConnectionName>,
+}
+
+/// The status of one connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionStatus {
+    /// The name of the connection.
+    pub connection: ConnectionName,
     /// The status.
     pub kind: StatusKind,
-    /// A reconnect is under way beside a working grant, or beside one that needs it.
-    pub pending: bool,
-    /// The attempt under way, if any.
+    /// The flow that is waiting: the first one, or a reconnect.
     pub flow: Option<PendingFlow>,
     /// Why consent is needed again.
     pub reason: Option<Reason>,
-    /// Since when it has been so.
+    /// Since when the status holds.
     pub since: Option<Timestamp>,
     /// Account label at the provider.
     pub account: Option<String>,
+    /// Granted scopes.
+    pub scopes: Option<Scopes>,
+    /// Scopes that the connector requests and the grant does not have.
+    pub missing_scopes: Option<Scopes>,
     /// Day of last use, in days since the Unix epoch.
     pub last_used_day: Option<i64>,
-    /// Something worth saying about the provider.
+    /// A fact about the provider that the status does not show.
     pub provider_note: Option<ProviderNote>,
 }
 
-/// An attempt under way.
+/// A flow that is waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PendingFlow {
     /// The flow.
     pub id: AuthorizationId,
-    /// When it ends by itself.
+    /// When it expires.
     pub expires_at: Timestamp,
 }
 
-/// What the provider's side looks like when the status alone would hide it.
+/// A fact about the provider that the status does not show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProviderNote {
-    /// Connected, but renewals have failed since then for reasons that do not end a grant.
+    /// Connected, but refreshes have failed since then for reasons that do not end a grant.
     UnreachableSince(Timestamp),
-    /// Removed here; the provider has not confirmed the revocation yet.
+    /// Removed here; the revocation is pending.
     RevocationPending,
-    /// Removed here; the provider never confirmed the revocation (R50).
-    RevocationUnconfirmed,
+    /// Removed here; the provider never confirmed the revocation.
+    RevocationAbandoned,
     /// Removed here; the provider offers no revocation.
     RevocationNotSupported,
 }
 
-/// Everything the status of one user on one connector depends on.
+/// Everything that the status of one connection depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StatusView {
-    /// The connector as it is now.
-    pub connector: Connector,
-    /// The `Authorized` row, if any.
+pub struct ConnectionView {
+    /// The name of the connection.
+    pub name: ConnectionName,
+    /// The `Authorized` authorization, if there is one.
     pub grant: Option<Authorization>,
-    /// Otherwise the newest former grant, if any.
+    /// Otherwise the newest former grant, if there is one.
     pub former: Option<Authorization>,
-    /// The unconsumed or running flow, if any.
+    /// The pending flow, if there is one.
     pub pending: Option<Authorization>,
 }
 
-/// Live facts about the connector that a grant is judged by. `None` where the configuration cannot be understood any more.
+/// What the live configuration of a connector requires of a grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequiredBinding {
-    /// The digest of the live configuration.
+    /// The binding digest of the live configuration.
     pub digest: BindingDigest,
     /// Scopes without which consent is needed again.
     pub required_scopes: Scopes,
+    /// Scopes the connector requests.
+    pub requested_scopes: Scopes,
 }
 
-/// The one status function. `opens` tells whether the grant's envelope opens with the keys at hand.
-pub fn status(
-    view: &StatusView,
-    demands: Option<&RequiredBinding>,
-    opens: impl FnOnce(&Authorization) -> bool,
+/// The status of a user at a connector. `required` is `None` where the live configuration cannot be parsed; `decrypts`
+/// returns whether a grant's envelope can be decrypted with the available keys.
+pub fn connector_status(
+    connector: &Connector,
+    connections: Vec<ConnectionView>,
+    default_connection: Option<ConnectionName>,
+    required: Option<&RequiredBinding>,
+    decrypts: impl Fn(&Authorization) -> bool,
     now: Timestamp,
-) -> AuthStatus {
-    if view.connector.auth_mode == AuthMode::Shared {
-        return AuthStatus::plain(StatusKind::NotApplicable);
+) -> ConnectorStatus {
+    if connector.auth_mode == AuthMode::Shared {
+        return ConnectorStatus::not_applicable();
     }
-    let flow = view.pending.clone().map(|flow| flow.at(now)).and_then(|flow| {
-        let expires_at = match flow.state() {
-            State::Initiated(initiated) => initiated.deadline,
-            State::AwaitingCallback(awaiting) => awaiting.deadline,
-            State::Authorized(_) | State::Expired(_) | State::Revoked(_) => return None,
-        };
-        Some(PendingFlow { id: flow.id(), expires_at })
-    });
-    AuthStatus { flow, ..judged(view, demands, opens, flow.is_some(), now) }
+    let connections: Vec<_> = connections
+        .into_iter()
+        .map(|view| connection_status(connector, view, required, &decrypts, now))
+        .filter(ConnectionStatus::is_worth_listing)
+        .collect();
+    let default_connection = default_connection.filter(|name| connections.iter().any(|status| status.connection == *name));
+    let mut status = ConnectorStatus { user_auth_status: UserAuthStatus::NotConnected, connections, default_connection };
+    if status.shown().kind == StatusKind::Connected {
+        status.user_auth_status = UserAuthStatus::Connected;
+    }
+    status
 }
 
-/// The status, given whether an attempt is under way.
-fn judged(
-    view: &StatusView,
-    demands: Option<&RequiredBinding>,
-    opens: impl FnOnce(&Authorization) -> bool,
-    pending: bool,
+/// The status of one connection.
+pub fn connection_status(
+    connector: &Connector,
+    view: ConnectionView,
+    required: Option<&RequiredBinding>,
+    decrypts: impl Fn(&Authorization) -> bool,
     now: Timestamp,
-) -> AuthStatus {
-    // A grant that lapsed without anybody looking counts as the former grant it will be recorded as.
-    let current = view.grant.clone().or_else(|| view.former.clone()).map(|grant| grant.at(now));
+) -> ConnectionStatus {
+    let flow = view.pending.map(|flow| flow.at(now)).and_then(|flow| PendingFlow::of(&flow));
+    let current = view.grant.or(view.former).map(|authorization| authorization.at(now));
+    let plain = |kind| ConnectionStatus { flow, ..ConnectionStatus::plain(view.name.clone(), kind) };
+    let without_grant = if flow.is_some() { StatusKind::Connecting } else { StatusKind::NotConnected };
     let Some(current) = current else {
-        return AuthStatus::plain(if pending { StatusKind::Connecting } else { StatusKind::NotConnected });
+        return plain(without_grant);
     };
-    let mut answer = match current.state() {
+    match current.state() {
         State::Authorized(grant) => {
-            let reason = match demands {
-                Some(demands) if demands.digest != current.owner().digest => Some(Reason::ConnectorChanged),
-                None => Some(Reason::ConnectorChanged),
-                Some(_) if current.owner().epoch != view.connector.epoch => Some(Reason::ConnectorChanged),
-                Some(demands) if !grant.tokens().scopes.covers(&demands.required_scopes) => Some(Reason::InsufficientScope),
-                Some(_) if !opens(&current) => Some(Reason::Undecryptable),
-                Some(_) => None,
-            };
+            let reason = unusable_reason(connector, &current, grant, required, decrypts);
             let kind = if reason.is_some() { StatusKind::NeedsReauthorization } else { StatusKind::Connected };
-            AuthStatus {
+            let scopes = grant.tokens().scopes.clone();
+            let missing = required.map(|required| required.requested_scopes.without(&scopes));
+            ConnectionStatus {
                 reason,
                 since: Some(grant.authorized_at()),
                 account: grant.tokens().account.clone(),
+                missing_scopes: missing.filter(|missing| !missing.is_empty()),
+                scopes: Some(scopes),
                 last_used_day: Some(grant.last_used_day()),
                 provider_note: grant.refresh().failing_since.map(ProviderNote::UnreachableSince),
-                ..AuthStatus::plain(kind)
+                ..plain(kind)
             }
         }
-        State::Expired(ended) => AuthStatus::former(Reason::of_expiry(ended.cause()), ended.termination()),
-        State::Revoked(ended) => {
-            let reason = (ended.cause() == RevokedCause::Terminated(TerminationCause::Admin)).then_some(Reason::Admin);
-            AuthStatus::former(reason, ended.termination())
+        State::Expired(ended) => match Reason::of_expiry(ended.cause()) {
+            Some(reason) => plain(StatusKind::NeedsReauthorization).of_former(Some(reason), ended.termination()),
+            None => plain(without_grant),
+        },
+        State::Revoked(ended) if ended.cause() == RevokedCause::Terminated(TerminationCause::Admin) => {
+            plain(StatusKind::NeedsReauthorization).of_former(Some(Reason::Admin), ended.termination())
         }
-        State::Initiated(_) | State::AwaitingCallback(_) => AuthStatus::plain(StatusKind::NotConnected),
-    };
-    match answer.kind {
-        StatusKind::NotConnected if pending => {
-            return AuthStatus::plain(StatusKind::Connecting);
-        }
-        StatusKind::Connected | StatusKind::NeedsReauthorization => answer.pending = pending,
-        StatusKind::NotConnected | StatusKind::NotApplicable | StatusKind::Connecting => {}
+        State::Revoked(_) if flow.is_some() => plain(StatusKind::Connecting),
+        State::Revoked(ended) => plain(StatusKind::NotConnected).of_former(None, ended.termination()),
+        State::Initiated(_) | State::AwaitingCallback(_) => plain(without_grant),
     }
-    answer
+}
+
+/// Why a stored grant cannot be used with the live connector.
+fn unusable_reason(
+    connector: &Connector,
+    current: &Authorization,
+    grant: &Authorized,
+    required: Option<&RequiredBinding>,
+    decrypts: impl Fn(&Authorization) -> bool,
+) -> Option<Reason> {
+    let Some(required) = required else {
+        return Some(Reason::ConnectorChanged);
+    };
+    if required.digest != current.owner().digest || current.owner().epoch != connector.epoch {
+        return Some(Reason::ConnectorChanged);
+    }
+    if !grant.tokens().scopes.covers(&required.required_scopes) {
+        return Some(Reason::InsufficientScope);
+    }
+    (!decrypts(current)).then_some(Reason::Undecryptable)
 }
 
 impl Reason {
@@ -195,48 +244,96 @@ impl Reason {
     }
 }
 
-impl AuthStatus {
+impl PendingFlow {
+    fn of(flow: &Authorization) -> Option<Self> {
+        let expires_at = match flow.state() {
+            State::Initiated(initiated) => initiated.deadline(),
+            State::AwaitingCallback(awaiting) => awaiting.deadline(),
+            State::Authorized(_) | State::Expired(_) | State::Revoked(_) => return None,
+        };
+        Some(Self { id: flow.id(), expires_at })
+    }
+}
+
+impl ConnectorStatus {
+    /// The status at a shared connector.
+    pub fn not_applicable() -> Self {
+        Self { user_auth_status: UserAuthStatus::NotApplicable, connections: Vec::new(), default_connection: None }
+    }
+
+    /// The connection that stands for the connector where only one is shown. A grant, or one that needs reauthorization,
+    /// takes precedence over a flow, and a flow over a closed connection. Among equals it is the user's default, else the
+    /// one named `default`, else the first one; a plain `not_connected` without any.
+    pub fn shown(&self) -> ConnectionStatus {
+        let unnamed = ConnectionName::default();
+        let rank = |status: &&ConnectionStatus| {
+            let kind = match status.kind {
+                StatusKind::NotConnected => 0,
+                StatusKind::Connecting => 1,
+                StatusKind::Connected | StatusKind::NeedsReauthorization => 2,
+            };
+            let is_default = self.default_connection.as_ref() == Some(&status.connection);
+            (kind, is_default, status.connection == unnamed)
+        };
+        // The first of equals: `max_by_key` returns the last one.
+        let shown = self.connections.iter().rev().max_by_key(rank).cloned();
+        shown.unwrap_or_else(|| ConnectionStatus::plain(unnamed.clone(), StatusKind::NotConnected))
+    }
+}
+
+impl ConnectionStatus {
     /// A status without further facts.
-    pub fn plain(kind: StatusKind) -> Self {
+    pub fn plain(connection: ConnectionName, kind: StatusKind) -> Self {
         Self {
+            connection,
             kind,
-            pending: false,
             flow: None,
             reason: None,
             since: None,
             account: None,
+            scopes: None,
+            missing_scopes: None,
             last_used_day: None,
             provider_note: None,
         }
     }
 
-    fn former(reason: Option<Reason>, end: &crate::authorization::Termination) -> Self {
+    /// Whether a reconnect is waiting beside a grant, or beside a former grant that needs it.
+    pub fn is_reconnecting(&self) -> bool {
+        self.flow.is_some() && matches!(self.kind, StatusKind::Connected | StatusKind::NeedsReauthorization)
+    }
+
+    /// A disconnected connection is listed while its revocation has something to report; the one named `default` always.
+    fn is_worth_listing(&self) -> bool {
+        self.kind != StatusKind::NotConnected || self.provider_note.is_some() || self.connection == ConnectionName::default()
+    }
+
+    fn of_former(self, reason: Option<Reason>, end: &Termination) -> Self {
         let EndedKind::Grant { account, revocation, .. } = &end.kind else {
-            return Self::plain(StatusKind::NotConnected);
+            return Self::plain(self.connection, StatusKind::NotConnected);
         };
-        let kind = if reason.is_some() { StatusKind::NeedsReauthorization } else { StatusKind::NotConnected };
         let provider_note = match revocation {
             Revocation::Pending(_) => Some(ProviderNote::RevocationPending),
-            Revocation::Completed(RevocationOutcome::Abandoned) => Some(ProviderNote::RevocationUnconfirmed),
+            Revocation::Completed(RevocationOutcome::Abandoned) => Some(ProviderNote::RevocationAbandoned),
             Revocation::Completed(RevocationOutcome::NotSupported) => Some(ProviderNote::RevocationNotSupported),
             Revocation::Completed(RevocationOutcome::Revoked | RevocationOutcome::NotNeeded) => None,
         };
-        Self { reason, since: Some(end.since), account: account.clone(), provider_note, ..Self::plain(kind) }
+        Self { reason, since: Some(end.since), account: account.clone(), provider_note, ..self }
     }
 }
 
-/// Where a flow stands, for its starter.
+/// The status of a flow, for the user who started it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FlowStatus {
     /// Not finished.
     Awaiting,
-    /// It became a grant, whatever became of that later.
+    /// It became a grant, which may have ended since.
     Authorized,
     /// It failed, with a stable code.
     Failed(FlowFailure),
     /// Its deadline passed.
     Expired,
-    /// The user cancelled it, or a newer attempt took its place.
+    /// The user cancelled it, or a newer flow superseded it.
     Cancelled,
 }
 
@@ -280,7 +377,7 @@ impl FlowStatus {
     fn of_ended_flow(cause: TerminationCause) -> Self {
         match cause {
             TerminationCause::Denied => Self::Failed(FlowFailure::AccessDenied),
-            TerminationCause::ConnectorDeleted | TerminationCause::ConnectorDisabled | TerminationCause::SpaceRemoved => {
+            TerminationCause::ConnectorDeleted | TerminationCause::SpaceRemoved => {
                 Self::Failed(FlowFailure::Code(FailureCode::ConnectorGone))
             }
             TerminationCause::UserRemoved | TerminationCause::UserDisabled | TerminationCause::PermissionLost => {

@@ -1,4 +1,4 @@
-//! The transition table, rendered from the function itself into `TRANSITIONS.md` and compared with it.
+//! The transition tables, rendered from the transition function and compared with `TRANSITIONS.md`.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::authorization::{
     Revision, RevocationOutcome, SealedTokens, State, StateHash, TerminationCause, VerifiedCallback,
 };
 use crate::connector::{ConnectorId, Epoch, Incarnation};
-use crate::identity::{SpaceId, UserId};
+use crate::identity::{ConnectionName, SpaceId, UserId};
 use crate::provider::{BindingDigest, Scopes};
 use crate::time::Timestamp;
 
@@ -26,6 +26,7 @@ pub(super) fn owner() -> AuthorizationKey {
         epoch: Epoch::FIRST,
         digest: BindingDigest([2; 32]),
         user: UserId::new("u_alice").unwrap(),
+        connection: ConnectionName::default(),
     }
 }
 
@@ -61,7 +62,7 @@ pub(super) fn granted(refreshable: bool) -> Input {
 const END: Input = Input::Terminated { cause: TerminationCause::Disconnected, revoke: true };
 
 pub(super) fn reach(inputs: impl IntoIterator<Item = Input>) -> Authorization {
-    inputs.into_iter().fold(flow(), |grant, input| grant.on(input, SOON).unwrap())
+    inputs.into_iter().fold(flow(), |authorization, input| authorization.on(input, SOON).unwrap())
 }
 
 pub(super) fn states() -> Vec<(&'static str, Authorization)> {
@@ -75,18 +76,18 @@ pub(super) fn states() -> Vec<(&'static str, Authorization)> {
         ("Authorized, refreshable", reach(authorized(true))),
         ("Authorized, not refreshable", reach(authorized(false))),
         ("Expired flow", flow().at(LATE)),
-        ("Expired grant, revocation owed", after(Input::ConnectorChanged)),
+        ("Expired grant, revocation pending", after(Input::ConnectorChanged)),
         ("Expired grant", after(Input::RefreshRejected)),
         ("Revoked flow", reach([END])),
-        ("Revoked grant, revocation owed", after(END)),
+        ("Revoked grant, revocation pending", after(END)),
         ("Revoked grant", after(END).on(Input::RevocationCompleted(RevocationOutcome::Revoked), SOON).unwrap()),
     ]
 }
 
-/// An input's name, how to make one, and the instant it comes at.
+/// The name of an input, its constructor, and its instant.
 pub(super) type Row = (&'static str, fn() -> Input, Timestamp);
 
-/// Every input there is.
+/// Every input.
 pub(super) fn inputs() -> Vec<Row> {
     vec![
         ("RedirectIssued", issued, SOON),
@@ -107,15 +108,15 @@ pub(super) fn inputs() -> Vec<Row> {
         ("DeadlinePassed", || Input::DeadlinePassed, LATE),
         ("ConnectorChanged", || Input::ConnectorChanged, SOON),
         ("Failed", || Input::Failed(FailureCode::ExchangeFailed), SOON),
-        ("Ended", || END, SOON),
-        ("Ended, not to be revoked", || Input::Terminated { cause: TerminationCause::Superseded, revoke: false }, SOON),
+        ("Terminated", || END, SOON),
+        ("Terminated, not to be revoked", || Input::Terminated { cause: TerminationCause::Superseded, revoke: false }, SOON),
         ("RevocationCompleted", || Input::RevocationCompleted(RevocationOutcome::Revoked), SOON),
     ]
 }
 
-fn described(grant: &Authorization) -> String {
-    let snapshot = grant.to_record();
-    let mut text = match grant.state() {
+fn described(authorization: &Authorization) -> String {
+    let record = authorization.to_record();
+    let mut text = match authorization.state() {
         State::Initiated(_) => "Initiated".to_owned(),
         State::AwaitingCallback(flow) if flow.is_consumed() => "AwaitingCallback, consumed".to_owned(),
         State::AwaitingCallback(_) => "AwaitingCallback".to_owned(),
@@ -123,8 +124,8 @@ fn described(grant: &Authorization) -> String {
         State::Expired(ended) => format!("Expired `{}`", ended.cause()),
         State::Revoked(ended) => format!("Revoked `{}`", ended.cause().to_record()),
     };
-    match snapshot.revocation {
-        Some(super::RevocationRecord::Pending { .. }) => text.push_str(", revocation owed"),
+    match record.revocation {
+        Some(super::RevocationRecord::Pending { .. }) => text.push_str(", revocation pending"),
         Some(super::RevocationRecord::Completed(outcome)) => write!(text, ", tokens `{outcome}`").unwrap(),
         None => {}
     }
@@ -148,22 +149,23 @@ fn refusal(refused: Refused) -> String {
 fn render() -> String {
     let mut out = String::from(
         "# Transitions of an authorization\n\n\
-         Rendered from `State::on` by the test `transitions_table_is_current`; do not edit. A dash marks a refusal: nothing \
-         changes.\n\n\
+         Written by the test `transitions_table_is_current`, which renders the tables from `State::on`; do not edit. A dash \
+         marks a refusal: nothing changes.\n\n\
          ```mermaid\nstateDiagram-v2\n    [*] --> Initiated\n    Initiated --> AwaitingCallback: RedirectIssued\n    \
          AwaitingCallback --> AwaitingCallback: CallbackConsumed\n    AwaitingCallback --> Authorized: TokensGranted\n    \
          Authorized --> Authorized: TokensRefreshed\n    Initiated --> Expired: DeadlinePassed\n    \
          AwaitingCallback --> Expired: DeadlinePassed\n    \
          Authorized --> Expired: DeadlinePassed, AccessTokenExpired, RefreshRejected, ConnectorChanged\n    \
-         Initiated --> Revoked: Ended, Failed, ConnectorChanged\n    \
-         AwaitingCallback --> Revoked: Ended, Failed, ConnectorChanged\n    Authorized --> Revoked: Ended\n    \
-         Expired --> Revoked: Ended, of a former grant\n    Expired --> [*]\n    Revoked --> [*]\n```\n",
+         Initiated --> Revoked: Terminated, Failed, ConnectorChanged\n    \
+         AwaitingCallback --> Revoked: Terminated, Failed, ConnectorChanged, DeadlinePassed once consumed\n    \
+         Authorized --> Revoked: Terminated\n    \
+         Expired --> Revoked: Terminated, of a former grant\n    Expired --> [*]\n    Revoked --> [*]\n```\n",
     );
-    for (name, grant) in states() {
+    for (name, authorization) in states() {
         write!(out, "\n## {name}\n\n| input | becomes |\n|---|---|\n").unwrap();
         for (input_name, input, at) in inputs() {
-            let becomes = match grant.clone().on(input(), at) {
-                Ok(next) if next == grant => "unchanged".to_owned(),
+            let becomes = match authorization.clone().on(input(), at) {
+                Ok(next) if next == authorization => "unchanged".to_owned(),
                 Ok(next) => described(&next),
                 Err(refused) => refusal(refused),
             };

@@ -1,4 +1,4 @@
-//! Tests of the aggregate: what restores, what never revives, what a status says.
+//! Tests of the aggregate: restoring, terminal states, statuses.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::connector::{AuthMode, CallbackId, Connector, ConnectorConfig, Connect
 use crate::provider::{BindingDigest, Scopes};
 
 #[test]
-fn every_reachable_state_survives_its_snapshot() {
+fn every_reachable_state_is_restored_from_its_record() {
     for (name, grant) in states() {
         assert_eq!(Authorization::restore(grant.to_record()).as_ref(), Ok(&grant), "{name}");
     }
@@ -38,19 +38,21 @@ fn damaged_records_are_refused_by_rule() {
                 ("no tokens", |r| r.sealed = None),
                 ("no revision", |r| r.revision = Revision::NONE),
                 ("no consent", |r| r.authorized_at = None),
-                ("a cause", |r| r.cause = Some("disconnected".to_owned())),
+                ("a cause", |r| r.cause = Some(TerminalCause::Expired(ExpiredCause::RefreshRejected))),
             ],
         ),
         (
             reach([issued(), Input::CallbackConsumed, granted(true), Input::ConnectorChanged]),
             &[
                 ("no cause", |r| r.cause = None),
-                ("foreign cause", |r| r.cause = Some("bored".to_owned())),
-                ("flow's cause", |r| r.cause = Some("flow_timed_out".to_owned())),
+                ("another state's cause", |r| {
+                    r.cause = Some(TerminalCause::Revoked(RevokedCause::Terminated(TerminationCause::Admin)));
+                }),
+                ("flow's cause", |r| r.cause = Some(TerminalCause::Expired(ExpiredCause::FlowTimedOut))),
                 ("no time", |r| r.since = None),
-                ("owed without tokens", |r| r.sealed = None),
+                ("pending without tokens", |r| r.sealed = None),
                 ("no revocation", |r| r.revocation = None),
-                ("settled with tokens", |r| r.revocation = Some(RevocationRecord::Completed(RevocationOutcome::Revoked))),
+                ("completed with tokens", |r| r.revocation = Some(RevocationRecord::Completed(RevocationOutcome::Revoked))),
             ],
         ),
     ];
@@ -64,8 +66,8 @@ fn damaged_records_are_refused_by_rule() {
 }
 
 proptest! {
-    /// Whatever happens in whatever order: what has ended never becomes a flow or a grant again, the revision only grows,
-    /// and every state on the way can be stored and read back.
+    /// In any order of inputs, an ended authorization never becomes a flow or a grant again, the revision only grows, and
+    /// every state can be stored and restored.
     #[test]
     fn invariant_ended_authorizations_never_revive(steps in proptest::collection::vec((0_usize..17, any::<bool>()), 0..24)) {
         let inputs = inputs();
@@ -101,7 +103,7 @@ fn a_passed_deadline_applies_without_a_sweeper() {
 }
 
 #[test]
-fn a_lapsed_access_token_does_not_end_a_renewable_grant() {
+fn an_expired_access_token_does_not_end_a_refreshable_grant() {
     let grant = reach([issued(), Input::CallbackConsumed, granted(true)]);
     let access_gone = START.plus(Duration::from_mins(90));
     assert_eq!(grant.clone().at(access_gone), grant);
@@ -150,7 +152,7 @@ fn provider() -> crate::provider::ProviderSnapshot {
     }
 }
 
-fn connector() -> Connector {
+pub(crate) fn connector() -> Connector {
     Connector {
         key: owner().connector_key(),
         name: ConnectorName::new("Drive").unwrap(),
@@ -159,7 +161,6 @@ fn connector() -> Connector {
         incarnation: Incarnation([1; 16]),
         epoch: Epoch::FIRST,
         callback_id: CallbackId([4; 16]),
-        enabled: true,
         has_client_secret: true,
         revision: 1,
         created_at: START,
@@ -167,60 +168,141 @@ fn connector() -> Connector {
     }
 }
 
-fn demands() -> RequiredBinding {
-    RequiredBinding { digest: BindingDigest([2; 32]), required_scopes: Scopes::new(["files.read"]) }
+fn required() -> RequiredBinding {
+    RequiredBinding {
+        digest: BindingDigest([2; 32]),
+        required_scopes: Scopes::new(["files.read"]),
+        requested_scopes: Scopes::new(["files.read", "files.list"]),
+    }
 }
 
-fn told(view: &StatusView) -> (StatusKind, Option<Reason>, bool) {
-    let answer = status(view, Some(&demands()), |_| true, SOON);
-    (answer.kind, answer.reason, answer.pending)
+fn no_connection() -> ConnectionView {
+    ConnectionView { name: ConnectionName::default(), grant: None, former: None, pending: None }
+}
+
+fn status_of(view: ConnectionView) -> ConnectionStatus {
+    connection_status(&connector(), view, Some(&required()), |_| true, SOON)
+}
+
+fn kind_of(view: ConnectionView) -> (StatusKind, Option<Reason>, bool) {
+    let status = status_of(view);
+    (status.kind, status.reason, status.is_reconnecting())
 }
 
 #[test]
 fn lesson_18_one_status_function_covers_every_state() {
-    let none = StatusView { connector: connector(), grant: None, former: None, pending: None };
+    let none = no_connection();
     let grant = reach([issued(), Input::CallbackConsumed, granted(true)]);
-    let connected = StatusView { grant: Some(grant.clone()), ..none.clone() };
+    let connected = ConnectionView { grant: Some(grant.clone()), ..none.clone() };
     let trying = Some(reach([issued()]));
     let ended = |input| Some(grant.clone().on(input, SOON).unwrap());
     let end = |cause| ended(Input::Terminated { cause, revoke: true });
-    let former = |former| told(&StatusView { former, ..none.clone() });
+    let former = |former| kind_of(ConnectionView { former, ..none.clone() });
     let needs = |reason| (StatusKind::NeedsReauthorization, Some(reason), false);
     let not_connected = (StatusKind::NotConnected, None, false);
 
-    assert_eq!(told(&none), not_connected);
-    assert_eq!(told(&StatusView { pending: trying.clone(), ..none.clone() }), (StatusKind::Connecting, None, false));
-    assert_eq!(told(&connected), (StatusKind::Connected, None, false));
-    assert_eq!(told(&StatusView { pending: trying.clone(), ..connected.clone() }), (StatusKind::Connected, None, true));
+    assert_eq!(kind_of(none.clone()), not_connected);
+    assert_eq!(kind_of(ConnectionView { pending: trying.clone(), ..none.clone() }), (StatusKind::Connecting, None, false));
+    assert_eq!(kind_of(connected.clone()), (StatusKind::Connected, None, false));
+    assert_eq!(kind_of(ConnectionView { pending: trying.clone(), ..connected }), (StatusKind::Connected, None, true));
     assert_eq!(former(ended(Input::ConnectorChanged)), needs(Reason::ConnectorChanged));
     assert_eq!(former(ended(Input::RefreshRejected)), needs(Reason::RefreshRejected));
     assert_eq!(former(end(TerminationCause::Admin)), needs(Reason::Admin));
     assert_eq!(former(end(TerminationCause::Disconnected)), not_connected);
     assert_eq!(former(end(TerminationCause::Unused)), not_connected);
-    let reconnecting = StatusView { former: ended(Input::RefreshRejected), pending: trying, ..none.clone() };
-    assert_eq!(told(&reconnecting), (StatusKind::NeedsReauthorization, Some(Reason::RefreshRejected), true));
-    assert_eq!(status(&reconnecting, Some(&demands()), |_| true, SOON).flow.map(|flow| flow.id), Some(flow().id()));
-    assert_eq!(status(&reconnecting, Some(&demands()), |_| true, LATE).flow, None);
-    let shared = StatusView { connector: Connector { auth_mode: AuthMode::Shared, ..connector() }, ..none };
-    assert_eq!(told(&shared), (StatusKind::NotApplicable, None, false));
+    let disconnected =
+        ConnectionView { former: end(TerminationCause::Disconnected), pending: trying.clone(), ..none.clone() };
+    assert_eq!(kind_of(disconnected), (StatusKind::Connecting, None, false));
+    let reconnecting = ConnectionView { former: ended(Input::RefreshRejected), pending: trying, ..none };
+    assert_eq!(kind_of(reconnecting.clone()), (StatusKind::NeedsReauthorization, Some(Reason::RefreshRejected), true));
+    assert_eq!(status_of(reconnecting.clone()).flow.map(|flow| flow.id), Some(flow().id()));
+    let later = connection_status(&connector(), reconnecting, Some(&required()), |_| true, LATE);
+    assert_eq!(later.flow, None);
 }
 
 #[test]
-fn r13_r42_r76_a_grant_is_judged_by_the_live_connector_and_by_its_envelope() {
+fn the_connector_status_has_three_values_and_lists_the_connections() {
     let grant = reach([issued(), Input::CallbackConsumed, granted(true)]);
-    let view = StatusView { connector: connector(), grant: Some(grant), former: None, pending: None };
-    let reason = |demands: &RequiredBinding, opens| status(&view, Some(demands), |_| opens, SOON).reason;
-    assert_eq!(reason(&demands(), true), None);
-    assert_eq!(reason(&demands(), false), Some(Reason::Undecryptable));
-    let more = RequiredBinding { required_scopes: Scopes::new(["files.read", "files.write"]), ..demands() };
-    assert_eq!(reason(&more, true), Some(Reason::InsufficientScope));
-    let other = RequiredBinding { digest: BindingDigest([3; 32]), ..demands() };
-    assert_eq!(reason(&other, true), Some(Reason::ConnectorChanged));
-    assert_eq!(status(&view, None, |_| true, SOON).reason, Some(Reason::ConnectorChanged));
+    let dead = grant.clone().on(Input::RefreshRejected, SOON).unwrap();
+    let named = |name: &str, grant: Option<Authorization>, former: Option<Authorization>| ConnectionView {
+        name: ConnectionName::new(name).unwrap(),
+        grant,
+        former,
+        pending: None,
+    };
+    let status = |connector: &Connector, views: Vec<ConnectionView>, default: Option<&str>| {
+        let default = default.map(|name| ConnectionName::new(name).unwrap());
+        connector_status(connector, views, default, Some(&required()), |_| true, SOON)
+    };
+    let live = connector();
+    let none = status(&live, Vec::new(), None);
+    assert_eq!((none.user_auth_status, none.connections.len()), (UserAuthStatus::NotConnected, 0));
+    assert_eq!(none.shown(), ConnectionStatus::plain(ConnectionName::default(), StatusKind::NotConnected));
+    let two = || vec![named("home", Some(grant.clone()), None), named("work", None, Some(dead.clone()))];
+    let first = status(&live, two(), None);
+    assert_eq!((first.user_auth_status, first.shown().connection.as_str()), (UserAuthStatus::Connected, "home"));
+    let chosen = status(&live, two(), Some("work"));
+    assert_eq!(chosen.user_auth_status, UserAuthStatus::NotConnected, "the default connection needs a new consent");
+    assert_eq!(chosen.shown().kind, StatusKind::NeedsReauthorization);
+    let unknown = status(&live, two(), Some("gone"));
+    assert_eq!((unknown.default_connection.clone(), unknown.shown().connection.as_str()), (None, "home"));
+    let ended = grant.clone().on(Input::Terminated { cause: TerminationCause::Disconnected, revoke: false }, SOON).unwrap();
+    let closed = status(&live, vec![named("old", None, Some(ended))], None);
+    assert!(closed.connections.is_empty(), "a disconnected connection without a pending revocation is not listed");
+    let shared = Connector { auth_mode: AuthMode::Shared, ..connector() };
+    assert_eq!(status(&shared, two(), None).user_auth_status, UserAuthStatus::NotApplicable);
 }
 
 #[test]
-fn r49_an_ending_carries_the_doubt_and_keeps_the_tokens_for_the_job() {
+fn the_connection_that_is_shown_is_a_grant_before_a_flow_before_a_closed_one() {
+    use StatusKind::{Connected, Connecting, NeedsReauthorization, NotConnected};
+    let shown = |connections: &[(&str, StatusKind)], default: Option<&str>| {
+        let name = |name: &str| ConnectionName::new(name).unwrap();
+        let connections = connections.iter().map(|(of, kind)| ConnectionStatus::plain(name(of), *kind));
+        let status = ConnectorStatus {
+            user_auth_status: UserAuthStatus::NotConnected,
+            connections: connections.collect(),
+            default_connection: default.map(name),
+        };
+        status.shown().connection.as_str().to_owned()
+    };
+    assert_eq!(shown(&[("a", Connected), ("default", Connected), ("z", Connected)], Some("z")), "z");
+    assert_eq!(shown(&[("a", Connected), ("default", Connected), ("z", Connected)], None), "default");
+    assert_eq!(shown(&[("a", NeedsReauthorization), ("b", Connected)], None), "a", "the first of equals");
+    assert_eq!(shown(&[("a", Connected), ("z", NeedsReauthorization)], Some("z")), "z");
+    assert_eq!(shown(&[("a", Connected), ("default", Connecting)], Some("default")), "a");
+    assert_eq!(shown(&[("default", NotConnected), ("z", Connecting)], None), "z");
+    assert_eq!(shown(&[("a", NotConnected), ("default", NotConnected)], None), "default");
+    assert_eq!(shown(&[], Some("z")), "default");
+}
+
+#[test]
+fn scopes_that_were_requested_and_not_granted_are_reported() {
+    let grant = reach([issued(), Input::CallbackConsumed, granted(true)]);
+    let status = status_of(ConnectionView { grant: Some(grant), ..no_connection() });
+    assert_eq!(status.scopes, Some(Scopes::new(["files.read"])));
+    assert_eq!(status.missing_scopes, Some(Scopes::new(["files.list"])));
+    assert_eq!(status.kind, StatusKind::Connected, "a missing scope that is not required blocks nothing");
+}
+
+#[test]
+fn r13_r42_r76_the_status_of_a_grant_depends_on_the_live_connector_and_its_envelope() {
+    let grant = reach([issued(), Input::CallbackConsumed, granted(true)]);
+    let view = || ConnectionView { grant: Some(grant.clone()), ..no_connection() };
+    let reason = |required: Option<&RequiredBinding>, decrypts| {
+        connection_status(&connector(), view(), required, |_| decrypts, SOON).reason
+    };
+    assert_eq!(reason(Some(&required()), true), None);
+    assert_eq!(reason(Some(&required()), false), Some(Reason::Undecryptable));
+    let more = RequiredBinding { required_scopes: Scopes::new(["files.read", "files.write"]), ..required() };
+    assert_eq!(reason(Some(&more), true), Some(Reason::InsufficientScope));
+    let other = RequiredBinding { digest: BindingDigest([3; 32]), ..required() };
+    assert_eq!(reason(Some(&other), true), Some(Reason::ConnectorChanged));
+    assert_eq!(reason(None, true), Some(Reason::ConnectorChanged));
+}
+
+#[test]
+fn r49_a_termination_keeps_the_in_doubt_mark_and_the_tokens_for_the_job() {
     let grant = reach([issued(), Input::CallbackConsumed, granted(true)]);
     let mut record = grant.to_record();
     record.refresh.in_doubt_since = Some(SOON);

@@ -1,50 +1,51 @@
-//! The transition function: total, free of IO, and without a wildcard arm, so that no pair of state and input is decided
-//! by accident.
+//! The transition function: total, without I/O and without a wildcard arm, so that every pair of state and input is decided
+//! explicitly.
 
 use std::time::Duration;
 
 use thiserror::Error;
 
 use crate::authorization::cause::{ExpiredCause, FailureCode, RevocationOutcome, RevokedCause, TerminationCause};
+use crate::authorization::kind::StateKind;
 use crate::authorization::state::{
     Authorized, AwaitingCallback, EndedKind, Envelope, Expired, FlowCookieHash, Initiated, PendingRevocation, RefreshState,
-    Revision, Revocation, Revoked, SealedTokens, State, StateHash, StateKind, Termination,
+    Revision, Revocation, Revoked, SealedTokens, State, StateHash, Termination,
 };
 use crate::authorization::witness::VerifiedCallback;
 use crate::time::Timestamp;
 
-/// How long a consumed flow may take before its process counts as dead.
+/// A consumed flow that is older than this counts as interrupted: its process has ended.
 pub const INTERRUPTED_AFTER: Duration = Duration::from_mins(2);
 
 /// What can happen to an authorization.
 #[derive(Debug)]
 pub enum Input {
-    /// The authorization URL was issued, or the request pushed.
+    /// The authorization URL was issued.
     RedirectIssued(RedirectIssued),
-    /// The callback arrived, bound to this user and browser: the secrets leave the record (R20).
+    /// The callback arrived from this user and browser: the secrets are removed from the record.
     CallbackConsumed,
-    /// The code was exchanged. Takes the proof that the callback was verified.
+    /// The code was exchanged (RFC 6749 §4.1.3). Requires the proof that the callback was verified.
     TokensGranted(VerifiedCallback, SealedTokens),
     /// A refresh brought new tokens, of the next revision.
     TokensRefreshed(SealedTokens),
-    /// The provider refused the refresh token.
+    /// The provider rejected the refresh token (RFC 6749 §5.2).
     RefreshRejected,
-    /// Applies whatever deadline has passed by now.
+    /// Applies a deadline that has passed.
     DeadlinePassed,
-    /// The access token was refused or lapsed and there is no refresh token.
+    /// The access token was rejected or expired and there is no refresh token.
     AccessTokenExpired,
     /// A security-relevant edit of the connector.
     ConnectorChanged,
     /// The flow failed after it was consumed, or before it was issued.
     Failed(FailureCode),
-    /// Somebody ended it. `revoke` is false only where revoking would end the account's newer grant as well (R51).
+    /// Terminated. `revoke` is false only where revoking would end the account's newer grant as well.
     Terminated {
         /// Why.
         cause: TerminationCause,
         /// Whether the tokens are to be revoked at the provider.
         revoke: bool,
     },
-    /// The revocation job came to an end.
+    /// The revocation completed.
     RevocationCompleted(RevocationOutcome),
 }
 
@@ -80,21 +81,21 @@ pub enum Refused {
     /// The proof or the tokens belong to something else.
     #[error("the proof or the tokens do not belong to this authorization")]
     Foreign,
-    /// It has ended already; ended ones never revive.
+    /// It has ended; terminal states are final.
     #[error("it has already ended")]
     AlreadyEnded,
-    /// No revocation is owed.
-    #[error("no revocation is owed")]
+    /// No revocation is pending.
+    #[error("no revocation is pending")]
     NoRevocationPending,
-    /// There is a refresh token, so losing the access token does not end the grant.
-    #[error("the grant can be renewed")]
+    /// There is a refresh token, so the expiry of the access token does not end the grant.
+    #[error("the grant can be refreshed")]
     Refreshable,
 }
 
 impl State {
     /// Applies an input. Total: every pair either leads to a state or is refused with a reason.
     ///
-    /// TerminationRequest what is `Revoked` already is a no-op and not an error, so that ending is idempotent.
+    /// Terminating what is already `Revoked` changes nothing and is no error, so that termination is idempotent.
     pub fn on(self, input: Input, now: Timestamp) -> Result<Self, Refused> {
         match self {
             Self::Initiated(flow) => flow.on(input, now),
@@ -114,7 +115,7 @@ fn timed_out_flow(now: Timestamp) -> State {
     State::Expired(Expired { cause: ExpiredCause::FlowTimedOut, end: Termination { since: now, kind: EndedKind::Flow } })
 }
 
-/// Drops tokens that are dead, or that another grant of the same account still needs.
+/// Drops tokens that are not valid any more, or that another grant of the same account needs.
 fn not_needed(_: PendingRevocation) -> Revocation {
     Revocation::Completed(RevocationOutcome::NotNeeded)
 }
@@ -205,10 +206,10 @@ impl Authorized {
             Input::AccessTokenExpired if self.tokens.refreshable => Err(Refused::Refreshable),
             Input::AccessTokenExpired => Ok(self.expire(ExpiredCause::AccessTokenExpired, now)),
             Input::DeadlinePassed => match self.tokens.final_expiry() {
-                Some(lapse) if now >= lapse && self.tokens.refreshable => {
+                Some(expiry) if now >= expiry && self.tokens.refreshable => {
                     Ok(self.expire(ExpiredCause::RefreshTokenExpired, now))
                 }
-                Some(lapse) if now >= lapse => Ok(self.expire(ExpiredCause::AccessTokenExpired, now)),
+                Some(expiry) if now >= expiry => Ok(self.expire(ExpiredCause::AccessTokenExpired, now)),
                 None | Some(_) => Err(Refused::NotDue),
             },
             Input::ConnectorChanged => Ok(self.expire(ExpiredCause::ConnectorChanged, now)),
@@ -221,8 +222,8 @@ impl Authorized {
         }
     }
 
-    /// Expires the grant. Only an edit leaves live tokens behind, which are then revoked at the old endpoint (R52); dead
-    /// ones need no revocation.
+    /// Expires the grant. Only an edit of the connector leaves valid tokens, which are then revoked at the endpoint
+    /// consented to.
     fn expire(self, cause: ExpiredCause, now: Timestamp) -> State {
         let end = match cause {
             ExpiredCause::ConnectorChanged => self.end(Revocation::Pending, now),
@@ -235,7 +236,7 @@ impl Authorized {
     }
 
     fn end(self, revocation: fn(PendingRevocation) -> Revocation, now: Timestamp) -> Termination {
-        let owed = PendingRevocation {
+        let pending = PendingRevocation {
             sealed: self.tokens.sealed,
             revision: self.tokens.revision,
             in_doubt: self.refresh.in_doubt_since.is_some(),
@@ -243,7 +244,7 @@ impl Authorized {
             attempts: 0,
         };
         let kind =
-            EndedKind::Grant { authorized_at: self.since, account: self.tokens.account, revocation: revocation(owed) };
+            EndedKind::Grant { authorized_at: self.since, account: self.tokens.account, revocation: revocation(pending) };
         Termination { since: now, kind }
     }
 }
@@ -251,7 +252,7 @@ impl Authorized {
 impl Expired {
     fn on(self, input: &Input, now: Timestamp) -> Result<State, Refused> {
         match input {
-            // A former grant that wants re-authorization can be put away by its user; its revocation goes on.
+            // A user can disconnect a former grant that needs a new consent. A pending revocation continues.
             Input::Terminated { cause, .. } => match self.end.kind {
                 EndedKind::Flow => Err(Refused::AlreadyEnded),
                 EndedKind::Grant { .. } => {
@@ -260,7 +261,7 @@ impl Expired {
                 }
             },
             Input::RevocationCompleted(outcome) => {
-                Ok(State::Expired(Self { cause: self.cause, end: self.end.settle(*outcome)? }))
+                Ok(State::Expired(Self { cause: self.cause, end: self.end.complete_revocation(*outcome)? }))
             }
             Input::DeadlinePassed => Err(Refused::NotDue),
             Input::RedirectIssued(_)
@@ -280,7 +281,7 @@ impl Revoked {
         match input {
             Input::Terminated { .. } => Ok(State::Revoked(self)),
             Input::RevocationCompleted(outcome) => {
-                Ok(State::Revoked(Self { cause: self.cause, end: self.end.settle(*outcome)? }))
+                Ok(State::Revoked(Self { cause: self.cause, end: self.end.complete_revocation(*outcome)? }))
             }
             Input::DeadlinePassed => Err(Refused::NotDue),
             Input::RedirectIssued(_)
@@ -296,7 +297,7 @@ impl Revoked {
 }
 
 impl Termination {
-    fn settle(self, outcome: RevocationOutcome) -> Result<Self, Refused> {
+    fn complete_revocation(self, outcome: RevocationOutcome) -> Result<Self, Refused> {
         match self.kind {
             EndedKind::Grant { authorized_at, account, revocation: Revocation::Pending(_) } => {
                 let revocation = Revocation::Completed(outcome);

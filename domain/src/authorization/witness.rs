@@ -1,9 +1,9 @@
-//! Proofs that a step was not skipped. They can be made only where the step is taken.
+//! Values that prove a step was taken. Only the code of that step constructs them.
 
 use crate::authorization::state::StateHash;
 
-/// Proof that a callback was consumed by its own user and browser, on its own path, from its own issuer, and that the
-/// connector is still the one consented to (R08, R10, R20, R25). Only the callback use case makes one.
+/// Proof that a callback was consumed by the user and browser of its flow, on the path and from the issuer of its flow, and
+/// that the connector is unchanged since consent. Only the callback use case makes one.
 #[derive(Debug)]
 pub struct VerifiedCallback {
     state_hash: StateHash,

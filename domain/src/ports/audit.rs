@@ -1,59 +1,225 @@
-//! Audit events (R80). They are written in the transaction of the change they tell of, and hold no secret.
+//! Audit events. They are written in the transaction of the change they describe, and contain no secret.
 
-use crate::authorization::{AuthorizationId, AuthorizationRecord, StateKind, cause_names};
-use crate::connector::ConnectorId;
-use crate::identity::{Actor, SpaceId, UserId};
+use crate::authorization::{
+    Authorization, AuthorizationId, AuthorizationKey, ExpiredCause, FailureCode, RevocationOutcome, RevokedCause, State,
+    TerminalCause,
+};
+use crate::connector::{ConnectorId, ConnectorKey};
+use crate::identity::{Actor, ConnectionName, SpaceId, UserId};
+use crate::named::named;
 use crate::time::Timestamp;
 
-cause_names!(
+named!(
     /// What happened.
     AuditKind {
         /// A flow was started.
         FlowStarted = "flow_started",
         /// A callback consumed its flow.
         CallbackConsumed = "callback_consumed",
-        /// A callback with the wrong user or browser.
+        /// A callback came from another user or browser than the flow.
         BindingMismatch = "binding_mismatch",
-        /// A callback from the wrong issuer.
+        /// A callback came from another issuer (RFC 9207).
         IssuerMismatch = "issuer_mismatch",
         /// A flow ended without a grant.
         FlowEnded = "flow_ended",
         /// A grant was committed.
         Connected = "connected",
-        /// The provider granted more scopes than asked for.
+        /// The provider granted more scopes than were requested.
         ScopeWidened = "scope_widened",
-        /// Tokens were renewed.
+        /// Tokens were refreshed.
         Refreshed = "refreshed",
-        /// A renewal failed.
+        /// A refresh failed.
         RefreshFailed = "refresh_failed",
-        /// New tokens could not be stored yet and are kept in memory: an alarm.
+        /// Refreshed tokens could not be stored yet and are in memory: an alarm.
         CommitPending = "commit_pending",
-        /// A token was handed out or a connector was run.
+        /// An access token was issued, or a connector was run.
         AccessTokenIssued = "access_token_issued",
-        /// A hand-out was refused.
+        /// No access token was issued.
         AccessTokenRefused = "access_token_refused",
         /// A grant expired.
         GrantExpired = "grant_expired",
-        /// A grant was ended.
-        GrantEnded = "grant_ended",
-        /// A revocation came to an end.
+        /// A grant was terminated.
+        GrantTerminated = "grant_terminated",
+        /// A revocation completed.
         RevocationCompleted = "revocation_completed",
-        /// Tokens that never became a grant were queued for revocation.
+        /// Unclaimed tokens were queued for revocation.
         UnclaimedTokensQueued = "unclaimed_tokens_queued",
-        /// An envelope did not open.
-        OpenFailed = "open_failed",
+        /// An envelope could not be decrypted.
+        DecryptFailed = "decrypt_failed",
+        /// A user chose a default connection.
+        DefaultConnectionSet = "default_connection_set",
         /// A connector was created.
         ConnectorCreated = "connector_created",
         /// A connector was edited.
         ConnectorUpdated = "connector_updated",
         /// A connector was deleted.
         ConnectorDeleted = "connector_deleted",
-        /// Envelopes were re-sealed with the present key.
-        KeysRotated = "keys_rotated",
     }
 );
 
-/// One thing that happened. `outcome` is a stable code or a count, never provider text.
+named!(
+    /// How it ended: a stable code, never a provider's text. Contains every code of a cause, a revocation outcome and a
+    /// use case error; [`AuditOutcome::of`] finds them.
+    AuditOutcome {
+        /// It succeeded.
+        Ok = "ok",
+        /// The token of a shared connector was issued.
+        Shared = "shared",
+        /// An edit that kept the grants.
+        Kept = "kept",
+        /// An edit that ended the grants.
+        Changed = "changed",
+        /// More scopes than were requested.
+        Widened = "widened",
+        /// Queued for revocation.
+        Queued = "queued",
+        /// Refreshed in order to revoke the live token.
+        ToRevoke = "to_revoke",
+        /// Refused.
+        Refused = "refused",
+        /// See `ExpiredCause`.
+        FlowTimedOut = "flow_timed_out",
+        /// See `ExpiredCause`.
+        AccessTokenExpired = "access_token_expired",
+        /// See `ExpiredCause`.
+        RefreshTokenExpired = "refresh_token_expired",
+        /// See `ExpiredCause`.
+        RefreshRejected = "refresh_rejected",
+        /// See `ExpiredCause`.
+        ConnectorChanged = "connector_changed",
+        /// See `TerminationCause`.
+        Disconnected = "disconnected",
+        /// See `TerminationCause`.
+        Cancelled = "cancelled",
+        /// See `TerminationCause`.
+        Denied = "denied",
+        /// See `TerminationCause`.
+        Superseded = "superseded",
+        /// See `TerminationCause`.
+        ConnectorDeleted = "connector_deleted",
+        /// See `TerminationCause`.
+        UserRemoved = "user_removed",
+        /// See `TerminationCause`.
+        UserDisabled = "user_disabled",
+        /// See `TerminationCause`.
+        SpaceRemoved = "space_removed",
+        /// See `TerminationCause`.
+        PermissionLost = "permission_lost",
+        /// See `TerminationCause`.
+        Unused = "unused",
+        /// See `TerminationCause`.
+        Admin = "admin",
+        /// See `FailureCode`.
+        IssuerMismatch = "issuer_mismatch",
+        /// See `FailureCode`.
+        CallbackMismatch = "callback_mismatch",
+        /// See `FailureCode`.
+        ProviderError = "provider_error",
+        /// See `FailureCode`.
+        ProviderUnavailable = "provider_unavailable",
+        /// See `FailureCode`.
+        ProviderMisconfigured = "provider_misconfigured",
+        /// See `FailureCode`.
+        ExchangeFailed = "exchange_failed",
+        /// See `FailureCode`.
+        ConnectorGone = "connector_gone",
+        /// See `FailureCode`.
+        AccountMismatch = "account_mismatch",
+        /// See `FailureCode`.
+        AccountAlreadyConnected = "account_already_connected",
+        /// See `FailureCode`.
+        Interrupted = "interrupted",
+        /// See `FailureCode`.
+        Internal = "internal",
+        /// See `RevocationOutcome`.
+        Revoked = "revoked",
+        /// See `RevocationOutcome`.
+        NotSupported = "not_supported",
+        /// See `RevocationOutcome`.
+        Abandoned = "abandoned",
+        /// See `RevocationOutcome`.
+        NotNeeded = "not_needed",
+        /// See `ProviderError`.
+        InvalidGrant = "invalid_grant",
+        /// See `ProviderError`.
+        ClientRefused = "client_refused",
+        /// See `ProviderError`.
+        OauthError = "oauth_error",
+        /// See `ProviderError`.
+        Throttled = "throttled",
+        /// See `ProviderError`.
+        NotAllowed = "not_allowed",
+        /// See `ProviderError`.
+        NotSent = "not_sent",
+        /// See `ProviderError`.
+        NoResponse = "no_response",
+        /// See `ProviderError`; also a decrypted payload that is malformed.
+        Malformed = "malformed",
+        /// See `ProviderError`.
+        BadMetadata = "bad_metadata",
+        /// An envelope was sealed with an unknown key.
+        UnknownKey = "unknown_key",
+        /// An envelope was altered or belongs to another record.
+        Tampered = "tampered",
+        /// An envelope is of an older generation than its record.
+        Stale = "stale",
+        /// A use case error.
+        NotFound = "not_found",
+        /// A use case error.
+        Forbidden = "forbidden",
+        /// A use case error.
+        DirectoryUnavailable = "directory_unavailable",
+        /// A use case error.
+        DestinationRefused = "destination_refused",
+        /// A use case error.
+        AuthorizationRequired = "authorization_required",
+        /// A use case error.
+        ConnectionAmbiguous = "connection_ambiguous",
+        /// A use case error.
+        StoreUnavailable = "store_unavailable",
+        /// A use case error.
+        UserMismatch = "user_mismatch",
+        /// A use case error.
+        BrowserMismatch = "browser_mismatch",
+    }
+);
+
+impl AuditOutcome {
+    /// The outcome with a stable code; [`AuditOutcome::Internal`] for a code that is not among them, which a test excludes.
+    pub fn of(code: &str) -> Self {
+        Self::parse(code).unwrap_or(Self::Internal)
+    }
+}
+
+impl From<ExpiredCause> for AuditOutcome {
+    fn from(cause: ExpiredCause) -> Self {
+        Self::of(cause.as_str())
+    }
+}
+
+impl From<FailureCode> for AuditOutcome {
+    fn from(code: FailureCode) -> Self {
+        Self::of(code.as_str())
+    }
+}
+
+impl From<RevocationOutcome> for AuditOutcome {
+    fn from(outcome: RevocationOutcome) -> Self {
+        Self::of(outcome.as_str())
+    }
+}
+
+impl From<TerminalCause> for AuditOutcome {
+    fn from(cause: TerminalCause) -> Self {
+        match cause {
+            TerminalCause::Expired(cause) => cause.into(),
+            TerminalCause::Revoked(RevokedCause::Terminated(cause)) => Self::of(cause.as_str()),
+            TerminalCause::Revoked(RevokedCause::Failed(code)) => code.into(),
+        }
+    }
+}
+
+/// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEvent {
     /// When.
@@ -62,39 +228,90 @@ pub struct AuditEvent {
     pub actor: Actor,
     /// What.
     pub kind: AuditKind,
-    /// Where.
+    /// The space.
     pub space: Option<SpaceId>,
-    /// On which connector.
+    /// The connector.
     pub connector: Option<ConnectorId>,
-    /// Whose authorization, if somebody's.
+    /// The user whose authorization it is.
     pub user: Option<UserId>,
-    /// Which authorization, if one.
-    pub grant: Option<AuthorizationId>,
-    /// Stable code of the outcome, such as `ok` or `refresh_rejected`.
-    pub outcome: String,
+    /// The connection.
+    pub connection: Option<ConnectionName>,
+    /// The authorization.
+    pub authorization: Option<AuthorizationId>,
+    /// How it ended.
+    pub outcome: AuditOutcome,
 }
 
 impl AuditEvent {
-    /// The event of an authorization that a store ended by itself: superseded, swept, or by a predicate. `record` is what it
-    /// became; its cause is the outcome.
-    pub fn ending(record: &AuthorizationRecord, actor: Actor, at: Timestamp) -> Self {
-        let kind = match (record.authorized_at, record.state) {
-            (None, _) => AuditKind::FlowEnded,
-            (Some(_), StateKind::Expired) => AuditKind::GrantExpired,
-            (Some(_), StateKind::Initiated | StateKind::AwaitingCallback | StateKind::Authorized | StateKind::Revoked) => {
-                AuditKind::GrantEnded
-            }
-        };
+    /// An event of an actor without a subject, with the outcome `ok`.
+    pub fn new(kind: AuditKind, actor: Actor, at: Timestamp) -> Self {
         Self {
             at,
             actor,
             kind,
-            space: Some(record.owner.space.clone()),
-            connector: Some(record.owner.connector.clone()),
-            user: Some(record.owner.user.clone()),
-            grant: Some(record.id),
-            outcome: record.cause.clone().unwrap_or_default(),
+            space: None,
+            connector: None,
+            user: None,
+            connection: None,
+            authorization: None,
+            outcome: AuditOutcome::Ok,
         }
+    }
+
+    /// An event of the system itself.
+    pub fn of_system(kind: AuditKind, at: Timestamp) -> Self {
+        Self::new(kind, Actor::System, at)
+    }
+
+    /// The event of an authorization that a store ended: superseded, swept, or by a predicate. `ended` is what it became.
+    pub fn of_termination(ended: &Authorization, actor: Actor, at: Timestamp) -> Self {
+        let (kind, cause) = match ended.state() {
+            State::Expired(state) if ended.authorized_at().is_some() => {
+                (AuditKind::GrantExpired, Some(TerminalCause::Expired(state.cause())))
+            }
+            State::Revoked(state) if ended.authorized_at().is_some() => {
+                (AuditKind::GrantTerminated, Some(TerminalCause::Revoked(state.cause())))
+            }
+            State::Expired(state) => (AuditKind::FlowEnded, Some(TerminalCause::Expired(state.cause()))),
+            State::Revoked(state) => (AuditKind::FlowEnded, Some(TerminalCause::Revoked(state.cause()))),
+            State::Initiated(_) | State::AwaitingCallback(_) | State::Authorized(_) => (AuditKind::FlowEnded, None),
+        };
+        let event = Self::new(kind, actor, at).about(ended.owner(), ended.id());
+        match cause {
+            Some(cause) => event.outcome(cause),
+            None => event,
+        }
+    }
+
+    /// About one authorization.
+    #[must_use]
+    pub fn about(self, owner: &AuthorizationKey, id: AuthorizationId) -> Self {
+        let event = self.of_connection(&owner.connector_key(), &owner.user, &owner.connection);
+        Self { authorization: Some(id), ..event }
+    }
+
+    /// About one connection of a user.
+    #[must_use]
+    pub fn of_connection(self, connector: &ConnectorKey, user: &UserId, connection: &ConnectionName) -> Self {
+        Self { connection: Some(connection.clone()), ..self.at_connector(connector).of_user(user) }
+    }
+
+    /// About a connector.
+    #[must_use]
+    pub fn at_connector(self, connector: &ConnectorKey) -> Self {
+        Self { space: Some(connector.space.clone()), connector: Some(connector.id.clone()), ..self }
+    }
+
+    /// About a user.
+    #[must_use]
+    pub fn of_user(self, user: &UserId) -> Self {
+        Self { user: Some(user.clone()), ..self }
+    }
+
+    /// With an outcome.
+    #[must_use]
+    pub fn outcome(self, outcome: impl Into<AuditOutcome>) -> Self {
+        Self { outcome: outcome.into(), ..self }
     }
 }
 
@@ -105,4 +322,57 @@ pub struct RecordedEvent {
     pub sequence: u64,
     /// The event.
     pub event: AuditEvent,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::authorization::{Reason, TerminationCause};
+    use crate::ports::{ProviderError, StoreError};
+    use crate::usecase::{AccessError, CallbackRefused, TokenError};
+
+    #[test]
+    fn every_cause_and_outcome_has_its_code() {
+        let expired = ExpiredCause::ALL.iter().map(|cause| cause.as_str());
+        let terminated = TerminationCause::ALL.iter().map(|cause| cause.as_str());
+        let failed = FailureCode::ALL.iter().map(|code| code.as_str());
+        let revocations = RevocationOutcome::ALL.iter().map(|outcome| outcome.as_str());
+        for code in expired.chain(terminated).chain(failed).chain(revocations) {
+            assert!(AuditOutcome::parse(code).is_some(), "{code}");
+        }
+    }
+
+    #[test]
+    fn every_error_that_is_audited_has_its_code() {
+        let provider = [
+            ProviderError::InvalidGrant,
+            ProviderError::ClientRefused,
+            ProviderError::OtherOauthError,
+            ProviderError::Throttled { retry_after: None, unprocessed: true },
+            ProviderError::NotAllowed,
+            ProviderError::NotSent,
+            ProviderError::NoResponse,
+            ProviderError::Malformed,
+            ProviderError::BadMetadata,
+        ];
+        let connection = ConnectionName::default();
+        let tokens = [
+            TokenError::Access(AccessError::NotFound),
+            TokenError::Access(AccessError::Forbidden),
+            TokenError::Access(AccessError::DirectoryUnavailable),
+            TokenError::DestinationRefused,
+            TokenError::ConnectionAmbiguous { connections: Vec::new() },
+            TokenError::AuthorizationRequired { reason: Reason::NotConnected, connection },
+            TokenError::Unavailable { retry_after: Duration::ZERO },
+            TokenError::Misconfigured,
+            TokenError::Store(StoreError::Unavailable),
+        ];
+        let mismatches = [CallbackRefused::UserMismatch, CallbackRefused::BrowserMismatch];
+        let codes = provider.iter().map(|error| error.as_str()).chain(tokens.iter().map(TokenError::code));
+        for code in codes.chain(mismatches.iter().map(CallbackRefused::code)) {
+            assert!(AuditOutcome::parse(code).is_some(), "{code}");
+        }
+    }
 }

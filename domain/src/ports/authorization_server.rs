@@ -1,4 +1,4 @@
-//! The provider's authorization server. Speaks OAuth words, never HTTP.
+//! The provider's authorization server, in OAuth terms.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ pub struct AuthorizationRequest {
     pub state: Secret,
     /// S256 challenge, base64url.
     pub code_challenge: String,
-    /// Scopes to ask for.
+    /// Scopes to request.
     pub scopes: Scopes,
-    /// OIDC nonce, when `openid` is asked for.
+    /// OpenID Connect nonce, when `openid` is requested.
     pub nonce: Option<String>,
-    /// A hint which account is meant, on reconnect.
+    /// Login hint for a reconnect (OpenID Connect Core §3.1.2.1).
     pub login_hint: Option<String>,
 }
 
-/// The client's own credentials at the token endpoint. The id is the provider's; a public client has no secret.
+/// The client's credentials at the token endpoint. A public client has no secret.
 pub struct ClientCredentials {
     /// The secret.
     pub secret: Option<Secret>,
@@ -37,50 +37,50 @@ pub enum TokenKind {
     Refresh,
 }
 
-/// How long a token lives, as far as the answer and the profile tell.
+/// The lifetime of a token, as far as the response and the profile define it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lifetime {
-    /// So long from the instant before the request was sent (R46).
+    /// Counted from the instant before the request was sent.
     For(Duration),
     /// It does not expire.
     Never,
-    /// Nobody knows: the configured maximum applies (R46).
+    /// Not defined: the configured lifetime is assumed.
     Unknown,
 }
 
-/// A successful answer of the token endpoint, decoded and within its limits (R28).
+/// A successful response of the token endpoint (RFC 6749 §5.1), decoded and within its limits.
 pub struct TokenResponse {
     /// Access token.
     pub access_token: Secret,
     /// `Bearer`, in the provider's spelling.
     pub token_type: String,
-    /// Refresh token, if one came.
+    /// Refresh token, if there is one.
     pub refresh_token: Option<Secret>,
-    /// Life of the access token.
+    /// Lifetime of the access token.
     pub lifetime: Lifetime,
-    /// Life of the refresh token.
+    /// Lifetime of the refresh token.
     pub refresh_lifetime: Lifetime,
-    /// Granted scopes; `None` means as asked (RFC 6749 §5.1).
+    /// Granted scopes; `None` means as requested (RFC 6749 §5.1).
     pub scopes: Option<Scopes>,
-    /// The ID token as received, not yet checked.
+    /// The ID token as received, not yet validated.
     pub id_token: Option<Secret>,
 }
 
-/// What the revocation endpoint said.
+/// The revocation endpoint's response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RevocationResponse {
-    /// Done, also for tokens it did not know (RFC 7009 §2.2).
+    /// Revoked; also for unknown tokens (RFC 7009 §2.2).
     Done,
-    /// The provider has no revocation, or none for this kind of token.
+    /// The provider offers no revocation, or none for this kind of token.
     NotSupported,
 }
 
-/// Speaks to authorization servers. No method retries by itself (R40).
+/// Sends requests to authorization servers. No method retries.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait AuthorizationServer: Send + Sync {
-    /// Settles the endpoints of a provider: written down, or discovered and validated in issuer mode (R11). The redirect
-    /// URI and the settings text are put into the answer.
+    /// Resolves the endpoints of a provider: configured, or discovered from the issuer and validated (RFC 8414). The
+    /// redirect URI and the settings text become part of the snapshot.
     async fn resolve(
         &self,
         settings: &ProviderSettings,
@@ -88,7 +88,7 @@ pub trait AuthorizationServer: Send + Sync {
         config: &str,
     ) -> Result<ProviderSnapshot, ProviderError>;
 
-    /// Builds the authorization URL; every reserved parameter stands in it exactly once, with our value (R12).
+    /// Builds the authorization URL (RFC 6749 §4.1.1). Every reserved parameter occurs exactly once.
     async fn authorization_url(
         &self,
         provider: &ProviderSnapshot,
@@ -105,7 +105,7 @@ pub trait AuthorizationServer: Send + Sync {
         verifier: &Secret,
     ) -> Result<TokenResponse, ProviderError>;
 
-    /// Refreshes (RFC 6749 §6). `granted` is never exceeded (R13).
+    /// Refreshes (RFC 6749 §6). Never requests more scopes than `granted`.
     async fn refresh(
         &self,
         provider: &ProviderSnapshot,
@@ -123,10 +123,10 @@ pub trait AuthorizationServer: Send + Sync {
         kind: TokenKind,
     ) -> Result<RevocationResponse, ProviderError>;
 
-    /// Which tokens the provider wants revoked, in order (R50).
+    /// The tokens to revoke at this provider, in order.
     fn revocation_order(&self, provider: &ProviderSnapshot) -> Vec<TokenKind>;
 
-    /// The client's own token (RFC 6749 §4.4).
+    /// Requests a token for the client itself (RFC 6749 §4.4).
     async fn client_credentials(
         &self,
         provider: &ProviderSnapshot,
@@ -134,56 +134,56 @@ pub trait AuthorizationServer: Send + Sync {
         scopes: &Scopes,
     ) -> Result<TokenResponse, ProviderError>;
 
-    /// Who consented: from a validated ID token, else from userinfo. `None` if the provider does not tell (R35); `Malformed`
-    /// only where what it tells is not about this consent, such as an ID token for somebody else.
+    /// The account that consented: from a validated ID token, else from the userinfo endpoint. `None` if the provider
+    /// returns none; `Malformed` only for an ID token that is invalid or belongs to another flow or client.
     async fn identify(
         &self,
         provider: &ProviderSnapshot,
-        answer: &TokenResponse,
+        response: &TokenResponse,
         nonce: Option<String>,
     ) -> Result<Option<Account>, ProviderError>;
 }
 
-/// What went wrong at the provider, by whose fault. Foreign texts do not travel along (R78).
+/// What failed at the provider, classified by cause. Contains no text of the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ProviderError {
-    /// `invalid_grant`: the code or the refresh token is dead (RFC 6749 §5.2).
+    /// `invalid_grant`: the code or the refresh token is not valid (RFC 6749 §5.2).
     #[error("the provider refused the grant")]
     InvalidGrant,
-    /// `invalid_client`, `unauthorized_client`, `unsupported_grant_type`: the operator must repair the connector.
+    /// `invalid_client`, `unauthorized_client`, `unsupported_grant_type`: the operator has to repair the connector.
     #[error("the provider refused the client")]
     ClientRefused,
     /// Another well-formed OAuth error.
-    #[error("the provider answered with an OAuth error")]
+    #[error("the provider responded with an OAuth error")]
     OtherOauthError,
     /// 429, or 503 with `Retry-After`.
-    #[error("the provider asks to wait")]
+    #[error("the provider limits the rate of requests")]
     Throttled {
         /// How long.
         retry_after: Option<Duration>,
         /// Whether the request was certainly not processed: true for 429, false for 503.
         unprocessed: bool,
     },
-    /// Refused by our own egress policy, or not a URL that may be called.
+    /// Refused by the egress policy, or not a URL that may be called.
     #[error("the provider's address is not allowed")]
     NotAllowed,
-    /// The request never left: no name, no connection, no TLS.
+    /// The request was not sent: no name, no connection, no TLS.
     #[error("the provider could not be reached")]
     NotSent,
-    /// Sent, and then a time-out, a cut, a 5xx: it may or may not have been processed.
-    #[error("the provider did not answer")]
+    /// Sent, then a time-out, a closed connection or a 5xx: it may or may not have been processed.
+    #[error("the provider did not respond")]
     NoResponse,
-    /// An answer outside the protocol or outside our limits.
-    #[error("the provider's answer could not be understood")]
+    /// A response outside the protocol or beyond the limits.
+    #[error("the provider's response is not valid")]
     Malformed,
-    /// Discovery found another issuer, or endpoints that may not be used (R11).
+    /// Discovery found another issuer, or endpoints that may not be used.
     #[error("the provider's metadata is not acceptable")]
     BadMetadata,
 }
 
 impl ProviderError {
-    /// Whether the outcome of a refresh is known after this: a well-formed OAuth error, a 429, or never sent (R37).
+    /// Whether the outcome of a refresh is known after this: a well-formed OAuth error, a 429, or not sent.
     pub fn outcome_is_known(self) -> bool {
         match self {
             Self::InvalidGrant | Self::ClientRefused | Self::OtherOauthError | Self::NotAllowed | Self::NotSent => true,
@@ -192,7 +192,7 @@ impl ProviderError {
         }
     }
 
-    /// Whether the operator has to act; never changes a user's status.
+    /// Whether the operator has to repair the connector; never changes a user's status.
     pub fn is_misconfiguration(self) -> bool {
         match self {
             Self::ClientRefused | Self::NotAllowed | Self::BadMetadata => true,

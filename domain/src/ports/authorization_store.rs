@@ -1,22 +1,16 @@
-//! Authorizations: flows, grants and former grants, in one table.
+//! Writing authorizations: flows, grants and former grants.
 //!
-//! Whole records are replaced under a fence of state and token revision. Outside the fence stand only the lease and in-doubt
-//! columns, and the day of last use. Every mutating method writes its audit events in the same transaction.
-
-use std::time::Duration;
+//! An authorization is replaced as a whole if its stored version is the expected one. Every method writes its audit events
+//! in the transaction of the change.
 
 use async_trait::async_trait;
 
-use crate::authorization::{
-    AuthorizationId, AuthorizationKey, AuthorizationRecord, Envelope, FlowCookieHash, Revision, RevocationOutcome,
-    StateHash, StateKind, TerminationCause,
-};
-use crate::connector::{Connector, ConnectorKey, Incarnation};
-use crate::identity::{Actor, SpaceId, UserId};
-use crate::ports::{AuditEvent, KeyId, RecordedEvent, StoreError};
-use crate::time::Timestamp;
+use crate::authorization::{Authorization, AuthorizationId, Envelope, FlowCookieHash, StateHash, TerminationCause};
+use crate::connector::Incarnation;
+use crate::identity::{Actor, ConnectionName, SpaceId, UserId};
+use crate::ports::{AuditEvent, ExpectedVersion, StoreError, Versioned, WriteOutcome};
 
-/// Caps on unfinished flows (R18).
+/// Limits on flows that are not finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PendingLimits {
     /// Per user, over all spaces and connectors.
@@ -25,174 +19,78 @@ pub struct PendingLimits {
     pub deployment: u32,
 }
 
-/// What became of a new flow.
+/// The result of inserting a flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InsertOutcome {
-    /// It is there; older unconsumed flows of the same user and connector are superseded.
+    /// Inserted; older unconsumed flows of the same connection are superseded.
     Inserted,
-    /// A cap is reached.
+    /// A limit is reached.
     TooManyPending,
 }
 
-/// What a record must still be for a write to apply (R38).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ExpectedVersion {
-    /// Its state.
-    pub state: StateKind,
-    /// Its token revision.
-    pub revision: Revision,
-}
-
-impl ExpectedVersion {
-    /// The fence of a record as it was read.
-    pub fn of(record: &AuthorizationRecord) -> Self {
-        Self { state: record.state, revision: record.revision }
-    }
-}
-
-/// What became of a fenced write.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WriteOutcome {
-    /// Written.
-    Written,
-    /// The record has moved on; here it is. Nothing was written.
-    Stale(Box<AuthorizationRecord>),
-    /// There is no such record. Nothing was written.
-    NotFound,
-}
-
-/// What a callback presents (R03, R20).
+/// What a callback presents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallbackKey {
     /// SHA-256 of `state`.
     pub state_hash: StateHash,
     /// The user of the session.
     pub user: UserId,
-    /// SHA-256 of each flow cookie the browser sent; one of them must be this flow's.
+    /// SHA-256 of each flow cookie the browser sent; one of them must belong to this flow.
     pub flow_cookies: Vec<FlowCookieHash>,
 }
 
-/// What became of consuming a flow.
+/// The result of consuming a flow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConsumeOutcome {
-    /// This caller is the one and only. The record as it is now, and the secrets taken out of it.
+    /// This caller consumed it; no other caller will.
     Consumed {
-        /// The consumed record.
-        record: Box<AuthorizationRecord>,
-        /// The flow secrets.
-        sealed: Envelope,
+        /// The consumed flow.
+        flow: Box<Versioned<Authorization>>,
+        /// The flow secrets, removed from the stored flow.
+        secrets: Envelope,
     },
     /// No flow has this state.
     NotFound,
-    /// The flow is another user's. Nothing was changed.
-    UserMismatch(Box<AuthorizationRecord>),
-    /// The cookie is absent or another flow's. Nothing was changed.
-    BrowserMismatch(Box<AuthorizationRecord>),
-    /// Too late. Nothing was changed.
-    Expired(Box<AuthorizationRecord>),
+    /// The flow belongs to another user. Nothing was changed.
+    UserMismatch(Box<Authorization>),
+    /// The flow cookie is absent or belongs to another flow. Nothing was changed.
+    BrowserMismatch(Box<Authorization>),
+    /// The deadline has passed. Nothing was changed.
+    Expired(Box<Authorization>),
     /// Consumed before, or ended. Nothing was changed.
-    AlreadyUsed(Box<AuthorizationRecord>),
+    AlreadyUsed(Box<Authorization>),
 }
 
-/// What became of committing a new grant (R26).
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The result of committing a new grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommitOutcome {
-    /// It is the user's grant now; the one before is superseded.
+    /// It is the user's grant of this connection now; the one before is superseded.
     Committed,
-    /// The connector was edited since.
+    /// The connector was edited since the user consented.
     ConnectorChanged,
-    /// The connector is gone or disabled.
+    /// The connector was deleted.
     ConnectorGone,
-    /// The user was removed since (tombstone).
+    /// The user has been removed (tombstone).
     UserGone,
-    /// The flow was ended meanwhile: cancelled, superseded, interrupted.
+    /// The flow ended in the meantime: cancelled, superseded or interrupted.
     FlowEnded,
 }
 
-/// All that a hand-out needs, read at one instant by one indexed query.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AccessTokenView {
-    /// The connector.
-    pub connector: Connector,
-    /// The user's `Authorized` record for this incarnation.
-    pub grant: Option<AuthorizationRecord>,
-    /// The store's clock.
-    pub now: Timestamp,
-}
-
-/// All that a status needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StatusRow {
-    /// The connector.
-    pub connector: Connector,
-    /// The `Authorized` record.
-    pub grant: Option<AuthorizationRecord>,
-    /// The newest former grant, if there is no `Authorized` record.
-    pub former: Option<AuthorizationRecord>,
-    /// The newest flow that is not over.
-    pub pending: Option<AuthorizationRecord>,
-}
-
-/// A lease for one renewal attempt (R36).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LeaseRequest {
-    /// The grant.
-    pub id: AuthorizationId,
-    /// The revision the caller read.
-    pub revision: Revision,
-    /// Random per attempt.
-    pub owner: [u8; 16],
-    /// How long: request deadline plus quarantine (R40).
-    pub length: Duration,
-    /// A lease that ends farther ahead than this is implausible and counts as in doubt, free to take.
-    pub longest: Duration,
-}
-
-/// What became of asking for a lease.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lease {
-    /// Taken; the record is in doubt durably from now on. `was_in_doubt` tells how it was before.
-    Taken {
-        /// The record, with the lease in it.
-        record: Box<AuthorizationRecord>,
-        /// Whether an earlier attempt's outcome is unknown.
-        was_in_doubt: bool,
-    },
-    /// Somebody else holds it, or the last attempt failed and it is not yet worth another.
-    Held {
-        /// Until when.
-        until: Timestamp,
-        /// The record.
-        record: Box<AuthorizationRecord>,
-    },
-    /// The record has moved on.
-    Stale(Box<AuthorizationRecord>),
-    /// There is no such record.
-    NotFound,
-}
-
-/// How a renewal attempt ended without new tokens and without a dead grant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FailedAttempt {
-    /// Whether the outcome is known, which clears the in-doubt mark (R37).
-    pub outcome_known: bool,
-    /// Not worth another attempt before this instant.
-    pub not_before: Timestamp,
-}
-
-/// Which authorizations are to be ended.
+/// Which authorizations to terminate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TerminationScope {
-    /// Exactly one, if it is still of this fence or not terminal.
+    /// Exactly one, if it has not ended.
     One(AuthorizationId),
-    /// All of a user for a connector: flows, the grant, former grants that still want re-authorization.
-    UserConnector {
+    /// All of one connection: flows, the grant, and former grants that need a new consent.
+    Connection {
         /// The connector.
         incarnation: Incarnation,
         /// The user.
         user: UserId,
+        /// The connection.
+        connection: ConnectionName,
     },
-    /// All of a user, everywhere; also leaves a tombstone, so that no grant is committed for them any more.
+    /// All of a user, in every space. Also writes a tombstone: no grant of this user is committed any more.
     User(UserId),
     /// All of a user in one space.
     UserSpace {
@@ -205,251 +103,80 @@ pub enum TerminationScope {
     Space(SpaceId),
 }
 
-/// How authorizations are ended: one predicate update, with an audit event for each (R49).
+/// Why and in whose name authorizations are terminated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TerminationRequest {
     /// Cause of the `Revoked` state.
     pub cause: TerminationCause,
-    /// Who does it.
+    /// Who terminates them.
     pub actor: Actor,
 }
 
-/// What an ending did.
+/// How many authorizations were terminated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TerminationReport {
-    /// Flows ended.
+    /// Flows.
     pub flows: u64,
-    /// Grants ended.
+    /// Grants.
     pub grants: u64,
-    /// Former grants put away.
+    /// Former grants that needed a new consent.
     pub former: u64,
-    /// Revocations now owed.
+    /// Revocations that are pending now.
     pub queued: u64,
 }
 
-/// A revocation that is due, claimed by one worker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RevocationJob {
-    /// A former grant; its tokens stand in `sealed`.
-    Former(Box<AuthorizationRecord>),
-    /// Tokens that never became a grant.
-    Unclaimed(Box<UnclaimedTokens>),
-}
-
-/// Tokens that never became a grant, awaiting revocation (envelope type 04).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnclaimedTokens {
-    /// The flow or grant they came from, with fresh randomness: record id of the envelope.
-    pub id: AuthorizationId,
-    /// Whose they would have been.
-    pub owner: AuthorizationKey,
-    /// The envelope.
-    pub sealed: Envelope,
-    /// Since when.
-    pub queued_at: Timestamp,
-    /// Failed tries so far.
-    pub attempts: u32,
-}
-
-/// What to do with a claimed revocation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RevocationUpdate {
-    /// Over: the tokens are destroyed and the outcome is kept.
-    Completed(RevocationOutcome),
-    /// Try again.
-    Retry {
-        /// When.
-        at: Timestamp,
-    },
-    /// The doubtful refresh answered: keep these tokens instead and go on (R49).
-    Refreshed {
-        /// The new envelope.
-        sealed: Envelope,
-        /// Its revision.
-        revision: Revision,
-    },
-}
-
-/// What the sweeper enforces (R18, R55).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SweepPolicy {
-    /// Unused grants are revoked after this.
-    pub unused_grants: Duration,
-    /// Ended flows are removed after this.
-    pub ended_flows: Duration,
-    /// Former grants are removed after this, never before their revocation is settled.
-    pub ended_grants: Duration,
-    /// Rows touched in one call at most.
-    pub batch: u32,
-}
-
-/// What one sweep step did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SweepReport {
-    /// Flows past their deadline, now `Expired{flow_timed_out}`.
-    pub timed_out: u64,
-    /// Consumed flows of dead processes, now `Revoked{failed(interrupted)}`.
-    pub interrupted: u64,
-    /// Grants that lapsed.
-    pub expired: u64,
-    /// Grants unused for too long, now `Revoked{unused}`.
-    pub unused: u64,
-    /// Terminal rows removed.
-    pub removed: u64,
-    /// Client secrets that nothing needs any more.
-    pub secrets_destroyed: u64,
-    /// Whether there is more to do right now.
-    pub more: bool,
-}
-
-/// Which grants to list.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AuthorizationFilter {
-    /// Only of this connector.
-    pub connector: Option<crate::connector::ConnectorId>,
-    /// Only of this user.
-    pub user: Option<UserId>,
-    /// Only in this state.
-    pub state: Option<StateKind>,
-}
-
-/// One page of grants and former grants, newest first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuthorizationPage {
-    /// The records.
-    pub records: Vec<AuthorizationRecord>,
-    /// Where the next page starts, if there is one.
-    pub next: Option<AuthorizationId>,
-}
-
-/// Keeps authorizations.
+/// Writes authorizations, and finds the one that is to be written.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait AuthorizationStore: Send + Sync {
-    /// The clock shared by all nodes: the database's, for `SQLite` the injected one.
-    async fn now(&self) -> Result<Timestamp, StoreError>;
-
-    /// Adds an `Initiated` flow, superseding older unconsumed flows of the same user and connector (R18).
-    async fn insert_pending(
+    /// Adds an `Initiated` flow, superseding older unconsumed flows of the same connection.
+    async fn insert_flow(
         &self,
-        flow: AuthorizationRecord,
+        flow: Authorization,
         limits: PendingLimits,
         audit: Vec<AuditEvent>,
     ) -> Result<InsertOutcome, StoreError>;
 
-    /// Replaces a whole record under its fence. Lease and in-doubt columns are reset to the given record's.
+    /// Replaces a whole authorization if its stored version is `expected`. Lease and in-doubt mark become those of `next`.
     async fn replace(
         &self,
-        next: AuthorizationRecord,
-        fence: ExpectedVersion,
+        next: Authorization,
+        expected: ExpectedVersion,
         audit: Vec<AuditEvent>,
     ) -> Result<WriteOutcome, StoreError>;
 
-    /// Consumes a flow: one conditional update that sets `consumed_at` and takes the secrets out (R20). A mismatch changes
+    /// Consumes a flow with one conditional update that sets `consumed_at` and removes the secrets. A mismatch changes
     /// nothing. `audit` is written only if the flow is consumed.
     async fn consume(&self, key: CallbackKey, audit: Vec<AuditEvent>) -> Result<ConsumeOutcome, StoreError>;
 
-    /// Turns a consumed flow into the user's grant: in one transaction locks the connector, compares epoch and incarnation,
-    /// looks for a tombstone of the user, supersedes the grant before (revoking it unless `revoke_superseded` is false), and
-    /// writes (R26, R27).
+    /// Turns a consumed flow into the user's grant. One transaction locks the connector, compares epoch and incarnation,
+    /// looks for a tombstone of the user, supersedes the grant of the same connection (revoking it unless
+    /// `revoke_superseded` is false), and writes.
     async fn commit_grant(
         &self,
-        grant: AuthorizationRecord,
+        grant: Authorization,
         revoke_superseded: bool,
         audit: Vec<AuditEvent>,
     ) -> Result<CommitOutcome, StoreError>;
 
-    /// One record.
-    async fn find(&self, id: AuthorizationId) -> Result<Option<AuthorizationRecord>, StoreError>;
+    /// One authorization.
+    async fn find(&self, id: AuthorizationId) -> Result<Option<Versioned<Authorization>>, StoreError>;
 
-    /// The flow with this state, consumed or not, as long as its record awaits a callback.
-    async fn find_by_state(&self, state: StateHash) -> Result<Option<AuthorizationRecord>, StoreError>;
+    /// The flow with this state, consumed or not, while it awaits its callback.
+    async fn find_by_state(&self, state: StateHash) -> Result<Option<Versioned<Authorization>>, StoreError>;
 
-    /// Connector and grant for a hand-out; `None` if there is no such connector.
-    async fn access_token_view(
+    /// Terminates authorizations by predicate, with an audit event for each. An in-doubt mark goes into the pending
+    /// revocation.
+    async fn terminate(&self, scope: TerminationScope, request: TerminationRequest)
+    -> Result<TerminationReport, StoreError>;
+
+    /// Sets or clears the default connection of a user, which applies to requests that name no connection. `false` if the
+    /// user has no grant of that name; then nothing is changed.
+    async fn set_default_connection(
         &self,
-        connector: &ConnectorKey,
-        user: &UserId,
-    ) -> Result<Option<AccessTokenView>, StoreError>;
-
-    /// A user's rows for every connector of a space, or for one.
-    async fn statuses(
-        &self,
-        space: &SpaceId,
-        only: Option<crate::connector::ConnectorId>,
-        user: &UserId,
-    ) -> Result<Vec<StatusRow>, StoreError>;
-
-    /// Grants and former grants of a space, newest first.
-    async fn list(
-        &self,
-        space: &SpaceId,
-        filter: AuthorizationFilter,
-        after: Option<AuthorizationId>,
-        limit: u32,
-    ) -> Result<AuthorizationPage, StoreError>;
-
-    /// Takes the lease of an `Authorized` record and sets its in-doubt mark, in one conditional update with the store's
-    /// clock (R36, R37).
-    async fn take_lease(&self, request: LeaseRequest) -> Result<Lease, StoreError>;
-
-    /// Notes a failed attempt: counts it, keeps or clears the in-doubt mark, and holds off the next one. Applies only while
-    /// `owner` holds the lease.
-    async fn fail_attempt(
-        &self,
-        id: AuthorizationId,
-        owner: [u8; 16],
-        attempt: FailedAttempt,
+        incarnation: Incarnation,
+        user: UserId,
+        connection: Option<ConnectionName>,
         audit: Vec<AuditEvent>,
-    ) -> Result<(), StoreError>;
-
-    /// Ends authorizations by predicate, carrying the in-doubt mark into the owed revocation.
-    async fn end(&self, scope: TerminationScope, ending: TerminationRequest) -> Result<TerminationReport, StoreError>;
-
-    /// Notes that grants were used on a day; older notes do not overwrite newer ones.
-    async fn record_use(&self, uses: Vec<(AuthorizationId, i64)>) -> Result<(), StoreError>;
-
-    /// Queues tokens that never became a grant.
-    async fn queue_unclaimed(&self, orphan: UnclaimedTokens, audit: Vec<AuditEvent>) -> Result<(), StoreError>;
-
-    /// Claims one due revocation for a span; another worker gets it only after that.
-    async fn claim_revocation(&self, owner: [u8; 16], length: Duration) -> Result<Option<RevocationJob>, StoreError>;
-
-    /// Ends or postpones a claimed revocation. Client secrets that nothing needs any more go with the last one.
-    async fn update_revocation(
-        &self,
-        job: AuthorizationId,
-        end: RevocationUpdate,
-        audit: Vec<AuditEvent>,
-    ) -> Result<(), StoreError>;
-
-    /// One bounded step of sweeping.
-    async fn sweep(&self, policy: SweepPolicy) -> Result<SweepReport, StoreError>;
-
-    /// Users and spaces that still have grants, for reconciliation with the host (R53). Pairs after `after`, in order.
-    async fn grant_holders(
-        &self,
-        after: Option<(UserId, SpaceId)>,
-        limit: u32,
-    ) -> Result<Vec<(UserId, SpaceId)>, StoreError>;
-
-    /// Grants in state `Authorized` that were used on or after a day and whose access token lapses before an instant: for proactive renewal.
-    async fn due_for_refresh(
-        &self,
-        used_since_day: i64,
-        expiring_before: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<AuthorizationRecord>, StoreError>;
-
-    /// Writes audit events that belong to no change.
-    async fn record(&self, audit: Vec<AuditEvent>) -> Result<(), StoreError>;
-
-    /// The oldest undelivered audit events.
-    async fn pending_events(&self, limit: u32) -> Result<Vec<RecordedEvent>, StoreError>;
-
-    /// Forgets events up to and including a sequence number.
-    async fn forget_events(&self, through: u64) -> Result<(), StoreError>;
-
-    /// How many envelopes of any table each key has sealed.
-    async fn key_usage(&self) -> Result<Vec<(KeyId, u64)>, StoreError>;
+    ) -> Result<bool, StoreError>;
 }

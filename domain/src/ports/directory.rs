@@ -1,48 +1,48 @@
-//! The host's truth about spaces, users and privileges.
+//! The host's directory: spaces, users and roles.
 
 use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::identity::{Role, SpaceId, UserId};
 
-/// Where a user stands in a space right now.
+/// A user's roles in a space at this instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Membership {
     /// Whether the space exists.
     pub space_exists: bool,
-    /// What is known of the user.
+    /// The user's status at the host.
     pub user: UserStatus,
-    /// The user's role there; `None` if the space is closed to them.
+    /// The user's role there; `None` if the space is closed to the user.
     pub role: Option<Role>,
 }
 
 impl Membership {
-    /// Whether the user may use connectors there.
-    pub fn may(&self, least: Role) -> bool {
+    /// Whether the user has at least this role there.
+    pub fn allows(&self, least: Role) -> bool {
         self.space_exists && self.user == UserStatus::Active && self.role.is_some_and(|role| role >= least)
     }
 }
 
-/// What the host knows of a user.
+/// A user's status at the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UserStatus {
-    /// A user in good standing.
+    /// An active user.
     Active,
-    /// Disabled: may come back.
+    /// Disabled; may be enabled again.
     Disabled,
-    /// Not known, or removed for good.
+    /// Unknown, or removed for good.
     Unknown,
 }
 
-/// Asked at start, right before a grant is committed, and at every hand-out. Errors mean deny (R06).
+/// Decides access: at start, before a grant is committed, and before every access token. An error denies access.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Directory: Send + Sync {
-    /// Space, user and role in one answer.
+    /// Space, user and role at one instant.
     async fn membership(&self, user: &UserId, space: &SpaceId) -> Result<Membership, DirectoryError>;
 }
 
-/// The host did not answer.
+/// The host's directory did not respond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the host's directory is unavailable")]
 pub struct DirectoryError;

@@ -1,19 +1,19 @@
-//! Where audit events go.
+//! The host's audit log.
 
 use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::ports::RecordedEvent;
 
-/// Drains the audit outbox. Events are delivered at least once, in order of their sequence.
+/// Receives the audit outbox: at least once, in order of the sequence numbers.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait EventSink: Send + Sync {
-    /// Takes events for good. On an error they are offered again.
+    /// Stores events durably. After an error they are delivered again.
     async fn deliver(&self, events: &[RecordedEvent]) -> Result<(), SinkError>;
 }
 
-/// The sink did not take the events.
+/// The sink did not accept the events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the event sink is unavailable")]
 pub struct SinkError;

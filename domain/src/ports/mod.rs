@@ -1,32 +1,48 @@
-//! What the domain needs from outside, one port a file. All are dyn-compatible; each names its contract and its error.
+//! The traits that connect the domain to the outside, one capability per file. Every trait is dyn-compatible and documents
+//! its contract and its errors.
 //!
-//! Stores answer with the instant of their own clock ([`AuthorizationStore::now`]), because comparisons between nodes need one
-//! clock. With the `mock` feature every port has a mock beside it.
+//! Comparisons between nodes use the clock of the store ([`StoreClock`]). With the `mock` feature every port has a mock.
 
 mod audit;
+mod audit_outbox;
+mod authorization_queries;
 mod authorization_server;
 mod authorization_store;
 mod connector_store;
 mod directory;
 mod event_sink;
+mod housekeeping;
 mod profiles;
 mod rate_limiter;
+mod refresh_leases;
 mod resource_server;
+mod revocation_queue;
 mod session_store;
+mod store;
 mod store_error;
 mod system;
 mod token_vault;
+mod urls;
+mod versioned;
 
-pub use audit::{AuditEvent, AuditKind, RecordedEvent};
+pub use audit::{AuditEvent, AuditKind, AuditOutcome, RecordedEvent};
+pub use audit_outbox::*;
+pub use authorization_queries::*;
 pub use authorization_server::*;
 pub use authorization_store::*;
 pub use connector_store::*;
 pub use directory::*;
 pub use event_sink::*;
+pub use housekeeping::*;
 pub use profiles::*;
 pub use rate_limiter::*;
+pub use refresh_leases::*;
 pub use resource_server::*;
+pub use revocation_queue::*;
 pub use session_store::*;
+pub use store::*;
 pub use store_error::StoreError;
 pub use system::*;
 pub use token_vault::*;
+pub use urls::*;
+pub use versioned::{ExpectedVersion, Versioned, WriteOutcome};

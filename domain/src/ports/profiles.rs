@@ -1,26 +1,25 @@
-//! Understanding a connector's configuration.
+//! Parsing a connector's configuration.
 
 use thiserror::Error;
 
 use crate::connector::ConnectorConfig;
 use crate::provider::ProviderSettings;
 
-/// Turns a definition into settings. Pure computation: no request, the same answer every time, cheap enough for every
-/// hand-out.
+/// Turns a configuration into provider settings. Pure computation without requests, cheap enough for every access token.
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait ProviderProfiles: Send + Sync {
-    /// Understands a definition, applying the egress policy to every URL in it (R70), or names the field that is wrong.
-    fn settings(&self, definition: &ConnectorConfig) -> Result<ProviderSettings, InvalidConfig>;
+    /// Parses a configuration and applies the egress policy to every URL in it; an error names the field.
+    fn settings(&self, config: &ConnectorConfig) -> Result<ProviderSettings, InvalidConfig>;
 }
 
-/// A definition that cannot be used. Names the field; never repeats its value.
+/// A configuration that cannot be used. Names the field and never contains its value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{field}: {problem}")]
 pub struct InvalidConfig {
     /// Path of the field, such as `config.tokenUrl`.
     pub field: String,
-    /// What is wrong with it, for people.
+    /// What is wrong with it, for display.
     pub problem: String,
-    /// Whether the host of a URL is outside what the operator allows (`host_not_allowed`).
+    /// Whether the operator does not allow the host of a URL (`host_not_allowed`).
     pub host_not_allowed: bool,
 }

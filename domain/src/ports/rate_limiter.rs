@@ -1,4 +1,4 @@
-//! Limits on how often somebody may do something (R59).
+//! Rate limits.
 
 use std::time::Duration;
 
@@ -10,28 +10,29 @@ use thiserror::Error;
 pub enum Operation {
     /// Starting a flow.
     Start,
-    /// Finishing one.
+    /// Completing a flow.
     Callback,
     /// Logging in.
     LogIn,
-    /// Asking for a status.
+    /// Reading a status.
     Status,
-    /// Disconnecting.
+    /// Disconnecting, and setting the default connection.
     Disconnect,
 }
 
-/// Takes one of (who, operation).
+/// Counts operations per caller.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait RateLimiter: Send + Sync {
-    /// Takes one, or says how long to wait. `who` is a user, an address or a user name, with a prefix telling which.
+    /// Counts one operation, or returns how long to wait. `who` is a user, an address or a user name, with a prefix for
+    /// its kind.
     async fn take(&self, who: &str, operation: Operation) -> Result<(), Limited>;
 }
 
-/// Too often.
+/// The limit is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("too many requests; try again in {} s", retry_after.as_secs())]
 pub struct Limited {
-    /// When the next one will be let through.
+    /// When the next operation is allowed.
     pub retry_after: Duration,
 }

@@ -1,4 +1,4 @@
-//! The provider's API, called with a user's token.
+//! APIs behind connectors, called with a user's access token.
 
 use async_trait::async_trait;
 use thiserror::Error;
@@ -6,19 +6,19 @@ use thiserror::Error;
 use crate::provider::Origin;
 use crate::secret::Secret;
 
-/// A request to the API. The adapter adds the token and refuses headers that are not the caller's to set.
+/// A request to the API. The adapter adds the token and refuses headers that the caller must not set.
 pub struct ApiRequest {
     /// HTTP method.
     pub method: String,
     /// Absolute URL, already joined to the connector's base URL and within its destination.
     pub url: String,
-    /// Headers the caller asked for.
+    /// Headers set by the caller.
     pub headers: Vec<(String, String)>,
     /// Body.
     pub body: Option<Vec<u8>>,
 }
 
-/// What the API answered, whatever its status.
+/// The API's response, with any status.
 pub struct ApiResponse {
     /// HTTP status.
     pub status: u16,
@@ -32,10 +32,10 @@ pub struct ApiResponse {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait ResourceServer: Send + Sync {
-    /// Checks and joins a caller's path and query to the base URL. The result must stay below it.
+    /// Checks a caller's path and query and joins them to the base URL; the result stays below it.
     fn join(&self, base_url: &str, path: &str, query: &[(String, String)]) -> Result<(String, Origin), ApiRequestRefused>;
 
-    /// Sends a request with the token as bearer. No redirects, no retries.
+    /// Sends a request with the bearer token (RFC 6750 §2.1). No redirects, no retries.
     async fn send(&self, request: &ApiRequest, token: &Secret) -> Result<ApiResponse, ApiError>;
 }
 
@@ -56,13 +56,13 @@ pub enum ApiError {
     /// The request itself is not acceptable: method, header or URL.
     #[error(transparent)]
     Refused(#[from] ApiRequestRefused),
-    /// Our own egress policy refuses the address.
+    /// The egress policy refuses the address.
     #[error("the API's address is not allowed")]
     NotAllowed,
-    /// No connection, no answer, too slow.
+    /// No connection, no response, or too slow.
     #[error("the API could not be reached")]
     Unreachable,
-    /// More than the limit.
-    #[error("the API's answer is too large")]
+    /// The response is larger than the limit.
+    #[error("the API's response is too large")]
     TooLarge,
 }

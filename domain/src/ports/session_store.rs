@@ -6,33 +6,33 @@ use crate::identity::UserId;
 use crate::ports::StoreError;
 use crate::time::Timestamp;
 
-/// SHA-256 of a 256-bit session id: the only form in which it is kept.
+/// SHA-256 of a 256-bit session id: the only form in which it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionHash(pub [u8; 32]);
 
 /// One session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// Whose.
+    /// The user.
     pub user: UserId,
-    /// Since when; ends 24 h later whatever happens.
+    /// When it was created; it ends 24 h later at the latest.
     pub created_at: Timestamp,
-    /// Last seen; ends 8 h later.
+    /// When it was last used; it ends 8 h later.
     pub seen_at: Timestamp,
 }
 
-/// Keeps sessions.
+/// Stores sessions.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait SessionStore: Send + Sync {
-    /// Adds one.
+    /// Adds a session.
     async fn insert(&self, id: SessionHash, session: Session) -> Result<(), StoreError>;
-    /// Finds one, whether or not it has lapsed.
+    /// Finds a session, whether or not it has expired.
     async fn find(&self, id: SessionHash) -> Result<Option<Session>, StoreError>;
-    /// Notes that it was seen; does nothing if it is gone.
+    /// Records that a session was used; does nothing if there is none.
     async fn touch(&self, id: SessionHash, seen_at: Timestamp) -> Result<(), StoreError>;
-    /// Ends one.
+    /// Ends a session.
     async fn remove(&self, id: SessionHash) -> Result<(), StoreError>;
-    /// Ends all that were created or seen before these instants; answers how many.
+    /// Ends all sessions created or last used before these instants; returns how many.
     async fn purge(&self, created_before: Timestamp, seen_before: Timestamp) -> Result<u64, StoreError>;
 }

@@ -1,26 +1,28 @@
-//! What can go wrong in a store. No driver text travels along (R78).
+//! Errors of a store. They contain no text of the database driver.
 
 use thiserror::Error;
 
-/// A store could not do what was asked. Nothing was changed, except where [`StoreError::OutcomeUnknown`] says otherwise.
+/// A store operation failed. Nothing was changed, except possibly after [`StoreError::OutcomeUnknown`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// Locked, full, restarting, unreachable. Worth trying again.
+    /// Locked, full, restarting or unreachable. Try again later.
     #[error("the store is unavailable")]
     Unavailable,
-    /// The connection broke at commit: read again to learn what happened.
-    #[error("the store did not say whether the change was made")]
+    /// The connection was lost at the commit: read again to find out whether the change was made.
+    #[error("it is unknown whether the change was made")]
     OutcomeUnknown,
-    /// A row that cannot have been written by this program. Names table and rule.
-    #[error("the store holds an inconsistent row in {table}: {rule}")]
+    /// A row that cannot have been written by this program. Names table, row and rule.
+    #[error("row {row} of {table} is inconsistent: {rule}")]
     Inconsistent {
         /// The table.
         table: &'static str,
+        /// The row: its sequence number.
+        row: i64,
         /// The rule that is broken.
         rule: &'static str,
     },
-    /// Not a database of ours, damaged, or of a newer schema.
+    /// Not a Grantry database, damaged, or of a newer schema.
     #[error("the store is not usable: {0}")]
     Unusable(&'static str),
 }

@@ -1,4 +1,4 @@
-//! Clock, randomness and detached work.
+//! Clock, randomness and detached tasks.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,31 +14,31 @@ use crate::time::Timestamp;
 pub trait Clock: Send + Sync {
     /// The wall clock.
     fn now(&self) -> Timestamp;
-    /// Time since some fixed instant of this process; never goes back. Deadlines of own work are measured with it.
+    /// Time since a fixed instant of this process; never decreases. Request deadlines are measured with it.
     fn monotonic(&self) -> Duration;
 }
 
-/// Cryptographically secure randomness.
+/// A cryptographically secure random generator.
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait SecureRandom: Send + Sync {
-    /// Fills the buffer, or fails; a failure aborts what needed it (R74).
+    /// Fills the buffer. An error aborts the operation that needed the bytes.
     fn fill(&self, buffer: &mut [u8]) -> Result<(), RandomUnavailable>;
 }
 
-/// The operating system gave no randomness.
+/// The operating system provided no randomness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("no secure randomness is available")]
 pub struct RandomUnavailable;
 
-/// A future that runs to its end wherever it is put.
+/// Work for [`Spawner::spawn`].
 pub type Detached = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Work that outlives its caller, and waiting.
+/// Runs detached work, and sleeps.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Spawner: Send + Sync {
-    /// Runs a future to its end even if whoever asked for it goes away (R26).
+    /// Runs a future to completion, also if the caller is dropped.
     fn spawn(&self, work: Detached);
-    /// Waits.
-    async fn sleep(&self, span: Duration);
+    /// Sleeps.
+    async fn sleep(&self, duration: Duration);
 }

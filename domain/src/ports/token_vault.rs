@@ -1,4 +1,4 @@
-//! Sealing and opening. CPU work only, so the trait is synchronous.
+//! Sealing and opening records (AEAD). CPU work only, so the trait is synchronous.
 
 use thiserror::Error;
 
@@ -8,24 +8,24 @@ use crate::identity::{SpaceId, UserId};
 use crate::provider::BindingDigest;
 use crate::secret::Secret;
 
-/// What a record is bound to: its associated data, an argument of every call. A ciphertext opens only in the record it was
-/// sealed for (R73). The deployment id is the vault's own.
+/// The associated data of a record, an argument of every call: a ciphertext can be decrypted only in the record it was
+/// sealed for. The vault adds the deployment id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AssociatedData {
     /// Flow secrets, record type 01.
     Flow {
-        /// Whose flow, for what.
+        /// The key of the flow.
         owner: AuthorizationKey,
         /// The record id: SHA-256 of `state`.
         state: StateHash,
-        /// The browser it was started in.
+        /// SHA-256 of the flow cookie.
         flow_cookie_hash: FlowCookieHash,
     },
     /// A grant's tokens, record type 02.
     Grant {
-        /// Whose grant, for what.
+        /// The key of the grant.
         owner: AuthorizationKey,
-        /// The record id: the id's random part.
+        /// The record id: the random part of the authorization id.
         grant: AuthorizationId,
     },
     /// A client secret, record type 03.
@@ -34,22 +34,22 @@ pub enum AssociatedData {
         space: SpaceId,
         /// The connector.
         connector: ConnectorId,
-        /// Which connector of that id.
+        /// Its incarnation.
         incarnation: Incarnation,
         /// Its binding digest in that epoch.
         digest: BindingDigest,
     },
-    /// Tokens that never became a grant, record type 04.
+    /// Unclaimed tokens, record type 04.
     UnclaimedTokens {
-        /// Whose they would have been.
+        /// The key of the authorization they were received for.
         owner: AuthorizationKey,
-        /// The id of the flow they came from.
-        grant: AuthorizationId,
+        /// The record id: the random part of the id they are queued under.
+        id: AuthorizationId,
     },
 }
 
 impl AssociatedData {
-    /// The user in the binding, if it has one.
+    /// The user, where the record belongs to one.
     pub fn user(&self) -> Option<&UserId> {
         match self {
             Self::Flow { owner, .. } | Self::Grant { owner, .. } | Self::UnclaimedTokens { owner, .. } => Some(&owner.user),
@@ -58,7 +58,7 @@ impl AssociatedData {
     }
 }
 
-/// Which client secret is meant: superseded ones stay for their own epoch's revocations.
+/// Key of a client secret. Superseded secrets stay for revocations of their epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientSecretKey {
     /// The connector.
@@ -67,7 +67,7 @@ pub struct ClientSecretKey {
     pub epoch: Epoch,
 }
 
-/// An opened payload and the version it was written in.
+/// A decrypted payload and the version it was written in.
 pub struct Decrypted {
     /// Payload version of the header.
     pub version: u16,
@@ -75,47 +75,35 @@ pub struct Decrypted {
     pub payload: Secret,
 }
 
-/// 8 bytes that name a root key, derived from it.
+/// Id of a root key: 8 bytes derived from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(pub [u8; 8]);
 
 /// Seals and opens records.
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait TokenVault: Send + Sync {
-    /// Seals a payload with the write key and fresh salt and nonce (R74).
-    fn seal(&self, binding: &AssociatedData, version: u16, payload: &Secret) -> Result<Envelope, VaultError>;
+    /// Seals a payload with the write key and a fresh salt and nonce.
+    fn seal(&self, associated: &AssociatedData, version: u16, payload: &Secret) -> Result<Envelope, VaultError>;
 
-    /// Opens an envelope in exactly the record it was sealed for. Never changes anything (R76).
-    fn open(&self, binding: &AssociatedData, envelope: &Envelope) -> Result<Decrypted, VaultError>;
-
-    /// Seals the same payload again with the write key; `None` if it already is.
-    fn reseal(&self, binding: &AssociatedData, envelope: &Envelope) -> Result<Option<Envelope>, VaultError>;
-
-    /// The key an envelope names, without opening it.
-    fn key_of(&self, envelope: &Envelope) -> Result<KeyId, VaultError>;
-
-    /// Whether this key is in the ring, to read or to write.
-    fn knows(&self, key: KeyId) -> bool;
-
-    /// SHA-256: `state` and cookie hashes, PKCE challenges, binding digests, token fingerprints.
-    fn fingerprint(&self, bytes: &[u8]) -> [u8; 32];
+    /// Opens an envelope in exactly the record it was sealed for.
+    fn open(&self, associated: &AssociatedData, envelope: &Envelope) -> Result<Decrypted, VaultError>;
 }
 
-/// Why an envelope was not made or opened. Outwardly all of them look the same (R76).
+/// Why an envelope was not sealed or opened. Responses of the API do not distinguish the variants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum VaultError {
-    /// Sealed with a key that is not in the ring.
+    /// Sealed with a key that is not in the keyring.
     #[error("the envelope was sealed with an unknown key")]
     UnknownKey,
-    /// Altered, cut, or put into another record.
+    /// Altered, truncated, or moved to another record.
     #[error("the envelope does not belong to this record or was altered")]
     Tampered,
     /// Not an envelope of a known suite or type.
-    #[error("not an envelope this program knows")]
+    #[error("the envelope has an unknown format")]
     UnknownFormat,
-    /// Payload or binding beyond the limits of the format.
-    #[error("the payload or its binding is outside the limits of the format")]
+    /// Payload or associated data beyond the limits of the format.
+    #[error("the payload or its associated data exceeds the limits of the format")]
     OutOfBounds,
     /// No randomness.
     #[error("no secure randomness is available")]

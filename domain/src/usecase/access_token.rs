@@ -1,194 +1,115 @@
-//! Handing a user's token to a run: the hot path.
+//! Issuing a user's access token to a run: the hot path.
 //!
-//! One indexed read, then every check anew: privilege, status, epoch, digest, destination. Nothing is cached in clear (R45).
+//! One indexed read, then every check on every call: access, status, epoch, digest, destination. No token is cached in
+//! clear.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use thiserror::Error;
-
-use crate::authorization::{
-    Authorization, AuthorizationId, AuthorizationRecord, GrantSecrets, Reason, RequiredBinding, State, StatusView,
+use crate::authorization::{Authorization, GrantSecrets, Reason, RequiredBinding, State, StatusKind, connector_status};
+use crate::connector::{AuthMode, Connector};
+use crate::encoding::sha256;
+use crate::identity::{Actor, ConnectionName, Role};
+use crate::ports::{
+    AccessTokenView, AuditEvent, AuditKind, AuditOutcome, AuthorizationQueries, StatusRow, StoreClock, StoreError,
 };
-use crate::connector::{AuthMode, Connector, ConnectorKey};
-use crate::identity::{Actor, Role, UserId};
-use crate::ports::{AccessTokenView, AuditKind, StoreError};
-use crate::provider::Origin;
-use crate::secret::Secret;
 use crate::time::Timestamp;
-use crate::usecase::audit::{about_connector, about_grant};
-use crate::usecase::refresh::{RefreshGoal, RefreshOutcome};
-use crate::usecase::{Connections, Denied};
+use crate::usecase::access::{Access, AccessError};
+use crate::usecase::audit_buffer::AuditBuffer;
+use crate::usecase::client_credentials::ClientCredentialsCache;
+use crate::usecase::open_connections::{labels, open_connections};
+use crate::usecase::refresh::{RefreshGoal, RefreshOutcome, Refresher};
+use crate::usecase::sealer::Sealer;
+use crate::usecase::settings::ConnectorSettings;
+use crate::usecase::token::{AccessTokenRequest, IssuedAccessToken, TokenError};
+use crate::usecase::token_lifetime::{Freshness, is_issuable};
 
-/// Who wants whose token, for which connector, to send it where (R43). All of it comes from trusted host context.
-#[derive(Debug, Clone)]
-pub struct AccessTokenRequest {
-    /// Who asks.
-    pub actor: Actor,
-    /// For which connector.
-    pub connector: ConnectorKey,
-    /// Whose token.
-    pub user: UserId,
-    /// Where it will be sent.
-    pub destination: Origin,
+/// Issues access tokens.
+pub(crate) struct AccessTokens {
+    pub(super) store_clock: Arc<dyn StoreClock>,
+    pub(super) queries: Arc<dyn AuthorizationQueries>,
+    pub(super) access: Access,
+    pub(super) settings: ConnectorSettings,
+    pub(super) sealer: Sealer,
+    pub(super) audit: AuditBuffer,
+    pub(super) refresher: Arc<Refresher>,
+    pub(super) shared: Arc<ClientCredentialsCache>,
 }
 
-/// A token that may be used now, once, for the destination it was asked for.
-pub struct IssuedAccessToken {
-    /// The access token.
-    pub token: Secret,
-    /// `Bearer`, in the provider's spelling.
-    pub token_type: String,
-    /// When it lapses; `None` if it does not.
-    pub expires_at: Option<Timestamp>,
-    /// What to report if the API answers 401.
-    pub fingerprint: [u8; 32],
+/// A request for a token, with the connector as it is stored.
+struct Asked<'a> {
+    request: &'a AccessTokenRequest,
+    connector: &'a Connector,
+    required: &'a RequiredBinding,
+    now: Timestamp,
 }
 
-/// Why there is no token. The first kind is for the user, the second will pass, the third is for the operator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum TokenError {
-    /// No such space or connector for this user.
-    #[error("there is no such connector")]
-    NotFound,
-    /// Not allowed here.
-    #[error("this is not allowed")]
-    Forbidden,
-    /// Tokens of this grant may not be sent there (R43).
-    #[error("this destination is not among those consented to")]
-    DestinationRefused,
-    /// The user must connect.
-    #[error("the user must connect ({reason})")]
-    AuthorizationRequired {
-        /// Why.
-        reason: Reason,
-    },
-    /// The provider or the store does not answer at the moment.
-    #[error("the provider does not answer at the moment")]
-    Unavailable {
-        /// When to try again.
-        retry_after: Duration,
-    },
-    /// The operator must repair the connector; the user's status is untouched.
-    #[error("the connector is not configured correctly")]
-    Misconfigured,
-    /// The store does not answer.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl TokenError {
-    /// The stable code.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::NotFound => "not_found",
-            Self::Forbidden => "forbidden",
-            Self::DestinationRefused => "destination_refused",
-            Self::AuthorizationRequired { .. } => "authorization_required",
-            Self::Unavailable { .. } => "provider_unavailable",
-            Self::Misconfigured => "provider_misconfigured",
-            Self::Store(_) => "store_unavailable",
-        }
-    }
-}
-
-impl From<Denied> for TokenError {
-    fn from(denied: Denied) -> Self {
-        match denied {
-            Denied::NotFound => Self::NotFound,
-            Denied::Forbidden | Denied::DirectoryUnavailable => Self::Forbidden,
-        }
-    }
-}
-
-/// What is good enough to be handed out.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Accept {
-    /// Not within the margin before its end.
-    Fresh,
-    /// Anything that has not lapsed.
-    Alive,
-}
-
-/// A grant that passed every check, with its opened tokens.
+/// A grant that passed every check, with its decrypted tokens.
 struct Usable {
-    id: AuthorizationId,
-    record: AuthorizationRecord,
+    grant: Authorization,
     secrets: GrantSecrets,
     now: Timestamp,
 }
 
-impl Connections {
-    /// Gives a valid token, renewing it first where needed.
-    pub async fn access_token(self: &Arc<Self>, demand: &AccessTokenRequest) -> Result<IssuedAccessToken, TokenError> {
-        self.handed_out(demand, None).await
-    }
-
-    /// Reports that the API refused a token with 401. Forces at most one renewal per token value (R47), and answers with the
-    /// token to retry with, which is never the refused one.
-    pub async fn report_unauthorized(
-        self: &Arc<Self>,
-        demand: &AccessTokenRequest,
-        refused: [u8; 32],
+impl AccessTokens {
+    /// A valid token, refreshed first where needed. `rejected` is the SHA-256 of a token that the API rejected; the result
+    /// is another one.
+    pub(super) async fn issue(
+        &self,
+        request: &AccessTokenRequest,
+        rejected: Option<[u8; 32]>,
     ) -> Result<IssuedAccessToken, TokenError> {
-        self.handed_out(demand, Some(refused)).await
-    }
-
-    async fn handed_out(
-        self: &Arc<Self>,
-        demand: &AccessTokenRequest,
-        refused: Option<[u8; 32]>,
-    ) -> Result<IssuedAccessToken, TokenError> {
-        let result = self.find_token(demand, refused).await;
+        let result = self.find(request, rejected).await;
         if let Err(error) = &result
-            && let Ok(now) = self.ports.authorizations.now().await
+            && let Ok(now) = self.store_clock.now().await
         {
-            let kind = AuditKind::AccessTokenRefused;
-            let user = Some(&demand.user);
-            self.note(about_connector(now, demand.actor.clone(), kind, &demand.connector, user, error.code()), None);
+            let event = AuditEvent::new(AuditKind::AccessTokenRefused, request.actor.clone(), now);
+            let event = event.at_connector(&request.connector).of_user(&request.user);
+            let event = AuditEvent { connection: request.connection.clone(), ..event };
+            self.audit.record(event.outcome(AuditOutcome::of(error.code())));
         }
         result
     }
 
-    async fn find_token(
-        self: &Arc<Self>,
-        demand: &AccessTokenRequest,
-        refused: Option<[u8; 32]>,
-    ) -> Result<IssuedAccessToken, TokenError> {
-        // Only a back end acts for others; what it may do is settled where its key is checked.
-        if let Actor::Person(person) = &demand.actor
-            && *person != demand.user
+    async fn find(&self, request: &AccessTokenRequest, rejected: Option<[u8; 32]>) -> Result<IssuedAccessToken, TokenError> {
+        // Only a back end acts for other users. The adapter that authenticates it checks its permissions.
+        if let Actor::Person(user) = &request.actor
+            && *user != request.user
         {
-            return Err(TokenError::Forbidden);
+            return Err(AccessError::Forbidden.into());
         }
-        self.authorize(&demand.user, &demand.connector.space, Role::Viewer).await?;
-        let view = self.view(demand).await?;
+        self.access.authorize(&request.user, &request.connector.space, Role::Viewer).await?;
+        let view = self.view(request, request.connection.clone()).await?;
         if view.connector.auth_mode == AuthMode::Shared {
-            return self.shared_token(&view.connector, demand, refused, view.now).await;
+            let token = self.shared.token(&view.connector, &request.destination, rejected, view.now).await?;
+            let event = AuditEvent::new(AuditKind::AccessTokenIssued, request.actor.clone(), view.now);
+            let event = event.at_connector(&request.connector).of_user(&request.user);
+            self.audit.record(event.outcome(AuditOutcome::Shared));
+            return Ok(token);
         }
-        let usable = self.judge(demand, view).await?;
-        let good = |usable: &Usable, accept| {
-            refused.is_none_or(|refused| self.fingerprint_of(&usable.secrets.access_token) != refused)
-                && acceptable(&usable.secrets, usable.id, usable.now, accept)
+        let usable = self.usable(request, request.connection.as_ref(), view).await?;
+        let meets = |usable: &Usable, freshness| {
+            rejected.is_none_or(|rejected| sha256(usable.secrets.access_token.expose()) != rejected)
+                && is_issuable(&usable.secrets, usable.grant.id(), usable.now, freshness)
         };
-        if good(&usable, Accept::Fresh) {
-            return Ok(self.give(demand, usable));
+        if meets(&usable, Freshness::Fresh) {
+            return Ok(self.issued(request, usable));
         }
-        let want = refused.map_or(RefreshGoal::Fresh, RefreshGoal::Replace);
-        let renewed = self.renewed(usable.id, want).await;
-        // Whatever became of the renewal, the row decides: somebody else may have renewed, or the user disconnected.
-        let view = self.view(demand).await?;
-        let usable = self.judge(demand, view).await?;
-        if good(&usable, Accept::Alive) {
-            return Ok(self.give(demand, usable));
+        let goal = rejected.map_or(RefreshGoal::Fresh, RefreshGoal::Replace);
+        let outcome = self.refresher.refresh(usable.grant.id(), goal).await;
+        // The stored grant decides: another node may have refreshed, or the user disconnected.
+        let connection = usable.grant.owner().connection.clone();
+        let view = self.view(request, Some(connection.clone())).await?;
+        let usable = self.usable(request, Some(&connection), view).await?;
+        if meets(&usable, Freshness::Valid) {
+            return Ok(self.issued(request, usable));
         }
-        Err(match renewed {
-            // RefreshOutcome, and the API refused what came back as well: only the user can help.
-            RefreshOutcome::Current if refused.is_some() => {
-                TokenError::AuthorizationRequired { reason: Reason::TokenRejected }
+        Err(match outcome {
+            // The API rejects refreshed tokens as well, so the user must consent again.
+            RefreshOutcome::Current if rejected.is_some() => {
+                TokenError::AuthorizationRequired { reason: Reason::TokenRejected, connection }
             }
-            // The grant stands, but what came back has lapsed already, or somebody else changed the row.
+            // The new token has expired already, or a concurrent writer changed the grant.
             RefreshOutcome::Current | RefreshOutcome::Ended => {
                 TokenError::Unavailable { retry_after: Duration::from_secs(1) }
             }
@@ -197,181 +118,133 @@ impl Connections {
         })
     }
 
-    async fn view(&self, demand: &AccessTokenRequest) -> Result<AccessTokenView, TokenError> {
-        let view = self.ports.authorizations.access_token_view(&demand.connector, &demand.user).await?;
-        view.filter(|view| view.connector.enabled).ok_or(TokenError::NotFound)
+    async fn view(
+        &self,
+        request: &AccessTokenRequest,
+        connection: Option<ConnectionName>,
+    ) -> Result<AccessTokenView, TokenError> {
+        let view = self.queries.access_token_view(&request.connector, &request.user, connection).await?;
+        view.ok_or(TokenError::Access(AccessError::NotFound))
     }
 
-    /// Every check between a row and its token, in the order of what is cheap.
-    async fn judge(&self, demand: &AccessTokenRequest, view: AccessTokenView) -> Result<Usable, TokenError> {
-        let AccessTokenView { connector, grant, now } = view;
-        let required = |reason| TokenError::AuthorizationRequired { reason };
-        let (settings, digest) = self.settings_of(&connector).map_err(|_| TokenError::Misconfigured)?;
-        let Some(record) = grant else {
-            let demands = RequiredBinding { digest, required_scopes: settings.required_scopes };
-            return Err(required(self.reason_without_grant(&connector, &demand.user, &demands, now).await?));
+    /// Every check between the stored grant and its token, cheap ones first. `named` is the connection that is meant, if it
+    /// is determined already.
+    async fn usable(
+        &self,
+        request: &AccessTokenRequest,
+        named: Option<&ConnectionName>,
+        view: AccessTokenView,
+    ) -> Result<Usable, TokenError> {
+        let AccessTokenView { connector, grants, default_connection, has_expired_connections, now } = view;
+        let required = self.settings.required_binding(&connector).ok_or(TokenError::Misconfigured)?;
+        let asked = Asked { request, connector: &connector, required: &required, now };
+        let mut grants: Vec<_> = grants.into_iter().map(|stored| stored.value).collect();
+        if named.is_none() {
+            let several = grants.len() > 1 || (has_expired_connections && !grants.is_empty());
+            grants = self.unnamed(&asked, grants, default_connection, several).await?;
+        }
+        let Some(grant) = grants.pop() else {
+            let (reason, connection) = self.reason_without_grant(&asked, named).await?;
+            return Err(TokenError::AuthorizationRequired { reason, connection });
         };
-        let grant = restored(record.clone())?.at(now);
-        let (id, owner) = (grant.id(), grant.owner().clone());
-        let authorized = match grant.state() {
-            State::Authorized(authorized) => authorized,
+        let grant = grant.at(now);
+        let connection = grant.owner().connection.clone();
+        let required_consent = |reason| TokenError::AuthorizationRequired { reason, connection: connection.clone() };
+        match grant.state() {
+            State::Authorized(_) => {}
             State::Expired(ended) => {
-                return Err(required(Reason::of_expiry(ended.cause()).unwrap_or(Reason::NotConnected)));
+                return Err(required_consent(Reason::of_expiry(ended.cause()).unwrap_or(Reason::NotConnected)));
             }
             State::Initiated(_) | State::AwaitingCallback(_) | State::Revoked(_) => {
-                return Err(required(Reason::NotConnected));
+                return Err(required_consent(Reason::NotConnected));
             }
-        };
-        if owner.digest != digest || owner.epoch != connector.epoch || owner.incarnation != connector.incarnation {
-            return Err(required(Reason::ConnectorChanged));
         }
-        let tokens = authorized.tokens();
-        let secrets = match self.open_grant(&owner, id, &tokens.sealed, tokens.revision) {
+        let owner = grant.owner();
+        if owner.digest != required.digest || owner.epoch != connector.epoch || owner.incarnation != connector.incarnation {
+            return Err(required_consent(Reason::ConnectorChanged));
+        }
+        let secrets = match self.sealer.open_grant(&grant) {
             Ok(secrets) => secrets,
-            Err(failure) => {
-                self.note(about_grant(now, Actor::System, AuditKind::OpenFailed, &owner, id, failure.as_str()), None);
-                return Err(required(Reason::Undecryptable));
+            Err(error) => {
+                let event = AuditEvent::of_system(AuditKind::DecryptFailed, now).about(owner, grant.id());
+                self.audit.record(event.outcome(error));
+                return Err(required_consent(Reason::Undecryptable));
             }
         };
-        // Sealed scopes and destinations win over the row's (R76).
-        if !secrets.granted_scopes.covers(&settings.required_scopes) {
-            return Err(required(Reason::InsufficientScope));
+        // Sealed scopes and destinations take precedence over columns.
+        if !secrets.granted_scopes.covers(&required.required_scopes) {
+            return Err(required_consent(Reason::InsufficientScope));
         }
-        if !secrets.provider.may_receive(&demand.destination) {
+        if !secrets.provider.may_receive(&request.destination) {
             return Err(TokenError::DestinationRefused);
         }
-        Ok(Usable { id, record, secrets, now })
+        Ok(Usable { grant, secrets, now })
     }
 
+    /// The grant that is meant where no connection was named: the only one, or the one of the default connection. Never
+    /// silently another one: a default connection that needs a new consent is still the one that is meant.
+    async fn unnamed(
+        &self,
+        asked: &Asked<'_>,
+        grants: Vec<Authorization>,
+        default: Option<ConnectionName>,
+        several: bool,
+    ) -> Result<Vec<Authorization>, TokenError> {
+        if let Some(default) = default {
+            let is_default = |grant: &Authorization| grant.owner().connection == default;
+            if let Some(grant) = grants.iter().find(|grant| is_default(grant)) {
+                return Ok(vec![grant.clone()]);
+            }
+            let (reason, connection) = self.reason_without_grant(asked, Some(&default)).await?;
+            if reason != Reason::NotConnected {
+                return Err(TokenError::AuthorizationRequired { reason, connection });
+            }
+        }
+        if !several {
+            return Ok(grants);
+        }
+        let row = self.status_row(asked).await?;
+        let open = row.as_ref().map(open_connections).unwrap_or_default();
+        Err(TokenError::ConnectionAmbiguous { connections: labels(&open) })
+    }
+
+    async fn status_row(&self, asked: &Asked<'_>) -> Result<Option<StatusRow>, StoreError> {
+        let key = &asked.connector.key;
+        let rows = self.queries.statuses(&key.space, Some(key.id.clone()), &asked.request.user).await?;
+        Ok(rows.into_iter().next())
+    }
+
+    /// Why there is no grant, and of which connection: the reason is that of the former grant, if there is one.
     async fn reason_without_grant(
         &self,
-        connector: &Connector,
-        user: &UserId,
-        demands: &RequiredBinding,
-        now: Timestamp,
-    ) -> Result<Reason, TokenError> {
-        let rows = self.ports.authorizations.statuses(&connector.key.space, Some(connector.key.id.clone()), user).await?;
-        let Some(row) = rows.into_iter().next() else {
-            return Ok(Reason::NotConnected);
+        asked: &Asked<'_>,
+        named: Option<&ConnectionName>,
+    ) -> Result<(Reason, ConnectionName), TokenError> {
+        let row = self.status_row(asked).await?;
+        let (connections, default) = row.map(|row| (row.connections, row.default_connection)).unwrap_or_default();
+        let is_meant = |name: &ConnectionName| named.is_none_or(|named| named == name);
+        let views = connections.into_iter().filter(|row| is_meant(&row.name)).collect();
+        let status = connector_status(asked.connector, views, default, Some(asked.required), |_| true, asked.now).shown();
+        let reason = match status.kind {
+            StatusKind::NeedsReauthorization => status.reason.unwrap_or(Reason::NotConnected),
+            StatusKind::NotConnected | StatusKind::Connecting | StatusKind::Connected => Reason::NotConnected,
         };
-        let former = row.former.map(restored).transpose()?;
-        let view = StatusView { connector: connector.clone(), grant: None, former, pending: None };
-        Ok(crate::authorization::status(&view, Some(demands), |_| true, now).reason.unwrap_or(Reason::NotConnected))
+        Ok((reason, named.cloned().unwrap_or(status.connection)))
     }
 
-    fn give(&self, demand: &AccessTokenRequest, usable: Usable) -> IssuedAccessToken {
-        let Usable { id, record, secrets, now } = usable;
-        let event = about_grant(now, demand.actor.clone(), AuditKind::AccessTokenIssued, &record.owner, id, "ok");
-        let used_today = record.last_used_day.is_some_and(|day| day >= now.day());
-        self.note(event, (!used_today).then_some((id, now.day())));
+    fn issued(&self, request: &AccessTokenRequest, usable: Usable) -> IssuedAccessToken {
+        let Usable { grant, secrets, now } = usable;
+        let event = AuditEvent::new(AuditKind::AccessTokenIssued, request.actor.clone(), now);
+        self.audit.record(event.about(grant.owner(), grant.id()));
+        if grant.as_grant().is_some_and(|grant| grant.last_used_day() < now.day()) {
+            self.audit.record_use(grant.id(), now.day());
+        }
         IssuedAccessToken {
-            fingerprint: self.fingerprint_of(&secrets.access_token),
+            sha256: sha256(secrets.access_token.expose()),
             token: secrets.access_token,
             token_type: secrets.token_type,
             expires_at: secrets.expires_at,
+            connection: Some(grant.owner().connection.clone()),
         }
-    }
-}
-
-pub(super) fn restored(record: AuthorizationRecord) -> Result<Authorization, StoreError> {
-    Authorization::restore(record)
-        .map_err(|violation| StoreError::Inconsistent { table: "authorizations", rule: violation.0 })
-}
-
-/// Whether a token may be handed out at an instant. Sealed times, never the row's (R76).
-fn acceptable(secrets: &GrantSecrets, id: AuthorizationId, now: Timestamp, accept: Accept) -> bool {
-    match (secrets.expires_at, accept) {
-        (None, _) => true,
-        (Some(expires_at), Accept::Alive) => now < expires_at,
-        (Some(expires_at), Accept::Fresh) => now < expires_at.minus(margin(secrets, id)),
-    }
-}
-
-/// Whether a token needs no renewal yet.
-pub(super) fn is_fresh(secrets: &GrantSecrets, id: AuthorizationId, now: Timestamp) -> bool {
-    acceptable(secrets, id, now, Accept::Fresh)
-}
-
-/// How long before its end a token is renewed: max(30 s, a tenth of its life), at most 5 minutes and never more than half
-/// its life, less a jitter of up to a fifth that is fixed per grant (R46). A token that cannot be renewed has no margin.
-fn margin(secrets: &GrantSecrets, id: AuthorizationId) -> Duration {
-    let Some(expires_at) = secrets.expires_at else {
-        return Duration::ZERO;
-    };
-    if secrets.refresh_token.is_none() {
-        return Duration::ZERO;
-    }
-    let life = expires_at.since(secrets.issued_at);
-    let full = (life / 10).clamp(Duration::from_secs(30), Duration::from_mins(5)).min(life / 2);
-    let jitter = u32::from(id.random_part()[0]);
-    full.saturating_sub((full / 5 / 255) * jitter)
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::authorization::Revision;
-    use crate::connector::{Epoch, ProfileId};
-    use crate::provider::{ClientAuthentication, Endpoints, ProviderSnapshot, Scopes};
-
-    fn secrets(issued_at: i64, life_ms: u64) -> GrantSecrets {
-        let issued_at = Timestamp::from_millis(issued_at);
-        GrantSecrets {
-            access_token: Secret::from_text("a"),
-            refresh_token: Some(Secret::from_text("r")),
-            token_type: "Bearer".to_owned(),
-            requested_scopes: Scopes::default(),
-            granted_scopes: Scopes::default(),
-            issued_at,
-            expires_at: Some(issued_at.plus(Duration::from_millis(life_ms))),
-            refresh_expires_at: None,
-            revision: Revision::FIRST,
-            epoch: Epoch::FIRST,
-            provider: ProviderSnapshot {
-                profile: ProfileId::new(".oauth2").unwrap(),
-                issuer: None,
-                issuer_in_response: false,
-                endpoints: Endpoints::default(),
-                client_id: String::new(),
-                authentication: ClientAuthentication::None,
-                resources: Vec::new(),
-                destinations: Vec::new(),
-                redirect_uri: String::new(),
-                config: "{}".to_owned(),
-            },
-            account: None,
-        }
-    }
-
-    proptest! {
-        /// T08: for any life and any clock nothing overflows, and nothing is handed out at or after sent + life.
-        #[test]
-        fn r46_no_token_is_handed_out_after_its_life(issued in any::<i64>(), life in any::<u64>(), now in any::<i64>(), random: [u8; 16]) {
-            let secrets = secrets(issued, life);
-            let id = AuthorizationId::new(Timestamp::from_millis(0), random);
-            let now = Timestamp::from_millis(now);
-            let end = secrets.expires_at.unwrap();
-            if now >= end {
-                prop_assert!(!acceptable(&secrets, id, now, Accept::Alive));
-            }
-            if acceptable(&secrets, id, now, Accept::Fresh) {
-                prop_assert!(acceptable(&secrets, id, now, Accept::Alive));
-            }
-            let life = end.since(secrets.issued_at);
-            prop_assert!(margin(&secrets, id) <= life / 2);
-            prop_assert!(margin(&secrets, id) <= Duration::from_mins(5));
-        }
-    }
-
-    #[test]
-    fn r46_the_margin_is_a_tenth_of_the_life_within_bounds() {
-        let id = AuthorizationId::new(Timestamp::from_millis(0), [0; 16]);
-        let seconds = |life: u64| margin(&secrets(0, life * 1000), id).as_secs();
-        assert_eq!(
-            (seconds(20), seconds(60), seconds(100), seconds(1_000), seconds(3_600), seconds(86_400)),
-            (10, 30, 30, 100, 300, 300)
-        );
     }
 }

@@ -1,16 +1,17 @@
-//! Cancelling an attempt.
+//! Cancelling a flow.
 
 use thiserror::Error;
 
-use crate::authorization::{Authorization, AuthorizationId, Input, State, StateHash, TerminationCause};
+use crate::authorization::{AuthorizationId, Input, StateHash, TerminationCause};
 use crate::connector::ConnectorKey;
+use crate::encoding::sha256;
 use crate::identity::{Actor, Role};
-use crate::ports::{AuditKind, ExpectedVersion, StoreError, WriteOutcome};
+use crate::ports::{AuditEvent, AuditKind, AuditOutcome, StoreError, WriteOutcome};
 use crate::secret::Secret;
-use crate::usecase::audit::about_grant;
-use crate::usecase::{Connections, Denied};
+use crate::usecase::access::AccessError;
+use crate::usecase::flows::Flows;
 
-/// Which flow is meant.
+/// The flow to cancel.
 pub enum CancelKey {
     /// By its `state`.
     State(Secret),
@@ -18,17 +19,14 @@ pub enum CancelKey {
     Flow(AuthorizationId),
 }
 
-/// Why nothing was cancelled.
+/// Why no flow was cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum CancelError {
-    /// No such space or connector for this user.
-    #[error("there is no such connector")]
-    NotFound,
-    /// Another user's flow, or not a person. Flow ids are unguessable, so saying so gives nothing away (R60).
-    #[error("this is not allowed")]
-    Forbidden,
-    /// The store does not answer.
+    /// The caller has no access, or the flow belongs to another user. Flow ids cannot be guessed, so this reveals nothing.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// The store is unavailable.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -37,57 +35,41 @@ impl CancelError {
     /// The stable code.
     pub fn code(self) -> &'static str {
         match self {
-            Self::NotFound => "not_found",
-            Self::Forbidden => "forbidden",
+            Self::Access(error) => error.code(),
             Self::Store(_) => "store_unavailable",
         }
     }
 }
 
-impl From<Denied> for CancelError {
-    fn from(denied: Denied) -> Self {
-        match denied {
-            Denied::NotFound => Self::NotFound,
-            Denied::Forbidden | Denied::DirectoryUnavailable => Self::Forbidden,
-        }
-    }
-}
-
-impl Connections {
-    /// Ends the user's own attempt. Idempotent: a flow that is over, or that nobody knows, is as good as cancelled. A grant
-    /// is never touched.
-    pub async fn cancel(&self, actor: &Actor, connector: &ConnectorKey, key: CancelKey) -> Result<(), CancelError> {
-        let user = Self::person(actor)?;
-        self.authorize(user, &connector.space, Role::Viewer).await?;
+impl Flows {
+    /// Ends a flow of the user. Idempotent: an ended or unknown flow counts as cancelled. A grant is never changed.
+    pub(super) async fn cancel(&self, actor: &Actor, connector: &ConnectorKey, key: CancelKey) -> Result<(), CancelError> {
+        let user = self.access.authorize_user(actor, &connector.space, Role::Viewer).await?;
         let found = match key {
-            CancelKey::Flow(id) => self.ports.authorizations.find(id).await?,
-            CancelKey::State(state) => {
-                let hash = StateHash(self.ports.vault.fingerprint(state.expose()));
-                self.ports.authorizations.find_by_state(hash).await?
-            }
+            CancelKey::Flow(id) => self.authorizations.find(id).await?,
+            CancelKey::State(state) => self.authorizations.find_by_state(StateHash(sha256(state.expose()))).await?,
         };
-        let Some(record) = found else {
-            // A flow outlives its connector, but where there is neither, the path names nothing (R60).
-            let known = self.ports.connectors.get(connector).await?.is_some();
-            return if known { Ok(()) } else { Err(CancelError::NotFound) };
+        let Some(stored) = found else {
+            // A flow can outlive its connector. If neither exists, the path is unknown.
+            let exists = self.connectors.get(connector).await?.is_some();
+            return if exists { Ok(()) } else { Err(AccessError::NotFound.into()) };
         };
-        if record.owner.user != *user || record.owner.connector_key() != *connector {
-            return Err(CancelError::Forbidden);
+        let (id, owner) = (stored.value.id(), stored.value.owner().clone());
+        if owner.user != *user || owner.connector_key() != *connector {
+            return Err(AccessError::Forbidden.into());
         }
-        let now = self.ports.authorizations.now().await?;
-        let (id, owner, fence) = (record.id, record.owner.clone(), ExpectedVersion::of(&record));
-        let flow = Authorization::restore(record)
-            .map_err(|violation| StoreError::Inconsistent { table: "authorizations", rule: violation.0 })?
-            .at(now);
-        if !matches!(flow.state(), State::Initiated(_) | State::AwaitingCallback(_)) {
+        let now = self.store_clock.now().await?;
+        let flow = stored.value.at(now);
+        if !flow.is_flow() {
             return Ok(());
         }
         let Ok(ended) = flow.on(Input::Terminated { cause: TerminationCause::Cancelled, revoke: false }, now) else {
             return Ok(());
         };
-        let audit = vec![about_grant(now, actor.clone(), AuditKind::FlowEnded, &owner, id, "cancelled")];
-        match self.ports.authorizations.replace(ended.to_record(), fence, audit).await? {
-            // Whoever moved it on has ended it, or has finished it before the cancel came.
+        let event = AuditEvent::new(AuditKind::FlowEnded, actor.clone(), now).about(&owner, id);
+        let audit = vec![event.outcome(AuditOutcome::Cancelled)];
+        match self.authorizations.replace(ended, stored.version, audit).await? {
+            // A concurrent writer ended the flow, or completed it before the cancellation.
             WriteOutcome::Written | WriteOutcome::Stale(_) | WriteOutcome::NotFound => Ok(()),
         }
     }

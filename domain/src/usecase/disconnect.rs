@@ -1,125 +1,185 @@
-//! Disconnecting: committed first, revoked at the provider afterwards by a durable job (R49).
+//! Disconnecting: committed first, revoked at the provider afterwards by a durable job.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use thiserror::Error;
 
 use crate::authorization::{AuthorizationId, TerminationCause};
 use crate::connector::{AuthMode, ConnectorKey};
-use crate::identity::{Actor, Role};
-use crate::ports::{Operation, StoreError, TerminationReport, TerminationRequest, TerminationScope};
-use crate::usecase::{Connections, Denied};
+use crate::identity::{Actor, ConnectionName, Role};
+use crate::ports::{
+    AuditEvent, AuditKind, AuthorizationQueries, AuthorizationStore, Clock, Limited, Operation, RateLimiter, Spawner,
+    StatusRow, StoreClock, StoreError, TerminationReport, TerminationRequest, TerminationScope,
+};
+use crate::usecase::access::{Access, AccessError};
+use crate::usecase::flows::limit_user;
+use crate::usecase::open_connections::{labels, open_connections};
+use crate::usecase::policy::Policy;
+use crate::usecase::revocation::RevocationWorker;
+use crate::usecase::token::ConnectionLabel;
 
-/// Why nothing was disconnected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+/// The pause between two checks for a running refresh.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Why no connection was ended.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DisconnectError {
-    /// No such space or connector for this user.
-    #[error("there is no such connector")]
-    NotFound,
-    /// Not a person, or not allowed here.
-    #[error("this is not allowed")]
-    Forbidden,
-    /// Too often (R59).
+    /// The caller has no access.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// The user has several connections, none of them is the default, and none was named.
+    #[error("there are several connections; name one")]
+    ConnectionAmbiguous {
+        /// The connections.
+        connections: Vec<ConnectionLabel>,
+    },
+    /// The user has no connection of this name.
+    #[error("there is no such connection")]
+    ConnectionNotFound,
+    /// Too many requests.
     #[error("too many requests")]
     RateLimited {
         /// When to try again.
         retry_after: Duration,
     },
-    /// The store does not answer.
+    /// The store is unavailable.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl DisconnectError {
     /// The stable code.
-    pub fn code(self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
-            Self::NotFound => "not_found",
-            Self::Forbidden => "forbidden",
+            Self::Access(error) => error.code(),
+            Self::ConnectionAmbiguous { .. } => "connection_ambiguous",
+            Self::ConnectionNotFound => "connection_not_found",
             Self::RateLimited { .. } => "rate_limited",
             Self::Store(_) => "store_unavailable",
         }
     }
 }
 
-impl From<Denied> for DisconnectError {
-    fn from(denied: Denied) -> Self {
-        match denied {
-            Denied::NotFound => Self::NotFound,
-            Denied::Forbidden | Denied::DirectoryUnavailable => Self::Forbidden,
+impl From<Limited> for DisconnectError {
+    fn from(limited: Limited) -> Self {
+        Self::RateLimited { retry_after: limited.retry_after }
+    }
+}
+
+/// Ends authorizations and starts their revocations.
+pub(crate) struct Terminations {
+    pub(super) store_clock: Arc<dyn StoreClock>,
+    pub(super) authorizations: Arc<dyn AuthorizationStore>,
+    pub(super) queries: Arc<dyn AuthorizationQueries>,
+    pub(super) limiter: Arc<dyn RateLimiter>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) spawner: Arc<dyn Spawner>,
+    pub(super) policy: Policy,
+    pub(super) access: Access,
+    pub(super) revocations: Arc<RevocationWorker>,
+}
+
+impl Terminations {
+    /// Ends the grant and the flows of one connection of the user. Idempotent. After it returns, no node issues an access
+    /// token of this grant; its revocation goes on in the background.
+    pub(super) async fn disconnect(
+        &self,
+        actor: &Actor,
+        connector: &ConnectorKey,
+        connection: Option<ConnectionName>,
+    ) -> Result<TerminationReport, DisconnectError> {
+        let user = self.access.authorize_user(actor, &connector.space, Role::Viewer).await?;
+        limit_user(&*self.limiter, user, Operation::Disconnect).await?;
+        // The settings are not parsed, so that a connector with invalid settings can be disconnected.
+        let rows = self.queries.statuses(&connector.space, Some(connector.id.clone()), user).await?;
+        let row = rows.into_iter().next().ok_or(AccessError::NotFound)?;
+        if row.connector.auth_mode == AuthMode::Shared {
+            return Ok(TerminationReport::default());
+        }
+        let Some(connection) = chosen(&row, connection)? else {
+            return Ok(TerminationReport::default());
+        };
+        let found = row.connections.iter().find(|row| row.name == connection);
+        if let Some(grant) = found.and_then(|row| row.grant.as_ref()) {
+            self.wait_for_refresh(grant.id()).await?;
+        }
+        let incarnation = row.connector.incarnation;
+        let scope = TerminationScope::Connection { incarnation, user: user.clone(), connection };
+        Ok(self.terminate(scope, TerminationCause::Disconnected, actor.clone()).await?)
+    }
+
+    /// Sets or clears the default connection of the user.
+    pub(super) async fn set_default_connection(
+        &self,
+        actor: &Actor,
+        connector: &ConnectorKey,
+        connection: Option<ConnectionName>,
+    ) -> Result<(), DisconnectError> {
+        let user = self.access.authorize_user(actor, &connector.space, Role::Viewer).await?;
+        limit_user(&*self.limiter, user, Operation::Disconnect).await?;
+        let view = self.queries.access_token_view(connector, user, None).await?.ok_or(AccessError::NotFound)?;
+        let event = AuditEvent::new(AuditKind::DefaultConnectionSet, actor.clone(), view.now);
+        let event = AuditEvent { connection: connection.clone(), ..event.at_connector(connector).of_user(user) };
+        let incarnation = view.connector.incarnation;
+        let set = self.authorizations.set_default_connection(incarnation, user.clone(), connection, vec![event]).await?;
+        if set { Ok(()) } else { Err(DisconnectError::ConnectionNotFound) }
+    }
+
+    /// Terminates authorizations, and starts the revocations that are pending now.
+    pub(super) async fn terminate(
+        &self,
+        scope: TerminationScope,
+        cause: TerminationCause,
+        actor: Actor,
+    ) -> Result<TerminationReport, StoreError> {
+        let report = self.authorizations.terminate(scope, TerminationRequest { cause, actor }).await?;
+        if report.queued > 0 {
+            self.revocations.wake();
+        }
+        Ok(report)
+    }
+
+    /// Waits for a running refresh on any node, for a bounded time. A refresh that takes longer leaves its in-doubt mark,
+    /// which the revocation handles.
+    async fn wait_for_refresh(&self, id: AuthorizationId) -> Result<(), StoreError> {
+        let started = self.clock.monotonic();
+        loop {
+            let now = self.store_clock.now().await?;
+            let Some(stored) = self.authorizations.find(id).await? else {
+                return Ok(());
+            };
+            let refreshing = stored.value.as_grant().is_some_and(|grant| {
+                let refresh = grant.refresh();
+                refresh.holder.is_some() && refresh.held_until.is_some_and(|until| now < until)
+            });
+            let waited = self.clock.monotonic().saturating_sub(started);
+            if !refreshing || waited >= self.policy.disconnect_wait {
+                return Ok(());
+            }
+            self.spawner.sleep(POLL).await;
         }
     }
 }
 
-impl Connections {
-    /// Ends the user's grant and attempts for a connector. Idempotent. When this returns, no node hands out any more; the
-    /// revocation at the provider goes on by itself.
-    pub async fn disconnect(
-        self: &Arc<Self>,
-        actor: &Actor,
-        connector: &ConnectorKey,
-    ) -> Result<TerminationReport, DisconnectError> {
-        let user = Self::person(actor)?.clone();
-        self.authorize(&user, &connector.space, Role::Viewer).await?;
-        let limited = self.ports.limiter.take(&format!("user:{user}"), Operation::Disconnect).await;
-        limited.map_err(|limited| DisconnectError::RateLimited { retry_after: limited.retry_after })?;
-        // A disabled connector or one whose settings are broken can be disconnected all the same (R65).
-        let view = self.ports.authorizations.access_token_view(connector, &user).await?.ok_or(DisconnectError::NotFound)?;
-        if view.connector.auth_mode == AuthMode::Shared {
-            return Ok(TerminationReport::default());
-        }
-        if let Some(grant) = &view.grant {
-            self.let_renewal_finish(grant.id).await?;
-        }
-        let scope = TerminationScope::UserConnector { incarnation: view.connector.incarnation, user };
-        self.end_and_revoke(scope, TerminationRequest { cause: TerminationCause::Disconnected, actor: actor.clone() })
-            .await
-            .map_err(Into::into)
+/// The connection to end: the one named, the only one, or the default one. `None` without any.
+fn chosen(row: &StatusRow, named: Option<ConnectionName>) -> Result<Option<ConnectionName>, DisconnectError> {
+    if named.is_some() {
+        return Ok(named);
     }
-
-    /// Ends authorizations, and starts on the revocations that are now owed.
-    pub(super) async fn end_and_revoke(
-        self: &Arc<Self>,
-        scope: TerminationScope,
-        ending: TerminationRequest,
-    ) -> Result<TerminationReport, StoreError> {
-        let ended = self.ports.authorizations.end(scope, ending).await?;
-        if ended.queued > 0 {
-            self.revoke_soon();
-        }
-        Ok(ended)
-    }
-
-    /// Starts the revocation worker now instead of at its next round.
-    pub(super) fn revoke_soon(self: &Arc<Self>) {
-        let this = Arc::clone(self);
-        self.ports.spawner.spawn(
-            async move {
-                // What cannot be done now is done by the next round.
-                let _ = this.revoke_due().await;
+    // Connections that were disconnected before do not count.
+    let open = open_connections(row);
+    match open.as_slice() {
+        [] => Ok(None),
+        [only] => Ok(Some(only.name.clone())),
+        several => {
+            let default = row.default_connection.as_ref();
+            let default = default.filter(|name| several.iter().any(|row| row.name == **name));
+            if let Some(name) = default {
+                return Ok(Some(name.clone()));
             }
-            .boxed(),
-        );
-    }
-
-    /// Waits for a renewal under way, here or on another node, but not for long: one that outlives the wait leaves its
-    /// in-doubt mark, and the revocation deals with that.
-    async fn let_renewal_finish(&self, id: AuthorizationId) -> Result<(), StoreError> {
-        let started = self.ports.clock.monotonic();
-        loop {
-            let now = self.ports.authorizations.now().await?;
-            let Some(record) = self.ports.authorizations.find(id).await? else {
-                return Ok(());
-            };
-            let renewing = record.refresh.owner.is_some() && record.refresh.held_until.is_some_and(|until| now < until);
-            let waited = self.ports.clock.monotonic().saturating_sub(started);
-            if !renewing || waited >= self.policy.disconnect_wait {
-                return Ok(());
-            }
-            self.ports.spawner.sleep(Duration::from_millis(100)).await;
+            Err(DisconnectError::ConnectionAmbiguous { connections: labels(several) })
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Running a connector: one request to its API with the right person's token.
+//! Running a connector: one request to its API with the user's access token.
 
 use std::sync::Arc;
 
@@ -6,19 +6,23 @@ use thiserror::Error;
 
 use crate::authorization::Reason;
 use crate::connector::ConnectorKey;
-use crate::identity::{Actor, Role, UserId};
-use crate::ports::{ApiError, ApiRequest, ApiResponse};
-use crate::usecase::Connections;
-use crate::usecase::access_token::{AccessTokenRequest, TokenError};
+use crate::identity::{Actor, ConnectionName, Role, UserId};
+use crate::ports::{ApiError, ApiRequest, ApiResponse, ConnectorStore, ResourceServer};
+use crate::usecase::access::{Access, AccessError};
+use crate::usecase::access_token::AccessTokens;
+use crate::usecase::settings::ConnectorSettings;
+use crate::usecase::token::{AccessTokenRequest, TokenError};
 
 /// A request to the API behind a connector.
 pub struct Execution {
-    /// Who asks.
+    /// The caller.
     pub actor: Actor,
-    /// Which connector.
+    /// The connector.
     pub connector: ConnectorKey,
-    /// As whom.
+    /// The user whose token is used.
     pub user: UserId,
+    /// The connection; `None` means the only one, or the user's default.
+    pub connection: Option<ConnectionName>,
     /// HTTP method.
     pub method: String,
     /// Path below the connector's base URL.
@@ -31,21 +35,21 @@ pub struct Execution {
     pub body: Option<Vec<u8>>,
 }
 
-/// Why the API was not called, or gave no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+/// Why there is no response of the API.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ExecuteError {
     /// There is no token.
     #[error(transparent)]
     Token(#[from] TokenError),
-    /// The request is not acceptable, or the API did not answer.
+    /// The request is not acceptable, or the API did not respond.
     #[error(transparent)]
     Api(#[from] ApiError),
 }
 
 impl ExecuteError {
     /// The stable code.
-    pub fn code(self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Token(error) => error.code(),
             Self::Api(ApiError::Refused(_)) => "invalid_request",
@@ -56,30 +60,47 @@ impl ExecuteError {
     }
 }
 
-impl Connections {
-    /// Sends one request with the user's token, to the origins consented to and nowhere else (R43). A 401 forces at most one
-    /// renewal and one retry, with the new token; a second 401 is final.
-    pub async fn execute(self: &Arc<Self>, execution: Execution) -> Result<ApiResponse, ExecuteError> {
+/// Runs connectors.
+pub(crate) struct Executor {
+    pub(super) connectors: Arc<dyn ConnectorStore>,
+    pub(super) resource: Arc<dyn ResourceServer>,
+    pub(super) access: Access,
+    pub(super) settings: ConnectorSettings,
+    pub(super) tokens: Arc<AccessTokens>,
+}
+
+impl Executor {
+    /// Sends one request with the user's token, to the origins consented to only. A 401 forces at most one refresh and one
+    /// retry with the new token; a second 401 is final.
+    pub(super) async fn execute(&self, execution: Execution) -> Result<ApiResponse, ExecuteError> {
         let space = &execution.connector.space;
-        self.authorize(&execution.user, space, Role::Viewer).await.map_err(TokenError::from)?;
-        let found = self.ports.connectors.get(&execution.connector).await.map_err(TokenError::from)?;
-        let connector = found.filter(|connector| connector.enabled).ok_or(TokenError::NotFound)?;
-        let (settings, _) = self.settings_of(&connector).map_err(|_| TokenError::Misconfigured)?;
-        let joined = self.ports.resource.join(&settings.base_url, &execution.path, &execution.query);
+        self.access.authorize(&execution.user, space, Role::Viewer).await.map_err(TokenError::from)?;
+        let found = self.connectors.get(&execution.connector).await.map_err(TokenError::from)?;
+        let connector = found.ok_or(TokenError::Access(AccessError::NotFound))?;
+        let (settings, _) = self.settings.of(&connector).map_err(|_| TokenError::Misconfigured)?;
+        let joined = self.resource.join(&settings.base_url, &execution.path, &execution.query);
         let (url, destination) = joined.map_err(ApiError::Refused)?;
-        let request = ApiRequest { method: execution.method, url, headers: execution.headers, body: execution.body };
-        let demand =
-            AccessTokenRequest { actor: execution.actor, connector: execution.connector, user: execution.user, destination };
-        let first = self.access_token(&demand).await?;
-        let answer = self.ports.resource.send(&request, &first.token).await?;
-        if answer.status != 401 {
-            return Ok(answer);
+        let api_request = ApiRequest { method: execution.method, url, headers: execution.headers, body: execution.body };
+        let request = AccessTokenRequest {
+            actor: execution.actor,
+            connector: execution.connector,
+            user: execution.user,
+            connection: execution.connection,
+            destination,
+        };
+        let first = self.tokens.issue(&request, None).await?;
+        let response = self.resource.send(&api_request, &first.token).await?;
+        if response.status != 401 {
+            return Ok(response);
         }
-        let second = self.report_unauthorized(&demand, first.fingerprint).await?;
-        let answer = self.ports.resource.send(&request, &second.token).await?;
-        if answer.status == 401 {
-            return Err(TokenError::AuthorizationRequired { reason: Reason::TokenRejected }.into());
+        // The retry uses the same connection, also if the user's default changes in between.
+        let request = AccessTokenRequest { connection: first.connection.or(request.connection), ..request };
+        let second = self.tokens.issue(&request, Some(first.sha256)).await?;
+        let response = self.resource.send(&api_request, &second.token).await?;
+        if response.status == 401 {
+            let connection = request.connection.unwrap_or_default();
+            return Err(TokenError::AuthorizationRequired { reason: Reason::TokenRejected, connection }.into());
         }
-        Ok(answer)
+        Ok(response)
     }
 }

@@ -1,6 +1,6 @@
-//! What the background does: sweeping, proactive renewal, reconciliation with the host, audit delivery.
+//! Background jobs: sweeping, refreshing ahead, reconciliation with the host, audit delivery.
 //!
-//! Every job is bounded per call and claimed in the store, so that any number of processes may run them.
+//! Every job is bounded per call and coordinated through the store, so that any number of processes may run them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,53 +9,74 @@ use thiserror::Error;
 
 use crate::authorization::TerminationCause;
 use crate::identity::{Actor, SpaceId, UserId};
-use crate::ports::{SinkError, StoreError, SweepReport, TerminationRequest, TerminationScope, UserStatus};
-use crate::usecase::Connections;
-use crate::usecase::refresh::{RefreshGoal, RefreshOutcome};
+use crate::ports::{
+    AuditOutbox, AuthorizationStore, Directory, EventSink, Housekeeping, Membership, SinkError, StoreClock, StoreError,
+    SweepReport, TerminationScope, UserStatus,
+};
+use crate::usecase::disconnect::Terminations;
+use crate::usecase::policy::Policy;
+use crate::usecase::refresh::{RefreshGoal, RefreshOutcome, Refresher};
+use crate::usecase::revocation::RevocationWorker;
 
-/// Where a long job stands.
+/// The progress of a sweep.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Everything swept so far.
     pub swept: SweepReport,
-    /// Steps taken so far.
+    /// Batches so far.
     pub steps: u64,
 }
 
-/// What a reconciliation with the host found.
+/// The result of a reconciliation with the host.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reconciled {
-    /// Pairs of user and space looked at.
+    /// Pairs of user and space that were checked.
     pub checked: u64,
-    /// Grants ended because the host knows better.
+    /// Grants terminated because the user, the space or the role is gone.
     pub ended: u64,
-    /// Pairs the host did not answer for; they are left alone.
+    /// Pairs for which the directory did not respond; their grants are unchanged.
     pub unanswered: u64,
 }
 
-/// A background job stopped early; the rest is done by the next round.
+/// A background job stopped early; the next run does the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum HousekeepingError {
-    /// The store does not answer.
+    /// The store is unavailable.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The audit sink does not take events.
+    /// The audit sink did not accept events.
     #[error(transparent)]
     Sink(#[from] SinkError),
 }
 
-/// How many grants one round renews before they are asked for.
-const RENEWALS_A_ROUND: u32 = 50;
-/// Grants used within so many days are renewed before they are asked for.
+/// How many grants one run refreshes ahead.
+const REFRESHES_PER_RUN: u32 = 50;
+/// Grants that were used within this many days are refreshed ahead.
 const RECENTLY_USED_DAYS: i64 = 7;
+/// How long before its expiry an access token is refreshed ahead.
+const HORIZON: Duration = Duration::from_mins(5);
 
-impl Connections {
-    /// Sweeps until nothing is left to do now, telling after each step how far it is.
-    pub async fn sweep(self: &Arc<Self>, mut report: impl FnMut(Progress) + Send) -> Result<SweepReport, HousekeepingError> {
+/// Runs background jobs.
+pub(crate) struct Maintenance {
+    pub(super) store_clock: Arc<dyn StoreClock>,
+    pub(super) authorizations: Arc<dyn AuthorizationStore>,
+    pub(super) housekeeping: Arc<dyn Housekeeping>,
+    pub(super) outbox: Arc<dyn AuditOutbox>,
+    pub(super) directory: Arc<dyn Directory>,
+    pub(super) sink: Arc<dyn EventSink>,
+    pub(super) policy: Policy,
+    pub(super) refresher: Arc<Refresher>,
+    pub(super) revocations: Arc<RevocationWorker>,
+    pub(super) terminations: Arc<Terminations>,
+}
+
+impl Maintenance {
+    /// Sweeps until nothing is left to do now, and reports the progress after each batch.
+    pub(super) async fn sweep(&self, mut report: impl FnMut(Progress) + Send) -> Result<SweepReport, HousekeepingError> {
         let mut progress = Progress::default();
         loop {
-            let step = self.ports.authorizations.sweep(self.policy.sweep).await?;
+            let step = self.housekeeping.sweep(self.policy.sweep).await?;
             progress.steps += 1;
             let total = &mut progress.swept;
             total.timed_out += step.timed_out;
@@ -71,47 +92,47 @@ impl Connections {
             }
         }
         if progress.swept.unused > 0 {
-            self.revoke_soon();
+            self.revocations.wake();
         }
         Ok(progress.swept)
     }
 
-    /// Renews grants in recent use before somebody has to wait for it. Answers how many were renewed.
-    pub async fn refresh_ahead(self: &Arc<Self>) -> Result<u64, HousekeepingError> {
-        let now = self.ports.authorizations.now().await?;
-        let horizon = now.plus(Duration::from_mins(5));
-        let due =
-            self.ports.authorizations.due_for_refresh(now.day() - RECENTLY_USED_DAYS, horizon, RENEWALS_A_ROUND).await?;
-        let mut renewed = 0;
-        for record in due {
-            if self.renewed(record.id, RefreshGoal::Fresh).await != RefreshOutcome::Current {
+    /// Refreshes recently used grants ahead of their expiry. Returns how many were refreshed.
+    pub(super) async fn refresh_ahead(&self) -> Result<u64, HousekeepingError> {
+        let now = self.store_clock.now().await?;
+        let since = now.day() - RECENTLY_USED_DAYS;
+        let due = self.housekeeping.due_for_refresh(since, now.plus(HORIZON), REFRESHES_PER_RUN).await?;
+        let mut refreshed = 0;
+        for grant in due {
+            if self.refresher.refresh(grant.id(), RefreshGoal::Fresh).await != RefreshOutcome::Current {
                 continue;
             }
-            // A token whose margin has not begun yet was left as it is.
-            let now = self.ports.authorizations.find(record.id).await?;
-            renewed += u64::from(now.is_some_and(|now| now.revision > record.revision));
+            // `Current` also means that no refresh was due yet.
+            let revision =
+                |grant: &crate::authorization::Authorization| grant.as_grant().map(|grant| grant.tokens().revision);
+            let stored = self.authorizations.find(grant.id()).await?;
+            refreshed += u64::from(stored.is_some_and(|stored| revision(&stored.value) > revision(&grant)));
         }
-        Ok(renewed)
+        Ok(refreshed)
     }
 
-    /// Compares everybody who has a grant with what the host says of them, and ends what should have been ended (R53).
-    pub async fn reconcile(self: &Arc<Self>) -> Result<Reconciled, HousekeepingError> {
+    /// Compares all users who have grants with the host's directory, and terminates the grants of users without access.
+    pub(super) async fn reconcile(&self) -> Result<Reconciled, HousekeepingError> {
         let mut found = Reconciled::default();
         let mut after: Option<(UserId, SpaceId)> = None;
         loop {
-            let page = self.ports.authorizations.grant_holders(after.take(), self.policy.sweep.batch).await?;
+            let page = self.housekeeping.grant_holders(after.take(), self.policy.sweep.batch).await?;
             let Some(last) = page.last().cloned() else {
                 return Ok(found);
             };
             for (user, space) in page {
                 found.checked += 1;
-                match self.ports.directory.membership(&user, &space).await {
-                    Ok(standing) => {
-                        let Some((scope, cause)) = overdue(standing, user, space) else {
+                match self.directory.membership(&user, &space).await {
+                    Ok(membership) => {
+                        let Some((scope, cause)) = overdue(membership, user, space) else {
                             continue;
                         };
-                        found.ended +=
-                            self.end_and_revoke(scope, TerminationRequest { cause, actor: Actor::System }).await?.grants;
+                        found.ended += self.terminations.terminate(scope, cause, Actor::System).await?.grants;
                     }
                     Err(_) => found.unanswered += 1,
                 }
@@ -120,38 +141,29 @@ impl Connections {
         }
     }
 
-    /// Writes down buffered notes of hand-outs and days of last use.
-    pub async fn write_notes(&self) -> Result<(), HousekeepingError> {
-        Ok(self.trail.flush(&*self.ports.authorizations).await?)
-    }
-
-    /// Delivers the audit outbox, oldest first. Answers how many events went out.
-    pub async fn deliver_events(&self) -> Result<u64, HousekeepingError> {
+    /// Delivers the audit outbox, oldest first. Returns how many events were delivered.
+    pub(super) async fn deliver_events(&self) -> Result<u64, HousekeepingError> {
         let mut delivered = 0;
         loop {
-            let events = self.ports.authorizations.pending_events(self.policy.sweep.batch).await?;
+            let events = self.outbox.pending_events(self.policy.sweep.batch).await?;
             let Some(last) = events.last() else {
                 return Ok(delivered);
             };
-            self.ports.sink.deliver(&events).await?;
-            self.ports.authorizations.forget_events(last.sequence).await?;
+            self.sink.deliver(&events).await?;
+            self.outbox.forget_events(last.sequence).await?;
             delivered += u64::try_from(events.len()).unwrap_or(u64::MAX);
         }
     }
 }
 
-/// What the host's word means for a user's authorizations in a space; `None` if nothing.
-fn overdue(
-    standing: crate::ports::Membership,
-    user: UserId,
-    space: SpaceId,
-) -> Option<(TerminationScope, TerminationCause)> {
-    if !standing.space_exists {
+/// The termination that follows from a user's membership of a space, if any.
+fn overdue(membership: Membership, user: UserId, space: SpaceId) -> Option<(TerminationScope, TerminationCause)> {
+    if !membership.space_exists {
         return Some((TerminationScope::Space(space), TerminationCause::SpaceRemoved));
     }
-    match (standing.user, standing.role) {
+    match (membership.user, membership.role) {
         (UserStatus::Unknown, _) => Some((TerminationScope::User(user), TerminationCause::UserRemoved)),
-        // Disabled people may come back, so no tombstone is left.
+        // Disabled users may be enabled again, so there is no tombstone.
         (UserStatus::Disabled, _) => Some((TerminationScope::UserSpace { user, space }, TerminationCause::UserDisabled)),
         (UserStatus::Active, None) => Some((TerminationScope::UserSpace { user, space }, TerminationCause::PermissionLost)),
         (UserStatus::Active, Some(_)) => None,

@@ -1,33 +1,33 @@
-//! Sending a user's own browser on to the provider, from a same-origin page that knows only the flow's id (R17).
+//! Redirecting a user's browser to the provider from a same-origin page that has only the flow id.
 
 use thiserror::Error;
 
 use crate::authorization::{AuthorizationId, FlowCookieHash, State};
-use crate::encoding::base64url;
+use crate::encoding::{base64url, sha256};
 use crate::identity::{Actor, SpaceId};
 use crate::ports::{AssociatedData, AuthorizationRequest, StoreError};
 use crate::secret::{Secret, equal_in_constant_time};
-use crate::usecase::Connections;
-use crate::usecase::access_token::restored;
-use crate::usecase::sealing::NoCredentials;
+use crate::usecase::access::user_of;
+use crate::usecase::flows::Flows;
+use crate::usecase::sealer::NoCredentials;
 
-/// Why a browser is not sent on.
+/// Why a browser is not redirected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum LaunchError {
-    /// No such flow of this user in this space.
+    /// The user has no such flow in this space.
     #[error("there is no such flow")]
     NotFound,
-    /// Not the browser the flow was started in.
+    /// The flow was started in another browser.
     #[error("the flow was started in another browser")]
     BrowserMismatch,
-    /// The flow is over, or its callback has arrived.
-    #[error("the flow is over")]
+    /// The flow has ended, or its callback has arrived.
+    #[error("the flow has ended")]
     Over,
-    /// The store does not answer.
+    /// The store is unavailable.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Our own fault.
+    /// Decrypting failed, or the URL cannot be built.
     #[error("an internal error")]
     Internal,
 }
@@ -45,50 +45,45 @@ impl LaunchError {
     }
 }
 
-impl Connections {
-    /// The authorization URL of a waiting flow, for its own user in its own browser. Changes nothing.
-    pub async fn launch(
+impl Flows {
+    /// The authorization URL of a waiting flow, for the user and the browser that started it. Changes nothing.
+    pub(super) async fn launch(
         &self,
         actor: &Actor,
         space: &SpaceId,
         flow: AuthorizationId,
         flow_cookies: &[Secret],
     ) -> Result<Secret, LaunchError> {
-        let Actor::Person(user) = actor else { return Err(LaunchError::NotFound) };
-        let record = self.ports.authorizations.find(flow).await?;
-        let record = record.filter(|record| record.owner.user == *user && record.owner.space == *space);
-        let record = record.ok_or(LaunchError::NotFound)?;
-        let now = self.ports.authorizations.now().await?;
-        let sealed = record.sealed.clone();
-        let flow = restored(record)?.at(now);
+        let user = user_of(actor).map_err(|_| LaunchError::NotFound)?;
+        let found = self.authorizations.find(flow).await?.map(|stored| stored.value);
+        let flow = found.filter(|flow| flow.owner().user == *user && flow.owner().space == *space);
+        let flow = flow.ok_or(LaunchError::NotFound)?.at(self.store_clock.now().await?);
         let State::AwaitingCallback(awaiting) = flow.state() else { return Err(LaunchError::Over) };
         let FlowCookieHash(expected) = awaiting.flow_cookie_hash();
-        let mut presented = flow_cookies.iter().map(|secret| self.ports.vault.fingerprint(secret.expose()));
-        if !presented.any(|hash| equal_in_constant_time(&hash, &expected)) {
+        if !flow_cookies.iter().any(|cookie| equal_in_constant_time(&sha256(cookie.expose()), &expected)) {
             return Err(LaunchError::BrowserMismatch);
         }
-        let sealed = sealed.filter(|_| !awaiting.is_consumed()).ok_or(LaunchError::Over)?;
-        let owner = flow.owner().clone();
-        let binding = AssociatedData::Flow {
+        let sealed = awaiting.sealed().ok_or(LaunchError::Over)?;
+        let owner = flow.owner();
+        let associated = AssociatedData::Flow {
             owner: owner.clone(),
             state: awaiting.state_hash(),
             flow_cookie_hash: awaiting.flow_cookie_hash(),
         };
-        let secrets = self.open_flow(&binding, &sealed).map_err(|_| LaunchError::Internal)?;
+        let secrets = self.sealer.open_flow(&associated, sealed).map_err(|_| LaunchError::Internal)?;
         let request = AuthorizationRequest {
-            code_challenge: base64url(&self.ports.vault.fingerprint(secrets.verifier.expose())).to_string(),
+            code_challenge: base64url(&sha256(secrets.verifier.expose())).to_string(),
             state: secrets.state,
             scopes: secrets.requested_scopes,
             nonce: secrets.nonce,
-            login_hint: self.login_hint(&owner, secrets.allow_account_change).await,
+            login_hint: self.accounts.login_hint(owner, secrets.allow_account_change).await,
         };
-        let needs_secret = secrets.provider.authentication.needs_secret();
-        let client = self.client_credentials_of(owner.incarnation, owner.epoch, needs_secret).await;
+        let client = self.client_of(owner, secrets.provider.authentication.needs_secret()).await;
         let client = client.map_err(|problem| match problem {
             NoCredentials::Store(error) => LaunchError::Store(error),
-            NoCredentials::Missing | NoCredentials::Unreadable => LaunchError::Internal,
+            NoCredentials::Missing | NoCredentials::Undecryptable => LaunchError::Internal,
         })?;
-        let url = self.ports.provider.authorization_url(&secrets.provider, &client, request).await;
+        let url = self.provider.authorization_url(&secrets.provider, &client, request).await;
         url.map_err(|_| LaunchError::Internal)
     }
 }

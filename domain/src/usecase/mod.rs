@@ -1,65 +1,94 @@
-//! The use cases, one a file. They await ports and nothing else.
+//! Use cases, one file each. I/O happens only through ports.
 //!
-//! A host assembles [`Ports`], chooses a [`Policy`], and talks to [`Connections`]. Authorization is decided in here, by
-//! asking the host's directory; the caller only vouches for who is asking.
+//! A host assembles [`Ports`], chooses a [`Policy`], and calls [`Connections`]. Access is decided here, by asking the host's
+//! directory; the caller authenticates its users and agents.
 
+mod access;
 mod access_token;
-mod account;
-mod audit;
+mod administration;
+mod assembly;
+mod audit_buffer;
+mod callback;
 mod cancel;
-mod complete;
+mod client_credentials;
 mod connectors;
 mod disconnect;
 mod execute;
-mod grants;
+mod flows;
 mod housekeeping;
-mod keep;
 mod launch;
-mod orphan;
+mod login_hint;
+mod open_connections;
 mod policy;
 mod refresh;
-mod revoke;
-mod sealing;
-mod shared_token;
+mod requests;
+mod revocation;
+mod sealer;
+mod settings;
 mod single_flight;
 mod start;
 mod status;
+mod token;
+mod token_lifetime;
+
+/// The parts that [`Connections`] assembles, each with just the ports it needs: for hosts that need one of them alone, and
+/// for tests.
+pub mod parts {
+    pub use super::access::Access;
+    pub use super::audit_buffer::AuditBuffer;
+    pub use super::client_credentials::{ClientCredentialsCache, ClientCredentialsPorts};
+    pub use super::refresh::{CircuitBreaker, RefreshGoal, RefreshOutcome, Refresher, RefresherPorts};
+    pub use super::revocation::{RevocationPorts, RevocationWorker};
+    pub use super::sealer::{DecryptError, NoCredentials, Sealer};
+    pub use super::settings::ConnectorSettings;
+}
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::future::{Either, select};
-
-pub use access_token::{AccessTokenRequest, IssuedAccessToken, TokenError};
+pub use access::AccessError;
+pub use administration::{AdminError, Deprovisioned, GrantFilter, GrantPage, GrantView};
+pub use callback::{AuthorizationResponse, CallbackRefused, CallbackRequest, Completed, Outcome};
 pub use cancel::{CancelError, CancelKey};
-pub use complete::{AuthorizationResponse, CallbackRefused, CallbackRequest, Completed, Outcome};
 pub use connectors::{ConnectorDraft, ConnectorError, ConnectorView, EditOutcome};
 pub use disconnect::DisconnectError;
 pub use execute::{ExecuteError, Execution};
-pub use grants::{AdminError, Deprovisioned};
 pub use housekeeping::{HousekeepingError, Progress, Reconciled};
 pub use launch::LaunchError;
-pub use policy::{InvalidPolicy, Policy, PublicBaseUrl};
-pub use revoke::RevocationRound;
+pub use policy::{InvalidPolicy, Policy, PolicyBounds};
+pub use revocation::RevocationRound;
 pub use start::{StartError, StartRequest, Started};
 pub use status::{FlowView, StatusError};
+pub use token::{AccessTokenRequest, ConnectionLabel, IssuedAccessToken, TokenError};
 
-use crate::connector::ConnectorKey;
-use crate::identity::{Actor, Role, SpaceId, UserId};
+use crate::authorization::{AuthorizationId, ConnectorStatus};
+use crate::connector::{Connector, ConnectorId, ConnectorKey};
+use crate::identity::{Actor, ConnectionName, SpaceId, UserId};
 use crate::ports::{
-    AuthorizationServer, AuthorizationStore, Clock, ConnectorStore, Directory, EventSink, ProviderError, ProviderProfiles,
-    RandomUnavailable, RateLimiter, ResourceServer, SecureRandom, Spawner, TokenVault,
+    ApiResponse, AuthorizationServer, Clock, Directory, EventSink, ProviderProfiles, RateLimiter, ResourceServer,
+    SecureRandom, Spawner, StoreError, StorePorts, SweepReport, TerminationReport, TokenVault, Urls,
 };
+use crate::secret::Secret;
 
-/// Everything the use cases need from outside. Plain data without a default, so that a forgotten port does not compile.
+use self::access_token::AccessTokens;
+use self::administration::Administration;
+use self::assembly::Assembly;
+use self::audit_buffer::AuditBuffer;
+use self::connectors::ConnectorAdmin;
+use self::disconnect::Terminations;
+use self::execute::Executor;
+use self::flows::Flows;
+use self::housekeeping::Maintenance;
+use self::refresh::{CircuitBreaker, Refresher};
+use self::revocation::RevocationWorker;
+use self::status::Statuses;
+
+/// The ports that the use cases require. There is no default, so code that omits a port does not compile.
 pub struct Ports {
-    /// Authorizations.
-    pub authorizations: Arc<dyn AuthorizationStore>,
-    /// Connectors.
-    pub connectors: Arc<dyn ConnectorStore>,
-    /// Sealing.
+    /// The store.
+    pub store: StorePorts,
+    /// Sealing and opening records.
     pub vault: Arc<dyn TokenVault>,
-    /// OAuth.
+    /// OAuth requests.
     pub provider: Arc<dyn AuthorizationServer>,
     /// Provider profiles.
     pub profiles: Arc<dyn ProviderProfiles>,
@@ -67,112 +96,290 @@ pub struct Ports {
     pub resource: Arc<dyn ResourceServer>,
     /// The host's users and spaces.
     pub directory: Arc<dyn Directory>,
+    /// The URLs that the host serves.
+    pub urls: Arc<dyn Urls>,
     /// Rate limits.
     pub limiter: Arc<dyn RateLimiter>,
-    /// Where audit events go.
+    /// The host's audit log.
     pub sink: Arc<dyn EventSink>,
-    /// Clocks.
+    /// The clock of the process.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub random: Arc<dyn SecureRandom>,
-    /// Detached work.
+    /// Detached tasks.
     pub spawner: Arc<dyn Spawner>,
 }
 
-/// The system as a host uses it. Cheap to share; all state that must survive is in the stores.
+/// The use cases as a host calls them. Durable state is in the store.
 pub struct Connections {
-    ports: Ports,
+    urls: Arc<dyn Urls>,
     policy: Policy,
-    renewals:
-        single_flight::SingleFlight<(crate::authorization::AuthorizationId, refresh::RefreshGoal), refresh::RefreshOutcome>,
-    unsaved: keep::PendingCommits,
-    forced: refresh::ForcedRefreshes,
-    breaker: refresh::CircuitBreaker,
-    shared_tokens: shared_token::SharedTokens,
-    trail: audit::Trail,
+    flows: Arc<Flows>,
+    tokens: Arc<AccessTokens>,
+    executor: Executor,
+    statuses: Arc<Statuses>,
+    connectors: ConnectorAdmin,
+    terminations: Arc<Terminations>,
+    administration: Administration,
+    maintenance: Maintenance,
+    refresher: Arc<Refresher>,
+    revocations: Arc<RevocationWorker>,
+    audit: AuditBuffer,
 }
 
 impl Connections {
-    /// Assembles the system, after checking the policy as a whole.
-    pub fn new(ports: Ports, policy: Policy) -> Result<Arc<Self>, InvalidPolicy> {
-        policy.check()?;
-        Ok(Arc::new(Self {
-            ports,
-            policy,
-            renewals: single_flight::SingleFlight::default(),
-            unsaved: keep::PendingCommits::default(),
-            forced: refresh::ForcedRefreshes::default(),
-            breaker: refresh::CircuitBreaker::default(),
-            shared_tokens: shared_token::SharedTokens::default(),
-            trail: audit::Trail::default(),
-        }))
+    /// Assembles the system after checking the policy.
+    pub fn new(ports: &Ports, policy: Policy) -> Result<Arc<Self>, InvalidPolicy> {
+        Self::with_bounds(ports, policy, &PolicyBounds::default())
     }
 
-    /// The policy in force.
+    /// Assembles the system with other lower bounds of the policy: for tests with short times.
+    pub fn with_bounds(ports: &Ports, policy: Policy, bounds: &PolicyBounds) -> Result<Arc<Self>, InvalidPolicy> {
+        policy.check(bounds)?;
+        Ok(Arc::new(Self::assembled(ports, policy)))
+    }
+
+    fn assembled(ports: &Ports, policy: Policy) -> Self {
+        let assembly = Assembly::new(ports, &policy);
+        let breaker = Arc::new(CircuitBreaker::default());
+        let revocations = assembly.revocations();
+        let refresher = assembly.refresher(&revocations, &breaker);
+        let tokens = assembly.tokens(&refresher, breaker);
+        let statuses = assembly.statuses();
+        let terminations = assembly.terminations(&revocations);
+        Self {
+            urls: ports.urls.clone(),
+            flows: assembly.flows(&revocations),
+            executor: assembly.executor(&tokens),
+            connectors: assembly.connectors(&statuses, &revocations),
+            administration: assembly.administration(&terminations),
+            maintenance: assembly.maintenance(&refresher, &revocations, &terminations),
+            audit: assembly.audit.clone(),
+            policy,
+            tokens,
+            statuses,
+            terminations,
+            refresher,
+            revocations,
+        }
+    }
+
+    /// The policy.
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
 
-    /// The ports, for a host that wants to look beside the use cases.
-    pub fn ports(&self) -> &Ports {
-        &self.ports
+    /// The link that lets a user connect: a page that asks for confirmation, safe to send by chat or mail.
+    pub fn start_link(&self, connector: &ConnectorKey, connection: &ConnectionName) -> String {
+        self.urls.start_link(connector, connection)
     }
 
-    /// The link that lets a user connect: a confirm page, safe to send by chat or mail (R04).
-    pub fn start_link(&self, connector: &ConnectorKey) -> String {
-        let space = &connector.space;
-        let prefix = if space.is_default() { String::new() } else { format!("/s/{space}") };
-        format!("{}{prefix}/api/actions/connector/{}/oauth/start", self.policy.public_base_url, connector.id)
+    /// Starts a flow.
+    pub async fn start(&self, request: StartRequest) -> Result<Started, StartError> {
+        self.flows.start(request).await
     }
 
-    /// A request to a provider, given up after a span of our own clock: then it is unknown what became of it.
-    async fn within<T>(
+    /// Counts a request to the callback from an address, before its parameters are parsed.
+    pub async fn admit_callback(&self, address: &str) -> Result<(), CallbackRefused> {
+        self.flows.admit_callback(address).await
+    }
+
+    /// Completes a flow. The work is detached: a closed connection does not stop it.
+    pub async fn complete(&self, callback: CallbackRequest) -> Result<Completed, CallbackRefused> {
+        self.flows.complete(callback).await
+    }
+
+    /// Ends a flow of the user. Idempotent: an ended or unknown flow counts as cancelled. A grant is never changed.
+    pub async fn cancel(&self, actor: &Actor, connector: &ConnectorKey, key: CancelKey) -> Result<(), CancelError> {
+        self.flows.cancel(actor, connector, key).await
+    }
+
+    /// The authorization URL of a waiting flow, for the user and the browser that started it. Changes nothing.
+    pub async fn launch(
         &self,
-        span: Duration,
-        request: impl Future<Output = Result<T, ProviderError>> + Unpin,
-    ) -> Result<T, ProviderError> {
-        match select(request, self.ports.spawner.sleep(span)).await {
-            Either::Left((answer, _)) => answer,
-            Either::Right(_) => Err(ProviderError::NoResponse),
-        }
+        actor: &Actor,
+        space: &SpaceId,
+        flow: AuthorizationId,
+        flow_cookies: &[Secret],
+    ) -> Result<Secret, LaunchError> {
+        self.flows.launch(actor, space, flow, flow_cookies).await
     }
 
-    /// Random bytes, or nothing goes on (R74).
-    fn random<const N: usize>(&self) -> Result<[u8; N], RandomUnavailable> {
-        let mut bytes = [0; N];
-        self.ports.random.fill(&mut bytes)?;
-        Ok(bytes)
+    /// Issues a valid access token, refreshing first where needed.
+    pub async fn access_token(&self, request: &AccessTokenRequest) -> Result<IssuedAccessToken, TokenError> {
+        self.tokens.issue(request, None).await
     }
 
-    /// Whether a person may act in a space with at least a role. A closed space and a missing one look the same (R60);
-    /// a directory that does not answer means no (R06).
-    async fn authorize(&self, user: &UserId, space: &SpaceId, least: Role) -> Result<(), Denied> {
-        let standing = self.ports.directory.membership(user, space).await.map_err(|_| Denied::DirectoryUnavailable)?;
-        if standing.may(least) {
-            Ok(())
-        } else if standing.may(Role::Viewer) {
-            Err(Denied::Forbidden)
-        } else {
-            Err(Denied::NotFound)
-        }
+    /// Reports that the API responded to a token with 401. Forces at most one refresh per token and returns another token
+    /// to retry with. `rejected` is the SHA-256 of the token.
+    pub async fn report_unauthorized(
+        &self,
+        request: &AccessTokenRequest,
+        rejected: [u8; 32],
+    ) -> Result<IssuedAccessToken, TokenError> {
+        self.tokens.issue(request, Some(rejected)).await
     }
 
-    /// The person behind an actor; agents and the system are nobody (R05).
-    fn person(actor: &Actor) -> Result<&UserId, Denied> {
-        match actor {
-            Actor::Person(user) => Ok(user),
-            Actor::Agent(_) | Actor::System => Err(Denied::Forbidden),
-        }
+    /// Sends one request to a connector's API with the user's token. A 401 forces at most one refresh and one retry.
+    pub async fn execute(&self, execution: Execution) -> Result<ApiResponse, ExecuteError> {
+        self.executor.execute(execution).await
     }
-}
 
-/// Why somebody is not let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Denied {
-    /// They may be here, but not do this.
-    Forbidden,
-    /// For them, there is nothing here.
-    NotFound,
-    /// The directory did not answer; nobody is let in.
-    DirectoryUnavailable,
+    /// A flow of the user. `space` is `None` where the caller names none.
+    pub async fn flow_status(
+        &self,
+        actor: &Actor,
+        space: Option<&SpaceId>,
+        flow: AuthorizationId,
+    ) -> Result<FlowView, StatusError> {
+        self.statuses.flow(actor, space, flow).await
+    }
+
+    /// The user's status at every connector of a space.
+    pub async fn statuses(&self, actor: &Actor, space: &SpaceId) -> Result<Vec<(Connector, ConnectorStatus)>, StatusError> {
+        self.statuses.of_space(actor, space).await
+    }
+
+    /// One connector with the user's status.
+    pub async fn connector(&self, actor: &Actor, key: &ConnectorKey) -> Result<ConnectorView, ConnectorError> {
+        self.connectors.get(actor, key).await
+    }
+
+    /// All connectors of a space with the user's status.
+    pub async fn connectors(&self, actor: &Actor, space: &SpaceId) -> Result<Vec<ConnectorView>, ConnectorError> {
+        self.connectors.list(actor, space).await
+    }
+
+    /// Adds a connector. Without an id it gets a random one.
+    pub async fn create_connector(
+        &self,
+        actor: &Actor,
+        space: &SpaceId,
+        id: Option<ConnectorId>,
+        draft: ConnectorDraft,
+    ) -> Result<ConnectorView, ConnectorError> {
+        self.connectors.create(actor, space, id, draft).await
+    }
+
+    /// Adds a connector in the name of the operator: import and demo.
+    pub async fn install_connector(
+        &self,
+        actor: &Actor,
+        space: &SpaceId,
+        id: Option<ConnectorId>,
+        draft: ConnectorDraft,
+    ) -> Result<Connector, ConnectorError> {
+        self.connectors.install(actor, space, id, draft).await
+    }
+
+    /// Edits a connector. A security-relevant change ends every grant in the same transaction; other changes keep them.
+    /// With `dry_run` nothing is changed and the number of users to disconnect is returned.
+    pub async fn update_connector(
+        &self,
+        actor: &Actor,
+        key: &ConnectorKey,
+        draft: ConnectorDraft,
+        revision: Option<u64>,
+        dry_run: bool,
+    ) -> Result<EditOutcome, ConnectorError> {
+        self.connectors.update(actor, key, draft, revision, dry_run).await
+    }
+
+    /// Deletes a connector and terminates all its authorizations. Returns the number of grants.
+    pub async fn delete_connector(&self, actor: &Actor, key: &ConnectorKey) -> Result<u64, ConnectorError> {
+        self.connectors.delete(actor, key).await
+    }
+
+    /// A connector as the operator's tools present it, without a user's status.
+    pub fn describe(&self, connector: Connector) -> ConnectorView {
+        self.connectors.view(connector, ConnectorStatus::not_applicable())
+    }
+
+    /// Ends one connection of the user. Idempotent; its revocation at the provider goes on in the background.
+    pub async fn disconnect(
+        &self,
+        actor: &Actor,
+        connector: &ConnectorKey,
+        connection: Option<ConnectionName>,
+    ) -> Result<TerminationReport, DisconnectError> {
+        self.terminations.disconnect(actor, connector, connection).await
+    }
+
+    /// Sets or clears the default connection of the user, which applies to requests that name no connection.
+    pub async fn set_default_connection(
+        &self,
+        actor: &Actor,
+        connector: &ConnectorKey,
+        connection: Option<ConnectionName>,
+    ) -> Result<(), DisconnectError> {
+        self.terminations.set_default_connection(actor, connector, connection).await
+    }
+
+    /// Grants and former grants of a space, newest first, for its administrators.
+    pub async fn list_grants(
+        &self,
+        actor: &Actor,
+        space: &SpaceId,
+        filter: GrantFilter,
+        after: Option<AuthorizationId>,
+        limit: u32,
+    ) -> Result<GrantPage, AdminError> {
+        self.administration.list_grants(actor, space, filter, after, limit).await
+    }
+
+    /// Terminates a grant in a space that the caller administers.
+    pub async fn revoke_grant(&self, actor: &Actor, space: &SpaceId, grant: AuthorizationId) -> Result<(), AdminError> {
+        self.administration.revoke_grant(actor, space, grant).await
+    }
+
+    /// Terminates all authorizations of a user, in every space. `spaces` must be all spaces of the host; the caller must
+    /// administer each of them.
+    pub async fn deprovision_user(
+        &self,
+        actor: &Actor,
+        spaces: &[SpaceId],
+        user: &UserId,
+    ) -> Result<Deprovisioned, AdminError> {
+        self.administration.deprovision_user(actor, spaces, user).await
+    }
+
+    /// Terminates all authorizations of a user whom the host has removed; no grant is committed for this user any more.
+    pub async fn remove_user(&self, actor: Actor, user: &UserId) -> Result<Deprovisioned, StoreError> {
+        self.administration.remove_user(actor, user).await
+    }
+
+    /// Sweeps until nothing is left to do now, and reports the progress after each batch.
+    pub async fn sweep(&self, report: impl FnMut(Progress) + Send) -> Result<SweepReport, HousekeepingError> {
+        self.maintenance.sweep(report).await
+    }
+
+    /// Refreshes recently used grants ahead of their expiry. Returns how many were refreshed.
+    pub async fn refresh_ahead(&self) -> Result<u64, HousekeepingError> {
+        self.maintenance.refresh_ahead().await
+    }
+
+    /// Compares all users who have grants with the host's directory, and terminates the grants of users without access.
+    pub async fn reconcile(&self) -> Result<Reconciled, HousekeepingError> {
+        self.maintenance.reconcile().await
+    }
+
+    /// Revokes everything that is due now.
+    pub async fn revoke_due(&self) -> Result<RevocationRound, StoreError> {
+        self.revocations.revoke_due().await
+    }
+
+    /// Writes buffered audit events and days of last use.
+    pub async fn flush_audit(&self) -> Result<(), StoreError> {
+        self.audit.flush().await
+    }
+
+    /// Delivers the audit outbox, oldest first. Returns how many events were delivered.
+    pub async fn deliver_events(&self) -> Result<u64, HousekeepingError> {
+        self.maintenance.deliver_events().await
+    }
+
+    /// How many grants have refreshed tokens in memory that the store did not accept yet. More than zero is an alarm.
+    pub fn pending_commits(&self) -> usize {
+        self.refresher.pending_commits()
+    }
 }

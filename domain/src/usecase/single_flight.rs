@@ -1,4 +1,4 @@
-//! One piece of work per key at a time in this process; whoever else asks shares its result.
+//! One piece of work per key at a time in this process; concurrent callers share its result.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -13,7 +13,7 @@ use crate::ports::Spawner;
 type Flight<T> = Shared<Pin<Box<dyn Future<Output = T> + Send>>>;
 type Flights<K, T> = Arc<Mutex<BTreeMap<K, Flight<T>>>>;
 
-/// Runs work detached, at most once at a time per key. Dropping a waiter never stops the work (R26).
+/// Runs work detached, at most once at a time per key. Dropping a waiter does not stop the work.
 pub(super) struct SingleFlight<K, T: Clone> {
     flights: Flights<K, T>,
 }
@@ -25,29 +25,29 @@ impl<K, T: Clone> Default for SingleFlight<K, T> {
 }
 
 impl<K: Ord + Clone + Send + 'static, T: Clone + Send + Sync + 'static> SingleFlight<K, T> {
-    /// Joins the work under way for `key`, or starts it.
-    pub(super) fn join(&self, tasks: &dyn Spawner, key: K, work: impl Future<Output = T> + Send + 'static) -> Flight<T> {
+    /// Joins the running work for `key`, or starts it.
+    pub(super) fn join(&self, spawner: &dyn Spawner, key: K, work: impl Future<Output = T> + Send + 'static) -> Flight<T> {
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(flight) = flights.get(&key) {
             return flight.clone();
         }
-        let landing = RemoveOnDrop { flights: Arc::clone(&self.flights), key: key.clone() };
+        let remove = RemoveOnDrop { flights: Arc::clone(&self.flights), key: key.clone() };
         let flight = async move {
-            let landing = landing;
+            let remove = remove;
             let result = work.await;
-            drop(landing);
+            drop(remove);
             result
         }
         .boxed()
         .shared();
         flights.insert(key, flight.clone());
         drop(flights);
-        tasks.spawn(flight.clone().map(|_| ()).boxed());
+        spawner.spawn(flight.clone().map(|_| ()).boxed());
         flight
     }
 }
 
-/// Takes the flight off the board when the work ends, also by a panic.
+/// Removes the flight when the work ends, also by a panic.
 struct RemoveOnDrop<K: Ord, T: Clone> {
     flights: Flights<K, T>,
     key: K,

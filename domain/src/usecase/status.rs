@@ -1,27 +1,35 @@
-//! Telling users where they stand.
+//! Reporting the status of connections and flows.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::authorization::{
-    AuthStatus, Authorization, AuthorizationId, AuthorizationRecord, FlowStatus, RequiredBinding, State, StatusView, status,
+use crate::authorization::{AuthorizationId, ConnectorStatus, FlowStatus, State, connector_status};
+use crate::connector::{Connector, ConnectorKey};
+use crate::identity::{Actor, ConnectionName, Role, SpaceId, UserId};
+use crate::ports::{
+    AuthorizationQueries, AuthorizationStore, Limited, Operation, RateLimiter, StatusRow, StoreClock, StoreError,
 };
-use crate::connector::{Connector, ConnectorId, ConnectorKey};
-use crate::identity::{Actor, Role, SpaceId, UserId};
-use crate::ports::{StatusRow, StoreError};
 use crate::time::Timestamp;
-use crate::usecase::access_token::restored;
-use crate::usecase::{Connections, Denied};
+use crate::usecase::access::{Access, AccessError, user_of};
+use crate::usecase::flows::limit_user;
+use crate::usecase::policy::Policy;
+use crate::usecase::sealer::Sealer;
+use crate::usecase::settings::ConnectorSettings;
 
-/// A flow as its starter sees it.
+/// A flow, as the user who started it sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlowView {
     /// The flow.
     pub flow_id: AuthorizationId,
     /// Its connector.
-    pub connector: ConnectorId,
-    /// Where it stands.
+    pub connector: ConnectorKey,
+    /// Its connection.
+    pub connection: ConnectionName,
+    /// Its status.
     pub status: FlowStatus,
-    /// When it ends, or would have ended, by itself.
+    /// When it expires, or would have expired.
     pub expires_at: Timestamp,
 }
 
@@ -29,13 +37,16 @@ pub struct FlowView {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum StatusError {
-    /// Nothing here for this user.
-    #[error("there is no such record")]
-    NotFound,
-    /// Not a person, or not allowed here.
-    #[error("this is not allowed")]
-    Forbidden,
-    /// The store does not answer.
+    /// The caller has no access, or there is no such flow of this user.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// Too many requests.
+    #[error("too many requests")]
+    RateLimited {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The store is unavailable.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -44,88 +55,99 @@ impl StatusError {
     /// The stable code.
     pub fn code(self) -> &'static str {
         match self {
-            Self::NotFound => "not_found",
-            Self::Forbidden => "forbidden",
+            Self::Access(error) => error.code(),
+            Self::RateLimited { .. } => "rate_limited",
             Self::Store(_) => "store_unavailable",
         }
     }
 }
 
-impl From<Denied> for StatusError {
-    fn from(denied: Denied) -> Self {
-        match denied {
-            Denied::NotFound => Self::NotFound,
-            Denied::Forbidden | Denied::DirectoryUnavailable => Self::Forbidden,
-        }
+impl From<Limited> for StatusError {
+    fn from(limited: Limited) -> Self {
+        Self::RateLimited { retry_after: limited.retry_after }
     }
 }
 
-impl Connections {
-    /// A flow of the asking user. Another user's flow and a missing one look the same (R60). `space` is `None` where the
-    /// route has no space.
-    pub async fn flow_status(
+/// Computes statuses.
+pub(crate) struct Statuses {
+    pub(super) store_clock: Arc<dyn StoreClock>,
+    pub(super) authorizations: Arc<dyn AuthorizationStore>,
+    pub(super) queries: Arc<dyn AuthorizationQueries>,
+    pub(super) limiter: Arc<dyn RateLimiter>,
+    pub(super) policy: Policy,
+    pub(super) access: Access,
+    pub(super) settings: ConnectorSettings,
+    pub(super) sealer: Sealer,
+}
+
+impl Statuses {
+    /// A flow of the user. Another user's flow and a missing one are not distinguished. `space` is `None` where the caller
+    /// names none.
+    pub(super) async fn flow(
         &self,
         actor: &Actor,
         space: Option<&SpaceId>,
         flow: AuthorizationId,
     ) -> Result<FlowView, StatusError> {
-        let user = Self::person(actor)?;
-        let record = self.ports.authorizations.find(flow).await?;
-        let record = record.filter(|record| record.owner.user == *user).ok_or(StatusError::NotFound)?;
-        if space.is_some_and(|space| *space != record.owner.space) {
-            return Err(StatusError::NotFound);
-        }
-        let now = self.ports.authorizations.now().await?;
-        let expires_at = record.deadline.unwrap_or_else(|| record.created_at.plus(self.policy.flow_ttl));
-        let connector = record.owner.connector.clone();
-        let status = FlowStatus::of(&restored(record)?, now);
-        Ok(FlowView { flow_id: flow, connector, status, expires_at })
+        let user = user_of(actor)?;
+        limit_user(&*self.limiter, user, Operation::Status).await?;
+        let found = self.authorizations.find(flow).await?.map(|stored| stored.value);
+        let found =
+            found.filter(|flow| flow.owner().user == *user && space.is_none_or(|space| *space == flow.owner().space));
+        let flow = found.ok_or(AccessError::NotFound)?;
+        let now = self.store_clock.now().await?;
+        let expires_at = match flow.state() {
+            State::Initiated(initiated) => initiated.deadline(),
+            State::AwaitingCallback(awaiting) => awaiting.deadline(),
+            State::Authorized(_) | State::Expired(_) | State::Revoked(_) => flow.created_at().plus(self.policy.flow_ttl),
+        };
+        Ok(FlowView {
+            flow_id: flow.id(),
+            connector: flow.owner().connector_key(),
+            connection: flow.owner().connection.clone(),
+            status: FlowStatus::of(&flow, now),
+            expires_at,
+        })
     }
 
-    /// The user's status on every connector of a space, by one indexed query.
-    pub async fn statuses(&self, actor: &Actor, space: &SpaceId) -> Result<Vec<(Connector, AuthStatus)>, StatusError> {
-        let user = Self::person(actor)?;
-        self.authorize(user, space, Role::Viewer).await?;
-        let now = self.ports.authorizations.now().await?;
-        let rows = self.ports.authorizations.statuses(space, None, user).await?;
-        rows.into_iter().map(|row| self.judged(row, now)).collect::<Result<_, _>>().map_err(Into::into)
+    /// The user's status at every connector of a space, for a caller that counts against the rate limit.
+    pub(super) async fn of_space(
+        &self,
+        actor: &Actor,
+        space: &SpaceId,
+    ) -> Result<Vec<(Connector, ConnectorStatus)>, StatusError> {
+        limit_user(&*self.limiter, user_of(actor)?, Operation::Status).await?;
+        self.in_space(actor, space).await
     }
 
-    /// The user's status on one connector.
-    pub(super) async fn status_of(
+    /// The user's status at every connector of a space, by one indexed query.
+    pub(super) async fn in_space(
+        &self,
+        actor: &Actor,
+        space: &SpaceId,
+    ) -> Result<Vec<(Connector, ConnectorStatus)>, StatusError> {
+        let user = self.access.authorize_user(actor, space, Role::Viewer).await?;
+        let now = self.store_clock.now().await?;
+        let rows = self.queries.statuses(space, None, user).await?;
+        Ok(rows.into_iter().map(|row| self.of_row(row, now)).collect())
+    }
+
+    /// The user's status at one connector.
+    pub(super) async fn at_connector(
         &self,
         user: &UserId,
         key: &ConnectorKey,
-    ) -> Result<Option<(Connector, AuthStatus)>, StoreError> {
-        let now = self.ports.authorizations.now().await?;
-        let rows = self.ports.authorizations.statuses(&key.space, Some(key.id.clone()), user).await?;
-        rows.into_iter().next().map(|row| self.judged(row, now)).transpose()
+    ) -> Result<Option<(Connector, ConnectorStatus)>, StoreError> {
+        let now = self.store_clock.now().await?;
+        let rows = self.queries.statuses(&key.space, Some(key.id.clone()), user).await?;
+        Ok(rows.into_iter().next().map(|row| self.of_row(row, now)))
     }
 
-    fn judged(&self, row: StatusRow, now: Timestamp) -> Result<(Connector, AuthStatus), StoreError> {
-        let read = |record: Option<AuthorizationRecord>| record.map(restored).transpose();
-        let view = StatusView {
-            grant: read(row.grant)?,
-            former: read(row.former)?,
-            pending: read(row.pending)?,
-            connector: row.connector,
-        };
-        let demands = self
-            .settings_of(&view.connector)
-            .ok()
-            .map(|(settings, digest)| RequiredBinding { digest, required_scopes: settings.required_scopes });
-        let answer = status(&view, demands.as_ref(), |grant| self.opens(grant), now);
-        Ok((view.connector, answer))
-    }
-
-    /// Whether a grant's envelope opens with the keys at hand.
-    fn opens(&self, grant: &Authorization) -> bool {
-        match grant.state() {
-            State::Authorized(authorized) => {
-                let tokens = authorized.tokens();
-                self.open_grant(grant.owner(), grant.id(), &tokens.sealed, tokens.revision).is_ok()
-            }
-            State::Initiated(_) | State::AwaitingCallback(_) | State::Expired(_) | State::Revoked(_) => false,
-        }
+    fn of_row(&self, row: StatusRow, now: Timestamp) -> (Connector, ConnectorStatus) {
+        let StatusRow { connector, connections, default_connection } = row;
+        let required = self.settings.required_binding(&connector);
+        let decrypts = |grant: &_| self.sealer.decrypts(grant);
+        let status = connector_status(&connector, connections, default_connection, required.as_ref(), decrypts, now);
+        (connector, status)
     }
 }

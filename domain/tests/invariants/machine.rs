@@ -1,4 +1,4 @@
-//! A deployment that people, editors, clocks and faults work on at random, and a journal of what came of it.
+//! A deployment in which users, editors, the clock and faults act at random, and a journal of the results.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,57 +6,55 @@ use std::time::Duration;
 
 use grantry_domain::authorization::{AuthorizationId, AuthorizationKey, AuthorizationRecord, GrantSecrets, StateKind};
 use grantry_domain::connector::{AuthMode, CallbackId, Connector, ConnectorKey, ProfileId};
-use grantry_domain::identity::{Actor, Role};
-use grantry_domain::ports::{
-    AssociatedData, AuditEvent, AuditKind, AuthorizationStore, ConnectorStore, ProviderError, TokenVault,
-};
+use grantry_domain::identity::{Actor, ConnectionName, Role};
+use grantry_domain::ports::{AssociatedData, AuditEvent, AuditKind, AuditOutcome, ProviderError, TokenVault};
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{
     AccessTokenRequest, AuthorizationResponse, CallbackRefused, CallbackRequest, CancelKey, Completed, Connections,
     ConnectorDraft, Outcome, StartRequest,
 };
-use grantry_testkit::doubles::Operation;
-use grantry_testkit::doubles::fixtures::{connector_key, space, user};
+use grantry_testkit::doubles::fixtures::{connection as connection_name, connector_key, space as space_id, user};
+use grantry_testkit::doubles::{Fault, Method, Operation, ProviderFault, Reuse, RotatingAuthorizationServer};
 use proptest::prelude::*;
 
-use crate::common::ledger::{Ledger, Reuse, Trouble};
-use crate::common::store::{DOWN, Fault, Method};
-use crate::common::{SPACES, World, demand_for, draft, person, quiet, request, text};
+use crate::common::{SPACES, TestApp, draft, person, quiet, request, text, token_request_for};
 
 pub(super) const USERS: [&str; 2] = ["alice", "bob"];
+pub(super) const CONNECTIONS: [&str; 2] = ["default", "work"];
 
-/// Two connectors of one id, in two spaces; the second has a callback of its own.
+/// Two connectors with one id, in two spaces; the second has a separate callback.
 pub(super) fn connectors() -> [ConnectorKey; 2] {
     [connector_key("default", "drive"), connector_key("marketing", "drive")]
 }
 
-/// A connector with a service account.
+/// A shared connector.
 pub(super) fn service() -> ConnectorKey {
     connector_key("default", "service")
 }
 
-/// One thing that happens.
+/// One step of a run.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
-    Start { who: usize, connector: usize, node: usize },
-    Callback { flow: usize, who: Presented, cookie: Presented, path: Presented, denied: bool, node: usize },
+    Start { who: usize, connector: usize, connection: usize, node: usize },
+    Callback { flow: usize, presented: PresentedAll, account: usize, denied: bool, node: usize },
     Cancel { flow: usize, who: Presented, node: usize },
-    Token { who: usize, connector: usize, node: usize, report: bool },
+    Token { who: usize, connector: usize, connection: Option<usize>, node: usize, report: bool },
     Service { who: usize, node: usize },
-    Disconnect { who: usize, connector: usize, node: usize },
+    Disconnect { who: usize, connector: usize, connection: Option<usize>, node: usize },
+    SetDefault { who: usize, connector: usize, connection: Option<usize>, node: usize },
     Edit { connector: usize, relevant: bool, node: usize },
     Recreate { connector: usize, node: usize },
-    Expel { who: usize, place: usize },
-    Admit { who: usize, place: usize },
+    RemoveRole { who: usize, space: usize },
+    SetRole { who: usize, space: usize },
     RemoveUser { who: usize },
     Background { work: Work, node: usize },
     Time(Duration),
-    Provider(Operation, Trouble),
+    Provider(Operation, ProviderFault),
     Store(Method, Fault),
-    AtOnce(Box<Step>, Box<Step>),
+    Concurrent(Box<Step>, Box<Step>),
 }
 
-/// Whether something presented is the flow's own.
+/// Whether a presented value belongs to the flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Presented {
     Own,
@@ -64,27 +62,55 @@ pub(super) enum Presented {
     None,
 }
 
+/// What the browser presents at a callback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PresentedAll {
+    pub(super) user: Presented,
+    pub(super) cookie: Presented,
+    pub(super) path: Presented,
+}
+
+impl PresentedAll {
+    pub(super) const OWN: Self = Self { user: Presented::Own, cookie: Presented::Own, path: Presented::Own };
+}
+
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Work {
     Sweep,
     Revoke,
     Reconcile,
-    RenewAhead,
+    RefreshAhead,
 }
 
 fn presented() -> impl Strategy<Value = Presented> {
     prop_oneof![8 => Just(Presented::Own), 1 => Just(Presented::Other), 1 => Just(Presented::None)]
 }
 
+fn presented_all() -> impl Strategy<Value = PresentedAll> {
+    (presented(), presented(), presented()).prop_map(|(user, cookie, path)| PresentedAll { user, cookie, path })
+}
+
+fn connection() -> impl Strategy<Value = usize> {
+    prop_oneof![3 => Just(0), 1 => Just(1)]
+}
+
+/// The index of a connection, or none.
+fn named() -> impl Strategy<Value = Option<usize>> {
+    prop_oneof![2 => Just(None), 2 => Just(Some(0)), 1 => Just(Some(1))]
+}
+
 fn plain_step() -> impl Strategy<Value = Step> {
     let (who, connector, node) = (0..2_usize, 0..2_usize, 0..2_usize);
     let spans = [1, 40, 130, 700, 3300, 3600].map(Duration::from_secs);
-    let troubles = prop_oneof![
-        Just(Trouble::AnswerLost),
-        Just(Trouble::RequestLost),
-        Just(Trouble::Error(ProviderError::NotSent)),
-        Just(Trouble::Error(ProviderError::ClientRefused)),
-        Just(Trouble::Error(ProviderError::Throttled { retry_after: Some(Duration::from_secs(50)), unprocessed: true })),
+    let provider_faults = prop_oneof![
+        Just(ProviderFault::ResponseLost),
+        Just(ProviderFault::RequestLost),
+        Just(ProviderFault::Error(ProviderError::NotSent)),
+        Just(ProviderFault::Error(ProviderError::ClientRefused)),
+        Just(ProviderFault::Error(ProviderError::Throttled {
+            retry_after: Some(Duration::from_secs(50)),
+            unprocessed: true
+        })),
     ];
     let requests = prop::sample::select(vec![Operation::Exchange, Operation::Refresh, Operation::Revoke]);
     let methods = prop::sample::select(vec![
@@ -92,33 +118,37 @@ fn plain_step() -> impl Strategy<Value = Step> {
         Method::CommitGrant,
         Method::TakeLease,
         Method::FailAttempt,
-        Method::End,
+        Method::Terminate,
         Method::QueueUnclaimed,
-        Method::EndRevocation,
+        Method::UpdateRevocation,
         Method::ClaimRevocation,
         Method::ClientSecret,
         Method::Find,
     ]);
-    let faults = prop_oneof![Just(DOWN), Just(Fault::AnswerLost)];
-    let works = prop::sample::select(vec![Work::Sweep, Work::Revoke, Work::Reconcile, Work::RenewAhead]);
+    let faults = prop_oneof![Just(Fault::UNAVAILABLE), Just(Fault::OutcomeLost)];
+    let works = prop::sample::select(vec![Work::Sweep, Work::Revoke, Work::Reconcile, Work::RefreshAhead]);
     let flow = || 0..4_usize;
     prop_oneof![
-        6 => (who.clone(), connector.clone(), node.clone()).prop_map(|(who, connector, node)| Step::Start { who, connector, node }),
-        9 => (flow(), presented(), presented(), presented(), prop::bool::weighted(0.1), node.clone())
-            .prop_map(|(flow, who, cookie, path, denied, node)| Step::Callback { flow, who, cookie, path, denied, node }),
+        6 => (who.clone(), connector.clone(), connection(), node.clone())
+            .prop_map(|(who, connector, connection, node)| Step::Start { who, connector, connection, node }),
+        9 => (flow(), presented_all(), prop_oneof![9 => Just(0), 1 => Just(1)], prop::bool::weighted(0.1), node.clone())
+            .prop_map(|(flow, presented, account, denied, node)| Step::Callback { flow, presented, account, denied, node }),
         1 => (flow(), presented(), node.clone()).prop_map(|(flow, who, node)| Step::Cancel { flow, who, node }),
-        9 => (who.clone(), connector.clone(), node.clone(), prop::bool::weighted(0.2))
-            .prop_map(|(who, connector, node, report)| Step::Token { who, connector, node, report }),
+        9 => (who.clone(), connector.clone(), named(), node.clone(), prop::bool::weighted(0.2))
+            .prop_map(|(who, connector, connection, node, report)| Step::Token { who, connector, connection, node, report }),
         1 => (who.clone(), node.clone()).prop_map(|(who, node)| Step::Service { who, node }),
-        2 => (who.clone(), connector.clone(), node.clone()).prop_map(|(who, connector, node)| Step::Disconnect { who, connector, node }),
+        2 => (who.clone(), connector.clone(), named(), node.clone())
+            .prop_map(|(who, connector, connection, node)| Step::Disconnect { who, connector, connection, node }),
+        1 => (who.clone(), connector.clone(), named(), node.clone())
+            .prop_map(|(who, connector, connection, node)| Step::SetDefault { who, connector, connection, node }),
         2 => (connector.clone(), any::<bool>(), node.clone()).prop_map(|(connector, relevant, node)| Step::Edit { connector, relevant, node }),
         1 => (connector, node.clone()).prop_map(|(connector, node)| Step::Recreate { connector, node }),
-        1 => (who.clone(), 0..2_usize).prop_map(|(who, place)| Step::Expel { who, place }),
-        2 => (who.clone(), 0..2_usize).prop_map(|(who, place)| Step::Admit { who, place }),
+        1 => (who.clone(), 0..2_usize).prop_map(|(who, space)| Step::RemoveRole { who, space }),
+        2 => (who.clone(), 0..2_usize).prop_map(|(who, space)| Step::SetRole { who, space }),
         1 => who.prop_map(|who| Step::RemoveUser { who }),
         2 => (works, node).prop_map(|(work, node)| Step::Background { work, node }),
         5 => prop::sample::select(spans.to_vec()).prop_map(Step::Time),
-        2 => (requests, troubles).prop_map(|(request, trouble)| Step::Provider(request, trouble)),
+        2 => (requests, provider_faults).prop_map(|(request, fault)| Step::Provider(request, fault)),
         2 => (methods, faults).prop_map(|(method, fault)| Step::Store(method, fault)),
     ]
 }
@@ -126,25 +156,21 @@ fn plain_step() -> impl Strategy<Value = Step> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => plain_step(),
-        1 => (plain_step(), plain_step()).prop_map(|(one, other)| Step::AtOnce(Box::new(one), Box::new(other))),
+        1 => (plain_step(), plain_step()).prop_map(|(one, other)| Step::Concurrent(Box::new(one), Box::new(other))),
     ]
 }
 
-/// What happens in one run. It begins with people connecting, so that there is something to work on.
+/// The steps of one run.
 #[derive(Debug, Clone)]
-pub(super) struct Story {
+pub(super) struct Run {
     pub(super) reuse: Reuse,
     pub(super) order: u32,
     pub(super) steps: Vec<Step>,
 }
 
-pub(super) fn story() -> impl Strategy<Value = Story> {
+pub(super) fn run() -> impl Strategy<Value = Run> {
     let reuse = prop::sample::select(vec![Reuse::Strict, Reuse::Grace, Reuse::Undetected]);
-    (reuse, any::<u32>(), prop::collection::vec(step(), 1..40)).prop_map(|(reuse, order, steps)| Story {
-        reuse,
-        order,
-        steps,
-    })
+    (reuse, any::<u32>(), prop::collection::vec(step(), 1..40)).prop_map(|(reuse, order, steps)| Run { reuse, order, steps })
 }
 
 /// A flow that was started.
@@ -156,37 +182,46 @@ pub(super) struct Flow {
     cookie: Secret,
 }
 
-/// What was presented at a callback, and what came of it.
-pub(super) struct Finished {
+/// What was presented at a callback, and its result.
+pub(super) struct CompletedCallback {
     pub(super) flow: usize,
     pub(super) bound: bool,
     pub(super) on_its_path: bool,
     pub(super) result: Result<Completed, CallbackRefused>,
 }
 
-/// A token that was handed out.
+/// A token that was issued.
 pub(super) struct IssuedAccessToken {
     pub(super) who: usize,
     pub(super) connector: usize,
+    /// The connection that was named.
+    pub(super) connection: Option<usize>,
     pub(super) token: String,
-    /// Whether some record with this token had been written by then.
+    /// Whether a record with this token was written by then.
     pub(super) was_committed: bool,
 }
 
-/// What one step did.
+/// A disconnect that was confirmed to its user.
+pub(super) struct Disconnected {
+    pub(super) who: usize,
+    pub(super) connector: usize,
+    /// The connection that was named.
+    pub(super) connection: Option<usize>,
+}
+
+/// The results of one step.
 #[derive(Default)]
 pub(super) struct Journal {
-    pub(super) finished: Vec<Finished>,
-    pub(super) handed_out: Vec<IssuedAccessToken>,
-    /// Tokens of the service account.
+    pub(super) callbacks: Vec<CompletedCallback>,
+    pub(super) issued: Vec<IssuedAccessToken>,
+    /// Tokens of the shared connector.
     pub(super) service: Vec<String>,
-    /// Who disconnected from what.
-    pub(super) disconnected: Vec<(usize, usize)>,
+    pub(super) disconnected: Vec<Disconnected>,
 }
 
 pub(super) struct Machine {
-    pub(super) world: World,
-    pub(super) ledger: Arc<Ledger>,
+    pub(super) app: TestApp,
+    pub(super) provider: Arc<RotatingAuthorizationServer>,
     pub(super) nodes: [Arc<Connections>; 2],
     flows: Mutex<Vec<Arc<Flow>>>,
     journal: Mutex<Journal>,
@@ -197,7 +232,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// All that is stored at one moment.
+/// Everything that is stored at one instant.
 #[derive(Default)]
 pub(super) struct Stored {
     pub(super) rows: BTreeMap<AuthorizationId, AuthorizationRecord>,
@@ -206,28 +241,28 @@ pub(super) struct Stored {
 }
 
 impl Machine {
-    pub(super) async fn new(story: &Story) -> Self {
-        let (world, ledger) = World::on_ledger(story.reuse).await;
-        world.store.shuffle(story.order);
+    pub(super) async fn new(run: &Run) -> Self {
+        let (app, provider) = TestApp::with_rotation(run.reuse).await;
+        app.store.shuffle(run.order);
         let [_, marketing] = connectors();
         let profile = ProfileId::new(".oauth2").expect("a profile");
-        world.create_connector(&marketing, ConnectorDraft { profile, ..draft("{}") }).await;
-        world.create_connector(&service(), ConnectorDraft { auth_mode: AuthMode::Shared, ..draft("{}") }).await;
-        let nodes = [world.node.clone(), world.node_on(&world.store, ledger.clone())];
+        app.create_connector(&marketing, ConnectorDraft { profile, ..draft("{}") }).await;
+        app.create_connector(&service(), ConnectorDraft { auth_mode: AuthMode::Shared, ..draft("{}") }).await;
+        let nodes = [app.node.clone(), app.node_on(&app.store, provider.clone())];
         let (flows, journal, counter) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { world, ledger, nodes, flows, journal, counter }
+        Self { app, provider, nodes, flows, journal, counter }
     }
 
     pub(super) fn flows(&self) -> Vec<Arc<Flow>> {
         locked(&self.flows).clone()
     }
 
-    /// Does one step, and everything it leaves running.
+    /// Performs one step and waits for the tasks it started.
     pub(super) async fn take(&self, step: &Step) -> Journal {
         match step {
-            Step::AtOnce(one, other) => {
+            Step::Concurrent(one, other) => {
                 let both = async { tokio::join!(self.act(one), self.act(other)) };
-                self.world.drive(both).await;
+                self.app.drive(both).await;
             }
             Step::Start { .. }
             | Step::Callback { .. }
@@ -235,116 +270,125 @@ impl Machine {
             | Step::Token { .. }
             | Step::Service { .. }
             | Step::Disconnect { .. }
+            | Step::SetDefault { .. }
             | Step::Edit { .. }
             | Step::Recreate { .. }
-            | Step::Expel { .. }
-            | Step::Admit { .. }
+            | Step::RemoveRole { .. }
+            | Step::SetRole { .. }
             | Step::RemoveUser { .. }
             | Step::Background { .. }
             | Step::Time(_)
             | Step::Provider(..)
-            | Step::Store(..) => self.world.drive(self.act(step)).await,
+            | Step::Store(..) => self.app.drive(self.act(step)).await,
         }
         quiet().await;
         std::mem::take(&mut *locked(&self.journal))
     }
 
-    /// All rows that any event ever named, and all events.
+    /// All records that any event refers to, and all events.
     pub(super) async fn stored(&self) -> Stored {
-        let store = self.world.store.inner();
-        let events = store.pending_events(u32::MAX).await.expect("the store answers");
+        let store = &self.app.stored;
+        let events = store.outbox.pending_events(u32::MAX).await.expect("the store responds");
         let events: Vec<AuditEvent> = events.into_iter().map(|recorded| recorded.event).collect();
         let mut rows = BTreeMap::new();
-        for id in events.iter().filter_map(|event| event.grant) {
-            if let Some(row) = store.find(id).await.expect("the store answers") {
-                rows.insert(id, row);
+        for id in events.iter().filter_map(|event| event.authorization) {
+            if let Some(stored) = self.app.find(id).await {
+                rows.insert(id, stored.to_record());
             }
         }
         let mut live = BTreeMap::new();
         for key in connectors() {
-            if let Some(connector) = store.get(&key).await.expect("the store answers") {
+            if let Some(connector) = store.connectors.get(&key).await.expect("the store responds") {
                 live.insert(key, connector);
             }
         }
         Stored { rows, events, connectors: live }
     }
 
-    /// The tokens of a record, opened as the domain would.
+    /// The tokens of a record, decrypted like the domain does.
     pub(super) fn opened(&self, row: &AuthorizationRecord) -> Option<GrantSecrets> {
-        let binding = AssociatedData::Grant { owner: row.owner.clone(), grant: row.id };
-        let opened = self.world.vault.open(&binding, row.sealed.as_ref()?).ok()?;
-        GrantSecrets::decode(opened.version, &opened.payload).ok()
+        let associated = AssociatedData::Grant { owner: row.owner.clone(), grant: row.id };
+        let decrypted = self.app.vault.open(&associated, row.sealed.as_ref()?).ok()?;
+        GrantSecrets::decode(decrypted.version, &decrypted.payload).ok()
     }
 
-    /// Lets every fault end and all work be done.
-    pub(super) async fn come_to_rest(&self) {
-        self.world.store.mend();
-        self.ledger.calm();
+    /// Removes all faults and completes all pending work.
+    pub(super) async fn complete_pending_work(&self) {
+        self.app.store.clear_faults();
+        self.provider.clear_faults();
         for _ in 0..4 {
-            self.world.drive(self.world.spawner.finished()).await;
-            self.world.pass(Duration::from_mins(20)).await;
+            self.app.drive(self.app.spawner.finished()).await;
+            self.app.pass(Duration::from_mins(20)).await;
             for node in &self.nodes {
-                node.sweep(|_| {}).await.expect("the store answers");
-                self.world.drive(node.revoke_due()).await.expect("the store answers");
+                node.sweep(|_| {}).await.expect("the store responds");
+                self.app.drive(node.revoke_due()).await.expect("the store responds");
             }
         }
-        self.world.drive(self.world.spawner.finished()).await;
+        self.app.drive(self.app.spawner.finished()).await;
     }
 
     async fn act(&self, step: &Step) {
         match step {
-            Step::Start { who, connector, node } => self.start(*who, *connector, *node).await,
-            Step::Callback { flow, who, cookie, path, denied, node } => {
+            Step::Start { who, connector, connection, node } => self.start(*who, *connector, *connection, *node).await,
+            Step::Callback { flow, presented, account, denied, node } => {
                 if let Some((number, flow)) = self.choose(*flow) {
-                    let callback = self.callback(number, &flow, (*who, *cookie, *path), *denied);
-                    let bound = *who == Presented::Own && *cookie == Presented::Own;
+                    let callback = self.callback(number, &flow, *presented, *account, *denied);
+                    let bound = presented.user == Presented::Own && presented.cookie == Presented::Own;
                     let own_path = callback.callback_id == flow.callback_id;
                     let result = self.nodes[*node].complete(callback).await;
-                    let finished = Finished { flow: number, bound, on_its_path: own_path, result };
-                    locked(&self.journal).finished.push(finished);
+                    let callback = CompletedCallback { flow: number, bound, on_its_path: own_path, result };
+                    locked(&self.journal).callbacks.push(callback);
                 }
             }
             Step::Cancel { flow, who, node } => {
                 if let Some((_, flow)) = self.choose(*flow) {
                     let actor = person(Self::presenter(&flow, *who));
                     let key = CancelKey::Flow(flow.id);
-                    // Whether it may or not is no matter here: what it does to the rows is.
+                    // Only the effect on the records matters here.
                     let _ = self.nodes[*node].cancel(&actor, &flow.owner.connector_key(), key).await;
                 }
             }
-            Step::Token { who, connector, node, report } => self.token(*who, *connector, *node, *report).await,
-            Step::Service { who, node } => {
-                let given = self.nodes[*node].access_token(&demand_for(USERS[*who], service())).await;
-                locked(&self.journal).service.extend(given.ok().map(|given| text(&given.token)));
+            Step::Token { who, connector, connection, node, report } => {
+                self.token((*who, *connector, *connection), *node, *report).await;
             }
-            Step::Disconnect { who, connector, node } => {
+            Step::Service { who, node } => {
+                let issued = self.nodes[*node].access_token(&token_request_for(USERS[*who], service())).await;
+                locked(&self.journal).service.extend(issued.ok().map(|issued| text(&issued.token)));
+            }
+            Step::Disconnect { who, connector, connection, node } => {
                 let (actor, key) = (person(USERS[*who]), &connectors()[*connector]);
-                if self.nodes[*node].disconnect(&actor, key).await.is_ok() {
-                    locked(&self.journal).disconnected.push((*who, *connector));
+                if self.nodes[*node].disconnect(&actor, key, name_of(*connection)).await.is_ok() {
+                    let (who, connector, connection) = (*who, *connector, *connection);
+                    locked(&self.journal).disconnected.push(Disconnected { who, connector, connection });
                 }
+            }
+            Step::SetDefault { who, connector, connection, node } => {
+                let (actor, key) = (person(USERS[*who]), &connectors()[*connector]);
+                // A connection that does not exist is a valid result.
+                drop(self.nodes[*node].set_default_connection(&actor, key, name_of(*connection)).await);
             }
             Step::Edit { connector, relevant, node } => self.edit(&connectors()[*connector], *relevant, *node).await,
             Step::Recreate { connector, node } => self.recreate(&connectors()[*connector], *node).await,
-            Step::Expel { who, place } => self.world.directory.expel(&user(USERS[*who]), &space(SPACES[*place])),
-            Step::Admit { who, place } => {
-                self.world.directory.authorize(&user(USERS[*who]), &space(SPACES[*place]), Role::Viewer);
+            Step::RemoveRole { who, space } => self.app.directory.remove_role(&user(USERS[*who]), &space_id(SPACES[*space])),
+            Step::SetRole { who, space } => {
+                self.app.directory.set_role(&user(USERS[*who]), &space_id(SPACES[*space]), Role::Viewer);
             }
             Step::RemoveUser { who } => drop(self.nodes[0].remove_user(Actor::System, &user(USERS[*who])).await),
             Step::Background { work, node } => self.background(*work, &self.nodes[*node]).await,
-            Step::Time(span) => self.world.clock.advance(*span),
-            Step::Provider(operation, trouble) => self.ledger.trouble(*operation, *trouble),
-            Step::Store(method, fault) => self.world.store.fail_next(*method, *fault),
-            Step::AtOnce(..) => {}
+            Step::Time(span) => self.app.clock.advance(*span),
+            Step::Provider(operation, fault) => self.provider.fail_next(*operation, *fault),
+            Step::Store(method, fault) => self.app.store.fail_next(*method, *fault),
+            Step::Concurrent(..) => {}
         }
     }
 
-    fn number(&self) -> u32 {
+    fn next_number(&self) -> u32 {
         let mut counter = locked(&self.counter);
         *counter += 1;
         *counter
     }
 
-    /// A flow counted from the newest: those are the ones that something can still come of.
+    /// A flow counted from the newest, because older ones have usually ended.
     fn choose(&self, back: usize) -> Option<(usize, Arc<Flow>)> {
         let flows = self.flows();
         let number = flows.len().checked_sub(1)?.saturating_sub(back);
@@ -359,16 +403,17 @@ impl Machine {
         }
     }
 
-    async fn start(&self, who: usize, connector: usize, node: usize) {
+    async fn start(&self, who: usize, connector: usize, connection: usize, node: usize) {
         let key = &connectors()[connector];
-        let wish = StartRequest { allow_account_change: true, ..request(USERS[who], key) };
-        let Ok(started) = self.nodes[node].start(wish).await else { return };
-        let Ok(Some(row)) = self.world.store.inner().find(started.flow_id).await else { return };
-        let live = self.world.store.inner().get(key).await.ok().flatten();
+        let connection = connection_name(CONNECTIONS[connection]);
+        let start = StartRequest { allow_account_change: true, connection, ..request(USERS[who], key) };
+        let Ok(started) = self.nodes[node].start(start).await else { return };
+        let Some(stored) = self.app.find(started.flow_id).await else { return };
+        let live = self.app.stored.connectors.get(key).await.ok().flatten();
         let own_path = live.filter(|live| live.config.profile.as_str() == ".oauth2");
         let flow = Flow {
             id: started.flow_id,
-            owner: row.owner,
+            owner: stored.owner().clone(),
             callback_id: own_path.map(|live| live.callback_id),
             state: started.state,
             cookie: started.flow_cookie,
@@ -380,29 +425,31 @@ impl Machine {
         &self,
         number: usize,
         flow: &Flow,
-        (who, cookie, path): (Presented, Presented, Presented),
+        presented: PresentedAll,
+        account: usize,
         denied: bool,
     ) -> CallbackRequest {
         let other = self.flows().into_iter().find(|other| other.id != flow.id);
-        let flow_cookies = match cookie {
+        let flow_cookies = match presented.cookie {
             Presented::Own => vec![flow.cookie.clone_secret()],
             Presented::Other => other.iter().map(|other| other.cookie.clone_secret()).collect(),
             Presented::None => Vec::new(),
         };
-        let callback_id = match path {
+        let callback_id = match presented.path {
             Presented::Own => flow.callback_id,
             Presented::Other => Some(CallbackId([9; 16])),
             Presented::None => None,
         };
-        let code = format!("{}#{number}", flow.owner.user);
+        // Each connection has an account of its name, except where the user chooses that of the other connection.
+        let own = usize::from(flow.owner.connection.as_str() == CONNECTIONS[1]);
+        let code = format!("{}.{}#{number}", flow.owner.user, CONNECTIONS[(own + account) % 2]);
         CallbackRequest {
-            user: user(Self::presenter(flow, who)),
-            address: None,
+            user: user(Self::presenter(flow, presented.user)),
             flow_cookies,
             callback_id,
             state: flow.state.clone_secret(),
             issuer: None,
-            answer: if denied {
+            response: if denied {
                 AuthorizationResponse::Error { denied: true }
             } else {
                 AuthorizationResponse::Code(Secret::from_text(&code))
@@ -410,59 +457,69 @@ impl Machine {
         }
     }
 
-    async fn token(&self, who: usize, connector: usize, node: usize, report: bool) {
-        let demand = AccessTokenRequest { ..demand_for(USERS[who], connectors()[connector].clone()) };
-        let Ok(given) = self.nodes[node].access_token(&demand).await else { return };
-        self.note_token(who, connector, text(&given.token));
-        if report && let Ok(again) = self.nodes[node].report_unauthorized(&demand, given.fingerprint).await {
-            self.note_token(who, connector, text(&again.token));
+    async fn token(&self, of: (usize, usize, Option<usize>), node: usize, report: bool) {
+        let (who, connector, connection) = of;
+        let for_connector = token_request_for(USERS[who], connectors()[connector].clone());
+        let token_request = AccessTokenRequest { connection: name_of(connection), ..for_connector };
+        let Ok(issued) = self.nodes[node].access_token(&token_request).await else { return };
+        self.record_token(of, text(&issued.token));
+        if report && let Ok(again) = self.nodes[node].report_unauthorized(&token_request, issued.sha256).await {
+            self.record_token(of, text(&again.token));
         }
     }
 
-    fn note_token(&self, who: usize, connector: usize, token: String) {
-        let committed = self.world.store.committed();
-        let was_committed =
-            committed.iter().rev().filter_map(|row| self.opened(row)).any(|row| text(&row.access_token) == token);
-        locked(&self.journal).handed_out.push(IssuedAccessToken { who, connector, token, was_committed });
+    fn record_token(&self, (who, connector, connection): (usize, usize, Option<usize>), token: String) {
+        let committed = self.app.store.committed();
+        let was_committed = committed
+            .iter()
+            .rev()
+            .filter_map(|grant| self.opened(&grant.to_record()))
+            .any(|row| text(&row.access_token) == token);
+        locked(&self.journal).issued.push(IssuedAccessToken { who, connector, connection, token, was_committed });
     }
 
     async fn edit(&self, key: &ConnectorKey, relevant: bool, node: usize) {
-        let Ok(Some(live)) = self.world.store.inner().get(key).await else { return };
+        let Ok(Some(live)) = self.app.stored.connectors.get(key).await else { return };
         let (config, client_id) = if relevant {
-            let number = self.number();
+            let number = self.next_number();
             (format!("edit-{number}"), Some(format!("client-{number}")))
         } else {
             (live.config.settings, live.config.client_id)
         };
         let draft = ConnectorDraft { profile: live.config.profile, client_id, ..draft(&config) };
-        // A conflict with another editor is as good as no edit.
+        // A conflict with another editor is a valid result.
         drop(self.nodes[node].update_connector(&person("ed"), key, draft, None, false).await);
     }
 
     async fn recreate(&self, key: &ConnectorKey, node: usize) {
-        let Ok(Some(live)) = self.world.store.inner().get(key).await else { return };
+        let Ok(Some(live)) = self.app.stored.connectors.get(key).await else { return };
         drop(self.nodes[node].delete_connector(&person("ed"), key).await);
         let draft = ConnectorDraft { profile: live.config.profile, ..draft("{}") };
         drop(self.nodes[node].create_connector(&person("ed"), &key.space, Some(key.id.clone()), draft).await);
     }
 
     async fn background(&self, work: Work, node: &Arc<Connections>) {
-        // What a fault stopped is done by the next round.
+        // The next round does what a fault prevented.
         match work {
             Work::Sweep => drop(node.sweep(|_| {}).await),
             Work::Revoke => drop(node.revoke_due().await),
             Work::Reconcile => drop(node.reconcile().await),
-            Work::RenewAhead => drop(node.refresh_ahead().await),
+            Work::RefreshAhead => drop(node.refresh_ahead().await),
         }
     }
 }
 
+/// The name of a connection, where one is chosen.
+pub(super) fn name_of(connection: Option<usize>) -> Option<ConnectionName> {
+    connection.map(|connection| connection_name(CONNECTIONS[connection]))
+}
+
 impl Journal {
     /// The flows that became grants in this step.
-    pub(super) fn connected(&self) -> impl Iterator<Item = &Finished> {
-        self.finished
+    pub(super) fn connected(&self) -> impl Iterator<Item = &CompletedCallback> {
+        self.callbacks
             .iter()
-            .filter(|finished| finished.result.as_ref().is_ok_and(|completed| completed.outcome == Outcome::Connected))
+            .filter(|callback| callback.result.as_ref().is_ok_and(|completed| completed.outcome == Outcome::Connected))
     }
 }
 
@@ -471,7 +528,10 @@ pub(super) fn is_grant(row: &AuthorizationRecord) -> bool {
     row.state == StateKind::Authorized
 }
 
-/// Whether some revocation was given up, so that tokens may live on at the provider.
+/// Whether a revocation was abandoned, so that tokens may remain valid at the provider.
 pub(super) fn abandoned(stored: &Stored) -> bool {
-    stored.events.iter().any(|event| event.kind == AuditKind::RevocationCompleted && event.outcome == "abandoned")
+    stored
+        .events
+        .iter()
+        .any(|event| event.kind == AuditKind::RevocationCompleted && event.outcome == AuditOutcome::Abandoned)
 }

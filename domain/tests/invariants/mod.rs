@@ -1,5 +1,5 @@
-//! The ten invariants of the domain. Each is held against random stories: people in their browsers, back ends, editors and
-//! administrators on two nodes, with a provider and a store that fail, after every single step.
+//! The ten invariants of the domain. Each is checked after every step of random runs, in which users, back ends, editors and
+//! administrators act on two nodes, and provider and store fail.
 
 mod machine;
 
@@ -7,18 +7,24 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, RevocationRecord, StateKind, StatusKind};
-use grantry_domain::connector::Connector;
-use grantry_domain::identity::Actor;
-use grantry_domain::ports::{AssociatedData, AuditKind, AuthorizationStore, ExpectedVersion, TokenVault, VaultError};
-use grantry_domain::usecase::{CallbackRefused, StatusError};
-use grantry_testkit::doubles::fixtures::{connector_key, space, user};
+use grantry_domain::authorization::{
+    AuthorizationId, AuthorizationRecord, RevocationRecord, StateKind, StatusKind, TerminationCause,
+};
+use grantry_domain::connector::{Connector, ConnectorKey};
+use grantry_domain::encoding::sha256;
+use grantry_domain::identity::{Actor, ConnectionName};
+use grantry_domain::ports::{AssociatedData, AuditKind, Directory, ProviderProfiles, TokenVault, VaultError};
+use grantry_domain::time::Timestamp;
+use grantry_domain::usecase::{AccessError, CallbackRefused};
+use grantry_testkit::doubles::fixtures::{authorization, connector_key, space, user};
 use proptest::prelude::*;
 
-use self::machine::{Flow, Journal, Machine, Presented, Step, Stored, USERS, abandoned, connectors, is_grant, story};
-use crate::common::{SPACES, demand_for, person, request, text, token_from};
+use self::machine::{
+    Disconnected, Flow, Journal, Machine, PresentedAll, Step, Stored, USERS, abandoned, connectors, is_grant, name_of, run,
+};
+use crate::common::{SPACES, person, request, terminated, text, token_from, token_request_for};
 
-/// One step and what it did.
+/// One step and its results.
 struct Seen<'a> {
     machine: &'a Machine,
     step: &'a Step,
@@ -28,19 +34,19 @@ struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    fn at_once(&self) -> bool {
-        matches!(self.step, Step::AtOnce(..))
+    fn is_concurrent(&self) -> bool {
+        matches!(self.step, Step::Concurrent(..))
     }
 
-    /// The flow a token came from.
+    /// The flow that a token was received for.
     fn flow_of(&self, token: &str) -> Arc<Flow> {
-        let subject = self.machine.ledger.subject_of(token).expect("a token of the provider");
+        let subject = self.machine.provider.subject_of(token).expect("a token of the provider");
         let (_, number) = subject.split_once('#').expect("the number of its flow");
         self.machine.flows()[number.parse::<usize>().expect("a number")].clone()
     }
 }
 
-/// Something that is true after every step, and when everything has come to rest.
+/// A property that holds after every step, and when all work is done.
 trait Invariant: Default {
     async fn holds(&mut self, seen: &Seen<'_>);
 
@@ -49,89 +55,90 @@ trait Invariant: Default {
 
 fn always<I: Invariant>() {
     let default = ProptestConfig::default();
-    // A story is worth many cases; `PROPTEST_CASES` asks for more of them.
+    // A run takes as long as many cases; `PROPTEST_CASES` increases their number.
     let config = ProptestConfig { cases: default.cases / 5, max_shrink_iters: 400, failure_persistence: None, ..default };
-    proptest!(config, |(story in story())| {
+    proptest!(config, |(run in run())| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.expect("a runtime").block_on(async {
-            let machine = Machine::new(&story).await;
+            let machine = Machine::new(&run).await;
             let mut invariant = I::default();
             let mut before = machine.stored().await;
-            for step in prologue().iter().chain(&story.steps) {
+            for step in prologue().iter().chain(&run.steps) {
                 let journal = machine.take(step).await;
                 let after = machine.stored().await;
                 let seen = Seen { machine: &machine, step, journal: &journal, before: &before, after: &after };
                 invariant.holds(&seen).await;
                 before = after;
             }
-            machine.come_to_rest().await;
+            machine.complete_pending_work().await;
             invariant.at_rest(&machine, &machine.stored().await).await;
         });
     });
 }
 
-/// Both connect, so that there is something to work on.
+/// Both users connect, so that the following steps have an effect.
 fn prologue() -> Vec<Step> {
-    let own = Presented::Own;
     (0..2)
         .flat_map(|who| {
-            let started = Step::Start { who, connector: 0, node: who };
-            [started, Step::Callback { flow: 0, who: own, cookie: own, path: own, denied: false, node: who }]
+            let start = Step::Start { who, connector: 0, connection: 0, node: who };
+            [start, Step::Callback { flow: 0, presented: PresentedAll::OWN, account: 0, denied: false, node: who }]
         })
         .collect()
 }
 
-/// A flow is finished only by the user who started it, in the browser that started it, for the space and connector sealed in
-/// it.
+/// A flow is completed only by the user who started it, in the browser that started it, for the space, connector and
+/// connection that are sealed in it.
 #[derive(Default)]
 struct OnlyItsStarter {
-    rightly: BTreeSet<AuthorizationId>,
+    bound: BTreeSet<AuthorizationId>,
 }
 
 impl Invariant for OnlyItsStarter {
     async fn holds(&mut self, seen: &Seen<'_>) {
         let flows = seen.machine.flows();
-        for finished in &seen.journal.finished {
-            let flow = &flows[finished.flow];
-            if finished.bound {
-                self.rightly.insert(flow.id);
+        for callback in &seen.journal.callbacks {
+            let flow = &flows[callback.flow];
+            if callback.bound {
+                self.bound.insert(flow.id);
             }
-            if let Ok(completed) = &finished.result {
-                assert!(finished.bound, "a stranger got past the binding");
+            if let Ok(completed) = &callback.result {
+                assert!(callback.bound, "another user or browser completed the flow");
                 assert_eq!(completed.flow_id, flow.id);
                 assert_eq!((&completed.space, &completed.connector), (&flow.owner.space, &flow.owner.connector));
+                assert_eq!(completed.connection, flow.owner.connection);
             }
         }
         for row in seen.after.rows.values().filter(|row| row.authorized_at.is_some()) {
             let flow = flows.iter().find(|flow| flow.id == row.id).expect("every grant was a flow");
             assert_eq!(row.owner, flow.owner);
-            assert!(self.rightly.contains(&row.id), "nobody presented what this grant needs");
+            assert!(self.bound.contains(&row.id), "a grant without its user and browser");
         }
     }
 }
 
 #[test]
-fn invariant_01_a_flow_is_finished_only_by_its_starter_in_its_browser() {
+fn invariant_01_a_flow_is_completed_only_by_its_user_in_its_browser() {
     always::<OnlyItsStarter>();
 }
 
-/// The space of the result comes from the sealed state; the callback's path only has to agree.
+/// The space of the result comes from the sealed state; the path of the callback must match.
 #[derive(Default)]
 struct SealedSpace;
 
 impl Invariant for SealedSpace {
     async fn holds(&mut self, seen: &Seen<'_>) {
         let flows = seen.machine.flows();
-        for finished in seen.journal.connected() {
-            assert!(finished.on_its_path, "another connector's callback was accepted");
+        for callback in seen.journal.connected() {
+            assert!(callback.on_its_path, "the callback of another connector was accepted");
         }
         for row in seen.after.rows.values().filter(|row| is_grant(row)) {
             if seen.before.rows.get(&row.id).is_some_and(is_grant) {
                 continue;
             }
-            let came = seen.journal.finished.iter().find(|finished| flows[finished.flow].id == row.id);
-            let flow = &flows[came.expect("a grant comes from a callback").flow];
+            let callback = seen.journal.callbacks.iter().find(|callback| flows[callback.flow].id == row.id);
+            let flow = &flows[callback.expect("a grant comes from a callback").flow];
             assert_eq!((&row.owner.space, &row.owner.connector), (&flow.owner.space, &flow.owner.connector));
+            assert_eq!(row.owner.connection, flow.owner.connection);
             let elsewhere = seen.after.rows.values().filter(|other| is_grant(other) && other.id == row.id);
             assert_eq!(elsewhere.count(), 1);
         }
@@ -151,9 +158,9 @@ struct ConsumedOnce {
 
 impl Invariant for ConsumedOnce {
     async fn holds(&mut self, seen: &Seen<'_>) {
-        let (flows, codes) = (seen.machine.flows(), seen.machine.ledger.codes());
+        let (flows, codes) = (seen.machine.flows(), seen.machine.provider.codes());
         let distinct: BTreeSet<_> = codes.iter().collect();
-        assert_eq!(distinct.len(), codes.len(), "a flow reached the provider twice");
+        assert_eq!(distinct.len(), codes.len(), "a code was sent twice");
         for code in &codes[self.codes..] {
             let (_, number) = code.split_once('#').expect("the number of its flow");
             let row = &seen.after.rows[&flows[number.parse::<usize>().expect("a number")].id];
@@ -161,11 +168,12 @@ impl Invariant for ConsumedOnce {
                 row.state == StateKind::Initiated || (row.state == StateKind::AwaitingCallback && row.consumed_at.is_none());
             assert!(!waits, "the code was sent before the flow was consumed");
         }
-        for finished in seen.journal.finished.iter().filter(|finished| !finished.bound && !seen.at_once()) {
-            let id = flows[finished.flow].id;
+        let mismatches = seen.journal.callbacks.iter().filter(|callback| !callback.bound && !seen.is_concurrent());
+        for callback in mismatches {
+            let id = flows[callback.flow].id;
             assert_eq!(seen.before.rows.get(&id), seen.after.rows.get(&id), "a mismatch changed the flow");
-            assert_eq!(codes.len(), self.codes, "a mismatch reached the provider");
-            let refused = finished.result.as_ref().expect_err("a mismatch is refused");
+            assert_eq!(codes.len(), self.codes, "a mismatch caused a token request");
+            let refused = callback.result.as_ref().expect_err("a mismatch is refused");
             assert!(
                 matches!(
                     refused,
@@ -186,27 +194,29 @@ fn invariant_03_a_flow_is_consumed_once_before_the_token_request_and_never_by_a_
     always::<ConsumedOnce>();
 }
 
-/// No token is stored or handed out for a connector that is not the one consented to.
+/// No token is stored or issued for a connector that is not the one consented to.
 #[derive(Default)]
 struct ConsentedConnector;
 
 impl Invariant for ConsentedConnector {
     async fn holds(&mut self, seen: &Seen<'_>) {
-        let ports = seen.machine.world.node.ports();
         for row in seen.after.rows.values().filter(|row| is_grant(row)) {
             let live = seen.after.connectors.get(&row.owner.connector_key()).expect("a grant has its connector");
             assert_eq!((row.owner.incarnation, row.owner.epoch), (live.incarnation, live.epoch));
-            let settings = ports.profiles.settings(&live.config).expect("settings that are understood");
-            assert_eq!(row.owner.digest.0, ports.vault.fingerprint(&settings.binding_bytes()));
+            let settings = seen.machine.app.profiles.settings(&live.config).expect("valid settings");
+            assert_eq!(row.owner.digest.0, sha256(&settings.binding_bytes()));
         }
-        for given in &seen.journal.handed_out {
-            let owner = seen.flow_of(&given.token).owner.clone();
+        for issued in &seen.journal.issued {
+            let owner = seen.flow_of(&issued.token).owner.clone();
             let key = owner.connector_key();
             let live = |stored: &Stored| stored.connectors.get(&key).map(|live: &Connector| (live.incarnation, live.epoch));
             let (before, after) = (live(seen.before), live(seen.after));
             let consented = Some((owner.incarnation, owner.epoch));
             let between = before <= consented && consented <= after;
-            assert!(after == consented || (seen.at_once() && (before == consented || between)), "{before:?} {after:?}");
+            assert!(
+                after == consented || (seen.is_concurrent() && (before == consented || between)),
+                "{before:?} {after:?}"
+            );
         }
     }
 }
@@ -216,77 +226,140 @@ fn invariant_04_no_token_for_a_connector_that_is_not_the_one_consented_to() {
     always::<ConsentedConnector>();
 }
 
-/// No hand-out after a committed end, on any node; no refresh revives what has ended.
+/// No node issues a token of a grant whose end was committed; no refresh revives it.
 #[derive(Default)]
-struct OverIsOver {
-    over: BTreeSet<AuthorizationId>,
+struct EndedIsFinal {
+    ended: BTreeSet<AuthorizationId>,
 }
 
-impl Invariant for OverIsOver {
+impl Invariant for EndedIsFinal {
     async fn holds(&mut self, seen: &Seen<'_>) {
-        for given in &seen.journal.handed_out {
-            let id = seen.flow_of(&given.token).id;
-            assert!(!self.over.contains(&id), "a token of an ended grant was handed out");
+        for issued in &seen.journal.issued {
+            let id = seen.flow_of(&issued.token).id;
+            assert!(!self.ended.contains(&id), "a token of an ended grant was issued");
         }
         for row in seen.after.rows.values() {
             match row.state {
-                StateKind::Expired | StateKind::Revoked => drop(self.over.insert(row.id)),
+                StateKind::Expired | StateKind::Revoked => drop(self.ended.insert(row.id)),
                 StateKind::Initiated | StateKind::AwaitingCallback | StateKind::Authorized => {
-                    assert!(!self.over.contains(&row.id), "what had ended is back");
+                    assert!(!self.ended.contains(&row.id), "an ended authorization was revived");
                 }
             }
         }
-        if seen.at_once() {
+        if seen.is_concurrent() {
             return;
         }
-        for (who, connector) in &seen.journal.disconnected {
-            // A flow that was started while its connector was replaced belongs to none: nothing can come of it.
-            let live = seen.after.connectors.get(&connectors()[*connector]).map(|live| live.incarnation);
-            let left = seen.after.rows.values().filter(|row| {
-                row.owner.user.as_str() == USERS[*who]
-                    && Some(row.owner.incarnation) == live
-                    && !matches!(row.state, StateKind::Revoked | StateKind::Expired)
-            });
-            assert_eq!(left.count(), 0, "a disconnect leaves nothing that could be used or finished");
+        for disconnected in &seen.journal.disconnected {
+            let ended = ended_connections(seen, disconnected);
+            let now = seen.machine.app.now();
+            if let Some(name) = name_of(disconnected.connection) {
+                assert!(ended.iter().all(|ended| *ended == name), "another connection was ended");
+                let open = open_connections(seen.after, now, disconnected);
+                assert!(!open.contains(&name), "a disconnect leaves nothing that can be used");
+            } else {
+                let open = open_connections(seen.before, now, disconnected);
+                assert_eq!(ended.len(), open.len().min(1), "one of {open:?} is ended, not {ended:?}");
+            }
         }
     }
 }
 
-#[test]
-fn invariant_05_no_hand_out_after_a_disconnect_and_no_revival() {
-    always::<OverIsOver>();
+/// The records of a user at the live connector.
+fn records_of<'a>(stored: &'a Stored, of: &Disconnected) -> impl Iterator<Item = &'a AuthorizationRecord> {
+    // A flow that was started while its connector was replaced belongs to none, and can never become a grant.
+    let live = stored.connectors.get(&connectors()[of.connector]).map(|live| live.incarnation);
+    let who = USERS[of.who];
+    stored.rows.values().filter(move |row| row.owner.user.as_str() == who && Some(row.owner.incarnation) == live)
 }
 
-/// A user's grant is never visible to, usable by or counted for somebody else; nobody falls back to a shared token.
-#[derive(Default)]
-struct OnesOwn;
+/// The connections that have a flow, a grant, or a former grant that needs a new consent.
+fn open_connections(stored: &Stored, now: Timestamp, of: &Disconnected) -> BTreeSet<ConnectionName> {
+    let by_admin = Some(terminated(TerminationCause::Admin));
+    let open = records_of(stored, of).filter(|row| {
+        let row = authorization(row).at(now).to_record();
+        match row.state {
+            StateKind::Initiated | StateKind::AwaitingCallback | StateKind::Authorized => true,
+            StateKind::Expired => row.authorized_at.is_some(),
+            StateKind::Revoked => row.cause == by_admin,
+        }
+    });
+    open.map(|row| row.owner.connection.clone()).collect()
+}
 
-impl Invariant for OnesOwn {
+/// The connections that this step disconnected.
+fn ended_connections(seen: &Seen<'_>, of: &Disconnected) -> BTreeSet<ConnectionName> {
+    let cause = Some(terminated(TerminationCause::Disconnected));
+    let ended = records_of(seen.after, of).filter(|row| {
+        let before = seen.before.rows.get(&row.id).and_then(|before| before.cause);
+        row.cause == cause && before != cause
+    });
+    ended.map(|row| row.owner.connection.clone()).collect()
+}
+
+#[test]
+fn invariant_05_no_token_after_a_disconnect_and_no_revival() {
+    always::<EndedIsFinal>();
+}
+
+/// A grant is never visible to, used by or counted for another user or connection; a shared token never takes its place.
+#[derive(Default)]
+struct OnlyItsUser;
+
+impl OnlyItsUser {
+    /// Without a name the only connection is meant, or the default one.
+    async fn chosen(seen: &Seen<'_>, key: &ConnectorKey, who: &str, connection: &ConnectionName) {
+        let live = seen.before.connectors.get(key).map(|live| live.incarnation);
+        let expired = |row: &AuthorizationRecord| row.state == StateKind::Expired && row.authorized_at.is_some();
+        let own = seen.before.rows.values().filter(|row| {
+            row.owner.user.as_str() == who
+                && Some(row.owner.incarnation) == live
+                && row.owner.connector_key() == *key
+                && (is_grant(row) || expired(row))
+        });
+        let names: BTreeSet<_> = own.map(|row| row.owner.connection.clone()).collect();
+        if seen.is_concurrent() || names.len() < 2 {
+            return;
+        }
+        let view = seen.machine.app.stored.queries.access_token_view(key, &user(who), None).await;
+        let view = view.expect("the store responds").expect("the connector is stored");
+        assert_eq!(view.default_connection.as_ref(), Some(connection), "another connection than the default one was used");
+    }
+}
+
+impl Invariant for OnlyItsUser {
     async fn holds(&mut self, seen: &Seen<'_>) {
-        for given in &seen.journal.handed_out {
-            assert!(seen.machine.ledger.subject_of(&given.token).is_some(), "a shared token was given for a user's");
-            let flow = seen.flow_of(&given.token);
-            assert_eq!(flow.owner.user.as_str(), USERS[given.who]);
-            assert_eq!(flow.owner.connector_key(), connectors()[given.connector]);
+        for issued in &seen.journal.issued {
+            let shared = seen.machine.provider.subject_of(&issued.token).is_none();
+            assert!(!shared, "a shared token was issued in place of a user's");
+            let flow = seen.flow_of(&issued.token);
+            assert_eq!(flow.owner.user.as_str(), USERS[issued.who]);
+            assert_eq!(flow.owner.connector_key(), connectors()[issued.connector]);
+            match name_of(issued.connection) {
+                Some(named) => assert_eq!(flow.owner.connection, named),
+                None => Self::chosen(seen, &flow.owner.connector_key(), USERS[issued.who], &flow.owner.connection).await,
+            }
         }
         for token in &seen.journal.service {
-            assert_eq!(seen.machine.ledger.subject_of(token), None, "a user's token was given for the shared one");
+            assert_eq!(seen.machine.provider.subject_of(token), None, "a user's token was issued in place of a shared one");
         }
-        let node =
-            seen.machine.world.node_on(&Arc::new(seen.machine.world.store.another_way()), seen.machine.ledger.clone());
+        let node = seen.machine.app.node_on(&seen.machine.app.store.another_node(), seen.machine.provider.clone());
         for who in USERS {
-            for place in SPACES {
-                let Ok(statuses) = node.statuses(&person(who), &space(place)).await else { continue };
+            for id in SPACES {
+                let Ok(statuses) = node.statuses(&person(who), &space(id)).await else { continue };
                 for (connector, status) in statuses {
-                    let own = |row: &&AuthorizationRecord| {
-                        row.owner.user.as_str() == who && row.owner.incarnation == connector.incarnation
-                    };
-                    let grants = seen.after.rows.values().filter(own).filter(|row| is_grant(row)).count();
-                    assert!(grants <= 1, "one grant per user and connector");
-                    assert!(status.kind != StatusKind::Connected || grants == 1, "connected by somebody else's grant");
-                    assert!(status.account.is_none_or(|account| account == who));
-                    let attempts = seen.after.rows.values().filter(own).filter(|row| row.authorized_at.is_none()).count();
-                    assert!(status.flow.is_none() || attempts > 0);
+                    for connection in status.connections {
+                        let own = |row: &&AuthorizationRecord| {
+                            row.owner.user.as_str() == who
+                                && row.owner.incarnation == connector.incarnation
+                                && row.owner.connection == connection.connection
+                        };
+                        let grants = seen.after.rows.values().filter(own).filter(|row| is_grant(row)).count();
+                        assert!(grants <= 1, "one grant per connection");
+                        assert!(connection.kind != StatusKind::Connected || grants == 1, "connected without a grant");
+                        assert!(connection.account.is_none_or(|account| account.split('.').next() == Some(who)));
+                        let flows = seen.after.rows.values().filter(own).filter(|row| row.authorized_at.is_none()).count();
+                        assert!(connection.flow.is_none() || flows > 0);
+                    }
                 }
             }
         }
@@ -294,44 +367,43 @@ impl Invariant for OnesOwn {
 }
 
 #[test]
-fn invariant_06_a_grant_is_its_users_alone() {
-    always::<OnesOwn>();
+fn invariant_06_a_grant_belongs_to_its_user_and_connection_only() {
+    always::<OnlyItsUser>();
 }
 
-/// A ciphertext opens only in the record it was sealed for.
+/// A ciphertext can be decrypted only in the record it was sealed for.
 #[derive(Default)]
 struct SealedForItsRecord;
 
 impl Invariant for SealedForItsRecord {
     async fn holds(&mut self, seen: &Seen<'_>) {
-        let vault = &seen.machine.world.vault;
+        let app = &seen.machine.app;
         let sealed: Vec<_> =
-            seen.after.rows.values().filter_map(|row| Some((row, binding(row)?, row.sealed.clone()?))).collect();
-        for (row, binding, _) in &sealed {
+            seen.after.rows.values().filter_map(|row| Some((row, associated(row)?, row.sealed.clone()?))).collect();
+        for (row, associated, _) in &sealed {
             for (other, _, envelope) in &sealed {
-                let opened = vault.open(binding, envelope).map(drop);
+                let opened = app.vault.open(associated, envelope).map(drop);
                 let expected = if row.id == other.id { Ok(()) } else { Err(VaultError::Tampered) };
                 assert_eq!(opened, expected);
             }
         }
-        // And so a token that was moved into another record is not handed out.
+        // No token that was moved to another record is issued.
         let grants: Vec<_> = sealed.iter().filter(|(row, ..)| is_grant(row)).map(|(row, ..)| *row).collect();
         if let [own, .., other] = grants[..] {
-            let store = seen.machine.world.store.inner();
             let moved = AuthorizationRecord { sealed: other.sealed.clone(), revision: other.revision, ..own.clone() };
-            store.replace(moved, ExpectedVersion::of(own), Vec::new()).await.expect("the store answers");
-            let node =
-                seen.machine.world.node_on(&Arc::new(seen.machine.world.store.another_way()), seen.machine.ledger.clone());
-            let demand = demand_for(own.owner.user.as_str(), own.owner.connector_key());
-            let refused = seen.machine.world.drive(token_from(&node, &demand)).await;
-            assert!(refused.is_err(), "another record's token was handed out");
-            let stored = store.find(own.id).await.expect("the store answers").expect("the record is there");
-            store.replace(own.clone(), ExpectedVersion::of(&stored), Vec::new()).await.expect("the store answers");
+            app.tamper(moved).await;
+            let node = app.node_on(&app.store.another_node(), seen.machine.provider.clone());
+            let connection = Some(own.owner.connection.clone());
+            let request = token_request_for(own.owner.user.as_str(), own.owner.connector_key());
+            let request = grantry_domain::usecase::AccessTokenRequest { connection, ..request };
+            let refused = app.drive(token_from(&node, &request)).await;
+            assert!(refused.is_err(), "a token of another record was issued");
+            app.tamper(own.clone()).await;
         }
     }
 }
 
-fn binding(row: &AuthorizationRecord) -> Option<AssociatedData> {
+fn associated(row: &AuthorizationRecord) -> Option<AssociatedData> {
     let owner = row.owner.clone();
     match row.state {
         StateKind::Initiated => None,
@@ -345,21 +417,21 @@ fn binding(row: &AuthorizationRecord) -> Option<AssociatedData> {
 }
 
 #[test]
-fn invariant_07_a_ciphertext_opens_only_in_its_own_record() {
+fn invariant_07_a_ciphertext_can_be_decrypted_only_in_its_record() {
     always::<SealedForItsRecord>();
 }
 
-/// A rotated refresh token is never dropped while the process lives; a token is handed out only after it was committed.
+/// A rotated refresh token is never dropped while the process lives; a token is issued only after it was committed.
 #[derive(Default)]
 struct NeverDropped {
-    started: Option<grantry_domain::time::Timestamp>,
+    started: Option<Timestamp>,
 }
 
 impl Invariant for NeverDropped {
     async fn holds(&mut self, seen: &Seen<'_>) {
-        self.started.get_or_insert(seen.machine.world.now());
-        for given in &seen.journal.handed_out {
-            assert!(given.was_committed, "{} was handed out before it was stored", given.token);
+        self.started.get_or_insert(seen.machine.app.now());
+        for issued in &seen.journal.issued {
+            assert!(issued.was_committed, "{} was issued before it was stored", issued.token);
         }
     }
 
@@ -367,25 +439,26 @@ impl Invariant for NeverDropped {
         for node in &machine.nodes {
             assert_eq!(node.pending_commits(), 0);
         }
-        let lasted = machine.world.now().since(self.started.unwrap_or(machine.world.now()));
+        let lasted = machine.app.now().since(self.started.unwrap_or(machine.app.now()));
         if abandoned(stored) && lasted >= Duration::from_hours(24) {
             return;
         }
-        assert!(!abandoned(stored), "a revocation was given up after {lasted:?}");
-        let held: Vec<String> = stored
+        assert!(!abandoned(stored), "a revocation was abandoned after {lasted:?}");
+        let stored_tokens: Vec<String> = stored
             .rows
             .values()
             .filter(|row| is_grant(row))
             .filter_map(|row| Some(text(&machine.opened(row)?.refresh_token?)))
             .collect();
-        for newest in machine.ledger.live_refresh_tokens() {
-            assert!(newest.iter().any(|token| held.contains(token)), "{newest:?} is live, and only {held:?} are held");
+        for newest in machine.provider.live_refresh_tokens() {
+            let known = newest.iter().any(|token| stored_tokens.contains(token));
+            assert!(known, "{newest:?} is valid, and only {stored_tokens:?} are stored");
         }
     }
 }
 
 #[test]
-fn invariant_08_no_rotated_token_is_dropped_and_none_is_given_before_its_commit() {
+fn invariant_08_no_rotated_token_is_dropped_and_none_is_issued_before_its_commit() {
     always::<NeverDropped>();
 }
 
@@ -395,14 +468,14 @@ struct ForeignIsMissing;
 
 impl Invariant for ForeignIsMissing {
     async fn holds(&mut self, seen: &Seen<'_>) {
-        let world = &seen.machine.world;
-        let node = world.node_on(&Arc::new(world.store.another_way()), seen.machine.ledger.clone());
-        let unknown = AuthorizationId::new(world.now(), [0xee; 16]);
+        let app = &seen.machine.app;
+        let node = app.node_on(&app.store.another_node(), seen.machine.provider.clone());
+        let unknown = AuthorizationId::new(app.now(), [0xee; 16]);
         let no_flow = async |actor: &Actor, id| node.flow_status(actor, None, id).await.map(drop);
         for flow in seen.machine.flows() {
             for actor in USERS.map(person).iter().filter(|actor| **actor != Actor::Person(flow.owner.user.clone())) {
                 assert_eq!(no_flow(actor, flow.id).await, no_flow(actor, unknown).await);
-                assert_eq!(no_flow(actor, flow.id).await, Err(StatusError::NotFound));
+                assert_eq!(no_flow(actor, flow.id).await, Err(AccessError::NotFound.into()));
             }
             let other = if flow.owner.space == space(SPACES[0]) { SPACES[1] } else { SPACES[0] };
             let revoke = async |id| node.revoke_grant(&person("ada"), &space(other), id).await;
@@ -410,25 +483,25 @@ impl Invariant for ForeignIsMissing {
         }
         for who in USERS {
             for key in connectors() {
-                let standing = world.node.ports().directory.membership(&user(who), &key.space).await.expect("an answer");
-                let missing = if standing.role.is_none() {
-                    // A closed space: neither it nor what is in it exists.
-                    [connector_key("nowhere", "drive"), connector_key(key.space.as_str(), "missing")]
-                } else {
+                let membership = app.directory.membership(&user(who), &key.space).await.expect("a response");
+                if membership.role.is_some() {
                     continue;
-                };
-                for nothing in missing {
+                }
+                // In a closed space, neither the space nor anything in it exists.
+                for missing in [connector_key("nowhere", "drive"), connector_key(key.space.as_str(), "missing")] {
                     let actor = person(who);
                     let shown = async |key| node.connector(&actor, key).await.map(drop);
-                    assert_eq!(shown(&key).await, shown(&nothing).await);
-                    let token = async |key| token_from(&node, &demand_for(who, key)).await;
-                    assert_eq!(token(key.clone()).await, token(nothing.clone()).await);
+                    assert_eq!(shown(&key).await, shown(&missing).await);
+                    let token = async |key| token_from(&node, &token_request_for(who, key)).await;
+                    assert_eq!(token(key.clone()).await, token(missing.clone()).await);
                     let started = async |key| node.start(request(who, key)).await.map(drop);
-                    assert_eq!(started(&key).await, started(&nothing).await);
-                    let ended = async |key| node.disconnect(&actor, key).await;
-                    assert_eq!(ended(&key).await, ended(&nothing).await);
+                    assert_eq!(started(&key).await, started(&missing).await);
+                    let ended = async |key| node.disconnect(&actor, key, None).await;
+                    assert_eq!(ended(&key).await, ended(&missing).await);
+                    let default = async |key| node.set_default_connection(&actor, key, None).await;
+                    assert_eq!(default(&key).await, default(&missing).await);
                     let deleted = async |key| node.delete_connector(&actor, key).await;
-                    assert_eq!(deleted(&key).await, deleted(&nothing).await);
+                    assert_eq!(deleted(&key).await, deleted(&missing).await);
                 }
             }
         }
@@ -440,31 +513,31 @@ fn invariant_09_foreign_and_missing_records_look_the_same() {
     always::<ForeignIsMissing>();
 }
 
-/// Every change leaves its audit event, and no event tells of a change that was not made.
+/// Every change has its audit event, and no event reports a change that was not made.
 #[derive(Default)]
-struct EveryChangeIsTold;
+struct EveryChangeIsAudited;
 
-/// What about a record is worth an event.
-fn essence(row: &AuthorizationRecord) -> (StateKind, u64, bool, bool) {
-    let settled = matches!(row.revocation, Some(RevocationRecord::Completed(_)));
-    (row.state, row.revision.0, row.consumed_at.is_some(), settled)
+/// The parts of a record whose changes are audited.
+fn audited(row: &AuthorizationRecord) -> (StateKind, u64, bool, bool) {
+    let completed = matches!(row.revocation, Some(RevocationRecord::Completed(_)));
+    (row.state, row.revision.0, row.consumed_at.is_some(), completed)
 }
 
-impl Invariant for EveryChangeIsTold {
+impl Invariant for EveryChangeIsAudited {
     async fn holds(&mut self, seen: &Seen<'_>) {
         let new = &seen.after.events[seen.before.events.len()..];
         for (id, row) in &seen.after.rows {
-            let changed = seen.before.rows.get(id).map(essence) != Some(essence(row));
-            let told = new.iter().any(|event| event.grant == Some(*id));
-            assert!(told || !changed, "nothing tells of {row:?}");
-            let tells_of_a_change = new.iter().filter(|event| event.grant == Some(*id)).find(|event| match event.kind {
+            let changed = seen.before.rows.get(id).map(audited) != Some(audited(row));
+            let reported = new.iter().any(|event| event.authorization == Some(*id));
+            assert!(reported || !changed, "no event for {row:?}");
+            let of_a_change = new.iter().filter(|event| event.authorization == Some(*id)).find(|event| match event.kind {
                 AuditKind::FlowStarted
                 | AuditKind::CallbackConsumed
                 | AuditKind::FlowEnded
                 | AuditKind::Connected
                 | AuditKind::Refreshed
                 | AuditKind::GrantExpired
-                | AuditKind::GrantEnded
+                | AuditKind::GrantTerminated
                 | AuditKind::RevocationCompleted => true,
                 AuditKind::BindingMismatch
                 | AuditKind::IssuerMismatch
@@ -474,14 +547,16 @@ impl Invariant for EveryChangeIsTold {
                 | AuditKind::AccessTokenIssued
                 | AuditKind::AccessTokenRefused
                 | AuditKind::UnclaimedTokensQueued
-                | AuditKind::OpenFailed
+                | AuditKind::DecryptFailed
+                | AuditKind::DefaultConnectionSet
                 | AuditKind::ConnectorCreated
                 | AuditKind::ConnectorUpdated
-                | AuditKind::ConnectorDeleted
-                | AuditKind::KeysRotated => false,
+                | AuditKind::ConnectorDeleted => false,
             });
-            let unmoved = seen.before.rows.get(id) == Some(row);
-            assert!(!unmoved || tells_of_a_change.is_none(), "{tells_of_a_change:?} did not happen");
+            let unchanged = seen.before.rows.get(id) == Some(row);
+            assert!(!unchanged || of_a_change.is_none(), "{of_a_change:?} was not made");
+            let connections = new.iter().filter(|event| event.authorization == Some(*id));
+            assert!(connections.map(|event| event.connection.as_ref()).all(|name| name == Some(&row.owner.connection)));
         }
         let about_connectors = new.iter().filter(|event| {
             matches!(event.kind, AuditKind::ConnectorCreated | AuditKind::ConnectorUpdated | AuditKind::ConnectorDeleted)
@@ -492,6 +567,6 @@ impl Invariant for EveryChangeIsTold {
 }
 
 #[test]
-fn invariant_10_every_change_leaves_its_audit_event() {
-    always::<EveryChangeIsTold>();
+fn invariant_10_every_change_has_its_audit_event() {
+    always::<EveryChangeIsAudited>();
 }

@@ -1,13 +1,13 @@
-//! Real authorization servers, each in a process of its own. What they are and how they differ: `authorization-servers/README.md`.
+//! Real authorization servers, each in a separate process. `authorization-servers/README.md` describes them.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use grantry_system_tests::authorization_server::{Answer, Kind, RealServer};
+//! use grantry_system_tests::authorization_server::{Consent, Kind, RealServer};
 //!
 //! let callback = "http://127.0.0.1:8080/api/actions/connector/_oauth_callback";
 //! let server = RealServer::start(Kind::OidcProvider, callback, &[("ACCESS_TTL", "5")]).await?;
 //! # let authorization_url = "";
-//! let url = server.login(authorization_url, "alice", Answer::Allow).await?;
+//! let url = server.login(authorization_url, "alice", Consent::Allow).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -26,7 +26,7 @@ use tokio::process::Command;
 
 use self::process::ServerProcess;
 
-/// Which server.
+/// A kind of server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// `oidc-provider` on Node.js.
@@ -36,10 +36,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Both.
+    /// All kinds.
     pub const ALL: [Self; 2] = [Self::OidcProvider, Self::Canaille];
 
-    /// Name of its folder.
+    /// The name of its folder.
     pub const fn folder(self) -> &'static str {
         match self {
             Self::OidcProvider => "oidc-provider",
@@ -48,45 +48,45 @@ impl Kind {
     }
 }
 
-/// What the person says on the consent page.
+/// The button that the scripted user presses on the consent page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Yes.
+pub enum Consent {
+    /// Allow.
     Allow,
-    /// No.
+    /// Deny.
     Deny,
 }
 
-/// Why a real server is of no use.
+/// Why a real server cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RealServerError {
     /// A file or a program cannot be used.
     #[error("{what}: {source}")]
     Io {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The set-up failed; the text is what it printed.
+    /// The set-up failed.
     #[error("setting up {folder} failed:\n{output}")]
     SetUp {
-        /// Folder of the server.
+        /// The folder of the server.
         folder: &'static str,
-        /// What it printed.
+        /// Its output.
         output: String,
     },
-    /// The server ended, or was not ready in time; the text is what it printed.
+    /// The server ended, or was not ready in time.
     #[error("{folder} does not start:\n{output}")]
     Start {
-        /// Folder of the server.
+        /// The folder of the server.
         folder: &'static str,
-        /// What it printed.
+        /// Its output.
         output: String,
     },
-    /// The scripted person did not come back to the client; the text is what stopped it.
-    #[error("the log-in did not end at the client: {0}")]
+    /// The scripted user was not redirected to the client; the text is the reason.
+    #[error("the log-in did not lead to the client: {0}")]
     LogIn(String),
 }
 
@@ -95,7 +95,7 @@ pub enum RealServerError {
 pub struct RealServer {
     kind: Kind,
     folder: PathBuf,
-    facts: Value,
+    description: Value,
     port: Port,
     redirect_uri: String,
     settings: Vec<(String, String)>,
@@ -103,33 +103,32 @@ pub struct RealServer {
 }
 
 impl RealServer {
-    /// Sets the server up if that has not happened yet (once, under a lock), starts it on a free port with `settings` in
-    /// its environment, and returns when it listens.
+    /// Sets the server up if necessary (once, under a lock), starts it on a free port with `settings` in its environment, and
+    /// returns when it listens.
     pub async fn start(kind: Kind, redirect_uri: &str, settings: &[(&str, &str)]) -> Result<Self, RealServerError> {
-        let folder = tokio::task::spawn_blocking(move || installation::ready(kind))
+        let folder = tokio::task::spawn_blocking(move || installation::prepare(kind))
             .await
             .map_err(|panicked| RealServerError::Io { what: "waiting for the set-up", source: panicked.into() })??;
-        let facts = facts(&folder)?;
+        let description = description(&folder)?;
         let port = Port::reserve(folder.parent().unwrap_or(&folder))?;
         let settings: Vec<(String, String)> =
             settings.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
         let command = run(&folder, port.number, redirect_uri, &settings);
-        let process = ServerProcess::start(kind, command, listening(&facts)).await?;
+        let process = ServerProcess::start(kind, command, listening(&description)).await?;
         let redirect_uri = redirect_uri.to_owned();
-        Ok(Self { kind, folder, facts, port, redirect_uri, settings, process })
+        Ok(Self { kind, folder, description, port, redirect_uri, settings, process })
     }
 
-    /// Ends the process and starts it again on the same port. `canaille` knows its tokens afterwards, `oidc-provider` has
-    /// forgotten everything.
+    /// Ends the process and starts it again on the same port. `canaille` keeps its tokens, `oidc-provider` stores nothing.
     pub async fn restart(&mut self) -> Result<(), RealServerError> {
         self.process.end().await;
         let mut command = run(&self.folder, self.port.number, &self.redirect_uri, &self.settings);
         command.env("KEEP_STATE", "1");
-        self.process = ServerProcess::start(self.kind, command, listening(&self.facts)).await?;
+        self.process = ServerProcess::start(self.kind, command, listening(&self.description)).await?;
         Ok(())
     }
 
-    /// Ends the process and leaves the port to nobody: calls are refused from now on.
+    /// Ends the process. The port stays reserved, so that connections are refused from now on.
     pub async fn end(&mut self) {
         self.process.end().await;
     }
@@ -139,7 +138,7 @@ impl RealServer {
         format!("http://127.0.0.1:{}", self.port.number)
     }
 
-    /// The port it listens on.
+    /// The port that the server listens on.
     pub fn port(&self) -> u16 {
         self.port.number
     }
@@ -148,35 +147,36 @@ impl RealServer {
     /// `metadata`, `metadata_oauth`.
     ///
     /// # Panics
-    /// For a name that is not there.
+    /// For an unknown name.
     pub fn endpoint(&self, name: &str) -> String {
-        let path = self.facts["paths"][name].as_str().expect("server.json names the endpoint");
+        let path = self.description["paths"][name].as_str().expect("server.json contains the endpoint");
         format!("{}{path}", self.issuer())
     }
 
-    /// The scope that brings a refresh token and names the user.
+    /// The scope that yields a refresh token and identifies the user.
     pub fn scope(&self) -> &str {
-        self.facts["scope"].as_str().unwrap_or_default()
+        self.description["scope"].as_str().unwrap_or_default()
     }
 
-    /// Parameters that an authorization request needs besides the standard ones.
+    /// Parameters that an authorization request requires besides the standard ones.
     pub fn extra_parameters(&self) -> Vec<(String, String)> {
-        let extra = self.facts["authorize_extra"].as_object().into_iter().flatten();
+        let extra = self.description["authorize_extra"].as_object().into_iter().flatten();
         extra.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned())).collect()
     }
 
-    /// How far apart two token requests for one user must be (zero where that does not matter).
+    /// The time between two token requests for one user that the server requires; zero if it requires none.
     pub fn min_interval(&self) -> Duration {
-        Duration::from_secs_f64(self.facts["min_interval"].as_f64().unwrap_or_default())
+        Duration::from_secs_f64(self.description["min_interval"].as_f64().unwrap_or_default())
     }
 
-    /// `user` (`alice` or `bob`) logs in and answers; returns the callback URL, which has not been called.
-    pub async fn login(&self, authorization_url: &str, user: &str, answer: Answer) -> Result<String, RealServerError> {
+    /// Logs `user` (`alice` or `bob`) in and presses a button on the consent page. Returns the callback URL, which is not
+    /// opened.
+    pub async fn login(&self, authorization_url: &str, user: &str, consent: Consent) -> Result<String, RealServerError> {
         let mut command = Command::new("python3");
         command.arg(self.folder.join("login.py")).args([authorization_url, user, &format!("{user}-pw")]);
-        match answer {
-            Answer::Allow => {}
-            Answer::Deny => {
+        match consent {
+            Consent::Allow => {}
+            Consent::Deny => {
                 command.arg("--deny");
             }
         }
@@ -198,18 +198,18 @@ fn run(folder: &Path, port: u16, redirect_uri: &str, settings: &[(String, String
     command
 }
 
-fn facts(folder: &Path) -> Result<Value, RealServerError> {
+fn description(folder: &Path) -> Result<Value, RealServerError> {
     let unreadable = |source| RealServerError::Io { what: "reading server.json", source };
     let text = std::fs::read(folder.join("server.json")).map_err(unreadable)?;
     serde_json::from_slice(&text).map_err(|error| unreadable(error.into()))
 }
 
-/// What the server prints when it listens.
-fn listening(facts: &Value) -> &str {
-    facts["listening"].as_str().unwrap_or_default()
+/// The text that the server prints when it listens.
+fn listening(description: &Value) -> &str {
+    description["listening"].as_str().unwrap_or_default()
 }
 
-/// A port that no other test takes while this value lives: the lock outlives the moment between looking and listening.
+/// A port that no other test uses while this value exists. The lock covers the time between the search and the listening.
 #[derive(Debug)]
 struct Port {
     number: u16,
@@ -218,7 +218,7 @@ struct Port {
 
 impl Port {
     fn reserve(root: &Path) -> Result<Self, RealServerError> {
-        let failed = |source| RealServerError::Io { what: "looking for a free port", source };
+        let failed = |source| RealServerError::Io { what: "searching for a free port", source };
         let locks = root.join("ports");
         std::fs::create_dir_all(&locks).map_err(failed)?;
         loop {

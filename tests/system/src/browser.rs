@@ -1,6 +1,7 @@
-//! A scripted browser: one person's cookies, and the headers real browsers send.
+//! A scripted browser: the cookies of one user, and the headers that real browsers send.
 //!
-//! It is its own load balancer: whatever is asked at the public address goes to the node it is at, under the public `Host`.
+//! Requests to the public address go to the node that the browser is set to, with the public `Host`, as behind a load
+//! balancer.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,11 +11,11 @@ use reqwest::header::{HeaderMap, SET_COOKIE};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::place::Place;
+use crate::paths::ConnectorPath;
 
-/// An answer, read to its end.
+/// A complete response.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct Response {
     /// HTTP status.
     pub status: u16,
     /// Header fields.
@@ -23,7 +24,7 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-impl Answer {
+impl Response {
     async fn read(response: reqwest::Response) -> Result<Self, reqwest::Error> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Ok(Self { status, headers, body: response.bytes().await?.to_vec() })
@@ -34,7 +35,7 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as JSON; null if it is none.
+    /// The body as JSON; null if it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
@@ -44,77 +45,77 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// The `code` of a problem; empty if it is none.
+    /// The `code` of a problem; empty if the body is not a problem.
     pub fn code(&self) -> String {
         self.json()["code"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Status and code: what an error is told apart by.
+    /// HTTP status and code, which identify an error.
     pub fn outcome(&self) -> (u16, String) {
         (self.status, self.code())
     }
 
-    /// Where a redirect leads.
+    /// The target of a redirect.
     pub fn location(&self) -> &str {
         self.header("location")
     }
 
-    /// The code by which the callback tells that it finished nothing: in the address of the page it leads to, or on the
-    /// page itself. Empty for the page of a flow, and for what is no page.
+    /// The code of a callback that did not complete a flow: in the URL of the result page, or on the page itself. Empty for
+    /// the result page of a flow, and for any other response.
     pub fn page_code(&self) -> String {
         let is_code = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
         let text = self.text();
-        let named = if let Some((_, name)) = self.location().rsplit_once("/_oauth_callback_result/") {
+        let name = if let Some((_, name)) = self.location().rsplit_once("/_oauth_callback_result/") {
             name
         } else {
             let reference = text.rsplit_once("<p class=\"soft\">").map_or("", |(_, rest)| rest);
             reference.split_once(" · ").map_or("", |(code, _)| code)
         };
-        if is_code(named) { named.to_owned() } else { String::new() }
+        if is_code(name) { name.to_owned() } else { String::new() }
     }
 
-    /// All of it as one text: status line, header fields, body.
-    pub fn everything(&self) -> String {
+    /// Status, header fields and body as one text.
+    pub fn full_text(&self) -> String {
         format!("{} {:?}\n{}", self.status, self.headers, self.text())
     }
 }
 
-/// A flow as the API told it to its starter.
+/// A flow, as the API returns it to the user who started it.
 #[derive(Debug, Clone)]
 pub struct Flow {
-    /// Where the browser goes.
+    /// The URL of the authorization request.
     pub authorization_url: String,
-    /// The `state`.
+    /// The `state` parameter.
     pub state: String,
     /// Its id.
     pub id: String,
 }
 
-/// How a navigation came about, which browsers tell in `Sec-Fetch-Site`.
+/// The value of `Sec-Fetch-Site`: what initiated a navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
-    /// The person typed the address, or used a bookmark.
-    Nowhere,
-    /// A link or redirect of another site, as the way back from the provider.
-    AnotherSite,
-    /// A link of our own pages.
-    OurPages,
+pub enum FetchSite {
+    /// The user: the address bar or a bookmark.
+    None,
+    /// A link or redirect of another site, such as the redirect of a provider.
+    CrossSite,
+    /// A link of a page of this origin.
+    SameOrigin,
 }
 
-impl From {
-    const fn site(self) -> &'static str {
+impl FetchSite {
+    const fn as_str(self) -> &'static str {
         match self {
-            Self::Nowhere => "none",
-            Self::AnotherSite => "cross-site",
-            Self::OurPages => "same-origin",
+            Self::None => "none",
+            Self::CrossSite => "cross-site",
+            Self::SameOrigin => "same-origin",
         }
     }
 }
 
-/// One person's browser. A clone is the same browser at that moment: another tab, with the same cookies.
+/// The browser of one user. A clone has the same cookies at that moment, like another tab.
 #[derive(Debug, Clone)]
 pub struct Browser {
-    /// Its cookies at the public origin.
+    /// The cookies of the public origin.
     pub cookies: BTreeMap<String, String>,
     http: Client,
     node: SocketAddr,
@@ -122,28 +123,28 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// A fresh browser that reaches the deployment with this public base URL at a node.
+    /// A browser without cookies, for the deployment with this public base URL, at a node.
     ///
     /// # Panics
-    /// If HTTP cannot be spoken at all.
+    /// If no HTTP client can be built.
     pub fn new(public: &str, node: SocketAddr) -> Self {
         let http = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
         let http = http.expect("an HTTP client");
         Self { cookies: BTreeMap::new(), http, node, public: public.to_owned() }
     }
 
-    /// Goes on at another node, with the same cookies.
+    /// Sends the following requests to another node.
     pub fn move_to(&mut self, node: SocketAddr) {
         self.node = node;
     }
 
-    /// The same browser at another node.
+    /// A clone at another node.
     #[must_use]
     pub fn at(&self, node: SocketAddr) -> Self {
         Self { node, ..self.clone() }
     }
 
-    /// A request with cookies and `Host`, and nothing else. `target` is a path or a URL of the public origin.
+    /// A request with cookies and `Host` only. `target` is a path or a URL of the public origin.
     pub fn request(&self, method: Method, target: &str) -> RequestBuilder {
         let path = target.strip_prefix(self.public.as_str()).unwrap_or(target);
         let host = self.public.trim_start_matches("http://");
@@ -155,40 +156,40 @@ impl Browser {
         request.header("cookie", cookies.join("; "))
     }
 
-    /// Sends a request and keeps the cookies of its answer.
+    /// Sends a request and stores the cookies of its response.
     ///
     /// # Panics
-    /// If there is no answer.
-    pub async fn send(&mut self, request: RequestBuilder) -> Answer {
-        let answer = self.try_send(request).await;
-        answer.unwrap_or_else(|error| panic!("no answer: {error}"))
+    /// Without a response.
+    pub async fn send(&mut self, request: RequestBuilder) -> Response {
+        let response = self.try_send(request).await;
+        response.unwrap_or_else(|error| panic!("no response: {error}"))
     }
 
-    /// Sends a request that may get no answer, as when the node dies.
-    pub async fn try_send(&mut self, request: RequestBuilder) -> Result<Answer, reqwest::Error> {
-        let answer = Answer::read(request.send().await?).await?;
-        self.keep_cookies(&answer.headers);
-        Ok(answer)
+    /// Sends a request that may get no response, for example because the node is killed.
+    pub async fn try_send(&mut self, request: RequestBuilder) -> Result<Response, reqwest::Error> {
+        let response = Response::read(request.send().await?).await?;
+        self.store_cookies(&response.headers);
+        Ok(response)
     }
 
-    /// Opens a page, as the address bar or a link does. Redirects are not followed.
-    pub async fn open(&mut self, target: &str, from: From) -> Answer {
-        let request = self.navigation(Method::GET, target, from);
+    /// Opens a page. Redirects are not followed.
+    pub async fn open(&mut self, target: &str, site: FetchSite) -> Response {
+        let request = self.navigation(Method::GET, target, site);
         self.send(request).await
     }
 
-    /// A top-level navigation, to be changed before it is sent.
-    pub fn navigation(&self, method: Method, target: &str, from: From) -> RequestBuilder {
+    /// A top-level navigation that is not sent yet.
+    pub fn navigation(&self, method: Method, target: &str, site: FetchSite) -> RequestBuilder {
         self.request(method, target)
-            .header("sec-fetch-site", from.site())
+            .header("sec-fetch-site", site.as_str())
             .header("sec-fetch-mode", "navigate")
             .header("sec-fetch-dest", "document")
             .header("sec-fetch-user", "?1")
             .header("accept", "text/html,application/xhtml+xml")
     }
 
-    /// Calls the API as a script of our own pages does.
-    pub async fn call(&mut self, method: Method, path: &str, body: Option<Value>) -> Answer {
+    /// Calls the API as a script of the console does.
+    pub async fn call(&mut self, method: Method, path: &str, body: Option<Value>) -> Response {
         let request = self.fetch(method, path);
         let request = match body {
             Some(body) => request.json(&body),
@@ -197,7 +198,7 @@ impl Browser {
         self.send(request).await
     }
 
-    /// A same-origin `fetch`, to be changed before it is sent.
+    /// A same-origin `fetch` that is not sent yet.
     pub fn fetch(&self, method: Method, path: &str) -> RequestBuilder {
         self.request(method, path)
             .header("sec-fetch-site", "same-origin")
@@ -206,13 +207,13 @@ impl Browser {
             .header("origin", &self.public)
     }
 
-    /// GET by a script.
-    pub async fn get(&mut self, path: &str) -> Answer {
+    /// GET as a script.
+    pub async fn get(&mut self, path: &str) -> Response {
         self.call(Method::GET, path, None).await
     }
 
-    /// POST of JSON by a script.
-    pub async fn post(&mut self, path: &str, body: Value) -> Answer {
+    /// POST of JSON as a script.
+    pub async fn post(&mut self, path: &str, body: Value) -> Response {
         self.call(Method::POST, path, Some(body)).await
     }
 
@@ -222,81 +223,138 @@ impl Browser {
     /// If that is refused.
     pub async fn log_in(&mut self, name: &str) {
         let password = format!("{name}-pw");
-        let answer = self.post("/api/session", json!({ "username": name, "password": password })).await;
-        assert_eq!(answer.status, 200, "{name} logs in: {}", answer.text());
+        let response = self.post("/api/session", json!({ "username": name, "password": password })).await;
+        assert_eq!(response.status, 200, "{name} logs in: {}", response.text());
     }
 
     /// Logs out.
-    pub async fn log_out(&mut self) -> Answer {
+    pub async fn log_out(&mut self) -> Response {
         self.call(Method::DELETE, "/api/session", None).await
     }
 
-    /// Presses the button of a connector's confirm page: opens the page, then POSTs as its script does.
+    /// Opens the confirm page of a connector and starts a flow as its script does.
     ///
     /// # Panics
     /// If either is refused.
-    pub async fn start(&mut self, place: Place) -> Flow {
-        let page = self.open(&place.public("/oauth/start"), From::Nowhere).await;
+    pub async fn start(&mut self, connector: ConnectorPath) -> Flow {
+        let page = self.open(&connector.public("/oauth/start"), FetchSite::None).await;
         assert_eq!(page.status, 200, "the confirm page opens: {}", page.text());
-        self.start_with(place, json!({})).await
+        self.start_with(connector, json!({})).await
     }
 
-    /// Starts a flow with a body of one's own.
+    /// The same for a connection with this name: the confirm page has it in its query, the flow in its body.
+    ///
+    /// # Panics
+    /// If either is refused.
+    pub async fn start_named(&mut self, connector: ConnectorPath, name: &str) -> Flow {
+        let page = self.open(&connector.public(&format!("/oauth/start?connection={name}")), FetchSite::None).await;
+        assert_eq!(page.status, 200, "the confirm page opens: {}", page.text());
+        self.start_with(connector, json!({ "connection": name })).await
+    }
+
+    /// Starts a flow with this body.
     ///
     /// # Panics
     /// If that is refused.
-    pub async fn start_with(&mut self, place: Place, body: Value) -> Flow {
-        let answer = self.try_start(place, body).await;
-        assert_eq!(answer.status, 200, "a flow starts: {}", answer.text());
-        let told = answer.json();
-        let text = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
+    pub async fn start_with(&mut self, connector: ConnectorPath, body: Value) -> Flow {
+        let response = self.try_start(connector, body).await;
+        assert_eq!(response.status, 200, "a flow starts: {}", response.text());
+        let started = response.json();
+        let text = |name: &str| started[name].as_str().unwrap_or_default().to_owned();
         Flow { authorization_url: text("authorizationUrl"), state: text("state"), id: text("flowId") }
     }
 
-    /// Asks for a flow.
-    pub async fn try_start(&mut self, place: Place, body: Value) -> Answer {
-        self.post(&place.internal("/_start_oauth_flow"), body).await
+    /// Requests a flow with this body.
+    pub async fn try_start(&mut self, connector: ConnectorPath, body: Value) -> Response {
+        self.post(&connector.internal("/_start_oauth_flow"), body).await
     }
 
-    /// Comes back from the provider, and does not follow the redirect.
-    pub async fn come_back(&mut self, callback: &str) -> Answer {
-        self.open(callback, From::AnotherSite).await
+    /// Opens the callback as the provider's redirect does. The redirect in the response is not followed.
+    pub async fn open_callback(&mut self, callback: &str) -> Response {
+        self.open(callback, FetchSite::CrossSite).await
     }
 
-    /// Runs `GET path` at a connector's API as oneself.
-    pub async fn execute(&mut self, place: Place, path: &str) -> Answer {
-        self.post(&place.public("/_execute"), json!({ "params": { "method": "GET", "path": path } })).await
+    /// Runs `GET path` at a connector's API, without naming a connection.
+    pub async fn execute(&mut self, connector: ConnectorPath, path: &str) -> Response {
+        self.post(&connector.public("/_execute"), json!({ "params": { "method": "GET", "path": path } })).await
     }
 
-    /// One's own status at a connector, from the bulk answer; null if it is not in it.
+    /// Runs `GET path` at a connector's API with the connection of this name.
+    pub async fn execute_named(&mut self, connector: ConnectorPath, name: &str, path: &str) -> Response {
+        let params = json!({ "method": "GET", "path": path });
+        self.post(&connector.public("/_execute"), json!({ "params": params, "connection": name })).await
+    }
+
+    /// The user's status at a connector, from the response for all connectors; null if the connector is not in it.
     ///
     /// # Panics
-    /// If that is refused.
-    pub async fn status(&mut self, place: Place) -> Value {
-        let answer = self.post(&place.in_space("/internal/actions/connectors/_me/auth_status"), json!({})).await;
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        answer.json()[place.connector].clone()
+    /// If the request is refused.
+    pub async fn status(&mut self, connector: ConnectorPath) -> Value {
+        let response = self.post(&connector.in_space("/internal/actions/connectors/_me/auth_status"), json!({})).await;
+        assert_eq!(response.status, 200, "{}", response.text());
+        response.json()[connector.id].clone()
     }
 
-    /// The status alone.
-    pub async fn status_name(&mut self, place: Place) -> String {
-        self.status(place).await["user_auth_status"].as_str().unwrap_or_default().to_owned()
+    /// The connection that the status shows; null at a shared connector.
+    pub async fn connection(&mut self, connector: ConnectorPath) -> Value {
+        self.status(connector).await["connection"].clone()
     }
 
-    /// Disconnects oneself.
-    pub async fn disconnect(&mut self, place: Place) -> Answer {
-        self.call(Method::POST, &place.internal("/_oauth_disconnect"), None).await
+    /// The connection with this name among all connections of the status; null if it is not listed.
+    pub async fn connection_named(&mut self, connector: ConnectorPath, name: &str) -> Value {
+        let status = self.status(connector).await;
+        let several = status["connections"].as_array().cloned();
+        let all = several.unwrap_or_else(|| vec![status["connection"].clone()]);
+        all.into_iter().find(|connection| connection["name"] == name).unwrap_or_default()
     }
 
-    /// Where a flow stands.
-    pub async fn flow(&mut self, place: Place, flow: &str) -> Answer {
-        self.get(&place.in_space(&format!("/internal/actions/oauth_flow/{flow}"))).await
+    /// Status and reason of the shown connection; the reason is empty if there is none.
+    pub async fn status_and_reason(&mut self, connector: ConnectorPath) -> (String, String) {
+        let status = self.status(connector).await;
+        let reason = status["connection"]["reason"].as_str().unwrap_or_default().to_owned();
+        (status_name(&status), reason)
     }
 
-    /// How a flow ended: its status and its code.
-    pub async fn flow_end(&mut self, place: Place, flow: &str) -> (String, String) {
-        let told = self.flow(place, flow).await.json();
-        let text = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
+    /// The `provider_note` of the shown connection; null if there is none.
+    ///
+    /// # Panics
+    /// If the status has no connection.
+    pub async fn provider_note(&mut self, connector: ConnectorPath) -> Value {
+        let connection = self.connection(connector).await;
+        assert!(connection.is_object(), "a status without a connection");
+        connection["provider_note"].clone()
+    }
+
+    /// See [`status_name`].
+    pub async fn status_name(&mut self, connector: ConnectorPath) -> String {
+        status_name(&self.status(connector).await)
+    }
+
+    /// Disconnects, without naming a connection.
+    pub async fn disconnect(&mut self, connector: ConnectorPath) -> Response {
+        self.call(Method::POST, &connector.internal("/_oauth_disconnect"), None).await
+    }
+
+    /// Disconnects the connection with this name.
+    pub async fn disconnect_named(&mut self, connector: ConnectorPath, name: &str) -> Response {
+        self.post(&connector.internal("/_oauth_disconnect"), json!({ "connection": name })).await
+    }
+
+    /// Sets the default connection at a connector, or clears it.
+    pub async fn set_default_connection(&mut self, connector: ConnectorPath, name: Option<&str>) -> Response {
+        let body = json!({ "connection": name });
+        self.call(Method::PUT, &connector.internal("/_default_connection"), Some(body)).await
+    }
+
+    /// The status of a flow.
+    pub async fn flow(&mut self, connector: ConnectorPath, flow: &str) -> Response {
+        self.get(&connector.in_space(&format!("/internal/actions/oauth_flow/{flow}"))).await
+    }
+
+    /// Status and code of a flow.
+    pub async fn flow_result(&mut self, connector: ConnectorPath, flow: &str) -> (String, String) {
+        let body = self.flow(connector, flow).await.json();
+        let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
         (text("status"), text("code"))
     }
 
@@ -306,18 +364,18 @@ impl Browser {
         found.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Loses the cookies whose name contains this.
-    pub fn forget(&mut self, part: &str) {
+    /// Deletes the cookies whose name contains this text.
+    pub fn delete_cookies(&mut self, part: &str) {
         self.cookies.retain(|name, _| !name.contains(part));
     }
 
-    fn keep_cookies(&mut self, headers: &HeaderMap) {
+    fn store_cookies(&mut self, headers: &HeaderMap) {
         for cookie in headers.get_all(SET_COOKIE) {
             let cookie = cookie.to_str().unwrap_or_default();
             let (pair, attributes) = cookie.split_once(';').unwrap_or((cookie, ""));
             let Some((name, value)) = pair.split_once('=') else { continue };
-            let is_over = attributes.split(';').any(|attribute| attribute.trim().eq_ignore_ascii_case("max-age=0"));
-            if is_over {
+            let is_deleted = attributes.split(';').any(|attribute| attribute.trim().eq_ignore_ascii_case("max-age=0"));
+            if is_deleted {
                 self.cookies.remove(name.trim());
             } else {
                 self.cookies.insert(name.trim().to_owned(), value.trim().to_owned());
@@ -326,7 +384,23 @@ impl Browser {
     }
 }
 
-/// Some text that nobody has used before, for states and codes that must not exist.
-pub fn made_up(seed: u8) -> String {
+/// The status of the shown connection, or `not_applicable`.
+///
+/// # Panics
+/// If `user_auth_status` contradicts the connection: it is `connected` if and only if the shown connection is.
+#[track_caller]
+pub fn status_name(status: &Value) -> String {
+    let user_auth_status = status["user_auth_status"].as_str().unwrap_or_default();
+    let Some(connection) = status["connection"]["status"].as_str() else {
+        assert_eq!(user_auth_status, "not_applicable", "a status without a connection: {status}");
+        return user_auth_status.to_owned();
+    };
+    let expected = if connection == "connected" { "connected" } else { "not_connected" };
+    assert_eq!(user_auth_status, expected, "{status}");
+    connection.to_owned()
+}
+
+/// A text of 64 characters, for states and codes that do not exist. Texts of different seeds differ.
+pub fn unknown_value(seed: u8) -> String {
     hex(&[seed; 32])
 }

@@ -8,8 +8,8 @@ use grantry_domain::ports::Clock;
 use grantry_domain::time::Timestamp;
 use grantry_runtime::SystemClock;
 
-/// The clock of the operating system plus what stands in a file, so that nodes in other processes see the same time.
-/// The monotonic side cannot be moved: nobody can do that to a machine either.
+/// The clock of the operating system plus an offset. The offset is read from a file, so that nodes in other processes have
+/// the same time. The monotonic clock cannot be moved, as on a real machine.
 #[derive(Debug, Clone)]
 pub struct MovableClock {
     file: PathBuf,
@@ -21,25 +21,25 @@ impl MovableClock {
         Self { file: folder.join("clock-offset") }
     }
 
-    /// Moves it on.
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) -> io::Result<()> {
         self.shift(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))
     }
 
-    /// Moves it back, as an operator does who sets a wrong clock right.
+    /// Moves the clock back, as an operator who corrects a wrong clock.
     pub fn set_back(&self, by: Duration) -> io::Result<()> {
         self.shift(-i64::try_from(by.as_millis()).unwrap_or(i64::MAX))
     }
 
     fn shift(&self, by: i64) -> io::Result<()> {
         let offset = self.offset().saturating_add(by);
-        // In one step: a reader sees the old offset or the new one.
-        let fresh = self.file.with_extension("new");
-        std::fs::write(&fresh, offset.to_string())?;
-        std::fs::rename(fresh, &self.file)
+        // A rename is atomic: a reader gets the old offset or the new one.
+        let new = self.file.with_extension("new");
+        std::fs::write(&new, offset.to_string())?;
+        std::fs::rename(new, &self.file)
     }
 
-    /// A clock that nobody has moved has no file.
+    /// Zero without a file, until the clock is moved for the first time.
     fn offset(&self) -> i64 {
         std::fs::read_to_string(&self.file).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
     }
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_moves_on_and_back_for_everybody_who_reads_it() {
+    fn all_clocks_of_a_folder_move_forward_and_back_together() {
         let folder = tempfile::tempdir().unwrap();
         let (one, other) = (MovableClock::of(folder.path()), MovableClock::of(folder.path()));
         one.advance(Duration::from_hours(2)).unwrap();

@@ -1,4 +1,4 @@
-//! What the nodes of one deployment share: a folder with database and key, a public address, a clock, people.
+//! What the nodes of one deployment share: a folder with database and key, a public address, a clock, and users.
 
 use std::io;
 use std::net::TcpListener;
@@ -10,50 +10,44 @@ use tempfile::TempDir;
 
 use crate::clock::MovableClock;
 use crate::host::{Host, HostError};
-use crate::people::TestPeople;
 use crate::process::{NodeProcess, NodeProcessError};
+use crate::users::TestUsers;
 
-/// Everything a node must know, in a form that can be handed to another process.
+/// The settings of a node, in a form that can be sent to another process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Settings {
     /// Folder of database, key and clock.
     pub folder: PathBuf,
-    /// Public base URL; the same on every node.
+    /// Public base URL, the same on every node.
     pub public: String,
     /// Loopback targets (`127.0.0.1:port`) that may be called.
     pub egress: Vec<String>,
-    /// Life of a flow.
-    pub flow_ttl: Duration,
-    /// Longest request to a provider.
-    pub request_deadline: Duration,
-    /// What a late request may take after that.
-    pub quarantine: Duration,
-    /// How long disconnect waits for a renewal.
+    /// How long a disconnect waits for a refresh.
     pub disconnect_wait: Duration,
-    /// How long a write waits for another process.
+    /// How long a write waits for a lock of another process.
     pub busy_timeout: Duration,
     /// Largest size of the database, in pages.
     pub max_pages: Option<u32>,
-    /// Whether limits on how often somebody may do something are as generous as tests need them, or as they are by default.
-    pub generous: bool,
-    /// How often a node in a process of its own sweeps and revokes; `None`: never.
-    pub rounds: Option<Duration>,
+    /// Whether rate limits are so high that no test reaches them; otherwise they are the default ones.
+    pub generous_rates: bool,
+    /// How often a node in a separate process sweeps and revokes; `None` means never.
+    pub job_interval: Option<Duration>,
 }
 
-/// One deployment. It ends, with its folder, when this value is dropped.
+/// One deployment. Dropping it deletes its folder.
 #[derive(Debug)]
 pub struct Deployment {
-    /// What its nodes are started with. Changes count for nodes that are started afterwards.
+    /// The settings of its nodes. A change applies to nodes that are started afterwards.
     pub settings: Settings,
-    /// Who may come in.
-    pub people: TestPeople,
+    /// Its users.
+    pub users: TestUsers,
     folder: TempDir,
-    /// Keeps the public port from everybody else. Nobody listens: the scripted browser is the load balancer.
+    /// Reserves the public port. No process listens there: the scripted browser connects to a node directly.
     _public: TcpListener,
 }
 
 impl Deployment {
-    /// An empty deployment with a fresh key.
+    /// An empty deployment with a new key.
     pub fn new() -> io::Result<Self> {
         let folder = tempfile::tempdir()?;
         let public = TcpListener::bind(("127.0.0.1", 0))?;
@@ -61,51 +55,48 @@ impl Deployment {
             folder: folder.path().to_owned(),
             public: format!("http://127.0.0.1:{}", public.local_addr()?.port()),
             egress: Vec::new(),
-            flow_ttl: Duration::from_mins(10),
-            request_deadline: Duration::from_secs(15),
-            quarantine: Duration::from_secs(30),
             disconnect_wait: Duration::from_secs(5),
             busy_timeout: Duration::from_secs(5),
             max_pages: None,
-            generous: true,
-            rounds: Some(Duration::from_millis(100)),
+            generous_rates: true,
+            job_interval: Some(Duration::from_millis(100)),
         };
-        let deployment = Self { settings, people: TestPeople::default(), folder, _public: public };
+        let deployment = Self { settings, users: TestUsers::default(), folder, _public: public };
         deployment.write_key(&fresh_key()?)?;
         Ok(deployment)
     }
 
-    /// Lets nodes call this port of the machine.
+    /// Allows nodes to call this port of the machine.
     pub fn allow(&mut self, port: u16) {
         self.settings.egress.push(format!("127.0.0.1:{port}"));
     }
 
-    /// The redirect URI of connectors that share one.
+    /// The redirect URI of connectors with the shared callback.
     pub fn shared_callback(&self) -> String {
         format!("{}/api/actions/connector/_oauth_callback", self.settings.public)
     }
 
-    /// Its folder.
+    /// The folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Its database file.
+    /// The database file.
     pub fn database(&self) -> PathBuf {
         database_file(self.folder.path())
     }
 
-    /// Its clock.
+    /// The clock.
     pub fn clock(&self) -> MovableClock {
         MovableClock::of(self.folder.path())
     }
 
-    /// Where its key is.
+    /// The file of the root key.
     pub fn key_file(&self) -> PathBuf {
         key_file(self.folder.path())
     }
 
-    /// Puts a root key in the place of the present one.
+    /// Replaces the root key.
     pub fn write_key(&self, text: &str) -> io::Result<()> {
         use std::os::unix::fs::PermissionsExt as _;
 
@@ -115,26 +106,26 @@ impl Deployment {
 
     /// Starts a node in this process.
     pub async fn host(&self) -> Result<Host, HostError> {
-        Host::start(&self.settings, &self.people).await
+        Host::start(&self.settings, &self.users).await
     }
 
-    /// Starts a node in a process of its own; `program` is the path of the `grantry-test-node` binary.
+    /// Starts a node in a separate process; `program` is the path of the `grantry-test-node` binary.
     pub async fn process(&self, program: &str) -> Result<NodeProcess, NodeProcessError> {
         NodeProcess::start(program, &self.settings).await
     }
 }
 
-/// Where the database of a deployment is.
+/// The database file of a deployment.
 pub(crate) fn database_file(folder: &Path) -> PathBuf {
     folder.join("grantry.db")
 }
 
-/// Where its key is.
+/// The key file of a deployment.
 pub(crate) fn key_file(folder: &Path) -> PathBuf {
     folder.join("primary.key")
 }
 
-/// A root key nobody has used, as text.
+/// A new root key, as text.
 pub fn fresh_key() -> io::Result<String> {
     use base64::Engine as _;
     use grantry_domain::ports::SecureRandom as _;

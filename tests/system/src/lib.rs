@@ -1,9 +1,9 @@
-//! Harness of the wired tests: what runs beside Grantry while it is tested as a whole, and Grantry itself.
+//! Harness of the wired tests: Grantry with its real adapters, and the servers and browsers it talks to.
 //!
-//! - [`deployment`]: what several nodes share; [`host`]: a node in this process, out of the real adapters; [`process`]: a node
-//!   in a process of its own, to be killed.
-//! - [`browser`]: a scripted browser. [`world`]: all of it with the mock provider, as most tests want it.
-//! - [`served`]: `grantry serve` as an operator runs it.
+//! - [`test_app`]: the fixture of most tests: a deployment, a node, and a provider.
+//! - [`deployment`]: what the nodes of a deployment share; [`host`]: a node in this process; [`process`]: a node in a
+//!   separate process that a test can kill, and `grantry serve` as an operator runs it.
+//! - [`browser`]: a scripted browser. [`paths`]: the routes of a connector. [`users`]: the users of a deployment.
 //! - [`authorization_server`]: real authorization servers.
 
 pub mod authorization_server;
@@ -11,8 +11,7 @@ pub mod browser;
 pub mod clock;
 pub mod deployment;
 pub mod host;
-pub mod people;
-pub mod place;
+pub mod paths;
 pub mod process;
-pub mod served;
-pub mod world;
+pub mod test_app;
+pub mod users;

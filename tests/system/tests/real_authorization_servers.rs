@@ -1,12 +1,12 @@
-//! Both real authorization servers run on this machine, show their metadata, and log people in.
+//! Both real authorization servers start, serve their metadata, and log users in.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use grantry_system_tests::authorization_server::{Answer, Kind, RealServer, RealServerError};
+use grantry_system_tests::authorization_server::{Consent, Kind, RealServer, RealServerError};
 use serde_json::Value;
 use url::Url;
 
 const CALLBACK: &str = "http://127.0.0.1:9/callback";
-/// Verifier and challenge of RFC 7636 appendix B.
+/// Verifier and challenge of RFC 7636, appendix B.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
@@ -33,7 +33,7 @@ async fn json(request: reqwest::RequestBuilder) -> Value {
     request.send().await.unwrap().json().await.unwrap()
 }
 
-async fn works(kind: Kind) {
+async fn check_server(kind: Kind) {
     let mut server = RealServer::start(kind, CALLBACK, &[]).await.unwrap();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
 
@@ -41,28 +41,28 @@ async fn works(kind: Kind) {
     assert_eq!(metadata["issuer"].as_str().unwrap().trim_end_matches('/'), server.issuer());
     assert_eq!(metadata["token_endpoint"], server.endpoint("token"));
 
-    let callback = server.login(&authorization_url(&server), "alice", Answer::Allow).await.unwrap();
+    let callback = server.login(&authorization_url(&server), "alice", Consent::Allow).await.unwrap();
     assert!(callback.starts_with(CALLBACK), "{callback}");
     assert_eq!(query(&callback, "state").as_deref(), Some("a-state"));
     assert_eq!(query(&callback, "iss").as_deref(), metadata["issuer"].as_str());
-    let code = query(&callback, "code").expect("alice comes back with a code");
+    let code = query(&callback, "code").expect("the callback has a code");
     let form =
         [("grant_type", "authorization_code"), ("code", &code), ("redirect_uri", CALLBACK), ("code_verifier", VERIFIER)];
     let exchange = http.post(server.endpoint("token")).basic_auth("demo", Some("demo-secret"));
     let tokens = json(exchange.form(&form)).await;
-    assert!(tokens["refresh_token"].is_string(), "{kind:?} gives a refresh token");
+    assert!(tokens["refresh_token"].is_string(), "{kind:?} issues a refresh token");
     let access = tokens["access_token"].as_str().expect("an access token");
     let user = json(http.get(server.endpoint("userinfo")).bearer_auth(access)).await;
     assert_eq!(user["sub"], "alice");
 
-    let callback = server.login(&authorization_url(&server), "bob", Answer::Deny).await.unwrap();
+    let callback = server.login(&authorization_url(&server), "bob", Consent::Deny).await.unwrap();
     assert_eq!(query(&callback, "error").as_deref(), Some("access_denied"));
 
     let before = server.port();
     server.restart().await.unwrap();
     assert_eq!(server.port(), before);
     let user = http.get(server.endpoint("userinfo")).bearer_auth(access).send().await.unwrap();
-    assert_eq!(user.status().is_success(), kind == Kind::Canaille, "who remembers over a restart");
+    assert_eq!(user.status().is_success(), kind == Kind::Canaille, "only canaille keeps tokens over a restart");
 
     server.end().await;
     assert!(http.get(server.endpoint("metadata")).send().await.unwrap_err().is_connect());
@@ -70,24 +70,24 @@ async fn works(kind: Kind) {
 
 #[tokio::test]
 async fn oidc_provider_logs_alice_in() {
-    works(Kind::OidcProvider).await;
+    check_server(Kind::OidcProvider).await;
 }
 
 #[tokio::test]
 async fn canaille_logs_alice_in() {
-    works(Kind::Canaille).await;
+    check_server(Kind::Canaille).await;
 }
 
 #[tokio::test]
-async fn a_stranger_is_told_apart_from_a_broken_server() {
+async fn an_unknown_user_is_distinguished_from_a_failing_server() {
     let server = RealServer::start(Kind::OidcProvider, CALLBACK, &[]).await.unwrap();
-    let refused = server.login(&authorization_url(&server), "mallory", Answer::Allow).await;
-    let Err(RealServerError::LogIn(why)) = refused else { panic!("{refused:?}") };
-    assert!(why.contains("wrong user or password"), "{why}");
+    let refused = server.login(&authorization_url(&server), "mallory", Consent::Allow).await;
+    let Err(RealServerError::LogIn(reason)) = refused else { panic!("{refused:?}") };
+    assert!(reason.contains("wrong user or password"), "{reason}");
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_start_says_what_it_printed() {
+async fn the_error_of_a_failed_start_contains_the_output() {
     let wrong = [("NODE_OPTIONS", "--no-such-option")];
     let failed = RealServer::start(Kind::OidcProvider, CALLBACK, &wrong).await.unwrap_err();
     assert!(failed.to_string().contains("--no-such-option"), "{failed}");

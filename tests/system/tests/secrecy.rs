@@ -1,5 +1,5 @@
-//! Nothing secret leaves the places it belongs to: a complete flow, failures included, with the log at its finest level.
-//! In a binary of its own, because a log belongs to a whole process.
+//! No secret reaches logs, responses, metrics or the database in clear text: complete flows, including failures, with the log
+//! at level TRACE. This test is a separate binary because the log belongs to a process.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::collections::BTreeSet;
@@ -8,11 +8,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use grantry_system_tests::browser::{Answer, Browser, From, made_up};
-use grantry_system_tests::people::AGENT_KEY;
-use grantry_system_tests::place::{Draft, Place};
-use grantry_system_tests::served::Operator;
-use grantry_system_tests::world::{DRIVE, World, whose};
+use grantry_system_tests::browser::{Browser, FetchSite, Response, unknown_value};
+use grantry_system_tests::paths::{ConnectorPath, Draft};
+use grantry_system_tests::process::Installation;
+use grantry_system_tests::test_app::{DRIVE, TestApp, account_of};
+use grantry_system_tests::users::AGENT_KEY;
 use grantry_testkit::provider::{Client, Endpoint, Fault, MockProvider, Rotation};
 use reqwest::Method;
 use rusqlite::Connection;
@@ -21,10 +21,10 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use url::Url;
 
-/// Client secrets of the flow; long enough to be found only where they were put.
+/// The client secret: long enough to be found only where it was stored.
 const CLIENT_SECRET: &str = "canary-client-secret-4f2a9c";
 const WRONG_PASSWORD: &str = "canary-password-77b1e0";
-/// What the provider says about errors.
+/// A text in error responses of the provider.
 const PROVIDER_TEXT: &str = "canary-provider-text-b03d11";
 
 /// A log in memory.
@@ -42,7 +42,7 @@ impl Write for Log {
     }
 }
 
-/// Everything that must stay secret, by what it is.
+/// Everything that must stay secret, with its kind.
 #[derive(Default)]
 struct Secrets(BTreeSet<(&'static str, String)>);
 
@@ -60,12 +60,12 @@ impl Secrets {
         }
     }
 
-    /// What has reached the provider: codes, verifiers, tokens.
+    /// Codes, verifiers and tokens in the requests to the provider.
     fn add_calls(&mut self, provider: &MockProvider) {
         for call in provider.ledger().iter() {
             for name in ["code", "code_verifier", "refresh_token", "token", "client_secret"] {
                 if let Some(value) = call.form.iter().find(|(key, _)| key == name) {
-                    self.add(name_of(name), &value.1);
+                    self.add(kind_of(name), &value.1);
                 }
             }
             if let Some(token) = call.bearer_token() {
@@ -77,14 +77,14 @@ impl Secrets {
         }
     }
 
-    /// Which of them stand in a text.
+    /// The kinds of secrets that a text contains.
     fn found_in(&self, text: &[u8]) -> Vec<&'static str> {
-        let stands = |secret: &str| text.windows(secret.len()).any(|window| window == secret.as_bytes());
-        self.0.iter().filter(|(_, secret)| stands(secret)).map(|(what, _)| *what).collect()
+        let contains = |secret: &str| text.windows(secret.len()).any(|window| window == secret.as_bytes());
+        self.0.iter().filter(|(_, secret)| contains(secret)).map(|(what, _)| *what).collect()
     }
 }
 
-fn name_of(parameter: &str) -> &'static str {
+fn kind_of(parameter: &str) -> &'static str {
     match parameter {
         "code" => "code",
         "code_verifier" => "verifier",
@@ -94,14 +94,14 @@ fn name_of(parameter: &str) -> &'static str {
     }
 }
 
-/// A witness that keeps every answer, to be searched at the end.
+/// All responses, with a description each.
 #[derive(Default)]
-struct Answers(Vec<(String, Answer)>);
+struct Responses(Vec<(String, Response)>);
 
-impl Answers {
-    fn keep(&mut self, what: &str, answer: Answer) -> Answer {
-        self.0.push((what.to_owned(), answer.clone()));
-        answer
+impl Responses {
+    fn keep(&mut self, what: &str, response: Response) -> Response {
+        self.0.push((what.to_owned(), response.clone()));
+        response
     }
 }
 
@@ -110,75 +110,75 @@ fn parameter(url: &str, name: &str) -> String {
     url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned()).unwrap()
 }
 
-/// A world that is watched while people use it.
-struct Watched {
-    world: World,
+/// An app whose secrets and responses are recorded.
+struct RecordedApp {
+    app: TestApp,
     secrets: Secrets,
-    answers: Answers,
+    responses: Responses,
     alice: Browser,
     bob: Browser,
 }
 
-/// The connector whose secret is known.
-const PLACE: Place = Place::of("secretive");
+/// The connector with the known client secret.
+const CONNECTOR: ConnectorPath = ConnectorPath::of("canary");
 
-impl Watched {
+impl RecordedApp {
     async fn new() -> Self {
         let grace = MockProvider::builder().rotation(Rotation::Grace(Duration::from_hours(24)));
-        let world = World::with(grace, |settings| settings.busy_timeout = Duration::from_millis(100)).await;
-        let shared = world.deployment.shared_callback();
-        world.provider.register(Client::new("canary", CLIENT_SECRET).redirect_uri(shared));
-        world.create(PLACE, &Self::draft(&world)).await;
+        let app = TestApp::with(grace, |settings| settings.busy_timeout = Duration::from_millis(100)).await;
+        let shared = app.deployment.shared_callback();
+        app.provider.register(Client::new("canary", CLIENT_SECRET).redirect_uri(shared));
+        app.create(CONNECTOR, &Self::draft(&app)).await;
         let mut secrets = Secrets::default();
         secrets.add("client secret", CLIENT_SECRET);
         secrets.add("password", WRONG_PASSWORD);
         secrets.add("agent key", AGENT_KEY);
         secrets.add("provider text", PROVIDER_TEXT);
-        secrets.add("root key", std::fs::read_to_string(world.deployment.key_file()).unwrap().trim());
-        let (alice, bob) = (world.browser("alice").await, world.browser("bob").await);
+        secrets.add("root key", std::fs::read_to_string(app.deployment.key_file()).unwrap().trim());
+        let (alice, bob) = (app.browser("alice").await, app.browser("bob").await);
         secrets.add_cookies(&alice);
         secrets.add_cookies(&bob);
-        Self { world, secrets, answers: Answers::default(), alice, bob }
+        Self { app, secrets, responses: Responses::default(), alice, bob }
     }
 
-    fn draft(world: &World) -> Draft {
-        Draft::issuer(world.provider.base_url(), &world.provider.url("/api")).client("canary", CLIENT_SECRET)
+    fn draft(app: &TestApp) -> Draft {
+        app.draft().client("canary", CLIENT_SECRET)
     }
 
-    /// Bob or alice starts a flow and consents; answers the callback, whose parts are secret.
+    /// Starts a flow as bob or alice and consents. Returns the callback URL, whose parts are secret.
     async fn consent(&mut self, name: &str) -> String {
         let browser = if name == "bob" { &mut self.bob } else { &mut self.alice };
-        let flow = browser.start(PLACE).await;
+        let flow = browser.start(CONNECTOR).await;
         self.secrets.add_cookies(browser);
         self.secrets.add("state", &flow.state);
-        let callback = self.world.provider.approve(&flow.authorization_url, name).await.unwrap();
+        let callback = self.app.provider.approve(&flow.authorization_url, name).await.unwrap();
         self.secrets.add("code", &parameter(callback.as_str(), "code"));
         callback.into()
     }
 
-    /// A flow, tried by everybody who must not finish it, then by its owner, then again.
+    /// A flow that other users and browsers try to complete, then its user, then a replay.
     async fn connect(&mut self) {
         let wrong = json!({ "username": "alice", "password": WRONG_PASSWORD });
-        self.answers.keep("a wrong password", self.world.stranger().post("/api/session", wrong).await);
+        self.responses.keep("a wrong password", self.app.anonymous_browser().post("/api/session", wrong).await);
         let callback = self.consent("alice").await;
         let state = parameter(&callback, "state");
-        self.answers.keep("another person", self.bob.come_back(&callback).await);
-        self.answers.keep("nobody", self.world.stranger().come_back(&callback).await);
-        let unknown = callback.replace(&state, &made_up(9));
-        self.answers.keep("an unknown state", self.alice.come_back(&unknown).await);
-        let doubled = format!("{callback}&state={}", made_up(8));
-        self.answers.keep("two states", self.alice.come_back(&doubled).await);
-        self.secrets.add("state", &made_up(9));
-        self.secrets.add("state", &made_up(8));
+        self.responses.keep("another user", self.bob.open_callback(&callback).await);
+        self.responses.keep("no session", self.app.anonymous_browser().open_callback(&callback).await);
+        let unknown = callback.replace(&state, &unknown_value(9));
+        self.responses.keep("an unknown state", self.alice.open_callback(&unknown).await);
+        let duplicate = format!("{callback}&state={}", unknown_value(8));
+        self.responses.keep("two states", self.alice.open_callback(&duplicate).await);
+        self.secrets.add("state", &unknown_value(9));
+        self.secrets.add("state", &unknown_value(8));
         let mut tab = self.alice.clone();
-        let done = self.answers.keep("the callback", self.alice.come_back(&callback).await);
-        self.answers.keep("the result", self.alice.open(done.location(), From::OurPages).await);
-        self.answers.keep("a replay", tab.come_back(&callback).await);
-        let run = self.answers.keep("a run", self.alice.execute(PLACE, "/me").await);
-        assert_eq!(whose(&run), "alice@example.test");
+        let done = self.responses.keep("the callback", self.alice.open_callback(&callback).await);
+        self.responses.keep("the result", self.alice.open(done.location(), FetchSite::SameOrigin).await);
+        self.responses.keep("a replay", tab.open_callback(&callback).await);
+        let run = self.responses.keep("an execution", self.alice.execute(CONNECTOR, "/me").await);
+        assert_eq!(account_of(&run), "alice@example.test");
     }
 
-    /// Everything that can go wrong with an answer of the provider, at a renewal and at an exchange.
+    /// Failures of token responses, at a refresh and at an exchange.
     async fn fail(&mut self) {
         let failures = [
             Fault::oauth_error(PROVIDER_TEXT),
@@ -192,34 +192,34 @@ impl Watched {
             Fault::nested(PROVIDER_TEXT),
         ];
         for fault in failures {
-            self.world.expire_access_tokens();
-            self.world.provider.faults().once(Endpoint::Token, fault.clone());
-            self.answers.keep("a failed renewal", self.alice.execute(PLACE, "/me").await);
-            self.world.advance(Duration::from_mins(20));
-            self.answers.keep("a renewal", self.alice.execute(PLACE, "/me").await);
+            self.app.expire_access_tokens();
+            self.app.provider.faults().once(Endpoint::Token, fault.clone());
+            self.responses.keep("a failed refresh", self.alice.execute(CONNECTOR, "/me").await);
+            self.app.advance(Duration::from_mins(20));
+            self.responses.keep("a refresh", self.alice.execute(CONNECTOR, "/me").await);
             let callback = self.consent("bob").await;
-            self.world.provider.faults().once(Endpoint::Token, fault);
-            let done = self.answers.keep("a failed exchange", self.bob.come_back(&callback).await);
-            self.answers.keep("its result", self.bob.open(done.location(), From::OurPages).await);
+            self.app.provider.faults().once(Endpoint::Token, fault);
+            let done = self.responses.keep("a failed exchange", self.bob.open_callback(&callback).await);
+            self.responses.keep("its result", self.bob.open(done.location(), FetchSite::SameOrigin).await);
         }
-        let flow = self.bob.start(PLACE).await;
+        let flow = self.bob.start(CONNECTOR).await;
         self.secrets.add("state", &flow.state);
-        let denied = self.world.provider.deny(&flow.authorization_url, "bob").await.unwrap();
+        let denied = self.app.provider.deny(&flow.authorization_url, "bob").await.unwrap();
         let denied = format!("{denied}&error_description={PROVIDER_TEXT}");
-        self.answers.keep("a denial", self.bob.come_back(&denied).await);
-        self.world.provider.faults().once(Endpoint::Api, Fault::status(401));
-        self.answers.keep("a forced renewal", self.alice.execute(PLACE, "/me").await);
-        let lock = Connection::open(self.world.deployment.database()).unwrap();
+        self.responses.keep("a denial", self.bob.open_callback(&denied).await);
+        self.app.provider.faults().once(Endpoint::Api, Fault::status(401));
+        self.responses.keep("a forced refresh", self.alice.execute(CONNECTOR, "/me").await);
+        let lock = Connection::open(self.app.deployment.database()).unwrap();
         lock.execute_batch("BEGIN IMMEDIATE").unwrap();
-        self.answers.keep("a locked store", self.alice.try_start(PLACE, json!({})).await);
+        self.responses.keep("a locked store", self.alice.try_start(CONNECTOR, json!({})).await);
         lock.execute_batch("ROLLBACK").unwrap();
     }
 
-    /// What an administrator, a person and a back end can look at. Only the last gets a token, by the one route for it.
-    async fn look(&mut self) {
-        let mut carol = self.world.browser("carol").await;
+    /// Reads everything as an administrator, a user and a back end. Only the back end gets a token, by the route for it.
+    async fn read_all(&mut self) {
+        let mut carol = self.app.browser("carol").await;
         self.secrets.add_cookies(&carol);
-        let (connector, start) = (PLACE.public(""), PLACE.public("/oauth/start"));
+        let (connector, start) = (CONNECTOR.public(""), CONNECTOR.public("/oauth/start"));
         let paths = [
             "/",
             "/api/actions/connectors",
@@ -232,35 +232,35 @@ impl Watched {
             &start,
         ];
         for path in paths {
-            self.answers.keep(path, carol.get(path).await);
+            self.responses.keep(path, carol.get(path).await);
         }
         let statuses = "/internal/actions/connectors/_me/auth_status";
-        self.answers.keep("statuses", self.alice.post(statuses, json!({})).await);
-        self.answers.keep("an edit", self.world.edit(PLACE, &Self::draft(&self.world)).await);
+        self.responses.keep("statuses", self.alice.post(statuses, json!({})).await);
+        self.responses.keep("an edit", self.app.edit(CONNECTOR, &Self::draft(&self.app)).await);
 
-        let mut agent = self.world.stranger();
-        let body = json!({ "user": "u_alice", "destination": self.world.provider.base_url() });
-        let request = agent.request(Method::POST, &PLACE.internal("/_access_token")).bearer_auth(AGENT_KEY).json(&body);
-        let handed = agent.send(request).await;
+        let mut agent = self.app.anonymous_browser();
+        let body = json!({ "user": "u_alice", "destination": self.app.provider.base_url() });
+        let request = agent.request(Method::POST, &CONNECTOR.internal("/_access_token")).bearer_auth(AGENT_KEY).json(&body);
+        let issued = agent.send(request).await;
         self.secrets
-            .add("access token", handed.json()["access_token"].as_str().unwrap_or_else(|| panic!("{}", handed.text())));
+            .add("access token", issued.json()["access_token"].as_str().unwrap_or_else(|| panic!("{}", issued.text())));
     }
 
-    /// Disconnects, lets the background do its work, and leaves another grant behind.
-    async fn end(&mut self) {
-        self.answers.keep("a disconnect", self.alice.disconnect(PLACE).await);
-        self.world.provider.until(|ledger| ledger.revocations().len() >= 2).await;
-        self.world.host.settle().await;
-        self.world.advance(Duration::from_mins(20));
-        let connections = &self.world.host.connections;
+    /// Disconnects, runs the background jobs, and leaves another grant in the store.
+    async fn disconnect(&mut self) {
+        self.responses.keep("a disconnect", self.alice.disconnect(CONNECTOR).await);
+        self.app.provider.until(|ledger| ledger.revocations().len() >= 2).await;
+        self.app.host.drain().await;
+        self.app.advance(Duration::from_mins(20));
+        let connections = &self.app.host.connections;
         connections.revoke_due().await.unwrap();
         connections.sweep(|_| {}).await.unwrap();
-        connections.write_notes().await.unwrap();
+        connections.flush_audit().await.unwrap();
         connections.deliver_events().await.unwrap();
-        self.world.connect(&mut self.alice, DRIVE, "alice").await;
+        self.app.connect(&mut self.alice, DRIVE, "alice").await;
         self.secrets.add_cookies(&self.alice);
-        whose(&self.alice.execute(DRIVE, "/me").await);
-        self.secrets.add_calls(&self.world.provider);
+        account_of(&self.alice.execute(DRIVE, "/me").await);
+        self.secrets.add_calls(&self.app.provider);
         let kinds: BTreeSet<_> = self.secrets.0.iter().map(|(what, _)| *what).collect();
         for expected in
             ["access token", "refresh token", "verifier", "code", "state", "flow cookie", "session cookie", "revoked token"]
@@ -270,17 +270,17 @@ impl Watched {
     }
 
     #[track_caller]
-    fn assert_clean(&self, place: &str, bytes: &[u8]) {
-        assert_eq!(self.secrets.found_in(bytes), Vec::<&str>::new(), "in {place}");
+    fn assert_no_secret(&self, name: &str, bytes: &[u8]) {
+        assert_eq!(self.secrets.found_in(bytes), Vec::<&str>::new(), "in {name}");
     }
 }
 
 #[tokio::test]
-async fn r30_r44_r61_r64_r77_r78_r79_lesson_31_nothing_secret_is_logged_answered_or_stored_in_clear() {
+async fn r30_r44_r61_r64_r77_r78_r79_lesson_31_no_secret_is_logged_returned_or_stored_in_clear_text() {
     let log = Log::default();
     let writer = log.clone();
     let lines = tracing_subscriber::fmt::layer().json().with_writer(move || writer.clone());
-    // Everything of ours at the finest level; libraries as the program logs them.
+    // The crates of this workspace at level TRACE, libraries at the level of the program.
     let filter = tracing_subscriber::filter::Targets::new()
         .with_target("grantry", tracing::Level::TRACE)
         .with_target("audit", tracing::Level::TRACE)
@@ -288,49 +288,49 @@ async fn r30_r44_r61_r64_r77_r78_r79_lesson_31_nothing_secret_is_logged_answered
     tracing_subscriber::registry().with(lines).with(filter).init();
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder().unwrap();
 
-    let mut watched = Watched::new().await;
-    watched.connect().await;
-    watched.fail().await;
-    watched.look().await;
-    watched.end().await;
+    let mut recorded = RecordedApp::new().await;
+    recorded.connect().await;
+    recorded.fail().await;
+    recorded.read_all().await;
+    recorded.disconnect().await;
 
     let logged = log.0.lock().unwrap().clone();
     assert!(logged.len() > 10_000, "there is a log");
-    watched.assert_clean("the log", &logged);
-    let audit = format!("{:?}", watched.world.host.sink.events());
+    recorded.assert_no_secret("the log", &logged);
+    let audit = format!("{:?}", recorded.app.host.sink.events());
     assert!(audit.len() > 1_000, "there is an audit trail");
-    watched.assert_clean("the audit trail", audit.as_bytes());
+    recorded.assert_no_secret("the audit trail", audit.as_bytes());
     let figures = metrics.render();
     assert!(figures.contains("grantry_http_requests_total"), "there are metrics: {figures}");
-    watched.assert_clean("the metrics", figures.as_bytes());
-    for (what, answer) in &watched.answers.0 {
-        let mut answer = answer.clone();
-        // A cookie goes to the browser it belongs to, and to nobody else.
-        answer.headers.remove("set-cookie");
-        watched.assert_clean(what, answer.everything().as_bytes());
+    recorded.assert_no_secret("the metrics", figures.as_bytes());
+    for (what, response) in &recorded.responses.0 {
+        let mut response = response.clone();
+        // `Set-Cookie` is the only place for a cookie.
+        response.headers.remove("set-cookie");
+        recorded.assert_no_secret(what, response.full_text().as_bytes());
     }
     for end in ["", "-wal", "-shm"] {
-        let file = format!("{}{end}", watched.world.deployment.database().display());
+        let file = format!("{}{end}", recorded.app.deployment.database().display());
         let Ok(bytes) = std::fs::read(Path::new(&file)) else { continue };
-        watched.assert_clean(&file, &bytes);
+        recorded.assert_no_secret(&file, &bytes);
     }
 }
 
-/// The program itself, with its own log and metrics.
+/// The same for the program, with its log and its metrics.
 #[tokio::test]
-async fn r77_r79_lesson_31_the_program_at_its_finest_log_level_tells_no_secret() {
+async fn r77_r79_lesson_31_the_program_logs_no_secret_at_level_trace() {
     let provider = MockProvider::builder().start().await.unwrap();
-    let operator = Operator::new(env!("CARGO_BIN_EXE_grantry-under-test"), &[provider.port()]).unwrap();
-    operator.write_config(&operator.config().unwrap().replace("log = \"info\"", "log = \"trace\"")).unwrap();
-    let redirect_uri = format!("{}/api/actions/connector/_oauth_callback", operator.public());
+    let installation = Installation::new(env!("CARGO_BIN_EXE_grantry-under-test"), &[provider.port()]).unwrap();
+    installation.write_config(&installation.config().unwrap().replace("log = \"info\"", "log = \"trace\"")).unwrap();
+    let redirect_uri = format!("{}/api/actions/connector/_oauth_callback", installation.public());
     provider.register(Client::new("canary", CLIENT_SECRET).redirect_uri(redirect_uri));
-    let served = operator.serve().await.unwrap();
+    let process = installation.serve().await.unwrap();
 
     let mut secrets = Secrets::default();
     secrets.add("client secret", CLIENT_SECRET);
     secrets.add("password", WRONG_PASSWORD);
-    secrets.add("root key", std::fs::read_to_string(operator.path("primary.key")).unwrap().trim());
-    let mut alice = Browser::new(&operator.public(), operator.address());
+    secrets.add("root key", std::fs::read_to_string(installation.path("primary.key")).unwrap().trim());
+    let mut alice = Browser::new(&installation.public(), installation.address());
     alice.post("/api/session", json!({ "username": "alice", "password": WRONG_PASSWORD })).await;
     alice.log_in("alice").await;
     let draft = Draft::issuer(provider.base_url(), &provider.url("/api")).client("canary", CLIENT_SECRET);
@@ -344,25 +344,25 @@ async fn r77_r79_lesson_31_the_program_at_its_finest_log_level_tells_no_secret()
         }
         let callback = String::from(provider.approve(&flow.authorization_url, "alice").await.unwrap());
         secrets.add("code", &parameter(&callback, "code"));
-        alice.come_back(&callback).await;
+        alice.open_callback(&callback).await;
     }
-    assert_eq!(whose(&alice.execute(DRIVE, "/me").await), "alice@example.test");
+    assert_eq!(account_of(&alice.execute(DRIVE, "/me").await), "alice@example.test");
     provider.expire_access_tokens();
-    assert_eq!(whose(&alice.execute(DRIVE, "/me").await), "alice@example.test");
+    assert_eq!(account_of(&alice.execute(DRIVE, "/me").await), "alice@example.test");
     let figures = alice.get("/metrics").await.text();
     assert_eq!(alice.disconnect(DRIVE).await.status, 204);
     provider.until(|ledger| ledger.revocations().len() == 2).await;
-    assert!(served.stop().await.unwrap().success());
+    assert!(process.stop().await.unwrap().success());
 
     secrets.add_calls(&provider);
     secrets.add("provider text", PROVIDER_TEXT);
-    let logged = std::fs::read(operator.path("log")).unwrap();
+    let logged = std::fs::read(installation.path("log")).unwrap();
     let text = String::from_utf8_lossy(&logged);
-    assert!(text.contains("TRACE") || text.contains("DEBUG"), "the level counts: {text}");
+    assert!(text.contains("TRACE") || text.contains("DEBUG"), "the level is in effect: {text}");
     for line in text.lines() {
-        assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "R79: one well-formed line each: {line}");
+        assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "one JSON object per line: {line}");
     }
     assert_eq!(secrets.found_in(&logged), Vec::<&str>::new(), "in the log");
     assert_eq!(secrets.found_in(figures.as_bytes()), Vec::<&str>::new(), "in the metrics");
-    assert_eq!(secrets.found_in(&std::fs::read(operator.database()).unwrap()), Vec::<&str>::new(), "in the database");
+    assert_eq!(secrets.found_in(&std::fs::read(installation.database()).unwrap()), Vec::<&str>::new(), "in the database");
 }

@@ -1,4 +1,4 @@
-//! Programs of the machine that the tests start.
+//! Programs that the tests start.
 
 use std::path::Path;
 
@@ -6,15 +6,15 @@ use xshell::{Shell, cmd};
 
 use crate::Result;
 
-/// One program, or a group of them that belongs together.
+/// A program, or a group of related programs.
 struct Need {
     name: &'static str,
-    /// Which tests need it.
+    /// Which tests need the program.
     reason: &'static str,
     present: fn(&Shell) -> bool,
-    /// Debian's packages; empty where Debian has none.
+    /// The Debian packages; empty if Debian has none.
     apt: &'static [&'static str],
-    /// What to do where it cannot be installed from here.
+    /// The instruction for other systems.
     by_hand: &'static str,
 }
 
@@ -29,7 +29,9 @@ const NEEDS: &[Need] = &[
     Need {
         name: "Node.js 20.19 or newer",
         reason: "console, its tests, and one real authorization server",
-        present: |sh| cmd!(sh, "node --version").quiet().ignore_stderr().read().is_ok_and(|said| node_is_new_enough(&said)),
+        present: |sh| {
+            cmd!(sh, "node --version").quiet().ignore_stderr().read().is_ok_and(|version| node_is_new_enough(&version))
+        },
         apt: &["nodejs"],
         by_hand: "install Node.js from https://nodejs.org",
     },
@@ -56,7 +58,7 @@ const NEEDS: &[Need] = &[
     },
 ];
 
-/// Installs what is missing by apt where that is possible, and says what to do where it is not.
+/// Installs missing programs with apt where possible; otherwise fails with instructions.
 pub(crate) fn install_missing(sh: &Shell) -> Result {
     let missing = || NEEDS.iter().filter(|need| !(need.present)(sh)).collect::<Vec<_>>();
     let first = missing();
@@ -66,13 +68,13 @@ pub(crate) fn install_missing(sh: &Shell) -> Result {
         cmd!(sh, "apt-get update --quiet").run()?;
         cmd!(sh, "apt-get install --yes --quiet --no-install-recommends {packages...}").run()?;
     }
-    // Looked for again: a distribution's package may be too old.
+    // A package of the distribution may be too old, so search again.
     let rest = if first.is_empty() { first } else { missing() };
     if rest.is_empty() { Ok(()) } else { Err(instructions(&rest).into()) }
 }
 
 fn instructions(missing: &[&Need]) -> String {
-    let mut lines = vec!["the tests need programs that are not here:".to_owned()];
+    let mut lines = vec!["the tests need programs that are not installed:".to_owned()];
     let by_hand = |need: &&Need| format!("  {} ({}): {}", need.name, need.reason, need.by_hand);
     lines.extend(missing.iter().map(by_hand));
     let packages: Vec<_> = missing.iter().flat_map(|need| need.apt).copied().collect();
@@ -96,9 +98,9 @@ fn on_path(names: &[&str]) -> bool {
     std::env::split_paths(&path).any(|folder| names.iter().any(|name| folder.join(name).is_file()))
 }
 
-/// Judges what `node --version` says, for example `v20.20.2`.
-fn node_is_new_enough(said: &str) -> bool {
-    let mut numbers = said.trim().trim_start_matches('v').split('.').map(str::parse::<u32>);
+/// Whether the output of `node --version`, for example `v20.20.2`, is a supported version.
+fn node_is_new_enough(version: &str) -> bool {
+    let mut numbers = version.trim().trim_start_matches('v').split('.').map(str::parse::<u32>);
     match (numbers.next(), numbers.next()) {
         (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (20, 19),
         _ => false,
@@ -110,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn node_is_judged_by_number_not_by_text() {
+    fn versions_of_node_are_compared_as_numbers() {
         assert!(node_is_new_enough("v20.19.0"));
         assert!(node_is_new_enough("v100.0.0\n"));
         assert!(!node_is_new_enough("v20.9.0"));
@@ -119,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn instructions_name_everything_that_is_missing() {
+    fn instructions_name_all_missing_programs() {
         let missing: Vec<_> = NEEDS.iter().filter(|need| ["npm", "Chromium"].contains(&need.name)).collect();
         let text = instructions(&missing);
         assert!(text.contains("npm (packages of the console): install npm"));

@@ -1,17 +1,17 @@
-//! A file that remembers from which input something was made.
+//! A stamp file: the input that a result was made from.
 
 use std::path::{Path, PathBuf};
 
 use crate::Result;
 
-/// The input itself is the stamp: no hash to trust, and a difference can be looked at.
+/// The stamp contains the whole input and no hash, so that a difference can be inspected.
 pub(crate) struct Stamp {
     path: PathBuf,
     input: Vec<u8>,
 }
 
 impl Stamp {
-    /// The stamp at `path` for what stands in `files` now.
+    /// The stamp at `path` for the current content of `files`.
     pub(crate) fn new(path: PathBuf, files: &[impl AsRef<Path>]) -> Result<Self> {
         let mut input = Vec::new();
         for file in files {
@@ -22,12 +22,12 @@ impl Stamp {
         Ok(Self { path, input })
     }
 
-    /// Whether the result was made from exactly this input.
+    /// Whether the result was made from this input.
     pub(crate) fn is_current(&self) -> bool {
         std::fs::read(&self.path).is_ok_and(|stamped| stamped == self.input)
     }
 
-    /// Says that it was; to be called after everything has succeeded.
+    /// Records that the result was made; to be called after every step has succeeded.
     pub(crate) fn write(&self) -> Result {
         if let Some(folder) = self.path.parent() {
             std::fs::create_dir_all(folder)?;
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stamp_holds_until_its_input_changes() {
+    fn a_stamp_is_current_until_the_input_changes() {
         let folder = Shell::new().unwrap().create_temp_dir().unwrap();
         let input = folder.path().join("lock");
         std::fs::write(&input, "1").unwrap();

@@ -1,10 +1,15 @@
-//! Which crate may know which: edges point inward only.
+//! Which crate may depend on which: edges point inward only.
+
+use std::collections::BTreeSet;
 
 use cargo_metadata::{DependencyKind, Package};
+use xshell::{Shell, cmd};
 
-/// A member of the workspace with what it declares.
+use crate::{Result, workspace};
+
+/// A member of the workspace with the other members it depends on.
 #[derive(Debug)]
-pub(crate) struct Member {
+struct Member {
     name: String,
     dependencies: Vec<Dependency>,
 }
@@ -14,89 +19,140 @@ struct Dependency {
     name: String,
     /// Only for tests and examples.
     is_dev: bool,
-    is_optional: bool,
-    /// Another member of the workspace.
-    is_member: bool,
 }
 
 impl From<&Package> for Member {
     fn from(package: &Package) -> Self {
-        let dependency = |dependency: &cargo_metadata::Dependency| Dependency {
+        let members = package.dependencies.iter().filter(|dependency| dependency.path.is_some());
+        let dependencies = members.map(|dependency| Dependency {
             name: dependency.name.clone(),
             is_dev: dependency.kind == DependencyKind::Development,
-            is_optional: dependency.optional,
-            is_member: dependency.path.is_some(),
-        };
-        Self { name: package.name.to_string(), dependencies: package.dependencies.iter().map(dependency).collect() }
+        });
+        Self { name: package.name.to_string(), dependencies: dependencies.collect() }
     }
 }
 
-/// Which other members one may know.
-enum Knows {
+/// Which other members a member may depend on.
+enum Allowed {
     Only(&'static [&'static str]),
-    Everybody,
+    Any,
 }
 
 struct Rule {
     member: &'static str,
-    /// In what it ships.
-    knows: Knows,
-    /// Also in its own tests.
-    tests_know: &'static [&'static str],
+    /// Normal dependencies.
+    allowed: Allowed,
+    /// Further members that only the tests may use.
+    in_tests: &'static [&'static str],
 }
 
 const DOMAIN: &str = "grantry-domain";
-/// What tests may use beside the crate itself: the kit, and the reference store as the model.
+const RUNTIME: &str = "grantry-runtime";
+/// The test kit, and the reference store, whose histories other stores are compared with.
 const TESTKIT: &[&str] = &["grantry-testkit", "grantry-store-memory"];
 
-const fn adapter(member: &'static str, knows: &'static [&'static str]) -> Rule {
-    Rule { member, knows: Knows::Only(knows), tests_know: TESTKIT }
+const fn inner(member: &'static str, allowed: &'static [&'static str]) -> Rule {
+    Rule { member, allowed: Allowed::Only(allowed), in_tests: TESTKIT }
 }
 
-/// Every member has its row: a new crate is a decision about the architecture.
+/// Every store has this rule, so that another one needs no row.
+static STORE: Rule = inner("grantry-store-", &[DOMAIN]);
+
+/// Every other member has a row: a new crate is a decision about the architecture.
 const RULES: &[Rule] = &[
-    Rule {
-        member: DOMAIN,
-        knows: Knows::Only(&[]),
-        // Its use cases are tested against doubles of every port and the reference store.
-        tests_know: TESTKIT,
-    },
-    adapter("grantry-store-memory", &[DOMAIN]),
-    Rule {
-        member: "grantry-store-sqlite",
-        knows: Knows::Only(&[DOMAIN]),
-        // Random histories are compared with those of the reference store.
-        tests_know: &["grantry-testkit", "grantry-store-memory"],
-    },
-    adapter("grantry-crypto-aes-gcm", &[DOMAIN]),
-    adapter("grantry-system", &[DOMAIN]),
-    adapter("grantry-provider-oauth2", &[DOMAIN]),
-    // It implements the transport port that the codec owns.
-    adapter("grantry-http-reqwest", &[DOMAIN, "grantry-provider-oauth2"]),
-    adapter("grantry-http-axum", &[DOMAIN]),
-    // The composition root; also the test kit, whose authorization server the demo runs.
-    Rule { member: "grantry", knows: Knows::Everybody, tests_know: &[] },
-    Rule { member: "grantry-testkit", knows: Knows::Only(&[DOMAIN]), tests_know: &[] },
-    Rule { member: "grantry-system-tests", knows: Knows::Everybody, tests_know: &[] },
-    Rule { member: "xtask", knows: Knows::Only(&[]), tests_know: &[] },
+    inner(DOMAIN, &[]),
+    inner(RUNTIME, &[DOMAIN]),
+    inner("grantry-crypto-aes-gcm", &[DOMAIN]),
+    inner("grantry-provider-oauth2", &[DOMAIN]),
+    // It implements the transport port that the codec defines.
+    inner("grantry-http-reqwest", &[DOMAIN, "grantry-provider-oauth2"]),
+    inner("grantry-http-axum", &[DOMAIN]),
+    // The composition root; the demo runs the authorization server of the test kit.
+    Rule { member: "grantry", allowed: Allowed::Any, in_tests: &[] },
+    Rule { member: "grantry-testkit", allowed: Allowed::Only(&[DOMAIN, RUNTIME]), in_tests: &[] },
+    Rule { member: "grantry-system-tests", allowed: Allowed::Any, in_tests: &[] },
+    Rule { member: "xtask", allowed: Allowed::Only(&[RUNTIME]), in_tests: &[] },
 ];
 
-/// What the domain may use of the outside: no IO, no runtime, no serialisation.
-const DOMAIN_USES: &[&str] = &["async-trait", "futures-util", "thiserror", "zeroize"];
+/// Crates that perform IO, run tasks, read ambient time or randomness, or define a serialisation format. The domain must
+/// not depend on them, directly or through another crate.
+const FOREIGN_TO_DOMAIN: &[&str] = &[
+    // Runtimes.
+    "async-io",
+    "async-std",
+    "futures-executor",
+    "mio",
+    "smol",
+    "tokio",
+    // IO and its protocols.
+    "axum",
+    "hyper",
+    "native-tls",
+    "reqwest",
+    "rusqlite",
+    "rustls",
+    "rustix",
+    "socket2",
+    "sqlx",
+    "tokio-postgres",
+    "ureq",
+    // Ambient time and randomness.
+    "chrono",
+    "getrandom",
+    "jiff",
+    "rand",
+    "time",
+    // Serialisation.
+    "bincode",
+    "ciborium",
+    "postcard",
+    "prost",
+    "serde",
+    "serde_core",
+    "serde_json",
+    "toml",
+];
 
-/// What it may offer to others as a feature.
-const DOMAIN_OFFERS: &[&str] = &["mockall"];
+/// The feature of the domain that adds mocks for tests. Its dependencies are not checked.
+const MOCK: &str = "mock";
 
-/// Everything that points the wrong way.
-pub(crate) fn check(members: &[Member]) -> Vec<String> {
+/// All edges and dependencies that are not allowed.
+pub(crate) fn check(sh: &Shell) -> Result<Vec<String>> {
+    let packages = workspace::metadata()?.packages;
+    let members: Vec<_> = packages.iter().map(Member::from).collect();
+    let domain = packages.iter().find(|package| package.name == DOMAIN).ok_or("the domain crate does not exist")?;
+    Ok([wrong_edges(&members), foreign_crates(&resolved(sh, domain)?)].concat())
+}
+
+/// The crates that a build of this package alone compiles in, with all features but the mocks.
+///
+/// Asked of `cargo tree` and not of `cargo metadata`: the latter unifies the features of the whole workspace, so a feature
+/// that another member enables on a shared crate would count.
+fn resolved(sh: &Shell, package: &Package) -> Result<BTreeSet<String>> {
+    let name = package.name.as_str();
+    let features: Vec<_> = package.features.keys().filter(|feature| *feature != MOCK).cloned().collect();
+    let features = features.join(",");
+    let format = "{p}";
+    let tree = cmd!(sh, "cargo tree --package {name} --no-default-features --features {features} --prefix none");
+    let lines = tree.args(["--edges", "normal,no-proc-macro", "--format", format]).quiet().read()?;
+    let names = lines.lines().filter_map(|line| line.split(' ').next());
+    Ok(names.filter(|found| !found.is_empty() && *found != name).map(str::to_owned).collect())
+}
+
+fn foreign_crates(resolved: &BTreeSet<String>) -> Vec<String> {
+    let foreign = FOREIGN_TO_DOMAIN.iter().filter(|name| resolved.contains(**name));
+    let found = foreign.map(|name| {
+        format!("{DOMAIN}: depends on {name} (see `cargo tree --package {DOMAIN} --edges normal --invert {name}`)")
+    });
+    found.collect()
+}
+
+fn wrong_edges(members: &[Member]) -> Vec<String> {
     let mut findings = Vec::new();
     for member in members {
-        match RULES.iter().find(|rule| rule.member == member.name) {
-            Some(rule) => findings.extend(wrong_edges(member, rule)),
+        match rule_of(member) {
+            Some(rule) => findings.extend(wrong_edges_of(member, rule)),
             None => findings.push(format!("{}: has no row in the table of allowed edges", member.name)),
-        }
-        if member.name == DOMAIN {
-            findings.extend(foreign_to_domain(member));
         }
     }
     for rule in RULES.iter().filter(|rule| members.iter().all(|member| member.name != rule.member)) {
@@ -105,45 +161,34 @@ pub(crate) fn check(members: &[Member]) -> Vec<String> {
     findings
 }
 
-fn wrong_edges(member: &Member, rule: &Rule) -> Vec<String> {
-    let allowed = |dependency: &Dependency| {
-        let name = dependency.name.as_str();
-        let shipped = match rule.knows {
-            Knows::Everybody => true,
-            Knows::Only(known) => known.contains(&name),
-        };
-        shipped || (dependency.is_dev && rule.tests_know.contains(&name))
-    };
-    let wrong = member.dependencies.iter().filter(|dependency| dependency.is_member && !allowed(dependency));
-    wrong.map(|dependency| format!("{}: must not know {}", member.name, dependency.name)).collect()
+fn rule_of(member: &Member) -> Option<&'static Rule> {
+    if member.name.starts_with(STORE.member) {
+        return Some(&STORE);
+    }
+    RULES.iter().find(|rule| rule.member == member.name)
 }
 
-fn foreign_to_domain(domain: &Member) -> Vec<String> {
-    let allowed = |dependency: &Dependency| {
+fn wrong_edges_of(member: &Member, rule: &Rule) -> Vec<String> {
+    let is_allowed = |dependency: &&Dependency| {
         let name = dependency.name.as_str();
-        DOMAIN_USES.contains(&name) || (dependency.is_optional && DOMAIN_OFFERS.contains(&name))
+        let normally = match rule.allowed {
+            Allowed::Any => true,
+            Allowed::Only(allowed) => allowed.contains(&name),
+        };
+        normally || (dependency.is_dev && rule.in_tests.contains(&name))
     };
-    let foreign = domain.dependencies.iter().filter(|dependency| !dependency.is_dev && !allowed(dependency));
-    foreign.map(|dependency| format!("{DOMAIN}: must not use {}", dependency.name)).collect()
+    let wrong = member.dependencies.iter().filter(|dependency| !is_allowed(dependency));
+    wrong.map(|dependency| format!("{}: must not depend on {}", member.name, dependency.name)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// `name` is another member, `name!` comes from outside, `name?` too and is optional, a leading `dev:` is for tests.
+    /// A leading `dev:` marks a dependency of the tests.
     fn member(name: &str, dependencies: &[&str]) -> Member {
-        let dependency = |text: &&str| {
-            let is_dev = text.starts_with("dev:");
-            let name = text.trim_start_matches("dev:");
-            let is_member = !name.ends_with(['!', '?']);
-            Dependency {
-                name: name.trim_end_matches(['!', '?']).into(),
-                is_dev,
-                is_optional: name.ends_with('?'),
-                is_member,
-            }
-        };
+        let dependency =
+            |text: &&str| Dependency { name: text.trim_start_matches("dev:").into(), is_dev: text.starts_with("dev:") };
         Member { name: name.into(), dependencies: dependencies.iter().map(dependency).collect() }
     }
 
@@ -156,52 +201,36 @@ mod tests {
     }
 
     fn findings(name: &str, dependencies: &[&str]) -> Vec<String> {
-        check(&workspace_with(member(name, dependencies)))
+        wrong_edges(&workspace_with(member(name, dependencies)))
     }
 
     #[test]
     fn inward_edges_pass() {
-        assert!(findings("grantry-http-axum", &["grantry-domain", "axum!", "dev:grantry-testkit"]).is_empty());
+        assert!(findings("grantry-http-axum", &["grantry-domain", "dev:grantry-testkit"]).is_empty());
         assert!(findings("grantry-http-reqwest", &["grantry-domain", "grantry-provider-oauth2"]).is_empty());
-        assert!(findings("grantry", &["grantry-testkit", "grantry-store-sqlite"]).is_empty());
-        assert!(findings("grantry-testkit", &["grantry-domain"]).is_empty());
+        assert!(findings("grantry", &["grantry-testkit", "grantry-store-sqlite", "grantry-runtime"]).is_empty());
+        assert!(findings("grantry-testkit", &["grantry-domain", "grantry-runtime"]).is_empty());
+        assert!(findings("grantry-runtime", &["grantry-domain"]).is_empty());
     }
 
     #[test]
-    fn an_adapter_must_not_know_another() {
+    fn an_adapter_does_not_depend_on_another_adapter() {
         let found = findings("grantry-store-sqlite", &["grantry-domain", "grantry-crypto-aes-gcm"]);
-        assert_eq!(found, ["grantry-store-sqlite: must not know grantry-crypto-aes-gcm"]);
+        assert_eq!(found, ["grantry-store-sqlite: must not depend on grantry-crypto-aes-gcm"]);
+        let found = findings("grantry-http-axum", &["grantry-domain", "grantry-runtime"]);
+        assert_eq!(found, ["grantry-http-axum: must not depend on grantry-runtime"]);
     }
 
     #[test]
     fn the_test_kit_is_for_tests_only() {
         let found = findings("grantry-store-memory", &["grantry-testkit"]);
-        assert_eq!(found, ["grantry-store-memory: must not know grantry-testkit"]);
+        assert_eq!(found, ["grantry-store-memory: must not depend on grantry-testkit"]);
     }
 
     #[test]
-    fn the_domain_knows_nobody() {
-        let found = findings(
-            DOMAIN,
-            &[
-                "dev:grantry-testkit",
-                "dev:grantry-store-memory",
-                "grantry-store-memory",
-                "thiserror!",
-                "mockall?",
-                "dev:tokio!",
-            ],
-        );
-        assert_eq!(
-            found,
-            ["grantry-domain: must not know grantry-store-memory", "grantry-domain: must not use grantry-store-memory",]
-        );
-    }
-
-    #[test]
-    fn the_domain_uses_only_what_is_listed() {
-        let found = findings(DOMAIN, &["serde!", "mockall!", "zeroize!"]);
-        assert_eq!(found, ["grantry-domain: must not use serde", "grantry-domain: must not use mockall"]);
+    fn the_domain_depends_on_no_other_member() {
+        let found = findings(DOMAIN, &["dev:grantry-testkit", "dev:grantry-store-memory", "grantry-store-memory"]);
+        assert_eq!(found, ["grantry-domain: must not depend on grantry-store-memory"]);
     }
 
     #[test]
@@ -212,6 +241,25 @@ mod tests {
             "grantry-new: has no row in the table of allowed edges",
             "xtask: has a row in the table of allowed edges, but does not exist",
         ];
-        assert_eq!(check(&members), expected);
+        assert_eq!(wrong_edges(&members), expected);
+    }
+
+    #[test]
+    fn pure_crates_pass_and_io_and_formats_do_not() {
+        let resolved = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let pure = ["base64", "futures-util", "hex", "sha2", "subtle", "thiserror", "zeroize"];
+        assert!(foreign_crates(&resolved(&pure)).is_empty());
+        let found = foreign_crates(&resolved(&["sha2", "serde_core", "tokio"]));
+        assert_eq!(found.len(), 2);
+        assert!(found[0].starts_with("grantry-domain: depends on tokio ("));
+    }
+
+    #[test]
+    fn the_resolved_tree_of_a_crate_is_transitive() {
+        let packages = workspace::metadata().unwrap().packages;
+        let xtask = packages.iter().find(|package| package.name == "xtask").unwrap();
+        let resolved = resolved(&workspace::shell().unwrap(), xtask).unwrap();
+        assert!(resolved.contains("regex-syntax"), "{resolved:?}");
+        assert!(!resolved.contains("serde_derive") && !resolved.contains("xtask"), "{resolved:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! The texts of the repository, read once.
+//! The text files of the repository, read once.
 
 use std::path::Path;
 
@@ -15,11 +15,9 @@ pub(crate) struct File {
 }
 
 impl File {
-    /// Whether somebody wrote it: not a bundle that a tool made.
-    pub(crate) fn is_source(&self, extensions: &[&str]) -> bool {
-        let extension = Path::new(&self.path).extension().and_then(|extension| extension.to_str());
-        let is_built = self.path.split('/').any(|part| part == "dist");
-        !is_built && extension.is_some_and(|extension| extensions.contains(&extension))
+    /// Whether the file is written by hand, and not a bundle made by a tool.
+    pub(crate) fn is_source(&self) -> bool {
+        !self.path.split('/').any(|part| part == "dist")
     }
 }
 
@@ -30,7 +28,7 @@ pub(crate) struct Repository {
 }
 
 impl Repository {
-    /// Reads the files git knows or would take; without git (a source archive) all that are not built or installed.
+    /// Reads the files that git tracks or would add; without git (a source archive) all that are not built or installed.
     pub(crate) fn read(sh: &Shell) -> Result<Self> {
         let listing = cmd!(sh, "git ls-files -z --cached --others --exclude-standard").quiet().ignore_stderr().read();
         let mut paths: Vec<String> = match listing {
@@ -40,7 +38,7 @@ impl Repository {
         paths.sort();
         let mut files = Vec::new();
         for path in paths {
-            // A file may be deleted but not yet committed so, or hold no text.
+            // A tracked file may be deleted in the working tree, or may not be text.
             if let Ok(text) = std::fs::read_to_string(sh.current_dir().join(&path)) {
                 files.push(File { path, text });
             }
@@ -48,12 +46,12 @@ impl Repository {
         Ok(Self { files })
     }
 
-    /// The text of a file that must be there.
+    /// The text of a required file.
     pub(crate) fn text(&self, path: &str) -> Result<&str> {
         self.find(path).ok_or_else(|| format!("{path} does not exist").into())
     }
 
-    /// The text of a file that may be there.
+    /// The text of an optional file.
     pub(crate) fn find(&self, path: &str) -> Option<&str> {
         self.files.iter().find(|file| file.path == path).map(|file| file.text.as_str())
     }
@@ -87,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_git_built_and_installed_files_do_not_count() {
+    fn without_git_built_and_installed_files_are_left_out() {
         let root = Shell::new().unwrap().create_temp_dir().unwrap();
         for path in ["a/b.rs", "target/x.rs", "app/node_modules/y.ts", "c.md"] {
             let full = root.path().join(path);
@@ -100,10 +98,10 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_is_no_source() {
+    fn a_bundle_is_not_a_source() {
         let repository = Repository::of(&[("app/console/dist/a.js", ""), ("app/console/web/a.ts", ""), ("a.md", "")]);
-        let sources: Vec<_> = repository.files.iter().filter(|file| file.is_source(&["js", "ts"])).collect();
-        assert_eq!(sources.len(), 1);
-        assert_eq!(sources[0].path, "app/console/web/a.ts");
+        let sources: Vec<_> =
+            repository.files.iter().filter(|file| file.is_source()).map(|file| file.path.as_str()).collect();
+        assert_eq!(sources, ["app/console/web/a.ts", "a.md"]);
     }
 }

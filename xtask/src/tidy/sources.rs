@@ -1,46 +1,49 @@
-//! What must stand in the sources, and what must not.
+//! What the sources must contain, and what they must not.
 
-use super::lexer::{self, Language, Quoted};
 use super::repository::{File, Repository};
+use super::source_text::Syntax;
 
 /// All checks of the sources.
 pub(crate) fn check(repository: &Repository) -> Vec<String> {
-    let per_file = repository.files.iter().flat_map(|file| {
-        let rust = file.is_source(&["rs"]).then_some([undocumented(file), switched_off(file, Language::Rust)]);
-        let typescript = file.is_source(TYPESCRIPT).then(|| switched_off(file, Language::TypeScript));
-        let everywhere = [foreign_paths(file), foreign_registries(file)].concat();
-        [rust.map(|found| found.concat()).unwrap_or_default(), typescript.unwrap_or_default(), everywhere].concat()
-    });
-    per_file.chain(domain_stays_pure(repository)).collect()
+    let mut findings = Vec::new();
+    for file in &repository.files {
+        let syntax = Syntax::of(&file.path).filter(|_| file.is_source());
+        if syntax == Some(Syntax::Rust) {
+            findings.extend(undocumented(file));
+            findings.extend(switched_off(file, Syntax::Rust, RUST_SWITCHES));
+        }
+        if syntax == Some(Syntax::TypeScript) {
+            findings.extend(switched_off(file, Syntax::TypeScript, TYPESCRIPT_SWITCHES));
+        }
+        findings.extend(foreign_paths(file));
+        findings.extend(foreign_registries(file));
+    }
+    findings.extend(domain_stays_pure(repository));
+    findings
 }
 
-const TYPESCRIPT: &[&str] = &["ts", "tsx", "mts", "js", "mjs"];
+const RUST_SWITCHES: &[&str] = &["#[ignore", "#[allow(", "#![allow(", ", ignore)]", ", allow("];
+const TYPESCRIPT_SWITCHES: &[&str] = &[".skip(", ".only(", ".todo(", ".fixme(", ".skipIf(", ".runIf(", ".failing("];
 
-/// Every module says what it is for, before its first item.
+/// Every module begins with its documentation.
 fn undocumented(file: &File) -> Vec<String> {
     let first = file.text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("#!["));
     let documented = first.is_some_and(|line| line.starts_with("//!") && line.len() > 4);
     if documented { Vec::new() } else { vec![format!("{}: has no `//!` documentation", file.path)] }
 }
 
-/// No test and no lint is switched off: what is red is mended, or leaves together with what it was for.
-fn switched_off(file: &File, language: Language) -> Vec<String> {
-    let (switches, quoted): (&[&str], _) = match language {
-        Language::Rust => (&["#[ignore", "#[allow(", "#![allow(", ", ignore)]", ", allow("], Quoted::Blanked),
-        Language::TypeScript => {
-            (&[".skip(", ".only(", ".todo(", ".fixme(", ".skipIf(", ".runIf(", ".failing("], Quoted::Kept)
-        }
-    };
-    let code = lexer::code(&file.text, language, quoted);
+/// No test is skipped or singled out, and no lint is allowed: a failing test is fixed or removed.
+fn switched_off(file: &File, syntax: Syntax, switches: &[&str]) -> Vec<String> {
+    let code = syntax.code(&file.text);
     let lines = code.lines().enumerate();
     let found = lines.flat_map(|(at, line)| switches.iter().filter(|switch| line.contains(**switch)).map(move |s| (at, s)));
-    found.map(|(at, switch)| format!("{}:{}: switches something off with `{switch}`", file.path, at + 1)).collect()
+    found.map(|(at, switch)| format!("{}:{}: switches a test or a lint off with `{switch}`", file.path, at + 1)).collect()
 }
 
-/// Folders that exist on somebody's machine only.
+/// Folders that exist on one machine only.
 const MACHINE_FOLDERS: &[&str] = &["home", "Users", "root", "work", "farm"];
 
-/// Nothing depends on a place of the machine it was written on.
+/// No file names a path of the machine it was written on.
 fn foreign_paths(file: &File) -> Vec<String> {
     let lines = file.text.lines().enumerate();
     let found = lines.filter(|(_, line)| MACHINE_FOLDERS.iter().any(|folder| names_absolute_path(line, folder)));
@@ -57,7 +60,7 @@ fn names_absolute_path(line: &str, folder: &str) -> bool {
     })
 }
 
-/// A lock file of npm names no registry, and one of cargo the public index alone.
+/// npm's lock file names no registry, and cargo's lock file names the public index only.
 fn foreign_registries(file: &File) -> Vec<String> {
     let (key, public) = if file.path.ends_with("package-lock.json") {
         ("\"resolved\": ", None)
@@ -67,17 +70,17 @@ fn foreign_registries(file: &File) -> Vec<String> {
         return Vec::new();
     };
     let sources = file.text.lines().filter_map(|line| line.trim().strip_prefix(key));
-    // npm also resolves the members of a workspace, to their folders.
+    // npm also resolves the workspace's members, to their folders.
     let foreign = sources.filter(|source| public != Some(*source) && source.contains("://"));
     foreign.map(|source| format!("{}: takes a package from {source}", file.path)).collect()
 }
 
 const DOMAIN_LINTS: &str = "domain/clippy.toml";
 
-/// What the domain must not call, whatever else its list has.
+/// What the list of the domain must disallow; it may contain more.
 const AMBIENT: &[&str] = &["std::time::SystemTime::now", "std::time::Instant::now", "std::env::var"];
 
-/// The domain has its list of disallowed methods, each with a reason.
+/// The domain has a list of disallowed methods, each with a reason.
 fn domain_stays_pure(repository: &Repository) -> Vec<String> {
     let Some(text) = repository.find(DOMAIN_LINTS) else {
         return vec![format!("{DOMAIN_LINTS} does not exist")];
@@ -102,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_module_says_what_it_is_for() {
+    fn a_module_begins_with_documentation() {
         assert!(undocumented(&file("a.rs", "\n#![no_std]\n//! Words.\n\nuse x;")).is_empty());
         for text in ["", "use x;\n//! Words.", "/// Words.\nstruct X;", "//!\nuse x;"] {
             assert_eq!(undocumented(&file("a.rs", text)), ["a.rs: has no `//!` documentation"], "{text:?}");
@@ -112,9 +115,9 @@ mod tests {
     #[test]
     fn no_rust_test_or_lint_is_switched_off() {
         let fine = "// #[ignore]\nlet x = \"#[allow(y)]\";\n#[expect(z, reason = \"why\")]\niter.skip(1)";
-        assert!(switched_off(&file("a.rs", fine), Language::Rust).is_empty());
+        assert!(switched_off(&file("a.rs", fine), Syntax::Rust, RUST_SWITCHES).is_empty());
         for text in ["#[ignore]", "#[ignore = \"why\"]", "#![allow(x)]", "#[allow(x)]", "#[cfg_attr(x, ignore)]"] {
-            let found = switched_off(&file("a.rs", &format!("\n{text}\nfn x() {{}}")), Language::Rust);
+            let found = switched_off(&file("a.rs", &format!("\n{text}\nfn x() {{}}")), Syntax::Rust, RUST_SWITCHES);
             assert_eq!(found.len(), 1, "{text}");
             assert!(found[0].starts_with("a.rs:2: "), "{text}");
         }
@@ -123,9 +126,9 @@ mod tests {
     #[test]
     fn no_typescript_test_is_switched_off() {
         let fine = "// test.skip('x')\ntest('skips nothing', () => exit(1));";
-        assert!(switched_off(&file("a.ts", fine), Language::TypeScript).is_empty());
+        assert!(switched_off(&file("a.ts", fine), Syntax::TypeScript, TYPESCRIPT_SWITCHES).is_empty());
         for text in ["test.skip('x')", "describe.only('x')", "it.todo('x')", "test.skipIf(y)('x')"] {
-            assert_eq!(switched_off(&file("a.ts", text), Language::TypeScript).len(), 1, "{text}");
+            assert_eq!(switched_off(&file("a.ts", text), Syntax::TypeScript, TYPESCRIPT_SWITCHES).len(), 1, "{text}");
         }
     }
 
@@ -142,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn lock_files_name_no_registry_of_their_own() {
+    fn lock_files_name_the_public_registry_only() {
         let npm = |url: &str| file("app/console/package-lock.json", &format!("  \"resolved\": \"{url}\",\n"));
         assert!(foreign_registries(&npm("packages/client")).is_empty());
         assert_eq!(foreign_registries(&npm("https://mirror.example/a-1.tgz")).len(), 1);
@@ -152,15 +155,15 @@ mod tests {
     }
 
     #[test]
-    fn the_domain_has_its_list_with_reasons() {
+    fn the_domain_has_a_list_with_reasons() {
         let entry = |path: &&str| format!("  {{ path = \"{path}\", reason = \"why\" }},\n");
         let good = format!("disallowed-methods = [\n{}]\n", AMBIENT.iter().map(entry).collect::<String>());
-        let judge = |text: &str| domain_stays_pure(&Repository::of(&[(DOMAIN_LINTS, text)]));
-        assert!(judge(&good).is_empty());
-        assert_eq!(judge(&good.replace("SystemTime", "Other")).len(), 1);
-        assert_eq!(judge(&good.replacen(", reason = \"why\"", "", 1)).len(), 1);
-        assert_eq!(judge("").len(), AMBIENT.len());
-        assert_eq!(judge("not toml").len(), 1);
+        let check_list = |text: &str| domain_stays_pure(&Repository::of(&[(DOMAIN_LINTS, text)]));
+        assert!(check_list(&good).is_empty());
+        assert_eq!(check_list(&good.replace("SystemTime", "Other")).len(), 1);
+        assert_eq!(check_list(&good.replacen(", reason = \"why\"", "", 1)).len(), 1);
+        assert_eq!(check_list("").len(), AMBIENT.len());
+        assert_eq!(check_list("not toml").len(), 1);
         assert_eq!(domain_stays_pure(&Repository::of(&[])).len(), 1);
     }
 

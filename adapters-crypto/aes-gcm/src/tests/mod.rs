@@ -1,6 +1,6 @@
-//! Tests that need to look inside: the published vectors use a key that the public way refuses.
+//! Tests with access to internals: the published vectors use a key that the public constructor refuses.
 
-mod context;
+mod associated_data;
 mod damage;
 mod keyring;
 mod placement;
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use grantry_domain::authorization::{AuthorizationId, AuthorizationKey, FlowCookieHash, StateHash};
 use grantry_domain::connector::{ConnectorId, Epoch, Incarnation};
-use grantry_domain::identity::{SpaceId, UserId};
+use grantry_domain::identity::{ConnectionName, SpaceId, UserId};
 use grantry_domain::ports::{AssociatedData, RandomUnavailable, SecureRandom};
 use grantry_domain::provider::BindingDigest;
 use grantry_domain::secret::Secret;
@@ -38,7 +38,7 @@ const RANDOM: [u8; 44] = {
     random
 };
 
-/// The same bytes each time.
+/// The same bytes for each call.
 struct Fixed(Vec<u8>);
 
 impl SecureRandom for Fixed {
@@ -48,7 +48,7 @@ impl SecureRandom for Fixed {
     }
 }
 
-/// Bytes that look random and are the same in every run.
+/// Pseudo-random bytes, the same in every run.
 #[derive(Default)]
 struct Stream(AtomicU64);
 
@@ -88,6 +88,7 @@ fn owner() -> AuthorizationKey {
         epoch: Epoch::FIRST,
         digest: BindingDigest([0xb1; 32]),
         user: UserId::new("u_profile_1").unwrap(),
+        connection: ConnectionName::new("work").unwrap(),
     }
 }
 
@@ -108,10 +109,10 @@ fn client_secret() -> AssociatedData {
     AssociatedData::ClientSecret { space, connector, incarnation, digest }
 }
 
-fn orphan() -> AssociatedData {
-    AssociatedData::UnclaimedTokens { owner: owner(), grant: grant_id() }
+fn unclaimed() -> AssociatedData {
+    AssociatedData::UnclaimedTokens { owner: owner(), id: grant_id() }
 }
 
 fn one_of_each() -> [AssociatedData; 4] {
-    [flow(), grant(), client_secret(), orphan()]
+    [flow(), grant(), client_secret(), unclaimed()]
 }

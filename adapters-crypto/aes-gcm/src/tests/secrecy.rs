@@ -1,4 +1,4 @@
-//! R77: types that hold secrets cannot be printed, copied or compared, and are wiped.
+//! Types that contain secrets cannot be printed, copied or compared, and are wiped on drop.
 
 use std::fmt::{Debug, Display};
 use std::marker::PhantomData;
@@ -10,8 +10,8 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 use super::*;
 use crate::keyring::SealingKey;
 
-/// Whether a type lacks a trait that `String` has, as a constant. An inherent constant, there only for types with the
-/// trait, hides the one that every type has; `String` shows each time that this works.
+/// Whether a type lacks a trait that `String` implements, as a constant. The inherent constant exists only for types with
+/// the trait and shadows the one of the blanket implementation; `String` proves for each trait that the probe works.
 macro_rules! lacks {
     ($type:ty: $trait:path) => {{
         struct Probe<T>(PhantomData<T>);
@@ -55,7 +55,7 @@ fn r77_secret_types_cannot_be_printed_copied_or_compared() {
 #[test]
 fn r77_keys_are_wiped_on_drop() {
     fn wiped<T: ZeroizeOnDrop>() {}
-    // What a root key and a secret are made of, the hash the derivation runs on, and the cipher with its key schedule.
+    // The content of root keys and secrets, the hash state of the derivation, and the cipher with its key schedule.
     wiped::<Zeroizing<Vec<u8>>>();
     wiped::<Sha256>();
     wiped::<aes_gcm::Aes256Gcm>();

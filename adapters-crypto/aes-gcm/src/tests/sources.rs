@@ -1,4 +1,4 @@
-//! R75: keys from files and from the environment, and what is said when there is none.
+//! Keys from files and from the environment, and the errors when there is none.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -82,7 +82,7 @@ fn r75_an_absolute_path_does_not_depend_on_the_folder() {
 }
 
 #[test]
-fn r75_a_missing_or_unreadable_file_is_told_with_what_to_do() {
+fn r75_errors_of_missing_and_unreadable_files_contain_the_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let missing = file("primary.key").load(folder.path()).err().unwrap();
     assert_eq!(missing.to_string(), "there is no key at `file:primary.key`; make one there with `grantry keys generate`");
@@ -108,7 +108,7 @@ fn r75_r78_refused_content_is_not_repeated() {
 }
 
 #[test]
-fn r75_a_variable_is_loaded_if_it_holds_a_key() {
+fn r75_a_variable_is_loaded_if_it_contains_a_key() {
     let source = KeySource::parse("env:GRANTRY_KEY").unwrap();
     let load = |value: Option<&str>| {
         let variable = |name: &str| {

@@ -1,4 +1,4 @@
-//! Handing a token to a back end: only where the operator switched it on for that agent (R44).
+//! Issuing an access token to a back end, if the operator permits it for that agent.
 
 use axum::Json;
 use axum::extract::State;
@@ -6,72 +6,75 @@ use grantry_domain::identity::UserId;
 use grantry_domain::provider::Origin;
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::AccessTokenRequest;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::{as_text, rfc3339};
 use crate::auth::Principal;
-use crate::extract::{AtConnector, Body, Caller};
-use crate::openapi::Problems;
-use crate::problem::{Code, Problem};
-use crate::refusals::of_token;
+use crate::error_mapping::token_problem;
+use crate::extract::{Caller, ConnectorPath, JsonBody, connection_name};
+use crate::format::{self, rfc3339};
+use crate::problem::{Code, Problem, Problems};
 use crate::state::App;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(issue_access_token))
 }
 
-/// Whose token, and where it will be sent.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the body; the fields are read one by one, so that errors can name them")]
+/// The user, and where the token will be sent.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct AccessTokenBody {
     /// Id of the user.
     user: String,
-    /// URL or origin of the API; it must be among those the user consented to.
+    /// URL or origin of the API. It must be among those the user consented to.
     #[schema(example = "https://api.example.com")]
     destination: String,
+    /// Name of the connection. Default: the only one, or the user's default.
+    connection: Option<String>,
 }
 
-/// A token that may be used now.
+/// A valid access token.
 #[derive(Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "names of the contract")]
 pub(crate) struct AccessToken {
     /// The token.
-    #[serde(serialize_with = "as_text")]
+    #[serde(serialize_with = "format::secret")]
     #[schema(value_type = String)]
     access_token: Secret,
-    /// `Bearer`, in the provider's spelling.
+    /// `Bearer`, as the provider spells it.
     token_type: String,
-    /// When it lapses; null if it does not.
+    /// When it expires; null if it does not.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
 }
 
-/// A valid access token of a user. For agents to whom the operator opened this.
+/// Issues a valid access token of a user. Only for agents that the operator permits to fetch tokens.
 #[utoipa::path(post, path = "/internal/actions/connector/{id}/_access_token", operation_id = "accessToken", tag = "agents", security(("agent" = [])),
     params(("id" = String, Path)), request_body = AccessTokenBody, responses((status = 200, body = AccessToken), Problems))]
 async fn issue_access_token(
     State(app): State<App>,
     Caller(caller): Caller,
-    AtConnector(connector): AtConnector,
-    Body(mut fields): Body,
+    ConnectorPath(connector): ConnectorPath,
+    JsonBody(body): JsonBody<AccessTokenBody>,
 ) -> Result<Json<AccessToken>, Problem> {
     match &caller {
         Principal::Agent(agent) if !agent.spaces.contains(&connector.space) => return Err(Problem::new(Code::NotFound)),
         Principal::Agent(agent) if agent.access_tokens => {}
-        Principal::Agent(_) | Principal::Person { .. } => return Err(Problem::new(Code::Forbidden)),
+        Principal::Agent(_) | Principal::User { .. } => return Err(Problem::new(Code::Forbidden)),
     }
-    let user = UserId::new(fields.text("user")?.as_str()).map_err(|invalid| Problem::invalid("user", invalid.problem))?;
-    let destination = origin_of(&fields.text("destination")?)
+    let user = UserId::new(body.user).map_err(|invalid| Problem::invalid("user", invalid.problem))?;
+    let destination = origin_of(&body.destination)
         .ok_or_else(|| Problem::invalid("destination", "must be an absolute http or https URL"))?;
-    fields.finish()?;
-    let demand = AccessTokenRequest { actor: caller.actor(), connector, user, destination };
-    let handed = app.api.connections.access_token(&demand).await;
-    let handed = handed.map_err(|error| of_token(error, || app.api.connections.start_link(&demand.connector)))?;
-    let expires_at = handed.expires_at.map(rfc3339);
-    Ok(Json(AccessToken { access_token: handed.token, token_type: handed.token_type, expires_at }))
+    let connection = connection_name(body.connection)?;
+    let request = AccessTokenRequest { actor: caller.actor(), connector, user, connection, destination };
+    let issued = app.api.connections.access_token(&request).await;
+    let issued = issued.map_err(|error| {
+        token_problem(error, |connection| app.api.connections.start_link(&request.connector, connection))
+    })?;
+    let expires_at = issued.expires_at.map(rfc3339);
+    Ok(Json(AccessToken { access_token: issued.token, token_type: issued.token_type, expires_at }))
 }
 
 fn origin_of(url: &str) -> Option<Origin> {

@@ -1,4 +1,4 @@
-//! Running a connector once: as oneself, or by an agent as a named user.
+//! Sending one request to the API of a connector: for the user, or by an agent for a named user.
 
 use std::collections::BTreeMap;
 
@@ -10,37 +10,38 @@ use grantry_domain::connector::ConnectorKey;
 use grantry_domain::identity::UserId;
 use grantry_domain::ports::ApiResponse;
 use grantry_domain::usecase::Execution;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use zeroize::Zeroizing;
 
 use crate::auth::Principal;
-use crate::extract::{AtConnector, Caller, ExecutionBody, Fields, Json as Value};
-use crate::openapi::Problems;
-use crate::problem::{Code, Problem};
-use crate::refusals::of_execution;
+use crate::error_mapping::execute_problem;
+use crate::extract::{Caller, ConnectorPath, ExecuteJsonBody, Pairs, connection_name, object};
+use crate::problem::{Code, Problem, ProblemDetails, Problems};
 use crate::state::App;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(execute))
 }
 
-/// What to run, and as whom.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the body; the fields are read one by one, so that errors can name them")]
+/// The request to send, and for which user.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct ExecuteBody {
     /// The request to the API.
+    #[serde(deserialize_with = "object")]
     params: ExecuteParams,
-    /// The user an agent acts for. A person may only name themselves.
+    /// The user an agent acts for. A user may only name themselves.
     act_as: Option<String>,
+    /// Name of the connection. Default: the only one, or the user's default.
+    connection: Option<String>,
 }
 
 /// One request to a connector's API.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the body; the fields are read one by one, so that errors can name them")]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct ExecuteParams {
     /// HTTP method.
     #[schema(example = "GET")]
@@ -48,89 +49,96 @@ struct ExecuteParams {
     /// Path below the connector's base URL.
     path: String,
     /// Query parameters.
-    query: Option<BTreeMap<String, String>>,
-    /// Headers. Those that carry credentials or describe the connection are refused.
-    headers: Option<BTreeMap<String, String>>,
-    /// Body: a text is sent as it is, anything else as JSON.
+    #[serde(default)]
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    query: Option<Pairs>,
+    /// Headers. Credentials and headers of the connection are refused.
+    #[serde(default)]
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    headers: Option<Pairs>,
+    /// Body: a string is sent as text, any other value unchanged as JSON.
     #[schema(value_type = Option<serde_json::Value>)]
-    body: Option<serde_json::Value>,
+    body: Option<Box<RawValue>>,
 }
 
-/// What the API answered.
+/// The response of the API.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ExecuteResult {
-    /// Always `ok`: the API answered, whatever it said.
+    /// Always `ok`: the API responded, with any status.
     #[schema(example = "ok")]
     status: &'static str,
     /// The connector.
     connector_id: String,
-    /// The answer.
+    /// The response.
     data: ExecuteData,
 }
 
-/// An answer of the API.
+/// A response of the API.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ExecuteData {
     /// Its HTTP status.
     status: u16,
-    /// Its headers, without cookies and those of the connection. Values of one name are joined by `, `.
+    /// Its headers, without cookies and headers of the connection. Values of one name are joined by `, `.
     headers: BTreeMap<String, String>,
-    /// Its body: JSON as JSON, text as text, anything else in base64.
+    /// Its body: JSON as JSON, text as text, other content in base64.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
-    body: Option<AnswerBody>,
-    /// `base64` if the body is encoded so.
+    body: Option<ResponseBody>,
+    /// `base64` if the body is encoded in base64.
     #[serde(skip_serializing_if = "Option::is_none")]
     body_encoding: Option<&'static str>,
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum AnswerBody {
+enum ResponseBody {
     Json(Box<RawValue>),
     Text(String),
 }
 
-/// Runs a connector once. Any status of the API is a 200 here, with that status in `data`.
+/// Sends one request to the API of a connector. Every response of the API is a 200 here, with its status in `data`.
 #[utoipa::path(post, path = "/api/actions/connector/{id}/_execute", operation_id = "executeConnector", tag = "connectors",
     security(("session" = []), ("agent" = [])),
     params(("id" = String, Path)), request_body = ExecuteBody,
     responses((status = 200, body = ExecuteResult),
-        (status = 409, description = "The user must connect first: see `reason` and `startUrl`", body = crate::problem::ProblemDetails),
+        (status = 409, description = "The user must connect first: see `reason` and `startUrl`", body = ProblemDetails),
         Problems))]
 async fn execute(
     State(app): State<App>,
     Caller(caller): Caller,
-    AtConnector(connector): AtConnector,
-    ExecutionBody(mut fields): ExecutionBody,
+    ConnectorPath(connector): ConnectorPath,
+    ExecuteJsonBody(body): ExecuteJsonBody<ExecuteBody>,
 ) -> Result<Json<ExecuteResult>, Problem> {
-    let act_as = fields.optional_text("act_as")?;
-    let user = subject(&caller, &connector, act_as)?;
-    let request = read_params(fields.object("params")?)?;
-    fields.finish()?;
+    let user = user_of(&caller, &connector, body.act_as)?;
+    let connection = connection_name(body.connection)?;
+    let ExecuteParams { method, path, query, headers, body } = body.params;
+    let mut headers = headers.unwrap_or_default().0;
+    let body = body.map(|body| body_of(&body, &mut headers));
     let execution = Execution {
         actor: caller.actor(),
         connector: connector.clone(),
         user,
-        method: request.method,
-        path: request.path,
-        query: request.query,
-        headers: request.headers,
-        body: request.body,
+        connection,
+        method: method.to_ascii_uppercase(),
+        path,
+        query: query.unwrap_or_default().0,
+        headers,
+        body,
     };
-    let answer = app.api.connections.execute(execution).await;
-    let answer = answer.map_err(|error| of_execution(error, || app.api.connections.start_link(&connector)))?;
-    Ok(Json(ExecuteResult { status: "ok", connector_id: connector.id.as_str().to_owned(), data: shown(answer) }))
+    let response = app.api.connections.execute(execution).await;
+    let response = response
+        .map_err(|error| execute_problem(error, |connection| app.api.connections.start_link(&connector, connection)))?;
+    Ok(Json(ExecuteResult { status: "ok", connector_id: connector.id.as_str().to_owned(), data: response.into() }))
 }
 
-/// As whom a caller runs: a person as themselves, an agent as whom it names, in its spaces.
-fn subject(caller: &Principal, connector: &ConnectorKey, act_as: Option<Zeroizing<String>>) -> Result<UserId, Problem> {
-    let named = act_as.map(|text| UserId::new(text.as_str()).map_err(|invalid| Problem::invalid("act_as", invalid.problem)));
+/// The user of an execution: the calling user, or the user that an agent names in one of its spaces.
+fn user_of(caller: &Principal, connector: &ConnectorKey, act_as: Option<String>) -> Result<UserId, Problem> {
+    let named = act_as.map(|text| UserId::new(text).map_err(|invalid| Problem::invalid("act_as", invalid.problem)));
     match (caller, named.transpose()?) {
-        (Principal::Person { user, .. }, None) => Ok(user.clone()),
-        (Principal::Person { user, .. }, Some(named)) if *user == named => Ok(named),
-        (Principal::Person { .. }, Some(_)) => {
-            Err(Problem::new(Code::Forbidden).because("A person may only act as themselves."))
+        (Principal::User { user, .. }, None) => Ok(user.clone()),
+        (Principal::User { user, .. }, Some(named)) if *user == named => Ok(named),
+        (Principal::User { .. }, Some(_)) => {
+            Err(Problem::new(Code::Forbidden).because("A user may only act for themselves."))
         }
         (Principal::Agent(agent), named) => {
             if !agent.spaces.contains(&connector.space) {
@@ -141,66 +149,50 @@ fn subject(caller: &Principal, connector: &ConnectorKey, act_as: Option<Zeroizin
     }
 }
 
-struct Params {
-    method: String,
-    path: String,
-    query: Vec<(String, String)>,
-    headers: Vec<(String, String)>,
-    body: Option<Vec<u8>>,
-}
-
-fn read_params(mut fields: Fields) -> Result<Params, Problem> {
-    let method = fields.text("method")?.to_ascii_uppercase();
-    let path = fields.text("path")?.as_str().to_owned();
-    let query = fields.pairs("query")?;
-    let mut headers = fields.pairs("headers")?;
-    let (body, kind) = match fields.value("body") {
-        None => (None, None),
-        Some(Value::Text(text)) => (Some(text.as_bytes().to_vec()), Some("text/plain; charset=utf-8")),
-        Some(json) => {
-            let text = json.to_text().ok_or_else(|| Problem::new(Code::Internal))?;
-            (Some(text.into_bytes()), Some("application/json"))
-        }
+/// The bytes of a body. Its type is added to the headers unless the request names one.
+fn body_of(body: &RawValue, headers: &mut Vec<(String, String)>) -> Vec<u8> {
+    let (bytes, content_type) = match serde_json::from_str::<String>(body.get()) {
+        Ok(text) => (text.into_bytes(), "text/plain; charset=utf-8"),
+        Err(_) => (body.get().as_bytes().to_vec(), "application/json"),
     };
-    fields.finish()?;
-    if let Some(kind) = kind
-        && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
-    {
-        headers.push(("content-type".to_owned(), kind.to_owned()));
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+        headers.push(("content-type".to_owned(), content_type.to_owned()));
     }
-    Ok(Params { method, path, query, headers, body })
+    bytes
 }
 
-fn shown(answer: ApiResponse) -> ExecuteData {
-    let mut headers: BTreeMap<String, String> = BTreeMap::new();
-    for (name, value) in answer.headers {
-        headers
-            .entry(name.to_ascii_lowercase())
-            .and_modify(|joined| {
-                joined.push_str(", ");
-                joined.push_str(&value);
-            })
-            .or_insert(value);
+impl From<ApiResponse> for ExecuteData {
+    fn from(response: ApiResponse) -> Self {
+        let mut headers: BTreeMap<String, String> = BTreeMap::new();
+        for (name, value) in response.headers {
+            headers
+                .entry(name.to_ascii_lowercase())
+                .and_modify(|joined| {
+                    joined.push_str(", ");
+                    joined.push_str(&value);
+                })
+                .or_insert(value);
+        }
+        let is_json = headers.get("content-type").is_some_and(|value| {
+            let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+            essence == "application/json" || essence.ends_with("+json")
+        });
+        let (body, body_encoding) = encoded(response.body, is_json);
+        Self { status: response.status, headers, body, body_encoding }
     }
-    let is_json = headers.get("content-type").is_some_and(|kind| {
-        let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        essence == "application/json" || essence.ends_with("+json")
-    });
-    let (body, body_encoding) = encoded(answer.body, is_json);
-    ExecuteData { status: answer.status, headers, body, body_encoding }
 }
 
-/// A body that claims to be JSON and is not, is text if it can be.
-fn encoded(body: Vec<u8>, is_json: bool) -> (Option<AnswerBody>, Option<&'static str>) {
+/// A body that is declared as JSON and is not JSON becomes text or base64.
+fn encoded(body: Vec<u8>, is_json: bool) -> (Option<ResponseBody>, Option<&'static str>) {
     if body.is_empty() {
         return (None, None);
     }
     match String::from_utf8(body) {
         Ok(text) => match is_json.then(|| RawValue::from_string(text.trim().to_owned()).ok()).flatten() {
-            Some(json) => (Some(AnswerBody::Json(json)), None),
-            None => (Some(AnswerBody::Text(text)), None),
+            Some(json) => (Some(ResponseBody::Json(json)), None),
+            None => (Some(ResponseBody::Text(text)), None),
         },
-        Err(binary) => (Some(AnswerBody::Text(STANDARD.encode(binary.into_bytes()))), Some("base64")),
+        Err(binary) => (Some(ResponseBody::Text(STANDARD.encode(binary.into_bytes()))), Some("base64")),
     }
 }
 
@@ -210,13 +202,13 @@ mod tests {
 
     fn data(content_type: &str, body: &[u8]) -> serde_json::Value {
         let headers = vec![("Content-Type".to_owned(), content_type.to_owned())];
-        let answer = shown(ApiResponse { status: 200, headers, body: body.to_vec() });
-        serde_json::to_value(answer).unwrap()
+        let response = ApiResponse { status: 200, headers, body: body.to_vec() };
+        serde_json::to_value(ExecuteData::from(response)).unwrap()
     }
 
     #[test]
     fn json_stays_json_text_stays_text_and_the_rest_is_base64() {
-        let json = serde_json::to_string(&shown(ApiResponse {
+        let json = serde_json::to_string(&ExecuteData::from(ApiResponse {
             status: 200,
             headers: vec![("content-type".to_owned(), "application/vnd.x+json".to_owned())],
             body: b"{\"id\":123456789012345678901234567890}".to_vec(),

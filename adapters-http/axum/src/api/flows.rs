@@ -1,86 +1,86 @@
-//! Starting a flow, watching it, giving it up.
+//! Starting, watching and cancelling a flow.
 
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use grantry_domain::authorization::{AuthorizationId, FlowStatus};
-use grantry_domain::ports::Operation;
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{CancelKey, StartRequest, Started};
 use http::{HeaderMap, StatusCode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::{as_text, rfc3339};
-use crate::extract::{AtConnector, Body, InSpace, PathParams, Person};
-use crate::guard::is_json;
-use crate::launch;
-use crate::openapi::Problems;
-use crate::problem::{Code, Problem};
+use crate::extract::{ConnectorPath, JsonBody, PathParams, SecretText, SpacePath, User, connection_name};
+use crate::format::{self, rfc3339};
+use crate::guard::checks::is_json;
+use crate::problem::{Code, Problem, ProblemDetails, Problems};
 use crate::return_url;
 use crate::state::App;
+use crate::urls::may_be_opened;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(start)).routes(routes!(cancel)).routes(routes!(read))
 }
 
-/// How to start a flow.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the body; the fields are read one by one, so that errors can name them")]
+/// Options of a new flow.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct StartFlowBody {
-    /// Where the callback sends the browser: a path, or an absolute URL of the public origin. Absent: the result page.
-    #[schema(rename = "returnUrl")]
+    /// Where the callback redirects to: a path, or an absolute URL of the public origin. Default: the result page.
     return_url: Option<String>,
-    /// Accept another account at the provider than last time.
-    #[schema(rename = "allowAccountChange")]
+    /// Accept another account at the provider than the connected one.
     allow_account_change: Option<bool>,
+    /// Name of the connection. Default: `default`.
+    connection: Option<String>,
 }
 
-/// A flow that waits for its callback.
+/// A flow that is waiting for its callback.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StartedFlow {
-    /// Where the browser may go directly; better is the launch page, which checks person and browser first.
-    #[serde(serialize_with = "as_text")]
+    /// The authorization request. Prefer the launch page, which checks user and browser first.
+    #[serde(serialize_with = "format::secret")]
     #[schema(value_type = String)]
     authorization_url: Secret,
     /// The `state` parameter in it.
-    #[serde(serialize_with = "as_text")]
+    #[serde(serialize_with = "format::secret")]
     #[schema(value_type = String)]
     state: Secret,
-    /// Names the flow.
+    /// Id of the flow.
     flow_id: String,
-    /// When the flow ends by itself.
+    /// When the flow expires.
     #[schema(format = DateTime)]
     expires_at: String,
 }
 
-/// A flow as its starter sees it.
+/// A flow, for the user who started it.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(clippy::struct_field_names, reason = "names of the contract")]
 pub(crate) struct Flow {
-    /// Names the flow.
+    /// Id of the flow.
     flow_id: String,
     /// Its connector.
     connector_id: String,
-    /// `awaiting`, `authorized`, `failed`, `expired` or `cancelled`. Everything but `awaiting` is final.
+    /// Name of its connection.
+    connection: String,
+    /// `awaiting`, `authorized`, `failed`, `expired` or `cancelled`. All but `awaiting` are final.
     #[schema(value_type = FlowStatusName)]
     status: &'static str,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
-    /// When the flow ends, or would have ended, by itself.
+    /// When the flow expires, or would have expired.
     #[schema(format = DateTime)]
     expires_at: String,
 }
 
-/// Where a flow stands.
+/// The status of a flow.
 #[derive(ToSchema)]
 #[schema(as = FlowStatus, rename_all = "snake_case")]
-#[expect(dead_code, reason = "describes the values; they are written by the domain's own names")]
+#[expect(dead_code, reason = "describes the values, which come from the domain")]
 pub(crate) enum FlowStatusName {
     /// Not finished.
     Awaiting,
@@ -90,47 +90,45 @@ pub(crate) enum FlowStatusName {
     Failed,
     /// Its deadline passed.
     Expired,
-    /// It was given up, or a newer attempt took its place.
+    /// It was cancelled, or a newer flow replaced it.
     Cancelled,
 }
 
-/// Starts a flow for the signed-in person and binds it to this browser by a cookie.
+/// Starts a flow for the signed-in user and binds it to this browser by a cookie.
 #[utoipa::path(post, path = "/internal/actions/connector/{id}/_start_oauth_flow", operation_id = "startFlow", tag = "flows",
     params(("id" = String, Path)), request_body = StartFlowBody, responses((status = 200, body = StartedFlow), Problems))]
 async fn start(
     State(app): State<App>,
-    person: Person,
-    AtConnector(key): AtConnector,
+    user: User,
+    ConnectorPath(key): ConnectorPath,
     headers: HeaderMap,
-    Body(mut fields): Body,
+    JsonBody(body): JsonBody<StartFlowBody>,
 ) -> Result<Response, Problem> {
-    // The one header a cross-site form cannot send is demanded even of an empty body (R04).
+    // A cross-site form cannot send this header, so it is required even for an empty body.
     if !is_json(&headers) {
         return Err(Problem::new(Code::UnsupportedMediaType));
     }
-    let return_path = match fields.optional_text("returnUrl")? {
+    let return_path = match body.return_url {
         Some(url) => Some(
             return_url::reduced(&url, &app.api.public)
                 .ok_or_else(|| Problem::new(Code::ReturnUrlRefused).at("returnUrl", "must be a path on this origin"))?,
         ),
         None => None,
     };
-    let allow_account_change = fields.optional_flag("allowAccountChange")?.unwrap_or(false);
-    fields.finish()?;
     let request = StartRequest {
-        actor: person.actor(),
-        space: key.space.clone(),
-        connector: key.id.clone(),
+        actor: user.actor(),
+        connector: key,
+        connection: connection_name(body.connection)?.unwrap_or_default(),
         return_path,
-        allow_account_change,
+        allow_account_change: body.allow_account_change.unwrap_or(false),
     };
     let started = app.api.connections.start(request).await?;
-    begun(&app, &headers, started)
+    started_response(&app, &headers, started)
 }
 
-/// The answer to a start: the flow and its cookie.
-fn begun(app: &App, headers: &HeaderMap, started: Started) -> Result<Response, Problem> {
-    if !started.authorization_url.expose_text().is_some_and(launch::may_be_opened) {
+/// The response to a start: the flow and its cookie.
+fn started_response(app: &App, headers: &HeaderMap, started: Started) -> Result<Response, Problem> {
+    if !started.authorization_url.expose_text().is_some_and(may_be_opened) {
         return Err(Problem::new(Code::ProviderMisconfigured));
     }
     let cookies = &app.cookies;
@@ -149,38 +147,37 @@ fn begun(app: &App, headers: &HeaderMap, started: Started) -> Result<Response, P
     Ok(response)
 }
 
-/// Which flow to give up: by one of the two.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the body; the fields are read one by one, so that errors can name them")]
+/// The flow to cancel: exactly one of the two.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct CancelFlowBody {
     /// Its id.
-    #[schema(rename = "flowId")]
     flow_id: Option<String>,
     /// Its `state`.
-    state: Option<String>,
+    #[schema(value_type = Option<String>)]
+    state: Option<SecretText>,
 }
 
-/// Gives one's own flow up. Idempotent.
+/// Cancels a flow of the signed-in user. Idempotent.
 #[utoipa::path(post, path = "/internal/actions/connector/{id}/_oauth_cancel", operation_id = "cancelFlow", tag = "flows",
     params(("id" = String, Path)), request_body = CancelFlowBody,
-    responses((status = 204), (status = 403, description = "Another person's flow", body = crate::problem::ProblemDetails), Problems))]
+    responses((status = 204), (status = 403, description = "A flow of another user", body = ProblemDetails), Problems))]
 async fn cancel(
     State(app): State<App>,
-    person: Person,
-    AtConnector(key): AtConnector,
-    Body(mut fields): Body,
+    user: User,
+    ConnectorPath(key): ConnectorPath,
+    JsonBody(body): JsonBody<CancelFlowBody>,
 ) -> Result<Response, Problem> {
-    let (flow, state) = (fields.optional_text("flowId")?, fields.optional_secret("state")?);
-    fields.finish()?;
-    let flow = flow
+    let flow = body
+        .flow_id
         .map(|text| AuthorizationId::parse(&text).ok_or_else(|| Problem::invalid("flowId", "is not a flow id")))
         .transpose()?;
-    let cancelled = match (flow, state) {
+    let cancelled = match (flow, body.state) {
         (Some(flow), None) => CancelKey::Flow(flow),
-        (None, Some(state)) => CancelKey::State(state),
+        (None, Some(SecretText(state))) => CancelKey::State(state),
         (Some(_), Some(_)) | (None, None) => return Err(Problem::invalid("body", "must name either flowId or state")),
     };
-    app.api.connections.cancel(&person.actor(), &key, cancelled).await?;
+    app.api.connections.cancel(&user.actor(), &key, cancelled).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
     if let Some(flow) = flow {
         app.cookies.without_flow(flow).append_to(response.headers_mut());
@@ -188,29 +185,29 @@ async fn cancel(
     Ok(response)
 }
 
-/// Where a flow stands. Only its starter may ask.
+/// The status of a flow, for the user who started it.
 #[utoipa::path(get, path = "/internal/actions/oauth_flow/{flowId}", operation_id = "flowStatus", tag = "flows",
     params(("flowId" = String, Path)), responses((status = 200, body = Flow), Problems))]
 async fn read(
     State(app): State<App>,
-    person: Person,
-    InSpace(space): InSpace,
+    user: User,
+    SpacePath(space): SpacePath,
     params: PathParams,
 ) -> Result<Json<Flow>, Problem> {
-    app.api.connections.ports().limiter.take(&format!("user:{}", person.user), Operation::Status).await?;
     let id = params.read("flowId", AuthorizationId::parse)?;
-    let flow = app.api.connections.flow_status(&person.actor(), Some(&space), id).await?;
+    let flow = app.api.connections.flow_status(&user.actor(), Some(&space), id).await?;
     Ok(Json(Flow {
         flow_id: flow.flow_id.to_string(),
-        connector_id: flow.connector.as_str().to_owned(),
+        connector_id: flow.connector.id.as_str().to_owned(),
+        connection: flow.connection.as_str().to_owned(),
         status: flow.status.as_str(),
-        code: code_of(flow.status),
+        code: failure_code(flow.status),
         expires_at: rfc3339(flow.expires_at),
     }))
 }
 
-/// Why a flow ended without a grant.
-fn code_of(status: FlowStatus) -> Option<&'static str> {
+/// The code of a flow that ended without a grant.
+fn failure_code(status: FlowStatus) -> Option<&'static str> {
     match status {
         FlowStatus::Failed(failure) => Some(Code::of(failure.code()).as_str()),
         FlowStatus::Expired => Some(Code::FlowExpired.as_str()),

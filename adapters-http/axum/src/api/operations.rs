@@ -1,4 +1,4 @@
-//! Health, metrics, and the description of this API.
+//! Health, metrics, and the `OpenAPI` document.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -6,15 +6,14 @@ use http::header;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::openapi::{self, Problems};
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Problem, Problems};
 use crate::state::App;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(live)).routes(routes!(ready)).routes(routes!(metrics)).routes(routes!(description))
+    OpenApiRouter::new().routes(routes!(live)).routes(routes!(ready)).routes(routes!(metrics)).routes(routes!(document))
 }
 
-/// Whether the process lives.
+/// Whether the process is alive.
 #[utoipa::path(get, path = "/livez", operation_id = "livez", tag = "operations", security(()), responses((status = 200, body = String)))]
 async fn live() -> &'static str {
     "ok\n"
@@ -29,7 +28,7 @@ async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
     }
 }
 
-/// Figures for Prometheus.
+/// Metrics for Prometheus.
 #[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "operations", security(()), responses((status = 200, body = String)))]
 async fn metrics(State(app): State<App>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (app.api.metrics)()).into_response()
@@ -37,6 +36,6 @@ async fn metrics(State(app): State<App>) -> Response {
 
 /// This document.
 #[utoipa::path(get, path = "/openapi.json", operation_id = "openapi", tag = "operations", security(()), responses((status = 200, body = Object)))]
-async fn description() -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], openapi::openapi()).into_response()
+async fn document(State(app): State<App>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], (app.openapi)()).into_response()
 }

@@ -4,37 +4,36 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use grantry_domain::ports::TokenVault;
 use grantry_domain::secret::equal_in_constant_time;
 use http::{HeaderMap, header};
+use sha2::{Digest, Sha256};
 
-use crate::auth::{AgentPrincipal, AuthenticationError, Authenticator, Principal};
+use crate::auth::authenticator::{AgentPrincipal, AuthenticationError, Authenticator, Principal};
 
-/// A key as the configuration has it: never the key itself.
+/// A key in the configuration, by its hash.
 #[derive(Debug, Clone)]
 pub struct AgentKey {
     /// SHA-256 of the whole key, `gak_` included.
     pub key_sha256: [u8; 32],
-    /// Whose it is, and what they may do.
+    /// The agent and what it may do.
     pub agent: AgentPrincipal,
 }
 
-/// Recognises agents, and asks `people` about everybody else.
+/// Authenticates agents by their keys, and passes every other request on.
 pub struct AgentKeys {
     keys: Vec<AgentKey>,
-    vault: Arc<dyn TokenVault>,
-    people: Arc<dyn Authenticator>,
+    users: Arc<dyn Authenticator>,
 }
 
 impl AgentKeys {
-    /// Keys in front of another authenticator. The vault is used for its hash alone.
-    pub fn new(keys: Vec<AgentKey>, vault: Arc<dyn TokenVault>, people: Arc<dyn Authenticator>) -> Self {
-        Self { keys, vault, people }
+    /// Keys in front of the authenticator of users.
+    pub fn new(keys: Vec<AgentKey>, users: Arc<dyn Authenticator>) -> Self {
+        Self { keys, users }
     }
 
     fn agent(&self, key: &str) -> Option<Principal> {
-        let presented = self.vault.fingerprint(key.as_bytes());
-        // Every key is compared, and each in constant time.
+        let presented = Sha256::digest(key.as_bytes());
+        // Every key is compared, each in constant time.
         let mut found = None;
         for known in &self.keys {
             if equal_in_constant_time(&known.key_sha256, &presented) {
@@ -52,10 +51,10 @@ impl Authenticator for AgentKeys {
         headers: &HeaderMap,
         peer: Option<IpAddr>,
     ) -> Result<Option<Principal>, AuthenticationError> {
-        // Whoever presents a key is that agent or nobody, whatever cookies come along.
+        // A presented key decides; cookies beside it are ignored.
         match headers.get(header::AUTHORIZATION).map(|value| value.to_str().ok().and_then(bearer)) {
             Some(Some(key)) if key.starts_with("gak_") => Ok(self.agent(key)),
-            Some(_) | None => self.people.authenticate(headers, peer).await,
+            Some(_) | None => self.users.authenticate(headers, peer).await,
         }
     }
 }

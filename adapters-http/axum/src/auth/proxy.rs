@@ -1,4 +1,4 @@
-//! A proxy in front signs people in and names them in a header.
+//! A proxy in front signs users in and names them in a header.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -7,15 +7,15 @@ use async_trait::async_trait;
 use grantry_domain::identity::UserId;
 use http::{HeaderMap, HeaderName};
 
-use crate::auth::{AuthenticationError, Authenticator, Principal};
+use crate::auth::authenticator::{AuthenticationError, Authenticator, Principal};
 
-/// Hears which roles the proxy named for a user; the host's directory remembers them.
+/// Receives the roles that the proxy sends for a user. The directory of the host keeps them.
 pub trait RoleSink: Send + Sync {
     /// Called for every request of the user.
-    fn note(&self, user: &UserId, roles: &[&str]);
+    fn record(&self, user: &UserId, roles: &[&str]);
 }
 
-/// Believes a header, but only from the addresses of the proxy itself.
+/// Trusts a header on connections from the addresses of the proxy.
 pub struct ProxyHeaderAuthenticator {
     user_header: HeaderName,
     roles: Option<(HeaderName, Arc<dyn RoleSink>)>,
@@ -23,12 +23,12 @@ pub struct ProxyHeaderAuthenticator {
 }
 
 impl ProxyHeaderAuthenticator {
-    /// `trusted` are the addresses the proxy connects from; from anywhere else the header means nothing.
+    /// `trusted` are the addresses of the proxy. On other connections the header is ignored.
     pub fn new(user_header: HeaderName, trusted: Vec<IpAddr>) -> Self {
         Self { user_header, roles: None, trusted }
     }
 
-    /// Also hands the comma-separated roles of a header to the host.
+    /// Also passes the comma-separated roles of a header to the host.
     #[must_use]
     pub fn with_roles(mut self, header: HeaderName, sink: Arc<dyn RoleSink>) -> Self {
         self.roles = Some((header, sink));
@@ -46,15 +46,15 @@ impl Authenticator for ProxyHeaderAuthenticator {
         if !peer.is_some_and(|peer| self.trusted.contains(&peer)) {
             return Ok(None);
         }
-        // Two values mean that somebody smuggled one past the proxy.
+        // A second value may have been sent past the proxy by the client.
         let Some(user) = single(headers, &self.user_header).and_then(|value| UserId::new(value).ok()) else {
             return Ok(None);
         };
         if let Some((header, sink)) = &self.roles {
             let roles = single(headers, header).unwrap_or_default();
-            sink.note(&user, &roles.split(',').map(str::trim).filter(|role| !role.is_empty()).collect::<Vec<_>>());
+            sink.record(&user, &roles.split(',').map(str::trim).filter(|role| !role.is_empty()).collect::<Vec<_>>());
         }
-        Ok(Some(Principal::Person { user, session: None }))
+        Ok(Some(Principal::User { user, session: None }))
     }
 }
 
@@ -82,7 +82,7 @@ mod tests {
 
     #[tokio::test]
     async fn r57_the_user_header_counts_only_once_and_only_from_the_proxy() {
-        let alice = Principal::Person { user: UserId::new("u_alice").unwrap(), session: None };
+        let alice = Principal::User { user: UserId::new("u_alice").unwrap(), session: None };
         assert_eq!(user_of("10.0.0.1", &["u_alice"]).await, Some(alice));
         assert_eq!(user_of("10.0.0.2", &["u_alice"]).await, None);
         assert_eq!(user_of("10.0.0.1", &["u_alice", "u_bob"]).await, None);

@@ -1,49 +1,54 @@
-//! The body of a request: bounded in size and time (R58).
+//! The body of a request: JSON, bounded in size and time.
 
 use axum::body::{Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
+use grantry_domain::identity::ConnectionName;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
 
-use crate::extract::{Fields, Json};
+use crate::extract::json;
 use crate::problem::{Code, Problem};
 use crate::state::App;
 
-/// A JSON object, to be read field by field; at most 64 KiB. An empty body is an object without fields.
-pub(crate) struct Body(pub(crate) Fields);
+/// A JSON object of the general limit. An empty body counts as an object without fields.
+pub(crate) struct JsonBody<T>(pub(crate) T);
 
-impl FromRequest<App> for Body {
+impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        object(request, app.api.limits.body, app).await.map(Self)
+        parsed(request, app.api.limits.body, app).await.map(Self)
     }
 }
 
 /// The same for `_execute`, whose limit is configurable.
-pub(crate) struct ExecutionBody(pub(crate) Fields);
+pub(crate) struct ExecuteJsonBody<T>(pub(crate) T);
 
-impl FromRequest<App> for ExecutionBody {
+impl<T: DeserializeOwned> FromRequest<App> for ExecuteJsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        object(request, app.api.limits.execute_body, app).await.map(Self)
+        parsed(request, app.api.limits.execute_body, app).await.map(Self)
     }
 }
 
-async fn object(request: Request, limit: usize, app: &App) -> Result<Fields, Problem> {
+/// The `connection` member of a body.
+pub(crate) fn connection_name(name: Option<String>) -> Result<Option<ConnectionName>, Problem> {
+    let name = name.map(ConnectionName::new).transpose();
+    name.map_err(|invalid| Problem::invalid("connection", invalid.problem))
+}
+
+async fn parsed<T: DeserializeOwned>(request: Request, limit: usize, app: &App) -> Result<T, Problem> {
     let bytes = tokio::time::timeout(app.api.limits.read_deadline, read(request, limit))
         .await
         .map_err(|_| Problem::invalid("body", "did not arrive in time"))??;
-    if bytes.is_empty() {
-        return Ok(Fields::none());
-    }
-    Fields::of_body(Json::parse(&bytes)?)
+    json::parse(if bytes.is_empty() { b"{}" } else { &bytes })
 }
 
 async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {
-    let too_large = || Problem::new(Code::PayloadTooLarge).because(format!("The body may hold at most {limit} bytes."));
+    let too_large = || Problem::new(Code::PayloadTooLarge).because(format!("The body may be at most {limit} bytes long."));
     let body = request.into_body();
-    // What announces itself as too large is not read at all.
+    // A body whose announced length exceeds the limit is not read at all.
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large());
     }

@@ -1,4 +1,4 @@
-//! Who asks, and from where.
+//! The caller of a request and the client's address.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,7 +11,7 @@ use crate::auth::{AuthenticationError, Principal};
 use crate::problem::{Code, Problem};
 use crate::state::App;
 
-/// Whoever asks: a person or an agent. Nobody is `not_signed_in`.
+/// The caller: a user or an agent. An anonymous request is `not_signed_in`.
 pub(crate) struct Caller(pub(crate) Principal);
 
 impl FromRequestParts<App> for Caller {
@@ -27,30 +27,30 @@ impl FromRequestParts<App> for Caller {
     }
 }
 
-/// A person with an interactive session: the only kind that connects anything (R05).
-pub(crate) struct Person {
-    pub(crate) user: UserId,
+/// A user with an interactive session. Routes with this extractor are closed to agents.
+pub(crate) struct User {
+    pub(crate) id: UserId,
 }
 
-impl Person {
-    /// The person as the audit trail names them.
+impl User {
+    /// The actor of the user in audit events.
     pub(crate) fn actor(&self) -> Actor {
-        Actor::Person(self.user.clone())
+        Actor::Person(self.id.clone())
     }
 }
 
-impl FromRequestParts<App> for Person {
+impl FromRequestParts<App> for User {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         match Caller::from_request_parts(parts, app).await?.0 {
-            Principal::Person { user, .. } => Ok(Self { user }),
+            Principal::User { user, .. } => Ok(Self { id: user }),
             Principal::Agent(_) => Err(Problem::new(Code::Forbidden)),
         }
     }
 }
 
-/// The address rate limits are counted by: the peer's, or the one a trusted proxy names (R57, R59).
+/// The address for rate limits: of the peer, or the one that a trusted proxy names.
 pub(crate) struct ClientAddress(pub(crate) Option<IpAddr>);
 
 impl ClientAddress {
@@ -72,7 +72,7 @@ fn peer(parts: &Parts) -> Option<IpAddr> {
     parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical())
 }
 
-/// Walks `X-Forwarded-For` from the right as long as the hop before is trusted; anybody else's header is not read.
+/// Follows `X-Forwarded-For` from the right while the previous hop is trusted. Headers of other peers are ignored.
 fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpAddr]) -> IpAddr {
     let hops: Vec<&str> = headers
         .get_all("x-forwarded-for")

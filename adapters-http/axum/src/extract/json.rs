@@ -1,346 +1,463 @@
-//! Reading JSON bodies so that every refusal names its field and none repeats a value (R58, R78).
+//! Strict JSON for request bodies. Errors report the path of a field and never repeat a value.
 //!
-//! Bodies become a small tree of our own before anything typed is made of them. A derived deserialiser would be shorter, but
-//! its errors quote what they read, and what they read may be a password. Texts of the tree are wiped when dropped.
+//! The messages of serde quote the input, which may contain a password. They are classified here and replaced by fixed texts.
 
-use std::fmt;
+use std::collections::HashSet;
+use std::fmt::{self, Formatter};
+use std::marker::PhantomData;
 
 use grantry_domain::secret::Secret;
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
-use zeroize::Zeroizing;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::Number;
+use serde_path_to_error::{Path, Segment, Track};
 
 use crate::problem::Problem;
 
-/// How deep objects and lists may be nested (R58).
+/// Deepest nesting of objects and lists.
 const MAX_DEPTH: usize = 16;
 
 /// Longest field name that is repeated to the caller.
-const NAMEABLE: usize = 64;
+const LONGEST_NAME: usize = 64;
 
-/// A JSON value.
-pub(crate) enum Json {
-    Null,
-    Bool(bool),
-    Number(serde_json::Number),
-    Text(Zeroizing<String>),
-    List(Vec<Json>),
-    Object(Vec<(String, Json)>),
+/// Marks a depth error among the messages of serde.
+const TOO_DEEP: &str = "too deep";
+
+/// Marks a duplicate field among the messages of serde.
+const DUPLICATE: &str = "duplicate field";
+
+/// Reads a body as one object: well-formed, at most [`MAX_DEPTH`] deep, no field twice, no unknown field.
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // The parts that stay raw JSON in `T` are checked here as well.
+    read(bytes, Structure { depth: 0 })?;
+    read(bytes, Object(PhantomData))
 }
 
-impl Json {
-    /// Reads a body: well-formed, at most [`MAX_DEPTH`] deep, no field twice.
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Problem> {
-        if is_too_deep(bytes) {
-            return Err(Problem::invalid("body", format!("must not be nested deeper than {MAX_DEPTH} levels")));
-        }
-        let json: Self = serde_json::from_slice(bytes).map_err(|error| {
-            Problem::invalid("body", format!("is not JSON (line {}, column {})", error.line(), error.column()))
-        })?;
-        json.refuse_doubles("")?;
-        Ok(json)
-    }
-
-    /// The value as text again, in the order it was sent.
-    pub(crate) fn to_text(&self) -> Option<String> {
-        serde_json::to_string(self).ok()
-    }
-
-    fn refuse_doubles(&self, path: &str) -> Result<(), Problem> {
-        match self {
-            Self::Object(fields) => fields.iter().enumerate().try_for_each(|(position, (name, value))| {
-                let path = joined(path, name);
-                if fields[..position].iter().any(|(earlier, _)| earlier == name) {
-                    return Err(Problem::invalid(path, "is given twice"));
-                }
-                value.refuse_doubles(&path)
-            }),
-            Self::List(items) => items.iter().try_for_each(|item| item.refuse_doubles(path)),
-            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) => Ok(()),
-        }
-    }
+/// Reads one value up to the end of the input.
+fn read<S, V>(bytes: &[u8], seed: S) -> Result<V, Problem>
+where
+    S: for<'de> DeserializeSeed<'de, Value = V>,
+{
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let mut track = Track::new();
+    let value = seed.deserialize(serde_path_to_error::Deserializer::new(&mut json, &mut track));
+    let value = value.map_err(|error| problem_of(&track.path(), &error))?;
+    json.end().map_err(|error| not_json(&error))?;
+    Ok(value)
 }
 
-/// Counts open brackets outside of texts; cheaper than parsing, and done before it.
-fn is_too_deep(bytes: &[u8]) -> bool {
-    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
-    for byte in bytes {
-        match (in_text, byte) {
-            (true, _) if escaped => escaped = false,
-            (true, b'\\') => escaped = true,
-            (_, b'"') => in_text = !in_text,
-            (false, b'{' | b'[') => depth += 1,
-            (false, b'}' | b']') => depth = depth.saturating_sub(1),
-            (true | false, _) => {}
-        }
-        if depth > MAX_DEPTH {
-            return true;
-        }
-    }
-    false
+/// For a required object in a request. A derived struct alone would also accept a list of its fields.
+pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Object(PhantomData).deserialize(deserializer)
 }
 
-/// The path of a field. A name that is long or strange is not repeated.
-fn joined(path: &str, name: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-    let name = if name.len() <= NAMEABLE && !name.is_empty() && name.bytes().all(plain) { name } else { "(unnamed)" };
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+/// As [`object`], for one that may be absent or null. Combine with `#[serde(default)]`.
+pub(crate) fn optional_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    struct Present<T>(T);
+
+    impl<'de, T: Deserialize<'de>> Deserialize<'de> for Present<T> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            object(deserializer).map(Self)
+        }
+    }
+
+    Ok(Option::<Present<T>>::deserialize(deserializer)?.map(|present| present.0))
 }
 
-/// An object being read field by field. [`Fields::finish`] refuses whatever was not asked for.
-pub(crate) struct Fields {
-    path: String,
-    entries: Vec<(String, Json)>,
-}
+/// A secret in a request. It is wiped on drop and has no `Debug`.
+pub(crate) struct SecretText(pub(crate) Secret);
 
-impl Fields {
-    /// The fields of a body.
-    pub(crate) fn of_body(json: Json) -> Result<Self, Problem> {
-        match json {
-            Json::Object(entries) => Ok(Self { path: String::new(), entries }),
-            Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) | Json::List(_) => {
-                Err(Problem::invalid("body", "must be an object"))
-            }
-        }
-    }
-
-    /// No fields at all: an empty body.
-    pub(crate) fn none() -> Self {
-        Self { path: String::new(), entries: Vec::new() }
-    }
-
-    /// The path of one of the fields, for errors.
-    pub(crate) fn name(&self, field: &str) -> String {
-        joined(&self.path, field)
-    }
-
-    /// The field, if it is there and not null.
-    pub(crate) fn value(&mut self, field: &str) -> Option<Json> {
-        let position = self.entries.iter().position(|(name, _)| name == field)?;
-        match self.entries.remove(position).1 {
-            Json::Null => None,
-            value @ (Json::Bool(_) | Json::Number(_) | Json::Text(_) | Json::List(_) | Json::Object(_)) => Some(value),
-        }
-    }
-
-    pub(crate) fn optional_text(&mut self, field: &str) -> Result<Option<Zeroizing<String>>, Problem> {
-        match self.value(field) {
-            None => Ok(None),
-            Some(Json::Text(text)) => Ok(Some(text)),
-            Some(Json::Null | Json::Bool(_) | Json::Number(_) | Json::List(_) | Json::Object(_)) => {
-                Err(Problem::invalid(self.name(field), "must be a text"))
-            }
-        }
-    }
-
-    pub(crate) fn text(&mut self, field: &str) -> Result<Zeroizing<String>, Problem> {
-        self.optional_text(field)?.ok_or_else(|| self.missing(field))
-    }
-
-    /// A text that is a secret from here on.
-    pub(crate) fn optional_secret(&mut self, field: &str) -> Result<Option<Secret>, Problem> {
-        Ok(self.optional_text(field)?.map(|text| Secret::from_text(&text)))
-    }
-
-    pub(crate) fn optional_flag(&mut self, field: &str) -> Result<Option<bool>, Problem> {
-        match self.value(field) {
-            None => Ok(None),
-            Some(Json::Bool(flag)) => Ok(Some(flag)),
-            Some(Json::Null | Json::Text(_) | Json::Number(_) | Json::List(_) | Json::Object(_)) => {
-                Err(Problem::invalid(self.name(field), "must be true or false"))
-            }
-        }
-    }
-
-    pub(crate) fn optional_count(&mut self, field: &str) -> Result<Option<u64>, Problem> {
-        let count = match self.value(field) {
-            None => return Ok(None),
-            Some(Json::Number(number)) => number.as_u64(),
-            Some(Json::Null | Json::Bool(_) | Json::Text(_) | Json::List(_) | Json::Object(_)) => None,
-        };
-        count.map(Some).ok_or_else(|| Problem::invalid(self.name(field), "must be a whole number"))
-    }
-
-    /// An object, to be read field by field.
-    pub(crate) fn optional_object(&mut self, field: &str) -> Result<Option<Self>, Problem> {
-        match self.value(field) {
-            None => Ok(None),
-            Some(Json::Object(entries)) => Ok(Some(Self { path: self.name(field), entries })),
-            Some(Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) | Json::List(_)) => {
-                Err(Problem::invalid(self.name(field), "must be an object"))
-            }
-        }
-    }
-
-    pub(crate) fn object(&mut self, field: &str) -> Result<Self, Problem> {
-        self.optional_object(field)?.ok_or_else(|| self.missing(field))
-    }
-
-    /// A flat object of texts, numbers and flags, each as text: headers, or the parameters of a query.
-    pub(crate) fn pairs(&mut self, field: &str) -> Result<Vec<(String, String)>, Problem> {
-        let Some(object) = self.optional_object(field)? else { return Ok(Vec::new()) };
-        let mut pairs = Vec::new();
-        for (name, value) in object.entries {
-            let path = joined(&object.path, &name);
-            match value {
-                Json::Text(text) => pairs.push((name, text.as_str().to_owned())),
-                Json::Number(number) => pairs.push((name, number.to_string())),
-                Json::Bool(flag) => pairs.push((name, flag.to_string())),
-                Json::Null | Json::List(_) | Json::Object(_) => {
-                    return Err(Problem::invalid(path, "must be a text, a number or a flag"));
-                }
-            }
-        }
-        Ok(pairs)
-    }
-
-    /// The rest as one object again: for settings that somebody else understands.
-    pub(crate) fn into_json(self) -> Json {
-        Json::Object(self.entries)
-    }
-
-    /// Nothing else may be there.
-    pub(crate) fn finish(self) -> Result<(), Problem> {
-        match self.entries.first() {
-            None => Ok(()),
-            Some((name, _)) => Err(Problem::invalid(joined(&self.path, name), "is not a known field")),
-        }
-    }
-
-    pub(crate) fn missing(&self, field: &str) -> Problem {
-        Problem::invalid(self.name(field), "is missing")
-    }
-}
-
-impl<'de> Deserialize<'de> for Json {
+impl<'de> Deserialize<'de> for SecretText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Tree)
+        struct Text;
+
+        impl Visitor<'_> for Text {
+            type Value = SecretText;
+
+            fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<SecretText, E> {
+                Ok(SecretText(Secret::from_text(text)))
+            }
+        }
+
+        deserializer.deserialize_str(Text)
     }
 }
 
-struct Tree;
+/// A flat object of strings, numbers and booleans, each as text and in the order of the request: headers, or a query.
+#[derive(Default)]
+pub(crate) struct Pairs(pub(crate) Vec<(String, String)>);
 
-impl<'de> Visitor<'de> for Tree {
-    type Value = Json;
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Pairs;
+
+            fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Pairs, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some((name, Scalar(value))) = entries.next_entry()? {
+                    pairs.push((name, value));
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+/// A string, number or boolean as text.
+struct Scalar(String);
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+
+        impl Visitor<'_> for Any {
+            type Value = Scalar;
+
+            fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+                f.write_str("a string, a number or a boolean")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
+                Ok(Scalar(text.to_owned()))
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Scalar, E> {
+                Ok(Scalar(value.to_string()))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Scalar, E> {
+                Ok(Scalar(value.to_string()))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Scalar, E> {
+                Ok(Scalar(value.to_string()))
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<Scalar, E> {
+                Ok(Scalar(Number::from_f64(value).map(|number| number.to_string()).unwrap_or_default()))
+            }
+        }
+
+        deserializer.deserialize_any(Any)
+    }
+}
+
+/// Reads `T` from an object and from nothing else.
+struct Object<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Object<T> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(entries))
+    }
+}
+
+/// Checks depth and duplicate fields of any value, and keeps nothing of it.
+struct Structure {
+    depth: usize,
+}
+
+impl Structure {
+    fn inner<E: Error>(&self) -> Result<Self, E> {
+        if self.depth == MAX_DEPTH { Err(E::custom(TOO_DEEP)) } else { Ok(Self { depth: self.depth + 1 }) }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Structure {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Structure {
+    type Value = ();
+
+    fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
     }
 
-    fn visit_unit<E>(self) -> Result<Json, E> {
-        Ok(Json::Null)
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
-        Ok(Json::Bool(value))
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
-        Ok(Json::Number(value.into()))
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
-        Ok(Json::Number(value.into()))
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
-        Ok(serde_json::Number::from_f64(value).map_or(Json::Null, Json::Number))
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Json, E> {
-        Ok(Json::Text(Zeroizing::new(value.to_owned())))
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
-        let mut list = Vec::new();
-        while let Some(item) = items.next_element()? {
-            list.push(item);
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while items.next_element_seed(self.inner()?)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        let inner: Self = self.inner()?;
+        let mut names = HashSet::new();
+        while let Some(name) = entries.next_key::<String>()? {
+            if names.insert(name) {
+                entries.next_value_seed(Self { depth: inner.depth })?;
+            } else {
+                // Refused at the value, because only there the path contains the name.
+                entries.next_value_seed(Refused(DUPLICATE))?;
+            }
         }
-        Ok(Json::List(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Json, A::Error> {
-        let mut fields = Vec::new();
-        while let Some(field) = entries.next_entry()? {
-            fields.push(field);
-        }
-        Ok(Json::Object(fields))
+        Ok(())
     }
 }
 
-impl Serialize for Json {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Null => serializer.serialize_unit(),
-            Self::Bool(flag) => serializer.serialize_bool(*flag),
-            Self::Number(number) => number.serialize(serializer),
-            Self::Text(text) => serializer.serialize_str(text),
-            Self::List(items) => {
-                let mut list = serializer.serialize_seq(Some(items.len()))?;
-                items.iter().try_for_each(|item| list.serialize_element(item))?;
-                list.end()
-            }
-            Self::Object(fields) => {
-                let mut map = serializer.serialize_map(Some(fields.len()))?;
-                fields.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))?;
-                map.end()
-            }
-        }
+/// Refuses a value before it is read.
+struct Refused(&'static str);
+
+impl<'de> DeserializeSeed<'de> for Refused {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, _: D) -> Result<(), D::Error> {
+        Err(D::Error::custom(self.0))
     }
+}
+
+/// The problem that an error of serde stands for, without a word of its message.
+fn problem_of(path: &Path, error: &serde_json::Error) -> Problem {
+    if !error.is_data() {
+        return not_json(error);
+    }
+    let message = error.to_string();
+    let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
+    let field = name_of(path);
+    if message == TOO_DEEP {
+        return Problem::invalid("body", format!("must not be nested deeper than {MAX_DEPTH} levels"));
+    }
+    if message == DUPLICATE {
+        return Problem::invalid(field, "is given twice");
+    }
+    if message.starts_with("unknown field ") {
+        return Problem::invalid(field, "is not a known field");
+    }
+    // The name comes from the struct, not from the request.
+    if let Some(name) = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+        return Problem::invalid(joined(path.iter().next().map(|_| field.as_str()), name), "is missing");
+    }
+    // Everything that the message quotes from the request is before the last `expected`.
+    let expected = message.rsplit_once(", expected ").map_or("", |(_, expected)| expected);
+    let problem = match expected {
+        "a string" => "must be a string".into(),
+        "a boolean" => "must be true or false".into(),
+        "u64" => "must be a whole number".into(),
+        "an object" => "must be an object".into(),
+        "a string, a number or a boolean" => "must be a string, a number or a boolean".into(),
+        variants if variants.starts_with('`') => format!("must be {}", variants.replace('`', "")).into(),
+        _ => std::borrow::Cow::Borrowed("is not valid"),
+    };
+    Problem::invalid(field, problem)
+}
+
+fn not_json(error: &serde_json::Error) -> Problem {
+    Problem::invalid("body", format!("is not JSON (line {}, column {})", error.line(), error.column()))
+}
+
+/// The dotted path of a field; `body` for the whole.
+fn name_of(path: &Path) -> String {
+    path.iter()
+        .fold(None, |outer: Option<String>, segment| match segment {
+            Segment::Map { key } => Some(joined(outer.as_deref(), key)),
+            Segment::Seq { .. } | Segment::Enum { .. } | Segment::Unknown => outer,
+        })
+        .unwrap_or_else(|| "body".to_owned())
+}
+
+/// A path with one more name. A long name, or one with unusual characters, is not repeated.
+fn joined(outer: Option<&str>, name: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    let is_usual = !name.is_empty() && name.len() <= LONGEST_NAME && name.bytes().all(is_plain);
+    let name = if is_usual { name } else { "(unnamed)" };
+    outer.map_or_else(|| name.to_owned(), |outer| format!("{outer}.{name}"))
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::value::RawValue;
 
     use super::*;
+    use crate::connector_types::AuthModeName;
 
-    fn nested(depth: usize) -> String {
-        format!("{}{}", "[".repeat(depth), "]".repeat(depth))
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    struct Request {
+        name: String,
+        #[serde(default, deserialize_with = "optional_object")]
+        params: Option<Params>,
+        client_secret: Option<SecretText>,
+        config: Option<Box<RawValue>>,
+        flag: Option<bool>,
+        count: Option<u64>,
+        mode: Option<AuthModeName>,
     }
 
-    fn field_of(problem: Problem) -> serde_json::Value {
-        serde_json::to_value(problem.details("c")).unwrap()["field"].clone()
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Params {
+        method: String,
+        #[serde(default)]
+        query: Pairs,
+    }
+
+    fn request(text: &str) -> Result<Request, Problem> {
+        parse(text.as_bytes())
+    }
+
+    /// Field and text of a refusal.
+    fn refusal(text: &str) -> (String, String) {
+        let problem = serde_json::to_value(request(text).err().unwrap().details("c")).unwrap();
+        let (field, detail) = (problem["field"].as_str().unwrap(), problem["detail"].as_str().unwrap());
+        (field.to_owned(), detail.strip_prefix(&format!("{field}: ")).unwrap().to_owned())
+    }
+
+    fn nested(depth: usize) -> String {
+        format!(r#"{{"name":"n","config":{}{}}}"#, "[".repeat(depth - 1), "]".repeat(depth - 1))
     }
 
     #[test]
     fn r58_nesting_is_bounded_exactly() {
-        assert!(Json::parse(nested(MAX_DEPTH).as_bytes()).is_ok());
-        assert!(Json::parse(nested(MAX_DEPTH + 1).as_bytes()).is_err());
-        // Brackets within texts are no nesting.
-        let text = format!(r#"{{"a":"{}\"{}"}}"#, "[".repeat(40), "{".repeat(40));
-        assert!(Json::parse(text.as_bytes()).is_ok());
+        assert!(request(&nested(MAX_DEPTH)).is_ok());
+        let too_deep = ("body".to_owned(), "must not be nested deeper than 16 levels".to_owned());
+        assert_eq!(refusal(&nested(MAX_DEPTH + 1)), too_deep);
+        assert_eq!(refusal(&"[".repeat(100_000)), too_deep);
+        // Brackets in strings are no nesting.
+        assert!(request(&format!(r#"{{"name":"{}\"{}"}}"#, "[".repeat(40), "{".repeat(40))).is_ok());
     }
 
     #[test]
-    fn r58_unknown_doubled_and_ill_typed_fields_are_named() {
-        let read = |text: &str| Fields::of_body(Json::parse(text.as_bytes()).unwrap()).unwrap();
-        assert_eq!(field_of(read(r#"{"clientSecert":"canary"}"#).finish().unwrap_err()), "clientSecert");
-        assert_eq!(field_of(read(r#"{"a b\n":1}"#).finish().unwrap_err()), "(unnamed)");
-        let mut fields = read(r#"{"params":{"method":7}}"#);
-        assert_eq!(field_of(fields.object("params").unwrap().text("method").unwrap_err()), "params.method");
-        assert_eq!(field_of(Json::parse(br#"{"a":{"b":1,"b":2}}"#).err().unwrap()), "a.b");
+    fn r58_every_refusal_names_its_field_and_what_is_wrong_with_it() {
+        let cases = [
+            (r#"{"name":"n","clientSecert":"CANARY"}"#, "clientSecert", "is not a known field"),
+            (r#"{"name":"n","a b\n":1}"#, "(unnamed)", "is not a known field"),
+            (r#"{"name":"n","":1}"#, "(unnamed)", "is not a known field"),
+            (r#"{"name":"n","params":{"method":"GET","x":1}}"#, "params.x", "is not a known field"),
+            (r#"{"name":"n","params":{"method":7}}"#, "params.method", "must be a string"),
+            (r#"{"name":"n","params":{}}"#, "params.method", "is missing"),
+            (r#"{"name":"n","params":["GET"]}"#, "params", "must be an object"),
+            (r#"{"name":"n","params":"CANARY"}"#, "params", "must be an object"),
+            (r#"{"name":"n","params":{"method":"GET","query":[]}}"#, "params.query", "must be an object"),
+            (
+                r#"{"name":"n","params":{"method":"GET","query":{"a":[]}}}"#,
+                "params.query.a",
+                "must be a string, a number or a boolean",
+            ),
+            (r#"{"name":"n","clientSecret":{"CANARY":1}}"#, "clientSecret", "must be a string"),
+            (r#"{"name":"n","flag":"CANARY, expected a string"}"#, "flag", "must be true or false"),
+            (r#"{"name":"n","flag":"CANARY at line 1"}"#, "flag", "must be true or false"),
+            (r#"{"name":"n","count":-1}"#, "count", "must be a whole number"),
+            (r#"{"name":"n","count":1.5}"#, "count", "must be a whole number"),
+            (r#"{"name":"n","mode":"CANARY"}"#, "mode", "must be per-user or shared"),
+            (r#"{"name":"n","mode":"`CANARY, expected `"}"#, "mode", "must be per-user or shared"),
+            (r#"{"name":"n","mode":5}"#, "mode", "must be a string"),
+            (r#"{"name":"n","mode":{"shared":null}}"#, "mode", "must be a string"),
+            ("{}", "name", "is missing"),
+            ("[]", "body", "must be an object"),
+            (r#"["n"]"#, "body", "must be an object"),
+            (r#""CANARY""#, "body", "must be an object"),
+            ("null", "body", "must be an object"),
+            (r#"{"name":"n","name":"CANARY"}"#, "name", "is given twice"),
+            (r#"{"name":"n","config":{"b":1,"b":"CANARY"}}"#, "config.b", "is given twice"),
+            (r#"{"name":"n","config":[{"b":1,"\u0062":2}]}"#, "config.b", "is given twice"),
+            (r#"{"other":1,"other":2}"#, "other", "is given twice"),
+        ];
+        for (text, field, problem) in cases {
+            assert_eq!(refusal(text), (field.to_owned(), problem.to_owned()), "{text}");
+        }
+        let long = "a".repeat(LONGEST_NAME + 1);
+        assert_eq!(refusal(&format!(r#"{{"{long}":1}}"#)).0, "(unnamed)");
+        assert_eq!(refusal(&format!(r#"{{"{}":1}}"#, &long[1..])).0, long[1..]);
     }
 
     #[test]
     fn r78_no_refusal_repeats_a_value() {
-        for body in [r#"{"password": CANARY}"#, r#"{"password": "CANARY"#, r#""CANARY""#, r#"{"password":"CANARY\u12"}"#] {
-            let problem = Json::parse(body.as_bytes()).and_then(Fields::of_body).err().unwrap();
-            let text = serde_json::to_string(&problem.details("c")).unwrap();
+        for body in [
+            r#"{"name": CANARY}"#,
+            r#"{"name": "CANARY"#,
+            r#""CANARY""#,
+            r#"{"name":"CANARY\u12"}"#,
+            r#"{"name":"n","flag":"CANARY"}"#,
+            r#"{"name":"n","count":"CANARY"}"#,
+            r#"{"name":"n","mode":"CANARY"}"#,
+            r#"{"name":"n","params":"CANARY"}"#,
+            r#"{"name":"n"} CANARY"#,
+        ] {
+            let text = serde_json::to_string(&request(body).err().unwrap().details("c")).unwrap();
             assert!(!text.contains("CANARY"), "{text}");
         }
     }
 
+    #[test]
+    fn values_arrive_as_sent() {
+        let text = r#"{"name":"n","params":{"method":"GET","query":{"b":1,"a":true,"c":"x","d":-1.50,"e":18446744073709551615}},
+            "clientSecret":"s\u00fc","config":{ "z":1, "a":[1.0, 12345678901234567890123] },"flag":null,"count":7,"mode":"shared"}"#;
+        let request = request(text).ok().unwrap();
+        let params = request.params.unwrap();
+        let pairs: Vec<(&str, &str)> = params.query.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(pairs, [("b", "1"), ("a", "true"), ("c", "x"), ("d", "-1.5"), ("e", "18446744073709551615")]);
+        assert_eq!((request.name.as_str(), params.method.as_str()), ("n", "GET"));
+        assert_eq!(request.client_secret.unwrap().0.expose_text(), Some("sü"));
+        assert_eq!(request.config.unwrap().get(), r#"{ "z":1, "a":[1.0, 12345678901234567890123] }"#);
+        assert_eq!((request.flag, request.count, request.mode), (None, Some(7), Some(AuthModeName::Shared)));
+    }
+
     proptest! {
         #[test]
-        fn settings_survive_the_round_trip(text in r#"\{"a":(null|true|-?[1-9][0-9]{0,9}|"[a-zä€ ]{0,8}"|\[1,\{"b":"c"\}\])\}"#) {
-            let json = Json::parse(text.as_bytes()).unwrap();
-            prop_assert_eq!(json.to_text().unwrap(), text);
+        fn raw_json_survives_unchanged(text in r#"\{"a":(null|true|-?[1-9][0-9]{0,9}|"[a-zä€ ]{0,8}"|\[1, \{"b":"c"\}\])\}"#) {
+            let request = request(&format!(r#"{{"name":"n","config":{text}}}"#)).ok().unwrap();
+            let config = request.config.unwrap();
+            prop_assert_eq!(config.get(), text);
         }
 
         #[test]
         fn r58_no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Json::parse(&bytes);
+            let _ = parse::<Request>(&bytes);
         }
     }
 }

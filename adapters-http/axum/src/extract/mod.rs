@@ -1,13 +1,11 @@
-//! What handlers take out of a request: who asks, in which space, on which connector, with which body.
+//! Extractors: the caller, the address, the ids of the path, query parameters and bodies.
 
 mod body;
 mod caller;
 mod json;
-mod path;
-mod query;
+mod url;
 
-pub(crate) use self::body::{Body, ExecutionBody};
-pub(crate) use self::caller::{Caller, ClientAddress, Person};
-pub(crate) use self::json::{Fields, Json};
-pub(crate) use self::path::{AtConnector, InSpace, PathParams};
-pub(crate) use self::query::Query;
+pub(crate) use self::body::{ExecuteJsonBody, JsonBody, connection_name};
+pub(crate) use self::caller::{Caller, ClientAddress, User};
+pub(crate) use self::json::{Pairs, SecretText, object, optional_object};
+pub(crate) use self::url::{ConnectorPath, PathParams, Query, SpacePath};

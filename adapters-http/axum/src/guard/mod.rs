@@ -1,28 +1,128 @@
-//! What every request passes before a handler sees it, and every response on its way out.
+//! The middleware around every route: checks on the way in; on the way out headers, metrics and the bodies of problems.
+//!
+//! Only the matched path is recorded: the real path may contain a flow id, and its query a code.
 
-pub(crate) mod headers;
-pub(crate) mod host;
-mod limits;
-mod observe;
-mod origin;
+pub(crate) mod checks;
 
-use axum::Router;
-use axum::extract::Request;
-use axum::middleware::from_fn_with_state;
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
 
-pub(crate) use self::observe::{CorrelationId, CorrelationIds};
-pub(crate) use self::origin::is_json;
-use crate::problem::Problem;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use metrics::{Label, SharedString};
+use tracing::{Instrument, info_span};
+
+use crate::correlation::CorrelationId;
+use crate::problem::{Code, Problem};
 use crate::state::App;
 
-/// Puts the guards around a router.
+const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
+
+/// Content security policy of every response that is not a page.
+const STRICTEST_POLICY: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+
+/// Two years. Browsers ignore it over plain http (RFC 6797 §8.1).
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
+
+const ALWAYS: [(HeaderName, HeaderValue); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+];
+
+/// Puts the middleware around a router.
 pub(crate) fn guarded(router: Router, app: &App) -> Router {
-    router.layer(from_fn_with_state(app.clone(), observe::observe))
+    router.layer(from_fn_with_state(app.clone(), guard))
 }
 
-/// Whether a request may go on to its handler; from the cheapest question to the dearest.
-fn admit(app: &App, request: &Request) -> Result<(), Problem> {
-    limits::within_limits(&app.api.limits, request)?;
-    host::allowed_host(app, request)?;
-    origin::same_origin_json(request, app.api.public.is_https())
+async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let id = app.correlation.next();
+    let method = method_name(request.method());
+    let route = request.extensions().get::<MatchedPath>().map_or("unmatched".to_owned(), |path| path.as_str().to_owned());
+    let started = Instant::now();
+    let span = info_span!("http_request", method, route, correlation_id = id.0);
+    request.extensions_mut().insert(id.clone());
+
+    let response = match checks::check(&app, &request) {
+        Ok(()) => handled(request, next).instrument(span.clone()).await,
+        Err(problem) => problem.into_response(),
+    };
+
+    let elapsed = started.elapsed();
+    let status = response.status().as_u16();
+    let labels = [("method", method.into()), ("route", SharedString::from(route))];
+    let labels = labels.map(|(name, value): (&'static str, SharedString)| Label::new(name, value));
+    let with_status = labels.iter().cloned().chain([Label::new("status", status.to_string())]);
+    metrics::counter!("grantry_http_requests_total", with_status.collect::<Vec<_>>()).increment(1);
+    metrics::histogram!("grantry_http_request_seconds", labels.to_vec()).record(elapsed.as_secs_f64());
+    let code = response.extensions().get::<Problem>().map_or("", |problem| problem.code().as_str());
+    let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    span.in_scope(|| {
+        if status >= 500 {
+            tracing::warn!(status, code, millis, "request finished");
+        } else {
+            tracing::debug!(status, code, millis, "request finished");
+        }
+    });
+
+    finished(response, &id, &app)
+}
+
+async fn handled(request: Request, next: Next) -> Response {
+    AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!("a handler panicked");
+        Problem::new(Code::Internal).into_response()
+    })
+}
+
+/// Writes the body of a problem and completes the headers.
+fn finished(mut response: Response, id: &CorrelationId, app: &App) -> Response {
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        let mut with_body = Json(problem.details(&id.0)).into_response();
+        *with_body.status_mut() = response.status();
+        for (name, value) in response.headers() {
+            if name != header::CONTENT_TYPE && name != header::CONTENT_LENGTH {
+                with_body.headers_mut().append(name, value.clone());
+            }
+        }
+        with_body.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response = with_body;
+    }
+    if let Ok(value) = HeaderValue::from_str(&id.0) {
+        response.headers_mut().insert(CORRELATION_HEADER, value);
+    }
+    complete_headers(response.headers_mut(), app.api.public.is_https());
+    response
+}
+
+/// Adds the headers of every response. Pages bring their own policy, hashed assets their own caching.
+fn complete_headers(headers: &mut HeaderMap, https: bool) {
+    for (name, value) in ALWAYS {
+        headers.insert(name, value);
+    }
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(STRICTEST_POLICY);
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+    }
+}
+
+/// A label of bounded cardinality: the method of a request can be any token.
+fn method_name(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        "PATCH" => "PATCH",
+        _ => "other",
+    }
 }

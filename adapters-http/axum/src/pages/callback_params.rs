@@ -1,4 +1,4 @@
-//! The parameters of an authorization response (RFC 6749 §4.1.2, RFC 9207), read strictly (R21).
+//! The parameters of an authorization response (RFC 6749 §4.1.2, RFC 9207), parsed strictly.
 
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::AuthorizationResponse;
@@ -10,17 +10,17 @@ use crate::problem::Problem;
 const LONGEST_SECRET: usize = 4096;
 /// Longest `iss`.
 const LONGEST_ISSUER: usize = 2048;
-/// Longest `error`: a registered name.
+/// Longest `error`; registered names are short.
 const LONGEST_ERROR: usize = 256;
 
-/// The parameters we know. All others are ignored: providers add their own.
+/// The known parameters. Others are ignored, because providers add their own (RFC 6749 §4.1.2).
 const KNOWN: [&str; 4] = ["code", "state", "error", "iss"];
 
 /// A well-formed authorization response.
 pub(super) struct CallbackParams {
     pub(super) state: Secret,
     pub(super) issuer: Option<String>,
-    pub(super) answer: AuthorizationResponse,
+    pub(super) response: AuthorizationResponse,
 }
 
 impl CallbackParams {
@@ -28,7 +28,7 @@ impl CallbackParams {
     pub(super) fn parse(query: &str) -> Result<Self, Problem> {
         let mut values: [Option<Zeroizing<String>>; 4] = Default::default();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            // `state[]` and `state[0]` are what some frameworks read as a list of states.
+            // Some frameworks read `state[]` and `state[0]` as a list of states.
             let plain = name.split('[').next().unwrap_or_default();
             let Some(known) = KNOWN.iter().position(|known| *known == plain) else { continue };
             if plain != name || values[known].is_some() {
@@ -39,14 +39,14 @@ impl CallbackParams {
         let [code, state, error, issuer] = values;
         let state = checked("state", state, LONGEST_SECRET)?.ok_or_else(|| Problem::invalid("state", "is missing"))?;
         let issuer = checked("iss", issuer, LONGEST_ISSUER)?.map(|issuer| issuer.as_str().to_owned());
-        let answer = match (checked("code", code, LONGEST_SECRET)?, checked("error", error, LONGEST_ERROR)?) {
+        let response = match (checked("code", code, LONGEST_SECRET)?, checked("error", error, LONGEST_ERROR)?) {
             (Some(code), None) => AuthorizationResponse::Code(Secret::from_text(&code)),
             (None, Some(error)) => AuthorizationResponse::Error { denied: error.as_str() == "access_denied" },
             (Some(_), Some(_)) | (None, None) => {
                 return Err(Problem::invalid("code", "or error must be given, and only one of them"));
             }
         };
-        Ok(Self { state: Secret::from_text(&state), issuer, answer })
+        Ok(Self { state: Secret::from_text(&state), issuer, response })
     }
 }
 
@@ -61,7 +61,7 @@ fn checked(
         Some(value) if value.is_empty() => Err(Problem::invalid(name, "is empty")),
         Some(value) if value.len() > longest => Err(Problem::invalid(name, "is too long")),
         Some(value) if !value.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) => {
-            Err(Problem::invalid(name, "holds characters that are not allowed"))
+            Err(Problem::invalid(name, "contains characters that are not allowed"))
         }
         Some(value) => Ok(Some(value)),
     }
@@ -80,7 +80,7 @@ mod tests {
         let params = CallbackParams::parse(query).ok().unwrap();
         assert_eq!(params.state.expose_text(), Some("s"));
         assert_eq!(params.issuer.as_deref(), Some("https://as.example"));
-        assert!(matches!(params.answer, AuthorizationResponse::Code(code) if code.expose_text() == Some("c/1")));
+        assert!(matches!(params.response, AuthorizationResponse::Code(code) if code.expose_text() == Some("c/1")));
     }
 
     #[test]
@@ -117,9 +117,9 @@ mod tests {
     }
 
     proptest! {
-        /// T09: what counts does not depend on the order.
+        /// The verdict does not depend on the order.
         #[test]
-        fn r21_the_order_of_parameters_does_not_matter(mut names in proptest::sample::subsequence(
+        fn t09_r21_the_order_of_parameters_does_not_matter(mut names in proptest::sample::subsequence(
             vec!["code=1", "state=2", "error=access_denied", "iss=4", "code=5", "scope=6", "state[]=7"], 0..7), seed: u64) {
             let verdict = |parts: &[&str]| CallbackParams::parse(&parts.join("&")).is_ok();
             let straight = verdict(&names);

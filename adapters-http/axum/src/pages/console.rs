@@ -1,20 +1,21 @@
-//! The built console, where there is one. Its hashed files may be kept for ever, its pages never.
+//! The files of the built console, if there is one. Only files with hashed names are cached without an end.
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
+use crate::host::ConsoleAsset;
 use crate::problem::{Code, Problem};
-use crate::state::{App, ConsoleAsset};
+use crate::state::App;
 
-/// Policy of the console's pages: own files only, no inline code, no HTML from strings (R63).
+/// Policy of the console's pages: files of this origin only, no inline code, no HTML from strings.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; \
      manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'; \
      require-trusted-types-for 'script'; trusted-types 'none'",
 );
 
-/// One of the console's pages.
+/// A page of the console.
 pub(super) fn page(app: &App, name: &str) -> Option<Response> {
     let asset = app.api.console.as_ref()?.get(name)?;
     let headers =
@@ -22,7 +23,7 @@ pub(super) fn page(app: &App, name: &str) -> Option<Response> {
     Some((headers, asset.bytes.into_owned()).into_response())
 }
 
-/// Whatever no route answers: a file of the console, or nothing.
+/// Requests without a route: a file of the console, or not found.
 pub(crate) async fn fallback(State(app): State<App>, request: Request) -> Response {
     let path = request.uri().path().trim_start_matches('/');
     let found = app.api.console.as_ref().filter(|_| is_file(path)).and_then(|console| console.get(path));
@@ -33,7 +34,7 @@ pub(crate) async fn fallback(State(app): State<App>, request: Request) -> Respon
     }
 }
 
-/// Pages are reached by their routes alone, so that none is shown under a path that means nothing.
+/// Pages are served only by their routes, and under no other path.
 fn is_file(path: &str) -> bool {
     !path.is_empty() && path.rsplit_once('.').is_none_or(|(_, extension)| !extension.eq_ignore_ascii_case("html"))
 }

@@ -1,24 +1,24 @@
-//! The root of a space: the console, or without one the connectors with their start links.
+//! The root of a space: the console, or without a console a list of the connectors with their start links.
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
-use grantry_domain::authorization::StatusKind;
+use grantry_domain::authorization::{ConnectionStatus, StatusKind};
 use grantry_domain::connector::AuthMode;
-use grantry_domain::identity::SpaceId;
+use grantry_domain::identity::{ConnectionName, SpaceId};
 use grantry_domain::usecase::ConnectorView;
 use http::StatusCode;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::auth::PersonView;
-use crate::extract::{InSpace, Person};
-use crate::guard::CorrelationId;
-use crate::launch;
-use crate::openapi::Pages;
-use crate::pages::{console, failure, page, person_or, root_path};
+use crate::auth::UserView;
+use crate::correlation::CorrelationId;
+use crate::extract::{SpacePath, User};
+use crate::pages::console;
+use crate::pages::message::{Pages, page, problem_page, user_or_response};
 use crate::problem::{Code, Problem};
 use crate::state::App;
+use crate::urls;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(home)).routes(routes!(home_of_space)).routes(routes!(without_slash))
@@ -30,10 +30,10 @@ struct HomePage {
     style: String,
     script: String,
     session: String,
-    person: String,
+    user: String,
     can_log_out: bool,
     spaces: Vec<SpaceLink>,
-    connectors: Vec<Row>,
+    connectors: Vec<ConnectorRow>,
 }
 
 struct SpaceLink {
@@ -42,9 +42,10 @@ struct SpaceLink {
     is_current: bool,
 }
 
-struct Row {
+struct ConnectorRow {
     name: String,
     status: String,
+    connection: String,
     connect: Option<String>,
     connect_label: &'static str,
     disconnect: Option<String>,
@@ -52,8 +53,8 @@ struct Row {
 
 /// The console of the default space.
 #[utoipa::path(get, path = "/", operation_id = "home", tag = "pages", responses(Pages))]
-async fn home(State(app): State<App>, person: Result<Person, Problem>, correlation: CorrelationId) -> Response {
-    shown(&app, person, SpaceId::default_space(), &correlation).await
+async fn home(State(app): State<App>, user: Result<User, Problem>, correlation: CorrelationId) -> Response {
+    home_page(&app, user, SpaceId::default_space(), &correlation).await
 }
 
 /// The console of a space.
@@ -61,84 +62,100 @@ async fn home(State(app): State<App>, person: Result<Person, Problem>, correlati
     responses(Pages))]
 async fn home_of_space(
     State(app): State<App>,
-    person: Result<Person, Problem>,
-    space: Result<InSpace, Problem>,
+    user: Result<User, Problem>,
+    space: Result<SpacePath, Problem>,
     correlation: CorrelationId,
 ) -> Response {
     match space {
-        Ok(InSpace(space)) => shown(&app, person, space, &correlation).await,
-        Err(problem) => failure(&app, &problem, &correlation),
+        Ok(SpacePath(space)) => home_page(&app, user, space, &correlation).await,
+        Err(problem) => problem_page(&app, &problem, &correlation),
     }
 }
 
-/// The same without its slash.
+/// The same without the slash.
 #[utoipa::path(get, path = "/s/{space}", operation_id = "homeInSpaceWithoutSlash", tag = "pages", params(("space" = String, Path)),
     responses((status = 303, description = "To the same with a slash"), Pages))]
-async fn without_slash(State(app): State<App>, space: Result<InSpace, Problem>, correlation: CorrelationId) -> Response {
+async fn without_slash(State(app): State<App>, space: Result<SpacePath, Problem>, correlation: CorrelationId) -> Response {
     match space {
-        Ok(InSpace(space)) => Redirect::to(&format!("{}/s/{space}/", app.api.public)).into_response(),
-        Err(problem) => failure(&app, &problem, &correlation),
+        Ok(SpacePath(space)) => Redirect::to(&format!("{}/s/{space}/", app.api.public)).into_response(),
+        Err(problem) => problem_page(&app, &problem, &correlation),
     }
 }
 
-async fn shown(app: &App, person: Result<Person, Problem>, space: SpaceId, correlation: &CorrelationId) -> Response {
+async fn home_page(app: &App, user: Result<User, Problem>, space: SpaceId, correlation: &CorrelationId) -> Response {
     if let Some(page) = console::page(app, "index.html") {
         return page;
     }
-    let person = match person_or(app, person, &root_path(app, &space), correlation) {
-        Ok(person) => person,
+    let user = match user_or_response(app, user, &urls::root_path(&app.api.public, &space), correlation) {
+        Ok(user) => user,
         Err(response) => return *response,
     };
-    match listed(app, &person, &space).await {
+    match connector_list(app, &user, &space).await {
         Ok(template) => page(StatusCode::OK, &template, &app.pages.page_policy),
-        Err(problem) => failure(app, &problem, correlation),
+        Err(problem) => problem_page(app, &problem, correlation),
     }
 }
 
-async fn listed(app: &App, person: &Person, space: &SpaceId) -> Result<HomePage, Problem> {
-    let described = app.api.people.describe(&person.user).await?.ok_or_else(|| Problem::new(Code::NotSignedIn))?;
-    let views = app.api.connections.connectors(&person.actor(), space).await?;
-    let PersonView { username, display_name, spaces } = described;
+async fn connector_list(app: &App, user: &User, space: &SpaceId) -> Result<HomePage, Problem> {
+    let described = app.api.users.describe(&user.id).await?.ok_or_else(|| Problem::new(Code::NotSignedIn))?;
+    let views = app.api.connections.connectors(&user.actor(), space).await?;
+    let UserView { username, display_name, spaces } = described;
     Ok(HomePage {
         style: app.pages.style.url(),
         script: app.pages.page_script.url(),
         session: format!("{}/api/session", app.api.public),
-        person: display_name.or(username).unwrap_or_else(|| person.user.as_str().to_owned()),
+        user: display_name.or(username).unwrap_or_else(|| user.id.as_str().to_owned()),
         can_log_out: app.api.identity.has_log_in(),
         spaces: spaces
             .into_iter()
-            .map(|one| SpaceLink {
-                href: format!("{}{}", app.api.public.origin(), root_path(app, &one.id)),
-                is_current: one.id == *space,
-                name: one.name.unwrap_or_else(|| one.id.as_str().to_owned()),
+            .map(|item| SpaceLink {
+                href: format!("{}{}", app.api.public.origin(), urls::root_path(&app.api.public, &item.id)),
+                is_current: item.id == *space,
+                name: item.name.unwrap_or_else(|| item.id.as_str().to_owned()),
             })
             .collect(),
-        connectors: views.iter().map(|view| row(app, view)).collect(),
+        connectors: views.iter().flat_map(|view| rows(app, view)).collect(),
     })
 }
 
-fn row(app: &App, view: &ConnectorView) -> Row {
+/// One row per connection; a single row for a connector without one.
+fn rows(app: &App, view: &ConnectorView) -> Vec<ConnectorRow> {
+    if view.connector.auth_mode == AuthMode::Shared {
+        return vec![shared_row(view)];
+    }
+    match view.status.connections.as_slice() {
+        [] | [_] => vec![connection_row(app, view, view.status.shown())],
+        several => several.iter().map(|connection| connection_row(app, view, connection.clone())).collect(),
+    }
+}
+
+fn shared_row(view: &ConnectorView) -> ConnectorRow {
+    ConnectorRow {
+        name: view.connector.name.as_str().to_owned(),
+        status: "Shared connector".to_owned(),
+        connection: String::new(),
+        connect: None,
+        connect_label: "",
+        disconnect: None,
+    }
+}
+
+fn connection_row(app: &App, view: &ConnectorView, status: ConnectionStatus) -> ConnectorRow {
     let key = &view.connector.key;
-    let (status, connect_label, is_connected) = match view.status.kind {
-        StatusKind::NotApplicable => ("Shared: nothing to connect", "", false),
+    let (text, connect_label, is_connected) = match status.kind {
         StatusKind::NotConnected => ("Not connected", "Connect", false),
         StatusKind::Connecting => ("Connecting", "Connect", false),
         StatusKind::Connected => ("Connected", "Reconnect", true),
-        StatusKind::NeedsReauthorization => ("Needs to be connected again", "Reconnect", true),
+        StatusKind::NeedsReauthorization => ("Must be connected again", "Reconnect", true),
     };
-    let status = match &view.status.account {
-        Some(account) => format!("{status} as {account}"),
-        None => status.to_owned(),
-    };
-    let per_user = view.connector.auth_mode == AuthMode::PerUser;
-    let disconnect = || {
-        format!("{}{}/internal/actions/connector/{}/_oauth_disconnect", app.api.public, launch::space_prefix(key), key.id)
-    };
-    Row {
-        name: view.connector.name.as_str().to_owned(),
-        status,
-        connect: per_user.then(|| app.api.connections.start_link(key)),
+    let name = view.connector.name.as_str();
+    let is_default = status.connection == ConnectionName::default();
+    ConnectorRow {
+        name: if is_default { name.to_owned() } else { format!("{name} ({})", status.connection) },
+        status: status.account.map_or_else(|| text.to_owned(), |account| format!("{text} as {account}")),
+        connect: Some(app.api.connections.start_link(key, &status.connection)),
         connect_label,
-        disconnect: is_connected.then(disconnect),
+        disconnect: is_connected.then(|| urls::internal_action(&app.api.public, key, "_oauth_disconnect")),
+        connection: status.connection.as_str().to_owned(),
     }
 }

@@ -1,7 +1,7 @@
-//! The launch page of the new-tab mode.
+//! The launch page, for flows in a new tab.
 //!
-//! It is opened in the click, before the flow exists. The page that opened it hands the flow over in the fragment; the script
-//! here cuts the opener and comes back with `?flow=`, and the server, having checked person and browser, redirects (R17).
+//! The tab opens on the click, before the flow exists. The opening page passes the flow in the fragment. The script here
+//! removes the opener and loads the page again with `?flow=`; the server checks user and browser and redirects to the provider.
 
 use axum::extract::{OriginalUri, State};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -11,26 +11,27 @@ use http::HeaderMap;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::extract::{AtConnector, PathParams, Person, Query};
-use crate::guard::CorrelationId;
-use crate::launch;
-use crate::openapi::Pages;
-use crate::pages::{confirm, console, failure, person_or};
+use crate::correlation::CorrelationId;
+use crate::extract::{ConnectorPath, PathParams, Query, User};
+use crate::pages::message::{Pages, problem_page, user_or_response};
+use crate::pages::{confirm, console};
 use crate::problem::{Code, Problem};
 use crate::state::App;
+use crate::urls::may_be_opened;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(launch_page))
 }
 
-/// Waits for its flow; with `flow`, redirects to the provider.
+/// Waits for a flow; with `flow`, redirects to the provider.
 #[utoipa::path(get, path = "/connect/{connectorId}", operation_id = "launchPage", tag = "pages",
-    params(("connectorId" = String, Path), ("flow" = Option<String>, Query, description = "The flow to launch")),
+    params(("connectorId" = String, Path), ("flow" = Option<String>, Query, description = "The flow to launch"),
+        ("connection" = Option<String>, Query, description = "Name of the connection to start")),
     responses((status = 303, description = "To the provider"), Pages))]
 async fn launch_page(
     State(app): State<App>,
     params: PathParams,
-    person: Result<Person, Problem>,
+    user: Result<User, Problem>,
     mut query: Query,
     headers: HeaderMap,
     OriginalUri(uri): OriginalUri,
@@ -39,39 +40,36 @@ async fn launch_page(
     let connector = params.connector("connectorId");
     let flow = match query.take("flow") {
         Ok(flow) => flow,
-        Err(problem) => return failure(&app, &problem, &correlation),
+        Err(problem) => return problem_page(&app, &problem, &correlation),
     };
     let Some(flow) = flow else {
         if let Some(page) = console::page(&app, "connect.html") {
             return page;
         }
-        return confirm::shown(&app, "launch", connector.map(AtConnector), person, uri.path(), &correlation).await;
+        let connector = connector.map(ConnectorPath);
+        return confirm::consent_page(&app, "launch", connector, user, query, uri.path(), &correlation).await;
     };
-    let person = match person_or(&app, person, uri.path(), &correlation) {
-        Ok(person) => person,
+    let user = match user_or_response(&app, user, uri.path(), &correlation) {
+        Ok(user) => user,
         Err(response) => return *response,
     };
-    match (connector, AuthorizationId::parse(&flow)) {
-        (Ok(key), Some(flow)) => leave(&app, &person, &key, flow, &headers, &correlation).await,
-        (Err(problem), _) => failure(&app, &problem, &correlation),
-        (Ok(_), None) => failure(&app, &Problem::new(Code::FlowNotFound), &correlation),
-    }
+    let redirect = match (connector, AuthorizationId::parse(&flow)) {
+        (Ok(key), Some(flow)) => redirect_to_provider(&app, &user, &key, flow, &headers).await,
+        (Err(problem), _) => Err(problem),
+        (Ok(_), None) => Err(Problem::new(Code::FlowNotFound)),
+    };
+    redirect.unwrap_or_else(|problem| problem_page(&app, &problem, &correlation))
 }
 
-async fn leave(
+async fn redirect_to_provider(
     app: &App,
-    person: &Person,
+    user: &User,
     key: &ConnectorKey,
     flow: AuthorizationId,
     headers: &HeaderMap,
-    correlation: &CorrelationId,
-) -> Response {
-    let launched = app.api.connections.launch(&person.actor(), &key.space, flow, &app.cookies.flow_secrets(headers)).await;
-    match launched {
-        Ok(url) => match url.expose_text().filter(|url| launch::may_be_opened(url)) {
-            Some(url) => Redirect::to(url).into_response(),
-            None => failure(app, &Problem::new(Code::ProviderMisconfigured), correlation),
-        },
-        Err(error) => failure(app, &Problem::new(Code::of(error.code())), correlation),
-    }
+) -> Result<Response, Problem> {
+    let cookies = app.cookies.flow_secrets(headers);
+    let url = app.api.connections.launch(&user.actor(), &key.space, flow, &cookies).await?;
+    let url = url.expose_text().filter(|url| may_be_opened(url)).ok_or_else(|| Problem::new(Code::ProviderMisconfigured))?;
+    Ok(Redirect::to(url).into_response())
 }

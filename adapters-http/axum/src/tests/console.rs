@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode};
 
-use super::world::{Options, World};
-use crate::state::{ConsoleAsset, ConsoleAssets};
+use super::test_app::{Options, TestApp};
+use crate::host::{ConsoleAsset, ConsoleAssets};
 
 struct Built;
 
@@ -28,14 +28,14 @@ impl ConsoleAssets for Built {
     }
 }
 
-fn world() -> World {
-    World::with(Options { console: Some(Arc::new(Built)), ..Options::default() })
+fn test_app() -> TestApp {
+    TestApp::with(Options { console: Some(Arc::new(Built)), ..Options::default() })
 }
 
 #[tokio::test]
 async fn the_console_is_served_at_the_root_of_every_space() {
-    let world = world();
-    let mut browser = world.browser();
+    let app = test_app();
+    let mut browser = app.browser();
     for (path, content) in [
         ("/", "console"),
         ("/s/marketing/", "console"),
@@ -58,8 +58,8 @@ async fn the_console_is_served_at_the_root_of_every_space() {
 
 #[tokio::test]
 async fn hashed_files_are_kept_for_ever_and_others_are_asked_for() {
-    let world = world();
-    let mut browser = world.browser();
+    let app = test_app();
+    let mut browser = app.browser();
     let script = browser.get("/assets/index-1a2b.js").await;
     assert_eq!((script.body.as_str(), script.header("cache-control")), ("console()", "public, max-age=31536000, immutable"));
     assert_eq!(script.header("x-content-type-options"), "nosniff");

@@ -1,10 +1,10 @@
-//! Running a connector, and handing out tokens.
+//! Requests to the API of a connector, and access tokens for agents.
 
 use grantry_domain::ports::{ApiError, ApiResponse};
 use http::StatusCode;
 use serde_json::json;
 
-use super::world::{BASE, World};
+use super::test_app::{BASE, SAME_ORIGIN_JSON, TestApp};
 
 const EXECUTE: &str = "/api/actions/connector/drive/_execute";
 const ACCESS_TOKEN: &str = "/internal/actions/connector/drive/_access_token";
@@ -14,11 +14,11 @@ fn files() -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn a_person_runs_a_connector_as_themselves() {
-    let world = World::new();
-    world.connector("default", "drive", ".example").await;
-    let mut alice = world.connected("alice", "drive").await;
-    world.resource.answer(Ok(ApiResponse {
+async fn a_user_executes_a_connector() {
+    let app = TestApp::new();
+    app.connector("default", "drive", ".example").await;
+    let mut alice = app.connected("alice", "drive").await;
+    app.resource.respond(Ok(ApiResponse {
         status: 404,
         headers: vec![
             ("Content-Type".to_owned(), "application/json".to_owned()),
@@ -27,16 +27,16 @@ async fn a_person_runs_a_connector_as_themselves() {
         ],
         body: br#"{"id": 12345678901234567890123}"#.to_vec(),
     }));
-    let answer = alice.post(EXECUTE, &files()).await;
-    assert_eq!(answer.status, StatusCode::OK, "any status of the API is 200 here: {}", answer.body);
+    let response = alice.post(EXECUTE, &files()).await;
+    assert_eq!(response.status, StatusCode::OK, "any status of the API is 200 here: {}", response.body);
     let expected = r#"{"status":"ok","connector_id":"drive","data":{"status":404,"headers":{"content-type":"application/json","x-a":"1, 2"},"body":{"id": 12345678901234567890123}}}"#;
-    assert_eq!(answer.body, expected);
-    let sent = &world.resource.requests()[0];
+    assert_eq!(response.body, expected);
+    let sent = &app.resource.requests()[0];
     assert_eq!(
         (sent.method.as_str(), sent.url.as_str(), sent.token.as_str()),
         ("GET", "https://api.example/files?n=2&q=a", "access-1")
     );
-    assert!(!answer.body.contains("access-1"));
+    assert!(!response.body.contains("access-1"));
 
     let act = |name: &str| {
         let mut body = files();
@@ -49,14 +49,18 @@ async fn a_person_runs_a_connector_as_themselves() {
 
 #[tokio::test]
 async fn a_body_is_sent_as_json_or_as_text() {
-    let world = World::new();
-    world.connector("default", "drive", ".example").await;
-    let mut alice = world.connected("alice", "drive").await;
+    let app = TestApp::new();
+    app.connector("default", "drive", ".example").await;
+    let mut alice = app.connected("alice", "drive").await;
     for body in [json!({"a": [1, "ü"]}), json!("plain ü")] {
-        let answer = alice.post(EXECUTE, &json!({"params": {"method": "POST", "path": "/x", "body": body}})).await;
-        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        let response = alice.post(EXECUTE, &json!({"params": {"method": "POST", "path": "/x", "body": body}})).await;
+        assert_eq!(response.status, StatusCode::OK, "{}", response.body);
     }
-    let sent: Vec<_> = world
+    // Numbers and spacing reach the API as they were sent.
+    let exact = r#"{"params": {"method": "POST", "path": "/x", "body": { "n": 1.50, "big": 12345678901234567890123 }}}"#;
+    let response = alice.send(http::Method::POST, EXECUTE, &SAME_ORIGIN_JSON, Some(exact.to_owned())).await;
+    assert_eq!(response.status, StatusCode::OK, "{}", response.body);
+    let sent: Vec<_> = app
         .resource
         .requests()
         .into_iter()
@@ -68,59 +72,60 @@ async fn a_body_is_sent_as_json_or_as_text() {
         [
             (kind("application/json"), "{\"a\":[1,\"ü\"]}".to_owned()),
             (kind("text/plain; charset=utf-8"), "plain ü".to_owned()),
+            (kind("application/json"), r#"{ "n": 1.50, "big": 12345678901234567890123 }"#.to_owned()),
         ]
     );
 }
 
 #[tokio::test]
-async fn who_must_connect_first_is_told_where() {
-    let world = World::new();
-    world.connector("default", "drive", ".example").await;
-    let mut bob = world.signed_in("bob").await;
-    let answer = bob.post(EXECUTE, &files()).await;
-    assert_eq!((answer.status, answer.code().as_str()), (StatusCode::CONFLICT, "authorization_required"));
+async fn a_user_who_is_not_connected_gets_the_start_link() {
+    let app = TestApp::new();
+    app.connector("default", "drive", ".example").await;
+    let mut bob = app.signed_in("bob").await;
+    let response = bob.post(EXECUTE, &files()).await;
+    assert_eq!((response.status, response.code().as_str()), (StatusCode::CONFLICT, "authorization_required"));
     assert_eq!(
-        (answer.json()["reason"].as_str(), answer.json()["startUrl"].as_str()),
+        (response.json()["reason"].as_str(), response.json()["startUrl"].as_str()),
         (Some("not_connected"), Some(format!("{BASE}/api/actions/connector/drive/oauth/start").as_str()))
     );
 }
 
 #[tokio::test]
-async fn a_second_401_is_final_and_what_the_api_cannot_do_is_named() {
-    let world = World::new();
-    world.connector("default", "drive", ".example").await;
-    let mut alice = world.connected("alice", "drive").await;
+async fn a_second_401_is_final_and_failures_of_the_api_have_codes() {
+    let app = TestApp::new();
+    app.connector("default", "drive", ".example").await;
+    let mut alice = app.connected("alice", "drive").await;
     for (error, code) in [
         (ApiError::Unreachable, "api_unreachable"),
         (ApiError::TooLarge, "response_too_large"),
         (ApiError::NotAllowed, "destination_refused"),
     ] {
-        world.resource.answer(Err(error));
+        app.resource.respond(Err(error));
         assert_eq!(alice.post(EXECUTE, &files()).await.code(), code);
     }
     for path in ["../x", "files", "/a/../../b"] {
-        let answer = alice.post(EXECUTE, &json!({"params": {"method": "GET", "path": path}})).await;
+        let response = alice.post(EXECUTE, &json!({"params": {"method": "GET", "path": path}})).await;
         assert_eq!(
-            (answer.code().as_str(), answer.json()["field"].as_str()),
+            (response.code().as_str(), response.json()["field"].as_str()),
             ("invalid_request", Some("params.path")),
             "{path}"
         );
     }
-    world.resource.refuse_all_tokens();
-    let answer = alice.post(EXECUTE, &files()).await;
+    app.resource.reject_all_tokens();
+    let response = alice.post(EXECUTE, &files()).await;
     assert_eq!(
-        (answer.code().as_str(), answer.json()["reason"].as_str()),
+        (response.code().as_str(), response.json()["reason"].as_str()),
         ("authorization_required", Some("token_rejected"))
     );
 }
 
 #[tokio::test]
-async fn an_agent_acts_for_a_named_user_in_its_own_spaces() {
-    let world = World::new();
-    world.connector("default", "drive", ".example").await;
-    world.connector("marketing", "drive", ".example").await;
-    world.connected("alice", "drive").await;
-    let mut agent = world.browser().also("authorization", "Bearer gak_runner");
+async fn an_agent_acts_for_a_named_user_in_its_spaces() {
+    let app = TestApp::new();
+    app.connector("default", "drive", ".example").await;
+    app.connector("marketing", "drive", ".example").await;
+    app.connected("alice", "drive").await;
+    let mut agent = app.browser().also("authorization", "Bearer gak_runner");
     let act = |name: &str| {
         let mut body = files();
         body["act_as"] = json!(name);
@@ -130,41 +135,41 @@ async fn an_agent_acts_for_a_named_user_in_its_own_spaces() {
     assert_eq!(agent.post(EXECUTE, &files()).await.json()["field"], "act_as");
     assert_eq!(agent.post(EXECUTE, &act("u_bob")).await.code(), "authorization_required");
     assert_eq!(agent.post(&format!("/s/marketing{EXECUTE}"), &act("u_alice")).await.code(), "not_found");
-    // Everything that is for people is not for agents.
+    // Routes for users are closed to agents.
     assert_eq!(agent.get("/api/actions/connectors").await.code(), "forbidden");
     assert_eq!(agent.get("/internal/actions/grants").await.code(), "forbidden");
 }
 
 #[tokio::test]
-async fn r44_tokens_go_only_to_agents_the_operator_opened_it_for() {
-    let world = World::new();
-    world.connector("default", "drive", ".example").await;
-    let mut alice = world.connected("alice", "drive").await;
+async fn r44_only_permitted_agents_get_access_tokens() {
+    let app = TestApp::new();
+    app.connector("default", "drive", ".example").await;
+    let mut alice = app.connected("alice", "drive").await;
     let body = json!({"user": "u_alice", "destination": "https://api.example/v1"});
     assert_eq!(alice.post(ACCESS_TOKEN, &body).await.code(), "forbidden", "not even to its owner");
-    let mut runner = world.browser().also("authorization", "Bearer gak_runner");
+    let mut runner = app.browser().also("authorization", "Bearer gak_runner");
     assert_eq!(runner.post(ACCESS_TOKEN, &body).await.code(), "forbidden");
-    assert_eq!(world.browser().post(ACCESS_TOKEN, &body).await.code(), "not_signed_in");
+    assert_eq!(app.browser().post(ACCESS_TOKEN, &body).await.code(), "not_signed_in");
 
-    let mut fetcher = world.browser().also("authorization", "Bearer gak_fetcher");
-    let answer = fetcher.post(ACCESS_TOKEN, &body).await;
-    assert_eq!(answer.header("cache-control"), "no-store");
+    let mut fetcher = app.browser().also("authorization", "Bearer gak_fetcher");
+    let response = fetcher.post(ACCESS_TOKEN, &body).await;
+    assert_eq!(response.header("cache-control"), "no-store");
     assert_eq!(
-        answer.json(),
+        response.json(),
         json!({"access_token": "access-1", "token_type": "Bearer", "expires_at": "2026-01-01T13:00:00Z"})
     );
     assert_eq!(fetcher.post(&format!("/s/marketing{ACCESS_TOKEN}"), &body).await.code(), "not_found");
-    // R43: only to where the user consented to.
+    // Only for destinations that the user consented to.
     let elsewhere = json!({"user": "u_alice", "destination": "https://evil.example"});
     assert_eq!(fetcher.post(ACCESS_TOKEN, &elsewhere).await.code(), "destination_refused");
     for wrong in ["", "api.example", "https://u:p@api.example", "data:x"] {
-        let answer = fetcher.post(ACCESS_TOKEN, &json!({"user": "u_alice", "destination": wrong})).await;
-        assert_eq!(answer.json()["field"], "destination", "{wrong}");
+        let response = fetcher.post(ACCESS_TOKEN, &json!({"user": "u_alice", "destination": wrong})).await;
+        assert_eq!(response.json()["field"], "destination", "{wrong}");
     }
 }
 
 #[tokio::test]
-async fn r44_no_answer_but_that_one_can_hold_a_token() {
+async fn r44_no_other_response_has_a_field_for_a_token() {
     let document: serde_json::Value = serde_json::from_str(&crate::openapi()).unwrap();
     let schemas = document["components"]["schemas"].as_object().unwrap();
     let with_token: Vec<&String> = schemas

@@ -1,26 +1,26 @@
-//! What administrators see and do.
+//! Grants of all users, for administrators.
 
 use http::StatusCode;
 use serde_json::json;
 
-use super::world::World;
+use super::test_app::TestApp;
 
 const GRANTS: &str = "/internal/actions/grants";
 
 #[tokio::test]
 async fn an_admin_lists_and_revokes_and_never_sees_a_token() {
-    let world = World::new();
-    world.connector("default", "drive", ".example").await;
-    world.connector("marketing", "drive", ".example").await;
-    let mut bob = world.connected("bob", "drive").await;
-    world.connected("alice", "drive").await;
-    let mut carol = world.signed_in("carol").await;
+    let app = TestApp::new();
+    app.connector("default", "drive", ".example").await;
+    app.connector("marketing", "drive", ".example").await;
+    let mut bob = app.connected("bob", "drive").await;
+    app.connected("alice", "drive").await;
+    let mut carol = app.signed_in("carol").await;
     let page = carol.get(GRANTS).await;
     insta::assert_json_snapshot!("grants", page.json(), { ".grants[].grantId" => "[grant]" });
     assert!(!page.body.contains("access-") && !page.body.contains("refresh-"));
     for (query, count) in [
         ("user=u_bob", 1),
-        ("user=u_nobody", 0),
+        ("user=u_unknown", 0),
         ("connector=drive", 2),
         ("connector=other", 0),
         ("status=connected", 2),
@@ -40,9 +40,9 @@ async fn an_admin_lists_and_revokes_and_never_sees_a_token() {
     assert_eq!(carol.delete(&format!("/s/marketing{path}")).await.code(), "not_found", "another space's grant");
     assert_eq!(carol.delete(&format!("{GRANTS}/{}", "A".repeat(32))).await.code(), "not_found");
     assert_eq!(carol.delete(&path).await.status, StatusCode::NO_CONTENT);
-    let status = bob.post_nothing("/internal/actions/connectors/_me/auth_status").await.json();
+    let status = bob.post_empty("/internal/actions/connectors/_me/auth_status").await.json();
     assert_eq!(
-        (&status["drive"]["user_auth_status"], &status["drive"]["reason"]),
+        (&status["drive"]["connection"]["status"], &status["drive"]["connection"]["reason"]),
         (&json!("needs_reauthorization"), &json!("admin"))
     );
     for (status, count) in [("connected", 1), ("needs_reauthorization", 1), ("not_connected", 0)] {
@@ -57,37 +57,37 @@ async fn an_admin_lists_and_revokes_and_never_sees_a_token() {
 }
 
 #[tokio::test]
-async fn deprovision_usering_takes_an_admin_of_every_space() {
-    let world = World::new();
-    world.connector("default", "drive", ".example").await;
-    let mut bob = world.connected("bob", "drive").await;
+async fn deprovisioning_requires_an_admin_of_every_space() {
+    let app = TestApp::new();
+    app.connector("default", "drive", ".example").await;
+    let mut bob = app.connected("bob", "drive").await;
     let path = "/internal/actions/users/u_bob/grants";
     for name in ["alice", "bob"] {
-        assert_eq!(world.signed_in(name).await.delete(path).await.code(), "forbidden", "{name}");
+        assert_eq!(app.signed_in(name).await.delete(path).await.code(), "forbidden", "{name}");
     }
-    // An admin here who cannot even see the other space.
-    assert_eq!(world.signed_in("dave").await.delete(path).await.code(), "not_found");
-    let done = world.signed_in("carol").await.delete(path).await;
+    // An admin of one space without access to the other.
+    assert_eq!(app.signed_in("dave").await.delete(path).await.code(), "not_found");
+    let done = app.signed_in("carol").await.delete(path).await;
     assert_eq!(done.json(), json!({"revoked": 1, "queued": 1}));
-    assert_eq!(world.signed_in("carol").await.delete(path).await.json(), json!({"revoked": 0, "queued": 0}));
-    world.tasks.finished().await;
-    let status = bob.post_nothing("/internal/actions/connectors/_me/auth_status").await.json();
+    assert_eq!(app.signed_in("carol").await.delete(path).await.json(), json!({"revoked": 0, "queued": 0}));
+    app.tasks.finished().await;
+    let status = bob.post_empty("/internal/actions/connectors/_me/auth_status").await.json();
     assert_eq!(status["drive"]["user_auth_status"], "not_connected");
 }
 
 #[tokio::test]
-async fn pages_of_grants_follow_one_another() {
-    let world = World::new();
+async fn grants_are_listed_in_pages() {
+    let app = TestApp::new();
     for n in 0..52 {
-        world.connector("default", &format!("c{n}"), ".example").await;
+        app.connector("default", &format!("c{n}"), ".example").await;
     }
-    let mut bob = world.signed_in("bob").await;
+    let mut bob = app.signed_in("bob").await;
     for n in 0..52 {
-        world.clock.advance(std::time::Duration::from_millis(3));
+        app.clock.advance(std::time::Duration::from_millis(3));
         let flow = bob.start(&format!("c{n}")).await;
         bob.finish(&flow).await;
     }
-    let mut carol = world.signed_in("carol").await;
+    let mut carol = app.signed_in("carol").await;
     let first = carol.get(GRANTS).await.json();
     let second = carol.get(&format!("{GRANTS}?cursor={}", first["nextCursor"].as_str().unwrap())).await.json();
     let ids = |page: &serde_json::Value| {

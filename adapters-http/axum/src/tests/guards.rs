@@ -1,13 +1,13 @@
-//! What every request passes and every response carries.
+//! Checks of every request and headers of every response.
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::world::{Answer, BASE, HOST, Options, World};
+use super::test_app::{BASE, HOST, Options, TestApp, TestResponse};
 
 #[tokio::test]
-async fn r57_only_allowed_hosts_are_answered() {
-    let world = World::with(Options { more_hosts: vec!["Health.internal:9090".to_owned()], ..Options::default() });
+async fn r57_only_allowed_hosts_are_served() {
+    let app = TestApp::with(Options { additional_hosts: vec!["Health.internal:9090".to_owned()], ..Options::default() });
     for (host, status) in [
         (HOST, 200),
         ("health.INTERNAL:9090", 200),
@@ -18,12 +18,12 @@ async fn r57_only_allowed_hosts_are_answered() {
         ("127.0.0.1:8080.evil.example", 421),
         ("", 421),
     ] {
-        let answer = world.browser().also("host", host).get("/livez").await;
-        assert_eq!(answer.status.as_u16(), status, "{host:?}");
+        let response = app.browser().also("host", host).get("/livez").await;
+        assert_eq!(response.status.as_u16(), status, "{host:?}");
     }
-    assert_eq!(world.browser().also("host", "evil.example").get("/nowhere").await.code(), "wrong_host");
-    // A host in the target counts like the header, and both must be ours.
-    let mut browser = world.browser();
+    assert_eq!(app.browser().also("host", "evil.example").get("/nowhere").await.code(), "wrong_host");
+    // A host in the request target must be allowed as well.
+    let mut browser = app.browser();
     assert_eq!(browser.send(Method::GET, "http://evil.example/livez", &[], None).await.code(), "wrong_host");
     assert_eq!(browser.send(Method::GET, &format!("http://{HOST}/livez"), &[], None).await.status, StatusCode::OK);
     // No host at all, and two of them.
@@ -35,25 +35,36 @@ async fn r57_only_allowed_hosts_are_answered() {
     assert_eq!(browser.exchange(two).await.code(), "wrong_host");
 }
 
-/// Every state-changing route, with a path that reaches its handler.
-const CHANGES: [(&str, &str); 10] = [
-    ("POST", "/api/actions/connector"),
-    ("POST", "/api/actions/connector/new"),
-    ("PUT", "/api/actions/connector/drive"),
-    ("DELETE", "/api/actions/connector/drive"),
-    ("POST", "/internal/actions/connector/drive/_start_oauth_flow"),
-    ("POST", "/internal/actions/connector/drive/_oauth_cancel"),
-    ("POST", "/internal/actions/connector/drive/_oauth_disconnect"),
-    ("POST", "/api/actions/connector/drive/_execute"),
-    ("POST", "/api/session"),
-    ("DELETE", "/api/session"),
-];
+/// Every state-changing route of the `OpenAPI` document, with a path that reaches its handler.
+fn state_changes() -> Vec<(Method, String)> {
+    let document: Value = serde_json::from_str(&crate::openapi()).unwrap();
+    let mut routes = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let mut path = path.clone();
+        for (parameter, value) in [
+            ("{id}", "drive"),
+            ("{space}", "marketing"),
+            ("{user}", "u_bob"),
+            ("{grantId}", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+        ] {
+            path = path.replace(parameter, value);
+        }
+        for method in ["post", "put", "delete"] {
+            if item.get(method).is_some() {
+                assert!(!path.contains('{'), "a value for {path}");
+                routes.push((method.to_uppercase().parse().unwrap(), path.clone()));
+            }
+        }
+    }
+    assert!(routes.len() > 20, "{routes:?}");
+    routes
+}
 
 #[tokio::test]
-async fn r56_state_changes_come_from_our_own_pages_or_from_no_browser() {
-    let world = World::new();
-    world.connector("default", "drive", ".example").await;
-    let mut carol = world.signed_in("carol").await;
+async fn r56_state_changes_come_from_the_public_origin_or_from_no_browser() {
+    let app = TestApp::new();
+    app.connector("default", "drive", ".example").await;
+    let mut carol = app.signed_in("carol").await;
     let foreign: [&[(&str, &str)]; 9] = [
         &[("sec-fetch-site", "cross-site")],
         &[("sec-fetch-site", "same-site")],
@@ -65,17 +76,16 @@ async fn r56_state_changes_come_from_our_own_pages_or_from_no_browser() {
         &[("origin", "http://127.0.0.1:8080.evil.example")],
         &[("origin", "")],
     ];
-    for (method, path) in CHANGES {
-        let method: Method = method.parse().unwrap();
+    for (method, path) in state_changes() {
         for headers in foreign {
             let with_type: Vec<_> = headers
                 .iter()
                 .copied()
                 .chain([("content-type", "application/json"), ("kbn-xsrf", "1"), ("x-grantry-request", "1")])
                 .collect();
-            let answer = carol.send(method.clone(), path, &with_type, Some("{}".to_owned())).await;
+            let response = carol.send(method.clone(), &path, &with_type, Some("{}".to_owned())).await;
             assert_eq!(
-                (answer.status, answer.code().as_str()),
+                (response.status, response.code().as_str()),
                 (StatusCode::FORBIDDEN, "forbidden"),
                 "{method} {path} {headers:?}"
             );
@@ -84,65 +94,65 @@ async fn r56_state_changes_come_from_our_own_pages_or_from_no_browser() {
             ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonp", ""]
         {
             let headers = [("sec-fetch-site", "same-origin"), ("content-type", kind)];
-            let answer = carol.send(method.clone(), path, &headers, Some("{}".to_owned())).await;
-            assert_eq!(answer.code(), "unsupported_media_type", "{method} {path} {kind}");
+            let response = carol.send(method.clone(), &path, &headers, Some("{}".to_owned())).await;
+            assert_eq!(response.code(), "unsupported_media_type", "{method} {path} {kind}");
         }
     }
-    // Nothing of that changed anything.
+    // No request changed any state.
     assert_eq!(carol.get("/api/actions/connectors").await.json().as_array().unwrap().len(), 1);
-    let ours: [&[(&str, &str)]; 4] = [
+    let accepted: [&[(&str, &str)]; 4] = [
         &[("sec-fetch-site", "same-origin")],
         &[("origin", BASE)],
         &[("origin", "http://127.0.0.1:8080"), ("kbn-xsrf", "x")],
         &[],
     ];
-    for headers in ours {
-        let answer = carol.send(Method::POST, "/internal/actions/connector/drive/_oauth_disconnect", headers, None).await;
-        assert_eq!(answer.status, StatusCode::NO_CONTENT, "{headers:?}");
+    for headers in accepted {
+        let response = carol.send(Method::POST, "/internal/actions/connector/drive/_oauth_disconnect", headers, None).await;
+        assert_eq!(response.status, StatusCode::NO_CONTENT, "{headers:?}");
     }
 }
 
-/// A page of the same name over plain http may be anybody's who sits on the line.
+/// A page of the same host over plain http may be injected by a network attacker.
 #[tokio::test]
 async fn r56_the_scheme_is_part_of_the_origin() {
     const PATH: &str = "/internal/actions/connector/drive/_oauth_disconnect";
-    let world = World::with(Options { public: "https://connect.example", ..Options::default() });
+    let app = TestApp::with(Options { public: "https://connect.example", ..Options::default() });
     for (origin, code) in [
         ("http://connect.example", "forbidden"),
         ("connect.example", "forbidden"),
         ("https://connect.example", "not_signed_in"),
     ] {
-        let mut nobody = world.browser().also("host", "connect.example").also("origin", origin);
-        let answer = nobody.send(Method::POST, PATH, &[], None).await;
-        assert_eq!(answer.code(), code, "{origin}");
+        let mut anonymous = app.browser().also("host", "connect.example").also("origin", origin);
+        let response = anonymous.send(Method::POST, PATH, &[], None).await;
+        assert_eq!(response.code(), code, "{origin}");
     }
-    let plain = World::new();
-    let mut nobody = plain.browser().also("origin", "https://127.0.0.1:8080");
-    assert_eq!(nobody.send(Method::POST, PATH, &[], None).await.code(), "forbidden");
+    let plain = TestApp::new();
+    let mut anonymous = plain.browser().also("origin", "https://127.0.0.1:8080");
+    assert_eq!(anonymous.send(Method::POST, PATH, &[], None).await.code(), "forbidden");
 }
 
 #[tokio::test]
-async fn r56_no_get_changes_anything_and_no_cors_header_is_ever_sent() {
-    let world = World::new();
-    world.connector("default", "drive", ".example").await;
-    let mut alice = world.signed_in("alice").await.also("origin", "https://evil.example");
-    for (_, path) in CHANGES {
+async fn r56_no_get_changes_state_and_no_cors_header_is_sent() {
+    let app = TestApp::new();
+    app.connector("default", "drive", ".example").await;
+    let mut alice = app.signed_in("alice").await.also("origin", "https://evil.example");
+    for (_, path) in state_changes() {
         for method in [Method::GET, Method::OPTIONS] {
             let headers = [("access-control-request-method", "POST"), ("sec-fetch-site", "cross-site")];
-            let answer = alice.send(method, path, &headers, None).await;
-            assert!(answer.headers.keys().all(|name| !name.as_str().starts_with("access-control-")), "{path}");
+            let response = alice.send(method, &path, &headers, None).await;
+            assert!(response.headers.keys().all(|name| !name.as_str().starts_with("access-control-")), "{path}");
         }
     }
     assert_eq!(alice.send(Method::OPTIONS, "/api/session", &[], None).await.status, StatusCode::METHOD_NOT_ALLOWED);
 }
 
-async fn one_of_each_kind(world: &World) -> Vec<(&'static str, Answer)> {
-    let mut alice = world.signed_in("alice").await;
+async fn one_of_each_kind(app: &TestApp) -> Vec<(&'static str, TestResponse)> {
+    let mut alice = app.signed_in("alice").await;
     let flow = alice.start("drive").await;
-    let login = world.browser().get("/login").await;
+    let login = app.browser().get("/login").await;
     vec![
         ("json", alice.get("/api/actions/connectors").await),
-        ("no content", alice.post_nothing("/internal/actions/connector/drive/_oauth_disconnect").await),
+        ("no content", alice.post_empty("/internal/actions/connector/drive/_oauth_disconnect").await),
         ("problem", alice.get("/api/actions/connector/missing").await),
         ("no route", alice.get("/nowhere").await),
         ("no method", alice.send(Method::PATCH, "/api/session", &[("sec-fetch-site", "same-origin")], None).await),
@@ -157,12 +167,12 @@ async fn one_of_each_kind(world: &World) -> Vec<(&'static str, Answer)> {
 }
 
 #[tokio::test]
-async fn r62_every_response_carries_its_headers() {
-    let world = World::new();
-    world.connector("default", "drive", ".example").await;
-    for (kind, answer) in one_of_each_kind(&world).await {
-        assert!(answer.header("content-security-policy").contains("frame-ancestors 'none'"), "{kind}");
-        assert!(answer.header("content-security-policy").starts_with("default-src 'none'; "), "{kind}");
+async fn r62_every_response_has_the_security_headers() {
+    let app = TestApp::new();
+    app.connector("default", "drive", ".example").await;
+    for (kind, response) in one_of_each_kind(&app).await {
+        assert!(response.header("content-security-policy").contains("frame-ancestors 'none'"), "{kind}");
+        assert!(response.header("content-security-policy").starts_with("default-src 'none'; "), "{kind}");
         let expected = [
             ("x-content-type-options", "nosniff"),
             ("referrer-policy", "no-referrer"),
@@ -172,80 +182,81 @@ async fn r62_every_response_carries_its_headers() {
             ("strict-transport-security", ""),
         ];
         for (name, value) in expected {
-            assert_eq!(answer.header(name), value, "{kind} {name}");
+            assert_eq!(response.header(name), value, "{kind} {name}");
         }
-        if !answer.body.is_empty() {
-            let content_type = answer.header("content-type");
+        if !response.body.is_empty() {
+            let content_type = response.header("content-type");
             assert!(content_type.contains("json") || content_type.contains("charset=utf-8"), "{kind} {content_type}");
         }
     }
 }
 
 #[tokio::test]
-async fn r62_https_says_so() {
-    let world = World::with(Options { public: "https://connect.example/oauth", ..Options::default() });
-    let answer = world.browser().also("host", "CONNECT.example:443").get("/livez").await;
-    assert_eq!(answer.status, StatusCode::OK);
-    assert!(answer.header("strict-transport-security").starts_with("max-age="));
+async fn r62_https_sends_hsts() {
+    let app = TestApp::with(Options { public: "https://connect.example/oauth", ..Options::default() });
+    let response = app.browser().also("host", "CONNECT.example:443").get("/livez").await;
+    assert_eq!(response.status, StatusCode::OK);
+    assert!(response.header("strict-transport-security").starts_with("max-age="));
 }
 
 #[tokio::test]
-async fn r61_errors_say_a_code_and_a_correlation_id_and_nothing_else() {
-    let world = World::new();
-    let mut alice = world.signed_in("alice").await;
-    let answer = alice.get("/api/actions/connector/missing").await;
-    let mut body = answer.json();
-    assert_eq!(body["correlation_id"], answer.header("x-correlation-id"));
+async fn r61_errors_contain_only_a_code_and_a_correlation_id() {
+    let app = TestApp::new();
+    let mut alice = app.signed_in("alice").await;
+    let response = alice.get("/api/actions/connector/missing").await;
+    let mut body = response.json();
+    assert_eq!(body["correlation_id"], response.header("x-correlation-id"));
     assert_eq!(body["correlation_id"].as_str().unwrap().len(), 16);
     body["correlation_id"] = Value::String("[id]".to_owned());
     insta::assert_json_snapshot!("problem", body);
     let other = alice.get("/api/actions/connector/missing").await;
-    assert_ne!(other.header("x-correlation-id"), answer.header("x-correlation-id"));
+    assert_ne!(other.header("x-correlation-id"), response.header("x-correlation-id"));
 }
 
 #[tokio::test]
-async fn r61_faults_behind_us_show_nothing_of_themselves() {
-    let world = World::new();
-    world.connector("default", "drive", ".example").await;
-    let mut alice = world.signed_in("alice").await;
-    world.directory.go_down(true);
-    assert_eq!(alice.get("/api/actions/connectors").await.code(), "forbidden", "R06: errors mean deny");
-    world.directory.go_down(false);
+async fn r61_errors_of_dependencies_do_not_show_their_text() {
+    let app = TestApp::new();
+    app.connector("default", "drive", ".example").await;
+    let mut alice = app.signed_in("alice").await;
+    app.directory.set_unavailable(true);
+    assert_eq!(alice.get("/api/actions/connectors").await.code(), "directory_unavailable");
+    app.directory.set_unavailable(false);
     for (error, code) in [
         (grantry_domain::ports::ProviderError::NoResponse, "provider_unavailable"),
         (grantry_domain::ports::ProviderError::BadMetadata, "provider_misconfigured"),
     ] {
-        world.provider.answer_resolve(Err(error));
-        let answer = alice.post("/internal/actions/connector/drive/_start_oauth_flow", &json!({})).await;
-        assert_eq!(answer.code(), code);
+        app.provider.respond_to_resolve(Err(error));
+        let response = alice.post("/internal/actions/connector/drive/_start_oauth_flow", &json!({})).await;
+        assert_eq!(response.code(), code);
     }
 }
 
 #[tokio::test]
 async fn unknown_routes_and_methods_are_problems_too() {
-    let world = World::new();
-    let mut alice = world.signed_in("alice").await;
+    let app = TestApp::new();
+    let mut alice = app.signed_in("alice").await;
     for path in ["/nowhere", "/api/actions", "/s/default/api/session", "//", "/index.html"] {
         assert_eq!(alice.get(path).await.code(), "not_found", "{path}");
     }
-    let answer = alice.send(Method::PATCH, "/api/actions/connector/drive", &[("sec-fetch-site", "same-origin")], None).await;
-    assert_eq!(answer.code(), "method_not_allowed");
-    assert!(answer.header("allow").contains("PUT"), "{}", answer.header("allow"));
+    let response =
+        alice.send(Method::PATCH, "/api/actions/connector/drive", &[("sec-fetch-site", "same-origin")], None).await;
+    assert_eq!(response.code(), "method_not_allowed");
+    assert!(response.header("allow").contains("PUT"), "{}", response.header("allow"));
 }
 
 #[tokio::test]
-async fn a_panic_is_an_answer() {
-    let world = World::with(Options { console: Some(std::sync::Arc::new(Panics)), ..Options::default() });
-    let answer = world.browser().get("/anything.js").await;
-    assert_eq!((answer.status, answer.code().as_str()), (StatusCode::INTERNAL_SERVER_ERROR, "internal"));
-    assert!(!answer.body.contains("PANIC-CANARY"));
-    assert_eq!(answer.header("x-content-type-options"), "nosniff");
+async fn a_panic_becomes_a_response() {
+    let app = TestApp::with(Options { console: Some(std::sync::Arc::new(Panics)), ..Options::default() });
+    let response = app.browser().get("/anything.js").await;
+    assert_eq!((response.status, response.code().as_str()), (StatusCode::INTERNAL_SERVER_ERROR, "internal"));
+    assert!(!response.body.contains("PANIC-CANARY"));
+    assert_eq!(response.header("x-content-type-options"), "nosniff");
 }
 
 struct Panics;
 
-impl crate::state::ConsoleAssets for Panics {
-    fn get(&self, _: &str) -> Option<crate::state::ConsoleAsset> {
+impl crate::host::ConsoleAssets for Panics {
+    fn get(&self, _: &str) -> Option<crate::host::ConsoleAsset> {
         panic!("PANIC-CANARY")
     }
 }

@@ -1,4 +1,4 @@
-//! A strict reader of the pages: it accepts the small HTML our templates write, and nothing else.
+//! A strict parser of pages. It accepts only the subset of HTML that the templates use.
 
 /// The tags of a page in order, as `name` or `/name`, with their attributes' names and values.
 pub(super) fn tags(html: &str) -> Vec<(String, Vec<(String, String)>)> {
@@ -14,7 +14,7 @@ pub(super) fn tags(html: &str) -> Vec<(String, Vec<(String, String)>)> {
     tags
 }
 
-/// Names alone: the element set of a page (R31).
+/// The names of all tags: the element set of a page.
 pub(super) fn names(html: &str) -> Vec<String> {
     tags(html).into_iter().map(|(name, _)| name).collect()
 }

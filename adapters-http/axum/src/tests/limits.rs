@@ -1,4 +1,4 @@
-//! Exact limits of requests: n passes, n + 1 does not (R58).
+//! Exact limits of requests: n passes, n + 1 does not.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use futures_util::StreamExt;
 use http::{Method, Request, StatusCode};
 use serde_json::json;
 
-use super::world::{HOST, Options, SAME_ORIGIN_JSON, World};
-use crate::state::Limits;
+use super::test_app::{HOST, Options, SAME_ORIGIN_JSON, TestApp};
+use crate::host::Limits;
 
 #[tokio::test]
 async fn r58_the_url_is_bounded() {
-    let world = World::new();
-    let mut browser = world.browser();
+    let app = TestApp::new();
+    let mut browser = app.browser();
     let of_length = |length: usize| format!("/livez?{}", "a".repeat(length - "/livez?".len()));
     assert_eq!(browser.get(&of_length(8192)).await.status, StatusCode::OK);
     assert_eq!(browser.get(&of_length(8193)).await.code(), "invalid_request");
@@ -21,7 +21,7 @@ async fn r58_the_url_is_bounded() {
 
 #[tokio::test]
 async fn r58_header_fields_are_bounded_in_number_and_size() {
-    let world = World::new();
+    let app = TestApp::new();
     let request = |fields: usize, bytes: usize| {
         let mut request = Request::get("/livez").header("host", HOST).body(Body::empty()).unwrap();
         for n in 1..fields {
@@ -33,7 +33,7 @@ async fn r58_header_fields_are_bounded_in_number_and_size() {
         }
         request
     };
-    let mut browser = world.browser();
+    let mut browser = app.browser();
     assert_eq!(browser.exchange(request(64, 0)).await.status, StatusCode::OK);
     assert_eq!(browser.exchange(request(65, 0)).await.code(), "invalid_request");
     assert_eq!(browser.exchange(request(3, 16 * 1024)).await.status, StatusCode::OK);
@@ -41,19 +41,19 @@ async fn r58_header_fields_are_bounded_in_number_and_size() {
 }
 
 #[tokio::test]
-async fn r58_bodies_are_bounded_announced_or_not() {
-    let world = World::new();
-    world.connector("default", "drive", ".example").await;
-    let mut alice = world.signed_in("alice").await;
+async fn r58_bodies_are_bounded_with_and_without_an_announced_length() {
+    let app = TestApp::new();
+    app.connector("default", "drive", ".example").await;
+    let mut alice = app.signed_in("alice").await;
     let padded = |length: usize| format!("{{{}}}", " ".repeat(length - 2));
     let cancel = "/internal/actions/connector/drive/_oauth_cancel";
     let execute = "/api/actions/connector/drive/_execute";
     for (path, limit) in [(cancel, 64 * 1024), (execute, 1024 * 1024)] {
-        let answer = alice.send(Method::POST, path, &SAME_ORIGIN_JSON, Some(padded(limit))).await;
-        assert_eq!(answer.code(), "invalid_request", "within the limit, it is read: {path}");
-        let answer = alice.send(Method::POST, path, &SAME_ORIGIN_JSON, Some(padded(limit + 1))).await;
-        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (413, "payload_too_large"), "{path}");
-        // In pieces, without saying how much will come.
+        let response = alice.send(Method::POST, path, &SAME_ORIGIN_JSON, Some(padded(limit))).await;
+        assert_eq!(response.code(), "invalid_request", "a body within the limit is parsed: {path}");
+        let response = alice.send(Method::POST, path, &SAME_ORIGIN_JSON, Some(padded(limit + 1))).await;
+        assert_eq!((response.status.as_u16(), response.code().as_str()), (413, "payload_too_large"), "{path}");
+        // In chunks, without an announced length.
         let pieces =
             futures_util::stream::iter(vec![Bytes::from(padded(limit)), Bytes::from(" ")]).map(Ok::<_, std::io::Error>);
         let mut request = Request::post(path)
@@ -68,21 +68,21 @@ async fn r58_bodies_are_bounded_announced_or_not() {
 }
 
 #[tokio::test]
-async fn r58_a_body_that_does_not_arrive_is_given_up() {
+async fn r58_a_body_that_does_not_arrive_is_refused() {
     let limits = Limits { read_deadline: Duration::from_millis(20), ..Limits::default() };
-    let world = World::with(Options { limits, ..Options::default() });
+    let app = TestApp::with(Options { limits, ..Options::default() });
     let never = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
     let request =
         Request::post("/api/session").header("host", HOST).header("content-type", "application/json").body(never).unwrap();
-    let answer = world.browser().exchange(request).await;
-    assert_eq!(answer.code(), "invalid_request");
+    let response = app.browser().exchange(request).await;
+    assert_eq!(response.code(), "invalid_request");
 }
 
 #[tokio::test]
-async fn r58_bodies_are_refused_by_the_field_that_is_wrong() {
-    let world = World::new();
-    world.connector("default", "drive", ".example").await;
-    let mut alice = world.signed_in("alice").await;
+async fn r58_refusals_of_a_body_name_the_field() {
+    let app = TestApp::new();
+    app.connector("default", "drive", ".example").await;
+    let mut alice = app.signed_in("alice").await;
     let path = "/api/actions/connector/new";
     let good = json!({"name": "N", "connector_type_id": ".example", "config": {}});
     let changed = |name: &str, value: serde_json::Value| {
@@ -106,19 +106,19 @@ async fn r58_bodies_are_refused_by_the_field_that_is_wrong() {
         (changed("config", deep), "body"),
     ];
     for (body, field) in cases {
-        let answer = alice.post(path, &body).await;
+        let response = alice.post(path, &body).await;
         assert_eq!(
-            (answer.code().as_str(), answer.json()["field"].as_str().unwrap()),
+            (response.code().as_str(), response.json()["field"].as_str().unwrap()),
             ("invalid_request", field),
             "{}",
-            answer.body
+            response.body
         );
-        assert!(!answer.body.contains("CANARY"), "{}", answer.body);
+        assert!(!response.body.contains("CANARY"), "{}", response.body);
     }
     for text in ["{", "", "nul", "{\"name\": \"CANARY", "\u{feff}{}", "{\"a\":1,\"a\":2}"] {
-        let answer = alice.send(Method::POST, path, &SAME_ORIGIN_JSON, Some(text.to_owned())).await;
-        assert_eq!(answer.code(), "invalid_request", "{text}");
-        assert!(!answer.body.contains("CANARY"), "{}", answer.body);
+        let response = alice.send(Method::POST, path, &SAME_ORIGIN_JSON, Some(text.to_owned())).await;
+        assert_eq!(response.code(), "invalid_request", "{text}");
+        assert!(!response.body.contains("CANARY"), "{}", response.body);
     }
     assert_eq!(alice.post("/api/actions/connector/a%20b", &good).await.json()["field"], "id");
     assert_eq!(alice.get("/internal/actions/grants?cursor=x&cursor=y").await.code(), "invalid_request");

@@ -1,4 +1,4 @@
-//! What is recorded of a request: its matched path, and nothing that came with it (R79).
+//! Logs contain the matched path of a request and none of its values.
 
 use std::cell::RefCell;
 use std::fmt::Write;
@@ -7,14 +7,14 @@ use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::span;
 
-use super::world::World;
+use super::test_app::TestApp;
 
 thread_local! {
     static LOGGED: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Collects every field of every span and event, at every level, for the thread it happens on. It is the subscriber of the
-/// whole test process: with a scoped one, a call site that another test's thread reaches first stays silent.
+/// Collects every field of every span and event of a thread, at every level. It is the global subscriber of the test process:
+/// with a scoped one, a call site that another thread reaches first is disabled.
 struct Collector;
 
 struct Writer;
@@ -51,11 +51,11 @@ impl tracing::Subscriber for Collector {
 }
 
 #[tokio::test]
-async fn r79_logs_hold_the_matched_path_and_no_secret() {
+async fn r79_logs_contain_the_matched_path_and_no_secret() {
     tracing::subscriber::set_global_default(Collector).unwrap();
-    let world = World::new();
-    world.connector("default", "drive", ".example").await;
-    let mut alice = world.signed_in("alice").await;
+    let app = TestApp::new();
+    app.connector("default", "drive", ".example").await;
+    let mut alice = app.signed_in("alice").await;
     let flow = alice.start("drive").await;
     let cookies: Vec<String> = alice.cookies.values().cloned().collect();
     alice.post("/api/session", &json!({"username": "alice", "password": "PASSWORD-CANARY"})).await;

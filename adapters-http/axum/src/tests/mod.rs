@@ -1,8 +1,9 @@
-//! Tests of the whole router: real use cases on the memory store, doubles at every other port, requests handed in directly.
+//! Tests of the whole router: real use cases on the memory store, test doubles at every other port, requests without a socket.
 
 mod api;
 mod callback;
 mod callback_refusals;
+mod connections;
 mod console;
 mod execute;
 mod flow;
@@ -14,4 +15,4 @@ mod logging;
 mod mounted;
 mod pages;
 mod session;
-mod world;
+mod test_app;

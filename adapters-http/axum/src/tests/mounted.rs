@@ -1,4 +1,4 @@
-//! Mounted under a path of an https origin, inside a host's own router.
+//! Mounted under a path of an https origin, inside the router of a host.
 
 use axum::Router;
 use axum::routing::get;
@@ -6,16 +6,16 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::html;
-use super::world::{Options, World};
+use super::test_app::{Options, TestApp};
 
 const PUBLIC: &str = "https://connect.example/oauth";
 
 #[tokio::test]
 async fn a_flow_below_a_hosts_path_over_https() {
-    let mut world = World::with(Options { public: PUBLIC, ..Options::default() });
-    world.router = Router::new().route("/", get(|| async { "the host's own page" })).nest("/oauth", world.router.clone());
-    world.connector("marketing", "drive", ".example").await;
-    let mut alice = world.browser().also("host", "connect.example");
+    let mut app = TestApp::with(Options { public: PUBLIC, ..Options::default() });
+    app.router = Router::new().route("/", get(|| async { "the host's own page" })).nest("/oauth", app.router.clone());
+    app.connector("marketing", "drive", ".example").await;
+    let mut alice = app.browser().also("host", "connect.example");
 
     let confirm = "/oauth/s/marketing/api/actions/connector/drive/oauth/start";
     let log_in = alice.get(confirm).await.location().strip_prefix("https://connect.example").unwrap().to_owned();
@@ -23,9 +23,9 @@ async fn a_flow_below_a_hosts_path_over_https() {
     assert_eq!(html::attribute(&page.body, "data-next").unwrap(), format!("https://connect.example{confirm}"));
     let session = html::attribute(&page.body, "data-session").unwrap();
     assert_eq!(session, format!("{PUBLIC}/api/session"));
-    let answer = alice.post("/oauth/api/session", &json!({"username": "alice", "password": "alice"})).await;
-    assert!(answer.set_cookies[0].starts_with("__Host-grantry_session="), "{}", answer.set_cookies[0]);
-    assert!(answer.set_cookies[0].contains("; Path=/;") && answer.set_cookies[0].ends_with("; Secure"));
+    let response = alice.post("/oauth/api/session", &json!({"username": "alice", "password": "alice"})).await;
+    assert!(response.set_cookies[0].starts_with("__Host-grantry_session="), "{}", response.set_cookies[0]);
+    assert!(response.set_cookies[0].contains("; Path=/;") && response.set_cookies[0].ends_with("; Secure"));
 
     let page = alice.get(confirm).await;
     let start = html::attribute(&page.body, "data-start").unwrap();

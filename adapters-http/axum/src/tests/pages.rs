@@ -1,4 +1,4 @@
-//! The pages: fixed, escaped, under their policies.
+//! Pages: fixed texts, escaping, policies.
 
 use grantry_domain::connector::{AuthMode, ConnectorName, ProfileId};
 use grantry_domain::identity::Actor;
@@ -9,7 +9,7 @@ use http::{Method, StatusCode};
 use proptest::prelude::*;
 
 use super::html;
-use super::world::{BASE, Options, World};
+use super::test_app::{BASE, Options, TestApp};
 
 #[tokio::test]
 async fn r30_the_callback_policy_is_a_fixed_string() {
@@ -20,31 +20,31 @@ async fn r30_the_callback_policy_is_a_fixed_string() {
              frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'"
         )
     };
-    let world = World::new();
-    world.connector("default", "drive", ".example").await;
-    let mut alice = world.signed_in("alice").await;
+    let app = TestApp::new();
+    app.connector("default", "drive", ".example").await;
+    let mut alice = app.signed_in("alice").await;
     let flow = alice.start("drive").await;
     let end = alice.finish(&flow).await;
     let pages = [
         alice.get(end.location().strip_prefix(BASE).unwrap()).await,
         alice.get("/api/actions/connector/_oauth_callback_result/user_mismatch").await,
-        world.browser().callback("code=c&state=s").await,
+        app.browser().callback("code=c&state=s").await,
         alice.get("/api/actions/connector/_oauth_callback_result/nonsense").await,
     ];
     for page in pages {
         assert_eq!(page.header("content-security-policy"), golden(BASE));
         assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
     }
-    let mounted = World::with(Options { public: "https://connect.example/oauth", ..Options::default() });
+    let mounted = TestApp::with(Options { public: "https://connect.example/oauth", ..Options::default() });
     let mut browser = mounted.browser().also("host", "connect.example");
     let page = browser.get("/api/actions/connector/_oauth_callback_result/user_mismatch").await;
     assert_eq!(page.header("content-security-policy"), golden("https://connect.example/oauth"));
 }
 
 #[tokio::test]
-async fn r30_scripts_and_sheet_are_the_ones_the_policy_names_and_may_be_kept() {
-    let world = World::new();
-    let mut browser = world.browser();
+async fn r30_scripts_and_style_sheet_match_the_policy_and_are_cached() {
+    let app = TestApp::new();
+    let mut browser = app.browser();
     let result = browser.get("/api/actions/connector/_oauth_callback_result/user_mismatch").await;
     let login = browser.get("/login").await;
     for page in [&result.body, &login.body] {
@@ -55,12 +55,12 @@ async fn r30_scripts_and_sheet_are_the_ones_the_policy_names_and_may_be_kept() {
                 _ => continue,
             };
             let url = &attributes.iter().find(|(key, _)| key == wanted).unwrap().1;
-            let answer = browser.get(url.strip_prefix(BASE).unwrap()).await;
-            assert_eq!(answer.header("cache-control"), "public, max-age=31536000, immutable", "{url}");
-            assert!(answer.header("content-type").ends_with("; charset=utf-8"));
+            let response = browser.get(url.strip_prefix(BASE).unwrap()).await;
+            assert_eq!(response.header("cache-control"), "public, max-age=31536000, immutable", "{url}");
+            assert!(response.header("content-type").ends_with("; charset=utf-8"));
             let (bare, _) = url.strip_prefix(BASE).unwrap().split_once('?').unwrap();
             let bare_answer = browser.get(bare).await;
-            assert_eq!((bare_answer.header("cache-control"), &bare_answer.body), ("public, no-cache", &answer.body));
+            assert_eq!((bare_answer.header("cache-control"), &bare_answer.body), ("public, no-cache", &response.body));
             let etag = bare_answer.header("etag").to_owned();
             let known = browser.send(Method::GET, bare, &[("if-none-match", &etag)], None).await;
             assert_eq!((known.status, known.body.len()), (StatusCode::NOT_MODIFIED, 0));
@@ -69,11 +69,11 @@ async fn r30_scripts_and_sheet_are_the_ones_the_policy_names_and_may_be_kept() {
 }
 
 #[tokio::test]
-async fn r19_the_confirm_page_tells_where_it_leads_and_warns_of_the_unapproved() {
-    let world = World::new();
-    world.connector("default", "drive", ".example").await;
-    world.connector("marketing", "custom", ".oauth2").await;
-    let mut alice = world.signed_in("alice").await;
+async fn r19_the_confirm_page_names_the_provider_and_warns_if_it_is_not_approved() {
+    let app = TestApp::new();
+    app.connector("default", "drive", ".example").await;
+    app.connector("marketing", "custom", ".oauth2").await;
+    let mut alice = app.signed_in("alice").await;
     for (path, space, warns) in [
         ("/api/actions/connector/drive/oauth/start", "Default", false),
         ("/s/marketing/api/actions/connector/custom/oauth/start", "marketing", true),
@@ -91,17 +91,17 @@ async fn r19_the_confirm_page_tells_where_it_leads_and_warns_of_the_unapproved()
 }
 
 #[tokio::test]
-async fn r04_the_confirm_page_asks_strangers_to_sign_in_and_comes_back() {
-    let world = World::new();
-    world.connector("marketing", "drive", ".example").await;
+async fn r04_the_confirm_page_requires_log_in_and_returns_to_itself() {
+    let app = TestApp::new();
+    app.connector("marketing", "drive", ".example").await;
     let path = "/s/marketing/api/actions/connector/drive/oauth/start";
-    let answer = world.browser().get(path).await;
-    assert_eq!(answer.status, StatusCode::SEE_OTHER);
-    let log_in = answer.location().strip_prefix(BASE).unwrap().to_owned();
-    let page = world.browser().get(&log_in).await;
+    let response = app.browser().get(path).await;
+    assert_eq!(response.status, StatusCode::SEE_OTHER);
+    let log_in = response.location().strip_prefix(BASE).unwrap().to_owned();
+    let page = app.browser().get(&log_in).await;
     assert_eq!(html::attribute(&page.body, "data-next").unwrap(), format!("{BASE}{path}"));
-    // Whoever is signed in but may not, sees nothing, as if there were nothing.
-    let mut dave = world.signed_in("dave").await;
+    // Without access to the space the connector looks missing.
+    let mut dave = app.signed_in("dave").await;
     for path in [path, "/s/nowhere/api/actions/connector/drive/oauth/start", "/api/actions/connector/missing/oauth/start"] {
         assert_eq!(dave.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
     }
@@ -109,10 +109,10 @@ async fn r04_the_confirm_page_asks_strangers_to_sign_in_and_comes_back() {
 
 #[tokio::test]
 async fn without_a_console_the_connectors_are_listed_with_their_start_links() {
-    let world = World::new();
-    world.connector("default", "drive", ".example").await;
-    world.connector("marketing", "mail", ".example").await;
-    let mut alice = world.connected("alice", "drive").await;
+    let app = TestApp::new();
+    app.connector("default", "drive", ".example").await;
+    app.connector("marketing", "mail", ".example").await;
+    let mut alice = app.connected("alice", "drive").await;
     let page = alice.get("/").await;
     assert!(page.body.contains("Connected") && page.body.contains("Reconnect"), "{}", page.body);
     assert!(page.body.contains(&format!("href=\"{BASE}/s/marketing/\"")));
@@ -125,14 +125,14 @@ async fn without_a_console_the_connectors_are_listed_with_their_start_links() {
     );
     assert_eq!(alice.get("/s/marketing").await.location(), format!("{BASE}/s/marketing/"));
     assert_eq!(alice.get("/s/nowhere/").await.status, StatusCode::NOT_FOUND);
-    assert_eq!(world.browser().get("/s/marketing/").await.location(), format!("{BASE}/login?next=%2Fs%2Fmarketing%2F"));
+    assert_eq!(app.browser().get("/s/marketing/").await.location(), format!("{BASE}/login?next=%2Fs%2Fmarketing%2F"));
     assert!(html::names(&page.body).contains(&"nav".to_owned()), "the spaces are linked");
 }
 
 #[tokio::test]
 async fn r31_the_result_pages_are_a_fixed_set() {
-    let world = World::new();
-    let mut browser = world.browser();
+    let app = TestApp::new();
+    let mut browser = app.browser();
     let mut headings = std::collections::BTreeMap::new();
     for code in crate::Code::ALL {
         let page = browser.get(&format!("/api/actions/connector/_oauth_callback_result/{}", code.as_str())).await;
@@ -145,25 +145,24 @@ async fn r31_the_result_pages_are_a_fixed_set() {
     assert_eq!(page.status, StatusCode::NOT_FOUND);
 }
 
-/// Renders every page that shows a connector's name, once with a plain name and once with this one.
+/// The elements of every page that shows the name of a connector.
 fn element_sets(name: &str) -> Vec<Vec<String>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
-        let world = World::new();
+        let app = TestApp::new();
         let draft = ConnectorDraft {
             name: ConnectorName::new(name).unwrap(),
             profile: ProfileId::new(".oauth2").unwrap(),
             auth_mode: AuthMode::PerUser,
-            config: "{}".to_owned(),
+            settings: "{}".to_owned(),
             client_id: Some("client-1".to_owned()),
             client_secret: Some(Secret::from_text("s")),
         };
         let id = Some(fixtures::connector_id("drive"));
-        world.connections.install_connector(&Actor::System, &fixtures::space("default"), id, draft).await.unwrap();
-        world
-            .provider
+        app.connections.install_connector(&Actor::System, &fixtures::space("default"), id, draft).await.unwrap();
+        app.provider
             .set_account(Some(grantry_domain::provider::Account { subject: "1".to_owned(), label: name.to_owned() }));
-        let mut alice = world.signed_in("alice").await;
+        let mut alice = app.signed_in("alice").await;
         let uri = alice.get("/api/actions/connector/drive").await.json()["redirect_uri"].as_str().unwrap().to_owned();
         let flow = alice.start("drive").await;
         let query = url::form_urlencoded::Serializer::new(String::new())

@@ -1,4 +1,4 @@
-//! Which header fields pass through, in either direction.
+//! The header fields that are passed on in requests and responses.
 
 use grantry_domain::ports::ApiRequestRefused;
 use http::header::{CONNECTION, USER_AGENT};
@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::server::AGENT;
 
-/// Fields of one connection and not of the message (RFC 9110 §7.6.1).
+/// Fields of the connection (RFC 9110 §7.6.1).
 const HOP_BY_HOP: &[&str] = &[
     "connection",
     "keep-alive",
@@ -20,24 +20,24 @@ const HOP_BY_HOP: &[&str] = &[
     "upgrade",
 ];
 
-/// Fields that are ours or the browser's, never a caller's.
-const NOT_THE_CALLERS: &[&str] = &["authorization", "content-length", "cookie", "cookie2", "expect", "host", "set-cookie"];
+/// Fields that a caller must not set: this adapter, the HTTP client or the browser sets them.
+const RESERVED_FIELDS: &[&str] = &["authorization", "content-length", "cookie", "cookie2", "expect", "host", "set-cookie"];
 
-/// The most fields of a request.
+/// Maximum number of fields in a request.
 const MAX_FIELDS: usize = 64;
 
-/// The fields of a request, or which are not the caller's to set.
-pub(super) fn for_api(fields: &[(String, String)]) -> Result<HeaderMap, ApiRequestRefused> {
+/// The header fields of a request. Fails if the caller must not set one of them.
+pub(super) fn request_headers(fields: &[(String, String)]) -> Result<HeaderMap, ApiRequestRefused> {
     let refused = |problem| ApiRequestRefused { field: "params.headers", problem };
     if fields.len() > MAX_FIELDS {
-        return Err(refused("holds more than 64 fields"));
+        return Err(refused("contains more than 64 fields"));
     }
     let mut headers = HeaderMap::with_capacity(fields.len() + 1);
     for (name, value) in fields {
-        let name = HeaderName::try_from(name).map_err(|_| refused("holds a field with an impossible name"))?;
-        let value = HeaderValue::try_from(value).map_err(|_| refused("holds a field with an impossible value"))?;
-        if HOP_BY_HOP.contains(&name.as_str()) || NOT_THE_CALLERS.contains(&name.as_str()) {
-            return Err(refused("holds a field that is not the caller's to set"));
+        let name = HeaderName::try_from(name).map_err(|_| refused("contains a field with an invalid name"))?;
+        let value = HeaderValue::try_from(value).map_err(|_| refused("contains a field with an invalid value"))?;
+        if HOP_BY_HOP.contains(&name.as_str()) || RESERVED_FIELDS.contains(&name.as_str()) {
+            return Err(refused("contains a field that a caller must not set"));
         }
         headers.append(name, value);
     }
@@ -45,8 +45,8 @@ pub(super) fn for_api(fields: &[(String, String)]) -> Result<HeaderMap, ApiReque
     Ok(headers)
 }
 
-/// The fields of an answer without hop-by-hop fields, those that `Connection` names, and cookies.
-pub(super) fn for_caller(headers: &HeaderMap) -> Vec<(String, String)> {
+/// The header fields of a response without hop-by-hop fields, the fields named in `Connection`, and cookies.
+pub(super) fn response_headers(headers: &HeaderMap) -> Vec<(String, String)> {
     let named: Vec<String> = headers
         .get_all(CONNECTION)
         .iter()

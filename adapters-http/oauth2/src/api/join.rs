@@ -1,11 +1,12 @@
-//! Joining a caller's path and query to a base URL, so that the result stays below it.
+//! Joins a caller's path and query to a base URL so that the result stays below it.
 
 use grantry_domain::ports::ApiRequestRefused;
 use grantry_domain::provider::Origin;
 
+use crate::codec::form::has_complete_escapes;
 use crate::egress::EgressPolicy;
 
-/// Joins, or names what is wrong. Paths are taken apart before any URL library can reinterpret them.
+/// Joins, or returns the reason why not. Paths are checked before the URL library can reinterpret them.
 pub(super) fn join(
     policy: &EgressPolicy,
     base_url: &str,
@@ -16,7 +17,7 @@ pub(super) fn join(
     let in_base = |problem| ApiRequestRefused { field: "config.baseUrl", problem };
     let base = policy.check(base_url).map_err(|_| in_base("is not a URL that may be called"))?;
     if base.as_url().query().is_some() {
-        return Err(in_base("must not hold a query"));
+        return Err(in_base("must not contain a query"));
     }
     if let Some(problem) = problem_of(path) {
         return Err(in_path(problem));
@@ -30,7 +31,7 @@ pub(super) fn join(
     if !query.is_empty() {
         url.query_pairs_mut().extend_pairs(query);
     }
-    // What the checks above promise, asked of the result.
+    // Defence in depth: check the result as well.
     let inside = url.path() == base.as_url().path() || url.path().starts_with(&format!("{prefix}/"));
     let joined = policy.check(url.as_str()).ok().filter(|_| inside && url.origin() == base.as_url().origin());
     let origin = joined.and_then(|joined| joined.origin()).ok_or_else(|| in_path("leaves the base URL or is too long"))?;
@@ -39,20 +40,16 @@ pub(super) fn join(
 
 fn problem_of(path: &str) -> Option<&'static str> {
     let lower = path.to_ascii_lowercase();
-    let escapes_are_whole = path
-        .split('%')
-        .skip(1)
-        .all(|rest| rest.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)));
     if path.chars().any(char::is_control) || path.contains('\\') {
-        Some("must not hold control characters or backslashes")
+        Some("must not contain control characters or backslashes")
     } else if path.contains(['?', '#']) {
-        Some("must not hold a query or fragment; use params.query")
-    } else if !escapes_are_whole {
-        Some("holds a broken percent escape")
+        Some("must not contain a query or fragment; use params.query")
+    } else if !has_complete_escapes(path) {
+        Some("contains an incomplete percent escape")
     } else if ["%2e", "%2f", "%5c", "%00"].iter().any(|escape| lower.contains(escape)) {
-        Some("must not hold escaped dots, slashes, backslashes or zeros")
+        Some("must not contain escaped dots, slashes, backslashes or zeros")
     } else if path.contains("//") || path.split('/').any(|segment| segment == "." || segment == "..") {
-        Some("must not hold empty or dot segments")
+        Some("must not contain empty or dot segments")
     } else {
         None
     }

@@ -15,11 +15,11 @@ use crate::egress::EgressPolicy;
 use crate::server::bearer;
 use crate::transport::{HttpRequest, HttpTransport, TransportError};
 
-/// Methods that an API may be called with. `CONNECT` and `TRACE` do other things than call an API.
+/// The methods of API calls. `CONNECT` and `TRACE` are not API calls.
 const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 
-/// Calls APIs. Follows no redirect and repeats no request.
+/// Calls APIs. It follows no redirect and retries no request.
 pub struct ApiCaller {
     transport: Arc<dyn HttpTransport>,
     policy: EgressPolicy,
@@ -27,10 +27,10 @@ pub struct ApiCaller {
 }
 
 impl ApiCaller {
-    /// The default limit of bodies, either way: 1 MiB.
+    /// Default limit of request and response bodies: 1 MiB.
     pub const MAX_BODY: usize = 1024 * 1024;
 
-    /// A caller over a transport. `max_body` bounds bodies either way, in bytes; what is larger is refused.
+    /// Creates a caller over a transport. `max_body` limits request and response bodies, in bytes.
     pub fn new(transport: Arc<dyn HttpTransport>, policy: EgressPolicy, max_body: usize) -> Self {
         Self { transport, policy, max_body }
     }
@@ -51,7 +51,7 @@ impl ResourceServer for ApiCaller {
         if request.body.as_ref().is_some_and(|body| body.len() > self.max_body) {
             return Err(refused("params.body", "is too large"));
         }
-        let headers = headers::for_api(&request.headers)?;
+        let headers = headers::request_headers(&request.headers)?;
         self.policy.check(&request.url).map_err(|_| ApiError::NotAllowed)?;
 
         let request = HttpRequest {
@@ -69,7 +69,7 @@ impl ResourceServer for ApiCaller {
         })?;
         Ok(ApiResponse {
             status: response.status.as_u16(),
-            headers: headers::for_caller(&response.headers),
+            headers: headers::response_headers(&response.headers),
             body: std::mem::take(&mut *response.body),
         })
     }

@@ -1,16 +1,16 @@
-//! Joining, header rules and limits, over a scripted transport.
+//! Joining, header rules and limits over a scripted transport.
 
 use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::scripted::Scripted;
+use crate::fake_transport::FakeTransport;
 
 const BASE: &str = "https://api.example.com/v1";
 
-fn caller() -> (Arc<Scripted>, ApiCaller) {
-    let transport = Arc::new(Scripted::default());
+fn caller() -> (Arc<FakeTransport>, ApiCaller) {
+    let transport = Arc::new(FakeTransport::default());
     let policy = EgressPolicy::new(&["*.example.com"], &[]).unwrap();
     let caller = ApiCaller::new(Arc::clone(&transport) as _, policy, 16);
     (transport, caller)
@@ -92,7 +92,7 @@ fn r43_a_path_cannot_leave_the_base_url() {
 
 proptest! {
     #[test]
-    fn r43_whatever_the_path_the_result_stays_below(path in "[ -~\u{e4}\t]{0,40}", name in ".{0,8}", value in ".{0,8}") {
+    fn r43_any_joined_url_stays_below_the_base_url(path in "[ -~\u{e4}\t]{0,40}", name in ".{0,8}", value in ".{0,8}") {
         if let Ok((url, origin)) = caller().1.join(BASE, &path, &[(name, value)]) {
             let url = url::Url::parse(&url).unwrap();
             prop_assert_eq!(url.host_str(), Some("api.example.com"));
@@ -104,7 +104,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn r43_the_token_goes_along_and_what_is_not_the_callers_comes_off() {
+async fn r43_the_token_is_sent_and_hop_by_hop_fields_and_cookies_are_removed() {
     let (transport, caller) = caller();
     let headers = [
         ("content-type", "application/json"),
@@ -115,13 +115,13 @@ async fn r43_the_token_goes_along_and_what_is_not_the_callers_comes_off() {
         ("set-cookie", "a=b"),
         ("x-rate", "9"),
     ];
-    transport.says_with(404, &headers, "{}");
+    transport.respond_with(404, &headers, "{}");
     let token = Secret::from_text("at-1");
-    let answer = caller.send(&request("GET", &[("accept", "text/plain")], None), &token).await.ok().unwrap();
-    let mut names: Vec<_> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();
+    let response = caller.send(&request("GET", &[("accept", "text/plain")], None), &token).await.ok().unwrap();
+    let mut names: Vec<_> = response.headers.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
     assert_eq!(names, ["content-type", "x-rate"]);
-    assert_eq!((answer.status, answer.body.as_slice()), (404, &b"{}"[..]));
+    assert_eq!((response.status, response.body.as_slice()), (404, &b"{}"[..]));
     let sent = transport.last();
     assert_eq!(sent.authorization.as_deref(), Some("Bearer at-1"));
     assert_eq!(sent.headers["accept"], "text/plain");
@@ -129,7 +129,7 @@ async fn r43_the_token_goes_along_and_what_is_not_the_callers_comes_off() {
 }
 
 #[tokio::test]
-async fn header_fields_that_are_not_the_callers_are_refused() {
+async fn header_fields_that_a_caller_must_not_set_are_refused() {
     let (transport, caller) = caller();
     let token = Secret::from_text("at-1");
     for name in [
@@ -168,7 +168,7 @@ async fn header_fields_that_are_not_the_callers_are_refused() {
 }
 
 #[tokio::test]
-async fn r67_a_call_outside_the_policy_is_not_made_and_failures_are_told_apart() {
+async fn r67_a_call_outside_the_policy_is_not_sent_and_errors_are_distinguished() {
     let (transport, caller) = caller();
     let token = Secret::from_text("at-1");
     let outside = ApiRequest { url: "https://evil.test/".to_owned(), ..request("GET", &[], None) };
@@ -180,8 +180,8 @@ async fn r67_a_call_outside_the_policy_is_not_made_and_failures_are_told_apart()
         (TransportError::Cut, ApiError::Unreachable),
         (TransportError::TooLarge, ApiError::TooLarge),
     ] {
-        transport.fails(error);
+        transport.fail(error);
         assert_eq!(caller.send(&request("POST", &[], Some(b"{}")), &token).await.err(), Some(expected));
     }
-    assert_eq!(transport.sent().len(), 4, "nothing is repeated");
+    assert_eq!(transport.sent().len(), 4, "no request is retried");
 }

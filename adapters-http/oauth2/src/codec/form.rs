@@ -1,16 +1,17 @@
-//! `application/x-www-form-urlencoded`: writing requests, and reading the answers of providers that answer so.
+//! `application/x-www-form-urlencoded`: request bodies, and the responses of providers that use it.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use grantry_domain::secret::Secret;
+use percent_encoding::percent_decode_str;
+use url::form_urlencoded::byte_serialize;
 use zeroize::Zeroizing;
 
 use super::{Coding, Malformed, Object, Text, Value};
 
-const HEX: &[u8; 16] = b"0123456789ABCDEF";
-
-/// A form under construction. Collects references first, so that the body is allocated once, in a size that suffices.
+/// A form under construction. It collects references first, so that the body is allocated once and secrets in it are
+/// never moved to a larger buffer.
 #[derive(Default)]
 pub(crate) struct Form<'a> {
     fields: Vec<(&'a str, &'a [u8])>,
@@ -31,8 +32,8 @@ impl<'a> Form<'a> {
     }
 
     pub(crate) fn finish(&self) -> Secret {
-        let most = self.fields.iter().map(|(name, value)| 3 * (name.len() + value.len()) + 2).sum();
-        let mut out = Zeroizing::new(Vec::with_capacity(most));
+        let max_size = self.fields.iter().map(|(name, value)| 3 * (name.len() + value.len()) + 2).sum();
+        let mut out = Zeroizing::new(Vec::with_capacity(max_size));
         for (name, value) in &self.fields {
             if !out.is_empty() {
                 out.push(b'&');
@@ -45,18 +46,14 @@ impl<'a> Form<'a> {
     }
 }
 
-/// Appends a value in its escaped form: at most three bytes for one.
+/// Appends a value in its escaped form: at most three bytes for each byte.
 pub(crate) fn escape(value: &[u8], out: &mut Vec<u8>) {
-    for &byte in value {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => out.push(byte),
-            b' ' => out.push(b'+'),
-            _ => out.extend_from_slice(&[b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]),
-        }
+    for piece in byte_serialize(value) {
+        out.extend_from_slice(piece.as_bytes());
     }
 }
 
-/// Reads a form that must hold every name once and only whole escapes of UTF-8.
+/// Reads a form that must hold every name once and only complete escapes of UTF-8.
 pub(crate) fn parse_object(body: &[u8]) -> Result<Object<'_>, Malformed> {
     let text = std::str::from_utf8(body).map_err(|_| Malformed)?.trim_end_matches(['\r', '\n']);
     let mut names = BTreeSet::new();
@@ -73,35 +70,28 @@ pub(crate) fn parse_object(body: &[u8]) -> Result<Object<'_>, Malformed> {
 }
 
 fn checked(raw: &str) -> Result<Text<'_>, Malformed> {
-    let text = Text { raw, coding: Coding::Form };
-    let escapes = raw.split('%').skip(1);
-    for digits in escapes {
-        if !digits.as_bytes().get(..2).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit)) {
-            return Err(Malformed);
-        }
+    if !has_complete_escapes(raw) {
+        return Err(Malformed);
     }
-    std::str::from_utf8(&text.to_guarded()).map_err(|_| Malformed)?;
+    let text = Text { raw, coding: Coding::Form };
+    std::str::from_utf8(&text.to_zeroizing()).map_err(|_| Malformed)?;
     Ok(text)
 }
 
-/// Writes a text whose escapes are known to be valid. What it writes is never longer than `raw`.
-pub(super) fn unescape(raw: &str, out: &mut Vec<u8>) {
-    let mut bytes = raw.bytes();
-    while let Some(byte) = bytes.next() {
-        out.push(match byte {
-            b'+' => b' ',
-            b'%' => digit(bytes.next()) << 4 | digit(bytes.next()),
-            other => other,
-        });
-    }
+/// Whether every `%` is followed by two hexadecimal digits.
+pub(crate) fn has_complete_escapes(text: &str) -> bool {
+    let starts_with_digits =
+        |rest: &str| rest.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    text.split('%').skip(1).all(starts_with_digits)
 }
 
-fn digit(byte: Option<u8>) -> u8 {
-    match byte.unwrap_or_default() {
-        digit @ b'0'..=b'9' => digit - b'0',
-        digit @ b'a'..=b'f' => digit - b'a' + 10,
-        digit @ b'A'..=b'F' => digit - b'A' + 10,
-        _ => 0,
+/// Writes a text whose escapes have been checked. The output is never longer than `raw`.
+pub(super) fn unescape(raw: &str, out: &mut Vec<u8>) {
+    for (index, word) in raw.split('+').enumerate() {
+        if index > 0 {
+            out.push(b' ');
+        }
+        out.extend(percent_decode_str(word));
     }
 }
 

@@ -1,7 +1,14 @@
-//! A strict JSON reader (RFC 8259): UTF-8, no duplicate names, bounded depth, whole body, nothing after it.
+//! JSON (RFC 8259) read strictly: the whole body is one value, every member name occurs once, and nesting is bounded.
+//!
+//! `serde_json` checks the syntax and splits objects and lists into [`RawValue`]s, which borrow from the body. String
+//! values are decoded here and not by the library, because its scratch buffer would keep a copy of an escaped token.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::{Coding, Malformed, Object, Text, Value};
 
@@ -11,11 +18,7 @@ const MAX_DEPTH: usize = 16;
 /// Reads a body.
 pub(crate) fn parse(body: &[u8]) -> Result<Value<'_>, Malformed> {
     let text = std::str::from_utf8(body).map_err(|_| Malformed)?;
-    let mut reader = Reader { text, at: 0 };
-    reader.skip_space();
-    let value = reader.value(0)?;
-    reader.skip_space();
-    if reader.at == text.len() { Ok(value) } else { Err(Malformed) }
+    value(raw(text)?, 0)
 }
 
 /// Reads a body that must be an object.
@@ -26,197 +29,117 @@ pub(crate) fn parse_object(body: &[u8]) -> Result<Object<'_>, Malformed> {
     }
 }
 
-struct Reader<'a> {
-    text: &'a str,
-    at: usize,
+/// Deserializes from JSON text. The library's error is dropped, because it may quote the text.
+fn raw<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Malformed> {
+    serde_json::from_str(text).map_err(|_| Malformed)
 }
 
-impl<'a> Reader<'a> {
-    fn value(&mut self, depth: usize) -> Result<Value<'a>, Malformed> {
-        match self.peek() {
-            Some(b'{') => self.object(depth),
-            Some(b'[') => self.list(depth),
-            Some(b'"') => self.string().map(Value::Text),
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(b't') => self.word("true", Value::Bool(true)),
-            Some(b'f') => self.word("false", Value::Bool(false)),
-            Some(b'n') => self.word("null", Value::Null),
-            Some(_) | None => Err(Malformed),
+/// Reads a value whose syntax the library has checked.
+fn value(json: &RawValue, depth: usize) -> Result<Value<'_>, Malformed> {
+    let text = json.get();
+    match text.as_bytes().first() {
+        Some(b'{' | b'[') if depth == MAX_DEPTH => Err(Malformed),
+        Some(b'{') => {
+            let Members(members) = raw(text)?;
+            let members = members.into_iter().map(|(name, member)| Ok((name, value(member, depth + 1)?)));
+            members.collect::<Result<_, _>>().map(|members| Value::Object(Object(members)))
         }
+        Some(b'[') => {
+            let items: Vec<&RawValue> = raw(text)?;
+            items.into_iter().map(|item| value(item, depth + 1)).collect::<Result<_, _>>().map(Value::List)
+        }
+        Some(b'"') => string(text).map(Value::Text),
+        Some(b't') => Ok(Value::Bool(true)),
+        Some(b'f') => Ok(Value::Bool(false)),
+        Some(b'n') => Ok(Value::Null),
+        Some(_) => Ok(Value::Number(text)),
+        None => Err(Malformed),
     }
+}
 
-    fn object(&mut self, depth: usize) -> Result<Value<'a>, Malformed> {
-        let mut names = BTreeSet::new();
-        let mut members = Vec::new();
-        self.items(depth, b'}', |reader| {
-            let name: Cow<'a, str> = reader.string()?.decode();
-            if !names.insert(name.clone()) {
-                return Err(Malformed);
+/// The members of an object. A name that occurs twice is an error, also if one of them has escapes.
+struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MembersVisitor;
+
+        impl<'de> Visitor<'de> for MembersVisitor {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
             }
-            reader.skip_space();
-            reader.expect(b':')?;
-            reader.skip_space();
-            members.push((name, reader.value(depth + 1)?));
-            Ok(())
-        })?;
-        Ok(Value::Object(Object(members)))
-    }
 
-    fn list(&mut self, depth: usize) -> Result<Value<'a>, Malformed> {
-        let mut items = Vec::new();
-        self.items(depth, b']', |reader| {
-            items.push(reader.value(depth + 1)?);
-            Ok(())
-        })?;
-        Ok(Value::List(items))
-    }
-
-    /// What stands between brackets, separated by commas.
-    fn items(
-        &mut self,
-        depth: usize,
-        end: u8,
-        mut item: impl FnMut(&mut Self) -> Result<(), Malformed>,
-    ) -> Result<(), Malformed> {
-        if depth == MAX_DEPTH {
-            return Err(Malformed);
-        }
-        self.at += 1;
-        self.skip_space();
-        if self.take(end) {
-            return Ok(());
-        }
-        loop {
-            self.skip_space();
-            item(self)?;
-            self.skip_space();
-            if self.take(end) {
-                return Ok(());
-            }
-            self.expect(b',')?;
-        }
-    }
-
-    fn string(&mut self) -> Result<Text<'a>, Malformed> {
-        self.expect(b'"')?;
-        let start = self.at;
-        let mut coding = Coding::Plain;
-        loop {
-            match self.peek().ok_or(Malformed)? {
-                b'"' => break,
-                b'\\' => {
-                    coding = Coding::Json;
-                    let (_, length) = escape(&self.text[self.at..]).ok_or(Malformed)?;
-                    self.at += length;
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut names = BTreeSet::new();
+                let mut members = Vec::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    if !names.insert(name.clone()) {
+                        return Err(A::Error::custom("a name occurs twice"));
+                    }
+                    members.push((Cow::Owned(name), map.next_value()?));
                 }
-                0..=0x1f => return Err(Malformed),
-                _ => self.at += 1,
+                Ok(Members(members))
             }
         }
-        let raw = &self.text[start..self.at];
-        self.at += 1;
-        Ok(Text { raw, coding })
-    }
 
-    fn number(&mut self) -> Result<Value<'a>, Malformed> {
-        let start = self.at;
-        self.take(b'-');
-        if !self.take(b'0') {
-            self.digits()?;
-        }
-        if self.take(b'.') {
-            self.digits()?;
-        }
-        if self.take(b'e') || self.take(b'E') {
-            if !self.take(b'+') {
-                self.take(b'-');
-            }
-            self.digits()?;
-        }
-        Ok(Value::Number(&self.text[start..self.at]))
-    }
-
-    fn digits(&mut self) -> Result<(), Malformed> {
-        let start = self.at;
-        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-            self.at += 1;
-        }
-        if self.at > start { Ok(()) } else { Err(Malformed) }
-    }
-
-    fn word(&mut self, word: &str, value: Value<'a>) -> Result<Value<'a>, Malformed> {
-        if self.text[self.at..].starts_with(word) {
-            self.at += word.len();
-            Ok(value)
-        } else {
-            Err(Malformed)
-        }
-    }
-
-    fn skip_space(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
-        }
-    }
-
-    fn take(&mut self, byte: u8) -> bool {
-        let found = self.peek() == Some(byte);
-        self.at += usize::from(found);
-        found
-    }
-
-    fn expect(&mut self, byte: u8) -> Result<(), Malformed> {
-        if self.take(byte) { Ok(()) } else { Err(Malformed) }
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
+        deserializer.deserialize_map(MembersVisitor)
     }
 }
 
-/// The escape that `text` starts with: its character and its length.
-fn escape(text: &str) -> Option<(char, usize)> {
-    let simple = match text.as_bytes().get(1)? {
-        b'"' => '"',
-        b'\\' => '\\',
-        b'/' => '/',
-        b'b' => '\u{8}',
-        b'f' => '\u{c}',
-        b'n' => '\n',
-        b'r' => '\r',
-        b't' => '\t',
-        b'u' => return unicode_escape(text),
+/// A string with its quotes. The library has checked every escape except for the pairing of surrogates.
+fn string(quoted: &str) -> Result<Text<'_>, Malformed> {
+    let raw = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or(Malformed)?;
+    if !raw.contains('\\') {
+        return Ok(Text { raw, coding: Coding::Plain });
+    }
+    let mut rest = raw;
+    while let Some((_, escaped)) = rest.split_once('\\') {
+        (_, rest) = escape(escaped).ok_or(Malformed)?;
+    }
+    Ok(Text { raw, coding: Coding::Json })
+}
+
+/// Decodes the escape after a backslash: its character and the text that follows.
+fn escape(text: &str) -> Option<(char, &str)> {
+    let (kind, rest) = text.split_at_checked(1)?;
+    let plain = match kind {
+        "\"" => '"',
+        "\\" => '\\',
+        "/" => '/',
+        "b" => '\u{8}',
+        "f" => '\u{c}',
+        "n" => '\n',
+        "r" => '\r',
+        "t" => '\t',
+        "u" => return unicode_escape(rest),
         _ => return None,
     };
-    Some((simple, 2))
+    Some((plain, rest))
 }
 
-/// `\uXXXX`, or the two of a surrogate pair. Lone surrogates are refused.
-fn unicode_escape(text: &str) -> Option<(char, usize)> {
-    let unit = |at: usize| {
-        let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
-        let plain = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        plain.then(|| u16::from_str_radix(digits, 16).ok()).flatten()
-    };
-    let first = unit(0)?;
+/// The four digits after `\u`, or both halves of a surrogate pair. A lone surrogate is refused.
+fn unicode_escape(text: &str) -> Option<(char, &str)> {
+    let unit = |text: &'_ str| u16::from_str_radix(text, 16).ok();
+    let (digits, rest) = text.split_at_checked(4)?;
+    let first = unit(digits)?;
     if let Some(found) = char::from_u32(u32::from(first)) {
-        return Some((found, 6));
+        return Some((found, rest));
     }
-    let pair = [first, unit(6)?];
-    let found = char::decode_utf16(pair).next()?.ok()?;
-    Some((found, 12))
+    let (digits, rest) = rest.strip_prefix("\\u")?.split_at_checked(4)?;
+    let found = char::decode_utf16([first, unit(digits)?]).next()?.ok()?;
+    Some((found, rest))
 }
 
-/// Writes a text whose escapes are known to be valid. What it writes is never longer than `raw`.
+/// Writes a string whose escapes have been checked. The output is never longer than `raw`.
 pub(super) fn unescape(raw: &str, out: &mut Vec<u8>) {
     let mut rest = raw;
-    while let Some(at) = rest.find('\\') {
-        out.extend_from_slice(&rest.as_bytes()[..at]);
-        rest = &rest[at..];
-        let Some((found, length)) = escape(rest) else { return };
-        let mut bytes = [0; 4];
-        out.extend_from_slice(found.encode_utf8(&mut bytes).as_bytes());
-        rest = &rest[length..];
+    while let Some((plain, escaped)) = rest.split_once('\\') {
+        out.extend_from_slice(plain.as_bytes());
+        let Some((found, after)) = escape(escaped) else { return };
+        out.extend_from_slice(found.encode_utf8(&mut [0; 4]).as_bytes());
+        rest = after;
     }
     out.extend_from_slice(rest.as_bytes());
 }
@@ -288,6 +211,11 @@ mod tests {
             "\"a\u{0}b\"",
             "// x\n1",
             "\u{feff}{}",
+            "{\"a\":{\"b\":1,\"b\":2}}",
+            "[[{\"a\":1,\"a\":2}]]",
+            "{\"a\":[\"\\ud800\"]}",
+            "{\"\\ud800\":1}",
+            "{\"a\":1}{\"b\":1}",
         ] {
             assert!(parse(bad.as_bytes()).is_err(), "{bad:?}");
         }

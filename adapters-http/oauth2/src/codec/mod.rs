@@ -1,19 +1,16 @@
-//! The wire formats: strict readers that borrow from the body, writers that know their size before they start.
+//! The wire formats: strict readers that borrow from the body, and writers that allocate once.
 //!
-//! A secret is copied once, from the body into a guarded buffer of its final size. General JSON libraries copy string
-//! values into scratch buffers when they hold escapes, and quote them in their errors (R78).
+//! A secret is copied once, from the body into a buffer of its final size that is wiped when dropped.
 
 pub(crate) mod form;
 pub(crate) mod json;
-pub(crate) mod oauth_error;
-pub(crate) mod token_response;
 
 use std::borrow::Cow;
 
 use grantry_domain::secret::Secret;
 use zeroize::Zeroizing;
 
-/// A value read from JSON or from a form. Borrows from the body; has no `Debug`, because it may be a token.
+/// A value read from JSON or from a form, borrowed from the body. It does not implement `Debug`, because it may be a token.
 #[derive(Clone)]
 pub(crate) enum Value<'a> {
     Null,
@@ -25,11 +22,11 @@ pub(crate) enum Value<'a> {
     Object(Object<'a>),
 }
 
-/// The members of an object, in the order they came, each name once.
+/// The members of an object in their original order. Every name occurs once.
 #[derive(Clone, Default)]
 pub(crate) struct Object<'a>(pub(crate) Vec<(Cow<'a, str>, Value<'a>)>);
 
-/// A text as it stands in the body.
+/// A text as it is written in the body.
 #[derive(Clone, Copy)]
 pub(crate) struct Text<'a> {
     raw: &'a str,
@@ -40,13 +37,13 @@ pub(crate) struct Text<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Coding {
     Plain,
-    /// With JSON escapes, which are known to be valid.
+    /// With JSON escapes, which have been checked.
     Json,
-    /// With percent escapes and `+`, which are known to be valid.
+    /// With percent escapes and `+`, which have been checked.
     Form,
 }
 
-/// The body is not what it should be. Holds no part of it.
+/// The body is malformed. Contains no part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
@@ -57,12 +54,12 @@ impl<'a> Object<'a> {
         if matches!(value, Value::Null) { None } else { Some(value) }
     }
 
-    /// A member that must be a text, if it is there.
+    /// A member that must be a text, if it is present.
     pub(crate) fn text(&self, name: &str) -> Result<Option<Text<'a>>, Malformed> {
         self.get(name).map(|value| value.as_text().ok_or(Malformed)).transpose()
     }
 
-    /// A member that must be a text, decoded, if it is there. Not for secrets.
+    /// A decoded member that must be a text, if it is present. Not for secrets.
     pub(crate) fn string(&self, name: &str) -> Result<Option<String>, Malformed> {
         Ok(self.text(name)?.map(|text| text.decode().into_owned()))
     }
@@ -97,7 +94,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Texts, and numbers as they are written: account ids come as either.
+    /// Texts, and numbers as written: account ids are either.
     pub(crate) fn as_scalar(&self) -> Option<Cow<'a, str>> {
         match self {
             Self::Text(text) => Some(text.decode()),
@@ -108,23 +105,23 @@ impl<'a> Value<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// The text. For what is no secret: decoding an escaped text leaves an unguarded copy.
+    /// The text. Not for secrets: the copy of an escaped text is not wiped.
     pub(crate) fn decode(self) -> Cow<'a, str> {
         match self.coding {
             Coding::Plain => Cow::Borrowed(self.raw),
             Coding::Json | Coding::Form => {
-                let bytes = self.to_guarded();
+                let bytes = self.to_zeroizing();
                 Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
             }
         }
     }
 
-    /// The text as a secret: one copy, into a guarded buffer that never grows.
+    /// The text as a secret: copied once, into a buffer that never grows.
     pub(crate) fn to_secret(self) -> Secret {
-        Secret::from_zeroizing(self.to_guarded())
+        Secret::from_zeroizing(self.to_zeroizing())
     }
 
-    fn to_guarded(self) -> Zeroizing<Vec<u8>> {
+    fn to_zeroizing(self) -> Zeroizing<Vec<u8>> {
         let mut out = Zeroizing::new(Vec::with_capacity(self.raw.len()));
         match self.coding {
             Coding::Plain => out.extend_from_slice(self.raw.as_bytes()),

@@ -1,5 +1,5 @@
-//! Which addresses are public. A table of ours, because helpers that answer "is it global" let NAT64, 6to4 and multicast
-//! through.
+//! Decides which addresses are public. The table is explicit, because `is_global`-like helpers accept NAT64, 6to4 and
+//! multicast addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -25,7 +25,7 @@ const DENIED_V4: [(Ipv4Addr, u32); 15] = [
 /// The only IPv6 range that is public, except for the ranges below.
 const PUBLIC_V6: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
-/// Holes in the public IPv6 range: IETF protocols, documentation, 6to4, documentation.
+/// Exceptions from the public IPv6 range: IETF protocols, documentation, 6to4, documentation.
 const DENIED_V6: [(Ipv6Addr, u32); 4] = [
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
     (Ipv6Addr::new(0x2001, 0x0db8, 0, 0, 0, 0, 0, 0), 32),
@@ -33,7 +33,7 @@ const DENIED_V6: [(Ipv6Addr, u32); 4] = [
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
 ];
 
-/// Whether an address is a public target. An IPv4-mapped IPv6 address is judged as the IPv4 address it reaches.
+/// Whether an address is a public target. An IPv4-mapped IPv6 address counts as the IPv4 address.
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => !DENIED_V4.iter().any(|range| in_v4(address, *range)),
@@ -44,7 +44,7 @@ pub(super) fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// Whether an address is this machine, also when written as IPv4-mapped.
+/// Whether an address is a loopback address, also in IPv4-mapped form.
 pub(super) fn is_loopback(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_loopback(),
@@ -64,7 +64,7 @@ fn in_v6(address: Ipv6Addr, (network, length): (Ipv6Addr, u32)) -> bool {
 mod tests {
     use super::*;
 
-    /// Both ends of every denied range, and the addresses that other judges are known to get wrong.
+    /// Both ends of every denied range, and addresses that other implementations classify wrongly.
     const REFUSED: &[&str] = &[
         "0.0.0.0",
         "0.255.255.255",
@@ -152,7 +152,7 @@ mod tests {
     ];
 
     #[test]
-    fn r69_every_address_of_the_table_is_judged() {
+    fn r69_every_address_of_the_table_is_classified() {
         assert!(REFUSED.len() + PUBLIC.len() >= 60);
         for text in REFUSED {
             assert!(!is_public(text.parse().unwrap()), "{text} must be refused");
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_seen_through_mapping() {
+    fn loopback_is_recognized_in_mapped_form() {
         for text in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
             assert!(is_loopback(text.parse().unwrap()), "{text}");
         }

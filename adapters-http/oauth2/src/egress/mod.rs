@@ -1,7 +1,7 @@
-//! Where this deployment may send requests: rules for URLs, and for the addresses behind them (R69, R70).
+//! Where this deployment may send requests: rules for URLs and for the addresses they resolve to.
 //!
-//! The same policy is asked when a connector is saved, when metadata is discovered, when a flow starts, and before every
-//! single request. What a name resolves to is judged where the connection is made, by [`Reach::admits`].
+//! The same policy applies when a connector is saved, when metadata is discovered, when a flow starts, and before every
+//! request. Resolved addresses are checked when the connection is made, by [`AddressScope::allows`].
 
 mod address;
 
@@ -12,7 +12,7 @@ use grantry_domain::provider::Origin;
 use thiserror::Error;
 use url::{Host, Url};
 
-/// The longest URL that is looked at, in bytes.
+/// Maximum length of a URL in bytes.
 const MAX_URL: usize = 2048;
 
 /// What the operator allows: host names of public targets, and single `host:port` targets that may be private.
@@ -25,32 +25,32 @@ pub struct EgressPolicy {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum HostPattern {
     Any,
-    /// Every name below this suffix, which begins with a dot.
+    /// Every name below this suffix, which starts with a dot.
     Below(String),
     Exactly(String),
 }
 
-/// A URL that passed the policy, with what its host may resolve to.
+/// A URL that passed the policy, and the addresses its host may resolve to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedUrl {
     url: Url,
-    reach: Reach,
+    address_scope: AddressScope,
 }
 
-/// Which addresses a request may connect to. Who listed the target decides, not where its name points.
+/// The addresses a request may connect to. It depends on how the target is listed and not on what its name resolves to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Reach {
+pub enum AddressScope {
     /// Public addresses only.
     Public,
-    /// The operator listed this host and port: any address.
+    /// Any address: the operator listed this host and port.
     Listed,
-    /// Plain http to a listed loopback target: this machine only.
+    /// Loopback addresses only: plain http to a listed loopback target.
     Loopback,
 }
 
-impl Reach {
-    /// Whether a connection may go to this address.
-    pub fn admits(self, address: IpAddr) -> bool {
+impl AddressScope {
+    /// Whether a connection to this address is allowed.
+    pub fn allows(self, address: IpAddr) -> bool {
         match self {
             Self::Public => address::is_public(address),
             Self::Listed => true,
@@ -60,8 +60,8 @@ impl Reach {
 }
 
 impl EgressPolicy {
-    /// Reads the operator's lists. `allowed_hosts` holds `*`, `*.suffix` (names below it, at any depth) or exact names;
-    /// `allow` holds `host:port` of targets that may be private, or speak plain http when they are loopback. Both in
+    /// Parses the operator's lists. `allowed_hosts` contains `*`, `*.suffix` (names below it, at any depth) or exact names.
+    /// `allow` contains `host:port` of targets that may be private, or use plain http if they are loopback. Both are in
     /// normalised form: lower case, IDN as ASCII, IPv6 in brackets.
     pub fn new<S: AsRef<str>>(allowed_hosts: &[S], allow: &[S]) -> Result<Self, InvalidEgress> {
         let hosts = allowed_hosts.iter().map(|entry| host_pattern(entry.as_ref())).collect::<Result<_, _>>()?;
@@ -69,8 +69,8 @@ impl EgressPolicy {
         Ok(Self { hosts, targets })
     }
 
-    /// Judges a URL by everything but name resolution. The text must already be in normalised form, so that what people
-    /// read, what is stored and what is called are the same; only the `/` after a bare host may be left out.
+    /// Checks a URL, except for name resolution. The text must already be in normalised form, so that the URL that is
+    /// shown, stored and called is the same; only the `/` after a bare host may be missing.
     pub fn check(&self, text: &str) -> Result<AllowedUrl, UrlRefused> {
         if text.len() > MAX_URL {
             return Err(UrlRefused::TooLong);
@@ -97,22 +97,22 @@ impl EgressPolicy {
         if matches!(host, Host::Domain(name) if name.ends_with('.')) {
             return Err(UrlRefused::TrailingDot);
         }
-        let reach = self.reach(plain, &host, port)?;
-        Ok(AllowedUrl { url, reach })
+        let address_scope = self.address_scope(plain, &host, port)?;
+        Ok(AllowedUrl { url, address_scope })
     }
 
-    fn reach(&self, plain: bool, host: &Host<&str>, port: u16) -> Result<Reach, UrlRefused> {
+    fn address_scope(&self, plain: bool, host: &Host<&str>, port: u16) -> Result<AddressScope, UrlRefused> {
         let name = host.to_string();
         let listed = self.targets.contains(&(name.clone(), port));
         if plain {
             return match (is_loopback_host(host), listed) {
                 (false, _) => Err(UrlRefused::Scheme),
                 (true, false) => Err(UrlRefused::LoopbackNotListed),
-                (true, true) => Ok(Reach::Loopback),
+                (true, true) => Ok(AddressScope::Loopback),
             };
         }
         if listed {
-            return Ok(Reach::Listed);
+            return Ok(AddressScope::Listed);
         }
         if port != 443 {
             return Err(UrlRefused::Port);
@@ -128,7 +128,7 @@ impl EgressPolicy {
         if is_loopback_host(host) || literal.is_some_and(|address| !address::is_public(address)) {
             return Err(UrlRefused::Address);
         }
-        Ok(Reach::Public)
+        Ok(AddressScope::Public)
     }
 }
 
@@ -143,17 +143,17 @@ impl AllowedUrl {
         &self.url
     }
 
-    /// What its host may resolve to.
-    pub fn reach(&self) -> Reach {
-        self.reach
+    /// The addresses its host may resolve to.
+    pub fn address_scope(&self) -> AddressScope {
+        self.address_scope
     }
 
-    /// Host as it stands in the URL, IPv6 in brackets.
+    /// Host as written in the URL, IPv6 in brackets.
     pub fn host(&self) -> &str {
         self.url.host_str().unwrap_or_default()
     }
 
-    /// The address, when the host is one.
+    /// The IP address, if the host is one.
     pub fn literal(&self) -> Option<IpAddr> {
         match self.url.host() {
             Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
@@ -162,7 +162,7 @@ impl AllowedUrl {
         }
     }
 
-    /// Scheme, host and port; `None` for hosts that an origin of the domain cannot hold, such as `a_b.example.com`.
+    /// Scheme, host and port. `None` for hosts that [`Origin`] does not accept, such as `a_b.example.com`.
     pub fn origin(&self) -> Option<Origin> {
         Origin::new(self.url.origin().ascii_serialization()).ok()
     }
@@ -209,7 +209,7 @@ fn normalised_host(text: &str) -> Option<&str> {
     (is_normal && !text.ends_with('.') && !text.contains('*')).then_some(text)
 }
 
-/// Why a URL may not be used. Never repeats the URL.
+/// Why a URL may not be used. Does not contain the URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum UrlRefused {
     /// Not an absolute URL with a host.
@@ -218,16 +218,16 @@ pub enum UrlRefused {
     /// Longer than 2048 bytes.
     #[error("is longer than 2048 bytes")]
     TooLong,
-    /// Neither https nor http to this machine.
+    /// Neither https nor http to a loopback host.
     #[error("must start with https://")]
     Scheme,
     /// A user name or password.
-    #[error("must not hold a user name or password")]
+    #[error("must not contain a user name or password")]
     UserInfo,
     /// A fragment.
-    #[error("must not hold a fragment")]
+    #[error("must not contain a fragment")]
     Fragment,
-    /// Written in another way than it is understood: upper case, default port, tabs, `..`, a decimal address …
+    /// Written differently from its parsed form: upper case, default port, tabs, `..`, a decimal address …
     #[error("is not in its normalised form")]
     NotNormalised,
     /// A host that ends with a dot.
@@ -237,7 +237,7 @@ pub enum UrlRefused {
     #[error("uses a port other than 443 that the operator has not listed")]
     Port,
     /// Plain http to a loopback target that is not listed.
-    #[error("names a port of this machine that the operator has not listed")]
+    #[error("has a loopback host and a port that the operator has not listed")]
     LoopbackNotListed,
     /// Outside `allowed_hosts`.
     #[error("has a host that the operator does not allow")]
@@ -248,8 +248,8 @@ pub enum UrlRefused {
 }
 
 impl UrlRefused {
-    /// Whether the operator could allow it (`host_not_allowed`); the other refusals are mistakes in the URL itself.
-    pub fn is_for_the_operator(self) -> bool {
+    /// Whether the operator can allow it (`host_not_allowed`). The other reasons are mistakes in the URL.
+    pub fn operator_can_allow(self) -> bool {
         match self {
             Self::Port | Self::LoopbackNotListed | Self::HostNotAllowed | Self::Address => true,
             Self::NotAUrl
@@ -263,9 +263,9 @@ impl UrlRefused {
     }
 }
 
-/// An entry of the operator's lists that cannot be understood.
+/// An invalid entry in the operator's lists.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("[egress] {list}: {entry:?} is not understood; expected {}", if *.list == "allow" { "host:port" } else { "*, *.suffix or a host name" })]
+#[error("[egress] {list}: {entry:?} is not valid; expected {}", if *.list == "allow" { "host:port" } else { "*, *.suffix or a host name" })]
 pub struct InvalidEgress {
     /// `allowed_hosts` or `allow`.
     pub list: &'static str,

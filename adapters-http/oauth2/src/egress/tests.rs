@@ -1,4 +1,4 @@
-//! The URL rules, spelling by spelling.
+//! The URL rules with many spellings of each case.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn open() -> EgressPolicy {
 }
 
 #[test]
-fn r70_a_url_must_be_https_and_say_what_it_means() {
+fn r70_a_url_must_be_https_and_in_normalised_form() {
     use UrlRefused::{Fragment, NotAUrl, NotNormalised, Port, Scheme, TrailingDot, UserInfo};
     let open = open();
     for good in [
@@ -75,7 +75,7 @@ fn r70_a_url_must_be_https_and_say_what_it_means() {
 }
 
 #[test]
-fn r69_address_literals_are_judged_after_parsing() {
+fn r69_address_literals_are_checked_after_parsing() {
     let open = open();
     for bad in [
         "https://127.0.0.1/",
@@ -98,7 +98,7 @@ fn r69_address_literals_are_judged_after_parsing() {
 fn r66_plain_http_only_to_a_listed_port_of_this_machine() {
     let listed = policy(&["*"], &["127.0.0.1:8081", "localhost:8082", "[::1]:8083", "10.0.0.5:8084", "idp.example:80"]);
     for good in ["http://127.0.0.1:8081/token", "http://localhost:8082/", "http://[::1]:8083/"] {
-        assert_eq!(listed.check(good).unwrap().reach(), Reach::Loopback, "{good}");
+        assert_eq!(listed.check(good).unwrap().address_scope(), AddressScope::Loopback, "{good}");
     }
     for (bad, why) in [
         ("http://127.0.0.1:8082/", UrlRefused::LoopbackNotListed),
@@ -112,18 +112,18 @@ fn r66_plain_http_only_to_a_listed_port_of_this_machine() {
 }
 
 #[test]
-fn r69_a_private_target_needs_its_own_host_and_port_entry() {
+fn r69_a_private_target_needs_an_entry_with_host_and_port() {
     let listed = policy(&["*.example.com"], &["10.0.0.5:8443", "idp.corp.internal:443"]);
-    assert_eq!(listed.check("https://10.0.0.5:8443/").unwrap().reach(), Reach::Listed);
-    assert_eq!(listed.check("https://idp.corp.internal/").unwrap().reach(), Reach::Listed);
-    assert_eq!(listed.check("https://a.example.com/").unwrap().reach(), Reach::Public);
+    assert_eq!(listed.check("https://10.0.0.5:8443/").unwrap().address_scope(), AddressScope::Listed);
+    assert_eq!(listed.check("https://idp.corp.internal/").unwrap().address_scope(), AddressScope::Listed);
+    assert_eq!(listed.check("https://a.example.com/").unwrap().address_scope(), AddressScope::Public);
     assert_eq!(listed.check("https://10.0.0.5/").unwrap_err(), UrlRefused::HostNotAllowed);
     assert_eq!(listed.check("https://10.0.0.5:8444/").unwrap_err(), UrlRefused::Port);
 
     let private = "10.0.0.5".parse().unwrap();
-    assert!(!Reach::Public.admits(private));
-    assert!(Reach::Listed.admits(private));
-    assert!(!Reach::Loopback.admits(private));
+    assert!(!AddressScope::Public.allows(private));
+    assert!(AddressScope::Listed.allows(private));
+    assert!(!AddressScope::Loopback.allows(private));
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn the_operators_lists_are_checked() {
 }
 
 #[test]
-fn origins_are_those_of_the_domain() {
+fn origins_are_normalised() {
     let origin = |text| open().check(text).unwrap().origin().unwrap();
     assert_eq!(origin("https://api.example.com/v1/x").as_str(), "https://api.example.com");
     assert_eq!(origin("https://[2606:4700:4700::1111]/").as_str(), "https://[2606:4700:4700::1111]");

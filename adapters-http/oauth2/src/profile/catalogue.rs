@@ -1,43 +1,43 @@
-//! The list of connector types for whoever creates a connector.
+//! The list of connector types, for the creation of connectors.
 
 use grantry_domain::provider::CallbackPath;
 
 use super::Profiles;
 
-/// A kind of connector that can be created.
+/// A connector type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectorType {
     /// The profile's id, such as `.github`.
     pub id: String,
-    /// Name for people.
+    /// Display name.
     pub title: String,
     /// The vendor's documentation.
     pub source: Option<String>,
-    /// The settings that stand in `config`.
+    /// The settings in `config`.
     pub fields: Vec<ConnectorTypeField>,
-    /// Values of `auth_mode` that work with it.
+    /// Supported values of `auth_mode`.
     pub auth_modes: Vec<&'static str>,
-    /// Which redirect URI its connectors register: the shared one or their own. `None`: it depends on the settings.
+    /// The redirect URI that its connectors register. `None` if it depends on the settings.
     pub callback: Option<CallbackPath>,
 }
 
 /// A setting of a connector type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectorTypeField {
-    /// Its name in `config`.
+    /// Name in `config`.
     pub name: String,
-    /// Name for people.
+    /// Display name.
     pub label: String,
-    /// Whether it must be given.
+    /// Whether a value is required.
     pub required: bool,
     /// One sentence of help.
     pub help: String,
-    /// The values it takes, when they are few and fixed.
+    /// The possible values, if they are fixed.
     pub values: Vec<String>,
 }
 
 impl Profiles {
-    /// The connector types that can be used in this deployment, `.oauth2` first.
+    /// The connector types available in this deployment, `.oauth2` first.
     pub fn connector_types(&self) -> Vec<ConnectorType> {
         let profiles = self.known.values().map(|profile| {
             let variables = profile.settings_fields().map(|(name, variable)| ConnectorTypeField {
@@ -47,7 +47,7 @@ impl Profiles {
                 help: variable.help.clone(),
                 values: variable.values.clone(),
             });
-            let scope = field("scope", "Scopes", false, "Permissions to ask for, separated by spaces.", &[]);
+            let scope = field("scope", "Scopes", false, "The permissions to request, separated by spaces.", &[]);
             ConnectorType {
                 id: profile.id.as_str().to_owned(),
                 title: profile.title.clone(),
@@ -83,22 +83,32 @@ fn field(name: &str, label: &str, required: bool, help: &str, values: &[&str]) -
 fn custom_fields() -> Vec<ConnectorTypeField> {
     let optional = |name, label, help| field(name, label, false, help, &[]);
     vec![
-        optional("issuer", "Issuer", "Alone, it finds the endpoints by the provider's metadata."),
+        optional("issuer", "Issuer", "Without endpoint URLs, the endpoints come from the issuer's metadata."),
         optional(
             "authorizationUrl",
             "Authorization URL",
-            "Where people give their consent; unless an issuer is given alone.",
+            "The page where users grant access. Required unless the endpoints come from the issuer.",
         ),
-        optional("tokenUrl", "Token URL", "Where codes and refresh tokens are exchanged."),
-        optional("revocationUrl", "Revocation URL", "Where tokens are revoked (RFC 7009)."),
-        optional("userinfoUrl", "Userinfo URL", "Tells which account was connected."),
-        optional("scope", "Scopes", "Permissions to ask for."),
-        optional("scopeParameter", "Scope parameter", "Name of the parameter that carries the scopes; scope by default."),
-        optional("scopeSeparator", "Scope separator", "What stands between scopes; a space by default."),
-        field("clientAuth", "Client authentication", false, "How the client secret is sent.", &["basic", "post", "none"]),
-        field("pkce", "PKCE", false, "Off only for hosts that the operator lists.", &["required", "off"]),
-        optional("extraAuthorizationParameters", "Additional parameters", "Further parameters of the authorization URL."),
-        field("baseUrl", "API base URL", true, "Calls are made below this URL.", &[]),
-        optional("destinations", "Destinations", "Origins that may receive tokens; the API's own by default."),
+        optional("tokenUrl", "Token URL", "The endpoint for authorization codes and refresh tokens."),
+        optional("revocationUrl", "Revocation URL", "The endpoint for token revocation (RFC 7009)."),
+        optional("userinfoUrl", "Userinfo URL", "The endpoint that returns the name of the connected account."),
+        optional("scope", "Scopes", "The permissions to request."),
+        optional("scopeParameter", "Scope parameter", "The name of the scope parameter. Default: scope."),
+        optional("scopeSeparator", "Scope separator", "The separator between scopes. Default: a space."),
+        field(
+            "clientAuth",
+            "Client authentication",
+            false,
+            "How the client authenticates at the token endpoint.",
+            &["basic", "post", "none"],
+        ),
+        field("pkce", "PKCE", false, "Off is possible only for token hosts that the operator lists.", &["required", "off"]),
+        optional("extraAuthorizationParameters", "Additional parameters", "Additional parameters of the authorization URL."),
+        field("baseUrl", "API base URL", true, "API calls go to URLs below this one.", &[]),
+        optional(
+            "destinations",
+            "Destinations",
+            "The origins that may receive tokens. Default: the origin of the API base URL.",
+        ),
     ]
 }

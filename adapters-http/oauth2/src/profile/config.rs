@@ -1,4 +1,4 @@
-//! Reading a connector's settings: a JSON object whose fields are taken by name and refused by name.
+//! Reads a connector's settings, a JSON object. Errors contain the name of the field and never its value.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use grantry_domain::ports::InvalidConfig;
 use super::problem;
 use crate::codec::{Object, Text, Value, json};
 
-/// The most bytes of settings.
+/// Maximum size of the settings in bytes.
 const MAX_CONFIG: usize = 16 * 1024;
 
 /// A connector's settings.
@@ -23,8 +23,8 @@ impl<'a> Config<'a> {
             .map_err(|_| problem("config", "must be a JSON object that names every field once"))
     }
 
-    /// A problem with one of the fields.
-    #[expect(clippy::unused_self, reason = "reads as a sentence where it is called, beside the other methods")]
+    /// An error about one of the fields.
+    #[expect(clippy::unused_self, reason = "called like the other methods of the settings")]
     pub(crate) fn problem(&self, name: &str, text: &str) -> InvalidConfig {
         problem(&format!("config.{name}"), text)
     }
@@ -43,7 +43,7 @@ impl<'a> Config<'a> {
         self.0.get(name).is_some()
     }
 
-    /// A text; an empty one counts as absent.
+    /// A text. An empty one counts as absent.
     pub(crate) fn text(&self, name: &str) -> Result<Option<String>, InvalidConfig> {
         let text = self.0.string(name).map_err(|_| self.problem(name, "must be a text"))?;
         Ok(text.filter(|text| !text.is_empty()))

@@ -1,15 +1,15 @@
-//! `.oauth2`: a provider described by the connector itself, with hand-written endpoints or by its issuer.
+//! `.oauth2`: a provider that the connector describes, by endpoints or by issuer.
 
 use grantry_domain::connector::{ConnectorConfig, ProfileId};
 use grantry_domain::ports::InvalidConfig;
 use grantry_domain::provider::{
-    BindingKind, CallbackPath, ClientAuthentication, Endpoints, Origin, ProviderSettings, Scopes,
+    BindingKind, CallbackPath, ClientAuthentication, EndpointSource, Endpoints, Origin, ProviderSettings, Scopes,
 };
 
 use super::config::Config;
 use super::reserved::{is_parameter_name, is_reserved};
 use super::rules::{Pkce, ScopeRules, Wire};
-use super::{Understood, checked_client_id, checked_scopes, checked_url};
+use super::{ParsedConnector, checked_client_id, checked_scopes, checked_url};
 use crate::egress::EgressPolicy;
 
 /// The settings of `.oauth2`.
@@ -30,16 +30,16 @@ pub(super) const FIELDS: &[&str] = &[
     "destinations",
 ];
 
-/// The most additional authorization parameters.
+/// Maximum number of additional authorization parameters.
 const MAX_EXTRA: usize = 32;
 
-/// Understands a connector of `.oauth2`.
-pub(super) fn understand(
+/// Parses a connector of `.oauth2`.
+pub(super) fn parse_connector(
     profile: &ProfileId,
     connector: &ConnectorConfig,
     policy: &EgressPolicy,
     pkce_off_hosts: &[String],
-) -> Result<Understood, InvalidConfig> {
+) -> Result<ParsedConnector, InvalidConfig> {
     let config = Config::read(&connector.settings)?;
     config.refuse_unknown(FIELDS)?;
     let client_id = checked_client_id(connector.client_id.as_deref())?;
@@ -57,6 +57,7 @@ pub(super) fn understand(
         title: "OAuth 2.0".to_owned(),
         kind,
         issuer,
+        endpoint_source: EndpointSource::User,
         endpoints,
         client_id: client_id.to_owned(),
         authentication: authentication(&config)?,
@@ -73,15 +74,15 @@ pub(super) fn understand(
         revocation_is_per_user: false,
         missing: client_id.is_empty().then(|| "secrets.clientId".to_owned()),
     };
-    Ok(Understood { settings, wire })
+    Ok(ParsedConnector { settings, wire })
 }
 
-/// The issuer identifier as it stands: it is compared character by character and never rewritten (RFC 8414 §3.3).
+/// The issuer identifier as written: it is compared character by character and never normalised (RFC 8414 §3.3).
 fn issuer(config: &Config<'_>, policy: &EgressPolicy) -> Result<Option<String>, InvalidConfig> {
     let Some(issuer) = config.text("issuer")? else { return Ok(None) };
     checked_url(policy, "config.issuer", &issuer)?;
     if issuer.contains('?') {
-        return Err(config.problem("issuer", "must not hold a query"));
+        return Err(config.problem("issuer", "must not contain a query"));
     }
     Ok(Some(issuer))
 }
@@ -110,7 +111,7 @@ fn endpoints(config: &Config<'_>, policy: &EgressPolicy, has_issuer: bool) -> Re
     Ok(Some(Endpoints { authorization, token, revocation, userinfo, ..Endpoints::default() }))
 }
 
-/// Whether an authorization endpoint's own query sets what only we may set.
+/// Whether the query of an authorization endpoint sets a reserved parameter.
 pub(crate) fn has_reserved_query(authorization: &str) -> bool {
     let url = url::Url::parse(authorization);
     url.is_ok_and(|url| url.query_pairs().any(|(name, _)| is_reserved(&name)))
@@ -120,19 +121,19 @@ fn destinations(config: &Config<'_>, policy: &EgressPolicy) -> Result<(String, V
     let Some(base_url) = config.text("baseUrl")? else { return Err(config.problem("baseUrl", "is required")) };
     let (base_url, own) = checked_url(policy, "config.baseUrl", &base_url)?;
     if base_url.contains('?') {
-        return Err(config.problem("baseUrl", "must not hold a query"));
+        return Err(config.problem("baseUrl", "must not contain a query"));
     }
     let Some(texts) = config.texts("destinations")? else { return Ok((base_url, vec![own])) };
     let mut origins = Vec::new();
     for text in texts {
         let (normalised, origin) = checked_url(policy, "config.destinations", &text)?;
         if normalised.strip_suffix('/') != Some(origin.as_str()) {
-            return Err(config.problem("destinations", "must hold origins, without path"));
+            return Err(config.problem("destinations", "must contain origins without a path"));
         }
         origins.push(origin);
     }
     if !origins.contains(&own) {
-        return Err(config.problem("destinations", "must hold the origin of baseUrl"));
+        return Err(config.problem("destinations", "must contain the origin of baseUrl"));
     }
     origins.sort();
     origins.dedup();
@@ -141,12 +142,9 @@ fn destinations(config: &Config<'_>, policy: &EgressPolicy) -> Result<(String, V
 
 fn authentication(config: &Config<'_>) -> Result<ClientAuthentication, InvalidConfig> {
     match (config.text("clientAuth")?.as_deref(), config.boolean("useBasicAuth")?) {
-        (Some(_), Some(_)) => Err(config.problem("useBasicAuth", "must not be given beside clientAuth")),
+        (Some(_), Some(_)) => Err(config.problem("useBasicAuth", "must not be given together with clientAuth")),
         (None, Some(false)) => Ok(ClientAuthentication::Post),
         (None, Some(true) | None) => Ok(ClientAuthentication::Basic),
-        (Some("private_key_jwt"), None) => {
-            Err(config.problem("clientAuth", "private_key_jwt is not supported yet: key material cannot be given"))
-        }
         (Some(name), None) => ClientAuthentication::parse(name)
             .ok_or_else(|| config.problem("clientAuth", "must be \"basic\", \"post\" or \"none\"")),
     }
@@ -161,7 +159,7 @@ fn wire(
     let mut wire = Wire::default();
     if let Some(name) = config.text("scopeParameter")? {
         if !is_parameter_name(&name) || (name != "scope" && is_reserved(&name)) {
-            return Err(config.problem("scopeParameter", "is a reserved or impossible parameter name"));
+            return Err(config.problem("scopeParameter", "is a reserved or invalid parameter name"));
         }
         wire.scopes.parameter = name;
     }
@@ -171,7 +169,7 @@ fn wire(
             return Err(config.problem("scopeSeparator", "must be a space or up to three punctuation marks"));
         }
         wire.scopes.separator.clone_from(&separator);
-        wire.scopes.answer_separator = separator;
+        wire.scopes.response_separator = separator;
     }
     wire.authorize.pkce = match config.text("pkce")?.as_deref() {
         None | Some("required") => Pkce::Required,
@@ -179,7 +177,7 @@ fn wire(
             let token = endpoints.and_then(|endpoints| policy.check(&endpoints.token).ok());
             let permitted = token.is_some_and(|token| pkce_off_hosts.iter().any(|host| host == token.host()));
             if !permitted {
-                return Err(config.problem("pkce", "\"off\" needs the token host in [oauth] pkce_off_hosts"));
+                return Err(config.problem("pkce", "\"off\" requires the token host in [oauth] pkce_off_hosts"));
             }
             Pkce::Off
         }
@@ -187,7 +185,7 @@ fn wire(
     };
     let extra = config.pairs("extraAuthorizationParameters")?;
     if extra.len() > MAX_EXTRA {
-        return Err(config.problem("extraAuthorizationParameters", "holds more than 32 parameters"));
+        return Err(config.problem("extraAuthorizationParameters", "contains more than 32 parameters"));
     }
     for (name, value) in extra {
         let field = |problem: &str| {
@@ -198,10 +196,10 @@ fn wire(
             return Err(field("is reserved and cannot be set"));
         }
         if !is_parameter_name(&name) {
-            return Err(field("is not a possible parameter name"));
+            return Err(field("is not a valid parameter name"));
         }
         if value.len() > 1024 || value.chars().any(char::is_control) {
-            return Err(field("has a value that is too long or holds control characters"));
+            return Err(field("has a value that is too long or contains control characters"));
         }
         wire.authorize.parameters.insert(name, value);
     }

@@ -1,11 +1,11 @@
-//! Profile files: a provider described entirely as data.
+//! Profile files: one provider, described as data.
 
 use std::collections::BTreeMap;
 
 use grantry_domain::connector::{ConnectorConfig, ProfileId};
 use grantry_domain::ports::InvalidConfig;
 use grantry_domain::provider::{
-    BindingKind, CallbackPath, ClientAuthentication, Endpoints, Origin, ProviderSettings, Scopes,
+    BindingKind, CallbackPath, ClientAuthentication, EndpointSource, Endpoints, Origin, ProviderSettings, Scopes,
 };
 use serde::Deserialize;
 use thiserror::Error;
@@ -14,10 +14,10 @@ use super::config::Config;
 use super::reserved::{is_parameter_name, is_reserved};
 use super::rules::{ScopeRules, Wire};
 use super::template::{self, Variable};
-use super::{Understood, checked_client_id, checked_url, problem};
+use super::{ParsedConnector, checked_client_id, checked_url, problem};
 use crate::egress::EgressPolicy;
 
-/// A profile that was read and checked.
+/// A parsed and checked profile.
 #[derive(Debug, Clone)]
 pub(crate) struct Profile {
     pub(crate) id: ProfileId,
@@ -43,8 +43,6 @@ struct ProfileFile {
     verified_on: String,
     source: String,
     #[serde(default)]
-    sunset: Option<String>,
-    #[serde(default)]
     issuer: Option<String>,
     #[serde(default)]
     variables: BTreeMap<String, Variable>,
@@ -64,10 +62,6 @@ struct EndpointTemplates {
     revocation: Option<String>,
     #[serde(default)]
     userinfo: Option<String>,
-    #[serde(default)]
-    introspection: Option<String>,
-    #[serde(default)]
-    probe: Option<String>,
     #[serde(default)]
     jwks: Option<String>,
 }
@@ -90,18 +84,18 @@ struct ApiSection {
     destinations: Vec<String>,
 }
 
-/// A profile file that cannot be used.
+/// An invalid profile file.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("profile {name}: {problem}")]
 pub struct InvalidProfile {
-    /// Name of the file.
+    /// File name.
     pub name: String,
-    /// What is wrong with it.
+    /// Description of the error.
     pub problem: String,
 }
 
 impl Profile {
-    /// Reads a profile. Unknown fields are refused.
+    /// Parses a profile. Unknown fields are errors.
     pub(crate) fn read(name: &str, text: &str) -> Result<Self, InvalidProfile> {
         let invalid = |problem: String| InvalidProfile { name: name.to_owned(), problem };
         let file: ProfileFile = toml::from_str(text).map_err(|error| invalid(error.to_string()))?;
@@ -109,7 +103,7 @@ impl Profile {
         let id = ProfileId::new(file.id).map_err(|error| invalid(error.to_string()))?;
         let authentication = ClientAuthentication::parse(&file.client.authentication)
             .ok_or_else(|| invalid("client.authentication is not basic, post or none".to_owned()))?;
-        let callback = if file.endpoints.all().all(|url| template::stays_with_vendor(url, &file.variables)) {
+        let callback = if file.endpoints.all().all(|url| template::stays_within_vendor_domain(url, &file.variables)) {
             CallbackPath::Shared
         } else {
             CallbackPath::PerConnector
@@ -131,12 +125,12 @@ impl Profile {
         })
     }
 
-    /// Understands a connector of this profile.
-    pub(crate) fn understand(
+    /// Parses a connector of this profile.
+    pub(crate) fn parse_connector(
         &self,
         connector: &ConnectorConfig,
         policy: &EgressPolicy,
-    ) -> Result<Understood, InvalidConfig> {
+    ) -> Result<ParsedConnector, InvalidConfig> {
         let config = Config::read(&connector.settings)?;
         let known: Vec<&str> = self.variables.keys().map(String::as_str).chain(["scope"]).collect();
         config.refuse_unknown(&known)?;
@@ -148,7 +142,7 @@ impl Profile {
                 "client_id" => is_path_safe(client_id).then_some(client_id),
                 _ => values.get(name).map(String::as_str),
             };
-            template::fill(template, value).ok_or_else(|| problem("config", "does not fill every variable"))
+            template::fill(template, value).ok_or_else(|| problem("config", "does not set every variable"))
         };
         let url = |template: &str| fill(template).and_then(|text| checked_url(policy, "connector_type_id", &text));
         let optional = |template: &Option<String>| template.as_deref().map(|template| Ok(url(template)?.0)).transpose();
@@ -167,14 +161,12 @@ impl Profile {
             title: self.title.clone(),
             kind: BindingKind::Pinned,
             issuer: self.issuer.as_deref().map(fill).transpose()?,
+            endpoint_source: EndpointSource::Operator,
             endpoints: Some(Endpoints {
                 authorization: url(&self.endpoints.authorization)?.0,
                 token: url(&self.endpoints.token)?.0,
                 revocation: optional(&self.endpoints.revocation)?,
-                pushed_authorization: None,
                 userinfo: optional(&self.endpoints.userinfo)?,
-                introspection: optional(&self.endpoints.introspection)?,
-                probe: optional(&self.endpoints.probe)?,
                 jwks: optional(&self.endpoints.jwks)?,
             }),
             client_id: client_id.to_owned(),
@@ -189,18 +181,18 @@ impl Profile {
             revocation_is_per_user: self.wire.revocation.per_user,
             missing: client_id.is_empty().then(|| "secrets.clientId".to_owned()),
         };
-        Ok(Understood { settings, wire: self.wire.clone() })
+        Ok(ParsedConnector { settings, wire: self.wire.clone() })
     }
 
-    /// The variables' values: the connector's, else the profile's.
+    /// The values of the variables: from the connector, else the default of the profile.
     fn values(&self, config: &Config<'_>) -> Result<BTreeMap<&str, String>, InvalidConfig> {
         let mut values = BTreeMap::new();
         for (name, variable) in &self.variables {
             let Some(value) = config.text(name)?.or_else(|| variable.default.clone()) else {
                 return Err(config.problem(name, "is required"));
             };
-            if !variable.admits(&value) {
-                return Err(config.problem(name, "is not a value this provider knows"));
+            if !variable.allows(&value) {
+                return Err(config.problem(name, "is not a valid value for this provider"));
             }
             values.insert(name.as_str(), value);
         }
@@ -213,57 +205,57 @@ impl Profile {
         match chosen {
             None => Ok(Scopes::new(rules.default.iter().map(String::as_str).chain(always))),
             Some(text) => {
-                // People write them as they see them in requests or in answers.
+                // Users copy scopes from requests or from responses, so both separators are accepted.
                 let scopes = ScopeRules::split(&rules.separator, text)
-                    .flat_map(|part| ScopeRules::split(&rules.answer_separator, part));
+                    .flat_map(|part| ScopeRules::split(&rules.response_separator, part));
                 let chosen = super::checked_scopes("config.scope", scopes)?;
                 Ok(Scopes::new(chosen.into_iter().chain(always)))
             }
         }
     }
 
-    /// Name, label, help and whether it must be given, for each setting.
+    /// The variables, which are the fields of a connector's settings.
     pub(crate) fn settings_fields(&self) -> impl Iterator<Item = (&str, &Variable)> {
         self.variables.iter().map(|(name, variable)| (name.as_str(), variable))
     }
 }
 
-/// Whether a client id may stand in the path of an endpoint.
+/// Whether a client id can be part of an endpoint's path without changing its structure.
 fn is_path_safe(client_id: &str) -> bool {
     client_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) && !client_id.starts_with('.')
 }
 
 impl ProfileFile {
-    /// What the types cannot say.
+    /// The rules that the types do not express.
     fn check(&self) -> Result<(), &'static str> {
         let is_date = |text: &str| {
             let parts: Vec<&str> = text.split('-').collect();
             parts.iter().map(|part| part.len()).eq([4, 2, 2])
                 && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit())
         };
-        if !is_date(&self.verified_on) || !self.sunset.as_deref().is_none_or(is_date) {
-            return Err("verified_on and sunset are dates such as 2026-01-31");
+        if !is_date(&self.verified_on) {
+            return Err("verified_on must be a date such as 2026-01-31");
         }
         if !self.source.starts_with("https://") {
-            return Err("source is the URL of the vendor's documentation");
+            return Err("source must be the URL of the vendor's documentation");
         }
         let extra = self.wire.authorize.parameters.keys();
         if extra.into_iter().any(|name| is_reserved(name) || !is_parameter_name(name)) {
-            return Err("wire.authorize.parameters holds a reserved or impossible name");
+            return Err("wire.authorize.parameters contains a reserved or invalid name");
         }
         let scope = &self.wire.scopes.parameter;
         if !is_parameter_name(scope) || (scope != "scope" && is_reserved(scope)) {
-            return Err("wire.scopes.parameter is a reserved or impossible name");
+            return Err("wire.scopes.parameter is a reserved or invalid name");
         }
         let renamed = self.wire.authorize.client_id_parameter.as_deref();
         if renamed.is_some_and(|name| is_reserved(name) || !is_parameter_name(name)) {
-            return Err("wire.authorize.client_id_parameter is a reserved or impossible name");
+            return Err("wire.authorize.client_id_parameter is a reserved or invalid name");
         }
         if self.variables.keys().any(|name| name == "scope" || name == "client_id") {
-            return Err("a variable must not be called scope or client_id");
+            return Err("a variable must not be named scope or client_id");
         }
-        if self.variables.values().any(|variable| variable.default.as_ref().is_some_and(|value| !variable.admits(value))) {
-            return Err("the default of a variable is none of its values");
+        if self.variables.values().any(|variable| variable.default.as_ref().is_some_and(|value| !variable.allows(value))) {
+            return Err("the default of a variable is not one of its values");
         }
         if self.endpoints.all().any(|url| !url.starts_with("https://")) {
             return Err("endpoints must start with https://");
@@ -274,7 +266,7 @@ impl ProfileFile {
 
 impl EndpointTemplates {
     fn all(&self) -> impl Iterator<Item = &str> {
-        let optional = [&self.revocation, &self.userinfo, &self.introspection, &self.probe, &self.jwks];
+        let optional = [&self.revocation, &self.userinfo, &self.jwks];
         [&self.authorization, &self.token].into_iter().chain(optional.into_iter().flatten()).map(String::as_str)
     }
 }

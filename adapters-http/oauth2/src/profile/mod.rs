@@ -1,7 +1,7 @@
-//! Provider profiles: what a connector's configuration means.
+//! Provider profiles: parses the configuration of connectors.
 //!
-//! A profile describes one provider as data, one TOML file each; `.oauth2` takes its description from the connector. From
-//! a definition come the domain's settings and the wire rules. Both are pure computation.
+//! A profile is a TOML file that describes one provider as data. For `.oauth2` the connector contains the description. The
+//! results are the settings for the domain and the wire rules for this crate. Parsing sends no request.
 
 mod catalogue;
 mod config;
@@ -26,23 +26,23 @@ use self::file::Profile;
 use self::rules::Wire;
 use crate::egress::EgressPolicy;
 
-/// The id of hand-written and issuer-described providers.
+/// The id of providers that the connector describes.
 const CUSTOM: &str = ".oauth2";
 
-/// The profiles that come with the crate, each in a file of its id without the dot.
-const BUILT_IN: &[(&str, &str)] = &[("github.toml", include_str!("../../profiles/github.toml"))];
+/// The profiles in `profiles/`: file name and text. The file name is the id without the dot.
+const BUILT_IN: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/built_in_profiles.rs"));
 
-/// How many understood definitions are remembered.
-const REMEMBERED: usize = 1024;
+/// Maximum number of cached connectors.
+const MAX_CACHED: usize = 1024;
 
-/// What the operator says about profiles.
+/// The operator's settings for profiles.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProfileOptions {
-    /// `[oauth] pkce_off_hosts`: token hosts whose connectors may do without PKCE (R02).
+    /// `[oauth] pkce_off_hosts`: token hosts whose connectors may switch PKCE off.
     pub pkce_off_hosts: Vec<String>,
     /// `[providers] deny`: profiles that may not be used.
     pub deny: Vec<ProfileId>,
-    /// Further profiles of the operator: name of the file, and its text.
+    /// The operator's profiles: file name and text.
     pub additional: Vec<(String, String)>,
 }
 
@@ -53,22 +53,22 @@ pub struct Profiles {
     policy: EgressPolicy,
     options: ProfileOptions,
     hasher: RandomState,
-    remembered: RwLock<HashMap<u64, Arc<Remembered>>>,
+    cache: RwLock<HashMap<u64, Arc<CachedConnector>>>,
 }
 
-/// A definition, understood.
-pub(crate) struct Understood {
+/// A parsed connector configuration.
+pub(crate) struct ParsedConnector {
     pub(crate) settings: ProviderSettings,
     pub(crate) wire: Wire,
 }
 
-struct Remembered {
+struct CachedConnector {
     config: ConnectorConfig,
-    understood: Result<Arc<Understood>, InvalidConfig>,
+    parsed: Result<Arc<ParsedConnector>, InvalidConfig>,
 }
 
 impl Profiles {
-    /// Reads the built-in profiles and the operator's own.
+    /// Parses the built-in profiles and the operator's profiles.
     pub fn new(policy: EgressPolicy, options: ProfileOptions) -> Result<Self, InvalidProfile> {
         let invalid = |name: &str, problem: &str| InvalidProfile { name: name.to_owned(), problem: problem.to_owned() };
         let custom = ProfileId::new(CUSTOM).map_err(|_| invalid(CUSTOM, "is not a profile id"))?;
@@ -82,53 +82,53 @@ impl Profiles {
             }
             known.insert(profile.id.clone(), profile);
         }
-        let (hasher, remembered) = (RandomState::new(), RwLock::default());
-        Ok(Self { custom, known, policy, options, hasher, remembered })
+        let (hasher, cache) = (RandomState::new(), RwLock::default());
+        Ok(Self { custom, known, policy, options, hasher, cache })
     }
 
-    /// Whether a profile comes with this crate, so that a slip in a list of denied ones can be told.
+    /// Whether this crate contains the profile. An unknown name in the list of denied profiles would deny nothing.
     pub fn is_built_in(id: &ProfileId) -> bool {
         let name = id.as_str();
         name == CUSTOM || BUILT_IN.iter().any(|(file, _)| file.strip_suffix(".toml") == name.strip_prefix('.'))
     }
 
-    /// The egress policy that every URL passes.
+    /// The egress policy for every URL.
     pub fn policy(&self) -> &EgressPolicy {
         &self.policy
     }
 
-    /// The wire rules of a provider as frozen at consent. Errs if its settings can no longer be used.
-    pub(crate) fn of(&self, provider: &ProviderSnapshot) -> Result<Arc<Understood>, InvalidConfig> {
-        self.understand(&ConnectorConfig {
+    /// The configuration of a provider as frozen at the start of a flow. Fails if the operator's settings no longer allow it.
+    pub(crate) fn parse_snapshot(&self, provider: &ProviderSnapshot) -> Result<Arc<ParsedConnector>, InvalidConfig> {
+        self.parse_connector(&ConnectorConfig {
             profile: provider.profile.clone(),
             settings: provider.config.clone(),
             client_id: Some(provider.client_id.clone()),
         })
     }
 
-    /// Understands a definition, or remembers how it was understood before.
-    fn understand(&self, config: &ConnectorConfig) -> Result<Arc<Understood>, InvalidConfig> {
+    /// Parses a connector configuration. The result is cached, errors included.
+    fn parse_connector(&self, config: &ConnectorConfig) -> Result<Arc<ParsedConnector>, InvalidConfig> {
         let key = self.hasher.hash_one((config.profile.as_str(), &config.settings, &config.client_id));
-        let earlier = self.remembered.read().unwrap_or_else(PoisonError::into_inner).get(&key).map(Arc::clone);
-        if let Some(earlier) = earlier.filter(|earlier| earlier.config == *config) {
-            return earlier.understood.clone();
+        let cached = self.cache.read().unwrap_or_else(PoisonError::into_inner).get(&key).map(Arc::clone);
+        if let Some(cached) = cached.filter(|cached| cached.config == *config) {
+            return cached.parsed.clone();
         }
-        let understood = self.compute(config).map(Arc::new);
-        let fresh = Arc::new(Remembered { config: config.clone(), understood: understood.clone() });
-        let mut remembered = self.remembered.write().unwrap_or_else(PoisonError::into_inner);
-        if remembered.len() >= REMEMBERED {
-            remembered.clear();
+        let parsed = self.parse_uncached(config).map(Arc::new);
+        let entry = Arc::new(CachedConnector { config: config.clone(), parsed: parsed.clone() });
+        let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() >= MAX_CACHED {
+            cache.clear();
         }
-        remembered.insert(key, fresh);
-        understood
+        cache.insert(key, entry);
+        parsed
     }
 
-    fn compute(&self, config: &ConnectorConfig) -> Result<Understood, InvalidConfig> {
+    fn parse_uncached(&self, config: &ConnectorConfig) -> Result<ParsedConnector, InvalidConfig> {
         if config.profile == self.custom {
-            return custom::understand(&self.custom, config, &self.policy, &self.options.pkce_off_hosts);
+            return custom::parse_connector(&self.custom, config, &self.policy, &self.options.pkce_off_hosts);
         }
         match self.known.get(&config.profile) {
-            Some(profile) => profile.understand(config, &self.policy),
+            Some(profile) => profile.parse_connector(config, &self.policy),
             None => Err(problem("connector_type_id", "is not known")),
         }
     }
@@ -139,27 +139,27 @@ impl ProviderProfiles for Profiles {
         if self.options.deny.contains(&config.profile) {
             return Err(problem("connector_type_id", "is denied by the operator"));
         }
-        Ok(self.understand(config)?.settings.clone())
+        Ok(self.parse_connector(config)?.settings.clone())
     }
 }
 
-/// A problem with a field that is no matter of allowed hosts.
+/// An error about a field, unrelated to allowed hosts.
 fn problem(field: &str, text: &str) -> InvalidConfig {
     InvalidConfig { field: field.to_owned(), problem: text.to_owned(), host_not_allowed: false }
 }
 
-/// A URL that passed the policy: normalised text and origin.
+/// Checks a URL against the policy. Returns the normalised text and the origin.
 fn checked_url(policy: &EgressPolicy, field: &str, text: &str) -> Result<(String, Origin), InvalidConfig> {
     let url = policy.check(text).map_err(|refused| InvalidConfig {
         field: field.to_owned(),
         problem: refused.to_string(),
-        host_not_allowed: refused.is_for_the_operator(),
+        host_not_allowed: refused.operator_can_allow(),
     })?;
-    let origin = url.origin().ok_or_else(|| problem(field, "has a host with unusual characters"))?;
+    let origin = url.origin().ok_or_else(|| problem(field, "has a host with unsupported characters"))?;
     Ok((url.as_str().to_owned(), origin))
 }
 
-/// A client id as of RFC 6749 appendix A.1, or nothing yet.
+/// A client id (RFC 6749 appendix A.1). Empty if it is not known yet.
 fn checked_client_id(client_id: Option<&str>) -> Result<&str, InvalidConfig> {
     let client_id = client_id.unwrap_or_default();
     if client_id.len() <= 512 && client_id.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -174,7 +174,7 @@ fn checked_scopes<'a>(field: &str, scopes: impl Iterator<Item = &'a str>) -> Res
     let scopes: Vec<&str> = scopes.collect();
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
     if scopes.len() > 256 || scopes.iter().any(|scope| !scope.bytes().all(plain)) {
-        return Err(problem(field, "holds more than 256 scopes, or one with impossible characters"));
+        return Err(problem(field, "contains more than 256 scopes, or one with invalid characters"));
     }
     Ok(scopes)
 }

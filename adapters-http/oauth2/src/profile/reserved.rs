@@ -1,6 +1,6 @@
-//! Authorization parameters that no configuration may set (R12).
+//! Authorization parameters that no configuration may set.
 
-/// Parameters that this crate sets itself, or that would change how the answer comes back or who is asked.
+/// Parameters that this crate sets, or that would change the response mode or the client.
 const RESERVED: &[&str] = &[
     "client_assertion",
     "client_assertion_type",
@@ -24,8 +24,8 @@ const RESERVED: &[&str] = &[
     "state",
 ];
 
-/// Whether a name is reserved, also in spellings that some servers take for the same: other case, PHP's `a.b`, `a b` and
-/// `a[]`.
+/// Whether a name is reserved, also in spellings that some servers treat as the same name: other case, and `a.b`, `a b` and
+/// `a[]` as in PHP.
 pub(crate) fn is_reserved(name: &str) -> bool {
     let plain = name.split('[').next().unwrap_or_default().trim();
     let folded: String =
@@ -33,7 +33,7 @@ pub(crate) fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&folded.as_str())
 }
 
-/// Whether a name may be an additional parameter as far as its characters go.
+/// Whether the characters of a name are valid for an additional parameter.
 pub(crate) fn is_parameter_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.[]".contains(&byte);
     (1..=64).contains(&name.len()) && name.bytes().all(plain) && name.as_bytes()[0].is_ascii_alphabetic()
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r12_reserved_names_are_seen_in_every_spelling() {
+    fn r12_reserved_names_are_recognized_in_every_spelling() {
         for name in
             ["state", "STATE", "Redirect_Uri", "redirect.uri", "redirect-uri", "scope[]", "state[x]", "code_challenge"]
         {

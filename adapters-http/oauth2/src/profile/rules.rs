@@ -1,6 +1,6 @@
-//! The wire rules of a provider: where it departs from the standards, as data. Defaults are the standards.
+//! The wire rules of a provider: its deviations from the standards as data. The defaults follow the standards.
 //!
-//! Each struct is a section of a profile file; an unknown field there is refused.
+//! Each struct is a section of a profile file. Unknown fields are errors.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use grantry_domain::ports::TokenKind;
 use grantry_domain::provider::Scopes;
 use serde::Deserialize;
 
-/// Everything that shapes requests to a provider and the reading of its answers.
+/// The rules for requests to a provider and for its responses.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Wire {
@@ -25,23 +25,23 @@ pub(crate) struct Wire {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct AuthorizeRules {
-    /// Additional parameters; reserved names are refused.
+    /// Additional parameters. Reserved names are errors.
     pub(crate) parameters: BTreeMap<String, String>,
-    /// The provider refuses `response_type`.
+    /// The provider does not accept `response_type`.
     pub(crate) drop_response_type: bool,
-    /// Another name for `client_id`, here and in token requests.
+    /// The name of `client_id` if it differs, here and in token requests.
     pub(crate) client_id_parameter: Option<String>,
-    /// Whether the code is protected by PKCE.
+    /// Whether PKCE is used.
     pub(crate) pkce: Pkce,
 }
 
-/// PKCE is S256 or absent; there is no `plain` (R02).
+/// PKCE uses S256 or is off. `plain` is not supported (RFC 9700 §2.1.1).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Pkce {
     #[default]
     Required,
-    /// The provider rejects the parameters.
+    /// The provider does not accept the parameters.
     Off,
 }
 
@@ -49,24 +49,24 @@ pub(crate) enum Pkce {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ScopeRules {
-    /// Name of the request parameter.
+    /// The name of the request parameter.
     pub(crate) parameter: String,
-    /// What stands between scopes in a request.
+    /// The separator of scopes in a request.
     pub(crate) separator: String,
-    /// Asked for unless the connector says otherwise.
+    /// Requested if the connector sets no scopes.
     pub(crate) default: Vec<String>,
-    /// Asked for in any case.
+    /// Always requested.
     pub(crate) always: Vec<String>,
-    /// Never repeated in answers, so that their absence means nothing.
+    /// Never included in responses: their absence does not mean that they were not granted.
     pub(crate) unreported: Vec<String>,
-    /// Scopes that include others; answers name only the wider one.
+    /// Scopes that include others. Responses contain only the wider scope.
     pub(crate) implies: BTreeMap<String, Vec<String>>,
-    /// Name of the member in the answer.
-    pub(crate) answer_field: String,
-    /// What stands between scopes in an answer, beside white space.
-    pub(crate) answer_separator: String,
-    /// The answer may hold a list of scopes instead of a text.
-    pub(crate) answer_list: bool,
+    /// The name of the response member.
+    pub(crate) response_field: String,
+    /// The separator of scopes in a response, besides white space.
+    pub(crate) response_separator: String,
+    /// The response may contain a list of scopes instead of a text.
+    pub(crate) response_list: bool,
 }
 
 impl Default for ScopeRules {
@@ -78,32 +78,32 @@ impl Default for ScopeRules {
             always: Vec::new(),
             unreported: ["openid", "profile", "email", "offline_access"].map(str::to_owned).to_vec(),
             implies: BTreeMap::new(),
-            answer_field: "scope".to_owned(),
-            answer_separator: " ".to_owned(),
-            answer_list: false,
+            response_field: "scope".to_owned(),
+            response_separator: " ".to_owned(),
+            response_list: false,
         }
     }
 }
 
 impl ScopeRules {
-    /// The request parameter's value.
+    /// The value of the request parameter.
     pub(crate) fn join(&self, scopes: &Scopes) -> String {
         scopes.iter().collect::<Vec<_>>().join(&self.separator)
     }
 
-    /// Splits an answer, or a setting that follows the same convention.
+    /// Splits the scopes of a response, or of a setting with the same convention.
     pub(crate) fn split<'a>(separator: &'a str, text: &'a str) -> impl Iterator<Item = &'a str> {
         text.split(separator).flat_map(str::split_whitespace)
     }
 
-    /// Scopes as granted, with those that they include.
+    /// The granted scopes and all scopes that they include.
     pub(crate) fn granted<'a>(&self, named: impl Iterator<Item = &'a str>) -> Scopes {
-        let mut open: Vec<&str> = named.collect();
+        let mut pending: Vec<&str> = named.collect();
         let mut all = BTreeSet::new();
-        while let Some(scope) = open.pop() {
+        while let Some(scope) = pending.pop() {
             if all.insert(scope.to_owned()) {
                 let included = self.implies.get_key_value(scope).map(|(_, included)| included.iter());
-                open.extend(
+                pending.extend(
                     included
                         .into_iter()
                         .flatten()
@@ -117,70 +117,70 @@ impl ScopeRules {
     }
 }
 
-/// `[token]`: requests to the token endpoint and their answers.
+/// `[token]`: requests to the token endpoint and their responses.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct TokenRules {
-    /// How answers are written.
-    pub(crate) answer: AnswerForm,
-    /// Errors come with status 200.
+    /// The format of responses.
+    pub(crate) response_format: ResponseFormat,
+    /// Errors are returned with status 200.
     pub(crate) error_in_200: bool,
-    /// Answers may lack `token_type`.
+    /// Responses may omit `token_type`.
     pub(crate) token_type_optional: bool,
-    /// The member that holds the token set, when it is not at top level.
+    /// The member that contains the tokens, if they are not at top level.
     pub(crate) nested_in: Option<String>,
-    /// Vendor error codes and what they mean in RFC 6749 §5.2.
+    /// Vendor error codes and the equivalent code of RFC 6749 §5.2.
     pub(crate) errors: BTreeMap<String, String>,
-    /// Life of access tokens.
-    pub(crate) access_life: LifeRules,
-    /// Life of refresh tokens.
-    pub(crate) refresh_life: LifeRules,
+    /// The lifetime of access tokens.
+    pub(crate) access_lifetime: LifetimeRules,
+    /// The lifetime of refresh tokens.
+    pub(crate) refresh_lifetime: LifetimeRules,
 }
 
 impl Default for TokenRules {
     fn default() -> Self {
         let fields = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Self {
-            answer: AnswerForm::default(),
+            response_format: ResponseFormat::default(),
             error_in_200: false,
             token_type_optional: false,
             nested_in: None,
             errors: BTreeMap::new(),
-            access_life: LifeRules { fields: fields(&["expires_in"]), ..LifeRules::default() },
-            refresh_life: LifeRules {
+            access_lifetime: LifetimeRules { fields: fields(&["expires_in"]), ..LifetimeRules::default() },
+            refresh_lifetime: LifetimeRules {
                 fields: fields(&["refresh_token_expires_in", "refresh_expires_in"]),
                 zero_means_never: true,
-                ..LifeRules::default()
+                ..LifetimeRules::default()
             },
         }
     }
 }
 
-/// How an answer is written.
+/// The format of a response.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum AnswerForm {
+pub(crate) enum ResponseFormat {
     #[default]
     Json,
-    /// A form where `Content-Type` says so, else JSON.
+    /// A form or JSON, depending on `Content-Type`.
     JsonOrForm,
 }
 
-/// `[token.access_life]`, `[token.refresh_life]`.
+/// `[token.access_lifetime]`, `[token.refresh_lifetime]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct LifeRules {
-    /// Members that may tell it, in seconds; the first one present counts.
+pub(crate) struct LifetimeRules {
+    /// Members with the lifetime in seconds. The first one present is used.
     pub(crate) fields: Vec<String>,
-    /// What absence means.
+    /// The meaning of an absent member.
     pub(crate) absent: Absent,
-    /// What absence means, when that is a number of seconds.
+    /// The lifetime in seconds if the member is absent. Takes precedence over `absent`.
     pub(crate) assumed_seconds: Option<u64>,
-    /// Zero is no life time but the lack of an end.
+    /// Zero means that the token does not expire.
     pub(crate) zero_means_never: bool,
 }
 
-/// What the absence of a life time means.
+/// The meaning of an absent lifetime.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Absent {
@@ -189,20 +189,20 @@ pub(crate) enum Absent {
     Never,
 }
 
-impl LifeRules {
-    /// The assumed life, if the profile names one.
+impl LifetimeRules {
+    /// The assumed lifetime, if the profile has one.
     pub(crate) fn assumed(&self) -> Option<Duration> {
         self.assumed_seconds.map(Duration::from_secs)
     }
 }
 
-/// `[refresh]`: what a refresh request carries beside the token.
+/// `[refresh]`: additional parameters of a refresh request.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RefreshRules {
-    /// The granted scopes are repeated.
+    /// Send the granted scopes.
     pub(crate) send_scope: bool,
-    /// The redirect URI is repeated.
+    /// Send the redirect URI.
     pub(crate) send_redirect_uri: bool,
 }
 
@@ -210,14 +210,14 @@ pub(crate) struct RefreshRules {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RevocationRules {
-    /// Which call it takes.
+    /// The revocation request.
     pub(crate) style: RevocationStyle,
-    /// Which tokens, in which order.
+    /// The tokens to revoke, in this order.
     pub(crate) order: Vec<RevokedKind>,
-    /// Revoking one token ends every grant of the same client and user (R51).
+    /// Revoking one token ends every grant of the same client and user.
     pub(crate) per_user: bool,
-    /// Further statuses that mean done.
-    pub(crate) done_statuses: Vec<u16>,
+    /// Additional statuses that mean success.
+    pub(crate) success_statuses: Vec<u16>,
 }
 
 impl Default for RevocationRules {
@@ -226,12 +226,12 @@ impl Default for RevocationRules {
             style: RevocationStyle::default(),
             order: vec![RevokedKind::Refresh, RevokedKind::Access],
             per_user: false,
-            done_statuses: Vec::new(),
+            success_statuses: Vec::new(),
         }
     }
 }
 
-/// Which call revokes.
+/// The revocation request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum RevocationStyle {
@@ -242,7 +242,7 @@ pub(crate) enum RevocationStyle {
     DeleteBasicJson,
 }
 
-/// A kind of token in `order`.
+/// A token type in `order`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum RevokedKind {
@@ -259,13 +259,13 @@ impl From<RevokedKind> for TokenKind {
     }
 }
 
-/// `[identity]`: which members of userinfo or ID token name the account.
+/// `[identity]`: the members of userinfo or ID token that identify the account.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct IdentityRules {
-    /// The stable id: the first member present.
+    /// The stable id. The first member present is used.
     pub(crate) subject: Vec<String>,
-    /// What people recognise: the first member present.
+    /// The name that users recognize. The first member present is used.
     pub(crate) label: Vec<String>,
 }
 

@@ -1,9 +1,9 @@
-//! Definitions, understood or refused by name.
+//! Connector configurations: parsed, or refused with the name of the field.
 
 use grantry_domain::provider::{BindingKind, CallbackPath, ClientAuthentication};
 
 use super::*;
-use crate::scripted::definition;
+use crate::fake_transport::connector_config;
 
 const BY_HAND: &str = r#"{"authorizationUrl":"https://as.example/authorize","tokenUrl":"https://as.example/token","baseUrl":"https://api.example/v1"}"#;
 
@@ -16,7 +16,7 @@ fn by_hand(settings: &str) -> String {
 }
 
 fn custom(config: &str) -> Result<ProviderSettings, InvalidConfig> {
-    profiles().settings(&definition(".oauth2", config))
+    profiles().settings(&connector_config(".oauth2", config))
 }
 
 fn refused(config: &str) -> String {
@@ -24,7 +24,7 @@ fn refused(config: &str) -> String {
 }
 
 #[test]
-fn r09_hand_written_endpoints_have_their_own_callback() {
+fn r09_endpoints_in_the_connector_have_a_separate_callback() {
     let settings = custom(&by_hand(r#""scope":"openid files.read","revocationUrl":"https://as.example/revoke""#)).unwrap();
     assert_eq!((settings.kind, settings.callback), (BindingKind::Pinned, CallbackPath::PerConnector));
     let endpoints = settings.endpoints.unwrap();
@@ -34,7 +34,7 @@ fn r09_hand_written_endpoints_have_their_own_callback() {
     assert_eq!(settings.base_url, "https://api.example/v1");
     assert_eq!(settings.destinations.iter().map(Origin::as_str).collect::<Vec<_>>(), ["https://api.example"]);
     assert_eq!(settings.requested_scopes.to_record(), "files.read openid");
-    assert_eq!(settings.required_scopes.to_record(), "files.read", "openid is seldom repeated in answers");
+    assert_eq!(settings.required_scopes.to_record(), "files.read", "responses seldom include openid");
     assert_eq!(settings.missing, None);
 }
 
@@ -49,7 +49,7 @@ fn r09_an_issuer_alone_shares_the_callback_and_with_endpoints_does_not() {
 }
 
 #[test]
-fn unknown_and_unfitting_fields_are_refused_by_name() {
+fn unknown_and_invalid_fields_are_refused_by_name() {
     for (settings, field) in [
         (r#""clientSecret":"x""#, "config.clientSecret"),
         (r#""TokenUrl":"https://as.example/t""#, "config.TokenUrl"),
@@ -111,9 +111,12 @@ fn unknown_and_unfitting_fields_are_refused_by_name() {
 }
 
 #[test]
-fn r16_private_key_jwt_is_refused_by_name_until_keys_can_be_given() {
-    let refused = custom(&by_hand(r#""clientAuth":"private_key_jwt""#)).unwrap_err();
-    assert!(refused.problem.contains("private_key_jwt"));
+fn r16_an_unsupported_client_authentication_is_refused_with_the_supported_ones() {
+    for unsupported in ["private_key_jwt", "tls_client_auth", "client_secret_jwt", "Basic"] {
+        let refused = custom(&by_hand(&format!(r#""clientAuth":"{unsupported}""#))).unwrap_err();
+        assert_eq!(refused.field, "config.clientAuth", "{unsupported}");
+        assert_eq!(refused.problem, r#"must be "basic", "post" or "none""#, "{unsupported}");
+    }
 }
 
 #[test]
@@ -123,7 +126,7 @@ fn lesson_25_urls_outside_the_allow_list_are_refused_at_write() {
     let config = by_hand(
         r#""revocationUrl":"https://as.example/revoke","userinfoUrl":"https://as.example/me","issuer":"https://as.example/i","destinations":["https://api.example"]"#,
     );
-    assert!(profiles.settings(&definition(".oauth2", &config)).is_ok());
+    assert!(profiles.settings(&connector_config(".oauth2", &config)).is_ok());
     for (url, field) in [
         ("https://as.example/authorize", "config.authorizationUrl"),
         ("https://as.example/token", "config.tokenUrl"),
@@ -137,23 +140,23 @@ fn lesson_25_urls_outside_the_allow_list_are_refused_at_write() {
         {
             let tail = if url.ends_with("\"]") { "\"]" } else { "/x" };
             let refused =
-                profiles.settings(&definition(".oauth2", &config.replace(url, &format!("{bad}{tail}")))).unwrap_err();
+                profiles.settings(&connector_config(".oauth2", &config.replace(url, &format!("{bad}{tail}")))).unwrap_err();
             assert_eq!((refused.field.as_str(), refused.host_not_allowed), (field, is_a_host_matter), "{url} {bad}");
-            assert!(!refused.to_string().contains("evil.test"), "values are not repeated");
+            assert!(!refused.to_string().contains("evil.test"), "errors do not contain values");
         }
     }
 }
 
 #[test]
-fn a_client_id_may_come_later_but_must_be_sound() {
-    let mut open = definition(".oauth2", BY_HAND);
+fn a_client_id_may_be_added_later_but_must_be_valid() {
+    let mut open = connector_config(".oauth2", BY_HAND);
     open.client_id = None;
     assert_eq!(profiles().settings(&open).unwrap().missing.as_deref(), Some("secrets.clientId"));
     for bad in ["a b", "\u{e4}", "a\n", &"a".repeat(513)] {
         open.client_id = Some(bad.to_owned());
         assert_eq!(profiles().settings(&open).unwrap_err().field, "secrets.clientId");
     }
-    let mut github = definition(".github", "{}");
+    let mut github = connector_config(".github", "{}");
     for bad in ["../x", "a/b", "a?b", ".."] {
         github.client_id = Some(bad.to_owned());
         assert!(profiles().settings(&github).is_err(), "{bad} would change the path");
@@ -162,54 +165,57 @@ fn a_client_id_may_come_later_but_must_be_sound() {
 
 #[test]
 fn r09_github_is_a_profile_that_shares_the_callback() {
-    let settings = profiles().settings(&definition(".github", r#"{"scope":"repo,user gist"}"#)).unwrap();
+    let settings = profiles().settings(&connector_config(".github", r#"{"scope":"repo,user gist"}"#)).unwrap();
     assert_eq!((settings.title.as_str(), settings.callback), ("GitHub", CallbackPath::Shared));
     assert_eq!(settings.authentication, ClientAuthentication::Post);
     assert_eq!(settings.required_scopes.to_record(), "gist repo user");
     let endpoints = settings.endpoints.unwrap();
     assert_eq!(endpoints.token, "https://github.com/login/oauth/access_token");
     assert_eq!(endpoints.revocation.as_deref(), Some("https://api.github.com/applications/client-1/token"));
-    assert_eq!(profiles().settings(&definition(".github", "{}")).unwrap().requested_scopes.to_record(), "read:user");
-    let unknown = profiles().settings(&definition(".github", r#"{"tokenUrl":"https://evil.test/"}"#)).unwrap_err();
+    assert_eq!(profiles().settings(&connector_config(".github", "{}")).unwrap().requested_scopes.to_record(), "read:user");
+    let unknown = profiles().settings(&connector_config(".github", r#"{"tokenUrl":"https://evil.test/"}"#)).unwrap_err();
     assert_eq!(unknown.field, "config.tokenUrl");
 }
 
 #[test]
-fn profiles_are_refused_when_unknown_denied_or_out_of_reach() {
-    let missing = profiles().settings(&definition(".unknown", "{}")).unwrap_err();
+fn profiles_are_refused_if_unknown_denied_or_outside_the_policy() {
+    let missing = profiles().settings(&connector_config(".unknown", "{}")).unwrap_err();
     assert_eq!(missing.field, "connector_type_id");
     let deny = ProfileOptions { deny: vec![ProfileId::new(".github").unwrap()], ..ProfileOptions::default() };
     let denied = Profiles::new(EgressPolicy::new(&["*"], &[]).unwrap(), deny).unwrap();
-    assert_eq!(denied.settings(&definition(".github", "{}")).unwrap_err().field, "connector_type_id");
+    assert_eq!(denied.settings(&connector_config(".github", "{}")).unwrap_err().field, "connector_type_id");
     assert!(denied.connector_types().iter().all(|kind| kind.id != ".github"));
     let narrow = Profiles::new(EgressPolicy::new(&["api.example"], &[]).unwrap(), ProfileOptions::default()).unwrap();
-    assert!(narrow.settings(&definition(".github", "{}")).unwrap_err().host_not_allowed);
+    assert!(narrow.settings(&connector_config(".github", "{}")).unwrap_err().host_not_allowed);
 }
 
 #[test]
-fn answers_are_remembered_by_exact_equality_and_within_bounds() {
+fn results_are_cached_by_exact_equality_and_within_bounds() {
     let profiles = profiles();
-    let one = profiles.settings(&definition(".oauth2", BY_HAND)).unwrap();
-    assert_eq!(profiles.settings(&definition(".oauth2", BY_HAND)).unwrap(), one);
-    assert_eq!(profiles.remembered.read().unwrap().len(), 1);
-    let other = profiles.settings(&definition(".oauth2", &by_hand(r#""scope":"x""#))).unwrap();
+    let one = profiles.settings(&connector_config(".oauth2", BY_HAND)).unwrap();
+    assert_eq!(profiles.settings(&connector_config(".oauth2", BY_HAND)).unwrap(), one);
+    assert_eq!(profiles.cache.read().unwrap().len(), 1);
+    let other = profiles.settings(&connector_config(".oauth2", &by_hand(r#""scope":"x""#))).unwrap();
     assert_ne!(other, one);
-    for number in 0..2 * REMEMBERED {
-        drop(profiles.settings(&definition(".oauth2", &format!("{{\"{number}\":1}}"))));
+    for number in 0..2 * MAX_CACHED {
+        drop(profiles.settings(&connector_config(".oauth2", &format!("{{\"{number}\":1}}"))));
     }
-    assert!(profiles.remembered.read().unwrap().len() <= REMEMBERED);
-    assert_eq!(profiles.settings(&definition(".oauth2", BY_HAND)).unwrap(), one);
+    assert!(profiles.cache.read().unwrap().len() <= MAX_CACHED);
+    assert_eq!(profiles.settings(&connector_config(".oauth2", BY_HAND)).unwrap(), one);
 }
 
 #[test]
-fn connector_types_name_their_fields() {
+fn connector_types_list_their_fields() {
     let types = profiles().connector_types();
-    assert_eq!(types.iter().map(|kind| kind.id.as_str()).collect::<Vec<_>>(), [".oauth2", ".github"]);
+    let profiles = BUILT_IN.iter().map(|(file, _)| format!(".{}", file.strip_suffix(".toml").unwrap()));
+    let expected: Vec<_> = std::iter::once(".oauth2".to_owned()).chain(profiles).collect();
+    assert_eq!(types.iter().map(|kind| kind.id.clone()).collect::<Vec<_>>(), expected);
     let custom: Vec<_> = types[0].fields.iter().map(|field| field.name.as_str()).collect();
     assert!(super::custom::FIELDS.iter().all(|name| *name == "useBasicAuth" || custom.contains(name)));
     assert_eq!(custom.len() + 1, super::custom::FIELDS.len());
-    assert_eq!(types[1].fields.iter().map(|field| field.name.as_str()).collect::<Vec<_>>(), ["scope"]);
-    assert_eq!((types[0].callback, types[1].callback), (None, Some(CallbackPath::Shared)));
+    let github = types.iter().find(|kind| kind.id == ".github").unwrap();
+    assert_eq!(github.fields.iter().map(|field| field.name.as_str()).collect::<Vec<_>>(), ["scope"]);
+    assert_eq!((types[0].callback, github.callback), (None, Some(CallbackPath::Shared)));
 }
 
 /// A profile with variables.
@@ -247,7 +253,7 @@ fn with(text: &str) -> Result<Profiles, InvalidProfile> {
 #[test]
 fn variables_fill_templates_and_are_checked() {
     let profiles = with(TENANTS).unwrap();
-    let settings = profiles.settings(&definition(".tenants", r#"{"tenant":"acme","scope":"write"}"#)).unwrap();
+    let settings = profiles.settings(&connector_config(".tenants", r#"{"tenant":"acme","scope":"write"}"#)).unwrap();
     assert_eq!(settings.endpoints.unwrap().token, "https://acme.login.example/token");
     assert_eq!(settings.base_url, "https://eu.api.example/v1");
     assert_eq!(settings.requested_scopes.to_record(), "offline_access write");
@@ -260,21 +266,21 @@ fn variables_fill_templates_and_are_checked() {
         (r#"{"tenant":"acme","region":"cn"}"#, "config.region"),
         (r#"{"tenant":"acme","other":"x"}"#, "config.other"),
     ] {
-        assert_eq!(profiles.settings(&definition(".tenants", config)).unwrap_err().field, field, "{config}");
+        assert_eq!(profiles.settings(&connector_config(".tenants", config)).unwrap_err().field, field, "{config}");
     }
     let kind = profiles.connector_types().into_iter().find(|kind| kind.id == ".tenants").unwrap();
     assert_eq!(kind.auth_modes, ["per-user", "shared"]);
-    let shared = |id, config| profiles.settings(&definition(id, config)).unwrap().client_credentials;
-    assert!(shared(".tenants", r#"{"tenant":"acme"}"#) && !shared(".github", "{}"), "as the catalogue says");
+    let shared = |id, config| profiles.settings(&connector_config(id, config)).unwrap().client_credentials;
+    assert!(shared(".tenants", r#"{"tenant":"acme"}"#) && !shared(".github", "{}"), "consistent with the catalogue");
     assert_eq!(kind.fields[0].name, "region");
     assert!(kind.fields[1].required && !kind.fields[0].required);
 }
 
 #[test]
-fn r09_a_profile_whose_host_is_free_has_no_shared_callback() {
+fn r09_a_profile_with_a_free_host_has_no_shared_callback() {
     let free = TENANTS.replace("{tenant}.login.example", "{tenant}").replace("kind = \"label\"", "kind = \"host\"");
     let profiles = with(&free).unwrap();
-    let settings = profiles.settings(&definition(".tenants", r#"{"tenant":"login.acme.test"}"#)).unwrap();
+    let settings = profiles.settings(&connector_config(".tenants", r#"{"tenant":"login.acme.test"}"#)).unwrap();
     assert_eq!(settings.callback, CallbackPath::PerConnector);
 }
 
@@ -284,7 +290,8 @@ fn profile_files_are_strict() {
         ("title = \"Tenants\"", ""),
         ("title = \"Tenants\"", "title = \"Tenants\"\ncolour = \"red\""),
         ("verified_on = \"2026-01-31\"", "verified_on = \"today\""),
-        ("verified_on = \"2026-01-31\"", "verified_on = \"2026-01-31\"\nsunset = \"2027\""),
+        ("verified_on = \"2026-01-31\"", "verified_on = \"2026-1-31\""),
+        ("token = \"https://", "introspection = \"https://as.example/introspect\"\ntoken = \"https://"),
         ("source = \"https://docs.example/\"", "source = \"wiki\""),
         ("id = \".tenants\"", "id = \"tenants\""),
         ("id = \".tenants\"", "id = \".github\""),
@@ -308,11 +315,11 @@ fn profile_files_are_strict() {
 }
 
 #[test]
-fn every_built_in_profile_is_understood() {
+fn every_built_in_profile_has_the_id_of_its_file() {
     let profiles = profiles();
+    assert_eq!(profiles.known.len(), BUILT_IN.len());
     for id in profiles.known.keys() {
         assert!(Profiles::is_built_in(id), "{id:?}");
-        assert!(profiles.settings(&definition(id.as_str(), "{}")).is_ok(), "{id:?}");
     }
 }
 
@@ -321,5 +328,5 @@ fn the_example_of_the_readme_is_a_profile() {
     let readme = include_str!("../../profiles/README.md");
     let example = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let profiles = with(example).unwrap();
-    assert_eq!(profiles.settings(&definition(".example", "{}")).unwrap().callback, CallbackPath::Shared);
+    assert_eq!(profiles.settings(&connector_config(".example", "{}")).unwrap().callback, CallbackPath::Shared);
 }

@@ -8,8 +8,9 @@ use url::Url;
 use crate::profile::has_reserved_query;
 use crate::profile::rules::{Pkce, Wire};
 
-/// Builds the URL. Every reserved parameter stands in it at most once, with our value (R12): the endpoint's own query and
-/// the additional parameters were checked when they were configured, and are checked again here.
+/// Builds the URL. Every reserved parameter occurs at most once and is set here. Additional parameters and
+/// the query of the endpoint were checked when they were configured. The query is checked again, because the endpoint comes
+/// from a stored snapshot.
 pub(super) fn build(
     wire: &Wire,
     provider: &ProviderSnapshot,

@@ -1,4 +1,4 @@
-//! How the client proves itself (RFC 6749 §2.3.1).
+//! Client authentication (RFC 6749 §2.3.1) and bearer tokens.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,9 +9,9 @@ use zeroize::Zeroizing;
 
 use crate::codec::form::{self, Form};
 
-/// Adds the client to a request: fields of the form, or the value of the `Authorization` header.
+/// Adds the client's credentials to a request: as form fields, or as the returned value of the `Authorization` header.
 ///
-/// A secret that is needed and not there is the operator's to repair, like one that the provider refuses.
+/// A missing secret is the same error as one that the provider rejects, because the operator has to correct both.
 pub(super) fn authenticate<'a>(
     provider: &'a ProviderSnapshot,
     client: &'a ClientCredentials,
@@ -19,9 +19,9 @@ pub(super) fn authenticate<'a>(
     form: &mut Form<'a>,
 ) -> Result<Option<Secret>, ProviderError> {
     match provider.authentication {
-        ClientAuthentication::Basic => basic(&provider.client_id, secret(client)?).map(Some),
+        ClientAuthentication::Basic => basic(&provider.client_id, require_secret(client)?).map(Some),
         ClientAuthentication::Post => {
-            form.add(id_parameter, &provider.client_id).add_secret("client_secret", secret(client)?);
+            form.add(id_parameter, &provider.client_id).add_secret("client_secret", require_secret(client)?);
             Ok(None)
         }
         ClientAuthentication::None => {
@@ -31,12 +31,12 @@ pub(super) fn authenticate<'a>(
     }
 }
 
-/// The client secret, which must be there.
-pub(super) fn secret(client: &ClientCredentials) -> Result<&Secret, ProviderError> {
+/// The client secret, or an error if it is missing.
+pub(super) fn require_secret(client: &ClientCredentials) -> Result<&Secret, ProviderError> {
     client.secret.as_ref().filter(|secret| !secret.is_empty()).ok_or(ProviderError::ClientRefused)
 }
 
-/// `Basic` credentials: id and secret in form encoding, so that neither can hold the colon between them.
+/// `Basic` credentials: id and secret in form encoding, so that neither contains the colon between them.
 pub(super) fn basic(client_id: &str, secret: &Secret) -> Result<Secret, ProviderError> {
     const SCHEME: &[u8] = b"Basic ";
     let mut pair = Zeroizing::new(Vec::with_capacity(3 * (client_id.len() + secret.len()) + 1));
@@ -72,8 +72,8 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_secret_is_the_operators_to_repair() {
-        assert!(secret(&ClientCredentials { secret: None }).is_err());
-        assert!(secret(&ClientCredentials { secret: Some(Secret::from_text("")) }).is_err());
+    fn an_absent_or_empty_secret_is_a_client_error() {
+        assert!(require_secret(&ClientCredentials { secret: None }).is_err());
+        assert!(require_secret(&ClientCredentials { secret: Some(Secret::from_text("")) }).is_err());
     }
 }

@@ -1,5 +1,5 @@
-//! Issuer mode: endpoints from the issuer's metadata (RFC 8414, OIDC Discovery), and the freezing of endpoints
-//! into the provider of one flow.
+//! Issuer mode: reads endpoints from the issuer's metadata (RFC 8414, OIDC Discovery). Also freezes the endpoints
+//! of a flow.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,28 +9,28 @@ use grantry_domain::provider::{BindingKind, Endpoints, ProviderSettings, Provide
 use http::StatusCode;
 use moka::future::Cache;
 
-use super::Oauth2Server;
-use crate::codec::{Object, Value, json, oauth_error};
+use super::{Oauth2Server, oauth_error};
+use crate::codec::{Object, Value, json};
 use crate::profile::has_reserved_query;
 use crate::transport::HttpResponse;
 
-/// How long metadata is believed.
+/// How long metadata is cached.
 const TIME_TO_LIVE: Duration = Duration::from_mins(10);
-/// How many issuers are remembered.
-const REMEMBERED: u64 = 1000;
+/// Maximum number of cached issuers.
+const MAX_CACHED: u64 = 1000;
 
-/// Metadata by issuer. Callers at the same time share one request; failures are not remembered.
+/// Metadata by issuer. Concurrent callers share one request. Errors are not cached.
 pub(super) struct Discovery(Cache<String, Arc<Endpoints>>);
 
 impl Default for Discovery {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(REMEMBERED).time_to_live(TIME_TO_LIVE).build())
+        Self(Cache::builder().max_capacity(MAX_CACHED).time_to_live(TIME_TO_LIVE).build())
     }
 }
 
 impl Oauth2Server {
-    /// Settles the endpoints and freezes them, with everything that later requests need (R11).
-    pub(super) async fn resolved(
+    /// Resolves the endpoints and freezes them together with the settings that later requests need.
+    pub(super) async fn resolve_endpoints(
         &self,
         settings: &ProviderSettings,
         redirect_uri: &str,
@@ -38,13 +38,13 @@ impl Oauth2Server {
     ) -> Result<ProviderSnapshot, ProviderError> {
         let (endpoints, issuer_in_response) = match (&settings.endpoints, &settings.issuer) {
             (Some(endpoints), _) => (endpoints.clone(), false),
-            // In issuer mode a response without `iss` is always refused: its connectors share one redirect URI, which is
-            // safe only because the response says who sent it (RFC 9700 §4.4.2.1).
+            // Connectors in issuer mode share one redirect URI. That is safe only if every authorization response contains
+            // `iss` (RFC 9700 §4.4.2.1), so a response without it is refused.
             (None, Some(issuer)) => (Endpoints::clone(&*self.discovered(issuer).await?), true),
             (None, None) => return Err(ProviderError::BadMetadata),
         };
         debug_assert_eq!(settings.endpoints.is_none(), settings.kind == BindingKind::Issuer);
-        for url in every_url(&endpoints) {
+        for url in all_urls(&endpoints) {
             self.allowed(url)?;
         }
         for destination in &settings.destinations {
@@ -69,7 +69,7 @@ impl Oauth2Server {
         self.discovery.0.try_get_with_by_ref(issuer, fetch).await.map_err(|error| *error)
     }
 
-    /// Asks both well-known places in turn. A place that has no document does not end the search; a wrong document does.
+    /// Requests both well-known URLs in turn. A URL without a document does not end the search; an invalid document does.
     async fn fetch_metadata(&self, issuer: &str) -> Result<Endpoints, ProviderError> {
         self.allowed(issuer)?;
         let mut last = ProviderError::BadMetadata;
@@ -90,8 +90,8 @@ impl Oauth2Server {
             return Err(BAD);
         }
         let flag = |name: &str| body.get(name).and_then(Value::as_bool) == Some(true);
-        // Without `iss` in its responses an issuer cannot be told from another (RFC 9207 §3); and requests cannot be
-        // pushed yet where that is demanded.
+        // Without `iss` in responses, two issuers cannot be distinguished (RFC 9207 §3). Pushed authorization requests
+        // (RFC 9126) are not supported, so an issuer that requires them cannot be used.
         if !flag("authorization_response_iss_parameter_supported") || flag("require_pushed_authorization_requests") {
             return Err(BAD);
         }
@@ -99,14 +99,11 @@ impl Oauth2Server {
             authorization: url("authorization_endpoint")?.ok_or(BAD)?,
             token: url("token_endpoint")?.ok_or(BAD)?,
             revocation: url("revocation_endpoint")?,
-            pushed_authorization: url("pushed_authorization_request_endpoint")?,
             userinfo: url("userinfo_endpoint")?,
-            introspection: url("introspection_endpoint")?,
-            probe: None,
             jwks: url("jwks_uri")?,
         };
         let usable = |text: &str| self.profiles.policy().check(text).is_ok_and(|url| url.as_str() == text);
-        if every_url(&endpoints).all(usable) && !has_reserved_query(&endpoints.authorization) {
+        if all_urls(&endpoints).all(usable) && !has_reserved_query(&endpoints.authorization) {
             Ok(endpoints)
         } else {
             Err(BAD)
@@ -114,16 +111,9 @@ impl Oauth2Server {
     }
 }
 
-/// Every URL that a browser is sent to or that is called.
-fn every_url(endpoints: &Endpoints) -> impl Iterator<Item = &str> {
-    let optional = [
-        &endpoints.revocation,
-        &endpoints.pushed_authorization,
-        &endpoints.userinfo,
-        &endpoints.introspection,
-        &endpoints.probe,
-        &endpoints.jwks,
-    ];
+/// Every URL that a request or a browser goes to.
+fn all_urls(endpoints: &Endpoints) -> impl Iterator<Item = &str> {
+    let optional = [&endpoints.revocation, &endpoints.userinfo, &endpoints.jwks];
     let required = [&endpoints.authorization, &endpoints.token];
     required.into_iter().chain(optional.into_iter().flatten()).map(String::as_str)
 }
@@ -137,10 +127,10 @@ fn well_known(issuer: &str) -> [String; 2] {
     [format!("{origin}/.well-known/oauth-authorization-server{path}"), format!("{trimmed}/.well-known/openid-configuration")]
 }
 
-/// The document in an answer, or what the lack of one means.
+/// The document in a response, or the error if there is none.
 fn document(response: &HttpResponse) -> Result<Object<'_>, ProviderError> {
     if response.status != StatusCode::OK {
-        let error = oauth_error::by_status(response.status, &response.headers);
+        let error = oauth_error::from_status(response.status, &response.headers);
         return Err(error.filter(|error| *error != ProviderError::Malformed).unwrap_or(ProviderError::BadMetadata));
     }
     json::parse_object(&response.body).map_err(|_| ProviderError::BadMetadata)
@@ -151,7 +141,7 @@ mod tests {
     use super::well_known;
 
     #[test]
-    fn r11_the_well_known_part_goes_where_each_standard_puts_it() {
+    fn r11_the_well_known_urls_follow_both_standards() {
         for (issuer, rfc8414, oidc) in [
             (
                 "https://example.com",

@@ -1,4 +1,4 @@
-//! Checking an ID token (OIDC Core §3.1.3.7). It names an account; nobody is logged in by it (R35).
+//! Validates ID tokens (OIDC Core §3.1.3.7). They identify the connected account and log no user in.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,10 +12,10 @@ use super::Oauth2Server;
 use super::keys::{PublicKey, SignatureKind};
 use crate::codec::{Object, Text, Value, json};
 
-/// How far clocks may differ, in seconds.
+/// Allowed clock skew in seconds.
 const LEEWAY: i64 = 60;
 
-/// The three parts of a token, of which the first two are decoded.
+/// The parts of a token. Header and claims are decoded.
 struct Parts<'a> {
     header: Zeroizing<Vec<u8>>,
     claims: Zeroizing<Vec<u8>>,
@@ -24,8 +24,8 @@ struct Parts<'a> {
 }
 
 impl Oauth2Server {
-    /// Checks an ID token and gives its claims as JSON. Where the issuer publishes keys the signature is checked; without
-    /// keys the token is as good as the TLS connection to the token endpoint that it came through.
+    /// Validates an ID token and returns its claims as JSON. If the issuer publishes keys, the signature is verified. Without
+    /// keys, the TLS connection to the token endpoint authenticates the issuer (OIDC Core §3.1.3.7, item 6).
     pub(super) async fn checked_claims(
         &self,
         provider: &ProviderSnapshot,
@@ -37,14 +37,14 @@ impl Oauth2Server {
         let parts = parts(token.expose_text().ok_or(MALFORMED)?).ok_or(MALFORMED)?;
         let header = json::parse_object(&parts.header).map_err(|_| MALFORMED)?;
         let text = |name: &str| header.string(name).map_err(|_| MALFORMED);
-        let kind = text("alg")?.as_deref().and_then(SignatureKind::named).ok_or(MALFORMED)?;
+        let kind = text("alg")?.as_deref().and_then(SignatureKind::from_name).ok_or(MALFORMED)?;
         if header.get("crit").is_some() {
             return Err(MALFORMED);
         }
         let now = self.clock.now().as_millis().div_euclid(1000);
         {
             let claims = json::parse_object(&parts.claims).map_err(|_| MALFORMED)?;
-            if !claims_hold(&claims, issuer, &provider.client_id, nonce, now) {
+            if !claims_are_valid(&claims, issuer, &provider.client_id, nonce, now) {
                 return Err(MALFORMED);
             }
         }
@@ -81,22 +81,22 @@ fn parts(token: &str) -> Option<Parts<'_>> {
     Some(Parts { header: decode(header)?, claims: decode(claims)?, signed, signature })
 }
 
-fn claims_hold(claims: &Object<'_>, issuer: &str, client_id: &str, nonce: Option<&str>, now: i64) -> bool {
+fn claims_are_valid(claims: &Object<'_>, issuer: &str, client_id: &str, nonce: Option<&str>, now: i64) -> bool {
     let text = |name: &str| claims.string(name).ok().flatten();
     let audience: Vec<_> = match claims.get("aud") {
         Some(Value::List(items)) => items.iter().filter_map(Value::as_text).map(Text::decode).collect(),
         Some(single) => single.as_text().map(Text::decode).into_iter().collect(),
         None => Vec::new(),
     };
-    let for_us = audience.iter().any(|name| name == client_id);
-    let presented_by_us = match text("azp") {
+    let is_audience = audience.iter().any(|name| name == client_id);
+    let is_authorized_party = match text("azp") {
         Some(party) => party == client_id,
         None => audience.len() == 1,
     };
     let expires = claims.get("exp").and_then(Value::as_scalar).and_then(|text| whole_seconds(&text));
     text("iss").as_deref() == Some(issuer)
-        && for_us
-        && presented_by_us
+        && is_audience
+        && is_authorized_party
         && expires.is_some_and(|at| at.saturating_add(LEEWAY) > now)
         && nonce.is_none_or(|sent| text("nonce").as_deref() == Some(sent))
 }

@@ -1,4 +1,4 @@
-//! Who consented: from the ID token, else from userinfo. A label and a subject for comparison (R35).
+//! Identifies the connected account from the ID token, else from userinfo: a label to show and a subject to compare.
 
 use grantry_domain::ports::{ProviderError, TokenResponse};
 use grantry_domain::provider::{Account, ProviderSnapshot};
@@ -8,57 +8,57 @@ use super::{Oauth2Server, client_auth};
 use crate::codec::{Object, Value, json};
 use crate::profile::rules::IdentityRules;
 
-/// The longest subject and label, in characters.
+/// Maximum length of subject and label in characters.
 const MAX_TEXT: usize = 255;
 
-/// What one source says.
-struct Claimed {
+/// The claims of one source.
+struct AccountClaims {
     subject: Option<String>,
     label: Option<String>,
 }
 
 impl Oauth2Server {
-    pub(super) async fn identified(
+    pub(super) async fn identify_account(
         &self,
         provider: &ProviderSnapshot,
-        answer: &TokenResponse,
+        tokens: &TokenResponse,
         nonce: Option<&str>,
     ) -> Result<Option<Account>, ProviderError> {
         let rules = self.rules(provider)?;
         let rules = &rules.wire.identity;
-        let from_token = match (&answer.id_token, &provider.issuer) {
+        let from_token = match (&tokens.id_token, &provider.issuer) {
             (Some(token), Some(issuer)) => {
                 let claims = self.checked_claims(provider, issuer, token, nonce).await?;
                 let claims = json::parse_object(&claims).map_err(|_| ProviderError::Malformed)?;
-                Some(claimed(&claims, rules))
+                Some(account_claims(&claims, rules))
             }
-            // Without a known issuer an ID token proves nothing, and without one in the answer there is nothing to check.
+            // An ID token cannot be validated without a known issuer.
             (Some(_) | None, None) | (None, Some(_)) => None,
         };
-        if let Some(Claimed { subject: Some(subject), label: Some(label) }) = from_token {
+        if let Some(AccountClaims { subject: Some(subject), label: Some(label) }) = from_token {
             return Ok(Some(Account { subject, label }));
         }
         let known_subject = from_token.and_then(|claimed| claimed.subject);
         let Some(url) = &provider.endpoints.userinfo else { return Ok(known_subject.map(without_label)) };
 
-        let Some(told) = self.userinfo(url, answer, rules).await else { return Ok(known_subject.map(without_label)) };
-        // Userinfo about somebody else must not be used (OIDC Core §5.3.2).
-        if known_subject.is_some() && told.subject != known_subject {
+        let Some(userinfo) = self.userinfo(url, tokens, rules).await else { return Ok(known_subject.map(without_label)) };
+        // Userinfo about a different subject must not be used (OIDC Core §5.3.2).
+        if known_subject.is_some() && userinfo.subject != known_subject {
             return Err(ProviderError::Malformed);
         }
-        let Some(subject) = told.subject else { return Ok(None) };
-        let label = told.label.unwrap_or_else(|| subject.clone());
+        let Some(subject) = userinfo.subject else { return Ok(None) };
+        let label = userinfo.label.unwrap_or_else(|| subject.clone());
         Ok(Some(Account { subject, label }))
     }
 
-    /// What userinfo says. It gives a label and nothing else, so whatever keeps it from being read counts as silence: a
-    /// token without the scope `openid`, for one, is refused there by every standard provider (OIDC Core §5.3.3).
-    async fn userinfo(&self, url: &str, answer: &TokenResponse, rules: &IdentityRules) -> Option<Claimed> {
-        let response = self.get_json(url, Some(client_auth::bearer(&answer.access_token))).await.ok()?;
+    /// The claims in userinfo. They only serve the label, so every error counts as absent claims. For example, providers
+    /// reject a token without the scope `openid` (OIDC Core §5.3.3).
+    async fn userinfo(&self, url: &str, tokens: &TokenResponse, rules: &IdentityRules) -> Option<AccountClaims> {
+        let response = self.get_json(url, Some(client_auth::bearer(&tokens.access_token))).await.ok()?;
         if response.status != StatusCode::OK {
             return None;
         }
-        json::parse_object(&response.body).ok().map(|body| claimed(&body, rules))
+        json::parse_object(&response.body).ok().map(|body| account_claims(&body, rules))
     }
 }
 
@@ -66,18 +66,18 @@ fn without_label(subject: String) -> Account {
     Account { label: subject.clone(), subject }
 }
 
-fn claimed(body: &Object<'_>, rules: &IdentityRules) -> Claimed {
-    let first = |names: &[String]| names.iter().filter_map(|name| body.get(name)).find_map(readable);
-    Claimed { subject: first(&rules.subject), label: first(&rules.label) }
+fn account_claims(body: &Object<'_>, rules: &IdentityRules) -> AccountClaims {
+    let first = |names: &[String]| names.iter().filter_map(|name| body.get(name)).find_map(display_text);
+    AccountClaims { subject: first(&rules.subject), label: first(&rules.label) }
 }
 
-/// A text for people and logs: neither empty nor long, and without characters that would disturb a line (R79).
-fn readable(value: &Value<'_>) -> Option<String> {
-    let disturbs = |letter: &char| {
+/// A non-empty text of limited length, without control and formatting characters that could falsify a page or a log line.
+fn display_text(value: &Value<'_>) -> Option<String> {
+    let is_unsafe = |letter: &char| {
         letter.is_control()
             || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
     };
     let text = value.as_scalar()?;
-    let text: String = text.trim().chars().filter(|letter| !disturbs(letter)).take(MAX_TEXT).collect();
+    let text: String = text.trim().chars().filter(|letter| !is_unsafe(letter)).take(MAX_TEXT).collect();
     (!text.is_empty()).then_some(text)
 }

@@ -1,4 +1,4 @@
-//! Key sets for ID tokens (RFC 7517): fetched, remembered for a while, public keys only.
+//! Key sets for ID tokens (RFC 7517), fetched and cached. Only public keys are used.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,33 +8,33 @@ use http::StatusCode;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use moka::future::Cache;
 
-use super::Oauth2Server;
-use crate::codec::{Object, Value, json, oauth_error};
+use super::{Oauth2Server, oauth_error};
+use crate::codec::{Object, Value, json};
 
-/// How long a key set is believed.
+/// How long a key set is cached.
 const TIME_TO_LIVE: Duration = Duration::from_mins(10);
-/// How many key sets are remembered.
-const REMEMBERED: u64 = 1000;
+/// Maximum number of cached key sets.
+const MAX_CACHED: u64 = 1000;
 
 /// Key sets by URL.
 pub(super) struct KeySets(Cache<String, Arc<Vec<PublicKey>>>);
 
 impl Default for KeySets {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(REMEMBERED).time_to_live(TIME_TO_LIVE).build())
+        Self(Cache::builder().max_capacity(MAX_CACHED).time_to_live(TIME_TO_LIVE).build())
     }
 }
 
 /// A key that verifies signatures.
 pub(super) struct PublicKey {
     id: Option<String>,
-    /// The algorithm it is meant for, if the set says so.
+    /// The algorithm it is restricted to, if the set contains one.
     algorithm: Option<String>,
     family: Family,
     key: DecodingKey,
 }
 
-/// Which algorithms a key can serve at all.
+/// The algorithms a key is suitable for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Family {
     Rsa,
@@ -43,7 +43,7 @@ enum Family {
     Ed25519,
 }
 
-/// A way to sign.
+/// A signature algorithm.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SignatureKind {
     name: &'static str,
@@ -51,7 +51,7 @@ pub(super) struct SignatureKind {
     pub(super) algorithm: Algorithm,
 }
 
-/// Signatures of the issuer only: `none` proves nothing, and with `HS256` the client secret would be the key.
+/// The accepted algorithms. `none` has no signature, and `HS256` would use the client secret as key.
 const KINDS: [SignatureKind; 9] = [
     SignatureKind { name: "RS256", family: Family::Rsa, algorithm: Algorithm::RS256 },
     SignatureKind { name: "RS384", family: Family::Rsa, algorithm: Algorithm::RS384 },
@@ -65,14 +65,14 @@ const KINDS: [SignatureKind; 9] = [
 ];
 
 impl SignatureKind {
-    /// The kind that `alg` names, if it is acceptable.
-    pub(super) fn named(alg: &str) -> Option<Self> {
+    /// The kind for a value of `alg`, if it is accepted.
+    pub(super) fn from_name(alg: &str) -> Option<Self> {
         KINDS.into_iter().find(|kind| kind.name == alg)
     }
 }
 
 impl PublicKey {
-    /// Whether this key may verify a signature of that kind and key id.
+    /// Whether this key can verify a signature of this kind and key id.
     pub(super) fn fits(&self, kind: SignatureKind, id: Option<&str>) -> bool {
         self.family == kind.family
             && self.algorithm.as_deref().is_none_or(|meant| meant == kind.name)
@@ -91,7 +91,7 @@ impl Oauth2Server {
         self.key_sets.0.try_get_with_by_ref(url, fetch).await.map_err(|error| *error)
     }
 
-    /// Forgets a key set that lacks a key: issuers change keys before the time is over.
+    /// Removes a key set from the cache. Issuers can rotate keys before it expires.
     pub(super) async fn forget_keys(&self, url: &str) {
         self.key_sets.0.invalidate(url).await;
     }
@@ -99,12 +99,12 @@ impl Oauth2Server {
     async fn fetch_keys(&self, url: &str) -> Result<Vec<PublicKey>, ProviderError> {
         let response = self.get_json(url, None).await?;
         if response.status != StatusCode::OK {
-            let error = oauth_error::by_status(response.status, &response.headers);
+            let error = oauth_error::from_status(response.status, &response.headers);
             return Err(error.unwrap_or(ProviderError::Malformed));
         }
         let body = json::parse_object(&response.body).map_err(|_| ProviderError::Malformed)?;
         let keys = body.get("keys").and_then(Value::as_list).ok_or(ProviderError::Malformed)?;
-        // A set may hold keys of kinds that we do not know; they are passed over.
+        // Keys of unknown types are skipped (RFC 7517 §5).
         Ok(keys.iter().filter_map(Value::as_object).filter_map(public_key).collect())
     }
 }

@@ -6,8 +6,10 @@ mod discovery;
 mod id_token;
 mod identity;
 mod keys;
+mod oauth_error;
 mod revocation;
 mod token_request;
+mod token_response;
 
 use std::sync::Arc;
 
@@ -24,16 +26,16 @@ use http::{HeaderMap, HeaderValue, Method};
 pub(crate) use self::client_auth::bearer;
 use self::discovery::Discovery;
 use self::keys::KeySets;
-use crate::codec::token_response::MAX_ANSWER;
+use self::token_response::MAX_RESPONSE;
 use crate::profile::rules::Wire;
-use crate::profile::{Profiles, Understood};
+use crate::profile::{ParsedConnector, Profiles};
 use crate::transport::{HttpRequest, HttpResponse, HttpTransport};
 
-/// How this software names itself; some APIs refuse requests without it.
+/// The `User-Agent`. Some APIs refuse requests without it.
 pub(crate) const AGENT: HeaderValue = HeaderValue::from_static(concat!("grantry/", env!("CARGO_PKG_VERSION")));
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// Speaks OAuth 2.0 to authorization servers. Holds no secret and never retries.
+/// Sends OAuth 2.0 requests to authorization servers. It stores no secret and never retries.
 pub struct Oauth2Server {
     transport: Arc<dyn HttpTransport>,
     profiles: Arc<Profiles>,
@@ -43,18 +45,18 @@ pub struct Oauth2Server {
 }
 
 impl Oauth2Server {
-    /// A server over a transport. The clock judges the expiry of ID tokens.
+    /// Creates the client over a transport. The clock is used for the expiry of ID tokens.
     pub fn new(transport: Arc<dyn HttpTransport>, profiles: Arc<Profiles>, clock: Arc<dyn Clock>) -> Self {
         let (discovery, key_sets) = (Discovery::default(), KeySets::default());
         Self { transport, profiles, clock, discovery, key_sets }
     }
 
-    /// The wire rules of a frozen provider. Settings that the operator no longer permits send no request.
-    fn rules(&self, provider: &ProviderSnapshot) -> Result<Arc<Understood>, ProviderError> {
-        self.profiles.of(provider).map_err(|_| ProviderError::NotAllowed)
+    /// The wire rules of a frozen provider. If the operator no longer allows its settings, no request is sent.
+    fn rules(&self, provider: &ProviderSnapshot) -> Result<Arc<ParsedConnector>, ProviderError> {
+        self.profiles.parse_snapshot(provider).map_err(|_| ProviderError::NotAllowed)
     }
 
-    /// Asks the egress policy about a URL, whatever was checked when it was saved (R70).
+    /// Checks a URL against the egress policy. The policy may have changed since the URL was saved.
     fn allowed(&self, url: &str) -> Result<(), ProviderError> {
         self.profiles.policy().check(url).map(drop).map_err(|_| ProviderError::NotAllowed)
     }
@@ -66,7 +68,7 @@ impl Oauth2Server {
             headers: HeaderMap::from_iter([(ACCEPT, JSON), (USER_AGENT, AGENT)]),
             authorization,
             body: None,
-            max_body: MAX_ANSWER,
+            max_body: MAX_RESPONSE,
         })
         .await
     }
@@ -85,7 +87,7 @@ impl AuthorizationServer for Oauth2Server {
         redirect_uri: &str,
         config: &str,
     ) -> Result<ProviderSnapshot, ProviderError> {
-        self.resolved(settings, redirect_uri, config).await
+        self.resolve_endpoints(settings, redirect_uri, config).await
     }
 
     async fn authorization_url(
@@ -105,7 +107,7 @@ impl AuthorizationServer for Oauth2Server {
         code: &Secret,
         verifier: &Secret,
     ) -> Result<TokenResponse, ProviderError> {
-        self.exchanged(provider, client, code, verifier).await
+        self.exchange_code(provider, client, code, verifier).await
     }
 
     async fn refresh(
@@ -115,7 +117,7 @@ impl AuthorizationServer for Oauth2Server {
         refresh_token: &Secret,
         granted: &Scopes,
     ) -> Result<TokenResponse, ProviderError> {
-        self.refreshed(provider, client, refresh_token, granted).await
+        self.request_refresh(provider, client, refresh_token, granted).await
     }
 
     async fn revoke(
@@ -125,12 +127,12 @@ impl AuthorizationServer for Oauth2Server {
         token: &Secret,
         kind: TokenKind,
     ) -> Result<RevocationResponse, ProviderError> {
-        self.revoked(provider, client, token, kind).await
+        self.request_revocation(provider, client, token, kind).await
     }
 
     fn revocation_order(&self, provider: &ProviderSnapshot) -> Vec<TokenKind> {
         let order = |wire: &Wire| wire.revocation.order.iter().copied().map(TokenKind::from).collect();
-        // Rules that cannot be had any more leave the order of the standard (RFC 7009 §2.1).
+        // If the operator no longer allows the settings, the order of RFC 7009 §2.1 applies.
         self.rules(provider).map_or_else(|_| order(&Wire::default()), |rules| order(&rules.wire))
     }
 
@@ -140,16 +142,16 @@ impl AuthorizationServer for Oauth2Server {
         client: &ClientCredentials,
         scopes: &Scopes,
     ) -> Result<TokenResponse, ProviderError> {
-        self.client_token(provider, client, scopes).await
+        self.request_client_token(provider, client, scopes).await
     }
 
     async fn identify(
         &self,
         provider: &ProviderSnapshot,
-        answer: &TokenResponse,
+        response: &TokenResponse,
         nonce: Option<String>,
     ) -> Result<Option<Account>, ProviderError> {
-        self.identified(provider, answer, nonce.as_deref()).await
+        self.identify_account(provider, response, nonce.as_deref()).await
     }
 }
 

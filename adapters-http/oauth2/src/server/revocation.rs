@@ -1,22 +1,23 @@
-//! Revocation: RFC 7009, or the vendor's own call.
+//! Token revocation (RFC 7009), and the variants of vendors.
 
 use grantry_domain::ports::{ClientCredentials, ProviderError, RevocationResponse, TokenKind};
 use grantry_domain::provider::ProviderSnapshot;
 use grantry_domain::secret::Secret;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode};
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::token_request::form_request;
-use super::{AGENT, JSON, Oauth2Server, client_auth};
+use super::token_response::MAX_RESPONSE;
+use super::{AGENT, JSON, Oauth2Server, client_auth, oauth_error};
 use crate::codec::form::Form;
-use crate::codec::token_response::MAX_ANSWER;
-use crate::codec::{json, oauth_error};
+use crate::codec::json;
 use crate::profile::rules::{RevocationStyle, Wire};
 use crate::transport::{HttpRequest, HttpResponse};
 
 impl Oauth2Server {
-    pub(super) async fn revoked(
+    pub(super) async fn request_revocation(
         &self,
         provider: &ProviderSnapshot,
         client: &ClientCredentials,
@@ -30,11 +31,11 @@ impl Oauth2Server {
             RevocationStyle::DeleteBasicJson if kind == TokenKind::Refresh => return Ok(RevocationResponse::NotSupported),
             RevocationStyle::DeleteBasicJson => delete(provider, client, endpoint, token)?,
         };
-        judge(&rules.wire, &self.send(request).await?)
+        classify(&rules.wire, &self.send(request).await?)
     }
 }
 
-/// RFC 7009 §2.1. The hint must be right: there are servers that look only where it points and answer 200 all the same.
+/// RFC 7009 §2.1. The hint must be correct: some servers search only tokens of that type and return 200 in any case.
 fn standard(
     wire: &Wire,
     provider: &ProviderSnapshot,
@@ -61,38 +62,35 @@ fn delete(
     endpoint: &str,
     token: &Secret,
 ) -> Result<HttpRequest, ProviderError> {
-    let (head, tail) = (br#"{"access_token":""#, br#""}"#);
-    let mut body = Zeroizing::new(Vec::with_capacity(head.len() + 2 * token.len() + tail.len()));
-    body.extend_from_slice(head);
-    // Tokens are visible ASCII (R28), so that only these two need an escape.
-    for &byte in token.expose() {
-        if byte == b'"' || byte == b'\\' {
-            body.push(b'\\');
-        }
-        body.push(byte);
+    #[derive(Serialize)]
+    struct Body<'a> {
+        access_token: &'a str,
     }
-    body.extend_from_slice(tail);
+    let access_token = token.expose_text().ok_or(ProviderError::Malformed)?;
+    // A token is visible ASCII, of which an escape takes at most two bytes: the buffer never grows.
+    let mut body = Zeroizing::new(Vec::with_capacity(br#"{"access_token":""}"#.len() + 2 * access_token.len()));
+    serde_json::to_writer(&mut *body, &Body { access_token }).map_err(|_| ProviderError::Malformed)?;
     Ok(HttpRequest {
         method: Method::DELETE,
         url: endpoint.to_owned(),
         headers: HeaderMap::from_iter([(ACCEPT, JSON), (CONTENT_TYPE, JSON), (USER_AGENT, AGENT)]),
-        authorization: Some(client_auth::basic(&provider.client_id, client_auth::secret(client)?)?),
+        authorization: Some(client_auth::basic(&provider.client_id, client_auth::require_secret(client)?)?),
         body: Some(Secret::from_zeroizing(body)),
-        max_body: MAX_ANSWER,
+        max_body: MAX_RESPONSE,
     })
 }
 
-fn judge(wire: &Wire, response: &HttpResponse) -> Result<RevocationResponse, ProviderError> {
+fn classify(wire: &Wire, response: &HttpResponse) -> Result<RevocationResponse, ProviderError> {
     let status = response.status;
     let is_done = [StatusCode::OK, StatusCode::NO_CONTENT].contains(&status);
-    if is_done || wire.revocation.done_statuses.contains(&status.as_u16()) {
+    if is_done || wire.revocation.success_statuses.contains(&status.as_u16()) {
         return Ok(RevocationResponse::Done);
     }
     if status == StatusCode::BAD_REQUEST {
         let body = json::parse_object(&response.body).ok();
-        if body.and_then(|body| oauth_error::code(&body)).as_deref() == Some("unsupported_token_type") {
+        if body.and_then(|body| oauth_error::error_code(&body)).as_deref() == Some("unsupported_token_type") {
             return Ok(RevocationResponse::NotSupported);
         }
     }
-    Err(oauth_error::of_response(response, &wire.token.errors))
+    Err(oauth_error::from_response(response, &wire.token.errors))
 }

@@ -6,16 +6,16 @@ use grantry_domain::secret::Secret;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
 
+use super::token_response::{self, MAX_RESPONSE};
 use super::{AGENT, JSON, Oauth2Server, client_auth};
 use crate::codec::form::Form;
-use crate::codec::token_response::{self, MAX_ANSWER};
 use crate::profile::rules::{Pkce, Wire};
 use crate::transport::HttpRequest;
 
 pub(super) const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 
 impl Oauth2Server {
-    pub(super) async fn exchanged(
+    pub(super) async fn exchange_code(
         &self,
         provider: &ProviderSnapshot,
         client: &ClientCredentials,
@@ -31,7 +31,7 @@ impl Oauth2Server {
         self.token_call(&rules.wire, provider, client, form).await
     }
 
-    pub(super) async fn refreshed(
+    pub(super) async fn request_refresh(
         &self,
         provider: &ProviderSnapshot,
         client: &ClientCredentials,
@@ -42,7 +42,7 @@ impl Oauth2Server {
         let scope = rules.wire.scopes.join(granted);
         let mut form = Form::default();
         form.add("grant_type", "refresh_token").add_secret("refresh_token", refresh_token);
-        // Without it the scopes stay as granted; with it they are the granted ones and never more (R13).
+        // Without the parameter the scopes stay as granted (RFC 6749 §6). With it, only the granted scopes are sent.
         if rules.wire.refresh.send_scope && !scope.is_empty() {
             form.add(&rules.wire.scopes.parameter, &scope);
         }
@@ -52,7 +52,7 @@ impl Oauth2Server {
         self.token_call(&rules.wire, provider, client, form).await
     }
 
-    pub(super) async fn client_token(
+    pub(super) async fn request_client_token(
         &self,
         provider: &ProviderSnapshot,
         client: &ClientCredentials,
@@ -87,7 +87,7 @@ impl Oauth2Server {
     }
 }
 
-/// A form, posted.
+/// A POST request with a form.
 pub(super) fn form_request(url: &str, authorization: Option<Secret>, form: &Form<'_>) -> HttpRequest {
     HttpRequest {
         method: Method::POST,
@@ -95,6 +95,6 @@ pub(super) fn form_request(url: &str, authorization: Option<Secret>, form: &Form
         headers: HeaderMap::from_iter([(ACCEPT, JSON), (CONTENT_TYPE, FORM), (USER_AGENT, AGENT)]),
         authorization,
         body: Some(form.finish()),
-        max_body: MAX_ANSWER,
+        max_body: MAX_RESPONSE,
     }
 }

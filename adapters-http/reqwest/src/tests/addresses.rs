@@ -1,4 +1,4 @@
-//! Which addresses a connection is made to.
+//! The addresses that connections are made to.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -14,34 +14,34 @@ use super::{fetch, refused};
 use crate::resolver::NameLookup;
 use crate::{Limits, ReqwestTransport, tls};
 
-/// Gives the scripted answers in turn, then the last one for ever.
-struct Lies {
-    answers: Mutex<Vec<Vec<IpAddr>>>,
-    asked: AtomicUsize,
+/// Returns the given address lists in turn, then always the last one.
+struct FakeLookup {
+    responses: Mutex<Vec<Vec<IpAddr>>>,
+    calls: AtomicUsize,
 }
 
-impl Lies {
-    fn new(answers: &[&[&str]]) -> Arc<Self> {
-        let parse = |answer: &&[&str]| answer.iter().map(|text| text.parse().unwrap()).collect();
-        let answers = Mutex::new(answers.iter().map(parse).collect());
-        Arc::new(Self { answers, asked: AtomicUsize::new(0) })
+impl FakeLookup {
+    fn new(responses: &[&[&str]]) -> Arc<Self> {
+        let parse = |response: &&[&str]| response.iter().map(|text| text.parse().unwrap()).collect();
+        let responses = Mutex::new(responses.iter().map(parse).collect());
+        Arc::new(Self { responses, calls: AtomicUsize::new(0) })
     }
 }
 
 #[async_trait]
-impl NameLookup for Lies {
+impl NameLookup for FakeLookup {
     async fn lookup(&self, _host: &str) -> io::Result<Vec<IpAddr>> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
-        let mut answers = self.answers.lock().unwrap();
-        Ok(if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() })
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let mut responses = self.responses.lock().unwrap();
+        Ok(if responses.len() > 1 { responses.remove(0) } else { responses[0].clone() })
     }
 }
 
-fn transport(allow: &[String], lies: &Arc<Lies>, authority: &Authority) -> ReqwestTransport {
+fn transport(allow: &[String], lookup: &Arc<FakeLookup>, authority: &Authority) -> ReqwestTransport {
     let any = ["*".to_owned()];
     let policy = EgressPolicy::new(&any, allow).unwrap();
     let roots = authority.roots();
-    let lookup: Arc<dyn NameLookup> = Arc::clone(lies) as _;
+    let lookup: Arc<dyn NameLookup> = Arc::clone(lookup) as _;
     ReqwestTransport::build(policy, Limits::OAUTH, &lookup, |builder| tls::with_roots(builder, &roots)).unwrap()
 }
 
@@ -49,42 +49,46 @@ fn transport(allow: &[String], lies: &Arc<Lies>, authority: &Authority) -> Reqwe
 async fn r69_a_public_name_that_points_inside_is_refused() {
     let authority = Authority::new();
     for inside in ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1", "fd00::1"] {
-        let lies = Lies::new(&[&[inside]]);
-        let transport = transport(&[], &lies, &authority);
+        let lookup = FakeLookup::new(&[&[inside]]);
+        let transport = transport(&[], &lookup, &authority);
         assert_eq!(refused(fetch(&transport, "https://public.test/").await), TransportError::NotAllowed, "{inside}");
-        assert_eq!(lies.asked.load(Ordering::Relaxed), 1);
+        assert_eq!(lookup.calls.load(Ordering::Relaxed), 1);
     }
 }
 
 #[tokio::test]
-async fn r69_the_connection_goes_to_the_address_that_was_judged() {
+async fn r69_the_connection_goes_to_the_address_that_was_checked() {
     let authority = Authority::new();
     let server = TlsServer::start(&authority, "listed.test").await;
-    // A second look-up would get another address, one without a server.
-    let lies = Lies::new(&[&["127.0.0.1"], &["127.0.0.9"]]);
-    let transport = transport(&[format!("listed.test:{}", server.port())], &lies, &authority);
+    // A second look-up would return an address without a server.
+    let lookup = FakeLookup::new(&[&["127.0.0.1"], &["127.0.0.9"]]);
+    let transport = transport(&[format!("listed.test:{}", server.port())], &lookup, &authority);
     assert!(fetch(&transport, &format!("https://listed.test:{}/", server.port())).await.is_ok());
-    assert_eq!(lies.asked.load(Ordering::Relaxed), 1);
+    assert_eq!(lookup.calls.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
-async fn r69_a_name_that_changes_its_mind_is_judged_each_time() {
+async fn r69_every_look_up_of_a_name_is_checked() {
     let authority = Authority::new();
     let server = TlsServer::start(&authority, "listed.test").await;
-    let lies = Lies::new(&[&["127.0.0.1"], &["10.0.0.1"]]);
+    let lookup = FakeLookup::new(&[&["127.0.0.1"], &["10.0.0.1"]]);
     let port = server.port();
-    // Plain http to a listed loopback name must stay on this machine, whatever the name says later.
-    let transport = transport(&[format!("localhost:{port}")], &lies, &authority);
-    assert_eq!(refused(fetch(&transport, &format!("http://localhost:{port}/")).await), TransportError::Cut, "it speaks TLS");
+    // Plain http to a listed loopback name must stay on this machine even if the name resolves elsewhere later.
+    let transport = transport(&[format!("localhost:{port}")], &lookup, &authority);
+    assert_eq!(
+        refused(fetch(&transport, &format!("http://localhost:{port}/")).await),
+        TransportError::Cut,
+        "the server expects TLS"
+    );
     assert_eq!(refused(fetch(&transport, &format!("http://localhost:{port}/")).await), TransportError::NotAllowed);
 }
 
 #[tokio::test]
-async fn r69_address_literals_are_judged_although_no_resolver_is_asked() {
+async fn r69_address_literals_are_checked_without_the_resolver() {
     let authority = Authority::new();
-    let server = RawServer::saying("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
-    let lies = Lies::new(&[&["127.0.0.1"]]);
-    let transport = transport(&[], &lies, &authority);
+    let server = RawServer::responding("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    let lookup = FakeLookup::new(&[&["127.0.0.1"]]);
+    let transport = transport(&[], &lookup, &authority);
     let port = server.port();
     for host in [
         "127.0.0.1",
@@ -102,15 +106,15 @@ async fn r69_address_literals_are_judged_although_no_resolver_is_asked() {
             assert_eq!(refused(fetch(&transport, &url).await), TransportError::NotAllowed, "{url}");
         }
     }
-    assert!(server.heard().is_empty());
-    assert_eq!(lies.asked.load(Ordering::Relaxed), 0);
+    assert!(server.requests().is_empty());
+    assert_eq!(lookup.calls.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test]
-async fn r70_a_url_outside_the_policy_is_not_even_looked_up() {
+async fn r70_a_url_outside_the_policy_is_not_looked_up() {
     let authority = Authority::new();
-    let lies = Lies::new(&[&["1.1.1.1"]]);
-    let transport = transport(&[], &lies, &authority);
+    let lookup = FakeLookup::new(&[&["1.1.1.1"]]);
+    let transport = transport(&[], &lookup, &authority);
     for url in [
         "http://public.test/",
         "https://public.test:8443/",
@@ -120,18 +124,18 @@ async fn r70_a_url_outside_the_policy_is_not_even_looked_up() {
     ] {
         assert_eq!(refused(fetch(&transport, url).await), TransportError::NotAllowed, "{url}");
     }
-    assert_eq!(lies.asked.load(Ordering::Relaxed), 0);
+    assert_eq!(lookup.calls.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test]
-async fn r69_the_connection_itself_is_asked_for_its_peer() {
+async fn r69_the_peer_of_the_connection_is_checked() {
     let authority = Authority::new();
     let server = TlsServer::start(&authority, "public.test").await;
-    // As if the resolver had failed to judge: this address goes past it.
+    // Simulates a resolver that fails to filter: this address bypasses it.
     let inside = SocketAddr::from(([127, 0, 0, 1], server.port()));
-    let lookup: Arc<dyn NameLookup> = Lies::new(&[&["1.1.1.1"]]);
+    let lookup: Arc<dyn NameLookup> = FakeLookup::new(&[&["1.1.1.1"]]);
     let policy = EgressPolicy::new(&["*"], &[]).unwrap();
-    let past_the_resolver = |builder| Ok(tls::with_roots(builder, &authority.roots())?.resolve("public.test", inside));
-    let transport = ReqwestTransport::build(policy, Limits::OAUTH, &lookup, past_the_resolver).unwrap();
+    let bypassing_the_resolver = |builder| Ok(tls::with_roots(builder, &authority.roots())?.resolve("public.test", inside));
+    let transport = ReqwestTransport::build(policy, Limits::OAUTH, &lookup, bypassing_the_resolver).unwrap();
     assert_eq!(refused(fetch(&transport, "https://public.test/").await), TransportError::Cut);
 }

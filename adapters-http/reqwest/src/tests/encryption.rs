@@ -1,4 +1,4 @@
-//! TLS: who is believed, and what is said before that.
+//! TLS: which certificates are accepted, and that no request is sent before.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::{fetch, refused};
 use crate::resolver::{NameLookup, SystemLookup};
 use crate::{Limits, ReqwestTransport, tls};
 
-/// A certificate authority of one test.
+/// The certificate authority of one test.
 pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -53,10 +53,10 @@ impl Authority {
     }
 }
 
-/// A server behind TLS that answers everything with 200, and remembers what it heard.
+/// A TLS server that returns 200 to every request and records what it received.
 pub(super) struct TlsServer {
     port: u16,
-    heard: Arc<Mutex<Vec<u8>>>,
+    received: Arc<Mutex<Vec<u8>>>,
     accepting: JoinHandle<()>,
 }
 
@@ -69,8 +69,8 @@ impl TlsServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let record = Arc::clone(&heard);
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let record = Arc::clone(&received);
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let Ok(mut stream) = acceptor.accept(stream).await else { continue };
@@ -81,15 +81,15 @@ impl TlsServer {
                 drop(stream.shutdown().await);
             }
         });
-        Self { port, heard, accepting }
+        Self { port, received, accepting }
     }
 
     pub(super) fn port(&self) -> u16 {
         self.port
     }
 
-    fn heard_nothing(&self) -> bool {
-        self.heard.lock().unwrap().is_empty()
+    fn received_nothing(&self) -> bool {
+        self.received.lock().unwrap().is_empty()
     }
 }
 
@@ -115,18 +115,18 @@ async fn r66_a_certificate_of_a_known_root_is_accepted() {
     let authority = Authority::new();
     let server = TlsServer::start(&authority, "localhost").await;
     assert_eq!(outcome(&server, &authority.roots()).await, Ok(()));
-    assert!(!server.heard_nothing());
+    assert!(!server.received_nothing());
 }
 
 #[tokio::test]
-async fn r66_no_byte_is_said_to_a_server_that_cannot_prove_its_name() {
-    let (known, stranger) = (Authority::new(), Authority::new());
-    let unknown_root = TlsServer::start(&stranger, "localhost").await;
+async fn r66_no_byte_is_sent_to_a_server_without_a_valid_certificate() {
+    let (known, unknown) = (Authority::new(), Authority::new());
+    let unknown_root = TlsServer::start(&unknown, "localhost").await;
     let wrong_name = TlsServer::start(&known, "other.test").await;
     let expired = TlsServer::with(known.server("localhost", true)).await;
     for (why, server) in [("unknown root", unknown_root), ("wrong name", wrong_name), ("expired", expired)] {
         assert_eq!(outcome(&server, &known.roots()).await, Err(TransportError::NotSent), "{why}");
-        assert!(server.heard_nothing(), "{why}");
+        assert!(server.received_nothing(), "{why}");
     }
 }
 
@@ -136,7 +136,7 @@ async fn r66_a_self_signed_certificate_is_refused_by_the_platforms_roots() {
     let transport = ReqwestTransport::new(policy(&server), Limits::OAUTH).unwrap();
     let error = refused(fetch(&transport, &format!("https://localhost:{}/", server.port())).await);
     assert_eq!(error, TransportError::NotSent);
-    assert!(server.heard_nothing());
+    assert!(server.received_nothing());
 }
 
 #[tokio::test]

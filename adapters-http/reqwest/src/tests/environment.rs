@@ -1,4 +1,5 @@
-//! The environment has no say. It cannot be changed within a process, so that the test runs itself once more as a child.
+//! Environment variables have no effect. They cannot be changed safely within a process, so the test runs itself again as
+//! a child process.
 
 use std::process::{Command, Stdio};
 
@@ -19,9 +20,9 @@ async fn r68_proxies_and_roots_of_the_environment_are_ignored() {
         return child(&plain, &encrypted).await;
     }
     let authority = Authority::new();
-    let target = RawServer::saying("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    let target = RawServer::responding("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     let encrypted = TlsServer::start(&authority, "localhost").await;
-    let proxy = RawServer::saying("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n").await;
+    let proxy = RawServer::responding("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n").await;
     let folder = tempfile::tempdir().unwrap();
     let bundle = folder.path().join("roots.pem");
     std::fs::write(&bundle, authority.pem()).unwrap();
@@ -37,13 +38,14 @@ async fn r68_proxies_and_roots_of_the_environment_are_ignored() {
     command.env(PLAIN, target.port().to_string()).env(ENCRYPTED, encrypted.port().to_string());
     let status = tokio::task::spawn_blocking(move || command.status().unwrap()).await.unwrap();
 
-    assert!(status.success(), "the child tells why when it is run by hand");
-    assert!(proxy.heard().is_empty(), "a proxy was used");
-    assert_eq!(target.heard().len(), 1);
-    assert!(!key_log.exists(), "session keys were written down");
+    assert!(status.success(), "run the child by hand to see its error");
+    assert!(proxy.requests().is_empty(), "a proxy was used");
+    assert_eq!(target.requests().len(), 1);
+    assert!(!key_log.exists(), "session keys were written to a file");
 }
 
-/// What the child does: one plain request that must go straight, and one to a server whose root only the environment knows.
+/// The child process: a plain request that must not use the proxy, and a request to a server whose root certificate is
+/// only in the environment variables.
 async fn child(plain: &str, encrypted: &str) {
     let allow = [format!("127.0.0.1:{plain}"), format!("localhost:{encrypted}")];
     let transport = ReqwestTransport::new(EgressPolicy::new(&[], &allow).unwrap(), Limits::OAUTH).unwrap();

@@ -12,7 +12,7 @@ use super::raw_server::RawServer;
 use super::{fetch, get, refused, transport};
 use crate::Limits;
 
-const HURRIED: Limits = Limits { total: Duration::from_millis(400), ..Limits::OAUTH };
+const SHORT: Limits = Limits { total: Duration::from_millis(400), ..Limits::OAUTH };
 
 fn ok(headers: &str, body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
@@ -29,46 +29,48 @@ fn form(url: &str) -> HttpRequest {
 }
 
 #[tokio::test]
-async fn a_request_arrives_as_it_was_meant_and_its_answer_comes_back() {
-    let server = RawServer::saying(ok("x-a: b\r\n", "hello")).await;
-    let answer = transport(Limits::OAUTH, &[&server]).send(form(&server.url("/token?x=y"))).await.ok().unwrap();
-    assert_eq!(answer.status, StatusCode::OK);
-    assert_eq!(answer.headers["x-a"], "b");
-    assert_eq!(&*answer.body, b"hello");
-    let heard = server.heard();
-    assert!(heard[0].starts_with("post /token?x=y http/1.1\r\n"), "{heard:?}");
-    assert!(heard[0].contains("authorization: basic canary\r\n") && heard[0].ends_with("\r\n\r\nrefresh_token=canary"));
+async fn a_request_and_its_response_are_transferred_unchanged() {
+    let server = RawServer::responding(ok("x-a: b\r\n", "hello")).await;
+    let response = transport(Limits::OAUTH, &[&server]).send(form(&server.url("/token?x=y"))).await.ok().unwrap();
+    assert_eq!(response.status, StatusCode::OK);
+    assert_eq!(response.headers["x-a"], "b");
+    assert_eq!(&*response.body, b"hello");
+    let received = server.requests();
+    assert!(received[0].starts_with("post /token?x=y http/1.1\r\n"), "{received:?}");
+    assert!(
+        received[0].contains("authorization: basic canary\r\n") && received[0].ends_with("\r\n\r\nrefresh_token=canary")
+    );
 }
 
 #[tokio::test]
-async fn r67_no_redirect_is_followed_whatever_its_kind() {
+async fn r67_no_redirect_is_followed() {
     for status in [301, 302, 303, 307, 308] {
-        let other = RawServer::saying(ok("", "")).await;
+        let other = RawServer::responding(ok("", "")).await;
         let location = other.url("/");
-        let answer = format!("HTTP/1.1 {status} Moved\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n");
-        let server = RawServer::saying(answer).await;
+        let response = format!("HTTP/1.1 {status} Moved\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n");
+        let server = RawServer::responding(response).await;
         let transport = transport(Limits::OAUTH, &[&server, &other]);
-        let answer = transport.send(form(&server.url("/token"))).await.ok().unwrap();
-        assert_eq!(answer.status.as_u16(), status);
-        assert!(other.heard().is_empty(), "{status} was followed");
+        let response = transport.send(form(&server.url("/token"))).await.ok().unwrap();
+        assert_eq!(response.status.as_u16(), status);
+        assert!(other.requests().is_empty(), "{status} was followed");
     }
 }
 
 #[tokio::test]
 async fn r71_a_request_is_never_repeated() {
-    let server = RawServer::saying("").await;
+    let server = RawServer::responding("").await;
     let transport = transport(Limits::OAUTH, &[&server]);
     assert_eq!(refused(transport.send(form(&server.url("/token"))).await), TransportError::Cut);
-    assert_eq!(server.heard().len(), 1);
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
 async fn r71_a_connection_that_cannot_be_made_sent_nothing() {
-    let server = RawServer::saying("").await;
+    let server = RawServer::responding("").await;
     let transport = transport(Limits::OAUTH, &[&server]);
     let url = server.url("/token");
     drop(server);
-    // The port is free as soon as the accept loop is gone.
+    // The port is closed as soon as the accept loop has ended.
     let error = loop {
         match refused(transport.send(form(&url)).await) {
             TransportError::Cut => tokio::task::yield_now().await,
@@ -80,28 +82,28 @@ async fn r71_a_connection_that_cannot_be_made_sent_nothing() {
 
 #[tokio::test]
 async fn r71_no_cookie_is_kept() {
-    let server = RawServer::saying(ok("set-cookie: a=b; Path=/\r\n", "")).await;
+    let server = RawServer::responding(ok("set-cookie: a=b; Path=/\r\n", "")).await;
     let transport = transport(Limits::API, &[&server]);
     for _ in 0..2 {
         assert!(fetch(&transport, &server.url("/")).await.is_ok());
     }
-    assert!(server.heard().iter().all(|request| !request.contains("\r\ncookie:")));
+    assert!(server.requests().iter().all(|request| !request.contains("\r\ncookie:")));
 }
 
 #[tokio::test]
-async fn r71_nothing_is_decompressed_and_compression_is_not_asked_for() {
+async fn r71_nothing_is_decompressed_and_compression_is_not_requested() {
     let body = "\u{1f}not really gzip";
-    let server = RawServer::saying(ok("content-encoding: gzip\r\n", body)).await;
-    let answer = fetch(&transport(Limits::OAUTH, &[&server]), &server.url("/")).await.ok().unwrap();
-    assert_eq!(&*answer.body, body.as_bytes());
-    assert!(!server.heard()[0].contains("accept-encoding"));
+    let server = RawServer::responding(ok("content-encoding: gzip\r\n", body)).await;
+    let response = fetch(&transport(Limits::OAUTH, &[&server]), &server.url("/")).await.ok().unwrap();
+    assert_eq!(&*response.body, body.as_bytes());
+    assert!(!server.requests()[0].contains("accept-encoding"));
 }
 
 #[tokio::test]
 async fn r71_bodies_are_counted_to_the_byte() {
     let body = "x".repeat(1000);
-    let plain = RawServer::saying(ok("", &body)).await;
-    let chunked = RawServer::saying(format!(
+    let plain = RawServer::responding(ok("", &body)).await;
+    let chunked = RawServer::responding(format!(
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1f4\r\n{}\r\n1f4\r\n{}\r\n0\r\n\r\n",
         &body[..500],
         &body[500..]
@@ -116,8 +118,8 @@ async fn r71_bodies_are_counted_to_the_byte() {
 }
 
 #[tokio::test]
-async fn r71_an_endless_body_is_left_at_the_limit() {
-    let server = RawServer::serving(|mut stream| async move {
+async fn r71_an_endless_body_ends_at_the_limit() {
+    let server = RawServer::with_handler(|mut stream| async move {
         drop(stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await);
         while stream.write_all(b"400\r\n").await.is_ok()
             && stream.write_all(&[b'x'; 0x400]).await.is_ok()
@@ -129,10 +131,10 @@ async fn r71_an_endless_body_is_left_at_the_limit() {
 }
 
 #[tokio::test]
-async fn r71_a_promise_that_is_too_large_is_not_waited_for() {
-    let server = RawServer::serving(|mut stream| async move {
+async fn r71_a_content_length_above_the_limit_fails_at_once() {
+    let server = RawServer::with_handler(|mut stream| async move {
         drop(stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n").await);
-        // Says nothing more, and hangs up when the other side does.
+        // Sends nothing more and closes the connection when the client does.
         drop(stream.read(&mut [0; 1]).await);
     })
     .await;
@@ -142,8 +144,8 @@ async fn r71_a_promise_that_is_too_large_is_not_waited_for() {
 #[tokio::test]
 async fn r71_header_fields_are_counted() {
     let fields = |count: usize| format!("x-abcd: {}\r\n", "y".repeat(994)).repeat(count);
-    let fitting = RawServer::saying(ok(&fields(32), "")).await;
-    let large = RawServer::saying(ok(&fields(33), "")).await;
+    let fitting = RawServer::responding(ok(&fields(32), "")).await;
+    let large = RawServer::responding(ok(&fields(33), "")).await;
     let transport = transport(Limits { max_headers: 32 * 1000 + 15, ..Limits::OAUTH }, &[&fitting, &large]);
     assert!(fetch(&transport, &fitting.url("/")).await.is_ok());
     assert_eq!(refused(fetch(&transport, &large.url("/")).await), TransportError::TooLarge);
@@ -151,7 +153,7 @@ async fn r71_header_fields_are_counted() {
 
 #[tokio::test]
 async fn r71_endless_header_fields_end() {
-    let server = RawServer::serving(|mut stream| async move {
+    let server = RawServer::with_handler(|mut stream| async move {
         drop(stream.write_all(b"HTTP/1.1 200 OK\r\nx: ").await);
         while stream.write_all(&[b'y'; 1024]).await.is_ok() {}
     })
@@ -161,8 +163,8 @@ async fn r71_endless_header_fields_end() {
 }
 
 #[tokio::test]
-async fn r71_a_slow_drip_ends_with_the_time_limit() {
-    let server = RawServer::serving(|mut stream| async move {
+async fn r71_a_slow_body_ends_at_the_time_limit() {
+    let server = RawServer::with_handler(|mut stream| async move {
         drop(stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 60000\r\n\r\n").await);
         let mut pace = tokio::time::interval(Duration::from_millis(10));
         while stream.write_all(b"x").await.is_ok() {
@@ -171,29 +173,29 @@ async fn r71_a_slow_drip_ends_with_the_time_limit() {
     })
     .await;
     let started = Instant::now();
-    assert_eq!(refused(fetch(&transport(HURRIED, &[&server]), &server.url("/")).await), TransportError::Cut);
-    assert!(started.elapsed() < Duration::from_secs(10), "the drip would last ten minutes");
+    assert_eq!(refused(fetch(&transport(SHORT, &[&server]), &server.url("/")).await), TransportError::Cut);
+    assert!(started.elapsed() < Duration::from_secs(10), "the whole body would take ten minutes");
 }
 
 #[tokio::test]
-async fn r71_a_silent_server_ends_with_the_time_limit() {
-    let server = RawServer::serving(|mut stream| async move { drop(stream.read(&mut [0; 1]).await) }).await;
-    assert_eq!(refused(fetch(&transport(HURRIED, &[&server]), &server.url("/")).await), TransportError::Cut);
+async fn r71_a_silent_server_ends_at_the_time_limit() {
+    let server = RawServer::with_handler(|mut stream| async move { drop(stream.read(&mut [0; 1]).await) }).await;
+    assert_eq!(refused(fetch(&transport(SHORT, &[&server]), &server.url("/")).await), TransportError::Cut);
 }
 
 #[tokio::test]
-async fn r71_requests_to_one_host_wait_for_each_other() {
-    let server = RawServer::serving(|mut stream| async move { drop(stream.read(&mut [0; 1]).await) }).await;
-    let limits = Limits { per_host: 1, connect: Duration::from_millis(100), ..HURRIED };
+async fn r71_requests_to_one_host_wait_for_a_permit() {
+    let server = RawServer::with_handler(|mut stream| async move { drop(stream.read(&mut [0; 1]).await) }).await;
+    let limits = Limits { per_host: 1, connect: Duration::from_millis(100), ..SHORT };
     let transport = transport(limits, &[&server]);
     let url = server.url("/");
     let (first, second) = tokio::join!(fetch(&transport, &url), fetch(&transport, &url));
     assert_eq!((refused(first), refused(second)), (TransportError::Cut, TransportError::NotSent));
-    assert_eq!(server.heard().len(), 1);
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[test]
-fn r71_the_limits_are_those_of_the_requirement() {
+fn r71_the_limits_match_the_requirement() {
     let limits = Limits::OAUTH;
     assert_eq!((limits.connect, limits.total), (Duration::from_secs(5), Duration::from_secs(15)));
     assert_eq!(limits.max_headers, 32 * 1024);

@@ -1,4 +1,4 @@
-//! The wire codec and this transport together, against an authorization server on a real socket.
+//! The OAuth client and this transport together, against an authorization server on a real socket.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -17,7 +17,7 @@ use grantry_testkit::provider::{Answer, Client, Endpoint, Fault, MockProvider, R
 use crate::{Limits, ReqwestTransport};
 
 const REDIRECT_URI: &str = "http://127.0.0.1:8080/api/actions/connector/_oauth_callback";
-/// A verifier and its challenge from RFC 7636 appendix B.
+/// Verifier and challenge from RFC 7636 appendix B.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
@@ -34,7 +34,7 @@ impl Clock for WallClock {
     }
 }
 
-struct World {
+struct TestServer {
     mock: MockProvider,
     server: Oauth2Server,
     api: ApiCaller,
@@ -42,7 +42,7 @@ struct World {
     client: ClientCredentials,
 }
 
-impl World {
+impl TestServer {
     async fn new() -> Self {
         let mock = MockProvider::builder().rotation(Rotation::Strict).start().await.unwrap();
         mock.register(Client::new("demo", "se:cret%").redirect_uri(REDIRECT_URI));
@@ -91,60 +91,60 @@ fn text(secret: &Secret) -> &str {
 
 #[tokio::test]
 async fn r07_a_code_becomes_tokens_that_are_refreshed_and_revoked() {
-    let world = World::new().await;
-    let provider = world.provider(BY_HAND).await;
-    let code = world.code(&provider, &["files.read"], None).await;
+    let test = TestServer::new().await;
+    let provider = test.provider(BY_HAND).await;
+    let code = test.code(&provider, &["files.read"], None).await;
     let verifier = Secret::from_text(VERIFIER);
     let first =
-        world.server.exchange(&provider, &world.client, &code, &verifier).await.unwrap_or_else(|error| panic!("{error}"));
+        test.server.exchange(&provider, &test.client, &code, &verifier).await.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(first.lifetime, Lifetime::For(Duration::from_mins(5)));
-    assert!(world.mock.accepts_access_token(text(&first.access_token)));
-    let exchange = world.mock.ledger().token_requests("authorization_code")[0].clone();
+    assert!(test.mock.accepts_access_token(text(&first.access_token)));
+    let exchange = test.mock.ledger().token_requests("authorization_code")[0].clone();
     assert_eq!(exchange.param("redirect_uri"), Some(REDIRECT_URI));
     assert_eq!(exchange.param("code_verifier"), Some(VERIFIER));
 
-    let account = world.server.identify(&provider, &first, None).await.unwrap().unwrap();
+    let account = test.server.identify(&provider, &first, None).await.unwrap().unwrap();
     assert_eq!((account.subject.as_str(), account.label.as_str()), ("sub-alice", "alice@example.test"));
 
     let first_token = first.refresh_token.as_ref().unwrap();
-    let second = world.server.refresh(&provider, &world.client, first_token, &Scopes::new(["files.read"])).await;
+    let second = test.server.refresh(&provider, &test.client, first_token, &Scopes::new(["files.read"])).await;
     let second = second.unwrap_or_else(|error| panic!("{error}"));
     let live = second.refresh_token.as_ref().unwrap();
-    assert!(world.mock.accepts_refresh_token(text(live)) && !world.mock.accepts_refresh_token(text(first_token)));
+    assert!(test.mock.accepts_refresh_token(text(live)) && !test.mock.accepts_refresh_token(text(first_token)));
 
-    assert_eq!(world.server.revocation_order(&provider), [TokenKind::Refresh, TokenKind::Access]);
+    assert_eq!(test.server.revocation_order(&provider), [TokenKind::Refresh, TokenKind::Access]);
     for (token, kind) in [(live, TokenKind::Refresh), (&second.access_token, TokenKind::Access)] {
-        let answer = world.server.revoke(&provider, &world.client, token, kind).await;
-        assert_eq!(answer, Ok(RevocationResponse::Done));
+        let response = test.server.revoke(&provider, &test.client, token, kind).await;
+        assert_eq!(response, Ok(RevocationResponse::Done));
     }
-    assert!(!world.mock.accepts_refresh_token(text(live)));
-    assert!(!world.mock.accepts_access_token(text(&second.access_token)));
+    assert!(!test.mock.accepts_refresh_token(text(live)));
+    assert!(!test.mock.accepts_access_token(text(&second.access_token)));
 
-    let again = world.server.exchange(&provider, &world.client, &code, &verifier).await;
+    let again = test.server.exchange(&provider, &test.client, &code, &verifier).await;
     assert_eq!(again.err(), Some(ProviderError::InvalidGrant));
 }
 
 #[tokio::test]
-async fn r11_issuer_mode_finds_its_endpoints_and_checks_the_id_token() {
-    let world = World::new().await;
-    let provider = world.provider(r#"{"issuer":"$","scope":"openid","baseUrl":"$/api"}"#).await;
+async fn r11_issuer_mode_discovers_endpoints_and_checks_the_id_token() {
+    let test = TestServer::new().await;
+    let provider = test.provider(r#"{"issuer":"$","scope":"openid","baseUrl":"$/api"}"#).await;
     assert!(provider.issuer_in_response);
-    assert_eq!(provider.endpoints.token, world.mock.url("/token"));
+    assert_eq!(provider.endpoints.token, test.mock.url("/token"));
 
-    let code = world.code(&provider, &["openid"], Some("n-1")).await;
-    let answer = world.server.exchange(&provider, &world.client, &code, &Secret::from_text(VERIFIER)).await.ok().unwrap();
-    let account = world.server.identify(&provider, &answer, Some("n-1".to_owned())).await.unwrap().unwrap();
+    let code = test.code(&provider, &["openid"], Some("n-1")).await;
+    let response = test.server.exchange(&provider, &test.client, &code, &Secret::from_text(VERIFIER)).await.ok().unwrap();
+    let account = test.server.identify(&provider, &response, Some("n-1".to_owned())).await.unwrap().unwrap();
     assert_eq!((account.subject.as_str(), account.label.as_str()), ("sub-alice", "alice@example.test"));
-    assert!(world.mock.ledger().at(Endpoint::Userinfo).is_empty(), "the ID token was enough");
+    assert!(test.mock.ledger().at(Endpoint::Userinfo).is_empty(), "the ID token is sufficient");
 
-    let replayed = world.server.identify(&provider, &answer, Some("n-2".to_owned())).await;
+    let replayed = test.server.identify(&provider, &response, Some("n-2".to_owned())).await;
     assert_eq!(replayed, Err(ProviderError::Malformed), "another nonce");
 }
 
 #[tokio::test]
-async fn r28_answers_with_faults_are_what_they_are() {
-    let world = World::new().await;
-    let provider = world.provider(BY_HAND).await;
+async fn r28_faulty_responses_become_the_documented_errors() {
+    let test = TestServer::new().await;
+    let provider = test.provider(BY_HAND).await;
     let granted = Scopes::default();
     for (fault, expected) in [
         (Fault::DropAnswer, ProviderError::NoResponse),
@@ -158,34 +158,34 @@ async fn r28_answers_with_faults_are_what_they_are() {
         (Fault::nested("data"), ProviderError::Malformed),
         (Fault::without("token_type"), ProviderError::Malformed),
         (Fault::ok_with_error("invalid_grant"), ProviderError::Malformed),
-        (Fault::Instead(Answer::new(307).header("location", world.mock.url("/token"))), ProviderError::Malformed),
+        (Fault::Instead(Answer::new(307).header("location", test.mock.url("/token"))), ProviderError::Malformed),
         (Fault::Instead(Answer::new(500)), ProviderError::NoResponse),
     ] {
-        world.mock.clear_ledger();
-        let code = world.code(&provider, &["files.read"], None).await;
-        let answer = world.server.exchange(&provider, &world.client, &code, &Secret::from_text(VERIFIER)).await;
-        let refresh_token = answer.ok().unwrap().refresh_token.unwrap();
-        world.mock.faults().once(Endpoint::Token, fault.clone());
-        let answer = world.server.refresh(&provider, &world.client, &refresh_token, &granted).await;
-        assert_eq!(answer.err(), Some(expected), "{fault:?}");
-        assert_eq!(world.mock.ledger().token_requests("refresh_token").len(), 1, "{fault:?}");
+        test.mock.clear_ledger();
+        let code = test.code(&provider, &["files.read"], None).await;
+        let response = test.server.exchange(&provider, &test.client, &code, &Secret::from_text(VERIFIER)).await;
+        let refresh_token = response.ok().unwrap().refresh_token.unwrap();
+        test.mock.faults().once(Endpoint::Token, fault.clone());
+        let response = test.server.refresh(&provider, &test.client, &refresh_token, &granted).await;
+        assert_eq!(response.err(), Some(expected), "{fault:?}");
+        assert_eq!(test.mock.ledger().token_requests("refresh_token").len(), 1, "{fault:?}");
     }
 }
 
 #[tokio::test]
 async fn r43_the_api_is_called_below_its_base_url_with_the_token() {
-    let world = World::new().await;
-    let provider = world.provider(BY_HAND).await;
+    let test = TestServer::new().await;
+    let provider = test.provider(BY_HAND).await;
     let scopes = Scopes::new(["files.read"]);
-    let answer = world.server.client_credentials(&provider, &world.client, &scopes).await.ok().unwrap();
-    let base_url = world.mock.url("/api");
-    let (url, origin) = world.api.join(&base_url, "/echo", &[("q".to_owned(), "a b".to_owned())]).unwrap();
-    assert_eq!(origin.as_str(), world.mock.base_url());
+    let tokens = test.server.client_credentials(&provider, &test.client, &scopes).await.ok().unwrap();
+    let base_url = test.mock.url("/api");
+    let (url, origin) = test.api.join(&base_url, "/echo", &[("q".to_owned(), "a b".to_owned())]).unwrap();
+    assert_eq!(origin.as_str(), test.mock.base_url());
     let headers = vec![("x-own".to_owned(), "1".to_owned())];
     let request = ApiRequest { method: "POST".to_owned(), url, headers, body: Some(b"{}".to_vec()) };
-    let told = world.api.send(&request, &answer.access_token).await.ok().unwrap();
-    assert_eq!(told.status, 200);
-    let call = world.mock.ledger().at(Endpoint::Api)[0].clone();
-    assert_eq!(call.bearer_token(), answer.access_token.expose_text());
+    let response = test.api.send(&request, &tokens.access_token).await.ok().unwrap();
+    assert_eq!(response.status, 200);
+    let call = test.mock.ledger().at(Endpoint::Api)[0].clone();
+    assert_eq!(call.bearer_token(), tokens.access_token.expose_text());
     assert_eq!((call.param("q"), call.header("x-own"), &*call.body), (Some("a b"), Some("1"), &b"{}"[..]));
 }

@@ -1,4 +1,4 @@
-//! A server that says exactly the bytes it is told to, and remembers what it heard.
+//! A server that sends exactly the given bytes and records the requests.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -7,54 +7,54 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// A running server; dropping it ends it.
+/// A running server. It stops when dropped.
 pub(super) struct RawServer {
     port: u16,
-    heard: Arc<Mutex<Vec<String>>>,
+    received: Arc<Mutex<Vec<String>>>,
     accepting: JoinHandle<()>,
 }
 
 impl RawServer {
-    /// Answers every request with these bytes and closes the connection.
-    pub(super) async fn saying(answer: impl Into<Vec<u8>>) -> Self {
-        let answer: Arc<Vec<u8>> = Arc::new(answer.into());
-        Self::serving(move |mut stream| {
-            let answer = Arc::clone(&answer);
+    /// Sends these bytes in response to every request and closes the connection.
+    pub(super) async fn responding(response: impl Into<Vec<u8>>) -> Self {
+        let response: Arc<Vec<u8>> = Arc::new(response.into());
+        Self::with_handler(move |mut stream| {
+            let response = Arc::clone(&response);
             async move {
-                drop(stream.write_all(&answer).await);
+                drop(stream.write_all(&response).await);
                 drop(stream.shutdown().await);
             }
         })
         .await
     }
 
-    /// Hands every connection over once a whole request head and its body have been read.
-    pub(super) async fn serving<F, W>(serve: F) -> Self
+    /// Passes every connection to a handler after the request's head and body have been read.
+    pub(super) async fn with_handler<F, W>(handler: F) -> Self
     where
         F: Fn(TcpStream) -> W + Send + Sync + 'static,
         W: Future<Output = ()> + Send + 'static,
     {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let record = Arc::clone(&heard);
-        let serve = Arc::new(serve);
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let record = Arc::clone(&received);
+        let handler = Arc::new(handler);
         let accepting = tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let (record, serve) = (Arc::clone(&record), Arc::clone(&serve));
+                let (record, handler) = (Arc::clone(&record), Arc::clone(&handler));
                 tokio::spawn(async move {
                     let number = {
-                        let mut heard = record.lock().unwrap();
-                        heard.push(String::new());
-                        heard.len() - 1
+                        let mut received = record.lock().unwrap();
+                        received.push(String::new());
+                        received.len() - 1
                     };
                     let request = read_request(&mut stream).await;
                     record.lock().unwrap()[number] = request;
-                    serve(stream).await;
+                    handler(stream).await;
                 });
             }
         });
-        Self { port, heard, accepting }
+        Self { port, received, accepting }
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -65,9 +65,9 @@ impl RawServer {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// What each connection brought, in lower case; empty for one that brought no request.
-    pub(super) fn heard(&self) -> Vec<String> {
-        self.heard.lock().unwrap().clone()
+    /// The request of each connection in lower case; empty for a connection without a request.
+    pub(super) fn requests(&self) -> Vec<String> {
+        self.received.lock().unwrap().clone()
     }
 }
 

@@ -1,194 +1,103 @@
-//! Authorizations: one file per kind of access, and the port that calls them.
+//! Writing authorizations.
 
-mod commit;
-mod consume;
-pub(crate) mod end;
-mod insert;
-mod lease;
-mod list;
-#[cfg(test)]
-mod plans;
-mod read;
-mod replace;
-mod sweep;
-
-use std::time::Duration;
+mod flows;
+mod grants;
+pub(crate) mod terminate;
 
 use async_trait::async_trait;
-use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, StateHash};
-use grantry_domain::connector::{ConnectorId, ConnectorKey};
-use grantry_domain::identity::{SpaceId, UserId};
+use grantry_domain::authorization::{Authorization, AuthorizationId, State, StateHash};
+use grantry_domain::connector::Incarnation;
+use grantry_domain::identity::{ConnectionName, UserId};
 use grantry_domain::ports::{
-    AccessTokenView, AuditEvent, AuthorizationFilter, AuthorizationPage, AuthorizationStore, CallbackKey, CommitOutcome,
-    ConsumeOutcome, ExpectedVersion, FailedAttempt, InsertOutcome, KeyId, Lease, LeaseRequest, PendingLimits, RecordedEvent,
-    RevocationJob, RevocationUpdate, StatusRow, StoreError, SweepPolicy, SweepReport, TerminationReport, TerminationRequest,
-    TerminationScope, UnclaimedTokens, WriteOutcome,
+    AuditEvent, AuthorizationStore, CallbackKey, CommitOutcome, ConsumeOutcome, ExpectedVersion, InsertOutcome,
+    PendingLimits, StoreError, TerminationReport, TerminationRequest, TerminationScope, Versioned, WriteOutcome,
 };
-use grantry_domain::time::Timestamp;
+use rusqlite::Connection;
 
+#[cfg(test)]
+pub(crate) use self::flows::{UNFINISHED, UNFINISHED_OF_USER};
+use crate::error::SqliteError;
 use crate::store::SqliteStore;
-use crate::{outbox, revocations};
+use crate::{outbox, records};
 
 #[async_trait]
 impl AuthorizationStore for SqliteStore {
-    async fn now(&self) -> Result<Timestamp, StoreError> {
-        Ok(self.clock())
-    }
-
-    async fn insert_pending(
+    async fn insert_flow(
         &self,
-        flow: AuthorizationRecord,
+        flow: Authorization,
         limits: PendingLimits,
         audit: Vec<AuditEvent>,
     ) -> Result<InsertOutcome, StoreError> {
-        self.write(move |connection, now| insert::insert_pending(connection, now, &flow, limits, &audit)).await
+        self.write(move |connection, now| flows::insert(connection, now, &flow, limits, &audit)).await
     }
 
     async fn replace(
         &self,
-        next: AuthorizationRecord,
-        fence: ExpectedVersion,
+        next: Authorization,
+        expected: ExpectedVersion,
         audit: Vec<AuditEvent>,
     ) -> Result<WriteOutcome, StoreError> {
-        self.write(move |connection, _| replace::replace(connection, &next, fence, &audit)).await
+        self.write(move |connection, _| replace(connection, &next, expected, &audit)).await
     }
 
     async fn consume(&self, key: CallbackKey, audit: Vec<AuditEvent>) -> Result<ConsumeOutcome, StoreError> {
-        self.write(move |connection, now| consume::consume(connection, now, &key, &audit)).await
+        self.write(move |connection, now| flows::consume(connection, now, &key, &audit)).await
     }
 
     async fn commit_grant(
         &self,
-        grant: AuthorizationRecord,
+        grant: Authorization,
         revoke_superseded: bool,
         audit: Vec<AuditEvent>,
     ) -> Result<CommitOutcome, StoreError> {
-        self.write(move |connection, now| commit::commit(connection, now, &grant, revoke_superseded, &audit)).await
+        self.write(move |connection, now| grants::commit(connection, now, &grant, revoke_superseded, &audit)).await
     }
 
-    async fn find(&self, id: AuthorizationId) -> Result<Option<AuthorizationRecord>, StoreError> {
-        self.point_read(move |connection| read::find(connection, id)).await
+    async fn find(&self, id: AuthorizationId) -> Result<Option<Versioned<Authorization>>, StoreError> {
+        self.point_read(move |connection| Ok(records::find(connection, id)?.map(Versioned::stored))).await
     }
 
-    async fn find_by_state(&self, state: StateHash) -> Result<Option<AuthorizationRecord>, StoreError> {
-        self.point_read(move |connection| read::awaiting(connection, state)).await
+    async fn find_by_state(&self, state: StateHash) -> Result<Option<Versioned<Authorization>>, StoreError> {
+        let found = self.point_read(move |connection| records::find_by_state(connection, state)).await?;
+        let flow = found.map(|found| found.authorization);
+        Ok(flow.filter(|flow| matches!(flow.state(), State::AwaitingCallback(_))).map(Versioned::stored))
     }
 
-    async fn access_token_view(
+    async fn terminate(
         &self,
-        connector: &ConnectorKey,
-        user: &UserId,
-    ) -> Result<Option<AccessTokenView>, StoreError> {
-        let (key, user, now) = (connector.clone(), user.clone(), self.clock());
-        self.point_read(move |connection| read::access_token_view(connection, &key, &user, now)).await
+        scope: TerminationScope,
+        request: TerminationRequest,
+    ) -> Result<TerminationReport, StoreError> {
+        self.write(move |connection, now| terminate::terminate(connection, now, &scope, &request)).await
     }
 
-    async fn statuses(
+    async fn set_default_connection(
         &self,
-        space: &SpaceId,
-        only: Option<ConnectorId>,
-        user: &UserId,
-    ) -> Result<Vec<StatusRow>, StoreError> {
-        let (space, user, now) = (space.clone(), user.clone(), self.clock());
-        match only {
-            Some(id) => self.point_read(move |connection| read::statuses(connection, &space, Some(&id), &user, now)).await,
-            None => self.long_read(move |connection| read::statuses(connection, &space, None, &user, now)).await,
-        }
-    }
-
-    async fn list(
-        &self,
-        space: &SpaceId,
-        filter: AuthorizationFilter,
-        after: Option<AuthorizationId>,
-        limit: u32,
-    ) -> Result<AuthorizationPage, StoreError> {
-        let space = space.clone();
-        self.long_read(move |connection| list::page(connection, &space, &filter, after, limit)).await
-    }
-
-    async fn take_lease(&self, request: LeaseRequest) -> Result<Lease, StoreError> {
-        self.write(move |connection, now| lease::take(connection, now, request)).await
-    }
-
-    async fn fail_attempt(
-        &self,
-        id: AuthorizationId,
-        owner: [u8; 16],
-        attempt: FailedAttempt,
+        incarnation: Incarnation,
+        user: UserId,
+        connection: Option<ConnectionName>,
         audit: Vec<AuditEvent>,
-    ) -> Result<(), StoreError> {
-        self.write(move |connection, now| lease::fail(connection, now, id, owner, attempt, &audit)).await
-    }
-
-    async fn end(&self, scope: TerminationScope, ending: TerminationRequest) -> Result<TerminationReport, StoreError> {
-        self.write(move |connection, now| end::end(connection, now, &scope, &ending)).await
-    }
-
-    async fn record_use(&self, uses: Vec<(AuthorizationId, i64)>) -> Result<(), StoreError> {
-        self.write(move |connection, _| replace::record_use(connection, &uses)).await
-    }
-
-    async fn queue_unclaimed(&self, orphan: UnclaimedTokens, audit: Vec<AuditEvent>) -> Result<(), StoreError> {
-        self.write(move |connection, _| revocations::queue_unclaimed(connection, &orphan, &audit)).await
-    }
-
-    async fn claim_revocation(&self, owner: [u8; 16], length: Duration) -> Result<Option<RevocationJob>, StoreError> {
-        self.write(move |connection, now| revocations::claim(connection, now, owner, length)).await
-    }
-
-    async fn update_revocation(
-        &self,
-        job: AuthorizationId,
-        end: RevocationUpdate,
-        audit: Vec<AuditEvent>,
-    ) -> Result<(), StoreError> {
-        self.write(move |connection, now| revocations::end(connection, now, job, &end, &audit)).await
-    }
-
-    async fn sweep(&self, policy: SweepPolicy) -> Result<SweepReport, StoreError> {
-        let swept = self.write(move |connection, now| sweep::sweep(connection, now, policy)).await?;
-        if !swept.more {
-            self.checkpoint().await;
-        }
-        Ok(swept)
-    }
-
-    async fn grant_holders(
-        &self,
-        after: Option<(UserId, SpaceId)>,
-        limit: u32,
-    ) -> Result<Vec<(UserId, SpaceId)>, StoreError> {
-        self.long_read(move |connection| list::holders(connection, after.as_ref(), limit)).await
-    }
-
-    async fn due_for_refresh(
-        &self,
-        used_since_day: i64,
-        expiring_before: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<AuthorizationRecord>, StoreError> {
-        self.long_read(move |connection| list::due_for_refresh(connection, used_since_day, expiring_before, limit)).await
-    }
-
-    async fn record(&self, audit: Vec<AuditEvent>) -> Result<(), StoreError> {
-        self.write(move |connection, _| outbox::write(connection, &audit)).await
-    }
-
-    async fn pending_events(&self, limit: u32) -> Result<Vec<RecordedEvent>, StoreError> {
-        self.long_read(move |connection| outbox::pending(connection, limit)).await
-    }
-
-    async fn forget_events(&self, through: u64) -> Result<(), StoreError> {
-        self.write(move |connection, _| outbox::forget(connection, through)).await
-    }
-
-    async fn key_usage(&self) -> Result<Vec<(KeyId, u64)>, StoreError> {
-        self.long_read(list::key_usage).await
+    ) -> Result<bool, StoreError> {
+        let name = connection;
+        self.write(move |connection, _| grants::set_default(connection, incarnation, &user, name.as_ref(), &audit)).await
     }
 }
 
-/// The instant before which a consumed flow counts as interrupted: its process is dead.
-fn interrupted_before(now: Timestamp) -> i64 {
-    now.minus(grantry_domain::authorization::INTERRUPTED_AFTER).as_millis()
+/// Replaces an authorization whose stored state and revision are the expected ones.
+fn replace(
+    connection: &Connection,
+    next: &Authorization,
+    expected: ExpectedVersion,
+    audit: &[AuditEvent],
+) -> Result<WriteOutcome, SqliteError> {
+    // Consuming a flow changes neither state nor revision. Writing a flow that was read before must not restore its secrets.
+    const EXPECTED: &str =
+        "state = ?36 AND revision = ?37 AND NOT (?10 = 'awaiting_callback' AND ?16 IS NULL AND consumed_at NOT NULL)";
+    let revision = records::signed(expected.revision.0);
+    if records::overwrite(connection, next, EXPECTED, [&expected.state.as_str(), &revision])? {
+        outbox::write(connection, audit)?;
+        return Ok(WriteOutcome::Written);
+    }
+    let stored = records::find(connection, next.id())?;
+    Ok(stored.map_or(WriteOutcome::NotFound, |stored| WriteOutcome::Stale(Box::new(Versioned::stored(stored)))))
 }

@@ -1,4 +1,4 @@
-//! The files, for their owner alone (R72).
+//! Restricts the files of the database to their owner.
 
 use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use grantry_domain::ports::StoreError;
 
-use crate::fault::{Fault, unusable};
+use crate::error::{SqliteError, unusable};
 
-/// Makes sure that the database is a file of ours alone: creates it with mode 0600, or tightens one that others can read.
-/// The driver gives `-wal` and `-shm` the mode of the file; older ones are tightened as well.
-pub(crate) fn guard(path: &Path) -> Result<(), Fault> {
+/// Creates the file with mode 0600, or restricts an existing one that other users can read. The driver gives `-wal` and
+/// `-shm` the mode of the file; existing ones are restricted as well.
+pub(crate) fn guard(path: &Path) -> Result<(), SqliteError> {
     match create(path) {
         Ok(()) => return Ok(()),
         Err(ErrorKind::AlreadyExists) => {}
@@ -24,12 +24,12 @@ pub(crate) fn guard(path: &Path) -> Result<(), Fault> {
         return Err(unusable("the path of the database is not that of a file"));
     }
     for suffix in ["", "-wal", "-shm", "-journal"] {
-        tighten(&beside(path, suffix))?;
+        restrict(&with_suffix(path, suffix))?;
     }
     Ok(())
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
@@ -44,7 +44,7 @@ fn create(path: &Path) -> Result<(), ErrorKind> {
 }
 
 #[cfg(unix)]
-fn tighten(path: &Path) -> Result<(), Fault> {
+fn restrict(path: &Path) -> Result<(), SqliteError> {
     use std::os::unix::fs::PermissionsExt;
 
     let Ok(found) = fs::metadata(path) else { return Ok(()) };
@@ -59,6 +59,6 @@ fn tighten(path: &Path) -> Result<(), Fault> {
 }
 
 #[cfg(not(unix))]
-fn tighten(_: &Path) -> Result<(), Fault> {
+fn restrict(_: &Path) -> Result<(), SqliteError> {
     Ok(())
 }

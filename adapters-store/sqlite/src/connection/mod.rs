@@ -1,10 +1,170 @@
-//! Connections: how they are opened, who waits for them, and which files stand behind them.
+//! Opens the connections: one that writes and several that only read, each with settings for safety and speed.
 
 mod file;
-mod lane;
-mod open;
 mod readers;
 
-pub(crate) use self::lane::Lane;
-pub(crate) use self::open::open;
-pub(crate) use self::readers::Readers;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use grantry_domain::ports::StoreError;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, params};
+
+pub(crate) use self::readers::{PointReaders, ReaderPool};
+use crate::error::{SqliteError, inconsistent, unusable};
+use crate::options::SqliteOptions;
+use crate::{schema, sql};
+
+/// Prepared statements cached per connection: more than the store has.
+const STATEMENTS: usize = 128;
+
+/// The largest mapping the driver allows, so that random reads of a large file need no copy.
+const MAPPED_BYTES: i64 = 0x7fff_0000;
+
+/// The pause between attempts to open a file that another process is creating, and how long each attempt waits for a lock.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The open connections.
+pub(crate) struct Opened {
+    pub(crate) writer: Connection,
+    pub(crate) point_readers: Vec<Connection>,
+    pub(crate) pool: Vec<Connection>,
+    pub(crate) deployment: [u8; 16],
+}
+
+/// Opens, checks and migrates. Blocks.
+pub(crate) fn open(options: &SqliteOptions) -> Result<Opened, SqliteError> {
+    // Absolute, because the driver gives some relative names a special meaning.
+    let path = std::path::absolute(&options.path).map_err(|_| unusable("the path of the database is empty"))?;
+    file::guard(&path)?;
+    let writer = retry_while_busy(options.busy_timeout, || writer(&path, options))?;
+    let deployment = deployment(&writer, options)?;
+    // Point reads never wait on the caller's thread; they are repeated on a thread that may block.
+    let point_readers = (0..options.readers.max(1)).map(|_| reader(&path, Duration::ZERO)).collect::<Result<_, _>>()?;
+    let pool = (0..options.pool_threads.max(1)).map(|_| reader(&path, options.busy_timeout)).collect::<Result<_, _>>()?;
+    Ok(Opened { writer, point_readers, pool, deployment })
+}
+
+/// Repeats an attempt while the file is locked: unlike other statements, switching a new file to write-ahead logging does
+/// not wait for locks.
+fn retry_while_busy<T>(longest: Duration, mut attempt: impl FnMut() -> Result<T, SqliteError>) -> Result<T, SqliteError> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match attempt() {
+            Err(SqliteError::Busy) if waited < longest => {
+                thread::sleep(PAUSE);
+                waited += 2 * PAUSE;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection, SqliteError> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, PAUSE)?;
+    // The file of another program is not changed.
+    schema::identify(&connection)?;
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(unusable("the file system of the database does not allow write-ahead logging"));
+    }
+    // A commit that was reported to its caller survives a power failure.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // Deleted data is overwritten with zeros.
+    connection.pragma_update(None, "secure_delete", "ON")?;
+    if let Some(pages) = options.max_pages {
+        connection.pragma_update(None, "max_page_count", pages)?;
+    }
+    schema::migrate(&connection)?;
+    connection.busy_timeout(options.busy_timeout)?;
+    Ok(connection)
+}
+
+fn reader(path: &Path, busy_timeout: Duration) -> Result<Connection, SqliteError> {
+    connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, busy_timeout)
+}
+
+fn connect(path: &Path, access: OpenFlags, busy_timeout: Duration) -> Result<Connection, SqliteError> {
+    // Each connection is used by one thread at a time, so the driver does not have to lock.
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(busy_timeout)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // A tampered schema must not run functions, and no statement must damage the file.
+    connection.pragma_update(None, "trusted_schema", "OFF")?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.pragma_update(None, "cell_size_check", "ON")?;
+    connection.pragma_update(None, "foreign_keys", "ON")?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "mmap_size", MAPPED_BYTES)?;
+    Ok(connection)
+}
+
+/// The id of the deployment: drawn at the first start, or the given one.
+fn deployment(connection: &Connection, options: &SqliteOptions) -> Result<[u8; 16], SqliteError> {
+    let mut fresh = [0; 16];
+    match options.deployment_id {
+        Some(given) => fresh = given,
+        None => options.random.fill(&mut fresh).map_err(|_| StoreError::Unavailable)?,
+    }
+    let stored = "SELECT id FROM deployment";
+    let read = |row: &rusqlite::Row<'_>| Ok(row.get::<_, [u8; 16]>(0)?);
+    if sql::first(connection, stored, [], read)?.is_none() {
+        // Two first starts may race; the id of the first one is kept.
+        sql::execute(connection, "INSERT INTO deployment VALUES (1, ?1) ON CONFLICT DO NOTHING", params![fresh])?;
+    }
+    let id = sql::first(connection, stored, [], read)?.ok_or_else(|| inconsistent("deployment", 1, "there is an id"))?;
+    if options.deployment_id.is_some_and(|given| given != id) {
+        return Err(unusable("the database belongs to another deployment"));
+    }
+    Ok(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use grantry_testkit::doubles::{SeededRandom, TestClock};
+
+    use super::*;
+
+    fn pragma(connection: &Connection, name: &str) -> String {
+        let text = |row: &rusqlite::Row<'_>| {
+            row.get::<_, i64>(0).map(|number| number.to_string()).or_else(|_| row.get::<_, String>(0))
+        };
+        connection.pragma_query_value(None, name, text).unwrap()
+    }
+
+    #[test]
+    fn r72_connections_have_the_settings_that_keep_data_safe() {
+        let folder = tempfile::tempdir().unwrap();
+        let (clock, random) = (Arc::new(TestClock::default()), Arc::new(SeededRandom::new(1)));
+        let options = SqliteOptions::new(folder.path().join("grantry.db"), clock, random);
+        assert_eq!(options.busy_timeout, Duration::from_secs(5));
+        let opened = open(&options).unwrap();
+        let full = "2";
+        for (name, value) in
+            [("journal_mode", "wal"), ("synchronous", full), ("secure_delete", "1"), ("busy_timeout", "5000")]
+        {
+            assert_eq!(pragma(&opened.writer, name), value, "{name}");
+        }
+        for connection in opened.point_readers.iter().chain(&opened.pool).chain([&opened.writer]) {
+            let memory = "2";
+            let settings = [
+                ("trusted_schema", "0"),
+                ("foreign_keys", "1"),
+                ("cell_size_check", "1"),
+                ("temp_store", memory),
+                ("mmap_size", &MAPPED_BYTES.to_string()),
+            ];
+            for (name, value) in settings {
+                assert_eq!(pragma(connection, name), value, "{name}");
+            }
+            assert!(connection.db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE).unwrap());
+        }
+        for connection in opened.point_readers.iter().chain(&opened.pool) {
+            assert!(connection.execute_batch("DELETE FROM sessions").is_err(), "a reader can write");
+        }
+        assert!(opened.point_readers.iter().all(|reader| pragma(reader, "busy_timeout") == "0"), "a point read may wait");
+    }
+}

@@ -1,8 +1,12 @@
-//! Authorizations and orphaned tokens as rows.
+//! Authorizations and unclaimed tokens as rows.
+//!
+//! [`AuthorizationRecord`] is used only here: [`stored`] restores a row to an [`Authorization`], which checks every invariant.
+
+use std::sync::LazyLock;
 
 use grantry_domain::authorization::{
-    AuthorizationId, AuthorizationKey, AuthorizationRecord, Envelope, FlowCookieHash, RefreshState, Revision,
-    RevocationOutcome, RevocationRecord, StateHash, StateKind,
+    Authorization, AuthorizationId, AuthorizationKey, AuthorizationRecord, Envelope, FlowCookieHash, InvariantViolation,
+    RefreshState, Revision, RevocationOutcome, RevocationRecord, StateHash, StateKind, TerminalCause,
 };
 use grantry_domain::connector::{Epoch, Incarnation};
 use grantry_domain::ports::UnclaimedTokens;
@@ -11,34 +15,44 @@ use grantry_domain::time::Timestamp;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, Row, ToSql, params_from_iter};
 
-use super::{Reader, signed};
-use crate::fault::Fault;
+use super::{Columns, signed};
+use crate::error::SqliteError;
 use crate::sql;
 
-/// A stored authorization. What its row keeps beyond the record stands beside it.
-pub(crate) struct Authorization {
-    pub(crate) record: AuthorizationRecord,
-    /// The cookie hash, also of a flow that is over.
+/// The columns that [`stored`] reads, of a table named `a`.
+pub(crate) const AUTHORIZATION_COLUMNS: &str = "a.seq, a.id, a.space, a.connector, a.incarnation, a.epoch, a.digest, a.user, \
+     a.connection, a.created_at, a.state, a.cause, a.since, a.deadline, a.state_hash, a.flow_cookie_hash, a.consumed_at, \
+     a.sealed, a.revision, a.scopes, a.expires_at, a.refreshable, a.refresh_expires_at, a.account, a.authorized_at, \
+     a.last_used_day, a.lease_until, a.lease_holder, a.in_doubt_since, a.failed_attempts, a.failing_since, a.revocation, \
+     a.revoke_at, a.revoke_attempts, a.revoke_in_doubt";
+
+/// The columns that [`unclaimed_tokens`] reads.
+pub(crate) const UNCLAIMED_COLUMNS: &str =
+    "seq, id, space, connector, incarnation, epoch, digest, user, connection, sealed, queued_at, attempts";
+
+static FIND: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {AUTHORIZATION_COLUMNS} FROM authorizations AS a WHERE a.id = ?1"));
+
+static FIND_BY_STATE: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {AUTHORIZATION_COLUMNS} FROM authorizations AS a WHERE a.state_hash = ?1"));
+
+/// A row of the authorizations.
+pub(crate) struct StoredAuthorization {
+    pub(crate) authorization: Authorization,
+    /// The number of the row.
+    pub(crate) row: i64,
+    /// The hash of the flow cookie. An ended flow has none, but its row has.
     pub(crate) flow_cookie_hash: Option<FlowCookieHash>,
 }
 
-impl Authorization {
-    /// The columns [`authorization`] reads, of a table named `a`.
-    pub(crate) const COLUMNS: &str = "a.id, a.space, a.connector, a.incarnation, a.epoch, a.digest, a.user, a.created_at, \
-         a.state, a.cause, a.since, a.deadline, a.state_hash, a.flow_cookie_hash, a.consumed_at, a.sealed, a.revision, a.scopes, \
-         a.expires_at, a.refreshable, a.refresh_expires_at, a.account, a.authorized_at, a.last_used_day, a.lease_until, \
-         a.lease_owner, a.in_doubt_since, a.failed_attempts, a.failing_since, a.revocation, a.revoke_at, \
-         a.revoke_attempts, a.revoke_in_doubt";
-}
-
-/// Reads an authorization from the columns that start at `at`.
-pub(crate) fn authorization(row: &Row<'_>, at: usize) -> Result<Authorization, Fault> {
-    let mut columns = Reader::new(row, at, "authorizations");
+/// Restores an authorization from the columns that start at `at`.
+pub(crate) fn stored(row: &Row<'_>, at: usize) -> Result<StoredAuthorization, SqliteError> {
+    let mut columns = Columns::numbered(row, at, "authorizations")?;
     let id = AuthorizationId::from_bytes(columns.array()?);
-    let owner = ownership(&mut columns)?;
+    let owner = key(&mut columns)?;
     let created_at = columns.time()?;
-    let state = StateKind::parse(columns.text()?).ok_or_else(|| columns.broken("the state is known"))?;
-    let cause = columns.optional_text()?.map(str::to_owned);
+    let state = StateKind::parse(columns.text()?).ok_or_else(|| columns.broken("the state is a known one"))?;
+    let cause = cause(&mut columns, state)?;
     let since = columns.optional_time()?;
     let deadline = columns.optional_time()?;
     let state_hash = columns.optional_array()?.map(StateHash);
@@ -65,20 +79,26 @@ pub(crate) fn authorization(row: &Row<'_>, at: usize) -> Result<Authorization, F
         refresh_expires_at: columns.optional_time()?,
         account: columns.optional_text()?.map(str::to_owned),
         authorized_at: columns.optional_time()?,
-        last_used_day: columns.optional_number()?,
+        last_used_day: columns.optional_integer()?,
         refresh: RefreshState {
             held_until: columns.optional_time()?,
-            owner: columns.optional_array()?,
+            holder: columns.optional_array()?,
             in_doubt_since: columns.optional_time()?,
             failed_attempts: columns.count()?,
             failing_since: columns.optional_time()?,
         },
         revocation: revocation(&mut columns)?,
     };
-    Ok(Authorization { record, flow_cookie_hash })
+    let authorization = Authorization::restore(record).map_err(|InvariantViolation(rule)| columns.broken(rule))?;
+    Ok(StoredAuthorization { authorization, row: columns.number(), flow_cookie_hash })
 }
 
-fn ownership(columns: &mut Reader<'_>) -> Result<AuthorizationKey, Fault> {
+/// Restores an authorization from the first columns of a row.
+pub(crate) fn authorization(row: &Row<'_>) -> Result<Authorization, SqliteError> {
+    Ok(stored(row, 0)?.authorization)
+}
+
+fn key(columns: &mut Columns<'_>) -> Result<AuthorizationKey, SqliteError> {
     Ok(AuthorizationKey {
         space: columns.space()?,
         connector: columns.connector()?,
@@ -86,66 +106,88 @@ fn ownership(columns: &mut Reader<'_>) -> Result<AuthorizationKey, Fault> {
         epoch: Epoch(columns.unsigned()?),
         digest: BindingDigest(columns.array()?),
         user: columns.user()?,
+        connection: columns.connection()?,
     })
 }
 
-fn revocation(columns: &mut Reader<'_>) -> Result<Option<RevocationRecord>, Fault> {
+fn cause(columns: &mut Columns<'_>, state: StateKind) -> Result<Option<TerminalCause>, SqliteError> {
+    let Some(text) = columns.optional_text()? else { return Ok(None) };
+    let cause = TerminalCause::from_record(state, text);
+    cause.map(Some).ok_or_else(|| columns.broken("the cause is one of its state"))
+}
+
+fn revocation(columns: &mut Columns<'_>) -> Result<Option<RevocationRecord>, SqliteError> {
     let Some(name) = columns.optional_text()? else { return Ok(None) };
-    if name == DUE {
+    if name == PENDING {
         let due_at = columns.time()?;
         return Ok(Some(RevocationRecord::Pending { due_at, attempts: columns.count()?, in_doubt: columns.flag()? }));
     }
-    let outcome = RevocationOutcome::parse(name).ok_or_else(|| columns.broken("the outcome of a revocation is known"))?;
+    let outcome =
+        RevocationOutcome::parse(name).ok_or_else(|| columns.broken("the outcome of a revocation is a known one"))?;
     Ok(Some(RevocationRecord::Completed(outcome)))
 }
 
-/// The value of `revocation` while it is owed.
-const DUE: &str = "pending";
+/// The value of `revocation` while it is not completed.
+const PENDING: &str = "pending";
 
-/// Adds a record.
-pub(crate) fn insert(connection: &Connection, record: &AuthorizationRecord) -> Result<(), Fault> {
+/// The authorization with this id.
+pub(crate) fn find(connection: &Connection, id: AuthorizationId) -> Result<Option<Authorization>, SqliteError> {
+    sql::first(connection, &FIND, [id.as_bytes()], authorization)
+}
+
+/// The authorization whose flow has, or had, this state.
+pub(crate) fn find_by_state(connection: &Connection, state: StateHash) -> Result<Option<StoredAuthorization>, SqliteError> {
+    sql::first(connection, &FIND_BY_STATE, [state.0], |row| stored(row, 0))
+}
+
+/// Adds an authorization.
+pub(crate) fn insert(connection: &Connection, authorization: &Authorization) -> Result<(), SqliteError> {
     const INSERT: &str = "INSERT INTO authorizations \
-         (id, space, connector, incarnation, epoch, digest, user, created_at, state, cause, since, deadline, state_hash, \
-          flow_cookie_hash, consumed_at, sealed, kid, revision, scopes, expires_at, refreshable, refresh_expires_at, account, \
-          authorized_at, last_used_day, lease_until, lease_owner, in_doubt_since, failed_attempts, failing_since, \
-          revocation, revoke_at, revoke_attempts, revoke_in_doubt) \
+         (id, space, connector, incarnation, epoch, digest, user, connection, created_at, state, cause, since, deadline, \
+          state_hash, flow_cookie_hash, consumed_at, sealed, kid, revision, scopes, expires_at, refreshable, \
+          refresh_expires_at, account, authorized_at, last_used_day, lease_until, lease_holder, in_doubt_since, \
+          failed_attempts, failing_since, revocation, revoke_at, revoke_attempts, revoke_in_doubt) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, \
-          ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34)";
-    sql::execute(connection, INSERT, params_from_iter(values(record).iter()))?;
+          ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35)";
+    let record = authorization.to_record();
+    sql::execute(connection, INSERT, params_from_iter(values(&record).iter()))?;
     Ok(())
 }
 
-/// Replaces all of a record but its identity, if the condition holds; it may use `?35` and `?36`. The hashes of a flow stay in
-/// the row, and the day of last use never goes back.
+/// Replaces everything of an authorization but its key, if the condition holds; the condition may use `?10` for the new
+/// state, `?16` for the new `consumed_at`, and the extra parameters `?36` and `?37`.
+///
+/// The hashes of a flow stay in the row, and the day of last use never decreases.
 pub(crate) fn overwrite(
     connection: &Connection,
-    record: &AuthorizationRecord,
+    authorization: &Authorization,
     condition: &str,
     extra: [&dyn ToSql; 2],
-) -> Result<bool, Fault> {
+) -> Result<bool, SqliteError> {
     let statement = format!(
-        "UPDATE authorizations SET state = ?9, cause = ?10, since = ?11, deadline = ?12, \
-             state_hash = coalesce(?13, state_hash), flow_cookie_hash = coalesce(?14, flow_cookie_hash), \
-             consumed_at = coalesce(?15, consumed_at), sealed = ?16, kid = ?17, revision = ?18, scopes = ?19, \
-             expires_at = ?20, refreshable = ?21, refresh_expires_at = ?22, account = ?23, authorized_at = ?24, \
-             last_used_day = max(?25, coalesce(last_used_day, ?25)), lease_until = ?26, lease_owner = ?27, \
-             in_doubt_since = ?28, failed_attempts = ?29, failing_since = ?30, revocation = ?31, revoke_at = ?32, \
-             revoke_attempts = ?33, revoke_in_doubt = ?34 \
+        "UPDATE authorizations SET state = ?10, cause = ?11, since = ?12, deadline = coalesce(?13, deadline), \
+             state_hash = coalesce(?14, state_hash), flow_cookie_hash = coalesce(?15, flow_cookie_hash), \
+             consumed_at = coalesce(?16, consumed_at), sealed = ?17, kid = ?18, revision = ?19, scopes = ?20, \
+             expires_at = ?21, refreshable = ?22, refresh_expires_at = ?23, account = ?24, authorized_at = ?25, \
+             last_used_day = max(?26, coalesce(last_used_day, ?26)), lease_until = ?27, lease_holder = ?28, \
+             in_doubt_since = ?29, failed_attempts = ?30, failing_since = ?31, revocation = ?32, revoke_at = ?33, \
+             revoke_attempts = ?34, revoke_in_doubt = ?35 \
          WHERE id = ?1 AND {condition}"
     );
-    let values = values(record);
+    let record = authorization.to_record();
+    let values = values(&record);
     let parameters = values.iter().map(|value| value as &dyn ToSql).chain(extra);
     Ok(sql::execute(connection, &statement, params_from_iter(parameters))? == 1)
 }
 
 /// The columns of a record, in the order of [`insert`].
-fn values(record: &AuthorizationRecord) -> [ToSqlOutput<'_>; 34] {
+fn values(record: &AuthorizationRecord) -> [ToSqlOutput<'_>; 35] {
     let owner = &record.owner;
     let (outcome, revoke_at, attempts, in_doubt) = match &record.revocation {
         None => (None, None, None, None),
         Some(RevocationRecord::Completed(outcome)) => (Some(outcome.as_str()), None, None, None),
         Some(RevocationRecord::Pending { in_doubt, due_at, attempts }) => {
-            (Some(DUE), Some(*due_at), Some(i64::from(*attempts)), Some(i64::from(*in_doubt)))
+            (Some(PENDING), Some(*due_at), Some(i64::from(*attempts)), Some(i64::from(*in_doubt)))
         }
     };
     [
@@ -156,9 +198,10 @@ fn values(record: &AuthorizationRecord) -> [ToSqlOutput<'_>; 34] {
         number(signed(owner.epoch.0)),
         blob(&owner.digest.0),
         text(owner.user.as_str()),
+        text(owner.connection.as_str()),
         time(record.created_at),
         text(record.state.as_str()),
-        optional(record.cause.as_deref(), text),
+        optional(record.cause, |cause| ToSqlOutput::Owned(Value::Text(cause.to_record()))),
         optional(record.since, time),
         optional(record.deadline, time),
         optional(record.state_hash.as_ref(), |hash| blob(&hash.0)),
@@ -175,7 +218,7 @@ fn values(record: &AuthorizationRecord) -> [ToSqlOutput<'_>; 34] {
         optional(record.authorized_at, time),
         optional(record.last_used_day, number),
         optional(record.refresh.held_until, time),
-        optional(record.refresh.owner.as_ref(), |owner| blob(owner)),
+        optional(record.refresh.holder.as_ref(), |holder| blob(holder)),
         optional(record.refresh.in_doubt_since, time),
         number(i64::from(record.refresh.failed_attempts)),
         optional(record.refresh.failing_since, time),
@@ -210,12 +253,12 @@ fn key_id(sealed: Option<&Envelope>) -> ToSqlOutput<'static> {
     optional(sealed.and_then(Envelope::key_id), |kid| ToSqlOutput::Owned(Value::Blob(kid.to_vec())))
 }
 
-/// Reads orphaned tokens: id, owner, envelope, `queued_at`, `attempts`.
-pub(crate) fn orphan(row: &Row<'_>) -> Result<UnclaimedTokens, Fault> {
-    let mut columns = Reader::new(row, 0, "unclaimed_tokens");
+/// Reads unclaimed tokens.
+pub(crate) fn unclaimed_tokens(row: &Row<'_>) -> Result<UnclaimedTokens, SqliteError> {
+    let mut columns = Columns::numbered(row, 0, "unclaimed_tokens")?;
     Ok(UnclaimedTokens {
         id: AuthorizationId::from_bytes(columns.array()?),
-        owner: ownership(&mut columns)?,
+        owner: key(&mut columns)?,
         sealed: Envelope(columns.bytes()?.to_vec()),
         queued_at: columns.time()?,
         attempts: columns.count()?,

@@ -5,19 +5,19 @@ use grantry_domain::connector::{
 };
 use rusqlite::Row;
 
-use super::Reader;
-use crate::fault::Fault;
+use super::Columns;
+use crate::error::SqliteError;
 
-/// The columns [`connector`] reads, of a table named `c`.
-pub(crate) const CONNECTOR_COLUMNS: &str = "c.space, c.connector, c.incarnation, c.epoch, c.name, c.profile, c.config, \
-     c.client_id, c.auth_mode, c.callback_id, c.enabled, c.has_client_secret, c.revision, c.created_at, c.updated_at";
+/// The columns that [`connector`] reads, of a table named `c`.
+pub(crate) const CONNECTOR_COLUMNS: &str = "c.seq, c.space, c.connector, c.incarnation, c.epoch, c.name, c.profile, c.config, \
+     c.client_id, c.auth_mode, c.callback_id, c.has_client_secret, c.revision, c.created_at, c.updated_at";
 
-/// How many they are.
+/// The number of these columns.
 pub(crate) const CONNECTOR_WIDTH: usize = 15;
 
 /// Reads a connector from the first columns of a row.
-pub(crate) fn connector(row: &Row<'_>) -> Result<Connector, Fault> {
-    let mut columns = Reader::new(row, 0, "connectors");
+pub(crate) fn connector(row: &Row<'_>) -> Result<Connector, SqliteError> {
+    let mut columns = Columns::numbered(row, 0, "connectors")?;
     let key = ConnectorKey { space: columns.space()?, id: columns.connector()? };
     let incarnation = Incarnation(columns.array()?);
     let epoch = Epoch(columns.unsigned()?);
@@ -27,7 +27,7 @@ pub(crate) fn connector(row: &Row<'_>) -> Result<Connector, Fault> {
         settings: columns.text()?.to_owned(),
         client_id: columns.optional_text()?.map(str::to_owned),
     };
-    let auth_mode = AuthMode::parse(columns.text()?).ok_or_else(|| columns.broken("the mode is known"))?;
+    let auth_mode = AuthMode::parse(columns.text()?).ok_or_else(|| columns.broken("the mode is a known one"))?;
     Ok(Connector {
         key,
         name,
@@ -36,7 +36,6 @@ pub(crate) fn connector(row: &Row<'_>) -> Result<Connector, Fault> {
         incarnation,
         epoch,
         callback_id: CallbackId(columns.array()?),
-        enabled: columns.flag()?,
         has_client_secret: columns.flag()?,
         revision: columns.unsigned()?,
         created_at: columns.time()?,

@@ -1,19 +1,191 @@
-//! Rows and records: columns in one order, and a checked way back for each.
+//! Conversion between rows and values.
+//!
+//! [`Columns`] reads the columns of a row in order. A column with an unexpected value makes the row inconsistent; the error
+//! names table, row and rule, never the value.
 
 mod authorization;
 mod connector;
-mod reader;
 
-pub(crate) use self::authorization::{Authorization, authorization, insert, orphan, overwrite};
+use std::time::Duration;
+
+use grantry_domain::authorization::INTERRUPTED_AFTER;
+use grantry_domain::connector::ConnectorId;
+use grantry_domain::identity::{ConnectionName, SpaceId, UserId};
+use grantry_domain::time::Timestamp;
+use rusqlite::Row;
+use rusqlite::types::ValueRef;
+
+pub(crate) use self::authorization::{
+    AUTHORIZATION_COLUMNS, UNCLAIMED_COLUMNS, authorization, find, find_by_state, insert, overwrite, stored,
+    unclaimed_tokens,
+};
 pub(crate) use self::connector::{CONNECTOR_COLUMNS, CONNECTOR_WIDTH, connector};
-pub(crate) use self::reader::Reader;
+use crate::error::{NO_ROW, SqliteError, inconsistent};
 
-/// Counters are far below 2^63.
+/// Converts a counter to a column; counters stay far below 2^63.
 pub(crate) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 /// A span in milliseconds.
-pub(crate) fn millis(span: std::time::Duration) -> i64 {
+pub(crate) fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A flow consumed at or before this instant was interrupted: its process has ended.
+pub(crate) fn interrupted_before(now: Timestamp) -> i64 {
+    now.minus(INTERRUPTED_AFTER).as_millis()
+}
+
+/// A position in a row.
+pub(crate) struct Columns<'r> {
+    row: &'r Row<'r>,
+    next: usize,
+    table: &'static str,
+    number: i64,
+}
+
+impl<'r> Columns<'r> {
+    /// Starts at the column `at`, which contains the number of the row.
+    pub(crate) fn numbered(row: &'r Row<'r>, at: usize, table: &'static str) -> Result<Self, SqliteError> {
+        let mut columns = Self { row, next: at, table, number: NO_ROW };
+        columns.number = columns.integer()?;
+        Ok(columns)
+    }
+
+    /// Starts at the first column of a result that several rows contribute to.
+    pub(crate) fn of_group(row: &'r Row<'r>, table: &'static str) -> Self {
+        Self { row, next: 0, table, number: NO_ROW }
+    }
+
+    /// The number of the row.
+    pub(crate) fn number(&self) -> i64 {
+        self.number
+    }
+
+    /// The error for a rule that this row breaks.
+    pub(crate) fn broken(&self, rule: &'static str) -> SqliteError {
+        inconsistent(self.table, self.number, rule)
+    }
+
+    fn value(&mut self) -> Result<ValueRef<'r>, SqliteError> {
+        let value = self.row.get_ref(self.next)?;
+        self.next += 1;
+        Ok(value)
+    }
+
+    fn required<T>(&self, value: Option<T>) -> Result<T, SqliteError> {
+        value.ok_or_else(|| self.broken("a required column is set"))
+    }
+
+    pub(crate) fn optional_integer(&mut self) -> Result<Option<i64>, SqliteError> {
+        match self.value()? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Integer(number) => Ok(Some(number)),
+            ValueRef::Real(_) | ValueRef::Text(_) | ValueRef::Blob(_) => Err(self.broken("a number is an integer")),
+        }
+    }
+
+    pub(crate) fn integer(&mut self) -> Result<i64, SqliteError> {
+        let value = self.optional_integer()?;
+        self.required(value)
+    }
+
+    pub(crate) fn unsigned(&mut self) -> Result<u64, SqliteError> {
+        let value = self.integer()?;
+        u64::try_from(value).map_err(|_| self.broken("a counter is not negative"))
+    }
+
+    pub(crate) fn count(&mut self) -> Result<u32, SqliteError> {
+        let value = self.integer()?;
+        u32::try_from(value).map_err(|_| self.broken("a counter is not negative and below 2^32"))
+    }
+
+    pub(crate) fn flag(&mut self) -> Result<bool, SqliteError> {
+        Ok(self.integer()? != 0)
+    }
+
+    pub(crate) fn optional_time(&mut self) -> Result<Option<Timestamp>, SqliteError> {
+        Ok(self.optional_integer()?.map(Timestamp::from_millis))
+    }
+
+    pub(crate) fn time(&mut self) -> Result<Timestamp, SqliteError> {
+        Ok(Timestamp::from_millis(self.integer()?))
+    }
+
+    pub(crate) fn optional_text(&mut self) -> Result<Option<&'r str>, SqliteError> {
+        match self.value()? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Text(bytes) => std::str::from_utf8(bytes).map(Some).map_err(|_| self.broken("a text is UTF-8")),
+            ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_) => Err(self.broken("a text has the type text")),
+        }
+    }
+
+    pub(crate) fn text(&mut self) -> Result<&'r str, SqliteError> {
+        let value = self.optional_text()?;
+        self.required(value)
+    }
+
+    pub(crate) fn optional_bytes(&mut self) -> Result<Option<&'r [u8]>, SqliteError> {
+        match self.value()? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Blob(bytes) => Ok(Some(bytes)),
+            ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Text(_) => Err(self.broken("bytes have the type blob")),
+        }
+    }
+
+    pub(crate) fn bytes(&mut self) -> Result<&'r [u8], SqliteError> {
+        let value = self.optional_bytes()?;
+        self.required(value)
+    }
+
+    pub(crate) fn optional_array<const N: usize>(&mut self) -> Result<Option<[u8; N]>, SqliteError> {
+        let bytes = self.optional_bytes()?;
+        bytes.map(|bytes| bytes.try_into().map_err(|_| self.broken("an id or a hash has its length"))).transpose()
+    }
+
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], SqliteError> {
+        let value = self.optional_array()?;
+        self.required(value)
+    }
+
+    pub(crate) fn optional_space(&mut self) -> Result<Option<SpaceId>, SqliteError> {
+        let text = self.optional_text()?;
+        text.map(SpaceId::new).transpose().map_err(|_| self.broken("a space id is well formed"))
+    }
+
+    pub(crate) fn space(&mut self) -> Result<SpaceId, SqliteError> {
+        let value = self.optional_space()?;
+        self.required(value)
+    }
+
+    pub(crate) fn optional_connector(&mut self) -> Result<Option<ConnectorId>, SqliteError> {
+        let text = self.optional_text()?;
+        text.map(ConnectorId::new).transpose().map_err(|_| self.broken("a connector id is well formed"))
+    }
+
+    pub(crate) fn connector(&mut self) -> Result<ConnectorId, SqliteError> {
+        let value = self.optional_connector()?;
+        self.required(value)
+    }
+
+    pub(crate) fn optional_user(&mut self) -> Result<Option<UserId>, SqliteError> {
+        let text = self.optional_text()?;
+        text.map(UserId::new).transpose().map_err(|_| self.broken("a user id is well formed"))
+    }
+
+    pub(crate) fn user(&mut self) -> Result<UserId, SqliteError> {
+        let value = self.optional_user()?;
+        self.required(value)
+    }
+
+    pub(crate) fn optional_connection(&mut self) -> Result<Option<ConnectionName>, SqliteError> {
+        let text = self.optional_text()?;
+        text.map(ConnectionName::new).transpose().map_err(|_| self.broken("a connection name is well formed"))
+    }
+
+    pub(crate) fn connection(&mut self) -> Result<ConnectionName, SqliteError> {
+        let value = self.optional_connection()?;
+        self.required(value)
+    }
 }

@@ -1,9 +1,9 @@
-//! The store from outside: what it promises beyond the contract that all stores share.
+//! What this store guarantees beyond the contract that all stores share.
 
 #[cfg(test)]
-mod file;
+mod database;
 #[cfg(test)]
-mod place;
+mod file;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]

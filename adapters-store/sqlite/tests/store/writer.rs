@@ -1,27 +1,21 @@
-//! The writer: shared commits, failures that stay alone, locks of others, a full disk.
+//! The writer: group commit, isolated failures, locks of other processes, a full disk.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use grantry_domain::authorization::StateKind;
 use grantry_domain::identity::Actor;
-use grantry_domain::ports::{AuditEvent, AuditKind, AuthorizationStore, Lease, LeaseRequest, StoreError};
+use grantry_domain::ports::{
+    AuditEvent, AuditKind, AuditOutbox, AuthorizationStore, Lease, LeaseRequest, RefreshLeases, StoreError,
+};
 use grantry_store_sqlite::{SqliteOptions, SqliteStore};
 use grantry_testkit::doubles::fixtures;
 
-use crate::place::{Place, ROOMY};
+use crate::database::{HIGH_LIMITS, TestDatabase, find};
 
-fn event(place: &Place, outcome: &str) -> AuditEvent {
-    AuditEvent {
-        at: place.now(),
-        actor: Actor::System,
-        kind: AuditKind::OpenFailed,
-        space: None,
-        connector: None,
-        user: None,
-        grant: None,
-        outcome: outcome.to_owned(),
-    }
+/// An event that contains a text.
+fn event(database: &TestDatabase, text: &str) -> AuditEvent {
+    AuditEvent::new(AuditKind::DecryptFailed, Actor::Agent(text.to_owned()), database.now())
 }
 
 /// Waits until the queue holds this many writes.
@@ -32,22 +26,22 @@ async fn queued(store: &SqliteStore, writes: usize) {
 }
 
 #[tokio::test]
-async fn writes_that_wait_share_one_commit() {
-    let place = Place::new();
-    let options = SqliteOptions { busy_timeout: Duration::from_mins(1), ..place.options() };
+async fn queued_writes_share_one_commit() {
+    let database = TestDatabase::new();
+    let options = SqliteOptions { busy_timeout: Duration::from_mins(1), ..database.options() };
     let store = Arc::new(SqliteStore::open(options).await.unwrap());
     let before = store.write_counts();
 
-    // While somebody else writes, the writer holds one job and the others queue up.
-    let outsider = place.outsider();
-    outsider.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // While another program has the lock, the writer waits with one write and the others are queued.
+    let other = database.foreign_connection();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let record = |n: usize| {
-        let (store, event) = (store.clone(), event(&place, &n.to_string()));
+        let (store, event) = (store.clone(), event(&database, &n.to_string()));
         tokio::spawn(async move { store.record(vec![event]).await })
     };
     let writes: Vec<_> = (0..64).map(record).collect();
     queued(&store, 63).await;
-    outsider.execute_batch("ROLLBACK").unwrap();
+    other.execute_batch("ROLLBACK").unwrap();
     for write in writes {
         write.await.unwrap().unwrap();
     }
@@ -59,77 +53,83 @@ async fn writes_that_wait_share_one_commit() {
 }
 
 #[tokio::test]
-async fn a_write_that_fails_in_a_shared_transaction_is_undone_alone() {
-    let place = Place::new();
-    let options = SqliteOptions { busy_timeout: Duration::from_mins(1), ..place.options() };
+async fn a_failed_write_in_a_shared_transaction_is_undone_alone() {
+    let database = TestDatabase::new();
+    let options = SqliteOptions { busy_timeout: Duration::from_mins(1), ..database.options() };
     let store = Arc::new(SqliteStore::open(options).await.unwrap());
-    let connector = place.add_connector(&store).await;
-    let (alice, bob) = (fixtures::ownership_of(&connector, "alice"), fixtures::ownership_of(&connector, "bob"));
-    let first = place.start(&store, fixtures::grant_id(1), &alice).await;
+    let connector = database.add_connector(&store).await;
+    let (alice, bob) =
+        (fixtures::authorization_key_of(&connector, "alice"), fixtures::authorization_key_of(&connector, "bob"));
+    let first = database.start(&store, fixtures::authorization_id(1), &alice).await;
     store.forget_events(1000).await.unwrap();
     let before = store.write_counts();
 
-    let outsider = place.outsider();
-    outsider.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let other = database.foreign_connection();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let insert = |flow| {
         let store = store.clone();
-        tokio::spawn(async move { store.insert_pending(flow, ROOMY, Vec::new()).await })
+        tokio::spawn(async move { store.insert_flow(fixtures::authorization(&flow), HIGH_LIMITS, Vec::new()).await })
     };
-    let good = insert(fixtures::initiated(fixtures::grant_id(2), bob.clone(), place.now()));
-    // It supersedes the first flow, then finds its id taken.
-    let bad = insert(fixtures::initiated(fixtures::grant_id(1), alice, place.now()));
-    let also_good =
-        insert(fixtures::initiated(fixtures::grant_id(3), fixtures::ownership_of(&connector, "carol"), place.now()));
+    let good = insert(fixtures::initiated(fixtures::authorization_id(2), bob.clone(), database.now()));
+    // It supersedes the first flow; then its id is already in use.
+    let bad = insert(fixtures::initiated(fixtures::authorization_id(1), alice, database.now()));
+    let also_good = insert(fixtures::initiated(
+        fixtures::authorization_id(3),
+        fixtures::authorization_key_of(&connector, "carol"),
+        database.now(),
+    ));
     queued(&store, 2).await;
-    outsider.execute_batch("ROLLBACK").unwrap();
+    other.execute_batch("ROLLBACK").unwrap();
 
     good.await.unwrap().unwrap();
     assert!(matches!(bad.await.unwrap(), Err(StoreError::Inconsistent { .. })));
     also_good.await.unwrap().unwrap();
     assert_eq!(store.write_counts().commits - before.commits, 1);
-    assert_eq!(store.find(first.id).await.unwrap(), Some(first));
+    assert_eq!(find(&store, first.id).await, first);
     for n in [2, 3] {
-        assert_eq!(store.find(fixtures::grant_id(n)).await.unwrap().unwrap().state, StateKind::Initiated);
+        assert_eq!(find(&store, fixtures::authorization_id(n)).await.state, StateKind::Initiated);
     }
     assert_eq!(store.pending_events(10).await.unwrap(), []);
 }
 
 #[tokio::test]
-async fn a_locked_file_makes_writes_unavailable_and_reads_go_on() {
-    let place = Place::new();
-    let store = Arc::new(place.open().await);
-    let connector = place.add_connector(&store).await;
-    let grant = place.connect(&store, fixtures::grant_id(1), &fixtures::ownership_of(&connector, "alice")).await;
+async fn a_locked_file_makes_writes_unavailable_but_not_reads() {
+    let database = TestDatabase::new();
+    let store = Arc::new(database.open().await);
+    let connector = database.add_connector(&store).await;
+    let grant =
+        database.connect(&store, fixtures::authorization_id(1), &fixtures::authorization_key_of(&connector, "alice")).await;
 
-    let outsider = place.outsider();
-    outsider.execute_batch("BEGIN IMMEDIATE").unwrap();
-    assert_eq!(store.record(vec![event(&place, "x")]).await, Err(StoreError::Unavailable));
-    assert_eq!(store.find(grant.id).await.unwrap(), Some(grant));
-    outsider.execute_batch("ROLLBACK").unwrap();
-    store.record(vec![event(&place, "x")]).await.unwrap();
+    let other = database.foreign_connection();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert_eq!(store.record(vec![event(&database, "x")]).await, Err(StoreError::Unavailable));
+    assert_eq!(find(&store, grant.id).await, grant);
+    other.execute_batch("ROLLBACK").unwrap();
+    store.record(vec![event(&database, "x")]).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_file_locked_by_a_start_makes_opening_unavailable() {
-    let place = Place::new();
-    let outsider = place.outsider();
-    outsider.execute_batch("BEGIN EXCLUSIVE").unwrap();
-    assert_eq!(SqliteStore::open(place.options()).await.unwrap_err(), StoreError::Unavailable);
-    outsider.execute_batch("ROLLBACK").unwrap();
-    place.open().await;
+    let database = TestDatabase::new();
+    let other = database.foreign_connection();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    assert_eq!(SqliteStore::open(database.options()).await.unwrap_err(), StoreError::Unavailable);
+    other.execute_batch("ROLLBACK").unwrap();
+    database.open().await;
 }
 
 #[tokio::test]
-async fn a_full_disk_is_unavailable_changes_nothing_and_passes() {
-    let place = Place::new();
-    let store = SqliteStore::open(SqliteOptions { max_pages: Some(80), ..place.options() }).await.unwrap();
-    let connector = place.add_connector(&store).await;
-    let grant = place.connect(&store, fixtures::grant_id(1), &fixtures::ownership_of(&connector, "alice")).await;
+async fn a_full_disk_is_unavailable_until_space_is_free() {
+    let database = TestDatabase::new();
+    let store = SqliteStore::open(SqliteOptions { max_pages: Some(80), ..database.options() }).await.unwrap();
+    let connector = database.add_connector(&store).await;
+    let grant =
+        database.connect(&store, fixtures::authorization_id(1), &fixtures::authorization_key_of(&connector, "alice")).await;
 
     let large = "x".repeat(10_000);
     let mut stored = 0;
     let full = loop {
-        match store.record(vec![event(&place, &large), event(&place, &large)]).await {
+        match store.record(vec![event(&database, &large), event(&database, &large)]).await {
             Ok(()) => stored += 2,
             Err(error) => break error,
         }
@@ -137,23 +137,23 @@ async fn a_full_disk_is_unavailable_changes_nothing_and_passes() {
     assert_eq!(full, StoreError::Unavailable);
     assert!(stored > 0);
     assert_eq!(store.pending_events(1000).await.unwrap().len(), stored);
-    assert_eq!(store.find(grant.id).await.unwrap(), Some(grant));
+    assert_eq!(find(&store, grant.id).await, grant);
 
     store.forget_events(u64::MAX).await.unwrap();
-    store.record(vec![event(&place, &large)]).await.unwrap();
+    store.record(vec![event(&database, &large)]).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_stores_write_to_one_file() {
-    let place = Place::new();
-    let options = || SqliteOptions { busy_timeout: Duration::from_mins(1), ..place.options() };
-    // Opened at once, on a new file: one of them creates the schema.
+    let database = TestDatabase::new();
+    let options = || SqliteOptions { busy_timeout: Duration::from_mins(1), ..database.options() };
+    // Both open a new file at the same time; one of them creates the schema.
     let (one, two) = tokio::join!(SqliteStore::open(options()), SqliteStore::open(options()));
     let (one, two) = (Arc::new(one.unwrap()), Arc::new(two.unwrap()));
     assert_eq!(one.deployment_id(), two.deployment_id());
 
     let record = |store: &Arc<SqliteStore>, n: usize| {
-        let (store, event) = (store.clone(), event(&place, &n.to_string()));
+        let (store, event) = (store.clone(), event(&database, &n.to_string()));
         tokio::spawn(async move { store.record(vec![event]).await })
     };
     let writes: Vec<_> = (0..50).flat_map(|n| [record(&one, n), record(&two, n)]).collect();
@@ -165,19 +165,20 @@ async fn two_stores_write_to_one_file() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r36_of_many_nodes_exactly_one_takes_the_lease() {
-    let place = Place::new();
-    let options = || SqliteOptions { busy_timeout: Duration::from_mins(1), ..place.options() };
+async fn r36_exactly_one_of_many_nodes_takes_the_lease() {
+    let database = TestDatabase::new();
+    let options = || SqliteOptions { busy_timeout: Duration::from_mins(1), ..database.options() };
     let (one, two) =
         (Arc::new(SqliteStore::open(options()).await.unwrap()), Arc::new(SqliteStore::open(options()).await.unwrap()));
-    let connector = place.add_connector(&one).await;
-    let grant = place.connect(&one, fixtures::grant_id(1), &fixtures::ownership_of(&connector, "alice")).await;
+    let connector = database.add_connector(&one).await;
+    let grant =
+        database.connect(&one, fixtures::authorization_id(1), &fixtures::authorization_key_of(&connector, "alice")).await;
     let take = |store: &Arc<SqliteStore>, n: u8| {
         let store = store.clone();
         let request = LeaseRequest {
             id: grant.id,
             revision: grant.revision,
-            owner: [n; 16],
+            holder: [n; 16],
             length: Duration::from_mins(1),
             longest: Duration::from_mins(2),
         };
@@ -192,29 +193,29 @@ async fn r36_of_many_nodes_exactly_one_takes_the_lease() {
                 taken += 1;
             }
             Lease::Held { .. } => {}
-            lost @ (Lease::Stale(_) | Lease::NotFound) => panic!("{lost:?}"),
+            unexpected @ (Lease::Stale(_) | Lease::NotFound) => panic!("{unexpected:?}"),
         }
     }
     assert_eq!(taken, 1);
-    // Durable at once: a process that dies now leaves a grant in doubt (R37).
-    assert!(two.find(grant.id).await.unwrap().unwrap().refresh.in_doubt_since.is_some());
+    // The mark is durable at once: if the process ends now, the grant is in doubt.
+    assert!(find(&two, grant.id).await.refresh.in_doubt_since.is_some());
 }
 
 #[tokio::test]
-async fn a_caller_who_goes_away_does_not_take_its_write_along() {
-    let place = Place::new();
-    let options = SqliteOptions { busy_timeout: Duration::from_mins(1), ..place.options() };
+async fn a_queued_write_is_performed_if_its_caller_is_cancelled() {
+    let database = TestDatabase::new();
+    let options = SqliteOptions { busy_timeout: Duration::from_mins(1), ..database.options() };
     let store = Arc::new(SqliteStore::open(options).await.unwrap());
-    let outsider = place.outsider();
-    outsider.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let other = database.foreign_connection();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let write = {
-        let (store, first, second) = (store.clone(), event(&place, "1"), event(&place, "2"));
+        let (store, first, second) = (store.clone(), event(&database, "1"), event(&database, "2"));
         tokio::spawn(async move { tokio::join!(store.record(vec![first]), store.record(vec![second])) })
     };
     queued(&store, 1).await;
     write.abort();
     assert!(write.await.unwrap_err().is_cancelled());
-    outsider.execute_batch("ROLLBACK").unwrap();
-    store.record(vec![event(&place, "3")]).await.unwrap();
+    other.execute_batch("ROLLBACK").unwrap();
+    store.record(vec![event(&database, "3")]).await.unwrap();
     assert_eq!(store.pending_events(10).await.unwrap().len(), 3);
 }

@@ -5,12 +5,12 @@ import { expect } from "vitest";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-/** Fails with every accessibility violation of the page as it is now. */
+/** Fails with every accessibility violation of the current page. */
 export async function expectAccessible(page: Page, what: string): Promise<void> {
-  // Evaluated by the debugger, which the page's content security policy does not concern.
+  // Evaluated by the debugger, to which the content security policy of the page does not apply.
   await page.evaluate(AXE);
   const violations = await page.evaluate(async () => {
-    // biome-ignore lint/suspicious/noExplicitAny: axe has just been put there
+    // biome-ignore lint/suspicious/noExplicitAny: axe was added above
     const { violations } = await (globalThis as any).axe.run(document, {
       runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
     });

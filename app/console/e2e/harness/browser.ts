@@ -17,7 +17,7 @@ const FLAGS = [
   "--disable-sync",
 ];
 
-/** Starts the system's Chromium, with a profile of its own that is thrown away. */
+/** Starts the Chromium of the system, with a temporary profile. */
 export function startBrowser(): Promise<Browser> {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -25,12 +25,12 @@ export function startBrowser(): Promise<Browser> {
   });
 }
 
-/** A person's browser: its own cookies, and every complaint of its pages. */
+/** The browser of a user: separate cookies, and the errors of all its pages. */
 export interface Visitor {
   readonly context: BrowserContext;
   readonly page: Page;
-  /** Violations of a content security policy and errors in scripts, of all its pages. */
-  readonly complaints: string[];
+  /** Violations of a content security policy and script errors, of all its pages. */
+  readonly errors: string[];
   close(): Promise<void>;
 }
 
@@ -41,23 +41,23 @@ export async function newVisitor(
   options: BrowserContextOptions = {},
 ): Promise<Visitor> {
   const context = await browser.newContext({ baseURL, locale: "en", ...options });
-  const complaints: string[] = [];
+  const errors: string[] = [];
   context.on("console", (message) => {
-    if (message.type() === "error" && !isExpectedRefusal(message.text())) {
-      complaints.push(message.text());
+    if (message.type() === "error" && !isExpectedError(message.text())) {
+      errors.push(message.text());
     }
   });
-  context.on("weberror", (error) => complaints.push(error.error().message));
+  context.on("weberror", (error) => errors.push(error.error().message));
   await context.addInitScript(() => {
     document.addEventListener("securitypolicyviolation", (event) => {
       console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`);
     });
   });
   context.setDefaultTimeout(15_000);
-  return { context, page: await context.newPage(), complaints, close: () => context.close() };
+  return { context, page: await context.newPage(), errors, close: () => context.close() };
 }
 
-/** Chromium reports every answer that is not 2xx as an error; those are part of the tests. */
-function isExpectedRefusal(text: string): boolean {
+/** Chromium reports every response that is not 2xx as an error; the tests cause some on purpose. */
+function isExpectedError(text: string): boolean {
   return text.startsWith("Failed to load resource");
 }

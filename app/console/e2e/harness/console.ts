@@ -2,23 +2,23 @@ import type { Locator, Page } from "playwright-core";
 import { expect } from "vitest";
 import { passwordOf } from "./demo.ts";
 
-/** The console as a person uses it: by what is written on it. */
+/** The console, operated by its texts. */
 export class ConsolePage {
   constructor(readonly page: Page) {}
 
-  /** Goes to a space; signs in when asked to. */
-  async open(person: string, space = "default", query = ""): Promise<void> {
+  /** Opens a space, and signs in where required. */
+  async open(user: string, space = "default", query = ""): Promise<void> {
     await this.page.goto(space === "default" ? `/${query}` : `/s/${space}/${query}`);
     const userName = this.page.getByLabel("User name");
     const heading = this.page.getByRole("heading", { level: 1 });
     await userName.or(heading).first().waitFor();
     if (await userName.isVisible()) {
-      await this.signIn(person);
+      await this.signIn(user);
     }
   }
 
-  async signIn(person: string, password = passwordOf(person)): Promise<void> {
-    await this.page.getByLabel("User name").fill(person);
+  async signIn(user: string, password = passwordOf(user)): Promise<void> {
+    await this.page.getByLabel("User name").fill(user);
     await this.page.getByLabel("Password").fill(password);
     await this.page.getByRole("button", { name: "Sign in" }).click();
   }
@@ -27,14 +27,14 @@ export class ConsolePage {
     return this.page.getByRole("row").filter({ has: this.page.getByRole("button", { name, exact: true }) });
   }
 
-  /** Presses connect, confirms what is said before leaving, and answers the new tab. */
+  /** Presses connect, confirms the consent, and returns the new tab. */
   async connect(name: string, button: "Connect" | "Reconnect" = "Connect"): Promise<Page> {
     const opened = this.page.context().waitForEvent("page");
     await this.pressConnect(name, button);
     return opened;
   }
 
-  /** Presses connect and confirms, without expecting a tab. */
+  /** Presses connect and confirms the consent, without a new tab. */
   async pressConnect(name: string, button: "Connect" | "Reconnect" = "Connect"): Promise<void> {
     await this.page.getByRole("button", { name: `${button} ${name}`, exact: true }).click();
     await this.dialog()
@@ -49,6 +49,35 @@ export class ConsolePage {
 
   dialog(): Locator {
     return this.page.getByRole("dialog").last();
+  }
+
+  /** Opens the dialog of a connector that lists the connections. */
+  async openConnections(name: string): Promise<void> {
+    await this.chooseMenu(name, "Connections");
+    await this.dialog()
+      .getByRole("heading", { name: `Connections of ${name}` })
+      .waitFor();
+  }
+
+  /** Adds a connection in that dialog, confirms the consent, and returns the new tab. */
+  async addConnection(connection: string): Promise<Page> {
+    const opened = this.page.context().waitForEvent("page");
+    await this.pressAddConnection(connection);
+    return opened;
+  }
+
+  /** Adds a connection in that dialog and confirms the consent, without a new tab. */
+  async pressAddConnection(connection: string): Promise<void> {
+    await this.dialog().getByLabel("Name").fill(connection);
+    await this.dialog().getByRole("button", { name: "Add connection" }).click();
+    await this.dialog()
+      .getByRole("button", { name: /^Go to / })
+      .click();
+  }
+
+  /** One connection in the dialog that lists them. */
+  connection(name: string): Locator {
+    return this.page.getByRole("listitem").filter({ has: this.page.getByText(name, { exact: true }) });
   }
 
   async chooseMenu(name: string, item: string): Promise<void> {
@@ -77,7 +106,7 @@ export class ConsolePage {
     await this.page.getByRole("region", { name: "Notifications" }).getByText(text).waitFor({ timeout });
   }
 
-  /** Nothing that must stay secret is anywhere a script could read it. */
+  /** Fails if a script could read a secret. */
   async expectNoSecrets(secrets: readonly RegExp[]): Promise<void> {
     const seen = await this.page.evaluate(() =>
       [

@@ -1,24 +1,24 @@
-/** Whether the tests run against the double, which checks less than the server. */
-export const isDouble = process.env.E2E_SITE === "double";
+/** Whether the tests run against the fake server, which checks less than the real one. */
+export const isFake = process.env.E2E_SITE === "fake";
 
-/** The people of the demo. */
-export const PEOPLE = ["alice", "bob", "carol"] as const;
-/** Somebody of the demo. */
-export type Person = (typeof PEOPLE)[number];
+/** The users of the demo. */
+export const USERS = ["alice", "bob", "carol"] as const;
+/** A user of the demo. */
+export type User = (typeof USERS)[number];
 
-/** Password of a person in the console. */
-export const passwordOf = (person: string) => (isDouble ? person : `${person}-demo`);
-/** Password of a person at the provider. */
-export const providerPasswordOf = (person: string) => `${person}-pw`;
+/** Password of a user in the console. */
+export const passwordOf = (user: string) => (isFake ? user : `${user}-demo`);
+/** Password of a user at the provider. */
+export const providerPasswordOf = (user: string) => `${user}-pw`;
 
-/** A connector, as far as the tests rely on it. */
+/** A connector, with the members that the tests use. */
 export interface DemoConnector {
   name: string;
   id: string;
 }
 
 /** A connector of the default space, a second one there, and one of the marketing space. */
-export const CONNECTORS: Record<"first" | "second" | "marketing", DemoConnector> = isDouble
+export const CONNECTORS: Record<"first" | "second" | "marketing", DemoConnector> = isFake
   ? {
       first: { name: "GitHub", id: "github" },
       second: { name: "Team wiki", id: "wiki" },
@@ -31,13 +31,13 @@ export const CONNECTORS: Record<"first" | "second" | "marketing", DemoConnector>
     };
 
 /** The roles of the demo. */
-export const ROLES: Record<Person, { default: string; marketing: string }> = {
+export const ROLES: Record<User, { default: string; marketing: string }> = {
   alice: { default: "Editor", marketing: "Viewer" },
   bob: { default: "Viewer", marketing: "Viewer" },
   carol: { default: "Admin", marketing: "Admin" },
 };
 
-/** What must never be where a script could read it. */
+/** Secrets that no script may be able to read. */
 export const SECRETS = [
   /CODE-CANARY/,
   /STATE-CANARY/,

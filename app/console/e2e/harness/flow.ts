@@ -4,8 +4,8 @@ import { decide } from "./provider.ts";
 
 const CALLBACK = /\/api\/actions\/connector\/_oauth_callback(\/[^?/]+)?\?/;
 
-/** Ends whatever connection or attempt there is, so that a test starts from nothing. */
-export async function startAfresh(here: ConsolePage, name: string): Promise<void> {
+/** Ends the connection and the pending flow, so that a test starts without them. */
+export async function reset(here: ConsolePage, name: string): Promise<void> {
   await here
     .row(name)
     .getByRole("button", { name: /^(Connect|Reconnect|Disconnect|Cancel)/ })
@@ -22,9 +22,9 @@ export async function startAfresh(here: ConsolePage, name: string): Promise<void
 }
 
 /**
- * Lets the provider answer, but keeps the browser from calling back. Answers the callback URL with code and state.
+ * Allows access at the provider, and stops the redirect to the callback. Returns the callback URL with code and state.
  *
- * The redirect is read where the provider sends it, since a redirected request itself cannot be held.
+ * The redirect is read from the response of the provider, since a redirected request cannot be held.
  */
 export async function holdCallback(tab: Page): Promise<string> {
   await tab.getByLabel("User name").waitFor();
@@ -47,11 +47,11 @@ export async function holdCallback(tab: Page): Promise<string> {
   return callback;
 }
 
-/** What a result page says: `success`, or the code of the error. */
+/** The result on a result page: `success`, or the code of the error. */
 export async function resultOf(page: Page): Promise<string | undefined> {
   const { status, error } = await page
     .locator("#result")
     .evaluate((result) => ({ ...(result as HTMLElement).dataset }));
-  // A page that belongs to no flow of this person says nothing to scripts; its code stands in its path.
+  // A page without a flow of this user has no result for scripts; its code is in its path.
   return status === "success" ? status : error || new URL(page.url()).pathname.split("/").at(-1);
 }

@@ -5,17 +5,17 @@ import type { Page } from "playwright-core";
 const FOLDER = fileURLToPath(new URL("../screenshots/", import.meta.url));
 const SHOWN = fileURLToPath(new URL("../../../../docs/pictures/", import.meta.url));
 
-/** Pixels of a picture for each of the page: sharp where it is shown, quick where it is only looked at. */
+/** Device pixels per pixel: 2 for the pictures of the documents, 1 for those of a test run. */
 export const PIXELS = process.env.PICTURES ? 2 : 1;
 
-/** Takes a picture of the page at rest, to be looked at after the run. */
+/** Takes a picture of the page after all animations. */
 export async function takePicture(page: Page, name: string): Promise<void> {
   mkdirSync(FOLDER, { recursive: true });
-  await page.evaluate(settled);
+  await page.evaluate(animationsFinished);
   await page.screenshot({ path: `${FOLDER}${name}.png` });
 }
 
-/** The same for a picture that the repository shows: `npm run pictures` puts it there. */
+/** The same for a picture of the documents: `npm run pictures` writes it there. */
 export async function takeShownPicture(page: Page, name: string): Promise<void> {
   await takePicture(page, name);
   if (process.env.PICTURES) {
@@ -24,10 +24,10 @@ export async function takeShownPicture(page: Page, name: string): Promise<void> 
   }
 }
 
-/** Waits for everything that moves and will come to rest. */
-async function settled(): Promise<void> {
-  const passing = document
+/** Waits for all finite animations. */
+async function animationsFinished(): Promise<void> {
+  const finite = document
     .getAnimations()
     .filter((animation) => animation.effect?.getTiming().iterations !== Infinity);
-  await Promise.all(passing.map((animation) => animation.finished.catch(() => {})));
+  await Promise.all(finite.map((animation) => animation.finished.catch(() => {})));
 }

@@ -4,14 +4,41 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Site } from "./site.ts";
+import { FakeHttpServer } from "../../testing/fake-http-server.ts";
+import { isFake } from "./demo.ts";
 
 const BINARY = fileURLToPath(new URL("../../../../target/debug/grantry", import.meta.url));
-/** A debug build on a busy machine takes its time. */
+/** Enough for a debug build on a busy machine. */
 const START_TIMEOUT = 60_000;
 
-/** Starts `grantry demo` on fresh data and waits until it is ready. `settings` are lines for its configuration file. */
-export async function startServer(settings = ""): Promise<Site> {
+/** The server that the browser tests run against. */
+export interface Site {
+  /** Origin of the console. */
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/** Differences between a site and the demo. */
+export interface SiteOptions {
+  /** Lifetime of a flow. Absent: ten minutes. */
+  flowSeconds?: number;
+}
+
+/** Starts the real server; with `E2E_SITE=fake` the fake one, to work on the console alone. */
+export async function startSite({ flowSeconds }: SiteOptions = {}): Promise<Site> {
+  if (!isFake) {
+    return startServer(flowSeconds ? `\n[oauth]\nflow_ttl = "${flowSeconds}s"\n` : "");
+  }
+  const fake = new FakeHttpServer();
+  if (flowSeconds) {
+    fake.server.flowLifetime = flowSeconds * 1000;
+  }
+  const { url } = await fake.start();
+  return { url, stop: () => fake.stop() };
+}
+
+/** Starts `grantry demo` on fresh data and waits until it is ready. `settings` is appended to its configuration file. */
+async function startServer(settings = ""): Promise<Site> {
   const folder = await mkdtemp(join(tmpdir(), "grantry-e2e-"));
   const data = join(folder, "demo");
   const port = await freePort();
@@ -24,7 +51,7 @@ export async function startServer(settings = ""): Promise<Site> {
   try {
     server = await start(url, ["demo", "--data", data, "--port", String(port), "--fresh"]);
     if (settings !== "") {
-      // The demo writes its configuration at the first start, and keeps what is in it from then on.
+      // The demo writes its configuration at the first start, and keeps it afterwards.
       await server.stop();
       await appendFile(join(data, "grantry.toml"), settings);
       server = await start(url, ["demo", "--data", data, "--port", String(port)]);
@@ -62,7 +89,7 @@ async function start(url: string, parameters: string[]): Promise<Server> {
   return { stop };
 }
 
-/** Keeps the end of what a process says, for the error that may come. */
+/** Keeps the end of the output of a process, for an error message. */
 function keepOutput(child: ChildProcess): () => string {
   let output = "";
   const keep = (chunk: Buffer) => {

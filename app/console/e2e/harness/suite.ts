@@ -2,22 +2,22 @@ import type { Browser, BrowserContextOptions } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect } from "vitest";
 import { newVisitor, startBrowser, type Visitor } from "./browser.ts";
 import { ConsolePage } from "./console.ts";
-import type { Person } from "./demo.ts";
-import { type Site, type SiteOptions, startSite } from "./site.ts";
+import type { User } from "./demo.ts";
+import { type Site, type SiteOptions, startSite } from "./server.ts";
 
-/** A site and a browser for one file of tests, and people who visit it. */
+/** A site and a browser for one test file. */
 export interface Suite {
   readonly site: Site;
-  /** Opens a browser of its own for somebody, signed in and in the console. */
-  visit(person: Person, options?: VisitOptions): Promise<Visit>;
-  /** Opens a browser of its own for nobody yet. */
+  /** Opens a separate browser with the console, signed in as a user. */
+  visit(user: User, options?: VisitOptions): Promise<Visit>;
+  /** Opens a separate browser, signed out. */
   visitor(options?: BrowserContextOptions): Promise<Visitor>;
 }
 
 export interface VisitOptions extends BrowserContextOptions {
   space?: string;
   query?: string;
-  /** Runs in every page before its own scripts. */
+  /** Runs in every page before the scripts of the page. */
   before?: () => void;
 }
 
@@ -26,8 +26,8 @@ export interface Visit extends Visitor {
 }
 
 /**
- * Sets a suite up. After every test all its browsers are closed, and none may have complained: no violation of a
- * content security policy, no error in a script.
+ * Sets up a suite. After every test all its browsers are closed; none may have reported an error: no violation of a
+ * content security policy, no script error.
  */
 export function suite(options: SiteOptions = {}): Suite {
   let site: Site | undefined;
@@ -38,10 +38,10 @@ export function suite(options: SiteOptions = {}): Suite {
     [site, browser] = await Promise.all([startSite(options), startBrowser()]);
   });
   afterEach(async () => {
-    const complaints = visitors.flatMap((visitor) => visitor.complaints);
+    const errors = visitors.flatMap((visitor) => visitor.errors);
     await Promise.all(visitors.map((visitor) => visitor.close()));
     visitors = [];
-    expect(complaints).toEqual([]);
+    expect(errors).toEqual([]);
   });
   afterAll(async () => {
     await browser?.close();
@@ -65,13 +65,13 @@ export function suite(options: SiteOptions = {}): Suite {
       return started().site;
     },
     visitor,
-    visit: async (person, { space, query, before, ...options } = {}) => {
+    visit: async (user, { space, query, before, ...options } = {}) => {
       const opened = await visitor(options);
       if (before) {
         await opened.context.addInitScript(before);
       }
       const here = new ConsolePage(opened.page);
-      await here.open(person, space, query);
+      await here.open(user, space, query);
       await here.page.getByRole("heading", { level: 1, name: /Connectors|Connections/ }).waitFor();
       return { ...opened, here };
     },

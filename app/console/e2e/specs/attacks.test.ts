@@ -1,15 +1,15 @@
 import type { Cookie, Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
-import { CONSOLE_CSP } from "../../testing/http-double.ts";
+import { CONSOLE_CSP } from "../../testing/fake-http-server.ts";
 import { frame } from "../harness/attacker.ts";
 import { CONNECTORS } from "../harness/demo.ts";
-import { holdCallback, resultOf, startAfresh } from "../harness/flow.ts";
+import { holdCallback, reset, resultOf } from "../harness/flow.ts";
 import { suite, type Visit } from "../harness/suite.ts";
 
 const { first } = CONNECTORS;
 const on = suite();
 
-/** Calls back, and answers what the page says: `success`, or the code of the error. */
+/** Opens the callback, and returns the result of the page: `success`, or the code of the error. */
 async function visitCallback(page: Page, callback: string): Promise<string | undefined> {
   await page.goto(callback);
   expect(page.url()).not.toMatch(/[?&](code|state)=/);
@@ -21,9 +21,9 @@ async function flowCookies({ context }: Visit): Promise<Cookie[]> {
   return (await context.cookies()).filter(({ name }) => /flow_/.test(name));
 }
 
-/** Brings somebody to where only the callback is missing. */
+/** Runs a flow until only the callback is missing. */
 async function heldAt(visit: Visit): Promise<string> {
-  await startAfresh(visit.here, first.name);
+  await reset(visit.here, first.name);
   const tab = await visit.here.connect(first.name);
   const callback = await holdCallback(tab);
   await tab.close();
@@ -31,10 +31,10 @@ async function heldAt(visit: Visit): Promise<string> {
 }
 
 describe("a callback", () => {
-  it("R03 of somebody else's flow is refused and leaves it as it was", async () => {
+  it("R03 of another user's flow is rejected and does not change it", async () => {
     const alice = await on.visit("alice");
     const bob = await on.visit("bob");
-    await startAfresh(bob.here, first.name);
+    await reset(bob.here, first.name);
     const callback = await heldAt(alice);
     expect(await visitCallback(bob.page, callback)).toBe("user_mismatch");
     await bob.here.open("bob");
@@ -45,7 +45,7 @@ describe("a callback", () => {
     await alice.here.expectStatus(first.name, "Connected");
   });
 
-  it("R03 after somebody else signed in here is refused", async () => {
+  it("R03 after another user signed in is rejected", async () => {
     const { here, page } = await on.visit("alice");
     const callback = await heldAt({ here } as Visit);
     await page.getByRole("button", { name: /Account and settings/ }).click();
@@ -58,7 +58,7 @@ describe("a callback", () => {
     expect(await page.getByRole("button", { name: `Disconnect ${first.name}`, exact: true }).count()).toBe(0);
   });
 
-  it("R03 without the flow's cookie is refused and consumes nothing", async () => {
+  it("R03 without the cookie of the flow is rejected and consumes nothing", async () => {
     const alice = await on.visit("alice");
     const callback = await heldAt(alice);
     const flows = await flowCookies(alice);
@@ -88,19 +88,19 @@ describe("a callback", () => {
     const callback = await heldAt(alice);
     const flows = await flowCookies(alice);
     expect(await visitCallback(alice.page, callback)).toBe("success");
-    // The server has taken the cookie away; with it or without it, the code is used once.
+    // The server has deleted the cookie; also with it, the code is used once.
     await alice.context.addCookies(flows);
     expect(await visitCallback(alice.page, callback)).toBe("flow_already_used");
     await alice.here.open("alice");
     await alice.here.expectStatus(first.name, "Connected");
   });
 
-  it("R21 in a frame is refused and consumes nothing", async () => {
+  it("R21 in a frame is rejected and consumes nothing", async () => {
     const alice = await on.visit("alice");
     const callback = await heldAt(alice);
     expect((await frame(alice.context, callback)).status).toBeGreaterThanOrEqual(400);
-    // The refused frame is reported by the browser, and that is what was wanted.
-    alice.complaints.length = 0;
+    // The browser reports the rejected frame, as expected.
+    alice.errors.length = 0;
     expect(await visitCallback(alice.page, callback)).toBe("success");
     await alice.here.open("alice");
     await alice.here.expectStatus(first.name, "Connected");
@@ -108,9 +108,9 @@ describe("a callback", () => {
 });
 
 describe("the channel", () => {
-  it("R32 moves nothing, whatever is said on it", async () => {
+  it("R32 changes nothing, with any message", async () => {
     const alice = await on.visit("alice");
-    await startAfresh(alice.here, first.name);
+    await reset(alice.here, first.name);
     const tab = await alice.here.connect(first.name);
     await tab.getByLabel("User name").waitFor();
     await tab.close();
@@ -133,7 +133,7 @@ describe("the channel", () => {
     }, first.id);
     await forger.close();
     await alice.page.bringToFront();
-    // Two readings later everything is as it was.
+    // After two readings the state is unchanged.
     for (let reading = 0; reading < 2; reading += 1) {
       await alice.page.waitForResponse((response) => response.url().includes("/oauth_flow/"));
     }
@@ -151,42 +151,42 @@ describe("the channel", () => {
 
 describe("the pages", () => {
   it("R62 cannot be framed", async () => {
-    const { context, complaints } = await on.visitor();
+    const { context, errors } = await on.visitor();
     expect(await frame(context, `${on.site.url}/`)).toEqual({ status: 200, shown: false });
-    expect(complaints.join()).toContain("frame-ancestors");
-    complaints.length = 0;
+    expect(errors.join()).toContain("frame-ancestors");
+    errors.length = 0;
   });
 
-  it("R63 run nothing inline and evaluate nothing, even when told to", async () => {
-    const { page, complaints } = await on.visit("alice");
+  it("R63 run no inline script, also when one is injected", async () => {
+    const { page, errors } = await on.visit("alice");
     const ran = await page.evaluate(() => {
       const script = document.createElement("script");
       try {
         script.textContent = "window.injected = true";
         document.body.append(script);
       } catch {
-        // Trusted Types refuse it.
+        // Blocked by Trusted Types.
       }
       try {
         document.body.insertAdjacentHTML("beforeend", "<img src=x onerror='window.injected = true'>");
       } catch {
-        // The same.
+        // Blocked by Trusted Types.
       }
       return "injected" in window;
     });
     expect(ran).toBe(false);
-    expect(complaints.length).toBeGreaterThan(0);
-    complaints.length = 0;
+    expect(errors.length).toBeGreaterThan(0);
+    errors.length = 0;
   });
 
-  it("R63 hold the one policy, and nothing remote", async () => {
+  it("R63 have the policy, and load nothing remote", async () => {
     const { page, context } = await on.visitor();
-    const asked: string[] = [];
-    context.on("request", (request) => asked.push(request.url()));
-    const answer = await page.goto("/");
+    const requested: string[] = [];
+    context.on("request", (request) => requested.push(request.url()));
+    const response = await page.goto("/");
     await page.getByLabel("User name").waitFor();
-    expect(answer?.headers()["content-security-policy"]).toBe(CONSOLE_CSP);
-    expect(answer?.headers()["cache-control"]).toBe("no-store");
-    expect(asked.filter((url) => !url.startsWith(on.site.url))).toEqual([]);
+    expect(response?.headers()["content-security-policy"]).toBe(CONSOLE_CSP);
+    expect(response?.headers()["cache-control"]).toBe("no-store");
+    expect(requested.filter((url) => !url.startsWith(on.site.url))).toEqual([]);
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { expectAccessible } from "../harness/axe.ts";
-import { CONNECTORS, isDouble } from "../harness/demo.ts";
-import { startAfresh } from "../harness/flow.ts";
+import { CONNECTORS, isFake } from "../harness/demo.ts";
+import { reset } from "../harness/flow.ts";
 import { PIXELS, takeShownPicture } from "../harness/pictures.ts";
 import { decide } from "../harness/provider.ts";
 import { suite } from "../harness/suite.ts";
@@ -14,21 +14,22 @@ const CODES = [
   "user_mismatch",
   "browser_mismatch",
   "exchange_failed",
+  "account_already_connected",
   "rate_limited",
 ];
 const on = suite();
 
 describe.each(["light", "dark"] as const)("the callback page in %s", (colorScheme) => {
-  it("says that one is connected, and closes itself with a countdown", async () => {
+  it("reports success, and closes after a countdown", async () => {
     const viewport = { width: 1000, height: 470 };
     const visit = await on.visit("alice", { colorScheme, viewport, deviceScaleFactor: PIXELS });
     const { here } = visit;
-    await startAfresh(here, first.name);
+    await reset(here, first.name);
     const tab = await here.connect(first.name);
     const closed = tab.waitForEvent("close");
     await decide(tab, "Allow");
     await tab.waitForURL(/_oauth_callback_result\//);
-    if (!isDouble) {
+    if (!isFake) {
       await tab.getByText(/This tab closes in \d second/).waitFor();
       await takeShownPicture(tab, `callback-${colorScheme}`);
     }
@@ -36,12 +37,12 @@ describe.each(["light", "dark"] as const)("the callback page in %s", (colorSchem
     await here.expectStatus(first.name, "Connected");
   });
 
-  it.each([1000, 320])("has an accessible page for every end, %i px wide", async (width) => {
+  it.each([1000, 320])("has an accessible page for every result, %i px wide", async (width) => {
     const { page } = await on.visit("alice", { colorScheme, viewport: { width, height: 640 } });
     for (const code of CODES) {
       await page.goto(`/api/actions/connector/_oauth_callback_result/${code}`);
       await page.getByRole("heading", { level: 1 }).waitFor();
-      if (!isDouble) {
+      if (!isFake) {
         await expectAccessible(page, code);
         const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
         expect(overflow, code).toBeLessThanOrEqual(0);
@@ -51,33 +52,33 @@ describe.each(["light", "dark"] as const)("the callback page in %s", (colorSchem
 });
 
 describe("the callback page", () => {
-  it("R30 holds its fixed policy, and loads its script and sheet only", async () => {
+  it("R30 has a fixed policy, and loads only its script and style sheet", async () => {
     const { page, context } = await on.visit("alice");
-    const asked: string[] = [];
-    context.on("request", (request) => asked.push(new URL(request.url()).pathname));
+    const requested: string[] = [];
+    context.on("request", (request) => requested.push(new URL(request.url()).pathname));
     const path = "/api/actions/connector/_oauth_callback";
-    const answer = await page.goto(`${path}_result/flow_expired`);
+    const response = await page.goto(`${path}_result/flow_expired`);
     await page.getByRole("heading", { level: 1 }).waitFor();
-    if (!isDouble) {
-      expect(answer?.headers()["content-security-policy"]).toBe(
+    if (!isFake) {
+      expect(response?.headers()["content-security-policy"]).toBe(
         `default-src 'none'; script-src ${on.site.url}${path}_script; style-src ${on.site.url}${path}_style; base-uri 'none'; ` +
           "form-action 'none'; frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'",
       );
-      expect(asked.filter((one) => !one.startsWith(path))).toEqual([]);
+      expect(requested.filter((loaded) => !loaded.startsWith(path))).toEqual([]);
     }
   });
 
-  it("says in words that the tab can be closed when the browser forbids it", async () => {
+  it("states that the tab can be closed where the browser does not close it", async () => {
     const { here, page } = await on.visit("alice");
-    await startAfresh(here, first.name);
+    await reset(here, first.name);
     const tab = await here.connect(first.name);
     await decide(tab, "Allow");
     await tab.waitForURL(/_oauth_callback_result\//);
     const url = tab.url();
     await tab.close();
-    // A tab with a history that nobody opened by script may not close itself.
+    // The browser closes only tabs that a script opened.
     await page.goto(url);
-    if (!isDouble) {
+    if (!isFake) {
       await page.getByText("You can close this tab now.").waitFor();
     }
   });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ConsolePage } from "../harness/console.ts";
 import { CONNECTORS, SECRETS } from "../harness/demo.ts";
-import { startAfresh } from "../harness/flow.ts";
+import { reset } from "../harness/flow.ts";
 import { allowAsAnother, decide } from "../harness/provider.ts";
 import { suite } from "../harness/suite.ts";
 
@@ -11,7 +11,7 @@ const on = suite();
 describe("in a new tab", () => {
   it("connects, and disconnects", async () => {
     const { here, page } = await on.visit("alice");
-    await startAfresh(here, first.name);
+    await reset(here, first.name);
     const tab = await here.connect(first.name);
     await here.expectStatus(first.name, "Connecting");
     await here.row(first.name).getByRole("timer").waitFor();
@@ -26,7 +26,7 @@ describe("in a new tab", () => {
 
   it("R63 gives the provider's page no opener", async () => {
     const { here } = await on.visit("alice");
-    await startAfresh(here, first.name);
+    await reset(here, first.name);
     const tab = await here.connect(first.name);
     await tab.getByLabel("User name").waitFor();
     expect(new URL(tab.url()).origin).not.toBe(on.site.url);
@@ -36,22 +36,22 @@ describe("in a new tab", () => {
 
   it("R29 leaves no code and no state in the history or the URL", async () => {
     const { here, context } = await on.visit("alice");
-    await startAfresh(here, first.name);
+    await reset(here, first.name);
     const tab = await here.connect(first.name);
     await decide(tab, "Allow");
     await tab.waitForURL(/_oauth_callback_result\//);
     expect(await tab.evaluate(() => document.URL)).not.toMatch(/[?&](code|state)=/);
     const devtools = await context.newCDPSession(tab);
     const { entries } = await devtools.send("Page.getNavigationHistory");
-    const ours = entries.map((entry) => entry.url).filter((url) => url.startsWith(on.site.url));
-    expect(ours.length).toBeGreaterThan(0);
-    expect(ours.filter((url) => /[?&](code|state)=/.test(url))).toEqual([]);
+    const own = entries.map((entry) => entry.url).filter((url) => url.startsWith(on.site.url));
+    expect(own.length).toBeGreaterThan(0);
+    expect(own.filter((url) => /[?&](code|state)=/.test(url))).toEqual([]);
     await here.expectStatus(first.name, "Connected");
   });
 
-  it("closes the result page by itself", async () => {
+  it("closes the result page", async () => {
     const { here } = await on.visit("alice");
-    await startAfresh(here, first.name);
+    await reset(here, first.name);
     const tab = await here.connect(first.name);
     const closed = tab.waitForEvent("close", { timeout: 15_000 });
     await decide(tab, "Allow");
@@ -59,18 +59,20 @@ describe("in a new tab", () => {
     await here.expectStatus(first.name, "Connected");
   });
 
-  it("tells of a refused consent", async () => {
+  it("reports a denied consent", async () => {
     const { here } = await on.visit("alice");
-    await startAfresh(here, first.name);
+    await reset(here, first.name);
     const tab = await here.connect(first.name);
     await decide(tab, "Deny");
-    await here.expectToast(`${first.name} is not connected. Consent was not given.`);
+    await here.expectToast(
+      `${first.name} is not connected. Access was denied. Nothing was connected or changed.`,
+    );
     await here.expectStatus(first.name, "Not connected");
   });
 
-  it("goes on when the tab is closed, until the flow is cancelled", async () => {
+  it("continues to wait when the tab is closed, until the flow is cancelled", async () => {
     const { here, page } = await on.visit("alice");
-    await startAfresh(here, first.name);
+    await reset(here, first.name);
     const tab = await here.connect(first.name);
     await tab.getByLabel("User name").waitFor();
     await tab.close();
@@ -82,13 +84,13 @@ describe("in a new tab", () => {
     await here.expectStatus(first.name, "Not connected");
   });
 
-  it("offers a link when the pop-up is blocked", async () => {
+  it("shows a link when the pop-up is blocked", async () => {
     const { here, page, context } = await on.visit("alice", {
       before: () => {
         window.open = () => null;
       },
     });
-    await startAfresh(here, first.name);
+    await reset(here, first.name);
     await here.pressConnect(first.name);
     const opened = context.waitForEvent("page");
     await page.getByRole("link", { name: "Open the sign-in page" }).click();
@@ -104,15 +106,15 @@ describe("in a new tab", () => {
         Reflect.deleteProperty(window, "BroadcastChannel");
       },
     });
-    await startAfresh(here, first.name);
+    await reset(here, first.name);
     const tab = await here.connect(first.name);
     await decide(tab, "Allow");
     await tab.waitForURL(/_oauth_callback_result\//);
     await here.expectStatus(first.name, "Connected", 5_000);
   });
 
-  it("R32 finds it within 5 s when the opener cannot be reached", async () => {
-    // Another opener policy than the launch page's: the handle is dead at once, as if it had been closed.
+  it("R32 finds the result within 5 s when the opener cannot be reached", async () => {
+    // With another opener policy than that of the launch page, the handle of the tab counts as closed at once.
     const { here } = await on.visit("alice", {
       before: () => {
         const open = window.open.bind(window);
@@ -122,7 +124,7 @@ describe("in a new tab", () => {
         };
       },
     });
-    await startAfresh(here, first.name);
+    await reset(here, first.name);
     const tab = await here.connect(first.name);
     await decide(tab, "Allow");
     await here.expectStatus(first.name, "Connected", 5_000);
@@ -130,8 +132,8 @@ describe("in a new tab", () => {
 
   it("connects two connectors at once", async () => {
     const { here } = await on.visit("alice");
-    await startAfresh(here, first.name);
-    await startAfresh(here, second.name);
+    await reset(here, first.name);
+    await reset(here, second.name);
     const one = await here.connect(first.name);
     const other = await here.connect(second.name);
     await decide(other, "Allow");
@@ -142,9 +144,9 @@ describe("in a new tab", () => {
     await here.expectStatus(second.name, "Connected");
   });
 
-  it("shows in every tab what happens in one", async () => {
+  it("shows the same state in every tab", async () => {
     const { here, context } = await on.visit("alice");
-    await startAfresh(here, first.name);
+    await reset(here, first.name);
     const there = new ConsolePage(await context.newPage());
     await there.open("alice");
     await there.expectStatus(first.name, "Not connected");
@@ -158,11 +160,11 @@ describe("in a new tab", () => {
 });
 
 describe("with another account", () => {
-  it("R24 connects it only after a confirmation, and until then keeps the one before", async () => {
+  it("R24 connects it only after a confirmation, and keeps the previous one until then", async () => {
     const { here, page, context } = await on.visit("alice");
-    await startAfresh(here, first.name);
+    await reset(here, first.name);
     await decide(await here.connect(first.name), "Allow", "alice");
-    const account = (person: string) => here.row(first.name).getByText(`${person}@example.test`);
+    const account = (user: string) => here.row(first.name).getByText(`${user}@example.test`);
     await account("alice").waitFor();
 
     await here.chooseMenu(first.name, "Reconnect");
@@ -184,9 +186,9 @@ describe("with another account", () => {
 });
 
 describe("in this tab", () => {
-  it("goes to the provider and comes back to the same view", async () => {
+  it("navigates to the provider and returns to the same view", async () => {
     const { here, page } = await on.visit("bob", { space: "marketing" });
-    await startAfresh(here, marketing.name);
+    await reset(here, marketing.name);
     await here.setting("Sign in to providers", "In this tab");
     await page.getByRole("radio", { name: /Not connected/ }).check({ force: true });
     await page.getByRole("searchbox").fill(marketing.id);
@@ -200,13 +202,13 @@ describe("in this tab", () => {
     await here.expectNoSecrets(SECRETS);
   });
 
-  it("comes back with the reason when consent is refused", async () => {
+  it("returns with the reason when consent is denied", async () => {
     const { here, page } = await on.visit("bob", { space: "marketing" });
-    await startAfresh(here, marketing.name);
+    await reset(here, marketing.name);
     await here.setting("Sign in to providers", "In this tab");
     await here.pressConnect(marketing.name);
     await decide(page, "Deny");
-    await here.expectToast("Consent was not given.");
+    await here.expectToast("Access was denied. Nothing was connected or changed.");
     expect(new URL(page.url()).search).toBe("");
     await here.expectStatus(marketing.name, "Not connected");
   });

@@ -4,7 +4,7 @@ import { suite } from "../harness/suite.ts";
 const FOR_EVER = "public, max-age=31536000, immutable";
 const on = suite();
 
-/** Addresses of the scripts and sheets of a page, whole. */
+/** Absolute addresses of the scripts and style sheets of a page. */
 async function assetsOf(path: string): Promise<string[]> {
   const page = await (await fetch(on.site.url + path)).text();
   return [...page.matchAll(/(?:src|href)="([^"]+\.(?:js|css|svg))"/g)].map(
@@ -12,8 +12,8 @@ async function assetsOf(path: string): Promise<string[]> {
   );
 }
 
-describe("the console inside the one binary", () => {
-  it("R62 gives out pages that nobody keeps, and assets that are kept for ever", async () => {
+describe("the console in the binary", () => {
+  it("R62 has pages that are not cached, and assets that are cached for ever", async () => {
     for (const path of ["/", "/s/marketing/", "/connect/files", "/s/marketing/connect/campaign-files"]) {
       const page = await fetch(on.site.url + path);
       expect(page.status, path).toBe(200);
@@ -30,26 +30,26 @@ describe("the console inside the one binary", () => {
     }
   });
 
-  it("has nothing under the name of another build", async () => {
+  it("has no asset of another build", async () => {
     const [address] = await assetsOf("/");
     const missing = await fetch((address as string).replace(/-[\w-]{8}\./, "-AAAAAAAA."));
     expect(missing.status).toBe(404);
     expect(missing.headers.get("cache-control")).toBe("no-store");
   });
 
-  it("is loaded once and then taken from the cache", async () => {
+  it("is loaded once and then read from the cache", async () => {
     const { page } = await on.visitor();
     await page.goto("/");
     await page.getByLabel("User name").waitFor();
     await page.goto("/s/marketing/");
     await page.getByLabel("User name").waitFor();
-    const asked = await page.evaluate(() =>
+    const requested = await page.evaluate(() =>
       performance
         .getEntriesByType("resource")
         .filter(({ name }) => name.includes("/assets/"))
         .map((entry) => (entry as PerformanceResourceTiming).transferSize),
     );
-    expect(asked.length).toBeGreaterThan(1);
-    expect(asked.filter((size) => size > 0)).toEqual([]);
+    expect(requested.length).toBeGreaterThan(1);
+    expect(requested.filter((size) => size > 0)).toEqual([]);
   });
 });

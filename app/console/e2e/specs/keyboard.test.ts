@@ -2,14 +2,14 @@ import type { Page } from "playwright-core";
 import { expect, it } from "vitest";
 import { ConsolePage } from "../harness/console.ts";
 import { CONNECTORS, passwordOf } from "../harness/demo.ts";
-import { startAfresh } from "../harness/flow.ts";
+import { reset } from "../harness/flow.ts";
 import { decide } from "../harness/provider.ts";
 import { suite } from "../harness/suite.ts";
 
 const { first } = CONNECTORS;
 const on = suite();
 
-/** Presses the tab key until the wanted thing has the focus, as a person does who looks for it. */
+/** Presses the tab key until the element with this label has the focus. */
 async function tabTo(page: Page, name: RegExp | string): Promise<void> {
   for (let presses = 0; presses < 60; presses += 1) {
     const label = await page.evaluate(() => {
@@ -26,7 +26,7 @@ async function tabTo(page: Page, name: RegExp | string): Promise<void> {
   throw new Error(`the keyboard does not reach ${name}`);
 }
 
-it("everything is done by keyboard alone", async () => {
+it("the console is operable by keyboard", async () => {
   const { page } = await on.visitor();
   await page.goto("/");
   await page.getByLabel("User name").waitFor();
@@ -37,7 +37,7 @@ it("everything is done by keyboard alone", async () => {
   await page.keyboard.press("Enter");
   const here = new ConsolePage(page);
   await here.row(first.name).waitFor();
-  await startAfresh(here, first.name);
+  await reset(here, first.name);
 
   await page.reload();
   await here.row(first.name).waitFor();
@@ -49,7 +49,7 @@ it("everything is done by keyboard alone", async () => {
   await tabTo(page, `Connect ${first.name}`);
   await page.keyboard.press("Enter");
   await here.dialog().waitFor();
-  // The focus stays in the dialog, and comes back when it is closed.
+  // The focus stays in the dialog, and returns when it is closed.
   for (let presses = 0; presses < 8; presses += 1) {
     await page.keyboard.press("Tab");
     expect(

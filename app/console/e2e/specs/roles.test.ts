@@ -1,19 +1,19 @@
 import { describe, expect, it } from "vitest";
-import { CONNECTORS, PEOPLE, ROLES, SECRETS } from "../harness/demo.ts";
-import { startAfresh } from "../harness/flow.ts";
+import { CONNECTORS, ROLES, SECRETS, USERS } from "../harness/demo.ts";
+import { reset } from "../harness/flow.ts";
 import { decide } from "../harness/provider.ts";
 import { suite } from "../harness/suite.ts";
 
 const { first, second, marketing } = CONNECTORS;
 const on = suite();
 
-describe.each(PEOPLE)("%s", (person) => {
+describe.each(USERS)("%s", (user) => {
   it.each(["default", "marketing"] as const)(
-    "sees what the role in %s allows, and no more",
+    "can do what the role in %s allows, and no more",
     async (space) => {
-      const { here, page } = await on.visit(person, { space });
+      const { here, page } = await on.visit(user, { space });
       const name = space === "default" ? first.name : marketing.name;
-      const role = ROLES[person][space];
+      const role = ROLES[user][space];
       await here.row(name).waitFor();
       const isEditor = role !== "Viewer";
       await page.getByRole("button", { name: `More actions for ${name}`, exact: true }).click();
@@ -23,9 +23,9 @@ describe.each(PEOPLE)("%s", (person) => {
       expect(await page.getByRole("button", { name: "New connector" }).count()).toBe(isEditor ? 1 : 0);
       expect(await page.getByRole("link", { name: "Connections" }).count()).toBe(role === "Admin" ? 1 : 0);
 
-      // The server refuses what is not shown.
+      // The server rejects the actions that are not shown.
       const prefix = space === "default" ? "" : `/s/${space}`;
-      const ask = (path: string, method: string, body?: unknown) =>
+      const statusOf = (path: string, method: string, body?: unknown) =>
         page.evaluate(
           async ([path, method, body]) =>
             (
@@ -40,19 +40,19 @@ describe.each(PEOPLE)("%s", (person) => {
         );
       if (!isEditor) {
         expect(
-          await ask(`${prefix}/api/actions/connector/x-new`, "POST", {
+          await statusOf(`${prefix}/api/actions/connector/x-new`, "POST", {
             name: "x",
             connector_type_id: ".oauth2",
             config: {},
           }),
         ).toBe(403);
-        expect(await ask(`${prefix}/api/actions/connector/${first.id}`, "DELETE")).toBe(403);
+        expect(await statusOf(`${prefix}/api/actions/connector/${first.id}`, "DELETE")).toBe(403);
       }
       if (role !== "Admin") {
-        expect(await ask(`${prefix}/internal/actions/grants`, "GET")).toBe(403);
-        expect(await ask(`/internal/actions/users/u_bob/grants`, "DELETE")).toBe(403);
+        expect(await statusOf(`${prefix}/internal/actions/grants`, "GET")).toBe(403);
+        expect(await statusOf(`/internal/actions/users/u_bob/grants`, "DELETE")).toBe(403);
       }
-      expect(await ask("/s/elsewhere/api/actions/connectors", "GET")).toBe(404);
+      expect(await statusOf("/s/elsewhere/api/actions/connectors", "GET")).toBe(404);
     },
   );
 });
@@ -103,12 +103,12 @@ describe("an editor", () => {
     await here.expectNoSecrets([/SECRET-CANARY/]);
   });
 
-  it("is told how many people an edit disconnects, and it disconnects them only when told to", async () => {
+  it("sees how many users an edit disconnects, and disconnects them only after a confirmation", async () => {
     const alice = await on.visit("alice");
     const bob = await on.visit("bob");
-    for (const [person, { here }] of [["alice", alice] as const, ["bob", bob] as const]) {
-      await startAfresh(here, second.name);
-      await decide(await here.connect(second.name), "Allow", person);
+    for (const [user, { here }] of [["alice", alice] as const, ["bob", bob] as const]) {
+      await reset(here, second.name);
+      await decide(await here.connect(second.name), "Allow", user);
       await here.expectStatus(second.name, "Connected");
     }
     const { here } = alice;
@@ -125,7 +125,7 @@ describe("an editor", () => {
     expect(await alice.page.locator(":focus").getAttribute("name")).toBe("clientSecret");
     await alice.page.keyboard.type("demo-client-secret");
     await here.dialog().getByRole("button", { name: "Save" }).click();
-    const warning = here.dialog().getByRole("heading", { name: "This edit disconnects 2 people" });
+    const warning = here.dialog().getByRole("heading", { name: "This edit disconnects 2 users" });
     await warning.waitFor();
     await here.dialog().getByRole("button", { name: "Cancel" }).click();
     await bob.page.reload();
@@ -134,7 +134,7 @@ describe("an editor", () => {
     await here.dialog().getByRole("button", { name: "Save" }).click();
     await warning.waitFor();
     await here.dialog().getByRole("button", { name: "Save and disconnect" }).click();
-    await here.expectToast("2 people were disconnected");
+    await here.expectToast("2 users were disconnected");
     await here.expectStatus(second.name, "Reconnect needed");
     await bob.page.reload();
     await bob.here.expectStatus(second.name, "Reconnect needed");
@@ -143,14 +143,14 @@ describe("an editor", () => {
 });
 
 describe("an admin", () => {
-  it("sees, revokes and off-boards, and never a secret", async () => {
+  it("lists and revokes connections and removes a user, and sees no secret", async () => {
     const bob = await on.visit("bob");
-    await startAfresh(bob.here, first.name);
+    await reset(bob.here, first.name);
     await decide(await bob.here.connect(first.name), "Allow");
     await bob.here.expectStatus(first.name, "Connected");
 
     const carol = await on.visit("carol", { query: "?view=connections" });
-    await carol.page.getByLabel("Person").fill("u_bob");
+    await carol.page.getByLabel("User", { exact: true }).fill("u_bob");
     await carol.page.getByRole("button", { name: `Revoke the connection of u_bob to ${first.name}` }).click();
     await carol.here.dialog().getByRole("button", { name: "Revoke" }).click();
     await carol.here.expectToast("The connection was revoked");
@@ -162,7 +162,7 @@ describe("an admin", () => {
     await decide(await bob.here.connect(first.name, "Reconnect"), "Allow");
     await bob.here.expectStatus(first.name, "Connected");
 
-    await carol.page.getByRole("button", { name: "Off-board a person" }).click();
+    await carol.page.getByRole("button", { name: "Remove a user" }).click();
     await carol.here.dialog().getByLabel("User id").fill("u_bob");
     await carol.here.dialog().getByRole("button", { name: "End all connections" }).click();
     await carol.here.expectToast("ended");

@@ -4,10 +4,10 @@ import { useState } from "react";
 import { isSignedOut } from "./lib/errors.ts";
 import { BASE_PATH } from "./lib/location.ts";
 import { PreferencesProvider } from "./lib/preferences.tsx";
-import { ToastProvider } from "./lib/toasts.tsx";
+import { ToastProvider } from "./ui/toasts.tsx";
 import { Gate } from "./views/gate.tsx";
 
-/** The console. `fetch` is given in tests only. */
+/** The console. Only tests pass `fetch`. */
 export function App({ fetch }: { fetch?: typeof globalThis.fetch }) {
   const [queryClient] = useState(makeQueryClient);
   return (
@@ -27,7 +27,7 @@ function makeQueryClient(): QueryClient {
   const queryClient: QueryClient = new QueryClient({
     queryCache: new QueryCache({
       onError: (error, query) => {
-        // Signed out in another tab, or the session has ended: ask who we are, which leads to the log-in.
+        // Signed out in another tab, or the session has ended: read the session, which leads to the log-in.
         if (isSignedOut(error) && query.queryKey[1] !== "session") {
           void queryClient.invalidateQueries({ queryKey: ["grantry", "session"] });
         }
@@ -43,7 +43,7 @@ function makeQueryClient(): QueryClient {
   return queryClient;
 }
 
-/** Only an outage may be over at the second try. */
+/** Only an outage may end before the second attempt. */
 function isWorthRetrying(error: unknown): boolean {
   const status = (error as { status?: number }).status ?? 0;
   return status === 0 || status >= 500;

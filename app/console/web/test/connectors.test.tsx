@@ -1,31 +1,30 @@
 import { screen, waitFor, within } from "@testing-library/react";
 import { describe, expect, it, vi } from "vitest";
-import { Double } from "../../testing/double.ts";
+import { FakeServer } from "../../testing/fake-server.ts";
 import { connector } from "../../testing/seed.ts";
 import { dialog, expectAccessible, menuItem, renderConsole, rowOf } from "./kit.tsx";
 
 const SINCE = "2026-06-01T10:00:00Z";
 
-function doubleWithStatuses(): Double {
-  const double = new Double();
-  double.statuses.set("default/github/u_alice", {
-    user_auth_status: "connected",
+function doubleWithStatuses(): FakeServer {
+  const server = new FakeServer();
+  server.setConnection("default/github/u_alice", {
     account: "alice@github.example",
     last_used_at: `${new Date(Date.now() - 2 * 86_400_000).toISOString().slice(0, 10)}T00:00:00Z`,
     provider_note: "provider_unreachable",
   });
-  double.statuses.set("default/wiki/u_alice", {
-    user_auth_status: "needs_reauthorization",
+  server.setConnection("default/wiki/u_alice", {
+    status: "needs_reauthorization",
     reason: "refresh_rejected",
     since: SINCE,
     account: "alice@contoso.example",
   });
-  return double;
+  return server;
 }
 
 describe("the table", () => {
-  it("shows status, reason, account and last use in words", async () => {
-    renderConsole({ double: doubleWithStatuses() });
+  it("shows status, reason, account and last use as text", async () => {
+    renderConsole({ server: doubleWithStatuses() });
     const github = within(await rowOf("GitHub"));
     await github.findByText("Connected");
     github.getByText("alice@github.example");
@@ -42,40 +41,37 @@ describe("the table", () => {
     await expectAccessible();
   });
 
-  it("R31 shows no reason or note it does not know", async () => {
-    const double = new Double();
-    double.statuses.set("default/github/u_alice", {
-      user_auth_status: "needs_reauthorization",
+  it("R31 shows no unknown reason or note", async () => {
+    const server = new FakeServer();
+    server.setConnection("default/github/u_alice", {
+      status: "needs_reauthorization",
       reason: "<b>call 0900</b>",
     });
-    double.statuses.set("default/wiki/u_alice", {
-      user_auth_status: "connected",
-      provider_note: "call 0900",
-    });
-    renderConsole({ double });
+    server.setConnection("default/wiki/u_alice", { provider_note: "call 0900" });
+    renderConsole({ server });
     within(await rowOf("GitHub")).getByText("It has ended");
     expect(document.body.textContent).not.toContain("0900");
   });
 
-  it("R63 shows names as text, whatever is in them", async () => {
-    const double = new Double();
-    double.connectors = [connector("default", "x", "<img src=x onerror=alert(1)>", ".github")];
-    renderConsole({ double });
+  it("R63 shows names as text, also where they contain markup", async () => {
+    const server = new FakeServer();
+    server.connectors = [connector("default", "x", "<img src=x onerror=alert(1)>", ".github")];
+    renderConsole({ server });
     await rowOf("<img src=x onerror=alert(1)>");
     expect(document.querySelector("img")).toBeNull();
   });
 
-  it("says when the setup is incomplete, and offers no connect", async () => {
-    const double = new Double();
-    double.connectors = [connector("default", "x", "Half", ".github", { is_missing_secrets: true })];
-    renderConsole({ double });
+  it("shows that the setup is incomplete, and has no connect button", async () => {
+    const server = new FakeServer();
+    server.connectors = [connector("default", "x", "Half", ".github", { is_missing_secrets: true })];
+    renderConsole({ server });
     const row = within(await rowOf("Half"));
     row.getByText("Setup incomplete");
     expect(row.queryByRole("button", { name: /^Connect/ })).toBeNull();
   });
 
   it("is searched and filtered, and keeps both in the URL", async () => {
-    const { user } = renderConsole({ double: doubleWithStatuses() });
+    const { user } = renderConsole({ server: doubleWithStatuses() });
     await rowOf("GitHub");
     await user.type(screen.getByRole("searchbox"), "contoso wiki");
     await waitFor(() => expect(screen.queryByText("GitHub")).toBeNull());
@@ -93,29 +89,29 @@ describe("the table", () => {
   });
 
   it("has an empty state for editors and another for viewers", async () => {
-    const double = new Double();
-    double.connectors = [];
-    const { user } = renderConsole({ double });
+    const server = new FakeServer();
+    server.connectors = [];
+    const { user } = renderConsole({ server });
     await screen.findByText(/Create the first one/);
     await expectAccessible();
     await user.click(screen.getByRole("button", { name: "New connector" }));
     await dialog().findByRole("button", { name: /GitHub/ });
   });
 
-  it("has an error state that can be left", async () => {
-    const double = new Double();
-    double.faults.set("GET /api/actions/connectors", [400, "invalid_request", { detail: "space" }]);
-    const { user } = renderConsole({ double });
+  it("has an error state with a retry", async () => {
+    const server = new FakeServer();
+    server.faults.set("GET /api/actions/connectors", [400, "invalid_request", { detail: "space" }]);
+    const { user } = renderConsole({ server });
     await screen.findByRole("heading", { name: "The connectors could not be loaded" });
     await expectAccessible();
-    double.faults.clear();
+    server.faults.clear();
     await user.click(screen.getByRole("button", { name: "Try again" }));
     await rowOf("GitHub");
   });
 
   it("has a loading state", async () => {
-    const double = new Double();
-    renderConsole({ double });
+    const server = new FakeServer();
+    renderConsole({ server });
     await screen.findByRole("status", { name: "Loading" });
     await rowOf("GitHub");
   });
@@ -132,12 +128,12 @@ describe("viewers", () => {
     expect(screen.queryByRole("link", { name: "Connections" })).toBeNull();
   });
 
-  it("are not shown the admins' view by its URL", async () => {
+  it("do not see the view of admins by its URL", async () => {
     renderConsole({ as: "bob", path: "/?view=connections" });
     await rowOf("GitHub");
   });
 
-  it("are viewers where they are, not where they are editors", async () => {
+  it("are viewers in each space where they have no other role", async () => {
     renderConsole({ as: "alice", path: "/s/marketing/" });
     const row = within(await rowOf("GitHub (campaigns)"));
     expect(row.queryByRole("button", { name: "Edit", hidden: true })).toBeNull();
@@ -145,7 +141,7 @@ describe("viewers", () => {
 });
 
 describe("connecting", () => {
-  it("R19 says before leaving what is connected, for whom, and where it goes", async () => {
+  it("R19 shows before leaving what is connected, for which user, and where access is sent", async () => {
     const { user } = renderConsole();
     await user.click(await screen.findByRole("button", { name: "Connect Warehouse API" }));
     for (const text of [
@@ -165,41 +161,41 @@ describe("connecting", () => {
     expect(dialog().queryByText(/by hand/)).toBeNull();
   });
 
-  it("R19 reads the hosts from the configuration where the server does not say them", async () => {
-    const double = new Double();
-    for (const one of double.connectors) {
+  it("R19 reads the hosts from the configuration where the server does not return them", async () => {
+    const server = new FakeServer();
+    for (const one of server.connectors) {
       one.consent = null;
     }
-    const { user } = renderConsole({ double });
+    const { user } = renderConsole({ server });
     await user.click(await screen.findByRole("button", { name: "Connect Warehouse API" }));
     dialog().getByText("id.example");
     dialog().getByText("api.id.example");
   });
 
-  it("opens the launch page, waits, and tells of success", async () => {
-    const { double, user, opened } = renderConsole();
+  it("opens the launch page, waits, and reports success", async () => {
+    const { server, user, opened } = renderConsole();
     await user.click(await screen.findByRole("button", { name: "Connect GitHub" }));
     await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
     expect(opened).toEqual([{ url: "/connect/github", sentTo: ["/connect/github#flow-1"] }]);
     const row = within(await rowOf("GitHub"));
     await row.findByText("Connecting");
     expect(row.getByRole("timer").textContent).toMatch(/^(10:00|9:5\d) left$/);
-    double.finish("flow-1", "authorized");
+    server.finish("flow-1", "authorized");
     await screen.findByText("GitHub is connected", {}, { timeout: 4000 });
     await row.findByText("Connected");
     row.getByText("alice@provider.example");
   });
 
   it("can be cancelled", async () => {
-    const { double, user } = renderConsole();
+    const { server, user } = renderConsole();
     await user.click(await screen.findByRole("button", { name: "Connect GitHub" }));
     await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
     await user.click(await screen.findByRole("button", { name: "Cancel connecting GitHub" }));
     await screen.findByRole("button", { name: "Connect GitHub" });
-    expect(double.lastFlow.status).toBe("cancelled");
+    expect(server.lastFlow.status).toBe("cancelled");
   });
 
-  it("offers a link when the browser blocks the tab", async () => {
+  it("shows a link when the browser blocks the tab", async () => {
     const { user } = renderConsole();
     await rowOf("GitHub");
     vi.spyOn(window, "open").mockReturnValue(null);
@@ -210,56 +206,56 @@ describe("connecting", () => {
     expect(link.getAttribute("rel")).toBe("noopener noreferrer");
   });
 
-  it("R35 asks before it takes another account", async () => {
-    const { double, user } = renderConsole();
+  it("R35 asks before it accepts another account", async () => {
+    const { server, user } = renderConsole();
     await user.click(await screen.findByRole("button", { name: "Connect GitHub" }));
     await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
     await screen.findByText("Connecting");
-    double.finish("flow-1", { code: "account_mismatch" });
+    server.finish("flow-1", { code: "account_mismatch" });
     await screen.findByRole("heading", { name: "That is another account" }, { timeout: 4000 });
     await user.click(dialog().getByRole("button", { name: "Connect another account" }));
-    await waitFor(() => expect(double.lastFlow.flowId).toBe("flow-2"));
+    await waitFor(() => expect(server.lastFlow.flowId).toBe("flow-2"));
   });
 
-  it("tells why it failed", async () => {
-    const { double, user } = renderConsole();
-    double.faults.set("POST /internal/actions/connector/github/_start", [429, "rate_limited"]);
+  it("reports the reason of a failure", async () => {
+    const { server, user } = renderConsole();
+    server.faults.set("POST /internal/actions/connector/github/_start", [429, "rate_limited"]);
     await user.click(await screen.findByRole("button", { name: "Connect GitHub" }));
     await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
     await screen.findByText("GitHub is not connected. Too many attempts. Wait a moment and try again.");
     await expectAccessible();
   });
 
-  it("R32 does not believe a success in the URL", async () => {
+  it("R32 shows no success from the URL alone", async () => {
     renderConsole({ path: "/?oauth_authorization=success&connector_id=github" });
     await rowOf("GitHub");
     await waitFor(() => expect(window.location.search).toBe(""));
     expect(screen.queryByText(/is connected/)).toBeNull();
   });
 
-  it("tells of a success that the server confirms", async () => {
+  it("reports a success that the server confirms", async () => {
     renderConsole({
-      double: doubleWithStatuses(),
+      server: doubleWithStatuses(),
       path: "/?oauth_authorization=success&connector_id=github&q=git",
     });
     await screen.findByText("github is connected");
     expect(window.location.search).toBe("?q=git");
   });
 
-  it("R31 tells of an error from the URL in its own words", async () => {
+  it("R31 reports an error from the URL with a text of the catalogue", async () => {
     renderConsole({
       path: "/?oauth_authorization=error&connector_id=github&error=access_denied&status_code=403",
     });
-    await screen.findByText("github is not connected. Consent was not given.");
+    await screen.findByText("github is not connected. Access was denied. Nothing was connected or changed.");
   });
 });
 
 describe("disconnecting", () => {
-  it("asks first", async () => {
-    const { double, user } = renderConsole({ double: doubleWithStatuses() });
+  it("asks for a confirmation", async () => {
+    const { server, user } = renderConsole({ server: doubleWithStatuses() });
     await user.click(await screen.findByRole("button", { name: "Disconnect GitHub" }));
     await user.click(dialog().getByRole("button", { name: "Cancel" }));
-    expect(double.statuses.has("default/github/u_alice")).toBe(true);
+    expect(server.connections.has("default/github/u_alice/default")).toBe(true);
     await user.click(screen.getByRole("button", { name: "Disconnect GitHub" }));
     await expectAccessible();
     await user.click(dialog().getByRole("button", { name: "Disconnect" }));
@@ -268,9 +264,181 @@ describe("disconnecting", () => {
   });
 });
 
+describe("several connections", () => {
+  function serverWithTwo(): FakeServer {
+    const server = new FakeServer();
+    server.setConnection("default/github/u_alice", { account: "alice@github.example" });
+    server.setConnection("default/github/u_alice", { name: "work", account: "alice@work.example" });
+    return server;
+  }
+
+  async function open(server: FakeServer) {
+    const here = renderConsole({ server });
+    const row = await rowOf("GitHub");
+    await waitFor(() => menuItem("Connections", row));
+    await here.user.click(menuItem("Connections", row));
+    return here;
+  }
+
+  const item = (name: string) => {
+    const found = dialog()
+      .getAllByRole("listitem")
+      .find((one) => within(one).queryByText(name));
+    if (!found) {
+      throw new Error(`${name} is not in the list`);
+    }
+    return within(found);
+  };
+
+  it("are listed with account and status", async () => {
+    const server = serverWithTwo();
+    server.setConnection("default/github/u_alice", {
+      name: "old",
+      status: "needs_reauthorization",
+      reason: "refresh_rejected",
+    });
+    const { user } = renderConsole({ server });
+    const row = within(await rowOf("GitHub"));
+    await row.findByText("3 connections");
+    row.getByText("Reconnect needed");
+    expect(row.queryByRole("button", { name: /^Disconnect/ })).toBeNull();
+    await user.click(row.getByRole("button", { name: "Connections of GitHub" }));
+    within(dialog().getByRole("list", { name: "Connections" }));
+    item("default").getByText("alice@github.example");
+    item("work").getByText("alice@work.example");
+    item("work").getByText("Connected");
+    item("old").getByText("The provider no longer accepts it");
+    item("old").getByRole("button", { name: "Reconnect GitHub (old)" });
+    await expectAccessible();
+  });
+
+  it("are not shown where a connector has none", async () => {
+    renderConsole();
+    const shared = within(await rowOf("Nightly reports"));
+    expect(shared.queryByRole("button", { name: "Connections", hidden: true })).toBeNull();
+  });
+
+  it("are searched by name and account", async () => {
+    const { user } = renderConsole({ server: serverWithTwo() });
+    await within(await rowOf("GitHub")).findByText("2 connections");
+    await user.type(screen.getByRole("searchbox"), "work.example");
+    await waitFor(() => expect(screen.queryByText("Team wiki")).toBeNull());
+    await rowOf("GitHub");
+  });
+
+  it("are added under a name, after the consent is shown", async () => {
+    const server = new FakeServer();
+    server.setConnection("default/github/u_alice", { account: "alice@github.example" });
+    const { user, opened } = await open(server);
+    await user.type(dialog().getByLabelText("Name"), "work");
+    await user.click(dialog().getByRole("button", { name: "Add connection" }));
+    dialog().getByRole("heading", { name: "Connect GitHub (work)?" });
+    dialog().getByText("Alice Archer only");
+    dialog().getByText("work");
+    await expectAccessible();
+    await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
+    expect(opened).toEqual([{ url: "/connect/github", sentTo: ["/connect/github#flow-1"] }]);
+    expect(server.lastFlow.connection).toBe("work");
+    await item("work").findByText("Connecting");
+    item("work").getByRole("button", { name: "Cancel connecting GitHub (work)" });
+    item("default").getByText("Connected");
+    server.finish("flow-1", { account: "alice@work.example" });
+    await screen.findByText("GitHub (work) is connected", {}, { timeout: 4000 });
+    await item("work").findByText("alice@work.example");
+    await item("work").findByText("Connected");
+    await expectAccessible();
+  });
+
+  it("are not added under an invalid name or one that is taken", async () => {
+    const { server, user } = await open(serverWithTwo());
+    const field = dialog().getByLabelText<HTMLInputElement>("Name");
+    const add = dialog().getByRole("button", { name: "Add connection" });
+    for (const name of ["Work", "a b", "ä"]) {
+      await user.clear(field);
+      await user.type(field, name);
+      expect(field.checkValidity(), name).toBe(false);
+      await user.click(add);
+    }
+    await user.clear(field);
+    await user.type(field, "work");
+    expect(field.checkValidity()).toBe(true);
+    await user.click(add);
+    expect(dialog().getByRole("alert").textContent).toBe("There is already a connection with this name.");
+    await user.clear(field);
+    await user.type(field, "a.b_c-1");
+    expect(field.checkValidity()).toBe(true);
+    expect(server.flows.size).toBe(0);
+  });
+
+  it("R35 report an account that is connected under another name", async () => {
+    const server = new FakeServer();
+    server.setConnection("default/github/u_alice", { account: "alice@github.example" });
+    const { user } = await open(server);
+    await user.type(dialog().getByLabelText("Name"), "again");
+    await user.click(dialog().getByRole("button", { name: "Add connection" }));
+    await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
+    await item("again").findByText("Connecting");
+    server.finish("flow-1", { account: "alice@github.example" });
+    await screen.findByText(
+      "GitHub (again) is not connected. This account is already connected under another name.",
+      {},
+      { timeout: 4000 },
+    );
+    await item("again").findByText("Not connected");
+    item("default").getByText("Connected");
+  });
+
+  it("are disconnected one by one", async () => {
+    const server = serverWithTwo();
+    const { user } = await open(server);
+    await user.click(item("work").getByRole("button", { name: "Disconnect GitHub (work)" }));
+    dialog().getByRole("heading", { name: "Disconnect GitHub (work)?" });
+    await user.click(dialog().getByRole("button", { name: "Disconnect" }));
+    await screen.findByText("GitHub (work) is disconnected");
+    await waitFor(() => expect(dialog().getAllByRole("listitem")).toHaveLength(1));
+    expect([...server.connections.keys()]).toEqual(["default/github/u_alice/default"]);
+  });
+
+  it("have a default one, which can be set and cleared", async () => {
+    const server = serverWithTwo();
+    const { user } = await open(server);
+    const button = () => item("work").getByRole("button", { name: "Use GitHub (work) by default" });
+    const pressed = (value: string) =>
+      waitFor(() => {
+        expect(button().getAttribute("aria-pressed")).toBe(value);
+        expect(button().hasAttribute("disabled")).toBe(false);
+      });
+    await pressed("false");
+    await user.click(button());
+    await pressed("true");
+    expect(server.defaults.get("default/github/u_alice")).toBe("work");
+    await expectAccessible();
+    await user.click(button());
+    await pressed("false");
+    expect(server.defaults.size).toBe(0);
+    server.faults.set("PUT /internal/actions/connector/github/_default_connection", [
+      404,
+      "connection_not_found",
+    ]);
+    await user.click(button());
+    await screen.findByText("There is no connection with this name.");
+  });
+
+  it("R35 ask before they accept another account, also after a redirect", async () => {
+    const server = serverWithTwo();
+    const query =
+      "oauth_authorization=error&connector_id=github&error=account_mismatch&oauth_connection=work";
+    const { user } = renderConsole({ server, path: `/?${query}` });
+    await screen.findByRole("heading", { name: "That is another account" });
+    dialog().getByText(/You signed in to GitHub \(work\) with another account/);
+    await user.click(dialog().getByRole("button", { name: "Connect another account" }));
+    await waitFor(() => expect(server.lastFlow.connection).toBe("work"));
+  });
+});
+
 describe("details", () => {
   it("R65 show account, permissions, destinations and last use", async () => {
-    const { user } = renderConsole({ double: doubleWithStatuses() });
+    const { user } = renderConsole({ server: doubleWithStatuses() });
     await user.click(await screen.findByRole("button", { name: "GitHub" }));
     for (const text of ["alice@github.example", "repo", "api.github.com", "2 days ago", "github.com"]) {
       dialog().getByText(text);

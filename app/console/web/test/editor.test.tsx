@@ -1,10 +1,10 @@
 import { screen, waitFor } from "@testing-library/react";
 import { describe, expect, it, vi } from "vitest";
-import { Double } from "../../testing/double.ts";
+import { FakeServer } from "../../testing/fake-server.ts";
 import { dialog, expectAccessible, menuItem, renderConsole, rowOf } from "./kit.tsx";
 
-async function startCreating(type: RegExp, double = new Double()) {
-  const here = renderConsole({ double });
+async function startCreating(type: RegExp, server = new FakeServer()) {
+  const here = renderConsole({ server });
   await here.user.click(await screen.findByRole("button", { name: "New connector" }));
   await here.user.click(await dialog().findByRole("button", { name: type }));
   return here;
@@ -16,10 +16,10 @@ const bodies = (spy: { mock: { calls: unknown[][] } }, method: string) =>
     .map(([, , , body]) => JSON.parse(String(body)));
 
 describe("creating a connector", () => {
-  it("shows the redirect URI beforehand where it is known, and sends what was entered", async () => {
-    const double = new Double();
-    const handled = vi.spyOn(double, "handle");
-    const { user } = await startCreating(/GitHub/, double);
+  it("shows a known redirect URI beforehand, and sends the form", async () => {
+    const server = new FakeServer();
+    const handled = vi.spyOn(server, "handle");
+    const { user } = await startCreating(/GitHub/, server);
     dialog().getByText("http://127.0.0.1:8080/api/actions/connector/_oauth_callback");
     await expectAccessible();
     await user.clear(dialog().getByLabelText("Name"));
@@ -30,7 +30,7 @@ describe("creating a connector", () => {
     await user.click(dialog().getByRole("button", { name: "Create connector" }));
     await screen.findByText("Our code was created");
     await rowOf("Our code");
-    expect(double.requests).toContain("POST /api/actions/connector/code");
+    expect(server.requests).toContain("POST /api/actions/connector/code");
     expect(bodies(handled, "POST").at(-1)).toEqual({
       name: "Our code",
       connector_type_id: ".github",
@@ -41,11 +41,11 @@ describe("creating a connector", () => {
   });
 
   it("R64 keeps the client secret out of the document, storage and caches", async () => {
-    const double = new Double();
-    const { user } = await startCreating(/GitHub/, double);
+    const server = new FakeServer();
+    const { user } = await startCreating(/GitHub/, server);
     await user.type(dialog().getByLabelText(/^Client secret/), "SECRET-CANARY");
     expect(document.documentElement.outerHTML).not.toContain("SECRET-CANARY");
-    double.faults.set("POST /api/actions/connector", [
+    server.faults.set("POST /api/actions/connector", [
       400,
       "invalid_request",
       { field: "config.scope", detail: "config.scope: is too long" },
@@ -56,7 +56,7 @@ describe("creating a connector", () => {
     expect(JSON.stringify({ ...localStorage, ...sessionStorage })).not.toContain("SECRET-CANARY");
   });
 
-  it("shows a redirect URI that was made just now", async () => {
+  it("shows a redirect URI that was generated", async () => {
     const { user } = await startCreating(/OAuth 2/);
     await user.clear(dialog().getByLabelText("Name"));
     await user.type(dialog().getByLabelText("Name"), "Own");
@@ -71,10 +71,10 @@ describe("creating a connector", () => {
     await rowOf("Own");
   });
 
-  it("sends lists and pairs, and refuses a line that is no pair", async () => {
-    const double = new Double();
-    const handled = vi.spyOn(double, "handle");
-    const { user } = await startCreating(/OAuth 2/, double);
+  it("sends lists and pairs, and rejects a line that is not a pair", async () => {
+    const server = new FakeServer();
+    const handled = vi.spyOn(server, "handle");
+    const { user } = await startCreating(/OAuth 2/, server);
     await user.type(dialog().getByLabelText("Authorization URL"), "https://id.example/a");
     await user.type(dialog().getByLabelText("Token URL"), "https://id.example/t");
     await user.type(dialog().getByLabelText("Base URL"), "https://api.example");
@@ -99,7 +99,7 @@ describe("creating a connector", () => {
     });
   });
 
-  it("says when the id is taken, and keeps what was entered", async () => {
+  it("reports that the id is taken, and keeps the form", async () => {
     const { user } = await startCreating(/GitHub/);
     await user.type(dialog().getByLabelText(/^Id/), "github");
     await user.click(dialog().getByRole("button", { name: "Create connector" }));
@@ -109,68 +109,68 @@ describe("creating a connector", () => {
 });
 
 describe("editing a connector", () => {
-  async function startEditing(double: Double) {
-    const here = renderConsole({ double });
+  async function startEditing(server: FakeServer) {
+    const here = renderConsole({ server });
     await here.user.click(menuItem("Edit", await rowOf("Team wiki")));
     await dialog().findByLabelText("Tenant");
     return here;
   }
 
-  function withPeople(count: number): Double {
-    const double = new Double();
+  function withUsers(count: number): FakeServer {
+    const server = new FakeServer();
     for (let i = 0; i < count; i += 1) {
-      double.statuses.set(`default/wiki/u_${i}`, { user_auth_status: "connected" });
+      server.setConnection(`default/wiki/u_${i}`);
     }
-    return double;
+    return server;
   }
 
-  it("saves at once what disconnects nobody", async () => {
-    const double = withPeople(3);
-    const { user } = await startEditing(double);
+  it("saves at once an edit that disconnects no user", async () => {
+    const server = withUsers(3);
+    const { user } = await startEditing(server);
     await user.clear(dialog().getByLabelText("Name"));
     await user.type(dialog().getByLabelText("Name"), "Handbook");
     await user.click(dialog().getByRole("button", { name: "Save" }));
     await screen.findByText("Handbook was saved");
-    expect([...double.statuses.values()].every((s) => s.user_auth_status === "connected")).toBe(true);
+    expect([...server.connections.values()].every(({ status }) => status === "connected")).toBe(true);
   });
 
-  it("says beforehand how many people it disconnects", async () => {
-    const double = withPeople(3);
-    const { user } = await startEditing(double);
+  it("shows beforehand how many users it disconnects", async () => {
+    const server = withUsers(3);
+    const { user } = await startEditing(server);
     await user.clear(dialog().getByLabelText("Tenant"));
     await user.type(dialog().getByLabelText("Tenant"), "fabrikam");
     await user.click(dialog().getByRole("button", { name: "Save" }));
-    await screen.findByRole("heading", { name: "This edit disconnects 3 people" });
-    expect([...double.statuses.values()].every((s) => s.user_auth_status === "connected")).toBe(true);
+    await screen.findByRole("heading", { name: "This edit disconnects 3 users" });
+    expect([...server.connections.values()].every(({ status }) => status === "connected")).toBe(true);
     await expectAccessible();
     await user.click(dialog().getByRole("button", { name: "Cancel" }));
     expect(dialog().getByLabelText("Tenant")).toHaveProperty("value", "fabrikam");
     await user.click(dialog().getByRole("button", { name: "Save" }));
     await user.click(await screen.findByRole("button", { name: "Save and disconnect" }));
-    await screen.findByText("Team wiki was saved; 3 people were disconnected");
-    expect(double.connectors.find((c) => c.id === "wiki")?.config).toEqual({ tenant: "fabrikam" });
+    await screen.findByText("Team wiki was saved; 3 users were disconnected");
+    expect(server.connectors.find((c) => c.id === "wiki")?.config).toEqual({ tenant: "fabrikam" });
     expect(screen.queryByRole("dialog")).toBeNull();
   });
 
-  it("tells of somebody else's edit", async () => {
-    const double = new Double();
-    const { user } = await startEditing(double);
-    const wiki = double.connectors.find((c) => c.id === "wiki");
+  it("reports the edit of another user", async () => {
+    const server = new FakeServer();
+    const { user } = await startEditing(server);
+    const wiki = server.connectors.find((c) => c.id === "wiki");
     if (wiki) {
       wiki.revision = 7;
     }
     await user.click(dialog().getByRole("button", { name: "Save" }));
-    expect((await dialog().findByRole("alert")).textContent).toContain("Somebody else changed it");
+    expect((await dialog().findByRole("alert")).textContent).toContain("Another user changed it");
   });
 
-  it("keeps the settings a profile does not list, and sends no empty secret", async () => {
-    const double = new Double();
-    const wiki = double.connectors.find((c) => c.id === "wiki");
+  it("keeps settings that the profile does not list, and sends no empty secret", async () => {
+    const server = new FakeServer();
+    const wiki = server.connectors.find((c) => c.id === "wiki");
     if (wiki) {
       wiki.config = { tenant: "contoso", other: { a: 1 } };
     }
-    const handled = vi.spyOn(double, "handle");
-    const { user } = await startEditing(double);
+    const handled = vi.spyOn(server, "handle");
+    const { user } = await startEditing(server);
     await user.click(dialog().getByRole("button", { name: "Save" }));
     await screen.findByText("Team wiki was saved");
     expect(bodies(handled, "PUT").at(-1)).toEqual({
@@ -184,20 +184,20 @@ describe("editing a connector", () => {
 });
 
 describe("deleting a connector", () => {
-  it("asks first", async () => {
-    const { double, user } = renderConsole();
+  it("asks for a confirmation", async () => {
+    const { server, user } = renderConsole();
     await user.click(menuItem("Delete", await rowOf("Team wiki")));
     await expectAccessible();
     await user.click(dialog().getByRole("button", { name: "Delete connector" }));
     await screen.findByText("Team wiki was deleted");
     await waitFor(() => expect(screen.queryByRole("button", { name: "Team wiki" })).toBeNull());
-    expect(double.connectors.some((c) => c.id === "wiki")).toBe(false);
+    expect(server.connectors.some((c) => c.id === "wiki")).toBe(false);
   });
 
-  it("says when the server refuses", async () => {
-    const { double, user } = renderConsole();
+  it("reports that the server rejects it", async () => {
+    const { server, user } = renderConsole();
     await user.click(menuItem("Delete", await rowOf("Team wiki")));
-    double.faults.set("DELETE /api/actions/connector/wiki", [403, "forbidden"]);
+    server.faults.set("DELETE /api/actions/connector/wiki", [403, "forbidden"]);
     await user.click(dialog().getByRole("button", { name: "Delete connector" }));
     expect((await dialog().findByRole("alert")).textContent).toBe("You are not allowed to do this.");
   });

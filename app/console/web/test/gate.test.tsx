@@ -1,7 +1,7 @@
 import { screen, waitFor } from "@testing-library/react";
 import { describe, expect, it } from "vitest";
-import { Double } from "../../testing/double.ts";
-import { PEOPLE } from "../../testing/seed.ts";
+import { FakeServer } from "../../testing/fake-server.ts";
+import { USERS } from "../../testing/seed.ts";
 import { expectAccessible, menuItem, renderConsole, rowOf } from "./kit.tsx";
 
 async function signIn({ user }: ReturnType<typeof renderConsole>, name: string, password = name) {
@@ -11,7 +11,7 @@ async function signIn({ user }: ReturnType<typeof renderConsole>, name: string, 
 }
 
 describe("log-in", () => {
-  it("lets in who knows the password", async () => {
+  it("accepts the right password only", async () => {
     const here = renderConsole({ as: null });
     await signIn(here, "alice", "wrong");
     expect(await screen.findByRole("alert")).toHaveProperty(
@@ -32,30 +32,30 @@ describe("log-in", () => {
     expect(document.documentElement.outerHTML).not.toContain("PASSWORD-CANARY");
   });
 
-  it("goes on to where the person wanted to be", async () => {
+  it("continues to the requested page", async () => {
     renderConsole({ as: "alice", path: "/login?next=%2Fs%2Fmarketing%2F" });
     await rowOf("GitHub (campaigns)");
     expect(window.location.pathname).toBe("/s/marketing/");
   });
 
-  it("comes back when the session ends", async () => {
-    const { double, user } = renderConsole();
+  it("is shown when the session ends", async () => {
+    const { server, user } = renderConsole();
     await rowOf("GitHub");
-    double.faults.set("POST /internal/actions/connectors/_me", [401, "not_signed_in"]);
-    double.faults.set("GET /api/session", [401, "not_signed_in"]);
+    server.faults.set("POST /internal/actions/connectors/_me", [401, "not_signed_in"]);
+    server.faults.set("GET /api/session", [401, "not_signed_in"]);
     window.dispatchEvent(new Event("visibilitychange"));
     expect(await screen.findByLabelText("Password")).toBeTruthy();
     expect(user).toBeTruthy();
   });
 
-  it("says where to sign in when the host does it", async () => {
+  it("shows a hint where the host signs users in", async () => {
     const here = renderConsole({ as: null });
-    here.double.faults.set("POST /api/session", [404, "not_found"]);
+    here.server.faults.set("POST /api/session", [404, "not_found"]);
     await signIn(here, "alice");
     await screen.findByRole("heading", { name: "You are not signed in" });
   });
 
-  it("ends with a sign out", async () => {
+  it("is shown after a sign out", async () => {
     const { user } = renderConsole();
     await rowOf("GitHub");
     await user.click(menuItem("Sign out"));
@@ -64,7 +64,7 @@ describe("log-in", () => {
 });
 
 describe("spaces", () => {
-  it("are switched without loading the page", async () => {
+  it("change without loading the page", async () => {
     const { user } = renderConsole();
     await rowOf("GitHub");
     await user.selectOptions(screen.getByLabelText("Space"), "Marketing");
@@ -73,34 +73,34 @@ describe("spaces", () => {
     expect(screen.queryByText("Team wiki")).toBeNull();
   });
 
-  it("that one may not see are not there", async () => {
+  it("without access are not found", async () => {
     const { user } = renderConsole({ path: "/s/secret/" });
-    await screen.findByRole("heading", { name: "This space is not here" });
+    await screen.findByRole("heading", { name: "Space not found" });
     await expectAccessible();
     await user.click(screen.getByRole("button", { name: "Go to Marketing" }));
     await rowOf("GitHub (campaigns)");
   });
 
-  it("begin with the first one where there is no default", async () => {
-    const dora = PEOPLE.alice;
+  it("start with the first one where the user has no default space", async () => {
+    const dora = USERS.alice;
     if (!dora) {
       throw new Error("no alice");
     }
-    PEOPLE.dora = { ...dora, username: "dora", spaces: dora.spaces.filter(({ id }) => id === "marketing") };
+    USERS.dora = { ...dora, username: "dora", spaces: dora.spaces.filter(({ id }) => id === "marketing") };
     renderConsole({ as: "dora" });
     await rowOf("GitHub (campaigns)");
     expect(window.location.pathname).toBe("/s/marketing/");
-    PEOPLE.nobody = { ...dora, username: "nobody", spaces: [] };
+    USERS.eve = { ...dora, username: "eve", spaces: [] };
   });
 
-  it("may be none", async () => {
-    renderConsole({ as: "nobody" });
+  it("can be empty", async () => {
+    renderConsole({ as: "eve" });
     await screen.findByRole("heading", { name: "You have no space yet" });
   });
 });
 
 describe("preferences", () => {
-  it("change language and colours at once, and are kept", async () => {
+  it("change language and colours at once, and are stored", async () => {
     const { user } = renderConsole();
     await rowOf("GitHub");
     await user.selectOptions(screen.getByLabelText("Language"), "Deutsch");
@@ -114,12 +114,12 @@ describe("preferences", () => {
 });
 
 describe("an unreachable server", () => {
-  it("is said, and tried again when asked to", async () => {
-    const double = new Double();
-    double.faults.set("GET /api/session", [403, "wrong_host"]);
-    const { user } = renderConsole({ double });
-    await screen.findByText("This address is not the one the server is set up for.");
-    double.faults.clear();
+  it("is reported, with a retry", async () => {
+    const server = new FakeServer();
+    server.faults.set("GET /api/session", [403, "wrong_host"]);
+    const { user } = renderConsole({ server });
+    await screen.findByText("The server is not set up for this address.");
+    server.faults.clear();
     await user.click(screen.getByRole("button", { name: "Try again" }));
     await waitFor(() => rowOf("GitHub"));
   });

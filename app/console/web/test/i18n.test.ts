@@ -13,7 +13,7 @@ function texts(catalogue: object): [string, string][] {
 
 const placeholders = (text: string) => [...text.matchAll(/\{\w+\}/g)].map(([name]) => name).sort();
 
-/** Words that are written with a capital letter wherever they stand. */
+/** Words that have a capital letter at every position. */
 const NAMES = /^(URI|URL|OAuth|Grantry)$/;
 
 describe.each(Object.entries(CATALOGUES))("the catalogue %s", (language, catalogue) => {
@@ -26,17 +26,17 @@ describe.each(Object.entries(CATALOGUES))("the catalogue %s", (language, catalog
 
   it("fills in the same values", () => {
     for (const [key, text] of these) {
-      const wanted = placeholders(english.get(key) ?? "");
-      // "One person" may spell its number out.
+      const expected = placeholders(english.get(key) ?? "");
+      // The singular may spell its number out ("one user").
       const optional = key.endsWith(".one") ? ["{count}"] : [];
       expect(
         placeholders(text).filter((name) => !optional.includes(name)),
         key,
-      ).toEqual(wanted.filter((name) => !optional.includes(name)));
+      ).toEqual(expected.filter((name) => !optional.includes(name)));
     }
   });
 
-  it("says something everywhere, beginning with a capital letter or a value", () => {
+  it("has a text for every message, starting with a capital letter or a value", () => {
     const fragments = /^(common\.optional|connectors\.timeLeft|connectDialog\.unknownHost)$/;
     for (const [key, text] of these) {
       expect(text.trim(), key).toBe(text);
@@ -48,7 +48,7 @@ describe.each(Object.entries(CATALOGUES))("the catalogue %s", (language, catalog
   });
 
   it("is in sentence case", () => {
-    // German nouns have capital letters in any case.
+    // Every German noun has a capital letter.
     for (const [key, text] of language === "en" ? these : []) {
       for (const sentence of text.split(/[.!?:;]\s/)) {
         const wrong = sentence
@@ -64,12 +64,12 @@ describe.each(Object.entries(CATALOGUES))("the catalogue %s", (language, catalog
 describe("messages", () => {
   it("pick the plural form and fill in values", () => {
     const t = translator("en");
-    expect(t("editor.confirmTitle", { count: 1 })).toBe("This edit disconnects one person");
-    expect(t("editor.confirmTitle", { count: 3 })).toBe("This edit disconnects 3 people");
+    expect(t("editor.confirmTitle", { count: 1 })).toBe("This edit disconnects one user");
+    expect(t("editor.confirmTitle", { count: 3 })).toBe("This edit disconnects 3 users");
     expect(translator("de")("toast.connected", { name: "A {name}" })).toBe("A {name} ist verbunden");
   });
 
-  it("come in the person's language, else in English", () => {
+  it("use the language of the user, else English", () => {
     expect(preferredLanguage(null, ["fr-FR", "de-AT", "en"])).toBe("de");
     expect(preferredLanguage("en", ["de"])).toBe("en");
     expect(preferredLanguage("constructor", ["toString"])).toBe("en");

@@ -3,26 +3,26 @@ import userEvent from "@testing-library/user-event";
 import axe from "axe-core";
 import { StrictMode } from "react";
 import { expect, vi } from "vitest";
-import { Double } from "../../testing/double.ts";
+import { FakeServer } from "../../testing/fake-server.ts";
 import { App } from "../src/app.tsx";
 
-/** A console in jsdom, in front of a double. */
+/** A console in jsdom, with a fake server. */
 export interface Console {
-  double: Double;
+  server: FakeServer;
   user: ReturnType<typeof userEvent.setup>;
-  /** Tabs that were opened, by their first URL. */
+  /** The tabs that were opened: the first URL, and the URLs they were sent to. */
   opened: { url: string; sentTo: string[] }[];
 }
 
-/** Renders the console at a URL, for a person (or for nobody). */
+/** Renders the console at a URL, signed in as a user; null: signed out. */
 export function renderConsole({
   as = "alice",
   path = "/",
-  double = new Double(),
+  server = new FakeServer(),
 }: {
   as?: string | null;
   path?: string;
-  double?: Double;
+  server?: FakeServer;
 } = {}): Console {
   window.history.replaceState(null, "", path);
   const opened: Console["opened"] = [];
@@ -37,10 +37,10 @@ export function renderConsole({
   });
   render(
     <StrictMode>
-      <App fetch={double.fetchAs(as)} />
+      <App fetch={server.fetchAs(as)} />
     </StrictMode>,
   );
-  return { double, user: userEvent.setup(), opened };
+  return { server, user: userEvent.setup(), opened };
 }
 
 /** The row of a connector, by its name. */
@@ -53,7 +53,7 @@ export async function rowOf(name: string): Promise<HTMLElement> {
   return row;
 }
 
-/** The dialog that is open. */
+/** The topmost open dialog. */
 export function dialog() {
   const all = screen.getAllByRole("dialog");
   const last = all.at(-1);
@@ -63,12 +63,12 @@ export function dialog() {
   return within(last);
 }
 
-/** An entry of a menu. jsdom knows no open popover, so every menu counts as closed. */
+/** An entry of a menu. jsdom does not implement popovers, so every menu counts as closed. */
 export function menuItem(name: string, inside?: HTMLElement): HTMLElement {
   return (inside ? within(inside) : screen).getByRole("button", { name, hidden: true });
 }
 
-/** Fails with every accessibility violation. Colours need a real browser; the browser tests look at them. */
+/** Fails with every accessibility violation. Colours are checked in the browser tests. */
 export async function expectAccessible(): Promise<void> {
   const { violations } = await axe.run(document, { rules: { "color-contrast": { enabled: false } } });
   expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" | ")}`)).toEqual(

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { placeOf, safeNext, urlOf } from "../src/lib/location.ts";
 
 describe("places", () => {
-  it("stand in the URL", () => {
+  it("are in the URL", () => {
     const place = placeOf(new URL("http://grantry.test/s/marketing/?view=connections&q=x"));
     expect(place).toMatchObject({ space: "marketing", view: "connections" });
     expect(placeOf(new URL("http://grantry.test/"))).toMatchObject({ space: "default", view: "connectors" });
@@ -17,12 +17,12 @@ describe("places", () => {
   });
 });
 
-describe("R33 the way on after a log-in", () => {
-  it.each(["/", "/s/marketing/?view=connections#x", "/connect/github?flow=f"])("may be %s", (next) => {
+describe("R33 the target of a log-in", () => {
+  it.each(["/", "/s/marketing/?view=connections#x", "/connect/github?flow=f"])("can be %s", (next) => {
     expect(safeNext(next)).toBe(next);
   });
 
-  it("R33 leads nowhere but to this origin", () => {
+  it("R33 is always on this origin", () => {
     for (const next of [
       null,
       "",

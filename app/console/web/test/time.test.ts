@@ -5,13 +5,13 @@ const NOW = Date.parse("2026-06-15T12:00:00Z");
 const ago = (time: string) => Date.parse(time);
 
 describe("times", () => {
-  it("are said as people say them", () => {
+  it("are relative", () => {
     expect(relativeTime(NOW - 5_000, NOW, "en")).toBe("now");
     expect(relativeTime(NOW - 5 * 60_000, NOW, "en")).toBe("5 minutes ago");
     expect(relativeTime(NOW - 26 * 3_600_000, NOW, "de")).toBe("gestern");
   });
 
-  it("are only days where only the day is known", () => {
+  it("are days where they are precise to the day", () => {
     expect(relativeDay(ago("2026-06-15T00:00:00Z"), NOW, "en")).toBe("today");
     expect(relativeDay(ago("2026-06-14T00:00:00Z"), NOW, "de")).toBe("gestern");
     expect(relativeDay(ago("2026-06-10T00:00:00Z"), NOW, "en")).toBe("5 days ago");

@@ -1,4 +1,4 @@
-//! A client that is small enough to see through: one connection a request, a cookie jar, nothing followed.
+//! A small HTTP client: one connection per request, a cookie jar, no redirects.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// Somebody's browser: it keeps cookies and speaks to one server.
+/// A client of one server that keeps cookies.
 pub(crate) struct Browser {
     port: u16,
     pub(crate) cookies: BTreeMap<String, String>,
@@ -17,15 +17,15 @@ pub(crate) struct Browser {
     pub(crate) headers: Vec<(&'static str, &'static str)>,
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
@@ -40,25 +40,25 @@ impl Browser {
         Self { port, cookies: BTreeMap::new(), key: None, headers: Vec::new() }
     }
 
-    pub(crate) fn get(&mut self, target: &str) -> Answer {
+    pub(crate) fn get(&mut self, target: &str) -> Response {
         self.send("GET", target, None, None)
     }
 
-    pub(crate) fn post(&mut self, target: &str, body: &Value) -> Answer {
+    pub(crate) fn post(&mut self, target: &str, body: &Value) -> Response {
         self.send("POST", target, Some(body), None)
     }
 
-    pub(crate) fn with_host(&mut self, target: &str, host: &str) -> Answer {
+    pub(crate) fn with_host(&mut self, target: &str, host: &str) -> Response {
         self.send("GET", target, None, Some(host))
     }
 
     /// Logs in, or panics.
     pub(crate) fn log_in(&mut self, username: &str, password: &str) {
-        let answer = self.post("/api/session", &serde_json::json!({ "username": username, "password": password }));
-        assert_eq!(answer.status, 200, "{answer:?}");
+        let response = self.post("/api/session", &serde_json::json!({ "username": username, "password": password }));
+        assert_eq!(response.status, 200, "{response:?}");
     }
 
-    fn send(&mut self, method: &str, target: &str, body: Option<&Value>, host: Option<&str>) -> Answer {
+    fn send(&mut self, method: &str, target: &str, body: Option<&Value>, host: Option<&str>) -> Response {
         let body = body.map(Value::to_string).unwrap_or_default();
         let own = format!("127.0.0.1:{}", self.port);
         let mut head = format!("{method} {target} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", host.unwrap_or(&own));
@@ -80,11 +80,11 @@ impl Browser {
         stream.write_all(format!("{head}\r\n{body}").as_bytes()).unwrap();
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).unwrap();
-        let answer = parse(&String::from_utf8(bytes).unwrap());
-        for (_, value) in answer.headers.iter().filter(|(name, _)| name == "set-cookie") {
+        let response = parse(&String::from_utf8(bytes).unwrap());
+        for (_, value) in response.headers.iter().filter(|(name, _)| name == "set-cookie") {
             self.keep(value);
         }
-        answer
+        response
     }
 
     fn keep(&mut self, cookie: &str) {
@@ -98,7 +98,7 @@ impl Browser {
     }
 }
 
-fn parse(text: &str) -> Answer {
+fn parse(text: &str) -> Response {
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
     let mut lines = head.split("\r\n");
     let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok());
@@ -108,7 +108,7 @@ fn parse(text: &str) -> Answer {
         .collect();
     let chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
     let body = if chunked { dechunked(body) } else { body.to_owned() };
-    Answer { status: status.unwrap_or_else(|| panic!("no answer: {text:?}")), headers, body }
+    Response { status: status.unwrap_or_else(|| panic!("no response: {text:?}")), headers, body }
 }
 
 fn dechunked(mut body: &str) -> String {

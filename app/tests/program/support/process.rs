@@ -1,4 +1,4 @@
-//! The program as a process of its own, with an empty environment.
+//! The program in a separate process, with an empty environment.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The deadline of every wait.
+const DEADLINE: Duration = Duration::from_mins(1);
 
-/// The program with these arguments and nothing in its environment.
+/// The program with these arguments and an empty environment.
 pub(crate) fn grantry(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_grantry"));
     command.args(args).env_clear();
     command
 }
 
-/// What a run that came to its end said.
+/// The result of a finished run.
 pub(crate) struct Finished {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
@@ -37,11 +37,11 @@ pub(crate) fn run(command: &mut Command, input: &str) -> Finished {
     }
 }
 
-/// A run that goes on until it is told to stop.
+/// A running process.
 pub(crate) struct Running {
     child: Child,
     lines: Receiver<String>,
-    said: Vec<String>,
+    seen: Vec<String>,
 }
 
 impl Running {
@@ -60,38 +60,38 @@ impl Running {
         };
         follow(Box::new(child.stdout.take().unwrap()));
         follow(Box::new(child.stderr.take().unwrap()));
-        Self { child, lines, said: Vec::new() }
+        Self { child, lines, seen: Vec::new() }
     }
 
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Waits for a line that holds this text.
+    /// Waits for a line that contains this text.
     pub(crate) fn until(&mut self, text: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.said.iter().any(|line| line.contains(text)) {
+        let deadline = Instant::now() + DEADLINE;
+        while !self.seen.iter().any(|line| line.contains(text)) {
             let left = deadline.saturating_duration_since(Instant::now());
             let Ok(line) = self.lines.recv_timeout(left) else {
-                panic!("it never said {text:?}, but:\n{}", self.said.join("\n"));
+                panic!("{text:?} is missing from:\n{}", self.seen.join("\n"));
             };
-            self.said.push(line);
+            self.seen.push(line);
         }
     }
 
-    /// Asks it to stop, and waits for its end. Answers its exit code and every line it has said.
+    /// Sends a signal and waits for the exit. Returns the exit code and every line of output.
     pub(crate) fn stop(mut self, signal: Signal) -> (Option<i32>, Vec<String>) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
         let status = self.child.wait().unwrap();
-        let mut said = std::mem::take(&mut self.said);
-        said.extend(self.lines.iter());
-        (status.code(), said)
+        let mut seen = std::mem::take(&mut self.seen);
+        seen.extend(self.lines.iter());
+        (status.code(), seen)
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // A test that failed leaves nothing behind.
+        // A failed test leaves no process running.
         drop(self.child.kill());
         drop(self.child.wait());
     }

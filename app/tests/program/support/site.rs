@@ -1,9 +1,9 @@
-//! A folder with a configuration, a key and whatever a server leaves there.
+//! A folder with a configuration, a key and the files of a server.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use grantry::compose::Assembly;
+use grantry::app::App;
 use grantry::config::Config;
 use grantry_domain::connector::{AuthMode, Connector, ConnectorId, ConnectorName, ProfileId};
 use grantry_domain::identity::{Actor, SpaceId};
@@ -58,10 +58,10 @@ roles = {{ default = "editor", marketing = "viewer" }}
         fs::write(self.path("grantry.toml"), text).unwrap();
     }
 
-    /// Changes the configuration.
+    /// Replaces a text in the configuration.
     pub(crate) fn replace(&self, from: &str, to: &str) {
         let text = fs::read_to_string(self.path("grantry.toml")).unwrap();
-        assert!(text.contains(from), "{from} stands in the configuration");
+        assert!(text.contains(from), "{from} is in the configuration");
         self.write(&text.replace(from, to));
     }
 
@@ -81,18 +81,18 @@ roles = {{ default = "editor", marketing = "viewer" }}
     pub(crate) async fn install(&self, id: &str, config: serde_json::Value, secret: &str) -> Connector {
         // As `main` does.
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-        let assembly = Assembly::new(&self.config(), false).await.unwrap();
+        let app = App::from_config(&self.config()).await.unwrap().build().await.unwrap();
         let draft = ConnectorDraft {
             name: ConnectorName::new(id).unwrap(),
             profile: ProfileId::new(".oauth2").unwrap(),
             auth_mode: AuthMode::PerUser,
-            config: config.to_string(),
+            settings: config.to_string(),
             client_id: Some(format!("client-of-{id}")),
             client_secret: Some(Secret::from_text(secret)),
         };
         let id = Some(ConnectorId::new(id).unwrap());
-        let connector = assembly.connections.install_connector(&Actor::System, &SpaceId::default_space(), id, draft).await;
-        assembly.store.close().await;
+        let connector = app.connections().install_connector(&Actor::System, &SpaceId::default_space(), id, draft).await;
+        app.store().close().await;
         connector.unwrap()
     }
 }

@@ -1,58 +1,75 @@
-//! What a contract is run against.
+//! The store under test.
 
 use std::any::Any;
 use std::sync::Arc;
 
-use grantry_domain::ports::{AuthorizationStore, ConnectorStore, SessionStore};
+use grantry_domain::ports::{
+    AuditOutbox, AuthorizationQueries, AuthorizationStore, ConnectorStore, Housekeeping, RefreshLeases, RevocationQueue,
+    SessionStore, Store, StoreClock,
+};
 
 use crate::doubles::TestClock;
 
-/// The three ports of one process.
+/// The ports of a store in one process.
 #[derive(Clone)]
+#[expect(missing_docs, reason = "the fields are named after their ports")]
 pub struct Node {
-    /// Authorizations.
+    pub clock: Arc<dyn StoreClock>,
     pub authorizations: Arc<dyn AuthorizationStore>,
-    /// Connectors.
+    pub queries: Arc<dyn AuthorizationQueries>,
+    pub leases: Arc<dyn RefreshLeases>,
+    pub revocations: Arc<dyn RevocationQueue>,
+    pub housekeeping: Arc<dyn Housekeeping>,
+    pub outbox: Arc<dyn AuditOutbox>,
     pub connectors: Arc<dyn ConnectorStore>,
-    /// Sessions.
     pub sessions: Arc<dyn SessionStore>,
 }
 
 impl Node {
-    /// The ports of a store that implements all three.
-    pub fn of<S: AuthorizationStore + ConnectorStore + SessionStore + 'static>(store: S) -> Self {
+    /// All ports of one store.
+    pub fn of<S: Store + 'static>(store: S) -> Self {
         let store = Arc::new(store);
-        Self { authorizations: store.clone(), connectors: store.clone(), sessions: store }
+        Self {
+            clock: store.clone(),
+            authorizations: store.clone(),
+            queries: store.clone(),
+            leases: store.clone(),
+            revocations: store.clone(),
+            housekeeping: store.clone(),
+            outbox: store.clone(),
+            connectors: store.clone(),
+            sessions: store,
+        }
     }
 }
 
-/// A fresh, empty store with the clock that drives it.
+/// A fresh, empty store with the clock it reads.
 pub struct Backend {
-    /// The clock the store was given.
+    /// The clock of the store.
     pub clock: TestClock,
     /// One process.
     pub node: Node,
     /// Another process on the same data.
     pub other: Node,
-    _kept: Option<Box<dyn Any + Send + Sync>>,
+    _guard: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Backend {
-    /// A store with one way to it.
+    /// A store that one process uses.
     pub fn new(clock: TestClock, node: Node) -> Self {
         let other = node.clone();
-        Self { clock, node, other, _kept: None }
+        Self { clock, node, other, _guard: None }
     }
 
-    /// Adds another way to the same data, as a second process would have.
+    /// Adds a second process on the same data.
     #[must_use]
     pub fn shared_with(self, other: Node) -> Self {
         Self { other, ..self }
     }
 
-    /// Keeps something alive as long as the store, such as the folder it stands in.
+    /// Keeps a value until the store is dropped, such as the temporary directory of its files.
     #[must_use]
     pub fn keeping(self, guard: impl Any + Send + Sync) -> Self {
-        Self { _kept: Some(Box::new(guard)), ..self }
+        Self { _guard: Some(Box::new(guard)), ..self }
     }
 }

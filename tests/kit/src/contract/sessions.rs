@@ -5,49 +5,49 @@ use std::time::Duration;
 use grantry_domain::ports::{Session, SessionHash};
 
 use super::Backend;
-use super::world::{Succeeds, World};
+use super::test_store::{Succeeds, TestStore};
 use crate::doubles::fixtures;
 
 const HOUR: Duration = Duration::from_hours(1);
 
-/// A session is found on every node until it is removed, whether or not it has lapsed.
+/// A session is found on every node until it is removed, expired or not.
 pub async fn sessions_are_found_until_they_are_removed(backend: Backend) {
-    let world = World::new(backend);
-    let (mine, other) = (SessionHash([1; 32]), SessionHash([2; 32]));
-    let session = Session { user: fixtures::user("alice"), created_at: world.now(), seen_at: world.now() };
-    let sessions = &world.store.sessions;
-    assert_eq!(sessions.find(mine).await.unwrap_or_fail(), None);
-    sessions.insert(mine, session.clone()).await.unwrap_or_fail();
+    let store = TestStore::new(backend);
+    let (id, other) = (SessionHash([1; 32]), SessionHash([2; 32]));
+    let session = Session { user: fixtures::user("alice"), created_at: store.now(), seen_at: store.now() };
+    let sessions = &store.node.sessions;
+    assert_eq!(sessions.find(id).await.unwrap_or_fail(), None);
+    sessions.insert(id, session.clone()).await.unwrap_or_fail();
     sessions.insert(other, Session { user: fixtures::user("bob"), ..session.clone() }).await.unwrap_or_fail();
-    world.pass(HOUR * 100);
-    assert_eq!(world.other.sessions.find(mine).await.unwrap_or_fail(), Some(session));
-    world.other.sessions.remove(mine).await.unwrap_or_fail();
-    world.other.sessions.remove(mine).await.unwrap_or_fail();
-    assert_eq!(sessions.find(mine).await.unwrap_or_fail(), None);
+    store.advance(HOUR * 100);
+    assert_eq!(store.other.sessions.find(id).await.unwrap_or_fail(), Some(session));
+    store.other.sessions.remove(id).await.unwrap_or_fail();
+    store.other.sessions.remove(id).await.unwrap_or_fail();
+    assert_eq!(sessions.find(id).await.unwrap_or_fail(), None);
     assert!(sessions.find(other).await.unwrap_or_fail().is_some());
 }
 
-/// Seeing a session notes when; seeing one that is gone brings nothing back.
-pub async fn seeing_a_session_revives_nothing(backend: Backend) {
-    let world = World::new(backend);
+/// Touching a session records the time; touching a removed one does not bring it back.
+pub async fn touching_a_removed_session_does_nothing(backend: Backend) {
+    let store = TestStore::new(backend);
     let id = SessionHash([1; 32]);
-    let session = Session { user: fixtures::user("alice"), created_at: world.now(), seen_at: world.now() };
-    let sessions = &world.store.sessions;
+    let session = Session { user: fixtures::user("alice"), created_at: store.now(), seen_at: store.now() };
+    let sessions = &store.node.sessions;
     sessions.insert(id, session.clone()).await.unwrap_or_fail();
-    world.pass(HOUR);
-    sessions.touch(id, world.now()).await.unwrap_or_fail();
-    assert_eq!(sessions.find(id).await.unwrap_or_fail(), Some(Session { seen_at: world.now(), ..session }));
+    store.advance(HOUR);
+    sessions.touch(id, store.now()).await.unwrap_or_fail();
+    assert_eq!(sessions.find(id).await.unwrap_or_fail(), Some(Session { seen_at: store.now(), ..session }));
     sessions.remove(id).await.unwrap_or_fail();
-    sessions.touch(id, world.now()).await.unwrap_or_fail();
+    sessions.touch(id, store.now()).await.unwrap_or_fail();
     assert_eq!(sessions.find(id).await.unwrap_or_fail(), None);
 }
 
-/// A purge ends what is too old and what was not seen for too long, and counts it.
+/// A purge ends the sessions created or last used too long ago, and returns how many.
 pub async fn a_purge_ends_old_and_idle_sessions(backend: Backend) {
-    let world = World::new(backend);
-    let now = world.now();
-    let sessions = &world.store.sessions;
-    // Hours since created and since seen.
+    let store = TestStore::new(backend);
+    let now = store.now();
+    let sessions = &store.node.sessions;
+    // Hours since it was created and since it was last used.
     for (number, created, seen) in [(1, 30, 1), (2, 10, 9), (3, 10, 1), (4, 24, 8)] {
         let session = Session {
             user: fixtures::user("alice"),

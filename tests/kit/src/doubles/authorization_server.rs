@@ -1,4 +1,4 @@
-//! An authorization server that answers from a script.
+//! An authorization server whose responses a test scripts.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
@@ -15,10 +15,10 @@ use grantry_domain::secret::Secret;
 use super::locked;
 use crate::provider::Gate;
 
-/// What can be asked of an authorization server.
+/// A method of the port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// Settle the endpoints.
+    /// Resolve the endpoints.
     Resolve,
     /// Build the authorization URL.
     AuthorizationUrl,
@@ -28,13 +28,13 @@ pub enum Operation {
     Refresh,
     /// Revoke a token.
     Revoke,
-    /// Get the client's own token.
+    /// Request a token for the client.
     ClientCredentials,
-    /// Tell who consented.
+    /// Identify the account that consented.
     Identify,
 }
 
-/// One call, with everything that went to the provider in clear: these are test secrets.
+/// One call, with its secrets in clear.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are the arguments of the port's methods")]
 pub enum Call {
@@ -62,7 +62,7 @@ pub enum Call {
 }
 
 impl Call {
-    /// Which operation it was.
+    /// The method that was called.
     pub fn operation(&self) -> Operation {
         match self {
             Self::Resolve { .. } => Operation::Resolve,
@@ -76,9 +76,9 @@ impl Call {
     }
 }
 
-/// Answers from a queue for each operation and, when that is empty, like a provider in good health that rotates refresh
-/// tokens: `access-1` with `refresh-1`, then `access-2` with `refresh-2`. A gate can hold an operation; every call is logged
-/// before it is held.
+/// Takes each response from a queue of its operation. While the queue is empty, it responds like a provider that rotates
+/// refresh tokens: `access-1` with `refresh-1`, then `access-2` with `refresh-2`. A gate can hold an operation; a call is
+/// logged before it is held.
 pub struct ScriptedAuthorizationServer(Mutex<Script>);
 
 struct Script {
@@ -111,7 +111,7 @@ impl Default for ScriptedAuthorizationServer {
     }
 }
 
-/// An answer of the token endpoint with these tokens, a life of one hour, and the scopes as asked.
+/// A token response with these tokens, a lifetime of one hour, and the scopes as requested.
 pub fn tokens(access_token: &str, refresh_token: Option<&str>) -> TokenResponse {
     TokenResponse {
         access_token: Secret::from_text(access_token),
@@ -125,70 +125,70 @@ pub fn tokens(access_token: &str, refresh_token: Option<&str>) -> TokenResponse 
 }
 
 impl ScriptedAuthorizationServer {
-    /// Answers the next [`AuthorizationServer::resolve`] that has no answer yet.
-    pub fn answer_resolve(&self, answer: Result<ProviderSnapshot, ProviderError>) {
-        locked(&self.0).resolutions.push_back(answer);
+    /// Queues a response of [`AuthorizationServer::resolve`].
+    pub fn respond_to_resolve(&self, response: Result<ProviderSnapshot, ProviderError>) {
+        locked(&self.0).resolutions.push_back(response);
     }
 
-    /// Answers the next [`AuthorizationServer::authorization_url`] that has no answer yet.
-    pub fn answer_authorization_url(&self, answer: Result<Secret, ProviderError>) {
-        locked(&self.0).urls.push_back(answer);
+    /// Queues a response of [`AuthorizationServer::authorization_url`].
+    pub fn respond_to_authorization_url(&self, response: Result<Secret, ProviderError>) {
+        locked(&self.0).urls.push_back(response);
     }
 
-    /// Answers the next [`AuthorizationServer::exchange`] that has no answer yet.
-    pub fn answer_exchange(&self, answer: Result<TokenResponse, ProviderError>) {
-        self.answer_tokens(Operation::Exchange, answer);
+    /// Queues a response of [`AuthorizationServer::exchange`].
+    pub fn respond_to_exchange(&self, response: Result<TokenResponse, ProviderError>) {
+        self.queue_tokens(Operation::Exchange, response);
     }
 
-    /// Answers the next [`AuthorizationServer::refresh`] that has no answer yet.
-    pub fn answer_refresh(&self, answer: Result<TokenResponse, ProviderError>) {
-        self.answer_tokens(Operation::Refresh, answer);
+    /// Queues a response of [`AuthorizationServer::refresh`].
+    pub fn respond_to_refresh(&self, response: Result<TokenResponse, ProviderError>) {
+        self.queue_tokens(Operation::Refresh, response);
     }
 
-    /// Answers the next [`AuthorizationServer::client_credentials`] that has no answer yet.
-    pub fn answer_client_credentials(&self, answer: Result<TokenResponse, ProviderError>) {
-        self.answer_tokens(Operation::ClientCredentials, answer);
+    /// Queues a response of [`AuthorizationServer::client_credentials`].
+    pub fn respond_to_client_credentials(&self, response: Result<TokenResponse, ProviderError>) {
+        self.queue_tokens(Operation::ClientCredentials, response);
     }
 
-    /// Answers the next [`AuthorizationServer::revoke`] that has no answer yet.
-    pub fn answer_revoke(&self, answer: Result<RevocationResponse, ProviderError>) {
-        locked(&self.0).revocations.push_back(answer);
+    /// Queues a response of [`AuthorizationServer::revoke`].
+    pub fn respond_to_revoke(&self, response: Result<RevocationResponse, ProviderError>) {
+        locked(&self.0).revocations.push_back(response);
     }
 
-    /// Answers the next [`AuthorizationServer::identify`] that has no answer yet.
-    pub fn answer_identify(&self, answer: Result<Option<Account>, ProviderError>) {
-        locked(&self.0).identities.push_back(answer);
+    /// Queues a response of [`AuthorizationServer::identify`].
+    pub fn respond_to_identify(&self, response: Result<Option<Account>, ProviderError>) {
+        locked(&self.0).identities.push_back(response);
     }
 
-    /// Who consents while no answer is queued; nobody is told at first.
+    /// The account that [`AuthorizationServer::identify`] returns while no response is queued; initially none.
     pub fn set_account(&self, account: Option<Account>) {
         locked(&self.0).account = account;
     }
 
-    /// Which tokens it wants revoked; refresh, then access at first.
+    /// The tokens to revoke, in order; initially the refresh token, then the access token.
     pub fn set_revocation_order(&self, order: Vec<TokenKind>) {
         locked(&self.0).order = order;
     }
 
-    /// Holds every call of an operation from now on, until the gate is opened.
+    /// Holds every further call of an operation until the gate is opened.
     pub fn hold(&self, operation: Operation) -> Gate {
         let gate = Gate::closed();
         locked(&self.0).gates.insert(operation, gate.clone());
         gate
     }
 
-    /// Every call so far, in order.
+    /// All calls so far, in order.
     pub fn calls(&self) -> Vec<Call> {
         locked(&self.0).calls.clone()
     }
 
-    /// How many calls of an operation there were.
+    /// The number of calls of an operation.
     pub fn count(&self, operation: Operation) -> usize {
         locked(&self.0).calls.iter().filter(|call| call.operation() == operation).count()
     }
 
-    fn answer_tokens(&self, operation: Operation, answer: Result<TokenResponse, ProviderError>) {
-        locked(&self.0).tokens.entry(operation).or_default().push_back(answer);
+    fn queue_tokens(&self, operation: Operation, response: Result<TokenResponse, ProviderError>) {
+        locked(&self.0).tokens.entry(operation).or_default().push_back(response);
     }
 
     async fn called(&self, call: Call) {
@@ -205,8 +205,8 @@ impl ScriptedAuthorizationServer {
 
     fn next_tokens(&self, operation: Operation) -> Result<TokenResponse, ProviderError> {
         let mut script = locked(&self.0);
-        if let Some(answer) = script.tokens.get_mut(&operation).and_then(VecDeque::pop_front) {
-            return answer;
+        if let Some(response) = script.tokens.get_mut(&operation).and_then(VecDeque::pop_front) {
+            return response;
         }
         script.issued += 1;
         let refresh = format!("refresh-{}", script.issued);
@@ -232,8 +232,8 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
         config: &str,
     ) -> Result<ProviderSnapshot, ProviderError> {
         self.called(Call::Resolve { redirect_uri: redirect_uri.to_owned() }).await;
-        if let Some(answer) = locked(&self.0).resolutions.pop_front() {
-            return answer;
+        if let Some(response) = locked(&self.0).resolutions.pop_front() {
+            return response;
         }
         let discovered = settings.issuer.as_deref().map(|issuer| Endpoints {
             authorization: format!("{issuer}/authorize"),
@@ -349,7 +349,7 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
     async fn identify(
         &self,
         _provider: &ProviderSnapshot,
-        _answer: &TokenResponse,
+        _response: &TokenResponse,
         nonce: Option<String>,
     ) -> Result<Option<Account>, ProviderError> {
         self.called(Call::Identify { nonce }).await;

@@ -1,4 +1,4 @@
-//! A clock that only the test moves.
+//! A clock that only the test changes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ impl TestClock {
         Self(Arc::new(watch::Sender::new(Reading { wall, monotonic: Duration::from_secs(1000) })))
     }
 
-    /// Lets time pass, on both clocks.
+    /// Advances both clocks.
     pub fn advance(&self, span: Duration) {
         self.0.send_modify(|reading| {
             reading.wall = reading.wall.plus(span);
@@ -31,14 +31,14 @@ impl TestClock {
         });
     }
 
-    /// Sets the wall clock alone, forwards or backwards, as an administrator or NTP would.
+    /// Sets only the wall clock, forwards or backwards, as an administrator or NTP does.
     pub fn step_wall(&self, wall: Timestamp) {
         self.0.send_modify(|reading| reading.wall = wall);
     }
 
-    /// Returns when the monotonic clock has reached an instant.
+    /// Waits until the monotonic clock has reached an instant.
     pub(super) async fn reached(&self, instant: Duration) {
-        // It fails only when the sender is gone, and `self` is one.
+        // This fails only if every sender is dropped, and `self` is one.
         drop(self.0.subscribe().wait_for(|reading| reading.monotonic >= instant).await);
     }
 }

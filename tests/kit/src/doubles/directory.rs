@@ -1,4 +1,4 @@
-//! A host's directory in memory.
+//! A host's directory that a test fills.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
@@ -9,36 +9,36 @@ use grantry_domain::ports::{Directory, DirectoryError, Membership, UserStatus};
 
 use super::locked;
 
-/// Knows what it was told; everybody else is unknown and every other space does not exist.
+/// A directory without spaces and users until a test adds them.
 #[derive(Debug, Default)]
-pub struct TestDirectory(Mutex<Facts>);
+pub struct TestDirectory(Mutex<Content>);
 
 #[derive(Debug, Default)]
-struct Facts {
+struct Content {
     spaces: HashSet<SpaceId>,
     users: HashMap<UserId, UserStatus>,
     roles: HashMap<(UserId, SpaceId), Role>,
-    down: bool,
-    asked: u64,
+    unavailable: bool,
+    lookups: u64,
 }
 
 impl TestDirectory {
-    /// Gives a user in good standing a role in a space; makes both known.
-    pub fn authorize(&self, user: &UserId, space: &SpaceId, role: Role) {
-        let mut facts = locked(&self.0);
-        facts.spaces.insert(space.clone());
-        facts.users.insert(user.clone(), UserStatus::Active);
-        facts.roles.insert((user.clone(), space.clone()), role);
+    /// Gives a user a role in a space; adds the space, and the user as active.
+    pub fn set_role(&self, user: &UserId, space: &SpaceId, role: Role) {
+        let mut content = locked(&self.0);
+        content.spaces.insert(space.clone());
+        content.users.insert(user.clone(), UserStatus::Active);
+        content.roles.insert((user.clone(), space.clone()), role);
     }
 
-    /// Takes a user's role in a space away.
-    pub fn expel(&self, user: &UserId, space: &SpaceId) {
+    /// Removes a user's role in a space.
+    pub fn remove_role(&self, user: &UserId, space: &SpaceId) {
         locked(&self.0).roles.remove(&(user.clone(), space.clone()));
     }
 
-    /// Sets what is known of a user; roles stay.
-    pub fn set_user(&self, user: &UserId, standing: UserStatus) {
-        locked(&self.0).users.insert(user.clone(), standing);
+    /// Sets the status of a user and keeps the roles.
+    pub fn set_user(&self, user: &UserId, status: UserStatus) {
+        locked(&self.0).users.insert(user.clone(), status);
     }
 
     /// Removes a space.
@@ -46,29 +46,29 @@ impl TestDirectory {
         locked(&self.0).spaces.remove(space);
     }
 
-    /// Whether it answers with errors from now on.
-    pub fn go_down(&self, down: bool) {
-        locked(&self.0).down = down;
+    /// Whether further calls fail.
+    pub fn set_unavailable(&self, unavailable: bool) {
+        locked(&self.0).unavailable = unavailable;
     }
 
-    /// How often it was asked.
-    pub fn asked(&self) -> u64 {
-        locked(&self.0).asked
+    /// The number of calls.
+    pub fn lookups(&self) -> u64 {
+        locked(&self.0).lookups
     }
 }
 
 #[async_trait]
 impl Directory for TestDirectory {
     async fn membership(&self, user: &UserId, space: &SpaceId) -> Result<Membership, DirectoryError> {
-        let mut facts = locked(&self.0);
-        facts.asked += 1;
-        if facts.down {
+        let mut content = locked(&self.0);
+        content.lookups += 1;
+        if content.unavailable {
             return Err(DirectoryError);
         }
         Ok(Membership {
-            space_exists: facts.spaces.contains(space),
-            user: facts.users.get(user).copied().unwrap_or(UserStatus::Unknown),
-            role: facts.roles.get(&(user.clone(), space.clone())).copied(),
+            space_exists: content.spaces.contains(space),
+            user: content.users.get(user).copied().unwrap_or(UserStatus::Unknown),
+            role: content.roles.get(&(user.clone(), space.clone())).copied(),
         })
     }
 }

@@ -1,35 +1,35 @@
-//! Ready-made values: ids, connectors and records of every state.
+//! Values for tests: ids, connectors and records of every state.
 //!
-//! A record is made in the state its function names, as the domain would leave it; tests change single fields with struct
-//! update syntax.
+//! A function returns the record of an authorization in the state of its name, as the domain writes it. Tests change single
+//! fields with struct update syntax and convert with [`authorization`] where a port takes an authorization.
 
 use std::time::Duration;
 
 use grantry_domain::authorization::{
-    Authorization, AuthorizationId, AuthorizationKey, AuthorizationRecord, Envelope, ExpiredCause, FlowCookieHash, Input,
-    RefreshState, Revision, StateHash, StateKind,
+    Authorization, AuthorizationId, AuthorizationKey, AuthorizationRecord, Envelope, FlowCookieHash, Input, RefreshState,
+    Revision, StateHash, StateKind,
 };
 use grantry_domain::connector::{
     AuthMode, CallbackId, Connector, ConnectorConfig, ConnectorId, ConnectorKey, ConnectorName, Epoch, Incarnation,
     ProfileId,
 };
-use grantry_domain::identity::{Actor, SpaceId, UserId};
+use grantry_domain::identity::{Actor, ConnectionName, SpaceId, UserId};
 use grantry_domain::ports::{AuditEvent, AuditKind, ClientSecretKey, ClientSecretRecord, KeyId, UnclaimedTokens};
 use grantry_domain::provider::{BindingDigest, Origin, Scopes};
 use grantry_domain::time::Timestamp;
 
 use super::PlainVault;
 
-/// How long a flow of these fixtures may take.
+/// Lifetime of the flows of these fixtures.
 pub const FLOW_TTL: Duration = Duration::from_mins(10);
 
-/// How long an access token of these fixtures lives.
+/// Lifetime of the access tokens of these fixtures.
 pub const ACCESS_TTL: Duration = Duration::from_hours(1);
 
 /// A space.
 ///
 /// # Panics
-/// If the text is no space id.
+/// If the text is not a space id.
 pub fn space(id: &str) -> SpaceId {
     SpaceId::new(id).expect("a space id")
 }
@@ -37,15 +37,23 @@ pub fn space(id: &str) -> SpaceId {
 /// A user.
 ///
 /// # Panics
-/// If the text is no user id.
+/// If the text is not a user id.
 pub fn user(id: &str) -> UserId {
     UserId::new(id).expect("a user id")
+}
+
+/// A connection name.
+///
+/// # Panics
+/// If the text is not a connection name.
+pub fn connection(name: &str) -> ConnectionName {
+    ConnectionName::new(name).expect("a connection name")
 }
 
 /// A connector id.
 ///
 /// # Panics
-/// If the text is no connector id.
+/// If the text is not a connector id.
 pub fn connector_id(id: &str) -> ConnectorId {
     ConnectorId::new(id).expect("a connector id")
 }
@@ -53,7 +61,7 @@ pub fn connector_id(id: &str) -> ConnectorId {
 /// An origin.
 ///
 /// # Panics
-/// If the text is no normalised origin.
+/// If the text is not a normalised origin.
 pub fn origin(text: &str) -> Origin {
     Origin::new(text).expect("an origin")
 }
@@ -64,7 +72,7 @@ pub fn connector_key(space_id: &str, id: &str) -> ConnectorKey {
 }
 
 /// The `n`th authorization id; later ones are greater.
-pub fn grant_id(n: u64) -> AuthorizationId {
+pub fn authorization_id(n: u64) -> AuthorizationId {
     let mut bytes = [0x60; 24];
     bytes[..8].copy_from_slice(&n.to_be_bytes());
     bytes[16..].copy_from_slice(&n.to_be_bytes());
@@ -87,12 +95,12 @@ fn spread(id: AuthorizationId, fill: u8) -> [u8; 32] {
     bytes
 }
 
-/// Something that looks like an envelope sealed with [`PlainVault::FIRST_KEY`]. Stores never open one.
+/// An envelope with the header of one sealed with [`PlainVault::FIRST_KEY`]. Stores never open envelopes.
 pub fn envelope(label: &str) -> Envelope {
     envelope_with(PlainVault::FIRST_KEY, label)
 }
 
-/// Something that looks like an envelope sealed with this key.
+/// An envelope with the header of one sealed with this key.
 pub fn envelope_with(key: KeyId, label: &str) -> Envelope {
     let mut bytes = b"OTE1\x00\x02\x00\x01".to_vec();
     bytes.extend_from_slice(&key.0);
@@ -101,7 +109,7 @@ pub fn envelope_with(key: KeyId, label: &str) -> Envelope {
     Envelope(bytes)
 }
 
-/// The incarnation that a number stands for.
+/// The incarnation with a number.
 pub fn incarnation(n: u8) -> Incarnation {
     Incarnation([n; 16])
 }
@@ -114,10 +122,10 @@ pub fn digest(incarnation: Incarnation, epoch: Epoch) -> BindingDigest {
     BindingDigest(bytes)
 }
 
-/// A connector named after its id, enabled and complete. Other spaces, ids and `n` give other incarnations.
+/// A complete connector whose name contains its id. Space, id and `n` determine the incarnation.
 ///
 /// # Panics
-/// If one of the texts is no id.
+/// If a text is not an id.
 pub fn connector_in(space_id: &str, id: &str, n: u8, now: Timestamp) -> Connector {
     let mark = space_id.bytes().chain(id.bytes()).fold(n, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
     Connector {
@@ -132,7 +140,6 @@ pub fn connector_in(space_id: &str, id: &str, n: u8, now: Timestamp) -> Connecto
         incarnation: Incarnation([mark, n, 0xc0, 0xc0, 0xc0, 0xc0, 0xc0, 0xc0, 0, 0, 0, 0, 0, 0, 0, mark]),
         epoch: Epoch::FIRST,
         callback_id: CallbackId([mark ^ 0x55; 16]),
-        enabled: true,
         has_client_secret: true,
         revision: 1,
         created_at: now,
@@ -155,8 +162,8 @@ pub fn client_secret(connector: &Connector) -> ClientSecretRecord {
     }
 }
 
-/// A user's ownership of an authorization for a connector as it is now.
-pub fn ownership_of(connector: &Connector, user_id: &str) -> AuthorizationKey {
+/// The key of a user's `default` connection at a connector in its present epoch.
+pub fn authorization_key_of(connector: &Connector, user_id: &str) -> AuthorizationKey {
     AuthorizationKey {
         space: connector.key.space.clone(),
         connector: connector.key.id.clone(),
@@ -164,15 +171,29 @@ pub fn ownership_of(connector: &Connector, user_id: &str) -> AuthorizationKey {
         epoch: connector.epoch,
         digest: digest(connector.incarnation, connector.epoch),
         user: user(user_id),
+        connection: ConnectionName::default(),
     }
 }
 
-/// A user's ownership of an authorization for [`connector`].
-pub fn ownership(user_id: &str) -> AuthorizationKey {
-    ownership_of(&connector(Timestamp::from_millis(0)), user_id)
+/// The key of a user's connection of this name.
+pub fn named_key_of(connector: &Connector, user_id: &str, name: &str) -> AuthorizationKey {
+    AuthorizationKey { connection: connection(name), ..authorization_key_of(connector, user_id) }
 }
 
-/// A flow whose URL was not issued yet.
+/// The key of a user's `default` connection at [`connector`].
+pub fn authorization_key(user_id: &str) -> AuthorizationKey {
+    authorization_key_of(&connector(Timestamp::from_millis(0)), user_id)
+}
+
+/// The authorization of a record.
+///
+/// # Panics
+/// If the record is inconsistent.
+pub fn authorization(record: &AuthorizationRecord) -> Authorization {
+    Authorization::restore(record.clone()).expect("a consistent record")
+}
+
+/// A flow whose authorization URL was not issued yet.
 pub fn initiated(id: AuthorizationId, owner: AuthorizationKey, now: Timestamp) -> AuthorizationRecord {
     Authorization::start(id, owner, now, now.plus(FLOW_TTL)).to_record()
 }
@@ -212,12 +233,12 @@ pub fn authorized(id: AuthorizationId, owner: AuthorizationKey, now: Timestamp) 
     }
 }
 
-/// The same grant after a renewal, as its owner writes it.
+/// The same grant after a refresh, as its lease holder writes it.
 ///
 /// # Panics
-/// If the record is no grant.
-pub fn renewed(grant: &AuthorizationRecord, now: Timestamp) -> AuthorizationRecord {
-    assert_eq!(grant.state, StateKind::Authorized, "only grants are renewed");
+/// If the record is not a grant.
+pub fn refreshed(grant: &AuthorizationRecord, now: Timestamp) -> AuthorizationRecord {
+    assert_eq!(grant.state, StateKind::Authorized, "only grants are refreshed");
     let revision = grant.revision.next();
     AuthorizationRecord {
         sealed: Some(envelope(&format!("tokens-{}", revision.0))),
@@ -233,32 +254,20 @@ pub fn renewed(grant: &AuthorizationRecord, now: Timestamp) -> AuthorizationReco
 /// # Panics
 /// If the record is inconsistent or the input does not apply.
 pub fn after(record: &AuthorizationRecord, input: Input, now: Timestamp) -> AuthorizationRecord {
-    let grant = Authorization::restore(record.clone()).expect("a consistent record");
-    grant.on(input, now).expect("an input that applies").to_record()
+    authorization(record).on(input, now).expect("an input that applies").to_record()
 }
 
-/// A former grant whose refresh token was refused.
-pub fn refused(grant: &AuthorizationRecord, now: Timestamp) -> AuthorizationRecord {
-    let former = after(grant, Input::RefreshRejected, now);
-    debug_assert_eq!(former.cause.as_deref(), Some(ExpiredCause::RefreshRejected.as_str()));
-    former
+/// The same grant after the provider rejected its refresh token.
+pub fn refresh_rejected(grant: &AuthorizationRecord, now: Timestamp) -> AuthorizationRecord {
+    after(grant, Input::RefreshRejected, now)
 }
 
-/// Tokens that never became a grant.
-pub fn orphan(id: AuthorizationId, owner: AuthorizationKey, now: Timestamp) -> UnclaimedTokens {
-    UnclaimedTokens { id, owner, sealed: envelope("orphan"), queued_at: now, attempts: 0 }
+/// Unclaimed tokens.
+pub fn unclaimed_tokens(id: AuthorizationId, owner: AuthorizationKey, now: Timestamp) -> UnclaimedTokens {
+    UnclaimedTokens { id, owner, sealed: envelope("unclaimed"), queued_at: now, attempts: 0 }
 }
 
-/// An audit event of an authorization.
+/// An audit event of an authorization, by its user.
 pub fn event(kind: AuditKind, record: &AuthorizationRecord, now: Timestamp) -> AuditEvent {
-    AuditEvent {
-        at: now,
-        actor: Actor::Person(record.owner.user.clone()),
-        kind,
-        space: Some(record.owner.space.clone()),
-        connector: Some(record.owner.connector.clone()),
-        user: Some(record.owner.user.clone()),
-        grant: Some(record.id),
-        outcome: "ok".to_owned(),
-    }
+    AuditEvent::new(kind, Actor::Person(record.owner.user.clone()), now).about(&record.owner, record.id)
 }

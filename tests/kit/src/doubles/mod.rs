@@ -1,44 +1,53 @@
-//! Deterministic stand-ins for every port of the domain. Nothing here draws randomness, reads a clock or opens a socket.
+//! Deterministic doubles of every port of the domain. They draw no randomness, read no clock and open no socket.
 //!
 //! | port | double |
 //! |---|---|
-//! | `Clock` | [`TestClock`], moved by hand |
+//! | `Clock` | [`TestClock`], advanced by the test |
 //! | `SecureRandom` | [`SeededRandom`], a stream that never repeats |
 //! | `Spawner` | [`TokioSpawner`], whose sleeps end when the [`TestClock`] passes them |
-//! | `TokenVault` | [`PlainVault`], bindings without cryptography |
+//! | `TokenVault` | [`PlainVault`], associated data without encryption |
 //! | `Directory` | [`TestDirectory`] |
 //! | `RateLimiter` | [`UnlimitedRate`], [`ScriptedRate`] |
 //! | `EventSink` | [`CollectingSink`] |
-//! | `AuthorizationServer` | [`ScriptedAuthorizationServer`] |
+//! | `AuthorizationServer` | [`ScriptedAuthorizationServer`]; [`RotatingAuthorizationServer`], which detects reuse |
 //! | `ResourceServer` | [`ScriptedResourceServer`] |
 //! | `ProviderProfiles` | [`TestProfiles`] |
+//! | `Urls` | [`TestUrls`] |
+//! | the ports of a store | [`FaultyStore`] around a real one |
 //!
-//! Records to put into a store come from [`fixtures`].
+//! A test of one collaborator needs the doubles of its ports and, for the ports of a store, the reference store, with faults
+//! where required. [`fixtures`] has the records to store.
 
 mod authorization_server;
 mod clock;
 mod directory;
+mod event_sink;
+mod faulty_store;
 pub mod fixtures;
 mod profiles;
 mod random;
-mod rate;
+mod rate_limiter;
 mod resource_server;
-mod sink;
-mod tasks;
+mod rotating_server;
+mod spawner;
+mod urls;
 mod vault;
 
 pub use self::authorization_server::{Call, Operation, ScriptedAuthorizationServer, tokens};
 pub use self::clock::TestClock;
 pub use self::directory::TestDirectory;
+pub use self::event_sink::CollectingSink;
+pub use self::faulty_store::{Fault, FaultyStore, Method};
 pub use self::profiles::TestProfiles;
 pub use self::random::SeededRandom;
-pub use self::rate::{ScriptedRate, UnlimitedRate};
+pub use self::rate_limiter::{ScriptedRate, UnlimitedRate};
 pub use self::resource_server::{ScriptedResourceServer, SentRequest};
-pub use self::sink::CollectingSink;
-pub use self::tasks::TokioSpawner;
+pub use self::rotating_server::{ProviderFault, Reuse, RotatingAuthorizationServer};
+pub use self::spawner::TokioSpawner;
+pub use self::urls::TestUrls;
 pub use self::vault::PlainVault;
 
-/// Locks, also after another test thread has panicked with the lock held.
+/// Locks a mutex, also if a thread panicked while it held the lock.
 fn locked<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

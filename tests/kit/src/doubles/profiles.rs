@@ -5,12 +5,15 @@ use std::sync::Mutex;
 
 use grantry_domain::connector::ConnectorConfig;
 use grantry_domain::ports::{InvalidConfig, ProviderProfiles};
-use grantry_domain::provider::{BindingKind, CallbackPath, ClientAuthentication, Endpoints, ProviderSettings, Scopes};
+use grantry_domain::provider::{
+    BindingKind, CallbackPath, ClientAuthentication, EndpointSource, Endpoints, ProviderSettings, Scopes,
+};
 
 use super::{fixtures, locked};
 
-/// Understands every definition: the same written-down endpoints at `as.example` and an API at `api.example`, changed by
-/// what the table says for the exact text of `config`. `.oauth2` has its own callback path.
+/// Returns the same settings for every configuration: configured endpoints at `as.example` and an API at `api.example`. A
+/// test can change or refuse the settings for an exact text of `ConnectorConfig::settings`. Connectors of `.oauth2` have
+/// separate callback paths.
 ///
 /// ```
 /// # use grantry_testkit::doubles::TestProfiles;
@@ -28,52 +31,50 @@ enum Rule {
 }
 
 impl TestProfiles {
-    /// Changes the settings of connectors whose `config` is exactly this text.
+    /// Changes the settings of connectors with exactly this configuration text.
     pub fn set(&self, config: &str, change: impl Fn(&mut ProviderSettings) + Send + 'static) {
         locked(&self.0).insert(config.to_owned(), Rule::Change(Box::new(change)));
     }
 
-    /// Refuses connectors whose `config` is exactly this text.
+    /// Refuses connectors with exactly this configuration text.
     pub fn refuse(&self, config: &str, field: &str, problem: &str) {
         let refusal = InvalidConfig { field: field.to_owned(), problem: problem.to_owned(), host_not_allowed: false };
         locked(&self.0).insert(config.to_owned(), Rule::Refuse(refusal));
     }
 
-    fn plain(definition: &ConnectorConfig) -> ProviderSettings {
+    fn plain(config: &ConnectorConfig) -> ProviderSettings {
+        let is_custom = config.profile.as_str() == ".oauth2";
         ProviderSettings {
-            profile: definition.profile.clone(),
+            profile: config.profile.clone(),
             title: "Example".to_owned(),
             kind: BindingKind::Pinned,
             issuer: None,
+            endpoint_source: if is_custom { EndpointSource::User } else { EndpointSource::Operator },
             endpoints: Some(Endpoints {
                 authorization: "https://as.example/authorize".to_owned(),
                 token: "https://as.example/token".to_owned(),
                 revocation: Some("https://as.example/revoke".to_owned()),
                 ..Endpoints::default()
             }),
-            client_id: definition.client_id.clone().unwrap_or_default(),
+            client_id: config.client_id.clone().unwrap_or_default(),
             authentication: ClientAuthentication::Post,
             resources: Vec::new(),
             destinations: vec![fixtures::origin("https://api.example")],
             base_url: "https://api.example".to_owned(),
             requested_scopes: Scopes::new(["read", "write"]),
             required_scopes: Scopes::new(["read"]),
-            callback: if definition.profile.as_str() == ".oauth2" {
-                CallbackPath::PerConnector
-            } else {
-                CallbackPath::Shared
-            },
+            callback: if is_custom { CallbackPath::PerConnector } else { CallbackPath::Shared },
             client_credentials: true,
             revocation_is_per_user: false,
-            missing: definition.client_id.is_none().then(|| "secrets.clientId".to_owned()),
+            missing: config.client_id.is_none().then(|| "secrets.clientId".to_owned()),
         }
     }
 }
 
 impl ProviderProfiles for TestProfiles {
-    fn settings(&self, definition: &ConnectorConfig) -> Result<ProviderSettings, InvalidConfig> {
-        let mut settings = Self::plain(definition);
-        match locked(&self.0).get(&definition.settings) {
+    fn settings(&self, config: &ConnectorConfig) -> Result<ProviderSettings, InvalidConfig> {
+        let mut settings = Self::plain(config);
+        match locked(&self.0).get(&config.settings) {
             None => {}
             Some(Rule::Change(change)) => change(&mut settings),
             Some(Rule::Refuse(refusal)) => return Err(refusal.clone()),

@@ -1,32 +1,31 @@
-//! Randomness that is the same in every run.
+//! The same pseudo-random bytes in every run.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use grantry_domain::ports::{RandomUnavailable, SecureRandom};
 
-/// A deterministic stream of well-mixed bytes. Eight bytes or more taken at once never come again: each block is a bijection
-/// of a counter.
+/// A deterministic stream of bytes. Eight or more bytes drawn at once never repeat: each block is a bijection of a counter.
 #[derive(Debug, Default)]
 pub struct SeededRandom {
     counter: AtomicU64,
-    broken: AtomicBool,
+    failing: AtomicBool,
 }
 
 impl SeededRandom {
-    /// Another stream for every seed.
+    /// A different stream for every seed.
     pub fn new(seed: u32) -> Self {
-        Self { counter: AtomicU64::new(u64::from(seed) << 32), broken: AtomicBool::new(false) }
+        Self { counter: AtomicU64::new(u64::from(seed) << 32), failing: AtomicBool::new(false) }
     }
 
-    /// Whether drawing fails from now on.
-    pub fn break_down(&self, broken: bool) {
-        self.broken.store(broken, Ordering::SeqCst);
+    /// Whether further calls fail.
+    pub fn set_failing(&self, failing: bool) {
+        self.failing.store(failing, Ordering::SeqCst);
     }
 }
 
 impl SecureRandom for SeededRandom {
     fn fill(&self, buffer: &mut [u8]) -> Result<(), RandomUnavailable> {
-        if self.broken.load(Ordering::SeqCst) {
+        if self.failing.load(Ordering::SeqCst) {
             return Err(RandomUnavailable);
         }
         for chunk in buffer.chunks_mut(8) {
@@ -37,7 +36,7 @@ impl SecureRandom for SeededRandom {
     }
 }
 
-/// The finaliser of `SplitMix64`: a bijection, so that different counters give different blocks.
+/// The finaliser of `SplitMix64`, a bijection: different counters give different blocks.
 fn mix(counter: u64) -> u64 {
     let mut word = counter.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -61,8 +60,8 @@ mod tests {
                 assert!(seen.insert(block));
             }
         }
-        let broken = SeededRandom::default();
-        broken.break_down(true);
-        assert!(broken.fill(&mut [0; 4]).is_err());
+        let failing = SeededRandom::default();
+        failing.set_failing(true);
+        assert!(failing.fill(&mut [0; 4]).is_err());
     }
 }

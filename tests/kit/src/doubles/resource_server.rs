@@ -1,4 +1,4 @@
-//! An API that answers from a script.
+//! An API whose responses a test scripts.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Mutex;
@@ -11,7 +11,7 @@ use grantry_domain::secret::Secret;
 use super::locked;
 use crate::provider::Gate;
 
-/// One request that reached the API.
+/// One request to the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SentRequest {
     /// Method.
@@ -22,52 +22,52 @@ pub struct SentRequest {
     pub headers: Vec<(String, String)>,
     /// Body.
     pub body: Option<Vec<u8>>,
-    /// The token it came with.
+    /// The bearer token.
     pub token: String,
 }
 
-/// Answers 401 to tokens it was told to refuse, else from a queue, else `200 {}`; remembers every request.
+/// Responds with 401 to rejected tokens, otherwise from a queue, otherwise with `200 {}`. Records every request.
 #[derive(Default)]
 pub struct ScriptedResourceServer(Mutex<Script>);
 
 #[derive(Default)]
 struct Script {
-    answers: VecDeque<Result<ApiResponse, ApiError>>,
-    refused: HashSet<String>,
-    refuses_all: bool,
+    responses: VecDeque<Result<ApiResponse, ApiError>>,
+    rejected: HashSet<String>,
+    rejects_all: bool,
     gate: Option<Gate>,
     requests: Vec<SentRequest>,
 }
 
 impl ScriptedResourceServer {
-    /// Answers the next request that has no answer yet.
-    pub fn answer(&self, answer: Result<ApiResponse, ApiError>) {
-        locked(&self.0).answers.push_back(answer);
+    /// Queues a response.
+    pub fn respond(&self, response: Result<ApiResponse, ApiError>) {
+        locked(&self.0).responses.push_back(response);
     }
 
-    /// Answers the next request that has no answer yet with a status and an empty JSON object.
-    pub fn answer_status(&self, status: u16) {
-        self.answer(Ok(plain(status)));
+    /// Queues a response with a status and an empty JSON object.
+    pub fn respond_with_status(&self, status: u16) {
+        self.respond(Ok(plain(status)));
     }
 
-    /// Answers 401 to this token from now on.
-    pub fn refuse_token(&self, token: &str) {
-        locked(&self.0).refused.insert(token.to_owned());
+    /// Responds with 401 to this token from now on.
+    pub fn reject_token(&self, token: &str) {
+        locked(&self.0).rejected.insert(token.to_owned());
     }
 
-    /// Answers 401 to every token from now on.
-    pub fn refuse_all_tokens(&self) {
-        locked(&self.0).refuses_all = true;
+    /// Responds with 401 to every token from now on.
+    pub fn reject_all_tokens(&self) {
+        locked(&self.0).rejects_all = true;
     }
 
-    /// Holds every request from now on, until the gate is opened.
+    /// Holds every further request until the gate is opened.
     pub fn hold(&self) -> Gate {
         let gate = Gate::closed();
         locked(&self.0).gate = Some(gate.clone());
         gate
     }
 
-    /// Every request so far, in order.
+    /// All requests so far, in order.
     pub fn requests(&self) -> Vec<SentRequest> {
         locked(&self.0).requests.clone()
     }
@@ -80,7 +80,7 @@ fn plain(status: u16) -> ApiResponse {
 
 #[async_trait]
 impl ResourceServer for ScriptedResourceServer {
-    /// Joins by concatenation. Refuses what could leave the base URL: `..`, and paths that do not start with `/`.
+    /// Joins by concatenation. Refuses `..`, and paths that do not start with `/`.
     fn join(&self, base_url: &str, path: &str, query: &[(String, String)]) -> Result<(String, Origin), ApiRequestRefused> {
         if !path.starts_with('/') || path.contains("..") {
             return Err(ApiRequestRefused { field: "params.path", problem: "must stay below the base URL" });
@@ -111,9 +111,9 @@ impl ResourceServer for ScriptedResourceServer {
             gate.pass().await;
         }
         let mut script = locked(&self.0);
-        if script.refuses_all || script.refused.contains(&token) {
+        if script.rejects_all || script.rejected.contains(&token) {
             return Ok(plain(401));
         }
-        script.answers.pop_front().unwrap_or_else(|| Ok(plain(200)))
+        script.responses.pop_front().unwrap_or_else(|| Ok(plain(200)))
     }
 }

@@ -1,4 +1,4 @@
-//! The account pages: who is logged in, which applications have access, and how to end either.
+//! The account pages: the logged-in user, the applications with access, log-out and withdrawal of access.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::pages;
 use super::secret::Digest;
 use super::session::{session, session_cookie, session_user, set_cookie};
 
-/// `GET /`: who is logged in, and which applications have access.
+/// `GET /`: the logged-in user and the applications that have access.
 pub(super) async fn home(State(core): State<Arc<Core>>, headers: HeaderMap) -> Response {
     let Some(user) = session_user(&core, &headers) else {
         return pages::welcome(&core.settings).into_response();
@@ -32,7 +32,7 @@ pub(super) async fn home(State(core): State<Arc<Core>>, headers: HeaderMap) -> R
     pages::account(&core.settings, user, &named.collect::<Vec<_>>()).into_response()
 }
 
-/// `POST /withdraw`: the user takes an application's access away.
+/// `POST /withdraw`: the user withdraws the access of an application.
 pub(super) async fn withdraw(State(core): State<Arc<Core>>, headers: HeaderMap, RawForm(form): RawForm) -> Response {
     if let (Some(username), Some(client_id)) = (session(&core, &headers), first(&pairs(&form), "client_id")) {
         core.change(|state, _| state.withdraw(&username, Some(client_id)));

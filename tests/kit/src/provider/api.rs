@@ -1,4 +1,4 @@
-//! Userinfo and a small API that tells whose token it got.
+//! Userinfo and a small API that returns the user of the access token.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::core::Core;
 use super::ledger::{Subject, bearer_token};
 use super::state::Bearer;
 
-/// 401 as of RFC 6750 §3.
+/// A 401 response as in RFC 6750 §3.
 pub(super) struct InvalidToken;
 
 impl IntoResponse for InvalidToken {
@@ -37,24 +37,24 @@ pub(super) async fn userinfo(State(core): State<Arc<Core>>, headers: HeaderMap) 
         "email": user.email,
         "name": user.name,
     });
-    Ok(told(&bearer, claims))
+    Ok(with_subject(&bearer, claims))
 }
 
-/// `GET /api/me`: whose token is this?
+/// `GET /api/me`: returns the user and client of the token.
 pub(super) async fn me(State(core): State<Arc<Core>>, headers: HeaderMap) -> Result<Response, InvalidToken> {
     let bearer = bearer(&core, &headers)?;
     let user = bearer.username.as_deref().and_then(|username| core.user(username));
-    let answer = json!({
+    let response = json!({
         "user": user.map(|user| &user.email),
         "name": user.map(|user| &user.name),
         "client_id": bearer.client_id,
         "scope": bearer.scope.join(" "),
         "token_id": token_id(&bearer),
     });
-    Ok(told(&bearer, answer))
+    Ok(with_subject(&bearer, response))
 }
 
-/// `/api/echo` and everything below, any method: says what arrived. The token itself is not repeated.
+/// `/api/echo` and all paths below it, any method: returns the request as received, without the token.
 pub(super) async fn echo(
     State(core): State<Arc<Core>>,
     method: Method,
@@ -74,7 +74,7 @@ pub(super) async fn echo(
         |_binary| json!({ "base64": STANDARD.encode(&body) }),
         |text| serde_json::from_str(text).unwrap_or_else(|_text| json!(text)),
     );
-    let answer = json!({
+    let response = json!({
         "user": bearer.username.as_deref().and_then(|username| core.user(username)).map(|user| &user.email),
         "method": method.as_str(),
         "path": uri.path(),
@@ -82,7 +82,7 @@ pub(super) async fn echo(
         "headers": fields,
         "body": body,
     });
-    Ok(told(&bearer, answer))
+    Ok(with_subject(&bearer, response))
 }
 
 fn bearer(core: &Core, headers: &HeaderMap) -> Result<Bearer, InvalidToken> {
@@ -94,9 +94,9 @@ fn token_id(bearer: &Bearer) -> String {
     format!("t{}", bearer.token_number)
 }
 
-/// A JSON answer that lets the ledger know whose token came.
-fn told(bearer: &Bearer, answer: Value) -> Response {
-    let mut response = Json(answer).into_response();
+/// A JSON response that passes the user of the token to the ledger.
+fn with_subject(bearer: &Bearer, body: Value) -> Response {
+    let mut response = Json(body).into_response();
     response.extensions_mut().insert(Subject {
         username: bearer.username.clone(),
         client_id: bearer.client_id.clone(),

@@ -1,4 +1,4 @@
-//! The browser's side: authorization request, log-in, consent, and the way back to the client.
+//! The routes for browsers: authorization request, log-in, consent, and the redirect to the client.
 
 use std::sync::Arc;
 
@@ -28,30 +28,30 @@ pub(super) async fn authorize(State(core): State<Arc<Core>>, RawQuery(query): Ra
     }
 }
 
-/// Who is told that an authorization request is wrong.
+/// Where the error of an authorization request is reported.
 enum Refusal {
-    /// The person in front of the browser: there is no client and address to trust.
+    /// On a page, because client and redirect URI cannot be trusted (RFC 6749 §4.1.2.1).
     Here(&'static str),
-    /// The client, through the browser.
+    /// At the client, by a redirect.
     AtClient { redirect_uri: String, state: Option<String>, error: OAuthError },
 }
 
-/// The request in a query.
+/// Reads the request from a query.
 fn requested(core: &Core, query: &[u8]) -> Result<AuthorizationRequest, Refusal> {
-    let params = Params::parse(query).map_err(|Repeated| Refusal::Here("A parameter of the request came twice."))?;
+    let params = Params::parse(query).map_err(|Repeated| Refusal::Here("A parameter of the request was repeated."))?;
     let client = params
         .get("client_id")
         .and_then(|id| core.client(id))
-        .ok_or(Refusal::Here("The application that sent you here is not known."))?;
+        .ok_or(Refusal::Here("The application that sent you here is not registered."))?;
     if let Some(uri) = params.get("request_uri") {
         return core
             .change(|state, now| state.take_pushed(uri, now))
             .filter(|request| request.client_id == client.id)
-            .ok_or(Refusal::Here("The request is unknown, used or too old."));
+            .ok_or(Refusal::Here("The request is unknown, used or expired."));
     }
     let redirect_uri = params.get("redirect_uri").unwrap_or_default();
     if !client.allows_redirect_to(redirect_uri) {
-        return Err(Refusal::Here("The application wants you back at an address that it has not registered."));
+        return Err(Refusal::Here("The application asked to return you to an address that is not registered for it."));
     }
     let checked = if core.settings.require_par {
         Err(OAuthError::invalid_request("only pushed requests are accepted"))
@@ -104,7 +104,7 @@ fn is_s256(challenge: &str) -> bool {
     challenge.len() == 43 && challenge.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
-/// Log-in page, consent page, or straight back to the client.
+/// Redirects to the log-in page, to the consent page, or directly to the client.
 fn next_step(core: &Core, id: &str, username: Option<String>) -> Response {
     let Some(request) = core.read(|state, now| state.interaction(id, now).cloned()) else {
         return stays_here(core, TOO_OLD);
@@ -173,7 +173,7 @@ pub(super) async fn consent_page(State(core): State<Arc<Core>>, RawQuery(query):
     pages::consent(&core.settings, user, &client_name, &request.scope, id).into_response()
 }
 
-/// `POST /consent`: the answer goes back to the client.
+/// `POST /consent`: redirects to the client with the user's decision.
 pub(super) async fn consent(State(core): State<Arc<Core>>, headers: HeaderMap, RawForm(form): RawForm) -> Response {
     let form = pairs(&form);
     let id = first(&form, "request").unwrap_or_default();
@@ -190,7 +190,7 @@ pub(super) async fn consent(State(core): State<Arc<Core>>, headers: HeaderMap, R
     }
 }
 
-const TOO_OLD: &str = "This page is too old. Go back to the application and start again.";
+const TOO_OLD: &str = "This page has expired. Go back to the application and start again.";
 
 fn granted(core: &Core, id: &str, username: &str, scope: Vec<String>) -> Response {
     let issued = core.change(|state, now| {
@@ -226,7 +226,7 @@ fn back_to_client(core: &Core, redirect_uri: &str, state: Option<&str>, outcome:
     to_page(url.as_str())
 }
 
-/// A redirect that turns a POST into a GET.
+/// A redirect after which the browser sends a GET.
 pub(super) fn to_page(location: &str) -> Response {
     let mut response = (StatusCode::SEE_OTHER, pages::security_headers()).into_response();
     if let Ok(location) = HeaderValue::try_from(location) {
@@ -239,12 +239,12 @@ fn stays_here(core: &Core, why: &str) -> Response {
     (StatusCode::BAD_REQUEST, pages::problem(&core.settings, why)).into_response()
 }
 
-/// Decodes a form or a query in which names may repeat.
+/// Decodes a form or a query that may contain a name several times.
 pub(super) fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
     form_urlencoded::parse(encoded).into_owned().collect()
 }
 
-/// The first value of that name that is not empty.
+/// The first value of this name that is not empty.
 pub(super) fn first<'p>(pairs: &'p [(String, String)], name: &str) -> Option<&'p str> {
     pairs.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.as_str())
 }

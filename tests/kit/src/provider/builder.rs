@@ -15,34 +15,34 @@ use super::{MockProvider, routes, server};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// Something else listens on that port.
+    /// Another process listens on that port.
     #[error("port {0} of 127.0.0.1 is already in use")]
     PortTaken(u16),
     /// The socket could not be opened for another reason.
     #[error("cannot listen on port {port} of 127.0.0.1: {kind}")]
     Listen {
-        /// The port asked for; 0 is any free one.
+        /// The requested port; 0 means any free port.
         port: u16,
-        /// What the operating system said.
+        /// The error of the operating system.
         kind: io::ErrorKind,
     },
     /// The state file could not be read or written.
     #[error("cannot use the state file {path}: {kind}", path = path.display())]
     StateFile {
-        /// Where it is.
+        /// The path of the file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         kind: io::ErrorKind,
     },
-    /// The state file is not one of this provider's.
+    /// The state file is damaged or was written by another version.
     #[error("the state file {path} is damaged or of another version; remove it to start afresh", path = path.display())]
     StateDamaged {
-        /// Where it is.
+        /// The path of the file.
         path: PathBuf,
     },
 }
 
-/// Collects the settings of a [`MockProvider`]; made by [`MockProvider::builder`].
+/// Collects the settings of a [`MockProvider`]; created by [`MockProvider::builder`].
 #[derive(Debug, Default)]
 #[must_use = "a builder does nothing until `start`"]
 pub struct MockProviderBuilder {
@@ -52,67 +52,67 @@ pub struct MockProviderBuilder {
 }
 
 impl MockProviderBuilder {
-    /// Listens on this port; without it, or with 0, on any free one.
+    /// Listens on this port; by default, and with 0, on any free port.
     pub const fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }
 
-    /// Name of the service on its pages.
+    /// The name of the service on its pages.
     pub fn title(mut self, title: &str) -> Self {
         title.clone_into(&mut self.settings.title);
         self
     }
 
-    /// Adds accounts. Without any, `alice`/`alice-pw` and `bob`/`bob-pw` exist.
+    /// Adds accounts. If none are added, `alice`/`alice-pw` and `bob`/`bob-pw` exist.
     pub fn users(mut self, users: impl IntoIterator<Item = User>) -> Self {
         self.settings.users.extend(users);
         self
     }
 
-    /// Registers a client; more can follow with [`MockProvider::register`].
+    /// Registers a client; [`MockProvider::register`] adds more later.
     pub fn client(mut self, client: Client) -> Self {
         self.clients.push(client);
         self
     }
 
-    /// Describes a scope on the consent page. Scopes without a description work as well.
+    /// Describes a scope on the consent page. A scope needs no description.
     pub fn scope(mut self, scope: &str, description: &str) -> Self {
         self.settings.scopes.push((scope.to_owned(), description.to_owned()));
         self
     }
 
-    /// Life of access tokens; 5 minutes by default.
+    /// Lifetime of access tokens; 5 minutes by default.
     pub const fn access_ttl(mut self, ttl: Duration) -> Self {
         self.settings.access_ttl = ttl;
         self
     }
 
-    /// Life of refresh tokens, counted from their issue; unlimited by default.
+    /// Lifetime of refresh tokens from their issue; unlimited by default.
     pub const fn refresh_ttl(mut self, ttl: Duration) -> Self {
         self.settings.refresh_ttl = Some(ttl);
         self
     }
 
-    /// Life of authorization codes; one minute by default.
+    /// Lifetime of authorization codes; one minute by default.
     pub const fn code_ttl(mut self, ttl: Duration) -> Self {
         self.settings.code_ttl = ttl;
         self
     }
 
-    /// What happens to a refresh token that is used; [`Rotation::Strict`] by default.
+    /// How refresh tokens are rotated; [`Rotation::Strict`] by default.
     pub const fn rotation(mut self, rotation: Rotation) -> Self {
         self.settings.rotation = rotation;
         self
     }
 
-    /// Who gets a refresh token; [`RefreshTokens::Always`] by default.
+    /// Which grants get a refresh token; [`RefreshTokens::Always`] by default.
     pub const fn refresh_tokens(mut self, rule: RefreshTokens) -> Self {
         self.settings.refresh_tokens = rule;
         self
     }
 
-    /// Whether PKCE may be left out; [`Pkce::Required`] by default.
+    /// Whether PKCE is required; [`Pkce::Required`] by default.
     pub const fn pkce(mut self, pkce: Pkce) -> Self {
         self.settings.pkce = pkce;
         self
@@ -124,25 +124,25 @@ impl MockProviderBuilder {
         self
     }
 
-    /// Whether authorization responses carry `iss` and the metadata says so (RFC 9207); on by default.
+    /// Whether authorization responses contain `iss` and the metadata announces it (RFC 9207); on by default.
     pub const fn announce_iss(mut self, announce: bool) -> Self {
         self.settings.announce_iss = announce;
         self
     }
 
-    /// Skips the consent page for scopes that the user has granted to this client before; off by default.
+    /// Skips the consent page for scopes that the user already granted to this client; off by default.
     pub const fn remember_consent(mut self, remember: bool) -> Self {
         self.settings.remember_consent = remember;
         self
     }
 
-    /// Keeps only the newest `limit` calls in the ledger, for providers that run long; unlimited by default.
+    /// Keeps only the newest `limit` calls in the ledger, for long-running providers; unlimited by default.
     pub const fn ledger_limit(mut self, limit: usize) -> Self {
         self.settings.ledger_limit = Some(limit);
         self
     }
 
-    /// Keeps sessions, consents, grants and the signing key in this JSON file, so that they outlive the process.
+    /// Stores sessions, consents, grants and the signing key in this JSON file, so that they survive a restart.
     pub fn state_file(mut self, path: impl AsRef<Path>) -> Self {
         self.settings.state_file = Some(path.as_ref().to_path_buf());
         self

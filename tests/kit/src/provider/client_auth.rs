@@ -11,7 +11,7 @@ use super::core::Core;
 use super::ledger::basic_credentials;
 use super::params::Params;
 
-/// An error answer: code and description.
+/// An error response: code and description.
 #[derive(Debug)]
 pub(super) struct OAuthError {
     pub(super) code: &'static str,
@@ -49,21 +49,21 @@ impl IntoResponse for OAuthError {
     }
 }
 
-/// Reads the form of a back-channel request and finds out which client sent it.
+/// Reads the form of a back-channel request and authenticates the client.
 pub(super) fn authenticated(core: &Core, headers: &HeaderMap, body: &[u8]) -> Result<(Client, Params), OAuthError> {
     let is_form =
         headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
     if !is_form {
         return Err(OAuthError::invalid_request("the body must be application/x-www-form-urlencoded"));
     }
-    let params = Params::parse(body).map_err(|_repeated| OAuthError::invalid_request("a parameter came twice"))?;
+    let params = Params::parse(body).map_err(|_repeated| OAuthError::invalid_request("a parameter was repeated"))?;
 
     let basic = basic_credentials(headers);
     if headers.contains_key(AUTHORIZATION) && basic.is_none() {
-        return Err(OAuthError::invalid_client("only Basic authentication is known"));
+        return Err(OAuthError::invalid_client("only Basic authentication is supported"));
     }
     if basic.is_some() && params.get("client_secret").is_some() {
-        return Err(OAuthError::invalid_request("two ways of client authentication at once"));
+        return Err(OAuthError::invalid_request("two methods of client authentication in one request"));
     }
     let (how, id, secret) = match (basic, params.get("client_id"), params.get("client_secret")) {
         (Some((id, secret)), _, _) => (ClientAuth::Basic, id, secret),
@@ -77,7 +77,7 @@ pub(super) fn authenticated(core: &Core, headers: &HeaderMap, body: &[u8]) -> Re
         ClientAuth::Basic | ClientAuth::Post | ClientAuth::Public => how == client.auth,
     };
     if !way_fits {
-        return Err(OAuthError::invalid_client("the client is registered for another way of authentication"));
+        return Err(OAuthError::invalid_client("the client is registered for another authentication method"));
     }
     if how != ClientAuth::Public && client.secret != secret {
         return Err(OAuthError::invalid_client("wrong client secret"));

@@ -1,10 +1,10 @@
-//! The provider's clock: the wall clock plus what a test has added to it.
+//! The provider's clock: the wall clock plus an offset that a test sets.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-/// A moment, in milliseconds since the Unix epoch.
+/// A point in time, in milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Moment(u64);
@@ -16,12 +16,12 @@ impl Moment {
         Self(millis(wall + offset))
     }
 
-    /// This moment plus `span`; never overflows.
+    /// This point in time plus `span`; never overflows.
     pub(super) fn after(self, span: Duration) -> Self {
         Self(self.0.saturating_add(millis(span)))
     }
 
-    /// Whole seconds since the Unix epoch, as JWT claims have them.
+    /// Whole seconds since the Unix epoch, as in JWT claims.
     pub(super) const fn unix_seconds(self) -> u64 {
         self.0 / 1000
     }

@@ -1,18 +1,18 @@
-//! What a provider is made of: its people, its clients and its policies.
+//! The settings of a provider: accounts, clients and policies.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Somebody with an account at the provider.
+/// A user with an account at the provider.
 #[derive(Clone, Debug)]
 pub struct User {
     /// Log-in name.
     pub username: String,
-    /// Log-in password; these accounts guard nothing.
+    /// Log-in password. These accounts protect no real data.
     pub password: String,
     /// `sub` of ID token and userinfo: stable and opaque.
     pub subject: String,
-    /// E-mail address, also the name by which the API tells whose token it got.
+    /// Email address. The API also returns it to identify the user of a token.
     pub email: String,
     /// Name for display.
     pub name: String,
@@ -47,16 +47,16 @@ impl User {
     }
 }
 
-/// How a client proves itself (RFC 6749 §2.3.1).
+/// How a client authenticates (RFC 6749 §2.3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientAuth {
-    /// `Authorization: Basic`, nothing else.
+    /// Only `Authorization: Basic`.
     Basic,
-    /// `client_id` and `client_secret` in the body, nothing else.
+    /// Only `client_id` and `client_secret` in the body.
     Post,
-    /// Either of them, but not both at once.
+    /// Either of the two, but not both in one request.
     Either,
-    /// A public client: only its id, in the body.
+    /// A public client, which sends only `client_id` in the body.
     Public,
 }
 
@@ -69,14 +69,14 @@ pub struct Client {
     pub secret: String,
     /// Name on the consent page.
     pub name: String,
-    /// Redirect URIs; a request must bring one of them, character for character (RFC 9700 §4.1.3).
+    /// Redirect URIs. A request must contain one of them, compared by exact string (RFC 9700 §4.1.3).
     pub redirect_uris: Vec<String>,
-    /// How it authenticates.
+    /// The authentication method.
     pub auth: ClientAuth,
 }
 
 impl Client {
-    /// A confidential client without redirect URIs that may use either way to authenticate.
+    /// A confidential client without redirect URIs that may authenticate by either method.
     pub fn new(id: &str, secret: &str) -> Self {
         Self {
             id: id.to_owned(),
@@ -94,12 +94,12 @@ impl Client {
         self
     }
 
-    /// Is this one of its redirect URIs, character for character?
+    /// Whether this is one of the redirect URIs, compared by exact string.
     pub(super) fn allows_redirect_to(&self, uri: &str) -> bool {
         self.redirect_uris.iter().any(|known| known == uri)
     }
 
-    /// Sets the way to authenticate.
+    /// Sets the authentication method.
     #[must_use]
     pub const fn auth(mut self, auth: ClientAuth) -> Self {
         self.auth = auth;
@@ -114,38 +114,38 @@ impl Client {
     }
 }
 
-/// What happens to a refresh token that is used (RFC 9700 §4.14.2).
+/// How refresh tokens are rotated (RFC 9700 §4.14.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rotation {
-    /// A new one each time; a spent one that comes again ends the whole grant.
+    /// Every refresh issues a new token. Reuse of a used token ends the whole grant.
     Strict,
-    /// A new one each time; a spent one still works for this long, then it ends the whole grant.
+    /// Every refresh issues a new token. A used token works for this long; reuse after that ends the whole grant.
     Grace(Duration),
-    /// The first one stays for ever and is never sent again.
+    /// No rotation: the first token stays valid, and later responses contain no refresh token.
     None,
 }
 
-/// Who gets a refresh token.
+/// Which grants get a refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshTokens {
     /// Every grant of a user.
     Always,
     /// Only with scope `offline_access`.
     OfflineAccess,
-    /// Nobody.
+    /// No grant.
     Never,
 }
 
-/// Whether a flow may come without PKCE (RFC 7636). `plain` is refused in any case.
+/// Whether a flow requires PKCE (RFC 7636). `plain` is always refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pkce {
-    /// S256 or nothing.
+    /// A challenge with S256 is required.
     Required,
     /// A missing challenge is accepted.
     Optional,
 }
 
-/// Everything the builder collects.
+/// The settings that the builder collects.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) title: String,
@@ -165,8 +165,8 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Does a grant of these scopes get a refresh token?
-    pub(super) fn wants_refresh_token(&self, scope: &[String]) -> bool {
+    /// Whether a grant of these scopes gets a refresh token.
+    pub(super) fn issues_refresh_token(&self, scope: &[String]) -> bool {
         match self.refresh_tokens {
             RefreshTokens::Always => true,
             RefreshTokens::OfflineAccess => scope.iter().any(|scope| scope == "offline_access"),
@@ -183,7 +183,7 @@ impl Settings {
 impl Default for Settings {
     fn default() -> Self {
         let scopes = [
-            ("openid", "Know who you are"),
+            ("openid", "See who you are"),
             ("profile", "See your name"),
             ("email", "See your email address"),
             ("offline_access", "Stay connected while you are away"),

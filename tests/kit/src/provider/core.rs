@@ -1,4 +1,4 @@
-//! What all routes share.
+//! The state that all routes share.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::ledger::LedgerBook;
 use super::state::State;
 use super::state_file::StateFile;
 
-/// The provider behind its routes.
+/// The provider that the routes use.
 #[derive(Debug)]
 pub(super) struct Core {
     pub(super) port: u16,
@@ -50,14 +50,14 @@ impl Core {
         }))
     }
 
-    /// Looks something up in the state.
+    /// Reads from the state.
     pub(super) fn read<T>(&self, look: impl FnOnce(&State, Moment) -> T) -> T {
         let state = self.lock();
         look(&state, now(&state))
     }
 
-    /// Changes the state and writes it down. A failing disk does not stop a running provider: what is lost is
-    /// what a restart would have kept.
+    /// Changes the state and writes the state file. A write error does not stop a running provider; only a restart
+    /// would lose the change.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut State, Moment) -> T) -> T {
         let mut state = self.lock();
         let now = now(&state);

@@ -1,13 +1,13 @@
-//! The endpoints, by which the ledger sorts and faults are addressed.
+//! The endpoints of the provider. The ledger filters by endpoint, and faults are set per endpoint.
 
-/// A place at the provider where a request can arrive.
+/// An endpoint of the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     /// `GET /authorize`, by a browser.
     Authorization,
     /// `POST /log-in` and the other pages, by a browser.
     Pages,
-    /// `POST /consent`, by a browser; its answer is the way back to the client.
+    /// `POST /consent`, by a browser; the response redirects to the client.
     Consent,
     /// `POST /token`.
     Token,
@@ -21,14 +21,14 @@ pub enum Endpoint {
     Metadata,
     /// `GET /jwks`.
     Jwks,
-    /// Everything below `/api/`.
+    /// All paths below `/api/`.
     Api,
     /// Any other path.
     Unknown,
 }
 
 impl Endpoint {
-    /// Is it called by the client itself, not by a browser?
+    /// Whether the client itself calls it, not a browser.
     pub const fn is_back_channel(self) -> bool {
         match self {
             Self::Authorization | Self::Pages | Self::Consent => false,

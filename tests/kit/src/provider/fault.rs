@@ -1,7 +1,7 @@
-//! Faults: what a provider does wrong, as data. [`super::intercept`] carries them out.
+//! Faults: deviations of a provider, as data. [`super::intercept`] applies them.
 //!
-//! The honest handlers know nothing of them. A fault either acts on the *request* (the handler may never see it) or on
-//! the *answer* (the handler has done its work: tokens are rotated, whatever the client hears).
+//! The handlers do not depend on them. A fault acts either on the *request* (the handler may not receive it) or on the
+//! *response* (the handler has completed: tokens are rotated even if the client receives no response).
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -13,43 +13,43 @@ use super::endpoint::Endpoint;
 use super::gate::Gate;
 use super::ledger::Call;
 
-/// One thing that goes wrong.
+/// One fault of a request.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// The request waits at the gate, then is processed, even if the client has given up meanwhile.
+    /// The request waits at the gate, then is processed even if the client has closed the connection.
     HoldRequest(Gate),
     /// The connection ends before the request is processed.
     DropRequest,
-    /// This answer comes instead of processing.
+    /// The request is not processed; this response is returned.
     Instead(Answer),
-    /// The same, made from the request.
+    /// The request is not processed; a response computed from it is returned.
     Computed(Compute),
-    /// The request is processed, the answer waits at the gate.
+    /// The request is processed, then the response waits at the gate.
     HoldAnswer(Gate),
-    /// The request is processed, then the connection ends: the server rotates and the client never hears.
+    /// The request is processed, then the connection ends: tokens are rotated and the client receives no response.
     DropAnswer,
-    /// The request is processed, this answer replaces the true one.
+    /// The request is processed, then this response replaces the handler's.
     Replace(Answer),
-    /// The true JSON answer, changed.
+    /// The request is processed, then the JSON response is changed.
     Edit(Edit),
-    /// The true redirect, its query changed.
+    /// The request is processed, then the query of the redirect is changed.
     EditRedirect(QueryEdit),
-    /// The true answer ends after that many bytes of its body, while `Content-Length` promised all.
+    /// The response ends after this many bytes of its body; `Content-Length` states the full length.
     CutBody(usize),
-    /// The true answer stops after `at` bytes of its body until the gate opens.
+    /// The response pauses after `at` bytes of its body until the gate opens.
     StallBody {
-        /// Bytes that come at once.
+        /// Number of bytes sent at once.
         at: usize,
-        /// What holds the rest.
+        /// The gate at which the rest waits.
         gate: Gate,
     },
     /// A body without end.
     EndlessBody,
-    /// All of these on the same request, in this order within each phase.
+    /// All of these faults on one request, in this order within each phase.
     Several(Vec<Fault>),
 }
 
-/// Makes an answer from the request.
+/// Computes a response from the request.
 #[derive(Clone)]
 pub struct Compute(pub(super) Arc<dyn Fn(&Call) -> Answer + Send + Sync>);
 
@@ -59,7 +59,7 @@ impl fmt::Debug for Compute {
     }
 }
 
-/// A complete answer, said verbatim.
+/// A complete response, sent verbatim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// HTTP status.
@@ -71,12 +71,12 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// An empty answer.
+    /// A response without a body.
     pub const fn new(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Vec::new() }
     }
 
-    /// A JSON answer.
+    /// A JSON response.
     pub fn json(status: u16, body: &Value) -> Self {
         Self::new(status).header("content-type", "application/json").body(body.to_string())
     }
@@ -96,18 +96,18 @@ impl Answer {
     }
 }
 
-/// A change of a JSON answer.
+/// A change of a JSON response.
 #[derive(Clone, Debug)]
 pub enum Edit {
     /// Sets a member, or adds it.
     Set(String, Value),
     /// Removes a member.
     Remove(String),
-    /// Appends a member that may be there already.
+    /// Appends a member, even if there is one with this name.
     Duplicate(String, Value),
-    /// Puts the whole object below one member of a new one.
+    /// Nests the whole object in a member of a new object.
     Nest(String),
-    /// Says the same as `application/x-www-form-urlencoded`.
+    /// Encodes the members as `application/x-www-form-urlencoded`.
     FormEncode,
 }
 
@@ -118,7 +118,7 @@ pub enum QueryEdit {
     Set(String, String),
     /// Removes a parameter.
     Remove(String),
-    /// Appends a parameter that may be there already.
+    /// Appends a parameter, even if there is one with this name.
     Append(String, String),
 }
 
@@ -138,7 +138,7 @@ impl Fault {
         Self::Instead(Answer::new(429).header("retry-after", retry_after_seconds.to_string()))
     }
 
-    /// 307, which makes careless clients send secrets again, elsewhere.
+    /// 307. A client that follows it sends its secrets to another URL.
     pub fn redirect(location: &str) -> Self {
         Self::Instead(Answer::new(307).header("location", location))
     }
@@ -154,62 +154,62 @@ impl Fault {
         Self::Instead(Answer::json(200, &json!({ "error": code })))
     }
 
-    /// An answer made from the request.
+    /// A response computed from the request, instead of processing.
     pub fn computed(answer: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Self {
         Self::Computed(Compute(Arc::new(answer)))
     }
 
-    /// Processed, but 200 without a body.
+    /// Processed, then 200 without a body.
     pub fn empty_body() -> Self {
         Self::Replace(Answer::new(200).header("content-type", "application/json"))
     }
 
-    /// Processed, but a page of HTML that calls itself JSON.
+    /// Processed, then an HTML page with the content type of JSON.
     pub fn not_json() -> Self {
         Self::Replace(Answer::new(200).header("content-type", "application/json").body("<!doctype html><p>Please wait"))
     }
 
-    /// The true answer, grown by `bytes`.
+    /// Processed, then the JSON response with `bytes` more bytes.
     pub fn huge_body(bytes: usize) -> Self {
         Self::with("padding", json!("x".repeat(bytes)))
     }
 
-    /// The true JSON answer with this member set: odd `expires_in`, unknown `token_type`, other `scope` or `sub` …
+    /// The JSON response with this member set: invalid `expires_in`, unknown `token_type`, another `scope` or `sub` …
     pub fn with(member: &str, value: Value) -> Self {
         Self::Edit(Edit::Set(member.to_owned(), value))
     }
 
-    /// The true JSON answer without this member.
+    /// The JSON response without this member.
     pub fn without(member: &str) -> Self {
         Self::Edit(Edit::Remove(member.to_owned()))
     }
 
-    /// The true JSON answer with this member twice, the second time with this value.
+    /// The JSON response with this member twice, the second time with this value.
     pub fn duplicate(member: &str, value: Value) -> Self {
         Self::Edit(Edit::Duplicate(member.to_owned(), value))
     }
 
-    /// The true JSON answer below one member.
+    /// The JSON response nested in one member.
     pub fn nested(member: &str) -> Self {
         Self::Edit(Edit::Nest(member.to_owned()))
     }
 
-    /// The true answer as a form.
+    /// The JSON response encoded as a form.
     pub const fn form_encoded() -> Self {
         Self::Edit(Edit::FormEncode)
     }
 
-    /// The way back to the client with this `iss`.
+    /// The redirect to the client with this `iss`.
     pub fn iss(value: &str) -> Self {
         Self::EditRedirect(QueryEdit::Set("iss".to_owned(), value.to_owned()))
     }
 
-    /// The way back to the client without `iss`.
+    /// The redirect to the client without `iss`.
     pub fn no_iss() -> Self {
         Self::EditRedirect(QueryEdit::Remove("iss".to_owned()))
     }
 
-    /// The parts of a [`Fault::Several`], however deep; itself otherwise.
+    /// The parts of a [`Fault::Several`] at any depth; otherwise the fault itself.
     pub(super) fn flatten(self) -> Vec<Self> {
         match self {
             Self::Several(parts) => parts.into_iter().flat_map(Self::flatten).collect(),
@@ -229,7 +229,7 @@ impl Fault {
     }
 }
 
-/// The faults that are due, by endpoint.
+/// The faults of the next requests, by endpoint.
 #[derive(Debug, Default)]
 pub struct Faults {
     due: Mutex<HashMap<Endpoint, Due>>,
@@ -242,29 +242,29 @@ struct Due {
 }
 
 impl Faults {
-    /// The next request to `endpoint` that has no fault yet meets this one.
+    /// Applies the fault to the next request to `endpoint` that has no fault yet.
     pub fn once(&self, endpoint: Endpoint, fault: Fault) {
         self.with(|due| due.entry(endpoint).or_default().queue.push_back(fault));
     }
 
-    /// The next `count` requests to `endpoint` meet it.
+    /// Applies the fault to the next `count` requests to `endpoint`.
     pub fn times(&self, count: usize, endpoint: Endpoint, fault: &Fault) {
         self.with(|due| {
             due.entry(endpoint).or_default().queue.extend(std::iter::repeat_n(fault.clone(), count));
         });
     }
 
-    /// Every request to `endpoint` meets it once the queue is empty, until [`Faults::clear`].
+    /// Applies the fault to every request to `endpoint` once the queue is empty, until [`Faults::clear`].
     pub fn always(&self, endpoint: Endpoint, fault: Fault) {
         self.with(|due| due.entry(endpoint).or_default().sticky = Some(fault));
     }
 
-    /// Takes back every fault of `endpoint`.
+    /// Removes all faults of `endpoint`.
     pub fn clear(&self, endpoint: Endpoint) {
         self.with(|due| due.remove(&endpoint));
     }
 
-    /// What the request that has just arrived meets.
+    /// The faults of the request that has just arrived.
     pub(super) fn next(&self, endpoint: Endpoint) -> Vec<Fault> {
         self.with(|due| {
             let due = due.get_mut(&endpoint)?;

@@ -1,10 +1,10 @@
-//! A gate that holds requests until the test opens it; the reason why no test has to sleep.
+//! A gate that holds requests until the test opens it, so that tests need no sleep.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// Holds whoever comes until it is opened. Clones are the same gate.
+/// Holds every request until it is opened. Clones share one gate.
 #[derive(Clone, Debug)]
 pub struct Gate {
     state: Arc<watch::Sender<GateState>>,
@@ -22,24 +22,24 @@ impl Gate {
         Self { state: Arc::new(watch::Sender::new(GateState::default())) }
     }
 
-    /// Lets everybody through, now and later.
+    /// Opens the gate for all waiting and all later requests.
     pub fn open(&self) {
         self.state.send_modify(|state| state.open = true);
     }
 
-    /// Returns when `count` requests have come to the gate so far.
+    /// Returns when `count` requests in total have reached the gate.
     pub async fn arrived(&self, count: usize) {
         self.wait_until(|state| state.arrived >= count).await;
     }
 
-    /// Comes to the gate and waits until it is open.
+    /// Reaches the gate and waits until it is open.
     pub(crate) async fn pass(&self) {
         self.state.send_modify(|state| state.arrived += 1);
         self.wait_until(|state| state.open).await;
     }
 
     async fn wait_until(&self, reached: impl FnMut(&GateState) -> bool) {
-        // It fails only when the sender is gone, and `self` is one.
+        // This fails only after the sender is dropped, and `self` keeps it alive.
         drop(self.state.subscribe().wait_for(reached).await);
     }
 }

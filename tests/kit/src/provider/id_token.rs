@@ -26,7 +26,7 @@ impl fmt::Debug for SigningKey {
 }
 
 impl SigningKey {
-    /// Takes the key from the state, or makes one and puts it there.
+    /// Reads the key from the state, or creates one and stores it there.
     pub(super) fn restore_or_make(stored: &mut Option<String>) -> Self {
         let restored = stored
             .as_ref()

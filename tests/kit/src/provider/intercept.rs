@@ -1,4 +1,4 @@
-//! Stands before every handler: writes the ledger and carries out the faults.
+//! The middleware of every handler: writes the ledger and applies the faults.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use super::gate::Gate;
 use super::ledger::{Call, Subject};
 use super::server::HangUp;
 
-/// The most that is read of a request body.
+/// The largest request body that is read.
 const MAX_BODY: usize = 16 * 1024 * 1024;
 
 /// The middleware of one endpoint.
@@ -36,15 +36,15 @@ pub(super) async fn intercept(
     let number = core.ledger.arrived(call.clone());
     let faults = core.faults.next(endpoint);
 
-    let answer = match on_request(&faults, &call).await {
-        Some(answer) => answer,
+    let response = match on_request(&faults, &call).await {
+        Some(response) => response,
         None => next.run(Request::from_parts(head, Body::from(body))).await,
     };
-    let subject = answer.extensions().get::<Subject>().cloned();
-    let answer = on_answer(faults, answer).await;
-    let hung_up = answer.extensions().get::<HangUp>().is_some();
-    core.ledger.answered(number, (!hung_up).then(|| answer.status().as_u16()), subject);
-    answer
+    let subject = response.extensions().get::<Subject>().cloned();
+    let response = on_response(faults, response).await;
+    let hung_up = response.extensions().get::<HangUp>().is_some();
+    core.ledger.responded(number, (!hung_up).then(|| response.status().as_u16()), subject);
+    response
 }
 
 fn call(endpoint: Endpoint, head: &http::request::Parts, body: &Bytes) -> Call {
@@ -64,14 +64,14 @@ fn call(endpoint: Endpoint, head: &http::request::Parts, body: &Bytes) -> Call {
     }
 }
 
-/// Faults that act before the handler; an answer means that the handler is not asked.
+/// Applies the faults that act before the handler. If there is a response, the handler is not called.
 async fn on_request(faults: &[Fault], call: &Call) -> Option<Response> {
     for fault in faults {
         match fault {
             Fault::HoldRequest(gate) => gate.pass().await,
             Fault::DropRequest => return Some(HangUp::response()),
-            Fault::Instead(answer) => return Some(said(answer.clone())),
-            Fault::Computed(compute) => return Some(said((compute.0)(call))),
+            Fault::Instead(response) => return Some(to_response(response.clone())),
+            Fault::Computed(compute) => return Some(to_response((compute.0)(call))),
             Fault::HoldAnswer(_)
             | Fault::DropAnswer
             | Fault::Replace(_)
@@ -86,33 +86,33 @@ async fn on_request(faults: &[Fault], call: &Call) -> Option<Response> {
     None
 }
 
-/// Faults that act on the answer.
-async fn on_answer(faults: Vec<Fault>, mut answer: Response) -> Response {
+/// Applies the faults that act on the response.
+async fn on_response(faults: Vec<Fault>, mut response: Response) -> Response {
     for fault in faults {
-        answer = match fault {
+        response = match fault {
             Fault::HoldAnswer(gate) => {
                 gate.pass().await;
-                answer
+                response
             }
             Fault::DropAnswer => HangUp::response(),
-            Fault::Replace(replacement) => said(replacement),
-            Fault::Edit(edit) => edited(answer, edit).await,
-            Fault::EditRedirect(edit) => redirected(answer, &edit),
-            Fault::CutBody(at) => cut(answer, at).await,
-            Fault::StallBody { at, gate } => stalled(answer, at, gate).await,
-            Fault::EndlessBody => endless(answer),
+            Fault::Replace(replacement) => to_response(replacement),
+            Fault::Edit(edit) => edited(response, edit).await,
+            Fault::EditRedirect(edit) => redirected(response, &edit),
+            Fault::CutBody(at) => cut(response, at).await,
+            Fault::StallBody { at, gate } => stalled(response, at, gate).await,
+            Fault::EndlessBody => endless(response),
             Fault::HoldRequest(_) | Fault::DropRequest | Fault::Instead(_) | Fault::Computed(_) | Fault::Several(_) => {
-                answer
+                response
             }
         };
     }
-    answer
+    response
 }
 
-fn said(answer: Answer) -> Response {
-    let mut response = Response::new(Body::from(answer.body));
-    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    for (name, value) in answer.headers {
+fn to_response(scripted: Answer) -> Response {
+    let mut response = Response::new(Body::from(scripted.body));
+    *response.status_mut() = StatusCode::from_u16(scripted.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in scripted.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             response.headers_mut().append(name, value);
         }
@@ -120,8 +120,8 @@ fn said(answer: Answer) -> Response {
     response
 }
 
-async fn edited(answer: Response, edit: Edit) -> Response {
-    let (mut head, body) = whole(answer).await;
+async fn edited(response: Response, edit: Edit) -> Response {
+    let (mut head, body) = whole(response).await;
     let Ok(Value::Object(mut members)) = serde_json::from_slice(&body) else {
         return Response::from_parts(head, Body::from(body));
     };
@@ -152,10 +152,10 @@ async fn edited(answer: Response, edit: Edit) -> Response {
     Response::from_parts(head, Body::from(text))
 }
 
-fn redirected(mut answer: Response, edit: &QueryEdit) -> Response {
-    let location = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+fn redirected(mut response: Response, edit: &QueryEdit) -> Response {
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let Some(mut url) = location.and_then(|location| Url::parse(location).ok()) else {
-        return answer;
+        return response;
     };
     let mut query: Vec<(String, String)> = url.query_pairs().into_owned().collect();
     match edit {
@@ -168,24 +168,24 @@ fn redirected(mut answer: Response, edit: &QueryEdit) -> Response {
     }
     url.query_pairs_mut().clear().extend_pairs(query);
     if let Ok(value) = HeaderValue::try_from(url.as_str()) {
-        answer.headers_mut().insert(LOCATION, value);
+        response.headers_mut().insert(LOCATION, value);
     }
-    answer
+    response
 }
 
-async fn cut(answer: Response, at: usize) -> Response {
-    let (head, body) = whole(answer).await;
+async fn cut(response: Response, at: usize) -> Response {
+    let (head, body) = whole(response).await;
     let first = body.slice(..at.min(body.len()));
     let end = stream::once(async {
-        // What was said so far is sent while the body pauses; an error at once would take it along.
+        // The pause lets the first bytes be sent; an immediate error would discard them.
         tokio::task::yield_now().await;
         Err(std::io::Error::from(std::io::ErrorKind::ConnectionAborted))
     });
     promised(head, body.len(), stream::iter([Ok(first)]).chain(end))
 }
 
-async fn stalled(answer: Response, at: usize, gate: Gate) -> Response {
-    let (head, body) = whole(answer).await;
+async fn stalled(response: Response, at: usize, gate: Gate) -> Response {
+    let (head, body) = whole(response).await;
     let (first, rest) = (body.slice(..at.min(body.len())), body.slice(at.min(body.len())..));
     let rest = stream::once(async move {
         gate.pass().await;
@@ -194,14 +194,14 @@ async fn stalled(answer: Response, at: usize, gate: Gate) -> Response {
     promised(head, body.len(), stream::iter([Ok(first)]).chain(rest))
 }
 
-fn endless(answer: Response) -> Response {
-    let (mut head, _) = answer.into_parts();
+fn endless(response: Response) -> Response {
+    let (mut head, _) = response.into_parts();
     head.headers.remove(CONTENT_LENGTH);
     let blanks = stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[b' '; 4096])));
     Response::from_parts(head, Body::from_stream(blanks))
 }
 
-/// A streamed body that promises `length` bytes, whatever comes.
+/// A streamed body with this `Content-Length`, which the stream need not reach.
 fn promised(
     mut head: http::response::Parts,
     length: usize,
@@ -211,8 +211,8 @@ fn promised(
     Response::from_parts(head, Body::from_stream(body))
 }
 
-/// Every answer of ours is in memory, so that this cannot fail; an empty body stands for the impossible.
-async fn whole(answer: Response) -> (http::response::Parts, Bytes) {
-    let (head, body) = answer.into_parts();
+/// The complete body. Responses of the handlers are in memory, so reading cannot fail; an error would give an empty body.
+async fn whole(response: Response) -> (http::response::Parts, Bytes) {
+    let (head, body) = response.into_parts();
     (head, to_bytes(body, usize::MAX).await.unwrap_or_default())
 }

@@ -1,6 +1,6 @@
-//! The ledger: everything that reached the provider, in the order of arrival.
+//! The ledger: all requests that reached the provider, in the order of arrival.
 //!
-//! A call is written down before any fault acts on it, so that "zero provider calls" means what it says.
+//! A call is recorded before any fault acts on it, so that an empty ledger proves that no request was sent.
 
 use std::collections::VecDeque;
 use std::ops::Deref;
@@ -14,21 +14,21 @@ use tokio::sync::watch;
 
 use super::endpoint::Endpoint;
 
-/// Whose token an API call brought.
+/// The user and client of the token of an API call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
-    /// Log-in name; absent for a client's own token.
+    /// Log-in name; absent for client credentials.
     pub username: Option<String>,
     /// The client the token was issued to.
     pub client_id: String,
-    /// The `token_id` that the API answers with.
+    /// The `token_id` that the API returns.
     pub token_id: String,
 }
 
-/// One request that arrived, and what became of it.
+/// One request and the status of its response.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// Which endpoint it came to.
+    /// The endpoint.
     pub endpoint: Endpoint,
     /// HTTP method.
     pub method: String,
@@ -40,16 +40,16 @@ pub struct Call {
     pub form: Vec<(String, String)>,
     /// All header fields.
     pub headers: HeaderMap,
-    /// The body as it came.
+    /// The body as received.
     pub body: Vec<u8>,
-    /// Whose usable token it brought (userinfo and API only).
+    /// The user and client of its token, if the token is valid (userinfo and API only).
     pub subject: Option<Subject>,
-    /// Status of the answer; absent while it is on its way and after a hang-up.
+    /// Status of the response; absent while the request is in progress and if the connection was closed.
     pub status: Option<u16>,
 }
 
 impl Call {
-    /// A parameter of the form or, failing that, of the query.
+    /// A parameter of the form or, if the form has none, of the query.
     pub fn param(&self, name: &str) -> Option<&str> {
         let mut fields = self.form.iter().chain(&self.query);
         fields.find(|(key, _)| key == name).map(|(_, value)| value.as_str())
@@ -65,19 +65,19 @@ impl Call {
         self.param("grant_type")
     }
 
-    /// The bearer token it brought.
+    /// The bearer token.
     pub fn bearer_token(&self) -> Option<&str> {
         bearer_token(&self.headers)
     }
 
-    /// The client that claims to call, from Basic credentials or the parameters; not checked.
+    /// The client id in the Basic credentials or the parameters; not authenticated.
     pub fn client_id(&self) -> Option<String> {
         let basic = basic_credentials(&self.headers).map(|(id, _)| id);
         basic.or_else(|| self.param("client_id").map(str::to_owned))
     }
 }
 
-/// A copy of the ledger at one moment; dereferences to a slice of calls.
+/// A snapshot of the ledger; dereferences to a slice of calls.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     calls: Vec<Call>,
@@ -122,17 +122,17 @@ impl Ledger {
         self.refreshes().into_iter().filter(|call| call.param("refresh_token") == Some(refresh_token)).collect()
     }
 
-    /// Revocation requests; `param("token")` and `param("token_type_hint")` tell which token.
+    /// Revocation requests; `param("token")` and `param("token_type_hint")` are the token and its type.
     pub fn revocations(&self) -> Vec<&Call> {
         self.at(Endpoint::Revocation)
     }
 
-    /// Calls of the API; `subject` tells whose token they brought.
+    /// Calls of the API; `subject` is the user and client of the token.
     pub fn api_calls(&self) -> Vec<&Call> {
         self.at(Endpoint::Api)
     }
 
-    /// Authorization requests; `param(…)` tells what they asked for.
+    /// Authorization requests; `param(…)` returns their parameters.
     pub fn authorization_requests(&self) -> Vec<&Call> {
         self.at(Endpoint::Authorization)
     }
@@ -149,11 +149,11 @@ pub(super) struct LedgerBook {
 #[derive(Debug, Default)]
 struct Entries {
     calls: VecDeque<Call>,
-    /// Number of the first call that is still kept.
+    /// Number of the oldest call in the ledger.
     first: u64,
 }
 
-/// Finds a call again when its answer is known.
+/// Identifies a call when its response is available.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CallNumber(u64);
 
@@ -162,7 +162,7 @@ impl LedgerBook {
         Self { entries: Mutex::default(), limit, changes: watch::Sender::new(0) }
     }
 
-    /// Writes an arrival down.
+    /// Records a request.
     pub(super) fn arrived(&self, call: Call) -> CallNumber {
         let number = self.with(|entries| {
             entries.calls.push_back(call);
@@ -176,8 +176,8 @@ impl LedgerBook {
         CallNumber(number)
     }
 
-    /// Adds what became of it.
-    pub(super) fn answered(&self, CallNumber(number): CallNumber, status: Option<u16>, subject: Option<Subject>) {
+    /// Adds the status and the token's user to a recorded request.
+    pub(super) fn responded(&self, CallNumber(number): CallNumber, status: Option<u16>, subject: Option<Subject>) {
         self.with(|entries| {
             let index = number.checked_sub(entries.first).and_then(|index| usize::try_from(index).ok());
             if let Some(call) = index.and_then(|index| entries.calls.get_mut(index)) {
@@ -198,7 +198,7 @@ impl LedgerBook {
         });
     }
 
-    /// Wakes up at every change.
+    /// A receiver that is notified of every change.
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
@@ -220,7 +220,7 @@ pub(super) fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// Client id and secret of `Authorization: Basic`, form-decoded as RFC 6749 §2.3.1 wants it.
+/// Client id and secret of `Authorization: Basic`, form-decoded as RFC 6749 §2.3.1 requires.
 pub(super) fn basic_credentials(headers: &HeaderMap) -> Option<(String, String)> {
     let (scheme, encoded) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::core::Core;
 
-/// Both documents say the same.
+/// Both documents have the same content.
 pub(super) async fn metadata(State(core): State<Arc<Core>>) -> Json<Value> {
     let at = |path: &str| format!("{}{path}", core.issuer);
     let scopes: Vec<&str> = core.settings.scopes.iter().map(|(scope, _)| scope.as_str()).collect();

@@ -1,7 +1,7 @@
 //! A mock OAuth 2.0 authorization server with a small API behind it, on a real loopback socket.
 //!
-//! It is the provider of `grantry demo` and the fault-injecting server of the tests. It knows nothing of the rest of
-//! Grantry: it reads the same RFCs and nothing else.
+//! It is the provider of `grantry demo` and the fault-injecting server of the tests. It is written from the RFCs and
+//! depends on no other code of Grantry.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -11,7 +11,7 @@
 //! let provider = MockProvider::builder().access_ttl(Duration::from_secs(60)).start().await?;
 //! provider.register(Client::new("demo", "demo-secret").redirect_uri("http://127.0.0.1:8080/callback"));
 //!
-//! // The client under test makes an authorization URL; alice logs in and allows.
+//! // The client under test creates an authorization URL; alice logs in and allows access.
 //! # let authorization_url = "";
 //! let callback = provider.approve(authorization_url, "alice").await?;
 //!
@@ -22,8 +22,8 @@
 //! # }
 //! ```
 //!
-//! What it enforces: exact redirect URIs, PKCE with S256, codes that work once, client authentication, rotation of
-//! refresh tokens with reuse detection. What it does wrong, it does on demand: see [`Fault`].
+//! It enforces exact redirect URIs, PKCE with S256, single use of codes, client authentication, and rotation of refresh
+//! tokens with reuse detection. It deviates from this only on demand: see [`Fault`].
 
 mod account;
 mod api;
@@ -69,31 +69,31 @@ pub use self::ledger::{Call, Ledger, Subject};
 pub use self::scripted_user::{ScriptedUser, ScriptedUserError};
 pub use self::state::GrantEnd;
 
-/// How long [`MockProvider::until`] waits before it gives up.
+/// How long [`MockProvider::until`] waits before it panics.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running provider. Dropping it ends it at once; [`MockProvider::stop`] lets answers under way finish.
+/// A running provider. Dropping it stops it at once; [`MockProvider::stop`] lets responses in progress finish.
 #[derive(Debug)]
 pub struct MockProvider {
     core: Arc<Core>,
     server: Server,
 }
 
-/// A grant as the provider sees it.
+/// A grant in the state of the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// Who gave it; absent for a client's own (client credentials).
+    /// The user who gave it; absent for client credentials.
     pub username: Option<String>,
-    /// Who got it.
+    /// The client that received it.
     pub client_id: String,
-    /// What for.
+    /// Its scope.
     pub scope: Vec<String>,
-    /// Why it is over, if it is.
+    /// Why it ended; absent while it is active.
     pub ended: Option<GrantEnd>,
 }
 
 impl MockProvider {
-    /// Starts to describe a provider.
+    /// A builder with the default settings.
     pub fn builder() -> MockProviderBuilder {
         MockProviderBuilder::default()
     }
@@ -118,25 +118,26 @@ impl MockProvider {
         self.core.register(client);
     }
 
-    /// What goes wrong next.
+    /// The faults of the next requests.
     pub fn faults(&self) -> &Faults {
         &self.core.faults
     }
 
-    /// Everything that has arrived so far.
+    /// All requests received so far.
     pub fn ledger(&self) -> Ledger {
         self.core.ledger.snapshot()
     }
 
-    /// Forgets what has arrived so far.
+    /// Removes all requests from the ledger.
     pub fn clear_ledger(&self) {
         self.core.ledger.clear();
     }
 
-    /// Returns the ledger as soon as it looks as wanted; for what happens in the background of the system under test.
+    /// Returns the ledger as soon as it meets the condition. For requests that the system under test sends in the
+    /// background.
     ///
     /// # Panics
-    /// When that has not come to pass within half a minute.
+    /// If the condition is not met within half a minute.
     pub async fn until(&self, wanted: impl Fn(&Ledger) -> bool) -> Ledger {
         let mut changes = self.core.ledger.changes();
         let reached = async {
@@ -158,12 +159,12 @@ impl MockProvider {
         self.core.change(|state, _| state.clock_offset_ms = state.clock_offset_ms.saturating_add(by));
     }
 
-    /// Moves the clock until every access token issued so far has lapsed.
+    /// Moves the clock until every access token issued so far has expired.
     pub fn expire_access_tokens(&self) {
         self.advance(self.core.settings.access_ttl + Duration::from_millis(1));
     }
 
-    /// Every grant that was ever given, oldest first.
+    /// Every grant, including ended ones, oldest first.
     pub fn grants(&self) -> Vec<Grant> {
         self.core.read(|state, _| {
             let grants = state.grants.values().cloned();
@@ -178,37 +179,37 @@ impl MockProvider {
         })
     }
 
-    /// Would the API accept this access token now?
+    /// Whether the API would accept this access token now.
     pub fn accepts_access_token(&self, token: &str) -> bool {
         self.core.read(|state, now| state.bearer(token, now).is_some())
     }
 
-    /// Would a refresh with this token succeed now? (A spent one within its grace does not count.)
+    /// Whether a refresh with this token would succeed now. A used token within its grace period does not count.
     pub fn accepts_refresh_token(&self, token: &str) -> bool {
         self.core.read(|state, now| state.accepts_refresh_token(token, now))
     }
 
-    /// The user takes every access away at the provider, behind the client's back.
+    /// The user withdraws all access at the provider; the client is not notified.
     pub fn withdraw(&self, username: &str) {
         self.core.change(|state, _| state.withdraw(username, None));
     }
 
-    /// `username` logs in and allows; returns the callback URL, which has not been called.
+    /// `username` logs in and allows access. Returns the callback URL without requesting it.
     pub async fn approve(&self, authorization_url: &str, username: &str) -> Result<Url, ScriptedUserError> {
-        self.person(username)?.approve(authorization_url).await
+        self.scripted_user(username)?.approve(authorization_url).await
     }
 
-    /// `username` logs in and denies; returns the callback URL, which has not been called.
+    /// `username` logs in and denies access. Returns the callback URL without requesting it.
     pub async fn deny(&self, authorization_url: &str, username: &str) -> Result<Url, ScriptedUserError> {
-        self.person(username)?.deny(authorization_url).await
+        self.scripted_user(username)?.deny(authorization_url).await
     }
 
-    /// Ends it: no new connections, answers under way get a moment, then the port is free.
+    /// Stops the provider: accepts no new connections, waits briefly for responses in progress, then frees the port.
     pub async fn stop(self) {
         self.server.stop().await;
     }
 
-    fn person(&self, username: &str) -> Result<ScriptedUser, ScriptedUserError> {
+    fn scripted_user(&self, username: &str) -> Result<ScriptedUser, ScriptedUserError> {
         let user = self.core.user(username).ok_or(ScriptedUserError::LogInRefused)?;
         Ok(ScriptedUser::new(&user.username, &user.password))
     }

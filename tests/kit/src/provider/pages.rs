@@ -1,4 +1,4 @@
-//! The provider's own pages: plain HTML, no script, one style sheet.
+//! The pages of the provider: plain HTML, no script, one style sheet.
 
 use std::fmt::{self, Write as _};
 
@@ -38,7 +38,7 @@ pub(super) async fn style() -> impl IntoResponse {
     ([(CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("pages.css"))
 }
 
-/// The log-in form; `failed` is the name that was tried.
+/// The log-in form; `failed` is the user name of a failed attempt.
 pub(super) fn log_in(settings: &Settings, request: Option<&str>, failed: Option<&str>) -> Page {
     let alert =
         failed.map_or("", |_| "<p class=\"alert\" role=\"alert\" id=\"problem\">User name or password is wrong.</p>");
@@ -76,10 +76,10 @@ pub(super) fn consent(settings: &Settings, user: &User, client: &str, scope: &[S
         );
     }
     let wants = if scope.is_empty() {
-        format!("<p><strong>{client}</strong> wants to know that you have an account here.</p>")
+        format!("<p><strong>{client}</strong> asks to confirm that you have an account here.</p>")
     } else {
         format!(
-            "<fieldset><legend><strong>{client}</strong> wants to use your account. It may:</legend>
+            "<fieldset><legend><strong>{client}</strong> requests access to your account. It may:</legend>
 <ul class=\"plain\">{choices}</ul></fieldset>"
         )
     };
@@ -103,7 +103,7 @@ pub(super) fn consent(settings: &Settings, user: &User, client: &str, scope: &[S
     )
 }
 
-/// The start page of somebody who is logged in.
+/// The start page of a logged-in user.
 pub(super) fn account(settings: &Settings, user: &User, applications: &[Application]) -> Page {
     let mut list = String::new();
     for Application { id, name, scope } in applications {
@@ -134,19 +134,19 @@ pub(super) fn account(settings: &Settings, user: &User, applications: &[Applicat
     )
 }
 
-/// The start page of everybody else.
+/// The start page without a logged-in user.
 pub(super) fn welcome(settings: &Settings) -> Page {
     page(
         settings,
         "Welcome",
-        "<p>This service keeps your files and lets applications use them on your behalf, if you allow it.</p>
+        "<p>This service stores your files. Applications can use them on your behalf if you allow it.</p>
 <div class=\"buttons\"><a class=\"button primary\" href=\"/log-in\">Log in</a></div>",
     )
 }
 
-/// A request that cannot go anywhere.
+/// The page for a request that cannot be redirected to a client.
 pub(super) fn problem(settings: &Settings, why: &str) -> Page {
-    page(settings, "This does not work", &format!("<p role=\"alert\">{}</p>", Text(why)))
+    page(settings, "This request cannot be completed", &format!("<p role=\"alert\">{}</p>", Text(why)))
 }
 
 fn page(settings: &Settings, heading: &str, content: &str) -> Page {
@@ -177,7 +177,7 @@ fn hidden(name: &str, value: &str) -> String {
     format!(r#"<input type="hidden" name="{name}" value="{}">"#, Text(value))
 }
 
-/// Text that is safe between tags and in quoted attributes.
+/// Text that is escaped for element content and quoted attributes.
 struct Text<'t>(&'t str);
 
 impl fmt::Display for Text<'_> {

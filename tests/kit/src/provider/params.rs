@@ -1,4 +1,4 @@
-//! Request parameters that may come only once (RFC 6749 §3.1, §3.2).
+//! Request parameters, none of which may be repeated (RFC 6749 §3.1, §3.2).
 
 use url::form_urlencoded;
 
@@ -6,7 +6,7 @@ use url::form_urlencoded;
 #[derive(Debug)]
 pub(super) struct Params(Vec<(String, String)>);
 
-/// A parameter came twice.
+/// A parameter was repeated.
 #[derive(Debug)]
 pub(super) struct Repeated;
 
@@ -27,13 +27,13 @@ impl Params {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// A list that is separated by blanks, without repetitions.
+    /// A space-separated list without duplicates.
     pub(super) fn words(&self, name: &str) -> Option<Vec<String>> {
         self.get(name).map(words)
     }
 }
 
-/// Splits at blanks and drops repetitions.
+/// Splits at spaces and removes duplicates.
 fn words(list: &str) -> Vec<String> {
     let mut seen = Vec::new();
     for word in list.split_ascii_whitespace() {

@@ -1,4 +1,4 @@
-//! A person for tests: logs in, decides, and comes back with the callback URL without calling it.
+//! A user for tests: logs in, decides, and returns the callback URL without requesting it.
 
 use axum::body::Bytes;
 use http::header::{LOCATION, SET_COOKIE};
@@ -7,18 +7,18 @@ use url::{Url, form_urlencoded};
 
 use super::wire::{WireError, send};
 
-/// Why the person never came back.
+/// Why there is no callback URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScriptedUserError {
-    /// The provider could not be reached, or hung up.
-    #[error("the provider does not answer")]
+    /// The provider could not be reached, or closed the connection.
+    #[error("the provider does not respond")]
     NoAnswer,
-    /// The provider refused to go on and showed a page instead.
-    #[error("the provider answers with a page of status {0} and does not go on")]
+    /// The provider returned a page instead of a redirect.
+    #[error("the provider returned a page with status {0} instead of a redirect")]
     Stuck(u16),
-    /// The provider does not know this name or password.
-    #[error("the provider refuses the log-in")]
+    /// The user name or the password is wrong.
+    #[error("the provider refused the log-in")]
     LogInRefused,
 }
 
@@ -28,7 +28,7 @@ impl From<WireError> for ScriptedUserError {
     }
 }
 
-/// A person with an account at the mock provider. Each visit is a fresh browser.
+/// A user with an account at the mock provider. Each visit uses a new browser without cookies.
 #[derive(Clone, Debug)]
 pub struct ScriptedUser {
     username: String,
@@ -37,24 +37,24 @@ pub struct ScriptedUser {
 }
 
 impl ScriptedUser {
-    /// A person who grants whatever is asked for.
+    /// A user who grants all requested scopes.
     pub fn new(username: &str, password: &str) -> Self {
         Self { username: username.to_owned(), password: password.to_owned(), scope: None }
     }
 
-    /// Grants only these scopes of those asked for.
+    /// Grants only these of the requested scopes.
     #[must_use]
     pub fn granting<'s>(mut self, scope: impl IntoIterator<Item = &'s str>) -> Self {
         self.scope = Some(scope.into_iter().map(str::to_owned).collect());
         self
     }
 
-    /// Logs in, allows, and returns where the provider sends the browser next.
+    /// Logs in, allows access, and returns the URL that the provider redirects to.
     pub async fn approve(&self, authorization_url: &str) -> Result<Url, ScriptedUserError> {
         self.visit(authorization_url, "allow").await
     }
 
-    /// Logs in, denies, and returns where the provider sends the browser next.
+    /// Logs in, denies access, and returns the URL that the provider redirects to.
     pub async fn deny(&self, authorization_url: &str) -> Result<Url, ScriptedUserError> {
         self.visit(authorization_url, "deny").await
     }
@@ -63,7 +63,7 @@ impl ScriptedUser {
         let start = Url::parse(authorization_url).map_err(|_| ScriptedUserError::NoAnswer)?;
         let first = send("GET", &start, &[], "").await?;
         let Some(page) = forward(&start, &first)?.stays() else {
-            return leaves(&start, &first);
+            return redirect_target(&start, &first);
         };
         let request = interaction(&page);
 
@@ -75,20 +75,20 @@ impl ScriptedUser {
         }
         let cookie = cookie(&logged_in);
         let Some(page) = forward(&log_in, &logged_in)?.stays() else {
-            return leaves(&log_in, &logged_in);
+            return redirect_target(&log_in, &logged_in);
         };
 
         let shown = send("GET", &page, &[("cookie", &cookie)], "").await?;
-        let mut answers = vec![("request", interaction(&page)), ("decision", decision.to_owned())];
+        let mut fields = vec![("request", interaction(&page)), ("decision", decision.to_owned())];
         let offered = offered_scopes(&String::from_utf8_lossy(shown.body()));
         let ticked = offered.into_iter().filter(|scope| self.scope.as_ref().is_none_or(|only| only.contains(scope)));
-        answers.extend(ticked.map(|scope| ("scope", scope)));
-        let decided = post(&at(&start, "/consent"), &cookie, &answers).await?;
-        leaves(&start, &decided)
+        fields.extend(ticked.map(|scope| ("scope", scope)));
+        let decided = post(&at(&start, "/consent"), &cookie, &fields).await?;
+        redirect_target(&start, &decided)
     }
 }
 
-/// Where a redirect leads.
+/// The target of a redirect.
 enum Forward {
     Stays(Url),
     Leaves,
@@ -103,16 +103,16 @@ impl Forward {
     }
 }
 
-/// The provider's own pages are `/log-in` and `/consent`; every other redirect leads away from it.
-fn forward(from: &Url, answer: &Response<Bytes>) -> Result<Forward, ScriptedUserError> {
-    let to = leaves(from, answer)?;
-    let own = to.origin() == from.origin() && matches!(to.path(), "/log-in" | "/consent");
-    Ok(if own { Forward::Stays(to) } else { Forward::Leaves })
+/// The pages of the provider are `/log-in` and `/consent`; every other redirect leaves the provider.
+fn forward(from: &Url, response: &Response<Bytes>) -> Result<Forward, ScriptedUserError> {
+    let to = redirect_target(from, response)?;
+    let is_page = to.origin() == from.origin() && matches!(to.path(), "/log-in" | "/consent");
+    Ok(if is_page { Forward::Stays(to) } else { Forward::Leaves })
 }
 
-fn leaves(from: &Url, answer: &Response<Bytes>) -> Result<Url, ScriptedUserError> {
-    let location = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-    location.and_then(|location| from.join(location).ok()).ok_or(ScriptedUserError::Stuck(answer.status().as_u16()))
+fn redirect_target(from: &Url, response: &Response<Bytes>) -> Result<Url, ScriptedUserError> {
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    location.and_then(|location| from.join(location).ok()).ok_or(ScriptedUserError::Stuck(response.status().as_u16()))
 }
 
 async fn post(url: &Url, cookie: &str, fields: &[(&str, String)]) -> Result<Response<Bytes>, WireError> {
@@ -132,12 +132,12 @@ fn interaction(page: &Url) -> String {
     page.query_pairs().find(|(name, _)| name == "request").map(|(_, id)| id.into_owned()).unwrap_or_default()
 }
 
-fn cookie(answer: &Response<Bytes>) -> String {
-    let set = answer.headers().get(SET_COOKIE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+fn cookie(response: &Response<Bytes>) -> String {
+    let set = response.headers().get(SET_COOKIE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     set.split(';').next().unwrap_or_default().to_owned()
 }
 
-/// Values of the checkboxes of our own consent page, which escapes as [`super::pages`] does.
+/// The values of the checkboxes of the consent page, with the escapes of [`super::pages`] decoded.
 fn offered_scopes(html: &str) -> Vec<String> {
     html.split("name=\"scope\" value=\"")
         .skip(1)

@@ -1,4 +1,4 @@
-//! Random values and the digests under which the provider remembers them.
+//! Random values, and the digests by which the provider stores them.
 
 use aws_lc_rs::rand;
 use base64::Engine as _;
@@ -6,14 +6,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// A fresh value of 192 random bits behind a readable prefix (`at_…`, `rt_…`).
+/// A new value: a readable prefix (`at_…`, `rt_…`) and 192 random bits.
 pub(super) fn random(prefix: &str) -> String {
     let mut bytes = [0_u8; 24];
     rand::fill(&mut bytes).expect("the operating system gives random bytes");
     format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// SHA-256 of a bearer value. The state holds only digests, so that its file is of no use to a reader.
+/// SHA-256 of a bearer value. The state contains only digests, so that the state file exposes no token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Digest(String);

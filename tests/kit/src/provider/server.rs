@@ -1,4 +1,5 @@
-//! The accept loop: a plain HTTP/1.1 server that can also hang up on a client, which `axum::serve` cannot.
+//! The accept loop: a plain HTTP/1.1 server that can also close a connection without a response, which `axum::serve`
+//! cannot.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -16,10 +17,10 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tower::ServiceExt as _;
 
-/// How long a stop waits for answers under way.
+/// How long a stop waits for responses in progress.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// Marks a response that must never be sent: the connection ends instead.
+/// Marks a response that is not sent: the connection is closed instead.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HangUp;
 
@@ -33,38 +34,38 @@ impl HangUp {
 
 impl fmt::Display for HangUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the mock provider hangs up, as told")
+        f.write_str("a fault closes the connection")
     }
 }
 
 impl std::error::Error for HangUp {}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum StateKind {
+enum Phase {
     Serving,
-    /// No new connections; answers under way are finished.
+    /// No new connections; responses in progress are finished.
     Draining,
-    /// Nothing any more.
+    /// All connections are closed.
     Stopped,
 }
 
-/// A running accept loop. Dropping it stops everything at once.
+/// A running accept loop. Dropping it closes all connections at once.
 #[derive(Debug)]
 pub(super) struct Server {
-    phase: watch::Sender<StateKind>,
+    phase: watch::Sender<Phase>,
     accepting: Option<JoinHandle<()>>,
 }
 
 impl Server {
     pub(super) fn start(listener: TcpListener, router: Router) -> Self {
-        let phase = watch::Sender::new(StateKind::Serving);
+        let phase = watch::Sender::new(Phase::Serving);
         let accepting = tokio::spawn(accept(listener, router, phase.subscribe()));
         Self { phase, accepting: Some(accepting) }
     }
 
-    /// Stops listening, lets answers under way finish for a short while, and returns when the port is free again.
+    /// Stops listening, waits briefly for responses in progress, and returns when the port is free again.
     pub(super) async fn stop(mut self) {
-        self.phase.send_replace(StateKind::Draining);
+        self.phase.send_replace(Phase::Draining);
         if let Some(accepting) = self.accepting.take() {
             drop(accepting.await);
         }
@@ -73,18 +74,18 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.phase.send_replace(StateKind::Stopped);
+        self.phase.send_replace(Phase::Stopped);
         if let Some(accepting) = self.accepting.take() {
             accepting.abort();
         }
     }
 }
 
-async fn accept(listener: TcpListener, router: Router, mut phase: watch::Receiver<StateKind>) {
+async fn accept(listener: TcpListener, router: Router, mut phase: watch::Receiver<Phase>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            () = reached(&mut phase, StateKind::Draining) => break,
+            () = reached(&mut phase, Phase::Draining) => break,
             accepted = listener.accept() => {
                 if let Ok((stream, _)) = accepted {
                     connections.spawn(serve(stream, router.clone(), phase.clone()));
@@ -99,7 +100,7 @@ async fn accept(listener: TcpListener, router: Router, mut phase: watch::Receive
     connections.shutdown().await;
 }
 
-async fn serve(stream: TcpStream, router: Router, mut phase: watch::Receiver<StateKind>) {
+async fn serve(stream: TcpStream, router: Router, mut phase: watch::Receiver<Phase>) {
     let in_requests = phase.clone();
     let service = service_fn(move |request: http::Request<Incoming>| {
         handle(request.map(Body::new), router.clone(), in_requests.clone())
@@ -108,33 +109,33 @@ async fn serve(stream: TcpStream, router: Router, mut phase: watch::Receiver<Sta
     tokio::pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => return drop(ended),
-        () = reached(&mut phase, StateKind::Draining) => connection.as_mut().graceful_shutdown(),
+        () = reached(&mut phase, Phase::Draining) => connection.as_mut().graceful_shutdown(),
     }
     drop(connection.await);
 }
 
-/// Runs one request in a task of its own, so that it is processed even when its client gives up: a late request is one
-/// of the things a client must survive.
+/// Runs one request in a separate task, so that it is processed even if the client closes the connection: tests need
+/// requests that take effect after the client's timeout.
 async fn handle(
     request: http::Request<Body>,
     router: Router,
-    mut phase: watch::Receiver<StateKind>,
+    mut phase: watch::Receiver<Phase>,
 ) -> Result<Response, HangUp> {
     let processed = tokio::spawn(async move {
         tokio::select! {
-            answer = router.oneshot(request) => Some(infallible(answer)),
-            () = reached(&mut phase, StateKind::Stopped) => None,
+            response = router.oneshot(request) => Some(infallible(response)),
+            () = reached(&mut phase, Phase::Stopped) => None,
         }
     });
-    let answer = processed.await.ok().flatten().ok_or(HangUp)?;
-    if answer.extensions().get::<HangUp>().is_some() { Err(HangUp) } else { Ok(answer) }
+    let response = processed.await.ok().flatten().ok_or(HangUp)?;
+    if response.extensions().get::<HangUp>().is_some() { Err(HangUp) } else { Ok(response) }
 }
 
-fn infallible(answer: Result<Response, Infallible>) -> Response {
-    answer.unwrap_or_else(|never| match never {})
+fn infallible(response: Result<Response, Infallible>) -> Response {
+    response.unwrap_or_else(|never| match never {})
 }
 
-/// Returns when the server has come to that phase, or is gone.
-async fn reached(phase: &mut watch::Receiver<StateKind>, wanted: StateKind) {
+/// Returns when the server has reached this phase or was dropped.
+async fn reached(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
     drop(phase.wait_for(|now| *now >= wanted).await);
 }

@@ -1,4 +1,4 @@
-//! Who is logged in at the provider: a cookie, of which the state knows the digest.
+//! The log-in session at the provider: a cookie, of which the state contains the digest.
 
 use axum::response::Response;
 use http::header::{COOKIE, SET_COOKIE};
@@ -8,7 +8,7 @@ use super::config::User;
 use super::core::Core;
 use super::secret::Digest;
 
-/// Cookies ignore ports, so that the name carries it.
+/// The name of the session cookie. Browsers do not separate cookies by port, so the name contains the port.
 fn cookie_name(core: &Core) -> String {
     format!("mock_provider_session_{}", core.port)
 }
@@ -28,12 +28,12 @@ pub(super) fn session_cookie<'h>(core: &Core, headers: &'h HeaderMap) -> Option<
     cookies.flat_map(|line| line.split("; ")).find_map(|cookie| cookie.strip_prefix(&name)?.strip_prefix('='))
 }
 
-/// The log-in name of whoever is logged in.
+/// The log-in name of the logged-in user.
 pub(super) fn session(core: &Core, headers: &HeaderMap) -> Option<String> {
     session_user(core, headers).map(|user| user.username.clone())
 }
 
-/// Whoever is logged in.
+/// The logged-in user.
 pub(super) fn session_user<'c>(core: &'c Core, headers: &HeaderMap) -> Option<&'c User> {
     let cookie = session_cookie(core, headers)?;
     let username = core.read(|state, _| state.sessions.get(&Digest::of(cookie)).cloned())?;

@@ -1,4 +1,4 @@
-//! What the provider remembers: sessions, consents, codes, grants, tokens. Pure: time comes in as an argument.
+//! The state of the provider: sessions, consents, codes, grants, tokens. Pure: the time is an argument.
 
 mod tokens;
 
@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use super::clock::Moment;
 use super::secret::{Digest, random};
 
-/// The whole memory; also the content of the state file.
+/// The whole state; also the content of the state file.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct State {
-    /// What tests have added to the clock, in milliseconds.
+    /// The offset of the clock that tests set, in milliseconds.
     pub(super) clock_offset_ms: u64,
     /// PKCS#8 of the ID token key, base64.
     pub(super) signing_key: Option<String>,
@@ -23,9 +23,9 @@ pub(super) struct State {
     /// Scopes by `username client_id`.
     pub(super) consents: BTreeMap<String, BTreeSet<String>>,
     pub(super) grants: BTreeMap<u64, GrantRecord>,
-    /// Requests that came through the pushed authorization endpoint: `request_uri` → request.
+    /// Pushed authorization requests: `request_uri` → request.
     pushed: HashMap<String, Timed<AuthorizationRequest>>,
-    /// Requests whose user is looking at the log-in or consent page.
+    /// Requests whose log-in or consent page is open.
     interactions: HashMap<String, Timed<AuthorizationRequest>>,
     codes: HashMap<Digest, Timed<CodeRecord>>,
     access_tokens: HashMap<Digest, Timed<AccessRecord>>,
@@ -33,12 +33,12 @@ pub(super) struct State {
     last_number: u64,
 }
 
-/// How long a user may look at the pages, and a pushed request may wait.
+/// Lifetime of an open log-in or consent page and of a pushed request.
 const INTERACTION_TTL: Duration = Duration::from_mins(10);
-/// How long lapsed codes and access tokens are still told apart from unknown ones.
-const KEEP_LAPSED: Duration = Duration::from_hours(1);
+/// How long expired codes and access tokens stay distinguishable from unknown ones.
+const KEEP_EXPIRED: Duration = Duration::from_hours(1);
 
-/// A record that lapses.
+/// A record with an expiry.
 #[derive(Debug, Serialize, Deserialize)]
 struct Timed<T> {
     until: Moment,
@@ -62,15 +62,15 @@ struct CodeRecord {
     request: AuthorizationRequest,
     username: String,
     scope: Vec<String>,
-    /// The grant made from it; a second use ends that grant.
+    /// The grant created from it; a second use of the code ends the grant.
     redeemed: Option<u64>,
 }
 
-/// One consent given to one client, with every token that came from it.
+/// One consent of a user to one client; its tokens refer to it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct GrantRecord {
     pub(super) client_id: String,
-    /// Absent for the client's own grant (client credentials).
+    /// Absent for client credentials.
     pub(super) username: Option<String>,
     pub(super) scope: Vec<String>,
     pub(super) ended: Option<GrantEnd>,
@@ -82,11 +82,11 @@ pub(super) struct GrantRecord {
 pub enum GrantEnd {
     /// The client revoked its refresh token (RFC 7009).
     Revoked,
-    /// A spent refresh token came again (RFC 9700 §4.14.2).
+    /// A used refresh token was presented again (RFC 9700 §4.14.2).
     RefreshTokenReused,
-    /// An authorization code came again (RFC 6749 §4.1.2).
+    /// An authorization code was presented again (RFC 6749 §4.1.2).
     CodeReused,
-    /// The user, or a test in the user's place, took the access away at the provider.
+    /// The user, or a test on behalf of the user, withdrew the access at the provider.
     Withdrawn,
 }
 
@@ -105,7 +105,7 @@ struct RefreshRecord {
     spent: Option<Moment>,
 }
 
-/// What a successful token request hands out.
+/// The tokens that a successful token request issues.
 #[derive(Debug)]
 pub(super) struct Issued {
     pub(super) access_token: String,
@@ -115,7 +115,7 @@ pub(super) struct Issued {
     pub(super) nonce: Option<String>,
 }
 
-/// A usable access token, as the API sees it.
+/// A valid access token, for the API.
 #[derive(Debug)]
 pub(super) struct Bearer {
     pub(super) client_id: String,
@@ -124,7 +124,7 @@ pub(super) struct Bearer {
     pub(super) token_number: u64,
 }
 
-/// What a client brings to exchange a code.
+/// The parameters of a code exchange.
 #[derive(Debug)]
 pub(super) struct Presented<'r> {
     pub(super) code: &'r str,
@@ -137,7 +137,7 @@ pub(super) struct Presented<'r> {
 pub(super) type Refused = &'static str;
 
 impl State {
-    /// Remembers a pushed request and returns its `request_uri` (RFC 9126 §2.2) and life.
+    /// Stores a pushed request and returns its `request_uri` (RFC 9126 §2.2) and lifetime.
     pub(super) fn push(&mut self, request: AuthorizationRequest, now: Moment) -> (String, Duration) {
         let life = Duration::from_mins(1);
         let uri = random("urn:ietf:params:oauth:request_uri:");
@@ -145,19 +145,19 @@ impl State {
         (uri, life)
     }
 
-    /// Takes a pushed request; it works once.
+    /// Takes a pushed request, which can be used once.
     pub(super) fn take_pushed(&mut self, uri: &str, now: Moment) -> Option<AuthorizationRequest> {
         self.pushed.remove(uri).filter(|pushed| now < pushed.until).map(|pushed| pushed.record)
     }
 
-    /// Remembers a request while its user logs in and decides; returns the id for the pages.
+    /// Stores a request while its user logs in and decides; returns the id for the pages.
     pub(super) fn begin_interaction(&mut self, request: AuthorizationRequest, now: Moment) -> String {
         let id = random("");
         self.interactions.insert(id.clone(), Timed { until: now.after(INTERACTION_TTL), record: request });
         id
     }
 
-    /// The request behind a page.
+    /// The request of a page.
     pub(super) fn interaction(&self, id: &str, now: Moment) -> Option<&AuthorizationRequest> {
         self.interactions.get(id).filter(|timed| now < timed.until).map(|timed| &timed.record)
     }
@@ -167,7 +167,7 @@ impl State {
         self.interactions.remove(id).filter(|timed| now < timed.until).map(|timed| timed.record)
     }
 
-    /// Notes that the log-in which `prompt=login` asked for has happened.
+    /// Records that the log-in which `prompt=login` requires has taken place.
     pub(super) fn log_in_done(&mut self, id: &str) {
         if let Some(interaction) = self.interactions.get_mut(id) {
             interaction.record.prompt.retain(|prompt| prompt != "login" && prompt != "select_account");
@@ -181,14 +181,14 @@ impl State {
         cookie
     }
 
-    /// Has this user granted all of this to this client before?
+    /// Whether this user has granted all these scopes to this client before.
     pub(super) fn has_consented(&self, username: &str, client_id: &str, scope: &[String]) -> bool {
         self.consents
             .get(&consent_key(username, client_id))
             .is_some_and(|granted| scope.iter().all(|wanted| granted.contains(wanted)))
     }
 
-    /// Records the consent and makes a code for it.
+    /// Records the consent and creates a code for it.
     pub(super) fn issue_code(
         &mut self,
         request: AuthorizationRequest,
@@ -203,7 +203,7 @@ impl State {
         code
     }
 
-    /// The owner and rights of an access token, unless it is unknown, lapsed or revoked.
+    /// The user and scopes of an access token, unless it is unknown, expired or revoked.
     pub(super) fn bearer(&self, token: &str, now: Moment) -> Option<Bearer> {
         let access = self.access_tokens.get(&Digest::of(token))?;
         let grant = self.grants.get(&access.record.grant)?;
@@ -215,7 +215,7 @@ impl State {
         })
     }
 
-    /// Would this refresh token be accepted now?
+    /// Whether this refresh token would be accepted now.
     pub(super) fn accepts_refresh_token(&self, token: &str, now: Moment) -> bool {
         self.refresh_tokens.get(&Digest::of(token)).is_some_and(|record| {
             record.spent.is_none()
@@ -224,14 +224,14 @@ impl State {
         })
     }
 
-    /// Ends a grant with all its tokens; the first reason stays.
+    /// Ends a grant with all its tokens. The first reason is kept.
     pub(super) fn end_grant(&mut self, grant: u64, why: GrantEnd) {
         if let Some(grant) = self.grants.get_mut(&grant) {
             grant.ended.get_or_insert(why);
         }
     }
 
-    /// Ends every grant that `username` gave to `client_id` (or to anybody) and forgets the consent.
+    /// Ends every grant that `username` gave to `client_id` (or to any client) and removes the consent.
     pub(super) fn withdraw(&mut self, username: &str, client_id: Option<&str>) {
         let wanted = |client: &str| client_id.is_none_or(|id| id == client);
         for grant in self.grants.values_mut() {
@@ -243,12 +243,12 @@ impl State {
             .retain(|key, _| key.split_once(' ').is_none_or(|(owner, client)| owner != username || !wanted(client)));
     }
 
-    /// Forgets what no answer depends on any more, so that a long-lived state file stays small.
+    /// Removes records that no response depends on, so that a long-lived state file stays small.
     pub(super) fn prune(&mut self, now: Moment) {
         self.pushed.retain(|_, timed| now < timed.until);
         self.interactions.retain(|_, timed| now < timed.until);
-        self.codes.retain(|_, timed| now < timed.until.after(KEEP_LAPSED));
-        self.access_tokens.retain(|_, timed| now < timed.until.after(KEEP_LAPSED));
+        self.codes.retain(|_, timed| now < timed.until.after(KEEP_EXPIRED));
+        self.access_tokens.retain(|_, timed| now < timed.until.after(KEEP_EXPIRED));
     }
 }
 

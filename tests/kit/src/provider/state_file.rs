@@ -1,4 +1,4 @@
-//! The JSON file that lets a provider's memory outlive its process.
+//! The JSON file that keeps the state of a provider across restarts.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -8,14 +8,14 @@ use std::path::PathBuf;
 use super::builder::StartError;
 use super::state::State;
 
-/// Where the state is kept; without a path nothing is written.
+/// Where the state is stored; without a path, it is not written.
 #[derive(Debug)]
 pub(super) struct StateFile {
     path: Option<PathBuf>,
 }
 
 impl StateFile {
-    /// Reads the state, or starts with an empty one when there is no file yet.
+    /// Reads the state, or returns an empty one if there is no file.
     pub(super) fn open(path: Option<PathBuf>) -> Result<(Self, State), StartError> {
         let Some(path) = path else {
             return Ok((Self { path: None }, State::default()));
@@ -32,12 +32,12 @@ impl StateFile {
         Ok((Self { path: Some(path) }, state))
     }
 
-    /// Is there a file at all?
+    /// Whether a path is set.
     pub(super) const fn is_kept(&self) -> bool {
         self.path.is_some()
     }
 
-    /// Replaces the file in one step: a reader, or the next start, sees the old state or the new one.
+    /// Replaces the file atomically: a reader, or the next start, finds the old state or the new one.
     pub(super) fn save(&self, state: &State) -> Result<(), StartError> {
         let Some(path) = &self.path else {
             return Ok(());

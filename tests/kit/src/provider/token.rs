@@ -1,4 +1,4 @@
-//! `POST /token`, `POST /revoke` and `POST /par`: what clients ask for behind the browser's back.
+//! The back-channel endpoints: `POST /token`, `POST /revoke` and `POST /par`.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(super) async fn token(State(core): State<Arc<Core>>, headers: HeaderMap, bod
         Some("refresh_token") => refresh(&core, &client, &params)?,
         Some("client_credentials") => client_credentials(&core, &client, &params)?,
         Some(_) => {
-            return Err(OAuthError::new("unsupported_grant_type", "this grant type is not known"));
+            return Err(OAuthError::new("unsupported_grant_type", "this grant type is not supported"));
         }
         None => return Err(OAuthError::invalid_request("grant_type is missing")),
     };
@@ -51,29 +51,29 @@ fn refresh(core: &Core, client: &Client, params: &Params) -> Result<Issued, OAut
 
 fn client_credentials(core: &Core, client: &Client, params: &Params) -> Result<Issued, OAuthError> {
     if client.auth == ClientAuth::Public {
-        return Err(OAuthError::new("unauthorized_client", "only confidential clients have a token of their own"));
+        return Err(OAuthError::new("unauthorized_client", "only confidential clients may use client_credentials"));
     }
     let scope = params.words("scope").unwrap_or_default();
     Ok(core.change(|state, now| state.client_token(&client.id, scope, core.settings.access_ttl, now)))
 }
 
 fn token_response(core: &Core, client: &Client, issued: Issued) -> Value {
-    let mut answer = json!({
+    let mut response = json!({
         "access_token": issued.access_token,
         "token_type": "Bearer",
         "expires_in": core.settings.access_ttl.as_secs(),
         "scope": issued.scope.join(" "),
     });
     if let Some(refresh_token) = issued.refresh_token {
-        answer["refresh_token"] = json!(refresh_token);
+        response["refresh_token"] = json!(refresh_token);
     }
     let user = issued.username.and_then(|username| core.user(&username));
     if let Some(user) = user.filter(|_| issued.scope.iter().any(|scope| scope == "openid")) {
         let now = core.read(|_, now| now);
         let token = core.signing_key.id_token(&core.issuer, user, &client.id, issued.nonce.as_deref(), now);
-        answer["id_token"] = json!(token);
+        response["id_token"] = json!(token);
     }
-    answer
+    response
 }
 
 /// The revocation endpoint (RFC 7009).
@@ -100,8 +100,8 @@ pub(super) async fn push(State(core): State<Arc<Core>>, headers: HeaderMap, body
     }
     let request = validated(&core, &client, redirect_uri, &params)?;
     let (request_uri, life) = core.change(|state, now| state.push(request, now));
-    let answer = json!({ "request_uri": request_uri, "expires_in": life.as_secs() });
-    Ok(no_store((StatusCode::CREATED, Json(answer)).into_response()))
+    let response = json!({ "request_uri": request_uri, "expires_in": life.as_secs() });
+    Ok(no_store((StatusCode::CREATED, Json(response)).into_response()))
 }
 
 fn no_store(response: Response) -> Response {

@@ -1,4 +1,4 @@
-//! The smallest HTTP client that can play a browser: one request, one connection, no redirects, no cookies.
+//! A minimal HTTP client that acts as a browser: one request per connection, no redirects, no cookies.
 
 use axum::body::{Body, Bytes};
 use http::{Request, Response};
@@ -8,11 +8,11 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use url::Url;
 
-/// The exchange failed: no connection, or it ended early.
+/// The request failed: no connection, or the connection ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct WireError;
 
-/// Sends one request to `url` (http only) and reads the whole answer.
+/// Sends one request to `url` (http only) and reads the complete response.
 pub(super) async fn send(
     method: &str,
     url: &Url,

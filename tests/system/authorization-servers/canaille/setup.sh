@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the Canaille identity provider (pinned) into ./venv and makes ./base.sqlite with
-# alice, bob and the client demo. Idempotent.
+# Installs a pinned version of the Canaille identity provider into ./venv and creates ./base.sqlite
+# with alice, bob and the client demo. Idempotent.
 set -eu
 cd "$(dirname "$0")"
 PY=${PYTHON:-python3}
@@ -27,7 +27,7 @@ if [ ! -f base.sqlite ]; then
     --redirect-uris http://127.0.0.1:1/callback --token-endpoint-auth-method "${AUTH_METHOD:-client_secret_basic}" \
     --grant-types authorization_code --grant-types refresh_token --response-types code \
     --scope openid --scope profile --scope email --scope offline_access --scope files.read
-  # A client may only introspect tokens of which it is an audience.
+  # A client can introspect only tokens whose audience contains it.
   $C set client --quiet demo --audience demo
   mv base.tmp/db.sqlite base.sqlite
   rm -rf base.tmp

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs panva's oidc-provider (pinned) into this folder. Idempotent.
+# Installs a pinned version of the npm package oidc-provider into this folder. Idempotent.
 set -eu
 cd "$(dirname "$0")"
 VERSION=${OIDC_PROVIDER_VERSION:-9.13.3}

@@ -1,4 +1,4 @@
-//! Working copies of the set-ups below the target folder, because a set-up writes beside its script.
+//! Working copies of the servers in the target folder, because a set-up writes to the folder of its script.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -8,12 +8,12 @@ use std::process::Command;
 
 use super::{Kind, RealServerError};
 
-/// Written by a `setup.sh` that has come to its end.
+/// Written by `setup.sh` at its end.
 const READY: &str = ".ready";
 
-/// Makes the working copy of a server ready and returns its folder. Only the first test does work; the others wait for it,
-/// in whatever process they run.
-pub(super) fn ready(kind: Kind) -> Result<PathBuf, RealServerError> {
+/// Prepares the working copy of a server and returns its folder. The first test does the work; the tests of all processes
+/// wait for it.
+pub(super) fn prepare(kind: Kind) -> Result<PathBuf, RealServerError> {
     install(&source(), &working_copies(), kind.folder())
 }
 
@@ -48,7 +48,7 @@ fn set_up(copy: &Path, folder: &'static str) -> Result<(), RealServerError> {
     Err(RealServerError::SetUp { folder, output: String::from_utf8_lossy(&text).into_owned() })
 }
 
-/// Copies what differs, with its permissions; says whether anything did.
+/// Copies files that differ, with their permissions. Returns whether there were any.
 fn copy_changed(from: &Path, to: &Path) -> io::Result<bool> {
     fs::create_dir_all(to)?;
     let mut changed = false;
@@ -56,7 +56,7 @@ fn copy_changed(from: &Path, to: &Path) -> io::Result<bool> {
         let entry = entry?;
         let target = to.join(entry.file_name());
         if entry.file_type()?.is_file() && fs::read(entry.path())? != fs::read(&target).unwrap_or_default() {
-            // Beside it and in one step: a server that is just starting reads the old file or the new one.
+            // A rename is atomic: a server that starts at this moment reads the old file or the new one.
             let mut new = OsString::from(".new-");
             new.push(entry.file_name());
             fs::copy(entry.path(), to.join(&new))?;
@@ -84,7 +84,7 @@ fn working_copies() -> PathBuf {
 mod tests {
     use super::*;
 
-    fn set_ups(script: &str) -> tempfile::TempDir {
+    fn sources(script: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for path in ["source/common", "source/one"] {
             fs::create_dir_all(folder.path().join(path)).unwrap();
@@ -98,8 +98,8 @@ mod tests {
     }
 
     #[test]
-    fn a_set_up_runs_once_and_again_when_it_changed() {
-        let folder = set_ups("cd \"$(dirname \"$0\")\" && echo ran >> log && touch .ready");
+    fn a_set_up_runs_once_and_again_after_a_change() {
+        let folder = sources("cd \"$(dirname \"$0\")\" && echo ran >> log && touch .ready");
         let log = folder.path().join("copies/one/log");
         install_one(folder.path()).unwrap();
         install_one(folder.path()).unwrap();
@@ -110,8 +110,8 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_set_up_tells_why_and_is_tried_again() {
-        let folder = set_ups("echo no network >&2; exit 1");
+    fn a_failed_set_up_returns_its_output_and_is_repeated() {
+        let folder = sources("echo no network >&2; exit 1");
         for _ in 0..2 {
             let failed = install_one(folder.path()).unwrap_err();
             assert!(failed.to_string().contains("no network"), "{failed}");
@@ -119,8 +119,8 @@ mod tests {
     }
 
     #[test]
-    fn tests_at_the_same_time_set_up_once() {
-        let folder = set_ups("cd \"$(dirname \"$0\")\" && echo ran >> log && touch .ready");
+    fn concurrent_tests_set_up_once() {
+        let folder = sources("cd \"$(dirname \"$0\")\" && echo ran >> log && touch .ready");
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| install_one(folder.path()).unwrap());

@@ -1,12 +1,12 @@
-//! A node for the tests that kill or pause processes: the parts of [`Host`], with settings from the environment.
+//! A node for the tests that kill or pause processes: a [`Host`] with settings from the environment.
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use grantry_system_tests::deployment::Settings;
 use grantry_system_tests::host::Host;
-use grantry_system_tests::people::TestPeople;
 use grantry_system_tests::process::{LISTENING, SETTINGS};
+use grantry_system_tests::users::TestUsers;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -14,7 +14,7 @@ async fn main() -> ExitCode {
     let Some(settings) = settings else {
         return failed("its settings are missing");
     };
-    let host = match Host::start(&settings, &TestPeople::default()).await {
+    let host = match Host::start(&settings, &TestUsers::default()).await {
         Ok(host) => host,
         Err(error) => return failed(&error.to_string()),
     };
@@ -22,19 +22,19 @@ async fn main() -> ExitCode {
     if writeln!(stdout, "{LISTENING}{}", host.address).and_then(|()| stdout.flush()).is_err() {
         return ExitCode::FAILURE;
     }
-    let Some(pause) = settings.rounds else {
+    let Some(interval) = settings.job_interval else {
         std::future::pending::<()>().await;
         return ExitCode::SUCCESS;
     };
     loop {
-        // What cannot be done in one round is done in the next.
+        // The next round repeats what failed in this one.
         let _ = host.connections.sweep(|_| {}).await;
         let _ = host.connections.revoke_due().await;
-        tokio::time::sleep(pause).await;
+        tokio::time::sleep(interval).await;
     }
 }
 
-fn failed(why: &str) -> ExitCode {
-    drop(writeln!(std::io::stderr(), "the node does not start: {why}"));
+fn failed(reason: &str) -> ExitCode {
+    drop(writeln!(std::io::stderr(), "the node does not start: {reason}"));
     ExitCode::FAILURE
 }

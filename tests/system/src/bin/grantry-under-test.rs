@@ -1,4 +1,4 @@
-//! `grantry` itself, under a name of this crate: a test can only count on the programs of its own crate being built.
+//! `grantry` as a binary of this crate: cargo builds only the binaries of the crate under test.
 
 use std::process::ExitCode;
 

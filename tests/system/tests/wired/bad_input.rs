@@ -1,19 +1,22 @@
-//! Requests that are wrong: a typed error that names the field, no change of state, no secret in it.
+//! Invalid requests: a typed error that names the field and contains no value, and no change of the database.
 
-use grantry_system_tests::browser::{Answer, Browser, From};
-use grantry_system_tests::place::{Draft, Place};
-use grantry_system_tests::world::{DRIVE, World};
+use grantry_system_tests::browser::{Browser, FetchSite, Response};
+use grantry_system_tests::paths::{ConnectorPath, Draft};
+use grantry_system_tests::test_app::{DRIVE, TestApp};
+use grantry_testkit::provider::{Endpoint, Fault, MockProvider};
 use reqwest::{Method, RequestBuilder};
 use rusqlite::Connection;
 use serde_json::json;
 
-const CANARY: &str = "canary-that-nobody-may-repeat";
+/// A value that no response may contain.
+const CANARY: &str = "canary-value-of-a-request";
 
-/// Everything but sessions and notes of hand-outs, as one text.
-fn state(world: &World) -> String {
-    let database = Connection::open(world.deployment.database()).unwrap();
+/// The database without sessions, audit events and days of last use, as one text.
+fn database_content(app: &TestApp) -> String {
+    let database = Connection::open(app.deployment.database()).unwrap();
     let mut all = String::new();
-    for table in ["connectors", "client_secrets", "authorizations", "orphans", "tombstones"] {
+    for table in ["connectors", "client_secrets", "authorizations", "default_connections", "unclaimed_tokens", "tombstones"]
+    {
         let mut rows = database.prepare(&format!("SELECT * FROM {table} ORDER BY 1")).unwrap();
         let columns = rows.column_count();
         let mut rows = rows.query([]).unwrap();
@@ -27,13 +30,13 @@ fn state(world: &World) -> String {
     all
 }
 
-/// A problem with this code that repeats nothing.
+/// Checks that the response is a problem with this code and does not contain the canary.
 #[track_caller]
-fn assert_problem(what: &str, answer: &Answer, status: u16, code: &str) {
-    assert_eq!(answer.outcome(), (status, code.to_owned()), "{what}: {}", answer.everything());
-    assert_eq!(answer.header("content-type"), "application/problem+json", "{what}");
-    assert!(answer.json()["correlation_id"].is_string(), "{what}");
-    assert!(!answer.everything().contains(CANARY), "{what}: {}", answer.everything());
+fn assert_problem(what: &str, response: &Response, status: u16, code: &str) {
+    assert_eq!(response.outcome(), (status, code.to_owned()), "{what}: {}", response.full_text());
+    assert_eq!(response.header("content-type"), "application/problem+json", "{what}");
+    assert!(response.json()["correlation_id"].is_string(), "{what}");
+    assert!(!response.full_text().contains(CANARY), "{what}: {}", response.full_text());
 }
 
 fn put(browser: &Browser, body: &str) -> RequestBuilder {
@@ -41,11 +44,11 @@ fn put(browser: &Browser, body: &str) -> RequestBuilder {
 }
 
 #[tokio::test]
-async fn r58_bodies_that_are_wrong_are_refused_by_name() {
-    let world = World::new().await;
-    let mut carol = world.browser("carol").await;
-    let before = state(&world);
-    let config = json!({ "issuer": world.provider.base_url(), "baseUrl": world.provider.url("/api") });
+async fn r58_an_invalid_body_is_refused_with_the_name_of_the_field() {
+    let app = TestApp::new().await;
+    let mut carol = app.browser("carol").await;
+    let before = database_content(&app);
+    let config = json!({ "issuer": app.provider.base_url(), "baseUrl": app.provider.url("/api") });
     let with = |name: &str, value: serde_json::Value| {
         let mut body = json!({ "name": "x", "config": config });
         body[name] = value;
@@ -60,42 +63,46 @@ async fn r58_bodies_that_are_wrong_are_refused_by_name() {
     let cases = [
         ("not JSON", "{\"name\":".to_owned() + CANARY, "body"),
         ("a list", "[]".to_owned(), "body"),
-        ("cut", "{\"name\":\"x\"".to_owned(), "body"),
+        ("truncated", "{\"name\":\"x\"".to_owned(), "body"),
         ("deep", deep, "body"),
-        ("doubled", format!("{{\"name\":\"{CANARY}\",\"name\":\"b\",\"config\":{{}}}}"), "name"),
-        ("unknown", with("nmae", json!(CANARY)), "nmae"),
-        ("unknown setting", with_setting("tokenURL", json!(CANARY)), "tokenURL"),
-        ("unknown secret", with("secrets", json!({ "client_secret": CANARY })), "client_secret"),
-        ("a number for a text", with("name", json!(7)), "name"),
+        ("a duplicate", format!("{{\"name\":\"{CANARY}\",\"name\":\"b\",\"config\":{{}}}}"), "name"),
+        ("an unknown field", with("nmae", json!(CANARY)), "nmae"),
+        ("an unknown setting", with_setting("tokenURL", json!(CANARY)), "tokenURL"),
+        ("an unknown secret", with("secrets", json!({ "client_secret": CANARY })), "client_secret"),
+        ("a number in place of a text", with("name", json!(7)), "name"),
         ("an empty name", with("name", json!("")), "name"),
         ("a name with a control character", with("name", json!(format!("{CANARY}\u{0}"))), "name"),
         ("a name of 201 characters", with("name", json!("x".repeat(201))), "name"),
         ("no settings", json!({ "name": "x" }).to_string(), "config"),
-        ("settings of another kind", with("config", json!([CANARY])), "config"),
+        ("settings of another JSON type", with("config", json!([CANARY])), "config"),
         ("another type", with("connector_type_id", json!(".github")), "connector_type_id"),
         ("an unknown type", with("connector_type_id", json!(CANARY)), "connector_type_id"),
         ("another mode", with("auth_mode", json!("shared")), "auth_mode"),
         ("an unknown mode", with("auth_mode", json!(CANARY)), "auth_mode"),
         ("an empty secret", with("secrets", json!({ "clientSecret": "" })), "clientSecret"),
-        ("a key that is not supported yet", with_setting("clientAuth", json!("private_key_jwt")), "clientAuth"),
+        (
+            "an authentication method that is not supported",
+            with_setting("clientAuth", json!("private_key_jwt")),
+            "clientAuth",
+        ),
         ("a reserved parameter", with_setting("extraAuthorizationParameters", json!({ "state": CANARY })), "state"),
         ("PKCE off", with_setting("pkce", json!("off")), "pkce"),
         ("a revision that is no number", with("revision", json!(CANARY)), "revision"),
     ];
     for (what, body, field) in cases {
         let request = put(&carol, &body);
-        let answer = carol.send(request).await;
-        assert_problem(what, &answer, 400, "invalid_request");
-        assert!(answer.json()["detail"].as_str().unwrap().contains(field), "{what}: {}", answer.text());
+        let response = carol.send(request).await;
+        assert_problem(what, &response, 400, "invalid_request");
+        assert!(response.json()["detail"].as_str().unwrap().contains(field), "{what}: {}", response.text());
     }
-    assert_eq!(state(&world), before);
+    assert_eq!(database_content(&app), before);
 }
 
 #[tokio::test]
-async fn r58_r56_requests_that_are_wrong_before_anybody_reads_them() {
-    let world = World::new().await;
-    let mut carol = world.browser("carol").await;
-    let before = state(&world);
+async fn r58_r56_an_invalid_request_is_refused_before_its_body_is_parsed() {
+    let app = TestApp::new().await;
+    let mut carol = app.browser("carol").await;
+    let before = database_content(&app);
     let start = DRIVE.internal("/_start_oauth_flow");
     let body_of = |size: usize| format!("{{\"returnUrl\":\"{}\"}}", "x".repeat(size));
     let many = (0..70).fold(carol.fetch(Method::POST, &start).json(&json!({})), |request, index| {
@@ -145,97 +152,97 @@ async fn r58_r56_requests_that_are_wrong_before_anybody_reads_them() {
         ),
     ];
     for (what, request, status, code) in cases {
-        let answer = carol.send(request).await;
-        assert_problem(what, &answer, status, code);
-        let cors = answer.headers.keys().any(|name| name.as_str().starts_with("access-control-"));
-        assert!(!cors, "{what}: R56");
-        assert!(answer.header("content-security-policy").contains("frame-ancestors 'none'"), "{what}: R62");
+        let response = carol.send(request).await;
+        assert_problem(what, &response, status, code);
+        let cors = response.headers.keys().any(|name| name.as_str().starts_with("access-control-"));
+        assert!(!cors, "{what}: CORS headers");
+        assert!(response.header("content-security-policy").contains("frame-ancestors 'none'"), "{what}");
     }
-    assert_eq!(state(&world), before);
-    // A body of exactly the limit is read.
+    assert_eq!(database_content(&app), before);
+    // A body of exactly the limit is accepted.
     let largest = "{}".to_owned() + &" ".repeat(64 * 1024 - 2);
     let request = carol.fetch(Method::POST, &start).header("content-type", "application/json").body(largest);
     assert_eq!(carol.send(request).await.status, 200);
 }
 
 #[tokio::test]
-async fn r60_what_is_missing_and_what_is_somebody_elses_look_the_same() {
-    let world = World::new().await;
-    let mut alice = world.connected("alice", DRIVE).await;
+async fn r60_missing_and_inaccessible_resources_get_the_same_response() {
+    let app = TestApp::new().await;
+    let mut alice = app.connected("alice", DRIVE).await;
     let flow = alice.start(DRIVE).await;
-    // Dave may see `default` and nothing of `marketing`; the space `nowhere` does not exist.
-    let mut dave = world.browser("dave").await;
+    // Dave has access to `default` and not to `marketing`; the space `nowhere` does not exist.
+    let mut dave = app.browser("dave").await;
     let hidden = DRIVE.in_other_space("marketing");
     let nowhere = DRIVE.in_other_space("nowhere");
-    let missing = Place::of("missing");
-    let before = state(&world);
-    let mut shapes = Vec::new();
-    for place in [hidden, nowhere, missing] {
+    let missing = ConnectorPath::of("missing");
+    let before = database_content(&app);
+    let mut bodies = Vec::new();
+    for connector in [hidden, nowhere, missing] {
         for (method, path) in [
-            (Method::GET, place.public("")),
-            (Method::POST, place.internal("/_start_oauth_flow")),
-            (Method::POST, place.internal("/_oauth_disconnect")),
-            (Method::POST, place.public("/_execute")),
+            (Method::GET, connector.public("")),
+            (Method::POST, connector.internal("/_start_oauth_flow")),
+            (Method::POST, connector.internal("/_oauth_disconnect")),
+            (Method::POST, connector.public("/_execute")),
         ] {
             let body =
                 if path.ends_with("_execute") { json!({ "params": { "method": "GET", "path": "/me" } }) } else { json!({}) };
-            let answer = dave.call(method, &path, Some(body)).await;
-            assert_problem(&path, &answer, 404, "not_found");
-            let mut told = answer.json();
-            told["correlation_id"].take();
-            shapes.push(told);
+            let response = dave.call(method, &path, Some(body)).await;
+            assert_problem(&path, &response, 404, "not_found");
+            let mut body = response.json();
+            body["correlation_id"].take();
+            bodies.push(body);
         }
     }
-    for (what, id) in [("another person's flow", flow.id.clone()), ("no flow", "0".repeat(48))] {
-        let answer = dave.flow(DRIVE, &id).await;
-        assert_problem(what, &answer, 404, "not_found");
-        let mut told = answer.json();
-        told["correlation_id"].take();
-        shapes.push(told);
+    for (what, id) in [("another user's flow", flow.id.clone()), ("an unknown flow", "0".repeat(48))] {
+        let response = dave.flow(DRIVE, &id).await;
+        assert_problem(what, &response, 404, "not_found");
+        let mut body = response.json();
+        body["correlation_id"].take();
+        bodies.push(body);
     }
-    assert!(shapes.windows(2).all(|pair| pair[0] == pair[1]), "{shapes:?}");
+    assert!(bodies.windows(2).all(|pair| pair[0] == pair[1]), "{bodies:?}");
     assert_problem("a list of another space", &dave.get("/s/marketing/api/actions/connectors").await, 404, "not_found");
-    assert_eq!(state(&world), before);
+    assert_eq!(database_content(&app), before);
 }
 
 #[tokio::test]
-async fn lesson_24_roles_decide_and_a_viewer_cannot_edit() {
-    let world = World::new().await;
-    let mut bob = world.browser("bob").await;
-    let before = state(&world);
-    let draft = Draft::issuer(world.provider.base_url(), &world.provider.url("/api"));
+async fn lesson_24_a_viewer_cannot_edit_connectors() {
+    let app = TestApp::new().await;
+    let mut bob = app.browser("bob").await;
+    let before = database_content(&app);
+    let draft = app.draft();
     for (method, path, body) in [
         (Method::PUT, DRIVE.public(""), Some(draft.body.clone())),
-        (Method::POST, Place::of("new").public(""), Some(draft.body.clone())),
+        (Method::POST, ConnectorPath::of("new").public(""), Some(draft.body.clone())),
         (Method::POST, "/api/actions/connector".to_owned(), Some(draft.body.clone())),
         (Method::DELETE, DRIVE.public(""), None),
     ] {
-        let answer = bob.call(method, &path, body).await;
-        assert_problem(&path, &answer, 403, "forbidden");
+        let response = bob.call(method, &path, body).await;
+        assert_problem(&path, &response, 403, "forbidden");
     }
-    // An editor here is a viewer there.
-    let elsewhere = DRIVE.in_other_space("marketing");
-    let answer = world.browser("alice").await.call(Method::DELETE, &elsewhere.public(""), None).await;
-    assert_problem("alice in marketing", &answer, 403, "forbidden");
-    assert_eq!(state(&world), before);
-    world.connect(&mut bob, DRIVE, "bob").await;
-    assert_eq!(bob.status_name(DRIVE).await, "connected", "a viewer connects and disconnects himself");
+    // Alice is an editor in `default` and a viewer in `marketing`.
+    let marketing = DRIVE.in_other_space("marketing");
+    let response = app.browser("alice").await.call(Method::DELETE, &marketing.public(""), None).await;
+    assert_problem("alice in marketing", &response, 403, "forbidden");
+    assert_eq!(database_content(&app), before);
+    app.connect(&mut bob, DRIVE, "bob").await;
+    assert_eq!(bob.status_name(DRIVE).await, "connected", "a viewer may connect and disconnect");
     assert_eq!(bob.disconnect(DRIVE).await.status, 204);
 
-    let mut stranger = world.stranger();
-    assert_problem("nobody", &stranger.get("/api/actions/connectors").await, 401, "not_signed_in");
-    let wrong = stranger.post("/api/session", json!({ "username": "alice", "password": CANARY })).await;
+    let mut anonymous = app.anonymous_browser();
+    assert_problem("no session", &anonymous.get("/api/actions/connectors").await, 401, "not_signed_in");
+    let wrong = anonymous.post("/api/session", json!({ "username": "alice", "password": CANARY })).await;
     assert_problem("a wrong password", &wrong, 401, "not_signed_in");
-    stranger.cookies.insert("grantry_session".to_owned(), CANARY.to_owned());
-    assert_problem("a made-up session", &stranger.get("/api/actions/connectors").await, 401, "not_signed_in");
+    anonymous.cookies.insert("grantry_session".to_owned(), CANARY.to_owned());
+    assert_problem("an unknown session", &anonymous.get("/api/actions/connectors").await, 401, "not_signed_in");
 }
 
 #[tokio::test]
-async fn executions_that_are_wrong_reach_no_api() {
-    let world = World::new().await;
-    let mut alice = world.connected("alice", DRIVE).await;
+async fn an_invalid_execution_does_not_reach_the_api() {
+    let app = TestApp::new().await;
+    let mut alice = app.connected("alice", DRIVE).await;
     let run = |params: serde_json::Value| json!({ "params": params });
-    let port = world.provider.port();
+    let port = app.provider.port();
     let cases = [
         (run(json!({ "method": "TRACE", "path": "/me" })), 400, "invalid_request"),
         (run(json!({ "method": "GET" })), 400, "invalid_request"),
@@ -256,50 +263,47 @@ async fn executions_that_are_wrong_reach_no_api() {
         (run(json!({ "method": "GET", "path": "/%2e%2e/userinfo" })), 400, "invalid_request"),
         (run(json!({ "method": "GET", "path": "/me\\..\\userinfo" })), 400, "invalid_request"),
     ];
-    world.provider.clear_ledger();
+    app.provider.clear_ledger();
     for (body, status, code) in cases {
-        let answer = alice.post(&DRIVE.public("/_execute"), body.clone()).await;
-        assert_problem(&body.to_string(), &answer, status, code);
+        let response = alice.post(&DRIVE.public("/_execute"), body.clone()).await;
+        assert_problem(&body.to_string(), &response, status, code);
     }
-    assert!(world.provider.ledger().is_empty());
+    assert!(app.provider.ledger().is_empty());
 }
 
 #[tokio::test]
-async fn an_execution_brings_everything_but_credentials() {
-    let world = World::new().await;
-    let mut alice = world.connected("alice", DRIVE).await;
+async fn an_execution_sends_the_request_without_the_users_credentials() {
+    let app = TestApp::new().await;
+    let mut alice = app.connected("alice", DRIVE).await;
     let params = json!({
         "method": "POST", "path": "/echo/a b", "query": { "q": "1 & 2" },
         "headers": { "x-mine": "yes" }, "body": { "deep": [1, "zwei", null] },
     });
-    let answer = alice.post(&DRIVE.public("/_execute"), json!({ "params": params })).await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    let echoed = &answer.json()["data"]["body"];
+    let response = alice.post(&DRIVE.public("/_execute"), json!({ "params": params })).await;
+    assert_eq!(response.status, 200, "{}", response.text());
+    let echoed = &response.json()["data"]["body"];
     assert_eq!(echoed["method"], "POST");
     assert_eq!(echoed["query"], json!([["q", "1 & 2"]]));
     assert_eq!(echoed["body"], json!({ "deep": [1, "zwei", null] }));
     assert_eq!(echoed["headers"]["x-mine"], "yes");
-    assert_eq!(echoed["headers"].get("cookie"), None, "the person's own cookies stay here");
+    assert_eq!(echoed["headers"].get("cookie"), None, "cookies of the user are not sent");
     assert_eq!(echoed["user"], "alice@example.test");
-    // Whatever the API says is its answer, not ours.
+    // A response of the API with any status is a success here.
     for status in [204, 404, 418, 500] {
-        world
-            .provider
-            .faults()
-            .once(grantry_testkit::provider::Endpoint::Api, grantry_testkit::provider::Fault::status(status));
-        let answer = alice.execute(DRIVE, "/me").await;
-        assert_eq!((answer.status, &answer.json()["data"]["status"]), (200, &json!(status)));
+        app.provider.faults().once(Endpoint::Api, Fault::status(status));
+        let response = alice.execute(DRIVE, "/me").await;
+        assert_eq!((response.status, &response.json()["data"]["status"]), (200, &json!(status)));
     }
-    world.provider.faults().once(grantry_testkit::provider::Endpoint::Api, grantry_testkit::provider::Fault::EndlessBody);
+    app.provider.faults().once(Endpoint::Api, Fault::EndlessBody);
     assert_eq!(alice.execute(DRIVE, "/me").await.outcome(), (502, "response_too_large".to_owned()));
-    world.provider.faults().once(grantry_testkit::provider::Endpoint::Api, grantry_testkit::provider::Fault::DropAnswer);
+    app.provider.faults().once(Endpoint::Api, Fault::DropAnswer);
     assert_eq!(alice.execute(DRIVE, "/me").await.outcome(), (502, "api_unreachable".to_owned()));
 }
 
 #[tokio::test]
-async fn r07_r57_the_redirect_uri_is_the_same_whatever_a_request_claims() {
-    let world = World::new().await;
-    let mut alice = world.browser("alice").await;
+async fn r07_r57_the_redirect_uri_does_not_depend_on_request_headers() {
+    let app = TestApp::new().await;
+    let mut alice = app.browser("alice").await;
     let probes = [
         alice
             .fetch(Method::POST, &DRIVE.internal("/_start_oauth_flow"))
@@ -315,24 +319,24 @@ async fn r07_r57_the_redirect_uri_is_the_same_whatever_a_request_claims() {
             .json(&json!({})),
     ];
     for probe in probes {
-        let answer = alice.send(probe).await;
-        let url = url::Url::parse(answer.json()["authorizationUrl"].as_str().unwrap()).unwrap();
+        let response = alice.send(probe).await;
+        let url = url::Url::parse(response.json()["authorizationUrl"].as_str().unwrap()).unwrap();
         let redirect_uri = url.query_pairs().find(|(name, _)| name == "redirect_uri").unwrap().1.into_owned();
-        assert_eq!(redirect_uri, world.deployment.shared_callback());
+        assert_eq!(redirect_uri, app.deployment.shared_callback());
     }
     for host in ["evil.example", "127.0.0.1", "localhost"] {
-        let request = alice.navigation(Method::GET, "/", From::Nowhere).header("host", host);
+        let request = alice.navigation(Method::GET, "/", FetchSite::None).header("host", host);
         assert_eq!(alice.send(request).await.outcome(), (421, "wrong_host".to_owned()), "{host}");
     }
 }
 
 #[tokio::test]
-async fn r66_r69_r70_lesson_25_addresses_that_are_not_allowed_are_refused_when_they_are_saved() {
-    let world = World::new().await;
-    let mut carol = world.browser("carol").await;
-    let before = state(&world);
-    let good = world.provider.base_url().to_owned();
-    let other = world.provider.port() ^ 1;
+async fn r66_r69_r70_lesson_25_a_connector_with_a_forbidden_address_is_not_saved() {
+    let app = TestApp::new().await;
+    let mut carol = app.browser("carol").await;
+    let before = database_content(&app);
+    let good = app.provider.base_url().to_owned();
+    let other = app.provider.port() ^ 1;
     let bad = [
         "http://example.com/token".to_owned(),
         format!("http://127.0.0.1:{other}/token"),
@@ -357,31 +361,31 @@ async fn r66_r69_r70_lesson_25_addresses_that_are_not_allowed_are_refused_when_t
     ];
     for name in ["authorizationUrl", "tokenUrl", "revocationUrl", "userinfoUrl", "baseUrl"] {
         for url in &bad {
-            let draft = Draft::pinned(&good).config(name, url.clone());
-            let answer = carol.post(&Place::of("new").public(""), draft.body).await;
-            assert_eq!(answer.status, 400, "{name} = {url}: {}", answer.text());
-            assert!(["invalid_request", "host_not_allowed"].contains(&answer.code().as_str()), "{}", answer.text());
-            assert!(answer.json()["detail"].as_str().unwrap().contains(name), "{name} = {url}: {}", answer.text());
+            let draft = Draft::with_endpoints(&good).config(name, url.clone());
+            let response = carol.post(&ConnectorPath::of("new").public(""), draft.body).await;
+            assert_eq!(response.status, 400, "{name} = {url}: {}", response.text());
+            assert!(["invalid_request", "host_not_allowed"].contains(&response.code().as_str()), "{}", response.text());
+            assert!(response.json()["detail"].as_str().unwrap().contains(name), "{name} = {url}: {}", response.text());
         }
     }
-    assert_eq!(state(&world), before);
+    assert_eq!(database_content(&app), before);
 }
 
 #[tokio::test]
-async fn r59_whoever_asks_too_often_is_told_when_to_come_back() {
-    let world = World::with(grantry_testkit::provider::MockProvider::builder(), |settings| settings.generous = false).await;
-    let mut alice = world.browser("alice").await;
-    let mut bob = world.browser("bob").await;
+async fn r59_too_many_requests_are_refused_with_a_retry_after() {
+    let app = TestApp::with(MockProvider::builder(), |settings| settings.generous_rates = false).await;
+    let mut alice = app.browser("alice").await;
+    let mut bob = app.browser("bob").await;
     // Twenty starts in ten minutes.
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for _ in 0..21 {
-        answers.push(alice.try_start(DRIVE, json!({})).await);
+        responses.push(alice.try_start(DRIVE, json!({})).await);
     }
-    let last = answers.pop().unwrap();
-    assert!(answers.iter().all(|answer| answer.status == 200));
+    let last = responses.pop().unwrap();
+    assert!(responses.iter().all(|response| response.status == 200));
     assert_problem("start", &last, 429, "rate_limited");
     assert!(last.header("retry-after").parse::<u64>().unwrap() > 0);
-    assert_eq!(bob.try_start(DRIVE, json!({})).await.status, 200, "others are not held up");
+    assert_eq!(bob.try_start(DRIVE, json!({})).await.status, 200, "other users are not limited");
 
     // Forty disconnects; forty callbacks.
     let mut codes: Vec<_> = Vec::new();
@@ -389,16 +393,16 @@ async fn r59_whoever_asks_too_often_is_told_when_to_come_back() {
         codes.push(alice.disconnect(DRIVE).await.status);
     }
     assert_eq!((codes[39], codes[40]), (204, 429));
-    let callback = format!("{}?code=c&state=s", world.deployment.shared_callback());
+    let callback = format!("{}?code=c&state=s", app.deployment.shared_callback());
     let mut codes: Vec<_> = Vec::new();
     for _ in 0..41 {
-        codes.push(bob.come_back(&callback).await.page_code());
+        codes.push(bob.open_callback(&callback).await.page_code());
     }
     assert_eq!((codes[39].as_str(), codes[40].as_str()), ("flow_not_found", "rate_limited"));
-    // Log-ins are counted by name and by address, wrong ones and right ones.
+    // Log-ins are counted by name and by address, whether they succeed or not.
     let mut last = None;
     for _ in 0..21 {
-        last = Some(world.stranger().post("/api/session", json!({ "username": "dave", "password": CANARY })).await);
+        last = Some(app.anonymous_browser().post("/api/session", json!({ "username": "dave", "password": CANARY })).await);
     }
     assert_problem("log-in", &last.unwrap(), 429, "rate_limited");
 }

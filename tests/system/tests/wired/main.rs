@@ -1,10 +1,11 @@
-//! Wired flows: real sockets, the real store, the real vault, the real transport and router, against the mock provider or
-//! real authorization servers. One binary, so that the whole stack is linked once.
+//! Wired flows: real sockets, store, vault, transport and router, with the mock provider or real authorization servers. They
+//! are one binary, so that the stack is linked once.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod bad_input;
 mod binding;
 mod cascades;
+mod connections;
 mod crash;
 mod main_path;
 mod mid_flow;
@@ -18,22 +19,22 @@ mod token_responses;
 
 use std::time::Duration;
 
-use grantry_system_tests::browser::{Answer, Browser, Flow};
-use grantry_system_tests::place::Place;
-use grantry_system_tests::world::World;
+use grantry_system_tests::browser::{Browser, Flow, Response};
+use grantry_system_tests::paths::ConnectorPath;
+use grantry_system_tests::test_app::TestApp;
 use grantry_testkit::provider::Ledger;
 
-/// The program that is one node in a process of its own.
+/// The binary that is one node.
 const TEST_NODE: &str = env!("CARGO_BIN_EXE_grantry-test-node");
-/// `grantry` itself.
+/// The binary of `grantry`.
 const GRANTRY: &str = env!("CARGO_BIN_EXE_grantry-under-test");
 
-/// Long variants run where this is set; see the README of `xtask`.
+/// Whether the long variants of the tests run: `cargo xtask nightly` sets this variable.
 fn is_long() -> bool {
     std::env::var_os("LONG_TESTS").is_some_and(|value| value == "1")
 }
 
-/// Polls until a condition holds; another process brings it about.
+/// Polls until a condition holds that another process or task brings about.
 async fn until<F: AsyncFnMut() -> bool>(what: &str, mut holds: F) {
     for _ in 0..600 {
         if holds().await {
@@ -44,33 +45,34 @@ async fn until<F: AsyncFnMut() -> bool>(what: &str, mut holds: F) {
     panic!("never: {what}");
 }
 
-/// Calls that a callback can cause: token requests, revocations, userinfo. Discovery belongs to the start.
-fn caused(ledger: &Ledger) -> usize {
+/// The number of requests that a callback can cause: to the token, revocation and userinfo endpoints, and to the API. A start
+/// causes only requests for metadata.
+fn callback_calls(ledger: &Ledger) -> usize {
     use grantry_testkit::provider::Endpoint::{Api, Revocation, Token, Userinfo};
     [Token, Revocation, Userinfo, Api].into_iter().map(|endpoint| ledger.at(endpoint).len()).sum()
 }
 
-/// A callback that finished nothing, and says so by this code.
+/// Checks that a callback completed no flow and returned this code.
 #[track_caller]
-fn assert_refused(answer: &Answer, code: &str) {
-    assert_eq!(answer.page_code(), code, "{}", answer.everything());
+fn assert_refused(response: &Response, code: &str) {
+    assert_eq!(response.page_code(), code, "{}", response.full_text());
 }
 
-/// Finishes a flow that is still good.
-async fn assert_usable(browser: &mut Browser, place: Place, callback: &str) {
-    let answer = browser.come_back(callback).await;
-    assert_eq!(answer.status, 303, "the flow is still good: {}", answer.everything());
-    assert_eq!(browser.status_name(place).await, "connected");
+/// Completes a flow that was not consumed before.
+async fn assert_usable(browser: &mut Browser, connector: ConnectorPath, callback: &str) {
+    let response = browser.open_callback(callback).await;
+    assert_eq!(response.status, 303, "the flow can be completed: {}", response.full_text());
+    assert_eq!(browser.status_name(connector).await, "connected");
 }
 
-/// A flow ended without a grant, for this reason.
-async fn assert_failed(browser: &mut Browser, place: Place, flow: &Flow, code: &str) {
-    assert_eq!(browser.flow_end(place, &flow.id).await, ("failed".to_owned(), code.to_owned()));
+/// Checks that a flow failed with this code.
+async fn assert_failed(browser: &mut Browser, connector: ConnectorPath, flow: &Flow, code: &str) {
+    assert_eq!(browser.flow_result(connector, &flow.id).await, ("failed".to_owned(), code.to_owned()));
 }
 
-/// Nothing at the provider is alive any more, once the revocations that are owed have been worked off.
-async fn assert_nothing_lives(world: &World) {
-    world.host.settle().await;
-    world.host.connections.revoke_due().await.unwrap();
-    assert_eq!(world.alive(), Vec::new());
+/// Completes the pending revocations, and checks that no grant is left at the provider.
+async fn assert_all_revoked(app: &TestApp) {
+    app.host.drain().await;
+    app.host.connections.revoke_due().await.unwrap();
+    assert_eq!(app.live_grants(), Vec::new());
 }

@@ -1,159 +1,164 @@
-//! What happens to the connector, the person or the permission while somebody is at the provider.
+//! Changes of the connector, the user or the permissions while the user is at the provider.
 
+use grantry_domain::identity::Role;
 use grantry_domain::ports::UserStatus;
-use grantry_system_tests::people::{space, user};
-use grantry_system_tests::place::Draft;
-use grantry_system_tests::world::{DRIVE, World};
+use grantry_system_tests::test_app::{DRIVE, TestApp};
+use grantry_system_tests::users::{space, user};
 use grantry_testkit::provider::{Endpoint, Fault, Gate};
 
-use crate::{assert_failed, assert_nothing_lives};
+use crate::{assert_all_revoked, assert_failed};
 
-/// Something that takes the ground from under a flow.
+/// A change after which a pending flow must not become a grant.
 #[derive(Debug, Clone, Copy)]
-enum Blow {
-    Edited,
-    Deleted,
-    Expelled,
-    Removed,
+enum Change {
+    ConnectorEdited,
+    ConnectorDeleted,
+    RoleRemoved,
+    UserRemoved,
     SpaceRemoved,
     DirectoryDown,
 }
 
-impl Blow {
-    const ALL: [Self; 6] =
-        [Self::Edited, Self::Deleted, Self::Expelled, Self::Removed, Self::SpaceRemoved, Self::DirectoryDown];
+impl Change {
+    const ALL: [Self; 6] = [
+        Self::ConnectorEdited,
+        Self::ConnectorDeleted,
+        Self::RoleRemoved,
+        Self::UserRemoved,
+        Self::SpaceRemoved,
+        Self::DirectoryDown,
+    ];
 
-    async fn strike(self, world: &World) {
-        let directory = &world.deployment.people.directory;
+    async fn apply(self, app: &TestApp) {
+        let directory = &app.deployment.users.directory;
         match self {
-            Self::Edited => {
-                // Another client: the digest changes, the endpoints stay.
-                let draft = Draft::issuer(world.provider.base_url(), &world.provider.url("/api"));
-                let answer = world.edit(DRIVE, &draft.client("other", "other-secret")).await;
-                assert_eq!(answer.status, 200, "{}", answer.text());
+            Self::ConnectorEdited => {
+                // Another client changes the digest and not the endpoints.
+                let response = app.edit(DRIVE, &app.draft().client("other", "other-secret")).await;
+                assert_eq!(response.status, 200, "{}", response.text());
             }
-            Self::Deleted => world.delete(DRIVE).await,
-            Self::Expelled => directory.expel(&user("alice"), &space("default")),
-            Self::Removed => directory.set_user(&user("alice"), UserStatus::Unknown),
+            Self::ConnectorDeleted => app.delete(DRIVE).await,
+            Self::RoleRemoved => directory.remove_role(&user("alice"), &space("default")),
+            Self::UserRemoved => directory.set_user(&user("alice"), UserStatus::Unknown),
             Self::SpaceRemoved => directory.remove_space(&space("default")),
-            Self::DirectoryDown => directory.go_down(true),
+            Self::DirectoryDown => directory.set_unavailable(true),
         }
     }
 
-    /// What the person is told.
+    /// The code of the failed flow.
     fn code(self) -> &'static str {
         match self {
-            Self::Edited => "connector_changed",
-            Self::Deleted => "connector_gone",
-            Self::Expelled | Self::Removed | Self::SpaceRemoved | Self::DirectoryDown => "permission_lost",
+            Self::ConnectorEdited => "connector_changed",
+            Self::ConnectorDeleted => "connector_gone",
+            Self::RoleRemoved | Self::UserRemoved | Self::SpaceRemoved | Self::DirectoryDown => "permission_lost",
         }
     }
 
-    async fn undo(self, world: &World) {
-        let directory = &world.deployment.people.directory;
-        directory.go_down(false);
+    async fn revert(self, app: &TestApp) {
+        let directory = &app.deployment.users.directory;
+        directory.set_unavailable(false);
         directory.set_user(&user("alice"), UserStatus::Active);
-        directory.authorize(&user("alice"), &space("default"), grantry_domain::identity::Role::Editor);
-        if matches!(self, Self::Deleted) {
-            world.create(DRIVE, &Draft::issuer(world.provider.base_url(), &world.provider.url("/api"))).await;
+        directory.set_role(&user("alice"), &space("default"), Role::Editor);
+        if matches!(self, Self::ConnectorDeleted) {
+            app.create(DRIVE, &app.draft()).await;
         }
     }
 }
 
 #[tokio::test]
-async fn r25_r26_r53_lesson_24_whatever_goes_while_the_person_is_at_the_provider_there_is_no_grant() {
-    for blow in Blow::ALL {
-        let world = World::new().await;
-        let mut alice = world.browser("alice").await;
-        let (_, callback) = world.consent(&mut alice, DRIVE, "alice").await;
-        blow.strike(&world).await;
-        alice.come_back(&callback).await;
-        if matches!(blow, Blow::Edited | Blow::Deleted) {
-            assert_eq!(world.provider.ledger().exchanges().len(), 0, "{blow:?}: the code stays here");
+async fn r25_r26_r53_lesson_24_a_change_before_the_callback_prevents_the_grant() {
+    for change in Change::ALL {
+        let app = TestApp::new().await;
+        let mut alice = app.browser("alice").await;
+        let (_, callback) = app.consent(&mut alice, DRIVE, "alice").await;
+        change.apply(&app).await;
+        alice.open_callback(&callback).await;
+        if matches!(change, Change::ConnectorEdited | Change::ConnectorDeleted) {
+            assert_eq!(app.provider.ledger().exchanges().len(), 0, "{change:?}: the code is not sent");
         }
-        blow.undo(&world).await;
-        assert_eq!(alice.status_name(DRIVE).await, "not_connected", "{blow:?}");
-        // The consent at the provider has no tokens if the code was never exchanged; those that were are revoked.
-        world.host.settle().await;
-        world.host.connections.revoke_due().await.unwrap();
-        let exchanged = world.provider.ledger().exchanges().len();
-        let revoked = world.provider.grants().iter().filter(|grant| grant.ended.is_some()).count();
-        assert_eq!(revoked, exchanged, "{blow:?}");
+        change.revert(&app).await;
+        assert_eq!(alice.status_name(DRIVE).await, "not_connected", "{change:?}");
+        // If the code was exchanged, the tokens are revoked.
+        app.host.drain().await;
+        app.host.connections.revoke_due().await.unwrap();
+        let exchanged = app.provider.ledger().exchanges().len();
+        let revoked = app.provider.grants().iter().filter(|grant| grant.ended.is_some()).count();
+        assert_eq!(revoked, exchanged, "{change:?}");
     }
 }
 
 #[tokio::test]
-async fn r26_whatever_goes_during_the_exchange_the_new_tokens_are_revoked() {
-    for blow in Blow::ALL {
-        let world = World::new().await;
-        let mut alice = world.browser("alice").await;
-        let (flow, callback) = world.consent(&mut alice, DRIVE, "alice").await;
-        // The tokens have been issued, and their answer is on its way.
+async fn r26_after_a_change_during_the_exchange_the_new_tokens_are_revoked() {
+    for change in Change::ALL {
+        let app = TestApp::new().await;
+        let mut alice = app.browser("alice").await;
+        let (flow, callback) = app.consent(&mut alice, DRIVE, "alice").await;
+        // The provider has issued tokens and holds its response.
         let gate = Gate::closed();
-        world.provider.faults().once(Endpoint::Token, Fault::HoldAnswer(gate.clone()));
+        app.provider.faults().once(Endpoint::Token, Fault::HoldAnswer(gate.clone()));
         let mut tab = alice.clone();
-        let returning = tokio::spawn(async move { tab.come_back(&callback).await });
+        let returning = tokio::spawn(async move { tab.open_callback(&callback).await });
         gate.arrived(1).await;
-        blow.strike(&world).await;
+        change.apply(&app).await;
         gate.open();
         returning.await.unwrap();
-        blow.undo(&world).await;
-        assert_failed(&mut alice, DRIVE, &flow, blow.code()).await;
-        assert_eq!(alice.status_name(DRIVE).await, "not_connected", "{blow:?}");
-        assert_eq!(world.provider.ledger().exchanges().len(), 1, "{blow:?}");
-        assert_nothing_lives(&world).await;
+        change.revert(&app).await;
+        assert_failed(&mut alice, DRIVE, &flow, change.code()).await;
+        assert_eq!(alice.status_name(DRIVE).await, "not_connected", "{change:?}");
+        assert_eq!(app.provider.ledger().exchanges().len(), 1, "{change:?}");
+        assert_all_revoked(&app).await;
     }
 }
 
 #[tokio::test]
-async fn r26_a_browser_that_goes_away_during_the_exchange_does_not_stop_it() {
-    let world = World::new().await;
-    let mut alice = world.browser("alice").await;
-    let (flow, callback) = world.consent(&mut alice, DRIVE, "alice").await;
+async fn r26_a_closed_connection_during_the_exchange_does_not_stop_it() {
+    let app = TestApp::new().await;
+    let mut alice = app.browser("alice").await;
+    let (flow, callback) = app.consent(&mut alice, DRIVE, "alice").await;
     for endpoint in [Endpoint::Token] {
         let gate = Gate::closed();
-        world.provider.faults().once(endpoint, Fault::HoldAnswer(gate.clone()));
+        app.provider.faults().once(endpoint, Fault::HoldAnswer(gate.clone()));
         let mut tab = alice.clone();
         let address = callback.clone();
-        let returning = tokio::spawn(async move { tab.come_back(&address).await });
+        let returning = tokio::spawn(async move { tab.open_callback(&address).await });
         gate.arrived(1).await;
         returning.abort();
         assert!(returning.await.unwrap_err().is_cancelled());
         gate.open();
-        world.host.settle().await;
+        app.host.drain().await;
     }
-    assert_eq!(alice.flow_end(DRIVE, &flow.id).await.0, "authorized");
+    assert_eq!(alice.flow_result(DRIVE, &flow.id).await.0, "authorized");
     assert_eq!(alice.status_name(DRIVE).await, "connected");
 }
 
 #[tokio::test]
-async fn a_cancel_during_the_exchange_wins_or_loses_but_never_both() {
-    let world = World::new().await;
-    let mut alice = world.browser("alice").await;
-    let (flow, callback) = world.consent(&mut alice, DRIVE, "alice").await;
+async fn a_cancellation_during_the_exchange_has_exactly_one_of_two_results() {
+    let app = TestApp::new().await;
+    let mut alice = app.browser("alice").await;
+    let (flow, callback) = app.consent(&mut alice, DRIVE, "alice").await;
     let gate = Gate::closed();
-    world.provider.faults().once(Endpoint::Token, Fault::HoldAnswer(gate.clone()));
+    app.provider.faults().once(Endpoint::Token, Fault::HoldAnswer(gate.clone()));
     let mut tab = alice.clone();
-    let returning = tokio::spawn(async move { tab.come_back(&callback).await });
+    let returning = tokio::spawn(async move { tab.open_callback(&callback).await });
     gate.arrived(1).await;
     let cancel = serde_json::json!({ "flowId": flow.id });
     assert_eq!(alice.post(&DRIVE.internal("/_oauth_cancel"), cancel).await.status, 204);
     gate.open();
     returning.await.unwrap();
-    match alice.flow_end(DRIVE, &flow.id).await.0.as_str() {
+    match alice.flow_result(DRIVE, &flow.id).await.0.as_str() {
         "authorized" => assert_eq!(alice.status_name(DRIVE).await, "connected"),
         "cancelled" => {
             assert_eq!(alice.status_name(DRIVE).await, "not_connected");
-            assert_nothing_lives(&world).await;
+            assert_all_revoked(&app).await;
         }
         other => panic!("{other}"),
     }
 }
 
 #[tokio::test]
-async fn lesson_07_a_failed_exchange_uses_the_state_up_and_leaves_the_old_grant() {
-    let world = World::new().await;
-    let mut alice = world.connected("alice", DRIVE).await;
+async fn lesson_07_a_failed_exchange_consumes_the_state_and_keeps_the_old_grant() {
+    let app = TestApp::new().await;
+    let mut alice = app.connected("alice", DRIVE).await;
     let faults = [
         (Fault::oauth_error("invalid_grant"), "exchange_failed"),
         (Fault::oauth_error("invalid_client"), "provider_misconfigured"),
@@ -162,14 +167,14 @@ async fn lesson_07_a_failed_exchange_uses_the_state_up_and_leaves_the_old_grant(
         (Fault::throttled(30), "provider_unavailable"),
     ];
     for (fault, code) in faults {
-        let (flow, callback) = world.consent(&mut alice, DRIVE, "alice").await;
+        let (flow, callback) = app.consent(&mut alice, DRIVE, "alice").await;
         let mut tab = alice.clone();
-        world.provider.faults().once(Endpoint::Token, fault);
-        alice.come_back(&callback).await;
+        app.provider.faults().once(Endpoint::Token, fault);
+        alice.open_callback(&callback).await;
         assert_failed(&mut alice, DRIVE, &flow, code).await;
-        let exchanges = world.provider.ledger().exchanges().len();
-        assert_eq!(tab.come_back(&callback).await.page_code(), "flow_already_used");
-        assert_eq!(world.provider.ledger().exchanges().len(), exchanges);
-        assert_eq!(alice.execute(DRIVE, "/me").await.status, 200, "the old grant is untouched");
+        let exchanges = app.provider.ledger().exchanges().len();
+        assert_eq!(tab.open_callback(&callback).await.page_code(), "flow_already_used");
+        assert_eq!(app.provider.ledger().exchanges().len(), exchanges);
+        assert_eq!(alice.execute(DRIVE, "/me").await.status, 200, "the old grant is unchanged");
     }
 }

@@ -1,113 +1,111 @@
-//! Answers that arrive at the wrong place, or come from the wrong provider.
+//! Authorization responses that arrive at the callback of another connector or come from another provider (RFC 9207).
 
-use grantry_system_tests::place::{Draft, Place};
-use grantry_system_tests::world::{DRIVE, World};
+use grantry_system_tests::paths::{ConnectorPath, Draft};
+use grantry_system_tests::test_app::{DRIVE, TestApp};
 use grantry_testkit::provider::{Client, Endpoint, Fault, MockProvider};
 use serde_json::Value;
 use url::Url;
 
-use crate::{assert_failed, caused};
+use crate::{assert_failed, callback_calls};
 
-const OWN: Place = Place::of("own");
-const ANOTHER: Place = Place::of("another");
+const FIRST: ConnectorPath = ConnectorPath::of("first");
+const SECOND: ConnectorPath = ConnectorPath::of("second");
 
 fn redirect_uri(connector: &Value) -> String {
     connector["redirect_uri"].as_str().unwrap().to_owned()
 }
 
-/// A callback at another address, with the same parameters.
-fn moved(callback: &str, address: &str) -> String {
+/// The callback URL with another address and the same parameters.
+fn at_address(callback: &str, address: &str) -> String {
     let query = Url::parse(callback).unwrap().query().unwrap().to_owned();
     format!("{address}?{query}")
 }
 
 #[tokio::test]
 async fn r08_callbacks_of_two_connectors_cannot_be_swapped() {
-    let world = World::new().await;
-    let draft = Draft::pinned(world.provider.base_url());
-    let (own, another) = (world.create(OWN, &draft).await, world.create(ANOTHER, &draft).await);
-    let (own, another) = (redirect_uri(&own), redirect_uri(&another));
-    assert_ne!(own, another);
-    let client = Client::new("demo", "demo-secret").redirect_uri(own.clone()).redirect_uri(another.clone());
-    let shared = world.deployment.shared_callback();
-    world.provider.register(client.redirect_uri(shared.clone()));
+    let app = TestApp::new().await;
+    let draft = Draft::with_endpoints(app.provider.base_url());
+    let (first, second) = (app.create(FIRST, &draft).await, app.create(SECOND, &draft).await);
+    let (first, second) = (redirect_uri(&first), redirect_uri(&second));
+    assert_ne!(first, second);
+    let client = Client::new("demo", "demo-secret").redirect_uri(first.clone()).redirect_uri(second.clone());
+    let shared = app.deployment.shared_callback();
+    app.provider.register(client.redirect_uri(shared.clone()));
 
-    let mut alice = world.browser("alice").await;
-    let cases = [(OWN, another.clone()), (ANOTHER, own.clone()), (OWN, shared), (DRIVE, own.clone())];
-    for (place, wrong) in cases {
-        let (flow, callback) = world.consent(&mut alice, place, "alice").await;
-        alice.come_back(&moved(&callback, &wrong)).await;
-        assert_failed(&mut alice, place, &flow, "callback_mismatch").await;
-        assert_eq!(caused(&world.provider.ledger()), 0, "{place:?} at {wrong}");
+    let mut alice = app.browser("alice").await;
+    let cases = [(FIRST, second.clone()), (SECOND, first.clone()), (FIRST, shared), (DRIVE, first.clone())];
+    for (connector, wrong) in cases {
+        let (flow, callback) = app.consent(&mut alice, connector, "alice").await;
+        alice.open_callback(&at_address(&callback, &wrong)).await;
+        assert_failed(&mut alice, connector, &flow, "callback_mismatch").await;
+        assert_eq!(callback_calls(&app.provider.ledger()), 0, "{connector:?} at {wrong}");
     }
-    for (place, right) in [(OWN, own), (ANOTHER, another)] {
-        let (_, callback) = world.consent(&mut alice, place, "alice").await;
+    for (connector, right) in [(FIRST, first), (SECOND, second)] {
+        let (_, callback) = app.consent(&mut alice, connector, "alice").await;
         assert!(callback.starts_with(&right), "{callback}");
-        alice.come_back(&callback).await;
-        assert_eq!(alice.status_name(place).await, "connected");
+        alice.open_callback(&callback).await;
+        assert_eq!(alice.status_name(connector).await, "connected");
     }
 }
 
-/// Cross-toolkit account take-over: the attacker's connector sends the victim's browser on to the honest provider with the
-/// honest client, the shared callback and the victim's fresh state. The honest code must not reach the attacker's token
-/// endpoint.
+/// A mix-up attack (RFC 9700 §4.4): the attacker's connector redirects the user to the honest provider with the honest client,
+/// the shared callback and the state of the flow. The honest code must not reach the attacker's token endpoint.
 #[tokio::test]
 async fn r08_r09_r10_a_malicious_connector_never_gets_an_honest_code() {
-    let mut world = World::new().await;
+    let mut app = TestApp::new().await;
     let attacker = MockProvider::builder().start().await.unwrap();
-    world.deployment.allow(attacker.port());
-    world.host = world.deployment.host().await.unwrap();
-    let shared = world.deployment.shared_callback();
-    let honest = world.provider.base_url().to_owned();
+    app.allow(attacker.port()).await;
+    let shared = app.deployment.shared_callback();
+    let honest = app.provider.base_url().to_owned();
 
-    // Hand-written endpoints: the connector has a callback of its own, whatever issuer it claims.
-    let claims_issuer = Draft::pinned(attacker.base_url()).config("issuer", honest.clone());
-    for (place, draft) in [(OWN, Draft::pinned(attacker.base_url())), (ANOTHER, claims_issuer)] {
-        let answer = world.browser("carol").await.post(&place.public(""), draft.body).await;
-        if answer.status != 200 {
+    // With entered endpoints, the connector has a separate callback, even if it states an issuer.
+    let with_issuer = Draft::with_endpoints(attacker.base_url()).config("issuer", honest.clone());
+    for (connector, draft) in [(FIRST, Draft::with_endpoints(attacker.base_url())), (SECOND, with_issuer)] {
+        let response = app.browser("carol").await.post(&connector.public(""), draft.body).await;
+        if response.status != 200 {
             continue;
         }
-        let uri = redirect_uri(&answer.json());
+        let uri = redirect_uri(&response.json());
         assert_ne!(uri, shared);
         attacker.register(Client::new("demo", "demo-secret").redirect_uri(uri));
-        let mut alice = world.browser("alice").await;
-        let flow = alice.start(place).await;
-        let trick = honest_request(&flow.authorization_url, &honest, &shared);
-        let callback = world.provider.approve(&trick, "alice").await.unwrap();
+        let mut alice = app.browser("alice").await;
+        let flow = alice.start(connector).await;
+        let forged = honest_request(&flow.authorization_url, &honest, &shared);
+        let callback = app.provider.approve(&forged, "alice").await.unwrap();
         assert!(callback.as_str().starts_with(&shared));
-        alice.come_back(callback.as_str()).await;
-        assert_failed(&mut alice, place, &flow, "callback_mismatch").await;
+        alice.open_callback(callback.as_str()).await;
+        assert_failed(&mut alice, connector, &flow, "callback_mismatch").await;
     }
 
-    // Issuer mode shares the callback, and compares who answered.
-    let place = Place::of("lookalike");
-    world.create(place, &Draft::issuer(attacker.base_url(), &attacker.url("/api"))).await;
+    // With an issuer, the callback is shared, and `iss` is compared.
+    let connector = ConnectorPath::of("lookalike");
+    app.create(connector, &Draft::issuer(attacker.base_url(), &attacker.url("/api"))).await;
     attacker.register(Client::new("demo", "demo-secret").redirect_uri(shared.clone()));
-    let mut alice = world.browser("alice").await;
-    let flow = alice.start(place).await;
-    let trick = honest_request(&flow.authorization_url, &honest, &shared);
-    let callback = world.provider.approve(&trick, "alice").await.unwrap();
-    alice.come_back(callback.as_str()).await;
-    assert_failed(&mut alice, place, &flow, "issuer_mismatch").await;
+    let mut alice = app.browser("alice").await;
+    let flow = alice.start(connector).await;
+    let forged = honest_request(&flow.authorization_url, &honest, &shared);
+    let callback = app.provider.approve(&forged, "alice").await.unwrap();
+    alice.open_callback(callback.as_str()).await;
+    assert_failed(&mut alice, connector, &flow, "issuer_mismatch").await;
 
-    assert!(attacker.ledger().exchanges().is_empty(), "the code never left the process");
-    assert!(world.provider.ledger().exchanges().is_empty());
+    assert!(attacker.ledger().exchanges().is_empty(), "the code was not sent to the attacker");
+    assert!(app.provider.ledger().exchanges().is_empty());
 }
 
 /// The authorization request of a flow, addressed to the honest provider instead.
 fn honest_request(authorization_url: &str, honest: &str, redirect_uri: &str) -> String {
     let mut url = Url::parse(&format!("{honest}/authorize")).unwrap();
     let request = Url::parse(authorization_url).unwrap();
-    let kept = request.query_pairs().into_owned().filter(|(name, _)| name != "redirect_uri");
-    url.query_pairs_mut().extend_pairs(kept).append_pair("redirect_uri", redirect_uri);
+    let others = request.query_pairs().into_owned().filter(|(name, _)| name != "redirect_uri");
+    url.query_pairs_mut().extend_pairs(others).append_pair("redirect_uri", redirect_uri);
     url.into()
 }
 
 #[tokio::test]
-async fn r10_lesson_04_a_wrong_or_missing_issuer_is_refused_before_anything_else() {
-    let world = World::new().await;
-    let mut alice = world.browser("alice").await;
-    let issuer = world.provider.base_url().to_owned();
+async fn r10_lesson_04_a_wrong_or_missing_issuer_is_refused_first() {
+    let app = TestApp::new().await;
+    let mut alice = app.browser("alice").await;
+    let issuer = app.provider.base_url().to_owned();
     let wrong = [
         Fault::no_iss(),
         Fault::iss("https://evil.example"),
@@ -118,61 +116,58 @@ async fn r10_lesson_04_a_wrong_or_missing_issuer_is_refused_before_anything_else
     for fault in wrong {
         for denied in [false, true] {
             let flow = alice.start(DRIVE).await;
-            world.provider.faults().once(Endpoint::Consent, fault.clone());
+            app.provider.faults().once(Endpoint::Consent, fault.clone());
             let callback = if denied {
-                world.provider.deny(&flow.authorization_url, "alice").await.unwrap()
+                app.provider.deny(&flow.authorization_url, "alice").await.unwrap()
             } else {
-                world.provider.approve(&flow.authorization_url, "alice").await.unwrap()
+                app.provider.approve(&flow.authorization_url, "alice").await.unwrap()
             };
-            alice.come_back(callback.as_str()).await;
+            alice.open_callback(callback.as_str()).await;
             assert_failed(&mut alice, DRIVE, &flow, "issuer_mismatch").await;
         }
     }
-    assert_eq!(caused(&world.provider.ledger()), 0);
-    world.host.connections.deliver_events().await.unwrap();
-    assert!(world.host.sink.events().iter().any(|event| event.kind.as_str() == "issuer_mismatch"));
+    assert_eq!(callback_calls(&app.provider.ledger()), 0);
+    app.host.connections.deliver_events().await.unwrap();
+    assert!(app.host.sink.events().iter().any(|event| event.kind.as_str() == "issuer_mismatch"));
 }
 
 #[tokio::test]
-async fn r09_r10_issuer_mode_needs_an_issuer_that_names_itself() {
-    let world = World::new().await;
-    let quiet = MockProvider::builder().announce_iss(false).start().await.unwrap();
-    let mut deployment = world.deployment;
-    deployment.allow(quiet.port());
-    let host = deployment.host().await.unwrap();
-    let world = World { deployment, host, provider: world.provider };
-    let place = Place::of("quiet");
-    world.create(place, &Draft::issuer(quiet.base_url(), &quiet.url("/api"))).await;
-    let refused = world.browser("alice").await.try_start(place, serde_json::json!({})).await;
+async fn r09_r10_a_shared_callback_requires_a_provider_that_sends_iss() {
+    let mut app = TestApp::new().await;
+    let without_iss = MockProvider::builder().announce_iss(false).start().await.unwrap();
+    app.allow(without_iss.port()).await;
+    let connector = ConnectorPath::of("without-iss");
+    app.create(connector, &Draft::issuer(without_iss.base_url(), &without_iss.url("/api"))).await;
+    let refused = app.browser("alice").await.try_start(connector, serde_json::json!({})).await;
     assert_eq!(refused.outcome(), (502, "provider_misconfigured".to_owned()));
-    assert!(quiet.ledger().authorization_requests().is_empty());
+    assert!(without_iss.ledger().authorization_requests().is_empty());
 }
 
 #[tokio::test]
 async fn r11_metadata_of_another_issuer_is_refused() {
-    let world = World::new().await;
-    let place = Place::of("liar");
-    let issuer = world.provider.base_url().to_owned();
+    let app = TestApp::new().await;
+    let connector = ConnectorPath::of("wrong-issuer");
+    let issuer = app.provider.base_url().to_owned();
     for other in [format!("{issuer}/"), issuer.replace("127.0.0.1", "localhost"), "https://evil.example".to_owned()] {
         let fault = Fault::with("issuer", other.clone().into());
-        // A fresh node: metadata is remembered for a while.
-        let host = world.deployment.host().await.unwrap();
-        let mut carol = world.browser("carol").await.at(host.address);
-        let draft = Draft::issuer(&issuer, &world.provider.url("/api"));
-        carol.post(&place.public(""), draft.body).await;
-        world.provider.faults().always(Endpoint::Metadata, fault);
-        let refused = carol.try_start(place, serde_json::json!({})).await;
+        // Each node caches metadata.
+        let host = app.deployment.host().await.unwrap();
+        let mut carol = app.browser("carol").await.at(host.address);
+        let draft = Draft::issuer(&issuer, &app.provider.url("/api"));
+        carol.post(&connector.public(""), draft.body).await;
+        app.provider.faults().always(Endpoint::Metadata, fault);
+        let refused = carol.try_start(connector, serde_json::json!({})).await;
         assert_eq!(refused.outcome(), (502, "provider_misconfigured".to_owned()), "{other}");
-        world.provider.faults().clear(Endpoint::Metadata);
+        app.provider.faults().clear(Endpoint::Metadata);
     }
 }
 
 #[tokio::test]
-async fn r11_r63_endpoints_that_no_browser_may_be_sent_to_are_refused() {
-    let world = World::new().await;
-    let place = Place::of("weird");
-    let issuer = world.provider.base_url().to_owned();
-    let weird = [
+async fn r11_r63_a_forbidden_authorization_endpoint_is_refused() {
+    let app = TestApp::new().await;
+    let connector = ConnectorPath::of("forbidden-endpoint");
+    let issuer = app.provider.base_url().to_owned();
+    let endpoints = [
         "javascript:alert(1)",
         "data:text/html,x",
         "file:///etc/passwd",
@@ -188,14 +183,14 @@ async fn r11_r63_endpoints_that_no_browser_may_be_sent_to_are_refused() {
         "HTTPS://example.com/authorize",
         "",
     ];
-    world.create(place, &Draft::issuer(&issuer, &world.provider.url("/api"))).await;
-    for endpoint in weird {
-        let host = world.deployment.host().await.unwrap();
-        let mut alice = world.browser("alice").await.at(host.address);
-        world.provider.faults().always(Endpoint::Metadata, Fault::with("authorization_endpoint", endpoint.into()));
-        let refused = alice.try_start(place, serde_json::json!({})).await;
+    app.create(connector, &Draft::issuer(&issuer, &app.provider.url("/api"))).await;
+    for endpoint in endpoints {
+        let host = app.deployment.host().await.unwrap();
+        let mut alice = app.browser("alice").await.at(host.address);
+        app.provider.faults().always(Endpoint::Metadata, Fault::with("authorization_endpoint", endpoint.into()));
+        let refused = alice.try_start(connector, serde_json::json!({})).await;
         assert_eq!(refused.outcome(), (502, "provider_misconfigured".to_owned()), "{endpoint:?}: {}", refused.text());
-        assert_eq!(alice.status_name(place).await, "not_connected", "{endpoint:?}: nothing waits");
+        assert_eq!(alice.status_name(connector).await, "not_connected", "{endpoint:?}: there is no pending flow");
         host.stop().await;
     }
 }

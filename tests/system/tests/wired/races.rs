@@ -1,120 +1,121 @@
-//! Several nodes on one database, in this process and in others.
+//! Several nodes with one database, in this process and in others.
 
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use grantry_system_tests::browser::{Answer, Browser};
-use grantry_system_tests::world::{DRIVE, World, whose};
+use grantry_system_tests::browser::{Browser, Response};
+use grantry_system_tests::test_app::{DRIVE, TestApp, account_of};
 use grantry_testkit::provider::{Endpoint, Fault, Gate, MockProvider, Rotation};
 
 use crate::{TEST_NODE, is_long};
 
-/// Past any lease with its quarantine.
+/// Longer than a lease with its quarantine.
 const LATER: Duration = Duration::from_mins(2);
 
-/// Runs at once, spread over browsers that are at different nodes.
-async fn runs(browsers: &[Browser], count: usize) -> Vec<Answer> {
-    let runs = browsers.iter().cycle().take(count).cloned().map(|mut tab| async move { tab.execute(DRIVE, "/me").await });
-    join_all(runs).await
+/// Executes concurrently, in turn with each of the browsers, which are at different nodes.
+async fn execute_all(browsers: &[Browser], count: usize) -> Vec<Response> {
+    let executions =
+        browsers.iter().cycle().take(count).cloned().map(|mut tab| async move { tab.execute(DRIVE, "/me").await });
+    join_all(executions).await
 }
 
-async fn all_run(browsers: &[Browser], count: usize) {
-    for answer in runs(browsers, count).await {
-        assert_eq!(whose(&answer), "alice@example.test");
+async fn assert_all_succeed(browsers: &[Browser], count: usize) {
+    for response in execute_all(browsers, count).await {
+        assert_eq!(account_of(&response), "alice@example.test");
     }
 }
 
 #[tokio::test]
 async fn r20_lesson_01_sixty_four_callbacks_on_three_nodes_cause_one_exchange() {
-    let world = World::new().await;
-    let (second, third) = (world.deployment.host().await.unwrap(), world.deployment.host().await.unwrap());
-    let mut alice = world.browser("alice").await;
-    let (flow, callback) = world.consent(&mut alice, DRIVE, "alice").await;
-    let nodes = [world.host.address, second.address, third.address];
+    let app = TestApp::new().await;
+    let (second, third) = (app.deployment.host().await.unwrap(), app.deployment.host().await.unwrap());
+    let mut alice = app.browser("alice").await;
+    let (flow, callback) = app.consent(&mut alice, DRIVE, "alice").await;
+    let nodes = [app.host.address, second.address, third.address];
     let returning = nodes.into_iter().cycle().take(64).map(|node| {
         let (mut tab, callback) = (alice.at(node), callback.clone());
-        async move { tab.come_back(&callback).await }
+        async move { tab.open_callback(&callback).await }
     });
-    let answers = join_all(returning).await;
-    let finished = answers.iter().filter(|answer| answer.page_code().is_empty()).count();
-    let used = answers.iter().filter(|answer| answer.page_code() == "flow_already_used").count();
-    assert_eq!((finished, used), (1, 63));
-    assert_eq!(world.provider.ledger().exchanges().len(), 1);
-    assert_eq!(alice.flow_end(DRIVE, &flow.id).await.0, "authorized");
+    let responses = join_all(returning).await;
+    let completed = responses.iter().filter(|response| response.page_code().is_empty()).count();
+    let used = responses.iter().filter(|response| response.page_code() == "flow_already_used").count();
+    assert_eq!((completed, used), (1, 63));
+    assert_eq!(app.provider.ledger().exchanges().len(), 1);
+    assert_eq!(alice.flow_result(DRIVE, &flow.id).await.0, "authorized");
     assert_eq!(alice.status_name(DRIVE).await, "connected");
 }
 
 #[tokio::test]
 async fn r36_r38_lesson_10_fifty_callers_on_two_nodes_cause_one_refresh() {
-    let world = World::new().await;
-    let second = world.deployment.host().await.unwrap();
-    let alice = world.connected("alice", DRIVE).await;
+    let app = TestApp::new().await;
+    let second = app.deployment.host().await.unwrap();
+    let alice = app.connected("alice", DRIVE).await;
     let tabs = [alice.clone(), alice.at(second.address)];
     for count in [24, 50] {
-        let before = world.provider.ledger().refreshes().len();
-        world.expire_access_tokens();
-        all_run(&tabs, count).await;
-        assert_eq!(world.provider.ledger().refreshes().len(), before + 1);
+        let before = app.provider.ledger().refreshes().len();
+        app.expire_access_tokens();
+        assert_all_succeed(&tabs, count).await;
+        assert_eq!(app.provider.ledger().refreshes().len(), before + 1);
     }
-    assert_eq!(world.provider.grants()[0].ended, None);
+    assert_eq!(app.provider.grants()[0].ended, None);
 }
 
 #[tokio::test]
 async fn r36_lesson_10_fifty_callers_on_two_processes_cause_one_refresh() {
-    let world = World::new().await;
-    let processes = [world.deployment.process(TEST_NODE).await.unwrap(), world.deployment.process(TEST_NODE).await.unwrap()];
-    let alice = world.connected("alice", DRIVE).await;
+    let app = TestApp::new().await;
+    let processes = [app.deployment.process(TEST_NODE).await.unwrap(), app.deployment.process(TEST_NODE).await.unwrap()];
+    let alice = app.connected("alice", DRIVE).await;
     let tabs = processes.each_ref().map(|process| alice.at(process.address));
     for count in [24, 50] {
-        let before = world.provider.ledger().refreshes().len();
-        world.expire_access_tokens();
-        all_run(&tabs, count).await;
-        assert_eq!(world.provider.ledger().refreshes().len(), before + 1);
+        let before = app.provider.ledger().refreshes().len();
+        app.expire_access_tokens();
+        assert_all_succeed(&tabs, count).await;
+        assert_eq!(app.provider.ledger().refreshes().len(), before + 1);
     }
-    assert_eq!(world.provider.grants()[0].ended, None);
+    assert_eq!(app.provider.grants()[0].ended, None);
 }
 
 #[tokio::test]
-async fn lesson_11_a_storm_of_401_answers_on_two_nodes_causes_one_refresh() {
-    let world = World::new().await;
-    let second = world.deployment.host().await.unwrap();
-    let alice = world.connected("alice", DRIVE).await;
+async fn lesson_11_many_401_responses_on_two_nodes_cause_one_refresh() {
+    let app = TestApp::new().await;
+    let second = app.deployment.host().await.unwrap();
+    let alice = app.connected("alice", DRIVE).await;
     let tabs = [alice.clone(), alice.at(second.address)];
-    all_run(&tabs, 2).await;
-    world.provider.expire_access_tokens();
-    all_run(&tabs, 50).await;
-    assert_eq!(world.provider.ledger().refreshes().len(), 1);
+    assert_all_succeed(&tabs, 2).await;
+    app.provider.expire_access_tokens();
+    assert_all_succeed(&tabs, 50).await;
+    assert_eq!(app.provider.ledger().refreshes().len(), 1);
 }
 
-/// Threat 67. In the nightly run ten thousand times: `LONG_TESTS=1`.
+/// The nightly run (`LONG_TESTS=1`) has ten thousand expiries.
 #[tokio::test]
 async fn r36_r38_many_expiries_on_three_nodes_never_reuse_a_refresh_token() {
-    let world = World::new().await;
-    let second = world.deployment.host().await.unwrap();
-    let process = world.deployment.process(TEST_NODE).await.unwrap();
-    let alice = world.connected("alice", DRIVE).await;
+    let app = TestApp::new().await;
+    let second = app.deployment.host().await.unwrap();
+    let process = app.deployment.process(TEST_NODE).await.unwrap();
+    let alice = app.connected("alice", DRIVE).await;
     let tabs = [alice.clone(), alice.at(second.address), alice.at(process.address)];
     let expiries = if is_long() { 10_000 } else { 40 };
     for expiry in 1..=expiries {
-        world.expire_access_tokens();
+        app.expire_access_tokens();
         if expiry % 50 == 0 {
-            // Sessions end after a day, and the clock runs fast here.
-            world.provider.clear_ledger();
+            app.provider.clear_ledger();
         }
         let mut tabs = tabs.clone();
+        // Sessions end after a day of the moved clock.
         if expiry % 40 == 0 {
             for tab in &mut tabs {
                 tab.log_in("alice").await;
             }
         }
-        let before = world.provider.ledger().refreshes().len();
-        all_run(&tabs, 6).await;
-        assert_eq!(world.provider.ledger().refreshes().len(), before + 1, "expiry {expiry}");
+        let before = app.provider.ledger().refreshes().len();
+        assert_all_succeed(&tabs, 6).await;
+        assert_eq!(app.provider.ledger().refreshes().len(), before + 1, "expiry {expiry}");
     }
-    assert_eq!(world.provider.grants()[0].ended, None);
+    assert_eq!(app.provider.grants()[0].ended, None);
 }
 
-/// Threat 68: a node that stood still past its lease comes back with an answer nobody needs any more.
+/// A node is paused until its lease has ended, then receives its response.
 #[tokio::test]
 async fn r38_r39_lesson_13_a_paused_lease_owner_does_not_harm_the_winner() {
     let late = [
@@ -122,76 +123,79 @@ async fn r38_r39_lesson_13_a_paused_lease_owner_does_not_harm_the_winner() {
         ("a late 500", vec![Fault::status(500)]),
         ("late tokens", vec![]),
     ];
-    for (name, answer) in late {
-        // With grace, a provider answers the late request with tokens, too.
+    for (name, response) in late {
+        // A provider with a grace period issues tokens for the late request too.
         let builder = MockProvider::builder().rotation(Rotation::Grace(Duration::from_hours(1)));
-        // A node that writes at the very moment when it is stopped would hold the database, and nobody could go on.
-        let world = World::with(builder, |settings| settings.rounds = None).await;
-        let process = world.deployment.process(TEST_NODE).await.unwrap();
-        let mut alice = world.connected("alice", DRIVE).await;
-        world.expire_access_tokens();
+        // A node that is paused during a write would keep the database locked, so that it must not run jobs.
+        let app = TestApp::with(builder, |settings| settings.job_interval = None).await;
+        let process = app.deployment.process(TEST_NODE).await.unwrap();
+        let mut alice = app.connected("alice", DRIVE).await;
+        app.expire_access_tokens();
 
         let gate = Gate::closed();
-        let faults = [vec![Fault::HoldRequest(gate.clone())], answer].concat();
-        world.provider.faults().once(Endpoint::Token, Fault::Several(faults));
-        let mut there = alice.at(process.address);
-        let running = tokio::spawn(async move { there.execute(DRIVE, "/me").await });
+        let faults = [vec![Fault::HoldRequest(gate.clone())], response].concat();
+        app.provider.faults().once(Endpoint::Token, Fault::Several(faults));
+        let mut other_node = alice.at(process.address);
+        let running = tokio::spawn(async move { other_node.execute(DRIVE, "/me").await });
         gate.arrived(1).await;
         process.pause().await.unwrap();
-        world.advance(LATER);
+        app.advance(LATER);
 
-        let winner = alice.execute(DRIVE, "/me").await;
-        assert_eq!(whose(&winner), "alice@example.test", "{name}");
+        let response = alice.execute(DRIVE, "/me").await;
+        assert_eq!(account_of(&response), "alice@example.test", "{name}");
         gate.open();
-        world.provider.until(|ledger| ledger.refreshes().iter().all(|call| call.status.is_some())).await;
+        app.provider.until(|ledger| ledger.refreshes().iter().all(|call| call.status.is_some())).await;
         process.resume().await.unwrap();
-        assert_eq!(whose(&running.await.unwrap()), "alice@example.test", "{name}: the loser uses the winner's token");
+        assert_eq!(
+            account_of(&running.await.unwrap()),
+            "alice@example.test",
+            "{name}: the paused node uses the token of the other one"
+        );
         assert_eq!(alice.status_name(DRIVE).await, "connected", "{name}");
-        assert_eq!(whose(&alice.execute(DRIVE, "/me").await), "alice@example.test", "{name}");
-        assert_eq!(world.provider.ledger().refreshes().len(), 2, "{name}");
+        assert_eq!(account_of(&alice.execute(DRIVE, "/me").await), "alice@example.test", "{name}");
+        assert_eq!(app.provider.ledger().refreshes().len(), 2, "{name}");
     }
 }
 
-/// A refresh on one node, a disconnect on another.
 #[tokio::test]
 async fn r41_r49_a_refresh_on_one_node_does_not_survive_a_disconnect_on_another() {
-    let world = World::with(MockProvider::builder(), |settings| settings.disconnect_wait = Duration::from_millis(200)).await;
-    let second = world.deployment.host().await.unwrap();
-    let mut alice = world.connected("alice", DRIVE).await;
-    world.expire_access_tokens();
+    let app = TestApp::with(MockProvider::builder(), |settings| settings.disconnect_wait = Duration::from_millis(200)).await;
+    let second = app.deployment.host().await.unwrap();
+    let mut alice = app.connected("alice", DRIVE).await;
+    app.expire_access_tokens();
     let gate = Gate::closed();
-    world.provider.faults().once(Endpoint::Token, Fault::HoldAnswer(gate.clone()));
-    let mut there = alice.at(second.address);
-    let running = tokio::spawn(async move { there.execute(DRIVE, "/me").await });
+    app.provider.faults().once(Endpoint::Token, Fault::HoldAnswer(gate.clone()));
+    let mut other_node = alice.at(second.address);
+    let running = tokio::spawn(async move { other_node.execute(DRIVE, "/me").await });
     gate.arrived(1).await;
     assert_eq!(alice.disconnect(DRIVE).await.status, 204);
     gate.open();
     assert_eq!(running.await.unwrap().code(), "authorization_required");
-    second.settle().await;
-    world.advance(LATER);
-    crate::assert_nothing_lives(&world).await;
+    second.drain().await;
+    app.advance(LATER);
+    crate::assert_all_revoked(&app).await;
     assert_eq!(alice.status_name(DRIVE).await, "not_connected");
 }
 
-/// Two nodes work off the same revocations: each is done once.
+/// Each revocation is processed once.
 #[tokio::test]
 async fn r50_revocations_are_claimed_so_that_two_workers_share_them() {
-    let world = World::new().await;
-    let second = world.deployment.host().await.unwrap();
-    world.provider.faults().times(4, Endpoint::Revocation, &Fault::unavailable(1));
+    let app = TestApp::new().await;
+    let second = app.deployment.host().await.unwrap();
+    app.provider.faults().times(4, Endpoint::Revocation, &Fault::unavailable(60));
     let mut browsers = Vec::new();
     for name in ["alice", "bob"] {
-        for place in [DRIVE, DRIVE.in_other_space("marketing")] {
-            let mut browser = world.connected(name, place).await;
-            browser.disconnect(place).await;
+        for connector in [DRIVE, DRIVE.in_other_space("marketing")] {
+            let mut browser = app.connected(name, connector).await;
+            browser.disconnect(connector).await;
             browsers.push(browser);
         }
     }
-    world.host.settle().await;
-    world.provider.clear_ledger();
-    world.advance(LATER);
-    let (here, there) = tokio::join!(world.host.connections.revoke_due(), second.connections.revoke_due());
-    assert_eq!(here.unwrap().settled + there.unwrap().settled, 4);
-    assert_eq!(world.provider.ledger().revocations().len(), 8, "two tokens each, once");
-    crate::assert_nothing_lives(&world).await;
+    app.host.drain().await;
+    app.provider.clear_ledger();
+    app.advance(LATER);
+    let (first_round, second_round) = tokio::join!(app.host.connections.revoke_due(), second.connections.revoke_due());
+    assert_eq!(first_round.unwrap().completed + second_round.unwrap().completed, 4);
+    assert_eq!(app.provider.ledger().revocations().len(), 8, "two tokens each, once");
+    crate::assert_all_revoked(&app).await;
 }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use url::Url;
 
 use super::{BY_HAND, by_hand};
-use crate::scripted::{REDIRECT_URI, World, client, definition, text};
+use crate::fake_transport::{REDIRECT_URI, TestServer, client, connector_config, text};
 use crate::{EgressPolicy, ProfileOptions};
 
 fn request(scopes: &[&str]) -> AuthorizationRequest {
@@ -22,23 +22,23 @@ fn request(scopes: &[&str]) -> AuthorizationRequest {
     }
 }
 
-async fn built(world: &World, provider: &ProviderSnapshot, request: AuthorizationRequest) -> Url {
-    let url = world.server.authorization_url(provider, &client(), request).await.unwrap();
+async fn built(test: &TestServer, provider: &ProviderSnapshot, request: AuthorizationRequest) -> Url {
+    let url = test.server.authorization_url(provider, &client(), request).await.unwrap();
     Url::parse(text(&url)).unwrap()
 }
 
 fn params(url: &Url) -> BTreeMap<String, String> {
     let pairs: Vec<_> = url.query_pairs().into_owned().collect();
     let params: BTreeMap<_, _> = pairs.iter().cloned().collect();
-    assert_eq!(params.len(), pairs.len(), "a parameter stands twice in {url}");
+    assert_eq!(params.len(), pairs.len(), "a parameter occurs twice in {url}");
     params
 }
 
 #[tokio::test]
 async fn r02_the_challenge_is_sent_with_s256_and_nothing_else() {
-    let world = World::new();
-    let provider = world.provider(".oauth2", BY_HAND).await;
-    let url = built(&world, &provider, request(&["b", "a"])).await;
+    let test = TestServer::new();
+    let provider = test.provider(".oauth2", BY_HAND).await;
+    let url = built(&test, &provider, request(&["b", "a"])).await;
     assert_eq!(url.origin().ascii_serialization() + url.path(), "https://as.example/authorize");
     assert!(url.fragment().is_none());
     let expected = [
@@ -56,29 +56,29 @@ async fn r02_the_challenge_is_sent_with_s256_and_nothing_else() {
 #[tokio::test]
 async fn r02_pkce_is_left_out_only_for_hosts_that_the_operator_lists() {
     let options = ProfileOptions { pkce_off_hosts: vec!["as.example".to_owned()], ..ProfileOptions::default() };
-    let world = World::with(EgressPolicy::new(&["*"], &[]).unwrap(), options);
-    let provider = world.provider(".oauth2", &by_hand(r#""pkce":"off""#)).await;
-    let params = params(&built(&world, &provider, request(&[])).await);
+    let test = TestServer::with(EgressPolicy::new(&["*"], &[]).unwrap(), options);
+    let provider = test.provider(".oauth2", &by_hand(r#""pkce":"off""#)).await;
+    let params = params(&built(&test, &provider, request(&[])).await);
     assert!(!params.contains_key("code_challenge") && !params.contains_key("code_challenge_method"));
 
-    let strict = World::new();
-    let refused = strict.profiles.settings(&definition(".oauth2", &by_hand(r#""pkce":"off""#))).unwrap_err();
+    let strict = TestServer::new();
+    let refused = strict.profiles.settings(&connector_config(".oauth2", &by_hand(r#""pkce":"off""#))).unwrap_err();
     assert_eq!(refused.field, "config.pkce");
     let url = strict.server.authorization_url(&provider, &client(), request(&[])).await;
-    assert_eq!(url.err(), Some(ProviderError::NotAllowed), "no longer listed");
+    assert_eq!(url.err(), Some(ProviderError::NotAllowed), "the host is no longer listed");
 }
 
 #[tokio::test]
-async fn r15_resource_nonce_and_hint_are_sent_when_there_are_any() {
-    let world = World::new();
-    let mut provider = world.provider(".oauth2", BY_HAND).await;
+async fn r15_resource_nonce_and_hint_are_sent_if_present() {
+    let test = TestServer::new();
+    let mut provider = test.provider(".oauth2", BY_HAND).await;
     provider.resources = vec!["https://api.example/".to_owned()];
     let request = AuthorizationRequest {
         nonce: Some("nonce-1".to_owned()),
         login_hint: Some("alice & bob".to_owned()),
         ..request(&[])
     };
-    let params = params(&built(&world, &provider, request).await);
+    let params = params(&built(&test, &provider, request).await);
     assert_eq!(params["resource"], "https://api.example/");
     assert_eq!(params["nonce"], "nonce-1");
     assert_eq!(params["login_hint"], "alice & bob");
@@ -87,28 +87,28 @@ async fn r15_resource_nonce_and_hint_are_sent_when_there_are_any() {
 
 #[tokio::test]
 async fn the_scope_parameter_is_named_and_joined_as_configured() {
-    let world = World::new();
+    let test = TestServer::new();
     let config =
         by_hand(r#""scopeParameter":"user_scope","scopeSeparator":",","extraAuthorizationParameters":{"prompt":"consent"}"#);
-    let provider = world.provider(".oauth2", &config).await;
-    let params = params(&built(&world, &provider, request(&["a", "b"])).await);
+    let provider = test.provider(".oauth2", &config).await;
+    let params = params(&built(&test, &provider, request(&["a", "b"])).await);
     assert_eq!(params["user_scope"], "a,b");
     assert_eq!(params["prompt"], "consent");
     assert!(!params.contains_key("scope"));
 }
 
 #[tokio::test]
-async fn an_endpoint_keeps_its_own_query() {
-    let world = World::new();
+async fn the_query_of_an_endpoint_is_kept() {
+    let test = TestServer::new();
     let config = BY_HAND.replace("/authorize", "/authorize?tenant=1");
-    let provider = world.provider(".oauth2", &config).await;
-    let params = params(&built(&world, &provider, request(&[])).await);
+    let provider = test.provider(".oauth2", &config).await;
+    let params = params(&built(&test, &provider, request(&[])).await);
     assert_eq!((params["tenant"].as_str(), params["state"].as_str()), ("1", "state-1"));
 }
 
 #[tokio::test]
-async fn r12_an_endpoint_that_brings_reserved_parameters_is_refused() {
-    let world = World::new();
+async fn r12_an_endpoint_with_reserved_parameters_is_refused() {
+    let test = TestServer::new();
     for query in [
         "redirect_uri=https://evil.test/",
         "state=x",
@@ -118,18 +118,18 @@ async fn r12_an_endpoint_that_brings_reserved_parameters_is_refused() {
         "request_uri=x",
     ] {
         let config = BY_HAND.replace("/authorize", &format!("/authorize?{query}"));
-        let refused = world.profiles.settings(&definition(".oauth2", &config)).unwrap_err();
+        let refused = test.profiles.settings(&connector_config(".oauth2", &config)).unwrap_err();
         assert_eq!(refused.field, "config.authorizationUrl", "{query}");
-        let mut provider = world.provider(".oauth2", BY_HAND).await;
+        let mut provider = test.provider(".oauth2", BY_HAND).await;
         provider.endpoints.authorization = format!("https://as.example/authorize?{query}");
-        let url = world.server.authorization_url(&provider, &client(), request(&[])).await;
+        let url = test.server.authorization_url(&provider, &client(), request(&[])).await;
         assert_eq!(url.err(), Some(ProviderError::NotAllowed), "{query}");
     }
 }
 
 #[tokio::test]
 async fn r11_a_scheme_that_a_browser_must_not_follow_is_refused() {
-    let world = World::new();
+    let test = TestServer::new();
     for scheme in [
         "javascript:alert(1)//",
         "data:text/html,",
@@ -141,10 +141,13 @@ async fn r11_a_scheme_that_a_browser_must_not_follow_is_refused() {
         "blob:https://as.example/",
     ] {
         let config = BY_HAND.replace("https://as.example/authorize", scheme);
-        assert_eq!(world.profiles.settings(&definition(".oauth2", &config)).unwrap_err().field, "config.authorizationUrl");
-        let mut provider = world.provider(".oauth2", BY_HAND).await;
+        assert_eq!(
+            test.profiles.settings(&connector_config(".oauth2", &config)).unwrap_err().field,
+            "config.authorizationUrl"
+        );
+        let mut provider = test.provider(".oauth2", BY_HAND).await;
         scheme.clone_into(&mut provider.endpoints.authorization);
-        let url = world.server.authorization_url(&provider, &client(), request(&[])).await;
+        let url = test.server.authorization_url(&provider, &client(), request(&[])).await;
         assert_eq!(url.err(), Some(ProviderError::NotAllowed), "{scheme}");
     }
 }
@@ -152,7 +155,7 @@ async fn r11_a_scheme_that_a_browser_must_not_follow_is_refused() {
 const RESERVED: [&str; 5] = ["client_id", "redirect_uri", "state", "code_challenge", "code_challenge_method"];
 
 proptest! {
-    /// For any configuration that is accepted, each reserved parameter stands in the URL once, with our value (T06).
+    /// For every accepted configuration, each reserved parameter occurs once in the URL, with the value of the flow.
     #[test]
     fn r12_no_configuration_overrides_a_reserved_parameter(
         extra in proptest::collection::btree_map("[a-zA-Z_.\\[\\]&=%# -]{0,12}|state|scope|redirect_uri|State|client_id|code_challenge|response_type|redirect\\.uri", ".{0,10}", 0..4),
@@ -166,18 +169,18 @@ proptest! {
             r#""extraAuthorizationParameters":{{{}}},"scopeParameter":{},"scopeSeparator":{}"#,
             members.join(","), quoted(&parameter), quoted(&separator),
         )).replace("/authorize\"", &format!("/authorize?{query}\""));
-        let world = World::new();
+        let test = TestServer::new();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        if world.profiles.settings(&definition(".oauth2", &config)).is_ok() {
+        if test.profiles.settings(&connector_config(".oauth2", &config)).is_ok() {
             let url = runtime.block_on(async {
-                let provider = world.provider(".oauth2", &config).await;
+                let provider = test.provider(".oauth2", &config).await;
                 let scopes: Vec<_> = scopes.iter().map(String::as_str).collect();
-                built(&world, &provider, request(&scopes)).await
+                built(&test, &provider, request(&scopes)).await
             });
             let pairs: Vec<_> = url.query_pairs().into_owned().collect();
             let values = |wanted: &str| pairs.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.as_str()).collect::<Vec<_>>();
-            let ours = ["client-1", REDIRECT_URI, "state-1", "challenge-1", "S256"];
-            for (name, value) in RESERVED.into_iter().zip(ours) {
+            let expected = ["client-1", REDIRECT_URI, "state-1", "challenge-1", "S256"];
+            for (name, value) in RESERVED.into_iter().zip(expected) {
                 prop_assert_eq!(values(name), [value]);
             }
             prop_assert_eq!(values("response_type"), ["code"]);

@@ -10,11 +10,11 @@ use grantry_domain::secret::Secret;
 
 use super::{BY_HAND, by_hand};
 use crate::TransportError;
-use crate::scripted::{NOW, World};
+use crate::fake_transport::{NOW, TestServer};
 
 const ISSUER: &str = "https://as.example";
 
-/// An issuer's key.
+/// The signing key of an issuer.
 struct Key(EcdsaKeyPair);
 
 impl Key {
@@ -48,7 +48,7 @@ fn claims() -> String {
     )
 }
 
-fn answer(id_token: Option<&str>) -> TokenResponse {
+fn token_response(id_token: Option<&str>) -> TokenResponse {
     TokenResponse {
         access_token: Secret::from_text("at-1"),
         token_type: "Bearer".to_owned(),
@@ -61,18 +61,18 @@ fn answer(id_token: Option<&str>) -> TokenResponse {
 }
 
 /// A provider with a known issuer, with or without published keys.
-async fn provider(world: &World, with_keys: bool) -> ProviderSnapshot {
-    let mut provider = world.provider(".oauth2", &by_hand(r#""issuer":"https://as.example""#)).await;
+async fn provider(test: &TestServer, with_keys: bool) -> ProviderSnapshot {
+    let mut provider = test.provider(".oauth2", &by_hand(r#""issuer":"https://as.example""#)).await;
     provider.endpoints.jwks = with_keys.then(|| "https://as.example/jwks".to_owned());
     provider
 }
 
 async fn identified(
-    world: &World,
+    test: &TestServer,
     provider: &ProviderSnapshot,
     id_token: Option<&str>,
 ) -> Result<Option<Account>, ProviderError> {
-    world.server.identify(provider, &answer(id_token), Some("n-1".to_owned())).await
+    test.server.identify(provider, &token_response(id_token), Some("n-1".to_owned())).await
 }
 
 fn alice() -> Account {
@@ -80,15 +80,15 @@ fn alice() -> Account {
 }
 
 #[tokio::test]
-async fn r35_a_checked_id_token_names_the_account() {
-    let (world, key) = (World::new(), Key::new());
-    let provider = provider(&world, true).await;
-    world.transport.says(200, key.jwks("k1"));
+async fn r35_a_valid_id_token_identifies_the_account() {
+    let (test, key) = (TestServer::new(), Key::new());
+    let provider = provider(&test, true).await;
+    test.transport.respond(200, key.jwks("k1"));
     let token = key.sign(HEADER, &claims());
-    assert_eq!(identified(&world, &provider, Some(&token)).await, Ok(Some(alice())));
-    assert_eq!(identified(&world, &provider, Some(&token)).await, Ok(Some(alice())));
-    assert_eq!(world.transport.sent().len(), 1, "keys are remembered, userinfo is not needed");
-    assert!(world.transport.last().authorization.is_none());
+    assert_eq!(identified(&test, &provider, Some(&token)).await, Ok(Some(alice())));
+    assert_eq!(identified(&test, &provider, Some(&token)).await, Ok(Some(alice())));
+    assert_eq!(test.transport.sent().len(), 1, "keys are cached and userinfo is not requested");
+    assert!(test.transport.last().authorization.is_none());
 }
 
 #[tokio::test]
@@ -110,33 +110,33 @@ async fn r35_an_id_token_with_a_wrong_claim_is_refused() {
         (&format!("\"exp\":{},", NOW + 300), ""),
         (r#""sub":"sub-1""#, r#""sub":"sub-1","sub":"sub-2""#),
     ] {
-        let world = World::new();
-        let provider = provider(&world, false).await;
+        let test = TestServer::new();
+        let provider = provider(&test, false).await;
         let changed = claims().replacen(from, to, 1);
         assert_ne!(changed, claims(), "{from}");
         let token = key.sign(HEADER, &changed);
-        assert_eq!(identified(&world, &provider, Some(&token)).await, Err(ProviderError::Malformed), "{to}");
+        assert_eq!(identified(&test, &provider, Some(&token)).await, Err(ProviderError::Malformed), "{to}");
     }
-    let world = World::new();
-    let provider = provider(&world, false).await;
+    let test = TestServer::new();
+    let provider = provider(&test, false).await;
     let shared = claims().replace(r#""aud":"client-1""#, r#""aud":["client-1","client-2"],"azp":"client-1""#);
-    assert_eq!(identified(&world, &provider, Some(&key.sign(HEADER, &shared))).await, Ok(Some(alice())));
+    assert_eq!(identified(&test, &provider, Some(&key.sign(HEADER, &shared))).await, Ok(Some(alice())));
 }
 
 #[tokio::test]
-async fn r35_a_signature_is_checked_where_keys_can_be_had() {
-    let (honest, stranger) = (Key::new(), Key::new());
-    let good = honest.sign(HEADER, &claims());
+async fn r35_the_signature_is_verified_if_the_issuer_publishes_keys() {
+    let (issuer, other) = (Key::new(), Key::new());
+    let good = issuer.sign(HEADER, &claims());
     let (signed, _) = good.rsplit_once('.').unwrap();
     let unsigned = |header: &str| format!("{}.{}.", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims()));
     for token in [
-        stranger.sign(HEADER, &claims()),
-        honest.sign(r#"{"alg":"ES256","kid":"k2"}"#, &claims()),
-        honest.sign(r#"{"alg":"ES384","kid":"k1"}"#, &claims()),
-        honest.sign(r#"{"alg":"RS256","kid":"k1"}"#, &claims()),
-        honest.sign(r#"{"alg":"HS256","kid":"k1"}"#, &claims()),
-        honest.sign(r#"{"alg":"ES256","kid":"k1","crit":["b64"],"b64":false}"#, &claims()),
-        honest.sign(r#"{"kid":"k1"}"#, &claims()),
+        other.sign(HEADER, &claims()),
+        issuer.sign(r#"{"alg":"ES256","kid":"k2"}"#, &claims()),
+        issuer.sign(r#"{"alg":"ES384","kid":"k1"}"#, &claims()),
+        issuer.sign(r#"{"alg":"RS256","kid":"k1"}"#, &claims()),
+        issuer.sign(r#"{"alg":"HS256","kid":"k1"}"#, &claims()),
+        issuer.sign(r#"{"alg":"ES256","kid":"k1","crit":["b64"],"b64":false}"#, &claims()),
+        issuer.sign(r#"{"kid":"k1"}"#, &claims()),
         unsigned(r#"{"alg":"none"}"#),
         unsigned(HEADER),
         format!("{signed}.AAAA"),
@@ -144,51 +144,51 @@ async fn r35_a_signature_is_checked_where_keys_can_be_had() {
         signed.to_owned(),
         "x".to_owned(),
     ] {
-        let world = World::new();
-        let provider = provider(&world, true).await;
-        world.transport.says(200, honest.jwks("k1")).says(200, honest.jwks("k1"));
-        assert_eq!(identified(&world, &provider, Some(&token)).await, Err(ProviderError::Malformed), "{token}");
+        let test = TestServer::new();
+        let provider = provider(&test, true).await;
+        test.transport.respond(200, issuer.jwks("k1")).respond(200, issuer.jwks("k1"));
+        assert_eq!(identified(&test, &provider, Some(&token)).await, Err(ProviderError::Malformed), "{token}");
     }
 }
 
 #[tokio::test]
 async fn r35_none_and_shared_keys_are_refused_even_without_published_keys() {
-    let (world, key) = (World::new(), Key::new());
-    let provider = provider(&world, false).await;
+    let (test, key) = (TestServer::new(), Key::new());
+    let provider = provider(&test, false).await;
     for alg in ["none", "None", "HS256", "HS512", ""] {
         let token = key.sign(&format!(r#"{{"alg":"{alg}"}}"#), &claims());
-        assert_eq!(identified(&world, &provider, Some(&token)).await, Err(ProviderError::Malformed), "{alg}");
+        assert_eq!(identified(&test, &provider, Some(&token)).await, Err(ProviderError::Malformed), "{alg}");
     }
 }
 
 #[tokio::test]
-async fn a_new_key_is_found_by_asking_once_more() {
-    let (world, old, new) = (World::new(), Key::new(), Key::new());
-    let provider = provider(&world, true).await;
-    world.transport.says(200, old.jwks("k1")).says(200, new.jwks("k2"));
+async fn a_new_key_is_found_by_a_second_request() {
+    let (test, old, new) = (TestServer::new(), Key::new(), Key::new());
+    let provider = provider(&test, true).await;
+    test.transport.respond(200, old.jwks("k1")).respond(200, new.jwks("k2"));
     let token = new.sign(r#"{"alg":"ES256","kid":"k2"}"#, &claims());
-    assert_eq!(identified(&world, &provider, Some(&token)).await, Ok(Some(alice())));
-    assert_eq!(world.transport.sent().len(), 2);
+    assert_eq!(identified(&test, &provider, Some(&token)).await, Ok(Some(alice())));
+    assert_eq!(test.transport.sent().len(), 2);
 }
 
 #[tokio::test]
-async fn r35_userinfo_tells_what_the_id_token_does_not() {
-    let (world, key) = (World::new(), Key::new());
-    let provider = provider(&world, false).await;
+async fn r35_userinfo_supplies_claims_missing_in_the_id_token() {
+    let (test, key) = (TestServer::new(), Key::new());
+    let provider = provider(&test, false).await;
     let bare = key.sign(HEADER, &claims().replace(r#","email":"alice@example.test""#, ""));
-    world.transport.says(200, r#"{"sub":"sub-1","preferred_username":"alice"}"#);
-    let account = identified(&world, &provider, Some(&bare)).await.unwrap().unwrap();
+    test.transport.respond(200, r#"{"sub":"sub-1","preferred_username":"alice"}"#);
+    let account = identified(&test, &provider, Some(&bare)).await.unwrap().unwrap();
     assert_eq!((account.subject.as_str(), account.label.as_str()), ("sub-1", "alice"));
-    assert_eq!(world.transport.last().authorization.as_deref(), Some("Bearer at-1"));
+    assert_eq!(test.transport.last().authorization.as_deref(), Some("Bearer at-1"));
 
-    world.transport.says(200, r#"{"sub":"sub-2","email":"mallory@example.test"}"#);
-    assert_eq!(identified(&world, &provider, Some(&bare)).await, Err(ProviderError::Malformed), "another subject");
+    test.transport.respond(200, r#"{"sub":"sub-2","email":"mallory@example.test"}"#);
+    assert_eq!(identified(&test, &provider, Some(&bare)).await, Err(ProviderError::Malformed), "another subject");
 }
 
 #[tokio::test]
-async fn r35_userinfo_alone_names_the_account() {
-    let world = World::new();
-    let provider = world.provider(".oauth2", BY_HAND).await;
+async fn r35_userinfo_alone_identifies_the_account() {
+    let test = TestServer::new();
+    let provider = test.provider(".oauth2", BY_HAND).await;
     for (body, subject, label) in [
         (r#"{"sub":"s","email":"e","name":"n"}"#, "s", "e"),
         (r#"{"id":9007199254740993,"login":"octo"}"#, "9007199254740993", "octo"),
@@ -196,18 +196,18 @@ async fn r35_userinfo_alone_names_the_account() {
         (r#"{"sub":"s"}"#, "s", "s"),
         (r#"{"sub":"s","email":"a\u0000b\u202ec\r\nd"}"#, "s", "abcd"),
     ] {
-        world.transport.says(200, body);
-        let account = identified(&world, &provider, None).await.unwrap().unwrap();
+        test.transport.respond(200, body);
+        let account = identified(&test, &provider, None).await.unwrap().unwrap();
         assert_eq!((account.subject.as_str(), account.label.as_str()), (subject, label), "{body}");
     }
 }
 
-/// Userinfo is for the label: what it refuses or garbles costs nobody the grant, and what the ID token told stays told.
+/// Userinfo only serves the label: an error there does not fail the grant, and the subject of the ID token is kept.
 #[tokio::test]
-async fn r35_a_userinfo_that_cannot_be_read_tells_nothing() {
-    let (world, key) = (World::new(), Key::new());
-    let by_hand = world.provider(".oauth2", BY_HAND).await;
-    let with_issuer = provider(&world, false).await;
+async fn r35_an_unreadable_userinfo_counts_as_absent() {
+    let (test, key) = (TestServer::new(), Key::new());
+    let by_hand = test.provider(".oauth2", BY_HAND).await;
+    let with_issuer = provider(&test, false).await;
     let bare = key.sign(HEADER, &claims().replace(r#","email":"alice@example.test""#, ""));
     let subject_alone = Account { subject: "sub-1".to_owned(), label: "sub-1".to_owned() };
     for (status, body) in [
@@ -220,39 +220,39 @@ async fn r35_a_userinfo_that_cannot_be_read_tells_nothing() {
         (429, ""),
         (500, ""),
     ] {
-        world.transport.says(status, body).says(status, body);
-        assert_eq!(identified(&world, &by_hand, None).await, Ok(None), "{status} {body}");
-        let known = identified(&world, &with_issuer, Some(&bare)).await;
+        test.transport.respond(status, body).respond(status, body);
+        assert_eq!(identified(&test, &by_hand, None).await, Ok(None), "{status} {body}");
+        let known = identified(&test, &with_issuer, Some(&bare)).await;
         assert_eq!(known, Ok(Some(subject_alone.clone())), "{status} {body}");
     }
     for body in ["{}", r#"{"email":"e"}"#] {
-        world.transport.says(200, body);
-        assert_eq!(identified(&world, &by_hand, None).await, Ok(None), "a label without a subject: {body}");
-        world.transport.says(200, body);
-        let other = identified(&world, &with_issuer, Some(&bare)).await;
+        test.transport.respond(200, body);
+        assert_eq!(identified(&test, &by_hand, None).await, Ok(None), "a label without a subject: {body}");
+        test.transport.respond(200, body);
+        let other = identified(&test, &with_issuer, Some(&bare)).await;
         assert_eq!(other, Err(ProviderError::Malformed), "the subject must be the same: {body}");
     }
-    world.transport.fails(TransportError::Cut);
-    assert_eq!(identified(&world, &by_hand, None).await, Ok(None));
+    test.transport.fail(TransportError::Cut);
+    assert_eq!(identified(&test, &by_hand, None).await, Ok(None));
 }
 
 #[tokio::test]
-async fn r35_who_does_not_tell_is_not_asked() {
-    let world = World::new();
+async fn r35_without_a_userinfo_endpoint_no_request_is_sent() {
+    let test = TestServer::new();
     let config = BY_HAND.replace(r#""userinfoUrl":"https://as.example/userinfo","#, "");
-    let provider = world.provider(".oauth2", &config).await;
-    assert_eq!(identified(&world, &provider, None).await, Ok(None));
-    assert_eq!(identified(&world, &provider, Some("an.id.token")).await, Ok(None), "nobody knows its issuer");
+    let provider = test.provider(".oauth2", &config).await;
+    assert_eq!(identified(&test, &provider, None).await, Ok(None));
+    assert_eq!(identified(&test, &provider, Some("an.id.token")).await, Ok(None), "its issuer is not known");
 }
 
 #[tokio::test]
-async fn r35_github_names_its_users_by_number() {
-    let world = World::new();
-    let provider = world.provider(".github", "{}").await;
-    world.transport.says(200, r#"{"login":"octocat","id":583231,"node_id":"x","name":"The Octocat","email":null}"#);
-    let account = identified(&world, &provider, None).await.unwrap().unwrap();
+async fn r35_github_accounts_are_identified_by_number() {
+    let test = TestServer::new();
+    let provider = test.provider(".github", "{}").await;
+    test.transport.respond(200, r#"{"login":"octocat","id":583231,"node_id":"x","name":"The Octocat","email":null}"#);
+    let account = identified(&test, &provider, None).await.unwrap().unwrap();
     assert_eq!((account.subject.as_str(), account.label.as_str()), ("583231", "octocat"));
-    let sent = world.transport.last();
+    let sent = test.transport.last();
     assert_eq!(sent.url, "https://api.github.com/user");
     assert!(sent.headers["user-agent"].to_str().unwrap().starts_with("grantry/"));
 }

@@ -4,7 +4,7 @@ use grantry_domain::ports::{AuthorizationServer as _, ProviderError, ProviderPro
 use grantry_domain::provider::{BindingKind, CallbackPath, ProviderSnapshot};
 
 use super::BY_HAND;
-use crate::scripted::{REDIRECT_URI, World, definition};
+use crate::fake_transport::{REDIRECT_URI, TestServer, connector_config};
 use crate::{EgressPolicy, ProfileOptions, TransportError};
 
 const ISSUER: &str = "https://as.example/tenant";
@@ -19,46 +19,46 @@ fn document(edit: impl Fn(&str) -> String) -> String {
     )
 }
 
-fn honest() -> String {
+fn valid() -> String {
     document(str::to_owned)
 }
 
-async fn resolve(world: &World, config: &str) -> Result<ProviderSnapshot, ProviderError> {
-    let settings = world.profiles.settings(&definition(".oauth2", config)).unwrap();
-    world.server.resolve(&settings, REDIRECT_URI, config).await
+async fn resolve(test: &TestServer, config: &str) -> Result<ProviderSnapshot, ProviderError> {
+    let settings = test.profiles.settings(&connector_config(".oauth2", config)).unwrap();
+    test.server.resolve(&settings, REDIRECT_URI, config).await
 }
 
 #[tokio::test]
 async fn r11_metadata_is_frozen_into_the_provider() {
-    let world = World::new();
-    let settings = world.profiles.settings(&definition(".oauth2", CONFIG)).unwrap();
+    let test = TestServer::new();
+    let settings = test.profiles.settings(&connector_config(".oauth2", CONFIG)).unwrap();
     assert_eq!((settings.kind, settings.callback), (BindingKind::Issuer, CallbackPath::Shared));
     assert!(settings.endpoints.is_none());
-    world.transport.says(200, honest());
-    let provider = resolve(&world, CONFIG).await.unwrap();
-    assert_eq!(world.transport.last().url, "https://as.example/.well-known/oauth-authorization-server/tenant");
+    test.transport.respond(200, valid());
+    let provider = resolve(&test, CONFIG).await.unwrap();
+    assert_eq!(test.transport.last().url, "https://as.example/.well-known/oauth-authorization-server/tenant");
     assert_eq!(provider.issuer.as_deref(), Some(ISSUER));
     assert!(provider.issuer_in_response);
     assert_eq!(provider.endpoints.token, "https://as.example/token");
     assert_eq!(provider.endpoints.jwks.as_deref(), Some("https://as.example/jwks"));
     assert_eq!((provider.redirect_uri.as_str(), provider.config.as_str()), (REDIRECT_URI, CONFIG));
 
-    assert!(resolve(&world, CONFIG).await.is_ok());
-    assert_eq!(world.transport.sent().len(), 1, "metadata is remembered");
+    assert!(resolve(&test, CONFIG).await.is_ok());
+    assert_eq!(test.transport.sent().len(), 1, "metadata is cached");
 }
 
 #[tokio::test]
-async fn r11_the_second_place_is_asked_when_the_first_has_no_document() {
+async fn r11_the_second_url_is_requested_if_the_first_has_no_document() {
     for (status, body) in [(404, ""), (200, "<!doctype html>"), (500, ""), (302, "")] {
-        let world = World::new();
-        world.transport.says(status, body).says(200, honest());
-        assert!(resolve(&world, CONFIG).await.is_ok(), "{status}");
-        assert_eq!(world.transport.last().url, "https://as.example/tenant/.well-known/openid-configuration");
+        let test = TestServer::new();
+        test.transport.respond(status, body).respond(200, valid());
+        assert!(resolve(&test, CONFIG).await.is_ok(), "{status}");
+        assert_eq!(test.transport.last().url, "https://as.example/tenant/.well-known/openid-configuration");
     }
 }
 
 #[tokio::test]
-async fn r11_an_issuer_that_differs_by_anything_is_refused() {
+async fn r11_an_issuer_that_differs_in_any_character_is_refused() {
     for other in [
         "https://as.example/Tenant",
         "https://as.example/tenant/",
@@ -70,11 +70,11 @@ async fn r11_an_issuer_that_differs_by_anything_is_refused() {
         "https://evil.test/tenant",
         "",
     ] {
-        let world = World::new();
+        let test = TestServer::new();
         let issuer = format!("\"issuer\":\"{other}\"");
-        world.transport.says(200, document(|text| text.replacen(&format!("\"issuer\":\"{ISSUER}\""), &issuer, 1)));
-        assert_eq!(resolve(&world, CONFIG).await, Err(ProviderError::BadMetadata), "{other}");
-        assert_eq!(world.transport.sent().len(), 1, "a wrong document ends the search");
+        test.transport.respond(200, document(|text| text.replacen(&format!("\"issuer\":\"{ISSUER}\""), &issuer, 1)));
+        assert_eq!(resolve(&test, CONFIG).await, Err(ProviderError::BadMetadata), "{other}");
+        assert_eq!(test.transport.sent().len(), 1, "an invalid document ends the search");
     }
 }
 
@@ -93,15 +93,15 @@ async fn r11_every_endpoint_passes_the_policy() {
             "/x",
             "",
         ] {
-            let world = World::new();
-            world.transport.says(200, document(|text| text.replace(&format!("https://as.example/{name}"), bad)));
-            assert_eq!(resolve(&world, CONFIG).await, Err(ProviderError::BadMetadata), "{name} {bad}");
+            let test = TestServer::new();
+            test.transport.respond(200, document(|text| text.replace(&format!("https://as.example/{name}"), bad)));
+            assert_eq!(resolve(&test, CONFIG).await, Err(ProviderError::BadMetadata), "{name} {bad}");
         }
     }
 }
 
 #[tokio::test]
-async fn r11_documents_that_lack_or_break_something_are_refused() {
+async fn r11_incomplete_and_invalid_documents_are_refused() {
     let edits: [(&str, &str); 6] = [
         (r#""authorization_endpoint":"https://as.example/authorize","#, ""),
         (r#""token_endpoint":"https://as.example/token","#, ""),
@@ -111,65 +111,65 @@ async fn r11_documents_that_lack_or_break_something_are_refused() {
         (r#""scopes_supported""#, r#""require_pushed_authorization_requests":true,"scopes_supported""#),
     ];
     for (from, to) in edits {
-        let world = World::new();
+        let test = TestServer::new();
         let broken = document(|text| text.replacen(from, to, 1));
-        assert_ne!(broken, honest());
-        world.transport.says(200, broken.clone()).says(200, broken);
-        assert_eq!(resolve(&world, CONFIG).await, Err(ProviderError::BadMetadata), "{to}");
+        assert_ne!(broken, valid());
+        test.transport.respond(200, broken.clone()).respond(200, broken);
+        assert_eq!(resolve(&test, CONFIG).await, Err(ProviderError::BadMetadata), "{to}");
     }
 }
 
-/// The connectors of issuer mode share one redirect URI. That is safe only while every response names its issuer: without
-/// `iss` an attacker's issuer could collect codes of an honest provider.
+/// Connectors in issuer mode share one redirect URI. That is safe only if every response contains `iss`: without it an
+/// attacker's issuer could collect codes of another provider.
 #[tokio::test]
 async fn r10_an_issuer_that_does_not_announce_iss_is_refused() {
     for value in ["false", "null", "\"true\"", "1"] {
-        let world = World::new();
-        world.transport.says(200, document(|text| text.replace("supported\":true", &format!("supported\":{value}"))));
-        assert_eq!(resolve(&world, CONFIG).await, Err(ProviderError::BadMetadata), "{value}");
+        let test = TestServer::new();
+        test.transport.respond(200, document(|text| text.replace("supported\":true", &format!("supported\":{value}"))));
+        assert_eq!(resolve(&test, CONFIG).await, Err(ProviderError::BadMetadata), "{value}");
     }
 }
 
 #[tokio::test]
-async fn failures_are_told_apart_and_not_remembered() {
-    let world = World::new();
-    world.transport.fails(TransportError::NotSent);
-    assert_eq!(resolve(&world, CONFIG).await, Err(ProviderError::NotSent));
-    world.transport.says(503, "").says(503, "");
-    assert_eq!(resolve(&world, CONFIG).await, Err(ProviderError::NoResponse));
-    world.transport.says(404, "").says(404, "");
-    assert_eq!(resolve(&world, CONFIG).await, Err(ProviderError::BadMetadata));
-    world.transport.says(200, honest());
-    assert!(resolve(&world, CONFIG).await.is_ok());
+async fn errors_are_distinguished_and_not_cached() {
+    let test = TestServer::new();
+    test.transport.fail(TransportError::NotSent);
+    assert_eq!(resolve(&test, CONFIG).await, Err(ProviderError::NotSent));
+    test.transport.respond(503, "").respond(503, "");
+    assert_eq!(resolve(&test, CONFIG).await, Err(ProviderError::NoResponse));
+    test.transport.respond(404, "").respond(404, "");
+    assert_eq!(resolve(&test, CONFIG).await, Err(ProviderError::BadMetadata));
+    test.transport.respond(200, valid());
+    assert!(resolve(&test, CONFIG).await.is_ok());
 }
 
 #[tokio::test]
-async fn callers_at_the_same_time_share_one_request() {
-    let world = World::new();
-    world.transport.says(200, honest());
-    let (one, two, three) = tokio::join!(resolve(&world, CONFIG), resolve(&world, CONFIG), resolve(&world, CONFIG));
+async fn concurrent_callers_share_one_request() {
+    let test = TestServer::new();
+    test.transport.respond(200, valid());
+    let (one, two, three) = tokio::join!(resolve(&test, CONFIG), resolve(&test, CONFIG), resolve(&test, CONFIG));
     assert!(one.is_ok() && two.is_ok() && three.is_ok());
-    assert_eq!(world.transport.sent().len(), 1);
+    assert_eq!(test.transport.sent().len(), 1);
 }
 
 #[tokio::test]
-async fn lesson_25_written_endpoints_are_judged_again_at_start() {
-    let wide = World::new();
-    let settings = wide.profiles.settings(&definition(".oauth2", BY_HAND)).unwrap();
+async fn lesson_25_configured_endpoints_are_checked_again_at_start() {
+    let wide = TestServer::new();
+    let settings = wide.profiles.settings(&connector_config(".oauth2", BY_HAND)).unwrap();
     for allowed in [["as.example"], ["api.example"], ["other.example"]] {
-        let narrow = World::with(EgressPolicy::new(&allowed, &[]).unwrap(), ProfileOptions::default());
+        let narrow = TestServer::with(EgressPolicy::new(&allowed, &[]).unwrap(), ProfileOptions::default());
         let resolved = narrow.server.resolve(&settings, REDIRECT_URI, BY_HAND).await;
         assert_eq!(resolved, Err(ProviderError::NotAllowed), "{allowed:?}");
     }
     assert!(wide.server.resolve(&settings, REDIRECT_URI, BY_HAND).await.is_ok());
-    assert!(wide.transport.sent().is_empty(), "written endpoints need no request");
+    assert!(wide.transport.sent().is_empty(), "configured endpoints need no request");
 }
 
 #[tokio::test]
-async fn lesson_25_an_issuer_outside_the_policy_is_not_asked() {
-    let wide = World::new();
-    let settings = wide.profiles.settings(&definition(".oauth2", CONFIG)).unwrap();
-    let narrow = World::with(EgressPolicy::new(&["api.example"], &[]).unwrap(), ProfileOptions::default());
+async fn lesson_25_no_request_goes_to_an_issuer_outside_the_policy() {
+    let wide = TestServer::new();
+    let settings = wide.profiles.settings(&connector_config(".oauth2", CONFIG)).unwrap();
+    let narrow = TestServer::with(EgressPolicy::new(&["api.example"], &[]).unwrap(), ProfileOptions::default());
     assert_eq!(narrow.server.resolve(&settings, REDIRECT_URI, CONFIG).await, Err(ProviderError::NotAllowed));
     assert!(narrow.transport.sent().is_empty());
 }

@@ -1,12 +1,13 @@
-//! Requests and answers over a scripted transport.
+//! Requests and responses over a scripted transport.
 
 mod authorization;
+mod exchanges;
 mod identity;
 mod metadata;
 mod revocation;
 mod token;
 
-/// A connector with hand-written endpoints.
+/// A connector that contains its endpoints.
 const BY_HAND: &str = r#"{"authorizationUrl":"https://as.example/authorize","tokenUrl":"https://as.example/token",
     "revocationUrl":"https://as.example/revoke","userinfoUrl":"https://as.example/userinfo",
     "baseUrl":"https://api.example/v1"}"#;

@@ -7,20 +7,25 @@ use grantry_domain::secret::Secret;
 
 use super::{BY_HAND, by_hand};
 use crate::TransportError;
-use crate::scripted::{World, client};
+use crate::fake_transport::{TestServer, client};
 
-async fn revoked(world: &World, profile: &str, config: &str, kind: TokenKind) -> Result<RevocationResponse, ProviderError> {
-    let provider = world.provider(profile, config).await;
-    world.server.revoke(&provider, &client(), &Secret::from_text("token/1"), kind).await
+async fn revoked(
+    test: &TestServer,
+    profile: &str,
+    config: &str,
+    kind: TokenKind,
+) -> Result<RevocationResponse, ProviderError> {
+    let provider = test.provider(profile, config).await;
+    test.server.revoke(&provider, &client(), &Secret::from_text("token/1"), kind).await
 }
 
 #[tokio::test]
-async fn r50_the_hint_names_the_kind_of_the_token() {
-    let world = World::new();
+async fn r50_the_hint_matches_the_type_of_the_token() {
+    let test = TestServer::new();
     for (kind, hint) in [(TokenKind::Refresh, "refresh_token"), (TokenKind::Access, "access_token")] {
-        world.transport.says(200, "");
-        assert_eq!(revoked(&world, ".oauth2", BY_HAND, kind).await, Ok(RevocationResponse::Done));
-        let sent = world.transport.last();
+        test.transport.respond(200, "");
+        assert_eq!(revoked(&test, ".oauth2", BY_HAND, kind).await, Ok(RevocationResponse::Done));
+        let sent = test.transport.last();
         assert_eq!((sent.method.as_str(), sent.url.as_str()), ("POST", "https://as.example/revoke"));
         assert_eq!(sent.param("token").as_deref(), Some("token/1"));
         assert_eq!(sent.param("token_type_hint").as_deref(), Some(hint));
@@ -29,16 +34,16 @@ async fn r50_the_hint_names_the_kind_of_the_token() {
 }
 
 #[tokio::test]
-async fn r50_the_refresh_token_goes_first() {
-    let world = World::new();
-    let order = |provider| world.server.revocation_order(&provider);
-    assert_eq!(order(world.provider(".oauth2", BY_HAND).await), [TokenKind::Refresh, TokenKind::Access]);
-    assert_eq!(order(world.provider(".github", "{}").await), [TokenKind::Access]);
+async fn r50_the_refresh_token_is_revoked_first() {
+    let test = TestServer::new();
+    let order = |provider| test.server.revocation_order(&provider);
+    assert_eq!(order(test.provider(".oauth2", BY_HAND).await), [TokenKind::Refresh, TokenKind::Access]);
+    assert_eq!(order(test.provider(".github", "{}").await), [TokenKind::Access]);
 }
 
 #[tokio::test]
-async fn r50_answers_of_the_revocation_endpoint() {
-    let world = World::new();
+async fn r50_responses_of_the_revocation_endpoint() {
+    let test = TestServer::new();
     let throttled = |seconds, unprocessed| {
         Err(ProviderError::Throttled { retry_after: Some(Duration::from_secs(seconds)), unprocessed })
     };
@@ -56,33 +61,33 @@ async fn r50_answers_of_the_revocation_endpoint() {
         (503, None, "", Err(ProviderError::NoResponse)),
     ] {
         let headers: Vec<_> = retry_after.map(|value| ("retry-after", value)).into_iter().collect();
-        world.transport.says_with(status, &headers, body);
-        assert_eq!(revoked(&world, ".oauth2", BY_HAND, TokenKind::Refresh).await, expected, "{status} {body}");
+        test.transport.respond_with(status, &headers, body);
+        assert_eq!(revoked(&test, ".oauth2", BY_HAND, TokenKind::Refresh).await, expected, "{status} {body}");
     }
-    world.transport.fails(TransportError::Cut);
-    assert_eq!(revoked(&world, ".oauth2", BY_HAND, TokenKind::Refresh).await, Err(ProviderError::NoResponse));
+    test.transport.fail(TransportError::Cut);
+    assert_eq!(revoked(&test, ".oauth2", BY_HAND, TokenKind::Refresh).await, Err(ProviderError::NoResponse));
 }
 
 #[tokio::test]
-async fn a_provider_without_revocation_says_so_without_a_request() {
-    let world = World::new();
+async fn a_provider_without_a_revocation_endpoint_receives_no_request() {
+    let test = TestServer::new();
     let config = BY_HAND.replace(r#""revocationUrl":"https://as.example/revoke","#, "");
-    assert_eq!(revoked(&world, ".oauth2", &config, TokenKind::Refresh).await, Ok(RevocationResponse::NotSupported));
-    assert!(world.transport.sent().is_empty());
+    assert_eq!(revoked(&test, ".oauth2", &config, TokenKind::Refresh).await, Ok(RevocationResponse::NotSupported));
+    assert!(test.transport.sent().is_empty());
 }
 
 #[tokio::test]
 async fn r50_a_public_client_revokes_with_its_id() {
-    let world = World::new();
-    world.transport.says(200, "");
+    let test = TestServer::new();
+    test.transport.respond(200, "");
     let config = by_hand(r#""clientAuth":"none""#);
-    assert_eq!(revoked(&world, ".oauth2", &config, TokenKind::Access).await, Ok(RevocationResponse::Done));
-    assert_eq!(world.transport.last().param("client_id").as_deref(), Some("client-1"));
+    assert_eq!(revoked(&test, ".oauth2", &config, TokenKind::Access).await, Ok(RevocationResponse::Done));
+    assert_eq!(test.transport.last().param("client_id").as_deref(), Some("client-1"));
 }
 
 #[tokio::test]
-async fn r50_github_has_a_call_of_its_own() {
-    let world = World::new();
+async fn r50_github_has_a_vendor_specific_request() {
+    let test = TestServer::new();
     for (status, expected) in [
         (204, Ok(RevocationResponse::Done)),
         (404, Ok(RevocationResponse::Done)),
@@ -90,17 +95,17 @@ async fn r50_github_has_a_call_of_its_own() {
         (422, Err(ProviderError::Malformed)),
         (500, Err(ProviderError::NoResponse)),
     ] {
-        world.transport.says(status, "");
-        let provider = world.provider(".github", "{}").await;
+        test.transport.respond(status, "");
+        let provider = test.provider(".github", "{}").await;
         let token = Secret::from_text("gho_\"x\\");
-        assert_eq!(world.server.revoke(&provider, &client(), &token, TokenKind::Access).await, expected, "{status}");
+        assert_eq!(test.server.revoke(&provider, &client(), &token, TokenKind::Access).await, expected, "{status}");
     }
-    let sent = world.transport.last();
+    let sent = test.transport.last();
     assert_eq!((sent.method.as_str(), sent.url.as_str()), ("DELETE", "https://api.github.com/applications/client-1/token"));
     assert_eq!(sent.body, r#"{"access_token":"gho_\"x\\"}"#);
     assert_eq!(sent.headers["content-type"], "application/json");
     assert_eq!(sent.authorization.as_deref(), Some("Basic Y2xpZW50LTE6Y2xpZW50LXNlY3JldC1jYW5hcnk="));
-    let before = world.transport.sent().len();
-    assert_eq!(revoked(&world, ".github", "{}", TokenKind::Refresh).await, Ok(RevocationResponse::NotSupported));
-    assert_eq!(world.transport.sent().len(), before);
+    let before = test.transport.sent().len();
+    assert_eq!(revoked(&test, ".github", "{}", TokenKind::Refresh).await, Ok(RevocationResponse::NotSupported));
+    assert_eq!(test.transport.sent().len(), before);
 }

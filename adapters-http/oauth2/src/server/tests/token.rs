@@ -5,23 +5,23 @@ use grantry_domain::provider::Scopes;
 use grantry_domain::secret::Secret;
 
 use super::{BY_HAND, by_hand};
-use crate::scripted::{REDIRECT_URI, World, client, text};
+use crate::fake_transport::{REDIRECT_URI, TestServer, client, text};
 use crate::{EgressPolicy, ProfileOptions, TransportError};
 
-const ANSWER: &str = r#"{"access_token":"at-1","token_type":"Bearer","refresh_token":"rt-2","expires_in":60}"#;
+const RESPONSE: &str = r#"{"access_token":"at-1","token_type":"Bearer","refresh_token":"rt-2","expires_in":60}"#;
 
 fn secret(value: &str) -> Secret {
     Secret::from_text(value)
 }
 
 #[tokio::test]
-async fn r07_the_code_is_exchanged_with_the_very_redirect_uri() {
-    let world = World::new();
-    let provider = world.provider(".oauth2", BY_HAND).await;
-    world.transport.says(200, ANSWER);
-    let answer = world.server.exchange(&provider, &client(), &secret("c/1"), &secret("verifier")).await.ok().unwrap();
-    assert_eq!(text(&answer.access_token), "at-1");
-    let sent = world.transport.last();
+async fn r07_the_code_is_exchanged_with_the_same_redirect_uri() {
+    let test = TestServer::new();
+    let provider = test.provider(".oauth2", BY_HAND).await;
+    test.transport.respond(200, RESPONSE);
+    let response = test.server.exchange(&provider, &client(), &secret("c/1"), &secret("verifier")).await.ok().unwrap();
+    assert_eq!(text(&response.access_token), "at-1");
+    let sent = test.transport.last();
     assert_eq!((sent.method.as_str(), sent.url.as_str()), ("POST", "https://as.example/token"));
     assert_eq!(sent.headers["content-type"], "application/x-www-form-urlencoded");
     assert_eq!(sent.headers["accept"], "application/json");
@@ -36,8 +36,8 @@ async fn r07_the_code_is_exchanged_with_the_very_redirect_uri() {
 }
 
 #[tokio::test]
-async fn r16_the_client_proves_itself_in_one_way_only() {
-    let world = World::new();
+async fn r16_the_client_authenticates_in_one_way_only() {
+    let test = TestServer::new();
     for (setting, basic, id, in_body) in [
         (r#""clientAuth":"basic""#, true, None, None),
         (r#""useBasicAuth":true"#, true, None, None),
@@ -45,10 +45,10 @@ async fn r16_the_client_proves_itself_in_one_way_only() {
         (r#""useBasicAuth":false"#, false, Some("client-1"), Some("client-secret-canary")),
         (r#""clientAuth":"none""#, false, Some("client-1"), None),
     ] {
-        let provider = world.provider(".oauth2", &by_hand(setting)).await;
-        world.transport.says(200, ANSWER);
-        assert!(world.server.refresh(&provider, &client(), &secret("rt-1"), &Scopes::default()).await.is_ok());
-        let sent = world.transport.last();
+        let provider = test.provider(".oauth2", &by_hand(setting)).await;
+        test.transport.respond(200, RESPONSE);
+        assert!(test.server.refresh(&provider, &client(), &secret("rt-1"), &Scopes::default()).await.is_ok());
+        let sent = test.transport.last();
         assert_eq!(sent.authorization.is_some(), basic, "{setting}");
         assert_eq!(sent.param("client_id").as_deref(), id, "{setting}");
         assert_eq!(sent.param("client_secret").as_deref(), in_body, "{setting}");
@@ -57,33 +57,33 @@ async fn r16_the_client_proves_itself_in_one_way_only() {
 }
 
 #[tokio::test]
-async fn a_client_without_its_secret_sends_nothing() {
-    let world = World::new();
+async fn a_client_without_its_secret_sends_no_request() {
+    let test = TestServer::new();
     for setting in [r#""clientAuth":"basic""#, r#""clientAuth":"post""#] {
-        let provider = world.provider(".oauth2", &by_hand(setting)).await;
+        let provider = test.provider(".oauth2", &by_hand(setting)).await;
         let bare = ClientCredentials { secret: None };
-        let answer = world.server.refresh(&provider, &bare, &secret("rt-1"), &Scopes::default()).await;
-        assert_eq!(answer.err(), Some(ProviderError::ClientRefused));
+        let response = test.server.refresh(&provider, &bare, &secret("rt-1"), &Scopes::default()).await;
+        assert_eq!(response.err(), Some(ProviderError::ClientRefused));
     }
-    assert!(world.transport.sent().is_empty());
+    assert!(test.transport.sent().is_empty());
 }
 
 #[tokio::test]
-async fn r13_a_refresh_asks_for_no_scope_or_exactly_the_granted_ones() {
-    let world = World::new();
-    let provider = world.provider(".oauth2", &by_hand(r#""scope":"a b c d""#)).await;
-    world.transport.says(200, ANSWER).says(200, ANSWER);
-    assert!(world.server.refresh(&provider, &client(), &secret("rt-1"), &Scopes::new(["a", "b"])).await.is_ok());
-    let sent = world.transport.last();
+async fn r13_a_refresh_requests_no_scope_or_exactly_the_granted_ones() {
+    let test = TestServer::new();
+    let provider = test.provider(".oauth2", &by_hand(r#""scope":"a b c d""#)).await;
+    test.transport.respond(200, RESPONSE).respond(200, RESPONSE);
+    assert!(test.server.refresh(&provider, &client(), &secret("rt-1"), &Scopes::new(["a", "b"])).await.is_ok());
+    let sent = test.transport.last();
     let expected = [("grant_type", "refresh_token"), ("refresh_token", "rt-1")];
     assert_eq!(sent.form(), expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
 
-    let repeating = World::with(
+    let repeating = TestServer::with(
         EgressPolicy::new(&["*"], &[]).unwrap(),
         profile("[wire.refresh]\nsend_scope = true\nsend_redirect_uri = true"),
     );
     let provider = repeating.provider(".test", "{}").await;
-    repeating.transport.says(200, ANSWER);
+    repeating.transport.respond(200, RESPONSE);
     assert!(repeating.server.refresh(&provider, &client(), &secret("rt-1"), &Scopes::new(["b", "a"])).await.is_ok());
     let sent = repeating.transport.last();
     assert_eq!(sent.param("scope").as_deref(), Some("a b"));
@@ -112,12 +112,12 @@ fn profile(rules: &str) -> ProfileOptions {
 #[tokio::test]
 async fn a_renamed_client_id_and_a_dropped_response_type_are_data() {
     let rules = "[wire.authorize]\nclient_id_parameter = \"client_key\"\ndrop_response_type = true";
-    let world = World::with(EgressPolicy::new(&["*"], &[]).unwrap(), profile(rules));
-    let mut provider = world.provider(".test", "{}").await;
+    let test = TestServer::with(EgressPolicy::new(&["*"], &[]).unwrap(), profile(rules));
+    let mut provider = test.provider(".test", "{}").await;
     provider.authentication = grantry_domain::provider::ClientAuthentication::Post;
-    world.transport.says(200, ANSWER);
-    assert!(world.server.exchange(&provider, &client(), &secret("c"), &secret("v")).await.is_ok());
-    let sent = world.transport.last();
+    test.transport.respond(200, RESPONSE);
+    assert!(test.server.exchange(&provider, &client(), &secret("c"), &secret("v")).await.is_ok());
+    let sent = test.transport.last();
     assert_eq!(sent.param("client_key").as_deref(), Some("client-1"));
     assert!(sent.param("client_id").is_none());
 
@@ -128,56 +128,56 @@ async fn a_renamed_client_id_and_a_dropped_response_type_are_data() {
         nonce: None,
         login_hint: None,
     };
-    let url = world.server.authorization_url(&provider, &client(), request).await.ok().unwrap();
+    let url = test.server.authorization_url(&provider, &client(), request).await.ok().unwrap();
     assert!(text(&url).contains("client_key=client-1"));
     assert!(!text(&url).contains("client_id=") && !text(&url).contains("response_type="));
 }
 
 #[tokio::test]
-async fn r15_resources_are_named_in_token_requests() {
-    let world = World::new();
-    let mut provider = world.provider(".oauth2", BY_HAND).await;
+async fn r15_resources_are_sent_in_token_requests() {
+    let test = TestServer::new();
+    let mut provider = test.provider(".oauth2", BY_HAND).await;
     provider.resources = vec!["https://api.example/".to_owned()];
-    world.transport.says(200, ANSWER).says(200, ANSWER).says(200, ANSWER);
-    assert!(world.server.exchange(&provider, &client(), &secret("c"), &secret("v")).await.is_ok());
-    assert!(world.server.refresh(&provider, &client(), &secret("rt-1"), &Scopes::default()).await.is_ok());
-    assert!(world.server.client_credentials(&provider, &client(), &Scopes::default()).await.is_ok());
-    assert!(world.transport.sent().iter().all(|sent| sent.param("resource").as_deref() == Some("https://api.example/")));
+    test.transport.respond(200, RESPONSE).respond(200, RESPONSE).respond(200, RESPONSE);
+    assert!(test.server.exchange(&provider, &client(), &secret("c"), &secret("v")).await.is_ok());
+    assert!(test.server.refresh(&provider, &client(), &secret("rt-1"), &Scopes::default()).await.is_ok());
+    assert!(test.server.client_credentials(&provider, &client(), &Scopes::default()).await.is_ok());
+    assert!(test.transport.sent().iter().all(|sent| sent.param("resource").as_deref() == Some("https://api.example/")));
 }
 
 #[tokio::test]
-async fn the_client_gets_its_own_token() {
-    let world = World::new();
-    let provider = world.provider(".oauth2", &by_hand(r#""scopeSeparator":",""#)).await;
-    world.transport.says(200, ANSWER);
-    assert!(world.server.client_credentials(&provider, &client(), &Scopes::new(["a", "b"])).await.is_ok());
+async fn the_client_credentials_grant_returns_a_token() {
+    let test = TestServer::new();
+    let provider = test.provider(".oauth2", &by_hand(r#""scopeSeparator":",""#)).await;
+    test.transport.respond(200, RESPONSE);
+    assert!(test.server.client_credentials(&provider, &client(), &Scopes::new(["a", "b"])).await.is_ok());
     let expected = [("grant_type", "client_credentials"), ("scope", "a,b")];
-    assert_eq!(world.transport.last().form(), expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    assert_eq!(test.transport.last().form(), expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
 }
 
 #[tokio::test]
-async fn r40_nothing_is_repeated_whatever_comes_back() {
-    let world = World::new();
-    let provider = world.provider(".oauth2", BY_HAND).await;
+async fn r40_no_request_is_retried_after_any_error() {
+    let test = TestServer::new();
+    let provider = test.provider(".oauth2", BY_HAND).await;
     for (error, expected) in [
         (TransportError::NotAllowed, ProviderError::NotAllowed),
         (TransportError::NotSent, ProviderError::NotSent),
         (TransportError::Cut, ProviderError::NoResponse),
         (TransportError::TooLarge, ProviderError::Malformed),
     ] {
-        let before = world.transport.sent().len();
-        world.transport.fails(error);
-        let answer = world.server.refresh(&provider, &client(), &secret("rt-1"), &Scopes::default()).await;
-        assert_eq!(answer.err(), Some(expected));
-        assert_eq!(world.transport.sent().len(), before + 1);
+        let before = test.transport.sent().len();
+        test.transport.fail(error);
+        let response = test.server.refresh(&provider, &client(), &secret("rt-1"), &Scopes::default()).await;
+        assert_eq!(response.err(), Some(expected));
+        assert_eq!(test.transport.sent().len(), before + 1);
     }
 }
 
 #[tokio::test]
 async fn lesson_25_endpoints_that_are_no_longer_allowed_are_not_called() {
-    let wide = World::new();
+    let wide = TestServer::new();
     let provider = wide.provider(".oauth2", BY_HAND).await;
-    let narrow = World::with(EgressPolicy::new(&["api.example"], &[]).unwrap(), ProfileOptions::default());
+    let narrow = TestServer::with(EgressPolicy::new(&["api.example"], &[]).unwrap(), ProfileOptions::default());
     let server = &narrow.server;
     let (code, verifier, token) = (secret("c"), secret("v"), secret("t"));
     assert_eq!(server.exchange(&provider, &client(), &code, &verifier).await.err(), Some(ProviderError::NotAllowed));
@@ -191,34 +191,34 @@ async fn lesson_25_endpoints_that_are_no_longer_allowed_are_not_called() {
 }
 
 #[tokio::test]
-async fn lesson_25_a_single_foreign_endpoint_in_the_snapshot_is_not_called() {
-    let world = World::new();
-    let mut provider = world.provider(".oauth2", BY_HAND).await;
+async fn lesson_25_a_single_endpoint_outside_the_policy_is_not_called() {
+    let test = TestServer::new();
+    let mut provider = test.provider(".oauth2", BY_HAND).await;
     provider.endpoints.token = "https://127.0.0.1/token".to_owned();
     provider.endpoints.revocation = Some("http://as.example/revoke".to_owned());
     let token = secret("t");
-    let refreshed = world.server.refresh(&provider, &client(), &token, &Scopes::default()).await;
+    let refreshed = test.server.refresh(&provider, &client(), &token, &Scopes::default()).await;
     assert_eq!(refreshed.err(), Some(ProviderError::NotAllowed));
     let kind = grantry_domain::ports::TokenKind::Access;
-    assert_eq!(world.server.revoke(&provider, &client(), &token, kind).await.err(), Some(ProviderError::NotAllowed));
-    assert!(world.transport.sent().is_empty());
+    assert_eq!(test.server.revoke(&provider, &client(), &token, kind).await.err(), Some(ProviderError::NotAllowed));
+    assert!(test.transport.sent().is_empty());
 }
 
 #[tokio::test]
-async fn github_answers_are_understood_as_github_means_them() {
-    let world = World::new();
-    let provider = world.provider(".github", r#"{"scope":"repo read:user"}"#).await;
-    let exchange = || async { world.server.exchange(&provider, &client(), &secret("c"), &secret("v")).await };
-    world.transport.says_with(
+async fn github_responses_are_read_by_the_rules_of_its_profile() {
+    let test = TestServer::new();
+    let provider = test.provider(".github", r#"{"scope":"repo read:user"}"#).await;
+    let exchange = || async { test.server.exchange(&provider, &client(), &secret("c"), &secret("v")).await };
+    test.transport.respond_with(
         200,
         &[("content-type", "application/x-www-form-urlencoded; charset=utf-8")],
         "access_token=gho_16C7e42F292c6912E7710c838347Ae178B4a&scope=repo%2Cread%3Auser&token_type=bearer",
     );
-    let answer = exchange().await.ok().unwrap();
-    assert_eq!(answer.lifetime, grantry_domain::ports::Lifetime::Never);
-    let scopes = answer.scopes.unwrap();
+    let response = exchange().await.ok().unwrap();
+    assert_eq!(response.lifetime, grantry_domain::ports::Lifetime::Never);
+    let scopes = response.scopes.unwrap();
     assert!(scopes.contains("repo") && scopes.contains("public_repo") && scopes.contains("read:user"));
-    let sent = world.transport.last();
+    let sent = test.transport.last();
     assert_eq!(sent.param("client_secret").as_deref(), Some("client-secret-canary"));
     assert!(sent.param("code_verifier").is_some(), "PKCE is used with GitHub too");
 
@@ -227,7 +227,7 @@ async fn github_answers_are_understood_as_github_means_them() {
         ("incorrect_client_credentials", ProviderError::ClientRefused),
         ("redirect_uri_mismatch", ProviderError::OtherOauthError),
     ] {
-        world.transport.says(200, format!(r#"{{"error":"{code}","error_description":"x","error_uri":"y"}}"#));
+        test.transport.respond(200, format!(r#"{{"error":"{code}","error_description":"x","error_uri":"y"}}"#));
         assert_eq!(exchange().await.err(), Some(meaning), "{code}");
     }
 }

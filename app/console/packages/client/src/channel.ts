@@ -1,38 +1,38 @@
-/** Name of the channel on which tabs tell each other that a flow ended. */
+/** Name of the channel on which tabs announce that a flow ended. */
 export const FLOW_CHANNEL = "oauth_flow_completed";
 
-/** Name of the channel on which they tell each other that one began. */
+/** Name of the channel on which tabs announce that a flow began. */
 export const FLOW_STARTED_CHANNEL = "oauth_flow_started";
 
-/** What is said on the first. It holds no secret, and nobody believes it: hearing it means "look at the server now". */
+/** A message on the first channel. It contains no secret and is never used as a result: it means "read the status now". */
 export interface FlowMessage {
   version: 1;
-  /** Absent when the speaker knows only the connector. */
+  /** Absent where the sender has only the connector's id. */
   flowId?: string;
   connectorId: string;
   status: "success" | "error";
   error?: string;
 }
 
-/** Tells the other tabs that a flow ended. Does nothing where channels are blocked. */
+/** Announces to the other tabs that a flow ended. Does nothing where channels are blocked. */
 export function announceFlow(message: Omit<FlowMessage, "version">): void {
-  say(FLOW_CHANNEL, { version: 1, ...message } satisfies FlowMessage);
+  post(FLOW_CHANNEL, { version: 1, ...message } satisfies FlowMessage);
 }
 
-/** Tells the other tabs that a flow began. */
+/** Announces to the other tabs that a flow began. */
 export function announceStart(connectorId: string): void {
-  say(FLOW_STARTED_CHANNEL, { version: 1, connectorId });
+  post(FLOW_STARTED_CHANNEL, { version: 1, connectorId });
 }
 
-function say(name: string, message: unknown): void {
+function post(name: string, message: unknown): void {
   const channel = openChannel(name);
   channel?.postMessage(message);
   channel?.close();
 }
 
 /**
- * Calls `hint` whenever anything at all is said. The content is not handed on, because it could be forged by any script
- * of the origin: ask the server instead. Returns the function that stops listening.
+ * Calls `hint` for every message. The content is not passed on, because any script of the origin could forge it: read
+ * the status from the server instead. Returns the function that stops listening.
  */
 export function onFlowHint(hint: () => void): () => void {
   const listener = () => hint();
@@ -52,7 +52,7 @@ function openChannel(name: string): BroadcastChannel | undefined {
   try {
     return new BroadcastChannel(name);
   } catch {
-    // Absent or refused (old browsers, opaque origins): polling finds the result all the same.
+    // Not available or blocked (old browsers, opaque origins): polling finds the result.
     return undefined;
   }
 }

@@ -1,14 +1,7 @@
-import { announceFlow } from "./channel.ts";
+import { withDeadlines } from "./connections.ts";
 import type { components } from "./generated/api-types.ts";
-import { type CallOptions, onOurClock, rootPath, send, spacePath } from "./http.ts";
-import type {
-  AuthStatus,
-  Connector,
-  ConnectorBody,
-  ConnectorType,
-  ExecuteParams,
-  ExecuteResult,
-} from "./types.ts";
+import { type ApiResponse, type CallOptions, rootPath, send, spacePath } from "./http.ts";
+import type { Connector, ConnectorBody, ConnectorType, ExecuteParams, ExecuteResult } from "./types.ts";
 
 type Schemas = components["schemas"];
 
@@ -17,12 +10,17 @@ const path = (id: string, options: CallOptions) =>
 
 /** The connectors of the space. */
 export async function connectors(options: CallOptions = {}): Promise<Connector[]> {
-  return (await send<Connector[]>("GET", spacePath("/api/actions/connectors", options), options)).data;
+  const { data, clockOffset } = await send<Schemas["Connector"][]>(
+    "GET",
+    spacePath("/api/actions/connectors", options),
+    options,
+  );
+  return data.map((connector) => withDeadlines(connector, clockOffset));
 }
 
 /** One connector. */
 export async function getConnector(id: string, options: CallOptions = {}): Promise<Connector> {
-  return (await send<Connector>("GET", path(id, options), options)).data;
+  return connectorOf(await send("GET", path(id, options), options));
 }
 
 /** Creates a connector, under the given id or one the server picks. Editors only. */
@@ -32,26 +30,26 @@ export async function createConnector(
 ): Promise<Connector> {
   const to =
     options.id === undefined ? spacePath("/api/actions/connector", options) : path(options.id, options);
-  return (await send<Connector>("POST", to, options, body)).data;
+  return connectorOf(await send("POST", to, options, body));
 }
 
-/** Updates a connector. `disconnected_users` of the answer says how many connections the edit ended. Editors only. */
+/** Updates a connector. `disconnected_users` is the number of users whose connections the edit ended. Editors only. */
 export async function updateConnector(
   id: string,
   body: ConnectorBody,
   options: CallOptions = {},
 ): Promise<Connector> {
-  return (await send<Connector>("PUT", path(id, options), options, body)).data;
+  return connectorOf(await send("PUT", path(id, options), options, body));
 }
 
-/** How many people the update would disconnect. Changes nothing. */
+/** The number of users that the update would disconnect. Changes nothing. */
 export async function dryRunUpdate(
   id: string,
   body: ConnectorBody,
   options: CallOptions = {},
 ): Promise<number> {
-  const answer = await send<Schemas["DryRun"]>("PUT", `${path(id, options)}?dry_run=true`, options, body);
-  return answer.data.disconnected_users;
+  const response = await send<Schemas["DryRun"]>("PUT", `${path(id, options)}?dry_run=true`, options, body);
+  return response.data.disconnected_users;
 }
 
 /** Deletes a connector and ends every connection made through it. Editors only. */
@@ -59,13 +57,21 @@ export async function deleteConnector(id: string, options: CallOptions = {}): Pr
   await send<void>("DELETE", path(id, options), options);
 }
 
-/** Runs a connector once, as oneself. Any status of the API is in `data.status`. */
+/** Options of {@link execute}. */
+export interface ExecuteOptions extends CallOptions {
+  /** Absent: the only connection, or with several the user's default one; else the call rejects with `connection_ambiguous`. */
+  connection?: string | undefined;
+}
+
+/** Runs a connector once, as the signed-in user. Any status of the API is in `data.status`. */
 export async function execute(
   id: string,
   params: ExecuteParams,
-  options: CallOptions = {},
+  options: ExecuteOptions = {},
 ): Promise<ExecuteResult> {
-  return (await send<ExecuteResult>("POST", `${path(id, options)}/_execute`, options, { params })).data;
+  const { connection } = options;
+  const body: Schemas["ExecuteBody"] = connection === undefined ? { params } : { params, connection };
+  return (await send<ExecuteResult>("POST", `${path(id, options)}/_execute`, options, body)).data;
 }
 
 /** The provider profiles that connectors can be made from. */
@@ -74,29 +80,6 @@ export async function connectorTypes(options: CallOptions = {}): Promise<Connect
     .data;
 }
 
-/** One's own status at every connector of the space, by connector id. */
-export async function authStatus(options: CallOptions = {}): Promise<Record<string, AuthStatus>> {
-  const { data, clockOffset } = await send<Record<string, Schemas["AuthStatus"]>>(
-    "POST",
-    spacePath("/internal/actions/connectors/_me/auth_status", options),
-    options,
-  );
-  return Object.fromEntries(
-    Object.entries(data).map(([id, { pending_flow: flow, ...status }]) => [
-      id,
-      flow
-        ? { ...status, pending_flow: { ...flow, deadline: onOurClock(flow.expires_at, clockOffset) } }
-        : status,
-    ]),
-  );
-}
-
-/** Ends one's own connection. Idempotent. The provider is told afterwards, by the server. Other tabs are told to look. */
-export async function disconnect(connectorId: string, options: CallOptions = {}): Promise<void> {
-  await send<void>(
-    "POST",
-    spacePath(`/internal/actions/connector/${encodeURIComponent(connectorId)}/_oauth_disconnect`, options),
-    options,
-  );
-  announceFlow({ connectorId, status: "success" });
+function connectorOf({ data, clockOffset }: ApiResponse<Schemas["Connector"]>): Connector {
+  return withDeadlines(data, clockOffset);
 }

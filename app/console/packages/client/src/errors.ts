@@ -1,4 +1,4 @@
-/** Every code the server answers with. They are stable: programs may switch on them. */
+/** Every error code of the server. The codes are stable: programs may switch on them. */
 export const ERROR_CODES = [
   "not_signed_in",
   "forbidden",
@@ -9,7 +9,6 @@ export const ERROR_CODES = [
   "unsupported_media_type",
   "wrong_host",
   "rate_limited",
-  "public_base_url_missing",
   "host_not_allowed",
   "connector_incomplete",
   "return_url_refused",
@@ -28,7 +27,7 @@ export const ERROR_CODES = [
   "user_mismatch",
   "browser_mismatch",
   "issuer_mismatch",
-  "context_mismatch",
+  "callback_mismatch",
   "access_denied",
   "provider_error",
   "exchange_failed",
@@ -36,45 +35,48 @@ export const ERROR_CODES = [
   "connector_gone",
   "permission_lost",
   "account_mismatch",
+  "account_already_connected",
+  "connection_ambiguous",
+  "connection_not_found",
 ] as const;
 
 /** A code of the server. */
 export type ServerErrorCode = (typeof ERROR_CODES)[number];
 
-/** A code of the server, or one of the two this client adds. */
+/** A code of the server, or one of the two that this client adds. */
 export type ErrorCode =
   | ServerErrorCode
-  /** No answer came: offline, cut, or the server is down. */
+  /** No response arrived: offline, connection lost, or server down. */
   | "network_error"
-  /** An answer came that is not of the contract. */
-  | "unexpected_answer";
+  /** The response does not match the API description. */
+  | "unexpected_response";
 
 const KNOWN = new Set<string>(ERROR_CODES);
 
-/** Is this one of the server's codes? Use it before showing a code that came by URL or message. */
+/** Checks for a code of the server. Use it before showing a code that came by URL or message. */
 export function isErrorCode(value: unknown): value is ServerErrorCode {
   return typeof value === "string" && KNOWN.has(value);
 }
 
-/** What an error knows beside its code. */
-export interface ErrorFacts {
-  /** HTTP status; 0 when no answer came. */
+/** What an error contains beside its code. */
+export interface ErrorDetails {
+  /** HTTP status; 0 where no response arrived. */
   status?: number;
-  /** The server's own sentence, which names the field of an `invalid_request`. */
+  /** The server's sentence, which names the field of an `invalid_request`. */
   detail?: string;
   /** Path of the field that is wrong. */
   field?: string;
-  /** To be quoted to the operator. */
+  /** To quote to the operator. */
   correlationId?: string;
   /** Seconds to wait, from `Retry-After`. */
   retryAfter?: number;
   /** Members of the problem beyond the standard ones, such as `reason` and `startUrl`. */
   members?: Readonly<Record<string, unknown>>;
-  /** The failure underneath. */
+  /** The underlying failure. */
   cause?: unknown;
 }
 
-/** Every failure this client reports. Switch on `code`; show `message` to nobody but developers. */
+/** Every failure this client reports. Switch on `code`; `message` is for developers only. */
 export class GrantryError extends Error {
   override readonly name = "GrantryError";
   readonly code: ErrorCode;
@@ -85,41 +87,41 @@ export class GrantryError extends Error {
   readonly retryAfter: number | undefined;
   readonly members: Readonly<Record<string, unknown>>;
 
-  constructor(code: ErrorCode, facts: ErrorFacts = {}) {
-    super(facts.detail ? `${code}: ${facts.detail}` : code, { cause: facts.cause });
+  constructor(code: ErrorCode, details: ErrorDetails = {}) {
+    super(details.detail ? `${code}: ${details.detail}` : code, { cause: details.cause });
     this.code = code;
-    this.status = facts.status ?? 0;
-    this.detail = facts.detail;
-    this.field = facts.field;
-    this.correlationId = facts.correlationId;
-    this.retryAfter = facts.retryAfter;
-    this.members = facts.members ?? {};
+    this.status = details.status ?? 0;
+    this.detail = details.detail;
+    this.field = details.field;
+    this.correlationId = details.correlationId;
+    this.retryAfter = details.retryAfter;
+    this.members = details.members ?? {};
   }
 }
 
-/** Builds the typed error of an answer that is not 2xx (RFC 9457). */
+/** Builds the typed error of a response that is not 2xx (RFC 9457). */
 export async function errorOfResponse(response: Response): Promise<GrantryError> {
-  const facts: ErrorFacts = { status: response.status };
+  const details: ErrorDetails = { status: response.status };
   const retryAfter = Number(response.headers.get("retry-after"));
   if (Number.isFinite(retryAfter) && retryAfter > 0) {
-    facts.retryAfter = retryAfter;
+    details.retryAfter = retryAfter;
   }
   const body = await readProblem(response);
   if (!body) {
-    return new GrantryError("unexpected_answer", facts);
+    return new GrantryError("unexpected_response", details);
   }
   const { code, detail, field, correlation_id, ...members } = body;
   if (typeof detail === "string") {
-    facts.detail = detail;
+    details.detail = detail;
   }
   if (typeof field === "string") {
-    facts.field = field;
+    details.field = field;
   }
   if (typeof correlation_id === "string") {
-    facts.correlationId = correlation_id;
+    details.correlationId = correlation_id;
   }
-  facts.members = members;
-  return new GrantryError(isErrorCode(code) ? code : "unexpected_answer", facts);
+  details.members = members;
+  return new GrantryError(isErrorCode(code) ? code : "unexpected_response", details);
 }
 
 async function readProblem(response: Response): Promise<Record<string, unknown> | undefined> {

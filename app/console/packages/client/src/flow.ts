@@ -1,25 +1,30 @@
 import { announceFlow, announceStart } from "./channel.ts";
 import type { components } from "./generated/api-types.ts";
-import { type CallOptions, onOurClock, send, spacePath } from "./http.ts";
+import { type CallOptions, onLocalClock, send, spacePath } from "./http.ts";
 import type { Flow, StartedFlow } from "./types.ts";
 
 /** How to start a flow. */
 export interface StartOptions extends CallOptions {
   /** Where the callback sends the browser: a path, or an absolute URL of the same public origin. Absent: the result page. */
   returnUrl?: string | undefined;
+  /** Name of the connection. Absent: `default`. */
+  connection?: string | undefined;
   /** Accept another account at the provider than last time. */
   allowAccountChange?: boolean | undefined;
 }
 
 /**
- * Starts a flow for the signed-in person. The browser then goes to {@link launchUrl}, which hands it on to the provider.
+ * Starts a flow for the signed-in user. The browser then goes to {@link launchUrl}, which redirects to the provider.
  *
- * The answer's authorization URL and state are dropped here: no page needs them, so none can leak them.
+ * The authorization URL and the state of the response are dropped here: no page needs them, so no page can leak them.
  */
 export async function startFlow(connectorId: string, options: StartOptions = {}): Promise<StartedFlow> {
   const body: components["schemas"]["StartFlowBody"] = {};
   if (options.returnUrl !== undefined) {
     body.returnUrl = options.returnUrl;
+  }
+  if (options.connection !== undefined) {
+    body.connection = options.connection;
   }
   if (options.allowAccountChange) {
     body.allowAccountChange = true;
@@ -34,11 +39,11 @@ export async function startFlow(connectorId: string, options: StartOptions = {})
   return {
     flowId: data.flowId,
     expiresAt: data.expiresAt,
-    deadline: onOurClock(data.expiresAt, clockOffset),
+    deadline: onLocalClock(data.expiresAt, clockOffset),
   };
 }
 
-/** Ends a flow on the server. Idempotent. Other tabs are told to look. */
+/** Ends a flow on the server, and announces it to the other tabs. Idempotent. */
 export async function cancelFlow(
   connectorId: string,
   flowId: string,
@@ -53,19 +58,19 @@ export async function cancelFlow(
   announceFlow({ flowId, connectorId, status: "error" });
 }
 
-/** Reads where a flow stands. Only its starter may. */
+/** Reads the status of a flow. Only the user who started it may. */
 export async function flowStatus(flowId: string, options: CallOptions = {}): Promise<Flow> {
   const { data, clockOffset } = await send<components["schemas"]["Flow"]>(
     "GET",
     spacePath(`/internal/actions/oauth_flow/${encodeURIComponent(flowId)}`, options),
     options,
   );
-  return { ...data, deadline: onOurClock(data.expiresAt, clockOffset) };
+  return { ...data, deadline: onLocalClock(data.expiresAt, clockOffset) };
 }
 
 /**
- * Path of the launch page. Without a flow it is a page that waits to be told one; with a flow the server checks person
- * and browser and redirects (303) to the provider.
+ * Path of the launch page. Without a flow the page waits to receive one; with a flow the server checks user and browser
+ * and redirects (303) to the provider.
  */
 export function launchUrl(
   connectorId: string,
@@ -76,7 +81,7 @@ export function launchUrl(
   return flowId === undefined ? path : `${path}?flow=${encodeURIComponent(flowId)}`;
 }
 
-/** Path of the launch page that is told its flow by the fragment, and cuts its opener before it goes on. */
+/** Path of the launch page with the flow in the fragment. The page removes its opener before it continues. */
 export function launchHandover(
   connectorId: string,
   flowId: string,

@@ -1,5 +1,5 @@
 import { type CallOptions, rootPath, send, spacePath } from "./http.ts";
-import type { GrantPage, OffBoarded } from "./types.ts";
+import type { Deprovisioned, GrantPage } from "./types.ts";
 
 /** Which grants to list. */
 export interface GrantFilter extends CallOptions {
@@ -10,7 +10,7 @@ export interface GrantFilter extends CallOptions {
   cursor?: string | undefined;
 }
 
-/** One page of everybody's grants in the space. Admins only. */
+/** One page of the grants of all users of the space. Admins only. */
 export async function listGrants(filter: GrantFilter = {}): Promise<GrantPage> {
   const query = new URLSearchParams();
   for (const key of ["connector", "user", "status", "cursor"] as const) {
@@ -23,14 +23,14 @@ export async function listGrants(filter: GrantFilter = {}): Promise<GrantPage> {
   return (await send<GrantPage>("GET", spacePath(`/internal/actions/grants${suffix}`, filter), filter)).data;
 }
 
-/** Ends somebody's grant. Admins only. */
+/** Ends the grant of any user. Admins only. */
 export async function revokeGrant(grantId: string, options: CallOptions = {}): Promise<void> {
   const path = spacePath(`/internal/actions/grants/${encodeURIComponent(grantId)}`, options);
   await send<void>("DELETE", path, options);
 }
 
-/** Ends every grant of a person in every space. For admins of all spaces. */
-export async function offBoard(userId: string, options: CallOptions = {}): Promise<OffBoarded> {
+/** Ends every grant of a user in every space. For admins of all spaces. */
+export async function deprovisionUser(userId: string, options: CallOptions = {}): Promise<Deprovisioned> {
   const path = rootPath(`/internal/actions/users/${encodeURIComponent(userId)}/grants`, options);
-  return (await send<OffBoarded>("DELETE", path, options)).data;
+  return (await send<Deprovisioned>("DELETE", path, options)).data;
 }

@@ -1,6 +1,6 @@
 import { errorOfResponse, GrantryError } from "./errors.ts";
 
-/** What every call takes. */
+/** Options of every call. */
 export interface CallOptions {
   /** Space to act in. Absent or `default`: the default space, which has no prefix. */
   space?: string | undefined;
@@ -8,17 +8,17 @@ export interface CallOptions {
   basePath?: string | undefined;
   /** Sends the request. Absent: the page's own `fetch`. */
   fetch?: typeof globalThis.fetch | undefined;
-  /** Ends the call early. */
+  /** Aborts the call. */
   signal?: AbortSignal | undefined;
 }
 
-/** An answer, and how far the server's clock is ahead of ours (milliseconds). */
-export interface Answer<T> {
+/** A response, and how far the server's clock is ahead of the local one (milliseconds). */
+export interface ApiResponse<T> {
   data: T;
   clockOffset: number;
 }
 
-/** Path of a space: the prefix `/s/{space}`, or nothing for the default one. */
+/** Path of a space: the prefix `/s/{space}`, or the empty string for the default one. */
 export function spacePrefix(space?: string): string {
   return space === undefined || space === "default" ? "" : `/s/${encodeURIComponent(space)}`;
 }
@@ -43,14 +43,14 @@ export async function send<T>(
   path: string,
   options: CallOptions,
   body?: unknown,
-): Promise<Answer<T>> {
+): Promise<ApiResponse<T>> {
   const headers: Record<string, string> = { accept: "application/json" };
   const init: RequestInit = {
     method,
     headers,
     credentials: "same-origin",
     cache: "no-store",
-    // An API that redirects is not ours: never follow it with a body in hand.
+    // No route of the API redirects; a request body must not follow one.
     redirect: "error",
     signal: options.signal ?? null,
   };
@@ -58,14 +58,14 @@ export async function send<T>(
     headers["content-type"] = "application/json";
     init.body = JSON.stringify(body);
   }
-  const response = await answer(path, init, options);
+  const response = await request(path, init, options);
   if (!response.ok) {
     throw await errorOfResponse(response);
   }
   return { data: await readJson<T>(response, options.signal), clockOffset: clockOffset(response) };
 }
 
-async function answer(path: string, init: RequestInit, options: CallOptions): Promise<Response> {
+async function request(path: string, init: RequestInit, options: CallOptions): Promise<Response> {
   try {
     return await (options.fetch ?? globalThis.fetch)(path, init);
   } catch (cause) {
@@ -82,11 +82,11 @@ async function readJson<T>(response: Response, signal: AbortSignal | undefined):
     return (await response.json()) as T;
   } catch (cause) {
     signal?.throwIfAborted();
-    throw new GrantryError("unexpected_answer", { status: response.status, cause });
+    throw new GrantryError("unexpected_response", { status: response.status, cause });
   }
 }
 
-/** `Date` has whole seconds, so anything below two of them is taken for agreement. */
+/** `Date` has whole seconds, so differences below two seconds count as none. */
 function clockOffset(response: Response): number {
   const server = Date.parse(response.headers.get("date") ?? "");
   if (Number.isNaN(server)) {
@@ -96,8 +96,8 @@ function clockOffset(response: Response): number {
   return Math.abs(offset) < 2000 ? 0 : offset;
 }
 
-/** Puts a server time on our clock. An unreadable time counts as now. */
-export function onOurClock(serverTime: string, offset: number): number {
+/** Converts a server time to the local clock. An invalid time counts as now. */
+export function onLocalClock(serverTime: string, offset: number): number {
   const time = Date.parse(serverTime);
   return Number.isNaN(time) ? Date.now() : time - offset;
 }

@@ -1,12 +1,21 @@
 export { announceFlow, FLOW_CHANNEL, FLOW_STARTED_CHANNEL, type FlowMessage, onFlowHint } from "./channel.ts";
 export {
+  allConnections,
   authStatus,
+  connectionOf,
+  DEFAULT_CONNECTION,
+  type DisconnectOptions,
+  disconnect,
+  isConnectionName,
+  setDefaultConnection,
+} from "./connections.ts";
+export {
   connectors,
   connectorTypes,
   createConnector,
   deleteConnector,
-  disconnect,
   dryRunUpdate,
+  type ExecuteOptions,
   execute,
   getConnector,
   updateConnector,
@@ -26,7 +35,7 @@ export {
   type StartOptions,
   startFlow,
 } from "./flow.ts";
-export { type GrantFilter, listGrants, offBoard, revokeGrant } from "./grants.ts";
+export { deprovisionUser, type GrantFilter, listGrants, revokeGrant } from "./grants.ts";
 export { type CallOptions, spacePath, spacePrefix } from "./http.ts";
 export { logIn, logOut, session } from "./session.ts";
 export type * from "./types.ts";

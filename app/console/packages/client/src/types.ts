@@ -2,51 +2,62 @@ import type { components } from "./generated/api-types.ts";
 
 type Schemas = components["schemas"];
 
-/** A connector as the server answers it. It never holds a secret. */
-export type Connector = Schemas["Connector"];
-/** A connector as it is sent. An absent secret means "keep the stored one". */
+/** A connector as the server returns it, with the signed-in user's status. It never contains a secret. */
+export type Connector = Omit<Schemas["Connector"], "connection" | "connections"> &
+  Pick<AuthStatus, "connection" | "connections">;
+/** A connector as it is sent. An absent secret keeps the stored one. */
 export type ConnectorBody = Schemas["ConnectorBody"];
 /** A provider profile that a connector can be made from. */
 export type ConnectorType = Schemas["ConnectorType"];
 /** One variable of a profile. */
 export type ConnectorTypeField = Schemas["ConnectorTypeField"];
-/** What a person should know before leaving for the provider. */
+/** What to show to the user before the browser goes to the provider. */
 export type ConsentFacts = Schemas["ConsentFacts"];
 /** The outcome of running a connector once. */
 export type ExecuteResult = Schemas["ExecuteResult"];
 /** One request to a connector's API; `path` is joined to the connector's base URL. */
 export type ExecuteParams = Schemas["ExecuteParams"];
-/** Somebody's connection, as an admin sees it: no secrets. */
+/** The connection of any user, as an admin sees it: no secrets. */
 export type Grant = Schemas["Grant"];
 /** One page of grants. */
 export type GrantPage = Schemas["GrantPage"];
-/** How many connections an off-boarding ended, and how many revocations still wait for their provider. */
-export type OffBoarded = Schemas["OffBoarded"];
-/** Who is signed in, and with which role in which space. */
+/** The number of grants that a deprovisioning ended, and of revocations that are pending at providers. */
+export type Deprovisioned = Schemas["Deprovisioned"];
+/** The signed-in user, with the role in each space. */
 export type Session = Schemas["Session"];
-/** A space the signed-in person may enter. */
+/** A space that the signed-in user may enter. */
 export type SessionSpace = Schemas["SessionSpace"];
-/** The role of a person in one space. */
+/** The role of a user in one space. */
 export type Role = SessionSpace["role"];
-/** The five answers to "is this person connected?". */
+/** Whether the user is connected. {@link ConnectionStatus} has the details. */
 export type UserAuthStatus = Schemas["UserAuthStatus"];
-/** Where a flow stands. Everything but `awaiting` is final. */
+/** The state of one connection. */
+export type ConnectionStatus = Schemas["ConnectionStatus"];
+/** The status of a flow. Every value but `awaiting` is final. */
 export type FlowStatus = Schemas["Flow"]["status"];
 
-/** A flow, with its end on this machine's clock. */
+/** A flow, with its end on the local clock. */
 export type Flow = Schemas["Flow"] & {
   /** When the flow ends, in milliseconds on the clock of `Date.now()`, corrected by the server's `Date` header. */
   deadline: number;
 };
 
-/** A flow just started. The authorization URL and the state stay out of reach of the page on purpose. */
+/** A flow that was started. It leaves out the authorization URL and the state, which no page needs. */
 export type StartedFlow = Pick<Flow, "flowId" | "expiresAt" | "deadline">;
 
-/** A flow of this person that waits for the provider. */
+/** A flow of this user that waits for the provider. */
 export type PendingFlow = Schemas["PendingFlow"] & {
   /** See {@link Flow}. */
   deadline: number;
 };
 
-/** One person's status at one connector. */
-export type AuthStatus = Omit<Schemas["AuthStatus"], "pending_flow"> & { pending_flow?: PendingFlow };
+/** One connection of a user at a connector. */
+export type Connection = Omit<Schemas["Connection"], "pending_flow"> & { pending_flow?: PendingFlow };
+
+/** The status of one user at one connector. */
+export type AuthStatus = Omit<Schemas["AuthStatus"], "connection" | "connections"> & {
+  /** The connection to show: the user's default, else `default`, else the first. Absent for `not_applicable`. */
+  connection?: Connection;
+  /** All connections, where the user has more than one. */
+  connections?: Connection[];
+};

@@ -6,13 +6,13 @@ import type { Flow } from "./types.ts";
 
 /** First pause between two readings, in milliseconds. */
 const FIRST_PAUSE = 500;
-/** Longest pause. Two of them and an answer still fit in the five seconds a person is willing to wonder. */
+/** Longest pause. Two of them and a response fit into the five seconds within which a result must show. */
 const LONGEST_PAUSE = 2000;
-/** Hints (channel, focus) may bring a reading forward, but never closer to the last one than this. */
+/** Shortest pause between two readings that hints (channel, focus) cause. */
 const HINT_GAP = 500;
-/** A reading that takes longer is given up and repeated. */
+/** A reading that takes longer is aborted and repeated. */
 const READ_TIMEOUT = 10_000;
-/** No flow lives longer than this, so neither does a watch whose every reading failed. */
+/** Longest lifetime of a flow; it ends a watch whose readings all failed. */
 const LONGEST_FLOW = 10 * 60_000;
 
 /** How to watch a flow. */
@@ -22,11 +22,11 @@ export interface WatchOptions extends CallOptions {
 }
 
 /**
- * Follows a flow until it ends, and answers its last state.
+ * Follows a flow until it ends, and returns its last state.
  *
- * The server is the truth: it is asked again and again, with growing pauses. A message on the channel, a return to this
- * tab or to the network only brings the next reading forward. At the flow's own deadline the watch ends with `expired`.
- * Failures that may pass are waited out; `not_found`, `not_signed_in` and `forbidden` reject.
+ * Only readings from the server count; they are repeated with growing pauses. A message on the channel, a return to this
+ * tab or to the network only causes an earlier reading. At the deadline of the flow the watch ends with `expired`.
+ * Temporary failures are retried; `not_found`, `not_signed_in` and `forbidden` reject.
  */
 export async function watchFlow(flowId: string, options: WatchOptions = {}): Promise<Flow> {
   const alarm = hintAlarm();
@@ -44,7 +44,7 @@ async function follow(flowId: string, options: WatchOptions, alarm: Alarm): Prom
   let last: Flow | undefined;
   let pause = FIRST_PAUSE;
   for (;;) {
-    // Decided before the reading, so that a flow finished in its last second is still seen as such.
+    // Evaluated before the reading, so that a flow that finishes in its last second is reported as finished.
     const isLast = Date.now() >= deadline;
     const reading = await read(flowId, options);
     options.signal?.throwIfAborted();
@@ -73,15 +73,15 @@ function expired(flow: Flow): Flow {
   return { ...flow, status: "expired", code: "flow_expired" };
 }
 
-/** One reading: the flow, or a failure that may pass. A lasting failure is thrown. */
+/** One reading: the flow, or a temporary failure. A permanent failure is thrown. */
 async function read(flowId: string, options: WatchOptions): Promise<Flow | GrantryError> {
-  const impatience = new AbortController();
-  const stop = () => impatience.abort(options.signal?.reason);
-  const timer = setTimeout(() => impatience.abort(), READ_TIMEOUT);
+  const timeout = new AbortController();
+  const stop = () => timeout.abort(options.signal?.reason);
+  const timer = setTimeout(() => timeout.abort(), READ_TIMEOUT);
   options.signal?.addEventListener("abort", stop);
   try {
     options.signal?.throwIfAborted();
-    return await flowStatus(flowId, { ...options, signal: impatience.signal });
+    return await flowStatus(flowId, { ...options, signal: timeout.signal });
   } catch (error) {
     options.signal?.throwIfAborted();
     if (!(error instanceof GrantryError)) {
@@ -98,14 +98,14 @@ async function read(flowId: string, options: WatchOptions): Promise<Flow | Grant
 }
 
 interface Alarm {
-  /** Sleeps for so long, or until a hint comes. */
+  /** Sleeps for this time, or until a hint arrives. */
   sleep(milliseconds: number): Promise<void>;
   /** Ends the sleep at once. */
   ring(): void;
   stop(): void;
 }
 
-/** An alarm clock that hints ring early. A hint heard while awake shortens the next sleep. */
+/** An alarm that hints ring early. A hint that arrives between two sleeps shortens the next one. */
 function hintAlarm(): Alarm {
   let hinted = false;
   let lastHintedWake = 0;

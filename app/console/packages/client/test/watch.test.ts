@@ -1,23 +1,23 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { Double } from "../../../testing/double.ts";
 import { FakeChannel, forgedMessages } from "../../../testing/fake-channel.ts";
+import { FakeServer } from "../../../testing/fake-server.ts";
 import { type Flow, startFlow, watchFlow } from "../src/index.ts";
 
-let double: Double;
+let server: FakeServer;
 let fetch: typeof globalThis.fetch;
 
 beforeEach(() => {
   vi.useFakeTimers();
   FakeChannel.install();
-  double = new Double();
-  fetch = double.fetchAs("bob");
+  server = new FakeServer();
+  fetch = server.fetchAs("bob");
 });
 
 afterEach(() => {
   FakeChannel.uninstall();
 });
 
-const readings = () => double.requests.filter((request) => request.includes("/oauth_flow/")).length;
+const readings = () => server.requests.filter((request) => request.includes("/oauth_flow/")).length;
 
 async function watching(options: Partial<Parameters<typeof watchFlow>[1]> = {}) {
   const { flowId } = await startFlow("github", { fetch });
@@ -36,29 +36,29 @@ async function watching(options: Partial<Parameters<typeof watchFlow>[1]> = {}) 
   return { flowId, seen, done, outcome: () => outcome };
 }
 
-describe("polling is the truth", () => {
+describe("polling", () => {
   it.each([0, 300, 2_000, 30_000, 590_000])(
-    "R32 finds within 5 s, with the channel off, what happens after %i ms",
+    "R32 finds within 5 s, without the channel, a result after %i ms",
     async (after) => {
       FakeChannel.block();
       const watch = await watching();
       await vi.advanceTimersByTimeAsync(after);
-      double.finish(watch.flowId, "authorized");
+      server.finish(watch.flowId, "authorized");
       await vi.advanceTimersByTimeAsync(5_000);
       expect(watch.outcome()).toMatchObject({ status: "authorized" });
       expect(watch.seen).toEqual(["awaiting", "authorized"]);
     },
   );
 
-  it("R32 asks with growing pauses, and no more often than a patient person would", async () => {
+  it("R32 reads with growing pauses, at most 40 times in a minute", async () => {
     await watching();
     await vi.advanceTimersByTimeAsync(60_000);
     expect(readings()).toBeGreaterThan(25);
     expect(readings()).toBeLessThan(40);
   });
 
-  it("stops at the flow's own deadline", async () => {
-    double.flowLife = 20_000;
+  it("stops at the deadline of the flow", async () => {
+    server.flowLifetime = 20_000;
     const watch = await watching();
     await vi.advanceTimersByTimeAsync(21_000);
     expect(watch.outcome()).toMatchObject({ status: "expired", code: "flow_expired" });
@@ -67,51 +67,51 @@ describe("polling is the truth", () => {
     expect(readings()).toBe(before);
   });
 
-  it("sees what happened in the flow's last second", async () => {
-    double.flowLife = 10_000;
+  it("finds a result of the flow's last second", async () => {
+    server.flowLifetime = 10_000;
     const watch = await watching();
     await vi.advanceTimersByTimeAsync(9_900);
-    double.finish(watch.flowId, "authorized");
+    server.finish(watch.flowId, "authorized");
     await vi.advanceTimersByTimeAsync(2_000);
     expect(watch.outcome()).toMatchObject({ status: "authorized" });
   });
 
   it("reports a failed flow with its code", async () => {
     const watch = await watching();
-    double.finish(watch.flowId, { code: "access_denied" });
+    server.finish(watch.flowId, { code: "access_denied" });
     await vi.advanceTimersByTimeAsync(5_000);
     expect(watch.outcome()).toMatchObject({ status: "failed", code: "access_denied" });
   });
 
-  it("goes on through outages and obeys Retry-After", async () => {
+  it("continues through outages and obeys Retry-After", async () => {
     const watch = await watching();
-    double.faults.set("GET /internal/actions/oauth_flow", [503, "store_unavailable"]);
+    server.faults.set("GET /internal/actions/oauth_flow", [503, "store_unavailable"]);
     await vi.advanceTimersByTimeAsync(30_000);
-    double.faults.clear();
-    double.finish(watch.flowId, "authorized");
+    server.faults.clear();
+    server.finish(watch.flowId, "authorized");
     await vi.advanceTimersByTimeAsync(5_000);
     expect(watch.outcome()).toMatchObject({ status: "authorized" });
   });
 
-  it("repeats a reading that hangs", async () => {
+  it("repeats a reading that does not return", async () => {
     const never: typeof globalThis.fetch = (_input, init) =>
       new Promise((_, reject) => init?.signal?.addEventListener("abort", () => reject(init.signal?.reason)));
     let hang = true;
     const watch = await watching({ fetch: (...args) => (hang ? never(...args) : fetch(...args)) });
     hang = false;
-    double.finish(watch.flowId, "authorized");
+    server.finish(watch.flowId, "authorized");
     await vi.advanceTimersByTimeAsync(11_000);
     expect(watch.outcome()).toMatchObject({ status: "authorized" });
   });
 
-  it("gives up when the server says that there is nothing to watch", async () => {
+  it("rejects when the flow does not exist", async () => {
     const watch = await watching();
-    double.faults.set("GET /internal/actions/oauth_flow", [404, "not_found"]);
+    server.faults.set("GET /internal/actions/oauth_flow", [404, "not_found"]);
     await vi.advanceTimersByTimeAsync(5_000);
     expect(watch.outcome()).toMatchObject({ code: "not_found" });
   });
 
-  it("ends when told to, and leaves nothing behind", async () => {
+  it("ends when aborted, and leaves no timer and no channel open", async () => {
     const abort = new AbortController();
     const watch = await watching({ signal: abort.signal });
     abort.abort();
@@ -123,37 +123,37 @@ describe("polling is the truth", () => {
 });
 
 describe("the channel is only a hint", () => {
-  it("R32 looks at once when anything is said", async () => {
+  it("R32 reads at once on any message", async () => {
     const watch = await watching();
     await vi.advanceTimersByTimeAsync(10_000);
-    double.finish(watch.flowId, "authorized");
-    FakeChannel.say({ version: 1, flowId: watch.flowId, connectorId: "github", status: "success" });
+    server.finish(watch.flowId, "authorized");
+    FakeChannel.send({ version: 1, flowId: watch.flowId, connectorId: "github", status: "success" });
     await vi.advanceTimersByTimeAsync(1);
     expect(watch.outcome()).toMatchObject({ status: "authorized" });
   });
 
-  it.each(forgedMessages())("R32 believes nothing: %s", async (_what, message) => {
+  it.each(forgedMessages())("R32 takes no result from a message: %s", async (_what, message) => {
     const watch = await watching();
-    FakeChannel.say(message);
+    FakeChannel.send(message);
     await vi.advanceTimersByTimeAsync(3_000);
     expect(watch.outcome()).toBeUndefined();
     expect(watch.seen).toEqual(["awaiting"]);
   });
 
-  it("R32 is not made to hammer the server by a flood", async () => {
+  it("R32 limits the readings that a flood of messages causes", async () => {
     await watching();
     const before = readings();
     for (let i = 0; i < 1000; i += 1) {
-      FakeChannel.say("now!");
+      FakeChannel.send("now!");
       await vi.advanceTimersByTimeAsync(10);
     }
     expect(readings() - before).toBeLessThan(25);
   });
 
-  it("looks at once when the person comes back to the tab", async () => {
+  it("reads at once when the user returns to the tab", async () => {
     const watch = await watching();
     await vi.advanceTimersByTimeAsync(10_000);
-    double.finish(watch.flowId, "authorized");
+    server.finish(watch.flowId, "authorized");
     window.dispatchEvent(new Event("focus"));
     await vi.advanceTimersByTimeAsync(1);
     expect(watch.outcome()).toMatchObject({ status: "authorized" });

@@ -1,15 +1,15 @@
 import type { CallOptions } from "@grantry/client";
 import { createContext, createElement, type ReactNode, useContext, useMemo } from "react";
 
-/** How the hooks reach the server. */
+/** How the hooks send requests to the server. */
 export interface GrantrySettings extends Pick<CallOptions, "basePath" | "fetch"> {
-  /** Space of every hook below that names none. Absent: the default space. */
+  /** Space of every hook below without a `spaceId`. Absent: the default space. */
   spaceId?: string | undefined;
 }
 
 const Settings = createContext<GrantrySettings>({});
 
-/** Sets where Grantry is mounted, how requests are sent, and the space. Not needed at the root of the origin in the default space. */
+/** Sets the path of Grantry, the function that sends requests, and the space. Optional at the root of the origin in the default space. */
 export function GrantryProvider({
   basePath,
   fetch,
@@ -20,7 +20,7 @@ export function GrantryProvider({
   return createElement(Settings.Provider, { value }, children);
 }
 
-/** The call options of a hook in this place of the tree. The object stays the same while its content does. */
+/** The call options of a hook at this place of the tree. The object is stable while its content is. */
 export function useCallOptions(
   spaceId: string | undefined,
 ): Pick<CallOptions, "basePath" | "fetch" | "space"> {

@@ -1,5 +1,5 @@
+export { ALL_AUTH_STATUS_KEY, authStatusKey } from "./auth-status.ts";
 export { GrantryProvider, type GrantrySettings } from "./context.ts";
-export { ALL_AUTH_STATUS_KEY, authStatusKey } from "./keys.ts";
 export {
   type ConnectorAuthStatuses,
   type ConnectorAuthStatusProps,

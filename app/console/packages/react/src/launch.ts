@@ -2,20 +2,20 @@ import { launchHandover, launchUrl } from "@grantry/client";
 
 type Place = { space?: string | undefined; basePath?: string | undefined };
 
-/** A tab that shows the launch page and waits to be told its flow. */
+/** A tab that shows the launch page and waits for its flow. */
 export interface LaunchTab {
-  /** Hands the flow over. Answers false when the tab is out of reach. */
+  /** Passes the flow to the tab. Returns false where the tab cannot be reached. */
   handOver(flowId: string): boolean;
-  /** Closes the tab, as far as the browser lets us. */
+  /** Closes the tab, where the browser allows it. */
   close(): void;
 }
 
 /**
- * Opens the launch page. To be called inside the click, or the browser takes it for an unwanted pop-up. Answers null
- * when it does so all the same.
+ * Opens the launch page. Call it inside a click, or the browser blocks it as a pop-up. Returns null where the browser
+ * blocks it anyway.
  *
- * `noopener` is left out on purpose: with it `window.open` answers null also when the tab did open. The launch page cuts
- * the link from its side before it leaves the origin.
+ * Without `noopener`: with it, `window.open` returns null even where the tab opened. The launch page removes its opener
+ * before it leaves the origin.
  */
 export function openLaunchTab(connectorId: string, place: Place): LaunchTab | null {
   const tab = window.open(launchUrl(connectorId, undefined, place), "_blank");
@@ -38,18 +38,18 @@ export function openLaunchTab(connectorId: string, place: Place): LaunchTab | nu
       try {
         tab.close();
       } catch {
-        // A tab that is no longer ours to close.
+        // The browser no longer allows access to the tab.
       }
     },
   };
 }
 
-/** Leaves this page for the provider, by way of the server. */
+/** Navigates this page to the provider, through the server. */
 export function leaveFor(connectorId: string, flowId: string, place: Place): void {
   window.location.assign(launchUrl(connectorId, flowId, place));
 }
 
-/** Path and query of this page, without a result that an earlier flow may have left there. */
+/** Path and query of this page, without the result of an earlier flow. */
 export function thisPage(): string {
   const url = new URL(window.location.href);
   for (const name of RESULT_PARAMETERS) {
@@ -58,19 +58,23 @@ export function thisPage(): string {
   return url.pathname + url.search;
 }
 
-/** The query parameters a callback leaves in the return URL. */
+/** The query parameters that carry the result of a flow in the return URL. */
 export const RESULT_PARAMETERS = [
   "oauth_authorization",
   "connector_id",
   "error",
   "status_code",
   "auto_close",
+  "oauth_connection",
 ] as const;
 
-/** Adds `auto_close=true` to a return URL, so that the page there closes its tab. Keeps a relative URL relative. */
-export function closingItself(returnUrl: string): string {
+/** Adds query parameters to a return URL. Keeps a relative URL relative. */
+export function withParameters(returnUrl: string, parameters: Readonly<Record<string, string>>): string {
   const [beforeFragment = "", fragment] = returnUrl.split("#", 2);
-  const separator = beforeFragment.includes("?") ? "&" : "?";
-  const url = `${beforeFragment}${separator}auto_close=true`;
+  const query = new URLSearchParams(parameters);
+  if (query.size === 0) {
+    return returnUrl;
+  }
+  const url = `${beforeFragment}${beforeFragment.includes("?") ? "&" : "?"}${query}`;
   return fragment === undefined ? url : `${url}#${fragment}`;
 }

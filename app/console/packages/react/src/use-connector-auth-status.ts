@@ -1,23 +1,31 @@
-import { type AuthStatus, type GrantryError, onFlowHint } from "@grantry/client";
+import {
+  type AuthStatus,
+  allConnections,
+  connectionOf,
+  type GrantryError,
+  onFlowHint,
+} from "@grantry/client";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useEffect } from "react";
-import { authStatusQuery, refreshAuthStatus } from "./auth-status-query.ts";
+import { useEffect, useMemo } from "react";
+import { authStatusQuery, refreshAuthStatus } from "./auth-status.ts";
 import { useCallOptions } from "./context.ts";
 
 /** Pause between two readings while a flow is pending, in milliseconds. */
 const PENDING_INTERVAL = 3000;
-/** Messages from other tabs cause at most one reading in this time, in milliseconds. */
+/** Shortest pause between two readings that messages from other tabs cause, in milliseconds. */
 const HINT_GAP = 500;
 
 /** Options of {@link useConnectorAuthStatus}. */
 export interface ConnectorAuthStatusProps {
   /** Space to read. Absent: that of the provider, else the default one. */
   spaceId?: string | undefined;
+  /** Name of a connection: each status is that of the connection with this name. Absent: the one that the server shows. */
+  connection?: string | undefined;
 }
 
-/** What {@link useConnectorAuthStatus} gives. */
+/** Result of {@link useConnectorAuthStatus}. */
 export interface ConnectorAuthStatuses {
-  /** Status by connector id; undefined until the first answer. */
+  /** Status by connector id; undefined until the first response. */
   authStatus: Readonly<Record<string, AuthStatus>> | undefined;
   isLoading: boolean;
   error: GrantryError | null;
@@ -25,10 +33,13 @@ export interface ConnectorAuthStatuses {
 }
 
 /**
- * One's own status at every connector of a space. Kept fresh while a flow is pending, when the window gets the focus,
- * and when another tab says that something happened.
+ * The signed-in user's status at every connector of a space. Read again while a flow is pending, when the window gets the
+ * focus, and when another tab announces a change.
  */
-export function useConnectorAuthStatus({ spaceId }: ConnectorAuthStatusProps = {}): ConnectorAuthStatuses {
+export function useConnectorAuthStatus({
+  spaceId,
+  connection,
+}: ConnectorAuthStatusProps = {}): ConnectorAuthStatuses {
   const place = useCallOptions(spaceId);
   const queryClient = useQueryClient();
   const query = useQuery<Record<string, AuthStatus>, GrantryError>({
@@ -46,7 +57,7 @@ export function useConnectorAuthStatus({ spaceId }: ConnectorAuthStatusProps = {
       }, HINT_GAP);
     };
     const stop = onFlowHint(hint);
-    // A window beside another one gets the focus without having been hidden.
+    // A window beside another one gets the focus without a change of its visibility.
     window.addEventListener("focus", hint);
     return () => {
       stop();
@@ -56,7 +67,7 @@ export function useConnectorAuthStatus({ spaceId }: ConnectorAuthStatusProps = {
   }, [queryClient]);
 
   return {
-    authStatus: query.data,
+    authStatus: useMemo(() => statusesOf(query.data, connection), [query.data, connection]),
     isLoading: query.isPending,
     error: query.error,
     refetch: () => void query.refetch(),
@@ -64,7 +75,28 @@ export function useConnectorAuthStatus({ spaceId }: ConnectorAuthStatusProps = {
 }
 
 function hasPendingFlow(statuses: Record<string, AuthStatus> | undefined): boolean {
-  return Object.values(statuses ?? {}).some(
-    (status) => status.user_auth_status === "connecting" || status.pending === true,
+  return Object.values(statuses ?? {}).some((status) =>
+    allConnections(status).some(
+      ({ status, reconnecting }) => status === "connecting" || reconnecting === true,
+    ),
   );
+}
+
+function statusesOf(
+  statuses: Record<string, AuthStatus> | undefined,
+  name: string | undefined,
+): Record<string, AuthStatus> | undefined {
+  if (!statuses || name === undefined) {
+    return statuses;
+  }
+  return Object.fromEntries(Object.entries(statuses).map(([id, status]) => [id, statusOf(status, name)]));
+}
+
+function statusOf(status: AuthStatus, name: string): AuthStatus {
+  if (status.user_auth_status === "not_applicable") {
+    return status;
+  }
+  const connection = connectionOf(status, name) ?? { name, status: "not_connected" };
+  const user_auth_status = connection.status === "connected" ? "connected" : "not_connected";
+  return { ...status, user_auth_status, connection };
 }

@@ -1,6 +1,8 @@
 import {
   type AuthStatus,
   cancelFlow,
+  connectionOf,
+  DEFAULT_CONNECTION,
   type Flow,
   flowStatus,
   GrantryError,
@@ -12,17 +14,16 @@ import {
 } from "@grantry/client";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect, useRef, useState } from "react";
-import { authStatusQuery, refreshAuthStatus } from "./auth-status-query.ts";
+import { authStatusQuery, refreshAuthStatus } from "./auth-status.ts";
 import { useCallOptions } from "./context.ts";
-import { useSecondsLeft } from "./countdown.ts";
-import { useLatest } from "./latest.ts";
-import { closingItself, type LaunchTab, leaveFor, openLaunchTab, thisPage } from "./launch.ts";
+import { useLatest, useSecondsLeft } from "./helpers.ts";
+import { type LaunchTab, leaveFor, openLaunchTab, thisPage, withParameters } from "./launch.ts";
 
 /** Where the provider's pages open. */
 export const OAuthRedirectMode = {
-  /** In a tab of their own; this page stays and learns the outcome. */
+  /** In a new tab; this page stays open and receives the result. */
   NewTab: "new_tab",
-  /** In this tab, which comes back to `returnUrl`. */
+  /** In this tab, which returns to `returnUrl`. */
   Redirect: "redirect",
 } as const;
 /** See the constants of the same name. */
@@ -33,36 +34,38 @@ export interface ConnectorOAuthConnectProps {
   connectorId: string;
   /** Space of the connector. Absent: that of the provider, else the default one. */
   spaceId?: string | undefined;
+  /** Name of the connection: 1 to 64 characters of `[a-z0-9._-]`. Absent: `default`. */
+  connection?: string | undefined;
   /** Absent: `Redirect`. */
   redirectMode?: OAuthRedirectMode | undefined;
   /**
-   * Page the callback sends the browser to; {@link useOAuthRedirectResult} reads the result there. Absent: this very page
-   * in `Redirect` mode, the server's result page in `NewTab` mode.
+   * Page to which the callback sends the browser; {@link useOAuthRedirectResult} reads the result there. Absent: this
+   * page in `Redirect` mode, the server's result page in `NewTab` mode.
    */
   returnUrl?: string | undefined;
-  /** Milliseconds after which to give up. Absent: the flow's own deadline. */
+  /** Milliseconds after which the flow is cancelled. Absent: the deadline of the flow. */
   timeout?: number | undefined;
-  /** The connection is made (`NewTab` mode). */
+  /** Called when the account is connected (`NewTab` mode). */
   onSuccess?: (() => void) | undefined;
-  /** It could not be started, or ended otherwise than by a cancel. */
+  /** Called when the flow could not be started, or ended other than by success or cancel. */
   onError?: ((error: GrantryError) => void) | undefined;
 }
 
-/** What {@link useConnectorOAuthConnect} gives. */
+/** Result of {@link useConnectorOAuthConnect}. */
 export interface ConnectorOAuthConnect {
-  /** Starts a flow. To be called inside a click, since it may open a tab. */
+  /** Starts a flow. Call it inside a click, since it may open a tab. */
   connect: () => void;
-  /** The same, and another account at the provider than last time is fine. For use after `account_mismatch`. */
+  /** The same, and accepts another account at the provider than last time. For use after `account_mismatch`. */
   connectOtherAccount: () => void;
-  /** Ends the flow, on the server too. Also ends one that another tab started. */
+  /** Ends the flow, also on the server. Also ends a flow that another tab started. */
   cancelConnect: () => void;
   /** The flow is being started. */
   isConnecting: boolean;
-  /** The provider's turn, in whichever tab it was started. */
+  /** A flow waits for the provider, in this or another tab. */
   isAwaitingCallback: boolean;
   /** Seconds until the flow expires; null when none is awaited. */
   secondsLeft: number | null;
-  /** Where to go on when the browser blocked the new tab: show it as a link. */
+  /** Where the browser blocked the new tab: the URL to show as a link. */
   startUrl: string | null;
   /** The awaited flow. */
   flowId: string | null;
@@ -70,12 +73,12 @@ export interface ConnectorOAuthConnect {
 
 type Place = ReturnType<typeof useCallOptions>;
 
-/** One press of "connect". */
+/** One call of `connect`. */
 interface Attempt {
   readonly connectorId: string;
   readonly place: Place;
   readonly tab: LaunchTab | null;
-  /** Set when it was given up before the server had answered. */
+  /** Set when it was cancelled before the server had responded. */
   abandoned: boolean;
 }
 
@@ -87,13 +90,14 @@ interface Awaiting {
 }
 
 /**
- * Connects the signed-in person's account at one connector.
+ * Connects an account of the signed-in user at one connector.
  *
- * The server is the truth: the outcome is what it says of the flow. Neither the opened tab nor a message is believed.
+ * The result is the status of the flow on the server. The opened tab and messages of other tabs prove nothing.
  */
 export function useConnectorOAuthConnect({
   connectorId,
   spaceId,
+  connection,
   redirectMode = OAuthRedirectMode.Redirect,
   returnUrl,
   timeout,
@@ -106,11 +110,11 @@ export function useConnectorOAuthConnect({
   const current = useRef<Attempt | null>(null);
   const [isConnecting, setIsConnecting] = useState(false);
   const [awaiting, setAwaiting] = useState<Awaiting | null>(null);
-  // The newest flow this hook has dealt with: a status read before its end must not bring it back.
+  // The newest flow of this hook: a status that was read before its end must not show it again.
   const [ownFlowId, setOwnFlowId] = useState<string | null>(null);
-  const elsewhere = useFlowElsewhere(connectorId, place, ownFlowId);
+  const elsewhere = useFlowElsewhere(connectorId, connection, place, ownFlowId);
 
-  /** Ends an attempt, unless something else already did. Answers whether it was this call. */
+  /** Ends an attempt, unless it has already ended. Returns whether this call ended it. */
   const release = useCallback(
     (attempt: Attempt): boolean => {
       refreshAuthStatus(queryClient);
@@ -134,7 +138,7 @@ export function useConnectorOAuthConnect({
     [release, callbacks],
   );
 
-  const settle = useCallback(
+  const finish = useCallback(
     (attempt: Attempt, flow: Flow) => {
       if (!release(attempt)) {
         return;
@@ -166,7 +170,7 @@ export function useConnectorOAuthConnect({
       const launch = (flow: StartedFlow) => {
         if (attempt.abandoned) {
           cancelFlow(connectorId, flow.flowId, place)
-            // It expires by itself.
+            // An error is harmless: the flow expires.
             .catch(() => {})
             .finally(() => refreshAuthStatus(queryClient));
           return;
@@ -188,13 +192,14 @@ export function useConnectorOAuthConnect({
       startFlow(connectorId, {
         ...place,
         allowAccountChange,
-        returnUrl: inNewTab ? returnUrl && closingItself(returnUrl) : (returnUrl ?? thisPage()),
+        connection,
+        returnUrl: resultUrl(inNewTab ? returnUrl : (returnUrl ?? thisPage()), connection, inNewTab),
       }).then(launch, (error) => {
         attempt.tab?.close();
         fail(attempt, error);
       });
     },
-    [connectorId, place, redirectMode, returnUrl, queryClient, fail],
+    [connectorId, connection, place, redirectMode, returnUrl, queryClient, fail],
   );
 
   const cancelConnect = useCallback(() => {
@@ -212,8 +217,8 @@ export function useConnectorOAuthConnect({
     const end = async () => {
       if (attempt) {
         await cancelFlow(attempt.connectorId, flowId, attempt.place);
-        // The provider may have been quicker than the cancel: what the server says counts.
-        settle(attempt, await flowStatus(flowId, attempt.place));
+        // The flow may have ended before the cancel: report its status on the server.
+        finish(attempt, await flowStatus(flowId, attempt.place));
       } else {
         await cancelFlow(connectorId, flowId, place);
         setOwnFlowId(flowId);
@@ -221,7 +226,7 @@ export function useConnectorOAuthConnect({
       }
     };
     end().catch((error: unknown) => callbacks.current.onError?.(asGrantryError(error)));
-  }, [awaiting, elsewhere, connectorId, place, queryClient, release, settle, callbacks]);
+  }, [awaiting, elsewhere, connectorId, place, queryClient, release, finish, callbacks]);
 
   useEffect(() => {
     if (!awaiting) {
@@ -230,11 +235,11 @@ export function useConnectorOAuthConnect({
     const { attempt, flow } = awaiting;
     const abort = new AbortController();
     watchFlow(flow.flowId, { ...attempt.place, signal: abort.signal }).then(
-      (last) => !abort.signal.aborted && settle(attempt, last),
+      (last) => !abort.signal.aborted && finish(attempt, last),
       (error) => !abort.signal.aborted && fail(attempt, error),
     );
     return () => abort.abort();
-  }, [awaiting, settle, fail]);
+  }, [awaiting, finish, fail]);
 
   useEffect(() => {
     if (!awaiting || timeout === undefined) {
@@ -245,14 +250,14 @@ export function useConnectorOAuthConnect({
       attempt.tab?.close();
       fail(attempt, new GrantryError("flow_expired"));
       cancelFlow(attempt.connectorId, flow.flowId, attempt.place)
-        // It expires by itself.
+        // An error is harmless: the flow expires.
         .catch(() => {})
         .finally(() => refreshAuthStatus(queryClient));
     }, timeout);
     return () => clearTimeout(timer);
   }, [awaiting, timeout, fail, queryClient]);
 
-  // Coming back from the provider by the back button may show this very page as it was left.
+  // The back button may restore this page from the cache, in the state before it was left.
   useEffect(() => {
     const revive = (event: PageTransitionEvent) => {
       if (event.persisted && current.current && !awaiting) {
@@ -276,13 +281,33 @@ export function useConnectorOAuthConnect({
   };
 }
 
-/** A flow of this connector that another tab, or this one before a reload, has under way. Read from the cache only. */
-function useFlowElsewhere(connectorId: string, place: Place, ownFlowId: string | null) {
+/** The return URL with what {@link useOAuthRedirectResult} reads there beside the result. */
+function resultUrl(
+  url: string | undefined,
+  connection: string | undefined,
+  autoClose: boolean,
+): string | undefined {
+  return (
+    url &&
+    withParameters(url, {
+      ...(connection !== undefined && { oauth_connection: connection }),
+      ...(autoClose && { auto_close: "true" }),
+    })
+  );
+}
+
+/** A pending flow of this connection that another tab started, or this one before a reload. Read from the cache only. */
+function useFlowElsewhere(
+  connectorId: string,
+  connection: string | undefined,
+  place: Place,
+  ownFlowId: string | null,
+) {
   const { data } = useQuery<Record<string, AuthStatus>, GrantryError>({
     ...authStatusQuery(place),
     enabled: false,
   });
-  const flow = data?.[connectorId]?.pending_flow;
+  const flow = connectionOf(data?.[connectorId], connection ?? DEFAULT_CONNECTION)?.pending_flow;
   return flow?.flow_id === ownFlowId ? undefined : flow;
 }
 
@@ -292,5 +317,5 @@ function errorOf(flow: Flow): GrantryError {
 }
 
 function asGrantryError(error: unknown): GrantryError {
-  return error instanceof GrantryError ? error : new GrantryError("unexpected_answer", { cause: error });
+  return error instanceof GrantryError ? error : new GrantryError("unexpected_response", { cause: error });
 }

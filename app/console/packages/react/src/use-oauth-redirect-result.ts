@@ -1,22 +1,23 @@
-import { announceFlow, type ErrorCode, isErrorCode } from "@grantry/client";
+import { announceFlow, type ErrorCode, isConnectionName, isErrorCode } from "@grantry/client";
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect } from "react";
-import { refreshAuthStatus } from "./auth-status-query.ts";
-import { useLatest } from "./latest.ts";
+import { refreshAuthStatus } from "./auth-status.ts";
+import { useLatest } from "./helpers.ts";
 import { RESULT_PARAMETERS } from "./launch.ts";
 
 /** Options of {@link useOAuthRedirectResult}. */
 export interface OAuthRedirectResultProps {
-  onSuccess?: ((connectorId: string) => void) | undefined;
-  /** `error` is one of the server's codes; anything else in the URL arrives as `unexpected_answer`. */
-  onError?: ((connectorId: string, error: ErrorCode) => void) | undefined;
+  /** `connection` is the name that {@link useConnectorOAuthConnect} was given, if any. */
+  onSuccess?: ((connectorId: string, connection?: string) => void) | undefined;
+  /** `error` is one of the server's codes; any other text in the URL becomes `unexpected_response`. */
+  onError?: ((connectorId: string, error: ErrorCode, connection?: string) => void) | undefined;
 }
 
 /**
- * Reads the result that the callback left in this page's URL, once: takes it out of the URL and the history, tells the
- * other tabs to look, and closes this tab when the URL asks for it.
+ * Reads the result of a flow from the URL of this page, once: removes it from the URL and the history, notifies the
+ * other tabs, and closes this tab where the URL requests it.
  *
- * Anybody can write such a URL. Take the result for what to say, never for what is: the status is re-read as well.
+ * Any page can link to such a URL, so the result proves nothing. Use it for a message; the status is read again as well.
  */
 export function useOAuthRedirectResult({ onSuccess, onError }: OAuthRedirectResultProps): void {
   const queryClient = useQueryClient();
@@ -28,15 +29,15 @@ export function useOAuthRedirectResult({ onSuccess, onError }: OAuthRedirectResu
     if (!result) {
       return;
     }
-    const { connectorId, error } = result;
+    const { connectorId, connection, error } = result;
     refreshAuthStatus(queryClient);
     announceFlow(
       error === undefined ? { connectorId, status: "success" } : { connectorId, status: "error", error },
     );
     if (error === undefined) {
-      callbacks.current.onSuccess?.(connectorId);
+      callbacks.current.onSuccess?.(connectorId, connection);
     } else {
-      callbacks.current.onError?.(connectorId, error);
+      callbacks.current.onError?.(connectorId, error, connection);
     }
     if (result.autoClose) {
       window.close();
@@ -46,11 +47,12 @@ export function useOAuthRedirectResult({ onSuccess, onError }: OAuthRedirectResu
 
 interface RedirectResult {
   connectorId: string;
+  connection: string | undefined;
   error: ErrorCode | undefined;
   autoClose: boolean;
 }
 
-/** Takes the result out of the URL. */
+/** Reads the result and removes it from the URL. */
 function takeResult(): RedirectResult | undefined {
   const url = new URL(window.location.href);
   const outcome = url.searchParams.get("oauth_authorization");
@@ -59,11 +61,17 @@ function takeResult(): RedirectResult | undefined {
     return undefined;
   }
   const code = url.searchParams.get("error");
+  const connection = url.searchParams.get("oauth_connection");
   const autoClose = url.searchParams.get("auto_close") === "true";
   for (const name of RESULT_PARAMETERS) {
     url.searchParams.delete(name);
   }
   window.history.replaceState(window.history.state, "", url.pathname + url.search + url.hash);
-  const error = isErrorCode(code) ? code : "unexpected_answer";
-  return { connectorId, error: outcome === "error" ? error : undefined, autoClose };
+  const error = isErrorCode(code) ? code : "unexpected_response";
+  return {
+    connectorId,
+    connection: connection !== null && isConnectionName(connection) ? connection : undefined,
+    error: outcome === "error" ? error : undefined,
+    autoClose,
+  };
 }

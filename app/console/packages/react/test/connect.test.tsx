@@ -38,19 +38,19 @@ async function connected(page: Page, props: Partial<ConnectorOAuthConnectProps> 
   return hook;
 }
 
-const starts = (page: Page) => page.double.requests.filter((r) => r.endsWith("_start_oauth_flow")).length;
+const starts = (page: Page) => page.server.requests.filter((r) => r.endsWith("_start_oauth_flow")).length;
 
 describe("new tab", () => {
-  it("opens the launch page inside the click, without noopener, before any answer", () => {
+  it("opens the launch page inside the click, without noopener, before any response", () => {
     const page = new Page();
-    page.double.gate = new Promise(() => {});
+    page.server.gate = new Promise(() => {});
     const { result } = mount(page);
     act(() => result.current.connect());
     expect(page.opened).toMatchObject([{ url: "/connect/github", features: undefined }]);
     expect(result.current).toMatchObject({ isConnecting: true, isAwaitingCallback: false, startUrl: null });
   });
 
-  it("hands the opened tab the flow, awaits it, counts down, and tells of success once", async () => {
+  it("passes the flow to the opened tab, counts down, and reports success once", async () => {
     const page = new Page();
     const { result } = await connected(page);
     expect(page.opened[0]?.tab.sentTo).toEqual(["/connect/github#flow-1"]);
@@ -62,19 +62,19 @@ describe("new tab", () => {
     });
     await pass(10_000);
     expect(result.current.secondsLeft).toBe(590);
-    page.double.finish("flow-1", "authorized");
+    page.server.finish("flow-1", "authorized");
     await pass(5_000);
     expect(onSuccess).toHaveBeenCalledTimes(1);
     expect(onError).not.toHaveBeenCalled();
     expect(result.current).toMatchObject({ isAwaitingCallback: false, secondsLeft: null, flowId: null });
   });
 
-  it("uses the space of the option before that of the provider", async () => {
+  it("prefers the space of the option to that of the provider", async () => {
     const page = new Page();
     await connected(page, { spaceId: "marketing" });
     expect(page.opened[0]?.url).toBe("/s/marketing/connect/github");
     expect(page.opened[0]?.tab.sentTo).toEqual(["/s/marketing/connect/github#flow-1"]);
-    expect(page.double.lastFlow.space).toBe("marketing");
+    expect(page.server.lastFlow.space).toBe("marketing");
   });
 
   it("starts one flow for two quick clicks, StrictMode or not", async () => {
@@ -89,9 +89,9 @@ describe("new tab", () => {
     expect(page.opened).toHaveLength(1);
   });
 
-  it("closes the tab and tells of the error when the start is refused", async () => {
+  it("closes the tab and reports the error when the start is rejected", async () => {
     const page = new Page();
-    page.double.faults.set("POST /internal/actions/connector/github/_start", [400, "connector_incomplete"]);
+    page.server.faults.set("POST /internal/actions/connector/github/_start", [400, "connector_incomplete"]);
     const { result } = await connected(page);
     expect(page.opened[0]?.tab.closed).toBe(true);
     expect(onError).toHaveBeenCalledTimes(1);
@@ -100,18 +100,18 @@ describe("new tab", () => {
     expect(result.current.isConnecting).toBe(false);
   });
 
-  it("offers the link at once when the pop-up is blocked, and still finds the result", async () => {
+  it("returns a link when the pop-up is blocked, and still finds the result", async () => {
     const page = new Page();
     page.popupsBlocked = true;
     const { result } = await connected(page);
     expect(result.current.startUrl).toBe("/connect/github?flow=flow-1");
-    page.double.finish("flow-1", "authorized");
+    page.server.finish("flow-1", "authorized");
     await pass(5_000);
     expect(onSuccess).toHaveBeenCalledTimes(1);
     expect(result.current.startUrl).toBeNull();
   });
 
-  it("offers the link when the tab was closed before it could be told its flow", async () => {
+  it("returns a link when the tab was closed before it received its flow", async () => {
     const page = new Page();
     const { result } = mount(page);
     act(() => {
@@ -122,13 +122,13 @@ describe("new tab", () => {
     expect(result.current.startUrl).toBe("/connect/github?flow=flow-1");
   });
 
-  it("does not take a closed tab for an ended flow", async () => {
+  it("continues to wait when the tab is closed", async () => {
     const page = new Page();
     const { result } = await connected(page);
     page.opened[0]?.tab.close();
     await pass(30_000);
     expect(result.current.isAwaitingCallback).toBe(true);
-    page.double.finish("flow-1", "authorized");
+    page.server.finish("flow-1", "authorized");
     await pass(5_000);
     expect(onSuccess).toHaveBeenCalledTimes(1);
   });
@@ -138,25 +138,25 @@ describe("new tab", () => {
     const page = new Page();
     await connected(page);
     await pass(60_000);
-    page.double.finish("flow-1", "authorized");
+    page.server.finish("flow-1", "authorized");
     await pass(5_000);
     expect(onSuccess).toHaveBeenCalledTimes(1);
   });
 
-  it.each(forgedMessages())("R32 believes no message: %s", async (_what, message) => {
+  it.each(forgedMessages())("R32 takes no result from a message: %s", async (_what, message) => {
     const page = new Page();
     const { result } = await connected(page);
-    FakeChannel.say(message);
+    FakeChannel.send(message);
     await pass(3_000);
     expect(onSuccess).not.toHaveBeenCalled();
     expect(onError).not.toHaveBeenCalled();
     expect(result.current.isAwaitingCallback).toBe(true);
   });
 
-  it("lets a refusal through with its code, and can connect again", async () => {
+  it("reports a rejection with its code, and can connect again", async () => {
     const page = new Page();
     const { result } = await connected(page);
-    page.double.finish("flow-1", { code: "access_denied" });
+    page.server.finish("flow-1", { code: "access_denied" });
     await pass(5_000);
     expect(onError.mock.calls.map(([error]) => error.code)).toEqual(["access_denied"]);
     act(() => result.current.connect());
@@ -164,11 +164,11 @@ describe("new tab", () => {
     expect(result.current).toMatchObject({ isAwaitingCallback: true, flowId: "flow-2" });
   });
 
-  it("confirms another account only when asked to", async () => {
+  it("allows another account only in connectOtherAccount", async () => {
     const page = new Page();
-    const send = vi.spyOn(page.double, "handle");
+    const send = vi.spyOn(page.server, "handle");
     const { result } = await connected(page);
-    page.double.finish("flow-1", { code: "account_mismatch" });
+    page.server.finish("flow-1", { code: "account_mismatch" });
     await pass(5_000);
     expect(onError.mock.calls[0]?.[0].code).toBe("account_mismatch");
     act(() => result.current.connectOtherAccount());
@@ -181,31 +181,31 @@ describe("new tab", () => {
 
   it("expires with the flow", async () => {
     const page = new Page();
-    page.double.flowLife = 30_000;
+    page.server.flowLifetime = 30_000;
     const { result } = await connected(page);
     await pass(32_000);
     expect(onError.mock.calls.map(([error]) => error.code)).toEqual(["flow_expired"]);
     expect(result.current.isAwaitingCallback).toBe(false);
   });
 
-  it("gives up after its own timeout, on the server too", async () => {
+  it("cancels the flow after the timeout, also on the server", async () => {
     const page = new Page();
     await connected(page, { timeout: 20_000 });
     await pass(20_000);
     expect(onError.mock.calls.map(([error]) => error.code)).toEqual(["flow_expired"]);
-    expect(page.double.lastFlow.status).toBe("cancelled");
+    expect(page.server.lastFlow.status).toBe("cancelled");
   });
 
-  it("adds auto_close to a return URL, so that the new tab goes away", async () => {
+  it("adds auto_close to a return URL, so that the new tab closes", async () => {
     const page = new Page();
     await connected(page, { returnUrl: "/my?tab=2#here" });
-    expect(page.double.lastFlow.returnUrl).toBe("/my?tab=2&auto_close=true#here");
+    expect(page.server.lastFlow.returnUrl).toBe("/my?tab=2&auto_close=true#here");
   });
 
-  it("R63 keeps code, state and tokens out of storage and caches", async () => {
+  it("R63 stores no code, state or token in storage and caches", async () => {
     const page = new Page();
     await connected(page);
-    page.double.finish("flow-1", "authorized");
+    page.server.finish("flow-1", "authorized");
     await pass(5_000);
     const cached = JSON.stringify(
       page.queryClient
@@ -219,42 +219,42 @@ describe("new tab", () => {
     expect(localStorage.length + sessionStorage.length).toBe(0);
   });
 
-  it("stops asking when it is unmounted", async () => {
+  it("stops reading when it is unmounted", async () => {
     const page = new Page();
     const { unmount } = await connected(page);
     unmount();
-    const before = page.double.requests.length;
+    const before = page.server.requests.length;
     await pass(60_000);
-    expect(page.double.requests.length).toBe(before);
+    expect(page.server.requests.length).toBe(before);
     expect(onError).not.toHaveBeenCalled();
   });
 });
 
 describe("cancel", () => {
-  it("ends the flow on the server, quietly", async () => {
+  it("ends the flow on the server, and reports no error", async () => {
     const page = new Page();
     const { result } = await connected(page);
     act(() => result.current.cancelConnect());
     await pass(0);
-    expect(page.double.lastFlow.status).toBe("cancelled");
+    expect(page.server.lastFlow.status).toBe("cancelled");
     expect(result.current.isAwaitingCallback).toBe(false);
     expect(onError).not.toHaveBeenCalled();
     expect(onSuccess).not.toHaveBeenCalled();
   });
 
-  it("that comes too late tells of the success", async () => {
+  it("that comes too late reports the success", async () => {
     const page = new Page();
     const { result } = await connected(page);
-    page.double.finish("flow-1", "authorized");
+    page.server.finish("flow-1", "authorized");
     act(() => result.current.cancelConnect());
     await pass(0);
     expect(onSuccess).toHaveBeenCalledTimes(1);
   });
 
-  it("before the server has answered ends the flow as soon as it exists", async () => {
+  it("before the response ends the flow as soon as it exists", async () => {
     const page = new Page();
     let open = () => {};
-    page.double.gate = new Promise((resolve) => {
+    page.server.gate = new Promise((resolve) => {
       open = resolve;
     });
     const { result } = mount(page);
@@ -264,14 +264,14 @@ describe("cancel", () => {
     expect(page.opened[0]?.tab.closed).toBe(true);
     open();
     await pass(10);
-    expect(page.double.lastFlow.status).toBe("cancelled");
+    expect(page.server.lastFlow.status).toBe("cancelled");
     expect(page.opened[0]?.tab.sentTo).toEqual([]);
   });
 
-  it("that fails keeps waiting, and says why", async () => {
+  it("that fails keeps waiting, and reports the error", async () => {
     const page = new Page();
     const { result } = await connected(page);
-    page.double.faults.set("POST /internal/actions/connector/github/_oauth_cancel", [
+    page.server.faults.set("POST /internal/actions/connector/github/_oauth_cancel", [
       503,
       "store_unavailable",
     ]);
@@ -281,10 +281,10 @@ describe("cancel", () => {
     expect(result.current.isAwaitingCallback).toBe(true);
   });
 
-  it("in one tab is seen in the other", async () => {
+  it("in one tab shows in the other", async () => {
     const first = new Page();
     const { result: one } = await connected(first);
-    const second = new Page(first.double);
+    const second = new Page(first.server);
     const { result: two } = second.render(() => ({
       ...useConnectorAuthStatus(),
       ...useConnectorOAuthConnect({ connectorId: "github", redirectMode: OAuthRedirectMode.NewTab, onError }),
@@ -301,38 +301,101 @@ describe("cancel", () => {
 });
 
 describe("several at once", () => {
-  it("two connectors do not disturb each other", async () => {
+  it("two connectors are independent", async () => {
     const page = new Page();
     const wikiDone = vi.fn();
     const { result: github } = await connected(page);
     const { result: wiki } = await connected(page, { connectorId: "wiki", onSuccess: wikiDone });
-    page.double.finish("flow-2", "authorized");
-    FakeChannel.say({ version: 1, flowId: "flow-2", connectorId: "wiki", status: "success" });
+    page.server.finish("flow-2", "authorized");
+    FakeChannel.send({ version: 1, flowId: "flow-2", connectorId: "wiki", status: "success" });
     await pass(2_500);
     expect(wikiDone).toHaveBeenCalledTimes(1);
     expect(onSuccess).not.toHaveBeenCalled();
     expect(github.current.isAwaitingCallback).toBe(true);
     expect(wiki.current.isAwaitingCallback).toBe(false);
-    page.double.finish("flow-1", { code: "access_denied" });
+    page.server.finish("flow-1", { code: "access_denied" });
     await pass(2_500);
     expect(onError).toHaveBeenCalledTimes(1);
   });
 
-  it("the same connector in two tabs: the newer attempt wins, the older ends quietly", async () => {
+  it("the same connection in two tabs: the newer flow replaces the older one, without an error", async () => {
     const first = new Page();
     const { result: one } = await connected(first);
-    await connected(new Page(first.double));
+    await connected(new Page(first.server));
     await pass(2_500);
     expect(one.current.flowId).toBeNull();
     expect(onError).not.toHaveBeenCalled();
-    first.double.finish("flow-2", "authorized");
+    first.server.finish("flow-2", "authorized");
     await pass(2_500);
     expect(onSuccess).toHaveBeenCalledTimes(1);
   });
 });
 
+describe("named connections", () => {
+  const bodies = (page: Page) => {
+    const send = vi.spyOn(page.server, "handle");
+    return () =>
+      send.mock.calls
+        .filter(([, url]) => url.pathname.endsWith("_start_oauth_flow"))
+        .map((call) => JSON.parse(String(call[3])));
+  };
+
+  it("start with their name, without one as the default one", async () => {
+    const page = new Page();
+    const started = bodies(page);
+    await connected(page, { connection: "work" });
+    await connected(page);
+    expect(started()).toEqual([{ connection: "work" }, {}]);
+    expect([...page.server.flows.values()].map(({ connection }) => connection)).toEqual(["work", "default"]);
+  });
+
+  it("of one connector are independent", async () => {
+    const page = new Page();
+    const { result } = page.render(() => ({
+      status: useConnectorAuthStatus(),
+      plain: useConnectorOAuthConnect({ connectorId: "github", redirectMode: OAuthRedirectMode.NewTab }),
+      work: useConnectorOAuthConnect({
+        connectorId: "github",
+        connection: "work",
+        redirectMode: OAuthRedirectMode.NewTab,
+        onSuccess,
+      }),
+      sameWork: useConnectorOAuthConnect({ connectorId: "github", connection: "work" }),
+    }));
+    await pass(0);
+    act(() => result.current.work.connect());
+    await pass(10);
+    expect(result.current.work).toMatchObject({ isAwaitingCallback: true, flowId: "flow-1" });
+    expect(result.current.sameWork).toMatchObject({ isAwaitingCallback: true, flowId: "flow-1" });
+    expect(result.current.plain).toMatchObject({ isAwaitingCallback: false, flowId: null });
+    act(() => result.current.plain.connect());
+    await pass(10);
+    expect(result.current.plain).toMatchObject({ isAwaitingCallback: true, flowId: "flow-2" });
+    page.server.finish("flow-1", "authorized");
+    await pass(5_000);
+    expect(onSuccess).toHaveBeenCalledTimes(1);
+    expect(result.current.plain.isAwaitingCallback).toBe(true);
+    expect(result.current.sameWork.isAwaitingCallback).toBe(false);
+  });
+
+  it("report an account that is connected under another name", async () => {
+    const page = new Page();
+    page.server.setConnection("default/github/u_bob", { account: "bob@github.example" });
+    await connected(page, { connection: "work" });
+    page.server.finish("flow-1", { account: "bob@github.example" });
+    await pass(5_000);
+    expect(onError.mock.calls.map(([error]) => error.code)).toEqual(["account_already_connected"]);
+  });
+
+  it("are named in the return URL", async () => {
+    const page = new Page();
+    await connected(page, { connection: "work", returnUrl: "/my#here" });
+    expect(page.server.lastFlow.returnUrl).toBe("/my?oauth_connection=work&auto_close=true#here");
+  });
+});
+
 describe("redirect", () => {
-  it("leaves by way of the server and comes back to the same view", async () => {
+  it("navigates through the server and returns to the same view", async () => {
     window.history.replaceState(null, "", "/s/marketing/?status=connected&oauth_authorization=error&error=x");
     const page = new Page();
     const assign = vi.fn();
@@ -340,7 +403,7 @@ describe("redirect", () => {
     const { result } = await connected(page, { redirectMode: undefined, spaceId: "marketing" });
     expect(assign.mock.calls).toEqual([["/s/marketing/connect/github?flow=flow-1"]]);
     expect(page.opened).toHaveLength(0);
-    expect(page.double.lastFlow.returnUrl).toBe("/s/marketing/?status=connected");
+    expect(page.server.lastFlow.returnUrl).toBe("/s/marketing/?status=connected");
     expect(result.current).toMatchObject({ isConnecting: true, isAwaitingCallback: false });
     act(() => {
       window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));

@@ -2,16 +2,16 @@ import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { act, renderHook } from "@testing-library/react";
 import { type ReactNode, StrictMode } from "react";
 import { vi } from "vitest";
-import { Double } from "../../../testing/double.ts";
 import { FakeChannel } from "../../../testing/fake-channel.ts";
+import { FakeServer } from "../../../testing/fake-server.ts";
 import { GrantryProvider } from "../src/index.ts";
 
-/** A tab as `window.open` answers it. */
+/** A tab as `window.open` returns it. */
 export interface FakeTab {
   closed: boolean;
   close: () => void;
   location: { replace: (url: string) => void };
-  /** Where it was sent after it was opened. */
+  /** The URLs it was sent to after it was opened. */
   sentTo: string[];
 }
 
@@ -27,20 +27,18 @@ export function fakeTab(): FakeTab {
   return tab;
 }
 
-/** A page on which hooks run in StrictMode against the double. */
+/** A page on which hooks run in StrictMode against a fake server. */
 export class Page {
-  readonly double: Double;
+  readonly server: FakeServer;
   readonly fetch: typeof globalThis.fetch;
   readonly queryClient = new QueryClient({ defaultOptions: { queries: { retry: false } } });
-  /** What `window.open` was asked, and the tabs it gave. */
+  /** The calls of `window.open`, and the tabs it returned. */
   readonly opened: { url: string; features: string | undefined; tab: FakeTab }[] = [];
   popupsBlocked = false;
-  /** Where the page itself was sent. */
-  readonly left: string[] = [];
 
-  constructor(double = new Double(), username = "bob") {
-    this.double = double;
-    this.fetch = double.fetchAs(username);
+  constructor(server = new FakeServer(), username = "bob") {
+    this.server = server;
+    this.fetch = server.fetchAs(username);
     vi.spyOn(window, "open").mockImplementation((url, _target, features) => {
       if (this.popupsBlocked) {
         return null;
@@ -67,7 +65,7 @@ export class Page {
   }
 }
 
-/** Lets so much time pass, and everything that waits for it happen. */
+/** Advances the clock, and runs everything that is due. */
 export async function pass(milliseconds: number) {
   await act(async () => {
     await vi.advanceTimersByTimeAsync(milliseconds);

@@ -1,11 +1,11 @@
-/** The shipped languages, each by its own name. To add one: a catalogue file beside this, and a line here and in `messages.ts`. */
+/** The available languages, each with its native name. To add one: a catalogue file beside this one, and a line here and in `messages.ts`. */
 export const LANGUAGES = { en: "English", de: "Deutsch" } as const;
-/** A shipped language. */
+/** An available language. */
 export type Language = keyof typeof LANGUAGES;
 
-/** The first of the person's languages that we have. */
-export function preferredLanguage(stored: string | null, wished: readonly string[]): Language {
-  const candidates = [stored, ...wished].map((tag) => tag?.toLowerCase().split("-")[0]);
+/** The first available language among those that the user prefers. */
+export function preferredLanguage(stored: string | null, preferred: readonly string[]): Language {
+  const candidates = [stored, ...preferred].map((tag) => tag?.toLowerCase().split("-")[0]);
   return (
     candidates.find((tag): tag is Language => tag !== undefined && Object.hasOwn(LANGUAGES, tag)) ?? "en"
   );

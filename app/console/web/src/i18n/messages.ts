@@ -9,13 +9,13 @@ export type MessageKey = {
   [Section in keyof Catalogue & string]: `${Section}.${keyof Catalogue[Section] & string}`;
 }[keyof Catalogue & string];
 
-/** What stands for `{name}` in a message. `count` also picks the plural form. */
+/** The values of placeholders such as `{name}`. `count` also selects the plural form. */
 export type MessageParameters = Record<string, string | number>;
 
-/** Looks a message up. */
+/** Returns a message. */
 export type Translate = (key: MessageKey, parameters?: MessageParameters) => string;
 
-/** All catalogues. The English one says which messages there are; a test holds the others to it. */
+/** All catalogues. The English one defines the messages; a test compares the others with it. */
 export const CATALOGUES: Record<Language, Catalogue> = { en, de };
 
 /** The messages of one language. */

@@ -1,19 +1,19 @@
 import { GrantryError } from "@grantry/client";
 import type { Translate } from "../i18n/messages.ts";
 
-/** What to tell a person about a failure: our own words, and the reference to quote where there is one. */
+/** The text of a failure: a message of the catalogue, and the reference to quote where there is one. */
 export function describeError(error: unknown, t: Translate): string {
-  const known = error instanceof GrantryError ? error : new GrantryError("unexpected_answer");
+  const known = error instanceof GrantryError ? error : new GrantryError("unexpected_response");
   const text = t(`error.${known.code}`);
-  // Only here do the server's own words help: they name the field and what is wrong with it.
+  // The only text of the server that is shown: it names the field and the problem.
   const detail = known.field !== undefined && known.detail ? ` ${known.detail}` : "";
-  const isOurFault = known.status >= 500 || known.code === "unexpected_answer";
+  const isServerFault = known.status >= 500 || known.code === "unexpected_response";
   const reference =
-    isOurFault && known.correlationId ? ` ${t("error.reference", { id: known.correlationId })}.` : "";
+    isServerFault && known.correlationId ? ` ${t("error.reference", { id: known.correlationId })}.` : "";
   return text + detail + reference;
 }
 
-/** Does this failure mean that nobody is signed in any more? */
+/** Whether the failure means that the session has ended. */
 export function isSignedOut(error: unknown): boolean {
   return error instanceof GrantryError && error.code === "not_signed_in";
 }

@@ -4,14 +4,14 @@ import { useSyncExternalStore } from "react";
 /** The views of the console. */
 export type View = "connectors" | "connections" | "login";
 
-/** Where the person is. Everything worth coming back to stands in the URL. */
+/** The current place. The URL contains everything that a reload must restore. */
 export interface Place {
   space: string;
   view: View;
   parameters: URLSearchParams;
 }
 
-/** Path under which the host mounts Grantry, taken from where this script came from. */
+/** Path under which the host mounts Grantry, taken from the URL of this script. */
 export const BASE_PATH = import.meta.env.PROD
   ? new URL(/* @vite-ignore */ "..", import.meta.url).pathname.replace(/\/$/, "")
   : "";
@@ -55,7 +55,7 @@ export function urlOf(
   return `${BASE_PATH}${spacePrefix(space)}/${query.size > 0 ? `?${query}` : ""}`;
 }
 
-/** Goes to a URL of the console without loading the page anew. */
+/** Navigates to a URL of the console without loading the page. */
 export function navigate(url: string, { replace = false } = {}): void {
   if (replace) {
     history.replaceState(history.state, "", url);
@@ -65,7 +65,7 @@ export function navigate(url: string, { replace = false } = {}): void {
   window.dispatchEvent(new Event(NAVIGATED));
 }
 
-/** Where a log-in may lead: a path of this very origin, or the start. */
+/** The target of a log-in: a path of this origin, or the start page. */
 export function safeNext(next: string | null): string {
   const start = urlOf("default");
   if (!next?.startsWith("/") || /[\\\p{Cc}]/u.test(next)) {
@@ -73,14 +73,14 @@ export function safeNext(next: string | null): string {
   }
   try {
     const url = new URL(next, window.location.origin);
-    const isOurs = url.origin === window.location.origin && !url.pathname.startsWith("//");
-    return isOurs ? url.pathname + url.search + url.hash : start;
+    const isSameOrigin = url.origin === window.location.origin && !url.pathname.startsWith("//");
+    return isSameOrigin ? url.pathname + url.search + url.hash : start;
   } catch {
     return start;
   }
 }
 
-/** The current place, kept up to date. */
+/** The current place; updated on every navigation. */
 export function usePlace(): Place {
   return placeOf(new URL(useSyncExternalStore(subscribe, () => window.location.href)));
 }

@@ -4,7 +4,7 @@ import { type Translate, translator } from "../i18n/messages.ts";
 
 /** `system` follows the device. */
 export type Theme = "system" | "light" | "dark";
-/** Where a provider's pages open; the values of `OAuthRedirectMode`. */
+/** Where the pages of a provider open; the values of `OAuthRedirectMode`. */
 export type SignInMode = "new_tab" | "redirect";
 
 interface Preferences {
@@ -20,7 +20,7 @@ interface PreferencesAndMessages extends Preferences {
 
 const PreferencesContext = createContext<PreferencesAndMessages | null>(null);
 
-/** Holds what a person chose for this browser. */
+/** Provides the preferences of the user for this browser. */
 export function PreferencesProvider({ children }: { children: ReactNode }) {
   const [preferences, setPreferences] = useState(readPreferences);
 
@@ -41,7 +41,7 @@ export function PreferencesProvider({ children }: { children: ReactNode }) {
   return <PreferencesContext value={value}>{children}</PreferencesContext>;
 }
 
-/** The person's choices, and the messages in their language. */
+/** The preferences of the user, and the messages in the chosen language. */
 export function usePreferences(): PreferencesAndMessages {
   const value = useContext(PreferencesContext);
   if (!value) {
@@ -61,7 +61,7 @@ function readPreferences(): Preferences {
     try {
       return localStorage.getItem(key);
     } catch {
-      // Storage may be switched off; then the choice lasts as long as the page.
+      // Storage may be disabled; then a preference lasts as long as the page.
       return null;
     }
   };
@@ -79,6 +79,6 @@ function writePreferences(preferences: Preferences): void {
     localStorage.setItem(STORED.theme, preferences.theme);
     localStorage.setItem(STORED.signInMode, preferences.signInMode);
   } catch {
-    // See above.
+    // Storage may be disabled.
   }
 }

@@ -3,7 +3,7 @@ import type { Here } from "./session.tsx";
 
 type Call = Here["call"];
 
-/** Who is signed in. */
+/** The signed-in user. */
 export const sessionQuery = (call: Call) => ({
   queryKey: ["grantry", "session"],
   queryFn: ({ signal }: { signal: AbortSignal }) => session({ ...call, signal }),
@@ -21,21 +21,21 @@ export const connectorTypesQuery = (call: Call) => ({
   queryFn: ({ signal }: { signal: AbortSignal }) => connectorTypes({ ...call, signal }),
 });
 
-/** Which grants an admin wants to see. */
-export interface GrantsWanted {
+/** Which grants to list. */
+export interface GrantsFilter {
   connector: string;
   user: string;
   status: string;
 }
 
-/** Everybody's grants in the space, page by page. */
-export const grantsQuery = (call: Call, wanted: GrantsWanted) => ({
-  queryKey: ["grantry", "grants", call.space ?? "default", wanted],
+/** The grants of all users of the space, page by page. */
+export const grantsQuery = (call: Call, filter: GrantsFilter) => ({
+  queryKey: ["grantry", "grants", call.space ?? "default", filter],
   queryFn: ({ signal, pageParam }: { signal: AbortSignal; pageParam: string }) =>
-    listGrants({ ...call, ...wanted, cursor: pageParam, signal }),
+    listGrants({ ...call, ...filter, cursor: pageParam, signal }),
   initialPageParam: "",
   getNextPageParam: (page: { nextCursor?: string | null }) => page.nextCursor ?? undefined,
 });
 
-/** Key of all grants of all filters. */
+/** Cache key of the grants, for every filter. */
 export const GRANTS_KEY = ["grantry", "grants"];

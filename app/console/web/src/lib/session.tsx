@@ -1,7 +1,7 @@
 import type { CallOptions, Role, Session, SessionSpace } from "@grantry/client";
 import { createContext, useContext } from "react";
 
-/** Who is here, where, and how to reach the server. */
+/** The signed-in user, the space, and the options of calls. */
 export interface Here {
   session: Session;
   space: SessionSpace;
@@ -11,10 +11,10 @@ export interface Here {
 
 const HereContext = createContext<Here | null>(null);
 
-/** Provides {@link Here} below. */
+/** Provides {@link Here}. */
 export const HereProvider = HereContext;
 
-/** Who is here, and where. */
+/** The signed-in user, and the space. */
 export function useHere(): Here {
   const here = useContext(HereContext);
   if (!here) {
@@ -25,17 +25,17 @@ export function useHere(): Here {
 
 const RANK: Record<Role, number> = { viewer: 0, editor: 1, admin: 2 };
 
-/** Does the role include the other? */
+/** Whether the role includes the other. */
 export function includes(role: Role, needed: Role): boolean {
   return RANK[role] >= RANK[needed];
 }
 
-/** How to address a person. */
-export function personName(session: Session): string {
+/** The name of a user in texts. */
+export function userName(session: Session): string {
   return session.display_name || session.username || session.user_id;
 }
 
-/** How to call a space. */
+/** The name of a space in texts. */
 export function spaceName(space: SessionSpace): string {
   return space.name || space.id;
 }

@@ -9,7 +9,7 @@ const UNITS: [Intl.RelativeTimeFormatUnit, number][] = [
   ["minute", 60],
 ];
 
-/** A time as people say it: "3 hours ago". */
+/** A relative time: "3 hours ago". */
 export function relativeTime(time: number, now: number, language: Language): string {
   const format = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
   const seconds = Math.round((time - now) / 1000);
@@ -21,7 +21,7 @@ export function relativeTime(time: number, now: number, language: Language): str
   return format.format(0, "second");
 }
 
-/** A day as people say it: "yesterday". For times of which only the day is known (UTC). */
+/** A relative day: "yesterday". For times that are precise to the day only (UTC). */
 export function relativeDay(time: number, now: number, language: Language): string {
   const dayOf = (moment: number) => Math.floor(moment / 86_400_000);
   const days = dayOf(time) - dayOf(now);

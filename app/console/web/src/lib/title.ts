@@ -1,7 +1,7 @@
 import { useEffect } from "react";
 import { usePreferences } from "./preferences.tsx";
 
-/** Names the page after what it shows. */
+/** Sets the title of the page. */
 export function useTitle(title: string): void {
   const { t } = usePreferences();
   useEffect(() => {

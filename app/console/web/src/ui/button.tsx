@@ -5,12 +5,12 @@ import { Icon, type IconName } from "./icon.tsx";
 export interface ButtonProps extends Omit<ComponentProps<"button">, "className"> {
   kind?: "primary" | "plain" | "quiet" | "danger";
   icon?: IconName;
-  /** Shown as working, and not to be pressed. */
+  /** Shows progress, and disables the button. */
   busy?: boolean;
   children: ReactNode;
 }
 
-/** A button. Its kind says how much it wants to be pressed. */
+/** A button. Its kind sets its prominence. */
 export function Button({ kind = "plain", icon, busy = false, disabled, children, ...rest }: ButtonProps) {
   return (
     <button
@@ -26,7 +26,7 @@ export function Button({ kind = "plain", icon, busy = false, disabled, children,
   );
 }
 
-/** A button that is only a drawing; the label is for those who do not see it. */
+/** A button with an icon only; the label is for screen readers. */
 export function IconButton({
   icon,
   label,

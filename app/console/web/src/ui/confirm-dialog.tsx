@@ -11,12 +11,12 @@ export interface ConfirmDialogProps {
   children: ReactNode;
   submit: string;
   kind?: "primary" | "danger";
-  /** Does it. When it rejects, the dialog stays and says why. */
+  /** Runs the action. If it rejects, the dialog stays open and shows the error. */
   onConfirm: () => Promise<void> | void;
   onClose: () => void;
 }
 
-/** Asks before something is done. */
+/** Asks for a confirmation. */
 export function ConfirmDialog({
   title,
   children,

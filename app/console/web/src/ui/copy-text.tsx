@@ -1,8 +1,8 @@
-import { useCopy } from "../lib/copy.ts";
+import { useEffect, useState } from "react";
 import { usePreferences } from "../lib/preferences.tsx";
 import { Button } from "./button.tsx";
 
-/** A text to be taken elsewhere exactly as it is. */
+/** A text to copy exactly as it is. */
 export function CopyText({ text, label }: { text: string; label: string }) {
   const { t } = usePreferences();
   const { copied, copy } = useCopy();
@@ -18,4 +18,26 @@ export function CopyText({ text, label }: { text: string; label: string }) {
       </Button>
     </div>
   );
+}
+
+/** Copies a text; `copied` is true for a moment afterwards. */
+function useCopy(): { copied: boolean; copy: (text: string) => void } {
+  const [copied, setCopied] = useState(false);
+  useEffect(() => {
+    if (!copied) {
+      return;
+    }
+    const timer = setTimeout(() => setCopied(false), 2000);
+    return () => clearTimeout(timer);
+  }, [copied]);
+  return {
+    copied,
+    copy: (text) => {
+      navigator.clipboard?.writeText(text).then(
+        () => setCopied(true),
+        // Not allowed: the text beside the button can be selected.
+        () => {},
+      );
+    },
+  };
 }

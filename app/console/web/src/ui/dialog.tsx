@@ -5,21 +5,21 @@ import { IconButton } from "./button.tsx";
 /** Props of {@link Dialog}. */
 export interface DialogProps {
   title: string;
-  /** Called when it wants to close: button, escape key, or a click beside it. */
+  /** Called by the close button, the escape key, or a click outside. */
   onClose: () => void;
   size?: "small" | "large";
-  /** Not to be closed by a stray click, because something would be lost. */
+  /** A click outside does not close it, because input would be lost. */
   keepsWork?: boolean;
   children: ReactNode;
 }
 
-/** A modal dialog. It is open as long as it is rendered; the browser keeps the focus inside and gives it back. */
+/** A modal dialog. It is open while it is rendered; the browser keeps the focus inside and restores it afterwards. */
 export function Dialog({ title, onClose, size = "small", keepsWork = false, children }: DialogProps) {
   const { t } = usePreferences();
   const ref = useRef<HTMLDialogElement>(null);
   const titleId = useId();
 
-  // Before the paint, and closed before it is taken out: only so the browser gives the focus back to where it was.
+  // Opened before the paint and closed before it is removed: otherwise the browser does not restore the focus.
   useLayoutEffect(() => {
     const dialog = ref.current;
     dialog?.showModal();
@@ -27,7 +27,7 @@ export function Dialog({ title, onClose, size = "small", keepsWork = false, chil
   }, []);
 
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: the escape key closes it, by the browser's own doing
+    // biome-ignore lint/a11y/useKeyWithClickEvents: the browser closes it with the escape key
     <dialog
       ref={ref}
       className={`dialog dialog--${size}`}
@@ -53,12 +53,12 @@ export function Dialog({ title, onClose, size = "small", keepsWork = false, chil
   );
 }
 
-/** What a dialog says. */
+/** The content of a dialog. */
 export function DialogBody({ children }: { children: ReactNode }) {
   return <div className="dialog__body">{children}</div>;
 }
 
-/** The buttons of a dialog, the one to press last. */
+/** The buttons of a dialog, the main one last. */
 export function DialogActions({ children }: { children: ReactNode }) {
   return <footer className="dialog__actions">{children}</footer>;
 }

@@ -1,6 +1,6 @@
 import type { ReactNode } from "react";
 
-/** Names and values, one pair a line. Pairs without a value are left out. */
+/** Names and values, one pair per line. Pairs without a value are omitted. */
 export function Facts({ facts }: { facts: readonly (readonly [string, ReactNode])[] }) {
   return (
     <dl className="facts">
@@ -16,7 +16,7 @@ export function Facts({ facts }: { facts: readonly (readonly [string, ReactNode]
   );
 }
 
-/** Short technical words, side by side. */
+/** A row of short technical terms. */
 export function Chips({ values }: { values: readonly string[] }) {
   return (
     <span className="chips">

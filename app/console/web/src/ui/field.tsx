@@ -1,7 +1,7 @@
 import { type ReactNode, useId } from "react";
 import { usePreferences } from "../lib/preferences.tsx";
 
-/** What a field's control must be given. */
+/** The attributes of a field's control. */
 export interface ControlProps {
   id: string;
   "aria-describedby": string | undefined;

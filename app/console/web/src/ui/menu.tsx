@@ -2,13 +2,13 @@ import { type ReactNode, type ToggleEvent, useId, useRef } from "react";
 
 /** Props of {@link Menu}. */
 export interface MenuProps {
-  /** Renders the button; the given props belong on it. */
+  /** Renders the button, which must have the given props. */
   button: (props: { popoverTarget: string }) => ReactNode;
   label: string;
   children: ReactNode;
 }
 
-/** A button with a panel that the browser opens and closes (popover): escape and a click elsewhere close it. */
+/** A button with a panel (popover). The browser closes it with the escape key or a click elsewhere. */
 export function Menu({ button, label, children }: MenuProps) {
   const id = useId();
   const anchor = useRef<HTMLDivElement>(null);
@@ -61,12 +61,12 @@ export function MenuItem({
   );
 }
 
-/** Closes the menu that an element is in. */
+/** Closes the menu that contains the element. */
 export function closeMenuOf(element: Element): void {
   element.closest<HTMLElement>("[popover]")?.hidePopover();
 }
 
-/** Puts the panel under its button, inside the window, right edges in line. */
+/** Places the panel under its button, inside the window, aligned at the right edge. */
 function placeBelow(panel: HTMLElement, anchor: HTMLElement): void {
   const margin = 8;
   const from = anchor.getBoundingClientRect();

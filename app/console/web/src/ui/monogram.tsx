@@ -1,4 +1,4 @@
-/** A small coloured tile with the first letter of a name: a picture that needs no request to anywhere. */
+/** A coloured tile with the first letter of a name: a picture without a remote request. */
 export function Monogram({ name }: { name: string }) {
   const letter = [...name.trim()][0]?.toUpperCase() ?? "?";
   let hash = 0;

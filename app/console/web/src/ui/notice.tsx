@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
 import { Icon } from "./icon.tsx";
 
-/** A sentence that must not be overlooked. */
+/** A prominent sentence. */
 export function Notice({ kind, children }: { kind: "error" | "warning"; children: ReactNode }) {
   return (
     <div className={`notice notice--${kind}`} role={kind === "error" ? "alert" : undefined}>

@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
 import { Icon, type IconName } from "./icon.tsx";
 
-/** What stands where there is nothing to show: an empty list, no match, a failure. */
+/** Replaces content that is absent: an empty list, no match, a failure. */
 export function EmptyState({
   icon,
   title,
@@ -25,7 +25,7 @@ export function EmptyState({
   );
 }
 
-/** Grey bars in place of rows that are on their way. */
+/** Grey bars in place of rows that are being loaded. */
 export function SkeletonRows({ label }: { label: string }) {
   return (
     <div className="skeletons" role="status" aria-label={label}>

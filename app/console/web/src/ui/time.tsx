@@ -1,10 +1,10 @@
 import { usePreferences } from "../lib/preferences.tsx";
 import { fullTime, relativeDay, relativeTime } from "../lib/time.ts";
 
-/** What happened less than this ago happened just now, in milliseconds. */
+/** Shorter times count as just now, in milliseconds. */
 const JUST_NOW = 60_000;
 
-/** A server time as people say it, in full on pointing. Nothing: "never". */
+/** A server time, relative to now; in full in the tooltip. Without a value: "never". */
 export function Time({ value }: { value: string | null | undefined }) {
   const { language, t } = usePreferences();
   const time = Date.parse(value ?? "");
@@ -20,7 +20,7 @@ export function Time({ value }: { value: string | null | undefined }) {
   );
 }
 
-/** The same for a time of which only the day is known, as of last use. */
+/** The same for a time that is precise to the day only, such as the last use. */
 export function Day({ value }: { value: string | null | undefined }) {
   const { language, t } = usePreferences();
   const time = Date.parse(value ?? "");

@@ -1,7 +1,7 @@
 import { usePreferences } from "../lib/preferences.tsx";
 import { Icon } from "../ui/icon.tsx";
 
-/** Name and sign of the product. */
+/** Name and logo of the product. */
 export function Brand() {
   const { t } = usePreferences();
   return (

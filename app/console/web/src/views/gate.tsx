@@ -13,7 +13,7 @@ import { Shell } from "./shell.tsx";
 
 type RootCall = Pick<CallOptions, "basePath" | "fetch">;
 
-/** Lets in who is signed in, and shows the log-in to everybody else. */
+/** Shows the console to a signed-in user, and else the log-in. */
 export function Gate({ fetch }: { fetch: typeof globalThis.fetch | undefined }) {
   const { t } = usePreferences();
   const place = usePlace();
@@ -26,7 +26,7 @@ export function Gate({ fetch }: { fetch: typeof globalThis.fetch | undefined }) 
       <LoginView
         call={call}
         onSignedIn={async () => {
-          // Nothing of an earlier person may be left.
+          // Data of an earlier user must not remain.
           queryClient.removeQueries({ predicate: (query) => query.queryKey[1] !== "session" });
           await refetch();
         }}
@@ -41,7 +41,7 @@ export function Gate({ fetch }: { fetch: typeof globalThis.fetch | undefined }) 
       {isPending ? (
         <span className="spinner spinner--large" role="status" aria-label={t("common.loading")} />
       ) : (
-        <EmptyState icon="warning" title={t("error.unexpected_answer")} text={describeError(error, t)}>
+        <EmptyState icon="warning" title={t("error.unexpected_response")} text={describeError(error, t)}>
           <Button onClick={() => void refetch()}>{t("common.retry")}</Button>
         </EmptyState>
       )}
@@ -91,7 +91,7 @@ function SignedIn({ session, place, call }: { session: Session; place: Place; ca
   );
 }
 
-/** Where somebody who is signed in should rather be. */
+/** The URL to which a signed-in user is redirected, if any. */
 function redirection(session: Session, place: Place): string | undefined {
   if (place.view === "login") {
     return safeNext(place.parameters.get("next"));

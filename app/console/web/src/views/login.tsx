@@ -8,7 +8,7 @@ import { Field } from "../ui/field.tsx";
 import { Notice } from "../ui/notice.tsx";
 import { Brand } from "./brand.tsx";
 
-/** Asks for user name and password. Where the host signs people in itself, it says so instead. */
+/** Asks for user name and password. Where the host signs users in, it shows a hint instead. */
 export function LoginView({ call, onSignedIn }: { call: CallOptions; onSignedIn: () => Promise<void> }) {
   const { t } = usePreferences();
   useTitle(t("login.title"));
@@ -18,7 +18,7 @@ export function LoginView({ call, onSignedIn }: { call: CallOptions; onSignedIn:
 
   const submit = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
-    // Read from the form and never kept: React would mirror a controlled value into the page.
+    // Read from the form and not stored: React would mirror a controlled value into the page.
     const form = new FormData(event.currentTarget);
     setBusy(true);
     setError(null);

@@ -9,7 +9,7 @@ import { UserMenu } from "./user-menu.tsx";
 
 type ShellView = "connectors" | "connections";
 
-/** What stands around every view: name, space, sections, person. */
+/** The frame of every view: name, space, sections, user. */
 export function Shell({ view }: { view: ShellView }) {
   const { t } = usePreferences();
   const { space } = useHere();

@@ -3,19 +3,19 @@ import { useQueryClient } from "@tanstack/react-query";
 import { LANGUAGES, type Language } from "../i18n/languages.ts";
 import { describeError } from "../lib/errors.ts";
 import { type SignInMode, type Theme, usePreferences } from "../lib/preferences.tsx";
-import { personName, useHere } from "../lib/session.tsx";
-import { useToast } from "../lib/toasts.tsx";
+import { useHere, userName } from "../lib/session.tsx";
 import { Field } from "../ui/field.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { Menu, MenuItem } from "../ui/menu.tsx";
+import { useToast } from "../ui/toasts.tsx";
 
-/** Who is signed in, and what they chose for this browser. */
+/** The signed-in user, and the preferences for this browser. */
 export function UserMenu() {
   const { t, language, theme, signInMode, change } = usePreferences();
   const { session, space, call } = useHere();
   const queryClient = useQueryClient();
   const toast = useToast();
-  const name = personName(session);
+  const name = userName(session);
 
   const signOut = async () => {
     try {
@@ -36,14 +36,14 @@ export function UserMenu() {
           aria-label={`${t("shell.account")}: ${name}`}
           {...props}
         >
-          <Icon name="person" />
+          <Icon name="user" />
           <span className="user-button__name">{name}</span>
           <Icon name="chevron" />
         </button>
       )}
     >
       <div className="user-menu">
-        <p className="user-menu__person">
+        <p className="user-menu__user">
           {t("shell.signedInAs", { name })}
           <span className="muted">{t(ROLE[space.role])}</span>
         </p>

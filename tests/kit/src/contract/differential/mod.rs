@@ -1,13 +1,12 @@
-//! Random histories on two stores at once: equal answers, and equal records after every step (T10).
+//! Random histories on two stores: equal results, and equal records after every step.
 //!
-//! Beside being compared, the histories are held to the invariants of the domain, so that two stores cannot agree on a
-//! mistake.
+//! Each history is also checked against the invariants of the domain, so that two stores with the same defect are found.
 
 mod drain;
 mod invariants;
 mod pair;
+mod queries;
 mod step;
-mod views;
 
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,20 +19,20 @@ use self::step::Step;
 use super::Backend;
 use crate::doubles::TestClock;
 
-/// How long a history gets.
+/// Maximum number of steps of a history.
 const LONGEST: usize = 60;
 
-/// Runs `cases` random histories on a model and a subject; `PROPTEST_CASES` in the environment says otherwise. Both factories
-/// make fresh, empty stores on the given clock. Of a history that tells them apart, a shortest one is shown.
+/// Runs `cases` random histories on a model and a subject; the environment variable `PROPTEST_CASES` takes precedence. Both
+/// factories return fresh, empty stores on the given clock. Panics with a shortest history in which the stores differ.
 ///
-/// Call it from a plain test: it brings its own runtime.
+/// Call it from a test without a runtime: it starts one.
 pub fn differential<M, S>(cases: u32, model: impl Fn(TestClock) -> M, subject: impl Fn(TestClock) -> S)
 where
     M: Future<Output = Backend>,
     S: Future<Output = Backend>,
 {
-    let said = std::env::var_os("PROPTEST_CASES").map(|_| Config::default().cases);
-    let config = Config { cases: said.unwrap_or(cases), failure_persistence: None, ..Config::default() };
+    let from_environment = std::env::var_os("PROPTEST_CASES").map(|_| Config::default().cases);
+    let config = Config { cases: from_environment.unwrap_or(cases), failure_persistence: None, ..Config::default() };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let history = async |steps: Vec<Step>| {
         let clock = TestClock::default();
@@ -41,15 +40,15 @@ where
         for step in steps {
             pair.take(step).await;
         }
-        pair.compare_views().await;
+        pair.compare_queries().await;
     };
-    let judged = TestRunner::new(config).run(&vec(step::any_step(), 1..LONGEST), |steps| {
+    let result = TestRunner::new(config).run(&vec(step::any_step(), 1..LONGEST), |steps| {
         let shown = shown(&steps);
-        // Caught here, so that the history can be told in few lines.
+        // The panic is caught here, so that the report shows the history in a few lines.
         catch_unwind(AssertUnwindSafe(|| runtime.block_on(history(steps))))
             .map_err(|panic| TestCaseError::fail(format!("{}\n{shown}", message(panic.as_ref()))))
     });
-    if let Err(failure) = judged {
+    if let Err(failure) = result {
         panic!("{failure}");
     }
 }

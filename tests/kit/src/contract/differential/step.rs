@@ -1,52 +1,54 @@
-//! The steps of a history. Numbers pick among what is there when the step is taken.
+//! The steps of a history. Numbers select among what is stored when the step is applied.
 
 use std::time::Duration;
 
 use grantry_domain::authorization::TerminationCause;
-use grantry_domain::ports::Cascade;
+use grantry_domain::ports::EditEffect;
 use proptest::prelude::*;
 use proptest::sample::select;
 
 /// One step.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
-    /// A user starts a flow, under these caps.
-    Start { user: usize, connector: usize, tight: bool },
-    /// The URL of a flow is issued.
+    /// A user starts a flow, with low or high limits.
+    Start { connection: Connection, low_limits: bool },
+    /// The authorization URL of a flow is issued.
     Issue { flow: Pick },
     /// A callback arrives.
     Consume { flow: Pick, by: Caller },
-    /// An exchange is committed.
-    CommitOutcome { flow: Pick, life: Life, revoke: bool },
-    /// All four of them.
-    Connect { user: usize, connector: usize, life: Life },
-    /// The next step of an undisturbed life: one of the three before, or a lease and new tokens.
-    GoOn { flow: Pick, life: Life },
+    /// A flow is committed as a grant.
+    Commit { flow: Pick, life: Lifetimes, revoke: bool },
+    /// These four steps.
+    Connect { connection: Connection, life: Lifetimes },
+    /// The next regular step of an authorization: issue, consume or commit; for a grant a lease, then new tokens.
+    Continue { authorization: Pick, life: Lifetimes },
     /// A flow fails.
     FailFlow { flow: Pick },
-    /// Somebody asks for the lease.
-    Lease { grant: Pick, owner: u8 },
-    /// A renewal fails.
-    FailAttempt { grant: Pick, owner: u8, outcome_known: bool, wait: Duration },
-    /// New tokens are written by somebody who read the record this long ago.
-    Renew { grant: Pick, life: Life, reads_ago: usize },
-    /// The refresh token is refused, to somebody who read the record this long ago.
-    Refuse { grant: Pick, reads_ago: usize },
+    /// A lease is requested.
+    Lease { grant: Pick, holder: u8 },
+    /// A refresh fails.
+    FailAttempt { grant: Pick, holder: u8, outcome_known: bool, wait: Duration },
+    /// New tokens are written by a caller that read the grant this many changes ago.
+    Refresh { grant: Pick, life: Lifetimes, changes_ago: usize },
+    /// The refresh token is rejected, for a caller that read the grant this many changes ago.
+    RejectRefresh { grant: Pick, changes_ago: usize },
     /// An envelope is sealed again with another key.
     Reseal { grant: Pick },
     /// Grants are used.
     Use { grant: Pick, days: i64 },
-    /// Authorizations are ended.
-    End { scope: Scope, cause: TerminationCause },
-    /// A connector is edited, by somebody who saw the present revision or not.
-    Edit { connector: usize, cascade: Cascade, stale: bool },
+    /// Authorizations are terminated.
+    Terminate { scope: Scope, cause: TerminationCause },
+    /// A user sets or clears the default connection.
+    SetDefault { connection: Connection, clear: bool },
+    /// A connector is edited, with the stored revision or a stale one.
+    Edit { connector: usize, effect: EditEffect, stale: bool },
     /// A connector is deleted, or created again.
     DeleteOrCreate { connector: usize },
-    /// Tokens without a grant are queued.
-    Orphan { flow: Pick },
-    /// Every due revocation is claimed; what becomes of each is picked from here on.
-    Work { ends: usize },
-    /// The sweeper runs until there is nothing more to do.
+    /// Unclaimed tokens are queued.
+    QueueUnclaimed { flow: Pick },
+    /// Every due revocation is claimed and updated; the first update has this number.
+    Revoke { first_update: usize },
+    /// Sweeps until there is nothing more to do.
     Sweep { batch: u32 },
     /// Time passes.
     Pass(Duration),
@@ -54,10 +56,18 @@ pub(super) enum Step {
     SetBack(Duration),
 }
 
-/// Picks a record, counted from the newest.
+/// Selects an authorization, counted from the newest.
 pub(super) type Pick = usize;
 
-/// Who presents a callback.
+/// Selects a user, a connector and a connection name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Connection {
+    pub(super) user: usize,
+    pub(super) connector: usize,
+    pub(super) name: usize,
+}
+
+/// The sender of a callback.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Caller {
     Starter,
@@ -65,24 +75,24 @@ pub(super) enum Caller {
     OtherBrowser,
 }
 
-/// How long tokens live.
+/// Lifetimes of the tokens of a response.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Life {
-    /// One hour, and a refresh token without end.
+pub(super) enum Lifetimes {
+    /// One hour, with a refresh token that does not expire.
     Refreshable,
-    /// One hour, and a refresh token of one day.
-    Capped,
-    /// Half an hour, and no refresh token.
+    /// One hour, with a refresh token of one day.
+    Limited,
+    /// Half an hour, without a refresh token.
     Short,
-    /// For ever.
+    /// Does not expire.
     Endless,
 }
 
-/// What is ended.
+/// What is terminated.
 #[derive(Debug, Clone)]
 pub(super) enum Scope {
     One(Pick),
-    UserConnector { user: usize, connector: usize },
+    Connection(Connection),
     User(usize),
     UserSpace { user: usize, space: usize },
     Space(usize),
@@ -90,31 +100,33 @@ pub(super) enum Scope {
 
 pub(super) fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => (any_user(), any_connector(), any::<bool>())
-            .prop_map(|(user, connector, tight)| Step::Start { user, connector, tight }),
+        4 => (any_connection(), any::<bool>())
+            .prop_map(|(connection, low_limits)| Step::Start { connection, low_limits }),
         4 => any_pick().prop_map(|flow| Step::Issue { flow }),
         4 => (any_pick(), select(vec![Caller::Starter, Caller::Starter, Caller::OtherUser, Caller::OtherBrowser]))
             .prop_map(|(flow, by)| Step::Consume { flow, by }),
         4 => (any_pick(), any_life(), any::<bool>())
-            .prop_map(|(flow, life, revoke)| Step::CommitOutcome { flow, life, revoke }),
-        6 => (any_user(), any_connector(), any_life())
-            .prop_map(|(user, connector, life)| Step::Connect { user, connector, life }),
-        12 => (any_pick(), any_life()).prop_map(|(flow, life)| Step::GoOn { flow, life }),
+            .prop_map(|(flow, life, revoke)| Step::Commit { flow, life, revoke }),
+        6 => (any_connection(), any_life()).prop_map(|(connection, life)| Step::Connect { connection, life }),
+        12 => (any_pick(), any_life()).prop_map(|(authorization, life)| Step::Continue { authorization, life }),
         1 => any_pick().prop_map(|flow| Step::FailFlow { flow }),
-        4 => (any_pick(), any_owner()).prop_map(|(grant, owner)| Step::Lease { grant, owner }),
-        3 => (any_pick(), any_owner(), any::<bool>(), any_span())
-            .prop_map(|(grant, owner, outcome_known, wait)| Step::FailAttempt { grant, owner, outcome_known, wait }),
+        4 => (any_pick(), any_holder()).prop_map(|(grant, holder)| Step::Lease { grant, holder }),
+        3 => (any_pick(), any_holder(), any::<bool>(), any_span())
+            .prop_map(|(grant, holder, outcome_known, wait)| Step::FailAttempt { grant, holder, outcome_known, wait }),
         4 => (any_pick(), any_life(), 0..3_usize)
-            .prop_map(|(grant, life, reads_ago)| Step::Renew { grant, life, reads_ago }),
-        2 => (any_pick(), 0..2_usize).prop_map(|(grant, reads_ago)| Step::Refuse { grant, reads_ago }),
+            .prop_map(|(grant, life, changes_ago)| Step::Refresh { grant, life, changes_ago }),
+        2 => (any_pick(), 0..2_usize).prop_map(|(grant, changes_ago)| Step::RejectRefresh { grant, changes_ago }),
         1 => any_pick().prop_map(|grant| Step::Reseal { grant }),
         2 => (any_pick(), -1..100_i64).prop_map(|(grant, days)| Step::Use { grant, days }),
-        3 => (any_scope(), select(TerminationCause::ALL.to_vec())).prop_map(|(scope, cause)| Step::End { scope, cause }),
-        2 => (any_connector(), select(vec![Cascade::Keep, Cascade::Changed, Cascade::Disabled]), prop::bool::weighted(0.2))
-            .prop_map(|(connector, cascade, stale)| Step::Edit { connector, cascade, stale }),
+        3 => (any_scope(), select(TerminationCause::ALL.to_vec()))
+            .prop_map(|(scope, cause)| Step::Terminate { scope, cause }),
+        3 => (any_connection(), prop::bool::weighted(0.2))
+            .prop_map(|(connection, clear)| Step::SetDefault { connection, clear }),
+        2 => (any_connector(), select(vec![EditEffect::KeepGrants, EditEffect::ExpireGrants]), prop::bool::weighted(0.2))
+            .prop_map(|(connector, effect, stale)| Step::Edit { connector, effect, stale }),
         1 => any_connector().prop_map(|connector| Step::DeleteOrCreate { connector }),
-        1 => any_pick().prop_map(|flow| Step::Orphan { flow }),
-        3 => (0..5_usize).prop_map(|ends| Step::Work { ends }),
+        1 => any_pick().prop_map(|flow| Step::QueueUnclaimed { flow }),
+        3 => (0..5_usize).prop_map(|first_update| Step::Revoke { first_update }),
         2 => select(vec![1, 2, 3, 1000]).prop_map(|batch| Step::Sweep { batch }),
         5 => any_span().prop_map(Step::Pass),
         1 => select(vec![Duration::from_secs(1), Duration::from_mins(5)]).prop_map(Step::SetBack),
@@ -129,29 +141,36 @@ fn any_user() -> impl Strategy<Value = usize> {
     0..3_usize
 }
 
+/// Two of three steps are about the first name, so that one connection has long histories.
+fn any_connection() -> impl Strategy<Value = Connection> {
+    let name = prop_oneof![2 => Just(0_usize), 1 => 1..3_usize];
+    (any_user(), any_connector(), name).prop_map(|(user, connector, name)| Connection { user, connector, name })
+}
+
 fn any_connector() -> impl Strategy<Value = usize> {
     0..3_usize
 }
 
-fn any_owner() -> impl Strategy<Value = u8> {
+fn any_holder() -> impl Strategy<Value = u8> {
     1..3_u8
 }
 
-fn any_life() -> impl Strategy<Value = Life> {
-    select(vec![Life::Refreshable, Life::Refreshable, Life::Capped, Life::Short, Life::Endless])
+fn any_life() -> impl Strategy<Value = Lifetimes> {
+    let refreshable = Lifetimes::Refreshable;
+    select(vec![refreshable, refreshable, Lifetimes::Limited, Lifetimes::Short, Lifetimes::Endless])
 }
 
 fn any_scope() -> impl Strategy<Value = Scope> {
     prop_oneof![
         6 => any_pick().prop_map(Scope::One),
-        4 => (any_user(), any_connector()).prop_map(|(user, connector)| Scope::UserConnector { user, connector }),
+        4 => any_connection().prop_map(Scope::Connection),
         1 => any_user().prop_map(Scope::User),
         2 => (any_user(), 0..2_usize).prop_map(|(user, space)| Scope::UserSpace { user, space }),
         1 => (0..2_usize).prop_map(Scope::Space),
     ]
 }
 
-/// The limits of the domain and of these tests, so that their very instants are met, and a little more.
+/// The limits of the domain and of these tests, so that histories reach them exactly, and one millisecond.
 fn any_span() -> impl Strategy<Value = Duration> {
     select(vec![
         Duration::from_millis(1),

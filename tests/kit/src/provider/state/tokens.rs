@@ -1,4 +1,4 @@
-//! How tokens come and go: exchange, refresh with rotation, client credentials, revocation.
+//! Issue and end of tokens: exchange, refresh with rotation, client credentials, revocation.
 
 use std::time::Duration;
 
@@ -51,12 +51,12 @@ impl State {
         self.grants.insert(grant, record.clone());
 
         let refresh_token =
-            settings.wants_refresh_token(&record.scope).then(|| self.issue_refresh_token(grant, settings, now));
+            settings.issues_refresh_token(&record.scope).then(|| self.issue_refresh_token(grant, settings, now));
         let access_token = self.issue_access_token(grant, record.scope.clone(), settings.access_ttl, now);
         Ok(Issued { access_token, refresh_token, scope: record.scope, username: record.username, nonce })
     }
 
-    /// Renews (RFC 6749 §6); what happens to the token used is the matter of [`Rotation`].
+    /// Refreshes (RFC 6749 §6). [`Rotation`] decides what happens to the used token.
     pub(in crate::provider) fn refresh(
         &mut self,
         token: &str,
@@ -105,7 +105,7 @@ impl State {
         Ok(Issued { access_token, refresh_token, scope, username: grant.username, nonce: None })
     }
 
-    /// The client's own token (RFC 6749 §4.4): no user, no refresh token.
+    /// Issues a token for client credentials (RFC 6749 §4.4): no user, no refresh token.
     pub(in crate::provider) fn client_token(
         &mut self,
         client_id: &str,
@@ -121,8 +121,8 @@ impl State {
         Issued { access_token, refresh_token: None, scope, username: None, nonce: None }
     }
 
-    /// Revokes (RFC 7009 §2.1): a refresh token takes its grant along, an access token only itself.
-    /// Unknown tokens are fine; a token of another client is refused.
+    /// Revokes (RFC 7009 §2.1): a refresh token ends its grant, an access token only itself.
+    /// Unknown tokens are accepted; a token of another client is refused.
     pub(in crate::provider) fn revoke(&mut self, token: &str, client_id: &str) -> Result<(), Refused> {
         let digest = Digest::of(token);
         if let Some(grant_id) = self.refresh_tokens.get(&digest).map(|record| record.grant) {

@@ -1,4 +1,4 @@
-//! Every fault does what it says, and leaves alone what it does not name.
+//! Every fault has exactly its documented effect.
 
 use serde_json::json as value;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::provider::{Answer, Endpoint, Fault, Gate, QueryEdit};
 
 #[tokio::test]
-async fn a_dropped_answer_rotates_and_a_dropped_request_does_not() {
+async fn a_dropped_response_rotates_and_a_dropped_request_does_not() {
     let party = Party::new().await;
     let first = party.connect("alice").await;
 
@@ -19,7 +19,7 @@ async fn a_dropped_answer_rotates_and_a_dropped_request_does_not() {
     assert!(!party.provider.accepts_refresh_token(&first.refresh));
 
     let ledger = party.provider.ledger();
-    assert_eq!(ledger.refreshes().len(), 2, "what never got an answer has arrived all the same");
+    assert_eq!(ledger.refreshes().len(), 2, "requests without a response are recorded as well");
     assert_eq!(ledger.refreshes()[0].status, None);
 }
 
@@ -39,7 +39,7 @@ async fn a_held_request_is_processed_only_when_the_gate_opens() {
 }
 
 #[tokio::test]
-async fn a_held_answer_has_already_rotated() {
+async fn a_held_response_has_already_rotated() {
     let party = Party::new().await;
     let first = party.connect("alice").await;
     let gate = Gate::closed();
@@ -54,7 +54,7 @@ async fn a_held_answer_has_already_rotated() {
 }
 
 #[tokio::test]
-async fn a_late_request_is_processed_although_its_client_has_given_up() {
+async fn a_late_request_is_processed_although_its_client_has_disconnected() {
     let party = Party::new().await;
     let first = party.connect("alice").await;
     let gate = Gate::closed();
@@ -69,7 +69,7 @@ async fn a_late_request_is_processed_although_its_client_has_given_up() {
 }
 
 #[tokio::test]
-async fn a_cut_body_keeps_its_promise_of_length_only_in_the_header() {
+async fn a_cut_body_is_shorter_than_its_content_length() {
     let party = Party::new().await;
     let first = party.connect("alice").await;
     party.provider.faults().once(Endpoint::Token, Fault::CutBody(10));
@@ -85,7 +85,7 @@ async fn a_cut_body_keeps_its_promise_of_length_only_in_the_header() {
 }
 
 #[tokio::test]
-async fn a_stalled_body_goes_on_when_the_gate_opens() {
+async fn a_stalled_body_continues_when_the_gate_opens() {
     let party = Party::new().await;
     let first = party.connect("alice").await;
     let gate = Gate::closed();
@@ -114,7 +114,7 @@ async fn an_endless_body_never_ends() {
 }
 
 #[tokio::test]
-async fn canned_answers_come_instead_of_processing() {
+async fn canned_responses_replace_processing() {
     let party = Party::new().await;
     let first = party.connect("alice").await;
     for (fault, status) in [
@@ -141,7 +141,7 @@ async fn canned_answers_come_instead_of_processing() {
 }
 
 #[tokio::test]
-async fn edits_change_the_true_answer() {
+async fn edits_change_the_response_of_the_handler() {
     let party = Party::new().await;
     for (fault, expected) in [
         (Fault::with("expires_in", value!("3600")), r#""expires_in":"3600""#),
@@ -169,7 +169,7 @@ async fn edits_change_the_true_answer() {
 }
 
 #[tokio::test]
-async fn another_account_can_answer_than_last_time() {
+async fn userinfo_can_return_another_account_once() {
     let party = Party::new().await;
     let token = party.connect("alice").await.access;
     party.provider.faults().once(Endpoint::Userinfo, Fault::with("sub", value!("sub-bob")));
@@ -178,7 +178,7 @@ async fn another_account_can_answer_than_last_time() {
 }
 
 #[tokio::test]
-async fn the_way_back_to_the_client_can_be_falsified() {
+async fn the_redirect_to_the_client_can_be_falsified() {
     let party = Party::new().await;
     let url = party.authorization_url(&[]);
     let faults = party.provider.faults();
@@ -198,7 +198,7 @@ async fn the_way_back_to_the_client_can_be_falsified() {
 }
 
 #[tokio::test]
-async fn queued_faults_come_first_sticky_ones_stay_and_both_can_be_cleared() {
+async fn queued_faults_apply_before_permanent_ones_and_both_can_be_cleared() {
     let party = Party::new().await;
     let faults = party.provider.faults();
     faults.always(Endpoint::Api, Fault::status(401));
@@ -214,7 +214,7 @@ async fn queued_faults_come_first_sticky_ones_stay_and_both_can_be_cleared() {
 }
 
 #[tokio::test]
-async fn several_faults_meet_one_request() {
+async fn several_faults_apply_to_one_request() {
     let party = Party::new().await;
     let first = party.connect("alice").await;
     let gate = Gate::closed();

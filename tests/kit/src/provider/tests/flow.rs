@@ -7,7 +7,7 @@ use super::*;
 use crate::provider::{ClientAuth, Pkce, ScriptedUser, ScriptedUserError};
 
 #[tokio::test]
-async fn alice_connects_and_the_api_tells_whose_token_it_got() {
+async fn alice_connects_and_the_api_returns_the_user_of_the_token() {
     let party = Party::new().await;
     let callback = party.provider.approve(&party.authorization_url(&[]), "alice").await.unwrap();
     assert!(callback.as_str().starts_with(CALLBACK));
@@ -25,13 +25,13 @@ async fn alice_connects_and_the_api_tells_whose_token_it_got() {
 
     let ledger = party.provider.ledger();
     assert_eq!(ledger.exchanges().len(), 1);
-    let owner = ledger.api_calls()[0].subject.clone().expect("the API knew the token");
+    let owner = ledger.api_calls()[0].subject.clone().expect("the API accepted the token");
     assert_eq!(owner.username.as_deref(), Some("alice"));
     assert_eq!(ledger.authorization_requests()[0].param("scope"), Some("openid files.read"));
 }
 
 #[tokio::test]
-async fn echo_says_what_arrived_but_never_the_token() {
+async fn echo_returns_the_request_without_the_token() {
     let party = Party::new().await;
     let token = party.connect("alice").await.access;
     let answer = party.get("/api/echo/files/7?page=2&page=3", &token).await;
@@ -41,7 +41,7 @@ async fn echo_says_what_arrived_but_never_the_token() {
 }
 
 #[tokio::test]
-async fn a_denied_consent_comes_back_as_access_denied() {
+async fn a_denied_consent_redirects_with_access_denied() {
     let party = Party::new().await;
     let callback = party.provider.deny(&party.authorization_url(&[]), "bob").await.unwrap();
     assert_eq!(query(&callback, "error").as_deref(), Some("access_denied"));
@@ -70,7 +70,7 @@ async fn a_wrong_password_is_refused() {
 #[tokio::test]
 async fn missing_plain_and_malformed_pkce_is_refused() {
     let party = Party::new().await;
-    // As long as a digest, so that only its method gives it away.
+    // As long as an S256 challenge, so that only the method distinguishes it.
     let plain = &VERIFIER[..43];
     for changes in [
         [("code_challenge", ""), ("code_challenge_method", "")],
@@ -97,7 +97,7 @@ async fn optional_pkce_still_refuses_plain() {
 }
 
 #[tokio::test]
-async fn a_wrong_or_missing_verifier_gets_nothing() {
+async fn a_wrong_or_missing_verifier_gets_no_token() {
     let party = Party::new().await;
     for verifier in ["another-verifier-of-forty-three-characters-x", ""] {
         let code = party.code_of("alice", &[]).await;
@@ -109,7 +109,7 @@ async fn a_wrong_or_missing_verifier_gets_nothing() {
 }
 
 #[tokio::test]
-async fn redirect_uris_are_compared_character_for_character() {
+async fn redirect_uris_are_compared_by_exact_string() {
     let party = Party::new().await;
     for uri in ["http://127.0.0.1:9/callback/", "http://127.0.0.1:9/Callback", "http://localhost:9/callback"] {
         let url = party.authorization_url(&[("redirect_uri", uri)]);
@@ -127,7 +127,7 @@ async fn redirect_uris_are_compared_character_for_character() {
 }
 
 #[tokio::test]
-async fn a_code_works_once_and_its_reuse_revokes_what_came_from_it() {
+async fn a_code_works_once_and_its_reuse_ends_the_grant() {
     let party = Party::new().await;
     let code = party.code_of("alice", &[]).await;
     let tokens = tokens(&party.exchange(&code).await);
@@ -138,7 +138,7 @@ async fn a_code_works_once_and_its_reuse_revokes_what_came_from_it() {
 }
 
 #[tokio::test]
-async fn a_code_lapses() {
+async fn a_code_expires() {
     let party = Party::new().await;
     let code = party.code_of("alice", &[]).await;
     party.provider.advance(std::time::Duration::from_secs(61));
@@ -146,7 +146,7 @@ async fn a_code_lapses() {
 }
 
 #[tokio::test]
-async fn clients_authenticate_by_their_registered_way_only() {
+async fn clients_authenticate_only_by_their_registered_method() {
     let party = Party::new().await;
     party.provider.register(Client::new("basic", "s").auth(ClientAuth::Basic));
     party.provider.register(Client::new("post", "s").auth(ClientAuth::Post));
@@ -213,7 +213,7 @@ async fn a_pushed_request_belongs_to_the_client_that_pushed_it() {
 }
 
 #[tokio::test]
-async fn the_id_token_names_user_client_and_nonce_and_its_signature_holds() {
+async fn the_id_token_contains_user_client_and_nonce_and_its_signature_is_valid() {
     let party = Party::new().await;
     let code = party.code_of("alice", &[("nonce", "n-1")]).await;
     let token = json(&party.exchange(&code).await)["id_token"].as_str().unwrap().to_owned();

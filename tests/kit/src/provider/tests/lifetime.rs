@@ -1,10 +1,10 @@
-//! Start, stop, restart with kept state, and the ledger's limit.
+//! Start, stop, restart with stored state, and the limit of the ledger.
 
 use super::*;
 use crate::provider::{Endpoint, Fault, Gate, StartError};
 
 #[tokio::test]
-async fn a_taken_port_is_said_in_words() {
+async fn a_port_in_use_is_reported() {
     let first = MockProvider::builder().start().await.unwrap();
     let second = MockProvider::builder().port(first.port()).start().await.unwrap_err();
     assert!(matches!(second, StartError::PortTaken(port) if port == first.port()));
@@ -12,7 +12,7 @@ async fn a_taken_port_is_said_in_words() {
 }
 
 #[tokio::test]
-async fn tokens_sessions_and_the_signing_key_outlive_a_restart_on_the_same_port() {
+async fn tokens_sessions_and_the_signing_key_survive_a_restart_on_the_same_port() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("provider.json");
     let party = Party::with(MockProvider::builder().state_file(&file)).await;
@@ -28,7 +28,7 @@ async fn tokens_sessions_and_the_signing_key_outlive_a_restart_on_the_same_port(
 }
 
 #[tokio::test]
-async fn the_state_file_holds_no_token_and_is_only_for_its_owner() {
+async fn the_state_file_contains_no_token_and_only_its_owner_can_read_it() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let folder = tempfile::tempdir().unwrap();
@@ -53,7 +53,7 @@ async fn a_damaged_state_file_stops_the_start() {
 }
 
 #[tokio::test]
-async fn stop_ends_even_while_a_request_is_held() {
+async fn stop_returns_even_while_a_request_is_held() {
     let party = Party::new().await;
     let gate = Gate::closed();
     party.provider.faults().once(Endpoint::Api, Fault::HoldRequest(gate.clone()));
@@ -65,7 +65,7 @@ async fn stop_ends_even_while_a_request_is_held() {
 }
 
 #[tokio::test]
-async fn the_ledger_can_be_kept_short() {
+async fn the_ledger_keeps_only_the_newest_calls() {
     let party = Party::with(MockProvider::builder().ledger_limit(2)).await;
     for path in ["/api/a", "/api/b", "/api/c"] {
         party.get(path, "").await;
@@ -76,7 +76,7 @@ async fn the_ledger_can_be_kept_short() {
 }
 
 #[tokio::test]
-async fn browser_pages_are_no_back_channel() {
+async fn requests_for_browser_pages_are_not_back_channel_calls() {
     let party = Party::new().await;
     party.provider.deny(&party.authorization_url(&[]), "alice").await.unwrap();
     let ledger = party.provider.ledger();

@@ -1,4 +1,4 @@
-//! The mock itself, seen by a client that speaks plain HTTP.
+//! Tests of the mock provider with a plain HTTP client.
 
 mod faults;
 mod flow;
@@ -25,7 +25,7 @@ struct Party {
     provider: MockProvider,
 }
 
-/// The tokens of one answer.
+/// The tokens of one response.
 struct Tokens {
     access: String,
     refresh: String,

@@ -1,4 +1,4 @@
-//! The pages: what a browser keeps, what is remembered, what is escaped.
+//! The pages: sessions, remembered consents and escaping.
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn text(answer: &Response<Bytes>) -> String {
 }
 
 #[tokio::test]
-async fn a_session_goes_straight_to_consent_and_prompt_login_asks_again() {
+async fn a_session_skips_log_in_and_prompt_login_requires_it_again() {
     let party = Party::new().await;
     let cookie = logged_in(&party).await;
     let leads_to = async |changes: &[(&str, &str)]| {
@@ -35,7 +35,7 @@ async fn a_session_goes_straight_to_consent_and_prompt_login_asks_again() {
 }
 
 #[tokio::test]
-async fn consent_is_remembered_only_where_told_so_and_never_against_prompt_consent() {
+async fn consent_is_remembered_only_if_configured_and_never_with_prompt_consent() {
     for (remember, expected) in [(true, CALLBACK), (false, "/consent")] {
         let party = Party::with(MockProvider::builder().remember_consent(remember)).await;
         party.connect(NAME).await;
@@ -52,7 +52,7 @@ async fn consent_is_remembered_only_where_told_so_and_never_against_prompt_conse
 }
 
 #[tokio::test]
-async fn a_forged_consent_form_grants_no_more_than_was_asked_for() {
+async fn a_forged_consent_form_grants_no_more_than_was_requested() {
     let party = Party::new().await;
     let cookie = logged_in(&party).await;
     let page = browse(&party, &party.authorization_url(&[]), &cookie).await;
@@ -68,7 +68,7 @@ async fn a_forged_consent_form_grants_no_more_than_was_asked_for() {
 }
 
 #[tokio::test]
-async fn what_a_request_brings_is_escaped() {
+async fn values_of_a_request_are_escaped() {
     let party = Party::new().await;
     party.provider.register(Client::new("demo", "demo-secret").redirect_uri(CALLBACK).name("<b>\"Demo\" & 'sons'</b>"));
     let cookie = logged_in(&party).await;
@@ -98,14 +98,14 @@ async fn every_page_forbids_scripts_and_frames() {
 }
 
 #[tokio::test]
-async fn the_account_page_lists_applications_and_takes_their_access_away() {
+async fn the_account_page_lists_applications_and_withdraws_their_access() {
     let party = Party::new().await;
     let tokens = party.connect(NAME).await;
     let cookie = logged_in(&party).await;
     assert!(text(&browse(&party, "/", &cookie).await).contains("Remove access"));
 
     party.post_as("/withdraw", &[], &[("client_id", "demo")]).await.unwrap();
-    assert!(party.provider.accepts_refresh_token(&tokens.refresh), "nobody was logged in");
+    assert!(party.provider.accepts_refresh_token(&tokens.refresh), "no user was logged in");
     party.post_as("/withdraw", &[("cookie", &cookie)], &[("client_id", "demo")]).await.unwrap();
     assert!(!party.provider.accepts_refresh_token(&tokens.refresh));
 

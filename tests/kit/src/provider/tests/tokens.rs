@@ -1,4 +1,4 @@
-//! Refresh with its three kinds of rotation, revocation, client credentials, withdrawal.
+//! Refresh with the three kinds of rotation, revocation, client credentials, withdrawal.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::provider::{GrantEnd, RefreshTokens, Rotation};
 
 #[tokio::test]
-async fn strict_rotation_ends_the_family_when_a_spent_token_comes_again() {
+async fn strict_rotation_ends_the_family_when_a_used_token_is_presented_again() {
     let party = Party::new().await;
     let first = party.connect("alice").await;
     let second = tokens(&party.refresh(&first.refresh).await.unwrap());
@@ -21,7 +21,7 @@ async fn strict_rotation_ends_the_family_when_a_spent_token_comes_again() {
 }
 
 #[tokio::test]
-async fn grace_forgives_a_spent_token_for_its_time_and_not_longer() {
+async fn grace_accepts_a_used_token_for_its_period_and_not_longer() {
     let grace = Rotation::Grace(Duration::from_secs(30));
     let party = Party::with(MockProvider::builder().rotation(grace)).await;
     let first = party.connect("alice").await;
@@ -36,7 +36,7 @@ async fn grace_forgives_a_spent_token_for_its_time_and_not_longer() {
 }
 
 #[tokio::test]
-async fn without_rotation_the_first_token_stays_and_is_never_sent_again() {
+async fn without_rotation_the_first_token_stays_valid_and_is_never_sent_again() {
     let party = Party::with(MockProvider::builder().rotation(Rotation::None)).await;
     let first = party.connect("alice").await;
     for _ in 0..2 {
@@ -61,7 +61,7 @@ async fn refresh_may_narrow_the_scope_and_never_widen_it() {
 }
 
 #[tokio::test]
-async fn tokens_lapse_on_command() {
+async fn tokens_expire_on_command() {
     let lives = MockProvider::builder().access_ttl(Duration::from_mins(1)).refresh_ttl(Duration::from_hours(1));
     let party = Party::with(lives).await;
     let first = party.connect("alice").await;
@@ -94,7 +94,7 @@ async fn revoking_a_refresh_token_ends_the_grant_and_an_access_token_only_itself
 }
 
 #[tokio::test]
-async fn revoking_an_unknown_token_is_fine_and_a_foreign_one_is_refused() {
+async fn revoking_an_unknown_token_succeeds_and_a_foreign_one_is_refused() {
     let party = Party::new().await;
     assert_eq!(party.post("/revoke", &[("token", "unknown")]).await.unwrap().status(), 200);
     let alice = party.connect("alice").await;
@@ -117,7 +117,7 @@ async fn a_refresh_token_is_useless_to_another_client() {
 }
 
 #[tokio::test]
-async fn a_clients_own_token_belongs_to_nobody_and_cannot_be_refreshed() {
+async fn a_client_credentials_token_has_no_user_and_cannot_be_refreshed() {
     let party = Party::new().await;
     let form = [("grant_type", "client_credentials"), ("scope", "files.read")];
     let answer = party.post("/token", &form).await.unwrap();
@@ -129,7 +129,7 @@ async fn a_clients_own_token_belongs_to_nobody_and_cannot_be_refreshed() {
 }
 
 #[tokio::test]
-async fn refresh_tokens_can_be_kept_for_offline_access() {
+async fn refresh_tokens_can_be_limited_to_offline_access() {
     let rule = MockProvider::builder().refresh_tokens(RefreshTokens::OfflineAccess);
     let party = Party::with(rule).await;
     assert_eq!(party.connect("alice").await.refresh, "");
@@ -138,7 +138,7 @@ async fn refresh_tokens_can_be_kept_for_offline_access() {
 }
 
 #[tokio::test]
-async fn a_user_can_withdraw_behind_the_clients_back() {
+async fn a_user_can_withdraw_access_without_the_client() {
     let party = Party::new().await;
     let (alice, bob) = (party.connect("alice").await, party.connect("bob").await);
     party.provider.withdraw("alice");

@@ -2,79 +2,104 @@
 
 export interface components {
   schemas: {
-    /** A token that may be used now. */
+    /** A valid access token. */
     AccessToken: {
       /** The token. */
       access_token: string;
-      /** When it lapses; null if it does not. */
+      /** When it expires; null if it does not. */
       expires_at?: string | null;
-      /** `Bearer`, in the provider's spelling. */
+      /** `Bearer`, as the provider spells it. */
       token_type: string;
     };
-    /** Whose token, and where it will be sent. */
+    /** The user, and where the token will be sent. */
     AccessTokenBody: {
-      /** URL or origin of the API; it must be among those the user consented to. */
+      /** Name of the connection. Default: the only one, or the user's default. */
+      connection?: string | null;
+      /** URL or origin of the API. It must be among those the user consented to. */
       destination: string;
       /** Id of the user. */
       user: string;
     };
-    /** Whose account a connector runs with. */
+    /** Which account a connector uses. */
     AuthMode: "per-user" | "shared";
-    /** One person's status at one connector. */
+    /** The status of a user at a connector. */
     AuthStatus: {
-      /** The account at the provider. */
-      account?: string | null;
-      /** Day of last use. */
-      last_used_at?: string | null;
-      /** A reconnect is under way beside a working grant. */
-      pending?: boolean;
-      pending_flow?: components["schemas"]["PendingFlow"] | null;
-      /** `provider_unreachable`, `revocation_pending`, `revocation_unconfirmed` or `revocation_not_supported`. */
-      provider_note?: string | null;
-      /** Since when the provider has not been reachable. */
-      provider_note_since?: string | null;
-      /** Why consent is needed again. */
-      reason?: string | null;
-      /** Since when it has been so. */
-      since?: string | null;
-      /** The status. */
+      connection?: components["schemas"]["Connection"] | null;
+      /** All connections, if there are several. */
+      connections?: components["schemas"]["Connection"][] | null;
+      /** Name of the connection that the user set as default. */
+      default_connection?: string | null;
+      /** Whether the user is connected. */
       user_auth_status: components["schemas"]["UserAuthStatus"];
     };
-    /** Which flow to give up: by one of the two. */
+    /** The flow to cancel: exactly one of the two. */
     CancelFlowBody: {
       /** Its id. */
       flowId?: string | null;
       /** Its `state`. */
       state?: string | null;
     };
-    /** A connector as it is answered. It never holds a secret. */
+    /** One connection of a user at a connector. */
+    Connection: {
+      /** The account at the provider. */
+      account?: string | null;
+      /** Day of last use. */
+      last_used_at?: string | null;
+      /** Scopes that the connector requests and the grant does not have. */
+      missing_scopes?: string[] | null;
+      /** Its name. */
+      name: string;
+      pending_flow?: components["schemas"]["PendingFlow"] | null;
+      /** `provider_unreachable`, `revocation_pending`, `revocation_abandoned` or `revocation_not_supported`. */
+      provider_note?: string | null;
+      /** Since when the provider has been unreachable. */
+      provider_note_since?: string | null;
+      /** Why consent is needed again. */
+      reason?: string | null;
+      /** Whether a reconnect is waiting beside a grant. */
+      reconnecting?: boolean;
+      /** Granted scopes. */
+      scopes?: string[] | null;
+      /** Since when the status holds. */
+      since?: string | null;
+      /** Its status. */
+      status: components["schemas"]["ConnectionStatus"];
+    };
+    /** The status of a connection. */
+    ConnectionStatus: "not_connected" | "connecting" | "connected" | "needs_reauthorization";
+    /** A connector in a response. */
     Connector: {
-      /** Whose account it runs with: `per-user` or `shared`. */
+      /** `per-user`: every user connects an account. `shared`: the service account of the connector. */
       auth_mode: components["schemas"]["AuthMode"];
       /** Settings of the profile. */
       config: Record<string, unknown>;
+      connection?: components["schemas"]["Connection"] | null;
+      /** All connections of the user, if there are several. */
+      connections?: components["schemas"]["Connection"][] | null;
       /** Profile id, or `.oauth2` for hand-written endpoints. */
       connector_type_id: string;
       consent?: components["schemas"]["ConsentFacts"] | null;
       /** When it was created. */
       created_at: string;
-      /** How many people an edit disconnected; only in the answer to one. */
+      /** Name of the connection that the user set as default. */
+      default_connection?: string | null;
+      /** Number of users that an edit disconnected. Only in the response to an edit. */
       disconnected_users?: number | null;
       /** Its id within its space. */
       id: string;
       /** Whether client id or client secret must still be entered. */
       is_missing_secrets: boolean;
-      /** Name for people. */
+      /** Display name. */
       name: string;
       /** The exact string to register at the provider. */
       redirect_uri: string;
-      /** Raised by every edit; send it back to notice that somebody else was quicker. */
+      /** Increases with every edit. Send it back to detect a concurrent edit. */
       revision: number;
-      /** The space it lives in. */
+      /** Its space. */
       space_id: string;
       /** When it was last edited. */
       updated_at: string;
-      /** Where the asking person stands. */
+      /** Whether the signed-in user is connected. */
       user_auth_status: components["schemas"]["UserAuthStatus"];
     };
     /** A connector as it is sent. */
@@ -82,11 +107,11 @@ export interface components {
       auth_mode?: components["schemas"]["AuthMode"] | null;
       /** Settings of the profile. */
       config: Record<string, unknown>;
-      /** Profile id; on an edit it may be absent, and cannot change. */
+      /** Profile id. An edit may omit it and cannot change it. */
       connector_type_id?: string | null;
-      /** Name for people: 1 to 200 characters. */
+      /** Display name: 1 to 200 characters. */
       name: string;
-      /** On an edit: the revision it is based on. 409 if the connector has a newer one. */
+      /** Only for an edit: the revision it is based on. 409 if the connector has a newer one. */
       revision?: number | null;
       secrets?: components["schemas"]["ConnectorSecrets"] | null;
     };
@@ -97,81 +122,100 @@ export interface components {
       /** Client secret. */
       clientSecret?: string | null;
     };
-    /** A provider profile that connectors can be made from. */
+    /** A provider profile from which connectors can be created. */
     ConnectorType: {
       /** The modes its connectors may have. */
       auth_modes: components["schemas"]["AuthMode"][];
-      /** Where the provider tells how to register an application. */
+      /** Documentation of the provider about registering an application. */
       docs_url?: string | null;
       /** Its settings, in the order of the form. */
       fields: components["schemas"]["ConnectorTypeField"][];
       /** Profile id, such as `.github`. */
       id: string;
-      /** Its name for people. */
+      /** Display name. */
       name: string;
-      /** The redirect URI to register, where it is known before the connector exists: the shared one. */
+      /** The redirect URI to register, if it is known before the connector exists: the shared one. */
       redirect_uri?: string | null;
     };
     /** One setting of a profile. */
     ConnectorTypeField: {
-      /** What holds where nothing is entered. */
+      /** Value that applies if nothing is entered. */
       default?: string | null;
       /** What to enter. */
       hint?: string | null;
-      /** What kind of value it holds. */
+      /** Kind of its value. */
       kind: components["schemas"]["FieldKind"];
-      /** Name for people. */
+      /** Display name. */
       label: string;
       /** Name in `config`. */
       name: string;
       /** Values to choose from. */
       options?: string[];
-      /** Regular expression that values match. */
+      /** Regular expression that the value must match. */
       pattern?: string | null;
       /** Whether the connector cannot be used without it. */
       required: boolean;
     };
-    /** Where a flow leads, and where its tokens may go. */
+    /** The provider of a flow, and where its tokens may be sent. */
     ConsentFacts: {
-      /** Whether the provider is one the operator has approved. If not, a warning is due. */
+      /** Whether the operator has approved the provider. If not, a warning is due. */
       approved: boolean;
-      /** Hosts the tokens may be sent to. */
+      /** Hosts that tokens may be sent to. */
       destination_hosts: string[];
       /** Host of the provider that will ask for consent. */
       provider_host: string;
-      /** Scopes that will be asked for. */
+      /** Scopes that will be requested. */
       scopes: string[];
     };
-    /** How many people an edit would disconnect. */
+    /** The default connection of a user. */
+    DefaultConnectionBody: {
+      /** Name of the connection; null removes the default. */
+      connection: string | null;
+    };
+    /** The effect of deprovisioning a user. */
+    Deprovisioned: {
+      /** Number of revocations that are pending at providers. */
+      queued: number;
+      /** Number of grants that ended. */
+      revoked: number;
+    };
+    /** The connection to end. The body may also be empty. */
+    DisconnectBody: {
+      /** Name of the connection. Default: the only one, or the user's default. */
+      connection?: string | null;
+    };
+    /** Number of users that an edit would disconnect. */
     DryRun: {
       /** The number. */
       disconnected_users: number;
     };
-    /** What an edit did, or with `dry_run=true` would do. */
+    /** The effect of an edit, or with `dry_run=true` of a possible one. */
     EditedConnector: components["schemas"]["Connector"] | components["schemas"]["DryRun"];
-    /** What to run, and as whom. */
+    /** The request to send, and for which user. */
     ExecuteBody: {
-      /** The user an agent acts for. A person may only name themselves. */
+      /** The user an agent acts for. A user may only name themselves. */
       act_as?: string | null;
+      /** Name of the connection. Default: the only one, or the user's default. */
+      connection?: string | null;
       /** The request to the API. */
       params: components["schemas"]["ExecuteParams"];
     };
-    /** An answer of the API. */
+    /** A response of the API. */
     ExecuteData: {
-      /** Its body: JSON as JSON, text as text, anything else in base64. */
+      /** Its body: JSON as JSON, text as text, other content in base64. */
       body?: unknown;
-      /** `base64` if the body is encoded so. */
+      /** `base64` if the body is encoded in base64. */
       body_encoding?: string | null;
-      /** Its headers, without cookies and those of the connection. Values of one name are joined by `, `. */
+      /** Its headers, without cookies and headers of the connection. Values of one name are joined by `, `. */
       headers: Record<string, string>;
       /** Its HTTP status. */
       status: number;
     };
     /** One request to a connector's API. */
     ExecuteParams: {
-      /** Body: a text is sent as it is, anything else as JSON. */
+      /** Body: a string is sent as text, any other value unchanged as JSON. */
       body?: unknown;
-      /** Headers. Those that carry credentials or describe the connection are refused. */
+      /** Headers. Credentials and headers of the connection are refused. */
       headers?: Record<string, string> | null;
       /** HTTP method. */
       method: string;
@@ -180,38 +224,42 @@ export interface components {
       /** Query parameters. */
       query?: Record<string, string> | null;
     };
-    /** What the API answered. */
+    /** The response of the API. */
     ExecuteResult: {
       /** The connector. */
       connector_id: string;
-      /** The answer. */
+      /** The response. */
       data: components["schemas"]["ExecuteData"];
-      /** Always `ok`: the API answered, whatever it said. */
+      /** Always `ok`: the API responded, with any status. */
       status: string;
     };
-    /** What kind of value a setting holds. */
+    /** Kind of the value of a setting. */
     FieldKind: "text" | "url" | "choice" | "flag" | "list" | "map";
-    /** A flow as its starter sees it. */
+    /** A flow, for the user who started it. */
     Flow: {
       /** Why it failed. */
       code?: string | null;
+      /** Name of its connection. */
+      connection: string;
       /** Its connector. */
       connectorId: string;
-      /** When the flow ends, or would have ended, by itself. */
+      /** When the flow expires, or would have expired. */
       expiresAt: string;
-      /** Names the flow. */
+      /** Id of the flow. */
       flowId: string;
-      /** `awaiting`, `authorized`, `failed`, `expired` or `cancelled`. Everything but `awaiting` is final. */
+      /** `awaiting`, `authorized`, `failed`, `expired` or `cancelled`. All but `awaiting` are final. */
       status: components["schemas"]["FlowStatus"];
     };
-    /** Where a flow stands. */
+    /** The status of a flow. */
     FlowStatus: "awaiting" | "authorized" | "failed" | "expired" | "cancelled";
-    /** Somebody's connection, present or former. */
+    /** A connection of a user, present or former. */
     Grant: {
       /** The account at the provider. */
       account?: string | null;
-      /** When consent was committed. */
+      /** When the grant was committed. */
       connectedAt: string;
+      /** Name of the connection. */
+      connection: string;
       /** Its connector. */
       connectorId: string;
       /** Name of the connector, while it exists. */
@@ -222,15 +270,15 @@ export interface components {
       grantId: string;
       /** Day of last use. */
       lastUsedAt?: string | null;
-      /** Why it is not usable, or how it ended. */
+      /** Why it is not usable, or why it ended. */
       reason?: string | null;
-      /** Granted scopes. */
+      /** Granted scopes; empty for a former grant. */
       scopes: string[];
       /** Its space. */
       spaceId: string;
-      /** Where that person stands with it. */
-      status: components["schemas"]["UserAuthStatus"];
-      /** Whose it is. */
+      /** Status of the connection. */
+      status: components["schemas"]["ConnectionStatus"];
+      /** Its user. */
       userId: string;
     };
     /** One page of grants, newest first. */
@@ -240,8 +288,8 @@ export interface components {
       /** `cursor` of the next page, if there is one. */
       nextCursor?: string | null;
     };
-    /** How people are told apart. */
-    IdentityMode: "accounts" | "proxy-header" | "jwt";
+    /** How users sign in. */
+    IdentityMode: "accounts" | "proxy-header";
     /** User name and password. */
     LogInBody: {
       /** Password. */
@@ -249,31 +297,26 @@ export interface components {
       /** User name. */
       username: string;
     };
-    /** What an off-boarding did. */
-    OffBoarded: {
-      /** Revocations that wait for their providers. */
-      queued: number;
-      /** Grants ended. */
-      revoked: number;
-    };
-    /** A flow of this person that waits for the provider. */
+    /** A flow of the user that is waiting for the provider. */
     PendingFlow: {
-      /** When it ends by itself. */
+      /** When it expires. */
       expires_at: string;
       /** Its id. */
       flow_id: string;
     };
-    /** An error as it is answered (RFC 9457). */
+    /** An error response (RFC 9457). */
     Problem: {
-      /** What happened, for programs. */
-      code: "not_signed_in" | "forbidden" | "not_found" | "conflict" | "invalid_request" | "payload_too_large" | "unsupported_media_type" | "wrong_host" | "rate_limited" | "public_base_url_missing" | "host_not_allowed" | "connector_incomplete" | "return_url_refused" | "destination_refused" | "method_not_allowed" | "internal" | "api_unreachable" | "response_too_large" | "store_unavailable" | "authorization_required" | "provider_unavailable" | "provider_misconfigured" | "flow_not_found" | "flow_expired" | "flow_already_used" | "user_mismatch" | "browser_mismatch" | "issuer_mismatch" | "context_mismatch" | "access_denied" | "provider_error" | "exchange_failed" | "connector_changed" | "connector_gone" | "permission_lost" | "account_mismatch";
-      /** To be quoted to the operator. */
+      /** Stable code for programs. */
+      code: "not_signed_in" | "forbidden" | "not_found" | "conflict" | "invalid_request" | "payload_too_large" | "unsupported_media_type" | "wrong_host" | "rate_limited" | "host_not_allowed" | "connector_incomplete" | "return_url_refused" | "destination_refused" | "method_not_allowed" | "internal" | "api_unreachable" | "response_too_large" | "store_unavailable" | "directory_unavailable" | "authorization_required" | "connection_ambiguous" | "connection_not_found" | "provider_unavailable" | "provider_misconfigured" | "flow_not_found" | "flow_expired" | "flow_already_used" | "user_mismatch" | "browser_mismatch" | "issuer_mismatch" | "callback_mismatch" | "access_denied" | "provider_error" | "exchange_failed" | "connector_changed" | "connector_gone" | "permission_lost" | "account_already_connected" | "account_mismatch";
+      /** The connections to choose from, for `connection_ambiguous`. */
+      connections?: components["schemas"]["ProblemConnection"][] | null;
+      /** Id of the response in the log of the operator. */
       correlation_id: string;
-      /** What happened, for people. */
+      /** Explanation for users. */
       detail: string;
       /** The same as `title`, for older front ends. */
       error: string;
-      /** The field that is wrong, for `invalid_request` and its kin. */
+      /** The field that is wrong, for `invalid_request` and similar codes. */
       field?: string | null;
       /** The same as `detail`, for older front ends. */
       message: string;
@@ -285,54 +328,63 @@ export interface components {
       status: number;
       /** The same as `status`, for older front ends. */
       statusCode: number;
-      /** Words of the status. */
+      /** Reason phrase of the status. */
       title: string;
-      /** Always `about:blank`: the code says what happened. */
+      /** Always `about:blank`; see `code`. */
       type: string;
     };
-    /** What a person may do in a space. Each role includes the ones before it. */
+    /** A connection to choose. */
+    ProblemConnection: {
+      /** The account at the provider. */
+      account?: string | null;
+      /** Its name. */
+      name: string;
+    };
+    /** What a user may do in a space. Each role includes the ones before it. */
     Role: "viewer" | "editor" | "admin";
-    /** Who is signed in, and with which role in which space. */
+    /** The signed-in user, with the role in each space. */
     Session: {
-      /** Name for people. */
+      /** Display name. */
       display_name?: string | null;
-      /** How people are told apart: `accounts`, `proxy-header` or `jwt`. */
+      /** How users sign in: `accounts`, `proxy-header` or `jwt`. */
       identity_mode: components["schemas"]["IdentityMode"];
-      /** Spaces open to this person. */
+      /** Spaces open to the user. */
       spaces: components["schemas"]["SessionSpace"][];
       /** The immutable id. */
       user_id: string;
       /** Name used for log-in. */
       username?: string | null;
     };
-    /** A space open to the signed-in person. */
+    /** A space open to the signed-in user. */
     SessionSpace: {
       /** Its id. */
       id: string;
-      /** Its name for people. */
+      /** Its display name. */
       name?: string | null;
-      /** The person's role there. */
+      /** The role of the user there. */
       role: components["schemas"]["Role"];
     };
-    /** How to start a flow. */
+    /** Options of a new flow. */
     StartFlowBody: {
-      /** Accept another account at the provider than last time. */
+      /** Accept another account at the provider than the connected one. */
       allowAccountChange?: boolean | null;
-      /** Where the callback sends the browser: a path, or an absolute URL of the public origin. Absent: the result page. */
+      /** Name of the connection. Default: `default`. */
+      connection?: string | null;
+      /** Where the callback redirects to: a path, or an absolute URL of the public origin. Default: the result page. */
       returnUrl?: string | null;
     };
-    /** A flow that waits for its callback. */
+    /** A flow that is waiting for its callback. */
     StartedFlow: {
-      /** Where the browser may go directly; better is the launch page, which checks person and browser first. */
+      /** The authorization request. Prefer the launch page, which checks user and browser first. */
       authorizationUrl: string;
-      /** When the flow ends by itself. */
+      /** When the flow expires. */
       expiresAt: string;
-      /** Names the flow. */
+      /** Id of the flow. */
       flowId: string;
       /** The `state` parameter in it. */
       state: string;
     };
-    /** Whether a person is connected to a connector. */
-    UserAuthStatus: "not_applicable" | "not_connected" | "connecting" | "connected" | "needs_reauthorization";
+    /** Whether a user is connected to a connector. */
+    UserAuthStatus: "connected" | "not_connected" | "not_applicable";
   };
 }

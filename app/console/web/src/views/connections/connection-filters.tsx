@@ -1,32 +1,32 @@
 import type { Connector } from "@grantry/client";
 import { usePreferences } from "../../lib/preferences.tsx";
-import type { GrantsWanted } from "../../lib/queries.ts";
+import type { GrantsFilter } from "../../lib/queries.ts";
 import { Field } from "../../ui/field.tsx";
 
-/** Statuses a connection can have. */
+/** The statuses to filter by. */
 const STATUSES = ["connected", "needs_reauthorization"] as const;
 
-/** Narrows the connections down. */
+/** Filters the connections. */
 export function ConnectionFilters({
-  wanted,
+  filter,
   connectors,
   onChange,
 }: {
-  wanted: GrantsWanted;
+  filter: GrantsFilter;
   connectors: readonly Connector[];
-  onChange: (wanted: GrantsWanted) => void;
+  onChange: (filter: GrantsFilter) => void;
 }) {
   const { t } = usePreferences();
-  const set = (change: Partial<GrantsWanted>) => onChange({ ...wanted, ...change });
+  const set = (change: Partial<GrantsFilter>) => onChange({ ...filter, ...change });
   return (
     <search className="filters">
-      <Field label={t("connections.person")} required>
+      <Field label={t("connections.user")} required>
         {({ id }) => (
           <input
             id={id}
             type="search"
-            placeholder={t("connections.offBoardUser")}
-            value={wanted.user}
+            placeholder={t("connections.deprovisionUser")}
+            value={filter.user}
             autoComplete="off"
             spellCheck={false}
             onChange={(event) => set({ user: event.target.value.trim() })}
@@ -37,7 +37,7 @@ export function ConnectionFilters({
         {({ id }) => (
           <select
             id={id}
-            value={wanted.connector}
+            value={filter.connector}
             onChange={(event) => set({ connector: event.target.value })}
           >
             <option value="">{t("connections.any")}</option>
@@ -51,7 +51,7 @@ export function ConnectionFilters({
       </Field>
       <Field label={t("connections.status")} required>
         {({ id }) => (
-          <select id={id} value={wanted.status} onChange={(event) => set({ status: event.target.value })}>
+          <select id={id} value={filter.status} onChange={(event) => set({ status: event.target.value })}>
             <option value="">{t("connections.any")}</option>
             {STATUSES.map((status) => (
               <option key={status} value={status}>

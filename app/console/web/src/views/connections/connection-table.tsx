@@ -4,7 +4,7 @@ import { Button } from "../../ui/button.tsx";
 import { StatusBadge } from "../../ui/status-badge.tsx";
 import { Day, Time } from "../../ui/time.tsx";
 
-/** The connections, a row each. */
+/** The connections, one row each. */
 export function ConnectionTable({
   grants,
   nameOf,
@@ -19,7 +19,7 @@ export function ConnectionTable({
     <table className="table table--connections" aria-label={t("connections.table")}>
       <thead>
         <tr>
-          <th scope="col">{t("connections.columnPerson")}</th>
+          <th scope="col">{t("connections.columnUser")}</th>
           <th scope="col">{t("connections.columnConnector")}</th>
           <th scope="col">{t("connections.columnStatus")}</th>
           <th scope="col">{t("connections.columnAccount")}</th>
@@ -56,7 +56,7 @@ export function ConnectionTable({
                 {grant.status === "connected" && (
                   <Button
                     aria-label={t("connections.revokeName", {
-                      person: grant.userId,
+                      user: grant.userId,
                       connector: nameOf(grant),
                     })}
                     onClick={() => onRevoke(grant)}

@@ -4,37 +4,38 @@ import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-quer
 import { useDeferredValue, useState } from "react";
 import { describeError } from "../../lib/errors.ts";
 import { usePreferences } from "../../lib/preferences.tsx";
-import { connectorsQuery, GRANTS_KEY, type GrantsWanted, grantsQuery } from "../../lib/queries.ts";
+import { connectorsQuery, GRANTS_KEY, type GrantsFilter, grantsQuery } from "../../lib/queries.ts";
 import { includes, useHere } from "../../lib/session.tsx";
-import { useToast } from "../../lib/toasts.tsx";
 import { Button } from "../../ui/button.tsx";
 import { ConfirmDialog } from "../../ui/confirm-dialog.tsx";
 import { EmptyState, SkeletonRows } from "../../ui/state.tsx";
+import { useToast } from "../../ui/toasts.tsx";
+import { connectionLabel } from "../connectors/shown-connector.ts";
 import { ConnectionFilters } from "./connection-filters.tsx";
 import { ConnectionTable } from "./connection-table.tsx";
-import { OffBoardDialog } from "./off-board-dialog.tsx";
+import { DeprovisionDialog } from "./deprovision-dialog.tsx";
 
-const NO_FILTER: GrantsWanted = { connector: "", user: "", status: "" };
+const NO_FILTER: GrantsFilter = { connector: "", user: "", status: "" };
 
-/** Everybody's connections in the space, for its admins. */
+/** The connections of all users of the space, for its admins. */
 export function ConnectionsView() {
   const { t } = usePreferences();
   const { session, call } = useHere();
   const toast = useToast();
   const queryClient = useQueryClient();
-  const [wanted, setWanted] = useState(NO_FILTER);
+  const [filter, setFilter] = useState(NO_FILTER);
   const [revoking, setRevoking] = useState<Grant | null>(null);
-  const [isOffBoarding, setOffBoarding] = useState(false);
+  const [isDeprovisioning, setDeprovisioning] = useState(false);
   const connectors = useQuery(connectorsQuery(call));
-  const grants = useInfiniteQuery(grantsQuery(call, useDeferredValue(wanted)));
+  const grants = useInfiniteQuery(grantsQuery(call, useDeferredValue(filter)));
 
   const shown = grants.data?.pages.flatMap((page) => page.grants) ?? [];
-  const isFiltered = Object.values(wanted).some((value) => value !== "");
-  const mayOffBoard = session.spaces.every((space) => includes(space.role, "admin"));
-  const nameOf = (grant: Grant) =>
-    grant.connectorName ??
-    connectors.data?.find(({ id }) => id === grant.connectorId)?.name ??
-    grant.connectorId;
+  const isFiltered = Object.values(filter).some((value) => value !== "");
+  const mayDeprovision = session.spaces.every((space) => includes(space.role, "admin"));
+  const nameOf = (grant: Grant) => {
+    const listed = connectors.data?.find(({ id }) => id === grant.connectorId)?.name;
+    return connectionLabel(grant.connectorName ?? listed ?? grant.connectorId, grant.connection);
+  };
   const refresh = () =>
     Promise.all([
       queryClient.invalidateQueries({ queryKey: GRANTS_KEY }),
@@ -48,9 +49,11 @@ export function ConnectionsView() {
           <h1>{t("connections.title")}</h1>
           <p className="muted">{t("connections.text")}</p>
         </div>
-        {mayOffBoard && <Button onClick={() => setOffBoarding(true)}>{t("connections.offBoard")}</Button>}
+        {mayDeprovision && (
+          <Button onClick={() => setDeprovisioning(true)}>{t("connections.deprovision")}</Button>
+        )}
       </header>
-      <ConnectionFilters wanted={wanted} connectors={connectors.data ?? []} onChange={setWanted} />
+      <ConnectionFilters filter={filter} connectors={connectors.data ?? []} onChange={setFilter} />
 
       {grants.isPending && <SkeletonRows label={t("common.loading")} />}
       {grants.error && !grants.data && (
@@ -60,11 +63,11 @@ export function ConnectionsView() {
       )}
       {grants.data && shown.length === 0 && (
         <EmptyState
-          icon="people"
+          icon="users"
           title={t("connections.emptyTitle")}
           text={isFiltered ? t("connections.noMatchText") : t("connections.emptyText")}
         >
-          {isFiltered && <Button onClick={() => setWanted(NO_FILTER)}>{t("connectors.clear")}</Button>}
+          {isFiltered && <Button onClick={() => setFilter(NO_FILTER)}>{t("connectors.clear")}</Button>}
         </EmptyState>
       )}
       {shown.length > 0 && <ConnectionTable grants={shown} nameOf={nameOf} onRevoke={setRevoking} />}
@@ -87,16 +90,16 @@ export function ConnectionsView() {
           }}
           onClose={() => setRevoking(null)}
         >
-          <p>{t("connections.revokeText", { person: revoking.userId, connector: nameOf(revoking) })}</p>
+          <p>{t("connections.revokeText", { user: revoking.userId, connector: nameOf(revoking) })}</p>
         </ConfirmDialog>
       )}
-      {isOffBoarding && (
-        <OffBoardDialog
+      {isDeprovisioning && (
+        <DeprovisionDialog
           onDone={(text) => {
             toast("success", text);
             void refresh();
           }}
-          onClose={() => setOffBoarding(false)}
+          onClose={() => setDeprovisioning(false)}
         />
       )}
     </>

@@ -1,36 +1,42 @@
-import type { Connector } from "@grantry/client";
+import { type Connector, DEFAULT_CONNECTION } from "@grantry/client";
 import { usePreferences } from "../../lib/preferences.tsx";
-import { personName, spaceName, useHere } from "../../lib/session.tsx";
+import { spaceName, useHere, userName } from "../../lib/session.tsx";
 import { Button } from "../../ui/button.tsx";
 import { Dialog, DialogActions, DialogBody } from "../../ui/dialog.tsx";
 import { Chips, Facts } from "../../ui/facts.tsx";
 import { Notice } from "../../ui/notice.tsx";
-import { consentFacts } from "./shown-connector.ts";
+import { connectionLabel, consentFacts } from "./shown-connector.ts";
 
 /** Props of {@link ConnectDialog}. */
 export interface ConnectDialogProps {
   connector: Connector;
+  /** Name of the connection. */
+  connection: string;
   /** Called inside the click, so that it may open a tab. */
   onConfirm: () => void;
   onClose: () => void;
 }
 
-/** Says, before one leaves for the provider, what will be connected for whom, and where the access goes (R19). */
-export function ConnectDialog({ connector, onConfirm, onClose }: ConnectDialogProps) {
+/** Shows, before the browser goes to the provider, what is connected for which user, and where the access is sent. */
+export function ConnectDialog({ connector, connection, onConfirm, onClose }: ConnectDialogProps) {
   const { t } = usePreferences();
   const { session, space } = useHere();
   const facts = consentFacts(connector);
   const host = facts.provider_host || t("connectDialog.unknownHost");
 
   return (
-    <Dialog title={t("connectDialog.title", { name: connector.name })} onClose={onClose}>
+    <Dialog
+      title={t("connectDialog.title", { name: connectionLabel(connector.name, connection) })}
+      onClose={onClose}
+    >
       <DialogBody>
         <p>{t("connectDialog.text", { host })}</p>
         <Facts
           facts={[
             [t("connectDialog.connector"), `${connector.name} (${connector.id})`],
+            [t("connectDialog.connection"), connection !== DEFAULT_CONNECTION && connection],
             [t("connectDialog.space"), spaceName(space)],
-            [t("connectDialog.owner"), t("connectDialog.ownerYou", { name: personName(session) })],
+            [t("connectDialog.owner"), t("connectDialog.ownerYou", { name: userName(session) })],
             [t("connectDialog.provider"), facts.provider_host],
             [t("connectDialog.scopes"), facts.scopes.length > 0 && <Chips values={facts.scopes} />],
             [

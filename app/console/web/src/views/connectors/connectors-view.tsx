@@ -1,4 +1,4 @@
-import { authStatus } from "@grantry/client";
+import { authStatus, connectionOf } from "@grantry/client";
 import { useConnectorAuthStatus, useOAuthRedirectResult } from "@grantry/react";
 import { useQuery } from "@tanstack/react-query";
 import { useDeferredValue, useState } from "react";
@@ -7,15 +7,16 @@ import { navigate, urlOf, usePlace } from "../../lib/location.ts";
 import { usePreferences } from "../../lib/preferences.tsx";
 import { connectorsQuery } from "../../lib/queries.ts";
 import { includes, useHere } from "../../lib/session.tsx";
-import { useToast } from "../../lib/toasts.tsx";
 import { Button } from "../../ui/button.tsx";
 import { EmptyState, SkeletonRows } from "../../ui/state.tsx";
+import { useToast } from "../../ui/toasts.tsx";
 import { CreateDialog } from "../editor/create-dialog.tsx";
+import type { Mismatch } from "./connection-control.tsx";
 import { ConnectorTable } from "./connector-table.tsx";
-import { type Filter, filterOf, joinStatuses, matches, passes } from "./shown-connector.ts";
+import { connectionLabel, type Filter, filterOf, joinStatuses, matches, passes } from "./shown-connector.ts";
 import { Toolbar } from "./toolbar.tsx";
 
-/** The connectors of a space, with one's own status at each. */
+/** The connectors of a space, with the status of the signed-in user at each. */
 export function ConnectorsView() {
   const { t } = usePreferences();
   const { space, call } = useHere();
@@ -85,29 +86,30 @@ export function ConnectorsView() {
 }
 
 /**
- * Tells of the result a redirect brought back. The URL could be anybody's, so a success is told only after the server
- * has confirmed it. Answers the connector at which another account was used, and how to forget that.
+ * Shows the result that a redirect returned. Any page can link to such a URL, so a success is shown only after the server
+ * has confirmed it. Returns the connection that was authorized with another account.
  */
-function useRedirectOutcome() {
+function useRedirectOutcome(): Mismatch {
   const { t } = usePreferences();
   const { call } = useHere();
   const toast = useToast();
-  const [mismatched, setMismatched] = useState<string | null>(null);
+  const [mismatched, setMismatched] = useState<Mismatch["of"]>(null);
 
   useOAuthRedirectResult({
-    onSuccess: async (connectorId) => {
+    onSuccess: async (connectorId, connection) => {
       const status = (await authStatus(call).catch(() => undefined))?.[connectorId];
-      if (status?.user_auth_status === "connected") {
-        toast("success", t("toast.connected", { name: connectorId }));
+      if (connectionOf(status, connection)?.status === "connected") {
+        toast("success", t("toast.connected", { name: connectionLabel(connectorId, connection) }));
       }
     },
-    onError: (connectorId, code) => {
+    onError: (connectorId, code, connection) => {
       if (code === "account_mismatch") {
-        setMismatched(connectorId);
+        setMismatched({ connectorId, connection });
       } else {
-        toast("error", t("toast.connectFailed", { name: connectorId, reason: t(`error.${code}`) }));
+        const name = connectionLabel(connectorId, connection);
+        toast("error", t("toast.connectFailed", { name, reason: t(`error.${code}`) }));
       }
     },
   });
-  return { connectorId: mismatched, set: setMismatched };
+  return { of: mismatched, set: setMismatched };
 }

@@ -7,12 +7,13 @@ import { StatusBadge } from "../../ui/status-badge.tsx";
 import { Day, Time } from "../../ui/time.tsx";
 import { consentFacts, type ShownConnector } from "./shown-connector.ts";
 
-/** Everything there is to know about a connector and one's own connection (R65). */
+/** The details of a connector and of the user's connection. */
 export function DetailsDialog({ shown, onClose }: { shown: ShownConnector; onClose: () => void }) {
   const { t } = usePreferences();
   const { space } = useHere();
-  const { connector, auth, status } = shown;
+  const { connector, connection, status } = shown;
   const { provider_host, scopes, destination_hosts } = consentFacts(connector);
+  const missing = connection?.missing_scopes ?? [];
 
   return (
     <Dialog title={connector.name} onClose={onClose}>
@@ -20,11 +21,18 @@ export function DetailsDialog({ shown, onClose }: { shown: ShownConnector; onClo
         <Facts
           facts={[
             [t("connectors.columnStatus"), <StatusBadge key="status" status={status} />],
-            [t("detailsDialog.account"), auth.account],
-            [t("detailsDialog.since"), auth.since && <Time value={auth.since} />],
-            [t("detailsDialog.lastUsed"), auth.last_used_at && <Day value={auth.last_used_at} />],
+            [t("detailsDialog.account"), connection?.account],
+            [t("detailsDialog.since"), connection?.since && <Time value={connection.since} />],
+            [
+              t("detailsDialog.lastUsed"),
+              connection?.last_used_at && <Day value={connection.last_used_at} />,
+            ],
             [t("detailsDialog.provider"), provider_host],
             [t("detailsDialog.scopes"), scopes.length > 0 && <Chips values={scopes} />],
+            [
+              t("detailsDialog.missingScopes"),
+              missing.length > 0 && <Chips key="missing" values={missing} />,
+            ],
             [
               t("detailsDialog.destinations"),
               destination_hosts.length > 0 && <Chips values={destination_hosts} />,

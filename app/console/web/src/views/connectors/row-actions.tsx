@@ -1,35 +1,49 @@
-import type { ConnectorOAuthConnect } from "@grantry/react";
 import { usePreferences } from "../../lib/preferences.tsx";
 import { includes, useHere } from "../../lib/session.tsx";
 import { Button, IconButton } from "../../ui/button.tsx";
 import { Menu, MenuItem } from "../../ui/menu.tsx";
-import type { RowDialog } from "./connector-row.tsx";
-import type { ShownConnector } from "./shown-connector.ts";
+import type { ShownStatus } from "../../ui/status-badge.tsx";
+import type { ConnectionControl } from "./connection-control.tsx";
+import { existing, type ShownConnector } from "./shown-connector.ts";
 
-/** Props of {@link RowActions}. */
-export interface RowActionsProps {
+/** The dialogs that a row can open. */
+export type RowDialog = "connect" | "disconnect" | "connections" | "details" | "edit" | "delete";
+
+/** The actions that a connector allows now. */
+export function RowActions({
+  shown: { connector, connections, status },
+  control,
+  open,
+}: {
   shown: ShownConnector;
-  connection: ConnectorOAuthConnect;
-  isDisconnecting: boolean;
+  control: ConnectionControl;
   open: (dialog: RowDialog) => void;
-}
-
-/** What one can do with a connector now. */
-export function RowActions({ shown, connection, isDisconnecting, open }: RowActionsProps) {
+}) {
   const { t } = usePreferences();
   const { space } = useHere();
-  const { name } = shown.connector;
+  const { name } = connector;
   const isEditor = includes(space.role, "editor");
-  const canReconnect = shown.status === "connected" && !connection.isAwaitingCallback;
+  const hasConnections = status !== "not_applicable" && status !== "incomplete";
+  const hasSeveral = existing(connections).length > 1;
+  const canReconnect = status === "connected" && !hasSeveral && !control.connect.isAwaitingCallback;
 
   return (
     <div className="row-actions">
-      <MainAction shown={shown} connection={connection} isDisconnecting={isDisconnecting} open={open} />
+      {hasSeveral ? (
+        <Button aria-label={t("connectors.connectionsName", { name })} onClick={() => open("connections")}>
+          {t("connectors.connections")}
+        </Button>
+      ) : (
+        <ConnectionActions label={name} status={status} control={control} open={open} />
+      )}
       <Menu
         label={t("common.more", { name })}
         button={(props) => <IconButton icon="more" label={t("common.more", { name })} {...props} />}
       >
         <MenuItem onSelect={() => open("details")}>{t("connectors.details")}</MenuItem>
+        {hasConnections && (
+          <MenuItem onSelect={() => open("connections")}>{t("connectors.connections")}</MenuItem>
+        )}
         {canReconnect && <MenuItem onSelect={() => open("connect")}>{t("connectors.reconnect")}</MenuItem>}
         {isEditor && <MenuItem onSelect={() => open("edit")}>{t("connectors.edit")}</MenuItem>}
         {isEditor && (
@@ -42,18 +56,30 @@ export function RowActions({ shown, connection, isDisconnecting, open }: RowActi
   );
 }
 
-function MainAction({ shown, connection, isDisconnecting, open }: RowActionsProps) {
+/** The actions that one connection allows now. */
+export function ConnectionActions({
+  label,
+  status,
+  control: { connect, isDisconnecting },
+  open,
+}: {
+  /** How the buttons name the connection. */
+  label: string;
+  status: ShownStatus;
+  control: ConnectionControl;
+  open: (dialog: "connect" | "disconnect") => void;
+}) {
   const { t } = usePreferences();
-  const { name } = shown.connector;
+  const name = label;
 
-  if (connection.isAwaitingCallback) {
+  if (connect.isAwaitingCallback) {
     return (
-      <Button onClick={connection.cancelConnect} aria-label={t("connectors.cancelName", { name })}>
+      <Button onClick={connect.cancelConnect} aria-label={t("connectors.cancelName", { name })}>
         {t("common.cancel")}
       </Button>
     );
   }
-  if (connection.isConnecting) {
+  if (connect.isConnecting) {
     return <Button busy>{t("connectors.starting")}</Button>;
   }
   const disconnect = (
@@ -65,7 +91,7 @@ function MainAction({ shown, connection, isDisconnecting, open }: RowActionsProp
       {isDisconnecting ? t("connectors.disconnecting") : t("connectors.disconnect")}
     </Button>
   );
-  switch (shown.status) {
+  switch (status) {
     case "not_applicable":
     case "incomplete":
       return null;

@@ -1,33 +1,37 @@
+import type { Connection, Connector } from "@grantry/client";
 import type { ConnectorOAuthConnect } from "@grantry/react";
 import type { MessageKey } from "../../i18n/messages.ts";
 import { usePreferences } from "../../lib/preferences.tsx";
 import { minutesAndSeconds } from "../../lib/time.ts";
-import { StatusBadge } from "../../ui/status-badge.tsx";
+import { type ShownStatus, StatusBadge } from "../../ui/status-badge.tsx";
 import { Time } from "../../ui/time.tsx";
-import { consentFacts, type ShownConnector } from "./shown-connector.ts";
+import { consentFacts } from "./shown-connector.ts";
 
-/** A connector's status, why it is so, and how long there is to wait. */
+/** The status of a connection, its reason, and the time that is left to finish a flow. */
 export function RowStatus({
-  shown,
+  connector,
   connection,
+  status,
+  connect,
 }: {
-  shown: ShownConnector;
-  connection: ConnectorOAuthConnect;
+  connector: Connector;
+  connection: Connection | undefined;
+  status: ShownStatus;
+  connect: ConnectorOAuthConnect;
 }) {
   const { t } = usePreferences();
-  const { connector, auth, status } = shown;
-  const isBusy = connection.isConnecting || connection.isAwaitingCallback;
+  const isBusy = connect.isConnecting || connect.isAwaitingCallback;
   const isReconnecting = isBusy && status === "connected";
 
   return (
     <>
       <StatusBadge status={isBusy && !isReconnecting ? "connecting" : status} />
-      {connection.isAwaitingCallback ? (
+      {connect.isAwaitingCallback ? (
         <span className="small muted cell-status__note">
-          {connection.startUrl ? (
+          {connect.startUrl ? (
             <>
               {t("connectors.popupBlocked")}{" "}
-              <a href={connection.startUrl} target="_blank" rel="noopener noreferrer">
+              <a href={connect.startUrl} target="_blank" rel="noopener noreferrer">
                 {t("connectors.openSignIn")}
               </a>
             </>
@@ -36,28 +40,30 @@ export function RowStatus({
               host: consentFacts(connector).provider_host || t("connectDialog.unknownHost"),
             })
           )}
-          {connection.secondsLeft !== null && (
+          {connect.secondsLeft !== null && (
             <span role="timer" className="cell-status__timer">
-              {t("connectors.timeLeft", { time: minutesAndSeconds(connection.secondsLeft) })}
+              {t("connectors.timeLeft", { time: minutesAndSeconds(connect.secondsLeft) })}
             </span>
           )}
         </span>
       ) : (
-        <Note shown={shown} />
+        <Note status={status} connection={connection} />
       )}
-      {isReconnecting && <span className="small muted cell-status__note">{t("connectors.pendingNote")}</span>}
-      {status === "needs_reauthorization" && auth.since && (
+      {isReconnecting && (
+        <span className="small muted cell-status__note">{t("connectors.reconnecting")}</span>
+      )}
+      {status === "needs_reauthorization" && connection?.since && (
         <span className="small muted">
-          <Time value={auth.since} />
+          <Time value={connection.since} />
         </span>
       )}
     </>
   );
 }
 
-function Note({ shown: { status, auth } }: { shown: ShownConnector }) {
+function Note({ status, connection }: { status: ShownStatus; connection: Connection | undefined }) {
   const { t } = usePreferences();
-  const text = noteOf(status, auth.reason, auth.provider_note);
+  const text = noteOf(status, connection?.reason, connection?.provider_note);
   return text && <span className="small muted cell-status__note">{t(text)}</span>;
 }
 
@@ -74,12 +80,12 @@ const NOTES = [
   "provider_unreachable",
   "revocation_pending",
   "revocation_not_supported",
-  "revocation_unconfirmed",
+  "revocation_abandoned",
 ] as const;
 
-/** The words for a reason. Only known reasons have any: what the server sends is never shown as it is. */
+/** The text of a reason or note. Only known ones have a text: strings of the server are never shown. */
 function noteOf(
-  status: ShownConnector["status"],
+  status: ShownStatus,
   reason: string | null | undefined,
   note: string | null | undefined,
 ): MessageKey | undefined {

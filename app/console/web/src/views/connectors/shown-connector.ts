@@ -1,23 +1,57 @@
-import type { AuthStatus, Connector, ConsentFacts } from "@grantry/client";
+import {
+  type AuthStatus,
+  allConnections,
+  type Connection,
+  type ConnectionStatus,
+  type Connector,
+  type ConsentFacts,
+  DEFAULT_CONNECTION,
+} from "@grantry/client";
 import type { ShownStatus } from "../../ui/status-badge.tsx";
 
-/** A connector with the person's own status. */
+/** A connector with the status of the signed-in user. */
 export interface ShownConnector {
   connector: Connector;
   auth: AuthStatus;
+  /** All connections of the user at the connector. */
+  connections: readonly Connection[];
+  /** The one that the row describes: the only one, or with several the first with the row's status. */
+  connection: Connection | undefined;
   status: ShownStatus;
 }
 
-/** Puts the two lists together. */
+/** Joins the connectors with the statuses. */
 export function joinStatuses(
   connectors: readonly Connector[],
   statuses: Readonly<Record<string, AuthStatus>> | undefined,
 ): ShownConnector[] {
   return connectors.map((connector) => {
-    const auth = statuses?.[connector.id] ?? { user_auth_status: connector.user_auth_status };
-    const isUsable = !connector.is_missing_secrets || auth.user_auth_status === "connected";
-    return { connector, auth, status: isUsable ? auth.user_auth_status : "incomplete" };
+    const auth = statuses?.[connector.id] ?? connector;
+    const connections = allConnections(auth);
+    const status = overallStatus(connections);
+    const connection = connections.find((one) => one.status === status) ?? auth.connection;
+    const isUsable = !connector.is_missing_secrets || status === "connected";
+    const usable = auth.user_auth_status === "not_applicable" ? "not_applicable" : status;
+    return { connector, auth, connections, connection, status: isUsable ? usable : "incomplete" };
   });
+}
+
+/** The status of several connections: the one that needs attention, else the best. */
+function overallStatus(connections: readonly Connection[]): ConnectionStatus {
+  const order = ["needs_reauthorization", "connected", "connecting"] as const;
+  return order.find((status) => connections.some((one) => one.status === status)) ?? "not_connected";
+}
+
+/** The connections that the user has or has started, without one that is not connected. */
+export function existing(connections: readonly Connection[]): Connection[] {
+  return connections.filter(({ status }) => status !== "not_connected");
+}
+
+/** How texts name a connection: the connector, with the connection's name where it is not `default`. */
+export function connectionLabel(connector: string, connection: string | undefined): string {
+  return connection === undefined || connection === DEFAULT_CONNECTION
+    ? connector
+    : `${connector} (${connection})`;
 }
 
 /** The filters above the table. */
@@ -30,7 +64,7 @@ export function filterOf(value: string | null): Filter {
   return FILTERS.find((filter) => filter === value) ?? "all";
 }
 
-/** Does the connector pass the filter? */
+/** Whether the connector passes the filter. */
 export function passes({ status }: ShownConnector, filter: Filter): boolean {
   switch (filter) {
     case "all":
@@ -44,9 +78,14 @@ export function passes({ status }: ShownConnector, filter: Filter): boolean {
   }
 }
 
-/** Does the connector match what was searched for? Every word has to occur somewhere. */
-export function matches({ connector, auth }: ShownConnector, search: string): boolean {
-  const text = [connector.name, connector.id, connector.connector_type_id, auth.account ?? ""]
+/** Whether every word of the search occurs in the connector or in its connections. */
+export function matches({ connector, connections }: ShownConnector, search: string): boolean {
+  const text = [
+    connector.name,
+    connector.id,
+    connector.connector_type_id,
+    ...connections.flatMap(({ name, account }) => [name, account ?? ""]),
+  ]
     .join(" ")
     .toLowerCase();
   return search
@@ -55,7 +94,7 @@ export function matches({ connector, auth }: ShownConnector, search: string): bo
     .every((word) => text.includes(word));
 }
 
-/** What to tell before leaving for the provider. An older server leaves it to be read from the configuration. */
+/** What to show before the browser goes to the provider. Without `consent` it is read from the configuration. */
 export function consentFacts({ config, connector_type_id, consent }: Connector): ConsentFacts {
   if (consent) {
     return consent;

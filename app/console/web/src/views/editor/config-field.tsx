@@ -3,7 +3,7 @@ import { usePreferences } from "../../lib/preferences.tsx";
 import { Field } from "../../ui/field.tsx";
 import { controlName, initialText } from "./config.ts";
 
-/** The control of one profile variable. */
+/** The control of one setting of the profile. */
 export function ConfigField({
   field,
   config,

@@ -1,18 +1,18 @@
 import type { Connector, ConnectorBody, ConnectorType, ConnectorTypeField } from "@grantry/client";
 
-/** A line of a "name=value" field that is none. */
+/** A line that is not of the form "name=value". */
 export class MapSyntaxError extends Error {
   constructor(readonly field: string) {
     super(field);
   }
 }
 
-/** Name of a profile field's control, apart from our own controls. */
+/** Name of the control of a profile field, distinct from those of the form. */
 export function controlName(field: ConnectorTypeField): string {
   return `config.${field.name}`;
 }
 
-/** The text a control starts with: what is stored, else the profile's default. */
+/** The initial text of a control: the stored value, else the default of the profile. */
 export function initialText(field: ConnectorTypeField, config: Connector["config"] | undefined): string {
   const value = config?.[field.name];
   if (value === undefined || value === null) {
@@ -29,7 +29,7 @@ export function initialText(field: ConnectorTypeField, config: Connector["config
   return String(value);
 }
 
-/** Reads the form into what is sent. Settings the profile does not list stay as they are. */
+/** Converts the form to a request body. Settings that the profile does not list are kept. */
 export function bodyOf(form: FormData, type: ConnectorType, existing: Connector | undefined): ConnectorBody {
   const text = (name: string) => String(form.get(name) ?? "").trim();
   const body: ConnectorBody = {
@@ -48,7 +48,7 @@ export function bodyOf(form: FormData, type: ConnectorType, existing: Connector 
   if (text("clientId") !== "") {
     secrets.clientId = text("clientId");
   }
-  // Not trimmed: a secret is taken as it is.
+  // Not trimmed: a secret may contain any characters.
   const clientSecret = String(form.get("clientSecret") ?? "");
   if (clientSecret !== "") {
     secrets.clientSecret = clientSecret;

@@ -18,7 +18,7 @@ export interface ConnectorFormProps {
   /** The connector when editing. */
   existing?: Connector;
   submit: string;
-  /** Does it. When it rejects, the form stays and says why. */
+  /** Sends the form. If it rejects, the form stays open and shows the error. */
   onSubmit: (body: ConnectorBody, id: string | undefined) => Promise<void>;
   onClose: () => void;
   onChangeType?: () => void;
@@ -27,8 +27,8 @@ export interface ConnectorFormProps {
 /**
  * The form of a connector.
  *
- * Its controls keep their values themselves and are read once, on submit: React would mirror a controlled value into an
- * attribute, and a client secret has no business in the document.
+ * Its controls are uncontrolled and are read once, on submit: React would mirror a controlled value into an attribute, and
+ * a client secret must not be in the document.
  */
 export function ConnectorForm({
   type,
@@ -55,7 +55,7 @@ export function ConnectorForm({
       if (error instanceof MapSyntaxError) {
         setProblem(t("editor.mapInvalid", { field: error.field }));
       } else if (existing && error instanceof GrantryError && error.field === "secrets.clientSecret") {
-        // Whoever changes where the secret is sent has to know it.
+        // A change of where the secret is sent requires the secret.
         setProblem(t("editor.secretAgain"));
         currentTarget.querySelector<HTMLElement>("[name=clientSecret]")?.focus();
       } else {

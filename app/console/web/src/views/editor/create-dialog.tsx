@@ -4,14 +4,14 @@ import { useState } from "react";
 import { usePreferences } from "../../lib/preferences.tsx";
 import { connectorsQuery } from "../../lib/queries.ts";
 import { useHere } from "../../lib/session.tsx";
-import { useToast } from "../../lib/toasts.tsx";
 import { Button } from "../../ui/button.tsx";
 import { CopyText } from "../../ui/copy-text.tsx";
 import { Dialog, DialogActions, DialogBody } from "../../ui/dialog.tsx";
+import { useToast } from "../../ui/toasts.tsx";
 import { ConnectorForm } from "./connector-form.tsx";
 import { TypePicker } from "./type-picker.tsx";
 
-/** Creates a connector: first the profile, then its settings, then, where it is new, the redirect URI to register. */
+/** Creates a connector: first the profile, then its settings, then, where it was generated, the redirect URI to register. */
 export function CreateDialog({ onClose }: { onClose: () => void }) {
   const { t } = usePreferences();
   const { call } = useHere();

@@ -3,8 +3,8 @@ import { useQueryClient } from "@tanstack/react-query";
 import { usePreferences } from "../../lib/preferences.tsx";
 import { connectorsQuery } from "../../lib/queries.ts";
 import { useHere } from "../../lib/session.tsx";
-import { useToast } from "../../lib/toasts.tsx";
 import { ConfirmDialog } from "../../ui/confirm-dialog.tsx";
+import { useToast } from "../../ui/toasts.tsx";
 
 /** Asks before a connector is deleted. */
 export function DeleteDialog({ connector, onClose }: { connector: Connector; onClose: () => void }) {

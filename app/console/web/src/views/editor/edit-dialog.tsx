@@ -6,24 +6,24 @@ import { describeError } from "../../lib/errors.ts";
 import { usePreferences } from "../../lib/preferences.tsx";
 import { connectorsQuery, connectorTypesQuery } from "../../lib/queries.ts";
 import { useHere } from "../../lib/session.tsx";
-import { useToast } from "../../lib/toasts.tsx";
 import { ConfirmDialog } from "../../ui/confirm-dialog.tsx";
 import { Dialog, DialogBody } from "../../ui/dialog.tsx";
 import { Notice } from "../../ui/notice.tsx";
 import { SkeletonRows } from "../../ui/state.tsx";
+import { useToast } from "../../ui/toasts.tsx";
 import { typeOfUnknown } from "./config.ts";
 import { ConnectorForm } from "./connector-form.tsx";
 
-/** Edits a connector. Before an edit that disconnects people is saved, it says how many. */
+/** Edits a connector. An edit that disconnects users is saved only after a confirmation that shows their number. */
 export function EditDialog({ connector, onClose }: { connector: Connector; onClose: () => void }) {
   const { t } = usePreferences();
   const { call } = useHere();
   const toast = useToast();
   const queryClient = useQueryClient();
   const types = useQuery(connectorTypesQuery(call));
-  // A list read again while the form is open must not change the revision the edit is based on.
+  // A list that is read again while the form is open must not change the revision of the edit.
   const [existing] = useState(connector);
-  // The edit that waits for its confirmation. In a ref, since it may hold a secret and nothing shows it.
+  // The edit that waits for its confirmation. In a ref, since it may contain a secret and is not rendered.
   const pending = useRef<ConnectorBody | null>(null);
   const [toDisconnect, setToDisconnect] = useState(0);
 

@@ -11,10 +11,10 @@ import { Icon } from "../../ui/icon.tsx";
 import { Monogram } from "../../ui/monogram.tsx";
 import { EmptyState, SkeletonRows } from "../../ui/state.tsx";
 
-/** Above so many profiles a search helps. */
+/** The search is shown above this number of profiles. */
 const MANY = 8;
 
-/** Lets an editor pick the provider profile of a new connector. */
+/** Selects the provider profile of a new connector. */
 export function TypePicker({ onPick }: { onPick: (type: ConnectorType) => void }) {
   const { t } = usePreferences();
   const { call } = useHere();

@@ -1,0 +1,98 @@
+//! Checks that every request passes before its handler runs.
+
+use axum::body::HttpBody;
+use axum::extract::Request;
+use http::{HeaderMap, Method, header};
+
+use crate::host::Limits;
+use crate::problem::{Code, Problem};
+use crate::state::App;
+
+/// Whether a request may reach its handler. The cheapest check comes first.
+pub(super) fn check(app: &App, request: &Request) -> Result<(), Problem> {
+    within_limits(&app.api.limits, request)?;
+    allowed_host(app, request)?;
+    same_origin_json(request, app.api.public.is_https())
+}
+
+/// Bounds on the URL and the header section.
+fn within_limits(limits: &Limits, request: &Request) -> Result<(), Problem> {
+    let url = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    if url > limits.url {
+        return Err(Problem::invalid("url", format!("is longer than {} bytes", limits.url)));
+    }
+    let fields = request.headers();
+    if fields.len() > limits.header_fields {
+        return Err(Problem::invalid("headers", format!("are more than {} fields", limits.header_fields)));
+    }
+    let bytes: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if bytes > limits.headers {
+        return Err(Problem::invalid("headers", format!("are longer than {} bytes", limits.headers)));
+    }
+    Ok(())
+}
+
+/// Serves the configured hosts only. This defends against DNS rebinding and keeps foreign names out of links.
+fn allowed_host(app: &App, request: &Request) -> Result<(), Problem> {
+    if is_allowed_host(app, request) { Ok(()) } else { Err(Problem::new(Code::WrongHost)) }
+}
+
+/// Every host that the request names must be allowed, and it must name one.
+fn is_allowed_host(app: &App, request: &Request) -> bool {
+    let mut named = request.headers().get_all(header::HOST).iter().map(|value| value.to_str().unwrap_or_default());
+    let (first, second) = (named.next(), named.next());
+    // HTTP/2 has the authority in the target; HTTP/1.1 may have it there as well.
+    let authority = request.uri().authority().map(http::uri::Authority::as_str);
+    if second.is_some() || (first.is_none() && authority.is_none()) {
+        return false;
+    }
+    let default_port = if app.api.public.is_https() { ":443" } else { ":80" };
+    first.into_iter().chain(authority).all(|host| {
+        let host = host.to_ascii_lowercase();
+        let host = host.strip_suffix(default_port).unwrap_or(&host);
+        app.hosts.iter().any(|allowed| allowed.strip_suffix(default_port).unwrap_or(allowed) == host)
+    })
+}
+
+/// Requests that change state must come from pages of the public origin or from clients other than browsers, as JSON. The
+/// same name over plain http is another origin (RFC 6454 §4), hence `https`.
+fn same_origin_json(request: &Request, https: bool) -> Result<(), Problem> {
+    if !changes_state(request.method()) {
+        return Ok(());
+    }
+    if !is_same_origin(request, https) {
+        return Err(Problem::new(Code::Forbidden).because("This request came from another site."));
+    }
+    if !request.body().is_end_stream() && !is_json(request.headers()) {
+        return Err(Problem::new(Code::UnsupportedMediaType));
+    }
+    Ok(())
+}
+
+fn changes_state(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Browsers send the site or the origin of a request, and pages cannot forge either. A request without both is not from a
+/// browser and depends on its credentials.
+fn is_same_origin(request: &Request, https: bool) -> bool {
+    let headers = request.headers();
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return site == "same-origin";
+    }
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| request.uri().authority().map(http::uri::Authority::as_str));
+    // The host was checked before. `null` and lists of origins differ in scheme or host.
+    let scheme = if https { "https://" } else { "http://" };
+    let named = origin.to_str().ok().and_then(|origin| origin.strip_prefix(scheme));
+    matches!((named, host), (Some(named), Some(host)) if named.eq_ignore_ascii_case(host))
+}
+
+/// Whether a body is declared as JSON.
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+    let essence = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    essence
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+}

@@ -1,0 +1,105 @@
+//! The URL under which a deployment is reached.
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// An absolute URL without trailing slash: https, or http on loopback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicBaseUrl(String);
+
+/// A text that is no public base URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the public base URL {problem}")]
+pub struct InvalidPublicBaseUrl {
+    /// What is wrong with it.
+    pub problem: &'static str,
+}
+
+impl PublicBaseUrl {
+    /// Checks a base URL: https, or http on loopback; no user info, query or fragment.
+    pub fn new(url: &str) -> Result<Self, InvalidPublicBaseUrl> {
+        let refused = |problem| Err(InvalidPublicBaseUrl { problem });
+        let url = url.trim_end_matches('/');
+        let (loopback_only, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
+            (Some(rest), _) => (false, rest),
+            (None, Some(rest)) => (true, rest),
+            (None, None) => {
+                return refused("must be an absolute https URL (http only on loopback)");
+            }
+        };
+        let authority = rest.split('/').next().unwrap_or_default();
+        let host = match authority.strip_prefix('[') {
+            Some(literal) => literal.split(']').next().unwrap_or_default(),
+            None => authority.split(':').next().unwrap_or_default(),
+        };
+        if host.is_empty()
+            || rest.contains(['?', '#', '@', '\\'])
+            || rest.chars().any(|c| c.is_whitespace() || c.is_control())
+        {
+            return refused("must consist of scheme, host, and optional port and path");
+        }
+        if loopback_only && !matches!(host, "127.0.0.1" | "::1" | "localhost") {
+            return refused("must be https unless the host is loopback");
+        }
+        Ok(Self(url.to_owned()))
+    }
+
+    /// The URL, without a trailing slash.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Scheme, host and port.
+    pub fn origin(&self) -> &str {
+        let start = self.0.find("://").map_or(0, |position| position + 3);
+        let end = self.0[start..].find('/').map_or(self.0.len(), |position| start + position);
+        &self.0[..end]
+    }
+
+    /// The path under which the router is mounted: empty, or with a leading slash.
+    pub fn path_prefix(&self) -> &str {
+        &self.0[self.origin().len()..]
+    }
+
+    /// Whether cookies can be `Secure`.
+    pub fn is_https(&self) -> bool {
+        self.0.starts_with("https://")
+    }
+}
+
+impl fmt::Display for PublicBaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r07_the_public_base_url_is_https_or_loopback() {
+        let base = PublicBaseUrl::new("https://connect.example.com/oauth/").unwrap();
+        assert_eq!(
+            (base.as_str(), base.origin(), base.path_prefix()),
+            ("https://connect.example.com/oauth", "https://connect.example.com", "/oauth")
+        );
+        for good in ["http://127.0.0.1:8080", "http://localhost:1", "http://[::1]:80"] {
+            assert!(PublicBaseUrl::new(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "http://example.com",
+            "ftp://a",
+            "https://",
+            "https://u@a",
+            "https://a?x",
+            "https://a#x",
+            "http://127.0.0.1.evil.com",
+            "https://a b",
+        ] {
+            assert!(PublicBaseUrl::new(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! URLs of the routes, and which URLs a browser may be sent to.
+
+use grantry_domain::connector::{CallbackId, ConnectorKey};
+use grantry_domain::identity::{ConnectionName, SpaceId};
+use grantry_domain::ports::Urls;
+use url::{Host, Url};
+
+use crate::public_url::PublicBaseUrl;
+
+/// Path of the callback that connectors share.
+pub(crate) const CALLBACK: &str = "/api/actions/connector/_oauth_callback";
+
+/// Path of the result pages.
+pub(crate) const RESULT: &str = "/api/actions/connector/_oauth_callback_result";
+
+/// The URLs that the use cases put into responses and authorization requests.
+pub fn urls(public: &PublicBaseUrl) -> impl Urls + 'static {
+    RouteUrls(public.clone())
+}
+
+struct RouteUrls(PublicBaseUrl);
+
+impl Urls for RouteUrls {
+    fn start_link(&self, connector: &ConnectorKey, connection: &ConnectionName) -> String {
+        let page =
+            format!("{}{}/api/actions/connector/{}/oauth/start", self.0, space_prefix(&connector.space), connector.id);
+        with_connection(page, connection)
+    }
+
+    fn shared_callback(&self) -> String {
+        format!("{}{CALLBACK}", self.0)
+    }
+
+    fn connector_callback(&self, callback_id: CallbackId) -> String {
+        format!("{}{CALLBACK}/{}", self.0, callback_id.to_text())
+    }
+}
+
+/// A page for a connection. The default one needs no parameter; the characters of a name need no encoding.
+pub(crate) fn with_connection(page: String, connection: &ConnectionName) -> String {
+    if *connection == ConnectionName::default() { page } else { format!("{page}?connection={connection}") }
+}
+
+/// `/s/{space}`; empty for the default space.
+pub(crate) fn space_prefix(space: &SpaceId) -> String {
+    if space.is_default() { String::new() } else { format!("/s/{space}") }
+}
+
+/// The launch page of a connector.
+pub(crate) fn launch_page(public: &PublicBaseUrl, key: &ConnectorKey) -> String {
+    format!("{public}{}/connect/{}", space_prefix(&key.space), key.id)
+}
+
+/// An internal action of a connector, such as `_start_oauth_flow`.
+pub(crate) fn internal_action(public: &PublicBaseUrl, key: &ConnectorKey, action: &str) -> String {
+    format!("{public}{}/internal/actions/connector/{}/{action}", space_prefix(&key.space), key.id)
+}
+
+/// Path of the start page of a space. The root of a router that is mounted below a path has no trailing slash.
+pub(crate) fn root_path(public: &PublicBaseUrl, space: &SpaceId) -> String {
+    let prefix = public.path_prefix();
+    match (space.is_default(), prefix.is_empty()) {
+        (true, true) => "/".to_owned(),
+        (true, false) => prefix.to_owned(),
+        (false, _) => format!("{prefix}/s/{space}/"),
+    }
+}
+
+/// The log-in page, which continues to `next`: a path of the public origin without a secret.
+pub(crate) fn log_in_page(public: &PublicBaseUrl, next: &str) -> String {
+    let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
+    format!("{public}/login?{query}")
+}
+
+/// Whether a browser may be sent there: https, or http on loopback, which only an operator's egress entry permits.
+pub(crate) fn may_be_opened(url: &str) -> bool {
+    let Ok(url) = Url::parse(url) else { return false };
+    match (url.scheme(), url.host()) {
+        ("https", Some(_)) => true,
+        ("http", Some(Host::Ipv4(address))) => address.is_loopback(),
+        ("http", Some(Host::Ipv6(address))) => address.is_loopback(),
+        ("http", Some(Host::Domain(name))) => name == "localhost",
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use grantry_domain::connector::ConnectorId;
+
+    use super::*;
+
+    #[test]
+    fn urls_lead_to_the_routes() {
+        let urls = urls(&PublicBaseUrl::new("https://connect.example/oauth").unwrap());
+        let key = |space: &str| ConnectorKey { space: SpaceId::new(space).unwrap(), id: ConnectorId::new("drive").unwrap() };
+        let base = "https://connect.example/oauth";
+        assert_eq!(
+            urls.start_link(&key("default"), &ConnectionName::default()),
+            format!("{base}/api/actions/connector/drive/oauth/start")
+        );
+        assert_eq!(
+            urls.start_link(&key("marketing"), &ConnectionName::new("work").unwrap()),
+            format!("{base}/s/marketing/api/actions/connector/drive/oauth/start?connection=work")
+        );
+        assert_eq!(urls.shared_callback(), format!("{base}/api/actions/connector/_oauth_callback"));
+        let id = CallbackId([7; 16]);
+        assert_eq!(urls.connector_callback(id), format!("{}/{}", urls.shared_callback(), id.to_text()));
+    }
+
+    #[test]
+    fn r63_browsers_are_sent_to_https_or_loopback_only() {
+        for good in ["https://login.example/authorize?x=1", "http://127.0.0.1:9/a", "http://localhost:9/a", "http://[::1]/a"]
+        {
+            assert!(may_be_opened(good), "{good}");
+        }
+        let bad = [
+            "",
+            "http://login.example/a",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "file:///etc/passwd",
+            "//login.example",
+            "http://127.0.0.1.evil.example/",
+            "http://localhost.evil.example/",
+            "ftp://127.0.0.1/",
+            "JaVaScRiPt:alert(1)",
+            "https:",
+            "blob:https://login.example/x",
+            "intent://x",
+            "vscode://x",
+        ];
+        for bad in bad {
+            assert!(!may_be_opened(bad), "{bad}");
+        }
+    }
+}

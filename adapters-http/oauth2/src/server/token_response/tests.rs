@@ -1,0 +1,301 @@
+//! A corpus of token responses.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::fake_transport::{response, text};
+use crate::profile::rules::Absent;
+
+const MALFORMED: ProviderError = ProviderError::Malformed;
+
+fn read_with(
+    wire: &Wire,
+    status: u16,
+    headers: &[(&'static str, &str)],
+    body: &str,
+) -> Result<TokenResponse, ProviderError> {
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    decode(wire, &response(status, &headers, body.as_bytes().to_vec()))
+}
+
+fn standard(body: &str) -> Result<TokenResponse, ProviderError> {
+    read_with(&Wire::default(), 200, &[], body)
+}
+
+fn error(response: Result<TokenResponse, ProviderError>) -> ProviderError {
+    response.err().expect("an error")
+}
+
+/// A response with further members.
+fn with(members: &str) -> String {
+    format!(r#"{{"access_token":"at-1","token_type":"Bearer"{members}}}"#)
+}
+
+#[test]
+fn r28_a_complete_response_is_read() {
+    let response = standard(
+        r#"{"access_token":"at-1","token_type":"bEaReR","refresh_token":"rt-1","expires_in":3600,
+            "refresh_token_expires_in":86400,"scope":"b a","id_token":"x.y.z","more":{"is":["ignored",null]}}"#,
+    );
+    let response = response.ok().unwrap();
+    assert_eq!(text(&response.access_token), "at-1");
+    assert_eq!(response.token_type, "bEaReR");
+    assert_eq!(response.refresh_token.as_ref().map(text), Some("rt-1"));
+    assert_eq!(response.lifetime, Lifetime::For(Duration::from_hours(1)));
+    assert_eq!(response.refresh_lifetime, Lifetime::For(Duration::from_hours(24)));
+    assert_eq!(response.scopes.unwrap().to_record(), "a b");
+    assert_eq!(response.id_token.as_ref().map(text), Some("x.y.z"));
+}
+
+#[test]
+fn r28_absent_members_stay_absent() {
+    let response = standard(&with(r#","refresh_token":null,"scope":null,"expires_in":null"#)).ok().unwrap();
+    assert!(response.refresh_token.is_none() && response.scopes.is_none() && response.id_token.is_none());
+    assert_eq!((response.lifetime, response.refresh_lifetime), (Lifetime::Unknown, Lifetime::Unknown));
+}
+
+#[test]
+fn r28_only_status_200_is_a_success() {
+    for status in [201, 202, 203, 204, 206, 301, 302, 307, 404, 418] {
+        assert_eq!(error(read_with(&Wire::default(), status, &[], &with(""))), MALFORMED, "{status}");
+    }
+}
+
+#[test]
+fn r28_malformed_bodies_are_refused() {
+    let cut = with("");
+    for body in [
+        "",
+        "null",
+        "[]",
+        "\"at\"",
+        "<!doctype html>",
+        "access_token=at-1&token_type=bearer",
+        &cut[..cut.len() - 1],
+        &with(r#","access_token":"at-2""#),
+        &with(r#","expires_in":1,"expires_in":2"#),
+        r#"{"token_type":"Bearer"}"#,
+        r#"{"access_token":"","token_type":"Bearer"}"#,
+        r#"{"access_token":1,"token_type":"Bearer"}"#,
+        r#"{"access_token":["at-1"],"token_type":"Bearer"}"#,
+        r#"{"access_token":null,"token_type":"Bearer"}"#,
+        r#"{"access_token":"at-1","token_type":"mac"}"#,
+        r#"{"access_token":"at-1","token_type":"DPoP"}"#,
+        r#"{"access_token":"at-1","token_type":7}"#,
+        &with(r#","refresh_token":"""#),
+        &with(r#","refresh_token":{}"#),
+        &with(r#","scope":7"#),
+        &with(r#","scope":["a"]"#),
+        &with(r#","scope":"a\u0000b""#),
+        &with(r#","error":"invalid_grant""#),
+    ] {
+        assert_eq!(error(standard(body)), MALFORMED, "{body}");
+    }
+}
+
+#[test]
+fn r28_only_tokens_that_fit_into_a_header_field_are_accepted() {
+    for bad in [" ", "a b", "a\\r\\nX: y", "a\\u0000", "\\u00e4", "\u{e4}", "a\\tb", "a\\u007f"] {
+        let body = format!(r#"{{"access_token":"{bad}","token_type":"Bearer"}}"#);
+        assert_eq!(error(standard(&body)), MALFORMED, "{bad}");
+    }
+    let escaped = r#"{"access_token":"a\/b\u002bc\"\\","token_type":"Bearer"}"#;
+    assert_eq!(text(&standard(escaped).ok().unwrap().access_token), "a/b+c\"\\");
+    for (length, fits) in [(1, true), (MAX_TOKEN, true), (MAX_TOKEN + 1, false)] {
+        let body = format!(r#"{{"access_token":"{}","token_type":"Bearer"}}"#, "a".repeat(length));
+        assert_eq!(standard(&body).is_ok(), fits, "{length}");
+    }
+}
+
+#[test]
+fn lesson_09_form_responses_only_where_declared() {
+    let body = "access_token=at%2F1&scope=repo%2Cgist&token_type=bearer&expires_in=60";
+    let mut wire = Wire::default();
+    let form = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
+    assert_eq!(error(read_with(&wire, 200, &form, body)), MALFORMED);
+    wire.token.response_format = ResponseFormat::JsonOrForm;
+    wire.scopes.response_separator = ",".to_owned();
+    let response = read_with(&wire, 200, &form, body).ok().unwrap();
+    assert_eq!(text(&response.access_token), "at/1");
+    assert_eq!(response.scopes.unwrap().to_record(), "gist repo");
+    assert_eq!(response.lifetime, Lifetime::For(Duration::from_mins(1)));
+    assert_eq!(error(read_with(&wire, 200, &form, "access_token=a&access_token=b&token_type=bearer")), MALFORMED);
+    assert_eq!(error(read_with(&wire, 200, &[], body)), MALFORMED, "a form without its content type");
+    assert!(read_with(&wire, 200, &[("content-type", "application/json")], &with("")).is_ok());
+}
+
+#[test]
+fn lesson_09_errors_with_status_200_only_where_declared() {
+    let body = r#"{"error":"bad_refresh_token","error_description":"x"}"#;
+    let mut wire = Wire::default();
+    assert_eq!(error(read_with(&wire, 200, &[], body)), MALFORMED);
+    wire.token.error_in_200 = true;
+    assert_eq!(error(read_with(&wire, 200, &[], body)), ProviderError::OtherOauthError);
+    wire.token.errors.insert("bad_refresh_token".to_owned(), "invalid_grant".to_owned());
+    assert_eq!(error(read_with(&wire, 200, &[], body)), ProviderError::InvalidGrant);
+    assert_eq!(error(read_with(&wire, 200, &[], r#"{"error":{}}"#)), MALFORMED);
+}
+
+#[test]
+fn lesson_09_an_absent_token_type_only_where_declared() {
+    let body = r#"{"access_token":"at-1"}"#;
+    let mut wire = Wire::default();
+    assert_eq!(error(read_with(&wire, 200, &[], body)), MALFORMED);
+    wire.token.token_type_optional = true;
+    assert_eq!(read_with(&wire, 200, &[], body).ok().unwrap().token_type, "Bearer");
+    assert_eq!(error(read_with(&wire, 200, &[], r#"{"access_token":"at-1","token_type":"mac"}"#)), MALFORMED);
+}
+
+#[test]
+fn lesson_09_the_profile_defines_the_meaning_of_an_absent_expires_in() {
+    let life = |wire: &Wire| read_with(wire, 200, &[], &with("")).ok().unwrap().lifetime;
+    let mut wire = Wire::default();
+    assert_eq!(life(&wire), Lifetime::Unknown);
+    wire.token.access_lifetime.absent = Absent::Never;
+    assert_eq!(life(&wire), Lifetime::Never);
+    wire.token.access_lifetime.assumed_seconds = Some(7200);
+    assert_eq!(life(&wire), Lifetime::For(Duration::from_hours(2)));
+}
+
+#[test]
+fn lesson_09_a_nested_token_set_only_where_declared() {
+    let body = r#"{"ok":true,"authed_user":{"access_token":"at-1","token_type":"user","scope":"a"}}"#;
+    let body = body.replace("\"user\",\"scope", "\"bearer\",\"scope");
+    let mut wire = Wire::default();
+    assert_eq!(error(read_with(&wire, 200, &[], &body)), MALFORMED);
+    wire.token.nested_in = Some("authed_user".to_owned());
+    assert_eq!(text(&read_with(&wire, 200, &[], &body).ok().unwrap().access_token), "at-1");
+    assert_eq!(error(read_with(&wire, 200, &[], &with(""))), MALFORMED);
+}
+
+#[test]
+fn r28_lifetimes_are_clamped() {
+    let life = |value: &str| standard(&with(&format!(r#","expires_in":{value}"#))).map(|response| response.lifetime);
+    let seconds = |seconds| Lifetime::For(Duration::from_secs(seconds));
+    for (value, expected) in [
+        ("3600", seconds(3600)),
+        ("\"3600\"", seconds(3600)),
+        ("3600.9", seconds(3600)),
+        ("\"3600.0\"", seconds(3600)),
+        ("0", seconds(0)),
+        ("-1", seconds(0)),
+        ("\"-1\"", seconds(0)),
+        ("-9223372036854775809", seconds(0)),
+        ("315619200", Lifetime::For(MAX_LIFETIME)),
+        ("315619201", Lifetime::For(MAX_LIFETIME)),
+        ("18446744073709551616", Lifetime::For(MAX_LIFETIME)),
+        ("99999999999999999999999999999999", Lifetime::For(MAX_LIFETIME)),
+    ] {
+        assert_eq!(life(value), Ok(expected), "{value}");
+    }
+    for bad in [
+        "\"\"",
+        "\" 1\"",
+        "\"1h\"",
+        "\"+1\"",
+        "\"-\"",
+        "\"1.\"",
+        "1e3",
+        "\"1e3\"",
+        "true",
+        "[]",
+        "{}",
+        "\"NaN\"",
+        "\"\u{664}\"",
+    ] {
+        assert_eq!(life(bad).err(), Some(MALFORMED), "{bad}");
+    }
+}
+
+#[test]
+fn r28_zero_means_no_expiry_only_where_declared() {
+    let response = standard(&with(r#","expires_in":0,"refresh_expires_in":0"#)).ok().unwrap();
+    assert_eq!(response.lifetime, Lifetime::For(Duration::ZERO));
+    assert_eq!(response.refresh_lifetime, Lifetime::Never);
+    let mut wire = Wire::default();
+    wire.token.access_lifetime.zero_means_never = true;
+    let response = read_with(&wire, 200, &[], &with(r#","expires_in":"0""#)).ok().unwrap();
+    assert_eq!(response.lifetime, Lifetime::Never);
+}
+
+#[test]
+fn r13_granted_scopes_are_read_by_the_rules_of_the_profile() {
+    let mut wire = Wire::default();
+    let scopes = |wire: &Wire, value: &str| {
+        read_with(wire, 200, &[], &with(&format!(r#","scope":{value}"#)))
+            .map(|response| response.scopes.unwrap().to_record())
+    };
+    assert_eq!(scopes(&wire, r#""b a a""#), Ok("a b".to_owned()));
+    assert_eq!(scopes(&wire, r#""""#), Ok(String::new()), "no scope was granted");
+    assert_eq!(scopes(&wire, r#""a,b""#), Ok("a,b".to_owned()));
+    wire.scopes.response_separator = ",".to_owned();
+    assert_eq!(scopes(&wire, r#""a, b""#), Ok("a b".to_owned()));
+    wire.scopes.response_list = true;
+    assert_eq!(scopes(&wire, r#"["b","a"]"#), Ok("a b".to_owned()));
+    assert_eq!(scopes(&wire, r#"["b",1]"#), Err(MALFORMED));
+    wire.scopes.implies.insert("b".to_owned(), vec!["c".to_owned()]);
+    assert_eq!(scopes(&wire, r#"["b"]"#), Ok("b c".to_owned()));
+}
+
+#[test]
+fn r78_errors_contain_nothing_of_the_response() {
+    let canary = "canary-4d1f";
+    for body in [
+        format!(r#"{{"access_token":"{canary}","#),
+        format!(r#"{{"access_token":"{canary}","token_type":"{canary}"}}"#),
+        format!(r#"{{"access_token":"{canary}","token_type":"Bearer","expires_in":"{canary}"}}"#),
+        format!(r#"{{"error":"{canary}"}}"#),
+        canary.to_owned(),
+    ] {
+        for status in [200, 400, 401, 429, 500] {
+            let error = error(read_with(&Wire::default(), status, &[], &body));
+            assert!(!format!("{error} {error:?}").contains(canary), "{body}");
+        }
+    }
+}
+
+proptest! {
+    /// For every value of `expires_in`, the lifetime is within its bounds or the response is refused.
+    #[test]
+    fn r28_any_expires_in_is_clamped_or_refused(value in prop_oneof![
+        any::<i128>().prop_map(|number| number.to_string()),
+        any::<f64>().prop_filter("JSON has no such numbers", |number| number.is_finite()).prop_map(|number| format!("{number}")),
+        "[0-9]{1,40}", "-?[0-9]{1,3}(\\.[0-9]{0,3})?",
+        "\"[-+0-9a-z. ]{0,12}\"", "true|null|\\[\\]|\\{\\}",
+    ]) {
+        let body = with(&format!(r#","expires_in":{value}"#));
+        if let Ok(response) = standard(&body) {
+            match response.lifetime {
+                Lifetime::For(life) => prop_assert!(life <= MAX_LIFETIME),
+                Lifetime::Unknown => prop_assert_eq!(value.as_str(), "null"),
+                Lifetime::Never => prop_assert!(false, "no rule declares it"),
+            }
+        }
+    }
+
+    /// A whole number of seconds within the bounds is kept exactly, as number and as text.
+    #[test]
+    fn r28_an_expires_in_within_the_bounds_is_kept(seconds in 0_u64..=315_619_200) {
+        for value in [seconds.to_string(), format!("\"{seconds}\"")] {
+            let response = standard(&with(&format!(r#","expires_in":{value}"#))).ok().unwrap();
+            prop_assert_eq!(response.lifetime, Lifetime::For(Duration::from_secs(seconds)));
+        }
+    }
+
+    #[test]
+    fn r28_any_body_ends_without_panic_and_within_the_limits(body in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let response = decode(&Wire::default(), &response(200, &[], body));
+        prop_assert!(response.is_err());
+    }
+
+    #[test]
+    fn r28_an_accepted_token_is_visible_ascii(token in "\\PC{0,20}") {
+        let escaped = token.replace('\\', "\\\\").replace('"', "\\\"");
+        let body = format!(r#"{{"access_token":"{escaped}","token_type":"bearer"}}"#);
+        let visible = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+        match standard(&body) {
+            Ok(response) => prop_assert!(visible && text(&response.access_token) == token),
+            Err(_) => prop_assert!(!visible),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Leases for refreshing, and failed attempts.
+
+use async_trait::async_trait;
+use grantry_domain::authorization::{AuthorizationId, RefreshState};
+use grantry_domain::ports::{AuditEvent, FailedAttempt, Lease, LeaseRequest, RefreshLeases, StoreError};
+use grantry_domain::time::Timestamp;
+
+use crate::MemoryStore;
+use crate::data::Data;
+
+impl Data {
+    fn take_lease(&mut self, request: LeaseRequest, now: Timestamp) -> Lease {
+        let Some(row) = self.row(request.id) else { return Lease::NotFound };
+        let stored = Box::new(row.stored());
+        let Some(grant) = row.authorization.as_grant().filter(|grant| grant.tokens().revision == request.revision) else {
+            return Lease::Stale(stored);
+        };
+        let held = grant.refresh().held_until.filter(|until| now < *until);
+        let implausible = held.is_some_and(|until| until > now.plus(request.longest));
+        if let Some(until) = held
+            && !implausible
+        {
+            return Lease::Held { until, grant: stored };
+        }
+        let was_in_doubt = implausible || grant.refresh().in_doubt_since.is_some();
+        row.amend(|record| {
+            record.refresh.held_until = Some(now.plus(request.length));
+            record.refresh.holder = Some(request.holder);
+            record.refresh.in_doubt_since.get_or_insert(now);
+        });
+        Lease::Taken { grant: Box::new(row.stored()), was_in_doubt }
+    }
+
+    fn fail_attempt(
+        &mut self,
+        id: AuthorizationId,
+        holder: [u8; 16],
+        attempt: FailedAttempt,
+        audit: Vec<AuditEvent>,
+        now: Timestamp,
+    ) {
+        let Some(row) = self.row(id) else { return };
+        if row.authorization.as_grant().is_none_or(|grant| grant.refresh().holder != Some(holder)) {
+            return;
+        }
+        row.amend(|record| {
+            let before = std::mem::take(&mut record.refresh);
+            record.refresh = RefreshState {
+                held_until: Some(attempt.not_before),
+                holder: None,
+                in_doubt_since: before.in_doubt_since.filter(|_| !attempt.outcome_known),
+                failed_attempts: before.failed_attempts.saturating_add(1),
+                failing_since: before.failing_since.or(Some(now)),
+            };
+        });
+        self.outbox.add(audit);
+    }
+}
+
+#[async_trait]
+impl RefreshLeases for MemoryStore {
+    async fn take_lease(&self, request: LeaseRequest) -> Result<Lease, StoreError> {
+        Ok(self.transact(|data, now| data.take_lease(request, now)))
+    }
+
+    async fn fail_attempt(
+        &self,
+        id: AuthorizationId,
+        holder: [u8; 16],
+        attempt: FailedAttempt,
+        audit: Vec<AuditEvent>,
+    ) -> Result<(), StoreError> {
+        self.transact(|data, now| data.fail_attempt(id, holder, attempt, audit, now));
+        Ok(())
+    }
+}

@@ -1,0 +1,122 @@
+//! The durable queue of token revocations (RFC 7009).
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use grantry_domain::authorization::{Authorization, AuthorizationId, Input, RevocationRecord};
+use grantry_domain::ports::{AuditEvent, RevocationJob, RevocationQueue, RevocationUpdate, StoreError, UnclaimedTokens};
+use grantry_domain::time::Timestamp;
+
+use crate::MemoryStore;
+use crate::data::{Data, Row, Unclaimed};
+
+impl Data {
+    fn queue_unclaimed(&mut self, tokens: UnclaimedTokens, audit: Vec<AuditEvent>, now: Timestamp) {
+        self.unclaimed.insert(tokens.id, Unclaimed { tokens, due_at: now, claimed_until: None });
+        self.outbox.add(audit);
+    }
+
+    /// Claims the revocation that has been due longest. A claim that ends later than a new one would is implausible, the
+    /// result of a clock that was set back, and does not block.
+    fn claim_revocation(&mut self, length: Duration, now: Timestamp) -> Option<RevocationJob> {
+        let until = now.plus(length);
+        let free = |claim: Option<Timestamp>| claim.is_none_or(|held| held <= now || held > until);
+        let former = self.rows.values_mut().filter(|row| free(row.claimed_until));
+        let former = former.filter_map(|row| Some((due_at(&row.authorization)?, row))).filter(|(due, _)| *due <= now);
+        let former = former.min_by_key(|(due, row)| (*due, row.authorization.id()));
+        let unclaimed = self.unclaimed.values_mut().filter(|queued| free(queued.claimed_until) && queued.due_at <= now);
+        let unclaimed = unclaimed.min_by_key(|queued| (queued.due_at, queued.tokens.id));
+        match (former, unclaimed) {
+            (Some((due, row)), unclaimed) if unclaimed.as_ref().is_none_or(|queued| due <= queued.due_at) => {
+                row.claimed_until = Some(until);
+                Some(RevocationJob::FormerGrant(Box::new(row.authorization.clone())))
+            }
+            (_, Some(queued)) => {
+                queued.claimed_until = Some(until);
+                Some(RevocationJob::Unclaimed(Box::new(queued.tokens.clone())))
+            }
+            (_, None) => None,
+        }
+    }
+
+    fn update_revocation(&mut self, job: AuthorizationId, update: RevocationUpdate, audit: Vec<AuditEvent>, now: Timestamp) {
+        let applied = if self.unclaimed.contains_key(&job) {
+            self.update_unclaimed(job, update)
+        } else {
+            self.row(job).is_some_and(|row| update_former(row, update, now))
+        };
+        if applied {
+            self.outbox.add(audit);
+            self.destroy_unneeded_secrets(now);
+        }
+    }
+
+    fn update_unclaimed(&mut self, job: AuthorizationId, update: RevocationUpdate) -> bool {
+        let Some(queued) = self.unclaimed.get_mut(&job) else { return false };
+        match update {
+            RevocationUpdate::Completed(_) => {
+                self.unclaimed.remove(&job);
+            }
+            RevocationUpdate::Retry { at } => {
+                queued.due_at = at;
+                queued.claimed_until = None;
+                queued.tokens.attempts = queued.tokens.attempts.saturating_add(1);
+            }
+            RevocationUpdate::Refreshed { sealed, .. } => queued.tokens.sealed = sealed,
+        }
+        true
+    }
+}
+
+/// Updates the revocation of a former grant; returns false if none is pending.
+fn update_former(row: &mut Row, update: RevocationUpdate, now: Timestamp) -> bool {
+    if due_at(&row.authorization).is_none() {
+        return false;
+    }
+    match update {
+        RevocationUpdate::Completed(outcome) => return row.apply(Input::RevocationCompleted(outcome), now),
+        RevocationUpdate::Retry { at } => {
+            row.claimed_until = None;
+            row.amend(|record| {
+                if let Some(RevocationRecord::Pending { due_at, attempts, .. }) = &mut record.revocation {
+                    *due_at = at;
+                    *attempts = attempts.saturating_add(1);
+                }
+            });
+        }
+        RevocationUpdate::Refreshed { sealed, revision } => row.amend(|record| {
+            record.sealed = Some(sealed);
+            record.revision = revision;
+            if let Some(RevocationRecord::Pending { in_doubt, .. }) = &mut record.revocation {
+                *in_doubt = false;
+            }
+        }),
+    }
+    true
+}
+
+fn due_at(former: &Authorization) -> Option<Timestamp> {
+    Some(former.termination()?.pending_revocation()?.due_at)
+}
+
+#[async_trait]
+impl RevocationQueue for MemoryStore {
+    async fn queue_unclaimed(&self, tokens: UnclaimedTokens, audit: Vec<AuditEvent>) -> Result<(), StoreError> {
+        self.transact(|data, now| data.queue_unclaimed(tokens, audit, now));
+        Ok(())
+    }
+
+    async fn claim_revocation(&self, _worker: [u8; 16], length: Duration) -> Result<Option<RevocationJob>, StoreError> {
+        Ok(self.transact(|data, now| data.claim_revocation(length, now)))
+    }
+
+    async fn update_revocation(
+        &self,
+        job: AuthorizationId,
+        update: RevocationUpdate,
+        audit: Vec<AuditEvent>,
+    ) -> Result<(), StoreError> {
+        self.transact(|data, now| data.update_revocation(job, update, audit, now));
+        Ok(())
+    }
+}

@@ -1,0 +1,40 @@
+//! Why an application was not built.
+
+use grantry_crypto_aes_gcm::{KeyringError, UnknownKeys};
+use grantry_domain::ports::StoreError;
+use grantry_domain::usecase::InvalidPolicy;
+use grantry_http_reqwest::TransportSetupError;
+use grantry_provider_oauth2::{InvalidEgress, InvalidProfile};
+use thiserror::Error;
+
+use crate::store::OpenStoreError;
+
+/// An application was not built. Each message is one sentence that names what to set.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A key is missing, malformed or weak.
+    #[error(transparent)]
+    Keys(#[from] KeyringError),
+    /// The store contains records that are sealed with keys that are not configured.
+    #[error("{0}, or start with --allow-unknown-keys to leave those records unusable")]
+    UnknownKeys(#[from] UnknownKeys),
+    /// The store of the configuration cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenStoreError),
+    /// The store does not respond.
+    #[error("the store cannot be used: {0}")]
+    Store(#[from] StoreError),
+    /// A time or a limit is out of bounds.
+    #[error("`{}` {}", .0.setting, .0.problem)]
+    Policy(#[from] InvalidPolicy),
+    /// The egress lists are malformed.
+    #[error(transparent)]
+    Egress(#[from] InvalidEgress),
+    /// A provider profile is malformed.
+    #[error(transparent)]
+    Profile(#[from] InvalidProfile),
+    /// TLS is not available.
+    #[error(transparent)]
+    Transport(#[from] TransportSetupError),
+}

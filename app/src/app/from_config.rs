@@ -1,0 +1,69 @@
+//! A builder filled from a configuration.
+
+use std::sync::Arc;
+
+use grantry_crypto_aes_gcm::Keyring;
+use grantry_domain::ports::{PendingLimits, SweepPolicy};
+use grantry_domain::usecase::Policy;
+use grantry_http_axum::{AgentKey, AgentPrincipal, Limits};
+use grantry_provider_oauth2::ProfileOptions;
+
+use crate::app::{App, AppBuilder, BuildError, Identity};
+use crate::config::{Agent, Config};
+use crate::store::{AppStore, open_store};
+use crate::telemetry;
+
+impl App {
+    /// A builder with everything that the configuration sets. Installs the metrics recorder of this process.
+    pub async fn from_config(config: &Config) -> Result<AppBuilder, BuildError> {
+        let settings = &config.settings;
+        // The keys come first: without them no empty database is created.
+        let keyring = Keyring::load(&config.write_key, &settings.keys.read, &config.folder)?;
+        let store = store_of(config).await?;
+        let metrics = telemetry::metrics();
+        let max_body = usize::try_from(settings.execute.max_body.get()).unwrap_or(usize::MAX);
+        Ok(AppBuilder::new(config.public_base_url.clone(), store, keyring.into(), Identity::of(config))
+            .policy(|present| *present = policy(config))
+            .egress(config.egress.clone())
+            .profile_options(ProfileOptions {
+                pkce_off_hosts: settings.oauth.pkce_off_hosts.clone(),
+                deny: settings.providers.deny.clone(),
+                additional: Vec::new(),
+            })
+            .rate_limits((&settings.oauth.rate_limits).into())
+            .agents(settings.identity.agents.iter().map(agent_key).collect())
+            .additional_hosts(vec![settings.listen.to_string()])
+            .trusted_proxies(config.trusted_proxies.clone())
+            .limits(Limits { execute_body: max_body, ..Limits::default() })
+            .metrics(Arc::new(move || metrics.render())))
+    }
+}
+
+/// The times and limits of a configuration.
+pub(crate) fn policy(config: &Config) -> Policy {
+    let settings = &config.settings;
+    let defaults = Policy::default();
+    Policy {
+        flow_ttl: settings.oauth.flow_ttl,
+        pending: PendingLimits { per_user: settings.oauth.pending_per_user.get(), ..defaults.pending },
+        sweep: SweepPolicy {
+            unused_grants: settings.retention.unused_grants,
+            ended_grants: settings.retention.ended,
+            ..defaults.sweep
+        },
+        ..defaults
+    }
+}
+
+/// The store of a configuration.
+pub(crate) async fn store_of(config: &Config) -> Result<AppStore, BuildError> {
+    let deployment_id = config.settings.store.deployment_id.map(|id| id.0);
+    Ok(open_store(&config.database, deployment_id).await?)
+}
+
+fn agent_key(agent: &Agent) -> AgentKey {
+    AgentKey {
+        key_sha256: agent.key_sha256.0,
+        agent: AgentPrincipal { name: agent.name.clone(), spaces: agent.spaces.clone(), access_tokens: agent.access_tokens },
+    }
+}

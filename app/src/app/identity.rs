@@ -1,0 +1,89 @@
+//! Users: how they sign in, what they may do, and how they are displayed.
+
+use std::sync::Arc;
+
+use grantry_domain::ports::{Clock, Directory, RateLimiter, SecureRandom, SessionStore};
+use grantry_http_axum::PublicBaseUrl;
+use grantry_http_axum::{Accounts, Authenticator, IdentityMode, PasswordVerifier, ProxyHeaderAuthenticator, UserDirectory};
+
+use crate::config::{self, Config};
+use crate::directory::{AccountDirectory, ProxyDirectory};
+use crate::passwords::AccountPasswords;
+
+/// The users of an application.
+pub struct Identity {
+    pub(crate) directory: Arc<dyn Directory>,
+    pub(crate) users: Arc<dyn UserDirectory>,
+    sign_in: SignIn,
+}
+
+enum SignIn {
+    /// A log-in page with sessions in the store.
+    Passwords(Arc<dyn PasswordVerifier>),
+    /// The host or a proxy has signed the user in before the request arrives.
+    External(Arc<dyn Authenticator>),
+}
+
+/// The parts that sessions are made of.
+pub(crate) struct SessionParts<'a> {
+    pub(crate) sessions: Arc<dyn SessionStore>,
+    pub(crate) limiter: Arc<dyn RateLimiter>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn SecureRandom>,
+    pub(crate) public_base_url: &'a PublicBaseUrl,
+}
+
+impl Identity {
+    /// Users that log in on a page of this application with a password.
+    pub fn with_passwords(
+        directory: Arc<dyn Directory>,
+        users: Arc<dyn UserDirectory>,
+        passwords: Arc<dyn PasswordVerifier>,
+    ) -> Self {
+        Self { directory, users, sign_in: SignIn::Passwords(passwords) }
+    }
+
+    /// Users that the host has signed in. `authenticator` reads the user from the headers of each request.
+    pub fn with_authenticator(
+        directory: Arc<dyn Directory>,
+        users: Arc<dyn UserDirectory>,
+        authenticator: Arc<dyn Authenticator>,
+    ) -> Self {
+        Self { directory, users, sign_in: SignIn::External(authenticator) }
+    }
+
+    /// The users of a configuration.
+    pub(crate) fn of(config: &Config) -> Self {
+        let (spaces, identity) = (config.spaces.clone(), &config.settings.identity);
+        match identity.mode {
+            config::IdentityMode::Accounts => {
+                let directory = Arc::new(AccountDirectory::new(spaces, &identity.accounts));
+                let passwords = Arc::new(AccountPasswords::new(&identity.accounts));
+                Self::with_passwords(directory.clone(), directory, passwords)
+            }
+            config::IdentityMode::ProxyHeader => {
+                let proxy = &identity.proxy;
+                let headers = ProxyHeaderAuthenticator::new(proxy.user_header.clone(), config.trusted_proxies.clone());
+                let (directory, headers) = match &proxy.roles_header {
+                    Some(header) => {
+                        let directory = Arc::new(ProxyDirectory::from_header(spaces));
+                        (directory.clone(), headers.with_roles(header.clone(), directory))
+                    }
+                    None => (Arc::new(ProxyDirectory::from_accounts(spaces, &identity.accounts)), headers),
+                };
+                Self::with_authenticator(directory.clone(), directory, Arc::new(headers))
+            }
+        }
+    }
+
+    pub(crate) fn authenticator(&self, parts: SessionParts<'_>) -> (IdentityMode, Arc<dyn Authenticator>) {
+        match &self.sign_in {
+            SignIn::Passwords(passwords) => {
+                let SessionParts { sessions, limiter, clock, random, public_base_url } = parts;
+                let accounts = Arc::new(Accounts::new(passwords.clone(), sessions, limiter, clock, random, public_base_url));
+                (IdentityMode::Accounts(accounts.clone()), accounts)
+            }
+            SignIn::External(authenticator) => (IdentityMode::ProxyHeader, authenticator.clone()),
+        }
+    }
+}

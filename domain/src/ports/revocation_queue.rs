@@ -1,0 +1,72 @@
+//! The durable queue of token revocations (RFC 7009).
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::authorization::{Authorization, AuthorizationId, AuthorizationKey, Envelope, Revision, RevocationOutcome};
+use crate::ports::{AuditEvent, StoreError};
+use crate::time::Timestamp;
+
+/// A revocation that is due, claimed by one worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RevocationJob {
+    /// A former grant whose revocation is pending.
+    FormerGrant(Box<Authorization>),
+    /// Unclaimed tokens.
+    Unclaimed(Box<UnclaimedTokens>),
+}
+
+/// Tokens received for a flow or a grant that has ended in the meantime (envelope type 04).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnclaimedTokens {
+    /// Fresh id: the record id of the envelope.
+    pub id: AuthorizationId,
+    /// The authorization they were received for.
+    pub owner: AuthorizationKey,
+    /// The envelope.
+    pub sealed: Envelope,
+    /// Since when.
+    pub queued_at: Timestamp,
+    /// Failed attempts so far.
+    pub attempts: u32,
+}
+
+/// What to do with a claimed revocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RevocationUpdate {
+    /// No more attempts: the tokens are destroyed and the outcome is stored.
+    Completed(RevocationOutcome),
+    /// Try again.
+    Retry {
+        /// When.
+        at: Timestamp,
+    },
+    /// A refresh in doubt brought these tokens: store them in place of the old ones and go on.
+    Refreshed {
+        /// The new envelope.
+        sealed: Envelope,
+        /// Its revision.
+        revision: Revision,
+    },
+}
+
+/// Queues, claims and updates revocations.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait RevocationQueue: Send + Sync {
+    /// Queues unclaimed tokens.
+    async fn queue_unclaimed(&self, tokens: UnclaimedTokens, audit: Vec<AuditEvent>) -> Result<(), StoreError>;
+
+    /// Claims one due revocation for a time; another worker gets it only after that.
+    async fn claim_revocation(&self, worker: [u8; 16], length: Duration) -> Result<Option<RevocationJob>, StoreError>;
+
+    /// Completes or postpones a claimed revocation. Client secrets that no revocation needs any more are destroyed with the
+    /// last one.
+    async fn update_revocation(
+        &self,
+        job: AuthorizationId,
+        update: RevocationUpdate,
+        audit: Vec<AuditEvent>,
+    ) -> Result<(), StoreError>;
+}

@@ -1,0 +1,17 @@
+//! URLs of the host's routes.
+
+use crate::connector::{CallbackId, ConnectorKey};
+use crate::identity::ConnectionName;
+
+/// URLs that the host serves. The domain returns them and puts them into authorization requests, and never parses them.
+#[cfg_attr(feature = "mock", mockall::automock)]
+pub trait Urls: Send + Sync {
+    /// The link that lets a user connect: a page that asks for confirmation, safe to send by chat or mail.
+    fn start_link(&self, connector: &ConnectorKey, connection: &ConnectionName) -> String;
+
+    /// The redirect URI that connectors share (RFC 6749 §3.1.2).
+    fn shared_callback(&self) -> String;
+
+    /// The redirect URI of one connector.
+    fn connector_callback(&self, callback_id: CallbackId) -> String;
+}

@@ -1,0 +1,209 @@
+//! Assembles the parts of [`Connections`](super::Connections).
+
+use std::sync::Arc;
+
+use super::Ports;
+use super::access::Access;
+use super::access_token::AccessTokens;
+use super::administration::Administration;
+use super::audit_buffer::AuditBuffer;
+use super::client_credentials::{ClientCredentialsCache, ClientCredentialsPorts};
+use super::connectors::ConnectorAdmin;
+use super::disconnect::Terminations;
+use super::execute::Executor;
+use super::flows::Flows;
+use super::housekeeping::Maintenance;
+use super::login_hint::Accounts;
+use super::policy::Policy;
+use super::refresh::{CircuitBreaker, Refresher, RefresherPorts};
+use super::revocation::{RevocationPorts, RevocationWorker};
+use super::sealer::Sealer;
+use super::settings::ConnectorSettings;
+use super::status::Statuses;
+
+/// Ports and policy, and the parts that all others use.
+pub(super) struct Assembly<'a> {
+    ports: &'a Ports,
+    policy: &'a Policy,
+    access: Access,
+    settings: ConnectorSettings,
+    sealer: Sealer,
+    pub(super) audit: AuditBuffer,
+}
+
+impl<'a> Assembly<'a> {
+    pub(super) fn new(ports: &'a Ports, policy: &'a Policy) -> Self {
+        Self {
+            access: Access::new(ports.directory.clone()),
+            settings: ConnectorSettings::new(ports.profiles.clone(), ports.urls.clone()),
+            sealer: Sealer::new(ports.vault.clone(), ports.store.connectors.clone()),
+            audit: AuditBuffer::new(ports.store.outbox.clone(), ports.spawner.clone()),
+            ports,
+            policy,
+        }
+    }
+
+    pub(super) fn revocations(&self) -> Arc<RevocationWorker> {
+        let Ports { store, provider, random, spawner, .. } = self.ports;
+        let ports = RevocationPorts {
+            store_clock: store.clock.clone(),
+            queue: store.revocations.clone(),
+            queries: store.queries.clone(),
+            provider: provider.clone(),
+            random: random.clone(),
+            spawner: spawner.clone(),
+        };
+        RevocationWorker::new(ports, self.policy.clone(), self.sealer.clone(), self.settings.clone())
+    }
+
+    pub(super) fn refresher(&self, revocations: &Arc<RevocationWorker>, breaker: &Arc<CircuitBreaker>) -> Arc<Refresher> {
+        let Ports { store, provider, clock, random, spawner, .. } = self.ports;
+        let ports = RefresherPorts {
+            store_clock: store.clock.clone(),
+            authorizations: store.authorizations.clone(),
+            leases: store.leases.clone(),
+            connectors: store.connectors.clone(),
+            provider: provider.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            spawner: spawner.clone(),
+        };
+        Refresher::new(
+            ports,
+            self.policy.clone(),
+            self.sealer.clone(),
+            self.settings.clone(),
+            self.audit.clone(),
+            revocations.clone(),
+            breaker.clone(),
+        )
+    }
+
+    pub(super) fn tokens(&self, refresher: &Arc<Refresher>, breaker: Arc<CircuitBreaker>) -> Arc<AccessTokens> {
+        let Ports { store, provider, spawner, .. } = self.ports;
+        let ports = ClientCredentialsPorts {
+            store_clock: store.clock.clone(),
+            provider: provider.clone(),
+            spawner: spawner.clone(),
+        };
+        let (policy, sealer, settings) = (self.policy.clone(), self.sealer.clone(), self.settings.clone());
+        Arc::new(AccessTokens {
+            store_clock: store.clock.clone(),
+            queries: store.queries.clone(),
+            access: self.access.clone(),
+            shared: ClientCredentialsCache::new(ports, policy, sealer.clone(), settings.clone(), breaker),
+            settings,
+            sealer,
+            audit: self.audit.clone(),
+            refresher: refresher.clone(),
+        })
+    }
+
+    pub(super) fn executor(&self, tokens: &Arc<AccessTokens>) -> Executor {
+        Executor {
+            connectors: self.ports.store.connectors.clone(),
+            resource: self.ports.resource.clone(),
+            access: self.access.clone(),
+            settings: self.settings.clone(),
+            tokens: tokens.clone(),
+        }
+    }
+
+    pub(super) fn flows(&self, revocations: &Arc<RevocationWorker>) -> Arc<Flows> {
+        let Ports { store, provider, limiter, random, spawner, .. } = self.ports;
+        Arc::new(Flows {
+            store_clock: store.clock.clone(),
+            authorizations: store.authorizations.clone(),
+            connectors: store.connectors.clone(),
+            outbox: store.outbox.clone(),
+            provider: provider.clone(),
+            limiter: limiter.clone(),
+            random: random.clone(),
+            spawner: spawner.clone(),
+            policy: self.policy.clone(),
+            access: self.access.clone(),
+            settings: self.settings.clone(),
+            sealer: self.sealer.clone(),
+            accounts: Accounts::new(store.queries.clone(), self.sealer.clone()),
+            revocations: revocations.clone(),
+        })
+    }
+
+    pub(super) fn statuses(&self) -> Arc<Statuses> {
+        let Ports { store, limiter, .. } = self.ports;
+        Arc::new(Statuses {
+            store_clock: store.clock.clone(),
+            authorizations: store.authorizations.clone(),
+            queries: store.queries.clone(),
+            limiter: limiter.clone(),
+            policy: self.policy.clone(),
+            access: self.access.clone(),
+            settings: self.settings.clone(),
+            sealer: self.sealer.clone(),
+        })
+    }
+
+    pub(super) fn connectors(&self, statuses: &Arc<Statuses>, revocations: &Arc<RevocationWorker>) -> ConnectorAdmin {
+        let Ports { store, random, .. } = self.ports;
+        ConnectorAdmin {
+            store_clock: store.clock.clone(),
+            connectors: store.connectors.clone(),
+            queries: store.queries.clone(),
+            random: random.clone(),
+            access: self.access.clone(),
+            settings: self.settings.clone(),
+            sealer: self.sealer.clone(),
+            statuses: statuses.clone(),
+            revocations: revocations.clone(),
+        }
+    }
+
+    pub(super) fn terminations(&self, revocations: &Arc<RevocationWorker>) -> Arc<Terminations> {
+        let Ports { store, limiter, clock, spawner, .. } = self.ports;
+        Arc::new(Terminations {
+            store_clock: store.clock.clone(),
+            authorizations: store.authorizations.clone(),
+            queries: store.queries.clone(),
+            limiter: limiter.clone(),
+            clock: clock.clone(),
+            spawner: spawner.clone(),
+            policy: self.policy.clone(),
+            access: self.access.clone(),
+            revocations: revocations.clone(),
+        })
+    }
+
+    pub(super) fn administration(&self, terminations: &Arc<Terminations>) -> Administration {
+        let store = &self.ports.store;
+        Administration {
+            store_clock: store.clock.clone(),
+            authorizations: store.authorizations.clone(),
+            queries: store.queries.clone(),
+            connectors: store.connectors.clone(),
+            access: self.access.clone(),
+            settings: self.settings.clone(),
+            terminations: terminations.clone(),
+        }
+    }
+
+    pub(super) fn maintenance(
+        &self,
+        refresher: &Arc<Refresher>,
+        revocations: &Arc<RevocationWorker>,
+        terminations: &Arc<Terminations>,
+    ) -> Maintenance {
+        let Ports { store, directory, sink, .. } = self.ports;
+        Maintenance {
+            store_clock: store.clock.clone(),
+            authorizations: store.authorizations.clone(),
+            housekeeping: store.housekeeping.clone(),
+            outbox: store.outbox.clone(),
+            directory: directory.clone(),
+            sink: sink.clone(),
+            policy: self.policy.clone(),
+            refresher: refresher.clone(),
+            revocations: revocations.clone(),
+            terminations: terminations.clone(),
+        }
+    }
+}

@@ -1,0 +1,475 @@
+//! Completing a flow: from the provider's redirect to a committed grant or a reported failure.
+//!
+//! The order of the checks is part of the contract: consume (state, user, browser), callback URL, `iss`, provider error,
+//! live connector equals sealed snapshot, exchange, identification of the account, access, account conflict, commit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use thiserror::Error;
+
+use crate::authorization::{
+    Authorization, AuthorizationId, FailureCode, FlowCookieHash, FlowFailure, FlowSecrets, GrantSecrets, Input, State,
+    StateHash, TerminationCause, VerifiedCallback,
+};
+use crate::connector::{CallbackId, ConnectorId};
+use crate::encoding::sha256;
+use crate::identity::{Actor, ConnectionName, Role, SpaceId, UserId};
+use crate::ports::{
+    AssociatedData, AuditEvent, AuditKind, AuditOutcome, CallbackKey, CommitOutcome, ConsumeOutcome, Limited, Operation,
+    ProviderError, StoreError, Versioned,
+};
+use crate::provider::CallbackPath;
+use crate::secret::Secret;
+use crate::time::Timestamp;
+use crate::usecase::flows::{Flows, limit_address};
+use crate::usecase::refresh::COMMIT_ATTEMPTS;
+use crate::usecase::sealer::NoCredentials;
+use crate::usecase::token_lifetime;
+
+/// The request that the provider redirects the browser to.
+pub struct CallbackRequest {
+    /// The user of the session.
+    pub user: UserId,
+    /// Values of all flow cookies the browser sent.
+    pub flow_cookies: Vec<Secret>,
+    /// The callback id in the path; `None` on the shared path.
+    pub callback_id: Option<CallbackId>,
+    /// The `state` parameter.
+    pub state: Secret,
+    /// The `iss` parameter (RFC 9207).
+    pub issuer: Option<String>,
+    /// Code or error.
+    pub response: AuthorizationResponse,
+}
+
+/// Code or error (RFC 6749 §4.1.2, §4.1.2.1).
+pub enum AuthorizationResponse {
+    /// An authorization code.
+    Code(Secret),
+    /// An error code. Only `access_denied` is distinguished; no text of the provider is stored.
+    Error {
+        /// Whether it is `access_denied`.
+        denied: bool,
+    },
+}
+
+/// How a flow ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The grant is committed.
+    Connected,
+    /// It failed.
+    Failed(FlowFailure),
+}
+
+/// A flow that this callback completed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completed {
+    /// The flow.
+    pub flow_id: AuthorizationId,
+    /// Its space, from the sealed state and not from the URL.
+    pub space: SpaceId,
+    /// Its connector.
+    pub connector: ConnectorId,
+    /// Its connection.
+    pub connection: ConnectionName,
+    /// Where the browser returns to.
+    pub return_path: Option<String>,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// A callback that completed nothing. No flow was consumed and no request was sent to a provider.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum CallbackRefused {
+    /// No flow has this state.
+    #[error("there is no such flow")]
+    NotFound,
+    /// The flow belongs to another user.
+    #[error("the flow belongs to another user")]
+    UserMismatch,
+    /// The flow was started in another browser.
+    #[error("the flow was started in another browser")]
+    BrowserMismatch,
+    /// The deadline has passed.
+    #[error("the flow has expired")]
+    Expired {
+        /// The flow.
+        flow_id: AuthorizationId,
+    },
+    /// It was used already.
+    #[error("the flow was already used")]
+    AlreadyUsed {
+        /// The flow.
+        flow_id: AuthorizationId,
+    },
+    /// Too many requests.
+    #[error("too many attempts")]
+    RateLimited {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The store is unavailable.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl CallbackRefused {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "flow_not_found",
+            Self::UserMismatch => "user_mismatch",
+            Self::BrowserMismatch => "browser_mismatch",
+            Self::Expired { .. } => "flow_expired",
+            Self::AlreadyUsed { .. } => "flow_already_used",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Store(_) => "store_unavailable",
+        }
+    }
+}
+
+impl From<Limited> for CallbackRefused {
+    fn from(limited: Limited) -> Self {
+        Self::RateLimited { retry_after: limited.retry_after }
+    }
+}
+
+/// A consumed flow on its way to a grant.
+struct Running {
+    stored: Versioned<Authorization>,
+    secrets: FlowSecrets,
+    state_hash: StateHash,
+}
+
+/// Why a running flow fails, with the tokens received by then.
+struct Failure {
+    cause: FlowFailure,
+    received: Option<Box<GrantSecrets>>,
+}
+
+impl Failure {
+    fn with_tokens(code: FailureCode, received: GrantSecrets) -> Self {
+        Self { cause: FlowFailure::Code(code), received: Some(Box::new(received)) }
+    }
+}
+
+impl From<FailureCode> for Failure {
+    fn from(code: FailureCode) -> Self {
+        Self { cause: FlowFailure::Code(code), received: None }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(_: StoreError) -> Self {
+        FailureCode::Internal.into()
+    }
+}
+
+impl Flows {
+    /// Counts a request to the callback before its parameters are parsed.
+    pub(super) async fn admit_callback(&self, address: &str) -> Result<(), CallbackRefused> {
+        Ok(limit_address(&*self.limiter, address, Operation::Callback).await?)
+    }
+
+    /// Completes a flow. The work is detached: a closed connection does not stop it.
+    pub(super) async fn complete(self: &Arc<Self>, callback: CallbackRequest) -> Result<Completed, CallbackRefused> {
+        self.limit_user(&callback.user, Operation::Callback).await?;
+        let this = Arc::clone(self);
+        let work = async move { this.run_callback(callback).await }.boxed().shared();
+        self.spawner.spawn(work.clone().map(|_| ()).boxed());
+        work.await
+    }
+
+    async fn run_callback(self: Arc<Self>, callback: CallbackRequest) -> Result<Completed, CallbackRefused> {
+        let state_hash = StateHash(sha256(callback.state.expose()));
+        let flow_cookies = callback.flow_cookies.iter().map(|cookie| FlowCookieHash(sha256(cookie.expose())));
+        let key = CallbackKey { state_hash, user: callback.user.clone(), flow_cookies: flow_cookies.collect() };
+        let now = self.store_clock.now().await?;
+        let audit = self.consumed_event(state_hash, &callback.user, now).await?;
+        let (stored, sealed) = match self.authorizations.consume(key, audit).await? {
+            ConsumeOutcome::Consumed { flow, secrets } => (*flow, secrets),
+            refused @ (ConsumeOutcome::NotFound
+            | ConsumeOutcome::UserMismatch(_)
+            | ConsumeOutcome::BrowserMismatch(_)
+            | ConsumeOutcome::Expired(_)
+            | ConsumeOutcome::AlreadyUsed(_)) => {
+                return Err(self.refused(refused, &callback, now).await);
+            }
+        };
+        let owner = stored.value.owner().clone();
+        let mut completed = Completed {
+            flow_id: stored.value.id(),
+            space: owner.space.clone(),
+            connector: owner.connector.clone(),
+            connection: owner.connection.clone(),
+            return_path: None,
+            outcome: Outcome::Failed(FlowFailure::Code(FailureCode::Internal)),
+        };
+        let State::AwaitingCallback(awaiting) = stored.value.state() else {
+            self.fail(stored, FailureCode::Internal.into(), now).await;
+            return Ok(completed);
+        };
+        let flow_cookie_hash = awaiting.flow_cookie_hash();
+        let associated = AssociatedData::Flow { owner: owner.clone(), state: state_hash, flow_cookie_hash };
+        let secrets = match self.sealer.open_flow(&associated, &sealed) {
+            Ok(secrets) => secrets,
+            Err(error) => {
+                let event = AuditEvent::of_system(AuditKind::DecryptFailed, now).about(&owner, stored.value.id());
+                // The failure of the flow is reported whether or not this event can be written.
+                let _ = self.outbox.record(vec![event.outcome(error)]).await;
+                self.fail(stored, FailureCode::Internal.into(), now).await;
+                return Ok(completed);
+            }
+        };
+        completed.return_path.clone_from(&secrets.return_path);
+        let flow = Running { stored, secrets, state_hash };
+        completed.outcome = match self.finish(&flow, callback).await {
+            Ok(()) => Outcome::Connected,
+            Err(failure) => {
+                let cause = failure.cause;
+                let now = self.store_clock.now().await.unwrap_or(now);
+                self.fail(flow.stored, failure, now).await;
+                Outcome::Failed(cause)
+            }
+        };
+        Ok(completed)
+    }
+
+    /// The event for the transaction that consumes the flow. There is none for the flow of another user, which is not
+    /// consumed.
+    async fn consumed_event(&self, state: StateHash, user: &UserId, now: Timestamp) -> Result<Vec<AuditEvent>, StoreError> {
+        let flow = self.authorizations.find_by_state(state).await?.map(|stored| stored.value);
+        let event = flow.filter(|flow| flow.owner().user == *user).map(|flow| {
+            AuditEvent::new(AuditKind::CallbackConsumed, Actor::Person(user.clone()), now).about(flow.owner(), flow.id())
+        });
+        Ok(event.into_iter().collect())
+    }
+
+    /// Everything between the consumed flow and the committed grant.
+    async fn finish(&self, flow: &Running, callback: CallbackRequest) -> Result<(), Failure> {
+        let secrets = &flow.secrets;
+        let now = self.store_clock.now().await?;
+        // Sealed values take precedence over the columns that the store compared.
+        let in_time = flow.consumed_at().is_some_and(|consumed_at| consumed_at < secrets.deadline);
+        if !in_time || secrets.epoch != flow.stored.value.owner().epoch {
+            return Err(FailureCode::Internal.into());
+        }
+        if self.settings.callback_url(callback.callback_id) != secrets.provider.redirect_uri {
+            return Err(FailureCode::CallbackMismatch.into());
+        }
+        self.check_issuer(flow, callback.issuer.as_deref(), now).await?;
+        let code = match callback.response {
+            AuthorizationResponse::Code(code) => code,
+            AuthorizationResponse::Error { denied: true } => {
+                return Err(Failure { cause: FlowFailure::AccessDenied, received: None });
+            }
+            AuthorizationResponse::Error { denied: false } => return Err(FailureCode::ProviderError.into()),
+        };
+        let revoke_superseded = self.check_connector(flow).await?;
+        let verified = VerifiedCallback::new(flow.state_hash);
+        let received = self.exchange(flow, &code).await?;
+        self.commit(flow, verified, received, revoke_superseded).await
+    }
+
+    /// RFC 9207: an announced `iss` is required, and a present `iss` must be the expected one.
+    async fn check_issuer(&self, flow: &Running, presented: Option<&str>, now: Timestamp) -> Result<(), Failure> {
+        let provider = &flow.secrets.provider;
+        let matches = match (presented, provider.issuer.as_deref()) {
+            (Some(presented), Some(expected)) => presented == expected,
+            (None, _) => !provider.issuer_in_response,
+            // Without an expected issuer there is nothing to compare.
+            (Some(_), None) => true,
+        };
+        if matches {
+            return Ok(());
+        }
+        let event = flow.event(AuditKind::IssuerMismatch, now).outcome(AuditOutcome::Refused);
+        // The refusal does not change if the event cannot be written.
+        let _ = self.outbox.record(vec![event]).await;
+        Err(FailureCode::IssuerMismatch.into())
+    }
+
+    /// The live connector must equal the sealed snapshot before the code is sent. Returns whether a superseded grant is to
+    /// be revoked.
+    async fn check_connector(&self, flow: &Running) -> Result<bool, Failure> {
+        let owner = flow.stored.value.owner();
+        let found = self.connectors.get(&owner.connector_key()).await?;
+        let connector = found.filter(|connector| connector.incarnation == owner.incarnation);
+        let connector = connector.ok_or(FailureCode::ConnectorGone)?;
+        let (settings, digest) = self.settings.of(&connector).map_err(|_| FailureCode::ConnectorChanged)?;
+        let redirect_uri = self.settings.redirect_uri(&connector, settings.callback);
+        let same_callback = settings.callback == CallbackPath::Shared || redirect_uri == flow.secrets.provider.redirect_uri;
+        if digest != owner.digest || connector.epoch != owner.epoch || !same_callback {
+            return Err(FailureCode::ConnectorChanged.into());
+        }
+        Ok(!settings.revocation_is_per_user)
+    }
+
+    /// Exchanges the code at the sealed endpoint (RFC 6749 §4.1.3) and determines the account.
+    async fn exchange(&self, flow: &Running, code: &Secret) -> Result<GrantSecrets, Failure> {
+        let (owner, secrets) = (flow.stored.value.owner(), &flow.secrets);
+        let provider = &secrets.provider;
+        let client = self.client_of(owner, provider.authentication.needs_secret()).await;
+        let client = client.map_err(|problem| match problem {
+            NoCredentials::Missing => FailureCode::ProviderMisconfigured,
+            NoCredentials::Undecryptable | NoCredentials::Store(_) => FailureCode::Internal,
+        })?;
+        // The lifetime counts from the instant before the request is sent.
+        let sent_at = self.store_clock.now().await?;
+        let response = self.provider.exchange(provider, &client, code, &secrets.verifier).await;
+        let response = response.map_err(exchange_failure)?;
+        let identified = self.provider.identify(provider, &response, secrets.nonce.clone()).await;
+        let assumed = self.policy.assumed_lifetime;
+        let mut received = token_lifetime::exchanged(secrets, owner.epoch, response, sent_at, assumed);
+        match identified {
+            Ok(account) => received.account = account,
+            // An ID token that does not belong to this consent ends the flow.
+            Err(ProviderError::Malformed | ProviderError::BadMetadata) => {
+                return Err(Failure::with_tokens(FailureCode::ExchangeFailed, received));
+            }
+            // The account is a label: the grant does not depend on the userinfo endpoint.
+            Err(_) => {}
+        }
+        Ok(received)
+    }
+
+    /// Asks the directory again, compares accounts, and commits under lock.
+    async fn commit(
+        &self,
+        flow: &Running,
+        verified: VerifiedCallback,
+        received: GrantSecrets,
+        revoke_superseded: bool,
+    ) -> Result<(), Failure> {
+        let (owner, id) = (flow.stored.value.owner(), flow.stored.value.id());
+        if self.access.authorize(&owner.user, &owner.space, Role::Viewer).await.is_err() {
+            return Err(Failure::with_tokens(FailureCode::PermissionLost, received));
+        }
+        if let Some(account) = &received.account {
+            let conflict = self.accounts.conflict(owner, account, flow.secrets.allow_account_change).await;
+            // An account that cannot be compared is not connected.
+            if let Some(code) = conflict.unwrap_or(Some(FailureCode::Internal)) {
+                return Err(Failure::with_tokens(code, received));
+            }
+        }
+        let Ok(now) = self.store_clock.now().await else {
+            return Err(Failure::with_tokens(FailureCode::Internal, received));
+        };
+        let Ok(tokens) = self.sealer.seal_grant(owner, id, &received) else {
+            return Err(Failure::with_tokens(FailureCode::Internal, received));
+        };
+        let Ok(granted) = flow.stored.value.clone().on(Input::TokensGranted(verified, tokens), now) else {
+            return Err(Failure::with_tokens(FailureCode::Internal, received));
+        };
+        let mut audit = vec![flow.event(AuditKind::Connected, now)];
+        if !received.requested_scopes.covers(&received.granted_scopes) {
+            audit.push(flow.event(AuditKind::ScopeWidened, now).outcome(AuditOutcome::Widened));
+        }
+        let code = match self.commit_with_retries(&granted, revoke_superseded, &audit).await {
+            Ok(CommitOutcome::Committed) => return Ok(()),
+            Ok(CommitOutcome::ConnectorChanged) => FailureCode::ConnectorChanged,
+            Ok(CommitOutcome::ConnectorGone) => FailureCode::ConnectorGone,
+            Ok(CommitOutcome::UserGone) => FailureCode::PermissionLost,
+            Ok(CommitOutcome::FlowEnded) => FailureCode::Interrupted,
+            Err(_) => FailureCode::Internal,
+        };
+        Err(Failure::with_tokens(code, received))
+    }
+
+    /// Commits, and tries again after transient errors, so that a busy database does not require another consent. If a
+    /// response was lost, the stored authorization shows whether the commit was made.
+    async fn commit_with_retries(
+        &self,
+        grant: &Authorization,
+        revoke_superseded: bool,
+        audit: &[AuditEvent],
+    ) -> Result<CommitOutcome, StoreError> {
+        let (mut unknown, mut pause) = (false, Duration::from_millis(20));
+        for _ in 0..COMMIT_ATTEMPTS {
+            match self.authorizations.commit_grant(grant.clone(), revoke_superseded, audit.to_vec()).await {
+                Ok(CommitOutcome::FlowEnded) if unknown => {
+                    let stored = self.authorizations.find(grant.id()).await?;
+                    let committed = stored.is_some_and(|stored| stored.value.authorized_at().is_some());
+                    return Ok(if committed { CommitOutcome::Committed } else { CommitOutcome::FlowEnded });
+                }
+                Ok(outcome) => return Ok(outcome),
+                Err(error) if !error.is_transient() => return Err(error),
+                Err(error) => unknown |= error == StoreError::OutcomeUnknown,
+            }
+            self.spawner.sleep(pause).await;
+            pause *= 4;
+        }
+        Err(StoreError::Unavailable)
+    }
+
+    /// Ends a consumed flow, and queues received tokens for revocation.
+    async fn fail(&self, stored: Versioned<Authorization>, failure: Failure, now: Timestamp) {
+        let owner = stored.value.owner().clone();
+        if let Some(received) = &failure.received {
+            self.revocations.queue_unclaimed(&owner, received, now).await;
+        }
+        let (input, outcome) = match failure.cause {
+            FlowFailure::AccessDenied => {
+                (Input::Terminated { cause: TerminationCause::Denied, revoke: false }, AuditOutcome::Denied)
+            }
+            FlowFailure::Code(code) => (Input::Failed(code), code.into()),
+        };
+        let id = stored.value.id();
+        let Ok(ended) = stored.value.on(input, now) else {
+            return;
+        };
+        let event = AuditEvent::new(AuditKind::FlowEnded, Actor::Person(owner.user.clone()), now).about(&owner, id);
+        // If this cannot be written, or the flow was ended concurrently, the sweeper ends it as `interrupted`.
+        let _ = self.authorizations.replace(ended, stored.version, vec![event.outcome(outcome)]).await;
+    }
+
+    /// The reason why nothing was consumed; a mismatch leaves an audit event.
+    async fn refused(&self, refused: ConsumeOutcome, callback: &CallbackRequest, now: Timestamp) -> CallbackRefused {
+        let (flow, refusal) = match refused {
+            ConsumeOutcome::Consumed { .. } | ConsumeOutcome::NotFound => return CallbackRefused::NotFound,
+            ConsumeOutcome::UserMismatch(flow) => (flow, CallbackRefused::UserMismatch),
+            ConsumeOutcome::BrowserMismatch(flow) => (flow, CallbackRefused::BrowserMismatch),
+            ConsumeOutcome::Expired(flow) => return CallbackRefused::Expired { flow_id: flow.id() },
+            ConsumeOutcome::AlreadyUsed(flow) => return CallbackRefused::AlreadyUsed { flow_id: flow.id() },
+        };
+        let presented = Actor::Person(callback.user.clone());
+        let event = AuditEvent::new(AuditKind::BindingMismatch, presented, now).about(flow.owner(), flow.id());
+        // The refusal does not change if the event cannot be written.
+        let _ = self.outbox.record(vec![event.outcome(AuditOutcome::of(refusal.code()))]).await;
+        refusal
+    }
+}
+
+impl Running {
+    fn consumed_at(&self) -> Option<Timestamp> {
+        match self.stored.value.state() {
+            State::AwaitingCallback(awaiting) => awaiting.consumed_at(),
+            State::Initiated(_) | State::Authorized(_) | State::Expired(_) | State::Revoked(_) => None,
+        }
+    }
+
+    fn event(&self, kind: AuditKind, now: Timestamp) -> AuditEvent {
+        let owner = self.stored.value.owner();
+        AuditEvent::new(kind, Actor::Person(owner.user.clone()), now).about(owner, self.stored.value.id())
+    }
+}
+
+/// The failure of a flow whose exchange failed.
+fn exchange_failure(error: ProviderError) -> Failure {
+    let code = match error {
+        ProviderError::InvalidGrant | ProviderError::OtherOauthError | ProviderError::Malformed => {
+            FailureCode::ExchangeFailed
+        }
+        ProviderError::ClientRefused | ProviderError::NotAllowed | ProviderError::BadMetadata => {
+            FailureCode::ProviderMisconfigured
+        }
+        ProviderError::Throttled { .. } | ProviderError::NotSent | ProviderError::NoResponse => {
+            FailureCode::ProviderUnavailable
+        }
+    };
+    code.into()
+}

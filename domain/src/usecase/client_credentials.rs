@@ -1,0 +1,189 @@
+//! The token of a `shared` connector: client credentials grant (RFC 6749 §4.4), in memory only, never in the store.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::authorization::Reason;
+use crate::connector::{Connector, Epoch, Incarnation};
+use crate::encoding::sha256;
+use crate::identity::ConnectionName;
+use crate::ports::{AuthorizationServer, ProviderError, Spawner, StoreClock};
+use crate::provider::{BindingDigest, Origin};
+use crate::secret::Secret;
+use crate::time::Timestamp;
+use crate::usecase::policy::Policy;
+use crate::usecase::refresh::CircuitBreaker;
+use crate::usecase::requests::with_deadline;
+use crate::usecase::sealer::{NoCredentials, Sealer};
+use crate::usecase::settings::ConnectorSettings;
+use crate::usecase::single_flight::SingleFlight;
+use crate::usecase::token::{IssuedAccessToken, TokenError};
+use crate::usecase::token_lifetime::expiry;
+
+/// Key of a cached token: an edited or recreated connector has another one.
+type Key = (Incarnation, Epoch, BindingDigest, u64);
+
+/// A flight has the key and, where the API rejected a token, its SHA-256.
+type Flights = SingleFlight<(Key, Option<[u8; 32]>), Result<(), TokenError>>;
+
+/// How long before its expiry a token is replaced; at most half its lifetime.
+const MARGIN: Duration = Duration::from_secs(30);
+
+/// How long a caller waits after a failed request.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+struct CachedToken {
+    token: Secret,
+    token_type: String,
+    expires_at: Option<Timestamp>,
+    /// Before its expiry by a margin.
+    fresh_until: Option<Timestamp>,
+    sha256: [u8; 32],
+    /// SHA-256 of the rejected token that this one replaced: the same rejection requests one replacement only.
+    replaced: Option<[u8; 32]>,
+}
+
+/// What a [`ClientCredentialsCache`] needs.
+pub struct ClientCredentialsPorts {
+    /// The clock of the store.
+    pub store_clock: Arc<dyn StoreClock>,
+    /// The provider.
+    pub provider: Arc<dyn AuthorizationServer>,
+    /// Detached tasks.
+    pub spawner: Arc<dyn Spawner>,
+}
+
+/// The tokens of shared connectors in this process.
+pub struct ClientCredentialsCache {
+    ports: ClientCredentialsPorts,
+    policy: Policy,
+    sealer: Sealer,
+    settings: ConnectorSettings,
+    breaker: Arc<CircuitBreaker>,
+    tokens: Mutex<BTreeMap<Key, CachedToken>>,
+    flights: Flights,
+}
+
+impl ClientCredentialsCache {
+    /// An empty cache.
+    pub fn new(
+        ports: ClientCredentialsPorts,
+        policy: Policy,
+        sealer: Sealer,
+        settings: ConnectorSettings,
+        breaker: Arc<CircuitBreaker>,
+    ) -> Arc<Self> {
+        Arc::new(Self { ports, policy, sealer, settings, breaker, tokens: Mutex::default(), flights: Flights::default() })
+    }
+
+    /// The connector's token for a destination, requested first where needed. `rejected` is the SHA-256 of a token that the
+    /// API rejected.
+    pub async fn token(
+        self: &Arc<Self>,
+        connector: &Connector,
+        destination: &Origin,
+        rejected: Option<[u8; 32]>,
+        now: Timestamp,
+    ) -> Result<IssuedAccessToken, TokenError> {
+        let (settings, digest) = self.settings.of(connector).map_err(|_| TokenError::Misconfigured)?;
+        if !settings.destinations.contains(destination) {
+            return Err(TokenError::DestinationRefused);
+        }
+        let key = (connector.incarnation, connector.epoch, digest, connector.revision);
+        if let Some(token) = self.cached(key, rejected, now) {
+            return Ok(token);
+        }
+        if self.breaker.is_open(connector, now) {
+            return Err(TokenError::Misconfigured);
+        }
+        let (this, connector) = (Arc::clone(self), connector.clone());
+        let work = async move { this.request(&connector, key, rejected).await };
+        self.flights.join(&*self.ports.spawner, (key, rejected), work).await?;
+        let now = self.ports.store_clock.now().await?;
+        self.cached(key, rejected, now).ok_or_else(|| match rejected {
+            // The provider issued the rejected token again.
+            Some(_) => {
+                TokenError::AuthorizationRequired { reason: Reason::TokenRejected, connection: ConnectionName::default() }
+            }
+            None => TokenError::Unavailable { retry_after: RETRY_AFTER },
+        })
+    }
+
+    fn cached(&self, key: Key, rejected: Option<[u8; 32]>, now: Timestamp) -> Option<IssuedAccessToken> {
+        let tokens = self.locked();
+        let cached = tokens.get(&key)?;
+        let fresh = cached.fresh_until.is_none_or(|end| now < end);
+        let other = rejected.is_none_or(|rejected| cached.sha256 != rejected);
+        (fresh && other).then(|| IssuedAccessToken {
+            token: cached.token.clone_secret(),
+            token_type: cached.token_type.clone(),
+            expires_at: cached.expires_at,
+            connection: None,
+            sha256: cached.sha256,
+        })
+    }
+
+    async fn request(&self, connector: &Connector, key: Key, rejected: Option<[u8; 32]>) -> Result<(), TokenError> {
+        let now = self.ports.store_clock.now().await?;
+        if self.cached(key, rejected, now).is_some() || self.was_replaced(key, rejected) {
+            return Ok(());
+        }
+        let (settings, _) = self.settings.of(connector).map_err(|_| TokenError::Misconfigured)?;
+        let redirect_uri = self.settings.redirect_uri(connector, settings.callback);
+        let provider = self.ports.provider.resolve(&settings, &redirect_uri, &connector.config.settings).await;
+        let provider = provider.map_err(unavailable)?;
+        let needs_secret = settings.authentication.needs_secret();
+        let client = self.sealer.client_credentials(connector.incarnation, connector.epoch, needs_secret).await;
+        let client = client.map_err(|problem| match problem {
+            NoCredentials::Store(error) => TokenError::Store(error),
+            NoCredentials::Missing | NoCredentials::Undecryptable => TokenError::Misconfigured,
+        })?;
+        let call = self.ports.provider.client_credentials(&provider, &client, &settings.requested_scopes);
+        let response = with_deadline(&*self.ports.spawner, self.policy.request_deadline, call).await;
+        let response = response.map_err(|error| {
+            if error.is_misconfiguration() {
+                self.breaker.open(connector, now);
+            }
+            unavailable(error)
+        })?;
+        let expires_at = expiry(response.lifetime, now, self.policy.assumed_lifetime);
+        let cached = CachedToken {
+            sha256: sha256(response.access_token.expose()),
+            fresh_until: expires_at.map(|end| end.minus(MARGIN.min(end.since(now) / 2))),
+            expires_at,
+            token: response.access_token,
+            token_type: response.token_type,
+            replaced: rejected,
+        };
+        let mut tokens = self.locked();
+        // Tokens of earlier configurations of this connector are not used any more.
+        tokens.retain(|(incarnation, ..), _| *incarnation != key.0);
+        tokens.insert(key, cached);
+        Ok(())
+    }
+
+    fn was_replaced(&self, key: Key, rejected: Option<[u8; 32]>) -> bool {
+        rejected.is_some() && self.locked().get(&key).is_some_and(|cached| cached.replaced == rejected)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<Key, CachedToken>> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn unavailable(error: ProviderError) -> TokenError {
+    match error {
+        ProviderError::ClientRefused
+        | ProviderError::NotAllowed
+        | ProviderError::BadMetadata
+        | ProviderError::InvalidGrant
+        | ProviderError::OtherOauthError => TokenError::Misconfigured,
+        ProviderError::Throttled { retry_after, .. } => {
+            TokenError::Unavailable { retry_after: retry_after.unwrap_or(RETRY_AFTER) }
+        }
+        ProviderError::NotSent | ProviderError::NoResponse | ProviderError::Malformed => {
+            TokenError::Unavailable { retry_after: RETRY_AFTER }
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! Refreshing a grant exactly once on all nodes, without losing rotated tokens.
+//!
+//! In this process there is one flight per grant and goal; between nodes there is a lease that marks the grant in doubt; the
+//! commit expects the token revision that was read. If one of them is missing, a grant can be lost, or an ended grant can
+//! return.
+
+mod circuit_breaker;
+mod commit;
+mod forced;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use circuit_breaker::CircuitBreaker;
+pub(crate) use commit::COMMIT_ATTEMPTS;
+
+use self::commit::PendingCommits;
+use self::forced::ForcedRefreshes;
+use crate::authorization::{Authorization, AuthorizationId, GrantSecrets, Input};
+use crate::connector::Connector;
+use crate::encoding::sha256;
+use crate::identity::Actor;
+use crate::ports::{
+    AuditEvent, AuditKind, AuditOutcome, AuthorizationServer, AuthorizationStore, ClientCredentials, Clock, ConnectorStore,
+    FailedAttempt, Lease, LeaseRequest, ProviderError, RefreshLeases, SecureRandom, Spawner, StoreClock, StoreError,
+    Versioned, WriteOutcome,
+};
+use crate::time::Timestamp;
+use crate::usecase::audit_buffer::AuditBuffer;
+use crate::usecase::policy::Policy;
+use crate::usecase::requests::{random_bytes, with_deadline};
+use crate::usecase::revocation::RevocationWorker;
+use crate::usecase::sealer::{NoCredentials, Sealer};
+use crate::usecase::settings::ConnectorSettings;
+use crate::usecase::single_flight::SingleFlight;
+use crate::usecase::token_lifetime::{Freshness, is_issuable};
+
+/// The longest pause between two attempts for one grant, also if the provider requests a longer one.
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+
+/// What a caller needs. Callers with the same goal share one flight; the lease keeps different goals apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RefreshGoal {
+    /// A token that does not expire soon.
+    Fresh,
+    /// Any token but the one with this SHA-256, which the API rejected.
+    Replace([u8; 32]),
+}
+
+/// How a refresh ended. Contains no token: every waiter reads the committed grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefreshOutcome {
+    /// The stored grant meets the goal.
+    Current,
+    /// The grant has ended.
+    Ended,
+    /// No new token at the moment; the present one may still be valid.
+    Unavailable {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The operator has to repair the connector.
+    Misconfigured,
+}
+
+/// What a [`Refresher`] needs.
+pub struct RefresherPorts {
+    /// The clock of the store.
+    pub store_clock: Arc<dyn StoreClock>,
+    /// Authorizations.
+    pub authorizations: Arc<dyn AuthorizationStore>,
+    /// Leases.
+    pub leases: Arc<dyn RefreshLeases>,
+    /// Connectors.
+    pub connectors: Arc<dyn ConnectorStore>,
+    /// The provider.
+    pub provider: Arc<dyn AuthorizationServer>,
+    /// The clock of the process, for request deadlines.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn SecureRandom>,
+    /// Detached tasks.
+    pub spawner: Arc<dyn Spawner>,
+}
+
+/// Refreshes grants.
+pub struct Refresher {
+    ports: RefresherPorts,
+    policy: Policy,
+    sealer: Sealer,
+    settings: ConnectorSettings,
+    audit: AuditBuffer,
+    revocations: Arc<RevocationWorker>,
+    breaker: Arc<CircuitBreaker>,
+    flights: SingleFlight<(AuthorizationId, RefreshGoal), RefreshOutcome>,
+    pending: PendingCommits,
+    forced: ForcedRefreshes,
+}
+
+type Step = ControlFlow<RefreshOutcome>;
+
+const RETRY_SOON: RefreshOutcome = RefreshOutcome::Unavailable { retry_after: Duration::from_secs(1) };
+
+/// A grant that needs a refresh, with everything that can be checked before its lease is taken.
+struct Candidate {
+    connector: Connector,
+    grant: Versioned<Authorization>,
+    client: ClientCredentials,
+}
+
+/// One attempt under a lease.
+struct Attempt {
+    connector: Connector,
+    grant: Versioned<Authorization>,
+    holder: [u8; 16],
+    /// Whether the outcome of an earlier attempt is unknown.
+    was_in_doubt: bool,
+}
+
+impl Refresher {
+    /// A refresher.
+    pub fn new(
+        ports: RefresherPorts,
+        policy: Policy,
+        sealer: Sealer,
+        settings: ConnectorSettings,
+        audit: AuditBuffer,
+        revocations: Arc<RevocationWorker>,
+        breaker: Arc<CircuitBreaker>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            ports,
+            policy,
+            sealer,
+            settings,
+            audit,
+            revocations,
+            breaker,
+            flights: SingleFlight::default(),
+            pending: PendingCommits::default(),
+            forced: ForcedRefreshes::default(),
+        })
+    }
+
+    /// Refreshes a grant, together with all callers of this process that have the same goal.
+    pub async fn refresh(self: &Arc<Self>, id: AuthorizationId, goal: RefreshGoal) -> RefreshOutcome {
+        let this = Arc::clone(self);
+        self.flights.join(&*self.ports.spawner, (id, goal), async move { this.run(id, goal).await }).await
+    }
+
+    /// How many grants have refreshed tokens in memory that the store did not accept yet. More than zero is an alarm.
+    pub fn pending_commits(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Repeats steps until one ends the refresh, for a bounded time.
+    async fn run(self: Arc<Self>, id: AuthorizationId, goal: RefreshGoal) -> RefreshOutcome {
+        let started = self.ports.clock.monotonic();
+        let patience = self.policy.request_deadline + Duration::from_secs(5);
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let waited = self.ports.clock.monotonic().saturating_sub(started);
+            match self.step(id, goal, waited < patience).await {
+                Ok(ControlFlow::Break(outcome)) => return outcome,
+                // Bounds the total wait even if the stored grant keeps changing.
+                Ok(ControlFlow::Continue(())) if waited >= 2 * patience => return RETRY_SOON,
+                Ok(ControlFlow::Continue(())) => {
+                    self.ports.spawner.sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_millis(400));
+                }
+                Err(_) => return RETRY_SOON,
+            }
+        }
+    }
+
+    async fn step(self: &Arc<Self>, id: AuthorizationId, goal: RefreshGoal, may_wait: bool) -> Result<Step, StoreError> {
+        if !self.commit_pending(id).await {
+            return Ok(ControlFlow::Break(RETRY_SOON));
+        }
+        let now = self.ports.store_clock.now().await?;
+        let candidate = match self.candidate(id, goal, now).await? {
+            ControlFlow::Continue(candidate) => candidate,
+            ControlFlow::Break(step) => return Ok(step),
+        };
+        let step = self.attempt(candidate, may_wait).await?;
+        if let (RefreshGoal::Replace(rejected), ControlFlow::Break(RefreshOutcome::Current)) = (goal, step) {
+            self.forced.record(id, rejected, now);
+        }
+        Ok(step)
+    }
+
+    /// Checks everything that can fail without a request to the provider. `Break` contains the step to return.
+    async fn candidate(
+        &self,
+        id: AuthorizationId,
+        goal: RefreshGoal,
+        now: Timestamp,
+    ) -> Result<ControlFlow<Step, Candidate>, StoreError> {
+        let end = |outcome| Ok(ControlFlow::Break(ControlFlow::Break(outcome)));
+        let Some(stored) = self.ports.authorizations.find(id).await? else {
+            return end(RefreshOutcome::Ended);
+        };
+        let grant = stored.value.clone().at(now);
+        if grant.as_grant().is_none() {
+            self.record_expiry(&stored, grant, now).await?;
+            return end(RefreshOutcome::Ended);
+        }
+        let Ok(secrets) = self.sealer.open_grant(&grant) else {
+            return end(RefreshOutcome::Ended);
+        };
+        if meets(goal, &secrets, id, now) {
+            return end(RefreshOutcome::Current);
+        }
+        if secrets.refresh_token.is_none() {
+            let ended = self.end(&stored, Input::AccessTokenExpired, now).await?;
+            return Ok(ControlFlow::Break(ended));
+        }
+        if let RefreshGoal::Replace(rejected) = goal
+            && self.forced.is_exhausted(id, rejected, now)
+        {
+            return end(RefreshOutcome::Current);
+        }
+        let connector = match self.unchanged_connector(&grant).await? {
+            ControlFlow::Continue(connector) => connector,
+            ControlFlow::Break(outcome) => return end(outcome),
+        };
+        if self.breaker.is_open(&connector, now) {
+            return end(RefreshOutcome::Misconfigured);
+        }
+        let needs_secret = secrets.provider.authentication.needs_secret();
+        let owner = grant.owner();
+        match self.sealer.client_credentials(owner.incarnation, owner.epoch, needs_secret).await {
+            Ok(client) => Ok(ControlFlow::Continue(Candidate { connector, grant: stored, client })),
+            Err(NoCredentials::Store(error)) => Err(error),
+            Err(NoCredentials::Missing | NoCredentials::Undecryptable) => end(RefreshOutcome::Misconfigured),
+        }
+    }
+
+    /// The live connector, if it is the one consented to; else no request is sent.
+    async fn unchanged_connector(
+        &self,
+        grant: &Authorization,
+    ) -> Result<ControlFlow<RefreshOutcome, Connector>, StoreError> {
+        let owner = grant.owner();
+        let Some(connector) = self.ports.connectors.get(&owner.connector_key()).await? else {
+            return Ok(ControlFlow::Break(RefreshOutcome::Ended));
+        };
+        let same = connector.incarnation == owner.incarnation && connector.epoch == owner.epoch;
+        match self.settings.of(&connector) {
+            Ok((_, digest)) if same && digest == owner.digest => Ok(ControlFlow::Continue(connector)),
+            Ok(_) => Ok(ControlFlow::Break(RefreshOutcome::Ended)),
+            Err(_) => Ok(ControlFlow::Break(RefreshOutcome::Misconfigured)),
+        }
+    }
+
+    /// Takes the lease and sends the request, or waits for the attempt that has the lease.
+    async fn attempt(self: &Arc<Self>, candidate: Candidate, may_wait: bool) -> Result<Step, StoreError> {
+        let Candidate { connector, grant, client } = candidate;
+        let Ok(holder) = random_bytes(&*self.ports.random) else {
+            return Ok(ControlFlow::Break(RETRY_SOON));
+        };
+        // Measured from before the lease, so that the request ends within it even if the process is suspended in between.
+        let started = self.ports.clock.monotonic();
+        let length = self.policy.lease_length();
+        let request = LeaseRequest {
+            id: grant.value.id(),
+            revision: grant.version.revision,
+            holder,
+            length,
+            longest: length.max(LONGEST_PAUSE) * 2,
+        };
+        let attempt = match self.ports.leases.take_lease(request).await? {
+            Lease::Taken { grant, was_in_doubt } => Attempt { connector, grant: *grant, holder, was_in_doubt },
+            Lease::Held { until, grant } if !may_wait || !is_leased(&grant.value) => {
+                let now = self.ports.store_clock.now().await?;
+                return Ok(ControlFlow::Break(RefreshOutcome::Unavailable {
+                    retry_after: until.since(now).max(Duration::from_secs(1)),
+                }));
+            }
+            Lease::Held { .. } | Lease::Stale(_) => return Ok(ControlFlow::Continue(())),
+            Lease::NotFound => return Ok(ControlFlow::Break(RefreshOutcome::Ended)),
+        };
+        // The grant may have changed since the candidate was read: use the tokens of the leased version.
+        let Ok(secrets) = self.sealer.open_grant(&attempt.grant.value) else {
+            return self.postpone(&attempt, ProviderError::NotSent).await;
+        };
+        let Some(refresh_token) = &secrets.refresh_token else {
+            return self.postpone(&attempt, ProviderError::NotSent).await;
+        };
+        let sent_at = self.ports.store_clock.now().await?;
+        let elapsed = self.ports.clock.monotonic().saturating_sub(started);
+        let response = match self.policy.request_deadline.checked_sub(elapsed) {
+            Some(left) if !left.is_zero() => {
+                let call = self.ports.provider.refresh(&secrets.provider, &client, refresh_token, &secrets.granted_scopes);
+                with_deadline(&*self.ports.spawner, left, call).await
+            }
+            Some(_) | None => Err(ProviderError::NotSent),
+        };
+        match response {
+            Ok(response) => Ok(ControlFlow::Break(self.commit(attempt.grant, &secrets, response, sent_at).await)),
+            Err(ProviderError::InvalidGrant) => self.end(&attempt.grant, Input::RefreshRejected, sent_at).await,
+            Err(error) => self.postpone(&attempt, error).await,
+        }
+    }
+
+    /// Records a failure that does not end the grant, and the instant of the next attempt.
+    async fn postpone(&self, attempt: &Attempt, error: ProviderError) -> Result<Step, StoreError> {
+        let now = self.ports.store_clock.now().await?;
+        // An error gives no information about an earlier attempt.
+        let outcome_known = error.outcome_is_known() && !attempt.was_in_doubt;
+        let failed = attempt.grant.value.as_grant().map_or(0, |grant| grant.refresh().failed_attempts);
+        let pause = match error {
+            ProviderError::Throttled { retry_after: Some(requested), .. } => requested.min(LONGEST_PAUSE),
+            ProviderError::ClientRefused
+            | ProviderError::NotAllowed
+            | ProviderError::BadMetadata
+            | ProviderError::InvalidGrant
+            | ProviderError::OtherOauthError
+            | ProviderError::Throttled { retry_after: None, .. }
+            | ProviderError::NotSent
+            | ProviderError::NoResponse
+            | ProviderError::Malformed => Duration::from_secs(1) * 2_u32.pow(failed.min(6)),
+        };
+        let pause = if outcome_known { pause } else { pause.max(self.policy.quarantine) };
+        let jitter = pause / 5 / 255 * u32::from(attempt.holder[0]);
+        let not_before = now.plus((pause + jitter).min(LONGEST_PAUSE));
+        if error.is_misconfiguration() {
+            self.breaker.open(&attempt.connector, now);
+        }
+        let id = attempt.grant.value.id();
+        let event = AuditEvent::of_system(AuditKind::RefreshFailed, now).about(attempt.grant.value.owner(), id);
+        let audit = vec![event.outcome(error)];
+        let failure = FailedAttempt { outcome_known, not_before };
+        self.ports.leases.fail_attempt(id, attempt.holder, failure, audit).await?;
+        Ok(ControlFlow::Break(if error.is_misconfiguration() {
+            RefreshOutcome::Misconfigured
+        } else {
+            RefreshOutcome::Unavailable { retry_after: not_before.since(now).max(Duration::from_secs(1)) }
+        }))
+    }
+
+    /// Ends a grant; another step follows if a concurrent writer won.
+    async fn end(&self, stored: &Versioned<Authorization>, input: Input, now: Timestamp) -> Result<Step, StoreError> {
+        let Ok(ended) = stored.value.clone().on(input, now) else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        let audit = vec![AuditEvent::of_termination(&ended, Actor::System, now)];
+        match self.ports.authorizations.replace(ended, stored.version, audit).await? {
+            WriteOutcome::Written => Ok(ControlFlow::Break(RefreshOutcome::Ended)),
+            WriteOutcome::Stale(_) | WriteOutcome::NotFound => Ok(ControlFlow::Continue(())),
+        }
+    }
+
+    /// Writes an expiry that was found while reading. A concurrent write takes precedence.
+    async fn record_expiry(
+        &self,
+        stored: &Versioned<Authorization>,
+        expired: Authorization,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if stored.value.as_grant().is_some() {
+            let audit = vec![AuditEvent::of_termination(&expired, Actor::System, now)];
+            self.ports.authorizations.replace(expired, stored.version, audit).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether stored tokens meet a goal.
+fn meets(goal: RefreshGoal, secrets: &GrantSecrets, id: AuthorizationId, now: Timestamp) -> bool {
+    match goal {
+        RefreshGoal::Fresh => is_issuable(secrets, id, now, Freshness::Fresh),
+        RefreshGoal::Replace(rejected) => sha256(secrets.access_token.expose()) != rejected,
+    }
+}
+
+/// Whether an attempt has the lease, in contrast to the pause after a failed one.
+fn is_leased(grant: &Authorization) -> bool {
+    grant.as_grant().is_some_and(|grant| grant.refresh().holder.is_some())
+}
+
+impl From<ProviderError> for AuditOutcome {
+    fn from(error: ProviderError) -> Self {
+        Self::of(error.as_str())
+    }
+}

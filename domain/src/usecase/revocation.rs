@@ -1,0 +1,321 @@
+//! Revokes tokens at the provider (RFC 7009), durably and for at most a day.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use crate::authorization::{AuthorizationId, AuthorizationKey, GrantSecrets, RevocationOutcome};
+use crate::ports::{
+    AuditEvent, AuditKind, AuditOutcome, AuthorizationQueries, AuthorizationServer, ClientCredentials, ProviderError,
+    RevocationJob, RevocationQueue, RevocationResponse, RevocationUpdate, SecureRandom, Spawner, StoreClock, StoreError,
+    TokenKind, UnclaimedTokens,
+};
+use crate::secret::Secret;
+use crate::time::Timestamp;
+use crate::usecase::policy::Policy;
+use crate::usecase::requests::{random_bytes, with_deadline};
+use crate::usecase::sealer::{NoCredentials, Sealer};
+use crate::usecase::settings::ConnectorSettings;
+use crate::usecase::token_lifetime;
+
+/// What one round of the worker did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RevocationRound {
+    /// Completed, with any outcome.
+    pub completed: u64,
+    /// Postponed.
+    pub postponed: u64,
+}
+
+/// One claimed job.
+struct Job {
+    id: AuthorizationId,
+    owner: AuthorizationKey,
+    since: Timestamp,
+    attempts: u32,
+    in_doubt: bool,
+    /// `None` where the tokens cannot be decrypted.
+    secrets: Option<GrantSecrets>,
+}
+
+/// The result of refreshing before a revocation.
+enum Refreshed {
+    /// The live tokens.
+    Received(Box<GrantSecrets>),
+    /// A definite refusal: the present tokens are revoked.
+    Refused,
+    /// Still unknown.
+    Unknown {
+        /// When the provider accepts another request.
+        retry_after: Option<Duration>,
+    },
+}
+
+/// Unclaimed tokens could not be queued yet.
+struct NotQueued;
+
+/// Attempts after which the revocation is abandoned at a provider that responds but refuses the client.
+const REFUSED_ATTEMPTS: u32 = 12;
+
+/// What a [`RevocationWorker`] needs.
+pub struct RevocationPorts {
+    /// The clock of the store.
+    pub store_clock: Arc<dyn StoreClock>,
+    /// The queue.
+    pub queue: Arc<dyn RevocationQueue>,
+    /// Finds a newer grant of the same account.
+    pub queries: Arc<dyn AuthorizationQueries>,
+    /// The provider.
+    pub provider: Arc<dyn AuthorizationServer>,
+    /// Randomness.
+    pub random: Arc<dyn SecureRandom>,
+    /// Detached tasks.
+    pub spawner: Arc<dyn Spawner>,
+}
+
+/// Queues tokens for revocation and revokes them.
+pub struct RevocationWorker {
+    ports: RevocationPorts,
+    policy: Policy,
+    sealer: Sealer,
+    settings: ConnectorSettings,
+}
+
+impl RevocationWorker {
+    /// A worker.
+    pub fn new(ports: RevocationPorts, policy: Policy, sealer: Sealer, settings: ConnectorSettings) -> Arc<Self> {
+        Arc::new(Self { ports, policy, sealer, settings })
+    }
+
+    /// Revokes everything that is due now.
+    pub async fn revoke_due(&self) -> Result<RevocationRound, StoreError> {
+        let mut round = RevocationRound::default();
+        loop {
+            let Ok(worker) = random_bytes(&*self.ports.random) else {
+                return Ok(round);
+            };
+            // A claim lasts as long as two requests with their quarantine.
+            let length = self.policy.lease_length() * 2;
+            let Some(claimed) = self.ports.queue.claim_revocation(worker, length).await? else {
+                return Ok(round);
+            };
+            let job = self.decrypted(claimed);
+            let now = self.ports.store_clock.now().await?;
+            let update = self.process(&job, now).await?;
+            let audit = match &update {
+                RevocationUpdate::Completed(outcome) => {
+                    round.completed += 1;
+                    vec![job.event(AuditKind::RevocationCompleted, now).outcome(*outcome)]
+                }
+                RevocationUpdate::Retry { .. } | RevocationUpdate::Refreshed { .. } => {
+                    round.postponed += 1;
+                    Vec::new()
+                }
+            };
+            self.ports.queue.update_revocation(job.id, update, audit).await?;
+        }
+    }
+
+    /// Starts a round now, detached. A failed round is repeated by the periodic job.
+    pub fn wake(self: &Arc<Self>) {
+        let this = Arc::clone(self);
+        self.ports.spawner.spawn(
+            async move {
+                let _ = this.revoke_due().await;
+            }
+            .boxed(),
+        );
+    }
+
+    /// Queues tokens whose flow or grant has ended and revokes them. They are sealed as unclaimed tokens, so that they
+    /// cannot be used as those of a grant. Until vault and store accept them, they stay in memory and queueing is repeated.
+    pub async fn queue_unclaimed(self: &Arc<Self>, owner: &AuthorizationKey, tokens: &GrantSecrets, now: Timestamp) {
+        let encoded = tokens.encode();
+        if self.try_queue(owner, &encoded, now).await.is_ok() {
+            self.wake();
+            return;
+        }
+        let (this, owner) = (Arc::clone(self), owner.clone());
+        let work = async move {
+            let mut pause = Duration::from_millis(250);
+            let mut waited = Duration::ZERO;
+            // For as long as a queued revocation would be tried.
+            while waited < this.policy.abandon_revocation_after {
+                this.ports.spawner.sleep(pause).await;
+                waited += pause;
+                if this.try_queue(&owner, &encoded, now).await.is_ok() {
+                    this.wake();
+                    return;
+                }
+                pause = (pause * 2).min(Duration::from_mins(1));
+            }
+        };
+        self.ports.spawner.spawn(work.boxed());
+    }
+
+    async fn try_queue(&self, owner: &AuthorizationKey, encoded: &Secret, now: Timestamp) -> Result<(), NotQueued> {
+        let id = AuthorizationId::new(now, random_bytes(&*self.ports.random).map_err(|_| NotQueued)?);
+        let sealed = self.sealer.seal_unclaimed(owner, id, encoded).map_err(|_| NotQueued)?;
+        let tokens = UnclaimedTokens { id, owner: owner.clone(), sealed, queued_at: now, attempts: 0 };
+        let event = AuditEvent::of_system(AuditKind::UnclaimedTokensQueued, now).about(owner, id);
+        let audit = vec![event.outcome(AuditOutcome::Queued)];
+        self.ports.queue.queue_unclaimed(tokens, audit).await.map_err(|_| NotQueued)
+    }
+
+    fn decrypted(&self, job: RevocationJob) -> Job {
+        match job {
+            RevocationJob::FormerGrant(former) => {
+                let end = former.termination();
+                let pending = end.and_then(|end| end.pending_revocation());
+                Job {
+                    id: former.id(),
+                    owner: former.owner().clone(),
+                    since: end.map_or(former.created_at(), |end| end.since),
+                    attempts: pending.map_or(0, |pending| pending.attempts),
+                    in_doubt: pending.is_some_and(|pending| pending.in_doubt),
+                    secrets: self.sealer.open_grant(&former).ok(),
+                }
+            }
+            RevocationJob::Unclaimed(tokens) => {
+                let UnclaimedTokens { id, owner, sealed, queued_at, attempts } = *tokens;
+                let secrets = self.sealer.open_unclaimed(&owner, id, &sealed).ok();
+                Job { id, owner, since: queued_at, attempts, in_doubt: false, secrets }
+            }
+        }
+    }
+
+    async fn process(&self, job: &Job, now: Timestamp) -> Result<RevocationUpdate, StoreError> {
+        if now >= self.abandon_at(job) {
+            return Ok(RevocationUpdate::Completed(RevocationOutcome::Abandoned));
+        }
+        // Their key may be available again at a later attempt.
+        let Some(secrets) = &job.secrets else {
+            return Ok(self.retry(job, None, job.in_doubt, now));
+        };
+        if self.would_end_a_newer_grant(job, secrets).await? {
+            return Ok(RevocationUpdate::Completed(RevocationOutcome::NotNeeded));
+        }
+        let needs_secret = secrets.provider.authentication.needs_secret();
+        let client = match self.sealer.client_credentials(job.owner.incarnation, job.owner.epoch, needs_secret).await {
+            Ok(client) => client,
+            Err(NoCredentials::Store(error)) => return Err(error),
+            Err(NoCredentials::Missing) => return Ok(RevocationUpdate::Completed(RevocationOutcome::Abandoned)),
+            Err(NoCredentials::Undecryptable) => return Ok(self.retry(job, None, job.in_doubt, now)),
+        };
+        if !job.in_doubt {
+            return Ok(self.revoke(job, secrets, &client, false, now).await);
+        }
+        Ok(match self.refresh_once(job, secrets, &client, now).await {
+            Refreshed::Received(tokens) => self.revoke(job, &tokens, &client, false, now).await,
+            Refreshed::Refused => self.revoke(job, secrets, &client, true, now).await,
+            Refreshed::Unknown { retry_after } => self.retry(job, retry_after, true, now),
+        })
+    }
+
+    /// Sends the revocation requests and returns how the job goes on.
+    async fn revoke(
+        &self,
+        job: &Job,
+        secrets: &GrantSecrets,
+        client: &ClientCredentials,
+        in_doubt: bool,
+        now: Timestamp,
+    ) -> RevocationUpdate {
+        match self.send(secrets, client).await {
+            Ok(outcome) => RevocationUpdate::Completed(outcome),
+            Err(error) if error.is_misconfiguration() && job.attempts >= REFUSED_ATTEMPTS => {
+                RevocationUpdate::Completed(RevocationOutcome::Abandoned)
+            }
+            Err(ProviderError::Throttled { retry_after, .. }) => self.retry(job, retry_after, in_doubt, now),
+            Err(_) => self.retry(job, None, in_doubt, now),
+        }
+    }
+
+    /// Refreshes once before revoking, when it is unknown whether the provider has rotated the refresh token: a provider
+    /// with a grace period issues the live token, a strict one ends the whole token family. The tokens received replace the
+    /// job's at once, so that a crash before the revocation does not lose them.
+    async fn refresh_once(
+        &self,
+        job: &Job,
+        secrets: &GrantSecrets,
+        client: &ClientCredentials,
+        now: Timestamp,
+    ) -> Refreshed {
+        let Some(refresh_token) = &secrets.refresh_token else { return Refreshed::Refused };
+        let call = self.ports.provider.refresh(&secrets.provider, client, refresh_token, &secrets.granted_scopes);
+        match with_deadline(&*self.ports.spawner, self.policy.request_deadline, call).await {
+            Ok(response) => {
+                let tokens = token_lifetime::refreshed(secrets, response, now, self.policy.assumed_lifetime);
+                if let Ok(sealed) = self.sealer.seal_grant(&job.owner, job.id, &tokens) {
+                    let update = RevocationUpdate::Refreshed { sealed: sealed.sealed, revision: tokens.revision };
+                    let audit = vec![job.event(AuditKind::Refreshed, now).outcome(AuditOutcome::ToRevoke)];
+                    // If they cannot be stored, they are still revoked below.
+                    let _ = self.ports.queue.update_revocation(job.id, update, audit).await;
+                }
+                Refreshed::Received(Box::new(tokens))
+            }
+            Err(ProviderError::NoResponse | ProviderError::NotSent | ProviderError::Malformed) => {
+                Refreshed::Unknown { retry_after: None }
+            }
+            Err(ProviderError::Throttled { retry_after, .. }) => Refreshed::Unknown { retry_after },
+            Err(_) => Refreshed::Refused,
+        }
+    }
+
+    /// Whether a revocation would also end a newer grant of the same account: some providers revoke per client and user.
+    /// This happens when a user reconnects before the job is done, or when a reconnect fails.
+    async fn would_end_a_newer_grant(&self, job: &Job, secrets: &GrantSecrets) -> Result<bool, StoreError> {
+        let view = self.ports.queries.access_token_view(&job.owner.connector_key(), &job.owner.user, None).await?;
+        let Some(view) = view else {
+            return Ok(false);
+        };
+        let per_user = self.settings.of(&view.connector).is_ok_and(|(settings, _)| settings.revocation_is_per_user);
+        if !per_user {
+            return Ok(false);
+        }
+        let same_client = view.grants.iter().filter(|grant| grant.value.owner().digest == job.owner.digest);
+        let mut accounts = same_client.map(|grant| self.sealer.open_grant(&grant.value).ok()?.account);
+        Ok(accounts.any(|newer| match (&newer, &secrets.account) {
+            (Some(newer), Some(former)) => newer.subject == former.subject,
+            (Some(_), None) | (None, Some(_) | None) => true,
+        }))
+    }
+
+    /// Revokes each token in the provider's order, at the endpoint consented to.
+    async fn send(&self, secrets: &GrantSecrets, client: &ClientCredentials) -> Result<RevocationOutcome, ProviderError> {
+        let mut outcome = RevocationOutcome::NotSupported;
+        for kind in self.ports.provider.revocation_order(&secrets.provider) {
+            let token = match kind {
+                TokenKind::Access => Some(&secrets.access_token),
+                TokenKind::Refresh => secrets.refresh_token.as_ref(),
+            };
+            let Some(token) = token else { continue };
+            match self.ports.provider.revoke(&secrets.provider, client, token, kind).await? {
+                RevocationResponse::Done => outcome = RevocationOutcome::Revoked,
+                RevocationResponse::NotSupported => {}
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// When tokens and job are destroyed, with any outcome.
+    fn abandon_at(&self, job: &Job) -> Timestamp {
+        job.since.plus(self.policy.abandon_revocation_after)
+    }
+
+    /// The next attempt: when the provider accepts one, else after a pause that doubles up to an hour, but not after the
+    /// instant at which the job is abandoned.
+    fn retry(&self, job: &Job, requested: Option<Duration>, in_doubt: bool, now: Timestamp) -> RevocationUpdate {
+        let back_off = (Duration::from_secs(5) * 2_u32.pow(job.attempts.min(10))).min(Duration::from_hours(1));
+        let pause = requested.unwrap_or(back_off);
+        let pause = if in_doubt { pause.max(self.policy.quarantine) } else { pause };
+        RevocationUpdate::Retry { at: now.plus(pause).min(self.abandon_at(job)) }
+    }
+}
+
+impl Job {
+    fn event(&self, kind: AuditKind, now: Timestamp) -> AuditEvent {
+        AuditEvent::of_system(kind, now).about(&self.owner, self.id)
+    }
+}

@@ -1,0 +1,344 @@
+//! The revocation worker, with a mock of its queue.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use grantry_domain::authorization::{
+    Authorization, AuthorizationKey, AuthorizationRecord, Input, Revision, RevocationOutcome, RevocationRecord,
+    TerminationCause,
+};
+use grantry_domain::identity::ConnectionName;
+use grantry_domain::ports::{
+    AccessTokenView, AuditEvent, AuditKind, AuditOutcome, MockAuthorizationQueries, MockRevocationQueue, MockSecureRandom,
+    ProviderError, RandomUnavailable, RevocationJob, RevocationResponse, RevocationUpdate, StoreError, TokenKind,
+    UnclaimedTokens, Versioned,
+};
+use grantry_domain::provider::ClientAuthentication;
+use grantry_domain::time::Timestamp;
+use grantry_domain::usecase::RevocationRound;
+use grantry_domain::usecase::parts::{RevocationPorts, RevocationWorker};
+use grantry_testkit::doubles::fixtures::{authorization, authorization_id, connection};
+use grantry_testkit::doubles::{Fault, Method, Operation, PlainVault, tokens};
+
+use super::TestParts;
+use crate::common::{HOUR, SECOND, account, advancing, quiet};
+
+/// What a worker wrote to its queue.
+type Updates = Arc<Mutex<Vec<(RevocationUpdate, Vec<AuditEvent>)>>>;
+
+/// A queue with these jobs that records the updates.
+fn queue(jobs: impl IntoIterator<Item = RevocationJob>) -> (MockRevocationQueue, Updates) {
+    let (mut queue, updates) = (MockRevocationQueue::new(), Updates::default());
+    let mut jobs: VecDeque<_> = jobs.into_iter().collect();
+    queue.expect_claim_revocation().returning(move |_, _| Ok(jobs.pop_front()));
+    let written = updates.clone();
+    queue.expect_update_revocation().returning(move |_, update, audit| {
+        written.lock().unwrap().push((update, audit));
+        Ok(())
+    });
+    (queue, updates)
+}
+
+/// Queries of a store without a newer grant.
+fn no_newer_grant() -> MockAuthorizationQueries {
+    let mut queries = MockAuthorizationQueries::new();
+    queries.expect_access_token_view().returning(|_, _, _| Ok(None));
+    queries
+}
+
+fn worker(parts: &TestParts, queue: MockRevocationQueue, queries: MockAuthorizationQueries) -> Arc<RevocationWorker> {
+    let (queue, queries) = (Arc::new(queue), Arc::new(queries));
+    parts.revocations_with(RevocationPorts { queue, queries, ..parts.revocation_ports() })
+}
+
+/// A former grant with the tokens `access-0` and `refresh-0` that ended now.
+async fn former(parts: &TestParts, attempts: u32, in_doubt: bool) -> AuthorizationRecord {
+    let grant = authorization(&parts.record(parts.owner("alice"), &parts.secrets("alice").await));
+    let end = Input::Terminated { cause: TerminationCause::Disconnected, revoke: true };
+    let ended = grant.on(end, parts.now()).unwrap().to_record();
+    let revocation = Some(RevocationRecord::Pending { in_doubt, due_at: parts.now(), attempts });
+    AuthorizationRecord { revocation, ..ended }
+}
+
+fn job(record: &AuthorizationRecord) -> RevocationJob {
+    RevocationJob::FormerGrant(Box::new(authorization(record)))
+}
+
+/// The single update of a round with one job.
+async fn update_of(parts: &TestParts, record: &AuthorizationRecord) -> RevocationUpdate {
+    let (queue, updates) = queue([job(record)]);
+    worker(parts, queue, no_newer_grant()).revoke_due().await.unwrap();
+    let mut updates = updates.lock().unwrap();
+    assert_eq!(updates.len(), 1);
+    updates.remove(0).0
+}
+
+fn retry_at(update: &RevocationUpdate) -> Timestamp {
+    match update {
+        RevocationUpdate::Retry { at } => *at,
+        RevocationUpdate::Completed(_) | RevocationUpdate::Refreshed { .. } => panic!("{update:?}"),
+    }
+}
+
+const COMPLETED: fn(RevocationOutcome) -> RevocationUpdate = RevocationUpdate::Completed;
+
+#[tokio::test]
+async fn r50_each_token_is_revoked_in_the_order_of_the_provider_and_the_result_is_audited() {
+    let parts = TestParts::new().await;
+    parts.provider.set_revocation_order(vec![TokenKind::Access, TokenKind::Refresh]);
+    let record = former(&parts, 0, false).await;
+    let (queue, updates) = queue([job(&record)]);
+    let round = worker(&parts, queue, no_newer_grant()).revoke_due().await;
+    assert_eq!(round, Ok(RevocationRound { completed: 1, postponed: 0 }));
+    assert_eq!(parts.revoked(), ["access-0", "refresh-0"]);
+    let updates = updates.lock().unwrap();
+    let [(update, audit)] = updates.as_slice() else { panic!("one update") };
+    assert_eq!(*update, COMPLETED(RevocationOutcome::Revoked));
+    assert_eq!((audit[0].kind, audit[0].outcome), (AuditKind::RevocationCompleted, AuditOutcome::Revoked));
+    assert_eq!((audit[0].authorization, audit[0].connection.as_ref()), (Some(record.id), Some(&record.owner.connection)));
+}
+
+#[tokio::test]
+async fn a_provider_without_revocation_completes_the_job() {
+    let parts = TestParts::new().await;
+    let record = former(&parts, 0, false).await;
+    parts.provider.set_revocation_order(Vec::new());
+    assert_eq!(update_of(&parts, &record).await, COMPLETED(RevocationOutcome::NotSupported));
+    parts.provider.set_revocation_order(vec![TokenKind::Access]);
+    parts.provider.respond_to_revoke(Ok(RevocationResponse::NotSupported));
+    assert_eq!(update_of(&parts, &record).await, COMPLETED(RevocationOutcome::NotSupported));
+}
+
+#[tokio::test]
+async fn r50_a_failed_job_is_retried_after_a_pause_that_doubles_up_to_an_hour() {
+    let parts = TestParts::new().await;
+    for (attempts, pause) in [(0, 5), (1, 10), (4, 80), (9, 2560), (10, 3600), (40, 3600)] {
+        let record = former(&parts, attempts, false).await;
+        parts.provider.respond_to_revoke(Err(ProviderError::NoResponse));
+        let at = retry_at(&update_of(&parts, &record).await);
+        assert_eq!(at.since(parts.now()), Duration::from_secs(pause), "after {attempts} attempts");
+    }
+    let requested = Some(Duration::from_secs(77));
+    parts.provider.respond_to_revoke(Err(ProviderError::Throttled { retry_after: requested, unprocessed: true }));
+    let at = retry_at(&update_of(&parts, &former(&parts, 0, false).await).await);
+    assert_eq!(at.since(parts.now()), Duration::from_secs(77));
+}
+
+#[tokio::test]
+async fn r50_a_job_is_abandoned_after_a_day_without_another_request() {
+    let parts = TestParts::new().await;
+    let record = former(&parts, 3, false).await;
+    parts.clock.advance(24 * HOUR - SECOND);
+    parts.provider.respond_to_revoke(Err(ProviderError::NoResponse));
+    let at = retry_at(&update_of(&parts, &record).await);
+    assert_eq!(at.since(parts.now()), SECOND, "not after the end of the job");
+    let requests = parts.provider.count(Operation::Revoke);
+    parts.clock.advance(SECOND);
+    assert_eq!(update_of(&parts, &record).await, COMPLETED(RevocationOutcome::Abandoned));
+    assert_eq!(parts.provider.count(Operation::Revoke), requests);
+}
+
+#[tokio::test]
+async fn r50_a_job_whose_client_is_refused_is_abandoned_after_a_dozen_attempts() {
+    let parts = TestParts::new().await;
+    for (attempts, abandoned) in [(11, false), (12, true)] {
+        let record = former(&parts, attempts, false).await;
+        parts.provider.respond_to_revoke(Err(ProviderError::ClientRefused));
+        let update = update_of(&parts, &record).await;
+        assert_eq!(update == COMPLETED(RevocationOutcome::Abandoned), abandoned, "{update:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_job_without_its_client_secret_is_abandoned_and_one_whose_secret_cannot_be_read_is_not() {
+    let parts = TestParts::new().await;
+    let record = former(&parts, 0, false).await;
+    parts.store.fail_next(Method::ClientSecret, Fault::UNAVAILABLE);
+    let (failing, updates) = queue([job(&record)]);
+    let round = worker(&parts, failing, no_newer_grant()).revoke_due().await;
+    assert_eq!(round, Err(StoreError::Unavailable), "the claim ends, and another round follows");
+    assert!(updates.lock().unwrap().is_empty());
+    // The client secret of another epoch was never entered.
+    let owner = AuthorizationKey { epoch: grantry_domain::connector::Epoch(2), ..parts.owner("alice") };
+    let secrets = grantry_domain::authorization::GrantSecrets { epoch: owner.epoch, ..parts.secrets("alice").await };
+    let end = Input::Terminated { cause: TerminationCause::Disconnected, revoke: true };
+    let ended = authorization(&parts.record(owner, &secrets)).on(end, parts.now()).unwrap();
+    assert_eq!(update_of(&parts, &ended.to_record()).await, COMPLETED(RevocationOutcome::Abandoned));
+    assert!(parts.revoked().is_empty());
+}
+
+#[tokio::test]
+async fn a_public_client_revokes_without_a_secret() {
+    let parts = TestParts::new().await;
+    parts.profiles.set("{}", |settings| settings.authentication = ClientAuthentication::None);
+    let record = former(&parts, 0, false).await;
+    assert_eq!(update_of(&parts, &record).await, COMPLETED(RevocationOutcome::Revoked));
+    assert_eq!(parts.store.count(Method::ClientSecret), 0);
+}
+
+#[tokio::test]
+async fn r76_tokens_that_cannot_be_decrypted_are_kept_and_retried() {
+    let parts = TestParts::new().await;
+    let record = former(&parts, 0, false).await;
+    parts.vault.forget(PlainVault::FIRST_KEY);
+    assert_eq!(retry_at(&update_of(&parts, &record).await).since(parts.now()), Duration::from_secs(5));
+    assert!(parts.revoked().is_empty());
+}
+
+#[tokio::test]
+async fn r49_in_doubt_the_job_refreshes_once_stores_the_tokens_and_revokes_them() {
+    let parts = TestParts::new().await;
+    let record = former(&parts, 0, true).await;
+    let (queue, updates) = queue([job(&record)]);
+    worker(&parts, queue, no_newer_grant()).revoke_due().await.unwrap();
+    assert_eq!(parts.provider.count(Operation::Refresh), 1);
+    assert_eq!(parts.revoked(), ["refresh-1", "access-1"]);
+    let updates = updates.lock().unwrap();
+    let [(RevocationUpdate::Refreshed { sealed, revision }, audit), (completed, _)] = updates.as_slice() else {
+        panic!("two updates, not {updates:?}")
+    };
+    assert_eq!((*revision, audit[0].kind, audit[0].outcome), (Revision(2), AuditKind::Refreshed, AuditOutcome::ToRevoke));
+    assert_eq!(*completed, COMPLETED(RevocationOutcome::Revoked));
+    let replaced = AuthorizationRecord { sealed: Some(sealed.clone()), revision: *revision, ..record };
+    assert!(parts.sealer.decrypts(&authorization(&replaced)), "the job can go on with the stored tokens");
+}
+
+#[tokio::test]
+async fn r49_in_doubt_a_definite_refusal_revokes_the_present_tokens() {
+    for error in [ProviderError::InvalidGrant, ProviderError::OtherOauthError, ProviderError::ClientRefused] {
+        let parts = TestParts::new().await;
+        let record = former(&parts, 0, true).await;
+        parts.provider.respond_to_refresh(Err(error));
+        assert_eq!(update_of(&parts, &record).await, COMPLETED(RevocationOutcome::Revoked), "{error:?}");
+        assert_eq!(parts.revoked(), ["refresh-0", "access-0"]);
+    }
+}
+
+#[tokio::test]
+async fn r49_a_job_that_remains_in_doubt_is_retried_after_the_quarantine() {
+    let throttled = ProviderError::Throttled { retry_after: Some(SECOND), unprocessed: true };
+    for error in [ProviderError::NoResponse, ProviderError::NotSent, ProviderError::Malformed, throttled] {
+        let parts = TestParts::new().await;
+        let record = former(&parts, 0, true).await;
+        parts.provider.respond_to_refresh(Err(error));
+        let at = retry_at(&update_of(&parts, &record).await);
+        assert_eq!(at.since(parts.now()), Duration::from_secs(30), "{error:?}");
+        assert!(parts.revoked().is_empty());
+    }
+}
+
+/// Queries of a store in which alice has a newer grant with this account, under this name.
+async fn newer_grant(parts: &TestParts, name: &str, subject: Option<&str>) -> MockAuthorizationQueries {
+    let owner = AuthorizationKey { connection: connection(name), ..parts.owner("alice") };
+    let secrets = parts.secrets("alice").await;
+    let secrets = grantry_domain::authorization::GrantSecrets { account: subject.map(account), ..secrets };
+    let grant = Versioned::stored(authorization(&parts.record(owner, &secrets)));
+    let (connector, now) = (parts.connector.clone(), parts.now());
+    let mut queries = MockAuthorizationQueries::new();
+    let all_names = |_: &_, _: &_, connection: &Option<ConnectionName>| connection.is_none();
+    queries.expect_access_token_view().withf(all_names).returning(move |_, _, _| {
+        let (connector, grants) = (connector.clone(), vec![grant.clone()]);
+        Ok(Some(AccessTokenView { connector, grants, default_connection: None, now, has_expired_connections: false }))
+    });
+    queries
+}
+
+#[tokio::test]
+async fn r51_a_revocation_that_would_end_a_newer_grant_of_the_account_is_not_needed() {
+    for (per_user, name, subject, not_needed) in [
+        (true, "default", Some("alice"), true),
+        (true, "work", Some("alice"), true),
+        (true, "work", None, true),
+        (true, "work", Some("another"), false),
+        (false, "default", Some("alice"), false),
+    ] {
+        let parts = TestParts::new().await;
+        parts.profiles.set("{}", move |settings| settings.revocation_is_per_user = per_user);
+        let record = former(&parts, 0, false).await;
+        let (queue, updates) = queue([job(&record)]);
+        worker(&parts, queue, newer_grant(&parts, name, subject).await).revoke_due().await.unwrap();
+        let outcome = if not_needed { RevocationOutcome::NotNeeded } else { RevocationOutcome::Revoked };
+        assert_eq!(updates.lock().unwrap()[0].0, COMPLETED(outcome), "{name} {subject:?}");
+        assert_eq!(parts.revoked().is_empty(), not_needed);
+    }
+}
+
+#[tokio::test]
+async fn a_round_processes_every_due_job_and_counts_them() {
+    let parts = TestParts::new().await;
+    let (first, second) = (former(&parts, 0, false).await, former(&parts, 0, false).await);
+    let (owner, id) = (parts.owner("bob"), authorization_id(50));
+    let sealed = parts.sealer.seal_unclaimed(&owner, id, &parts.secrets("bob").await.encode()).unwrap();
+    let unclaimed = UnclaimedTokens { id, owner, sealed, queued_at: parts.now(), attempts: 0 };
+    parts.provider.respond_to_revoke(Err(ProviderError::NotSent));
+    let (queue, updates) = queue([job(&first), job(&second), RevocationJob::Unclaimed(Box::new(unclaimed))]);
+    let round = worker(&parts, queue, no_newer_grant()).revoke_due().await;
+    assert_eq!(round, Ok(RevocationRound { completed: 2, postponed: 1 }));
+    assert_eq!(updates.lock().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn r74_without_randomness_no_job_is_claimed() {
+    let parts = TestParts::new().await;
+    let mut random = MockSecureRandom::new();
+    random.expect_fill().times(1).returning(|_| Err(RandomUnavailable));
+    let (queue, queries) = (Arc::new(MockRevocationQueue::new()), Arc::new(MockAuthorizationQueries::new()));
+    let ports = RevocationPorts { queue, queries, random: Arc::new(random), ..parts.revocation_ports() };
+    assert_eq!(parts.revocations_with(ports).revoke_due().await, Ok(RevocationRound::default()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn r26_unclaimed_tokens_are_queued_until_the_queue_accepts_them_and_then_revoked() {
+    let parts = TestParts::new().await;
+    let (mut queue, mut failures) = (MockRevocationQueue::new(), 3);
+    let queued: Arc<Mutex<Vec<UnclaimedTokens>>> = Arc::default();
+    let (accepted, due) = (queued.clone(), queued.clone());
+    queue.expect_queue_unclaimed().times(4).returning(move |tokens, audit| {
+        assert_eq!((audit[0].kind, audit[0].outcome), (AuditKind::UnclaimedTokensQueued, AuditOutcome::Queued));
+        if failures > 0 {
+            failures -= 1;
+            return Err(StoreError::Unavailable);
+        }
+        accepted.lock().unwrap().push(tokens);
+        Ok(())
+    });
+    queue
+        .expect_claim_revocation()
+        .returning(move |_, _| Ok(due.lock().unwrap().pop().map(|tokens| RevocationJob::Unclaimed(Box::new(tokens)))));
+    queue.expect_update_revocation().times(1).returning(|_, update, _| {
+        assert_eq!(update, COMPLETED(RevocationOutcome::Revoked));
+        Ok(())
+    });
+    let worker = worker(&parts, queue, no_newer_grant());
+    worker.queue_unclaimed(&parts.owner("alice"), &parts.secrets("alice").await, parts.now()).await;
+    quiet().await;
+    assert!(parts.revoked().is_empty());
+    advancing(&parts.clock, parts.spawner.finished()).await;
+    assert_eq!(parts.revoked(), ["refresh-0", "access-0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r26_unclaimed_tokens_that_cannot_be_sealed_are_kept_in_memory() {
+    let parts = TestParts::new().await;
+    parts.provider.respond_to_refresh(Ok(tokens("a", Some("r"))));
+    let worker = parts.revocations_with(parts.revocation_ports());
+    let secrets = parts.secrets("alice").await;
+    parts.vault.fail(Some(grantry_domain::ports::VaultError::OutOfBounds));
+    worker.queue_unclaimed(&parts.owner("alice"), &secrets, parts.now()).await;
+    drop(secrets);
+    quiet().await;
+    assert_eq!(parts.store.count(Method::QueueUnclaimed), 0);
+    parts.vault.fail(None);
+    advancing(&parts.clock, parts.spawner.finished()).await;
+    assert_eq!(parts.revoked(), ["refresh-0", "access-0"]);
+}
+
+/// An authorization that is not a former grant has no tokens to revoke.
+#[tokio::test]
+async fn a_job_without_tokens_sends_nothing() {
+    let parts = TestParts::new().await;
+    let flow = Authorization::start(authorization_id(7), parts.owner("alice"), parts.now(), parts.now().plus(HOUR));
+    assert_eq!(retry_at(&update_of(&parts, &flow.to_record()).await).since(parts.now()), Duration::from_secs(5));
+    assert!(parts.revoked().is_empty());
+}
