@@ -184,7 +184,7 @@ impl RecordedApp {
             Fault::oauth_error(PROVIDER_TEXT),
             Fault::not_json(),
             Fault::CutBody(40),
-            Fault::DropAnswer,
+            Fault::DropResponse,
             Fault::duplicate("access_token", json!(PROVIDER_TEXT)),
             Fault::with("token_type", json!(PROVIDER_TEXT)),
             Fault::with("access_token", json!(format!("{PROVIDER_TEXT}\r\n"))),

@@ -59,9 +59,9 @@ async fn r30_scripts_and_style_sheet_match_the_policy_and_are_cached() {
             assert_eq!(response.header("cache-control"), "public, max-age=31536000, immutable", "{url}");
             assert!(response.header("content-type").ends_with("; charset=utf-8"));
             let (bare, _) = url.strip_prefix(BASE).unwrap().split_once('?').unwrap();
-            let bare_answer = browser.get(bare).await;
-            assert_eq!((bare_answer.header("cache-control"), &bare_answer.body), ("public, no-cache", &response.body));
-            let etag = bare_answer.header("etag").to_owned();
+            let bare_response = browser.get(bare).await;
+            assert_eq!((bare_response.header("cache-control"), &bare_response.body), ("public, no-cache", &response.body));
+            let etag = bare_response.header("etag").to_owned();
             let known = browser.send(Method::GET, bare, &[("if-none-match", &etag)], None).await;
             assert_eq!((known.status, known.body.len()), (StatusCode::NOT_MODIFIED, 0));
         }

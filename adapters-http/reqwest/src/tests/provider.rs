@@ -12,7 +12,7 @@ use grantry_domain::provider::{ProviderSnapshot, Scopes};
 use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
 use grantry_provider_oauth2::{ApiCaller, EgressPolicy, Oauth2Server, ProfileOptions, Profiles};
-use grantry_testkit::provider::{Answer, Client, Endpoint, Fault, MockProvider, Rotation};
+use grantry_testkit::provider::{Client, Endpoint, Fault, MockProvider, Rotation, ScriptedResponse};
 
 use crate::{Limits, ReqwestTransport};
 
@@ -147,7 +147,7 @@ async fn r28_faulty_responses_become_the_documented_errors() {
     let provider = test.provider(BY_HAND).await;
     let granted = Scopes::default();
     for (fault, expected) in [
-        (Fault::DropAnswer, ProviderError::NoResponse),
+        (Fault::DropResponse, ProviderError::NoResponse),
         (Fault::DropRequest, ProviderError::NoResponse),
         (Fault::CutBody(10), ProviderError::NoResponse),
         (Fault::EndlessBody, ProviderError::Malformed),
@@ -158,8 +158,8 @@ async fn r28_faulty_responses_become_the_documented_errors() {
         (Fault::nested("data"), ProviderError::Malformed),
         (Fault::without("token_type"), ProviderError::Malformed),
         (Fault::ok_with_error("invalid_grant"), ProviderError::Malformed),
-        (Fault::Instead(Answer::new(307).header("location", test.mock.url("/token"))), ProviderError::Malformed),
-        (Fault::Instead(Answer::new(500)), ProviderError::NoResponse),
+        (Fault::Instead(ScriptedResponse::new(307).header("location", test.mock.url("/token"))), ProviderError::Malformed),
+        (Fault::Instead(ScriptedResponse::new(500)), ProviderError::NoResponse),
     ] {
         test.mock.clear_ledger();
         let code = test.code(&provider, &["files.read"], None).await;

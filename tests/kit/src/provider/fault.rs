@@ -21,15 +21,15 @@ pub enum Fault {
     /// The connection ends before the request is processed.
     DropRequest,
     /// The request is not processed; this response is returned.
-    Instead(Answer),
+    Instead(ScriptedResponse),
     /// The request is not processed; a response computed from it is returned.
     Computed(Compute),
     /// The request is processed, then the response waits at the gate.
-    HoldAnswer(Gate),
+    HoldResponse(Gate),
     /// The request is processed, then the connection ends: tokens are rotated and the client receives no response.
-    DropAnswer,
+    DropResponse,
     /// The request is processed, then this response replaces the handler's.
-    Replace(Answer),
+    Replace(ScriptedResponse),
     /// The request is processed, then the JSON response is changed.
     Edit(Edit),
     /// The request is processed, then the query of the redirect is changed.
@@ -51,7 +51,7 @@ pub enum Fault {
 
 /// Computes a response from the request.
 #[derive(Clone)]
-pub struct Compute(pub(super) Arc<dyn Fn(&Call) -> Answer + Send + Sync>);
+pub struct Compute(pub(super) Arc<dyn Fn(&Call) -> ScriptedResponse + Send + Sync>);
 
 impl fmt::Debug for Compute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,7 +61,7 @@ impl fmt::Debug for Compute {
 
 /// A complete response, sent verbatim.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct ScriptedResponse {
     /// HTTP status.
     pub status: u16,
     /// Header fields.
@@ -70,7 +70,7 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-impl Answer {
+impl ScriptedResponse {
     /// A response without a body.
     pub const fn new(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Vec::new() }
@@ -125,48 +125,50 @@ pub enum QueryEdit {
 impl Fault {
     /// This status with an empty body instead of processing.
     pub const fn status(status: u16) -> Self {
-        Self::Instead(Answer::new(status))
+        Self::Instead(ScriptedResponse::new(status))
     }
 
     /// 503 with `Retry-After`.
     pub fn unavailable(retry_after_seconds: u32) -> Self {
-        Self::Instead(Answer::new(503).header("retry-after", retry_after_seconds.to_string()))
+        Self::Instead(ScriptedResponse::new(503).header("retry-after", retry_after_seconds.to_string()))
     }
 
     /// 429 with `Retry-After`.
     pub fn throttled(retry_after_seconds: u32) -> Self {
-        Self::Instead(Answer::new(429).header("retry-after", retry_after_seconds.to_string()))
+        Self::Instead(ScriptedResponse::new(429).header("retry-after", retry_after_seconds.to_string()))
     }
 
     /// 307. A client that follows it sends its secrets to another URL.
     pub fn redirect(location: &str) -> Self {
-        Self::Instead(Answer::new(307).header("location", location))
+        Self::Instead(ScriptedResponse::new(307).header("location", location))
     }
 
     /// 400 with an OAuth error (401 for `invalid_client`).
     pub fn oauth_error(code: &str) -> Self {
         let status = if code == "invalid_client" { 401 } else { 400 };
-        Self::Instead(Answer::json(status, &json!({ "error": code })))
+        Self::Instead(ScriptedResponse::json(status, &json!({ "error": code })))
     }
 
     /// 200 with an OAuth error in its body.
     pub fn ok_with_error(code: &str) -> Self {
-        Self::Instead(Answer::json(200, &json!({ "error": code })))
+        Self::Instead(ScriptedResponse::json(200, &json!({ "error": code })))
     }
 
     /// A response computed from the request, instead of processing.
-    pub fn computed(answer: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Self {
-        Self::Computed(Compute(Arc::new(answer)))
+    pub fn computed(response: impl Fn(&Call) -> ScriptedResponse + Send + Sync + 'static) -> Self {
+        Self::Computed(Compute(Arc::new(response)))
     }
 
     /// Processed, then 200 without a body.
     pub fn empty_body() -> Self {
-        Self::Replace(Answer::new(200).header("content-type", "application/json"))
+        Self::Replace(ScriptedResponse::new(200).header("content-type", "application/json"))
     }
 
     /// Processed, then an HTML page with the content type of JSON.
     pub fn not_json() -> Self {
-        Self::Replace(Answer::new(200).header("content-type", "application/json").body("<!doctype html><p>Please wait"))
+        Self::Replace(
+            ScriptedResponse::new(200).header("content-type", "application/json").body("<!doctype html><p>Please wait"),
+        )
     }
 
     /// Processed, then the JSON response with `bytes` more bytes.
@@ -217,8 +219,8 @@ impl Fault {
             | Self::DropRequest
             | Self::Instead(_)
             | Self::Computed(_)
-            | Self::HoldAnswer(_)
-            | Self::DropAnswer
+            | Self::HoldResponse(_)
+            | Self::DropResponse
             | Self::Replace(_)
             | Self::Edit(_)
             | Self::EditRedirect(_)

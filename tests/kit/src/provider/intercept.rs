@@ -14,7 +14,7 @@ use url::{Url, form_urlencoded};
 
 use super::core::Core;
 use super::endpoint::Endpoint;
-use super::fault::{Answer, Edit, Fault, QueryEdit};
+use super::fault::{Edit, Fault, QueryEdit, ScriptedResponse};
 use super::gate::Gate;
 use super::ledger::{Call, Subject};
 use super::server::HangUp;
@@ -72,8 +72,8 @@ async fn on_request(faults: &[Fault], call: &Call) -> Option<Response> {
             Fault::DropRequest => return Some(HangUp::response()),
             Fault::Instead(response) => return Some(to_response(response.clone())),
             Fault::Computed(compute) => return Some(to_response((compute.0)(call))),
-            Fault::HoldAnswer(_)
-            | Fault::DropAnswer
+            Fault::HoldResponse(_)
+            | Fault::DropResponse
             | Fault::Replace(_)
             | Fault::Edit(_)
             | Fault::EditRedirect(_)
@@ -90,11 +90,11 @@ async fn on_request(faults: &[Fault], call: &Call) -> Option<Response> {
 async fn on_response(faults: Vec<Fault>, mut response: Response) -> Response {
     for fault in faults {
         response = match fault {
-            Fault::HoldAnswer(gate) => {
+            Fault::HoldResponse(gate) => {
                 gate.pass().await;
                 response
             }
-            Fault::DropAnswer => HangUp::response(),
+            Fault::DropResponse => HangUp::response(),
             Fault::Replace(replacement) => to_response(replacement),
             Fault::Edit(edit) => edited(response, edit).await,
             Fault::EditRedirect(edit) => redirected(response, &edit),
@@ -109,7 +109,7 @@ async fn on_response(faults: Vec<Fault>, mut response: Response) -> Response {
     response
 }
 
-fn to_response(scripted: Answer) -> Response {
+fn to_response(scripted: ScriptedResponse) -> Response {
     let mut response = Response::new(Body::from(scripted.body));
     *response.status_mut() = StatusCode::from_u16(scripted.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in scripted.headers {

@@ -16,7 +16,7 @@
 //! let callback = provider.approve(authorization_url, "alice").await?;
 //!
 //! provider.expire_access_tokens();
-//! provider.faults().once(Endpoint::Token, Fault::DropAnswer);
+//! provider.faults().once(Endpoint::Token, Fault::DropResponse);
 //! assert_eq!(provider.ledger().refreshes().len(), 0);
 //! # Ok(())
 //! # }
@@ -63,7 +63,7 @@ use self::server::Server;
 pub use self::builder::{MockProviderBuilder, StartError};
 pub use self::config::{Client, ClientAuth, Pkce, RefreshTokens, Rotation, User};
 pub use self::endpoint::Endpoint;
-pub use self::fault::{Answer, Compute, Edit, Fault, Faults, QueryEdit};
+pub use self::fault::{Compute, Edit, Fault, Faults, QueryEdit, ScriptedResponse};
 pub use self::gate::Gate;
 pub use self::ledger::{Call, Ledger, Subject};
 pub use self::scripted_user::{ScriptedUser, ScriptedUserError};

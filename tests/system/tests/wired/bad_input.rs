@@ -296,7 +296,7 @@ async fn an_execution_sends_the_request_without_the_users_credentials() {
     }
     app.provider.faults().once(Endpoint::Api, Fault::EndlessBody);
     assert_eq!(alice.execute(DRIVE, "/me").await.outcome(), (502, "response_too_large".to_owned()));
-    app.provider.faults().once(Endpoint::Api, Fault::DropAnswer);
+    app.provider.faults().once(Endpoint::Api, Fault::DropResponse);
     assert_eq!(alice.execute(DRIVE, "/me").await.outcome(), (502, "api_unreachable".to_owned()));
 }
 

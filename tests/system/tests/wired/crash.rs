@@ -53,7 +53,7 @@ async fn r20_lesson_08_a_node_that_is_killed_during_the_exchange_leaves_the_old_
         alice.move_to(first.address);
         let (flow, callback) = app.consent(&mut alice, DRIVE, "alice").await;
         let gate = Gate::closed();
-        let hold = if before { Fault::HoldRequest(gate.clone()) } else { Fault::HoldAnswer(gate.clone()) };
+        let hold = if before { Fault::HoldRequest(gate.clone()) } else { Fault::HoldResponse(gate.clone()) };
         app.provider.faults().once(Endpoint::Token, hold);
         let returning = in_flight(&alice, alice.navigation(Method::GET, &callback, FetchSite::CrossSite));
         gate.arrived(1).await;
@@ -85,7 +85,7 @@ async fn r37_r40_a_node_that_is_killed_before_it_stores_refreshed_tokens_leaves_
         alice.move_to(first.address);
         app.expire_access_tokens();
         let gate = Gate::closed();
-        app.provider.faults().once(Endpoint::Token, Fault::HoldAnswer(gate.clone()));
+        app.provider.faults().once(Endpoint::Token, Fault::HoldResponse(gate.clone()));
         let body = serde_json::json!({ "params": { "method": "GET", "path": "/me" } });
         let running = in_flight(&alice, alice.fetch(Method::POST, &DRIVE.public("/_execute")).json(&body));
         gate.arrived(1).await;
@@ -123,8 +123,8 @@ async fn r49_r50_a_node_that_is_killed_during_a_revocation_leaves_it_to_the_next
         let mut alice = app.connected("alice", DRIVE).await;
         alice.move_to(first.address);
         let gate = Gate::closed();
-        let hold = if lost { Fault::HoldAnswer(gate.clone()) } else { Fault::HoldRequest(gate.clone()) };
-        app.provider.faults().once(Endpoint::Revocation, Fault::Several(vec![hold, Fault::DropAnswer]));
+        let hold = if lost { Fault::HoldResponse(gate.clone()) } else { Fault::HoldRequest(gate.clone()) };
+        app.provider.faults().once(Endpoint::Revocation, Fault::Several(vec![hold, Fault::DropResponse]));
         assert_eq!(alice.disconnect(DRIVE).await.status, 204);
         gate.arrived(1).await;
         first.kill().await.unwrap();

@@ -95,7 +95,7 @@ async fn r26_after_a_change_during_the_exchange_the_new_tokens_are_revoked() {
         let (flow, callback) = app.consent(&mut alice, DRIVE, "alice").await;
         // The provider has issued tokens and holds its response.
         let gate = Gate::closed();
-        app.provider.faults().once(Endpoint::Token, Fault::HoldAnswer(gate.clone()));
+        app.provider.faults().once(Endpoint::Token, Fault::HoldResponse(gate.clone()));
         let mut tab = alice.clone();
         let returning = tokio::spawn(async move { tab.open_callback(&callback).await });
         gate.arrived(1).await;
@@ -117,7 +117,7 @@ async fn r26_a_closed_connection_during_the_exchange_does_not_stop_it() {
     let (flow, callback) = app.consent(&mut alice, DRIVE, "alice").await;
     for endpoint in [Endpoint::Token] {
         let gate = Gate::closed();
-        app.provider.faults().once(endpoint, Fault::HoldAnswer(gate.clone()));
+        app.provider.faults().once(endpoint, Fault::HoldResponse(gate.clone()));
         let mut tab = alice.clone();
         let address = callback.clone();
         let returning = tokio::spawn(async move { tab.open_callback(&address).await });
@@ -137,7 +137,7 @@ async fn a_cancellation_during_the_exchange_has_exactly_one_of_two_results() {
     let mut alice = app.browser("alice").await;
     let (flow, callback) = app.consent(&mut alice, DRIVE, "alice").await;
     let gate = Gate::closed();
-    app.provider.faults().once(Endpoint::Token, Fault::HoldAnswer(gate.clone()));
+    app.provider.faults().once(Endpoint::Token, Fault::HoldResponse(gate.clone()));
     let mut tab = alice.clone();
     let returning = tokio::spawn(async move { tab.open_callback(&callback).await });
     gate.arrived(1).await;

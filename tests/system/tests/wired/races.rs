@@ -164,7 +164,7 @@ async fn r41_r49_a_refresh_on_one_node_does_not_survive_a_disconnect_on_another(
     let mut alice = app.connected("alice", DRIVE).await;
     app.expire_access_tokens();
     let gate = Gate::closed();
-    app.provider.faults().once(Endpoint::Token, Fault::HoldAnswer(gate.clone()));
+    app.provider.faults().once(Endpoint::Token, Fault::HoldResponse(gate.clone()));
     let mut other_node = alice.at(second.address);
     let running = tokio::spawn(async move { other_node.execute(DRIVE, "/me").await });
     gate.arrived(1).await;

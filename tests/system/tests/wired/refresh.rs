@@ -181,7 +181,7 @@ async fn r37_r40_a_response_lost_after_rotation_ends_the_grant_at_a_strict_provi
     let app = TestApp::with(strict(), |_| {}).await;
     let mut alice = app.connected("alice", DRIVE).await;
     app.expire_access_tokens();
-    app.provider.faults().once(Endpoint::Token, Fault::DropAnswer);
+    app.provider.faults().once(Endpoint::Token, Fault::DropResponse);
     assert_eq!(alice.execute(DRIVE, "/me").await.code(), "provider_unavailable");
     assert_eq!(alice.status_name(DRIVE).await, "connected", "the refresh is in doubt");
     for _ in 0..5 {
@@ -200,7 +200,7 @@ async fn r37_r40_a_response_lost_after_rotation_ends_the_grant_at_a_strict_provi
 async fn r40_a_response_lost_after_rotation_is_recovered_at_a_provider_with_a_grace_period() {
     let app = TestApp::with(with_grace(), |_| {}).await;
     let mut alice = app.connected("alice", DRIVE).await;
-    for lost in [Fault::DropAnswer, Fault::CutBody(20), Fault::not_json(), Fault::empty_body(), Fault::huge_body(70_000)] {
+    for lost in [Fault::DropResponse, Fault::CutBody(20), Fault::not_json(), Fault::empty_body(), Fault::huge_body(70_000)] {
         let name = format!("{lost:?}");
         app.expire_access_tokens();
         let before = app.provider.ledger().refreshes().len();
@@ -221,7 +221,7 @@ async fn r41_r49_a_refresh_that_ends_after_a_disconnect_leaves_no_valid_token() 
         app.expire_access_tokens();
         // The provider has issued new tokens and holds its response while alice disconnects.
         let gate = Gate::closed();
-        app.provider.faults().once(Endpoint::Token, Fault::HoldAnswer(gate.clone()));
+        app.provider.faults().once(Endpoint::Token, Fault::HoldResponse(gate.clone()));
         let mut tab = alice.clone();
         let running = tokio::spawn(async move { tab.execute(DRIVE, "/me").await });
         gate.arrived(1).await;
@@ -242,7 +242,7 @@ async fn r49_a_disconnect_waits_for_a_running_refresh() {
     let mut alice = app.connected("alice", DRIVE).await;
     app.expire_access_tokens();
     let gate = Gate::closed();
-    app.provider.faults().once(Endpoint::Token, Fault::HoldAnswer(gate.clone()));
+    app.provider.faults().once(Endpoint::Token, Fault::HoldResponse(gate.clone()));
     let mut tab = alice.clone();
     let running = tokio::spawn(async move { tab.execute(DRIVE, "/me").await });
     gate.arrived(1).await;
@@ -261,7 +261,7 @@ async fn r49_a_disconnect_in_doubt_refreshes_once_and_then_revokes() {
         let app = TestApp::with(MockProvider::builder().rotation(rotation), |_| {}).await;
         let mut alice = app.connected("alice", DRIVE).await;
         app.expire_access_tokens();
-        app.provider.faults().once(Endpoint::Token, Fault::DropAnswer);
+        app.provider.faults().once(Endpoint::Token, Fault::DropResponse);
         assert_eq!(alice.execute(DRIVE, "/me").await.code(), "provider_unavailable");
         assert_eq!(alice.disconnect(DRIVE).await.status, 204);
         assert_eq!(alice.execute(DRIVE, "/me").await.code(), "authorization_required");
@@ -285,7 +285,7 @@ async fn r38_lesson_12_refreshed_tokens_that_cannot_be_stored_are_kept_and_store
     let mut alice = app.connected("alice", DRIVE).await;
     app.expire_access_tokens();
     let gate = Gate::closed();
-    app.provider.faults().once(Endpoint::Token, Fault::HoldAnswer(gate.clone()));
+    app.provider.faults().once(Endpoint::Token, Fault::HoldResponse(gate.clone()));
     let mut tab = alice.clone();
     let running = tokio::spawn(async move { tab.execute(DRIVE, "/me").await });
     gate.arrived(1).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use grantry_system_tests::test_app::{DRIVE, TestApp, account_of};
-use grantry_testkit::provider::{Answer, Edit, Endpoint, Fault, MockProvider, Rotation};
+use grantry_testkit::provider::{Edit, Endpoint, Fault, MockProvider, Rotation, ScriptedResponse};
 use serde_json::{Value, json};
 
 use crate::{assert_all_revoked, assert_failed};
@@ -25,7 +25,8 @@ fn valid() -> Vec<(&'static str, Fault)> {
 
 /// Responses that are refused.
 fn invalid() -> Vec<(&'static str, Fault)> {
-    let json_response = |body: &str| Fault::Replace(Answer::new(200).header("content-type", "application/json").body(body));
+    let json_response =
+        |body: &str| Fault::Replace(ScriptedResponse::new(200).header("content-type", "application/json").body(body));
     vec![
         ("empty", Fault::empty_body()),
         ("not JSON", Fault::not_json()),
@@ -47,14 +48,14 @@ fn invalid() -> Vec<(&'static str, Fault)> {
         ("another type", Fault::with("token_type", json!("mac"))),
         ("two access tokens", Fault::duplicate("access_token", json!("second"))),
         ("a redirect", Fault::redirect("http://127.0.0.1:1/")),
-        ("201", Fault::Replace(Answer::json(201, &json!({ "access_token": "x", "token_type": "Bearer" })))),
-        ("HTML", Fault::Replace(Answer::new(200).header("content-type", "text/html").body("<p>hello</p>"))),
-        ("gzip", Fault::Replace(Answer::new(200).header("content-encoding", "gzip").body(vec![0x1f, 0x8b, 8, 0]))),
+        ("201", Fault::Replace(ScriptedResponse::json(201, &json!({ "access_token": "x", "token_type": "Bearer" })))),
+        ("HTML", Fault::Replace(ScriptedResponse::new(200).header("content-type", "text/html").body("<p>hello</p>"))),
+        ("gzip", Fault::Replace(ScriptedResponse::new(200).header("content-encoding", "gzip").body(vec![0x1f, 0x8b, 8, 0]))),
         (
             "many header fields",
-            Fault::Replace(
-                (0..90).fold(Answer::new(200), |response, index| response.header(&format!("x-{index}"), "y".repeat(400))),
-            ),
+            Fault::Replace((0..90).fold(ScriptedResponse::new(200), |response, index| {
+                response.header(&format!("x-{index}"), "y".repeat(400))
+            })),
         ),
     ]
 }

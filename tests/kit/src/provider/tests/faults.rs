@@ -3,7 +3,7 @@
 use serde_json::json as value;
 
 use super::*;
-use crate::provider::{Answer, Endpoint, Fault, Gate, QueryEdit};
+use crate::provider::{Endpoint, Fault, Gate, QueryEdit, ScriptedResponse};
 
 #[tokio::test]
 async fn a_dropped_response_rotates_and_a_dropped_request_does_not() {
@@ -14,7 +14,7 @@ async fn a_dropped_response_rotates_and_a_dropped_request_does_not() {
     assert_eq!(party.refresh(&first.refresh).await.map(drop), Err(WireError));
     assert!(party.provider.accepts_refresh_token(&first.refresh));
 
-    party.provider.faults().once(Endpoint::Token, Fault::DropAnswer);
+    party.provider.faults().once(Endpoint::Token, Fault::DropResponse);
     assert_eq!(party.refresh(&first.refresh).await.map(drop), Err(WireError));
     assert!(!party.provider.accepts_refresh_token(&first.refresh));
 
@@ -34,8 +34,8 @@ async fn a_held_request_is_processed_only_when_the_gate_opens() {
         assert!(party.provider.accepts_refresh_token(&first.refresh));
         gate.open();
     };
-    let (answer, ()) = tokio::join!(party.refresh(&first.refresh), steps);
-    assert_eq!(answer.unwrap().status(), 200);
+    let (response, ()) = tokio::join!(party.refresh(&first.refresh), steps);
+    assert_eq!(response.unwrap().status(), 200);
 }
 
 #[tokio::test]
@@ -43,14 +43,14 @@ async fn a_held_response_has_already_rotated() {
     let party = Party::new().await;
     let first = party.connect("alice").await;
     let gate = Gate::closed();
-    party.provider.faults().once(Endpoint::Token, Fault::HoldAnswer(gate.clone()));
+    party.provider.faults().once(Endpoint::Token, Fault::HoldResponse(gate.clone()));
     let steps = async {
         gate.arrived(1).await;
         assert!(!party.provider.accepts_refresh_token(&first.refresh));
         gate.open();
     };
-    let (answer, ()) = tokio::join!(party.refresh(&first.refresh), steps);
-    assert_eq!(answer.unwrap().status(), 200);
+    let (response, ()) = tokio::join!(party.refresh(&first.refresh), steps);
+    assert_eq!(response.unwrap().status(), 200);
 }
 
 #[tokio::test]
@@ -95,8 +95,8 @@ async fn a_stalled_body_continues_when_the_gate_opens() {
         gate.arrived(1).await;
         gate.open();
     };
-    let (answer, ()) = tokio::join!(party.refresh(&first.refresh), steps);
-    assert_ne!(tokens(&answer.unwrap()).refresh, "");
+    let (response, ()) = tokio::join!(party.refresh(&first.refresh), steps);
+    assert_ne!(tokens(&response.unwrap()).refresh, "");
 }
 
 #[tokio::test]
@@ -125,15 +125,15 @@ async fn canned_responses_replace_processing() {
         (Fault::oauth_error("invalid_grant"), 400),
         (Fault::oauth_error("invalid_client"), 401),
         (Fault::ok_with_error("bad_refresh_token"), 200),
-        (Fault::computed(|call| Answer::new(202).body(call.path.clone())), 202),
+        (Fault::computed(|call| ScriptedResponse::new(202).body(call.path.clone())), 202),
     ] {
         party.provider.faults().once(Endpoint::Token, fault.clone());
-        let answer = party.refresh(&first.refresh).await.unwrap();
-        assert_eq!(answer.status(), status, "{fault:?}");
+        let response = party.refresh(&first.refresh).await.unwrap();
+        assert_eq!(response.status(), status, "{fault:?}");
         match status {
-            503 | 429 => assert_eq!(answer.headers()["retry-after"], "7"),
-            307 => assert_eq!(answer.headers()["location"], "http://127.0.0.1:9/elsewhere"),
-            202 => assert_eq!(answer.body(), "/token"),
+            503 | 429 => assert_eq!(response.headers()["retry-after"], "7"),
+            307 => assert_eq!(response.headers()["location"], "http://127.0.0.1:9/elsewhere"),
+            202 => assert_eq!(response.body(), "/token"),
             _ => {}
         }
         assert!(party.provider.accepts_refresh_token(&first.refresh), "{fault:?}");
@@ -153,19 +153,19 @@ async fn edits_change_the_response_of_the_handler() {
         (Fault::not_json(), "<!doctype html>"),
     ] {
         party.provider.faults().once(Endpoint::Token, fault.clone());
-        let answer = party.exchange(&party.code_of("alice", &[]).await).await;
-        let text = String::from_utf8_lossy(answer.body()).into_owned();
+        let response = party.exchange(&party.code_of("alice", &[]).await).await;
+        let text = String::from_utf8_lossy(response.body()).into_owned();
         assert!(text.contains(expected), "{fault:?}: {text}");
     }
     for member in ["token_type", "expires_in", "refresh_token", "scope"] {
         party.provider.faults().once(Endpoint::Token, Fault::without(member));
-        let answer = party.exchange(&party.code_of("alice", &[]).await).await;
-        assert_eq!(json(&answer).get(member), None);
-        assert!(json(&answer).get("access_token").is_some());
+        let response = party.exchange(&party.code_of("alice", &[]).await).await;
+        assert_eq!(json(&response).get(member), None);
+        assert!(json(&response).get("access_token").is_some());
     }
     party.provider.faults().once(Endpoint::Token, Fault::empty_body());
-    let answer = party.exchange(&party.code_of("alice", &[]).await).await;
-    assert!(answer.body().is_empty());
+    let response = party.exchange(&party.code_of("alice", &[]).await).await;
+    assert!(response.body().is_empty());
 }
 
 #[tokio::test]
@@ -218,14 +218,14 @@ async fn several_faults_apply_to_one_request() {
     let party = Party::new().await;
     let first = party.connect("alice").await;
     let gate = Gate::closed();
-    let both = Fault::Several(vec![Fault::HoldAnswer(gate.clone()), Fault::DropAnswer]);
+    let both = Fault::Several(vec![Fault::HoldResponse(gate.clone()), Fault::DropResponse]);
     party.provider.faults().once(Endpoint::Token, both);
     let steps = async {
         gate.arrived(1).await;
         gate.open();
     };
-    let (answer, ()) = tokio::join!(party.refresh(&first.refresh), steps);
-    assert_eq!(answer.map(drop), Err(WireError));
+    let (response, ()) = tokio::join!(party.refresh(&first.refresh), steps);
+    assert_eq!(response.map(drop), Err(WireError));
     assert!(!party.provider.accepts_refresh_token(&first.refresh));
 }
 

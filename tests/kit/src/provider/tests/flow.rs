@@ -14,12 +14,12 @@ async fn alice_connects_and_the_api_returns_the_user_of_the_token() {
     assert_eq!(query(&callback, "state").as_deref(), Some("a-state"));
     assert_eq!(query(&callback, "iss").as_deref(), Some(party.provider.base_url()));
 
-    let answer = party.exchange(&query(&callback, "code").unwrap()).await;
-    assert_eq!(answer.headers()["cache-control"], "no-store");
-    assert_eq!(json(&answer)["token_type"], "Bearer");
-    assert_eq!(json(&answer)["expires_in"], 300);
-    assert_eq!(json(&answer)["scope"], "openid files.read");
-    let tokens = tokens(&answer);
+    let response = party.exchange(&query(&callback, "code").unwrap()).await;
+    assert_eq!(response.headers()["cache-control"], "no-store");
+    assert_eq!(json(&response)["token_type"], "Bearer");
+    assert_eq!(json(&response)["expires_in"], 300);
+    assert_eq!(json(&response)["scope"], "openid files.read");
+    let tokens = tokens(&response);
     assert_eq!(party.user_of(&tokens.access).await.as_deref(), Some("alice@example.test"));
     assert_eq!(json(&party.get("/userinfo", &tokens.access).await)["sub"], "sub-alice");
 
@@ -34,10 +34,10 @@ async fn alice_connects_and_the_api_returns_the_user_of_the_token() {
 async fn echo_returns_the_request_without_the_token() {
     let party = Party::new().await;
     let token = party.connect("alice").await.access;
-    let answer = party.get("/api/echo/files/7?page=2&page=3", &token).await;
-    assert_eq!(json(&answer)["path"], "/api/echo/files/7");
-    assert_eq!(json(&answer)["query"], serde_json::json!([["page", "2"], ["page", "3"]]));
-    assert!(!String::from_utf8_lossy(answer.body()).contains(&token));
+    let response = party.get("/api/echo/files/7?page=2&page=3", &token).await;
+    assert_eq!(json(&response)["path"], "/api/echo/files/7");
+    assert_eq!(json(&response)["query"], serde_json::json!([["page", "2"], ["page", "3"]]));
+    assert!(!String::from_utf8_lossy(response.body()).contains(&token));
 }
 
 #[tokio::test]
@@ -55,8 +55,8 @@ async fn the_consent_page_can_narrow_the_scope() {
     let party = Party::new().await;
     let careful = ScriptedUser::new("alice", "alice-pw").granting(["openid"]);
     let callback = careful.approve(&party.authorization_url(&[])).await.unwrap();
-    let answer = party.exchange(&query(&callback, "code").unwrap()).await;
-    assert_eq!(json(&answer)["scope"], "openid");
+    let response = party.exchange(&query(&callback, "code").unwrap()).await;
+    assert_eq!(json(&response)["scope"], "openid");
 }
 
 #[tokio::test]
@@ -163,13 +163,13 @@ async fn clients_authenticate_only_by_their_registered_method() {
         ("nobody", "s", true, 401),
     ] {
         let header = basic(id, secret);
-        let answer = if in_header {
+        let response = if in_header {
             party.post_as("/token", &[("authorization", &header)], &[grant]).await
         } else {
             let form = [grant, ("client_id", id), ("client_secret", secret)];
             party.post_as("/token", &[], &form).await
         };
-        assert_eq!(answer.unwrap().status(), status, "{id} {secret} {in_header}");
+        assert_eq!(response.unwrap().status(), status, "{id} {secret} {in_header}");
     }
 }
 
@@ -182,9 +182,9 @@ async fn a_pushed_request_works_once() {
     let url = Url::parse(&party.authorization_url(&[])).unwrap();
     let params: Vec<(String, String)> = url.query_pairs().into_owned().collect();
     let params: Vec<(&str, &str)> = params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let answer = party.post("/par", &params).await.unwrap();
-    assert_eq!(answer.status(), 201);
-    let pushed = json(&answer)["request_uri"].as_str().unwrap().to_owned();
+    let response = party.post("/par", &params).await.unwrap();
+    assert_eq!(response.status(), 201);
+    let pushed = json(&response)["request_uri"].as_str().unwrap().to_owned();
     let url = Url::parse_with_params(&party.provider.url("/authorize"), [("client_id", "demo"), ("request_uri", &pushed)]);
     let url = String::from(url.unwrap());
     let callback = party.provider.approve(&url, "alice").await.unwrap();
@@ -204,8 +204,8 @@ async fn a_pushed_request_belongs_to_the_client_that_pushed_it() {
         ("code_challenge", &challenge),
         ("code_challenge_method", "S256"),
     ];
-    let answer = json(&party.post("/par", &form).await.unwrap());
-    let pushed = answer["request_uri"].as_str().unwrap();
+    let response = json(&party.post("/par", &form).await.unwrap());
+    let pushed = response["request_uri"].as_str().unwrap();
     let query = [("client_id", "other"), ("request_uri", pushed)];
     let url = Url::parse_with_params(&party.provider.url("/authorize"), query).unwrap();
     let stuck = party.provider.approve(url.as_str(), "alice").await;

@@ -104,23 +104,23 @@ impl Party {
     }
 
     async fn user_of(&self, token: &str) -> Option<String> {
-        let answer = self.get("/api/me", token).await;
-        json(&answer)["user"].as_str().map(str::to_owned)
+        let response = self.get("/api/me", token).await;
+        json(&response)["user"].as_str().map(str::to_owned)
     }
 }
 
-fn json(answer: &Response<Bytes>) -> Value {
-    serde_json::from_slice(answer.body()).unwrap_or_default()
+fn json(response: &Response<Bytes>) -> Value {
+    serde_json::from_slice(response.body()).unwrap_or_default()
 }
 
-fn tokens(answer: &Response<Bytes>) -> Tokens {
-    let answer = json(answer);
-    let text = |member: &str| answer[member].as_str().unwrap_or_default().to_owned();
+fn tokens(response: &Response<Bytes>) -> Tokens {
+    let response = json(response);
+    let text = |member: &str| response[member].as_str().unwrap_or_default().to_owned();
     Tokens { access: text("access_token"), refresh: text("refresh_token") }
 }
 
-fn error(answer: &Response<Bytes>) -> String {
-    json(answer)["error"].as_str().unwrap_or_default().to_owned()
+fn error(response: &Response<Bytes>) -> String {
+    json(response)["error"].as_str().unwrap_or_default().to_owned()
 }
 
 fn query(url: &Url, name: &str) -> Option<String> {

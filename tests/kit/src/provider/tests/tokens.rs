@@ -40,9 +40,9 @@ async fn without_rotation_the_first_token_stays_valid_and_is_never_sent_again() 
     let party = Party::with(MockProvider::builder().rotation(Rotation::None)).await;
     let first = party.connect("alice").await;
     for _ in 0..2 {
-        let answer = party.refresh(&first.refresh).await.unwrap();
-        assert_eq!(answer.status(), 200);
-        assert_eq!(json(&answer).get("refresh_token"), None);
+        let response = party.refresh(&first.refresh).await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(json(&response).get("refresh_token"), None);
     }
 }
 
@@ -111,8 +111,8 @@ async fn a_refresh_token_is_useless_to_another_client() {
     party.provider.register(Client::new("other", "s"));
     let form =
         [("client_id", "other"), ("client_secret", "s"), ("grant_type", "refresh_token"), ("refresh_token", &alice.refresh)];
-    let answer = party.post_as("/token", &[], &form).await.unwrap();
-    assert_eq!(error(&answer), "invalid_grant");
+    let response = party.post_as("/token", &[], &form).await.unwrap();
+    assert_eq!(error(&response), "invalid_grant");
     assert!(party.provider.accepts_refresh_token(&alice.refresh));
 }
 
@@ -120,12 +120,12 @@ async fn a_refresh_token_is_useless_to_another_client() {
 async fn a_client_credentials_token_has_no_user_and_cannot_be_refreshed() {
     let party = Party::new().await;
     let form = [("grant_type", "client_credentials"), ("scope", "files.read")];
-    let answer = party.post("/token", &form).await.unwrap();
-    assert_eq!(json(&answer).get("refresh_token"), None);
-    let me = json(&party.get("/api/me", &tokens(&answer).access).await);
+    let response = party.post("/token", &form).await.unwrap();
+    assert_eq!(json(&response).get("refresh_token"), None);
+    let me = json(&party.get("/api/me", &tokens(&response).access).await);
     assert_eq!(me["user"], Value::Null);
     assert_eq!(me["client_id"], "demo");
-    assert_eq!(party.get("/userinfo", &tokens(&answer).access).await.status(), 401);
+    assert_eq!(party.get("/userinfo", &tokens(&response).access).await.status(), 401);
 }
 
 #[tokio::test]
