@@ -516,7 +516,7 @@ async fn r26_tokens_that_cannot_be_sealed_are_revoked_later() {
         async move { node.complete(callback).await.unwrap().outcome }
     });
     gate.arrived(1).await;
-    app.vault.fail(Some(VaultError::NoEntropy));
+    app.vault.fail(Some(VaultError::RandomUnavailable));
     gate.open();
     assert_eq!(completing.await.unwrap(), failed(FailureCode::Internal));
     assert_eq!(app.kind("alice").await, StatusKind::NotConnected);
@@ -633,9 +633,9 @@ async fn r59_requests_to_the_callback_are_counted_per_address_before_they_are_pa
     let app = TestApp::new().await;
     let started = app.start("alice", &drive()).await;
     let before = app.record(started.flow_id).await;
-    assert_eq!(app.node.admit_callback("192.0.2.1").await, Ok(()));
+    assert_eq!(app.node.count_callback("192.0.2.1").await, Ok(()));
     app.limiter.refuse(Duration::from_secs(9));
-    let refused = app.node.admit_callback("192.0.2.1").await.unwrap_err();
+    let refused = app.node.count_callback("192.0.2.1").await.unwrap_err();
     assert_eq!(refused, CallbackRefused::RateLimited { retry_after: Duration::from_secs(9) });
     assert_eq!(refused.code(), "rate_limited");
     let counted = ("address:192.0.2.1".to_owned(), Limit::Callback);

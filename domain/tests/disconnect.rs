@@ -514,7 +514,7 @@ async fn r53_grants_of_removed_users_are_revoked_even_if_sealing_fails_at_that_t
     let app = TestApp::new().await;
     app.provider.respond_to_exchange(Ok(tokens("a", Some("r"))));
     let id = app.connect("alice").await;
-    app.vault.fail(Some(VaultError::NoEntropy));
+    app.vault.fail(Some(VaultError::RandomUnavailable));
     app.node.remove_user(Actor::System, &user("alice")).await.unwrap();
     assert_eq!(app.record(id).await.state, StateKind::Revoked, "a termination requires no cryptography");
     app.vault.fail(None);

@@ -229,7 +229,7 @@ async fn lesson_12_refreshed_tokens_that_cannot_be_sealed_are_kept_as_well() {
     let gate = app.provider.hold(Operation::Refresh);
     let caller = spawn_token(&app.node, "alice");
     gate.arrived(1).await;
-    app.vault.fail(Some(VaultError::NoEntropy));
+    app.vault.fail(Some(VaultError::RandomUnavailable));
     gate.open();
     assert!(app.drive(caller).await.unwrap().is_err());
     assert_eq!(app.node.pending_commits(), 1);

@@ -341,7 +341,7 @@ async fn r74_without_randomness_or_sealing_no_flow_is_left() {
     app.random.set_failing(true);
     assert_eq!(app.try_start(request("alice", &drive())).await.err(), Some(StartError::Internal));
     app.random.set_failing(false);
-    app.vault.fail(Some(VaultError::NoEntropy));
+    app.vault.fail(Some(VaultError::RandomUnavailable));
     assert_eq!(app.try_start(request("alice", &drive())).await.err(), Some(StartError::Internal));
     app.vault.fail(None);
     assert!(!has_pending_flow(&app, "alice").await);

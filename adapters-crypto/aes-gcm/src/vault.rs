@@ -60,7 +60,7 @@ impl TokenVault for AesGcmVault {
             return Err(VaultError::OutOfBounds);
         }
         let mut random = [0; RANDOM_LENGTH];
-        self.random.fill(&mut random).map_err(|_| VaultError::NoEntropy)?;
+        self.random.fill(&mut random).map_err(|_| VaultError::RandomUnavailable)?;
         let key = self.keyring.writer();
         let header = Header::new(RecordType::of(associated), version, key.id(), &random);
         let data = associated_data::bytes(&header, &self.deployment, associated)?;

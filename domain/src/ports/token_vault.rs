@@ -107,5 +107,5 @@ pub enum VaultError {
     OutOfBounds,
     /// No randomness.
     #[error("no secure randomness is available")]
-    NoEntropy,
+    RandomUnavailable,
 }

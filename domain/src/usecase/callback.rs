@@ -171,7 +171,7 @@ impl From<StoreError> for Failure {
 
 impl Flows {
     /// Counts a request to the callback before its parameters are parsed.
-    pub(super) async fn admit_callback(&self, address: &str) -> Result<(), CallbackRefused> {
+    pub(super) async fn count_callback(&self, address: &str) -> Result<(), CallbackRefused> {
         Ok(limit_address(&*self.limiter, address, Operation::Callback).await?)
     }
 

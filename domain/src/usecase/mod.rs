@@ -180,8 +180,8 @@ impl Connections {
     }
 
     /// Counts a request to the callback from an address, before its parameters are parsed.
-    pub async fn admit_callback(&self, address: &str) -> Result<(), CallbackRefused> {
-        self.flows.admit_callback(address).await
+    pub async fn count_callback(&self, address: &str) -> Result<(), CallbackRefused> {
+        self.flows.count_callback(address).await
     }
 
     /// Completes a flow. The work is detached: a closed connection does not stop it.

@@ -77,7 +77,7 @@ fn r74_without_randomness_sealing_fails_and_opening_works() {
     let sealed = vault().seal(&grant(), 1, &secret("token")).unwrap();
     let ring = Keyring::new(&key(2), &[key(1)]).unwrap();
     let vault = AesGcmVault::new(ring, DEPLOYMENT, Arc::new(Failing));
-    assert_eq!(vault.seal(&grant(), 1, &secret("token")), Err(VaultError::NoEntropy));
+    assert_eq!(vault.seal(&grant(), 1, &secret("token")), Err(VaultError::RandomUnavailable));
     assert!(vault.open(&grant(), &sealed).is_ok());
     assert_eq!(RootKey::generate(&Failing).err(), Some(RandomUnavailable));
 }

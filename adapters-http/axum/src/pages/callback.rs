@@ -60,7 +60,7 @@ async fn callback(app: &App, request: Request, callback_id: Option<CallbackId>) 
     }
     let Ok(address) = ClientAddress::from_request_parts(&mut parts, app).await;
     if let Some(address) = address.0
-        && let Err(refused) = app.api.connections.admit_callback(&address.to_string()).await
+        && let Err(refused) = app.api.connections.count_callback(&address.to_string()).await
     {
         return refusal(app, &refused, &correlation);
     }
@@ -75,7 +75,7 @@ async fn callback(app: &App, request: Request, callback_id: Option<CallbackId>) 
     };
     let request = CallbackRequest {
         user: user.id,
-        // Counted by `admit_callback`.
+        // Counted by `count_callback`.
         flow_cookies: app.cookies.flow_secrets(&parts.headers),
         callback_id,
         state: params.state,
