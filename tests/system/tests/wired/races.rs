@@ -94,14 +94,13 @@ async fn r36_r38_many_expiries_on_three_nodes_never_reuse_a_refresh_token() {
     let second = app.deployment.host().await.unwrap();
     let process = app.deployment.process(TEST_NODE).await.unwrap();
     let alice = app.connected("alice", DRIVE).await;
-    let tabs = [alice.clone(), alice.at(second.address), alice.at(process.address)];
+    let mut tabs = [alice.clone(), alice.at(second.address), alice.at(process.address)];
     let expiries = if is_long() { 10_000 } else { 40 };
     for expiry in 1..=expiries {
         app.expire_access_tokens();
         if expiry % 50 == 0 {
             app.provider.clear_ledger();
         }
-        let mut tabs = tabs.clone();
         // Sessions end after a day of the moved clock.
         if expiry % 40 == 0 {
             for tab in &mut tabs {
