@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::sync::LazyLock;
 
 use async_trait::async_trait;
-use grantry_domain::authorization::{Authorization, AuthorizationId, ConnectionView, INTERRUPTED_AFTER, State, StateKind};
+use grantry_domain::authorization::{Authorization, AuthorizationId, ConnectionView, State, StateKind};
 use grantry_domain::connector::{ConnectorId, ConnectorKey, Incarnation};
 use grantry_domain::identity::{ConnectionName, SpaceId, UserId};
 use grantry_domain::ports::{
@@ -191,7 +191,8 @@ fn statuses(
 
 /// Adds an authorization to the row of its connection, if it is newer than the one of its kind there.
 fn add_to(connections: &mut Vec<ConnectionView>, authorization: Authorization, now: Timestamp) {
-    if is_over(&authorization, now) {
+    // A flow that has timed out or was interrupted is not pending, swept or not.
+    if authorization.is_flow() && !authorization.clone().at(now).is_flow() {
         return;
     }
     let name = &authorization.owner().connection;
@@ -214,18 +215,6 @@ fn add_to(connections: &mut Vec<ConnectionView>, authorization: Authorization, n
 /// Orders former grants by their consent, flows by their start.
 fn by_age(left: &Authorization, right: &Authorization) -> Ordering {
     (left.authorized_at(), left.id()).cmp(&(right.authorized_at(), right.id()))
-}
-
-/// Whether a flow has timed out or was interrupted, swept or not.
-fn is_over(authorization: &Authorization, now: Timestamp) -> bool {
-    match authorization.state() {
-        State::Initiated(flow) => now >= flow.deadline(),
-        State::AwaitingCallback(flow) => match flow.consumed_at() {
-            Some(consumed) => now >= consumed.plus(INTERRUPTED_AFTER),
-            None => now >= flow.deadline(),
-        },
-        State::Authorized(_) | State::Expired(_) | State::Revoked(_) => false,
-    }
 }
 
 fn page(
