@@ -8,7 +8,7 @@ use crate::authorization::Reason;
 use crate::connector::{Connector, Epoch, Incarnation};
 use crate::encoding::sha256;
 use crate::identity::ConnectionName;
-use crate::ports::{AuthorizationServer, ProviderError, Spawner, StoreClock};
+use crate::ports::{AuthorizationServer, ProviderError, ProviderErrorKind, Spawner, StoreClock};
 use crate::provider::{BindingDigest, Origin};
 use crate::secret::Secret;
 use crate::time::Timestamp;
@@ -132,7 +132,7 @@ impl ClientCredentialsCache {
         let (settings, _) = self.settings.of(connector).map_err(|_| TokenError::Misconfigured)?;
         let redirect_uri = self.settings.redirect_uri(connector, settings.callback);
         let provider = self.ports.provider.resolve(&settings, &redirect_uri, &connector.config.settings).await;
-        let provider = provider.map_err(unavailable)?;
+        let provider = provider.map_err(|error| unavailable(&error))?;
         let needs_secret = settings.authentication.needs_secret();
         let client = self.sealer.client_credentials(connector.incarnation, connector.epoch, needs_secret).await;
         let client = client.map_err(|problem| match problem {
@@ -145,7 +145,7 @@ impl ClientCredentialsCache {
             if error.is_misconfiguration() {
                 self.breaker.open(connector, now);
             }
-            unavailable(error)
+            unavailable(&error)
         })?;
         let expires_at = expiry(response.lifetime, now, self.policy.assumed_lifetime);
         let cached = CachedToken {
@@ -172,17 +172,17 @@ impl ClientCredentialsCache {
     }
 }
 
-fn unavailable(error: ProviderError) -> TokenError {
-    match error {
-        ProviderError::ClientRefused
-        | ProviderError::NotAllowed
-        | ProviderError::BadMetadata
-        | ProviderError::InvalidGrant
-        | ProviderError::OtherOauthError => TokenError::Misconfigured,
-        ProviderError::Throttled { retry_after, .. } => {
+fn unavailable(error: &ProviderError) -> TokenError {
+    match error.kind {
+        ProviderErrorKind::ClientRefused
+        | ProviderErrorKind::NotAllowed
+        | ProviderErrorKind::BadMetadata
+        | ProviderErrorKind::InvalidGrant
+        | ProviderErrorKind::OtherOauthError => TokenError::Misconfigured,
+        ProviderErrorKind::Throttled { retry_after, .. } => {
             TokenError::Unavailable { retry_after: retry_after.unwrap_or(RETRY_AFTER) }
         }
-        ProviderError::NotSent | ProviderError::NoResponse | ProviderError::Malformed => {
+        ProviderErrorKind::NotSent | ProviderErrorKind::NoResponse | ProviderErrorKind::Malformed => {
             TokenError::Unavailable { retry_after: RETRY_AFTER }
         }
     }

@@ -8,8 +8,8 @@ use futures_util::FutureExt;
 use crate::authorization::{AuthorizationId, AuthorizationKey, GrantSecrets, RevocationOutcome};
 use crate::ports::{
     AuditEvent, AuditKind, AuditOutcome, AuthorizationQueries, AuthorizationServer, ClientCredentials, ProviderError,
-    RevocationJob, RevocationQueue, RevocationResponse, RevocationUpdate, SecureRandom, Spawner, StoreClock, StoreError,
-    TokenKind, UnclaimedTokens,
+    ProviderErrorKind, RevocationJob, RevocationQueue, RevocationResponse, RevocationUpdate, SecureRandom, Spawner,
+    StoreClock, StoreError, TokenKind, UnclaimedTokens,
 };
 use crate::secret::Secret;
 use crate::time::Timestamp;
@@ -227,8 +227,7 @@ impl RevocationWorker {
             Err(error) if error.is_misconfiguration() && job.attempts >= REFUSED_ATTEMPTS => {
                 RevocationUpdate::Completed(RevocationOutcome::Abandoned)
             }
-            Err(ProviderError::Throttled { retry_after, .. }) => self.retry(job, retry_after, in_doubt, now),
-            Err(_) => self.retry(job, None, in_doubt, now),
+            Err(error) => self.retry(job, requested_pause(error.kind), in_doubt, now),
         }
     }
 
@@ -255,11 +254,17 @@ impl RevocationWorker {
                 }
                 Refreshed::Received(Box::new(tokens))
             }
-            Err(ProviderError::NoResponse | ProviderError::NotSent | ProviderError::Malformed) => {
-                Refreshed::Unknown { retry_after: None }
-            }
-            Err(ProviderError::Throttled { retry_after, .. }) => Refreshed::Unknown { retry_after },
-            Err(_) => Refreshed::Refused,
+            Err(error) => match error.kind {
+                ProviderErrorKind::NoResponse
+                | ProviderErrorKind::NotSent
+                | ProviderErrorKind::Malformed
+                | ProviderErrorKind::Throttled { .. } => Refreshed::Unknown { retry_after: requested_pause(error.kind) },
+                ProviderErrorKind::InvalidGrant
+                | ProviderErrorKind::ClientRefused
+                | ProviderErrorKind::OtherOauthError
+                | ProviderErrorKind::NotAllowed
+                | ProviderErrorKind::BadMetadata => Refreshed::Refused,
+            },
         }
     }
 
@@ -311,6 +316,21 @@ impl RevocationWorker {
         let pause = requested.unwrap_or(back_off);
         let pause = if in_doubt { pause.max(self.policy.quarantine) } else { pause };
         RevocationUpdate::Retry { at: now.plus(pause).min(self.abandon_at(job)) }
+    }
+}
+
+/// When the provider accepts another request, if it names an instant.
+fn requested_pause(kind: ProviderErrorKind) -> Option<Duration> {
+    match kind {
+        ProviderErrorKind::Throttled { retry_after, .. } => retry_after,
+        ProviderErrorKind::InvalidGrant
+        | ProviderErrorKind::ClientRefused
+        | ProviderErrorKind::OtherOauthError
+        | ProviderErrorKind::NotAllowed
+        | ProviderErrorKind::NotSent
+        | ProviderErrorKind::NoResponse
+        | ProviderErrorKind::Malformed
+        | ProviderErrorKind::BadMetadata => None,
     }
 }
 

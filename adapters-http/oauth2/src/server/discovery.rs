@@ -1,10 +1,11 @@
 //! Issuer mode: reads endpoints from the issuer's metadata (RFC 8414, OIDC Discovery). Also freezes the endpoints
 //! of a flow.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_domain::ports::ProviderError;
+use grantry_domain::ports::{ProviderError, ProviderErrorKind};
 use grantry_domain::provider::{BindingKind, Endpoints, ProviderSettings, ProviderSnapshot};
 use http::StatusCode;
 use moka::future::Cache;
@@ -41,7 +42,9 @@ impl Oauth2Server {
             // Connectors in issuer mode share one redirect URI. That is safe only if every authorization response contains
             // `iss` (RFC 9700 §4.4.2.1), so a response without it is refused.
             (None, Some(issuer)) => (Endpoints::clone(&*self.discovered(issuer).await?), true),
-            (None, None) => return Err(ProviderError::BadMetadata),
+            (None, None) => {
+                return Err(bad("the connector has neither an issuer nor endpoints"));
+            }
         };
         debug_assert_eq!(settings.endpoints.is_none(), settings.kind == BindingKind::Issuer);
         for url in all_urls(&endpoints) {
@@ -66,13 +69,13 @@ impl Oauth2Server {
 
     async fn discovered(&self, issuer: &str) -> Result<Arc<Endpoints>, ProviderError> {
         let fetch = async { self.fetch_metadata(issuer).await.map(Arc::new) };
-        self.discovery.0.try_get_with_by_ref(issuer, fetch).await.map_err(|error| *error)
+        self.discovery.0.try_get_with_by_ref(issuer, fetch).await.map_err(|error| ProviderError::clone(&error))
     }
 
     /// Requests both well-known URLs in turn. A URL without a document does not end the search; an invalid document does.
     async fn fetch_metadata(&self, issuer: &str) -> Result<Endpoints, ProviderError> {
         self.allowed(issuer)?;
-        let mut last = ProviderError::BadMetadata;
+        let mut last = bad(NO_DOCUMENT);
         for url in well_known(issuer) {
             let response = self.get_json(&url, None).await?;
             match document(&response) {
@@ -84,20 +87,25 @@ impl Oauth2Server {
     }
 
     fn read_metadata(&self, body: &Object<'_>, issuer: &str) -> Result<Endpoints, ProviderError> {
-        const BAD: ProviderError = ProviderError::BadMetadata;
-        let url = |name: &str| body.string(name).map_err(|_| BAD);
+        let url = |name: &'static str| body.string(name).map_err(|_| bad(format!("{name} of the metadata is not a text")));
+        let required = |name: &'static str| url(name)?.ok_or_else(|| bad(format!("{name} is missing in the metadata")));
         if url("issuer")?.as_deref() != Some(issuer) {
-            return Err(BAD);
+            return Err(bad("the metadata names another issuer; use its exact spelling, or configure the endpoints"));
         }
         let flag = |name: &str| body.get(name).and_then(Value::as_bool) == Some(true);
         // Without `iss` in responses, two issuers cannot be distinguished (RFC 9207 §3). Pushed authorization requests
         // (RFC 9126) are not supported, so an issuer that requires them cannot be used.
-        if !flag("authorization_response_iss_parameter_supported") || flag("require_pushed_authorization_requests") {
-            return Err(BAD);
+        if !flag("authorization_response_iss_parameter_supported") {
+            return Err(bad(
+                "the metadata lacks authorization_response_iss_parameter_supported; configure the endpoints instead",
+            ));
+        }
+        if flag("require_pushed_authorization_requests") {
+            return Err(bad("the issuer requires pushed authorization requests, which are not supported"));
         }
         let endpoints = Endpoints {
-            authorization: url("authorization_endpoint")?.ok_or(BAD)?,
-            token: url("token_endpoint")?.ok_or(BAD)?,
+            authorization: required("authorization_endpoint")?,
+            token: required("token_endpoint")?,
             revocation: url("revocation_endpoint")?,
             userinfo: url("userinfo_endpoint")?,
             jwks: url("jwks_uri")?,
@@ -106,7 +114,7 @@ impl Oauth2Server {
         if all_urls(&endpoints).all(usable) && !has_reserved_query(&endpoints.authorization) {
             Ok(endpoints)
         } else {
-            Err(BAD)
+            Err(bad("the metadata contains an endpoint that the egress policy does not allow or that is not in normal form"))
         }
     }
 }
@@ -127,13 +135,21 @@ fn well_known(issuer: &str) -> [String; 2] {
     [format!("{origin}/.well-known/oauth-authorization-server{path}"), format!("{trimmed}/.well-known/openid-configuration")]
 }
 
+const NO_DOCUMENT: &str =
+    "the issuer publishes no metadata at its well-known URLs; check its spelling, or configure the endpoints";
+
+fn bad(problem: impl Into<Cow<'static, str>>) -> ProviderError {
+    ProviderErrorKind::BadMetadata.because(problem)
+}
+
 /// The document in a response, or the error if there is none.
 fn document(response: &HttpResponse) -> Result<Object<'_>, ProviderError> {
     if response.status != StatusCode::OK {
         let error = oauth_error::from_status(response.status, &response.headers);
-        return Err(error.filter(|error| *error != ProviderError::Malformed).unwrap_or(ProviderError::BadMetadata));
+        let error = error.filter(|error| error.kind != ProviderErrorKind::Malformed);
+        return Err(error.unwrap_or_else(|| bad(NO_DOCUMENT)).with_status(response.status.as_u16()));
     }
-    json::parse_object(&response.body).map_err(|_| ProviderError::BadMetadata)
+    json::parse_object(&response.body).map_err(|_| bad("the metadata is not a JSON object").with_status(200))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Token revocation (RFC 7009), and the variants of vendors.
 
-use grantry_domain::ports::{ClientCredentials, ProviderError, RevocationResponse, TokenKind};
+use grantry_domain::ports::{ClientCredentials, ProviderError, ProviderErrorKind, RevocationResponse, TokenKind};
 use grantry_domain::provider::ProviderSnapshot;
 use grantry_domain::secret::Secret;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
@@ -66,10 +66,10 @@ fn delete(
     struct Body<'a> {
         access_token: &'a str,
     }
-    let access_token = token.expose_text().ok_or(ProviderError::Malformed)?;
+    let access_token = token.expose_text().ok_or(ProviderErrorKind::Malformed)?;
     // A token is visible ASCII, of which an escape takes at most two bytes: the buffer never grows.
     let mut body = Zeroizing::new(Vec::with_capacity(br#"{"access_token":""}"#.len() + 2 * access_token.len()));
-    serde_json::to_writer(&mut *body, &Body { access_token }).map_err(|_| ProviderError::Malformed)?;
+    serde_json::to_writer(&mut *body, &Body { access_token }).map_err(|_| ProviderErrorKind::Malformed)?;
     Ok(HttpRequest {
         method: Method::DELETE,
         url: endpoint.to_owned(),

@@ -1,8 +1,9 @@
 //! Success responses of the token endpoint (RFC 6749 §5.1), with limits on sizes and lifetimes.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use grantry_domain::ports::{Lifetime, ProviderError, TokenResponse};
+use grantry_domain::ports::{Lifetime, ProviderError, ProviderErrorKind, TokenResponse};
 use grantry_domain::provider::Scopes;
 use grantry_domain::secret::Secret;
 use http::StatusCode;
@@ -25,21 +26,27 @@ pub(crate) fn decode(wire: &Wire, response: &HttpResponse) -> Result<TokenRespon
     if response.status != StatusCode::OK {
         return Err(oauth_error::from_response(response, &wire.token.errors));
     }
-    read(wire, response)
+    read(wire, response).map_err(|error| error.with_status(response.status.as_u16()))
 }
 
 fn read(wire: &Wire, response: &HttpResponse) -> Result<TokenResponse, ProviderError> {
-    const MALFORMED: ProviderError = ProviderError::Malformed;
     let body = object(wire.token.response_format, response)?;
     if let Some(code) = oauth_error::error_code(&body) {
-        return Err(if wire.token.error_in_200 { oauth_error::from_code(&code, &wire.token.errors) } else { MALFORMED });
+        return Err(if wire.token.error_in_200 {
+            oauth_error::from_code(&code, &wire.token.errors)
+        } else {
+            malformed("a success that contains the member error")
+        });
     }
     let set = match &wire.token.nested_in {
         None => &body,
-        Some(name) => body.get(name).and_then(Value::as_object).ok_or(MALFORMED)?,
+        Some(name) => body
+            .get(name)
+            .and_then(Value::as_object)
+            .ok_or_else(|| malformed("the member that contains the tokens is missing"))?,
     };
     Ok(TokenResponse {
-        access_token: token(set, "access_token")?.ok_or(MALFORMED)?,
+        access_token: token(set, "access_token")?.ok_or_else(|| malformed("access_token is missing"))?,
         token_type: token_type(set, wire.token.token_type_optional)?,
         refresh_token: token(set, "refresh_token")?,
         lifetime: lifetime(set, &wire.token.access_lifetime)?,
@@ -47,6 +54,11 @@ fn read(wire: &Wire, response: &HttpResponse) -> Result<TokenResponse, ProviderE
         scopes: scopes(set, &wire.scopes)?,
         id_token: token(set, "id_token")?,
     })
+}
+
+/// A response that is not understood.
+fn malformed(problem: impl Into<Cow<'static, str>>) -> ProviderError {
+    ProviderErrorKind::Malformed.because(problem)
 }
 
 fn object(format: ResponseFormat, response: &HttpResponse) -> Result<Object<'_>, ProviderError> {
@@ -59,23 +71,24 @@ fn object(format: ResponseFormat, response: &HttpResponse) -> Result<Object<'_>,
         ResponseFormat::JsonOrForm if is_form() => form::parse_object(&response.body),
         ResponseFormat::Json | ResponseFormat::JsonOrForm => json::parse_object(&response.body),
     };
-    read.map_err(|_| ProviderError::Malformed)
+    read.map_err(|_| malformed("the body is not a valid object of the expected format"))
 }
 
 /// A token of limited length. Only visible ASCII is accepted, so that the token can be sent in a header field.
-fn token(set: &Object<'_>, name: &str) -> Result<Option<Secret>, ProviderError> {
-    let Some(text) = set.text(name).map_err(|_| ProviderError::Malformed)? else { return Ok(None) };
+fn token(set: &Object<'_>, name: &'static str) -> Result<Option<Secret>, ProviderError> {
+    let Some(text) = set.text(name).map_err(|_| malformed(format!("{name} is not a text")))? else { return Ok(None) };
     let token = Text::to_secret(text);
     let is_valid = (1..=MAX_TOKEN).contains(&token.len()) && token.expose().iter().all(u8::is_ascii_graphic);
-    if is_valid { Ok(Some(token)) } else { Err(ProviderError::Malformed) }
+    if is_valid { Ok(Some(token)) } else { Err(malformed(format!("{name} is empty, too long or not visible ASCII"))) }
 }
 
 /// Only bearer tokens are supported (RFC 6749 §7.1). The provider's spelling is kept.
 fn token_type(set: &Object<'_>, optional: bool) -> Result<String, ProviderError> {
-    match set.string("token_type").map_err(|_| ProviderError::Malformed)? {
+    match set.string("token_type").map_err(|_| malformed("token_type is not a text"))? {
         Some(kind) if kind.eq_ignore_ascii_case("bearer") => Ok(kind),
         None if optional => Ok("Bearer".to_owned()),
-        Some(_) | None => Err(ProviderError::Malformed),
+        Some(_) => Err(malformed("token_type is not Bearer")),
+        None => Err(malformed("token_type is missing")),
     }
 }
 
@@ -87,7 +100,7 @@ fn lifetime(set: &Object<'_>, rules: &LifetimeRules) -> Result<Lifetime, Provide
             (None, Absent::Never) => Lifetime::Never,
         });
     };
-    let life = value.as_scalar().and_then(|text| seconds(&text)).ok_or(ProviderError::Malformed)?;
+    let life = value.as_scalar().and_then(|text| seconds(&text)).ok_or_else(|| malformed("a lifetime is not a number"))?;
     Ok(if life.is_zero() && rules.zero_means_never { Lifetime::Never } else { Lifetime::For(life) })
 }
 
@@ -113,15 +126,15 @@ fn scopes(set: &Object<'_>, rules: &ScopeRules) -> Result<Option<Scopes>, Provid
         Some(Value::Text(text)) => vec![text.decode()],
         Some(Value::List(items)) if rules.response_list => {
             let texts: Option<_> = items.iter().map(|item| item.as_text().map(Text::decode)).collect();
-            texts.ok_or(ProviderError::Malformed)?
+            texts.ok_or_else(|| malformed("the list of scopes contains another type than text"))?
         }
         Some(Value::List(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) => {
-            return Err(ProviderError::Malformed);
+            return Err(malformed("the scopes have an unexpected type"));
         }
     };
     let named = || texts.iter().flat_map(|text| ScopeRules::split(&rules.response_separator, text));
     let is_valid = |scope: &str| scope.bytes().all(|byte| byte.is_ascii_graphic());
-    if named().all(is_valid) { Ok(Some(rules.granted(named()))) } else { Err(ProviderError::Malformed) }
+    if named().all(is_valid) { Ok(Some(rules.granted(named()))) } else { Err(malformed("a scope is not visible ASCII")) }
 }
 
 #[cfg(test)]

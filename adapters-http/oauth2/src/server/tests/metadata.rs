@@ -1,6 +1,6 @@
 //! Issuer mode.
 
-use grantry_domain::ports::{AuthorizationServer as _, ProviderError, ProviderProfiles as _};
+use grantry_domain::ports::{AuthorizationServer as _, ProviderErrorKind, ProviderProfiles as _};
 use grantry_domain::provider::{BindingKind, CallbackPath, ProviderSnapshot};
 
 use super::BY_HAND;
@@ -23,9 +23,9 @@ fn valid() -> String {
     document(str::to_owned)
 }
 
-async fn resolve(test: &TestServer, config: &str) -> Result<ProviderSnapshot, ProviderError> {
+async fn resolve(test: &TestServer, config: &str) -> Result<ProviderSnapshot, ProviderErrorKind> {
     let settings = test.profiles.settings(&connector_config(".oauth2", config)).unwrap();
-    test.server.resolve(&settings, REDIRECT_URI, config).await
+    test.server.resolve(&settings, REDIRECT_URI, config).await.map_err(|error| error.kind)
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn r11_an_issuer_that_differs_in_any_character_is_refused() {
         let test = TestServer::new();
         let issuer = format!("\"issuer\":\"{other}\"");
         test.transport.respond(200, document(|text| text.replacen(&format!("\"issuer\":\"{ISSUER}\""), &issuer, 1)));
-        assert_eq!(resolve(&test, CONFIG).await, Err(ProviderError::BadMetadata), "{other}");
+        assert_eq!(resolve(&test, CONFIG).await, Err(ProviderErrorKind::BadMetadata), "{other}");
         assert_eq!(test.transport.sent().len(), 1, "an invalid document ends the search");
     }
 }
@@ -95,7 +95,7 @@ async fn r11_every_endpoint_passes_the_policy() {
         ] {
             let test = TestServer::new();
             test.transport.respond(200, document(|text| text.replace(&format!("https://as.example/{name}"), bad)));
-            assert_eq!(resolve(&test, CONFIG).await, Err(ProviderError::BadMetadata), "{name} {bad}");
+            assert_eq!(resolve(&test, CONFIG).await, Err(ProviderErrorKind::BadMetadata), "{name} {bad}");
         }
     }
 }
@@ -115,7 +115,7 @@ async fn r11_incomplete_and_invalid_documents_are_refused() {
         let broken = document(|text| text.replacen(from, to, 1));
         assert_ne!(broken, valid());
         test.transport.respond(200, broken.clone()).respond(200, broken);
-        assert_eq!(resolve(&test, CONFIG).await, Err(ProviderError::BadMetadata), "{to}");
+        assert_eq!(resolve(&test, CONFIG).await, Err(ProviderErrorKind::BadMetadata), "{to}");
     }
 }
 
@@ -126,7 +126,7 @@ async fn r10_an_issuer_that_does_not_announce_iss_is_refused() {
     for value in ["false", "null", "\"true\"", "1"] {
         let test = TestServer::new();
         test.transport.respond(200, document(|text| text.replace("supported\":true", &format!("supported\":{value}"))));
-        assert_eq!(resolve(&test, CONFIG).await, Err(ProviderError::BadMetadata), "{value}");
+        assert_eq!(resolve(&test, CONFIG).await, Err(ProviderErrorKind::BadMetadata), "{value}");
     }
 }
 
@@ -134,11 +134,11 @@ async fn r10_an_issuer_that_does_not_announce_iss_is_refused() {
 async fn errors_are_distinguished_and_not_cached() {
     let test = TestServer::new();
     test.transport.fail(TransportError::NotSent);
-    assert_eq!(resolve(&test, CONFIG).await, Err(ProviderError::NotSent));
+    assert_eq!(resolve(&test, CONFIG).await, Err(ProviderErrorKind::NotSent));
     test.transport.respond(503, "").respond(503, "");
-    assert_eq!(resolve(&test, CONFIG).await, Err(ProviderError::NoResponse));
+    assert_eq!(resolve(&test, CONFIG).await, Err(ProviderErrorKind::NoResponse));
     test.transport.respond(404, "").respond(404, "");
-    assert_eq!(resolve(&test, CONFIG).await, Err(ProviderError::BadMetadata));
+    assert_eq!(resolve(&test, CONFIG).await, Err(ProviderErrorKind::BadMetadata));
     test.transport.respond(200, valid());
     assert!(resolve(&test, CONFIG).await.is_ok());
 }
@@ -159,7 +159,7 @@ async fn lesson_25_configured_endpoints_are_checked_again_at_start() {
     for allowed in [["as.example"], ["api.example"], ["other.example"]] {
         let narrow = TestServer::with(EgressPolicy::new(&allowed, &[]).unwrap(), ProfileOptions::default());
         let resolved = narrow.server.resolve(&settings, REDIRECT_URI, BY_HAND).await;
-        assert_eq!(resolved, Err(ProviderError::NotAllowed), "{allowed:?}");
+        assert_eq!(resolved.map_err(|error| error.kind), Err(ProviderErrorKind::NotAllowed), "{allowed:?}");
     }
     assert!(wide.server.resolve(&settings, REDIRECT_URI, BY_HAND).await.is_ok());
     assert!(wide.transport.sent().is_empty(), "configured endpoints need no request");
@@ -170,6 +170,9 @@ async fn lesson_25_no_request_goes_to_an_issuer_outside_the_policy() {
     let wide = TestServer::new();
     let settings = wide.profiles.settings(&connector_config(".oauth2", CONFIG)).unwrap();
     let narrow = TestServer::with(EgressPolicy::new(&["api.example"], &[]).unwrap(), ProfileOptions::default());
-    assert_eq!(narrow.server.resolve(&settings, REDIRECT_URI, CONFIG).await, Err(ProviderError::NotAllowed));
+    assert_eq!(
+        narrow.server.resolve(&settings, REDIRECT_URI, CONFIG).await.map_err(|error| error.kind),
+        Err(ProviderErrorKind::NotAllowed)
+    );
     assert!(narrow.transport.sent().is_empty());
 }

@@ -6,23 +6,23 @@ use super::*;
 use crate::fake_transport::{response, text};
 use crate::profile::rules::Absent;
 
-const MALFORMED: ProviderError = ProviderError::Malformed;
+const MALFORMED: ProviderErrorKind = ProviderErrorKind::Malformed;
 
 fn read_with(
     wire: &Wire,
     status: u16,
     headers: &[(&'static str, &str)],
     body: &str,
-) -> Result<TokenResponse, ProviderError> {
+) -> Result<TokenResponse, ProviderErrorKind> {
     let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-    decode(wire, &response(status, &headers, body.as_bytes().to_vec()))
+    decode(wire, &response(status, &headers, body.as_bytes().to_vec())).map_err(|error| error.kind)
 }
 
-fn standard(body: &str) -> Result<TokenResponse, ProviderError> {
+fn standard(body: &str) -> Result<TokenResponse, ProviderErrorKind> {
     read_with(&Wire::default(), 200, &[], body)
 }
 
-fn error(response: Result<TokenResponse, ProviderError>) -> ProviderError {
+fn error(response: Result<TokenResponse, ProviderErrorKind>) -> ProviderErrorKind {
     response.err().expect("an error")
 }
 
@@ -130,9 +130,9 @@ fn lesson_09_errors_with_status_200_only_where_declared() {
     let mut wire = Wire::default();
     assert_eq!(error(read_with(&wire, 200, &[], body)), MALFORMED);
     wire.token.error_in_200 = true;
-    assert_eq!(error(read_with(&wire, 200, &[], body)), ProviderError::OtherOauthError);
+    assert_eq!(error(read_with(&wire, 200, &[], body)), ProviderErrorKind::OtherOauthError);
     wire.token.errors.insert("bad_refresh_token".to_owned(), "invalid_grant".to_owned());
-    assert_eq!(error(read_with(&wire, 200, &[], body)), ProviderError::InvalidGrant);
+    assert_eq!(error(read_with(&wire, 200, &[], body)), ProviderErrorKind::InvalidGrant);
     assert_eq!(error(read_with(&wire, 200, &[], r#"{"error":{}}"#)), MALFORMED);
 }
 
