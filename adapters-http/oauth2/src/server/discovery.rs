@@ -9,6 +9,7 @@ use grantry_domain::provider::{BindingKind, Endpoints, ProviderSettings, Provide
 use http::StatusCode;
 use moka::future::Cache;
 
+use super::token_response::MAX_RESPONSE;
 use super::{Oauth2Server, oauth_error};
 use crate::codec::{Object, Value, json};
 use crate::profile::has_reserved_query;
@@ -74,7 +75,7 @@ impl Oauth2Server {
         self.allowed(issuer)?;
         let mut last = ProviderError::BadMetadata;
         for url in well_known(issuer) {
-            let response = self.get_json(&url, None).await?;
+            let response = self.get_json(&url, None, MAX_RESPONSE).await?;
             match document(&response) {
                 Ok(body) => return self.read_metadata(&body, issuer),
                 Err(error) => last = error,

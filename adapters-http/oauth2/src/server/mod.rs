@@ -26,7 +26,6 @@ use http::{HeaderMap, HeaderValue, Method};
 pub(crate) use self::client_auth::bearer;
 use self::discovery::Discovery;
 use self::keys::KeySets;
-use self::token_response::MAX_RESPONSE;
 use crate::profile::rules::Wire;
 use crate::profile::{ParsedConnector, Profiles};
 use crate::transport::{HttpRequest, HttpResponse, HttpTransport};
@@ -61,14 +60,14 @@ impl Oauth2Server {
         self.profiles.policy().check(url).map(drop).map_err(|_| ProviderError::NotAllowed)
     }
 
-    async fn get_json(&self, url: &str, authorization: Option<Secret>) -> Result<HttpResponse, ProviderError> {
+    async fn get_json(&self, url: &str, authorization: Option<Secret>, max_body: usize) -> Result<HttpResponse, ProviderError> {
         self.send(HttpRequest {
             method: Method::GET,
             url: url.to_owned(),
             headers: HeaderMap::from_iter([(ACCEPT, JSON), (USER_AGENT, AGENT)]),
             authorization,
             body: None,
-            max_body: MAX_RESPONSE,
+            max_body,
         })
         .await
     }

@@ -7,7 +7,7 @@ use grantry_domain::ports::ProviderError;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 
-use crate::codec::{Object, json};
+use crate::codec::{BodyText, Object, json};
 use crate::transport::{HttpResponse, TransportError};
 
 /// Maximum accepted value of `Retry-After`.
@@ -44,7 +44,8 @@ pub(crate) fn from_response(response: &HttpResponse, aliases: &BTreeMap<String, 
     if let Some(error) = from_status(response.status, &response.headers) {
         return error;
     }
-    match json::parse_object(&response.body).ok().and_then(|body| error_code(&body)) {
+    let text = BodyText::of(&response.body);
+    match json::parse_tolerant(&text).ok().and_then(|body| error_code(&body)) {
         Some(code) => from_code(&code, aliases),
         None if response.status == StatusCode::UNAUTHORIZED => ProviderError::ClientRefused,
         None => ProviderError::Malformed,
@@ -53,9 +54,27 @@ pub(crate) fn from_response(response: &HttpResponse, aliases: &BTreeMap<String, 
 
 /// The `error` member, if it is well formed (RFC 6749 §5.2).
 pub(crate) fn error_code(body: &Object<'_>) -> Option<String> {
-    let code = body.string("error").ok().flatten()?;
+    // Of two errors it is not determined which one counts.
+    let code = body.string("error").ok().flatten().filter(|_| !body.repeats("error"))?;
     let plain = |byte: u8| (0x20..=0x7e).contains(&byte) && byte != b'"' && byte != b'\\';
     (!code.is_empty() && code.len() <= 128 && code.bytes().all(plain)).then_some(code)
+}
+
+/// Whether the `error` member is a code of RFC 6749 §4.1.2.1 and §5.2, or of the profile.
+pub(crate) fn is_registered(body: &Object<'_>, aliases: &BTreeMap<String, String>) -> bool {
+    const CODES: [&str; 10] = [
+        "access_denied",
+        "invalid_client",
+        "invalid_grant",
+        "invalid_request",
+        "invalid_scope",
+        "server_error",
+        "temporarily_unavailable",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "unsupported_response_type",
+    ];
+    body.repeats("error") || error_code(body).is_some_and(|code| CODES.contains(&code.as_str()) || aliases.contains_key(&code))
 }
 
 /// Classifies an error code.
