@@ -9,7 +9,7 @@ use grantry_domain::authorization::{
 };
 use grantry_domain::connector::{CallbackId, ProfileId};
 use grantry_domain::identity::ConnectionName;
-use grantry_domain::ports::{AuditKind, Operation as Limit, ProviderError, StoreError, TokenResponse, VaultError};
+use grantry_domain::ports::{AuditKind, Operation as Limit, ProviderErrorKind, StoreError, TokenResponse, VaultError};
 use grantry_domain::provider::{BindingKind, CallbackPath, Scopes};
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{CallbackRefused, CallbackRequest, ConnectorDraft, Outcome, StartRequest};
@@ -257,15 +257,15 @@ async fn r24_lesson_05_an_error_without_the_right_user_and_browser_changes_nothi
 #[tokio::test]
 async fn lesson_07_a_failed_exchange_ends_the_flow_and_keeps_the_old_grant() {
     let expected = [
-        (ProviderError::InvalidGrant, FailureCode::ExchangeFailed),
-        (ProviderError::OtherOauthError, FailureCode::ExchangeFailed),
-        (ProviderError::Malformed, FailureCode::ExchangeFailed),
-        (ProviderError::ClientRefused, FailureCode::ProviderMisconfigured),
-        (ProviderError::NotAllowed, FailureCode::ProviderMisconfigured),
-        (ProviderError::BadMetadata, FailureCode::ProviderMisconfigured),
-        (ProviderError::NotSent, FailureCode::ProviderUnavailable),
-        (ProviderError::NoResponse, FailureCode::ProviderUnavailable),
-        (ProviderError::Throttled { retry_after: None, unprocessed: true }, FailureCode::ProviderUnavailable),
+        (ProviderErrorKind::InvalidGrant, FailureCode::ExchangeFailed),
+        (ProviderErrorKind::OtherOauthError, FailureCode::ExchangeFailed),
+        (ProviderErrorKind::Malformed, FailureCode::ExchangeFailed),
+        (ProviderErrorKind::ClientRefused, FailureCode::ProviderMisconfigured),
+        (ProviderErrorKind::NotAllowed, FailureCode::ProviderMisconfigured),
+        (ProviderErrorKind::BadMetadata, FailureCode::ProviderMisconfigured),
+        (ProviderErrorKind::NotSent, FailureCode::ProviderUnavailable),
+        (ProviderErrorKind::NoResponse, FailureCode::ProviderUnavailable),
+        (ProviderErrorKind::Throttled { retry_after: None, unprocessed: true }, FailureCode::ProviderUnavailable),
     ];
     let app = TestApp::new().await;
     let id = app.connect("alice").await;
@@ -400,7 +400,7 @@ async fn r35_the_label_is_compared_after_an_expiry_and_not_after_a_disconnect() 
     let app = TestApp::new().await;
     app.provider.set_account(Some(account("alice")));
     app.connect("alice").await;
-    app.provider.respond_to_refresh(Err(ProviderError::InvalidGrant));
+    app.provider.respond_to_refresh(Err(ProviderErrorKind::InvalidGrant));
     app.clock.advance(HOUR);
     assert!(app.token("alice").await.is_err());
     assert_eq!(app.status("alice").await.reason, Some(Reason::RefreshRejected));
@@ -417,7 +417,7 @@ async fn r35_the_label_is_compared_after_an_expiry_and_not_after_a_disconnect() 
 #[tokio::test(start_paused = true)]
 async fn a_foreign_id_token_fails_the_flow_and_an_unavailable_userinfo_endpoint_does_not() {
     let app = TestApp::new().await;
-    for error in [ProviderError::Malformed, ProviderError::BadMetadata] {
+    for error in [ProviderErrorKind::Malformed, ProviderErrorKind::BadMetadata] {
         let started = app.start("alice", &drive()).await;
         app.provider.respond_to_identify(Err(error));
         let outcome = app.complete(callback_of(&started, "alice")).await.outcome;
@@ -426,7 +426,7 @@ async fn a_foreign_id_token_fails_the_flow_and_an_unavailable_userinfo_endpoint_
     quiet().await;
     assert_eq!(app.revoked(), ["refresh-1", "access-1", "refresh-2", "access-2"]);
     let started = app.start("alice", &drive()).await;
-    app.provider.respond_to_identify(Err(ProviderError::NoResponse));
+    app.provider.respond_to_identify(Err(ProviderErrorKind::NoResponse));
     assert_eq!(app.complete(callback_of(&started, "alice")).await.outcome, Outcome::Connected);
     assert_eq!(app.status("alice").await.account, None);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use grantry_domain::authorization::{AuthorizationId, FlowStatus, StateKind, StatusKind};
 use grantry_domain::identity::Actor;
-use grantry_domain::ports::{AuditKind, ProviderError, StoreError, VaultError};
+use grantry_domain::ports::{AuditKind, ProviderErrorKind, StoreError, VaultError};
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{AccessError, CallbackRefused, CancelError, CancelKey, LaunchError};
 use grantry_testkit::doubles::fixtures::space;
@@ -124,7 +124,7 @@ async fn a_failed_launch_is_reported_and_leaves_the_flow() {
     app.vault.fail(Some(VaultError::UnknownKey));
     assert_eq!(launch().await, Err(LaunchError::Internal));
     app.vault.fail(None);
-    app.provider.respond_to_authorization_url(Err(ProviderError::NoResponse));
+    app.provider.respond_to_authorization_url(Err(ProviderErrorKind::NoResponse));
     assert_eq!(launch().await, Err(LaunchError::Internal));
     assert_eq!(launch().await, Ok(()));
     app.clock.advance(Duration::from_mins(10));

@@ -6,7 +6,7 @@ use grantry_domain::authorization::{
     FailureCode, FlowFailure, FlowStatus, ProviderNote, Reason, StateKind, StatusKind, TerminationCause, UserAuthStatus,
 };
 use grantry_domain::identity::{Actor, ConnectionName};
-use grantry_domain::ports::{AuditKind, Operation as Limit, ProviderError, TerminationReport};
+use grantry_domain::ports::{AuditKind, Operation as Limit, ProviderErrorKind, TerminationReport};
 use grantry_domain::usecase::{
     AccessError, ConnectionLabel, DisconnectError, ExecuteError, Execution, GrantFilter, Outcome, StartRequest, TokenError,
 };
@@ -286,7 +286,7 @@ async fn statuses_list_every_connection_with_its_own_flow_and_note() {
     let app = two_connections().await;
     app.try_start(request_named("alice", "third")).await.unwrap();
     app.try_start(request_named("alice", "work")).await.unwrap();
-    app.provider.respond_to_revoke(Err(ProviderError::NotSent));
+    app.provider.respond_to_revoke(Err(ProviderErrorKind::NotSent));
     app.connect_named("alice", "gone").await;
     disconnect(&app, Some("gone")).await.unwrap();
     quiet().await;
@@ -341,7 +341,7 @@ async fn r51_a_revocation_per_user_considers_the_grants_of_every_connection() {
     let app = TestApp::new().await;
     app.profiles.set("{}", |settings| settings.revocation_is_per_user = true);
     app.connect_named("alice", "default").await;
-    app.provider.respond_to_revoke(Err(ProviderError::NotSent));
+    app.provider.respond_to_revoke(Err(ProviderErrorKind::NotSent));
     disconnect(&app, Some("default")).await.unwrap();
     quiet().await;
     assert_eq!(app.revoked().len(), 1, "the failed attempt");
@@ -399,7 +399,7 @@ async fn an_edit_counts_users_and_not_connections() {
 async fn a_connection_that_needs_reauthorization_makes_a_disconnect_ambiguous() {
     let app = two_connections().await;
     app.clock.advance(HOUR);
-    app.provider.respond_to_refresh(Err(ProviderError::InvalidGrant));
+    app.provider.respond_to_refresh(Err(ProviderErrorKind::InvalidGrant));
     token(&app, "work").await.unwrap_err();
     let expected = kinds(&[("default", StatusKind::Connected), ("work", StatusKind::NeedsReauthorization)]);
     assert_eq!(listed(&app).await, expected);
@@ -426,7 +426,7 @@ async fn after_its_default_connection_was_disconnected_the_only_one_left_is_mean
 async fn without_a_name_an_expired_connection_is_not_passed_over() {
     let app = two_connections().await;
     app.clock.advance(HOUR);
-    app.provider.respond_to_refresh(Err(ProviderError::InvalidGrant));
+    app.provider.respond_to_refresh(Err(ProviderErrorKind::InvalidGrant));
     token(&app, "work").await.unwrap_err();
     let refused = TokenError::ConnectionAmbiguous { connections: vec![label("default"), label("work")] };
     assert_eq!(app.token("alice").await, Err(refused.clone()));
@@ -455,7 +455,7 @@ async fn a_default_connection_that_needs_reauthorization_is_not_replaced_by_anot
     let app = two_connections().await;
     set_default(&app, Some("work")).await.unwrap();
     app.clock.advance(HOUR);
-    app.provider.respond_to_refresh(Err(ProviderError::InvalidGrant));
+    app.provider.respond_to_refresh(Err(ProviderErrorKind::InvalidGrant));
     let required = TokenError::AuthorizationRequired { reason: Reason::RefreshRejected, connection: connection("work") };
     for _ in 0..2 {
         assert_eq!(app.token("alice").await, Err(required.clone()));

@@ -8,7 +8,7 @@ use grantry_domain::authorization::{
 use grantry_domain::connector::AuthMode;
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
-    AuditKind, ClientSecretKey, Operation as Limit, ProviderError, RevocationResponse, StoreError, TerminationReport,
+    AuditKind, ClientSecretKey, Operation as Limit, ProviderErrorKind, RevocationResponse, StoreError, TerminationReport,
     TokenKind, VaultError,
 };
 use grantry_domain::secret::Secret;
@@ -27,7 +27,7 @@ async fn disconnect(app: &TestApp, who: &str) -> TerminationReport {
 }
 
 /// A deployment whose user disconnected while the provider fails revocations.
-async fn disconnected_with_errors(errors: usize, error: ProviderError) -> (TestApp, AuthorizationId) {
+async fn disconnected_with_errors(errors: usize, error: ProviderErrorKind) -> (TestApp, AuthorizationId) {
     let app = TestApp::new().await;
     let id = app.connect("alice").await;
     for _ in 0..errors {
@@ -258,7 +258,7 @@ async fn r49_received_tokens_that_cannot_be_stored_are_revoked_all_the_same() {
 
 #[tokio::test(start_paused = true)]
 async fn lesson_19_an_unreachable_provider_does_not_delay_the_disconnect() {
-    let (app, id) = disconnected_with_errors(3, ProviderError::NotSent).await;
+    let (app, id) = disconnected_with_errors(3, ProviderErrorKind::NotSent).await;
     let status = app.status("alice").await;
     assert_eq!((status.kind, status.provider_note), (StatusKind::NotConnected, Some(ProviderNote::RevocationPending)));
     let mut waits = Vec::new();
@@ -279,7 +279,8 @@ async fn r50_retry_after_is_respected_also_beyond_an_hour() {
     for hours in [1, 3, 1000] {
         let requested = hours * HOUR;
         let (app, id) =
-            disconnected_with_errors(1, ProviderError::Throttled { retry_after: Some(requested), unprocessed: false }).await;
+            disconnected_with_errors(1, ProviderErrorKind::Throttled { retry_after: Some(requested), unprocessed: false })
+                .await;
         let (_, wait, _) = due(&app, id).await.unwrap();
         assert_eq!(wait, requested.min(24 * HOUR), "but not after the end of the job");
     }
@@ -287,7 +288,7 @@ async fn r50_retry_after_is_respected_also_beyond_an_hour() {
 
 #[tokio::test(start_paused = true)]
 async fn r50_after_a_day_the_job_is_abandoned_and_the_tokens_are_destroyed() {
-    let (app, id) = disconnected_with_errors(1000, ProviderError::NoResponse).await;
+    let (app, id) = disconnected_with_errors(1000, ProviderErrorKind::NoResponse).await;
     let started = app.now();
     let mut attempts = 1;
     while let Some((_, wait, _)) = due(&app, id).await {
@@ -306,7 +307,7 @@ async fn r50_after_a_day_the_job_is_abandoned_and_the_tokens_are_destroyed() {
 
 #[tokio::test(start_paused = true)]
 async fn r50_a_job_whose_client_is_refused_is_abandoned_earlier() {
-    let (app, id) = disconnected_with_errors(1000, ProviderError::ClientRefused).await;
+    let (app, id) = disconnected_with_errors(1000, ProviderErrorKind::ClientRefused).await;
     let started = app.now();
     while let Some((_, wait, _)) = due(&app, id).await {
         app.clock.advance(wait);
@@ -357,7 +358,7 @@ async fn r50_an_edit_revokes_with_the_client_secret_of_the_epoch_of_the_grant_wh
     app.connect("alice").await;
     let before = app.stored_connector(&drive()).await;
     let old = ClientSecretKey { incarnation: before.incarnation, epoch: before.epoch };
-    app.provider.respond_to_revoke(Err(ProviderError::NotSent));
+    app.provider.respond_to_revoke(Err(ProviderErrorKind::NotSent));
     let edited = ConnectorDraft {
         client_id: Some("client-2".to_owned()),
         client_secret: Some(Secret::from_text("client-secret-2")),
@@ -457,7 +458,7 @@ async fn r51_a_reconnect_before_the_job_is_done_keeps_the_new_grant_valid() {
         let before = app.revoked().len();
         app.provider.set_account(Some(account("alice")));
         app.connect("alice").await;
-        app.provider.respond_to_revoke(Err(ProviderError::NotSent));
+        app.provider.respond_to_revoke(Err(ProviderErrorKind::NotSent));
         disconnect(&app, "alice").await;
         quiet().await;
         app.provider.set_account(Some(account(now)));
@@ -476,9 +477,9 @@ async fn r51_a_reconnect_before_the_job_is_done_keeps_the_new_grant_valid() {
 async fn unclaimed_tokens_are_retried_and_abandoned_like_those_of_a_grant() {
     let app = TestApp::new().await;
     let started = app.start("alice", &drive()).await;
-    app.provider.respond_to_identify(Err(ProviderError::Malformed));
+    app.provider.respond_to_identify(Err(ProviderErrorKind::Malformed));
     for _ in 0..1000 {
-        app.provider.respond_to_revoke(Err(ProviderError::NotSent));
+        app.provider.respond_to_revoke(Err(ProviderErrorKind::NotSent));
     }
     app.complete(callback_of(&started, "alice")).await;
     quiet().await;

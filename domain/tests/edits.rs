@@ -6,7 +6,7 @@ use grantry_domain::authorization::{
 use grantry_domain::connector::{AuthMode, Connector, ConnectorName, ProfileId};
 use grantry_domain::identity::{Actor, Role};
 use grantry_domain::ports::{
-    AuditKind, ClientSecretKey, ClientSecretRecord, EditEffect, ProviderError, RevocationResponse, StoreError, Urls,
+    AuditKind, ClientSecretKey, ClientSecretRecord, EditEffect, ProviderErrorKind, RevocationResponse, StoreError, Urls,
 };
 use grantry_domain::provider::{ClientAuthentication, Endpoints, Origin, ProviderSettings, Scopes};
 use grantry_domain::secret::Secret;
@@ -311,7 +311,7 @@ async fn r53_lesson_20_deleting_a_connector_ends_a_thousand_grants_although_some
         app.connect(who).await;
     }
     for n in 0..300 {
-        let fault = if n % 3 == 0 { Err(ProviderError::NotSent) } else { Ok(RevocationResponse::Done) };
+        let fault = if n % 3 == 0 { Err(ProviderErrorKind::NotSent) } else { Ok(RevocationResponse::Done) };
         app.provider.respond_to_revoke(fault);
     }
     assert_eq!(app.node.delete_connector(&person("ed"), &drive()).await, Ok(1000));
@@ -332,7 +332,7 @@ async fn r54_a_connector_with_the_id_of_a_deleted_one_is_another_connector() {
     let app = TestApp::new().await;
     let id = app.connect("alice").await;
     let first = app.stored_connector(&drive()).await;
-    app.provider.respond_to_revoke(Err(ProviderError::NotSent));
+    app.provider.respond_to_revoke(Err(ProviderErrorKind::NotSent));
     app.node.delete_connector(&person("ed"), &drive()).await.unwrap();
     app.create_connector(&drive(), draft("{}")).await;
     let second = app.stored_connector(&drive()).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use grantry_domain::authorization::{Reason, StatusKind};
-use grantry_domain::ports::{ApiError, ApiRequestRefused, ApiResponse, ProviderError};
+use grantry_domain::ports::{ApiError, ApiRequestRefused, ApiResponse, ProviderErrorKind};
 use grantry_domain::usecase::{AccessError, ExecuteError, Execution, TokenError};
 use grantry_testkit::doubles::fixtures::{connector_key, origin, space, user};
 use grantry_testkit::doubles::{Fault, Method};
@@ -76,11 +76,11 @@ async fn a_failed_refresh_after_a_401_is_reported() {
     let app = TestApp::new().await;
     app.connect("alice").await;
     app.resource.reject_token("access-1");
-    app.provider.respond_to_refresh(Err(ProviderError::NotSent));
+    app.provider.respond_to_refresh(Err(ProviderErrorKind::NotSent));
     let refused = run(&app, "alice").await.unwrap_err();
     assert_eq!(refused.code(), "provider_unavailable");
     app.clock.advance(Duration::from_mins(1));
-    app.provider.respond_to_refresh(Err(ProviderError::InvalidGrant));
+    app.provider.respond_to_refresh(Err(ProviderErrorKind::InvalidGrant));
     let refused = run(&app, "alice").await.unwrap_err();
     assert_eq!(refused, authorization_required(Reason::RefreshRejected).into());
 }

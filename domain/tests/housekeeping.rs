@@ -5,7 +5,7 @@ use std::time::Duration;
 use grantry_domain::authorization::{StateKind, StatusKind, TerminationCause};
 use grantry_domain::identity::{Actor, Role};
 use grantry_domain::ports::{
-    AuditKind, Lifetime, ProviderError, SinkError, StoreError, SweepPolicy, TokenResponse, UserStatus,
+    AuditKind, Lifetime, ProviderErrorKind, SinkError, StoreError, SweepPolicy, TokenResponse, UserStatus,
 };
 use grantry_domain::usecase::{CallbackRefused, CancelKey, HousekeepingError, Outcome, Policy, Progress};
 use grantry_testkit::doubles::fixtures::{connector_key, space, user};
@@ -96,7 +96,7 @@ async fn former_grants_are_kept_while_a_revocation_is_pending() {
         TestApp::with(Policy { sweep: SweepPolicy { ended_grants: HOUR, ..Policy::default().sweep }, ..Policy::default() });
     app.create_connector(&drive(), draft("{}")).await;
     let id = app.connect("alice").await;
-    app.provider.respond_to_revoke(Err(ProviderError::NotSent));
+    app.provider.respond_to_revoke(Err(ProviderErrorKind::NotSent));
     app.node.disconnect(&person("alice"), &drive(), None).await.unwrap();
     quiet().await;
     app.clock.advance(2 * HOUR);

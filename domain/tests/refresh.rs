@@ -8,7 +8,7 @@ use grantry_domain::authorization::{
 };
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
-    AuditKind, ExpectedVersion, LeaseRequest, Lifetime, ProviderError, TokenResponse, VaultError, WriteOutcome,
+    AuditKind, ExpectedVersion, LeaseRequest, Lifetime, ProviderErrorKind, TokenResponse, VaultError, WriteOutcome,
 };
 use grantry_domain::provider::{ClientAuthentication, Endpoints, Scopes};
 use grantry_domain::secret::Secret;
@@ -275,7 +275,7 @@ async fn r39_lesson_14_invalid_grant_ends_the_grant_with_its_reason() {
     let app = TestApp::new().await;
     let id = app.connect("alice").await;
     app.clock.advance(HOUR);
-    app.provider.respond_to_refresh(Err(ProviderError::InvalidGrant));
+    app.provider.respond_to_refresh(Err(ProviderErrorKind::InvalidGrant));
     let refused = authorization_required(Reason::RefreshRejected);
     assert_eq!(app.token("alice").await, Err(refused.clone()));
     let status = app.status("alice").await;
@@ -288,7 +288,7 @@ async fn r39_lesson_14_invalid_grant_ends_the_grant_with_its_reason() {
 
 #[tokio::test(start_paused = true)]
 async fn r39_every_other_error_keeps_the_grant() {
-    let others = PROVIDER_ERRORS.iter().copied().filter(|error| *error != ProviderError::InvalidGrant);
+    let others = PROVIDER_ERRORS.iter().copied().filter(|error| *error != ProviderErrorKind::InvalidGrant);
     for error in others {
         let app = TestApp::new().await;
         let id = app.connect("alice").await;
@@ -318,7 +318,7 @@ async fn r37_r40_in_doubt_there_is_one_attempt_per_quarantine() {
     app.clock.advance(HOUR);
     let since = app.now();
     for attempt in 1..=6 {
-        app.provider.respond_to_refresh(Err(ProviderError::NoResponse));
+        app.provider.respond_to_refresh(Err(ProviderErrorKind::NoResponse));
         unavailable(&app.token("alice").await);
         assert_eq!(app.refreshes(), attempt);
         assert_eq!(app.record(id).await.refresh.in_doubt_since, Some(since), "stored, since the first attempt");
@@ -338,17 +338,17 @@ async fn r37_r40_in_doubt_there_is_one_attempt_per_quarantine() {
 
 #[tokio::test]
 async fn r37_an_error_of_a_later_request_does_not_clear_the_in_doubt_mark() {
-    let known: [ProviderError; 4] = [
-        ProviderError::NotSent,
-        ProviderError::NotAllowed,
-        ProviderError::ClientRefused,
-        ProviderError::Throttled { retry_after: None, unprocessed: true },
+    let known: [ProviderErrorKind; 4] = [
+        ProviderErrorKind::NotSent,
+        ProviderErrorKind::NotAllowed,
+        ProviderErrorKind::ClientRefused,
+        ProviderErrorKind::Throttled { retry_after: None, unprocessed: true },
     ];
     for error in known {
         let app = TestApp::new().await;
         let id = app.connect("alice").await;
         app.clock.advance(HOUR);
-        app.provider.respond_to_refresh(Err(ProviderError::NoResponse));
+        app.provider.respond_to_refresh(Err(ProviderErrorKind::NoResponse));
         app.token("alice").await.unwrap_err();
         app.clock.advance(Duration::from_mins(3));
         app.provider.respond_to_refresh(Err(error));
@@ -363,13 +363,13 @@ async fn r40_in_doubt_a_token_that_is_still_valid_is_issued() {
     let app = TestApp::new().await;
     app.connect("alice").await;
     app.clock.advance(HOUR - Duration::from_mins(1));
-    app.provider.respond_to_refresh(Err(ProviderError::NoResponse));
+    app.provider.respond_to_refresh(Err(ProviderErrorKind::NoResponse));
     for _ in 0..3 {
         assert_eq!(app.token("alice").await.as_deref(), Ok("access-1"));
     }
     assert_eq!(app.refreshes(), 1);
     app.clock.advance(Duration::from_mins(1) - Duration::from_millis(1));
-    app.provider.respond_to_refresh(Err(ProviderError::NoResponse));
+    app.provider.respond_to_refresh(Err(ProviderErrorKind::NoResponse));
     assert_eq!(app.token("alice").await.as_deref(), Ok("access-1"), "until its expiry");
     app.clock.advance(Duration::from_millis(1));
     unavailable(&app.token("alice").await);
@@ -432,7 +432,7 @@ async fn r38_r41_a_response_after_the_end_of_the_lease_never_overwrites_newer_to
 async fn r39_lesson_13_a_late_invalid_grant_does_not_end_a_grant_that_was_refreshed() {
     let app = TestApp::new().await;
     let slow = Arc::new(ScriptedAuthorizationServer::default());
-    slow.respond_to_refresh(Err(ProviderError::InvalidGrant));
+    slow.respond_to_refresh(Err(ProviderErrorKind::InvalidGrant));
     let stopped = stopped_with_the_lease(&app, &slow).await;
     app.clock.advance(Duration::from_mins(1));
     assert_eq!(app.token("alice").await.as_deref(), Ok("access-2"));
@@ -493,7 +493,7 @@ async fn r36_an_implausibly_long_lease_counts_as_in_doubt() {
     let row = app.record(id).await;
     let request = LeaseRequest { id, revision: row.revision, holder: [7; 16], length: 1000 * HOUR, longest: 2000 * HOUR };
     app.stored.leases.take_lease(request).await.unwrap();
-    app.provider.respond_to_refresh(Err(ProviderError::NotSent));
+    app.provider.respond_to_refresh(Err(ProviderErrorKind::NotSent));
     unavailable(&app.token("alice").await);
     assert!(app.record(id).await.refresh.in_doubt_since.is_some());
 }
@@ -592,7 +592,7 @@ async fn lesson_27_retry_after_is_respected() {
         app.connect("alice").await;
         app.clock.advance(HOUR);
         let requested = Duration::from_mins(10);
-        app.provider.respond_to_refresh(Err(ProviderError::Throttled { retry_after: Some(requested), unprocessed }));
+        app.provider.respond_to_refresh(Err(ProviderErrorKind::Throttled { retry_after: Some(requested), unprocessed }));
         let wait = unavailable(&app.token("alice").await);
         assert!(wait >= requested, "{wait:?}");
         app.clock.advance(requested - SECOND);
@@ -609,7 +609,7 @@ async fn a_refused_client_opens_the_circuit_until_the_connector_is_edited() {
     app.connect("alice").await;
     app.connect("bob").await;
     app.clock.advance(HOUR);
-    app.provider.respond_to_refresh(Err(ProviderError::ClientRefused));
+    app.provider.respond_to_refresh(Err(ProviderErrorKind::ClientRefused));
     for who in ["alice", "bob", "alice"] {
         let refused = app.token(who).await;
         assert_eq!(refused, Err(TokenError::Misconfigured));

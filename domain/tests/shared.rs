@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use grantry_domain::authorization::Reason;
 use grantry_domain::connector::AuthMode;
-use grantry_domain::ports::{AuditKind, ProviderError};
+use grantry_domain::ports::{AuditKind, ProviderErrorKind};
 use grantry_domain::provider::ClientAuthentication;
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{AccessError, AccessTokenRequest, ConnectorDraft, TokenError};
@@ -135,8 +135,8 @@ async fn every_failure_has_its_error_and_a_refused_client_opens_the_circuit() {
         app.provider.respond_to_client_credentials(Err(error));
         let refused = app.token("alice").await.unwrap_err();
         let transient = matches!(refused, TokenError::Unavailable { .. });
-        let of_operator =
-            error.is_misconfiguration() || matches!(error, ProviderError::InvalidGrant | ProviderError::OtherOauthError);
+        let of_operator = error.is_misconfiguration()
+            || matches!(error, ProviderErrorKind::InvalidGrant | ProviderErrorKind::OtherOauthError);
         assert_eq!((refused == TokenError::Misconfigured, transient), (of_operator, !of_operator), "{error:?}");
         let again = app.token("alice").await;
         let open = error.is_misconfiguration();
@@ -147,10 +147,12 @@ async fn every_failure_has_its_error_and_a_refused_client_opens_the_circuit() {
     }
     let app = shared_app().await;
     let requested = Duration::from_secs(77);
-    app.provider
-        .respond_to_client_credentials(Err(ProviderError::Throttled { retry_after: Some(requested), unprocessed: true }));
+    app.provider.respond_to_client_credentials(Err(ProviderErrorKind::Throttled {
+        retry_after: Some(requested),
+        unprocessed: true,
+    }));
     assert_eq!(app.token("alice").await, Err(TokenError::Unavailable { retry_after: requested }));
-    app.provider.respond_to_resolve(Err(ProviderError::NotSent));
+    app.provider.respond_to_resolve(Err(ProviderErrorKind::NotSent));
     assert!(matches!(app.token("alice").await, Err(TokenError::Unavailable { .. })));
     app.store.fail_next(Method::ClientSecret, Fault::UNAVAILABLE);
     assert!(matches!(app.token("alice").await, Err(TokenError::Store(_))));

@@ -7,8 +7,8 @@ use grantry_domain::connector::{AuthMode, ProfileId};
 use grantry_domain::encoding::{base64url, sha256};
 use grantry_domain::identity::{Actor, ConnectionName};
 use grantry_domain::ports::{
-    AuditKind, AuthorizationFilter, AuthorizationServer, Operation as Limit, PendingLimits, ProviderError, ProviderProfiles,
-    StoreError, Urls, VaultError,
+    AuditKind, AuthorizationFilter, AuthorizationServer, Operation as Limit, PendingLimits, ProviderErrorKind,
+    ProviderProfiles, StoreError, Urls, VaultError,
 };
 use grantry_domain::provider::{BindingKind, CallbackPath, ProviderSnapshot, Scopes};
 use grantry_domain::usecase::{AccessError, ConnectorDraft, ConnectorError, GrantFilter, Policy, StartError, StartRequest};
@@ -169,7 +169,7 @@ async fn r09_endpoints_of_a_user_never_use_the_shared_callback() {
     app.create_connector(&key, ConnectorDraft { profile: profile(), ..draft("later") }).await;
     app.profiles.set("later", |settings| settings.callback = CallbackPath::Shared);
     let refused = app.try_start(request("alice", &key)).await.err();
-    assert_eq!(refused, Some(StartError::Provider(ProviderError::BadMetadata)));
+    assert_eq!(refused, Some(StartError::Provider(ProviderErrorKind::BadMetadata.into())));
     assert!(urls(&app).is_empty());
     assert!(!has_pending_flow(&app, "alice").await);
 }
@@ -192,7 +192,7 @@ async fn r09_r10_issuer_mode_uses_the_shared_callback_only_with_an_announced_iss
     let announced = app.provider.resolve(&settings, "https://host.example/x", "{}").await.unwrap();
     app.provider.respond_to_resolve(Ok(ProviderSnapshot { issuer_in_response: false, ..announced }));
     let refused = app.try_start(request("alice", &key)).await.err();
-    assert_eq!(refused, Some(StartError::Provider(ProviderError::BadMetadata)));
+    assert_eq!(refused, Some(StartError::Provider(ProviderErrorKind::BadMetadata.into())));
 }
 
 #[tokio::test]
@@ -322,11 +322,11 @@ async fn a_failure_of_the_provider_leaves_no_flow_that_could_be_completed() {
     let app = TestApp::new().await;
     for error in PROVIDER_ERRORS.iter().copied() {
         app.provider.respond_to_resolve(Err(error));
-        assert_eq!(app.try_start(request("alice", &drive())).await.err(), Some(StartError::Provider(error)));
+        assert_eq!(app.try_start(request("alice", &drive())).await.err(), Some(StartError::Provider(error.into())));
         assert!(!has_pending_flow(&app, "alice").await);
         app.provider.respond_to_authorization_url(Err(error));
         let refused = app.try_start(request("alice", &drive())).await.err().unwrap();
-        assert_eq!(refused, StartError::Provider(error));
+        assert_eq!(refused, StartError::Provider(error.into()));
         let expected = if error.is_misconfiguration() { "provider_misconfigured" } else { "provider_unavailable" };
         assert_eq!(refused.code(), expected);
         assert!(!has_pending_flow(&app, "alice").await, "{error:?}");

@@ -8,7 +8,7 @@ use grantry_domain::authorization::{
 };
 use grantry_domain::connector::AuthMode;
 use grantry_domain::identity::{Actor, ConnectionName};
-use grantry_domain::ports::{Operation as Limit, ProviderError, StoreError, TokenResponse};
+use grantry_domain::ports::{Operation as Limit, ProviderErrorKind, StoreError, TokenResponse};
 use grantry_domain::provider::Scopes;
 use grantry_domain::usecase::{AccessError, CancelKey, ConnectorDraft, ConnectorError, StatusError, TokenError};
 use grantry_testkit::doubles::fixtures::{connector_key, space};
@@ -84,12 +84,12 @@ async fn lesson_18_every_use_case_returns_the_same_status_in_every_state() {
     expect(&app, Connected, None, false).await;
     // A provider that does not respond.
     app.clock.advance(HOUR);
-    app.provider.respond_to_refresh(Err(ProviderError::NoResponse));
+    app.provider.respond_to_refresh(Err(ProviderErrorKind::NoResponse));
     expect(&app, Connected, None, false).await;
     let unreachable = expect(&app, Connected, None, false).await;
     assert_eq!(unreachable.provider_note, Some(ProviderNote::UnreachableSince(app.now())));
     app.clock.advance(Duration::from_mins(2));
-    app.provider.respond_to_refresh(Err(ProviderError::InvalidGrant));
+    app.provider.respond_to_refresh(Err(ProviderErrorKind::InvalidGrant));
     app.token("alice").await.unwrap_err();
     expect(&app, NeedsReauthorization, Some(Reason::RefreshRejected), false).await;
     app.start("alice", &drive()).await;
@@ -128,7 +128,7 @@ async fn a_disconnect_closes_a_connection_that_needs_reauthorization() {
     let app = TestApp::new().await;
     app.connect("alice").await;
     app.clock.advance(HOUR);
-    app.provider.respond_to_refresh(Err(ProviderError::InvalidGrant));
+    app.provider.respond_to_refresh(Err(ProviderErrorKind::InvalidGrant));
     app.token("alice").await.unwrap_err();
     assert_eq!(app.kind("alice").await, StatusKind::NeedsReauthorization);
     let ended = app.node.disconnect(&person("alice"), &drive(), None).await.unwrap();

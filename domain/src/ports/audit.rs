@@ -142,23 +142,23 @@ named!(
         Abandoned = "abandoned",
         /// See `RevocationOutcome`.
         NotNeeded = "not_needed",
-        /// See `ProviderError`.
+        /// See `ProviderErrorKind`.
         InvalidGrant = "invalid_grant",
-        /// See `ProviderError`.
+        /// See `ProviderErrorKind`.
         ClientRefused = "client_refused",
-        /// See `ProviderError`.
+        /// See `ProviderErrorKind`.
         OauthError = "oauth_error",
-        /// See `ProviderError`.
+        /// See `ProviderErrorKind`.
         Throttled = "throttled",
-        /// See `ProviderError`.
+        /// See `ProviderErrorKind`.
         NotAllowed = "not_allowed",
-        /// See `ProviderError`.
+        /// See `ProviderErrorKind`.
         NotSent = "not_sent",
-        /// See `ProviderError`.
+        /// See `ProviderErrorKind`.
         NoResponse = "no_response",
-        /// See `ProviderError`; also a decrypted payload that is malformed.
+        /// See `ProviderErrorKind`; also a decrypted payload that is malformed.
         Malformed = "malformed",
-        /// See `ProviderError`.
+        /// See `ProviderErrorKind`.
         BadMetadata = "bad_metadata",
         /// An envelope was sealed with an unknown key.
         UnknownKey = "unknown_key",
@@ -367,7 +367,7 @@ mod tests {
 
     use super::*;
     use crate::authorization::{Reason, TerminationCause};
-    use crate::ports::{AnomalyKind, ProviderError, StoreError};
+    use crate::ports::{AnomalyKind, ProviderErrorKind, StoreError};
     use crate::usecase::{AccessError, CallbackRefused, TokenError};
 
     #[test]
@@ -397,15 +397,15 @@ mod tests {
     #[test]
     fn every_error_that_is_audited_has_its_code() {
         let provider = [
-            ProviderError::InvalidGrant,
-            ProviderError::ClientRefused,
-            ProviderError::OtherOauthError,
-            ProviderError::Throttled { retry_after: None, unprocessed: true },
-            ProviderError::NotAllowed,
-            ProviderError::NotSent,
-            ProviderError::NoResponse,
-            ProviderError::Malformed,
-            ProviderError::BadMetadata,
+            ProviderErrorKind::InvalidGrant,
+            ProviderErrorKind::ClientRefused,
+            ProviderErrorKind::OtherOauthError,
+            ProviderErrorKind::Throttled { retry_after: None, unprocessed: true },
+            ProviderErrorKind::NotAllowed,
+            ProviderErrorKind::NotSent,
+            ProviderErrorKind::NoResponse,
+            ProviderErrorKind::Malformed,
+            ProviderErrorKind::BadMetadata,
         ];
         let connection = ConnectionName::default();
         let tokens = [

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use thiserror::Error;
 
+use crate::ports::ProviderError;
 use crate::ports::anomaly::Anomaly;
 use crate::provider::{Account, ProviderSettings, ProviderSnapshot, Scopes};
 use crate::secret::Secret;
@@ -145,81 +145,4 @@ pub trait AuthorizationServer: Send + Sync {
         response: &TokenResponse,
         nonce: Option<String>,
     ) -> Result<Option<Account>, ProviderError>;
-}
-
-/// What failed at the provider, classified by cause. Contains no text of the provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum ProviderError {
-    /// `invalid_grant`: the code or the refresh token is not valid (RFC 6749 §5.2).
-    #[error("the provider refused the grant")]
-    InvalidGrant,
-    /// `invalid_client`, `unauthorized_client`, `unsupported_grant_type`: the operator has to repair the connector.
-    #[error("the provider refused the client")]
-    ClientRefused,
-    /// Another well-formed OAuth error.
-    #[error("the provider responded with an OAuth error")]
-    OtherOauthError,
-    /// 429, or 503 with `Retry-After`.
-    #[error("the provider limits the rate of requests")]
-    Throttled {
-        /// How long.
-        retry_after: Option<Duration>,
-        /// Whether the request was certainly not processed: true for 429, false for 503.
-        unprocessed: bool,
-    },
-    /// Refused by the egress policy, or not a URL that may be called.
-    #[error("the provider's address is not allowed")]
-    NotAllowed,
-    /// The request was not sent: no name, no connection, no TLS.
-    #[error("the provider could not be reached")]
-    NotSent,
-    /// Sent, then a time-out, a closed connection or a 5xx: it may or may not have been processed.
-    #[error("the provider did not respond")]
-    NoResponse,
-    /// A response outside the protocol or beyond the limits.
-    #[error("the provider's response is not valid")]
-    Malformed,
-    /// Discovery found another issuer, or endpoints that may not be used.
-    #[error("the provider's metadata is not acceptable")]
-    BadMetadata,
-}
-
-impl ProviderError {
-    /// Whether the outcome of a refresh is known after this: a well-formed OAuth error, a 429, or not sent.
-    pub fn outcome_is_known(self) -> bool {
-        match self {
-            Self::InvalidGrant | Self::ClientRefused | Self::OtherOauthError | Self::NotAllowed | Self::NotSent => true,
-            Self::Throttled { unprocessed, .. } => unprocessed,
-            Self::NoResponse | Self::Malformed | Self::BadMetadata => false,
-        }
-    }
-
-    /// Whether the operator has to repair the connector; never changes a user's status.
-    pub fn is_misconfiguration(self) -> bool {
-        match self {
-            Self::ClientRefused | Self::NotAllowed | Self::BadMetadata => true,
-            Self::InvalidGrant
-            | Self::OtherOauthError
-            | Self::Throttled { .. }
-            | Self::NotSent
-            | Self::NoResponse
-            | Self::Malformed => false,
-        }
-    }
-
-    /// Stable name for audit and metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidGrant => "invalid_grant",
-            Self::ClientRefused => "client_refused",
-            Self::OtherOauthError => "oauth_error",
-            Self::Throttled { .. } => "throttled",
-            Self::NotAllowed => "not_allowed",
-            Self::NotSent => "not_sent",
-            Self::NoResponse => "no_response",
-            Self::Malformed => "malformed",
-            Self::BadMetadata => "bad_metadata",
-        }
-    }
 }

@@ -18,7 +18,7 @@ use crate::encoding::sha256;
 use crate::identity::{Actor, ConnectionName, Role, SpaceId, UserId};
 use crate::ports::{
     AssociatedData, AuditEvent, AuditKind, AuditOutcome, CallbackKey, CommitOutcome, ConsumeOutcome, Limited, Operation,
-    ProviderError, StoreError, Versioned,
+    ProviderError, ProviderErrorKind, StoreError, Versioned,
 };
 use crate::provider::CallbackPath;
 use crate::secret::Secret;
@@ -321,14 +321,18 @@ impl Flows {
         // The lifetime counts from the instant before the request is sent.
         let sent_at = self.store_clock.now().await?;
         let response = self.provider.exchange(provider, &client, code, &secrets.verifier).await;
-        let response = response.map_err(exchange_failure)?;
+        let response = response.map_err(|error| exchange_failure(&error))?;
+        if let Some(event) = AuditEvent::of_anomalies(&response.anomalies, Actor::Person(owner.user.clone()), sent_at) {
+            // The grant does not depend on this event.
+            let _ = self.outbox.record(vec![event.about(owner, flow.stored.value.id())]).await;
+        }
         let identified = self.provider.identify(provider, &response, secrets.nonce.clone()).await;
         let assumed = self.policy.assumed_lifetime;
         let mut received = token_lifetime::exchanged(secrets, owner.epoch, response, sent_at, assumed);
         match identified {
             Ok(account) => received.account = account,
             // An ID token that does not belong to this consent ends the flow.
-            Err(ProviderError::Malformed | ProviderError::BadMetadata) => {
+            Err(error) if is_another_consent(error.kind) => {
                 return Err(Failure::with_tokens(FailureCode::ExchangeFailed, received));
             }
             // The account is a label: the grant does not depend on the userinfo endpoint.
@@ -359,6 +363,11 @@ impl Flows {
         let Ok(now) = self.store_clock.now().await else {
             return Err(Failure::with_tokens(FailureCode::Internal, received));
         };
+        // Without a refresh token, a token that has expired on arrival would be shown as connected and could not be used.
+        let is_dead = received.refresh_token.is_none() && received.expires_at.is_some_and(|expires_at| expires_at <= now);
+        if is_dead {
+            return Err(Failure::with_tokens(FailureCode::ExchangeFailed, received));
+        }
         let Ok(tokens) = self.sealer.seal_grant(owner, id, &received) else {
             return Err(Failure::with_tokens(FailureCode::Internal, received));
         };
@@ -458,16 +467,30 @@ impl Running {
     }
 }
 
+/// Whether the ID token is invalid or belongs to another flow or client.
+fn is_another_consent(kind: ProviderErrorKind) -> bool {
+    match kind {
+        ProviderErrorKind::Malformed | ProviderErrorKind::BadMetadata => true,
+        ProviderErrorKind::InvalidGrant
+        | ProviderErrorKind::ClientRefused
+        | ProviderErrorKind::OtherOauthError
+        | ProviderErrorKind::Throttled { .. }
+        | ProviderErrorKind::NotAllowed
+        | ProviderErrorKind::NotSent
+        | ProviderErrorKind::NoResponse => false,
+    }
+}
+
 /// The failure of a flow whose exchange failed.
-fn exchange_failure(error: ProviderError) -> Failure {
-    let code = match error {
-        ProviderError::InvalidGrant | ProviderError::OtherOauthError | ProviderError::Malformed => {
+fn exchange_failure(error: &ProviderError) -> Failure {
+    let code = match error.kind {
+        ProviderErrorKind::InvalidGrant | ProviderErrorKind::OtherOauthError | ProviderErrorKind::Malformed => {
             FailureCode::ExchangeFailed
         }
-        ProviderError::ClientRefused | ProviderError::NotAllowed | ProviderError::BadMetadata => {
+        ProviderErrorKind::ClientRefused | ProviderErrorKind::NotAllowed | ProviderErrorKind::BadMetadata => {
             FailureCode::ProviderMisconfigured
         }
-        ProviderError::Throttled { .. } | ProviderError::NotSent | ProviderError::NoResponse => {
+        ProviderErrorKind::Throttled { .. } | ProviderErrorKind::NotSent | ProviderErrorKind::NoResponse => {
             FailureCode::ProviderUnavailable
         }
     };

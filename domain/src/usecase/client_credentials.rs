@@ -7,11 +7,12 @@ use std::time::Duration;
 use crate::authorization::Reason;
 use crate::connector::{Connector, Epoch, Incarnation};
 use crate::encoding::sha256;
-use crate::identity::ConnectionName;
-use crate::ports::{AuthorizationServer, ProviderError, Spawner, StoreClock};
+use crate::identity::{Actor, ConnectionName};
+use crate::ports::{AuditEvent, AuthorizationServer, ProviderError, ProviderErrorKind, Spawner, StoreClock};
 use crate::provider::{BindingDigest, Origin};
 use crate::secret::Secret;
 use crate::time::Timestamp;
+use crate::usecase::audit_buffer::AuditBuffer;
 use crate::usecase::policy::Policy;
 use crate::usecase::refresh::CircuitBreaker;
 use crate::usecase::requests::with_deadline;
@@ -61,6 +62,7 @@ pub struct ClientCredentialsCache {
     sealer: Sealer,
     settings: ConnectorSettings,
     breaker: Arc<CircuitBreaker>,
+    audit: AuditBuffer,
     tokens: Mutex<BTreeMap<Key, CachedToken>>,
     flights: Flights,
 }
@@ -73,8 +75,9 @@ impl ClientCredentialsCache {
         sealer: Sealer,
         settings: ConnectorSettings,
         breaker: Arc<CircuitBreaker>,
+        audit: AuditBuffer,
     ) -> Arc<Self> {
-        Arc::new(Self { ports, policy, sealer, settings, breaker, tokens: Mutex::default(), flights: Flights::default() })
+        Arc::new(Self { ports, policy, sealer, settings, breaker, audit, tokens: Mutex::default(), flights: Flights::default() })
     }
 
     /// The connector's token for a destination, requested first where needed. `rejected` is the SHA-256 of a token that the
@@ -132,7 +135,7 @@ impl ClientCredentialsCache {
         let (settings, _) = self.settings.of(connector).map_err(|_| TokenError::Misconfigured)?;
         let redirect_uri = self.settings.redirect_uri(connector, settings.callback);
         let provider = self.ports.provider.resolve(&settings, &redirect_uri, &connector.config.settings).await;
-        let provider = provider.map_err(unavailable)?;
+        let provider = provider.map_err(|error| unavailable(&error))?;
         let needs_secret = settings.authentication.needs_secret();
         let client = self.sealer.client_credentials(connector.incarnation, connector.epoch, needs_secret).await;
         let client = client.map_err(|problem| match problem {
@@ -145,8 +148,11 @@ impl ClientCredentialsCache {
             if error.is_misconfiguration() {
                 self.breaker.open(connector, now);
             }
-            unavailable(error)
+            unavailable(&error)
         })?;
+        if let Some(event) = AuditEvent::of_anomalies(&response.anomalies, Actor::System, now) {
+            self.audit.record(event.at_connector(&connector.key));
+        }
         let expires_at = expiry(response.lifetime, now, self.policy.assumed_lifetime);
         let cached = CachedToken {
             sha256: sha256(response.access_token.expose()),
@@ -172,17 +178,17 @@ impl ClientCredentialsCache {
     }
 }
 
-fn unavailable(error: ProviderError) -> TokenError {
-    match error {
-        ProviderError::ClientRefused
-        | ProviderError::NotAllowed
-        | ProviderError::BadMetadata
-        | ProviderError::InvalidGrant
-        | ProviderError::OtherOauthError => TokenError::Misconfigured,
-        ProviderError::Throttled { retry_after, .. } => {
+fn unavailable(error: &ProviderError) -> TokenError {
+    match error.kind {
+        ProviderErrorKind::ClientRefused
+        | ProviderErrorKind::NotAllowed
+        | ProviderErrorKind::BadMetadata
+        | ProviderErrorKind::InvalidGrant
+        | ProviderErrorKind::OtherOauthError => TokenError::Misconfigured,
+        ProviderErrorKind::Throttled { retry_after, .. } => {
             TokenError::Unavailable { retry_after: retry_after.unwrap_or(RETRY_AFTER) }
         }
-        ProviderError::NotSent | ProviderError::NoResponse | ProviderError::Malformed => {
+        ProviderErrorKind::NotSent | ProviderErrorKind::NoResponse | ProviderErrorKind::Malformed => {
             TokenError::Unavailable { retry_after: RETRY_AFTER }
         }
     }

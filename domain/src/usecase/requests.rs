@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 
-use crate::ports::{ProviderError, RandomUnavailable, SecureRandom, Spawner};
+use crate::ports::{ProviderError, ProviderErrorKind, RandomUnavailable, SecureRandom, Spawner};
 
 /// A request to a provider, abandoned after a time: then its outcome is unknown.
 pub(crate) async fn with_deadline<T>(
@@ -14,7 +14,7 @@ pub(crate) async fn with_deadline<T>(
 ) -> Result<T, ProviderError> {
     match select(request, spawner.sleep(limit)).await {
         Either::Left((response, _)) => response,
-        Either::Right(_) => Err(ProviderError::NoResponse),
+        Either::Right(_) => Err(ProviderErrorKind::NoResponse.because("no response within the time limit")),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::encoding::{base64url, sha256};
 use crate::identity::{Actor, ConnectionName, Role};
 use crate::ports::{
     AssociatedData, AuditEvent, AuditKind, AuthorizationRequest, ExpectedVersion, InsertOutcome, InvalidConfig, Limited,
-    Operation, ProviderError, RandomUnavailable, StoreError, WriteOutcome,
+    Operation, ProviderError, ProviderErrorKind, RandomUnavailable, StoreError, WriteOutcome,
 };
 use crate::provider::{BindingKind, CallbackPath, EndpointSource, ProviderSettings, ProviderSnapshot};
 use crate::secret::Secret;
@@ -195,7 +195,7 @@ impl Flows {
 
     /// Resolves the endpoints and refuses those that the connector's callback URL does not allow.
     async fn resolve(&self, connector: &Connector, settings: &ProviderSettings) -> Result<ProviderSnapshot, StartError> {
-        let refused = StartError::Provider(ProviderError::BadMetadata);
+        let refused = StartError::Provider(ProviderErrorKind::BadMetadata.into());
         if !may_use_its_callback(settings) {
             return Err(refused);
         }

@@ -15,7 +15,8 @@ use grantry_domain::authorization::{
 use grantry_domain::connector::{AuthMode, Connector, ConnectorKey, ConnectorName, ProfileId};
 use grantry_domain::identity::{Actor, ConnectionName, Role};
 use grantry_domain::ports::{
-    AuditEvent, AuditKind, AuthorizationServer, Clock, ExpectedVersion, Lifetime, ProviderError, StorePorts, TokenResponse,
+    AuditEvent, AuditKind, AuthorizationServer, Clock, ExpectedVersion, Lifetime, ProviderErrorKind, StorePorts,
+    TokenResponse,
 };
 use grantry_domain::provider::Account;
 use grantry_domain::secret::Secret;
@@ -478,15 +479,15 @@ pub(crate) fn tokens_for(access: &str, refresh: Option<&str>, lifetime: Duration
 }
 
 /// Every error of a provider.
-pub(crate) const PROVIDER_ERRORS: &[ProviderError] = &[
-    ProviderError::InvalidGrant,
-    ProviderError::ClientRefused,
-    ProviderError::OtherOauthError,
-    ProviderError::Throttled { retry_after: None, unprocessed: true },
-    ProviderError::Throttled { retry_after: None, unprocessed: false },
-    ProviderError::NotAllowed,
-    ProviderError::NotSent,
-    ProviderError::NoResponse,
-    ProviderError::Malformed,
-    ProviderError::BadMetadata,
+pub(crate) const PROVIDER_ERRORS: &[ProviderErrorKind] = &[
+    ProviderErrorKind::InvalidGrant,
+    ProviderErrorKind::ClientRefused,
+    ProviderErrorKind::OtherOauthError,
+    ProviderErrorKind::Throttled { retry_after: None, unprocessed: true },
+    ProviderErrorKind::Throttled { retry_after: None, unprocessed: false },
+    ProviderErrorKind::NotAllowed,
+    ProviderErrorKind::NotSent,
+    ProviderErrorKind::NoResponse,
+    ProviderErrorKind::Malformed,
+    ProviderErrorKind::BadMetadata,
 ];

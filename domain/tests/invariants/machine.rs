@@ -7,7 +7,7 @@ use std::time::Duration;
 use grantry_domain::authorization::{AuthorizationId, AuthorizationKey, AuthorizationRecord, GrantSecrets, StateKind};
 use grantry_domain::connector::{AuthMode, CallbackId, Connector, ConnectorKey, ProfileId};
 use grantry_domain::identity::{Actor, ConnectionName, Role};
-use grantry_domain::ports::{AssociatedData, AuditEvent, AuditKind, AuditOutcome, ProviderError, TokenVault};
+use grantry_domain::ports::{AssociatedData, AuditEvent, AuditKind, AuditOutcome, ProviderErrorKind, TokenVault};
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{
     AccessTokenRequest, AuthorizationResponse, CallbackRefused, CallbackRequest, CancelKey, Completed, Connections,
@@ -105,9 +105,9 @@ fn plain_step() -> impl Strategy<Value = Step> {
     let provider_faults = prop_oneof![
         Just(ProviderFault::ResponseLost),
         Just(ProviderFault::RequestLost),
-        Just(ProviderFault::Error(ProviderError::NotSent)),
-        Just(ProviderFault::Error(ProviderError::ClientRefused)),
-        Just(ProviderFault::Error(ProviderError::Throttled {
+        Just(ProviderFault::Error(ProviderErrorKind::NotSent)),
+        Just(ProviderFault::Error(ProviderErrorKind::ClientRefused)),
+        Just(ProviderFault::Error(ProviderErrorKind::Throttled {
             retry_after: Some(Duration::from_secs(50)),
             unprocessed: true
         })),

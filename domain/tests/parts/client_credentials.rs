@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use grantry_domain::authorization::Reason;
 use grantry_domain::connector::Connector;
-use grantry_domain::ports::{MockAuthorizationServer, MockSpawner, MockStoreClock, ProviderError};
+use grantry_domain::ports::{MockAuthorizationServer, MockSpawner, MockStoreClock, ProviderErrorKind};
 use grantry_domain::usecase::parts::{ClientCredentialsCache, ClientCredentialsPorts};
 use grantry_domain::usecase::{Policy, TokenError};
 use grantry_testkit::doubles::fixtures::origin;
@@ -16,7 +16,7 @@ use crate::common::{API, HOUR, SECOND, authorization_required, quiet, text, toke
 
 fn cache_with(parts: &TestParts, ports: ClientCredentialsPorts) -> Arc<ClientCredentialsCache> {
     let (sealer, settings) = (parts.sealer.clone(), parts.settings.clone());
-    ClientCredentialsCache::new(ports, Policy::default(), sealer, settings, parts.breaker.clone())
+    ClientCredentialsCache::new(ports, Policy::default(), sealer, settings, parts.breaker.clone(), parts.audit.clone())
 }
 
 fn cache(parts: &TestParts) -> Arc<ClientCredentialsCache> {
@@ -134,12 +134,12 @@ async fn an_edited_connector_has_another_token() {
 async fn a_refused_client_opens_the_circuit_that_refreshes_share() {
     let parts = TestParts::new().await;
     let cache = cache(&parts);
-    parts.provider.respond_to_client_credentials(Err(ProviderError::ClientRefused));
+    parts.provider.respond_to_client_credentials(Err(ProviderErrorKind::ClientRefused));
     assert_eq!(plain(&parts, &cache).await, Err(TokenError::Misconfigured));
     assert!(parts.breaker.is_open(&parts.connector, parts.now()));
     assert_eq!((plain(&parts, &cache).await, requests(&parts)), (Err(TokenError::Misconfigured), 1));
     parts.clock.advance(Duration::from_mins(1));
-    parts.provider.respond_to_client_credentials(Err(ProviderError::NotSent));
+    parts.provider.respond_to_client_credentials(Err(ProviderErrorKind::NotSent));
     let unavailable = Err(TokenError::Unavailable { retry_after: 5 * SECOND });
     assert_eq!(plain(&parts, &cache).await, unavailable);
     assert!(!parts.breaker.is_open(&parts.connector, parts.now()), "an unreachable provider does not open it");

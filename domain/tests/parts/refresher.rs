@@ -8,7 +8,7 @@ use grantry_domain::encoding::sha256;
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
     AuditKind, AuditOutbox, AuthorizationStore, FailedAttempt, Lease, LeaseRequest, MockAuthorizationServer,
-    MockRefreshLeases, ProviderError, StoreError, TerminationRequest, TerminationScope, Versioned,
+    MockRefreshLeases, ProviderErrorKind, StoreError, TerminationRequest, TerminationScope, Versioned,
 };
 use grantry_domain::usecase::Policy;
 use grantry_domain::usecase::parts::{RefreshGoal, RefreshOutcome, Refresher, RefresherPorts};
@@ -195,12 +195,12 @@ async fn a_grant_that_was_removed_before_its_lease_has_ended() {
 #[tokio::test(start_paused = true)]
 async fn r37_the_outcome_is_known_only_if_this_and_no_earlier_request_is_in_doubt() {
     let cases = [
-        (ProviderError::NotSent, false, true),
-        (ProviderError::NotSent, true, false),
-        (ProviderError::NoResponse, false, false),
-        (ProviderError::NoResponse, true, false),
-        (ProviderError::Throttled { retry_after: None, unprocessed: true }, false, true),
-        (ProviderError::Throttled { retry_after: None, unprocessed: false }, false, false),
+        (ProviderErrorKind::NotSent, false, true),
+        (ProviderErrorKind::NotSent, true, false),
+        (ProviderErrorKind::NoResponse, false, false),
+        (ProviderErrorKind::NoResponse, true, false),
+        (ProviderErrorKind::Throttled { retry_after: None, unprocessed: true }, false, true),
+        (ProviderErrorKind::Throttled { retry_after: None, unprocessed: false }, false, false),
     ];
     for (error, was_in_doubt, known) in cases {
         let (parts, grant) = expired().await;
@@ -282,7 +282,7 @@ async fn a_refused_client_opens_the_circuit_for_the_connector_and_not_for_others
     let other = parts.grant("bob").await;
     parts.clock.advance(HOUR);
     let refresher = parts.refresher();
-    parts.provider.respond_to_refresh(Err(ProviderError::ClientRefused));
+    parts.provider.respond_to_refresh(Err(ProviderErrorKind::ClientRefused));
     assert!(!parts.breaker.is_open(&parts.connector, parts.now()));
     for id in [grant.id(), other.id(), grant.id()] {
         assert_eq!(refresher.refresh(id, RefreshGoal::Fresh).await, RefreshOutcome::Misconfigured);
@@ -314,7 +314,7 @@ async fn r39_invalid_grant_ends_the_grant_only_if_no_newer_tokens_are_stored() {
     let (parts, grant) = expired().await;
     let refresher = parts.refresher();
     let gate = parts.provider.hold(Operation::Refresh);
-    parts.provider.respond_to_refresh(Err(ProviderError::InvalidGrant));
+    parts.provider.respond_to_refresh(Err(ProviderErrorKind::InvalidGrant));
     let caller = spawn(&refresher, grant.id(), RefreshGoal::Fresh);
     gate.arrived(1).await;
     // Another node commits newer tokens in the meantime.

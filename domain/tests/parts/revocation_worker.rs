@@ -11,7 +11,7 @@ use grantry_domain::authorization::{
 use grantry_domain::identity::ConnectionName;
 use grantry_domain::ports::{
     AccessTokenView, AuditEvent, AuditKind, AuditOutcome, MockAuthorizationQueries, MockRevocationQueue, MockSecureRandom,
-    ProviderError, RandomUnavailable, RevocationJob, RevocationResponse, RevocationUpdate, StoreError, TokenKind,
+    ProviderErrorKind, RandomUnavailable, RevocationJob, RevocationResponse, RevocationUpdate, StoreError, TokenKind,
     UnclaimedTokens, Versioned,
 };
 use grantry_domain::provider::ClientAuthentication;
@@ -115,12 +115,12 @@ async fn r50_a_failed_job_is_retried_after_a_pause_that_doubles_up_to_an_hour() 
     let parts = TestParts::new().await;
     for (attempts, pause) in [(0, 5), (1, 10), (4, 80), (9, 2560), (10, 3600), (40, 3600)] {
         let record = former(&parts, attempts, false).await;
-        parts.provider.respond_to_revoke(Err(ProviderError::NoResponse));
+        parts.provider.respond_to_revoke(Err(ProviderErrorKind::NoResponse));
         let at = retry_at(&update_of(&parts, &record).await);
         assert_eq!(at.since(parts.now()), Duration::from_secs(pause), "after {attempts} attempts");
     }
     let requested = Some(Duration::from_secs(77));
-    parts.provider.respond_to_revoke(Err(ProviderError::Throttled { retry_after: requested, unprocessed: true }));
+    parts.provider.respond_to_revoke(Err(ProviderErrorKind::Throttled { retry_after: requested, unprocessed: true }));
     let at = retry_at(&update_of(&parts, &former(&parts, 0, false).await).await);
     assert_eq!(at.since(parts.now()), Duration::from_secs(77));
 }
@@ -130,7 +130,7 @@ async fn r50_a_job_is_abandoned_after_a_day_without_another_request() {
     let parts = TestParts::new().await;
     let record = former(&parts, 3, false).await;
     parts.clock.advance(24 * HOUR - SECOND);
-    parts.provider.respond_to_revoke(Err(ProviderError::NoResponse));
+    parts.provider.respond_to_revoke(Err(ProviderErrorKind::NoResponse));
     let at = retry_at(&update_of(&parts, &record).await);
     assert_eq!(at.since(parts.now()), SECOND, "not after the end of the job");
     let requests = parts.provider.count(Operation::Revoke);
@@ -144,7 +144,7 @@ async fn r50_a_job_whose_client_is_refused_is_abandoned_after_a_dozen_attempts()
     let parts = TestParts::new().await;
     for (attempts, abandoned) in [(11, false), (12, true)] {
         let record = former(&parts, attempts, false).await;
-        parts.provider.respond_to_revoke(Err(ProviderError::ClientRefused));
+        parts.provider.respond_to_revoke(Err(ProviderErrorKind::ClientRefused));
         let update = update_of(&parts, &record).await;
         assert_eq!(update == COMPLETED(RevocationOutcome::Abandoned), abandoned, "{update:?}");
     }
@@ -206,7 +206,7 @@ async fn r49_in_doubt_the_job_refreshes_once_stores_the_tokens_and_revokes_them(
 
 #[tokio::test]
 async fn r49_in_doubt_a_definite_refusal_revokes_the_present_tokens() {
-    for error in [ProviderError::InvalidGrant, ProviderError::OtherOauthError, ProviderError::ClientRefused] {
+    for error in [ProviderErrorKind::InvalidGrant, ProviderErrorKind::OtherOauthError, ProviderErrorKind::ClientRefused] {
         let parts = TestParts::new().await;
         let record = former(&parts, 0, true).await;
         parts.provider.respond_to_refresh(Err(error));
@@ -217,8 +217,8 @@ async fn r49_in_doubt_a_definite_refusal_revokes_the_present_tokens() {
 
 #[tokio::test]
 async fn r49_a_job_that_remains_in_doubt_is_retried_after_the_quarantine() {
-    let throttled = ProviderError::Throttled { retry_after: Some(SECOND), unprocessed: true };
-    for error in [ProviderError::NoResponse, ProviderError::NotSent, ProviderError::Malformed, throttled] {
+    let throttled = ProviderErrorKind::Throttled { retry_after: Some(SECOND), unprocessed: true };
+    for error in [ProviderErrorKind::NoResponse, ProviderErrorKind::NotSent, ProviderErrorKind::Malformed, throttled] {
         let parts = TestParts::new().await;
         let record = former(&parts, 0, true).await;
         parts.provider.respond_to_refresh(Err(error));
@@ -271,7 +271,7 @@ async fn a_round_processes_every_due_job_and_counts_them() {
     let (owner, id) = (parts.owner("bob"), authorization_id(50));
     let sealed = parts.sealer.seal_unclaimed(&owner, id, &parts.secrets("bob").await.encode()).unwrap();
     let unclaimed = UnclaimedTokens { id, owner, sealed, queued_at: parts.now(), attempts: 0 };
-    parts.provider.respond_to_revoke(Err(ProviderError::NotSent));
+    parts.provider.respond_to_revoke(Err(ProviderErrorKind::NotSent));
     let (queue, updates) = queue([job(&first), job(&second), RevocationJob::Unclaimed(Box::new(unclaimed))]);
     let round = worker(&parts, queue, no_newer_grant()).revoke_due().await;
     assert_eq!(round, Ok(RevocationRound { completed: 2, postponed: 1 }));

@@ -1,6 +1,6 @@
 //! Callbacks that finish a flow.
 
-use grantry_domain::ports::{AuthorizationQueries, ProviderError};
+use grantry_domain::ports::{AuthorizationQueries, ProviderErrorKind};
 use grantry_testkit::doubles::{Call, Operation, fixtures};
 use http::StatusCode;
 use serde_json::json;
@@ -75,7 +75,7 @@ async fn lesson_07_a_failed_exchange_ends_the_flow_and_keeps_the_grant() {
     app.connector("default", "drive", ".example").await;
     let mut alice = app.connected("alice", "drive").await;
     let flow = alice.start("drive").await;
-    app.provider.respond_to_exchange(Err(ProviderError::InvalidGrant));
+    app.provider.respond_to_exchange(Err(ProviderErrorKind::InvalidGrant));
     let mut with_cookie = alice.clone();
     let response = alice.finish(&flow).await;
     let page = alice.get(response.location().strip_prefix(BASE).unwrap()).await;

@@ -222,8 +222,8 @@ async fn r61_errors_of_dependencies_do_not_show_their_text() {
     assert_eq!(alice.get("/api/actions/connectors").await.code(), "directory_unavailable");
     app.directory.set_unavailable(false);
     for (error, code) in [
-        (grantry_domain::ports::ProviderError::NoResponse, "provider_unavailable"),
-        (grantry_domain::ports::ProviderError::BadMetadata, "provider_misconfigured"),
+        (grantry_domain::ports::ProviderErrorKind::NoResponse, "provider_unavailable"),
+        (grantry_domain::ports::ProviderErrorKind::BadMetadata, "provider_misconfigured"),
     ] {
         app.provider.respond_to_resolve(Err(error));
         let response = alice.post("/internal/actions/connector/drive/_start_oauth_flow", &json!({})).await;

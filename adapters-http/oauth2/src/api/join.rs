@@ -3,7 +3,7 @@
 use grantry_domain::ports::ApiRequestRefused;
 use grantry_domain::provider::Origin;
 
-use crate::codec::form::{append_query, has_complete_escapes};
+use crate::codec::form::has_complete_escapes;
 use crate::egress::EgressPolicy;
 
 /// Joins, or returns the reason why not. Paths are checked before the URL library can reinterpret them.
@@ -29,7 +29,7 @@ pub(super) fn join(
         url.set_path(&format!("{prefix}/{below}"));
     }
     if !query.is_empty() {
-        append_query(&mut url, query.iter().map(|(name, value)| (name, value)));
+        url.query_pairs_mut().extend_pairs(query);
     }
     // Defence in depth: check the result as well.
     let inside = url.path() == base.as_url().path() || url.path().starts_with(&format!("{prefix}/"));

@@ -278,13 +278,15 @@ mod tests {
         #[test]
         fn any_bytes_end_without_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
             drop(parse(&body));
-            drop(parse_tolerant(&BodyText::of(&body)).map(|object| object.0.len()));
+            let text = BodyText::of(&body);
+            prop_assert!(parse_tolerant(&text).map_or(0, |object| object.0.len()) <= body.len());
         }
 
         #[test]
         fn near_json_ends_without_panic(body in r#"[\[\]{}:,"\\ua0-9e.+\-tfn ]{0,60}"#) {
             drop(parse(body.as_bytes()));
-            drop(parse_tolerant(&BodyText::of(body.as_bytes())).map(|object| object.0.len()));
+            let text = BodyText::of(body.as_bytes());
+            prop_assert!(parse_tolerant(&text).map_or(0, |object| object.0.len()) <= body.len());
         }
 
         #[test]

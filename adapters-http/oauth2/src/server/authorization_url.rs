@@ -1,6 +1,6 @@
 //! The authorization URL (RFC 6749 §4.1.1, RFC 7636 §4.3, RFC 8707 §2).
 
-use grantry_domain::ports::{AuthorizationRequest, ProviderError};
+use grantry_domain::ports::{AuthorizationRequest, ProviderError, ProviderErrorKind};
 use grantry_domain::provider::ProviderSnapshot;
 use grantry_domain::secret::Secret;
 use url::Url;
@@ -19,10 +19,10 @@ pub(super) fn build(
 ) -> Result<Secret, ProviderError> {
     let endpoint = &provider.endpoints.authorization;
     if has_reserved_query(endpoint) {
-        return Err(ProviderError::NotAllowed);
+        return Err(ProviderErrorKind::NotAllowed.because("the authorization endpoint sets a reserved parameter"));
     }
-    let mut url = Url::parse(endpoint).map_err(|_| ProviderError::NotAllowed)?;
-    let state = request.state.expose_text().ok_or(ProviderError::NotAllowed)?;
+    let mut url = Url::parse(endpoint).map_err(|_| ProviderErrorKind::NotAllowed)?;
+    let state = request.state.expose_text().ok_or(ProviderErrorKind::NotAllowed)?;
     let rules = &wire.authorize;
     let scope = wire.scopes.join(&request.scopes);
     let mut query: Vec<(&str, &str)> = Vec::new();

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use grantry_domain::ports::{ClientCredentials, ProviderError};
+use grantry_domain::ports::{ClientCredentials, ProviderError, ProviderErrorKind};
 use grantry_domain::provider::{ClientAuthentication, ProviderSnapshot};
 use grantry_domain::secret::Secret;
 use zeroize::Zeroizing;
@@ -33,7 +33,8 @@ pub(super) fn authenticate<'a>(
 
 /// The client secret, or an error if it is missing.
 pub(super) fn require_secret(client: &ClientCredentials) -> Result<&Secret, ProviderError> {
-    client.secret.as_ref().filter(|secret| !secret.is_empty()).ok_or(ProviderError::ClientRefused)
+    let secret = client.secret.as_ref().filter(|secret| !secret.is_empty());
+    secret.ok_or_else(|| ProviderErrorKind::ClientRefused.because("the connector has no client secret"))
 }
 
 /// `Basic` credentials: id and secret in form encoding, so that neither contains the colon between them.
@@ -46,7 +47,7 @@ pub(super) fn basic(client_id: &str, secret: &Secret) -> Result<Secret, Provider
 
     let mut header = Zeroizing::new(vec![0; SCHEME.len() + pair.len().div_ceil(3) * 4]);
     header[..SCHEME.len()].copy_from_slice(SCHEME);
-    STANDARD.encode_slice(pair.as_slice(), &mut header[SCHEME.len()..]).map_err(|_| ProviderError::NotAllowed)?;
+    STANDARD.encode_slice(pair.as_slice(), &mut header[SCHEME.len()..]).map_err(|_| ProviderErrorKind::NotAllowed)?;
     Ok(Secret::from_zeroizing(header))
 }
 

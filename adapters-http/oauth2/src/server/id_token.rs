@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use grantry_domain::ports::ProviderError;
+use grantry_domain::ports::{ProviderError, ProviderErrorKind};
 use grantry_domain::provider::ProviderSnapshot;
 use grantry_domain::secret::Secret;
 use jsonwebtoken::crypto;
@@ -33,19 +33,19 @@ impl Oauth2Server {
         token: &Secret,
         nonce: Option<&str>,
     ) -> Result<Zeroizing<Vec<u8>>, ProviderError> {
-        const MALFORMED: ProviderError = ProviderError::Malformed;
-        let parts = parts(token.expose_text().ok_or(MALFORMED)?).ok_or(MALFORMED)?;
-        let header = json::parse_object(&parts.header).map_err(|_| MALFORMED)?;
-        let text = |name: &str| header.string(name).map_err(|_| MALFORMED);
-        let kind = text("alg")?.as_deref().and_then(SignatureKind::from_name).ok_or(MALFORMED)?;
+        let parts = token.expose_text().and_then(parts).ok_or_else(|| invalid("the ID token is not a signed JWT"))?;
+        let header = json::parse_object(&parts.header).map_err(|_| invalid(HEADER))?;
+        let text = |name: &str| header.string(name).map_err(|_| invalid(HEADER));
+        let kind = text("alg")?.as_deref().and_then(SignatureKind::from_name);
+        let kind = kind.ok_or_else(|| invalid("the ID token is signed with an algorithm that is not accepted"))?;
         if header.get("crit").is_some() {
-            return Err(MALFORMED);
+            return Err(invalid("the ID token contains a critical extension"));
         }
         let now = self.clock.now().as_millis().div_euclid(1000);
         {
-            let claims = json::parse_object(&parts.claims).map_err(|_| MALFORMED)?;
+            let claims = json::parse_object(&parts.claims).map_err(|_| invalid(CLAIMS))?;
             if !claims_are_valid(&claims, issuer, &provider.client_id, nonce, now) {
-                return Err(MALFORMED);
+                return Err(invalid(CLAIMS));
             }
         }
         if let Some(url) = &provider.endpoints.jwks {
@@ -70,8 +70,19 @@ impl Oauth2Server {
         let verifies = |key: &PublicKey| {
             crypto::verify(parts.signature, parts.signed.as_bytes(), key.key(), kind.algorithm).unwrap_or(false)
         };
-        if keys.iter().filter(fitting).any(verifies) { Ok(()) } else { Err(ProviderError::Malformed) }
+        if keys.iter().filter(fitting).any(verifies) {
+            Ok(())
+        } else {
+            Err(invalid("no key of the issuer verifies the ID token"))
+        }
     }
+}
+
+const HEADER: &str = "the header of the ID token is not valid";
+const CLAIMS: &str = "the claims of the ID token do not fit: issuer, audience, expiry or nonce";
+
+fn invalid(problem: &'static str) -> ProviderError {
+    ProviderErrorKind::Malformed.because(problem)
 }
 
 fn parts(token: &str) -> Option<Parts<'_>> {

@@ -1,6 +1,6 @@
 //! Identifies the connected account from the ID token, else from userinfo: a label to show and a subject to compare.
 
-use grantry_domain::ports::{ProviderError, TokenResponse};
+use grantry_domain::ports::{ProviderError, ProviderErrorKind, TokenResponse};
 use grantry_domain::provider::{Account, ProviderSnapshot};
 use http::StatusCode;
 
@@ -30,7 +30,8 @@ impl Oauth2Server {
         let from_token = match (&tokens.id_token, &provider.issuer) {
             (Some(token), Some(issuer)) => {
                 let claims = self.checked_claims(provider, issuer, token, nonce).await?;
-                let claims = json::parse_object(&claims).map_err(|_| ProviderError::Malformed)?;
+                let claims = json::parse_object(&claims)
+                    .map_err(|_| ProviderErrorKind::Malformed.because("the claims of the ID token are not an object"))?;
                 Some(account_claims(&claims, rules))
             }
             // An ID token cannot be validated without a known issuer.
@@ -45,7 +46,7 @@ impl Oauth2Server {
         let Some(userinfo) = self.userinfo(url, tokens, rules).await else { return Ok(known_subject.map(without_label)) };
         // Userinfo about a different subject must not be used (OIDC Core §5.3.2).
         if known_subject.is_some() && userinfo.subject != known_subject {
-            return Err(ProviderError::Malformed);
+            return Err(ProviderErrorKind::Malformed.because("userinfo is about another subject than the ID token"));
         }
         let Some(subject) = userinfo.subject else { return Ok(None) };
         let label = userinfo.label.unwrap_or_else(|| subject.clone());

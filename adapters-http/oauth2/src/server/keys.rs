@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_domain::ports::ProviderError;
+use grantry_domain::ports::{ProviderError, ProviderErrorKind};
 use http::StatusCode;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use moka::future::Cache;
@@ -89,7 +89,7 @@ impl Oauth2Server {
     /// The keys at a URL.
     pub(super) async fn key_set(&self, url: &str) -> Result<Arc<Vec<PublicKey>>, ProviderError> {
         let fetch = async { self.fetch_keys(url).await.map(Arc::new) };
-        self.key_sets.0.try_get_with_by_ref(url, fetch).await.map_err(|error| *error)
+        self.key_sets.0.try_get_with_by_ref(url, fetch).await.map_err(|error| ProviderError::clone(&error))
     }
 
     /// Removes a key set from the cache. Issuers can rotate keys before it expires.
@@ -99,12 +99,16 @@ impl Oauth2Server {
 
     async fn fetch_keys(&self, url: &str) -> Result<Vec<PublicKey>, ProviderError> {
         let response = self.get_json(url, None, MAX_RESPONSE).await?;
+        let unusable = || {
+            let error = ProviderErrorKind::Malformed.because("the URL of the keys returned no key set");
+            super::to_host(error.with_status(response.status.as_u16()), url)
+        };
         if response.status != StatusCode::OK {
             let error = oauth_error::from_status(response.status, &response.headers);
-            return Err(error.unwrap_or(ProviderError::Malformed));
+            return Err(error.map_or_else(unusable, |error| super::to_host(error, url)));
         }
-        let body = json::parse_object(&response.body).map_err(|_| ProviderError::Malformed)?;
-        let keys = body.get("keys").and_then(Value::as_list).ok_or(ProviderError::Malformed)?;
+        let body = json::parse_object(&response.body).map_err(|_| unusable())?;
+        let keys = body.get("keys").and_then(Value::as_list).ok_or_else(unusable)?;
         // Keys of unknown types are skipped (RFC 7517 §5).
         Ok(keys.iter().filter_map(Value::as_object).filter_map(public_key).collect())
     }

@@ -15,13 +15,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use grantry_domain::ports::{
-    AuthorizationRequest, AuthorizationServer, ClientCredentials, Clock, ProviderError, RevocationResponse, TokenKind,
-    TokenResponse,
+    AuthorizationRequest, AuthorizationServer, ClientCredentials, Clock, ProviderError, ProviderErrorKind,
+    ProviderOperation, RevocationResponse, TokenKind, TokenResponse,
 };
 use grantry_domain::provider::{Account, ProviderSettings, ProviderSnapshot, Scopes};
 use grantry_domain::secret::Secret;
 use http::header::{ACCEPT, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
+use url::Url;
 
 pub(crate) use self::client_auth::bearer;
 use self::discovery::Discovery;
@@ -32,6 +33,9 @@ use crate::transport::{HttpRequest, HttpResponse, HttpTransport};
 
 /// The `User-Agent`. Some APIs refuse requests without it.
 pub(crate) const AGENT: HeaderValue = HeaderValue::from_static(concat!("grantry/", env!("CARGO_PKG_VERSION")));
+/// The reason of a refusal by the egress policy.
+const NOT_ALLOWED: &str =
+    "the egress policy does not allow this address; check the allowed hosts and the spelling of the URL";
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Sends OAuth 2.0 requests to authorization servers. It stores no secret and never retries.
@@ -52,12 +56,18 @@ impl Oauth2Server {
 
     /// The wire rules of a frozen provider. If the operator no longer allows its settings, no request is sent.
     fn rules(&self, provider: &ProviderSnapshot) -> Result<Arc<ParsedConnector>, ProviderError> {
-        self.profiles.parse_snapshot(provider).map_err(|_| ProviderError::NotAllowed)
+        self.profiles.parse_snapshot(provider).map_err(|_| {
+            ProviderErrorKind::NotAllowed.because("the operator no longer allows the settings that were consented to")
+        })
     }
 
     /// Checks a URL against the egress policy. The policy may have changed since the URL was saved.
     fn allowed(&self, url: &str) -> Result<(), ProviderError> {
-        self.profiles.policy().check(url).map(drop).map_err(|_| ProviderError::NotAllowed)
+        self.profiles
+            .policy()
+            .check(url)
+            .map(drop)
+            .map_err(|_| to_host(ProviderErrorKind::NotAllowed.because(NOT_ALLOWED), url))
     }
 
     async fn get_json(&self, url: &str, authorization: Option<Secret>, max_body: usize) -> Result<HttpResponse, ProviderError> {
@@ -74,7 +84,8 @@ impl Oauth2Server {
 
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, ProviderError> {
         self.allowed(&request.url)?;
-        Ok(self.transport.send(request).await?)
+        let url = request.url.clone();
+        self.transport.send(request).await.map_err(|error| to_host(error.into(), &url))
     }
 }
 
@@ -86,7 +97,9 @@ impl AuthorizationServer for Oauth2Server {
         redirect_uri: &str,
         config: &str,
     ) -> Result<ProviderSnapshot, ProviderError> {
-        self.resolve_endpoints(settings, redirect_uri, config).await
+        let resolved = self.resolve_endpoints(settings, redirect_uri, config).await;
+        let host = settings.issuer.as_deref().and_then(host);
+        resolved.map_err(|error| error.during(ProviderOperation::Discovery, host.as_deref()))
     }
 
     async fn authorization_url(
@@ -95,8 +108,12 @@ impl AuthorizationServer for Oauth2Server {
         _client: &ClientCredentials,
         request: AuthorizationRequest,
     ) -> Result<Secret, ProviderError> {
-        self.allowed(&provider.endpoints.authorization)?;
-        authorization_url::build(&self.rules(provider)?.wire, provider, &request)
+        let endpoint = &provider.endpoints.authorization;
+        let build = || {
+            self.allowed(endpoint)?;
+            authorization_url::build(&self.rules(provider)?.wire, provider, &request)
+        };
+        build().map_err(at(ProviderOperation::Authorization, endpoint))
     }
 
     async fn exchange(
@@ -106,7 +123,8 @@ impl AuthorizationServer for Oauth2Server {
         code: &Secret,
         verifier: &Secret,
     ) -> Result<TokenResponse, ProviderError> {
-        self.exchange_code(provider, client, code, verifier).await
+        let response = self.exchange_code(provider, client, code, verifier).await;
+        response.map_err(at(ProviderOperation::Exchange, &provider.endpoints.token))
     }
 
     async fn refresh(
@@ -116,7 +134,8 @@ impl AuthorizationServer for Oauth2Server {
         refresh_token: &Secret,
         granted: &Scopes,
     ) -> Result<TokenResponse, ProviderError> {
-        self.request_refresh(provider, client, refresh_token, granted).await
+        let response = self.request_refresh(provider, client, refresh_token, granted).await;
+        response.map_err(at(ProviderOperation::Refresh, &provider.endpoints.token))
     }
 
     async fn revoke(
@@ -126,7 +145,9 @@ impl AuthorizationServer for Oauth2Server {
         token: &Secret,
         kind: TokenKind,
     ) -> Result<RevocationResponse, ProviderError> {
-        self.request_revocation(provider, client, token, kind).await
+        let endpoint = provider.endpoints.revocation.as_deref().unwrap_or_default();
+        let response = self.request_revocation(provider, client, token, kind).await;
+        response.map_err(at(ProviderOperation::Revocation, endpoint))
     }
 
     fn revocation_order(&self, provider: &ProviderSnapshot) -> Vec<TokenKind> {
@@ -141,7 +162,8 @@ impl AuthorizationServer for Oauth2Server {
         client: &ClientCredentials,
         scopes: &Scopes,
     ) -> Result<TokenResponse, ProviderError> {
-        self.request_client_token(provider, client, scopes).await
+        let response = self.request_client_token(provider, client, scopes).await;
+        response.map_err(at(ProviderOperation::ClientCredentials, &provider.endpoints.token))
     }
 
     async fn identify(
@@ -150,8 +172,26 @@ impl AuthorizationServer for Oauth2Server {
         response: &TokenResponse,
         nonce: Option<String>,
     ) -> Result<Option<Account>, ProviderError> {
-        self.identify_account(provider, response, nonce.as_deref()).await
+        let issuer = provider.issuer.as_deref().unwrap_or(&provider.endpoints.token);
+        let account = self.identify_account(provider, response, nonce.as_deref()).await;
+        account.map_err(at(ProviderOperation::Userinfo, issuer))
     }
+}
+
+/// Adds the operation and the host of the endpoint to an error.
+fn at(operation: ProviderOperation, endpoint: &str) -> impl FnOnce(ProviderError) -> ProviderError {
+    move |error| error.during(operation, host(endpoint).as_deref())
+}
+
+/// Adds the host of the requested URL to an error.
+fn to_host(mut error: ProviderError, url: &str) -> ProviderError {
+    error.diagnosis.endpoint_host = host(url);
+    error
+}
+
+/// The host of a URL.
+fn host(url: &str) -> Option<String> {
+    Url::parse(url).ok()?.host_str().map(str::to_owned)
 }
 
 #[cfg(test)]

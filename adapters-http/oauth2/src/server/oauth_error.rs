@@ -1,42 +1,83 @@
 //! Classifies error responses (RFC 6749 §5.2, RFC 6585 §4, RFC 9110 §15).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use grantry_domain::ports::ProviderError;
+use grantry_domain::ports::{ProviderError, ProviderErrorKind};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 
 use crate::codec::{BodyText, Object, json};
 use crate::transport::{HttpResponse, TransportError};
 
+/// Error codes of RFC 6749 §4.1.2.1 and §5.2, 6750 §3.1, 7009 §2.2.1, 8628 §3.5, 8707 §2, 9101 §10, 9126 §2.3, 9449 §12.2, 9470 §3 and
+/// OpenID Connect Core §3.1.2.6.
+const REGISTERED: [&str; 28] = [
+    "access_denied",
+    "account_selection_required",
+    "authorization_pending",
+    "consent_required",
+    "expired_token",
+    "insufficient_scope",
+    "insufficient_user_authentication",
+    "interaction_required",
+    "invalid_client",
+    "invalid_dpop_proof",
+    "invalid_grant",
+    "invalid_request",
+    "invalid_request_object",
+    "invalid_request_uri",
+    "invalid_scope",
+    "invalid_target",
+    "invalid_token",
+    "login_required",
+    "request_not_supported",
+    "request_uri_not_supported",
+    "server_error",
+    "slow_down",
+    "temporarily_unavailable",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "unsupported_response_type",
+    "unsupported_token_type",
+    "use_dpop_nonce",
+];
 /// Maximum accepted value of `Retry-After`.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
 impl From<TransportError> for ProviderError {
     fn from(error: TransportError) -> Self {
         match error {
-            TransportError::NotAllowed => Self::NotAllowed,
-            TransportError::NotSent => Self::NotSent,
-            TransportError::Cut => Self::NoResponse,
-            TransportError::TooLarge => Self::Malformed,
+            TransportError::NotAllowed => ProviderErrorKind::NotAllowed
+                .because("the egress policy does not allow the address that the host resolves to"),
+            TransportError::NotSent => ProviderErrorKind::NotSent
+                .because("no connection: check the name, the port, the certificate and the way out of the network"),
+            TransportError::Cut => {
+                ProviderErrorKind::NoResponse.because("the connection was interrupted, or the response took too long")
+            }
+            TransportError::TooLarge => ProviderErrorKind::Malformed.because("the response exceeds the size limit"),
         }
     }
 }
 
 /// Classifies a response by its status, which is the same for every endpoint. `None` if the body decides.
 pub(crate) fn from_status(status: StatusCode, headers: &HeaderMap) -> Option<ProviderError> {
+    let at = |kind: ProviderErrorKind| ProviderError::from(kind).with_status(status.as_u16());
     if status == StatusCode::TOO_MANY_REQUESTS {
-        return Some(ProviderError::Throttled { retry_after: retry_after(headers), unprocessed: true });
+        return Some(at(ProviderErrorKind::Throttled { retry_after: retry_after(headers), unprocessed: true }));
     }
     if status == StatusCode::SERVICE_UNAVAILABLE && headers.contains_key(RETRY_AFTER) {
-        return Some(ProviderError::Throttled { retry_after: retry_after(headers), unprocessed: false });
+        return Some(at(ProviderErrorKind::Throttled { retry_after: retry_after(headers), unprocessed: false }));
     }
     if status.is_server_error() {
-        return Some(ProviderError::NoResponse);
+        return Some(at(ProviderErrorKind::NoResponse));
     }
     // Redirects are never followed, and no status below 400 is an OAuth error.
-    (!status.is_client_error()).then_some(ProviderError::Malformed)
+    let unexpected = || {
+        at(ProviderErrorKind::Malformed).because("this status is neither a success nor an error; redirects are not followed")
+    };
+    (!status.is_client_error()).then(unexpected)
 }
 
 /// Classifies an error response of the token or revocation endpoint. `aliases` maps vendor codes to standard codes.
@@ -45,11 +86,15 @@ pub(crate) fn from_response(response: &HttpResponse, aliases: &BTreeMap<String, 
         return error;
     }
     let text = BodyText::of(&response.body);
-    match json::parse_tolerant(&text).ok().and_then(|body| error_code(&body)) {
+    let error = match json::parse_tolerant(&text).ok().and_then(|body| error_code(&body)) {
         Some(code) => from_code(&code, aliases),
-        None if response.status == StatusCode::UNAUTHORIZED => ProviderError::ClientRefused,
-        None => ProviderError::Malformed,
-    }
+        None if response.status == StatusCode::UNAUTHORIZED => ProviderErrorKind::ClientRefused
+            .because("401 without an OAuth error: check the client id, the client secret and how the client authenticates"),
+        None => {
+            ProviderErrorKind::Malformed.because("the error response contains no OAuth error; check the URL of the endpoint")
+        }
+    };
+    error.with_status(response.status.as_u16())
 }
 
 /// The `error` member, if it is well formed (RFC 6749 §5.2).
@@ -60,29 +105,40 @@ pub(crate) fn error_code(body: &Object<'_>) -> Option<String> {
     (!code.is_empty() && code.len() <= 128 && code.bytes().all(plain)).then_some(code)
 }
 
-/// Whether the `error` member is a code of RFC 6749 §4.1.2.1 and §5.2, or of the profile.
+/// Whether the `error` member is a registered code, or one that profile or connector name.
 pub(crate) fn is_registered(body: &Object<'_>, aliases: &BTreeMap<String, String>) -> bool {
-    const CODES: [&str; 10] = [
-        "access_denied",
-        "invalid_client",
-        "invalid_grant",
-        "invalid_request",
-        "invalid_scope",
-        "server_error",
-        "temporarily_unavailable",
-        "unauthorized_client",
-        "unsupported_grant_type",
-        "unsupported_response_type",
-    ];
-    body.repeats("error") || error_code(body).is_some_and(|code| CODES.contains(&code.as_str()) || aliases.contains_key(&code))
+    body.repeats("error") || error_code(body).is_some_and(|code| printable(&code, aliases).is_some())
 }
 
 /// Classifies an error code.
 pub(crate) fn from_code(code: &str, aliases: &BTreeMap<String, String>) -> ProviderError {
-    match aliases.get(code).map_or(code, String::as_str) {
-        "invalid_grant" => ProviderError::InvalidGrant,
-        "invalid_client" | "unauthorized_client" | "unsupported_grant_type" => ProviderError::ClientRefused,
-        _ => ProviderError::OtherOauthError,
+    let kind = match aliases.get(code).map_or(code, String::as_str) {
+        "invalid_grant" => ProviderErrorKind::InvalidGrant,
+        "invalid_client" | "unauthorized_client" | "unsupported_grant_type" => ProviderErrorKind::ClientRefused,
+        _ => ProviderErrorKind::OtherOauthError,
+    };
+    let mut error = ProviderError::from(kind);
+    error.diagnosis.oauth_error = printable(code, aliases);
+    error.diagnosis.problem = advice(code).map(Cow::Borrowed);
+    error
+}
+
+/// A code that may be shown: a registered one, or one that profile or connector name. Any other is text of the provider.
+fn printable(code: &str, aliases: &BTreeMap<String, String>) -> Option<Cow<'static, str>> {
+    let registered = REGISTERED.iter().find(|known| **known == code).copied().map(Cow::Borrowed);
+    registered.or_else(|| aliases.get_key_value(code).map(|(named, _)| Cow::Owned(named.clone())))
+}
+
+/// What the operator can do about a code.
+fn advice(code: &str) -> Option<&'static str> {
+    match code {
+        "invalid_client" => Some("check the client id, the client secret and how the client authenticates"),
+        "unauthorized_client" => Some("check at the provider that the client may use this grant type"),
+        "unsupported_grant_type" => Some("check the URL of the token endpoint"),
+        "invalid_scope" => Some("check the scopes of the connector"),
+        "invalid_target" => Some("check the resource of the connector"),
+        "use_dpop_nonce" | "invalid_dpop_proof" => Some("the provider requires DPoP, which is not supported"),
+        _ => None,
     }
 }
 
@@ -99,19 +155,19 @@ mod tests {
 
     use super::*;
 
-    fn classify(status: u16, retry_after: Option<&'static str>, body: &str) -> ProviderError {
+    fn classify(status: u16, retry_after: Option<&'static str>, body: &str) -> ProviderErrorKind {
         let mut headers = HeaderMap::new();
         if let Some(value) = retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from_static(value));
         }
         let body = Zeroizing::new(body.as_bytes().to_vec());
         let aliases = [("bad_refresh_token".to_owned(), "invalid_grant".to_owned())].into();
-        from_response(&HttpResponse { status: StatusCode::from_u16(status).unwrap(), headers, body }, &aliases)
+        from_response(&HttpResponse { status: StatusCode::from_u16(status).unwrap(), headers, body }, &aliases).kind
     }
 
     #[test]
     fn r39_only_a_well_formed_invalid_grant_ends_a_grant() {
-        use ProviderError::{ClientRefused, InvalidGrant, Malformed, NoResponse, OtherOauthError};
+        use ProviderErrorKind::{ClientRefused, InvalidGrant, Malformed, NoResponse, OtherOauthError};
         for (status, body, meaning) in [
             (400, r#"{"error":"invalid_grant"}"#, InvalidGrant),
             (401, r#"{"error":"invalid_grant"}"#, InvalidGrant),
@@ -156,7 +212,29 @@ mod tests {
             (503, Some("Wed, 21 Oct 2026 07:28:00 GMT"), None, false),
         ] {
             let body = r#"{"error":"invalid_grant"}"#;
-            assert_eq!(classify(status, header, body), ProviderError::Throttled { retry_after, unprocessed }, "{header:?}");
+            assert_eq!(
+                classify(status, header, body),
+                ProviderErrorKind::Throttled { retry_after, unprocessed },
+                "{header:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_diagnosis_contains_registered_and_configured_codes_and_no_other_text() {
+        let aliases = [("bad_refresh_token".to_owned(), "invalid_grant".to_owned())].into();
+        for (code, shown) in [
+            ("invalid_client", Some("invalid_client")),
+            ("use_dpop_nonce", Some("use_dpop_nonce")),
+            ("bad_refresh_token", Some("bad_refresh_token")),
+            ("secret-of-the-provider", None),
+        ] {
+            let body = Zeroizing::new(format!(r#"{{"error":"{code}","error_description":"text"}}"#).into_bytes());
+            let response = HttpResponse { status: StatusCode::BAD_REQUEST, headers: HeaderMap::new(), body };
+            let diagnosis = from_response(&response, &aliases).diagnosis;
+            assert_eq!(diagnosis.oauth_error.as_deref(), shown);
+            assert_eq!(diagnosis.http_status, Some(400));
+            assert!(diagnosis.problem.is_none_or(|problem| !problem.contains("text")));
         }
     }
 

@@ -6,8 +6,10 @@
 mod lifetime;
 mod members;
 
-use grantry_domain::ports::{AnomalyKind, ProviderError, TokenResponse};
-use http::header::CONTENT_TYPE;
+use std::borrow::Cow;
+
+use grantry_domain::ports::{AnomalyKind, ProviderError, ProviderErrorKind, TokenResponse};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
 use self::members::Members;
 use super::oauth_error;
@@ -25,18 +27,20 @@ pub(crate) fn decode(wire: &Wire, response: &HttpResponse) -> Result<TokenRespon
     if !response.status.is_success() {
         return Err(oauth_error::from_response(response, &wire.token.errors));
     }
-    read(wire, response)
+    read(wire, response).map_err(|error| error.with_status(response.status.as_u16()))
 }
 
 fn read(wire: &Wire, response: &HttpResponse) -> Result<TokenResponse, ProviderError> {
-    const MALFORMED: ProviderError = ProviderError::Malformed;
     let text = BodyText::of(&response.body);
-    let body = object(wire.token.response_format, response, &text).map_err(|_| MALFORMED)?;
+    let body = object(wire.token.response_format, response, &text).map_err(|_| malformed(problem_of_body(response)))?;
     let set = match &wire.token.nested_in {
         None => &body,
         Some(name) => match body.get(name).and_then(Value::as_object) {
             Some(set) => set,
-            None => return Err(reported(wire, &body).unwrap_or(MALFORMED)),
+            None => {
+                let missing = || malformed("the member that contains the tokens is missing");
+                return Err(reported(wire, &body).unwrap_or_else(missing));
+            }
         },
     };
     let mut members = Members::of(set);
@@ -71,11 +75,28 @@ fn read(wire: &Wire, response: &HttpResponse) -> Result<TokenResponse, ProviderE
 /// The error that a body reports, if there is one.
 fn reported(wire: &Wire, body: &Object<'_>) -> Option<ProviderError> {
     if body.repeats("error") {
-        return Some(ProviderError::Malformed);
+        return Some(malformed("the member error occurs more than once"));
     }
     let code = oauth_error::error_code(body)?;
     let is_read = wire.token.error_in_200;
-    Some(if is_read { oauth_error::from_code(&code, &wire.token.errors) } else { ProviderError::Malformed })
+    let unread = || malformed("a success that contains the member error");
+    Some(if is_read { oauth_error::from_code(&code, &wire.token.errors) } else { unread() })
+}
+
+/// A response that is not understood.
+fn malformed(problem: impl Into<Cow<'static, str>>) -> ProviderError {
+    ProviderErrorKind::Malformed.because(problem)
+}
+
+/// Why a body cannot be read. The transport decodes the usual encodings.
+fn problem_of_body(response: &HttpResponse) -> &'static str {
+    if response.body.is_empty() {
+        "the body is empty"
+    } else if response.headers.contains_key(CONTENT_ENCODING) {
+        "the body is compressed, damaged or in an encoding other than gzip and deflate, although none was requested"
+    } else {
+        "the body is not a valid object of the expected format"
+    }
 }
 
 fn object<'a>(format: ResponseFormat, response: &HttpResponse, text: &'a BodyText<'_>) -> Result<Object<'a>, Malformed> {

@@ -23,8 +23,8 @@ use crate::encoding::sha256;
 use crate::identity::Actor;
 use crate::ports::{
     AuditEvent, AuditKind, AuditOutcome, AuthorizationServer, AuthorizationStore, ClientCredentials, Clock, ConnectorStore,
-    FailedAttempt, Lease, LeaseRequest, ProviderError, RefreshLeases, SecureRandom, Spawner, StoreClock, StoreError,
-    Versioned, WriteOutcome,
+    FailedAttempt, Lease, LeaseRequest, ProviderError, ProviderErrorKind, RefreshLeases, SecureRandom, Spawner, StoreClock,
+    StoreError, Versioned, WriteOutcome,
 };
 use crate::time::Timestamp;
 use crate::usecase::audit_buffer::AuditBuffer;
@@ -283,10 +283,10 @@ impl Refresher {
         };
         // The grant may have changed since the candidate was read: use the tokens of the leased version.
         let Ok(secrets) = self.sealer.open_grant(&attempt.grant.value) else {
-            return self.postpone(&attempt, ProviderError::NotSent).await;
+            return self.postpone(&attempt, &ProviderErrorKind::NotSent.into()).await;
         };
         let Some(refresh_token) = &secrets.refresh_token else {
-            return self.postpone(&attempt, ProviderError::NotSent).await;
+            return self.postpone(&attempt, &ProviderErrorKind::NotSent.into()).await;
         };
         let sent_at = self.ports.store_clock.now().await?;
         let elapsed = self.ports.clock.monotonic().saturating_sub(started);
@@ -295,32 +295,34 @@ impl Refresher {
                 let call = self.ports.provider.refresh(&secrets.provider, &client, refresh_token, &secrets.granted_scopes);
                 with_deadline(&*self.ports.spawner, left, call).await
             }
-            Some(_) | None => Err(ProviderError::NotSent),
+            Some(_) | None => Err(ProviderErrorKind::NotSent.into()),
         };
         match response {
             Ok(response) => Ok(ControlFlow::Break(self.commit(attempt.grant, &secrets, response, sent_at).await)),
-            Err(ProviderError::InvalidGrant) => self.end(&attempt.grant, Input::RefreshRejected, sent_at).await,
-            Err(error) => self.postpone(&attempt, error).await,
+            Err(ProviderError { kind: ProviderErrorKind::InvalidGrant, .. }) => {
+                self.end(&attempt.grant, Input::RefreshRejected, sent_at).await
+            }
+            Err(error) => self.postpone(&attempt, &error).await,
         }
     }
 
     /// Records a failure that does not end the grant, and the instant of the next attempt.
-    async fn postpone(&self, attempt: &Attempt, error: ProviderError) -> Result<Step, StoreError> {
+    async fn postpone(&self, attempt: &Attempt, error: &ProviderError) -> Result<Step, StoreError> {
         let now = self.ports.store_clock.now().await?;
         // An error gives no information about an earlier attempt.
         let outcome_known = error.outcome_is_known() && !attempt.was_in_doubt;
         let failed = attempt.grant.value.as_grant().map_or(0, |grant| grant.refresh().failed_attempts);
-        let pause = match error {
-            ProviderError::Throttled { retry_after: Some(requested), .. } => requested.min(LONGEST_PAUSE),
-            ProviderError::ClientRefused
-            | ProviderError::NotAllowed
-            | ProviderError::BadMetadata
-            | ProviderError::InvalidGrant
-            | ProviderError::OtherOauthError
-            | ProviderError::Throttled { retry_after: None, .. }
-            | ProviderError::NotSent
-            | ProviderError::NoResponse
-            | ProviderError::Malformed => Duration::from_secs(1) * 2_u32.pow(failed.min(6)),
+        let pause = match error.kind {
+            ProviderErrorKind::Throttled { retry_after: Some(requested), .. } => requested.min(LONGEST_PAUSE),
+            ProviderErrorKind::ClientRefused
+            | ProviderErrorKind::NotAllowed
+            | ProviderErrorKind::BadMetadata
+            | ProviderErrorKind::InvalidGrant
+            | ProviderErrorKind::OtherOauthError
+            | ProviderErrorKind::Throttled { retry_after: None, .. }
+            | ProviderErrorKind::NotSent
+            | ProviderErrorKind::NoResponse
+            | ProviderErrorKind::Malformed => Duration::from_secs(1) * 2_u32.pow(failed.min(6)),
         };
         let pause = if outcome_known { pause } else { pause.max(self.policy.quarantine) };
         let jitter = pause / 5 / 255 * u32::from(attempt.holder[0]);
@@ -380,8 +382,8 @@ fn is_leased(grant: &Authorization) -> bool {
     grant.as_grant().is_some_and(|grant| grant.refresh().holder.is_some())
 }
 
-impl From<ProviderError> for AuditOutcome {
-    fn from(error: ProviderError) -> Self {
+impl From<&ProviderError> for AuditOutcome {
+    fn from(error: &ProviderError) -> Self {
         Self::of(error.as_str())
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use grantry_domain::ports::{
-    AuthorizationRequest, AuthorizationServer, ClientCredentials, Lifetime, ProviderError, RevocationResponse, TokenKind,
-    TokenResponse,
+    AuthorizationRequest, AuthorizationServer, ClientCredentials, Lifetime, ProviderError, ProviderErrorKind,
+    RevocationResponse, TokenKind, TokenResponse,
 };
 use grantry_domain::provider::{Account, Endpoints, ProviderSettings, ProviderSnapshot, Scopes};
 use grantry_domain::secret::Secret;
@@ -82,11 +82,11 @@ impl Call {
 pub struct ScriptedAuthorizationServer(Mutex<Script>);
 
 struct Script {
-    resolutions: VecDeque<Result<ProviderSnapshot, ProviderError>>,
-    urls: VecDeque<Result<Secret, ProviderError>>,
-    tokens: HashMap<Operation, VecDeque<Result<TokenResponse, ProviderError>>>,
-    revocations: VecDeque<Result<RevocationResponse, ProviderError>>,
-    identities: VecDeque<Result<Option<Account>, ProviderError>>,
+    resolutions: VecDeque<Result<ProviderSnapshot, ProviderErrorKind>>,
+    urls: VecDeque<Result<Secret, ProviderErrorKind>>,
+    tokens: HashMap<Operation, VecDeque<Result<TokenResponse, ProviderErrorKind>>>,
+    revocations: VecDeque<Result<RevocationResponse, ProviderErrorKind>>,
+    identities: VecDeque<Result<Option<Account>, ProviderErrorKind>>,
     account: Option<Account>,
     order: Vec<TokenKind>,
     gates: HashMap<Operation, Gate>,
@@ -127,37 +127,37 @@ pub fn tokens(access_token: &str, refresh_token: Option<&str>) -> TokenResponse 
 
 impl ScriptedAuthorizationServer {
     /// Queues a response of [`AuthorizationServer::resolve`].
-    pub fn respond_to_resolve(&self, response: Result<ProviderSnapshot, ProviderError>) {
+    pub fn respond_to_resolve(&self, response: Result<ProviderSnapshot, ProviderErrorKind>) {
         locked(&self.0).resolutions.push_back(response);
     }
 
     /// Queues a response of [`AuthorizationServer::authorization_url`].
-    pub fn respond_to_authorization_url(&self, response: Result<Secret, ProviderError>) {
+    pub fn respond_to_authorization_url(&self, response: Result<Secret, ProviderErrorKind>) {
         locked(&self.0).urls.push_back(response);
     }
 
     /// Queues a response of [`AuthorizationServer::exchange`].
-    pub fn respond_to_exchange(&self, response: Result<TokenResponse, ProviderError>) {
+    pub fn respond_to_exchange(&self, response: Result<TokenResponse, ProviderErrorKind>) {
         self.queue_tokens(Operation::Exchange, response);
     }
 
     /// Queues a response of [`AuthorizationServer::refresh`].
-    pub fn respond_to_refresh(&self, response: Result<TokenResponse, ProviderError>) {
+    pub fn respond_to_refresh(&self, response: Result<TokenResponse, ProviderErrorKind>) {
         self.queue_tokens(Operation::Refresh, response);
     }
 
     /// Queues a response of [`AuthorizationServer::client_credentials`].
-    pub fn respond_to_client_credentials(&self, response: Result<TokenResponse, ProviderError>) {
+    pub fn respond_to_client_credentials(&self, response: Result<TokenResponse, ProviderErrorKind>) {
         self.queue_tokens(Operation::ClientCredentials, response);
     }
 
     /// Queues a response of [`AuthorizationServer::revoke`].
-    pub fn respond_to_revoke(&self, response: Result<RevocationResponse, ProviderError>) {
+    pub fn respond_to_revoke(&self, response: Result<RevocationResponse, ProviderErrorKind>) {
         locked(&self.0).revocations.push_back(response);
     }
 
     /// Queues a response of [`AuthorizationServer::identify`].
-    pub fn respond_to_identify(&self, response: Result<Option<Account>, ProviderError>) {
+    pub fn respond_to_identify(&self, response: Result<Option<Account>, ProviderErrorKind>) {
         locked(&self.0).identities.push_back(response);
     }
 
@@ -188,7 +188,7 @@ impl ScriptedAuthorizationServer {
         locked(&self.0).calls.iter().filter(|call| call.operation() == operation).count()
     }
 
-    fn queue_tokens(&self, operation: Operation, response: Result<TokenResponse, ProviderError>) {
+    fn queue_tokens(&self, operation: Operation, response: Result<TokenResponse, ProviderErrorKind>) {
         locked(&self.0).tokens.entry(operation).or_default().push_back(response);
     }
 
@@ -207,7 +207,7 @@ impl ScriptedAuthorizationServer {
     fn next_tokens(&self, operation: Operation) -> Result<TokenResponse, ProviderError> {
         let mut script = locked(&self.0);
         if let Some(response) = script.tokens.get_mut(&operation).and_then(VecDeque::pop_front) {
-            return response;
+            return response.map_err(ProviderError::from);
         }
         script.issued += 1;
         let refresh = format!("refresh-{}", script.issued);
@@ -234,7 +234,7 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
     ) -> Result<ProviderSnapshot, ProviderError> {
         self.called(Call::Resolve { redirect_uri: redirect_uri.to_owned() }).await;
         if let Some(response) = locked(&self.0).resolutions.pop_front() {
-            return response;
+            return response.map_err(ProviderError::from);
         }
         let discovered = settings.issuer.as_deref().map(|issuer| Endpoints {
             authorization: format!("{issuer}/authorize"),
@@ -273,7 +273,7 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
             login_hint: request.login_hint,
         })
         .await;
-        locked(&self.0).urls.pop_front().unwrap_or_else(|| Ok(Secret::from_text(&url)))
+        locked(&self.0).urls.pop_front().unwrap_or_else(|| Ok(Secret::from_text(&url))).map_err(ProviderError::from)
     }
 
     async fn exchange(
@@ -325,7 +325,7 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
             kind,
         })
         .await;
-        locked(&self.0).revocations.pop_front().unwrap_or(Ok(RevocationResponse::Done))
+        locked(&self.0).revocations.pop_front().unwrap_or(Ok(RevocationResponse::Done)).map_err(ProviderError::from)
     }
 
     fn revocation_order(&self, _provider: &ProviderSnapshot) -> Vec<TokenKind> {
@@ -356,6 +356,6 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
         self.called(Call::Identify { nonce }).await;
         let mut script = locked(&self.0);
         let account = script.account.clone();
-        script.identities.pop_front().unwrap_or(Ok(account))
+        script.identities.pop_front().unwrap_or(Ok(account)).map_err(ProviderError::from)
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use grantry_domain::ports::{
-    AuthorizationRequest, AuthorizationServer, ClientCredentials, Lifetime, ProviderError, RevocationResponse, TokenKind,
-    TokenResponse,
+    AuthorizationRequest, AuthorizationServer, ClientCredentials, Lifetime, ProviderError, ProviderErrorKind,
+    RevocationResponse, TokenKind, TokenResponse,
 };
 use grantry_domain::provider::{Account, ProviderSettings, ProviderSnapshot, Scopes};
 use grantry_domain::secret::Secret;
@@ -30,7 +30,7 @@ pub enum Reuse {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProviderFault {
     /// The request is not processed, and this error is returned.
-    Error(ProviderError),
+    Error(ProviderErrorKind),
     /// The request does not arrive.
     RequestLost,
     /// The request is processed, and its response does not arrive.
@@ -150,14 +150,14 @@ impl RotatingAuthorizationServer {
         let mut records = locked(&self.records);
         match records.faults.get_mut(&operation).and_then(VecDeque::pop_front) {
             None => process(&mut records),
-            Some(ProviderFault::Error(error)) => Err(error),
-            Some(ProviderFault::RequestLost) => Err(ProviderError::NoResponse),
+            Some(ProviderFault::Error(error)) => Err(error.into()),
+            Some(ProviderFault::RequestLost) => Err(ProviderErrorKind::NoResponse.into()),
             Some(ProviderFault::ResponseLost) => {
                 let processed = process(&mut records).is_ok();
                 if let (true, Some(family)) = (processed, records.last) {
                     records.families[family].lost = true;
                 }
-                Err(ProviderError::NoResponse)
+                Err(ProviderErrorKind::NoResponse.into())
             }
         }
     }
@@ -183,10 +183,10 @@ impl Records {
 
     fn refresh(&mut self, presented: &str) -> Result<TokenResponse, ProviderError> {
         let known = self.tokens.get(presented).and_then(|token| Some((token.family, token.generation?)));
-        let (family, presented) = known.ok_or(ProviderError::InvalidGrant)?;
+        let (family, presented) = known.ok_or(ProviderErrorKind::InvalidGrant)?;
         let Family { generation: current, revoked, .. } = self.families[family];
         if revoked {
-            return Err(ProviderError::InvalidGrant);
+            return Err(ProviderErrorKind::InvalidGrant.into());
         }
         if presented == current {
             self.families[family].generation += 1;
@@ -198,7 +198,7 @@ impl Records {
             Reuse::Grace if presented + 1 == current => Ok(self.issue(family)),
             Reuse::Grace | Reuse::Strict => {
                 self.families[family].revoked = true;
-                Err(ProviderError::InvalidGrant)
+                Err(ProviderErrorKind::InvalidGrant.into())
             }
         }
     }
@@ -358,10 +358,10 @@ mod tests {
         let first = client.connect().await;
         assert_eq!(client.0.live_refresh_tokens(), [[first.clone()]]);
         client.0.fail_next(Operation::Refresh, ProviderFault::RequestLost);
-        assert_eq!(client.refresh(&first).await, Err(ProviderError::NoResponse));
+        assert_eq!(client.refresh(&first).await, Err(ProviderErrorKind::NoResponse.into()));
         assert_eq!(client.0.live_refresh_tokens(), [[first.clone()]]);
         client.0.fail_next(Operation::Refresh, ProviderFault::ResponseLost);
-        assert_eq!(client.refresh(&first).await, Err(ProviderError::NoResponse));
+        assert_eq!(client.refresh(&first).await, Err(ProviderErrorKind::NoResponse.into()));
         assert!(client.0.live_refresh_tokens().is_empty());
         let newest = client.refresh(&first).await.unwrap();
         assert!(client.0.live_refresh_tokens()[0].contains(&newest));

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use grantry_domain::ports::{
-    AuthorizationRequest, AuthorizationServer as _, Lifetime, ProviderError, ProviderProfiles as _, RevocationResponse,
+    AuthorizationRequest, AuthorizationServer as _, Lifetime, ProviderErrorKind, ProviderProfiles as _, RevocationResponse,
     TokenKind, TokenResponse,
 };
 use grantry_domain::provider::{CallbackPath, ClientAuthentication, ProviderSnapshot, Scopes};
@@ -174,7 +174,7 @@ impl From<Kind> for TokenKind {
     }
 }
 
-impl From<ErrorKind> for ProviderError {
+impl From<ErrorKind> for ProviderErrorKind {
     fn from(kind: ErrorKind) -> Self {
         match kind {
             ErrorKind::InvalidGrant => Self::InvalidGrant,
@@ -305,7 +305,7 @@ async fn check_token_call(test: &TestServer, provider: &ProviderSnapshot, call: 
     call.request.check(&test.transport.last(), context);
     match (result, &call.tokens, call.error) {
         (Ok(response), Some(tokens), None) => tokens.check(&response, context),
-        (Err(error), None, Some(kind)) => assert_eq!(error, ProviderError::from(kind), "{context}"),
+        (Err(error), None, Some(kind)) => assert_eq!(error.kind, ProviderErrorKind::from(kind), "{context}"),
         (Ok(_) | Err(_), Some(_), Some(_)) | (Ok(_) | Err(_), None, None) => {
             panic!("{context}: give either tokens or error");
         }
@@ -344,7 +344,8 @@ async fn check_revocation(test: &TestServer, provider: &ProviderSnapshot, revoca
         if let Some(response) = &call.response {
             respond(test, response);
         }
-        let outcome = test.server.revoke(provider, &client(), &secret("token-1"), call.token.into()).await;
+        let outcome =
+            test.server.revoke(provider, &client(), &secret("token-1"), call.token.into()).await.map_err(|error| error.kind);
         let expected = match call.outcome {
             RevocationOutcome::Done => Ok(RevocationResponse::Done),
             RevocationOutcome::NotSupported => Ok(RevocationResponse::NotSupported),

@@ -4,7 +4,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use grantry_domain::ports::{AuthorizationServer as _, Lifetime, ProviderError, TokenResponse};
+use grantry_domain::ports::{AuthorizationServer as _, Lifetime, ProviderErrorKind, TokenResponse};
 use grantry_domain::provider::{Account, ProviderSnapshot};
 use grantry_domain::secret::Secret;
 
@@ -72,8 +72,8 @@ async fn identified(
     test: &TestServer,
     provider: &ProviderSnapshot,
     id_token: Option<&str>,
-) -> Result<Option<Account>, ProviderError> {
-    test.server.identify(provider, &token_response(id_token), Some("n-1".to_owned())).await
+) -> Result<Option<Account>, ProviderErrorKind> {
+    test.server.identify(provider, &token_response(id_token), Some("n-1".to_owned())).await.map_err(|error| error.kind)
 }
 
 fn alice() -> Account {
@@ -116,7 +116,7 @@ async fn r35_an_id_token_with_a_wrong_claim_is_refused() {
         let changed = claims().replacen(from, to, 1);
         assert_ne!(changed, claims(), "{from}");
         let token = key.sign(HEADER, &changed);
-        assert_eq!(identified(&test, &provider, Some(&token)).await, Err(ProviderError::Malformed), "{to}");
+        assert_eq!(identified(&test, &provider, Some(&token)).await, Err(ProviderErrorKind::Malformed), "{to}");
     }
     let test = TestServer::new();
     let provider = provider(&test, false).await;
@@ -148,7 +148,7 @@ async fn r35_the_signature_is_verified_if_the_issuer_publishes_keys() {
         let test = TestServer::new();
         let provider = provider(&test, true).await;
         test.transport.respond(200, issuer.jwks("k1")).respond(200, issuer.jwks("k1"));
-        assert_eq!(identified(&test, &provider, Some(&token)).await, Err(ProviderError::Malformed), "{token}");
+        assert_eq!(identified(&test, &provider, Some(&token)).await, Err(ProviderErrorKind::Malformed), "{token}");
     }
 }
 
@@ -158,7 +158,7 @@ async fn r35_none_and_shared_keys_are_refused_even_without_published_keys() {
     let provider = provider(&test, false).await;
     for alg in ["none", "None", "HS256", "HS512", ""] {
         let token = key.sign(&format!(r#"{{"alg":"{alg}"}}"#), &claims());
-        assert_eq!(identified(&test, &provider, Some(&token)).await, Err(ProviderError::Malformed), "{alg}");
+        assert_eq!(identified(&test, &provider, Some(&token)).await, Err(ProviderErrorKind::Malformed), "{alg}");
     }
 }
 
@@ -183,7 +183,7 @@ async fn r35_userinfo_supplies_claims_missing_in_the_id_token() {
     assert_eq!(test.transport.last().authorization.as_deref(), Some("Bearer at-1"));
 
     test.transport.respond(200, r#"{"sub":"sub-2","email":"mallory@example.test"}"#);
-    assert_eq!(identified(&test, &provider, Some(&bare)).await, Err(ProviderError::Malformed), "another subject");
+    assert_eq!(identified(&test, &provider, Some(&bare)).await, Err(ProviderErrorKind::Malformed), "another subject");
 }
 
 #[tokio::test]
@@ -231,7 +231,7 @@ async fn r35_an_unreadable_userinfo_counts_as_absent() {
         assert_eq!(identified(&test, &by_hand, None).await, Ok(None), "a label without a subject: {body}");
         test.transport.respond(200, body);
         let other = identified(&test, &with_issuer, Some(&bare)).await;
-        assert_eq!(other, Err(ProviderError::Malformed), "the subject must be the same: {body}");
+        assert_eq!(other, Err(ProviderErrorKind::Malformed), "the subject must be the same: {body}");
     }
     test.transport.fail(TransportError::Cut);
     assert_eq!(identified(&test, &by_hand, None).await, Ok(None));

@@ -1,6 +1,6 @@
 //! Issuer mode.
 
-use grantry_domain::ports::{AuthorizationServer as _, ProviderError, ProviderProfiles as _};
+use grantry_domain::ports::{AuthorizationServer as _, ProviderErrorKind, ProviderProfiles as _};
 use grantry_domain::provider::{BindingKind, CallbackPath, ProviderSnapshot};
 
 use super::BY_HAND;
@@ -23,9 +23,9 @@ fn valid() -> String {
     document(str::to_owned)
 }
 
-async fn resolve(test: &TestServer, config: &str) -> Result<ProviderSnapshot, ProviderError> {
+async fn resolve(test: &TestServer, config: &str) -> Result<ProviderSnapshot, ProviderErrorKind> {
     let settings = test.profiles.settings(&connector_config(".oauth2", config)).unwrap();
-    test.server.resolve(&settings, REDIRECT_URI, config).await
+    test.server.resolve(&settings, REDIRECT_URI, config).await.map_err(|error| error.kind)
 }
 
 #[tokio::test]
@@ -73,9 +73,62 @@ async fn r11_an_issuer_that_differs_in_any_character_is_refused() {
         let test = TestServer::new();
         let issuer = format!("\"issuer\":\"{other}\"");
         test.transport.respond(200, document(|text| text.replacen(&format!("\"issuer\":\"{ISSUER}\""), &issuer, 1)));
-        assert_eq!(resolve(&test, CONFIG).await, Err(ProviderError::BadMetadata), "{other}");
+        assert_eq!(resolve(&test, CONFIG).await, Err(ProviderErrorKind::BadMetadata), "{other}");
         assert_eq!(test.transport.sent().len(), 1, "an invalid document ends the search");
     }
+}
+
+/// The problem in the diagnosis of a document that is not accepted.
+async fn problem_of(document: String) -> String {
+    let test = TestServer::new();
+    test.transport.respond(200, document.clone()).respond(200, document);
+    let settings = test.profiles.settings(&connector_config(".oauth2", CONFIG)).unwrap();
+    let error = test.server.resolve(&settings, REDIRECT_URI, CONFIG).await.unwrap_err();
+    assert_eq!(error.kind, ProviderErrorKind::BadMetadata);
+    error.diagnosis.problem.unwrap().into_owned()
+}
+
+#[tokio::test]
+async fn r11_a_refused_document_is_diagnosed_with_what_differs_and_what_to_do() {
+    let with_issuer = |other: &str| document(|text| text.replacen(ISSUER, other, 1));
+    for (document, parts) in [
+        (with_issuer("https://as.example/tenant/"), ["ends with a slash", "add the slash"]),
+        (with_issuer("https://as.example/Tenant"), ["upper and lower case", "exact spelling"]),
+        (with_issuer("https://as.example/{tenant}/v2"), ["another path", "configure the endpoints"]),
+        (with_issuer("https://other.example/tenant"), ["another host", "configure the endpoints"]),
+        (document(|text| text.replace("\"issuer\"", "\"x\"")), ["issuer is missing", "configure the endpoints"]),
+        (
+            document(|text| text.replace("iss_parameter_supported\":true", "iss_parameter_supported\":false")),
+            ["authorization_response_iss_parameter_supported", "configure the endpoints"],
+        ),
+        (
+            document(|text| text.replace("https://as.example/revoke", "http://as.example/revoke")),
+            ["revocation_endpoint", "must start with https://"],
+        ),
+        (
+            document(|text| text.replace("https://as.example/token", "https://AS.example/token")),
+            ["token_endpoint", "normalised form"],
+        ),
+        (document(|text| text.replacen('{', "{\"jwks_uri\":\"https://x.example/\",", 1)), ["jwks_uri", "more than once"]),
+    ] {
+        let problem = problem_of(document).await;
+        assert!(parts.iter().all(|part| problem.contains(part)), "{parts:?}: {problem}");
+        assert!(!problem.contains("example"), "no text of the provider: {problem}");
+    }
+    let test = TestServer::new();
+    test.transport.respond(200, valid());
+    let config = CONFIG.replace("/tenant", "/tenant/");
+    let settings = test.profiles.settings(&connector_config(".oauth2", &config)).unwrap();
+    let error = test.server.resolve(&settings, REDIRECT_URI, &config).await.unwrap_err();
+    assert!(error.diagnosis.problem.unwrap().contains("remove the slash"));
+}
+
+#[tokio::test]
+async fn r28_a_document_with_a_byte_order_mark_and_a_repeated_unknown_member_is_accepted() {
+    let test = TestServer::new();
+    let odd = document(|text| format!("\u{feff}{}", text.replacen('{', "{\"x\":1,\"x\":2,", 1)));
+    test.transport.respond(200, odd);
+    assert!(resolve(&test, CONFIG).await.is_ok());
 }
 
 #[tokio::test]
@@ -95,7 +148,7 @@ async fn r11_every_endpoint_passes_the_policy() {
         ] {
             let test = TestServer::new();
             test.transport.respond(200, document(|text| text.replace(&format!("https://as.example/{name}"), bad)));
-            assert_eq!(resolve(&test, CONFIG).await, Err(ProviderError::BadMetadata), "{name} {bad}");
+            assert_eq!(resolve(&test, CONFIG).await, Err(ProviderErrorKind::BadMetadata), "{name} {bad}");
         }
     }
 }
@@ -115,7 +168,7 @@ async fn r11_incomplete_and_invalid_documents_are_refused() {
         let broken = document(|text| text.replacen(from, to, 1));
         assert_ne!(broken, valid());
         test.transport.respond(200, broken.clone()).respond(200, broken);
-        assert_eq!(resolve(&test, CONFIG).await, Err(ProviderError::BadMetadata), "{to}");
+        assert_eq!(resolve(&test, CONFIG).await, Err(ProviderErrorKind::BadMetadata), "{to}");
     }
 }
 
@@ -126,7 +179,7 @@ async fn r10_an_issuer_that_does_not_announce_iss_is_refused() {
     for value in ["false", "null", "\"true\"", "1"] {
         let test = TestServer::new();
         test.transport.respond(200, document(|text| text.replace("supported\":true", &format!("supported\":{value}"))));
-        assert_eq!(resolve(&test, CONFIG).await, Err(ProviderError::BadMetadata), "{value}");
+        assert_eq!(resolve(&test, CONFIG).await, Err(ProviderErrorKind::BadMetadata), "{value}");
     }
 }
 
@@ -134,11 +187,11 @@ async fn r10_an_issuer_that_does_not_announce_iss_is_refused() {
 async fn errors_are_distinguished_and_not_cached() {
     let test = TestServer::new();
     test.transport.fail(TransportError::NotSent);
-    assert_eq!(resolve(&test, CONFIG).await, Err(ProviderError::NotSent));
+    assert_eq!(resolve(&test, CONFIG).await, Err(ProviderErrorKind::NotSent));
     test.transport.respond(503, "").respond(503, "");
-    assert_eq!(resolve(&test, CONFIG).await, Err(ProviderError::NoResponse));
+    assert_eq!(resolve(&test, CONFIG).await, Err(ProviderErrorKind::NoResponse));
     test.transport.respond(404, "").respond(404, "");
-    assert_eq!(resolve(&test, CONFIG).await, Err(ProviderError::BadMetadata));
+    assert_eq!(resolve(&test, CONFIG).await, Err(ProviderErrorKind::BadMetadata));
     test.transport.respond(200, valid());
     assert!(resolve(&test, CONFIG).await.is_ok());
 }
@@ -159,7 +212,7 @@ async fn lesson_25_configured_endpoints_are_checked_again_at_start() {
     for allowed in [["as.example"], ["api.example"], ["other.example"]] {
         let narrow = TestServer::with(EgressPolicy::new(&allowed, &[]).unwrap(), ProfileOptions::default());
         let resolved = narrow.server.resolve(&settings, REDIRECT_URI, BY_HAND).await;
-        assert_eq!(resolved, Err(ProviderError::NotAllowed), "{allowed:?}");
+        assert_eq!(resolved.map_err(|error| error.kind), Err(ProviderErrorKind::NotAllowed), "{allowed:?}");
     }
     assert!(wide.server.resolve(&settings, REDIRECT_URI, BY_HAND).await.is_ok());
     assert!(wide.transport.sent().is_empty(), "configured endpoints need no request");
@@ -170,6 +223,9 @@ async fn lesson_25_no_request_goes_to_an_issuer_outside_the_policy() {
     let wide = TestServer::new();
     let settings = wide.profiles.settings(&connector_config(".oauth2", CONFIG)).unwrap();
     let narrow = TestServer::with(EgressPolicy::new(&["api.example"], &[]).unwrap(), ProfileOptions::default());
-    assert_eq!(narrow.server.resolve(&settings, REDIRECT_URI, CONFIG).await, Err(ProviderError::NotAllowed));
+    assert_eq!(
+        narrow.server.resolve(&settings, REDIRECT_URI, CONFIG).await.map_err(|error| error.kind),
+        Err(ProviderErrorKind::NotAllowed)
+    );
     assert!(narrow.transport.sent().is_empty());
 }

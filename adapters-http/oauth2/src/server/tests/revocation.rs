@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::ports::{AuthorizationServer as _, ProviderError, RevocationResponse, TokenKind};
+use grantry_domain::ports::{AuthorizationServer as _, ProviderErrorKind, RevocationResponse, TokenKind};
 use grantry_domain::secret::Secret;
 
 use super::{BY_HAND, by_hand};
@@ -14,9 +14,9 @@ async fn revoked(
     profile: &str,
     config: &str,
     kind: TokenKind,
-) -> Result<RevocationResponse, ProviderError> {
+) -> Result<RevocationResponse, ProviderErrorKind> {
     let provider = test.provider(profile, config).await;
-    test.server.revoke(&provider, &client(), &Secret::from_text("token/1"), kind).await
+    test.server.revoke(&provider, &client(), &Secret::from_text("token/1"), kind).await.map_err(|error| error.kind)
 }
 
 #[tokio::test]
@@ -45,27 +45,36 @@ async fn r50_the_refresh_token_is_revoked_first() {
 async fn r50_responses_of_the_revocation_endpoint() {
     let test = TestServer::new();
     let throttled = |seconds, unprocessed| {
-        Err(ProviderError::Throttled { retry_after: Some(Duration::from_secs(seconds)), unprocessed })
+        Err(ProviderErrorKind::Throttled { retry_after: Some(Duration::from_secs(seconds)), unprocessed })
     };
     for (status, retry_after, body, expected) in [
         (200, None, "", Ok(RevocationResponse::Done)),
         (200, None, "not JSON at all", Ok(RevocationResponse::Done)),
         (204, None, "", Ok(RevocationResponse::Done)),
+        (202, None, "{}", Ok(RevocationResponse::Done)),
         (400, None, r#"{"error":"unsupported_token_type"}"#, Ok(RevocationResponse::NotSupported)),
-        (400, None, r#"{"error":"invalid_request"}"#, Err(ProviderError::OtherOauthError)),
-        (401, None, r#"{"error":"invalid_client"}"#, Err(ProviderError::ClientRefused)),
-        (403, None, "", Err(ProviderError::Malformed)),
-        (302, None, "", Err(ProviderError::Malformed)),
+        (400, None, r#"{"error":"invalid_token"}"#, Ok(RevocationResponse::Done)),
+        (400, None, r#"{"error":"Token_Not_Found"}"#, Ok(RevocationResponse::Done)),
+        (400, None, r#"{"error":"invalid_grant","x":1,"x":2}"#, Ok(RevocationResponse::Done)),
+        (400, None, r#"{"error_code":"refresh_token_not_found"}"#, Ok(RevocationResponse::Done)),
+        (400, None, r#"{"error":{"code":"token_expired"}}"#, Ok(RevocationResponse::Done)),
+        (404, None, r#"{"error":"unknown_token"}"#, Ok(RevocationResponse::Done)),
+        (404, None, "", Err(ProviderErrorKind::Malformed)),
+        (401, None, r#"{"error":"invalid_token"}"#, Err(ProviderErrorKind::OtherOauthError)),
+        (400, None, r#"{"error":"invalid_request"}"#, Err(ProviderErrorKind::OtherOauthError)),
+        (401, None, r#"{"error":"invalid_client"}"#, Err(ProviderErrorKind::ClientRefused)),
+        (403, None, "", Err(ProviderErrorKind::Malformed)),
+        (302, None, "", Err(ProviderErrorKind::Malformed)),
         (429, Some("3"), "", throttled(3, true)),
         (503, Some("9"), "", throttled(9, false)),
-        (503, None, "", Err(ProviderError::NoResponse)),
+        (503, None, "", Err(ProviderErrorKind::NoResponse)),
     ] {
         let headers: Vec<_> = retry_after.map(|value| ("retry-after", value)).into_iter().collect();
         test.transport.respond_with(status, &headers, body);
         assert_eq!(revoked(&test, ".oauth2", BY_HAND, TokenKind::Refresh).await, expected, "{status} {body}");
     }
     test.transport.fail(TransportError::Cut);
-    assert_eq!(revoked(&test, ".oauth2", BY_HAND, TokenKind::Refresh).await, Err(ProviderError::NoResponse));
+    assert_eq!(revoked(&test, ".oauth2", BY_HAND, TokenKind::Refresh).await, Err(ProviderErrorKind::NoResponse));
 }
 
 #[tokio::test]
@@ -91,14 +100,18 @@ async fn r50_github_has_a_vendor_specific_request() {
     for (status, expected) in [
         (204, Ok(RevocationResponse::Done)),
         (404, Ok(RevocationResponse::Done)),
-        (401, Err(ProviderError::ClientRefused)),
-        (422, Err(ProviderError::Malformed)),
-        (500, Err(ProviderError::NoResponse)),
+        (401, Err(ProviderErrorKind::ClientRefused)),
+        (422, Err(ProviderErrorKind::Malformed)),
+        (500, Err(ProviderErrorKind::NoResponse)),
     ] {
         test.transport.respond(status, "");
         let provider = test.provider(".github", "{}").await;
         let token = Secret::from_text("gho_\"x\\");
-        assert_eq!(test.server.revoke(&provider, &client(), &token, TokenKind::Access).await, expected, "{status}");
+        assert_eq!(
+            test.server.revoke(&provider, &client(), &token, TokenKind::Access).await.map_err(|error| error.kind),
+            expected,
+            "{status}"
+        );
     }
     let sent = test.transport.last();
     assert_eq!((sent.method.as_str(), sent.url.as_str()), ("DELETE", "https://api.github.com/applications/client-1/token"));

@@ -1,6 +1,6 @@
 //! Requests to the token endpoint.
 
-use grantry_domain::ports::{AuthorizationRequest, AuthorizationServer as _, ClientCredentials, ProviderError};
+use grantry_domain::ports::{AuthorizationRequest, AuthorizationServer as _, ClientCredentials, ProviderErrorKind};
 use grantry_domain::provider::Scopes;
 use grantry_domain::secret::Secret;
 
@@ -63,7 +63,7 @@ async fn a_client_without_its_secret_sends_no_request() {
         let provider = test.provider(".oauth2", &by_hand(setting)).await;
         let bare = ClientCredentials { secret: None };
         let response = test.server.refresh(&provider, &bare, &secret("rt-1"), &Scopes::default()).await;
-        assert_eq!(response.err(), Some(ProviderError::ClientRefused));
+        assert_eq!(response.err().map(|error| error.kind), Some(ProviderErrorKind::ClientRefused));
     }
     assert!(test.transport.sent().is_empty());
 }
@@ -134,10 +134,18 @@ async fn a_renamed_client_id_and_a_dropped_response_type_are_data() {
 }
 
 #[tokio::test]
+async fn r13_a_connector_can_send_its_scopes_on_a_refresh() {
+    let test = TestServer::new();
+    let provider = test.provider(".oauth2", &by_hand(r#""scope":"a b","sendScopeOnRefresh":true"#)).await;
+    test.transport.respond(200, RESPONSE);
+    assert!(test.server.refresh(&provider, &client(), &secret("rt-1"), &Scopes::new(["a"])).await.is_ok());
+    assert_eq!(test.transport.last().param("scope").as_deref(), Some("a"), "never more than was granted");
+}
+
+#[tokio::test]
 async fn r15_resources_are_sent_in_token_requests() {
     let test = TestServer::new();
-    let mut provider = test.provider(".oauth2", BY_HAND).await;
-    provider.resources = vec!["https://api.example/".to_owned()];
+    let provider = test.provider(".oauth2", &by_hand(r#""resource":"https://api.example/""#)).await;
     test.transport.respond(200, RESPONSE).respond(200, RESPONSE).respond(200, RESPONSE);
     assert!(test.server.exchange(&provider, &client(), &secret("c"), &secret("v")).await.is_ok());
     assert!(test.server.refresh(&provider, &client(), &secret("rt-1"), &Scopes::default()).await.is_ok());
@@ -160,15 +168,15 @@ async fn r40_no_request_is_retried_after_any_error() {
     let test = TestServer::new();
     let provider = test.provider(".oauth2", BY_HAND).await;
     for (error, expected) in [
-        (TransportError::NotAllowed, ProviderError::NotAllowed),
-        (TransportError::NotSent, ProviderError::NotSent),
-        (TransportError::Cut, ProviderError::NoResponse),
-        (TransportError::TooLarge, ProviderError::Malformed),
+        (TransportError::NotAllowed, ProviderErrorKind::NotAllowed),
+        (TransportError::NotSent, ProviderErrorKind::NotSent),
+        (TransportError::Cut, ProviderErrorKind::NoResponse),
+        (TransportError::TooLarge, ProviderErrorKind::Malformed),
     ] {
         let before = test.transport.sent().len();
         test.transport.fail(error);
         let response = test.server.refresh(&provider, &client(), &secret("rt-1"), &Scopes::default()).await;
-        assert_eq!(response.err(), Some(expected));
+        assert_eq!(response.err().map(|error| error.kind), Some(expected));
         assert_eq!(test.transport.sent().len(), before + 1);
     }
 }
@@ -180,13 +188,19 @@ async fn lesson_25_endpoints_that_are_no_longer_allowed_are_not_called() {
     let narrow = TestServer::with(EgressPolicy::new(&["api.example"], &[]).unwrap(), ProfileOptions::default());
     let server = &narrow.server;
     let (code, verifier, token) = (secret("c"), secret("v"), secret("t"));
-    assert_eq!(server.exchange(&provider, &client(), &code, &verifier).await.err(), Some(ProviderError::NotAllowed));
     assert_eq!(
-        server.refresh(&provider, &client(), &token, &Scopes::default()).await.err(),
-        Some(ProviderError::NotAllowed)
+        server.exchange(&provider, &client(), &code, &verifier).await.err().map(|error| error.kind),
+        Some(ProviderErrorKind::NotAllowed)
+    );
+    assert_eq!(
+        server.refresh(&provider, &client(), &token, &Scopes::default()).await.err().map(|error| error.kind),
+        Some(ProviderErrorKind::NotAllowed)
     );
     let kind = grantry_domain::ports::TokenKind::Refresh;
-    assert_eq!(server.revoke(&provider, &client(), &token, kind).await.err(), Some(ProviderError::NotAllowed));
+    assert_eq!(
+        server.revoke(&provider, &client(), &token, kind).await.err().map(|error| error.kind),
+        Some(ProviderErrorKind::NotAllowed)
+    );
     assert!(narrow.transport.sent().is_empty());
 }
 
@@ -198,9 +212,12 @@ async fn lesson_25_a_single_endpoint_outside_the_policy_is_not_called() {
     provider.endpoints.revocation = Some("http://as.example/revoke".to_owned());
     let token = secret("t");
     let refreshed = test.server.refresh(&provider, &client(), &token, &Scopes::default()).await;
-    assert_eq!(refreshed.err(), Some(ProviderError::NotAllowed));
+    assert_eq!(refreshed.err().map(|error| error.kind), Some(ProviderErrorKind::NotAllowed));
     let kind = grantry_domain::ports::TokenKind::Access;
-    assert_eq!(test.server.revoke(&provider, &client(), &token, kind).await.err(), Some(ProviderError::NotAllowed));
+    assert_eq!(
+        test.server.revoke(&provider, &client(), &token, kind).await.err().map(|error| error.kind),
+        Some(ProviderErrorKind::NotAllowed)
+    );
     assert!(test.transport.sent().is_empty());
 }
 
@@ -223,11 +240,11 @@ async fn github_responses_are_read_by_the_rules_of_its_profile() {
     assert!(sent.param("code_verifier").is_some(), "PKCE is used with GitHub too");
 
     for (code, meaning) in [
-        ("bad_verification_code", ProviderError::InvalidGrant),
-        ("incorrect_client_credentials", ProviderError::ClientRefused),
-        ("redirect_uri_mismatch", ProviderError::OtherOauthError),
+        ("bad_verification_code", ProviderErrorKind::InvalidGrant),
+        ("incorrect_client_credentials", ProviderErrorKind::ClientRefused),
+        ("redirect_uri_mismatch", ProviderErrorKind::OtherOauthError),
     ] {
         test.transport.respond(200, format!(r#"{{"error":"{code}","error_description":"x","error_uri":"y"}}"#));
-        assert_eq!(exchange().await.err(), Some(meaning), "{code}");
+        assert_eq!(exchange().await.err().map(|error| error.kind), Some(meaning), "{code}");
     }
 }

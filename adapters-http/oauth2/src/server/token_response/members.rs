@@ -4,6 +4,7 @@ use grantry_domain::ports::{Anomalies, Anomaly, AnomalyKind, Lifetime, MemberNam
 use grantry_domain::provider::Scopes;
 use grantry_domain::secret::Secret;
 
+use super::malformed;
 use super::lifetime::{self, MAX_LIFETIME, Seconds};
 use crate::codec::{Object, Text, Value};
 use crate::profile::rules::{Absent, LifetimeRules, ScopeRules};
@@ -14,8 +15,6 @@ pub(super) const MAX_TOKEN: usize = 24 * 1024;
 pub(super) const MAX_ID_TOKEN: usize = 1024 * 1024;
 /// Maximum length of the granted scopes in bytes.
 const MAX_SCOPES: usize = 8 * 1024;
-
-const MALFORMED: ProviderError = ProviderError::Malformed;
 
 /// Reads the members and records what deviates.
 pub(super) struct Members<'m, 'a> {
@@ -53,9 +52,10 @@ impl<'m, 'a> Members<'m, 'a> {
 
     /// Only visible ASCII is accepted, so that the token can be sent in a header field.
     pub(super) fn access_token(&self) -> Result<Secret, ProviderError> {
-        let token = self.once("access_token")?.and_then(Value::as_text).map(Text::to_secret).ok_or(MALFORMED)?;
+        let value = self.once("access_token")?.ok_or_else(|| malformed("access_token is missing"))?;
+        let token = value.as_text().map(Text::to_secret).ok_or_else(|| malformed("access_token is not a text"))?;
         let is_valid = (1..=MAX_TOKEN).contains(&token.len()) && token.expose().iter().all(u8::is_ascii_graphic);
-        if is_valid { Ok(token) } else { Err(MALFORMED) }
+        if is_valid { Ok(token) } else { Err(malformed("access_token is empty, longer than 24 KiB or not visible ASCII")) }
     }
 
     /// The type (RFC 6749 §7.1, RFC 9449 §5), in the provider's spelling.
@@ -63,7 +63,9 @@ impl<'m, 'a> Members<'m, 'a> {
         let kind = match self.once("token_type")? {
             None | Some(Value::Null) => String::new(),
             Some(Value::Text(text)) => text.decode().trim().to_owned(),
-            Some(Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Object(_)) => return Err(MALFORMED),
+            Some(Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Object(_)) => {
+                return Err(malformed("token_type is not a text"));
+            }
         };
         if kind.eq_ignore_ascii_case("bearer") {
             return Ok(kind);
@@ -76,7 +78,7 @@ impl<'m, 'a> Members<'m, 'a> {
             self.found("token_type", AnomalyKind::Missing);
             return Ok("Bearer".to_owned());
         }
-        Err(MALFORMED)
+        Err(malformed(if kind.is_empty() { "token_type is missing" } else { "token_type is neither Bearer nor DPoP" }))
     }
 
     /// The refresh token. It is sent in forms only, which can contain every character.
@@ -189,7 +191,7 @@ impl<'m, 'a> Members<'m, 'a> {
     /// A member that may not occur twice, because it is not determined which one counts.
     fn once(&self, name: &str) -> Result<Option<&'m Value<'a>>, ProviderError> {
         if self.set.repeats(name) {
-            return Err(MALFORMED);
+            return Err(malformed(format!("{name} occurs more than once")));
         }
         Ok(self.set.0.iter().find(|(key, _)| key == name).map(|(_, value)| value))
     }
