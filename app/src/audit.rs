@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use grantry_domain::ports::{AuditEvent, AuditKind, EventSink, RecordedEvent, SinkError};
+use grantry_domain::ports::{AuditDetail, AuditEvent, AuditKind, EventSink, RecordedEvent, SinkError};
 use tracing::info;
 
 /// The target of audit events, for log filters.
@@ -57,11 +57,18 @@ fn write(sequence: u64, event: &AuditEvent) {
         connection = event.connection.as_ref().map(tracing::field::display),
         authorization = event.authorization.map(tracing::field::display),
         outcome = event.outcome.as_str(),
+        details = details(event),
         at = %rfc3339(event),
         sequence,
         "{}",
         sentence(event.kind),
     );
+}
+
+/// The details, separated by spaces. `None` for an event without any.
+fn details(event: &AuditEvent) -> Option<String> {
+    let texts: Vec<&str> = event.details.iter().map(AuditDetail::as_str).collect();
+    (!texts.is_empty()).then(|| texts.join(" "))
 }
 
 fn rfc3339(event: &AuditEvent) -> String {
@@ -78,6 +85,7 @@ fn sentence(kind: AuditKind) -> &'static str {
         AuditKind::FlowEnded => "an authorization request ended without a connection",
         AuditKind::Connected => "an account was connected",
         AuditKind::ScopeWidened => "the provider granted more scopes than were requested",
+        AuditKind::TokenResponseAnomaly => "a token response deviated from the protocol; its tokens are used",
         AuditKind::Refreshed => "an access token was refreshed",
         AuditKind::RefreshFailed => "an access token could not be refreshed",
         AuditKind::CommitPending => "refreshed tokens could not be stored yet; they are kept in memory and retried",

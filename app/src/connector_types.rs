@@ -31,6 +31,7 @@ fn field(field: ProfileField) -> ConnectorTypeField {
         _ if !field.values.is_empty() => FieldKind::Choice,
         "destinations" => FieldKind::List,
         "extraAuthorizationParameters" => FieldKind::Map,
+        "sendScopeOnRefresh" | "zeroExpiresMeansNever" => FieldKind::Flag,
         "issuer" => FieldKind::Url,
         name if name.ends_with("Url") => FieldKind::Url,
         _ => FieldKind::Text,

@@ -9,7 +9,7 @@ use grantry_domain::authorization::{
 };
 use grantry_domain::connector::{CallbackId, ProfileId};
 use grantry_domain::identity::ConnectionName;
-use grantry_domain::ports::{AuditKind, Operation as Limit, ProviderErrorKind, StoreError, TokenResponse, VaultError};
+use grantry_domain::ports::{Anomaly, AnomalyKind, AuditDetail, AuditKind, Lifetime, Operation as Limit, ProviderErrorKind, StoreError, TokenResponse, VaultError};
 use grantry_domain::provider::{BindingKind, CallbackPath, Scopes};
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{CallbackRefused, CallbackRequest, ConnectorDraft, Outcome, StartRequest};
@@ -70,6 +70,42 @@ async fn r07_r25_the_code_goes_to_the_sealed_endpoint_with_the_sealed_redirect_u
     assert_eq!(endpoint, "https://as.example/token");
     assert_eq!(redirect_uri, "https://host.example/callback");
     assert_eq!((client_secret.as_deref(), code.as_str()), (Some("client-secret-1"), "code-1"));
+}
+
+#[tokio::test]
+async fn r28_a_token_that_has_expired_on_arrival_and_cannot_be_refreshed_is_not_connected() {
+    let app = TestApp::new().await;
+    let lifetime = Lifetime::For(Duration::ZERO);
+    for (refresh_token, connected) in [(None, false), (Some("r"), true)] {
+        let started = app.start("alice", &drive()).await;
+        app.provider.respond_to_exchange(Ok(TokenResponse { lifetime, ..tokens("dead", refresh_token) }));
+        let completed = app.complete(callback_of(&started, "alice")).await;
+        let expected = if connected { Outcome::Connected } else { failed(FailureCode::ExchangeFailed) };
+        assert_eq!(completed.outcome, expected);
+        let status = if connected { StatusKind::Connected } else { StatusKind::NotConnected };
+        assert_eq!(app.kind("alice").await, status, "page and status agree");
+    }
+}
+
+#[tokio::test]
+async fn r28_anomalies_of_a_token_response_are_audited_with_the_flow_and_with_the_refresh() {
+    let app = TestApp::new().await;
+    let anomalies = || vec![Anomaly::new("scope", AnomalyKind::WrongType), Anomaly::new("x", AnomalyKind::Repeated)];
+    let odd = |access: &str, refresh: &str| TokenResponse { anomalies: anomalies(), ..tokens(access, Some(refresh)) };
+    let started = app.start("alice", &drive()).await;
+    app.provider.respond_to_exchange(Ok(odd("a", "r")));
+    app.complete(callback_of(&started, "alice")).await;
+    app.provider.respond_to_refresh(Ok(odd("b", "s")));
+    app.clock.advance(2 * HOUR);
+    assert_eq!(app.token("alice").await.as_deref(), Ok("b"));
+    let events = app.events().await;
+    let found: Vec<_> = events.iter().filter(|event| event.kind == AuditKind::TokenResponseAnomaly).collect();
+    assert_eq!(found.len(), 2);
+    for event in found {
+        assert_eq!(event.authorization, Some(started.flow_id));
+        let details: Vec<_> = event.details.iter().map(AuditDetail::as_str).collect();
+        assert_eq!(details, ["scope=wrong_type", "x=repeated"]);
+    }
 }
 
 #[tokio::test]

@@ -96,6 +96,11 @@ impl CookieNames {
         self.flows(headers).map(|(_, secret)| Secret::from_text(secret)).collect()
     }
 
+    /// The flow cookies of a request: the flow in the name, and the secret.
+    pub(crate) fn flow_cookies(&self, headers: &HeaderMap) -> Vec<(AuthorizationId, Secret)> {
+        self.flows(headers).map(|(id, secret)| (id, Secret::from_text(secret))).collect()
+    }
+
     /// The flows of all flow cookies of a request.
     pub(crate) fn flow_ids(&self, headers: &HeaderMap) -> Vec<AuthorizationId> {
         self.flows(headers).map(|(id, _)| id).collect()

@@ -176,5 +176,6 @@ CREATE TABLE events (
     user             TEXT,
     connection       TEXT,
     authorization_id BLOB    CHECK (length(authorization_id) = 24),
-    outcome          TEXT    NOT NULL
+    outcome          TEXT    NOT NULL,
+    details          TEXT
 ) STRICT;

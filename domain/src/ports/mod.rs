@@ -3,6 +3,7 @@
 //!
 //! Comparisons between nodes use the clock of the store ([`StoreClock`]). With the `mock` feature every port has a mock.
 
+mod anomaly;
 mod audit;
 mod audit_outbox;
 mod authorization_queries;
@@ -26,7 +27,8 @@ mod token_vault;
 mod urls;
 mod versioned;
 
-pub use audit::{AuditEvent, AuditKind, AuditOutcome, RecordedEvent};
+pub use anomaly::{Anomalies, Anomaly, AnomalyKind, MemberName};
+pub use audit::{AuditDetail, AuditEvent, AuditKind, AuditOutcome, RecordedEvent};
 pub use audit_outbox::*;
 pub use authorization_queries::*;
 pub use authorization_server::*;

@@ -322,6 +322,10 @@ impl Flows {
         let sent_at = self.store_clock.now().await?;
         let response = self.provider.exchange(provider, &client, code, &secrets.verifier).await;
         let response = response.map_err(|error| exchange_failure(&error))?;
+        if let Some(event) = AuditEvent::of_anomalies(&response.anomalies, Actor::Person(owner.user.clone()), sent_at) {
+            // The grant does not depend on this event.
+            let _ = self.outbox.record(vec![event.about(owner, flow.stored.value.id())]).await;
+        }
         let identified = self.provider.identify(provider, &response, secrets.nonce.clone()).await;
         let assumed = self.policy.assumed_lifetime;
         let mut received = token_lifetime::exchanged(secrets, owner.epoch, response, sent_at, assumed);
@@ -359,6 +363,11 @@ impl Flows {
         let Ok(now) = self.store_clock.now().await else {
             return Err(Failure::with_tokens(FailureCode::Internal, received));
         };
+        // Without a refresh token, a token that has expired on arrival would be shown as connected and could not be used.
+        let is_dead = received.refresh_token.is_none() && received.expires_at.is_some_and(|expires_at| expires_at <= now);
+        if is_dead {
+            return Err(Failure::with_tokens(FailureCode::ExchangeFailed, received));
+        }
         let Ok(tokens) = self.sealer.seal_grant(owner, id, &received) else {
             return Err(Failure::with_tokens(FailureCode::Internal, received));
         };

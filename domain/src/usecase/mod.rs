@@ -27,6 +27,7 @@ mod sealer;
 mod settings;
 mod single_flight;
 mod start;
+mod stateless_error;
 mod status;
 mod token;
 mod token_lifetime;
@@ -57,6 +58,7 @@ pub use launch::LaunchError;
 pub use policy::{InvalidPolicy, Policy, PolicyBounds};
 pub use revocation::RevocationRound;
 pub use start::{StartError, StartRequest, Started};
+pub use stateless_error::StatelessError;
 pub use status::{FlowView, StatusError};
 pub use token::{AccessTokenRequest, ConnectionLabel, IssuedAccessToken, TokenError};
 
@@ -187,6 +189,12 @@ impl Connections {
     /// Completes a flow. The work is detached: a closed connection does not stop it.
     pub async fn complete(&self, callback: CallbackRequest) -> Result<Completed, CallbackRefused> {
         self.flows.complete(callback).await
+    }
+
+    /// Ends the flow that an error without `state` names: the one of its user, its browser and its callback path. `None` if
+    /// there is none, or more than one.
+    pub async fn end_without_state(&self, request: StatelessError) -> Result<Option<Completed>, CallbackRefused> {
+        self.flows.end_without_state(request).await
     }
 
     /// Ends a flow of the user. Idempotent: an ended or unknown flow counts as cancelled. A grant is never changed.

@@ -542,6 +542,7 @@ impl Invariant for EveryChangeIsAudited {
                 AuditKind::BindingMismatch
                 | AuditKind::IssuerMismatch
                 | AuditKind::ScopeWidened
+                | AuditKind::TokenResponseAnomaly
                 | AuditKind::RefreshFailed
                 | AuditKind::CommitPending
                 | AuditKind::AccessTokenIssued

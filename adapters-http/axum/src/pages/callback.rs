@@ -6,7 +6,9 @@
 use axum::extract::{FromRequestParts, Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use grantry_domain::connector::CallbackId;
-use grantry_domain::usecase::{CallbackRefused, CallbackRequest, Completed, Outcome};
+use grantry_domain::usecase::{
+    AuthorizationResponse, CallbackRefused, CallbackRequest, Completed, Outcome, StatelessError,
+};
 use http::{HeaderMap, Method};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -26,7 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// The shared callback.
 #[utoipa::path(get, path = "/api/actions/connector/_oauth_callback", operation_id = "callback", tag = "pages",
-    params(("state" = String, Query), ("code" = Option<String>, Query), ("error" = Option<String>, Query), ("iss" = Option<String>, Query)),
+    params(("state" = Option<String>, Query), ("code" = Option<String>, Query), ("error" = Option<String>, Query), ("iss" = Option<String>, Query)),
     responses((status = 303, description = "To the return URL or the result page"), Pages))]
 async fn shared_callback(State(app): State<App>, request: Request) -> Response {
     callback(&app, request, None).await
@@ -34,7 +36,7 @@ async fn shared_callback(State(app): State<App>, request: Request) -> Response {
 
 /// The callback of one connector, for endpoints that an editor entered.
 #[utoipa::path(get, path = "/api/actions/connector/_oauth_callback/{callback_id}", operation_id = "connectorCallback", tag = "pages",
-    params(("callback_id" = String, Path), ("state" = String, Query), ("code" = Option<String>, Query), ("error" = Option<String>, Query), ("iss" = Option<String>, Query)),
+    params(("callback_id" = String, Path), ("state" = Option<String>, Query), ("code" = Option<String>, Query), ("error" = Option<String>, Query), ("iss" = Option<String>, Query)),
     responses((status = 303, description = "To the return URL or the result page"), Pages))]
 async fn connector_callback(
     State(app): State<App>,
@@ -73,12 +75,24 @@ async fn callback(app: &App, request: Request, callback_id: Option<CallbackId>) 
         // The flow is not consumed and the URL is not passed to the log-in: the page can be reloaded afterwards.
         Err(problem) => return problem_page(app, &problem, &correlation),
     };
+    let Some(state) = params.state else {
+        let denied = matches!(params.response, AuthorizationResponse::Error { denied: true });
+        let Some(callback_id) = callback_id else { return result::redirect_to_code(app, Code::InvalidRequest) };
+        let flow_cookies = app.cookies.flow_cookies(&parts.headers);
+        let error = StatelessError { user: user.id, flow_cookies, callback_id, issuer: params.issuer, denied };
+        return match app.api.connections.end_without_state(error).await {
+            Ok(Some(completed)) => finished(app, &completed),
+            // Cookie, user and path name no single flow. The page is the same for all users.
+            Ok(None) => result::redirect_to_code(app, if denied { Code::AccessDenied } else { Code::ProviderError }),
+            Err(refused) => refusal(app, &refused, &correlation),
+        };
+    };
     let request = CallbackRequest {
         user: user.id,
         // Counted by `count_callback`.
         flow_cookies: app.cookies.flow_secrets(&parts.headers),
         callback_id,
-        state: params.state,
+        state,
         issuer: params.issuer,
         response: params.response,
     };

@@ -202,3 +202,31 @@ async fn r24_a_denial_ends_the_flow_and_has_a_page() {
     let status = fixture.alice.get(&format!("/internal/actions/oauth_flow/{}", fixture.flow.id)).await;
     assert_eq!((&status.json()["status"], &status.json()["code"]), (&json!("failed"), &json!("access_denied")));
 }
+
+#[tokio::test]
+async fn r24_an_error_without_state_ends_only_the_flow_of_its_path_user_and_browser() {
+    let app = TestApp::new();
+    app.connector("default", "custom", ".oauth2").await;
+    app.connector("default", "other", ".oauth2").await;
+    let mut alice = app.signed_in("alice").await;
+    let path_of = |response: super::test_app::TestResponse| {
+        response.json()["redirect_uri"].as_str().unwrap().strip_prefix(BASE).unwrap().to_owned()
+    };
+    let own = path_of(alice.get("/api/actions/connector/custom").await);
+    let foreign = path_of(alice.get("/api/actions/connector/other").await);
+    let start = "/internal/actions/connector/custom/_start_oauth_flow";
+    for (query, code) in [("error=access_denied", "access_denied"), ("error=server_error&state=", "provider_error")] {
+        let flow = alice.start_at(start, &json!({})).await;
+        let mut bob = app.signed_in("bob").await;
+        assert_eq!(end_of(bob.arrive(&format!("{own}?{query}")).await.location()), code, "no flow of this user");
+        assert_eq!(end_of(alice.arrive(&format!("{foreign}?{query}")).await.location()), code, "no flow of this path");
+        assert_eq!(end_of(alice.callback(query).await.location()), "invalid_request", "the shared path");
+        let status = alice.get(&format!("/internal/actions/oauth_flow/{}", flow.id)).await;
+        assert_eq!(status.json()["status"], "awaiting_callback", "{query}");
+
+        assert_eq!(end_of(alice.arrive(&format!("{own}?{query}")).await.location()), flow.id, "{query}");
+        let status = alice.get(&format!("/internal/actions/oauth_flow/{}", flow.id)).await;
+        assert_eq!((&status.json()["status"], &status.json()["code"]), (&json!("failed"), &json!(code)), "{query}");
+    }
+    assert_eq!(app.provider.count(Operation::Exchange), 0);
+}

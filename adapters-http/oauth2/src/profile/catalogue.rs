@@ -52,7 +52,7 @@ impl Profiles {
                 id: profile.id.as_str().to_owned(),
                 title: profile.title.clone(),
                 source: Some(profile.source.clone()),
-                fields: variables.chain([scope]).collect(),
+                fields: variables.chain([scope, resource_field()]).collect(),
                 auth_modes: if profile.client_credentials { vec!["per-user", "shared"] } else { vec!["per-user"] },
                 callback: Some(profile.callback),
             }
@@ -78,6 +78,11 @@ fn field(name: &str, label: &str, required: bool, help: &str, values: &[&str]) -
         help: help.to_owned(),
         values: values.iter().map(|value| (*value).to_owned()).collect(),
     }
+}
+
+fn resource_field() -> ConnectorTypeField {
+    let help = "The URIs of the APIs that tokens are requested for, separated by spaces (RFC 8707). Most providers need none.";
+    field("resource", "Resource", false, help, &[])
 }
 
 fn custom_fields() -> Vec<ConnectorTypeField> {
@@ -109,6 +114,17 @@ fn custom_fields() -> Vec<ConnectorTypeField> {
             "destinations",
             "Destinations",
             "The origins that may receive tokens. Default: the origin of the API base URL.",
+        ),
+        resource_field(),
+        optional(
+            "sendScopeOnRefresh",
+            "Send scopes on refresh",
+            "For providers that require the scope parameter when a token is refreshed, such as Microsoft Entra.",
+        ),
+        optional(
+            "zeroExpiresMeansNever",
+            "Zero means no expiry",
+            "For providers whose responses contain expires_in 0 for tokens that do not expire.",
         ),
     ]
 }

@@ -7,7 +7,8 @@ use grantry_domain::provider::{
 };
 
 use super::config::Config;
-use super::reserved::{is_parameter_name, is_reserved};
+use super::resource::resources;
+use super::reserved::{is_parameter_name, is_reserved, is_resource};
 use super::rules::{Pkce, ScopeRules, Wire};
 use super::{ParsedConnector, checked_client_id, checked_scopes, checked_url};
 use crate::egress::EgressPolicy;
@@ -28,6 +29,9 @@ pub(super) const FIELDS: &[&str] = &[
     "extraAuthorizationParameters",
     "baseUrl",
     "destinations",
+    "resource",
+    "sendScopeOnRefresh",
+    "zeroExpiresMeansNever",
 ];
 
 /// Maximum number of additional authorization parameters.
@@ -61,7 +65,7 @@ pub(super) fn parse_connector(
         endpoints,
         client_id: client_id.to_owned(),
         authentication: authentication(&config)?,
-        resources: Vec::new(),
+        resources: resources(&config)?,
         destinations,
         base_url,
         required_scopes: Scopes::new(requested.iter().filter(unreported)),
@@ -157,6 +161,9 @@ fn wire(
     pkce_off_hosts: &[String],
 ) -> Result<Wire, InvalidConfig> {
     let mut wire = Wire::default();
+    wire.token.token_type_optional = true;
+    wire.token.access_lifetime.zero_means_never = config.flag("zeroExpiresMeansNever")?;
+    wire.refresh.send_scope = config.flag("sendScopeOnRefresh")?;
     if let Some(name) = config.text("scopeParameter")? {
         if !is_parameter_name(&name) || (name != "scope" && is_reserved(&name)) {
             return Err(config.problem("scopeParameter", "is a reserved or invalid parameter name"));
@@ -192,6 +199,9 @@ fn wire(
             let shown: String = name.chars().filter(|letter| !letter.is_control()).take(64).collect();
             config.problem(&format!("extraAuthorizationParameters.{shown}"), problem)
         };
+        if is_resource(&name) {
+            return Err(field("is set by the setting resource"));
+        }
         if is_reserved(&name) || name == wire.scopes.parameter {
             return Err(field("is reserved and cannot be set"));
         }

@@ -13,6 +13,7 @@ use thiserror::Error;
 use super::config::Config;
 use super::reserved::{is_parameter_name, is_reserved};
 use super::rules::{ScopeRules, Wire};
+use super::resource;
 use super::template::{self, Variable};
 use super::{ParsedConnector, checked_client_id, checked_url, problem};
 use crate::egress::EgressPolicy;
@@ -132,7 +133,7 @@ impl Profile {
         policy: &EgressPolicy,
     ) -> Result<ParsedConnector, InvalidConfig> {
         let config = Config::read(&connector.settings)?;
-        let known: Vec<&str> = self.variables.keys().map(String::as_str).chain(["scope"]).collect();
+        let known: Vec<&str> = self.variables.keys().map(String::as_str).chain(["scope", resource::SETTING]).collect();
         config.refuse_unknown(&known)?;
         let client_id = checked_client_id(connector.client_id.as_deref())?;
         let values = self.values(&config)?;
@@ -171,7 +172,10 @@ impl Profile {
             }),
             client_id: client_id.to_owned(),
             authentication: self.authentication,
-            resources: self.resources.clone(),
+            resources: {
+                let chosen = resource::resources(&config)?;
+                if chosen.is_empty() { self.resources.clone() } else { chosen }
+            },
             destinations,
             base_url: base_url.0,
             required_scopes: Scopes::new(requested.iter().filter(unreported)),
@@ -251,8 +255,8 @@ impl ProfileFile {
         if renamed.is_some_and(|name| is_reserved(name) || !is_parameter_name(name)) {
             return Err("wire.authorize.client_id_parameter is a reserved or invalid name");
         }
-        if self.variables.keys().any(|name| name == "scope" || name == "client_id") {
-            return Err("a variable must not be named scope or client_id");
+        if self.variables.keys().any(|name| ["scope", "client_id", resource::SETTING].contains(&name.as_str())) {
+            return Err("a variable must not be named scope, client_id or resource");
         }
         if self.variables.values().any(|variable| variable.default.as_ref().is_some_and(|value| !variable.allows(value))) {
             return Err("the default of a variable is not one of its values");

@@ -111,6 +111,63 @@ fn unknown_and_invalid_fields_are_refused_by_name() {
 }
 
 #[test]
+fn r15_resources_are_settings_of_every_profile_and_part_of_the_binding() {
+    let without = custom(BY_HAND).unwrap();
+    assert!(without.resources.is_empty());
+    for (value, resources) in [
+        (r#""https://graph.example/""#, vec!["https://graph.example/"]),
+        (r#""https://a.example api://b ""#, vec!["https://a.example", "api://b"]),
+        (r#"["https://a.example","urn:b","https://a.example"]"#, vec!["https://a.example", "urn:b"]),
+        (r#""""#, vec![]),
+        ("[]", vec![]),
+    ] {
+        let settings = custom(&by_hand(&format!(r#""resource":{value}"#))).unwrap();
+        assert_eq!(settings.resources, resources, "{value}");
+        assert_eq!(settings.binding_bytes() == without.binding_bytes(), resources.is_empty(), "{value}");
+        let config = format!(r#"{{"resource":{value}}}"#);
+        assert_eq!(profiles().settings(&connector_config(".github", &config)).unwrap().resources, resources);
+    }
+    let many: Vec<String> = (0..17).map(|number| format!("\"urn:{number}\"")).collect();
+    for bad in ["7", "{}", "[1]", r#""https://a.example/#b""#, r#"["a b"]"#, r#"[""]"#, r#""\u00e4""#, &format!("[{}]", many.join(","))] {
+        assert_eq!(refused(&by_hand(&format!(r#""resource":{bad}"#))), "config.resource", "{bad}");
+    }
+    let extra = custom(&by_hand(r#""extraAuthorizationParameters":{"resource":"https://a.example"}"#)).unwrap_err();
+    assert_eq!(extra.problem, "is set by the setting resource");
+}
+
+#[test]
+fn r28_flags_of_the_token_rules_are_read_as_booleans_and_as_form_values() {
+    let wire = |settings: &str| profiles().parse_connector(&connector_config(".oauth2", &by_hand(settings))).unwrap().wire.clone();
+    for (value, on) in [("true", true), ("\"true\"", true), ("false", false), ("\"false\"", false), ("\"\"", false), ("null", false)] {
+        let wire = wire(&format!(r#""sendScopeOnRefresh":{value},"zeroExpiresMeansNever":{value}"#));
+        assert_eq!((wire.refresh.send_scope, wire.token.access_lifetime.zero_means_never), (on, on), "{value}");
+        assert!(wire.token.token_type_optional);
+    }
+    for name in ["sendScopeOnRefresh", "zeroExpiresMeansNever"] {
+        assert_eq!(refused(&by_hand(&format!(r#""{name}":"yes""#))), format!("config.{name}"));
+        assert_eq!(refused(&by_hand(&format!(r#""{name}":1"#))), format!("config.{name}"));
+    }
+}
+
+#[test]
+fn r70_a_url_in_another_spelling_is_refused_with_the_accepted_form() {
+    for (written, accepted) in [
+        ("https://AS.example/token", "https://as.example/token"),
+        ("https://as.example:443/token", "https://as.example/token"),
+        ("https://as.example/a/../token", "https://as.example/token"),
+        ("https://as.example/a b", "https://as.example/a%20b"),
+        ("HTTPS://as.example/token", "https://as.example/token"),
+        ("https://b\u{fc}cher.example/token", "https://xn--bcher-kva.example/token"),
+    ] {
+        let config = BY_HAND.replace("https://as.example/token", written);
+        let refused = custom(&config).unwrap_err();
+        assert_eq!(refused.field, "config.tokenUrl");
+        assert_eq!(refused.problem, format!("is not in its normalised form; write {accepted}"));
+        assert!(custom(&BY_HAND.replace("https://as.example/token", accepted)).is_ok(), "{accepted}");
+    }
+}
+
+#[test]
 fn r16_an_unsupported_client_authentication_is_refused_with_the_supported_ones() {
     for unsupported in ["private_key_jwt", "tls_client_auth", "client_secret_jwt", "Basic"] {
         let refused = custom(&by_hand(&format!(r#""clientAuth":"{unsupported}""#))).unwrap_err();
@@ -214,7 +271,7 @@ fn connector_types_list_their_fields() {
     assert!(super::custom::FIELDS.iter().all(|name| *name == "useBasicAuth" || custom.contains(name)));
     assert_eq!(custom.len() + 1, super::custom::FIELDS.len());
     let github = types.iter().find(|kind| kind.id == ".github").unwrap();
-    assert_eq!(github.fields.iter().map(|field| field.name.as_str()).collect::<Vec<_>>(), ["scope"]);
+    assert_eq!(github.fields.iter().map(|field| field.name.as_str()).collect::<Vec<_>>(), ["scope", "resource"]);
     assert_eq!((types[0].callback, github.callback), (None, Some(CallbackPath::Shared)));
 }
 

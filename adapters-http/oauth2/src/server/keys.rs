@@ -8,6 +8,7 @@ use http::StatusCode;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use moka::future::Cache;
 
+use super::token_response::MAX_RESPONSE;
 use super::{Oauth2Server, oauth_error};
 use crate::codec::{Object, Value, json};
 
@@ -97,7 +98,7 @@ impl Oauth2Server {
     }
 
     async fn fetch_keys(&self, url: &str) -> Result<Vec<PublicKey>, ProviderError> {
-        let response = self.get_json(url, None).await?;
+        let response = self.get_json(url, None, MAX_RESPONSE).await?;
         let unusable = || {
             let error = ProviderErrorKind::Malformed.because("the URL of the keys returned no key set");
             super::to_host(error.with_status(response.status.as_u16()), url)

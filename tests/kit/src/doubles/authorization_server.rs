@@ -121,6 +121,7 @@ pub fn tokens(access_token: &str, refresh_token: Option<&str>) -> TokenResponse 
         refresh_lifetime: Lifetime::Unknown,
         scopes: None,
         id_token: None,
+        anomalies: Vec::new(),
     }
 }
 

@@ -324,6 +324,7 @@ async fn check_identity(test: &TestServer, provider: &ProviderSnapshot, identity
         refresh_lifetime: Lifetime::Unknown,
         scopes: None,
         id_token: None,
+        anomalies: Vec::new(),
     };
     let account = test.server.identify(provider, &tokens, None).await.unwrap().unwrap();
     assert_eq!((account.subject.as_str(), account.label.as_str()), (&*identity.subject, &*identity.label), "{context}");
