@@ -15,7 +15,7 @@ use grantry_domain::authorization::{
 use grantry_domain::connector::{AuthMode, Connector, ConnectorKey, ConnectorName, ProfileId};
 use grantry_domain::identity::{Actor, ConnectionName, Role};
 use grantry_domain::ports::{
-    AuditEvent, AuditKind, AuthorizationServer, Clock, ExpectedVersion, Lifetime, ProviderError, StorePorts, TokenResponse,
+    ApiQuery, AuditEvent, AuditKind, AuthorizationServer, Clock, ExpectedVersion, Lifetime, ProviderError, StorePorts, TokenResponse,
 };
 use grantry_domain::provider::Account;
 use grantry_domain::secret::Secret;
@@ -167,7 +167,7 @@ pub(crate) fn execution(who: &str, path: &str) -> Execution {
         connection: None,
         method: "GET".to_owned(),
         path: path.to_owned(),
-        query: Vec::new(),
+        query: ApiQuery::default(),
         headers: Vec::new(),
         body: None,
     }
