@@ -252,6 +252,41 @@ fn r57_a_user_header_is_accepted_only_from_the_proxy() {
 }
 
 #[test]
+fn r59_the_addresses_of_an_ipv6_site_share_a_limit_behind_a_trusted_network() {
+    let site = Site::new("identity.proxy.trusted_proxies = [\"127.0.0.0/8\"]\noauth.rate_limits.log_in = \"2/10m\"");
+    let server = site.serve();
+    let log_in = |address: &'static str, user: &str| {
+        let mut browser = Browser::new(site.port);
+        browser.headers = vec![("x-forwarded-for", address)];
+        browser.post("/api/session", &serde_json::json!({ "username": user, "password": "wrong" })).status
+    };
+    assert_eq!(log_in("2001:db8:1:2::1", "a"), 401);
+    assert_eq!(log_in("2001:db8:1:2:ffff::1", "b"), 401);
+    assert_eq!(log_in("2001:db8:1:2:3:4:5:6", "c"), 429);
+    assert_eq!(log_in("2001:db8:1:3::1", "d"), 401);
+    assert_eq!((log_in("192.0.2.1", "e"), log_in("192.0.2.2", "f"), log_in("192.0.2.1", "g")), (401, 401, 401));
+    drop(server);
+}
+
+#[test]
+fn r58_a_header_section_above_the_limit_is_answered_as_a_page() {
+    let site = Site::new("");
+    let server = site.serve();
+    let mut browser = Browser::new(site.port);
+    browser.headers = vec![("accept", "text/html")];
+    for (kibibytes, status) in [(17, 200), (33, 431), (100, 431)] {
+        browser.cookies.clear();
+        for number in 0..kibibytes {
+            browser.cookies.insert(format!("other_{number}"), "x".repeat(1014));
+        }
+        let response = browser.get("/login");
+        assert_eq!(response.status, status, "{kibibytes} KiB");
+        assert_eq!(response.header("content-type"), Some("text/html; charset=utf-8"), "{kibibytes} KiB");
+    }
+    drop(server);
+}
+
+#[test]
 fn r59_the_configured_rates_apply() {
     let site = Site::new("oauth.rate_limits.log_in = \"2/10m\"");
     let server = site.serve();
