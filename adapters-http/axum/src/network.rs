@@ -73,11 +73,7 @@ impl FromStr for Network {
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.prefix == bits(self.address) {
-            self.address.fmt(f)
-        } else {
-            write!(f, "{}/{}", self.address, self.prefix)
-        }
+        if self.prefix == bits(self.address) { self.address.fmt(f) } else { write!(f, "{}/{}", self.address, self.prefix) }
     }
 }
 
@@ -120,7 +116,9 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Network>().map(|network| network.to_string()), Ok(written.to_owned()), "{text}");
         }
-        for bad in ["", "*", "10.0.0.0/33", "10.0.0.0/", "10.0.0/8", "10.0.0.0/+8", "fd00::/129", "::ffff:10.0.0.1/64", "a/8"] {
+        for bad in
+            ["", "*", "10.0.0.0/33", "10.0.0.0/", "10.0.0/8", "10.0.0.0/+8", "fd00::/129", "::ffff:10.0.0.1/64", "a/8"]
+        {
             assert_eq!(bad.parse::<Network>(), Err(InvalidNetwork), "{bad}");
         }
     }
@@ -128,9 +126,13 @@ mod tests {
     #[test]
     fn r57_an_address_belongs_to_the_network_of_its_prefix() {
         let network: Network = "10.244.0.0/16".parse().unwrap();
-        for (address, belongs) in
-            [("10.244.0.0", true), ("10.244.255.255", true), ("::ffff:10.244.1.1", true), ("10.245.0.0", false), ("::1", false)]
-        {
+        for (address, belongs) in [
+            ("10.244.0.0", true),
+            ("10.244.255.255", true),
+            ("::ffff:10.244.1.1", true),
+            ("10.245.0.0", false),
+            ("::1", false),
+        ] {
             assert_eq!(network.contains(ip(address)), belongs, "{address}");
         }
         let network: Network = "fd00:0:0:8000::/49".parse().unwrap();

@@ -1,4 +1,4 @@
-//! Health and metrics on a listener of their own.
+//! Health and metrics on a separate listener.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(crate) fn is_operation(route: &str) -> bool {
     [LIVE, READY, METRICS].contains(&route)
 }
 
-/// A router with `/livez`, `/readyz` and `/metrics` only, which answers under any host. For a listener that only the operator
+/// A router with `/livez`, `/readyz` and `/metrics` only, which responds under any host. For a listener that only the operator
 /// can reach.
 pub fn operations_router(readiness: Arc<dyn Readiness>, metrics: Arc<dyn Fn() -> String + Send + Sync>) -> Router {
     let ready = async move || match readiness.check().await {

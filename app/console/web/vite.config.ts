@@ -4,7 +4,7 @@ import { defineConfig, type ProxyOptions } from "vite";
 /** The server behind the development server: `grantry demo`, or `grantry serve` on this machine. */
 const SERVER = process.env.GRANTRY_SERVER ?? "http://127.0.0.1:8080";
 
-/** The server accepts its own name as the host, so the development server replaces the one that the browser sends. */
+/** The server accepts the address it listens on as the host, so the one that the browser sends is replaced by it. */
 const proxied: ProxyOptions = { target: SERVER, changeOrigin: true };
 
 /** The launch page itself comes from here; with a flow, the server redirects to the provider. */

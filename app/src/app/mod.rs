@@ -118,7 +118,7 @@ impl App {
         grantry_http_axum::router(api, &*self.random)
     }
 
-    /// A router with `/livez`, `/readyz` and `/metrics` only, which answers under any host, for a listener of its own.
+    /// A router with `/livez`, `/readyz` and `/metrics` only, which responds under any host, for a separate listener.
     pub fn operations_router(&self) -> Router {
         operations_router(self.readiness(), self.router_parts.metrics.clone())
     }

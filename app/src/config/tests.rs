@@ -125,7 +125,8 @@ fn the_example_file_is_valid_and_lists_every_setting_with_its_default() {
 #[test]
 fn the_example_file_lists_every_key_of_a_row() {
     let id = UserId::new("u").unwrap();
-    let account = Account { id, name: String::new(), username: String::new(), password_hash: String::new(), roles: BTreeMap::new() };
+    let account =
+        Account { id, name: String::new(), username: String::new(), password_hash: String::new(), roles: BTreeMap::new() };
     let agent = Agent { name: String::new(), key_sha256: Digest([0; 32]), spaces: Vec::new(), access_tokens: false };
     let space = Space { id: SpaceId::default_space(), name: String::new() };
     let rows = [
@@ -277,7 +278,10 @@ fn variables_of_kubernetes_services_are_ignored() {
 #[test]
 fn spaces_and_users_can_have_names() {
     let text = least()
-        .replace("id = \"marketing\"", "id = \"marketing\"\nname = \"Marketing & Sales\"\n[[spaces]]\nid = \"default\"\nname = \"Company\"")
+        .replace(
+            "id = \"marketing\"",
+            "id = \"marketing\"\nname = \"Marketing & Sales\"\n[[spaces]]\nid = \"default\"\nname = \"Company\"",
+        )
         .replace("id = \"u_alice\"", "id = \"u_alice\"\nname = \"Alice Example\"");
     let config = parse(&text, &[]).unwrap();
     let names: Vec<_> = config.space_names.iter().map(|(id, name)| (id.as_str(), name.as_str())).collect();
@@ -357,7 +361,10 @@ fn each_refusal_names_what_to_set() {
         (with("providers.deny = [\"canary\"]"), "`providers.deny[0]` must be the id of a built-in profile"),
         (with("providers.deny = [\".githb\"]"), "`providers.deny[0]` must be the id of a built-in profile"),
         (with("telemetry.log = \"=canary=\""), "`telemetry.log` must be a level"),
-        (with("telemetry.log = \"canary\""), "`telemetry.log` must be a level (off, error, warn, info, debug, trace) or a list"),
+        (
+            with("telemetry.log = \"canary\""),
+            "`telemetry.log` must be a level (off, error, warn, info, debug, trace) or a list",
+        ),
         (with("telemetry.listen = \"canary\""), "`telemetry.listen` must be an IP address and a port"),
         (with("telemetry.listen = \"127.0.0.1:8080\""), "`telemetry.listen` must be another address than `listen`"),
         (with("additional_hosts = [\"https://canary\"]"), "`additional_hosts[0]` must be a host name"),
@@ -485,7 +492,11 @@ fn the_environment_is_refused_by_the_name_of_its_variable() {
         ("GRANTRY_OAUTH_FLOW_TTL", "canary", "`GRANTRY_OAUTH_FLOW_TTL` must be a duration"),
         ("GRANTRY_SPACES", "[{\"title\": \"canary\"}]", "unknown key `GRANTRY_SPACES[0].title`"),
         ("GRANTRY_OAUTH_FLOW_TTL", "11m", "`GRANTRY_OAUTH_FLOW_TTL` must be between 30 seconds and 10 minutes"),
-        ("GRANTRY_TELEMETRY_LOG", "loud", "`GRANTRY_TELEMETRY_LOG` must be a level (off, error, warn, info, debug, trace) or"),
+        (
+            "GRANTRY_TELEMETRY_LOG",
+            "loud",
+            "`GRANTRY_TELEMETRY_LOG` must be a level (off, error, warn, info, debug, trace) or",
+        ),
         ("GRANTRY_KEYS_READ", "[1]", "`GRANTRY_KEYS_READ[0]` must be text in quotes"),
         ("GRANTRY_KEYS_READ", "[canary", "`GRANTRY_KEYS_READ` must be a list separated by commas, or a JSON array"),
     ] {

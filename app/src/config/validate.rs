@@ -79,9 +79,8 @@ impl Validator<'_> {
             part.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         };
         let names = [key.to_owned(), super::variable(key)];
-        let is_affected = |mistake: &Mistake| {
-            names.iter().any(|name| is_within(&mistake.key, name) || is_within(name, &mistake.key))
-        };
+        let is_affected =
+            |mistake: &Mistake| names.iter().any(|name| is_within(&mistake.key, name) || is_within(name, &mistake.key));
         self.mistakes.iter().any(is_affected)
     }
 

@@ -429,7 +429,8 @@ mod tests {
 
     #[test]
     fn a_log_filter_consists_of_levels() {
-        for good in ["info", "OFF", "warn,grantry=debug", "info,grantry_http_axum::guard=trace,hyper=off", "debug,audit=off"] {
+        for good in ["info", "OFF", "warn,grantry=debug", "info,grantry_http_axum::guard=trace,hyper=off", "debug,audit=off"]
+        {
             assert!(LogFilter::parse(good).is_ok(), "{good}");
         }
         for bad in ["", "loud", "grantry", "grantry=loud", "info,loud", "info,", "=info", "info,=debug", "a b=info", "7"] {

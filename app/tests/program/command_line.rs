@@ -185,7 +185,9 @@ fn check_reports_what_is_wrong_and_changes_nothing() {
     let messages: Vec<&str> =
         report["findings"].as_array().unwrap().iter().map(|finding| finding["message"].as_str().unwrap()).collect();
     assert_eq!(messages.len(), 4, "{messages:?}");
-    for (message, expected) in messages.iter().zip(["line 1: unknown key", "`public_base_url`", "`keys.write`", "`identity.accounts`"]) {
+    for (message, expected) in
+        messages.iter().zip(["line 1: unknown key", "`public_base_url`", "`keys.write`", "`identity.accounts`"])
+    {
         assert!(message.starts_with(expected), "{messages:?}");
     }
 }

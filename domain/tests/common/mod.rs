@@ -15,7 +15,8 @@ use grantry_domain::authorization::{
 use grantry_domain::connector::{AuthMode, Connector, ConnectorKey, ConnectorName, ProfileId};
 use grantry_domain::identity::{Actor, ConnectionName, Role};
 use grantry_domain::ports::{
-    ApiQuery, AuditEvent, AuditKind, AuthorizationServer, Clock, ExpectedVersion, Lifetime, ProviderError, StorePorts, TokenResponse,
+    ApiQuery, AuditEvent, AuditKind, AuthorizationServer, Clock, ExpectedVersion, Lifetime, ProviderError, StorePorts,
+    TokenResponse,
 };
 use grantry_domain::provider::Account;
 use grantry_domain::secret::Secret;

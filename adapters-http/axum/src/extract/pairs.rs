@@ -122,8 +122,16 @@ mod tests {
         let expected = pairs(&[("b", "x"), ("b", "1.0"), ("b", "true"), ("b", "ä"), ("a", "false"), ("b", "A")]);
         assert_eq!(query(lists), expected);
         assert_eq!(query(r#""a=1&b=%20""#), Some(ApiQuery::Encoded("a=1&b=%20".to_owned())));
-        for bad in ["[]", "1", "true", r#"{"a": null}"#, r#"{"a": {}}"#, r#"{"a": [[1]]}"#, r#"{"a": [null]}"#, r#"{"a": "\ud800"}"#]
-        {
+        for bad in [
+            "[]",
+            "1",
+            "true",
+            r#"{"a": null}"#,
+            r#"{"a": {}}"#,
+            r#"{"a": [[1]]}"#,
+            r#"{"a": [null]}"#,
+            r#"{"a": "\ud800"}"#,
+        ] {
             assert_eq!(query(bad), None, "{bad}");
         }
     }

@@ -144,7 +144,10 @@ mod tests {
             assert_eq!(check(&text, Exceptions::EXECUTE), Err(Fault::TooDeep { field: &[] }), "{elsewhere}");
         }
         assert_eq!(check(&nested(17), Exceptions::EXECUTE), Err(Fault::TooDeep { field: &[] }));
-        assert_eq!(check(&format!(r#"{{"body": {}}}"#, nested(16)), Exceptions::EXECUTE), Err(Fault::TooDeep { field: &[] }));
+        assert_eq!(
+            check(&format!(r#"{{"body": {}}}"#, nested(16)), Exceptions::EXECUTE),
+            Err(Fault::TooDeep { field: &[] })
+        );
     }
 
     #[test]

@@ -89,7 +89,7 @@ fn is_same_origin(app: &App, request: &Request) -> bool {
         return site == "same-origin";
     }
     let Some(origin) = headers.get(header::ORIGIN) else { return true };
-    // A proxy may send its own name of this server as the host.
+    // A proxy may send another name of this server as the host.
     if app.api.public.is_origin(origin.as_bytes()) {
         return true;
     }

@@ -48,7 +48,16 @@ async fn launch_page(
             return page;
         }
         let connector = connector.map(ConnectorPath);
-        return confirm::consent_page(&app, "launch", connector, user, query, &public_path(&app.api.public, uri.path()), &correlation).await;
+        return confirm::consent_page(
+            &app,
+            "launch",
+            connector,
+            user,
+            query,
+            &public_path(&app.api.public, uri.path()),
+            &correlation,
+        )
+        .await;
     };
     let user = match user_or_response(&app, user, &public_path(&app.api.public, uri.path()), &correlation) {
         Ok(user) => user,

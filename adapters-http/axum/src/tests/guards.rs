@@ -36,7 +36,7 @@ async fn r57_only_allowed_hosts_are_served() {
 }
 
 #[tokio::test]
-async fn health_and_metrics_answer_under_any_host() {
+async fn health_and_metrics_respond_under_any_host() {
     let app = TestApp::new();
     for path in ["/livez", "/readyz", "/metrics"] {
         for host in ["10.244.1.7:8080", "localhost", "evil.example", "[fd00::1]:8080", ""] {
@@ -79,7 +79,7 @@ async fn the_operations_router_has_no_other_route() {
     assert_eq!(get("/openapi.json").await.0, 404);
 }
 
-/// A proxy that sends its own name of this server as `Host` still passes the origin of the page.
+/// A proxy that sends another name of this server as `Host` still passes the origin of the page.
 #[tokio::test]
 async fn r56_the_public_origin_is_accepted_under_an_additional_host() {
     const PATH: &str = "/internal/actions/connector/drive/_oauth_disconnect";

@@ -76,7 +76,8 @@ async fn the_console_is_served_with_and_without_the_prefix() {
     let console = Some(Arc::new(SmallConsole) as Arc<dyn ConsoleAssets>);
     let app = TestApp::with(Options { public: PUBLIC, console: console.clone(), ..Options::default() });
     let mut browser = app.browser().also("host", "connect.example");
-    for path in ["/", "/oauth", "/oauth/", "/s/marketing/", "/oauth/s/marketing/", "/oauth/connect/drive", "/connect/drive"] {
+    for path in ["/", "/oauth", "/oauth/", "/s/marketing/", "/oauth/s/marketing/", "/oauth/connect/drive", "/connect/drive"]
+    {
         let page = browser.get(path).await;
         assert_eq!(page.status, StatusCode::OK, "{path}");
         let expected = "<link href=\"/oauth/assets/a.css\"><script src=\"/oauth/assets/a.js\"></script>";

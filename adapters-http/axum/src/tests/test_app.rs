@@ -67,7 +67,14 @@ pub(super) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { public: BASE, additional_hosts: Vec::new(), limits: Limits::default(), console: None, external_log_in: false, serves_operations: true }
+        Self {
+            public: BASE,
+            additional_hosts: Vec::new(),
+            limits: Limits::default(),
+            console: None,
+            external_log_in: false,
+            serves_operations: true,
+        }
     }
 }
 

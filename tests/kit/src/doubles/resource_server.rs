@@ -87,7 +87,9 @@ impl ResourceServer for ScriptedResourceServer {
         }
         let base = base_url.trim_end_matches('/');
         let query = match query {
-            ApiQuery::Pairs(pairs) => pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&"),
+            ApiQuery::Pairs(pairs) => {
+                pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+            }
             ApiQuery::Encoded(text) => text.clone(),
         };
         let mark = if query.is_empty() { "" } else { "?" };

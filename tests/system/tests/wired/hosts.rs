@@ -182,7 +182,7 @@ async fn raw(node: SocketAddr, request: &str) -> String {
 }
 
 #[tokio::test]
-async fn health_and_metrics_answer_under_any_host_and_without_one() {
+async fn health_and_metrics_respond_under_any_host_and_without_one() {
     let app = TestApp::new().await;
     for path in ["/livez", "/readyz", "/metrics"] {
         for host in ["10.244.1.7:8080", "localhost", "[fd00::7]:8080", "grantry.default.svc.cluster.local", ""] {

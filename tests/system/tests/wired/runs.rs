@@ -242,7 +242,10 @@ async fn bodies_reach_the_api_byte_for_byte() {
     assert_eq!(runs.refused(&too_deep("body", 129)).await, "params.body");
     assert_eq!(runs.refused(&too_deep("headers", 15)).await, "body");
     let text = runs.sent(r#"{"method": "PUT", "path": "/x", "body": "1e400 ä"}"#).await;
-    assert_eq!((text.body.as_slice(), text.field("content-type")), ("1e400 ä".as_bytes(), Some("text/plain; charset=utf-8")));
+    assert_eq!(
+        (text.body.as_slice(), text.field("content-type")),
+        ("1e400 ä".as_bytes(), Some("text/plain; charset=utf-8"))
+    );
 }
 
 #[tokio::test]
@@ -264,7 +267,8 @@ async fn a_request_without_a_body_has_a_length_where_one_is_expected() {
 #[tokio::test]
 async fn header_values_of_the_api_that_are_not_utf_8_arrive_whole() {
     let mut runs = Runs::new().await;
-    runs.api.respond(b"HTTP/1.1 200 OK\r\nX-Owner: Zo\xeb\r\nX-City: K\xc3\xb6ln\r\nX-Plain: a\r\nContent-Length: 2\r\n\r\nok");
+    runs.api
+        .respond(b"HTTP/1.1 200 OK\r\nX-Owner: Zo\xeb\r\nX-City: K\xc3\xb6ln\r\nX-Plain: a\r\nContent-Length: 2\r\n\r\nok");
     let data = runs.run(r#"{"method": "GET", "path": "/x"}"#).await.json()["data"].clone();
     let of = |name: &str| (data["headers"][name].clone(), data["headers_base64"][name].clone());
     assert_eq!(of("x-owner"), (json!("Zoë"), json!("Wm/r")));
