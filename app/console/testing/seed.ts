@@ -17,6 +17,7 @@ function user(
 ): Schemas["Session"] {
   const names: Record<string, string> = { default: "Default", marketing: "Marketing" };
   return {
+    user: { id, name },
     user_id: id,
     username,
     display_name: name,

@@ -15,7 +15,7 @@ use grantry_domain::authorization::{
 use grantry_domain::connector::{AuthMode, Connector, ConnectorKey, ConnectorName, ProfileId};
 use grantry_domain::identity::{Actor, ConnectionName, Role};
 use grantry_domain::ports::{
-    AuditEvent, AuditKind, AuthorizationServer, Clock, ExpectedVersion, Lifetime, ProviderErrorKind, StorePorts,
+    ApiQuery, AuditEvent, AuditKind, AuthorizationServer, Clock, ExpectedVersion, Lifetime, ProviderErrorKind, StorePorts,
     TokenResponse,
 };
 use grantry_domain::provider::Account;
@@ -168,7 +168,7 @@ pub(crate) fn execution(who: &str, path: &str) -> Execution {
         connection: None,
         method: "GET".to_owned(),
         path: path.to_owned(),
-        query: Vec::new(),
+        query: ApiQuery::default(),
         headers: Vec::new(),
         body: None,
     }

@@ -61,8 +61,8 @@ async fn callback(app: &App, request: Request, callback_id: Option<CallbackId>) 
         return problem_page(app, &Problem::new(Code::Forbidden), &correlation);
     }
     let Ok(address) = ClientAddress::from_request_parts(&mut parts, app).await;
-    if let Some(address) = address.0
-        && let Err(refused) = app.api.connections.count_callback(&address.to_string()).await
+    if let Some(address) = address.to_limit()
+        && let Err(refused) = app.api.connections.count_callback(&address).await
     {
         return refusal(app, &refused, &correlation);
     }

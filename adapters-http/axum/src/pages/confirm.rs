@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 use crate::consent::ConsentSummary;
 use crate::correlation::CorrelationId;
 use crate::extract::{ConnectorPath, Query, User, connection_name};
+use crate::mount::public_path;
 use crate::pages::message::{Pages, page, problem_page, user_or_response};
 use crate::problem::Problem;
 use crate::state::App;
@@ -46,7 +47,7 @@ async fn confirm(
     OriginalUri(uri): OriginalUri,
     correlation: CorrelationId,
 ) -> Response {
-    consent_page(&app, "confirm", connector, user, query, uri.path(), &correlation).await
+    consent_page(&app, "confirm", connector, user, query, &public_path(&app.api.public, uri.path()), &correlation).await
 }
 
 /// The confirm or launch page of a connector for the signed-in user.

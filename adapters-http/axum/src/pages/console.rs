@@ -1,5 +1,7 @@
 //! The files of the built console, if there is one. Only files with hashed names are cached without an end.
 
+use std::borrow::Cow;
+
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -20,7 +22,16 @@ pub(super) fn page(app: &App, name: &str) -> Option<Response> {
     let asset = app.api.console.as_ref()?.get(name)?;
     let headers =
         [(header::CONTENT_TYPE, HeaderValue::from_static(asset.content_type)), (header::CONTENT_SECURITY_POLICY, POLICY)];
-    Some((headers, asset.bytes.into_owned()).into_response())
+    Some((headers, below_prefix(asset.bytes, app.api.public.path_prefix())).into_response())
+}
+
+/// Puts the path of the public base URL before the links of a page, which begin at the root. The scripts read the path from
+/// their own URL.
+fn below_prefix(page: Cow<'static, [u8]>, prefix: &str) -> Vec<u8> {
+    match std::str::from_utf8(&page) {
+        Ok(html) if !prefix.is_empty() => html.replace("=\"/assets/", &format!("=\"{prefix}/assets/")).into_bytes(),
+        Ok(_) | Err(_) => page.into_owned(),
+    }
 }
 
 /// Requests without a route: a file of the console, or not found.

@@ -13,6 +13,7 @@ use utoipa_axum::routes;
 
 use crate::correlation::CorrelationId;
 use crate::extract::{ConnectorPath, PathParams, Query, User};
+use crate::mount::public_path;
 use crate::pages::message::{Pages, problem_page, user_or_response};
 use crate::pages::{confirm, console};
 use crate::problem::{Code, Problem};
@@ -47,9 +48,18 @@ async fn launch_page(
             return page;
         }
         let connector = connector.map(ConnectorPath);
-        return confirm::consent_page(&app, "launch", connector, user, query, uri.path(), &correlation).await;
+        return confirm::consent_page(
+            &app,
+            "launch",
+            connector,
+            user,
+            query,
+            &public_path(&app.api.public, uri.path()),
+            &correlation,
+        )
+        .await;
     };
-    let user = match user_or_response(&app, user, uri.path(), &correlation) {
+    let user = match user_or_response(&app, user, &public_path(&app.api.public, uri.path()), &correlation) {
         Ok(user) => user,
         Err(response) => return *response,
     };

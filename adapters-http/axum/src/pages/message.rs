@@ -64,7 +64,7 @@ pub(super) fn user_or_response(
 }
 
 /// A problem as a page, with its status and its `Retry-After`.
-pub(super) fn problem_page(app: &App, problem: &Problem, correlation: &CorrelationId) -> Response {
+pub(crate) fn problem_page(app: &App, problem: &Problem, correlation: &CorrelationId) -> Response {
     let status = StatusCode::from_u16(problem.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = message_page(app, status, Message::of_code(app, problem.code(), correlation));
     if let Some(wait) = problem.retry_after() {
@@ -174,6 +174,11 @@ impl Message {
             Code::BrowserMismatch => Self::failure(
                 "Wrong browser",
                 "This attempt was started in another browser, or its cookie has been removed. Nothing was connected. If you did not start it, close the tab.",
+            ),
+            Code::HeadersTooLarge => Self::warning(
+                "Too many cookies",
+                "The browser sent more data about this site than the server accepts, usually cookies of other applications. Nothing was changed. Delete the cookies of this site and try again.",
+                CROSS,
             ),
             Code::RateLimited => Self::warning("Too many attempts", "Wait a moment, then reload this page.", CLOCK),
             Code::NotSignedIn => Self::warning(

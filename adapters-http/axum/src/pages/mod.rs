@@ -17,6 +17,7 @@ mod result;
 use utoipa_axum::router::OpenApiRouter;
 
 pub(crate) use self::console::fallback;
+pub(crate) use self::message::problem_page;
 use crate::state::App;
 
 /// Pages that exist once in every space.

@@ -21,9 +21,9 @@ async fn a_user_executes_a_connector() {
     app.resource.respond(Ok(ApiResponse {
         status: 404,
         headers: vec![
-            ("Content-Type".to_owned(), "application/json".to_owned()),
-            ("x-a".to_owned(), "1".to_owned()),
-            ("X-A".to_owned(), "2".to_owned()),
+            ("Content-Type".to_owned(), b"application/json".to_vec()),
+            ("x-a".to_owned(), b"1".to_vec()),
+            ("X-A".to_owned(), b"2".to_vec()),
         ],
         body: br#"{"id": 12345678901234567890123}"#.to_vec(),
     }));

@@ -62,11 +62,19 @@ pub(super) struct Options {
     pub(super) limits: Limits,
     pub(super) console: Option<Arc<dyn ConsoleAssets>>,
     pub(super) external_log_in: bool,
+    pub(super) serves_operations: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { public: BASE, additional_hosts: Vec::new(), limits: Limits::default(), console: None, external_log_in: false }
+        Self {
+            public: BASE,
+            additional_hosts: Vec::new(),
+            limits: Limits::default(),
+            console: None,
+            external_log_in: false,
+            serves_operations: true,
+        }
     }
 }
 
@@ -133,6 +141,7 @@ impl TestApp {
             connector_types: vec![example_type()],
             readiness: Arc::new(Ready),
             metrics: Arc::new(|| "# no metrics\n".to_owned()),
+            serves_operations: options.serves_operations,
             console: options.console,
         };
         let router = crate::router(api, &*random);

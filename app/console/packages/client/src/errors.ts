@@ -7,6 +7,7 @@ export const ERROR_CODES = [
   "invalid_request",
   "payload_too_large",
   "unsupported_media_type",
+  "headers_too_large",
   "wrong_host",
   "rate_limited",
   "host_not_allowed",
