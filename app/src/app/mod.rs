@@ -108,6 +108,7 @@ impl App {
             trusted_proxies: router_parts.trusted_proxies.clone(),
             limits: router_parts.limits.clone(),
             connector_types: router_parts.connector_types.clone(),
+            clock: self.clock.clone(),
             readiness: Arc::new(StoreReadiness { store: self.store.ports.clone(), stopping: self.stopping.clone() }),
             metrics: router_parts.metrics.clone(),
             console: router_parts.console.clone(),

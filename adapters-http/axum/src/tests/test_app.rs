@@ -62,11 +62,19 @@ pub(super) struct Options {
     pub(super) limits: Limits,
     pub(super) console: Option<Arc<dyn ConsoleAssets>>,
     pub(super) external_log_in: bool,
+    pub(super) types: Vec<ConnectorType>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { public: BASE, additional_hosts: Vec::new(), limits: Limits::default(), console: None, external_log_in: false }
+        Self {
+            public: BASE,
+            additional_hosts: Vec::new(),
+            limits: Limits::default(),
+            console: None,
+            external_log_in: false,
+            types: vec![example_type()],
+        }
     }
 }
 
@@ -130,7 +138,8 @@ impl TestApp {
             additional_hosts: options.additional_hosts,
             trusted_proxies: Vec::new(),
             limits: options.limits,
-            connector_types: vec![example_type()],
+            connector_types: options.types,
+            clock: Arc::new(clock.clone()),
             readiness: Arc::new(Ready),
             metrics: Arc::new(|| "# no metrics\n".to_owned()),
             console: options.console,
@@ -349,6 +358,7 @@ pub(super) fn example_type() -> ConnectorType {
             pattern: None,
             options: Vec::new(),
         }],
+        sunset: None,
     }
 }
 
