@@ -14,7 +14,7 @@
   if (!result) {
     return;
   }
-  const { flowId, connectorId, status, error } = result.dataset;
+  const { flowId, connectorId, spaceId, status, statusCode, error } = result.dataset;
   const closing = document.getElementById("closing");
   const close = document.getElementById("close");
 
@@ -31,7 +31,7 @@
     if (!flowId || !connectorId || !status) {
       return;
     }
-    const message = { version: VERSION, flowId, connectorId, status };
+    const message = { version: VERSION, flowId, connectorId, spaceId, status, statusCode: Number(statusCode) };
     if (error) {
       message.error = error;
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use grantry_domain::ports::Clock;
 use grantry_domain::usecase::Connections;
 
 use crate::auth::{Accounts, Authenticator, UserDirectory};
@@ -32,6 +33,8 @@ pub struct Api {
     pub limits: Limits,
     /// Provider profiles from which connectors can be created.
     pub connector_types: Vec<ConnectorType>,
+    /// The time, for display.
+    pub clock: Arc<dyn Clock>,
     /// Whether this process can serve.
     pub readiness: Arc<dyn Readiness>,
     /// Prometheus text of `/metrics`.

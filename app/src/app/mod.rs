@@ -110,6 +110,7 @@ impl App {
             trusted_proxies: router_parts.trusted_proxies.clone(),
             limits: router_parts.limits.clone(),
             connector_types: router_parts.connector_types.clone(),
+            clock: self.clock.clone(),
             readiness: self.readiness(),
             metrics: router_parts.metrics.clone(),
             serves_operations: router_parts.serves_operations,

@@ -197,8 +197,14 @@ impl Connections {
         self.flows.end_without_state(request).await
     }
 
-    /// Ends a flow of the user. Idempotent: an ended or unknown flow counts as cancelled. A grant is never changed.
-    pub async fn cancel(&self, actor: &Actor, connector: &ConnectorKey, key: CancelKey) -> Result<(), CancelError> {
+    /// Ends a flow of the user. Idempotent: an ended or unknown flow counts as cancelled. A grant is never changed. Returns the
+    /// flow if it is stored.
+    pub async fn cancel(
+        &self,
+        actor: &Actor,
+        connector: &ConnectorKey,
+        key: CancelKey,
+    ) -> Result<Option<AuthorizationId>, CancelError> {
         self.flows.cancel(actor, connector, key).await
     }
 

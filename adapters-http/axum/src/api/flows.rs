@@ -28,7 +28,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct StartFlowBody {
-    /// Where the callback redirects to: a path, or an absolute URL of the public origin. Default: the result page.
+    /// Where the callback redirects to: a path, or an absolute URL of the public origin. A fragment is kept. Default: the
+    /// result page.
     return_url: Option<String>,
     /// Accept another account at the provider than the connected one.
     allow_account_change: Option<bool>,
@@ -177,9 +178,9 @@ async fn cancel(
         (None, Some(SecretText(state))) => CancelKey::State(state),
         (Some(_), Some(_)) | (None, None) => return Err(Problem::invalid("body", "must name either flowId or state")),
     };
-    app.api.connections.cancel(&user.actor(), &key, cancelled).await?;
+    let stored = app.api.connections.cancel(&user.actor(), &key, cancelled).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
-    if let Some(flow) = flow {
+    if let Some(flow) = stored.or(flow) {
         app.cookies.without_flow(flow).append_to(response.headers_mut());
     }
     Ok(response)

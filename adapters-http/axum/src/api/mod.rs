@@ -2,6 +2,7 @@
 
 mod access_token;
 mod connections;
+mod connector_body;
 mod connectors;
 mod execute;
 mod flows;
@@ -26,9 +27,5 @@ pub(crate) fn in_space() -> OpenApiRouter<App> {
 
 /// Routes without a space.
 pub(crate) fn global() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .merge(connectors::global_routes())
-        .merge(session::routes())
-        .merge(grants::global_routes())
-        .merge(operations::routes())
+    OpenApiRouter::new().merge(session::routes()).merge(grants::global_routes()).merge(operations::routes())
 }

@@ -2,6 +2,9 @@
 //!
 //! The response redirects to a URL without code and state. Only a callback that may succeed when it is repeated, such as one
 //! without a session, stays at its URL.
+//!
+//! Both callbacks exist below the prefix of a space as well, for front ends that add it to every path. The space is sealed in
+//! the state; the one in the path is ignored.
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -126,7 +129,7 @@ fn finished(app: &App, completed: &Completed) -> Response {
             None => return_url::with_result(
                 path,
                 &app.api.public,
-                &[("oauth_authorization", "success"), ("connector_id", connector)],
+                &[("oauth_authorization", "success"), ("connector_id", connector), ("status_code", "200")],
             ),
             Some(code) => {
                 let status = code.status().to_string();

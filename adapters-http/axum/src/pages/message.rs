@@ -97,9 +97,12 @@ pub(super) struct Message {
     pub(super) mark: &'static str,
     pub(super) flow_id: String,
     pub(super) connector_id: String,
+    pub(super) space_id: String,
     pub(super) connector_name: Option<String>,
     /// `success` or `error`, for listeners on the channel; empty if the flow is not over.
     pub(super) status: &'static str,
+    /// The HTTP status that the result would have in the API.
+    pub(super) status_code: u16,
     pub(super) error: &'static str,
     pub(super) link: Option<Link>,
     pub(super) reference: Option<String>,
@@ -126,8 +129,10 @@ impl Message {
             tone: "",
             flow_id: String::new(),
             connector_id: String::new(),
+            space_id: String::new(),
             connector_name: None,
             status: "",
+            status_code: 200,
             error: "",
             link: None,
             reference: None,

@@ -63,7 +63,12 @@ async fn result(
 
 /// `connector_name` is absent if the connector is gone or the user has lost access to it.
 fn message_of(app: &App, flow: &FlowView, connector_name: Option<String>, correlation: &CorrelationId) -> Message {
-    let failed = |code: Code| Message { status: "error", error: code.as_str(), ..Message::of_code(app, code, correlation) };
+    let failed = |code: Code| Message {
+        status: "error",
+        status_code: code.status(),
+        error: code.as_str(),
+        ..Message::of_code(app, code, correlation)
+    };
     let message = match flow.status {
         FlowStatus::Authorized => {
             Message { tone: "is-good", status: "success", ..Message::plain("Connected", "Your account is connected.", TICK) }
@@ -91,6 +96,7 @@ fn message_of(app: &App, flow: &FlowView, connector_name: Option<String>, correl
     Message {
         flow_id: flow.flow_id.to_string(),
         connector_id: flow.connector.id.as_str().to_owned(),
+        space_id: flow.connector.space.as_str().to_owned(),
         connector_name,
         link,
         ..message

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::test_app::{BASE, Headers, TestApp};
 
+const SUCCESS: &str = "oauth_authorization=success&connector_id=drive&status_code=200";
 const START: &str = "/internal/actions/connector/drive/_start_oauth_flow";
 
 async fn test_app() -> TestApp {
@@ -167,9 +168,11 @@ async fn r33_a_return_url_must_be_on_this_origin() {
         assert_eq!((response.status.as_u16(), response.code().as_str()), (400, "return_url_refused"), "{refused}");
     }
     assert_eq!(app.provider.calls().len(), 0);
-    let flow = alice.start_at(START, &json!({"returnUrl": format!("{BASE}/app/x?tab=1")})).await;
+    let flow = alice.start_at(START, &json!({"returnUrl": format!("{BASE}/app/x?tab=1#/list")})).await;
     let response = alice.finish(&flow).await;
-    assert_eq!(response.location(), format!("{BASE}/app/x?tab=1&oauth_authorization=success&connector_id=drive"));
+    assert_eq!(response.location(), format!("{BASE}/app/x?tab=1&{SUCCESS}#/list"));
+    let flow = alice.start_at(START, &json!({"returnUrl": "/app#/connectors?tab=1"})).await;
+    assert_eq!(alice.finish(&flow).await.location(), format!("{BASE}/app?{SUCCESS}#/connectors?tab=1"));
     // The result of a failure contains a code and no text of the provider.
     let flow = alice.start_at(START, &json!({"returnUrl": "/app"})).await;
     let response = alice.callback(&format!("error=access_denied&error_description=%3Cb%3E&state={}", flow.state)).await;
@@ -198,9 +201,13 @@ async fn r34_the_flow_cookie_is_removed_when_the_flow_is_over() {
     alice.finish(&flow).await;
     assert_eq!(flow_cookies(&alice), 0, "expiry");
 
-    let flow = alice.start("drive").await;
-    alice.post("/internal/actions/connector/drive/_oauth_cancel", &json!({"flowId": flow.id})).await;
-    assert_eq!(flow_cookies(&alice), 0, "cancel");
+    for by_state in [false, true] {
+        let flow = alice.start("drive").await;
+        let body = if by_state { json!({"state": flow.state}) } else { json!({"flowId": flow.id}) };
+        assert_eq!(flow_cookies(&alice), 1);
+        alice.post("/internal/actions/connector/drive/_oauth_cancel", &body).await;
+        assert_eq!(flow_cookies(&alice), 0, "cancel {body}");
+    }
 
     alice.start("drive").await;
     alice.delete("/api/session").await;

@@ -6,6 +6,7 @@ mod callback_refusals;
 mod connections;
 mod console;
 mod execute;
+mod existing_front_ends;
 mod flow;
 mod grants;
 mod guards;

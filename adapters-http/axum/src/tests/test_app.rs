@@ -63,6 +63,7 @@ pub(super) struct Options {
     pub(super) console: Option<Arc<dyn ConsoleAssets>>,
     pub(super) external_log_in: bool,
     pub(super) serves_operations: bool,
+    pub(super) types: Vec<ConnectorType>,
 }
 
 impl Default for Options {
@@ -74,6 +75,7 @@ impl Default for Options {
             console: None,
             external_log_in: false,
             serves_operations: true,
+            types: vec![example_type()],
         }
     }
 }
@@ -138,7 +140,8 @@ impl TestApp {
             additional_hosts: options.additional_hosts,
             trusted_proxies: Vec::new(),
             limits: options.limits,
-            connector_types: vec![example_type()],
+            connector_types: options.types,
+            clock: Arc::new(clock.clone()),
             readiness: Arc::new(Ready),
             metrics: Arc::new(|| "# no metrics\n".to_owned()),
             serves_operations: options.serves_operations,
@@ -358,6 +361,7 @@ pub(super) fn example_type() -> ConnectorType {
             pattern: None,
             options: Vec::new(),
         }],
+        sunset: None,
     }
 }
 

@@ -19,6 +19,8 @@ pub struct ConnectorType {
     pub auth_modes: Vec<&'static str>,
     /// The redirect URI that its connectors register. `None` if it depends on the settings.
     pub callback: Option<CallbackPath>,
+    /// The day on which the vendor ends the service, such as `2026-01-31`, if that is announced.
+    pub sunset: Option<String>,
 }
 
 /// A setting of a connector type.
@@ -55,6 +57,7 @@ impl Profiles {
                 fields: variables.chain([scope, resource_field()]).collect(),
                 auth_modes: if profile.client_credentials { vec!["per-user", "shared"] } else { vec!["per-user"] },
                 callback: Some(profile.callback),
+                sunset: profile.sunset.clone(),
             }
         });
         let custom = ConnectorType {
@@ -64,6 +67,7 @@ impl Profiles {
             fields: custom_fields(),
             auth_modes: vec!["per-user", "shared"],
             callback: None,
+            sunset: None,
         };
         let denied = |kind: &ConnectorType| self.options.deny.iter().any(|id| id.as_str() == kind.id);
         std::iter::once(custom).chain(profiles).filter(|kind| !denied(kind)).collect()
@@ -109,7 +113,11 @@ fn custom_fields() -> Vec<ConnectorTypeField> {
         ),
         field("pkce", "PKCE", false, "Off is possible only for token hosts that the operator lists.", &["required", "off"]),
         optional("extraAuthorizationParameters", "Additional parameters", "Additional parameters of the authorization URL."),
-        field("baseUrl", "API base URL", true, "API calls go to URLs below this one.", &[]),
+        optional(
+            "baseUrl",
+            "API base URL",
+            "API calls go to URLs below this one. Default: the origin of the token URL. Required with an issuer alone.",
+        ),
         optional(
             "destinations",
             "Destinations",

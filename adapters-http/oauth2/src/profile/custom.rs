@@ -49,7 +49,7 @@ pub(super) fn parse_connector(
     let client_id = checked_client_id(connector.client_id.as_deref())?;
     let issuer = issuer(&config, policy)?;
     let endpoints = endpoints(&config, policy, issuer.is_some())?;
-    let (base_url, destinations) = destinations(&config, policy)?;
+    let (base_url, destinations) = destinations(&config, policy, endpoints.as_ref())?;
     let wire = wire(&config, endpoints.as_ref(), policy, pkce_off_hosts)?;
     let scope = config.text("scope")?.unwrap_or_default();
     let requested = Scopes::new(checked_scopes("config.scope", ScopeRules::split(&wire.scopes.separator, &scope))?);
@@ -121,9 +121,20 @@ pub(crate) fn has_reserved_query(authorization: &str) -> bool {
     url.is_ok_and(|url| url.query_pairs().any(|(name, _)| is_reserved(&name)))
 }
 
-fn destinations(config: &Config<'_>, policy: &EgressPolicy) -> Result<(String, Vec<Origin>), InvalidConfig> {
-    let Some(base_url) = config.text("baseUrl")? else { return Err(config.problem("baseUrl", "is required")) };
-    let (base_url, own) = checked_url(policy, "config.baseUrl", &base_url)?;
+fn destinations(
+    config: &Config<'_>,
+    policy: &EgressPolicy,
+    endpoints: Option<&Endpoints>,
+) -> Result<(String, Vec<Origin>), InvalidConfig> {
+    let (base_url, own) = match (config.text("baseUrl")?, endpoints) {
+        (Some(base_url), _) => checked_url(policy, "config.baseUrl", &base_url)?,
+        // The host that issues the tokens is the only other one that has them already.
+        (None, Some(endpoints)) => {
+            let (_, own) = checked_url(policy, "config.tokenUrl", &endpoints.token)?;
+            (format!("{}/", own.as_str()), own)
+        }
+        (None, None) => return Err(config.problem("baseUrl", "is required")),
+    };
     if base_url.contains('?') {
         return Err(config.problem("baseUrl", "must not contain a query"));
     }
@@ -145,12 +156,18 @@ fn destinations(config: &Config<'_>, policy: &EgressPolicy) -> Result<(String, V
 }
 
 fn authentication(config: &Config<'_>) -> Result<ClientAuthentication, InvalidConfig> {
-    match (config.text("clientAuth")?.as_deref(), config.boolean("useBasicAuth")?) {
-        (Some(_), Some(_)) => Err(config.problem("useBasicAuth", "must not be given together with clientAuth")),
-        (None, Some(false)) => Ok(ClientAuthentication::Post),
-        (None, Some(true) | None) => Ok(ClientAuthentication::Basic),
-        (Some(name), None) => ClientAuthentication::parse(name)
-            .ok_or_else(|| config.problem("clientAuth", "must be \"basic\", \"post\" or \"none\"")),
+    let name = config.text("clientAuth")?;
+    let named = name.map(|name| {
+        ClientAuthentication::parse(&name)
+            .ok_or_else(|| config.problem("clientAuth", "must be \"basic\", \"post\" or \"none\""))
+    });
+    let by_flag = config.boolean("useBasicAuth")?.map(|basic| match basic {
+        true => ClientAuthentication::Basic,
+        false => ClientAuthentication::Post,
+    });
+    match (named.transpose()?, by_flag) {
+        (Some(named), Some(by_flag)) if named != by_flag => Err(config.problem("useBasicAuth", "contradicts clientAuth")),
+        (named, by_flag) => Ok(named.or(by_flag).unwrap_or(ClientAuthentication::Basic)),
     }
 }
 

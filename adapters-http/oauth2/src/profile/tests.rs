@@ -58,7 +58,8 @@ fn unknown_and_invalid_fields_are_refused_by_name() {
         (r#""scope":"a\"b""#, "config.scope"),
         (r#""scope":"ä""#, "config.scope"),
         (r#""useBasicAuth":"yes""#, "config.useBasicAuth"),
-        (r#""useBasicAuth":true,"clientAuth":"basic""#, "config.useBasicAuth"),
+        (r#""useBasicAuth":true,"clientAuth":"post""#, "config.useBasicAuth"),
+        (r#""useBasicAuth":false,"clientAuth":"none""#, "config.useBasicAuth"),
         (r#""clientAuth":"private_key_jwt""#, "config.clientAuth"),
         (r#""clientAuth":"tls_client_auth""#, "config.clientAuth"),
         (r#""pkce":"plain""#, "config.pkce"),
@@ -275,6 +276,64 @@ fn connector_types_list_their_fields() {
     assert_eq!((types[0].callback, github.callback), (None, Some(CallbackPath::Shared)));
 }
 
+#[test]
+fn the_two_names_of_the_client_authentication_agree() {
+    let authentication = |settings: &str| custom(&by_hand(settings)).unwrap().authentication;
+    for (settings, expected) in [
+        (r#""useBasicAuth":true"#, ClientAuthentication::Basic),
+        (r#""useBasicAuth":false"#, ClientAuthentication::Post),
+        (r#""useBasicAuth":true,"clientAuth":"basic""#, ClientAuthentication::Basic),
+        (r#""useBasicAuth":false,"clientAuth":"post""#, ClientAuthentication::Post),
+        (r#""clientAuth":"none""#, ClientAuthentication::None),
+    ] {
+        assert_eq!(authentication(settings), expected, "{settings}");
+    }
+}
+
+#[test]
+fn without_a_base_url_tokens_go_to_the_origin_of_the_token_url_only() {
+    let endpoints = r#""authorizationUrl":"https://as.example/a","tokenUrl":"https://tokens.as.example/t?x=1""#;
+    let settings = custom(&format!("{{{endpoints}}}")).unwrap();
+    assert_eq!(settings.base_url, "https://tokens.as.example/");
+    assert_eq!(settings.destinations.iter().map(Origin::as_str).collect::<Vec<_>>(), ["https://tokens.as.example"]);
+    let explicit = custom(&format!(r#"{{{endpoints},"baseUrl":"https://tokens.as.example"}}"#)).unwrap();
+    assert_eq!(explicit, settings, "the same settings, so that writing the default down ends no grant");
+    assert_eq!(refused(&format!(r#"{{{endpoints},"destinations":["https://api.example"]}}"#)), "config.destinations");
+}
+
+#[test]
+fn a_connector_may_repeat_the_endpoints_of_its_profile_and_set_no_others() {
+    let profiles = profiles();
+    let github = |config: &str| profiles.settings(&connector_config(".github", config));
+    let plain = github("{}").unwrap();
+    for repeated in [
+        r#"{"authorizationUrl":"https://github.com/login/oauth/authorize","tokenUrl":"https://github.com/login/oauth/access_token"}"#,
+        r#"{"tokenUrl":"https://github.com/login/oauth/access_token","useBasicAuth":true}"#,
+        r#"{"authorizationUrl":"","useBasicAuth":false}"#,
+    ] {
+        assert_eq!(github(repeated).as_ref(), Ok(&plain), "{repeated}");
+    }
+    for (config, field) in [
+        (r#"{"tokenUrl":"https://evil.example/login/oauth/access_token"}"#, "config.tokenUrl"),
+        (r#"{"tokenUrl":"https://github.com/login/oauth/authorize"}"#, "config.tokenUrl"),
+        (r#"{"authorizationUrl":"https://github.com/login/oauth/authorize?x=1"}"#, "config.authorizationUrl"),
+        (r#"{"authorizationUrl":"http://github.com/login/oauth/authorize"}"#, "config.authorizationUrl"),
+        (r#"{"tokenUrl":7}"#, "config.tokenUrl"),
+        (r#"{"useBasicAuth":"yes"}"#, "config.useBasicAuth"),
+        (r#"{"revocationUrl":"https://github.com/x"}"#, "config.revocationUrl"),
+    ] {
+        assert_eq!(github(config).unwrap_err().field, field, "{config}");
+    }
+}
+
+#[test]
+fn a_profile_can_have_a_sunset() {
+    let profiles = with(&TENANTS.replacen("id = ", "sunset = \"2027-06-30\"\nid = ", 1)).unwrap();
+    let sunset = |id: &str| profiles.connector_types().into_iter().find(|kind| kind.id == id).unwrap().sunset;
+    assert_eq!((sunset(".tenants").as_deref(), sunset(".oauth2")), (Some("2027-06-30"), None));
+    assert!(with(&TENANTS.replacen("id = ", "sunset = \"soon\"\nid = ", 1)).is_err());
+}
+
 /// A profile with variables.
 const TENANTS: &str = r#"
 id = ".tenants"
@@ -357,6 +416,7 @@ fn profile_files_are_strict() {
         ("default = \"eu\"", "default = \"cn\""),
         ("kind = \"label\"", "kind = \"regex\""),
         ("[variables.tenant]", "[variables.scope]"),
+        ("[variables.tenant]", "[variables.tokenUrl]"),
         ("token = \"https://", "token = \"http://"),
         ("default = [\"read\"]", "parameter = \"state\""),
         ("[wire.scopes]", "[wire.authorize]\nparameters = { state = \"x\" }\n[wire.scopes]"),

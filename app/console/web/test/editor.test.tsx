@@ -124,6 +124,27 @@ describe("editing a connector", () => {
     return server;
   }
 
+  it("shows the client authentication of other front ends, and sends it under one name", async () => {
+    const server = new FakeServer();
+    const stored = server.connectors.find(({ id }) => id === "warehouse");
+    Object.assign(stored?.config ?? {}, { authType: "oauth_authorization_code", useBasicAuth: false });
+    const handled = vi.spyOn(server, "handle");
+    const { user } = renderConsole({ server });
+    await user.click(menuItem("Edit", await rowOf("Warehouse API")));
+    const authentication = await dialog().findByLabelText(/^Client authentication/);
+    expect(authentication).toHaveProperty("value", "post");
+    expect(dialog().queryByLabelText(/authType|useBasicAuth/)).toBeNull();
+    await user.selectOptions(authentication, "basic");
+    await user.click(dialog().getByRole("button", { name: "Save" }));
+    await waitFor(() => expect(bodies(handled, "PUT").length).toBeGreaterThan(0));
+    expect(bodies(handled, "PUT").at(-1).config).toEqual({
+      ...stored?.config,
+      authType: "oauth_authorization_code",
+      clientAuth: "basic",
+      useBasicAuth: undefined,
+    });
+  });
+
   it("saves at once an edit that disconnects no user", async () => {
     const server = withUsers(3);
     const { user } = await startEditing(server);

@@ -7,6 +7,7 @@ mod binding;
 mod cascades;
 mod connections;
 mod crash;
+mod existing_front_ends;
 mod hosts;
 mod main_path;
 mod mid_flow;

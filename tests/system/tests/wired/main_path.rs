@@ -184,7 +184,7 @@ async fn r33_with_a_return_url_the_callback_redirects_to_it() {
         let flow = alice.start_with(DRIVE, json!({ "returnUrl": return_url })).await;
         let callback = app.provider.approve(&flow.authorization_url, "alice").await.unwrap();
         let response = alice.open_callback(callback.as_str()).await;
-        let expected = format!("{public}/app?tab=2&oauth_authorization=success&connector_id=drive");
+        let expected = format!("{public}/app?tab=2&oauth_authorization=success&connector_id=drive&status_code=200");
         assert_eq!((response.status, response.location()), (303, expected.as_str()));
     }
     let flow = alice.start_with(DRIVE, json!({ "returnUrl": "/app" })).await;

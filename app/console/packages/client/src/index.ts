@@ -1,4 +1,11 @@
-export { announceFlow, FLOW_CHANNEL, FLOW_STARTED_CHANNEL, type FlowMessage, onFlowHint } from "./channel.ts";
+export {
+  announceFlow,
+  CONNECTIONS_CHANNEL,
+  FLOW_CHANNEL,
+  FLOW_STARTED_CHANNEL,
+  type FlowMessage,
+  onFlowHint,
+} from "./channel.ts";
 export {
   allConnections,
   authStatus,
@@ -20,13 +27,7 @@ export {
   getConnector,
   updateConnector,
 } from "./connectors.ts";
-export {
-  ERROR_CODES,
-  type ErrorCode,
-  GrantryError,
-  isErrorCode,
-  type ServerErrorCode,
-} from "./errors.ts";
+export { GrantryError, isErrorCode } from "./errors.ts";
 export {
   cancelFlow,
   flowStatus,
@@ -37,6 +38,7 @@ export {
 } from "./flow.ts";
 export { deprovisionUser, type GrantFilter, listGrants, revokeGrant } from "./grants.ts";
 export { type CallOptions, spacePath, spacePrefix } from "./http.ts";
+export { ERROR_CODES, type ErrorCode, messages, type ServerErrorCode } from "./messages.ts";
 export { logIn, logOut, session } from "./session.ts";
 export type * from "./types.ts";
 export { type WatchOptions, watchFlow } from "./watch.ts";

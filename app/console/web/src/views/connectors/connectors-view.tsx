@@ -96,18 +96,19 @@ function useRedirectOutcome(): Mismatch {
   const [mismatched, setMismatched] = useState<Mismatch["of"]>(null);
 
   useOAuthRedirectResult({
+    spaceId: call.space,
     onSuccess: async (connectorId, connection) => {
       const status = (await authStatus(call).catch(() => undefined))?.[connectorId];
       if (connectionOf(status, connection)?.status === "connected") {
         toast("success", t("toast.connected", { name: connectionLabel(connectorId, connection) }));
       }
     },
-    onError: (connectorId, code, connection) => {
-      if (code === "account_mismatch") {
+    onError: (connectorId, error, connection) => {
+      if (error.code === "account_mismatch") {
         setMismatched({ connectorId, connection });
       } else {
         const name = connectionLabel(connectorId, connection);
-        toast("error", t("toast.connectFailed", { name, reason: t(`error.${code}`) }));
+        toast("error", t("toast.connectFailed", { name, reason: describeError(error, t) }));
       }
     },
   });

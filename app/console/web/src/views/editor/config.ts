@@ -1,5 +1,11 @@
 import type { Connector, ConnectorBody, ConnectorType, ConnectorTypeField } from "@grantry/client";
 
+/** The parts of a connector type that the form uses. */
+export type FormType = Pick<
+  ConnectorType,
+  "id" | "name" | "docs_url" | "redirect_uri" | "auth_modes" | "fields"
+>;
+
 /** A line that is not of the form "name=value". */
 export class MapSyntaxError extends Error {
   constructor(readonly field: string) {
@@ -14,7 +20,7 @@ export function controlName(field: ConnectorTypeField): string {
 
 /** The initial text of a control: the stored value, else the default of the profile. */
 export function initialText(field: ConnectorTypeField, config: Connector["config"] | undefined): string {
-  const value = config?.[field.name];
+  const value = config?.[field.name] ?? aliasOf(field, config);
   if (value === undefined || value === null) {
     return config === undefined ? (field.default ?? "") : "";
   }
@@ -29,8 +35,16 @@ export function initialText(field: ConnectorTypeField, config: Connector["config
   return String(value);
 }
 
+/** Front ends of the earlier API send the client authentication under another name. */
+const ALIASES: Readonly<Record<string, string>> = { clientAuth: "useBasicAuth" };
+
+function aliasOf(field: ConnectorTypeField, config: Connector["config"] | undefined): string | undefined {
+  const value = config?.[ALIASES[field.name] ?? ""];
+  return typeof value === "boolean" ? (value ? "basic" : "post") : undefined;
+}
+
 /** Converts the form to a request body. Settings that the profile does not list are kept. */
-export function bodyOf(form: FormData, type: ConnectorType, existing: Connector | undefined): ConnectorBody {
+export function bodyOf(form: FormData, type: FormType, existing: Connector | undefined): ConnectorBody {
   const text = (name: string) => String(form.get(name) ?? "").trim();
   const body: ConnectorBody = {
     name: text("name"),
@@ -59,8 +73,8 @@ export function bodyOf(form: FormData, type: ConnectorType, existing: Connector 
   return body;
 }
 
-function configOf(form: FormData, type: ConnectorType, stored: Connector["config"]): Connector["config"] {
-  const listed = new Set(type.fields.map((field) => field.name));
+function configOf(form: FormData, type: FormType, stored: Connector["config"]): Connector["config"] {
+  const listed = new Set(type.fields.flatMap(({ name }) => [name, ALIASES[name] ?? name]));
   const config = Object.fromEntries(Object.entries(stored).filter(([name]) => !listed.has(name)));
   for (const field of type.fields) {
     const value = settingOf(field, String(form.get(controlName(field)) ?? "").trim());
@@ -106,14 +120,19 @@ function pairOf(line: string, field: ConnectorTypeField): [string, string] {
   return [line.slice(0, at).trim(), line.slice(at + 1).trim()];
 }
 
+/** The settings without the one that repeats the mode. */
+function settingsOf({ config }: Connector): [string, unknown][] {
+  return Object.entries(config).filter(([name]) => name !== "authType");
+}
+
 /** A stand-in for a profile that is no longer offered: every setting as a text. */
-export function typeOfUnknown(connector: Connector): ConnectorType {
+export function typeOfUnknown(connector: Connector): FormType {
   return {
     id: connector.connector_type_id,
     name: connector.connector_type_id,
     redirect_uri: connector.redirect_uri,
     auth_modes: [connector.auth_mode],
-    fields: Object.entries(connector.config).map(([name, value]) => ({
+    fields: settingsOf(connector).map(([name, value]) => ({
       name,
       label: name,
       required: false,

@@ -1,4 +1,4 @@
-import { type Connector, type ConnectorBody, type ConnectorType, GrantryError } from "@grantry/client";
+import { type Connector, type ConnectorBody, GrantryError } from "@grantry/client";
 import type { FormEvent } from "react";
 import { useState } from "react";
 import { describeError } from "../../lib/errors.ts";
@@ -9,12 +9,12 @@ import { DialogActions, DialogBody } from "../../ui/dialog.tsx";
 import { Field } from "../../ui/field.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { Notice } from "../../ui/notice.tsx";
-import { bodyOf, MapSyntaxError } from "./config.ts";
+import { bodyOf, type FormType, MapSyntaxError } from "./config.ts";
 import { ConfigField } from "./config-field.tsx";
 
 /** Props of {@link ConnectorForm}. */
 export interface ConnectorFormProps {
-  type: ConnectorType;
+  type: FormType;
   /** The connector when editing. */
   existing?: Connector;
   submit: string;
@@ -101,7 +101,7 @@ export function ConnectorForm({
 }
 
 interface PartProps {
-  type: ConnectorType;
+  type: FormType;
   existing: Connector | undefined;
 }
 
