@@ -18,6 +18,7 @@ export const ERROR_CODES = [
   "api_unreachable",
   "response_too_large",
   "store_unavailable",
+  "directory_unavailable",
   "authorization_required",
   "provider_unavailable",
   "provider_misconfigured",
@@ -38,6 +39,9 @@ export const ERROR_CODES = [
   "account_already_connected",
   "connection_ambiguous",
   "connection_not_found",
+  "user_deprovisioned",
+  "refresh_refused",
+  "insufficient_scope",
 ] as const;
 
 /** A code of the server. */

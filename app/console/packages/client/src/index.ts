@@ -14,10 +14,12 @@ export {
   connectorTypes,
   createConnector,
   deleteConnector,
+  diagnostics,
   dryRunUpdate,
   type ExecuteOptions,
   execute,
   getConnector,
+  previewUpdate,
   updateConnector,
 } from "./connectors.ts";
 export {
@@ -39,4 +41,5 @@ export { deprovisionUser, type GrantFilter, listGrants, revokeGrant } from "./gr
 export { type CallOptions, spacePath, spacePrefix } from "./http.ts";
 export { logIn, logOut, session } from "./session.ts";
 export type * from "./types.ts";
+export { getUser, listUsers, reinstateUser } from "./users.ts";
 export { type WatchOptions, watchFlow } from "./watch.ts";
