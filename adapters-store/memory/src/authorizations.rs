@@ -46,7 +46,7 @@ impl Data {
         if stored.version != expected {
             return WriteOutcome::Stale(Box::new(stored));
         }
-        let day_stored = stored.value.as_grant().map(Authorized::last_used_day);
+        let day_stored = stored.value.as_grant().and_then(Authorized::last_used_day);
         row.set(amended(next, |record| {
             record.last_used_day = record.last_used_day.map(|day| day_stored.map_or(day, |stored| stored.max(day)));
         }));

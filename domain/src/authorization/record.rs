@@ -52,7 +52,8 @@ pub struct AuthorizationRecord {
     pub account: Option<String>,
     /// When the user's consent was committed; set exactly for grants and former grants.
     pub authorized_at: Option<Timestamp>,
-    /// Day of last use, in days since the Unix epoch; not part of the version.
+    /// Day of last use, in days since the Unix epoch; before the day of `authorized_at` while there was no use. Not part of
+    /// the version.
     pub last_used_day: Option<i64>,
     /// Lease and in-doubt mark; not part of the version.
     pub refresh: RefreshState,
@@ -157,7 +158,7 @@ impl AuthorizationRecord {
         let ended = Self { cause: Some(cause), since: Some(end.since), ..self };
         match &end.kind {
             EndedKind::Flow => ended,
-            EndedKind::Grant { authorized_at, account, revocation } => {
+            EndedKind::Grant { authorized_at, last_used_day, account, revocation } => {
                 let (sealed, revision, revocation) = match revocation {
                     Revocation::Pending(pending) => (
                         Some(pending.sealed.clone()),
@@ -172,6 +173,7 @@ impl AuthorizationRecord {
                 };
                 Self {
                     authorized_at: Some(*authorized_at),
+                    last_used_day: *last_used_day,
                     account: account.clone(),
                     sealed,
                     revision,
@@ -244,6 +246,7 @@ fn end(record: &AuthorizationRecord) -> Result<Termination, InvariantViolation> 
         }
         (Some(revocation), Some(authorized_at)) => EndedKind::Grant {
             authorized_at,
+            last_used_day: record.last_used_day,
             account: record.account.clone(),
             revocation: self::revocation(record, revocation)?,
         },

@@ -89,7 +89,7 @@ pub struct ConnectionStatus {
     pub scopes: Option<Scopes>,
     /// Scopes that the connector requests and the grant does not have.
     pub missing_scopes: Option<Scopes>,
-    /// Day of last use, in days since the Unix epoch.
+    /// Day of last use, in days since the Unix epoch; `None` before the first use.
     pub last_used_day: Option<i64>,
     /// A fact about the provider that the status does not show.
     pub provider_note: Option<ProviderNote>,
@@ -194,7 +194,7 @@ pub fn connection_status(
                 account: grant.tokens().account.clone(),
                 missing_scopes: missing.filter(|missing| !missing.is_empty()),
                 scopes: Some(scopes),
-                last_used_day: Some(grant.last_used_day()),
+                last_used_day: grant.last_used_day(),
                 provider_note: grant.refresh().failing_since.map(ProviderNote::UnreachableSince),
                 ..plain(kind)
             }
@@ -318,7 +318,8 @@ impl ConnectionStatus {
             Revocation::Completed(RevocationOutcome::NotSupported) => Some(ProviderNote::RevocationNotSupported),
             Revocation::Completed(RevocationOutcome::Revoked | RevocationOutcome::NotNeeded) => None,
         };
-        Self { reason, since: Some(end.since), account: account.clone(), provider_note, ..self }
+        let last_used_day = end.last_used_day();
+        Self { reason, since: Some(end.since), account: account.clone(), last_used_day, provider_note, ..self }
     }
 }
 

@@ -170,7 +170,7 @@ impl AwaitingCallback {
                 Ok(State::Authorized(Authorized {
                     tokens,
                     since: now,
-                    last_used_day: now.day(),
+                    last_used_day: Authorized::day_before_first_use(now),
                     refresh: RefreshState::default(),
                 }))
             }
@@ -243,8 +243,12 @@ impl Authorized {
             due_at: now,
             attempts: 0,
         };
-        let kind =
-            EndedKind::Grant { authorized_at: self.since, account: self.tokens.account, revocation: revocation(pending) };
+        let kind = EndedKind::Grant {
+            authorized_at: self.since,
+            last_used_day: Some(self.last_used_day),
+            account: self.tokens.account,
+            revocation: revocation(pending),
+        };
         Termination { since: now, kind }
     }
 }
@@ -299,9 +303,10 @@ impl Revoked {
 impl Termination {
     fn complete_revocation(self, outcome: RevocationOutcome) -> Result<Self, Refused> {
         match self.kind {
-            EndedKind::Grant { authorized_at, account, revocation: Revocation::Pending(_) } => {
+            EndedKind::Grant { authorized_at, last_used_day, account, revocation: Revocation::Pending(_) } => {
                 let revocation = Revocation::Completed(outcome);
-                Ok(Self { since: self.since, kind: EndedKind::Grant { authorized_at, account, revocation } })
+                let kind = EndedKind::Grant { authorized_at, last_used_day, account, revocation };
+                Ok(Self { since: self.since, kind })
             }
             EndedKind::Grant { revocation: Revocation::Completed(_), .. } | EndedKind::Flow => {
                 Err(Refused::NoRevocationPending)

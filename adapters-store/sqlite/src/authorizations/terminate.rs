@@ -87,12 +87,12 @@ pub(crate) const EXPIRED_GRANT: &str = "role = 'former_grant' AND state = 'expir
 const REMOVE_SECRETS: &str = ", sealed = NULL, kid = NULL";
 
 const QUEUE_REVOCATION: &str = ", scopes = '', expires_at = NULL, refreshable = 0, refresh_expires_at = NULL, \
-     last_used_day = NULL, lease_until = NULL, lease_holder = NULL, in_doubt_since = NULL, failed_attempts = 0, \
+     lease_until = NULL, lease_holder = NULL, in_doubt_since = NULL, failed_attempts = 0, \
      failing_since = NULL, revocation = 'pending', revoke_at = ?4, revoke_attempts = 0, \
      revoke_in_doubt = in_doubt_since IS NOT NULL";
 
 const SKIP_REVOCATION: &str = ", scopes = '', expires_at = NULL, refreshable = 0, refresh_expires_at = NULL, \
-     last_used_day = NULL, lease_until = NULL, lease_holder = NULL, in_doubt_since = NULL, failed_attempts = 0, \
+     lease_until = NULL, lease_holder = NULL, in_doubt_since = NULL, failed_attempts = 0, \
      failing_since = NULL, revocation = 'not_needed', sealed = NULL, kid = NULL, revision = 0";
 
 impl<'t> Transition<'t> {

@@ -50,8 +50,8 @@
 //! because an exchange or a refresh in progress may still bring tokens to revoke; but at most 24 hours. `update`, `delete`, a
 //! completed revocation and a sweep destroy what is not needed.
 //!
-//! **Sweep.** A grant that has expired is not counted as unused; it is unused if its day of last use is before the day of the
-//! instant `unused_grants` ago. Rows are removed `ended_flows` or `ended_grants` after they ended. The order within a batch
+//! **Sweep.** A grant that has expired is not counted as unused; it is unused if its day of last use and its consent are
+//! before the day of the instant `unused_grants` ago. Rows are removed `ended_flows` or `ended_grants` after they ended. The order within a batch
 //! is open; repeated calls come to an end, with `more` false.
 //!
 //! **Reading.** Connectors are ordered by name, then by id, connections by name, all compared as bytes. The newest former

@@ -21,10 +21,12 @@ export {
   connectorTypes,
   createConnector,
   deleteConnector,
+  diagnostics,
   dryRunUpdate,
   type ExecuteOptions,
   execute,
   getConnector,
+  previewUpdate,
   updateConnector,
 } from "./connectors.ts";
 export { GrantryError, isErrorCode } from "./errors.ts";
@@ -41,4 +43,5 @@ export { type CallOptions, spacePath, spacePrefix } from "./http.ts";
 export { ERROR_CODES, type ErrorCode, messages, type ServerErrorCode } from "./messages.ts";
 export { logIn, logOut, session } from "./session.ts";
 export type * from "./types.ts";
+export { getUser, listUsers, reinstateUser } from "./users.ts";
 export { type WatchOptions, watchFlow } from "./watch.ts";

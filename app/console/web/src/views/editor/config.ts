@@ -6,13 +6,6 @@ export type FormType = Pick<
   "id" | "name" | "docs_url" | "redirect_uri" | "auth_modes" | "fields"
 >;
 
-/** A line that is not of the form "name=value". */
-export class MapSyntaxError extends Error {
-  constructor(readonly field: string) {
-    super(field);
-  }
-}
-
 /** Name of the control of a profile field, distinct from those of the form. */
 export function controlName(field: ConnectorTypeField): string {
   return `config.${field.name}`;
@@ -94,7 +87,7 @@ function settingOf(field: ConnectorTypeField, text: string): unknown {
       return lines.length > 0 ? lines : undefined;
     }
     case "map": {
-      const pairs = linesOf(text).map((line) => pairOf(line, field));
+      const pairs = linesOf(text).flatMap((line) => pairOf(line) ?? []);
       return pairs.length > 0 ? Object.fromEntries(pairs) : undefined;
     }
     case "text":
@@ -112,12 +105,19 @@ function linesOf(text: string): string[] {
     .filter((line) => line !== "");
 }
 
-function pairOf(line: string, field: ConnectorTypeField): [string, string] {
+/** Name and value of a line; undefined where it is not of the form `name=value`. */
+function pairOf(line: string): [[string, string]] | undefined {
   const at = line.indexOf("=");
-  if (at < 1) {
-    throw new MapSyntaxError(field.label);
-  }
-  return [line.slice(0, at).trim(), line.slice(at + 1).trim()];
+  return at < 1 ? undefined : [[line.slice(0, at).trim(), line.slice(at + 1).trim()]];
+}
+
+/** The fields with a line that is not of the form `name=value`. */
+export function configErrors(form: FormData, type: FormType): ConnectorTypeField[] {
+  return type.fields.filter(
+    (field) =>
+      field.kind === "map" &&
+      linesOf(String(form.get(controlName(field)) ?? "")).some((line) => pairOf(line) === undefined),
+  );
 }
 
 /** The settings without the one that repeats the mode. */
