@@ -2,7 +2,6 @@ import {
   authStatus,
   type Connector,
   connectionOf,
-  GrantryError,
   connectors as readConnectors,
 } from "@grantry/client";
 import { useConnectorAuthStatus, useOAuthRedirectResult } from "@grantry/react";
