@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use grantry_domain::ports::{AuditEvent, AuditKind, EventSink, RecordedEvent, SinkError};
+use grantry_domain::time::Timestamp;
 use tracing::info;
 
 /// The target of audit events, for log filters.
@@ -57,15 +58,16 @@ fn write(sequence: u64, event: &AuditEvent) {
         connection = event.connection.as_ref().map(tracing::field::display),
         authorization = event.authorization.map(tracing::field::display),
         outcome = event.outcome.as_str(),
-        at = %rfc3339(event),
+        at = %rfc3339(event.at),
         sequence,
         "{}",
         sentence(event.kind),
     );
 }
 
-fn rfc3339(event: &AuditEvent) -> String {
-    jiff::Timestamp::from_millisecond(event.at.as_millis()).map_or_else(|_| String::new(), |at| at.to_string())
+/// An instant as text.
+pub(crate) fn rfc3339(at: Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(at.as_millis()).map_or_else(|_| String::new(), |at| at.to_string())
 }
 
 /// The event as a sentence, for readers of the log.
@@ -92,5 +94,7 @@ fn sentence(kind: AuditKind) -> &'static str {
         AuditKind::ConnectorCreated => "a connector was created",
         AuditKind::ConnectorUpdated => "a connector was edited",
         AuditKind::ConnectorDeleted => "a connector was deleted",
+        AuditKind::UserDeprovisioned => "a user was deprovisioned",
+        AuditKind::UserReinstated => "a deprovisioned user was reinstated",
     }
 }

@@ -26,7 +26,8 @@ async fn lesson_06_a_cancelled_flow_is_refused_and_cancelling_twice_is_fine() {
         cancel(&app, "alice", key()).await.unwrap();
         cancel(&app, "alice", key()).await.unwrap();
         let refused = app.node.complete(callback_of(&started, "alice")).await.unwrap_err();
-        assert_eq!(refused, CallbackRefused::AlreadyUsed { flow_id: started.flow_id });
+        assert_eq!(refused, CallbackRefused::Ended { flow_id: started.flow_id });
+        assert_eq!(refused.code(), "flow_already_used");
         let flow = app.node.flow_status(&person("alice"), None, started.flow_id).await.unwrap();
         assert_eq!(flow.status, FlowStatus::Cancelled);
     }

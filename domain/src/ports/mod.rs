@@ -23,6 +23,7 @@ mod store_error;
 mod system;
 mod token_vault;
 mod urls;
+mod user_store;
 mod versioned;
 
 pub use audit::{AuditEvent, AuditKind, AuditOutcome, RecordedEvent};
@@ -45,4 +46,5 @@ pub use store_error::StoreError;
 pub use system::*;
 pub use token_vault::*;
 pub use urls::*;
+pub use user_store::*;
 pub use versioned::{ExpectedVersion, Versioned, WriteOutcome};

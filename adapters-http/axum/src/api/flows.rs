@@ -167,7 +167,7 @@ async fn cancel(
     user: User,
     ConnectorPath(key): ConnectorPath,
     JsonBody(body): JsonBody<CancelFlowBody>,
-) -> Result<Response, Problem> {
+) -> Result<StatusCode, Problem> {
     let flow = body
         .flow_id
         .map(|text| AuthorizationId::parse(&text).ok_or_else(|| Problem::invalid("flowId", "is not a flow id")))
@@ -178,11 +178,8 @@ async fn cancel(
         (Some(_), Some(_)) | (None, None) => return Err(Problem::invalid("body", "must name either flowId or state")),
     };
     app.api.connections.cancel(&user.actor(), &key, cancelled).await?;
-    let mut response = StatusCode::NO_CONTENT.into_response();
-    if let Some(flow) = flow {
-        app.cookies.without_flow(flow).append_to(response.headers_mut());
-    }
-    Ok(response)
+    // The flow cookie stays, so that a late callback is recognised as one of a cancelled flow.
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// The status of a flow, for the user who started it.

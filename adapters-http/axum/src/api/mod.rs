@@ -8,6 +8,7 @@ mod flows;
 mod grants;
 mod operations;
 mod session;
+mod users;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -29,6 +30,6 @@ pub(crate) fn global() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(connectors::global_routes())
         .merge(session::routes())
-        .merge(grants::global_routes())
+        .merge(users::routes())
         .merge(operations::routes())
 }

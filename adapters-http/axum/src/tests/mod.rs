@@ -16,3 +16,4 @@ mod mounted;
 mod pages;
 mod session;
 mod test_app;
+mod users;

@@ -2,11 +2,13 @@
 //! are one binary, so that the stack is linked once.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod administration;
 mod bad_input;
 mod binding;
 mod cascades;
 mod connections;
 mod crash;
+mod late_callbacks;
 mod main_path;
 mod mid_flow;
 mod mix_up;
