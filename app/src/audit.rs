@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use grantry_domain::ports::{AuditDetail, AuditEvent, AuditKind, EventSink, RecordedEvent, SinkError};
+use grantry_domain::time::Timestamp;
 use tracing::info;
 
 /// The target of audit events, for log filters.
@@ -58,7 +59,7 @@ fn write(sequence: u64, event: &AuditEvent) {
         authorization = event.authorization.map(tracing::field::display),
         outcome = event.outcome.as_str(),
         details = details(event),
-        at = %rfc3339(event),
+        at = %rfc3339(event.at),
         sequence,
         "{}",
         sentence(event.kind),
@@ -71,8 +72,9 @@ fn details(event: &AuditEvent) -> Option<String> {
     (!texts.is_empty()).then(|| texts.join(" "))
 }
 
-fn rfc3339(event: &AuditEvent) -> String {
-    jiff::Timestamp::from_millisecond(event.at.as_millis()).map_or_else(|_| String::new(), |at| at.to_string())
+/// An instant as text.
+pub(crate) fn rfc3339(at: Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(at.as_millis()).map_or_else(|_| String::new(), |at| at.to_string())
 }
 
 /// The event as a sentence, for readers of the log.
@@ -100,5 +102,7 @@ fn sentence(kind: AuditKind) -> &'static str {
         AuditKind::ConnectorCreated => "a connector was created",
         AuditKind::ConnectorUpdated => "a connector was edited",
         AuditKind::ConnectorDeleted => "a connector was deleted",
+        AuditKind::UserDeprovisioned => "a user was deprovisioned",
+        AuditKind::UserReinstated => "a deprovisioned user was reinstated",
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{PoisonError, RwLock};
 
 use async_trait::async_trait;
 use grantry_domain::identity::{Role, SpaceId, UserId};
-use grantry_domain::ports::{Directory, DirectoryError, Membership, UserStatus};
+use grantry_domain::ports::{Directory, DirectoryError, DirectoryUser, Membership, UserListing, UserStatus};
 use grantry_http_axum::{AuthenticationError, RoleSink, SpaceView, UserDirectory, UserView};
 
 use crate::config::{Account, Value as _};
@@ -75,6 +75,15 @@ impl Directory for AccountDirectory {
             user: if user.is_some() { UserStatus::Active } else { UserStatus::Disabled },
             role: user.and_then(|user| user.roles.get(space).copied()),
         })
+    }
+
+    async fn users(&self) -> Result<UserListing, DirectoryError> {
+        let user = |(id, user): (&UserId, &User)| DirectoryUser {
+            id: id.clone(),
+            name: Some(user.username.clone()),
+            disabled: false,
+        };
+        Ok(UserListing { users: self.users.iter().map(user).collect(), complete: true })
     }
 }
 
@@ -154,6 +163,16 @@ impl Directory for ProxyDirectory {
         let role = self.role(user, space)?;
         Ok(Membership { space_exists: self.spaces.contains(space), user: UserStatus::Active, role })
     }
+
+    /// The accounts of the configuration, or the users whose requests this process has seen. The proxy may sign in others.
+    async fn users(&self) -> Result<UserListing, DirectoryError> {
+        let ids: Vec<UserId> = match &self.roles {
+            Roles::Accounts(roles) => roles.keys().cloned().collect(),
+            Roles::Header(seen) => seen.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect(),
+        };
+        let users = ids.into_iter().map(|id| DirectoryUser { id, name: None, disabled: false });
+        Ok(UserListing { users: users.collect(), complete: false })
+    }
 }
 
 #[async_trait]
@@ -221,6 +240,8 @@ mod tests {
         assert!(!directory.membership(&user("u_alice"), &space("gone")).await.unwrap().space_exists);
         let unlisted = directory.membership(&user("alice"), &space("default")).await.unwrap();
         assert_eq!((unlisted.user, unlisted.role), (UserStatus::Disabled, None));
+        let listing = directory.users().await.unwrap();
+        assert!(listing.complete && listing.users[0].name.as_deref() == Some("alice") && listing.users.len() == 1);
     }
 
     #[tokio::test]
@@ -231,6 +252,8 @@ mod tests {
         assert!(directory.membership(&user("u_bob"), &space("marketing")).await.unwrap().allows(Role::Admin));
         let here = directory.membership(&user("u_bob"), &space("default")).await.unwrap();
         assert_eq!(here.role, Some(Role::Viewer));
+        let listing = directory.users().await.unwrap();
+        assert_eq!((listing.users.len(), listing.complete), (1, false), "users who were not seen are not listed");
         directory.record(&user("u_bob"), &[]);
         assert_eq!(directory.membership(&user("u_bob"), &space("default")).await.unwrap().role, None);
     }
@@ -242,6 +265,8 @@ mod tests {
         assert!(!directory.membership(&user("u_eve"), &space("default")).await.unwrap().allows(Role::Viewer));
         directory.record(&user("u_eve"), &["admin"]);
         assert!(!directory.membership(&user("u_eve"), &space("default")).await.unwrap().allows(Role::Viewer));
+        let listing = directory.users().await.unwrap();
+        assert_eq!((listing.users.len(), listing.complete), (1, false), "the proxy may sign in other users");
         let view = directory.describe(&user("u_alice")).await.unwrap().unwrap();
         assert_eq!(view.spaces.len(), 1);
     }

@@ -313,7 +313,7 @@ async fn lesson_07_a_failed_exchange_ends_the_flow_and_keeps_the_old_grant() {
         let row = app.record(started.flow_id).await;
         assert_eq!((row.state, row.cause), (StateKind::Revoked, Some(flow_failed(code))));
         let again = app.node.complete(callback_of(&started, "alice")).await;
-        assert!(matches!(again, Err(CallbackRefused::AlreadyUsed { .. })));
+        assert!(matches!(again, Err(CallbackRefused::Ended { .. })));
         let flow = app.node.flow_status(&person("alice"), None, started.flow_id).await.unwrap();
         assert_eq!(flow.status, FlowStatus::Failed(FlowFailure::Code(code)));
     }

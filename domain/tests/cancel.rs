@@ -27,7 +27,8 @@ async fn lesson_06_a_cancelled_flow_is_refused_and_cancelling_twice_is_fine() {
         // An ended flow has no state any more.
         assert_eq!(cancel(&app, "alice", key()).await, Ok((!by_state).then_some(started.flow_id)));
         let refused = app.node.complete(callback_of(&started, "alice")).await.unwrap_err();
-        assert_eq!(refused, CallbackRefused::AlreadyUsed { flow_id: started.flow_id });
+        assert_eq!(refused, CallbackRefused::Ended { flow_id: started.flow_id });
+        assert_eq!(refused.code(), "flow_already_used");
         let flow = app.node.flow_status(&person("alice"), None, started.flow_id).await.unwrap();
         assert_eq!(flow.status, FlowStatus::Cancelled);
     }

@@ -27,3 +27,4 @@ mod refresh;
 mod shared;
 mod start;
 mod status;
+mod users;

@@ -9,7 +9,8 @@ use grantry_domain::ports::{
     AssociatedData, AuditKind, Created, DirectoryError, Membership, MockAuditOutbox, MockAuthorizationQueries,
     MockAuthorizationServer, MockAuthorizationStore, MockClock, MockConnectorStore, MockDirectory, MockEventSink,
     MockHousekeeping, MockProviderProfiles, MockRateLimiter, MockRefreshLeases, MockResourceServer, MockRevocationQueue,
-    MockSecureRandom, MockSpawner, MockStoreClock, MockTokenVault, MockUrls, Operation, StoreError, StorePorts, UserStatus,
+    MockSecureRandom, MockSpawner, MockStoreClock, MockTokenVault, MockUrls, MockUserStore, Operation, StoreError,
+    StorePorts, UserStatus,
 };
 use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
@@ -32,6 +33,7 @@ fn store_ports() -> StorePorts {
         housekeeping: Arc::new(MockHousekeeping::new()),
         outbox: Arc::new(MockAuditOutbox::new()),
         connectors: Arc::new(MockConnectorStore::new()),
+        users: Arc::new(MockUserStore::new()),
     }
 }
 

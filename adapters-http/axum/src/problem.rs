@@ -137,6 +137,8 @@ codes! {
     ConnectorGone = "connector_gone", 410, "The connector no longer exists.";
     /// The user lost the permission during the flow.
     PermissionLost = "permission_lost", 403, "The permission to use this connector was lost in the meantime.";
+    /// The user was deprovisioned.
+    UserDeprovisioned = "user_deprovisioned", 403, "An administrator removed your access. Ask an administrator to reinstate you.";
     /// The account is connected under another name of the same user and connector.
     AccountAlreadyConnected = "account_already_connected", 409, "This account is already connected under another name.";
     /// Another account consented than the connected one.

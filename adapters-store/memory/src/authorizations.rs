@@ -98,7 +98,7 @@ impl Data {
             Some(_) => {}
             None => return CommitOutcome::ConnectorGone,
         }
-        if self.tombstones.contains(&owner.user) {
+        if self.tombstones.contains_key(&owner.user) {
             return CommitOutcome::UserGone;
         }
         let consumed = |row: &Row| row.is_running_flow(now) && !row.is_unconsumed_flow();

@@ -9,6 +9,7 @@ use crate::authorization::state::{
     Revision, Revocation, Revoked, SealedTokens, State, StateHash, Termination,
 };
 use crate::authorization::{Authorization, AuthorizationId, AuthorizationKey};
+use crate::identity::Actor;
 use crate::provider::Scopes;
 use crate::time::Timestamp;
 
@@ -28,6 +29,8 @@ pub struct AuthorizationRecord {
     pub cause: Option<TerminalCause>,
     /// When a terminal state was entered.
     pub since: Option<Timestamp>,
+    /// Who caused a terminal state.
+    pub ended_by: Option<Actor>,
     /// Deadline of a flow.
     pub deadline: Option<Timestamp>,
     /// Hash of `state`, awaiting callback only.
@@ -92,6 +95,7 @@ impl Authorization {
             state: self.state.kind(),
             cause: None,
             since: None,
+            ended_by: None,
             deadline: None,
             state_hash: None,
             flow_cookie_hash: None,
@@ -155,7 +159,7 @@ impl Authorization {
 
 impl AuthorizationRecord {
     fn ended(self, cause: TerminalCause, end: &Termination) -> Self {
-        let ended = Self { cause: Some(cause), since: Some(end.since), ..self };
+        let ended = Self { cause: Some(cause), since: Some(end.since), ended_by: Some(end.by.clone()), ..self };
         match &end.kind {
             EndedKind::Flow => ended,
             EndedKind::Grant { authorized_at, last_used_day, account, revocation } => {
@@ -239,6 +243,7 @@ fn revoked(record: &AuthorizationRecord) -> Result<Revoked, InvariantViolation> 
 
 fn end(record: &AuthorizationRecord) -> Result<Termination, InvariantViolation> {
     let since = required(record.since, "a terminal state has a time")?;
+    let by = required(record.ended_by.clone(), "a terminal state has an actor")?;
     let kind = match (&record.revocation, record.authorized_at) {
         (None, None) => {
             forbidden(record.sealed.is_some(), "an ended flow has no secrets left")?;
@@ -254,7 +259,7 @@ fn end(record: &AuthorizationRecord) -> Result<Termination, InvariantViolation> 
             return Err(InvariantViolation("a former grant has a time of consent and a revocation state"));
         }
     };
-    Ok(Termination { since, kind })
+    Ok(Termination { since, by, kind })
 }
 
 fn revocation(record: &AuthorizationRecord, revocation: &RevocationRecord) -> Result<Revocation, InvariantViolation> {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::authorization::cause::{ExpiredCause, RevocationOutcome, RevokedCause};
 use crate::authorization::kind::StateKind;
+use crate::identity::Actor;
 use crate::provider::Scopes;
 use crate::time::Timestamp;
 
@@ -141,6 +142,8 @@ pub struct Revoked {
 pub struct Termination {
     /// When it ended.
     pub since: Timestamp,
+    /// Who ended it; the system where time or the provider did.
+    pub by: Actor,
     /// What ended.
     pub kind: EndedKind,
 }

@@ -381,7 +381,8 @@ impl FlowStatus {
             TerminationCause::ConnectorDeleted | TerminationCause::SpaceRemoved => {
                 Self::Failed(FlowFailure::Code(FailureCode::ConnectorGone))
             }
-            TerminationCause::UserRemoved | TerminationCause::UserDisabled | TerminationCause::PermissionLost => {
+            TerminationCause::UserRemoved => Self::Failed(FlowFailure::Code(FailureCode::UserDeprovisioned)),
+            TerminationCause::UserDisabled | TerminationCause::PermissionLost => {
                 Self::Failed(FlowFailure::Code(FailureCode::PermissionLost))
             }
             TerminationCause::Disconnected

@@ -12,6 +12,7 @@ use crate::authorization::state::{
     Revision, Revocation, Revoked, SealedTokens, State, StateHash, Termination,
 };
 use crate::authorization::witness::VerifiedCallback;
+use crate::identity::Actor;
 use crate::time::Timestamp;
 
 /// A consumed flow that is older than this counts as interrupted: its process has ended.
@@ -108,11 +109,11 @@ impl State {
 }
 
 fn ended_flow(cause: RevokedCause, now: Timestamp) -> State {
-    State::Revoked(Revoked { cause, end: Termination { since: now, kind: EndedKind::Flow } })
+    State::Revoked(Revoked { cause, end: Termination::new(now, EndedKind::Flow) })
 }
 
 fn timed_out_flow(now: Timestamp) -> State {
-    State::Expired(Expired { cause: ExpiredCause::FlowTimedOut, end: Termination { since: now, kind: EndedKind::Flow } })
+    State::Expired(Expired { cause: ExpiredCause::FlowTimedOut, end: Termination::new(now, EndedKind::Flow) })
 }
 
 /// Drops tokens that are not valid any more, or that another grant of the same account needs.
@@ -249,7 +250,7 @@ impl Authorized {
             account: self.tokens.account,
             revocation: revocation(pending),
         };
-        Termination { since: now, kind }
+        Termination::new(now, kind)
     }
 }
 
@@ -260,7 +261,7 @@ impl Expired {
             Input::Terminated { cause, .. } => match self.end.kind {
                 EndedKind::Flow => Err(Refused::AlreadyEnded),
                 EndedKind::Grant { .. } => {
-                    let end = Termination { since: now, kind: self.end.kind };
+                    let end = Termination::new(now, self.end.kind);
                     Ok(State::Revoked(Revoked { cause: RevokedCause::Terminated(*cause), end }))
                 }
             },
@@ -301,12 +302,17 @@ impl Revoked {
 }
 
 impl Termination {
+    /// An end by the system, until [`Authorization::ended_by`](super::Authorization::ended_by) names another actor.
+    fn new(since: Timestamp, kind: EndedKind) -> Self {
+        Self { since, by: Actor::System, kind }
+    }
+
     fn complete_revocation(self, outcome: RevocationOutcome) -> Result<Self, Refused> {
         match self.kind {
             EndedKind::Grant { authorized_at, last_used_day, account, revocation: Revocation::Pending(_) } => {
                 let revocation = Revocation::Completed(outcome);
                 let kind = EndedKind::Grant { authorized_at, last_used_day, account, revocation };
-                Ok(Self { since: self.since, kind })
+                Ok(Self { since: self.since, by: self.by, kind })
             }
             EndedKind::Grant { revocation: Revocation::Completed(_), .. } | EndedKind::Flow => {
                 Err(Refused::NoRevocationPending)

@@ -57,6 +57,10 @@ named!(
         ConnectorUpdated = "connector_updated",
         /// A connector was deleted.
         ConnectorDeleted = "connector_deleted",
+        /// A user was deprovisioned: no grant of the user is committed any more.
+        UserDeprovisioned = "user_deprovisioned",
+        /// A deprovisioned user was reinstated.
+        UserReinstated = "user_reinstated",
     }
 );
 
@@ -126,6 +130,8 @@ named!(
         ExchangeFailed = "exchange_failed",
         /// See `FailureCode`.
         ConnectorGone = "connector_gone",
+        /// See `FailureCode`.
+        UserDeprovisioned = "user_deprovisioned",
         /// See `FailureCode`.
         AccountMismatch = "account_mismatch",
         /// See `FailureCode`.

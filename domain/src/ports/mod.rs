@@ -25,6 +25,7 @@ mod store_error;
 mod system;
 mod token_vault;
 mod urls;
+mod user_store;
 mod versioned;
 
 pub use anomaly::{Anomalies, Anomaly, AnomalyKind, MemberName};
@@ -49,4 +50,5 @@ pub use store_error::StoreError;
 pub use system::*;
 pub use token_vault::*;
 pub use urls::*;
+pub use user_store::*;
 pub use versioned::{ExpectedVersion, Versioned, WriteOutcome};

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::ports::{
     AuditOutbox, AuthorizationQueries, AuthorizationStore, ConnectorStore, Housekeeping, RefreshLeases, RevocationQueue,
-    SessionStore, StoreError,
+    SessionStore, StoreError, UserStore,
 };
 use crate::time::Timestamp;
 
@@ -29,6 +29,7 @@ pub trait Store:
     + AuditOutbox
     + ConnectorStore
     + SessionStore
+    + UserStore
 {
 }
 
@@ -42,6 +43,7 @@ impl<T> Store for T where
         + AuditOutbox
         + ConnectorStore
         + SessionStore
+        + UserStore
 {
 }
 
@@ -64,6 +66,8 @@ pub struct StorePorts {
     pub outbox: Arc<dyn AuditOutbox>,
     /// Connectors and client secrets.
     pub connectors: Arc<dyn ConnectorStore>,
+    /// Users and tombstones.
+    pub users: Arc<dyn UserStore>,
 }
 
 impl StorePorts {
@@ -77,7 +81,8 @@ impl StorePorts {
             revocations: store.clone(),
             housekeeping: store.clone(),
             outbox: store.clone(),
-            connectors: store,
+            connectors: store.clone(),
+            users: store,
         }
     }
 }

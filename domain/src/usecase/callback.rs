@@ -100,6 +100,12 @@ pub enum CallbackRefused {
         /// The flow.
         flow_id: AuthorizationId,
     },
+    /// It has ended without a grant: cancelled, replaced by a newer flow, or failed.
+    #[error("the flow has ended")]
+    Ended {
+        /// The flow.
+        flow_id: AuthorizationId,
+    },
     /// It was used already.
     #[error("the flow was already used")]
     AlreadyUsed {
@@ -125,7 +131,7 @@ impl CallbackRefused {
             Self::UserMismatch => "user_mismatch",
             Self::BrowserMismatch => "browser_mismatch",
             Self::Expired { .. } => "flow_expired",
-            Self::AlreadyUsed { .. } => "flow_already_used",
+            Self::Ended { .. } | Self::AlreadyUsed { .. } => "flow_already_used",
             Self::RateLimited { .. } => "rate_limited",
             Self::Store(_) => "store_unavailable",
         }
@@ -382,7 +388,7 @@ impl Flows {
             Ok(CommitOutcome::Committed) => return Ok(()),
             Ok(CommitOutcome::ConnectorChanged) => FailureCode::ConnectorChanged,
             Ok(CommitOutcome::ConnectorGone) => FailureCode::ConnectorGone,
-            Ok(CommitOutcome::UserGone) => FailureCode::PermissionLost,
+            Ok(CommitOutcome::UserGone) => FailureCode::UserDeprovisioned,
             Ok(CommitOutcome::FlowEnded) => FailureCode::Interrupted,
             Err(_) => FailureCode::Internal,
         };
@@ -431,7 +437,9 @@ impl Flows {
         let Ok(ended) = stored.value.on(input, now) else {
             return;
         };
-        let event = AuditEvent::new(AuditKind::FlowEnded, Actor::Person(owner.user.clone()), now).about(&owner, id);
+        let actor = Actor::Person(owner.user.clone());
+        let ended = ended.ended_by(&actor);
+        let event = AuditEvent::new(AuditKind::FlowEnded, actor, now).about(&owner, id);
         // If this cannot be written, or the flow was ended concurrently, the sweeper ends it as `interrupted`.
         let _ = self.authorizations.replace(ended, stored.version, vec![event.outcome(outcome)]).await;
     }
@@ -443,7 +451,14 @@ impl Flows {
             ConsumeOutcome::UserMismatch(flow) => (flow, CallbackRefused::UserMismatch),
             ConsumeOutcome::BrowserMismatch(flow) => (flow, CallbackRefused::BrowserMismatch),
             ConsumeOutcome::Expired(flow) => return CallbackRefused::Expired { flow_id: flow.id() },
-            ConsumeOutcome::AlreadyUsed(flow) => return CallbackRefused::AlreadyUsed { flow_id: flow.id() },
+            ConsumeOutcome::AlreadyUsed(flow) => {
+                let (flow_id, has_ended) = (flow.id(), flow.termination().is_some() && flow.authorized_at().is_none());
+                return if has_ended {
+                    CallbackRefused::Ended { flow_id }
+                } else {
+                    CallbackRefused::AlreadyUsed { flow_id }
+                };
+            }
         };
         let presented = Actor::Person(callback.user.clone());
         let event = AuditEvent::new(AuditKind::BindingMismatch, presented, now).about(flow.owner(), flow.id());

@@ -74,7 +74,7 @@ impl Flows {
         };
         let event = AuditEvent::new(AuditKind::FlowEnded, actor.clone(), now).about(&owner, id);
         let audit = vec![event.outcome(AuditOutcome::Cancelled)];
-        match self.authorizations.replace(ended, stored.version, audit).await? {
+        match self.authorizations.replace(ended.ended_by(actor), stored.version, audit).await? {
             // A concurrent writer ended the flow, or completed it before the cancellation.
             WriteOutcome::Written | WriteOutcome::Stale(_) | WriteOutcome::NotFound => Ok(Some(id)),
         }

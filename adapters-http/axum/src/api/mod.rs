@@ -9,6 +9,7 @@ mod flows;
 mod grants;
 mod operations;
 mod session;
+mod users;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -27,5 +28,8 @@ pub(crate) fn in_space() -> OpenApiRouter<App> {
 
 /// Routes without a space.
 pub(crate) fn global() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(session::routes()).merge(grants::global_routes()).merge(operations::routes())
+    OpenApiRouter::new()
+        .merge(session::routes())
+        .merge(users::routes())
+        .merge(operations::routes())
 }

@@ -151,13 +151,17 @@ fn finished(app: &App, completed: &Completed) -> Response {
     response
 }
 
-/// The response to a callback that consumed nothing. The URL stays only if a reload may succeed.
+/// The response to a callback that consumed nothing. The URL stays only if a reload may succeed. A flow that has ended
+/// without a grant has a page with its result and the way back.
 fn refusal(app: &App, refused: &CallbackRefused, correlation: &CorrelationId) -> Response {
     if matches!(refused, CallbackRefused::RateLimited { .. } | CallbackRefused::Store(_)) {
         return problem_page(app, &refused.into(), correlation);
     }
+    if let CallbackRefused::Expired { flow_id } | CallbackRefused::Ended { flow_id } = refused {
+        return result::redirect_to_flow(app, *flow_id);
+    }
     let mut response = result::redirect_to_code(app, Code::of(refused.code()));
-    if let CallbackRefused::Expired { flow_id } | CallbackRefused::AlreadyUsed { flow_id } = refused {
+    if let CallbackRefused::AlreadyUsed { flow_id } = refused {
         app.cookies.without_flow(*flow_id).append_to(response.headers_mut());
     }
     response

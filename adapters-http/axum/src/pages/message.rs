@@ -212,6 +212,10 @@ impl Message {
             Code::PermissionLost | Code::Forbidden => {
                 Self::failure("Not allowed", "You do not have permission to do this. Nothing was changed.")
             }
+            Code::UserDeprovisioned => Self::failure(
+                "Your access was removed",
+                "An administrator removed your access to connectors. Nothing was connected. Ask an administrator to reinstate you.",
+            ),
             Code::ProviderMisconfigured | Code::ConnectorIncomplete | Code::HostNotAllowed => Self::failure(
                 "The connector is not configured correctly",
                 "Nothing was connected. Contact the administrator of this connector.",

@@ -92,7 +92,8 @@ fn message_of(app: &App, flow: &FlowView, connector_name: Option<String>, correl
     };
     let list =
         || Link { href: connectors_page(app, &flow.connector), label: "Show connectors", quiet: true, new_tab: false };
-    let link = connector_name.is_some().then(|| if message.status == "error" { retry() } else { list() });
+    let may_retry = message.status == "error" || flow.status == FlowStatus::Cancelled;
+    let link = connector_name.is_some().then(|| if may_retry { retry() } else { list() });
     Message {
         flow_id: flow.flow_id.to_string(),
         connector_id: flow.connector.id.as_str().to_owned(),

@@ -17,3 +17,4 @@ mod mounted;
 mod pages;
 mod session;
 mod test_app;
+mod users;

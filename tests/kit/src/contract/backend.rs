@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use grantry_domain::ports::{
     AuditOutbox, AuthorizationQueries, AuthorizationStore, ConnectorStore, Housekeeping, RefreshLeases, RevocationQueue,
-    SessionStore, Store, StoreClock,
+    SessionStore, Store, StoreClock, UserStore,
 };
 
 use crate::doubles::TestClock;
@@ -23,6 +23,7 @@ pub struct Node {
     pub outbox: Arc<dyn AuditOutbox>,
     pub connectors: Arc<dyn ConnectorStore>,
     pub sessions: Arc<dyn SessionStore>,
+    pub users: Arc<dyn UserStore>,
 }
 
 impl Node {
@@ -38,7 +39,8 @@ impl Node {
             housekeeping: store.clone(),
             outbox: store.clone(),
             connectors: store.clone(),
-            sessions: store,
+            sessions: store.clone(),
+            users: store,
         }
     }
 }

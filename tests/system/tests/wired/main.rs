@@ -2,6 +2,7 @@
 //! are one binary, so that the stack is linked once.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod administration;
 mod bad_input;
 mod binding;
 mod cascades;
@@ -9,6 +10,7 @@ mod connections;
 mod crash;
 mod existing_front_ends;
 mod hosts;
+mod late_callbacks;
 mod main_path;
 mod mid_flow;
 mod mix_up;

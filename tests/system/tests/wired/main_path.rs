@@ -254,7 +254,8 @@ async fn an_unfinished_flow_expires_and_a_newer_one_supersedes_it() {
     app.deployment.clock().advance(std::time::Duration::from_mins(11)).unwrap();
     assert_eq!(alice.status_name(DRIVE).await, "not_connected");
     let response = alice.open_callback(&callback).await;
-    assert_eq!(response.page_code(), "flow_expired", "{}", response.full_text());
+    let page = alice.get(response.location()).await;
+    assert_eq!(page.page_code(), "flow_expired", "{}", page.full_text());
     assert_eq!(alice.flow_result(DRIVE, &flow.id).await, ("expired".to_owned(), "flow_expired".to_owned()));
     assert_eq!(callback_calls(&app.provider.ledger()), 0);
     let swept = app.host.connections.sweep(|_| {}).await.unwrap();
