@@ -168,7 +168,7 @@ async fn cancel(
     user: User,
     ConnectorPath(key): ConnectorPath,
     JsonBody(body): JsonBody<CancelFlowBody>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Response, Problem> {
     let flow = body
         .flow_id
         .map(|text| AuthorizationId::parse(&text).ok_or_else(|| Problem::invalid("flowId", "is not a flow id")))
