@@ -8,11 +8,13 @@ mod callback;
 mod callback_params;
 mod confirm;
 mod console;
+mod context;
 mod home;
 mod launch;
 mod login;
 mod message;
 mod result;
+mod texts;
 
 use utoipa_axum::router::OpenApiRouter;
 

@@ -8,6 +8,19 @@ use url::Url;
 use crate::profile::has_reserved_query;
 use crate::profile::rules::{Pkce, Wire};
 
+/// Which pages the provider shows (OpenID Connect Core §3.1.2.1). Servers that do not know it ignore it (RFC 6749 §3.1).
+const PROMPT: &str = "prompt";
+
+/// The configured pages and the account chooser. `none` excludes every other value, so the chooser replaces it.
+fn prompt(configured: Option<&str>) -> String {
+    const SELECT_ACCOUNT: &str = "select_account";
+    match configured {
+        None | Some("" | "none" | SELECT_ACCOUNT) => SELECT_ACCOUNT.to_owned(),
+        Some(other) if other.split(' ').any(|value| value == SELECT_ACCOUNT) => other.to_owned(),
+        Some(other) => format!("{other} {SELECT_ACCOUNT}"),
+    }
+}
+
 /// Builds the URL. Every reserved parameter occurs at most once and is set here. Additional parameters and
 /// the query of the endpoint were checked when they were configured. The query is checked again, because the endpoint comes
 /// from a stored snapshot.
@@ -49,7 +62,13 @@ pub(super) fn build(
             query.append_pair("login_hint", hint);
         }
         for (name, value) in &rules.parameters {
-            query.append_pair(name, value);
+            if !(request.select_account && name == PROMPT) {
+                query.append_pair(name, value);
+            }
+        }
+        if request.select_account {
+            let configured = rules.parameters.iter().find(|(name, _)| name.as_str() == PROMPT);
+            query.append_pair(PROMPT, &prompt(configured.map(|(_, value)| value.as_str())));
         }
     }
     Ok(Secret::new(String::from(url).into_bytes()))
