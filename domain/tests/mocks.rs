@@ -92,6 +92,7 @@ fn start_request() -> StartRequest {
         connection: ConnectionName::default(),
         return_path: None,
         allow_account_change: false,
+        select_account: false,
     }
 }
 

@@ -49,14 +49,14 @@
       tryToClose();
       return;
     }
-    showText(seconds === 1 ? "This tab closes in 1 second." : `This tab closes in ${seconds} seconds.`);
+    showText(seconds === 1 ? result.dataset.closesInOne : result.dataset.closesIn.replace("{seconds}", String(seconds)));
     setTimeout(() => countDown(seconds - 1), 1000);
   }
 
   function tryToClose() {
     window.close();
     setTimeout(() => {
-      showText("You can close this tab now.");
+      showText(result.dataset.mayClose);
       if (close) {
         close.hidden = true;
       }

@@ -9,11 +9,12 @@
 //! ends.
 //!
 //! **Architecture invariant:** no error text of another library reaches a response or a log, and neither the path nor the query
-//! of a request is recorded. Deliberately absent: CORS, content negotiation, and sessions of other hosts, which implement
+//! of a request is recorded. Deliberately absent: CORS, and sessions of other hosts, which implement
 //! [`Authenticator`].
 
 mod api;
 mod auth;
+mod compression;
 mod connector_types;
 mod consent;
 mod cookies;
@@ -25,6 +26,7 @@ mod guard;
 mod host;
 mod mount;
 mod network;
+mod negotiation;
 mod openapi;
 mod operations;
 mod page_assets;

@@ -112,7 +112,7 @@ fn action(row: &Row, policy: SweepPolicy, now: Timestamp) -> Option<Action> {
 
 fn removal(end: &Termination, policy: SweepPolicy, now: Timestamp) -> Option<Action> {
     let retention = match end.kind {
-        EndedKind::Flow => policy.ended_flows,
+        EndedKind::Flow { .. } => policy.ended_flows,
         EndedKind::Grant { revocation: Revocation::Completed(_), .. } => policy.ended_grants,
         EndedKind::Grant { revocation: Revocation::Pending(_), .. } => return None,
     };

@@ -205,6 +205,17 @@ impl Authorization {
         self
     }
 
+    /// The flow with the account that was used at the provider; unchanged if it is no ended flow.
+    #[must_use]
+    pub fn with_used_account(mut self, label: String) -> Self {
+        if let State::Revoked(ended) = &mut self.state
+            && let EndedKind::Flow { account } = &mut ended.end.kind
+        {
+            *account = Some(label);
+        }
+        self
+    }
+
     /// The authorization at an instant: a passed deadline is applied, whether or not it was swept.
     #[must_use]
     pub fn at(self, now: Timestamp) -> Self {

@@ -161,7 +161,7 @@ impl AuthorizationRecord {
     fn ended(self, cause: TerminalCause, end: &Termination) -> Self {
         let ended = Self { cause: Some(cause), since: Some(end.since), ended_by: Some(end.by.clone()), ..self };
         match &end.kind {
-            EndedKind::Flow => ended,
+            EndedKind::Flow { account } => Self { account: account.clone(), ..ended },
             EndedKind::Grant { authorized_at, last_used_day, account, revocation } => {
                 let (sealed, revision, revocation) = match revocation {
                     Revocation::Pending(pending) => (
@@ -227,7 +227,7 @@ fn expired(record: &AuthorizationRecord) -> Result<Expired, InvariantViolation> 
     };
     let end = end(record)?;
     let of_flow = cause == ExpiredCause::FlowTimedOut;
-    forbidden(of_flow != (end.kind == EndedKind::Flow), "only flows expire with flow_timed_out, and with no other cause")?;
+    forbidden(of_flow != end.authorized_at().is_none(), "only flows expire with flow_timed_out, and with no other cause")?;
     Ok(Expired { cause, end })
 }
 
@@ -237,7 +237,7 @@ fn revoked(record: &AuthorizationRecord) -> Result<Revoked, InvariantViolation> 
     };
     let end = end(record)?;
     let failed = matches!(cause, RevokedCause::Failed(_));
-    forbidden(failed && end.kind != EndedKind::Flow, "only flows fail")?;
+    forbidden(failed && end.authorized_at().is_some(), "only flows fail")?;
     Ok(Revoked { cause, end })
 }
 
@@ -247,7 +247,7 @@ fn end(record: &AuthorizationRecord) -> Result<Termination, InvariantViolation> 
     let kind = match (&record.revocation, record.authorized_at) {
         (None, None) => {
             forbidden(record.sealed.is_some(), "an ended flow has no secrets left")?;
-            EndedKind::Flow
+            EndedKind::Flow { account: record.account.clone() }
         }
         (Some(revocation), Some(authorized_at)) => EndedKind::Grant {
             authorized_at,

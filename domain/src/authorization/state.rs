@@ -152,7 +152,10 @@ pub struct Termination {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EndedKind {
     /// A flow that never became a grant.
-    Flow,
+    Flow {
+        /// Label of the account that was used at the provider, where the flow failed because of it.
+        account: Option<String>,
+    },
     /// A grant.
     Grant {
         /// When it had been authorized.
@@ -222,7 +225,7 @@ impl Termination {
     /// When the ended grant had been authorized; `None` for a flow.
     pub fn authorized_at(&self) -> Option<Timestamp> {
         match &self.kind {
-            EndedKind::Flow => None,
+            EndedKind::Flow { .. } => None,
             EndedKind::Grant { authorized_at, .. } => Some(*authorized_at),
         }
     }
@@ -230,23 +233,22 @@ impl Termination {
     /// Day of last use of the ended grant, in days since the Unix epoch; `None` if it was not used.
     pub fn last_used_day(&self) -> Option<i64> {
         match &self.kind {
-            EndedKind::Flow => None,
+            EndedKind::Flow { .. } => None,
             EndedKind::Grant { authorized_at, last_used_day, .. } => day_of_use(*last_used_day, *authorized_at),
         }
     }
 
-    /// Account label of the ended grant.
+    /// Account label of the ended grant, or of the account because of which the flow failed.
     pub fn account(&self) -> Option<&str> {
         match &self.kind {
-            EndedKind::Flow => None,
-            EndedKind::Grant { account, .. } => account.as_deref(),
+            EndedKind::Flow { account } | EndedKind::Grant { account, .. } => account.as_deref(),
         }
     }
 
     /// The revocation of the ended grant's tokens; `None` for a flow.
     pub fn revocation(&self) -> Option<&Revocation> {
         match &self.kind {
-            EndedKind::Flow => None,
+            EndedKind::Flow { .. } => None,
             EndedKind::Grant { revocation, .. } => Some(revocation),
         }
     }

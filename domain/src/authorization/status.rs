@@ -364,13 +364,13 @@ impl FlowStatus {
             State::Initiated(_) | State::AwaitingCallback(_) => Self::Awaiting,
             State::Authorized(_) => Self::Authorized,
             State::Expired(ended) => match ended.termination().kind {
-                EndedKind::Flow => Self::Expired,
+                EndedKind::Flow { .. } => Self::Expired,
                 EndedKind::Grant { .. } => Self::Authorized,
             },
             State::Revoked(ended) => match (&ended.termination().kind, ended.cause()) {
                 (EndedKind::Grant { .. }, _) => Self::Authorized,
-                (EndedKind::Flow, RevokedCause::Failed(code)) => Self::Failed(FlowFailure::Code(code)),
-                (EndedKind::Flow, RevokedCause::Terminated(cause)) => Self::of_ended_flow(cause),
+                (EndedKind::Flow { .. }, RevokedCause::Failed(code)) => Self::Failed(FlowFailure::Code(code)),
+                (EndedKind::Flow { .. }, RevokedCause::Terminated(cause)) => Self::of_ended_flow(cause),
             },
         }
     }

@@ -109,11 +109,14 @@ impl State {
 }
 
 fn ended_flow(cause: RevokedCause, now: Timestamp) -> State {
-    State::Revoked(Revoked { cause, end: Termination::new(now, EndedKind::Flow) })
+    State::Revoked(Revoked { cause, end: Termination::new(now, EndedKind::Flow { account: None }) })
 }
 
 fn timed_out_flow(now: Timestamp) -> State {
-    State::Expired(Expired { cause: ExpiredCause::FlowTimedOut, end: Termination::new(now, EndedKind::Flow) })
+    State::Expired(Expired {
+        cause: ExpiredCause::FlowTimedOut,
+        end: Termination::new(now, EndedKind::Flow { account: None }),
+    })
 }
 
 /// Drops tokens that are not valid any more, or that another grant of the same account needs.
@@ -259,7 +262,7 @@ impl Expired {
         match input {
             // A user can disconnect a former grant that needs a new consent. A pending revocation continues.
             Input::Terminated { cause, .. } => match self.end.kind {
-                EndedKind::Flow => Err(Refused::AlreadyEnded),
+                EndedKind::Flow { .. } => Err(Refused::AlreadyEnded),
                 EndedKind::Grant { .. } => {
                     let end = Termination::new(now, self.end.kind);
                     Ok(State::Revoked(Revoked { cause: RevokedCause::Terminated(*cause), end }))
@@ -314,7 +317,7 @@ impl Termination {
                 let kind = EndedKind::Grant { authorized_at, last_used_day, account, revocation };
                 Ok(Self { since: self.since, by: self.by, kind })
             }
-            EndedKind::Grant { revocation: Revocation::Completed(_), .. } | EndedKind::Flow => {
+            EndedKind::Grant { revocation: Revocation::Completed(_), .. } | EndedKind::Flow { .. } => {
                 Err(Refused::NoRevocationPending)
             }
         }

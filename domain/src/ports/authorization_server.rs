@@ -21,6 +21,8 @@ pub struct AuthorizationRequest {
     pub nonce: Option<String>,
     /// Login hint for a reconnect (OpenID Connect Core §3.1.2.1).
     pub login_hint: Option<String>,
+    /// Whether the provider is asked to let the user choose the account (`prompt`, OpenID Connect Core §3.1.2.1).
+    pub select_account: bool,
 }
 
 /// The client's credentials at the token endpoint. A public client has no secret.

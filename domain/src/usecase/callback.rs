@@ -161,6 +161,14 @@ impl Failure {
     fn with_tokens(code: FailureCode, received: GrantSecrets) -> Self {
         Self { cause: FlowFailure::Code(code), received: Some(Box::new(received)) }
     }
+
+    /// The account because of which the flow fails, for its page.
+    fn account(&self) -> Option<String> {
+        let of_account =
+            matches!(self.cause, FlowFailure::Code(FailureCode::AccountMismatch | FailureCode::AccountAlreadyConnected));
+        let account = self.received.as_ref().filter(|_| of_account)?.account.as_ref()?;
+        Some(account.label.clone())
+    }
 }
 
 impl From<FailureCode> for Failure {
@@ -423,7 +431,7 @@ impl Flows {
 
     /// Ends a consumed flow, and queues received tokens for revocation.
     async fn fail(&self, stored: Versioned<Authorization>, failure: Failure, now: Timestamp) {
-        let owner = stored.value.owner().clone();
+        let (owner, account) = (stored.value.owner().clone(), failure.account());
         if let Some(received) = &failure.received {
             self.revocations.queue_unclaimed(&owner, received, now).await;
         }
@@ -438,6 +446,10 @@ impl Flows {
             return;
         };
         let actor = Actor::Person(owner.user.clone());
+        let ended = match account {
+            Some(label) => ended.with_used_account(label),
+            None => ended,
+        };
         let ended = ended.ended_by(&actor);
         let event = AuditEvent::new(AuditKind::FlowEnded, actor, now).about(&owner, id);
         // If this cannot be written, or the flow was ended concurrently, the sweeper ends it as `interrupted`.

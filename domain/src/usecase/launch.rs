@@ -85,6 +85,7 @@ impl Flows {
             scopes: secrets.requested_scopes,
             nonce: secrets.nonce,
             login_hint: self.accounts.login_hint(owner, secrets.allow_account_change).await,
+            select_account: secrets.select_account,
         };
         let client = self.client_of(owner, secrets.provider.authentication.needs_secret()).await;
         let client = client.map_err(|problem| match problem {

@@ -60,7 +60,7 @@ pub use policy::{InvalidPolicy, Policy, PolicyBounds};
 pub use revocation::RevocationRound;
 pub use start::{StartError, StartRequest, Started};
 pub use stateless_error::StatelessError;
-pub use status::{FlowView, StatusError};
+pub use status::{FlowAccounts, FlowView, StatusError};
 pub use token::{AccessTokenRequest, ConnectionLabel, IssuedAccessToken, TokenError};
 pub use users::{Deprovisioned, OpenAuthorization, OpenKind, UserDetails, UserSummaries, UserSummary};
 

@@ -35,6 +35,8 @@ pub struct StartRequest {
     pub return_path: Option<String>,
     /// Whether another provider account than the present one is accepted.
     pub allow_account_change: bool,
+    /// Whether the provider is asked to let the user choose the account, such as after another one was used.
+    pub select_account: bool,
 }
 
 /// A flow that waits for its callback.
@@ -253,6 +255,7 @@ impl Flows {
             scopes: settings.requested_scopes.clone(),
             nonce: nonce.clone(),
             login_hint: self.accounts.login_hint(&owner, request.allow_account_change).await,
+            select_account: request.select_account,
         };
         let client = self.client_of(&owner, provider.authentication.needs_secret()).await?;
         let secrets = FlowSecrets {
@@ -263,6 +266,7 @@ impl Flows {
             requested_scopes: settings.requested_scopes.clone(),
             return_path: request.return_path.clone(),
             allow_account_change: request.allow_account_change,
+            select_account: request.select_account,
             deadline,
             epoch: owner.epoch,
         };

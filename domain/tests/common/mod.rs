@@ -115,6 +115,7 @@ pub(crate) fn request(who: &str, connector: &ConnectorKey) -> StartRequest {
         connection: ConnectionName::default(),
         return_path: None,
         allow_account_change: false,
+        select_account: false,
     }
 }
 

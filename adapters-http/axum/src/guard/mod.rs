@@ -17,7 +17,7 @@ use metrics::{Label, SharedString};
 use tracing::{Instrument, info_span};
 
 use crate::correlation::CorrelationId;
-use crate::pages;
+use crate::pages::{self, PageContext};
 use crate::problem::{Code, Problem};
 use crate::state::App;
 
@@ -52,7 +52,9 @@ async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Resp
 
     let response = match checks::check(&app, &route, &request) {
         Ok(()) => handled(request, next).instrument(span.clone()).await,
-        Err(problem) if is_for_users(&problem, &request) => pages::problem_page(&app, &problem, &id),
+        Err(problem) if is_for_users(&problem, &request) => {
+            pages::problem_page(&app, &problem, &PageContext::of(request.headers(), id.clone()))
+        }
         Err(problem) => problem.into_response(),
     };
 

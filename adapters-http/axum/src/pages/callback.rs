@@ -16,9 +16,9 @@ use http::{HeaderMap, Method};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::correlation::CorrelationId;
 use crate::extract::{ClientAddress, PathParams, User};
 use crate::pages::callback_params::CallbackParams;
+use crate::pages::context::PageContext;
 use crate::pages::message::{Pages, problem_page};
 use crate::pages::result;
 use crate::problem::{Code, Problem};
@@ -41,33 +41,28 @@ async fn shared_callback(State(app): State<App>, request: Request) -> Response {
 #[utoipa::path(get, path = "/api/actions/connector/_oauth_callback/{callback_id}", operation_id = "connectorCallback", tag = "pages",
     params(("callback_id" = String, Path), ("state" = Option<String>, Query), ("code" = Option<String>, Query), ("error" = Option<String>, Query), ("iss" = Option<String>, Query)),
     responses((status = 303, description = "To the return URL or the result page"), Pages))]
-async fn connector_callback(
-    State(app): State<App>,
-    params: PathParams,
-    correlation: CorrelationId,
-    request: Request,
-) -> Response {
+async fn connector_callback(State(app): State<App>, params: PathParams, context: PageContext, request: Request) -> Response {
     match params.read("callback_id", CallbackId::parse) {
         Ok(callback_id) => callback(&app, request, Some(callback_id)).await,
-        Err(problem) => problem_page(&app, &problem, &correlation),
+        Err(problem) => problem_page(&app, &problem, &context),
     }
 }
 
 /// Rate limit, parameters, session, use case, in this order. Each step runs only if the one before has passed.
 async fn callback(app: &App, request: Request, callback_id: Option<CallbackId>) -> Response {
     let (mut parts, _) = request.into_parts();
-    let Ok(correlation) = CorrelationId::from_request_parts(&mut parts, app).await;
+    let Ok(context) = PageContext::from_request_parts(&mut parts, app).await;
     if parts.method != Method::GET {
         return Problem::new(Code::MethodNotAllowed).into_response();
     }
     if !is_navigation(&parts.headers) {
-        return problem_page(app, &Problem::new(Code::Forbidden), &correlation);
+        return problem_page(app, &Problem::new(Code::Forbidden), &context);
     }
     let Ok(address) = ClientAddress::from_request_parts(&mut parts, app).await;
     if let Some(address) = address.to_limit()
         && let Err(refused) = app.api.connections.count_callback(&address).await
     {
-        return refusal(app, &refused, &correlation);
+        return refusal(app, &refused, &context);
     }
     let params = match CallbackParams::parse(parts.uri.query().unwrap_or_default()) {
         Ok(params) => params,
@@ -76,7 +71,7 @@ async fn callback(app: &App, request: Request, callback_id: Option<CallbackId>) 
     let user = match User::from_request_parts(&mut parts, app).await {
         Ok(user) => user,
         // The flow is not consumed and the URL is not passed to the log-in: the page can be reloaded afterwards.
-        Err(problem) => return problem_page(app, &problem, &correlation),
+        Err(problem) => return problem_page(app, &problem, &context),
     };
     let Some(state) = params.state else {
         let denied = matches!(params.response, AuthorizationResponse::Error { denied: true });
@@ -101,7 +96,7 @@ async fn callback(app: &App, request: Request, callback_id: Option<CallbackId>) 
     };
     match app.api.connections.complete(request).await {
         Ok(completed) => finished(app, &completed),
-        Err(refused) => refusal(app, &refused, &correlation),
+        Err(refused) => refusal(app, &refused, &context),
     }
 }
 
@@ -153,9 +148,9 @@ fn finished(app: &App, completed: &Completed) -> Response {
 
 /// The response to a callback that consumed nothing. The URL stays only if a reload may succeed. A flow that has ended
 /// without a grant has a page with its result and the way back.
-fn refusal(app: &App, refused: &CallbackRefused, correlation: &CorrelationId) -> Response {
+fn refusal(app: &App, refused: &CallbackRefused, context: &PageContext) -> Response {
     if matches!(refused, CallbackRefused::RateLimited { .. } | CallbackRefused::Store(_)) {
-        return problem_page(app, &refused.into(), correlation);
+        return problem_page(app, &refused.into(), context);
     }
     if let CallbackRefused::Expired { flow_id } | CallbackRefused::Ended { flow_id } = refused {
         return result::redirect_to_flow(app, *flow_id);

@@ -8,15 +8,18 @@ mod callback;
 mod callback_params;
 mod confirm;
 mod console;
+mod context;
 mod home;
 mod launch;
 mod login;
 mod message;
 mod result;
+mod texts;
 
 use utoipa_axum::router::OpenApiRouter;
 
 pub(crate) use self::console::fallback;
+pub(crate) use self::context::PageContext;
 pub(crate) use self::message::problem_page;
 use crate::state::App;
 

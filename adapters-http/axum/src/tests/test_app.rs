@@ -310,15 +310,17 @@ pub(super) struct TestResponse {
     pub(super) status: StatusCode,
     pub(super) headers: http::HeaderMap,
     pub(super) body: String,
+    pub(super) bytes: Vec<u8>,
     pub(super) set_cookies: Vec<String>,
 }
 
 impl TestResponse {
     async fn of(response: Response<Body>) -> Self {
         let (parts, body) = response.into_parts();
-        let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        let bytes = body.collect().await.unwrap().to_bytes().to_vec();
+        let body = String::from_utf8_lossy(&bytes).into_owned();
         let set_cookies = parts.headers.get_all(header::SET_COOKIE).iter().map(|value| value.to_str().unwrap().to_owned());
-        Self { status: parts.status, set_cookies: set_cookies.collect(), headers: parts.headers, body }
+        Self { status: parts.status, set_cookies: set_cookies.collect(), headers: parts.headers, body, bytes }
     }
 
     pub(super) fn header(&self, name: &str) -> &str {

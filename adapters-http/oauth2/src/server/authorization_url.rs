@@ -9,6 +9,19 @@ use crate::codec::form::append_query;
 use crate::profile::has_reserved_query;
 use crate::profile::rules::{Pkce, Wire};
 
+/// Which pages the provider shows (OpenID Connect Core §3.1.2.1). Servers that do not know it ignore it (RFC 6749 §3.1).
+const PROMPT: &str = "prompt";
+
+/// The configured pages and the account chooser. `none` excludes every other value, so the chooser replaces it.
+fn prompt(configured: Option<&str>) -> String {
+    const SELECT_ACCOUNT: &str = "select_account";
+    match configured {
+        None | Some("" | "none" | SELECT_ACCOUNT) => SELECT_ACCOUNT.to_owned(),
+        Some(other) if other.split(' ').any(|value| value == SELECT_ACCOUNT) => other.to_owned(),
+        Some(other) => format!("{other} {SELECT_ACCOUNT}"),
+    }
+}
+
 /// Builds the URL. Every reserved parameter occurs at most once and is set here. Additional parameters and
 /// the query of the endpoint were checked when they were configured. The query is checked again, because the endpoint comes
 /// from a stored snapshot.
@@ -25,6 +38,10 @@ pub(super) fn build(
     let state = request.state.expose_text().ok_or(ProviderErrorKind::NotAllowed)?;
     let rules = &wire.authorize;
     let scope = wire.scopes.join(&request.scopes);
+    let prompt = request.select_account.then(|| {
+        let configured = rules.parameters.iter().find(|(name, _)| name.as_str() == PROMPT);
+        prompt(configured.map(|(_, value)| value.as_str()))
+    });
     let mut query: Vec<(&str, &str)> = Vec::new();
     if !rules.drop_response_type {
         query.push(("response_type", "code"));
@@ -42,7 +59,9 @@ pub(super) fn build(
     query.extend(provider.resources.iter().map(|resource| ("resource", resource.as_str())));
     query.extend(request.nonce.as_deref().map(|nonce| ("nonce", nonce)));
     query.extend(request.login_hint.as_deref().map(|hint| ("login_hint", hint)));
-    query.extend(rules.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let parameters = rules.parameters.iter().filter(|(name, _)| prompt.is_none() || name.as_str() != PROMPT);
+    query.extend(parameters.map(|(name, value)| (name.as_str(), value.as_str())));
+    query.extend(prompt.as_deref().map(|prompt| (PROMPT, prompt)));
     append_query(&mut url, query);
     Ok(Secret::new(String::from(url).into_bytes()))
 }

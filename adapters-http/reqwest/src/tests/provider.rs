@@ -74,6 +74,7 @@ impl TestServer {
             scopes: Scopes::new(scopes.iter().copied()),
             nonce: nonce.map(str::to_owned),
             login_hint: None,
+            select_account: false,
         };
         let url = self.server.authorization_url(provider, &self.client, request).await.unwrap();
         let callback = self.mock.approve(url.expose_text().unwrap(), "alice").await.unwrap();

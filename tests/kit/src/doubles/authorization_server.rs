@@ -48,6 +48,7 @@ pub enum Call {
         scopes: Scopes,
         nonce: Option<String>,
         login_hint: Option<String>,
+        select_account: bool,
     },
     /// See [`AuthorizationServer::exchange`].
     Exchange { endpoint: String, redirect_uri: String, client_secret: Option<String>, code: String, verifier: String },
@@ -271,6 +272,7 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
             scopes: request.scopes,
             nonce: request.nonce,
             login_hint: request.login_hint,
+            select_account: request.select_account,
         })
         .await;
         locked(&self.0).urls.pop_front().unwrap_or_else(|| Ok(Secret::from_text(&url))).map_err(ProviderError::from)

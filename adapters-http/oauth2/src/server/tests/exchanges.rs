@@ -279,6 +279,7 @@ async fn check_authorization_url(test: &TestServer, provider: &ProviderSnapshot,
         scopes: scopes.clone(),
         nonce: None,
         login_hint: None,
+        select_account: false,
     };
     let url = test.server.authorization_url(provider, &client(), request).await.unwrap();
     let (endpoint, query) = text(&url).split_once('?').unwrap();

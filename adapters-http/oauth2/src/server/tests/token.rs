@@ -127,6 +127,7 @@ async fn a_renamed_client_id_and_a_dropped_response_type_are_data() {
         scopes: Scopes::default(),
         nonce: None,
         login_hint: None,
+        select_account: false,
     };
     let url = test.server.authorization_url(&provider, &client(), request).await.ok().unwrap();
     assert!(text(&url).contains("client_key=client-1"));
