@@ -176,6 +176,11 @@ impl Authorization {
         }
     }
 
+    /// Whether it is a flow that has ended and never was a grant.
+    pub fn has_ended_without_grant(&self) -> bool {
+        self.termination().is_some() && self.authorized_at().is_none()
+    }
+
     /// The grant, in the state `Authorized`.
     pub fn as_grant(&self) -> Option<&Authorized> {
         match &self.state {

@@ -461,11 +461,15 @@ impl Flows {
         let (flow, refusal) = match refused {
             ConsumeOutcome::Consumed { .. } | ConsumeOutcome::NotFound => return CallbackRefused::NotFound,
             ConsumeOutcome::UserMismatch(flow) => (flow, CallbackRefused::UserMismatch),
+            // The cookie of a cancelled flow is removed. The user is the right one, and nothing is left to consume.
+            ConsumeOutcome::BrowserMismatch(flow) if flow.has_ended_without_grant() => {
+                return CallbackRefused::Ended { flow_id: flow.id() };
+            }
             ConsumeOutcome::BrowserMismatch(flow) => (flow, CallbackRefused::BrowserMismatch),
             ConsumeOutcome::Expired(flow) => return CallbackRefused::Expired { flow_id: flow.id() },
             ConsumeOutcome::AlreadyUsed(flow) => {
-                let (flow_id, has_ended) = (flow.id(), flow.termination().is_some() && flow.authorized_at().is_none());
-                return if has_ended {
+                let flow_id = flow.id();
+                return if flow.has_ended_without_grant() {
                     CallbackRefused::Ended { flow_id }
                 } else {
                     CallbackRefused::AlreadyUsed { flow_id }

@@ -82,7 +82,7 @@ async fn callback(app: &App, request: Request, callback_id: Option<CallbackId>) 
             Ok(Some(completed)) => finished(app, &completed),
             // Cookie, user and path name no single flow. The page is the same for all users.
             Ok(None) => result::redirect_to_code(app, if denied { Code::AccessDenied } else { Code::ProviderError }),
-            Err(refused) => refusal(app, &refused, &correlation),
+            Err(refused) => refusal(app, &refused, &context),
         };
     };
     let request = CallbackRequest {

@@ -1,7 +1,5 @@
 //! The files of the built console, if there is one. Only files with hashed names are cached without an end.
 
-use std::borrow::Cow;
-
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, header};

