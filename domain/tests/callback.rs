@@ -9,7 +9,10 @@ use grantry_domain::authorization::{
 };
 use grantry_domain::connector::{CallbackId, ProfileId};
 use grantry_domain::identity::ConnectionName;
-use grantry_domain::ports::{Anomaly, AnomalyKind, AuditDetail, AuditKind, Lifetime, Operation as Limit, ProviderErrorKind, StoreError, TokenResponse, VaultError};
+use grantry_domain::ports::{
+    Anomaly, AnomalyKind, AuditDetail, AuditKind, Lifetime, Operation as Limit, ProviderErrorKind, StoreError,
+    TokenResponse, VaultError,
+};
 use grantry_domain::provider::{BindingKind, CallbackPath, Scopes};
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{CallbackRefused, CallbackRequest, ConnectorDraft, Outcome, StartRequest};
@@ -250,6 +253,10 @@ async fn r10_lesson_04_the_issuer_must_be_present_and_exact() {
     assert_eq!(outcome, failed(FailureCode::IssuerMismatch));
     assert!(app.token_calls().is_empty());
     assert_eq!(app.outcomes(AuditKind::IssuerMismatch).await, ["refused"; 7]);
+    let events = app.events().await;
+    let details = events.iter().filter(|event| event.kind == AuditKind::IssuerMismatch).flat_map(|event| &event.details);
+    let details: std::collections::BTreeSet<_> = details.map(AuditDetail::as_str).collect();
+    assert!(details.contains("iss=missing") && details.contains("iss=other"), "{details:?}");
     let started = app.start("alice", &drive()).await;
     let issuer = Some("https://issuer.example".to_owned());
     let outcome = app.complete(CallbackRequest { issuer, ..callback_of(&started, "alice") }).await.outcome;

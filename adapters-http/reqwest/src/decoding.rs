@@ -217,7 +217,8 @@ mod tests {
     #[test]
     fn r71_the_decoded_size_is_limited_to_the_byte() {
         let plain = vec![b'x'; 5_000_000];
-        let bombs = [("gzip", gzip(&plain)), ("deflate", compress_to_vec_zlib(&plain, 6)), ("deflate", compress_to_vec(&plain, 6))];
+        let bombs =
+            [("gzip", gzip(&plain)), ("deflate", compress_to_vec_zlib(&plain, 6)), ("deflate", compress_to_vec(&plain, 6))];
         for (name, bomb) in bombs {
             assert!(bomb.len() < 50_000);
             assert_eq!(decoded(&[name], &bomb, 100_000), Err(TransportError::TooLarge), "{name}");

@@ -17,7 +17,7 @@ use crate::connector::{CallbackId, ConnectorId};
 use crate::encoding::sha256;
 use crate::identity::{Actor, ConnectionName, Role, SpaceId, UserId};
 use crate::ports::{
-    AssociatedData, AuditEvent, AuditKind, AuditOutcome, CallbackKey, CommitOutcome, ConsumeOutcome, Limited, Operation,
+    AssociatedData, AuditDetail, AuditEvent, AuditKind, AuditOutcome, CallbackKey, CommitOutcome, ConsumeOutcome, Limited, Operation,
     ProviderError, ProviderErrorKind, StoreError, Versioned,
 };
 use crate::provider::CallbackPath;
@@ -302,6 +302,8 @@ impl Flows {
             return Ok(());
         }
         let event = flow.event(AuditKind::IssuerMismatch, now).outcome(AuditOutcome::Refused);
+        let difference = AuditDetail::parse(issuer_difference(presented, provider.issuer.as_deref()));
+        let event = AuditEvent { details: difference.into_iter().collect(), ..event };
         // The refusal does not change if the event cannot be written.
         let _ = self.outbox.record(vec![event]).await;
         Err(FailureCode::IssuerMismatch.into())
@@ -509,6 +511,16 @@ fn is_another_consent(kind: ProviderErrorKind) -> bool {
         | ProviderErrorKind::NotAllowed
         | ProviderErrorKind::NotSent
         | ProviderErrorKind::NoResponse => false,
+    }
+}
+
+/// How the `iss` of a response differs from the expected one, as a detail of the audit event.
+fn issuer_difference(presented: Option<&str>, expected: Option<&str>) -> &'static str {
+    let trimmed = |issuer: Option<&str>| issuer.map(|issuer| issuer.trim_end_matches('/').to_owned());
+    match presented {
+        None => "iss=missing",
+        Some(_) if trimmed(presented) == trimmed(expected) => "iss=slash",
+        Some(_) => "iss=other",
     }
 }
 

@@ -77,7 +77,16 @@ impl ClientCredentialsCache {
         breaker: Arc<CircuitBreaker>,
         audit: AuditBuffer,
     ) -> Arc<Self> {
-        Arc::new(Self { ports, policy, sealer, settings, breaker, audit, tokens: Mutex::default(), flights: Flights::default() })
+        Arc::new(Self {
+            ports,
+            policy,
+            sealer,
+            settings,
+            breaker,
+            audit,
+            tokens: Mutex::default(),
+            flights: Flights::default(),
+        })
     }
 
     /// The connector's token for a destination, requested first where needed. `rejected` is the SHA-256 of a token that the

@@ -9,9 +9,7 @@
 use axum::extract::{FromRequestParts, Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use grantry_domain::connector::CallbackId;
-use grantry_domain::usecase::{
-    AuthorizationResponse, CallbackRefused, CallbackRequest, Completed, Outcome, StatelessError,
-};
+use grantry_domain::usecase::{AuthorizationResponse, CallbackRefused, CallbackRequest, Completed, Outcome, StatelessError};
 use http::{HeaderMap, Method};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

@@ -222,7 +222,7 @@ async fn r24_an_error_without_state_ends_only_the_flow_of_its_path_user_and_brow
         assert_eq!(end_of(alice.arrive(&format!("{foreign}?{query}")).await.location()), code, "no flow of this path");
         assert_eq!(end_of(alice.callback(query).await.location()), "invalid_request", "the shared path");
         let status = alice.get(&format!("/internal/actions/oauth_flow/{}", flow.id)).await;
-        assert_eq!(status.json()["status"], "awaiting_callback", "{query}");
+        assert_eq!(status.json()["status"], "awaiting", "{query}");
 
         assert_eq!(end_of(alice.arrive(&format!("{own}?{query}")).await.location()), flow.id, "{query}");
         let status = alice.get(&format!("/internal/actions/oauth_flow/{}", flow.id)).await;

@@ -95,7 +95,8 @@ mod tests {
 
     #[test]
     fn r28_forms_are_read() {
-        let text = BodyText::of(b"access_token=a%2Fb+c&scope=repo%2Cgist&empty=&a=1&%61=2&bare&b=%&c=%zz&d=%ff&e=\xff&&\r\n");
+        let text =
+            BodyText::of(b"access_token=a%2Fb+c&scope=repo%2Cgist&empty=&a=1&%61=2&bare&b=%&c=%zz&d=%ff&e=\xff&&\r\n");
         let object = parse(&text);
         let read = |name: &str| object.string(name).unwrap();
         assert_eq!(read("access_token").as_deref(), Some("a/b c"));

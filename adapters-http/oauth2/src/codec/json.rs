@@ -65,7 +65,11 @@ fn value(json: &RawValue, depth: usize, reading: Reading) -> Result<Value<'_>, M
                 members.push((string(name.get(), reading)?.decode(), value(member, depth + 1, reading)?));
             }
             let members = Object(members);
-            if reading == Reading::Strict && !members.repeated_names().is_empty() { Err(Malformed) } else { Ok(Value::Object(members)) }
+            if reading == Reading::Strict && !members.repeated_names().is_empty() {
+                Err(Malformed)
+            } else {
+                Ok(Value::Object(members))
+            }
         }
         (Some(b'['), _) => {
             let items: Vec<&RawValue> = raw(text)?;

@@ -85,7 +85,8 @@ fn field(name: &str, label: &str, required: bool, help: &str, values: &[&str]) -
 }
 
 fn resource_field() -> ConnectorTypeField {
-    let help = "The URIs of the APIs that tokens are requested for, separated by spaces (RFC 8707). Most providers need none.";
+    let help =
+        "The URIs of the APIs that tokens are requested for, separated by spaces (RFC 8707). Most providers need none.";
     field("resource", "Resource", false, help, &[])
 }
 

@@ -7,8 +7,8 @@ use grantry_domain::provider::{
 };
 
 use super::config::Config;
-use super::resource::resources;
 use super::reserved::{is_parameter_name, is_reserved, is_resource};
+use super::resource::resources;
 use super::rules::{Pkce, ScopeRules, Wire};
 use super::{ParsedConnector, checked_client_id, checked_scopes, checked_url};
 use crate::egress::EgressPolicy;

@@ -12,8 +12,8 @@ use thiserror::Error;
 
 use super::config::Config;
 use super::reserved::{is_parameter_name, is_reserved};
-use super::rules::{ScopeRules, Wire};
 use super::resource;
+use super::rules::{ScopeRules, Wire};
 use super::template::{self, Variable};
 use super::{ParsedConnector, checked_client_id, checked_url, problem};
 use crate::egress::EgressPolicy;

@@ -129,7 +129,16 @@ fn r15_resources_are_settings_of_every_profile_and_part_of_the_binding() {
         assert_eq!(profiles().settings(&connector_config(".github", &config)).unwrap().resources, resources);
     }
     let many: Vec<String> = (0..17).map(|number| format!("\"urn:{number}\"")).collect();
-    for bad in ["7", "{}", "[1]", r#""https://a.example/#b""#, r#"["a b"]"#, r#"[""]"#, r#""\u00e4""#, &format!("[{}]", many.join(","))] {
+    for bad in [
+        "7",
+        "{}",
+        "[1]",
+        r#""https://a.example/#b""#,
+        r#"["a b"]"#,
+        r#"[""]"#,
+        r#""\u00e4""#,
+        &format!("[{}]", many.join(",")),
+    ] {
         assert_eq!(refused(&by_hand(&format!(r#""resource":{bad}"#))), "config.resource", "{bad}");
     }
     let extra = custom(&by_hand(r#""extraAuthorizationParameters":{"resource":"https://a.example"}"#)).unwrap_err();
@@ -138,8 +147,11 @@ fn r15_resources_are_settings_of_every_profile_and_part_of_the_binding() {
 
 #[test]
 fn r28_flags_of_the_token_rules_are_read_as_booleans_and_as_form_values() {
-    let wire = |settings: &str| profiles().parse_connector(&connector_config(".oauth2", &by_hand(settings))).unwrap().wire.clone();
-    for (value, on) in [("true", true), ("\"true\"", true), ("false", false), ("\"false\"", false), ("\"\"", false), ("null", false)] {
+    let wire =
+        |settings: &str| profiles().parse_connector(&connector_config(".oauth2", &by_hand(settings))).unwrap().wire.clone();
+    for (value, on) in
+        [("true", true), ("\"true\"", true), ("false", false), ("\"false\"", false), ("\"\"", false), ("null", false)]
+    {
         let wire = wire(&format!(r#""sendScopeOnRefresh":{value},"zeroExpiresMeansNever":{value}"#));
         assert_eq!((wire.refresh.send_scope, wire.token.access_lifetime.zero_means_never), (on, on), "{value}");
         assert!(wire.token.token_type_optional);

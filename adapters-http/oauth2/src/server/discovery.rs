@@ -131,7 +131,9 @@ impl Oauth2Server {
                 }
                 Ok(_) => continue,
             };
-            return Err(bad(format!("{name} in the metadata {problem}; configure the endpoints instead, or allow its host")));
+            return Err(bad(format!(
+                "{name} in the metadata {problem}; configure the endpoints instead, or allow its host"
+            )));
         }
         Ok(endpoints)
     }

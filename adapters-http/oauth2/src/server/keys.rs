@@ -10,7 +10,7 @@ use moka::future::Cache;
 
 use super::token_response::MAX_RESPONSE;
 use super::{Oauth2Server, oauth_error};
-use crate::codec::{Object, Value, json};
+use crate::codec::{BodyText, Object, Value, json};
 
 /// How long a key set is cached.
 const TIME_TO_LIVE: Duration = Duration::from_mins(10);
@@ -107,7 +107,8 @@ impl Oauth2Server {
             let error = oauth_error::from_status(response.status, &response.headers);
             return Err(error.map_or_else(unusable, |error| super::to_host(error, url)));
         }
-        let body = json::parse_object(&response.body).map_err(|_| unusable())?;
+        let text = BodyText::of(&response.body);
+        let body = json::parse_tolerant(&text).ok().filter(|body| !body.repeats("keys")).ok_or_else(unusable)?;
         let keys = body.get("keys").and_then(Value::as_list).ok_or_else(unusable)?;
         // Keys of unknown types are skipped (RFC 7517 §5).
         Ok(keys.iter().filter_map(Value::as_object).filter_map(public_key).collect())

@@ -70,7 +70,12 @@ impl Oauth2Server {
             .map_err(|_| to_host(ProviderErrorKind::NotAllowed.because(NOT_ALLOWED), url))
     }
 
-    async fn get_json(&self, url: &str, authorization: Option<Secret>, max_body: usize) -> Result<HttpResponse, ProviderError> {
+    async fn get_json(
+        &self,
+        url: &str,
+        authorization: Option<Secret>,
+        max_body: usize,
+    ) -> Result<HttpResponse, ProviderError> {
         self.send(HttpRequest {
             method: Method::GET,
             url: url.to_owned(),

@@ -65,7 +65,8 @@ impl Fault {
 /// One gzip member (RFC 1952).
 fn gzip(plain: &[u8]) -> Vec<u8> {
     let size = u32::try_from(plain.len()).unwrap_or(u32::MAX).to_le_bytes();
-    [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff], compress_to_vec(plain, LEVEL).as_slice(), &crc32(plain).to_le_bytes(), &size].concat()
+    [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff], compress_to_vec(plain, LEVEL).as_slice(), &crc32(plain).to_le_bytes(), &size]
+        .concat()
 }
 
 /// The checksum of RFC 1952 §8.

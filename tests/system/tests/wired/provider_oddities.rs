@@ -41,7 +41,10 @@ fn odd() -> Vec<(Fault, &'static str)> {
         (Fault::with("expires_in", json!(0)), "expires_in=out_of_range"),
         (Fault::with("expires_in", json!(-300)), "expires_in=out_of_range"),
         (Fault::duplicate("x_vendor", json!(1)), ""),
-        (Fault::Several(vec![Fault::with("x_vendor", json!(1)), Fault::duplicate("x_vendor", json!(2))]), "x_vendor=repeated"),
+        (
+            Fault::Several(vec![Fault::with("x_vendor", json!(1)), Fault::duplicate("x_vendor", json!(2))]),
+            "x_vendor=repeated",
+        ),
         (Fault::duplicate("expires_in", json!(1)), "expires_in=repeated"),
         (Fault::written("x_name", b"\"M\xfcller\"".to_vec()), "body=not_text"),
         (Fault::written("x_name", br#""\ud800""#.to_vec()), ""),
@@ -68,11 +71,14 @@ async fn details(app: &TestApp, seen: &mut usize) -> String {
 }
 
 /// An app with a connector that has these settings, in addition to its endpoints.
-async fn with_settings(provider: grantry_testkit::provider::MockProviderBuilder, settings: &[(&str, serde_json::Value)]) -> TestApp {
+async fn with_settings(
+    provider: grantry_testkit::provider::MockProviderBuilder,
+    settings: &[(&str, serde_json::Value)],
+) -> TestApp {
     let app = TestApp::with(provider, |_| {}).await;
-    let draft = settings.iter().fold(Draft::with_endpoints(app.provider.base_url()), |draft, (name, value)| {
-        draft.config(name, value.clone())
-    });
+    let draft = settings
+        .iter()
+        .fold(Draft::with_endpoints(app.provider.base_url()), |draft, (name, value)| draft.config(name, value.clone()));
     app.create_with_endpoints(ODD, &draft, &app.provider).await;
     app
 }
@@ -273,7 +279,7 @@ async fn r15_resource_and_scope_are_sent_where_the_connector_sets_them() {
     assert_eq!(ledger.exchanges()[0].param("scope"), None);
 
     // The consent was for these resources.
-    let other = Draft::with_endpoints(app.provider.base_url()).config("resource", "urn:other").without_secrets();
+    let other = Draft::with_endpoints(app.provider.base_url()).config("resource", "urn:other");
     assert_eq!(app.edit(ODD, &other).await.status, 200);
     let changed = ("needs_reauthorization".to_owned(), "connector_changed".to_owned());
     assert_eq!(alice.status_and_reason(ODD).await, changed);
@@ -299,14 +305,15 @@ async fn r24_a_denial_without_state_ends_the_flow_that_cookie_user_and_path_name
 
     // Another user, another browser, and the shared path end nothing.
     let mut bob = app.browser("bob").await;
-    bob.cookies.extend(alice.cookies.iter().filter(|(name, _)| name.contains("_flow_")).map(|(n, v)| (n.clone(), v.clone())));
+    bob.cookies
+        .extend(alice.cookies.iter().filter(|(name, _)| name.contains("_flow_")).map(|(n, v)| (n.clone(), v.clone())));
     let mut elsewhere = app.browser("alice").await;
     for browser in [&mut bob, &mut elsewhere] {
         assert_refused(&browser.open_callback(&callback).await, "access_denied");
     }
     let shared = format!("{}?error=access_denied", app.deployment.shared_callback());
     assert_refused(&alice.open_callback(&shared).await, "invalid_request");
-    assert_eq!(alice.flow_result(ODD, &flow.id).await.0, "awaiting_callback");
+    assert_eq!(alice.flow_result(ODD, &flow.id).await.0, "awaiting");
 
     let response = alice.open_callback(&callback).await;
     let page = text_of_page(&mut alice, &response).await;
@@ -326,7 +333,7 @@ async fn r24_a_denial_without_state_ends_no_flow_if_two_are_pending() {
     let callback: String = app.provider.deny(&first.authorization_url, "alice").await.unwrap().into();
     assert_refused(&alice.open_callback(&callback).await, "access_denied");
     for flow in [first, second] {
-        assert_eq!(alice.flow_result(ODD, &flow.id).await.0, "awaiting_callback");
+        assert_eq!(alice.flow_result(ODD, &flow.id).await.0, "awaiting");
     }
 }
 

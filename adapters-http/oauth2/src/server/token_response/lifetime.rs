@@ -101,7 +101,10 @@ mod tests {
         ] {
             assert_eq!(number(text), Ok((expected, kind)), "{text}");
         }
-        for bad in ["", "1h", "3,600", "-", ".", "e", "1e", "NaN", "nan", "inf", "Infinity", "-inf", "never", "0x10", "1_0", "\u{664}"] {
+        for bad in [
+            "", "1h", "3,600", "-", ".", "e", "1e", "NaN", "nan", "inf", "Infinity", "-inf", "never", "0x10", "1_0",
+            "\u{664}",
+        ] {
             assert_eq!(number(bad), Err(AnomalyKind::NotReadable), "{bad}");
         }
     }

@@ -4,8 +4,8 @@ use grantry_domain::ports::{Anomalies, Anomaly, AnomalyKind, Lifetime, MemberNam
 use grantry_domain::provider::Scopes;
 use grantry_domain::secret::Secret;
 
-use super::malformed;
 use super::lifetime::{self, MAX_LIFETIME, Seconds};
+use super::malformed;
 use crate::codec::{Object, Text, Value};
 use crate::profile::rules::{Absent, LifetimeRules, ScopeRules};
 
@@ -103,7 +103,13 @@ impl<'m, 'a> Members<'m, 'a> {
         None
     }
 
-    fn token(&mut self, name: &str, found: Option<&Value<'_>>, longest: usize, is_valid: fn(&str) -> bool) -> Option<Secret> {
+    fn token(
+        &mut self,
+        name: &str,
+        found: Option<&Value<'_>>,
+        longest: usize,
+        is_valid: fn(&str) -> bool,
+    ) -> Option<Secret> {
         let kind = match found? {
             Value::Text(text) => {
                 let token = text.to_secret();

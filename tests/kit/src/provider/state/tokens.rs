@@ -52,7 +52,8 @@ impl State {
 
         let refresh_token =
             settings.issues_refresh_token(&record.scope).then(|| self.issue_refresh_token(grant, settings, now));
-        let access_token = self.issue_access_token(grant, record.scope.clone(), (settings.access_ttl, settings.token_length), now);
+        let access_token =
+            self.issue_access_token(grant, record.scope.clone(), (settings.access_ttl, settings.token_length), now);
         Ok(Issued { access_token, refresh_token, scope: record.scope, username: record.username, nonce })
     }
 
@@ -101,7 +102,8 @@ impl State {
                 Some(self.issue_refresh_token(grant_id, settings, now))
             }
         };
-        let access_token = self.issue_access_token(grant_id, scope.clone(), (settings.access_ttl, settings.token_length), now);
+        let access_token =
+            self.issue_access_token(grant_id, scope.clone(), (settings.access_ttl, settings.token_length), now);
         Ok(Issued { access_token, refresh_token, scope, username: grant.username, nonce: None })
     }
 
@@ -144,7 +146,13 @@ impl State {
         }
     }
 
-    fn issue_access_token(&mut self, grant: u64, scope: Vec<String>, (ttl, length): (Duration, usize), now: Moment) -> String {
+    fn issue_access_token(
+        &mut self,
+        grant: u64,
+        scope: Vec<String>,
+        (ttl, length): (Duration, usize),
+        now: Moment,
+    ) -> String {
         self.last_number += 1;
         let token = random_of_length("at_", length);
         let record = AccessRecord { grant, number: self.last_number, scope, revoked: false };
