@@ -28,8 +28,5 @@ pub(crate) fn in_space() -> OpenApiRouter<App> {
 
 /// Routes without a space.
 pub(crate) fn global() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .merge(session::routes())
-        .merge(users::routes())
-        .merge(operations::routes())
+    OpenApiRouter::new().merge(session::routes()).merge(users::routes()).merge(operations::routes())
 }
