@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::ports::{
-    AuditOutbox, AuthorizationQueries, AuthorizationStore, ConnectorStore, Housekeeping, RefreshLeases, RevocationQueue,
-    SessionStore, StoreError,
+    AuditOutbox, AuthorizationQueries, AuthorizationStore, ConnectorDiagnostics, ConnectorStore, Housekeeping,
+    RefreshLeases, RevocationQueue, SessionStore, StoreError,
 };
 use crate::time::Timestamp;
 
@@ -28,6 +28,7 @@ pub trait Store:
     + Housekeeping
     + AuditOutbox
     + ConnectorStore
+    + ConnectorDiagnostics
     + SessionStore
 {
 }
@@ -41,6 +42,7 @@ impl<T> Store for T where
         + Housekeeping
         + AuditOutbox
         + ConnectorStore
+        + ConnectorDiagnostics
         + SessionStore
 {
 }
@@ -64,6 +66,8 @@ pub struct StorePorts {
     pub outbox: Arc<dyn AuditOutbox>,
     /// Connectors and client secrets.
     pub connectors: Arc<dyn ConnectorStore>,
+    /// Failures of connectors, for their editors.
+    pub diagnostics: Arc<dyn ConnectorDiagnostics>,
 }
 
 impl StorePorts {
@@ -77,7 +81,8 @@ impl StorePorts {
             revocations: store.clone(),
             housekeeping: store.clone(),
             outbox: store.clone(),
-            connectors: store,
+            connectors: store.clone(),
+            diagnostics: store,
         }
     }
 }

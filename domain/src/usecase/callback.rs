@@ -18,7 +18,7 @@ use crate::encoding::sha256;
 use crate::identity::{Actor, ConnectionName, Role, SpaceId, UserId};
 use crate::ports::{
     AssociatedData, AuditEvent, AuditKind, AuditOutcome, CallbackKey, CommitOutcome, ConsumeOutcome, Limited, Operation,
-    ProviderError, ProviderErrorKind, StoreError, Versioned,
+    ProviderError, ProviderErrorKind, ProviderOperation, StoreError, Versioned,
 };
 use crate::provider::CallbackPath;
 use crate::secret::Secret;
@@ -315,14 +315,25 @@ impl Flows {
         let provider = &secrets.provider;
         let client = self.client_of(owner, provider.authentication.needs_secret()).await;
         let client = client.map_err(|problem| match problem {
-            NoCredentials::Missing => FailureCode::ProviderMisconfigured,
+            NoCredentials::Missing => {
+                let endpoint = &provider.endpoints.token;
+                self.failures.record_missing_secret(owner, ProviderOperation::Exchange, endpoint);
+                FailureCode::ProviderMisconfigured
+            }
             NoCredentials::Undecryptable | NoCredentials::Store(_) => FailureCode::Internal,
         })?;
         // The lifetime counts from the instant before the request is sent.
         let sent_at = self.store_clock.now().await?;
         let response = self.provider.exchange(provider, &client, code, &secrets.verifier).await;
-        let response = response.map_err(|error| exchange_failure(&error))?;
+        let response = response.map_err(|error| {
+            self.failures.record(owner, ProviderOperation::Exchange, &provider.endpoints.token, &error);
+            exchange_failure(&error)
+        })?;
         let identified = self.provider.identify(provider, &response, secrets.nonce.clone()).await;
+        if let Err(error) = &identified {
+            let issuer = provider.issuer.as_deref().unwrap_or(&provider.endpoints.token);
+            self.failures.record(owner, ProviderOperation::Userinfo, issuer, error);
+        }
         let assumed = self.policy.assumed_lifetime;
         let mut received = token_lifetime::exchanged(secrets, owner.epoch, response, sent_at, assumed);
         match identified {

@@ -12,8 +12,10 @@ mod callback;
 mod cancel;
 mod client_credentials;
 mod connectors;
+mod diagnostics;
 mod disconnect;
 mod execute;
+mod failure_recorder;
 mod flows;
 mod housekeeping;
 mod launch;
@@ -37,6 +39,7 @@ pub mod parts {
     pub use super::access::Access;
     pub use super::audit_buffer::AuditBuffer;
     pub use super::client_credentials::{ClientCredentialsCache, ClientCredentialsPorts};
+    pub use super::failure_recorder::{FailingConnector, FailureRecorder};
     pub use super::refresh::{CircuitBreaker, RefreshGoal, RefreshOutcome, Refresher, RefresherPorts};
     pub use super::revocation::{RevocationPorts, RevocationWorker};
     pub use super::sealer::{DecryptError, NoCredentials, Sealer};
@@ -50,6 +53,7 @@ pub use administration::{AdminError, Deprovisioned, GrantFilter, GrantPage, Gran
 pub use callback::{AuthorizationResponse, CallbackRefused, CallbackRequest, Completed, Outcome};
 pub use cancel::{CancelError, CancelKey};
 pub use connectors::{ConnectorDraft, ConnectorError, ConnectorView, EditOutcome};
+pub use diagnostics::{DiagnosticsError, DiagnosticsView};
 pub use disconnect::DisconnectError;
 pub use execute::{ExecuteError, Execution};
 pub use housekeeping::{HousekeepingError, Progress, Reconciled};
@@ -64,8 +68,8 @@ use crate::authorization::{AuthorizationId, ConnectorStatus};
 use crate::connector::{Connector, ConnectorId, ConnectorKey};
 use crate::identity::{Actor, ConnectionName, SpaceId, UserId};
 use crate::ports::{
-    ApiResponse, AuthorizationServer, Clock, Directory, EventSink, ProviderProfiles, RateLimiter, ResourceServer,
-    SecureRandom, Spawner, StoreError, StorePorts, SweepReport, TerminationReport, TokenVault, Urls,
+    ApiResponse, AuthorizationServer, Clock, Directory, EventSink, FailureLog, ProviderProfiles, RateLimiter,
+    ResourceServer, SecureRandom, Spawner, StoreError, StorePorts, SweepReport, TerminationReport, TokenVault, Urls,
 };
 use crate::secret::Secret;
 
@@ -74,6 +78,7 @@ use self::administration::Administration;
 use self::assembly::Assembly;
 use self::audit_buffer::AuditBuffer;
 use self::connectors::ConnectorAdmin;
+use self::diagnostics::DiagnosticsReader;
 use self::disconnect::Terminations;
 use self::execute::Executor;
 use self::flows::Flows;
@@ -102,6 +107,8 @@ pub struct Ports {
     pub limiter: Arc<dyn RateLimiter>,
     /// The host's audit log.
     pub sink: Arc<dyn EventSink>,
+    /// The operator's log of failures at providers.
+    pub failures: Arc<dyn FailureLog>,
     /// The clock of the process.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -119,6 +126,7 @@ pub struct Connections {
     executor: Executor,
     statuses: Arc<Statuses>,
     connectors: ConnectorAdmin,
+    diagnostics: DiagnosticsReader,
     terminations: Arc<Terminations>,
     administration: Administration,
     maintenance: Maintenance,
@@ -144,6 +152,7 @@ impl Connections {
         let breaker = Arc::new(CircuitBreaker::default());
         let revocations = assembly.revocations();
         let refresher = assembly.refresher(&revocations, &breaker);
+        let diagnostics = assembly.diagnostics(&breaker);
         let tokens = assembly.tokens(&refresher, breaker);
         let statuses = assembly.statuses();
         let terminations = assembly.terminations(&revocations);
@@ -158,6 +167,7 @@ impl Connections {
             policy,
             tokens,
             statuses,
+            diagnostics,
             terminations,
             refresher,
             revocations,
@@ -248,6 +258,15 @@ impl Connections {
     /// All connectors of a space with the user's status.
     pub async fn connectors(&self, actor: &Actor, space: &SpaceId) -> Result<Vec<ConnectorView>, ConnectorError> {
         self.connectors.list(actor, space).await
+    }
+
+    /// The last failure of a connector and its recent anomalies, for its editors.
+    pub async fn connector_diagnostics(
+        &self,
+        actor: &Actor,
+        key: &ConnectorKey,
+    ) -> Result<DiagnosticsView, DiagnosticsError> {
+        self.diagnostics.read(actor, key).await
     }
 
     /// Adds a connector. Without an id it gets a random one.

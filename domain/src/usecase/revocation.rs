@@ -8,11 +8,12 @@ use futures_util::FutureExt;
 use crate::authorization::{AuthorizationId, AuthorizationKey, GrantSecrets, RevocationOutcome};
 use crate::ports::{
     AuditEvent, AuditKind, AuditOutcome, AuthorizationQueries, AuthorizationServer, ClientCredentials, ProviderError,
-    ProviderErrorKind, RevocationJob, RevocationQueue, RevocationResponse, RevocationUpdate, SecureRandom, Spawner,
-    StoreClock, StoreError, TokenKind, UnclaimedTokens,
+    ProviderErrorKind, ProviderOperation, RevocationJob, RevocationQueue, RevocationResponse, RevocationUpdate,
+    SecureRandom, Spawner, StoreClock, StoreError, TokenKind, UnclaimedTokens,
 };
 use crate::secret::Secret;
 use crate::time::Timestamp;
+use crate::usecase::failure_recorder::FailureRecorder;
 use crate::usecase::policy::Policy;
 use crate::usecase::requests::{random_bytes, with_deadline};
 use crate::usecase::sealer::{NoCredentials, Sealer};
@@ -72,6 +73,8 @@ pub struct RevocationPorts {
     pub random: Arc<dyn SecureRandom>,
     /// Detached tasks.
     pub spawner: Arc<dyn Spawner>,
+    /// Failures at providers.
+    pub failures: FailureRecorder,
 }
 
 /// Queues tokens for revocation and revokes them.
@@ -222,7 +225,7 @@ impl RevocationWorker {
         in_doubt: bool,
         now: Timestamp,
     ) -> RevocationUpdate {
-        match self.send(secrets, client).await {
+        match self.send(job, secrets, client).await {
             Ok(outcome) => RevocationUpdate::Completed(outcome),
             Err(error) if error.is_misconfiguration() && job.attempts >= REFUSED_ATTEMPTS => {
                 RevocationUpdate::Completed(RevocationOutcome::Abandoned)
@@ -243,7 +246,12 @@ impl RevocationWorker {
     ) -> Refreshed {
         let Some(refresh_token) = &secrets.refresh_token else { return Refreshed::Refused };
         let call = self.ports.provider.refresh(&secrets.provider, client, refresh_token, &secrets.granted_scopes);
-        match with_deadline(&*self.ports.spawner, self.policy.request_deadline, call).await {
+        let response = with_deadline(&*self.ports.spawner, self.policy.request_deadline, call).await;
+        if let Err(error) = &response {
+            let endpoint = &secrets.provider.endpoints.token;
+            self.ports.failures.record(&job.owner, ProviderOperation::Refresh, endpoint, error);
+        }
+        match response {
             Ok(response) => {
                 let tokens = token_lifetime::refreshed(secrets, response, now, self.policy.assumed_lifetime);
                 if let Ok(sealed) = self.sealer.seal_grant(&job.owner, job.id, &tokens) {
@@ -288,7 +296,12 @@ impl RevocationWorker {
     }
 
     /// Revokes each token in the provider's order, at the endpoint consented to.
-    async fn send(&self, secrets: &GrantSecrets, client: &ClientCredentials) -> Result<RevocationOutcome, ProviderError> {
+    async fn send(
+        &self,
+        job: &Job,
+        secrets: &GrantSecrets,
+        client: &ClientCredentials,
+    ) -> Result<RevocationOutcome, ProviderError> {
         let mut outcome = RevocationOutcome::NotSupported;
         for kind in self.ports.provider.revocation_order(&secrets.provider) {
             let token = match kind {
@@ -296,7 +309,12 @@ impl RevocationWorker {
                 TokenKind::Refresh => secrets.refresh_token.as_ref(),
             };
             let Some(token) = token else { continue };
-            match self.ports.provider.revoke(&secrets.provider, client, token, kind).await? {
+            let response = self.ports.provider.revoke(&secrets.provider, client, token, kind).await;
+            if let Err(error) = &response {
+                let endpoint = secrets.provider.endpoints.revocation.as_deref().unwrap_or_default();
+                self.ports.failures.record(&job.owner, ProviderOperation::Revocation, endpoint, error);
+            }
+            match response? {
                 RevocationResponse::Done => outcome = RevocationOutcome::Revoked,
                 RevocationResponse::NotSupported => {}
             }

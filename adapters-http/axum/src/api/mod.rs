@@ -3,6 +3,7 @@
 mod access_token;
 mod connections;
 mod connectors;
+mod diagnostics;
 mod execute;
 mod flows;
 mod grants;
@@ -17,6 +18,7 @@ use crate::state::App;
 pub(crate) fn in_space() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(connectors::routes_in_space())
+        .merge(diagnostics::routes())
         .merge(connections::routes())
         .merge(flows::routes())
         .merge(execute::routes())

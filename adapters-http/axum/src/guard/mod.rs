@@ -50,7 +50,7 @@ async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Resp
     request.extensions_mut().insert(id.clone());
 
     let response = match checks::check(&app, &request) {
-        Ok(()) => handled(request, next).instrument(span.clone()).await,
+        Ok(()) => id.scope(handled(request, next)).instrument(span.clone()).await,
         Err(problem) => problem.into_response(),
     };
 

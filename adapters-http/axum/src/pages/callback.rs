@@ -66,7 +66,7 @@ async fn callback(app: &App, request: Request, callback_id: Option<CallbackId>) 
     }
     let params = match CallbackParams::parse(parts.uri.query().unwrap_or_default()) {
         Ok(params) => params,
-        Err(problem) => return result::redirect_to_code(app, problem.code()),
+        Err(problem) => return result::redirect_to_code(app, problem.code(), &correlation),
     };
     let user = match User::from_request_parts(&mut parts, app).await {
         Ok(user) => user,
@@ -83,7 +83,7 @@ async fn callback(app: &App, request: Request, callback_id: Option<CallbackId>) 
         response: params.response,
     };
     match app.api.connections.complete(request).await {
-        Ok(completed) => finished(app, &completed),
+        Ok(completed) => finished(app, &completed, &correlation),
         Err(refused) => refusal(app, &refused, &correlation),
     }
 }
@@ -101,7 +101,7 @@ fn is_navigation(headers: &HeaderMap) -> bool {
 }
 
 /// Redirects to the return path with the outcome, or to the page of the flow, and removes the cookie of the flow.
-fn finished(app: &App, completed: &Completed) -> Response {
+fn finished(app: &App, completed: &Completed, correlation: &CorrelationId) -> Response {
     let code = match completed.outcome {
         Outcome::Connected => None,
         Outcome::Failed(failure) => Some(Code::of(failure.code())),
@@ -128,7 +128,7 @@ fn finished(app: &App, completed: &Completed) -> Response {
     });
     let mut response = match returned {
         Some(url) => Redirect::to(&url).into_response(),
-        None => result::redirect_to_flow(app, completed.flow_id),
+        None => result::redirect_to_flow(app, completed.flow_id, code.map(|_| correlation)),
     };
     app.cookies.without_flow(completed.flow_id).append_to(response.headers_mut());
     response
@@ -139,7 +139,7 @@ fn refusal(app: &App, refused: &CallbackRefused, correlation: &CorrelationId) ->
     if matches!(refused, CallbackRefused::RateLimited { .. } | CallbackRefused::Store(_)) {
         return problem_page(app, &refused.into(), correlation);
     }
-    let mut response = result::redirect_to_code(app, Code::of(refused.code()));
+    let mut response = result::redirect_to_code(app, Code::of(refused.code()), correlation);
     if let CallbackRefused::Expired { flow_id } | CallbackRefused::AlreadyUsed { flow_id } = refused {
         app.cookies.without_flow(*flow_id).append_to(response.headers_mut());
     }

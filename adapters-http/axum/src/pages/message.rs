@@ -66,7 +66,7 @@ pub(super) fn user_or_response(
 /// A problem as a page, with its status and its `Retry-After`.
 pub(super) fn problem_page(app: &App, problem: &Problem, correlation: &CorrelationId) -> Response {
     let status = StatusCode::from_u16(problem.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = message_page(app, status, Message::of_code(app, problem.code(), correlation));
+    let mut response = message_page(app, status, Message::of_code(app, problem.code(), Some(correlation)));
     if let Some(wait) = problem.retry_after() {
         response.headers_mut().insert(header::RETRY_AFTER, wait);
     }
@@ -142,8 +142,8 @@ impl Message {
         Self { tone: "is-warn", ..Self::plain(heading, text, mark) }
     }
 
-    /// The message of a code.
-    pub(super) fn of_code(app: &App, code: Code, correlation: &CorrelationId) -> Self {
+    /// The message of a code. `failed` is the correlation id of the request that failed, if it is known.
+    pub(super) fn of_code(app: &App, code: Code, failed: Option<&CorrelationId>) -> Self {
         let can_sign_in = code == Code::NotSignedIn && app.api.identity.has_log_in();
         let start_page = || urls::root_path(&app.api.public, &SpaceId::default_space());
         let link = can_sign_in.then(|| Link {
@@ -152,7 +152,10 @@ impl Message {
             quiet: false,
             new_tab: true,
         });
-        let reference = Some(format!("{} · {}", code.as_str(), correlation.0));
+        let reference = Some(match failed {
+            Some(id) => format!("{} · {}", code.as_str(), id.0),
+            None => code.as_str().to_owned(),
+        });
         Self { link, reference, ..Self::text_of(code) }
     }
 
@@ -206,9 +209,13 @@ impl Message {
                 "The connector is not configured correctly",
                 "Nothing was connected. Contact the administrator of this connector.",
             ),
-            Code::ProviderError | Code::ExchangeFailed => {
+            Code::ProviderError => {
                 Self::failure("The provider did not grant access", "The provider returned an error. Nothing was connected.")
             }
+            Code::ExchangeFailed => Self::failure(
+                "The connection was not completed",
+                "No usable tokens were received from the provider. Nothing was connected. Editors find the reason in the details of the connector.",
+            ),
             Code::IssuerMismatch | Code::CallbackMismatch => Self::failure(
                 "Unexpected response",
                 "The response came from another provider than the one you were sent to. Nothing was connected.",

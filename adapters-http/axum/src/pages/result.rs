@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::correlation::CorrelationId;
-use crate::extract::{PathParams, User};
+use crate::extract::{PathParams, Query, User};
 use crate::pages::message::{CLOCK, CROSS, Link, Message, Pages, TICK, message_page, problem_page, user_or_response};
 use crate::problem::{Code, Problem};
 use crate::state::App;
@@ -20,33 +20,43 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(result))
 }
 
-/// Redirects the callback to the page of a finished flow.
-pub(super) fn redirect_to_flow(app: &App, flow: AuthorizationId) -> Response {
-    Redirect::to(&format!("{}{}/{flow}", app.api.public, urls::RESULT)).into_response()
+/// The parameter that carries the correlation id of the callback to the page of its result.
+const CORRELATION: &str = "correlation_id";
+
+/// Redirects the callback to the page of a finished flow. `failed` is the correlation id of a callback that failed.
+pub(super) fn redirect_to_flow(app: &App, flow: AuthorizationId, failed: Option<&CorrelationId>) -> Response {
+    let query = failed.map_or(String::new(), |id| format!("?{CORRELATION}={}", id.0));
+    Redirect::to(&format!("{}{}/{flow}{query}", app.api.public, urls::RESULT)).into_response()
 }
 
-/// Redirects the callback to the page of a code.
-pub(super) fn redirect_to_code(app: &App, code: Code) -> Response {
-    Redirect::to(&format!("{}{}/{}", app.api.public, urls::RESULT, code.as_str())).into_response()
+/// Redirects a callback that completed nothing to the page of its code.
+pub(super) fn redirect_to_code(app: &App, code: Code, correlation: &CorrelationId) -> Response {
+    let (public, code) = (&app.api.public, code.as_str());
+    Redirect::to(&format!("{public}{}/{code}?{CORRELATION}={}", urls::RESULT, correlation.0)).into_response()
 }
 
 /// The result of a flow, for the user who started it; or the page of a code.
 #[utoipa::path(get, path = "/api/actions/connector/_oauth_callback_result/{flowId}", operation_id = "callbackResult", tag = "pages",
-    params(("flowId" = String, Path)), responses(Pages))]
+    params(("flowId" = String, Path), ("correlation_id" = Option<String>, Query, description = "Of the callback that failed")),
+    responses(Pages))]
 async fn result(
     State(app): State<App>,
     user: Result<User, Problem>,
     params: PathParams,
+    mut query: Query,
     correlation: CorrelationId,
 ) -> Response {
+    // The page shows the id of the callback that failed, not its own.
+    let failed = query.take(CORRELATION).ok().flatten().and_then(|text| CorrelationId::parse(&text));
     let id = params.get("flowId").unwrap_or_default();
     if let Some(code) = Code::parse(id) {
-        return message_page(&app, StatusCode::OK, Message::of_code(&app, code, &correlation));
+        return message_page(&app, StatusCode::OK, Message::of_code(&app, code, failed.as_ref()));
     }
     let Some(flow) = AuthorizationId::parse(id) else {
         return problem_page(&app, &Problem::new(Code::NotFound), &correlation);
     };
-    let next = format!("{}{}/{flow}", app.api.public.path_prefix(), urls::RESULT);
+    let query = failed.as_ref().map_or(String::new(), |id| format!("?{CORRELATION}={}", id.0));
+    let next = format!("{}{}/{flow}{query}", app.api.public.path_prefix(), urls::RESULT);
     let user = match user_or_response(&app, user, &next, &correlation) {
         Ok(user) => user,
         Err(response) => return *response,
@@ -55,14 +65,14 @@ async fn result(
         Ok(flow) => {
             let connector = app.api.connections.connector(&user.actor(), &flow.connector).await.ok();
             let name = connector.map(|view| view.connector.name.as_str().to_owned());
-            message_page(&app, StatusCode::OK, message_of(&app, &flow, name, &correlation))
+            message_page(&app, StatusCode::OK, message_of(&app, &flow, name, failed.as_ref()))
         }
         Err(error) => problem_page(&app, &error.into(), &correlation),
     }
 }
 
 /// `connector_name` is absent if the connector is gone or the user has lost access to it.
-fn message_of(app: &App, flow: &FlowView, connector_name: Option<String>, correlation: &CorrelationId) -> Message {
+fn message_of(app: &App, flow: &FlowView, connector_name: Option<String>, correlation: Option<&CorrelationId>) -> Message {
     let failed = |code: Code| Message { status: "error", error: code.as_str(), ..Message::of_code(app, code, correlation) };
     let message = match flow.status {
         FlowStatus::Authorized => {

@@ -4,8 +4,8 @@ use std::any::Any;
 use std::sync::Arc;
 
 use grantry_domain::ports::{
-    AuditOutbox, AuthorizationQueries, AuthorizationStore, ConnectorStore, Housekeeping, RefreshLeases, RevocationQueue,
-    SessionStore, Store, StoreClock,
+    AuditOutbox, AuthorizationQueries, AuthorizationStore, ConnectorDiagnostics, ConnectorStore, Housekeeping,
+    RefreshLeases, RevocationQueue, SessionStore, Store, StoreClock,
 };
 
 use crate::doubles::TestClock;
@@ -22,6 +22,7 @@ pub struct Node {
     pub housekeeping: Arc<dyn Housekeeping>,
     pub outbox: Arc<dyn AuditOutbox>,
     pub connectors: Arc<dyn ConnectorStore>,
+    pub diagnostics: Arc<dyn ConnectorDiagnostics>,
     pub sessions: Arc<dyn SessionStore>,
 }
 
@@ -38,6 +39,7 @@ impl Node {
             housekeeping: store.clone(),
             outbox: store.clone(),
             connectors: store.clone(),
+            diagnostics: store.clone(),
             sessions: store,
         }
     }
