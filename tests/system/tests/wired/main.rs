@@ -7,6 +7,7 @@ mod binding;
 mod cascades;
 mod connections;
 mod crash;
+mod diagnostics;
 mod main_path;
 mod mid_flow;
 mod mix_up;
