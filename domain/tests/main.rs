@@ -16,6 +16,7 @@ mod admin;
 mod callback;
 mod cancel;
 mod connections;
+mod diagnostics;
 mod disconnect;
 mod edits;
 mod execute;

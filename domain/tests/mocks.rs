@@ -7,10 +7,10 @@ use grantry_domain::connector::{ConnectorKey, Incarnation};
 use grantry_domain::identity::{Actor, ConnectionName, Role};
 use grantry_domain::ports::{
     AssociatedData, AuditKind, Created, DirectoryError, Membership, MockAuditOutbox, MockAuthorizationQueries,
-    MockAuthorizationServer, MockAuthorizationStore, MockClock, MockConnectorStore, MockDirectory, MockEventSink,
-    MockHousekeeping, MockProviderProfiles, MockRateLimiter, MockRefreshLeases, MockResourceServer, MockRevocationQueue,
-    MockSecureRandom, MockSpawner, MockStoreClock, MockTokenVault, MockUrls, MockUserStore, Operation, StoreError,
-    StorePorts, UserStatus,
+    MockAuthorizationServer, MockAuthorizationStore, MockClock, MockConnectorDiagnostics, MockConnectorStore, MockDirectory,
+    MockEventSink, MockFailureLog, MockHousekeeping, MockProviderProfiles, MockRateLimiter, MockRefreshLeases,
+    MockResourceServer, MockRevocationQueue, MockSecureRandom, MockSpawner, MockStoreClock, MockTokenVault, MockUrls,
+    MockUserStore, Operation, StoreError, StorePorts, UserStatus,
 };
 use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
@@ -34,6 +34,7 @@ fn store_ports() -> StorePorts {
         outbox: Arc::new(MockAuditOutbox::new()),
         connectors: Arc::new(MockConnectorStore::new()),
         users: Arc::new(MockUserStore::new()),
+        diagnostics: Arc::new(MockConnectorDiagnostics::new()),
     }
 }
 
@@ -49,6 +50,7 @@ fn ports() -> Ports {
         urls: Arc::new(MockUrls::new()),
         limiter: Arc::new(MockRateLimiter::new()),
         sink: Arc::new(MockEventSink::new()),
+        failures: Arc::new(MockFailureLog::new()),
         clock: Arc::new(MockClock::new()),
         random: Arc::new(MockSecureRandom::new()),
         spawner: Arc::new(MockSpawner::new()),

@@ -3,8 +3,8 @@
 use grantry_domain::identity::ConnectionName;
 use grantry_domain::ports::{ApiError, InvalidConfig};
 use grantry_domain::usecase::{
-    AdminError, CallbackRefused, CancelError, ConnectorError, DisconnectError, ExecuteError, LaunchError, StartError,
-    StatusError, TokenError,
+    AdminError, CallbackRefused, CancelError, ConnectorError, DiagnosticsError, DisconnectError, ExecuteError, LaunchError,
+    StartError, StatusError, TokenError,
 };
 
 use crate::auth::{AuthenticationError, LogInError};
@@ -92,6 +92,12 @@ impl From<LaunchError> for Problem {
 
 impl From<AdminError> for Problem {
     fn from(error: AdminError) -> Self {
+        Self::new(Code::of(error.code()))
+    }
+}
+
+impl From<DiagnosticsError> for Problem {
+    fn from(error: DiagnosticsError) -> Self {
         Self::new(Code::of(error.code()))
     }
 }

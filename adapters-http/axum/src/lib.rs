@@ -47,6 +47,7 @@ pub use self::auth::{
     Principal, ProxyHeaderAuthenticator, RoleSink, SESSION_ABSOLUTE, SESSION_IDLE, SpaceView, UserDirectory, UserView,
 };
 pub use self::connector_types::{AuthModeName, ConnectorType, ConnectorTypeField, FieldKind};
+pub use self::correlation::{current_correlation_id, with_current_correlation_id};
 pub use self::host::{Api, ConsoleAsset, ConsoleAssets, IdentityMode, Limits, Readiness};
 pub use self::network::{InvalidNetwork, Network};
 pub use self::openapi::openapi;

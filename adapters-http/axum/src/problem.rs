@@ -130,7 +130,7 @@ codes! {
     /// The provider returned another error.
     ProviderError = "provider_error", 502, "The provider returned an error.";
     /// The code could not be exchanged.
-    ExchangeFailed = "exchange_failed", 502, "The provider did not issue tokens.";
+    ExchangeFailed = "exchange_failed", 502, "No usable tokens were received from the provider.";
     /// The connector was edited during the flow.
     ConnectorChanged = "connector_changed", 409, "The connector was changed in the meantime.";
     /// The connector was deleted during the flow.

@@ -8,7 +8,8 @@ use grantry_domain::authorization::{
 use grantry_domain::connector::{Connector, ConnectorKey, Incarnation};
 use grantry_domain::identity::{ConnectionName, UserId};
 use grantry_domain::ports::{
-    AuditEvent, ClientSecretKey, ClientSecretRecord, RecordedEvent, Session, SessionHash, UnclaimedTokens, Versioned,
+    AuditEvent, ClientSecretKey, ClientSecretRecord, Diagnostics, RecordedEvent, Session, SessionHash, UnclaimedTokens,
+    Versioned,
 };
 use grantry_domain::time::Timestamp;
 
@@ -25,6 +26,7 @@ pub(crate) struct Data {
     pub(crate) tombstones: BTreeMap<UserId, Timestamp>,
     pub(crate) sessions: BTreeMap<SessionHash, Session>,
     pub(crate) outbox: Outbox,
+    pub(crate) diagnostics: BTreeMap<Incarnation, Diagnostics>,
 }
 
 /// One authorization and the key by which a callback finds it. The key stays when the state no longer contains it, so that a

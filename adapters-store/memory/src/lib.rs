@@ -9,6 +9,7 @@ mod authorizations;
 mod client_secrets;
 mod connectors;
 mod data;
+mod diagnostics;
 mod housekeeping;
 mod leases;
 mod outbox;

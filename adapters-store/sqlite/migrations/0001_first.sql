@@ -151,6 +151,29 @@ CREATE TABLE unclaimed_tokens (
 CREATE INDEX unclaimed_tokens_by_time ON unclaimed_tokens (revoke_at);
 CREATE INDEX unclaimed_tokens_by_secret ON unclaimed_tokens (incarnation, epoch);
 
+-- The last failure of each connector, for its editors.
+CREATE TABLE connector_failures (
+    incarnation    BLOB    NOT NULL PRIMARY KEY CHECK (length(incarnation) = 16),
+    operation      TEXT    NOT NULL,
+    code           TEXT    NOT NULL,
+    http_status    INTEGER CHECK (http_status BETWEEN 100 AND 999),
+    oauth_error    TEXT,
+    endpoint_host  TEXT,
+    hint           TEXT,
+    correlation_id TEXT,
+    at             INTEGER NOT NULL
+) STRICT;
+
+-- The newest anomalies of each connector; `seq` orders those of one instant.
+CREATE TABLE connector_anomalies (
+    seq         INTEGER PRIMARY KEY,
+    incarnation BLOB    NOT NULL CHECK (length(incarnation) = 16),
+    member      TEXT    NOT NULL,
+    kind        TEXT    NOT NULL,
+    at          INTEGER NOT NULL,
+    UNIQUE (incarnation, member, kind)
+) STRICT;
+
 -- Removed users. No grant is committed for them until they are reinstated.
 CREATE TABLE tombstones (
     user       TEXT    NOT NULL PRIMARY KEY,

@@ -11,6 +11,7 @@ mod authorizations;
 mod client_secrets;
 mod connection;
 mod connectors;
+mod diagnostics;
 mod error;
 mod housekeeping;
 mod leases;

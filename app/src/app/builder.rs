@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicBool;
 
 use grantry_crypto_aes_gcm::{AesGcmVault, Keyring};
 use grantry_domain::ports::{
-    AuthorizationServer, Clock, EventSink, ProviderProfiles, RateLimiter, ResourceServer, SecureRandom, Spawner, StorePorts,
-    TokenVault,
+    AuthorizationServer, Clock, EventSink, FailureLog, ProviderProfiles, RateLimiter, ResourceServer, SecureRandom, Spawner,
+    StorePorts, TokenVault,
 };
 use grantry_domain::usecase::{Connections, Policy, PolicyBounds, Ports};
 use grantry_http_axum::{AgentKey, AgentKeys, ConnectorType, ConsoleAssets, Limits, Network, PublicBaseUrl, urls};
@@ -20,6 +20,7 @@ use crate::app::{App, MetricsText, RouterParts};
 use crate::audit::{CountingSink, LogSink};
 use crate::connector_types::connector_types;
 use crate::console::EmbeddedConsole;
+use crate::failure_log::{CorrelatedSpawner, TracingFailureLog};
 use crate::store::AppStore;
 
 /// How records are sealed: with a keyring, or by a vault of the host.
@@ -72,6 +73,7 @@ struct Replaced {
     resource: Option<Arc<dyn ResourceServer>>,
     limiter: Option<Arc<dyn RateLimiter>>,
     sink: Option<Arc<dyn EventSink>>,
+    failures: Option<Arc<dyn FailureLog>>,
     clock: Option<Arc<dyn Clock>>,
     random: Option<Arc<dyn SecureRandom>>,
     spawner: Option<Arc<dyn Spawner>>,
@@ -177,6 +179,13 @@ impl AppBuilder {
     #[must_use]
     pub fn sink(mut self, sink: Arc<dyn EventSink>) -> Self {
         self.replaced.sink = Some(sink);
+        self
+    }
+
+    /// Replaces the log of failures at providers. Default: the log, with target `grantry`.
+    #[must_use]
+    pub fn failure_log(mut self, failures: Arc<dyn FailureLog>) -> Self {
+        self.replaced.failures = Some(failures);
         self
     }
 
@@ -302,6 +311,7 @@ impl AppBuilder {
             urls: Arc::new(urls(&router_parts.public_base_url)),
             limiter,
             sink: Arc::new(CountingSink::new(replaced.sink.unwrap_or_else(|| Arc::new(LogSink)))),
+            failures: replaced.failures.unwrap_or_else(|| Arc::new(TracingFailureLog)),
             clock: clock.clone(),
             random: random.clone(),
             spawner,
@@ -324,10 +334,10 @@ impl AppBuilder {
 
 fn spawner(replaced: Option<Arc<dyn Spawner>>) -> (Arc<dyn Spawner>, Option<TokioSpawner>) {
     if let Some(spawner) = replaced {
-        return (spawner, None);
+        return (Arc::new(CorrelatedSpawner::new(spawner)), None);
     }
     let tasks = TokioSpawner::new(tokio::runtime::Handle::current());
-    (Arc::new(tasks.clone()), Some(tasks))
+    (Arc::new(CorrelatedSpawner::new(Arc::new(tasks.clone()))), Some(tasks))
 }
 
 fn provider(

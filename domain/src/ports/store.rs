@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::ports::{
-    AuditOutbox, AuthorizationQueries, AuthorizationStore, ConnectorStore, Housekeeping, RefreshLeases, RevocationQueue,
-    SessionStore, StoreError, UserStore,
+    AuditOutbox, AuthorizationQueries, AuthorizationStore, ConnectorDiagnostics, ConnectorStore, Housekeeping,
+    RefreshLeases, RevocationQueue, SessionStore, StoreError, UserStore,
 };
 use crate::time::Timestamp;
 
@@ -28,6 +28,7 @@ pub trait Store:
     + Housekeeping
     + AuditOutbox
     + ConnectorStore
+    + ConnectorDiagnostics
     + SessionStore
     + UserStore
 {
@@ -42,6 +43,7 @@ impl<T> Store for T where
         + Housekeeping
         + AuditOutbox
         + ConnectorStore
+        + ConnectorDiagnostics
         + SessionStore
         + UserStore
 {
@@ -68,6 +70,8 @@ pub struct StorePorts {
     pub connectors: Arc<dyn ConnectorStore>,
     /// Users and tombstones.
     pub users: Arc<dyn UserStore>,
+    /// Failures of connectors, for their editors.
+    pub diagnostics: Arc<dyn ConnectorDiagnostics>,
 }
 
 impl StorePorts {
@@ -82,6 +86,7 @@ impl StorePorts {
             housekeeping: store.clone(),
             outbox: store.clone(),
             connectors: store.clone(),
+            diagnostics: store.clone(),
             users: store,
         }
     }

@@ -9,8 +9,10 @@ use super::administration::Administration;
 use super::audit_buffer::AuditBuffer;
 use super::client_credentials::{ClientCredentialsCache, ClientCredentialsPorts};
 use super::connectors::ConnectorAdmin;
+use super::diagnostics::DiagnosticsReader;
 use super::disconnect::Terminations;
 use super::execute::Executor;
+use super::failure_recorder::FailureRecorder;
 use super::flows::Flows;
 use super::housekeeping::Maintenance;
 use super::login_hint::Accounts;
@@ -29,15 +31,18 @@ pub(super) struct Assembly<'a> {
     access: Access,
     settings: ConnectorSettings,
     sealer: Sealer,
+    failures: FailureRecorder,
     pub(super) audit: AuditBuffer,
 }
 
 impl<'a> Assembly<'a> {
     pub(super) fn new(ports: &'a Ports, policy: &'a Policy) -> Self {
+        let (log, diagnostics) = (ports.failures.clone(), ports.store.diagnostics.clone());
         Self {
             access: Access::new(ports.directory.clone()),
             settings: ConnectorSettings::new(ports.profiles.clone(), ports.urls.clone()),
             sealer: Sealer::new(ports.vault.clone(), ports.store.connectors.clone()),
+            failures: FailureRecorder::new(log, diagnostics, ports.spawner.clone()),
             audit: AuditBuffer::new(ports.store.outbox.clone(), ports.spawner.clone()),
             ports,
             policy,
@@ -53,6 +58,7 @@ impl<'a> Assembly<'a> {
             provider: provider.clone(),
             random: random.clone(),
             spawner: spawner.clone(),
+            failures: self.failures.clone(),
         };
         RevocationWorker::new(ports, self.policy.clone(), self.sealer.clone(), self.settings.clone())
     }
@@ -68,6 +74,7 @@ impl<'a> Assembly<'a> {
             clock: clock.clone(),
             random: random.clone(),
             spawner: spawner.clone(),
+            failures: self.failures.clone(),
         };
         Refresher::new(
             ports,
@@ -86,6 +93,7 @@ impl<'a> Assembly<'a> {
             store_clock: store.clock.clone(),
             provider: provider.clone(),
             spawner: spawner.clone(),
+            failures: self.failures.clone(),
         };
         let (policy, sealer, settings) = (self.policy.clone(), self.sealer.clone(), self.settings.clone());
         Arc::new(AccessTokens {
@@ -135,6 +143,7 @@ impl<'a> Assembly<'a> {
             sealer: self.sealer.clone(),
             accounts: Accounts::new(store.queries.clone(), self.sealer.clone()),
             revocations: revocations.clone(),
+            failures: self.failures.clone(),
         })
     }
 
@@ -164,6 +173,17 @@ impl<'a> Assembly<'a> {
             sealer: self.sealer.clone(),
             statuses: statuses.clone(),
             revocations: revocations.clone(),
+        }
+    }
+
+    pub(super) fn diagnostics(&self, breaker: &Arc<CircuitBreaker>) -> DiagnosticsReader {
+        let store = &self.ports.store;
+        DiagnosticsReader {
+            store_clock: store.clock.clone(),
+            connectors: store.connectors.clone(),
+            diagnostics: store.diagnostics.clone(),
+            access: self.access.clone(),
+            breaker: breaker.clone(),
         }
     }
 

@@ -18,7 +18,7 @@ use crate::encoding::sha256;
 use crate::identity::{Actor, ConnectionName, Role, SpaceId, UserId};
 use crate::ports::{
     AssociatedData, AuditDetail, AuditEvent, AuditKind, AuditOutcome, CallbackKey, CommitOutcome, ConsumeOutcome, Limited,
-    Operation, ProviderError, ProviderErrorKind, StoreError, Versioned,
+    Operation, ProviderError, ProviderErrorKind, ProviderOperation, StoreError, Versioned,
 };
 use crate::provider::CallbackPath;
 use crate::secret::Secret;
@@ -331,18 +331,30 @@ impl Flows {
         let provider = &secrets.provider;
         let client = self.client_of(owner, provider.authentication.needs_secret()).await;
         let client = client.map_err(|problem| match problem {
-            NoCredentials::Missing => FailureCode::ProviderMisconfigured,
+            NoCredentials::Missing => {
+                let endpoint = &provider.endpoints.token;
+                self.failures.record_missing_secret(owner, ProviderOperation::Exchange, endpoint);
+                FailureCode::ProviderMisconfigured
+            }
             NoCredentials::Undecryptable | NoCredentials::Store(_) => FailureCode::Internal,
         })?;
         // The lifetime counts from the instant before the request is sent.
         let sent_at = self.store_clock.now().await?;
         let response = self.provider.exchange(provider, &client, code, &secrets.verifier).await;
-        let response = response.map_err(|error| exchange_failure(&error))?;
+        let response = response.map_err(|error| {
+            self.failures.record(owner, ProviderOperation::Exchange, &provider.endpoints.token, &error);
+            exchange_failure(&error)
+        })?;
+        self.failures.record_anomalies(owner, &response.anomalies);
         if let Some(event) = AuditEvent::of_anomalies(&response.anomalies, Actor::Person(owner.user.clone()), sent_at) {
             // The grant does not depend on this event.
             let _ = self.outbox.record(vec![event.about(owner, flow.stored.value.id())]).await;
         }
         let identified = self.provider.identify(provider, &response, secrets.nonce.clone()).await;
+        if let Err(error) = &identified {
+            let issuer = provider.issuer.as_deref().unwrap_or(&provider.endpoints.token);
+            self.failures.record(owner, ProviderOperation::Userinfo, issuer, error);
+        }
         let assumed = self.policy.assumed_lifetime;
         let mut received = token_lifetime::exchanged(secrets, owner.epoch, response, sent_at, assumed);
         match identified {

@@ -8,11 +8,14 @@ use crate::authorization::Reason;
 use crate::connector::{Connector, Epoch, Incarnation};
 use crate::encoding::sha256;
 use crate::identity::{Actor, ConnectionName};
-use crate::ports::{AuditEvent, AuthorizationServer, ProviderError, ProviderErrorKind, Spawner, StoreClock};
+use crate::ports::{
+    AuditEvent, AuthorizationServer, ProviderError, ProviderErrorKind, ProviderOperation, Spawner, StoreClock,
+};
 use crate::provider::{BindingDigest, Origin};
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::usecase::audit_buffer::AuditBuffer;
+use crate::usecase::failure_recorder::FailureRecorder;
 use crate::usecase::policy::Policy;
 use crate::usecase::refresh::CircuitBreaker;
 use crate::usecase::requests::with_deadline;
@@ -53,6 +56,8 @@ pub struct ClientCredentialsPorts {
     pub provider: Arc<dyn AuthorizationServer>,
     /// Detached tasks.
     pub spawner: Arc<dyn Spawner>,
+    /// Failures at providers.
+    pub failures: FailureRecorder,
 }
 
 /// The tokens of shared connectors in this process.
@@ -144,21 +149,34 @@ impl ClientCredentialsCache {
         let (settings, _) = self.settings.of(connector).map_err(|_| TokenError::Misconfigured)?;
         let redirect_uri = self.settings.redirect_uri(connector, settings.callback);
         let provider = self.ports.provider.resolve(&settings, &redirect_uri, &connector.config.settings).await;
-        let provider = provider.map_err(|error| unavailable(&error))?;
+        let provider = provider.map_err(|error| {
+            let issuer = settings.issuer.as_deref().unwrap_or_default();
+            self.ports.failures.record(connector, ProviderOperation::Discovery, issuer, &error);
+            unavailable(&error)
+        })?;
         let needs_secret = settings.authentication.needs_secret();
         let client = self.sealer.client_credentials(connector.incarnation, connector.epoch, needs_secret).await;
         let client = client.map_err(|problem| match problem {
             NoCredentials::Store(error) => TokenError::Store(error),
-            NoCredentials::Missing | NoCredentials::Undecryptable => TokenError::Misconfigured,
+            NoCredentials::Missing | NoCredentials::Undecryptable => {
+                let failures = &self.ports.failures;
+                failures.record_missing_secret(connector, ProviderOperation::ClientCredentials, &provider.endpoints.token);
+                TokenError::Misconfigured
+            }
         })?;
         let call = self.ports.provider.client_credentials(&provider, &client, &settings.requested_scopes);
         let response = with_deadline(&*self.ports.spawner, self.policy.request_deadline, call).await;
+        if let Err(error) = &response {
+            let endpoint = &provider.endpoints.token;
+            self.ports.failures.record(connector, ProviderOperation::ClientCredentials, endpoint, error);
+        }
         let response = response.map_err(|error| {
             if error.is_misconfiguration() {
                 self.breaker.open(connector, now);
             }
             unavailable(&error)
         })?;
+        self.ports.failures.record_anomalies(connector, &response.anomalies);
         if let Some(event) = AuditEvent::of_anomalies(&response.anomalies, Actor::System, now) {
             self.audit.record(event.at_connector(&connector.key));
         }

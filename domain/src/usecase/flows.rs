@@ -9,6 +9,7 @@ use crate::ports::{
     RandomUnavailable, RateLimiter, SecureRandom, Spawner, StoreClock, UserStore,
 };
 use crate::usecase::access::Access;
+use crate::usecase::failure_recorder::FailureRecorder;
 use crate::usecase::login_hint::Accounts;
 use crate::usecase::policy::Policy;
 use crate::usecase::requests::random_bytes;
@@ -33,6 +34,7 @@ pub(crate) struct Flows {
     pub(super) sealer: Sealer,
     pub(super) accounts: Accounts,
     pub(super) revocations: Arc<RevocationWorker>,
+    pub(super) failures: FailureRecorder,
 }
 
 impl Flows {

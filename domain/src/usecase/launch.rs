@@ -5,7 +5,7 @@ use thiserror::Error;
 use crate::authorization::{AuthorizationId, FlowCookieHash, State};
 use crate::encoding::{base64url, sha256};
 use crate::identity::{Actor, SpaceId};
-use crate::ports::{AssociatedData, AuthorizationRequest, StoreError};
+use crate::ports::{AssociatedData, AuthorizationRequest, ProviderOperation, StoreError};
 use crate::secret::{Secret, equal_in_constant_time};
 use crate::usecase::access::user_of;
 use crate::usecase::flows::Flows;
@@ -93,6 +93,10 @@ impl Flows {
             NoCredentials::Missing | NoCredentials::Undecryptable => LaunchError::Internal,
         })?;
         let url = self.provider.authorization_url(&secrets.provider, &client, request).await;
-        url.map_err(|_| LaunchError::Internal)
+        url.map_err(|error| {
+            let endpoint = &secrets.provider.endpoints.authorization;
+            self.failures.record(owner, ProviderOperation::Authorization, endpoint, &error);
+            LaunchError::Internal
+        })
     }
 }

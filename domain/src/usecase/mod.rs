@@ -12,8 +12,10 @@ mod callback;
 mod cancel;
 mod client_credentials;
 mod connectors;
+mod diagnostics;
 mod disconnect;
 mod execute;
+mod failure_recorder;
 mod flows;
 mod housekeeping;
 mod launch;
@@ -39,6 +41,7 @@ pub mod parts {
     pub use super::access::Access;
     pub use super::audit_buffer::AuditBuffer;
     pub use super::client_credentials::{ClientCredentialsCache, ClientCredentialsPorts};
+    pub use super::failure_recorder::{FailingConnector, FailureRecorder};
     pub use super::refresh::{CircuitBreaker, RefreshGoal, RefreshOutcome, Refresher, RefresherPorts};
     pub use super::revocation::{RevocationPorts, RevocationWorker};
     pub use super::sealer::{DecryptError, NoCredentials, Sealer};
@@ -52,6 +55,7 @@ pub use administration::{AdminError, GrantFilter, GrantPage, GrantStatus, GrantV
 pub use callback::{AuthorizationResponse, CallbackRefused, CallbackRequest, Completed, Outcome};
 pub use cancel::{CancelError, CancelKey};
 pub use connectors::{ConnectorDraft, ConnectorError, ConnectorView, EditOutcome};
+pub use diagnostics::{DiagnosticsError, DiagnosticsView};
 pub use disconnect::DisconnectError;
 pub use execute::{ExecuteError, Execution};
 pub use housekeeping::{HousekeepingError, Progress, Reconciled};
@@ -68,8 +72,8 @@ use crate::authorization::{AuthorizationId, ConnectorStatus};
 use crate::connector::{Connector, ConnectorId, ConnectorKey};
 use crate::identity::{Actor, ConnectionName, SpaceId, UserId};
 use crate::ports::{
-    ApiResponse, AuthorizationServer, Clock, Directory, EventSink, ProviderProfiles, RateLimiter, ResourceServer,
-    SecureRandom, Spawner, StoreError, StorePorts, SweepReport, TerminationReport, TokenVault, Urls,
+    ApiResponse, AuthorizationServer, Clock, Directory, EventSink, FailureLog, ProviderProfiles, RateLimiter,
+    ResourceServer, SecureRandom, Spawner, StoreError, StorePorts, SweepReport, TerminationReport, TokenVault, Urls,
 };
 use crate::secret::Secret;
 
@@ -78,6 +82,7 @@ use self::administration::Administration;
 use self::assembly::Assembly;
 use self::audit_buffer::AuditBuffer;
 use self::connectors::ConnectorAdmin;
+use self::diagnostics::DiagnosticsReader;
 use self::disconnect::Terminations;
 use self::execute::Executor;
 use self::flows::Flows;
@@ -107,6 +112,8 @@ pub struct Ports {
     pub limiter: Arc<dyn RateLimiter>,
     /// The host's audit log.
     pub sink: Arc<dyn EventSink>,
+    /// The operator's log of failures at providers.
+    pub failures: Arc<dyn FailureLog>,
     /// The clock of the process.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -124,6 +131,7 @@ pub struct Connections {
     executor: Executor,
     statuses: Arc<Statuses>,
     connectors: ConnectorAdmin,
+    diagnostics: DiagnosticsReader,
     terminations: Arc<Terminations>,
     administration: Administration,
     users: Users,
@@ -150,6 +158,7 @@ impl Connections {
         let breaker = Arc::new(CircuitBreaker::default());
         let revocations = assembly.revocations();
         let refresher = assembly.refresher(&revocations, &breaker);
+        let diagnostics = assembly.diagnostics(&breaker);
         let tokens = assembly.tokens(&refresher, breaker);
         let statuses = assembly.statuses();
         let terminations = assembly.terminations(&revocations);
@@ -165,6 +174,7 @@ impl Connections {
             policy,
             tokens,
             statuses,
+            diagnostics,
             terminations,
             refresher,
             revocations,
@@ -272,6 +282,15 @@ impl Connections {
     /// All connectors of a space with the user's status.
     pub async fn connectors(&self, actor: &Actor, space: &SpaceId) -> Result<Vec<ConnectorView>, ConnectorError> {
         self.connectors.list(actor, space).await
+    }
+
+    /// The last failure of a connector and its recent anomalies, for its editors.
+    pub async fn connector_diagnostics(
+        &self,
+        actor: &Actor,
+        key: &ConnectorKey,
+    ) -> Result<DiagnosticsView, DiagnosticsError> {
+        self.diagnostics.read(actor, key).await
     }
 
     /// Adds a connector. Without an id it gets a random one.

@@ -9,11 +9,12 @@ use crate::authorization::{AuthorizationId, AuthorizationKey, GrantSecrets, Revo
 use crate::identity::Actor;
 use crate::ports::{
     AuditEvent, AuditKind, AuditOutcome, AuthorizationQueries, AuthorizationServer, ClientCredentials, ProviderError,
-    ProviderErrorKind, RevocationJob, RevocationQueue, RevocationResponse, RevocationUpdate, SecureRandom, Spawner,
-    StoreClock, StoreError, TokenKind, UnclaimedTokens,
+    ProviderErrorKind, ProviderOperation, RevocationJob, RevocationQueue, RevocationResponse, RevocationUpdate,
+    SecureRandom, Spawner, StoreClock, StoreError, TokenKind, UnclaimedTokens,
 };
 use crate::secret::Secret;
 use crate::time::Timestamp;
+use crate::usecase::failure_recorder::FailureRecorder;
 use crate::usecase::policy::Policy;
 use crate::usecase::requests::{random_bytes, with_deadline};
 use crate::usecase::sealer::{NoCredentials, Sealer};
@@ -95,6 +96,8 @@ pub struct RevocationPorts {
     pub random: Arc<dyn SecureRandom>,
     /// Detached tasks.
     pub spawner: Arc<dyn Spawner>,
+    /// Failures at providers.
+    pub failures: FailureRecorder,
 }
 
 /// Queues tokens for revocation and revokes them.
@@ -245,7 +248,7 @@ impl RevocationWorker {
         in_doubt: bool,
         now: Timestamp,
     ) -> RevocationUpdate {
-        match self.send(secrets, client).await {
+        match self.send(job, secrets, client).await {
             Ok(outcome) => RevocationUpdate::Completed(outcome),
             Err(failed) if failed.is_misconfiguration && job.attempts >= REFUSED_ATTEMPTS => {
                 RevocationUpdate::Completed(RevocationOutcome::Abandoned)
@@ -266,8 +269,14 @@ impl RevocationWorker {
     ) -> Refreshed {
         let Some(refresh_token) = &secrets.refresh_token else { return Refreshed::Refused };
         let call = self.ports.provider.refresh(&secrets.provider, client, refresh_token, &secrets.granted_scopes);
-        match with_deadline(&*self.ports.spawner, self.policy.request_deadline, call).await {
+        let response = with_deadline(&*self.ports.spawner, self.policy.request_deadline, call).await;
+        if let Err(error) = &response {
+            let endpoint = &secrets.provider.endpoints.token;
+            self.ports.failures.record(&job.owner, ProviderOperation::Refresh, endpoint, error);
+        }
+        match response {
             Ok(response) => {
+                self.ports.failures.record_anomalies(&job.owner, &response.anomalies);
                 let anomalies = AuditEvent::of_anomalies(&response.anomalies, Actor::System, now);
                 let tokens = token_lifetime::refreshed(secrets, response, now, self.policy.assumed_lifetime);
                 if let Ok(sealed) = self.sealer.seal_grant(&job.owner, job.id, &tokens) {
@@ -315,7 +324,12 @@ impl RevocationWorker {
     /// Revokes each token in the provider's order, at the endpoint consented to. A failure for one token does not prevent the
     /// request for the other. A later attempt sends all of them again: a revoked token is unknown to the provider, which
     /// counts as revoked (RFC 7009 §2.2), so the job needs no record of the tokens that are done.
-    async fn send(&self, secrets: &GrantSecrets, client: &ClientCredentials) -> Result<RevocationOutcome, NotRevoked> {
+    async fn send(
+        &self,
+        job: &Job,
+        secrets: &GrantSecrets,
+        client: &ClientCredentials,
+    ) -> Result<RevocationOutcome, NotRevoked> {
         let (mut outcome, mut failed) = (RevocationOutcome::NotSupported, None);
         for kind in self.ports.provider.revocation_order(&secrets.provider) {
             let token = match kind {
@@ -327,7 +341,11 @@ impl RevocationWorker {
             match with_deadline(&*self.ports.spawner, self.policy.request_deadline, call).await {
                 Ok(RevocationResponse::Done) => outcome = RevocationOutcome::Revoked,
                 Ok(RevocationResponse::NotSupported) => {}
-                Err(error) => failed = Some(NotRevoked::of(&error).and(failed)),
+                Err(error) => {
+                    let endpoint = secrets.provider.endpoints.revocation.as_deref().unwrap_or_default();
+                    self.ports.failures.record(&job.owner, ProviderOperation::Revocation, endpoint, &error);
+                    failed = Some(NotRevoked::of(&error).and(failed));
+                }
             }
         }
         failed.map_or(Ok(outcome), Err)

@@ -13,12 +13,13 @@ use crate::encoding::{base64url, sha256};
 use crate::identity::{Actor, ConnectionName, Role, UserId};
 use crate::ports::{
     AssociatedData, AuditEvent, AuditKind, AuthorizationRequest, ExpectedVersion, InsertOutcome, InvalidConfig, Limited,
-    Operation, ProviderError, ProviderErrorKind, RandomUnavailable, StoreError, WriteOutcome,
+    Operation, ProviderError, ProviderErrorKind, ProviderOperation, RandomUnavailable, StoreError, WriteOutcome,
 };
 use crate::provider::{BindingKind, CallbackPath, EndpointSource, ProviderSettings, ProviderSnapshot};
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::usecase::access::{AccessError, user_of};
+use crate::usecase::failure_recorder::FailingConnector;
 use crate::usecase::flows::Flows;
 use crate::usecase::sealer::NoCredentials;
 
@@ -172,7 +173,10 @@ impl Flows {
         if settings.authentication.needs_secret() && !connector.has_client_secret {
             return Err(missing_secret());
         }
-        let provider = self.resolve(&connector, &settings).await?;
+        let provider = self.resolve(&connector, &settings).await.inspect_err(|error| {
+            let issuer = settings.issuer.as_deref().unwrap_or_default();
+            self.failures.record(&connector, ProviderOperation::Discovery, issuer, error);
+        })?;
 
         let now = self.store_clock.now().await?;
         let deadline = now.plus(self.policy.flow_ttl);
@@ -215,17 +219,19 @@ impl Flows {
     }
 
     /// Resolves the endpoints and refuses those that the connector's callback URL does not allow.
-    async fn resolve(&self, connector: &Connector, settings: &ProviderSettings) -> Result<ProviderSnapshot, StartError> {
-        let refused = StartError::Provider(ProviderErrorKind::BadMetadata.into());
+    async fn resolve(&self, connector: &Connector, settings: &ProviderSettings) -> Result<ProviderSnapshot, ProviderError> {
         if !may_use_its_callback(settings) {
-            return Err(refused);
+            return Err(
+                ProviderErrorKind::BadMetadata.because("endpoints that an editor entered need a separate callback URL")
+            );
         }
         let redirect_uri = self.settings.redirect_uri(connector, settings.callback);
         let provider = self.provider.resolve(settings, &redirect_uri, &connector.config.settings).await?;
         let shared = settings.callback == CallbackPath::Shared;
         let announces_issuer = provider.issuer_in_response && provider.issuer.is_some();
         if shared && settings.endpoint_source == EndpointSource::User && !announces_issuer {
-            return Err(refused);
+            let problem = "the shared callback URL needs an issuer that announces iss in its responses (RFC 9207)";
+            return Err(ProviderErrorKind::BadMetadata.because(problem));
         }
         Ok(provider)
     }
@@ -258,6 +264,7 @@ impl Flows {
             select_account: request.select_account,
         };
         let client = self.client_of(&owner, provider.authentication.needs_secret()).await?;
+        let failing = FailingConnector::from(&owner);
         let secrets = FlowSecrets {
             verifier,
             state: state.clone_secret(),
@@ -280,7 +287,10 @@ impl Flows {
             WriteOutcome::Written => {}
             WriteOutcome::Stale(_) | WriteOutcome::NotFound => return Err(AccessError::NotFound.into()),
         }
-        let authorization_url = self.provider.authorization_url(&provider, &client, authorization).await?;
+        let authorization_url = self.provider.authorization_url(&provider, &client, authorization).await;
+        let authorization_url = authorization_url.inspect_err(|error| {
+            self.failures.record(failing, ProviderOperation::Authorization, &provider.endpoints.authorization, error);
+        })?;
         Ok(Started {
             flow_id: id,
             authorization_url,

@@ -24,6 +24,7 @@ fn cache(parts: &TestParts) -> Arc<ClientCredentialsCache> {
         store_clock: Arc::new(parts.store.clone()),
         provider: parts.provider.clone(),
         spawner: Arc::new(parts.spawner.clone()),
+        failures: parts.failures(),
     };
     cache_with(parts, ports)
 }
@@ -111,6 +112,7 @@ async fn r43_a_token_for_another_destination_is_refused_without_a_call() {
         store_clock: Arc::new(MockStoreClock::new()),
         provider: Arc::new(MockAuthorizationServer::new()),
         spawner: Arc::new(MockSpawner::new()),
+        failures: parts.failures(),
     };
     let cache = cache_with(&parts, ports);
     let refused = cache.token(&parts.connector, &origin("https://evil.example"), None, parts.now()).await;

@@ -66,10 +66,10 @@ impl Response {
         let is_code = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
         let text = self.text();
         let name = if let Some((_, name)) = self.location().rsplit_once("/_oauth_callback_result/") {
-            name
+            name.split_once('?').map_or(name, |(name, _)| name)
         } else {
             let reference = text.rsplit_once("<p class=\"soft\">").map_or("", |(_, rest)| rest);
-            reference.split_once(" · ").map_or("", |(code, _)| code)
+            reference.split([' ', '<']).next().unwrap_or_default()
         };
         if is_code(name) { name.to_owned() } else { String::new() }
     }

@@ -4,6 +4,7 @@ mod access_token;
 mod connections;
 mod connector_body;
 mod connectors;
+mod diagnostics;
 mod execute;
 mod flows;
 mod grants;
@@ -19,6 +20,7 @@ use crate::state::App;
 pub(crate) fn in_space() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(connectors::routes_in_space())
+        .merge(diagnostics::routes())
         .merge(connections::routes())
         .merge(flows::routes())
         .merge(execute::routes())

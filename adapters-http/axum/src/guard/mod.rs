@@ -51,7 +51,7 @@ async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Resp
     request.extensions_mut().insert(id.clone());
 
     let response = match checks::check(&app, &route, &request) {
-        Ok(()) => handled(request, next).instrument(span.clone()).await,
+        Ok(()) => id.scope(handled(request, next)).instrument(span.clone()).await,
         Err(problem) if is_for_users(&problem, &request) => {
             pages::problem_page(&app, &problem, &PageContext::of(request.headers(), id.clone()))
         }

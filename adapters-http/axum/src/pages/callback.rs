@@ -64,7 +64,7 @@ async fn callback(app: &App, request: Request, callback_id: Option<CallbackId>) 
     }
     let params = match CallbackParams::parse(parts.uri.query().unwrap_or_default()) {
         Ok(params) => params,
-        Err(problem) => return result::redirect_to_code(app, problem.code()),
+        Err(problem) => return result::redirect_to_code(app, problem.code(), &context),
     };
     let user = match User::from_request_parts(&mut parts, app).await {
         Ok(user) => user,
@@ -73,13 +73,15 @@ async fn callback(app: &App, request: Request, callback_id: Option<CallbackId>) 
     };
     let Some(state) = params.state else {
         let denied = matches!(params.response, AuthorizationResponse::Error { denied: true });
-        let Some(callback_id) = callback_id else { return result::redirect_to_code(app, Code::InvalidRequest) };
+        let Some(callback_id) = callback_id else { return result::redirect_to_code(app, Code::InvalidRequest, &context) };
         let flow_cookies = app.cookies.flow_cookies(&parts.headers);
         let error = StatelessError { user: user.id, flow_cookies, callback_id, issuer: params.issuer, denied };
         return match app.api.connections.end_without_state(error).await {
-            Ok(Some(completed)) => finished(app, &completed),
+            Ok(Some(completed)) => finished(app, &completed, &context),
             // Cookie, user and path name no single flow. The page is the same for all users.
-            Ok(None) => result::redirect_to_code(app, if denied { Code::AccessDenied } else { Code::ProviderError }),
+            Ok(None) => {
+                result::redirect_to_code(app, if denied { Code::AccessDenied } else { Code::ProviderError }, &context)
+            }
             Err(refused) => refusal(app, &refused, &context),
         };
     };
@@ -93,7 +95,7 @@ async fn callback(app: &App, request: Request, callback_id: Option<CallbackId>) 
         response: params.response,
     };
     match app.api.connections.complete(request).await {
-        Ok(completed) => finished(app, &completed),
+        Ok(completed) => finished(app, &completed, &context),
         Err(refused) => refusal(app, &refused, &context),
     }
 }
@@ -111,7 +113,7 @@ fn is_navigation(headers: &HeaderMap) -> bool {
 }
 
 /// Redirects to the return path with the outcome, or to the page of the flow, and removes the cookie of the flow.
-fn finished(app: &App, completed: &Completed) -> Response {
+fn finished(app: &App, completed: &Completed, context: &PageContext) -> Response {
     let code = match completed.outcome {
         Outcome::Connected => None,
         Outcome::Failed(failure) => Some(Code::of(failure.code())),
@@ -138,7 +140,7 @@ fn finished(app: &App, completed: &Completed) -> Response {
     });
     let mut response = match returned {
         Some(url) => Redirect::to(&url).into_response(),
-        None => result::redirect_to_flow(app, completed.flow_id),
+        None => result::redirect_to_flow(app, completed.flow_id, code.and(context.correlation.as_ref())),
     };
     app.cookies.without_flow(completed.flow_id).append_to(response.headers_mut());
     response
@@ -151,9 +153,9 @@ fn refusal(app: &App, refused: &CallbackRefused, context: &PageContext) -> Respo
         return problem_page(app, &refused.into(), context);
     }
     if let CallbackRefused::Expired { flow_id } | CallbackRefused::Ended { flow_id } = refused {
-        return result::redirect_to_flow(app, *flow_id);
+        return result::redirect_to_flow(app, *flow_id, context.correlation.as_ref());
     }
-    let mut response = result::redirect_to_code(app, Code::of(refused.code()));
+    let mut response = result::redirect_to_code(app, Code::of(refused.code()), context);
     if let CallbackRefused::AlreadyUsed { flow_id } = refused {
         app.cookies.without_flow(*flow_id).append_to(response.headers_mut());
     }

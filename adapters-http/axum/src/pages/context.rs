@@ -56,7 +56,8 @@ impl Theme {
 /// What every page depends on besides its content.
 #[derive(Debug, Clone)]
 pub(crate) struct PageContext {
-    pub(crate) correlation: CorrelationId,
+    /// The id of the request that the page reports about, if it is known.
+    pub(crate) correlation: Option<CorrelationId>,
     pub(crate) language: Language,
     pub(crate) theme: Theme,
 }
@@ -64,7 +65,7 @@ pub(crate) struct PageContext {
 impl PageContext {
     /// The context of a request with these headers.
     pub(crate) fn of(headers: &HeaderMap, correlation: CorrelationId) -> Self {
-        Self { correlation, language: language_of(headers), theme: Theme::of(headers) }
+        Self { correlation: Some(correlation), language: language_of(headers), theme: Theme::of(headers) }
     }
 
     /// The texts in the language of the page.

@@ -191,7 +191,10 @@ impl Message {
             quiet: false,
             new_tab: true,
         });
-        let reference = Some(format!("{} · {}", code.as_str(), context.correlation.0));
+        let reference = Some(match &context.correlation {
+            Some(id) => format!("{} · {}", code.as_str(), id.0),
+            None => code.as_str().to_owned(),
+        });
         let (tone, mark) = appearance(code);
         let words = Self::words_of(texts, code);
         Self { tone, links: link.into_iter().collect(), reference, ..Self::plain(words, mark) }
@@ -216,7 +219,8 @@ impl Message {
             Code::PermissionLost | Code::Forbidden => texts.not_allowed,
             Code::UserDeprovisioned => texts.user_deprovisioned,
             Code::ProviderMisconfigured | Code::ConnectorIncomplete | Code::HostNotAllowed => texts.misconfigured,
-            Code::ProviderError | Code::ExchangeFailed => texts.provider_error,
+            Code::ProviderError => texts.provider_error,
+            Code::ExchangeFailed => texts.exchange_failed,
             Code::IssuerMismatch | Code::CallbackMismatch => texts.unexpected_response,
             Code::Conflict
             | Code::ConnectionAmbiguous

@@ -12,7 +12,8 @@ use http::StatusCode;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::extract::{PathParams, User};
+use crate::correlation::CorrelationId;
+use crate::extract::{PathParams, Query, User};
 use crate::pages::context::PageContext;
 use crate::pages::message::{CLOCK, CROSS, Link, Message, Pages, TICK, message_page, problem_page, user_or_response};
 use crate::pages::texts::{Texts, fill};
@@ -24,28 +25,48 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(result))
 }
 
-/// Redirects the callback to the page of a finished flow.
-pub(super) fn redirect_to_flow(app: &App, flow: AuthorizationId) -> Response {
-    Redirect::to(&format!("{}{}/{flow}", app.api.public, urls::RESULT)).into_response()
+/// The parameter that carries the correlation id of the callback to the page of its result.
+const CORRELATION: &str = "correlation_id";
+
+fn correlation_query(id: Option<&CorrelationId>) -> String {
+    id.map_or_else(String::new, |id| format!("?{CORRELATION}={}", id.0))
 }
 
-/// Redirects the callback to the page of a code.
-pub(super) fn redirect_to_code(app: &App, code: Code) -> Response {
-    Redirect::to(&format!("{}{}/{}", app.api.public, urls::RESULT, code.as_str())).into_response()
+/// Redirects the callback to the page of a finished flow. `failed` is the correlation id of a callback that failed.
+pub(super) fn redirect_to_flow(app: &App, flow: AuthorizationId, failed: Option<&CorrelationId>) -> Response {
+    let query = correlation_query(failed);
+    Redirect::to(&format!("{}{}/{flow}{query}", app.api.public, urls::RESULT)).into_response()
+}
+
+/// Redirects a callback that completed nothing to the page of its code.
+pub(super) fn redirect_to_code(app: &App, code: Code, context: &PageContext) -> Response {
+    let query = correlation_query(context.correlation.as_ref());
+    Redirect::to(&format!("{}{}/{}{query}", app.api.public, urls::RESULT, code.as_str())).into_response()
 }
 
 /// The result of a flow, for the user who started it; or the page of a code.
 #[utoipa::path(get, path = "/api/actions/connector/_oauth_callback_result/{flowId}", operation_id = "callbackResult", tag = "pages",
-    params(("flowId" = String, Path)), responses(Pages))]
-async fn result(State(app): State<App>, user: Result<User, Problem>, params: PathParams, context: PageContext) -> Response {
+    params(("flowId" = String, Path), ("correlation_id" = Option<String>, Query, description = "Of the callback that failed")),
+    responses(Pages))]
+async fn result(
+    State(app): State<App>,
+    user: Result<User, Problem>,
+    params: PathParams,
+    mut query: Query,
+    context: PageContext,
+) -> Response {
+    // The page shows the id of the callback that failed, not the one of its request.
+    let failed = query.take(CORRELATION).ok().flatten().and_then(|text| CorrelationId::parse(&text));
+    let about = PageContext { correlation: failed, ..context.clone() };
     let id = params.get("flowId").unwrap_or_default();
     if let Some(code) = Code::parse(id) {
-        return message_page(&app, StatusCode::OK, Message::of_code(&app, code, &context), &context);
+        return message_page(&app, StatusCode::OK, Message::of_code(&app, code, &about), &about);
     }
     let Some(flow) = AuthorizationId::parse(id) else {
         return problem_page(&app, &Problem::new(Code::NotFound), &context);
     };
-    let next = format!("{}{}/{flow}", app.api.public.path_prefix(), urls::RESULT);
+    let query = correlation_query(about.correlation.as_ref());
+    let next = format!("{}{}/{flow}{query}", app.api.public.path_prefix(), urls::RESULT);
     let user = match user_or_response(&app, user, &next, &context) {
         Ok(user) => user,
         Err(response) => return *response,
@@ -54,7 +75,7 @@ async fn result(State(app): State<App>, user: Result<User, Problem>, params: Pat
         Ok(flow) => {
             let connector = app.api.connections.connector(&user.actor(), &flow.connector).await.ok();
             let name = connector.map(|view| view.connector.name.as_str().to_owned());
-            message_page(&app, StatusCode::OK, message_of(&app, &flow, name, &context), &context)
+            message_page(&app, StatusCode::OK, message_of(&app, &flow, name, &about), &about)
         }
         Err(error) => problem_page(&app, &error.into(), &context),
     }

@@ -15,8 +15,8 @@ use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{Connections, ConnectorDraft, Policy, Ports};
 use grantry_store_memory::MemoryStore;
 use grantry_testkit::doubles::{
-    CollectingSink, PlainVault, ScriptedAuthorizationServer, ScriptedRate, ScriptedResourceServer, SeededRandom, TestClock,
-    TestDirectory, TestProfiles, TokioSpawner, fixtures,
+    CollectingFailureLog, CollectingSink, PlainVault, ScriptedAuthorizationServer, ScriptedRate, ScriptedResourceServer,
+    SeededRandom, TestClock, TestDirectory, TestProfiles, TokioSpawner, fixtures,
 };
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
@@ -110,6 +110,7 @@ impl TestApp {
             urls: Arc::new(crate::urls(&public)),
             limiter: Arc::clone(&rate) as _,
             sink: Arc::new(CollectingSink::default()),
+            failures: Arc::new(CollectingFailureLog::default()),
             clock: Arc::new(clock.clone()),
             random: Arc::clone(&random) as _,
             spawner: Arc::new(tasks.clone()),

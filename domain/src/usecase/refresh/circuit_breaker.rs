@@ -21,6 +21,12 @@ impl CircuitBreaker {
         open.get(&connector.incarnation).is_some_and(|(revision, until)| *revision == connector.revision && now < *until)
     }
 
+    /// Since when requests for this connector are paused, if they are.
+    pub fn refused_since(&self, connector: &Connector, now: Timestamp) -> Option<Timestamp> {
+        let until = self.locked().get(&connector.incarnation).map(|(_, until)| *until)?;
+        self.is_open(connector, now).then(|| until.minus(PAUSE))
+    }
+
     /// Pauses requests for this connector.
     pub fn open(&self, connector: &Connector, now: Timestamp) {
         let mut open = self.locked();
@@ -46,6 +52,8 @@ mod tests {
         breaker.open(&connector, now);
         assert!(breaker.is_open(&connector, now.plus(PAUSE).minus(Duration::from_millis(1))));
         assert!(!breaker.is_open(&connector, now.plus(PAUSE)));
+        assert_eq!(breaker.refused_since(&connector, now), Some(now));
+        assert_eq!(breaker.refused_since(&connector, now.plus(PAUSE)), None);
         let edited = Connector { revision: connector.revision + 1, ..connector.clone() };
         assert!(!breaker.is_open(&edited, now));
         let other = Connector { incarnation: Incarnation([9; 16]), ..connector };

@@ -51,6 +51,7 @@ impl Refresher {
         response: TokenResponse,
         sent_at: Timestamp,
     ) -> RefreshOutcome {
+        self.ports.failures.record_anomalies(grant.value.owner(), &response.anomalies);
         let anomalies = AuditEvent::of_anomalies(&response.anomalies, Actor::System, sent_at)
             .map(|event| event.about(grant.value.owner(), grant.value.id()));
         let tokens = token_lifetime::refreshed(before, response, sent_at, self.policy.assumed_lifetime);

@@ -23,11 +23,12 @@ use crate::encoding::sha256;
 use crate::identity::Actor;
 use crate::ports::{
     AuditEvent, AuditKind, AuditOutcome, AuthorizationServer, AuthorizationStore, ClientCredentials, Clock, ConnectorStore,
-    FailedAttempt, Lease, LeaseRequest, ProviderError, ProviderErrorKind, RefreshLeases, SecureRandom, Spawner, StoreClock,
-    StoreError, Versioned, WriteOutcome,
+    FailedAttempt, Lease, LeaseRequest, ProviderError, ProviderErrorKind, ProviderOperation, RefreshLeases, SecureRandom,
+    Spawner, StoreClock, StoreError, Versioned, WriteOutcome,
 };
 use crate::time::Timestamp;
 use crate::usecase::audit_buffer::AuditBuffer;
+use crate::usecase::failure_recorder::FailureRecorder;
 use crate::usecase::policy::Policy;
 use crate::usecase::requests::{random_bytes, with_deadline};
 use crate::usecase::revocation::RevocationWorker;
@@ -82,6 +83,8 @@ pub struct RefresherPorts {
     pub random: Arc<dyn SecureRandom>,
     /// Detached tasks.
     pub spawner: Arc<dyn Spawner>,
+    /// Failures at providers.
+    pub failures: FailureRecorder,
 }
 
 /// Refreshes grants.
@@ -297,6 +300,10 @@ impl Refresher {
             }
             Some(_) | None => Err(ProviderErrorKind::NotSent.into()),
         };
+        if let Err(error) = &response {
+            let (owner, endpoint) = (attempt.grant.value.owner(), &secrets.provider.endpoints.token);
+            self.ports.failures.record(owner, ProviderOperation::Refresh, endpoint, error);
+        }
         match response {
             Ok(response) => Ok(ControlFlow::Break(self.commit(attempt.grant, &secrets, response, sent_at).await)),
             Err(ProviderError { kind: ProviderErrorKind::InvalidGrant, .. }) => {

@@ -4,8 +4,8 @@ use std::any::Any;
 use std::sync::Arc;
 
 use grantry_domain::ports::{
-    AuditOutbox, AuthorizationQueries, AuthorizationStore, ConnectorStore, Housekeeping, RefreshLeases, RevocationQueue,
-    SessionStore, Store, StoreClock, UserStore,
+    AuditOutbox, AuthorizationQueries, AuthorizationStore, ConnectorDiagnostics, ConnectorStore, Housekeeping,
+    RefreshLeases, RevocationQueue, SessionStore, Store, StoreClock, UserStore,
 };
 
 use crate::doubles::TestClock;
@@ -22,6 +22,7 @@ pub struct Node {
     pub housekeeping: Arc<dyn Housekeeping>,
     pub outbox: Arc<dyn AuditOutbox>,
     pub connectors: Arc<dyn ConnectorStore>,
+    pub diagnostics: Arc<dyn ConnectorDiagnostics>,
     pub sessions: Arc<dyn SessionStore>,
     pub users: Arc<dyn UserStore>,
 }
@@ -39,6 +40,7 @@ impl Node {
             housekeeping: store.clone(),
             outbox: store.clone(),
             connectors: store.clone(),
+            diagnostics: store.clone(),
             sessions: store.clone(),
             users: store,
         }

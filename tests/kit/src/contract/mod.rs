@@ -65,6 +65,7 @@ mod backend;
 pub mod connections;
 
 pub mod connectors;
+pub mod diagnostics;
 mod differential;
 pub mod flows;
 pub mod leases;
@@ -206,6 +207,11 @@ macro_rules! store_contract {
             outbox {
                 r80_events_are_returned_in_order_until_they_are_removed,
                 r80_events_are_stored_as_given,
+            }
+            diagnostics {
+                the_last_failure_of_a_connector_is_stored_as_given,
+                the_newest_anomalies_of_a_connector_are_kept_once_each,
+                diagnostics_end_with_their_connector,
             }
             sessions {
                 sessions_are_found_until_they_are_removed,

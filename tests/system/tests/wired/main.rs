@@ -8,6 +8,7 @@ mod binding;
 mod cascades;
 mod connections;
 mod crash;
+mod diagnostics;
 mod existing_front_ends;
 mod hosts;
 mod late_callbacks;

@@ -112,6 +112,11 @@ pub(super) static TEXTS: Texts = Texts {
         heading: "Der Konnektor ist nicht richtig eingerichtet",
         text: "Nichts wurde verbunden. Wenden Sie sich an den Administrator dieses Konnektors.",
     },
+    exchange_failed: Words {
+        heading: "Die Verbindung kam nicht zustande",
+        text: "Vom Anbieter kamen keine brauchbaren Tokens an. Es wurde nichts verbunden. Bearbeiter finden den Grund in den \
+               Einzelheiten des Konnektors.",
+    },
     provider_error: Words {
         heading: "Der Anbieter hat keinen Zugriff gewährt",
         text: "Der Anbieter hat einen Fehler gemeldet. Nichts wurde verbunden.",

@@ -106,6 +106,11 @@ pub(super) static TEXTS: Texts = Texts {
         heading: "The connector is not configured correctly",
         text: "Nothing was connected. Contact the administrator of this connector.",
     },
+    exchange_failed: Words {
+        heading: "The connection was not completed",
+        text: "No usable tokens were received from the provider. Nothing was connected. Editors find the reason in the details \
+               of the connector.",
+    },
     provider_error: Words {
         heading: "The provider did not grant access",
         text: "The provider returned an error. Nothing was connected.",

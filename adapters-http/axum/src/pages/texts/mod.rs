@@ -159,6 +159,7 @@ texts! {
         user_deprovisioned,
         misconfigured,
         provider_error,
+        exchange_failed,
         unexpected_response,
         failed,
     }
