@@ -161,10 +161,8 @@ fn authentication(config: &Config<'_>) -> Result<ClientAuthentication, InvalidCo
         ClientAuthentication::parse(&name)
             .ok_or_else(|| config.problem("clientAuth", "must be \"basic\", \"post\" or \"none\""))
     });
-    let by_flag = config.boolean("useBasicAuth")?.map(|basic| match basic {
-        true => ClientAuthentication::Basic,
-        false => ClientAuthentication::Post,
-    });
+    let by_flag = config.boolean("useBasicAuth")?;
+    let by_flag = by_flag.map(|basic| if basic { ClientAuthentication::Basic } else { ClientAuthentication::Post });
     match (named.transpose()?, by_flag) {
         (Some(named), Some(by_flag)) if named != by_flag => Err(config.problem("useBasicAuth", "contradicts clientAuth")),
         (named, by_flag) => Ok(named.or(by_flag).unwrap_or(ClientAuthentication::Basic)),

@@ -1,6 +1,6 @@
 import type { BrowserContext, Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
-import { CONNECTORS, isFake } from "../harness/demo.ts";
+import { CONNECTORS } from "../harness/demo.ts";
 import { arrive, ExistingFrontEnd, type Form } from "../harness/existing-front-end.ts";
 import { reset as disconnected } from "../harness/flow.ts";
 import { decide } from "../harness/provider.ts";
@@ -85,7 +85,7 @@ async function revoke(front: ExistingFrontEnd, space: string, id: string): Promi
 const flowCookies = async (context: BrowserContext) =>
   (await context.cookies()).filter(({ name }) => name.includes("_flow_")).length;
 
-describe.skipIf(isFake)("a front end of the earlier API", () => {
+describe("a front end of the earlier API", () => {
   it.each(PLACES)(
     "shows Connect, Disconnect, and Connect again for a dead grant in $space",
     async ({ space, id }) => {
