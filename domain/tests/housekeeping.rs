@@ -7,11 +7,11 @@ use grantry_domain::identity::{Actor, Role};
 use grantry_domain::ports::{
     AuditKind, Lifetime, ProviderErrorKind, SinkError, StoreError, SweepPolicy, TokenResponse, UserStatus,
 };
-use grantry_domain::usecase::{CallbackRefused, CancelKey, HousekeepingError, Outcome, Policy, Progress};
+use grantry_domain::usecase::{CallbackRefused, CancelKey, HousekeepingError, Policy, Progress, StartError};
 use grantry_testkit::doubles::fixtures::{connector_key, space, user};
 use grantry_testkit::doubles::{Fault, Method, Operation, tokens};
 
-use crate::common::{HOUR, TestApp, callback_of, draft, drive, elsewhere, person, quiet, terminated, tokens_for};
+use crate::common::{HOUR, TestApp, callback_of, draft, drive, elsewhere, person, quiet, request, terminated, tokens_for};
 
 const DAY: Duration = Duration::from_hours(24);
 
