@@ -28,3 +28,4 @@ mod refresh;
 mod shared;
 mod start;
 mod status;
+mod users;

@@ -10,7 +10,7 @@ use grantry_domain::ports::{
     MockAuthorizationServer, MockAuthorizationStore, MockClock, MockConnectorDiagnostics, MockConnectorStore, MockDirectory,
     MockEventSink, MockFailureLog, MockHousekeeping, MockProviderProfiles, MockRateLimiter, MockRefreshLeases,
     MockResourceServer, MockRevocationQueue, MockSecureRandom, MockSpawner, MockStoreClock, MockTokenVault, MockUrls,
-    Operation, StoreError, StorePorts, UserStatus,
+    MockUserStore, Operation, StoreError, StorePorts, UserStatus,
 };
 use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
@@ -33,6 +33,7 @@ fn store_ports() -> StorePorts {
         housekeeping: Arc::new(MockHousekeeping::new()),
         outbox: Arc::new(MockAuditOutbox::new()),
         connectors: Arc::new(MockConnectorStore::new()),
+        users: Arc::new(MockUserStore::new()),
         diagnostics: Arc::new(MockConnectorDiagnostics::new()),
     }
 }
@@ -93,6 +94,7 @@ fn start_request() -> StartRequest {
         connection: ConnectionName::default(),
         return_path: None,
         allow_account_change: false,
+        select_account: false,
     }
 }
 

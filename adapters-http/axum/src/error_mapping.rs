@@ -42,10 +42,10 @@ impl From<ConnectorError> for Problem {
             return problem.at("secrets.clientSecret", format!("must be sent again when {field} changes"));
         }
         if error == ConnectorError::IdTaken {
-            return problem.because("A connector with this id already exists.");
+            return problem.at("id", "is taken by another connector");
         }
         if error == ConnectorError::Conflict {
-            return problem.because("The connector was edited in the meantime. Load it again.");
+            return problem.at("revision", "is not the current one; the connector was edited in the meantime");
         }
         problem
     }

@@ -17,6 +17,7 @@ mod queries;
 mod revocations;
 mod sessions;
 mod termination;
+mod users;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

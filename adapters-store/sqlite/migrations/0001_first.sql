@@ -55,6 +55,7 @@ CREATE TABLE authorizations (
     state              TEXT    NOT NULL CHECK (state IN ('initiated', 'awaiting_callback', 'authorized', 'expired', 'revoked')),
     cause              TEXT,
     since              INTEGER,
+    ended_by           TEXT,
     deadline           INTEGER,
     state_hash         BLOB    CHECK (length(state_hash) = 32),
     flow_cookie_hash   BLOB    CHECK (length(flow_cookie_hash) = 32),
@@ -90,7 +91,7 @@ CREATE TABLE authorizations (
     final_expiry INTEGER GENERATED ALWAYS AS (CASE
         WHEN refreshable = 0 THEN expires_at
         ELSE max(expires_at, refresh_expires_at) END) STORED,
-    CHECK ((state IN ('expired', 'revoked')) = (cause IS NOT NULL AND since IS NOT NULL)),
+    CHECK ((state IN ('expired', 'revoked')) = (cause IS NOT NULL AND since IS NOT NULL AND ended_by IS NOT NULL)),
     CHECK (role NOT IN ('pending', 'running') OR (deadline IS NOT NULL AND authorized_at IS NULL)),
     CHECK (role <> 'running' OR sealed IS NULL),
     CHECK (role <> 'ended_flow' OR (sealed IS NULL AND revocation IS NULL)),
@@ -173,7 +174,7 @@ CREATE TABLE connector_anomalies (
     UNIQUE (incarnation, member, kind)
 ) STRICT;
 
--- Removed users. No grant is committed for them any more.
+-- Removed users. No grant is committed for them until they are reinstated.
 CREATE TABLE tombstones (
     user       TEXT    NOT NULL PRIMARY KEY,
     removed_at INTEGER NOT NULL
@@ -199,5 +200,6 @@ CREATE TABLE events (
     user             TEXT,
     connection       TEXT,
     authorization_id BLOB    CHECK (length(authorization_id) = 24),
-    outcome          TEXT    NOT NULL
+    outcome          TEXT    NOT NULL,
+    details          TEXT
 ) STRICT;

@@ -26,6 +26,7 @@ mod schema;
 mod sessions;
 mod sql;
 mod store;
+mod users;
 mod writer;
 
 pub use self::options::SqliteOptions;

@@ -1,6 +1,5 @@
 //! The builder: every port and every part of the router, each with a default that can be replaced.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -10,7 +9,7 @@ use grantry_domain::ports::{
     StorePorts, TokenVault,
 };
 use grantry_domain::usecase::{Connections, Policy, PolicyBounds, Ports};
-use grantry_http_axum::{AgentKey, AgentKeys, ConnectorType, ConsoleAssets, Limits, PublicBaseUrl, urls};
+use grantry_http_axum::{AgentKey, AgentKeys, ConnectorType, ConsoleAssets, Limits, Network, PublicBaseUrl, urls};
 use grantry_http_reqwest::{Limits as TransportLimits, ReqwestTransport};
 use grantry_provider_oauth2::{ApiCaller, EgressPolicy, Oauth2Server, ProfileOptions, Profiles};
 use grantry_runtime::{MemoryRateLimiter, RateLimits, SystemClock, SystemRandom, TokioSpawner};
@@ -59,10 +58,11 @@ pub struct AppBuilder {
     replaced: Replaced,
     agents: Vec<AgentKey>,
     additional_hosts: Vec<String>,
-    trusted_proxies: Vec<IpAddr>,
+    trusted_proxies: Vec<Network>,
     limits: Limits,
     console: Option<Arc<dyn ConsoleAssets>>,
     metrics: MetricsText,
+    serves_operations: bool,
 }
 
 /// Ports of the host in place of the default ones.
@@ -100,6 +100,7 @@ impl AppBuilder {
             limits: Limits::default(),
             console,
             metrics: Arc::new(String::new),
+            serves_operations: true,
         }
     }
 
@@ -223,10 +224,18 @@ impl AppBuilder {
         self
     }
 
-    /// Addresses of proxies whose `X-Forwarded-For` is used.
+    /// Addresses or networks of proxies whose `X-Forwarded-For` is used.
     #[must_use]
-    pub fn trusted_proxies(mut self, proxies: Vec<IpAddr>) -> Self {
-        self.trusted_proxies = proxies;
+    pub fn trusted_proxies(mut self, proxies: impl IntoIterator<Item = impl Into<Network>>) -> Self {
+        self.trusted_proxies = proxies.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Whether the router has `/livez`, `/readyz` and `/metrics`, as it has by default. Otherwise the host serves
+    /// [`App::operations_router`] on another listener.
+    #[must_use]
+    pub fn serves_operations(mut self, serves: bool) -> Self {
+        self.serves_operations = serves;
         self
     }
 
@@ -286,6 +295,7 @@ impl AppBuilder {
             connector_types,
             console: self.console,
             metrics: self.metrics,
+            serves_operations: self.serves_operations,
             limits,
         };
         #[cfg(feature = "cli")]

@@ -74,9 +74,9 @@ fn a_password_is_read_from_a_pipe_and_hashed() {
 fn an_agent_gets_a_key_and_the_configuration_contains_only_its_digest() {
     let made = run(&mut grantry(&["agents", "new", "--name", "workflows"]), "");
     assert_eq!(made.code, Some(0));
-    let key = made.stdout.lines().find_map(|line| line.strip_prefix("# gak_")).map(|rest| format!("gak_{rest}")).unwrap();
-    let (_, snippet) = made.stdout.split_once("[[identity.agents]]").unwrap();
-    assert!(!snippet.contains(&key[4..]));
+    let key = made.stderr.lines().find(|line| line.starts_with("gak_")).unwrap().to_owned();
+    let snippet = made.stdout.strip_prefix("[[identity.agents]]").unwrap();
+    assert!(!snippet.contains(&key[4..]) && snippet.contains("key_sha256 = \""), "{snippet}");
     let site = Site::new("");
     let text = fs::read_to_string(site.path("grantry.toml")).unwrap();
     site.write(&format!("{text}\n[[identity.agents]]{snippet}"));
@@ -180,7 +180,16 @@ fn check_reports_what_is_wrong_and_changes_nothing() {
     site.write("lisen = 1");
     let unreadable = check(&[]);
     assert_eq!(unreadable.code, Some(1));
-    assert!(unreadable.stdout.contains("unknown key `lisen`"), "{}", unreadable.stdout);
+    assert!(unreadable.stdout.contains("line 1: unknown key `lisen`; did you mean `listen`?"), "{}", unreadable.stdout);
+    let report: Value = serde_json::from_str(&check(&["--json"]).stdout).unwrap();
+    let messages: Vec<&str> =
+        report["findings"].as_array().unwrap().iter().map(|finding| finding["message"].as_str().unwrap()).collect();
+    assert_eq!(messages.len(), 4, "{messages:?}");
+    for (message, expected) in
+        messages.iter().zip(["line 1: unknown key", "`public_base_url`", "`keys.write`", "`identity.accounts`"])
+    {
+        assert!(message.starts_with(expected), "{messages:?}");
+    }
 }
 
 #[tokio::test]

@@ -27,10 +27,11 @@ mod store_error;
 mod system;
 mod token_vault;
 mod urls;
+mod user_store;
 mod versioned;
 
 pub use anomaly::{Anomalies, Anomaly, AnomalyKind, MemberName};
-pub use audit::{AuditEvent, AuditKind, AuditOutcome, RecordedEvent};
+pub use audit::{AuditDetail, AuditEvent, AuditKind, AuditOutcome, RecordedEvent};
 pub use audit_outbox::*;
 pub use authorization_queries::*;
 pub use authorization_server::*;
@@ -53,4 +54,5 @@ pub use store_error::StoreError;
 pub use system::*;
 pub use token_vault::*;
 pub use urls::*;
+pub use user_store::*;
 pub use versioned::{ExpectedVersion, Versioned, WriteOutcome};

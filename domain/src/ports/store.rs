@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::ports::{
     AuditOutbox, AuthorizationQueries, AuthorizationStore, ConnectorDiagnostics, ConnectorStore, Housekeeping,
-    RefreshLeases, RevocationQueue, SessionStore, StoreError,
+    RefreshLeases, RevocationQueue, SessionStore, StoreError, UserStore,
 };
 use crate::time::Timestamp;
 
@@ -30,6 +30,7 @@ pub trait Store:
     + ConnectorStore
     + ConnectorDiagnostics
     + SessionStore
+    + UserStore
 {
 }
 
@@ -44,6 +45,7 @@ impl<T> Store for T where
         + ConnectorStore
         + ConnectorDiagnostics
         + SessionStore
+        + UserStore
 {
 }
 
@@ -66,6 +68,8 @@ pub struct StorePorts {
     pub outbox: Arc<dyn AuditOutbox>,
     /// Connectors and client secrets.
     pub connectors: Arc<dyn ConnectorStore>,
+    /// Users and tombstones.
+    pub users: Arc<dyn UserStore>,
     /// Failures of connectors, for their editors.
     pub diagnostics: Arc<dyn ConnectorDiagnostics>,
 }
@@ -82,7 +86,8 @@ impl StorePorts {
             housekeeping: store.clone(),
             outbox: store.clone(),
             connectors: store.clone(),
-            diagnostics: store,
+            diagnostics: store.clone(),
+            users: store,
         }
     }
 }

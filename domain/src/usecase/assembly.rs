@@ -22,6 +22,7 @@ use super::revocation::{RevocationPorts, RevocationWorker};
 use super::sealer::Sealer;
 use super::settings::ConnectorSettings;
 use super::status::Statuses;
+use super::users::Users;
 
 /// Ports and policy, and the parts that all others use.
 pub(super) struct Assembly<'a> {
@@ -99,7 +100,14 @@ impl<'a> Assembly<'a> {
             store_clock: store.clock.clone(),
             queries: store.queries.clone(),
             access: self.access.clone(),
-            shared: ClientCredentialsCache::new(ports, policy, sealer.clone(), settings.clone(), breaker),
+            shared: ClientCredentialsCache::new(
+                ports,
+                policy,
+                sealer.clone(),
+                settings.clone(),
+                breaker,
+                self.audit.clone(),
+            ),
             settings,
             sealer,
             audit: self.audit.clone(),
@@ -123,6 +131,7 @@ impl<'a> Assembly<'a> {
             store_clock: store.clock.clone(),
             authorizations: store.authorizations.clone(),
             connectors: store.connectors.clone(),
+            users: store.users.clone(),
             outbox: store.outbox.clone(),
             provider: provider.clone(),
             limiter: limiter.clone(),
@@ -202,6 +211,18 @@ impl<'a> Assembly<'a> {
             connectors: store.connectors.clone(),
             access: self.access.clone(),
             settings: self.settings.clone(),
+            terminations: terminations.clone(),
+        }
+    }
+
+    pub(super) fn users(&self, terminations: &Arc<Terminations>) -> Users {
+        let Ports { store, directory, .. } = self.ports;
+        Users {
+            store_clock: store.clock.clone(),
+            stored: store.users.clone(),
+            connectors: store.connectors.clone(),
+            directory: directory.clone(),
+            access: self.access.clone(),
             terminations: terminations.clone(),
         }
     }

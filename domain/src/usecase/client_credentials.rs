@@ -7,11 +7,14 @@ use std::time::Duration;
 use crate::authorization::Reason;
 use crate::connector::{Connector, Epoch, Incarnation};
 use crate::encoding::sha256;
-use crate::identity::ConnectionName;
-use crate::ports::{AuthorizationServer, ProviderError, ProviderErrorKind, ProviderOperation, Spawner, StoreClock};
+use crate::identity::{Actor, ConnectionName};
+use crate::ports::{
+    AuditEvent, AuthorizationServer, ProviderError, ProviderErrorKind, ProviderOperation, Spawner, StoreClock,
+};
 use crate::provider::{BindingDigest, Origin};
 use crate::secret::Secret;
 use crate::time::Timestamp;
+use crate::usecase::audit_buffer::AuditBuffer;
 use crate::usecase::failure_recorder::FailureRecorder;
 use crate::usecase::policy::Policy;
 use crate::usecase::refresh::CircuitBreaker;
@@ -64,6 +67,7 @@ pub struct ClientCredentialsCache {
     sealer: Sealer,
     settings: ConnectorSettings,
     breaker: Arc<CircuitBreaker>,
+    audit: AuditBuffer,
     tokens: Mutex<BTreeMap<Key, CachedToken>>,
     flights: Flights,
 }
@@ -76,8 +80,18 @@ impl ClientCredentialsCache {
         sealer: Sealer,
         settings: ConnectorSettings,
         breaker: Arc<CircuitBreaker>,
+        audit: AuditBuffer,
     ) -> Arc<Self> {
-        Arc::new(Self { ports, policy, sealer, settings, breaker, tokens: Mutex::default(), flights: Flights::default() })
+        Arc::new(Self {
+            ports,
+            policy,
+            sealer,
+            settings,
+            breaker,
+            audit,
+            tokens: Mutex::default(),
+            flights: Flights::default(),
+        })
     }
 
     /// The connector's token for a destination, requested first where needed. `rejected` is the SHA-256 of a token that the
@@ -162,6 +176,10 @@ impl ClientCredentialsCache {
             }
             unavailable(&error)
         })?;
+        self.ports.failures.record_anomalies(connector, &response.anomalies);
+        if let Some(event) = AuditEvent::of_anomalies(&response.anomalies, Actor::System, now) {
+            self.audit.record(event.at_connector(&connector.key));
+        }
         let expires_at = expiry(response.lifetime, now, self.policy.assumed_lifetime);
         let cached = CachedToken {
             sha256: sha256(response.access_token.expose()),

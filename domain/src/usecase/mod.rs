@@ -29,9 +29,11 @@ mod sealer;
 mod settings;
 mod single_flight;
 mod start;
+mod stateless_error;
 mod status;
 mod token;
 mod token_lifetime;
+mod users;
 
 /// The parts that [`Connections`] assembles, each with just the ports it needs: for hosts that need one of them alone, and
 /// for tests.
@@ -49,7 +51,7 @@ pub mod parts {
 use std::sync::Arc;
 
 pub use access::AccessError;
-pub use administration::{AdminError, Deprovisioned, GrantFilter, GrantPage, GrantView};
+pub use administration::{AdminError, GrantFilter, GrantPage, GrantStatus, GrantView};
 pub use callback::{AuthorizationResponse, CallbackRefused, CallbackRequest, Completed, Outcome};
 pub use cancel::{CancelError, CancelKey};
 pub use connectors::{ConnectorDraft, ConnectorError, ConnectorView, EditOutcome};
@@ -61,8 +63,10 @@ pub use launch::LaunchError;
 pub use policy::{InvalidPolicy, Policy, PolicyBounds};
 pub use revocation::RevocationRound;
 pub use start::{StartError, StartRequest, Started};
-pub use status::{FlowView, StatusError};
+pub use stateless_error::StatelessError;
+pub use status::{FlowAccounts, FlowView, StatusError};
 pub use token::{AccessTokenRequest, ConnectionLabel, IssuedAccessToken, TokenError};
+pub use users::{Deprovisioned, OpenAuthorization, OpenKind, UserDetails, UserSummaries, UserSummary};
 
 use crate::authorization::{AuthorizationId, ConnectorStatus};
 use crate::connector::{Connector, ConnectorId, ConnectorKey};
@@ -86,6 +90,7 @@ use self::housekeeping::Maintenance;
 use self::refresh::{CircuitBreaker, Refresher};
 use self::revocation::RevocationWorker;
 use self::status::Statuses;
+use self::users::Users;
 
 /// The ports that the use cases require. There is no default, so code that omits a port does not compile.
 pub struct Ports {
@@ -129,6 +134,7 @@ pub struct Connections {
     diagnostics: DiagnosticsReader,
     terminations: Arc<Terminations>,
     administration: Administration,
+    users: Users,
     maintenance: Maintenance,
     refresher: Arc<Refresher>,
     revocations: Arc<RevocationWorker>,
@@ -162,6 +168,7 @@ impl Connections {
             executor: assembly.executor(&tokens),
             connectors: assembly.connectors(&statuses, &revocations),
             administration: assembly.administration(&terminations),
+            users: assembly.users(&terminations),
             maintenance: assembly.maintenance(&refresher, &revocations, &terminations),
             audit: assembly.audit.clone(),
             policy,
@@ -184,6 +191,11 @@ impl Connections {
         self.urls.start_link(connector, connection)
     }
 
+    /// Whether a user may start flows: refused for a deprovisioned user. For pages that are shown before a start.
+    pub async fn may_start(&self, actor: &Actor) -> Result<(), StartError> {
+        self.flows.may_start(actor).await
+    }
+
     /// Starts a flow.
     pub async fn start(&self, request: StartRequest) -> Result<Started, StartError> {
         self.flows.start(request).await
@@ -199,8 +211,20 @@ impl Connections {
         self.flows.complete(callback).await
     }
 
-    /// Ends a flow of the user. Idempotent: an ended or unknown flow counts as cancelled. A grant is never changed.
-    pub async fn cancel(&self, actor: &Actor, connector: &ConnectorKey, key: CancelKey) -> Result<(), CancelError> {
+    /// Ends the flow that an error without `state` names: the one of its user, its browser and its callback path. `None` if
+    /// there is none, or more than one.
+    pub async fn end_without_state(&self, request: StatelessError) -> Result<Option<Completed>, CallbackRefused> {
+        self.flows.end_without_state(request).await
+    }
+
+    /// Ends a flow of the user. Idempotent: an ended or unknown flow counts as cancelled. A grant is never changed. Returns the
+    /// flow if it is stored.
+    pub async fn cancel(
+        &self,
+        actor: &Actor,
+        connector: &ConnectorKey,
+        key: CancelKey,
+    ) -> Result<Option<AuthorizationId>, CancelError> {
         self.flows.cancel(actor, connector, key).await
     }
 
@@ -351,20 +375,48 @@ impl Connections {
         self.administration.revoke_grant(actor, space, grant).await
     }
 
-    /// Terminates all authorizations of a user, in every space. `spaces` must be all spaces of the host; the caller must
+    /// The users of the host and the users with records in the store. `spaces` must be all spaces of the host; the caller must
     /// administer each of them.
+    pub async fn list_users(&self, actor: &Actor, spaces: &[SpaceId]) -> Result<UserSummaries, AdminError> {
+        self.users.list(actor, spaces).await
+    }
+
+    /// The same for the operator's tools.
+    pub async fn all_users(&self) -> Result<UserSummaries, AdminError> {
+        self.users.all().await
+    }
+
+    /// A user, and what deprovisioning would end. The caller must administer every space, as for
+    /// [`list_users`](Self::list_users).
+    pub async fn user_details(&self, actor: &Actor, spaces: &[SpaceId], user: &UserId) -> Result<UserDetails, AdminError> {
+        self.users.details(actor, spaces, user).await
+    }
+
+    /// Lifts the deprovisioning of a user, who can connect again. Idempotent. The caller must administer every space, as for
+    /// [`list_users`](Self::list_users).
+    pub async fn reinstate_user(&self, actor: &Actor, spaces: &[SpaceId], user: &UserId) -> Result<(), AdminError> {
+        self.users.reinstate(actor, spaces, user).await
+    }
+
+    /// Lifts the deprovisioning of a user in the name of the host. `false` if the user was not deprovisioned.
+    pub async fn restore_user(&self, actor: Actor, user: &UserId) -> Result<bool, StoreError> {
+        self.users.restore(actor, user).await
+    }
+
+    /// Terminates all authorizations of a user, in every space. `spaces` must be all spaces of the host; the caller must
+    /// administer each of them. A user whom neither the host nor the store knows is refused.
     pub async fn deprovision_user(
         &self,
         actor: &Actor,
         spaces: &[SpaceId],
         user: &UserId,
     ) -> Result<Deprovisioned, AdminError> {
-        self.administration.deprovision_user(actor, spaces, user).await
+        self.users.deprovision(actor, spaces, user).await
     }
 
     /// Terminates all authorizations of a user whom the host has removed; no grant is committed for this user any more.
     pub async fn remove_user(&self, actor: Actor, user: &UserId) -> Result<Deprovisioned, StoreError> {
-        self.administration.remove_user(actor, user).await
+        self.users.remove(actor, user).await
     }
 
     /// Sweeps until nothing is left to do now, and reports the progress after each batch.

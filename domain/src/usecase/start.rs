@@ -10,7 +10,7 @@ use crate::authorization::{
 };
 use crate::connector::{AuthMode, Connector, ConnectorKey};
 use crate::encoding::{base64url, sha256};
-use crate::identity::{Actor, ConnectionName, Role};
+use crate::identity::{Actor, ConnectionName, Role, UserId};
 use crate::ports::{
     AssociatedData, AuditEvent, AuditKind, AuthorizationRequest, ExpectedVersion, InsertOutcome, InvalidConfig, Limited,
     Operation, ProviderError, ProviderErrorKind, ProviderOperation, RandomUnavailable, StoreError, WriteOutcome,
@@ -18,7 +18,7 @@ use crate::ports::{
 use crate::provider::{BindingKind, CallbackPath, EndpointSource, ProviderSettings, ProviderSnapshot};
 use crate::secret::Secret;
 use crate::time::Timestamp;
-use crate::usecase::access::AccessError;
+use crate::usecase::access::{AccessError, user_of};
 use crate::usecase::failure_recorder::FailingConnector;
 use crate::usecase::flows::Flows;
 use crate::usecase::sealer::NoCredentials;
@@ -36,6 +36,8 @@ pub struct StartRequest {
     pub return_path: Option<String>,
     /// Whether another provider account than the present one is accepted.
     pub allow_account_change: bool,
+    /// Whether the provider is asked to let the user choose the account, such as after another one was used.
+    pub select_account: bool,
 }
 
 /// A flow that waits for its callback.
@@ -61,6 +63,9 @@ pub enum StartError {
     /// The caller has no access.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// The user was deprovisioned; an administrator can reinstate the user.
+    #[error("the user was deprovisioned")]
+    UserDeprovisioned,
     /// Too many requests, or too many flows that are not finished.
     #[error("too many attempts")]
     RateLimited {
@@ -96,6 +101,7 @@ impl StartError {
         match self {
             Self::Provider(error) if error.is_misconfiguration() => FailureCode::ProviderMisconfigured,
             Self::Provider(_) => FailureCode::ProviderUnavailable,
+            Self::UserDeprovisioned => FailureCode::UserDeprovisioned,
             Self::Access(_)
             | Self::RateLimited { .. }
             | Self::Incomplete { .. }
@@ -110,6 +116,7 @@ impl StartError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Access(error) => error.code(),
+            Self::UserDeprovisioned => "user_deprovisioned",
             Self::RateLimited { .. } => "rate_limited",
             Self::Incomplete { .. } => "connector_incomplete",
             Self::Config(invalid) if invalid.host_not_allowed => "host_not_allowed",
@@ -153,6 +160,7 @@ impl Flows {
         let key = &request.connector;
         let user = self.access.authorize_user(&request.actor, &key.space, Role::Viewer).await?;
         self.limit_user(user, Operation::Start).await?;
+        self.refuse_deprovisioned(user).await?;
 
         let connector = self.connectors.get(key).await?.ok_or(AccessError::NotFound)?;
         if connector.auth_mode == AuthMode::Shared {
@@ -195,6 +203,19 @@ impl Flows {
             self.end_unissued(id, error.failure(), now).await;
         }
         issued
+    }
+
+    /// Whether a user may start flows at all: for pages that are shown before a start.
+    pub(super) async fn may_start(&self, actor: &Actor) -> Result<(), StartError> {
+        self.refuse_deprovisioned(user_of(actor)?).await
+    }
+
+    /// No grant would be committed for a deprovisioned user, so the user is not sent to the provider.
+    async fn refuse_deprovisioned(&self, user: &UserId) -> Result<(), StartError> {
+        match self.users.removed_at(user).await? {
+            Some(_) => Err(StartError::UserDeprovisioned),
+            None => Ok(()),
+        }
     }
 
     /// Resolves the endpoints and refuses those that the connector's callback URL does not allow.
@@ -240,6 +261,7 @@ impl Flows {
             scopes: settings.requested_scopes.clone(),
             nonce: nonce.clone(),
             login_hint: self.accounts.login_hint(&owner, request.allow_account_change).await,
+            select_account: request.select_account,
         };
         let client = self.client_of(&owner, provider.authentication.needs_secret()).await?;
         let failing = FailingConnector::from(&owner);
@@ -251,6 +273,7 @@ impl Flows {
             requested_scopes: settings.requested_scopes.clone(),
             return_path: request.return_path.clone(),
             allow_account_change: request.allow_account_change,
+            select_account: request.select_account,
             deadline,
             epoch: owner.epoch,
         };

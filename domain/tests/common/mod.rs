@@ -15,7 +15,7 @@ use grantry_domain::authorization::{
 use grantry_domain::connector::{AuthMode, Connector, ConnectorKey, ConnectorName, ProfileId};
 use grantry_domain::identity::{Actor, ConnectionName, Role};
 use grantry_domain::ports::{
-    AuditEvent, AuditKind, AuthorizationServer, Clock, ExpectedVersion, Lifetime, ProviderErrorKind, StorePorts,
+    ApiQuery, AuditEvent, AuditKind, AuthorizationServer, Clock, ExpectedVersion, Lifetime, ProviderErrorKind, StorePorts,
     TokenResponse,
 };
 use grantry_domain::provider::Account;
@@ -116,6 +116,7 @@ pub(crate) fn request(who: &str, connector: &ConnectorKey) -> StartRequest {
         connection: ConnectionName::default(),
         return_path: None,
         allow_account_change: false,
+        select_account: false,
     }
 }
 
@@ -169,7 +170,7 @@ pub(crate) fn execution(who: &str, path: &str) -> Execution {
         connection: None,
         method: "GET".to_owned(),
         path: path.to_owned(),
-        query: Vec::new(),
+        query: ApiQuery::default(),
         headers: Vec::new(),
         body: None,
     }

@@ -16,7 +16,7 @@ use crate::common::{API, HOUR, SECOND, authorization_required, quiet, text, toke
 
 fn cache_with(parts: &TestParts, ports: ClientCredentialsPorts) -> Arc<ClientCredentialsCache> {
     let (sealer, settings) = (parts.sealer.clone(), parts.settings.clone());
-    ClientCredentialsCache::new(ports, Policy::default(), sealer, settings, parts.breaker.clone())
+    ClientCredentialsCache::new(ports, Policy::default(), sealer, settings, parts.breaker.clone(), parts.audit.clone())
 }
 
 fn cache(parts: &TestParts) -> Arc<ClientCredentialsCache> {

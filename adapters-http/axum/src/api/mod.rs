@@ -2,6 +2,7 @@
 
 mod access_token;
 mod connections;
+mod connector_body;
 mod connectors;
 mod diagnostics;
 mod execute;
@@ -9,6 +10,7 @@ mod flows;
 mod grants;
 mod operations;
 mod session;
+mod users;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -28,9 +30,5 @@ pub(crate) fn in_space() -> OpenApiRouter<App> {
 
 /// Routes without a space.
 pub(crate) fn global() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .merge(connectors::global_routes())
-        .merge(session::routes())
-        .merge(grants::global_routes())
-        .merge(operations::routes())
+    OpenApiRouter::new().merge(session::routes()).merge(users::routes()).merge(operations::routes())
 }

@@ -54,6 +54,16 @@ impl<'a> Config<'a> {
         self.0.get(name).map(read).transpose()
     }
 
+    /// A flag that is off by default. A form sends it as text.
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, InvalidConfig> {
+        match self.0.get(name) {
+            None => Ok(false),
+            Some(Value::Text(text)) if text.decode().is_empty() => Ok(false),
+            Some(Value::Text(text)) if ["true", "false"].contains(&text.decode().as_ref()) => Ok(text.decode() == "true"),
+            Some(value) => value.as_bool().ok_or_else(|| self.problem(name, "must be true or false")),
+        }
+    }
+
     pub(crate) fn texts(&self, name: &str) -> Result<Option<Vec<String>>, InvalidConfig> {
         let Some(value) = self.0.get(name) else { return Ok(None) };
         let items =
@@ -62,6 +72,18 @@ impl<'a> Config<'a> {
             .and_then(Iterator::collect::<Option<Vec<_>>>)
             .map(Some)
             .ok_or_else(|| self.problem(name, "must be a list of texts"))
+    }
+
+    /// A list of texts, or one text with words. Empty if it is absent.
+    pub(crate) fn words_or_texts(&self, name: &str) -> Result<Vec<String>, InvalidConfig> {
+        match self.0.get(name) {
+            Some(Value::List(_)) => Ok(self.texts(name)?.unwrap_or_default()),
+            Some(Value::Text(text)) => Ok(text.decode().split_whitespace().map(str::to_owned).collect()),
+            None => Ok(Vec::new()),
+            Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) => {
+                Err(self.problem(name, "must be a text or a list of texts"))
+            }
+        }
     }
 
     pub(crate) fn pairs(&self, name: &str) -> Result<Vec<(String, String)>, InvalidConfig> {

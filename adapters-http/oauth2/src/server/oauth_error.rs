@@ -8,7 +8,7 @@ use grantry_domain::ports::{ProviderError, ProviderErrorKind};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 
-use crate::codec::{Object, json};
+use crate::codec::{BodyText, Object, json};
 use crate::transport::{HttpResponse, TransportError};
 
 /// Error codes of RFC 6749 §4.1.2.1 and §5.2, 6750 §3.1, 7009 §2.2.1, 8628 §3.5, 8707 §2, 9101 §10, 9126 §2.3, 9449 §12.2, 9470 §3 and
@@ -85,7 +85,8 @@ pub(crate) fn from_response(response: &HttpResponse, aliases: &BTreeMap<String, 
     if let Some(error) = from_status(response.status, &response.headers) {
         return error;
     }
-    let error = match json::parse_object(&response.body).ok().and_then(|body| error_code(&body)) {
+    let text = BodyText::of(&response.body);
+    let error = match json::parse_tolerant(&text).ok().and_then(|body| error_code(&body)) {
         Some(code) => from_code(&code, aliases),
         None if response.status == StatusCode::UNAUTHORIZED => ProviderErrorKind::ClientRefused
             .because("401 without an OAuth error: check the client id, the client secret and how the client authenticates"),
@@ -98,9 +99,15 @@ pub(crate) fn from_response(response: &HttpResponse, aliases: &BTreeMap<String, 
 
 /// The `error` member, if it is well formed (RFC 6749 §5.2).
 pub(crate) fn error_code(body: &Object<'_>) -> Option<String> {
-    let code = body.string("error").ok().flatten()?;
+    // Of two errors it is not determined which one counts.
+    let code = body.string("error").ok().flatten().filter(|_| !body.repeats("error"))?;
     let plain = |byte: u8| (0x20..=0x7e).contains(&byte) && byte != b'"' && byte != b'\\';
     (!code.is_empty() && code.len() <= 128 && code.bytes().all(plain)).then_some(code)
+}
+
+/// Whether the `error` member is a registered code, or one that profile or connector name.
+pub(crate) fn is_registered(body: &Object<'_>, aliases: &BTreeMap<String, String>) -> bool {
+    body.repeats("error") || error_code(body).is_some_and(|code| printable(&code, aliases).is_some())
 }
 
 /// Classifies an error code.

@@ -74,6 +74,7 @@ impl TestServer {
             scopes: Scopes::new(scopes.iter().copied()),
             nonce: nonce.map(str::to_owned),
             login_hint: None,
+            select_account: false,
         };
         let url = self.server.authorization_url(provider, &self.client, request).await.unwrap();
         let callback = self.mock.approve(url.expose_text().unwrap(), "alice").await.unwrap();
@@ -151,12 +152,13 @@ async fn r28_faulty_responses_become_the_documented_errors() {
         (Fault::DropRequest, ProviderErrorKind::NoResponse),
         (Fault::CutBody(10), ProviderErrorKind::NoResponse),
         (Fault::EndlessBody, ProviderErrorKind::Malformed),
-        (Fault::huge_body(70_000), ProviderErrorKind::Malformed),
+        (Fault::huge_body(2_200_000), ProviderErrorKind::Malformed),
         (Fault::empty_body(), ProviderErrorKind::Malformed),
         (Fault::not_json(), ProviderErrorKind::Malformed),
         (Fault::form_encoded(), ProviderErrorKind::Malformed),
         (Fault::nested("data"), ProviderErrorKind::Malformed),
-        (Fault::without("token_type"), ProviderErrorKind::Malformed),
+        (Fault::written("token_type", "\"mac\""), ProviderErrorKind::Malformed),
+        (Fault::gzip_bomb(8_000_000), ProviderErrorKind::Malformed),
         (Fault::ok_with_error("invalid_grant"), ProviderErrorKind::Malformed),
         (
             Fault::Instead(ScriptedResponse::new(307).header("location", test.mock.url("/token"))),

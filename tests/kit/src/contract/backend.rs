@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use grantry_domain::ports::{
     AuditOutbox, AuthorizationQueries, AuthorizationStore, ConnectorDiagnostics, ConnectorStore, Housekeeping,
-    RefreshLeases, RevocationQueue, SessionStore, Store, StoreClock,
+    RefreshLeases, RevocationQueue, SessionStore, Store, StoreClock, UserStore,
 };
 
 use crate::doubles::TestClock;
@@ -24,6 +24,7 @@ pub struct Node {
     pub connectors: Arc<dyn ConnectorStore>,
     pub diagnostics: Arc<dyn ConnectorDiagnostics>,
     pub sessions: Arc<dyn SessionStore>,
+    pub users: Arc<dyn UserStore>,
 }
 
 impl Node {
@@ -40,7 +41,8 @@ impl Node {
             outbox: store.clone(),
             connectors: store.clone(),
             diagnostics: store.clone(),
-            sessions: store,
+            sessions: store.clone(),
+            users: store,
         }
     }
 }

@@ -14,8 +14,8 @@ use grantry_domain::ports::{
     ConnectorFailure, ConnectorStore, ConsumeOutcome, Created, Diagnostics, EditEffect, ExpectedVersion, FailedAttempt,
     Housekeeping, InsertOutcome, KeyId, Lease, LeaseRequest, PendingLimits, RecordedEvent, RefreshLeases, RevocationJob,
     RevocationQueue, RevocationUpdate, Session, SessionHash, SessionStore, StatusRow, Store, StoreClock, StoreError,
-    SweepPolicy, SweepReport, TerminationReport, TerminationRequest, TerminationScope, UnclaimedTokens, Updated, Versioned,
-    WriteOutcome,
+    StoredUser, SweepPolicy, SweepReport, TerminationReport, TerminationRequest, TerminationScope, UnclaimedTokens, Updated,
+    UserStore, Versioned, WriteOutcome,
 };
 use grantry_domain::time::Timestamp;
 
@@ -320,6 +320,13 @@ forward! {
         ) -> Updated;
         DeleteConnector: delete(key: &ConnectorKey, actor: Actor, audit: Vec<AuditEvent>) -> Option<u64>;
         ClientSecret: client_secret(key: ClientSecretKey) -> Option<ClientSecretRecord>;
+    }
+    UserStore {
+        RemovedAt: removed_at(user: &UserId) -> Option<Timestamp>;
+        StoredUser: stored_user(user: &UserId) -> Option<StoredUser>;
+        Reinstate: reinstate(user: UserId, audit: Vec<AuditEvent>) -> bool;
+        StoredUsers: stored_users(after: Option<UserId>, limit: u32) -> Vec<StoredUser>;
+        OpenAuthorizations: open_authorizations(user: &UserId) -> Vec<Authorization>;
     }
     ConnectorDiagnostics {
         RecordFailure: record_failure(connector: Incarnation, failure: ConnectorFailure) -> ();
