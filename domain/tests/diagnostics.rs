@@ -10,7 +10,6 @@ use grantry_domain::ports::{
 use grantry_domain::usecase::parts::FailureRecorder;
 use grantry_domain::usecase::{AccessError, DiagnosticsError, DiagnosticsView, Outcome};
 use grantry_testkit::doubles::{Fault, Method};
-use std::sync::Arc;
 
 use crate::common::{HOUR, TestApp, agent, callback_of, drive, person};
 

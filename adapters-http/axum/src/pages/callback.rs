@@ -152,8 +152,12 @@ fn refusal(app: &App, refused: &CallbackRefused, context: &PageContext) -> Respo
     if matches!(refused, CallbackRefused::RateLimited { .. } | CallbackRefused::Store(_)) {
         return problem_page(app, &refused.into(), context);
     }
-    if let CallbackRefused::Expired { flow_id } | CallbackRefused::Ended { flow_id } = refused {
+    if let CallbackRefused::Expired { flow_id } = refused {
         return result::redirect_to_flow(app, *flow_id, context.correlation.as_ref());
+    }
+    if let CallbackRefused::Ended { flow_id } = refused {
+        // Another request ended the flow; the id of this one does not belong to its failure.
+        return result::redirect_to_flow(app, *flow_id, None);
     }
     let mut response = result::redirect_to_code(app, Code::of(refused.code()), context);
     if let CallbackRefused::AlreadyUsed { flow_id } = refused {

@@ -1,7 +1,7 @@
 //! Rendering of pages, and the page with one message: the result of a flow, or a problem.
 //!
 //! The messages are a fixed set. A finished flow has a separate page for the user who started it; every other outcome has
-//! the page of its code, which is the same for all users.
+//! the page of its code, which is the same for all users except for the correlation id of the request that failed.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

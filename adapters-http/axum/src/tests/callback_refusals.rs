@@ -38,7 +38,9 @@ impl Fixture {
 
 fn end_of(location: &str) -> &str {
     assert!(location.starts_with(&format!("{BASE}/api/actions/connector/_oauth_callback_result/")), "{location}");
-    location.rsplit('/').next().unwrap()
+    let (page, id) = location.split_once("?correlation_id=").expect("the id of the callback");
+    assert_eq!(id.len(), 16, "{location}");
+    page.rsplit('/').next().unwrap()
 }
 
 #[tokio::test]

@@ -354,7 +354,7 @@ async fn r23_a_space_in_the_path_of_a_callback_is_ignored() {
             .clone()
             .arrive(&format!("{prefix}/api/actions/connector/_oauth_callback?code=c&state={}", flow.state))
             .await;
-        assert!(wrong.location().ends_with(&flow.id), "the callback of the connector is still required");
+        assert!(wrong.location().contains(&format!("/{}?", flow.id)), "the callback of the connector is still required");
         let flow = alice.start_at("/s/marketing/internal/actions/connector/own/_start_oauth_flow", &json!({})).await;
         alice.arrive(&format!("{prefix}{path}?code=c&state={}", flow.state)).await;
         for (space, id, expected) in

@@ -40,12 +40,18 @@ fn start_log() {
     });
 }
 
+fn log_text() -> String {
+    String::from_utf8_lossy(&LOG.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+}
+
+fn log_lines() -> Vec<Value> {
+    log_text().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
 /// The lines about failed requests of the request with this correlation id.
 fn failures_of(correlation_id: &str) -> Vec<Value> {
-    let log = String::from_utf8_lossy(&LOG.lock().unwrap_or_else(PoisonError::into_inner)).into_owned();
-    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let is_failure = |line: &Value| line["message"] == "a request to a provider failed";
-    lines.filter(|line| is_failure(line) && line["correlation_id"] == correlation_id).collect()
+    log_lines().into_iter().filter(|line| is_failure(line) && line["correlation_id"] == correlation_id).collect()
 }
 
 /// What a response of the provider must lead to.
@@ -127,7 +133,7 @@ async fn assert_explained(
 
 /// Checks that the log contains no token, no secret and no text of the provider.
 fn assert_nothing_secret(app: &TestApp) {
-    let log = String::from_utf8_lossy(&LOG.lock().unwrap_or_else(PoisonError::into_inner)).into_owned();
+    let log = log_text();
     let ledger = app.provider.ledger();
     let sent = ["code", "code_verifier", "refresh_token", "token", "client_secret"];
     let requests = ledger.at(Endpoint::Token).into_iter().chain(ledger.at(Endpoint::Revocation));
@@ -317,6 +323,34 @@ async fn r81_a_failed_userinfo_request_is_explained_although_the_user_is_connect
     assert_eq!(alice.status_name(DRIVE).await, "connected");
     let expected = &failures()[0];
     assert_explained(&app, DRIVE, &response, "userinfo", expected).await;
+}
+
+#[tokio::test]
+async fn r81_anomalies_of_an_exchange_and_of_a_refresh_are_logged_and_shown() {
+    start_log();
+    let app = TestApp::new().await;
+    let mut alice = app.browser("alice").await;
+    app.provider.faults().once(Endpoint::Token, Fault::with("refresh_token_expires_in", json!(CANARY)));
+    let exchange = app.connect(&mut alice, DRIVE, "alice").await;
+    app.expire_access_tokens();
+    app.provider.faults().once(Endpoint::Token, Fault::with("scope", json!([CANARY, 7])));
+    let refresh = alice.execute(DRIVE, "/me").await;
+    assert_eq!(refresh.status, 200, "{}", refresh.text());
+    app.host.drain().await;
+    let shown = alice.get(&DRIVE.public("/diagnostics")).await;
+    assert!(!shown.text().contains(CANARY), "{}", shown.text());
+    let anomalies = shown.json()["anomalies"].clone();
+    let members: Vec<&str> = anomalies.as_array().unwrap().iter().filter_map(|one| one["member"].as_str()).collect();
+    assert_eq!(members, ["scope", "refresh_token_expires_in"], "{anomalies}");
+    assert!(anomalies[0]["kind"].is_string() && anomalies[0]["at"].is_string(), "{anomalies}");
+    let log = log_lines();
+    for (request, member) in [(exchange, "refresh_token_expires_in="), (refresh, "scope=")] {
+        let id = request.header("x-correlation-id");
+        let line = log.iter().find(|line| line["correlation_id"] == id && line["anomalies"].is_string());
+        let line = line.unwrap_or_else(|| panic!("no line for {member}"));
+        assert!(line["anomalies"].as_str().is_some_and(|text| text.starts_with(member)), "{line}");
+    }
+    assert_nothing_secret(&app);
 }
 
 #[tokio::test]
