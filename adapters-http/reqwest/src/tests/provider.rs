@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use grantry_domain::connector::{ConnectorConfig, ProfileId};
 use grantry_domain::ports::{
-    ApiRequest, AuthorizationRequest, AuthorizationServer as _, ClientCredentials, Clock, Lifetime, ProviderError,
+    ApiQuery, ApiRequest, AuthorizationRequest, AuthorizationServer as _, ClientCredentials, Clock, Lifetime, ProviderError,
     ProviderProfiles as _, ResourceServer as _, RevocationResponse, TokenKind,
 };
 use grantry_domain::provider::{ProviderSnapshot, Scopes};
@@ -179,7 +179,8 @@ async fn r43_the_api_is_called_below_its_base_url_with_the_token() {
     let scopes = Scopes::new(["files.read"]);
     let tokens = test.server.client_credentials(&provider, &test.client, &scopes).await.ok().unwrap();
     let base_url = test.mock.url("/api");
-    let (url, origin) = test.api.join(&base_url, "/echo", &[("q".to_owned(), "a b".to_owned())]).unwrap();
+    let query = ApiQuery::Pairs(vec![("q".to_owned(), "a b".to_owned())]);
+    let (url, origin) = test.api.join(&base_url, "/echo", &query).unwrap();
     assert_eq!(origin.as_str(), test.mock.base_url());
     let headers = vec![("x-own".to_owned(), "1".to_owned())];
     let request = ApiRequest { method: "POST".to_owned(), url, headers, body: Some(b"{}".to_vec()) };
