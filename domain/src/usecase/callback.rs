@@ -17,8 +17,8 @@ use crate::connector::{CallbackId, ConnectorId};
 use crate::encoding::sha256;
 use crate::identity::{Actor, ConnectionName, Role, SpaceId, UserId};
 use crate::ports::{
-    AssociatedData, AuditDetail, AuditEvent, AuditKind, AuditOutcome, CallbackKey, CommitOutcome, ConsumeOutcome, Limited, Operation,
-    ProviderError, ProviderErrorKind, StoreError, Versioned,
+    AssociatedData, AuditDetail, AuditEvent, AuditKind, AuditOutcome, CallbackKey, CommitOutcome, ConsumeOutcome, Limited,
+    Operation, ProviderError, ProviderErrorKind, StoreError, Versioned,
 };
 use crate::provider::CallbackPath;
 use crate::secret::Secret;

@@ -93,13 +93,7 @@ fn parts(token: &str) -> Option<Parts<'_>> {
 }
 
 /// What is wrong with the claims, and what to do where that is known. `None` if they are valid.
-fn problem_of(
-    claims: &Object<'_>,
-    issuer: &str,
-    client_id: &str,
-    nonce: Option<&str>,
-    now: i64,
-) -> Option<&'static str> {
+fn problem_of(claims: &Object<'_>, issuer: &str, client_id: &str, nonce: Option<&str>, now: i64) -> Option<&'static str> {
     let text = |name: &str| claims.string(name).ok().flatten();
     let audience: Vec<_> = match claims.get("aud") {
         Some(Value::List(items)) => items.iter().filter_map(Value::as_text).map(Text::decode).collect(),
