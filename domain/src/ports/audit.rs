@@ -123,6 +123,8 @@ named!(
         ExchangeFailed = "exchange_failed",
         /// See `FailureCode`.
         ConnectorGone = "connector_gone",
+        /// See `ExpiredCause` and `FailureCode`.
+        InsufficientScope = "insufficient_scope",
         /// See `FailureCode`.
         AccountMismatch = "account_mismatch",
         /// See `FailureCode`.

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::authorization::{AuthorizationId, ConnectorStatus, FlowStatus, State, connector_status};
+use crate::authorization::{Authorization, AuthorizationId, ConnectorStatus, FlowStatus, State, connector_status};
 use crate::connector::{Connector, ConnectorKey};
 use crate::identity::{Actor, ConnectionName, Role, SpaceId, UserId};
 use crate::ports::{
     AuthorizationQueries, AuthorizationStore, Limited, Operation, RateLimiter, StatusRow, StoreClock, StoreError,
 };
+use crate::provider::Scopes;
 use crate::time::Timestamp;
 use crate::usecase::access::{Access, AccessError, user_of};
 use crate::usecase::flows::limit_user;
@@ -31,6 +32,8 @@ pub struct FlowView {
     pub status: FlowStatus,
     /// When it expires, or would have expired.
     pub expires_at: Timestamp,
+    /// Scopes that the connector requests or requires and the provider did not grant.
+    pub missing_scopes: Scopes,
 }
 
 /// Why there is no status.
@@ -106,8 +109,24 @@ impl Statuses {
             connector: flow.owner().connector_key(),
             connection: flow.owner().connection.clone(),
             status: FlowStatus::of(&flow, now),
+            missing_scopes: self.missing_scopes(&flow).await?,
             expires_at,
         })
+    }
+
+    /// What the provider did not grant to a finished flow; empty if that is not known any more.
+    async fn missing_scopes(&self, flow: &Authorization) -> Result<Scopes, StoreError> {
+        let granted = match flow.state() {
+            State::Authorized(grant) => Some(&grant.tokens().scopes),
+            State::Expired(ended) => ended.insufficient_scopes(),
+            State::Initiated(_) | State::AwaitingCallback(_) | State::Revoked(_) => None,
+        };
+        let Some(granted) = granted else { return Ok(Scopes::default()) };
+        let owner = flow.owner();
+        let rows = self.queries.statuses(&owner.space, Some(owner.connector.clone()), &owner.user).await?;
+        let row = rows.into_iter().find(|row| row.connector.incarnation == owner.incarnation);
+        let required = row.and_then(|row| self.settings.required_binding(&row.connector));
+        Ok(required.map(|required| required.missing(granted)).unwrap_or_default())
     }
 
     /// The user's status at every connector of a space, for a caller that counts against the rate limit.

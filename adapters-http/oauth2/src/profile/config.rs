@@ -64,6 +64,18 @@ impl<'a> Config<'a> {
             .ok_or_else(|| self.problem(name, "must be a list of texts"))
     }
 
+    /// A list of texts, or one text with words. Empty if it is absent.
+    pub(crate) fn words_or_texts(&self, name: &str) -> Result<Vec<String>, InvalidConfig> {
+        match self.0.get(name) {
+            Some(Value::List(_)) => Ok(self.texts(name)?.unwrap_or_default()),
+            Some(Value::Text(text)) => Ok(text.decode().split_whitespace().map(str::to_owned).collect()),
+            None => Ok(Vec::new()),
+            Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) => {
+                Err(self.problem(name, "must be a text or a list of texts"))
+            }
+        }
+    }
+
     pub(crate) fn pairs(&self, name: &str) -> Result<Vec<(String, String)>, InvalidConfig> {
         let Some(value) = self.0.get(name) else { return Ok(Vec::new()) };
         let members = value.as_object().map(|members| members.0.iter());

@@ -14,7 +14,7 @@ use super::config::Config;
 use super::reserved::{is_parameter_name, is_reserved};
 use super::rules::{ScopeRules, Wire};
 use super::template::{self, Variable};
-use super::{ParsedConnector, checked_client_id, checked_url, problem};
+use super::{ParsedConnector, checked_client_id, checked_url, problem, required_scopes};
 use crate::egress::EgressPolicy;
 
 /// A parsed and checked profile.
@@ -132,7 +132,8 @@ impl Profile {
         policy: &EgressPolicy,
     ) -> Result<ParsedConnector, InvalidConfig> {
         let config = Config::read(&connector.settings)?;
-        let known: Vec<&str> = self.variables.keys().map(String::as_str).chain(["scope"]).collect();
+        let known: Vec<&str> =
+            self.variables.keys().map(String::as_str).chain(["scope", required_scopes::SETTING]).collect();
         config.refuse_unknown(&known)?;
         let client_id = checked_client_id(connector.client_id.as_deref())?;
         let values = self.values(&config)?;
@@ -154,7 +155,6 @@ impl Profile {
         destinations.sort();
         destinations.dedup();
         let requested = self.requested_scopes(config.text("scope")?.as_deref())?;
-        let unreported = |scope: &&str| !self.wire.scopes.unreported.iter().any(|name| name == scope);
 
         let settings = ProviderSettings {
             profile: self.id.clone(),
@@ -174,7 +174,8 @@ impl Profile {
             resources: self.resources.clone(),
             destinations,
             base_url: base_url.0,
-            required_scopes: Scopes::new(requested.iter().filter(unreported)),
+            expected_scopes: self.wire.scopes.reported(&requested),
+            required_scopes: required_scopes::required_scopes(&config, &self.wire.scopes)?,
             requested_scopes: requested,
             callback: self.callback,
             client_credentials: self.client_credentials,
@@ -253,6 +254,9 @@ impl ProfileFile {
         }
         if self.variables.keys().any(|name| name == "scope" || name == "client_id") {
             return Err("a variable must not be named scope or client_id");
+        }
+        if self.variables.contains_key(required_scopes::SETTING) {
+            return Err("a variable must not be named requiredScopes");
         }
         if self.variables.values().any(|variable| variable.default.as_ref().is_some_and(|value| !variable.allows(value))) {
             return Err("the default of a variable is not one of its values");
