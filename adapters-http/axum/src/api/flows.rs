@@ -72,6 +72,9 @@ pub(crate) struct Flow {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
+    /// Scopes that the connector requests or requires and the provider did not grant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing_scopes: Option<Vec<String>>,
     /// When the flow expires, or would have expired.
     #[schema(format = DateTime)]
     expires_at: String,
@@ -202,6 +205,7 @@ async fn read(
         connection: flow.connection.as_str().to_owned(),
         status: flow.status.as_str(),
         code: failure_code(flow.status),
+        missing_scopes: (!flow.missing_scopes.is_empty()).then(|| flow.missing_scopes.iter().map(str::to_owned).collect()),
         expires_at: rfc3339(flow.expires_at),
     }))
 }

@@ -101,6 +101,8 @@ pub(super) struct Message {
     /// `success` or `error`, for listeners on the channel; empty if the flow is not over.
     pub(super) status: &'static str,
     pub(super) error: &'static str,
+    /// Scopes that were not granted, in the spelling of the connector.
+    pub(super) missing: Vec<String>,
     pub(super) link: Option<Link>,
     pub(super) reference: Option<String>,
 }
@@ -129,6 +131,7 @@ impl Message {
             connector_name: None,
             status: "",
             error: "",
+            missing: Vec::new(),
             link: None,
             reference: None,
         }
@@ -190,6 +193,10 @@ impl Message {
             Code::AccountAlreadyConnected => Self::failure(
                 "This account is already connected",
                 "You already connected this account under another name. Nothing was changed.",
+            ),
+            Code::InsufficientScope => Self::failure(
+                "Not all permissions were granted",
+                "This connector requires permissions that the provider did not grant. Nothing was connected or changed. Try again and allow all of them.",
             ),
             Code::AccountMismatch => Self::failure(
                 "A different account was used",

@@ -92,6 +92,7 @@ fn message_of(app: &App, flow: &FlowView, connector_name: Option<String>, correl
         flow_id: flow.flow_id.to_string(),
         connector_id: flow.connector.id.as_str().to_owned(),
         connector_name,
+        missing: flow.missing_scopes.iter().map(str::to_owned).collect(),
         link,
         ..message
     }
