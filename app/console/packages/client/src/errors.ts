@@ -34,6 +34,7 @@ export const ERROR_CODES = [
   "connector_changed",
   "connector_gone",
   "permission_lost",
+  "insufficient_scope",
   "account_mismatch",
   "account_already_connected",
   "connection_ambiguous",
