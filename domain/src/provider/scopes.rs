@@ -187,7 +187,7 @@ mod tests {
             for scope in requested.iter() {
                 let one = Scopes::new([scope]);
                 prop_assert_eq!(missing.contains(scope), !granted.covers(&one));
-                // Independent of the implementation: a scope without a resource is covered by its own name only.
+                // Independent of the implementation: a scope without a resource is covered by this name only.
                 let is_named = |other: &str| {
                     let (left, right) = (scope.to_ascii_lowercase(), other.to_ascii_lowercase());
                     left == right
