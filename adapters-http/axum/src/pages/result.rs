@@ -111,6 +111,7 @@ fn message_of(app: &App, flow: &FlowView, connector_name: Option<String>, contex
         connector_id: flow.connector.id.as_str().to_owned(),
         space_id: flow.connector.space.as_str().to_owned(),
         connector_name,
+        missing: flow.missing_scopes.iter().map(str::to_owned).collect(),
         links,
         text: text.map_or(message.text, Cow::Owned),
         ..message

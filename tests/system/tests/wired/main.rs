@@ -21,6 +21,7 @@ mod real_flows;
 mod refresh;
 mod revocation_kinds;
 mod runs;
+mod scopes;
 mod store_faults;
 mod tampering;
 mod token_responses;
