@@ -6,8 +6,8 @@ use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, Input,
 use grantry_domain::connector::Connector;
 use grantry_domain::identity::{Actor, ConnectionName};
 use grantry_domain::ports::{
-    AuditEvent, AuditOutbox, AuthorizationStore, ConnectorStore, EditEffect, Housekeeping, LeaseRequest, RefreshLeases,
-    SweepPolicy, TerminationRequest, TerminationScope,
+    AuditEvent, AuditKind, AuditOutbox, AuthorizationStore, ConnectorStore, EditEffect, Housekeeping, LeaseRequest,
+    RefreshLeases, SweepPolicy, TerminationRequest, TerminationScope,
 };
 use grantry_domain::time::Timestamp;
 use grantry_store_sqlite::SqliteStore;
