@@ -166,11 +166,12 @@ mod tests {
             separators in prop::collection::vec(prop::sample::select(vec![" ", ",", ", ", "  "]), 8),
         ) {
             let requested = Scopes::new(tokens.iter().map(|(token, ..)| token.as_str()));
-            let text: String = tokens.iter().rev().zip(&separators).map(|((token, upper, short), separator)| {
+            let text: Vec<String> = tokens.iter().rev().zip(&separators).map(|((token, upper, short), separator)| {
                 let named = if *short { name_at_resource(token).unwrap_or(token) } else { token };
                 let named = if *upper { named.to_ascii_uppercase() } else { named.to_ascii_lowercase() };
                 format!("{named}{separator}")
             }).collect();
+            let text = text.concat();
             let granted = Scopes::new(Scopes::words(&text));
             prop_assert!(granted.covers(&requested), "{requested:?} {granted:?}");
         }
