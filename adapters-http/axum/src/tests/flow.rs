@@ -240,7 +240,7 @@ async fn a_late_callback_of_a_cancelled_replaced_or_expired_flow_says_so_and_lea
         }
         app.connections.sweep(|_| {}).await.unwrap();
     }
-    // The binding is checked first, whatever became of the flow.
+    // The binding is checked first, for ended flows too.
     let (mut elsewhere, mut bob) = (app.signed_in("alice").await, app.signed_in("bob").await);
     for flow in [&cancelled, &replaced, &expired] {
         assert!(elsewhere.finish(flow).await.location().contains("/browser_mismatch?"));
