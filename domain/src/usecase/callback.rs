@@ -436,6 +436,7 @@ impl Flows {
         let Ok(ended) = flow.stored.value.clone().on(input, now) else {
             return Failure::with_tokens(FailureCode::Internal, received);
         };
+        let ended = ended.ended_by(&Actor::Person(flow.stored.value.owner().user.clone()));
         let audit = vec![flow.event(AuditKind::FlowEnded, now).outcome(CODE)];
         match self.authorizations.replace(ended, flow.stored.version, audit).await {
             Ok(WriteOutcome::Written) => {
@@ -506,7 +507,7 @@ impl Flows {
             ConsumeOutcome::Consumed { .. } | ConsumeOutcome::NotFound => return CallbackRefused::NotFound,
             ConsumeOutcome::UserMismatch(flow) => (flow, CallbackRefused::UserMismatch),
             // The cookie of a cancelled flow is removed. The user is the right one, and nothing is left to consume.
-            ConsumeOutcome::BrowserMismatch(flow) if flow.has_ended_without_grant() => {
+            ConsumeOutcome::BrowserMismatch(flow) if flow.clone().at(now).has_ended_without_grant() => {
                 return CallbackRefused::Ended { flow_id: flow.id() };
             }
             ConsumeOutcome::BrowserMismatch(flow) => (flow, CallbackRefused::BrowserMismatch),

@@ -204,6 +204,7 @@ fn lesson_29_golden_hash_of_every_sealed_record_type() {
         requested_scopes: Scopes::new(["read", "write"]),
         return_path: Some("/back".to_owned()),
         allow_account_change: true,
+        select_account: true,
         deadline: at(600_000),
         epoch: Epoch(3),
     };
