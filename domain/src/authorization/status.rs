@@ -1,7 +1,7 @@
 //! The status of connections: one function for every route, so that single, list and bulk responses always agree.
 
 use crate::authorization::cause::{ExpiredCause, FailureCode, RevocationOutcome, RevokedCause, TerminationCause};
-use crate::authorization::state::{Authorized, EndedKind, Revocation, State, Termination};
+use crate::authorization::state::{Authorized, EndedKind, RefreshState, Revocation, State, Termination};
 use crate::authorization::{Authorization, AuthorizationId};
 use crate::connector::{AuthMode, Connector};
 use crate::identity::ConnectionName;
@@ -109,6 +109,8 @@ pub struct PendingFlow {
 pub enum ProviderNote {
     /// Connected, but refreshes have failed since then for reasons that do not end a grant.
     UnreachableSince(Timestamp),
+    /// Connected, but the provider has refused to refresh since then, without a reason that ends a grant.
+    RefreshRefusedSince(Timestamp),
     /// Removed here; the revocation is pending.
     RevocationPending,
     /// Removed here; the provider never confirmed the revocation.
@@ -195,7 +197,7 @@ pub fn connection_status(
                 missing_scopes: missing.filter(|missing| !missing.is_empty()),
                 scopes: Some(scopes),
                 last_used_day: Some(grant.last_used_day()),
-                provider_note: grant.refresh().failing_since.map(ProviderNote::UnreachableSince),
+                provider_note: ProviderNote::of_refresh(grant.refresh()),
                 ..plain(kind)
             }
         }
@@ -241,6 +243,16 @@ impl Reason {
             ExpiredCause::RefreshRejected => Some(Self::RefreshRejected),
             ExpiredCause::ConnectorChanged => Some(Self::ConnectorChanged),
         }
+    }
+}
+
+impl ProviderNote {
+    fn of_refresh(refresh: &RefreshState) -> Option<Self> {
+        let failing_since = refresh.failing_since?;
+        Some(match refresh.last_refusal {
+            Some(_) => Self::RefreshRefusedSince(refresh.refused_since.unwrap_or(failing_since)),
+            None => Self::UnreachableSince(failing_since),
+        })
     }
 }
 

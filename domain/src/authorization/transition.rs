@@ -30,6 +30,8 @@ pub enum Input {
     TokensRefreshed(SealedTokens),
     /// The provider rejected the refresh token (RFC 6749 §5.2).
     RefreshRejected,
+    /// The provider refused to refresh for so long that the grant counts as ended. Its tokens may still be valid.
+    RefreshRefused,
     /// Applies a deadline that has passed.
     DeadlinePassed,
     /// The access token was rejected or expired and there is no refresh token.
@@ -145,6 +147,7 @@ impl Initiated {
             | Input::TokensGranted(..)
             | Input::TokensRefreshed(_)
             | Input::RefreshRejected
+            | Input::RefreshRefused
             | Input::AccessTokenExpired => Err(refused),
             Input::RevocationCompleted(_) => Err(Refused::NoRevocationPending),
         }
@@ -184,9 +187,11 @@ impl AwaitingCallback {
             Input::ConnectorChanged => Ok(ended_flow(RevokedCause::Failed(FailureCode::ConnectorChanged), now)),
             Input::Failed(code) => Ok(ended_flow(RevokedCause::Failed(code), now)),
             Input::Terminated { cause, .. } => Ok(ended_flow(RevokedCause::Terminated(cause), now)),
-            Input::RedirectIssued(_) | Input::TokensRefreshed(_) | Input::RefreshRejected | Input::AccessTokenExpired => {
-                Err(refused)
-            }
+            Input::RedirectIssued(_)
+            | Input::TokensRefreshed(_)
+            | Input::RefreshRejected
+            | Input::RefreshRefused
+            | Input::AccessTokenExpired => Err(refused),
             Input::RevocationCompleted(_) => Err(Refused::NoRevocationPending),
         }
     }
@@ -202,17 +207,18 @@ impl Authorized {
                 }
                 Ok(State::Authorized(Self { tokens, refresh: RefreshState::default(), ..self }))
             }
-            Input::RefreshRejected => Ok(self.expire(ExpiredCause::RefreshRejected, now)),
+            Input::RefreshRejected => Ok(self.expire(ExpiredCause::RefreshRejected, not_needed, now)),
+            Input::RefreshRefused => Ok(self.expire(ExpiredCause::RefreshRejected, Revocation::Pending, now)),
             Input::AccessTokenExpired if self.tokens.refreshable => Err(Refused::Refreshable),
-            Input::AccessTokenExpired => Ok(self.expire(ExpiredCause::AccessTokenExpired, now)),
+            Input::AccessTokenExpired => Ok(self.expire(ExpiredCause::AccessTokenExpired, not_needed, now)),
             Input::DeadlinePassed => match self.tokens.final_expiry() {
                 Some(expiry) if now >= expiry && self.tokens.refreshable => {
-                    Ok(self.expire(ExpiredCause::RefreshTokenExpired, now))
+                    Ok(self.expire(ExpiredCause::RefreshTokenExpired, not_needed, now))
                 }
-                Some(expiry) if now >= expiry => Ok(self.expire(ExpiredCause::AccessTokenExpired, now)),
+                Some(expiry) if now >= expiry => Ok(self.expire(ExpiredCause::AccessTokenExpired, not_needed, now)),
                 None | Some(_) => Err(Refused::NotDue),
             },
-            Input::ConnectorChanged => Ok(self.expire(ExpiredCause::ConnectorChanged, now)),
+            Input::ConnectorChanged => Ok(self.expire(ExpiredCause::ConnectorChanged, Revocation::Pending, now)),
             Input::Terminated { cause, revoke } => {
                 let end = self.end(if revoke { Revocation::Pending } else { not_needed }, now);
                 Ok(State::Revoked(Revoked { cause: RevokedCause::Terminated(cause), end }))
@@ -222,17 +228,10 @@ impl Authorized {
         }
     }
 
-    /// Expires the grant. Only an edit of the connector leaves valid tokens, which are then revoked at the endpoint
-    /// consented to.
-    fn expire(self, cause: ExpiredCause, now: Timestamp) -> State {
-        let end = match cause {
-            ExpiredCause::ConnectorChanged => self.end(Revocation::Pending, now),
-            ExpiredCause::FlowTimedOut
-            | ExpiredCause::AccessTokenExpired
-            | ExpiredCause::RefreshTokenExpired
-            | ExpiredCause::RefreshRejected => self.end(not_needed, now),
-        };
-        State::Expired(Expired { cause, end })
+    /// Expires the grant. An edit of the connector and unclear refusals can leave valid tokens, which are then revoked at the
+    /// endpoint consented to.
+    fn expire(self, cause: ExpiredCause, revocation: fn(PendingRevocation) -> Revocation, now: Timestamp) -> State {
+        State::Expired(Expired { cause, end: self.end(revocation, now) })
     }
 
     fn end(self, revocation: fn(PendingRevocation) -> Revocation, now: Timestamp) -> Termination {
@@ -269,6 +268,7 @@ impl Expired {
             | Input::TokensGranted(..)
             | Input::TokensRefreshed(_)
             | Input::RefreshRejected
+            | Input::RefreshRefused
             | Input::AccessTokenExpired
             | Input::ConnectorChanged
             | Input::Failed(_) => Err(Refused::AlreadyEnded),
@@ -289,6 +289,7 @@ impl Revoked {
             | Input::TokensGranted(..)
             | Input::TokensRefreshed(_)
             | Input::RefreshRejected
+            | Input::RefreshRefused
             | Input::AccessTokenExpired
             | Input::ConnectorChanged
             | Input::Failed(_) => Err(Refused::AlreadyEnded),

@@ -8,12 +8,12 @@ use crate::authorization::Reason;
 use crate::connector::{Connector, Epoch, Incarnation};
 use crate::encoding::sha256;
 use crate::identity::ConnectionName;
-use crate::ports::{AuthorizationServer, ProviderError, ProviderErrorKind, Spawner, StoreClock};
+use crate::ports::{AuthorizationServer, ProviderError, ProviderErrorKind, Spawner, StoreClock, TokenResponse};
 use crate::provider::{BindingDigest, Origin};
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::usecase::policy::Policy;
-use crate::usecase::refresh::CircuitBreaker;
+use crate::usecase::refresh::{CircuitBreaker, Permit, RefusedRequest};
 use crate::usecase::requests::with_deadline;
 use crate::usecase::sealer::{NoCredentials, Sealer};
 use crate::usecase::settings::ConnectorSettings;
@@ -129,6 +129,7 @@ impl ClientCredentialsCache {
         if self.cached(key, rejected, now).is_some() || self.was_replaced(key, rejected) {
             return Ok(());
         }
+        let permit = self.breaker.admit(connector, now).ok_or(TokenError::Misconfigured)?;
         let (settings, _) = self.settings.of(connector).map_err(|_| TokenError::Misconfigured)?;
         let redirect_uri = self.settings.redirect_uri(connector, settings.callback);
         let provider = self.ports.provider.resolve(&settings, &redirect_uri, &connector.config.settings).await;
@@ -141,12 +142,7 @@ impl ClientCredentialsCache {
         })?;
         let call = self.ports.provider.client_credentials(&provider, &client, &settings.requested_scopes);
         let response = with_deadline(&*self.ports.spawner, self.policy.request_deadline, call).await;
-        let response = response.map_err(|error| {
-            if error.is_misconfiguration() {
-                self.breaker.open(connector, now);
-            }
-            unavailable(&error)
-        })?;
+        let response = report(permit, response, now)?;
         let expires_at = expiry(response.lifetime, now, self.policy.assumed_lifetime);
         let cached = CachedToken {
             sha256: sha256(response.access_token.expose()),
@@ -172,9 +168,30 @@ impl ClientCredentialsCache {
     }
 }
 
+/// Reports the result of a request to the circuit breaker.
+fn report(
+    permit: Permit,
+    response: Result<TokenResponse, ProviderError>,
+    now: Timestamp,
+) -> Result<TokenResponse, TokenError> {
+    match response {
+        Ok(response) => {
+            permit.succeeded();
+            Ok(response)
+        }
+        Err(error) => {
+            if error.is_misconfiguration() {
+                permit.refused(RefusedRequest::Client, now);
+            }
+            Err(unavailable(&error))
+        }
+    }
+}
+
 fn unavailable(error: &ProviderError) -> TokenError {
     match error.kind {
         ProviderErrorKind::ClientRefused
+        | ProviderErrorKind::GrantTypeRefused
         | ProviderErrorKind::NotAllowed
         | ProviderErrorKind::BadMetadata
         | ProviderErrorKind::InvalidGrant
@@ -182,8 +199,9 @@ fn unavailable(error: &ProviderError) -> TokenError {
         ProviderErrorKind::Throttled { retry_after, .. } => {
             TokenError::Unavailable { retry_after: retry_after.unwrap_or(RETRY_AFTER) }
         }
-        ProviderErrorKind::NotSent | ProviderErrorKind::NoResponse | ProviderErrorKind::Malformed => {
-            TokenError::Unavailable { retry_after: RETRY_AFTER }
-        }
+        ProviderErrorKind::Refused
+        | ProviderErrorKind::NotSent
+        | ProviderErrorKind::NoResponse
+        | ProviderErrorKind::Malformed => TokenError::Unavailable { retry_after: RETRY_AFTER },
     }
 }

@@ -37,7 +37,9 @@ pub mod parts {
     pub use super::access::Access;
     pub use super::audit_buffer::AuditBuffer;
     pub use super::client_credentials::{ClientCredentialsCache, ClientCredentialsPorts};
-    pub use super::refresh::{CircuitBreaker, RefreshGoal, RefreshOutcome, Refresher, RefresherPorts};
+    pub use super::refresh::{
+        CircuitBreaker, Permit, RefreshGoal, RefreshOutcome, Refresher, RefresherPorts, RefusedRequest,
+    };
     pub use super::revocation::{RevocationPorts, RevocationWorker};
     pub use super::sealer::{DecryptError, NoCredentials, Sealer};
     pub use super::settings::ConnectorSettings;

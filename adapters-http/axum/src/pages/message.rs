@@ -184,7 +184,7 @@ impl Message {
             Code::NotFound | Code::FlowNotFound | Code::ConnectionNotFound => {
                 Self::failure("Not found", "This does not exist, or you have no access to it.")
             }
-            Code::StoreUnavailable | Code::ProviderUnavailable | Code::DirectoryUnavailable => {
+            Code::StoreUnavailable | Code::ProviderUnavailable | Code::RefreshRefused | Code::DirectoryUnavailable => {
                 Self::warning("Temporarily unavailable", "A service did not respond. Try again in a few minutes.", CLOCK)
             }
             Code::AccountAlreadyConnected => Self::failure(

@@ -52,7 +52,7 @@ impl Profiles {
                 id: profile.id.as_str().to_owned(),
                 title: profile.title.clone(),
                 source: Some(profile.source.clone()),
-                fields: variables.chain([scope]).collect(),
+                fields: variables.chain([scope, refresh_errors_field()]).collect(),
                 auth_modes: if profile.client_credentials { vec!["per-user", "shared"] } else { vec!["per-user"] },
                 callback: Some(profile.callback),
             }
@@ -78,6 +78,11 @@ fn field(name: &str, label: &str, required: bool, help: &str, values: &[&str]) -
         help: help.to_owned(),
         values: values.iter().map(|value| (*value).to_owned()).collect(),
     }
+}
+
+fn refresh_errors_field() -> ConnectorTypeField {
+    let help = "Error codes of the provider that mean invalid_grant when tokens are refreshed: the user must connect again.";
+    field("refreshErrors", "Refresh errors", false, help, &[])
 }
 
 fn custom_fields() -> Vec<ConnectorTypeField> {
@@ -110,5 +115,6 @@ fn custom_fields() -> Vec<ConnectorTypeField> {
             "Destinations",
             "The origins that may receive tokens. Default: the origin of the API base URL.",
         ),
+        refresh_errors_field(),
     ]
 }

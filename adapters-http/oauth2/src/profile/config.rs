@@ -7,6 +7,8 @@ use grantry_domain::ports::InvalidConfig;
 use super::problem;
 use crate::codec::{Object, Text, Value, json};
 
+/// The setting with error codes of refreshes.
+pub(super) const REFRESH_ERRORS: &str = "refreshErrors";
 /// Maximum size of the settings in bytes.
 const MAX_CONFIG: usize = 16 * 1024;
 
@@ -62,6 +64,30 @@ impl<'a> Config<'a> {
             .and_then(Iterator::collect::<Option<Vec<_>>>)
             .map(Some)
             .ok_or_else(|| self.problem(name, "must be a list of texts"))
+    }
+
+    /// A list of texts, or one text that is split at white space and commas.
+    pub(crate) fn names(&self, name: &str) -> Result<Option<Vec<String>>, InvalidConfig> {
+        let Some(text) = self.0.get(name).and_then(Value::as_text) else {
+            let listed = self.texts(name).map_err(|_| self.problem(name, "must be a text or a list of texts"))?;
+            return Ok(listed.map(|items| items.iter().map(|item| item.trim().to_owned()).collect()));
+        };
+        let text = text.decode();
+        let names = text.split(|letter: char| letter == ',' || letter.is_whitespace());
+        Ok(Some(names.filter(|name| !name.is_empty()).map(str::to_owned).collect()))
+    }
+
+    /// Error codes that mean `invalid_grant` at a refresh.
+    pub(crate) fn refresh_errors(&self) -> Result<Vec<String>, InvalidConfig> {
+        let codes = self.names(REFRESH_ERRORS)?.unwrap_or_default();
+        let plain = |code: &String| (1..=128).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_graphic());
+        if codes.len() > 32 || !codes.iter().all(plain) {
+            return Err(self.problem(REFRESH_ERRORS, "must contain at most 32 codes of visible ASCII characters"));
+        }
+        if codes.iter().any(|code| code == "invalid_client") {
+            return Err(self.problem(REFRESH_ERRORS, "must not contain invalid_client, which is about the client"));
+        }
+        Ok(codes)
     }
 
     pub(crate) fn pairs(&self, name: &str) -> Result<Vec<(String, String)>, InvalidConfig> {

@@ -28,6 +28,7 @@ pub(super) const FIELDS: &[&str] = &[
     "extraAuthorizationParameters",
     "baseUrl",
     "destinations",
+    "refreshErrors",
 ];
 
 /// Maximum number of additional authorization parameters.
@@ -157,6 +158,7 @@ fn wire(
     pkce_off_hosts: &[String],
 ) -> Result<Wire, InvalidConfig> {
     let mut wire = Wire::default();
+    wire.refresh.errors = config.refresh_errors()?;
     if let Some(name) = config.text("scopeParameter")? {
         if !is_parameter_name(&name) || (name != "scope" && is_reserved(&name)) {
             return Err(config.problem("scopeParameter", "is a reserved or invalid parameter name"));

@@ -10,7 +10,7 @@ use grantry_domain::provider::{
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::config::Config;
+use super::config::{Config, REFRESH_ERRORS};
 use super::reserved::{is_parameter_name, is_reserved};
 use super::rules::{ScopeRules, Wire};
 use super::template::{self, Variable};
@@ -132,7 +132,7 @@ impl Profile {
         policy: &EgressPolicy,
     ) -> Result<ParsedConnector, InvalidConfig> {
         let config = Config::read(&connector.settings)?;
-        let known: Vec<&str> = self.variables.keys().map(String::as_str).chain(["scope"]).collect();
+        let known: Vec<&str> = self.variables.keys().map(String::as_str).chain(["scope", REFRESH_ERRORS]).collect();
         config.refuse_unknown(&known)?;
         let client_id = checked_client_id(connector.client_id.as_deref())?;
         let values = self.values(&config)?;
@@ -181,7 +181,9 @@ impl Profile {
             revocation_is_per_user: self.wire.revocation.per_user,
             missing: client_id.is_empty().then(|| "secrets.clientId".to_owned()),
         };
-        Ok(ParsedConnector { settings, wire: self.wire.clone() })
+        let mut wire = self.wire.clone();
+        wire.refresh.errors.extend(config.refresh_errors()?);
+        Ok(ParsedConnector { settings, wire })
     }
 
     /// The values of the variables: from the connector, else the default of the profile.
@@ -251,8 +253,8 @@ impl ProfileFile {
         if renamed.is_some_and(|name| is_reserved(name) || !is_parameter_name(name)) {
             return Err("wire.authorize.client_id_parameter is a reserved or invalid name");
         }
-        if self.variables.keys().any(|name| name == "scope" || name == "client_id") {
-            return Err("a variable must not be named scope or client_id");
+        if self.variables.keys().any(|name| ["scope", "client_id", REFRESH_ERRORS].contains(&name.as_str())) {
+            return Err("a variable must not have the name of a setting or of client_id");
         }
         if self.variables.values().any(|variable| variable.default.as_ref().is_some_and(|value| !variable.allows(value))) {
             return Err("the default of a variable is not one of its values");

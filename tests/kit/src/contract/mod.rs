@@ -132,6 +132,7 @@ macro_rules! store_contract {
                 r36_an_implausible_lease_can_be_taken,
                 r37_an_unknown_outcome_keeps_the_in_doubt_mark,
                 r37_a_known_outcome_clears_the_in_doubt_mark,
+                r39_refusals_are_counted_until_a_refresh_succeeds,
                 r36_only_the_holder_of_the_lease_reports_a_failure,
                 r55_the_day_of_last_use_never_decreases,
                 grants_due_for_refresh_are_found,

@@ -13,6 +13,7 @@ mod mix_up;
 mod races;
 mod real_flows;
 mod refresh;
+mod refused_refreshes;
 mod store_faults;
 mod tampering;
 mod token_responses;

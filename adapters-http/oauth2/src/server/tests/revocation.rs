@@ -54,7 +54,7 @@ async fn r50_responses_of_the_revocation_endpoint() {
         (400, None, r#"{"error":"unsupported_token_type"}"#, Ok(RevocationResponse::NotSupported)),
         (400, None, r#"{"error":"invalid_request"}"#, Err(ProviderErrorKind::OtherOauthError)),
         (401, None, r#"{"error":"invalid_client"}"#, Err(ProviderErrorKind::ClientRefused)),
-        (403, None, "", Err(ProviderErrorKind::Malformed)),
+        (403, None, "", Err(ProviderErrorKind::Refused)),
         (302, None, "", Err(ProviderErrorKind::Malformed)),
         (429, Some("3"), "", throttled(3, true)),
         (503, Some("9"), "", throttled(9, false)),
@@ -92,7 +92,7 @@ async fn r50_github_has_a_vendor_specific_request() {
         (204, Ok(RevocationResponse::Done)),
         (404, Ok(RevocationResponse::Done)),
         (401, Err(ProviderErrorKind::ClientRefused)),
-        (422, Err(ProviderErrorKind::Malformed)),
+        (422, Err(ProviderErrorKind::Refused)),
         (500, Err(ProviderErrorKind::NoResponse)),
     ] {
         test.transport.respond(status, "");

@@ -20,6 +20,7 @@ export const ERROR_CODES = [
   "store_unavailable",
   "authorization_required",
   "provider_unavailable",
+  "refresh_refused",
   "provider_misconfigured",
   "flow_not_found",
   "flow_expired",
