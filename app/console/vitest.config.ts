@@ -2,11 +2,18 @@ import { defineConfig } from "vitest/config";
 
 const resolve = { conditions: ["@grantry/source", "module", "browser", "development|production"] };
 
-const project = (name: string, root: string) => ({
-  resolve,
+/** What differs from another project with the same tests. */
+interface Variant {
+  alias?: Record<string, string>;
+  env?: Record<string, string>;
+}
+
+const project = (name: string, root: string, { alias = {}, env = {} }: Variant = {}) => ({
+  resolve: { ...resolve, alias },
   test: {
     name,
     root,
+    env,
     environment: "jsdom",
     environmentOptions: { jsdom: { url: "http://grantry.test/" } },
     include: ["test/**/*.test.{ts,tsx}"],
@@ -22,6 +29,10 @@ export default defineConfig({
     projects: [
       project("client", "packages/client"),
       project("react", "packages/react"),
+      project("react with TanStack Query 4", "packages/react", {
+        alias: { "@tanstack/react-query": "tanstack-react-query-4" },
+        env: { TANSTACK_QUERY: "4" },
+      }),
       project("web", "web"),
     ],
   },

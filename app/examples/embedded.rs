@@ -85,7 +85,7 @@ pub(crate) async fn build(folder: &Path, address: SocketAddr) -> Result<App, Box
 
 /// The router of the host, with Grantry at the path of its public base URL.
 pub(crate) fn router(app: &App) -> Router {
-    Router::new().route("/", get(async || "the host's page")).nest("/oauth", app.router())
+    Router::new().route("/", get(async || "the host's page")).nest_service("/oauth", app.router())
 }
 
 #[tokio::main]

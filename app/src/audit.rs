@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use grantry_domain::ports::{AuditEvent, AuditKind, EventSink, RecordedEvent, SinkError};
+use grantry_domain::ports::{AuditDetail, AuditEvent, AuditKind, EventSink, RecordedEvent, SinkError};
+use grantry_domain::time::Timestamp;
 use tracing::info;
 
 /// The target of audit events, for log filters.
@@ -57,15 +58,23 @@ fn write(sequence: u64, event: &AuditEvent) {
         connection = event.connection.as_ref().map(tracing::field::display),
         authorization = event.authorization.map(tracing::field::display),
         outcome = event.outcome.as_str(),
-        at = %rfc3339(event),
+        details = details(event),
+        at = %rfc3339(event.at),
         sequence,
         "{}",
         sentence(event.kind),
     );
 }
 
-fn rfc3339(event: &AuditEvent) -> String {
-    jiff::Timestamp::from_millisecond(event.at.as_millis()).map_or_else(|_| String::new(), |at| at.to_string())
+/// The details, separated by spaces. `None` for an event without any.
+fn details(event: &AuditEvent) -> Option<String> {
+    let texts: Vec<&str> = event.details.iter().map(AuditDetail::as_str).collect();
+    (!texts.is_empty()).then(|| texts.join(" "))
+}
+
+/// An instant as text.
+pub(crate) fn rfc3339(at: Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(at.as_millis()).map_or_else(|_| String::new(), |at| at.to_string())
 }
 
 /// The event as a sentence, for readers of the log.
@@ -78,6 +87,7 @@ fn sentence(kind: AuditKind) -> &'static str {
         AuditKind::FlowEnded => "an authorization request ended without a connection",
         AuditKind::Connected => "an account was connected",
         AuditKind::ScopeWidened => "the provider granted more scopes than were requested",
+        AuditKind::TokenResponseAnomaly => "a token response deviated from the protocol; its tokens are used",
         AuditKind::Refreshed => "an access token was refreshed",
         AuditKind::RefreshFailed => "an access token could not be refreshed",
         AuditKind::CommitPending => "refreshed tokens could not be stored yet; they are kept in memory and retried",
@@ -92,5 +102,7 @@ fn sentence(kind: AuditKind) -> &'static str {
         AuditKind::ConnectorCreated => "a connector was created",
         AuditKind::ConnectorUpdated => "a connector was edited",
         AuditKind::ConnectorDeleted => "a connector was deleted",
+        AuditKind::UserDeprovisioned => "a user was deprovisioned",
+        AuditKind::UserReinstated => "a deprovisioned user was reinstated",
     }
 }

@@ -2,6 +2,7 @@
 
 use grantry_domain::connector::AuthMode;
 use grantry_domain::provider::CallbackPath;
+use grantry_domain::time::Timestamp;
 use grantry_http_axum::PublicBaseUrl;
 use grantry_http_axum::{AuthModeName, ConnectorType, ConnectorTypeField, FieldKind};
 use grantry_provider_oauth2::{ConnectorType as Profile, ConnectorTypeField as ProfileField, Profiles};
@@ -23,7 +24,14 @@ fn connector_type(profile: Profile, public: &PublicBaseUrl) -> ConnectorType {
         redirect_uri: shared.then(|| format!("{public}/api/actions/connector/_oauth_callback")),
         auth_modes: profile.auth_modes.iter().filter_map(mode).collect(),
         fields: profile.fields.into_iter().map(field).collect(),
+        sunset: profile.sunset.as_deref().and_then(start_of_day),
     }
+}
+
+/// The start of a day such as `2026-01-31`.
+fn start_of_day(date: &str) -> Option<Timestamp> {
+    let start: jiff::Timestamp = format!("{date}T00:00:00Z").parse().ok()?;
+    Some(Timestamp::from_millis(start.as_millisecond()))
 }
 
 fn field(field: ProfileField) -> ConnectorTypeField {
@@ -31,6 +39,7 @@ fn field(field: ProfileField) -> ConnectorTypeField {
         _ if !field.values.is_empty() => FieldKind::Choice,
         "destinations" => FieldKind::List,
         "extraAuthorizationParameters" => FieldKind::Map,
+        "sendScopeOnRefresh" | "zeroExpiresMeansNever" => FieldKind::Flag,
         "issuer" => FieldKind::Url,
         name if name.ends_with("Url") => FieldKind::Url,
         _ => FieldKind::Text,

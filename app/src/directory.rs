@@ -5,10 +5,36 @@ use std::sync::{PoisonError, RwLock};
 
 use async_trait::async_trait;
 use grantry_domain::identity::{Role, SpaceId, UserId};
-use grantry_domain::ports::{Directory, DirectoryError, Membership, UserStatus};
+use grantry_domain::ports::{Directory, DirectoryError, DirectoryUser, Membership, UserListing, UserStatus};
 use grantry_http_axum::{AuthenticationError, RoleSink, SpaceView, UserDirectory, UserView};
 
 use crate::config::{Account, Value as _};
+
+/// The names that users see, where they are configured.
+#[derive(Debug, Clone, Default)]
+pub struct DisplayNames {
+    users: BTreeMap<UserId, String>,
+    spaces: BTreeMap<SpaceId, String>,
+}
+
+impl DisplayNames {
+    /// The names of these accounts, and of spaces.
+    pub fn new(accounts: &[Account], spaces: BTreeMap<SpaceId, String>) -> Self {
+        let named = accounts.iter().filter(|account| !account.name.is_empty());
+        Self { users: named.map(|account| (account.id.clone(), account.name.clone())).collect(), spaces }
+    }
+
+    fn user(&self, user: &UserId) -> Option<String> {
+        self.users.get(user).cloned()
+    }
+
+    /// The spaces in which a user has a role.
+    fn open_spaces(&self, spaces: &[SpaceId], role_in: impl Fn(&SpaceId) -> Option<Role>) -> Vec<SpaceView> {
+        let name = |space: &SpaceId| self.spaces.get(space).cloned();
+        let view = |space: &SpaceId| role_in(space).map(|role| SpaceView { id: space.clone(), name: name(space), role });
+        spaces.iter().filter_map(view).collect()
+    }
+}
 
 /// The accounts of the configuration.
 ///
@@ -17,6 +43,7 @@ use crate::config::{Account, Value as _};
 pub struct AccountDirectory {
     spaces: Vec<SpaceId>,
     users: BTreeMap<UserId, User>,
+    names: DisplayNames,
 }
 
 struct User {
@@ -28,7 +55,14 @@ impl AccountDirectory {
     /// The users of these accounts, in these spaces.
     pub fn new(spaces: Vec<SpaceId>, accounts: &[Account]) -> Self {
         let user = |account: &Account| User { username: account.username.clone(), roles: account.roles.clone() };
-        Self { spaces, users: accounts.iter().map(|account| (account.id.clone(), user(account))).collect() }
+        let users = accounts.iter().map(|account| (account.id.clone(), user(account))).collect();
+        Self { spaces, users, names: DisplayNames::default() }
+    }
+
+    /// The same with display names.
+    #[must_use]
+    pub fn with_names(self, names: DisplayNames) -> Self {
+        Self { names, ..self }
     }
 }
 
@@ -42,15 +76,24 @@ impl Directory for AccountDirectory {
             role: user.and_then(|user| user.roles.get(space).copied()),
         })
     }
+
+    async fn users(&self) -> Result<UserListing, DirectoryError> {
+        let user = |(id, user): (&UserId, &User)| DirectoryUser {
+            id: id.clone(),
+            name: Some(user.username.clone()),
+            disabled: false,
+        };
+        Ok(UserListing { users: self.users.iter().map(user).collect(), complete: true })
+    }
 }
 
 #[async_trait]
 impl UserDirectory for AccountDirectory {
     async fn describe(&self, user: &UserId) -> Result<Option<UserView>, AuthenticationError> {
-        Ok(self.users.get(user).map(|user| UserView {
-            username: Some(user.username.clone()),
-            display_name: None,
-            spaces: open_spaces(&self.spaces, |space| user.roles.get(space).copied()),
+        Ok(self.users.get(user).map(|account| UserView {
+            username: Some(account.username.clone()),
+            display_name: self.names.user(user),
+            spaces: self.names.open_spaces(&self.spaces, |space| account.roles.get(space).copied()),
         }))
     }
 
@@ -66,6 +109,7 @@ impl UserDirectory for AccountDirectory {
 pub struct ProxyDirectory {
     spaces: Vec<SpaceId>,
     roles: Roles,
+    names: DisplayNames,
 }
 
 enum Roles {
@@ -85,12 +129,18 @@ impl ProxyDirectory {
     /// Users whose roles are those of these accounts. A user without an account has no role.
     pub fn from_accounts(spaces: Vec<SpaceId>, accounts: &[Account]) -> Self {
         let roles = accounts.iter().map(|account| (account.id.clone(), account.roles.clone())).collect();
-        Self { spaces, roles: Roles::Accounts(roles) }
+        Self { spaces, roles: Roles::Accounts(roles), names: DisplayNames::default() }
     }
 
     /// Users whose roles the proxy sends with every request.
     pub fn from_header(spaces: Vec<SpaceId>) -> Self {
-        Self { spaces, roles: Roles::Header(RwLock::default()) }
+        Self { spaces, roles: Roles::Header(RwLock::default()), names: DisplayNames::default() }
+    }
+
+    /// The same with display names.
+    #[must_use]
+    pub fn with_names(self, names: DisplayNames) -> Self {
+        Self { names, ..self }
     }
 
     /// The role of a user in a space; an error if this process has not seen the user.
@@ -113,13 +163,23 @@ impl Directory for ProxyDirectory {
         let role = self.role(user, space)?;
         Ok(Membership { space_exists: self.spaces.contains(space), user: UserStatus::Active, role })
     }
+
+    /// The accounts of the configuration, or the users whose requests this process has seen. The proxy may sign in others.
+    async fn users(&self) -> Result<UserListing, DirectoryError> {
+        let ids: Vec<UserId> = match &self.roles {
+            Roles::Accounts(roles) => roles.keys().cloned().collect(),
+            Roles::Header(seen) => seen.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect(),
+        };
+        let users = ids.into_iter().map(|id| DirectoryUser { id, name: None, disabled: false });
+        Ok(UserListing { users: users.collect(), complete: false })
+    }
 }
 
 #[async_trait]
 impl UserDirectory for ProxyDirectory {
     async fn describe(&self, user: &UserId) -> Result<Option<UserView>, AuthenticationError> {
-        let spaces = open_spaces(&self.spaces, |space| self.role(user, space).ok().flatten());
-        Ok(Some(UserView { username: None, display_name: None, spaces }))
+        let spaces = self.names.open_spaces(&self.spaces, |space| self.role(user, space).ok().flatten());
+        Ok(Some(UserView { username: None, display_name: self.names.user(user), spaces }))
     }
 
     async fn spaces(&self) -> Result<Vec<SpaceId>, AuthenticationError> {
@@ -148,11 +208,6 @@ fn entry(text: &str) -> Option<RoleEntry> {
     }
 }
 
-fn open_spaces(spaces: &[SpaceId], role_in: impl Fn(&SpaceId) -> Option<Role>) -> Vec<SpaceView> {
-    let view = |space: &SpaceId| role_in(space).map(|role| SpaceView { id: space.clone(), name: None, role });
-    spaces.iter().filter_map(view).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,6 +223,7 @@ mod tests {
     fn alice() -> Account {
         Account {
             id: user("u_alice"),
+            name: "Alice Example".to_owned(),
             username: "alice".to_owned(),
             password_hash: String::new(),
             roles: BTreeMap::from([(space("default"), Role::Editor)]),
@@ -184,6 +240,8 @@ mod tests {
         assert!(!directory.membership(&user("u_alice"), &space("gone")).await.unwrap().space_exists);
         let unlisted = directory.membership(&user("alice"), &space("default")).await.unwrap();
         assert_eq!((unlisted.user, unlisted.role), (UserStatus::Disabled, None));
+        let listing = directory.users().await.unwrap();
+        assert!(listing.complete && listing.users[0].name.as_deref() == Some("alice") && listing.users.len() == 1);
     }
 
     #[tokio::test]
@@ -194,6 +252,8 @@ mod tests {
         assert!(directory.membership(&user("u_bob"), &space("marketing")).await.unwrap().allows(Role::Admin));
         let here = directory.membership(&user("u_bob"), &space("default")).await.unwrap();
         assert_eq!(here.role, Some(Role::Viewer));
+        let listing = directory.users().await.unwrap();
+        assert_eq!((listing.users.len(), listing.complete), (1, false), "users who were not seen are not listed");
         directory.record(&user("u_bob"), &[]);
         assert_eq!(directory.membership(&user("u_bob"), &space("default")).await.unwrap().role, None);
     }
@@ -205,7 +265,24 @@ mod tests {
         assert!(!directory.membership(&user("u_eve"), &space("default")).await.unwrap().allows(Role::Viewer));
         directory.record(&user("u_eve"), &["admin"]);
         assert!(!directory.membership(&user("u_eve"), &space("default")).await.unwrap().allows(Role::Viewer));
+        let listing = directory.users().await.unwrap();
+        assert_eq!((listing.users.len(), listing.complete), (1, false), "the proxy may sign in other users");
         let view = directory.describe(&user("u_alice")).await.unwrap().unwrap();
         assert_eq!(view.spaces.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn users_and_spaces_have_their_configured_names() {
+        let spaces = vec![space("default"), space("marketing")];
+        let names = DisplayNames::new(&[alice()], BTreeMap::from([(space("default"), "Company".to_owned())]));
+        let directory = AccountDirectory::new(spaces.clone(), &[alice()]).with_names(names.clone());
+        let view = directory.describe(&user("u_alice")).await.unwrap().unwrap();
+        assert_eq!((view.display_name.as_deref(), view.username.as_deref()), (Some("Alice Example"), Some("alice")));
+        assert_eq!(view.spaces[0].name.as_deref(), Some("Company"));
+        let proxy = ProxyDirectory::from_header(spaces).with_names(names);
+        proxy.record(&user("u_eve"), &["viewer"]);
+        let view = proxy.describe(&user("u_eve")).await.unwrap().unwrap();
+        assert_eq!((view.display_name, view.spaces[0].name.as_deref()), (None, Some("Company")));
+        assert_eq!(view.spaces[1].name, None);
     }
 }

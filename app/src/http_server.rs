@@ -27,10 +27,10 @@ pub(crate) struct Deadlines {
     pub(crate) drain: Duration,
 }
 
-/// Largest header section. The router refuses smaller ones with a problem document.
-const HEADER_BUFFER: usize = 64 * 1024;
-/// Most header fields. The router refuses fewer with a problem document.
-const HEADER_FIELDS: usize = 128;
+/// Largest header section. The router refuses smaller ones with a page or a problem document.
+const HEADER_BUFFER: usize = 256 * 1024;
+/// Most header fields. The router refuses fewer with a page or a problem document.
+const HEADER_FIELDS: usize = 256;
 /// Concurrent requests on one HTTP/2 connection.
 const STREAMS: u32 = 256;
 /// Pause after an accept error, such as too many open files.

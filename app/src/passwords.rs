@@ -78,7 +78,13 @@ mod tests {
         let password_hash = hash(&Secret::from_text("correct horse"), &SystemRandom).unwrap();
         assert!(password_hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{password_hash}");
         let id = UserId::new("u_alice").unwrap();
-        let account = Account { id: id.clone(), username: "alice".to_owned(), password_hash, roles: BTreeMap::new() };
+        let account = Account {
+            id: id.clone(),
+            name: String::new(),
+            username: "alice".to_owned(),
+            password_hash,
+            roles: BTreeMap::new(),
+        };
         let passwords = AccountPasswords::new(&[account]);
         for (username, password, expected) in [
             ("alice", "correct horse", Some(id)),

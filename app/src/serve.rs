@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use crate::app::{App, BuildError};
@@ -43,6 +44,7 @@ pub enum ServeError {
 pub struct Server {
     app: App,
     listener: TcpListener,
+    operations: Option<TcpListener>,
 }
 
 impl Server {
@@ -50,13 +52,17 @@ impl Server {
     pub async fn start(config: &Config, allow_unknown_keys: bool) -> Result<Self, ServeError> {
         // The port comes first: if it is taken, no database is created.
         let listener = listen(config.settings.listen).await?;
+        let operations = match config.settings.telemetry.listen {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
         let app = App::from_config(config).await?.allow_unknown_keys(allow_unknown_keys).build().await?;
-        Ok(Self::new(app, listener))
+        Ok(Self { app, listener, operations })
     }
 
     /// A server for an application, on a socket that listens.
     pub fn new(app: App, listener: TcpListener) -> Self {
-        Self { app, listener }
+        Self { app, listener, operations: None }
     }
 
     /// The application.
@@ -72,8 +78,13 @@ impl Server {
     /// Serves until `stop` completes. The shutdown then closes the socket, finishes requests, detached work and jobs, writes
     /// audit events and closes the store, in this order.
     pub async fn run(self, periods: Periods, stop: impl Future<Output = ()>) {
-        let Self { app, listener } = self;
+        let Self { app, listener, operations } = self;
         let jobs = Jobs::spawn(&app, periods);
+        // Health and metrics are served until the end of the shutdown.
+        let (end, ended) = oneshot::channel::<()>();
+        let operations = operations.map(|listener| {
+            tokio::spawn(http_server::serve(listener, app.operations_router(), async { drop(ended.await) }, DEADLINES))
+        });
         let stopped = async {
             stop.await;
             app.begin_shutdown();
@@ -86,6 +97,10 @@ impl Server {
             warn!(connections, tasks, "connections or tasks were cut off");
         }
         app.close().await;
+        drop(end);
+        if let Some(operations) = operations {
+            drop(operations.await);
+        }
         info!("stopped");
     }
 }

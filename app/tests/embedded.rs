@@ -39,6 +39,9 @@ mod tests {
         assert_eq!(get(&router, "/oauth/api/session", Some("u_eve")).await.0, StatusCode::UNAUTHORIZED);
         assert_eq!(get(&router, "/oauth/api/actions/connectors", Some("u_ben")).await.0, StatusCode::OK);
         assert_eq!(get(&router, "/oauth/readyz", None).await.0, StatusCode::OK);
+        for path in ["/oauth", "/oauth/", "/oauth/s/default/"] {
+            assert_eq!(get(&router, path, Some("u_ada")).await.0, StatusCode::OK, "{path}");
+        }
         app.begin_shutdown();
         assert_eq!(get(&router, "/oauth/readyz", None).await.0, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(app.drain(Duration::from_secs(10)).await, 0);

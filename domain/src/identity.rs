@@ -157,6 +157,23 @@ pub enum Actor {
     System,
 }
 
+impl Actor {
+    /// The stable form of records: `user:ID`, `agent:NAME` or `system`.
+    pub fn to_record(&self) -> String {
+        self.to_string()
+    }
+
+    /// Reads the form of records.
+    pub fn from_record(text: &str) -> Option<Self> {
+        match text.split_once(':') {
+            Some(("user", id)) => UserId::new(id).ok().map(Self::Person),
+            Some(("agent", name)) => Some(Self::Agent(name.to_owned())),
+            None if text == "system" => Some(Self::System),
+            Some(_) | None => None,
+        }
+    }
+}
+
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -191,6 +208,17 @@ mod tests {
         }
         for bad in ["", "Work", "a b", "a/b", "ä", &"x".repeat(65)] {
             assert!(ConnectionName::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn actors_round_trip() {
+        let named = |id: &str| Actor::Person(UserId::new(id).unwrap());
+        for actor in [named("u_alice"), named("a:b"), named("system"), Actor::Agent("runner:1".to_owned()), Actor::System] {
+            assert_eq!(Actor::from_record(&actor.to_record()), Some(actor));
+        }
+        for bad in ["", "alice", "user:", "users:alice"] {
+            assert_eq!(Actor::from_record(bad), None, "{bad}");
         }
     }
 

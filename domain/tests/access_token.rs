@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::authorization::{AuthorizationRecord, Reason, Revision, StatusKind};
+use grantry_domain::authorization::{Authorization, AuthorizationRecord, Reason, Revision, StatusKind};
 use grantry_domain::connector::{AuthMode, ProfileId};
 use grantry_domain::identity::{Actor, Role};
 use grantry_domain::ports::{
@@ -298,9 +298,18 @@ async fn use_is_recorded_once_a_day() {
     let app = TestApp::new().await;
     let id = app.connect("alice").await;
     let first_day = app.now().day();
+    let last_use = async || {
+        let grant = Authorization::restore(app.record(id).await).unwrap();
+        grant.as_grant().unwrap().last_used_day()
+    };
+    assert_eq!(last_use().await, None, "a consent is not a use");
+    app.token("alice").await.unwrap();
     app.token("alice").await.unwrap();
     app.node.flush_audit().await.unwrap();
-    assert_eq!(app.store.count(Method::RecordUse), 0, "the record contains today already");
+    assert_eq!(last_use().await, Some(first_day));
+    app.token("alice").await.unwrap();
+    app.node.flush_audit().await.unwrap();
+    assert_eq!(app.store.count(Method::RecordUse), 1, "the record contains today already");
     app.clock.advance(Duration::from_hours(24));
     app.token("alice").await.unwrap();
     app.token("alice").await.unwrap();

@@ -9,7 +9,10 @@ use grantry_domain::authorization::{
 };
 use grantry_domain::connector::{CallbackId, ProfileId};
 use grantry_domain::identity::ConnectionName;
-use grantry_domain::ports::{AuditKind, Operation as Limit, ProviderErrorKind, StoreError, TokenResponse, VaultError};
+use grantry_domain::ports::{
+    Anomaly, AnomalyKind, AuditDetail, AuditKind, Lifetime, Operation as Limit, ProviderErrorKind, StoreError,
+    TokenResponse, VaultError,
+};
 use grantry_domain::provider::{BindingKind, CallbackPath, Scopes};
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{CallbackRefused, CallbackRequest, ConnectorDraft, Outcome, StartRequest};
@@ -70,6 +73,42 @@ async fn r07_r25_the_code_goes_to_the_sealed_endpoint_with_the_sealed_redirect_u
     assert_eq!(endpoint, "https://as.example/token");
     assert_eq!(redirect_uri, "https://host.example/callback");
     assert_eq!((client_secret.as_deref(), code.as_str()), (Some("client-secret-1"), "code-1"));
+}
+
+#[tokio::test]
+async fn r28_a_token_that_has_expired_on_arrival_and_cannot_be_refreshed_is_not_connected() {
+    let app = TestApp::new().await;
+    let lifetime = Lifetime::For(Duration::ZERO);
+    for (refresh_token, connected) in [(None, false), (Some("r"), true)] {
+        let started = app.start("alice", &drive()).await;
+        app.provider.respond_to_exchange(Ok(TokenResponse { lifetime, ..tokens("dead", refresh_token) }));
+        let completed = app.complete(callback_of(&started, "alice")).await;
+        let expected = if connected { Outcome::Connected } else { failed(FailureCode::ExchangeFailed) };
+        assert_eq!(completed.outcome, expected);
+        let status = if connected { StatusKind::Connected } else { StatusKind::NotConnected };
+        assert_eq!(app.kind("alice").await, status, "page and status agree");
+    }
+}
+
+#[tokio::test]
+async fn r28_anomalies_of_a_token_response_are_audited_with_the_flow_and_with_the_refresh() {
+    let app = TestApp::new().await;
+    let anomalies = || vec![Anomaly::new("scope", AnomalyKind::WrongType), Anomaly::new("x", AnomalyKind::Repeated)];
+    let odd = |access: &str, refresh: &str| TokenResponse { anomalies: anomalies(), ..tokens(access, Some(refresh)) };
+    let started = app.start("alice", &drive()).await;
+    app.provider.respond_to_exchange(Ok(odd("a", "r")));
+    app.complete(callback_of(&started, "alice")).await;
+    app.provider.respond_to_refresh(Ok(odd("b", "s")));
+    app.clock.advance(2 * HOUR);
+    assert_eq!(app.token("alice").await.as_deref(), Ok("b"));
+    let events = app.events().await;
+    let found: Vec<_> = events.iter().filter(|event| event.kind == AuditKind::TokenResponseAnomaly).collect();
+    assert_eq!(found.len(), 2);
+    for event in found {
+        assert_eq!(event.authorization, Some(started.flow_id));
+        let details: Vec<_> = event.details.iter().map(AuditDetail::as_str).collect();
+        assert_eq!(details, ["scope=wrong_type", "x=repeated"]);
+    }
 }
 
 #[tokio::test]
@@ -214,6 +253,10 @@ async fn r10_lesson_04_the_issuer_must_be_present_and_exact() {
     assert_eq!(outcome, failed(FailureCode::IssuerMismatch));
     assert!(app.token_calls().is_empty());
     assert_eq!(app.outcomes(AuditKind::IssuerMismatch).await, ["refused"; 7]);
+    let events = app.events().await;
+    let details = events.iter().filter(|event| event.kind == AuditKind::IssuerMismatch).flat_map(|event| &event.details);
+    let details: std::collections::BTreeSet<_> = details.map(AuditDetail::as_str).collect();
+    assert!(details.contains("iss=missing") && details.contains("iss=other"), "{details:?}");
     let started = app.start("alice", &drive()).await;
     let issuer = Some("https://issuer.example".to_owned());
     let outcome = app.complete(CallbackRequest { issuer, ..callback_of(&started, "alice") }).await.outcome;
@@ -277,7 +320,7 @@ async fn lesson_07_a_failed_exchange_ends_the_flow_and_keeps_the_old_grant() {
         let row = app.record(started.flow_id).await;
         assert_eq!((row.state, row.cause), (StateKind::Revoked, Some(flow_failed(code))));
         let again = app.node.complete(callback_of(&started, "alice")).await;
-        assert!(matches!(again, Err(CallbackRefused::AlreadyUsed { .. })));
+        assert!(matches!(again, Err(CallbackRefused::Ended { .. })));
         let flow = app.node.flow_status(&person("alice"), None, started.flow_id).await.unwrap();
         assert_eq!(flow.status, FlowStatus::Failed(FlowFailure::Code(code)));
     }

@@ -12,7 +12,7 @@ use grantry_testkit::doubles::{Call, Fault, Method};
 
 use crate::common::{TestApp, agent, callback_of, draft, drive, elsewhere, person, text};
 
-async fn cancel(app: &TestApp, who: &str, key: CancelKey) -> Result<(), CancelError> {
+async fn cancel(app: &TestApp, who: &str, key: CancelKey) -> Result<Option<AuthorizationId>, CancelError> {
     app.node.cancel(&person(who), &drive(), key).await
 }
 
@@ -23,10 +23,12 @@ async fn lesson_06_a_cancelled_flow_is_refused_and_cancelling_twice_is_fine() {
         let started = app.start("alice", &drive()).await;
         let key =
             || if by_state { CancelKey::State(started.state.clone_secret()) } else { CancelKey::Flow(started.flow_id) };
-        cancel(&app, "alice", key()).await.unwrap();
-        cancel(&app, "alice", key()).await.unwrap();
+        assert_eq!(cancel(&app, "alice", key()).await, Ok(Some(started.flow_id)));
+        // An ended flow has no state any more.
+        assert_eq!(cancel(&app, "alice", key()).await, Ok((!by_state).then_some(started.flow_id)));
         let refused = app.node.complete(callback_of(&started, "alice")).await.unwrap_err();
-        assert_eq!(refused, CallbackRefused::AlreadyUsed { flow_id: started.flow_id });
+        assert_eq!(refused, CallbackRefused::Ended { flow_id: started.flow_id });
+        assert_eq!(refused.code(), "flow_already_used");
         let flow = app.node.flow_status(&person("alice"), None, started.flow_id).await.unwrap();
         assert_eq!(flow.status, FlowStatus::Cancelled);
     }
@@ -59,13 +61,17 @@ async fn cancelling_an_unknown_flow_or_a_grant_changes_nothing() {
     let app = TestApp::new().await;
     let id = app.connect("alice").await;
     let unknown = AuthorizationId::new(app.now(), [9; 16]);
-    for key in [CancelKey::Flow(unknown), CancelKey::State(Secret::from_text("unknown")), CancelKey::Flow(id)] {
-        assert_eq!(cancel(&app, "alice", key).await, Ok(()));
+    for (key, stored) in [
+        (CancelKey::Flow(unknown), None),
+        (CancelKey::State(Secret::from_text("unknown")), None),
+        (CancelKey::Flow(id), Some(id)),
+    ] {
+        assert_eq!(cancel(&app, "alice", key).await, Ok(stored));
     }
     assert_eq!(app.record(id).await.state, StateKind::Authorized);
     let started = app.start("alice", &drive()).await;
     app.clock.advance(Duration::from_mins(10));
-    assert_eq!(cancel(&app, "alice", CancelKey::Flow(started.flow_id)).await, Ok(()));
+    assert_eq!(cancel(&app, "alice", CancelKey::Flow(started.flow_id)).await, Ok(Some(started.flow_id)));
     let flow = app.node.flow_status(&person("alice"), None, started.flow_id).await.unwrap();
     assert_eq!(flow.status, FlowStatus::Expired);
 }

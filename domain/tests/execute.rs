@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use grantry_domain::authorization::{Reason, StatusKind};
-use grantry_domain::ports::{ApiError, ApiRequestRefused, ApiResponse, ProviderErrorKind};
+use grantry_domain::ports::{ApiError, ApiQuery, ApiRequestRefused, ApiResponse, ProviderErrorKind};
 use grantry_domain::usecase::{AccessError, ExecuteError, Execution, TokenError};
 use grantry_testkit::doubles::fixtures::{connector_key, origin, space, user};
 use grantry_testkit::doubles::{Fault, Method};
@@ -27,7 +27,7 @@ async fn a_run_sends_the_token_of_its_user_to_the_api_of_the_connector() {
     app.resource.respond(Ok(body));
     let execution = Execution {
         method: "POST".to_owned(),
-        query: vec![("q".to_owned(), "1".to_owned())],
+        query: ApiQuery::Pairs(vec![("q".to_owned(), "1".to_owned())]),
         headers: vec![("x-test".to_owned(), "yes".to_owned())],
         body: Some(b"{}".to_vec()),
         ..execution("bob", "/files")

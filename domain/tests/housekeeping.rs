@@ -7,11 +7,11 @@ use grantry_domain::identity::{Actor, Role};
 use grantry_domain::ports::{
     AuditKind, Lifetime, ProviderErrorKind, SinkError, StoreError, SweepPolicy, TokenResponse, UserStatus,
 };
-use grantry_domain::usecase::{CallbackRefused, CancelKey, HousekeepingError, Outcome, Policy, Progress};
+use grantry_domain::usecase::{CallbackRefused, CancelKey, HousekeepingError, Policy, Progress, StartError};
 use grantry_testkit::doubles::fixtures::{connector_key, space, user};
 use grantry_testkit::doubles::{Fault, Method, Operation, tokens};
 
-use crate::common::{HOUR, TestApp, callback_of, draft, drive, elsewhere, person, quiet, terminated, tokens_for};
+use crate::common::{HOUR, TestApp, callback_of, draft, drive, elsewhere, person, quiet, request, terminated, tokens_for};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -177,11 +177,9 @@ async fn r53_a_disabled_user_may_connect_again_and_a_removed_one_may_not() {
     assert_eq!(app.kind("alice").await, StatusKind::Connected);
     app.directory.set_user(&user("alice"), UserStatus::Unknown);
     app.node.reconcile().await.unwrap();
-    // A host must not use ids again; if it does, no grant is committed.
+    // A host must not use ids again; if it does, the user is refused.
     app.directory.set_user(&user("alice"), UserStatus::Active);
-    let started = app.start("alice", &drive()).await;
-    let completed = app.complete(callback_of(&started, "alice")).await;
-    assert!(matches!(completed.outcome, Outcome::Failed(_)));
+    assert_eq!(app.try_start(request("alice", &drive())).await.map(drop), Err(StartError::UserDeprovisioned));
 }
 
 #[tokio::test(start_paused = true)]

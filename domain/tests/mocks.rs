@@ -7,9 +7,10 @@ use grantry_domain::connector::{ConnectorKey, Incarnation};
 use grantry_domain::identity::{Actor, ConnectionName, Role};
 use grantry_domain::ports::{
     AssociatedData, AuditKind, Created, DirectoryError, Membership, MockAuditOutbox, MockAuthorizationQueries,
-    MockAuthorizationServer, MockAuthorizationStore, MockClock, MockConnectorStore, MockDirectory, MockEventSink,
-    MockHousekeeping, MockProviderProfiles, MockRateLimiter, MockRefreshLeases, MockResourceServer, MockRevocationQueue,
-    MockSecureRandom, MockSpawner, MockStoreClock, MockTokenVault, MockUrls, Operation, StoreError, StorePorts, UserStatus,
+    MockAuthorizationServer, MockAuthorizationStore, MockClock, MockConnectorDiagnostics, MockConnectorStore, MockDirectory,
+    MockEventSink, MockFailureLog, MockHousekeeping, MockProviderProfiles, MockRateLimiter, MockRefreshLeases,
+    MockResourceServer, MockRevocationQueue, MockSecureRandom, MockSpawner, MockStoreClock, MockTokenVault, MockUrls,
+    MockUserStore, Operation, StoreError, StorePorts, UserStatus,
 };
 use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
@@ -32,6 +33,8 @@ fn store_ports() -> StorePorts {
         housekeeping: Arc::new(MockHousekeeping::new()),
         outbox: Arc::new(MockAuditOutbox::new()),
         connectors: Arc::new(MockConnectorStore::new()),
+        users: Arc::new(MockUserStore::new()),
+        diagnostics: Arc::new(MockConnectorDiagnostics::new()),
     }
 }
 
@@ -47,6 +50,7 @@ fn ports() -> Ports {
         urls: Arc::new(MockUrls::new()),
         limiter: Arc::new(MockRateLimiter::new()),
         sink: Arc::new(MockEventSink::new()),
+        failures: Arc::new(MockFailureLog::new()),
         clock: Arc::new(MockClock::new()),
         random: Arc::new(MockSecureRandom::new()),
         spawner: Arc::new(MockSpawner::new()),
@@ -90,6 +94,7 @@ fn start_request() -> StartRequest {
         connection: ConnectionName::default(),
         return_path: None,
         allow_account_change: false,
+        select_account: false,
     }
 }
 

@@ -8,7 +8,7 @@ use grantry_domain::encoding::{base64url, sha256};
 use grantry_domain::identity::{Actor, ConnectionName};
 use grantry_domain::ports::{
     AuditKind, AuthorizationFilter, AuthorizationServer, Operation as Limit, PendingLimits, ProviderErrorKind,
-    ProviderProfiles, StoreError, Urls, VaultError,
+    ProviderOperation, ProviderProfiles, StoreError, Urls, VaultError,
 };
 use grantry_domain::provider::{BindingKind, CallbackPath, ProviderSnapshot, Scopes};
 use grantry_domain::usecase::{AccessError, ConnectorDraft, ConnectorError, GrantFilter, Policy, StartError, StartRequest};
@@ -169,7 +169,11 @@ async fn r09_endpoints_of_a_user_never_use_the_shared_callback() {
     app.create_connector(&key, ConnectorDraft { profile: profile(), ..draft("later") }).await;
     app.profiles.set("later", |settings| settings.callback = CallbackPath::Shared);
     let refused = app.try_start(request("alice", &key)).await.err();
-    assert_eq!(refused, Some(StartError::Provider(ProviderErrorKind::BadMetadata.into())));
+    let Some(StartError::Provider(error)) = refused else { panic!("{refused:?}") };
+    assert_eq!(error.kind, ProviderErrorKind::BadMetadata);
+    let (connector, failure) = app.failures.failures().pop().unwrap();
+    assert_eq!((connector, failure.operation, failure.code.as_str()), (key, ProviderOperation::Discovery, "bad_metadata"));
+    assert!(failure.hint.is_some_and(|hint| hint.contains("callback URL")), "the reason is logged");
     assert!(urls(&app).is_empty());
     assert!(!has_pending_flow(&app, "alice").await);
 }
@@ -192,7 +196,11 @@ async fn r09_r10_issuer_mode_uses_the_shared_callback_only_with_an_announced_iss
     let announced = app.provider.resolve(&settings, "https://host.example/x", "{}").await.unwrap();
     app.provider.respond_to_resolve(Ok(ProviderSnapshot { issuer_in_response: false, ..announced }));
     let refused = app.try_start(request("alice", &key)).await.err();
-    assert_eq!(refused, Some(StartError::Provider(ProviderErrorKind::BadMetadata.into())));
+    let Some(StartError::Provider(error)) = refused else { panic!("{refused:?}") };
+    assert_eq!(error.kind, ProviderErrorKind::BadMetadata);
+    let (connector, failure) = app.failures.failures().pop().unwrap();
+    assert_eq!((connector, failure.operation, failure.code.as_str()), (key, ProviderOperation::Discovery, "bad_metadata"));
+    assert!(failure.hint.is_some_and(|hint| hint.contains("callback URL")), "the reason is logged");
 }
 
 #[tokio::test]

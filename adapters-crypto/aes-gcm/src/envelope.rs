@@ -9,14 +9,14 @@
 //! | 8 | 8 | key id |
 //! | 16 | 32 | salt, random |
 //! | 48 | 12 | nonce, random |
-//! | 60 | n | ciphertext, n ≤ 65 536 |
+//! | 60 | n | ciphertext, n ≤ 131 072 |
 //! | 60 + n | 16 | tag |
 
 use grantry_domain::authorization::Envelope;
 use grantry_domain::ports::{AssociatedData, KeyId, VaultError};
 
 /// Longest payload in bytes.
-pub(crate) const MAX_PAYLOAD: usize = 65_536;
+pub(crate) const MAX_PAYLOAD: usize = 131_072;
 /// Bytes before the ciphertext.
 pub(crate) const HEADER_LENGTH: usize = 60;
 /// Bytes after the ciphertext.

@@ -14,7 +14,7 @@
   if (!result) {
     return;
   }
-  const { flowId, connectorId, status, error } = result.dataset;
+  const { flowId, connectorId, spaceId, status, statusCode, error } = result.dataset;
   const closing = document.getElementById("closing");
   const close = document.getElementById("close");
 
@@ -31,7 +31,7 @@
     if (!flowId || !connectorId || !status) {
       return;
     }
-    const message = { version: VERSION, flowId, connectorId, status };
+    const message = { version: VERSION, flowId, connectorId, spaceId, status, statusCode: Number(statusCode) };
     if (error) {
       message.error = error;
     }
@@ -49,14 +49,14 @@
       tryToClose();
       return;
     }
-    showText(seconds === 1 ? "This tab closes in 1 second." : `This tab closes in ${seconds} seconds.`);
+    showText(seconds === 1 ? result.dataset.closesInOne : result.dataset.closesIn.replace("{seconds}", String(seconds)));
     setTimeout(() => countDown(seconds - 1), 1000);
   }
 
   function tryToClose() {
     window.close();
     setTimeout(() => {
-      showText("You can close this tab now.");
+      showText(result.dataset.mayClose);
       if (close) {
         close.hidden = true;
       }

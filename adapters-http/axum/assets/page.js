@@ -9,6 +9,8 @@
     return;
   }
   const status = document.getElementById("status");
+  // Texts by code, in the language of the page.
+  const errors = JSON.parse(page.dataset.errors);
   let busy = false;
 
   const pages = { login, confirm, launch, home };
@@ -39,7 +41,7 @@
     button.addEventListener("click", () => run(button, start));
     window.addEventListener("hashchange", launchFromFragment);
     if (!launchFromFragment() && window.opener) {
-      showText("Opening the provider…");
+      showText(page.dataset.opening);
     }
   }
 
@@ -53,8 +55,15 @@
   }
 
   async function start() {
-    showText("Opening the provider…");
-    const { flowId } = await send("POST", page.dataset.start, { connection: page.dataset.connection });
+    showText(page.dataset.opening);
+    const request = { connection: page.dataset.connection };
+    if (page.dataset.account === "change") {
+      request.allowAccountChange = true;
+    }
+    if (page.dataset.account === "select") {
+      request.selectAccount = true;
+    }
+    const { flowId } = await send("POST", page.dataset.start, request);
     redirectToProvider(flowId);
   }
 
@@ -111,7 +120,7 @@
     try {
       response = await fetch(url, request);
     } catch {
-      throw new Error("The server did not respond. Try again.");
+      throw new Error(page.dataset.noResponse);
     }
     if (response.status === 204) {
       return undefined;
@@ -119,7 +128,7 @@
     const result = await response.json().catch(() => ({}));
     if (!response.ok) {
       const reference = result.correlation_id ? ` (${result.code}, ${result.correlation_id})` : "";
-      throw new Error(`${result.detail ?? "The request failed."}${reference}`);
+      throw new Error(`${errors[result.code] ?? page.dataset.failed}${reference}`);
     }
     return result;
   }

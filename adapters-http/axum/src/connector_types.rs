@@ -1,28 +1,94 @@
 //! Provider profiles, as the console needs them to build a form.
 
 use grantry_domain::connector::AuthMode;
+use grantry_domain::time::Timestamp;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 /// A provider profile from which connectors can be created.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone)]
 pub struct ConnectorType {
     /// Profile id, such as `.github`.
-    #[schema(example = ".github")]
     pub id: String,
     /// Display name.
     pub name: String,
     /// Documentation of the provider about registering an application.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub docs_url: Option<String>,
     /// The redirect URI to register, if it is known before the connector exists: the shared one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub redirect_uri: Option<String>,
     /// The modes its connectors may have.
     pub auth_modes: Vec<AuthModeName>,
     /// Its settings, in the order of the form.
     pub fields: Vec<ConnectorTypeField>,
+    /// When the provider ends the service that the profile describes, if that is announced.
+    pub sunset: Option<Timestamp>,
+}
+
+impl ConnectorType {
+    /// Whether its sunset has passed.
+    pub(crate) fn is_deprecated(&self, now: Timestamp) -> bool {
+        self.sunset.is_some_and(|sunset| sunset <= now)
+    }
+}
+
+/// A provider profile in a response.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ConnectorType)]
+#[expect(clippy::struct_excessive_bools, reason = "names of the contract")]
+pub(crate) struct ListedConnectorType {
+    /// Profile id, such as `.github`.
+    #[schema(example = ".github")]
+    id: String,
+    /// Display name.
+    name: String,
+    /// Documentation of the provider about registering an application.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    docs_url: Option<String>,
+    /// The redirect URI to register, if it is known before the connector exists: the shared one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redirect_uri: Option<String>,
+    /// The modes its connectors may have.
+    auth_modes: Vec<AuthModeName>,
+    /// Its settings, in the order of the form.
+    fields: Vec<ConnectorTypeField>,
+    /// Whether the sunset of the provider's service has passed.
+    is_deprecated: bool,
+    /// Always true; for front ends of an earlier API, as the following members.
+    enabled: bool,
+    /// Always true.
+    enabled_in_config: bool,
+    /// Always true.
+    enabled_in_license: bool,
+    /// Always `basic`.
+    minimum_license_required: &'static str,
+    /// Always `workflows` only.
+    supported_feature_ids: [&'static str; 1],
+    /// Always false.
+    is_system_action_type: bool,
+    /// Always `spec`.
+    source: &'static str,
+}
+
+impl ListedConnectorType {
+    pub(crate) fn of(kind: &ConnectorType, now: Timestamp) -> Self {
+        Self {
+            id: kind.id.clone(),
+            name: kind.name.clone(),
+            docs_url: kind.docs_url.clone(),
+            redirect_uri: kind.redirect_uri.clone(),
+            auth_modes: kind.auth_modes.clone(),
+            fields: kind.fields.clone(),
+            is_deprecated: kind.is_deprecated(now),
+            enabled: true,
+            enabled_in_config: true,
+            enabled_in_license: true,
+            minimum_license_required: "basic",
+            supported_feature_ids: ["workflows"],
+            is_system_action_type: false,
+            source: "spec",
+        }
+    }
 }
 
 /// Which account a connector uses.

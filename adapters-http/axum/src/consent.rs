@@ -47,6 +47,7 @@ pub(crate) struct ConsentSummary {
 
 impl ConsentSummary {
     pub(crate) async fn of(app: &App, user: &User, key: &ConnectorKey) -> Result<Self, Problem> {
+        app.api.connections.may_start(&user.actor()).await?;
         let view = app.api.connections.connector(&user.actor(), key).await?;
         let Ok(settings) = &view.settings else { return Err(Problem::new(Code::ProviderMisconfigured)) };
         let described = app.api.users.describe(&user.id).await?.ok_or_else(|| Problem::new(Code::NotSignedIn))?;

@@ -11,8 +11,13 @@ use http::{HeaderMap, HeaderValue, header};
 
 use crate::public_url::PublicBaseUrl;
 
-/// Largest number of flow cookies in one browser; equals the largest number of pending flows of a user.
-const MOST_FLOWS: usize = 10;
+/// Largest number of flow cookies in one browser: twice the largest number of pending flows of a user, because the cookies of
+/// cancelled and expired flows stay for a while.
+const MOST_FLOWS: usize = 20;
+
+/// How long a flow cookie outlives its flow. A late callback of the same browser is then recognised, and its page reports that
+/// the attempt was cancelled or has expired.
+const OUTLIVES: Duration = Duration::from_hours(1);
 
 /// The value of a `Set-Cookie` header. All cookies are `HttpOnly; SameSite=Lax`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,9 +86,9 @@ impl CookieNames {
         self.cookie(&self.session, "", Duration::ZERO)
     }
 
-    /// The cookie that binds a flow to this browser.
+    /// The cookie that binds a flow to this browser; `lifetime` is that of the flow.
     pub(crate) fn flow_cookie(&self, flow: AuthorizationId, secret: &Secret, lifetime: Duration) -> SetCookie {
-        self.cookie(&self.flow_name(flow), text_of(secret), lifetime)
+        self.cookie(&self.flow_name(flow), text_of(secret), lifetime + OUTLIVES)
     }
 
     /// Removes a flow cookie.
@@ -94,6 +99,11 @@ impl CookieNames {
     /// The secrets of all flow cookies of a request.
     pub(crate) fn flow_secrets(&self, headers: &HeaderMap) -> Vec<Secret> {
         self.flows(headers).map(|(_, secret)| Secret::from_text(secret)).collect()
+    }
+
+    /// The flow cookies of a request: the flow in the name, and the secret.
+    pub(crate) fn flow_cookies(&self, headers: &HeaderMap) -> Vec<(AuthorizationId, Secret)> {
+        self.flows(headers).map(|(id, secret)| (id, Secret::from_text(secret))).collect()
     }
 
     /// The flows of all flow cookies of a request.
@@ -151,24 +161,24 @@ mod tests {
         let (secret, life) = (Secret::from_text("s3cret"), Duration::from_mins(10));
         assert_eq!(
             names("https://connect.example/oauth").flow_cookie(id(1), &secret, life).0,
-            format!("__Host-grantry_flow_{}=s3cret; Path=/; Max-Age=600; HttpOnly; SameSite=Lax; Secure", id(1))
+            format!("__Host-grantry_flow_{}=s3cret; Path=/; Max-Age=4200; HttpOnly; SameSite=Lax; Secure", id(1))
         );
         // Loopback without TLS: no `__Host-`, not `Secure`, and the port in the name.
         assert_eq!(
             names("http://127.0.0.1:8080").flow_cookie(id(1), &secret, life).0,
-            format!("grantry_flow_8080_{}=s3cret; Path=/; Max-Age=600; HttpOnly; SameSite=Lax", id(1))
+            format!("grantry_flow_8080_{}=s3cret; Path=/; Max-Age=4200; HttpOnly; SameSite=Lax", id(1))
         );
     }
 
     #[test]
-    fn r34_a_browser_keeps_at_most_ten_flow_cookies() {
+    fn r34_a_browser_keeps_a_bounded_number_of_flow_cookies() {
         let names = names("http://127.0.0.1:8080");
         let mut headers = HeaderMap::new();
-        for millis in (1..=12).rev() {
+        for millis in (1..=22).rev() {
             headers.append(header::COOKIE, format!("grantry_flow_8080_{}=x; other=y", id(millis)).parse().unwrap());
         }
         assert_eq!(names.surplus_flows(&headers), [id(1), id(2), id(3)]);
-        assert_eq!(names.flow_secrets(&headers).len(), 12);
+        assert_eq!(names.flow_secrets(&headers).len(), 22);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use grantry_domain::identity::ConnectionName;
 use grantry_domain::ports::{ApiError, InvalidConfig};
 use grantry_domain::usecase::{
-    AdminError, CallbackRefused, CancelError, ConnectorError, DisconnectError, ExecuteError, LaunchError, StartError,
-    StatusError, TokenError,
+    AdminError, CallbackRefused, CancelError, ConnectorError, DiagnosticsError, DisconnectError, ExecuteError, LaunchError,
+    StartError, StatusError, TokenError,
 };
 
 use crate::auth::{AuthenticationError, LogInError};
@@ -42,10 +42,10 @@ impl From<ConnectorError> for Problem {
             return problem.at("secrets.clientSecret", format!("must be sent again when {field} changes"));
         }
         if error == ConnectorError::IdTaken {
-            return problem.because("A connector with this id already exists.");
+            return problem.at("id", "is taken by another connector");
         }
         if error == ConnectorError::Conflict {
-            return problem.because("The connector was edited in the meantime. Load it again.");
+            return problem.at("revision", "is not the current one; the connector was edited in the meantime");
         }
         problem
     }
@@ -92,6 +92,12 @@ impl From<LaunchError> for Problem {
 
 impl From<AdminError> for Problem {
     fn from(error: AdminError) -> Self {
+        Self::new(Code::of(error.code()))
+    }
+}
+
+impl From<DiagnosticsError> for Problem {
+    fn from(error: DiagnosticsError) -> Self {
         Self::new(Code::of(error.code()))
     }
 }

@@ -1,15 +1,16 @@
 //! What a host supplies to the router.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use grantry_domain::ports::Clock;
 use grantry_domain::usecase::Connections;
 
 use crate::auth::{Accounts, Authenticator, UserDirectory};
 use crate::connector_types::ConnectorType;
+use crate::network::Network;
 use crate::public_url::PublicBaseUrl;
 
 /// Everything the router needs. There is no default, so code that omits a part does not compile.
@@ -26,16 +27,21 @@ pub struct Api {
     pub public: PublicBaseUrl,
     /// Further allowed values of `Host`, such as `127.0.0.1:8080` for a health check.
     pub additional_hosts: Vec<String>,
-    /// Addresses of proxies whose `X-Forwarded-For` is trusted.
-    pub trusted_proxies: Vec<IpAddr>,
+    /// Networks of proxies whose `X-Forwarded-For` is trusted.
+    pub trusted_proxies: Vec<Network>,
     /// Sizes and times.
     pub limits: Limits,
     /// Provider profiles from which connectors can be created.
     pub connector_types: Vec<ConnectorType>,
+    /// The time, for display.
+    pub clock: Arc<dyn Clock>,
     /// Whether this process can serve.
     pub readiness: Arc<dyn Readiness>,
     /// Prometheus text of `/metrics`.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Whether the router has `/livez`, `/readyz` and `/metrics`. Otherwise the host serves
+    /// [`operations_router`](crate::operations_router) elsewhere.
+    pub serves_operations: bool,
     /// The console, if there is one. Without it `/` lists the connectors with their start links.
     pub console: Option<Arc<dyn ConsoleAssets>>,
 }
@@ -89,7 +95,7 @@ impl Default for Limits {
         Self {
             url: 8 * 1024,
             header_fields: 64,
-            headers: 16 * 1024,
+            headers: 32 * 1024,
             body: 64 * 1024,
             execute_body: 1024 * 1024,
             read_deadline: Duration::from_secs(10),

@@ -9,11 +9,12 @@
 //! ends.
 //!
 //! **Architecture invariant:** no error text of another library reaches a response or a log, and neither the path nor the query
-//! of a request is recorded. Deliberately absent: CORS, content negotiation, and sessions of other hosts, which implement
+//! of a request is recorded. Deliberately absent: CORS, and sessions of other hosts, which implement
 //! [`Authenticator`].
 
 mod api;
 mod auth;
+mod compression;
 mod connector_types;
 mod consent;
 mod cookies;
@@ -23,7 +24,11 @@ mod extract;
 mod format;
 mod guard;
 mod host;
+mod mount;
+mod negotiation;
+mod network;
 mod openapi;
+mod operations;
 mod page_assets;
 mod pages;
 mod problem;
@@ -42,8 +47,11 @@ pub use self::auth::{
     Principal, ProxyHeaderAuthenticator, RoleSink, SESSION_ABSOLUTE, SESSION_IDLE, SpaceView, UserDirectory, UserView,
 };
 pub use self::connector_types::{AuthModeName, ConnectorType, ConnectorTypeField, FieldKind};
+pub use self::correlation::{current_correlation_id, with_current_correlation_id};
 pub use self::host::{Api, ConsoleAsset, ConsoleAssets, IdentityMode, Limits, Readiness};
+pub use self::network::{InvalidNetwork, Network};
 pub use self::openapi::openapi;
+pub use self::operations::operations_router;
 pub use self::problem::{Code, Problem};
 pub use self::public_url::{InvalidPublicBaseUrl, PublicBaseUrl};
 pub use self::router::router;

@@ -31,6 +31,7 @@ pub fn openapi() -> String {
         (name = "flows", description = "Connecting an account of the signed-in user"),
         (name = "connections", description = "Connections of the signed-in user"),
         (name = "grants", description = "Connections of all users, for administrators"),
+        (name = "users", description = "Users, for administrators of every space"),
         (name = "agents", description = "Back ends with an API key"),
         (name = "session", description = "Log-in and the signed-in user"),
         (name = "pages", description = "Pages for browsers"),

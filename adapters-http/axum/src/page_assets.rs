@@ -1,10 +1,12 @@
 //! Scripts and style sheet of the pages. Each URL contains the hash of its content, so that it can be cached without an end.
 
-use axum::response::{IntoResponse, Response};
+use std::borrow::Cow;
+
 use grantry_domain::encoding::hex;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::HeaderValue;
 use sha2::{Digest, Sha256};
 
+use crate::compression::File;
 use crate::public_url::PublicBaseUrl;
 
 const CALLBACK_SCRIPT: &str = include_str!("../assets/callback.js");
@@ -34,16 +36,12 @@ impl Asset {
         format!("{}?v={}", self.address, self.hash)
     }
 
-    pub(crate) fn response(&self, version: Option<&str>, headers: &HeaderMap) -> Response {
-        let etag = format!("\"{}\"", self.hash);
+    /// The file, for a query that may contain its version.
+    pub(crate) fn file(&self, version: Option<&str>) -> File {
         let is_exact = version.and_then(|query| query.strip_prefix("v=")) == Some(self.hash.as_str());
         let caching = if is_exact { "public, max-age=31536000, immutable" } else { "public, no-cache" };
-        let known = headers.get(header::IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == etag.as_bytes());
-        let common = [(header::CACHE_CONTROL, caching.to_owned()), (header::ETAG, etag)];
-        if known {
-            return (StatusCode::NOT_MODIFIED, common).into_response();
-        }
-        ([(header::CONTENT_TYPE, self.content_type)], common, self.content).into_response()
+        let content = Cow::Borrowed(self.content.as_bytes());
+        File { content, content_type: self.content_type, etag: self.hash.clone(), caching }
     }
 }
 

@@ -75,8 +75,10 @@ codes! {
     PayloadTooLarge = "payload_too_large", 413, "The request is too large.";
     /// The body is not JSON.
     UnsupportedMediaType = "unsupported_media_type", 415, "Send the body as application/json.";
+    /// There are too many header fields, or they are too long; usually cookies.
+    HeadersTooLarge = "headers_too_large", 431, "The header fields of the request are too large.";
     /// The `Host` of the request is not an allowed one.
-    WrongHost = "wrong_host", 421, "This server does not serve that host.";
+    WrongHost = "wrong_host", 421, "This server does not serve that host. A proxy must pass on the Host of the browser, or its own value must be one of the additional hosts.";
     /// Too many requests.
     RateLimited = "rate_limited", 429, "Too many requests. Try again later.";
     /// A URL of the connector is outside the operator's egress policy.
@@ -130,13 +132,15 @@ codes! {
     /// The provider returned another error.
     ProviderError = "provider_error", 502, "The provider returned an error.";
     /// The code could not be exchanged.
-    ExchangeFailed = "exchange_failed", 502, "The provider did not issue tokens.";
+    ExchangeFailed = "exchange_failed", 502, "No usable tokens were received from the provider.";
     /// The connector was edited during the flow.
     ConnectorChanged = "connector_changed", 409, "The connector was changed in the meantime.";
     /// The connector was deleted during the flow.
     ConnectorGone = "connector_gone", 410, "The connector no longer exists.";
     /// The user lost the permission during the flow.
     PermissionLost = "permission_lost", 403, "The permission to use this connector was lost in the meantime.";
+    /// The user was deprovisioned.
+    UserDeprovisioned = "user_deprovisioned", 403, "An administrator removed your access. Ask an administrator to reinstate you.";
     /// The account is connected under another name of the same user and connector.
     AccountAlreadyConnected = "account_already_connected", 409, "This account is already connected under another name.";
     /// Another account consented than the connected one.

@@ -34,7 +34,7 @@ impl PublicBaseUrl {
             None => authority.split(':').next().unwrap_or_default(),
         };
         if host.is_empty()
-            || rest.contains(['?', '#', '@', '\\'])
+            || rest.contains(['?', '#', '@', '\\', '"', '<', '>', '{', '}'])
             || rest.chars().any(|c| c.is_whitespace() || c.is_control())
         {
             return refused("must consist of scheme, host, and optional port and path");
@@ -55,6 +55,13 @@ impl PublicBaseUrl {
         let start = self.0.find("://").map_or(0, |position| position + 3);
         let end = self.0[start..].find('/').map_or(self.0.len(), |position| start + position);
         &self.0[..end]
+    }
+
+    /// Whether an `Origin` header names this origin. Browsers omit the default port.
+    pub(crate) fn is_origin(&self, header: &[u8]) -> bool {
+        let default_port = if self.is_https() { ":443" } else { ":80" };
+        let origin = self.origin();
+        origin.strip_suffix(default_port).unwrap_or(origin).as_bytes().eq_ignore_ascii_case(header)
     }
 
     /// The path under which the router is mounted: empty, or with a leading slash.

@@ -10,7 +10,7 @@ const LONGEST: usize = 2048;
 /// Parameters of the result. The same names in the return URL are dropped, so that each occurs once.
 const RESULT_NAMES: [&str; 4] = ["oauth_authorization", "connector_id", "error", "status_code"];
 
-/// Reduces an absolute URL of the public origin, or a path, to path and query. `None` for everything else.
+/// Reduces an absolute URL of the public origin, or a path, to path, query and fragment. `None` for everything else.
 ///
 /// The URL is joined to the origin by the rules of the WHATWG, as a browser does. The result must be on that origin, with a
 /// path that does not begin another host.
@@ -39,13 +39,11 @@ pub(crate) fn reduced(url: &str, public: &PublicBaseUrl) -> Option<String> {
     if joined.path().starts_with("//") {
         return None;
     }
-    Some(match joined.query() {
-        Some(query) => format!("{}?{query}", joined.path()),
-        None => joined.path().to_owned(),
-    })
+    // Applications that route by fragment have their page there.
+    Some(joined[url::Position::BeforePath..].to_owned())
 }
 
-/// The absolute URL of a reduced path, with the result of a flow in its query.
+/// The absolute URL of a reduced path, with the result of a flow in its query. The fragment stays behind the query.
 pub(crate) fn with_result(path: &str, public: &PublicBaseUrl, result: &[(&str, &str)]) -> Option<String> {
     let mut url = Url::parse(public.origin()).ok()?.join(path).ok()?;
     if url.origin() != Url::parse(public.origin()).ok()?.origin() {
@@ -75,7 +73,11 @@ mod tests {
         let cases = [
             ("/", "/"),
             ("/app/connectors?tab=2", "/app/connectors?tab=2"),
-            ("https://connect.example/app?x=1#part", "/app?x=1"),
+            ("https://connect.example/app?x=1#part", "/app?x=1#part"),
+            ("/app#/connectors/drive?tab=2", "/app#/connectors/drive?tab=2"),
+            ("/#//evil.example", "/#//evil.example"),
+            ("/app?#", "/app?#"),
+            ("/app#ö<>", "/app#%C3%B6%3C%3E"),
             ("HTTPS://CONNECT.example:443/app", "/app"),
             ("/a/../b", "/b"),
             ("/ä?q=ö", "/%C3%A4?q=%C3%B6"),
@@ -133,6 +135,20 @@ mod tests {
             &[("connector_id", "c-1"), ("error", "access_denied")],
         );
         assert_eq!(url.as_deref(), Some("https://connect.example/app?x=1&connector_id=c-1&error=access_denied"));
+    }
+
+    #[test]
+    fn the_fragment_of_a_return_url_is_kept_behind_the_result() {
+        for (url, expected) in [
+            ("/app#/drive", "/app?error=e#/drive"),
+            ("/app?x=1#/drive?error=other&x=2", "/app?x=1&error=e#/drive?error=other&x=2"),
+            ("https://connect.example/#a#b", "/?error=e#a#b"),
+            ("/app#?oauth_authorization=success", "/app?error=e#?oauth_authorization=success"),
+        ] {
+            let path = reduced(url, &public()).unwrap();
+            let emitted = with_result(&path, &public(), &[("error", "e")]);
+            assert_eq!(emitted, Some(format!("https://connect.example{expected}")), "{url}");
+        }
     }
 
     proptest! {

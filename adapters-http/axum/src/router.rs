@@ -8,11 +8,12 @@ use crate::host::Api;
 use crate::openapi::openapi;
 use crate::problem::{Code, Problem};
 use crate::state::App;
-use crate::{guard, pages, routes};
+use crate::{guard, mount, pages, routes};
 
-/// All routes as one router. A host may mount it under the path of its public base URL. `random` makes correlation ids
-/// unique across processes.
+/// All routes as one router. Paths of requests may contain the path of the public base URL or not, so a host may nest it there
+/// or serve it at the root. `random` makes correlation ids unique across processes.
 pub fn router(api: Api, random: &dyn SecureRandom) -> Router {
+    let public = api.public.clone();
     let app = App::new(api, random, openapi);
     let in_space: Router<App> = routes::in_space().into();
     let global: Router<App> = routes::global().into();
@@ -22,7 +23,7 @@ pub fn router(api: Api, random: &dyn SecureRandom) -> Router {
         .fallback(pages::fallback)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(app.clone());
-    guard::guarded(router, &app)
+    mount::mounted(guard::guarded(router, &app), &public)
 }
 
 async fn method_not_allowed() -> Response {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use grantry_domain::ports::SecureRandom;
 
+use crate::compression::CompressedFiles;
 use crate::cookies::CookieNames;
 use crate::correlation::CorrelationIds;
 use crate::host::Api;
@@ -23,6 +24,8 @@ pub(crate) struct Inner {
     pub(crate) cookies: CookieNames,
     /// Scripts and style sheet of the pages.
     pub(crate) pages: PageAssets,
+    /// Files that were compressed before.
+    pub(crate) compressed: CompressedFiles,
     /// Allowed values of `Host`, lower case.
     pub(crate) hosts: Vec<String>,
     /// Source of correlation ids.
@@ -38,6 +41,7 @@ impl App {
         Self(Arc::new(Inner {
             cookies: CookieNames::of(&api.public),
             pages: PageAssets::new(&api.public),
+            compressed: CompressedFiles::default(),
             hosts,
             correlation: CorrelationIds::new(random),
             openapi,

@@ -41,6 +41,15 @@ pub(crate) fn with_connection(page: String, connection: &ConnectionName) -> Stri
     if *connection == ConnectionName::default() { page } else { format!("{page}?connection={connection}") }
 }
 
+/// A page with a choice about the account; none if the choice is empty.
+pub(crate) fn with_account(page: String, choice: &str) -> String {
+    if choice.is_empty() {
+        return page;
+    }
+    let separator = if page.contains('?') { '&' } else { '?' };
+    format!("{page}{separator}account={choice}")
+}
+
 /// `/s/{space}`; empty for the default space.
 pub(crate) fn space_prefix(space: &SpaceId) -> String {
     if space.is_default() { String::new() } else { format!("/s/{space}") }

@@ -18,7 +18,7 @@ pub struct HttpRequest {
     pub authorization: Option<Secret>,
     /// Body.
     pub body: Option<Secret>,
-    /// Maximum size of the response body. A larger one is [`TransportError::TooLarge`].
+    /// Maximum size of the response body, as received and decoded. A larger one is [`TransportError::TooLarge`].
     pub max_body: usize,
 }
 
@@ -28,7 +28,7 @@ pub struct HttpResponse {
     pub status: StatusCode,
     /// Header fields.
     pub headers: HeaderMap,
-    /// Body as received, without decompression.
+    /// Body. Compression is not requested; a compressed body is decoded all the same, and its header field removed.
     pub body: Zeroizing<Vec<u8>>,
 }
 

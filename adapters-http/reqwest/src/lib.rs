@@ -1,11 +1,12 @@
 //! The `HttpTransport` port over reqwest: the only component that opens outbound connections.
 //!
 //! **Architecture invariant:** a request is sent only to an address that the egress policy allows at the moment of
-//! connecting. Environment variables have no effect. Redirects are not followed, requests are not retried, bodies are not
-//! decompressed, and cookies are not stored. Errors of reqwest are never passed on, because they contain URLs.
+//! connecting. Environment variables have no effect. Redirects are not followed, requests are not retried, compression is
+//! not requested, and cookies are not stored. Errors of reqwest are never passed on, because they contain URLs.
 
 mod body;
 mod concurrency_limit;
+mod decoding;
 mod resolver;
 mod tls;
 mod transport;

@@ -10,7 +10,7 @@ use grantry_domain::secret::Secret;
 use grantry_provider_oauth2::{
     AddressScope, AllowedUrl, EgressPolicy, HttpRequest, HttpResponse, HttpTransport, TransportError,
 };
-use http::header::AUTHORIZATION;
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION};
 use http::{HeaderMap, HeaderValue};
 use reqwest::{Client, ClientBuilder, redirect, retry};
 use tokio::time::Instant;
@@ -18,7 +18,10 @@ use tokio::time::Instant;
 use crate::concurrency_limit::ConcurrencyLimit;
 use crate::resolver::{AddressNotAllowed, FilteringResolver, NameLookup, SystemLookup};
 use crate::tls::TransportSetupError;
-use crate::{body, tls};
+use crate::{body, decoding, tls};
+
+/// No compression (RFC 9110 §12.5.3).
+const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 /// Limits of one transport. The limit of the response body comes with each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +105,7 @@ impl ReqwestTransport {
 
     async fn exchange(&self, url: &AllowedUrl, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let mut headers = request.headers;
+        headers.entry(ACCEPT_ENCODING).or_insert(IDENTITY);
         if let Some(secret) = request.authorization {
             headers.insert(AUTHORIZATION, sensitive(secret)?);
         }
@@ -121,7 +125,9 @@ impl ReqwestTransport {
         }
         let read = body::read(&mut response, request.max_body).await?;
         tracing::debug!(host = url.host(), status = response.status().as_u16(), "response received");
-        Ok(HttpResponse { status: response.status(), headers: std::mem::take(response.headers_mut()), body: read })
+        let (status, mut headers) = (response.status(), std::mem::take(response.headers_mut()));
+        let body = decoding::decode(&mut headers, read, request.max_body)?;
+        Ok(HttpResponse { status, headers, body })
     }
 }
 

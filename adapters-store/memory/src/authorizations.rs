@@ -46,7 +46,7 @@ impl Data {
         if stored.version != expected {
             return WriteOutcome::Stale(Box::new(stored));
         }
-        let day_stored = stored.value.as_grant().map(Authorized::last_used_day);
+        let day_stored = stored.value.as_grant().and_then(Authorized::last_used_day);
         row.set(amended(next, |record| {
             record.last_used_day = record.last_used_day.map(|day| day_stored.map_or(day, |stored| stored.max(day)));
         }));
@@ -98,7 +98,7 @@ impl Data {
             Some(_) => {}
             None => return CommitOutcome::ConnectorGone,
         }
-        if self.tombstones.contains(&owner.user) {
+        if self.tombstones.contains_key(&owner.user) {
             return CommitOutcome::UserGone;
         }
         let consumed = |row: &Row| row.is_running_flow(now) && !row.is_unconsumed_flow();

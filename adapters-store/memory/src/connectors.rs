@@ -57,6 +57,7 @@ impl Data {
         let input = || Input::Terminated { cause: TerminationCause::ConnectorDeleted, revoke: true };
         let ended = self.apply_to_each(|row| row.owner().incarnation == removed, input, actor, now);
         self.defaults.retain(|(incarnation, _), _| *incarnation != removed);
+        self.diagnostics.remove(&removed);
         self.supersede_secrets(removed, None, now);
         self.outbox.add(audit);
         self.destroy_unneeded_secrets(now);

@@ -1,6 +1,6 @@
 //! The tables, and the operations on one row.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use grantry_domain::authorization::{
     Authorization, AuthorizationId, AuthorizationKey, AuthorizationRecord, FlowCookieHash, Input, State, StateHash,
@@ -8,7 +8,8 @@ use grantry_domain::authorization::{
 use grantry_domain::connector::{Connector, ConnectorKey, Incarnation};
 use grantry_domain::identity::{ConnectionName, UserId};
 use grantry_domain::ports::{
-    AuditEvent, ClientSecretKey, ClientSecretRecord, RecordedEvent, Session, SessionHash, UnclaimedTokens, Versioned,
+    AuditEvent, ClientSecretKey, ClientSecretRecord, Diagnostics, RecordedEvent, Session, SessionHash, UnclaimedTokens,
+    Versioned,
 };
 use grantry_domain::time::Timestamp;
 
@@ -21,10 +22,11 @@ pub(crate) struct Data {
     pub(crate) secrets: BTreeMap<ClientSecretKey, ClientSecret>,
     /// The connections that users chose as default.
     pub(crate) defaults: BTreeMap<(Incarnation, UserId), ConnectionName>,
-    /// Users for whom no grant is committed any more.
-    pub(crate) tombstones: BTreeSet<UserId>,
+    /// Users for whom no grant is committed any more, and when they were removed.
+    pub(crate) tombstones: BTreeMap<UserId, Timestamp>,
     pub(crate) sessions: BTreeMap<SessionHash, Session>,
     pub(crate) outbox: Outbox,
+    pub(crate) diagnostics: BTreeMap<Incarnation, Diagnostics>,
 }
 
 /// One authorization and the key by which a callback finds it. The key stays when the state no longer contains it, so that a

@@ -74,7 +74,7 @@ impl Data {
         let due = self.rows.values().filter_map(|row| {
             let grant = row.authorization.as_grant()?;
             let expiry = grant.tokens().expires_at.filter(|expiry| *expiry < expiring_before)?;
-            let in_use = grant.last_used_day() >= used_since_day;
+            let in_use = grant.idle_since_day() >= used_since_day;
             (grant.tokens().refreshable && in_use).then(|| (expiry, row.authorization.clone()))
         });
         let mut due: Vec<_> = due.collect();
@@ -103,7 +103,7 @@ fn action(row: &Row, policy: SweepPolicy, now: Timestamp) -> Option<Action> {
             Some(Action::Expire)
         }
         State::Authorized(grant) => {
-            (grant.last_used_day() < now.minus(policy.unused_grants).day()).then_some(Action::TerminateUnused)
+            (grant.idle_since_day() < now.minus(policy.unused_grants).day()).then_some(Action::TerminateUnused)
         }
         State::Expired(ended) => removal(ended.termination(), policy, now),
         State::Revoked(ended) => removal(ended.termination(), policy, now),
@@ -112,7 +112,7 @@ fn action(row: &Row, policy: SweepPolicy, now: Timestamp) -> Option<Action> {
 
 fn removal(end: &Termination, policy: SweepPolicy, now: Timestamp) -> Option<Action> {
     let retention = match end.kind {
-        EndedKind::Flow => policy.ended_flows,
+        EndedKind::Flow { .. } => policy.ended_flows,
         EndedKind::Grant { revocation: Revocation::Completed(_), .. } => policy.ended_grants,
         EndedKind::Grant { revocation: Revocation::Pending(_), .. } => return None,
     };

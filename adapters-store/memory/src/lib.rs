@@ -9,6 +9,7 @@ mod authorizations;
 mod client_secrets;
 mod connectors;
 mod data;
+mod diagnostics;
 mod housekeeping;
 mod leases;
 mod outbox;
@@ -16,6 +17,7 @@ mod queries;
 mod revocations;
 mod sessions;
 mod termination;
+mod users;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

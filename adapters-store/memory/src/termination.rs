@@ -2,7 +2,7 @@
 
 use grantry_domain::authorization::{Input, State, TerminationCause};
 use grantry_domain::identity::{Actor, UserId};
-use grantry_domain::ports::{AuditEvent, TerminationReport, TerminationRequest, TerminationScope};
+use grantry_domain::ports::{AuditEvent, AuditKind, TerminationReport, TerminationRequest, TerminationScope};
 use grantry_domain::time::Timestamp;
 
 use crate::data::{Data, Row};
@@ -15,7 +15,11 @@ impl Data {
         now: Timestamp,
     ) -> TerminationReport {
         if let TerminationScope::User(user) = scope {
-            self.tombstones.insert(user.clone());
+            if !self.tombstones.contains_key(user) {
+                self.tombstones.insert(user.clone(), now);
+                let event = AuditEvent::new(AuditKind::UserDeprovisioned, request.actor.clone(), now);
+                self.outbox.add([event.of_user(user)]);
+            }
             self.defaults.retain(|(_, of), _| of != user);
         }
         let input = || Input::Terminated { cause: request.cause, revoke: true };
@@ -49,6 +53,7 @@ impl Data {
             if !row.apply(input(), now) {
                 continue;
             }
+            row.authorization = row.authorization.clone().ended_by(actor);
             *count += 1;
             let ended = &row.authorization;
             if was_grant && ended.termination().is_some_and(|end| end.pending_revocation().is_some()) {

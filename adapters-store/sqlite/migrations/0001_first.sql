@@ -55,6 +55,7 @@ CREATE TABLE authorizations (
     state              TEXT    NOT NULL CHECK (state IN ('initiated', 'awaiting_callback', 'authorized', 'expired', 'revoked')),
     cause              TEXT,
     since              INTEGER,
+    ended_by           TEXT,
     deadline           INTEGER,
     state_hash         BLOB    CHECK (length(state_hash) = 32),
     flow_cookie_hash   BLOB    CHECK (length(flow_cookie_hash) = 32),
@@ -93,7 +94,7 @@ CREATE TABLE authorizations (
     final_expiry INTEGER GENERATED ALWAYS AS (CASE
         WHEN refreshable = 0 THEN expires_at
         ELSE max(expires_at, refresh_expires_at) END) STORED,
-    CHECK ((state IN ('expired', 'revoked')) = (cause IS NOT NULL AND since IS NOT NULL)),
+    CHECK ((state IN ('expired', 'revoked')) = (cause IS NOT NULL AND since IS NOT NULL AND ended_by IS NOT NULL)),
     CHECK (role NOT IN ('pending', 'running') OR (deadline IS NOT NULL AND authorized_at IS NULL)),
     CHECK (role <> 'running' OR sealed IS NULL),
     CHECK (role <> 'ended_flow' OR (sealed IS NULL AND revocation IS NULL)),
@@ -153,7 +154,30 @@ CREATE TABLE unclaimed_tokens (
 CREATE INDEX unclaimed_tokens_by_time ON unclaimed_tokens (revoke_at);
 CREATE INDEX unclaimed_tokens_by_secret ON unclaimed_tokens (incarnation, epoch);
 
--- Removed users. No grant is committed for them any more.
+-- The last failure of each connector, for its editors.
+CREATE TABLE connector_failures (
+    incarnation    BLOB    NOT NULL PRIMARY KEY CHECK (length(incarnation) = 16),
+    operation      TEXT    NOT NULL,
+    code           TEXT    NOT NULL,
+    http_status    INTEGER CHECK (http_status BETWEEN 100 AND 999),
+    oauth_error    TEXT,
+    endpoint_host  TEXT,
+    hint           TEXT,
+    correlation_id TEXT,
+    at             INTEGER NOT NULL
+) STRICT;
+
+-- The newest anomalies of each connector; `seq` orders those of one instant.
+CREATE TABLE connector_anomalies (
+    seq         INTEGER PRIMARY KEY,
+    incarnation BLOB    NOT NULL CHECK (length(incarnation) = 16),
+    member      TEXT    NOT NULL,
+    kind        TEXT    NOT NULL,
+    at          INTEGER NOT NULL,
+    UNIQUE (incarnation, member, kind)
+) STRICT;
+
+-- Removed users. No grant is committed for them until they are reinstated.
 CREATE TABLE tombstones (
     user       TEXT    NOT NULL PRIMARY KEY,
     removed_at INTEGER NOT NULL
@@ -179,5 +203,6 @@ CREATE TABLE events (
     user             TEXT,
     connection       TEXT,
     authorization_id BLOB    CHECK (length(authorization_id) = 24),
-    outcome          TEXT    NOT NULL
+    outcome          TEXT    NOT NULL,
+    details          TEXT
 ) STRICT;

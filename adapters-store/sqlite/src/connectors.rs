@@ -14,7 +14,7 @@ use crate::authorizations::terminate::{Scope, Tokens, Transition, terminate_all}
 use crate::error::SqliteError;
 use crate::records::{CONNECTOR_COLUMNS, connector, signed};
 use crate::store::SqliteStore;
-use crate::{client_secrets, outbox, sql};
+use crate::{client_secrets, diagnostics, outbox, sql};
 
 #[async_trait]
 impl ConnectorStore for SqliteStore {
@@ -184,6 +184,7 @@ fn delete(
     let scope = Scope::connector(incarnation);
     let report = terminate_all(connection, now, &scope, TerminationCause::ConnectorDeleted, actor)?;
     sql::execute(connection, "DELETE FROM default_connections WHERE incarnation = ?1", [incarnation.0])?;
+    diagnostics::remove(connection, incarnation)?;
     client_secrets::supersede(connection, now, incarnation, None)?;
     client_secrets::destroy_unneeded(connection, now)?;
     outbox::write(connection, audit)?;

@@ -77,8 +77,9 @@ const ACCESS_EXPIRED: &str = "refreshable = 0 AND seq IN (SELECT seq FROM author
      WHERE role = 'grant' AND final_expiry <= ?1 ORDER BY final_expiry LIMIT ?2)";
 const REFRESH_EXPIRED: &str = "refreshable = 1 AND seq IN (SELECT seq FROM authorizations \
      WHERE role = 'grant' AND final_expiry <= ?1 ORDER BY final_expiry LIMIT ?2)";
+// A grant that was not used has a day of last use before its consent.
 const UNUSED: &str = "seq IN (SELECT seq FROM authorizations WHERE role = 'grant' AND last_used_day < ?1 \
-     ORDER BY last_used_day LIMIT ?2)";
+     AND authorized_at < ?1 * 86400000 ORDER BY last_used_day LIMIT ?2)";
 pub(crate) const REMOVE_FLOWS: &str = "DELETE FROM authorizations WHERE seq IN (SELECT seq FROM authorizations \
      WHERE role = 'ended_flow' AND since <= ?1 ORDER BY since LIMIT ?2)";
 pub(crate) const REMOVE_GRANTS: &str = "DELETE FROM authorizations WHERE seq IN (SELECT seq FROM authorizations \
@@ -155,7 +156,8 @@ pub(crate) const HOLDERS: &str = "SELECT DISTINCT user, space FROM authorization
 pub(crate) fn due_query() -> String {
     format!(
         "SELECT {AUTHORIZATION_COLUMNS} FROM authorizations AS a \
-         WHERE a.role = 'grant' AND a.refreshable = 1 AND a.expires_at < ?1 AND a.last_used_day >= ?2 \
+         WHERE a.role = 'grant' AND a.refreshable = 1 AND a.expires_at < ?1 \
+         AND (a.last_used_day >= ?2 OR a.authorized_at >= ?2 * 86400000) \
          ORDER BY a.expires_at, a.id LIMIT ?3"
     )
 }

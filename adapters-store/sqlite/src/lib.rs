@@ -11,6 +11,7 @@ mod authorizations;
 mod client_secrets;
 mod connection;
 mod connectors;
+mod diagnostics;
 mod error;
 mod housekeeping;
 mod leases;
@@ -25,6 +26,7 @@ mod schema;
 mod sessions;
 mod sql;
 mod store;
+mod users;
 mod writer;
 
 pub use self::options::SqliteOptions;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use grantry_domain::authorization::AuthorizationId;
 use grantry_domain::connector::ConnectorId;
 use grantry_domain::identity::{Actor, ConnectionName, SpaceId, UserId};
-use grantry_domain::ports::{AuditEvent, AuditKind, AuditOutbox, AuditOutcome, RecordedEvent, StoreError};
+use grantry_domain::ports::{AuditDetail, AuditEvent, AuditKind, AuditOutbox, AuditOutcome, RecordedEvent, StoreError};
 use rusqlite::{Connection, Row, params};
 
 use crate::error::SqliteError;
@@ -32,7 +32,7 @@ impl AuditOutbox for SqliteStore {
 
     async fn pending_events(&self, limit: u32) -> Result<Vec<RecordedEvent>, StoreError> {
         const OLDEST: &str = "SELECT sequence, at, actor_kind, actor, kind, space, connector, user, connection, \
-             authorization_id, outcome FROM events ORDER BY sequence LIMIT ?1";
+             authorization_id, outcome, details FROM events ORDER BY sequence LIMIT ?1";
         self.long_read(move |connection| sql::all(connection, OLDEST, [limit], event)).await
     }
 
@@ -48,8 +48,8 @@ impl AuditOutbox for SqliteStore {
 /// Adds events.
 pub(crate) fn write(connection: &Connection, events: &[AuditEvent]) -> Result<(), SqliteError> {
     const INSERT: &str = "INSERT INTO events \
-         (at, actor_kind, actor, kind, space, connector, user, connection, authorization_id, outcome) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+         (at, actor_kind, actor, kind, space, connector, user, connection, authorization_id, outcome, details) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
     for event in events {
         let (actor_kind, actor) = actor_columns(&event.actor);
         let parameters = params![
@@ -63,10 +63,17 @@ pub(crate) fn write(connection: &Connection, events: &[AuditEvent]) -> Result<()
             event.connection.as_ref().map(ConnectionName::as_str),
             event.authorization.as_ref().map(AuthorizationId::as_bytes),
             event.outcome.as_str(),
+            details_column(&event.details),
         ];
         sql::execute(connection, INSERT, parameters)?;
     }
     Ok(())
+}
+
+/// The details, separated by spaces.
+fn details_column(details: &[AuditDetail]) -> Option<String> {
+    let texts: Vec<&str> = details.iter().map(AuditDetail::as_str).collect();
+    (!texts.is_empty()).then(|| texts.join(" "))
 }
 
 /// Kind and name of an actor.
@@ -98,6 +105,13 @@ fn event(row: &Row<'_>) -> Result<RecordedEvent, SqliteError> {
         connection: columns.optional_connection()?,
         authorization: columns.optional_array()?.map(AuthorizationId::from_bytes),
         outcome: AuditOutcome::parse(columns.text()?).ok_or_else(|| columns.broken("the outcome is a known one"))?,
+        details: match columns.optional_text()? {
+            None => Vec::new(),
+            Some(text) => {
+                let details = text.split(' ').map(AuditDetail::parse).collect::<Option<_>>();
+                details.ok_or_else(|| columns.broken("the details are well formed"))?
+            }
+        },
     };
     Ok(RecordedEvent { sequence, event })
 }

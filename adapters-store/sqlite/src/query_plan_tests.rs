@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use crate::authorizations::terminate;
-use crate::{authorizations, client_secrets, housekeeping, queries};
+use crate::{authorizations, client_secrets, housekeeping, queries, users};
 
 /// All such statements.
 fn statements() -> Vec<String> {
@@ -16,6 +16,9 @@ fn statements() -> Vec<String> {
         queries::CONNECTED_USERS.to_owned(),
         housekeeping::HOLDERS.to_owned(),
         housekeeping::due_query(),
+        users::HAS_GRANT.to_owned(),
+        users::USERS.to_owned(),
+        users::open_query(),
     ];
     let counts = [
         authorizations::UNFINISHED_OF_USER,
@@ -70,6 +73,8 @@ fn hot_reads_use_the_index_made_for_them() {
     uses(&queries::page_query(""), "USING INDEX grants_by_space (space=?)");
     uses(queries::CONNECTED_USERS, "USING INDEX one_grant (incarnation=?)");
     uses(housekeeping::HOLDERS, "USING INDEX authorizations_by_user");
+    uses(users::HAS_GRANT, "USING INDEX authorizations_by_user (user=?)");
+    uses(&users::open_query(), "USING INDEX authorizations_by_user (user=?)");
     for statement in [&queries::ACCESS_TOKEN_VIEW, &queries::ACCESS_TOKEN_VIEW_OF_ONE, &queries::STATUSES] {
         uses(statement, "SEARCH d USING INDEX sqlite_autoindex_default_connections_1 (incarnation=? AND user=?)");
     }

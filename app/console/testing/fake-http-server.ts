@@ -13,9 +13,9 @@ const DIST = new URL("../dist/", import.meta.url);
 const CALLBACK = "/api/actions/connector/_oauth_callback";
 
 const RESULT_SCRIPT = `
-const { flowId, connectorId, status, error } = document.getElementById("result").dataset;
+const { flowId, connectorId, spaceId, status, statusCode, error } = document.getElementById("result").dataset;
 if (window.BroadcastChannel) {
-  new BroadcastChannel("oauth_flow_completed").postMessage({ version: 1, flowId, connectorId, status, error });
+  new BroadcastChannel("oauth_flow_completed").postMessage({ version: 1, flowId, connectorId, spaceId, status, statusCode: Number(statusCode), error });
 }
 setTimeout(() => window.close(), 3000);`;
 
@@ -147,6 +147,7 @@ export class FakeHttpServer {
     const back = new URL(flow.returnUrl, url);
     back.searchParams.set("oauth_authorization", flow.code ? "error" : "success");
     back.searchParams.set("connector_id", flow.connectorId);
+    back.searchParams.set("status_code", "200");
     if (flow.code) {
       back.searchParams.set("error", flow.code);
       back.searchParams.set("status_code", flow.code === "access_denied" ? "403" : "409");
@@ -161,7 +162,7 @@ export class FakeHttpServer {
     html(
       response,
       `<main id="result" data-flow-id="${flow ? id : ""}" data-connector-id="${flow?.connectorId ?? ""}"
-      data-status="${flow ? status : ""}" data-error="${flow?.code ?? ""}">
+      data-space-id="${flow?.space ?? ""}" data-status="${flow ? status : ""}" data-status-code="${flow?.code ? 403 : 200}" data-error="${flow?.code ?? ""}">
       <h1>${status === "success" ? "Connected" : "Not connected"}</h1></main><script src="${CALLBACK}_script"></script>`,
     );
   }

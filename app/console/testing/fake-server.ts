@@ -1,4 +1,5 @@
 import type { components } from "../packages/client/src/generated/api-types.ts";
+import type { Diagnostics, Grant, User, UserDetails } from "../packages/client/src/types.ts";
 import {
   CONNECTOR_TYPES,
   connector as makeConnector,
@@ -51,6 +52,16 @@ export class FakeServer {
   connections = new Map<string, Connection>();
   /** Names of default connections by `space/connector/user`. */
   defaults = new Map<string, string>();
+  /** Who ended a connection, and when, by `space/connector/user/name`. */
+  ended = new Map<string, { by: string; at: string }>();
+  /** Users that were deprovisioned, with the time. */
+  deprovisioned = new Map<string, string>();
+  /** Users without an account here, such as those of a host. */
+  otherUsers: User[] = [];
+  /** Diagnostics by connector id. */
+  diagnostics = new Map<string, Diagnostics>();
+  /** No request arrives. */
+  isGone = false;
   /** Every request received, as `METHOD path`. */
   requests: string[] = [];
   /** Lifetime of a flow in milliseconds. */
@@ -70,6 +81,9 @@ export class FakeServer {
       const signal = init?.signal;
       signal?.throwIfAborted();
       await this.gate;
+      if (this.isGone) {
+        throw new TypeError("Failed to fetch");
+      }
       const { response, session } = this.handle(init?.method ?? "GET", url, signedIn, init?.body as string);
       if (session !== undefined) {
         signedIn = session;
@@ -86,6 +100,9 @@ export class FakeServer {
     username: string | null,
     rawBody?: string,
   ): { response: Response; session?: string | null } {
+    if (url.pathname === "/readyz") {
+      return { response: new Response("ok") };
+    }
     this.requests.push(`${method} ${url.pathname}${url.search}`);
     try {
       this.injectFault(method, url.pathname);
@@ -148,6 +165,7 @@ export class FakeServer {
       this.fail(flow, "account_mismatch");
     } else {
       flow.status = "authorized";
+      this.ended.delete(`${key}/${flow.connection}`);
       this.setConnection(key, { name: flow.connection, account, since: new Date().toISOString() });
     }
     return flow;
@@ -255,13 +273,44 @@ export class FakeServer {
             status: "needs_reauthorization",
             reason: "admin",
           });
+          this.ended.set(key, { by: user.user_id, at: new Date().toISOString() });
+        },
+      ],
+      [
+        /^GET \/api\/actions\/connector\/([^/]+)\/diagnostics$/,
+        ({ user, space, match }) => {
+          this.need(user, space, "editor");
+          return this.diagnostics.get(this.get(user, space, match).id) ?? { anomalies: [] };
+        },
+      ],
+      [
+        /^GET \/internal\/actions\/users$/,
+        ({ user }) => {
+          this.need(user, "default", "admin");
+          return this.users();
+        },
+      ],
+      [
+        /^GET \/internal\/actions\/users\/([^/]+)$/,
+        ({ user, match }) => {
+          this.need(user, "default", "admin");
+          return this.userDetails(decodeURIComponent(match[1] ?? ""));
+        },
+      ],
+      [
+        /^POST \/internal\/actions\/users\/([^/]+)\/_reinstate$/,
+        ({ user, match }) => {
+          this.need(user, "default", "admin");
+          this.deprovisioned.delete(this.userDetails(decodeURIComponent(match[1] ?? "")).id);
         },
       ],
       [
         /^DELETE \/internal\/actions\/users\/([^/]+)\/grants$/,
         ({ user, match }) => {
           this.need(user, "default", "admin");
-          const keys = [...this.connections.keys()].filter((key) => key.split("/")[2] === match[1]);
+          const { id } = this.userDetails(decodeURIComponent(match[1] ?? ""));
+          this.deprovisioned.set(id, new Date().toISOString());
+          const keys = [...this.connections.keys()].filter((key) => key.split("/")[2] === id);
           for (const key of keys) {
             this.connections.delete(key);
           }
@@ -269,6 +318,46 @@ export class FakeServer {
         },
       ],
     ];
+  }
+
+  private users(): User[] {
+    const accounts = Object.values(USERS).map(({ user_id, display_name }) => ({
+      id: user_id,
+      name: display_name ?? null,
+    }));
+    const known = new Set([...accounts, ...this.otherUsers].map(({ id }) => id));
+    const holders = [...this.connections.keys()]
+      .map((key) => key.split("/")[2] ?? "")
+      .filter((id) => !known.has(id));
+    const others = [...new Set(holders)].map((id) => ({ id }));
+    return [...accounts, ...this.otherUsers, ...others].map((user) => ({
+      disabled: false,
+      ...user,
+      deprovisioned_at: this.deprovisioned.get(user.id) ?? null,
+    }));
+  }
+
+  private userDetails(id: string): UserDetails {
+    const user = this.users().find((one) => one.id === id);
+    if (!user) {
+      throw new Rejection(404, "not_found");
+    }
+    const connections = [...this.connections]
+      .filter(([key]) => key.split("/")[2] === id && !this.ended.has(key))
+      .map(([key, connection]) => {
+        const [space_id = "", connector_id = ""] = key.split("/");
+        const connector = this.connectors.find((c) => c.id === connector_id && c.space_id === space_id);
+        return {
+          space_id,
+          connector_id,
+          connector_name: connector?.name ?? null,
+          connection: connection.name,
+          account: connection.account ?? null,
+          state: connection.status === "connected" ? ("grant" as const) : ("needs_consent" as const),
+        };
+      });
+    const grants = connections.filter(({ state }) => state === "grant").length;
+    return { ...user, grants, former_grants: connections.length - grants, flows: 0, connections };
   }
 
   private session(method: string, username: string | null, body: Record<string, unknown>) {
@@ -368,6 +457,9 @@ export class FakeServer {
 
   private start(user: Schemas["Session"], connector: Schemas["Connector"], body: Record<string, unknown>) {
     const connection = nameOf(body) ?? "default";
+    if (this.deprovisioned.has(user.user_id)) {
+      throw new Rejection(403, "user_deprovisioned");
+    }
     for (const flow of this.awaitingFlows(connector, user)) {
       if (flow.connection === connection) {
         flow.status = "cancelled";
@@ -433,7 +525,7 @@ export class FakeServer {
     this.need(user, space, "editor");
     const id = match[1] ?? `c-${this.connectors.length + 1}`;
     if (this.inSpace(user, space).some((c) => c.id === id)) {
-      throw new Rejection(409, "conflict", { detail: "id" });
+      throw new Rejection(409, "conflict", { field: "id", detail: "id: is taken by another connector" });
     }
     const sent = body as Schemas["ConnectorBody"];
     const made = makeConnector(space, id, sent.name, sent.connector_type_id ?? ".oauth2", {
@@ -459,7 +551,7 @@ export class FakeServer {
       return { disconnected_users };
     }
     if (sent.revision !== undefined && sent.revision !== connector.revision) {
-      throw new Rejection(409, "conflict", { detail: "revision" });
+      throw new Rejection(409, "conflict", { field: "revision", detail: "revision: is not the current one" });
     }
     connector.name = sent.name;
     connector.config = sent.config;
@@ -475,7 +567,7 @@ export class FakeServer {
 
   private grants(user: Schemas["Session"], space: string, url: URL): Schemas["GrantPage"] {
     this.need(user, space, "admin");
-    const all = [...this.connections].flatMap(([key, connection]): Schemas["Grant"][] => {
+    const all = [...this.connections].flatMap(([key, connection]): Grant[] => {
       const [grantSpace = "", connectorId = "", userId = ""] = key.split("/");
       if (grantSpace !== space) {
         return [];
@@ -495,6 +587,8 @@ export class FakeServer {
           scopes: ["repo"],
           connectedAt: connection.since ?? "2026-06-20T14:30:00Z",
           lastUsedAt: connection.last_used_at ?? null,
+          endedAt: this.ended.get(key)?.at ?? null,
+          endedBy: this.ended.get(key)?.by ?? null,
         },
       ];
     });
@@ -532,7 +626,7 @@ function nameOf(body: Record<string, unknown>): string | undefined {
 
 function withFlow(connection: Connection, flow: FakeFlow): Connection {
   const pending_flow = { flow_id: flow.flowId, expires_at: flow.expiresAt };
-  return connection.status === "connected"
+  return connection.status === "connected" || connection.status === "needs_reauthorization"
     ? { ...connection, reconnecting: true, pending_flow }
     : { ...connection, status: "connecting", pending_flow };
 }

@@ -17,6 +17,7 @@ function user(
 ): Schemas["Session"] {
   const names: Record<string, string> = { default: "Default", marketing: "Marketing" };
   return {
+    user: { id, name },
     user_id: id,
     username,
     display_name: name,
@@ -27,9 +28,31 @@ function user(
 
 export const SHARED_CALLBACK = "http://127.0.0.1:8080/api/actions/connector/_oauth_callback";
 
+/** Members of a profile that are the same everywhere. */
+const KIND = {
+  enabled: true,
+  enabled_in_config: true,
+  enabled_in_license: true,
+  minimum_license_required: "basic",
+  supported_feature_ids: ["workflows"],
+  is_system_action_type: false,
+  is_deprecated: false,
+  source: "spec",
+};
+
+/** Members of a connector that are the same everywhere. */
+const LISTED = {
+  is_preconfigured: false,
+  is_deprecated: false,
+  is_system_action: false,
+  is_connector_type_deprecated: false,
+  referenced_by_count: 0,
+};
+
 /** Profiles of the fake server. */
 export const CONNECTOR_TYPES: Schemas["ConnectorType"][] = [
   {
+    ...KIND,
     id: ".github",
     name: "GitHub",
     docs_url: "https://docs.github.com/apps/oauth-apps",
@@ -47,6 +70,7 @@ export const CONNECTOR_TYPES: Schemas["ConnectorType"][] = [
     ],
   },
   {
+    ...KIND,
     id: ".sharepoint",
     name: "SharePoint",
     redirect_uri: SHARED_CALLBACK,
@@ -54,6 +78,7 @@ export const CONNECTOR_TYPES: Schemas["ConnectorType"][] = [
     fields: [{ name: "tenant", label: "Tenant", kind: "text", required: true, pattern: "[0-9a-z.\\-]+" }],
   },
   {
+    ...KIND,
     id: ".oauth2",
     name: "OAuth 2.0",
     redirect_uri: null,
@@ -88,6 +113,7 @@ export function connector(
   const host =
     type === ".github" ? "github.com" : type === ".sharepoint" ? "login.microsoftonline.com" : "id.example";
   return {
+    ...LISTED,
     id,
     space_id: space,
     name,

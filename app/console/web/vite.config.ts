@@ -1,5 +1,17 @@
 import react from "@vitejs/plugin-react";
-import { defineConfig } from "vite";
+import { defineConfig, type ProxyOptions } from "vite";
+
+/** The server behind the development server: `grantry demo`, or `grantry serve` on this machine. */
+const SERVER = process.env.GRANTRY_SERVER ?? "http://127.0.0.1:8080";
+
+/** The server accepts the address it listens on as the host, so the one that the browser sends is replaced by it. */
+const proxied: ProxyOptions = { target: SERVER, changeOrigin: true };
+
+/** The launch page itself comes from here; with a flow, the server redirects to the provider. */
+const launchPage: ProxyOptions = {
+  ...proxied,
+  bypass: ({ url }) => (url?.includes("?flow=") ? undefined : "/connect.html"),
+};
 
 export default defineConfig({
   plugins: [react()],
@@ -20,8 +32,11 @@ export default defineConfig({
     renderBuiltUrl: (filename, { hostType }) => (hostType === "html" ? `/${filename}` : { relative: true }),
   },
   server: {
-    proxy: Object.fromEntries(
-      ["/api", "/internal", "/s", "/login"].map((path) => [path, "http://127.0.0.1:8080"]),
-    ),
+    // Cookies belong to a host and not to a port. The server of the demo has the same host, and so has its callback.
+    host: "127.0.0.1",
+    proxy: {
+      "^/(s/[^/]+/)?(api|internal)/": proxied,
+      "^/(s/[^/]+/)?connect/": launchPage,
+    },
   },
 });

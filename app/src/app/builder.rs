@@ -1,16 +1,15 @@
 //! The builder: every port and every part of the router, each with a default that can be replaced.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use grantry_crypto_aes_gcm::{AesGcmVault, Keyring};
 use grantry_domain::ports::{
-    AuthorizationServer, Clock, EventSink, ProviderProfiles, RateLimiter, ResourceServer, SecureRandom, Spawner, StorePorts,
-    TokenVault,
+    AuthorizationServer, Clock, EventSink, FailureLog, ProviderProfiles, RateLimiter, ResourceServer, SecureRandom, Spawner,
+    StorePorts, TokenVault,
 };
 use grantry_domain::usecase::{Connections, Policy, PolicyBounds, Ports};
-use grantry_http_axum::{AgentKey, AgentKeys, ConnectorType, ConsoleAssets, Limits, PublicBaseUrl, urls};
+use grantry_http_axum::{AgentKey, AgentKeys, ConnectorType, ConsoleAssets, Limits, Network, PublicBaseUrl, urls};
 use grantry_http_reqwest::{Limits as TransportLimits, ReqwestTransport};
 use grantry_provider_oauth2::{ApiCaller, EgressPolicy, Oauth2Server, ProfileOptions, Profiles};
 use grantry_runtime::{MemoryRateLimiter, RateLimits, SystemClock, SystemRandom, TokioSpawner};
@@ -21,6 +20,7 @@ use crate::app::{App, MetricsText, RouterParts};
 use crate::audit::{CountingSink, LogSink};
 use crate::connector_types::connector_types;
 use crate::console::EmbeddedConsole;
+use crate::failure_log::{CorrelatedSpawner, TracingFailureLog};
 use crate::store::AppStore;
 
 /// How records are sealed: with a keyring, or by a vault of the host.
@@ -58,10 +58,11 @@ pub struct AppBuilder {
     replaced: Replaced,
     agents: Vec<AgentKey>,
     additional_hosts: Vec<String>,
-    trusted_proxies: Vec<IpAddr>,
+    trusted_proxies: Vec<Network>,
     limits: Limits,
     console: Option<Arc<dyn ConsoleAssets>>,
     metrics: MetricsText,
+    serves_operations: bool,
 }
 
 /// Ports of the host in place of the default ones.
@@ -72,6 +73,7 @@ struct Replaced {
     resource: Option<Arc<dyn ResourceServer>>,
     limiter: Option<Arc<dyn RateLimiter>>,
     sink: Option<Arc<dyn EventSink>>,
+    failures: Option<Arc<dyn FailureLog>>,
     clock: Option<Arc<dyn Clock>>,
     random: Option<Arc<dyn SecureRandom>>,
     spawner: Option<Arc<dyn Spawner>>,
@@ -98,6 +100,7 @@ impl AppBuilder {
             limits: Limits::default(),
             console,
             metrics: Arc::new(String::new),
+            serves_operations: true,
         }
     }
 
@@ -179,6 +182,13 @@ impl AppBuilder {
         self
     }
 
+    /// Replaces the log of failures at providers. Default: the log, with target `grantry`.
+    #[must_use]
+    pub fn failure_log(mut self, failures: Arc<dyn FailureLog>) -> Self {
+        self.replaced.failures = Some(failures);
+        self
+    }
+
     /// Replaces the clock. The clock of the store is set where the store is opened.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -214,10 +224,18 @@ impl AppBuilder {
         self
     }
 
-    /// Addresses of proxies whose `X-Forwarded-For` is used.
+    /// Addresses or networks of proxies whose `X-Forwarded-For` is used.
     #[must_use]
-    pub fn trusted_proxies(mut self, proxies: Vec<IpAddr>) -> Self {
-        self.trusted_proxies = proxies;
+    pub fn trusted_proxies(mut self, proxies: impl IntoIterator<Item = impl Into<Network>>) -> Self {
+        self.trusted_proxies = proxies.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Whether the router has `/livez`, `/readyz` and `/metrics`, as it has by default. Otherwise the host serves
+    /// [`App::operations_router`] on another listener.
+    #[must_use]
+    pub fn serves_operations(mut self, serves: bool) -> Self {
+        self.serves_operations = serves;
         self
     }
 
@@ -277,6 +295,7 @@ impl AppBuilder {
             connector_types,
             console: self.console,
             metrics: self.metrics,
+            serves_operations: self.serves_operations,
             limits,
         };
         #[cfg(feature = "cli")]
@@ -292,6 +311,7 @@ impl AppBuilder {
             urls: Arc::new(urls(&router_parts.public_base_url)),
             limiter,
             sink: Arc::new(CountingSink::new(replaced.sink.unwrap_or_else(|| Arc::new(LogSink)))),
+            failures: replaced.failures.unwrap_or_else(|| Arc::new(TracingFailureLog)),
             clock: clock.clone(),
             random: random.clone(),
             spawner,
@@ -314,10 +334,10 @@ impl AppBuilder {
 
 fn spawner(replaced: Option<Arc<dyn Spawner>>) -> (Arc<dyn Spawner>, Option<TokioSpawner>) {
     if let Some(spawner) = replaced {
-        return (spawner, None);
+        return (Arc::new(CorrelatedSpawner::new(spawner)), None);
     }
     let tasks = TokioSpawner::new(tokio::runtime::Handle::current());
-    (Arc::new(tasks.clone()), Some(tasks))
+    (Arc::new(CorrelatedSpawner::new(Arc::new(tasks.clone()))), Some(tasks))
 }
 
 fn provider(

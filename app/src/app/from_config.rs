@@ -9,7 +9,7 @@ use grantry_http_axum::{AgentKey, AgentPrincipal, Limits};
 use grantry_provider_oauth2::ProfileOptions;
 
 use crate::app::{App, AppBuilder, BuildError, Identity};
-use crate::config::{Agent, Config};
+use crate::config::{Agent, Config, Settings};
 use crate::store::{AppStore, open_store};
 use crate::telemetry;
 
@@ -32,11 +32,22 @@ impl App {
             })
             .rate_limits((&settings.oauth.rate_limits).into())
             .agents(settings.identity.agents.iter().map(agent_key).collect())
-            .additional_hosts(vec![settings.listen.to_string()])
+            .additional_hosts(hosts(settings))
             .trusted_proxies(config.trusted_proxies.clone())
             .limits(Limits { execute_body: max_body, ..Limits::default() })
+            .serves_operations(settings.telemetry.listen.is_none())
             .metrics(Arc::new(move || metrics.render())))
     }
+}
+
+/// The values of `Host` besides that of the public base URL: the listening address, its names on this machine, and those of the
+/// configuration. A page of another site cannot make a browser send one of the first two.
+fn hosts(settings: &Settings) -> Vec<String> {
+    let listen = settings.listen;
+    let names = ["localhost", "127.0.0.1", "[::1]"].map(|name| format!("{name}:{}", listen.port()));
+    let is_local = listen.ip().is_loopback() || listen.ip().is_unspecified();
+    let local = names.into_iter().filter(|_| is_local);
+    std::iter::once(listen.to_string()).chain(local).chain(settings.additional_hosts.iter().cloned()).collect()
 }
 
 /// The times and limits of a configuration.

@@ -7,7 +7,7 @@ use grantry_http_axum::PublicBaseUrl;
 use grantry_http_axum::{Accounts, Authenticator, IdentityMode, PasswordVerifier, ProxyHeaderAuthenticator, UserDirectory};
 
 use crate::config::{self, Config};
-use crate::directory::{AccountDirectory, ProxyDirectory};
+use crate::directory::{AccountDirectory, DisplayNames, ProxyDirectory};
 use crate::passwords::AccountPasswords;
 
 /// The users of an application.
@@ -55,9 +55,10 @@ impl Identity {
     /// The users of a configuration.
     pub(crate) fn of(config: &Config) -> Self {
         let (spaces, identity) = (config.spaces.clone(), &config.settings.identity);
+        let names = DisplayNames::new(&identity.accounts, config.space_names.clone());
         match identity.mode {
             config::IdentityMode::Accounts => {
-                let directory = Arc::new(AccountDirectory::new(spaces, &identity.accounts));
+                let directory = Arc::new(AccountDirectory::new(spaces, &identity.accounts).with_names(names));
                 let passwords = Arc::new(AccountPasswords::new(&identity.accounts));
                 Self::with_passwords(directory.clone(), directory, passwords)
             }
@@ -66,10 +67,13 @@ impl Identity {
                 let headers = ProxyHeaderAuthenticator::new(proxy.user_header.clone(), config.trusted_proxies.clone());
                 let (directory, headers) = match &proxy.roles_header {
                     Some(header) => {
-                        let directory = Arc::new(ProxyDirectory::from_header(spaces));
+                        let directory = Arc::new(ProxyDirectory::from_header(spaces).with_names(names));
                         (directory.clone(), headers.with_roles(header.clone(), directory))
                     }
-                    None => (Arc::new(ProxyDirectory::from_accounts(spaces, &identity.accounts)), headers),
+                    None => {
+                        let directory = ProxyDirectory::from_accounts(spaces, &identity.accounts).with_names(names);
+                        (Arc::new(directory), headers)
+                    }
                 };
                 Self::with_authenticator(directory.clone(), directory, Arc::new(headers))
             }

@@ -9,7 +9,6 @@ mod error;
 mod from_config;
 mod identity;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -20,7 +19,8 @@ use grantry_domain::authorization::AuthorizationId;
 use grantry_domain::ports::{AuthorizationStore, Clock, SecureRandom, Store};
 use grantry_domain::usecase::Connections;
 use grantry_http_axum::{
-    Api, Authenticator, ConnectorType, ConsoleAssets, IdentityMode, Limits, PublicBaseUrl, Readiness, UserDirectory,
+    Api, Authenticator, ConnectorType, ConsoleAssets, IdentityMode, Limits, Network, PublicBaseUrl, Readiness,
+    UserDirectory, operations_router,
 };
 use grantry_runtime::TokioSpawner;
 use tracing::warn;
@@ -66,11 +66,12 @@ struct RouterParts {
     users: Arc<dyn UserDirectory>,
     public_base_url: PublicBaseUrl,
     additional_hosts: Vec<String>,
-    trusted_proxies: Vec<IpAddr>,
+    trusted_proxies: Vec<Network>,
     limits: Limits,
     connector_types: Vec<ConnectorType>,
     console: Option<Arc<dyn ConsoleAssets>>,
     metrics: MetricsText,
+    serves_operations: bool,
 }
 
 impl App {
@@ -95,7 +96,8 @@ impl App {
         &self.store
     }
 
-    /// The router of the API, the pages and the console. A host mounts it at the path of the public base URL.
+    /// The router of the API, the pages and the console. A host mounts it at the path of the public base URL, with
+    /// `Router::nest_service`.
     pub fn router(&self) -> Router {
         let router_parts = &self.router_parts;
         let api = Api {
@@ -108,11 +110,22 @@ impl App {
             trusted_proxies: router_parts.trusted_proxies.clone(),
             limits: router_parts.limits.clone(),
             connector_types: router_parts.connector_types.clone(),
-            readiness: Arc::new(StoreReadiness { store: self.store.ports.clone(), stopping: self.stopping.clone() }),
+            clock: self.clock.clone(),
+            readiness: self.readiness(),
             metrics: router_parts.metrics.clone(),
+            serves_operations: router_parts.serves_operations,
             console: router_parts.console.clone(),
         };
         grantry_http_axum::router(api, &*self.random)
+    }
+
+    /// A router with `/livez`, `/readyz` and `/metrics` only, which responds under any host, for a separate listener.
+    pub fn operations_router(&self) -> Router {
+        operations_router(self.readiness(), self.router_parts.metrics.clone())
+    }
+
+    fn readiness(&self) -> Arc<dyn Readiness> {
+        Arc::new(StoreReadiness { store: self.store.ports.clone(), stopping: self.stopping.clone() })
     }
 
     /// Makes `/readyz` fail from now on, so that a load balancer sends no more requests.

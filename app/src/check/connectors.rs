@@ -40,7 +40,10 @@ fn complete(subject: &str, view: &ConnectorView, settings: &ProviderSettings, ho
 /// Resolves the endpoints, by discovery if the connector has an issuer, and looks up every host. Returns their names.
 async fn endpoints(app: &App, view: &ConnectorView, settings: &ProviderSettings) -> Result<String, String> {
     let resolving = app.inspection.provider.resolve(settings, &view.redirect_uri, &view.connector.config.settings);
-    let provider = resolving.await.map_err(|error| error.to_string())?;
+    let provider = resolving.await.map_err(|error| match &error.diagnosis.problem {
+        Some(problem) => format!("{error}: {problem}"),
+        None => error.to_string(),
+    })?;
     let mut hosts = BTreeMap::new();
     for url in urls(&provider, &settings.base_url) {
         let allowed = app.inspection.egress.check(url).map_err(|refused| format!("an endpoint {refused}"))?;

@@ -4,6 +4,7 @@
 
 mod connectors;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use grantry_runtime::SystemClock;
 use serde::Serialize;
 
 use crate::app::{App, BuildError, policy};
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::progress::Steps;
 use crate::serve::{self, ServeError};
 
@@ -78,14 +79,17 @@ fn finding(subject: &str, status: Status, message: impl Into<String>) -> Finding
 pub(crate) async fn run(path: &Path, steps: impl FnOnce(u64) -> Steps) -> Report {
     let config = match Config::load(path) {
         Ok(config) => config,
-        Err(error) => return Report::new(vec![finding("configuration", Status::Failed, error.to_string())]),
+        Err(error) => return Report::new(mistakes(&error)),
     };
     let mut findings = vec![finding("configuration", Status::Ok, format!("{} is valid", path.display()))];
     findings.push(limits(&config));
     let (keys, keyring) = keys(&config);
     findings.push(keys);
     findings.push(public_url(&config).await);
-    findings.push(listen(&config).await);
+    findings.push(listen("listen", config.settings.listen).await);
+    if let Some(address) = config.settings.telemetry.listen {
+        findings.push(listen("telemetry", address).await);
+    }
     let app = match (keyring, config.database.exists()) {
         (None, _) => None,
         (Some(_), false) => {
@@ -185,13 +189,22 @@ async fn public_url(config: &Config) -> Finding {
     }
 }
 
-async fn listen(config: &Config) -> Finding {
-    match serve::listen(config.settings.listen).await {
-        Ok(_) => finding("listen", Status::Ok, format!("{} is free", config.settings.listen)),
+/// One finding for each mistake.
+fn mistakes(error: &ConfigError) -> Vec<Finding> {
+    let failed = |message: String| finding("configuration", Status::Failed, message);
+    match error {
+        ConfigError::Mistakes(mistakes) => mistakes.iter().map(|mistake| failed(mistake.to_string())).collect(),
+        ConfigError::Unreadable { .. } | ConfigError::Syntax { .. } => vec![failed(error.to_string())],
+    }
+}
+
+async fn listen(subject: &str, address: SocketAddr) -> Finding {
+    match serve::listen(address).await {
+        Ok(_) => finding(subject, Status::Ok, format!("{address} is free")),
         Err(ServeError::PortTaken(address)) => {
-            finding("listen", Status::Warning, format!("{address} is in use, possibly by this server"))
+            finding(subject, Status::Warning, format!("{address} is in use, possibly by this server"))
         }
-        Err(error) => finding("listen", Status::Failed, error.to_string()),
+        Err(error) => finding(subject, Status::Failed, error.to_string()),
     }
 }
 

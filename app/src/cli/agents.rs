@@ -9,11 +9,12 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::cli::CliError;
-use crate::cli::output::{print, print_json};
+use crate::cli::output::{info, print, print_json};
 
 #[derive(Subcommand)]
 pub(super) enum AgentsCommand {
-    /// Generate an API key for a back end; it is shown once and not stored
+    /// Generate an API key for a back end: the key goes to standard error and is not stored, the configuration with its hash
+    /// goes to standard output
     New(NewArgs),
 }
 
@@ -25,7 +26,7 @@ pub(super) struct NewArgs {
     /// A space where it may act; can be repeated
     #[arg(long = "space", value_name = "SPACE", default_value = "default")]
     spaces: Vec<String>,
-    /// Print JSON
+    /// Print JSON, with the key, to standard output
     #[arg(long)]
     json: bool,
 }
@@ -51,10 +52,11 @@ pub(super) fn run(command: &AgentsCommand) -> Result<(), CliError> {
         return print_json(&NewAgent { name: &args.name, key: &key, key_sha256: &key_sha256 });
     }
     let spaces: Vec<String> = args.spaces.iter().map(|space| format!("{space:?}")).collect();
-    print(format_args!("# The key of {}. It is shown only once:", args.name))?;
-    print(format_args!("# {}", *key))?;
+    // Only the part for the configuration goes to standard output, so that it can be appended to the file.
+    info(format_args!("The key of {}. It is shown only once:", args.name));
+    info(&*key);
     print(format_args!(
-        "\n[[identity.agents]]\nname = {:?}\nkey_sha256 = \"{key_sha256}\"\nspaces = [{}]\naccess_tokens = false",
+        "[[identity.agents]]\nname = {:?}\nkey_sha256 = \"{key_sha256}\"\nspaces = [{}]\naccess_tokens = false",
         args.name,
         spaces.join(", ")
     ))

@@ -14,6 +14,7 @@ mod keys;
 mod openapi;
 mod output;
 mod serve;
+mod users;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -56,6 +57,9 @@ enum Command {
     /// Export and import connector definitions, without secrets and grants
     #[command(subcommand)]
     Connectors(connectors::ConnectorsCommand),
+    /// List users and reinstate deprovisioned ones
+    #[command(subcommand)]
+    Users(users::UsersCommand),
     #[command(about = "Print the OpenAPI document of the HTTP API")]
     Openapi,
 }
@@ -109,6 +113,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Accounts(command) => accounts::run(&command),
         Command::Agents(command) => agents::run(&command),
         Command::Connectors(command) => connectors::run(command),
+        Command::Users(command) => users::run(command),
         Command::Openapi => openapi::run(),
     }
 }

@@ -1,7 +1,7 @@
 //! `grantry serve`.
 
 use clap::Args;
-use tracing::info;
+use tracing::{debug, info};
 
 use crate::cli::{CliError, ConfigArgs, runtime};
 use crate::config::Config;
@@ -22,6 +22,9 @@ pub(super) struct ServeArgs {
 pub(super) fn run(args: &ServeArgs) -> Result<(), CliError> {
     let config = Config::load(&args.config.config)?;
     telemetry::start_log(config.settings.telemetry.log.as_str(), LogFormat::of_stderr());
+    if !config.ignored_variables.is_empty() {
+        debug!(variables = ?config.ignored_variables, "variables of Kubernetes services are ignored");
+    }
     runtime()?.block_on(async {
         let stop = StopSignals::listen().map_err(CliError::signals)?;
         let server = Server::start(&config, args.allow_unknown_keys).await?;

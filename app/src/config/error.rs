@@ -1,5 +1,6 @@
 //! Why a configuration cannot be used. Each message is one sentence that names what to set, and contains no value.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -27,34 +28,98 @@ pub enum ConfigError {
         /// Column, from 1.
         column: usize,
     },
-    /// A key that does not exist.
-    #[error("unknown key `{key}`; existing keys: {known}")]
-    Unknown {
-        /// The key in the file, or below an environment variable.
-        key: String,
+    /// Settings that cannot be used.
+    #[error(transparent)]
+    Mistakes(#[from] Mistakes),
+}
+
+/// All mistakes of a configuration, in the order of the file.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub struct Mistakes(Vec<Mistake>);
+
+/// One mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// The key in the file, or the environment variable.
+    pub key: String,
+    /// The line in the file, from 1. `None` for a key that is missing and for a variable.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub problem: MistakeKind,
+}
+
+/// What is wrong with a setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MistakeKind {
+    /// The key does not exist.
+    UnknownKey {
+        /// An existing key that is similar.
+        suggestion: Option<String>,
         /// The keys that exist there.
         known: String,
     },
-    /// An environment variable that belongs to no setting.
-    #[error(
-        "unknown environment variable `{name}`; the setting `a.b_c` is read from GRANTRY_A_B_C, and other GRANTRY_ names are refused"
-    )]
+    /// The environment variable belongs to no setting.
     UnknownVariable {
-        /// Its name.
-        name: String,
+        /// The variable of a setting that is similar.
+        suggestion: Option<String>,
     },
-    /// A value that cannot be used.
-    #[error("`{key}` {problem}")]
-    Invalid {
-        /// The key in the file, or the environment variable.
-        key: String,
-        /// What is wrong and what to set, as a predicate.
-        problem: String,
-    },
+    /// The value cannot be used: what is wrong and what to set, as a predicate.
+    Invalid(String),
 }
 
-impl ConfigError {
-    pub(crate) fn invalid(key: &str, problem: impl Into<String>) -> Self {
-        Self::Invalid { key: key.to_owned(), problem: problem.into() }
+impl Mistake {
+    pub(super) fn invalid(key: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { key: key.into(), line: None, problem: MistakeKind::Invalid(problem.into()) }
+    }
+}
+
+impl Mistakes {
+    /// `None` without a mistake.
+    pub(super) fn new(mut mistakes: Vec<Mistake>) -> Option<Self> {
+        // The sort is stable: mistakes of one line stay in their order. Those without a line come last.
+        mistakes.sort_by_key(|mistake| mistake.line.unwrap_or(usize::MAX));
+        (!mistakes.is_empty()).then_some(Self(mistakes))
+    }
+
+    pub(super) fn of(mistake: Mistake) -> Self {
+        Self(vec![mistake])
+    }
+
+    /// The mistakes; at least one.
+    pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let [only] = self.0.as_slice() {
+            return only.fmt(f);
+        }
+        write!(f, "the configuration has {} mistakes:", self.0.len())?;
+        self.0.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
+        }
+        let key = &self.key;
+        match &self.problem {
+            MistakeKind::UnknownKey { suggestion: Some(similar), .. } => {
+                write!(f, "unknown key `{key}`; did you mean `{similar}`?")
+            }
+            MistakeKind::UnknownKey { suggestion: None, known } => write!(f, "unknown key `{key}`; existing keys: {known}"),
+            MistakeKind::UnknownVariable { suggestion } => {
+                write!(f, "unknown environment variable `{key}`; ")?;
+                if let Some(similar) = suggestion {
+                    write!(f, "did you mean `{similar}`? ")?;
+                }
+                f.write_str("The setting `a.b_c` is read from GRANTRY_A_B_C, and other GRANTRY_ names are refused")
+            }
+            MistakeKind::Invalid(problem) => write!(f, "`{key}` {problem}"),
+        }
     }
 }

@@ -6,7 +6,9 @@
 //! names as `env:…`. An error names the key or the variable and never contains a value.
 
 mod error;
+mod service_links;
 mod settings;
+mod similar;
 mod tree;
 mod validate;
 mod value;
@@ -14,18 +16,21 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use grantry_crypto_aes_gcm::KeySource;
 use grantry_domain::identity::SpaceId;
-use grantry_http_axum::PublicBaseUrl;
+use grantry_http_axum::{Network, PublicBaseUrl};
 use grantry_provider_oauth2::EgressPolicy;
 use serde::Deserialize as _;
 
+use service_links::is_service_link;
+use similar::similar;
 use tree::Node;
+use validate::Validator;
 
-pub use error::ConfigError;
+pub use error::{ConfigError, Mistake, MistakeKind, Mistakes};
 pub use settings::{
     Account, Agent, Egress, Execute, Identity, Keys, OAuth, Providers, Proxy, Rates, Retention, Settings, Store, Telemetry,
 };
@@ -50,8 +55,12 @@ pub struct Config {
     pub spaces: Vec<SpaceId>,
     /// Where requests may go.
     pub egress: EgressPolicy,
-    /// Addresses of proxies whose headers are used.
-    pub trusted_proxies: Vec<IpAddr>,
+    /// Display names of spaces.
+    pub space_names: BTreeMap<SpaceId, String>,
+    /// Networks of proxies whose headers are used.
+    pub trusted_proxies: Vec<Network>,
+    /// Variables with the prefix of the settings that are links to services of Kubernetes.
+    pub ignored_variables: Vec<String>,
     /// The settings as given.
     pub settings: Settings,
 }
@@ -78,21 +87,23 @@ impl Config {
         folder: PathBuf,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let table: toml::Table = toml::from_str(text).map_err(|error| syntax(path, text, &error))?;
-        let mut root = Node::root(table);
-        let unknown_variables = overlay(&mut root, environment);
-        let config = validate::validate(Settings::deserialize(root)?, folder)?;
-        match unknown_variables.into_iter().find(|name| !config.reads_variable(name)) {
-            Some(name) => Err(ConfigError::UnknownVariable { name }),
-            None => Ok(config),
+        let table = toml::de::DeTable::parse(text).map_err(|error| syntax(path, text, &error))?;
+        let mut root = Node::root(table.get_ref());
+        let Variables { unknown, service_links } = overlay(&mut root, environment);
+        let complete = root.clone();
+        let (settings, mut mistakes) = deserialize(&mut root);
+        let read = settings.as_ref().map(|settings| settings.keys.variables()).unwrap_or_default();
+        mistakes.extend(unknown.iter().filter(|name| !read.contains(name)).map(|name| unknown_variable(name)));
+        let mut validator = Validator { tree: &root, mistakes: &mut mistakes };
+        let config = settings.and_then(|settings| validator.validate(settings, folder));
+        for mistake in &mut mistakes {
+            mistake.line = complete.position_of(&mistake.key).map(|position| position_in(text, position).0);
         }
-    }
-
-    /// Whether a key is read from this environment variable.
-    fn reads_variable(&self, variable: &str) -> bool {
-        std::iter::once(&self.write_key)
-            .chain(&self.settings.keys.read)
-            .any(|source| matches!(source, KeySource::Environment(name) if name == variable))
+        match (config, Mistakes::new(mistakes)) {
+            (Some(config), None) => Ok(Self { ignored_variables: service_links, ..config }),
+            (_, Some(mistakes)) => Err(mistakes.into()),
+            (None, None) => Err(Mistakes::of(Mistake::invalid("settings", "cannot be used together")).into()),
+        }
     }
 }
 
@@ -128,27 +139,74 @@ fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
 }
 
-/// Lays the environment over the file. Returns the `GRANTRY_…` variables that belong to no setting.
-fn overlay(root: &mut Node, environment: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
+/// The `GRANTRY_…` variables that belong to no setting.
+#[derive(Default)]
+struct Variables {
+    unknown: Vec<String>,
+    service_links: Vec<String>,
+}
+
+/// Lays the environment over the file.
+fn overlay(root: &mut Node, environment: impl IntoIterator<Item = (String, String)>) -> Variables {
     let keys = keys();
-    let mut unknown_variables = Vec::new();
+    let mut others = Variables::default();
     for (name, text) in environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)) {
         match keys.iter().find(|key| variable(key) == name) {
             Some(key) => root.replace(key, &name, text),
-            None => unknown_variables.push(name),
+            None if is_service_link(&name, &text) => others.service_links.push(name),
+            None => others.unknown.push(name),
         }
     }
-    unknown_variables.sort();
-    unknown_variables
+    others.unknown.sort();
+    others.service_links.sort();
+    others
+}
+
+/// The settings of a tree. A node that does not deserialize is removed, so that the mistakes after it are found as well.
+fn deserialize(root: &mut Node) -> (Option<Settings>, Vec<Mistake>) {
+    let mut mistakes: Vec<Mistake> = Vec::new();
+    loop {
+        let refusal = match Settings::deserialize(root.clone()) {
+            Ok(settings) => return (Some(settings), mistakes),
+            Err(refusal) => refusal,
+        };
+        // A key that was removed as a mistake is missing afterwards.
+        if !mistakes.iter().any(|mistake| mistake.key == refusal.key()) {
+            mistakes.push(refusal.mistake(suggestion));
+        }
+        if !root.remove(refusal.removable()) {
+            return (None, mistakes);
+        }
+    }
+}
+
+/// An existing key that is similar to an unknown one: beside it, or of the same name in another section.
+fn suggestion(unknown: &str, known: &[&str]) -> Option<String> {
+    let (section, name) = unknown.rsplit_once('.').map_or(("", unknown), |(section, name)| (section, name));
+    let beside = |found: &str| if section.is_empty() { found.to_owned() } else { format!("{section}.{found}") };
+    similar(name, known.iter().copied()).map(beside).or_else(|| {
+        let keys = keys();
+        keys.into_iter().find(|key| key.rsplit('.').next() == Some(name))
+    })
+}
+
+fn unknown_variable(name: &str) -> Mistake {
+    // The prefix is the same in all of them, so only the rest is compared.
+    let rests: Vec<String> = keys().iter().map(|key| variable(key).split_off(PREFIX.len())).collect();
+    let rest = name.strip_prefix(PREFIX).unwrap_or(name);
+    let suggestion = similar(rest, rests.iter().map(String::as_str)).map(|rest| format!("{PREFIX}{rest}"));
+    Mistake { key: name.to_owned(), line: None, problem: MistakeKind::UnknownVariable { suggestion } }
 }
 
 /// The position at which the text stops being TOML. The message of the parser quotes the line, which may contain a secret.
 fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
-    let before = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or_default();
+    let (line, column) = position_in(text, error.span().map_or(0, |span| span.start));
+    ConfigError::Syntax { path: path.to_owned(), line, column }
+}
+
+/// Line and column of a position in a text, from 1.
+fn position_in(text: &str, position: usize) -> (usize, usize) {
+    let before = text.get(..position).unwrap_or_default();
     let line_start = before.rfind('\n').map_or(0, |end| end + 1);
-    ConfigError::Syntax {
-        path: path.to_owned(),
-        line: before.matches('\n').count() + 1,
-        column: before[line_start..].chars().count() + 1,
-    }
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }

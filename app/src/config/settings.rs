@@ -2,13 +2,13 @@
 //! environment variable; a test compares `grantry.example.toml` with this declaration.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use grantry_crypto_aes_gcm::KeySource;
 use grantry_domain::connector::ProfileId;
 use grantry_domain::identity::{Role, SpaceId, UserId};
-use grantry_http_axum::PublicBaseUrl;
+use grantry_http_axum::{Network, PublicBaseUrl};
 use grantry_runtime::{Quota, RateLimits};
 use http::HeaderName;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,8 @@ pub struct Settings {
     /// The URL under which users reach this server. Required.
     #[serde(with = "optional")]
     pub(super) public_base_url: Option<PublicBaseUrl>,
+    /// Further values of `Host` that are accepted.
+    pub additional_hosts: Vec<String>,
     /// `[store]`
     pub store: Store,
     /// `[keys]`
@@ -53,6 +55,7 @@ impl Default for Settings {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             public_base_url: None,
+            additional_hosts: Vec::new(),
             store: Store::default(),
             keys: Keys::default(),
             spaces: Vec::new(),
@@ -91,6 +94,17 @@ pub struct Keys {
     pub read: Vec<KeySource>,
 }
 
+impl Keys {
+    /// The environment variables that contain keys.
+    pub(super) fn variables(&self) -> Vec<String> {
+        let variable = |source: &KeySource| match source {
+            KeySource::Environment(name) => Some(name.clone()),
+            KeySource::File(_) => None,
+        };
+        self.write.iter().chain(&self.read).filter_map(variable).collect()
+    }
+}
+
 /// A space.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,6 +112,9 @@ pub(super) struct Space {
     /// Its id.
     #[serde(with = "text")]
     pub(super) id: SpaceId,
+    /// The name that users see; empty: the id.
+    #[serde(default)]
+    pub(super) name: String,
 }
 
 /// Users and back ends.
@@ -122,6 +139,9 @@ pub struct Account {
     /// The immutable id, never reassigned. Grants and `act_as` refer to it.
     #[serde(with = "text")]
     pub id: UserId,
+    /// The name that users see; empty: the name for log-in, or else the id.
+    #[serde(default)]
+    pub name: String,
     /// The name for log-in. Required with mode `accounts`.
     #[serde(default)]
     pub username: String,
@@ -160,9 +180,9 @@ pub struct Proxy {
     /// The header with the roles of the user; `None`: the roles of the accounts apply.
     #[serde(with = "optional")]
     pub roles_header: Option<HeaderName>,
-    /// Addresses whose headers are used. `None`: none, or this machine with mode `proxy-header`.
+    /// Networks whose headers are used. `None`: none, or this machine with mode `proxy-header`.
     #[serde(with = "optional_list")]
-    pub(super) trusted_proxies: Option<Vec<IpAddr>>,
+    pub(super) trusted_proxies: Option<Vec<Network>>,
 }
 
 impl Default for Proxy {
@@ -297,11 +317,14 @@ impl Default for Retention {
     }
 }
 
-/// Logs.
+/// Logs, health and metrics.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Telemetry {
     /// What is logged, such as `info` or `info,grantry=debug`.
     #[serde(with = "text")]
     pub log: LogFilter,
+    /// The address of `/livez`, `/readyz` and `/metrics`; `None`: that of everything else.
+    #[serde(with = "optional")]
+    pub listen: Option<SocketAddr>,
 }

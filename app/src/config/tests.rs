@@ -36,10 +36,21 @@ fn parse(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError
     Config::parse(text, Path::new("grantry.toml"), PathBuf::from("/etc/grantry"), environment)
 }
 
+/// The first mistake, without its line.
 fn refusal(text: &str, environment: &[(&str, &str)]) -> String {
+    let first = refusals(text, environment).remove(0);
+    match first.strip_prefix("line ").and_then(|rest| rest.split_once(": ")) {
+        Some((_, mistake)) => mistake.to_owned(),
+        None => first,
+    }
+}
+
+/// All mistakes.
+fn refusals(text: &str, environment: &[(&str, &str)]) -> Vec<String> {
     match parse(text, environment) {
         Ok(_) => panic!("accepted: {text} {environment:?}"),
-        Err(error) => error.to_string(),
+        Err(ConfigError::Mistakes(mistakes)) => mistakes.iter().map(ToString::to_string).collect(),
+        Err(error) => vec![error.to_string()],
     }
 }
 
@@ -114,9 +125,10 @@ fn the_example_file_is_valid_and_lists_every_setting_with_its_default() {
 #[test]
 fn the_example_file_lists_every_key_of_a_row() {
     let id = UserId::new("u").unwrap();
-    let account = Account { id, username: String::new(), password_hash: String::new(), roles: BTreeMap::new() };
+    let account =
+        Account { id, name: String::new(), username: String::new(), password_hash: String::new(), roles: BTreeMap::new() };
     let agent = Agent { name: String::new(), key_sha256: Digest([0; 32]), spaces: Vec::new(), access_tokens: false };
-    let space = Space { id: SpaceId::default_space() };
+    let space = Space { id: SpaceId::default_space(), name: String::new() };
     let rows = [
         ("identity.accounts", toml::Table::try_from(account)),
         ("identity.agents", toml::Table::try_from(agent)),
@@ -132,21 +144,153 @@ fn the_example_file_lists_every_key_of_a_row() {
 }
 
 #[test]
-fn unknown_keys_are_refused_by_name() {
-    for (text, key) in [
-        ("lisen = \"127.0.0.1:1\"", "`lisen`; existing keys: listen, public_base_url, store,"),
-        ("store.uri = \"canary\"", "`store.uri`; existing keys: url, deployment_id"),
+fn unknown_keys_are_refused_by_name_with_a_similar_one() {
+    for (text, expected) in [
+        ("lisen = \"127.0.0.1:1\"", "`lisen`; did you mean `listen`?"),
+        ("store.uri = \"canary\"", "`store.uri`; did you mean `store.url`?"),
         ("oauth.rate_limits.begin = \"1/1m\"", "`oauth.rate_limits.begin`; existing keys: start, callback,"),
-        ("[canary.canary]\nx = 1", "`canary`"),
+        ("oauth.flow_tll = \"canary\"", "`oauth.flow_tll`; did you mean `oauth.flow_ttl`?"),
+        ("[canary.canary]\nx = 1", "`canary`; existing keys: listen, public_base_url, additional_hosts, store,"),
+        ("log = \"canary\"", "`log`; did you mean `telemetry.log`?"),
+        ("[telemtry]\nlog = \"canary\"", "`telemtry`; did you mean `telemetry`?"),
         (
             "[[identity.agents]]\nname = \"a\"\nkey = \"canary\"",
             "`identity.agents[0].key`; existing keys: name, key_sha256,",
         ),
-        ("spaces = [{ id = \"a\" }, { name = \"canary\" }]", "`spaces[1].name`"),
+        ("spaces = [{ id = \"a\" }, { title = \"canary\" }]", "`spaces[1].title`; existing keys: id, name"),
     ] {
-        let error = refusal(text, &[]);
-        assert!(error.starts_with(&format!("unknown key {key}")), "{error}");
-        assert!(!error.contains("\"canary\""), "{error}");
+        let found = refusals(text, &[]).join("\n");
+        assert!(found.contains(&format!("unknown key {expected}")), "{found}");
+        assert!(!found.contains("\"canary\""), "{found}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once_with_their_lines() {
+    let text = format!(
+        r#"lisen = "127.0.0.1:1"
+public_base_url = "http://canary.example"
+
+[store]
+url = "postgres://canary"
+
+[oauth]
+flow_ttl = "11m"
+pending_per_user = 11
+
+[egress]
+allow = ["canary"]
+
+[[spaces]]
+id = "sales"
+
+[[spaces]]
+id = "a/canary"
+
+[[identity.accounts]]
+id = "u_alice"
+username = "alice"
+password_hash = "canary"
+roles = {{ default = "canary", sales = "viewer" }}
+
+[[identity.accounts]]
+id = "u_alice"
+username = "bob"
+password_hash = "{HASH}"
+
+[[identity.agents]]
+name = "a"
+key_sha256 = "canary"
+spaces = ["default"]
+
+[retention]
+unused_grants = "1h"
+
+[telemetry]
+log = "loud"
+"#
+    );
+    let variables = [("GRANTRY_OAUTH_PENDING_PER_USER", "canary"), ("GRANTRY_KEYS_WRTIE", "canary")];
+    let found = refusals(&text, &variables);
+    let expected = [
+        "line 1: unknown key `lisen`; did you mean `listen`?",
+        "line 2: `public_base_url` must be https",
+        "line 5: `store.url` must be",
+        "line 8: `oauth.flow_ttl` must be between",
+        "line 12: `egress.allow` must contain",
+        "line 18: `spaces[1].id` may contain only",
+        "line 23: `identity.accounts[0].password_hash` is not an Argon2id hash",
+        "line 24: `identity.accounts[0].roles.default` must be",
+        "line 27: `identity.accounts[1].id` is used by another account",
+        "line 33: `identity.agents[0].key_sha256` must be",
+        "line 37: `retention.unused_grants` must be at least one day",
+        "line 40: `telemetry.log` must be a level (off, error, warn, info, debug, trace)",
+        "`GRANTRY_OAUTH_PENDING_PER_USER` must be a whole number",
+        "unknown environment variable `GRANTRY_KEYS_WRTIE`; did you mean `GRANTRY_KEYS_WRITE`?",
+        "`keys.write` is missing",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{found}\n  expected: {expected}");
+        assert!(!found.contains("canary"), "{found}");
+    }
+    let whole = parse(&text, &variables).err().unwrap().to_string();
+    assert!(whole.starts_with("the configuration has 15 mistakes:\n  line 1: unknown key `lisen`"), "{whole}");
+}
+
+#[test]
+fn a_mistake_is_not_followed_by_others_that_result_from_it() {
+    for (text, expected) in [
+        (least().replace("\"marketing\"", "7").replace("default =", "marketing ="), "`spaces[0].id` must be text"),
+        (least().replace("u_alice", ""), "`identity.accounts[0].id` must not be empty"),
+        (least().replace("file:primary.key", "canary"), "`keys.write` cannot be used"),
+        (least().replace("https://", "http://"), "`public_base_url` must be https"),
+        (with("identity.mode = \"canary\""), "`identity.mode` must be"),
+        (with("egress.allow = [7]"), "`egress.allow[0]` must be text"),
+        (with("keys = 7").replace("keys.write = ", "# "), "`keys` must be a table"),
+    ] {
+        let found = refusals(&text, &[]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains(expected), "{found:?}");
+    }
+}
+
+#[test]
+fn variables_of_kubernetes_services_are_ignored() {
+    let config = parse(
+        &least(),
+        &[
+            ("GRANTRY_SERVICE_HOST", "10.96.0.7"),
+            ("GRANTRY_SERVICE_PORT", "8080"),
+            ("GRANTRY_PORT", "tcp://10.96.0.7:8080"),
+            ("GRANTRY_PORT_8080_TCP_ADDR", "10.96.0.7"),
+            ("GRANTRY_DB_SERVICE_HOST", "fd00::7"),
+            ("GRANTRY_LISTEN", "127.0.0.1:9"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.ignored_variables.len(), 5, "{:?}", config.ignored_variables);
+    assert_eq!(config.settings.listen.port(), 9);
+    let refused = refusal(&least(), &[("GRANTRY_PORT", "8080"), ("GRANTRY_SERVICE_HOST", "10.96.0.7")]);
+    assert!(refused.starts_with("unknown environment variable `GRANTRY_PORT`"), "{refused}");
+}
+
+#[test]
+fn spaces_and_users_can_have_names() {
+    let text = least()
+        .replace(
+            "id = \"marketing\"",
+            "id = \"marketing\"\nname = \"Marketing & Sales\"\n[[spaces]]\nid = \"default\"\nname = \"Company\"",
+        )
+        .replace("id = \"u_alice\"", "id = \"u_alice\"\nname = \"Alice Example\"");
+    let config = parse(&text, &[]).unwrap();
+    let names: Vec<_> = config.space_names.iter().map(|(id, name)| (id.as_str(), name.as_str())).collect();
+    assert_eq!(names, [("default", "Company"), ("marketing", "Marketing & Sales")]);
+    assert_eq!(config.spaces.len(), 2);
+    assert_eq!(config.settings.identity.accounts[0].name, "Alice Example");
+    for bad in ["\\n", " ", &"x".repeat(101)] {
+        let refused = refusal(&text.replace("Alice Example", bad), &[]);
+        assert_eq!(refused, "`identity.accounts[0].name` must be 1 to 100 characters on one line", "{bad}");
     }
 }
 
@@ -217,6 +361,13 @@ fn each_refusal_names_what_to_set() {
         (with("providers.deny = [\"canary\"]"), "`providers.deny[0]` must be the id of a built-in profile"),
         (with("providers.deny = [\".githb\"]"), "`providers.deny[0]` must be the id of a built-in profile"),
         (with("telemetry.log = \"=canary=\""), "`telemetry.log` must be a level"),
+        (
+            with("telemetry.log = \"canary\""),
+            "`telemetry.log` must be a level (off, error, warn, info, debug, trace) or a list",
+        ),
+        (with("telemetry.listen = \"canary\""), "`telemetry.listen` must be an IP address and a port"),
+        (with("telemetry.listen = \"127.0.0.1:8080\""), "`telemetry.listen` must be another address than `listen`"),
+        (with("additional_hosts = [\"https://canary\"]"), "`additional_hosts[0]` must be a host name"),
         (with("telemetry.otlp_endpoint = \"canary\""), "unknown key `telemetry.otlp_endpoint`"),
         (with("identity.jwt.issuer = \"canary\""), "unknown key `identity.jwt`"),
         (least().replace("marketing", "a/b"), "`spaces[0].id` may contain only letters"),
@@ -244,7 +395,7 @@ fn each_refusal_names_what_to_set() {
             format!("{}{agent}spaces = [\"default\"]\n{agent}spaces = [\"default\"]", least()),
             "`identity.agents[1].name` is used by another agent",
         ),
-        (with("identity.accounts = []").replace("[[identity.accounts]]", "[ignored]"), "unknown key `ignored`"),
+        (with("identity.accounts = []").replace("[[identity.accounts]]", "[ignored]"), "`identity.accounts` is empty"),
     ];
     for (text, expected) in cases {
         let error = refusal(&text, &[]);
@@ -277,19 +428,25 @@ fn r57_a_proxy_is_trusted_only_at_its_addresses() {
     let mode = "identity.mode = \"proxy-header\"\nidentity.proxy";
     let proxy = |lines: &str| parse(&with(&format!("{mode}.{lines}")), &[]);
     let config = proxy("roles_header = \"\"").unwrap();
-    assert_eq!(config.trusted_proxies, ["127.0.0.1".parse::<std::net::IpAddr>().unwrap()]);
+    assert_eq!(config.trusted_proxies, ["127.0.0.1".parse().unwrap()]);
     let defaults = &config.settings.identity.proxy;
     assert_eq!((defaults.user_header.as_str(), &defaults.roles_header), ("x-forwarded-user", &None));
     assert!(parse(&least(), &[]).unwrap().trusted_proxies.is_empty(), "without a proxy, no address is trusted");
     let behind_one = parse(&with("identity.proxy.trusted_proxies = [\"10.0.0.1\"]"), &[]).unwrap();
     assert_eq!(behind_one.trusted_proxies.len(), 1, "a proxy that terminates TLS works with accounts, too");
+    let networks = "identity.proxy.trusted_proxies = [\"10.244.0.0/16\", \"fd00:10::/32\", \"::1\"]";
+    let written: Vec<String> =
+        parse(&with(networks), &[]).unwrap().trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(written, ["10.244.0.0/16", "fd00:10::/32", "::1"]);
     for (lines, expected) in [
         ("trusted_proxies = []", "`identity.proxy.trusted_proxies` is empty"),
-        ("trusted_proxies = [\"*\"]", "`identity.proxy.trusted_proxies[0]` must be an IP address"),
+        ("trusted_proxies = [\"*\"]", "`identity.proxy.trusted_proxies[0]` must be an IP address or a network"),
+        ("trusted_proxies = [\"10.0.0.0/40\"]", "`identity.proxy.trusted_proxies[0]` must be an IP address or a network"),
+        ("trusted_proxies = [\"0.0.0.0/0\"]", "`identity.proxy.trusted_proxies[0]` must not contain every address"),
         ("user_header = \"a b\"", "`identity.proxy.user_header` is not a header name"),
         ("roles_header = \"a b\"", "`identity.proxy.roles_header` is not a header name"),
     ] {
-        let error = proxy(lines).err().unwrap().to_string();
+        let error = refusal(&with(&format!("{mode}.{lines}")), &[]);
         assert!(error.starts_with(expected), "{error}");
     }
 }
@@ -333,7 +490,13 @@ fn the_environment_is_refused_by_the_name_of_its_variable() {
         ("GRANTRY_SPACES", "canary", "`GRANTRY_SPACES[0]` must be a JSON object"),
         ("GRANTRY_SPACES", "[canary", "`GRANTRY_SPACES` must be a list separated by commas, or a JSON array"),
         ("GRANTRY_OAUTH_FLOW_TTL", "canary", "`GRANTRY_OAUTH_FLOW_TTL` must be a duration"),
-        ("GRANTRY_SPACES", "[{\"name\": \"canary\"}]", "unknown key `GRANTRY_SPACES[0].name`"),
+        ("GRANTRY_SPACES", "[{\"title\": \"canary\"}]", "unknown key `GRANTRY_SPACES[0].title`"),
+        ("GRANTRY_OAUTH_FLOW_TTL", "11m", "`GRANTRY_OAUTH_FLOW_TTL` must be between 30 seconds and 10 minutes"),
+        (
+            "GRANTRY_TELEMETRY_LOG",
+            "loud",
+            "`GRANTRY_TELEMETRY_LOG` must be a level (off, error, warn, info, debug, trace) or",
+        ),
         ("GRANTRY_KEYS_READ", "[1]", "`GRANTRY_KEYS_READ[0]` must be text in quotes"),
         ("GRANTRY_KEYS_READ", "[canary", "`GRANTRY_KEYS_READ` must be a list separated by commas, or a JSON array"),
     ] {

@@ -9,15 +9,20 @@ use std::fmt;
 use serde::de::value::StringDeserializer;
 use serde::de::{DeserializeSeed, Error as _, Expected, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserializer, forward_to_deserialize_any};
+use toml::de::{DeTable, DeValue};
 
-use crate::config::ConfigError;
+use crate::config::error::{Mistake, MistakeKind};
 
 /// A value with its name.
+#[derive(Clone)]
 pub(super) struct Node {
     name: String,
+    /// Where the file has it: a position in its text.
+    position: Option<usize>,
     content: Content,
 }
 
+#[derive(Clone)]
 enum Content {
     Text(String),
     Integer(i64),
@@ -32,10 +37,39 @@ enum Content {
 
 impl Node {
     /// The root of a file.
-    pub(super) fn root(table: toml::Table) -> Self {
-        Self::new(String::new(), toml::Value::Table(table))
+    pub(super) fn root(table: &DeTable<'_>) -> Self {
+        Self { name: String::new(), position: None, content: Self::table(table, "") }
     }
 
+    fn table(table: &DeTable<'_>, name: &str) -> Content {
+        let entry = |(key, value): (&toml::Spanned<_>, &toml::Spanned<_>)| {
+            let text: &std::borrow::Cow<'_, str> = key.get_ref();
+            (text.to_string(), Self::parsed(join(name, text), key.span().start, value.get_ref()))
+        };
+        Content::Table(table.iter().map(entry).collect())
+    }
+
+    fn parsed(name: String, position: usize, value: &DeValue<'_>) -> Self {
+        let content = match value {
+            DeValue::String(text) => Content::Text(text.to_string()),
+            // A number that does not fit is none that a setting accepts.
+            DeValue::Integer(number) => {
+                i64::from_str_radix(number.as_str(), number.radix()).map_or(Content::Other, Content::Integer)
+            }
+            DeValue::Boolean(flag) => Content::Boolean(*flag),
+            DeValue::Float(_) | DeValue::Datetime(_) => Content::Other,
+            DeValue::Array(items) => {
+                let item = |(index, item): (usize, &toml::Spanned<DeValue<'_>>)| {
+                    Self::parsed(format!("{name}[{index}]"), item.span().start, item.get_ref())
+                };
+                Content::List(items.iter().enumerate().map(item).collect())
+            }
+            DeValue::Table(table) => Self::table(table, &name),
+        };
+        Self { name, position: Some(position), content }
+    }
+
+    /// From the JSON of a variable.
     fn new(name: String, value: toml::Value) -> Self {
         let content = match value {
             toml::Value::String(text) => Content::Text(text),
@@ -51,7 +85,67 @@ impl Node {
                 Content::Table(table.into_iter().map(entry).collect())
             }
         };
-        Self { name, content }
+        Self { name, position: None, content }
+    }
+
+    /// The position of a key, or else of the nearest one around it.
+    pub(super) fn position_of(&self, key: &str) -> Option<usize> {
+        let is_around = key == self.name || self.name.is_empty() || key.strip_prefix(&self.name).is_some_and(is_below);
+        if !is_around {
+            return None;
+        }
+        self.children().find_map(|child| child.position_of(key)).or(self.position)
+    }
+
+    /// The name of the node at a path of keys: the path itself, or a variable.
+    pub(super) fn name_at(&self, path: &str) -> Option<&str> {
+        let Content::Table(entries) = &self.content else { return None };
+        match path.split_once('.') {
+            None => entries.get(path).map(|entry| entry.name.as_str()),
+            Some((section, rest)) => entries.get(section)?.name_at(rest),
+        }
+    }
+
+    /// The names of the items of the list at a key, such as `spaces[2]`.
+    pub(super) fn item_names(&self, key: &str) -> Vec<String> {
+        if self.name == key
+            && let Content::List(items) = &self.content
+        {
+            return items.iter().map(|item| item.name.clone()).collect();
+        }
+        self.children().map(|child| child.item_names(key)).find(|names| !names.is_empty()).unwrap_or_default()
+    }
+
+    /// Removes a node and everything below it; from a variable that contains it, the whole variable. Returns whether it was
+    /// there.
+    pub(super) fn remove(&mut self, key: &str) -> bool {
+        let is_it = |node: &Self| {
+            node.name == key
+                || matches!(node.content, Content::Variable(_)) && key.strip_prefix(&node.name).is_some_and(is_below)
+        };
+        match &mut self.content {
+            Content::List(items) => {
+                let before = items.len();
+                items.retain(|item| !is_it(item));
+                items.len() < before || items.iter_mut().any(|item| item.remove(key))
+            }
+            Content::Table(entries) => {
+                let before = entries.len();
+                entries.retain(|_, entry| !is_it(entry));
+                entries.len() < before || entries.values_mut().any(|entry| entry.remove(key))
+            }
+            Content::Text(_) | Content::Integer(_) | Content::Boolean(_) | Content::Other | Content::Variable(_) => false,
+        }
+    }
+
+    fn children(&self) -> Box<dyn Iterator<Item = &Self> + '_> {
+        match &self.content {
+            Content::List(items) => Box::new(items.iter()),
+            Content::Table(entries) => Box::new(entries.values()),
+            Content::Text(_) | Content::Integer(_) | Content::Boolean(_) | Content::Other | Content::Variable(_) => {
+                Box::new(std::iter::empty())
+            }
+        }
     }
 
     /// Replaces the value of the key at `path` by an environment variable.
@@ -60,11 +154,12 @@ impl Node {
         let Content::Table(table) = &mut self.content else { return };
         match path.split_once('.') {
             None => {
-                let node = Self { name: variable.to_owned(), content: Content::Variable(text) };
+                let node = Self { name: variable.to_owned(), position: None, content: Content::Variable(text) };
                 table.insert(path.to_owned(), node);
             }
             Some((section, rest)) => {
-                let empty = || Self { name: join(&self.name, section), content: Content::Table(BTreeMap::new()) };
+                let name = join(&self.name, section);
+                let empty = || Self { name, position: None, content: Content::Table(BTreeMap::new()) };
                 table.entry(section.to_owned()).or_insert_with(empty).replace(rest, variable, text);
             }
         }
@@ -78,6 +173,11 @@ impl Node {
     fn json(&self, text: &str, expected: &str) -> Result<toml::Value, Refusal> {
         serde_json::from_str(text).or_else(|_| self.refuse(&format!("must be {expected}")))
     }
+}
+
+/// Whether the rest of a name, after that of a node, leads to something in the node.
+fn is_below(rest: &str) -> bool {
+    rest.starts_with(['.', '['])
 }
 
 fn join(parent: &str, key: &str) -> String {
@@ -129,6 +229,7 @@ impl<'de> Deserializer<'de> for Node {
             Content::Variable(text) => {
                 let item = |(index, item): (usize, &str)| Self {
                     name: format!("{}[{index}]", self.name),
+                    position: None,
                     content: Content::Variable(item.to_owned()),
                 };
                 text.split(',').map(str::trim).filter(|item| !item.is_empty()).enumerate().map(item).collect()
@@ -215,17 +316,21 @@ impl Node {
 /// Why a tree does not deserialize.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    /// The node, once the problem is placed.
+    /// The key, once the problem is placed.
     at: Option<String>,
     /// A key below the node.
     below: Option<String>,
+    /// The node without which the tree may deserialize.
+    remove: String,
     problem: Problem,
 }
 
 #[derive(Debug)]
 enum Problem {
     /// The key does not exist; the existing ones.
-    Unknown(String),
+    Unknown(&'static [&'static str]),
+    /// A required key does not exist.
+    Missing,
     /// What is wrong, as a predicate.
     Invalid(String),
 }
@@ -235,19 +340,43 @@ impl Refusal {
     fn at(mut self, node: &str) -> Self {
         if self.at.is_none() {
             let name = self.below.as_ref().map_or_else(|| node.to_owned(), |key| join(node, key));
+            self.remove = if matches!(self.problem, Problem::Missing) { node.to_owned() } else { name.clone() };
             self.at = Some(name);
         }
         self
     }
 
     fn below(key: &str, problem: Problem) -> Self {
-        Self { at: None, below: Some(key.to_owned()), problem }
+        Self { at: None, below: Some(key.to_owned()), remove: String::new(), problem }
+    }
+
+    /// The key that is wrong.
+    pub(super) fn key(&self) -> &str {
+        self.at.as_deref().unwrap_or_default()
+    }
+
+    /// The node without which the tree may deserialize.
+    pub(super) fn removable(&self) -> &str {
+        &self.remove
+    }
+
+    /// The mistake that is reported. `suggest` returns a key that is similar to an unknown one, given the keys that exist
+    /// beside it.
+    pub(super) fn mistake(&self, suggest: impl FnOnce(&str, &[&str]) -> Option<String>) -> Mistake {
+        let problem = match &self.problem {
+            Problem::Unknown(known) => {
+                MistakeKind::UnknownKey { suggestion: suggest(self.key(), known), known: known.join(", ") }
+            }
+            Problem::Missing => MistakeKind::Invalid("is missing".to_owned()),
+            Problem::Invalid(problem) => MistakeKind::Invalid(problem.clone()),
+        };
+        Mistake { key: self.key().to_owned(), line: None, problem }
     }
 }
 
 impl serde::de::Error for Refusal {
     fn custom<T: fmt::Display>(problem: T) -> Self {
-        Self { at: None, below: None, problem: Problem::Invalid(problem.to_string()) }
+        Self { at: None, below: None, remove: String::new(), problem: Problem::Invalid(problem.to_string()) }
     }
 
     fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
@@ -263,21 +392,11 @@ impl serde::de::Error for Refusal {
     }
 
     fn unknown_field(key: &str, known: &'static [&'static str]) -> Self {
-        Self::below(key, Problem::Unknown(known.join(", ")))
+        Self::below(key, Problem::Unknown(known))
     }
 
     fn missing_field(key: &'static str) -> Self {
-        Self::below(key, Problem::Invalid("is missing".to_owned()))
-    }
-}
-
-impl From<Refusal> for ConfigError {
-    fn from(refusal: Refusal) -> Self {
-        let key = refusal.at.unwrap_or_default();
-        match refusal.problem {
-            Problem::Unknown(known) => Self::Unknown { key, known },
-            Problem::Invalid(problem) => Self::Invalid { key, problem },
-        }
+        Self::below(key, Problem::Missing)
     }
 }
 

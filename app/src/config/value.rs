@@ -1,7 +1,7 @@
 //! Values of settings that are written as text, and how serde reads and writes them.
 
 use crate::store::StoreUrl;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use grantry_crypto_aes_gcm::KeySource;
 use grantry_domain::connector::ProfileId;
 use grantry_domain::encoding::hex;
 use grantry_domain::identity::{Role, SpaceId, UserId};
-use grantry_http_axum::PublicBaseUrl;
+use grantry_http_axum::{Network, PublicBaseUrl};
 use grantry_provider_oauth2::Profiles;
 use grantry_runtime::Quota;
 use http::HeaderName;
@@ -224,15 +224,26 @@ impl Default for LogFilter {
 
 impl Value for LogFilter {
     fn parse(text: &str) -> Result<Self, String> {
-        let parsed = tracing_subscriber::EnvFilter::builder().parse(text);
-        parsed.map(|_| Self(text.to_owned())).map_err(|_| {
-            "must be a level or a list of levels by module, such as \"info\" or \"info,grantry=debug\"".to_owned()
+        let is_known = text.split(',').all(is_directive) && tracing_subscriber::EnvFilter::builder().parse(text).is_ok();
+        is_known.then(|| Self(text.to_owned())).ok_or_else(|| {
+            format!("must be a level ({}) or a list of levels by module, such as \"info,grantry=debug\"", LEVELS.join(", "))
         })
     }
 
     fn text(&self) -> String {
         self.0.clone()
     }
+}
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// A level, or a module with its level. The log filter reads any other word as the name of a module.
+fn is_directive(text: &str) -> bool {
+    let (module, level) = text.rsplit_once('=').map_or((None, text), |(module, level)| (Some(module), level));
+    let is_module = |module: &str| {
+        !module.is_empty() && module.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_:-.".contains(&byte))
+    };
+    module.is_none_or(is_module) && LEVELS.iter().any(|known| level.eq_ignore_ascii_case(known))
 }
 
 impl Value for Duration {
@@ -285,9 +296,13 @@ impl Value for SocketAddr {
     }
 }
 
-impl Value for IpAddr {
+impl Value for Network {
     fn parse(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| "must be an IP address, such as \"127.0.0.1\"".to_owned())
+        let network: Self = text.parse().map_err(|error: grantry_http_axum::InvalidNetwork| error.to_string())?;
+        if network.is_everything() {
+            return Err("must not contain every address; list the networks of your proxies".to_owned());
+        }
+        Ok(network)
     }
 
     fn text(&self) -> String {
@@ -409,6 +424,18 @@ mod tests {
         assert_eq!(quota.text(), "20/10m");
         for bad in ["", "20", "/10m", "20/", "0/10m", "20/0s", "-1/1m", "+1/1m", "20/10", "20 / 10m"] {
             assert!(Quota::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_log_filter_consists_of_levels() {
+        for good in ["info", "OFF", "warn,grantry=debug", "info,grantry_http_axum::guard=trace,hyper=off", "debug,audit=off"]
+        {
+            assert!(LogFilter::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "loud", "grantry", "grantry=loud", "info,loud", "info,", "=info", "info,=debug", "a b=info", "7"] {
+            let problem = LogFilter::parse(bad).unwrap_err();
+            assert!(problem.starts_with("must be a level (off, error, warn, info, debug, trace) or"), "{bad}");
         }
     }
 }

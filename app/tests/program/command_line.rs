@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::{Site, grantry, run};
+use crate::support::{PASSWORD, Site, grantry, run};
 
 #[test]
 fn a_wrong_command_line_is_code_2_and_help_is_code_0() {
@@ -13,7 +13,9 @@ fn a_wrong_command_line_is_code_2_and_help_is_code_0() {
     assert!(wrong.stderr.contains("frobnicate"));
     let help = run(&mut grantry(&["--help"]), "");
     assert_eq!(help.code, Some(0));
-    for command in ["serve", "check", "keys", "accounts", "agents", "connectors", "openapi", "Exit codes: 0 success"] {
+    for command in
+        ["serve", "check", "keys", "accounts", "agents", "connectors", "users", "openapi", "Exit codes: 0 success"]
+    {
         assert!(help.stdout.contains(command), "{command}");
     }
     assert_eq!(help.stdout.contains("demo"), cfg!(feature = "demo"));
@@ -74,9 +76,9 @@ fn a_password_is_read_from_a_pipe_and_hashed() {
 fn an_agent_gets_a_key_and_the_configuration_contains_only_its_digest() {
     let made = run(&mut grantry(&["agents", "new", "--name", "workflows"]), "");
     assert_eq!(made.code, Some(0));
-    let key = made.stdout.lines().find_map(|line| line.strip_prefix("# gak_")).map(|rest| format!("gak_{rest}")).unwrap();
-    let (_, snippet) = made.stdout.split_once("[[identity.agents]]").unwrap();
-    assert!(!snippet.contains(&key[4..]));
+    let key = made.stderr.lines().find(|line| line.starts_with("gak_")).unwrap().to_owned();
+    let snippet = made.stdout.strip_prefix("[[identity.agents]]").unwrap();
+    assert!(!snippet.contains(&key[4..]) && snippet.contains("key_sha256 = \""), "{snippet}");
     let site = Site::new("");
     let text = fs::read_to_string(site.path("grantry.toml")).unwrap();
     site.write(&format!("{text}\n[[identity.agents]]{snippet}"));
@@ -180,7 +182,16 @@ fn check_reports_what_is_wrong_and_changes_nothing() {
     site.write("lisen = 1");
     let unreadable = check(&[]);
     assert_eq!(unreadable.code, Some(1));
-    assert!(unreadable.stdout.contains("unknown key `lisen`"), "{}", unreadable.stdout);
+    assert!(unreadable.stdout.contains("line 1: unknown key `lisen`; did you mean `listen`?"), "{}", unreadable.stdout);
+    let report: Value = serde_json::from_str(&check(&["--json"]).stdout).unwrap();
+    let messages: Vec<&str> =
+        report["findings"].as_array().unwrap().iter().map(|finding| finding["message"].as_str().unwrap()).collect();
+    assert_eq!(messages.len(), 4, "{messages:?}");
+    for (message, expected) in
+        messages.iter().zip(["line 1: unknown key", "`public_base_url`", "`keys.write`", "`identity.accounts`"])
+    {
+        assert!(message.starts_with(expected), "{messages:?}");
+    }
 }
 
 #[tokio::test]
@@ -207,4 +218,34 @@ async fn check_examines_every_connector() {
     assert_eq!(status("issuer"), "failed", "no server listens there");
     assert_eq!(status("denied"), "failed", "the operator no longer allows it");
     assert_eq!(checked.code, Some(1));
+}
+
+#[test]
+fn users_are_listed_and_a_deprovisioned_one_is_reinstated() {
+    let site = Site::new("");
+    site.replace("default = \"editor\", marketing = \"viewer\"", "default = \"admin\", marketing = \"admin\"");
+    let list = || {
+        let listed = run(&mut grantry(&["users", "list", "--json", "--config", &site.config_path()]), "");
+        assert_eq!(listed.code, Some(0), "{}", listed.stderr);
+        let rows: Value = serde_json::from_str(&listed.stdout).unwrap();
+        rows.as_array().unwrap().iter().find(|row| row["id"] == "u_alice").cloned().unwrap()
+    };
+    let reinstate = |id: &str| run(&mut grantry(&["users", "reinstate", id, "--config", &site.config_path()]), "");
+    let alice = list();
+    assert_eq!((&alice["name"], &alice["disabled"], alice.get("deprovisioned_at")), (&"alice".into(), &false.into(), None));
+    let refused = reinstate("u_alice");
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.starts_with("grantry: this user is not deprovisioned"), "{}", refused.stderr);
+
+    let server = site.serve();
+    let mut admin = crate::support::Browser::new(site.port);
+    admin.log_in("alice", PASSWORD);
+    let removed = admin.delete("/internal/actions/users/u_alice/grants");
+    assert_eq!(removed.status, 200, "{removed:?}");
+    drop(server);
+    assert!(list()["deprovisioned_at"].is_string());
+    let text = run(&mut grantry(&["users", "list", "--config", &site.config_path()]), "");
+    assert!(text.stdout.contains("\"u_alice\"  alice  deprovisioned 20"), "{}", text.stdout);
+    assert_eq!(reinstate("u_alice").code, Some(0));
+    assert_eq!(list().get("deprovisioned_at"), None);
 }

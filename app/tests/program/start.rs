@@ -83,9 +83,15 @@ async fn the_database_of_another_deployment_stops_the_start() {
 #[test]
 fn settings_that_cannot_be_used_stop_the_start() {
     let site = Site::new("oauth.flow_ttl = \"11m\"");
-    assert_eq!(refusal(&site), "grantry: `oauth.flow_ttl` must be between 30 seconds and 10 minutes");
+    assert_eq!(refusal(&site), "grantry: line 1: `oauth.flow_ttl` must be between 30 seconds and 10 minutes");
     site.replace("flow_ttl", "flow_tll");
-    assert!(refusal(&site).starts_with("grantry: unknown key `oauth.flow_tll`; existing keys: flow_ttl,"));
+    assert_eq!(refusal(&site), "grantry: line 1: unknown key `oauth.flow_tll`; did you mean `oauth.flow_ttl`?");
+    site.replace("oauth.flow_tll", "telemetry.log = \"loud\"\nlog");
+    let done = run(&mut grantry(&["serve", "--config", &site.config_path()]), "");
+    let lines: Vec<&str> = done.stderr.lines().collect();
+    assert_eq!((done.code, lines.len(), lines[0]), (Some(1), 3, "grantry: the configuration has 2 mistakes:"), "{lines:?}");
+    assert!(lines[1].starts_with("  line 1: `telemetry.log` must be a level (off, error, warn, info, debug, trace) or"));
+    assert_eq!(lines[2], "  line 2: unknown key `log`; did you mean `telemetry.log`?");
     let site = Site::new("");
     let mut command = grantry(&["serve", "--config", &site.config_path()]);
     let finished = run(command.env("GRANTRY_KEYS_RIGHT", "canary"), "");
@@ -142,9 +148,72 @@ fn r57_only_the_public_host_and_the_listening_address_are_accepted() {
     let mut browser = Browser::new(site.port);
     assert_eq!(browser.with_host("/livez", "connect.example.com").status, 200);
     assert_eq!(browser.get("/livez").status, 200, "a health check uses the address itself");
-    for host in ["evil.example.com", "connect.example.com.evil.com", "127.0.0.1"] {
+    for host in ["evil.example.com", "connect.example.com.evil.com", "127.0.0.1", "grantry:8080"] {
         assert_eq!(browser.with_host("/api/session", host).status, 421, "{host}");
+        assert_eq!(browser.with_host("/readyz", host).status, 200, "{host}");
     }
+    for name in ["localhost", "[::1]"] {
+        let host = format!("{name}:{}", site.port);
+        assert_eq!(browser.with_host("/api/session", &host).status, 401, "a proxy on this machine: {host}");
+    }
+    drop(server);
+    site.replace("keys.write", "additional_hosts = [\"grantry:8080\"]\nkeys.write");
+    let server = site.serve();
+    assert_eq!(browser.with_host("/api/session", "grantry:8080").status, 401);
+    drop(server);
+}
+
+#[test]
+fn service_links_of_kubernetes_are_ignored_and_logged_once_at_debug() {
+    let site = Site::new("telemetry.log = \"debug\"");
+    let mut command = grantry(&["serve", "--config", &site.config_path()]);
+    for (name, value) in [
+        ("GRANTRY_SERVICE_HOST", "10.96.0.7"),
+        ("GRANTRY_SERVICE_PORT_HTTP", "8080"),
+        ("GRANTRY_PORT", "tcp://10.96.0.7:8080"),
+        ("GRANTRY_PORT_8080_TCP_PROTO", "tcp"),
+        ("GRANTRY_DB_SERVICE_HOST", "fd00::7"),
+    ] {
+        command.env(name, value);
+    }
+    let mut server = Running::start(&mut command);
+    server.until("\"ready\"");
+    assert_eq!(Browser::new(site.port).get("/livez").status, 200);
+    let (code, lines) = server.stop(Signal::TERM);
+    assert_eq!(code, Some(0));
+    let logged: Vec<&String> = lines.iter().filter(|line| line.contains("GRANTRY_PORT_8080_TCP_PROTO")).collect();
+    assert_eq!(logged.len(), 1, "{logged:?}");
+    assert!(logged[0].contains("DEBUG") && !logged[0].contains("10.96.0.7"), "{logged:?}");
+}
+
+#[test]
+fn health_and_metrics_can_have_their_own_listener() {
+    let port = crate::support::free_port();
+    let site = Site::new(&format!("telemetry.listen = \"127.0.0.1:{port}\""));
+    let server = site.serve();
+    let (mut main, mut operations) = (Browser::new(site.port), Browser::new(port));
+    for path in ["/livez", "/readyz", "/metrics"] {
+        assert_eq!(operations.with_host(path, "10.244.1.7").status, 200, "{path}");
+        assert_eq!(main.get(path).status, 404, "{path}");
+    }
+    assert!(operations.get("/metrics").body.contains("grantry_"), "the metrics of this process");
+    assert_eq!((operations.get("/api/session").status, main.get("/api/session").status), (404, 401));
+    let (code, _) = server.stop(Signal::TERM);
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn display_names_of_the_configuration_are_in_the_session() {
+    let site = Site::new("");
+    site.replace("id = \"marketing\"", "id = \"marketing\"\nname = \"Marketing & Sales\"");
+    site.replace("id = \"u_alice\"", "id = \"u_alice\"\nname = \"Alice Example\"");
+    let server = site.serve();
+    let mut browser = Browser::new(site.port);
+    browser.log_in("alice", "password-canary");
+    let session = browser.get("/api/session").json();
+    assert_eq!(session["user"], serde_json::json!({ "id": "u_alice", "name": "Alice Example" }));
+    assert_eq!(session["spaces"][1]["name"], "Marketing & Sales");
+    assert_eq!(session["spaces"][0].get("name"), None, "{session}");
     drop(server);
 }
 
@@ -172,9 +241,48 @@ fn r57_a_user_header_is_accepted_only_from_the_proxy() {
     assert_eq!(browser.get("/s/marketing/api/actions/connectors").status, 200);
     assert_eq!(browser.get("/api/actions/connectors").status, 404);
     drop(server);
-    site.replace("identity.mode", "identity.proxy.trusted_proxies = [\"10.0.0.1\"]\nidentity.mode");
+    site.replace("identity.mode", "identity.proxy.trusted_proxies = [\"127.0.0.0/8\"]\nidentity.mode");
+    let server = site.serve();
+    assert_eq!(browser.get("/api/session").status, 200, "this machine is in the network");
+    drop(server);
+    site.replace("127.0.0.0/8", "10.0.0.0/8");
     let server = site.serve();
     assert_eq!(browser.get("/api/session").status, 401, "this machine is not the proxy");
+    drop(server);
+}
+
+#[test]
+fn r59_the_addresses_of_an_ipv6_site_share_a_limit_behind_a_trusted_network() {
+    let site = Site::new("identity.proxy.trusted_proxies = [\"127.0.0.0/8\"]\noauth.rate_limits.log_in = \"2/10m\"");
+    let server = site.serve();
+    let log_in = |address: &'static str, user: &str| {
+        let mut browser = Browser::new(site.port);
+        browser.headers = vec![("x-forwarded-for", address)];
+        browser.post("/api/session", &serde_json::json!({ "username": user, "password": "wrong" })).status
+    };
+    assert_eq!(log_in("2001:db8:1:2::1", "a"), 401);
+    assert_eq!(log_in("2001:db8:1:2:ffff::1", "b"), 401);
+    assert_eq!(log_in("2001:db8:1:2:3:4:5:6", "c"), 429);
+    assert_eq!(log_in("2001:db8:1:3::1", "d"), 401);
+    assert_eq!((log_in("192.0.2.1", "e"), log_in("192.0.2.2", "f"), log_in("192.0.2.1", "g")), (401, 401, 401));
+    drop(server);
+}
+
+#[test]
+fn r58_a_header_section_above_the_limit_is_answered_as_a_page() {
+    let site = Site::new("");
+    let server = site.serve();
+    let mut browser = Browser::new(site.port);
+    browser.headers = vec![("accept", "text/html")];
+    for (kibibytes, status) in [(17, 200), (33, 431), (100, 431)] {
+        browser.cookies.clear();
+        for number in 0..kibibytes {
+            browser.cookies.insert(format!("other_{number}"), "x".repeat(1014));
+        }
+        let response = browser.get("/login");
+        assert_eq!(response.status, status, "{kibibytes} KiB");
+        assert_eq!(response.header("content-type"), Some("text/html; charset=utf-8"), "{kibibytes} KiB");
+    }
     drop(server);
 }
 

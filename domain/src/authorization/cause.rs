@@ -68,6 +68,8 @@ named!(
         ConnectorGone = "connector_gone",
         /// The user lost the required role during the flow.
         PermissionLost = "permission_lost",
+        /// The user was deprovisioned.
+        UserDeprovisioned = "user_deprovisioned",
         /// Another provider account consented than the one connected before.
         AccountMismatch = "account_mismatch",
         /// The provider account is already connected under another connection name.

@@ -34,7 +34,7 @@ pub use witness::VerifiedCallback;
 
 use crate::connector::{ConnectorId, ConnectorKey, Epoch, Incarnation};
 use crate::encoding::{base64url, from_base64url};
-use crate::identity::{ConnectionName, SpaceId, UserId};
+use crate::identity::{Actor, ConnectionName, SpaceId, UserId};
 use crate::provider::BindingDigest;
 use crate::time::Timestamp;
 
@@ -176,6 +176,11 @@ impl Authorization {
         }
     }
 
+    /// Whether it is a flow that has ended and never was a grant.
+    pub fn has_ended_without_grant(&self) -> bool {
+        self.termination().is_some() && self.authorized_at().is_none()
+    }
+
     /// The grant, in the state `Authorized`.
     pub fn as_grant(&self) -> Option<&Authorized> {
         match &self.state {
@@ -192,6 +197,28 @@ impl Authorization {
     /// Applies an input. A refusal consumes the authorization; clone it first where it is needed afterwards.
     pub fn on(self, input: Input, now: Timestamp) -> Result<Self, Refused> {
         Ok(Self { state: self.state.on(input, now)?, ..self })
+    }
+
+    /// The authorization with the actor who ended it; unchanged if it has not ended.
+    #[must_use]
+    pub fn ended_by(mut self, actor: &Actor) -> Self {
+        match &mut self.state {
+            State::Expired(ended) => ended.end.by = actor.clone(),
+            State::Revoked(ended) => ended.end.by = actor.clone(),
+            State::Initiated(_) | State::AwaitingCallback(_) | State::Authorized(_) => {}
+        }
+        self
+    }
+
+    /// The flow with the account that was used at the provider; unchanged if it is no ended flow.
+    #[must_use]
+    pub fn with_used_account(mut self, label: String) -> Self {
+        if let State::Revoked(ended) = &mut self.state
+            && let EndedKind::Flow { account } = &mut ended.end.kind
+        {
+            *account = Some(label);
+        }
+        self
     }
 
     /// The authorization at an instant: a passed deadline is applied, whether or not it was swept.

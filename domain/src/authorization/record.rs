@@ -9,6 +9,7 @@ use crate::authorization::state::{
     Revision, Revocation, Revoked, SealedTokens, State, StateHash, Termination,
 };
 use crate::authorization::{Authorization, AuthorizationId, AuthorizationKey};
+use crate::identity::Actor;
 use crate::provider::Scopes;
 use crate::time::Timestamp;
 
@@ -28,6 +29,8 @@ pub struct AuthorizationRecord {
     pub cause: Option<TerminalCause>,
     /// When a terminal state was entered.
     pub since: Option<Timestamp>,
+    /// Who caused a terminal state.
+    pub ended_by: Option<Actor>,
     /// Deadline of a flow.
     pub deadline: Option<Timestamp>,
     /// Hash of `state`, awaiting callback only.
@@ -52,7 +55,8 @@ pub struct AuthorizationRecord {
     pub account: Option<String>,
     /// When the user's consent was committed; set exactly for grants and former grants.
     pub authorized_at: Option<Timestamp>,
-    /// Day of last use, in days since the Unix epoch; not part of the version.
+    /// Day of last use, in days since the Unix epoch; before the day of `authorized_at` while there was no use. Not part of
+    /// the version.
     pub last_used_day: Option<i64>,
     /// Lease and in-doubt mark; not part of the version.
     pub refresh: RefreshState,
@@ -91,6 +95,7 @@ impl Authorization {
             state: self.state.kind(),
             cause: None,
             since: None,
+            ended_by: None,
             deadline: None,
             state_hash: None,
             flow_cookie_hash: None,
@@ -154,10 +159,10 @@ impl Authorization {
 
 impl AuthorizationRecord {
     fn ended(self, cause: TerminalCause, end: &Termination) -> Self {
-        let ended = Self { cause: Some(cause), since: Some(end.since), ..self };
+        let ended = Self { cause: Some(cause), since: Some(end.since), ended_by: Some(end.by.clone()), ..self };
         match &end.kind {
-            EndedKind::Flow => ended,
-            EndedKind::Grant { authorized_at, account, revocation } => {
+            EndedKind::Flow { account } => Self { account: account.clone(), ..ended },
+            EndedKind::Grant { authorized_at, last_used_day, account, revocation } => {
                 let (sealed, revision, revocation) = match revocation {
                     Revocation::Pending(pending) => (
                         Some(pending.sealed.clone()),
@@ -172,6 +177,7 @@ impl AuthorizationRecord {
                 };
                 Self {
                     authorized_at: Some(*authorized_at),
+                    last_used_day: *last_used_day,
                     account: account.clone(),
                     sealed,
                     revision,
@@ -223,7 +229,7 @@ fn expired(record: &AuthorizationRecord) -> Result<Expired, InvariantViolation> 
     };
     let end = end(record)?;
     let of_flow = cause == ExpiredCause::FlowTimedOut;
-    forbidden(of_flow != (end.kind == EndedKind::Flow), "only flows expire with flow_timed_out, and with no other cause")?;
+    forbidden(of_flow != end.authorized_at().is_none(), "only flows expire with flow_timed_out, and with no other cause")?;
     Ok(Expired { cause, end })
 }
 
@@ -233,19 +239,21 @@ fn revoked(record: &AuthorizationRecord) -> Result<Revoked, InvariantViolation> 
     };
     let end = end(record)?;
     let failed = matches!(cause, RevokedCause::Failed(_));
-    forbidden(failed && end.kind != EndedKind::Flow, "only flows fail")?;
+    forbidden(failed && end.authorized_at().is_some(), "only flows fail")?;
     Ok(Revoked { cause, end })
 }
 
 fn end(record: &AuthorizationRecord) -> Result<Termination, InvariantViolation> {
     let since = required(record.since, "a terminal state has a time")?;
+    let by = required(record.ended_by.clone(), "a terminal state has an actor")?;
     let kind = match (&record.revocation, record.authorized_at) {
         (None, None) => {
             forbidden(record.sealed.is_some(), "an ended flow has no secrets left")?;
-            EndedKind::Flow
+            EndedKind::Flow { account: record.account.clone() }
         }
         (Some(revocation), Some(authorized_at)) => EndedKind::Grant {
             authorized_at,
+            last_used_day: record.last_used_day,
             account: record.account.clone(),
             revocation: self::revocation(record, revocation)?,
         },
@@ -253,7 +261,7 @@ fn end(record: &AuthorizationRecord) -> Result<Termination, InvariantViolation> 
             return Err(InvariantViolation("a former grant has a time of consent and a revocation state"));
         }
     };
-    Ok(Termination { since, kind })
+    Ok(Termination { since, by, kind })
 }
 
 fn revocation(record: &AuthorizationRecord, revocation: &RevocationRecord) -> Result<Revocation, InvariantViolation> {

@@ -28,6 +28,8 @@ pub struct FlowSecrets {
     pub return_path: Option<String>,
     /// Whether another provider account than before is accepted.
     pub allow_account_change: bool,
+    /// Whether the provider is asked to let the user choose the account.
+    pub select_account: bool,
     /// Deadline; takes precedence over the column.
     pub deadline: Timestamp,
     /// Epoch of the connector at start.
@@ -45,7 +47,7 @@ impl FlowSecrets {
                 .owned(0x03, self.provider.encode())
                 .bytes(0x04, scopes.as_bytes())
                 .optional(0x05, self.return_path.as_deref().map(str::as_bytes))
-                .number(0x06, i64::from(self.allow_account_change))
+                .number(0x06, i64::from(self.allow_account_change) | i64::from(self.select_account) << 1)
                 .number(0x07, self.deadline.as_millis())
                 .number(0x08, signed(self.epoch.0))
                 .bytes(0x09, self.state.expose())
@@ -57,13 +59,20 @@ impl FlowSecrets {
     pub fn decode(version: u16, payload: &Secret) -> Result<Self, MalformedFields> {
         known(version)?;
         let mut fields = FieldReader::new(payload.expose())?;
+        let verifier = Secret::new(fields.bytes(0x01)?.to_vec());
+        let nonce = fields.optional_text(0x02)?;
+        let provider = ProviderSnapshot::decode(fields.bytes(0x03)?)?;
+        let requested_scopes = Scopes::from_record(&fields.text(0x04)?);
+        let return_path = fields.optional_text(0x05)?;
+        let account_rules = fields.number(0x06)?;
         let flow = Self {
-            verifier: Secret::new(fields.bytes(0x01)?.to_vec()),
-            nonce: fields.optional_text(0x02)?,
-            provider: ProviderSnapshot::decode(fields.bytes(0x03)?)?,
-            requested_scopes: Scopes::from_record(&fields.text(0x04)?),
-            return_path: fields.optional_text(0x05)?,
-            allow_account_change: fields.number(0x06)? != 0,
+            verifier,
+            nonce,
+            provider,
+            requested_scopes,
+            return_path,
+            allow_account_change: account_rules & 1 != 0,
+            select_account: account_rules & 2 != 0,
             deadline: Timestamp::from_millis(fields.number(0x07)?),
             epoch: Epoch(unsigned(fields.number(0x08)?)?),
             state: Secret::new(fields.bytes(0x09)?.to_vec()),

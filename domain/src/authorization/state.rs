@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::authorization::cause::{ExpiredCause, RevocationOutcome, RevokedCause};
 use crate::authorization::kind::StateKind;
+use crate::identity::Actor;
 use crate::provider::Scopes;
 use crate::time::Timestamp;
 
@@ -71,6 +72,7 @@ pub struct AwaitingCallback {
 pub struct Authorized {
     pub(super) tokens: SealedTokens,
     pub(super) since: Timestamp,
+    /// Before the day of `since` while the grant has not been used.
     pub(super) last_used_day: i64,
     pub(super) refresh: RefreshState,
 }
@@ -146,6 +148,8 @@ pub struct Revoked {
 pub struct Termination {
     /// When it ended.
     pub since: Timestamp,
+    /// Who ended it; the system where time or the provider did.
+    pub by: Actor,
     /// What ended.
     pub kind: EndedKind,
 }
@@ -154,11 +158,16 @@ pub struct Termination {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EndedKind {
     /// A flow that never became a grant.
-    Flow,
+    Flow {
+        /// Label of the account that was used at the provider, where the flow failed because of it.
+        account: Option<String>,
+    },
     /// A grant.
     Grant {
         /// When it had been authorized.
         authorized_at: Timestamp,
+        /// As in the grant; `None` where it was not kept.
+        last_used_day: Option<i64>,
         /// Account label.
         account: Option<String>,
         /// The revocation of its tokens.
@@ -222,23 +231,30 @@ impl Termination {
     /// When the ended grant had been authorized; `None` for a flow.
     pub fn authorized_at(&self) -> Option<Timestamp> {
         match &self.kind {
-            EndedKind::Flow => None,
+            EndedKind::Flow { .. } => None,
             EndedKind::Grant { authorized_at, .. } => Some(*authorized_at),
         }
     }
 
-    /// Account label of the ended grant.
+    /// Day of last use of the ended grant, in days since the Unix epoch; `None` if it was not used.
+    pub fn last_used_day(&self) -> Option<i64> {
+        match &self.kind {
+            EndedKind::Flow { .. } => None,
+            EndedKind::Grant { authorized_at, last_used_day, .. } => day_of_use(*last_used_day, *authorized_at),
+        }
+    }
+
+    /// Account label of the ended grant, or of the account because of which the flow failed.
     pub fn account(&self) -> Option<&str> {
         match &self.kind {
-            EndedKind::Flow => None,
-            EndedKind::Grant { account, .. } => account.as_deref(),
+            EndedKind::Flow { account } | EndedKind::Grant { account, .. } => account.as_deref(),
         }
     }
 
     /// The revocation of the ended grant's tokens; `None` for a flow.
     pub fn revocation(&self) -> Option<&Revocation> {
         match &self.kind {
-            EndedKind::Flow => None,
+            EndedKind::Flow { .. } => None,
             EndedKind::Grant { revocation, .. } => Some(revocation),
         }
     }
@@ -255,6 +271,11 @@ impl Termination {
     pub fn revision(&self) -> Revision {
         self.pending_revocation().map_or(Revision::NONE, |pending| pending.revision)
     }
+}
+
+/// A stored day of last use that is before the consent means that there was no use.
+fn day_of_use(stored: Option<i64>, authorized_at: Timestamp) -> Option<i64> {
+    stored.filter(|day| *day >= authorized_at.day())
 }
 
 impl Initiated {
@@ -307,9 +328,19 @@ impl Authorized {
         self.since
     }
 
-    /// Day of last use, in days since the Unix epoch.
-    pub fn last_used_day(&self) -> i64 {
-        self.last_used_day
+    /// Day of last use, in days since the Unix epoch; `None` before the first use.
+    pub fn last_used_day(&self) -> Option<i64> {
+        day_of_use(Some(self.last_used_day), self.since)
+    }
+
+    /// The later of the day of the consent and the day of last use.
+    pub fn idle_since_day(&self) -> i64 {
+        self.last_used_day.max(self.since.day())
+    }
+
+    /// The stored day of last use of a grant that is committed now.
+    pub(super) fn day_before_first_use(now: Timestamp) -> i64 {
+        now.day() - 1
     }
 
     /// The lease and the in-doubt mark.

@@ -89,7 +89,7 @@ pub struct ConnectionStatus {
     pub scopes: Option<Scopes>,
     /// Scopes that the connector requests and the grant does not have.
     pub missing_scopes: Option<Scopes>,
-    /// Day of last use, in days since the Unix epoch.
+    /// Day of last use, in days since the Unix epoch; `None` before the first use.
     pub last_used_day: Option<i64>,
     /// A fact about the provider that the status does not show.
     pub provider_note: Option<ProviderNote>,
@@ -196,7 +196,7 @@ pub fn connection_status(
                 account: grant.tokens().account.clone(),
                 missing_scopes: missing.filter(|missing| !missing.is_empty()),
                 scopes: Some(scopes),
-                last_used_day: Some(grant.last_used_day()),
+                last_used_day: grant.last_used_day(),
                 provider_note: ProviderNote::of_refresh(grant.refresh()),
                 ..plain(kind)
             }
@@ -330,7 +330,8 @@ impl ConnectionStatus {
             Revocation::Completed(RevocationOutcome::NotSupported) => Some(ProviderNote::RevocationNotSupported),
             Revocation::Completed(RevocationOutcome::Revoked | RevocationOutcome::NotNeeded) => None,
         };
-        Self { reason, since: Some(end.since), account: account.clone(), provider_note, ..self }
+        let last_used_day = end.last_used_day();
+        Self { reason, since: Some(end.since), account: account.clone(), last_used_day, provider_note, ..self }
     }
 }
 
@@ -375,13 +376,13 @@ impl FlowStatus {
             State::Initiated(_) | State::AwaitingCallback(_) => Self::Awaiting,
             State::Authorized(_) => Self::Authorized,
             State::Expired(ended) => match ended.termination().kind {
-                EndedKind::Flow => Self::Expired,
+                EndedKind::Flow { .. } => Self::Expired,
                 EndedKind::Grant { .. } => Self::Authorized,
             },
             State::Revoked(ended) => match (&ended.termination().kind, ended.cause()) {
                 (EndedKind::Grant { .. }, _) => Self::Authorized,
-                (EndedKind::Flow, RevokedCause::Failed(code)) => Self::Failed(FlowFailure::Code(code)),
-                (EndedKind::Flow, RevokedCause::Terminated(cause)) => Self::of_ended_flow(cause),
+                (EndedKind::Flow { .. }, RevokedCause::Failed(code)) => Self::Failed(FlowFailure::Code(code)),
+                (EndedKind::Flow { .. }, RevokedCause::Terminated(cause)) => Self::of_ended_flow(cause),
             },
         }
     }
@@ -392,7 +393,8 @@ impl FlowStatus {
             TerminationCause::ConnectorDeleted | TerminationCause::SpaceRemoved => {
                 Self::Failed(FlowFailure::Code(FailureCode::ConnectorGone))
             }
-            TerminationCause::UserRemoved | TerminationCause::UserDisabled | TerminationCause::PermissionLost => {
+            TerminationCause::UserRemoved => Self::Failed(FlowFailure::Code(FailureCode::UserDeprovisioned)),
+            TerminationCause::UserDisabled | TerminationCause::PermissionLost => {
                 Self::Failed(FlowFailure::Code(FailureCode::PermissionLost))
             }
             TerminationCause::Disconnected

@@ -123,12 +123,14 @@ fn r76_sealed_payloads_round_trip_and_refuse_other_versions() {
         requested_scopes: Scopes::new(["a", "b"]),
         return_path: Some("/x".to_owned()),
         allow_account_change: true,
+        select_account: true,
         deadline: LATE,
         epoch: Epoch(4),
     };
     let back = FlowSecrets::decode(PAYLOAD_VERSION, &secrets.encode()).unwrap();
     assert_eq!(back.provider, provider());
     assert_eq!((back.return_path.as_deref(), back.allow_account_change, back.epoch), (Some("/x"), true, Epoch(4)));
+    assert!(back.select_account);
     assert!(FlowSecrets::decode(PAYLOAD_VERSION + 1, &secrets.encode()).is_err());
 }
 

@@ -12,6 +12,7 @@ use crate::authorization::state::{
     Revision, Revocation, Revoked, SealedTokens, State, StateHash, Termination,
 };
 use crate::authorization::witness::VerifiedCallback;
+use crate::identity::Actor;
 use crate::time::Timestamp;
 
 /// A consumed flow that is older than this counts as interrupted: its process has ended.
@@ -110,11 +111,14 @@ impl State {
 }
 
 fn ended_flow(cause: RevokedCause, now: Timestamp) -> State {
-    State::Revoked(Revoked { cause, end: Termination { since: now, kind: EndedKind::Flow } })
+    State::Revoked(Revoked { cause, end: Termination::new(now, EndedKind::Flow { account: None }) })
 }
 
 fn timed_out_flow(now: Timestamp) -> State {
-    State::Expired(Expired { cause: ExpiredCause::FlowTimedOut, end: Termination { since: now, kind: EndedKind::Flow } })
+    State::Expired(Expired {
+        cause: ExpiredCause::FlowTimedOut,
+        end: Termination::new(now, EndedKind::Flow { account: None }),
+    })
 }
 
 /// Drops tokens that are not valid any more, or that another grant of the same account needs.
@@ -173,7 +177,7 @@ impl AwaitingCallback {
                 Ok(State::Authorized(Authorized {
                     tokens,
                     since: now,
-                    last_used_day: now.day(),
+                    last_used_day: Authorized::day_before_first_use(now),
                     refresh: RefreshState::default(),
                 }))
             }
@@ -242,9 +246,13 @@ impl Authorized {
             due_at: now,
             attempts: 0,
         };
-        let kind =
-            EndedKind::Grant { authorized_at: self.since, account: self.tokens.account, revocation: revocation(pending) };
-        Termination { since: now, kind }
+        let kind = EndedKind::Grant {
+            authorized_at: self.since,
+            last_used_day: Some(self.last_used_day),
+            account: self.tokens.account,
+            revocation: revocation(pending),
+        };
+        Termination::new(now, kind)
     }
 }
 
@@ -253,9 +261,9 @@ impl Expired {
         match input {
             // A user can disconnect a former grant that needs a new consent. A pending revocation continues.
             Input::Terminated { cause, .. } => match self.end.kind {
-                EndedKind::Flow => Err(Refused::AlreadyEnded),
+                EndedKind::Flow { .. } => Err(Refused::AlreadyEnded),
                 EndedKind::Grant { .. } => {
-                    let end = Termination { since: now, kind: self.end.kind };
+                    let end = Termination::new(now, self.end.kind);
                     Ok(State::Revoked(Revoked { cause: RevokedCause::Terminated(*cause), end }))
                 }
             },
@@ -298,13 +306,19 @@ impl Revoked {
 }
 
 impl Termination {
+    /// An end by the system, until [`Authorization::ended_by`](super::Authorization::ended_by) names another actor.
+    fn new(since: Timestamp, kind: EndedKind) -> Self {
+        Self { since, by: Actor::System, kind }
+    }
+
     fn complete_revocation(self, outcome: RevocationOutcome) -> Result<Self, Refused> {
         match self.kind {
-            EndedKind::Grant { authorized_at, account, revocation: Revocation::Pending(_) } => {
+            EndedKind::Grant { authorized_at, last_used_day, account, revocation: Revocation::Pending(_) } => {
                 let revocation = Revocation::Completed(outcome);
-                Ok(Self { since: self.since, kind: EndedKind::Grant { authorized_at, account, revocation } })
+                let kind = EndedKind::Grant { authorized_at, last_used_day, account, revocation };
+                Ok(Self { since: self.since, by: self.by, kind })
             }
-            EndedKind::Grant { revocation: Revocation::Completed(_), .. } | EndedKind::Flow => {
+            EndedKind::Grant { revocation: Revocation::Completed(_), .. } | EndedKind::Flow { .. } => {
                 Err(Refused::NoRevocationPending)
             }
         }

@@ -7,6 +7,7 @@ use crate::authorization::{
 use crate::connector::{ConnectorId, ConnectorKey};
 use crate::identity::{Actor, ConnectionName, SpaceId, UserId};
 use crate::named::named;
+use crate::ports::anomaly::Anomaly;
 use crate::time::Timestamp;
 
 named!(
@@ -26,6 +27,8 @@ named!(
         Connected = "connected",
         /// The provider granted more scopes than were requested.
         ScopeWidened = "scope_widened",
+        /// A token response deviated from the protocol in members that do not prevent its use.
+        TokenResponseAnomaly = "token_response_anomaly",
         /// Tokens were refreshed.
         Refreshed = "refreshed",
         /// A refresh failed.
@@ -54,6 +57,10 @@ named!(
         ConnectorUpdated = "connector_updated",
         /// A connector was deleted.
         ConnectorDeleted = "connector_deleted",
+        /// A user was deprovisioned: no grant of the user is committed any more.
+        UserDeprovisioned = "user_deprovisioned",
+        /// A deprovisioned user was reinstated.
+        UserReinstated = "user_reinstated",
     }
 );
 
@@ -123,6 +130,8 @@ named!(
         ExchangeFailed = "exchange_failed",
         /// See `FailureCode`.
         ConnectorGone = "connector_gone",
+        /// See `FailureCode`.
+        UserDeprovisioned = "user_deprovisioned",
         /// See `FailureCode`.
         AccountMismatch = "account_mismatch",
         /// See `FailureCode`.
@@ -223,6 +232,31 @@ impl From<TerminalCause> for AuditOutcome {
     }
 }
 
+/// A fact about an event: a name, `=` and a word, such as `scope=wrong_type`. Never a secret or a text of a provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditDetail(String);
+
+impl AuditDetail {
+    /// A detail in its written form. `None` if it is longer than 128 bytes or has other characters than letters, digits and
+    /// `_ - . : =`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:=".contains(&byte);
+        let is_plain = (1..=128).contains(&text.len()) && text.bytes().all(plain);
+        is_plain.then(|| Self(text.to_owned()))
+    }
+
+    /// The written form.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&Anomaly> for AuditDetail {
+    fn from(anomaly: &Anomaly) -> Self {
+        Self(anomaly.to_string())
+    }
+}
+
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEvent {
@@ -244,6 +278,8 @@ pub struct AuditEvent {
     pub authorization: Option<AuthorizationId>,
     /// How it ended.
     pub outcome: AuditOutcome,
+    /// Facts about it; most events have none.
+    pub details: Vec<AuditDetail>,
 }
 
 impl AuditEvent {
@@ -259,7 +295,14 @@ impl AuditEvent {
             connection: None,
             authorization: None,
             outcome: AuditOutcome::Ok,
+            details: Vec::new(),
         }
+    }
+
+    /// The event of a token response with deviations. `None` without any.
+    pub fn of_anomalies(anomalies: &[Anomaly], actor: Actor, at: Timestamp) -> Option<Self> {
+        let details: Vec<_> = anomalies.iter().map(AuditDetail::from).collect();
+        (!details.is_empty()).then(|| Self { details, ..Self::new(AuditKind::TokenResponseAnomaly, actor, at) })
     }
 
     /// An event of the system itself.
@@ -334,8 +377,21 @@ mod tests {
 
     use super::*;
     use crate::authorization::{Reason, TerminationCause};
-    use crate::ports::{ProviderErrorKind, StoreError};
+    use crate::ports::{AnomalyKind, ProviderErrorKind, StoreError};
     use crate::usecase::{AccessError, CallbackRefused, TokenError};
+
+    #[test]
+    fn r79_a_detail_is_a_short_identifier() {
+        let anomalies = [Anomaly::new("scope", AnomalyKind::WrongType), Anomaly::new("a b", AnomalyKind::Repeated)];
+        let event = AuditEvent::of_anomalies(&anomalies, Actor::System, Timestamp::from_millis(0)).unwrap();
+        let details: Vec<_> = event.details.iter().map(AuditDetail::as_str).collect();
+        assert_eq!(details, ["scope=wrong_type", "other=repeated"]);
+        assert!(details.iter().all(|text| AuditDetail::parse(text).is_some()));
+        for bad in ["", "a b", "a\n", "\u{e4}", &"a".repeat(129)] {
+            assert_eq!(AuditDetail::parse(bad), None, "{bad:?}");
+        }
+        assert_eq!(AuditEvent::of_anomalies(&[], Actor::System, Timestamp::from_millis(0)), None);
+    }
 
     #[test]
     fn every_cause_and_outcome_has_its_code() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::ports::ProviderError;
+use crate::ports::anomaly::Anomaly;
 use crate::provider::{Account, ProviderSettings, ProviderSnapshot, Scopes};
 use crate::secret::Secret;
 
@@ -20,6 +21,8 @@ pub struct AuthorizationRequest {
     pub nonce: Option<String>,
     /// Login hint for a reconnect (OpenID Connect Core §3.1.2.1).
     pub login_hint: Option<String>,
+    /// Whether the provider is asked to let the user choose the account (`prompt`, OpenID Connect Core §3.1.2.1).
+    pub select_account: bool,
 }
 
 /// The client's credentials at the token endpoint. A public client has no secret.
@@ -62,8 +65,10 @@ pub struct TokenResponse {
     pub refresh_lifetime: Lifetime,
     /// Granted scopes; `None` means as requested (RFC 6749 §5.1).
     pub scopes: Option<Scopes>,
-    /// The ID token as received, not yet validated.
+    /// The ID token as received, not yet validated. It is used to identify the account and is not stored.
     pub id_token: Option<Secret>,
+    /// What deviated from the protocol and was ignored or interpreted.
+    pub anomalies: Vec<Anomaly>,
 }
 
 /// The revocation endpoint's response.

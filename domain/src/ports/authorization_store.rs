@@ -90,7 +90,8 @@ pub enum TerminationScope {
         /// The connection.
         connection: ConnectionName,
     },
-    /// All of a user, in every space. Also writes a tombstone: no grant of this user is committed any more.
+    /// All of a user, in every space. Also writes a tombstone with its audit event, unless there is one: no grant of this user is
+    /// committed until [`UserStore::reinstate`](crate::ports::UserStore::reinstate).
     User(UserId),
     /// All of a user in one space.
     UserSpace {

@@ -34,12 +34,38 @@ pub enum UserStatus {
     Unknown,
 }
 
+/// A user of the host, for administrators.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectoryUser {
+    /// The user.
+    pub id: UserId,
+    /// A name for display.
+    pub name: Option<String>,
+    /// Whether the user is disabled at the host.
+    pub disabled: bool,
+}
+
+/// The users that a directory can list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserListing {
+    /// The users.
+    pub users: Vec<DirectoryUser>,
+    /// Whether these are all users of the host. A directory that cannot list its users reports `false`; the users with records
+    /// in the store are then known as well.
+    pub complete: bool,
+}
+
 /// Decides access: at start, before a grant is committed, and before every access token. An error denies access.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Directory: Send + Sync {
     /// Space, user and role at one instant.
     async fn membership(&self, user: &UserId, space: &SpaceId) -> Result<Membership, DirectoryError>;
+
+    /// The users of the host, for administrators. The default lists none and reports that.
+    async fn users(&self) -> Result<UserListing, DirectoryError> {
+        Ok(UserListing::default())
+    }
 }
 
 /// The host's directory did not respond.

@@ -3,14 +3,17 @@
 //!
 //! Comparisons between nodes use the clock of the store ([`StoreClock`]). With the `mock` feature every port has a mock.
 
+mod anomaly;
 mod audit;
 mod audit_outbox;
 mod authorization_queries;
 mod authorization_server;
 mod authorization_store;
+mod connector_diagnostics;
 mod connector_store;
 mod directory;
 mod event_sink;
+mod failure_log;
 mod housekeeping;
 mod profiles;
 mod provider_error;
@@ -24,16 +27,20 @@ mod store_error;
 mod system;
 mod token_vault;
 mod urls;
+mod user_store;
 mod versioned;
 
-pub use audit::{AuditEvent, AuditKind, AuditOutcome, RecordedEvent};
+pub use anomaly::{Anomalies, Anomaly, AnomalyKind, MemberName};
+pub use audit::{AuditDetail, AuditEvent, AuditKind, AuditOutcome, RecordedEvent};
 pub use audit_outbox::*;
 pub use authorization_queries::*;
 pub use authorization_server::*;
 pub use authorization_store::*;
+pub use connector_diagnostics::*;
 pub use connector_store::*;
 pub use directory::*;
 pub use event_sink::*;
+pub use failure_log::*;
 pub use housekeeping::*;
 pub use profiles::*;
 pub use provider_error::{Diagnosis, ProviderError, ProviderErrorKind, ProviderOperation};
@@ -47,4 +54,5 @@ pub use store_error::StoreError;
 pub use system::*;
 pub use token_vault::*;
 pub use urls::*;
+pub use user_store::*;
 pub use versioned::{ExpectedVersion, Versioned, WriteOutcome};

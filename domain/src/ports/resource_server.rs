@@ -6,6 +6,21 @@ use thiserror::Error;
 use crate::provider::Origin;
 use crate::secret::Secret;
 
+/// The query of a request, which is appended to that of its path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ApiQuery {
+    /// Names and values, which the adapter encodes. A name may occur several times; the order is kept.
+    Pairs(Vec<(String, String)>),
+    /// A query that the caller has encoded.
+    Encoded(String),
+}
+
+impl Default for ApiQuery {
+    fn default() -> Self {
+        Self::Pairs(Vec::new())
+    }
+}
+
 /// A request to the API. The adapter adds the token and refuses headers that the caller must not set.
 pub struct ApiRequest {
     /// HTTP method.
@@ -22,8 +37,8 @@ pub struct ApiRequest {
 pub struct ApiResponse {
     /// HTTP status.
     pub status: u16,
-    /// Headers without hop-by-hop fields and cookies.
-    pub headers: Vec<(String, String)>,
+    /// Headers without hop-by-hop fields and cookies. A value is any bytes (RFC 9110 §5.5).
+    pub headers: Vec<(String, Vec<u8>)>,
     /// Body, within the limit.
     pub body: Vec<u8>,
 }
@@ -32,8 +47,9 @@ pub struct ApiResponse {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait ResourceServer: Send + Sync {
-    /// Checks a caller's path and query and joins them to the base URL; the result stays below it.
-    fn join(&self, base_url: &str, path: &str, query: &[(String, String)]) -> Result<(String, Origin), ApiRequestRefused>;
+    /// Checks a caller's path and query and joins them to the base URL; the result stays below it. The path may contain a
+    /// query, which comes first. Percent escapes of the caller are kept.
+    fn join(&self, base_url: &str, path: &str, query: &ApiQuery) -> Result<(String, Origin), ApiRequestRefused>;
 
     /// Sends a request with the bearer token (RFC 6750 §2.1). No redirects, no retries.
     async fn send(&self, request: &ApiRequest, token: &Secret) -> Result<ApiResponse, ApiError>;

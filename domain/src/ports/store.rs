@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::ports::{
-    AuditOutbox, AuthorizationQueries, AuthorizationStore, ConnectorStore, Housekeeping, RefreshLeases, RevocationQueue,
-    SessionStore, StoreError,
+    AuditOutbox, AuthorizationQueries, AuthorizationStore, ConnectorDiagnostics, ConnectorStore, Housekeeping,
+    RefreshLeases, RevocationQueue, SessionStore, StoreError, UserStore,
 };
 use crate::time::Timestamp;
 
@@ -28,7 +28,9 @@ pub trait Store:
     + Housekeeping
     + AuditOutbox
     + ConnectorStore
+    + ConnectorDiagnostics
     + SessionStore
+    + UserStore
 {
 }
 
@@ -41,7 +43,9 @@ impl<T> Store for T where
         + Housekeeping
         + AuditOutbox
         + ConnectorStore
+        + ConnectorDiagnostics
         + SessionStore
+        + UserStore
 {
 }
 
@@ -64,6 +68,10 @@ pub struct StorePorts {
     pub outbox: Arc<dyn AuditOutbox>,
     /// Connectors and client secrets.
     pub connectors: Arc<dyn ConnectorStore>,
+    /// Users and tombstones.
+    pub users: Arc<dyn UserStore>,
+    /// Failures of connectors, for their editors.
+    pub diagnostics: Arc<dyn ConnectorDiagnostics>,
 }
 
 impl StorePorts {
@@ -77,7 +85,9 @@ impl StorePorts {
             revocations: store.clone(),
             housekeeping: store.clone(),
             outbox: store.clone(),
-            connectors: store,
+            connectors: store.clone(),
+            diagnostics: store.clone(),
+            users: store,
         }
     }
 }

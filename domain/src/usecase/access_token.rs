@@ -239,7 +239,7 @@ impl AccessTokens {
         let Usable { grant, secrets, now } = usable;
         let event = AuditEvent::new(AuditKind::AccessTokenIssued, request.actor.clone(), now);
         self.audit.record(event.about(grant.owner(), grant.id()));
-        if grant.as_grant().is_some_and(|grant| grant.last_used_day() < now.day()) {
+        if grant.as_grant().is_some_and(|grant| grant.last_used_day() < Some(now.day())) {
             self.audit.record_use(grant.id(), now.day());
         }
         IssuedAccessToken {

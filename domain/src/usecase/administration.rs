@@ -6,17 +6,17 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::authorization::{
-    Authorization, AuthorizationId, ConnectionStatus, ConnectionView, RequiredBinding, StateKind, StatusKind, TerminalCause,
-    TerminationCause, connection_status,
+    Authorization, AuthorizationId, ConnectionStatus, ConnectionView, RequiredBinding, RevokedCause, StateKind, StatusKind,
+    TerminalCause, TerminationCause, connection_status,
 };
 use crate::connector::{Connector, ConnectorId, ConnectorName, Incarnation};
 use crate::identity::{Actor, ConnectionName, Role, SpaceId, UserId};
+use crate::named::named;
 use crate::ports::{
-    AuthorizationFilter, AuthorizationQueries, AuthorizationStore, ConnectorStore, StoreClock, StoreError,
-    TerminationReport, TerminationScope,
+    AuthorizationFilter, AuthorizationQueries, AuthorizationStore, ConnectorStore, StoreClock, StoreError, TerminationScope,
 };
 use crate::time::Timestamp;
-use crate::usecase::access::{Access, AccessError, user_of};
+use crate::usecase::access::{Access, AccessError};
 use crate::usecase::disconnect::Terminations;
 use crate::usecase::settings::ConnectorSettings;
 
@@ -47,6 +47,21 @@ impl AdminError {
     }
 }
 
+named!(
+    /// The status of a grant or former grant, for administrators. It differs from the status of its connection where an
+    /// administrator revoked it: its user must consent again, and its grant is revoked.
+    GrantStatus {
+        /// A usable grant.
+        Connected = "connected",
+        /// A grant, or a former grant that time, the provider or an edit ended, whose user must consent again.
+        NeedsReauthorization = "needs_reauthorization",
+        /// An administrator revoked it.
+        Revoked = "revoked",
+        /// Ended otherwise.
+        NotConnected = "not_connected",
+    }
+);
+
 /// Which grants to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GrantFilter {
@@ -55,7 +70,7 @@ pub struct GrantFilter {
     /// Only of this user.
     pub user: Option<UserId>,
     /// Only with this status.
-    pub status: Option<StatusKind>,
+    pub status: Option<GrantStatus>,
 }
 
 /// A grant or former grant, without secrets.
@@ -74,11 +89,17 @@ pub struct GrantView {
     /// The connection.
     pub connection: ConnectionName,
     /// Its status.
-    pub status: ConnectionStatus,
+    pub status: GrantStatus,
+    /// The status of its connection that follows from it.
+    pub connection_status: ConnectionStatus,
     /// When the user's consent was committed.
     pub connected_at: Timestamp,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+    /// Who ended it; the system where time or the provider did.
+    pub ended_by: Option<Actor>,
+    /// Whether its tokens are stored, so that revoking it has an effect.
+    pub has_tokens: bool,
     /// Why it ended.
     pub cause: Option<TerminalCause>,
 }
@@ -90,15 +111,6 @@ pub struct GrantPage {
     pub grants: Vec<GrantView>,
     /// Where the next page starts, if there is one.
     pub next: Option<AuthorizationId>,
-}
-
-/// The result of deprovisioning a user.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Deprovisioned {
-    /// Grants terminated.
-    pub revoked: u64,
-    /// Revocations that are pending at providers now.
-    pub queued: u64,
 }
 
 /// Lists and terminates the grants of other users.
@@ -134,13 +146,13 @@ impl Administration {
         });
         let connectors: LiveConnectors = connectors.collect();
         // Only `connected` implies a state; the other statuses depend on the live connector.
-        let state = (filter.status == Some(StatusKind::Connected)).then_some(StateKind::Authorized);
+        let state = (filter.status == Some(GrantStatus::Connected)).then_some(StateKind::Authorized);
         let stored = AuthorizationFilter { connector: filter.connector, user: filter.user, state };
         let (mut grants, mut left) = (Vec::new(), limit);
         for _ in 0..MOST_READS {
             let page = self.queries.list(space, stored.clone(), after, left).await?;
             let views = page.authorizations.into_iter().filter_map(|grant| view(grant, &connectors, now));
-            grants.extend(views.filter(|view| filter.status.is_none_or(|status| view.status.kind == status)));
+            grants.extend(views.filter(|view| filter.status.is_none_or(|status| view.status == status)));
             after = page.next;
             left = limit.saturating_sub(u32::try_from(grants.len()).unwrap_or(u32::MAX));
             if left == 0 || after.is_none() {
@@ -150,7 +162,8 @@ impl Administration {
         Ok(GrantPage { grants, next: after })
     }
 
-    /// Terminates a grant in a space that the caller administers.
+    /// Terminates a grant in a space that the caller administers. For a former grant whose tokens are not revoked yet, the
+    /// pending revocation is tried if it is due.
     pub(super) async fn revoke_grant(
         &self,
         actor: &Actor,
@@ -158,40 +171,14 @@ impl Administration {
         grant: AuthorizationId,
     ) -> Result<(), AdminError> {
         self.access.authorize_user(actor, space, Role::Admin).await?;
-        let stored = self.authorizations.find(grant).await?;
-        if stored.is_none_or(|stored| stored.value.owner().space != *space) {
-            return Err(AccessError::NotFound.into());
-        }
+        let stored = self.authorizations.find(grant).await?.filter(|stored| stored.value.owner().space == *space);
+        let stored = stored.ok_or(AccessError::NotFound)?.value;
         let scope = TerminationScope::One(grant);
         self.terminations.terminate(scope, TerminationCause::Admin, actor.clone()).await?;
+        if stored.termination().is_some_and(|end| end.pending_revocation().is_some()) {
+            self.terminations.revoke_due();
+        }
         Ok(())
-    }
-
-    /// Terminates all authorizations of a user, in every space; no grant is committed for this user any more. The caller
-    /// must administer every space given, which is every space of the host.
-    pub(super) async fn deprovision_user(
-        &self,
-        actor: &Actor,
-        spaces: &[SpaceId],
-        user: &UserId,
-    ) -> Result<Deprovisioned, AdminError> {
-        let administrator = user_of(actor)?;
-        // Without any space the check below would pass for every caller.
-        if spaces.is_empty() {
-            return Err(AccessError::Forbidden.into());
-        }
-        for space in spaces {
-            self.access.authorize(administrator, space, Role::Admin).await?;
-        }
-        Ok(self.remove_user(actor.clone(), user).await?)
-    }
-
-    /// Terminates all authorizations of a user whom the host has removed.
-    pub(super) async fn remove_user(&self, actor: Actor, user: &UserId) -> Result<Deprovisioned, StoreError> {
-        let scope = TerminationScope::User(user.clone());
-        let report = self.terminations.terminate(scope, TerminationCause::UserRemoved, actor).await?;
-        let TerminationReport { grants, queued, .. } = report;
-        Ok(Deprovisioned { revoked: grants, queued })
     }
 }
 
@@ -200,11 +187,14 @@ fn view(authorization: Authorization, connectors: &LiveConnectors, now: Timestam
     let owner = authorization.owner().clone();
     let connected_at = authorization.authorized_at()?;
     let ended_at = authorization.termination().map(|end| end.since);
+    let ended_by = authorization.termination().map(|end| end.by.clone());
+    let pending = authorization.termination().is_some_and(|end| end.pending_revocation().is_some());
+    let has_tokens = authorization.as_grant().is_some() || pending;
     let (id, cause) = (authorization.id(), authorization.terminal_cause());
     let live = connectors.get(&owner.incarnation);
     let (grant, former) =
         if authorization.as_grant().is_some() { (Some(authorization), None) } else { (None, Some(authorization)) };
-    let status = if let Some((connector, required)) = live {
+    let connection_status = if let Some((connector, required)) = live {
         let view = ConnectionView { name: owner.connection.clone(), grant, former, pending: None };
         // Whether an envelope can be decrypted is part of its user's status, not of a list.
         connection_status(connector, view, required.as_ref(), |_| true, now)
@@ -212,6 +202,13 @@ fn view(authorization: Authorization, connectors: &LiveConnectors, now: Timestam
         let account = former.as_ref().and_then(|former| former.termination()?.account().map(str::to_owned));
         let plain = ConnectionStatus::plain(owner.connection.clone(), StatusKind::NotConnected);
         ConnectionStatus { account, ..plain }
+    };
+    let by_admin = TerminalCause::Revoked(RevokedCause::Terminated(TerminationCause::Admin));
+    let status = match connection_status.kind {
+        _ if cause == Some(by_admin) => GrantStatus::Revoked,
+        StatusKind::Connected => GrantStatus::Connected,
+        StatusKind::NeedsReauthorization => GrantStatus::NeedsReauthorization,
+        StatusKind::NotConnected | StatusKind::Connecting => GrantStatus::NotConnected,
     };
     Some(GrantView {
         id,
@@ -221,8 +218,11 @@ fn view(authorization: Authorization, connectors: &LiveConnectors, now: Timestam
         user: owner.user,
         connection: owner.connection,
         status,
+        connection_status,
         connected_at,
         ended_at,
+        ended_by,
+        has_tokens,
         cause,
     })
 }

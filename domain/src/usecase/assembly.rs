@@ -9,8 +9,10 @@ use super::administration::Administration;
 use super::audit_buffer::AuditBuffer;
 use super::client_credentials::{ClientCredentialsCache, ClientCredentialsPorts};
 use super::connectors::ConnectorAdmin;
+use super::diagnostics::DiagnosticsReader;
 use super::disconnect::Terminations;
 use super::execute::Executor;
+use super::failure_recorder::FailureRecorder;
 use super::flows::Flows;
 use super::housekeeping::Maintenance;
 use super::login_hint::Accounts;
@@ -20,6 +22,7 @@ use super::revocation::{RevocationPorts, RevocationWorker};
 use super::sealer::Sealer;
 use super::settings::ConnectorSettings;
 use super::status::Statuses;
+use super::users::Users;
 
 /// Ports and policy, and the parts that all others use.
 pub(super) struct Assembly<'a> {
@@ -28,15 +31,18 @@ pub(super) struct Assembly<'a> {
     access: Access,
     settings: ConnectorSettings,
     sealer: Sealer,
+    failures: FailureRecorder,
     pub(super) audit: AuditBuffer,
 }
 
 impl<'a> Assembly<'a> {
     pub(super) fn new(ports: &'a Ports, policy: &'a Policy) -> Self {
+        let (log, diagnostics) = (ports.failures.clone(), ports.store.diagnostics.clone());
         Self {
             access: Access::new(ports.directory.clone()),
             settings: ConnectorSettings::new(ports.profiles.clone(), ports.urls.clone()),
             sealer: Sealer::new(ports.vault.clone(), ports.store.connectors.clone()),
+            failures: FailureRecorder::new(log, diagnostics, ports.spawner.clone()),
             audit: AuditBuffer::new(ports.store.outbox.clone(), ports.spawner.clone()),
             ports,
             policy,
@@ -52,6 +58,7 @@ impl<'a> Assembly<'a> {
             provider: provider.clone(),
             random: random.clone(),
             spawner: spawner.clone(),
+            failures: self.failures.clone(),
         };
         RevocationWorker::new(ports, self.policy.clone(), self.sealer.clone(), self.settings.clone())
     }
@@ -67,6 +74,7 @@ impl<'a> Assembly<'a> {
             clock: clock.clone(),
             random: random.clone(),
             spawner: spawner.clone(),
+            failures: self.failures.clone(),
         };
         Refresher::new(
             ports,
@@ -85,13 +93,21 @@ impl<'a> Assembly<'a> {
             store_clock: store.clock.clone(),
             provider: provider.clone(),
             spawner: spawner.clone(),
+            failures: self.failures.clone(),
         };
         let (policy, sealer, settings) = (self.policy.clone(), self.sealer.clone(), self.settings.clone());
         Arc::new(AccessTokens {
             store_clock: store.clock.clone(),
             queries: store.queries.clone(),
             access: self.access.clone(),
-            shared: ClientCredentialsCache::new(ports, policy, sealer.clone(), settings.clone(), breaker),
+            shared: ClientCredentialsCache::new(
+                ports,
+                policy,
+                sealer.clone(),
+                settings.clone(),
+                breaker,
+                self.audit.clone(),
+            ),
             settings,
             sealer,
             audit: self.audit.clone(),
@@ -115,6 +131,7 @@ impl<'a> Assembly<'a> {
             store_clock: store.clock.clone(),
             authorizations: store.authorizations.clone(),
             connectors: store.connectors.clone(),
+            users: store.users.clone(),
             outbox: store.outbox.clone(),
             provider: provider.clone(),
             limiter: limiter.clone(),
@@ -126,6 +143,7 @@ impl<'a> Assembly<'a> {
             sealer: self.sealer.clone(),
             accounts: Accounts::new(store.queries.clone(), self.sealer.clone()),
             revocations: revocations.clone(),
+            failures: self.failures.clone(),
         })
     }
 
@@ -158,6 +176,17 @@ impl<'a> Assembly<'a> {
         }
     }
 
+    pub(super) fn diagnostics(&self, breaker: &Arc<CircuitBreaker>) -> DiagnosticsReader {
+        let store = &self.ports.store;
+        DiagnosticsReader {
+            store_clock: store.clock.clone(),
+            connectors: store.connectors.clone(),
+            diagnostics: store.diagnostics.clone(),
+            access: self.access.clone(),
+            breaker: breaker.clone(),
+        }
+    }
+
     pub(super) fn terminations(&self, revocations: &Arc<RevocationWorker>) -> Arc<Terminations> {
         let Ports { store, limiter, clock, spawner, .. } = self.ports;
         Arc::new(Terminations {
@@ -182,6 +211,18 @@ impl<'a> Assembly<'a> {
             connectors: store.connectors.clone(),
             access: self.access.clone(),
             settings: self.settings.clone(),
+            terminations: terminations.clone(),
+        }
+    }
+
+    pub(super) fn users(&self, terminations: &Arc<Terminations>) -> Users {
+        let Ports { store, directory, .. } = self.ports;
+        Users {
+            store_clock: store.clock.clone(),
+            stored: store.users.clone(),
+            connectors: store.connectors.clone(),
+            directory: directory.clone(),
+            access: self.access.clone(),
             terminations: terminations.clone(),
         }
     }

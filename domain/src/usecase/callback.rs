@@ -17,8 +17,8 @@ use crate::connector::{CallbackId, ConnectorId};
 use crate::encoding::sha256;
 use crate::identity::{Actor, ConnectionName, Role, SpaceId, UserId};
 use crate::ports::{
-    AssociatedData, AuditEvent, AuditKind, AuditOutcome, CallbackKey, CommitOutcome, ConsumeOutcome, Limited, Operation,
-    ProviderError, ProviderErrorKind, StoreError, Versioned,
+    AssociatedData, AuditDetail, AuditEvent, AuditKind, AuditOutcome, CallbackKey, CommitOutcome, ConsumeOutcome, Limited,
+    Operation, ProviderError, ProviderErrorKind, ProviderOperation, StoreError, Versioned,
 };
 use crate::provider::CallbackPath;
 use crate::secret::Secret;
@@ -100,6 +100,12 @@ pub enum CallbackRefused {
         /// The flow.
         flow_id: AuthorizationId,
     },
+    /// It has ended without a grant: cancelled, replaced by a newer flow, or failed.
+    #[error("the flow has ended")]
+    Ended {
+        /// The flow.
+        flow_id: AuthorizationId,
+    },
     /// It was used already.
     #[error("the flow was already used")]
     AlreadyUsed {
@@ -125,7 +131,7 @@ impl CallbackRefused {
             Self::UserMismatch => "user_mismatch",
             Self::BrowserMismatch => "browser_mismatch",
             Self::Expired { .. } => "flow_expired",
-            Self::AlreadyUsed { .. } => "flow_already_used",
+            Self::Ended { .. } | Self::AlreadyUsed { .. } => "flow_already_used",
             Self::RateLimited { .. } => "rate_limited",
             Self::Store(_) => "store_unavailable",
         }
@@ -154,6 +160,14 @@ struct Failure {
 impl Failure {
     fn with_tokens(code: FailureCode, received: GrantSecrets) -> Self {
         Self { cause: FlowFailure::Code(code), received: Some(Box::new(received)) }
+    }
+
+    /// The account because of which the flow fails, for its page.
+    fn account(&self) -> Option<String> {
+        let of_account =
+            matches!(self.cause, FlowFailure::Code(FailureCode::AccountMismatch | FailureCode::AccountAlreadyConnected));
+        let account = self.received.as_ref().filter(|_| of_account)?.account.as_ref()?;
+        Some(account.label.clone())
     }
 }
 
@@ -288,6 +302,8 @@ impl Flows {
             return Ok(());
         }
         let event = flow.event(AuditKind::IssuerMismatch, now).outcome(AuditOutcome::Refused);
+        let difference = AuditDetail::parse(issuer_difference(presented, provider.issuer.as_deref()));
+        let event = AuditEvent { details: difference.into_iter().collect(), ..event };
         // The refusal does not change if the event cannot be written.
         let _ = self.outbox.record(vec![event]).await;
         Err(FailureCode::IssuerMismatch.into())
@@ -315,14 +331,30 @@ impl Flows {
         let provider = &secrets.provider;
         let client = self.client_of(owner, provider.authentication.needs_secret()).await;
         let client = client.map_err(|problem| match problem {
-            NoCredentials::Missing => FailureCode::ProviderMisconfigured,
+            NoCredentials::Missing => {
+                let endpoint = &provider.endpoints.token;
+                self.failures.record_missing_secret(owner, ProviderOperation::Exchange, endpoint);
+                FailureCode::ProviderMisconfigured
+            }
             NoCredentials::Undecryptable | NoCredentials::Store(_) => FailureCode::Internal,
         })?;
         // The lifetime counts from the instant before the request is sent.
         let sent_at = self.store_clock.now().await?;
         let response = self.provider.exchange(provider, &client, code, &secrets.verifier).await;
-        let response = response.map_err(|error| exchange_failure(&error))?;
+        let response = response.map_err(|error| {
+            self.failures.record(owner, ProviderOperation::Exchange, &provider.endpoints.token, &error);
+            exchange_failure(&error)
+        })?;
+        self.failures.record_anomalies(owner, &response.anomalies);
+        if let Some(event) = AuditEvent::of_anomalies(&response.anomalies, Actor::Person(owner.user.clone()), sent_at) {
+            // The grant does not depend on this event.
+            let _ = self.outbox.record(vec![event.about(owner, flow.stored.value.id())]).await;
+        }
         let identified = self.provider.identify(provider, &response, secrets.nonce.clone()).await;
+        if let Err(error) = &identified {
+            let issuer = provider.issuer.as_deref().unwrap_or(&provider.endpoints.token);
+            self.failures.record(owner, ProviderOperation::Userinfo, issuer, error);
+        }
         let assumed = self.policy.assumed_lifetime;
         let mut received = token_lifetime::exchanged(secrets, owner.epoch, response, sent_at, assumed);
         match identified {
@@ -359,6 +391,11 @@ impl Flows {
         let Ok(now) = self.store_clock.now().await else {
             return Err(Failure::with_tokens(FailureCode::Internal, received));
         };
+        // Without a refresh token, a token that has expired on arrival would be shown as connected and could not be used.
+        let is_dead = received.refresh_token.is_none() && received.expires_at.is_some_and(|expires_at| expires_at <= now);
+        if is_dead {
+            return Err(Failure::with_tokens(FailureCode::ExchangeFailed, received));
+        }
         let Ok(tokens) = self.sealer.seal_grant(owner, id, &received) else {
             return Err(Failure::with_tokens(FailureCode::Internal, received));
         };
@@ -373,7 +410,7 @@ impl Flows {
             Ok(CommitOutcome::Committed) => return Ok(()),
             Ok(CommitOutcome::ConnectorChanged) => FailureCode::ConnectorChanged,
             Ok(CommitOutcome::ConnectorGone) => FailureCode::ConnectorGone,
-            Ok(CommitOutcome::UserGone) => FailureCode::PermissionLost,
+            Ok(CommitOutcome::UserGone) => FailureCode::UserDeprovisioned,
             Ok(CommitOutcome::FlowEnded) => FailureCode::Interrupted,
             Err(_) => FailureCode::Internal,
         };
@@ -408,7 +445,7 @@ impl Flows {
 
     /// Ends a consumed flow, and queues received tokens for revocation.
     async fn fail(&self, stored: Versioned<Authorization>, failure: Failure, now: Timestamp) {
-        let owner = stored.value.owner().clone();
+        let (owner, account) = (stored.value.owner().clone(), failure.account());
         if let Some(received) = &failure.received {
             self.revocations.queue_unclaimed(&owner, received, now).await;
         }
@@ -422,7 +459,13 @@ impl Flows {
         let Ok(ended) = stored.value.on(input, now) else {
             return;
         };
-        let event = AuditEvent::new(AuditKind::FlowEnded, Actor::Person(owner.user.clone()), now).about(&owner, id);
+        let actor = Actor::Person(owner.user.clone());
+        let ended = match account {
+            Some(label) => ended.with_used_account(label),
+            None => ended,
+        };
+        let ended = ended.ended_by(&actor);
+        let event = AuditEvent::new(AuditKind::FlowEnded, actor, now).about(&owner, id);
         // If this cannot be written, or the flow was ended concurrently, the sweeper ends it as `interrupted`.
         let _ = self.authorizations.replace(ended, stored.version, vec![event.outcome(outcome)]).await;
     }
@@ -432,9 +475,20 @@ impl Flows {
         let (flow, refusal) = match refused {
             ConsumeOutcome::Consumed { .. } | ConsumeOutcome::NotFound => return CallbackRefused::NotFound,
             ConsumeOutcome::UserMismatch(flow) => (flow, CallbackRefused::UserMismatch),
+            // The cookie of a cancelled flow is removed. The user is the right one, and nothing is left to consume.
+            ConsumeOutcome::BrowserMismatch(flow) if flow.has_ended_without_grant() => {
+                return CallbackRefused::Ended { flow_id: flow.id() };
+            }
             ConsumeOutcome::BrowserMismatch(flow) => (flow, CallbackRefused::BrowserMismatch),
             ConsumeOutcome::Expired(flow) => return CallbackRefused::Expired { flow_id: flow.id() },
-            ConsumeOutcome::AlreadyUsed(flow) => return CallbackRefused::AlreadyUsed { flow_id: flow.id() },
+            ConsumeOutcome::AlreadyUsed(flow) => {
+                let flow_id = flow.id();
+                return if flow.has_ended_without_grant() {
+                    CallbackRefused::Ended { flow_id }
+                } else {
+                    CallbackRefused::AlreadyUsed { flow_id }
+                };
+            }
         };
         let presented = Actor::Person(callback.user.clone());
         let event = AuditEvent::new(AuditKind::BindingMismatch, presented, now).about(flow.owner(), flow.id());
@@ -471,6 +525,16 @@ fn is_another_consent(kind: ProviderErrorKind) -> bool {
         | ProviderErrorKind::NotAllowed
         | ProviderErrorKind::NotSent
         | ProviderErrorKind::NoResponse => false,
+    }
+}
+
+/// How the `iss` of a response differs from the expected one, as a detail of the audit event.
+fn issuer_difference(presented: Option<&str>, expected: Option<&str>) -> &'static str {
+    let trimmed = |issuer: Option<&str>| issuer.map(|issuer| issuer.trim_end_matches('/').to_owned());
+    match presented {
+        None => "iss=missing",
+        Some(_) if trimmed(presented) == trimmed(expected) => "iss=slash",
+        Some(_) => "iss=other",
     }
 }
 

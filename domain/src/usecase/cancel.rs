@@ -42,8 +42,14 @@ impl CancelError {
 }
 
 impl Flows {
-    /// Ends a flow of the user. Idempotent: an ended or unknown flow counts as cancelled. A grant is never changed.
-    pub(super) async fn cancel(&self, actor: &Actor, connector: &ConnectorKey, key: CancelKey) -> Result<(), CancelError> {
+    /// Ends a flow of the user. Idempotent: an ended or unknown flow counts as cancelled. A grant is never changed. Returns the
+    /// flow if it is stored, so that the caller can remove its cookie.
+    pub(super) async fn cancel(
+        &self,
+        actor: &Actor,
+        connector: &ConnectorKey,
+        key: CancelKey,
+    ) -> Result<Option<AuthorizationId>, CancelError> {
         let user = self.access.authorize_user(actor, &connector.space, Role::Viewer).await?;
         let found = match key {
             CancelKey::Flow(id) => self.authorizations.find(id).await?,
@@ -52,7 +58,7 @@ impl Flows {
         let Some(stored) = found else {
             // A flow can outlive its connector. If neither exists, the path is unknown.
             let exists = self.connectors.get(connector).await?.is_some();
-            return if exists { Ok(()) } else { Err(AccessError::NotFound.into()) };
+            return if exists { Ok(None) } else { Err(AccessError::NotFound.into()) };
         };
         let (id, owner) = (stored.value.id(), stored.value.owner().clone());
         if owner.user != *user || owner.connector_key() != *connector {
@@ -61,16 +67,16 @@ impl Flows {
         let now = self.store_clock.now().await?;
         let flow = stored.value.at(now);
         if !flow.is_flow() {
-            return Ok(());
+            return Ok(Some(id));
         }
         let Ok(ended) = flow.on(Input::Terminated { cause: TerminationCause::Cancelled, revoke: false }, now) else {
-            return Ok(());
+            return Ok(Some(id));
         };
         let event = AuditEvent::new(AuditKind::FlowEnded, actor.clone(), now).about(&owner, id);
         let audit = vec![event.outcome(AuditOutcome::Cancelled)];
-        match self.authorizations.replace(ended, stored.version, audit).await? {
+        match self.authorizations.replace(ended.ended_by(actor), stored.version, audit).await? {
             // A concurrent writer ended the flow, or completed it before the cancellation.
-            WriteOutcome::Written | WriteOutcome::Stale(_) | WriteOutcome::NotFound => Ok(()),
+            WriteOutcome::Written | WriteOutcome::Stale(_) | WriteOutcome::NotFound => Ok(Some(id)),
         }
     }
 }

@@ -7,11 +7,15 @@ use std::time::Duration;
 use crate::authorization::Reason;
 use crate::connector::{Connector, Epoch, Incarnation};
 use crate::encoding::sha256;
-use crate::identity::ConnectionName;
-use crate::ports::{AuthorizationServer, ProviderError, ProviderErrorKind, Spawner, StoreClock, TokenResponse};
+use crate::identity::{Actor, ConnectionName};
+use crate::ports::{
+    AuditEvent, AuthorizationServer, ProviderError, ProviderErrorKind, ProviderOperation, Spawner, StoreClock, TokenResponse,
+};
 use crate::provider::{BindingDigest, Origin};
 use crate::secret::Secret;
 use crate::time::Timestamp;
+use crate::usecase::audit_buffer::AuditBuffer;
+use crate::usecase::failure_recorder::FailureRecorder;
 use crate::usecase::policy::Policy;
 use crate::usecase::refresh::{CircuitBreaker, Permit, RefusedRequest};
 use crate::usecase::requests::with_deadline;
@@ -52,6 +56,8 @@ pub struct ClientCredentialsPorts {
     pub provider: Arc<dyn AuthorizationServer>,
     /// Detached tasks.
     pub spawner: Arc<dyn Spawner>,
+    /// Failures at providers.
+    pub failures: FailureRecorder,
 }
 
 /// The tokens of shared connectors in this process.
@@ -61,6 +67,7 @@ pub struct ClientCredentialsCache {
     sealer: Sealer,
     settings: ConnectorSettings,
     breaker: Arc<CircuitBreaker>,
+    audit: AuditBuffer,
     tokens: Mutex<BTreeMap<Key, CachedToken>>,
     flights: Flights,
 }
@@ -73,8 +80,18 @@ impl ClientCredentialsCache {
         sealer: Sealer,
         settings: ConnectorSettings,
         breaker: Arc<CircuitBreaker>,
+        audit: AuditBuffer,
     ) -> Arc<Self> {
-        Arc::new(Self { ports, policy, sealer, settings, breaker, tokens: Mutex::default(), flights: Flights::default() })
+        Arc::new(Self {
+            ports,
+            policy,
+            sealer,
+            settings,
+            breaker,
+            audit,
+            tokens: Mutex::default(),
+            flights: Flights::default(),
+        })
     }
 
     /// The connector's token for a destination, requested first where needed. `rejected` is the SHA-256 of a token that the
@@ -133,16 +150,32 @@ impl ClientCredentialsCache {
         let (settings, _) = self.settings.of(connector).map_err(|_| TokenError::Misconfigured)?;
         let redirect_uri = self.settings.redirect_uri(connector, settings.callback);
         let provider = self.ports.provider.resolve(&settings, &redirect_uri, &connector.config.settings).await;
-        let provider = provider.map_err(|error| unavailable(&error))?;
+        let provider = provider.map_err(|error| {
+            let issuer = settings.issuer.as_deref().unwrap_or_default();
+            self.ports.failures.record(connector, ProviderOperation::Discovery, issuer, &error);
+            unavailable(&error)
+        })?;
         let needs_secret = settings.authentication.needs_secret();
         let client = self.sealer.client_credentials(connector.incarnation, connector.epoch, needs_secret).await;
         let client = client.map_err(|problem| match problem {
             NoCredentials::Store(error) => TokenError::Store(error),
-            NoCredentials::Missing | NoCredentials::Undecryptable => TokenError::Misconfigured,
+            NoCredentials::Missing | NoCredentials::Undecryptable => {
+                let failures = &self.ports.failures;
+                failures.record_missing_secret(connector, ProviderOperation::ClientCredentials, &provider.endpoints.token);
+                TokenError::Misconfigured
+            }
         })?;
         let call = self.ports.provider.client_credentials(&provider, &client, &settings.requested_scopes);
         let response = with_deadline(&*self.ports.spawner, self.policy.request_deadline, call).await;
+        if let Err(error) = &response {
+            let endpoint = &provider.endpoints.token;
+            self.ports.failures.record(connector, ProviderOperation::ClientCredentials, endpoint, error);
+        }
         let response = report(permit, response, now)?;
+        self.ports.failures.record_anomalies(connector, &response.anomalies);
+        if let Some(event) = AuditEvent::of_anomalies(&response.anomalies, Actor::System, now) {
+            self.audit.record(event.at_connector(&connector.key));
+        }
         let expires_at = expiry(response.lifetime, now, self.policy.assumed_lifetime);
         let cached = CachedToken {
             sha256: sha256(response.access_token.expose()),

@@ -141,6 +141,11 @@ impl Terminations {
         Ok(report)
     }
 
+    /// Starts the revocations that are due.
+    pub(super) fn revoke_due(&self) {
+        self.revocations.wake();
+    }
+
     /// Waits for a running refresh on any node, for a bounded time. A refresh that takes longer leaves its in-doubt mark,
     /// which the revocation handles.
     async fn wait_for_refresh(&self, id: AuthorizationId) -> Result<(), StoreError> {

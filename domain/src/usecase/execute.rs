@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::authorization::Reason;
 use crate::connector::ConnectorKey;
 use crate::identity::{Actor, ConnectionName, Role, UserId};
-use crate::ports::{ApiError, ApiRequest, ApiResponse, ConnectorStore, ResourceServer};
+use crate::ports::{ApiError, ApiQuery, ApiRequest, ApiResponse, ConnectorStore, ResourceServer};
 use crate::usecase::access::{Access, AccessError};
 use crate::usecase::access_token::AccessTokens;
 use crate::usecase::settings::ConnectorSettings;
@@ -25,10 +25,10 @@ pub struct Execution {
     pub connection: Option<ConnectionName>,
     /// HTTP method.
     pub method: String,
-    /// Path below the connector's base URL.
+    /// Path below the connector's base URL, with or without a query.
     pub path: String,
-    /// Query parameters.
-    pub query: Vec<(String, String)>,
+    /// Query, after that of the path.
+    pub query: ApiQuery,
     /// Headers.
     pub headers: Vec<(String, String)>,
     /// Body.

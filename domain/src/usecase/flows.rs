@@ -6,9 +6,10 @@ use crate::authorization::AuthorizationKey;
 use crate::identity::UserId;
 use crate::ports::{
     AuditOutbox, AuthorizationServer, AuthorizationStore, ClientCredentials, ConnectorStore, Limited, Operation,
-    RandomUnavailable, RateLimiter, SecureRandom, Spawner, StoreClock,
+    RandomUnavailable, RateLimiter, SecureRandom, Spawner, StoreClock, UserStore,
 };
 use crate::usecase::access::Access;
+use crate::usecase::failure_recorder::FailureRecorder;
 use crate::usecase::login_hint::Accounts;
 use crate::usecase::policy::Policy;
 use crate::usecase::requests::random_bytes;
@@ -21,6 +22,7 @@ pub(crate) struct Flows {
     pub(super) store_clock: Arc<dyn StoreClock>,
     pub(super) authorizations: Arc<dyn AuthorizationStore>,
     pub(super) connectors: Arc<dyn ConnectorStore>,
+    pub(super) users: Arc<dyn UserStore>,
     pub(super) outbox: Arc<dyn AuditOutbox>,
     pub(super) provider: Arc<dyn AuthorizationServer>,
     pub(super) limiter: Arc<dyn RateLimiter>,
@@ -32,6 +34,7 @@ pub(crate) struct Flows {
     pub(super) sealer: Sealer,
     pub(super) accounts: Accounts,
     pub(super) revocations: Arc<RevocationWorker>,
+    pub(super) failures: FailureRecorder,
 }
 
 impl Flows {

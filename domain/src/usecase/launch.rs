@@ -5,7 +5,7 @@ use thiserror::Error;
 use crate::authorization::{AuthorizationId, FlowCookieHash, State};
 use crate::encoding::{base64url, sha256};
 use crate::identity::{Actor, SpaceId};
-use crate::ports::{AssociatedData, AuthorizationRequest, StoreError};
+use crate::ports::{AssociatedData, AuthorizationRequest, ProviderOperation, StoreError};
 use crate::secret::{Secret, equal_in_constant_time};
 use crate::usecase::access::user_of;
 use crate::usecase::flows::Flows;
@@ -18,6 +18,9 @@ pub enum LaunchError {
     /// The user has no such flow in this space.
     #[error("there is no such flow")]
     NotFound,
+    /// The user was deprovisioned.
+    #[error("the user was deprovisioned")]
+    UserDeprovisioned,
     /// The flow was started in another browser.
     #[error("the flow was started in another browser")]
     BrowserMismatch,
@@ -37,6 +40,7 @@ impl LaunchError {
     pub fn code(self) -> &'static str {
         match self {
             Self::NotFound => "flow_not_found",
+            Self::UserDeprovisioned => "user_deprovisioned",
             Self::BrowserMismatch => "browser_mismatch",
             Self::Over => "flow_expired",
             Self::Store(_) => "store_unavailable",
@@ -57,7 +61,11 @@ impl Flows {
         let user = user_of(actor).map_err(|_| LaunchError::NotFound)?;
         let found = self.authorizations.find(flow).await?.map(|stored| stored.value);
         let flow = found.filter(|flow| flow.owner().user == *user && flow.owner().space == *space);
-        let flow = flow.ok_or(LaunchError::NotFound)?.at(self.store_clock.now().await?);
+        let flow = flow.ok_or(LaunchError::NotFound)?;
+        if self.users.removed_at(user).await?.is_some() {
+            return Err(LaunchError::UserDeprovisioned);
+        }
+        let flow = flow.at(self.store_clock.now().await?);
         let State::AwaitingCallback(awaiting) = flow.state() else { return Err(LaunchError::Over) };
         let FlowCookieHash(expected) = awaiting.flow_cookie_hash();
         if !flow_cookies.iter().any(|cookie| equal_in_constant_time(&sha256(cookie.expose()), &expected)) {
@@ -77,6 +85,7 @@ impl Flows {
             scopes: secrets.requested_scopes,
             nonce: secrets.nonce,
             login_hint: self.accounts.login_hint(owner, secrets.allow_account_change).await,
+            select_account: secrets.select_account,
         };
         let client = self.client_of(owner, secrets.provider.authentication.needs_secret()).await;
         let client = client.map_err(|problem| match problem {
@@ -84,6 +93,10 @@ impl Flows {
             NoCredentials::Missing | NoCredentials::Undecryptable => LaunchError::Internal,
         })?;
         let url = self.provider.authorization_url(&secrets.provider, &client, request).await;
-        url.map_err(|_| LaunchError::Internal)
+        url.map_err(|error| {
+            let endpoint = &secrets.provider.endpoints.authorization;
+            self.failures.record(owner, ProviderOperation::Authorization, endpoint, &error);
+            LaunchError::Internal
+        })
     }
 }

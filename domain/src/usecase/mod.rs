@@ -12,8 +12,10 @@ mod callback;
 mod cancel;
 mod client_credentials;
 mod connectors;
+mod diagnostics;
 mod disconnect;
 mod execute;
+mod failure_recorder;
 mod flows;
 mod housekeeping;
 mod launch;
@@ -27,9 +29,11 @@ mod sealer;
 mod settings;
 mod single_flight;
 mod start;
+mod stateless_error;
 mod status;
 mod token;
 mod token_lifetime;
+mod users;
 
 /// The parts that [`Connections`] assembles, each with just the ports it needs: for hosts that need one of them alone, and
 /// for tests.
@@ -37,6 +41,7 @@ pub mod parts {
     pub use super::access::Access;
     pub use super::audit_buffer::AuditBuffer;
     pub use super::client_credentials::{ClientCredentialsCache, ClientCredentialsPorts};
+    pub use super::failure_recorder::{FailingConnector, FailureRecorder};
     pub use super::refresh::{
         CircuitBreaker, Permit, RefreshGoal, RefreshOutcome, Refresher, RefresherPorts, RefusedRequest,
     };
@@ -48,10 +53,11 @@ pub mod parts {
 use std::sync::Arc;
 
 pub use access::AccessError;
-pub use administration::{AdminError, Deprovisioned, GrantFilter, GrantPage, GrantView};
+pub use administration::{AdminError, GrantFilter, GrantPage, GrantStatus, GrantView};
 pub use callback::{AuthorizationResponse, CallbackRefused, CallbackRequest, Completed, Outcome};
 pub use cancel::{CancelError, CancelKey};
 pub use connectors::{ConnectorDraft, ConnectorError, ConnectorView, EditOutcome};
+pub use diagnostics::{DiagnosticsError, DiagnosticsView};
 pub use disconnect::DisconnectError;
 pub use execute::{ExecuteError, Execution};
 pub use housekeeping::{HousekeepingError, Progress, Reconciled};
@@ -59,15 +65,17 @@ pub use launch::LaunchError;
 pub use policy::{InvalidPolicy, Policy, PolicyBounds};
 pub use revocation::RevocationRound;
 pub use start::{StartError, StartRequest, Started};
-pub use status::{FlowView, StatusError};
+pub use stateless_error::StatelessError;
+pub use status::{FlowAccounts, FlowView, StatusError};
 pub use token::{AccessTokenRequest, ConnectionLabel, IssuedAccessToken, TokenError};
+pub use users::{Deprovisioned, OpenAuthorization, OpenKind, UserDetails, UserSummaries, UserSummary};
 
 use crate::authorization::{AuthorizationId, ConnectorStatus};
 use crate::connector::{Connector, ConnectorId, ConnectorKey};
 use crate::identity::{Actor, ConnectionName, SpaceId, UserId};
 use crate::ports::{
-    ApiResponse, AuthorizationServer, Clock, Directory, EventSink, ProviderProfiles, RateLimiter, ResourceServer,
-    SecureRandom, Spawner, StoreError, StorePorts, SweepReport, TerminationReport, TokenVault, Urls,
+    ApiResponse, AuthorizationServer, Clock, Directory, EventSink, FailureLog, ProviderProfiles, RateLimiter,
+    ResourceServer, SecureRandom, Spawner, StoreError, StorePorts, SweepReport, TerminationReport, TokenVault, Urls,
 };
 use crate::secret::Secret;
 
@@ -76,6 +84,7 @@ use self::administration::Administration;
 use self::assembly::Assembly;
 use self::audit_buffer::AuditBuffer;
 use self::connectors::ConnectorAdmin;
+use self::diagnostics::DiagnosticsReader;
 use self::disconnect::Terminations;
 use self::execute::Executor;
 use self::flows::Flows;
@@ -83,6 +92,7 @@ use self::housekeeping::Maintenance;
 use self::refresh::{CircuitBreaker, Refresher};
 use self::revocation::RevocationWorker;
 use self::status::Statuses;
+use self::users::Users;
 
 /// The ports that the use cases require. There is no default, so code that omits a port does not compile.
 pub struct Ports {
@@ -104,6 +114,8 @@ pub struct Ports {
     pub limiter: Arc<dyn RateLimiter>,
     /// The host's audit log.
     pub sink: Arc<dyn EventSink>,
+    /// The operator's log of failures at providers.
+    pub failures: Arc<dyn FailureLog>,
     /// The clock of the process.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -121,8 +133,10 @@ pub struct Connections {
     executor: Executor,
     statuses: Arc<Statuses>,
     connectors: ConnectorAdmin,
+    diagnostics: DiagnosticsReader,
     terminations: Arc<Terminations>,
     administration: Administration,
+    users: Users,
     maintenance: Maintenance,
     refresher: Arc<Refresher>,
     revocations: Arc<RevocationWorker>,
@@ -146,6 +160,7 @@ impl Connections {
         let breaker = Arc::new(CircuitBreaker::default());
         let revocations = assembly.revocations();
         let refresher = assembly.refresher(&revocations, &breaker);
+        let diagnostics = assembly.diagnostics(&breaker);
         let tokens = assembly.tokens(&refresher, breaker);
         let statuses = assembly.statuses();
         let terminations = assembly.terminations(&revocations);
@@ -155,11 +170,13 @@ impl Connections {
             executor: assembly.executor(&tokens),
             connectors: assembly.connectors(&statuses, &revocations),
             administration: assembly.administration(&terminations),
+            users: assembly.users(&terminations),
             maintenance: assembly.maintenance(&refresher, &revocations, &terminations),
             audit: assembly.audit.clone(),
             policy,
             tokens,
             statuses,
+            diagnostics,
             terminations,
             refresher,
             revocations,
@@ -174,6 +191,11 @@ impl Connections {
     /// The link that lets a user connect: a page that asks for confirmation, safe to send by chat or mail.
     pub fn start_link(&self, connector: &ConnectorKey, connection: &ConnectionName) -> String {
         self.urls.start_link(connector, connection)
+    }
+
+    /// Whether a user may start flows: refused for a deprovisioned user. For pages that are shown before a start.
+    pub async fn may_start(&self, actor: &Actor) -> Result<(), StartError> {
+        self.flows.may_start(actor).await
     }
 
     /// Starts a flow.
@@ -191,8 +213,20 @@ impl Connections {
         self.flows.complete(callback).await
     }
 
-    /// Ends a flow of the user. Idempotent: an ended or unknown flow counts as cancelled. A grant is never changed.
-    pub async fn cancel(&self, actor: &Actor, connector: &ConnectorKey, key: CancelKey) -> Result<(), CancelError> {
+    /// Ends the flow that an error without `state` names: the one of its user, its browser and its callback path. `None` if
+    /// there is none, or more than one.
+    pub async fn end_without_state(&self, request: StatelessError) -> Result<Option<Completed>, CallbackRefused> {
+        self.flows.end_without_state(request).await
+    }
+
+    /// Ends a flow of the user. Idempotent: an ended or unknown flow counts as cancelled. A grant is never changed. Returns the
+    /// flow if it is stored.
+    pub async fn cancel(
+        &self,
+        actor: &Actor,
+        connector: &ConnectorKey,
+        key: CancelKey,
+    ) -> Result<Option<AuthorizationId>, CancelError> {
         self.flows.cancel(actor, connector, key).await
     }
 
@@ -250,6 +284,15 @@ impl Connections {
     /// All connectors of a space with the user's status.
     pub async fn connectors(&self, actor: &Actor, space: &SpaceId) -> Result<Vec<ConnectorView>, ConnectorError> {
         self.connectors.list(actor, space).await
+    }
+
+    /// The last failure of a connector and its recent anomalies, for its editors.
+    pub async fn connector_diagnostics(
+        &self,
+        actor: &Actor,
+        key: &ConnectorKey,
+    ) -> Result<DiagnosticsView, DiagnosticsError> {
+        self.diagnostics.read(actor, key).await
     }
 
     /// Adds a connector. Without an id it gets a random one.
@@ -334,20 +377,48 @@ impl Connections {
         self.administration.revoke_grant(actor, space, grant).await
     }
 
-    /// Terminates all authorizations of a user, in every space. `spaces` must be all spaces of the host; the caller must
+    /// The users of the host and the users with records in the store. `spaces` must be all spaces of the host; the caller must
     /// administer each of them.
+    pub async fn list_users(&self, actor: &Actor, spaces: &[SpaceId]) -> Result<UserSummaries, AdminError> {
+        self.users.list(actor, spaces).await
+    }
+
+    /// The same for the operator's tools.
+    pub async fn all_users(&self) -> Result<UserSummaries, AdminError> {
+        self.users.all().await
+    }
+
+    /// A user, and what deprovisioning would end. The caller must administer every space, as for
+    /// [`list_users`](Self::list_users).
+    pub async fn user_details(&self, actor: &Actor, spaces: &[SpaceId], user: &UserId) -> Result<UserDetails, AdminError> {
+        self.users.details(actor, spaces, user).await
+    }
+
+    /// Lifts the deprovisioning of a user, who can connect again. Idempotent. The caller must administer every space, as for
+    /// [`list_users`](Self::list_users).
+    pub async fn reinstate_user(&self, actor: &Actor, spaces: &[SpaceId], user: &UserId) -> Result<(), AdminError> {
+        self.users.reinstate(actor, spaces, user).await
+    }
+
+    /// Lifts the deprovisioning of a user in the name of the host. `false` if the user was not deprovisioned.
+    pub async fn restore_user(&self, actor: Actor, user: &UserId) -> Result<bool, StoreError> {
+        self.users.restore(actor, user).await
+    }
+
+    /// Terminates all authorizations of a user, in every space. `spaces` must be all spaces of the host; the caller must
+    /// administer each of them. A user whom neither the host nor the store knows is refused.
     pub async fn deprovision_user(
         &self,
         actor: &Actor,
         spaces: &[SpaceId],
         user: &UserId,
     ) -> Result<Deprovisioned, AdminError> {
-        self.administration.deprovision_user(actor, spaces, user).await
+        self.users.deprovision(actor, spaces, user).await
     }
 
     /// Terminates all authorizations of a user whom the host has removed; no grant is committed for this user any more.
     pub async fn remove_user(&self, actor: Actor, user: &UserId) -> Result<Deprovisioned, StoreError> {
-        self.administration.remove_user(actor, user).await
+        self.users.remove(actor, user).await
     }
 
     /// Sweeps until nothing is left to do now, and reports the progress after each batch.

@@ -6,13 +6,15 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use crate::authorization::{AuthorizationId, AuthorizationKey, GrantSecrets, RevocationOutcome};
+use crate::identity::Actor;
 use crate::ports::{
     AuditEvent, AuditKind, AuditOutcome, AuthorizationQueries, AuthorizationServer, ClientCredentials, ProviderError,
-    ProviderErrorKind, RevocationJob, RevocationQueue, RevocationResponse, RevocationUpdate, SecureRandom, Spawner,
-    StoreClock, StoreError, TokenKind, UnclaimedTokens,
+    ProviderErrorKind, ProviderOperation, RevocationJob, RevocationQueue, RevocationResponse, RevocationUpdate,
+    SecureRandom, Spawner, StoreClock, StoreError, TokenKind, UnclaimedTokens,
 };
 use crate::secret::Secret;
 use crate::time::Timestamp;
+use crate::usecase::failure_recorder::FailureRecorder;
 use crate::usecase::policy::Policy;
 use crate::usecase::requests::{random_bytes, with_deadline};
 use crate::usecase::sealer::{NoCredentials, Sealer};
@@ -52,6 +54,28 @@ enum Refreshed {
     },
 }
 
+/// At least one token of a job is not revoked.
+struct NotRevoked {
+    /// Whether the operator has to repair the connector before any of the failed requests can succeed.
+    is_misconfiguration: bool,
+    /// When the provider accepts another request.
+    retry_after: Option<Duration>,
+}
+
+impl NotRevoked {
+    fn of(error: &ProviderError) -> Self {
+        Self { is_misconfiguration: error.is_misconfiguration(), retry_after: requested_pause(error.kind) }
+    }
+
+    fn and(self, earlier: Option<Self>) -> Self {
+        let Some(earlier) = earlier else { return self };
+        Self {
+            is_misconfiguration: self.is_misconfiguration && earlier.is_misconfiguration,
+            retry_after: self.retry_after.max(earlier.retry_after),
+        }
+    }
+}
+
 /// Unclaimed tokens could not be queued yet.
 struct NotQueued;
 
@@ -72,6 +96,8 @@ pub struct RevocationPorts {
     pub random: Arc<dyn SecureRandom>,
     /// Detached tasks.
     pub spawner: Arc<dyn Spawner>,
+    /// Failures at providers.
+    pub failures: FailureRecorder,
 }
 
 /// Queues tokens for revocation and revokes them.
@@ -222,12 +248,12 @@ impl RevocationWorker {
         in_doubt: bool,
         now: Timestamp,
     ) -> RevocationUpdate {
-        match self.send(secrets, client).await {
+        match self.send(job, secrets, client).await {
             Ok(outcome) => RevocationUpdate::Completed(outcome),
-            Err(error) if error.is_misconfiguration() && job.attempts >= REFUSED_ATTEMPTS => {
+            Err(failed) if failed.is_misconfiguration && job.attempts >= REFUSED_ATTEMPTS => {
                 RevocationUpdate::Completed(RevocationOutcome::Abandoned)
             }
-            Err(error) => self.retry(job, requested_pause(error.kind), in_doubt, now),
+            Err(failed) => self.retry(job, failed.retry_after, in_doubt, now),
         }
     }
 
@@ -243,12 +269,20 @@ impl RevocationWorker {
     ) -> Refreshed {
         let Some(refresh_token) = &secrets.refresh_token else { return Refreshed::Refused };
         let call = self.ports.provider.refresh(&secrets.provider, client, refresh_token, &secrets.granted_scopes);
-        match with_deadline(&*self.ports.spawner, self.policy.request_deadline, call).await {
+        let response = with_deadline(&*self.ports.spawner, self.policy.request_deadline, call).await;
+        if let Err(error) = &response {
+            let endpoint = &secrets.provider.endpoints.token;
+            self.ports.failures.record(&job.owner, ProviderOperation::Refresh, endpoint, error);
+        }
+        match response {
             Ok(response) => {
+                self.ports.failures.record_anomalies(&job.owner, &response.anomalies);
+                let anomalies = AuditEvent::of_anomalies(&response.anomalies, Actor::System, now);
                 let tokens = token_lifetime::refreshed(secrets, response, now, self.policy.assumed_lifetime);
                 if let Ok(sealed) = self.sealer.seal_grant(&job.owner, job.id, &tokens) {
                     let update = RevocationUpdate::Refreshed { sealed: sealed.sealed, revision: tokens.revision };
-                    let audit = vec![job.event(AuditKind::Refreshed, now).outcome(AuditOutcome::ToRevoke)];
+                    let mut audit = vec![job.event(AuditKind::Refreshed, now).outcome(AuditOutcome::ToRevoke)];
+                    audit.extend(anomalies.map(|event| event.about(&job.owner, job.id)));
                     // If they cannot be stored, they are still revoked below.
                     let _ = self.ports.queue.update_revocation(job.id, update, audit).await;
                 }
@@ -289,21 +323,34 @@ impl RevocationWorker {
         }))
     }
 
-    /// Revokes each token in the provider's order, at the endpoint consented to.
-    async fn send(&self, secrets: &GrantSecrets, client: &ClientCredentials) -> Result<RevocationOutcome, ProviderError> {
-        let mut outcome = RevocationOutcome::NotSupported;
+    /// Revokes each token in the provider's order, at the endpoint consented to. A failure for one token does not prevent the
+    /// request for the other. A later attempt sends all of them again: a revoked token is unknown to the provider, which
+    /// counts as revoked (RFC 7009 §2.2), so the job needs no record of the tokens that are done.
+    async fn send(
+        &self,
+        job: &Job,
+        secrets: &GrantSecrets,
+        client: &ClientCredentials,
+    ) -> Result<RevocationOutcome, NotRevoked> {
+        let (mut outcome, mut failed) = (RevocationOutcome::NotSupported, None);
         for kind in self.ports.provider.revocation_order(&secrets.provider) {
             let token = match kind {
                 TokenKind::Access => Some(&secrets.access_token),
                 TokenKind::Refresh => secrets.refresh_token.as_ref(),
             };
             let Some(token) = token else { continue };
-            match self.ports.provider.revoke(&secrets.provider, client, token, kind).await? {
-                RevocationResponse::Done => outcome = RevocationOutcome::Revoked,
-                RevocationResponse::NotSupported => {}
+            let call = self.ports.provider.revoke(&secrets.provider, client, token, kind);
+            match with_deadline(&*self.ports.spawner, self.policy.request_deadline, call).await {
+                Ok(RevocationResponse::Done) => outcome = RevocationOutcome::Revoked,
+                Ok(RevocationResponse::NotSupported) => {}
+                Err(error) => {
+                    let endpoint = secrets.provider.endpoints.revocation.as_deref().unwrap_or_default();
+                    self.ports.failures.record(&job.owner, ProviderOperation::Revocation, endpoint, &error);
+                    failed = Some(NotRevoked::of(&error).and(failed));
+                }
             }
         }
-        Ok(outcome)
+        failed.map_or(Ok(outcome), Err)
     }
 
     /// When tokens and job are destroyed, with any outcome.

@@ -10,15 +10,16 @@ use crate::authorization::{
 };
 use crate::connector::{AuthMode, Connector, ConnectorKey};
 use crate::encoding::{base64url, sha256};
-use crate::identity::{Actor, ConnectionName, Role};
+use crate::identity::{Actor, ConnectionName, Role, UserId};
 use crate::ports::{
     AssociatedData, AuditEvent, AuditKind, AuthorizationRequest, ExpectedVersion, InsertOutcome, InvalidConfig, Limited,
-    Operation, ProviderError, ProviderErrorKind, RandomUnavailable, StoreError, WriteOutcome,
+    Operation, ProviderError, ProviderErrorKind, ProviderOperation, RandomUnavailable, StoreError, WriteOutcome,
 };
 use crate::provider::{BindingKind, CallbackPath, EndpointSource, ProviderSettings, ProviderSnapshot};
 use crate::secret::Secret;
 use crate::time::Timestamp;
-use crate::usecase::access::AccessError;
+use crate::usecase::access::{AccessError, user_of};
+use crate::usecase::failure_recorder::FailingConnector;
 use crate::usecase::flows::Flows;
 use crate::usecase::sealer::NoCredentials;
 
@@ -35,6 +36,8 @@ pub struct StartRequest {
     pub return_path: Option<String>,
     /// Whether another provider account than the present one is accepted.
     pub allow_account_change: bool,
+    /// Whether the provider is asked to let the user choose the account, such as after another one was used.
+    pub select_account: bool,
 }
 
 /// A flow that waits for its callback.
@@ -60,6 +63,9 @@ pub enum StartError {
     /// The caller has no access.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// The user was deprovisioned; an administrator can reinstate the user.
+    #[error("the user was deprovisioned")]
+    UserDeprovisioned,
     /// Too many requests, or too many flows that are not finished.
     #[error("too many attempts")]
     RateLimited {
@@ -95,6 +101,7 @@ impl StartError {
         match self {
             Self::Provider(error) if error.is_misconfiguration() => FailureCode::ProviderMisconfigured,
             Self::Provider(_) => FailureCode::ProviderUnavailable,
+            Self::UserDeprovisioned => FailureCode::UserDeprovisioned,
             Self::Access(_)
             | Self::RateLimited { .. }
             | Self::Incomplete { .. }
@@ -109,6 +116,7 @@ impl StartError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Access(error) => error.code(),
+            Self::UserDeprovisioned => "user_deprovisioned",
             Self::RateLimited { .. } => "rate_limited",
             Self::Incomplete { .. } => "connector_incomplete",
             Self::Config(invalid) if invalid.host_not_allowed => "host_not_allowed",
@@ -152,6 +160,7 @@ impl Flows {
         let key = &request.connector;
         let user = self.access.authorize_user(&request.actor, &key.space, Role::Viewer).await?;
         self.limit_user(user, Operation::Start).await?;
+        self.refuse_deprovisioned(user).await?;
 
         let connector = self.connectors.get(key).await?.ok_or(AccessError::NotFound)?;
         if connector.auth_mode == AuthMode::Shared {
@@ -164,7 +173,10 @@ impl Flows {
         if settings.authentication.needs_secret() && !connector.has_client_secret {
             return Err(missing_secret());
         }
-        let provider = self.resolve(&connector, &settings).await?;
+        let provider = self.resolve(&connector, &settings).await.inspect_err(|error| {
+            let issuer = settings.issuer.as_deref().unwrap_or_default();
+            self.failures.record(&connector, ProviderOperation::Discovery, issuer, error);
+        })?;
 
         let now = self.store_clock.now().await?;
         let deadline = now.plus(self.policy.flow_ttl);
@@ -193,18 +205,33 @@ impl Flows {
         issued
     }
 
+    /// Whether a user may start flows at all: for pages that are shown before a start.
+    pub(super) async fn may_start(&self, actor: &Actor) -> Result<(), StartError> {
+        self.refuse_deprovisioned(user_of(actor)?).await
+    }
+
+    /// No grant would be committed for a deprovisioned user, so the user is not sent to the provider.
+    async fn refuse_deprovisioned(&self, user: &UserId) -> Result<(), StartError> {
+        match self.users.removed_at(user).await? {
+            Some(_) => Err(StartError::UserDeprovisioned),
+            None => Ok(()),
+        }
+    }
+
     /// Resolves the endpoints and refuses those that the connector's callback URL does not allow.
-    async fn resolve(&self, connector: &Connector, settings: &ProviderSettings) -> Result<ProviderSnapshot, StartError> {
-        let refused = StartError::Provider(ProviderErrorKind::BadMetadata.into());
+    async fn resolve(&self, connector: &Connector, settings: &ProviderSettings) -> Result<ProviderSnapshot, ProviderError> {
         if !may_use_its_callback(settings) {
-            return Err(refused);
+            return Err(
+                ProviderErrorKind::BadMetadata.because("endpoints that an editor entered need a separate callback URL")
+            );
         }
         let redirect_uri = self.settings.redirect_uri(connector, settings.callback);
         let provider = self.provider.resolve(settings, &redirect_uri, &connector.config.settings).await?;
         let shared = settings.callback == CallbackPath::Shared;
         let announces_issuer = provider.issuer_in_response && provider.issuer.is_some();
         if shared && settings.endpoint_source == EndpointSource::User && !announces_issuer {
-            return Err(refused);
+            let problem = "the shared callback URL needs an issuer that announces iss in its responses (RFC 9207)";
+            return Err(ProviderErrorKind::BadMetadata.because(problem));
         }
         Ok(provider)
     }
@@ -234,8 +261,10 @@ impl Flows {
             scopes: settings.requested_scopes.clone(),
             nonce: nonce.clone(),
             login_hint: self.accounts.login_hint(&owner, request.allow_account_change).await,
+            select_account: request.select_account,
         };
         let client = self.client_of(&owner, provider.authentication.needs_secret()).await?;
+        let failing = FailingConnector::from(&owner);
         let secrets = FlowSecrets {
             verifier,
             state: state.clone_secret(),
@@ -244,6 +273,7 @@ impl Flows {
             requested_scopes: settings.requested_scopes.clone(),
             return_path: request.return_path.clone(),
             allow_account_change: request.allow_account_change,
+            select_account: request.select_account,
             deadline,
             epoch: owner.epoch,
         };
@@ -257,7 +287,10 @@ impl Flows {
             WriteOutcome::Written => {}
             WriteOutcome::Stale(_) | WriteOutcome::NotFound => return Err(AccessError::NotFound.into()),
         }
-        let authorization_url = self.provider.authorization_url(&provider, &client, authorization).await?;
+        let authorization_url = self.provider.authorization_url(&provider, &client, authorization).await;
+        let authorization_url = authorization_url.inspect_err(|error| {
+            self.failures.record(failing, ProviderOperation::Authorization, &provider.endpoints.authorization, error);
+        })?;
         Ok(Started {
             flow_id: id,
             authorization_url,

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::authorization::{AuthorizationId, ConnectorStatus, FlowStatus, State, connector_status};
+use crate::authorization::{
+    Authorization, AuthorizationId, ConnectorStatus, FailureCode, FlowFailure, FlowStatus, State, Termination,
+    connector_status,
+};
 use crate::connector::{Connector, ConnectorKey};
 use crate::identity::{Actor, ConnectionName, Role, SpaceId, UserId};
 use crate::ports::{
@@ -14,6 +17,7 @@ use crate::ports::{
 use crate::time::Timestamp;
 use crate::usecase::access::{Access, AccessError, user_of};
 use crate::usecase::flows::limit_user;
+use crate::usecase::open_connections::account_label;
 use crate::usecase::policy::Policy;
 use crate::usecase::sealer::Sealer;
 use crate::usecase::settings::ConnectorSettings;
@@ -29,8 +33,21 @@ pub struct FlowView {
     pub connection: ConnectionName,
     /// Its status.
     pub status: FlowStatus,
+    /// The accounts, if it failed because of the one that was used.
+    pub accounts: Option<FlowAccounts>,
     /// When it expires, or would have expired.
     pub expires_at: Timestamp,
+}
+
+/// The accounts of a flow that failed because of the account that was used at the provider. Labels for display.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlowAccounts {
+    /// The account that was used.
+    pub used: String,
+    /// The account of the flow's connection, if another one was used than that.
+    pub connected: Option<String>,
+    /// A name that none of the user's connections at the connector has, for connecting the used account beside it.
+    pub unused_name: ConnectionName,
 }
 
 /// Why there is no status.
@@ -101,13 +118,33 @@ impl Statuses {
             State::AwaitingCallback(awaiting) => awaiting.deadline(),
             State::Authorized(_) | State::Expired(_) | State::Revoked(_) => flow.created_at().plus(self.policy.flow_ttl),
         };
+        let status = FlowStatus::of(&flow, now);
         Ok(FlowView {
+            accounts: self.accounts_of(&flow, status).await?,
             flow_id: flow.id(),
             connector: flow.owner().connector_key(),
             connection: flow.owner().connection.clone(),
-            status: FlowStatus::of(&flow, now),
+            status,
             expires_at,
         })
+    }
+
+    async fn accounts_of(&self, flow: &Authorization, status: FlowStatus) -> Result<Option<FlowAccounts>, StoreError> {
+        let mismatch = FlowStatus::Failed(FlowFailure::Code(FailureCode::AccountMismatch));
+        let Some(used) = flow.termination().filter(|_| flow.authorized_at().is_none()).and_then(Termination::account) else {
+            return Ok(None);
+        };
+        let owner = flow.owner();
+        let rows = self.queries.statuses(&owner.space, Some(owner.connector.clone()), &owner.user).await?;
+        let connections = rows.into_iter().next().map(|row| row.connections).unwrap_or_default();
+        let names: Vec<_> = connections.iter().map(|view| view.name.clone()).collect();
+        let own = connections.iter().find(|view| view.name == owner.connection);
+        let connected = own.and_then(|view| view.grant.as_ref().or(view.former.as_ref())).and_then(account_label);
+        Ok(Some(FlowAccounts {
+            used: used.to_owned(),
+            connected: connected.filter(|_| status == mismatch),
+            unused_name: unused_name(used, &names),
+        }))
     }
 
     /// The user's status at every connector of a space, for a caller that counts against the rate limit.
@@ -149,5 +186,40 @@ impl Statuses {
         let decrypts = |grant: &_| self.sealer.decrypts(grant);
         let status = connector_status(&connector, connections, default_connection, required.as_ref(), decrypts, now);
         (connector, status)
+    }
+}
+
+/// A connection name made of the first part of an account label, such as `bob` of `bob@example.test`.
+fn unused_name(label: &str, taken: &[ConnectionName]) -> ConnectionName {
+    let first = label.split('@').next().unwrap_or_default().to_ascii_lowercase();
+    let plain: String = first.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).take(32).collect();
+    let base = if plain.is_empty() { "account".to_owned() } else { plain };
+    let numbered = (2_u32..).map(|number| format!("{base}-{number}"));
+    let names = std::iter::once(base.clone()).chain(numbered).filter_map(|name| ConnectionName::new(name).ok());
+    // The candidates do not end, so that one of them is not taken.
+    names.into_iter().find(|name| !taken.contains(name)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_another_connection_is_made_of_its_account_and_not_taken() {
+        let name = |text: &str| ConnectionName::new(text).unwrap();
+        for (label, expected) in [
+            ("bob@example.test", "bob"),
+            ("Bob.Miller@x", "bob.miller"),
+            ("@x", "account"),
+            ("", "account"),
+            ("\u{fc}\u{202e}", "account"),
+            ("octocat", "octocat"),
+            ("<b>x</b>", "bxb"),
+        ] {
+            assert_eq!(unused_name(label, &[]), name(expected), "{label}");
+        }
+        let taken = [name("bob"), name("bob-2")];
+        assert_eq!(unused_name("bob@x", &taken), name("bob-3"));
+        assert_eq!(unused_name(&"x".repeat(300), &[]).as_str().len(), 32);
     }
 }

@@ -167,7 +167,7 @@ async fn r26_failure_codes_of_a_commit_that_an_event_prevents() {
     for (event, code) in [
         (Edit, FailureCode::ConnectorChanged),
         (Delete, FailureCode::ConnectorGone),
-        (RemoveUser, FailureCode::PermissionLost),
+        (RemoveUser, FailureCode::UserDeprovisioned),
     ] {
         let (_, result) = run(event, When::BeforeTheCommit).await;
         assert_eq!(result.unwrap().outcome, failed(code), "{event:?}");
@@ -215,7 +215,7 @@ async fn r54_a_recreated_connector_does_not_accept_a_state_of_the_deleted_one() 
     app.node.delete_connector(&person("ed"), &drive()).await.unwrap();
     app.create_connector(&drive(), draft("{}")).await;
     let refused = app.node.complete(callback_of(&started, "alice")).await.unwrap_err();
-    assert!(matches!(refused, CallbackRefused::AlreadyUsed { .. }));
+    assert!(matches!(refused, CallbackRefused::Ended { .. }));
     assert!(app.token_calls().is_empty());
     assert_eq!(app.kind("alice").await, StatusKind::NotConnected);
 }

@@ -15,7 +15,7 @@ use grantry_domain::authorization::{
 use grantry_domain::connector::{AuthMode, Connector, ConnectorKey, ConnectorName, ProfileId};
 use grantry_domain::identity::{Actor, ConnectionName, Role};
 use grantry_domain::ports::{
-    AuditEvent, AuditKind, AuthorizationServer, Clock, ExpectedVersion, Lifetime, ProviderErrorKind, StorePorts,
+    ApiQuery, AuditEvent, AuditKind, AuthorizationServer, Clock, ExpectedVersion, Lifetime, ProviderErrorKind, StorePorts,
     TokenResponse,
 };
 use grantry_domain::provider::Account;
@@ -28,7 +28,7 @@ use grantry_domain::usecase::{
 use grantry_store_memory::MemoryStore;
 use grantry_testkit::doubles::fixtures::{authorization, connection, connector_key, origin, space, user};
 use grantry_testkit::doubles::{
-    Call, CollectingSink, FaultyStore, Operation, PlainVault, Reuse, RotatingAuthorizationServer,
+    Call, CollectingFailureLog, CollectingSink, FaultyStore, Operation, PlainVault, Reuse, RotatingAuthorizationServer,
     ScriptedAuthorizationServer, ScriptedRate, ScriptedResourceServer, SeededRandom, TestClock, TestDirectory, TestProfiles,
     TestUrls, TokioSpawner, tokens,
 };
@@ -56,6 +56,7 @@ pub(crate) struct TestApp {
     pub(crate) directory: Arc<TestDirectory>,
     pub(crate) limiter: Arc<ScriptedRate>,
     pub(crate) sink: Arc<CollectingSink>,
+    pub(crate) failures: Arc<CollectingFailureLog>,
     pub(crate) vault: Arc<PlainVault>,
     pub(crate) random: Arc<SeededRandom>,
     pub(crate) spawner: TokioSpawner,
@@ -115,6 +116,7 @@ pub(crate) fn request(who: &str, connector: &ConnectorKey) -> StartRequest {
         connection: ConnectionName::default(),
         return_path: None,
         allow_account_change: false,
+        select_account: false,
     }
 }
 
@@ -168,7 +170,7 @@ pub(crate) fn execution(who: &str, path: &str) -> Execution {
         connection: None,
         method: "GET".to_owned(),
         path: path.to_owned(),
-        query: Vec::new(),
+        query: ApiQuery::default(),
         headers: Vec::new(),
         body: None,
     }
@@ -203,7 +205,7 @@ impl TestApp {
         let doubles = Doubles::default();
         let ports = doubles.ports(&clock, &store, provider.clone(), &random, &spawner);
         let node = Connections::new(&ports, policy).expect("a valid policy");
-        let Doubles { profiles, resource, directory, limiter, sink, vault } = doubles;
+        let Doubles { profiles, resource, directory, limiter, sink, failures, vault } = doubles;
         let users = [("alice", Role::Viewer), ("bob", Role::Viewer), ("ed", Role::Editor), ("ada", Role::Admin)];
         for (who, role) in users {
             for id in SPACES {
@@ -221,6 +223,7 @@ impl TestApp {
             directory,
             limiter,
             sink,
+            failures,
             vault,
             random,
             spawner,
@@ -258,6 +261,7 @@ impl TestApp {
             directory: self.directory.clone(),
             limiter: self.limiter.clone(),
             sink: self.sink.clone(),
+            failures: self.failures.clone(),
             vault: self.vault.clone(),
         };
         let random = Arc::new(SeededRandom::new(self.seeds.fetch_add(1, Ordering::Relaxed)));
@@ -425,6 +429,7 @@ struct Doubles {
     directory: Arc<TestDirectory>,
     limiter: Arc<ScriptedRate>,
     sink: Arc<CollectingSink>,
+    failures: Arc<CollectingFailureLog>,
     vault: Arc<PlainVault>,
 }
 
@@ -447,6 +452,7 @@ impl Doubles {
             urls: Arc::new(TestUrls),
             limiter: self.limiter.clone(),
             sink: self.sink.clone(),
+            failures: self.failures.clone(),
             clock: Arc::new(clock.clone()),
             random: random.clone(),
             spawner: Arc::new(spawner.clone()),

@@ -542,6 +542,7 @@ impl Invariant for EveryChangeIsAudited {
                 AuditKind::BindingMismatch
                 | AuditKind::IssuerMismatch
                 | AuditKind::ScopeWidened
+                | AuditKind::TokenResponseAnomaly
                 | AuditKind::RefreshFailed
                 | AuditKind::CommitPending
                 | AuditKind::AccessTokenIssued
@@ -551,7 +552,9 @@ impl Invariant for EveryChangeIsAudited {
                 | AuditKind::DefaultConnectionSet
                 | AuditKind::ConnectorCreated
                 | AuditKind::ConnectorUpdated
-                | AuditKind::ConnectorDeleted => false,
+                | AuditKind::ConnectorDeleted
+                | AuditKind::UserDeprovisioned
+                | AuditKind::UserReinstated => false,
             });
             let unchanged = seen.before.rows.get(id) == Some(row);
             assert!(!unchanged || of_a_change.is_none(), "{of_a_change:?} was not made");

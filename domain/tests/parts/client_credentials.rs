@@ -16,7 +16,7 @@ use crate::common::{API, HOUR, SECOND, authorization_required, quiet, text, toke
 
 fn cache_with(parts: &TestParts, ports: ClientCredentialsPorts) -> Arc<ClientCredentialsCache> {
     let (sealer, settings) = (parts.sealer.clone(), parts.settings.clone());
-    ClientCredentialsCache::new(ports, Policy::default(), sealer, settings, parts.breaker.clone())
+    ClientCredentialsCache::new(ports, Policy::default(), sealer, settings, parts.breaker.clone(), parts.audit.clone())
 }
 
 fn cache(parts: &TestParts) -> Arc<ClientCredentialsCache> {
@@ -24,6 +24,7 @@ fn cache(parts: &TestParts) -> Arc<ClientCredentialsCache> {
         store_clock: Arc::new(parts.store.clone()),
         provider: parts.provider.clone(),
         spawner: Arc::new(parts.spawner.clone()),
+        failures: parts.failures(),
     };
     cache_with(parts, ports)
 }
@@ -111,6 +112,7 @@ async fn r43_a_token_for_another_destination_is_refused_without_a_call() {
         store_clock: Arc::new(MockStoreClock::new()),
         provider: Arc::new(MockAuthorizationServer::new()),
         spawner: Arc::new(MockSpawner::new()),
+        failures: parts.failures(),
     };
     let cache = cache_with(&parts, ports);
     let refused = cache.token(&parts.connector, &origin("https://evil.example"), None, parts.now()).await;

@@ -22,13 +22,14 @@ use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
 use grantry_domain::usecase::Policy;
 use grantry_domain::usecase::parts::{
-    AuditBuffer, CircuitBreaker, ConnectorSettings, Refresher, RefresherPorts, RevocationPorts, RevocationWorker, Sealer,
+    AuditBuffer, CircuitBreaker, ConnectorSettings, FailureRecorder, Refresher, RefresherPorts, RevocationPorts,
+    RevocationWorker, Sealer,
 };
 use grantry_store_memory::MemoryStore;
 use grantry_testkit::doubles::fixtures::{authorization_id, authorization_key_of, authorized, connector, initiated};
 use grantry_testkit::doubles::{
-    Call, FaultyStore, PlainVault, ScriptedAuthorizationServer, SeededRandom, TestClock, TestProfiles, TestUrls,
-    TokioSpawner,
+    Call, CollectingFailureLog, FaultyStore, PlainVault, ScriptedAuthorizationServer, SeededRandom, TestClock, TestProfiles,
+    TestUrls, TokioSpawner,
 };
 
 use crate::common::{HOUR, account, text};
@@ -46,6 +47,7 @@ struct TestParts {
     settings: ConnectorSettings,
     audit: AuditBuffer,
     breaker: Arc<CircuitBreaker>,
+    failure_log: Arc<CollectingFailureLog>,
     connector: Connector,
     numbers: AtomicU64,
 }
@@ -64,6 +66,7 @@ impl TestParts {
             random: Arc::default(),
             audit: AuditBuffer::new(Arc::new(store.clone()), Arc::new(spawner.clone())),
             breaker: Arc::default(),
+            failure_log: Arc::default(),
             numbers: AtomicU64::new(1),
             clock,
             store,
@@ -165,6 +168,7 @@ impl TestParts {
             clock: Arc::new(self.clock.clone()),
             random: self.random.clone(),
             spawner: Arc::new(self.spawner.clone()),
+            failures: self.failures(),
         }
     }
 
@@ -192,7 +196,12 @@ impl TestParts {
             provider: self.provider.clone(),
             random: self.random.clone(),
             spawner: Arc::new(self.spawner.clone()),
+            failures: self.failures(),
         }
+    }
+
+    fn failures(&self) -> FailureRecorder {
+        FailureRecorder::new(self.failure_log.clone(), Arc::new(self.store.clone()), Arc::new(self.spawner.clone()))
     }
 
     fn revocations_with(&self, ports: RevocationPorts) -> Arc<RevocationWorker> {

@@ -126,6 +126,23 @@ async fn r50_a_failed_job_is_retried_after_a_pause_that_doubles_up_to_an_hour() 
 }
 
 #[tokio::test]
+async fn r50_a_failure_for_one_kind_of_token_does_not_prevent_the_request_for_the_other() {
+    let parts = TestParts::new().await;
+    for error in [ProviderErrorKind::NoResponse, ProviderErrorKind::OtherOauthError, ProviderErrorKind::ClientRefused] {
+        let before = parts.revoked().len();
+        parts.provider.respond_to_revoke(Err(error));
+        retry_at(&update_of(&parts, &former(&parts, 0, false).await).await);
+        assert_eq!(parts.revoked()[before..], ["refresh-0", "access-0"], "{error:?}");
+    }
+    // A later attempt sends both again.
+    assert_eq!(update_of(&parts, &former(&parts, 1, false).await).await, COMPLETED(RevocationOutcome::Revoked));
+    // The job is abandoned only if no failed request can succeed.
+    parts.provider.respond_to_revoke(Err(ProviderErrorKind::ClientRefused));
+    parts.provider.respond_to_revoke(Err(ProviderErrorKind::NoResponse));
+    retry_at(&update_of(&parts, &former(&parts, 12, false).await).await);
+}
+
+#[tokio::test]
 async fn r50_a_job_is_abandoned_after_a_day_without_another_request() {
     let parts = TestParts::new().await;
     let record = former(&parts, 3, false).await;

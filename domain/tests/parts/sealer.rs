@@ -123,6 +123,7 @@ async fn flow_secrets_and_unclaimed_tokens_are_decrypted_in_their_records() {
         requested_scopes: Scopes::new(["read"]),
         return_path: Some("/after".to_owned()),
         allow_account_change: false,
+        select_account: false,
         deadline: parts.now().plus(SECOND),
         epoch: Epoch::FIRST,
     };

@@ -66,10 +66,10 @@ impl Response {
         let is_code = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
         let text = self.text();
         let name = if let Some((_, name)) = self.location().rsplit_once("/_oauth_callback_result/") {
-            name
+            name.split_once('?').map_or(name, |(name, _)| name)
         } else {
             let reference = text.rsplit_once("<p class=\"soft\">").map_or("", |(_, rest)| rest);
-            reference.split_once(" · ").map_or("", |(code, _)| code)
+            reference.split([' ', '<']).next().unwrap_or_default()
         };
         if is_code(name) { name.to_owned() } else { String::new() }
     }
@@ -144,10 +144,15 @@ impl Browser {
         Self { node, ..self.clone() }
     }
 
-    /// A request with cookies and `Host` only. `target` is a path or a URL of the public origin.
+    /// A request with cookies and `Host` only. `target` is a path below the public base URL, or a URL of the public origin. A
+    /// path of the public base URL is sent, as behind a load balancer that keeps it.
     pub fn request(&self, method: Method, target: &str) -> RequestBuilder {
-        let path = target.strip_prefix(self.public.as_str()).unwrap_or(target);
-        let host = self.public.trim_start_matches("http://");
+        let (origin, prefix) = origin_and_path(&self.public);
+        let host = origin.trim_start_matches("http://");
+        let path = match target.strip_prefix(origin) {
+            Some(path) => path.to_owned(),
+            None => format!("{prefix}{target}"),
+        };
         let request = self.http.request(method, format!("http://{}{path}", self.node)).header("host", host);
         if self.cookies.is_empty() {
             return request;
@@ -204,7 +209,7 @@ impl Browser {
             .header("sec-fetch-site", "same-origin")
             .header("sec-fetch-mode", "cors")
             .header("sec-fetch-dest", "empty")
-            .header("origin", &self.public)
+            .header("origin", origin_and_path(&self.public).0)
     }
 
     /// GET as a script.
@@ -382,6 +387,13 @@ impl Browser {
             }
         }
     }
+}
+
+/// Splits a base URL into its origin and its path, which may be empty.
+fn origin_and_path(url: &str) -> (&str, &str) {
+    let authority = url.find("://").map_or(0, |position| position + 3);
+    let end = url[authority..].find('/').map_or(url.len(), |position| authority + position);
+    url.split_at(end)
 }
 
 /// The status of the shown connection, or `not_applicable`.

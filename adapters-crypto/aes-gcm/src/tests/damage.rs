@@ -47,7 +47,7 @@ fn r73_r76_every_truncation_and_extension_is_refused() {
             let tail = [&sealed[..], &sealed[..=length]].concat();
             assert_refused(&associated, tail, &[VaultError::Tampered], &format!("longer by {length}"));
         }
-        let flood = [sealed, vec![0; 70_000]].concat();
+        let flood = [sealed, vec![0; 140_000]].concat();
         // Refused by its length, before any cryptography.
         assert_eq!(Parts::of(&Envelope(flood.clone())).err(), Some(VaultError::Tampered));
         assert_refused(&associated, flood, &[VaultError::Tampered], "longer than any envelope");

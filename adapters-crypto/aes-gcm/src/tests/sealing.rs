@@ -24,9 +24,9 @@ proptest! {
 #[test]
 fn r73_the_longest_payload_is_sealed_and_a_longer_one_is_refused() {
     let vault = vault();
-    let longest = vault.seal(&grant(), 1, &Secret::new(vec![7; 65_536])).unwrap();
-    assert_eq!(vault.open(&grant(), &longest).unwrap().payload.len(), 65_536);
-    let longer = vault.seal(&grant(), 1, &Secret::new(vec![7; 65_537]));
+    let longest = vault.seal(&grant(), 1, &Secret::new(vec![7; 131_072])).unwrap();
+    assert_eq!(vault.open(&grant(), &longest).unwrap().payload.len(), 131_072);
+    let longer = vault.seal(&grant(), 1, &Secret::new(vec![7; 131_073]));
     assert_eq!(longer, Err(VaultError::OutOfBounds));
 }
 

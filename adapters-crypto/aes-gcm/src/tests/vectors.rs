@@ -196,6 +196,7 @@ fn provider() -> ProviderSnapshot {
 fn lesson_29_golden_hash_of_every_sealed_record_type() {
     let at = Timestamp::from_millis;
     let flow_secrets = FlowSecrets {
+        select_account: false,
         verifier: secret("verifier"),
         state: secret("state"),
         nonce: Some("nonce".to_owned()),

@@ -2,39 +2,38 @@
 
 use axum::Json;
 use axum::extract::State;
-use grantry_domain::connector::{AuthMode, ConnectorId, ConnectorName, ProfileId};
+use grantry_domain::connector::ConnectorId;
 use grantry_domain::identity::Role;
-use grantry_domain::secret::Secret;
-use grantry_domain::usecase::{ConnectorDraft, ConnectorView};
+use grantry_domain::usecase::ConnectorView;
 use http::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::connections::{AuthStatus, Connection, UserAuthStatusName};
-use crate::connector_types::{AuthModeName, ConnectorType};
+use crate::api::connector_body::{ConnectorBody, config_of};
+use crate::connector_types::{AuthModeName, ListedConnectorType};
 use crate::consent::ConsentFacts;
-use crate::extract::{ConnectorPath, JsonBody, PathParams, Query, SecretText, SpacePath, User, optional_object};
+use crate::extract::{ConnectorPath, JsonBody, PathParams, Query, SpacePath, User};
 use crate::format::rfc3339;
 use crate::problem::{Code, Problem, ProblemDetails, Problems};
 use crate::state::App;
 
-/// Longest `config`, in bytes of its text.
-const LONGEST_CONFIG: usize = 16 * 1024;
-
 pub(super) fn routes_in_space() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(create)).routes(routes!(read, create_with_id, update, delete))
-}
-
-pub(super) fn global_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list_types))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(list_internal))
+        .routes(routes!(create))
+        .routes(routes!(read, create_with_id, update, delete))
+        .routes(routes!(list_types))
+        .routes(routes!(list_types_internal))
 }
 
 /// A connector in a response.
 #[derive(Debug, Serialize, ToSchema)]
-#[expect(clippy::struct_field_names, reason = "names of the contract")]
+#[expect(clippy::struct_field_names, clippy::struct_excessive_bools, reason = "names of the contract")]
 pub(crate) struct Connector {
     /// Its id within its space.
     id: String,
@@ -46,7 +45,8 @@ pub(crate) struct Connector {
     connector_type_id: String,
     /// `per-user`: every user connects an account. `shared`: the service account of the connector.
     auth_mode: AuthModeName,
-    /// Settings of the profile.
+    /// Settings of the profile, and `authType`: `oauth_authorization_code`, or `oauth_client_credentials` for a shared
+    /// connector.
     #[schema(value_type = Object)]
     config: Box<RawValue>,
     /// Whether client id or client secret must still be entered.
@@ -79,6 +79,16 @@ pub(crate) struct Connector {
     /// Information to show before the redirect to the provider. Absent while the settings are invalid.
     #[serde(skip_serializing_if = "Option::is_none")]
     consent: Option<ConsentFacts>,
+    /// Always false; for front ends of an earlier API, as the following members.
+    is_preconfigured: bool,
+    /// Always false.
+    is_deprecated: bool,
+    /// Always false.
+    is_system_action: bool,
+    /// Whether the sunset of the connector type has passed.
+    is_connector_type_deprecated: bool,
+    /// Always 0.
+    referenced_by_count: u32,
 }
 
 /// Number of users that an edit would disconnect.
@@ -99,78 +109,20 @@ pub(crate) enum Edited {
     DryRun(DryRun),
 }
 
-/// A connector as it is sent.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct ConnectorBody {
-    /// Display name: 1 to 200 characters.
-    name: String,
-    /// Profile id. An edit may omit it and cannot change it.
-    connector_type_id: Option<String>,
-    /// `per-user` (default) or `shared`. An edit may omit it and cannot change it.
-    auth_mode: Option<AuthModeName>,
-    /// Settings of the profile.
-    #[schema(value_type = Object)]
-    config: Box<RawValue>,
-    /// Client id and secret. An edit keeps the ones that are absent.
-    #[serde(default, deserialize_with = "optional_object")]
-    secrets: Option<ConnectorSecrets>,
-    /// Only for an edit: the revision it is based on. 409 if the connector has a newer one.
-    revision: Option<u64>,
-}
-
-/// The client's registration at the provider. Write-only.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ConnectorSecrets {
-    /// Client id.
-    client_id: Option<String>,
-    /// Client secret.
-    #[schema(value_type = Option<String>, write_only)]
-    client_secret: Option<SecretText>,
-}
-
-impl ConnectorBody {
-    fn profile(&self) -> Result<Option<ProfileId>, Problem> {
-        let id = self.connector_type_id.as_deref().map(ProfileId::new).transpose();
-        id.map_err(|invalid| Problem::invalid("connector_type_id", invalid.problem))
-    }
-
-    fn into_draft(self, profile: ProfileId, auth_mode: AuthMode) -> Result<ConnectorDraft, Problem> {
-        let name = ConnectorName::new(self.name).map_err(|invalid| Problem::invalid("name", invalid.problem))?;
-        let config = String::from(Box::<str>::from(self.config));
-        if !config.starts_with('{') {
-            return Err(Problem::invalid("config", "must be an object"));
-        }
-        if config.len() > LONGEST_CONFIG {
-            return Err(Problem::invalid("config", format!("is longer than {LONGEST_CONFIG} bytes")));
-        }
-        let ConnectorSecrets { client_id, client_secret } = self.secrets.unwrap_or_default();
-        let client_secret = client_secret.map(|SecretText(secret)| secret);
-        let is_empty = [
-            ("secrets.clientId", client_id.as_ref().is_some_and(String::is_empty)),
-            ("secrets.clientSecret", client_secret.as_ref().is_some_and(Secret::is_empty)),
-        ];
-        if let Some((field, _)) = is_empty.into_iter().find(|(_, is_empty)| *is_empty) {
-            return Err(Problem::invalid(field, "must not be empty; omit it to keep the current one"));
-        }
-        Ok(ConnectorDraft { name, profile, auth_mode, settings: config, client_id, client_secret })
-    }
-}
-
-impl From<ConnectorView> for Connector {
-    fn from(view: ConnectorView) -> Self {
+impl Connector {
+    fn of(app: &App, view: ConnectorView) -> Self {
         let consent = view.settings.as_ref().ok().map(ConsentFacts::of);
         let AuthStatus { user_auth_status, connection, connections, default_connection } = view.status.into();
         let connector = view.connector;
+        let now = app.api.clock.now();
+        let kind = app.api.connector_types.iter().find(|kind| kind.id == connector.config.profile.as_str());
         Self {
             id: connector.key.id.as_str().to_owned(),
             space_id: connector.key.space.as_str().to_owned(),
             name: connector.name.as_str().to_owned(),
             connector_type_id: connector.config.profile.as_str().to_owned(),
             auth_mode: connector.auth_mode.into(),
-            // Only objects are stored.
-            config: RawValue::from_string(connector.config.settings).unwrap_or_default(),
+            config: config_of(connector.config.settings, connector.auth_mode),
             is_missing_secrets: view.is_missing_secrets,
             redirect_uri: view.redirect_uri,
             created_at: rfc3339(connector.created_at),
@@ -182,6 +134,11 @@ impl From<ConnectorView> for Connector {
             default_connection,
             disconnected_users: None,
             consent,
+            is_preconfigured: false,
+            is_deprecated: false,
+            is_system_action: false,
+            is_connector_type_deprecated: kind.is_some_and(|kind| kind.is_deprecated(now)),
+            referenced_by_count: 0,
         }
     }
 }
@@ -191,14 +148,22 @@ impl From<ConnectorView> for Connector {
     responses((status = 200, body = Vec<Connector>), Problems))]
 async fn list(State(app): State<App>, user: User, SpacePath(space): SpacePath) -> Result<Json<Vec<Connector>>, Problem> {
     let views = app.api.connections.connectors(&user.actor(), &space).await?;
-    Ok(Json(views.into_iter().map(Connector::from).collect()))
+    Ok(Json(views.into_iter().map(|view| Connector::of(&app, view)).collect()))
+}
+
+/// The same as `listConnectors`.
+#[utoipa::path(get, path = "/internal/actions/connectors", operation_id = "listConnectorsInternal", tag = "connectors",
+    responses((status = 200, body = Vec<Connector>), Problems))]
+async fn list_internal(app: State<App>, user: User, space: SpacePath) -> Result<Json<Vec<Connector>>, Problem> {
+    list(app, user, space).await
 }
 
 /// One connector.
 #[utoipa::path(get, path = "/api/actions/connector/{id}", operation_id = "getConnector", tag = "connectors",
     params(("id" = String, Path)), responses((status = 200, body = Connector), Problems))]
 async fn read(State(app): State<App>, user: User, ConnectorPath(key): ConnectorPath) -> Result<Json<Connector>, Problem> {
-    Ok(Json(app.api.connections.connector(&user.actor(), &key).await?.into()))
+    let view = app.api.connections.connector(&user.actor(), &key).await?;
+    Ok(Json(Connector::of(&app, view)))
 }
 
 /// Creates a connector with an id from the server. Editors only.
@@ -239,11 +204,9 @@ async fn created(
     if body.revision.is_some() {
         return Err(Problem::invalid("revision", "is only for edits"));
     }
-    let profile = body.profile()?.ok_or_else(|| Problem::invalid("connector_type_id", "is missing"))?;
-    let auth_mode = body.auth_mode.map_or(AuthMode::PerUser, AuthMode::from);
-    let draft = body.into_draft(profile, auth_mode)?;
+    let draft = body.into_draft()?;
     let view = app.api.connections.create_connector(&user.actor(), &space, id, draft).await?;
-    Ok(Json(view.into()))
+    Ok(Json(Connector::of(&app, view)))
 }
 
 /// Edits a connector. A security-relevant edit ends all grants; `disconnected_users` counts the users. Editors only.
@@ -264,21 +227,14 @@ async fn update(
         Some(_) => return Err(Problem::invalid("dry_run", "must be true or false")),
     };
     query.finish()?;
-    let revision = body.revision;
-    let (profile, auth_mode) = match (body.profile()?, body.auth_mode.map(AuthMode::from)) {
-        (Some(profile), Some(auth_mode)) => (profile, auth_mode),
-        (profile, auth_mode) => {
-            let current = app.api.connections.connector(&actor, &key).await?.connector;
-            (profile.unwrap_or(current.config.profile), auth_mode.unwrap_or(current.auth_mode))
-        }
-    };
-    let draft = body.into_draft(profile, auth_mode)?;
+    let current = app.api.connections.connector(&actor, &key).await?.connector;
+    let (draft, revision) = body.into_edit(&current)?;
     let outcome = app.api.connections.update_connector(&actor, &key, draft, revision, dry_run).await?;
     let disconnected_users = outcome.disconnected_users;
     if dry_run {
         return Ok(Json(Edited::DryRun(DryRun { disconnected_users })));
     }
-    let connector = Connector { disconnected_users: Some(disconnected_users), ..outcome.view.into() };
+    let connector = Connector { disconnected_users: Some(disconnected_users), ..Connector::of(&app, outcome.view) };
     Ok(Json(Edited::Done(Box::new(connector))))
 }
 
@@ -290,16 +246,37 @@ async fn delete(State(app): State<App>, user: User, ConnectorPath(key): Connecto
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Provider profiles that can be used, with their fields.
+/// Provider profiles that can be used, with their fields. The list is the same in every space.
 #[utoipa::path(get, path = "/api/actions/connector_types", operation_id = "listConnectorTypes", tag = "connectors",
-    responses((status = 200, body = Vec<ConnectorType>), Problems))]
-async fn list_types(State(app): State<App>, user: User) -> Result<Json<Vec<ConnectorType>>, Problem> {
-    // The list is the same for all users, but requires a space in which it can be used.
-    match app.api.users.describe(&user.id).await? {
-        Some(view) if view.spaces.iter().any(|space| space.role >= Role::Viewer) => {
-            Ok(Json(app.api.connector_types.clone()))
-        }
-        Some(_) => Err(Problem::new(Code::Forbidden)),
-        None => Err(Problem::new(Code::NotSignedIn)),
+    responses((status = 200, body = Vec<ListedConnectorType>), Problems))]
+async fn list_types(
+    State(app): State<App>,
+    user: User,
+    params: PathParams,
+    SpacePath(space): SpacePath,
+) -> Result<Json<Vec<ListedConnectorType>>, Problem> {
+    let view = app.api.users.describe(&user.id).await?.ok_or_else(|| Problem::new(Code::NotSignedIn))?;
+    let mut usable = view.spaces.iter().filter(|space| space.role >= Role::Viewer);
+    // Without a space in the path, a space in which the list can be used is enough.
+    let (is_allowed, refused) = match params.get("space") {
+        Some(_) => (usable.any(|usable| usable.id == space), Code::NotFound),
+        None => (usable.next().is_some(), Code::Forbidden),
+    };
+    if !is_allowed {
+        return Err(Problem::new(refused));
     }
+    let now = app.api.clock.now();
+    Ok(Json(app.api.connector_types.iter().map(|kind| ListedConnectorType::of(kind, now)).collect()))
+}
+
+/// The same as `listConnectorTypes`.
+#[utoipa::path(get, path = "/internal/actions/connector_types", operation_id = "listConnectorTypesInternal", tag = "connectors",
+    responses((status = 200, body = Vec<ListedConnectorType>), Problems))]
+async fn list_types_internal(
+    app: State<App>,
+    user: User,
+    params: PathParams,
+    space: SpacePath,
+) -> Result<Json<Vec<ListedConnectorType>>, Problem> {
+    list_types(app, user, params, space).await
 }

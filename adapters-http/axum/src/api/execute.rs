@@ -13,12 +13,13 @@ use grantry_domain::usecase::Execution;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, OneOfBuilder, Schema, Type};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::auth::Principal;
 use crate::error_mapping::execute_problem;
-use crate::extract::{Caller, ConnectorPath, ExecuteJsonBody, Pairs, connection_name, object};
+use crate::extract::{Caller, ConnectorPath, ExecuteJsonBody, Pairs, QueryParams, connection_name, object};
 use crate::problem::{Code, Problem, ProblemDetails, Problems};
 use crate::state::App;
 
@@ -46,17 +47,18 @@ struct ExecuteParams {
     /// HTTP method.
     #[schema(example = "GET")]
     method: String,
-    /// Path below the connector's base URL.
+    /// Path below the connector's base URL, sent as it is written, with or without a query.
     path: String,
-    /// Query parameters.
+    /// Query, after that of the path: an object of strings, numbers, booleans and lists of them, whose names may be repeated; or
+    /// a string that is already encoded.
     #[serde(default)]
-    #[schema(value_type = Option<BTreeMap<String, String>>)]
-    query: Option<Pairs>,
+    #[schema(schema_with = query_schema)]
+    query: Option<QueryParams>,
     /// Headers. Credentials and headers of the connection are refused.
     #[serde(default)]
     #[schema(value_type = Option<BTreeMap<String, String>>)]
     headers: Option<Pairs>,
-    /// Body: a string is sent as text, any other value unchanged as JSON.
+    /// Body: a string is sent as text, any other value unchanged as JSON, at most 128 levels deep.
     #[schema(value_type = Option<serde_json::Value>)]
     body: Option<Box<RawValue>>,
 }
@@ -78,8 +80,13 @@ pub(crate) struct ExecuteResult {
 pub(crate) struct ExecuteData {
     /// Its HTTP status.
     status: u16,
-    /// Its headers, without cookies and headers of the connection. Values of one name are joined by `, `.
+    /// Its headers, without cookies and headers of the connection. Values of one name are joined by `, `. A value that is not
+    /// UTF-8 is read as ISO 8859-1.
     headers: BTreeMap<String, String>,
+    /// The bytes of the values that are not UTF-8, in base64.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    headers_base64: BTreeMap<String, String>,
     /// Its body: JSON as JSON, text as text, other content in base64.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
@@ -113,7 +120,7 @@ async fn execute(
     let connection = connection_name(body.connection)?;
     let ExecuteParams { method, path, query, headers, body } = body.params;
     let mut headers = headers.unwrap_or_default().0;
-    let body = body.map(|body| body_of(&body, &mut headers));
+    let body = body.map(|body| body_of(&body, &mut headers)).transpose()?;
     let execution = Execution {
         actor: caller.actor(),
         connector: connector.clone(),
@@ -150,36 +157,60 @@ fn user_of(caller: &Principal, connector: &ConnectorKey, act_as: Option<String>)
 }
 
 /// The bytes of a body. Its type is added to the headers unless the request names one.
-fn body_of(body: &RawValue, headers: &mut Vec<(String, String)>) -> Vec<u8> {
-    let (bytes, content_type) = match serde_json::from_str::<String>(body.get()) {
-        Ok(text) => (text.into_bytes(), "text/plain; charset=utf-8"),
-        Err(_) => (body.get().as_bytes().to_vec(), "application/json"),
+fn body_of(body: &RawValue, headers: &mut Vec<(String, String)>) -> Result<Vec<u8>, Problem> {
+    let (bytes, content_type) = if body.get().starts_with('"') {
+        let text: String = serde_json::from_str(body.get())
+            .map_err(|_| Problem::invalid("params.body", "contains a character that is no Unicode character"))?;
+        (text.into_bytes(), "text/plain; charset=utf-8")
+    } else {
+        (body.get().as_bytes().to_vec(), "application/json")
     };
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
         headers.push(("content-type".to_owned(), content_type.to_owned()));
     }
-    bytes
+    Ok(bytes)
+}
+
+/// An object or a string.
+fn query_schema() -> Schema {
+    let object: Object = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+        .build();
+    let text = ObjectBuilder::new().schema_type(Type::String).build();
+    Schema::OneOf(OneOfBuilder::new().item(object).item(text).build())
 }
 
 impl From<ApiResponse> for ExecuteData {
     fn from(response: ApiResponse) -> Self {
-        let mut headers: BTreeMap<String, String> = BTreeMap::new();
-        for (name, value) in response.headers {
-            headers
-                .entry(name.to_ascii_lowercase())
-                .and_modify(|joined| {
-                    joined.push_str(", ");
-                    joined.push_str(&value);
-                })
-                .or_insert(value);
-        }
+        let (headers, headers_base64) = joined(response.headers);
         let is_json = headers.get("content-type").is_some_and(|value| {
             let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
             essence == "application/json" || essence.ends_with("+json")
         });
         let (body, body_encoding) = encoded(response.body, is_json);
-        Self { status: response.status, headers, body, body_encoding }
+        Self { status: response.status, headers, headers_base64, body, body_encoding }
     }
+}
+
+/// The values of each name as text, and in base64 where they are no UTF-8.
+fn joined(fields: Vec<(String, Vec<u8>)>) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+    let mut values: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
+    for (name, value) in fields {
+        values.entry(name.to_ascii_lowercase()).or_default().push(value);
+    }
+    let encoded = values
+        .iter()
+        .filter(|(_, values)| values.iter().any(|value| std::str::from_utf8(value).is_err()))
+        .map(|(name, values)| (name.clone(), STANDARD.encode(values.join(b", ".as_slice()))))
+        .collect();
+    let text = |values: Vec<Vec<u8>>| values.into_iter().map(text_of).collect::<Vec<_>>().join(", ");
+    (values.into_iter().map(|(name, values)| (name, text(values))).collect(), encoded)
+}
+
+/// Every byte of ISO 8859-1 is the Unicode character of the same number.
+fn text_of(value: Vec<u8>) -> String {
+    String::from_utf8(value).unwrap_or_else(|latin| latin.as_bytes().iter().map(|byte| char::from(*byte)).collect())
 }
 
 /// A body that is declared as JSON and is not JSON becomes text or base64.
@@ -201,7 +232,7 @@ mod tests {
     use super::*;
 
     fn data(content_type: &str, body: &[u8]) -> serde_json::Value {
-        let headers = vec![("Content-Type".to_owned(), content_type.to_owned())];
+        let headers = vec![("Content-Type".to_owned(), content_type.as_bytes().to_vec())];
         let response = ApiResponse { status: 200, headers, body: body.to_vec() };
         serde_json::to_value(ExecuteData::from(response)).unwrap()
     }
@@ -210,7 +241,7 @@ mod tests {
     fn json_stays_json_text_stays_text_and_the_rest_is_base64() {
         let json = serde_json::to_string(&ExecuteData::from(ApiResponse {
             status: 200,
-            headers: vec![("content-type".to_owned(), "application/vnd.x+json".to_owned())],
+            headers: vec![("content-type".to_owned(), b"application/vnd.x+json".to_vec())],
             body: b"{\"id\":123456789012345678901234567890}".to_vec(),
         }));
         assert!(json.unwrap().contains("123456789012345678901234567890"), "numbers are not rounded");
@@ -219,5 +250,21 @@ mod tests {
         assert_eq!(data("image/png", b"\x89PNG\xff")["body_encoding"], "base64");
         assert_eq!(data("image/png", b"\x89PNG\xff")["body"], "iVBOR/8=");
         assert!(data("application/json", b"").get("body").is_none());
+    }
+
+    #[test]
+    fn header_values_that_are_not_utf_8_are_text_and_base64() {
+        let field = |name: &str, value: &[u8]| (name.to_owned(), value.to_vec());
+        let headers = vec![
+            field("X-Owner", b"Zo\xeb"),
+            field("x-both", "Zoë".as_bytes()),
+            field("x-both", b"\xfc"),
+            field("x-plain", "ü".as_bytes()),
+        ];
+        let data = ExecuteData::from(ApiResponse { status: 200, headers, body: Vec::new() });
+        let data = serde_json::to_value(data).unwrap();
+        assert_eq!(data["headers"], serde_json::json!({"x-owner": "Zoë", "x-both": "Zoë, ü", "x-plain": "ü"}));
+        let both = STANDARD.encode(b"Zo\xc3\xab, \xfc");
+        assert_eq!(data["headers_base64"], serde_json::json!({"x-owner": STANDARD.encode(b"Zo\xeb"), "x-both": both}));
     }
 }

@@ -28,10 +28,13 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct StartFlowBody {
-    /// Where the callback redirects to: a path, or an absolute URL of the public origin. Default: the result page.
+    /// Where the callback redirects to: a path, or an absolute URL of the public origin. A fragment is kept. Default: the
+    /// result page.
     return_url: Option<String>,
     /// Accept another account at the provider than the connected one.
     allow_account_change: Option<bool>,
+    /// Ask the provider to let the user choose the account. Default: `false`.
+    select_account: Option<bool>,
     /// Name of the connection. Default: `default`.
     connection: Option<String>,
 }
@@ -72,6 +75,12 @@ pub(crate) struct Flow {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
+    /// For `account_mismatch`: the account of the connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connected_account: Option<String>,
+    /// For `account_mismatch` and `account_already_connected`: the account that was used at the provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    used_account: Option<String>,
     /// When the flow expires, or would have expired.
     #[schema(format = DateTime)]
     expires_at: String,
@@ -121,6 +130,7 @@ async fn start(
         connection: connection_name(body.connection)?.unwrap_or_default(),
         return_path,
         allow_account_change: body.allow_account_change.unwrap_or(false),
+        select_account: body.select_account.unwrap_or(false),
     };
     let started = app.api.connections.start(request).await?;
     started_response(&app, &headers, started)
@@ -177,9 +187,9 @@ async fn cancel(
         (None, Some(SecretText(state))) => CancelKey::State(state),
         (Some(_), Some(_)) | (None, None) => return Err(Problem::invalid("body", "must name either flowId or state")),
     };
-    app.api.connections.cancel(&user.actor(), &key, cancelled).await?;
+    let stored = app.api.connections.cancel(&user.actor(), &key, cancelled).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
-    if let Some(flow) = flow {
+    if let Some(flow) = stored.or(flow) {
         app.cookies.without_flow(flow).append_to(response.headers_mut());
     }
     Ok(response)
@@ -196,12 +206,16 @@ async fn read(
 ) -> Result<Json<Flow>, Problem> {
     let id = params.read("flowId", AuthorizationId::parse)?;
     let flow = app.api.connections.flow_status(&user.actor(), Some(&space), id).await?;
+    let (connected_account, used_account) =
+        flow.accounts.map_or((None, None), |accounts| (accounts.connected, Some(accounts.used)));
     Ok(Json(Flow {
         flow_id: flow.flow_id.to_string(),
         connector_id: flow.connector.id.as_str().to_owned(),
         connection: flow.connection.as_str().to_owned(),
         status: flow.status.as_str(),
         code: failure_code(flow.status),
+        connected_account,
+        used_account,
         expires_at: rfc3339(flow.expires_at),
     }))
 }

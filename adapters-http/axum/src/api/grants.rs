@@ -2,18 +2,17 @@
 
 use axum::Json;
 use axum::extract::State;
-use grantry_domain::authorization::{AuthorizationId, StatusKind, TerminalCause};
+use grantry_domain::authorization::{AuthorizationId, TerminalCause};
 use grantry_domain::connector::ConnectorId;
-use grantry_domain::identity::UserId;
+use grantry_domain::identity::{Actor, UserId};
 use grantry_domain::provider::Scopes;
-use grantry_domain::usecase::{GrantFilter, GrantView};
+use grantry_domain::usecase::{GrantFilter, GrantStatus, GrantView};
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::connections::ConnectionStatusName;
 use crate::extract::{PathParams, Query, SpacePath, User};
 use crate::format::{rfc3339, rfc3339_day};
 use crate::problem::{Problem, Problems};
@@ -24,10 +23,6 @@ const PAGE: u32 = 50;
 
 pub(super) fn routes_in_space() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(revoke))
-}
-
-pub(super) fn global_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(deprovision_user))
 }
 
 /// A connection of a user, present or former.
@@ -48,8 +43,8 @@ pub(crate) struct Grant {
     user_id: String,
     /// Name of the connection.
     connection: String,
-    /// Status of the connection.
-    #[schema(value_type = ConnectionStatusName)]
+    /// Its status.
+    #[schema(value_type = GrantStatusName)]
     status: &'static str,
     /// Why it is not usable, or why it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,6 +65,26 @@ pub(crate) struct Grant {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     ended_at: Option<String>,
+    /// Who ended it: the id of a user, or `system` where time or the provider did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended_by: Option<String>,
+    /// Whether its tokens are stored, so that revoking it has an effect.
+    revocable: bool,
+}
+
+/// The status of a grant or former grant.
+#[derive(ToSchema)]
+#[schema(as = GrantStatus, rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the values, which come from the domain")]
+pub(crate) enum GrantStatusName {
+    /// A usable grant.
+    Connected,
+    /// Its user must consent again.
+    NeedsReauthorization,
+    /// An administrator revoked it.
+    Revoked,
+    /// Ended otherwise.
+    NotConnected,
 }
 
 /// One page of grants, newest first.
@@ -83,15 +98,6 @@ pub(crate) struct GrantPage {
     next_cursor: Option<String>,
 }
 
-/// The effect of deprovisioning a user.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Deprovisioned {
-    /// Number of grants that ended.
-    revoked: u64,
-    /// Number of revocations that are pending at providers.
-    queued: u64,
-}
-
 impl From<GrantView> for Grant {
     fn from(grant: GrantView) -> Self {
         Self {
@@ -101,25 +107,36 @@ impl From<GrantView> for Grant {
             space_id: grant.space.as_str().to_owned(),
             user_id: grant.user.as_str().to_owned(),
             connection: grant.connection.as_str().to_owned(),
-            status: grant.status.kind.as_str(),
+            status: grant.status.as_str(),
             reason: grant
-                .status
+                .connection_status
                 .reason
                 .map(|reason| reason.as_str().to_owned())
                 .or(grant.cause.map(TerminalCause::to_record)),
-            account: grant.status.account,
-            scopes: grant.status.scopes.iter().flat_map(Scopes::iter).map(str::to_owned).collect(),
+            account: grant.connection_status.account,
+            scopes: grant.connection_status.scopes.iter().flat_map(Scopes::iter).map(str::to_owned).collect(),
             connected_at: rfc3339(grant.connected_at),
-            last_used_at: grant.status.last_used_day.map(rfc3339_day),
+            last_used_at: grant.connection_status.last_used_day.map(rfc3339_day),
             ended_at: grant.ended_at.map(rfc3339),
+            ended_by: grant.ended_by.map(|actor| id_of(&actor)),
+            revocable: grant.has_tokens,
         }
+    }
+}
+
+/// The id of a user, the name of an agent, or `system`.
+fn id_of(actor: &Actor) -> String {
+    match actor {
+        Actor::Person(user) => user.as_str().to_owned(),
+        Actor::Agent(name) => name.clone(),
+        Actor::System => "system".to_owned(),
     }
 }
 
 /// Grants and former grants of the space. Admins only.
 #[utoipa::path(get, path = "/internal/actions/grants", operation_id = "listGrants", tag = "grants",
     params(("connector" = Option<String>, Query), ("user" = Option<String>, Query),
-        ("status" = Option<String>, Query, description = "`connected`, `needs_reauthorization` or `not_connected`"),
+        ("status" = Option<String>, Query, description = "`connected`, `needs_reauthorization`, `revoked` or `not_connected`"),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page")),
     responses((status = 200, body = GrantPage), Problems))]
 async fn list(
@@ -144,11 +161,9 @@ async fn list(
 fn filter_of(query: &mut Query) -> Result<GrantFilter, Problem> {
     let connector = query.take("connector")?.map(ConnectorId::new).transpose();
     let user = query.take("user")?.map(UserId::new).transpose();
-    let status = query.take("status")?.map(|text| match StatusKind::parse(&text) {
-        Some(status @ (StatusKind::Connected | StatusKind::NotConnected | StatusKind::NeedsReauthorization)) => Ok(status),
-        Some(StatusKind::Connecting) | None => {
-            Err(Problem::invalid("status", "must be connected, needs_reauthorization or not_connected"))
-        }
+    let status = query.take("status")?.map(|text| {
+        let unknown = || Problem::invalid("status", "must be connected, needs_reauthorization, revoked or not_connected");
+        GrantStatus::parse(&text).ok_or_else(unknown)
     });
     Ok(GrantFilter {
         connector: connector.map_err(|invalid| Problem::invalid("connector", invalid.problem))?,
@@ -169,14 +184,4 @@ async fn revoke(
     let id = params.read("grantId", AuthorizationId::parse)?;
     app.api.connections.revoke_grant(&user.actor(), &space, id).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Deprovisions a user: ends their grants and flows in every space. For users who are admin of every space.
-#[utoipa::path(delete, path = "/internal/actions/users/{user}/grants", operation_id = "deprovisionUser", tag = "grants",
-    params(("user" = String, Path)), responses((status = 200, body = Deprovisioned), Problems))]
-async fn deprovision_user(State(app): State<App>, caller: User, params: PathParams) -> Result<Json<Deprovisioned>, Problem> {
-    let user = params.read("user", |text| UserId::new(text).ok())?;
-    let spaces = app.api.users.spaces().await?;
-    let done = app.api.connections.deprovision_user(&caller.actor(), &spaces, &user).await?;
-    Ok(Json(Deprovisioned { revoked: done.revoked, queued: done.queued }))
 }

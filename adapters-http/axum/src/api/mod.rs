@@ -2,12 +2,15 @@
 
 mod access_token;
 mod connections;
+mod connector_body;
 mod connectors;
+mod diagnostics;
 mod execute;
 mod flows;
 mod grants;
 mod operations;
 mod session;
+mod users;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -17,6 +20,7 @@ use crate::state::App;
 pub(crate) fn in_space() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(connectors::routes_in_space())
+        .merge(diagnostics::routes())
         .merge(connections::routes())
         .merge(flows::routes())
         .merge(execute::routes())
@@ -26,9 +30,5 @@ pub(crate) fn in_space() -> OpenApiRouter<App> {
 
 /// Routes without a space.
 pub(crate) fn global() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .merge(connectors::global_routes())
-        .merge(session::routes())
-        .merge(grants::global_routes())
-        .merge(operations::routes())
+    OpenApiRouter::new().merge(session::routes()).merge(users::routes()).merge(operations::routes())
 }

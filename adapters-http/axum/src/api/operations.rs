@@ -6,6 +6,7 @@ use http::header;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::operations::metrics_text;
 use crate::problem::{Code, Problem, Problems};
 use crate::state::App;
 
@@ -31,7 +32,7 @@ async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
 /// Metrics for Prometheus.
 #[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "operations", security(()), responses((status = 200, body = String)))]
 async fn metrics(State(app): State<App>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (app.api.metrics)()).into_response()
+    metrics_text((app.api.metrics)())
 }
 
 /// This document.

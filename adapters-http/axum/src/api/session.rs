@@ -30,6 +30,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// The signed-in user, with the role in each space.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Session {
+    /// The user.
+    user: SessionUser,
     /// The immutable id.
     user_id: String,
     /// Name used for log-in.
@@ -43,6 +45,16 @@ pub(crate) struct Session {
     identity_mode: &'static str,
     /// Spaces open to the user.
     spaces: Vec<SessionSpace>,
+}
+
+/// The signed-in user.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SessionUser {
+    /// The immutable id.
+    id: String,
+    /// Display name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
 }
 
 /// A space open to the signed-in user.
@@ -116,7 +128,8 @@ async fn log_in(
     if password.len() > LONGEST_PASSWORD {
         return Err(Problem::invalid("password", "is too long"));
     }
-    let (user, session) = accounts.log_in(&username, &password, address.limit_key()).await?;
+    let (user, session) =
+        accounts.log_in(&username, &password, address.to_limit().map(|address| format!("address:{address}"))).await?;
     let body = described(&app, &user).await?;
     // A log-in always starts a new session and ends the previous one.
     accounts.log_out(&headers).await?;
@@ -152,6 +165,7 @@ async fn described(app: &App, user: &UserId) -> Result<Session, Problem> {
         role: space.role.as_str(),
     });
     Ok(Session {
+        user: SessionUser { id: user.as_str().to_owned(), name: view.display_name.clone() },
         user_id: user.as_str().to_owned(),
         username: view.username,
         display_name: view.display_name,

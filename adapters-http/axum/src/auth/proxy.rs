@@ -8,6 +8,7 @@ use grantry_domain::identity::UserId;
 use http::{HeaderMap, HeaderName};
 
 use crate::auth::authenticator::{AuthenticationError, Authenticator, Principal};
+use crate::network::Network;
 
 /// Receives the roles that the proxy sends for a user. The directory of the host keeps them.
 pub trait RoleSink: Send + Sync {
@@ -19,13 +20,13 @@ pub trait RoleSink: Send + Sync {
 pub struct ProxyHeaderAuthenticator {
     user_header: HeaderName,
     roles: Option<(HeaderName, Arc<dyn RoleSink>)>,
-    trusted: Vec<IpAddr>,
+    trusted: Vec<Network>,
 }
 
 impl ProxyHeaderAuthenticator {
-    /// `trusted` are the addresses of the proxy. On other connections the header is ignored.
-    pub fn new(user_header: HeaderName, trusted: Vec<IpAddr>) -> Self {
-        Self { user_header, roles: None, trusted }
+    /// `trusted` are the addresses or networks of the proxy. On other connections the header is ignored.
+    pub fn new(user_header: HeaderName, trusted: impl IntoIterator<Item = impl Into<Network>>) -> Self {
+        Self { user_header, roles: None, trusted: trusted.into_iter().map(Into::into).collect() }
     }
 
     /// Also passes the comma-separated roles of a header to the host.
@@ -43,7 +44,7 @@ impl Authenticator for ProxyHeaderAuthenticator {
         headers: &HeaderMap,
         peer: Option<IpAddr>,
     ) -> Result<Option<Principal>, AuthenticationError> {
-        if !peer.is_some_and(|peer| self.trusted.contains(&peer)) {
+        if !peer.is_some_and(|peer| self.trusted.iter().any(|network| network.contains(peer))) {
             return Ok(None);
         }
         // A second value may have been sent past the proxy by the client.
@@ -71,8 +72,8 @@ mod tests {
     use super::*;
 
     async fn user_of(peer: &str, values: &[&str]) -> Option<Principal> {
-        let authenticator =
-            ProxyHeaderAuthenticator::new(HeaderName::from_static("x-forwarded-user"), vec!["10.0.0.1".parse().unwrap()]);
+        let trusted: [Network; 2] = ["10.0.0.1".parse().unwrap(), "10.244.0.0/16".parse().unwrap()];
+        let authenticator = ProxyHeaderAuthenticator::new(HeaderName::from_static("x-forwarded-user"), trusted);
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append("x-forwarded-user", value.parse().unwrap());
@@ -83,7 +84,9 @@ mod tests {
     #[tokio::test]
     async fn r57_the_user_header_counts_only_once_and_only_from_the_proxy() {
         let alice = Principal::User { user: UserId::new("u_alice").unwrap(), session: None };
-        assert_eq!(user_of("10.0.0.1", &["u_alice"]).await, Some(alice));
+        assert_eq!(user_of("10.0.0.1", &["u_alice"]).await, Some(alice.clone()));
+        assert_eq!(user_of("10.244.9.9", &["u_alice"]).await, Some(alice));
+        assert_eq!(user_of("10.245.0.1", &["u_alice"]).await, None);
         assert_eq!(user_of("10.0.0.2", &["u_alice"]).await, None);
         assert_eq!(user_of("10.0.0.1", &["u_alice", "u_bob"]).await, None);
         assert_eq!(user_of("10.0.0.1", &[]).await, None);

@@ -7,6 +7,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use crate::extract::json;
+use crate::extract::structure::Exceptions;
 use crate::problem::{Code, Problem};
 use crate::state::App;
 
@@ -17,18 +18,18 @@ impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        parsed(request, app.api.limits.body, app).await.map(Self)
+        parsed(request, app.api.limits.body, Exceptions::NONE, app).await.map(Self)
     }
 }
 
-/// The same for `_execute`, whose limit is configurable.
+/// The same for `_execute`: the limit is configurable, and parts of the body are passed on.
 pub(crate) struct ExecuteJsonBody<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequest<App> for ExecuteJsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        parsed(request, app.api.limits.execute_body, app).await.map(Self)
+        parsed(request, app.api.limits.execute_body, Exceptions::EXECUTE, app).await.map(Self)
     }
 }
 
@@ -38,11 +39,16 @@ pub(crate) fn connection_name(name: Option<String>) -> Result<Option<ConnectionN
     name.map_err(|invalid| Problem::invalid("connection", invalid.problem))
 }
 
-async fn parsed<T: DeserializeOwned>(request: Request, limit: usize, app: &App) -> Result<T, Problem> {
+async fn parsed<T: DeserializeOwned>(
+    request: Request,
+    limit: usize,
+    exceptions: Exceptions,
+    app: &App,
+) -> Result<T, Problem> {
     let bytes = tokio::time::timeout(app.api.limits.read_deadline, read(request, limit))
         .await
         .map_err(|_| Problem::invalid("body", "did not arrive in time"))??;
-    json::parse(if bytes.is_empty() { b"{}" } else { &bytes })
+    json::parse(if bytes.is_empty() { b"{}" } else { &bytes }, exceptions)
 }
 
 async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {

@@ -8,6 +8,7 @@ use http::HeaderMap;
 use http::request::Parts;
 
 use crate::auth::{AuthenticationError, Principal};
+use crate::network::Network;
 use crate::problem::{Code, Problem};
 use crate::state::App;
 
@@ -54,9 +55,9 @@ impl FromRequestParts<App> for User {
 pub(crate) struct ClientAddress(pub(crate) Option<IpAddr>);
 
 impl ClientAddress {
-    /// The key of a rate limit.
-    pub(crate) fn limit_key(&self) -> Option<String> {
-        self.0.map(|address| format!("address:{address}"))
+    /// The address for a rate limit. All addresses of an IPv6 site count as one.
+    pub(crate) fn to_limit(&self) -> Option<String> {
+        self.0.map(|address| Network::of_client(address).to_string())
     }
 }
 
@@ -73,7 +74,7 @@ fn peer(parts: &Parts) -> Option<IpAddr> {
 }
 
 /// Follows `X-Forwarded-For` from the right while the previous hop is trusted. Headers of other peers are ignored.
-fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpAddr]) -> IpAddr {
+fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
     let hops: Vec<&str> = headers
         .get_all("x-forwarded-for")
         .iter()
@@ -83,7 +84,7 @@ fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpAddr]) -> IpAddr {
         .collect();
     let mut client = peer;
     for hop in hops.iter().rev() {
-        if !trusted.contains(&client) {
+        if !trusted.iter().any(|network| network.contains(client)) {
             break;
         }
         match hop.parse::<IpAddr>() {
@@ -103,9 +104,12 @@ mod tests {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-for", "6.6.6.6, 203.0.113.9, 10.0.0.2".parse().unwrap());
-        let trusted = [ip("10.0.0.1"), ip("10.0.0.2")];
+        let trusted = [ip("10.0.0.1").into(), ip("10.0.0.2").into()];
         assert_eq!(client_of(ip("10.0.0.1"), &headers, &trusted), ip("203.0.113.9"));
         assert_eq!(client_of(ip("198.51.100.7"), &headers, &trusted), ip("198.51.100.7"));
         assert_eq!(client_of(ip("10.0.0.1"), &HeaderMap::new(), &trusted), ip("10.0.0.1"));
+        let network = ["10.0.0.0/30".parse().unwrap()];
+        assert_eq!(client_of(ip("10.0.0.3"), &headers, &network), ip("203.0.113.9"));
+        assert_eq!(client_of(ip("10.0.0.4"), &headers, &network), ip("10.0.0.4"));
     }
 }

@@ -2,48 +2,31 @@
 //!
 //! The messages of serde quote the input, which may contain a password. They are classified here and replaced by fixed texts.
 
-use std::collections::HashSet;
 use std::fmt::{self, Formatter};
 use std::marker::PhantomData;
 
 use grantry_domain::secret::Secret;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::Number;
+use serde::de::{Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_path_to_error::{Path, Segment, Track};
 
+use crate::extract::pairs::{OBJECT_OR_STRING, SCALAR, SCALARS};
+use crate::extract::structure::{Exceptions, Fault, MAX_DEPTH, MAX_DEPTH_PASSED_ON, check};
 use crate::problem::Problem;
-
-/// Deepest nesting of objects and lists.
-const MAX_DEPTH: usize = 16;
 
 /// Longest field name that is repeated to the caller.
 const LONGEST_NAME: usize = 64;
 
-/// Marks a depth error among the messages of serde.
-const TOO_DEEP: &str = "too deep";
-
-/// Marks a duplicate field among the messages of serde.
-const DUPLICATE: &str = "duplicate field";
-
 /// Reads a body as one object: well-formed, at most [`MAX_DEPTH`] deep, no field twice, no unknown field.
-pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8], exceptions: Exceptions) -> Result<T, Problem> {
     // The parts that stay raw JSON in `T` are checked here as well.
-    read(bytes, Structure { depth: 0 })?;
-    read(bytes, Object(PhantomData))
-}
-
-/// Reads one value up to the end of the input.
-fn read<S, V>(bytes: &[u8], seed: S) -> Result<V, Problem>
-where
-    S: for<'de> DeserializeSeed<'de, Value = V>,
-{
+    let json: &RawValue = serde_json::from_slice(bytes).map_err(|error| not_json(&error))?;
+    check(json.get(), exceptions).map_err(|fault| problem_of_fault(&fault))?;
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let mut track = Track::new();
-    let value = seed.deserialize(serde_path_to_error::Deserializer::new(&mut json, &mut track));
-    let value = value.map_err(|error| problem_of(&track.path(), &error))?;
-    json.end().map_err(|error| not_json(&error))?;
-    Ok(value)
+    let value = Object(PhantomData).deserialize(serde_path_to_error::Deserializer::new(&mut json, &mut track));
+    value.map_err(|error| problem_of(&track.path(), &error))
 }
 
 /// For a required object in a request. A derived struct alone would also accept a list of its fields.
@@ -89,73 +72,6 @@ impl<'de> Deserialize<'de> for SecretText {
     }
 }
 
-/// A flat object of strings, numbers and booleans, each as text and in the order of the request: headers, or a query.
-#[derive(Default)]
-pub(crate) struct Pairs(pub(crate) Vec<(String, String)>);
-
-impl<'de> Deserialize<'de> for Pairs {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries;
-
-        impl<'de> Visitor<'de> for Entries {
-            type Value = Pairs;
-
-            fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Pairs, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some((name, Scalar(value))) = entries.next_entry()? {
-                    pairs.push((name, value));
-                }
-                Ok(Pairs(pairs))
-            }
-        }
-
-        deserializer.deserialize_map(Entries)
-    }
-}
-
-/// A string, number or boolean as text.
-struct Scalar(String);
-
-impl<'de> Deserialize<'de> for Scalar {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-
-        impl Visitor<'_> for Any {
-            type Value = Scalar;
-
-            fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
-                f.write_str("a string, a number or a boolean")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
-                Ok(Scalar(text.to_owned()))
-            }
-
-            fn visit_bool<E>(self, value: bool) -> Result<Scalar, E> {
-                Ok(Scalar(value.to_string()))
-            }
-
-            fn visit_u64<E>(self, value: u64) -> Result<Scalar, E> {
-                Ok(Scalar(value.to_string()))
-            }
-
-            fn visit_i64<E>(self, value: i64) -> Result<Scalar, E> {
-                Ok(Scalar(value.to_string()))
-            }
-
-            fn visit_f64<E>(self, value: f64) -> Result<Scalar, E> {
-                Ok(Scalar(Number::from_f64(value).map(|number| number.to_string()).unwrap_or_default()))
-            }
-        }
-
-        deserializer.deserialize_any(Any)
-    }
-}
-
 /// Reads `T` from an object and from nothing else.
 struct Object<T>(PhantomData<T>);
 
@@ -179,84 +95,15 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
     }
 }
 
-/// Checks depth and duplicate fields of any value, and keeps nothing of it.
-struct Structure {
-    depth: usize,
-}
-
-impl Structure {
-    fn inner<E: Error>(&self) -> Result<Self, E> {
-        if self.depth == MAX_DEPTH { Err(E::custom(TOO_DEEP)) } else { Ok(Self { depth: self.depth + 1 }) }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Structure {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Structure {
-    type Value = ();
-
-    fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        while items.next_element_seed(self.inner()?)?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        let inner: Self = self.inner()?;
-        let mut names = HashSet::new();
-        while let Some(name) = entries.next_key::<String>()? {
-            if names.insert(name) {
-                entries.next_value_seed(Self { depth: inner.depth })?;
-            } else {
-                // Refused at the value, because only there the path contains the name.
-                entries.next_value_seed(Refused(DUPLICATE))?;
-            }
+fn problem_of_fault(fault: &Fault) -> Problem {
+    match fault {
+        Fault::TooDeep { field: [] } => {
+            Problem::invalid("body", format!("must not be nested deeper than {MAX_DEPTH} levels"))
         }
-        Ok(())
-    }
-}
-
-/// Refuses a value before it is read.
-struct Refused(&'static str);
-
-impl<'de> DeserializeSeed<'de> for Refused {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, _: D) -> Result<(), D::Error> {
-        Err(D::Error::custom(self.0))
+        Fault::TooDeep { field } => {
+            Problem::invalid(field.join("."), format!("must not be nested deeper than {MAX_DEPTH_PASSED_ON} levels"))
+        }
+        Fault::Repeated { path } => Problem::invalid(dotted(path.iter().map(String::as_str)), "is given twice"),
     }
 }
 
@@ -268,12 +115,6 @@ fn problem_of(path: &Path, error: &serde_json::Error) -> Problem {
     let message = error.to_string();
     let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
     let field = name_of(path);
-    if message == TOO_DEEP {
-        return Problem::invalid("body", format!("must not be nested deeper than {MAX_DEPTH} levels"));
-    }
-    if message == DUPLICATE {
-        return Problem::invalid(field, "is given twice");
-    }
     if message.starts_with("unknown field ") {
         return Problem::invalid(field, "is not a known field");
     }
@@ -287,8 +128,7 @@ fn problem_of(path: &Path, error: &serde_json::Error) -> Problem {
         "a string" => "must be a string".into(),
         "a boolean" => "must be true or false".into(),
         "u64" => "must be a whole number".into(),
-        "an object" => "must be an object".into(),
-        "a string, a number or a boolean" => "must be a string, a number or a boolean".into(),
+        "an object" | OBJECT_OR_STRING | SCALAR | SCALARS => format!("must be {expected}").into(),
         variants if variants.starts_with('`') => format!("must be {}", variants.replace('`', "")).into(),
         _ => std::borrow::Cow::Borrowed("is not valid"),
     };
@@ -301,12 +141,15 @@ fn not_json(error: &serde_json::Error) -> Problem {
 
 /// The dotted path of a field; `body` for the whole.
 fn name_of(path: &Path) -> String {
-    path.iter()
-        .fold(None, |outer: Option<String>, segment| match segment {
-            Segment::Map { key } => Some(joined(outer.as_deref(), key)),
-            Segment::Seq { .. } | Segment::Enum { .. } | Segment::Unknown => outer,
-        })
-        .unwrap_or_else(|| "body".to_owned())
+    dotted(path.iter().filter_map(|segment| match segment {
+        Segment::Map { key } => Some(key.as_str()),
+        Segment::Seq { .. } | Segment::Enum { .. } | Segment::Unknown => None,
+    }))
+}
+
+fn dotted<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    let path = names.fold(None, |outer: Option<String>, name| Some(joined(outer.as_deref(), name)));
+    path.unwrap_or_else(|| "body".to_owned())
 }
 
 /// A path with one more name. A long name, or one with unusual characters, is not repeated.
@@ -320,10 +163,10 @@ fn joined(outer: Option<&str>, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::value::RawValue;
 
     use super::*;
     use crate::connector_types::AuthModeName;
+    use crate::extract::{Pairs, QueryParams};
 
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -343,11 +186,13 @@ mod tests {
     struct Params {
         method: String,
         #[serde(default)]
-        query: Pairs,
+        query: QueryParams,
+        #[serde(default)]
+        headers: Pairs,
     }
 
     fn request(text: &str) -> Result<Request, Problem> {
-        parse(text.as_bytes())
+        parse(text.as_bytes(), Exceptions::EXECUTE)
     }
 
     /// Field and text of a refusal.
@@ -366,7 +211,7 @@ mod tests {
         assert!(request(&nested(MAX_DEPTH)).is_ok());
         let too_deep = ("body".to_owned(), "must not be nested deeper than 16 levels".to_owned());
         assert_eq!(refusal(&nested(MAX_DEPTH + 1)), too_deep);
-        assert_eq!(refusal(&"[".repeat(100_000)), too_deep);
+        assert_eq!(refusal(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000))), too_deep);
         // Brackets in strings are no nesting.
         assert!(request(&format!(r#"{{"name":"{}\"{}"}}"#, "[".repeat(40), "{".repeat(40))).is_ok());
     }
@@ -382,10 +227,15 @@ mod tests {
             (r#"{"name":"n","params":{}}"#, "params.method", "is missing"),
             (r#"{"name":"n","params":["GET"]}"#, "params", "must be an object"),
             (r#"{"name":"n","params":"CANARY"}"#, "params", "must be an object"),
-            (r#"{"name":"n","params":{"method":"GET","query":[]}}"#, "params.query", "must be an object"),
+            (r#"{"name":"n","params":{"method":"GET","query":[]}}"#, "params.query", "must be an object or a string"),
             (
-                r#"{"name":"n","params":{"method":"GET","query":{"a":[]}}}"#,
+                r#"{"name":"n","params":{"method":"GET","query":{"a":{}}}}"#,
                 "params.query.a",
+                "must be a string, a number, a boolean or a list of them",
+            ),
+            (
+                r#"{"name":"n","params":{"method":"GET","headers":{"a":[]}}}"#,
+                "params.headers.a",
                 "must be a string, a number or a boolean",
             ),
             (r#"{"name":"n","clientSecret":{"CANARY":1}}"#, "clientSecret", "must be a string"),
@@ -435,15 +285,17 @@ mod tests {
 
     #[test]
     fn values_arrive_as_sent() {
-        let text = r#"{"name":"n","params":{"method":"GET","query":{"b":1,"a":true,"c":"x","d":-1.50,"e":18446744073709551615}},
-            "clientSecret":"s\u00fc","config":{ "z":1, "a":[1.0, 12345678901234567890123] },"flag":null,"count":7,"mode":"shared"}"#;
+        let text = r#"{"name":"n","params":{"method":"GET","headers":{"b":1,"a":true,"c":"x","d":-1.50,"e":1e400}},
+            "clientSecret":"s\u00fc","config":{ "z":1, "a":[1e400, 12345678901234567890123] },"flag":null,"count":7,"mode":"shared"}"#;
         let request = request(text).ok().unwrap();
         let params = request.params.unwrap();
-        let pairs: Vec<(&str, &str)> = params.query.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        assert_eq!(pairs, [("b", "1"), ("a", "true"), ("c", "x"), ("d", "-1.5"), ("e", "18446744073709551615")]);
+        let pairs: Vec<(&str, &str)> =
+            params.headers.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(pairs, [("b", "1"), ("a", "true"), ("c", "x"), ("d", "-1.50"), ("e", "1e400")]);
+        assert_eq!(params.query.0, grantry_domain::ports::ApiQuery::default());
         assert_eq!((request.name.as_str(), params.method.as_str()), ("n", "GET"));
         assert_eq!(request.client_secret.unwrap().0.expose_text(), Some("sü"));
-        assert_eq!(request.config.unwrap().get(), r#"{ "z":1, "a":[1.0, 12345678901234567890123] }"#);
+        assert_eq!(request.config.unwrap().get(), r#"{ "z":1, "a":[1e400, 12345678901234567890123] }"#);
         assert_eq!((request.flag, request.count, request.mode), (None, Some(7), Some(AuthModeName::Shared)));
     }
 
@@ -457,7 +309,7 @@ mod tests {
 
         #[test]
         fn r58_no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = parse::<Request>(&bytes);
+            let _ = parse::<Request>(&bytes, Exceptions::NONE);
         }
     }
 }

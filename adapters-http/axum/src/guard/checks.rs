@@ -5,14 +5,19 @@ use axum::extract::Request;
 use http::{HeaderMap, Method, header};
 
 use crate::host::Limits;
+use crate::operations::is_operation;
 use crate::problem::{Code, Problem};
 use crate::state::App;
 
 /// Whether a request may reach its handler. The cheapest check comes first.
-pub(super) fn check(app: &App, request: &Request) -> Result<(), Problem> {
+pub(super) fn check(app: &App, route: &str, request: &Request) -> Result<(), Problem> {
     within_limits(&app.api.limits, request)?;
+    // Orchestrators ask by the address of a container, or without a host.
+    if is_operation(route) {
+        return if app.api.serves_operations { Ok(()) } else { Err(Problem::new(Code::NotFound)) };
+    }
     allowed_host(app, request)?;
-    same_origin_json(request, app.api.public.is_https())
+    same_origin_json(app, request)
 }
 
 /// Bounds on the URL and the header section.
@@ -23,13 +28,17 @@ fn within_limits(limits: &Limits, request: &Request) -> Result<(), Problem> {
     }
     let fields = request.headers();
     if fields.len() > limits.header_fields {
-        return Err(Problem::invalid("headers", format!("are more than {} fields", limits.header_fields)));
+        return Err(too_large(format!("are more than {} fields", limits.header_fields)));
     }
     let bytes: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if bytes > limits.headers {
-        return Err(Problem::invalid("headers", format!("are longer than {} bytes", limits.headers)));
+        return Err(too_large(format!("are longer than {} bytes", limits.headers)));
     }
     Ok(())
+}
+
+fn too_large(problem: String) -> Problem {
+    Problem::new(Code::HeadersTooLarge).at("headers", problem)
 }
 
 /// Serves the configured hosts only. This defends against DNS rebinding and keeps foreign names out of links.
@@ -54,13 +63,12 @@ fn is_allowed_host(app: &App, request: &Request) -> bool {
     })
 }
 
-/// Requests that change state must come from pages of the public origin or from clients other than browsers, as JSON. The
-/// same name over plain http is another origin (RFC 6454 §4), hence `https`.
-fn same_origin_json(request: &Request, https: bool) -> Result<(), Problem> {
+/// Requests that change state must come from pages of the public origin or from clients other than browsers, as JSON.
+fn same_origin_json(app: &App, request: &Request) -> Result<(), Problem> {
     if !changes_state(request.method()) {
         return Ok(());
     }
-    if !is_same_origin(request, https) {
+    if !is_same_origin(app, request) {
         return Err(Problem::new(Code::Forbidden).because("This request came from another site."));
     }
     if !request.body().is_end_stream() && !is_json(request.headers()) {
@@ -74,17 +82,21 @@ fn changes_state(method: &Method) -> bool {
 }
 
 /// Browsers send the site or the origin of a request, and pages cannot forge either. A request without both is not from a
-/// browser and depends on its credentials.
-fn is_same_origin(request: &Request, https: bool) -> bool {
+/// browser and depends on its credentials. The same name over plain http is another origin (RFC 6454 §4).
+fn is_same_origin(app: &App, request: &Request) -> bool {
     let headers = request.headers();
     if let Some(site) = headers.get("sec-fetch-site") {
         return site == "same-origin";
     }
     let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    // A proxy may send another name of this server as the host.
+    if app.api.public.is_origin(origin.as_bytes()) {
+        return true;
+    }
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let host = host.or_else(|| request.uri().authority().map(http::uri::Authority::as_str));
     // The host was checked before. `null` and lists of origins differ in scheme or host.
-    let scheme = if https { "https://" } else { "http://" };
+    let scheme = if app.api.public.is_https() { "https://" } else { "http://" };
     let named = origin.to_str().ok().and_then(|origin| origin.strip_prefix(scheme));
     matches!((named, host), (Some(named), Some(host)) if named.eq_ignore_ascii_case(host))
 }

@@ -17,6 +17,7 @@ use metrics::{Label, SharedString};
 use tracing::{Instrument, info_span};
 
 use crate::correlation::CorrelationId;
+use crate::pages::{self, PageContext};
 use crate::problem::{Code, Problem};
 use crate::state::App;
 
@@ -49,8 +50,11 @@ async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Resp
     let span = info_span!("http_request", method, route, correlation_id = id.0);
     request.extensions_mut().insert(id.clone());
 
-    let response = match checks::check(&app, &request) {
-        Ok(()) => handled(request, next).instrument(span.clone()).await,
+    let response = match checks::check(&app, &route, &request) {
+        Ok(()) => id.scope(handled(request, next)).instrument(span.clone()).await,
+        Err(problem) if is_for_users(&problem, &request) => {
+            pages::problem_page(&app, &problem, &PageContext::of(request.headers(), id.clone()))
+        }
         Err(problem) => problem.into_response(),
     };
 
@@ -72,6 +76,15 @@ async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Resp
     });
 
     finished(response, &id, &app)
+}
+
+/// Whether a refusal is shown as a page: a browser asked for a page, and its user can remove the reason.
+fn is_for_users(problem: &Problem, request: &Request) -> bool {
+    let asks_for_page = || {
+        let accepted = request.headers().get_all(header::ACCEPT).iter();
+        accepted.filter_map(|value| value.to_str().ok()).any(|value| value.to_ascii_lowercase().contains("text/html"))
+    };
+    problem.code() == Code::HeadersTooLarge && matches!(*request.method(), Method::GET | Method::HEAD) && asks_for_page()
 }
 
 async fn handled(request: Request, next: Next) -> Response {

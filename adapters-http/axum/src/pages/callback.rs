@@ -2,18 +2,21 @@
 //!
 //! The response redirects to a URL without code and state. Only a callback that may succeed when it is repeated, such as one
 //! without a session, stays at its URL.
+//!
+//! Both callbacks exist below the prefix of a space as well, for front ends that add it to every path. The space is sealed in
+//! the state; the one in the path is ignored.
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use grantry_domain::connector::CallbackId;
-use grantry_domain::usecase::{CallbackRefused, CallbackRequest, Completed, Outcome};
+use grantry_domain::usecase::{AuthorizationResponse, CallbackRefused, CallbackRequest, Completed, Outcome, StatelessError};
 use http::{HeaderMap, Method};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::correlation::CorrelationId;
 use crate::extract::{ClientAddress, PathParams, User};
 use crate::pages::callback_params::CallbackParams;
+use crate::pages::context::PageContext;
 use crate::pages::message::{Pages, problem_page};
 use crate::pages::result;
 use crate::problem::{Code, Problem};
@@ -26,7 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// The shared callback.
 #[utoipa::path(get, path = "/api/actions/connector/_oauth_callback", operation_id = "callback", tag = "pages",
-    params(("state" = String, Query), ("code" = Option<String>, Query), ("error" = Option<String>, Query), ("iss" = Option<String>, Query)),
+    params(("state" = Option<String>, Query), ("code" = Option<String>, Query), ("error" = Option<String>, Query), ("iss" = Option<String>, Query)),
     responses((status = 303, description = "To the return URL or the result page"), Pages))]
 async fn shared_callback(State(app): State<App>, request: Request) -> Response {
     callback(&app, request, None).await
@@ -34,57 +37,66 @@ async fn shared_callback(State(app): State<App>, request: Request) -> Response {
 
 /// The callback of one connector, for endpoints that an editor entered.
 #[utoipa::path(get, path = "/api/actions/connector/_oauth_callback/{callback_id}", operation_id = "connectorCallback", tag = "pages",
-    params(("callback_id" = String, Path), ("state" = String, Query), ("code" = Option<String>, Query), ("error" = Option<String>, Query), ("iss" = Option<String>, Query)),
+    params(("callback_id" = String, Path), ("state" = Option<String>, Query), ("code" = Option<String>, Query), ("error" = Option<String>, Query), ("iss" = Option<String>, Query)),
     responses((status = 303, description = "To the return URL or the result page"), Pages))]
-async fn connector_callback(
-    State(app): State<App>,
-    params: PathParams,
-    correlation: CorrelationId,
-    request: Request,
-) -> Response {
+async fn connector_callback(State(app): State<App>, params: PathParams, context: PageContext, request: Request) -> Response {
     match params.read("callback_id", CallbackId::parse) {
         Ok(callback_id) => callback(&app, request, Some(callback_id)).await,
-        Err(problem) => problem_page(&app, &problem, &correlation),
+        Err(problem) => problem_page(&app, &problem, &context),
     }
 }
 
 /// Rate limit, parameters, session, use case, in this order. Each step runs only if the one before has passed.
 async fn callback(app: &App, request: Request, callback_id: Option<CallbackId>) -> Response {
     let (mut parts, _) = request.into_parts();
-    let Ok(correlation) = CorrelationId::from_request_parts(&mut parts, app).await;
+    let Ok(context) = PageContext::from_request_parts(&mut parts, app).await;
     if parts.method != Method::GET {
         return Problem::new(Code::MethodNotAllowed).into_response();
     }
     if !is_navigation(&parts.headers) {
-        return problem_page(app, &Problem::new(Code::Forbidden), &correlation);
+        return problem_page(app, &Problem::new(Code::Forbidden), &context);
     }
     let Ok(address) = ClientAddress::from_request_parts(&mut parts, app).await;
-    if let Some(address) = address.0
-        && let Err(refused) = app.api.connections.count_callback(&address.to_string()).await
+    if let Some(address) = address.to_limit()
+        && let Err(refused) = app.api.connections.count_callback(&address).await
     {
-        return refusal(app, &refused, &correlation);
+        return refusal(app, &refused, &context);
     }
     let params = match CallbackParams::parse(parts.uri.query().unwrap_or_default()) {
         Ok(params) => params,
-        Err(problem) => return result::redirect_to_code(app, problem.code()),
+        Err(problem) => return result::redirect_to_code(app, problem.code(), &context),
     };
     let user = match User::from_request_parts(&mut parts, app).await {
         Ok(user) => user,
         // The flow is not consumed and the URL is not passed to the log-in: the page can be reloaded afterwards.
-        Err(problem) => return problem_page(app, &problem, &correlation),
+        Err(problem) => return problem_page(app, &problem, &context),
+    };
+    let Some(state) = params.state else {
+        let denied = matches!(params.response, AuthorizationResponse::Error { denied: true });
+        let Some(callback_id) = callback_id else { return result::redirect_to_code(app, Code::InvalidRequest, &context) };
+        let flow_cookies = app.cookies.flow_cookies(&parts.headers);
+        let error = StatelessError { user: user.id, flow_cookies, callback_id, issuer: params.issuer, denied };
+        return match app.api.connections.end_without_state(error).await {
+            Ok(Some(completed)) => finished(app, &completed, &context),
+            // Cookie, user and path name no single flow. The page is the same for all users.
+            Ok(None) => {
+                result::redirect_to_code(app, if denied { Code::AccessDenied } else { Code::ProviderError }, &context)
+            }
+            Err(refused) => refusal(app, &refused, &context),
+        };
     };
     let request = CallbackRequest {
         user: user.id,
         // Counted by `count_callback`.
         flow_cookies: app.cookies.flow_secrets(&parts.headers),
         callback_id,
-        state: params.state,
+        state,
         issuer: params.issuer,
         response: params.response,
     };
     match app.api.connections.complete(request).await {
-        Ok(completed) => finished(app, &completed),
-        Err(refused) => refusal(app, &refused, &correlation),
+        Ok(completed) => finished(app, &completed, &context),
+        Err(refused) => refusal(app, &refused, &context),
     }
 }
 
@@ -101,7 +113,7 @@ fn is_navigation(headers: &HeaderMap) -> bool {
 }
 
 /// Redirects to the return path with the outcome, or to the page of the flow, and removes the cookie of the flow.
-fn finished(app: &App, completed: &Completed) -> Response {
+fn finished(app: &App, completed: &Completed, context: &PageContext) -> Response {
     let code = match completed.outcome {
         Outcome::Connected => None,
         Outcome::Failed(failure) => Some(Code::of(failure.code())),
@@ -112,7 +124,7 @@ fn finished(app: &App, completed: &Completed) -> Response {
             None => return_url::with_result(
                 path,
                 &app.api.public,
-                &[("oauth_authorization", "success"), ("connector_id", connector)],
+                &[("oauth_authorization", "success"), ("connector_id", connector), ("status_code", "200")],
             ),
             Some(code) => {
                 let status = code.status().to_string();
@@ -128,19 +140,27 @@ fn finished(app: &App, completed: &Completed) -> Response {
     });
     let mut response = match returned {
         Some(url) => Redirect::to(&url).into_response(),
-        None => result::redirect_to_flow(app, completed.flow_id),
+        None => result::redirect_to_flow(app, completed.flow_id, code.and(context.correlation.as_ref())),
     };
     app.cookies.without_flow(completed.flow_id).append_to(response.headers_mut());
     response
 }
 
-/// The response to a callback that consumed nothing. The URL stays only if a reload may succeed.
-fn refusal(app: &App, refused: &CallbackRefused, correlation: &CorrelationId) -> Response {
+/// The response to a callback that consumed nothing. The URL stays only if a reload may succeed. A flow that has ended
+/// without a grant has a page with its result and the way back.
+fn refusal(app: &App, refused: &CallbackRefused, context: &PageContext) -> Response {
     if matches!(refused, CallbackRefused::RateLimited { .. } | CallbackRefused::Store(_)) {
-        return problem_page(app, &refused.into(), correlation);
+        return problem_page(app, &refused.into(), context);
     }
-    let mut response = result::redirect_to_code(app, Code::of(refused.code()));
-    if let CallbackRefused::Expired { flow_id } | CallbackRefused::AlreadyUsed { flow_id } = refused {
+    if let CallbackRefused::Expired { flow_id } = refused {
+        return result::redirect_to_flow(app, *flow_id, context.correlation.as_ref());
+    }
+    if let CallbackRefused::Ended { flow_id } = refused {
+        // Another request ended the flow; the id of this one does not belong to its failure.
+        return result::redirect_to_flow(app, *flow_id, None);
+    }
+    let mut response = result::redirect_to_code(app, Code::of(refused.code()), context);
+    if let CallbackRefused::AlreadyUsed { flow_id } = refused {
         app.cookies.without_flow(*flow_id).append_to(response.headers_mut());
     }
     response

@@ -6,8 +6,10 @@ use zeroize::Zeroizing;
 
 use crate::problem::Problem;
 
-/// Longest `code` and `state`: providers send codes of up to two kilobytes.
-const LONGEST_SECRET: usize = 4096;
+/// Longest `code`. The limit on URLs is lower in practice: a code can have every length that it leaves.
+const LONGEST_CODE: usize = 64 * 1024;
+/// Longest `state`, which this program chooses.
+const LONGEST_STATE: usize = 4096;
 /// Longest `iss`.
 const LONGEST_ISSUER: usize = 2048;
 /// Longest `error`; registered names are short.
@@ -18,13 +20,15 @@ const KNOWN: [&str; 4] = ["code", "state", "error", "iss"];
 
 /// A well-formed authorization response.
 pub(super) struct CallbackParams {
-    pub(super) state: Secret,
+    /// Present in every response with a code. Some providers omit it in an error.
+    pub(super) state: Option<Secret>,
     pub(super) issuer: Option<String>,
     pub(super) response: AuthorizationResponse,
 }
 
 impl CallbackParams {
-    /// Reads a raw query: each known parameter at most once, `state` always, and exactly one of `code` and `error`.
+    /// Reads a raw query: each known parameter at most once, exactly one of `code` and `error`, and
+    /// `state` with a code.
     pub(super) fn parse(query: &str) -> Result<Self, Problem> {
         let mut values: [Option<Zeroizing<String>>; 4] = Default::default();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -37,16 +41,21 @@ impl CallbackParams {
             values[known] = Some(Zeroizing::new(value.into_owned()));
         }
         let [code, state, error, issuer] = values;
-        let state = checked("state", state, LONGEST_SECRET)?.ok_or_else(|| Problem::invalid("state", "is missing"))?;
+        let state = checked("state", state.filter(|state| !state.is_empty()), LONGEST_STATE)?;
         let issuer = checked("iss", issuer, LONGEST_ISSUER)?.map(|issuer| issuer.as_str().to_owned());
-        let response = match (checked("code", code, LONGEST_SECRET)?, checked("error", error, LONGEST_ERROR)?) {
+        let response = match (checked("code", code, LONGEST_CODE)?, checked("error", error, LONGEST_ERROR)?) {
             (Some(code), None) => AuthorizationResponse::Code(Secret::from_text(&code)),
             (None, Some(error)) => AuthorizationResponse::Error { denied: error.as_str() == "access_denied" },
             (Some(_), Some(_)) | (None, None) => {
                 return Err(Problem::invalid("code", "or error must be given, and only one of them"));
             }
         };
-        Ok(Self { state: Secret::from_text(&state), issuer, response })
+        match (&response, &state) {
+            (AuthorizationResponse::Code(_), None) => Err(Problem::invalid("state", "is missing")),
+            (AuthorizationResponse::Code(_) | AuthorizationResponse::Error { .. }, _) => {
+                Ok(Self { state: state.map(|state| Secret::from_text(&state)), issuer, response })
+            }
+        }
     }
 }
 
@@ -78,7 +87,7 @@ mod tests {
         let query =
             "code=c%2F1&scope=a+b&authuser=0&hd=x&prompt=consent&session_state=9&state=s&iss=https%3A%2F%2Fas.example";
         let params = CallbackParams::parse(query).ok().unwrap();
-        assert_eq!(params.state.expose_text(), Some("s"));
+        assert_eq!(params.state.as_ref().and_then(Secret::expose_text), Some("s"));
         assert_eq!(params.issuer.as_deref(), Some("https://as.example"));
         assert!(matches!(params.response, AuthorizationResponse::Code(code) if code.expose_text() == Some("c/1")));
     }
@@ -110,10 +119,24 @@ mod tests {
         for query in refused {
             assert!(CallbackParams::parse(query).is_err(), "{query}");
         }
-        let long = "x".repeat(LONGEST_SECRET);
-        assert!(CallbackParams::parse(&format!("code={long}&state=s")).is_ok());
-        assert!(CallbackParams::parse(&format!("code={long}x&state=s")).is_err());
+        let long = "x".repeat(LONGEST_STATE);
+        for length in [4500, 8000, LONGEST_CODE] {
+            assert!(CallbackParams::parse(&format!("code={}&state=s", "x".repeat(length))).is_ok(), "{length}");
+        }
+        assert!(CallbackParams::parse(&format!("code={}&state=s", "x".repeat(LONGEST_CODE + 1))).is_err());
+        assert!(CallbackParams::parse(&format!("code=c&state={long}")).is_ok());
         assert!(CallbackParams::parse(&format!("code=c&state={long}x")).is_err());
+    }
+
+    #[test]
+    fn r24_an_error_may_lack_its_state_and_a_code_may_not() {
+        for query in ["error=access_denied", "error=access_denied&state=", "error=server_error&iss=https://as.example"] {
+            let params = CallbackParams::parse(query).ok().unwrap();
+            assert!(params.state.is_none() && matches!(params.response, AuthorizationResponse::Error { .. }), "{query}");
+        }
+        for query in ["code=c", "code=c&state=", "error=e&state[]=s", "error=e&state=%ff", "error=e&code=c"] {
+            assert!(CallbackParams::parse(query).is_err(), "{query}");
+        }
     }
 
     proptest! {

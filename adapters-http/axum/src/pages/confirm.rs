@@ -10,9 +10,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::consent::ConsentSummary;
-use crate::correlation::CorrelationId;
 use crate::extract::{ConnectorPath, Query, User, connection_name};
-use crate::pages::message::{Pages, page, problem_page, user_or_response};
+use crate::mount::public_path;
+use crate::pages::context::PageContext;
+use crate::pages::message::{Frame, Pages, error_texts, page, problem_page, user_or_response};
+use crate::pages::texts::{Texts, fill};
 use crate::problem::Problem;
 use crate::state::App;
 use crate::urls;
@@ -25,18 +27,25 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[derive(Template)]
 #[template(path = "confirm.html")]
 struct ConfirmPage {
-    style: String,
-    script: String,
+    frame: Frame,
+    texts: &'static Texts,
+    title: String,
+    continue_to: String,
+    unapproved: String,
+    errors: String,
     page: &'static str,
     start: String,
     launch: String,
     connection: ConnectionName,
+    /// See [`account_choice`].
+    account: &'static str,
     consent: ConsentSummary,
 }
 
 /// A page whose button starts a flow: a link for chat and mail.
 #[utoipa::path(get, path = "/api/actions/connector/{id}/oauth/start", operation_id = "confirmPage", tag = "pages",
-    params(("id" = String, Path), ("connection" = Option<String>, Query, description = "Name of the connection")),
+    params(("id" = String, Path), ("connection" = Option<String>, Query, description = "Name of the connection"),
+        ("account" = Option<String>, Query, description = "`select`: ask for the account; `change`: accept another account")),
     responses(Pages))]
 async fn confirm(
     State(app): State<App>,
@@ -44,9 +53,9 @@ async fn confirm(
     user: Result<User, Problem>,
     query: Query,
     OriginalUri(uri): OriginalUri,
-    correlation: CorrelationId,
+    context: PageContext,
 ) -> Response {
-    consent_page(&app, "confirm", connector, user, query, uri.path(), &correlation).await
+    consent_page(&app, "confirm", connector, user, query, &public_path(&app.api.public, uri.path()), &context).await
 }
 
 /// The confirm or launch page of a connector for the signed-in user.
@@ -57,24 +66,28 @@ pub(super) async fn consent_page(
     user: Result<User, Problem>,
     mut query: Query,
     path: &str,
-    correlation: &CorrelationId,
+    context: &PageContext,
 ) -> Response {
     let connection = match query.take("connection").and_then(connection_name) {
         Ok(connection) => connection.unwrap_or_default(),
-        Err(problem) => return problem_page(app, &problem, correlation),
+        Err(problem) => return problem_page(app, &problem, context),
     };
-    let next = urls::with_connection(path.to_owned(), &connection);
-    let user = match user_or_response(app, user, &next, correlation) {
+    let account = account_choice(query.take("account").ok().flatten().as_deref());
+    let next = urls::with_account(urls::with_connection(path.to_owned(), &connection), account);
+    let user = match user_or_response(app, user, &next, context) {
         Ok(user) => user,
         Err(response) => return *response,
     };
     let ConnectorPath(key) = match connector {
         Ok(connector) => connector,
-        Err(problem) => return problem_page(app, &problem, correlation),
+        Err(problem) => return problem_page(app, &problem, context),
     };
     match ConsentSummary::of(app, &user, &key).await {
-        Ok(consent) => page(StatusCode::OK, &page_of(app, kind, &key, connection, consent), &app.pages.page_policy),
-        Err(problem) => problem_page(app, &problem, correlation),
+        Ok(consent) => {
+            let template = page_of(app, kind, &key, (connection, account), consent, context);
+            page(StatusCode::OK, &template, &app.pages.page_policy, context)
+        }
+        Err(problem) => problem_page(app, &problem, context),
     }
 }
 
@@ -82,16 +95,33 @@ fn page_of(
     app: &App,
     page: &'static str,
     key: &ConnectorKey,
-    connection: ConnectionName,
+    (connection, account): (ConnectionName, &'static str),
     consent: ConsentSummary,
+    context: &PageContext,
 ) -> ConfirmPage {
+    let (texts, host) = (context.texts(), consent.facts.provider_host.as_str());
     ConfirmPage {
-        style: app.pages.style.url(),
-        script: app.pages.page_script.url(),
+        frame: Frame::new(app, context, &app.pages.page_script),
+        texts,
+        title: fill(texts.connect_title, &[("name", &consent.name)]),
+        continue_to: fill(texts.continue_to, &[("host", host)]),
+        unapproved: fill(texts.unapproved_text, &[("host", host)]),
+        errors: error_texts(texts),
         page,
         start: urls::internal_action(&app.api.public, key, "_start_oauth_flow"),
         launch: urls::launch_page(&app.api.public, key),
         connection,
+        account,
         consent,
+    }
+}
+
+/// What a link of the page of an account mismatch asks for: `select` asks the provider for its account chooser, `change`
+/// accepts another account. Everything else is empty.
+fn account_choice(text: Option<&str>) -> &'static str {
+    match text {
+        Some("select") => "select",
+        Some("change") => "change",
+        Some(_) | None => "",
     }
 }

@@ -12,10 +12,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::auth::UserView;
-use crate::correlation::CorrelationId;
 use crate::extract::{SpacePath, User};
 use crate::pages::console;
-use crate::pages::message::{Pages, page, problem_page, user_or_response};
+use crate::pages::context::PageContext;
+use crate::pages::message::{Frame, Pages, error_texts, page, problem_page, user_or_response};
+use crate::pages::texts::{Texts, fill};
 use crate::problem::{Code, Problem};
 use crate::state::App;
 use crate::urls;
@@ -27,8 +28,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[derive(Template)]
 #[template(path = "home.html")]
 struct HomePage {
-    style: String,
-    script: String,
+    frame: Frame,
+    texts: &'static Texts,
+    errors: String,
     session: String,
     user: String,
     can_log_out: bool,
@@ -53,8 +55,8 @@ struct ConnectorRow {
 
 /// The console of the default space.
 #[utoipa::path(get, path = "/", operation_id = "home", tag = "pages", responses(Pages))]
-async fn home(State(app): State<App>, user: Result<User, Problem>, correlation: CorrelationId) -> Response {
-    home_page(&app, user, SpaceId::default_space(), &correlation).await
+async fn home(State(app): State<App>, user: Result<User, Problem>, context: PageContext) -> Response {
+    home_page(&app, user, SpaceId::default_space(), &context).await
 }
 
 /// The console of a space.
@@ -64,45 +66,47 @@ async fn home_of_space(
     State(app): State<App>,
     user: Result<User, Problem>,
     space: Result<SpacePath, Problem>,
-    correlation: CorrelationId,
+    context: PageContext,
 ) -> Response {
     match space {
-        Ok(SpacePath(space)) => home_page(&app, user, space, &correlation).await,
-        Err(problem) => problem_page(&app, &problem, &correlation),
+        Ok(SpacePath(space)) => home_page(&app, user, space, &context).await,
+        Err(problem) => problem_page(&app, &problem, &context),
     }
 }
 
 /// The same without the slash.
 #[utoipa::path(get, path = "/s/{space}", operation_id = "homeInSpaceWithoutSlash", tag = "pages", params(("space" = String, Path)),
     responses((status = 303, description = "To the same with a slash"), Pages))]
-async fn without_slash(State(app): State<App>, space: Result<SpacePath, Problem>, correlation: CorrelationId) -> Response {
+async fn without_slash(State(app): State<App>, space: Result<SpacePath, Problem>, context: PageContext) -> Response {
     match space {
         Ok(SpacePath(space)) => Redirect::to(&format!("{}/s/{space}/", app.api.public)).into_response(),
-        Err(problem) => problem_page(&app, &problem, &correlation),
+        Err(problem) => problem_page(&app, &problem, &context),
     }
 }
 
-async fn home_page(app: &App, user: Result<User, Problem>, space: SpaceId, correlation: &CorrelationId) -> Response {
-    if let Some(page) = console::page(app, "index.html") {
+async fn home_page(app: &App, user: Result<User, Problem>, space: SpaceId, context: &PageContext) -> Response {
+    if let Some(page) = console::page(app, "index.html", context) {
         return page;
     }
-    let user = match user_or_response(app, user, &urls::root_path(&app.api.public, &space), correlation) {
+    let user = match user_or_response(app, user, &urls::root_path(&app.api.public, &space), context) {
         Ok(user) => user,
         Err(response) => return *response,
     };
-    match connector_list(app, &user, &space).await {
-        Ok(template) => page(StatusCode::OK, &template, &app.pages.page_policy),
-        Err(problem) => problem_page(app, &problem, correlation),
+    match connector_list(app, &user, &space, context).await {
+        Ok(template) => page(StatusCode::OK, &template, &app.pages.page_policy, context),
+        Err(problem) => problem_page(app, &problem, context),
     }
 }
 
-async fn connector_list(app: &App, user: &User, space: &SpaceId) -> Result<HomePage, Problem> {
+async fn connector_list(app: &App, user: &User, space: &SpaceId, context: &PageContext) -> Result<HomePage, Problem> {
+    let texts = context.texts();
     let described = app.api.users.describe(&user.id).await?.ok_or_else(|| Problem::new(Code::NotSignedIn))?;
     let views = app.api.connections.connectors(&user.actor(), space).await?;
     let UserView { username, display_name, spaces } = described;
     Ok(HomePage {
-        style: app.pages.style.url(),
-        script: app.pages.page_script.url(),
+        frame: Frame::new(app, context, &app.pages.page_script),
+        texts,
+        errors: error_texts(texts),
         session: format!("{}/api/session", app.api.public),
         user: display_name.or(username).unwrap_or_else(|| user.id.as_str().to_owned()),
         can_log_out: app.api.identity.has_log_in(),
@@ -114,25 +118,25 @@ async fn connector_list(app: &App, user: &User, space: &SpaceId) -> Result<HomeP
                 name: item.name.unwrap_or_else(|| item.id.as_str().to_owned()),
             })
             .collect(),
-        connectors: views.iter().flat_map(|view| rows(app, view)).collect(),
+        connectors: views.iter().flat_map(|view| rows(app, view, texts)).collect(),
     })
 }
 
 /// One row per connection; a single row for a connector without one.
-fn rows(app: &App, view: &ConnectorView) -> Vec<ConnectorRow> {
+fn rows(app: &App, view: &ConnectorView, texts: &'static Texts) -> Vec<ConnectorRow> {
     if view.connector.auth_mode == AuthMode::Shared {
-        return vec![shared_row(view)];
+        return vec![shared_row(view, texts)];
     }
     match view.status.connections.as_slice() {
-        [] | [_] => vec![connection_row(app, view, view.status.shown())],
-        several => several.iter().map(|connection| connection_row(app, view, connection.clone())).collect(),
+        [] | [_] => vec![connection_row(app, view, view.status.shown(), texts)],
+        several => several.iter().map(|connection| connection_row(app, view, connection.clone(), texts)).collect(),
     }
 }
 
-fn shared_row(view: &ConnectorView) -> ConnectorRow {
+fn shared_row(view: &ConnectorView, texts: &'static Texts) -> ConnectorRow {
     ConnectorRow {
         name: view.connector.name.as_str().to_owned(),
-        status: "Shared connector".to_owned(),
+        status: texts.shared_connector.to_owned(),
         connection: String::new(),
         connect: None,
         connect_label: "",
@@ -140,19 +144,21 @@ fn shared_row(view: &ConnectorView) -> ConnectorRow {
     }
 }
 
-fn connection_row(app: &App, view: &ConnectorView, status: ConnectionStatus) -> ConnectorRow {
+fn connection_row(app: &App, view: &ConnectorView, status: ConnectionStatus, texts: &'static Texts) -> ConnectorRow {
     let key = &view.connector.key;
     let (text, connect_label, is_connected) = match status.kind {
-        StatusKind::NotConnected => ("Not connected", "Connect", false),
-        StatusKind::Connecting => ("Connecting", "Connect", false),
-        StatusKind::Connected => ("Connected", "Reconnect", true),
-        StatusKind::NeedsReauthorization => ("Must be connected again", "Reconnect", true),
+        StatusKind::NotConnected => (texts.not_connected, texts.connect, false),
+        StatusKind::Connecting => (texts.connecting, texts.connect, false),
+        StatusKind::Connected => (texts.is_connected, texts.reconnect, true),
+        StatusKind::NeedsReauthorization => (texts.must_connect_again, texts.reconnect, true),
     };
     let name = view.connector.name.as_str();
     let is_default = status.connection == ConnectionName::default();
     ConnectorRow {
         name: if is_default { name.to_owned() } else { format!("{name} ({})", status.connection) },
-        status: status.account.map_or_else(|| text.to_owned(), |account| format!("{text} as {account}")),
+        status: status
+            .account
+            .map_or_else(|| text.to_owned(), |account| fill(texts.with_account, &[("status", text), ("account", &account)])),
         connect: Some(app.api.connections.start_link(key, &status.connection)),
         connect_label,
         disconnect: is_connected.then(|| urls::internal_action(&app.api.public, key, "_oauth_disconnect")),

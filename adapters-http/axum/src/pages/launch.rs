@@ -11,8 +11,9 @@ use http::HeaderMap;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::correlation::CorrelationId;
 use crate::extract::{ConnectorPath, PathParams, Query, User};
+use crate::mount::public_path;
+use crate::pages::context::PageContext;
 use crate::pages::message::{Pages, problem_page, user_or_response};
 use crate::pages::{confirm, console};
 use crate::problem::{Code, Problem};
@@ -35,21 +36,22 @@ async fn launch_page(
     mut query: Query,
     headers: HeaderMap,
     OriginalUri(uri): OriginalUri,
-    correlation: CorrelationId,
+    context: PageContext,
 ) -> Response {
     let connector = params.connector("connectorId");
     let flow = match query.take("flow") {
         Ok(flow) => flow,
-        Err(problem) => return problem_page(&app, &problem, &correlation),
+        Err(problem) => return problem_page(&app, &problem, &context),
     };
     let Some(flow) = flow else {
-        if let Some(page) = console::page(&app, "connect.html") {
+        if let Some(page) = console::page(&app, "connect.html", &context) {
             return page;
         }
         let connector = connector.map(ConnectorPath);
-        return confirm::consent_page(&app, "launch", connector, user, query, uri.path(), &correlation).await;
+        let here = public_path(&app.api.public, uri.path());
+        return confirm::consent_page(&app, "launch", connector, user, query, &here, &context).await;
     };
-    let user = match user_or_response(&app, user, uri.path(), &correlation) {
+    let user = match user_or_response(&app, user, &public_path(&app.api.public, uri.path()), &context) {
         Ok(user) => user,
         Err(response) => return *response,
     };
@@ -58,7 +60,7 @@ async fn launch_page(
         (Err(problem), _) => Err(problem),
         (Ok(_), None) => Err(Problem::new(Code::FlowNotFound)),
     };
-    redirect.unwrap_or_else(|problem| problem_page(&app, &problem, &correlation))
+    redirect.unwrap_or_else(|problem| problem_page(&app, &problem, &context))
 }
 
 async fn redirect_to_provider(

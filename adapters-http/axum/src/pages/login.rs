@@ -8,9 +8,10 @@ use http::StatusCode;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::correlation::CorrelationId;
 use crate::extract::{Query, User};
-use crate::pages::message::{Pages, page, problem_page};
+use crate::pages::context::PageContext;
+use crate::pages::message::{Frame, Pages, error_texts, page, problem_page};
+use crate::pages::texts::Texts;
 use crate::problem::{Code, Problem};
 use crate::return_url;
 use crate::state::App;
@@ -23,8 +24,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[derive(Template)]
 #[template(path = "login.html")]
 struct LogInPage {
-    style: String,
-    script: String,
+    frame: Frame,
+    texts: &'static Texts,
+    errors: String,
     session: String,
     next: String,
 }
@@ -37,22 +39,23 @@ async fn log_in_page(
     State(app): State<App>,
     user: Result<User, Problem>,
     mut query: Query,
-    correlation: CorrelationId,
+    context: PageContext,
 ) -> Response {
     if !app.api.identity.has_log_in() {
-        return problem_page(&app, &Problem::new(Code::NotFound), &correlation);
+        return problem_page(&app, &Problem::new(Code::NotFound), &context);
     }
     let next = allowed_next(&app, query.take("next").ok().flatten().as_deref());
     if user.is_ok() {
         return Redirect::to(&next).into_response();
     }
     let template = LogInPage {
-        style: app.pages.style.url(),
-        script: app.pages.page_script.url(),
+        frame: Frame::new(&app, &context, &app.pages.page_script),
+        texts: context.texts(),
+        errors: error_texts(context.texts()),
         session: format!("{}/api/session", app.api.public),
         next,
     };
-    page(StatusCode::OK, &template, &app.pages.page_policy)
+    page(StatusCode::OK, &template, &app.pages.page_policy, &context)
 }
 
 /// `next` if it is on the public origin, else the start page. A callback is refused: its URL would have to contain code and

@@ -1,8 +1,9 @@
 //! Rendering of pages, and the page with one message: the result of a flow, or a problem.
 //!
 //! The messages are a fixed set. A finished flow has a separate page for the user who started it; every other outcome has
-//! the page of its code, which is the same for all users.
+//! the page of its code, which is the same for all users except for the correlation id of the request that failed.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use askama::Template;
@@ -13,8 +14,10 @@ use utoipa::IntoResponses;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{self, RefOr, ResponseBuilder};
 
-use crate::correlation::CorrelationId;
 use crate::extract::User;
+use crate::page_assets::Asset;
+use crate::pages::context::{PageContext, Theme};
+use crate::pages::texts::{Texts, Words, fill};
 use crate::problem::{Code, Problem};
 use crate::state::App;
 use crate::urls;
@@ -33,13 +36,30 @@ impl IntoResponses for Pages {
     }
 }
 
-/// A page with its policy.
-pub(super) fn page(status: StatusCode, template: &impl Template, policy: &HeaderValue) -> Response {
+/// What the layout of every page contains.
+pub(super) struct Frame {
+    pub(super) language: &'static str,
+    pub(super) theme: Theme,
+    pub(super) style: String,
+    pub(super) script: String,
+}
+
+impl Frame {
+    pub(super) fn new(app: &App, context: &PageContext, script: &Asset) -> Self {
+        let (language, theme) = (context.language.tag(), context.theme);
+        Self { language, theme, style: app.pages.style.url(), script: script.url() }
+    }
+}
+
+/// A page with its policy, in the language of its context.
+pub(super) fn page(status: StatusCode, template: &impl Template, policy: &HeaderValue, context: &PageContext) -> Response {
     match template.render() {
         Ok(html) => {
             let headers = [
                 (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
                 (header::CONTENT_SECURITY_POLICY, policy.clone()),
+                (header::CONTENT_LANGUAGE, HeaderValue::from_static(context.language.tag())),
+                (header::VARY, HeaderValue::from_static("accept-language, cookie")),
             ];
             (status, headers, html).into_response()
         }
@@ -52,21 +72,21 @@ pub(super) fn user_or_response(
     app: &App,
     user: Result<User, Problem>,
     next: &str,
-    correlation: &CorrelationId,
+    context: &PageContext,
 ) -> Result<User, Box<Response>> {
     user.map_err(|problem| {
         Box::new(if problem.code() == Code::NotSignedIn && app.api.identity.has_log_in() {
             Redirect::to(&urls::log_in_page(&app.api.public, next)).into_response()
         } else {
-            problem_page(app, &problem, correlation)
+            problem_page(app, &problem, context)
         })
     })
 }
 
 /// A problem as a page, with its status and its `Retry-After`.
-pub(super) fn problem_page(app: &App, problem: &Problem, correlation: &CorrelationId) -> Response {
+pub(crate) fn problem_page(app: &App, problem: &Problem, context: &PageContext) -> Response {
     let status = StatusCode::from_u16(problem.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = message_page(app, status, Message::of_code(app, problem.code(), correlation));
+    let mut response = message_page(app, status, Message::of_code(app, problem.code(), context), context);
     if let Some(wait) = problem.retry_after() {
         response.headers_mut().insert(header::RETRY_AFTER, wait);
     }
@@ -74,40 +94,64 @@ pub(super) fn problem_page(app: &App, problem: &Problem, correlation: &Correlati
 }
 
 /// The page of a message.
-pub(super) fn message_page(app: &App, status: StatusCode, message: Message) -> Response {
-    let template = MessagePage { style: app.pages.style.url(), script: app.pages.callback_script.url(), page: message };
-    page(status, &template, &app.pages.callback_policy)
+pub(super) fn message_page(app: &App, status: StatusCode, message: Message, context: &PageContext) -> Response {
+    let texts = context.texts();
+    let label = |name: &String| fill(texts.connector_label, &[("name", name)]);
+    let template = MessagePage {
+        frame: Frame::new(app, context, &app.pages.callback_script),
+        texts,
+        connector_label: message.connector_name.as_ref().map(label),
+        page: message,
+    };
+    page(status, &template, &app.pages.callback_policy, context)
+}
+
+/// The texts of codes that a script may receive, as JSON. A refused log-in is the only case without a session there.
+pub(super) fn error_texts(texts: &Texts) -> String {
+    let text = |code: &Code| {
+        let Words { heading, text } = Message::words_of(texts, *code);
+        let is_log_in = *code == Code::NotSignedIn;
+        let text = if is_log_in { texts.wrong_credentials.to_owned() } else { format!("{heading}. {text}") };
+        (code.as_str(), text)
+    };
+    let texts: BTreeMap<_, _> = Code::ALL.iter().map(text).collect();
+    serde_json::to_string(&texts).unwrap_or_else(|_| "{}".to_owned())
 }
 
 #[derive(Template)]
 #[template(path = "result.html")]
 struct MessagePage {
-    style: String,
-    script: String,
+    frame: Frame,
+    texts: &'static Texts,
+    connector_label: Option<String>,
     page: Message,
 }
 
-/// The content of the page. All texts are fixed except the name of the connector, which the template escapes.
+/// The content of the page. All texts are fixed except the name of the connector and labels of accounts, which the template
+/// escapes.
 pub(super) struct Message {
     pub(super) heading: &'static str,
-    pub(super) text: &'static str,
+    pub(super) text: Cow<'static, str>,
     /// CSS class.
     pub(super) tone: &'static str,
     /// Path data of the sign in the circle.
     pub(super) mark: &'static str,
     pub(super) flow_id: String,
     pub(super) connector_id: String,
+    pub(super) space_id: String,
     pub(super) connector_name: Option<String>,
     /// `success` or `error`, for listeners on the channel; empty if the flow is not over.
     pub(super) status: &'static str,
+    /// The HTTP status that the result would have in the API.
+    pub(super) status_code: u16,
     pub(super) error: &'static str,
-    pub(super) link: Option<Link>,
+    pub(super) links: Vec<Link>,
     pub(super) reference: Option<String>,
 }
 
 pub(super) struct Link {
     pub(super) href: String,
-    pub(super) label: &'static str,
+    pub(super) label: Cow<'static, str>,
     /// Whether it is not the main action.
     pub(super) quiet: bool,
     pub(super) new_tab: bool,
@@ -118,101 +162,68 @@ pub(super) const CROSS: &str = "M8.5 8.5l7 7M15.5 8.5l-7 7";
 pub(super) const CLOCK: &str = "M12 6.5V12l3.5 2.5";
 
 impl Message {
-    pub(super) fn plain(heading: &'static str, text: &'static str, mark: &'static str) -> Self {
+    pub(super) fn plain(words: Words, mark: &'static str) -> Self {
         Self {
-            heading,
-            text,
+            heading: words.heading,
+            text: Cow::Borrowed(words.text),
             mark,
             tone: "",
             flow_id: String::new(),
             connector_id: String::new(),
+            space_id: String::new(),
             connector_name: None,
             status: "",
+            status_code: 200,
             error: "",
-            link: None,
+            links: Vec::new(),
             reference: None,
         }
     }
 
-    fn failure(heading: &'static str, text: &'static str) -> Self {
-        Self { tone: "is-bad", ..Self::plain(heading, text, CROSS) }
-    }
-
-    fn warning(heading: &'static str, text: &'static str, mark: &'static str) -> Self {
-        Self { tone: "is-warn", ..Self::plain(heading, text, mark) }
-    }
-
     /// The message of a code.
-    pub(super) fn of_code(app: &App, code: Code, correlation: &CorrelationId) -> Self {
+    pub(super) fn of_code(app: &App, code: Code, context: &PageContext) -> Self {
         let can_sign_in = code == Code::NotSignedIn && app.api.identity.has_log_in();
         let start_page = || urls::root_path(&app.api.public, &SpaceId::default_space());
+        let texts = context.texts();
         let link = can_sign_in.then(|| Link {
             href: urls::log_in_page(&app.api.public, &start_page()),
-            label: "Sign in",
+            label: Cow::Borrowed(texts.sign_in),
             quiet: false,
             new_tab: true,
         });
-        let reference = Some(format!("{} · {}", code.as_str(), correlation.0));
-        Self { link, reference, ..Self::text_of(code) }
+        let reference = Some(match &context.correlation {
+            Some(id) => format!("{} · {}", code.as_str(), id.0),
+            None => code.as_str().to_owned(),
+        });
+        let (tone, mark) = appearance(code);
+        let words = Self::words_of(texts, code);
+        Self { tone, links: link.into_iter().collect(), reference, ..Self::plain(words, mark) }
     }
 
-    fn text_of(code: Code) -> Self {
+    /// The words of a code.
+    fn words_of(texts: &Texts, code: Code) -> Words {
         match code {
-            Code::AccessDenied => Self::failure("Access was denied", "Nothing was connected or changed."),
-            Code::FlowExpired => {
-                Self::warning("This attempt has expired", "Nothing was connected. Start the connection again.", CLOCK)
-            }
-            Code::FlowAlreadyUsed => Self::warning(
-                "This attempt is already finished",
-                "It was completed, cancelled or replaced. The list of connectors shows the current status.",
-                CROSS,
-            ),
-            Code::UserMismatch => Self::failure(
-                "This attempt belongs to another user",
-                "Another user started it. Nothing was connected. If you did not expect this page, close the tab.",
-            ),
-            Code::BrowserMismatch => Self::failure(
-                "Wrong browser",
-                "This attempt was started in another browser, or its cookie has been removed. Nothing was connected. If you did not start it, close the tab.",
-            ),
-            Code::RateLimited => Self::warning("Too many attempts", "Wait a moment, then reload this page.", CLOCK),
-            Code::NotSignedIn => Self::warning(
-                "Sign in, then reload this page",
-                "Sign in in another tab, then return here and reload.",
-                CROSS,
-            ),
-            Code::NotFound | Code::FlowNotFound | Code::ConnectionNotFound => {
-                Self::failure("Not found", "This does not exist, or you have no access to it.")
-            }
+            Code::AccessDenied => texts.access_denied,
+            Code::FlowExpired => texts.flow_expired,
+            Code::FlowAlreadyUsed => texts.flow_already_used,
+            Code::UserMismatch => texts.user_mismatch,
+            Code::BrowserMismatch => texts.browser_mismatch,
+            Code::HeadersTooLarge => texts.headers_too_large,
+            Code::RateLimited => texts.rate_limited,
+            Code::NotSignedIn => texts.not_signed_in,
+            Code::NotFound | Code::FlowNotFound | Code::ConnectionNotFound => texts.not_found,
             Code::StoreUnavailable | Code::ProviderUnavailable | Code::RefreshRefused | Code::DirectoryUnavailable => {
-                Self::warning("Temporarily unavailable", "A service did not respond. Try again in a few minutes.", CLOCK)
+                texts.unavailable
             }
-            Code::AccountAlreadyConnected => Self::failure(
-                "This account is already connected",
-                "You already connected this account under another name. Nothing was changed.",
-            ),
-            Code::AccountMismatch => Self::failure(
-                "A different account was used",
-                "The account you used at the provider is not the connected one. The existing connection was kept.",
-            ),
-            Code::ConnectorChanged | Code::ConnectorGone => Self::failure(
-                "The connector was changed",
-                "Its settings changed during this attempt. Nothing was connected. Start the connection again.",
-            ),
-            Code::PermissionLost | Code::Forbidden => {
-                Self::failure("Not allowed", "You do not have permission to do this. Nothing was changed.")
-            }
-            Code::ProviderMisconfigured | Code::ConnectorIncomplete | Code::HostNotAllowed => Self::failure(
-                "The connector is not configured correctly",
-                "Nothing was connected. Contact the administrator of this connector.",
-            ),
-            Code::ProviderError | Code::ExchangeFailed => {
-                Self::failure("The provider did not grant access", "The provider returned an error. Nothing was connected.")
-            }
-            Code::IssuerMismatch | Code::CallbackMismatch => Self::failure(
-                "Unexpected response",
-                "The response came from another provider than the one you were sent to. Nothing was connected.",
-            ),
+            Code::AccountAlreadyConnected => texts.account_already_connected,
+            Code::AccountMismatch => texts.account_mismatch,
+            Code::ConnectorChanged | Code::ConnectorGone => texts.connector_changed,
+            Code::PermissionLost | Code::Forbidden => texts.not_allowed,
+            Code::UserDeprovisioned => texts.user_deprovisioned,
+            Code::ProviderMisconfigured | Code::ConnectorIncomplete | Code::HostNotAllowed => texts.misconfigured,
+            Code::ProviderError => texts.provider_error,
+            Code::ExchangeFailed => texts.exchange_failed,
+            Code::IssuerMismatch | Code::CallbackMismatch => texts.unexpected_response,
             Code::Conflict
             | Code::ConnectionAmbiguous
             | Code::InvalidRequest
@@ -225,7 +236,25 @@ impl Message {
             | Code::Internal
             | Code::ApiUnreachable
             | Code::ResponseTooLarge
-            | Code::AuthorizationRequired => Self::failure("The request failed", "Nothing was connected or changed."),
+            | Code::AuthorizationRequired => texts.failed,
         }
+    }
+}
+
+/// CSS class and sign of the page of a code. What may be repeated is a warning, everything else a failure.
+fn appearance(code: Code) -> (&'static str, &'static str) {
+    let waits = [
+        Code::FlowExpired,
+        Code::RateLimited,
+        Code::StoreUnavailable,
+        Code::ProviderUnavailable,
+        Code::DirectoryUnavailable,
+    ];
+    if waits.contains(&code) {
+        ("is-warn", CLOCK)
+    } else if matches!(code, Code::FlowAlreadyUsed | Code::HeadersTooLarge | Code::NotSignedIn) {
+        ("is-warn", CROSS)
+    } else {
+        ("is-bad", CROSS)
     }
 }

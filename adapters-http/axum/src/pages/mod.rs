@@ -8,28 +8,27 @@ mod callback;
 mod callback_params;
 mod confirm;
 mod console;
+mod context;
 mod home;
 mod launch;
 mod login;
 mod message;
 mod result;
+mod texts;
 
 use utoipa_axum::router::OpenApiRouter;
 
 pub(crate) use self::console::fallback;
+pub(crate) use self::context::PageContext;
+pub(crate) use self::message::problem_page;
 use crate::state::App;
 
 /// Pages that exist once in every space.
 pub(crate) fn in_space() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(confirm::routes()).merge(launch::routes())
+    OpenApiRouter::new().merge(confirm::routes()).merge(launch::routes()).merge(callback::routes())
 }
 
 /// Pages without a space, or with a space of their own in the path.
 pub(crate) fn global() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .merge(callback::routes())
-        .merge(result::routes())
-        .merge(assets::routes())
-        .merge(login::routes())
-        .merge(home::routes())
+    OpenApiRouter::new().merge(result::routes()).merge(assets::routes()).merge(login::routes()).merge(home::routes())
 }

@@ -20,7 +20,8 @@ async fn a_connector_from_creation_to_deletion() {
     let response = alice.post("/api/actions/connector/drive", &drive()).await;
     assert_eq!(response.status, StatusCode::OK, "{}", response.body);
     insta::assert_json_snapshot!("connector", response.json());
-    assert_eq!(alice.post("/api/actions/connector/drive", &drive()).await.code(), "conflict");
+    let taken = alice.post("/api/actions/connector/drive", &drive()).await;
+    assert_eq!((taken.code().as_str(), taken.json()["field"].as_str()), ("conflict", Some("id")));
     let listed = alice.get("/api/actions/connectors").await.json();
     assert_eq!(listed, json!([response.json()]));
     assert_eq!(alice.get("/api/actions/connector/drive").await.json(), response.json());
@@ -59,7 +60,8 @@ async fn lesson_17_every_created_connector_can_be_updated_unchanged() {
     }
     let mut stale = drive();
     stale["revision"] = json!(1);
-    assert_eq!(alice.put("/api/actions/connector/drive", &stale).await.code(), "conflict");
+    let conflict = alice.put("/api/actions/connector/drive", &stale).await;
+    assert_eq!((conflict.code().as_str(), conflict.json()["field"].as_str()), ("conflict", Some("revision")));
     stale["revision"] = json!(3);
     assert_eq!(alice.put("/api/actions/connector/drive", &stale).await.status, StatusCode::OK);
 }

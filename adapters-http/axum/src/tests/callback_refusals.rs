@@ -38,7 +38,9 @@ impl Fixture {
 
 fn end_of(location: &str) -> &str {
     assert!(location.starts_with(&format!("{BASE}/api/actions/connector/_oauth_callback_result/")), "{location}");
-    location.rsplit('/').next().unwrap()
+    let (page, id) = location.split_once("?correlation_id=").expect("the id of the callback");
+    assert_eq!(id.len(), 16, "{location}");
+    page.rsplit('/').next().unwrap()
 }
 
 #[tokio::test]
@@ -172,7 +174,7 @@ async fn only_the_browser_of_a_flow_learns_that_it_is_expired_or_used() {
     let copy = fixture.alice.clone();
     fixture.app.clock.advance(Duration::from_mins(11));
     let response = fixture.alice.finish(&fixture.flow).await;
-    assert_eq!(end_of(response.location()), "flow_expired");
+    assert_eq!(end_of(response.location()), fixture.flow.id, "the page of the flow");
     let mut bob = fixture.app.signed_in("bob").await;
     assert_eq!(end_of(bob.callback(&fixture.query()).await.location()), "user_mismatch");
 
@@ -201,4 +203,32 @@ async fn r24_a_denial_ends_the_flow_and_has_a_page() {
     assert!(page.body.contains("Access was denied"));
     let status = fixture.alice.get(&format!("/internal/actions/oauth_flow/{}", fixture.flow.id)).await;
     assert_eq!((&status.json()["status"], &status.json()["code"]), (&json!("failed"), &json!("access_denied")));
+}
+
+#[tokio::test]
+async fn r24_an_error_without_state_ends_only_the_flow_of_its_path_user_and_browser() {
+    let app = TestApp::new();
+    app.connector("default", "custom", ".oauth2").await;
+    app.connector("default", "other", ".oauth2").await;
+    let mut alice = app.signed_in("alice").await;
+    let path_of = |response: super::test_app::TestResponse| {
+        response.json()["redirect_uri"].as_str().unwrap().strip_prefix(BASE).unwrap().to_owned()
+    };
+    let own = path_of(alice.get("/api/actions/connector/custom").await);
+    let foreign = path_of(alice.get("/api/actions/connector/other").await);
+    let start = "/internal/actions/connector/custom/_start_oauth_flow";
+    for (query, code) in [("error=access_denied", "access_denied"), ("error=server_error&state=", "provider_error")] {
+        let flow = alice.start_at(start, &json!({})).await;
+        let mut bob = app.signed_in("bob").await;
+        assert_eq!(end_of(bob.arrive(&format!("{own}?{query}")).await.location()), code, "no flow of this user");
+        assert_eq!(end_of(alice.arrive(&format!("{foreign}?{query}")).await.location()), code, "no flow of this path");
+        assert_eq!(end_of(alice.callback(query).await.location()), "invalid_request", "the shared path");
+        let status = alice.get(&format!("/internal/actions/oauth_flow/{}", flow.id)).await;
+        assert_eq!(status.json()["status"], "awaiting", "{query}");
+
+        assert_eq!(end_of(alice.arrive(&format!("{own}?{query}")).await.location()), flow.id, "{query}");
+        let status = alice.get(&format!("/internal/actions/oauth_flow/{}", flow.id)).await;
+        assert_eq!((&status.json()["status"], &status.json()["code"]), (&json!("failed"), &json!(code)), "{query}");
+    }
+    assert_eq!(app.provider.count(Operation::Exchange), 0);
 }

@@ -92,7 +92,7 @@ async fn an_account_is_connected_under_one_name_only() {
     let end = connect(&app, &mut bob, "again", "work").await;
     let page = bob.get(end.location().strip_prefix(BASE).unwrap()).await;
     assert!(page.body.contains("account_already_connected"), "{}", page.body);
-    let start = format!("{BASE}/api/actions/connector/drive/oauth/start?connection=again");
+    let start = format!("{BASE}/api/actions/connector/drive/oauth/start?connection=again&#38;account=select");
     assert!(page.body.contains(&format!("href=\"{start}\"")), "{}", page.body);
     assert!(!names(&status(&mut bob).await).contains(&"again"));
 }

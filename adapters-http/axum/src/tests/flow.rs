@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::test_app::{BASE, Headers, TestApp};
 
+const SUCCESS: &str = "oauth_authorization=success&connector_id=drive&status_code=200";
 const START: &str = "/internal/actions/connector/drive/_start_oauth_flow";
 
 async fn test_app() -> TestApp {
@@ -47,7 +48,7 @@ async fn a_flow_from_click_to_result() {
 }
 
 #[tokio::test]
-async fn r03_start_sets_the_flow_cookie_for_the_life_of_the_flow() {
+async fn r03_start_sets_the_flow_cookie_which_outlives_the_flow_by_an_hour() {
     let app = test_app().await;
     let mut alice = app.signed_in("alice").await;
     let response = alice.post(START, &json!({})).await;
@@ -57,7 +58,7 @@ async fn r03_start_sets_the_flow_cookie_for_the_life_of_the_flow() {
     let (value, attributes) = attributes.split_once("; ").unwrap();
     assert_eq!(name, format!("grantry_flow_8080_{flow}"));
     assert_eq!(value.len(), 43, "32 random bytes");
-    assert_eq!(attributes, "Path=/; Max-Age=600; HttpOnly; SameSite=Lax");
+    assert_eq!(attributes, "Path=/; Max-Age=4200; HttpOnly; SameSite=Lax");
     assert!(!response.body.contains(value), "scripts never see it");
 }
 
@@ -167,9 +168,11 @@ async fn r33_a_return_url_must_be_on_this_origin() {
         assert_eq!((response.status.as_u16(), response.code().as_str()), (400, "return_url_refused"), "{refused}");
     }
     assert_eq!(app.provider.calls().len(), 0);
-    let flow = alice.start_at(START, &json!({"returnUrl": format!("{BASE}/app/x?tab=1")})).await;
+    let flow = alice.start_at(START, &json!({"returnUrl": format!("{BASE}/app/x?tab=1#/list")})).await;
     let response = alice.finish(&flow).await;
-    assert_eq!(response.location(), format!("{BASE}/app/x?tab=1&oauth_authorization=success&connector_id=drive"));
+    assert_eq!(response.location(), format!("{BASE}/app/x?tab=1&{SUCCESS}#/list"));
+    let flow = alice.start_at(START, &json!({"returnUrl": "/app#/connectors?tab=1"})).await;
+    assert_eq!(alice.finish(&flow).await.location(), format!("{BASE}/app?{SUCCESS}#/connectors?tab=1"));
     // The result of a failure contains a code and no text of the provider.
     let flow = alice.start_at(START, &json!({"returnUrl": "/app"})).await;
     let response = alice.callback(&format!("error=access_denied&error_description=%3Cb%3E&state={}", flow.state)).await;
@@ -178,7 +181,7 @@ async fn r33_a_return_url_must_be_on_this_origin() {
 }
 
 #[tokio::test]
-async fn r34_the_flow_cookie_is_removed_when_the_flow_is_over() {
+async fn r34_the_flow_cookie_is_removed_after_the_callback_and_at_log_out() {
     let app = test_app().await;
     let mut alice = app.signed_in("alice").await;
     let flow_cookies =
@@ -193,14 +196,13 @@ async fn r34_the_flow_cookie_is_removed_when_the_flow_is_over() {
     alice.callback(&format!("error=server_error&state={}", flow.state)).await;
     assert_eq!(flow_cookies(&alice), 0, "failure");
 
-    let flow = alice.start("drive").await;
-    app.clock.advance(Duration::from_mins(11));
-    alice.finish(&flow).await;
-    assert_eq!(flow_cookies(&alice), 0, "expiry");
-
-    let flow = alice.start("drive").await;
-    alice.post("/internal/actions/connector/drive/_oauth_cancel", &json!({"flowId": flow.id})).await;
-    assert_eq!(flow_cookies(&alice), 0, "cancel");
+    for by_state in [false, true] {
+        let flow = alice.start("drive").await;
+        let body = if by_state { json!({"state": flow.state}) } else { json!({"flowId": flow.id}) };
+        assert_eq!(flow_cookies(&alice), 1);
+        alice.post("/internal/actions/connector/drive/_oauth_cancel", &body).await;
+        assert_eq!(flow_cookies(&alice), 0, "cancel {body}");
+    }
 
     alice.start("drive").await;
     alice.delete("/api/session").await;
@@ -208,14 +210,50 @@ async fn r34_the_flow_cookie_is_removed_when_the_flow_is_over() {
 }
 
 #[tokio::test]
+async fn a_late_callback_of_a_cancelled_replaced_or_expired_flow_says_so_and_leads_back() {
+    let app = test_app().await;
+    let mut alice = app.signed_in("alice").await;
+    let cancelled = alice.start("drive").await;
+    alice.post("/internal/actions/connector/drive/_oauth_cancel", &json!({"flowId": cancelled.id})).await;
+    let replaced = alice.start("drive").await;
+    let expired = alice.start("drive").await;
+    app.clock.advance(Duration::from_mins(11));
+    let cases = [
+        (&cancelled, "<h1>Cancelled</h1>"),
+        (&replaced, "<h1>Cancelled</h1>"),
+        (&expired, "<h1>This attempt has expired</h1>"),
+    ];
+    for swept in [false, true] {
+        for (flow, heading) in cases {
+            for attempt in ["first", "repeated"] {
+                let response = alice.finish(flow).await;
+                assert_eq!(response.location(), format!("{BASE}/api/actions/connector/_oauth_callback_result/{}", flow.id));
+                let page = alice.get(response.location().strip_prefix(BASE).unwrap()).await;
+                assert!(page.body.contains(heading), "{attempt}, swept: {swept}: {}", page.body);
+                let back = format!("href=\"{BASE}/api/actions/connector/drive/oauth/start\"");
+                assert!(page.body.contains(&back), "{attempt}, swept: {swept}: {}", page.body);
+            }
+        }
+        app.connections.sweep(|_| {}).await.unwrap();
+    }
+    // The binding is checked first, whatever became of the flow.
+    let (mut elsewhere, mut bob) = (app.signed_in("alice").await, app.signed_in("bob").await);
+    for flow in [&cancelled, &replaced, &expired] {
+        assert!(elsewhere.finish(flow).await.location().contains("/browser_mismatch?"));
+        assert!(bob.finish(flow).await.location().contains("/user_mismatch?"));
+    }
+    assert_eq!(app.provider.count(Operation::Exchange), 0);
+}
+
+#[tokio::test]
 async fn r34_a_browser_holds_a_bounded_number_of_flow_cookies() {
     let app = test_app().await;
     let mut alice = app.signed_in("alice").await;
-    for _ in 0..14 {
+    for _ in 0..24 {
         app.clock.advance(Duration::from_millis(5));
         alice.start("drive").await;
     }
-    assert_eq!(alice.cookies.keys().filter(|name| name.starts_with("grantry_flow_")).count(), 10);
+    assert_eq!(alice.cookies.keys().filter(|name| name.starts_with("grantry_flow_")).count(), 20);
 }
 
 #[tokio::test]
@@ -230,7 +268,7 @@ async fn lesson_06_cancel_then_complete_is_refused_and_cancel_is_idempotent() {
         assert_eq!(alice.clone().post(cancel, &json!({"flowId": flow.id})).await.status, StatusCode::NO_CONTENT);
     }
     let response = alice.finish(&flow).await;
-    assert!(response.location().ends_with("/flow_already_used"), "{}", response.location());
+    assert!(response.location().ends_with(&flow.id), "{}", response.location());
     assert_eq!(app.provider.count(Operation::Exchange), 0);
     let status = alice.get(&format!("/internal/actions/oauth_flow/{}", flow.id)).await;
     assert_eq!(status.json()["status"], "cancelled");

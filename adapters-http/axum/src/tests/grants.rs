@@ -45,34 +45,46 @@ async fn an_admin_lists_and_revokes_and_never_sees_a_token() {
         (&status["drive"]["connection"]["status"], &status["drive"]["connection"]["reason"]),
         (&json!("needs_reauthorization"), &json!("admin"))
     );
-    for (status, count) in [("connected", 1), ("needs_reauthorization", 1), ("not_connected", 0)] {
+    for (status, count) in [("connected", 1), ("revoked", 1), ("needs_reauthorization", 0), ("not_connected", 0)] {
         let page = carol.get(&format!("{GRANTS}?status={status}")).await.json();
         assert_eq!(page["grants"].as_array().unwrap().len(), count, "{status}");
     }
     let listed = carol.get(&format!("{GRANTS}?user=u_bob")).await.json();
     assert_eq!(
-        (&listed["grants"][0]["status"], &listed["grants"][0]["reason"]),
-        (&json!("needs_reauthorization"), &json!("admin"))
+        (&listed["grants"][0]["status"], &listed["grants"][0]["reason"], &listed["grants"][0]["endedBy"]),
+        (&json!("revoked"), &json!("admin"), &json!("u_carol"))
     );
+    assert!(listed["grants"][0]["endedAt"].is_string());
+    app.tasks.finished().await;
+    let listed = carol.get(&format!("{GRANTS}?user=u_bob")).await.json();
+    assert_eq!(listed["grants"][0]["revocable"], false, "its tokens are revoked");
 }
 
 #[tokio::test]
-async fn deprovisioning_requires_an_admin_of_every_space() {
+async fn a_live_grant_that_needs_consent_is_revoked_and_an_expired_one_ended_by_the_system() {
     let app = TestApp::new();
     app.connector("default", "drive", ".example").await;
-    let mut bob = app.connected("bob", "drive").await;
-    let path = "/internal/actions/users/u_bob/grants";
-    for name in ["alice", "bob"] {
-        assert_eq!(app.signed_in(name).await.delete(path).await.code(), "forbidden", "{name}");
-    }
-    // An admin of one space without access to the other.
-    assert_eq!(app.signed_in("dave").await.delete(path).await.code(), "not_found");
-    let done = app.signed_in("carol").await.delete(path).await;
-    assert_eq!(done.json(), json!({"revoked": 1, "queued": 1}));
-    assert_eq!(app.signed_in("carol").await.delete(path).await.json(), json!({"revoked": 0, "queued": 0}));
-    app.tasks.finished().await;
-    let status = bob.post_empty("/internal/actions/connectors/_me/auth_status").await.json();
-    assert_eq!(status["drive"]["user_auth_status"], "not_connected");
+    app.connected("bob", "drive").await;
+    let mut carol = app.signed_in("carol").await;
+    let scopes = grantry_domain::provider::Scopes::new(["read", "write", "admin"]);
+    app.profiles.set("{}", move |settings| settings.required_scopes = scopes.clone());
+    let row = carol.get(GRANTS).await.json()["grants"][0].clone();
+    assert_eq!((&row["status"], &row["revocable"]), (&json!("needs_reauthorization"), &json!(true)), "{row}");
+    assert_eq!((row.get("endedBy"), row.get("endedAt")), (None, None), "{row}");
+    let path = format!("{GRANTS}/{}", row["grantId"].as_str().unwrap());
+    assert_eq!(carol.delete(&path).await.status, StatusCode::NO_CONTENT);
+    let row = carol.get(GRANTS).await.json()["grants"][0].clone();
+    assert_eq!((&row["status"], &row["endedBy"]), (&json!("revoked"), &json!("u_carol")), "{row}");
+
+    let unrefreshable = grantry_testkit::doubles::tokens("access-9", None);
+    app.provider.respond_to_exchange(Ok(unrefreshable));
+    app.connected("alice", "drive").await;
+    app.clock.advance(std::time::Duration::from_hours(2));
+    app.connections.sweep(|_| {}).await.unwrap();
+    let mut carol = app.signed_in("carol").await;
+    let row = carol.get(&format!("{GRANTS}?user=u_alice")).await.json()["grants"][0].clone();
+    assert_eq!((&row["status"], &row["endedBy"]), (&json!("needs_reauthorization"), &json!("system")), "{row}");
+    assert_eq!((&row["reason"], &row["revocable"]), (&json!("access_token_expired"), &json!(false)), "{row}");
 }
 
 #[tokio::test]

@@ -18,21 +18,84 @@ async fn r57_only_allowed_hosts_are_served() {
         ("127.0.0.1:8080.evil.example", 421),
         ("", 421),
     ] {
-        let response = app.browser().also("host", host).get("/livez").await;
+        let response = app.browser().also("host", host).get("/openapi.json").await;
         assert_eq!(response.status.as_u16(), status, "{host:?}");
     }
     assert_eq!(app.browser().also("host", "evil.example").get("/nowhere").await.code(), "wrong_host");
     // A host in the request target must be allowed as well.
     let mut browser = app.browser();
-    assert_eq!(browser.send(Method::GET, "http://evil.example/livez", &[], None).await.code(), "wrong_host");
-    assert_eq!(browser.send(Method::GET, &format!("http://{HOST}/livez"), &[], None).await.status, StatusCode::OK);
+    assert_eq!(browser.send(Method::GET, "http://evil.example/openapi.json", &[], None).await.code(), "wrong_host");
+    assert_eq!(browser.send(Method::GET, &format!("http://{HOST}/openapi.json"), &[], None).await.status, StatusCode::OK);
     // No host at all, and two of them.
-    let bare = || http::Request::get("/livez").body(axum::body::Body::empty()).unwrap();
+    let bare = || http::Request::get("/openapi.json").body(axum::body::Body::empty()).unwrap();
     assert_eq!(browser.exchange(bare()).await.code(), "wrong_host");
     let mut two = bare();
     two.headers_mut().append("host", HOST.parse().unwrap());
     two.headers_mut().append("host", HOST.parse().unwrap());
     assert_eq!(browser.exchange(two).await.code(), "wrong_host");
+}
+
+#[tokio::test]
+async fn health_and_metrics_respond_under_any_host() {
+    let app = TestApp::new();
+    for path in ["/livez", "/readyz", "/metrics"] {
+        for host in ["10.244.1.7:8080", "localhost", "evil.example", "[fd00::1]:8080", ""] {
+            assert_eq!(app.browser().also("host", host).get(path).await.status, StatusCode::OK, "{path} {host}");
+        }
+        let bare = http::Request::get(path).body(axum::body::Body::empty()).unwrap();
+        assert_eq!(app.browser().exchange(bare).await.status, StatusCode::OK, "{path}");
+    }
+    let elsewhere = TestApp::with(Options { serves_operations: false, ..Options::default() });
+    for path in ["/livez", "/readyz", "/metrics"] {
+        assert_eq!(elsewhere.browser().get(path).await.code(), "not_found", "{path}");
+    }
+    assert_eq!(elsewhere.browser().get("/openapi.json").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_operations_router_has_no_other_route() {
+    use tower::ServiceExt as _;
+
+    struct Stopping;
+
+    #[async_trait::async_trait]
+    impl crate::host::Readiness for Stopping {
+        async fn check(&self) -> Result<(), &'static str> {
+            Err("shutting down")
+        }
+    }
+
+    let router = crate::operations_router(std::sync::Arc::new(Stopping), std::sync::Arc::new(|| "a 1\n".to_owned()));
+    let get = async |path: &str| {
+        let request = http::Request::get(path).body(axum::body::Body::empty()).unwrap();
+        let response = router.clone().oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), 1024).await.unwrap();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    };
+    assert_eq!(get("/livez").await, (200, "ok\n".to_owned()));
+    assert_eq!(get("/readyz").await, (503, "not ready: shutting down\n".to_owned()));
+    assert_eq!(get("/metrics").await, (200, "a 1\n".to_owned()));
+    assert_eq!(get("/openapi.json").await.0, 404);
+}
+
+/// A proxy that sends another name of this server as `Host` still passes the origin of the page.
+#[tokio::test]
+async fn r56_the_public_origin_is_accepted_under_an_additional_host() {
+    const PATH: &str = "/internal/actions/connector/drive/_oauth_disconnect";
+    let app = TestApp::with(Options {
+        public: "https://connect.example:443",
+        additional_hosts: vec!["grantry:8080".to_owned()],
+        ..Options::default()
+    });
+    for (origin, code) in [
+        ("https://connect.example", "not_signed_in"),
+        ("http://connect.example", "forbidden"),
+        ("https://connect.example.evil.example", "forbidden"),
+    ] {
+        let mut anonymous = app.browser().also("host", "grantry:8080").also("origin", origin);
+        assert_eq!(anonymous.send(Method::POST, PATH, &[], None).await.code(), code, "{origin}");
+    }
 }
 
 /// Every state-changing route of the `OpenAPI` document, with a path that reaches its handler.

@@ -1,5 +1,8 @@
 //! Mounted under a path of an https origin, inside the router of a host.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use axum::Router;
 use axum::routing::get;
 use http::StatusCode;
@@ -7,6 +10,7 @@ use serde_json::json;
 
 use super::html;
 use super::test_app::{Options, TestApp};
+use crate::host::{ConsoleAsset, ConsoleAssets};
 
 const PUBLIC: &str = "https://connect.example/oauth";
 
@@ -37,7 +41,7 @@ async fn a_flow_below_a_hosts_path_over_https() {
 
     // A return URL is a path of the origin, not of the mount.
     let back = alice.arrive(&format!("/oauth/api/actions/connector/_oauth_callback?code=c&state={}", flow.state)).await;
-    assert_eq!(back.location(), "https://connect.example/?oauth_authorization=success&connector_id=drive");
+    assert_eq!(back.location(), "https://connect.example/?oauth_authorization=success&connector_id=drive&status_code=200");
     assert_eq!(alice.cookies.len(), 1, "the flow's cookie is gone");
 
     let page = alice.get("/oauth/s/marketing/").await;
@@ -46,6 +50,59 @@ async fn a_flow_below_a_hosts_path_over_https() {
     assert_eq!(alice.get("/oauth/nowhere").await.code(), "not_found");
     assert!(page.body.contains(&format!("href=\"{PUBLIC}\"")), "the default space: {}", page.body);
     assert_eq!(alice.get("/oauth").await.status, StatusCode::OK);
+    assert_eq!(alice.get("/oauth/api/session").await.json()["user"]["id"], "u_alice");
     let sheet = html::attribute(&page.body, "href").unwrap();
     assert_eq!(alice.get(sheet.strip_prefix("https://connect.example").unwrap()).await.status, StatusCode::OK);
+}
+
+/// A console with a page and a script.
+struct SmallConsole;
+
+impl ConsoleAssets for SmallConsole {
+    fn get(&self, path: &str) -> Option<ConsoleAsset> {
+        let (content_type, bytes): (_, &[u8]) = match path {
+            "index.html" | "connect.html" => {
+                ("text/html; charset=utf-8", b"<link href=\"/assets/a.css\"><script src=\"/assets/a.js\"></script>")
+            }
+            "assets/a.js" => ("text/javascript; charset=utf-8", b"1"),
+            _ => return None,
+        };
+        Some(ConsoleAsset { bytes: Cow::Borrowed(bytes), content_type, etag: "e".to_owned(), immutable: true })
+    }
+}
+
+#[tokio::test]
+async fn the_console_is_served_with_and_without_the_prefix() {
+    let console = Some(Arc::new(SmallConsole) as Arc<dyn ConsoleAssets>);
+    let app = TestApp::with(Options { public: PUBLIC, console: console.clone(), ..Options::default() });
+    let mut browser = app.browser().also("host", "connect.example");
+    for path in ["/", "/oauth", "/oauth/", "/s/marketing/", "/oauth/s/marketing/", "/oauth/connect/drive", "/connect/drive"]
+    {
+        let page = browser.get(path).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+        let expected = "<link href=\"/oauth/assets/a.css\"><script src=\"/oauth/assets/a.js\"></script>";
+        assert_eq!(page.body, expected, "{path}");
+    }
+    for path in ["/oauth/assets/a.js", "/assets/a.js"] {
+        assert_eq!(browser.get(path).await.body, "1", "{path}");
+    }
+    assert_eq!(browser.get("/oauth/s/marketing").await.location(), format!("{PUBLIC}/s/marketing/"));
+    let at_root = TestApp::with(Options { console, ..Options::default() });
+    assert!(at_root.browser().get("/").await.body.contains("src=\"/assets/a.js\""));
+}
+
+#[tokio::test]
+async fn pages_continue_to_the_public_path_if_the_prefix_was_removed() {
+    let app = TestApp::with(Options { public: PUBLIC, ..Options::default() });
+    app.connector("default", "drive", ".example").await;
+    for prefix in ["", "/oauth"] {
+        let mut browser = app.browser().also("host", "connect.example");
+        for page in ["/api/actions/connector/drive/oauth/start?connection=work", "/connect/drive?connection=work"] {
+            let log_in = browser.get(&format!("{prefix}{page}")).await.location().to_owned();
+            let page = browser.get(log_in.strip_prefix("https://connect.example").unwrap()).await;
+            let next = html::attribute(&page.body, "data-next").unwrap();
+            assert!(next.starts_with(&format!("{PUBLIC}/")) && next.ends_with("?connection=work"), "{prefix} {next}");
+            assert_eq!(next.matches("/oauth/").count() - usize::from(next.contains("/oauth/start")), 1, "{next}");
+        }
+    }
 }

@@ -15,8 +15,8 @@ use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{Connections, ConnectorDraft, Policy, Ports};
 use grantry_store_memory::MemoryStore;
 use grantry_testkit::doubles::{
-    CollectingSink, PlainVault, ScriptedAuthorizationServer, ScriptedRate, ScriptedResourceServer, SeededRandom, TestClock,
-    TestDirectory, TestProfiles, TokioSpawner, fixtures,
+    CollectingFailureLog, CollectingSink, PlainVault, ScriptedAuthorizationServer, ScriptedRate, ScriptedResourceServer,
+    SeededRandom, TestClock, TestDirectory, TestProfiles, TokioSpawner, fixtures,
 };
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
@@ -62,11 +62,21 @@ pub(super) struct Options {
     pub(super) limits: Limits,
     pub(super) console: Option<Arc<dyn ConsoleAssets>>,
     pub(super) external_log_in: bool,
+    pub(super) serves_operations: bool,
+    pub(super) types: Vec<ConnectorType>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { public: BASE, additional_hosts: Vec::new(), limits: Limits::default(), console: None, external_log_in: false }
+        Self {
+            public: BASE,
+            additional_hosts: Vec::new(),
+            limits: Limits::default(),
+            console: None,
+            external_log_in: false,
+            serves_operations: true,
+            types: vec![example_type()],
+        }
     }
 }
 
@@ -100,6 +110,7 @@ impl TestApp {
             urls: Arc::new(crate::urls(&public)),
             limiter: Arc::clone(&rate) as _,
             sink: Arc::new(CollectingSink::default()),
+            failures: Arc::new(CollectingFailureLog::default()),
             clock: Arc::new(clock.clone()),
             random: Arc::clone(&random) as _,
             spawner: Arc::new(tasks.clone()),
@@ -130,9 +141,11 @@ impl TestApp {
             additional_hosts: options.additional_hosts,
             trusted_proxies: Vec::new(),
             limits: options.limits,
-            connector_types: vec![example_type()],
+            connector_types: options.types,
+            clock: Arc::new(clock.clone()),
             readiness: Arc::new(Ready),
             metrics: Arc::new(|| "# no metrics\n".to_owned()),
+            serves_operations: options.serves_operations,
             console: options.console,
         };
         let router = crate::router(api, &*random);
@@ -298,15 +311,17 @@ pub(super) struct TestResponse {
     pub(super) status: StatusCode,
     pub(super) headers: http::HeaderMap,
     pub(super) body: String,
+    pub(super) bytes: Vec<u8>,
     pub(super) set_cookies: Vec<String>,
 }
 
 impl TestResponse {
     async fn of(response: Response<Body>) -> Self {
         let (parts, body) = response.into_parts();
-        let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        let bytes = body.collect().await.unwrap().to_bytes().to_vec();
+        let body = String::from_utf8_lossy(&bytes).into_owned();
         let set_cookies = parts.headers.get_all(header::SET_COOKIE).iter().map(|value| value.to_str().unwrap().to_owned());
-        Self { status: parts.status, set_cookies: set_cookies.collect(), headers: parts.headers, body }
+        Self { status: parts.status, set_cookies: set_cookies.collect(), headers: parts.headers, body, bytes }
     }
 
     pub(super) fn header(&self, name: &str) -> &str {
@@ -349,6 +364,7 @@ pub(super) fn example_type() -> ConnectorType {
             pattern: None,
             options: Vec::new(),
         }],
+        sunset: None,
     }
 }
 

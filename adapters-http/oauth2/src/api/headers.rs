@@ -46,7 +46,7 @@ pub(super) fn request_headers(fields: &[(String, String)]) -> Result<HeaderMap, 
 }
 
 /// The header fields of a response without hop-by-hop fields, the fields named in `Connection`, and cookies.
-pub(super) fn response_headers(headers: &HeaderMap) -> Vec<(String, String)> {
+pub(super) fn response_headers(headers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
     let named: Vec<String> = headers
         .get_all(CONNECTION)
         .iter()
@@ -58,6 +58,6 @@ pub(super) fn response_headers(headers: &HeaderMap) -> Vec<(String, String)> {
     headers
         .iter()
         .filter(|(name, _)| passes(name.as_str()))
-        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
         .collect()
 }

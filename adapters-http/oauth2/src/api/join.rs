@@ -1,35 +1,66 @@
 //! Joins a caller's path and query to a base URL so that the result stays below it.
+//!
+//! The path is sent as it is written: an escaped slash or dot is part of a segment (RFC 3986 §2.2). What could leave the base
+//! URL is refused before the URL library or a server can interpret it.
 
-use grantry_domain::ports::ApiRequestRefused;
+use std::borrow::Cow;
+
+use grantry_domain::ports::{ApiQuery, ApiRequestRefused};
 use grantry_domain::provider::Origin;
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 
 use crate::codec::form::has_complete_escapes;
 use crate::egress::EgressPolicy;
+
+/// Characters of names and values that are escaped: all but the unreserved ones (RFC 3986 §2.3). A blank becomes `%20`, which
+/// every server understands.
+const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Characters that no query contains (RFC 3986 §3.4). They are escaped also where the caller has encoded the query.
+const NOT_IN_QUERIES: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'\\').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
+
+/// How often a path is decoded in search of dot segments: some servers decode more than once.
+const MAX_DECODINGS: usize = 5;
+
+/// Encodings of `.`, `/` and `\` that are too long. UTF-8 forbids them, and some servers decode them.
+const OVERLONG: [(&[u8], u8); 5] = [
+    (&[0xc0, 0xae], b'.'),
+    (&[0xc0, 0xaf], b'/'),
+    (&[0xc1, 0x9c], b'\\'),
+    (&[0xe0, 0x80, 0xae], b'.'),
+    (&[0xe0, 0x80, 0xaf], b'/'),
+];
 
 /// Joins, or returns the reason why not. Paths are checked before the URL library can reinterpret them.
 pub(super) fn join(
     policy: &EgressPolicy,
     base_url: &str,
     path: &str,
-    query: &[(String, String)],
+    query: &ApiQuery,
 ) -> Result<(String, Origin), ApiRequestRefused> {
     let in_path = |problem| ApiRequestRefused { field: "params.path", problem };
+    let in_query = |problem| ApiRequestRefused { field: "params.query", problem };
     let in_base = |problem| ApiRequestRefused { field: "config.baseUrl", problem };
     let base = policy.check(base_url).map_err(|_| in_base("is not a URL that may be called"))?;
     if base.as_url().query().is_some() {
         return Err(in_base("must not contain a query"));
     }
-    if let Some(problem) = problem_of(path) {
-        return Err(in_path(problem));
-    }
+    let (path, query_of_path) = path.split_once('?').unwrap_or((path, ""));
+    check_path(path).and_then(|()| check_query(query_of_path)).map_err(in_path)?;
+    let query = encoded(query);
+    check_query(&query).map_err(in_query)?;
+
     let mut url = base.as_url().clone();
     let prefix = url.path().trim_end_matches('/').to_owned();
     let below = path.strip_prefix('/').unwrap_or(path);
     if !below.is_empty() {
         url.set_path(&format!("{prefix}/{below}"));
     }
+    let query: Vec<&str> = [query_of_path, &query].into_iter().filter(|query| !query.is_empty()).collect();
     if !query.is_empty() {
-        url.query_pairs_mut().extend_pairs(query);
+        let query = query.join("&");
+        url.set_query(Some(&utf8_percent_encode(&query, NOT_IN_QUERIES).to_string()));
     }
     // Defence in depth: check the result as well.
     let inside = url.path() == base.as_url().path() || url.path().starts_with(&format!("{prefix}/"));
@@ -38,19 +69,91 @@ pub(super) fn join(
     Ok((url.into(), origin))
 }
 
-fn problem_of(path: &str) -> Option<&'static str> {
-    let lower = path.to_ascii_lowercase();
-    if path.chars().any(char::is_control) || path.contains('\\') {
-        Some("must not contain control characters or backslashes")
-    } else if path.contains(['?', '#']) {
-        Some("must not contain a query or fragment; use params.query")
-    } else if !has_complete_escapes(path) {
-        Some("contains an incomplete percent escape")
-    } else if ["%2e", "%2f", "%5c", "%00"].iter().any(|escape| lower.contains(escape)) {
-        Some("must not contain escaped dots, slashes, backslashes or zeros")
-    } else if path.contains("//") || path.split('/').any(|segment| segment == "." || segment == "..") {
-        Some("must not contain empty or dot segments")
-    } else {
-        None
+fn encoded(query: &ApiQuery) -> Cow<'_, str> {
+    match query {
+        ApiQuery::Encoded(text) => Cow::Borrowed(text),
+        ApiQuery::Pairs(pairs) => {
+            let pair = |(name, value): &(String, String)| {
+                format!("{}={}", utf8_percent_encode(name, VALUE), utf8_percent_encode(value, VALUE))
+            };
+            Cow::Owned(pairs.iter().map(pair).collect::<Vec<_>>().join("&"))
+        }
     }
+}
+
+fn check_query(query: &str) -> Result<(), &'static str> {
+    if query.chars().any(char::is_control) {
+        Err("must not contain control characters")
+    } else if query.contains('#') {
+        Err("must not contain a fragment; write `#` as `%23`")
+    } else if !has_complete_escapes(query) {
+        Err("contains an incomplete percent escape; write `%` as `%25`")
+    } else {
+        Ok(())
+    }
+}
+
+fn check_path(path: &str) -> Result<(), &'static str> {
+    if path.chars().any(char::is_control) {
+        return Err("must not contain control characters");
+    }
+    if path.contains('#') {
+        return Err("must not contain a fragment; write `#` as `%23`");
+    }
+    if !has_complete_escapes(path) {
+        return Err("contains an incomplete percent escape; write `%` as `%25`");
+    }
+    if is_url(path) {
+        return Err("must be a path below the base URL, not a URL");
+    }
+    let mut text = path.as_bytes().to_vec();
+    for decodings in 0..=MAX_DECODINGS {
+        if decodings <= 1 && text.iter().any(|byte| byte.is_ascii_control() || *byte == b'\\') {
+            return Err("must not contain backslashes or escaped control characters");
+        }
+        if has_dot_segment(&text) {
+            return Err("must not contain dot segments");
+        }
+        let decoded: Vec<u8> = percent_decode(&text).collect();
+        if decoded == text {
+            return Ok(());
+        }
+        text = decoded;
+    }
+    Err("is escaped too many times")
+}
+
+/// Whether a path is an absolute URL, or a URL without its scheme. Neither is a path below the base URL.
+fn is_url(path: &str) -> bool {
+    let is_scheme = |text: &str| {
+        text.starts_with(|first: char| first.is_ascii_alphabetic())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    };
+    path.starts_with("//") || path.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme))
+}
+
+/// Whether a whole segment is `.` or `..`, also with parameters or blanks after it, which some servers remove.
+fn has_dot_segment(text: &[u8]) -> bool {
+    let text = without_overlong_encodings(text);
+    text.split(|byte| *byte == b'/' || *byte == b'\\').any(|segment| {
+        let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
+        matches!(name.trim_ascii(), b"." | b"..")
+    })
+}
+
+fn without_overlong_encodings(mut text: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(text.len());
+    while let [first, rest @ ..] = text {
+        match OVERLONG.iter().find(|(long, _)| text.starts_with(long)) {
+            Some((long, short)) => {
+                plain.push(*short);
+                text = &text[long.len()..];
+            }
+            None => {
+                plain.push(*first);
+                text = rest;
+            }
+        }
+    }
+    plain
 }

@@ -6,10 +6,11 @@ mod join;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use grantry_domain::ports::{ApiError, ApiRequest, ApiRequestRefused, ApiResponse, ResourceServer};
+use grantry_domain::ports::{ApiError, ApiQuery, ApiRequest, ApiRequestRefused, ApiResponse, ResourceServer};
 use grantry_domain::provider::Origin;
 use grantry_domain::secret::Secret;
-use http::Method;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderValue, Method};
 
 use crate::egress::EgressPolicy;
 use crate::server::bearer;
@@ -18,6 +19,9 @@ use crate::transport::{HttpRequest, HttpTransport, TransportError};
 /// The methods of API calls. `CONNECT` and `TRACE` are not API calls.
 const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+
+/// The methods that expect a body.
+const METHODS_WITH_BODY: [Method; 3] = [Method::POST, Method::PUT, Method::PATCH];
 
 /// Calls APIs. It follows no redirect and retries no request.
 pub struct ApiCaller {
@@ -38,7 +42,7 @@ impl ApiCaller {
 
 #[async_trait]
 impl ResourceServer for ApiCaller {
-    fn join(&self, base_url: &str, path: &str, query: &[(String, String)]) -> Result<(String, Origin), ApiRequestRefused> {
+    fn join(&self, base_url: &str, path: &str, query: &ApiQuery) -> Result<(String, Origin), ApiRequestRefused> {
         join::join(&self.policy, base_url, path, query)
     }
 
@@ -51,7 +55,11 @@ impl ResourceServer for ApiCaller {
         if request.body.as_ref().is_some_and(|body| body.len() > self.max_body) {
             return Err(refused("params.body", "is too large"));
         }
-        let headers = headers::request_headers(&request.headers)?;
+        let mut headers = headers::request_headers(&request.headers)?;
+        // The HTTP client sends no length for an empty body, and some servers refuse such a request (RFC 9110 §8.6).
+        if METHODS_WITH_BODY.contains(&method) && request.body.as_ref().is_none_or(Vec::is_empty) {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         self.policy.check(&request.url).map_err(|_| ApiError::NotAllowed)?;
 
         let request = HttpRequest {

@@ -1,29 +1,45 @@
-//! JSON (RFC 8259) read strictly: the whole body is one value, every member name occurs once, and nesting is bounded.
+//! JSON (RFC 8259) in two ways of reading. Strictly: the whole body is one value, every member name occurs once, and nesting
+//! is bounded. Tolerantly, for responses of providers: repeated names are kept, deep values are skipped, and lone surrogates
+//! are replaced. The syntax is the same in both.
 //!
 //! `serde_json` checks the syntax and splits objects and lists into [`RawValue`]s, which borrow from the body. String
 //! values are decoded here and not by the library, because its scratch buffer would keep a copy of an escaped token.
 
-use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Coding, Malformed, Object, Text, Value};
+use super::{BodyText, Coding, Malformed, Object, Text, Value};
 
 /// How deep objects and lists may be nested.
 const MAX_DEPTH: usize = 16;
 
-/// Reads a body.
-pub(crate) fn parse(body: &[u8]) -> Result<Value<'_>, Malformed> {
-    let text = std::str::from_utf8(body).map_err(|_| Malformed)?;
-    value(raw(text)?, 0)
+/// The way of reading.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    Strict,
+    Tolerant,
 }
 
-/// Reads a body that must be an object.
+/// Reads a body strictly.
+pub(crate) fn parse(body: &[u8]) -> Result<Value<'_>, Malformed> {
+    let text = std::str::from_utf8(body).map_err(|_| Malformed)?;
+    value(raw(text)?, 0, Reading::Strict)
+}
+
+/// Reads a body strictly that must be an object.
 pub(crate) fn parse_object(body: &[u8]) -> Result<Object<'_>, Malformed> {
-    match parse(body)? {
+    object(parse(body)?)
+}
+
+/// Reads a body tolerantly that must be an object.
+pub(crate) fn parse_tolerant<'a>(text: &'a BodyText<'_>) -> Result<Object<'a>, Malformed> {
+    object(value(raw(text.as_str())?, 0, Reading::Tolerant)?)
+}
+
+fn object(value: Value<'_>) -> Result<Object<'_>, Malformed> {
+    match value {
         Value::Object(object) => Ok(object),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::List(_) => Err(Malformed),
     }
@@ -35,30 +51,41 @@ fn raw<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Malformed> {
 }
 
 /// Reads a value whose syntax the library has checked.
-fn value(json: &RawValue, depth: usize) -> Result<Value<'_>, Malformed> {
+fn value(json: &RawValue, depth: usize, reading: Reading) -> Result<Value<'_>, Malformed> {
     let text = json.get();
-    match text.as_bytes().first() {
-        Some(b'{' | b'[') if depth == MAX_DEPTH => Err(Malformed),
-        Some(b'{') => {
-            let Members(members) = raw(text)?;
-            let members = members.into_iter().map(|(name, member)| Ok((name, value(member, depth + 1)?)));
-            members.collect::<Result<_, _>>().map(|members| Value::Object(Object(members)))
+    match (text.as_bytes().first(), reading) {
+        (Some(b'{' | b'['), Reading::Strict) if depth == MAX_DEPTH => Err(Malformed),
+        // No member that is used is this deep.
+        (Some(b'{'), Reading::Tolerant) if depth == MAX_DEPTH => Ok(Value::Object(Object::default())),
+        (Some(b'['), Reading::Tolerant) if depth == MAX_DEPTH => Ok(Value::List(Vec::new())),
+        (Some(b'{'), _) => {
+            let Members(raw_members) = raw(text)?;
+            let mut members = Vec::with_capacity(raw_members.len());
+            for (name, member) in raw_members {
+                members.push((string(name.get(), reading)?.decode(), value(member, depth + 1, reading)?));
+            }
+            let members = Object(members);
+            if reading == Reading::Strict && !members.repeated_names().is_empty() {
+                Err(Malformed)
+            } else {
+                Ok(Value::Object(members))
+            }
         }
-        Some(b'[') => {
+        (Some(b'['), _) => {
             let items: Vec<&RawValue> = raw(text)?;
-            items.into_iter().map(|item| value(item, depth + 1)).collect::<Result<_, _>>().map(Value::List)
+            items.into_iter().map(|item| value(item, depth + 1, reading)).collect::<Result<_, _>>().map(Value::List)
         }
-        Some(b'"') => string(text).map(Value::Text),
-        Some(b't') => Ok(Value::Bool(true)),
-        Some(b'f') => Ok(Value::Bool(false)),
-        Some(b'n') => Ok(Value::Null),
-        Some(_) => Ok(Value::Number(text)),
-        None => Err(Malformed),
+        (Some(b'"'), _) => string(text, reading).map(Value::Text),
+        (Some(b't'), _) => Ok(Value::Bool(true)),
+        (Some(b'f'), _) => Ok(Value::Bool(false)),
+        (Some(b'n'), _) => Ok(Value::Null),
+        (Some(_), _) => Ok(Value::Number(text)),
+        (None, _) => Err(Malformed),
     }
 }
 
-/// The members of an object. A name that occurs twice is an error, also if one of them has escapes.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+/// The members of an object, with names as written.
+struct Members<'a>(Vec<(&'a RawValue, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -72,13 +99,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut names = BTreeSet::new();
                 let mut members = Vec::new();
-                while let Some(name) = map.next_key::<String>()? {
-                    if !names.insert(name.clone()) {
-                        return Err(A::Error::custom("a name occurs twice"));
-                    }
-                    members.push((Cow::Owned(name), map.next_value()?));
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
                 }
                 Ok(Members(members))
             }
@@ -89,13 +112,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 }
 
 /// A string with its quotes. The library has checked every escape except for the pairing of surrogates.
-fn string(quoted: &str) -> Result<Text<'_>, Malformed> {
+fn string(quoted: &str, reading: Reading) -> Result<Text<'_>, Malformed> {
     let raw = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or(Malformed)?;
     if !raw.contains('\\') {
         return Ok(Text { raw, coding: Coding::Plain });
     }
     let mut rest = raw;
-    while let Some((_, escaped)) = rest.split_once('\\') {
+    while reading == Reading::Strict
+        && let Some((_, escaped)) = rest.split_once('\\')
+    {
         (_, rest) = escape(escaped).ok_or(Malformed)?;
     }
     Ok(Text { raw, coding: Coding::Json })
@@ -132,12 +157,14 @@ fn unicode_escape(text: &str) -> Option<(char, &str)> {
     Some((found, rest))
 }
 
-/// Writes a string whose escapes have been checked. The output is never longer than `raw`.
+/// Writes a string whose syntax has been checked. A lone surrogate is replaced. The output is never longer than `raw`.
 pub(super) fn unescape(raw: &str, out: &mut Vec<u8>) {
     let mut rest = raw;
     while let Some((plain, escaped)) = rest.split_once('\\') {
         out.extend_from_slice(plain.as_bytes());
-        let Some((found, after)) = escape(escaped) else { return };
+        // `uXXXX`.
+        let lone = || (char::REPLACEMENT_CHARACTER, escaped.get(5..).unwrap_or_default());
+        let (found, after) = escape(escaped).unwrap_or_else(lone);
         out.extend_from_slice(found.encode_utf8(&mut [0; 4]).as_bytes());
         rest = after;
     }
@@ -223,6 +250,28 @@ mod tests {
     }
 
     #[test]
+    fn r28_a_tolerant_reading_accepts_what_does_not_concern_the_members_in_use() {
+        let deep = format!("{}1{}", "[".repeat(5000), "]".repeat(5000));
+        let body = format!(
+            "\u{feff}{{\"a\":\"x\",\"b\":1,\"b\":2,\"\\ud800\":3,\"c\":\"\\udc00z\",\"d\":{deep},\"\\u0061\":\"y\",\"n\":null}}"
+        );
+        let mut body = body.into_bytes();
+        let end = body.len() - 1;
+        body.splice(end..end, b",\"e\":\"\xff\xe4\"".iter().copied());
+        let text = BodyText::of(&body);
+        assert!(text.has_byte_order_mark && text.has_invalid_bytes);
+        let object = parse_tolerant(&text).ok().unwrap();
+        assert_eq!(object.string("a").unwrap().as_deref(), Some("x"), "the first one");
+        assert_eq!(object.repeated_names().into_iter().collect::<Vec<_>>(), ["a", "b"]);
+        assert!(object.repeats("a") && !object.repeats("c") && object.get("n").is_none());
+        assert_eq!(object.string("c").unwrap().as_deref(), Some("\u{fffd}z"));
+        assert_eq!(object.string("e").unwrap().as_deref(), Some("\u{fffd}\u{fffd}"));
+        for bad in ["", "[]", "{\"a\":1,}", "{\"a\":01}", "{a:1}", "{}x", "{\"a\":\"\n\"}", "\u{feff}\u{feff}{}"] {
+            assert!(parse_tolerant(&BodyText::of(bad.as_bytes())).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
     fn a_null_counts_as_absent() {
         let object = parse_object(br#"{"a":null,"b":1}"#).ok().unwrap();
         assert!(object.string("a").unwrap().is_none());
@@ -233,11 +282,24 @@ mod tests {
         #[test]
         fn any_bytes_end_without_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
             drop(parse(&body));
+            let text = BodyText::of(&body);
+            prop_assert!(parse_tolerant(&text).map_or(0, |object| object.0.len()) <= body.len());
         }
 
         #[test]
         fn near_json_ends_without_panic(body in r#"[\[\]{}:,"\\ua0-9e.+\-tfn ]{0,60}"#) {
             drop(parse(body.as_bytes()));
+            let text = BodyText::of(body.as_bytes());
+            prop_assert!(parse_tolerant(&text).map_or(0, |object| object.0.len()) <= body.len());
+        }
+
+        #[test]
+        fn any_text_with_surrogates_is_decoded_within_its_buffer(units in proptest::collection::vec(r"\\ud[89a-f][0-9a-f]{2}|\\n|[a-z]", 0..20)) {
+            let raw = units.concat();
+            let body = format!("{{\"{raw}\":\"{raw}\"}}");
+            let text = BodyText::of(body.as_bytes());
+            let object = parse_tolerant(&text).ok().unwrap();
+            prop_assert!(object.0[0].1.as_text().unwrap().to_secret().len() <= raw.len());
         }
 
         #[test]

@@ -1,4 +1,4 @@
-//! The wire formats: strict readers that borrow from the body, and writers that allocate once.
+//! The wire formats: readers that borrow from the body, and writers that allocate once.
 //!
 //! A secret is copied once, from the body into a buffer of its final size that is wiped when dropped.
 
@@ -6,9 +6,10 @@ pub(crate) mod form;
 pub(crate) mod json;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use grantry_domain::secret::Secret;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// A value read from JSON or from a form, borrowed from the body. It does not implement `Debug`, because it may be a token.
 #[derive(Clone)]
@@ -22,7 +23,7 @@ pub(crate) enum Value<'a> {
     Object(Object<'a>),
 }
 
-/// The members of an object in their original order. Every name occurs once.
+/// The members of an object in their original order. Every name occurs once if the body was read strictly.
 #[derive(Clone, Default)]
 pub(crate) struct Object<'a>(pub(crate) Vec<(Cow<'a, str>, Value<'a>)>);
 
@@ -37,9 +38,9 @@ pub(crate) struct Text<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Coding {
     Plain,
-    /// With JSON escapes, which have been checked.
+    /// With JSON escapes.
     Json,
-    /// With percent escapes and `+`, which have been checked.
+    /// With percent escapes and `+`.
     Form,
 }
 
@@ -47,11 +48,62 @@ enum Coding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
+/// A body as text, without a byte order mark. Bytes that are not UTF-8 are replaced, so that they are in no value that is
+/// used.
+pub(crate) struct BodyText<'a> {
+    text: Cow<'a, str>,
+    pub(crate) has_byte_order_mark: bool,
+    pub(crate) has_invalid_bytes: bool,
+}
+
+impl<'a> BodyText<'a> {
+    pub(crate) fn of(body: &'a [u8]) -> Self {
+        let without_mark = body.strip_prefix("\u{feff}".as_bytes());
+        let bytes = without_mark.unwrap_or(body);
+        let has_byte_order_mark = without_mark.is_some();
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            return Self { text: Cow::Borrowed(text), has_byte_order_mark, has_invalid_bytes: false };
+        }
+        // At most one replacement of three bytes for each byte: the buffer never grows.
+        let mut text = String::with_capacity(3 * bytes.len());
+        for chunk in bytes.utf8_chunks() {
+            text.push_str(chunk.valid());
+            if !chunk.invalid().is_empty() {
+                text.push(char::REPLACEMENT_CHARACTER);
+            }
+        }
+        Self { text: Cow::Owned(text), has_byte_order_mark, has_invalid_bytes: true }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl Drop for BodyText<'_> {
+    fn drop(&mut self) {
+        if let Cow::Owned(text) = &mut self.text {
+            text.zeroize();
+        }
+    }
+}
+
 impl<'a> Object<'a> {
-    /// A member; a JSON `null` counts as absent.
+    /// The first member of this name; a JSON `null` counts as absent.
     pub(crate) fn get(&self, name: &str) -> Option<&Value<'a>> {
         let value = self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)?;
         if matches!(value, Value::Null) { None } else { Some(value) }
+    }
+
+    /// Whether this name occurs more than once.
+    pub(crate) fn repeats(&self, name: &str) -> bool {
+        self.0.iter().filter(|(key, _)| key == name).nth(1).is_some()
+    }
+
+    /// The names that occur more than once.
+    pub(crate) fn repeated_names(&self) -> BTreeSet<&str> {
+        let mut seen = BTreeSet::new();
+        self.0.iter().map(|(name, _)| name.as_ref()).filter(|name| !seen.insert(*name)).collect()
     }
 
     /// A member that must be a text, if it is present.

@@ -248,6 +248,14 @@ pub enum UrlRefused {
 }
 
 impl UrlRefused {
+    /// The form in which a URL would be accepted, if only its spelling is the reason.
+    pub fn accepted_form(self, text: &str) -> Option<String> {
+        let is_spelling = self == Self::NotNormalised;
+        let url = is_spelling.then(|| Url::parse(text).ok()).flatten()?;
+        // A control character in the quoted form would be shown to the user.
+        Some(String::from(url)).filter(|form| form.bytes().all(|byte| byte.is_ascii_graphic()))
+    }
+
     /// Whether the operator can allow it (`host_not_allowed`). The other reasons are mistakes in the URL.
     pub fn operator_can_allow(self) -> bool {
         match self {

@@ -19,6 +19,8 @@ pub struct ConnectorType {
     pub auth_modes: Vec<&'static str>,
     /// The redirect URI that its connectors register. `None` if it depends on the settings.
     pub callback: Option<CallbackPath>,
+    /// The day on which the vendor ends the service, such as `2026-01-31`, if that is announced.
+    pub sunset: Option<String>,
 }
 
 /// A setting of a connector type.
@@ -52,9 +54,10 @@ impl Profiles {
                 id: profile.id.as_str().to_owned(),
                 title: profile.title.clone(),
                 source: Some(profile.source.clone()),
-                fields: variables.chain([scope, refresh_errors_field()]).collect(),
+                fields: variables.chain([scope, resource_field(), refresh_errors_field()]).collect(),
                 auth_modes: if profile.client_credentials { vec!["per-user", "shared"] } else { vec!["per-user"] },
                 callback: Some(profile.callback),
+                sunset: profile.sunset.clone(),
             }
         });
         let custom = ConnectorType {
@@ -64,6 +67,7 @@ impl Profiles {
             fields: custom_fields(),
             auth_modes: vec!["per-user", "shared"],
             callback: None,
+            sunset: None,
         };
         let denied = |kind: &ConnectorType| self.options.deny.iter().any(|id| id.as_str() == kind.id);
         std::iter::once(custom).chain(profiles).filter(|kind| !denied(kind)).collect()
@@ -83,6 +87,12 @@ fn field(name: &str, label: &str, required: bool, help: &str, values: &[&str]) -
 fn refresh_errors_field() -> ConnectorTypeField {
     let help = "Error codes of the provider that mean invalid_grant when tokens are refreshed: the user must connect again.";
     field("refreshErrors", "Refresh errors", false, help, &[])
+}
+
+fn resource_field() -> ConnectorTypeField {
+    let help =
+        "The URIs of the APIs that tokens are requested for, separated by spaces (RFC 8707). Most providers need none.";
+    field("resource", "Resource", false, help, &[])
 }
 
 fn custom_fields() -> Vec<ConnectorTypeField> {
@@ -109,11 +119,26 @@ fn custom_fields() -> Vec<ConnectorTypeField> {
         ),
         field("pkce", "PKCE", false, "Off is possible only for token hosts that the operator lists.", &["required", "off"]),
         optional("extraAuthorizationParameters", "Additional parameters", "Additional parameters of the authorization URL."),
-        field("baseUrl", "API base URL", true, "API calls go to URLs below this one.", &[]),
+        optional(
+            "baseUrl",
+            "API base URL",
+            "API calls go to URLs below this one. Default: the origin of the token URL. Required with an issuer alone.",
+        ),
         optional(
             "destinations",
             "Destinations",
             "The origins that may receive tokens. Default: the origin of the API base URL.",
+        ),
+        resource_field(),
+        optional(
+            "sendScopeOnRefresh",
+            "Send scopes on refresh",
+            "For providers that require the scope parameter when a token is refreshed, such as Microsoft Entra.",
+        ),
+        optional(
+            "zeroExpiresMeansNever",
+            "Zero means no expiry",
+            "For providers whose responses contain expires_in 0 for tokens that do not expire.",
         ),
         refresh_errors_field(),
     ]

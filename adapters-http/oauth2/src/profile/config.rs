@@ -56,6 +56,16 @@ impl<'a> Config<'a> {
         self.0.get(name).map(read).transpose()
     }
 
+    /// A flag that is off by default. A form sends it as text.
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, InvalidConfig> {
+        match self.0.get(name) {
+            None => Ok(false),
+            Some(Value::Text(text)) if text.decode().is_empty() => Ok(false),
+            Some(Value::Text(text)) if ["true", "false"].contains(&text.decode().as_ref()) => Ok(text.decode() == "true"),
+            Some(value) => value.as_bool().ok_or_else(|| self.problem(name, "must be true or false")),
+        }
+    }
+
     pub(crate) fn texts(&self, name: &str) -> Result<Option<Vec<String>>, InvalidConfig> {
         let Some(value) = self.0.get(name) else { return Ok(None) };
         let items =
@@ -66,20 +76,28 @@ impl<'a> Config<'a> {
             .ok_or_else(|| self.problem(name, "must be a list of texts"))
     }
 
-    /// A list of texts, or one text that is split at white space and commas.
-    pub(crate) fn names(&self, name: &str) -> Result<Option<Vec<String>>, InvalidConfig> {
-        let Some(text) = self.0.get(name).and_then(Value::as_text) else {
-            let listed = self.texts(name).map_err(|_| self.problem(name, "must be a text or a list of texts"))?;
-            return Ok(listed.map(|items| items.iter().map(|item| item.trim().to_owned()).collect()));
-        };
-        let text = text.decode();
-        let names = text.split(|letter: char| letter == ',' || letter.is_whitespace());
-        Ok(Some(names.filter(|name| !name.is_empty()).map(str::to_owned).collect()))
+    /// A list of texts, or one text with words. Empty if it is absent.
+    pub(crate) fn words_or_texts(&self, name: &str) -> Result<Vec<String>, InvalidConfig> {
+        match self.0.get(name) {
+            Some(Value::List(_)) => Ok(self.texts(name)?.unwrap_or_default()),
+            Some(Value::Text(text)) => Ok(text.decode().split_whitespace().map(str::to_owned).collect()),
+            None => Ok(Vec::new()),
+            Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) => {
+                Err(self.problem(name, "must be a text or a list of texts"))
+            }
+        }
     }
 
     /// Error codes that mean `invalid_grant` at a refresh.
     pub(crate) fn refresh_errors(&self) -> Result<Vec<String>, InvalidConfig> {
-        let codes = self.names(REFRESH_ERRORS)?.unwrap_or_default();
+        let texts = self.words_or_texts(REFRESH_ERRORS)?;
+        let codes: Vec<String> = texts
+            .iter()
+            .flat_map(|text| text.split(','))
+            .map(str::trim)
+            .filter(|code| !code.is_empty())
+            .map(str::to_owned)
+            .collect();
         let plain = |code: &String| (1..=128).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_graphic());
         if codes.len() > 32 || !codes.iter().all(plain) {
             return Err(self.problem(REFRESH_ERRORS, "must contain at most 32 codes of visible ASCII characters"));

@@ -7,7 +7,8 @@ use grantry_domain::provider::{
 };
 
 use super::config::Config;
-use super::reserved::{is_parameter_name, is_reserved};
+use super::reserved::{is_parameter_name, is_reserved, is_resource};
+use super::resource::resources;
 use super::rules::{Pkce, ScopeRules, Wire};
 use super::{ParsedConnector, checked_client_id, checked_scopes, checked_url};
 use crate::egress::EgressPolicy;
@@ -28,6 +29,9 @@ pub(super) const FIELDS: &[&str] = &[
     "extraAuthorizationParameters",
     "baseUrl",
     "destinations",
+    "resource",
+    "sendScopeOnRefresh",
+    "zeroExpiresMeansNever",
     "refreshErrors",
 ];
 
@@ -46,7 +50,7 @@ pub(super) fn parse_connector(
     let client_id = checked_client_id(connector.client_id.as_deref())?;
     let issuer = issuer(&config, policy)?;
     let endpoints = endpoints(&config, policy, issuer.is_some())?;
-    let (base_url, destinations) = destinations(&config, policy)?;
+    let (base_url, destinations) = destinations(&config, policy, endpoints.as_ref())?;
     let wire = wire(&config, endpoints.as_ref(), policy, pkce_off_hosts)?;
     let scope = config.text("scope")?.unwrap_or_default();
     let requested = Scopes::new(checked_scopes("config.scope", ScopeRules::split(&wire.scopes.separator, &scope))?);
@@ -62,7 +66,7 @@ pub(super) fn parse_connector(
         endpoints,
         client_id: client_id.to_owned(),
         authentication: authentication(&config)?,
-        resources: Vec::new(),
+        resources: resources(&config)?,
         destinations,
         base_url,
         required_scopes: Scopes::new(requested.iter().filter(unreported)),
@@ -118,9 +122,20 @@ pub(crate) fn has_reserved_query(authorization: &str) -> bool {
     url.is_ok_and(|url| url.query_pairs().any(|(name, _)| is_reserved(&name)))
 }
 
-fn destinations(config: &Config<'_>, policy: &EgressPolicy) -> Result<(String, Vec<Origin>), InvalidConfig> {
-    let Some(base_url) = config.text("baseUrl")? else { return Err(config.problem("baseUrl", "is required")) };
-    let (base_url, own) = checked_url(policy, "config.baseUrl", &base_url)?;
+fn destinations(
+    config: &Config<'_>,
+    policy: &EgressPolicy,
+    endpoints: Option<&Endpoints>,
+) -> Result<(String, Vec<Origin>), InvalidConfig> {
+    let (base_url, own) = match (config.text("baseUrl")?, endpoints) {
+        (Some(base_url), _) => checked_url(policy, "config.baseUrl", &base_url)?,
+        // The host that issues the tokens is the only other one that has them already.
+        (None, Some(endpoints)) => {
+            let (_, own) = checked_url(policy, "config.tokenUrl", &endpoints.token)?;
+            (format!("{}/", own.as_str()), own)
+        }
+        (None, None) => return Err(config.problem("baseUrl", "is required")),
+    };
     if base_url.contains('?') {
         return Err(config.problem("baseUrl", "must not contain a query"));
     }
@@ -142,12 +157,16 @@ fn destinations(config: &Config<'_>, policy: &EgressPolicy) -> Result<(String, V
 }
 
 fn authentication(config: &Config<'_>) -> Result<ClientAuthentication, InvalidConfig> {
-    match (config.text("clientAuth")?.as_deref(), config.boolean("useBasicAuth")?) {
-        (Some(_), Some(_)) => Err(config.problem("useBasicAuth", "must not be given together with clientAuth")),
-        (None, Some(false)) => Ok(ClientAuthentication::Post),
-        (None, Some(true) | None) => Ok(ClientAuthentication::Basic),
-        (Some(name), None) => ClientAuthentication::parse(name)
-            .ok_or_else(|| config.problem("clientAuth", "must be \"basic\", \"post\" or \"none\"")),
+    let name = config.text("clientAuth")?;
+    let named = name.map(|name| {
+        ClientAuthentication::parse(&name)
+            .ok_or_else(|| config.problem("clientAuth", "must be \"basic\", \"post\" or \"none\""))
+    });
+    let by_flag = config.boolean("useBasicAuth")?;
+    let by_flag = by_flag.map(|basic| if basic { ClientAuthentication::Basic } else { ClientAuthentication::Post });
+    match (named.transpose()?, by_flag) {
+        (Some(named), Some(by_flag)) if named != by_flag => Err(config.problem("useBasicAuth", "contradicts clientAuth")),
+        (named, by_flag) => Ok(named.or(by_flag).unwrap_or(ClientAuthentication::Basic)),
     }
 }
 
@@ -158,6 +177,9 @@ fn wire(
     pkce_off_hosts: &[String],
 ) -> Result<Wire, InvalidConfig> {
     let mut wire = Wire::default();
+    wire.token.token_type_optional = true;
+    wire.token.access_lifetime.zero_means_never = config.flag("zeroExpiresMeansNever")?;
+    wire.refresh.send_scope = config.flag("sendScopeOnRefresh")?;
     wire.refresh.errors = config.refresh_errors()?;
     if let Some(name) = config.text("scopeParameter")? {
         if !is_parameter_name(&name) || (name != "scope" && is_reserved(&name)) {
@@ -194,6 +216,9 @@ fn wire(
             let shown: String = name.chars().filter(|letter| !letter.is_control()).take(64).collect();
             config.problem(&format!("extraAuthorizationParameters.{shown}"), problem)
         };
+        if is_resource(&name) {
+            return Err(field("is set by the setting resource"));
+        }
         if is_reserved(&name) || name == wire.scopes.parameter {
             return Err(field("is reserved and cannot be set"));
         }

@@ -12,10 +12,14 @@ use thiserror::Error;
 
 use super::config::{Config, REFRESH_ERRORS};
 use super::reserved::{is_parameter_name, is_reserved};
+use super::resource;
 use super::rules::{ScopeRules, Wire};
 use super::template::{self, Variable};
 use super::{ParsedConnector, checked_client_id, checked_url, problem};
 use crate::egress::EgressPolicy;
+
+/// Settings that repeat what the profile contains. Some front ends send them for every connector.
+const REPEATED: [&str; 3] = ["authorizationUrl", "tokenUrl", "useBasicAuth"];
 
 /// A parsed and checked profile.
 #[derive(Debug, Clone)]
@@ -23,6 +27,7 @@ pub(crate) struct Profile {
     pub(crate) id: ProfileId,
     pub(crate) title: String,
     pub(crate) source: String,
+    pub(crate) sunset: Option<String>,
     pub(crate) variables: BTreeMap<String, Variable>,
     pub(crate) client_credentials: bool,
     pub(crate) callback: CallbackPath,
@@ -42,6 +47,8 @@ struct ProfileFile {
     title: String,
     verified_on: String,
     source: String,
+    #[serde(default)]
+    sunset: Option<String>,
     #[serde(default)]
     issuer: Option<String>,
     #[serde(default)]
@@ -112,6 +119,7 @@ impl Profile {
             id,
             title: file.title,
             source: file.source,
+            sunset: file.sunset,
             variables: file.variables,
             client_credentials: file.client.client_credentials,
             callback,
@@ -132,7 +140,8 @@ impl Profile {
         policy: &EgressPolicy,
     ) -> Result<ParsedConnector, InvalidConfig> {
         let config = Config::read(&connector.settings)?;
-        let known: Vec<&str> = self.variables.keys().map(String::as_str).chain(["scope", REFRESH_ERRORS]).collect();
+        let settings = ["scope", resource::SETTING, REFRESH_ERRORS].into_iter().chain(REPEATED);
+        let known: Vec<&str> = self.variables.keys().map(String::as_str).chain(settings).collect();
         config.refuse_unknown(&known)?;
         let client_id = checked_client_id(connector.client_id.as_deref())?;
         let values = self.values(&config)?;
@@ -145,6 +154,10 @@ impl Profile {
             template::fill(template, value).ok_or_else(|| problem("config", "does not set every variable"))
         };
         let url = |template: &str| fill(template).and_then(|text| checked_url(policy, "connector_type_id", &text));
+        let authorization = repeated(&config, "authorizationUrl", policy, url(&self.endpoints.authorization)?.0)?;
+        let token = repeated(&config, "tokenUrl", policy, url(&self.endpoints.token)?.0)?;
+        // How the client authenticates is a property of the provider. The setting is only checked for its form.
+        config.boolean("useBasicAuth")?;
         let optional = |template: &Option<String>| template.as_deref().map(|template| Ok(url(template)?.0)).transpose();
         let base_url = url(&self.base_url)?;
         let mut destinations: Vec<Origin> = vec![base_url.1];
@@ -163,15 +176,18 @@ impl Profile {
             issuer: self.issuer.as_deref().map(fill).transpose()?,
             endpoint_source: EndpointSource::Operator,
             endpoints: Some(Endpoints {
-                authorization: url(&self.endpoints.authorization)?.0,
-                token: url(&self.endpoints.token)?.0,
+                authorization,
+                token,
                 revocation: optional(&self.endpoints.revocation)?,
                 userinfo: optional(&self.endpoints.userinfo)?,
                 jwks: optional(&self.endpoints.jwks)?,
             }),
             client_id: client_id.to_owned(),
             authentication: self.authentication,
-            resources: self.resources.clone(),
+            resources: {
+                let chosen = resource::resources(&config)?;
+                if chosen.is_empty() { self.resources.clone() } else { chosen }
+            },
             destinations,
             base_url: base_url.0,
             required_scopes: Scopes::new(requested.iter().filter(unreported)),
@@ -222,6 +238,16 @@ impl Profile {
     }
 }
 
+/// An endpoint of the profile. A connector may repeat it, and cannot set another one.
+fn repeated(config: &Config<'_>, name: &str, policy: &EgressPolicy, endpoint: String) -> Result<String, InvalidConfig> {
+    match config.text(name)? {
+        Some(text) if checked_url(policy, &format!("config.{name}"), &text)?.0 != endpoint => {
+            Err(config.problem(name, "is fixed by the connector type; omit it, or use the type .oauth2"))
+        }
+        Some(_) | None => Ok(endpoint),
+    }
+}
+
 /// Whether a client id can be part of an endpoint's path without changing its structure.
 fn is_path_safe(client_id: &str) -> bool {
     client_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) && !client_id.starts_with('.')
@@ -238,6 +264,9 @@ impl ProfileFile {
         if !is_date(&self.verified_on) {
             return Err("verified_on must be a date such as 2026-01-31");
         }
+        if self.sunset.as_deref().is_some_and(|date| !is_date(date)) {
+            return Err("sunset must be a date such as 2026-01-31");
+        }
         if !self.source.starts_with("https://") {
             return Err("source must be the URL of the vendor's documentation");
         }
@@ -253,8 +282,11 @@ impl ProfileFile {
         if renamed.is_some_and(|name| is_reserved(name) || !is_parameter_name(name)) {
             return Err("wire.authorize.client_id_parameter is a reserved or invalid name");
         }
-        if self.variables.keys().any(|name| ["scope", "client_id", REFRESH_ERRORS].contains(&name.as_str())) {
-            return Err("a variable must not have the name of a setting or of client_id");
+        let is_setting = |name: &str| {
+            REPEATED.contains(&name) || ["scope", "client_id", "authType", resource::SETTING, REFRESH_ERRORS].contains(&name)
+        };
+        if self.variables.keys().any(|name| is_setting(name)) {
+            return Err("a variable must not have the name of another setting");
         }
         if self.variables.values().any(|variable| variable.default.as_ref().is_some_and(|value| !variable.allows(value))) {
             return Err("the default of a variable is not one of its values");

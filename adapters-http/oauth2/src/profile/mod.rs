@@ -8,6 +8,7 @@ mod config;
 mod custom;
 mod file;
 mod reserved;
+mod resource;
 pub(crate) mod rules;
 mod template;
 
@@ -152,7 +153,10 @@ fn problem(field: &str, text: &str) -> InvalidConfig {
 fn checked_url(policy: &EgressPolicy, field: &str, text: &str) -> Result<(String, Origin), InvalidConfig> {
     let url = policy.check(text).map_err(|refused| InvalidConfig {
         field: field.to_owned(),
-        problem: refused.to_string(),
+        problem: match refused.accepted_form(text) {
+            Some(accepted) => format!("{refused}; write {accepted}"),
+            None => refused.to_string(),
+        },
         host_not_allowed: refused.operator_can_allow(),
     })?;
     let origin = url.origin().ok_or_else(|| problem(field, "has a host with unsupported characters"))?;

@@ -33,6 +33,11 @@ pub(crate) fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&folded.as_str())
 }
 
+/// Whether a name is that of resource indicators (RFC 8707), which a setting defines.
+pub(crate) fn is_resource(name: &str) -> bool {
+    name.split('[').next().is_some_and(|name| name.eq_ignore_ascii_case("resource"))
+}
+
 /// Whether the characters of a name are valid for an additional parameter.
 pub(crate) fn is_parameter_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.[]".contains(&byte);

@@ -58,7 +58,8 @@ fn unknown_and_invalid_fields_are_refused_by_name() {
         (r#""scope":"a\"b""#, "config.scope"),
         (r#""scope":"ä""#, "config.scope"),
         (r#""useBasicAuth":"yes""#, "config.useBasicAuth"),
-        (r#""useBasicAuth":true,"clientAuth":"basic""#, "config.useBasicAuth"),
+        (r#""useBasicAuth":true,"clientAuth":"post""#, "config.useBasicAuth"),
+        (r#""useBasicAuth":false,"clientAuth":"none""#, "config.useBasicAuth"),
         (r#""clientAuth":"private_key_jwt""#, "config.clientAuth"),
         (r#""clientAuth":"tls_client_auth""#, "config.clientAuth"),
         (r#""pkce":"plain""#, "config.pkce"),
@@ -108,6 +109,75 @@ fn unknown_and_invalid_fields_are_refused_by_name() {
     }
     let large = by_hand(&format!(r#""scope":"{}""#, "a".repeat(17_000)));
     assert_eq!(refused(&large), "config");
+}
+
+#[test]
+fn r15_resources_are_settings_of_every_profile_and_part_of_the_binding() {
+    let without = custom(BY_HAND).unwrap();
+    assert!(without.resources.is_empty());
+    for (value, resources) in [
+        (r#""https://graph.example/""#, vec!["https://graph.example/"]),
+        (r#""https://a.example api://b ""#, vec!["https://a.example", "api://b"]),
+        (r#"["https://a.example","urn:b","https://a.example"]"#, vec!["https://a.example", "urn:b"]),
+        (r#""""#, vec![]),
+        ("[]", vec![]),
+    ] {
+        let settings = custom(&by_hand(&format!(r#""resource":{value}"#))).unwrap();
+        assert_eq!(settings.resources, resources, "{value}");
+        assert_eq!(settings.binding_bytes() == without.binding_bytes(), resources.is_empty(), "{value}");
+        let config = format!(r#"{{"resource":{value}}}"#);
+        assert_eq!(profiles().settings(&connector_config(".github", &config)).unwrap().resources, resources);
+    }
+    let many: Vec<String> = (0..17).map(|number| format!("\"urn:{number}\"")).collect();
+    for bad in [
+        "7",
+        "{}",
+        "[1]",
+        r#""https://a.example/#b""#,
+        r#"["a b"]"#,
+        r#"[""]"#,
+        r#""\u00e4""#,
+        &format!("[{}]", many.join(",")),
+    ] {
+        assert_eq!(refused(&by_hand(&format!(r#""resource":{bad}"#))), "config.resource", "{bad}");
+    }
+    let extra = custom(&by_hand(r#""extraAuthorizationParameters":{"resource":"https://a.example"}"#)).unwrap_err();
+    assert_eq!(extra.problem, "is set by the setting resource");
+}
+
+#[test]
+fn r28_flags_of_the_token_rules_are_read_as_booleans_and_as_form_values() {
+    let wire =
+        |settings: &str| profiles().parse_connector(&connector_config(".oauth2", &by_hand(settings))).unwrap().wire.clone();
+    for (value, on) in
+        [("true", true), ("\"true\"", true), ("false", false), ("\"false\"", false), ("\"\"", false), ("null", false)]
+    {
+        let wire = wire(&format!(r#""sendScopeOnRefresh":{value},"zeroExpiresMeansNever":{value}"#));
+        assert_eq!((wire.refresh.send_scope, wire.token.access_lifetime.zero_means_never), (on, on), "{value}");
+        assert!(wire.token.token_type_optional);
+    }
+    for name in ["sendScopeOnRefresh", "zeroExpiresMeansNever"] {
+        assert_eq!(refused(&by_hand(&format!(r#""{name}":"yes""#))), format!("config.{name}"));
+        assert_eq!(refused(&by_hand(&format!(r#""{name}":1"#))), format!("config.{name}"));
+    }
+}
+
+#[test]
+fn r70_a_url_in_another_spelling_is_refused_with_the_accepted_form() {
+    for (written, accepted) in [
+        ("https://AS.example/token", "https://as.example/token"),
+        ("https://as.example:443/token", "https://as.example/token"),
+        ("https://as.example/a/../token", "https://as.example/token"),
+        ("https://as.example/a b", "https://as.example/a%20b"),
+        ("HTTPS://as.example/token", "https://as.example/token"),
+        ("https://b\u{fc}cher.example/token", "https://xn--bcher-kva.example/token"),
+    ] {
+        let config = BY_HAND.replace("https://as.example/token", written);
+        let refused = custom(&config).unwrap_err();
+        assert_eq!(refused.field, "config.tokenUrl");
+        assert_eq!(refused.problem, format!("is not in its normalised form; write {accepted}"));
+        assert!(custom(&BY_HAND.replace("https://as.example/token", accepted)).is_ok(), "{accepted}");
+    }
 }
 
 #[test]
@@ -204,7 +274,7 @@ fn results_are_cached_by_exact_equality_and_within_bounds() {
     assert_eq!(profiles.settings(&connector_config(".oauth2", BY_HAND)).unwrap(), one);
 }
 
-const GITHUB_FIELDS: [&str; 2] = ["scope", "refreshErrors"];
+const GITHUB_FIELDS: [&str; 3] = ["scope", "resource", "refreshErrors"];
 
 #[test]
 fn connector_types_list_their_fields() {
@@ -218,6 +288,64 @@ fn connector_types_list_their_fields() {
     let github = types.iter().find(|kind| kind.id == ".github").unwrap();
     assert_eq!(github.fields.iter().map(|field| field.name.as_str()).collect::<Vec<_>>(), GITHUB_FIELDS);
     assert_eq!((types[0].callback, github.callback), (None, Some(CallbackPath::Shared)));
+}
+
+#[test]
+fn the_two_names_of_the_client_authentication_agree() {
+    let authentication = |settings: &str| custom(&by_hand(settings)).unwrap().authentication;
+    for (settings, expected) in [
+        (r#""useBasicAuth":true"#, ClientAuthentication::Basic),
+        (r#""useBasicAuth":false"#, ClientAuthentication::Post),
+        (r#""useBasicAuth":true,"clientAuth":"basic""#, ClientAuthentication::Basic),
+        (r#""useBasicAuth":false,"clientAuth":"post""#, ClientAuthentication::Post),
+        (r#""clientAuth":"none""#, ClientAuthentication::None),
+    ] {
+        assert_eq!(authentication(settings), expected, "{settings}");
+    }
+}
+
+#[test]
+fn without_a_base_url_tokens_go_to_the_origin_of_the_token_url_only() {
+    let endpoints = r#""authorizationUrl":"https://as.example/a","tokenUrl":"https://tokens.as.example/t?x=1""#;
+    let settings = custom(&format!("{{{endpoints}}}")).unwrap();
+    assert_eq!(settings.base_url, "https://tokens.as.example/");
+    assert_eq!(settings.destinations.iter().map(Origin::as_str).collect::<Vec<_>>(), ["https://tokens.as.example"]);
+    let explicit = custom(&format!(r#"{{{endpoints},"baseUrl":"https://tokens.as.example"}}"#)).unwrap();
+    assert_eq!(explicit, settings, "the same settings, so that writing the default down ends no grant");
+    assert_eq!(refused(&format!(r#"{{{endpoints},"destinations":["https://api.example"]}}"#)), "config.destinations");
+}
+
+#[test]
+fn a_connector_may_repeat_the_endpoints_of_its_profile_and_set_no_others() {
+    let profiles = profiles();
+    let github = |config: &str| profiles.settings(&connector_config(".github", config));
+    let plain = github("{}").unwrap();
+    for repeated in [
+        r#"{"authorizationUrl":"https://github.com/login/oauth/authorize","tokenUrl":"https://github.com/login/oauth/access_token"}"#,
+        r#"{"tokenUrl":"https://github.com/login/oauth/access_token","useBasicAuth":true}"#,
+        r#"{"authorizationUrl":"","useBasicAuth":false}"#,
+    ] {
+        assert_eq!(github(repeated).as_ref(), Ok(&plain), "{repeated}");
+    }
+    for (config, field) in [
+        (r#"{"tokenUrl":"https://evil.example/login/oauth/access_token"}"#, "config.tokenUrl"),
+        (r#"{"tokenUrl":"https://github.com/login/oauth/authorize"}"#, "config.tokenUrl"),
+        (r#"{"authorizationUrl":"https://github.com/login/oauth/authorize?x=1"}"#, "config.authorizationUrl"),
+        (r#"{"authorizationUrl":"http://github.com/login/oauth/authorize"}"#, "config.authorizationUrl"),
+        (r#"{"tokenUrl":7}"#, "config.tokenUrl"),
+        (r#"{"useBasicAuth":"yes"}"#, "config.useBasicAuth"),
+        (r#"{"revocationUrl":"https://github.com/x"}"#, "config.revocationUrl"),
+    ] {
+        assert_eq!(github(config).unwrap_err().field, field, "{config}");
+    }
+}
+
+#[test]
+fn a_profile_can_have_a_sunset() {
+    let profiles = with(&TENANTS.replacen("id = ", "sunset = \"2027-06-30\"\nid = ", 1)).unwrap();
+    let sunset = |id: &str| profiles.connector_types().into_iter().find(|kind| kind.id == id).unwrap().sunset;
+    assert_eq!((sunset(".tenants").as_deref(), sunset(".oauth2")), (Some("2027-06-30"), None));
+    assert!(with(&TENANTS.replacen("id = ", "sunset = \"soon\"\nid = ", 1)).is_err());
 }
 
 /// A profile with variables.
@@ -302,6 +430,7 @@ fn profile_files_are_strict() {
         ("default = \"eu\"", "default = \"cn\""),
         ("kind = \"label\"", "kind = \"regex\""),
         ("[variables.tenant]", "[variables.scope]"),
+        ("[variables.tenant]", "[variables.tokenUrl]"),
         ("token = \"https://", "token = \"http://"),
         ("default = [\"read\"]", "parameter = \"state\""),
         ("[wire.scopes]", "[wire.authorize]\nparameters = { state = \"x\" }\n[wire.scopes]"),

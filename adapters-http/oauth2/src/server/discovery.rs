@@ -10,8 +10,9 @@ use grantry_domain::provider::{BindingKind, Endpoints, ProviderSettings, Provide
 use http::StatusCode;
 use moka::future::Cache;
 
+use super::token_response::MAX_RESPONSE;
 use super::{Oauth2Server, oauth_error};
-use crate::codec::{Object, Value, json};
+use crate::codec::{BodyText, Object, Value, json};
 use crate::profile::has_reserved_query;
 use crate::transport::HttpResponse;
 
@@ -77,8 +78,9 @@ impl Oauth2Server {
         self.allowed(issuer)?;
         let mut last = bad(NO_DOCUMENT);
         for url in well_known(issuer) {
-            let response = self.get_json(&url, None).await?;
-            match document(&response) {
+            let response = self.get_json(&url, None, MAX_RESPONSE).await?;
+            let text = BodyText::of(&response.body);
+            match document(&response, &text) {
                 Ok(body) => return self.read_metadata(&body, issuer),
                 Err(error) => last = error,
             }
@@ -89,8 +91,10 @@ impl Oauth2Server {
     fn read_metadata(&self, body: &Object<'_>, issuer: &str) -> Result<Endpoints, ProviderError> {
         let url = |name: &'static str| body.string(name).map_err(|_| bad(format!("{name} of the metadata is not a text")));
         let required = |name: &'static str| url(name)?.ok_or_else(|| bad(format!("{name} is missing in the metadata")));
-        if url("issuer")?.as_deref() != Some(issuer) {
-            return Err(bad("the metadata names another issuer; use its exact spelling, or configure the endpoints"));
+        match url("issuer")? {
+            None => return Err(bad("issuer is missing in the metadata; configure the endpoints instead")),
+            Some(found) if found != issuer => return Err(bad(issuer_difference(&found, issuer))),
+            Some(_) => {}
         }
         let flag = |name: &str| body.get(name).and_then(Value::as_bool) == Some(true);
         // Without `iss` in responses, two issuers cannot be distinguished (RFC 9207 §3). Pushed authorization requests
@@ -110,12 +114,28 @@ impl Oauth2Server {
             userinfo: url("userinfo_endpoint")?,
             jwks: url("jwks_uri")?,
         };
-        let usable = |text: &str| self.profiles.policy().check(text).is_ok_and(|url| url.as_str() == text);
-        if all_urls(&endpoints).all(usable) && !has_reserved_query(&endpoints.authorization) {
-            Ok(endpoints)
-        } else {
-            Err(bad("the metadata contains an endpoint that the egress policy does not allow or that is not in normal form"))
+        let named = [
+            ("authorization_endpoint", Some(&endpoints.authorization)),
+            ("token_endpoint", Some(&endpoints.token)),
+            ("revocation_endpoint", endpoints.revocation.as_ref()),
+            ("userinfo_endpoint", endpoints.userinfo.as_ref()),
+            ("jwks_uri", endpoints.jwks.as_ref()),
+        ];
+        for (name, text) in named.into_iter().filter_map(|(name, text)| Some((name, text?))) {
+            let checked = self.profiles.policy().check(text);
+            let problem = match &checked {
+                Err(refused) => refused.to_string(),
+                Ok(url) if url.as_str() != text => "is not in its normalised form".to_owned(),
+                Ok(_) if name == "authorization_endpoint" && has_reserved_query(text) => {
+                    "sets a reserved parameter in its query".to_owned()
+                }
+                Ok(_) => continue,
+            };
+            return Err(bad(format!(
+                "{name} in the metadata {problem}; configure the endpoints instead, or allow its host"
+            )));
         }
+        Ok(endpoints)
     }
 }
 
@@ -135,6 +155,18 @@ fn well_known(issuer: &str) -> [String; 2] {
     [format!("{origin}/.well-known/oauth-authorization-server{path}"), format!("{trimmed}/.well-known/openid-configuration")]
 }
 
+/// The members that are read.
+const MEMBERS: [&str; 8] = [
+    "issuer",
+    "authorization_endpoint",
+    "token_endpoint",
+    "revocation_endpoint",
+    "userinfo_endpoint",
+    "jwks_uri",
+    "authorization_response_iss_parameter_supported",
+    "require_pushed_authorization_requests",
+];
+
 const NO_DOCUMENT: &str =
     "the issuer publishes no metadata at its well-known URLs; check its spelling, or configure the endpoints";
 
@@ -142,14 +174,35 @@ fn bad(problem: impl Into<Cow<'static, str>>) -> ProviderError {
     ProviderErrorKind::BadMetadata.because(problem)
 }
 
-/// The document in a response, or the error if there is none.
-fn document(response: &HttpResponse) -> Result<Object<'_>, ProviderError> {
+/// How the issuer in the metadata differs from the configured one (RFC 8414 §3.3), and what to do. The issuer itself is text of
+/// the provider and is not shown.
+fn issuer_difference(found: &str, configured: &str) -> &'static str {
+    let host = |text: &str| url::Url::parse(text).ok().map(|url| url.origin().ascii_serialization());
+    if found.strip_suffix('/') == Some(configured) {
+        "the issuer in the metadata ends with a slash and the configured one does not; add the slash to the issuer"
+    } else if configured.strip_suffix('/') == Some(found) {
+        "the configured issuer ends with a slash and the one in the metadata does not; remove the slash from the issuer"
+    } else if found.eq_ignore_ascii_case(configured) {
+        "the issuer in the metadata differs in upper and lower case; use its exact spelling, or configure the endpoints instead"
+    } else if host(found) == host(configured) {
+        "the issuer in the metadata has another path; use its exact spelling, or configure the endpoints instead"
+    } else {
+        "the issuer in the metadata is at another host; use the issuer that the provider documents, or configure the endpoints instead"
+    }
+}
+
+/// The document in a response, or the error if there is none. A name that occurs twice is not determined.
+fn document<'a>(response: &HttpResponse, text: &'a BodyText<'_>) -> Result<Object<'a>, ProviderError> {
     if response.status != StatusCode::OK {
         let error = oauth_error::from_status(response.status, &response.headers);
         let error = error.filter(|error| error.kind != ProviderErrorKind::Malformed);
         return Err(error.unwrap_or_else(|| bad(NO_DOCUMENT)).with_status(response.status.as_u16()));
     }
-    json::parse_object(&response.body).map_err(|_| bad("the metadata is not a JSON object").with_status(200))
+    let document = json::parse_tolerant(text).map_err(|_| bad("the metadata is not a JSON object").with_status(200))?;
+    match MEMBERS.iter().find(|name| document.repeats(name)) {
+        None => Ok(document),
+        Some(name) => Err(bad(format!("{name} occurs more than once in the metadata")).with_status(200)),
+    }
 }
 
 #[cfg(test)]

@@ -44,8 +44,8 @@ impl Oauth2Server {
         let now = self.clock.now().as_millis().div_euclid(1000);
         {
             let claims = json::parse_object(&parts.claims).map_err(|_| invalid(CLAIMS))?;
-            if !claims_are_valid(&claims, issuer, &provider.client_id, nonce, now) {
-                return Err(invalid(CLAIMS));
+            if let Some(problem) = problem_of(&claims, issuer, &provider.client_id, nonce, now) {
+                return Err(invalid(problem));
             }
         }
         if let Some(url) = &provider.endpoints.jwks {
@@ -79,7 +79,7 @@ impl Oauth2Server {
 }
 
 const HEADER: &str = "the header of the ID token is not valid";
-const CLAIMS: &str = "the claims of the ID token do not fit: issuer, audience, expiry or nonce";
+const CLAIMS: &str = "the claims of the ID token are not a valid JSON object";
 
 fn invalid(problem: &'static str) -> ProviderError {
     ProviderErrorKind::Malformed.because(problem)
@@ -92,24 +92,38 @@ fn parts(token: &str) -> Option<Parts<'_>> {
     Some(Parts { header: decode(header)?, claims: decode(claims)?, signed, signature })
 }
 
-fn claims_are_valid(claims: &Object<'_>, issuer: &str, client_id: &str, nonce: Option<&str>, now: i64) -> bool {
+/// What is wrong with the claims, and what to do where that is known. `None` if they are valid.
+fn problem_of(claims: &Object<'_>, issuer: &str, client_id: &str, nonce: Option<&str>, now: i64) -> Option<&'static str> {
     let text = |name: &str| claims.string(name).ok().flatten();
     let audience: Vec<_> = match claims.get("aud") {
         Some(Value::List(items)) => items.iter().filter_map(Value::as_text).map(Text::decode).collect(),
         Some(single) => single.as_text().map(Text::decode).into_iter().collect(),
         None => Vec::new(),
     };
-    let is_audience = audience.iter().any(|name| name == client_id);
     let is_authorized_party = match text("azp") {
         Some(party) => party == client_id,
         None => audience.len() == 1,
     };
     let expires = claims.get("exp").and_then(Value::as_scalar).and_then(|text| whole_seconds(&text));
-    text("iss").as_deref() == Some(issuer)
-        && is_audience
-        && is_authorized_party
-        && expires.is_some_and(|at| at.saturating_add(LEEWAY) > now)
-        && nonce.is_none_or(|sent| text("nonce").as_deref() == Some(sent))
+    let found = text("iss").unwrap_or_default();
+    if found != issuer {
+        let is_slash = found.trim_end_matches('/') == issuer.trim_end_matches('/');
+        return Some(if is_slash {
+            "the issuer in the ID token differs from the configured one by a slash at the end; correct the issuer"
+        } else {
+            "the issuer in the ID token is not the configured one; correct the issuer, or remove it to use userinfo instead"
+        });
+    }
+    if !audience.iter().any(|name| name == client_id) || !is_authorized_party {
+        return Some("the ID token was issued for another client; check the client id");
+    }
+    if expires.is_none_or(|at| at.saturating_add(LEEWAY) <= now) {
+        return Some("the ID token has expired or has no expiry; check the clock");
+    }
+    if nonce.is_some_and(|sent| text("nonce").as_deref() != Some(sent)) {
+        return Some("the nonce in the ID token is not that of the request");
+    }
+    None
 }
 
 fn whole_seconds(text: &str) -> Option<i64> {

@@ -4,8 +4,9 @@ use grantry_domain::ports::{ProviderError, ProviderErrorKind, TokenResponse};
 use grantry_domain::provider::{Account, ProviderSnapshot};
 use http::StatusCode;
 
+use super::token_response::MAX_TOKEN_RESPONSE;
 use super::{Oauth2Server, client_auth};
-use crate::codec::{Object, Value, json};
+use crate::codec::{BodyText, Object, Value, json};
 use crate::profile::rules::IdentityRules;
 
 /// Maximum length of subject and label in characters.
@@ -55,11 +56,13 @@ impl Oauth2Server {
     /// The claims in userinfo. They only serve the label, so every error counts as absent claims. For example, providers
     /// reject a token without the scope `openid` (OIDC Core §5.3.3).
     async fn userinfo(&self, url: &str, tokens: &TokenResponse, rules: &IdentityRules) -> Option<AccountClaims> {
-        let response = self.get_json(url, Some(client_auth::bearer(&tokens.access_token))).await.ok()?;
+        let authorization = Some(client_auth::bearer(&tokens.access_token));
+        let response = self.get_json(url, authorization, MAX_TOKEN_RESPONSE).await.ok()?;
         if response.status != StatusCode::OK {
             return None;
         }
-        json::parse_object(&response.body).ok().map(|body| account_claims(&body, rules))
+        let text = BodyText::of(&response.body);
+        json::parse_tolerant(&text).ok().map(|body| account_claims(&body, rules))
     }
 }
 
@@ -68,7 +71,10 @@ fn without_label(subject: String) -> Account {
 }
 
 fn account_claims(body: &Object<'_>, rules: &IdentityRules) -> AccountClaims {
-    let first = |names: &[String]| names.iter().filter_map(|name| body.get(name)).find_map(display_text);
+    let first = |names: &[String]| {
+        let single = names.iter().filter(|name| !body.repeats(name)).filter_map(|name| body.get(name));
+        single.filter_map(display_text).next()
+    };
     AccountClaims { subject: first(&rules.subject), label: first(&rules.label) }
 }
 

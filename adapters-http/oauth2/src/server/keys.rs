@@ -8,8 +8,9 @@ use http::StatusCode;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use moka::future::Cache;
 
+use super::token_response::MAX_RESPONSE;
 use super::{Oauth2Server, oauth_error};
-use crate::codec::{Object, Value, json};
+use crate::codec::{BodyText, Object, Value, json};
 
 /// How long a key set is cached.
 const TIME_TO_LIVE: Duration = Duration::from_mins(10);
@@ -97,7 +98,7 @@ impl Oauth2Server {
     }
 
     async fn fetch_keys(&self, url: &str) -> Result<Vec<PublicKey>, ProviderError> {
-        let response = self.get_json(url, None).await?;
+        let response = self.get_json(url, None, MAX_RESPONSE).await?;
         let unusable = || {
             let error = ProviderErrorKind::Malformed.because("the URL of the keys returned no key set");
             super::to_host(error.with_status(response.status.as_u16()), url)
@@ -106,7 +107,8 @@ impl Oauth2Server {
             let error = oauth_error::from_status(response.status, &response.headers);
             return Err(error.map_or_else(unusable, |error| super::to_host(error, url)));
         }
-        let body = json::parse_object(&response.body).map_err(|_| unusable())?;
+        let text = BodyText::of(&response.body);
+        let body = json::parse_tolerant(&text).ok().filter(|body| !body.repeats("keys")).ok_or_else(unusable)?;
         let keys = body.get("keys").and_then(Value::as_list).ok_or_else(unusable)?;
         // Keys of unknown types are skipped (RFC 7517 §5).
         Ok(keys.iter().filter_map(Value::as_object).filter_map(public_key).collect())

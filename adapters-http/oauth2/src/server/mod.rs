@@ -27,7 +27,6 @@ use url::Url;
 pub(crate) use self::client_auth::bearer;
 use self::discovery::Discovery;
 use self::keys::KeySets;
-use self::token_response::MAX_RESPONSE;
 use crate::profile::rules::Wire;
 use crate::profile::{ParsedConnector, Profiles};
 use crate::transport::{HttpRequest, HttpResponse, HttpTransport};
@@ -71,14 +70,19 @@ impl Oauth2Server {
             .map_err(|_| to_host(ProviderErrorKind::NotAllowed.because(NOT_ALLOWED), url))
     }
 
-    async fn get_json(&self, url: &str, authorization: Option<Secret>) -> Result<HttpResponse, ProviderError> {
+    async fn get_json(
+        &self,
+        url: &str,
+        authorization: Option<Secret>,
+        max_body: usize,
+    ) -> Result<HttpResponse, ProviderError> {
         self.send(HttpRequest {
             method: Method::GET,
             url: url.to_owned(),
             headers: HeaderMap::from_iter([(ACCEPT, JSON), (USER_AGENT, AGENT)]),
             authorization,
             body: None,
-            max_body: MAX_RESPONSE,
+            max_body,
         })
         .await
     }

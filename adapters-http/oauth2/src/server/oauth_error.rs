@@ -8,7 +8,7 @@ use grantry_domain::ports::{ProviderError, ProviderErrorKind};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 
-use crate::codec::{Object, Value, json};
+use crate::codec::{BodyText, Object, Value, json};
 use crate::transport::{HttpResponse, TransportError};
 
 /// Error codes of RFC 6749 §4.1.2.1 and §5.2, 6750 §3.1, 7009 §2.2.1, 8628 §3.5, 8707 §2, 9101 §10, 9126 §2.3, 9449 §12.2, 9470 §3 and
@@ -84,7 +84,8 @@ pub(crate) fn from_response(response: &HttpResponse, aliases: &BTreeMap<String, 
     if let Some(error) = from_status(response.status, &response.headers) {
         return error;
     }
-    let error = match json::parse_object(&response.body).ok().and_then(|body| readable_code(&body, aliases)) {
+    let text = BodyText::of(&response.body);
+    let error = match json::parse_tolerant(&text).ok().and_then(|body| readable_code(&body, aliases)) {
         Some(code) => from_code(&code, aliases),
         None if response.status == StatusCode::UNAUTHORIZED => ProviderErrorKind::ClientRefused
             .because("401 without an OAuth error: check the client id, the client secret and how the client authenticates"),
@@ -113,7 +114,8 @@ fn vendor_codes(body: &Object<'_>) -> Vec<String> {
     const MEMBERS: [&str; 9] =
         ["error", "code", "type", "reason", "status", "error_code", "errorCode", "error_type", "errorType"];
     let codes_in = |object: &Object<'_>| -> Vec<String> {
-        let members = MEMBERS.iter().filter_map(|name| object.get(name)).filter_map(Value::as_scalar);
+        let once = MEMBERS.iter().filter(|name| !object.repeats(name));
+        let members = once.filter_map(|name| object.get(name)).filter_map(Value::as_scalar);
         members.map(std::borrow::Cow::into_owned).collect()
     };
     let mut codes = codes_in(body);
@@ -129,9 +131,15 @@ fn vendor_codes(body: &Object<'_>) -> Vec<String> {
 
 /// The `error` member, if it is well formed (RFC 6749 §5.2).
 pub(crate) fn error_code(body: &Object<'_>) -> Option<String> {
-    let code = body.string("error").ok().flatten()?;
+    // Of two errors it is not determined which one counts.
+    let code = body.string("error").ok().flatten().filter(|_| !body.repeats("error"))?;
     let plain = |byte: u8| (0x20..=0x7e).contains(&byte) && byte != b'"' && byte != b'\\';
     (!code.is_empty() && code.len() <= 128 && code.bytes().all(plain)).then_some(code)
+}
+
+/// Whether the `error` member is a registered code, or one that profile or connector name.
+pub(crate) fn is_registered(body: &Object<'_>, aliases: &BTreeMap<String, String>) -> bool {
+    body.repeats("error") || error_code(body).is_some_and(|code| printable(&code, aliases).is_some())
 }
 
 /// Classifies an error code.

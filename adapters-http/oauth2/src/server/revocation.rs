@@ -12,7 +12,7 @@ use super::token_request::form_request;
 use super::token_response::MAX_RESPONSE;
 use super::{AGENT, JSON, Oauth2Server, client_auth, oauth_error};
 use crate::codec::form::Form;
-use crate::codec::json;
+use crate::codec::{BodyText, Object, json};
 use crate::profile::rules::{RevocationStyle, Wire};
 use crate::transport::{HttpRequest, HttpResponse};
 
@@ -80,17 +80,52 @@ fn delete(
     })
 }
 
+/// Error codes of a token that is invalid or unknown: there is nothing left to revoke (RFC 7009 §2.2).
+const NOT_A_TOKEN: [&str; 14] = [
+    "already_revoked",
+    "expired_token",
+    "invalid_access_token",
+    "invalid_grant",
+    "invalid_refresh_token",
+    "invalid_token",
+    "refresh_token_not_found",
+    "revoked_token",
+    "token_already_revoked",
+    "token_expired",
+    "token_invalid",
+    "token_not_found",
+    "token_revoked",
+    "unknown_token",
+];
+
 fn classify(wire: &Wire, response: &HttpResponse) -> Result<RevocationResponse, ProviderError> {
     let status = response.status;
-    let is_done = [StatusCode::OK, StatusCode::NO_CONTENT].contains(&status);
-    if is_done || wire.revocation.success_statuses.contains(&status.as_u16()) {
+    if status.is_success() || wire.revocation.success_statuses.contains(&status.as_u16()) {
         return Ok(RevocationResponse::Done);
     }
-    if status == StatusCode::BAD_REQUEST {
-        let body = json::parse_object(&response.body).ok();
-        if body.and_then(|body| oauth_error::error_code(&body)).as_deref() == Some("unsupported_token_type") {
-            return Ok(RevocationResponse::NotSupported);
+    if [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::GONE].contains(&status) {
+        let text = BodyText::of(&response.body);
+        let code = json::parse_tolerant(&text).ok().and_then(|body| code_of(&body));
+        match code.as_deref() {
+            Some("unsupported_token_type") => return Ok(RevocationResponse::NotSupported),
+            Some(code) if is_not_a_token(wire, code) => return Ok(RevocationResponse::Done),
+            Some(_) | None => {}
         }
     }
     Err(oauth_error::from_response(response, &wire.token.errors))
+}
+
+fn is_not_a_token(wire: &Wire, code: &str) -> bool {
+    let meaning = wire.token.errors.get(code).map_or(code, String::as_str);
+    NOT_A_TOKEN.iter().any(|known| known.eq_ignore_ascii_case(meaning))
+}
+
+/// The error code: the member of RFC 6749 §5.2, or where vendors have it.
+fn code_of(body: &Object<'_>) -> Option<String> {
+    let nested = || {
+        let error = body.get("error")?.as_object()?;
+        ["code", "error", "type", "status"].into_iter().find_map(|name| error.string(name).ok().flatten())
+    };
+    let vendor = || ["error_code", "errorCode", "code"].into_iter().find_map(|name| body.string(name).ok().flatten());
+    oauth_error::error_code(body).or_else(nested).or_else(vendor)
 }

@@ -6,7 +6,7 @@ use grantry_domain::secret::Secret;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
 
-use super::token_response::{self, MAX_RESPONSE};
+use super::token_response::{self, MAX_RESPONSE, MAX_TOKEN_RESPONSE};
 use super::{AGENT, JSON, Oauth2Server, client_auth};
 use crate::codec::form::Form;
 use crate::profile::rules::{Pkce, Wire};
@@ -84,7 +84,8 @@ impl Oauth2Server {
         let response = {
             let id_parameter = wire.authorize.client_id_parameter.as_deref().unwrap_or("client_id");
             let authorization = client_auth::authenticate(provider, client, id_parameter, &mut form)?;
-            self.send(form_request(&provider.endpoints.token, authorization, &form)).await?
+            let request = form_request(&provider.endpoints.token, authorization, &form);
+            self.send(HttpRequest { max_body: MAX_TOKEN_RESPONSE, ..request }).await?
         };
         token_response::decode(wire, &response)
     }

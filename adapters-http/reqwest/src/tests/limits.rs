@@ -91,12 +91,33 @@ async fn r71_no_cookie_is_kept() {
 }
 
 #[tokio::test]
-async fn r71_nothing_is_decompressed_and_compression_is_not_requested() {
-    let body = "\u{1f}not really gzip";
-    let server = RawServer::responding(ok("content-encoding: gzip\r\n", body)).await;
+async fn r28_compression_is_not_requested_and_decoded_all_the_same() {
+    let zipped = b"\x1f\x8b\x08\0\0\0\0\0\0\xff\x01\x02\0\xfd\xff{}\x43\xbf\xa6\xa3\x02\0\0\0";
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", zipped.len());
+    let server = RawServer::responding([head.as_bytes(), zipped].concat()).await;
     let response = fetch(&transport(Limits::OAUTH, &[&server]), &server.url("/")).await.ok().unwrap();
-    assert_eq!(&*response.body, body.as_bytes());
-    assert!(!server.requests()[0].contains("accept-encoding"));
+    assert_eq!(&*response.body, b"{}");
+    assert!(!response.headers.contains_key("content-encoding") && !response.headers.contains_key("content-length"));
+    assert!(server.requests()[0].contains("accept-encoding: identity\r\n"));
+
+    let plain = RawServer::responding(ok("content-encoding: gzip\r\n", "{}")).await;
+    let response = fetch(&transport(Limits::OAUTH, &[&plain]), &plain.url("/")).await.ok().unwrap();
+    assert_eq!(&*response.body, b"{}", "not compressed, in spite of its header field");
+}
+
+#[tokio::test]
+async fn r71_a_body_that_grows_beyond_the_limit_when_it_is_decoded_is_refused() {
+    let plain = vec![b' '; 200 * 1024];
+    let mut zipped = b"\x1f\x8b\x08\0\0\0\0\0\0\xff".to_vec();
+    zipped.extend(miniz_oxide::deflate::compress_to_vec(&plain, 9));
+    zipped.extend([0; 4]);
+    zipped.extend(u32::try_from(plain.len()).unwrap().to_le_bytes());
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", zipped.len());
+    let server = RawServer::responding([head.into_bytes(), zipped].concat()).await;
+    let transport = transport(Limits::OAUTH, &[&server]);
+    assert_eq!(refused(fetch(&transport, &server.url("/")).await), TransportError::TooLarge);
+    let request = HttpRequest { max_body: plain.len(), ..get(&server.url("/")) };
+    assert_eq!(transport.send(request).await.ok().unwrap().body.len(), plain.len());
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use grantry_domain::connector::{ConnectorConfig, ProfileId};
 use grantry_domain::ports::{
-    ApiRequest, AuthorizationRequest, AuthorizationServer as _, ClientCredentials, Clock, Lifetime, ProviderErrorKind,
-    ProviderProfiles as _, ResourceServer as _, RevocationResponse, TokenKind,
+    ApiQuery, ApiRequest, AuthorizationRequest, AuthorizationServer as _, ClientCredentials, Clock, Lifetime,
+    ProviderErrorKind, ProviderProfiles as _, ResourceServer as _, RevocationResponse, TokenKind,
 };
 use grantry_domain::provider::{ProviderSnapshot, Scopes};
 use grantry_domain::secret::Secret;
@@ -74,6 +74,7 @@ impl TestServer {
             scopes: Scopes::new(scopes.iter().copied()),
             nonce: nonce.map(str::to_owned),
             login_hint: None,
+            select_account: false,
         };
         let url = self.server.authorization_url(provider, &self.client, request).await.unwrap();
         let callback = self.mock.approve(url.expose_text().unwrap(), "alice").await.unwrap();
@@ -151,12 +152,13 @@ async fn r28_faulty_responses_become_the_documented_errors() {
         (Fault::DropRequest, ProviderErrorKind::NoResponse),
         (Fault::CutBody(10), ProviderErrorKind::NoResponse),
         (Fault::EndlessBody, ProviderErrorKind::Malformed),
-        (Fault::huge_body(70_000), ProviderErrorKind::Malformed),
+        (Fault::huge_body(2_200_000), ProviderErrorKind::Malformed),
         (Fault::empty_body(), ProviderErrorKind::Malformed),
         (Fault::not_json(), ProviderErrorKind::Malformed),
         (Fault::form_encoded(), ProviderErrorKind::Malformed),
         (Fault::nested("data"), ProviderErrorKind::Malformed),
-        (Fault::without("token_type"), ProviderErrorKind::Malformed),
+        (Fault::written("token_type", "\"mac\""), ProviderErrorKind::Malformed),
+        (Fault::gzip_bomb(8_000_000), ProviderErrorKind::Malformed),
         (Fault::ok_with_error("invalid_grant"), ProviderErrorKind::Malformed),
         (
             Fault::Instead(ScriptedResponse::new(307).header("location", test.mock.url("/token"))),
@@ -182,7 +184,8 @@ async fn r43_the_api_is_called_below_its_base_url_with_the_token() {
     let scopes = Scopes::new(["files.read"]);
     let tokens = test.server.client_credentials(&provider, &test.client, &scopes).await.ok().unwrap();
     let base_url = test.mock.url("/api");
-    let (url, origin) = test.api.join(&base_url, "/echo", &[("q".to_owned(), "a b".to_owned())]).unwrap();
+    let (url, origin) =
+        test.api.join(&base_url, "/echo", &ApiQuery::Pairs(vec![("q".to_owned(), "a b".to_owned())])).unwrap();
     assert_eq!(origin.as_str(), test.mock.base_url());
     let headers = vec![("x-own".to_owned(), "1".to_owned())];
     let request = ApiRequest { method: "POST".to_owned(), url, headers, body: Some(b"{}".to_vec()) };

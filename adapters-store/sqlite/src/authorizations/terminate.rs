@@ -6,7 +6,7 @@
 use grantry_domain::authorization::{RevokedCause, TerminalCause, TerminationCause};
 use grantry_domain::connector::Incarnation;
 use grantry_domain::identity::{Actor, ConnectionName, UserId};
-use grantry_domain::ports::{AuditKind, AuditOutcome, TerminationReport, TerminationRequest, TerminationScope};
+use grantry_domain::ports::{AuditEvent, AuditKind, AuditOutcome, TerminationReport, TerminationRequest, TerminationScope};
 use grantry_domain::time::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
@@ -87,12 +87,12 @@ pub(crate) const EXPIRED_GRANT: &str = "role = 'former_grant' AND state = 'expir
 const REMOVE_SECRETS: &str = ", sealed = NULL, kid = NULL";
 
 const QUEUE_REVOCATION: &str = ", scopes = '', expires_at = NULL, refreshable = 0, refresh_expires_at = NULL, \
-     last_used_day = NULL, lease_until = NULL, lease_holder = NULL, in_doubt_since = NULL, failed_attempts = 0, \
+     lease_until = NULL, lease_holder = NULL, in_doubt_since = NULL, failed_attempts = 0, \
      failing_since = NULL, revocation = 'pending', revoke_at = ?4, revoke_attempts = 0, \
      revoke_in_doubt = in_doubt_since IS NOT NULL";
 
 const SKIP_REVOCATION: &str = ", scopes = '', expires_at = NULL, refreshable = 0, refresh_expires_at = NULL, \
-     last_used_day = NULL, lease_until = NULL, lease_holder = NULL, in_doubt_since = NULL, failed_attempts = 0, \
+     lease_until = NULL, lease_holder = NULL, in_doubt_since = NULL, failed_attempts = 0, \
      failing_since = NULL, revocation = 'not_needed', sealed = NULL, kid = NULL, revision = 0";
 
 impl<'t> Transition<'t> {
@@ -151,7 +151,7 @@ impl<'t> Transition<'t> {
             return Ok(0);
         }
         let (state, cause) = (self.cause.state().as_str(), self.cause.to_record());
-        let parameters = params![first, second, third, now, state, cause];
+        let parameters = params![first, second, third, now, state, cause, self.actor.to_record()];
         sql::execute(connection, &change_statement(set, rows, condition), parameters)
     }
 }
@@ -165,7 +165,7 @@ fn audit_statement(rows: &str, condition: &str) -> String {
 }
 
 fn change_statement(set: &str, rows: &str, condition: &str) -> String {
-    format!("UPDATE authorizations SET state = ?5, cause = ?6, since = ?4{set} WHERE {rows} AND {condition}")
+    format!("UPDATE authorizations SET state = ?5, cause = ?6, since = ?4, ended_by = ?7{set} WHERE {rows} AND {condition}")
 }
 
 /// Terminates everything in a scope that has not ended.
@@ -176,7 +176,7 @@ pub(super) fn terminate(
     request: &TerminationRequest,
 ) -> Result<TerminationReport, SqliteError> {
     if let TerminationScope::User(user) = scope {
-        tombstone_user(connection, now, user)?;
+        tombstone_user(connection, now, user, &request.actor)?;
     }
     terminate_all(connection, now, &Scope::of(scope), request.cause, &request.actor)
 }
@@ -198,9 +198,12 @@ pub(crate) fn terminate_all(
 }
 
 /// Writes the tombstone that prevents later grants of this user, and removes the user's choices of a default connection.
-fn tombstone_user(connection: &Connection, now: Timestamp, user: &UserId) -> Result<(), SqliteError> {
+fn tombstone_user(connection: &Connection, now: Timestamp, user: &UserId, actor: &Actor) -> Result<(), SqliteError> {
     const TOMBSTONE: &str = "INSERT INTO tombstones (user, removed_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-    sql::execute(connection, TOMBSTONE, params![user.as_str(), now.as_millis()])?;
+    if sql::execute(connection, TOMBSTONE, params![user.as_str(), now.as_millis()])? == 1 {
+        let event = AuditEvent::new(AuditKind::UserDeprovisioned, actor.clone(), now);
+        outbox::write(connection, &[event.of_user(user)])?;
+    }
     sql::execute(connection, "DELETE FROM default_connections WHERE user = ?1", [user.as_str()])?;
     Ok(())
 }

@@ -9,6 +9,7 @@ use grantry_domain::authorization::{
     RefreshState, Revision, RevocationOutcome, RevocationRecord, StateHash, StateKind, TerminalCause,
 };
 use grantry_domain::connector::{Epoch, Incarnation};
+use grantry_domain::identity::Actor;
 use grantry_domain::ports::UnclaimedTokens;
 use grantry_domain::provider::{BindingDigest, Scopes};
 use grantry_domain::time::Timestamp;
@@ -21,7 +22,7 @@ use crate::sql;
 
 /// The columns that [`stored`] reads, of a table named `a`.
 pub(crate) const AUTHORIZATION_COLUMNS: &str = "a.seq, a.id, a.space, a.connector, a.incarnation, a.epoch, a.digest, a.user, \
-     a.connection, a.created_at, a.state, a.cause, a.since, a.deadline, a.state_hash, a.flow_cookie_hash, a.consumed_at, \
+     a.connection, a.created_at, a.state, a.cause, a.since, a.ended_by, a.deadline, a.state_hash, a.flow_cookie_hash, a.consumed_at, \
      a.sealed, a.revision, a.scopes, a.expires_at, a.refreshable, a.refresh_expires_at, a.account, a.authorized_at, \
      a.last_used_day, a.lease_until, a.lease_holder, a.in_doubt_since, a.failed_attempts, a.failing_since, a.refusals, \
      a.refused_since, a.last_refusal, a.revocation, a.revoke_at, a.revoke_attempts, a.revoke_in_doubt";
@@ -54,6 +55,7 @@ pub(crate) fn stored(row: &Row<'_>, at: usize) -> Result<StoredAuthorization, Sq
     let state = StateKind::parse(columns.text()?).ok_or_else(|| columns.broken("the state is a known one"))?;
     let cause = cause(&mut columns, state)?;
     let since = columns.optional_time()?;
+    let ended_by = actor(&mut columns)?;
     let deadline = columns.optional_time()?;
     let state_hash = columns.optional_array()?.map(StateHash);
     let flow_cookie_hash = columns.optional_array()?.map(FlowCookieHash);
@@ -67,6 +69,7 @@ pub(crate) fn stored(row: &Row<'_>, at: usize) -> Result<StoredAuthorization, Sq
         state,
         cause,
         since,
+        ended_by,
         deadline: deadline.filter(|_| flow),
         state_hash: state_hash.filter(|_| awaiting),
         flow_cookie_hash: flow_cookie_hash.filter(|_| awaiting),
@@ -124,6 +127,11 @@ fn cause(columns: &mut Columns<'_>, state: StateKind) -> Result<Option<TerminalC
     cause.map(Some).ok_or_else(|| columns.broken("the cause is one of its state"))
 }
 
+fn actor(columns: &mut Columns<'_>) -> Result<Option<Actor>, SqliteError> {
+    let Some(text) = columns.optional_text()? else { return Ok(None) };
+    Actor::from_record(text).map(Some).ok_or_else(|| columns.broken("the actor is a well-formed one"))
+}
+
 fn revocation(columns: &mut Columns<'_>) -> Result<Option<RevocationRecord>, SqliteError> {
     let Some(name) = columns.optional_text()? else { return Ok(None) };
     if name == PENDING {
@@ -151,20 +159,20 @@ pub(crate) fn find_by_state(connection: &Connection, state: StateHash) -> Result
 /// Adds an authorization.
 pub(crate) fn insert(connection: &Connection, authorization: &Authorization) -> Result<(), SqliteError> {
     const INSERT: &str = "INSERT INTO authorizations \
-         (id, space, connector, incarnation, epoch, digest, user, connection, created_at, state, cause, since, deadline, \
+         (id, space, connector, incarnation, epoch, digest, user, connection, created_at, state, cause, since, ended_by, deadline, \
           state_hash, flow_cookie_hash, consumed_at, sealed, kid, revision, scopes, expires_at, refreshable, \
           refresh_expires_at, account, authorized_at, last_used_day, lease_until, lease_holder, in_doubt_since, \
           failed_attempts, failing_since, refusals, refused_since, last_refusal, revocation, revoke_at, revoke_attempts, \
           revoke_in_doubt) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, \
-          ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38)";
+          ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39)";
     let record = authorization.to_record();
     sql::execute(connection, INSERT, params_from_iter(values(&record).iter()))?;
     Ok(())
 }
 
 /// Replaces everything of an authorization but its key, if the condition holds; the condition may use `?10` for the new
-/// state, `?16` for the new `consumed_at`, and the extra parameters `?39` and `?40`.
+/// state, `?17` for the new `consumed_at`, and the extra parameters `?40` and `?41`.
 ///
 /// The hashes of a flow stay in the row, and the day of last use never decreases.
 pub(crate) fn overwrite(
@@ -174,13 +182,13 @@ pub(crate) fn overwrite(
     extra: [&dyn ToSql; 2],
 ) -> Result<bool, SqliteError> {
     let statement = format!(
-        "UPDATE authorizations SET state = ?10, cause = ?11, since = ?12, deadline = coalesce(?13, deadline), \
-             state_hash = coalesce(?14, state_hash), flow_cookie_hash = coalesce(?15, flow_cookie_hash), \
-             consumed_at = coalesce(?16, consumed_at), sealed = ?17, kid = ?18, revision = ?19, scopes = ?20, \
-             expires_at = ?21, refreshable = ?22, refresh_expires_at = ?23, account = ?24, authorized_at = ?25, \
-             last_used_day = max(?26, coalesce(last_used_day, ?26)), lease_until = ?27, lease_holder = ?28, \
-             in_doubt_since = ?29, failed_attempts = ?30, failing_since = ?31, refusals = ?32, refused_since = ?33, \
-             last_refusal = ?34, revocation = ?35, revoke_at = ?36, revoke_attempts = ?37, revoke_in_doubt = ?38 \
+        "UPDATE authorizations SET state = ?10, cause = ?11, since = ?12, ended_by = ?13, deadline = coalesce(?14, deadline), \
+             state_hash = coalesce(?15, state_hash), flow_cookie_hash = coalesce(?16, flow_cookie_hash), \
+             consumed_at = coalesce(?17, consumed_at), sealed = ?18, kid = ?19, revision = ?20, scopes = ?21, \
+             expires_at = ?22, refreshable = ?23, refresh_expires_at = ?24, account = ?25, authorized_at = ?26, \
+             last_used_day = max(?27, coalesce(last_used_day, ?27)), lease_until = ?28, lease_holder = ?29, \
+             in_doubt_since = ?30, failed_attempts = ?31, failing_since = ?32, refusals = ?33, refused_since = ?34, \
+             last_refusal = ?35, revocation = ?36, revoke_at = ?37, revoke_attempts = ?38, revoke_in_doubt = ?39 \
          WHERE id = ?1 AND {condition}"
     );
     let record = authorization.to_record();
@@ -190,7 +198,7 @@ pub(crate) fn overwrite(
 }
 
 /// The columns of a record, in the order of [`insert`].
-fn values(record: &AuthorizationRecord) -> [ToSqlOutput<'_>; 38] {
+fn values(record: &AuthorizationRecord) -> [ToSqlOutput<'_>; 39] {
     let owner = &record.owner;
     let (outcome, revoke_at, attempts, in_doubt) = match &record.revocation {
         None => (None, None, None, None),
@@ -212,6 +220,7 @@ fn values(record: &AuthorizationRecord) -> [ToSqlOutput<'_>; 38] {
         text(record.state.as_str()),
         optional(record.cause, |cause| ToSqlOutput::Owned(Value::Text(cause.to_record()))),
         optional(record.since, time),
+        optional(record.ended_by.as_ref(), |actor| ToSqlOutput::Owned(Value::Text(actor.to_record()))),
         optional(record.deadline, time),
         optional(record.state_hash.as_ref(), |hash| blob(&hash.0)),
         optional(record.flow_cookie_hash.as_ref(), |hash| blob(&hash.0)),

@@ -83,8 +83,8 @@ export class ConsolePage {
   async chooseMenu(name: string, item: string): Promise<void> {
     await this.page.getByRole("button", { name: `More actions for ${name}`, exact: true }).click();
     await this.page
-      .getByRole("group", { name: `More actions for ${name}` })
-      .getByRole("button", { name: item })
+      .getByRole("menu", { name: `More actions for ${name}` })
+      .getByRole("menuitem", { name: item })
       .click();
   }
 

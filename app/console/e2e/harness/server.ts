@@ -7,7 +7,8 @@ import { fileURLToPath } from "node:url";
 import { FakeHttpServer } from "../../testing/fake-http-server.ts";
 import { isFake } from "./demo.ts";
 
-const BINARY = fileURLToPath(new URL("../../../../target/debug/grantry", import.meta.url));
+/** The program under test. */
+export const BINARY = fileURLToPath(new URL("../../../../target/debug/grantry", import.meta.url));
 /** Enough for a debug build on a busy machine. */
 const START_TIMEOUT = 60_000;
 
@@ -108,7 +109,8 @@ async function isReady(url: string): Promise<boolean> {
   }
 }
 
-async function freePort(): Promise<number> {
+/** A port that is free at the moment. */
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();

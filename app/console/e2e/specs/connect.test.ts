@@ -84,6 +84,44 @@ describe("in a new tab", () => {
     await here.expectStatus(first.name, "Not connected");
   });
 
+  it("leads back to the sign-in page after its tab was closed", async () => {
+    const { here, page, context } = await on.visit("alice");
+    await reset(here, first.name);
+    const tab = await here.connect(first.name);
+    await tab.getByLabel("User name").waitFor();
+    await tab.close();
+    const opened = context.waitForEvent("page");
+    await page.getByRole("link", { name: `Open the sign-in page for ${first.name}` }).click();
+    await decide(await opened, "Allow");
+    await here.expectStatus(first.name, "Connected");
+    await here.expectNoSecrets(SECRETS);
+  });
+
+  it("reports that nothing changed when a reconnect is denied", async () => {
+    const { here, context } = await on.visit("alice");
+    await reset(here, first.name);
+    await decide(await here.connect(first.name), "Allow");
+    await here.expectStatus(first.name, "Connected");
+    await here.chooseMenu(first.name, "Reconnect");
+    const opened = context.waitForEvent("page");
+    await here
+      .dialog()
+      .getByRole("button", { name: /^Go to / })
+      .click();
+    await decide(await opened, "Deny");
+    await here.expectToast(`Nothing changed: ${first.name} is still connected. Access was denied.`);
+    await here.expectStatus(first.name, "Connected");
+    expect(await here.page.locator(".toast").count()).toBe(1);
+  });
+
+  it("shows never as the last use after connecting", async () => {
+    const { here } = await on.visit("alice");
+    await reset(here, first.name);
+    await decide(await here.connect(first.name), "Allow");
+    await here.expectStatus(first.name, "Connected");
+    await here.row(first.name).getByText("Never").waitFor();
+  });
+
   it("shows a link when the pop-up is blocked", async () => {
     const { here, page, context } = await on.visit("alice", {
       before: () => {
@@ -195,7 +233,7 @@ describe("in this tab", () => {
     await here.pressConnect(marketing.name);
     await decide(page, "Allow");
     await page.waitForURL((url) => url.pathname === "/s/marketing/");
-    await here.expectToast("is connected");
+    await here.expectToast(`${marketing.name} is connected`);
     expect(new URL(page.url()).search).toBe(`?q=${marketing.id}&status=not_connected`);
     await page.getByRole("radio", { name: /^All/ }).check({ force: true });
     await here.expectStatus(marketing.name, "Connected");

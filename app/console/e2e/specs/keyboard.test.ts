@@ -26,6 +26,11 @@ async function tabTo(page: Page, name: RegExp | string): Promise<void> {
   throw new Error(`the keyboard does not reach ${name}`);
 }
 
+/** Waits until the element with this text has the focus. */
+async function expectFocus(page: Page, text: string): Promise<void> {
+  await page.locator(":focus", { hasText: text }).waitFor();
+}
+
 it("the console is operable by keyboard", async () => {
   const { page } = await on.visitor();
   await page.goto("/");
@@ -70,9 +75,11 @@ it("the console is operable by keyboard", async () => {
 
   await tabTo(page, `More actions for ${first.name}`);
   await page.keyboard.press("Enter");
-  await tabTo(page, "Details");
+  await page.getByRole("menuitem", { name: "Details" }).waitFor();
+  await expectFocus(page, "Details");
   await page.keyboard.press("Enter");
   await here.dialog().getByText("Redirect URI", { exact: true }).waitFor();
   await page.keyboard.press("Escape");
   expect(await page.getByRole("dialog").count()).toBe(0);
+  expect(await page.locator(":focus").getAttribute("aria-label")).toBe(`More actions for ${first.name}`);
 });

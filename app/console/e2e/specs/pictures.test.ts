@@ -91,6 +91,11 @@ describe.each(["light", "dark"] as const)("every view in %s", (colorScheme) => {
     await page.getByRole("heading", { name: "Connections", level: 1 }).waitFor();
     await page.locator("tbody tr").first().waitFor();
     await shot("connections");
+    await page.getByRole("button", { name: "Remove or reinstate a user" }).click();
+    await here.dialog().getByRole("heading", { name: "Remove or reinstate a user" }).waitFor();
+    await page.locator("dialog .user-list, dialog .empty").first().waitFor();
+    await shot("users");
+    await page.keyboard.press("Escape");
     await page.goto(`/connect/${first.id}`);
     await page.getByRole("heading", { name: "One moment" }).waitFor();
     await shot("launch");

@@ -17,8 +17,10 @@ describe.each(USERS)("%s", (user) => {
       await here.row(name).waitFor();
       const isEditor = role !== "Viewer";
       await page.getByRole("button", { name: `More actions for ${name}`, exact: true }).click();
-      expect(await page.getByRole("button", { name: "Edit", exact: true }).count()).toBe(isEditor ? 1 : 0);
-      expect(await page.getByRole("button", { name: "Delete", exact: true }).count()).toBe(isEditor ? 1 : 0);
+      expect(await page.getByRole("menuitem", { name: "Edit", exact: true }).count()).toBe(isEditor ? 1 : 0);
+      expect(await page.getByRole("menuitem", { name: "Delete", exact: true }).count()).toBe(
+        isEditor ? 1 : 0,
+      );
       await page.keyboard.press("Escape");
       expect(await page.getByRole("button", { name: "New connector" }).count()).toBe(isEditor ? 1 : 0);
       expect(await page.getByRole("link", { name: "Connections" }).count()).toBe(role === "Admin" ? 1 : 0);
@@ -151,7 +153,10 @@ describe("an admin", () => {
 
     const carol = await on.visit("carol", { query: "?view=connections" });
     await carol.page.getByLabel("User", { exact: true }).fill("u_bob");
-    await carol.page.getByRole("button", { name: `Revoke the connection of u_bob to ${first.name}` }).click();
+    await carol.page
+      .getByRole("button", { name: new RegExp(`^Revoke the connection of .+ to ${first.name}$`) })
+      .first()
+      .click();
     await carol.here.dialog().getByRole("button", { name: "Revoke" }).click();
     await carol.here.expectToast("The connection was revoked");
     await carol.here.expectNoSecrets(SECRETS);
@@ -162,8 +167,9 @@ describe("an admin", () => {
     await decide(await bob.here.connect(first.name, "Reconnect"), "Allow");
     await bob.here.expectStatus(first.name, "Connected");
 
-    await carol.page.getByRole("button", { name: "Remove a user" }).click();
-    await carol.here.dialog().getByLabel("User id").fill("u_bob");
+    await carol.page.getByRole("button", { name: "Remove or reinstate a user" }).click();
+    await carol.here.dialog().getByRole("button", { name: /u_bob/ }).click();
+    await carol.here.dialog().getByRole("textbox").fill("u_bob");
     await carol.here.dialog().getByRole("button", { name: "End all connections" }).click();
     await carol.here.expectToast("ended");
     await bob.page.reload();
@@ -171,5 +177,14 @@ describe("an admin", () => {
     expect(
       await bob.page.getByRole("button", { name: `Disconnect ${first.name}`, exact: true }).count(),
     ).toBe(0);
+    await bob.here.pressConnect(first.name);
+    await bob.here.expectToast("An admin removed this user");
+
+    await carol.page.getByRole("button", { name: "Remove or reinstate a user" }).click();
+    await carol.here.dialog().getByRole("button", { name: /u_bob/ }).click();
+    await carol.here.dialog().getByRole("button", { name: "Reinstate" }).click();
+    await carol.here.expectToast("can connect again");
+    await decide(await bob.here.connect(first.name), "Allow");
+    await bob.here.expectStatus(first.name, "Connected");
   });
 });

@@ -122,8 +122,8 @@ describe("viewers", () => {
     renderConsole({ as: "bob" });
     const row = await rowOf("GitHub");
     menuItem("Details", row);
-    expect(within(row).queryByRole("button", { name: "Edit", hidden: true })).toBeNull();
-    expect(within(row).queryByRole("button", { name: "Delete", hidden: true })).toBeNull();
+    expect(within(row).queryByRole("menuitem", { name: "Edit", hidden: true })).toBeNull();
+    expect(within(row).queryByRole("menuitem", { name: "Delete", hidden: true })).toBeNull();
     expect(screen.queryByRole("button", { name: "New connector" })).toBeNull();
     expect(screen.queryByRole("link", { name: "Connections" })).toBeNull();
   });
@@ -136,7 +136,7 @@ describe("viewers", () => {
   it("are viewers in each space where they have no other role", async () => {
     renderConsole({ as: "alice", path: "/s/marketing/" });
     const row = within(await rowOf("GitHub (campaigns)"));
-    expect(row.queryByRole("button", { name: "Edit", hidden: true })).toBeNull();
+    expect(row.queryByRole("menuitem", { name: "Edit", hidden: true })).toBeNull();
   });
 });
 
@@ -201,7 +201,7 @@ describe("connecting", () => {
     vi.spyOn(window, "open").mockReturnValue(null);
     await user.click(screen.getByRole("button", { name: "Connect GitHub" }));
     await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
-    const link = await screen.findByRole("link", { name: "Open the sign-in page" });
+    const link = await screen.findByRole("link", { name: "Open the sign-in page for GitHub" });
     expect(link.getAttribute("href")).toBe("/connect/github?flow=flow-1");
     expect(link.getAttribute("rel")).toBe("noopener noreferrer");
   });
@@ -238,7 +238,7 @@ describe("connecting", () => {
       server: doubleWithStatuses(),
       path: "/?oauth_authorization=success&connector_id=github&q=git",
     });
-    await screen.findByText("github is connected");
+    await screen.findByText("GitHub is connected");
     expect(window.location.search).toBe("?q=git");
   });
 
@@ -246,7 +246,7 @@ describe("connecting", () => {
     renderConsole({
       path: "/?oauth_authorization=error&connector_id=github&error=access_denied&status_code=403",
     });
-    await screen.findByText("github is not connected. Access was denied. Nothing was connected or changed.");
+    await screen.findByText("GitHub is not connected. Access was denied. Nothing was connected or changed.");
   });
 });
 
@@ -315,7 +315,7 @@ describe("several connections", () => {
   it("are not shown where a connector has none", async () => {
     renderConsole();
     const shared = within(await rowOf("Nightly reports"));
-    expect(shared.queryByRole("button", { name: "Connections", hidden: true })).toBeNull();
+    expect(shared.queryByRole("menuitem", { name: "Connections", hidden: true })).toBeNull();
   });
 
   it("are searched by name and account", async () => {

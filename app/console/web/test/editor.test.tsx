@@ -51,7 +51,7 @@ describe("creating a connector", () => {
       { field: "config.scope", detail: "config.scope: is too long" },
     ]);
     await user.click(dialog().getByRole("button", { name: "Create connector" }));
-    expect((await dialog().findByRole("alert")).textContent).toContain("config.scope: is too long");
+    await dialog().findByText("The server does not accept this: is too long");
     expect(document.documentElement.outerHTML).not.toContain("SECRET-CANARY");
     expect(JSON.stringify({ ...localStorage, ...sessionStorage })).not.toContain("SECRET-CANARY");
   });
@@ -85,7 +85,7 @@ describe("creating a connector", () => {
     );
     await user.type(dialog().getByLabelText(/^Extra parameters/), "prompt");
     await user.click(dialog().getByRole("button", { name: "Create connector" }));
-    await dialog().findByText("Write each line of Extra parameters as name=value.");
+    await dialog().findByText("Write each line as name=value.");
     await user.type(dialog().getByLabelText(/^Extra parameters/), "=a=b");
     await user.click(dialog().getByRole("button", { name: "Create connector" }));
     await screen.findByRole("heading", { name: /is created/ });
@@ -103,7 +103,7 @@ describe("creating a connector", () => {
     const { user } = await startCreating(/GitHub/);
     await user.type(dialog().getByLabelText(/^Id/), "github");
     await user.click(dialog().getByRole("button", { name: "Create connector" }));
-    expect((await dialog().findByRole("alert")).textContent).toContain("the id is taken");
+    await dialog().findByText("This id is taken. Choose another one.");
     expect(dialog().getByLabelText(/^Id/)).toHaveProperty("value", "github");
   });
 });
@@ -123,6 +123,27 @@ describe("editing a connector", () => {
     }
     return server;
   }
+
+  it("shows the client authentication of other front ends, and sends it under one name", async () => {
+    const server = new FakeServer();
+    const stored = server.connectors.find(({ id }) => id === "warehouse");
+    Object.assign(stored?.config ?? {}, { authType: "oauth_authorization_code", useBasicAuth: false });
+    const handled = vi.spyOn(server, "handle");
+    const { user } = renderConsole({ server });
+    await user.click(menuItem("Edit", await rowOf("Warehouse API")));
+    const authentication = await dialog().findByLabelText(/^Client authentication/);
+    expect(authentication).toHaveProperty("value", "post");
+    expect(dialog().queryByLabelText(/authType|useBasicAuth/)).toBeNull();
+    await user.selectOptions(authentication, "basic");
+    await user.click(dialog().getByRole("button", { name: "Save" }));
+    await waitFor(() => expect(bodies(handled, "PUT").length).toBeGreaterThan(0));
+    expect(bodies(handled, "PUT").at(-1).config).toEqual({
+      ...stored?.config,
+      authType: "oauth_authorization_code",
+      clientAuth: "basic",
+      useBasicAuth: undefined,
+    });
+  });
 
   it("saves at once an edit that disconnects no user", async () => {
     const server = withUsers(3);
@@ -160,7 +181,7 @@ describe("editing a connector", () => {
       wiki.revision = 7;
     }
     await user.click(dialog().getByRole("button", { name: "Save" }));
-    expect((await dialog().findByRole("alert")).textContent).toContain("Another user changed it");
+    expect((await dialog().findByRole("alert")).textContent).toContain("Another user changed this connector");
   });
 
   it("keeps settings that the profile does not list, and sends no empty secret", async () => {

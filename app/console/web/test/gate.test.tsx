@@ -2,7 +2,7 @@ import { screen, waitFor } from "@testing-library/react";
 import { describe, expect, it } from "vitest";
 import { FakeServer } from "../../testing/fake-server.ts";
 import { USERS } from "../../testing/seed.ts";
-import { expectAccessible, menuItem, renderConsole, rowOf } from "./kit.tsx";
+import { expectAccessible, renderConsole, rowOf } from "./kit.tsx";
 
 async function signIn({ user }: ReturnType<typeof renderConsole>, name: string, password = name) {
   await user.type(await screen.findByLabelText("User name"), name);
@@ -58,7 +58,7 @@ describe("log-in", () => {
   it("is shown after a sign out", async () => {
     const { user } = renderConsole();
     await rowOf("GitHub");
-    await user.click(menuItem("Sign out"));
+    await user.click(screen.getByRole("button", { name: "Sign out", hidden: true }));
     await screen.findByLabelText("Password");
   });
 });

@@ -65,7 +65,7 @@ export function dialog() {
 
 /** An entry of a menu. jsdom does not implement popovers, so every menu counts as closed. */
 export function menuItem(name: string, inside?: HTMLElement): HTMLElement {
-  return (inside ? within(inside) : screen).getByRole("button", { name, hidden: true });
+  return (inside ? within(inside) : screen).getByRole("menuitem", { name, hidden: true });
 }
 
 /** Fails with every accessibility violation. Colours are checked in the browser tests. */

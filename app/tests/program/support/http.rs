@@ -48,6 +48,10 @@ impl Browser {
         self.send("POST", target, Some(body), None)
     }
 
+    pub(crate) fn delete(&mut self, target: &str) -> Response {
+        self.send("DELETE", target, None, None)
+    }
+
     pub(crate) fn with_host(&mut self, target: &str, host: &str) -> Response {
         self.send("GET", target, None, Some(host))
     }

@@ -59,6 +59,13 @@ impl CircuitBreaker {
         circuit.is_some_and(|circuit| circuit.refuses(now))
     }
 
+    /// Since when the provider refuses the client of this connector, if the circuit is open.
+    pub fn refused_since(&self, connector: &Connector) -> Option<Timestamp> {
+        let circuits = self.locked();
+        let circuit = circuits.get(&connector.incarnation).filter(|circuit| circuit.revision == connector.revision)?;
+        circuit.open_until.map(|_| circuit.since)
+    }
+
     /// The permission to send a request; `None` while the circuit is open. After the pause, one request at a time probes.
     pub fn admit(self: &Arc<Self>, connector: &Connector, now: Timestamp) -> Option<Permit> {
         let mut circuits = self.locked();

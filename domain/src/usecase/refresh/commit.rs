@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 
 use super::{RETRY_SOON, RefreshOutcome, Refresher};
 use crate::authorization::{Authorization, AuthorizationId, GrantSecrets, Input};
+use crate::identity::Actor;
 use crate::ports::{AuditEvent, AuditKind, AuditOutcome, TokenResponse, Versioned, WriteOutcome};
 use crate::time::Timestamp;
 use crate::usecase::token_lifetime;
@@ -24,6 +25,8 @@ pub(super) struct PendingCommits(Mutex<BTreeMap<AuthorizationId, PendingCommit>>
 struct PendingCommit {
     grant: Arc<Versioned<Authorization>>,
     tokens: Arc<GrantSecrets>,
+    /// Written in the transaction of the commit.
+    anomalies: Option<AuditEvent>,
 }
 
 /// Neither vault nor store accepted the tokens yet.
@@ -48,8 +51,11 @@ impl Refresher {
         response: TokenResponse,
         sent_at: Timestamp,
     ) -> RefreshOutcome {
+        self.ports.failures.record_anomalies(grant.value.owner(), &response.anomalies);
+        let anomalies = AuditEvent::of_anomalies(&response.anomalies, Actor::System, sent_at)
+            .map(|event| event.about(grant.value.owner(), grant.value.id()));
         let tokens = token_lifetime::refreshed(before, response, sent_at, self.policy.assumed_lifetime);
-        let commit = PendingCommit { grant: Arc::new(grant), tokens: Arc::new(tokens) };
+        let commit = PendingCommit { grant: Arc::new(grant), tokens: Arc::new(tokens), anomalies };
         let mut pause = Duration::from_millis(20);
         for _ in 0..COMMIT_ATTEMPTS {
             if let Ok(outcome) = self.try_commit(&commit).await {
@@ -63,11 +69,12 @@ impl Refresher {
     }
 
     async fn try_commit(&self, commit: &PendingCommit) -> Result<RefreshOutcome, CommitFailed> {
-        let PendingCommit { grant, tokens } = commit;
+        let PendingCommit { grant, tokens, anomalies } = commit;
         let (id, owner) = (grant.value.id(), grant.value.owner());
         let sealed = self.sealer.seal_grant(owner, id, tokens).map_err(|_| CommitFailed)?;
         let refreshed = grant.value.clone().on(Input::TokensRefreshed(sealed), tokens.issued_at);
-        let audit = vec![AuditEvent::of_system(AuditKind::Refreshed, tokens.issued_at).about(owner, id)];
+        let event = AuditEvent::of_system(AuditKind::Refreshed, tokens.issued_at).about(owner, id);
+        let audit = std::iter::once(event).chain(anomalies.clone()).collect();
         let written = match refreshed {
             Ok(refreshed) => self.ports.authorizations.replace(refreshed, grant.version, audit).await,
             // A lease is taken on a refreshable grant only, so this does not happen. The tokens count as unclaimed.

@@ -25,12 +25,13 @@ use crate::encoding::sha256;
 use crate::identity::Actor;
 use crate::ports::{
     AuditEvent, AuditKind, AuditOutcome, AuthorizationServer, AuthorizationStore, ClientCredentials, Clock, ConnectorStore,
-    FailedAttempt, Lease, LeaseRequest, ProviderError, ProviderErrorKind, RefreshLeases, Refusal, SecureRandom, Spawner,
-    StoreClock, StoreError, Versioned, WriteOutcome,
+    FailedAttempt, Lease, LeaseRequest, ProviderError, ProviderErrorKind, ProviderOperation, RefreshLeases, Refusal,
+    SecureRandom, Spawner, StoreClock, StoreError, Versioned, WriteOutcome,
 };
 use crate::provider::ProviderSnapshot;
 use crate::time::Timestamp;
 use crate::usecase::audit_buffer::AuditBuffer;
+use crate::usecase::failure_recorder::FailureRecorder;
 use crate::usecase::policy::Policy;
 use crate::usecase::requests::{random_bytes, with_deadline};
 use crate::usecase::revocation::RevocationWorker;
@@ -92,6 +93,8 @@ pub struct RefresherPorts {
     pub random: Arc<dyn SecureRandom>,
     /// Detached tasks.
     pub spawner: Arc<dyn Spawner>,
+    /// Failures at providers.
+    pub failures: FailureRecorder,
 }
 
 /// Refreshes grants.
@@ -313,6 +316,10 @@ impl Refresher {
             }
             Some(_) | None => Err(ProviderErrorKind::NotSent.into()),
         };
+        if let Err(error) = &response {
+            let (owner, endpoint) = (attempt.grant.value.owner(), &secrets.provider.endpoints.token);
+            self.ports.failures.record(owner, ProviderOperation::Refresh, endpoint, error);
+        }
         match response {
             Ok(response) => {
                 permit.succeeded();

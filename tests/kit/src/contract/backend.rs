@@ -4,8 +4,8 @@ use std::any::Any;
 use std::sync::Arc;
 
 use grantry_domain::ports::{
-    AuditOutbox, AuthorizationQueries, AuthorizationStore, ConnectorStore, Housekeeping, RefreshLeases, RevocationQueue,
-    SessionStore, Store, StoreClock,
+    AuditOutbox, AuthorizationQueries, AuthorizationStore, ConnectorDiagnostics, ConnectorStore, Housekeeping,
+    RefreshLeases, RevocationQueue, SessionStore, Store, StoreClock, UserStore,
 };
 
 use crate::doubles::TestClock;
@@ -22,7 +22,9 @@ pub struct Node {
     pub housekeeping: Arc<dyn Housekeeping>,
     pub outbox: Arc<dyn AuditOutbox>,
     pub connectors: Arc<dyn ConnectorStore>,
+    pub diagnostics: Arc<dyn ConnectorDiagnostics>,
     pub sessions: Arc<dyn SessionStore>,
+    pub users: Arc<dyn UserStore>,
 }
 
 impl Node {
@@ -38,7 +40,9 @@ impl Node {
             housekeeping: store.clone(),
             outbox: store.clone(),
             connectors: store.clone(),
-            sessions: store,
+            diagnostics: store.clone(),
+            sessions: store.clone(),
+            users: store,
         }
     }
 }

@@ -336,8 +336,9 @@ pub async fn r55_the_day_of_last_use_never_decreases(backend: Backend) {
     // A refresh that read the grant earlier keeps the day.
     let refreshed = store.replaced(fixtures::refreshed(&grant, store.now()), &grant).await;
     assert_eq!((refreshed.last_used_day, refreshed.revision), (Some(today + 5), Revision::FIRST.next()));
-    // A former grant has no day of last use.
+    // A former grant keeps its day of last use.
     let ended = store.disconnect(&bob).await;
+    assert_eq!(ended.last_used_day, Some(today + 1));
     record(vec![(bob.id, today + 7)]).await;
     assert_eq!(store.get(bob.id).await, ended);
 }

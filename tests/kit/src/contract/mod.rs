@@ -26,7 +26,7 @@
 //! Audit events are written only with the change, as by every method that can refuse.
 //!
 //! **Commit.** The order of the checks: connector (deleted or of another incarnation, then epoch), tombstone, flow. A
-//! tombstone is permanent.
+//! tombstone stays until its user is reinstated, and keeps its first instant.
 //!
 //! **Lease.** An implausible lease can be taken and makes `was_in_doubt` true. A failed attempt clears `holder`, sets
 //! `held_until` to `not_before`, counts one more, and keeps the first `failing_since`; it applies while `holder` is stored,
@@ -38,7 +38,8 @@
 //!
 //! **Audit events.** For every authorization that a store ends by itself (superseded, edited, deleted, terminated, swept) it
 //! writes [`AuditEvent::of_termination`](grantry_domain::ports::AuditEvent::of_termination). The actor is the one given, the
-//! user for superseding, the system for the sweeper.
+//! user for superseding, the system for the sweeper. The same actor is stored in the ended authorization. A new tombstone has the
+//! event `user_deprovisioned`, before those of the authorizations.
 //!
 //! **Revocation.** Which of several due ones is claimed first is open. A claim is stored beside the authorization, which does
 //! not contain it; one that ends later than a claim of the given length would is implausible and can be taken. `Retry` counts
@@ -50,8 +51,8 @@
 //! because an exchange or a refresh in progress may still bring tokens to revoke; but at most 24 hours. `update`, `delete`, a
 //! completed revocation and a sweep destroy what is not needed.
 //!
-//! **Sweep.** A grant that has expired is not counted as unused; it is unused if its day of last use is before the day of the
-//! instant `unused_grants` ago. Rows are removed `ended_flows` or `ended_grants` after they ended. The order within a batch
+//! **Sweep.** A grant that has expired is not counted as unused; it is unused if its day of last use and its consent are
+//! before the day of the instant `unused_grants` ago. Rows are removed `ended_flows` or `ended_grants` after they ended. The order within a batch
 //! is open; repeated calls come to an end, with `more` false.
 //!
 //! **Reading.** Connectors are ordered by name, then by id, connections by name, all compared as bytes. The newest former
@@ -64,6 +65,7 @@ mod backend;
 pub mod connections;
 
 pub mod connectors;
+pub mod diagnostics;
 mod differential;
 pub mod flows;
 pub mod leases;
@@ -74,6 +76,7 @@ pub mod sessions;
 pub mod sweep;
 pub mod termination;
 mod test_store;
+pub mod users;
 
 pub use self::backend::{Backend, Node};
 pub use self::differential::differential;
@@ -148,6 +151,13 @@ macro_rules! store_contract {
                 r53_losing_a_role_ends_everything_of_the_user_in_the_space,
                 r53_removing_a_space_ends_everything_in_it,
                 r49_terminating_a_former_grant_keeps_its_revocation,
+                r80_an_end_is_stored_with_its_actor,
+            }
+            users {
+                r53_a_tombstone_is_written_once_with_its_event,
+                r53_a_reinstated_user_can_be_granted_again,
+                users_with_records_are_listed_in_pages,
+                what_a_removal_would_end_is_what_it_ends,
             }
             connectors {
                 connectors_are_stored_as_given,
@@ -198,6 +208,11 @@ macro_rules! store_contract {
             outbox {
                 r80_events_are_returned_in_order_until_they_are_removed,
                 r80_events_are_stored_as_given,
+            }
+            diagnostics {
+                the_last_failure_of_a_connector_is_stored_as_given,
+                the_newest_anomalies_of_a_connector_are_kept_once_each,
+                diagnostics_end_with_their_connector,
             }
             sessions {
                 sessions_are_found_until_they_are_removed,

@@ -1,7 +1,7 @@
 //! Rules of the audit outbox.
 
 use grantry_domain::identity::Actor;
-use grantry_domain::ports::{AuditEvent, AuditKind, AuditOutcome};
+use grantry_domain::ports::{AuditDetail, AuditEvent, AuditKind, AuditOutcome};
 
 use super::Backend;
 use super::test_store::{Succeeds, TestStore};
@@ -37,10 +37,13 @@ pub async fn r80_events_are_stored_as_given(backend: Backend) {
     let grant = fixtures::authorized(store.new_id(), authorization_key_of(&drive, "Ä lice"), store.now());
     let full = store.event(AuditKind::AccessTokenIssued, &grant);
     let bare = AuditEvent { actor: full.actor.clone(), ..AuditEvent::of_system(full.kind, full.at) };
+    let details = ["scope=wrong_type", "x-vendor=repeated"].map(|text| AuditDetail::parse(text).expect("a detail"));
+    let detailed = [&details[..1], &details[..]].map(|details| AuditEvent { details: details.to_vec(), ..full.clone() });
     let events: Vec<_> = AuditKind::ALL
         .iter()
         .flat_map(|kind| [AuditEvent { kind: *kind, ..full.clone() }, AuditEvent { kind: *kind, ..bare.clone() }])
         .chain(AuditOutcome::ALL.iter().map(|outcome| full.clone().outcome(*outcome)))
+        .chain(detailed)
         .chain([Actor::System, Actor::Agent("back end".to_owned())].map(|actor| AuditEvent { actor, ..full.clone() }))
         .collect();
     store.node.outbox.record(events.clone()).await.unwrap_or_fail();

@@ -48,6 +48,7 @@ pub enum Call {
         scopes: Scopes,
         nonce: Option<String>,
         login_hint: Option<String>,
+        select_account: bool,
     },
     /// See [`AuthorizationServer::exchange`].
     Exchange { endpoint: String, redirect_uri: String, client_secret: Option<String>, code: String, verifier: String },
@@ -121,6 +122,7 @@ pub fn tokens(access_token: &str, refresh_token: Option<&str>) -> TokenResponse 
         refresh_lifetime: Lifetime::Unknown,
         scopes: None,
         id_token: None,
+        anomalies: Vec::new(),
     }
 }
 
@@ -270,6 +272,7 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
             scopes: request.scopes,
             nonce: request.nonce,
             login_hint: request.login_hint,
+            select_account: request.select_account,
         })
         .await;
         locked(&self.0).urls.pop_front().unwrap_or_else(|| Ok(Secret::from_text(&url))).map_err(ProviderError::from)

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use grantry_domain::identity::{Role, SpaceId, UserId};
-use grantry_domain::ports::{Directory, DirectoryError, Membership, UserStatus};
+use grantry_domain::ports::{Directory, DirectoryError, DirectoryUser, Membership, UserListing, UserStatus};
 
 use super::locked;
 
@@ -19,6 +19,7 @@ struct Content {
     users: HashMap<UserId, UserStatus>,
     roles: HashMap<(UserId, SpaceId), Role>,
     unavailable: bool,
+    unlisted: bool,
     lookups: u64,
 }
 
@@ -51,6 +52,11 @@ impl TestDirectory {
         locked(&self.0).unavailable = unavailable;
     }
 
+    /// From now on it lists no users and reports that, like a directory that cannot.
+    pub fn hide_users(&self) {
+        locked(&self.0).unlisted = true;
+    }
+
     /// The number of calls.
     pub fn lookups(&self) -> u64 {
         locked(&self.0).lookups
@@ -70,5 +76,22 @@ impl Directory for TestDirectory {
             user: content.users.get(user).copied().unwrap_or(UserStatus::Unknown),
             role: content.roles.get(&(user.clone(), space.clone())).copied(),
         })
+    }
+
+    async fn users(&self) -> Result<UserListing, DirectoryError> {
+        let content = locked(&self.0);
+        if content.unavailable {
+            return Err(DirectoryError);
+        }
+        if content.unlisted {
+            return Ok(UserListing::default());
+        }
+        let known = content.users.iter().filter(|(_, status)| **status != UserStatus::Unknown);
+        let users = known.map(|(id, status)| DirectoryUser {
+            id: id.clone(),
+            name: None,
+            disabled: *status == UserStatus::Disabled,
+        });
+        Ok(UserListing { users: users.collect(), complete: true })
     }
 }

@@ -9,12 +9,13 @@ use grantry_domain::authorization::{Authorization, AuthorizationId, StateHash};
 use grantry_domain::connector::{Connector, ConnectorId, ConnectorKey, Incarnation};
 use grantry_domain::identity::{Actor, ConnectionName, SpaceId, UserId};
 use grantry_domain::ports::{
-    AccessTokenView, AuditEvent, AuditOutbox, AuthorizationFilter, AuthorizationPage, AuthorizationQueries,
-    AuthorizationStore, CallbackKey, ClientSecretKey, ClientSecretRecord, CommitOutcome, ConnectorStore, ConsumeOutcome,
-    Created, EditEffect, ExpectedVersion, FailedAttempt, Housekeeping, InsertOutcome, KeyId, Lease, LeaseRequest,
-    PendingLimits, RecordedEvent, RefreshLeases, RevocationJob, RevocationQueue, RevocationUpdate, Session, SessionHash,
-    SessionStore, StatusRow, Store, StoreClock, StoreError, SweepPolicy, SweepReport, TerminationReport, TerminationRequest,
-    TerminationScope, UnclaimedTokens, Updated, Versioned, WriteOutcome,
+    AccessTokenView, Anomaly, AuditEvent, AuditOutbox, AuthorizationFilter, AuthorizationPage, AuthorizationQueries,
+    AuthorizationStore, CallbackKey, ClientSecretKey, ClientSecretRecord, CommitOutcome, ConnectorDiagnostics,
+    ConnectorFailure, ConnectorStore, ConsumeOutcome, Created, Diagnostics, EditEffect, ExpectedVersion, FailedAttempt,
+    Housekeeping, InsertOutcome, KeyId, Lease, LeaseRequest, PendingLimits, RecordedEvent, RefreshLeases, RevocationJob,
+    RevocationQueue, RevocationUpdate, Session, SessionHash, SessionStore, StatusRow, Store, StoreClock, StoreError,
+    StoredUser, SweepPolicy, SweepReport, TerminationReport, TerminationRequest, TerminationScope, UnclaimedTokens, Updated,
+    UserStore, Versioned, WriteOutcome,
 };
 use grantry_domain::time::Timestamp;
 
@@ -319,6 +320,18 @@ forward! {
         ) -> Updated;
         DeleteConnector: delete(key: &ConnectorKey, actor: Actor, audit: Vec<AuditEvent>) -> Option<u64>;
         ClientSecret: client_secret(key: ClientSecretKey) -> Option<ClientSecretRecord>;
+    }
+    UserStore {
+        RemovedAt: removed_at(user: &UserId) -> Option<Timestamp>;
+        StoredUser: stored_user(user: &UserId) -> Option<StoredUser>;
+        Reinstate: reinstate(user: UserId, audit: Vec<AuditEvent>) -> bool;
+        StoredUsers: stored_users(after: Option<UserId>, limit: u32) -> Vec<StoredUser>;
+        OpenAuthorizations: open_authorizations(user: &UserId) -> Vec<Authorization>;
+    }
+    ConnectorDiagnostics {
+        RecordFailure: record_failure(connector: Incarnation, failure: ConnectorFailure) -> ();
+        RecordAnomalies: record_anomalies(connector: Incarnation, anomalies: Vec<Anomaly>) -> ();
+        ReadDiagnostics: diagnostics(connector: Incarnation) -> Diagnostics;
     }
     SessionStore {
         InsertSession: insert(id: SessionHash, session: Session) -> ();

@@ -214,7 +214,7 @@ pub fn consumed(id: AuthorizationId, owner: AuthorizationKey, now: Timestamp) ->
     AuthorizationRecord { consumed_at: Some(now), sealed: None, ..awaiting(id, owner, now) }
 }
 
-/// A grant with a refresh token and an access token of one hour, used today.
+/// A grant with a refresh token and an access token of one hour, not used yet.
 pub fn authorized(id: AuthorizationId, owner: AuthorizationKey, now: Timestamp) -> AuthorizationRecord {
     AuthorizationRecord {
         state: StateKind::Authorized,
@@ -227,7 +227,7 @@ pub fn authorized(id: AuthorizationId, owner: AuthorizationKey, now: Timestamp) 
         refresh_expires_at: None,
         account: Some("someone@provider.example".to_owned()),
         authorized_at: Some(now),
-        last_used_day: Some(now.day()),
+        last_used_day: Some(now.day() - 1),
         refresh: RefreshState::default(),
         ..initiated(id, owner, now)
     }

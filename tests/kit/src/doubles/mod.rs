@@ -9,6 +9,7 @@
 //! | `Directory` | [`TestDirectory`] |
 //! | `RateLimiter` | [`UnlimitedRate`], [`ScriptedRate`] |
 //! | `EventSink` | [`CollectingSink`] |
+//! | `FailureLog` | [`CollectingFailureLog`] |
 //! | `AuthorizationServer` | [`ScriptedAuthorizationServer`]; [`RotatingAuthorizationServer`], which detects reuse |
 //! | `ResourceServer` | [`ScriptedResourceServer`] |
 //! | `ProviderProfiles` | [`TestProfiles`] |
@@ -22,6 +23,7 @@ mod authorization_server;
 mod clock;
 mod directory;
 mod event_sink;
+mod failure_log;
 mod faulty_store;
 pub mod fixtures;
 mod profiles;
@@ -37,6 +39,7 @@ pub use self::authorization_server::{Call, Operation, ScriptedAuthorizationServe
 pub use self::clock::TestClock;
 pub use self::directory::TestDirectory;
 pub use self::event_sink::CollectingSink;
+pub use self::failure_log::CollectingFailureLog;
 pub use self::faulty_store::{Fault, FaultyStore, Method};
 pub use self::profiles::TestProfiles;
 pub use self::random::SeededRandom;

@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use grantry_domain::ports::{ApiError, ApiRequest, ApiRequestRefused, ApiResponse, ResourceServer};
+use grantry_domain::ports::{ApiError, ApiQuery, ApiRequest, ApiRequestRefused, ApiResponse, ResourceServer};
 use grantry_domain::provider::Origin;
 use grantry_domain::secret::Secret;
 
@@ -74,24 +74,29 @@ impl ScriptedResourceServer {
 }
 
 fn plain(status: u16) -> ApiResponse {
-    let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+    let headers = vec![("content-type".to_owned(), b"application/json".to_vec())];
     ApiResponse { status, headers, body: b"{}".to_vec() }
 }
 
 #[async_trait]
 impl ResourceServer for ScriptedResourceServer {
     /// Joins by concatenation. Refuses `..`, and paths that do not start with `/`.
-    fn join(&self, base_url: &str, path: &str, query: &[(String, String)]) -> Result<(String, Origin), ApiRequestRefused> {
+    fn join(&self, base_url: &str, path: &str, query: &ApiQuery) -> Result<(String, Origin), ApiRequestRefused> {
         if !path.starts_with('/') || path.contains("..") {
             return Err(ApiRequestRefused { field: "params.path", problem: "must stay below the base URL" });
         }
         let base = base_url.trim_end_matches('/');
-        let pairs: Vec<String> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let mark = if pairs.is_empty() { "" } else { "?" };
+        let query = match query {
+            ApiQuery::Pairs(pairs) => {
+                pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+            }
+            ApiQuery::Encoded(text) => text.clone(),
+        };
+        let mark = if query.is_empty() { "" } else { "?" };
         let host = base.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
         let origin =
             Origin::new(host).map_err(|_| ApiRequestRefused { field: "config.baseUrl", problem: "is not a URL" })?;
-        Ok((format!("{base}{path}{mark}{}", pairs.join("&")), origin))
+        Ok((format!("{base}{path}{mark}{query}"), origin))
     }
 
     async fn send(&self, request: &ApiRequest, token: &Secret) -> Result<ApiResponse, ApiError> {

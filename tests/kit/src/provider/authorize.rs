@@ -197,7 +197,7 @@ fn granted(core: &Core, id: &str, username: &str, scope: Vec<String>) -> Respons
         let request = state.end_interaction(id, now)?;
         let scope = scope.into_iter().filter(|scope| request.scope.contains(scope)).collect();
         let until = now.after(core.settings.code_ttl);
-        Some((request.clone(), state.issue_code(request, username, scope, until)))
+        Some((request.clone(), state.issue_code(request, username, scope, core.settings.code_length, until)))
     });
     match issued {
         Some((request, issued)) => back_to_client(core, &request.redirect_uri, request.state.as_deref(), ("code", &issued)),

@@ -100,6 +100,18 @@ impl MockProviderBuilder {
         self
     }
 
+    /// Minimum length of authorization codes; short by default.
+    pub const fn code_length(mut self, length: usize) -> Self {
+        self.settings.code_length = length;
+        self
+    }
+
+    /// Minimum length of the access and refresh tokens of users; short by default.
+    pub const fn token_length(mut self, length: usize) -> Self {
+        self.settings.token_length = length;
+        self
+    }
+
     /// How refresh tokens are rotated; [`Rotation::Strict`] by default.
     pub const fn rotation(mut self, rotation: Rotation) -> Self {
         self.settings.rotation = rotation;

@@ -32,6 +32,8 @@ pub enum Fault {
     Replace(ScriptedResponse),
     /// The request is processed, then the JSON response is changed.
     Edit(Edit),
+    /// The request is processed, then the whole response is changed.
+    Transform(Transform),
     /// The request is processed, then the query of the redirect is changed.
     EditRedirect(QueryEdit),
     /// The response ends after this many bytes of its body; `Content-Length` states the full length.
@@ -56,6 +58,16 @@ pub struct Compute(pub(super) Arc<dyn Fn(&Call) -> ScriptedResponse + Send + Syn
 impl fmt::Debug for Compute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Compute(..)")
+    }
+}
+
+/// Changes a complete response.
+#[derive(Clone)]
+pub struct Transform(pub(super) Arc<dyn Fn(ScriptedResponse) -> ScriptedResponse + Send + Sync>);
+
+impl fmt::Debug for Transform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Transform(..)")
     }
 }
 
@@ -159,6 +171,11 @@ impl Fault {
         Self::Computed(Compute(Arc::new(response)))
     }
 
+    /// Processed, then the response as this function changes it.
+    pub fn transform(change: impl Fn(ScriptedResponse) -> ScriptedResponse + Send + Sync + 'static) -> Self {
+        Self::Transform(Transform(Arc::new(change)))
+    }
+
     /// Processed, then 200 without a body.
     pub fn empty_body() -> Self {
         Self::Replace(ScriptedResponse::new(200).header("content-type", "application/json"))
@@ -223,6 +240,7 @@ impl Fault {
             | Self::DropResponse
             | Self::Replace(_)
             | Self::Edit(_)
+            | Self::Transform(_)
             | Self::EditRedirect(_)
             | Self::CutBody(_)
             | Self::StallBody { .. }

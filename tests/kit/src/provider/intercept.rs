@@ -14,7 +14,7 @@ use url::{Url, form_urlencoded};
 
 use super::core::Core;
 use super::endpoint::Endpoint;
-use super::fault::{Edit, Fault, QueryEdit, ScriptedResponse};
+use super::fault::{Edit, Fault, QueryEdit, ScriptedResponse, Transform};
 use super::gate::Gate;
 use super::ledger::{Call, Subject};
 use super::server::HangUp;
@@ -76,6 +76,7 @@ async fn on_request(faults: &[Fault], call: &Call) -> Option<Response> {
             | Fault::DropResponse
             | Fault::Replace(_)
             | Fault::Edit(_)
+            | Fault::Transform(_)
             | Fault::EditRedirect(_)
             | Fault::CutBody(_)
             | Fault::StallBody { .. }
@@ -97,6 +98,7 @@ async fn on_response(faults: Vec<Fault>, mut response: Response) -> Response {
             Fault::DropResponse => HangUp::response(),
             Fault::Replace(replacement) => to_response(replacement),
             Fault::Edit(edit) => edited(response, edit).await,
+            Fault::Transform(Transform(change)) => to_response(change(scripted(response).await)),
             Fault::EditRedirect(edit) => redirected(response, &edit),
             Fault::CutBody(at) => cut(response, at).await,
             Fault::StallBody { at, gate } => stalled(response, at, gate).await,
@@ -118,6 +120,15 @@ fn to_response(scripted: ScriptedResponse) -> Response {
         }
     }
     response
+}
+
+/// The complete response as data. `Content-Length` is left out, because the body may change.
+async fn scripted(response: Response) -> ScriptedResponse {
+    let (head, body) = whole(response).await;
+    let fields = head.headers.iter().filter(|(name, _)| *name != CONTENT_LENGTH);
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let headers = fields.map(|(name, value)| (name.to_string(), text(value))).collect();
+    ScriptedResponse { status: head.status.as_u16(), headers, body: body.to_vec() }
 }
 
 async fn edited(response: Response, edit: Edit) -> Response {

@@ -1,4 +1,4 @@
-//! Request parameters, none of which may be repeated (RFC 6749 §3.1, §3.2).
+//! Request parameters, none of which may be repeated (RFC 6749 §3.1, §3.2) except `resource`.
 
 use url::form_urlencoded;
 
@@ -15,7 +15,8 @@ impl Params {
     pub(super) fn parse(encoded: &[u8]) -> Result<Self, Repeated> {
         let pairs: Vec<(String, String)> = form_urlencoded::parse(encoded).into_owned().collect();
         for (index, (name, _)) in pairs.iter().enumerate() {
-            if pairs[..index].iter().any(|(earlier, _)| earlier == name) {
+            // Resource indicators may occur several times (RFC 8707 §2).
+            if name != "resource" && pairs[..index].iter().any(|(earlier, _)| earlier == name) {
                 return Err(Repeated);
             }
         }

@@ -13,6 +13,13 @@ pub(super) fn random(prefix: &str) -> String {
     format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes))
 }
 
+/// A new value of at least this length.
+pub(super) fn random_of_length(prefix: &str, length: usize) -> String {
+    let mut value = random(prefix);
+    value.extend(std::iter::repeat_n('x', length.saturating_sub(value.len())));
+    value
+}
+
 /// SHA-256 of a bearer value. The state contains only digests, so that the state file exposes no token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::clock::Moment;
-use super::secret::{Digest, random};
+use super::secret::{Digest, random, random_of_length};
 
 /// The whole state; also the content of the state file.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -194,10 +194,11 @@ impl State {
         request: AuthorizationRequest,
         username: &str,
         scope: Vec<String>,
+        length: usize,
         until: Moment,
     ) -> String {
         self.consents.entry(consent_key(username, &request.client_id)).or_default().extend(scope.iter().cloned());
-        let code = random("code_");
+        let code = random_of_length("code_", length);
         let record = CodeRecord { request, username: username.to_owned(), scope, redeemed: None };
         self.codes.insert(Digest::of(&code), Timed { until, record });
         code

@@ -2,18 +2,26 @@
 //! are one binary, so that the stack is linked once.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod administration;
 mod bad_input;
 mod binding;
 mod cascades;
 mod connections;
 mod crash;
+mod diagnostics;
+mod existing_front_ends;
+mod hosts;
+mod late_callbacks;
 mod main_path;
 mod mid_flow;
 mod mix_up;
+mod provider_oddities;
 mod races;
 mod real_flows;
 mod refresh;
 mod refused_refreshes;
+mod revocation_kinds;
+mod runs;
 mod store_faults;
 mod tampering;
 mod token_responses;

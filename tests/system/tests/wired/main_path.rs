@@ -184,7 +184,7 @@ async fn r33_with_a_return_url_the_callback_redirects_to_it() {
         let flow = alice.start_with(DRIVE, json!({ "returnUrl": return_url })).await;
         let callback = app.provider.approve(&flow.authorization_url, "alice").await.unwrap();
         let response = alice.open_callback(callback.as_str()).await;
-        let expected = format!("{public}/app?tab=2&oauth_authorization=success&connector_id=drive");
+        let expected = format!("{public}/app?tab=2&oauth_authorization=success&connector_id=drive&status_code=200");
         assert_eq!((response.status, response.location()), (303, expected.as_str()));
     }
     let flow = alice.start_with(DRIVE, json!({ "returnUrl": "/app" })).await;
@@ -254,7 +254,8 @@ async fn an_unfinished_flow_expires_and_a_newer_one_supersedes_it() {
     app.deployment.clock().advance(std::time::Duration::from_mins(11)).unwrap();
     assert_eq!(alice.status_name(DRIVE).await, "not_connected");
     let response = alice.open_callback(&callback).await;
-    assert_eq!(response.page_code(), "flow_expired", "{}", response.full_text());
+    let page = alice.get(response.location()).await;
+    assert_eq!(page.page_code(), "flow_expired", "{}", page.full_text());
     assert_eq!(alice.flow_result(DRIVE, &flow.id).await, ("expired".to_owned(), "flow_expired".to_owned()));
     assert_eq!(callback_calls(&app.provider.ledger()), 0);
     let swept = app.host.connections.sweep(|_| {}).await.unwrap();

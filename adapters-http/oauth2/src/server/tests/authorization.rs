@@ -19,6 +19,7 @@ fn request(scopes: &[&str]) -> AuthorizationRequest {
         scopes: Scopes::new(scopes.iter().copied()),
         nonce: None,
         login_hint: None,
+        select_account: false,
     }
 }
 
@@ -76,6 +77,7 @@ async fn r15_resource_nonce_and_hint_are_sent_if_present() {
     let request = AuthorizationRequest {
         nonce: Some("nonce-1".to_owned()),
         login_hint: Some("alice & bob".to_owned()),
+        select_account: false,
         ..request(&[])
     };
     let params = params(&built(&test, &provider, request).await);
@@ -83,6 +85,28 @@ async fn r15_resource_nonce_and_hint_are_sent_if_present() {
     assert_eq!(params["nonce"], "nonce-1");
     assert_eq!(params["login_hint"], "alice & bob");
     assert!(!params.contains_key("scope"), "no scope, no parameter");
+}
+
+#[tokio::test]
+async fn an_account_chooser_is_requested_beside_the_configured_prompt() {
+    let test = TestServer::new();
+    for (configured, expected) in [
+        (None, "select_account"),
+        (Some("consent"), "consent select_account"),
+        (Some("login consent"), "login consent select_account"),
+        (Some("select_account"), "select_account"),
+        (Some("consent select_account"), "consent select_account"),
+        (Some("none"), "select_account"),
+    ] {
+        let config = configured.map_or(BY_HAND.to_owned(), |prompt| {
+            by_hand(&format!(r#""extraAuthorizationParameters":{{"prompt":"{prompt}"}}"#))
+        });
+        let provider = test.provider(".oauth2", &config).await;
+        let url = built(&test, &provider, AuthorizationRequest { select_account: true, ..request(&[]) }).await;
+        assert_eq!(params(&url)["prompt"], expected, "{configured:?}");
+        let plain = params(&built(&test, &provider, request(&[])).await);
+        assert_eq!(plain.get("prompt").map(String::as_str), configured, "only on request");
+    }
 }
 
 #[tokio::test]

@@ -279,6 +279,7 @@ async fn check_authorization_url(test: &TestServer, provider: &ProviderSnapshot,
         scopes: scopes.clone(),
         nonce: None,
         login_hint: None,
+        select_account: false,
     };
     let url = test.server.authorization_url(provider, &client(), request).await.unwrap();
     let (endpoint, query) = text(&url).split_once('?').unwrap();
@@ -324,6 +325,7 @@ async fn check_identity(test: &TestServer, provider: &ProviderSnapshot, identity
         refresh_lifetime: Lifetime::Unknown,
         scopes: None,
         id_token: None,
+        anomalies: Vec::new(),
     };
     let account = test.server.identify(provider, &tokens, None).await.unwrap().unwrap();
     assert_eq!((account.subject.as_str(), account.label.as_str()), (&*identity.subject, &*identity.label), "{context}");

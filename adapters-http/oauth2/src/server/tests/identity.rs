@@ -57,6 +57,7 @@ fn token_response(id_token: Option<&str>) -> TokenResponse {
         refresh_lifetime: Lifetime::Unknown,
         scopes: None,
         id_token: id_token.map(Secret::from_text),
+        anomalies: Vec::new(),
     }
 }
 

@@ -78,6 +78,59 @@ async fn r11_an_issuer_that_differs_in_any_character_is_refused() {
     }
 }
 
+/// The problem in the diagnosis of a document that is not accepted.
+async fn problem_of(document: String) -> String {
+    let test = TestServer::new();
+    test.transport.respond(200, document.clone()).respond(200, document);
+    let settings = test.profiles.settings(&connector_config(".oauth2", CONFIG)).unwrap();
+    let error = test.server.resolve(&settings, REDIRECT_URI, CONFIG).await.unwrap_err();
+    assert_eq!(error.kind, ProviderErrorKind::BadMetadata);
+    error.diagnosis.problem.unwrap().into_owned()
+}
+
+#[tokio::test]
+async fn r11_a_refused_document_is_diagnosed_with_what_differs_and_what_to_do() {
+    let with_issuer = |other: &str| document(|text| text.replacen(ISSUER, other, 1));
+    for (document, parts) in [
+        (with_issuer("https://as.example/tenant/"), ["ends with a slash", "add the slash"]),
+        (with_issuer("https://as.example/Tenant"), ["upper and lower case", "exact spelling"]),
+        (with_issuer("https://as.example/{tenant}/v2"), ["another path", "configure the endpoints"]),
+        (with_issuer("https://other.example/tenant"), ["another host", "configure the endpoints"]),
+        (document(|text| text.replace("\"issuer\"", "\"x\"")), ["issuer is missing", "configure the endpoints"]),
+        (
+            document(|text| text.replace("iss_parameter_supported\":true", "iss_parameter_supported\":false")),
+            ["authorization_response_iss_parameter_supported", "configure the endpoints"],
+        ),
+        (
+            document(|text| text.replace("https://as.example/revoke", "http://as.example/revoke")),
+            ["revocation_endpoint", "must start with https://"],
+        ),
+        (
+            document(|text| text.replace("https://as.example/token", "https://AS.example/token")),
+            ["token_endpoint", "normalised form"],
+        ),
+        (document(|text| text.replacen('{', "{\"jwks_uri\":\"https://x.example/\",", 1)), ["jwks_uri", "more than once"]),
+    ] {
+        let problem = problem_of(document).await;
+        assert!(parts.iter().all(|part| problem.contains(part)), "{parts:?}: {problem}");
+        assert!(!problem.contains("example"), "no text of the provider: {problem}");
+    }
+    let test = TestServer::new();
+    test.transport.respond(200, valid());
+    let config = CONFIG.replace("/tenant", "/tenant/");
+    let settings = test.profiles.settings(&connector_config(".oauth2", &config)).unwrap();
+    let error = test.server.resolve(&settings, REDIRECT_URI, &config).await.unwrap_err();
+    assert!(error.diagnosis.problem.unwrap().contains("remove the slash"));
+}
+
+#[tokio::test]
+async fn r28_a_document_with_a_byte_order_mark_and_a_repeated_unknown_member_is_accepted() {
+    let test = TestServer::new();
+    let odd = document(|text| format!("\u{feff}{}", text.replacen('{', "{\"x\":1,\"x\":2,", 1)));
+    test.transport.respond(200, odd);
+    assert!(resolve(&test, CONFIG).await.is_ok());
+}
+
 #[tokio::test]
 async fn r11_every_endpoint_passes_the_policy() {
     for name in ["authorize", "token", "revoke", "userinfo", "jwks"] {

@@ -127,6 +127,7 @@ async fn a_renamed_client_id_and_a_dropped_response_type_are_data() {
         scopes: Scopes::default(),
         nonce: None,
         login_hint: None,
+        select_account: false,
     };
     let url = test.server.authorization_url(&provider, &client(), request).await.ok().unwrap();
     assert!(text(&url).contains("client_key=client-1"));
@@ -134,10 +135,18 @@ async fn a_renamed_client_id_and_a_dropped_response_type_are_data() {
 }
 
 #[tokio::test]
+async fn r13_a_connector_can_send_its_scopes_on_a_refresh() {
+    let test = TestServer::new();
+    let provider = test.provider(".oauth2", &by_hand(r#""scope":"a b","sendScopeOnRefresh":true"#)).await;
+    test.transport.respond(200, RESPONSE);
+    assert!(test.server.refresh(&provider, &client(), &secret("rt-1"), &Scopes::new(["a"])).await.is_ok());
+    assert_eq!(test.transport.last().param("scope").as_deref(), Some("a"), "never more than was granted");
+}
+
+#[tokio::test]
 async fn r15_resources_are_sent_in_token_requests() {
     let test = TestServer::new();
-    let mut provider = test.provider(".oauth2", BY_HAND).await;
-    provider.resources = vec!["https://api.example/".to_owned()];
+    let provider = test.provider(".oauth2", &by_hand(r#""resource":"https://api.example/""#)).await;
     test.transport.respond(200, RESPONSE).respond(200, RESPONSE).respond(200, RESPONSE);
     assert!(test.server.exchange(&provider, &client(), &secret("c"), &secret("v")).await.is_ok());
     assert!(test.server.refresh(&provider, &client(), &secret("rt-1"), &Scopes::default()).await.is_ok());

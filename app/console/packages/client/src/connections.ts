@@ -1,4 +1,4 @@
-import { announceFlow } from "./channel.ts";
+import { announceChange } from "./channel.ts";
 import type { components } from "./generated/api-types.ts";
 import { type CallOptions, onLocalClock, send, spacePath } from "./http.ts";
 import type { AuthStatus, Connection } from "./types.ts";
@@ -55,7 +55,7 @@ export async function disconnect(connectorId: string, options: DisconnectOptions
     options,
     connection === undefined ? undefined : ({ connection } satisfies Schemas["DisconnectBody"]),
   );
-  announceFlow({ connectorId, status: "success" });
+  announceChange(connectorId, options.space);
 }
 
 /** Sets the connection that requests without a name use; `null` clears it. Rejects with `connection_not_found`. */
@@ -66,7 +66,7 @@ export async function setDefaultConnection(
 ): Promise<void> {
   const body: Schemas["DefaultConnectionBody"] = { connection };
   await send<void>("PUT", connectorPath(connectorId, "_default_connection", options), options, body);
-  announceFlow({ connectorId, status: "success" });
+  announceChange(connectorId, options.space);
 }
 
 /** Adds the deadlines of pending flows, in milliseconds on the clock of `Date.now()`. */

@@ -1,7 +1,15 @@
 import { withDeadlines } from "./connections.ts";
 import type { components } from "./generated/api-types.ts";
 import { type ApiResponse, type CallOptions, rootPath, send, spacePath } from "./http.ts";
-import type { Connector, ConnectorBody, ConnectorType, ExecuteParams, ExecuteResult } from "./types.ts";
+import type {
+  Connector,
+  ConnectorBody,
+  ConnectorType,
+  Diagnostics,
+  ExecuteParams,
+  ExecuteResult,
+  UpdatePreview,
+} from "./types.ts";
 
 type Schemas = components["schemas"];
 
@@ -48,8 +56,21 @@ export async function dryRunUpdate(
   body: ConnectorBody,
   options: CallOptions = {},
 ): Promise<number> {
-  const response = await send<Schemas["DryRun"]>("PUT", `${path(id, options)}?dry_run=true`, options, body);
-  return response.data.disconnected_users;
+  return (await previewUpdate(id, body, options)).disconnected_users;
+}
+
+/** The numbers of users that the update would affect. Changes nothing. */
+export async function previewUpdate(
+  id: string,
+  body: ConnectorBody,
+  options: CallOptions = {},
+): Promise<UpdatePreview> {
+  return (await send<UpdatePreview>("PUT", `${path(id, options)}?dry_run=true`, options, body)).data;
+}
+
+/** What failed last at a connector, and what its provider sends in an unusual form. Editors only. */
+export async function diagnostics(id: string, options: CallOptions = {}): Promise<Diagnostics> {
+  return (await send<Diagnostics>("GET", `${path(id, options)}/diagnostics`, options)).data;
 }
 
 /** Deletes a connector and ends every connection made through it. Editors only. */

@@ -1,56 +1,4 @@
-/** Every error code of the server. The codes are stable: programs may switch on them. */
-export const ERROR_CODES = [
-  "not_signed_in",
-  "forbidden",
-  "not_found",
-  "conflict",
-  "invalid_request",
-  "payload_too_large",
-  "unsupported_media_type",
-  "wrong_host",
-  "rate_limited",
-  "host_not_allowed",
-  "connector_incomplete",
-  "return_url_refused",
-  "destination_refused",
-  "method_not_allowed",
-  "internal",
-  "api_unreachable",
-  "response_too_large",
-  "store_unavailable",
-  "authorization_required",
-  "provider_unavailable",
-  "refresh_refused",
-  "provider_misconfigured",
-  "flow_not_found",
-  "flow_expired",
-  "flow_already_used",
-  "user_mismatch",
-  "browser_mismatch",
-  "issuer_mismatch",
-  "callback_mismatch",
-  "access_denied",
-  "provider_error",
-  "exchange_failed",
-  "connector_changed",
-  "connector_gone",
-  "permission_lost",
-  "account_mismatch",
-  "account_already_connected",
-  "connection_ambiguous",
-  "connection_not_found",
-] as const;
-
-/** A code of the server. */
-export type ServerErrorCode = (typeof ERROR_CODES)[number];
-
-/** A code of the server, or one of the two that this client adds. */
-export type ErrorCode =
-  | ServerErrorCode
-  /** No response arrived: offline, connection lost, or server down. */
-  | "network_error"
-  /** The response does not match the API description. */
-  | "unexpected_response";
+import { ERROR_CODES, type ErrorCode, messages, type ServerErrorCode } from "./messages.ts";
 
 const KNOWN = new Set<string>(ERROR_CODES);
 
@@ -77,7 +25,10 @@ export interface ErrorDetails {
   cause?: unknown;
 }
 
-/** Every failure this client reports. Switch on `code`; `message` is for developers only. */
+/**
+ * Every failure this client reports. Switch on `code`. `message` is a sentence in English: the `detail` of the server, else
+ * the one of `messages`.
+ */
 export class GrantryError extends Error {
   override readonly name = "GrantryError";
   readonly code: ErrorCode;
@@ -89,7 +40,7 @@ export class GrantryError extends Error {
   readonly members: Readonly<Record<string, unknown>>;
 
   constructor(code: ErrorCode, details: ErrorDetails = {}) {
-    super(details.detail ? `${code}: ${details.detail}` : code, { cause: details.cause });
+    super(details.detail || messages[code], { cause: details.cause });
     this.code = code;
     this.status = details.status ?? 0;
     this.detail = details.detail;

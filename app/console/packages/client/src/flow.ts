@@ -1,4 +1,4 @@
-import { announceFlow, announceStart } from "./channel.ts";
+import { announceFlow, announceStart, spaceIdOf } from "./channel.ts";
 import type { components } from "./generated/api-types.ts";
 import { type CallOptions, onLocalClock, send, spacePath } from "./http.ts";
 import type { Flow, StartedFlow } from "./types.ts";
@@ -35,7 +35,7 @@ export async function startFlow(connectorId: string, options: StartOptions = {})
     options,
     body,
   );
-  announceStart(connectorId);
+  announceStart(connectorId, options.space);
   return {
     flowId: data.flowId,
     expiresAt: data.expiresAt,
@@ -55,7 +55,15 @@ export async function cancelFlow(
     options,
     { flowId },
   );
-  announceFlow({ flowId, connectorId, status: "error" });
+  // The status with which the callback of a cancelled flow is refused.
+  announceFlow({
+    flowId,
+    connectorId,
+    spaceId: spaceIdOf(options.space),
+    status: "error",
+    statusCode: 409,
+    error: "flow_already_used",
+  });
 }
 
 /** Reads the status of a flow. Only the user who started it may. */

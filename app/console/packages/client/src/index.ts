@@ -1,4 +1,11 @@
-export { announceFlow, FLOW_CHANNEL, FLOW_STARTED_CHANNEL, type FlowMessage, onFlowHint } from "./channel.ts";
+export {
+  announceFlow,
+  CONNECTIONS_CHANNEL,
+  FLOW_CHANNEL,
+  FLOW_STARTED_CHANNEL,
+  type FlowMessage,
+  onFlowHint,
+} from "./channel.ts";
 export {
   allConnections,
   authStatus,
@@ -14,19 +21,15 @@ export {
   connectorTypes,
   createConnector,
   deleteConnector,
+  diagnostics,
   dryRunUpdate,
   type ExecuteOptions,
   execute,
   getConnector,
+  previewUpdate,
   updateConnector,
 } from "./connectors.ts";
-export {
-  ERROR_CODES,
-  type ErrorCode,
-  GrantryError,
-  isErrorCode,
-  type ServerErrorCode,
-} from "./errors.ts";
+export { GrantryError, isErrorCode } from "./errors.ts";
 export {
   cancelFlow,
   flowStatus,
@@ -37,6 +40,8 @@ export {
 } from "./flow.ts";
 export { deprovisionUser, type GrantFilter, listGrants, revokeGrant } from "./grants.ts";
 export { type CallOptions, spacePath, spacePrefix } from "./http.ts";
+export { ERROR_CODES, type ErrorCode, messages, type ServerErrorCode } from "./messages.ts";
 export { logIn, logOut, session } from "./session.ts";
 export type * from "./types.ts";
+export { getUser, listUsers, reinstateUser } from "./users.ts";
 export { type WatchOptions, watchFlow } from "./watch.ts";

@@ -29,7 +29,7 @@ export interface WatchOptions extends CallOptions {
  * Temporary failures are retried; `not_found`, `not_signed_in` and `forbidden` reject.
  */
 export async function watchFlow(flowId: string, options: WatchOptions = {}): Promise<Flow> {
-  const alarm = hintAlarm();
+  const alarm = hintAlarm(options.space);
   options.signal?.addEventListener("abort", alarm.ring);
   try {
     return await follow(flowId, options, alarm);
@@ -106,7 +106,7 @@ interface Alarm {
 }
 
 /** An alarm that hints ring early. A hint that arrives between two sleeps shortens the next one. */
-function hintAlarm(): Alarm {
+function hintAlarm(space: string | undefined): Alarm {
   let hinted = false;
   let lastHintedWake = 0;
   let wakeIn: ((milliseconds: number) => void) | undefined;
@@ -121,7 +121,7 @@ function hintAlarm(): Alarm {
       hint();
     }
   };
-  const stopListening = onFlowHint(hint);
+  const stopListening = onFlowHint(hint, space);
   const hasPage = typeof document !== "undefined";
   if (hasPage) {
     document.addEventListener("visibilitychange", hintWhenVisible);

@@ -3,6 +3,7 @@ import { FakeServer } from "../../../testing/fake-server.ts";
 import {
   allConnections,
   authStatus,
+  cancelFlow,
   connectionOf,
   connectors,
   createConnector,
@@ -10,6 +11,7 @@ import {
   deprovisionUser,
   disconnect,
   dryRunUpdate,
+  ERROR_CODES,
   execute,
   flowStatus,
   GrantryError,
@@ -19,6 +21,7 @@ import {
   launchUrl,
   listGrants,
   logIn,
+  messages,
   revokeGrant,
   session,
   setDefaultConnection,
@@ -318,16 +321,59 @@ describe("the other routes", () => {
     expect((await session({ fetch })).user_id).toBe("u_carol");
   });
 
-  it("notifies the other tabs of a disconnect", async () => {
-    const server = new FakeServer();
-    const received = new Promise<unknown>((resolve) => {
-      const channel = new BroadcastChannel("oauth_flow_completed");
+  /** The first message on a channel. */
+  const messageOn = (name: string) =>
+    new Promise<unknown>((resolve) => {
+      const channel = new BroadcastChannel(name);
       channel.onmessage = (event) => {
         channel.close();
         resolve(event.data);
       };
     });
-    await disconnect("github", { fetch: server.fetchAs("bob") });
-    expect(await received).toEqual({ version: 1, connectorId: "github", status: "success" });
+
+  it.each([undefined, "marketing"])(
+    "notifies the other tabs of a disconnect in the space %s",
+    async (space) => {
+      const server = new FakeServer();
+      const received = messageOn("oauth_connections_changed");
+      await disconnect("github", { fetch: server.fetchAs("bob"), space });
+      expect(await received).toEqual({ version: 1, connectorId: "github", spaceId: space ?? "default" });
+    },
+  );
+
+  it("notifies the other tabs of a start and a cancel, with the space", async () => {
+    const options = { fetch: new FakeServer().fetchAs("bob"), space: "marketing" };
+    const started = messageOn("oauth_flow_started");
+    const ended = messageOn("oauth_flow_completed");
+    const { flowId } = await startFlow("github", options);
+    expect(await started).toEqual({ version: 1, connectorId: "github", spaceId: "marketing" });
+    await cancelFlow("github", flowId, options);
+    expect(await ended).toEqual({
+      version: 1,
+      flowId,
+      connectorId: "github",
+      spaceId: "marketing",
+      status: "error",
+      statusCode: 409,
+      error: "flow_already_used",
+    });
+  });
+});
+
+describe("messages", () => {
+  it("have a sentence for each code", () => {
+    expect(Object.keys(messages).sort()).toEqual(
+      [...ERROR_CODES, "network_error", "unexpected_response"].sort(),
+    );
+    for (const [code, sentence] of Object.entries(messages)) {
+      expect(sentence, code).toMatch(/^[A-Z].*\.$/);
+    }
+  });
+
+  it("are those of errors without a detail", () => {
+    expect(new GrantryError("flow_expired").message).toBe(messages.flow_expired);
+    expect(new GrantryError("flow_expired", { detail: "" }).message).toBe(messages.flow_expired);
+    const detailed = new GrantryError("invalid_request", { detail: "name: is missing" });
+    expect([detailed.message, detailed.code]).toEqual(["name: is missing", "invalid_request"]);
   });
 });

@@ -9,6 +9,11 @@ export function useLatest<T>(value: T): { readonly current: T } {
   return box;
 }
 
+/** Whether a query or a mutation has no result yet. TanStack Query 4 and 5 have different names for this status. */
+export function isRunning(status: string): boolean {
+  return status === "pending" || status === "loading";
+}
+
 /** Whole seconds until the deadline (milliseconds, clock of `Date.now()`), counting down; null without a deadline. */
 export function useSecondsLeft(deadline: number | undefined): number | null {
   const [now, setNow] = useState(() => Date.now());

@@ -49,13 +49,13 @@ export function leaveFor(connectorId: string, flowId: string, place: Place): voi
   window.location.assign(launchUrl(connectorId, flowId, place));
 }
 
-/** Path and query of this page, without the result of an earlier flow. */
+/** Path, query and fragment of this page, without the result of an earlier flow. */
 export function thisPage(): string {
   const url = new URL(window.location.href);
   for (const name of RESULT_PARAMETERS) {
     url.searchParams.delete(name);
   }
-  return url.pathname + url.search;
+  return url.pathname + url.search + url.hash;
 }
 
 /** The query parameters that carry the result of a flow in the return URL. */
@@ -70,11 +70,12 @@ export const RESULT_PARAMETERS = [
 
 /** Adds query parameters to a return URL. Keeps a relative URL relative. */
 export function withParameters(returnUrl: string, parameters: Readonly<Record<string, string>>): string {
-  const [beforeFragment = "", fragment] = returnUrl.split("#", 2);
-  const query = new URLSearchParams(parameters);
-  if (query.size === 0) {
+  const query = new URLSearchParams(parameters).toString();
+  if (query === "") {
     return returnUrl;
   }
-  const url = `${beforeFragment}${beforeFragment.includes("?") ? "&" : "?"}${query}`;
-  return fragment === undefined ? url : `${url}#${fragment}`;
+  const hash = returnUrl.indexOf("#");
+  const end = hash < 0 ? returnUrl.length : hash;
+  const beforeFragment = returnUrl.slice(0, end);
+  return `${beforeFragment}${beforeFragment.includes("?") ? "&" : "?"}${query}${returnUrl.slice(end)}`;
 }

@@ -7,8 +7,9 @@ import {
 } from "@grantry/client";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useMemo } from "react";
-import { authStatusQuery, refreshAuthStatus } from "./auth-status.ts";
+import { authStatusKey, authStatusQuery, refreshAuthStatus } from "./auth-status.ts";
 import { useCallOptions } from "./context.ts";
+import { isRunning } from "./helpers.ts";
 
 /** Pause between two readings while a flow is pending, in milliseconds. */
 const PENDING_INTERVAL = 3000;
@@ -45,7 +46,9 @@ export function useConnectorAuthStatus({
   const query = useQuery<Record<string, AuthStatus>, GrantryError>({
     ...authStatusQuery(place),
     refetchOnWindowFocus: "always",
-    refetchInterval: (running) => (hasPendingFlow(running.state.data) ? PENDING_INTERVAL : false),
+    // TanStack Query 4 and 5 call this with different parameters, so the data is read from the cache.
+    refetchInterval: () =>
+      hasPendingFlow(queryClient.getQueryData(authStatusKey(place))) ? PENDING_INTERVAL : false,
   });
 
   useEffect(() => {
@@ -56,7 +59,7 @@ export function useConnectorAuthStatus({
         refreshAuthStatus(queryClient);
       }, HINT_GAP);
     };
-    const stop = onFlowHint(hint);
+    const stop = onFlowHint(hint, place.space);
     // A window beside another one gets the focus without a change of its visibility.
     window.addEventListener("focus", hint);
     return () => {
@@ -64,11 +67,11 @@ export function useConnectorAuthStatus({
       window.removeEventListener("focus", hint);
       clearTimeout(timer);
     };
-  }, [queryClient]);
+  }, [queryClient, place.space]);
 
   return {
     authStatus: useMemo(() => statusesOf(query.data, connection), [query.data, connection]),
-    isLoading: query.isPending,
+    isLoading: isRunning(query.status),
     error: query.error,
     refetch: () => void query.refetch(),
   };

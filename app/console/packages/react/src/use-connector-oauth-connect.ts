@@ -4,7 +4,6 @@ import {
   connectionOf,
   DEFAULT_CONNECTION,
   type Flow,
-  flowStatus,
   GrantryError,
   isErrorCode,
   launchUrl,
@@ -16,6 +15,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect, useRef, useState } from "react";
 import { authStatusQuery, refreshAuthStatus } from "./auth-status.ts";
 import { useCallOptions } from "./context.ts";
+import { endFlow } from "./end-flow.ts";
 import { useLatest, useSecondsLeft } from "./helpers.ts";
 import { type LaunchTab, leaveFor, openLaunchTab, thisPage, withParameters } from "./launch.ts";
 
@@ -53,11 +53,14 @@ export interface ConnectorOAuthConnectProps {
 
 /** Result of {@link useConnectorOAuthConnect}. */
 export interface ConnectorOAuthConnect {
-  /** Starts a flow. Call it inside a click, since it may open a tab. */
+  /** Starts a flow. Call it inside a click, since it may open a tab. A flow that is awaited is cancelled. */
   connect: () => void;
   /** The same, and accepts another account at the provider than last time. For use after `account_mismatch`. */
   connectOtherAccount: () => void;
-  /** Ends the flow, also on the server. Also ends a flow that another tab started. */
+  /**
+   * Ends the flow, also on the server, and without a connection as soon as there is one. Also ends a flow that another tab
+   * started. The hook stops waiting at once; `onSuccess` is still called where the account was connected before.
+   */
   cancelConnect: () => void;
   /** The flow is being started. */
   isConnecting: boolean;
@@ -78,6 +81,8 @@ interface Attempt {
   readonly connectorId: string;
   readonly place: Place;
   readonly tab: LaunchTab | null;
+  /** Set when the server has responded. */
+  flow: StartedFlow | undefined;
   /** Set when it was cancelled before the server had responded. */
   abandoned: boolean;
 }
@@ -112,6 +117,8 @@ export function useConnectorOAuthConnect({
   const [awaiting, setAwaiting] = useState<Awaiting | null>(null);
   // The newest flow of this hook: a status that was read before its end must not show it again.
   const [ownFlowId, setOwnFlowId] = useState<string | null>(null);
+  // Flows that are being cancelled, so that each causes one request.
+  const cancelling = useRef(new Set<string>());
   const elsewhere = useFlowElsewhere(connectorId, connection, place, ownFlowId);
 
   /** Ends an attempt, unless it has already ended. Returns whether this call ended it. */
@@ -138,30 +145,44 @@ export function useConnectorOAuthConnect({
     [release, callbacks],
   );
 
-  const finish = useCallback(
-    (attempt: Attempt, flow: Flow) => {
-      if (!release(attempt)) {
-        return;
-      }
+  const report = useCallback(
+    (flow: Flow) => {
       if (flow.status === "authorized") {
         callbacks.current.onSuccess?.();
       } else if (flow.status === "failed" || flow.status === "expired") {
         callbacks.current.onError?.(errorOf(flow));
       }
     },
-    [release, callbacks],
+    [callbacks],
+  );
+
+  const finish = useCallback(
+    (attempt: Attempt, flow: Flow) => {
+      if (release(attempt)) {
+        report(flow);
+      }
+    },
+    [release, report],
   );
 
   const begin = useCallback(
     (allowAccountChange: boolean) => {
-      if (current.current) {
+      const before = current.current;
+      if (before && !before.flow) {
         return;
+      }
+      if (before?.flow) {
+        before.tab?.close();
+        release(before);
+        // An error is harmless: the start of the next flow ends this one too.
+        cancelFlow(before.connectorId, before.flow.flowId, before.place).catch(() => {});
       }
       const inNewTab = redirectMode === OAuthRedirectMode.NewTab;
       const attempt: Attempt = {
         connectorId,
         place,
         tab: inNewTab ? openLaunchTab(connectorId, place) : null,
+        flow: undefined,
         abandoned: false,
       };
       current.current = attempt;
@@ -179,6 +200,7 @@ export function useConnectorOAuthConnect({
           leaveFor(connectorId, flow.flowId, place);
           return;
         }
+        attempt.flow = flow;
         const handedOver = attempt.tab?.handOver(flow.flowId) ?? false;
         setIsConnecting(false);
         setOwnFlowId(flow.flowId);
@@ -199,34 +221,41 @@ export function useConnectorOAuthConnect({
         fail(attempt, error);
       });
     },
-    [connectorId, connection, place, redirectMode, returnUrl, queryClient, fail],
+    [connectorId, connection, place, redirectMode, returnUrl, queryClient, release, fail],
   );
 
   const cancelConnect = useCallback(() => {
     const attempt = current.current;
     attempt?.tab?.close();
-    if (attempt && !awaiting) {
+    if (attempt && !attempt.flow) {
       attempt.abandoned = true;
       release(attempt);
       return;
     }
-    const flowId = awaiting?.flow.flowId ?? elsewhere?.flow_id;
-    if (flowId === undefined) {
+    const flow = attempt?.flow ?? (elsewhere && { flowId: elsewhere.flow_id, deadline: elsewhere.deadline });
+    if (!flow || cancelling.current.has(flow.flowId)) {
       return;
     }
-    const end = async () => {
-      if (attempt) {
-        await cancelFlow(attempt.connectorId, flowId, attempt.place);
-        // The flow may have ended before the cancel: report its status on the server.
-        finish(attempt, await flowStatus(flowId, attempt.place));
-      } else {
-        await cancelFlow(connectorId, flowId, place);
-        setOwnFlowId(flowId);
+    const { flowId } = flow;
+    cancelling.current.add(flowId);
+    setOwnFlowId(flowId);
+    if (attempt) {
+      release(attempt);
+    }
+    endFlow(attempt?.connectorId ?? connectorId, flow, attempt?.place ?? place)
+      .then(
+        (last) => attempt && last && report(last),
+        (error: unknown) => {
+          // The flow still exists: the status on the server shows it again.
+          setOwnFlowId((own) => (own === flowId ? null : own));
+          callbacks.current.onError?.(asGrantryError(error));
+        },
+      )
+      .finally(() => {
+        cancelling.current.delete(flowId);
         refreshAuthStatus(queryClient);
-      }
-    };
-    end().catch((error: unknown) => callbacks.current.onError?.(asGrantryError(error)));
-  }, [awaiting, elsewhere, connectorId, place, queryClient, release, finish, callbacks]);
+      });
+  }, [elsewhere, connectorId, place, queryClient, release, report, callbacks]);
 
   useEffect(() => {
     if (!awaiting) {

@@ -3,6 +3,7 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useCallback } from "react";
 import { refreshAuthStatus } from "./auth-status.ts";
 import { useCallOptions } from "./context.ts";
+import { isRunning } from "./helpers.ts";
 
 /** Options of {@link useConnectorOAuthDisconnect}. */
 export interface ConnectorOAuthDisconnectProps {
@@ -31,11 +32,11 @@ export function useConnectorOAuthDisconnect({
 }: ConnectorOAuthDisconnectProps): ConnectorOAuthDisconnect {
   const place = useCallOptions(spaceId);
   const queryClient = useQueryClient();
-  const { mutate, isPending } = useMutation<void, GrantryError, void>({
+  const { mutate, status } = useMutation<void, GrantryError, void>({
     mutationFn: () => disconnect(connectorId, { ...place, connection }),
     onSuccess: () => onSuccess?.(),
     onError: (error) => onError?.(error),
     onSettled: () => refreshAuthStatus(queryClient),
   });
-  return { disconnect: useCallback(() => mutate(), [mutate]), isDisconnecting: isPending };
+  return { disconnect: useCallback(() => mutate(), [mutate]), isDisconnecting: isRunning(status) };
 }

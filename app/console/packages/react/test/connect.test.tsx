@@ -38,6 +38,7 @@ async function connected(page: Page, props: Partial<ConnectorOAuthConnectProps> 
   return hook;
 }
 
+const cancels = (page: Page) => page.server.requests.filter((r) => r.endsWith("_oauth_cancel")).length;
 const starts = (page: Page) => page.server.requests.filter((r) => r.endsWith("_start_oauth_flow")).length;
 
 describe("new tab", () => {
@@ -87,6 +88,57 @@ describe("new tab", () => {
     await pass(0);
     expect(starts(page)).toBe(1);
     expect(page.opened).toHaveLength(1);
+  });
+
+  it("cancels the awaited flow and starts another one when it is called again", async () => {
+    const page = new Page();
+    const { result } = await connected(page);
+    act(() => {
+      result.current.connect();
+      result.current.connect();
+    });
+    expect(page.opened.map(({ tab }) => tab.closed)).toEqual([true, false]);
+    expect(result.current).toMatchObject({ isConnecting: true, isAwaitingCallback: false });
+    await pass(10);
+    expect([...page.server.flows.values()].map(({ status }) => status)).toEqual(["cancelled", "awaiting"]);
+    expect([starts(page), cancels(page)]).toEqual([2, 1]);
+    expect(result.current).toMatchObject({ isConnecting: false, isAwaitingCallback: true, flowId: "flow-2" });
+    expect(page.opened[1]?.tab.sentTo).toEqual(["/connect/github#flow-2"]);
+    page.server.finish("flow-2", "authorized");
+    await pass(5_000);
+    expect(onSuccess).toHaveBeenCalledTimes(1);
+    expect(onError).not.toHaveBeenCalled();
+  });
+
+  it("has an error whose message is the sentence of the server", async () => {
+    const page = new Page();
+    const detail = "config.tokenUrl: is required";
+    page.server.faults.set("POST /internal/actions/connector/github/_start", [
+      400,
+      "connector_incomplete",
+      { detail },
+    ]);
+    await connected(page);
+    expect(onError.mock.calls[0]?.[0]).toMatchObject({ code: "connector_incomplete", message: detail });
+  });
+
+  it("takes no result from a message of another space", async () => {
+    const page = new Page();
+    const { result } = await connected(page, { spaceId: "marketing" });
+    const message = {
+      version: 1,
+      flowId: "flow-1",
+      connectorId: "github",
+      status: "success",
+      statusCode: 200,
+    };
+    page.server.finish("flow-1", "authorized");
+    FakeChannel.send({ ...message, spaceId: "default" });
+    await pass(0);
+    expect(result.current.isAwaitingCallback).toBe(true);
+    FakeChannel.send({ ...message, spaceId: "marketing" });
+    await pass(10);
+    expect(onSuccess).toHaveBeenCalledTimes(1);
   });
 
   it("closes the tab and reports the error when the start is rejected", async () => {
@@ -198,8 +250,13 @@ describe("new tab", () => {
 
   it("adds auto_close to a return URL, so that the new tab closes", async () => {
     const page = new Page();
-    await connected(page, { returnUrl: "/my?tab=2#here" });
-    expect(page.server.lastFlow.returnUrl).toBe("/my?tab=2&auto_close=true#here");
+    for (const [returnUrl, expected] of [
+      ["/my?tab=2#here", "/my?tab=2&auto_close=true#here"],
+      ["/my#/list?x=1#y", "/my?auto_close=true#/list?x=1#y"],
+    ] as const) {
+      await connected(page, { returnUrl });
+      expect(page.server.lastFlow.returnUrl).toBe(expected);
+    }
   });
 
   it("R63 stores no code, state or token in storage and caches", async () => {
@@ -227,6 +284,17 @@ describe("new tab", () => {
     await pass(60_000);
     expect(page.server.requests.length).toBe(before);
     expect(onError).not.toHaveBeenCalled();
+  });
+});
+
+describe("OAuthRedirectMode", () => {
+  it("is a value and a type", () => {
+    const mode: OAuthRedirectMode = OAuthRedirectMode.NewTab;
+    const modes: Record<OAuthRedirectMode, OAuthRedirectMode> = {
+      [OAuthRedirectMode.NewTab]: mode,
+      [OAuthRedirectMode.Redirect]: OAuthRedirectMode.Redirect,
+    };
+    expect(modes).toEqual({ new_tab: "new_tab", redirect: "redirect" });
   });
 });
 
@@ -268,17 +336,124 @@ describe("cancel", () => {
     expect(page.opened[0]?.tab.sentTo).toEqual([]);
   });
 
-  it("that fails keeps waiting, and reports the error", async () => {
+  it("resets the state before the server responds, with one request however often it is called", async () => {
     const page = new Page();
     const { result } = await connected(page);
+    let open = () => {};
+    page.server.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    act(() => {
+      for (let presses = 0; presses < 3; presses += 1) {
+        result.current.cancelConnect();
+      }
+    });
+    const reset = { isConnecting: false, isAwaitingCallback: false, secondsLeft: null, flowId: null };
+    expect(result.current).toMatchObject(reset);
+    expect(page.opened[0]?.tab.closed).toBe(true);
+    act(() => result.current.cancelConnect());
+    open();
+    await pass(10);
+    act(() => result.current.cancelConnect());
+    await pass(10);
+    expect(cancels(page)).toBe(1);
+    expect(page.server.lastFlow.status).toBe("cancelled");
+    expect(result.current).toMatchObject(reset);
+  });
+
+  it.each(["the event of the browser", "time"])(
+    "works offline, and reaches the server later: by %s",
+    async (by) => {
+      const page = new Page();
+      const { result } = await connected(page);
+      page.isOffline = true;
+      act(() => result.current.cancelConnect());
+      await pass(1_000);
+      expect(result.current.isAwaitingCallback).toBe(false);
+      expect(page.server.lastFlow.status).toBe("awaiting");
+      page.isOffline = false;
+      if (by === "time") {
+        await pass(5_000);
+      } else {
+        window.dispatchEvent(new Event("online"));
+        await pass(10);
+      }
+      expect(page.server.lastFlow.status).toBe("cancelled");
+      expect(onError).not.toHaveBeenCalled();
+    },
+  );
+
+  it("offline does not hide that the account was connected", async () => {
+    const page = new Page();
+    const { result } = await connected(page);
+    page.isOffline = true;
+    act(() => result.current.cancelConnect());
+    page.server.finish("flow-1", "authorized");
+    await pass(1_000);
+    expect(onSuccess).not.toHaveBeenCalled();
+    page.isOffline = false;
+    await pass(5_000);
+    expect(onSuccess).toHaveBeenCalledTimes(1);
+    expect(onError).not.toHaveBeenCalled();
+  });
+
+  it("stops trying at the deadline of the flow", async () => {
+    const page = new Page();
+    page.server.flowLifetime = 30_000;
+    const { result } = await connected(page);
+    page.isOffline = true;
+    act(() => result.current.cancelConnect());
+    await pass(60_000);
+    const before = page.attempts;
+    await pass(60_000);
+    expect(page.attempts).toBe(before);
+    expect(onError).not.toHaveBeenCalled();
+  });
+
+  it("that fails reports the error, and shows the flow of the server again", async () => {
+    const page = new Page();
+    const { result } = page.render(() => ({
+      ...useConnectorAuthStatus(),
+      ...useConnectorOAuthConnect({ connectorId: "github", redirectMode: OAuthRedirectMode.NewTab, onError }),
+    }));
+    act(() => result.current.connect());
+    await pass(0);
     page.server.faults.set("POST /internal/actions/connector/github/_oauth_cancel", [
       503,
       "store_unavailable",
     ]);
     act(() => result.current.cancelConnect());
-    await pass(0);
+    expect(result.current.isAwaitingCallback).toBe(false);
+    await pass(10);
     expect(onError.mock.calls.map(([error]) => error.code)).toEqual(["store_unavailable"]);
-    expect(result.current.isAwaitingCallback).toBe(true);
+    expect(result.current).toMatchObject({ isAwaitingCallback: true, flowId: "flow-1" });
+    page.server.faults.clear();
+    act(() => result.current.cancelConnect());
+    await pass(10);
+    expect(page.server.lastFlow.status).toBe("cancelled");
+    expect(result.current.isAwaitingCallback).toBe(false);
+  });
+
+  it("announces space and status to the other tabs", async () => {
+    const page = new Page();
+    const received: unknown[] = [];
+    new FakeChannel("oauth_flow_completed").addEventListener("message", (event) =>
+      received.push((event as MessageEvent).data),
+    );
+    const { result } = await connected(page, { spaceId: "marketing" });
+    act(() => result.current.cancelConnect());
+    await pass(10);
+    expect(received).toEqual([
+      {
+        version: 1,
+        flowId: "flow-1",
+        connectorId: "github",
+        spaceId: "marketing",
+        status: "error",
+        statusCode: 409,
+        error: "flow_already_used",
+      },
+    ]);
   });
 
   it("in one tab shows in the other", async () => {
@@ -396,14 +571,18 @@ describe("named connections", () => {
 
 describe("redirect", () => {
   it("navigates through the server and returns to the same view", async () => {
-    window.history.replaceState(null, "", "/s/marketing/?status=connected&oauth_authorization=error&error=x");
+    window.history.replaceState(
+      null,
+      "",
+      "/s/marketing/?status=connected&oauth_authorization=error&error=x#/a",
+    );
     const page = new Page();
     const assign = vi.fn();
     vi.stubGlobal("location", { href: window.location.href, assign });
     const { result } = await connected(page, { redirectMode: undefined, spaceId: "marketing" });
     expect(assign.mock.calls).toEqual([["/s/marketing/connect/github?flow=flow-1"]]);
     expect(page.opened).toHaveLength(0);
-    expect(page.server.lastFlow.returnUrl).toBe("/s/marketing/?status=connected");
+    expect(page.server.lastFlow.returnUrl).toBe("/s/marketing/?status=connected#/a");
     expect(result.current).toMatchObject({ isConnecting: true, isAwaitingCallback: false });
     act(() => {
       window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));

@@ -35,10 +35,21 @@ export class Page {
   /** The calls of `window.open`, and the tabs it returned. */
   readonly opened: { url: string; features: string | undefined; tab: FakeTab }[] = [];
   popupsBlocked = false;
+  /** Whether requests fail. */
+  isOffline = false;
+  /** The number of requests, with those that failed. */
+  attempts = 0;
 
   constructor(server = new FakeServer(), username = "bob") {
     this.server = server;
-    this.fetch = server.fetchAs(username);
+    const fetch = server.fetchAs(username);
+    this.fetch = async (...request) => {
+      this.attempts += 1;
+      if (this.isOffline) {
+        throw new TypeError("no connection");
+      }
+      return fetch(...request);
+    };
     vi.spyOn(window, "open").mockImplementation((url, _target, features) => {
       if (this.popupsBlocked) {
         return null;

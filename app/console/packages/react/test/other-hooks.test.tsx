@@ -1,7 +1,7 @@
 import { act } from "@testing-library/react";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { FakeChannel, forgedMessages } from "../../../testing/fake-channel.ts";
-import { useConnectorAuthStatus, useConnectorOAuthDisconnect, useOAuthRedirectResult } from "../src/index.ts";
+import { useConnectorAuthStatus, useConnectorOAuthDisconnect } from "../src/index.ts";
 import { Page, pass, useFakeClockAndChannel } from "./kit.tsx";
 
 beforeEach(useFakeClockAndChannel);
@@ -62,6 +62,22 @@ describe("useConnectorAuthStatus", () => {
     expect(result.current.authStatus?.github?.user_auth_status).toBe("not_connected");
   });
 
+  it("ignores messages about another space", async () => {
+    const page = new Page();
+    page.render(() => useConnectorAuthStatus({ spaceId: "marketing" }));
+    await pass(0);
+    const before = statusReads(page);
+    const message = { version: 1, connectorId: "github", status: "success", statusCode: 200 };
+    FakeChannel.send({ ...message, spaceId: "default" });
+    await pass(1_000);
+    expect(statusReads(page)).toBe(before);
+    for (const spaceId of ["marketing", undefined]) {
+      FakeChannel.send({ ...message, spaceId });
+      await pass(1_000);
+    }
+    expect(statusReads(page)).toBe(before + 2);
+  });
+
   it("returns the status of the named connection", async () => {
     const page = new Page();
     connect(page);
@@ -117,6 +133,12 @@ describe("useConnectorOAuthDisconnect", () => {
     const page = new Page();
     connect(page);
     const onSuccess = vi.fn();
+    const announced: unknown[] = [];
+    for (const name of ["oauth_flow_completed", "oauth_connections_changed"]) {
+      new FakeChannel(name).addEventListener("message", (event) =>
+        announced.push([name, (event as MessageEvent).data]),
+      );
+    }
     const { result } = page.render(() => ({
       ...useConnectorAuthStatus(),
       ...useConnectorOAuthDisconnect({ connectorId: "github", onSuccess }),
@@ -127,6 +149,27 @@ describe("useConnectorOAuthDisconnect", () => {
     await pass(10);
     expect(onSuccess).toHaveBeenCalledTimes(1);
     expect(result.current.authStatus?.github?.user_auth_status).toBe("not_connected");
+    expect(result.current.isDisconnecting).toBe(false);
+    // On the channel of flows, it would be a success for a page that waits for one.
+    expect(announced).toEqual([
+      ["oauth_connections_changed", { version: 1, connectorId: "github", spaceId: "default" }],
+    ]);
+  });
+
+  it("shows that it is disconnecting", async () => {
+    const page = new Page();
+    connect(page);
+    const { result } = page.render(() => useConnectorOAuthDisconnect({ connectorId: "github" }));
+    expect(result.current.isDisconnecting).toBe(false);
+    let open = () => {};
+    page.server.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    act(() => result.current.disconnect());
+    await pass(0);
+    expect(result.current.isDisconnecting).toBe(true);
+    open();
+    await pass(10);
     expect(result.current.isDisconnecting).toBe(false);
   });
 
@@ -168,81 +211,5 @@ describe("useConnectorOAuthDisconnect", () => {
     act(() => result.current.disconnect());
     await pass(0);
     expect(onError.mock.calls.map(([error]) => error.code)).toEqual(["not_found"]);
-  });
-});
-
-describe("useOAuthRedirectResult", () => {
-  const onSuccess = vi.fn();
-  const onError = vi.fn();
-
-  beforeEach(() => {
-    onSuccess.mockReset();
-    onError.mockReset();
-  });
-
-  function arriveAt(url: string) {
-    window.history.replaceState({ kept: true }, "", url);
-    const received: unknown[] = [];
-    const channel = new FakeChannel("oauth_flow_completed");
-    channel.addEventListener("message", (event) => received.push((event as MessageEvent).data));
-    const close = vi.spyOn(window, "close").mockImplementation(() => {});
-    new Page().render(() => useOAuthRedirectResult({ onSuccess, onError }));
-    return { received, close };
-  }
-
-  it("reads a success once, notifies the other tabs and clears the URL", () => {
-    const { received, close } = arriveAt("/s/m/?q=1&oauth_authorization=success&connector_id=github#x");
-    expect(onSuccess.mock.calls).toEqual([["github", undefined]]);
-    expect(onError).not.toHaveBeenCalled();
-    expect(received).toEqual([{ version: 1, connectorId: "github", status: "success" }]);
-    expect(window.location.href).toBe("http://grantry.test/s/m/?q=1#x");
-    expect(window.history.state).toEqual({ kept: true });
-    expect(close).not.toHaveBeenCalled();
-  });
-
-  it("reads an error with its code", () => {
-    const { received } = arriveAt(
-      "/?oauth_authorization=error&connector_id=github&error=access_denied&status_code=403",
-    );
-    expect(onError.mock.calls).toEqual([["github", "access_denied", undefined]]);
-    expect(received).toEqual([
-      { version: 1, connectorId: "github", status: "error", error: "access_denied" },
-    ]);
-    expect(window.location.search).toBe("");
-  });
-
-  it("R31 passes no unknown text on as an error", () => {
-    const { received } = arriveAt(
-      "/?oauth_authorization=error&connector_id=github&error=%3Cb%3Ecall%20us%3C/b%3E",
-    );
-    expect(onError.mock.calls).toEqual([["github", "unexpected_response", undefined]]);
-    expect(JSON.stringify(received)).not.toContain("call");
-  });
-
-  it.each([
-    ["work", "work"],
-    ["%3Cb%3E", undefined],
-  ])("reads the connection %s", (sent, connection) => {
-    arriveAt(`/?oauth_authorization=success&connector_id=github&oauth_connection=${sent}`);
-    expect(onSuccess.mock.calls).toEqual([["github", connection]]);
-    expect(window.location.search).toBe("");
-  });
-
-  it("closes the tab when the URL requests it", () => {
-    const { close } = arriveAt("/?oauth_authorization=success&connector_id=github&auto_close=true");
-    expect(close).toHaveBeenCalledTimes(1);
-    expect(onSuccess).toHaveBeenCalledTimes(1);
-  });
-
-  it.each([
-    "/",
-    "/?error=access_denied",
-    "/?oauth_authorization=maybe&connector_id=x",
-    "/?oauth_authorization=success",
-  ])("ignores %s", (url) => {
-    arriveAt(url);
-    expect(onSuccess).not.toHaveBeenCalled();
-    expect(onError).not.toHaveBeenCalled();
-    expect(window.location.pathname + window.location.search).toBe(url);
   });
 });

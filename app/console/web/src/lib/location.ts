@@ -55,6 +55,22 @@ export function urlOf(
   return `${BASE_PATH}${spacePrefix(space)}/${query.size > 0 ? `?${query}` : ""}`;
 }
 
+/** Asks before the page is left; `proceed` leaves it. */
+type Hold = (proceed: () => void) => void;
+
+let hold: Hold | undefined;
+/** The URL that is shown while a navigation is held. */
+let shownUrl = "";
+
+/** Asks before every navigation of the browser's buttons. Returns the function that ends this. */
+export function holdNavigation(ask: Hold): () => void {
+  hold = ask;
+  shownUrl = window.location.href;
+  return () => {
+    hold = undefined;
+  };
+}
+
 /** Navigates to a URL of the console without loading the page. */
 export function navigate(url: string, { replace = false } = {}): void {
   if (replace) {
@@ -88,10 +104,23 @@ export function usePlace(): Place {
 const NAVIGATED = "grantry:navigated";
 
 function subscribe(changed: () => void): () => void {
-  window.addEventListener("popstate", changed);
+  const moved = () => {
+    if (hold && window.location.href !== shownUrl) {
+      // The browser has moved already: restore the URL, and continue after the user agrees.
+      const target = window.location.href;
+      history.pushState(null, "", shownUrl);
+      hold(() => {
+        hold = undefined;
+        navigate(target);
+      });
+      return;
+    }
+    changed();
+  };
+  window.addEventListener("popstate", moved);
   window.addEventListener(NAVIGATED, changed);
   return () => {
-    window.removeEventListener("popstate", changed);
+    window.removeEventListener("popstate", moved);
     window.removeEventListener(NAVIGATED, changed);
   };
 }

@@ -1,4 +1,12 @@
-import { connectors, connectorTypes, listGrants, session } from "@grantry/client";
+import {
+  connectors,
+  connectorTypes,
+  diagnostics,
+  getUser,
+  listGrants,
+  listUsers,
+  session,
+} from "@grantry/client";
 import type { Here } from "./session.tsx";
 
 type Call = Here["call"];
@@ -19,6 +27,26 @@ export const connectorsQuery = (call: Call) => ({
 export const connectorTypesQuery = (call: Call) => ({
   queryKey: ["grantry", "connector_types"],
   queryFn: ({ signal }: { signal: AbortSignal }) => connectorTypes({ ...call, signal }),
+});
+
+/** What failed last at a connector. */
+export const diagnosticsQuery = (call: Call, id: string) => ({
+  queryKey: ["grantry", "diagnostics", call.space ?? "default", id],
+  queryFn: ({ signal }: { signal: AbortSignal }) => diagnostics(id, { ...call, signal }),
+  staleTime: 0,
+});
+
+/** The users of the host. */
+export const usersQuery = (call: Call) => ({
+  queryKey: ["grantry", "users"],
+  queryFn: ({ signal }: { signal: AbortSignal }) => listUsers({ ...call, signal }),
+});
+
+/** One user, with what a deprovisioning would end. */
+export const userQuery = (call: Call, id: string) => ({
+  queryKey: ["grantry", "user", id],
+  queryFn: ({ signal }: { signal: AbortSignal }) => getUser(id, { ...call, signal }),
+  staleTime: 0,
 });
 
 /** Which grants to list. */

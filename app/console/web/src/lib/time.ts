@@ -31,6 +31,13 @@ export function relativeDay(time: number, now: number, language: Language): stri
   return new Intl.DateTimeFormat(language, { dateStyle: "medium", timeZone: "UTC" }).format(time);
 }
 
+/** The time of day of a time today, else its date. */
+export function shortTime(time: number, now: number, language: Language): string {
+  const isToday = new Date(time).toDateString() === new Date(now).toDateString();
+  const format: Intl.DateTimeFormatOptions = isToday ? { timeStyle: "short" } : { dateStyle: "medium" };
+  return new Intl.DateTimeFormat(language, format).format(time);
+}
+
 /** A time in full. */
 export function fullTime(time: number, language: Language): string {
   return new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(time);

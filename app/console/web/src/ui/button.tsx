@@ -5,20 +5,21 @@ import { Icon, type IconName } from "./icon.tsx";
 export interface ButtonProps extends Omit<ComponentProps<"button">, "className"> {
   kind?: "primary" | "plain" | "quiet" | "danger";
   icon?: IconName;
-  /** Shows progress, and disables the button. */
+  /** Shows progress; the button does nothing meanwhile, and keeps the focus. */
   busy?: boolean;
   children: ReactNode;
 }
 
 /** A button. Its kind sets its prominence. */
-export function Button({ kind = "plain", icon, busy = false, disabled, children, ...rest }: ButtonProps) {
+export function Button({ kind = "plain", icon, busy = false, onClick, children, ...rest }: ButtonProps) {
   return (
     <button
       type="button"
       {...rest}
       className={`button button--${kind}`}
-      disabled={disabled || busy}
       aria-busy={busy}
+      aria-disabled={busy || undefined}
+      onClick={(event) => (busy ? event.preventDefault() : onClick?.(event))}
     >
       {busy ? <span className="spinner" aria-hidden="true" /> : icon && <Icon name={icon} />}
       <span>{children}</span>

@@ -10,6 +10,8 @@ export interface ConfirmDialogProps {
   title: string;
   children: ReactNode;
   submit: string;
+  /** Text of the button that closes the dialog. Absent: cancel. */
+  cancel?: string;
   kind?: "primary" | "danger";
   /** Runs the action. If it rejects, the dialog stays open and shows the error. */
   onConfirm: () => Promise<void> | void;
@@ -21,6 +23,7 @@ export function ConfirmDialog({
   title,
   children,
   submit,
+  cancel,
   kind = "danger",
   onConfirm,
   onClose,
@@ -48,7 +51,7 @@ export function ConfirmDialog({
         {error !== null && <Notice kind="error">{describeError(error, t)}</Notice>}
       </DialogBody>
       <DialogActions>
-        <Button onClick={onClose}>{t("common.cancel")}</Button>
+        <Button onClick={onClose}>{cancel ?? t("common.cancel")}</Button>
         <Button kind={kind} busy={busy} onClick={() => void confirm()}>
           {submit}
         </Button>

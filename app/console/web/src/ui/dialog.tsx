@@ -1,4 +1,4 @@
-import { type ReactNode, useId, useLayoutEffect, useRef } from "react";
+import { type KeyboardEvent, type ReactNode, useId, useLayoutEffect, useRef } from "react";
 import { usePreferences } from "../lib/preferences.tsx";
 import { IconButton } from "./button.tsx";
 
@@ -26,12 +26,22 @@ export function Dialog({ title, onClose, size = "small", keepsWork = false, chil
     return () => dialog?.close();
   }, []);
 
+  const closeOnEscape = (event: KeyboardEvent) => {
+    if (event.key === "Escape" && !event.nativeEvent.isComposing) {
+      // Without this a browser closes the dialog at the second press, also where the page keeps it open.
+      event.preventDefault();
+      event.stopPropagation();
+      onClose();
+    }
+  };
+
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: the browser closes it with the escape key
     <dialog
       ref={ref}
       className={`dialog dialog--${size}`}
       aria-labelledby={titleId}
+      data-keeps-focus=""
+      onKeyDown={closeOnEscape}
       onCancel={(event) => {
         event.preventDefault();
         onClose();

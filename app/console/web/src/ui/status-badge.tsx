@@ -1,26 +1,32 @@
 import type { ConnectionStatus } from "@grantry/client";
+import { useIsStale } from "../lib/outage.tsx";
 import { usePreferences } from "../lib/preferences.tsx";
 import { Icon, type IconName } from "./icon.tsx";
 
-/** The status of a connection, or of a connector that has none (`not_applicable`) or cannot be used yet. */
-export type ShownStatus = ConnectionStatus | "not_applicable" | "incomplete";
+/**
+ * The status of a connection, of one whose provider refuses the connector (`client_refused`), or of a connector that has
+ * none (`not_applicable`) or cannot be used yet.
+ */
+export type ShownStatus = ConnectionStatus | "client_refused" | "not_applicable" | "incomplete";
 
 const LOOK: Record<ShownStatus, { icon: IconName; tone: string }> = {
   connected: { icon: "checkCircle", tone: "ok" },
   connecting: { icon: "clock", tone: "info" },
   needs_reauthorization: { icon: "warning", tone: "warn" },
+  client_refused: { icon: "warning", tone: "warn" },
   not_connected: { icon: "circle", tone: "neutral" },
   not_applicable: { icon: "users", tone: "neutral" },
   incomplete: { icon: "warning", tone: "warn" },
 };
 
-/** A status as text, icon and colour. */
+/** A status as text, icon and colour; without colour where it was read earlier. */
 export function StatusBadge({ status }: { status: ShownStatus }) {
   const { t } = usePreferences();
+  const isStale = useIsStale();
   const { icon, tone } = LOOK[status];
   return (
-    <span className={`badge badge--${tone}`}>
-      <Icon name={icon} />
+    <span className={`badge badge--${isStale ? "stale" : tone}`}>
+      <Icon name={isStale ? "clock" : icon} />
       {t(`status.${status}`)}
     </span>
   );

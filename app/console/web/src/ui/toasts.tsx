@@ -18,9 +18,11 @@ interface Shown {
   id: number;
   kind: ToastKind;
   text: string;
+  about: string | undefined;
 }
 
-type Show = (kind: ToastKind, text: string) => void;
+/** Shows a notice. One about the same thing (`about`) replaces the one before. */
+type Show = (kind: ToastKind, text: string, about?: string) => void;
 
 const ToastContext = createContext<Show>(() => {});
 
@@ -36,10 +38,13 @@ export function ToastProvider({ children }: { children: ReactNode }) {
   const [toasts, setToasts] = useState<Shown[]>([]);
   const serial = useRef(0);
 
-  const show = useCallback<Show>((kind, text) => {
+  const show = useCallback<Show>((kind, text, about) => {
     serial.current += 1;
-    const toast = { id: serial.current, kind, text };
-    setToasts((now) => [...now.slice(1 - LIMIT), toast]);
+    const toast = { id: serial.current, kind, text, about };
+    setToasts((now) => {
+      const others = now.filter((one) => about === undefined || one.about !== about);
+      return [...others.slice(1 - LIMIT), toast];
+    });
   }, []);
   const dismiss = useCallback((id: number) => setToasts((now) => now.filter((toast) => toast.id !== id)), []);
 

@@ -35,7 +35,7 @@ export function Shell({ view }: { view: ShellView }) {
           <UserMenu />
         </div>
       </header>
-      <main id="content" className="content" tabIndex={-1}>
+      <main id="content" className="content" tabIndex={-1} data-keeps-focus="">
         {shown === "connections" ? <ConnectionsView /> : <ConnectorsView />}
       </main>
     </>

@@ -6,7 +6,7 @@ import { type SignInMode, type Theme, usePreferences } from "../lib/preferences.
 import { useHere, userName } from "../lib/session.tsx";
 import { Field } from "../ui/field.tsx";
 import { Icon } from "../ui/icon.tsx";
-import { Menu, MenuItem } from "../ui/menu.tsx";
+import { closePopoverOf, Popover } from "../ui/popover.tsx";
 import { useToast } from "../ui/toasts.tsx";
 
 /** The signed-in user, and the preferences for this browser. */
@@ -27,7 +27,7 @@ export function UserMenu() {
   };
 
   return (
-    <Menu
+    <Popover
       label={t("shell.account")}
       button={(props) => (
         <button
@@ -90,10 +90,19 @@ export function UserMenu() {
       </div>
       {session.identity_mode === "accounts" && (
         <div className="menu__section">
-          <MenuItem onSelect={() => void signOut()}>{t("shell.signOut")}</MenuItem>
+          <button
+            type="button"
+            className="menu__item"
+            onClick={(event) => {
+              closePopoverOf(event.currentTarget);
+              void signOut();
+            }}
+          >
+            {t("shell.signOut")}
+          </button>
         </div>
       )}
-    </Menu>
+    </Popover>
   );
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{AccessRecord, CodeRecord, GrantEnd, GrantRecord, Issued, Presented, RefreshRecord, Refused, State, Timed};
 use crate::provider::clock::Moment;
 use crate::provider::config::{Rotation, Settings};
-use crate::provider::secret::{Digest, random, s256};
+use crate::provider::secret::{Digest, random_of_length, s256};
 
 impl State {
     /// Exchanges a code (RFC 6749 §4.1.3, RFC 7636 §4.6).
@@ -52,7 +52,8 @@ impl State {
 
         let refresh_token =
             settings.issues_refresh_token(&record.scope).then(|| self.issue_refresh_token(grant, settings, now));
-        let access_token = self.issue_access_token(grant, record.scope.clone(), settings.access_ttl, now);
+        let access_token =
+            self.issue_access_token(grant, record.scope.clone(), (settings.access_ttl, settings.token_length), now);
         Ok(Issued { access_token, refresh_token, scope: record.scope, username: record.username, nonce })
     }
 
@@ -101,7 +102,8 @@ impl State {
                 Some(self.issue_refresh_token(grant_id, settings, now))
             }
         };
-        let access_token = self.issue_access_token(grant_id, scope.clone(), settings.access_ttl, now);
+        let access_token =
+            self.issue_access_token(grant_id, scope.clone(), (settings.access_ttl, settings.token_length), now);
         Ok(Issued { access_token, refresh_token, scope, username: grant.username, nonce: None })
     }
 
@@ -117,7 +119,7 @@ impl State {
         let grant = self.last_number;
         let record = GrantRecord { client_id: client_id.to_owned(), username: None, scope: scope.clone(), ended: None };
         self.grants.insert(grant, record);
-        let access_token = self.issue_access_token(grant, scope.clone(), ttl, now);
+        let access_token = self.issue_access_token(grant, scope.clone(), (ttl, 0), now);
         Issued { access_token, refresh_token: None, scope, username: None, nonce: None }
     }
 
@@ -144,16 +146,22 @@ impl State {
         }
     }
 
-    fn issue_access_token(&mut self, grant: u64, scope: Vec<String>, ttl: Duration, now: Moment) -> String {
+    fn issue_access_token(
+        &mut self,
+        grant: u64,
+        scope: Vec<String>,
+        (ttl, length): (Duration, usize),
+        now: Moment,
+    ) -> String {
         self.last_number += 1;
-        let token = random("at_");
+        let token = random_of_length("at_", length);
         let record = AccessRecord { grant, number: self.last_number, scope, revoked: false };
         self.access_tokens.insert(Digest::of(&token), Timed { until: now.after(ttl), record });
         token
     }
 
     fn issue_refresh_token(&mut self, grant: u64, settings: &Settings, now: Moment) -> String {
-        let token = random("rt_");
+        let token = random_of_length("rt_", settings.token_length);
         let until = settings.refresh_ttl.map(|ttl| now.after(ttl));
         self.refresh_tokens.insert(Digest::of(&token), RefreshRecord { grant, until, spent: None });
         token

@@ -25,7 +25,7 @@ export function ConnectionFilters({
           <input
             id={id}
             type="search"
-            placeholder={t("connections.deprovisionUser")}
+            placeholder={t("connections.userId")}
             value={filter.user}
             autoComplete="off"
             spellCheck={false}

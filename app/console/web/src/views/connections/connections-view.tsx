@@ -3,8 +3,15 @@ import { ALL_AUTH_STATUS_KEY } from "@grantry/react";
 import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useDeferredValue, useState } from "react";
 import { describeError } from "../../lib/errors.ts";
+import { StaleProvider, useOutage } from "../../lib/outage.tsx";
 import { usePreferences } from "../../lib/preferences.tsx";
-import { connectorsQuery, GRANTS_KEY, type GrantsFilter, grantsQuery } from "../../lib/queries.ts";
+import {
+  connectorsQuery,
+  GRANTS_KEY,
+  type GrantsFilter,
+  grantsQuery,
+  usersQuery,
+} from "../../lib/queries.ts";
 import { includes, useHere } from "../../lib/session.tsx";
 import { Button } from "../../ui/button.tsx";
 import { ConfirmDialog } from "../../ui/confirm-dialog.tsx";
@@ -13,7 +20,8 @@ import { useToast } from "../../ui/toasts.tsx";
 import { connectionLabel } from "../connectors/shown-connector.ts";
 import { ConnectionFilters } from "./connection-filters.tsx";
 import { ConnectionTable } from "./connection-table.tsx";
-import { DeprovisionDialog } from "./deprovision-dialog.tsx";
+import { nameOfUser } from "./user-name.ts";
+import { UsersDialog } from "./users-dialog.tsx";
 
 const NO_FILTER: GrantsFilter = { connector: "", user: "", status: "" };
 
@@ -25,14 +33,18 @@ export function ConnectionsView() {
   const queryClient = useQueryClient();
   const [filter, setFilter] = useState(NO_FILTER);
   const [revoking, setRevoking] = useState<Grant | null>(null);
-  const [isDeprovisioning, setDeprovisioning] = useState(false);
+  const [isManaging, setManaging] = useState(false);
+  const { isDown } = useOutage();
   const connectors = useQuery(connectorsQuery(call));
+  // Names are for display. Without access to them the ids are shown.
+  const users = useQuery({ ...usersQuery(call), retry: false });
   const grants = useInfiniteQuery(grantsQuery(call, useDeferredValue(filter)));
 
   const shown = grants.data?.pages.flatMap((page) => page.grants) ?? [];
   const isFiltered = Object.values(filter).some((value) => value !== "");
+  const nameOf = (id: string) => nameOfUser(id, users.data);
   const mayDeprovision = session.spaces.every((space) => includes(space.role, "admin"));
-  const nameOf = (grant: Grant) => {
+  const labelOf = (grant: Grant) => {
     const listed = connectors.data?.find(({ id }) => id === grant.connectorId)?.name;
     return connectionLabel(grant.connectorName ?? listed ?? grant.connectorId, grant.connection);
   };
@@ -49,9 +61,7 @@ export function ConnectionsView() {
           <h1>{t("connections.title")}</h1>
           <p className="muted">{t("connections.text")}</p>
         </div>
-        {mayDeprovision && (
-          <Button onClick={() => setDeprovisioning(true)}>{t("connections.deprovision")}</Button>
-        )}
+        {mayDeprovision && <Button onClick={() => setManaging(true)}>{t("users.open")}</Button>}
       </header>
       <ConnectionFilters filter={filter} connectors={connectors.data ?? []} onChange={setFilter} />
 
@@ -70,7 +80,11 @@ export function ConnectionsView() {
           {isFiltered && <Button onClick={() => setFilter(NO_FILTER)}>{t("connectors.clear")}</Button>}
         </EmptyState>
       )}
-      {shown.length > 0 && <ConnectionTable grants={shown} nameOf={nameOf} onRevoke={setRevoking} />}
+      {shown.length > 0 && (
+        <StaleProvider value={isDown || grants.isError}>
+          <ConnectionTable grants={shown} labelOf={labelOf} nameOf={nameOf} onRevoke={setRevoking} />
+        </StaleProvider>
+      )}
       {grants.hasNextPage && (
         <div className="center-row">
           <Button busy={grants.isFetchingNextPage} onClick={() => void grants.fetchNextPage()}>
@@ -90,16 +104,21 @@ export function ConnectionsView() {
           }}
           onClose={() => setRevoking(null)}
         >
-          <p>{t("connections.revokeText", { user: revoking.userId, connector: nameOf(revoking) })}</p>
+          <p>
+            {t("connections.revokeText", {
+              user: nameOf(revoking.userId),
+              connector: labelOf(revoking),
+            })}
+          </p>
         </ConfirmDialog>
       )}
-      {isDeprovisioning && (
-        <DeprovisionDialog
+      {isManaging && (
+        <UsersDialog
           onDone={(text) => {
             toast("success", text);
             void refresh();
           }}
-          onClose={() => setDeprovisioning(false)}
+          onClose={() => setManaging(false)}
         />
       )}
     </>

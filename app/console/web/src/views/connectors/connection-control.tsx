@@ -1,9 +1,16 @@
-import type { Connector } from "@grantry/client";
+import {
+  type AuthStatus,
+  authStatus,
+  type Connector,
+  connectionOf,
+  type GrantryError,
+} from "@grantry/client";
 import {
   type ConnectorOAuthConnect,
   useConnectorOAuthConnect,
   useConnectorOAuthDisconnect,
 } from "@grantry/react";
+import type { Translate } from "../../i18n/messages.ts";
 import { describeError } from "../../lib/errors.ts";
 import { usePreferences } from "../../lib/preferences.tsx";
 import { useHere } from "../../lib/session.tsx";
@@ -36,7 +43,7 @@ export function useConnectionControl(
   mismatch: Mismatch,
 ): ConnectionControl {
   const { t, signInMode } = usePreferences();
-  const { space } = useHere();
+  const { space, call } = useHere();
   const toast = useToast();
   const label = connectionLabel(connector.name, name);
   const target = { connectorId: connector.id, spaceId: space.id, connection: name };
@@ -44,21 +51,40 @@ export function useConnectionControl(
   const connect = useConnectorOAuthConnect({
     ...target,
     redirectMode: signInMode,
-    onSuccess: () => toast("success", t("toast.connected", { name: label })),
-    onError: (error) => {
+    onSuccess: () => toast("success", t("toast.connected", { name: label }), connector.id),
+    onError: async (error) => {
       if (error.code === "account_mismatch") {
         mismatch.set(target);
-      } else {
-        toast("error", t("toast.connectFailed", { name: label, reason: describeError(error, t) }));
+        return;
       }
+      // What the failure left is what the server reports now.
+      const statuses = await authStatus(call).catch(() => undefined);
+      toast("error", failureText(error, label, statuses?.[connector.id], name, t), connector.id);
     },
   });
   const { disconnect, isDisconnecting } = useConnectorOAuthDisconnect({
     ...target,
-    onSuccess: () => toast("success", t("toast.disconnected", { name: label })),
-    onError: (error) => toast("error", describeError(error, t)),
+    onSuccess: () => toast("success", t("toast.disconnected", { name: label }), connector.id),
+    onError: (error) => toast("error", describeError(error, t), connector.id),
   });
   return { name, label, connect, disconnect, isDisconnecting };
+}
+
+/** The text about a flow that failed: whether the connection still exists, and the reason. */
+export function failureText(
+  error: GrantryError,
+  label: string,
+  status: AuthStatus | undefined,
+  name: string | undefined,
+  t: Translate,
+): string {
+  const now = connectionOf(status, name)?.status;
+  const isUnchanged = now === "connected" || now === "needs_reauthorization";
+  if (!isUnchanged) {
+    return t("toast.connectFailed", { name: label, reason: describeError(error, t) });
+  }
+  const reason = error.code === "access_denied" ? t("toast.denied") : describeError(error, t);
+  return t(now === "connected" ? "toast.stillConnected" : "toast.stillBroken", { name: label, reason });
 }
 
 /** The dialogs that ask before a connection is connected or disconnected. */

@@ -13,7 +13,7 @@ import { useToast } from "../../ui/toasts.tsx";
 import { ConnectionDialogs, type Mismatch, useConnectionControl } from "./connection-control.tsx";
 import { ConnectionActions } from "./row-actions.tsx";
 import { RowStatus } from "./row-status.tsx";
-import { existing, type ShownConnector } from "./shown-connector.ts";
+import { existing, type ShownConnector, shownStatus } from "./shown-connector.ts";
 
 /** Lists the connections of the user at one connector, adds and ends them, and chooses the default one. */
 export function ConnectionsDialog({
@@ -85,30 +85,30 @@ function ConnectionItem({
   isNew: boolean;
   mismatch: Mismatch;
 }) {
-  const { name, status, account } = connection;
+  const { name, account } = connection;
+  const status = shownStatus(connection);
   const label = `${connector.name} (${name})`;
   const [dialog, setDialog] = useState<"connect" | "disconnect" | null>(isNew ? "connect" : null);
   const control = useConnectionControl(connector, name, mismatch);
-  const hasGrant = status === "connected" || status === "needs_reauthorization";
+  const hasGrant = status !== "not_connected" && status !== "connecting";
   return (
-    <li className="connection">
+    <li className="connection" data-keeps-focus="">
       <div className="connection__text">
         <strong>{name}</strong>
         {account && <span className="small muted">{account}</span>}
-        <span>
-          <RowStatus
-            connector={connector}
-            connection={connection}
-            status={status}
-            connect={control.connect}
-          />
-        </span>
+        <RowStatus connector={connector} connection={connection} status={status} connect={control.connect} />
       </div>
       <div className="row-actions">
         {hasGrant && isDefault !== undefined && (
           <DefaultButton connector={connector} name={name} label={label} isDefault={isDefault} />
         )}
-        <ConnectionActions label={label} status={status} control={control} open={setDialog} />
+        <ConnectionActions
+          connector={connector}
+          label={label}
+          status={status}
+          control={control}
+          open={setDialog}
+        />
       </div>
       <ConnectionDialogs
         connector={connector}

@@ -1,10 +1,8 @@
-import { DEFAULT_CONNECTION } from "@grantry/client";
+import { type Connector, DEFAULT_CONNECTION } from "@grantry/client";
 import { useState } from "react";
 import { usePreferences } from "../../lib/preferences.tsx";
 import { Monogram } from "../../ui/monogram.tsx";
 import { Day } from "../../ui/time.tsx";
-import { DeleteDialog } from "../editor/delete-dialog.tsx";
-import { EditDialog } from "../editor/edit-dialog.tsx";
 import { ConnectionDialogs, type Mismatch, useConnectionControl } from "./connection-control.tsx";
 import { ConnectionsDialog } from "./connections-dialog.tsx";
 import { DetailsDialog } from "./details-dialog.tsx";
@@ -12,17 +10,29 @@ import { RowActions, type RowDialog } from "./row-actions.tsx";
 import { RowStatus } from "./row-status.tsx";
 import { existing, type ShownConnector } from "./shown-connector.ts";
 
-/** The connectors, one row each. */
-export function ConnectorTable({
-  shown,
-  mismatch,
-}: {
+/** Props of {@link ConnectorTable}. */
+export interface ConnectorTableProps {
   shown: readonly ShownConnector[];
   mismatch: Mismatch;
-}) {
+  onEdit: (connector: Connector) => void;
+  onDelete: (connector: Connector) => void;
+}
+
+/** Id of the name of a connector in its row. */
+export const rowId = (connectorId: string) => `connector-${connectorId}`;
+
+/** The connectors, one row each. */
+export function ConnectorTable({ shown, ...others }: ConnectorTableProps) {
   const { t } = usePreferences();
   return (
-    <table className="table" aria-label={t("connectors.table")}>
+    <table className="table table--connectors" aria-label={t("connectors.table")}>
+      <colgroup>
+        <col className="col-name" />
+        <col className="col-status" />
+        <col className="col-account" />
+        <col className="col-used" />
+        <col className="col-actions" />
+      </colgroup>
       <thead>
         <tr>
           <th scope="col">{t("connectors.columnName")}</th>
@@ -36,19 +46,34 @@ export function ConnectorTable({
       </thead>
       <tbody>
         {shown.map((one) => (
-          <ConnectorRow key={one.connector.id} shown={one} mismatch={mismatch} />
+          <ConnectorRow key={one.connector.id} shown={one} {...others} />
         ))}
       </tbody>
     </table>
   );
 }
 
-function ConnectorRow({ shown, mismatch }: { shown: ShownConnector; mismatch: Mismatch }) {
+function ConnectorRow({
+  shown,
+  mismatch,
+  onEdit,
+  onDelete,
+}: Omit<ConnectorTableProps, "shown"> & { shown: ShownConnector }) {
   const { t } = usePreferences();
   const [dialog, setDialog] = useState<RowDialog | null>(null);
   const { connector, connection, status } = shown;
   const { name } = connector;
   const close = () => setDialog(null);
+  // An edit and a deletion outlive the row: another user may delete the connector meanwhile.
+  const open = (one: RowDialog) => {
+    if (one === "edit") {
+      onEdit(connector);
+    } else if (one === "delete") {
+      onDelete(connector);
+    } else {
+      setDialog(one);
+    }
+  };
 
   const control = useConnectionControl(connector, connection?.name ?? DEFAULT_CONNECTION, mismatch);
   const { of } = mismatch;
@@ -56,6 +81,7 @@ function ConnectorRow({ shown, mismatch }: { shown: ShownConnector; mismatch: Mi
     of?.connectorId === connector.id && of.connection !== undefined && of.connection !== control.name;
   const showsConnections = dialog === "connections" || isOtherMismatch;
   const count = existing(shown.connections).length;
+  const hasGrant = shown.connections.some((one) => one.status === "connected");
   const account = count > 1 ? t("connectors.connectionCount", { count }) : connection?.account;
   const lastUsed = shown.connections
     .flatMap(({ last_used_at }) => last_used_at ?? [])
@@ -68,10 +94,16 @@ function ConnectorRow({ shown, mismatch }: { shown: ShownConnector; mismatch: Mi
         <div className="cell-name__box">
           <Monogram name={name} />
           <span className="cell-name__text">
-            <button type="button" className="link-button" onClick={() => setDialog("details")}>
+            <button
+              type="button"
+              id={rowId(connector.id)}
+              className="link-button one-line"
+              title={name}
+              onClick={() => open("details")}
+            >
               {name}
             </button>
-            <span className="muted small">{connector.connector_type_id.replace(/^\./, "")}</span>
+            <span className="muted small one-line">{connector.connector_type_id.replace(/^\./, "")}</span>
           </span>
         </div>
       </th>
@@ -85,13 +117,13 @@ function ConnectorRow({ shown, mismatch }: { shown: ShownConnector; mismatch: Mi
         {account ?? <span className="muted">–</span>}
       </td>
       <td
-        className={lastUsed ? "cell-fact" : "cell-fact cell-fact--empty"}
+        className={lastUsed || hasGrant ? "cell-fact" : "cell-fact cell-fact--empty"}
         data-label={t("connectors.columnLastUsed")}
       >
-        {lastUsed ? <Day value={lastUsed} /> : <span className="muted">–</span>}
+        {lastUsed || hasGrant ? <Day value={lastUsed} /> : <span className="muted">–</span>}
       </td>
-      <td className="cell-actions">
-        <RowActions shown={shown} control={control} open={setDialog} />
+      <td className="cell-actions" data-keeps-focus="">
+        <RowActions shown={shown} control={control} open={open} />
 
         <ConnectionDialogs
           connector={connector}
@@ -102,8 +134,6 @@ function ConnectorRow({ shown, mismatch }: { shown: ShownConnector; mismatch: Mi
         />
         {showsConnections && <ConnectionsDialog shown={shown} mismatch={mismatch} onClose={close} />}
         {dialog === "details" && <DetailsDialog shown={shown} onClose={close} />}
-        {dialog === "edit" && <EditDialog connector={connector} onClose={close} />}
-        {dialog === "delete" && <DeleteDialog connector={connector} onClose={close} />}
       </td>
     </tr>
   );

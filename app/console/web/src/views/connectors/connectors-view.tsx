@@ -1,9 +1,15 @@
-import { authStatus, connectionOf } from "@grantry/client";
+import {
+  authStatus,
+  type Connector,
+  connectionOf,
+  connectors as readConnectors,
+} from "@grantry/client";
 import { useConnectorAuthStatus, useOAuthRedirectResult } from "@grantry/react";
 import { useQuery } from "@tanstack/react-query";
-import { useDeferredValue, useState } from "react";
+import { useDeferredValue, useEffect, useRef, useState } from "react";
 import { describeError } from "../../lib/errors.ts";
 import { navigate, urlOf, usePlace } from "../../lib/location.ts";
+import { StaleProvider, useOutage } from "../../lib/outage.tsx";
 import { usePreferences } from "../../lib/preferences.tsx";
 import { connectorsQuery } from "../../lib/queries.ts";
 import { includes, useHere } from "../../lib/session.tsx";
@@ -11,8 +17,10 @@ import { Button } from "../../ui/button.tsx";
 import { EmptyState, SkeletonRows } from "../../ui/state.tsx";
 import { useToast } from "../../ui/toasts.tsx";
 import { CreateDialog } from "../editor/create-dialog.tsx";
-import type { Mismatch } from "./connection-control.tsx";
-import { ConnectorTable } from "./connector-table.tsx";
+import { DeleteDialog } from "../editor/delete-dialog.tsx";
+import { EditDialog } from "../editor/edit-dialog.tsx";
+import { failureText, type Mismatch } from "./connection-control.tsx";
+import { ConnectorTable, rowId } from "./connector-table.tsx";
 import { connectionLabel, type Filter, filterOf, joinStatuses, matches, passes } from "./shown-connector.ts";
 import { Toolbar } from "./toolbar.tsx";
 
@@ -25,12 +33,16 @@ export function ConnectorsView() {
   const filter = filterOf(parameters.get("status"));
   const deferredSearch = useDeferredValue(search);
   const [isCreating, setCreating] = useState(false);
+  const [editing, setEditing] = useState<Connector | null>(null);
+  const { deleting, setDeleting, heading, deleted } = useDeletion();
+  const { isDown } = useOutage();
   const isEditor = includes(space.role, "editor");
 
   const list = useQuery(connectorsQuery(call));
   const statuses = useConnectorAuthStatus({ spaceId: space.id });
   const mismatch = useRedirectOutcome();
 
+  const isStale = isDown || list.isError || statuses.error !== null;
   const all = joinStatuses(list.data ?? [], statuses.authStatus);
   const shown = all.filter((one) => passes(one, filter) && matches(one, deferredSearch));
   const narrow = (change: { q?: string; status?: Filter }) => {
@@ -47,7 +59,9 @@ export function ConnectorsView() {
     <>
       <header className="page-head">
         <div>
-          <h1>{t("connectors.title")}</h1>
+          <h1 ref={heading} tabIndex={-1}>
+            {t("connectors.title")}
+          </h1>
           <p className="muted">{t("connectors.text")}</p>
         </div>
         {list.data && list.data.length > 0 && create}
@@ -76,18 +90,50 @@ export function ConnectorsView() {
               <Button onClick={() => narrow({ q: "", status: "all" })}>{t("connectors.clear")}</Button>
             </EmptyState>
           ) : (
-            <ConnectorTable shown={shown} mismatch={mismatch} />
+            <StaleProvider value={isStale}>
+              <ConnectorTable shown={shown} mismatch={mismatch} onEdit={setEditing} onDelete={setDeleting} />
+            </StaleProvider>
           )}
         </>
       )}
       {isCreating && <CreateDialog onClose={() => setCreating(false)} />}
+      {editing && <EditDialog key={editing.id} connector={editing} onClose={() => setEditing(null)} />}
+      {deleting && (
+        <DeleteDialog
+          connector={deleting}
+          onDeleted={() => deleted(shown.map(({ connector }) => connector.id))}
+          onClose={() => setDeleting(null)}
+        />
+      )}
     </>
   );
 }
 
+/** The connector to delete. After the deletion the focus moves to the next row, else to the one before, else to the heading. */
+function useDeletion() {
+  const [deleting, setDeleting] = useState<Connector | null>(null);
+  const heading = useRef<HTMLHeadingElement>(null);
+  const next = useRef<string | null | undefined>(undefined);
+
+  useEffect(() => {
+    if (deleting === null && next.current !== undefined) {
+      const row = next.current === null ? null : document.getElementById(rowId(next.current));
+      (row ?? heading.current)?.focus();
+      next.current = undefined;
+    }
+  }, [deleting]);
+
+  const deleted = (ids: readonly string[]) => {
+    const at = deleting ? ids.indexOf(deleting.id) : -1;
+    next.current = ids[at + 1] ?? ids[at - 1] ?? null;
+  };
+  return { deleting, setDeleting, heading, deleted };
+}
+
 /**
- * Shows the result that a redirect returned. Any page can link to such a URL, so a success is shown only after the server
- * has confirmed it. Returns the connection that was authorized with another account.
+ * Shows the result that a redirect returned. Any page can link to such a URL, so no text of it is shown: names are looked up,
+ * and a success is shown only after the server has confirmed it. Returns the connection that was authorized with another
+ * account.
  */
 function useRedirectOutcome(): Mismatch {
   const { t } = usePreferences();
@@ -95,19 +141,39 @@ function useRedirectOutcome(): Mismatch {
   const toast = useToast();
   const [mismatched, setMismatched] = useState<Mismatch["of"]>(null);
 
+  /** The connector and its status; undefined where the user sees no connector with this id. */
+  const lookUp = async (id: string) => {
+    try {
+      const [list, statuses] = await Promise.all([readConnectors(call), authStatus(call)]);
+      const connector = list.find((one) => one.id === id);
+      return connector && { connector, status: statuses[id] };
+    } catch {
+      return undefined;
+    }
+  };
+
   useOAuthRedirectResult({
-    onSuccess: async (connectorId, connection) => {
-      const status = (await authStatus(call).catch(() => undefined))?.[connectorId];
-      if (connectionOf(status, connection)?.status === "connected") {
-        toast("success", t("toast.connected", { name: connectionLabel(connectorId, connection) }));
+    spaceId: call.space,
+    onSuccess: async (id, name) => {
+      const found = await lookUp(id);
+      const connection = connectionOf(found?.status, name);
+      if (found && connection?.status === "connected") {
+        const label = connectionLabel(found.connector.name, connection.name);
+        toast("success", t("toast.connected", { name: label }), id);
       }
     },
-    onError: (connectorId, code, connection) => {
-      if (code === "account_mismatch") {
-        setMismatched({ connectorId, connection });
-      } else {
-        const name = connectionLabel(connectorId, connection);
-        toast("error", t("toast.connectFailed", { name, reason: t(`error.${code}`) }));
+    onError: async (id, error, name) => {
+      const found = error.code === "unexpected_response" ? undefined : await lookUp(id);
+      if (!found) {
+        return;
+      }
+      // A connection that was never made has no record; its name is only in the URL.
+      const connection = connectionOf(found.status, name);
+      if (error.code !== "account_mismatch") {
+        const label = connectionLabel(found.connector.name, connection?.name);
+        toast("error", failureText(error, label, found.status, name, t), id);
+      } else if (connection) {
+        setMismatched({ connectorId: id, connection: connection.name });
       }
     },
   });

@@ -5,6 +5,8 @@ import { Dialog, DialogBody } from "../../ui/dialog.tsx";
 import { Chips, Facts } from "../../ui/facts.tsx";
 import { StatusBadge } from "../../ui/status-badge.tsx";
 import { Day, Time } from "../../ui/time.tsx";
+import { DiagnosticsFacts } from "./diagnostics-facts.tsx";
+import { noteOf, sinceOf } from "./row-status.tsx";
 import { consentFacts, type ShownConnector } from "./shown-connector.ts";
 
 /** The details of a connector and of the user's connection. */
@@ -14,6 +16,9 @@ export function DetailsDialog({ shown, onClose }: { shown: ShownConnector; onClo
   const { connector, connection, status } = shown;
   const { provider_host, scopes, destination_hosts } = consentFacts(connector);
   const missing = connection?.missing_scopes ?? [];
+  const note = noteOf(status, connection);
+  const since = sinceOf(status, connection);
+  const isEditor = includes(space.role, "editor");
 
   return (
     <Dialog title={connector.name} onClose={onClose}>
@@ -21,11 +26,14 @@ export function DetailsDialog({ shown, onClose }: { shown: ShownConnector; onClo
         <Facts
           facts={[
             [t("connectors.columnStatus"), <StatusBadge key="status" status={status} />],
+            [t("detailsDialog.note"), note && t(note)],
             [t("detailsDialog.account"), connection?.account],
-            [t("detailsDialog.since"), connection?.since && <Time value={connection.since} />],
+            [t("detailsDialog.since"), since && <Time value={since} />],
             [
               t("detailsDialog.lastUsed"),
-              connection?.last_used_at && <Day value={connection.last_used_at} />,
+              (status === "connected" || connection?.last_used_at) && (
+                <Day value={connection?.last_used_at} />
+              ),
             ],
             [t("detailsDialog.provider"), provider_host],
             [t("detailsDialog.scopes"), scopes.length > 0 && <Chips values={scopes} />],
@@ -42,12 +50,11 @@ export function DetailsDialog({ shown, onClose }: { shown: ShownConnector; onClo
             [t("detailsDialog.updated"), <Time key="updated" value={connector.updated_at} />],
             [
               t("detailsDialog.redirectUri"),
-              includes(space.role, "editor") && (
-                <CopyText text={connector.redirect_uri} label={t("detailsDialog.redirectUri")} />
-              ),
+              isEditor && <CopyText text={connector.redirect_uri} label={t("detailsDialog.redirectUri")} />,
             ],
           ]}
         />
+        {isEditor && <DiagnosticsFacts connectorId={connector.id} />}
       </DialogBody>
     </Dialog>
   );

@@ -1,3 +1,5 @@
+import { type Connector, launchUrl } from "@grantry/client";
+import type { ConnectorOAuthConnect } from "@grantry/react";
 import { usePreferences } from "../../lib/preferences.tsx";
 import { includes, useHere } from "../../lib/session.tsx";
 import { Button, IconButton } from "../../ui/button.tsx";
@@ -6,7 +8,7 @@ import type { ShownStatus } from "../../ui/status-badge.tsx";
 import type { ConnectionControl } from "./connection-control.tsx";
 import { existing, type ShownConnector } from "./shown-connector.ts";
 
-/** The dialogs that a row can open. */
+/** The dialogs of a connector. */
 export type RowDialog = "connect" | "disconnect" | "connections" | "details" | "edit" | "delete";
 
 /** The actions that a connector allows now. */
@@ -23,18 +25,24 @@ export function RowActions({
   const { space } = useHere();
   const { name } = connector;
   const isEditor = includes(space.role, "editor");
+  const needsEdit = status === "client_refused" || status === "incomplete";
   const hasConnections = status !== "not_applicable" && status !== "incomplete";
   const hasSeveral = existing(connections).length > 1;
   const canReconnect = status === "connected" && !hasSeveral && !control.connect.isAwaitingCallback;
 
   return (
     <div className="row-actions">
+      {isEditor && needsEdit && (
+        <Button aria-label={t("connectors.editName", { name })} onClick={() => open("edit")}>
+          {t("connectors.edit")}
+        </Button>
+      )}
       {hasSeveral ? (
         <Button aria-label={t("connectors.connectionsName", { name })} onClick={() => open("connections")}>
           {t("connectors.connections")}
         </Button>
       ) : (
-        <ConnectionActions label={name} status={status} control={control} open={open} />
+        <ConnectionActions connector={connector} label={name} status={status} control={control} open={open} />
       )}
       <Menu
         label={t("common.more", { name })}
@@ -58,11 +66,13 @@ export function RowActions({
 
 /** The actions that one connection allows now. */
 export function ConnectionActions({
+  connector,
   label,
   status,
   control: { connect, isDisconnecting },
   open,
 }: {
+  connector: Connector;
   /** How the buttons name the connection. */
   label: string;
   status: ShownStatus;
@@ -74,9 +84,12 @@ export function ConnectionActions({
 
   if (connect.isAwaitingCallback) {
     return (
-      <Button onClick={connect.cancelConnect} aria-label={t("connectors.cancelName", { name })}>
-        {t("common.cancel")}
-      </Button>
+      <>
+        <SignInLink connector={connector} label={label} connect={connect} />
+        <Button onClick={connect.cancelConnect} aria-label={t("connectors.cancelName", { name })}>
+          {t("common.cancel")}
+        </Button>
+      </>
     );
   }
   if (connect.isConnecting) {
@@ -96,6 +109,7 @@ export function ConnectionActions({
     case "incomplete":
       return null;
     case "connected":
+    case "client_refused":
       return disconnect;
     case "needs_reauthorization":
       return (
@@ -122,4 +136,32 @@ export function ConnectionActions({
         </Button>
       );
   }
+}
+
+/** Leads to the provider while a flow waits: the tab that showed it may have been closed. */
+function SignInLink({
+  connector,
+  label,
+  connect,
+}: {
+  connector: Connector;
+  label: string;
+  connect: ConnectorOAuthConnect;
+}) {
+  const { t, signInMode } = usePreferences();
+  const { call } = useHere();
+  if (connect.flowId === null) {
+    return null;
+  }
+  return (
+    <a
+      className="row-actions__link"
+      href={launchUrl(connector.id, connect.flowId, call)}
+      aria-label={t("connectors.openSignInName", { name: label })}
+      target={signInMode === "new_tab" ? "_blank" : undefined}
+      rel="noopener noreferrer"
+    >
+      {t("connectors.openSignIn")}
+    </a>
+  );
 }

@@ -29,17 +29,22 @@ export function joinStatuses(
     const auth = statuses?.[connector.id] ?? connector;
     const connections = allConnections(auth);
     const status = overallStatus(connections);
-    const connection = connections.find((one) => one.status === status) ?? auth.connection;
-    const isUsable = !connector.is_missing_secrets || status === "connected";
+    const connection = connections.find((one) => shownStatus(one) === status) ?? auth.connection;
+    const isUsable = !connector.is_missing_secrets || status === "connected" || status === "client_refused";
     const usable = auth.user_auth_status === "not_applicable" ? "not_applicable" : status;
     return { connector, auth, connections, connection, status: isUsable ? usable : "incomplete" };
   });
 }
 
 /** The status of several connections: the one that needs attention, else the best. */
-function overallStatus(connections: readonly Connection[]): ConnectionStatus {
-  const order = ["needs_reauthorization", "connected", "connecting"] as const;
-  return order.find((status) => connections.some((one) => one.status === status)) ?? "not_connected";
+function overallStatus(connections: readonly Connection[]): ReturnType<typeof shownStatus> {
+  const order = ["needs_reauthorization", "client_refused", "connected", "connecting"] as const;
+  return order.find((status) => connections.some((one) => shownStatus(one) === status)) ?? "not_connected";
+}
+
+/** The status to show. A connection whose provider refuses the connector cannot be refreshed, so it does not count as good. */
+export function shownStatus({ status, provider_note }: Connection): ConnectionStatus | "client_refused" {
+  return status === "connected" && provider_note === "client_refused" ? "client_refused" : status;
 }
 
 /** The connections that the user has or has started, without one that is not connected. */
@@ -72,7 +77,7 @@ export function passes({ status }: ShownConnector, filter: Filter): boolean {
     case "connected":
       return status === "connected" || status === "not_applicable";
     case "attention":
-      return status === "needs_reauthorization" || status === "incomplete";
+      return status === "needs_reauthorization" || status === "client_refused" || status === "incomplete";
     case "not_connected":
       return status === "not_connected" || status === "connecting";
   }

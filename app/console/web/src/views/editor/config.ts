@@ -1,11 +1,10 @@
 import type { Connector, ConnectorBody, ConnectorType, ConnectorTypeField } from "@grantry/client";
 
-/** A line that is not of the form "name=value". */
-export class MapSyntaxError extends Error {
-  constructor(readonly field: string) {
-    super(field);
-  }
-}
+/** The parts of a connector type that the form uses. */
+export type FormType = Pick<
+  ConnectorType,
+  "id" | "name" | "docs_url" | "redirect_uri" | "auth_modes" | "fields"
+>;
 
 /** Name of the control of a profile field, distinct from those of the form. */
 export function controlName(field: ConnectorTypeField): string {
@@ -14,7 +13,7 @@ export function controlName(field: ConnectorTypeField): string {
 
 /** The initial text of a control: the stored value, else the default of the profile. */
 export function initialText(field: ConnectorTypeField, config: Connector["config"] | undefined): string {
-  const value = config?.[field.name];
+  const value = config?.[field.name] ?? aliasOf(field, config);
   if (value === undefined || value === null) {
     return config === undefined ? (field.default ?? "") : "";
   }
@@ -29,8 +28,16 @@ export function initialText(field: ConnectorTypeField, config: Connector["config
   return String(value);
 }
 
+/** Front ends of the earlier API send the client authentication under another name. */
+const ALIASES: Readonly<Record<string, string>> = { clientAuth: "useBasicAuth" };
+
+function aliasOf(field: ConnectorTypeField, config: Connector["config"] | undefined): string | undefined {
+  const value = config?.[ALIASES[field.name] ?? ""];
+  return typeof value === "boolean" ? (value ? "basic" : "post") : undefined;
+}
+
 /** Converts the form to a request body. Settings that the profile does not list are kept. */
-export function bodyOf(form: FormData, type: ConnectorType, existing: Connector | undefined): ConnectorBody {
+export function bodyOf(form: FormData, type: FormType, existing: Connector | undefined): ConnectorBody {
   const text = (name: string) => String(form.get(name) ?? "").trim();
   const body: ConnectorBody = {
     name: text("name"),
@@ -59,8 +66,8 @@ export function bodyOf(form: FormData, type: ConnectorType, existing: Connector 
   return body;
 }
 
-function configOf(form: FormData, type: ConnectorType, stored: Connector["config"]): Connector["config"] {
-  const listed = new Set(type.fields.map((field) => field.name));
+function configOf(form: FormData, type: FormType, stored: Connector["config"]): Connector["config"] {
+  const listed = new Set(type.fields.flatMap(({ name }) => [name, ALIASES[name] ?? name]));
   const config = Object.fromEntries(Object.entries(stored).filter(([name]) => !listed.has(name)));
   for (const field of type.fields) {
     const value = settingOf(field, String(form.get(controlName(field)) ?? "").trim());
@@ -80,7 +87,7 @@ function settingOf(field: ConnectorTypeField, text: string): unknown {
       return lines.length > 0 ? lines : undefined;
     }
     case "map": {
-      const pairs = linesOf(text).map((line) => pairOf(line, field));
+      const pairs = linesOf(text).flatMap((line) => pairOf(line) ?? []);
       return pairs.length > 0 ? Object.fromEntries(pairs) : undefined;
     }
     case "text":
@@ -98,22 +105,34 @@ function linesOf(text: string): string[] {
     .filter((line) => line !== "");
 }
 
-function pairOf(line: string, field: ConnectorTypeField): [string, string] {
+/** Name and value of a line; undefined where it is not of the form `name=value`. */
+function pairOf(line: string): [[string, string]] | undefined {
   const at = line.indexOf("=");
-  if (at < 1) {
-    throw new MapSyntaxError(field.label);
-  }
-  return [line.slice(0, at).trim(), line.slice(at + 1).trim()];
+  return at < 1 ? undefined : [[line.slice(0, at).trim(), line.slice(at + 1).trim()]];
+}
+
+/** The fields with a line that is not of the form `name=value`. */
+export function configErrors(form: FormData, type: FormType): ConnectorTypeField[] {
+  return type.fields.filter(
+    (field) =>
+      field.kind === "map" &&
+      linesOf(String(form.get(controlName(field)) ?? "")).some((line) => pairOf(line) === undefined),
+  );
+}
+
+/** The settings without the one that repeats the mode. */
+function settingsOf({ config }: Connector): [string, unknown][] {
+  return Object.entries(config).filter(([name]) => name !== "authType");
 }
 
 /** A stand-in for a profile that is no longer offered: every setting as a text. */
-export function typeOfUnknown(connector: Connector): ConnectorType {
+export function typeOfUnknown(connector: Connector): FormType {
   return {
     id: connector.connector_type_id,
     name: connector.connector_type_id,
     redirect_uri: connector.redirect_uri,
     auth_modes: [connector.auth_mode],
-    fields: Object.entries(connector.config).map(([name, value]) => ({
+    fields: settingsOf(connector).map(([name, value]) => ({
       name,
       label: name,
       required: false,

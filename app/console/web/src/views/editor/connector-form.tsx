@@ -1,7 +1,7 @@
-import { type Connector, type ConnectorBody, type ConnectorType, GrantryError } from "@grantry/client";
-import type { FormEvent } from "react";
-import { useState } from "react";
+import { type Connector, type ConnectorBody, GrantryError } from "@grantry/client";
+import { type FormEvent, useEffect, useRef, useState } from "react";
 import { describeError } from "../../lib/errors.ts";
+import { focusFirstIn } from "../../lib/keep-focus.ts";
 import { usePreferences } from "../../lib/preferences.tsx";
 import { Button } from "../../ui/button.tsx";
 import { CopyText } from "../../ui/copy-text.tsx";
@@ -9,20 +9,38 @@ import { DialogActions, DialogBody } from "../../ui/dialog.tsx";
 import { Field } from "../../ui/field.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { Notice } from "../../ui/notice.tsx";
-import { bodyOf, MapSyntaxError } from "./config.ts";
+import { bodyOf, controlName, type FormType } from "./config.ts";
 import { ConfigField } from "./config-field.tsx";
+import { controlOfField, errorsOf, type FormErrors, fieldText } from "./form-errors.ts";
+import type { DiscardGuard } from "./use-discard-guard.tsx";
 
 /** Props of {@link ConnectorForm}. */
 export interface ConnectorFormProps {
-  type: ConnectorType;
+  type: FormType;
   /** The connector when editing. */
   existing?: Connector;
   submit: string;
+  guard: DiscardGuard;
   /** Sends the form. If it rejects, the form stays open and shows the error. */
   onSubmit: (body: ConnectorBody, id: string | undefined) => Promise<void>;
   onClose: () => void;
   onChangeType?: () => void;
 }
+
+/** What is wrong with a form: at its fields, and in general. */
+export interface FormProblem {
+  fields: FormErrors;
+  text?: string;
+}
+
+/** An error of `onSubmit` that is about fields. */
+export class FormError extends Error {
+  constructor(readonly problem: FormProblem) {
+    super("form");
+  }
+}
+
+const NO_PROBLEM: FormProblem = { fields: {} };
 
 /**
  * The form of a connector.
@@ -34,62 +52,118 @@ export function ConnectorForm({
   type,
   existing,
   submit,
+  guard,
   onSubmit,
   onClose,
   onChangeType,
 }: ConnectorFormProps) {
   const { t } = usePreferences();
+  const form = useRef<HTMLFormElement>(null);
   const [busy, setBusy] = useState(false);
-  const [problem, setProblem] = useState<string | null>(null);
+  const [problem, setProblem] = useState(NO_PROBLEM);
+  // Counts the failed attempts: each moves the focus to the first field with an error.
+  const [attempt, setAttempt] = useState(0);
+  const isNew = existing === undefined;
+
+  useEffect(() => {
+    // The button that chose the provider is gone.
+    if (isNew) {
+      focusFirstIn(form.current?.querySelector("fieldset"));
+    }
+  }, [isNew]);
+
+  useEffect(() => {
+    if (attempt > 0) {
+      form.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus();
+    }
+  }, [attempt]);
+
+  const show = (found: FormProblem) => {
+    setProblem(found);
+    setAttempt((now) => now + 1);
+  };
+
+  const problemOf = (error: unknown, { currentTarget }: { currentTarget: HTMLFormElement }): FormProblem => {
+    if (error instanceof FormError) {
+      return error.problem;
+    }
+    if (!(error instanceof GrantryError)) {
+      return { fields: {}, text: describeError(error, t) };
+    }
+    if (error.code === "conflict" && !existing) {
+      return { fields: { id: t("form.idTaken") } };
+    }
+    const control = controlOfField(currentTarget, error.field);
+    if (control === undefined) {
+      return { fields: {}, text: describeError(error, t) };
+    }
+    // A change of where the secret is sent requires the secret.
+    const isSecret = existing && control === "clientSecret";
+    return { fields: { [control]: isSecret ? t("editor.secretAgain") : fieldText(error, t) } };
+  };
 
   const send = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
-    setProblem(null);
-    setBusy(true);
     const { currentTarget } = event;
+    const fields = errorsOf(currentTarget, type, t);
+    if (Object.keys(fields).length > 0) {
+      show({ fields });
+      return;
+    }
+    setProblem(NO_PROBLEM);
+    setBusy(true);
     try {
-      const form = new FormData(currentTarget);
-      const id = String(form.get("id") ?? "").trim();
-      await onSubmit(bodyOf(form, type, existing), id === "" ? undefined : id);
+      const data = new FormData(currentTarget);
+      const id = String(data.get("id") ?? "").trim();
+      await onSubmit(bodyOf(data, type, existing), id === "" ? undefined : id);
     } catch (error) {
-      if (error instanceof MapSyntaxError) {
-        setProblem(t("editor.mapInvalid", { field: error.field }));
-      } else if (existing && error instanceof GrantryError && error.field === "secrets.clientSecret") {
-        // A change of where the secret is sent requires the secret.
-        setProblem(t("editor.secretAgain"));
-        currentTarget.querySelector<HTMLElement>("[name=clientSecret]")?.focus();
-      } else {
-        setProblem(describeError(error, t));
-      }
+      show(problemOf(error, { currentTarget }));
     } finally {
       setBusy(false);
     }
   };
 
+  const changed = ({ target }: FormEvent<HTMLFormElement>) => {
+    guard.changed();
+    const { name } = target as HTMLInputElement;
+    if (problem.fields[name] !== undefined) {
+      const { [name]: _, ...fields } = problem.fields;
+      setProblem({ ...problem, fields });
+    }
+  };
+
   return (
-    <form className="dialog__form" onSubmit={(event) => void send(event)}>
+    <form
+      ref={form}
+      className="dialog__form"
+      noValidate
+      onSubmit={(event) => void send(event)}
+      onInput={changed}
+      onChange={changed}
+    >
       <DialogBody>
         {onChangeType && (
           <Button kind="quiet" icon="back" onClick={onChangeType}>
             {t("editor.changeType")}
           </Button>
         )}
-        <Basics type={type} existing={existing} />
+        <Basics type={type} existing={existing} errors={problem.fields} />
         {type.fields.length > 0 && (
           <fieldset className="fieldset">
             <legend>{t("editor.settings", { type: type.name })}</legend>
             {type.fields.map((field) => (
-              <ConfigField key={field.name} field={field} config={existing?.config} />
+              <ConfigField
+                key={field.name}
+                field={field}
+                config={existing?.config}
+                error={problem.fields[controlName(field)]}
+              />
             ))}
           </fieldset>
         )}
-        <Credentials type={type} existing={existing} />
+        <Credentials type={type} existing={existing} errors={problem.fields} />
       </DialogBody>
-      {problem !== null && (
-        <div className="dialog__problem">
-          <Notice kind="error">{problem}</Notice>
-        </div>
-      )}
+      <FormNotice problem={problem} />
       <DialogActions>
         <Button onClick={onClose}>{t("common.cancel")}</Button>
         <Button type="submit" kind="primary" busy={busy}>
@@ -100,19 +174,34 @@ export function ConnectorForm({
   );
 }
 
-interface PartProps {
-  type: ConnectorType;
-  existing: Connector | undefined;
+/** What is wrong in general, and the number of fields with an error. */
+function FormNotice({ problem: { text, fields } }: { problem: FormProblem }) {
+  const { t } = usePreferences();
+  const count = Object.keys(fields).length;
+  if (text === undefined && count === 0) {
+    return null;
+  }
+  return (
+    <div className="dialog__problem">
+      <Notice kind="error">{text ?? t("form.count", { count })}</Notice>
+    </div>
+  );
 }
 
-function Basics({ type, existing }: PartProps) {
+interface PartProps {
+  type: FormType;
+  existing: Connector | undefined;
+  errors: FormErrors;
+}
+
+function Basics({ type, existing, errors }: PartProps) {
   const { t } = usePreferences();
   const modes = type.auth_modes;
   const [onlyMode] = modes;
   return (
     <fieldset className="fieldset">
       <legend>{t("editor.basics")}</legend>
-      <Field label={t("editor.name")} required>
+      <Field label={t("editor.name")} error={errors.name} required>
         {(control) => (
           <input
             {...control}
@@ -124,7 +213,7 @@ function Basics({ type, existing }: PartProps) {
         )}
       </Field>
       {!existing && (
-        <Field label={t("editor.id")} hint={t("editor.idHint")}>
+        <Field label={t("editor.id")} hint={t("editor.idHint")} error={errors.id}>
           {(control) => (
             <input
               {...control}
@@ -137,7 +226,7 @@ function Basics({ type, existing }: PartProps) {
         </Field>
       )}
       {!existing && modes.length > 1 && (
-        <Field label={t("editor.authMode")} required>
+        <Field label={t("editor.authMode")} error={errors.auth_mode} required>
           {(control) => (
             <select {...control} name="auth_mode" defaultValue="per-user">
               <option value="per-user">{t("editor.authModePerUser")}</option>
@@ -151,7 +240,7 @@ function Basics({ type, existing }: PartProps) {
   );
 }
 
-function Credentials({ type, existing }: PartProps) {
+function Credentials({ type, existing, errors }: PartProps) {
   const { t } = usePreferences();
   const redirectUri = existing?.redirect_uri ?? type.redirect_uri;
   const isKept = existing !== undefined && !existing.is_missing_secrets;
@@ -170,10 +259,14 @@ function Credentials({ type, existing }: PartProps) {
         )}
         <DocsLink url={type.docs_url} />
       </div>
-      <Field label={t("editor.clientId")} hint={isKept && t("editor.keepHint")}>
+      <Field label={t("editor.clientId")} hint={isKept && t("editor.keepHint")} error={errors.clientId}>
         {(control) => <input {...control} name="clientId" autoComplete="off" spellCheck={false} />}
       </Field>
-      <Field label={t("editor.clientSecret")} hint={isKept && t("editor.keepSecretHint")}>
+      <Field
+        label={t("editor.clientSecret")}
+        hint={isKept && t("editor.keepSecretHint")}
+        error={errors.clientSecret}
+      >
         {(control) => <input {...control} name="clientSecret" type="password" autoComplete="new-password" />}
       </Field>
     </fieldset>

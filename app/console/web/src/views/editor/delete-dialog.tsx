@@ -7,7 +7,16 @@ import { ConfirmDialog } from "../../ui/confirm-dialog.tsx";
 import { useToast } from "../../ui/toasts.tsx";
 
 /** Asks before a connector is deleted. */
-export function DeleteDialog({ connector, onClose }: { connector: Connector; onClose: () => void }) {
+export function DeleteDialog({
+  connector,
+  onDeleted,
+  onClose,
+}: {
+  connector: Connector;
+  /** Called after the deletion, before the dialog closes. */
+  onDeleted: () => void;
+  onClose: () => void;
+}) {
   const { t } = usePreferences();
   const { call } = useHere();
   const toast = useToast();
@@ -19,7 +28,8 @@ export function DeleteDialog({ connector, onClose }: { connector: Connector; onC
       submit={t("deleteDialog.submit")}
       onConfirm={async () => {
         await deleteConnector(connector.id, call);
-        toast("success", t("toast.deleted", { name }));
+        toast("success", t("toast.deleted", { name }), connector.id);
+        onDeleted();
         await queryClient.invalidateQueries({ queryKey: connectorsQuery(call).queryKey });
       }}
       onClose={onClose}

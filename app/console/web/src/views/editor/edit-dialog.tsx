@@ -1,4 +1,11 @@
-import { type Connector, type ConnectorBody, dryRunUpdate, updateConnector } from "@grantry/client";
+import {
+  type Connector,
+  type ConnectorBody,
+  GrantryError,
+  previewUpdate,
+  type UpdatePreview,
+  updateConnector,
+} from "@grantry/client";
 import { ALL_AUTH_STATUS_KEY } from "@grantry/react";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useRef, useState } from "react";
@@ -12,23 +19,54 @@ import { Notice } from "../../ui/notice.tsx";
 import { SkeletonRows } from "../../ui/state.tsx";
 import { useToast } from "../../ui/toasts.tsx";
 import { typeOfUnknown } from "./config.ts";
-import { ConnectorForm } from "./connector-form.tsx";
+import { ConnectorForm, FormError } from "./connector-form.tsx";
+import { changedMeanwhile } from "./form-errors.ts";
+import { useDiscardGuard } from "./use-discard-guard.tsx";
 
-/** Edits a connector. An edit that disconnects users is saved only after a confirmation that shows their number. */
+const NO_EFFECT: UpdatePreview = { disconnected_users: 0 };
+
+/** Edits a connector. An edit that affects users is saved only after a confirmation that shows their number. */
 export function EditDialog({ connector, onClose }: { connector: Connector; onClose: () => void }) {
   const { t } = usePreferences();
   const { call } = useHere();
   const toast = useToast();
   const queryClient = useQueryClient();
+  const guard = useDiscardGuard();
   const types = useQuery(connectorTypesQuery(call));
   // A list that is read again while the form is open must not change the revision of the edit.
-  const [existing] = useState(connector);
+  const [existing, setExisting] = useState(connector);
   // The edit that waits for its confirmation. In a ref, since it may contain a secret and is not rendered.
   const pending = useRef<ConnectorBody | null>(null);
-  const [toDisconnect, setToDisconnect] = useState(0);
+  const [effect, setEffect] = useState(NO_EFFECT);
+  const type = types.data?.find(({ id }) => id === existing.connector_type_id) ?? typeOfUnknown(existing);
+
+  /** Reads the list again. The next attempt replaces the newest state, with what others changed marked in the form. */
+  const afterConflict = async (): Promise<FormError | undefined> => {
+    await queryClient.invalidateQueries({ queryKey: connectorsQuery(call).queryKey });
+    const list = await queryClient.fetchQuery(connectorsQuery(call));
+    const newest = list.find(({ id }) => id === existing.id);
+    if (!newest) {
+      return undefined;
+    }
+    setExisting(newest);
+    return new FormError({
+      fields: changedMeanwhile(type, existing, newest, t),
+      text: t("form.editedMeanwhile"),
+    });
+  };
+
+  const reportingConflicts = async (action: () => Promise<void>) => {
+    try {
+      await action();
+    } catch (error) {
+      const isConflict = error instanceof GrantryError && error.code === "conflict";
+      throw (isConflict && (await afterConflict())) || error;
+    }
+  };
 
   const save = async (body: ConnectorBody) => {
     const saved = await updateConnector(existing.id, body, call);
+    guard.clean();
     await Promise.all([
       queryClient.invalidateQueries({ queryKey: connectorsQuery(call).queryKey }),
       queryClient.invalidateQueries({ queryKey: ALL_AUTH_STATUS_KEY }),
@@ -39,20 +77,21 @@ export function EditDialog({ connector, onClose }: { connector: Connector; onClo
     onClose();
   };
 
-  const submit = async (body: ConnectorBody) => {
-    const count = await dryRunUpdate(existing.id, body, call);
-    if (count === 0) {
-      await save(body);
-      return;
-    }
-    pending.current = body;
-    setToDisconnect(count);
-  };
+  const submit = (body: ConnectorBody) =>
+    reportingConflicts(async () => {
+      const preview = await previewUpdate(existing.id, body, call);
+      if (preview.disconnected_users === 0 && (preview.affected_users ?? 0) === 0) {
+        await save(body);
+        return;
+      }
+      pending.current = body;
+      setEffect(preview);
+    });
 
-  const type = types.data?.find(({ id }) => id === existing.connector_type_id) ?? typeOfUnknown(existing);
+  const close = () => guard.leave(onClose);
   return (
     <>
-      <Dialog title={t("editor.editTitle", { name: existing.name })} size="large" keepsWork onClose={onClose}>
+      <Dialog title={t("editor.editTitle", { name: existing.name })} size="large" keepsWork onClose={close}>
         {types.isPending ? (
           <DialogBody>
             <SkeletonRows label={t("common.loading")} />
@@ -68,26 +107,54 @@ export function EditDialog({ connector, onClose }: { connector: Connector; onClo
               type={type}
               existing={existing}
               submit={t("common.save")}
+              guard={guard}
               onSubmit={submit}
-              onClose={onClose}
+              onClose={close}
             />
           </>
         )}
       </Dialog>
-      {toDisconnect > 0 && (
-        <ConfirmDialog
-          title={t("editor.confirmTitle", { count: toDisconnect })}
-          submit={t("editor.confirmSubmit")}
-          onConfirm={async () => {
-            if (pending.current) {
-              await save(pending.current);
-            }
-          }}
-          onClose={() => setToDisconnect(0)}
-        >
-          <p>{t("editor.confirmText")}</p>
-        </ConfirmDialog>
-      )}
+      <EffectDialog
+        effect={effect}
+        onConfirm={async () => {
+          if (pending.current) {
+            await save(pending.current);
+          }
+        }}
+        onClose={() => setEffect(NO_EFFECT)}
+      />
+      {guard.question}
     </>
+  );
+}
+
+/** Asks before an edit that affects users is saved. */
+function EffectDialog({
+  effect: { disconnected_users: disconnected, affected_users: affected = 0 },
+  onConfirm,
+  onClose,
+}: {
+  effect: UpdatePreview;
+  onConfirm: () => Promise<void>;
+  onClose: () => void;
+}) {
+  const { t } = usePreferences();
+  if (disconnected === 0 && affected === 0) {
+    return null;
+  }
+  return (
+    <ConfirmDialog
+      title={
+        disconnected > 0
+          ? t("editor.confirmTitle", { count: disconnected })
+          : t("editor.affectedTitle", { count: affected })
+      }
+      submit={disconnected > 0 ? t("editor.confirmSubmit") : t("editor.affectedSubmit")}
+      onConfirm={onConfirm}
+      onClose={onClose}
+    >
+      {disconnected > 0 && <p>{t("editor.confirmText")}</p>}
+      {affected > 0 && <p>{t("editor.affectedText", { count: affected })}</p>}
+    </ConfirmDialog>
   );
 }

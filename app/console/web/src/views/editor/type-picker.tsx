@@ -1,6 +1,6 @@
 import type { ConnectorType } from "@grantry/client";
 import { useQuery } from "@tanstack/react-query";
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { describeError } from "../../lib/errors.ts";
 import { usePreferences } from "../../lib/preferences.tsx";
 import { connectorTypesQuery } from "../../lib/queries.ts";
@@ -14,12 +14,20 @@ import { EmptyState, SkeletonRows } from "../../ui/state.tsx";
 /** The search is shown above this number of profiles. */
 const MANY = 8;
 
-/** Selects the provider profile of a new connector. */
-export function TypePicker({ onPick }: { onPick: (type: ConnectorType) => void }) {
+/** Selects the provider profile of a new connector. `focused` gets the focus: the profile that was picked before. */
+export function TypePicker({
+  focused,
+  onPick,
+}: {
+  focused: string | undefined;
+  onPick: (type: ConnectorType) => void;
+}) {
   const { t } = usePreferences();
   const { call } = useHere();
   const [search, setSearch] = useState("");
   const { data, error, isPending, refetch } = useQuery(connectorTypesQuery(call));
+  const card = useRef<HTMLButtonElement>(null);
+  useEffect(() => card.current?.focus(), []);
   const shown = data?.filter((type) =>
     `${type.name} ${type.id}`.toLowerCase().includes(search.trim().toLowerCase()),
   );
@@ -49,7 +57,12 @@ export function TypePicker({ onPick }: { onPick: (type: ConnectorType) => void }
         <ul className="type-grid">
           {shown.map((type) => (
             <li key={type.id}>
-              <button type="button" className="type-card" onClick={() => onPick(type)}>
+              <button
+                type="button"
+                ref={type.id === focused ? card : undefined}
+                className="type-card"
+                onClick={() => onPick(type)}
+              >
                 <Monogram name={type.name} />
                 <span className="type-card__text">
                   <span>{type.name}</span>

@@ -1,0 +1,106 @@
+//! An authorization error without `state`: some providers omit it when the user denies access (RFC 6749 §4.1.2.1 requires it).
+//!
+//! Nothing in the redirect names the flow, so the flow is the one that cookie, user and callback path name together, if they
+//! name exactly one. Only errors are accepted this way: they can end a flow and never grant anything.
+
+use crate::authorization::{
+    Authorization, AuthorizationId, FailureCode, FlowCookieHash, FlowFailure, FlowSecrets, Input, State, TerminationCause,
+};
+use crate::connector::CallbackId;
+use crate::encoding::sha256;
+use crate::identity::{Actor, UserId};
+use crate::ports::{AssociatedData, AuditEvent, AuditKind, AuditOutcome, Operation, Versioned, WriteOutcome};
+use crate::secret::{Secret, equal_in_constant_time};
+use crate::time::Timestamp;
+use crate::usecase::callback::{CallbackRefused, Completed, Outcome};
+use crate::usecase::flows::Flows;
+
+/// An error at the callback of one connector, without `state`.
+pub struct StatelessError {
+    /// The user of the session.
+    pub user: UserId,
+    /// The flow cookies that the browser sent, with the flows in their names.
+    pub flow_cookies: Vec<(AuthorizationId, Secret)>,
+    /// The callback id in the path.
+    pub callback_id: CallbackId,
+    /// The `iss` parameter (RFC 9207).
+    pub issuer: Option<String>,
+    /// Whether the error is `access_denied`.
+    pub denied: bool,
+}
+
+impl Flows {
+    /// Ends the flow that the request names. `None` if there is none, or more than one; then nothing is changed.
+    pub(super) async fn end_without_state(&self, request: StatelessError) -> Result<Option<Completed>, CallbackRefused> {
+        self.limit_user(&request.user, Operation::Callback).await?;
+        let now = self.store_clock.now().await?;
+        let mut named = Vec::new();
+        for (id, cookie) in &request.flow_cookies {
+            if let Some(stored) = self.authorizations.find(*id).await?
+                && let Some(secrets) = self.pending_secrets(&stored.value, &request, cookie, now)
+            {
+                named.push((stored, secrets));
+            }
+        }
+        let Some((stored, secrets)) = named.pop().filter(|_| named.is_empty()) else { return Ok(None) };
+        self.end(stored, secrets, request, now).await
+    }
+
+    /// The secrets of a pending flow of this user, browser and callback path.
+    fn pending_secrets(
+        &self,
+        flow: &Authorization,
+        request: &StatelessError,
+        cookie: &Secret,
+        now: Timestamp,
+    ) -> Option<FlowSecrets> {
+        let flow = flow.clone().at(now);
+        let State::AwaitingCallback(awaiting) = flow.state() else { return None };
+        let FlowCookieHash(expected) = awaiting.flow_cookie_hash();
+        let is_owner = flow.owner().user == request.user && equal_in_constant_time(&sha256(cookie.expose()), &expected);
+        let sealed = awaiting.sealed().filter(|_| is_owner && !awaiting.is_consumed())?;
+        let associated = AssociatedData::Flow {
+            owner: flow.owner().clone(),
+            state: awaiting.state_hash(),
+            flow_cookie_hash: awaiting.flow_cookie_hash(),
+        };
+        let secrets = self.sealer.open_flow(&associated, sealed).ok()?;
+        let is_path = secrets.provider.redirect_uri == self.settings.callback_url(Some(request.callback_id));
+        let is_issuer = match (&request.issuer, &secrets.provider.issuer) {
+            (Some(presented), Some(expected)) => presented == expected,
+            (None, _) | (Some(_), None) => true,
+        };
+        (is_path && is_issuer).then_some(secrets)
+    }
+
+    async fn end(
+        &self,
+        stored: Versioned<Authorization>,
+        secrets: FlowSecrets,
+        request: StatelessError,
+        now: Timestamp,
+    ) -> Result<Option<Completed>, CallbackRefused> {
+        let (id, owner) = (stored.value.id(), stored.value.owner().clone());
+        let (input, failure, outcome) = if request.denied {
+            let cause = TerminationCause::Denied;
+            (Input::Terminated { cause, revoke: false }, FlowFailure::AccessDenied, AuditOutcome::Denied)
+        } else {
+            let code = FailureCode::ProviderError;
+            (Input::Failed(code), FlowFailure::Code(code), code.into())
+        };
+        let Ok(ended) = stored.value.on(input, now) else { return Ok(None) };
+        let event = AuditEvent::new(AuditKind::FlowEnded, Actor::Person(request.user), now).about(&owner, id);
+        match self.authorizations.replace(ended, stored.version, vec![event.outcome(outcome)]).await? {
+            WriteOutcome::Written => Ok(Some(Completed {
+                flow_id: id,
+                space: owner.space,
+                connector: owner.connector,
+                connection: owner.connection,
+                return_path: secrets.return_path,
+                outcome: Outcome::Failed(failure),
+            })),
+            // It was completed or ended concurrently.
+            WriteOutcome::Stale(_) | WriteOutcome::NotFound => Ok(None),
+        }
+    }
+}
