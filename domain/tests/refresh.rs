@@ -641,6 +641,37 @@ async fn r47_a_refused_client_opens_the_circuit_until_the_connector_is_edited() 
     assert_eq!(client_secret.as_deref(), Some("client-secret-2"));
 }
 
+#[tokio::test]
+async fn r47_a_refused_client_is_shown_at_every_connection_until_a_request_succeeds() {
+    let app = TestApp::new().await;
+    for who in ["alice", "bob", "ed"] {
+        app.connect(who).await;
+    }
+    app.clock.advance(HOUR);
+    let since = app.now();
+    for who in ["alice", "bob"] {
+        app.provider.respond_to_refresh(Err(ProviderErrorKind::ClientRefused));
+        app.token(who).await.unwrap_err();
+        app.clock.advance(SECOND);
+    }
+    for who in ["alice", "bob", "ed"] {
+        let status = app.status(who).await;
+        assert_eq!(
+            (status.kind, status.provider_note),
+            (StatusKind::Connected, Some(ProviderNote::ClientRefusedSince(since)))
+        );
+    }
+    // Another node, such as this one after a restart, shows it as well, and its success is known to all.
+    let other = app.another_node();
+    let seen = other.statuses(&person("ed"), &space("default")).await.unwrap();
+    let shown = |(_, status): &(_, grantry_domain::authorization::ConnectorStatus)| status.shown().provider_note;
+    assert!(seen.iter().any(|row| shown(row) == Some(ProviderNote::ClientRefusedSince(since))));
+    assert!(token_from(&other, &token_request("ed")).await.is_ok());
+    assert_eq!(app.status("ed").await.provider_note, None);
+    let note = app.status("alice").await.provider_note;
+    assert!(matches!(note, Some(ProviderNote::RefreshRefusedSince(_))), "her own last attempt: {note:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn r39_unclear_refusals_end_a_grant_after_three_of_them_over_ten_minutes() {
     for error in REFUSALS {

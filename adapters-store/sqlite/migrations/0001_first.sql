@@ -168,6 +168,13 @@ CREATE TABLE connector_failures (
 ) STRICT;
 
 -- The newest anomalies of each connector; `seq` orders those of one instant.
+-- Connectors whose client the provider refuses, by the revision that it refuses.
+CREATE TABLE client_refusals (
+    incarnation BLOB    NOT NULL PRIMARY KEY CHECK (length(incarnation) = 16),
+    revision    INTEGER NOT NULL CHECK (revision >= 0),
+    since       INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE connector_anomalies (
     seq         INTEGER PRIMARY KEY,
     incarnation BLOB    NOT NULL CHECK (length(incarnation) = 16),

@@ -111,6 +111,8 @@ pub enum ProviderNote {
     UnreachableSince(Timestamp),
     /// Connected, but the provider has refused to refresh since then, without a reason that ends a grant.
     RefreshRefusedSince(Timestamp),
+    /// Connected, but the provider has refused the connector's client id or secret since then.
+    ClientRefusedSince(Timestamp),
     /// Removed here; the revocation is pending.
     RevocationPending,
     /// Removed here; the provider never confirmed the revocation.
@@ -271,6 +273,17 @@ impl ConnectorStatus {
     /// The status at a shared connector.
     pub fn not_applicable() -> Self {
         Self { user_auth_status: UserAuthStatus::NotApplicable, connections: Vec::new(), default_connection: None }
+    }
+
+    /// With the note that the provider refuses the client, which concerns every connection in use.
+    #[must_use]
+    pub fn with_client_refused(mut self, since: Option<Timestamp>) -> Self {
+        if let Some(since) = since {
+            for connection in self.connections.iter_mut().filter(|connection| connection.kind == StatusKind::Connected) {
+                connection.provider_note = Some(ProviderNote::ClientRefusedSince(since));
+            }
+        }
+        self
     }
 
     /// The connection that stands for the connector where only one is shown. A grant, or one that needs reauthorization,

@@ -171,7 +171,7 @@ impl ClientCredentialsCache {
             let endpoint = &provider.endpoints.token;
             self.ports.failures.record(connector, ProviderOperation::ClientCredentials, endpoint, error);
         }
-        let response = report(permit, response, now)?;
+        let response = self.reported(connector, permit, response, now).await?;
         self.ports.failures.record_anomalies(connector, &response.anomalies);
         if let Some(event) = AuditEvent::of_anomalies(&response.anomalies, Actor::System, now) {
             self.audit.record(event.at_connector(&connector.key));
@@ -192,32 +192,38 @@ impl ClientCredentialsCache {
         Ok(())
     }
 
+    /// Reports the result of a request to the circuit breaker.
+    async fn reported(
+        &self,
+        connector: &Connector,
+        permit: Permit,
+        response: Result<TokenResponse, ProviderError>,
+        now: Timestamp,
+    ) -> Result<TokenResponse, TokenError> {
+        let failures = &self.ports.failures;
+        match response {
+            Ok(response) => {
+                if permit.succeeded(now) {
+                    failures.client_accepted(&connector.into()).await;
+                }
+                Ok(response)
+            }
+            Err(error) => {
+                let refused = error.is_misconfiguration().then(|| permit.refused(RefusedRequest::Client, now));
+                if let Some(since) = refused.flatten() {
+                    failures.client_refused(&connector.into(), connector.revision, since).await;
+                }
+                Err(unavailable(&error))
+            }
+        }
+    }
+
     fn was_replaced(&self, key: Key, rejected: Option<[u8; 32]>) -> bool {
         rejected.is_some() && self.locked().get(&key).is_some_and(|cached| cached.replaced == rejected)
     }
 
     fn locked(&self) -> MutexGuard<'_, BTreeMap<Key, CachedToken>> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Reports the result of a request to the circuit breaker.
-fn report(
-    permit: Permit,
-    response: Result<TokenResponse, ProviderError>,
-    now: Timestamp,
-) -> Result<TokenResponse, TokenError> {
-    match response {
-        Ok(response) => {
-            permit.succeeded();
-            Ok(response)
-        }
-        Err(error) => {
-            if error.is_misconfiguration() {
-                permit.refused(RefusedRequest::Client, now);
-            }
-            Err(unavailable(&error))
-        }
     }
 }
 

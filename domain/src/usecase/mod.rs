@@ -160,7 +160,7 @@ impl Connections {
         let breaker = Arc::new(CircuitBreaker::default());
         let revocations = assembly.revocations();
         let refresher = assembly.refresher(&revocations, &breaker);
-        let diagnostics = assembly.diagnostics(&breaker);
+        let diagnostics = assembly.diagnostics();
         let tokens = assembly.tokens(&refresher, breaker);
         let statuses = assembly.statuses();
         let terminations = assembly.terminations(&revocations);

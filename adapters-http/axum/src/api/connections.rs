@@ -142,6 +142,7 @@ impl From<ConnectionStatus> for Connection {
             None => (None, None),
             Some(ProviderNote::UnreachableSince(since)) => (Some("provider_unreachable"), Some(rfc3339(since))),
             Some(ProviderNote::RefreshRefusedSince(since)) => (Some("refresh_refused"), Some(rfc3339(since))),
+            Some(ProviderNote::ClientRefusedSince(since)) => (Some("client_refused"), Some(rfc3339(since))),
             Some(ProviderNote::RevocationPending) => (Some("revocation_pending"), None),
             Some(ProviderNote::RevocationAbandoned) => (Some("revocation_abandoned"), None),
             Some(ProviderNote::RevocationNotSupported) => (Some("revocation_not_supported"), None),

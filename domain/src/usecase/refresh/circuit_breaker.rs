@@ -29,7 +29,14 @@ pub enum RefusedRequest {
 
 /// Connectors whose client was refused. An edit of the connector closes its circuit at once.
 #[derive(Default)]
-pub struct CircuitBreaker(Mutex<BTreeMap<Incarnation, Circuit>>);
+pub struct CircuitBreaker(Mutex<Circuits>);
+
+#[derive(Default)]
+struct Circuits {
+    circuits: BTreeMap<Incarnation, Circuit>,
+    /// When a success of each connector was last reported as news.
+    accepted: BTreeMap<Incarnation, Timestamp>,
+}
 
 struct Circuit {
     /// The revision of the connector.
@@ -54,22 +61,15 @@ pub struct Permit {
 impl CircuitBreaker {
     /// Whether no request for this connector is permitted now.
     pub fn is_open(&self, connector: &Connector, now: Timestamp) -> bool {
-        let circuits = self.locked();
+        let circuits = &self.locked().circuits;
         let circuit = circuits.get(&connector.incarnation).filter(|circuit| circuit.revision == connector.revision);
         circuit.is_some_and(|circuit| circuit.refuses(now))
     }
 
-    /// Since when the provider refuses the client of this connector, if the circuit is open.
-    pub fn refused_since(&self, connector: &Connector) -> Option<Timestamp> {
-        let circuits = self.locked();
-        let circuit = circuits.get(&connector.incarnation).filter(|circuit| circuit.revision == connector.revision)?;
-        circuit.open_until.map(|_| circuit.since)
-    }
-
     /// The permission to send a request; `None` while the circuit is open. After the pause, one request at a time probes.
     pub fn admit(self: &Arc<Self>, connector: &Connector, now: Timestamp) -> Option<Permit> {
-        let mut circuits = self.locked();
-        let found = circuits.get_mut(&connector.incarnation).filter(|circuit| circuit.revision == connector.revision);
+        let mut locked = self.locked();
+        let found = locked.circuits.get_mut(&connector.incarnation).filter(|circuit| circuit.revision == connector.revision);
         let is_probe = match found {
             Some(circuit) => match circuit.open_until {
                 Some(_) if circuit.refuses(now) => return None,
@@ -90,7 +90,7 @@ impl CircuitBreaker {
         })
     }
 
-    fn locked(&self) -> MutexGuard<'_, BTreeMap<Incarnation, Circuit>> {
+    fn locked(&self) -> MutexGuard<'_, Circuits> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -106,23 +106,36 @@ impl Circuit {
 }
 
 impl Permit {
+    /// The connector and its revision.
+    pub fn connector(&self) -> (Incarnation, u64) {
+        (self.incarnation, self.revision)
+    }
+
     /// Whether the circuit is open and this is the probe.
     pub fn is_probe(&self) -> bool {
         self.is_probe
     }
 
-    /// The provider accepted the client: the circuit closes.
-    pub fn succeeded(self) {
-        let mut circuits = self.breaker.locked();
-        if circuits.get(&self.incarnation).is_some_and(|circuit| circuit.revision <= self.revision) {
-            circuits.remove(&self.incarnation);
+    /// The provider accepted the client: the circuit closes. Returns whether that may be news to other nodes, which is so at
+    /// most once per pause unless requests were refused here.
+    pub fn succeeded(self, now: Timestamp) -> bool {
+        let mut locked = self.breaker.locked();
+        let of_this = locked.circuits.get(&self.incarnation).map(|circuit| circuit.revision <= self.revision);
+        if of_this == Some(false) {
+            return false;
         }
+        locked.circuits.remove(&self.incarnation);
+        locked.accepted.retain(|_, at| now.since(*at) < PAUSE);
+        let is_known = locked.accepted.insert(self.incarnation, now);
+        of_this.is_some() || is_known.is_none()
     }
 
     /// The provider refused the client. Returns since when the circuit is open, if it is open now. The request of the client
     /// for itself is proof enough for a shared connector, which sends no other.
     pub fn refused(self, request: RefusedRequest, now: Timestamp) -> Option<Timestamp> {
-        let mut circuits = self.breaker.locked();
+        let mut locked = self.breaker.locked();
+        locked.accepted.remove(&self.incarnation);
+        let circuits = &mut locked.circuits;
         circuits.retain(|_, circuit| now.since(circuit.last) < MEMORY);
         let circuit = circuits.entry(self.incarnation).or_insert_with(|| Circuit::new(self.revision, now));
         if circuit.revision > self.revision {
@@ -147,8 +160,9 @@ impl Drop for Permit {
         if !self.is_probe {
             return;
         }
-        let mut circuits = self.breaker.locked();
-        if let Some(circuit) = circuits.get_mut(&self.incarnation).filter(|circuit| circuit.revision == self.revision) {
+        let mut locked = self.breaker.locked();
+        if let Some(circuit) = locked.circuits.get_mut(&self.incarnation).filter(|circuit| circuit.revision == self.revision)
+        {
             circuit.is_probing = false;
         }
     }
@@ -176,7 +190,8 @@ mod tests {
         for _ in 0..5 {
             assert_eq!(refuse(&breaker, refresh(1), NOW), None, "one grant is no proof");
         }
-        breaker.admit(&connector, NOW).unwrap().succeeded();
+        assert!(breaker.admit(&connector, NOW).unwrap().succeeded(NOW), "after refusals");
+        assert!(!breaker.admit(&connector, NOW).unwrap().succeeded(NOW));
         let since = NOW.plus(PAUSE);
         assert_eq!(refuse(&breaker, refresh(2), since), None, "a success was between");
         assert_eq!(refuse(&breaker, refresh(1), since.plus(PAUSE)), Some(since));
@@ -201,7 +216,7 @@ mod tests {
         let probe = breaker.admit(&connector, after).expect("the first one was not sent");
         assert_eq!(probe.refused(refresh(1), after), Some(NOW));
         assert!(breaker.admit(&connector, after).is_none(), "another pause");
-        breaker.admit(&connector, after.plus(PAUSE)).unwrap().succeeded();
+        assert!(breaker.admit(&connector, after.plus(PAUSE)).unwrap().succeeded(after));
         assert!(!breaker.is_open(&connector, after));
         let (one, other) = (breaker.admit(&connector, after.plus(PAUSE)), breaker.admit(&connector, after.plus(PAUSE)));
         assert!(one.is_some() && other.is_some());

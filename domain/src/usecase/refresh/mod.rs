@@ -31,7 +31,7 @@ use crate::ports::{
 use crate::provider::ProviderSnapshot;
 use crate::time::Timestamp;
 use crate::usecase::audit_buffer::AuditBuffer;
-use crate::usecase::failure_recorder::FailureRecorder;
+use crate::usecase::failure_recorder::{FailingConnector, FailureRecorder};
 use crate::usecase::policy::Policy;
 use crate::usecase::requests::{random_bytes, with_deadline};
 use crate::usecase::revocation::RevocationWorker;
@@ -322,8 +322,13 @@ impl Refresher {
         }
         match response {
             Ok(response) => {
-                permit.succeeded();
-                Ok(ControlFlow::Break(self.commit(attempt.grant, &secrets, response, sent_at).await))
+                let is_news = permit.succeeded(sent_at);
+                let connector = FailingConnector::from(attempt.grant.value.owner());
+                let outcome = self.commit(attempt.grant, &secrets, response, sent_at).await;
+                if is_news {
+                    self.ports.failures.client_accepted(&connector).await;
+                }
+                Ok(ControlFlow::Break(outcome))
             }
             Err(ProviderError { kind: ProviderErrorKind::InvalidGrant, .. }) => {
                 self.end(&attempt.grant, Input::RefreshRejected, sent_at).await
@@ -369,7 +374,15 @@ impl Refresher {
         let jitter = pause / 5 / 255 * u32::from(attempt.holder[0]);
         let not_before = now.plus((pause + jitter).min(LONGEST_PAUSE));
         let is_open = match meaning {
-            Meaning::Client => permit.refused(RefusedRequest::Refresh(id), now).is_some(),
+            Meaning::Client => {
+                let (_, revision) = permit.connector();
+                let since = permit.refused(RefusedRequest::Refresh(id), now);
+                if let Some(since) = since {
+                    let connector = FailingConnector::from(attempt.grant.value.owner());
+                    self.ports.failures.client_refused(&connector, revision, since).await;
+                }
+                since.is_some()
+            }
             Meaning::Rejected | Meaning::Unclear | Meaning::NotAllowed | Meaning::Unavailable => false,
         };
         let event = AuditEvent::of_system(AuditKind::RefreshFailed, now).about(attempt.grant.value.owner(), id);

@@ -212,6 +212,7 @@ macro_rules! store_contract {
             diagnostics {
                 the_last_failure_of_a_connector_is_stored_as_given,
                 the_newest_anomalies_of_a_connector_are_kept_once_each,
+                a_refused_client_is_stored_for_the_revision_of_its_connector,
                 diagnostics_end_with_their_connector,
             }
             sessions {

@@ -237,3 +237,34 @@ async fn r47_a_refused_client_stops_requests_after_two_grants_until_one_probe_su
         }
     }
 }
+
+#[tokio::test]
+async fn r47_a_refused_client_secret_is_shown_at_every_connection_and_to_editors_also_after_a_restart() {
+    let mut app = TestApp::new().await;
+    let mut users = Vec::new();
+    for name in ["alice", "bob", "carol"] {
+        users.push(connected(&app, name).await);
+    }
+    app.expire_access_tokens();
+    app.provider.faults().always(Endpoint::Token, refusal(401, &json!({"error": "invalid_client"})));
+    for user in &mut users[..2] {
+        user.execute(DRIVE, "/me").await;
+    }
+    app.restart().await;
+    for name in ["alice", "bob", "carol"] {
+        let connection = app.browser(name).await.connection(DRIVE).await;
+        assert_eq!((&connection["status"], &connection["provider_note"]), (&json!("connected"), &json!("client_refused")));
+        assert!(connection["provider_note_since"].is_string(), "{connection}");
+    }
+    let diagnostics = app.browser("alice").await.get(&DRIVE.public("/diagnostics")).await.json();
+    assert!(diagnostics["client_refused_since"].is_string(), "{diagnostics}");
+    assert_eq!(diagnostics["last_failure"]["oauth_error"], "invalid_client");
+
+    app.provider.faults().clear(Endpoint::Token);
+    app.advance(2 * MINUTES);
+    let mut carol = app.browser("carol").await;
+    assert_eq!(carol.execute(DRIVE, "/me").await.status, 200);
+    assert_eq!(carol.provider_note(DRIVE).await, Value::Null);
+    let diagnostics = app.browser("alice").await.get(&DRIVE.public("/diagnostics")).await.json();
+    assert_eq!(diagnostics["client_refused_since"], Value::Null, "{diagnostics}");
+}
