@@ -119,7 +119,8 @@ fn vendor_codes(body: &Object<'_>) -> Vec<String> {
         members.map(std::borrow::Cow::into_owned).collect()
     };
     let mut codes = codes_in(body);
-    for value in ["error", "errors"].iter().filter_map(|name| body.get(name)) {
+    let nested = ["error", "errors"].iter().filter(|name| !body.repeats(name));
+    for value in nested.filter_map(|name| body.get(name)) {
         let items = value.as_list().unwrap_or(std::slice::from_ref(value));
         for item in items {
             codes.extend(item.as_object().map(codes_in).unwrap_or_default());

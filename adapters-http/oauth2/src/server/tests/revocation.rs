@@ -59,7 +59,7 @@ async fn r50_responses_of_the_revocation_endpoint() {
         (400, None, r#"{"error_code":"refresh_token_not_found"}"#, Ok(RevocationResponse::Done)),
         (400, None, r#"{"error":{"code":"token_expired"}}"#, Ok(RevocationResponse::Done)),
         (404, None, r#"{"error":"unknown_token"}"#, Ok(RevocationResponse::Done)),
-        (404, None, "", Err(ProviderErrorKind::Malformed)),
+        (404, None, "", Err(ProviderErrorKind::Refused)),
         (401, None, r#"{"error":"invalid_token"}"#, Err(ProviderErrorKind::OtherOauthError)),
         (400, None, r#"{"error":"invalid_request"}"#, Err(ProviderErrorKind::OtherOauthError)),
         (401, None, r#"{"error":"invalid_client"}"#, Err(ProviderErrorKind::ClientRefused)),
