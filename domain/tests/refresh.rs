@@ -6,14 +6,14 @@ use std::time::Duration;
 use grantry_domain::authorization::{
     AuthorizationRecord, ProviderNote, Reason, RefreshState, Revision, StateKind, StatusKind,
 };
-use grantry_domain::identity::Actor;
+use grantry_domain::identity::{Actor, Role};
 use grantry_domain::ports::{
     AuditKind, ExpectedVersion, LeaseRequest, Lifetime, ProviderErrorKind, TokenResponse, VaultError, WriteOutcome,
 };
 use grantry_domain::provider::{ClientAuthentication, Endpoints, Scopes};
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{Connections, ConnectorDraft, TokenError};
-use grantry_testkit::doubles::fixtures::{authorization, user};
+use grantry_testkit::doubles::fixtures::{authorization, space, user};
 use grantry_testkit::doubles::{
     Call, Fault, Method, Operation, ProviderFault, Reuse, ScriptedAuthorizationServer, TestClock, tokens,
 };
@@ -286,6 +286,14 @@ async fn r39_lesson_14_invalid_grant_ends_the_grant_with_its_reason() {
     assert_eq!(app.outcomes(AuditKind::GrantExpired).await, ["refresh_rejected"]);
 }
 
+/// Errors by which a provider refuses a refresh without ending the grant.
+const REFUSALS: [ProviderErrorKind; 4] = [
+    ProviderErrorKind::ClientRefused,
+    ProviderErrorKind::GrantTypeRefused,
+    ProviderErrorKind::OtherOauthError,
+    ProviderErrorKind::Refused,
+];
+
 #[tokio::test(start_paused = true)]
 async fn r39_every_other_error_keeps_the_grant() {
     let others = PROVIDER_ERRORS.iter().copied().filter(|error| *error != ProviderErrorKind::InvalidGrant);
@@ -295,14 +303,17 @@ async fn r39_every_other_error_keeps_the_grant() {
         app.clock.advance(HOUR);
         app.provider.respond_to_refresh(Err(error));
         let refused = app.token("alice").await.unwrap_err();
-        let misconfigured = error.is_misconfiguration();
-        assert_eq!(refused == TokenError::Misconfigured, misconfigured, "{error:?}: {refused:?}");
+        let local = matches!(error, ProviderErrorKind::NotAllowed | ProviderErrorKind::BadMetadata);
+        assert_eq!(refused == TokenError::Misconfigured, local, "{error:?}: {refused:?}");
+        let is_refusal = REFUSALS.contains(&error);
+        assert_eq!(refused.code() == "refresh_refused", is_refusal, "{error:?}: {refused:?}");
         let row = app.record(id).await;
         assert_eq!((row.state, row.revision), (StateKind::Authorized, Revision::FIRST));
         assert_eq!(row.refresh.in_doubt_since.is_some(), !error.outcome_is_known(), "{error:?}");
         let status = app.status("alice").await;
         assert_eq!((status.kind, status.reason), (StatusKind::Connected, None), "{error:?}");
-        assert!(matches!(status.provider_note, Some(ProviderNote::UnreachableSince(since)) if since == app.now()));
+        let note = if is_refusal { ProviderNote::RefreshRefusedSince } else { ProviderNote::UnreachableSince };
+        assert_eq!(status.provider_note, Some(note(app.now())), "{error:?}");
         assert_eq!(app.outcomes(AuditKind::RefreshFailed).await, [error.as_str()]);
         // The next attempt succeeds.
         app.pass(Duration::from_mins(3)).await;
@@ -604,28 +615,155 @@ async fn lesson_27_retry_after_is_respected() {
 }
 
 #[tokio::test]
-async fn a_refused_client_opens_the_circuit_until_the_connector_is_edited() {
+async fn r47_a_refused_client_opens_the_circuit_until_the_connector_is_edited() {
     let app = TestApp::new().await;
-    app.connect("alice").await;
-    app.connect("bob").await;
+    for who in ["alice", "bob"] {
+        app.connect(who).await;
+    }
     app.clock.advance(HOUR);
-    app.provider.respond_to_refresh(Err(ProviderErrorKind::ClientRefused));
-    for who in ["alice", "bob", "alice"] {
-        let refused = app.token(who).await;
-        assert_eq!(refused, Err(TokenError::Misconfigured));
-        assert_eq!(refused.unwrap_err().code(), "provider_misconfigured");
+    for _ in 0..2 {
+        app.provider.respond_to_refresh(Err(ProviderErrorKind::ClientRefused));
+    }
+    assert_eq!(app.token("alice").await.unwrap_err().code(), "refresh_refused", "one grant is no proof");
+    for who in ["bob", "alice", "bob"] {
+        assert_eq!(app.token(who).await.unwrap_err().code(), "provider_misconfigured");
         assert_eq!(app.kind(who).await, StatusKind::Connected, "no user's status changes");
     }
-    assert_eq!(app.refreshes(), 1, "one request for the whole connector");
+    assert_eq!(app.refreshes(), 2, "no request while the circuit is open");
     app.clock.advance(Duration::from_secs(59));
     assert_eq!(app.token("bob").await, Err(TokenError::Misconfigured));
-    assert_eq!(app.refreshes(), 1);
+    assert_eq!(app.refreshes(), 2);
     let repaired = ConnectorDraft { client_secret: Some(Secret::from_text("client-secret-2")), ..draft("{}") };
     assert_eq!(app.edit(repaired).await, 0);
     assert!(app.token("bob").await.is_ok());
     assert!(app.token("alice").await.is_ok());
     let Some(Call::Refresh { client_secret, .. }) = app.provider.calls().pop() else { panic!("a refresh") };
     assert_eq!(client_secret.as_deref(), Some("client-secret-2"));
+}
+
+#[tokio::test]
+async fn r47_a_refused_client_is_shown_at_every_connection_until_a_request_succeeds() {
+    let app = TestApp::new().await;
+    for who in ["alice", "bob", "ed"] {
+        app.connect(who).await;
+    }
+    app.clock.advance(HOUR);
+    let since = app.now();
+    for who in ["alice", "bob"] {
+        app.provider.respond_to_refresh(Err(ProviderErrorKind::ClientRefused));
+        app.token(who).await.unwrap_err();
+        app.clock.advance(SECOND);
+    }
+    for who in ["alice", "bob", "ed"] {
+        let status = app.status(who).await;
+        assert_eq!(
+            (status.kind, status.provider_note),
+            (StatusKind::Connected, Some(ProviderNote::ClientRefusedSince(since)))
+        );
+    }
+    // Another node, such as this one after a restart, shows it as well, and its success is known to all.
+    let other = app.another_node();
+    let seen = other.statuses(&person("ed"), &space("default")).await.unwrap();
+    let shown = |(_, status): &(_, grantry_domain::authorization::ConnectorStatus)| status.shown().provider_note;
+    assert!(seen.iter().any(|row| shown(row) == Some(ProviderNote::ClientRefusedSince(since))));
+    assert!(token_from(&other, &token_request("ed")).await.is_ok());
+    assert_eq!(app.status("ed").await.provider_note, None);
+    let note = app.status("alice").await.provider_note;
+    assert!(matches!(note, Some(ProviderNote::RefreshRefusedSince(_))), "her own last attempt: {note:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r39_unclear_refusals_end_a_grant_after_three_of_them_over_ten_minutes() {
+    for error in REFUSALS {
+        let app = TestApp::new().await;
+        let id = app.connect("alice").await;
+        app.clock.advance(HOUR);
+        let since = app.now();
+        for minutes in [0, 4, 4] {
+            app.pass(Duration::from_mins(minutes)).await;
+            app.provider.respond_to_refresh(Err(error));
+            let refused = app.token("alice").await.unwrap_err();
+            assert_eq!(refused.code(), "refresh_refused", "{error:?}");
+            // The pause after a refusal has the same answer.
+            assert_eq!(app.token("alice").await.unwrap_err().code(), "refresh_refused", "{error:?}");
+            assert_eq!(app.status("alice").await.provider_note, Some(ProviderNote::RefreshRefusedSince(since)));
+        }
+        assert_eq!(app.refreshes(), 3, "{error:?}");
+        app.pass(Duration::from_mins(3)).await;
+        app.provider.respond_to_refresh(Err(error));
+        if error == ProviderErrorKind::ClientRefused {
+            assert_eq!(app.token("alice").await.unwrap_err().code(), "refresh_refused", "not the fault of the grant");
+            continue;
+        }
+        assert_eq!(app.token("alice").await, Err(authorization_required(Reason::RefreshRejected)), "{error:?}");
+        assert_eq!(app.status("alice").await.reason, Some(Reason::RefreshRejected));
+        assert_eq!(app.outcomes(AuditKind::GrantExpired).await, ["refresh_rejected"]);
+        // The refused token may still be valid, so it is revoked.
+        app.node.revoke_due().await.unwrap();
+        assert_eq!(app.record(id).await.sealed, None);
+        assert!(app.provider.calls().iter().any(|call| matches!(call, Call::Revoke { .. })), "{error:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r47_one_dead_token_stops_none_of_forty_users() {
+    let app = TestApp::new().await;
+    let users: Vec<String> = (1..40).map(|n| format!("user-{n}")).collect();
+    let dead = app.connect("alice").await;
+    for name in &users {
+        app.directory.set_role(&user(name), &space("default"), Role::Viewer);
+        app.connect(name).await;
+    }
+    app.clock.advance(HOUR);
+    for name in &users {
+        app.provider.respond_to_refresh(Err(ProviderErrorKind::GrantTypeRefused));
+        let refused = app.token("alice").await.unwrap_err();
+        assert_eq!(refused.code(), "refresh_refused");
+        assert!(app.token(name).await.is_ok(), "{name}");
+        // Longer than any pause of her grant, and shorter than the lifetime of the others' tokens.
+        app.clock.advance(Duration::from_secs(80));
+        if app.now().since(app.record(dead).await.refresh.refused_since.unwrap()) >= Duration::from_mins(9) {
+            break;
+        }
+    }
+    for name in &users {
+        assert!(app.token(name).await.is_ok(), "{name}");
+    }
+    assert_eq!(app.refreshes(), 7 + users.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn r39_a_success_resets_the_count_of_refusals() {
+    let app = TestApp::new().await;
+    let id = app.connect("alice").await;
+    app.clock.advance(HOUR);
+    for _ in 0..2 {
+        app.provider.respond_to_refresh(Err(ProviderErrorKind::Refused));
+        app.token("alice").await.unwrap_err();
+        app.pass(Duration::from_mins(4)).await;
+    }
+    assert_eq!(app.record(id).await.refresh.refusals, 2);
+    assert!(app.token("alice").await.is_ok());
+    assert_eq!(app.record(id).await.refresh, RefreshState::default());
+    app.clock.advance(HOUR);
+    app.provider.respond_to_refresh(Err(ProviderErrorKind::Refused));
+    assert_eq!(app.token("alice").await.unwrap_err().code(), "refresh_refused");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r39_refusals_keep_a_grant_whose_access_token_is_valid() {
+    let app = TestApp::new().await;
+    let mut long = tokens("access-long", Some("refresh-long"));
+    long.lifetime = Lifetime::For(Duration::from_hours(24));
+    app.provider.respond_to_exchange(Ok(long));
+    let id = app.connect("alice").await;
+    app.clock.advance(Duration::from_hours(24) - Duration::from_mins(4));
+    for _ in 0..3 {
+        app.provider.respond_to_refresh(Err(ProviderErrorKind::GrantTypeRefused));
+        assert_eq!(app.token("alice").await.as_deref(), Ok("access-long"));
+        app.pass(Duration::from_mins(1)).await;
+    }
+    assert_eq!(app.record(id).await.state, StateKind::Authorized);
 }
 
 #[tokio::test]

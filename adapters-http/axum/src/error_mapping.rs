@@ -118,7 +118,8 @@ impl From<LogInError> for Problem {
     }
 }
 
-/// `start_link` returns where the user connects a connection, for `authorization_required`.
+/// `start_link` returns where the user connects a connection, for `authorization_required` and
+/// `refresh_refused`.
 pub(crate) fn token_problem(error: TokenError, start_link: impl FnOnce(&ConnectionName) -> String) -> Problem {
     let problem = Problem::new(Code::of(error.code()));
     if let TokenError::AuthorizationRequired { reason, connection } = &error {
@@ -126,6 +127,9 @@ pub(crate) fn token_problem(error: TokenError, start_link: impl FnOnce(&Connecti
     }
     if let TokenError::ConnectionAmbiguous { connections } = error {
         return problem.one_of(connections);
+    }
+    if let TokenError::RefreshRefused { retry_after, http_status, connection } = &error {
+        return problem.after(*retry_after).refused_with(*http_status, start_link(connection));
     }
     if let TokenError::Unavailable { retry_after } = error {
         return problem.after(retry_after);

@@ -109,6 +109,8 @@ codes! {
     ConnectionNotFound = "connection_not_found", 404, "There is no connection with this name.";
     /// The provider did not respond.
     ProviderUnavailable = "provider_unavailable", 503, "The provider is not available at the moment. Try again.";
+    /// The provider refuses to refresh, without a reason that ends the connection. Try later, or connect again at `startUrl`.
+    RefreshRefused = "refresh_refused", 503, "The provider refuses to renew this connection at the moment. Try later or connect again.";
     /// The operator must correct the connector.
     ProviderMisconfigured = "provider_misconfigured", 502, "The connector is not configured correctly.";
     /// No flow has this state.
@@ -163,13 +165,23 @@ pub struct Problem {
     retry_after: Option<Duration>,
     reason: Option<&'static str>,
     start_url: Option<Box<str>>,
+    provider_status: Option<u16>,
     connections: Option<Box<[ConnectionLabel]>>,
 }
 
 impl Problem {
     /// A problem with the sentence of its code.
     pub fn new(code: Code) -> Self {
-        Self { code, field: None, detail: None, retry_after: None, reason: None, start_url: None, connections: None }
+        Self {
+            code,
+            field: None,
+            detail: None,
+            retry_after: None,
+            reason: None,
+            start_url: None,
+            provider_status: None,
+            connections: None,
+        }
     }
 
     /// A field of the request is wrong. `field` is its path, `problem` the reason; neither contains a value.
@@ -205,6 +217,17 @@ impl Problem {
     pub fn connect_at(mut self, reason: &'static str, start_url: String) -> Self {
         self.reason = Some(reason);
         self.start_url = Some(start_url.into());
+        self
+    }
+
+    /// Adds the HTTP status of the provider's refusal, and where the user can connect again.
+    #[must_use]
+    pub fn refused_with(mut self, status: Option<u16>, start_url: String) -> Self {
+        self.provider_status = status;
+        self.start_url = Some(start_url.into());
+        if let Some(status) = status {
+            self.detail = Some(format!("{} It responded with HTTP status {status}.", self.code.sentence()).into());
+        }
         self
     }
 
@@ -244,6 +267,7 @@ impl Problem {
             field: self.field,
             reason: self.reason,
             start_url: self.start_url.map(String::from),
+            provider_status: self.provider_status,
             connections: self.connections.map(|labels| labels.into_iter().map(ProblemConnection::from).collect()),
             status_code: status.as_u16(),
             error: title,
@@ -299,9 +323,12 @@ pub(crate) struct ProblemDetails {
     /// Why the user must connect, for `authorization_required`.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
-    /// Where the user connects, for `authorization_required`.
+    /// Where the user connects, for `authorization_required` and `refresh_refused`.
     #[serde(rename = "startUrl", skip_serializing_if = "Option::is_none")]
     start_url: Option<String>,
+    /// HTTP status of the provider's response, for `refresh_refused`.
+    #[serde(rename = "providerStatus", skip_serializing_if = "Option::is_none")]
+    provider_status: Option<u16>,
     /// The connections to choose from, for `connection_ambiguous`.
     #[serde(skip_serializing_if = "Option::is_none")]
     connections: Option<Vec<ProblemConnection>>,

@@ -41,6 +41,27 @@ impl ConnectorDiagnostics for MemoryStore {
         Ok(())
     }
 
+    async fn client_refused(&self, connector: Incarnation, revision: u64, since: Timestamp) -> Result<(), StoreError> {
+        self.transact(|data, _| {
+            if let Some(diagnostics) = data.diagnostics_of(connector) {
+                let is_known = diagnostics.client_refused.is_some_and(|(known, _)| known == revision);
+                if !is_known {
+                    diagnostics.client_refused = Some((revision, since));
+                }
+            }
+        });
+        Ok(())
+    }
+
+    async fn client_accepted(&self, connector: Incarnation) -> Result<(), StoreError> {
+        self.transact(|data, _| {
+            if let Some(diagnostics) = data.diagnostics.get_mut(&connector) {
+                diagnostics.client_refused = None;
+            }
+        });
+        Ok(())
+    }
+
     async fn diagnostics(&self, connector: Incarnation) -> Result<Diagnostics, StoreError> {
         Ok(self.transact(|data, _| data.diagnostics.get(&connector).cloned().unwrap_or_default()))
     }

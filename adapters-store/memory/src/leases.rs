@@ -43,6 +43,7 @@ impl Data {
         if row.authorization.as_grant().is_none_or(|grant| grant.refresh().holder != Some(holder)) {
             return;
         }
+        let counts = attempt.refusal.is_some_and(|refusal| refusal.counts);
         row.amend(|record| {
             let before = std::mem::take(&mut record.refresh);
             record.refresh = RefreshState {
@@ -51,6 +52,9 @@ impl Data {
                 in_doubt_since: before.in_doubt_since.filter(|_| !attempt.outcome_known),
                 failed_attempts: before.failed_attempts.saturating_add(1),
                 failing_since: before.failing_since.or(Some(now)),
+                refusals: before.refusals.saturating_add(u32::from(counts)),
+                refused_since: before.refused_since.or(counts.then_some(now)),
+                last_refusal: attempt.refusal.map(|refusal| refusal.http_status),
             };
         });
         self.outbox.add(audit);

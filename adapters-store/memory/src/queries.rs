@@ -47,7 +47,10 @@ impl Data {
         }
         let connections = by_name.into_iter().filter_map(|(name, rows)| connection_row(name, &rows, now)).collect();
         let default_connection = self.default_connection(connector.incarnation, user);
-        StatusRow { connector, connections, default_connection }
+        let refused = self.diagnostics.get(&connector.incarnation).and_then(|diagnostics| diagnostics.client_refused);
+        let refused = refused.filter(|(revision, _)| *revision == connector.revision);
+        let client_refused_since = refused.map(|(_, since)| since);
+        StatusRow { connector, client_refused_since, connections, default_connection }
     }
 
     /// The connectors of a space, by name, then by id.

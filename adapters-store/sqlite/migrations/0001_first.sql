@@ -75,6 +75,9 @@ CREATE TABLE authorizations (
     in_doubt_since     INTEGER,
     failed_attempts    INTEGER NOT NULL CHECK (failed_attempts >= 0),
     failing_since      INTEGER,
+    refusals           INTEGER NOT NULL CHECK (refusals >= 0),
+    refused_since      INTEGER,
+    last_refusal       INTEGER,
     revocation         TEXT    CHECK (revocation IN ('pending', 'revoked', 'not_supported', 'abandoned', 'not_needed')),
     revoke_at          INTEGER,
     revoke_attempts    INTEGER,
@@ -165,6 +168,13 @@ CREATE TABLE connector_failures (
 ) STRICT;
 
 -- The newest anomalies of each connector; `seq` orders those of one instant.
+-- Connectors whose client the provider refuses, by the revision that it refuses.
+CREATE TABLE client_refusals (
+    incarnation BLOB    NOT NULL PRIMARY KEY CHECK (length(incarnation) = 16),
+    revision    INTEGER NOT NULL CHECK (revision >= 0),
+    since       INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE connector_anomalies (
     seq         INTEGER PRIMARY KEY,
     incarnation BLOB    NOT NULL CHECK (length(incarnation) = 16),

@@ -10,10 +10,11 @@ use grantry_domain::time::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use crate::error::SqliteError;
-use crate::records::Columns;
+use crate::records::{Columns, signed};
 use crate::sql;
 use crate::store::SqliteStore;
 
+const ACCEPT: &str = "DELETE FROM client_refusals WHERE incarnation = ?1";
 const EXISTS: &str = "SELECT 1 FROM connectors WHERE incarnation = ?1";
 
 #[async_trait]
@@ -52,7 +53,25 @@ impl ConnectorDiagnostics for SqliteStore {
         .await
     }
 
+    async fn client_refused(&self, connector: Incarnation, revision: u64, since: Timestamp) -> Result<(), StoreError> {
+        const INSERT: &str = "INSERT INTO client_refusals (incarnation, revision, since) VALUES (?1, ?2, ?3) \
+             ON CONFLICT (incarnation) DO UPDATE SET revision = excluded.revision, since = excluded.since \
+             WHERE revision <> excluded.revision";
+        self.write(move |connection, _| {
+            if sql::exists(connection, EXISTS, [connector.0])? {
+                sql::execute(connection, INSERT, params![connector.0, signed(revision), since.as_millis()])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn client_accepted(&self, connector: Incarnation) -> Result<(), StoreError> {
+        self.write(move |connection, _| sql::execute(connection, ACCEPT, [connector.0]).map(drop)).await
+    }
+
     async fn diagnostics(&self, connector: Incarnation) -> Result<Diagnostics, StoreError> {
+        const REFUSAL: &str = "SELECT revision, since FROM client_refusals WHERE incarnation = ?1";
         const FAILURE: &str = "SELECT operation, code, http_status, oauth_error, endpoint_host, hint, correlation_id, at \
              FROM connector_failures WHERE incarnation = ?1";
         const ANOMALIES: &str =
@@ -60,7 +79,8 @@ impl ConnectorDiagnostics for SqliteStore {
         self.point_read(move |connection| {
             let last_failure = sql::first(connection, FAILURE, [connector.0], failure)?;
             let anomalies = sql::all(connection, ANOMALIES, [connector.0], anomaly)?;
-            Ok(Diagnostics { last_failure, anomalies })
+            let client_refused = sql::first(connection, REFUSAL, [connector.0], refusal)?;
+            Ok(Diagnostics { last_failure, client_refused, anomalies })
         })
         .await
     }
@@ -68,6 +88,7 @@ impl ConnectorDiagnostics for SqliteStore {
 
 /// Removes what belongs to a connector.
 pub(crate) fn remove(connection: &Connection, connector: Incarnation) -> Result<(), SqliteError> {
+    sql::execute(connection, ACCEPT, [connector.0])?;
     sql::execute(connection, "DELETE FROM connector_failures WHERE incarnation = ?1", [connector.0])?;
     sql::execute(connection, "DELETE FROM connector_anomalies WHERE incarnation = ?1", [connector.0])?;
     Ok(())
@@ -106,6 +127,11 @@ fn failure(row: &Row<'_>) -> Result<(ConnectorFailure, Timestamp), SqliteError> 
     let http_status = status.map_err(|_| columns.broken("a status has three digits"))?;
     let at = columns.time()?;
     Ok((ConnectorFailure { operation, code, http_status, oauth_error, endpoint_host, hint, correlation_id }, at))
+}
+
+fn refusal(row: &Row<'_>) -> Result<(u64, Timestamp), SqliteError> {
+    let mut columns = Columns::of_group(row, "client_refusals");
+    Ok((columns.unsigned()?, columns.time()?))
 }
 
 fn anomaly(row: &Row<'_>) -> Result<(Anomaly, Timestamp), SqliteError> {

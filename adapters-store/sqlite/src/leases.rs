@@ -60,9 +60,12 @@ fn fail(
 ) -> Result<(), SqliteError> {
     const FAIL: &str = "UPDATE authorizations SET lease_until = ?3, lease_holder = NULL, \
          in_doubt_since = iif(?4, NULL, in_doubt_since), failed_attempts = min(failed_attempts + 1, 4294967295), \
-         failing_since = coalesce(failing_since, ?5) WHERE id = ?1 AND role = 'grant' AND lease_holder = ?2";
+         failing_since = coalesce(failing_since, ?5), refusals = min(refusals + ?6, 4294967295), \
+         refused_since = coalesce(refused_since, iif(?6, ?5, NULL)), last_refusal = ?7 WHERE id = ?1 AND role = 'grant' AND lease_holder = ?2";
     let not_before = attempt.not_before.as_millis();
-    let parameters = params![id.as_bytes(), holder, not_before, attempt.outcome_known, now.as_millis()];
+    let counts = attempt.refusal.is_some_and(|refusal| refusal.counts);
+    let status = attempt.refusal.map(|refusal| refusal.http_status);
+    let parameters = params![id.as_bytes(), holder, not_before, attempt.outcome_known, now.as_millis(), counts, status];
     if sql::execute(connection, FAIL, parameters)? == 1 {
         outbox::write(connection, audit)?;
     }

@@ -96,7 +96,8 @@ fn view_query(one: &str, has_expired: &str) -> String {
 /// All rows of the user that are not ended flows: a few per connector, adjacent in one index.
 fn statuses_query(one: &str) -> String {
     format!(
-        "SELECT {} FROM connectors AS c \
+        "SELECT {}, r.since AS client_refused_since FROM connectors AS c \
+         LEFT JOIN client_refusals AS r ON r.incarnation = c.incarnation AND r.revision = c.revision \
          LEFT JOIN default_connections AS d ON d.incarnation = c.incarnation AND d.user = ?2 \
          LEFT JOIN authorizations AS a \
              ON a.user = ?2 AND a.space = c.space AND a.incarnation = c.incarnation AND a.role <> 'ended_flow' \
@@ -170,7 +171,8 @@ fn statuses(
         if current != Some(number) {
             current = Some(number);
             let (connector, default_connection) = (connector(row)?, joined_default(row)?);
-            rows.push(StatusRow { connector, connections: Vec::new(), default_connection });
+            let client_refused_since = row.get::<_, Option<i64>>("client_refused_since")?.map(Timestamp::from_millis);
+            rows.push(StatusRow { connector, client_refused_since, connections: Vec::new(), default_connection });
         }
         if let (Some(status), Some(authorization)) = (rows.last_mut(), joined_authorization(row)?) {
             add_to(&mut status.connections, authorization, now);

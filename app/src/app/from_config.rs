@@ -57,6 +57,8 @@ pub(crate) fn policy(config: &Config) -> Policy {
     Policy {
         flow_ttl: settings.oauth.flow_ttl,
         pending: PendingLimits { per_user: settings.oauth.pending_per_user.get(), ..defaults.pending },
+        refusals: settings.oauth.refusals.get(),
+        refusal_window: settings.oauth.refusal_window,
         sweep: SweepPolicy {
             unused_grants: settings.retention.unused_grants,
             ended_grants: settings.retention.ended,

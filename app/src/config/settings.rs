@@ -216,6 +216,11 @@ pub struct OAuth {
     pub flow_ttl: Duration,
     /// Most pending flows of one user.
     pub pending_per_user: Within<1, 10>,
+    /// How many unclear refusals of a refresh end a connection.
+    pub refusals: Within<1, 100>,
+    /// How long they must have lasted.
+    #[serde(with = "text")]
+    pub refusal_window: Duration,
     /// Token hosts whose connectors may switch PKCE off.
     pub pkce_off_hosts: Vec<String>,
     /// Rate limits.
@@ -227,6 +232,8 @@ impl Default for OAuth {
         Self {
             flow_ttl: Duration::from_mins(10),
             pending_per_user: Within::new(10),
+            refusals: Within::new(3),
+            refusal_window: Duration::from_mins(10),
             pkce_off_hosts: Vec::new(),
             rate_limits: Rates::default(),
         }

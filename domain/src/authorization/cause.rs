@@ -12,7 +12,7 @@ named!(
         AccessTokenExpired = "access_token_expired",
         /// The refresh token expired.
         RefreshTokenExpired = "refresh_token_expired",
-        /// The provider rejected the refresh token with `invalid_grant` (RFC 6749 §5.2).
+        /// The provider rejected the refresh token with `invalid_grant` (RFC 6749 §5.2), or refused for too long.
         RefreshRejected = "refresh_rejected",
         /// A security-relevant field of the connector changed.
         ConnectorChanged = "connector_changed",

@@ -208,6 +208,8 @@ fn awaiting(record: &AuthorizationRecord) -> Result<AwaitingCallback, InvariantV
 fn authorized(record: &AuthorizationRecord) -> Result<Authorized, InvariantViolation> {
     forbidden(record.revision == Revision::NONE, "a grant has a token revision")?;
     forbidden(record.cause.is_some(), "a grant has no cause")?;
+    let refresh = &record.refresh;
+    forbidden((refresh.refusals > 0) != refresh.refused_since.is_some(), "counted refusals have a first instant")?;
     Ok(Authorized {
         tokens: SealedTokens {
             sealed: required(record.sealed.clone(), "a grant has tokens")?,

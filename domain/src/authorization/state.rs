@@ -121,6 +121,12 @@ pub struct RefreshState {
     pub failed_attempts: u32,
     /// Since when attempts have failed without ending the grant.
     pub failing_since: Option<Timestamp>,
+    /// Refusals that count towards the end of the grant, since the last success.
+    pub refusals: u32,
+    /// The first of them.
+    pub refused_since: Option<Timestamp>,
+    /// HTTP status of the last failure if it was a refusal, counted or not; 0 where there was none.
+    pub last_refusal: Option<u16>,
 }
 
 /// An authorization ended by time, by the provider or by an edit of the connector.

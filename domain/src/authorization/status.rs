@@ -1,7 +1,7 @@
 //! The status of connections: one function for every route, so that single, list and bulk responses always agree.
 
 use crate::authorization::cause::{ExpiredCause, FailureCode, RevocationOutcome, RevokedCause, TerminationCause};
-use crate::authorization::state::{Authorized, EndedKind, Revocation, State, Termination};
+use crate::authorization::state::{Authorized, EndedKind, RefreshState, Revocation, State, Termination};
 use crate::authorization::{Authorization, AuthorizationId};
 use crate::connector::{AuthMode, Connector};
 use crate::identity::ConnectionName;
@@ -109,6 +109,10 @@ pub struct PendingFlow {
 pub enum ProviderNote {
     /// Connected, but refreshes have failed since then for reasons that do not end a grant.
     UnreachableSince(Timestamp),
+    /// Connected, but the provider has refused to refresh since then, without a reason that ends a grant.
+    RefreshRefusedSince(Timestamp),
+    /// Connected, but the provider has refused the connector's client id or secret since then.
+    ClientRefusedSince(Timestamp),
     /// Removed here; the revocation is pending.
     RevocationPending,
     /// Removed here; the provider never confirmed the revocation.
@@ -207,7 +211,7 @@ pub fn connection_status(
                 missing_scopes: missing_scopes(required, &scopes),
                 scopes: Some(scopes),
                 last_used_day: grant.last_used_day(),
-                provider_note: grant.refresh().failing_since.map(ProviderNote::UnreachableSince),
+                provider_note: ProviderNote::of_refresh(grant.refresh()),
                 ..plain(kind)
             }
         }
@@ -265,6 +269,16 @@ impl Reason {
     }
 }
 
+impl ProviderNote {
+    fn of_refresh(refresh: &RefreshState) -> Option<Self> {
+        let failing_since = refresh.failing_since?;
+        Some(match refresh.last_refusal {
+            Some(_) => Self::RefreshRefusedSince(refresh.refused_since.unwrap_or(failing_since)),
+            None => Self::UnreachableSince(failing_since),
+        })
+    }
+}
+
 impl PendingFlow {
     fn of(flow: &Authorization) -> Option<Self> {
         let expires_at = match flow.state() {
@@ -280,6 +294,17 @@ impl ConnectorStatus {
     /// The status at a shared connector.
     pub fn not_applicable() -> Self {
         Self { user_auth_status: UserAuthStatus::NotApplicable, connections: Vec::new(), default_connection: None }
+    }
+
+    /// With the note that the provider refuses the client, which concerns every connection in use.
+    #[must_use]
+    pub fn with_client_refused(mut self, since: Option<Timestamp>) -> Self {
+        if let Some(since) = since {
+            for connection in self.connections.iter_mut().filter(|connection| connection.kind == StatusKind::Connected) {
+                connection.provider_note = Some(ProviderNote::ClientRefusedSince(since));
+            }
+        }
+        self
     }
 
     /// The connection that stands for the connector where only one is shown. A grant, or one that needs reauthorization,

@@ -114,6 +114,7 @@ pub(super) fn inputs() -> Vec<Row> {
         ("TokensRefreshed", || Input::TokensRefreshed(tokens(2, true)), SOON),
         ("TokensRefreshed, wrong revision", || Input::TokensRefreshed(tokens(3, true)), SOON),
         ("RefreshRejected", || Input::RefreshRejected, SOON),
+        ("RefreshRefused", || Input::RefreshRefused, SOON),
         ("AccessTokenExpired", || Input::AccessTokenExpired, SOON),
         ("DeadlinePassed, early", || Input::DeadlinePassed, SOON),
         ("DeadlinePassed", || Input::DeadlinePassed, LATE),
@@ -166,7 +167,7 @@ fn render() -> String {
          AwaitingCallback --> AwaitingCallback: CallbackConsumed\n    AwaitingCallback --> Authorized: TokensGranted\n    \
          Authorized --> Authorized: TokensRefreshed\n    Initiated --> Expired: DeadlinePassed\n    \
          AwaitingCallback --> Expired: DeadlinePassed, ScopesRefused\n    \
-         Authorized --> Expired: DeadlinePassed, AccessTokenExpired, RefreshRejected, ConnectorChanged\n    \
+         Authorized --> Expired: DeadlinePassed, AccessTokenExpired, RefreshRejected, RefreshRefused, ConnectorChanged\n    \
          Initiated --> Revoked: Terminated, Failed, ConnectorChanged\n    \
          AwaitingCallback --> Revoked: Terminated, Failed, ConnectorChanged, DeadlinePassed once consumed\n    \
          Authorized --> Revoked: Terminated\n    \

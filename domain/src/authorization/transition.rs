@@ -34,6 +34,8 @@ pub enum Input {
     TokensRefreshed(SealedTokens),
     /// The provider rejected the refresh token (RFC 6749 §5.2).
     RefreshRejected,
+    /// The provider refused to refresh for so long that the grant counts as ended. Its tokens may still be valid.
+    RefreshRefused,
     /// Applies a deadline that has passed.
     DeadlinePassed,
     /// The access token was rejected or expired and there is no refresh token.
@@ -151,6 +153,7 @@ impl Initiated {
             | Input::ScopesRefused(..)
             | Input::TokensRefreshed(_)
             | Input::RefreshRejected
+            | Input::RefreshRefused
             | Input::AccessTokenExpired => Err(refused),
             Input::RevocationCompleted(_) => Err(Refused::NoRevocationPending),
         }
@@ -168,7 +171,7 @@ impl AwaitingCallback {
             },
             Input::TokensGranted(verified, tokens) => Ok(State::Authorized(self.granted(&verified, tokens, now)?)),
             Input::ScopesRefused(verified, tokens) => {
-                Ok(self.granted(&verified, tokens, now)?.expire(ExpiredCause::InsufficientScope, now))
+                Ok(self.granted(&verified, tokens, now)?.expire(ExpiredCause::InsufficientScope, Revocation::Pending, now))
             }
             Input::DeadlinePassed => match self.consumed_at {
                 None if now >= self.deadline => Ok(timed_out_flow(now)),
@@ -180,9 +183,11 @@ impl AwaitingCallback {
             Input::ConnectorChanged => Ok(ended_flow(RevokedCause::Failed(FailureCode::ConnectorChanged), now)),
             Input::Failed(code) => Ok(ended_flow(RevokedCause::Failed(code), now)),
             Input::Terminated { cause, .. } => Ok(ended_flow(RevokedCause::Terminated(cause), now)),
-            Input::RedirectIssued(_) | Input::TokensRefreshed(_) | Input::RefreshRejected | Input::AccessTokenExpired => {
-                Err(refused)
-            }
+            Input::RedirectIssued(_)
+            | Input::TokensRefreshed(_)
+            | Input::RefreshRejected
+            | Input::RefreshRefused
+            | Input::AccessTokenExpired => Err(refused),
             Input::RevocationCompleted(_) => Err(Refused::NoRevocationPending),
         }
     }
@@ -210,17 +215,18 @@ impl Authorized {
                 }
                 Ok(State::Authorized(Self { tokens, refresh: RefreshState::default(), ..self }))
             }
-            Input::RefreshRejected => Ok(self.expire(ExpiredCause::RefreshRejected, now)),
+            Input::RefreshRejected => Ok(self.expire(ExpiredCause::RefreshRejected, not_needed, now)),
+            Input::RefreshRefused => Ok(self.expire(ExpiredCause::RefreshRejected, Revocation::Pending, now)),
             Input::AccessTokenExpired if self.tokens.refreshable => Err(Refused::Refreshable),
-            Input::AccessTokenExpired => Ok(self.expire(ExpiredCause::AccessTokenExpired, now)),
+            Input::AccessTokenExpired => Ok(self.expire(ExpiredCause::AccessTokenExpired, not_needed, now)),
             Input::DeadlinePassed => match self.tokens.final_expiry() {
                 Some(expiry) if now >= expiry && self.tokens.refreshable => {
-                    Ok(self.expire(ExpiredCause::RefreshTokenExpired, now))
+                    Ok(self.expire(ExpiredCause::RefreshTokenExpired, not_needed, now))
                 }
-                Some(expiry) if now >= expiry => Ok(self.expire(ExpiredCause::AccessTokenExpired, now)),
+                Some(expiry) if now >= expiry => Ok(self.expire(ExpiredCause::AccessTokenExpired, not_needed, now)),
                 None | Some(_) => Err(Refused::NotDue),
             },
-            Input::ConnectorChanged => Ok(self.expire(ExpiredCause::ConnectorChanged, now)),
+            Input::ConnectorChanged => Ok(self.expire(ExpiredCause::ConnectorChanged, Revocation::Pending, now)),
             Input::Terminated { cause, revoke } => {
                 let end = self.end(if revoke { Revocation::Pending } else { not_needed }, now);
                 Ok(State::Revoked(Revoked { cause: RevokedCause::Terminated(cause), end }))
@@ -234,19 +240,12 @@ impl Authorized {
         }
     }
 
-    /// Expires the grant. An edit of the connector and a refused scope leave valid tokens, which are then revoked at the
-    /// endpoint consented to.
-    fn expire(self, cause: ExpiredCause, now: Timestamp) -> State {
+    /// Expires the grant. An edit of the connector, unclear refusals and a refused scope can leave valid tokens, which are then
+    /// revoked at the endpoint consented to.
+    fn expire(self, cause: ExpiredCause, revocation: fn(PendingRevocation) -> Revocation, now: Timestamp) -> State {
         let is_insufficient = cause == ExpiredCause::InsufficientScope;
         let granted_scopes = if is_insufficient { self.tokens.scopes.clone() } else { Scopes::default() };
-        let end = match cause {
-            ExpiredCause::ConnectorChanged | ExpiredCause::InsufficientScope => self.end(Revocation::Pending, now),
-            ExpiredCause::FlowTimedOut
-            | ExpiredCause::AccessTokenExpired
-            | ExpiredCause::RefreshTokenExpired
-            | ExpiredCause::RefreshRejected => self.end(not_needed, now),
-        };
-        State::Expired(Expired { cause, granted_scopes, end })
+        State::Expired(Expired { cause, granted_scopes, end: self.end(revocation, now) })
     }
 
     fn end(self, revocation: fn(PendingRevocation) -> Revocation, now: Timestamp) -> Termination {
@@ -289,6 +288,7 @@ impl Expired {
             | Input::ScopesRefused(..)
             | Input::TokensRefreshed(_)
             | Input::RefreshRejected
+            | Input::RefreshRefused
             | Input::AccessTokenExpired
             | Input::ConnectorChanged
             | Input::Failed(_) => Err(Refused::AlreadyEnded),
@@ -310,6 +310,7 @@ impl Revoked {
             | Input::ScopesRefused(..)
             | Input::TokensRefreshed(_)
             | Input::RefreshRejected
+            | Input::RefreshRefused
             | Input::AccessTokenExpired
             | Input::ConnectorChanged
             | Input::Failed(_) => Err(Refused::AlreadyEnded),

@@ -82,7 +82,7 @@ named!(
         Queued = "queued",
         /// Refreshed in order to revoke the live token.
         ToRevoke = "to_revoke",
-        /// Refused.
+        /// Refused; see also `ProviderErrorKind`.
         Refused = "refused",
         /// See `ExpiredCause`.
         FlowTimedOut = "flow_timed_out",
@@ -155,6 +155,8 @@ named!(
         /// See `ProviderErrorKind`.
         ClientRefused = "client_refused",
         /// See `ProviderErrorKind`.
+        GrantTypeRefused = "grant_type_refused",
+        /// See `ProviderErrorKind`.
         OauthError = "oauth_error",
         /// See `ProviderErrorKind`.
         Throttled = "throttled",
@@ -184,6 +186,8 @@ named!(
         DestinationRefused = "destination_refused",
         /// A use case error.
         AuthorizationRequired = "authorization_required",
+        /// A use case error.
+        RefreshRefused = "refresh_refused",
         /// A use case error.
         ConnectionAmbiguous = "connection_ambiguous",
         /// A use case error.
@@ -407,6 +411,8 @@ mod tests {
         let provider = [
             ProviderErrorKind::InvalidGrant,
             ProviderErrorKind::ClientRefused,
+            ProviderErrorKind::GrantTypeRefused,
+            ProviderErrorKind::Refused,
             ProviderErrorKind::OtherOauthError,
             ProviderErrorKind::Throttled { retry_after: None, unprocessed: true },
             ProviderErrorKind::NotAllowed,
@@ -422,7 +428,8 @@ mod tests {
             TokenError::Access(AccessError::DirectoryUnavailable),
             TokenError::DestinationRefused,
             TokenError::ConnectionAmbiguous { connections: Vec::new() },
-            TokenError::AuthorizationRequired { reason: Reason::NotConnected, connection },
+            TokenError::AuthorizationRequired { reason: Reason::NotConnected, connection: connection.clone() },
+            TokenError::RefreshRefused { retry_after: Duration::ZERO, http_status: None, connection },
             TokenError::Unavailable { retry_after: Duration::ZERO },
             TokenError::Misconfigured,
             TokenError::Store(StoreError::Unavailable),

@@ -30,6 +30,8 @@ pub struct AccessTokenView {
 pub struct StatusRow {
     /// The connector.
     pub connector: Connector,
+    /// Since when the provider refuses the client of this revision of the connector, as any node recorded it.
+    pub client_refused_since: Option<Timestamp>,
     /// The connections that have a grant, a former grant or a pending flow, by name.
     pub connections: Vec<ConnectionView>,
     /// The connection the user chose as default, whether or not it is among them.

@@ -33,6 +33,8 @@ pub struct ConnectorFailure {
 pub struct Diagnostics {
     /// The last failure, and when it was recorded.
     pub last_failure: Option<(ConnectorFailure, Timestamp)>,
+    /// Since when the provider refuses the client of this revision of the connector.
+    pub client_refused: Option<(u64, Timestamp)>,
     /// Different anomalies with the instant at which each was last recorded, newest first.
     pub anomalies: Vec<(Anomaly, Timestamp)>,
 }
@@ -46,6 +48,11 @@ pub trait ConnectorDiagnostics: Send + Sync {
     /// Adds anomalies, or the instant of those that are stored; keeps the newest [`RECENT_ANOMALIES`]. Does nothing if no
     /// connector has this incarnation.
     async fn record_anomalies(&self, connector: Incarnation, anomalies: Vec<Anomaly>) -> Result<(), StoreError>;
+    /// Records that the provider refuses the client of a revision. Keeps the first instant of this revision. Does nothing if no
+    /// connector has this incarnation.
+    async fn client_refused(&self, connector: Incarnation, revision: u64, since: Timestamp) -> Result<(), StoreError>;
+    /// Records that the provider accepts the client.
+    async fn client_accepted(&self, connector: Incarnation) -> Result<(), StoreError>;
     /// What is stored; empty if there is nothing.
     async fn diagnostics(&self, connector: Incarnation) -> Result<Diagnostics, StoreError>;
 }

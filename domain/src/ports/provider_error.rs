@@ -24,18 +24,25 @@ pub enum ProviderErrorKind {
     /// `invalid_grant`: the code or the refresh token is not valid (RFC 6749 §5.2).
     #[error("the provider refused the grant")]
     InvalidGrant,
-    /// `invalid_client`, `unauthorized_client`, `unsupported_grant_type`: the operator has to repair the connector.
+    /// `invalid_client`, or 401 without a readable OAuth error: the client did not authenticate (RFC 6749 §5.2).
     #[error("the provider refused the client")]
     ClientRefused,
+    /// `unauthorized_client`, `unsupported_grant_type`: the client may not use this grant type. At a refresh, some providers
+    /// use it for one token that is not valid any more.
+    #[error("the provider refused the grant type")]
+    GrantTypeRefused,
     /// Another well-formed OAuth error.
     #[error("the provider responded with an OAuth error")]
     OtherOauthError,
-    /// 429, or 503 with `Retry-After`.
+    /// Another 4xx without a readable OAuth error. A server beside the provider may have sent it.
+    #[error("the provider refused the request")]
+    Refused,
+    /// 429 or 425, or 408 or 503 with `Retry-After`.
     #[error("the provider limits the rate of requests")]
     Throttled {
         /// How long.
         retry_after: Option<Duration>,
-        /// Whether the request was certainly not processed: true for 429, false for 503.
+        /// Whether the request was certainly not processed: true for 429 and 425, false for the others.
         unprocessed: bool,
     },
     /// Refused by the egress policy, or not a URL that may be called.
@@ -44,7 +51,7 @@ pub enum ProviderErrorKind {
     /// The request was not sent: no name, no connection, no TLS.
     #[error("the provider could not be reached")]
     NotSent,
-    /// Sent, then a time-out, a closed connection or a 5xx: it may or may not have been processed.
+    /// Sent, then a time-out, a closed connection, 408 or a 5xx: it may or may not have been processed.
     #[error("the provider did not respond")]
     NoResponse,
     /// A response outside the protocol or beyond the limits.
@@ -154,18 +161,24 @@ impl ProviderErrorKind {
     /// Whether the outcome of a refresh is known after this: a well-formed OAuth error, a 429, or not sent.
     pub fn outcome_is_known(self) -> bool {
         match self {
-            Self::InvalidGrant | Self::ClientRefused | Self::OtherOauthError | Self::NotAllowed | Self::NotSent => true,
+            Self::InvalidGrant
+            | Self::ClientRefused
+            | Self::GrantTypeRefused
+            | Self::OtherOauthError
+            | Self::NotAllowed
+            | Self::NotSent => true,
             Self::Throttled { unprocessed, .. } => unprocessed,
-            Self::NoResponse | Self::Malformed | Self::BadMetadata => false,
+            Self::Refused | Self::NoResponse | Self::Malformed | Self::BadMetadata => false,
         }
     }
 
     /// Whether the operator has to repair the connector; never changes a user's status.
     pub fn is_misconfiguration(self) -> bool {
         match self {
-            Self::ClientRefused | Self::NotAllowed | Self::BadMetadata => true,
+            Self::ClientRefused | Self::GrantTypeRefused | Self::NotAllowed | Self::BadMetadata => true,
             Self::InvalidGrant
             | Self::OtherOauthError
+            | Self::Refused
             | Self::Throttled { .. }
             | Self::NotSent
             | Self::NoResponse
@@ -178,7 +191,9 @@ impl ProviderErrorKind {
         match self {
             Self::InvalidGrant => "invalid_grant",
             Self::ClientRefused => "client_refused",
+            Self::GrantTypeRefused => "grant_type_refused",
             Self::OtherOauthError => "oauth_error",
+            Self::Refused => "refused",
             Self::Throttled { .. } => "throttled",
             Self::NotAllowed => "not_allowed",
             Self::NotSent => "not_sent",

@@ -53,6 +53,17 @@ pub struct FailedAttempt {
     pub outcome_known: bool,
     /// No other attempt before this instant.
     pub not_before: Timestamp,
+    /// The refusal, if the provider refused; `None` for a failure that concerns neither grant nor client.
+    pub refusal: Option<Refusal>,
+}
+
+/// A refused attempt that did not end the grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status; 0 if there was none.
+    pub http_status: u16,
+    /// Whether it counts towards the end of the grant.
+    pub counts: bool,
 }
 
 /// Takes and releases leases with the store's clock.
@@ -62,7 +73,7 @@ pub trait RefreshLeases: Send + Sync {
     /// Takes the lease of an `Authorized` authorization and sets its in-doubt mark, in one conditional update.
     async fn take_lease(&self, request: LeaseRequest) -> Result<Lease, StoreError>;
 
-    /// Records a failed attempt: counts it, keeps or clears the in-doubt mark, and postpones the next one. Applies only
+    /// Records a failed attempt: counts it and its refusal, keeps or clears the in-doubt mark, and postpones the next one. Applies only
     /// while `holder` holds the lease.
     async fn fail_attempt(
         &self,

@@ -114,6 +114,9 @@ impl AccessTokens {
                 TokenError::Unavailable { retry_after: Duration::from_secs(1) }
             }
             RefreshOutcome::Unavailable { retry_after } => TokenError::Unavailable { retry_after },
+            RefreshOutcome::Refused { retry_after, http_status } => {
+                TokenError::RefreshRefused { retry_after, http_status, connection }
+            }
             RefreshOutcome::Misconfigured => TokenError::Misconfigured,
         })
     }

@@ -176,14 +176,12 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    pub(super) fn diagnostics(&self, breaker: &Arc<CircuitBreaker>) -> DiagnosticsReader {
+    pub(super) fn diagnostics(&self) -> DiagnosticsReader {
         let store = &self.ports.store;
         DiagnosticsReader {
-            store_clock: store.clock.clone(),
             connectors: store.connectors.clone(),
             diagnostics: store.diagnostics.clone(),
             access: self.access.clone(),
-            breaker: breaker.clone(),
         }
     }
 

@@ -549,7 +549,9 @@ fn is_another_consent(kind: ProviderErrorKind) -> bool {
         ProviderErrorKind::Malformed | ProviderErrorKind::BadMetadata => true,
         ProviderErrorKind::InvalidGrant
         | ProviderErrorKind::ClientRefused
+        | ProviderErrorKind::GrantTypeRefused
         | ProviderErrorKind::OtherOauthError
+        | ProviderErrorKind::Refused
         | ProviderErrorKind::Throttled { .. }
         | ProviderErrorKind::NotAllowed
         | ProviderErrorKind::NotSent
@@ -570,12 +572,14 @@ fn issuer_difference(presented: Option<&str>, expected: Option<&str>) -> &'stati
 /// The failure of a flow whose exchange failed.
 fn exchange_failure(error: &ProviderError) -> Failure {
     let code = match error.kind {
-        ProviderErrorKind::InvalidGrant | ProviderErrorKind::OtherOauthError | ProviderErrorKind::Malformed => {
-            FailureCode::ExchangeFailed
-        }
-        ProviderErrorKind::ClientRefused | ProviderErrorKind::NotAllowed | ProviderErrorKind::BadMetadata => {
-            FailureCode::ProviderMisconfigured
-        }
+        ProviderErrorKind::InvalidGrant
+        | ProviderErrorKind::OtherOauthError
+        | ProviderErrorKind::Refused
+        | ProviderErrorKind::Malformed => FailureCode::ExchangeFailed,
+        ProviderErrorKind::ClientRefused
+        | ProviderErrorKind::GrantTypeRefused
+        | ProviderErrorKind::NotAllowed
+        | ProviderErrorKind::BadMetadata => FailureCode::ProviderMisconfigured,
         ProviderErrorKind::Throttled { .. } | ProviderErrorKind::NotSent | ProviderErrorKind::NoResponse => {
             FailureCode::ProviderUnavailable
         }

@@ -9,7 +9,7 @@ use crate::connector::{Connector, Epoch, Incarnation};
 use crate::encoding::sha256;
 use crate::identity::{Actor, ConnectionName};
 use crate::ports::{
-    AuditEvent, AuthorizationServer, ProviderError, ProviderErrorKind, ProviderOperation, Spawner, StoreClock,
+    AuditEvent, AuthorizationServer, ProviderError, ProviderErrorKind, ProviderOperation, Spawner, StoreClock, TokenResponse,
 };
 use crate::provider::{BindingDigest, Origin};
 use crate::secret::Secret;
@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 use crate::usecase::audit_buffer::AuditBuffer;
 use crate::usecase::failure_recorder::FailureRecorder;
 use crate::usecase::policy::Policy;
-use crate::usecase::refresh::CircuitBreaker;
+use crate::usecase::refresh::{CircuitBreaker, Permit, RefusedRequest};
 use crate::usecase::requests::with_deadline;
 use crate::usecase::sealer::{NoCredentials, Sealer};
 use crate::usecase::settings::ConnectorSettings;
@@ -146,6 +146,7 @@ impl ClientCredentialsCache {
         if self.cached(key, rejected, now).is_some() || self.was_replaced(key, rejected) {
             return Ok(());
         }
+        let permit = self.breaker.admit(connector, now).ok_or(TokenError::Misconfigured)?;
         let (settings, _) = self.settings.of(connector).map_err(|_| TokenError::Misconfigured)?;
         let redirect_uri = self.settings.redirect_uri(connector, settings.callback);
         let provider = self.ports.provider.resolve(&settings, &redirect_uri, &connector.config.settings).await;
@@ -170,12 +171,7 @@ impl ClientCredentialsCache {
             let endpoint = &provider.endpoints.token;
             self.ports.failures.record(connector, ProviderOperation::ClientCredentials, endpoint, error);
         }
-        let response = response.map_err(|error| {
-            if error.is_misconfiguration() {
-                self.breaker.open(connector, now);
-            }
-            unavailable(&error)
-        })?;
+        let response = self.reported(connector, permit, response, now).await?;
         self.ports.failures.record_anomalies(connector, &response.anomalies);
         if let Some(event) = AuditEvent::of_anomalies(&response.anomalies, Actor::System, now) {
             self.audit.record(event.at_connector(&connector.key));
@@ -196,6 +192,32 @@ impl ClientCredentialsCache {
         Ok(())
     }
 
+    /// Reports the result of a request to the circuit breaker.
+    async fn reported(
+        &self,
+        connector: &Connector,
+        permit: Permit,
+        response: Result<TokenResponse, ProviderError>,
+        now: Timestamp,
+    ) -> Result<TokenResponse, TokenError> {
+        let failures = &self.ports.failures;
+        match response {
+            Ok(response) => {
+                if permit.succeeded(now) {
+                    failures.client_accepted(&connector.into()).await;
+                }
+                Ok(response)
+            }
+            Err(error) => {
+                let refused = error.is_misconfiguration().then(|| permit.refused(RefusedRequest::Client, now));
+                if let Some(since) = refused.flatten() {
+                    failures.client_refused(&connector.into(), connector.revision, since).await;
+                }
+                Err(unavailable(&error))
+            }
+        }
+    }
+
     fn was_replaced(&self, key: Key, rejected: Option<[u8; 32]>) -> bool {
         rejected.is_some() && self.locked().get(&key).is_some_and(|cached| cached.replaced == rejected)
     }
@@ -208,6 +230,7 @@ impl ClientCredentialsCache {
 fn unavailable(error: &ProviderError) -> TokenError {
     match error.kind {
         ProviderErrorKind::ClientRefused
+        | ProviderErrorKind::GrantTypeRefused
         | ProviderErrorKind::NotAllowed
         | ProviderErrorKind::BadMetadata
         | ProviderErrorKind::InvalidGrant
@@ -215,8 +238,9 @@ fn unavailable(error: &ProviderError) -> TokenError {
         ProviderErrorKind::Throttled { retry_after, .. } => {
             TokenError::Unavailable { retry_after: retry_after.unwrap_or(RETRY_AFTER) }
         }
-        ProviderErrorKind::NotSent | ProviderErrorKind::NoResponse | ProviderErrorKind::Malformed => {
-            TokenError::Unavailable { retry_after: RETRY_AFTER }
-        }
+        ProviderErrorKind::Refused
+        | ProviderErrorKind::NotSent
+        | ProviderErrorKind::NoResponse
+        | ProviderErrorKind::Malformed => TokenError::Unavailable { retry_after: RETRY_AFTER },
     }
 }

@@ -6,17 +6,16 @@ use thiserror::Error;
 
 use crate::connector::ConnectorKey;
 use crate::identity::{Actor, Role};
-use crate::ports::{ConnectorDiagnostics, ConnectorStore, Diagnostics, StoreClock, StoreError};
+use crate::ports::{ConnectorDiagnostics, ConnectorStore, Diagnostics, StoreError};
 use crate::time::Timestamp;
 use crate::usecase::access::{Access, AccessError};
-use crate::usecase::refresh::CircuitBreaker;
 
 /// What is known about failures of a connector. Contains no secret and no text of a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiagnosticsView {
     /// The last failure and recent anomalies.
     pub recorded: Diagnostics,
-    /// Since when the provider refuses the client, if no requests are sent for that reason now.
+    /// Since when the provider refuses the client of the present revision.
     pub client_refused_since: Option<Timestamp>,
 }
 
@@ -44,11 +43,9 @@ impl DiagnosticsError {
 
 /// Reads diagnostics.
 pub(crate) struct DiagnosticsReader {
-    pub(super) store_clock: Arc<dyn StoreClock>,
     pub(super) connectors: Arc<dyn ConnectorStore>,
     pub(super) diagnostics: Arc<dyn ConnectorDiagnostics>,
     pub(super) access: Access,
-    pub(super) breaker: Arc<CircuitBreaker>,
 }
 
 impl DiagnosticsReader {
@@ -56,7 +53,7 @@ impl DiagnosticsReader {
         self.access.authorize_user(actor, &key.space, Role::Editor).await?;
         let connector = self.connectors.get(key).await?.ok_or(AccessError::NotFound)?;
         let recorded = self.diagnostics.diagnostics(connector.incarnation).await?;
-        let now = self.store_clock.now().await?;
-        Ok(DiagnosticsView { recorded, client_refused_since: self.breaker.refused_since(&connector, now) })
+        let refused = recorded.client_refused.filter(|(revision, _)| *revision == connector.revision);
+        Ok(DiagnosticsView { recorded, client_refused_since: refused.map(|(_, since)| since) })
     }
 }

@@ -1,6 +1,7 @@
 //! Records failures at providers: one log line each, and the last one of each connector for its editors.
 //!
-//! Recording is best effort. It changes no result, and no use case waits for the store.
+//! Recording is best effort and changes no result. No use case waits for the store, except for the rare changes of whether the
+//! provider accepts the client, whose order matters.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +14,7 @@ use crate::ports::{
     Anomaly, AuditOutcome, ConnectorDiagnostics, ConnectorFailure, FailureLog, ProviderError, ProviderErrorKind,
     ProviderOperation, Spawner, StoreError,
 };
+use crate::time::Timestamp;
 
 /// Writes failures and anomalies to the log and to the store. Clones share what is not stored yet.
 #[derive(Clone)]
@@ -108,6 +110,16 @@ impl FailureRecorder {
             }
             .boxed(),
         );
+    }
+
+    /// Records since when the provider refuses the client of a revision of a connector.
+    pub async fn client_refused(&self, connector: &FailingConnector, revision: u64, since: Timestamp) {
+        self.report(&connector.key, self.store.client_refused(connector.incarnation, revision, since).await);
+    }
+
+    /// Records that the provider accepts the client of a connector.
+    pub async fn client_accepted(&self, connector: &FailingConnector) {
+        self.report(&connector.key, self.store.client_accepted(connector.incarnation).await);
     }
 
     /// Failures of a connector that arrive before the write begins share it: the newest is written.

@@ -42,7 +42,9 @@ pub mod parts {
     pub use super::audit_buffer::AuditBuffer;
     pub use super::client_credentials::{ClientCredentialsCache, ClientCredentialsPorts};
     pub use super::failure_recorder::{FailingConnector, FailureRecorder};
-    pub use super::refresh::{CircuitBreaker, RefreshGoal, RefreshOutcome, Refresher, RefresherPorts};
+    pub use super::refresh::{
+        CircuitBreaker, Permit, RefreshGoal, RefreshOutcome, Refresher, RefresherPorts, RefusedRequest,
+    };
     pub use super::revocation::{RevocationPorts, RevocationWorker};
     pub use super::sealer::{DecryptError, NoCredentials, Sealer};
     pub use super::settings::ConnectorSettings;
@@ -158,7 +160,7 @@ impl Connections {
         let breaker = Arc::new(CircuitBreaker::default());
         let revocations = assembly.revocations();
         let refresher = assembly.refresher(&revocations, &breaker);
-        let diagnostics = assembly.diagnostics(&breaker);
+        let diagnostics = assembly.diagnostics();
         let tokens = assembly.tokens(&refresher, breaker);
         let statuses = assembly.statuses();
         let terminations = assembly.terminations(&revocations);

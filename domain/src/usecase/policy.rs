@@ -31,6 +31,11 @@ pub struct Policy {
     pub quarantine: Duration,
     /// Lifetime of an access token whose provider does not define one.
     pub assumed_lifetime: Duration,
+    /// How many unclear refusals of a refresh end a grant. A refusal is unclear if it is a 4xx that names neither the grant
+    /// nor the client as its reason.
+    pub refusals: u32,
+    /// How long such refusals must have lasted, from the first one.
+    pub refusal_window: Duration,
     /// How long disconnect waits for a running refresh.
     pub disconnect_wait: Duration,
     /// How long a revocation is tried before it is abandoned; at most 24 h.
@@ -46,19 +51,31 @@ pub struct PolicyBounds {
     pub flow_ttl: Duration,
     /// Of [`Policy::quarantine`].
     pub quarantine: Duration,
+    /// Of [`Policy::refusal_window`].
+    pub refusal_window: Duration,
     /// Of [`SweepPolicy::unused_grants`].
     pub unused_grants: Duration,
 }
 
 impl Default for PolicyBounds {
     fn default() -> Self {
-        Self { flow_ttl: Duration::from_secs(30), quarantine: Duration::from_secs(30), unused_grants: DAY }
+        Self {
+            flow_ttl: Duration::from_secs(30),
+            quarantine: Duration::from_secs(30),
+            refusal_window: Duration::from_mins(1),
+            unused_grants: DAY,
+        }
     }
 }
 
 impl PolicyBounds {
     /// No lower bounds.
-    pub const NONE: Self = Self { flow_ttl: Duration::ZERO, quarantine: Duration::ZERO, unused_grants: Duration::ZERO };
+    pub const NONE: Self = Self {
+        flow_ttl: Duration::ZERO,
+        quarantine: Duration::ZERO,
+        refusal_window: Duration::ZERO,
+        unused_grants: Duration::ZERO,
+    };
 }
 
 impl Default for Policy {
@@ -69,6 +86,8 @@ impl Default for Policy {
             request_deadline: Duration::from_secs(15),
             quarantine: Duration::from_secs(30),
             assumed_lifetime: Duration::from_hours(1),
+            refusals: 3,
+            refusal_window: Duration::from_mins(10),
             disconnect_wait: Duration::from_secs(5),
             abandon_revocation_after: DAY,
             sweep: SweepPolicy { unused_grants: 90 * DAY, ended_flows: DAY, ended_grants: 30 * DAY, batch: 500 },
@@ -97,6 +116,12 @@ impl Policy {
         if self.quarantine < bounds.quarantine {
             return refuse("quarantine", "must be at least 30 seconds");
         }
+        if self.refusals == 0 || self.refusals > 100 {
+            return refuse("oauth.refusals", "must be between 1 and 100");
+        }
+        if self.refusal_window > DAY || self.refusal_window < bounds.refusal_window {
+            return refuse("oauth.refusal_window", "must be between 1 minute and 24 hours");
+        }
         if self.sweep.unused_grants < bounds.unused_grants {
             return refuse("retention.unused_grants", "must be at least one day");
         }
@@ -116,6 +141,10 @@ mod tests {
         assert_eq!(refused(Policy { flow_ttl: Duration::from_secs(601), ..Policy::default() }), "oauth.flow_ttl");
         assert_eq!(refused(Policy { flow_ttl: Duration::from_secs(29), ..Policy::default() }), "oauth.flow_ttl");
         assert_eq!(refused(Policy { quarantine: Duration::from_secs(29), ..Policy::default() }), "quarantine");
+        assert_eq!(refused(Policy { refusals: 0, ..Policy::default() }), "oauth.refusals");
+        let window = |refusal_window| refused(Policy { refusal_window, ..Policy::default() });
+        assert_eq!(window(Duration::from_secs(59)), "oauth.refusal_window");
+        assert_eq!(window(DAY + Duration::from_secs(1)), "oauth.refusal_window");
         let sweep = SweepPolicy { unused_grants: Duration::from_hours(23), ..Policy::default().sweep };
         assert_eq!(refused(Policy { sweep, ..Policy::default() }), "retention.unused_grants");
     }

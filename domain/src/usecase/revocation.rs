@@ -292,9 +292,11 @@ impl RevocationWorker {
                 ProviderErrorKind::NoResponse
                 | ProviderErrorKind::NotSent
                 | ProviderErrorKind::Malformed
+                | ProviderErrorKind::Refused
                 | ProviderErrorKind::Throttled { .. } => Refreshed::Unknown { retry_after: requested_pause(error.kind) },
                 ProviderErrorKind::InvalidGrant
                 | ProviderErrorKind::ClientRefused
+                | ProviderErrorKind::GrantTypeRefused
                 | ProviderErrorKind::OtherOauthError
                 | ProviderErrorKind::NotAllowed
                 | ProviderErrorKind::BadMetadata => Refreshed::Refused,
@@ -378,7 +380,9 @@ fn requested_pause(kind: ProviderErrorKind) -> Option<Duration> {
         ProviderErrorKind::Throttled { retry_after, .. } => retry_after,
         ProviderErrorKind::InvalidGrant
         | ProviderErrorKind::ClientRefused
+        | ProviderErrorKind::GrantTypeRefused
         | ProviderErrorKind::OtherOauthError
+        | ProviderErrorKind::Refused
         | ProviderErrorKind::NotAllowed
         | ProviderErrorKind::NotSent
         | ProviderErrorKind::NoResponse

@@ -200,11 +200,11 @@ impl Statuses {
     }
 
     fn of_row(&self, row: StatusRow, now: Timestamp) -> (Connector, ConnectorStatus) {
-        let StatusRow { connector, connections, default_connection } = row;
+        let StatusRow { connector, client_refused_since, connections, default_connection } = row;
         let required = self.settings.required_binding(&connector);
         let decrypts = |grant: &_| self.sealer.decrypts(grant);
         let status = connector_status(&connector, connections, default_connection, required.as_ref(), decrypts, now);
-        (connector, status)
+        (connector, status.with_client_refused(client_refused_since))
     }
 }
 

@@ -82,6 +82,16 @@ pub enum TokenError {
         /// When to try again.
         retry_after: Duration,
     },
+    /// The provider refuses to refresh, without the reason that would end the grant. The user can wait or connect again.
+    #[error("the provider refuses to refresh at the moment")]
+    RefreshRefused {
+        /// When to try again.
+        retry_after: Duration,
+        /// The HTTP status of the refusal, if there was one.
+        http_status: Option<u16>,
+        /// Which connection.
+        connection: ConnectionName,
+    },
     /// The operator has to repair the connector; the user's status does not change.
     #[error("the connector is not configured correctly")]
     Misconfigured,
@@ -99,6 +109,7 @@ impl TokenError {
             Self::ConnectionAmbiguous { .. } => "connection_ambiguous",
             Self::AuthorizationRequired { .. } => "authorization_required",
             Self::Unavailable { .. } => "provider_unavailable",
+            Self::RefreshRefused { .. } => "refresh_refused",
             Self::Misconfigured => "provider_misconfigured",
             Self::Store(_) => "store_unavailable",
         }

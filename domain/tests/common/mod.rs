@@ -488,6 +488,8 @@ pub(crate) fn tokens_for(access: &str, refresh: Option<&str>, lifetime: Duration
 pub(crate) const PROVIDER_ERRORS: &[ProviderErrorKind] = &[
     ProviderErrorKind::InvalidGrant,
     ProviderErrorKind::ClientRefused,
+    ProviderErrorKind::GrantTypeRefused,
+    ProviderErrorKind::Refused,
     ProviderErrorKind::OtherOauthError,
     ProviderErrorKind::Throttled { retry_after: None, unprocessed: true },
     ProviderErrorKind::Throttled { retry_after: None, unprocessed: false },

@@ -107,6 +107,8 @@ fn plain_step() -> impl Strategy<Value = Step> {
         Just(ProviderFault::RequestLost),
         Just(ProviderFault::Error(ProviderErrorKind::NotSent)),
         Just(ProviderFault::Error(ProviderErrorKind::ClientRefused)),
+        Just(ProviderFault::Error(ProviderErrorKind::GrantTypeRefused)),
+        Just(ProviderFault::Error(ProviderErrorKind::Refused)),
         Just(ProviderFault::Error(ProviderErrorKind::Throttled {
             retry_after: Some(Duration::from_secs(50)),
             unprocessed: true

@@ -180,6 +180,8 @@ impl Invariant for ConsumedOnce {
                     CallbackRefused::UserMismatch
                         | CallbackRefused::BrowserMismatch
                         | CallbackRefused::NotFound
+                        // The flow had ended without a grant, so nothing was left to consume.
+                        | CallbackRefused::Ended { .. }
                         | CallbackRefused::Store(_)
                 ),
                 "{refused:?}"

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grantry_domain::authorization::Reason;
-use grantry_domain::connector::Connector;
+use grantry_domain::connector::{AuthMode, Connector};
 use grantry_domain::ports::{MockAuthorizationServer, MockSpawner, MockStoreClock, ProviderErrorKind};
-use grantry_domain::usecase::parts::{ClientCredentialsCache, ClientCredentialsPorts};
+use grantry_domain::usecase::parts::{ClientCredentialsCache, ClientCredentialsPorts, RefusedRequest};
 use grantry_domain::usecase::{Policy, TokenError};
 use grantry_testkit::doubles::fixtures::origin;
 use grantry_testkit::doubles::{Call, Operation};
@@ -117,8 +117,10 @@ async fn r43_a_token_for_another_destination_is_refused_without_a_call() {
     let cache = cache_with(&parts, ports);
     let refused = cache.token(&parts.connector, &origin("https://evil.example"), None, parts.now()).await;
     assert_eq!(refused.err(), Some(TokenError::DestinationRefused));
-    parts.breaker.open(&parts.connector, parts.now());
-    let paused = cache.token(&parts.connector, &origin(API), None, parts.now()).await;
+    let connector = Connector { auth_mode: AuthMode::Shared, ..parts.connector.clone() };
+    let permit = parts.breaker.admit(&connector, parts.now()).unwrap();
+    assert!(permit.refused(RefusedRequest::Client, parts.now()).is_some());
+    let paused = cache.token(&connector, &origin(API), None, parts.now()).await;
     assert_eq!(paused.err(), Some(TokenError::Misconfigured), "no request while the circuit is open");
 }
 
@@ -134,7 +136,8 @@ async fn an_edited_connector_has_another_token() {
 
 #[tokio::test]
 async fn a_refused_client_opens_the_circuit_that_refreshes_share() {
-    let parts = TestParts::new().await;
+    let mut parts = TestParts::new().await;
+    parts.connector.auth_mode = AuthMode::Shared;
     let cache = cache(&parts);
     parts.provider.respond_to_client_credentials(Err(ProviderErrorKind::ClientRefused));
     assert_eq!(plain(&parts, &cache).await, Err(TokenError::Misconfigured));

@@ -34,7 +34,9 @@ fn spawn(refresher: &Arc<Refresher>, id: AuthorizationId, goal: RefreshGoal) -> 
 fn retry_after(outcome: RefreshOutcome) -> Duration {
     match outcome {
         RefreshOutcome::Unavailable { retry_after } => retry_after,
-        RefreshOutcome::Current | RefreshOutcome::Ended | RefreshOutcome::Misconfigured => panic!("{outcome:?}"),
+        RefreshOutcome::Current | RefreshOutcome::Ended | RefreshOutcome::Refused { .. } | RefreshOutcome::Misconfigured => {
+            panic!("{outcome:?}")
+        }
     }
 }
 
@@ -277,20 +279,49 @@ async fn r41_tokens_of_a_grant_that_was_terminated_meanwhile_are_revoked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_client_opens_the_circuit_for_the_connector_and_not_for_others() {
+async fn r47_a_refused_client_opens_the_circuit_after_two_grants_and_one_probe_closes_it() {
     let (parts, grant) = expired().await;
-    let other = parts.grant("bob").await;
+    let others = [parts.grant("bob").await, parts.grant("carol").await];
     parts.clock.advance(HOUR);
     let refresher = parts.refresher();
-    parts.provider.respond_to_refresh(Err(ProviderErrorKind::ClientRefused));
+    for _ in 0..2 {
+        parts.provider.respond_to_refresh(Err(ProviderErrorKind::ClientRefused));
+    }
+    let refused = refresher.refresh(grant.id(), RefreshGoal::Fresh).await;
+    assert!(matches!(refused, RefreshOutcome::Refused { .. }), "one grant is no proof: {refused:?}");
     assert!(!parts.breaker.is_open(&parts.connector, parts.now()));
-    for id in [grant.id(), other.id(), grant.id()] {
+    for id in [others[0].id(), others[1].id(), grant.id()] {
         assert_eq!(refresher.refresh(id, RefreshGoal::Fresh).await, RefreshOutcome::Misconfigured);
     }
-    assert_eq!(refreshes(&parts), 1, "one request for the connector");
-    assert!(parts.breaker.is_open(&parts.connector, parts.now()));
+    assert_eq!(refreshes(&parts), 2, "no request while the circuit is open");
+    // After the pause, one request probes while the others are refused.
     parts.clock.advance(Duration::from_mins(2));
-    assert_eq!(refresher.refresh(other.id(), RefreshGoal::Fresh).await, RefreshOutcome::Current);
+    let gate = parts.provider.hold(Operation::Refresh);
+    let probe = spawn(&refresher, others[1].id(), RefreshGoal::Fresh);
+    gate.arrived(1).await;
+    assert_eq!(refresher.refresh(grant.id(), RefreshGoal::Fresh).await, RefreshOutcome::Misconfigured);
+    gate.open();
+    assert_eq!(probe.await.unwrap(), RefreshOutcome::Current);
+    assert_eq!(refresher.refresh(grant.id(), RefreshGoal::Fresh).await, RefreshOutcome::Current);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r47_refusals_of_one_grant_never_stop_the_others() {
+    use ProviderErrorKind::{ClientRefused, GrantTypeRefused, OtherOauthError, Refused};
+    for error in [GrantTypeRefused, OtherOauthError, Refused, ClientRefused] {
+        let (parts, dead) = expired().await;
+        let refresher = parts.refresher();
+        for n in 0..10 {
+            let other = parts.grant(&format!("user-{n}")).await;
+            parts.clock.advance(HOUR);
+            parts.provider.respond_to_refresh(Err(error));
+            assert_ne!(refresher.refresh(dead.id(), RefreshGoal::Fresh).await, RefreshOutcome::Misconfigured);
+            assert_eq!(refresher.refresh(other.id(), RefreshGoal::Fresh).await, RefreshOutcome::Current, "{error:?}");
+            if error != ClientRefused && n == 2 {
+                break;
+            }
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -197,6 +197,7 @@ fn provider() -> ProviderSnapshot {
 fn lesson_29_golden_hash_of_every_sealed_record_type() {
     let at = Timestamp::from_millis;
     let flow_secrets = FlowSecrets {
+        select_account: false,
         verifier: secret("verifier"),
         state: secret("state"),
         nonce: Some("nonce".to_owned()),
@@ -204,7 +205,6 @@ fn lesson_29_golden_hash_of_every_sealed_record_type() {
         requested_scopes: Scopes::new(["read", "write"]),
         return_path: Some("/back".to_owned()),
         allow_account_change: true,
-        select_account: true,
         deadline: at(600_000),
         epoch: Epoch(3),
     };

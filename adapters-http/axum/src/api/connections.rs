@@ -67,10 +67,11 @@ pub(crate) struct Connection {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     last_used_at: Option<String>,
-    /// `provider_unreachable`, `revocation_pending`, `revocation_abandoned` or `revocation_not_supported`.
+    /// `provider_unreachable`, `refresh_refused`, `client_refused`, `revocation_pending`, `revocation_abandoned` or
+    /// `revocation_not_supported`.
     #[serde(skip_serializing_if = "Option::is_none")]
     provider_note: Option<&'static str>,
-    /// Since when the provider has been unreachable.
+    /// Since when the provider has been unreachable or has refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     provider_note_since: Option<String>,
@@ -140,6 +141,8 @@ impl From<ConnectionStatus> for Connection {
         let (provider_note, provider_note_since) = match status.provider_note {
             None => (None, None),
             Some(ProviderNote::UnreachableSince(since)) => (Some("provider_unreachable"), Some(rfc3339(since))),
+            Some(ProviderNote::RefreshRefusedSince(since)) => (Some("refresh_refused"), Some(rfc3339(since))),
+            Some(ProviderNote::ClientRefusedSince(since)) => (Some("client_refused"), Some(rfc3339(since))),
             Some(ProviderNote::RevocationPending) => (Some("revocation_pending"), None),
             Some(ProviderNote::RevocationAbandoned) => (Some("revocation_abandoned"), None),
             Some(ProviderNote::RevocationNotSupported) => (Some("revocation_not_supported"), None),

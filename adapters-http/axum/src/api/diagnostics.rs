@@ -95,7 +95,7 @@ impl From<(Anomaly, Timestamp)> for RecentAnomaly {
 
 impl From<DiagnosticsView> for ConnectorDiagnostics {
     fn from(view: DiagnosticsView) -> Self {
-        let Diagnostics { last_failure, anomalies } = view.recorded;
+        let Diagnostics { last_failure, anomalies, client_refused: _ } = view.recorded;
         Self {
             last_failure: last_failure.map(LastFailure::from),
             anomalies: anomalies.into_iter().map(RecentAnomaly::from).collect(),

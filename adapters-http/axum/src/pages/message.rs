@@ -215,7 +215,9 @@ impl Message {
             Code::RateLimited => texts.rate_limited,
             Code::NotSignedIn => texts.not_signed_in,
             Code::NotFound | Code::FlowNotFound | Code::ConnectionNotFound => texts.not_found,
-            Code::StoreUnavailable | Code::ProviderUnavailable | Code::DirectoryUnavailable => texts.unavailable,
+            Code::StoreUnavailable | Code::ProviderUnavailable | Code::RefreshRefused | Code::DirectoryUnavailable => {
+                texts.unavailable
+            }
             Code::AccountAlreadyConnected => texts.account_already_connected,
             Code::InsufficientScope => texts.insufficient_scope,
             Code::AccountMismatch => texts.account_mismatch,

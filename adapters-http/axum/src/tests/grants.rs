@@ -76,6 +76,7 @@ async fn a_live_grant_that_needs_consent_is_revoked_and_an_expired_one_ended_by_
     let row = carol.get(GRANTS).await.json()["grants"][0].clone();
     assert_eq!((&row["status"], &row["endedBy"]), (&json!("revoked"), &json!("u_carol")), "{row}");
 
+    app.profiles.set("{}", |settings| settings.required_scopes = grantry_domain::provider::Scopes::default());
     let unrefreshable = grantry_testkit::doubles::tokens("access-9", None);
     app.provider.respond_to_exchange(Ok(unrefreshable));
     app.connected("alice", "drive").await;

@@ -50,7 +50,7 @@ impl Profiles {
                 values: variable.values.clone(),
             });
             let scope = field("scope", "Scopes", false, "The permissions to request, separated by spaces.", &[]);
-            let variables = variables.chain([scope, required_scopes_field(), resource_field()]);
+            let variables = variables.chain([scope, required_scopes_field(), resource_field(), refresh_errors_field()]);
             ConnectorType {
                 id: profile.id.as_str().to_owned(),
                 title: profile.title.clone(),
@@ -83,6 +83,11 @@ fn field(name: &str, label: &str, required: bool, help: &str, values: &[&str]) -
         help: help.to_owned(),
         values: values.iter().map(|value| (*value).to_owned()).collect(),
     }
+}
+
+fn refresh_errors_field() -> ConnectorTypeField {
+    let help = "Error codes of the provider that mean invalid_grant when tokens are refreshed: the user must connect again.";
+    field("refreshErrors", "Refresh errors", false, help, &[])
 }
 
 fn resource_field() -> ConnectorTypeField {
@@ -143,5 +148,6 @@ fn custom_fields() -> Vec<ConnectorTypeField> {
             "Zero means no expiry",
             "For providers whose responses contain expires_in 0 for tokens that do not expire.",
         ),
+        refresh_errors_field(),
     ]
 }

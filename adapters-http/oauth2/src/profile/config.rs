@@ -7,6 +7,8 @@ use grantry_domain::ports::InvalidConfig;
 use super::problem;
 use crate::codec::{Object, Text, Value, json};
 
+/// The setting with error codes of refreshes.
+pub(super) const REFRESH_ERRORS: &str = "refreshErrors";
 /// Maximum size of the settings in bytes.
 const MAX_CONFIG: usize = 16 * 1024;
 
@@ -84,6 +86,26 @@ impl<'a> Config<'a> {
                 Err(self.problem(name, "must be a text or a list of texts"))
             }
         }
+    }
+
+    /// Error codes that mean `invalid_grant` at a refresh.
+    pub(crate) fn refresh_errors(&self) -> Result<Vec<String>, InvalidConfig> {
+        let texts = self.words_or_texts(REFRESH_ERRORS)?;
+        let codes: Vec<String> = texts
+            .iter()
+            .flat_map(|text| text.split(','))
+            .map(str::trim)
+            .filter(|code| !code.is_empty())
+            .map(str::to_owned)
+            .collect();
+        let plain = |code: &String| (1..=128).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_graphic());
+        if codes.len() > 32 || !codes.iter().all(plain) {
+            return Err(self.problem(REFRESH_ERRORS, "must contain at most 32 codes of visible ASCII characters"));
+        }
+        if codes.iter().any(|code| code == "invalid_client") {
+            return Err(self.problem(REFRESH_ERRORS, "must not contain invalid_client, which is about the client"));
+        }
+        Ok(codes)
     }
 
     pub(crate) fn pairs(&self, name: &str) -> Result<Vec<(String, String)>, InvalidConfig> {

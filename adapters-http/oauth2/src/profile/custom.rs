@@ -34,6 +34,7 @@ pub(super) const FIELDS: &[&str] = &[
     "resource",
     "sendScopeOnRefresh",
     "zeroExpiresMeansNever",
+    "refreshErrors",
 ];
 
 /// Maximum number of additional authorization parameters.
@@ -181,6 +182,7 @@ fn wire(
     wire.token.token_type_optional = true;
     wire.token.access_lifetime.zero_means_never = config.flag("zeroExpiresMeansNever")?;
     wire.refresh.send_scope = config.flag("sendScopeOnRefresh")?;
+    wire.refresh.errors = config.refresh_errors()?;
     if let Some(name) = config.text("scopeParameter")? {
         if !is_parameter_name(&name) || (name != "scope" && is_reserved(&name)) {
             return Err(config.problem("scopeParameter", "is a reserved or invalid parameter name"));

@@ -10,7 +10,7 @@ use grantry_domain::provider::{
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::config::Config;
+use super::config::{Config, REFRESH_ERRORS};
 use super::reserved::{is_parameter_name, is_reserved};
 use super::resource;
 use super::rules::{ScopeRules, Wire};
@@ -140,7 +140,7 @@ impl Profile {
         policy: &EgressPolicy,
     ) -> Result<ParsedConnector, InvalidConfig> {
         let config = Config::read(&connector.settings)?;
-        let settings = ["scope", required_scopes::SETTING, resource::SETTING].into_iter().chain(REPEATED);
+        let settings = ["scope", required_scopes::SETTING, resource::SETTING, REFRESH_ERRORS].into_iter().chain(REPEATED);
         let known: Vec<&str> = self.variables.keys().map(String::as_str).chain(settings).collect();
         config.refuse_unknown(&known)?;
         let client_id = checked_client_id(connector.client_id.as_deref())?;
@@ -197,7 +197,9 @@ impl Profile {
             revocation_is_per_user: self.wire.revocation.per_user,
             missing: client_id.is_empty().then(|| "secrets.clientId".to_owned()),
         };
-        Ok(ParsedConnector { settings, wire: self.wire.clone() })
+        let mut wire = self.wire.clone();
+        wire.refresh.errors.extend(config.refresh_errors()?);
+        Ok(ParsedConnector { settings, wire })
     }
 
     /// The values of the variables: from the connector, else the default of the profile.
@@ -281,8 +283,8 @@ impl ProfileFile {
             return Err("wire.authorize.client_id_parameter is a reserved or invalid name");
         }
         let is_setting = |name: &str| {
-            REPEATED.contains(&name)
-                || ["scope", "client_id", "authType", required_scopes::SETTING, resource::SETTING].contains(&name)
+            let others = ["scope", "client_id", "authType", required_scopes::SETTING, resource::SETTING, REFRESH_ERRORS];
+            REPEATED.contains(&name) || others.contains(&name)
         };
         if self.variables.keys().any(|name| is_setting(name)) {
             return Err("a variable must not have the name of another setting");

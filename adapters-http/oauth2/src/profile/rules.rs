@@ -214,6 +214,8 @@ pub(crate) struct RefreshRules {
     pub(crate) send_scope: bool,
     /// Send the redirect URI.
     pub(crate) send_redirect_uri: bool,
+    /// Error codes that mean `invalid_grant` at a refresh. Besides `token.errors`; connectors can add more.
+    pub(crate) errors: Vec<String>,
 }
 
 /// `[revocation]`.

@@ -298,6 +298,8 @@ fn results_are_cached_by_exact_equality_and_within_bounds() {
     assert_eq!(profiles.settings(&connector_config(".oauth2", BY_HAND)).unwrap(), one);
 }
 
+const GITHUB_FIELDS: [&str; 4] = ["scope", "requiredScopes", "resource", "refreshErrors"];
+
 #[test]
 fn connector_types_list_their_fields() {
     let types = profiles().connector_types();
@@ -308,10 +310,7 @@ fn connector_types_list_their_fields() {
     assert!(super::custom::FIELDS.iter().all(|name| *name == "useBasicAuth" || custom.contains(name)));
     assert_eq!(custom.len() + 1, super::custom::FIELDS.len());
     let github = types.iter().find(|kind| kind.id == ".github").unwrap();
-    assert_eq!(
-        github.fields.iter().map(|field| field.name.as_str()).collect::<Vec<_>>(),
-        ["scope", "requiredScopes", "resource"]
-    );
+    assert_eq!(github.fields.iter().map(|field| field.name.as_str()).collect::<Vec<_>>(), GITHUB_FIELDS);
     assert_eq!((types[0].callback, github.callback), (None, Some(CallbackPath::Shared)));
 }
 

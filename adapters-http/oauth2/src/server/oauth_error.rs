@@ -8,7 +8,7 @@ use grantry_domain::ports::{ProviderError, ProviderErrorKind};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 
-use crate::codec::{BodyText, Object, json};
+use crate::codec::{BodyText, Object, Value, json};
 use crate::transport::{HttpResponse, TransportError};
 
 /// Error codes of RFC 6749 §4.1.2.1 and §5.2, 6750 §3.1, 7009 §2.2.1, 8628 §3.5, 8707 §2, 9101 §10, 9126 §2.3, 9449 §12.2, 9470 §3 and
@@ -63,21 +63,20 @@ impl From<TransportError> for ProviderError {
 
 /// Classifies a response by its status, which is the same for every endpoint. `None` if the body decides.
 pub(crate) fn from_status(status: StatusCode, headers: &HeaderMap) -> Option<ProviderError> {
-    let at = |kind: ProviderErrorKind| ProviderError::from(kind).with_status(status.as_u16());
-    if status == StatusCode::TOO_MANY_REQUESTS {
-        return Some(at(ProviderErrorKind::Throttled { retry_after: retry_after(headers), unprocessed: true }));
+    let at = |kind: ProviderErrorKind| Some(ProviderError::from(kind).with_status(status.as_u16()));
+    let throttled = |unprocessed| at(ProviderErrorKind::Throttled { retry_after: retry_after(headers), unprocessed });
+    let asks_to_wait = headers.contains_key(RETRY_AFTER);
+    match status {
+        // RFC 8470 §5.2: the server did not process the request.
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::TOO_EARLY => throttled(true),
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT if asks_to_wait => throttled(false),
+        StatusCode::REQUEST_TIMEOUT => at(ProviderErrorKind::NoResponse),
+        _ if status.is_server_error() => at(ProviderErrorKind::NoResponse),
+        _ if status.is_client_error() => None,
+        // Redirects are never followed, and no status below 400 is an OAuth error.
+        _ => at(ProviderErrorKind::Malformed)
+            .map(|error| error.because("this status is neither a success nor an error; redirects are not followed")),
     }
-    if status == StatusCode::SERVICE_UNAVAILABLE && headers.contains_key(RETRY_AFTER) {
-        return Some(at(ProviderErrorKind::Throttled { retry_after: retry_after(headers), unprocessed: false }));
-    }
-    if status.is_server_error() {
-        return Some(at(ProviderErrorKind::NoResponse));
-    }
-    // Redirects are never followed, and no status below 400 is an OAuth error.
-    let unexpected = || {
-        at(ProviderErrorKind::Malformed).because("this status is neither a success nor an error; redirects are not followed")
-    };
-    (!status.is_client_error()).then(unexpected)
 }
 
 /// Classifies an error response of the token or revocation endpoint. `aliases` maps vendor codes to standard codes.
@@ -86,15 +85,49 @@ pub(crate) fn from_response(response: &HttpResponse, aliases: &BTreeMap<String, 
         return error;
     }
     let text = BodyText::of(&response.body);
-    let error = match json::parse_tolerant(&text).ok().and_then(|body| error_code(&body)) {
+    let error = match json::parse_tolerant(&text).ok().and_then(|body| readable_code(&body, aliases)) {
         Some(code) => from_code(&code, aliases),
         None if response.status == StatusCode::UNAUTHORIZED => ProviderErrorKind::ClientRefused
             .because("401 without an OAuth error: check the client id, the client secret and how the client authenticates"),
         None => {
-            ProviderErrorKind::Malformed.because("the error response contains no OAuth error; check the URL of the endpoint")
+            ProviderErrorKind::Refused.because("the error response contains no OAuth error; check the URL of the endpoint")
         }
     };
     error.with_status(response.status.as_u16())
+}
+
+/// The code of an error response: `error` (RFC 6749 §5.2), else a known code elsewhere. Providers also nest codes in `error`
+/// or `errors`. A code of profile or connector, and `invalid_grant`, take precedence over a general one such as
+/// `invalid_request`.
+fn readable_code(body: &Object<'_>, aliases: &BTreeMap<String, String>) -> Option<String> {
+    let standard = error_code(body);
+    let others = vendor_codes(body);
+    let mut known = standard.iter().chain(&others);
+    if let Some(code) = known.find(|code| *code == "invalid_grant" || aliases.contains_key(*code)) {
+        return Some(code.clone());
+    }
+    standard.or_else(|| others.into_iter().find(|code| REGISTERED.contains(&code.as_str())))
+}
+
+/// The texts and numbers in the members that providers use for codes, besides a text in `error`.
+fn vendor_codes(body: &Object<'_>) -> Vec<String> {
+    const MEMBERS: [&str; 9] =
+        ["error", "code", "type", "reason", "status", "error_code", "errorCode", "error_type", "errorType"];
+    let codes_in = |object: &Object<'_>| -> Vec<String> {
+        let once = MEMBERS.iter().filter(|name| !object.repeats(name));
+        let members = once.filter_map(|name| object.get(name)).filter_map(Value::as_scalar);
+        members.map(std::borrow::Cow::into_owned).collect()
+    };
+    let mut codes = codes_in(body);
+    let nested = ["error", "errors"].iter().filter(|name| !body.repeats(name));
+    for value in nested.filter_map(|name| body.get(name)) {
+        let items = value.as_list().unwrap_or(std::slice::from_ref(value));
+        for item in items {
+            codes.extend(item.as_object().map(codes_in).unwrap_or_default());
+            codes.extend(item.as_text().map(|text| text.decode().into_owned()));
+        }
+    }
+    codes
 }
 
 /// The `error` member, if it is well formed (RFC 6749 §5.2).
@@ -114,7 +147,11 @@ pub(crate) fn is_registered(body: &Object<'_>, aliases: &BTreeMap<String, String
 pub(crate) fn from_code(code: &str, aliases: &BTreeMap<String, String>) -> ProviderError {
     let kind = match aliases.get(code).map_or(code, String::as_str) {
         "invalid_grant" => ProviderErrorKind::InvalidGrant,
-        "invalid_client" | "unauthorized_client" | "unsupported_grant_type" => ProviderErrorKind::ClientRefused,
+        "invalid_client" => ProviderErrorKind::ClientRefused,
+        "unauthorized_client" | "unsupported_grant_type" => ProviderErrorKind::GrantTypeRefused,
+        // RFC 6749 §4.1.2.1 and RFC 8628 §3.5 define them as "try again later".
+        "temporarily_unavailable" | "slow_down" => ProviderErrorKind::Throttled { retry_after: None, unprocessed: true },
+        "server_error" => ProviderErrorKind::NoResponse,
         _ => ProviderErrorKind::OtherOauthError,
     };
     let mut error = ProviderError::from(kind);
@@ -161,13 +198,15 @@ mod tests {
             headers.insert(RETRY_AFTER, HeaderValue::from_static(value));
         }
         let body = Zeroizing::new(body.as_bytes().to_vec());
-        let aliases = [("bad_refresh_token".to_owned(), "invalid_grant".to_owned())].into();
+        let aliases = ["bad_refresh_token", "20064"].map(|code| (code.to_owned(), "invalid_grant".to_owned())).into();
         from_response(&HttpResponse { status: StatusCode::from_u16(status).unwrap(), headers, body }, &aliases).kind
     }
 
     #[test]
     fn r39_only_a_well_formed_invalid_grant_ends_a_grant() {
-        use ProviderErrorKind::{ClientRefused, InvalidGrant, Malformed, NoResponse, OtherOauthError};
+        use ProviderErrorKind::{
+            ClientRefused, GrantTypeRefused, InvalidGrant, Malformed, NoResponse, OtherOauthError, Refused,
+        };
         for (status, body, meaning) in [
             (400, r#"{"error":"invalid_grant"}"#, InvalidGrant),
             (401, r#"{"error":"invalid_grant"}"#, InvalidGrant),
@@ -175,8 +214,8 @@ mod tests {
             (400, r#"{"error":"bad_refresh_token"}"#, InvalidGrant),
             (400, r#"{"error":"invalid_client"}"#, ClientRefused),
             (401, r#"{"error":"invalid_client"}"#, ClientRefused),
-            (400, r#"{"error":"unauthorized_client"}"#, ClientRefused),
-            (400, r#"{"error":"unsupported_grant_type"}"#, ClientRefused),
+            (400, r#"{"error":"unauthorized_client"}"#, GrantTypeRefused),
+            (400, r#"{"error":"unsupported_grant_type"}"#, GrantTypeRefused),
             (401, "", ClientRefused),
             (401, "<html>", ClientRefused),
             (400, r#"{"error":"invalid_request"}"#, OtherOauthError),
@@ -186,13 +225,24 @@ mod tests {
             (502, "", NoResponse),
             (503, "", NoResponse),
             (504, "", NoResponse),
-            (400, "", Malformed),
-            (400, "invalid_grant", Malformed),
-            (400, r#"{"error":{"code":"invalid_grant"}}"#, Malformed),
-            (400, r#"{"error":""}"#, Malformed),
-            (400, r#"{"error":"invalid_grant","error":"x"}"#, Malformed),
-            (403, "<html>blocked", Malformed),
-            (404, "", Malformed),
+            (400, r#"{"errors":["invalid_grant"]}"#, InvalidGrant),
+            (400, r#"{"errors":[{"code":"other"},{"error":"invalid_grant"}]}"#, InvalidGrant),
+            (401, r#"{"errors":[{"errorType":"invalid_grant","message":"x"}],"success":false}"#, InvalidGrant),
+            (400, r#"{"error":{"code":"invalid_grant"}}"#, InvalidGrant),
+            (400, r#"{"error":"invalid_request","errors":[{"code":"invalid_grant"}]}"#, InvalidGrant),
+            (401, r#"{"error_code":"bad_refresh_token"}"#, InvalidGrant),
+            (400, r#"{"code":20064,"message":"x"}"#, InvalidGrant),
+            (401, r#"{"errors":[{"code":"invalid_client"}]}"#, ClientRefused),
+            (401, r#"{"error":"invalid_request"}"#, OtherOauthError),
+            (401, r#"{"code":401,"message":"invalid_grant"}"#, ClientRefused),
+            (400, "", Refused),
+            (400, "invalid_grant", Refused),
+            (400, r#"{"error":""}"#, Refused),
+            (400, r#"{"error":"invalid_grant","error":"x"}"#, Refused),
+            (400, r#"{"error_code":"refresh_token_not_found"}"#, Refused),
+            (403, "<html>blocked", Refused),
+            (404, "", Refused),
+            (408, r#"{"error":"invalid_grant"}"#, NoResponse),
             (301, r#"{"error":"invalid_grant"}"#, Malformed),
             (307, "", Malformed),
         ] {
@@ -208,6 +258,8 @@ mod tests {
             (429, Some("7"), wait(7), true),
             (429, Some("999999999"), Some(MAX_RETRY_AFTER), true),
             (429, Some("-1"), None, true),
+            (425, None, None, true),
+            (408, Some("3"), wait(3), false),
             (503, Some("30"), wait(30), false),
             (503, Some("Wed, 21 Oct 2026 07:28:00 GMT"), None, false),
         ] {

@@ -49,7 +49,10 @@ impl Oauth2Server {
         if rules.wire.refresh.send_redirect_uri {
             form.add("redirect_uri", &provider.redirect_uri);
         }
-        self.token_call(&rules.wire, provider, client, form).await
+        let mut wire = rules.wire.clone();
+        let rejects = wire.refresh.errors.iter().map(|code| (code.clone(), "invalid_grant".to_owned()));
+        wire.token.errors.extend(rejects.collect::<Vec<_>>());
+        self.token_call(&wire, provider, client, form).await
     }
 
     pub(super) async fn request_client_token(

@@ -24,8 +24,8 @@ use crate::sql;
 pub(crate) const AUTHORIZATION_COLUMNS: &str = "a.seq, a.id, a.space, a.connector, a.incarnation, a.epoch, a.digest, a.user, \
      a.connection, a.created_at, a.state, a.cause, a.since, a.ended_by, a.deadline, a.state_hash, a.flow_cookie_hash, a.consumed_at, \
      a.sealed, a.revision, a.scopes, a.expires_at, a.refreshable, a.refresh_expires_at, a.account, a.authorized_at, \
-     a.last_used_day, a.lease_until, a.lease_holder, a.in_doubt_since, a.failed_attempts, a.failing_since, a.revocation, \
-     a.revoke_at, a.revoke_attempts, a.revoke_in_doubt";
+     a.last_used_day, a.lease_until, a.lease_holder, a.in_doubt_since, a.failed_attempts, a.failing_since, a.refusals, \
+     a.refused_since, a.last_refusal, a.revocation, a.revoke_at, a.revoke_attempts, a.revoke_in_doubt";
 
 /// The columns that [`unclaimed_tokens`] reads.
 pub(crate) const UNCLAIMED_COLUMNS: &str =
@@ -89,6 +89,9 @@ pub(crate) fn stored(row: &Row<'_>, at: usize) -> Result<StoredAuthorization, Sq
             in_doubt_since: columns.optional_time()?,
             failed_attempts: columns.count()?,
             failing_since: columns.optional_time()?,
+            refusals: columns.count()?,
+            refused_since: columns.optional_time()?,
+            last_refusal: last_refusal(&mut columns)?,
         },
         revocation: revocation(&mut columns)?,
     };
@@ -111,6 +114,11 @@ fn key(columns: &mut Columns<'_>) -> Result<AuthorizationKey, SqliteError> {
         user: columns.user()?,
         connection: columns.connection()?,
     })
+}
+
+fn last_refusal(columns: &mut Columns<'_>) -> Result<Option<u16>, SqliteError> {
+    let Some(status) = columns.optional_integer()? else { return Ok(None) };
+    u16::try_from(status).map(Some).map_err(|_| columns.broken("the status of a refusal is an HTTP status"))
 }
 
 fn cause(columns: &mut Columns<'_>, state: StateKind) -> Result<Option<TerminalCause>, SqliteError> {
@@ -154,16 +162,17 @@ pub(crate) fn insert(connection: &Connection, authorization: &Authorization) -> 
          (id, space, connector, incarnation, epoch, digest, user, connection, created_at, state, cause, since, ended_by, deadline, \
           state_hash, flow_cookie_hash, consumed_at, sealed, kid, revision, scopes, expires_at, refreshable, \
           refresh_expires_at, account, authorized_at, last_used_day, lease_until, lease_holder, in_doubt_since, \
-          failed_attempts, failing_since, revocation, revoke_at, revoke_attempts, revoke_in_doubt) \
+          failed_attempts, failing_since, refusals, refused_since, last_refusal, revocation, revoke_at, revoke_attempts, \
+          revoke_in_doubt) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, \
-          ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36)";
+          ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39)";
     let record = authorization.to_record();
     sql::execute(connection, INSERT, params_from_iter(values(&record).iter()))?;
     Ok(())
 }
 
 /// Replaces everything of an authorization but its key, if the condition holds; the condition may use `?10` for the new
-/// state, `?17` for the new `consumed_at`, and the extra parameters `?37` and `?38`.
+/// state, `?17` for the new `consumed_at`, and the extra parameters `?40` and `?41`.
 ///
 /// The hashes of a flow stay in the row, and the day of last use never decreases.
 pub(crate) fn overwrite(
@@ -178,8 +187,8 @@ pub(crate) fn overwrite(
              consumed_at = coalesce(?17, consumed_at), sealed = ?18, kid = ?19, revision = ?20, scopes = ?21, \
              expires_at = ?22, refreshable = ?23, refresh_expires_at = ?24, account = ?25, authorized_at = ?26, \
              last_used_day = max(?27, coalesce(last_used_day, ?27)), lease_until = ?28, lease_holder = ?29, \
-             in_doubt_since = ?30, failed_attempts = ?31, failing_since = ?32, revocation = ?33, revoke_at = ?34, \
-             revoke_attempts = ?35, revoke_in_doubt = ?36 \
+             in_doubt_since = ?30, failed_attempts = ?31, failing_since = ?32, refusals = ?33, refused_since = ?34, \
+             last_refusal = ?35, revocation = ?36, revoke_at = ?37, revoke_attempts = ?38, revoke_in_doubt = ?39 \
          WHERE id = ?1 AND {condition}"
     );
     let record = authorization.to_record();
@@ -189,7 +198,7 @@ pub(crate) fn overwrite(
 }
 
 /// The columns of a record, in the order of [`insert`].
-fn values(record: &AuthorizationRecord) -> [ToSqlOutput<'_>; 36] {
+fn values(record: &AuthorizationRecord) -> [ToSqlOutput<'_>; 39] {
     let owner = &record.owner;
     let (outcome, revoke_at, attempts, in_doubt) = match &record.revocation {
         None => (None, None, None, None),
@@ -231,6 +240,9 @@ fn values(record: &AuthorizationRecord) -> [ToSqlOutput<'_>; 36] {
         optional(record.refresh.in_doubt_since, time),
         number(i64::from(record.refresh.failed_attempts)),
         optional(record.refresh.failing_since, time),
+        number(i64::from(record.refresh.refusals)),
+        optional(record.refresh.refused_since, time),
+        optional(record.refresh.last_refusal, |status| number(i64::from(status))),
         optional(outcome, text),
         optional(revoke_at, time),
         optional(attempts, number),

@@ -7,28 +7,31 @@
 mod circuit_breaker;
 mod commit;
 mod forced;
+mod refusal;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use circuit_breaker::CircuitBreaker;
+pub use circuit_breaker::{CircuitBreaker, Permit, RefusedRequest};
 pub(crate) use commit::COMMIT_ATTEMPTS;
 
 use self::commit::PendingCommits;
 use self::forced::ForcedRefreshes;
+use self::refusal::{Meaning, ends_grant};
 use crate::authorization::{Authorization, AuthorizationId, GrantSecrets, Input};
 use crate::connector::Connector;
 use crate::encoding::sha256;
 use crate::identity::Actor;
 use crate::ports::{
     AuditEvent, AuditKind, AuditOutcome, AuthorizationServer, AuthorizationStore, ClientCredentials, Clock, ConnectorStore,
-    FailedAttempt, Lease, LeaseRequest, ProviderError, ProviderErrorKind, ProviderOperation, RefreshLeases, SecureRandom,
-    Spawner, StoreClock, StoreError, Versioned, WriteOutcome,
+    FailedAttempt, Lease, LeaseRequest, ProviderError, ProviderErrorKind, ProviderOperation, RefreshLeases, Refusal,
+    SecureRandom, Spawner, StoreClock, StoreError, Versioned, WriteOutcome,
 };
+use crate::provider::ProviderSnapshot;
 use crate::time::Timestamp;
 use crate::usecase::audit_buffer::AuditBuffer;
-use crate::usecase::failure_recorder::FailureRecorder;
+use crate::usecase::failure_recorder::{FailingConnector, FailureRecorder};
 use crate::usecase::policy::Policy;
 use crate::usecase::requests::{random_bytes, with_deadline};
 use crate::usecase::revocation::RevocationWorker;
@@ -60,6 +63,13 @@ pub enum RefreshOutcome {
     Unavailable {
         /// When to try again.
         retry_after: Duration,
+    },
+    /// The provider refuses to refresh without a reason that ends the grant; the present token may still be valid.
+    Refused {
+        /// When to try again.
+        retry_after: Duration,
+        /// The HTTP status, if there was one.
+        http_status: Option<u16>,
     },
     /// The operator has to repair the connector.
     Misconfigured,
@@ -107,14 +117,15 @@ const RETRY_SOON: RefreshOutcome = RefreshOutcome::Unavailable { retry_after: Du
 
 /// A grant that needs a refresh, with everything that can be checked before its lease is taken.
 struct Candidate {
-    connector: Connector,
     grant: Versioned<Authorization>,
     client: ClientCredentials,
+    permit: Permit,
+    /// The live settings. They have the digest that was consented to, so they differ in nothing that decides where tokens go.
+    config: String,
 }
 
 /// One attempt under a lease.
 struct Attempt {
-    connector: Connector,
     grant: Versioned<Authorization>,
     holder: [u8; 16],
     /// Whether the outcome of an earlier attempt is unknown.
@@ -228,13 +239,15 @@ impl Refresher {
             ControlFlow::Continue(connector) => connector,
             ControlFlow::Break(outcome) => return end(outcome),
         };
-        if self.breaker.is_open(&connector, now) {
+        let Some(permit) = self.breaker.admit(&connector, now) else {
             return end(RefreshOutcome::Misconfigured);
-        }
+        };
         let needs_secret = secrets.provider.authentication.needs_secret();
         let owner = grant.owner();
         match self.sealer.client_credentials(owner.incarnation, owner.epoch, needs_secret).await {
-            Ok(client) => Ok(ControlFlow::Continue(Candidate { connector, grant: stored, client })),
+            Ok(client) => {
+                Ok(ControlFlow::Continue(Candidate { grant: stored, client, permit, config: connector.config.settings }))
+            }
             Err(NoCredentials::Store(error)) => Err(error),
             Err(NoCredentials::Missing | NoCredentials::Undecryptable) => end(RefreshOutcome::Misconfigured),
         }
@@ -259,7 +272,7 @@ impl Refresher {
 
     /// Takes the lease and sends the request, or waits for the attempt that has the lease.
     async fn attempt(self: &Arc<Self>, candidate: Candidate, may_wait: bool) -> Result<Step, StoreError> {
-        let Candidate { connector, grant, client } = candidate;
+        let Candidate { grant, client, permit, config } = candidate;
         let Ok(holder) = random_bytes(&*self.ports.random) else {
             return Ok(ControlFlow::Break(RETRY_SOON));
         };
@@ -274,11 +287,12 @@ impl Refresher {
             longest: length.max(LONGEST_PAUSE) * 2,
         };
         let attempt = match self.ports.leases.take_lease(request).await? {
-            Lease::Taken { grant, was_in_doubt } => Attempt { connector, grant: *grant, holder, was_in_doubt },
+            Lease::Taken { grant, was_in_doubt } => Attempt { grant: *grant, holder, was_in_doubt },
             Lease::Held { until, grant } if !may_wait || !is_leased(&grant.value) => {
                 let now = self.ports.store_clock.now().await?;
-                return Ok(ControlFlow::Break(RefreshOutcome::Unavailable {
-                    retry_after: until.since(now).max(Duration::from_secs(1)),
+                return Ok(ControlFlow::Break(match paused(&grant.value, until, now) {
+                    RefreshOutcome::Refused { .. } if permit.is_probe() => RefreshOutcome::Misconfigured,
+                    outcome => outcome,
                 }));
             }
             Lease::Held { .. } | Lease::Stale(_) => return Ok(ControlFlow::Continue(())),
@@ -286,16 +300,18 @@ impl Refresher {
         };
         // The grant may have changed since the candidate was read: use the tokens of the leased version.
         let Ok(secrets) = self.sealer.open_grant(&attempt.grant.value) else {
-            return self.postpone(&attempt, &ProviderErrorKind::NotSent.into()).await;
+            return self.postpone(&attempt, None, permit, &ProviderErrorKind::NotSent.into()).await;
         };
         let Some(refresh_token) = &secrets.refresh_token else {
-            return self.postpone(&attempt, &ProviderErrorKind::NotSent.into()).await;
+            return self.postpone(&attempt, None, permit, &ProviderErrorKind::NotSent.into()).await;
         };
         let sent_at = self.ports.store_clock.now().await?;
         let elapsed = self.ports.clock.monotonic().saturating_sub(started);
         let response = match self.policy.request_deadline.checked_sub(elapsed) {
             Some(left) if !left.is_zero() => {
-                let call = self.ports.provider.refresh(&secrets.provider, &client, refresh_token, &secrets.granted_scopes);
+                // An editor can correct how responses are read without a new consent.
+                let provider = ProviderSnapshot { config, ..secrets.provider.clone() };
+                let call = self.ports.provider.refresh(&provider, &client, refresh_token, &secrets.granted_scopes);
                 with_deadline(&*self.ports.spawner, left, call).await
             }
             Some(_) | None => Err(ProviderErrorKind::NotSent.into()),
@@ -305,23 +321,46 @@ impl Refresher {
             self.ports.failures.record(owner, ProviderOperation::Refresh, endpoint, error);
         }
         match response {
-            Ok(response) => Ok(ControlFlow::Break(self.commit(attempt.grant, &secrets, response, sent_at).await)),
+            Ok(response) => {
+                let is_news = permit.succeeded(sent_at);
+                let connector = FailingConnector::from(attempt.grant.value.owner());
+                let outcome = self.commit(attempt.grant, &secrets, response, sent_at).await;
+                if is_news {
+                    self.ports.failures.client_accepted(&connector).await;
+                }
+                Ok(ControlFlow::Break(outcome))
+            }
             Err(ProviderError { kind: ProviderErrorKind::InvalidGrant, .. }) => {
                 self.end(&attempt.grant, Input::RefreshRejected, sent_at).await
             }
-            Err(error) => self.postpone(&attempt, &error).await,
+            Err(error) => self.postpone(&attempt, secrets.expires_at, permit, &error).await,
         }
     }
 
-    /// Records a failure that does not end the grant, and the instant of the next attempt.
-    async fn postpone(&self, attempt: &Attempt, error: &ProviderError) -> Result<Step, StoreError> {
+    /// Records a failure and the instant of the next attempt. A refusal that has lasted too long ends the grant instead.
+    async fn postpone(
+        &self,
+        attempt: &Attempt,
+        access_token_expires_at: Option<Timestamp>,
+        permit: Permit,
+        error: &ProviderError,
+    ) -> Result<Step, StoreError> {
         let now = self.ports.store_clock.now().await?;
+        let id = attempt.grant.value.id();
+        let meaning = Meaning::of(error.kind);
+        let before = attempt.grant.value.as_grant().map(|grant| grant.refresh().clone()).unwrap_or_default();
+        if meaning == Meaning::Unclear && ends_grant(&self.policy, &before, access_token_expires_at, now) {
+            let ended = self.end(&attempt.grant, Input::RefreshRefused, now).await?;
+            self.revocations.wake();
+            return Ok(ended);
+        }
         // An error gives no information about an earlier attempt.
         let outcome_known = error.outcome_is_known() && !attempt.was_in_doubt;
-        let failed = attempt.grant.value.as_grant().map_or(0, |grant| grant.refresh().failed_attempts);
         let pause = match error.kind {
             ProviderErrorKind::Throttled { retry_after: Some(requested), .. } => requested.min(LONGEST_PAUSE),
             ProviderErrorKind::ClientRefused
+            | ProviderErrorKind::GrantTypeRefused
+            | ProviderErrorKind::Refused
             | ProviderErrorKind::NotAllowed
             | ProviderErrorKind::BadMetadata
             | ProviderErrorKind::InvalidGrant
@@ -329,23 +368,36 @@ impl Refresher {
             | ProviderErrorKind::Throttled { retry_after: None, .. }
             | ProviderErrorKind::NotSent
             | ProviderErrorKind::NoResponse
-            | ProviderErrorKind::Malformed => Duration::from_secs(1) * 2_u32.pow(failed.min(6)),
+            | ProviderErrorKind::Malformed => Duration::from_secs(1) * 2_u32.pow(before.failed_attempts.min(6)),
         };
         let pause = if outcome_known { pause } else { pause.max(self.policy.quarantine) };
         let jitter = pause / 5 / 255 * u32::from(attempt.holder[0]);
         let not_before = now.plus((pause + jitter).min(LONGEST_PAUSE));
-        if error.is_misconfiguration() {
-            self.breaker.open(&attempt.connector, now);
-        }
-        let id = attempt.grant.value.id();
+        let is_open = match meaning {
+            Meaning::Client => {
+                let (_, revision) = permit.connector();
+                let since = permit.refused(RefusedRequest::Refresh(id), now);
+                if let Some(since) = since {
+                    let connector = FailingConnector::from(attempt.grant.value.owner());
+                    self.ports.failures.client_refused(&connector, revision, since).await;
+                }
+                since.is_some()
+            }
+            Meaning::Rejected | Meaning::Unclear | Meaning::NotAllowed | Meaning::Unavailable => false,
+        };
         let event = AuditEvent::of_system(AuditKind::RefreshFailed, now).about(attempt.grant.value.owner(), id);
         let audit = vec![event.outcome(error)];
-        let failure = FailedAttempt { outcome_known, not_before };
+        let http_status = error.diagnosis.http_status;
+        let refusal = matches!(meaning, Meaning::Unclear | Meaning::Client)
+            .then(|| Refusal { http_status: http_status.unwrap_or_default(), counts: meaning == Meaning::Unclear });
+        let failure = FailedAttempt { outcome_known, not_before, refusal };
         self.ports.leases.fail_attempt(id, attempt.holder, failure, audit).await?;
-        Ok(ControlFlow::Break(if error.is_misconfiguration() {
-            RefreshOutcome::Misconfigured
-        } else {
-            RefreshOutcome::Unavailable { retry_after: not_before.since(now).max(Duration::from_secs(1)) }
+        let retry_after = not_before.since(now).max(Duration::from_secs(1));
+        Ok(ControlFlow::Break(match meaning {
+            Meaning::NotAllowed => RefreshOutcome::Misconfigured,
+            Meaning::Client if is_open => RefreshOutcome::Misconfigured,
+            Meaning::Client | Meaning::Unclear | Meaning::Rejected => RefreshOutcome::Refused { retry_after, http_status },
+            Meaning::Unavailable => RefreshOutcome::Unavailable { retry_after },
         }))
     }
 
@@ -381,6 +433,15 @@ fn meets(goal: RefreshGoal, secrets: &GrantSecrets, id: AuthorizationId, now: Ti
     match goal {
         RefreshGoal::Fresh => is_issuable(secrets, id, now, Freshness::Fresh),
         RefreshGoal::Replace(rejected) => sha256(secrets.access_token.expose()) != rejected,
+    }
+}
+
+/// The outcome during the pause after a failed attempt.
+fn paused(grant: &Authorization, until: Timestamp, now: Timestamp) -> RefreshOutcome {
+    let retry_after = until.since(now).max(Duration::from_secs(1));
+    match grant.as_grant().and_then(|grant| grant.refresh().last_refusal) {
+        Some(status) => RefreshOutcome::Refused { retry_after, http_status: (status > 0).then_some(status) },
+        None => RefreshOutcome::Unavailable { retry_after },
     }
 }
 

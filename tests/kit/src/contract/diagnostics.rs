@@ -52,7 +52,7 @@ pub async fn the_last_failure_of_a_connector_is_stored_as_given(backend: Backend
             store.advance(MINUTE);
             diagnostics.record_failure(drive.incarnation, failure.clone()).await.unwrap_or_fail();
             let last_failure = Some((failure, store.now()));
-            assert_eq!(read(&store, drive.incarnation).await, Diagnostics { last_failure, anomalies: Vec::new() });
+            assert_eq!(read(&store, drive.incarnation).await, Diagnostics { last_failure, ..Diagnostics::default() });
         }
     }
 }
@@ -86,6 +86,39 @@ pub async fn the_newest_anomalies_of_a_connector_are_kept_once_each(backend: Bac
     let newest: Vec<_> = many.into_iter().rev().take(RECENT_ANOMALIES).map(|anomaly| (anomaly, store.now())).collect();
     assert_eq!(found, newest);
     assert_eq!(read(&store, other.incarnation).await.anomalies, [(anomaly(0), begin)]);
+}
+
+/// The refusal of the client belongs to a revision of the connector, keeps its first instant, and is in the statuses of that
+/// revision on every node.
+pub async fn a_refused_client_is_stored_for_the_revision_of_its_connector(backend: Backend) {
+    let (store, drive) = TestStore::with_drive(backend).await;
+    let diagnostics = &store.node.diagnostics;
+    let alice = fixtures::user("alice");
+    let shown = async || {
+        let rows = store.other.queries.statuses(&drive.key.space, None, &alice).await.unwrap_or_fail();
+        rows.into_iter().map(|row| row.client_refused_since).collect::<Vec<_>>()
+    };
+    diagnostics.client_accepted(drive.incarnation).await.unwrap_or_fail();
+    assert_eq!(shown().await, [None]);
+    let since = store.now();
+    for _ in 0..2 {
+        diagnostics.client_refused(drive.incarnation, drive.revision, store.now()).await.unwrap_or_fail();
+        assert_eq!(read(&store, drive.incarnation).await.client_refused, Some((drive.revision, since)));
+        assert_eq!(shown().await, [Some(since)]);
+        store.advance(MINUTE);
+    }
+    diagnostics.client_accepted(drive.incarnation).await.unwrap_or_fail();
+    assert_eq!((read(&store, drive.incarnation).await.client_refused, shown().await), (None, vec![None]));
+
+    diagnostics.client_refused(drive.incarnation, drive.revision, since).await.unwrap_or_fail();
+    let (edited, _) = store.edit(&drive, EditEffect::KeepGrants).await;
+    assert_eq!(shown().await, [None], "the edit may have repaired the client");
+    let later = store.now();
+    diagnostics.client_refused(drive.incarnation, edited.revision, later).await.unwrap_or_fail();
+    assert_eq!(shown().await, [Some(later)]);
+    store.delete(&edited).await;
+    diagnostics.client_refused(drive.incarnation, edited.revision, later).await.unwrap_or_fail();
+    assert_eq!(read(&store, drive.incarnation).await, Diagnostics::default());
 }
 
 /// An edit keeps diagnostics, a deletion removes them. Late failures of a deleted connector are not stored.

@@ -7,7 +7,7 @@ use grantry_domain::authorization::{
     StateKind,
 };
 use grantry_domain::ports::{
-    AuditKind, ExpectedVersion, FailedAttempt, Lease, LeaseRequest, RevocationUpdate, WriteOutcome,
+    AuditKind, ExpectedVersion, FailedAttempt, Lease, LeaseRequest, Refusal, RevocationUpdate, WriteOutcome,
 };
 use tokio::task::JoinSet;
 
@@ -83,7 +83,7 @@ pub async fn r38_a_version_is_state_and_token_revision(backend: Backend) {
     let first = ExpectedVersion { state: StateKind::Authorized, revision: Revision::FIRST };
     assert_eq!(version().await, first);
     taken(store.lease(&grant, 1).await);
-    let failed = FailedAttempt { outcome_known: false, not_before: store.now() };
+    let failed = FailedAttempt { outcome_known: false, not_before: store.now(), refusal: None };
     store.node.leases.fail_attempt(grant.id, [1; 16], failed, Vec::new()).await.unwrap_or_fail();
     store.node.outbox.record_use(vec![(grant.id, store.now().day() + 1)]).await.unwrap_or_fail();
     assert_eq!(version().await, first);
@@ -219,7 +219,7 @@ pub async fn r36_an_implausible_lease_can_be_taken(backend: Backend) {
     assert!(was_in_doubt);
     assert_eq!(record.refresh.holder, Some([2; 16]));
 
-    let failed = FailedAttempt { outcome_known: true, not_before: start.plus(MINUTE * 60) };
+    let failed = FailedAttempt { outcome_known: true, not_before: start.plus(MINUTE * 60), refusal: None };
     store.node.leases.fail_attempt(grant.id, [2; 16], failed, Vec::new()).await.unwrap_or_fail();
     let (_, was_in_doubt) = taken(store.lease(&grant, 3).await);
     assert!(was_in_doubt, "an implausible pause counts as in doubt");
@@ -234,7 +234,7 @@ pub async fn r37_an_unknown_outcome_keeps_the_in_doubt_mark(backend: Backend) {
         let (record, was_in_doubt) = taken(store.lease(&grant, holder).await);
         assert_eq!((was_in_doubt, record.refresh.failed_attempts), (attempt == 2, attempt - 1));
         let not_before = store.now().plus(MINUTE);
-        let failed = FailedAttempt { outcome_known: false, not_before };
+        let failed = FailedAttempt { outcome_known: false, not_before, refusal: None };
         let event = store.event(AuditKind::RefreshFailed, &grant);
         store.node.leases.fail_attempt(grant.id, [holder; 16], failed, vec![event.clone()]).await.unwrap_or_fail();
         let expected = RefreshState {
@@ -243,6 +243,7 @@ pub async fn r37_an_unknown_outcome_keeps_the_in_doubt_mark(backend: Backend) {
             in_doubt_since: Some(first),
             failed_attempts: attempt,
             failing_since: Some(first),
+            ..RefreshState::default()
         };
         assert_eq!(store.get(grant.id).await, AuthorizationRecord { refresh: expected, ..grant.clone() });
         assert_eq!(store.new_events().await, [event]);
@@ -255,7 +256,7 @@ pub async fn r37_an_unknown_outcome_keeps_the_in_doubt_mark(backend: Backend) {
 pub async fn r37_a_known_outcome_clears_the_in_doubt_mark(backend: Backend) {
     let (store, grant) = granted(backend).await;
     taken(store.lease(&grant, 1).await);
-    let failed = FailedAttempt { outcome_known: true, not_before: store.now().plus(MINUTE) };
+    let failed = FailedAttempt { outcome_known: true, not_before: store.now().plus(MINUTE), refusal: None };
     store.node.leases.fail_attempt(grant.id, [1; 16], failed, Vec::new()).await.unwrap_or_fail();
     let refresh = store.get(grant.id).await.refresh;
     assert_eq!((refresh.in_doubt_since, refresh.failed_attempts), (None, 1));
@@ -264,10 +265,34 @@ pub async fn r37_a_known_outcome_clears_the_in_doubt_mark(backend: Backend) {
     assert!(!was_in_doubt);
 }
 
+/// Refusals are counted from the first one that counts; the last failure is remembered as a refusal or not.
+pub async fn r39_refusals_are_counted_until_a_refresh_succeeds(backend: Backend) {
+    let (store, grant) = granted(backend).await;
+    let refused = |http_status, counts| Some(Refusal { http_status, counts });
+    let mut refused_since = None;
+    for (holder, refusal, refusals) in
+        [(1, refused(401, false), 0), (2, refused(400, true), 1), (3, None, 1), (4, refused(0, true), 2)]
+    {
+        if refusals == 1 {
+            refused_since.get_or_insert(store.now());
+        }
+        taken(store.lease(&grant, holder).await);
+        let failed = FailedAttempt { outcome_known: true, not_before: store.now().plus(MINUTE), refusal };
+        store.node.leases.fail_attempt(grant.id, [holder; 16], failed, Vec::new()).await.unwrap_or_fail();
+        let refresh = store.get(grant.id).await.refresh;
+        let last_refusal = refusal.map(|refusal| refusal.http_status);
+        assert_eq!((refresh.refusals, refresh.refused_since, refresh.last_refusal), (refusals, refused_since, last_refusal));
+        store.advance(MINUTE);
+    }
+    taken(store.lease(&grant, 5).await);
+    let refreshed = store.replaced(fixtures::refreshed(&grant, store.now()), &grant).await;
+    assert_eq!(refreshed.refresh, RefreshState::default());
+}
+
 /// A failed attempt is recorded only for the holder of the lease.
 pub async fn r36_only_the_holder_of_the_lease_reports_a_failure(backend: Backend) {
     let (store, grant) = granted(backend).await;
-    let failed = FailedAttempt { outcome_known: true, not_before: store.now() };
+    let failed = FailedAttempt { outcome_known: true, not_before: store.now(), refusal: None };
     let report = async |holder: u8, id: AuthorizationId| {
         let event = store.event(AuditKind::RefreshFailed, &grant);
         store.node.leases.fail_attempt(id, [holder; 16], failed, vec![event]).await.unwrap_or_fail();

@@ -135,6 +135,7 @@ macro_rules! store_contract {
                 r36_an_implausible_lease_can_be_taken,
                 r37_an_unknown_outcome_keeps_the_in_doubt_mark,
                 r37_a_known_outcome_clears_the_in_doubt_mark,
+                r39_refusals_are_counted_until_a_refresh_succeeds,
                 r36_only_the_holder_of_the_lease_reports_a_failure,
                 r55_the_day_of_last_use_never_decreases,
                 grants_due_for_refresh_are_found,
@@ -211,6 +212,7 @@ macro_rules! store_contract {
             diagnostics {
                 the_last_failure_of_a_connector_is_stored_as_given,
                 the_newest_anomalies_of_a_connector_are_kept_once_each,
+                a_refused_client_is_stored_for_the_revision_of_its_connector,
                 diagnostics_end_with_their_connector,
             }
             sessions {

@@ -146,6 +146,7 @@ pub async fn a_status_has_a_row_for_every_connector_of_the_space(backend: Backen
     let grant = store.connect(&authorization_key_of(&drive, "alice")).await;
     let blank = |connector: &Connector| StatusRow {
         connector: connector.clone(),
+        client_refused_since: None,
         connections: Vec::new(),
         default_connection: None,
     };

@@ -331,6 +331,8 @@ forward! {
     ConnectorDiagnostics {
         RecordFailure: record_failure(connector: Incarnation, failure: ConnectorFailure) -> ();
         RecordAnomalies: record_anomalies(connector: Incarnation, anomalies: Vec<Anomaly>) -> ();
+        ClientRefused: client_refused(connector: Incarnation, revision: u64, since: Timestamp) -> ();
+        ClientAccepted: client_accepted(connector: Incarnation) -> ();
         ReadDiagnostics: diagnostics(connector: Incarnation) -> Diagnostics;
     }
     SessionStore {

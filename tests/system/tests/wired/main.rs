@@ -19,6 +19,7 @@ mod provider_oddities;
 mod races;
 mod real_flows;
 mod refresh;
+mod refused_refreshes;
 mod revocation_kinds;
 mod runs;
 mod scopes;

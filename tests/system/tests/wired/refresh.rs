@@ -115,9 +115,7 @@ async fn r39_an_unavailable_provider_does_not_change_the_status() {
         (Fault::DropRequest, "provider_unavailable"),
         (Fault::redirect("http://127.0.0.1:1/"), "provider_unavailable"),
         (Fault::oauth_error("temporarily_unavailable"), "provider_unavailable"),
-        (Fault::oauth_error("invalid_scope"), "provider_unavailable"),
-        (Fault::oauth_error("invalid_client"), "provider_misconfigured"),
-        (Fault::oauth_error("unauthorized_client"), "provider_misconfigured"),
+        (Fault::oauth_error("server_error"), "provider_unavailable"),
     ];
     let app = TestApp::new().await;
     let mut alice = app.connected("alice", DRIVE).await;

@@ -59,11 +59,11 @@ async fn r50_responses_of_the_revocation_endpoint() {
         (400, None, r#"{"error_code":"refresh_token_not_found"}"#, Ok(RevocationResponse::Done)),
         (400, None, r#"{"error":{"code":"token_expired"}}"#, Ok(RevocationResponse::Done)),
         (404, None, r#"{"error":"unknown_token"}"#, Ok(RevocationResponse::Done)),
-        (404, None, "", Err(ProviderErrorKind::Malformed)),
+        (404, None, "", Err(ProviderErrorKind::Refused)),
         (401, None, r#"{"error":"invalid_token"}"#, Err(ProviderErrorKind::OtherOauthError)),
         (400, None, r#"{"error":"invalid_request"}"#, Err(ProviderErrorKind::OtherOauthError)),
         (401, None, r#"{"error":"invalid_client"}"#, Err(ProviderErrorKind::ClientRefused)),
-        (403, None, "", Err(ProviderErrorKind::Malformed)),
+        (403, None, "", Err(ProviderErrorKind::Refused)),
         (302, None, "", Err(ProviderErrorKind::Malformed)),
         (429, Some("3"), "", throttled(3, true)),
         (503, Some("9"), "", throttled(9, false)),
@@ -101,7 +101,7 @@ async fn r50_github_has_a_vendor_specific_request() {
         (204, Ok(RevocationResponse::Done)),
         (404, Ok(RevocationResponse::Done)),
         (401, Err(ProviderErrorKind::ClientRefused)),
-        (422, Err(ProviderErrorKind::Malformed)),
+        (422, Err(ProviderErrorKind::Refused)),
         (500, Err(ProviderErrorKind::NoResponse)),
     ] {
         test.transport.respond(status, "");

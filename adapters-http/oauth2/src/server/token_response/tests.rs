@@ -74,8 +74,11 @@ fn r28_every_2xx_with_tokens_is_a_success() {
     for status in [200, 201, 202, 203, 206, 226] {
         assert!(read_with(&Wire::default(), status, &[], &with("")).is_ok(), "{status}");
     }
-    for status in [301, 302, 307, 404, 418] {
+    for status in [301, 302, 307] {
         assert_eq!(error(read_with(&Wire::default(), status, &[], &with(""))), MALFORMED, "{status}");
+    }
+    for status in [404, 418] {
+        assert_eq!(error(read_with(&Wire::default(), status, &[], &with(""))), ProviderErrorKind::Refused, "{status}");
     }
     assert_eq!(error(read_with(&Wire::default(), 204, &[], "")), MALFORMED);
 }

@@ -12,7 +12,7 @@ use grantry_domain::connector::Connector;
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
     AuditEvent, AuditKind, CallbackKey, ClientSecretKey, Clock, ConsumeOutcome, EditEffect, FailedAttempt, KeyId,
-    PendingLimits, RevocationUpdate, StoreError, SweepPolicy, TerminationRequest, TerminationScope,
+    PendingLimits, Refusal, RevocationUpdate, StoreError, SweepPolicy, TerminationRequest, TerminationScope,
 };
 use grantry_domain::time::Timestamp;
 
@@ -132,9 +132,10 @@ impl Pair {
                 let Some(grant) = self.pick(grant) else { return };
                 self.lease(&grant, holder).await;
             }
-            Step::FailAttempt { grant, holder, outcome_known, wait } => {
+            Step::FailAttempt { grant, holder, outcome_known, refused, wait } => {
                 let Some(grant) = self.pick(grant) else { return };
-                let attempt = FailedAttempt { outcome_known, not_before: self.now().plus(wait) };
+                let refusal = refused.map(|counts| Refusal { http_status: 400, counts });
+                let attempt = FailedAttempt { outcome_known, not_before: self.now().plus(wait), refusal };
                 let audit = self.audit(AuditKind::RefreshFailed, &grant);
                 self.both(async |node: Node| node.leases.fail_attempt(grant.id, [holder; 16], attempt, audit.clone()).await)
                     .await;

@@ -27,7 +27,7 @@ pub(super) enum Step {
     /// A lease is requested.
     Lease { grant: Pick, holder: u8 },
     /// A refresh fails.
-    FailAttempt { grant: Pick, holder: u8, outcome_known: bool, wait: Duration },
+    FailAttempt { grant: Pick, holder: u8, outcome_known: bool, refused: Option<bool>, wait: Duration },
     /// New tokens are written by a caller that read the grant this many changes ago.
     Refresh { grant: Pick, life: Lifetimes, changes_ago: usize },
     /// The refresh token is rejected, for a caller that read the grant this many changes ago.
@@ -111,8 +111,9 @@ pub(super) fn any_step() -> impl Strategy<Value = Step> {
         12 => (any_pick(), any_life()).prop_map(|(authorization, life)| Step::Continue { authorization, life }),
         1 => any_pick().prop_map(|flow| Step::FailFlow { flow }),
         4 => (any_pick(), any_holder()).prop_map(|(grant, holder)| Step::Lease { grant, holder }),
-        3 => (any_pick(), any_holder(), any::<bool>(), any_span())
-            .prop_map(|(grant, holder, outcome_known, wait)| Step::FailAttempt { grant, holder, outcome_known, wait }),
+        3 => (any_pick(), any_holder(), any::<bool>(), any::<Option<bool>>(), any_span()).prop_map(
+            |(grant, holder, outcome_known, refused, wait)| Step::FailAttempt { grant, holder, outcome_known, refused, wait }
+        ),
         4 => (any_pick(), any_life(), 0..3_usize)
             .prop_map(|(grant, life, changes_ago)| Step::Refresh { grant, life, changes_ago }),
         2 => (any_pick(), 0..2_usize).prop_map(|(grant, changes_ago)| Step::RejectRefresh { grant, changes_ago }),

@@ -1,0 +1,78 @@
+//! What a failed refresh means.
+
+use std::time::Duration;
+
+use crate::authorization::RefreshState;
+use crate::ports::ProviderErrorKind;
+use crate::time::Timestamp;
+use crate::usecase::policy::Policy;
+
+/// The meaning of an error at a refresh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// The refresh token is not valid: the grant has ended.
+    Rejected,
+    /// A refusal that does not name its reason: it may concern this grant alone, or pass.
+    Unclear,
+    /// The provider refused the client, or says so to one grant.
+    Client,
+    /// The configuration does not allow the request.
+    NotAllowed,
+    /// Nothing is known about the grant.
+    Unavailable,
+}
+
+impl Meaning {
+    pub(super) fn of(kind: ProviderErrorKind) -> Self {
+        match kind {
+            ProviderErrorKind::InvalidGrant => Self::Rejected,
+            // Some providers answer `unauthorized_client` for one dead refresh token, so it is not about the client.
+            ProviderErrorKind::GrantTypeRefused | ProviderErrorKind::OtherOauthError | ProviderErrorKind::Refused => {
+                Self::Unclear
+            }
+            ProviderErrorKind::ClientRefused => Self::Client,
+            ProviderErrorKind::NotAllowed | ProviderErrorKind::BadMetadata => Self::NotAllowed,
+            ProviderErrorKind::Throttled { .. }
+            | ProviderErrorKind::NotSent
+            | ProviderErrorKind::NoResponse
+            | ProviderErrorKind::Malformed => Self::Unavailable,
+        }
+    }
+}
+
+/// Whether one more unclear refusal ends the grant: enough of them over enough time, and no access token is left to lose.
+pub(super) fn ends_grant(
+    policy: &Policy,
+    refresh: &RefreshState,
+    access_token_expires_at: Option<Timestamp>,
+    now: Timestamp,
+) -> bool {
+    let lasted = refresh.refused_since.map_or(Duration::ZERO, |since| now.since(since));
+    refresh.refusals.saturating_add(1) >= policy.refusals
+        && lasted >= policy.refusal_window
+        && access_token_expires_at.is_some_and(|expires_at| now >= expires_at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r39_enough_refusals_over_enough_time_end_a_grant_whose_access_token_has_expired() {
+        let (policy, now) = (Policy::default(), Timestamp::from_millis(100_000_000));
+        let after =
+            |refusals, span| RefreshState { refusals, refused_since: Some(now.minus(span)), ..RefreshState::default() };
+        let (window, moment) = (policy.refusal_window, Duration::from_millis(1));
+        for (before, expires_at, ends) in [
+            (after(2, window), Some(now), true),
+            (after(1, window), Some(now), false),
+            (after(2, window - moment), Some(now), false),
+            (after(9, window - moment), Some(now), false),
+            (after(2, window), Some(now.plus(moment)), false),
+            (after(2, window), None, false),
+            (RefreshState::default(), Some(now), false),
+        ] {
+            assert_eq!(ends_grant(&policy, &before, expires_at, now), ends, "{before:?} {expires_at:?}");
+        }
+    }
+}
