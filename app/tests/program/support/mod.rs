@@ -8,7 +8,7 @@ use std::net::TcpListener;
 
 pub(crate) use http::{Browser, Response};
 pub(crate) use process::{Running, grantry, run};
-pub(crate) use site::{PASSWORD, Site};
+pub(crate) use site::Site;
 
 /// A port that is free at the moment.
 pub(crate) fn free_port() -> u16 {
