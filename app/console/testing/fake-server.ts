@@ -54,6 +54,10 @@ export class FakeServer {
   defaults = new Map<string, string>();
   /** Who ended a connection, and when, by `space/connector/user/name`. */
   ended = new Map<string, { by: string; at: string }>();
+  /** Ended connections whose tokens are still to be revoked, by `space/connector/user/name`. */
+  pendingRevocations = new Set<string>();
+  /** Users who need a new consent after an edit, besides those it disconnects. */
+  otherAffectedUsers = 0;
   /** Users that were deprovisioned, with the time. */
   deprovisioned = new Map<string, string>();
   /** Users without an account here, such as those of a host. */
@@ -273,6 +277,7 @@ export class FakeServer {
             status: "needs_reauthorization",
             reason: "admin",
           });
+          this.pendingRevocations.delete(key);
           this.ended.set(key, { by: user.user_id, at: new Date().toISOString() });
         },
       ],
@@ -547,8 +552,9 @@ export class FakeServer {
       ([key, { status }]) => key.startsWith(`${space}/${connector.id}/`) && status === "connected",
     );
     const disconnected_users = changed ? new Set(ended.map(([key]) => key.split("/")[2])).size : 0;
+    const affected_users = disconnected_users + this.otherAffectedUsers;
     if (url.searchParams.get("dry_run") === "true") {
-      return { disconnected_users };
+      return { disconnected_users, affected_users };
     }
     if (sent.revision !== undefined && sent.revision !== connector.revision) {
       throw new Rejection(409, "conflict", { field: "revision", detail: "revision: is not the current one" });
@@ -562,7 +568,14 @@ export class FakeServer {
         this.connections.set(key, { name, status: "needs_reauthorization", reason: "connector_changed" });
       }
     }
-    return { ...this.seen(connector, user), disconnected_users };
+    return { ...this.seen(connector, user), disconnected_users, affected_users };
+  }
+
+  private grantStatus(key: string, { status, reason }: Connection): Grant["status"] {
+    if (this.ended.has(key) && reason === "admin") {
+      return "revoked";
+    }
+    return status === "connecting" ? "not_connected" : status;
   }
 
   private grants(user: Schemas["Session"], space: string, url: URL): Schemas["GrantPage"] {
@@ -581,7 +594,7 @@ export class FakeServer {
           spaceId: space,
           userId,
           connection: connection.name,
-          status: connection.status,
+          status: this.grantStatus(key, connection),
           reason: connection.reason ?? null,
           account: connection.account ?? null,
           scopes: ["repo"],
@@ -589,6 +602,7 @@ export class FakeServer {
           lastUsedAt: connection.last_used_at ?? null,
           endedAt: this.ended.get(key)?.at ?? null,
           endedBy: this.ended.get(key)?.by ?? null,
+          revocable: !this.ended.has(key) || this.pendingRevocations.has(key),
         },
       ];
     });

@@ -81,6 +81,13 @@ describe.each(["kept", "removed"] as const)("below a path that the proxy has %s"
     await here.expectStatus("Files", "Not connected");
 
     await close();
+    const preferences = (await context.cookies(`${base}/`)).filter(({ name }) =>
+      /^grantry_(language|theme)$/.test(name),
+    );
+    expect(preferences.map(({ name, path }) => [name, path]).sort()).toEqual([
+      ["grantry_language", PATH],
+      ["grantry_theme", PATH],
+    ]);
     expect(outside).toEqual([]);
     expect(errors).toEqual([]);
   });

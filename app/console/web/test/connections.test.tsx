@@ -45,7 +45,7 @@ describe("connections", () => {
     await expectAccessible();
     await user.click(dialog().getByRole("button", { name: "Revoke" }));
     await screen.findByText("The connection was revoked");
-    await within(screen.getByRole("table")).findByText("Reconnect needed");
+    await within(screen.getByRole("table")).findByText("Revoked");
     expect(server.connections.get("default/github/u_1/default")).toMatchObject({ reason: "admin" });
   });
 

@@ -204,15 +204,23 @@ describe("an edit", () => {
   it("that only requires new consents asks with their number", async () => {
     const server = new FakeServer();
     const { user } = await startEditing("Team wiki", "Tenant", server);
-    const handle = server.handle.bind(server);
-    server.handle = (method, url, username, body) =>
-      url.searchParams.get("dry_run") === "true"
-        ? { response: Response.json({ disconnected_users: 0, affected_users: 2 }) }
-        : handle(method, url, username, body);
+    server.otherAffectedUsers = 2;
     await user.click(dialog().getByRole("button", { name: "Save" }));
     await screen.findByRole("heading", { name: "This edit affects 2 users" });
     dialog().getByText("2 users must give a new consent.");
     await user.click(dialog().getByRole("button", { name: "Save anyway" }));
     await screen.findByText("Team wiki was saved");
+  });
+
+  it("that also disconnects users asks with both numbers", async () => {
+    const server = new FakeServer();
+    server.setConnection("default/wiki/u_bob");
+    server.otherAffectedUsers = 2;
+    const { user } = await startEditing("Team wiki", "Tenant", server);
+    await user.type(field("Tenant"), "-2");
+    await user.click(dialog().getByRole("button", { name: "Save" }));
+    await screen.findByRole("heading", { name: "This edit disconnects one user" });
+    dialog().getByText("In total, 3 users must give a new consent.");
+    await expectAccessible();
   });
 });

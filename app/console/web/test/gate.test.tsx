@@ -109,6 +109,9 @@ describe("preferences", () => {
     await user.selectOptions(screen.getByLabelText("Darstellung"), "Dunkel");
     expect(document.documentElement.dataset.theme).toBe("dark");
     expect({ ...localStorage }).toMatchObject({ "grantry.language": "de", "grantry.theme": "dark" });
+    expect(document.cookie.split("; ")).toEqual(
+      expect.arrayContaining(["grantry_language=de", "grantry_theme=dark"]),
+    );
     await expectAccessible();
   });
 });

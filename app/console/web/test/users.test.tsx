@@ -155,6 +155,20 @@ describe("the connections of all users", () => {
     expect(screen.queryByRole("button", { name: /^Revoke/ })).toBeNull();
   });
 
+  it("can be revoked where they ended and the tokens are still valid at the provider", async () => {
+    const server = withBob();
+    const key = "default/github/u_bob/default";
+    server.ended.set(key, { by: "system", at: "2026-06-01T10:00:00Z" });
+    server.pendingRevocations.add(key);
+    const { user } = renderConsole({ as: "carol", path: "/?view=connections", server });
+    await screen.findByText("Ended by the system");
+    const name = "Revoke the connection of Bob Baker to GitHub";
+    await user.click(screen.getByRole("button", { name }));
+    await user.click(dialog().getByRole("button", { name: "Revoke" }));
+    await screen.findByText("Ended by Carol Cook");
+    expect(screen.queryByRole("button", { name })).toBeNull();
+  });
+
   it("show the ids where the names cannot be read", async () => {
     const server = withBob();
     server.faults.set("GET /internal/actions/users", [403, "forbidden"]);

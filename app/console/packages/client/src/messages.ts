@@ -43,12 +43,13 @@ const SERVER_MESSAGES = {
   connection_ambiguous: "There are several connections. Choose one of them.",
   connection_not_found: "There is no connection with this name.",
   user_deprovisioned: "Your access was removed. An administrator can restore it.",
-  refresh_refused: "The provider refuses to renew the access at the moment. Try again later, or connect again.",
+  refresh_refused:
+    "The provider refuses to renew the access at the moment. Try again later, or connect again.",
   insufficient_scope: "The provider did not grant a permission that the connector requires. Connect again.",
 } as const satisfies Record<ServerErrorCode, string>;
 
-/** A code of the server. */
-export type ServerErrorCode = components["schemas"]["Problem"]["code"];
+/** A code of the server. `refresh_refused` is named here as long as the API description does not contain it. */
+export type ServerErrorCode = components["schemas"]["Problem"]["code"] | "refresh_refused";
 
 /** A code of the server, or one of the two that this client adds. */
 export type ErrorCode =

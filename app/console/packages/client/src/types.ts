@@ -18,56 +18,19 @@ export type ExecuteResult = Schemas["ExecuteResult"];
 /** One request to a connector's API; `path` is joined to the connector's base URL. */
 export type ExecuteParams = Schemas["ExecuteParams"];
 /** The connection of any user, as an admin sees it: no secrets. */
-export type Grant = Schemas["Grant"] & {
-  /** Who ended it: the id of a user, or `system`. */
-  endedBy?: string | null;
-};
+export type Grant = Schemas["Grant"];
 /** One page of grants. */
-export type GrantPage = Omit<Schemas["GrantPage"], "grants"> & { grants: Grant[] };
+export type GrantPage = Schemas["GrantPage"];
 /** The numbers of users that an update would affect. */
-export type UpdatePreview = Schemas["DryRun"] & {
-  /** Users who will need a new consent. Absent: none. */
-  affected_users?: number;
-};
-
+export type UpdatePreview = Schemas["DryRun"];
 /** The last failure of a connector at its provider, without any text of the provider. */
-export interface ConnectorFailure {
-  operation: "exchange" | "refresh" | "discovery" | "revocation" | "client_credentials" | "userinfo";
-  code: string;
-  http_status?: number | null;
-  /** A registered OAuth error code. */
-  oauth_error?: string | null;
-  endpoint_host?: string | null;
-  /** What was not understood, or what to do. */
-  hint?: string | null;
-  correlation_id?: string | null;
-  at: string;
-}
-
+export type ConnectorFailure = Schemas["LastFailure"];
 /** A member of the provider's responses in an unusual form. */
-export interface ConnectorAnomaly {
-  member: string;
-  kind: string;
-  at: string;
-}
-
+export type ConnectorAnomaly = Schemas["RecentAnomaly"];
 /** What an editor needs to find out why a connector fails. */
-export interface Diagnostics {
-  last_failure?: ConnectorFailure | null;
-  anomalies: ConnectorAnomaly[];
-  /** Since when the provider refuses the client id or the secret. */
-  client_refused_since?: string | null;
-}
-
+export type Diagnostics = Schemas["ConnectorDiagnostics"];
 /** A user of the host, as an admin sees it. */
-export interface User {
-  id: string;
-  name?: string | null;
-  /** The user cannot sign in. */
-  disabled: boolean;
-  /** When the user was deprovisioned. */
-  deprovisioned_at?: string | null;
-}
+export type User = Schemas["UserSummary"];
 /** The number of grants that a deprovisioning ended, and of revocations that are pending at providers. */
 export type Deprovisioned = Schemas["Deprovisioned"];
 /** The signed-in user, with the role in each space. */
@@ -110,20 +73,6 @@ export type AuthStatus = Omit<Schemas["AuthStatus"], "connection" | "connections
 };
 
 /** A grant, former grant or flow that a deprovisioning would end. */
-export interface OpenConnection {
-  space_id: string;
-  connector_id: string;
-  connector_name?: string | null;
-  connection: string;
-  account?: string | null;
-  state: "grant" | "needs_consent" | "flow";
-}
-
+export type OpenConnection = Schemas["OpenConnection"];
 /** A user, and what a deprovisioning would end. */
-export interface UserDetails extends User {
-  grants: number;
-  former_grants: number;
-  flows: number;
-  /** Everything that would end, in every space. */
-  connections: OpenConnection[];
-}
+export type UserDetails = Schemas["UserDetails"];

@@ -279,7 +279,10 @@ describe("the other routes", () => {
     const edit = { ...body, config: { tenant: "other" } };
     expect(await dryRunUpdate(made.id, edit, options)).toBe(1);
     expect((await authStatus(options))[made.id]?.user_auth_status).toBe("connected");
-    expect((await updateConnector(made.id, edit, options)).disconnected_users).toBe(1);
+    expect(await updateConnector(made.id, edit, options)).toMatchObject({
+      disconnected_users: 1,
+      affected_users: 1,
+    });
     await deleteConnector(made.id, options);
     expect((await failureOf(deleteConnector(made.id, options))).code).toBe("not_found");
     await createConnector(body, { ...options, id: "mine" });

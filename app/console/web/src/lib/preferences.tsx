@@ -1,9 +1,11 @@
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from "react";
 import { type Language, preferredLanguage } from "../i18n/languages.ts";
 import { type Translate, translator } from "../i18n/messages.ts";
+import { BASE_PATH } from "./location.ts";
+import { preferenceCookies, type Theme } from "./preference-cookies.ts";
 
-/** `system` follows the device. */
-export type Theme = "system" | "light" | "dark";
+export type { Theme };
+
 /** Where the pages of a provider open; the values of `OAuthRedirectMode`. */
 export type SignInMode = "new_tab" | "redirect";
 
@@ -75,10 +77,15 @@ function readPreferences(): Preferences {
 
 function writePreferences(preferences: Preferences): void {
   try {
+    const isSecure = window.location.protocol === "https:";
+    for (const cookie of preferenceCookies(preferences, { basePath: BASE_PATH, isSecure })) {
+      // biome-ignore lint/suspicious/noDocumentCookie: the Cookie Store API is missing where the site has no HTTPS.
+      document.cookie = cookie;
+    }
     localStorage.setItem(STORED.language, preferences.language);
     localStorage.setItem(STORED.theme, preferences.theme);
     localStorage.setItem(STORED.signInMode, preferences.signInMode);
   } catch {
-    // Storage may be disabled.
+    // Storage and cookies may be disabled.
   }
 }

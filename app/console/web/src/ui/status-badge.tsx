@@ -4,15 +4,16 @@ import { usePreferences } from "../lib/preferences.tsx";
 import { Icon, type IconName } from "./icon.tsx";
 
 /**
- * The status of a connection, of one whose provider refuses the connector (`client_refused`), or of a connector that has
+ * The status of a connection, of one that an admin revoked, of one whose provider refuses the connector (`client_refused`), or of a connector that has
  * none (`not_applicable`) or cannot be used yet.
  */
-export type ShownStatus = ConnectionStatus | "client_refused" | "not_applicable" | "incomplete";
+export type ShownStatus = ConnectionStatus | "revoked" | "client_refused" | "not_applicable" | "incomplete";
 
 const LOOK: Record<ShownStatus, { icon: IconName; tone: string }> = {
   connected: { icon: "checkCircle", tone: "ok" },
   connecting: { icon: "clock", tone: "info" },
   needs_reauthorization: { icon: "warning", tone: "warn" },
+  revoked: { icon: "circle", tone: "neutral" },
   client_refused: { icon: "warning", tone: "warn" },
   not_connected: { icon: "circle", tone: "neutral" },
   not_applicable: { icon: "users", tone: "neutral" },

@@ -4,7 +4,7 @@ import type { GrantsFilter } from "../../lib/queries.ts";
 import { Field } from "../../ui/field.tsx";
 
 /** The statuses to filter by. */
-const STATUSES = ["connected", "needs_reauthorization"] as const;
+const STATUSES = ["connected", "needs_reauthorization", "revoked"] as const;
 
 /** Filters the connections. */
 export function ConnectionFilters({

@@ -61,7 +61,6 @@ function ConnectionRow({
   const { t } = usePreferences();
   const name = nameOf(grant.userId);
   const label = labelOf(grant);
-  const hasTokens = !grant.endedAt;
   return (
     <tr data-keeps-focus="" tabIndex={-1}>
       <th scope="row" className="cell-name">
@@ -90,7 +89,7 @@ function ConnectionRow({
       </td>
       <td className="cell-actions">
         <div className="row-actions">
-          {hasTokens && (
+          {grant.revocable && (
             <Button
               aria-label={t("connections.revokeName", { user: name, connector: label })}
               onClick={() => onRevoke(grant)}

@@ -1,9 +1,4 @@
-import {
-  authStatus,
-  type Connector,
-  connectionOf,
-  connectors as readConnectors,
-} from "@grantry/client";
+import { authStatus, type Connector, connectionOf, connectors as readConnectors } from "@grantry/client";
 import { useConnectorAuthStatus, useOAuthRedirectResult } from "@grantry/react";
 import { useQuery } from "@tanstack/react-query";
 import { useDeferredValue, useEffect, useRef, useState } from "react";

@@ -79,5 +79,6 @@ const OPERATIONS = [
   "revocation",
   "client_credentials",
   "userinfo",
+  "authorization",
 ] as const;
 const KINDS = ["wrong_type", "repeated", "too_long", "not_text", "missing"] as const;

@@ -23,7 +23,7 @@ import { ConnectorForm, FormError } from "./connector-form.tsx";
 import { changedMeanwhile } from "./form-errors.ts";
 import { useDiscardGuard } from "./use-discard-guard.tsx";
 
-const NO_EFFECT: UpdatePreview = { disconnected_users: 0 };
+const NO_EFFECT: UpdatePreview = { disconnected_users: 0, affected_users: 0 };
 
 /** Edits a connector. An edit that affects users is saved only after a confirmation that shows their number. */
 export function EditDialog({ connector, onClose }: { connector: Connector; onClose: () => void }) {
@@ -80,7 +80,7 @@ export function EditDialog({ connector, onClose }: { connector: Connector; onClo
   const submit = (body: ConnectorBody) =>
     reportingConflicts(async () => {
       const preview = await previewUpdate(existing.id, body, call);
-      if (preview.disconnected_users === 0 && (preview.affected_users ?? 0) === 0) {
+      if (preview.disconnected_users === 0 && preview.affected_users === 0) {
         await save(body);
         return;
       }
@@ -130,7 +130,7 @@ export function EditDialog({ connector, onClose }: { connector: Connector; onClo
 
 /** Asks before an edit that affects users is saved. */
 function EffectDialog({
-  effect: { disconnected_users: disconnected, affected_users: affected = 0 },
+  effect: { disconnected_users: disconnected, affected_users: affected },
   onConfirm,
   onClose,
 }: {
@@ -154,7 +154,9 @@ function EffectDialog({
       onClose={onClose}
     >
       {disconnected > 0 && <p>{t("editor.confirmText")}</p>}
-      {affected > 0 && <p>{t("editor.affectedText", { count: affected })}</p>}
+      {affected > 0 && (
+        <p>{t(disconnected > 0 ? "editor.affectedTotal" : "editor.affectedText", { count: affected })}</p>
+      )}
     </ConfirmDialog>
   );
 }
