@@ -52,9 +52,12 @@ export interface components {
       /** Its name. */
       name: string;
       pending_flow?: components["schemas"]["PendingFlow"] | null;
-      /** `provider_unreachable`, `revocation_pending`, `revocation_abandoned` or `revocation_not_supported`. */
+      /**
+       * `provider_unreachable`, `refresh_refused`, `client_refused`, `revocation_pending`, `revocation_abandoned` or
+       * `revocation_not_supported`.
+       */
       provider_note?: string | null;
-      /** Since when the provider has been unreachable. */
+      /** Since when the provider has been unreachable or has refused. */
       provider_note_since?: string | null;
       /** Why consent is needed again. */
       reason?: string | null;
@@ -417,7 +420,7 @@ export interface components {
     /** An error response (RFC 9457). */
     Problem: {
       /** Stable code for programs. */
-      code: "not_signed_in" | "forbidden" | "not_found" | "conflict" | "invalid_request" | "payload_too_large" | "unsupported_media_type" | "headers_too_large" | "wrong_host" | "rate_limited" | "host_not_allowed" | "connector_incomplete" | "return_url_refused" | "destination_refused" | "method_not_allowed" | "internal" | "api_unreachable" | "response_too_large" | "store_unavailable" | "directory_unavailable" | "authorization_required" | "connection_ambiguous" | "connection_not_found" | "provider_unavailable" | "provider_misconfigured" | "flow_not_found" | "flow_expired" | "flow_already_used" | "user_mismatch" | "browser_mismatch" | "issuer_mismatch" | "callback_mismatch" | "access_denied" | "provider_error" | "exchange_failed" | "connector_changed" | "connector_gone" | "permission_lost" | "user_deprovisioned" | "insufficient_scope" | "account_already_connected" | "account_mismatch";
+      code: "not_signed_in" | "forbidden" | "not_found" | "conflict" | "invalid_request" | "payload_too_large" | "unsupported_media_type" | "headers_too_large" | "wrong_host" | "rate_limited" | "host_not_allowed" | "connector_incomplete" | "return_url_refused" | "destination_refused" | "method_not_allowed" | "internal" | "api_unreachable" | "response_too_large" | "store_unavailable" | "directory_unavailable" | "authorization_required" | "connection_ambiguous" | "connection_not_found" | "provider_unavailable" | "refresh_refused" | "provider_misconfigured" | "flow_not_found" | "flow_expired" | "flow_already_used" | "user_mismatch" | "browser_mismatch" | "issuer_mismatch" | "callback_mismatch" | "access_denied" | "provider_error" | "exchange_failed" | "connector_changed" | "connector_gone" | "permission_lost" | "user_deprovisioned" | "insufficient_scope" | "account_already_connected" | "account_mismatch";
       /** The connections to choose from, for `connection_ambiguous`. */
       connections?: components["schemas"]["ProblemConnection"][] | null;
       /** Id of the response in the log of the operator. */
@@ -430,9 +433,11 @@ export interface components {
       field?: string | null;
       /** The same as `detail`, for older front ends. */
       message: string;
+      /** HTTP status of the provider's response, for `refresh_refused`. */
+      providerStatus?: number | null;
       /** Why the user must connect, for `authorization_required`. */
       reason?: string | null;
-      /** Where the user connects, for `authorization_required`. */
+      /** Where the user connects, for `authorization_required` and `refresh_refused`. */
       startUrl?: string | null;
       /** HTTP status. */
       status: number;
