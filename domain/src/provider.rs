@@ -1,10 +1,13 @@
 //! Providers in the domain: settings of a connector, the endpoints at the time of consent, scopes and origins.
 
+mod scopes;
+
 use std::collections::BTreeSet;
 use std::fmt;
 
 use thiserror::Error;
 
+pub use self::scopes::Scopes;
 use crate::connector::ProfileId;
 use crate::encoding::{FieldReader, FieldWriter, MalformedFields, length_of};
 
@@ -51,53 +54,6 @@ impl fmt::Display for Origin {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("an origin is a scheme and a host with an optional port, in lower case")]
 pub struct InvalidOrigin;
-
-/// A set of scopes (RFC 6749 §3.3). The profile defines their form in requests.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Scopes(BTreeSet<String>);
-
-impl Scopes {
-    /// Scopes from single tokens. Empty tokens are dropped.
-    pub fn new(tokens: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Self(tokens.into_iter().map(Into::into).filter(|token| !token.is_empty()).collect())
-    }
-
-    /// Scopes from the form of records: separated by one space.
-    pub fn from_record(text: &str) -> Self {
-        Self::new(text.split(' '))
-    }
-
-    /// The form of records: sorted, separated by one space.
-    pub fn to_record(&self) -> String {
-        self.0.iter().map(String::as_str).collect::<Vec<_>>().join(" ")
-    }
-
-    /// The tokens, sorted.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
-    }
-
-    /// Whether every scope of `required` is among them.
-    pub fn covers(&self, required: &Self) -> bool {
-        required.0.is_subset(&self.0)
-    }
-
-    /// The scopes that are not in `other`.
-    #[must_use]
-    pub fn without(&self, other: &Self) -> Self {
-        Self(self.0.difference(&other.0).cloned().collect())
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether this exact token is among them.
-    pub fn contains(&self, token: &str) -> bool {
-        self.0.contains(token)
-    }
-}
 
 /// How the client authenticates at the token endpoint (RFC 6749 §2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,6 +161,8 @@ pub struct ProviderSettings {
     pub base_url: String,
     /// Scopes requested at the authorization endpoint.
     pub requested_scopes: Scopes,
+    /// Those of the requested scopes that responses name. The others are of the protocol, such as `openid`.
+    pub expected_scopes: Scopes,
     /// Scopes without which a grant needs a new consent.
     pub required_scopes: Scopes,
     /// The callback URL to use.
@@ -363,14 +321,5 @@ mod tests {
         for bad in ["", "https://", "ftp://a", "https://a/b", "https://A", "https://u@a", "https://a?b"] {
             assert!(Origin::new(bad).is_err(), "{bad:?}");
         }
-    }
-
-    #[test]
-    fn scopes_are_a_set() {
-        let granted = Scopes::from_record("b a");
-        assert_eq!(granted.to_record(), "a b");
-        assert!(granted.covers(&Scopes::new(["a"])));
-        assert!(!granted.covers(&Scopes::new(["a", "c"])));
-        assert!(Scopes::from_record("").is_empty());
     }
 }

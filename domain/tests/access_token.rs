@@ -186,9 +186,11 @@ async fn r76_sealed_values_take_precedence_over_columns() {
     assert_eq!(app.refreshes(), 0);
     // More scopes in the column have no effect.
     let narrow = TokenResponse { scopes: Some(Scopes::new(["write"])), ..tokens("b", Some("r")) };
+    app.profiles.set("{}", |settings| settings.required_scopes = Scopes::default());
     app.provider.respond_to_exchange(Ok(narrow));
     let id = app.connect("alice").await;
     let stored = app.record(id).await;
+    app.profiles.set("{}", |settings| settings.required_scopes = Scopes::new(["read"]));
     app.tamper(AuthorizationRecord { scopes: Scopes::new(["read", "write"]), ..stored }).await;
     assert_eq!(app.token("alice").await, Err(authorization_required(Reason::InsufficientScope)));
 }

@@ -25,6 +25,7 @@ mod invariants;
 mod mocks;
 mod parts;
 mod refresh;
+mod scopes;
 mod shared;
 mod start;
 mod status;

@@ -16,7 +16,8 @@ use grantry_testkit::doubles::tokens;
 use grantry_testkit::doubles::{Fault, Method, PlainVault};
 
 use crate::common::{
-    HOUR, SECOND, TestApp, agent, authorization_required, draft, drive, elsewhere, error_callback_of, person, tokens_for,
+    HOUR, SECOND, TestApp, agent, authorization_required, callback_of, draft, drive, elsewhere, error_callback_of, person,
+    tokens_for,
 };
 
 /// The status of alice at `drive`. Asserts that every use case that returns or uses it agrees.
@@ -98,15 +99,16 @@ async fn lesson_18_every_use_case_returns_the_same_status_in_every_state() {
     app.start("alice", &drive()).await;
     expect(&app, NeedsReauthorization, Some(Reason::RefreshRejected), true).await;
     tick();
+    let narrow = TokenResponse { scopes: Some(Scopes::new(["write"])), ..tokens("a", Some("r")) };
+    app.provider.respond_to_exchange(Ok(narrow));
+    let started = app.start("alice", &drive()).await;
+    app.complete(callback_of(&started, "alice")).await;
+    expect(&app, NeedsReauthorization, Some(Reason::InsufficientScope), false).await;
+    tick();
     app.provider.respond_to_exchange(Ok(tokens_for("a", None, HOUR)));
     app.connect("alice").await;
     app.clock.advance(HOUR);
     expect(&app, NeedsReauthorization, Some(Reason::AccessTokenExpired), false).await;
-    tick();
-    let narrow = TokenResponse { scopes: Some(Scopes::new(["write"])), ..tokens("a", Some("r")) };
-    app.provider.respond_to_exchange(Ok(narrow));
-    app.connect("alice").await;
-    expect(&app, NeedsReauthorization, Some(Reason::InsufficientScope), false).await;
     tick();
     app.connect("alice").await;
     app.vault.forget(PlainVault::FIRST_KEY);

@@ -46,20 +46,20 @@ impl Encoding {
 
     /// The content in this encoding; `None` if it does not become shorter.
     fn of(self, content: &[u8]) -> Option<Bytes> {
-        let mut encoded = Vec::new();
+        let mut shorter = Vec::new();
         match self {
             Self::Identity => return None,
             Self::Brotli => {
                 let parameters = brotli::enc::BrotliEncoderParams { quality: 9, ..Default::default() };
-                brotli::BrotliCompress(&mut &*content, &mut encoded, &parameters).ok()?;
+                brotli::BrotliCompress(&mut &*content, &mut shorter, &parameters).ok()?;
             }
             Self::Gzip => {
-                let mut encoder = flate2::write::GzEncoder::new(&mut encoded, flate2::Compression::best());
+                let mut encoder = flate2::write::GzEncoder::new(&mut shorter, flate2::Compression::best());
                 encoder.write_all(content).ok()?;
                 encoder.finish().ok()?;
             }
         }
-        (encoded.len() < content.len()).then(|| Bytes::from(encoded))
+        (shorter.len() < content.len()).then(|| Bytes::from(shorter))
     }
 }
 
@@ -78,10 +78,10 @@ pub(crate) struct CompressedFiles(Mutex<HashMap<(String, Encoding), Option<Bytes
 
 impl CompressedFiles {
     /// The response to a request for a file.
-    pub(crate) fn response(&self, file: File, headers: &HeaderMap) -> Response {
-        let is_compressible = is_compressible(&file);
-        let (encoding, body) = self.encoded(&file, if is_compressible { preferred(headers) } else { Encoding::Identity });
-        // Each encoding is a representation of its own, with a validator of its own (RFC 9110 §8.8.3).
+    pub(crate) fn response(&self, file: &File, headers: &HeaderMap) -> Response {
+        let is_compressible = is_compressible(file);
+        let (encoding, body) = self.encoded(file, if is_compressible { preferred(headers) } else { Encoding::Identity });
+        // Each encoding is another representation and needs another validator (RFC 9110 §8.8.3).
         let etag = match encoding {
             Encoding::Identity => format!("\"{}\"", file.etag),
             Encoding::Brotli | Encoding::Gzip => format!("\"{}-{}\"", file.etag, encoding.name()),

@@ -78,8 +78,8 @@ mod tests {
     async fn detached_work_has_the_id_of_its_request() {
         assert_eq!(current_correlation_id(), None);
         let id = CorrelationId::parse("0123456789abcdef").unwrap();
-        let work = id.scope(async { with_current_correlation_id(async { current_correlation_id() }) }).await;
-        assert_eq!(tokio::spawn(work).await.unwrap().as_deref(), Some("0123456789abcdef"));
+        let detached = async { tokio::spawn(with_current_correlation_id(async { current_correlation_id() })).await };
+        assert_eq!(id.scope(detached).await.unwrap().as_deref(), Some("0123456789abcdef"));
         assert_eq!(with_current_correlation_id(async { current_correlation_id() }).await, None);
     }
 

@@ -141,6 +141,8 @@ codes! {
     PermissionLost = "permission_lost", 403, "The permission to use this connector was lost in the meantime.";
     /// The user was deprovisioned.
     UserDeprovisioned = "user_deprovisioned", 403, "An administrator removed your access. Ask an administrator to reinstate you.";
+    /// The provider did not grant a scope that the connector requires.
+    InsufficientScope = "insufficient_scope", 403, "The provider did not grant all permissions that this connector requires.";
     /// The account is connected under another name of the same user and connector.
     AccountAlreadyConnected = "account_already_connected", 409, "This account is already connected under another name.";
     /// Another account consented than the connected one.

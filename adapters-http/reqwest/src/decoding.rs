@@ -135,7 +135,11 @@ fn inflate(body: &[u8], out: &mut [u8], header: u32) -> Result<(usize, usize), U
     match status {
         TINFLStatus::Done => Ok((consumed, written)),
         TINFLStatus::HasMoreOutput => Err(Undecoded::TooLarge),
-        _ => Err(Undecoded::NotEncoded),
+        TINFLStatus::FailedCannotMakeProgress
+        | TINFLStatus::BadParam
+        | TINFLStatus::Adler32Mismatch
+        | TINFLStatus::Failed
+        | TINFLStatus::NeedsMoreInput => Err(Undecoded::NotEncoded),
     }
 }
 

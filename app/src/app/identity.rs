@@ -65,15 +65,12 @@ impl Identity {
             config::IdentityMode::ProxyHeader => {
                 let proxy = &identity.proxy;
                 let headers = ProxyHeaderAuthenticator::new(proxy.user_header.clone(), config.trusted_proxies.clone());
-                let (directory, headers) = match &proxy.roles_header {
-                    Some(header) => {
-                        let directory = Arc::new(ProxyDirectory::from_header(spaces).with_names(names));
-                        (directory.clone(), headers.with_roles(header.clone(), directory))
-                    }
-                    None => {
-                        let directory = ProxyDirectory::from_accounts(spaces, &identity.accounts).with_names(names);
-                        (Arc::new(directory), headers)
-                    }
+                let (directory, headers) = if let Some(header) = &proxy.roles_header {
+                    let directory = Arc::new(ProxyDirectory::from_header(spaces).with_names(names));
+                    (directory.clone(), headers.with_roles(header.clone(), directory))
+                } else {
+                    let directory = ProxyDirectory::from_accounts(spaces, &identity.accounts).with_names(names);
+                    (Arc::new(directory), headers)
                 };
                 Self::with_authenticator(directory.clone(), directory, Arc::new(headers))
             }

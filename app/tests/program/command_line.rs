@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::{PASSWORD, Site, grantry, run};
+use crate::support::{Site, grantry, run};
 
 #[test]
 fn a_wrong_command_line_is_code_2_and_help_is_code_0() {
@@ -239,7 +239,7 @@ fn users_are_listed_and_a_deprovisioned_one_is_reinstated() {
 
     let server = site.serve();
     let mut admin = crate::support::Browser::new(site.port);
-    admin.log_in("alice", PASSWORD);
+    admin.log_in("alice", "password-canary");
     let removed = admin.delete("/internal/actions/users/u_alice/grants");
     assert_eq!(removed.status, 200, "{removed:?}");
     drop(server);

@@ -16,6 +16,8 @@ named!(
         RefreshRejected = "refresh_rejected",
         /// A security-relevant field of the connector changed.
         ConnectorChanged = "connector_changed",
+        /// The provider granted less than the connector requires: the attempt ended without a usable grant.
+        InsufficientScope = "insufficient_scope",
     }
 );
 
@@ -70,6 +72,8 @@ named!(
         PermissionLost = "permission_lost",
         /// The user was deprovisioned.
         UserDeprovisioned = "user_deprovisioned",
+        /// The provider did not grant a scope that the connector requires.
+        InsufficientScope = "insufficient_scope",
         /// Another provider account consented than the one connected before.
         AccountMismatch = "account_mismatch",
         /// The provider account is already connected under another connection name.

@@ -43,7 +43,7 @@ pub struct AuthorizationRecord {
     pub sealed: Option<Envelope>,
     /// Revision of the tokens; 0 while there are none.
     pub revision: Revision,
-    /// Granted scopes.
+    /// Granted scopes of a grant, and of an attempt that ended with `insufficient_scope`.
     pub scopes: Scopes,
     /// When the access token expires.
     pub expires_at: Option<Timestamp>,
@@ -135,7 +135,10 @@ impl Authorization {
                 refresh: grant.refresh.clone(),
                 ..blank
             },
-            State::Expired(ended) => blank.ended(TerminalCause::Expired(ended.cause), &ended.end),
+            State::Expired(ended) => AuthorizationRecord {
+                scopes: ended.granted_scopes.clone(),
+                ..blank.ended(TerminalCause::Expired(ended.cause), &ended.end)
+            },
             State::Revoked(ended) => blank.ended(TerminalCause::Revoked(ended.cause), &ended.end),
         }
     }
@@ -230,7 +233,9 @@ fn expired(record: &AuthorizationRecord) -> Result<Expired, InvariantViolation> 
     let end = end(record)?;
     let of_flow = cause == ExpiredCause::FlowTimedOut;
     forbidden(of_flow != end.authorized_at().is_none(), "only flows expire with flow_timed_out, and with no other cause")?;
-    Ok(Expired { cause, end })
+    let is_insufficient = cause == ExpiredCause::InsufficientScope;
+    let granted_scopes = if is_insufficient { record.scopes.clone() } else { Scopes::default() };
+    Ok(Expired { cause, granted_scopes, end })
 }
 
 fn revoked(record: &AuthorizationRecord) -> Result<Revoked, InvariantViolation> {

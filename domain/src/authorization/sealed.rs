@@ -6,7 +6,7 @@ use crate::authorization::state::Revision;
 use crate::connector::Epoch;
 use crate::encoding::{FieldReader, FieldWriter, MalformedFields};
 use crate::provider::{Account, ProviderSnapshot, Scopes};
-use crate::secret::Secret;
+use crate::secret::{Secret, equal_in_constant_time};
 use crate::time::Timestamp;
 
 /// The payload version this program writes, for every record type.
@@ -114,6 +114,13 @@ pub struct GrantSecrets {
 }
 
 impl GrantSecrets {
+    /// Whether a token of one grant is a token of the other: some providers return the same ones for every consent.
+    pub fn shares_a_token(&self, other: &Self) -> bool {
+        let same = |left: &Secret, right: &Secret| equal_in_constant_time(left.expose(), right.expose());
+        let refresh = self.refresh_token.as_ref().zip(other.refresh_token.as_ref());
+        same(&self.access_token, &other.access_token) || refresh.is_some_and(|(left, right)| same(left, right))
+    }
+
     /// Encodes for sealing.
     pub fn encode(&self) -> Secret {
         let (requested, granted) = (self.requested_scopes.to_record(), self.granted_scopes.to_record());

@@ -133,6 +133,8 @@ pub struct RefreshState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expired {
     pub(super) cause: ExpiredCause,
+    /// What the provider granted, for [`ExpiredCause::InsufficientScope`]; else empty.
+    pub(super) granted_scopes: Scopes,
     pub(super) end: Termination,
 }
 
@@ -353,6 +355,11 @@ impl Expired {
     /// The cause.
     pub fn cause(&self) -> ExpiredCause {
         self.cause
+    }
+
+    /// What the provider granted, where that was less than required.
+    pub fn insufficient_scopes(&self) -> Option<&Scopes> {
+        (self.cause == ExpiredCause::InsufficientScope).then_some(&self.granted_scopes)
     }
 
     /// When it ended, and what it had been.

@@ -48,7 +48,7 @@ named!(
         ConnectorChanged = "connector_changed",
         /// See [`TerminationCause::Admin`].
         Admin = "admin",
-        /// The connector requires a scope that this grant does not have.
+        /// The connector requires a scope that this grant does not have, or that the last attempt did not bring.
         InsufficientScope = "insufficient_scope",
         /// The envelope cannot be decrypted. Computed and never stored: it ends when the key is available again.
         Undecryptable = "undecryptable",
@@ -87,7 +87,7 @@ pub struct ConnectionStatus {
     pub account: Option<String>,
     /// Granted scopes.
     pub scopes: Option<Scopes>,
-    /// Scopes that the connector requests and the grant does not have.
+    /// Scopes that the connector requests and the grant does not have. They block nothing unless they are required.
     pub missing_scopes: Option<Scopes>,
     /// Day of last use, in days since the Unix epoch; `None` before the first use.
     pub last_used_day: Option<i64>,
@@ -141,8 +141,21 @@ pub struct RequiredBinding {
     pub digest: BindingDigest,
     /// Scopes without which consent is needed again.
     pub required_scopes: Scopes,
-    /// Scopes the connector requests.
-    pub requested_scopes: Scopes,
+    /// Requested scopes that responses name.
+    pub expected_scopes: Scopes,
+}
+
+impl RequiredBinding {
+    /// The scopes that the connector requires or requests and a grant does not have. A response that names no scope, as for
+    /// GitHub Apps, gives no information about those that are only requested.
+    pub fn missing(&self, granted: &Scopes) -> Scopes {
+        let required = self.required_scopes.without(granted);
+        if granted.is_empty() {
+            return required;
+        }
+        let others = self.expected_scopes.without(granted).without(&required);
+        required.and(&others)
+    }
 }
 
 /// The status of a user at a connector. `required` is `None` where the live configuration cannot be parsed; `decrypts`
@@ -191,12 +204,11 @@ pub fn connection_status(
             let reason = unusable_reason(connector, &current, grant, required, decrypts);
             let kind = if reason.is_some() { StatusKind::NeedsReauthorization } else { StatusKind::Connected };
             let scopes = grant.tokens().scopes.clone();
-            let missing = required.map(|required| required.requested_scopes.without(&scopes));
             ConnectionStatus {
                 reason,
                 since: Some(grant.authorized_at()),
                 account: grant.tokens().account.clone(),
-                missing_scopes: missing.filter(|missing| !missing.is_empty()),
+                missing_scopes: missing_scopes(required, &scopes),
                 scopes: Some(scopes),
                 last_used_day: grant.last_used_day(),
                 provider_note: ProviderNote::of_refresh(grant.refresh()),
@@ -204,7 +216,10 @@ pub fn connection_status(
             }
         }
         State::Expired(ended) => match Reason::of_expiry(ended.cause()) {
-            Some(reason) => plain(StatusKind::NeedsReauthorization).of_former(Some(reason), ended.termination()),
+            Some(reason) => ConnectionStatus {
+                missing_scopes: ended.insufficient_scopes().and_then(|granted| missing_scopes(required, granted)),
+                ..plain(StatusKind::NeedsReauthorization).of_former(Some(reason), ended.termination())
+            },
             None => plain(without_grant),
         },
         State::Revoked(ended) if ended.cause() == RevokedCause::Terminated(TerminationCause::Admin) => {
@@ -214,6 +229,11 @@ pub fn connection_status(
         State::Revoked(ended) => plain(StatusKind::NotConnected).of_former(None, ended.termination()),
         State::Initiated(_) | State::AwaitingCallback(_) => plain(without_grant),
     }
+}
+
+/// What a grant lacks; `None` if that is nothing or not known.
+fn missing_scopes(required: Option<&RequiredBinding>, granted: &Scopes) -> Option<Scopes> {
+    required.map(|required| required.missing(granted)).filter(|missing| !missing.is_empty())
 }
 
 /// Why a stored grant cannot be used with the live connector.
@@ -244,6 +264,7 @@ impl Reason {
             ExpiredCause::RefreshTokenExpired => Some(Self::RefreshTokenExpired),
             ExpiredCause::RefreshRejected => Some(Self::RefreshRejected),
             ExpiredCause::ConnectorChanged => Some(Self::ConnectorChanged),
+            ExpiredCause::InsufficientScope => Some(Self::InsufficientScope),
         }
     }
 }
@@ -390,6 +411,9 @@ impl FlowStatus {
             State::Authorized(_) => Self::Authorized,
             State::Expired(ended) => match ended.termination().kind {
                 EndedKind::Flow { .. } => Self::Expired,
+                EndedKind::Grant { .. } if ended.insufficient_scopes().is_some() => {
+                    Self::Failed(FlowFailure::Code(FailureCode::InsufficientScope))
+                }
                 EndedKind::Grant { .. } => Self::Authorized,
             },
             State::Revoked(ended) => match (&ended.termination().kind, ended.cause()) {

@@ -59,6 +59,10 @@ pub(super) fn granted(refreshable: bool) -> Input {
     Input::TokensGranted(VerifiedCallback::new(STATE), tokens(1, refreshable))
 }
 
+pub(super) fn refused() -> Input {
+    Input::ScopesRefused(VerifiedCallback::new(STATE), tokens(1, true))
+}
+
 const END: Input = Input::Terminated { cause: TerminationCause::Disconnected, revoke: true };
 
 pub(super) fn reach(inputs: impl IntoIterator<Item = Input>) -> Authorization {
@@ -78,6 +82,7 @@ pub(super) fn states() -> Vec<(&'static str, Authorization)> {
         ("Expired flow", flow().at(LATE)),
         ("Expired grant, revocation pending", after(Input::ConnectorChanged)),
         ("Expired grant", after(Input::RefreshRejected)),
+        ("Expired, a required scope refused", reach(consumed().into_iter().chain([refused()]))),
         ("Revoked flow", reach([END])),
         ("Revoked grant, revocation pending", after(END)),
         ("Revoked grant", after(END).on(Input::RevocationCompleted(RevocationOutcome::Revoked), SOON).unwrap()),
@@ -98,6 +103,12 @@ pub(super) fn inputs() -> Vec<Row> {
         (
             "TokensGranted, another flow's proof",
             || Input::TokensGranted(VerifiedCallback::new(StateHash([9; 32])), tokens(1, true)),
+            SOON,
+        ),
+        ("ScopesRefused", refused, SOON),
+        (
+            "ScopesRefused, another flow's proof",
+            || Input::ScopesRefused(VerifiedCallback::new(StateHash([9; 32])), tokens(1, true)),
             SOON,
         ),
         ("TokensRefreshed", || Input::TokensRefreshed(tokens(2, true)), SOON),
@@ -155,7 +166,7 @@ fn render() -> String {
          ```mermaid\nstateDiagram-v2\n    [*] --> Initiated\n    Initiated --> AwaitingCallback: RedirectIssued\n    \
          AwaitingCallback --> AwaitingCallback: CallbackConsumed\n    AwaitingCallback --> Authorized: TokensGranted\n    \
          Authorized --> Authorized: TokensRefreshed\n    Initiated --> Expired: DeadlinePassed\n    \
-         AwaitingCallback --> Expired: DeadlinePassed\n    \
+         AwaitingCallback --> Expired: DeadlinePassed, ScopesRefused\n    \
          Authorized --> Expired: DeadlinePassed, AccessTokenExpired, RefreshRejected, RefreshRefused, ConnectorChanged\n    \
          Initiated --> Revoked: Terminated, Failed, ConnectorChanged\n    \
          AwaitingCallback --> Revoked: Terminated, Failed, ConnectorChanged, DeadlinePassed once consumed\n    \

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::table::{LATE, SOON, START, flow, granted, inputs, issued, owner, reach, states, tokens};
+use super::table::{LATE, SOON, START, flow, granted, inputs, issued, owner, reach, refused, states, tokens};
 use super::*;
 use crate::connector::{AuthMode, CallbackId, Connector, ConnectorConfig, ConnectorName, Epoch, Incarnation, ProfileId};
 use crate::provider::{BindingDigest, Scopes};
@@ -174,7 +174,7 @@ fn required() -> RequiredBinding {
     RequiredBinding {
         digest: BindingDigest([2; 32]),
         required_scopes: Scopes::new(["files.read"]),
-        requested_scopes: Scopes::new(["files.read", "files.list"]),
+        expected_scopes: Scopes::new(["files.read", "files.list"]),
     }
 }
 
@@ -285,6 +285,32 @@ fn scopes_that_were_requested_and_not_granted_are_reported() {
     assert_eq!(status.scopes, Some(Scopes::new(["files.read"])));
     assert_eq!(status.missing_scopes, Some(Scopes::new(["files.list"])));
     assert_eq!(status.kind, StatusKind::Connected, "a missing scope that is not required blocks nothing");
+}
+
+#[test]
+fn r13_missing_scopes_are_those_requested_or_required_and_not_granted() {
+    let missing = |granted: &str| required().missing(&Scopes::from_record(granted)).to_record();
+    assert_eq!(missing("FILES.READ,files.list"), "");
+    assert_eq!(missing("files.read other"), "files.list");
+    assert_eq!(missing("other"), "files.list files.read");
+    assert_eq!(missing(""), "files.read", "no scope at all gives no information about optional ones");
+    let spelled = RequiredBinding { required_scopes: Scopes::new(["Files.Read"]), ..required() };
+    assert_eq!(spelled.missing(&Scopes::new(["other"])).to_record(), "Files.Read files.list", "each once");
+}
+
+#[test]
+fn r13_an_attempt_without_a_required_scope_has_one_status_everywhere() {
+    let ended = reach([issued(), Input::CallbackConsumed, refused()]);
+    let insufficient = FlowStatus::Failed(FlowFailure::Code(FailureCode::InsufficientScope));
+    assert_eq!(FlowStatus::of(&ended, SOON), insufficient);
+    let more = RequiredBinding { required_scopes: Scopes::new(["files.write"]), ..required() };
+    let view = ConnectionView { former: Some(ended.clone()), ..no_connection() };
+    let alone = connection_status(&connector(), view, Some(&more), |_| true, SOON);
+    assert_eq!((alone.kind, alone.reason), (StatusKind::NeedsReauthorization, Some(Reason::InsufficientScope)));
+    assert_eq!(alone.missing_scopes, Some(Scopes::new(["files.list", "files.write"])));
+    assert_eq!(alone.provider_note, Some(ProviderNote::RevocationPending));
+    let done = ended.on(Input::RevocationCompleted(RevocationOutcome::Revoked), SOON).unwrap();
+    assert_eq!(FlowStatus::of(&done, SOON), insufficient, "also after its tokens were revoked");
 }
 
 #[test]

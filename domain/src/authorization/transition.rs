@@ -13,6 +13,7 @@ use crate::authorization::state::{
 };
 use crate::authorization::witness::VerifiedCallback;
 use crate::identity::Actor;
+use crate::provider::Scopes;
 use crate::time::Timestamp;
 
 /// A consumed flow that is older than this counts as interrupted: its process has ended.
@@ -27,6 +28,8 @@ pub enum Input {
     CallbackConsumed,
     /// The code was exchanged (RFC 6749 §4.1.3). Requires the proof that the callback was verified.
     TokensGranted(VerifiedCallback, SealedTokens),
+    /// The code was exchanged, and the provider did not grant a required scope. The tokens are only kept to be revoked.
+    ScopesRefused(VerifiedCallback, SealedTokens),
     /// A refresh brought new tokens, of the next revision.
     TokensRefreshed(SealedTokens),
     /// The provider rejected the refresh token (RFC 6749 §5.2).
@@ -115,10 +118,8 @@ fn ended_flow(cause: RevokedCause, now: Timestamp) -> State {
 }
 
 fn timed_out_flow(now: Timestamp) -> State {
-    State::Expired(Expired {
-        cause: ExpiredCause::FlowTimedOut,
-        end: Termination::new(now, EndedKind::Flow { account: None }),
-    })
+    let end = Termination::new(now, EndedKind::Flow { account: None });
+    State::Expired(Expired { cause: ExpiredCause::FlowTimedOut, granted_scopes: Scopes::default(), end })
 }
 
 /// Drops tokens that are not valid any more, or that another grant of the same account needs.
@@ -149,6 +150,7 @@ impl Initiated {
             Input::Terminated { cause, .. } => Ok(ended_flow(RevokedCause::Terminated(cause), now)),
             Input::CallbackConsumed
             | Input::TokensGranted(..)
+            | Input::ScopesRefused(..)
             | Input::TokensRefreshed(_)
             | Input::RefreshRejected
             | Input::RefreshRefused
@@ -167,19 +169,9 @@ impl AwaitingCallback {
                 None if now >= self.deadline => Err(Refused::TooLate),
                 None => Ok(State::AwaitingCallback(Self { sealed: None, consumed_at: Some(now), ..self })),
             },
-            Input::TokensGranted(verified, tokens) => {
-                if self.consumed_at.is_none() {
-                    return Err(Refused::NotConsumed);
-                }
-                if !verified.is_for(self.state_hash) || tokens.revision != Revision::FIRST {
-                    return Err(Refused::Foreign);
-                }
-                Ok(State::Authorized(Authorized {
-                    tokens,
-                    since: now,
-                    last_used_day: Authorized::day_before_first_use(now),
-                    refresh: RefreshState::default(),
-                }))
+            Input::TokensGranted(verified, tokens) => Ok(State::Authorized(self.granted(&verified, tokens, now)?)),
+            Input::ScopesRefused(verified, tokens) => {
+                Ok(self.granted(&verified, tokens, now)?.expire(ExpiredCause::InsufficientScope, Revocation::Pending, now))
             }
             Input::DeadlinePassed => match self.consumed_at {
                 None if now >= self.deadline => Ok(timed_out_flow(now)),
@@ -198,6 +190,18 @@ impl AwaitingCallback {
             | Input::AccessTokenExpired => Err(refused),
             Input::RevocationCompleted(_) => Err(Refused::NoRevocationPending),
         }
+    }
+
+    /// The grant of an exchanged code, if the proof belongs to this flow.
+    fn granted(self, verified: &VerifiedCallback, tokens: SealedTokens, now: Timestamp) -> Result<Authorized, Refused> {
+        if self.consumed_at.is_none() {
+            return Err(Refused::NotConsumed);
+        }
+        if !verified.is_for(self.state_hash) || tokens.revision != Revision::FIRST {
+            return Err(Refused::Foreign);
+        }
+        let last_used_day = Authorized::day_before_first_use(now);
+        Ok(Authorized { tokens, since: now, last_used_day, refresh: RefreshState::default() })
     }
 }
 
@@ -227,15 +231,21 @@ impl Authorized {
                 let end = self.end(if revoke { Revocation::Pending } else { not_needed }, now);
                 Ok(State::Revoked(Revoked { cause: RevokedCause::Terminated(cause), end }))
             }
-            Input::RedirectIssued(_) | Input::CallbackConsumed | Input::TokensGranted(..) | Input::Failed(_) => Err(refused),
+            Input::RedirectIssued(_)
+            | Input::CallbackConsumed
+            | Input::TokensGranted(..)
+            | Input::ScopesRefused(..)
+            | Input::Failed(_) => Err(refused),
             Input::RevocationCompleted(_) => Err(Refused::NoRevocationPending),
         }
     }
 
-    /// Expires the grant. An edit of the connector and unclear refusals can leave valid tokens, which are then revoked at the
-    /// endpoint consented to.
+    /// Expires the grant. An edit of the connector, unclear refusals and a refused scope can leave valid tokens, which are then
+    /// revoked at the endpoint consented to.
     fn expire(self, cause: ExpiredCause, revocation: fn(PendingRevocation) -> Revocation, now: Timestamp) -> State {
-        State::Expired(Expired { cause, end: self.end(revocation, now) })
+        let is_insufficient = cause == ExpiredCause::InsufficientScope;
+        let granted_scopes = if is_insufficient { self.tokens.scopes.clone() } else { Scopes::default() };
+        State::Expired(Expired { cause, granted_scopes, end: self.end(revocation, now) })
     }
 
     fn end(self, revocation: fn(PendingRevocation) -> Revocation, now: Timestamp) -> Termination {
@@ -268,12 +278,14 @@ impl Expired {
                 }
             },
             Input::RevocationCompleted(outcome) => {
-                Ok(State::Expired(Self { cause: self.cause, end: self.end.complete_revocation(*outcome)? }))
+                let end = self.end.complete_revocation(*outcome)?;
+                Ok(State::Expired(Self { cause: self.cause, granted_scopes: self.granted_scopes, end }))
             }
             Input::DeadlinePassed => Err(Refused::NotDue),
             Input::RedirectIssued(_)
             | Input::CallbackConsumed
             | Input::TokensGranted(..)
+            | Input::ScopesRefused(..)
             | Input::TokensRefreshed(_)
             | Input::RefreshRejected
             | Input::RefreshRefused
@@ -295,6 +307,7 @@ impl Revoked {
             Input::RedirectIssued(_)
             | Input::CallbackConsumed
             | Input::TokensGranted(..)
+            | Input::ScopesRefused(..)
             | Input::TokensRefreshed(_)
             | Input::RefreshRejected
             | Input::RefreshRefused

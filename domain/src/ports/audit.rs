@@ -130,6 +130,8 @@ named!(
         ExchangeFailed = "exchange_failed",
         /// See `FailureCode`.
         ConnectorGone = "connector_gone",
+        /// See `ExpiredCause` and `FailureCode`.
+        InsufficientScope = "insufficient_scope",
         /// See `FailureCode`.
         UserDeprovisioned = "user_deprovisioned",
         /// See `FailureCode`.

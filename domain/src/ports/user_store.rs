@@ -1,4 +1,4 @@
-//! Users as the store knows them: who has records, and who was removed.
+//! Users in the store: those with records, and those who were removed.
 
 use async_trait::async_trait;
 

@@ -1,7 +1,8 @@
 //! Completing a flow: from the provider's redirect to a committed grant or a reported failure.
 //!
 //! The order of the checks is part of the contract: consume (state, user, browser), callback URL, `iss`, provider error,
-//! live connector equals sealed snapshot, exchange, identification of the account, access, account conflict, commit.
+//! live connector equals sealed snapshot, exchange, identification of the account, access, account conflict,
+//! required scopes, commit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +19,9 @@ use crate::encoding::sha256;
 use crate::identity::{Actor, ConnectionName, Role, SpaceId, UserId};
 use crate::ports::{
     AssociatedData, AuditDetail, AuditEvent, AuditKind, AuditOutcome, CallbackKey, CommitOutcome, ConsumeOutcome, Limited,
-    Operation, ProviderError, ProviderErrorKind, ProviderOperation, StoreError, Versioned,
+    Operation, ProviderError, ProviderErrorKind, ProviderOperation, StoreError, Versioned, WriteOutcome,
 };
-use crate::provider::CallbackPath;
+use crate::provider::{CallbackPath, Scopes};
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::usecase::flows::{Flows, limit_address};
@@ -149,6 +150,14 @@ struct Running {
     stored: Versioned<Authorization>,
     secrets: FlowSecrets,
     state_hash: StateHash,
+}
+
+/// What the live connector defines for the grant of a flow.
+struct Live {
+    /// Whether a superseded grant is to be revoked.
+    revoke_superseded: bool,
+    /// Scopes without which there is no grant.
+    required_scopes: Scopes,
 }
 
 /// Why a running flow fails, with the tokens received by then.
@@ -283,10 +292,10 @@ impl Flows {
             }
             AuthorizationResponse::Error { denied: false } => return Err(FailureCode::ProviderError.into()),
         };
-        let revoke_superseded = self.check_connector(flow).await?;
+        let live = self.check_connector(flow).await?;
         let verified = VerifiedCallback::new(flow.state_hash);
         let received = self.exchange(flow, &code).await?;
-        self.commit(flow, verified, received, revoke_superseded).await
+        self.commit(flow, verified, received, &live).await
     }
 
     /// RFC 9207: an announced `iss` is required, and a present `iss` must be the expected one.
@@ -309,9 +318,8 @@ impl Flows {
         Err(FailureCode::IssuerMismatch.into())
     }
 
-    /// The live connector must equal the sealed snapshot before the code is sent. Returns whether a superseded grant is to
-    /// be revoked.
-    async fn check_connector(&self, flow: &Running) -> Result<bool, Failure> {
+    /// The live connector must equal the sealed snapshot before the code is sent.
+    async fn check_connector(&self, flow: &Running) -> Result<Live, Failure> {
         let owner = flow.stored.value.owner();
         let found = self.connectors.get(&owner.connector_key()).await?;
         let connector = found.filter(|connector| connector.incarnation == owner.incarnation);
@@ -322,7 +330,8 @@ impl Flows {
         if digest != owner.digest || connector.epoch != owner.epoch || !same_callback {
             return Err(FailureCode::ConnectorChanged.into());
         }
-        Ok(!settings.revocation_is_per_user)
+        let revoke_superseded = !settings.revocation_is_per_user;
+        Ok(Live { revoke_superseded, required_scopes: settings.required_scopes })
     }
 
     /// Exchanges the code at the sealed endpoint (RFC 6749 §4.1.3) and determines the account.
@@ -375,7 +384,7 @@ impl Flows {
         flow: &Running,
         verified: VerifiedCallback,
         received: GrantSecrets,
-        revoke_superseded: bool,
+        live: &Live,
     ) -> Result<(), Failure> {
         let (owner, id) = (flow.stored.value.owner(), flow.stored.value.id());
         if self.access.authorize(&owner.user, &owner.space, Role::Viewer).await.is_err() {
@@ -399,6 +408,9 @@ impl Flows {
         let Ok(tokens) = self.sealer.seal_grant(owner, id, &received) else {
             return Err(Failure::with_tokens(FailureCode::Internal, received));
         };
+        if !received.granted_scopes.covers(&live.required_scopes) {
+            return Err(self.refuse_scopes(flow, Input::ScopesRefused(verified, tokens), received, now).await);
+        }
         let Ok(granted) = flow.stored.value.clone().on(Input::TokensGranted(verified, tokens), now) else {
             return Err(Failure::with_tokens(FailureCode::Internal, received));
         };
@@ -406,7 +418,7 @@ impl Flows {
         if !received.requested_scopes.covers(&received.granted_scopes) {
             audit.push(flow.event(AuditKind::ScopeWidened, now).outcome(AuditOutcome::Widened));
         }
-        let code = match self.commit_with_retries(&granted, revoke_superseded, &audit).await {
+        let code = match self.commit_with_retries(&granted, live.revoke_superseded, &audit).await {
             Ok(CommitOutcome::Committed) => return Ok(()),
             Ok(CommitOutcome::ConnectorChanged) => FailureCode::ConnectorChanged,
             Ok(CommitOutcome::ConnectorGone) => FailureCode::ConnectorGone,
@@ -415,6 +427,25 @@ impl Flows {
             Err(_) => FailureCode::Internal,
         };
         Err(Failure::with_tokens(code, received))
+    }
+
+    /// Ends a flow whose tokens lack a required scope. An existing grant of the connection is not changed. The tokens received
+    /// are revoked, unless that would end another grant.
+    async fn refuse_scopes(&self, flow: &Running, input: Input, received: GrantSecrets, now: Timestamp) -> Failure {
+        const CODE: FailureCode = FailureCode::InsufficientScope;
+        let Ok(ended) = flow.stored.value.clone().on(input, now) else {
+            return Failure::with_tokens(FailureCode::Internal, received);
+        };
+        let ended = ended.ended_by(&Actor::Person(flow.stored.value.owner().user.clone()));
+        let audit = vec![flow.event(AuditKind::FlowEnded, now).outcome(CODE)];
+        match self.authorizations.replace(ended, flow.stored.version, audit).await {
+            Ok(WriteOutcome::Written) => {
+                self.revocations.wake();
+                CODE.into()
+            }
+            // The flow was ended concurrently, or the result is unknown.
+            Ok(WriteOutcome::Stale(_) | WriteOutcome::NotFound) | Err(_) => Failure::with_tokens(CODE, received),
+        }
     }
 
     /// Commits, and tries again after transient errors, so that a busy database does not require another consent. If a
@@ -476,7 +507,7 @@ impl Flows {
             ConsumeOutcome::Consumed { .. } | ConsumeOutcome::NotFound => return CallbackRefused::NotFound,
             ConsumeOutcome::UserMismatch(flow) => (flow, CallbackRefused::UserMismatch),
             // The cookie of a cancelled flow is removed. The user is the right one, and nothing is left to consume.
-            ConsumeOutcome::BrowserMismatch(flow) if flow.has_ended_without_grant() => {
+            ConsumeOutcome::BrowserMismatch(flow) if flow.clone().at(now).has_ended_without_grant() => {
                 return CallbackRefused::Ended { flow_id: flow.id() };
             }
             ConsumeOutcome::BrowserMismatch(flow) => (flow, CallbackRefused::BrowserMismatch),

@@ -1,10 +1,11 @@
 //! Creating, editing and deleting connectors, and the effect of an edit on grants.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::authorization::ConnectorStatus;
+use crate::authorization::{ConnectorStatus, StateKind};
 use crate::connector::{
     AuthMode, CallbackId, Connector, ConnectorConfig, ConnectorId, ConnectorKey, ConnectorName, Epoch, Incarnation,
     ProfileId,
@@ -12,10 +13,10 @@ use crate::connector::{
 use crate::encoding::hex;
 use crate::identity::{Actor, InvalidId, Role, SpaceId};
 use crate::ports::{
-    AuditEvent, AuditKind, AuditOutcome, AuthorizationQueries, ClientSecretRecord, ConnectorStore, Created, EditEffect,
-    InvalidConfig, RandomUnavailable, SecureRandom, StoreClock, StoreError, Updated, VaultError,
+    AuditEvent, AuditKind, AuditOutcome, AuthorizationFilter, AuthorizationQueries, ClientSecretRecord, ConnectorStore,
+    Created, EditEffect, InvalidConfig, RandomUnavailable, SecureRandom, StoreClock, StoreError, Updated, VaultError,
 };
-use crate::provider::{CallbackPath, ProviderSettings};
+use crate::provider::{CallbackPath, ProviderSettings, Scopes};
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::usecase::access::{Access, AccessError};
@@ -25,6 +26,9 @@ use crate::usecase::sealer::Sealer;
 use crate::usecase::settings::ConnectorSettings;
 use crate::usecase::start::may_use_its_callback;
 use crate::usecase::status::{StatusError, Statuses};
+
+/// How many grants are read at once to count users.
+const GRANTS_PER_PAGE: u32 = 1000;
 
 /// A connector as an editor sends it.
 pub struct ConnectorDraft {
@@ -64,6 +68,8 @@ pub struct EditOutcome {
     pub view: ConnectorView,
     /// How many users it disconnected.
     pub disconnected_users: u64,
+    /// How many users need a new consent: those that it disconnected, or whose grants lack a scope that is newly required.
+    pub affected_users: u64,
 }
 
 /// Why a connector was not created, edited or deleted. Nothing was changed.
@@ -152,6 +158,7 @@ struct Edit {
     next: Connector,
     secret: Option<ClientSecretRecord>,
     effect: EditEffect,
+    required_scopes: Scopes,
 }
 
 impl ConnectorAdmin {
@@ -224,7 +231,7 @@ impl ConnectorAdmin {
     }
 
     /// Edits a connector. A security-relevant change ends every grant in the same transaction; other changes keep them.
-    /// With `dry_run` nothing is changed and the number of users to disconnect is returned.
+    /// With `dry_run` nothing is changed and the numbers of users are returned.
     pub(super) async fn update(
         &self,
         actor: &Actor,
@@ -238,16 +245,19 @@ impl ConnectorAdmin {
         if revision.is_some_and(|revision| revision != before.revision) {
             return Err(ConnectorError::Conflict);
         }
-        let Edit { next, secret, effect } = self.edited(&before, draft).await?;
+        let Edit { next, secret, effect, required_scopes } = self.edited(&before, draft).await?;
         if before.has_client_secret && !next.has_client_secret && self.needs_secret(&next) {
             return Err(ConnectorError::SecretRequired { field: "a provider setting" });
         }
-        let disconnected_users = match effect {
-            EditEffect::KeepGrants => 0,
-            EditEffect::ExpireGrants => self.queries.count_connected_users(before.incarnation).await?,
+        let (disconnected_users, affected_users) = match effect {
+            EditEffect::KeepGrants => (0, self.users_without_scopes(&before, &required_scopes).await?),
+            EditEffect::ExpireGrants => {
+                let users = self.queries.count_connected_users(before.incarnation).await?;
+                (users, users)
+            }
         };
         if dry_run {
-            return Ok(EditOutcome { view: self.get(actor, key).await?, disconnected_users });
+            return Ok(EditOutcome { view: self.get(actor, key).await?, disconnected_users, affected_users });
         }
         let outcome = match effect {
             EditEffect::KeepGrants => AuditOutcome::Kept,
@@ -258,10 +268,37 @@ impl ConnectorAdmin {
         match updated {
             Updated::Done { ended_grants } => {
                 self.start_revocations(ended_grants);
-                Ok(EditOutcome { view: self.get(actor, key).await?, disconnected_users })
+                Ok(EditOutcome { view: self.get(actor, key).await?, disconnected_users, affected_users })
             }
             Updated::Conflict => Err(ConnectorError::Conflict),
             Updated::NotFound => Err(AccessError::NotFound.into()),
+        }
+    }
+
+    /// How many users have a grant that has every scope required so far and not every one of `next`.
+    async fn users_without_scopes(&self, before: &Connector, next: &Scopes) -> Result<u64, ConnectorError> {
+        let required = self.settings.of(before).map(|(settings, _)| settings.required_scopes).unwrap_or_default();
+        if required.covers(next) {
+            return Ok(0);
+        }
+        let filter = AuthorizationFilter {
+            connector: Some(before.key.id.clone()),
+            state: Some(StateKind::Authorized),
+            ..AuthorizationFilter::default()
+        };
+        let (mut users, mut after) = (BTreeSet::new(), None);
+        loop {
+            let page = self.queries.list(&before.key.space, filter.clone(), after, GRANTS_PER_PAGE).await?;
+            for grant in page.authorizations.iter().filter(|grant| grant.owner().incarnation == before.incarnation) {
+                let granted = grant.as_grant().map(|grant| &grant.tokens().scopes);
+                if granted.is_some_and(|granted| granted.covers(&required) && !granted.covers(next)) {
+                    users.insert(grant.owner().user.clone());
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(users.len() as u64);
+            }
         }
     }
 
@@ -294,7 +331,7 @@ impl ConnectorAdmin {
         };
         let secret = draft.client_secret.map(|secret| self.sealer.seal_client_secret(&next, digest, secret)).transpose()?;
         let effect = if changed { EditEffect::ExpireGrants } else { EditEffect::KeepGrants };
-        Ok(Edit { next, secret, effect })
+        Ok(Edit { next, secret, effect, required_scopes: settings.required_scopes })
     }
 
     /// Deletes a connector and terminates all its authorizations. Returns the number of grants.

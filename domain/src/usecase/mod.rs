@@ -406,7 +406,7 @@ impl Connections {
     }
 
     /// Terminates all authorizations of a user, in every space. `spaces` must be all spaces of the host; the caller must
-    /// administer each of them. A user whom neither the host nor the store knows is refused.
+    /// administer each of them. A user that the host does not list and that has no records is refused.
     pub async fn deprovision_user(
         &self,
         actor: &Actor,

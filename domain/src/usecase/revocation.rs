@@ -219,7 +219,7 @@ impl RevocationWorker {
         let Some(secrets) = &job.secrets else {
             return Ok(self.retry(job, None, job.in_doubt, now));
         };
-        if self.would_end_a_newer_grant(job, secrets).await? {
+        if self.would_end_a_live_grant(job, secrets).await? {
             return Ok(RevocationUpdate::Completed(RevocationOutcome::NotNeeded));
         }
         let needs_secret = secrets.provider.authentication.needs_secret();
@@ -304,22 +304,20 @@ impl RevocationWorker {
         }
     }
 
-    /// Whether a revocation would also end a newer grant of the same account: some providers revoke per client and user.
-    /// This happens when a user reconnects before the job is done, or when a reconnect fails.
-    async fn would_end_a_newer_grant(&self, job: &Job, secrets: &GrantSecrets) -> Result<bool, StoreError> {
+    /// Whether a revocation would also end a live grant: one that has the same tokens, or a newer one of the same account
+    /// where the provider revokes per client and user. This happens when a user reconnects before the job is done, or when
+    /// a reconnect fails.
+    async fn would_end_a_live_grant(&self, job: &Job, secrets: &GrantSecrets) -> Result<bool, StoreError> {
         let view = self.ports.queries.access_token_view(&job.owner.connector_key(), &job.owner.user, None).await?;
         let Some(view) = view else {
             return Ok(false);
         };
         let per_user = self.settings.of(&view.connector).is_ok_and(|(settings, _)| settings.revocation_is_per_user);
-        if !per_user {
-            return Ok(false);
-        }
         let same_client = view.grants.iter().filter(|grant| grant.value.owner().digest == job.owner.digest);
-        let mut accounts = same_client.map(|grant| self.sealer.open_grant(&grant.value).ok()?.account);
-        Ok(accounts.any(|newer| match (&newer, &secrets.account) {
-            (Some(newer), Some(former)) => newer.subject == former.subject,
-            (Some(_), None) | (None, Some(_) | None) => true,
+        let mut live = same_client.map(|grant| self.sealer.open_grant(&grant.value).ok());
+        Ok(live.any(|live| match live {
+            Some(live) => live.shares_a_token(secrets) || (per_user && may_be_same_account(&live, secrets)),
+            None => per_user,
         }))
     }
 
@@ -365,6 +363,14 @@ impl RevocationWorker {
         let pause = requested.unwrap_or(back_off);
         let pause = if in_doubt { pause.max(self.policy.quarantine) } else { pause };
         RevocationUpdate::Retry { at: now.plus(pause).min(self.abandon_at(job)) }
+    }
+}
+
+/// Whether two grants can be of the same account at the provider.
+fn may_be_same_account(live: &GrantSecrets, former: &GrantSecrets) -> bool {
+    match (&live.account, &former.account) {
+        (Some(live), Some(former)) => live.subject == former.subject,
+        (Some(_), None) | (None, Some(_) | None) => true,
     }
 }
 

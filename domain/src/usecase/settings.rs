@@ -39,7 +39,7 @@ impl ConnectorSettings {
         Some(RequiredBinding {
             digest,
             required_scopes: settings.required_scopes,
-            requested_scopes: settings.requested_scopes,
+            expected_scopes: settings.expected_scopes,
         })
     }
 

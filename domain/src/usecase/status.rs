@@ -14,6 +14,7 @@ use crate::identity::{Actor, ConnectionName, Role, SpaceId, UserId};
 use crate::ports::{
     AuthorizationQueries, AuthorizationStore, Limited, Operation, RateLimiter, StatusRow, StoreClock, StoreError,
 };
+use crate::provider::Scopes;
 use crate::time::Timestamp;
 use crate::usecase::access::{Access, AccessError, user_of};
 use crate::usecase::flows::limit_user;
@@ -37,6 +38,8 @@ pub struct FlowView {
     pub accounts: Option<FlowAccounts>,
     /// When it expires, or would have expired.
     pub expires_at: Timestamp,
+    /// Scopes that the connector requests or requires and the provider did not grant.
+    pub missing_scopes: Scopes,
 }
 
 /// The accounts of a flow that failed because of the account that was used at the provider. Labels for display.
@@ -125,6 +128,7 @@ impl Statuses {
             connector: flow.owner().connector_key(),
             connection: flow.owner().connection.clone(),
             status,
+            missing_scopes: self.missing_scopes(&flow).await?,
             expires_at,
         })
     }
@@ -145,6 +149,21 @@ impl Statuses {
             connected: connected.filter(|_| status == mismatch),
             unused_name: unused_name(used, &names),
         }))
+    }
+
+    /// What the provider did not grant to a finished flow; empty if that is not known any more.
+    async fn missing_scopes(&self, flow: &Authorization) -> Result<Scopes, StoreError> {
+        let granted = match flow.state() {
+            State::Authorized(grant) => Some(&grant.tokens().scopes),
+            State::Expired(ended) => ended.insufficient_scopes(),
+            State::Initiated(_) | State::AwaitingCallback(_) | State::Revoked(_) => None,
+        };
+        let Some(granted) = granted else { return Ok(Scopes::default()) };
+        let owner = flow.owner();
+        let rows = self.queries.statuses(&owner.space, Some(owner.connector.clone()), &owner.user).await?;
+        let row = rows.into_iter().find(|row| row.connector.incarnation == owner.incarnation);
+        let required = row.and_then(|row| self.settings.required_binding(&row.connector));
+        Ok(required.map(|required| required.missing(granted)).unwrap_or_default())
     }
 
     /// The user's status at every connector of a space, for a caller that counts against the rate limit.

@@ -77,7 +77,8 @@ pub(crate) fn exchanged(
     }
 }
 
-/// The tokens after a refresh: a response without refresh token or scope keeps the present ones (RFC 6749 §6).
+/// The tokens after a refresh: a response without refresh token or scope keeps the present ones (RFC 6749 §6). So does one
+/// whose scope is empty, because a token without any scope is not what an empty text means.
 pub(crate) fn refreshed(
     before: &GrantSecrets,
     response: TokenResponse,
@@ -85,11 +86,12 @@ pub(crate) fn refreshed(
     assumed: Duration,
 ) -> GrantSecrets {
     let rotated = response.refresh_token.is_some();
+    let named = response.scopes.filter(|scopes| !scopes.is_empty());
     GrantSecrets {
         access_token: response.access_token,
         refresh_token: response.refresh_token.or_else(|| before.refresh_token.as_ref().map(Secret::clone_secret)),
         token_type: response.token_type,
-        granted_scopes: response.scopes.unwrap_or_else(|| before.granted_scopes.clone()),
+        granted_scopes: named.unwrap_or_else(|| before.granted_scopes.clone()),
         issued_at: sent_at,
         expires_at: expiry(response.lifetime, sent_at, assumed),
         refresh_expires_at: match response.refresh_lifetime {

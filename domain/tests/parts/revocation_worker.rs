@@ -15,6 +15,7 @@ use grantry_domain::ports::{
     UnclaimedTokens, Versioned,
 };
 use grantry_domain::provider::ClientAuthentication;
+use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
 use grantry_domain::usecase::RevocationRound;
 use grantry_domain::usecase::parts::{RevocationPorts, RevocationWorker};
@@ -249,7 +250,12 @@ async fn r49_a_job_that_remains_in_doubt_is_retried_after_the_quarantine() {
 async fn newer_grant(parts: &TestParts, name: &str, subject: Option<&str>) -> MockAuthorizationQueries {
     let owner = AuthorizationKey { connection: connection(name), ..parts.owner("alice") };
     let secrets = parts.secrets("alice").await;
-    let secrets = grantry_domain::authorization::GrantSecrets { account: subject.map(account), ..secrets };
+    let secrets = grantry_domain::authorization::GrantSecrets {
+        access_token: Secret::from_text("newer-access"),
+        refresh_token: Some(Secret::from_text("newer-refresh")),
+        account: subject.map(account),
+        ..secrets
+    };
     let grant = Versioned::stored(authorization(&parts.record(owner, &secrets)));
     let (connector, now) = (parts.connector.clone(), parts.now());
     let mut queries = MockAuthorizationQueries::new();

@@ -125,6 +125,7 @@ fn settings(kind: BindingKind, issuer: Option<&str>, endpoints: Option<Endpoints
             .to_vec(),
         base_url: "https://api.example.com/v1".to_owned(),
         requested_scopes: Scopes::new(["read"]),
+        expected_scopes: Scopes::default(),
         required_scopes: Scopes::default(),
         callback: CallbackPath::PerConnector,
         client_credentials: true,

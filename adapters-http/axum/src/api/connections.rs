@@ -60,7 +60,7 @@ pub(crate) struct Connection {
     /// Granted scopes.
     #[serde(skip_serializing_if = "Option::is_none")]
     scopes: Option<Vec<String>>,
-    /// Scopes that the connector requests and the grant does not have.
+    /// Scopes that the connector requests and the grant does not have. They block nothing unless the connector requires them.
     #[serde(skip_serializing_if = "Option::is_none")]
     missing_scopes: Option<Vec<String>>,
     /// Day of last use.

@@ -76,6 +76,10 @@ pub(crate) struct Connector {
     /// Number of users that an edit disconnected. Only in the response to an edit.
     #[serde(skip_serializing_if = "Option::is_none")]
     disconnected_users: Option<u64>,
+    /// Number of users who need a new consent after an edit: those disconnected, and those whose grants lack a scope that is
+    /// newly required. Only in the response to an edit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    affected_users: Option<u64>,
     /// Information to show before the redirect to the provider. Absent while the settings are invalid.
     #[serde(skip_serializing_if = "Option::is_none")]
     consent: Option<ConsentFacts>,
@@ -91,11 +95,13 @@ pub(crate) struct Connector {
     referenced_by_count: u32,
 }
 
-/// Number of users that an edit would disconnect.
+/// Numbers of users that an edit would disconnect or affect.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DryRun {
-    /// The number.
+    /// How many it would disconnect.
     disconnected_users: u64,
+    /// How many would need a new consent: those disconnected, and those whose grants lack a scope that is newly required.
+    affected_users: u64,
 }
 
 /// The effect of an edit, or with `dry_run=true` of a possible one.
@@ -133,6 +139,7 @@ impl Connector {
             connections,
             default_connection,
             disconnected_users: None,
+            affected_users: None,
             consent,
             is_preconfigured: false,
             is_deprecated: false,
@@ -209,9 +216,10 @@ async fn created(
     Ok(Json(Connector::of(&app, view)))
 }
 
-/// Edits a connector. A security-relevant edit ends all grants; `disconnected_users` counts the users. Editors only.
+/// Edits a connector. A security-relevant edit ends all grants; `disconnected_users` counts the users, and `affected_users`
+/// also those who need a new consent because of `requiredScopes`. Editors only.
 #[utoipa::path(put, path = "/api/actions/connector/{id}", operation_id = "updateConnector", tag = "connectors",
-    params(("id" = String, Path), ("dry_run" = Option<bool>, Query, description = "Return the number and change nothing")),
+    params(("id" = String, Path), ("dry_run" = Option<bool>, Query, description = "Return the numbers and change nothing")),
     request_body = ConnectorBody, responses((status = 200, body = Edited), Problems))]
 async fn update(
     State(app): State<App>,
@@ -230,11 +238,15 @@ async fn update(
     let current = app.api.connections.connector(&actor, &key).await?.connector;
     let (draft, revision) = body.into_edit(&current)?;
     let outcome = app.api.connections.update_connector(&actor, &key, draft, revision, dry_run).await?;
-    let disconnected_users = outcome.disconnected_users;
+    let (disconnected_users, affected_users) = (outcome.disconnected_users, outcome.affected_users);
     if dry_run {
-        return Ok(Json(Edited::DryRun(DryRun { disconnected_users })));
+        return Ok(Json(Edited::DryRun(DryRun { disconnected_users, affected_users })));
     }
-    let connector = Connector { disconnected_users: Some(disconnected_users), ..Connector::of(&app, outcome.view) };
+    let connector = Connector {
+        disconnected_users: Some(disconnected_users),
+        affected_users: Some(affected_users),
+        ..Connector::of(&app, outcome.view)
+    };
     Ok(Json(Edited::Done(Box::new(connector))))
 }
 

@@ -81,6 +81,9 @@ pub(crate) struct Flow {
     /// For `account_mismatch` and `account_already_connected`: the account that was used at the provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     used_account: Option<String>,
+    /// Scopes that the connector requests or requires and the provider did not grant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing_scopes: Option<Vec<String>>,
     /// When the flow expires, or would have expired.
     #[schema(format = DateTime)]
     expires_at: String,
@@ -216,6 +219,7 @@ async fn read(
         code: failure_code(flow.status),
         connected_account,
         used_account,
+        missing_scopes: (!flow.missing_scopes.is_empty()).then(|| flow.missing_scopes.iter().map(str::to_owned).collect()),
         expires_at: rfc3339(flow.expires_at),
     }))
 }

@@ -62,5 +62,5 @@ fn is_file(path: &str) -> bool {
 fn file(app: &App, asset: ConsoleAsset, headers: &HeaderMap) -> Response {
     let caching = if asset.immutable { "public, max-age=31536000, immutable" } else { "public, no-cache" };
     let file = File { content: asset.bytes, content_type: asset.content_type, etag: asset.etag, caching };
-    app.compressed.response(file, headers)
+    app.compressed.response(&file, headers)
 }

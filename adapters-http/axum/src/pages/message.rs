@@ -145,6 +145,8 @@ pub(super) struct Message {
     /// The HTTP status that the result would have in the API.
     pub(super) status_code: u16,
     pub(super) error: &'static str,
+    /// Scopes that were not granted, in the spelling of the connector.
+    pub(super) missing: Vec<String>,
     pub(super) links: Vec<Link>,
     pub(super) reference: Option<String>,
 }
@@ -175,6 +177,7 @@ impl Message {
             status: "",
             status_code: 200,
             error: "",
+            missing: Vec::new(),
             links: Vec::new(),
             reference: None,
         }
@@ -216,6 +219,7 @@ impl Message {
                 texts.unavailable
             }
             Code::AccountAlreadyConnected => texts.account_already_connected,
+            Code::InsufficientScope => texts.insufficient_scope,
             Code::AccountMismatch => texts.account_mismatch,
             Code::ConnectorChanged | Code::ConnectorGone => texts.connector_changed,
             Code::PermissionLost | Code::Forbidden => texts.not_allowed,

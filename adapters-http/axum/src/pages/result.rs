@@ -105,12 +105,13 @@ fn message_of(app: &App, flow: &FlowView, connector_name: Option<String>, contex
         (Some(_), Some(accounts)) => account_links(app, flow, accounts, texts),
         (Some(_), None) => vec![if may_retry { retry() } else { list() }],
     };
-    let text = flow.accounts.as_ref().and_then(|accounts| account_text(accounts, texts));
+    let text = flow.accounts.as_ref().map(|accounts| account_text(accounts, texts));
     Message {
         flow_id: flow.flow_id.to_string(),
         connector_id: flow.connector.id.as_str().to_owned(),
         space_id: flow.connector.space.as_str().to_owned(),
         connector_name,
+        missing: flow.missing_scopes.iter().map(str::to_owned).collect(),
         links,
         text: text.map_or(message.text, Cow::Owned),
         ..message
@@ -122,12 +123,12 @@ fn link(href: String, label: impl Into<Cow<'static, str>>, quiet: bool) -> Link 
 }
 
 /// Names the accounts of a flow that ended because of its account.
-fn account_text(accounts: &FlowAccounts, texts: &Texts) -> Option<String> {
+fn account_text(accounts: &FlowAccounts, texts: &Texts) -> String {
     match accounts {
         FlowAccounts { used, connected: Some(connected), .. } => {
-            Some(fill(texts.mismatch_of_accounts, &[("used", used), ("connected", connected)]))
+            fill(texts.mismatch_of_accounts, &[("used", used), ("connected", connected)])
         }
-        FlowAccounts { used, connected: None, .. } => Some(fill(texts.already_connected_account, &[("used", used)])),
+        FlowAccounts { used, connected: None, .. } => fill(texts.already_connected_account, &[("used", used)]),
     }
 }
 

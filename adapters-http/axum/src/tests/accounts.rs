@@ -36,6 +36,17 @@ fn links(page: &str) -> Vec<String> {
     hrefs.map(|(_, href)| href.replace("&#38;", "&")).collect()
 }
 
+/// Login hint and account chooser of the last authorization URL.
+fn last_request(app: &TestApp) -> Option<(Option<String>, bool)> {
+    app.provider.calls().into_iter().rev().find_map(|call| {
+        if let Call::AuthorizationUrl { login_hint, select_account, .. } = call {
+            Some((login_hint, select_account))
+        } else {
+            None
+        }
+    })
+}
+
 #[tokio::test]
 async fn the_page_of_a_mismatch_names_both_accounts_and_offers_the_ways_on() {
     let app = TestApp::new();
@@ -60,17 +71,11 @@ async fn the_connected_account_is_asked_for_with_a_hint_and_the_account_chooser(
     assert_eq!(html::attribute(&page.body, "data-account").as_deref(), Some("select"));
     use_account(&app, "1", "alice@example.test");
     let flow = alice.start_at(START, &json!({"selectAccount": true})).await;
-    let requested = app.provider.calls().into_iter().rev().find_map(|call| match call {
-        Call::AuthorizationUrl { login_hint, select_account, .. } => Some((login_hint, select_account)),
-        _ => None,
-    });
+    let requested = last_request(&app);
     assert_eq!(requested, Some((Some("alice@example.test".to_owned()), true)));
     let launched = alice.get(&format!("/connect/drive?flow={}", flow.id)).await;
     assert_eq!(launched.status, StatusCode::SEE_OTHER);
-    let requested = app.provider.calls().into_iter().rev().find_map(|call| match call {
-        Call::AuthorizationUrl { select_account, .. } => Some(select_account),
-        _ => None,
-    });
+    let requested = last_request(&app).map(|(_, select_account)| select_account);
     assert_eq!(requested, Some(true), "the launch page asks for it as well");
     alice.finish(&flow).await;
     let api = alice.get(&format!("/internal/actions/oauth_flow/{}", flow.id)).await.json();

@@ -12,7 +12,8 @@ use crate::host::{ConsoleAsset, ConsoleAssets};
 struct Built;
 
 fn script() -> String {
-    (0..2000).map(|number| format!("export function part{number}(x) {{ return x + {number}; }}\n")).collect()
+    let lines = (0..2000).map(|number| format!("export function part{number}(x) {{ return x + {number}; }}"));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 impl ConsoleAssets for Built {

@@ -10,7 +10,7 @@ use grantry_domain::provider::Origin;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 
 use crate::codec::form::has_complete_escapes;
-use crate::egress::EgressPolicy;
+use crate::egress::{EgressPolicy, UrlRefused};
 
 /// Characters of names and values that are escaped: all but the unreserved ones (RFC 3986 §2.3). A blank becomes `%20`, which
 /// every server understands.
@@ -64,8 +64,11 @@ pub(super) fn join(
     }
     // Defence in depth: check the result as well.
     let inside = url.path() == base.as_url().path() || url.path().starts_with(&format!("{prefix}/"));
-    let joined = policy.check(url.as_str()).ok().filter(|_| inside && url.origin() == base.as_url().origin());
-    let origin = joined.and_then(|joined| joined.origin()).ok_or_else(|| in_path("leaves the base URL or is too long"))?;
+    let joined = match policy.check(url.as_str()) {
+        Err(UrlRefused::TooLong) => return Err(in_path("is too long together with the base URL and the query")),
+        checked => checked.ok().filter(|_| inside && url.origin() == base.as_url().origin()),
+    };
+    let origin = joined.and_then(|joined| joined.origin()).ok_or_else(|| in_path("leaves the base URL"))?;
     Ok((url.into(), origin))
 }
 
@@ -144,15 +147,12 @@ fn has_dot_segment(text: &[u8]) -> bool {
 fn without_overlong_encodings(mut text: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(text.len());
     while let [first, rest @ ..] = text {
-        match OVERLONG.iter().find(|(long, _)| text.starts_with(long)) {
-            Some((long, short)) => {
-                plain.push(*short);
-                text = &text[long.len()..];
-            }
-            None => {
-                plain.push(*first);
-                text = rest;
-            }
+        if let Some((long, short)) = OVERLONG.iter().find(|(long, _)| text.starts_with(long)) {
+            plain.push(*short);
+            text = &text[long.len()..];
+        } else {
+            plain.push(*first);
+            text = rest;
         }
     }
     plain

@@ -50,11 +50,12 @@ impl Profiles {
                 values: variable.values.clone(),
             });
             let scope = field("scope", "Scopes", false, "The permissions to request, separated by spaces.", &[]);
+            let variables = variables.chain([scope, required_scopes_field(), resource_field(), refresh_errors_field()]);
             ConnectorType {
                 id: profile.id.as_str().to_owned(),
                 title: profile.title.clone(),
                 source: Some(profile.source.clone()),
-                fields: variables.chain([scope, resource_field(), refresh_errors_field()]).collect(),
+                fields: variables.collect(),
                 auth_modes: if profile.client_credentials { vec!["per-user", "shared"] } else { vec!["per-user"] },
                 callback: Some(profile.callback),
                 sunset: profile.sunset.clone(),
@@ -95,6 +96,12 @@ fn resource_field() -> ConnectorTypeField {
     field("resource", "Resource", false, help, &[])
 }
 
+fn required_scopes_field() -> ConnectorTypeField {
+    let help = "The permissions without which the connector cannot work, as the provider names them in its responses. A user \
+                who does not grant them is not connected. Default: none.";
+    field("requiredScopes", "Required scopes", false, help, &[])
+}
+
 fn custom_fields() -> Vec<ConnectorTypeField> {
     let optional = |name, label, help| field(name, label, false, help, &[]);
     vec![
@@ -108,6 +115,7 @@ fn custom_fields() -> Vec<ConnectorTypeField> {
         optional("revocationUrl", "Revocation URL", "The endpoint for token revocation (RFC 7009)."),
         optional("userinfoUrl", "Userinfo URL", "The endpoint that returns the name of the connected account."),
         optional("scope", "Scopes", "The permissions to request."),
+        required_scopes_field(),
         optional("scopeParameter", "Scope parameter", "The name of the scope parameter. Default: scope."),
         optional("scopeSeparator", "Scope separator", "The separator between scopes. Default: a space."),
         field(

@@ -7,6 +7,7 @@ use grantry_domain::provider::{
 };
 
 use super::config::Config;
+use super::required_scopes::required_scopes;
 use super::reserved::{is_parameter_name, is_reserved, is_resource};
 use super::resource::resources;
 use super::rules::{Pkce, ScopeRules, Wire};
@@ -21,6 +22,7 @@ pub(super) const FIELDS: &[&str] = &[
     "revocationUrl",
     "userinfoUrl",
     "scope",
+    "requiredScopes",
     "scopeParameter",
     "scopeSeparator",
     "clientAuth",
@@ -54,7 +56,6 @@ pub(super) fn parse_connector(
     let wire = wire(&config, endpoints.as_ref(), policy, pkce_off_hosts)?;
     let scope = config.text("scope")?.unwrap_or_default();
     let requested = Scopes::new(checked_scopes("config.scope", ScopeRules::split(&wire.scopes.separator, &scope))?);
-    let unreported = |scope: &&str| !wire.scopes.unreported.iter().any(|name| name == scope);
     let kind = if endpoints.is_some() { BindingKind::Pinned } else { BindingKind::Issuer };
 
     let settings = ProviderSettings {
@@ -69,7 +70,8 @@ pub(super) fn parse_connector(
         resources: resources(&config)?,
         destinations,
         base_url,
-        required_scopes: Scopes::new(requested.iter().filter(unreported)),
+        expected_scopes: wire.scopes.reported(&requested),
+        required_scopes: required_scopes(&config, &wire.scopes)?,
         requested_scopes: requested,
         callback: match kind {
             BindingKind::Pinned => CallbackPath::PerConnector,

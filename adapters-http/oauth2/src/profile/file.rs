@@ -15,7 +15,7 @@ use super::reserved::{is_parameter_name, is_reserved};
 use super::resource;
 use super::rules::{ScopeRules, Wire};
 use super::template::{self, Variable};
-use super::{ParsedConnector, checked_client_id, checked_url, problem};
+use super::{ParsedConnector, checked_client_id, checked_url, problem, required_scopes};
 use crate::egress::EgressPolicy;
 
 /// Settings that repeat what the profile contains. Some front ends send them for every connector.
@@ -140,7 +140,7 @@ impl Profile {
         policy: &EgressPolicy,
     ) -> Result<ParsedConnector, InvalidConfig> {
         let config = Config::read(&connector.settings)?;
-        let settings = ["scope", resource::SETTING, REFRESH_ERRORS].into_iter().chain(REPEATED);
+        let settings = ["scope", required_scopes::SETTING, resource::SETTING, REFRESH_ERRORS].into_iter().chain(REPEATED);
         let known: Vec<&str> = self.variables.keys().map(String::as_str).chain(settings).collect();
         config.refuse_unknown(&known)?;
         let client_id = checked_client_id(connector.client_id.as_deref())?;
@@ -167,7 +167,6 @@ impl Profile {
         destinations.sort();
         destinations.dedup();
         let requested = self.requested_scopes(config.text("scope")?.as_deref())?;
-        let unreported = |scope: &&str| !self.wire.scopes.unreported.iter().any(|name| name == scope);
 
         let settings = ProviderSettings {
             profile: self.id.clone(),
@@ -190,7 +189,8 @@ impl Profile {
             },
             destinations,
             base_url: base_url.0,
-            required_scopes: Scopes::new(requested.iter().filter(unreported)),
+            expected_scopes: self.wire.scopes.reported(&requested),
+            required_scopes: required_scopes::required_scopes(&config, &self.wire.scopes)?,
             requested_scopes: requested,
             callback: self.callback,
             client_credentials: self.client_credentials,
@@ -283,7 +283,9 @@ impl ProfileFile {
             return Err("wire.authorize.client_id_parameter is a reserved or invalid name");
         }
         let is_setting = |name: &str| {
-            REPEATED.contains(&name) || ["scope", "client_id", "authType", resource::SETTING, REFRESH_ERRORS].contains(&name)
+            REPEATED.contains(&name)
+                || ["scope", "client_id", "authType", required_scopes::SETTING, resource::SETTING, REFRESH_ERRORS]
+                    .contains(&name)
         };
         if self.variables.keys().any(|name| is_setting(name)) {
             return Err("a variable must not have the name of another setting");

@@ -7,6 +7,7 @@ mod catalogue;
 mod config;
 mod custom;
 mod file;
+mod required_scopes;
 mod reserved;
 mod resource;
 pub(crate) mod rules;

@@ -69,6 +69,12 @@ pub(crate) struct ScopeRules {
     pub(crate) response_list: bool,
 }
 
+/// Scopes of the protocols: requests contain them, and many responses do not.
+const PROTOCOL_SCOPES: [&str; 9] =
+    ["openid", "profile", "email", "address", "phone", "offline_access", "online_access", "offline", "refresh_token"];
+/// Stands for all permissions of a resource (Microsoft Entra). Responses name the permissions.
+const ALL_OF_RESOURCE: &str = ".default";
+
 impl Default for ScopeRules {
     fn default() -> Self {
         Self {
@@ -76,7 +82,7 @@ impl Default for ScopeRules {
             separator: " ".to_owned(),
             default: Vec::new(),
             always: Vec::new(),
-            unreported: ["openid", "profile", "email", "offline_access"].map(str::to_owned).to_vec(),
+            unreported: PROTOCOL_SCOPES.map(str::to_owned).to_vec(),
             implies: BTreeMap::new(),
             response_field: "scope".to_owned(),
             response_separator: " ".to_owned(),
@@ -96,21 +102,25 @@ impl ScopeRules {
         text.split(separator).flat_map(str::split_whitespace)
     }
 
+    /// The scopes that responses name when they are granted.
+    pub(crate) fn reported(&self, scopes: &Scopes) -> Scopes {
+        let is_unreported = |scope: &str| {
+            scope.rsplit('/').next() == Some(ALL_OF_RESOURCE)
+                || self.unreported.iter().any(|name| name.eq_ignore_ascii_case(scope))
+        };
+        Scopes::new(scopes.iter().filter(|scope| !is_unreported(scope)))
+    }
+
     /// The granted scopes and all scopes that they include.
     pub(crate) fn granted<'a>(&self, named: impl Iterator<Item = &'a str>) -> Scopes {
-        let mut pending: Vec<&str> = named.collect();
+        // Providers separate scopes in responses in another way than in requests.
+        let mut pending: Vec<&str> = named.flat_map(Scopes::words).collect();
         let mut all = BTreeSet::new();
         while let Some(scope) = pending.pop() {
             if all.insert(scope.to_owned()) {
-                let included = self.implies.get_key_value(scope).map(|(_, included)| included.iter());
-                pending.extend(
-                    included
-                        .into_iter()
-                        .flatten()
-                        .map(String::as_str)
-                        .filter(|scope| !all.contains(*scope))
-                        .collect::<Vec<_>>(),
-                );
+                let included = self.implies.iter().filter(|(wider, _)| wider.eq_ignore_ascii_case(scope));
+                let included = included.flat_map(|(_, included)| included).map(String::as_str);
+                pending.extend(included.filter(|scope| !all.contains(*scope)));
             }
         }
         Scopes::new(all)
@@ -288,8 +298,25 @@ mod tests {
         rules.implies.insert("admin".to_owned(), vec!["write".to_owned()]);
         rules.implies.insert("write".to_owned(), vec!["read".to_owned(), "admin".to_owned()]);
         assert_eq!(rules.granted(["admin", "x"].into_iter()).to_record(), "admin read write x");
+        assert_eq!(rules.granted(["Admin"].into_iter()).to_record(), "Admin admin read write", "without case");
         assert_eq!(rules.granted(["read"].into_iter()).to_record(), "read");
         assert!(rules.granted(std::iter::empty()).is_empty());
+    }
+
+    #[test]
+    fn r13_protocol_scopes_are_not_expected_in_responses() {
+        let requested = Scopes::from_record(
+            "openid Profile email offline_access refresh_token https://graph.microsoft.com/.default .default files.read mail",
+        );
+        assert_eq!(ScopeRules::default().reported(&requested).to_record(), "files.read mail");
+        let all = ScopeRules { unreported: Vec::new(), ..ScopeRules::default() };
+        assert_eq!(all.reported(&Scopes::new(["openid"])).to_record(), "openid");
+    }
+
+    #[test]
+    fn r13_granted_scopes_are_separated_in_any_way() {
+        let rules = ScopeRules::default();
+        assert_eq!(rules.granted(["a,b", "c d", ",e, "].into_iter()).to_record(), "a b c d e");
     }
 
     #[test]

@@ -34,7 +34,8 @@ fn r09_endpoints_in_the_connector_have_a_separate_callback() {
     assert_eq!(settings.base_url, "https://api.example/v1");
     assert_eq!(settings.destinations.iter().map(Origin::as_str).collect::<Vec<_>>(), ["https://api.example"]);
     assert_eq!(settings.requested_scopes.to_record(), "files.read openid");
-    assert_eq!(settings.required_scopes.to_record(), "files.read", "responses seldom include openid");
+    assert_eq!(settings.expected_scopes.to_record(), "files.read", "responses seldom include openid");
+    assert!(settings.required_scopes.is_empty(), "nothing is required by default");
     assert_eq!(settings.missing, None);
 }
 
@@ -181,6 +182,29 @@ fn r70_a_url_in_another_spelling_is_refused_with_the_accepted_form() {
 }
 
 #[test]
+fn r13_required_scopes_are_a_setting_of_every_profile() {
+    for (value, required) in [
+        (r#""files.read""#, "files.read"),
+        (r#"" files.read, mail  calendar""#, "calendar files.read mail"),
+        (r#"["mail","files.read","mail"]"#, "files.read mail"),
+        (r#"["openid","files.read"]"#, "files.read"),
+        (r#""""#, ""),
+        ("[]", ""),
+    ] {
+        let settings = custom(&by_hand(&format!(r#""scope":"files.read","requiredScopes":{value}"#))).unwrap();
+        assert_eq!(settings.required_scopes.to_record(), required, "{value}");
+        assert_eq!(settings.requested_scopes.to_record(), "files.read", "{value}");
+        let without = custom(&by_hand(r#""scope":"files.read""#)).unwrap();
+        assert_eq!(settings.binding_bytes(), without.binding_bytes(), "required scopes do not end grants");
+    }
+    let github = profiles().settings(&connector_config(".github", r#"{"requiredScopes":"repo"}"#)).unwrap();
+    assert_eq!(github.required_scopes.to_record(), "repo");
+    for bad in ["7", "{}", "[1]", r#""a\"b""#, r#"["\u00e4"]"#] {
+        assert_eq!(refused(&by_hand(&format!(r#""requiredScopes":{bad}"#))), "config.requiredScopes", "{bad}");
+    }
+}
+
+#[test]
 fn r16_an_unsupported_client_authentication_is_refused_with_the_supported_ones() {
     for unsupported in ["private_key_jwt", "tls_client_auth", "client_secret_jwt", "Basic"] {
         let refused = custom(&by_hand(&format!(r#""clientAuth":"{unsupported}""#))).unwrap_err();
@@ -238,7 +262,7 @@ fn r09_github_is_a_profile_that_shares_the_callback() {
     let settings = profiles().settings(&connector_config(".github", r#"{"scope":"repo,user gist"}"#)).unwrap();
     assert_eq!((settings.title.as_str(), settings.callback), ("GitHub", CallbackPath::Shared));
     assert_eq!(settings.authentication, ClientAuthentication::Post);
-    assert_eq!(settings.required_scopes.to_record(), "gist repo user");
+    assert_eq!(settings.expected_scopes.to_record(), "gist repo user");
     let endpoints = settings.endpoints.unwrap();
     assert_eq!(endpoints.token, "https://github.com/login/oauth/access_token");
     assert_eq!(endpoints.revocation.as_deref(), Some("https://api.github.com/applications/client-1/token"));
@@ -274,7 +298,7 @@ fn results_are_cached_by_exact_equality_and_within_bounds() {
     assert_eq!(profiles.settings(&connector_config(".oauth2", BY_HAND)).unwrap(), one);
 }
 
-const GITHUB_FIELDS: [&str; 3] = ["scope", "resource", "refreshErrors"];
+const GITHUB_FIELDS: [&str; 4] = ["scope", "requiredScopes", "resource", "refreshErrors"];
 
 #[test]
 fn connector_types_list_their_fields() {
@@ -387,7 +411,7 @@ fn variables_fill_templates_and_are_checked() {
     assert_eq!(settings.endpoints.unwrap().token, "https://acme.login.example/token");
     assert_eq!(settings.base_url, "https://eu.api.example/v1");
     assert_eq!(settings.requested_scopes.to_record(), "offline_access write");
-    assert_eq!(settings.required_scopes.to_record(), "write");
+    assert_eq!(settings.expected_scopes.to_record(), "write");
     assert_eq!(settings.callback, CallbackPath::Shared);
     for (config, field) in [
         ("{}", "config.tenant"),

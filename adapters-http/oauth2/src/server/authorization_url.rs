@@ -9,7 +9,8 @@ use crate::codec::form::append_query;
 use crate::profile::has_reserved_query;
 use crate::profile::rules::{Pkce, Wire};
 
-/// Which pages the provider shows (OpenID Connect Core §3.1.2.1). Servers that do not know it ignore it (RFC 6749 §3.1).
+/// Selects the pages of the provider (`OpenID` Connect Core §3.1.2.1). A server ignores a parameter that it does not recognise
+/// (RFC 6749 §3.1).
 const PROMPT: &str = "prompt";
 
 /// The configured pages and the account chooser. `none` excludes every other value, so the chooser replaces it.

@@ -72,8 +72,8 @@ fn without_label(subject: String) -> Account {
 
 fn account_claims(body: &Object<'_>, rules: &IdentityRules) -> AccountClaims {
     let first = |names: &[String]| {
-        let single = names.iter().filter(|name| !body.repeats(name)).filter_map(|name| body.get(name));
-        single.filter_map(display_text).next()
+        let mut single = names.iter().filter(|name| !body.repeats(name)).filter_map(|name| body.get(name));
+        single.find_map(display_text)
     };
     AccountClaims { subject: first(&rules.subject), label: first(&rules.label) }
 }

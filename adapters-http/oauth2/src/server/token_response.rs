@@ -33,15 +33,10 @@ pub(crate) fn decode(wire: &Wire, response: &HttpResponse) -> Result<TokenRespon
 fn read(wire: &Wire, response: &HttpResponse) -> Result<TokenResponse, ProviderError> {
     let text = BodyText::of(&response.body);
     let body = object(wire.token.response_format, response, &text).map_err(|_| malformed(problem_of_body(response)))?;
-    let set = match &wire.token.nested_in {
-        None => &body,
-        Some(name) => match body.get(name).and_then(Value::as_object) {
-            Some(set) => set,
-            None => {
-                let missing = || malformed("the member that contains the tokens is missing");
-                return Err(reported(wire, &body).unwrap_or_else(missing));
-            }
-        },
+    let nested = wire.token.nested_in.as_deref().map(|name| body.get(name).and_then(Value::as_object));
+    let Some(set) = nested.unwrap_or(Some(&body)) else {
+        let missing = || malformed("the member that contains the tokens is missing");
+        return Err(reported(wire, &body).unwrap_or_else(missing));
     };
     let mut members = Members::of(set);
     if let Some(error) = reported(wire, &body) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::authorization::TerminationCause;
+use grantry_domain::authorization::{Authorization, TerminationCause};
 use grantry_domain::identity::UserId;
 use grantry_domain::ports::{AuditEvent, AuditKind, CommitOutcome, StoredUser, TerminationScope};
 
@@ -92,7 +92,7 @@ pub async fn what_a_removal_would_end_is_what_it_ends(backend: Backend) {
     store.connect(&authorization_key_of(&drive, "bob")).await;
     let alice = fixtures::user("alice");
     let open = store.other.users.open_authorizations(&alice).await.unwrap_or_fail();
-    let ids: Vec<_> = open.iter().map(|authorization| authorization.id()).collect();
+    let ids: Vec<_> = open.iter().map(Authorization::id).collect();
     assert_eq!(ids, [rejected.id, grant.id, running.id, pending.id]);
     let report = store.terminate(TerminationScope::User(alice.clone()), TerminationCause::UserRemoved).await;
     assert_eq!((report.former, report.grants, report.flows), (1, 1, 2));

@@ -52,6 +52,6 @@ impl FailureLog for CollectingFailureLog {
     }
 
     fn not_stored(&self, connector: &ConnectorKey, error: &StoreError) {
-        locked(&self.not_stored).push((connector.clone(), error.clone()));
+        locked(&self.not_stored).push((connector.clone(), *error));
     }
 }

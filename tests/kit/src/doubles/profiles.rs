@@ -62,6 +62,7 @@ impl TestProfiles {
             destinations: vec![fixtures::origin("https://api.example")],
             base_url: "https://api.example".to_owned(),
             requested_scopes: Scopes::new(["read", "write"]),
+            expected_scopes: Scopes::new(["read", "write"]),
             required_scopes: Scopes::new(["read"]),
             callback: if is_custom { CallbackPath::PerConnector } else { CallbackPath::Shared },
             client_credentials: true,

@@ -34,9 +34,13 @@ async fn lesson_16_an_edit_of_name_secret_or_scope_keeps_all_grants() {
     let wider = app.draft().without_secrets().config("scope", "openid files.read offline_access files.write");
     let response = app.edit(DRIVE, &wider).await;
     assert_eq!(response.json()["disconnected_users"], 0, "{}", response.text());
+    assert_eq!(response.json()["affected_users"], 0);
+    assert_eq!(alice.status_name(DRIVE).await, "connected", "a scope that is only requested blocks nothing");
+    assert_eq!(alice.connection(DRIVE).await["missing_scopes"], json!(["files.write"]));
+    let response = app.edit(DRIVE, &wider.config("requiredScopes", "files.write")).await;
+    assert_eq!((&response.json()["disconnected_users"], &response.json()["affected_users"]), (&json!(0), &json!(1)));
     let insufficient = ("needs_reauthorization".to_owned(), "insufficient_scope".to_owned());
     assert_eq!(alice.status_and_reason(DRIVE).await, insufficient);
-    assert_eq!(alice.connection(DRIVE).await["missing_scopes"], json!(["files.write"]));
     app.edit(DRIVE, &app.draft().without_secrets()).await;
     assert_eq!(alice.status_name(DRIVE).await, "connected", "the grant did not end");
     assert!(app.provider.ledger().revocations().is_empty());
@@ -58,7 +62,7 @@ async fn r42_r52_lesson_16_a_security_relevant_edit_ends_grants_and_revokes_at_t
     assert_eq!(alice.status_name(DRIVE).await, "connected");
 
     let dry = app.browser("carol").await.call(Method::PUT, &DRIVE.public("?dry_run=true"), Some(edited.body.clone())).await;
-    assert_eq!(dry.json(), json!({ "disconnected_users": 2 }));
+    assert_eq!(dry.json(), json!({ "disconnected_users": 2, "affected_users": 2 }));
     assert_eq!(alice.status_name(DRIVE).await, "connected", "a dry run changes nothing");
 
     let response = app.edit(DRIVE, &edited).await;

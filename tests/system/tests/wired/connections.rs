@@ -291,7 +291,7 @@ async fn the_list_of_grants_and_the_audit_log_contain_the_names() {
     assert_eq!(carol.call(Method::DELETE, &path, None).await.status, 204);
     let page = carol.get("/internal/actions/grants?user=u_alice").await.json();
     let statuses: Vec<_> = listed(&page).into_iter().map(|(name, status, _)| (name, status)).collect();
-    let expected = [("home", "connected"), ("work", "needs_reauthorization")];
+    let expected = [("home", "connected"), ("work", "revoked")];
     assert_eq!(statuses, expected.map(|(name, status)| (name.to_owned(), status.to_owned())));
     assert_eq!(account_of(&alice.execute_named(DRIVE, "home", "/me").await), HOME_ACCOUNT);
     assert_eq!(alice.execute_named(DRIVE, "work", "/me").await.json()["reason"], "admin");

@@ -22,6 +22,7 @@ mod refresh;
 mod refused_refreshes;
 mod revocation_kinds;
 mod runs;
+mod scopes;
 mod store_faults;
 mod tampering;
 mod token_responses;

@@ -162,6 +162,7 @@ async fn r76_sealed_values_take_precedence_over_columns() {
     // The provider granted fewer scopes than required; the column contains all of them.
     app.provider.faults().once(Endpoint::Token, Fault::with("scope", json!("openid")));
     app.connect(&mut alice, DRIVE, "alice").await;
+    app.edit(DRIVE, &app.draft().without_secrets().config("requiredScopes", "files.read")).await;
     database.execute("UPDATE authorizations SET scopes = 'files.read offline_access openid'", []).unwrap();
     assert_eq!(alice.execute(DRIVE, "/me").await.json()["reason"], "insufficient_scope");
 

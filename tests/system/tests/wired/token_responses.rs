@@ -115,9 +115,9 @@ async fn r13_a_narrower_scope_is_reported_and_a_wider_one_is_in_the_audit_log() 
     let mut alice = app.browser("alice").await;
     app.provider.faults().once(Endpoint::Token, Fault::with("scope", json!("openid")));
     app.connect(&mut alice, DRIVE, "alice").await;
-    let insufficient = ("needs_reauthorization".to_owned(), "insufficient_scope".to_owned());
-    assert_eq!(alice.status_and_reason(DRIVE).await, insufficient);
-    assert_eq!(alice.execute(DRIVE, "/me").await.json()["reason"], "insufficient_scope");
+    assert_eq!(alice.status_name(DRIVE).await, "connected");
+    assert_eq!(alice.connection(DRIVE).await["missing_scopes"], json!(["files.read"]));
+    account_of(&alice.execute(DRIVE, "/me").await);
 
     let wider = "openid files.read offline_access files.write";
     app.provider.faults().once(Endpoint::Token, Fault::with("scope", json!(wider)));

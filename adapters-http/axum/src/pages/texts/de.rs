@@ -36,6 +36,7 @@ pub(super) static TEXTS: Texts = Texts {
     reconnect: "Neu verbinden",
     disconnect: "Trennen",
     connector_label: "Konnektor: {name}",
+    not_granted: "Nicht erteilt:",
     try_again: "Erneut versuchen",
     show_connectors: "Konnektoren anzeigen",
     use_account: "{account} verwenden",
@@ -94,6 +95,11 @@ pub(super) static TEXTS: Texts = Texts {
     account_already_connected: Words {
         heading: "Dieses Konto ist schon verbunden",
         text: "Sie haben dieses Konto schon unter einem anderen Namen verbunden. Nichts wurde geändert.",
+    },
+    insufficient_scope: Words {
+        heading: "Es wurden nicht alle Berechtigungen erteilt",
+        text: "Dieser Konnektor braucht Berechtigungen, die der Anbieter nicht erteilt hat. Es wurde nichts verbunden oder \
+               geändert. Versuchen Sie es erneut und erlauben Sie alle.",
     },
     account_mismatch: Words {
         heading: "Ein anderes Konto wurde verwendet",

@@ -36,6 +36,7 @@ pub(super) static TEXTS: Texts = Texts {
     reconnect: "Reconnect",
     disconnect: "Disconnect",
     connector_label: "Connector: {name}",
+    not_granted: "Not granted:",
     try_again: "Try again",
     show_connectors: "Show connectors",
     use_account: "Use {account}",
@@ -88,6 +89,11 @@ pub(super) static TEXTS: Texts = Texts {
     account_already_connected: Words {
         heading: "This account is already connected",
         text: "You already connected this account under another name. Nothing was changed.",
+    },
+    insufficient_scope: Words {
+        heading: "Not all permissions were granted",
+        text: "This connector requires permissions that the provider did not grant. Nothing was connected or changed. Try again \
+               and allow all of them.",
     },
     account_mismatch: Words {
         heading: "A different account was used",

@@ -23,7 +23,7 @@ struct Exchange {
     /// The connector's `config`.
     config: String,
     callback: Callback,
-    required_scopes: Vec<String>,
+    expected_scopes: Vec<String>,
     authorization: AuthorizationUrl,
     token: Vec<TokenCall>,
     identity: Option<Identity>,
@@ -260,7 +260,7 @@ async fn run(test: &TestServer, id: &str, exchange: &Exchange) {
         Callback::PerConnector => CallbackPath::PerConnector,
     };
     assert_eq!(settings.callback, callback, "{id}");
-    assert_eq!(settings.required_scopes, Scopes::new(&exchange.required_scopes), "{id}");
+    assert_eq!(settings.expected_scopes, Scopes::new(&exchange.expected_scopes), "{id}");
     let provider = test.provider(id, &exchange.config).await;
     check_authorization_url(test, &provider, &settings.requested_scopes, exchange).await;
     for (index, call) in exchange.token.iter().enumerate() {

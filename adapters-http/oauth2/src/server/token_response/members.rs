@@ -96,7 +96,7 @@ impl<'m, 'a> Members<'m, 'a> {
             return None;
         }
         let token = self.token(NAME, found, MAX_ID_TOKEN, |text| text.bytes().all(|byte| byte.is_ascii_graphic()))?;
-        if token.expose().iter().filter(|byte| **byte == b'.').count() == 2 {
+        if token.expose().split(|byte| *byte == b'.').count() == 3 {
             return Some(token);
         }
         self.found(NAME, AnomalyKind::Unsupported);
@@ -188,7 +188,7 @@ impl<'m, 'a> Members<'m, 'a> {
         }
         let named: Vec<&str> = texts.iter().flat_map(|text| ScopeRules::split(&rules.response_separator, text)).collect();
         let is_valid = |scope: &&str| scope.bytes().all(|byte| byte.is_ascii_graphic());
-        if !named.iter().all(|scope| is_valid(scope)) {
+        if !named.iter().all(is_valid) {
             self.found(name, AnomalyKind::InvalidCharacters);
         }
         Some(rules.granted(named.into_iter().filter(is_valid)))

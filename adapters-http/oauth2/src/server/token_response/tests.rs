@@ -318,7 +318,7 @@ fn r13_granted_scopes_are_read_by_the_rules_of_the_profile() {
     };
     assert_eq!(scopes(&wire, r#""b a a""#), Ok("a b".to_owned()));
     assert_eq!(scopes(&wire, r#""""#), Ok(String::new()), "no scope was granted");
-    assert_eq!(scopes(&wire, r#""a,b""#), Ok("a,b".to_owned()));
+    assert_eq!(scopes(&wire, r#""a,b""#), Ok("a b".to_owned()), "a comma separates in every response");
     wire.scopes.response_separator = ",".to_owned();
     assert_eq!(scopes(&wire, r#""a, b""#), Ok("a b".to_owned()));
     wire.scopes.response_list = true;

@@ -32,6 +32,8 @@ export interface components {
       /** Whether the user is connected. */
       user_auth_status: components["schemas"]["UserAuthStatus"];
     };
+    /** How the client of a connector gets tokens. */
+    AuthType: "oauth_authorization_code" | "oauth_client_credentials";
     /** The flow to cancel: exactly one of the two. */
     CancelFlowBody: {
       /** Its id. */
@@ -45,14 +47,17 @@ export interface components {
       account?: string | null;
       /** Day of last use. */
       last_used_at?: string | null;
-      /** Scopes that the connector requests and the grant does not have. */
+      /** Scopes that the connector requests and the grant does not have. They block nothing unless the connector requires them. */
       missing_scopes?: string[] | null;
       /** Its name. */
       name: string;
       pending_flow?: components["schemas"]["PendingFlow"] | null;
-      /** `provider_unreachable`, `revocation_pending`, `revocation_abandoned` or `revocation_not_supported`. */
+      /**
+       * `provider_unreachable`, `refresh_refused`, `client_refused`, `revocation_pending`, `revocation_abandoned` or
+       * `revocation_not_supported`.
+       */
       provider_note?: string | null;
-      /** Since when the provider has been unreachable. */
+      /** Since when the provider has been unreachable or has refused. */
       provider_note_since?: string | null;
       /** Why consent is needed again. */
       reason?: string | null;
@@ -69,9 +74,17 @@ export interface components {
     ConnectionStatus: "not_connected" | "connecting" | "connected" | "needs_reauthorization";
     /** A connector in a response. */
     Connector: {
+      /**
+       * Number of users who need a new consent after an edit: those disconnected, and those whose grants lack a scope that is
+       * newly required. Only in the response to an edit.
+       */
+      affected_users?: number | null;
       /** `per-user`: every user connects an account. `shared`: the service account of the connector. */
       auth_mode: components["schemas"]["AuthMode"];
-      /** Settings of the profile. */
+      /**
+       * Settings of the profile, and `authType`: `oauth_authorization_code`, or `oauth_client_credentials` for a shared
+       * connector.
+       */
       config: Record<string, unknown>;
       connection?: components["schemas"]["Connection"] | null;
       /** All connections of the user, if there are several. */
@@ -87,12 +100,22 @@ export interface components {
       disconnected_users?: number | null;
       /** Its id within its space. */
       id: string;
+      /** Whether the sunset of the connector type has passed. */
+      is_connector_type_deprecated: boolean;
+      /** Always false. */
+      is_deprecated: boolean;
       /** Whether client id or client secret must still be entered. */
       is_missing_secrets: boolean;
+      /** Always false; for front ends of an earlier API, as the following members. */
+      is_preconfigured: boolean;
+      /** Always false. */
+      is_system_action: boolean;
       /** Display name. */
       name: string;
       /** The exact string to register at the provider. */
       redirect_uri: string;
+      /** Always 0. */
+      referenced_by_count: number;
       /** Increases with every edit. Send it back to detect a concurrent edit. */
       revision: number;
       /** Its space. */
@@ -105,7 +128,7 @@ export interface components {
     /** A connector as it is sent. */
     ConnectorBody: {
       auth_mode?: components["schemas"]["AuthMode"] | null;
-      /** Settings of the profile. */
+      /** Settings of the profile. `authType` is accepted if it is the one of the mode. */
       config: Record<string, unknown>;
       /** Profile id. An edit may omit it and cannot change it. */
       connector_type_id?: string | null;
@@ -115,27 +138,63 @@ export interface components {
       revision?: number | null;
       secrets?: components["schemas"]["ConnectorSecrets"] | null;
     };
-    /** The client's registration at the provider. Write-only. */
+    /** Why requests of a connector fail. */
+    ConnectorDiagnostics: {
+      /** Deviations of token responses that did not prevent their use, newest first, each once. */
+      anomalies: components["schemas"]["RecentAnomaly"][];
+      /** Since when the provider refuses the client id or the client secret. Absent if it does not. */
+      client_refused_since?: string | null;
+      last_failure?: components["schemas"]["LastFailure"] | null;
+    };
+    /**
+     * The client's registration at the provider. Client id and secret are write-only.
+     * The other members are settings and move to `config`. An edit with one of them keeps the settings that it does not contain.
+     */
     ConnectorSecrets: {
+      authType?: components["schemas"]["AuthType"] | null;
+      /** `config.authorizationUrl`. */
+      authorizationUrl?: string | null;
       /** Client id. */
       clientId?: string | null;
       /** Client secret. */
       clientSecret?: string | null;
+      /** `config.scope`. */
+      scope?: string | null;
+      /** `config.tokenUrl`. */
+      tokenUrl?: string | null;
+      /** `config.useBasicAuth`. */
+      useBasicAuth?: boolean | null;
     };
-    /** A provider profile from which connectors can be created. */
+    /** A provider profile in a response. */
     ConnectorType: {
       /** The modes its connectors may have. */
       auth_modes: components["schemas"]["AuthMode"][];
       /** Documentation of the provider about registering an application. */
       docs_url?: string | null;
+      /** Always true; for front ends of an earlier API, as the following members. */
+      enabled: boolean;
+      /** Always true. */
+      enabled_in_config: boolean;
+      /** Always true. */
+      enabled_in_license: boolean;
       /** Its settings, in the order of the form. */
       fields: components["schemas"]["ConnectorTypeField"][];
       /** Profile id, such as `.github`. */
       id: string;
+      /** Whether the sunset of the provider's service has passed. */
+      is_deprecated: boolean;
+      /** Always false. */
+      is_system_action_type: boolean;
+      /** Always `basic`. */
+      minimum_license_required: string;
       /** Display name. */
       name: string;
       /** The redirect URI to register, if it is known before the connector exists: the shared one. */
       redirect_uri?: string | null;
+      /** Always `spec`. */
+      source: string;
+      /** Always `workflows` only. */
+      supported_feature_ids: string[];
     };
     /** One setting of a profile. */
     ConnectorTypeField: {
@@ -184,9 +243,11 @@ export interface components {
       /** Name of the connection. Default: the only one, or the user's default. */
       connection?: string | null;
     };
-    /** Number of users that an edit would disconnect. */
+    /** Numbers of users that an edit would disconnect or affect. */
     DryRun: {
-      /** The number. */
+      /** How many would need a new consent: those disconnected, and those whose grants lack a scope that is newly required. */
+      affected_users: number;
+      /** How many it would disconnect. */
       disconnected_users: number;
     };
     /** The effect of an edit, or with `dry_run=true` of a possible one. */
@@ -206,23 +267,27 @@ export interface components {
       body?: unknown;
       /** `base64` if the body is encoded in base64. */
       body_encoding?: string | null;
-      /** Its headers, without cookies and headers of the connection. Values of one name are joined by `, `. */
+      /**
+       * Its headers, without cookies and headers of the connection. Values of one name are joined by `, `. A value that is not
+       * UTF-8 is read as ISO 8859-1.
+       */
       headers: Record<string, string>;
+      /** The bytes of the values that are not UTF-8, in base64. */
+      headers_base64?: Record<string, string> | null;
       /** Its HTTP status. */
       status: number;
     };
     /** One request to a connector's API. */
     ExecuteParams: {
-      /** Body: a string is sent as text, any other value unchanged as JSON. */
+      /** Body: a string is sent as text, any other value unchanged as JSON, at most 128 levels deep. */
       body?: unknown;
       /** Headers. Credentials and headers of the connection are refused. */
       headers?: Record<string, string> | null;
       /** HTTP method. */
       method: string;
-      /** Path below the connector's base URL. */
+      /** Path below the connector's base URL, sent as it is written, with or without a query. */
       path: string;
-      /** Query parameters. */
-      query?: Record<string, string> | null;
+      query?: Record<string, unknown> | string;
     };
     /** The response of the API. */
     ExecuteResult: {
@@ -239,6 +304,8 @@ export interface components {
     Flow: {
       /** Why it failed. */
       code?: string | null;
+      /** For `account_mismatch`: the account of the connection. */
+      connectedAccount?: string | null;
       /** Name of its connection. */
       connection: string;
       /** Its connector. */
@@ -247,8 +314,12 @@ export interface components {
       expiresAt: string;
       /** Id of the flow. */
       flowId: string;
+      /** Scopes that the connector requests or requires and the provider did not grant. */
+      missingScopes?: string[] | null;
       /** `awaiting`, `authorized`, `failed`, `expired` or `cancelled`. All but `awaiting` are final. */
       status: components["schemas"]["FlowStatus"];
+      /** For `account_mismatch` and `account_already_connected`: the account that was used at the provider. */
+      usedAccount?: string | null;
     };
     /** The status of a flow. */
     FlowStatus: "awaiting" | "authorized" | "failed" | "expired" | "cancelled";
@@ -266,18 +337,22 @@ export interface components {
       connectorName?: string | null;
       /** When it ended. */
       endedAt?: string | null;
+      /** Who ended it: the id of a user, or `system` where time or the provider did. */
+      endedBy?: string | null;
       /** Its id. */
       grantId: string;
       /** Day of last use. */
       lastUsedAt?: string | null;
       /** Why it is not usable, or why it ended. */
       reason?: string | null;
+      /** Whether its tokens are stored, so that revoking it has an effect. */
+      revocable: boolean;
       /** Granted scopes; empty for a former grant. */
       scopes: string[];
       /** Its space. */
       spaceId: string;
-      /** Status of the connection. */
-      status: components["schemas"]["ConnectionStatus"];
+      /** Its status. */
+      status: components["schemas"]["GrantStatus"];
       /** Its user. */
       userId: string;
     };
@@ -288,8 +363,29 @@ export interface components {
       /** `cursor` of the next page, if there is one. */
       nextCursor?: string | null;
     };
+    /** The status of a grant or former grant. */
+    GrantStatus: "connected" | "needs_reauthorization" | "revoked" | "not_connected";
     /** How users sign in. */
     IdentityMode: "accounts" | "proxy-header";
+    /** A failed request to the provider. */
+    LastFailure: {
+      /** When it was recorded. */
+      at: string;
+      /** Class of the error, such as `client_refused` or `malformed`. */
+      code: string;
+      /** Id of the request that failed, in its response and in the log. Absent for background work. */
+      correlation_id?: string | null;
+      /** Host of the endpoint. */
+      endpoint_host?: string | null;
+      /** What was not understood, and what to do where that is known. */
+      hint?: string | null;
+      /** Status of the response, if there was one. */
+      http_status?: number | null;
+      /** OAuth error code, if it is a registered one or one of the profile. */
+      oauth_error?: string | null;
+      /** `exchange`, `refresh`, `discovery`, `revocation`, `client_credentials`, `userinfo` or `authorization`. */
+      operation: string;
+    };
     /** User name and password. */
     LogInBody: {
       /** Password. */
@@ -297,6 +393,23 @@ export interface components {
       /** User name. */
       username: string;
     };
+    /** A grant, former grant or flow that deprovisioning would end. */
+    OpenConnection: {
+      /** The account at the provider. */
+      account?: string | null;
+      /** Name of the connection. */
+      connection: string;
+      /** Its connector. */
+      connector_id: string;
+      /** Name of the connector, while it exists. */
+      connector_name?: string | null;
+      /** Its space. */
+      space_id: string;
+      /** `grant`, `needs_consent` or `flow`. */
+      state: components["schemas"]["OpenConnectionState"];
+    };
+    /** What deprovisioning would end. */
+    OpenConnectionState: "grant" | "needs_consent" | "flow";
     /** A flow of the user that is waiting for the provider. */
     PendingFlow: {
       /** When it expires. */
@@ -307,7 +420,7 @@ export interface components {
     /** An error response (RFC 9457). */
     Problem: {
       /** Stable code for programs. */
-      code: "not_signed_in" | "forbidden" | "not_found" | "conflict" | "invalid_request" | "payload_too_large" | "unsupported_media_type" | "wrong_host" | "rate_limited" | "host_not_allowed" | "connector_incomplete" | "return_url_refused" | "destination_refused" | "method_not_allowed" | "internal" | "api_unreachable" | "response_too_large" | "store_unavailable" | "directory_unavailable" | "authorization_required" | "connection_ambiguous" | "connection_not_found" | "provider_unavailable" | "provider_misconfigured" | "flow_not_found" | "flow_expired" | "flow_already_used" | "user_mismatch" | "browser_mismatch" | "issuer_mismatch" | "callback_mismatch" | "access_denied" | "provider_error" | "exchange_failed" | "connector_changed" | "connector_gone" | "permission_lost" | "account_already_connected" | "account_mismatch";
+      code: "not_signed_in" | "forbidden" | "not_found" | "conflict" | "invalid_request" | "payload_too_large" | "unsupported_media_type" | "headers_too_large" | "wrong_host" | "rate_limited" | "host_not_allowed" | "connector_incomplete" | "return_url_refused" | "destination_refused" | "method_not_allowed" | "internal" | "api_unreachable" | "response_too_large" | "store_unavailable" | "directory_unavailable" | "authorization_required" | "connection_ambiguous" | "connection_not_found" | "provider_unavailable" | "refresh_refused" | "provider_misconfigured" | "flow_not_found" | "flow_expired" | "flow_already_used" | "user_mismatch" | "browser_mismatch" | "issuer_mismatch" | "callback_mismatch" | "access_denied" | "provider_error" | "exchange_failed" | "connector_changed" | "connector_gone" | "permission_lost" | "user_deprovisioned" | "insufficient_scope" | "account_already_connected" | "account_mismatch";
       /** The connections to choose from, for `connection_ambiguous`. */
       connections?: components["schemas"]["ProblemConnection"][] | null;
       /** Id of the response in the log of the operator. */
@@ -320,9 +433,11 @@ export interface components {
       field?: string | null;
       /** The same as `detail`, for older front ends. */
       message: string;
+      /** HTTP status of the provider's response, for `refresh_refused`. */
+      providerStatus?: number | null;
       /** Why the user must connect, for `authorization_required`. */
       reason?: string | null;
-      /** Where the user connects, for `authorization_required`. */
+      /** Where the user connects, for `authorization_required` and `refresh_refused`. */
       startUrl?: string | null;
       /** HTTP status. */
       status: number;
@@ -340,6 +455,15 @@ export interface components {
       /** Its name. */
       name: string;
     };
+    /** A deviation of a token response. */
+    RecentAnomaly: {
+      /** When it was last recorded. */
+      at: string;
+      /** How it deviates, such as `wrong_type`. */
+      kind: string;
+      /** Name of the member, or `body`. */
+      member: string;
+    };
     /** What a user may do in a space. Each role includes the ones before it. */
     Role: "viewer" | "editor" | "admin";
     /** The signed-in user, with the role in each space. */
@@ -350,6 +474,8 @@ export interface components {
       identity_mode: components["schemas"]["IdentityMode"];
       /** Spaces open to the user. */
       spaces: components["schemas"]["SessionSpace"][];
+      /** The user. */
+      user: components["schemas"]["SessionUser"];
       /** The immutable id. */
       user_id: string;
       /** Name used for log-in. */
@@ -364,14 +490,26 @@ export interface components {
       /** The role of the user there. */
       role: components["schemas"]["Role"];
     };
+    /** The signed-in user. */
+    SessionUser: {
+      /** The immutable id. */
+      id: string;
+      /** Display name. */
+      name?: string | null;
+    };
     /** Options of a new flow. */
     StartFlowBody: {
       /** Accept another account at the provider than the connected one. */
       allowAccountChange?: boolean | null;
       /** Name of the connection. Default: `default`. */
       connection?: string | null;
-      /** Where the callback redirects to: a path, or an absolute URL of the public origin. Default: the result page. */
+      /**
+       * Where the callback redirects to: a path, or an absolute URL of the public origin. A fragment is kept. Default: the
+       * result page.
+       */
       returnUrl?: string | null;
+      /** Ask the provider to let the user choose the account. Default: `false`. */
+      selectAccount?: boolean | null;
     };
     /** A flow that is waiting for its callback. */
     StartedFlow: {
@@ -386,5 +524,27 @@ export interface components {
     };
     /** Whether a user is connected to a connector. */
     UserAuthStatus: "connected" | "not_connected" | "not_applicable";
+    /** A user, and what deprovisioning would end. */
+    UserDetails: components["schemas"]["UserSummary"] & {
+      /** Everything that would end, in every space. */
+      connections: components["schemas"]["OpenConnection"][];
+      /** Number of flows that would end. */
+      flows: number;
+      /** Number of former grants, which need a new consent, that would end. */
+      former_grants: number;
+      /** Number of grants that would end. */
+      grants: number;
+    };
+    /** A user of the host, or a user with connections. */
+    UserSummary: {
+      /** When the user was deprovisioned. */
+      deprovisioned_at?: string | null;
+      /** Whether the user is disabled at the host. */
+      disabled: boolean;
+      /** The immutable id. */
+      id: string;
+      /** Name for display. */
+      name?: string | null;
+    };
   };
 }
