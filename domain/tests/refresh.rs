@@ -684,7 +684,7 @@ async fn r39_unclear_refusals_end_a_grant_after_three_of_them_over_ten_minutes()
             app.provider.respond_to_refresh(Err(error));
             let refused = app.token("alice").await.unwrap_err();
             assert_eq!(refused.code(), "refresh_refused", "{error:?}");
-            // The pause after a refusal has the same answer.
+            // The pause after a refusal has the same error.
             assert_eq!(app.token("alice").await.unwrap_err().code(), "refresh_refused", "{error:?}");
             assert_eq!(app.status("alice").await.provider_note, Some(ProviderNote::RefreshRefusedSince(since)));
         }

@@ -1,6 +1,6 @@
 //! Pauses requests for connectors whose client the provider refused.
 //!
-//! A refusal during one user's refresh is no proof about the client: some providers answer so to one dead token. The circuit
+//! A refusal during one user's refresh is no proof about the client: some providers send it for one dead token. The circuit
 //! opens after refusals of two different grants without a success between them.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -290,10 +290,10 @@ impl Refresher {
             Lease::Taken { grant, was_in_doubt } => Attempt { grant: *grant, holder, was_in_doubt },
             Lease::Held { until, grant } if !may_wait || !is_leased(&grant.value) => {
                 let now = self.ports.store_clock.now().await?;
-                return Ok(ControlFlow::Break(match paused(&grant.value, until, now) {
-                    RefreshOutcome::Refused { .. } if permit.is_probe() => RefreshOutcome::Misconfigured,
-                    outcome => outcome,
-                }));
+                let outcome = paused(&grant.value, until, now);
+                let is_refused = matches!(outcome, RefreshOutcome::Refused { .. });
+                let outcome = if is_refused && permit.is_probe() { RefreshOutcome::Misconfigured } else { outcome };
+                return Ok(ControlFlow::Break(outcome));
             }
             Lease::Held { .. } | Lease::Stale(_) => return Ok(ControlFlow::Continue(())),
             Lease::NotFound => return Ok(ControlFlow::Break(RefreshOutcome::Ended)),

@@ -14,7 +14,7 @@ pub(super) enum Meaning {
     Rejected,
     /// A refusal that does not name its reason: it may concern this grant alone, or pass.
     Unclear,
-    /// The provider refused the client, or says so to one grant.
+    /// The provider refused the client, at least for one grant.
     Client,
     /// The configuration does not allow the request.
     NotAllowed,
@@ -26,7 +26,7 @@ impl Meaning {
     pub(super) fn of(kind: ProviderErrorKind) -> Self {
         match kind {
             ProviderErrorKind::InvalidGrant => Self::Rejected,
-            // Some providers answer `unauthorized_client` for one dead refresh token, so it is not about the client.
+            // Some providers return `unauthorized_client` for one dead refresh token, so it is not about the client.
             ProviderErrorKind::GrantTypeRefused | ProviderErrorKind::OtherOauthError | ProviderErrorKind::Refused => {
                 Self::Unclear
             }

@@ -44,7 +44,7 @@ const SERVER_MESSAGES = {
   connection_not_found: "There is no connection with this name.",
   user_deprovisioned: "Your access was removed. An administrator can restore it.",
   refresh_refused:
-    "The provider refuses to renew the access at the moment. Try again later, or connect again.",
+    "The provider refuses to refresh the access at the moment. Try again later, or connect again.",
   insufficient_scope: "The provider did not grant a permission that the connector requires. Connect again.",
 } as const satisfies Record<ServerErrorCode, string>;
 
