@@ -80,7 +80,6 @@ describe.each(["kept", "removed"] as const)("below a path that the proxy has %s"
     );
     await here.expectStatus("Files", "Not connected");
 
-    await close();
     const preferences = (await context.cookies(`${base}/`)).filter(({ name }) =>
       /^grantry_(language|theme)$/.test(name),
     );
@@ -88,6 +87,8 @@ describe.each(["kept", "removed"] as const)("below a path that the proxy has %s"
       ["grantry_language", PATH],
       ["grantry_theme", PATH],
     ]);
+
+    await close();
     expect(outside).toEqual([]);
     expect(errors).toEqual([]);
   });

@@ -120,6 +120,7 @@ describe("a front end of the earlier API", () => {
     await decide(tab, "Deny");
     await arrive(tab);
     await front.expectLog(`error ${first.id} 403 access_denied`);
+    await front.button(first.id, "Connect").waitFor();
     expect(await front.buttons(first.id)).toEqual(["Connect", "Connect here"]);
   });
 
