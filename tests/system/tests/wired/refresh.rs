@@ -198,8 +198,10 @@ async fn r37_r40_a_response_lost_after_rotation_ends_the_grant_at_a_strict_provi
 async fn r40_a_response_lost_after_rotation_is_recovered_at_a_provider_with_a_grace_period() {
     let app = TestApp::with(with_grace(), |_| {}).await;
     let mut alice = app.connected("alice", DRIVE).await;
-    for lost in [Fault::DropResponse, Fault::CutBody(20), Fault::not_json(), Fault::empty_body(), Fault::huge_body(70_000)] {
-        let name = format!("{lost:?}");
+    for lost in
+        [Fault::DropResponse, Fault::CutBody(20), Fault::not_json(), Fault::empty_body(), Fault::huge_body(3_000_000)]
+    {
+        let name = format!("{lost:.40?}");
         app.expire_access_tokens();
         let before = app.provider.ledger().refreshes().len();
         app.provider.faults().once(Endpoint::Token, lost);

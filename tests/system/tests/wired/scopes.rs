@@ -76,7 +76,8 @@ fn assert_connected(reported: &Reported, missing: &[&str], what: &str) {
     assert!(reported.page.contains("<h1>Connected</h1>"), "{what}: {}", reported.page);
     assert_eq!(reported.page.contains("Not granted:"), !missing.is_empty(), "{what}: {}", reported.page);
     assert!(missing.iter().all(|scope| reported.page.contains(&format!("<code>{scope}</code>"))), "{}", reported.page);
-    assert!(reported.return_url.ends_with("/after?x=1&oauth_authorization=success&connector_id=custom"), "{what}");
+    let query = "/after?x=1&oauth_authorization=success&connector_id=custom&status_code=200";
+    assert!(reported.return_url.ends_with(query), "{what}: {}", reported.return_url);
     assert_eq!(reported.audit, twice("connected", "ok"), "{what}");
     assert_eq!(reported.connection["status"], "connected", "{what}: {}", reported.connection);
     assert_eq!(reported.connection["missing_scopes"], missing_json, "{what}");
@@ -90,7 +91,9 @@ fn assert_insufficient(reported: &Reported, missing: &[&str], what: &str) {
     assert_eq!((&flow["status"], &flow["code"]), (&json!("failed"), &json!("insufficient_scope")), "{what}");
     assert_eq!(flow["missingScopes"], json!(missing), "{what}");
     assert!(reported.page.contains("Not all permissions were granted"), "{what}: {}", reported.page);
-    assert!(reported.page.contains("data-status=\"error\" data-error=\"insufficient_scope\""), "{what}");
+    for data in ["data-status=\"error\"", "data-status-code=\"403\"", "data-error=\"insufficient_scope\""] {
+        assert!(reported.page.contains(data), "{what}: {data} in {}", reported.page);
+    }
     assert!(reported.page.contains("/api/actions/connector/custom/oauth/start\">Try again</a>"), "{}", reported.page);
     assert!(missing.iter().all(|scope| reported.page.contains(&format!("<code>{scope}</code>"))), "{}", reported.page);
     let query = "oauth_authorization=error&connector_id=custom&error=insufficient_scope&status_code=403";
