@@ -12,11 +12,10 @@ use http::{HeaderMap, HeaderValue, header};
 use crate::public_url::PublicBaseUrl;
 
 /// Largest number of flow cookies in one browser: twice the largest number of pending flows of a user, because the cookies of
-/// cancelled and expired flows stay for a while.
+/// replaced and expired flows stay for a while.
 const MOST_FLOWS: usize = 20;
 
-/// How long a flow cookie outlives its flow. A late callback of the same browser is then recognised, and its page reports that
-/// the attempt was cancelled or has expired.
+/// How long a flow cookie outlives its flow, so that a late callback is recognised also before its expiry is recorded.
 const OUTLIVES: Duration = Duration::from_hours(1);
 
 /// The value of a `Set-Cookie` header. All cookies are `HttpOnly; SameSite=Lax`.
