@@ -34,14 +34,14 @@ impl SetCookie {
     }
 }
 
-/// The cookies of a request. The values need no decoding.
+/// The cookies of a request. The values need no decoding. Cookies of other applications may contain any bytes; a pair that is
+/// not UTF-8 is ignored.
 pub(crate) fn cookies_of(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     headers
         .get_all(header::COOKIE)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
+        .filter_map(|pair| std::str::from_utf8(pair).ok()?.trim().split_once('='))
 }
 
 /// The value of a cookie. `None` if it is absent or ambiguous because it was sent twice.
@@ -186,5 +186,14 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::COOKIE, "a=1; b=2; a=3".parse().unwrap());
         assert_eq!((single(&headers, "a"), single(&headers, "b"), single(&headers, "c")), (None, Some("2"), None));
+    }
+
+    #[test]
+    fn cookies_of_other_applications_may_contain_any_bytes() {
+        for other in [&b"a=\xe4; b=2"[..], b"b=2; \xff\xfe", "ä=ö; b=2".as_bytes(), b"b=2;;=;x"] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::COOKIE, HeaderValue::from_bytes(other).unwrap());
+            assert_eq!(single(&headers, "b"), Some("2"), "{other:?}");
+        }
     }
 }

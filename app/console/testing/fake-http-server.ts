@@ -130,9 +130,11 @@ export class FakeHttpServer {
           ? "browser_mismatch"
           : flow.status === "expired"
             ? "flow_expired"
-            : flow.status !== "awaiting"
-              ? "flow_already_used"
-              : undefined;
+            : flow.status === "cancelled"
+              ? flowId
+              : flow.status !== "awaiting"
+                ? "flow_already_used"
+                : undefined;
     if (code) {
       redirect(response, `${CALLBACK}_result/${code}`);
       return;
@@ -159,11 +161,12 @@ export class FakeHttpServer {
   private result(response: ServerResponse, id: string) {
     const flow = this.server.flows.get(id);
     const status = flow?.status === "authorized" ? "success" : "error";
+    const heading = flow?.status === "cancelled" ? "Cancelled" : "Not connected";
     html(
       response,
       `<main id="result" data-flow-id="${flow ? id : ""}" data-connector-id="${flow?.connectorId ?? ""}"
-      data-space-id="${flow?.space ?? ""}" data-status="${flow ? status : ""}" data-status-code="${flow?.code ? 403 : 200}" data-error="${flow?.code ?? ""}">
-      <h1>${status === "success" ? "Connected" : "Not connected"}</h1></main><script src="${CALLBACK}_script"></script>`,
+      data-space-id="${flow?.space ?? ""}" data-status="${flow && flow.status !== "cancelled" ? status : ""}" data-status-code="${flow?.code ? 403 : 200}" data-error="${flow?.code ?? ""}">
+      <h1>${status === "success" ? "Connected" : heading}</h1></main><script src="${CALLBACK}_script"></script>`,
     );
   }
 

@@ -64,7 +64,9 @@ async fn lesson_01_two_callbacks_at_once_make_one_exchange_and_one_success() {
     let (one, other) = tokio::join!(left.finish(&flow), right.finish(&flow));
     let mut ends: Vec<&str> =
         [&one, &other].iter().map(|response| response.location().rsplit('/').next().unwrap()).collect();
-    ends.iter_mut().for_each(|end| *end = end.split('?').next().unwrap());
+    for end in &mut ends {
+        *end = end.split('?').next().unwrap();
+    }
     ends.sort_by_key(|end| *end != "flow_already_used");
     assert_eq!(ends, ["flow_already_used", flow.id.as_str()]);
     assert_eq!(app.provider.count(Operation::Exchange), 1);

@@ -12,7 +12,7 @@ use crate::codec::{BodyText, Object, Value, json};
 use crate::transport::{HttpResponse, TransportError};
 
 /// Error codes of RFC 6749 §4.1.2.1 and §5.2, 6750 §3.1, 7009 §2.2.1, 8628 §3.5, 8707 §2, 9101 §10, 9126 §2.3, 9449 §12.2, 9470 §3 and
-/// OIDC Core §3.1.2.6.
+/// `OpenID` Connect Core §3.1.2.6.
 const REGISTERED: [&str; 28] = [
     "access_denied",
     "account_selection_required",

@@ -63,12 +63,12 @@ mod tests {
         let after =
             |refusals, span| RefreshState { refusals, refused_since: Some(now.minus(span)), ..RefreshState::default() };
         let (window, moment) = (policy.refusal_window, Duration::from_millis(1));
-        let almost = window.saturating_sub(moment);
+        let too_short = window.saturating_sub(moment);
         for (before, expires_at, ends) in [
             (after(2, window), Some(now), true),
             (after(1, window), Some(now), false),
-            (after(2, almost), Some(now), false),
-            (after(9, almost), Some(now), false),
+            (after(2, too_short), Some(now), false),
+            (after(9, too_short), Some(now), false),
             (after(2, window), Some(now.plus(moment)), false),
             (after(2, window), None, false),
             (RefreshState::default(), Some(now), false),

@@ -48,8 +48,8 @@ const SERVER_MESSAGES = {
   insufficient_scope: "The provider did not grant a permission that the connector requires. Connect again.",
 } as const satisfies Record<ServerErrorCode, string>;
 
-/** A code of the server. `refresh_refused` is named here as long as the API description does not contain it. */
-export type ServerErrorCode = components["schemas"]["Problem"]["code"] | "refresh_refused";
+/** A code of the server. */
+export type ServerErrorCode = components["schemas"]["Problem"]["code"];
 
 /** A code of the server, or one of the two that this client adds. */
 export type ErrorCode =
