@@ -668,6 +668,15 @@ async fn r47_a_refused_client_is_shown_at_every_connection_until_a_request_succe
     assert!(seen.iter().any(|row| shown(row) == Some(ProviderNote::ClientRefusedSince(since))));
     assert!(token_from(&other, &token_request("ed")).await.is_ok());
     assert_eq!(app.status("ed").await.provider_note, None);
+    // So is the exchange of a code.
+    for who in ["alice", "bob"] {
+        app.clock.advance(Duration::from_mins(3));
+        app.provider.respond_to_refresh(Err(ProviderErrorKind::ClientRefused));
+        app.token(who).await.unwrap_err();
+    }
+    assert!(matches!(app.status("ed").await.provider_note, Some(ProviderNote::ClientRefusedSince(_))));
+    app.connect("bob").await;
+    assert_eq!(app.status("ed").await.provider_note, None);
     let note = app.status("alice").await.provider_note;
     assert!(matches!(note, Some(ProviderNote::RefreshRefusedSince(_))), "her own last attempt: {note:?}");
 }

@@ -125,7 +125,7 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    pub(super) fn flows(&self, revocations: &Arc<RevocationWorker>) -> Arc<Flows> {
+    pub(super) fn flows(&self, revocations: &Arc<RevocationWorker>, breaker: Arc<CircuitBreaker>) -> Arc<Flows> {
         let Ports { store, provider, limiter, random, spawner, .. } = self.ports;
         Arc::new(Flows {
             store_clock: store.clock.clone(),
@@ -143,6 +143,7 @@ impl<'a> Assembly<'a> {
             sealer: self.sealer.clone(),
             accounts: Accounts::new(store.queries.clone(), self.sealer.clone()),
             revocations: revocations.clone(),
+            breaker,
             failures: self.failures.clone(),
         })
     }

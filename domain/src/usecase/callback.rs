@@ -295,7 +295,13 @@ impl Flows {
         let live = self.check_connector(flow).await?;
         let verified = VerifiedCallback::new(flow.state_hash);
         let received = self.exchange(flow, &code).await?;
-        self.commit(flow, verified, received, &live).await
+        let owner = flow.stored.value.owner();
+        let is_news = self.breaker.accepted(owner.incarnation, now);
+        let committed = self.commit(flow, verified, received, &live).await;
+        if is_news {
+            self.failures.client_accepted(&owner.into()).await;
+        }
+        committed
     }
 
     /// RFC 9207: an announced `iss` is required, and a present `iss` must be the expected one.

@@ -12,6 +12,7 @@ use crate::usecase::access::Access;
 use crate::usecase::failure_recorder::FailureRecorder;
 use crate::usecase::login_hint::Accounts;
 use crate::usecase::policy::Policy;
+use crate::usecase::refresh::CircuitBreaker;
 use crate::usecase::requests::random_bytes;
 use crate::usecase::revocation::RevocationWorker;
 use crate::usecase::sealer::{NoCredentials, Sealer};
@@ -34,6 +35,7 @@ pub(crate) struct Flows {
     pub(super) sealer: Sealer,
     pub(super) accounts: Accounts,
     pub(super) revocations: Arc<RevocationWorker>,
+    pub(super) breaker: Arc<CircuitBreaker>,
     pub(super) failures: FailureRecorder,
 }
 

@@ -161,12 +161,12 @@ impl Connections {
         let revocations = assembly.revocations();
         let refresher = assembly.refresher(&revocations, &breaker);
         let diagnostics = assembly.diagnostics();
-        let tokens = assembly.tokens(&refresher, breaker);
+        let tokens = assembly.tokens(&refresher, breaker.clone());
         let statuses = assembly.statuses();
         let terminations = assembly.terminations(&revocations);
         Self {
             urls: ports.urls.clone(),
-            flows: assembly.flows(&revocations),
+            flows: assembly.flows(&revocations, breaker),
             executor: assembly.executor(&tokens),
             connectors: assembly.connectors(&statuses, &revocations),
             administration: assembly.administration(&terminations),

@@ -58,6 +58,18 @@ pub struct Permit {
     is_shared: bool,
 }
 
+impl Circuits {
+    fn accept(&mut self, connector: Incarnation, now: Timestamp) -> bool {
+        let was_refused = self.circuits.remove(&connector).is_some();
+        self.accepted.retain(|_, at| now.since(*at) < PAUSE);
+        let is_known = self.accepted.contains_key(&connector);
+        if !is_known {
+            self.accepted.insert(connector, now);
+        }
+        was_refused || !is_known
+    }
+}
+
 impl CircuitBreaker {
     /// Whether no request for this connector is permitted now.
     pub fn is_open(&self, connector: &Connector, now: Timestamp) -> bool {
@@ -88,6 +100,12 @@ impl CircuitBreaker {
             is_probe,
             is_shared: connector.auth_mode == AuthMode::Shared,
         })
+    }
+
+    /// The provider accepted the client in a request that needs no permission, because a user waits for it: an exchange. The
+    /// result is that of [`Permit::succeeded`].
+    pub fn accepted(&self, connector: Incarnation, now: Timestamp) -> bool {
+        self.locked().accept(connector, now)
     }
 
     fn locked(&self) -> MutexGuard<'_, Circuits> {
@@ -124,10 +142,7 @@ impl Permit {
         if of_this == Some(false) {
             return false;
         }
-        locked.circuits.remove(&self.incarnation);
-        locked.accepted.retain(|_, at| now.since(*at) < PAUSE);
-        let is_known = locked.accepted.insert(self.incarnation, now);
-        of_this.is_some() || is_known.is_none()
+        locked.accept(self.incarnation, now)
     }
 
     /// The provider refused the client. Returns since when the circuit is open, if it is open now. The request of the client
