@@ -139,7 +139,7 @@ async fn every_failure_has_its_error_and_a_refused_client_opens_the_circuit() {
             || matches!(error, ProviderErrorKind::InvalidGrant | ProviderErrorKind::OtherOauthError);
         assert_eq!((refused == TokenError::Misconfigured, transient), (of_operator, !of_operator), "{error:?}");
         let again = app.token("alice").await;
-        let open = error.is_misconfiguration();
+        let open = matches!(error, ProviderErrorKind::ClientRefused | ProviderErrorKind::GrantTypeRefused);
         assert_eq!(again == Err(TokenError::Misconfigured), open, "{error:?}");
         assert_eq!(requests(&app), if open { 1 } else { 2 });
         app.clock.advance(Duration::from_mins(1));

@@ -209,7 +209,9 @@ impl ClientCredentialsCache {
                 Ok(response)
             }
             Err(error) => {
-                let refused = error.is_misconfiguration().then(|| permit.refused(RefusedRequest::Client, now));
+                let is_of_client =
+                    matches!(error.kind, ProviderErrorKind::ClientRefused | ProviderErrorKind::GrantTypeRefused);
+                let refused = is_of_client.then(|| permit.refused(RefusedRequest::Client, now));
                 if let Some(since) = refused.flatten() {
                     failures.client_refused(&connector.into(), connector.revision, since).await;
                 }

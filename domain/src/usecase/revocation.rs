@@ -292,12 +292,13 @@ impl RevocationWorker {
                 ProviderErrorKind::NoResponse
                 | ProviderErrorKind::NotSent
                 | ProviderErrorKind::Malformed
-                | ProviderErrorKind::Refused
                 | ProviderErrorKind::Throttled { .. } => Refreshed::Unknown { retry_after: requested_pause(error.kind) },
+                // A 4xx without an OAuth error is no success, so the tokens at hand are the newest ones.
                 ProviderErrorKind::InvalidGrant
                 | ProviderErrorKind::ClientRefused
                 | ProviderErrorKind::GrantTypeRefused
                 | ProviderErrorKind::OtherOauthError
+                | ProviderErrorKind::Refused
                 | ProviderErrorKind::NotAllowed
                 | ProviderErrorKind::BadMetadata => Refreshed::Refused,
             },

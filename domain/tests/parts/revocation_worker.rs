@@ -224,7 +224,12 @@ async fn r49_in_doubt_the_job_refreshes_once_stores_the_tokens_and_revokes_them(
 
 #[tokio::test]
 async fn r49_in_doubt_a_definite_refusal_revokes_the_present_tokens() {
-    for error in [ProviderErrorKind::InvalidGrant, ProviderErrorKind::OtherOauthError, ProviderErrorKind::ClientRefused] {
+    for error in [
+        ProviderErrorKind::InvalidGrant,
+        ProviderErrorKind::OtherOauthError,
+        ProviderErrorKind::ClientRefused,
+        ProviderErrorKind::Refused,
+    ] {
         let parts = TestParts::new().await;
         let record = former(&parts, 0, true).await;
         parts.provider.respond_to_refresh(Err(error));
