@@ -181,7 +181,7 @@ async fn r41_r49_a_refresh_on_one_node_does_not_survive_a_disconnect_on_another(
 async fn r50_revocations_are_claimed_so_that_two_workers_share_them() {
     let app = TestApp::new().await;
     let second = app.deployment.host().await.unwrap();
-    app.provider.faults().times(4, Endpoint::Revocation, &Fault::unavailable(60));
+    app.provider.faults().times(8, Endpoint::Revocation, &Fault::unavailable(60));
     let mut browsers = Vec::new();
     for name in ["alice", "bob"] {
         for connector in [DRIVE, DRIVE.in_other_space("marketing")] {
