@@ -5,8 +5,12 @@ import { expect } from "vitest";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-/** Fails with every accessibility violation of the current page. */
+/** Fails with every accessibility violation of the current page, after its colour transitions have ended. */
 export async function expectAccessible(page: Page, what: string): Promise<void> {
+  await page.evaluate(async () => {
+    const transitions = document.getAnimations().filter((animation) => animation instanceof CSSTransition);
+    await Promise.allSettled(transitions.map((transition) => transition.finished));
+  });
   // Evaluated by the debugger, to which the content security policy of the page does not apply.
   await page.evaluate(AXE);
   const violations = await page.evaluate(async () => {

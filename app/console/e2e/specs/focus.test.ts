@@ -87,7 +87,7 @@ describe("the focus", () => {
     await expectFocus(visit, "Name");
     await here.dialog().getByLabel("Name").fill("Own");
     await here.dialog().getByRole("button", { name: "Create connector" }).click();
-    await here.dialog().getByText("Enter a value.").first().waitFor();
+    await here.dialog().locator("[aria-invalid=true]").first().waitFor();
     const isFirstError = () => document.activeElement === document.querySelector("[aria-invalid=true]");
     await expect.poll(() => page.evaluate(isFirstError)).toBe(true);
     // The field is visible, and not covered by the notice.
