@@ -486,12 +486,7 @@ impl Flows {
         if let Some(received) = &failure.received {
             self.revocations.queue_unclaimed(&owner, received, now).await;
         }
-        let (input, outcome) = match failure.cause {
-            FlowFailure::AccessDenied => {
-                (Input::Terminated { cause: TerminationCause::Denied, revoke: false }, AuditOutcome::Denied)
-            }
-            FlowFailure::Code(code) => (Input::Failed(code), code.into()),
-        };
+        let (input, outcome) = end_of(failure.cause);
         let id = stored.value.id();
         let Ok(ended) = stored.value.on(input, now) else {
             return;
@@ -572,6 +567,16 @@ fn issuer_difference(presented: Option<&str>, expected: Option<&str>) -> &'stati
         None => "iss=missing",
         Some(_) if trimmed(presented) == trimmed(expected) => "iss=slash",
         Some(_) => "iss=other",
+    }
+}
+
+/// How a failure ends its flow, and the outcome in the audit event.
+pub(super) fn end_of(failure: FlowFailure) -> (Input, AuditOutcome) {
+    match failure {
+        FlowFailure::AccessDenied => {
+            (Input::Terminated { cause: TerminationCause::Denied, revoke: false }, AuditOutcome::Denied)
+        }
+        FlowFailure::Code(code) => (Input::Failed(code), code.into()),
     }
 }
 

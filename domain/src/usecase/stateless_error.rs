@@ -3,16 +3,14 @@
 //! Nothing in the redirect names the flow, so the flow is the one that cookie, user and callback path name together, if they
 //! name exactly one. Only errors are accepted this way: they can end a flow and never grant anything.
 
-use crate::authorization::{
-    Authorization, AuthorizationId, FailureCode, FlowCookieHash, FlowFailure, FlowSecrets, Input, State, TerminationCause,
-};
+use crate::authorization::{Authorization, AuthorizationId, FailureCode, FlowCookieHash, FlowFailure, FlowSecrets, State};
 use crate::connector::CallbackId;
 use crate::encoding::sha256;
 use crate::identity::{Actor, UserId};
-use crate::ports::{AssociatedData, AuditEvent, AuditKind, AuditOutcome, Operation, Versioned, WriteOutcome};
+use crate::ports::{AssociatedData, AuditEvent, AuditKind, Operation, Versioned, WriteOutcome};
 use crate::secret::{Secret, equal_in_constant_time};
 use crate::time::Timestamp;
-use crate::usecase::callback::{CallbackRefused, Completed, Outcome};
+use crate::usecase::callback::{CallbackRefused, Completed, Outcome, end_of};
 use crate::usecase::flows::Flows;
 
 /// An error at the callback of one connector, without `state`.
@@ -81,13 +79,8 @@ impl Flows {
         now: Timestamp,
     ) -> Result<Option<Completed>, CallbackRefused> {
         let (id, owner) = (stored.value.id(), stored.value.owner().clone());
-        let (input, failure, outcome) = if request.denied {
-            let cause = TerminationCause::Denied;
-            (Input::Terminated { cause, revoke: false }, FlowFailure::AccessDenied, AuditOutcome::Denied)
-        } else {
-            let code = FailureCode::ProviderError;
-            (Input::Failed(code), FlowFailure::Code(code), code.into())
-        };
+        let failure = if request.denied { FlowFailure::AccessDenied } else { FlowFailure::Code(FailureCode::ProviderError) };
+        let (input, outcome) = end_of(failure);
         let Ok(ended) = stored.value.on(input, now) else { return Ok(None) };
         let event = AuditEvent::new(AuditKind::FlowEnded, Actor::Person(request.user), now).about(&owner, id);
         match self.authorizations.replace(ended, stored.version, vec![event.outcome(outcome)]).await? {
