@@ -12,11 +12,16 @@ use tracing::{info, warn};
 
 use crate::app::{App, BuildError};
 use crate::config::Config;
-use crate::http_server::{self, Deadlines};
+use crate::http_server::{self, Caps, Deadlines};
 use crate::jobs::{Jobs, Periods};
 
 /// Deadlines of connections.
-const DEADLINES: Deadlines = Deadlines { headers: Duration::from_secs(10), drain: Duration::from_secs(20) };
+const DEADLINES: Deadlines = Deadlines {
+    headers: Duration::from_secs(10),
+    idle: Duration::from_mins(2),
+    write: Duration::from_secs(30),
+    drain: Duration::from_secs(20),
+};
 /// How long detached work and jobs may take after that. A request to a provider takes at most 15 s.
 const DRAIN_TASKS: Duration = Duration::from_secs(20);
 
@@ -83,14 +88,16 @@ impl Server {
         // Health and metrics are served until the end of the shutdown.
         let (end, ended) = oneshot::channel::<()>();
         let operations = operations.map(|listener| {
-            tokio::spawn(http_server::serve(listener, app.operations_router(), async { drop(ended.await) }, DEADLINES))
+            let (router, caps) = (app.operations_router(), Caps::of_process(Vec::new()));
+            tokio::spawn(http_server::serve(listener, router, async { drop(ended.await) }, DEADLINES, caps))
         });
+        let caps = Caps::of_process(app.trusted_proxies().to_vec());
         let stopped = async {
             stop.await;
             app.begin_shutdown();
             info!("stopping: finishing requests and tasks");
         };
-        let connections = http_server::serve(listener, app.router(), stopped, DEADLINES).await;
+        let connections = http_server::serve(listener, app.router(), stopped, DEADLINES, caps).await;
         let tasks = app.drain(DRAIN_TASKS).await;
         jobs.stop(DRAIN_TASKS).await;
         if connections + tasks > 0 {

@@ -43,7 +43,7 @@ impl Network {
     }
 
     /// The addresses that count as one client: one IPv4 address, or a /64 of IPv6.
-    pub(crate) fn of_client(address: IpAddr) -> Self {
+    pub fn of_client(address: IpAddr) -> Self {
         let address = address.to_canonical();
         let prefix = if address.is_ipv4() { bits(address) } else { IPV6_SITE };
         Self { address: masked(address, prefix), prefix }

@@ -124,6 +124,11 @@ impl App {
         operations_router(self.readiness(), self.router_parts.metrics.clone())
     }
 
+    /// Networks of proxies, whose connections stand for many clients.
+    pub(crate) fn trusted_proxies(&self) -> &[Network] {
+        &self.router_parts.trusted_proxies
+    }
+
     fn readiness(&self) -> Arc<dyn Readiness> {
         Arc::new(StoreReadiness { store: self.store.ports.clone(), stopping: self.stopping.clone() })
     }

@@ -1,0 +1,345 @@
+//! The accept loop: HTTP/1.1 and HTTP/2 on one port, with caps and deadlines for connections and a graceful shutdown.
+//!
+//! `axum::serve` has neither. A connection costs a client nothing, so it is bounded here what one can hold: descriptors by
+//! [`Caps`], time by [`Deadlines`], memory by the number of concurrent requests and by handing over bodies in parts.
+
+mod activity;
+mod descriptors;
+mod table;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+use tower::ServiceExt as _;
+use tracing::{debug, warn};
+
+use self::activity::RecordedSocket;
+use self::table::{Admitted, Connections};
+
+pub(crate) use self::table::Caps;
+
+/// Deadlines of connections.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadlines {
+    /// For the header section of a request, and from the accept to the end of the first one.
+    pub(crate) headers: Duration,
+    /// For the next request on a connection.
+    pub(crate) idle: Duration,
+    /// For the client to accept the next part of a response.
+    pub(crate) write: Duration,
+    /// For running requests at shutdown.
+    pub(crate) drain: Duration,
+}
+
+impl Deadlines {
+    /// How often connections are compared with them: often enough to exceed the shortest by an eighth at most.
+    fn period(&self) -> Duration {
+        let shortest = self.headers.min(self.idle).min(self.write);
+        (shortest / 8).clamp(Duration::from_millis(5), Duration::from_secs(1))
+    }
+}
+
+/// Largest header section. The router refuses smaller ones with a page or a problem document.
+const HEADER_BUFFER: usize = 256 * 1024;
+/// Most header fields. The router refuses fewer with a page or a problem document.
+const HEADER_FIELDS: usize = 256;
+/// Concurrent requests on one HTTP/2 connection.
+const STREAMS: u32 = 32;
+/// Bytes of responses that HTTP/2 buffers for one request.
+const SEND_BUFFER: usize = 64 * 1024;
+/// A response that made no progress for this long may be cut off to make room for another connection.
+const WRITE_GRACE: Duration = Duration::from_secs(5);
+/// Pause after an accept error, such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often accept errors and refused connections are logged at most.
+const LOG_EVERY: Duration = Duration::from_mins(1);
+
+/// Serves until `stop` completes, then lets running requests finish. Returns how many connections were cut off.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()>,
+    deadlines: Deadlines,
+    caps: Caps,
+) -> usize {
+    let builder = builder(deadlines.headers);
+    let graceful = GracefulShutdown::new();
+    let connections = Connections::new(caps);
+    let mut refusals = Refusals::default();
+    let mut overdue = tokio::time::interval(deadlines.period());
+    overdue.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            _ = overdue.tick() => close_overdue(&connections, &deadlines),
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => match connections.admit(peer.ip()) {
+                    Some(admitted) => handle(&builder, &graceful, admitted, stream, peer, router.clone()),
+                    None => refusals.log("the maximum number of connections is reached, and none of them is idle"),
+                },
+                Err(error) => {
+                    connections.close_one();
+                    refusals.log(&format!("a connection could not be accepted: {:?}", error.kind()));
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+    drop(listener);
+    let open = connections.count();
+    debug!(open, "the socket is closed");
+    let shutdown = graceful.shutdown();
+    let drain = tokio::time::sleep(deadlines.drain);
+    tokio::pin!(shutdown, drain);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => return 0,
+            () = &mut drain => return connections.count(),
+            _ = overdue.tick() => close_overdue(&connections, &deadlines),
+        }
+    }
+}
+
+fn close_overdue(connections: &Connections, deadlines: &Deadlines) {
+    let closed = connections.close_overdue(deadlines);
+    if closed > 0 {
+        metrics::counter!("grantry_connections_overdue_total").increment(closed as u64);
+        debug!(closed, "connections exceeded a deadline");
+    }
+    metrics::gauge!("grantry_connections_open").set(f64::from(u32::try_from(connections.count()).unwrap_or(u32::MAX)));
+}
+
+/// Connections that were not served: counted, and logged from time to time.
+#[derive(Default)]
+struct Refusals {
+    unlogged: u64,
+    logged: Option<Instant>,
+}
+
+impl Refusals {
+    fn log(&mut self, reason: &str) {
+        metrics::counter!("grantry_connections_refused_total").increment(1);
+        self.unlogged += 1;
+        if self.logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
+            warn!(connections = self.unlogged, "connections were refused: {reason}");
+            *self = Self { unlogged: 0, logged: Some(Instant::now()) };
+        }
+    }
+}
+
+fn builder(header_deadline: Duration) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_deadline)
+        .max_buf_size(HEADER_BUFFER)
+        .max_headers(HEADER_FIELDS);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Duration::from_secs(20))
+        .max_concurrent_streams(STREAMS)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_header_list_size(u32::try_from(HEADER_BUFFER).unwrap_or(u32::MAX));
+    builder
+}
+
+fn handle(
+    builder: &Builder<TokioExecutor>,
+    graceful: &GracefulShutdown,
+    admitted: Admitted,
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+) {
+    // Responses are small; waiting to fill a packet would only delay them.
+    drop(stream.set_nodelay(true));
+    let activity = admitted.activity.clone();
+    let socket = RecordedSocket { socket: stream, activity: activity.clone() };
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        let running = activity.request();
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let response = router.clone().oneshot(request.map(Body::new));
+        async move { response.await.map(|response| running.answered(response)) }
+    });
+    let connection = builder.serve_connection(TokioIo::new(socket), service).into_owned();
+    let connection = graceful.watch(connection);
+    tokio::spawn(async move {
+        tokio::select! {
+            // The client disconnected or was too slow. The error may contain text of the client, so it is not logged.
+            _ = connection => {}
+            () = admitted.activity.closed() => {}
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Bytes;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::{Notify, oneshot};
+
+    use super::*;
+
+    const LONG: Deadlines = Deadlines {
+        headers: Duration::from_secs(30),
+        idle: Duration::from_secs(30),
+        write: Duration::from_secs(30),
+        drain: Duration::from_secs(30),
+    };
+
+    fn caps() -> Caps {
+        Caps { total: 100, per_client: 100, proxies: Vec::new() }
+    }
+
+    async fn request(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        response
+    }
+
+    #[tokio::test]
+    async fn running_requests_finish_and_new_ones_are_refused() {
+        let (arrived, go) = (std::sync::Arc::new(Notify::new()), std::sync::Arc::new(Notify::new()));
+        let (seen, gate) = (arrived.clone(), go.clone());
+        let slow = get(async move || {
+            seen.notify_one();
+            gate.notified().await;
+            "finished"
+        });
+        let router = Router::new()
+            .route("/slow", slow)
+            .route("/peer", get(async |peer: ConnectInfo<SocketAddr>| peer.0.ip().to_string()));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(serve(listener, router, async { drop(stopped.await) }, LONG, caps()));
+
+        assert!(request(address, "/peer").await.ends_with("127.0.0.1"));
+        let running = tokio::spawn(async move { request(address, "/slow").await });
+        arrived.notified().await;
+        stop.send(()).unwrap();
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        go.notify_one();
+        assert!(running.await.unwrap().ends_with("finished"));
+        assert_eq!(server.await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_exceeds_the_drain_deadline_is_cut_off_and_counted() {
+        let arrived = std::sync::Arc::new(Notify::new());
+        let seen = arrived.clone();
+        let stuck = get(async move || {
+            seen.notify_one();
+            std::future::pending::<()>().await;
+        });
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let short = Deadlines { drain: Duration::from_millis(50), ..LONG };
+        let server =
+            tokio::spawn(serve(listener, Router::new().route("/", stuck), async { drop(stopped.await) }, short, caps()));
+        let requesting = tokio::spawn(async move { request(address, "/").await });
+        arrived.notified().await;
+        stop.send(()).unwrap();
+        assert_eq!(server.await.unwrap(), 1);
+        requesting.abort();
+    }
+
+    /// Serves with short deadlines and returns the address.
+    async fn serve_with(deadlines: Deadlines, caps: Caps, router: Router) -> SocketAddr {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, router, std::future::pending(), deadlines, caps));
+        address
+    }
+
+    #[tokio::test]
+    async fn r58_a_connection_without_a_whole_header_section_is_closed() {
+        let short = Deadlines { headers: Duration::from_millis(50), ..LONG };
+        let address = serve_with(short, caps(), Router::new()).await;
+        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
+        for sent in [b"".as_slice(), b"P", b"GET / HTTP/1.1\r\nhost: x\r\nx-half: ", preface] {
+            let mut slow = TcpStream::connect(address).await.unwrap();
+            slow.write_all(sent).await.unwrap();
+            let mut rest = Vec::new();
+            // Ends only because the server closes the connection.
+            drop(slow.read_to_end(&mut rest).await);
+            assert!(!String::from_utf8_lossy(&rest).starts_with("HTTP/1.1 2"), "{sent:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_is_closed() {
+        let short = Deadlines { idle: Duration::from_millis(50), ..LONG };
+        let address = serve_with(short, caps(), Router::new().route("/", get(async || "text"))).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        assert!(response.ends_with("text"), "{response}");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_accepts_no_bytes_is_disconnected() {
+        let short = Deadlines { write: Duration::from_millis(100), ..LONG };
+        let large = Router::new().route("/", get(async || vec![b'x'; 32 * 1024 * 1024]));
+        let address = serve_with(short, caps(), large).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        // Wait for the head, then until the server has given up: nothing is read in between.
+        let mut first = [0; 1];
+        stream.read_exact(&mut first).await.unwrap();
+        while stream.write_all(b"GET / HTTP/1.1\r\n").await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_keeps_its_http2_window_closed_is_disconnected() {
+        let short = Deadlines { write: Duration::from_millis(100), ..LONG };
+        let address = serve_with(short, caps(), Router::new().route("/", get(async || "text"))).await;
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (mut client, connection) =
+            h2::client::Builder::new().initial_window_size(0).handshake::<_, Bytes>(stream).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let request = hyper::Request::get("http://x/").body(()).unwrap();
+        let (response, _) = client.send_request(request, true).unwrap();
+        let response = response.await.unwrap();
+        assert_eq!(response.status(), 200);
+        // PINGs are answered meanwhile. Ends only because the server closes the connection.
+        drop(connection.await.unwrap());
+        drop(response);
+        assert!(client.ready().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn silent_connections_leave_room_for_others() {
+        let few = Caps { total: 4, per_client: 4, proxies: Vec::new() };
+        let address = serve_with(LONG, few, Router::new().route("/", get(async || "text"))).await;
+        let mut silent = Vec::new();
+        for _ in 0..20 {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        assert!(request(address, "/").await.ends_with("text"));
+    }
+}
