@@ -709,6 +709,7 @@ async fn r39_unclear_refusals_end_a_grant_after_three_of_them_over_ten_minutes()
         assert_eq!(app.outcomes(AuditKind::GrantExpired).await, ["refresh_rejected"]);
         // The refused token may still be valid, so it is revoked.
         app.node.revoke_due().await.unwrap();
+        quiet().await;
         assert_eq!(app.record(id).await.sealed, None);
         assert!(app.provider.calls().iter().any(|call| matches!(call, Call::Revoke { .. })), "{error:?}");
     }

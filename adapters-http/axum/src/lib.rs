@@ -36,6 +36,7 @@ mod public_url;
 mod return_url;
 mod router;
 mod routes;
+mod run_limit;
 mod state;
 mod urls;
 

@@ -12,6 +12,7 @@ use crate::correlation::CorrelationIds;
 use crate::host::Api;
 use crate::page_assets::PageAssets;
 use crate::public_url::PublicBaseUrl;
+use crate::run_limit::RunLimit;
 
 /// The parts of the host and the values derived from them. Cheap to clone.
 #[derive(Clone)]
@@ -28,6 +29,8 @@ pub(crate) struct Inner {
     pub(crate) compressed: CompressedFiles,
     /// Allowed values of `Host`, lower case.
     pub(crate) hosts: Vec<String>,
+    /// The runs of each user.
+    pub(crate) runs: RunLimit,
     /// Source of correlation ids.
     pub(crate) correlation: CorrelationIds,
     /// Makes the `OpenAPI` document. A function, because the document depends on the routes and the routes on this state.
@@ -43,6 +46,7 @@ impl App {
             pages: PageAssets::new(&api.public),
             compressed: CompressedFiles::default(),
             hosts,
+            runs: RunLimit::default(),
             correlation: CorrelationIds::new(random),
             openapi,
             api,

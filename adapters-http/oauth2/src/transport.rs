@@ -20,6 +20,9 @@ pub struct HttpRequest {
     pub body: Option<Secret>,
     /// Maximum size of the response body, as received and decoded. A larger one is [`TransportError::TooLarge`].
     pub max_body: usize,
+    /// Requests with the same share use at most a part of the concurrent requests to a host. `None` for those that are not
+    /// limited among each other.
+    pub share: Option<String>,
 }
 
 /// A response with any status. Redirects are returned and never followed.

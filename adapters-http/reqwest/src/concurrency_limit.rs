@@ -1,37 +1,67 @@
-//! Limits the number of concurrent requests per host.
+//! Limits the number of concurrent requests per host, and for each share of them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
 
-/// Entries of unused hosts are removed when the table has this many entries.
-const MAX_HOSTS: usize = 256;
+/// Entries that are not in use are removed when a table has this many entries.
+const MAX_ENTRIES: usize = 256;
+/// The part of the requests to a host that one share may use.
+const PART: usize = 8;
 
-/// One semaphore per host and port.
+/// Semaphores per host and port, and per share of a host.
 pub(crate) struct ConcurrencyLimit {
-    per_host: usize,
-    hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
+    hosts: Table<String>,
+    shares: Table<(String, String)>,
+}
+
+/// Permits for one request.
+pub(crate) struct Permits {
+    _host: OwnedSemaphorePermit,
+    _share: Option<OwnedSemaphorePermit>,
 }
 
 impl ConcurrencyLimit {
     pub(crate) fn new(per_host: usize) -> Self {
-        Self { per_host, hosts: Mutex::default() }
+        Self { hosts: Table::new(per_host), shares: Table::new(per_host.div_ceil(PART)) }
     }
 
-    /// Waits for a permit. Returns `None` after the timeout.
-    pub(crate) async fn acquire(&self, host: &str, timeout: Duration) -> Option<OwnedSemaphorePermit> {
-        let semaphore = self.semaphore(host);
-        tokio::time::timeout(timeout, semaphore.acquire_owned()).await.ok()?.ok()
+    /// Waits for the permits. Returns `None` after the timeout.
+    ///
+    /// The permit of the share comes first, so that the requests of one share that wait for the host are few, and the host
+    /// admits in the order of arrival.
+    pub(crate) async fn acquire(&self, host: &str, share: Option<&str>, timeout: Duration) -> Option<Permits> {
+        let deadline = Instant::now() + timeout;
+        let wait = async |semaphore: Arc<Semaphore>| timeout_at(deadline, semaphore.acquire_owned()).await.ok()?.ok();
+        let share = match share {
+            Some(share) => Some(wait(self.shares.get((host.to_owned(), share.to_owned()))).await?),
+            None => None,
+        };
+        let host = wait(self.hosts.get(host.to_owned())).await?;
+        Some(Permits { _host: host, _share: share })
+    }
+}
+
+/// One semaphore per key.
+struct Table<K> {
+    permits: usize,
+    entries: Mutex<HashMap<K, Arc<Semaphore>>>,
+}
+
+impl<K: Eq + std::hash::Hash> Table<K> {
+    fn new(permits: usize) -> Self {
+        Self { permits, entries: Mutex::default() }
     }
 
-    fn semaphore(&self, host: &str) -> Arc<Semaphore> {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        if hosts.len() >= MAX_HOSTS {
-            hosts.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
+    fn get(&self, key: K) -> Arc<Semaphore> {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if entries.len() >= MAX_ENTRIES && !entries.contains_key(&key) {
+            entries.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
         }
-        Arc::clone(hosts.entry(host.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.per_host))))
+        Arc::clone(entries.entry(key).or_insert_with(|| Arc::new(Semaphore::new(self.permits))))
     }
 }
 
@@ -39,26 +69,68 @@ impl ConcurrencyLimit {
 mod tests {
     use super::*;
 
-    #[tokio::test]
+    const SHORT: Duration = Duration::from_millis(5);
+
+    #[tokio::test(start_paused = true)]
     async fn r71_a_host_has_a_limited_number_of_permits() {
         let limit = ConcurrencyLimit::new(1);
-        let first = limit.acquire("a:443", Duration::ZERO).await;
+        let first = limit.acquire("a:443", None, Duration::ZERO).await;
         assert!(first.is_some());
-        assert!(limit.acquire("a:443", Duration::from_millis(5)).await.is_none());
-        assert!(limit.acquire("b:443", Duration::ZERO).await.is_some(), "another host is not affected");
+        assert!(limit.acquire("a:443", None, SHORT).await.is_none());
+        assert!(limit.acquire("b:443", None, SHORT).await.is_some(), "another host is not affected");
         drop(first);
-        assert!(limit.acquire("a:443", Duration::from_secs(5)).await.is_some());
+        assert!(limit.acquire("a:443", None, SHORT).await.is_some());
     }
 
-    #[tokio::test]
-    async fn unused_hosts_are_removed() {
-        let limit = ConcurrencyLimit::new(1);
-        let held = limit.acquire("held:443", Duration::ZERO).await;
-        for number in 0..4 * MAX_HOSTS {
-            drop(limit.acquire(&format!("{number}:443"), Duration::ZERO).await);
+    #[tokio::test(start_paused = true)]
+    async fn r71_one_share_uses_a_part_of_a_host() {
+        let limit = ConcurrencyLimit::new(16);
+        let alice = [limit.acquire("a", Some("alice"), SHORT).await, limit.acquire("a", Some("alice"), SHORT).await];
+        assert!(alice.iter().all(Option::is_some));
+        assert!(limit.acquire("a", Some("alice"), SHORT).await.is_none());
+        assert!(limit.acquire("b", Some("alice"), SHORT).await.is_some(), "another host has another part");
+        let mut others = Vec::new();
+        for user in 0..14 {
+            others.push(limit.acquire("a", Some(&format!("user-{user}")), SHORT).await.unwrap());
         }
-        assert!(limit.hosts.lock().unwrap().len() <= MAX_HOSTS);
-        assert!(limit.acquire("held:443", Duration::from_millis(5)).await.is_none(), "an entry in use is kept");
+        assert!(limit.acquire("a", Some("late"), SHORT).await.is_none(), "the host has no permit left");
+        drop(alice);
+        assert!(limit.acquire("a", Some("late"), SHORT).await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_of_one_share_do_not_overtake_those_of_others() {
+        let limit = Arc::new(ConcurrencyLimit::new(1));
+        let held = limit.acquire("a", Some("alice"), SHORT).await.unwrap();
+        let order: Arc<Mutex<Vec<String>>> = Arc::default();
+        let mut waiting = Vec::new();
+        for user in ["alice", "alice", "alice", "bob"] {
+            let (limit, order) = (limit.clone(), order.clone());
+            waiting.push(tokio::spawn(async move {
+                let permits = limit.acquire("a", Some(user), Duration::from_secs(60)).await.unwrap();
+                order.lock().unwrap().push(user.to_owned());
+                drop(permits);
+            }));
+            tokio::task::yield_now().await;
+        }
+        drop(held);
+        for task in waiting {
+            task.await.unwrap();
+        }
+        assert_eq!(order.lock().unwrap().first().map(String::as_str), Some("bob"), "alice has one request at the host");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn entries_that_are_not_in_use_are_removed() {
+        let limit = ConcurrencyLimit::new(1);
+        let held = limit.acquire("held:443", Some("alice"), Duration::ZERO).await;
+        for number in 0..4 * MAX_ENTRIES {
+            let user = format!("user-{number}");
+            drop(limit.acquire(&format!("{number}:443"), Some(&user), Duration::ZERO).await);
+        }
+        assert!(limit.hosts.entries.lock().unwrap().len() <= MAX_ENTRIES);
+        assert!(limit.shares.entries.lock().unwrap().len() <= MAX_ENTRIES);
+        assert!(limit.acquire("held:443", None, SHORT).await.is_none(), "an entry in use is kept");
         drop(held);
     }
 }

@@ -32,7 +32,7 @@ pub struct Limits {
     pub total: Duration,
     /// Size of a response's header fields in bytes, names and values.
     pub max_headers: usize,
-    /// Concurrent requests to one host and port.
+    /// Concurrent requests to one host and port. Those of one share use at most an eighth of them.
     pub per_host: usize,
     /// How long an idle connection is kept. With zero every request opens a new connection: a request on a reused one
     /// can meet a server that is just closing it, which leaves unknown whether the request was processed.
@@ -143,7 +143,8 @@ impl HttpTransport for ReqwestTransport {
         let deadline = Instant::now() + self.limits.total;
         let target = url.as_url().origin().ascii_serialization();
         let timeout = self.limits.connect.min(self.limits.total);
-        let _permit = self.concurrency.acquire(&target, timeout).await.ok_or(TransportError::NotSent)?;
+        let share = request.share.as_deref();
+        let _permits = self.concurrency.acquire(&target, share, timeout).await.ok_or(TransportError::NotSent)?;
         let exchange = self.exchange(&url, request);
         tokio::time::timeout_at(deadline, exchange).await.unwrap_or(Err(TransportError::Cut))
     }

@@ -18,13 +18,14 @@ impl Data {
 
     /// Claims the revocation that has been due longest. A claim that ends later than a new one would is implausible, the
     /// result of a clock that was set back, and does not block.
-    fn claim_revocation(&mut self, length: Duration, now: Timestamp) -> Option<RevocationJob> {
-        let until = now.plus(length);
+    fn claim_revocation(&mut self, length: Duration, longest_pause: Duration, now: Timestamp) -> Option<RevocationJob> {
+        let (until, latest) = (now.plus(length), now.plus(longest_pause));
+        let is_due = |at: Timestamp| at <= now || at > latest;
         let free = |claim: Option<Timestamp>| claim.is_none_or(|held| held <= now || held > until);
         let former = self.rows.values_mut().filter(|row| free(row.claimed_until));
-        let former = former.filter_map(|row| Some((due_at(&row.authorization)?, row))).filter(|(due, _)| *due <= now);
+        let former = former.filter_map(|row| Some((due_at(&row.authorization)?, row))).filter(|(due, _)| is_due(*due));
         let former = former.min_by_key(|(due, row)| (*due, row.authorization.id()));
-        let unclaimed = self.unclaimed.values_mut().filter(|queued| free(queued.claimed_until) && queued.due_at <= now);
+        let unclaimed = self.unclaimed.values_mut().filter(|queued| free(queued.claimed_until) && is_due(queued.due_at));
         let unclaimed = unclaimed.min_by_key(|queued| (queued.due_at, queued.tokens.id));
         match (former, unclaimed) {
             (Some((due, row)), unclaimed) if unclaimed.as_ref().is_none_or(|queued| due <= queued.due_at) => {
@@ -62,6 +63,10 @@ impl Data {
                 queued.claimed_until = None;
                 queued.tokens.attempts = queued.tokens.attempts.saturating_add(1);
             }
+            RevocationUpdate::Deferred { at } => {
+                queued.due_at = at;
+                queued.claimed_until = None;
+            }
             RevocationUpdate::Refreshed { sealed, .. } => queued.tokens.sealed = sealed,
         }
         true
@@ -81,6 +86,14 @@ fn update_former(row: &mut Row, update: RevocationUpdate, now: Timestamp) -> boo
                 if let Some(RevocationRecord::Pending { due_at, attempts, .. }) = &mut record.revocation {
                     *due_at = at;
                     *attempts = attempts.saturating_add(1);
+                }
+            });
+        }
+        RevocationUpdate::Deferred { at } => {
+            row.claimed_until = None;
+            row.amend(|record| {
+                if let Some(RevocationRecord::Pending { due_at, .. }) = &mut record.revocation {
+                    *due_at = at;
                 }
             });
         }
@@ -106,8 +119,13 @@ impl RevocationQueue for MemoryStore {
         Ok(())
     }
 
-    async fn claim_revocation(&self, _worker: [u8; 16], length: Duration) -> Result<Option<RevocationJob>, StoreError> {
-        Ok(self.transact(|data, now| data.claim_revocation(length, now)))
+    async fn claim_revocation(
+        &self,
+        _worker: [u8; 16],
+        length: Duration,
+        longest_pause: Duration,
+    ) -> Result<Option<RevocationJob>, StoreError> {
+        Ok(self.transact(|data, now| data.claim_revocation(length, longest_pause, now)))
     }
 
     async fn update_revocation(

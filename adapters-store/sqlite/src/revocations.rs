@@ -19,8 +19,13 @@ impl RevocationQueue for SqliteStore {
         self.write(move |connection, _| queue_unclaimed(connection, &tokens, &audit)).await
     }
 
-    async fn claim_revocation(&self, worker: [u8; 16], length: Duration) -> Result<Option<RevocationJob>, StoreError> {
-        self.write(move |connection, now| claim(connection, now, worker, length)).await
+    async fn claim_revocation(
+        &self,
+        worker: [u8; 16],
+        length: Duration,
+        longest_pause: Duration,
+    ) -> Result<Option<RevocationJob>, StoreError> {
+        self.write(move |connection, now| claim(connection, now, worker, length, longest_pause)).await
     }
 
     async fn update_revocation(
@@ -33,8 +38,8 @@ impl RevocationQueue for SqliteStore {
     }
 }
 
-/// A row that can be claimed: no worker has it, or its claim has ended or is longer than any claim can be.
-const CLAIMABLE: &str = "revoke_at <= ?1 AND (claimed_until IS NULL OR claimed_until <= ?1 OR claimed_until > ?1 + ?2)";
+/// A row that no worker has, or whose claim has ended or is longer than any claim can be.
+const UNCLAIMED_ROW: &str = "(claimed_until IS NULL OR claimed_until <= ?1 OR claimed_until > ?1 + ?2)";
 
 fn queue_unclaimed(connection: &Connection, tokens: &UnclaimedTokens, audit: &[AuditEvent]) -> Result<(), SqliteError> {
     const QUEUE: &str = "INSERT INTO unclaimed_tokens (id, space, connector, incarnation, epoch, digest, user, connection, \
@@ -66,10 +71,12 @@ fn claim(
     now: Timestamp,
     worker: [u8; 16],
     length: Duration,
+    longest_pause: Duration,
 ) -> Result<Option<RevocationJob>, SqliteError> {
+    let due = |table| due(connection, now, length, longest_pause, table);
     loop {
-        let former = due(connection, now, length, "authorizations WHERE revocation = 'pending' AND")?;
-        let unclaimed = due(connection, now, length, "unclaimed_tokens WHERE")?;
+        let former = due("authorizations WHERE revocation = 'pending' AND")?;
+        let unclaimed = due("unclaimed_tokens WHERE")?;
         let job = match (former, unclaimed) {
             (Some((seq, at)), other) if other.is_none_or(|(_, other)| at <= other) => {
                 hold(connection, "authorizations", seq, worker, now.plus(length))?;
@@ -94,10 +101,26 @@ fn claim(
     }
 }
 
-/// The claimable row of a table that has been due longest, and since when.
-fn due(connection: &Connection, now: Timestamp, length: Duration, table: &str) -> Result<Option<(i64, i64)>, SqliteError> {
-    let query = format!("SELECT seq, revoke_at FROM {table} {CLAIMABLE} ORDER BY revoke_at LIMIT 1");
-    sql::first(connection, &query, [now.as_millis(), millis(length)], |row| Ok((row.get(0)?, row.get(1)?)))
+/// The claimable row of a table that has been due longest, and since when; else one that is due implausibly late. Each is
+/// one step in the index of the due times.
+fn due(
+    connection: &Connection,
+    now: Timestamp,
+    length: Duration,
+    longest_pause: Duration,
+    table: &str,
+) -> Result<Option<(i64, i64)>, SqliteError> {
+    let first = |is_due: &str| {
+        let query = format!(
+            "SELECT seq, revoke_at FROM {table} {is_due} AND {UNCLAIMED_ROW} AND ?3 >= 0 ORDER BY revoke_at LIMIT 1"
+        );
+        let parameters = [now.as_millis(), millis(length), millis(longest_pause)];
+        sql::first(connection, &query, parameters, |row| Ok((row.get(0)?, row.get(1)?)))
+    };
+    match first("revoke_at <= ?1")? {
+        Some(due) => Ok(Some(due)),
+        None => first("revoke_at > ?1 + ?3"),
+    }
 }
 
 fn hold(connection: &Connection, table: &str, seq: i64, worker: [u8; 16], until: Timestamp) -> Result<(), SqliteError> {
@@ -116,7 +139,8 @@ fn apply(
 ) -> Result<(), SqliteError> {
     let changed = match update {
         RevocationUpdate::Completed(outcome) => complete(connection, job, *outcome)?,
-        RevocationUpdate::Retry { at } => retry(connection, job, *at)?,
+        RevocationUpdate::Retry { at } => postpone(connection, job, *at, 1)?,
+        RevocationUpdate::Deferred { at } => postpone(connection, job, *at, 0)?,
         RevocationUpdate::Refreshed { sealed, revision } => {
             const FORMER: &str = "UPDATE authorizations SET sealed = ?2, kid = ?3, revision = ?4, revoke_in_doubt = 0 \
                  WHERE id = ?1 AND revocation = 'pending'";
@@ -144,12 +168,12 @@ fn complete(connection: &Connection, job: AuthorizationId, outcome: RevocationOu
     Ok(former + sql::execute(connection, "DELETE FROM unclaimed_tokens WHERE id = ?1", [job.as_bytes()])?)
 }
 
-/// Counts a failed attempt and releases the claim.
-fn retry(connection: &Connection, job: AuthorizationId, at: Timestamp) -> Result<u64, SqliteError> {
-    const FORMER: &str = "UPDATE authorizations SET revoke_at = ?2, revoke_attempts = revoke_attempts + 1, \
+/// Counts failed attempts and releases the claim.
+fn postpone(connection: &Connection, job: AuthorizationId, at: Timestamp, failed: u32) -> Result<u64, SqliteError> {
+    const FORMER: &str = "UPDATE authorizations SET revoke_at = ?2, revoke_attempts = revoke_attempts + ?3, \
          claimed_by = NULL, claimed_until = NULL WHERE id = ?1 AND revocation = 'pending'";
-    const UNCLAIMED: &str = "UPDATE unclaimed_tokens SET revoke_at = ?2, attempts = attempts + 1, \
+    const UNCLAIMED: &str = "UPDATE unclaimed_tokens SET revoke_at = ?2, attempts = attempts + ?3, \
          claimed_by = NULL, claimed_until = NULL WHERE id = ?1";
-    let parameters = params![job.as_bytes(), at.as_millis()];
+    let parameters = params![job.as_bytes(), at.as_millis(), failed];
     Ok(sql::execute(connection, FORMER, parameters)? + sql::execute(connection, UNCLAIMED, parameters)?)
 }

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use thiserror::Error;
 
+use crate::identity::UserId;
 use crate::provider::Origin;
 use crate::secret::Secret;
 
@@ -31,6 +32,8 @@ pub struct ApiRequest {
     pub headers: Vec<(String, String)>,
     /// Body.
     pub body: Option<Vec<u8>>,
+    /// The user whose token is used. The requests of one user leave room for those of others.
+    pub user: UserId,
 }
 
 /// The API's response, with any status.

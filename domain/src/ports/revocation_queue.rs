@@ -37,8 +37,13 @@ pub struct UnclaimedTokens {
 pub enum RevocationUpdate {
     /// No more attempts: the tokens are destroyed and the outcome is stored.
     Completed(RevocationOutcome),
-    /// Try again.
+    /// The attempt failed: try again.
     Retry {
+        /// When.
+        at: Timestamp,
+    },
+    /// No attempt was made: try later.
+    Deferred {
         /// When.
         at: Timestamp,
     },
@@ -58,8 +63,14 @@ pub trait RevocationQueue: Send + Sync {
     /// Queues unclaimed tokens.
     async fn queue_unclaimed(&self, tokens: UnclaimedTokens, audit: Vec<AuditEvent>) -> Result<(), StoreError>;
 
-    /// Claims one due revocation for a time; another worker gets it only after that.
-    async fn claim_revocation(&self, worker: [u8; 16], length: Duration) -> Result<Option<RevocationJob>, StoreError>;
+    /// Claims one due revocation for a time; another worker gets it only after that. One that is due later than
+    /// `longest_pause` from now was postponed before the clock was set back, and is due at once.
+    async fn claim_revocation(
+        &self,
+        worker: [u8; 16],
+        length: Duration,
+        longest_pause: Duration,
+    ) -> Result<Option<RevocationJob>, StoreError>;
 
     /// Completes or postpones a claimed revocation. Client secrets that no revocation needs any more are destroyed with the
     /// last one.

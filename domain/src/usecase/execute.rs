@@ -80,7 +80,8 @@ impl Executor {
         let (settings, _) = self.settings.of(&connector).map_err(|_| TokenError::Misconfigured)?;
         let joined = self.resource.join(&settings.base_url, &execution.path, &execution.query);
         let (url, destination) = joined.map_err(ApiError::Refused)?;
-        let api_request = ApiRequest { method: execution.method, url, headers: execution.headers, body: execution.body };
+        let Execution { method, headers, body, .. } = execution;
+        let api_request = ApiRequest { method, url, headers, body, user: execution.user.clone() };
         let request = AccessTokenRequest {
             actor: execution.actor,
             connector: execution.connector,

@@ -8,6 +8,7 @@ mod access_token;
 mod administration;
 mod assembly;
 mod audit_buffer;
+mod busy_origins;
 mod callback;
 mod cancel;
 mod client_credentials;

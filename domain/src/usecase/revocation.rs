@@ -1,9 +1,11 @@
 //! Revokes tokens at the provider (RFC 7009), durably and for at most a day.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::authorization::{AuthorizationId, AuthorizationKey, GrantSecrets, RevocationOutcome};
 use crate::identity::Actor;
@@ -14,6 +16,7 @@ use crate::ports::{
 };
 use crate::secret::Secret;
 use crate::time::Timestamp;
+use crate::usecase::busy_origins::{BusyOrigins, Entrance, Place};
 use crate::usecase::failure_recorder::FailureRecorder;
 use crate::usecase::policy::Policy;
 use crate::usecase::requests::{random_bytes, with_deadline};
@@ -79,6 +82,14 @@ impl NotRevoked {
 /// Unclaimed tokens could not be queued yet.
 struct NotQueued;
 
+/// How many jobs one process works on at the same time.
+const CONCURRENT: usize = 16;
+/// How many of them may send requests to the same origin, so that one that does not respond does not delay the others.
+const CONCURRENT_PER_ORIGIN: usize = 2;
+/// How many claimed jobs may wait for their origin.
+const WAITING: usize = 64;
+/// A failed attempt that takes this long shows that the origin does not respond.
+const SLOW: Duration = Duration::from_secs(2);
 /// Attempts after which the revocation is abandoned at a provider that responds but refuses the client.
 const REFUSED_ATTEMPTS: u32 = 12;
 
@@ -106,41 +117,103 @@ pub struct RevocationWorker {
     policy: Policy,
     sealer: Sealer,
     settings: ConnectorSettings,
+    origins: BusyOrigins,
 }
 
 impl RevocationWorker {
     /// A worker.
     pub fn new(ports: RevocationPorts, policy: Policy, sealer: Sealer, settings: ConnectorSettings) -> Arc<Self> {
-        Arc::new(Self { ports, policy, sealer, settings })
+        let origins = BusyOrigins::new(CONCURRENT, CONCURRENT_PER_ORIGIN);
+        Arc::new(Self { ports, policy, sealer, settings, origins })
     }
 
-    /// Revokes everything that is due now.
+    /// Revokes everything that is due now, several jobs at a time. After an error no other job is claimed.
     pub async fn revoke_due(&self) -> Result<RevocationRound, StoreError> {
-        let mut round = RevocationRound::default();
+        let (mut round, mut running, mut waiting) = (RevocationRound::default(), FuturesUnordered::new(), VecDeque::new());
+        let (mut is_claiming, mut failed) = (true, None);
         loop {
-            let Ok(worker) = random_bytes(&*self.ports.random) else {
-                return Ok(round);
-            };
-            // A claim lasts as long as two requests with their quarantine.
-            let length = self.policy.lease_length() * 2;
-            let Some(claimed) = self.ports.queue.claim_revocation(worker, length).await? else {
-                return Ok(round);
-            };
-            let job = self.decrypted(claimed);
-            let now = self.ports.store_clock.now().await?;
-            let update = self.process(&job, now).await?;
-            let audit = match &update {
-                RevocationUpdate::Completed(outcome) => {
-                    round.completed += 1;
-                    vec![job.event(AuditKind::RevocationCompleted, now).outcome(*outcome)]
+            // Jobs that wait for their origin come first; each is looked at once after every change.
+            let mut to_enter = std::mem::take(&mut waiting);
+            loop {
+                let job = match to_enter.pop_front() {
+                    Some(job) => job,
+                    None if !is_claiming || waiting.len() >= WAITING || self.origins.are_full() => break,
+                    None => match self.claim().await {
+                        Ok(Some(job)) => job,
+                        Ok(None) => {
+                            is_claiming = false;
+                            continue;
+                        }
+                        Err(error) => {
+                            (is_claiming, failed) = (false, Some(error));
+                            continue;
+                        }
+                    },
+                };
+                let now = self.ports.store_clock.now().await;
+                match now.map(|now| self.origins.enter(job.origin(), now)) {
+                    Ok(Entrance::Open(place)) => running.push(self.finish(job, place)),
+                    Ok(Entrance::Busy) => waiting.push_back(job),
+                    Ok(Entrance::Closed) => match self.defer(&job).await {
+                        Ok(()) => round.postponed += 1,
+                        Err(error) => (is_claiming, failed) = (false, Some(error)),
+                    },
+                    Err(error) => (is_claiming, failed) = (false, Some(error)),
                 }
-                RevocationUpdate::Retry { .. } | RevocationUpdate::Refreshed { .. } => {
-                    round.postponed += 1;
-                    Vec::new()
-                }
-            };
-            self.ports.queue.update_revocation(job.id, update, audit).await?;
+            }
+            match running.next().await {
+                Some(Ok(done)) => round.add(done),
+                Some(Err(error)) => (is_claiming, failed) = (false, Some(error)),
+                // Another round occupies the origins. The claims of jobs that still wait end.
+                None => return failed.map_or(Ok(round), Err),
+            }
         }
+    }
+
+    /// Claims a job that is due.
+    async fn claim(&self) -> Result<Option<Job>, StoreError> {
+        let Ok(worker) = random_bytes(&*self.ports.random) else { return Ok(None) };
+        // A claim lasts as long as two requests with their quarantine.
+        let length = self.policy.lease_length() * 2;
+        let claimed = self.ports.queue.claim_revocation(worker, length, self.policy.abandon_revocation_after).await?;
+        Ok(claimed.map(|job| self.decrypted(job)))
+    }
+
+    /// Works on a job and stores the result.
+    async fn finish(&self, job: Job, place: Place<'_>) -> Result<RevocationRound, StoreError> {
+        let now = self.ports.store_clock.now().await?;
+        let update = self.process(&job, now).await?;
+        let (done, audit) = match &update {
+            RevocationUpdate::Completed(outcome) => {
+                let event = job.event(AuditKind::RevocationCompleted, now).outcome(*outcome);
+                (RevocationRound { completed: 1, postponed: 0 }, vec![event])
+            }
+            RevocationUpdate::Retry { .. } | RevocationUpdate::Deferred { .. } | RevocationUpdate::Refreshed { .. } => {
+                self.close_if_slow(&job, now).await?;
+                (RevocationRound { completed: 0, postponed: 1 }, Vec::new())
+            }
+        };
+        drop(place);
+        self.ports.queue.update_revocation(job.id, update, audit).await?;
+        Ok(done)
+    }
+
+    /// Closes the origin of a failed job for a while if it did not respond.
+    async fn close_if_slow(&self, job: &Job, started: Timestamp) -> Result<(), StoreError> {
+        let now = self.ports.store_clock.now().await?;
+        if now.since(started) >= SLOW
+            && let Some(origin) = job.origin()
+        {
+            self.origins.close(origin, now.plus(self.policy.request_deadline));
+        }
+        Ok(())
+    }
+
+    /// Postpones a job without an attempt, because its origin does not respond.
+    async fn defer(&self, job: &Job) -> Result<(), StoreError> {
+        let now = self.ports.store_clock.now().await?;
+        let at = now.plus(self.policy.request_deadline).min(self.abandon_at(job));
+        self.ports.queue.update_revocation(job.id, RevocationUpdate::Deferred { at }, Vec::new()).await
     }
 
     /// Starts a round now, detached. A failed round is repeated by the periodic job.
@@ -392,8 +465,27 @@ fn requested_pause(kind: ProviderErrorKind) -> Option<Duration> {
     }
 }
 
+impl RevocationRound {
+    fn add(&mut self, other: Self) {
+        self.completed += other.completed;
+        self.postponed += other.postponed;
+    }
+}
+
 impl Job {
+    /// The origin that revokes its tokens. `None` if no request is possible.
+    fn origin(&self) -> Option<&str> {
+        let endpoints = &self.secrets.as_ref()?.provider.endpoints;
+        Some(origin_of(endpoints.revocation.as_deref().unwrap_or(&endpoints.token)))
+    }
+
     fn event(&self, kind: AuditKind, now: Timestamp) -> AuditEvent {
         AuditEvent::of_system(kind, now).about(&self.owner, self.id)
     }
+}
+
+/// The URL up to its path.
+fn origin_of(url: &str) -> &str {
+    let end = url.match_indices('/').nth(2).map_or(url.len(), |(position, _)| position);
+    url.get(..end).unwrap_or(url)
 }

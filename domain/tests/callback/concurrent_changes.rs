@@ -145,7 +145,11 @@ async fn r26_r53_no_event_at_any_point_leaves_a_grant_or_a_valid_token() {
             }
             let revoked = if exchanged { vec!["refresh-1", "access-1"] } else { Vec::new() };
             assert_eq!(app.revoked(), revoked, "{seen}");
-            assert_eq!(app.stored.revocations.claim_revocation([0; 16], Duration::ZERO).await.unwrap(), None, "{seen}");
+            assert_eq!(
+                app.stored.revocations.claim_revocation([0; 16], Duration::ZERO, Duration::from_hours(1)).await.unwrap(),
+                None,
+                "{seen}"
+            );
             app.directory.set_role(&user("alice"), &space("default"), Role::Viewer);
             assert!(app.token("alice").await.is_err(), "{seen}");
             assert_eq!(app.node.sweep(|_| {}).await.unwrap().timed_out, 0, "no flow is left: {seen}");

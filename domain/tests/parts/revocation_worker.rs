@@ -32,7 +32,7 @@ type Updates = Arc<Mutex<Vec<(RevocationUpdate, Vec<AuditEvent>)>>>;
 fn queue(jobs: impl IntoIterator<Item = RevocationJob>) -> (MockRevocationQueue, Updates) {
     let (mut queue, updates) = (MockRevocationQueue::new(), Updates::default());
     let mut jobs: VecDeque<_> = jobs.into_iter().collect();
-    queue.expect_claim_revocation().returning(move |_, _| Ok(jobs.pop_front()));
+    queue.expect_claim_revocation().returning(move |_, _, _| Ok(jobs.pop_front()));
     let written = updates.clone();
     queue.expect_update_revocation().returning(move |_, update, audit| {
         written.lock().unwrap().push((update, audit));
@@ -78,7 +78,9 @@ async fn update_of(parts: &TestParts, record: &AuthorizationRecord) -> Revocatio
 fn retry_at(update: &RevocationUpdate) -> Timestamp {
     match update {
         RevocationUpdate::Retry { at } => *at,
-        RevocationUpdate::Completed(_) | RevocationUpdate::Refreshed { .. } => panic!("{update:?}"),
+        RevocationUpdate::Completed(_) | RevocationUpdate::Deferred { .. } | RevocationUpdate::Refreshed { .. } => {
+            panic!("{update:?}")
+        }
     }
 }
 
@@ -306,6 +308,48 @@ async fn a_round_processes_every_due_job_and_counts_them() {
     assert_eq!(updates.lock().unwrap().len(), 3);
 }
 
+#[tokio::test(start_paused = true)]
+async fn r50_an_origin_that_does_not_respond_does_not_delay_the_others() {
+    let parts = TestParts::new().await;
+    parts.provider.hold(Operation::Revoke);
+    let mut jobs = Vec::new();
+    for number in 0..6 {
+        let mut secrets = parts.secrets("alice").await;
+        if number == 5 {
+            secrets.provider.endpoints.revocation = Some("https://responsive.example/revoke".to_owned());
+        }
+        let grant = authorization(&parts.record(parts.owner("alice"), &secrets));
+        let end = Input::Terminated { cause: TerminationCause::Disconnected, revoke: true };
+        jobs.push(job(&grant.on(end, parts.now()).unwrap().to_record()));
+    }
+    let (queue, updates) = queue(jobs);
+    let worker = worker(&parts, queue, no_newer_grant());
+    let round = tokio::spawn(async move { worker.revoke_due().await });
+    quiet().await;
+    assert_eq!(parts.provider.count(Operation::Revoke), 3, "two at the first origin, one at the other");
+    assert!(updates.lock().unwrap().is_empty());
+    // The requests exceed their deadline. The jobs that waited for the first origin are deferred without an attempt.
+    let started = parts.now();
+    let round = advancing(&parts.clock, round).await.unwrap();
+    assert_eq!(round, Ok(RevocationRound { completed: 0, postponed: 6 }));
+    let updates = updates.lock().unwrap();
+    let deferred = updates.iter().filter(|(update, _)| matches!(update, RevocationUpdate::Deferred { at } if *at > started));
+    assert_eq!((deferred.count(), updates.len()), (3, 6));
+    assert_eq!(parts.provider.count(Operation::Revoke), 6, "three jobs with two tokens each");
+}
+
+#[tokio::test]
+async fn r50_many_jobs_of_an_origin_that_responds_are_done_in_one_round() {
+    let parts = TestParts::new().await;
+    let mut jobs = Vec::new();
+    for _ in 0..200 {
+        jobs.push(job(&former(&parts, 0, false).await));
+    }
+    let (queue, _) = queue(jobs);
+    let round = worker(&parts, queue, no_newer_grant()).revoke_due().await;
+    assert_eq!(round, Ok(RevocationRound { completed: 200, postponed: 0 }));
+}
+
 #[tokio::test]
 async fn r74_without_randomness_no_job_is_claimed() {
     let parts = TestParts::new().await;
@@ -333,7 +377,7 @@ async fn r26_unclaimed_tokens_are_queued_until_the_queue_accepts_them_and_then_r
     });
     queue
         .expect_claim_revocation()
-        .returning(move |_, _| Ok(due.lock().unwrap().pop().map(|tokens| RevocationJob::Unclaimed(Box::new(tokens)))));
+        .returning(move |_, _, _| Ok(due.lock().unwrap().pop().map(|tokens| RevocationJob::Unclaimed(Box::new(tokens)))));
     queue.expect_update_revocation().times(1).returning(|_, update, _| {
         assert_eq!(update, COMPLETED(RevocationOutcome::Revoked));
         Ok(())

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use grantry_domain::connector::ConnectorKey;
@@ -21,6 +22,7 @@ use crate::auth::Principal;
 use crate::error_mapping::execute_problem;
 use crate::extract::{Caller, ConnectorPath, ExecuteJsonBody, Pairs, QueryParams, connection_name, object};
 use crate::problem::{Code, Problem, ProblemDetails, Problems};
+use crate::run_limit::RunLimit;
 use crate::state::App;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -115,12 +117,13 @@ async fn execute(
     Caller(caller): Caller,
     ConnectorPath(connector): ConnectorPath,
     ExecuteJsonBody(body): ExecuteJsonBody<ExecuteBody>,
-) -> Result<Json<ExecuteResult>, Problem> {
+) -> Result<Response, Problem> {
     let user = user_of(&caller, &connector, body.act_as)?;
     let connection = connection_name(body.connection)?;
     let ExecuteParams { method, path, query, headers, body } = body.params;
     let mut headers = headers.unwrap_or_default().0;
     let body = body.map(|body| body_of(&body, &mut headers)).transpose()?;
+    let run = app.runs.admit(&user).await.ok_or_else(too_many_runs)?;
     let execution = Execution {
         actor: caller.actor(),
         connector: connector.clone(),
@@ -135,7 +138,13 @@ async fn execute(
     let response = app.api.connections.execute(execution).await;
     let response = response
         .map_err(|error| execute_problem(error, |connection| app.api.connections.start_link(&connector, connection)))?;
-    Ok(Json(ExecuteResult { status: "ok", connector_id: connector.id.as_str().to_owned(), data: response.into() }))
+    let result = ExecuteResult { status: "ok", connector_id: connector.id.as_str().to_owned(), data: response.into() };
+    Ok(run.until_sent(Json(result).into_response()))
+}
+
+fn too_many_runs() -> Problem {
+    let problem = Problem::new(Code::RateLimited).because("The user has too many unfinished runs.");
+    problem.after(RunLimit::retry_after())
 }
 
 /// The user of an execution: the calling user, or the user that an agent names in one of its spaces.

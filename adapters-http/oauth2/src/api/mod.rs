@@ -69,6 +69,7 @@ impl ResourceServer for ApiCaller {
             authorization: Some(bearer(token)),
             body: request.body.clone().map(Secret::new),
             max_body: self.max_body,
+            share: Some(request.user.as_str().to_owned()),
         };
         let mut response = self.transport.send(request).await.map_err(|error| match error {
             TransportError::NotAllowed => ApiError::NotAllowed,

@@ -26,6 +26,7 @@ fn request(method: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> ApiRe
         url: format!("{BASE}/me"),
         headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         body: body.map(<[u8]>::to_vec),
+        user: grantry_domain::identity::UserId::new("u_alice").unwrap(),
     }
 }
 

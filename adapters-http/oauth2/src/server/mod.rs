@@ -83,6 +83,7 @@ impl Oauth2Server {
             authorization,
             body: None,
             max_body,
+            share: None,
         })
         .await
     }

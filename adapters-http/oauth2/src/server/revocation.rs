@@ -77,6 +77,7 @@ fn delete(
         authorization: Some(client_auth::basic(&provider.client_id, client_auth::require_secret(client)?)?),
         body: Some(Secret::from_zeroizing(body)),
         max_body: MAX_RESPONSE,
+        share: None,
     })
 }
 

@@ -100,5 +100,6 @@ pub(super) fn form_request(url: &str, authorization: Option<Secret>, form: &Form
         authorization,
         body: Some(form.finish()),
         max_body: MAX_RESPONSE,
+        share: None,
     }
 }

@@ -27,6 +27,7 @@ fn get(url: &str) -> HttpRequest {
         authorization: None,
         body: None,
         max_body: 64 * 1024,
+        share: None,
     }
 }
 

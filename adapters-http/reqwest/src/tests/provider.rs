@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use grantry_domain::connector::{ConnectorConfig, ProfileId};
+use grantry_domain::identity::UserId;
 use grantry_domain::ports::{
     ApiQuery, ApiRequest, AuthorizationRequest, AuthorizationServer as _, ClientCredentials, Clock, Lifetime,
     ProviderErrorKind, ProviderProfiles as _, ResourceServer as _, RevocationResponse, TokenKind,
@@ -188,7 +189,13 @@ async fn r43_the_api_is_called_below_its_base_url_with_the_token() {
         test.api.join(&base_url, "/echo", &ApiQuery::Pairs(vec![("q".to_owned(), "a b".to_owned())])).unwrap();
     assert_eq!(origin.as_str(), test.mock.base_url());
     let headers = vec![("x-own".to_owned(), "1".to_owned())];
-    let request = ApiRequest { method: "POST".to_owned(), url, headers, body: Some(b"{}".to_vec()) };
+    let request = ApiRequest {
+        method: "POST".to_owned(),
+        url,
+        headers,
+        body: Some(b"{}".to_vec()),
+        user: UserId::new("u_alice").unwrap(),
+    };
     let response = test.api.send(&request, &tokens.access_token).await.ok().unwrap();
     assert_eq!(response.status, 200);
     let call = test.mock.ledger().at(Endpoint::Api)[0].clone();

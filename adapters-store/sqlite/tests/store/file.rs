@@ -197,7 +197,7 @@ async fn r72_no_file_contains_any_part_of_a_deleted_secret() {
 
     let request = TerminationRequest { cause: TerminationCause::Admin, actor: Actor::System };
     store.terminate(TerminationScope::Space(connector.key.space.clone()), request).await.unwrap();
-    while let Some(job) = store.claim_revocation([1; 16], Duration::from_mins(1)).await.unwrap() {
+    while let Some(job) = store.claim_revocation([1; 16], Duration::from_mins(1), Duration::from_hours(1)).await.unwrap() {
         let id = match job {
             RevocationJob::FormerGrant(former) => former.id(),
             RevocationJob::Unclaimed(tokens) => tokens.id,

@@ -201,10 +201,10 @@ async fn a_row_that_cannot_be_read_does_not_keep_others_from_being_revoked() {
         assert_eq!(store.terminate(TerminationScope::One(id), request).await.unwrap().queued, 1);
     }
     corrupt(&database, "digest = x'00' WHERE user = 'alice'");
-    let claimed = store.claim_revocation([1; 16], Duration::from_mins(1)).await.unwrap();
+    let claimed = store.claim_revocation([1; 16], Duration::from_mins(1), Duration::from_hours(1)).await.unwrap();
     let Some(RevocationJob::FormerGrant(former)) = claimed else { panic!("tokens of a former grant") };
     assert_eq!(former.id(), of_bob);
-    assert_eq!(store.claim_revocation([2; 16], Duration::from_mins(1)).await.unwrap(), None);
+    assert_eq!(store.claim_revocation([2; 16], Duration::from_mins(1), Duration::from_hours(1)).await.unwrap(), None);
 }
 
 fn lease(id: AuthorizationId, grant: &AuthorizationRecord) -> LeaseRequest {

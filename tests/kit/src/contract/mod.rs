@@ -179,6 +179,8 @@ macro_rules! store_contract {
                 r50_an_implausible_claim_can_be_taken,
                 r50_a_completed_revocation_destroys_the_tokens,
                 r50_a_postponed_revocation_is_due_again,
+                r50_a_deferred_revocation_counts_no_attempt,
+                r50_an_implausible_due_time_is_ignored,
                 r49_a_refresh_before_the_revocation_stores_the_new_tokens,
                 r26_unclaimed_tokens_are_revoked,
                 flows_and_invalid_tokens_need_no_revocation,

@@ -11,7 +11,7 @@ use grantry_domain::ports::{AuditKind, RevocationJob, RevocationUpdate, Terminat
 use tokio::task::JoinSet;
 
 use super::Backend;
-use super::test_store::{CLAIM, Succeeds, TestStore, completed_event, pending_in_doubt};
+use super::test_store::{CLAIM, PAUSE, Succeeds, TestStore, completed_event, pending_in_doubt};
 use crate::doubles::fixtures::{self, authorization_key_of};
 
 pub(super) fn id_of(job: &RevocationJob) -> AuthorizationId {
@@ -24,6 +24,12 @@ pub(super) fn id_of(job: &RevocationJob) -> AuthorizationId {
 async fn disconnected(store: &TestStore, owner: &AuthorizationKey) -> AuthorizationRecord {
     let grant = store.connect(owner).await;
     store.disconnect(&grant).await
+}
+
+async fn queued(store: &TestStore, owner: &AuthorizationKey) -> UnclaimedTokens {
+    let unclaimed = fixtures::unclaimed_tokens(store.new_id(), owner.clone(), store.now());
+    store.node.revocations.queue_unclaimed(unclaimed.clone(), Vec::new()).await.unwrap_or_fail();
+    unclaimed
 }
 
 fn sealed_of(former: &Authorization) -> Option<Envelope> {
@@ -52,15 +58,13 @@ pub async fn r50_each_due_revocation_goes_to_one_worker(backend: Backend) {
         expected.insert(disconnected(&store, &authorization_key_of(&drive, user)).await.id);
     }
     for user in ["f", "g"] {
-        let unclaimed = fixtures::unclaimed_tokens(store.new_id(), authorization_key_of(&drive, user), store.now());
-        store.node.revocations.queue_unclaimed(unclaimed.clone(), Vec::new()).await.unwrap_or_fail();
-        expected.insert(unclaimed.id);
+        expected.insert(queued(&store, &authorization_key_of(&drive, user)).await.id);
     }
     store.connect(&authorization_key_of(&drive, "still-connected")).await;
     let mut workers = JoinSet::new();
     for worker in 0..64_u8 {
         let queue = if worker % 2 == 0 { &store.node } else { &store.other }.revocations.clone();
-        workers.spawn(async move { queue.claim_revocation([worker; 16], CLAIM).await.unwrap_or_fail() });
+        workers.spawn(async move { queue.claim_revocation([worker; 16], CLAIM, PAUSE).await.unwrap_or_fail() });
     }
     let claimed: Vec<_> = workers.join_all().await.into_iter().flatten().collect();
     for job in &claimed {
@@ -148,6 +152,50 @@ pub async fn r50_a_postponed_revocation_is_due_again(backend: Backend) {
     assert_eq!(store.claim().await, None);
     store.advance(late);
     assert_eq!(attempts(&claimed_former(&store).await), Some(2));
+}
+
+/// A deferred revocation is due again at its time, without another failed attempt.
+pub async fn r50_a_deferred_revocation_counts_no_attempt(backend: Backend) {
+    let (store, drive) = TestStore::with_drive(backend).await;
+    let former = disconnected(&store, &authorization_key_of(&drive, "alice")).await;
+    let unclaimed = queued(&store, &authorization_key_of(&drive, "bob")).await;
+    let later = store.now().plus(CLAIM / 2);
+    for job in [former.id, unclaimed.id] {
+        store.claim().await.expect("a job");
+        store.update_job(job, RevocationUpdate::Deferred { at: later }).await;
+    }
+    assert_eq!(store.claim().await, None);
+    store.advance(CLAIM / 2);
+    let mut claimed = Vec::new();
+    while let Some(job) = store.claim().await {
+        claimed.push(match job {
+            RevocationJob::FormerGrant(former) => attempts(&former.to_record()),
+            RevocationJob::Unclaimed(tokens) => Some(tokens.attempts),
+        });
+    }
+    assert_eq!(claimed, [Some(0), Some(0)]);
+}
+
+/// A revocation that is due later than any pause lasts was postponed before the clock was set back.
+pub async fn r50_an_implausible_due_time_is_ignored(backend: Backend) {
+    let (store, drive) = TestStore::with_drive(backend).await;
+    store.advance(4 * PAUSE);
+    let start = store.now();
+    let former = disconnected(&store, &authorization_key_of(&drive, "alice")).await;
+    let unclaimed = queued(&store, &authorization_key_of(&drive, "bob")).await;
+    for _ in 0..2 {
+        let job = id_of(&store.claim().await.expect("a job"));
+        store.update_job(job, RevocationUpdate::Retry { at: start.plus(PAUSE) }).await;
+    }
+    store.clock.step_wall(start);
+    assert_eq!(store.claim().await, None, "the pause is plausible");
+    store.clock.step_wall(start.minus(Duration::from_millis(1)));
+    let mut claimed = [id_of(&store.claim().await.expect("a job")), id_of(&store.claim().await.expect("a job"))];
+    claimed.sort();
+    let mut due = [former.id, unclaimed.id];
+    due.sort();
+    assert_eq!(claimed, due);
+    assert_eq!(store.claim().await, None, "each is claimed once");
 }
 
 /// The tokens of a refresh in doubt replace the old ones and clear the in-doubt mark; the claim is kept.

@@ -35,6 +35,8 @@ pub(super) const SWEEP: SweepPolicy = SweepPolicy {
 
 /// Duration of a worker's claim on a revocation.
 pub(super) const CLAIM: Duration = Duration::from_mins(1);
+/// The longest pause between two attempts of a revocation.
+pub(super) const PAUSE: Duration = Duration::from_hours(1);
 
 /// A store under test.
 pub(super) struct TestStore {
@@ -240,7 +242,7 @@ impl TestStore {
     // Background jobs.
 
     pub(super) async fn claim(&self) -> Option<RevocationJob> {
-        self.node.revocations.claim_revocation([9; 16], CLAIM).await.unwrap_or_fail()
+        self.node.revocations.claim_revocation([9; 16], CLAIM, PAUSE).await.unwrap_or_fail()
     }
 
     pub(super) async fn update_job(&self, job: AuthorizationId, update: RevocationUpdate) {

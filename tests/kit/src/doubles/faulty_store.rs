@@ -279,7 +279,7 @@ forward! {
     }
     RevocationQueue {
         QueueUnclaimed: queue_unclaimed(tokens: UnclaimedTokens, audit: Vec<AuditEvent>) -> ();
-        ClaimRevocation: claim_revocation(worker: [u8; 16], length: Duration) -> Option<RevocationJob>;
+        ClaimRevocation: claim_revocation(worker: [u8; 16], length: Duration, longest_pause: Duration) -> Option<RevocationJob>;
         UpdateRevocation: update_revocation(
             job: AuthorizationId,
             update: RevocationUpdate,

@@ -4,12 +4,12 @@ use grantry_domain::ports::{RevocationJob, SweepPolicy, SweepReport};
 
 use crate::contract::Node;
 use crate::contract::revocations::id_of;
-use crate::contract::test_store::{CLAIM, Succeeds};
+use crate::contract::test_store::{CLAIM, PAUSE, Succeeds};
 
 /// Claims every due revocation; returns them ordered by id.
 pub(super) async fn claimed(node: &Node) -> Vec<RevocationJob> {
     let mut jobs = Vec::new();
-    while let Some(job) = node.revocations.claim_revocation([7; 16], CLAIM).await.unwrap_or_fail() {
+    while let Some(job) = node.revocations.claim_revocation([7; 16], CLAIM, PAUSE).await.unwrap_or_fail() {
         jobs.push(job);
     }
     jobs.sort_by_key(id_of);

@@ -296,11 +296,12 @@ impl Pair {
         let (expected, claimed) = (claimed(&self.model.node).await, claimed(&self.subject.node).await);
         assert_eq!(claimed, expected, "other revocations are due in the subject than in the model");
         for (number, job) in expected.iter().map(id_of).enumerate() {
-            let update = match (first_update + number) % 5 {
+            let update = match (first_update + number) % 6 {
                 0 => RevocationUpdate::Completed(RevocationOutcome::Revoked),
                 1 => RevocationUpdate::Retry { at: self.now().plus(CLAIM / 2) },
                 2 => RevocationUpdate::Refreshed { sealed: fixtures::envelope("received"), revision: Revision(9) },
                 3 => RevocationUpdate::Completed(RevocationOutcome::Abandoned),
+                4 => RevocationUpdate::Deferred { at: self.now().plus(CLAIM / 2) },
                 _abandoned_claim => continue,
             };
             let audit = vec![completed_event(job, self.now())];
