@@ -6,7 +6,7 @@ use grantry_system_tests::browser::Browser;
 use grantry_system_tests::paths::{ConnectorPath, Draft};
 use grantry_system_tests::test_app::{DRIVE, TestApp, account_of};
 use grantry_system_tests::users::AGENT_KEY;
-use grantry_testkit::provider::{Call, Endpoint, Fault, MockProvider, RefreshTokens, User};
+use grantry_testkit::provider::{Call, Endpoint, Fault, MockProvider, RefreshTokens, ScriptedResponse, User};
 use reqwest::Method;
 use serde_json::json;
 
@@ -364,4 +364,40 @@ async fn r70_a_url_in_another_spelling_is_refused_with_the_accepted_one() {
     let response = app.browser("carol").await.post(&ODD.public(""), draft.body).await;
     assert_eq!(response.outcome(), (400, "invalid_request".to_owned()));
     assert!(response.text().contains("https://as.example/token"), "{}", response.text());
+}
+
+#[tokio::test]
+async fn r28_tokens_with_json_escapes_are_decoded_wherever_they_are_used() {
+    let app = TestApp::new().await;
+    let mut alice = app.browser("alice").await;
+    let escaped = Fault::Several(vec![
+        Fault::without("id_token"),
+        Fault::written("access_token", r#""ab\/cd\u0041""#),
+        Fault::written("refresh_token", r#""\u0072t\/1\u002B""#),
+    ]);
+    app.provider.faults().once(Endpoint::Token, escaped);
+    app.provider.faults().always(Endpoint::Api, Fault::Instead(ScriptedResponse::json(200, &json!({}))));
+    app.connect(&mut alice, DRIVE, "alice").await;
+    assert_eq!(alice.execute(DRIVE, "/me").await.status, 200);
+    let ledger = app.provider.ledger();
+    assert_eq!(ledger.at(Endpoint::Userinfo)[0].bearer_token(), Some("ab/cdA"));
+    assert_eq!(app.last_access_token(), "ab/cdA");
+    let mut agent = app.anonymous_browser();
+    let body = json!({ "user": "u_alice", "destination": app.provider.base_url() });
+    let request = agent.request(Method::POST, &DRIVE.internal("/_access_token")).bearer_auth(AGENT_KEY).json(&body);
+    assert_eq!(agent.send(request).await.json()["access_token"], "ab/cdA");
+
+    // A name can have escapes as well.
+    let refreshed = r#"{"\u0061ccess_token":"\u006e\u0065w\/2","token_type":"Be\u0061rer","expires_in":300}"#;
+    let refreshed = ScriptedResponse::new(200).header("content-type", "application/json").body(refreshed);
+    app.provider.faults().once(Endpoint::Token, Fault::Instead(refreshed));
+    app.advance(Duration::from_mins(61));
+    assert_eq!(alice.execute(DRIVE, "/me").await.status, 200);
+    assert_eq!(app.last_access_token(), "new/2");
+    alice.disconnect(DRIVE).await;
+    app.host.drain().await;
+    let ledger = app.provider.ledger();
+    assert_eq!(ledger.refreshes()[0].param("refresh_token"), Some("rt/1+"));
+    let revoked: Vec<_> = ledger.revocations().iter().filter_map(|call| call.param("token")).collect();
+    assert_eq!(revoked, ["rt/1+", "new/2"]);
 }
