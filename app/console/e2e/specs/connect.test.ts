@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { expectAccessible } from "../harness/axe.ts";
 import { ConsolePage } from "../harness/console.ts";
 import { CONNECTORS, SECRETS } from "../harness/demo.ts";
 import { reset } from "../harness/flow.ts";
@@ -214,9 +215,22 @@ describe("with another account", () => {
     await allowAsAnother(await opened, "bob");
     await here.dialog().getByRole("heading", { name: "That is another account" }).waitFor();
     await account("alice").waitFor();
-    const again = context.waitForEvent("page");
-    await here.dialog().getByRole("button", { name: "Connect another account" }).click();
-    await decide(await again, "Allow", "bob");
+    const choose = async (choice: string) => {
+      const again = context.waitForEvent("page");
+      await here.dialog().getByRole("button", { name: choice, exact: true }).click();
+      return again;
+    };
+    await here
+      .dialog()
+      .getByText(
+        `You used bob@example.test at the provider, but ${first.name} is connected as alice@example.test.`,
+      )
+      .waitFor();
+    await expectAccessible(page, "another account");
+    await decide(await choose("Use alice@example.test"), "Allow", "bob");
+    await here.dialog().getByText("You used bob@example.test").waitFor();
+    await account("alice").waitFor();
+    await decide(await choose("Replace it with bob@example.test"), "Allow", "bob");
     await account("bob").waitFor();
     await page.reload();
     await account("bob").waitFor();

@@ -204,7 +204,6 @@ describe("a result in the URL", () => {
   it.each([
     error("connector_id=call-0900&error=access_denied"),
     error("connector_id=github&error=call-0900"),
-    error("connector_id=github&error=account_mismatch&oauth_connection=call-0900"),
     error("connector_id=call-0900&error=account_mismatch"),
     "/?oauth_authorization=success&connector_id=call-0900",
     "/?oauth_authorization=success&connector_id=github&oauth_connection=call-0900",
@@ -218,10 +217,15 @@ describe("a result in the URL", () => {
     expect(document.querySelectorAll(".toast")).toHaveLength(0);
   });
 
-  it("shows no name of a connection that does not exist", async () => {
-    renderConsole({ path: error("connector_id=github&error=access_denied&oauth_connection=call-0900") });
-    await screen.findByText(/^GitHub is not connected/);
+  it.each([
+    ["access_denied", "Access was denied. Nothing was connected or changed."],
+    ["account_mismatch", "You signed in with another account than the connected one."],
+  ])("shows no name of a connection that does not exist: %s", async (code, reason) => {
+    const query = `connector_id=github&error=${code}&oauth_connection=call-0900`;
+    renderConsole({ path: error(query) });
+    await screen.findByText(`GitHub is not connected. ${reason}`);
     expect(document.body.textContent).not.toContain("0900");
+    expect(screen.queryByRole("dialog")).toBeNull();
   });
 
   it("shows the name of the connector, and that nothing changed", async () => {
