@@ -85,6 +85,25 @@ describe("in a new tab", () => {
     await here.expectStatus(first.name, "Not connected");
   });
 
+  it("can only be started again in another browser", async () => {
+    const { here } = await on.visit("alice");
+    await reset(here, first.name);
+    await here.connect(first.name);
+    await here.expectStatus(first.name, "Connecting");
+    const other = await on.visit("alice");
+    await other.here.expectStatus(first.name, "Connecting");
+    expect(await other.page.getByRole("link", { name: "Open the sign-in page" }).count()).toBe(0);
+    await other.page.getByRole("button", { name: `Start connecting ${first.name} again` }).click();
+    const opened = other.context.waitForEvent("page");
+    await other.here
+      .dialog()
+      .getByRole("button", { name: /^Go to / })
+      .click();
+    await decide(await opened, "Allow");
+    await other.here.expectStatus(first.name, "Connected");
+    await here.expectStatus(first.name, "Connected");
+  });
+
   it("leads back to the sign-in page after its tab was closed", async () => {
     const { here, page, context } = await on.visit("alice");
     await reset(here, first.name);
@@ -203,7 +222,8 @@ describe("with another account", () => {
     const { here, page, context } = await on.visit("alice");
     await reset(here, first.name);
     await decide(await here.connect(first.name), "Allow", "alice");
-    const account = (user: string) => here.row(first.name).getByText(`${user}@example.test`);
+    const account = (user: string) =>
+      here.row(first.name).locator(".cell-fact", { hasText: `${user}@example.test` });
     await account("alice").waitFor();
 
     await here.chooseMenu(first.name, "Reconnect");

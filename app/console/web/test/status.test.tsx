@@ -149,14 +149,31 @@ describe("a flow that waits", () => {
     await expectAccessible();
   });
 
-  it("can be continued where another tab started it, in its space", async () => {
+  it("can be continued in each list of the page that started it", async () => {
+    const { user } = renderConsole();
+    await user.click(await screen.findByRole("button", { name: "Connect GitHub" }));
+    await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
+    await screen.findByRole("link", { name: "Open the sign-in page for GitHub" });
+    await user.click(menuItem("Connections", await rowOf("GitHub")));
+    dialog().getByRole("link", { name: "Open the sign-in page for GitHub (default)" });
+  });
+
+  it("can only be started again where another tab or browser started it", async () => {
     const server = new FakeServer();
     const elsewhere = server.fetchAs("alice");
     await elsewhere("/s/marketing/internal/actions/connector/github/_start_oauth_flow", { method: "POST" });
-    renderConsole({ server, path: "/s/marketing/" });
+    const { user } = renderConsole({ server, path: "/s/marketing/" });
+    const again = await screen.findByRole("button", { name: /^Start connecting .* again$/ });
+    screen.getByText("Started in another tab or browser");
+    screen.getByRole("button", { name: /^Cancel connecting/ });
+    expect(screen.queryByRole("link", { name: /^Open the sign-in page/ })).toBeNull();
+    await expectAccessible();
+    await user.click(again);
+    await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
     const link = await screen.findByRole("link", { name: /^Open the sign-in page/ });
-    expect(link.getAttribute("href")).toBe("/s/marketing/connect/github?flow=flow-1");
-    server.finish("flow-1", { code: "access_denied" });
+    expect(link.getAttribute("href")).toBe("/s/marketing/connect/github?flow=flow-2");
+    expect(server.flow("flow-1").status).toBe("cancelled");
+    server.finish("flow-2", { code: "access_denied" });
     window.dispatchEvent(new Event("focus"));
     await waitFor(() => expect(screen.queryByRole("link", { name: /^Open the sign-in page/ })).toBeNull());
   });

@@ -11,7 +11,7 @@ import {
   startFlow,
   watchFlow,
 } from "@grantry/client";
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { type QueryClient, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect, useRef, useState } from "react";
 import { authStatusQuery, refreshAuthStatus } from "./auth-status.ts";
 import { useCallOptions } from "./context.ts";
@@ -79,7 +79,7 @@ export interface ConnectorOAuthConnect {
   /** The awaited flow. */
   flowId: string | null;
   /**
-   * Another tab or another browser started the awaited flow, or this tab before a reload. Only the browser that started it
+   * Another tab or another browser started the awaited flow, or this page before a reload. Only the browser that started it
    * can continue it; `connect` replaces it.
    */
   isStartedElsewhere: boolean;
@@ -213,6 +213,7 @@ export function useConnectorOAuthConnect({
           return;
         }
         attempt.flow = flow;
+        startedFlows(queryClient).add(flow.flowId);
         const handedOver = attempt.tab?.handOver(flow.flowId) ?? false;
         setIsConnecting(false);
         setOwnFlowId(flow.flowId);
@@ -320,8 +321,18 @@ export function useConnectorOAuthConnect({
     secondsLeft: useSecondsLeft(shown?.deadline),
     startUrl: awaiting?.startUrl ?? null,
     flowId: awaiting?.flow.flowId ?? elsewhere?.flow_id ?? null,
-    isStartedElsewhere: shown !== undefined && !awaiting,
+    isStartedElsewhere:
+      shown !== undefined && shown === elsewhere && !startedFlows(queryClient).has(elsewhere.flow_id),
   };
+}
+
+/** The flows that this page started, also by hooks that are unmounted. */
+const started = new WeakMap<QueryClient, Set<string>>();
+
+function startedFlows(queryClient: QueryClient): Set<string> {
+  const flows = started.get(queryClient) ?? new Set();
+  started.set(queryClient, flows);
+  return flows;
 }
 
 /** The return URL with what {@link useOAuthRedirectResult} reads there beside the result. */

@@ -462,6 +462,18 @@ describe("cancel", () => {
     ]);
   });
 
+  it("is known as that of this page where another hook of the page started it", async () => {
+    const page = new Page();
+    const { unmount } = await connected(page);
+    unmount();
+    const { result } = page.render(() => ({
+      ...useConnectorAuthStatus(),
+      ...useConnectorOAuthConnect({ connectorId: "github" }),
+    }));
+    await pass(0);
+    expect(result.current).toMatchObject({ flowId: "flow-1", isStartedElsewhere: false });
+  });
+
   it("in one tab shows in the other", async () => {
     const first = new Page();
     const { result: one } = await connected(first);
