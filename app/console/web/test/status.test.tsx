@@ -68,7 +68,7 @@ describe("a status", () => {
       }),
     });
     const row = within(await rowOf("GitHub"));
-    await row.findByText("The provider refuses to extend the access; it is tried again");
+    await row.findByText("The provider refuses to refresh the access; it is tried again");
     row.getByText("Since Jun 5, 2026");
   });
 
