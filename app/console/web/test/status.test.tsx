@@ -1,6 +1,9 @@
+import type { ConnectorAnomaly } from "@grantry/client";
 import { screen, waitFor, within } from "@testing-library/react";
 import { describe, expect, it } from "vitest";
 import { FakeServer } from "../../testing/fake-server.ts";
+import de from "../src/i18n/de.json";
+import en from "../src/i18n/en.json";
 import { dialog, expectAccessible, menuItem, renderConsole, rowOf } from "./kit.tsx";
 
 const SINCE = "2026-06-01T10:00:00Z";
@@ -126,6 +129,38 @@ describe("diagnostics", () => {
     anomalies.getByText("scope");
     anomalies.getByText("Has another type");
     await expectAccessible();
+  });
+
+  it("describe every kind of unusual response, and one that is not known yet", async () => {
+    const kinds = {
+      wrong_type: "Has another type",
+      repeated: "Occurs more than once",
+      too_long: "Is too long",
+      not_readable: "Cannot be interpreted",
+      not_text: "Is not text",
+      missing: "Is missing",
+      empty: "Is empty",
+      invalid_characters: "Contains characters that are not allowed",
+      not_integer: "Is not written as an integer",
+      out_of_range: "Is out of range",
+      unsupported: "Has a value that is not supported",
+      byte_order_mark: "Begins with a byte order mark",
+    } satisfies Record<ConnectorAnomaly["kind"], string>;
+    const all = [...Object.keys(kinds), "toString"].map((kind) => ({ member: kind, kind, at: SINCE }));
+    const server = withConnection();
+    server.diagnostics.set("github", { anomalies: all as ConnectorAnomaly[] });
+    const { user } = renderConsole({ server });
+    await user.click(await screen.findByRole("button", { name: "GitHub" }));
+    const anomalies = within(await dialog().findByRole("region", { name: "Unusual responses" }));
+    for (const [kind, text] of [...Object.entries(kinds), ["toString", "Has an unusual form"]]) {
+      expect(anomalies.getByText(kind ?? "").nextSibling?.textContent).toBe(text);
+    }
+    for (const { diagnostics } of [en, de]) {
+      const texts = Object.entries(diagnostics).flatMap(([key, text]) =>
+        key.startsWith("kind_") ? [text] : [],
+      );
+      expect(new Set(texts).size).toBe(all.length);
+    }
   });
 
   it("are not requested by viewers, and absent without a failure", async () => {
