@@ -110,7 +110,7 @@ pub(super) static TEXTS: Texts = Texts {
     },
     misconfigured: Words {
         heading: "The connector is not configured correctly",
-        text: "Nothing was connected. Contact the administrator of this connector.",
+        text: "Nothing was connected. Contact an editor of this connector.",
     },
     exchange_failed: Words {
         heading: "The connection was not completed",
