@@ -24,7 +24,7 @@ pub(super) fn check(app: &App, route: &str, request: &Request) -> Result<(), Pro
 fn within_limits(limits: &Limits, request: &Request) -> Result<(), Problem> {
     let url = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     if url > limits.url {
-        return Err(Problem::invalid("url", format!("is longer than {} bytes", limits.url)));
+        return Err(Problem::new(Code::UrlTooLong).at("url", format!("is longer than {} bytes", limits.url)));
     }
     let (fields, bytes) = fields_and_bytes(request.headers());
     if fields > limits.header_fields {

@@ -16,7 +16,11 @@ async fn r58_the_url_is_bounded() {
     let mut browser = app.browser();
     let of_length = |length: usize| format!("/livez?{}", "a".repeat(length - "/livez?".len()));
     assert_eq!(browser.get(&of_length(8192)).await.status, StatusCode::OK);
-    assert_eq!(browser.get(&of_length(8193)).await.code(), "invalid_request");
+    let refused = browser.get(&of_length(8193)).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (414, "url_too_long"));
+    let page = browser.also("accept", "text/html").get(&of_length(8193)).await;
+    assert_eq!((page.status.as_u16(), page.header("content-type")), (414, "text/html; charset=utf-8"));
+    assert!(page.body.contains("The link is too long"), "{}", page.body);
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod existing_front_ends;
 mod hosts;
 mod http2;
 mod late_callbacks;
+mod long_urls;
 mod main_path;
 mod mid_flow;
 mod mix_up;
