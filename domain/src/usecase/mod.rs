@@ -65,7 +65,7 @@ pub use launch::LaunchError;
 pub use policy::{InvalidPolicy, Policy, PolicyBounds};
 pub use revocation::RevocationRound;
 pub use start::{StartError, StartRequest, Started};
-pub use stateless_error::StatelessError;
+pub use stateless_error::{MOST_FLOW_COOKIES, StatelessError};
 pub use status::{FlowAccounts, FlowView, StatusError};
 pub use token::{AccessTokenRequest, ConnectionLabel, IssuedAccessToken, TokenError};
 pub use users::{Deprovisioned, OpenAuthorization, OpenKind, UserDetails, UserSummaries, UserSummary};

@@ -25,6 +25,7 @@ mod refused_refreshes;
 mod revocation_kinds;
 mod runs;
 mod scopes;
+mod stateless_denials;
 mod store_faults;
 mod tampering;
 mod token_responses;
