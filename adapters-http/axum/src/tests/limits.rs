@@ -44,6 +44,19 @@ async fn r58_header_fields_are_bounded_in_number_and_size() {
     assert_eq!(browser.exchange(request(3, 32 * 1024)).await.status, StatusCode::OK);
     let refused = browser.exchange(request(3, 32 * 1024 + 1)).await;
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (431, "headers_too_large"));
+    // Cookies in separate fields count as the one field that they are joined to.
+    let with_cookies = |last: usize| {
+        let mut request = request(63, 0);
+        let present: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        for _ in 0..100 {
+            request.headers_mut().append("cookie", "other=1".parse().unwrap());
+        }
+        let length = last - present - "cookie".len() - 100 * "other=1; ".len();
+        request.headers_mut().append("cookie", "c".repeat(length).parse().unwrap());
+        request
+    };
+    assert_eq!(browser.exchange(with_cookies(32 * 1024)).await.status, StatusCode::OK);
+    assert_eq!(browser.exchange(with_cookies(32 * 1024 + 1)).await.code(), "headers_too_large");
     // A browser that asked for a page gets one.
     let mut for_page = request(3, 32 * 1024 + 1);
     for_page.headers_mut().insert("accept", "text/html,application/xhtml+xml".parse().unwrap());

