@@ -295,6 +295,11 @@ impl Connections {
         self.diagnostics.read(actor, key).await
     }
 
+    /// Whether a user may create and edit connectors of a space. For hosts that check this before they read a request.
+    pub async fn may_edit_connectors(&self, actor: &Actor, space: &SpaceId) -> Result<(), ConnectorError> {
+        self.connectors.may_edit(actor, space).await
+    }
+
     /// Adds a connector. Without an id it gets a random one.
     pub async fn create_connector(
         &self,

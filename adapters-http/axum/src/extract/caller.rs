@@ -3,17 +3,19 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
+use grantry_domain::connector::ConnectorKey;
 use grantry_domain::identity::{Actor, UserId};
 use http::HeaderMap;
 use http::request::Parts;
 
 use crate::auth::{AuthenticationError, Principal};
+use crate::extract::url::{ConnectorPath, SpacePath};
 use crate::network::Network;
 use crate::problem::{Code, Problem};
 use crate::state::App;
 
 /// The caller: a user or an agent. An anonymous request is `not_signed_in`.
-pub(crate) struct Caller(pub(crate) Principal);
+struct Caller(Principal);
 
 impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
@@ -47,6 +49,39 @@ impl FromRequestParts<App> for User {
         match Caller::from_request_parts(parts, app).await?.0 {
             Principal::User { user, .. } => Ok(Self { id: user }),
             Principal::Agent(_) => Err(Problem::new(Code::Forbidden)),
+        }
+    }
+}
+
+/// A user who may edit connectors of the space in the path. The permission is checked before the body is read.
+pub(crate) struct Editor(pub(crate) Actor);
+
+impl FromRequestParts<App> for Editor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let actor = User::from_request_parts(parts, app).await?.actor();
+        let SpacePath(space) = SpacePath::from_request_parts(parts, app).await?;
+        app.api.connections.may_edit_connectors(&actor, &space).await?;
+        Ok(Self(actor))
+    }
+}
+
+/// The caller and the connector in the path. An agent without access to the space is refused before the body is read.
+pub(crate) struct CallerAtConnector {
+    pub(crate) caller: Principal,
+    pub(crate) connector: ConnectorKey,
+}
+
+impl FromRequestParts<App> for CallerAtConnector {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let Caller(caller) = Caller::from_request_parts(parts, app).await?;
+        let ConnectorPath(connector) = ConnectorPath::from_request_parts(parts, app).await?;
+        match &caller {
+            Principal::Agent(agent) if !agent.spaces.contains(&connector.space) => Err(Problem::new(Code::NotFound)),
+            Principal::Agent(_) | Principal::User { .. } => Ok(Self { caller, connector }),
         }
     }
 }

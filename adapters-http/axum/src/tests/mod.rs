@@ -18,6 +18,7 @@ mod limits;
 mod logging;
 mod mounted;
 mod pages;
+mod permissions;
 mod session;
 mod test_app;
 mod users;
