@@ -1,11 +1,10 @@
 //! Serving a built console.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
 
-use super::test_app::{Options, TestApp};
+use super::test_app::{Options, TestApp, plain_asset};
 use crate::host::{ConsoleAsset, ConsoleAssets};
 
 struct Built;
@@ -19,12 +18,7 @@ impl ConsoleAssets for Built {
             "icon.svg" => ("<svg/>", "image/svg+xml; charset=utf-8", false),
             _ => return None,
         };
-        Some(ConsoleAsset {
-            bytes: Cow::Borrowed(content.as_bytes()),
-            content_type,
-            etag: format!("e{}", content.len()),
-            immutable,
-        })
+        Some(ConsoleAsset { immutable, ..plain_asset(content, content_type) })
     }
 }
 
