@@ -83,15 +83,15 @@ pub(crate) struct Connector {
     /// Information to show before the redirect to the provider. Absent while the settings are invalid.
     #[serde(skip_serializing_if = "Option::is_none")]
     consent: Option<ConsentFacts>,
-    /// Always false; for front ends of an earlier API, as the following members.
+    /// Always false. For front ends of an earlier API.
     is_preconfigured: bool,
     /// Always false.
     is_deprecated: bool,
-    /// Always false.
+    /// Always false. For front ends of an earlier API.
     is_system_action: bool,
     /// Whether the sunset of the connector type has passed.
     is_connector_type_deprecated: bool,
-    /// Always 0.
+    /// Always 0. For front ends of an earlier API.
     referenced_by_count: u32,
 }
 

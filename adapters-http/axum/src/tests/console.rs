@@ -51,7 +51,7 @@ async fn the_console_is_served_at_the_root_of_every_space() {
 }
 
 #[tokio::test]
-async fn hashed_files_are_kept_for_ever_and_others_are_asked_for() {
+async fn files_with_a_hash_in_their_name_are_immutable_and_others_are_revalidated() {
     let app = test_app();
     let mut browser = app.browser();
     let script = browser.get("/assets/index-1a2b.js").await;

@@ -67,8 +67,7 @@ async fn r58_header_fields_are_bounded_in_number_and_size() {
 
 #[tokio::test]
 async fn r58_bodies_are_bounded_with_and_without_an_announced_length() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     let mut alice = app.signed_in("alice").await;
     let padded = |length: usize| format!("{{{}}}", " ".repeat(length - 2));
     let cancel = "/internal/actions/connector/drive/_oauth_cancel";
@@ -105,8 +104,7 @@ async fn r58_a_body_that_does_not_arrive_is_refused() {
 
 #[tokio::test]
 async fn r58_refusals_of_a_body_name_the_field() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     let mut alice = app.signed_in("alice").await;
     let path = "/api/actions/connector/new";
     let good = json!({"name": "N", "connector_type_id": ".example", "config": {}});

@@ -37,8 +37,7 @@ async fn malformed(browser: &mut Browser, method: &Method, path: &str) -> TestRe
 
 #[tokio::test]
 async fn r60_the_permission_is_checked_before_the_body_is_read() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     app.connector("marketing", "drive", ".example").await;
     let (mut anonymous, mut viewer, mut elsewhere) =
         (app.browser(), app.signed_in("bob").await, app.signed_in("dave").await);

@@ -85,6 +85,13 @@ impl TestApp {
         Self::with(Options::default())
     }
 
+    /// With a connector `drive` in the default space.
+    pub(super) async fn with_drive() -> Self {
+        let app = Self::new();
+        app.connector("default", "drive", ".example").await;
+        app
+    }
+
     pub(super) fn with(options: Options) -> Self {
         let clock = TestClock::default();
         let store = MemoryStore::new(Arc::new(clock.clone()));
