@@ -1,6 +1,6 @@
 //! The caller of a request and the client's address.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use grantry_domain::connector::ConnectorKey;
@@ -122,12 +122,19 @@ fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
         if !trusted.iter().any(|network| network.contains(client)) {
             break;
         }
-        match hop.parse::<IpAddr>() {
-            Ok(address) => client = address.to_canonical(),
-            Err(_) => break,
+        match address_of(hop) {
+            Some(address) => client = address.to_canonical(),
+            None => break,
         }
     }
     client
+}
+
+/// The address of a hop. Some proxies add the port, or write an IPv6 address in brackets.
+fn address_of(hop: &str) -> Option<IpAddr> {
+    let bracketed = || hop.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok();
+    let with_port = || hop.parse::<SocketAddr>().ok().map(|address| address.ip());
+    hop.parse().ok().or_else(with_port).or_else(|| bracketed().map(IpAddr::from))
 }
 
 #[cfg(test)]
@@ -143,6 +150,19 @@ mod tests {
         assert_eq!(client_of(ip("10.0.0.1"), &headers, &trusted), ip("203.0.113.9"));
         assert_eq!(client_of(ip("198.51.100.7"), &headers, &trusted), ip("198.51.100.7"));
         assert_eq!(client_of(ip("10.0.0.1"), &HeaderMap::new(), &trusted), ip("10.0.0.1"));
+        for (hop, address) in [
+            ("203.0.113.9:4711", "203.0.113.9"),
+            ("[2001:db8::1]:4711", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("unknown", "10.0.0.1"),
+            ("203.0.113.9:", "10.0.0.1"),
+            ("[203.0.113.9]", "10.0.0.1"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-forwarded-for", hop.parse().unwrap());
+            assert_eq!(client_of(ip("10.0.0.1"), &headers, &trusted), ip(address), "{hop}");
+        }
         let network = ["10.0.0.0/30".parse().unwrap()];
         assert_eq!(client_of(ip("10.0.0.3"), &headers, &network), ip("203.0.113.9"));
         assert_eq!(client_of(ip("10.0.0.4"), &headers, &network), ip("10.0.0.4"));
