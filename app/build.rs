@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             gzip = shorter(&content, &with_gzip(&content)?, &output.join(format!("{number}.gz")))?;
         }
         let path = name.replace('\\', "/");
-        let content = format!("include_bytes!({file:?})");
+        let content = included(file)?;
         writeln!(list, "File {{ path: {path:?}, etag: {etag:?}, content: {content}, brotli: {brotli}, gzip: {gzip} }},")?;
     }
     list.push(']');
@@ -63,12 +63,17 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Writes the compressed content and returns the expression for it; `None` if it is not shorter.
-fn shorter(content: &[u8], compressed: &[u8], file: &Path) -> io::Result<String> {
+fn shorter(content: &[u8], compressed: &[u8], file: &Path) -> Result<String, Box<dyn Error>> {
     if compressed.len() >= content.len() {
         return Ok("None".to_owned());
     }
     fs::write(file, compressed)?;
-    Ok(format!("Some(include_bytes!({file:?}))"))
+    Ok(format!("Some({})", included(file)?))
+}
+
+fn included(file: &Path) -> Result<String, &'static str> {
+    let path = file.to_str().ok_or("the path of the build is not UTF-8")?;
+    Ok(format!("include_bytes!({path:?})"))
 }
 
 fn with_brotli(mut content: &[u8], quality: i32) -> io::Result<Vec<u8>> {

@@ -90,7 +90,8 @@ mod tests {
                 flate2::read::GzDecoder::new(compressed).read_to_end(&mut plain).unwrap();
                 assert!(plain == file.content && compressed.len() < file.content.len(), "{}", file.path);
             }
-            if file.path.ends_with(".js") && file.content.len() >= 1024 {
+            let is_script = content_type(file.path).is_some_and(|kind| kind.starts_with("text/javascript"));
+            if is_script && file.content.len() >= 1024 {
                 assert!(file.brotli.is_some() && file.gzip.is_some(), "{}", file.path);
                 scripts += 1;
             }

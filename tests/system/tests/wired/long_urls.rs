@@ -12,7 +12,7 @@ async fn r21_a_code_can_have_every_length_that_the_limit_on_urls_leaves() {
     let app = TestApp::with(MockProvider::builder().code_length(7500), |_| {}).await;
     let mut alice = app.browser("alice").await;
     let (_, callback) = app.consent(&mut alice, DRIVE, "alice").await;
-    // The provider adds a parameter of its own.
+    // The provider adds another parameter.
     let length = callback.len() - app.deployment.settings.public.len() + "&extra=".len();
     let callback = format!("{callback}&extra={}", "x".repeat(LIMIT - length));
 
