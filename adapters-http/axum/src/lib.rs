@@ -14,7 +14,6 @@
 
 mod api;
 mod auth;
-mod compression;
 mod connector_types;
 mod consent;
 mod cookies;
@@ -37,6 +36,7 @@ mod return_url;
 mod router;
 mod routes;
 mod state;
+mod static_file;
 mod urls;
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ pub use launch::LaunchError;
 pub use policy::{InvalidPolicy, Policy, PolicyBounds};
 pub use revocation::RevocationRound;
 pub use start::{StartError, StartRequest, Started};
-pub use stateless_error::StatelessError;
+pub use stateless_error::{MOST_FLOW_COOKIES, StatelessError};
 pub use status::{FlowAccounts, FlowView, StatusError};
 pub use token::{AccessTokenRequest, ConnectionLabel, IssuedAccessToken, TokenError};
 pub use users::{Deprovisioned, OpenAuthorization, OpenKind, UserDetails, UserSummaries, UserSummary};
@@ -293,6 +293,11 @@ impl Connections {
         key: &ConnectorKey,
     ) -> Result<DiagnosticsView, DiagnosticsError> {
         self.diagnostics.read(actor, key).await
+    }
+
+    /// Whether a user may create and edit connectors of a space. For hosts that check this before they read a request.
+    pub async fn may_edit_connectors(&self, actor: &Actor, space: &SpaceId) -> Result<(), ConnectorError> {
+        self.connectors.may_edit(actor, space).await
     }
 
     /// Adds a connector. Without an id it gets a random one.

@@ -74,6 +74,10 @@ pub(super) static TEXTS: Texts = Texts {
         heading: "Falscher Browser",
         text: "Dieser Versuch wurde in einem anderen Browser gestartet, oder sein Cookie wurde entfernt. Nichts wurde verbunden. Wenn Sie ihn nicht gestartet haben, schließen Sie den Tab.",
     },
+    url_too_long: Words {
+        heading: "Der Link ist zu lang",
+        text: "Der Link hierher ist länger, als der Server annimmt. Nichts wurde verbunden oder geändert. Informieren Sie Ihren Verwalter.",
+    },
     headers_too_large: Words {
         heading: "Zu viele Cookies",
         text: "Der Browser hat mehr Daten zu dieser Website gesendet, als der Server annimmt, meist Cookies anderer Anwendungen. \
