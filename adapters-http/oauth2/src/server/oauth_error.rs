@@ -138,7 +138,7 @@ pub(crate) fn error_code(body: &Object<'_>) -> Option<String> {
 
 /// Whether the `error` member is a registered code, or one that profile or connector name.
 pub(crate) fn is_registered(body: &Object<'_>, aliases: &BTreeMap<String, String>) -> bool {
-    body.repeats("error") || error_code(body).is_some_and(|code| printable(&code, aliases).is_some())
+    error_code(body).is_some_and(|code| printable(&code, aliases).is_some())
 }
 
 /// Classifies an error code.

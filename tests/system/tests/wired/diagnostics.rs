@@ -318,7 +318,8 @@ async fn r81_an_id_token_that_is_refused_is_explained() {
     let app = TestApp::new().await;
     let mut alice = app.browser("alice").await;
     let (_, callback) = app.consent(&mut alice, DRIVE, "alice").await;
-    let forged = format!("eyJhbGciOiJub25lIn0.{CANARY}.");
+    // The header is `{"alg":"none"}`, and the claims are `{"nonce":"TEXT-CANARY"}`.
+    let forged = "eyJhbGciOiJub25lIn0.eyJub25jZSI6IlRFWFQtQ0FOQVJZIn0.";
     app.provider.faults().once(Endpoint::Token, Fault::with("id_token", json!(forged)));
     let response = alice.open_callback(&callback).await;
     let shown = last_failure(&app, DRIVE).await;

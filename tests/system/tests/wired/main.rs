@@ -11,6 +11,7 @@ mod crash;
 mod diagnostics;
 mod existing_front_ends;
 mod hosts;
+mod id_tokens;
 mod late_callbacks;
 mod main_path;
 mod mid_flow;

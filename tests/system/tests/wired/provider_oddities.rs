@@ -53,6 +53,10 @@ fn odd() -> Vec<(Fault, &'static str)> {
         (Fault::huge_body(70_000), ""),
         (Fault::byte_order_mark(), "body=byte_order_mark"),
         (Fault::with("error", json!("none")), "error=unsupported"),
+        (
+            Fault::Several(vec![Fault::with("error", json!("none")), Fault::duplicate("error", json!("invalid_grant"))]),
+            "error=repeated",
+        ),
         (Fault::gzip(), ""),
         (Fault::deflate(true), ""),
         (Fault::deflate(false), ""),
