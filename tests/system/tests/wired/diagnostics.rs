@@ -331,6 +331,34 @@ async fn r81_an_id_token_that_is_refused_is_explained() {
 }
 
 #[tokio::test]
+async fn r81_a_refresh_that_cannot_be_sent_is_explained() {
+    start_log();
+    let app = TestApp::new().await;
+    let mut alice = app.connected("alice", DRIVE).await;
+    app.expire_access_tokens();
+    let database = rusqlite::Connection::open(app.deployment.database()).unwrap();
+    for (name, change, hint) in [
+        ("no secret", "DELETE FROM client_secrets", "the client secret is missing"),
+        ("settings", "UPDATE connectors SET config = '{\"issuer\":\"https://TEXT-CANARY.example\"}'", "config.issuer"),
+    ] {
+        database.execute_batch(change).unwrap();
+        let refused = alice.execute(DRIVE, "/me").await;
+        assert_eq!(refused.outcome(), (502, "provider_misconfigured".to_owned()), "{name}");
+        let id = refused.header("x-correlation-id");
+        let shown = last_failure(&app, DRIVE).await;
+        let lines = failures_of(id);
+        let line = lines.last().unwrap_or_else(|| panic!("{name}: no line for {id}"));
+        for facts in [line, &shown] {
+            let found = (&facts["operation"], &facts["code"], &facts["correlation_id"]);
+            assert_eq!(found, (&json!("refresh"), &json!("provider_misconfigured"), &json!(id)), "{name}: {facts}");
+            assert!(facts["hint"].as_str().is_some_and(|text| text.contains(hint)), "{name}: {facts}");
+        }
+        assert_nothing_secret(&app);
+    }
+    assert!(app.provider.ledger().refreshes().is_empty());
+}
+
+#[tokio::test]
 async fn r81_anomalies_of_an_exchange_and_of_a_refresh_are_logged_and_shown() {
     start_log();
     let app = TestApp::new().await;
