@@ -31,7 +31,7 @@ impl Write for Log {
 }
 
 /// Starts the log of this process, as JSON lines.
-fn start_log() {
+pub(crate) fn start_log() {
     static STARTED: OnceLock<()> = OnceLock::new();
     STARTED.get_or_init(|| {
         let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(|| Log);
@@ -49,7 +49,7 @@ fn log_lines() -> Vec<Value> {
 }
 
 /// The lines about failed requests of the request with this correlation id.
-fn failures_of(correlation_id: &str) -> Vec<Value> {
+pub(crate) fn failures_of(correlation_id: &str) -> Vec<Value> {
     let is_failure = |line: &Value| line["message"] == "a request to a provider failed";
     log_lines().into_iter().filter(|line| is_failure(line) && line["correlation_id"] == correlation_id).collect()
 }
@@ -95,7 +95,7 @@ fn failures() -> Vec<Expected> {
 }
 
 /// The last failure as an editor reads it.
-async fn last_failure(app: &TestApp, connector: ConnectorPath) -> Value {
+pub(crate) async fn last_failure(app: &TestApp, connector: ConnectorPath) -> Value {
     // The last failure is stored by detached work.
     app.host.drain().await;
     let response = app.browser("alice").await.get(&connector.public("/diagnostics")).await;
