@@ -170,8 +170,9 @@ impl AccessTokens {
         let required_consent = |reason| TokenError::AuthorizationRequired { reason, connection: connection.clone() };
         match grant.state() {
             State::Authorized(_) => {}
-            State::Expired(ended) => {
-                return Err(required_consent(Reason::of_expiry(ended.cause()).unwrap_or(Reason::NotConnected)));
+            State::Expired(_) => {
+                let (reason, connection) = self.reason_without_grant(&asked, Some(&connection)).await?;
+                return Err(TokenError::AuthorizationRequired { reason, connection });
             }
             State::Initiated(_) | State::AwaitingCallback(_) | State::Revoked(_) => {
                 return Err(required_consent(Reason::NotConnected));
