@@ -406,8 +406,8 @@ impl Connections {
     }
 
     /// Lifts the deprovisioning of a user in the name of the host. `false` if the user was not deprovisioned.
-    pub async fn restore_user(&self, actor: Actor, user: &UserId) -> Result<bool, StoreError> {
-        self.users.restore(actor, user).await
+    pub async fn reinstate_user_for_host(&self, actor: Actor, user: &UserId) -> Result<bool, StoreError> {
+        self.users.reinstate_for_host(actor, user).await
     }
 
     /// Terminates all authorizations of a user, in every space. `spaces` must be all spaces of the host; the caller must

@@ -12,6 +12,7 @@ mod diagnostics;
 mod existing_front_ends;
 mod hosts;
 mod http2;
+mod id_tokens;
 mod late_callbacks;
 mod long_urls;
 mod main_path;

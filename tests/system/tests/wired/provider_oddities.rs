@@ -10,6 +10,7 @@ use grantry_testkit::provider::{Call, Endpoint, Fault, MockProvider, RefreshToke
 use reqwest::Method;
 use serde_json::json;
 
+use crate::diagnostics::{failures_of, last_failure, start_log};
 use crate::{assert_failed, assert_refused};
 
 /// A connector whose endpoints an editor entered.
@@ -53,6 +54,10 @@ fn odd() -> Vec<(Fault, &'static str)> {
         (Fault::huge_body(70_000), ""),
         (Fault::byte_order_mark(), "body=byte_order_mark"),
         (Fault::with("error", json!("none")), "error=unsupported"),
+        (
+            Fault::Several(vec![Fault::with("error", json!("none")), Fault::duplicate("error", json!("invalid_grant"))]),
+            "error=repeated",
+        ),
         (Fault::gzip(), ""),
         (Fault::deflate(true), ""),
         (Fault::deflate(false), ""),
@@ -337,6 +342,42 @@ async fn r24_a_denial_without_state_ends_no_flow_if_two_are_pending() {
     }
 }
 
+/// Starts a flow that discovery prevents, and checks the hint in the log and for editors.
+async fn assert_discovery_explained(app: &TestApp, connector: ConnectorPath, hint: &str) {
+    start_log();
+    let refused = app.browser("alice").await.try_start(connector, json!({})).await;
+    assert_eq!(refused.code(), "provider_misconfigured", "{hint}");
+    let id = refused.header("x-correlation-id");
+    let shown = last_failure(app, connector).await;
+    let lines = failures_of(id);
+    let line = lines.last().unwrap_or_else(|| panic!("no line for {id}: {hint}"));
+    for facts in [line, &shown] {
+        let found = (&facts["operation"], &facts["code"], &facts["correlation_id"], &facts["endpoint_host"]);
+        assert_eq!(found, (&json!("discovery"), &json!("bad_metadata"), &json!(id), &json!("127.0.0.1")), "{facts}");
+        assert!(facts["hint"].as_str().is_some_and(|text| text.contains(hint)), "{hint}: {facts}");
+    }
+}
+
+#[tokio::test]
+async fn r70_an_endpoint_in_metadata_that_cannot_be_used_is_explained() {
+    let app = TestApp::new().await;
+    let token = app.provider.url("/token");
+    for (number, (written, hint)) in [
+        (token.replace("http://", "HTTP://"), format!("configure the endpoints instead, this one as {token}")),
+        (token.replace("/token", "/a/../token"), format!("configure the endpoints instead, this one as {token}")),
+        ("http://as.example/token".to_owned(), "must start with https://; configure the endpoints instead".to_owned()),
+        ("https://as.example:8443/token".to_owned(), "allow its host and port".to_owned()),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let connector = ConnectorPath::of(["first", "second", "third", "fourth"][number]);
+        app.create(connector, &Draft::issuer(app.provider.base_url(), &app.provider.url("/api"))).await;
+        app.provider.faults().always(Endpoint::Metadata, Fault::with("token_endpoint", json!(written)));
+        assert_discovery_explained(&app, connector, &hint).await;
+    }
+}
+
 #[tokio::test]
 async fn r11_an_issuer_that_cannot_be_used_works_with_entered_endpoints() {
     let mut app = TestApp::new().await;
@@ -345,10 +386,15 @@ async fn r11_an_issuer_that_cannot_be_used_works_with_entered_endpoints() {
     let mut alice = app.browser("alice").await;
     let by_issuer = ConnectorPath::of("by-issuer");
     app.create(by_issuer, &Draft::issuer(plain.base_url(), &plain.url("/api"))).await;
-    assert_eq!(alice.try_start(by_issuer, json!({})).await.code(), "provider_misconfigured");
+    let hint = "the metadata lacks authorization_response_iss_parameter_supported; configure the endpoints instead";
+    assert_discovery_explained(&app, by_issuer, hint).await;
     let slash = ConnectorPath::of("slash");
     app.create(slash, &Draft::issuer(&format!("{}/", app.provider.base_url()), &app.provider.url("/api"))).await;
-    assert_eq!(alice.try_start(slash, json!({})).await.code(), "provider_misconfigured");
+    assert_discovery_explained(&app, slash, "remove the slash from the issuer").await;
+    app.create(ConnectorPath::of("other-slash"), &Draft::issuer(plain.base_url(), &plain.url("/api"))).await;
+    plain.faults().always(Endpoint::Metadata, Fault::with("issuer", json!(format!("{}/", plain.base_url()))));
+    assert_discovery_explained(&app, ConnectorPath::of("other-slash"), "add the slash to the issuer").await;
+    plain.faults().clear(Endpoint::Metadata);
 
     app.create_with_endpoints(ODD, &Draft::with_endpoints(plain.base_url()), &plain).await;
     let flow = alice.start(ODD).await;
