@@ -95,6 +95,8 @@ const KIND: Readonly<Record<ConnectorAnomaly["kind"], MessageKey>> = {
   not_integer: "diagnostics.kind_not_integer",
   out_of_range: "diagnostics.kind_out_of_range",
   unsupported: "diagnostics.kind_unsupported",
+  unverified: "diagnostics.kind_unverified",
+  other_subject: "diagnostics.kind_other_subject",
   byte_order_mark: "diagnostics.kind_byte_order_mark",
 };
 
