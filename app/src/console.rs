@@ -1,13 +1,20 @@
-//! The console, embedded in the binary.
+//! The console, embedded in the binary. Its files are compressed when the binary is built.
 
-use grantry_domain::encoding::hex;
+use axum::body::Bytes;
 use grantry_http_axum::{ConsoleAsset, ConsoleAssets};
-use rust_embed::RustEmbed;
 
-#[derive(RustEmbed)]
-#[folder = "console/dist"]
-#[allow_missing = true]
-struct Files;
+/// A file of the console.
+struct File {
+    path: &'static str,
+    /// Hash of the content.
+    etag: &'static str,
+    content: &'static [u8],
+    brotli: Option<&'static [u8]>,
+    gzip: Option<&'static [u8]>,
+}
+
+/// All files; empty if the console was not built.
+static FILES: &[File] = include!(concat!(env!("OUT_DIR"), "/console.rs"));
 
 /// The embedded console.
 pub struct EmbeddedConsole;
@@ -15,19 +22,21 @@ pub struct EmbeddedConsole;
 impl EmbeddedConsole {
     /// The console, if this binary was built with one.
     pub fn found() -> Option<Self> {
-        Files::get("index.html").map(|_| Self)
+        FILES.iter().any(|file| file.path == "index.html").then_some(Self)
     }
 }
 
 impl ConsoleAssets for EmbeddedConsole {
     fn get(&self, path: &str) -> Option<ConsoleAsset> {
-        let file = Files::get(path)?;
+        let file = FILES.iter().find(|file| file.path == path)?;
         Some(ConsoleAsset {
+            content: Bytes::from_static(file.content),
+            brotli: file.brotli.map(Bytes::from_static),
+            gzip: file.gzip.map(Bytes::from_static),
             content_type: content_type(path)?,
-            etag: hex(&file.metadata.sha256_hash()[..16]),
+            etag: file.etag.to_owned(),
             // The bundler puts a hash of the content into these names.
             immutable: path.starts_with("assets/"),
-            bytes: file.data,
         })
     }
 }
@@ -49,6 +58,8 @@ fn content_type(path: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use super::*;
 
     #[test]
@@ -61,7 +72,30 @@ mod tests {
         assert!(EmbeddedConsole.get("../Cargo.toml").is_none());
         if let Some(console) = EmbeddedConsole::found() {
             let page = console.get("index.html").unwrap();
-            assert!(!page.immutable && page.etag.len() == 32 && !page.bytes.is_empty());
+            assert!(!page.immutable && page.etag.len() == 32 && !page.content.is_empty());
         }
+    }
+
+    #[test]
+    fn compressed_files_have_the_content_of_the_plain_one() {
+        let mut scripts = 0;
+        for file in FILES {
+            let mut plain = Vec::new();
+            if let Some(mut compressed) = file.brotli {
+                brotli::BrotliDecompress(&mut compressed, &mut plain).unwrap();
+                assert!(plain == file.content && compressed.len() < file.content.len(), "{}", file.path);
+            }
+            plain.clear();
+            if let Some(compressed) = file.gzip {
+                flate2::read::GzDecoder::new(compressed).read_to_end(&mut plain).unwrap();
+                assert!(plain == file.content && compressed.len() < file.content.len(), "{}", file.path);
+            }
+            let is_script = content_type(file.path).is_some_and(|kind| kind.starts_with("text/javascript"));
+            if is_script && file.content.len() >= 1024 {
+                assert!(file.brotli.is_some() && file.gzip.is_some(), "{}", file.path);
+                scripts += 1;
+            }
+        }
+        assert!(scripts > 0 || EmbeddedConsole::found().is_none());
     }
 }

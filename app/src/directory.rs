@@ -39,7 +39,7 @@ impl DisplayNames {
 /// The accounts of the configuration.
 ///
 /// A user without an account counts as disabled, not as removed: the grants of the user end, but no tombstone is written. An
-/// account that is deleted by mistake can be restored, and its user can connect again.
+/// account that is deleted by mistake can be reinstated, and its user can connect again.
 pub struct AccountDirectory {
     spaces: Vec<SpaceId>,
     users: BTreeMap<UserId, User>,

@@ -10,7 +10,7 @@ use grantry_domain::authorization::{
 use grantry_domain::connector::{CallbackId, ProfileId};
 use grantry_domain::identity::ConnectionName;
 use grantry_domain::ports::{
-    Anomaly, AnomalyKind, AuditDetail, AuditKind, Lifetime, Operation as Limit, ProviderErrorKind, StoreError,
+    Anomaly, AnomalyKind, AuditDetail, AuditKind, Identified, Lifetime, Operation as Limit, ProviderErrorKind, StoreError,
     TokenResponse, VaultError,
 };
 use grantry_domain::provider::{BindingKind, CallbackPath, Scopes};
@@ -451,7 +451,7 @@ async fn r35_the_label_is_compared_after_an_expiry_and_not_after_a_disconnect() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_foreign_id_token_fails_the_flow_and_an_unavailable_userinfo_endpoint_does_not() {
+async fn a_foreign_id_token_fails_the_flow_and_an_id_token_that_is_not_verified_does_not() {
     let app = TestApp::new().await;
     for error in [ProviderErrorKind::Malformed, ProviderErrorKind::BadMetadata] {
         let started = app.start("alice", &drive()).await;
@@ -462,9 +462,13 @@ async fn a_foreign_id_token_fails_the_flow_and_an_unavailable_userinfo_endpoint_
     quiet().await;
     assert_eq!(app.revoked(), ["refresh-1", "access-1", "refresh-2", "access-2"]);
     let started = app.start("alice", &drive()).await;
-    app.provider.respond_to_identify(Err(ProviderErrorKind::NoResponse));
+    let anomalies = vec![Anomaly::new("id_token", AnomalyKind::Unverified)];
+    app.provider.respond_to_identify(Ok(Identified { account: None, anomalies }));
     assert_eq!(app.complete(callback_of(&started, "alice")).await.outcome, Outcome::Connected);
     assert_eq!(app.status("alice").await.account, None);
+    let events = app.events().await;
+    let event = events.iter().find(|event| event.kind == AuditKind::TokenResponseAnomaly).unwrap();
+    assert_eq!(event.details.iter().map(AuditDetail::as_str).collect::<Vec<_>>(), ["id_token=unverified"]);
 }
 
 #[tokio::test]

@@ -776,6 +776,25 @@ async fn r39_refusals_keep_a_grant_whose_access_token_is_valid() {
     assert_eq!(app.record(id).await.state, StateKind::Authorized);
 }
 
+#[tokio::test(start_paused = true)]
+async fn r39_refusals_end_a_grant_whose_access_token_never_expires_and_is_rejected_by_the_api() {
+    let app = TestApp::new().await;
+    let eternal = || TokenResponse { lifetime: Lifetime::Never, ..tokens("eternal", Some("r")) };
+    app.provider.respond_to_exchange(Ok(eternal()));
+    let id = app.connect("alice").await;
+    for minutes in [0, 4, 4, 3] {
+        app.pass(Duration::from_mins(minutes)).await;
+        let issued = app.node.access_token(&token_request("alice")).await.unwrap();
+        app.provider.respond_to_refresh(Err(ProviderErrorKind::Refused));
+        let refused = app.node.report_unauthorized(&token_request("alice"), issued.sha256).await.err().unwrap();
+        let expected = if minutes == 3 { "authorization_required" } else { "refresh_refused" };
+        assert_eq!(refused.code(), expected, "{minutes}: {refused:?}");
+    }
+    assert_eq!(app.refreshes(), 4);
+    assert_eq!(app.status("alice").await.reason, Some(Reason::RefreshRejected));
+    assert_eq!(app.record(id).await.state, StateKind::Expired);
+}
+
 #[tokio::test]
 async fn a_client_secret_that_cannot_be_read_takes_no_lease() {
     let app = TestApp::new().await;

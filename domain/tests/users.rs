@@ -90,7 +90,7 @@ async fn deprovisioning_an_unknown_user_writes_nothing() {
     assert_eq!(reinstate(&app, "bob").await, Ok(()));
     assert_eq!(reinstate(&app, "bob").await, Ok(()), "reinstating is idempotent");
     assert_eq!(app.outcomes(AuditKind::UserReinstated).await, ["ok"]);
-    assert!(app.node.restore_user(Actor::System, &user("bob")).await.is_ok_and(|lifted| !lifted));
+    assert!(app.node.reinstate_user_for_host(Actor::System, &user("bob")).await.is_ok_and(|lifted| !lifted));
 }
 
 #[tokio::test(start_paused = true)]

@@ -54,19 +54,19 @@ pub(crate) struct ListedConnectorType {
     fields: Vec<ConnectorTypeField>,
     /// Whether the sunset of the provider's service has passed.
     is_deprecated: bool,
-    /// Always true; for front ends of an earlier API, as the following members.
+    /// Always true. For front ends of an earlier API.
     enabled: bool,
-    /// Always true.
+    /// Always true. For front ends of an earlier API.
     enabled_in_config: bool,
-    /// Always true.
+    /// Always true. For front ends of an earlier API.
     enabled_in_license: bool,
-    /// Always `basic`.
+    /// Always `basic`. For front ends of an earlier API.
     minimum_license_required: &'static str,
-    /// Always `workflows` only.
+    /// Always `workflows` only. For front ends of an earlier API.
     supported_feature_ids: [&'static str; 1],
-    /// Always false.
+    /// Always false. For front ends of an earlier API.
     is_system_action_type: bool,
-    /// Always `spec`.
+    /// Always `spec`. For front ends of an earlier API.
     source: &'static str,
 }
 

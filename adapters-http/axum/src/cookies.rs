@@ -7,13 +7,10 @@ use std::time::Duration;
 
 use grantry_domain::authorization::AuthorizationId;
 use grantry_domain::secret::Secret;
+use grantry_domain::usecase::MOST_FLOW_COOKIES;
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::public_url::PublicBaseUrl;
-
-/// Largest number of flow cookies in one browser: twice the largest number of pending flows of a user, because the cookies of
-/// replaced and expired flows stay for a while.
-const MOST_FLOWS: usize = 20;
 
 /// How long a flow cookie outlives its flow, so that a late callback is recognised also before its expiry is recorded.
 const OUTLIVES: Duration = Duration::from_hours(1);
@@ -114,7 +111,7 @@ impl CookieNames {
     pub(crate) fn surplus_flows(&self, headers: &HeaderMap) -> Vec<AuthorizationId> {
         let mut ids = self.flow_ids(headers);
         ids.sort_unstable();
-        ids.truncate((ids.len() + 1).saturating_sub(MOST_FLOWS));
+        ids.truncate((ids.len() + 1).saturating_sub(MOST_FLOW_COOKIES));
         ids
     }
 

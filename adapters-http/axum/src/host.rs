@@ -1,10 +1,10 @@
 //! What a host supplies to the router.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use axum::body::Bytes;
 use grantry_domain::ports::Clock;
 use grantry_domain::usecase::Connections;
 
@@ -114,7 +114,11 @@ pub trait Readiness: Send + Sync {
 #[derive(Clone)]
 pub struct ConsoleAsset {
     /// Its content.
-    pub bytes: Cow<'static, [u8]>,
+    pub content: Bytes,
+    /// The content compressed with brotli, for clients that accept it.
+    pub brotli: Option<Bytes>,
+    /// The content compressed with gzip, for clients that accept it.
+    pub gzip: Option<Bytes>,
     /// Its type, with the charset of text.
     pub content_type: &'static str,
     /// Hash of the content, without quotes.

@@ -14,7 +14,6 @@
 
 mod api;
 mod auth;
-mod compression;
 mod connector_types;
 mod consent;
 mod cookies;
@@ -38,6 +37,7 @@ mod router;
 mod routes;
 mod run_limit;
 mod state;
+mod static_file;
 mod urls;
 
 #[cfg(test)]

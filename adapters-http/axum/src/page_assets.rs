@@ -1,13 +1,12 @@
 //! Scripts and style sheet of the pages. Each URL contains the hash of its content, so that it can be cached without an end.
 
-use std::borrow::Cow;
-
+use axum::body::Bytes;
 use grantry_domain::encoding::hex;
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
 
-use crate::compression::File;
 use crate::public_url::PublicBaseUrl;
+use crate::static_file::StaticFile;
 
 const CALLBACK_SCRIPT: &str = include_str!("../assets/callback.js");
 const PAGE_SCRIPT: &str = include_str!("../assets/page.js");
@@ -37,11 +36,18 @@ impl Asset {
     }
 
     /// The file, for a query that may contain its version.
-    pub(crate) fn file(&self, version: Option<&str>) -> File {
+    pub(crate) fn file(&self, version: Option<&str>) -> StaticFile {
         let is_exact = version.and_then(|query| query.strip_prefix("v=")) == Some(self.hash.as_str());
         let caching = if is_exact { "public, max-age=31536000, immutable" } else { "public, no-cache" };
-        let content = Cow::Borrowed(self.content.as_bytes());
-        File { content, content_type: self.content_type, etag: self.hash.clone(), caching }
+        // Each file is a few KiB long and arrives with the first packets, compressed or not.
+        StaticFile {
+            content: Bytes::from_static(self.content.as_bytes()),
+            brotli: None,
+            gzip: None,
+            content_type: self.content_type,
+            etag: self.hash.clone(),
+            caching,
+        }
     }
 }
 

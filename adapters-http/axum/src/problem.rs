@@ -75,6 +75,8 @@ codes! {
     PayloadTooLarge = "payload_too_large", 413, "The request is too large.";
     /// The body is not JSON.
     UnsupportedMediaType = "unsupported_media_type", 415, "Send the body as application/json.";
+    /// The URL exceeds its limit.
+    UrlTooLong = "url_too_long", 414, "The URL of the request is too long.";
     /// There are too many header fields, or they are too long; usually cookies.
     HeadersTooLarge = "headers_too_large", 431, "The header fields of the request are too large.";
     /// The `Host` of the request is not an allowed one.

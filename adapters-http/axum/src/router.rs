@@ -14,7 +14,7 @@ use crate::{guard, mount, pages, routes};
 /// or serve it at the root. `random` makes correlation ids unique across processes.
 pub fn router(api: Api, random: &dyn SecureRandom) -> Router {
     let public = api.public.clone();
-    let app = App::new(api, random, openapi);
+    let app = App::new(api, random, || openapi().into());
     let in_space: Router<App> = routes::in_space().into();
     let global: Router<App> = routes::global().into();
     let router = global

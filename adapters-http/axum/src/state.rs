@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use axum::body::Bytes;
 use grantry_domain::ports::SecureRandom;
 
-use crate::compression::CompressedFiles;
 use crate::cookies::CookieNames;
 use crate::correlation::CorrelationIds;
 use crate::host::Api;
@@ -25,30 +25,28 @@ pub(crate) struct Inner {
     pub(crate) cookies: CookieNames,
     /// Scripts and style sheet of the pages.
     pub(crate) pages: PageAssets,
-    /// Files that were compressed before.
-    pub(crate) compressed: CompressedFiles,
     /// Allowed values of `Host`, lower case.
     pub(crate) hosts: Vec<String>,
     /// The runs of each user.
     pub(crate) runs: RunLimit,
     /// Source of correlation ids.
     pub(crate) correlation: CorrelationIds,
-    /// Makes the `OpenAPI` document. A function, because the document depends on the routes and the routes on this state.
-    pub(crate) openapi: fn() -> String,
+    /// The `OpenAPI` document, made when it is first requested. The router supplies it, because the document depends on the
+    /// routes and the routes on this state.
+    pub(crate) openapi: LazyLock<Bytes, fn() -> Bytes>,
 }
 
 impl App {
-    pub(crate) fn new(api: Api, random: &dyn SecureRandom, openapi: fn() -> String) -> Self {
+    pub(crate) fn new(api: Api, random: &dyn SecureRandom, openapi: fn() -> Bytes) -> Self {
         let mut hosts = vec![host_of(&api.public)];
         hosts.extend(api.additional_hosts.iter().map(|host| host.to_ascii_lowercase()));
         Self(Arc::new(Inner {
             cookies: CookieNames::of(&api.public),
             pages: PageAssets::new(&api.public),
-            compressed: CompressedFiles::default(),
             hosts,
             runs: RunLimit::default(),
             correlation: CorrelationIds::new(random),
-            openapi,
+            openapi: LazyLock::new(openapi),
             api,
         }))
     }

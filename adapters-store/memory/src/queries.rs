@@ -114,7 +114,9 @@ impl Data {
 /// The status of one connection from its rows, oldest first; `None` if it has only ended flows.
 fn connection_row(name: &ConnectionName, rows: &[&Row], now: Timestamp) -> Option<ConnectionView> {
     let grant = rows.iter().find(|row| row.is_authorized());
-    let former = rows.iter().filter(|row| grant.is_none() && row.authorization.authorized_at().is_some());
+    let consented_at = |row: &&Row| row.authorization.authorized_at();
+    // Every instant is later than none.
+    let former = rows.iter().filter(|row| !row.is_authorized() && consented_at(row) > grant.and_then(consented_at));
     let former = former.max_by_key(|row| (row.authorization.authorized_at(), row.authorization.id()));
     let pending = rows.iter().rfind(|row| row.is_running_flow(now));
     grant.or(former).or(pending)?;

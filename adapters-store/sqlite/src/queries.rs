@@ -184,7 +184,9 @@ fn statuses(
         None => sql::each(connection, &STATUSES, params![space.as_str(), user.as_str()], add)?,
     }
     for connection in rows.iter_mut().flat_map(|status| &mut status.connections) {
-        if connection.grant.is_some() {
+        if let (Some(grant), Some(former)) = (&connection.grant, &connection.former)
+            && former.authorized_at() <= grant.authorized_at()
+        {
             connection.former = None;
         }
     }

@@ -17,6 +17,7 @@ export type FakeFlow = Schemas["Flow"] & {
   space: string;
   returnUrl: string | undefined;
   allowsAccountChange: boolean;
+  selectsAccount: boolean;
 };
 
 /** A rejected request. */
@@ -164,9 +165,9 @@ export class FakeServer {
     } else if (
       this.connectionsOf(key).some((one) => one.account === account && one.name !== flow.connection)
     ) {
-      this.fail(flow, "account_already_connected");
+      this.fail(flow, "account_already_connected", { usedAccount: account });
     } else if (before?.account && before.account !== account && !flow.allowsAccountChange) {
-      this.fail(flow, "account_mismatch");
+      this.fail(flow, "account_mismatch", { connectedAccount: before.account, usedAccount: account });
     } else {
       flow.status = "authorized";
       this.ended.delete(`${key}/${flow.connection}`);
@@ -175,9 +176,12 @@ export class FakeServer {
     return flow;
   }
 
-  private fail(flow: FakeFlow, code: string): void {
-    flow.status = "failed";
-    flow.code = code;
+  private fail(
+    flow: FakeFlow,
+    code: string,
+    accounts: Pick<FakeFlow, "connectedAccount" | "usedAccount"> = {},
+  ): void {
+    Object.assign(flow, { status: "failed", code, ...accounts });
   }
 
   /** The flow that was started last. */
@@ -253,8 +257,8 @@ export class FakeServer {
           if (flow.user !== user.user_id) {
             throw new Rejection(404, "not_found");
           }
-          const { flowId, connectorId, connection, status, code, expiresAt } = flow;
-          return { flowId, connectorId, connection, status, code, expiresAt };
+          const { user: _user, space, returnUrl, allowsAccountChange, selectsAccount, ...shown } = flow;
+          return shown;
         },
       ],
       [
@@ -482,6 +486,7 @@ export class FakeServer {
       space: connector.space_id,
       returnUrl: typeof body.returnUrl === "string" ? body.returnUrl : undefined,
       allowsAccountChange: body.allowAccountChange === true,
+      selectsAccount: body.selectAccount === true,
     };
     this.flows.set(flowId, flow);
     return {

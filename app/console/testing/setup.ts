@@ -29,4 +29,5 @@ afterEach(() => {
   vi.useRealTimers();
   window.history.replaceState(null, "", "/");
   localStorage.clear();
+  sessionStorage.clear();
 });

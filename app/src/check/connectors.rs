@@ -1,4 +1,5 @@
-//! Checks one connector: its settings are complete, its endpoints are allowed, and their hosts resolve to allowed addresses.
+//! Checks one connector: its settings are complete, its endpoints are allowed, their hosts resolve to allowed addresses, and
+//! what is stored about its failed requests.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,21 +10,29 @@ use grantry_domain::provider::{ProviderSettings, ProviderSnapshot};
 use grantry_domain::usecase::ConnectorView;
 
 use crate::app::App;
-use crate::check::{Finding, Status, finding};
+use crate::check::{Finding, Status, diagnostics, finding};
 
 /// The deadline of a name look-up.
 const LOOKUP_DEADLINE: Duration = Duration::from_secs(5);
 
-pub(super) async fn check(app: &App, connector: Connector) -> Finding {
+/// The finding about the settings, then those about failed requests.
+pub(super) async fn check(app: &App, connector: Connector) -> Vec<Finding> {
     let subject = format!("{}/{}", connector.key.space, connector.key.id);
+    let requests = diagnostics::check(app, &subject, &connector).await;
+    let mut findings = vec![settings(app, &subject, connector).await];
+    findings.extend(requests);
+    findings
+}
+
+async fn settings(app: &App, subject: &str, connector: Connector) -> Finding {
     let view = app.connections().describe(connector);
     let settings = match &view.settings {
         Ok(settings) => settings,
-        Err(invalid) => return finding(&subject, Status::Failed, invalid.to_string()),
+        Err(invalid) => return finding(subject, Status::Failed, invalid.to_string()),
     };
     match endpoints(app, &view, settings).await {
-        Ok(hosts) => complete(&subject, &view, settings, &hosts),
-        Err(message) => finding(&subject, Status::Failed, message),
+        Ok(hosts) => complete(subject, &view, settings, &hosts),
+        Err(message) => finding(subject, Status::Failed, message),
     }
 }
 

@@ -3,6 +3,7 @@
 //! It changes nothing: it creates no database, and requests only the public metadata of providers.
 
 mod connectors;
+mod diagnostics;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -49,6 +50,8 @@ pub(crate) struct Finding {
 pub(crate) enum Status {
     /// The check passed.
     Ok,
+    /// A fact that requires no action.
+    Info,
     /// The server starts, but the operator should review this.
     Warning,
     /// The server would not start, or this connector does not work.
@@ -59,6 +62,7 @@ impl Status {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
+            Self::Info => "info",
             Self::Warning => "warning",
             Self::Failed => "failed",
         }
@@ -119,7 +123,7 @@ pub(crate) async fn run(path: &Path, steps: impl FnOnce(u64) -> Steps) -> Report
             let mut steps = steps(u64::try_from(all.len()).unwrap_or(u64::MAX));
             for connector in all {
                 steps.begin(connector.name.as_str());
-                findings.push(connectors::check(&app, connector).await);
+                findings.extend(connectors::check(&app, connector).await);
                 steps.end();
             }
         }

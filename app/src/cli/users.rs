@@ -100,7 +100,7 @@ fn reinstate(args: &ReinstateArgs) -> Result<(), CliError> {
     let user = UserId::new(args.id.as_str()).map_err(|error| CliError::Refused(error.to_string()))?;
     let lifted = runtime()?.block_on(async {
         let app = App::from_config(&config).await?.allow_unknown_keys(true).build().await?;
-        let lifted = app.connections().restore_user(Actor::System, &user).await;
+        let lifted = app.connections().reinstate_user_for_host(Actor::System, &user).await;
         app.store().close().await;
         lifted.map_err(CliError::from)
     })?;

@@ -13,9 +13,9 @@ use url::Url;
 
 use crate::support::{Browser, Response, Site, grantry, run};
 
-const CLIENT_SECRET: &str = "client-secret-canary";
+pub(crate) const CLIENT_SECRET: &str = "client-secret-canary";
 
-fn endpoints(provider: &str) -> Value {
+pub(crate) fn endpoints(provider: &str) -> Value {
     json!({
         "authorizationUrl": format!("{provider}/authorize"),
         "tokenUrl": format!("{provider}/token"),
@@ -167,7 +167,7 @@ async fn r68_proxies_of_the_environment_are_never_used() {
 }
 
 /// A browser in which alice has connected her account.
-async fn connected(provider: &MockProvider, site: &Site) -> Browser {
+pub(crate) async fn connected(provider: &MockProvider, site: &Site) -> Browser {
     let mut alice = Browser::new(site.port);
     alice.log_in("alice", "password-canary");
     let started = alice.post("/internal/actions/connector/files/_start_oauth_flow", &json!({})).json();
@@ -197,4 +197,14 @@ async fn r53_a_user_without_an_account_is_disconnected_at_the_next_start() {
     let (_, lines) = server.stop(Signal::TERM);
     assert!(lines.iter().any(|line| line.contains("user_disabled")), "{lines:?}");
     assert!(provider.grants().iter().all(|grant| grant.ended.is_some()));
+    let listed = run(&mut grantry(&["users", "list", "--config", &site.config_path()]), "");
+    assert_eq!(listed.stdout, "\"u_alice\"  -  disabled\n\"u_other\"  alice  active\n");
+    // A proxy may sign in users without an account.
+    site.replace("listen =", "identity.mode = \"proxy-header\"\nlisten =");
+    let listed = run(&mut grantry(&["users", "list", "--config", &site.config_path()]), "");
+    assert_eq!(listed.stdout, "\"u_alice\"  -  active\n\"u_other\"  -  active\n");
+    site.replace("listen =", "identity.proxy.roles_header = \"x-roles\"\nlisten =");
+    let listed = run(&mut grantry(&["users", "list", "--config", &site.config_path()]), "");
+    assert_eq!(listed.stdout, "\"u_alice\"  -  active\n");
+    assert!(listed.stderr.contains("those without connections are not listed"), "{}", listed.stderr);
 }

@@ -6,6 +6,8 @@ mod command_line;
 #[cfg(feature = "demo")]
 mod demo;
 #[cfg(test)]
+mod diagnostics;
+#[cfg(test)]
 mod flow;
 #[cfg(test)]
 #[cfg(not(feature = "demo"))]

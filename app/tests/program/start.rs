@@ -187,14 +187,25 @@ fn service_links_of_kubernetes_are_ignored_and_logged_once_at_debug() {
 }
 
 #[test]
-fn health_and_metrics_can_have_their_own_listener() {
+fn health_and_metrics_are_served_at_one_listener() {
     let port = crate::support::free_port();
-    let site = Site::new(&format!("telemetry.listen = \"127.0.0.1:{port}\""));
+    let site = Site::new("");
+    site.replace(&format!("\"http://127.0.0.1:{}\"", site.port), &format!("\"http://127.0.0.1:{}/grantry\"", site.port));
     let server = site.serve();
     let (mut main, mut operations) = (Browser::new(site.port), Browser::new(port));
-    for path in ["/livez", "/readyz", "/metrics"] {
-        assert_eq!(operations.with_host(path, "10.244.1.7").status, 200, "{path}");
-        assert_eq!(main.get(path).status, 404, "{path}");
+    let paths = ["/livez", "/readyz", "/metrics", "/grantry/livez", "/grantry/readyz", "/grantry/metrics"];
+    let statuses = |browser: &mut Browser, host: &str| paths.map(|path| browser.with_host(path, host).status);
+    let own = format!("127.0.0.1:{}", site.port);
+    for host in [&own, "10.244.1.7"] {
+        assert_eq!(statuses(&mut main, host), [200; 6], "{host}");
+    }
+    drop(server);
+
+    site.replace("listen =", &format!("telemetry.listen = \"127.0.0.1:{port}\"\nlisten ="));
+    let server = site.serve();
+    for host in [&own, "10.244.1.7"] {
+        assert_eq!(statuses(&mut operations, host), [200, 200, 200, 404, 404, 404], "{host}");
+        assert_eq!(statuses(&mut main, host), [404; 6], "{host}");
     }
     assert!(operations.get("/metrics").body.contains("grantry_"), "the metrics of this process");
     assert_eq!((operations.get("/api/session").status, main.get("/api/session").status), (404, 401));

@@ -128,7 +128,8 @@ pub struct ConnectionView {
     pub name: ConnectionName,
     /// The `Authorized` authorization, if there is one.
     pub grant: Option<Authorization>,
-    /// Otherwise the newest former grant, if there is one.
+    /// The newest former grant, if there is one that was consented to after the grant: without a required scope, or after the
+    /// grant has expired and was not swept yet.
     pub former: Option<Authorization>,
     /// The pending flow, if there is one.
     pub pending: Option<Authorization>,
@@ -193,7 +194,11 @@ pub fn connection_status(
     now: Timestamp,
 ) -> ConnectionStatus {
     let flow = view.pending.map(|flow| flow.at(now)).and_then(|flow| PendingFlow::of(&flow));
-    let current = view.grant.or(view.former).map(|authorization| authorization.at(now));
+    let current = match (view.grant.map(|grant| grant.at(now)), view.former) {
+        // The latest consent gives the reason.
+        (Some(expired), Some(former)) if expired.as_grant().is_none() => Some(former),
+        (grant, former) => grant.or(former),
+    };
     let plain = |kind| ConnectionStatus { flow, ..ConnectionStatus::plain(view.name.clone(), kind) };
     let without_grant = if flow.is_some() { StatusKind::Connecting } else { StatusKind::NotConnected };
     let Some(current) = current else {
@@ -257,7 +262,7 @@ fn unusable_reason(
 }
 
 impl Reason {
-    pub(crate) fn of_expiry(cause: ExpiredCause) -> Option<Self> {
+    fn of_expiry(cause: ExpiredCause) -> Option<Self> {
         match cause {
             ExpiredCause::FlowTimedOut => None,
             ExpiredCause::AccessTokenExpired => Some(Self::AccessTokenExpired),

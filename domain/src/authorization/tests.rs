@@ -314,6 +314,21 @@ fn r13_an_attempt_without_a_required_scope_has_one_status_everywhere() {
 }
 
 #[test]
+fn r13_a_refused_attempt_gives_the_reason_after_the_grant_has_expired() {
+    let grant = reach([issued(), Input::CallbackConsumed, granted(false)]);
+    let expiry = grant.as_grant().unwrap().tokens().final_expiry().unwrap();
+    let former = Some(reach([issued(), Input::CallbackConsumed, refused()]));
+    let view = ConnectionView { grant: Some(grant), former, ..no_connection() };
+    let status = |now| connection_status(&connector(), view.clone(), Some(&required()), |_| true, now);
+    assert_eq!(status(SOON).kind, StatusKind::Connected, "the grant is not changed by the attempt");
+    let after = status(expiry);
+    assert_eq!((after.kind, after.reason), (StatusKind::NeedsReauthorization, Some(Reason::InsufficientScope)));
+    let alone = ConnectionView { former: None, ..view.clone() };
+    let alone = connection_status(&connector(), alone, Some(&required()), |_| true, expiry);
+    assert_eq!(alone.reason, Some(Reason::AccessTokenExpired));
+}
+
+#[test]
 fn r13_r42_r76_the_status_of_a_grant_depends_on_the_live_connector_and_its_envelope() {
     let grant = reach([issued(), Input::CallbackConsumed, granted(true)]);
     let view = || ConnectionView { grant: Some(grant.clone()), ..no_connection() };

@@ -33,6 +33,10 @@ named!(
         OutOfRange = "out_of_range",
         /// A value that this program does not support.
         Unsupported = "unsupported",
+        /// A signature for which there is no key.
+        Unverified = "unverified",
+        /// Not about the account of the ID token.
+        OtherSubject = "other_subject",
         /// A byte order mark before the body.
         ByteOrderMark = "byte_order_mark",
     }

@@ -71,6 +71,15 @@ pub struct TokenResponse {
     pub anomalies: Vec<Anomaly>,
 }
 
+/// What a token response and the userinfo endpoint reveal about the account.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Identified {
+    /// The account that consented, if it is known.
+    pub account: Option<Account>,
+    /// Why the ID token or the userinfo was not used.
+    pub anomalies: Vec<Anomaly>,
+}
+
 /// The revocation endpoint's response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RevocationResponse {
@@ -139,12 +148,13 @@ pub trait AuthorizationServer: Send + Sync {
         scopes: &Scopes,
     ) -> Result<TokenResponse, ProviderError>;
 
-    /// The account that consented: from a validated ID token, else from the userinfo endpoint. `None` if the provider
-    /// returns none; `Malformed` only for an ID token that is invalid or belongs to another flow or client.
+    /// The account that consented: from a validated ID token, else from the userinfo endpoint. The account is a label, so what
+    /// cannot be read or verified gives no account and an anomaly. An error means that the tokens are not those of this
+    /// consent: the ID token belongs to another issuer, client or request, has expired, or has a wrong signature.
     async fn identify(
         &self,
         provider: &ProviderSnapshot,
         response: &TokenResponse,
         nonce: Option<String>,
-    ) -> Result<Option<Account>, ProviderError>;
+    ) -> Result<Identified, ProviderError>;
 }

@@ -33,10 +33,17 @@ pub struct ConnectorFailure {
 pub struct Diagnostics {
     /// The last failure, and when it was recorded.
     pub last_failure: Option<(ConnectorFailure, Timestamp)>,
-    /// Since when the provider refuses the client of this revision of the connector.
+    /// The revision of the connector whose client the provider refuses, and since when.
     pub client_refused: Option<(u64, Timestamp)>,
     /// Different anomalies with the instant at which each was last recorded, newest first.
     pub anomalies: Vec<(Anomaly, Timestamp)>,
+}
+
+impl Diagnostics {
+    /// Since when the provider refuses the client of this revision of the connector. An edit may have mended an earlier one.
+    pub fn client_refused_since(&self, revision: u64) -> Option<Timestamp> {
+        self.client_refused.filter(|(refused, _)| *refused == revision).map(|(_, since)| since)
+    }
 }
 
 /// Stores diagnostics. They belong to an incarnation and are removed with the connector. Instants are those of the store.

@@ -11,12 +11,14 @@ use crate::connector::{AuthMode, Connector};
 use crate::encoding::sha256;
 use crate::identity::{Actor, ConnectionName, Role};
 use crate::ports::{
-    AccessTokenView, AuditEvent, AuditKind, AuditOutcome, AuthorizationQueries, StatusRow, StoreClock, StoreError,
+    AccessTokenView, AuditEvent, AuditKind, AuditOutcome, AuthorizationQueries, InvalidConfig, ProviderOperation, StatusRow,
+    StoreClock, StoreError,
 };
 use crate::time::Timestamp;
 use crate::usecase::access::{Access, AccessError};
 use crate::usecase::audit_buffer::AuditBuffer;
 use crate::usecase::client_credentials::ClientCredentialsCache;
+use crate::usecase::failure_recorder::FailureRecorder;
 use crate::usecase::open_connections::{labels, open_connections};
 use crate::usecase::refresh::{RefreshGoal, RefreshOutcome, Refresher};
 use crate::usecase::sealer::Sealer;
@@ -34,6 +36,7 @@ pub(crate) struct AccessTokens {
     pub(super) audit: AuditBuffer,
     pub(super) refresher: Arc<Refresher>,
     pub(super) shared: Arc<ClientCredentialsCache>,
+    pub(super) failures: FailureRecorder,
 }
 
 /// A request for a token, with the connector as it is stored.
@@ -130,6 +133,18 @@ impl AccessTokens {
         view.ok_or(TokenError::Access(AccessError::NotFound))
     }
 
+    /// What was read from the settings of a connector. Settings that cannot be used are recorded.
+    pub(super) fn usable_settings<T>(&self, connector: &Connector, read: Result<T, InvalidConfig>) -> Result<T, TokenError> {
+        read.map_err(|invalid| {
+            let operation = match connector.auth_mode {
+                AuthMode::PerUser => ProviderOperation::Refresh,
+                AuthMode::Shared => ProviderOperation::ClientCredentials,
+            };
+            self.failures.record_invalid_settings(connector, operation, &invalid);
+            TokenError::Misconfigured
+        })
+    }
+
     /// Every check between the stored grant and its token, cheap ones first. `named` is the connection that is meant, if it
     /// is determined already.
     async fn usable(
@@ -139,7 +154,7 @@ impl AccessTokens {
         view: AccessTokenView,
     ) -> Result<Usable, TokenError> {
         let AccessTokenView { connector, grants, default_connection, has_expired_connections, now } = view;
-        let required = self.settings.required_binding(&connector).ok_or(TokenError::Misconfigured)?;
+        let required = self.usable_settings(&connector, self.settings.required_binding(&connector))?;
         let asked = Asked { request, connector: &connector, required: &required, now };
         let mut grants: Vec<_> = grants.into_iter().map(|stored| stored.value).collect();
         if named.is_none() {
@@ -155,8 +170,9 @@ impl AccessTokens {
         let required_consent = |reason| TokenError::AuthorizationRequired { reason, connection: connection.clone() };
         match grant.state() {
             State::Authorized(_) => {}
-            State::Expired(ended) => {
-                return Err(required_consent(Reason::of_expiry(ended.cause()).unwrap_or(Reason::NotConnected)));
+            State::Expired(_) => {
+                let (reason, connection) = self.reason_without_grant(&asked, Some(&connection)).await?;
+                return Err(TokenError::AuthorizationRequired { reason, connection });
             }
             State::Initiated(_) | State::AwaitingCallback(_) | State::Revoked(_) => {
                 return Err(required_consent(Reason::NotConnected));

@@ -112,6 +112,7 @@ impl<'a> Assembly<'a> {
             sealer,
             audit: self.audit.clone(),
             refresher: refresher.clone(),
+            failures: self.failures.clone(),
         })
     }
 

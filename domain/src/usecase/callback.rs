@@ -18,8 +18,9 @@ use crate::connector::{CallbackId, ConnectorId};
 use crate::encoding::sha256;
 use crate::identity::{Actor, ConnectionName, Role, SpaceId, UserId};
 use crate::ports::{
-    AssociatedData, AuditDetail, AuditEvent, AuditKind, AuditOutcome, CallbackKey, CommitOutcome, ConsumeOutcome, Limited,
-    Operation, ProviderError, ProviderErrorKind, ProviderOperation, StoreError, Versioned, WriteOutcome,
+    AssociatedData, AuditDetail, AuditEvent, AuditKind, AuditOutcome, CallbackKey, CommitOutcome, ConsumeOutcome,
+    Identified, Limited, Operation, ProviderError, ProviderErrorKind, ProviderOperation, StoreError, Versioned,
+    WriteOutcome,
 };
 use crate::provider::{CallbackPath, Scopes};
 use crate::secret::Secret;
@@ -356,30 +357,30 @@ impl Flows {
         // The lifetime counts from the instant before the request is sent.
         let sent_at = self.store_clock.now().await?;
         let response = self.provider.exchange(provider, &client, code, &secrets.verifier).await;
-        let response = response.map_err(|error| {
+        let mut response = response.map_err(|error| {
             self.failures.record(owner, ProviderOperation::Exchange, &provider.endpoints.token, &error);
             exchange_failure(&error)
         })?;
+        let identified = self.provider.identify(provider, &response, secrets.nonce.clone()).await;
+        let account = identified.map(|Identified { account, anomalies }| {
+            response.anomalies.extend(anomalies);
+            account
+        });
         self.failures.record_anomalies(owner, &response.anomalies);
         if let Some(event) = AuditEvent::of_anomalies(&response.anomalies, Actor::Person(owner.user.clone()), sent_at) {
             // The grant does not depend on this event.
             let _ = self.outbox.record(vec![event.about(owner, flow.stored.value.id())]).await;
         }
-        let identified = self.provider.identify(provider, &response, secrets.nonce.clone()).await;
-        if let Err(error) = &identified {
-            let issuer = provider.issuer.as_deref().unwrap_or(&provider.endpoints.token);
-            self.failures.record(owner, ProviderOperation::Userinfo, issuer, error);
-        }
         let assumed = self.policy.assumed_lifetime;
         let mut received = token_lifetime::exchanged(secrets, owner.epoch, response, sent_at, assumed);
-        match identified {
+        match account {
             Ok(account) => received.account = account,
-            // An ID token that does not belong to this consent ends the flow.
-            Err(error) if is_another_consent(error.kind) => {
+            // The tokens are not those of this consent.
+            Err(error) => {
+                let issuer = provider.issuer.as_deref().unwrap_or(&provider.endpoints.token);
+                self.failures.record(owner, ProviderOperation::Userinfo, issuer, &error);
                 return Err(Failure::with_tokens(FailureCode::ExchangeFailed, received));
             }
-            // The account is a label: the grant does not depend on the userinfo endpoint.
-            Err(_) => {}
         }
         Ok(received)
     }
@@ -541,22 +542,6 @@ impl Running {
     fn event(&self, kind: AuditKind, now: Timestamp) -> AuditEvent {
         let owner = self.stored.value.owner();
         AuditEvent::new(kind, Actor::Person(owner.user.clone()), now).about(owner, self.stored.value.id())
-    }
-}
-
-/// Whether the ID token is invalid or belongs to another flow or client.
-fn is_another_consent(kind: ProviderErrorKind) -> bool {
-    match kind {
-        ProviderErrorKind::Malformed | ProviderErrorKind::BadMetadata => true,
-        ProviderErrorKind::InvalidGrant
-        | ProviderErrorKind::ClientRefused
-        | ProviderErrorKind::GrantTypeRefused
-        | ProviderErrorKind::OtherOauthError
-        | ProviderErrorKind::Refused
-        | ProviderErrorKind::Throttled { .. }
-        | ProviderErrorKind::NotAllowed
-        | ProviderErrorKind::NotSent
-        | ProviderErrorKind::NoResponse => false,
     }
 }
 

@@ -103,7 +103,10 @@ impl ClientCredentialsCache {
         rejected: Option<[u8; 32]>,
         now: Timestamp,
     ) -> Result<IssuedAccessToken, TokenError> {
-        let (settings, digest) = self.settings.of(connector).map_err(|_| TokenError::Misconfigured)?;
+        let (settings, digest) = self.settings.of(connector).map_err(|invalid| {
+            self.ports.failures.record_invalid_settings(connector, ProviderOperation::ClientCredentials, &invalid);
+            TokenError::Misconfigured
+        })?;
         if !settings.destinations.contains(destination) {
             return Err(TokenError::DestinationRefused);
         }

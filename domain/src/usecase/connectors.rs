@@ -180,6 +180,12 @@ impl ConnectorAdmin {
         Ok(rows.into_iter().map(|(connector, status)| self.view(connector, status)).collect())
     }
 
+    /// Whether a user may create and edit connectors of a space.
+    pub(super) async fn may_edit(&self, actor: &Actor, space: &SpaceId) -> Result<(), ConnectorError> {
+        self.access.authorize_user(actor, space, Role::Editor).await?;
+        Ok(())
+    }
+
     /// Adds a connector. Without an id it gets a random one.
     pub(super) async fn create(
         &self,

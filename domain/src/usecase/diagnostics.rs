@@ -53,7 +53,6 @@ impl DiagnosticsReader {
         self.access.authorize_user(actor, &key.space, Role::Editor).await?;
         let connector = self.connectors.get(key).await?.ok_or(AccessError::NotFound)?;
         let recorded = self.diagnostics.diagnostics(connector.incarnation).await?;
-        let refused = recorded.client_refused.filter(|(revision, _)| *revision == connector.revision);
-        Ok(DiagnosticsView { recorded, client_refused_since: refused.map(|(_, since)| since) })
+        Ok(DiagnosticsView { client_refused_since: recorded.client_refused_since(connector.revision), recorded })
     }
 }

@@ -11,8 +11,8 @@ use futures_util::FutureExt;
 use crate::authorization::AuthorizationKey;
 use crate::connector::{Connector, ConnectorKey, Incarnation};
 use crate::ports::{
-    Anomaly, AuditOutcome, ConnectorDiagnostics, ConnectorFailure, FailureLog, ProviderError, ProviderErrorKind,
-    ProviderOperation, Spawner, StoreError,
+    Anomaly, AuditOutcome, ConnectorDiagnostics, ConnectorFailure, FailureLog, InvalidConfig, ProviderError,
+    ProviderErrorKind, ProviderOperation, Spawner, StoreError,
 };
 use crate::time::Timestamp;
 
@@ -81,15 +81,31 @@ impl FailureRecorder {
         operation: ProviderOperation,
         endpoint: &str,
     ) {
+        let hint = "the client secret is missing or cannot be decrypted; enter it again".to_owned();
+        self.record_unsent(connector.into(), operation, host_of(endpoint), hint);
+    }
+
+    /// Records that no request was sent, because the settings of the connector cannot be used any more.
+    pub fn record_invalid_settings(
+        &self,
+        connector: impl Into<FailingConnector>,
+        operation: ProviderOperation,
+        invalid: &InvalidConfig,
+    ) {
+        let hint = format!("the settings of the connector cannot be used; correct or allow {}", invalid.field);
+        self.record_unsent(connector.into(), operation, None, hint);
+    }
+
+    fn record_unsent(&self, connector: FailingConnector, operation: ProviderOperation, host: Option<&str>, hint: String) {
         self.write(
-            connector.into(),
+            connector,
             ConnectorFailure {
                 operation,
                 code: AuditOutcome::ProviderMisconfigured,
                 http_status: None,
                 oauth_error: None,
-                endpoint_host: host_of(endpoint).map(str::to_owned),
-                hint: Some("the client secret is missing or cannot be decrypted; enter it again".to_owned()),
+                endpoint_host: host.map(str::to_owned),
+                hint: Some(hint),
                 correlation_id: self.log.correlation_id(),
             },
         );

@@ -66,7 +66,7 @@ pub use launch::LaunchError;
 pub use policy::{InvalidPolicy, Policy, PolicyBounds};
 pub use revocation::RevocationRound;
 pub use start::{StartError, StartRequest, Started};
-pub use stateless_error::StatelessError;
+pub use stateless_error::{MOST_FLOW_COOKIES, StatelessError};
 pub use status::{FlowAccounts, FlowView, StatusError};
 pub use token::{AccessTokenRequest, ConnectionLabel, IssuedAccessToken, TokenError};
 pub use users::{Deprovisioned, OpenAuthorization, OpenKind, UserDetails, UserSummaries, UserSummary};
@@ -296,6 +296,11 @@ impl Connections {
         self.diagnostics.read(actor, key).await
     }
 
+    /// Whether a user may create and edit connectors of a space. For hosts that check this before they read a request.
+    pub async fn may_edit_connectors(&self, actor: &Actor, space: &SpaceId) -> Result<(), ConnectorError> {
+        self.connectors.may_edit(actor, space).await
+    }
+
     /// Adds a connector. Without an id it gets a random one.
     pub async fn create_connector(
         &self,
@@ -402,8 +407,8 @@ impl Connections {
     }
 
     /// Lifts the deprovisioning of a user in the name of the host. `false` if the user was not deprovisioned.
-    pub async fn restore_user(&self, actor: Actor, user: &UserId) -> Result<bool, StoreError> {
-        self.users.restore(actor, user).await
+    pub async fn reinstate_user_for_host(&self, actor: Actor, user: &UserId) -> Result<bool, StoreError> {
+        self.users.reinstate_for_host(actor, user).await
     }
 
     /// Terminates all authorizations of a user, in every space. `spaces` must be all spaces of the host; the caller must

@@ -33,14 +33,10 @@ impl ConnectorSettings {
         self.parse(&connector.config)
     }
 
-    /// What a connector requires of a grant; `None` if its configuration cannot be parsed.
-    pub fn required_binding(&self, connector: &Connector) -> Option<RequiredBinding> {
-        let (settings, digest) = self.of(connector).ok()?;
-        Some(RequiredBinding {
-            digest,
-            required_scopes: settings.required_scopes,
-            expected_scopes: settings.expected_scopes,
-        })
+    /// What a connector requires of a grant.
+    pub fn required_binding(&self, connector: &Connector) -> Result<RequiredBinding, InvalidConfig> {
+        let (settings, digest) = self.of(connector)?;
+        Ok(RequiredBinding { digest, required_scopes: settings.required_scopes, expected_scopes: settings.expected_scopes })
     }
 
     /// The URL of a callback with this id in its path, or of the shared callback.

@@ -13,6 +13,10 @@ use crate::time::Timestamp;
 use crate::usecase::callback::{CallbackRefused, Completed, Outcome, end_of};
 use crate::usecase::flows::Flows;
 
+/// Most flow cookies of one browser: twice the default of [`PendingLimits::per_user`](crate::ports::PendingLimits), because the
+/// cookies of replaced and expired flows stay for a while.
+pub const MOST_FLOW_COOKIES: usize = 20;
+
 /// An error at the callback of one connector, without `state`.
 pub struct StatelessError {
     /// The user of the session.
@@ -28,9 +32,13 @@ pub struct StatelessError {
 }
 
 impl Flows {
-    /// Ends the flow that the request names. `None` if there is none, or more than one; then nothing is changed.
+    /// Ends the flow that the request names. `None` if there is none, or more than one; then nothing is changed. More cookies
+    /// than a browser keeps name no single flow, and are not looked up.
     pub(super) async fn end_without_state(&self, request: StatelessError) -> Result<Option<Completed>, CallbackRefused> {
         self.limit_user(&request.user, Operation::Callback).await?;
+        if request.flow_cookies.len() > MOST_FLOW_COOKIES {
+            return Ok(None);
+        }
         let now = self.store_clock.now().await?;
         let mut named = Vec::new();
         for (id, cookie) in &request.flow_cookies {
@@ -82,7 +90,9 @@ impl Flows {
         let failure = if request.denied { FlowFailure::AccessDenied } else { FlowFailure::Code(FailureCode::ProviderError) };
         let (input, outcome) = end_of(failure);
         let Ok(ended) = stored.value.on(input, now) else { return Ok(None) };
-        let event = AuditEvent::new(AuditKind::FlowEnded, Actor::Person(request.user), now).about(&owner, id);
+        let actor = Actor::Person(request.user);
+        let ended = ended.ended_by(&actor);
+        let event = AuditEvent::new(AuditKind::FlowEnded, actor, now).about(&owner, id);
         match self.authorizations.replace(ended, stored.version, vec![event.outcome(outcome)]).await? {
             WriteOutcome::Written => Ok(Some(Completed {
                 flow_id: id,

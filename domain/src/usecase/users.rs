@@ -188,12 +188,12 @@ impl Users {
     pub(super) async fn reinstate(&self, actor: &Actor, spaces: &[SpaceId], user: &UserId) -> Result<(), AdminError> {
         self.authorize(actor, spaces).await?;
         self.known(user).await?;
-        self.restore(actor.clone(), user).await?;
+        self.reinstate_for_host(actor.clone(), user).await?;
         Ok(())
     }
 
     /// Lifts the deprovisioning of a user in the name of the host.
-    pub(super) async fn restore(&self, actor: Actor, user: &UserId) -> Result<bool, StoreError> {
+    pub(super) async fn reinstate_for_host(&self, actor: Actor, user: &UserId) -> Result<bool, StoreError> {
         let now = self.store_clock.now().await?;
         let event = AuditEvent::new(AuditKind::UserReinstated, actor, now).of_user(user);
         self.stored.reinstate(user.clone(), vec![event]).await

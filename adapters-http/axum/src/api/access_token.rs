@@ -1,11 +1,13 @@
 //! Issuing an access token to a back end, if the operator permits it for that agent.
 
 use axum::Json;
-use axum::extract::State;
-use grantry_domain::identity::UserId;
+use axum::extract::{FromRequestParts, State};
+use grantry_domain::connector::ConnectorKey;
+use grantry_domain::identity::{Actor, UserId};
 use grantry_domain::provider::Origin;
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::AccessTokenRequest;
+use http::request::Parts;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -13,7 +15,7 @@ use utoipa_axum::routes;
 
 use crate::auth::Principal;
 use crate::error_mapping::token_problem;
-use crate::extract::{Caller, ConnectorPath, JsonBody, connection_name};
+use crate::extract::{CallerAtConnector, JsonBody, connection_name};
 use crate::format::{self, rfc3339};
 use crate::problem::{Code, Problem, Problems};
 use crate::state::App;
@@ -50,25 +52,37 @@ pub(crate) struct AccessToken {
     expires_at: Option<String>,
 }
 
+/// An agent that may get access tokens at the connector in the path.
+struct PermittedAgent {
+    actor: Actor,
+    connector: ConnectorKey,
+}
+
+impl FromRequestParts<App> for PermittedAgent {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let CallerAtConnector { caller, connector } = CallerAtConnector::from_request_parts(parts, app).await?;
+        match &caller {
+            Principal::Agent(agent) if agent.access_tokens => Ok(Self { actor: caller.actor(), connector }),
+            Principal::Agent(_) | Principal::User { .. } => Err(Problem::new(Code::Forbidden)),
+        }
+    }
+}
+
 /// Issues a valid access token of a user. Only for agents that the operator permits to fetch tokens.
 #[utoipa::path(post, path = "/internal/actions/connector/{id}/_access_token", operation_id = "accessToken", tag = "agents", security(("agent" = [])),
     params(("id" = String, Path)), request_body = AccessTokenBody, responses((status = 200, body = AccessToken), Problems))]
 async fn issue_access_token(
     State(app): State<App>,
-    Caller(caller): Caller,
-    ConnectorPath(connector): ConnectorPath,
+    PermittedAgent { actor, connector }: PermittedAgent,
     JsonBody(body): JsonBody<AccessTokenBody>,
 ) -> Result<Json<AccessToken>, Problem> {
-    match &caller {
-        Principal::Agent(agent) if !agent.spaces.contains(&connector.space) => return Err(Problem::new(Code::NotFound)),
-        Principal::Agent(agent) if agent.access_tokens => {}
-        Principal::Agent(_) | Principal::User { .. } => return Err(Problem::new(Code::Forbidden)),
-    }
     let user = UserId::new(body.user).map_err(|invalid| Problem::invalid("user", invalid.problem))?;
     let destination = origin_of(&body.destination)
         .ok_or_else(|| Problem::invalid("destination", "must be an absolute http or https URL"))?;
     let connection = connection_name(body.connection)?;
-    let request = AccessTokenRequest { actor: caller.actor(), connector, user, connection, destination };
+    let request = AccessTokenRequest { actor, connector, user, connection, destination };
     let issued = app.api.connections.access_token(&request).await;
     let issued = issued.map_err(|error| {
         token_problem(error, |connection| app.api.connections.start_link(&request.connector, connection))

@@ -16,7 +16,7 @@ use crate::api::connections::{AuthStatus, Connection, UserAuthStatusName};
 use crate::api::connector_body::{ConnectorBody, config_of};
 use crate::connector_types::{AuthModeName, ListedConnectorType};
 use crate::consent::ConsentFacts;
-use crate::extract::{ConnectorPath, JsonBody, PathParams, Query, SpacePath, User};
+use crate::extract::{ConnectorPath, Editor, JsonBody, PathParams, Query, SpacePath, User};
 use crate::format::rfc3339;
 use crate::problem::{Code, Problem, ProblemDetails, Problems};
 use crate::state::App;
@@ -83,15 +83,15 @@ pub(crate) struct Connector {
     /// Information to show before the redirect to the provider. Absent while the settings are invalid.
     #[serde(skip_serializing_if = "Option::is_none")]
     consent: Option<ConsentFacts>,
-    /// Always false; for front ends of an earlier API, as the following members.
+    /// Always false. For front ends of an earlier API.
     is_preconfigured: bool,
     /// Always false.
     is_deprecated: bool,
-    /// Always false.
+    /// Always false. For front ends of an earlier API.
     is_system_action: bool,
     /// Whether the sunset of the connector type has passed.
     is_connector_type_deprecated: bool,
-    /// Always 0.
+    /// Always 0. For front ends of an earlier API.
     referenced_by_count: u32,
 }
 
@@ -178,11 +178,11 @@ async fn read(State(app): State<App>, user: User, ConnectorPath(key): ConnectorP
     request_body = ConnectorBody, responses((status = 200, body = Connector), Problems))]
 async fn create(
     app: State<App>,
-    user: User,
+    editor: Editor,
     space: SpacePath,
     body: JsonBody<ConnectorBody>,
 ) -> Result<Json<Connector>, Problem> {
-    created(app, user, space, None, body).await
+    created(app, editor, space, None, body).await
 }
 
 /// Creates a connector with this id. Editors only.
@@ -191,19 +191,19 @@ async fn create(
     responses((status = 200, body = Connector), (status = 409, description = "The id is taken", body = ProblemDetails), Problems))]
 async fn create_with_id(
     app: State<App>,
-    user: User,
+    editor: Editor,
     space: SpacePath,
     params: PathParams,
     body: JsonBody<ConnectorBody>,
 ) -> Result<Json<Connector>, Problem> {
     let id = ConnectorId::new(params.get("id").unwrap_or_default());
     let id = id.map_err(|invalid| Problem::invalid("id", invalid.problem))?;
-    created(app, user, space, Some(id), body).await
+    created(app, editor, space, Some(id), body).await
 }
 
 async fn created(
     State(app): State<App>,
-    user: User,
+    Editor(actor): Editor,
     SpacePath(space): SpacePath,
     id: Option<ConnectorId>,
     JsonBody(body): JsonBody<ConnectorBody>,
@@ -212,7 +212,7 @@ async fn created(
         return Err(Problem::invalid("revision", "is only for edits"));
     }
     let draft = body.into_draft()?;
-    let view = app.api.connections.create_connector(&user.actor(), &space, id, draft).await?;
+    let view = app.api.connections.create_connector(&actor, &space, id, draft).await?;
     Ok(Json(Connector::of(&app, view)))
 }
 
@@ -223,12 +223,11 @@ async fn created(
     request_body = ConnectorBody, responses((status = 200, body = Edited), Problems))]
 async fn update(
     State(app): State<App>,
-    user: User,
+    Editor(actor): Editor,
     ConnectorPath(key): ConnectorPath,
     mut query: Query,
     JsonBody(body): JsonBody<ConnectorBody>,
 ) -> Result<Json<Edited>, Problem> {
-    let actor = user.actor();
     let dry_run = match query.take("dry_run")?.as_deref() {
         None | Some("false") => false,
         Some("true") => true,

@@ -2,11 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use grantry_domain::ports::{Anomaly, ConnectorFailure, Diagnostics};
+use grantry_domain::ports::{Anomaly, AnomalyKind, ConnectorFailure, Diagnostics};
 use grantry_domain::time::Timestamp;
 use grantry_domain::usecase::DiagnosticsView;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -66,10 +67,21 @@ struct RecentAnomaly {
     /// Name of the member, or `body`.
     member: String,
     /// How it deviates, such as `wrong_type`.
+    #[schema(schema_with = kind_schema)]
     kind: &'static str,
     /// When it was last recorded.
     #[schema(format = DateTime)]
     at: String,
+}
+
+/// The kinds, for the `OpenAPI` document.
+fn kind_schema() -> Object {
+    let names = AnomalyKind::ALL.iter().map(|kind| kind.as_str());
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(names))
+        .description(Some("How it deviates, such as `wrong_type`."))
+        .build()
 }
 
 impl From<(ConnectorFailure, Timestamp)> for LastFailure {

@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use grantry_domain::connector::ConnectorKey;
 use grantry_domain::identity::UserId;
 use grantry_domain::ports::ApiResponse;
 use grantry_domain::usecase::Execution;
@@ -20,7 +19,7 @@ use utoipa_axum::routes;
 
 use crate::auth::Principal;
 use crate::error_mapping::execute_problem;
-use crate::extract::{Caller, ConnectorPath, ExecuteJsonBody, Pairs, QueryParams, connection_name, object};
+use crate::extract::{CallerAtConnector, ExecuteJsonBody, Pairs, QueryParams, connection_name, object};
 use crate::problem::{Code, Problem, ProblemDetails, Problems};
 use crate::run_limit::RunLimit;
 use crate::state::App;
@@ -114,11 +113,10 @@ enum ResponseBody {
         Problems))]
 async fn execute(
     State(app): State<App>,
-    Caller(caller): Caller,
-    ConnectorPath(connector): ConnectorPath,
+    CallerAtConnector { caller, connector }: CallerAtConnector,
     ExecuteJsonBody(body): ExecuteJsonBody<ExecuteBody>,
 ) -> Result<Response, Problem> {
-    let user = user_of(&caller, &connector, body.act_as)?;
+    let user = user_of(&caller, body.act_as)?;
     let connection = connection_name(body.connection)?;
     let ExecuteParams { method, path, query, headers, body } = body.params;
     let mut headers = headers.unwrap_or_default().0;
@@ -148,7 +146,7 @@ fn too_many_runs() -> Problem {
 }
 
 /// The user of an execution: the calling user, or the user that an agent names in one of its spaces.
-fn user_of(caller: &Principal, connector: &ConnectorKey, act_as: Option<String>) -> Result<UserId, Problem> {
+fn user_of(caller: &Principal, act_as: Option<String>) -> Result<UserId, Problem> {
     let named = act_as.map(|text| UserId::new(text).map_err(|invalid| Problem::invalid("act_as", invalid.problem)));
     match (caller, named.transpose()?) {
         (Principal::User { user, .. }, None) => Ok(user.clone()),
@@ -156,12 +154,7 @@ fn user_of(caller: &Principal, connector: &ConnectorKey, act_as: Option<String>)
         (Principal::User { .. }, Some(_)) => {
             Err(Problem::new(Code::Forbidden).because("A user may only act for themselves."))
         }
-        (Principal::Agent(agent), named) => {
-            if !agent.spaces.contains(&connector.space) {
-                return Err(Problem::new(Code::NotFound));
-            }
-            named.ok_or_else(|| Problem::invalid("act_as", "is missing"))
-        }
+        (Principal::Agent(_), named) => named.ok_or_else(|| Problem::invalid("act_as", "is missing")),
     }
 }
 

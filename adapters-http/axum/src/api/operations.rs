@@ -38,5 +38,5 @@ async fn metrics(State(app): State<App>) -> Response {
 /// This document.
 #[utoipa::path(get, path = "/openapi.json", operation_id = "openapi", tag = "operations", security(()), responses((status = 200, body = Object)))]
 async fn document(State(app): State<App>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], (app.openapi)()).into_response()
+    ([(header::CONTENT_TYPE, "application/json")], app.openapi.clone()).into_response()
 }

@@ -1,19 +1,21 @@
 //! The caller of a request and the client's address.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
+use grantry_domain::connector::ConnectorKey;
 use grantry_domain::identity::{Actor, UserId};
 use http::HeaderMap;
 use http::request::Parts;
 
 use crate::auth::{AuthenticationError, Principal};
+use crate::extract::url::{ConnectorPath, SpacePath};
 use crate::network::Network;
 use crate::problem::{Code, Problem};
 use crate::state::App;
 
 /// The caller: a user or an agent. An anonymous request is `not_signed_in`.
-pub(crate) struct Caller(pub(crate) Principal);
+struct Caller(Principal);
 
 impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
@@ -47,6 +49,39 @@ impl FromRequestParts<App> for User {
         match Caller::from_request_parts(parts, app).await?.0 {
             Principal::User { user, .. } => Ok(Self { id: user }),
             Principal::Agent(_) => Err(Problem::new(Code::Forbidden)),
+        }
+    }
+}
+
+/// A user who may edit connectors of the space in the path. The permission is checked before the body is read.
+pub(crate) struct Editor(pub(crate) Actor);
+
+impl FromRequestParts<App> for Editor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let actor = User::from_request_parts(parts, app).await?.actor();
+        let SpacePath(space) = SpacePath::from_request_parts(parts, app).await?;
+        app.api.connections.may_edit_connectors(&actor, &space).await?;
+        Ok(Self(actor))
+    }
+}
+
+/// The caller and the connector in the path. An agent without access to the space is refused before the body is read.
+pub(crate) struct CallerAtConnector {
+    pub(crate) caller: Principal,
+    pub(crate) connector: ConnectorKey,
+}
+
+impl FromRequestParts<App> for CallerAtConnector {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let Caller(caller) = Caller::from_request_parts(parts, app).await?;
+        let ConnectorPath(connector) = ConnectorPath::from_request_parts(parts, app).await?;
+        match &caller {
+            Principal::Agent(agent) if !agent.spaces.contains(&connector.space) => Err(Problem::new(Code::NotFound)),
+            Principal::Agent(_) | Principal::User { .. } => Ok(Self { caller, connector }),
         }
     }
 }
@@ -87,12 +122,19 @@ fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
         if !trusted.iter().any(|network| network.contains(client)) {
             break;
         }
-        match hop.parse::<IpAddr>() {
-            Ok(address) => client = address.to_canonical(),
-            Err(_) => break,
+        match address_of(hop) {
+            Some(address) => client = address.to_canonical(),
+            None => break,
         }
     }
     client
+}
+
+/// The address of a hop. Some proxies add the port, or write an IPv6 address in brackets.
+fn address_of(hop: &str) -> Option<IpAddr> {
+    let bracketed = || hop.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok();
+    let with_port = || hop.parse::<SocketAddr>().ok().map(|address| address.ip());
+    hop.parse().ok().or_else(with_port).or_else(|| bracketed().map(IpAddr::from))
 }
 
 #[cfg(test)]
@@ -108,6 +150,19 @@ mod tests {
         assert_eq!(client_of(ip("10.0.0.1"), &headers, &trusted), ip("203.0.113.9"));
         assert_eq!(client_of(ip("198.51.100.7"), &headers, &trusted), ip("198.51.100.7"));
         assert_eq!(client_of(ip("10.0.0.1"), &HeaderMap::new(), &trusted), ip("10.0.0.1"));
+        for (hop, address) in [
+            ("203.0.113.9:4711", "203.0.113.9"),
+            ("[2001:db8::1]:4711", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("unknown", "10.0.0.1"),
+            ("203.0.113.9:", "10.0.0.1"),
+            ("[203.0.113.9]", "10.0.0.1"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-forwarded-for", hop.parse().unwrap());
+            assert_eq!(client_of(ip("10.0.0.1"), &headers, &trusted), ip(address), "{hop}");
+        }
         let network = ["10.0.0.0/30".parse().unwrap()];
         assert_eq!(client_of(ip("10.0.0.3"), &headers, &network), ip("203.0.113.9"));
         assert_eq!(client_of(ip("10.0.0.4"), &headers, &network), ip("10.0.0.4"));

@@ -8,7 +8,7 @@ mod structure;
 mod url;
 
 pub(crate) use self::body::{ExecuteJsonBody, JsonBody, connection_name};
-pub(crate) use self::caller::{Caller, ClientAddress, User};
+pub(crate) use self::caller::{CallerAtConnector, ClientAddress, Editor, User};
 pub(crate) use self::json::{SecretText, object, optional_object};
 pub(crate) use self::pairs::{Pairs, QueryParams};
 pub(crate) use self::url::{ConnectorPath, PathParams, Query, SpacePath};

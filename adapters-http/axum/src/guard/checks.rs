@@ -24,17 +24,24 @@ pub(super) fn check(app: &App, route: &str, request: &Request) -> Result<(), Pro
 fn within_limits(limits: &Limits, request: &Request) -> Result<(), Problem> {
     let url = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     if url > limits.url {
-        return Err(Problem::invalid("url", format!("is longer than {} bytes", limits.url)));
+        return Err(Problem::new(Code::UrlTooLong).at("url", format!("is longer than {} bytes", limits.url)));
     }
-    let fields = request.headers();
-    if fields.len() > limits.header_fields {
+    let (fields, bytes) = fields_and_bytes(request.headers());
+    if fields > limits.header_fields {
         return Err(too_large(format!("are more than {} fields", limits.header_fields)));
     }
-    let bytes: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if bytes > limits.headers {
         return Err(too_large(format!("are longer than {} bytes", limits.headers)));
     }
     Ok(())
+}
+
+/// Number and size of the header fields. In HTTP/2 a browser may send a `Cookie` field per cookie; they count as the one field
+/// that they are joined to, with `; ` between the cookies (RFC 9113 §8.2.3).
+fn fields_and_bytes(headers: &HeaderMap) -> (usize, usize) {
+    let joined = headers.get_all(header::COOKIE).iter().count().saturating_sub(1);
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    (headers.len() - joined, bytes - joined * (header::COOKIE.as_str().len() - "; ".len()))
 }
 
 fn too_large(problem: String) -> Problem {

@@ -78,13 +78,14 @@ async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Resp
     finished(response, &id, &app)
 }
 
-/// Whether a refusal is shown as a page: a browser asked for a page, and its user can remove the reason.
+/// Whether a refusal is shown as a page: a browser asked for a page, and was led there by a link or a redirect.
 fn is_for_users(problem: &Problem, request: &Request) -> bool {
     let asks_for_page = || {
         let accepted = request.headers().get_all(header::ACCEPT).iter();
         accepted.filter_map(|value| value.to_str().ok()).any(|value| value.to_ascii_lowercase().contains("text/html"))
     };
-    problem.code() == Code::HeadersTooLarge && matches!(*request.method(), Method::GET | Method::HEAD) && asks_for_page()
+    let is_too_large = matches!(problem.code(), Code::UrlTooLong | Code::HeadersTooLarge);
+    is_too_large && matches!(*request.method(), Method::GET | Method::HEAD) && asks_for_page()
 }
 
 async fn handled(request: Request, next: Next) -> Response {

@@ -16,19 +16,19 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[utoipa::path(get, path = "/api/actions/connector/_oauth_callback_script", operation_id = "callbackScript", tag = "pages", security(()),
     responses((status = 200, body = String, content_type = "text/javascript")))]
 async fn callback_script(State(app): State<App>, RawQuery(version): RawQuery, headers: HeaderMap) -> Response {
-    app.compressed.response(&app.pages.callback_script.file(version.as_deref()), &headers)
+    app.pages.callback_script.file(version.as_deref()).response(&headers)
 }
 
 /// Style sheet of all pages.
 #[utoipa::path(get, path = "/api/actions/connector/_oauth_callback_style", operation_id = "callbackStyle", tag = "pages", security(()),
     responses((status = 200, body = String, content_type = "text/css")))]
 async fn style(State(app): State<App>, RawQuery(version): RawQuery, headers: HeaderMap) -> Response {
-    app.compressed.response(&app.pages.style.file(version.as_deref()), &headers)
+    app.pages.style.file(version.as_deref()).response(&headers)
 }
 
 /// Script of the other pages.
 #[utoipa::path(get, path = "/api/actions/connector/_page_script", operation_id = "pageScript", tag = "pages", security(()),
     responses((status = 200, body = String, content_type = "text/javascript")))]
 async fn page_script(State(app): State<App>, RawQuery(version): RawQuery, headers: HeaderMap) -> Response {
-    app.compressed.response(&app.pages.page_script.file(version.as_deref()), &headers)
+    app.pages.page_script.file(version.as_deref()).response(&headers)
 }

@@ -4,11 +4,11 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, header};
 
-use crate::compression::File;
 use crate::host::ConsoleAsset;
 use crate::pages::context::PageContext;
 use crate::problem::{Code, Problem};
 use crate::state::App;
+use crate::static_file::StaticFile;
 
 /// Policy of the console's pages: files of this origin only, no inline code, no HTML from strings.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -25,7 +25,7 @@ pub(super) fn page(app: &App, name: &str, context: &PageContext) -> Option<Respo
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::VARY, HeaderValue::from_static("accept-language, cookie")),
     ];
-    let html = below_prefix(&String::from_utf8_lossy(&asset.bytes), app.api.public.path_prefix());
+    let html = below_prefix(&String::from_utf8_lossy(&asset.content), app.api.public.path_prefix());
     Some((headers, with_appearance(&html, context)).into_response())
 }
 
@@ -48,7 +48,7 @@ pub(crate) async fn fallback(State(app): State<App>, request: Request) -> Respon
     let path = request.uri().path().trim_start_matches('/');
     let found = app.api.console.as_ref().filter(|_| is_file(path)).and_then(|console| console.get(path));
     match found {
-        Some(asset) if matches!(*request.method(), Method::GET | Method::HEAD) => file(&app, asset, request.headers()),
+        Some(asset) if matches!(*request.method(), Method::GET | Method::HEAD) => file(asset, request.headers()),
         Some(_) => Problem::new(Code::MethodNotAllowed).into_response(),
         None => Problem::new(Code::NotFound).into_response(),
     }
@@ -59,8 +59,8 @@ fn is_file(path: &str) -> bool {
     !path.is_empty() && path.rsplit_once('.').is_none_or(|(_, extension)| !extension.eq_ignore_ascii_case("html"))
 }
 
-fn file(app: &App, asset: ConsoleAsset, headers: &HeaderMap) -> Response {
+fn file(asset: ConsoleAsset, headers: &HeaderMap) -> Response {
     let caching = if asset.immutable { "public, max-age=31536000, immutable" } else { "public, no-cache" };
-    let file = File { content: asset.bytes, content_type: asset.content_type, etag: asset.etag, caching };
-    app.compressed.response(&file, headers)
+    let ConsoleAsset { content, brotli, gzip, content_type, etag, immutable: _ } = asset;
+    StaticFile { content, brotli, gzip, content_type, etag, caching }.response(headers)
 }

@@ -211,6 +211,7 @@ impl Message {
             Code::FlowAlreadyUsed => texts.flow_already_used,
             Code::UserMismatch => texts.user_mismatch,
             Code::BrowserMismatch => texts.browser_mismatch,
+            Code::UrlTooLong => texts.url_too_long,
             Code::HeadersTooLarge => texts.headers_too_large,
             Code::RateLimited => texts.rate_limited,
             Code::NotSignedIn => texts.not_signed_in,

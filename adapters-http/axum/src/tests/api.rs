@@ -147,8 +147,7 @@ async fn r64_a_client_secret_never_comes_back() {
 
 #[tokio::test]
 async fn lesson_24_viewers_connect_but_do_not_edit() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     let mut bob = app.connected("bob", "drive").await;
     assert_eq!(bob.post_empty("/internal/actions/connector/drive/_oauth_disconnect").await.status, StatusCode::NO_CONTENT);
     assert_eq!(bob.post("/api/actions/connector/new", &drive()).await.code(), "forbidden");
@@ -209,8 +208,7 @@ async fn three_views(browser: &mut Browser) -> [Value; 3] {
 
 #[tokio::test]
 async fn lesson_18_get_one_get_all_and_bulk_status_agree_in_every_state() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     let mut bob = app.signed_in("bob").await;
     let mut seen = vec![three_views(&mut bob).await];
     let flow = bob.start("drive").await;
@@ -243,8 +241,7 @@ async fn lesson_18_get_one_get_all_and_bulk_status_agree_in_every_state() {
 
 #[tokio::test]
 async fn statuses_contain_the_pending_flow() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     app.provider.set_account(Some(grantry_domain::provider::Account {
         subject: "1".to_owned(),
         label: "bob@provider.example".to_owned(),

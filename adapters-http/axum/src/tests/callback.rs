@@ -10,8 +10,7 @@ use super::test_app::{BASE, TestApp, id_of};
 
 #[tokio::test]
 async fn lesson_03_one_callback_for_all_spaces_and_the_grant_is_in_the_space_of_its_start() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     app.connector("marketing", "drive", ".example").await;
     let mut alice = app.signed_in("alice").await;
     let flow = alice.start_at("/s/marketing/internal/actions/connector/drive/_start_oauth_flow", &json!({})).await;
@@ -28,8 +27,7 @@ async fn lesson_03_one_callback_for_all_spaces_and_the_grant_is_in_the_space_of_
 
 #[tokio::test]
 async fn r29_the_browser_ends_without_code_and_state() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     let mut alice = app.signed_in("alice").await;
     let flow = alice.start("drive").await;
     let query = format!("code=CODE-CANARY&state={}", flow.state);
@@ -56,8 +54,7 @@ async fn r29_the_browser_ends_without_code_and_state() {
 
 #[tokio::test]
 async fn lesson_01_two_callbacks_at_once_make_one_exchange_and_one_success() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     let mut alice = app.signed_in("alice").await;
     let flow = alice.start("drive").await;
     let (mut left, mut right) = (alice.clone(), alice.clone());
@@ -74,8 +71,7 @@ async fn lesson_01_two_callbacks_at_once_make_one_exchange_and_one_success() {
 
 #[tokio::test]
 async fn lesson_07_a_failed_exchange_ends_the_flow_and_keeps_the_grant() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     let mut alice = app.connected("alice", "drive").await;
     let flow = alice.start("drive").await;
     app.provider.respond_to_exchange(Err(ProviderErrorKind::InvalidGrant));
@@ -142,8 +138,7 @@ async fn r07_the_redirect_uri_is_the_same_under_any_host_header() {
 
 #[tokio::test]
 async fn lesson_04_extra_parameters_are_accepted_and_a_wrong_iss_is_refused() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     app.profiles.set("{}", |settings| settings.issuer = Some("https://as.example".to_owned()));
     let mut alice = app.signed_in("alice").await;
     let start = "/internal/actions/connector/drive/_start_oauth_flow";

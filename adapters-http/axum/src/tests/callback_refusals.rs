@@ -16,8 +16,7 @@ struct Fixture {
 
 impl Fixture {
     async fn new() -> Self {
-        let app = TestApp::new();
-        app.connector("default", "drive", ".example").await;
+        let app = TestApp::with_drive().await;
         let mut alice = app.signed_in("alice").await;
         let flow = alice.start("drive").await;
         Self { app, alice, flow }

@@ -19,8 +19,7 @@ async fn connect(app: &TestApp, browser: &mut Browser, name: &str, account: &str
 }
 
 async fn with_two_connections() -> (TestApp, Browser) {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     let mut bob = app.signed_in("bob").await;
     for name in ["home", "work"] {
         connect(&app, &mut bob, name, name).await;
@@ -99,8 +98,7 @@ async fn an_account_is_connected_under_one_name_only() {
 
 #[tokio::test]
 async fn malformed_connection_names_are_refused_by_field() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     let mut bob = app.signed_in("bob").await;
     for name in ["", "UPPER", "a b", "ä", &"x".repeat(65)] {
         for path in ["_start_oauth_flow", "_oauth_disconnect"] {

@@ -1,11 +1,10 @@
 //! Serving a built console.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
 
-use super::test_app::{Options, TestApp};
+use super::test_app::{Options, TestApp, plain_asset};
 use crate::host::{ConsoleAsset, ConsoleAssets};
 
 struct Built;
@@ -19,12 +18,7 @@ impl ConsoleAssets for Built {
             "icon.svg" => ("<svg/>", "image/svg+xml; charset=utf-8", false),
             _ => return None,
         };
-        Some(ConsoleAsset {
-            bytes: Cow::Borrowed(content.as_bytes()),
-            content_type,
-            etag: format!("e{}", content.len()),
-            immutable,
-        })
+        Some(ConsoleAsset { immutable, ..plain_asset(content, content_type) })
     }
 }
 
@@ -57,7 +51,7 @@ async fn the_console_is_served_at_the_root_of_every_space() {
 }
 
 #[tokio::test]
-async fn hashed_files_are_kept_for_ever_and_others_are_asked_for() {
+async fn files_with_a_hash_in_their_name_are_immutable_and_others_are_revalidated() {
     let app = test_app();
     let mut browser = app.browser();
     let script = browser.get("/assets/index-1a2b.js").await;

@@ -15,8 +15,7 @@ fn files() -> serde_json::Value {
 
 #[tokio::test]
 async fn a_user_executes_a_connector() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     let mut alice = app.connected("alice", "drive").await;
     app.resource.respond(Ok(ApiResponse {
         status: 404,
@@ -49,8 +48,7 @@ async fn a_user_executes_a_connector() {
 
 #[tokio::test]
 async fn a_body_is_sent_as_json_or_as_text() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     let mut alice = app.connected("alice", "drive").await;
     for body in [json!({"a": [1, "ü"]}), json!("plain ü")] {
         let response = alice.post(EXECUTE, &json!({"params": {"method": "POST", "path": "/x", "body": body}})).await;
@@ -79,8 +77,7 @@ async fn a_body_is_sent_as_json_or_as_text() {
 
 #[tokio::test]
 async fn a_user_who_is_not_connected_gets_the_start_link() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     let mut bob = app.signed_in("bob").await;
     let response = bob.post(EXECUTE, &files()).await;
     assert_eq!((response.status, response.code().as_str()), (StatusCode::CONFLICT, "authorization_required"));
@@ -92,8 +89,7 @@ async fn a_user_who_is_not_connected_gets_the_start_link() {
 
 #[tokio::test]
 async fn a_second_401_is_final_and_failures_of_the_api_have_codes() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     let mut alice = app.connected("alice", "drive").await;
     for (error, code) in [
         (ApiError::Unreachable, "api_unreachable"),
@@ -121,8 +117,7 @@ async fn a_second_401_is_final_and_failures_of_the_api_have_codes() {
 
 #[tokio::test]
 async fn an_agent_acts_for_a_named_user_in_its_spaces() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     app.connector("marketing", "drive", ".example").await;
     app.connected("alice", "drive").await;
     let mut agent = app.browser().also("authorization", "Bearer gak_runner");
@@ -142,8 +137,7 @@ async fn an_agent_acts_for_a_named_user_in_its_spaces() {
 
 #[tokio::test]
 async fn r44_only_permitted_agents_get_access_tokens() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     let mut alice = app.connected("alice", "drive").await;
     let body = json!({"user": "u_alice", "destination": "https://api.example/v1"});
     assert_eq!(alice.post(ACCESS_TOKEN, &body).await.code(), "forbidden", "not even to its owner");

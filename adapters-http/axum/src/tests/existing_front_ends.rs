@@ -371,8 +371,7 @@ async fn r23_a_space_in_the_path_of_a_callback_is_ignored() {
 
 #[tokio::test]
 async fn the_result_page_announces_space_and_status() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     app.connector("marketing", "drive", ".example").await;
     let mut alice = app.signed_in("alice").await;
     for (prefix, space) in [("", "default"), ("/s/marketing", "marketing")] {

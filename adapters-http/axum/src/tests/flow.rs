@@ -12,15 +12,9 @@ use super::test_app::{BASE, Headers, TestApp};
 const SUCCESS: &str = "oauth_authorization=success&connector_id=drive&status_code=200";
 const START: &str = "/internal/actions/connector/drive/_start_oauth_flow";
 
-async fn test_app() -> TestApp {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
-    app
-}
-
 #[tokio::test]
 async fn a_flow_from_click_to_result() {
-    let app = test_app().await;
+    let app = TestApp::with_drive().await;
     let mut alice = app.signed_in("alice").await;
     let response = alice.post(START, &json!({})).await;
     assert_eq!(response.status, StatusCode::OK, "{}", response.body);
@@ -49,7 +43,7 @@ async fn a_flow_from_click_to_result() {
 
 #[tokio::test]
 async fn r03_start_sets_the_flow_cookie_which_outlives_the_flow_by_an_hour() {
-    let app = test_app().await;
+    let app = TestApp::with_drive().await;
     let mut alice = app.signed_in("alice").await;
     let response = alice.post(START, &json!({})).await;
     let flow = response.json()["flowId"].as_str().unwrap().to_owned();
@@ -64,7 +58,7 @@ async fn r03_start_sets_the_flow_cookie_which_outlives_the_flow_by_an_hour() {
 
 #[tokio::test]
 async fn r04_only_a_json_post_starts_a_flow() {
-    let app = test_app().await;
+    let app = TestApp::with_drive().await;
     let mut alice = app.signed_in("alice").await;
     let json = ("content-type", "application/json");
     let same = ("sec-fetch-site", "same-origin");
@@ -96,7 +90,7 @@ async fn r04_only_a_json_post_starts_a_flow() {
 
 #[tokio::test]
 async fn r05_agents_never_start_or_finish_a_flow() {
-    let app = test_app().await;
+    let app = TestApp::with_drive().await;
     let mut agent = app.browser().also("authorization", "Bearer gak_fetcher");
     assert_eq!(agent.post(START, &json!({})).await.code(), "forbidden");
     assert_eq!(agent.callback("code=c&state=s").await.status, StatusCode::FORBIDDEN);
@@ -110,7 +104,7 @@ async fn r05_agents_never_start_or_finish_a_flow() {
 
 #[tokio::test]
 async fn r17_the_launch_page_redirects_only_the_user_and_browser_of_the_flow() {
-    let app = test_app().await;
+    let app = TestApp::with_drive().await;
     let (mut alice, mut bob) = (app.signed_in("alice").await, app.signed_in("bob").await);
     let mut elsewhere = app.signed_in("alice").await;
     let flow = alice.start("drive").await;
@@ -144,7 +138,7 @@ async fn r17_the_launch_page_redirects_only_the_user_and_browser_of_the_flow() {
 
 #[tokio::test]
 async fn r63_an_authorization_url_that_is_not_https_is_refused() {
-    let app = test_app().await;
+    let app = TestApp::with_drive().await;
     let mut alice = app.signed_in("alice").await;
     for url in ["javascript:alert(1)", "http://as.example/authorize", "data:text/html,x", ""] {
         app.provider.respond_to_authorization_url(Ok(Secret::from_text(url)));
@@ -159,7 +153,7 @@ async fn r63_an_authorization_url_that_is_not_https_is_refused() {
 
 #[tokio::test]
 async fn r33_a_return_url_must_be_on_this_origin() {
-    let app = test_app().await;
+    let app = TestApp::with_drive().await;
     let mut alice = app.signed_in("alice").await;
     for refused in
         ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", "/a/../..//evil.example", ""]
@@ -182,7 +176,7 @@ async fn r33_a_return_url_must_be_on_this_origin() {
 
 #[tokio::test]
 async fn r34_the_flow_cookie_is_removed_after_the_callback_and_at_log_out() {
-    let app = test_app().await;
+    let app = TestApp::with_drive().await;
     let mut alice = app.signed_in("alice").await;
     let flow_cookies =
         |browser: &super::test_app::Browser| browser.cookies.keys().filter(|name| name.starts_with("grantry_flow_")).count();
@@ -210,8 +204,8 @@ async fn r34_the_flow_cookie_is_removed_after_the_callback_and_at_log_out() {
 }
 
 #[tokio::test]
-async fn a_late_callback_of_a_cancelled_replaced_or_expired_flow_says_so_and_leads_back() {
-    let app = test_app().await;
+async fn a_late_callback_shows_how_the_flow_ended_and_links_to_the_connectors() {
+    let app = TestApp::with_drive().await;
     let mut alice = app.signed_in("alice").await;
     let cancelled = alice.start("drive").await;
     alice.post("/internal/actions/connector/drive/_oauth_cancel", &json!({"flowId": cancelled.id})).await;
@@ -251,7 +245,7 @@ async fn a_late_callback_of_a_cancelled_replaced_or_expired_flow_says_so_and_lea
 
 #[tokio::test]
 async fn r34_a_browser_holds_a_bounded_number_of_flow_cookies() {
-    let app = test_app().await;
+    let app = TestApp::with_drive().await;
     let mut alice = app.signed_in("alice").await;
     for _ in 0..24 {
         app.clock.advance(Duration::from_millis(5));
@@ -262,7 +256,7 @@ async fn r34_a_browser_holds_a_bounded_number_of_flow_cookies() {
 
 #[tokio::test]
 async fn lesson_06_cancel_then_complete_is_refused_and_cancel_is_idempotent() {
-    let app = test_app().await;
+    let app = TestApp::with_drive().await;
     let (mut alice, mut bob) = (app.signed_in("alice").await, app.signed_in("bob").await);
     let cancel = "/internal/actions/connector/drive/_oauth_cancel";
     let flow = alice.start("drive").await;
@@ -289,7 +283,7 @@ async fn lesson_06_cancel_then_complete_is_refused_and_cancel_is_idempotent() {
 
 #[tokio::test]
 async fn r60_a_foreign_flow_and_a_missing_one_look_the_same() {
-    let app = test_app().await;
+    let app = TestApp::with_drive().await;
     let (mut alice, mut bob) = (app.signed_in("alice").await, app.signed_in("bob").await);
     let flow = alice.start("drive").await;
     let missing = "A".repeat(32);

@@ -9,8 +9,7 @@ const GRANTS: &str = "/internal/actions/grants";
 
 #[tokio::test]
 async fn an_admin_lists_and_revokes_and_never_sees_a_token() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     app.connector("marketing", "drive", ".example").await;
     let mut bob = app.connected("bob", "drive").await;
     app.connected("alice", "drive").await;
@@ -62,8 +61,7 @@ async fn an_admin_lists_and_revokes_and_never_sees_a_token() {
 
 #[tokio::test]
 async fn a_live_grant_that_needs_consent_is_revoked_and_an_expired_one_ended_by_the_system() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     app.connected("bob", "drive").await;
     let mut carol = app.signed_in("carol").await;
     let scopes = grantry_domain::provider::Scopes::new(["read", "write", "admin"]);

@@ -125,8 +125,7 @@ fn state_changes() -> Vec<(Method, String)> {
 
 #[tokio::test]
 async fn r56_state_changes_come_from_the_public_origin_or_from_no_browser() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     let mut carol = app.signed_in("carol").await;
     let foreign: [&[(&str, &str)]; 9] = [
         &[("sec-fetch-site", "cross-site")],
@@ -196,8 +195,7 @@ async fn r56_the_scheme_is_part_of_the_origin() {
 
 #[tokio::test]
 async fn r56_no_get_changes_state_and_no_cors_header_is_sent() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     let mut alice = app.signed_in("alice").await.also("origin", "https://evil.example");
     for (_, path) in state_changes() {
         for method in [Method::GET, Method::OPTIONS] {
@@ -231,8 +229,7 @@ async fn one_of_each_kind(app: &TestApp) -> Vec<(&'static str, TestResponse)> {
 
 #[tokio::test]
 async fn r62_every_response_has_the_security_headers() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     for (kind, response) in one_of_each_kind(&app).await {
         assert!(response.header("content-security-policy").contains("frame-ancestors 'none'"), "{kind}");
         assert!(response.header("content-security-policy").starts_with("default-src 'none'; "), "{kind}");
@@ -278,8 +275,7 @@ async fn r61_errors_contain_only_a_code_and_a_correlation_id() {
 
 #[tokio::test]
 async fn r61_errors_of_dependencies_do_not_show_their_text() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     let mut alice = app.signed_in("alice").await;
     app.directory.set_unavailable(true);
     assert_eq!(alice.get("/api/actions/connectors").await.code(), "directory_unavailable");

@@ -1,13 +1,12 @@
 //! The language and the colours of the pages.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::Method;
 use serde_json::json;
 
 use super::html;
-use super::test_app::{Browser, Options, TestApp, TestResponse};
+use super::test_app::{Browser, Options, TestApp, TestResponse, plain_asset};
 use crate::host::{ConsoleAsset, ConsoleAssets};
 
 const RESULT: &str = "/api/actions/connector/_oauth_callback_result";
@@ -119,12 +118,7 @@ impl ConsoleAssets for Built {
         let html =
             "<!doctype html><html lang=\"en\"><head><meta name=\"color-scheme\" content=\"light dark\"></head></html>";
         let is_page = matches!(path, "index.html" | "connect.html");
-        is_page.then(|| ConsoleAsset {
-            bytes: Cow::Borrowed(html.as_bytes()),
-            content_type: "text/html; charset=utf-8",
-            etag: "e1".to_owned(),
-            immutable: false,
-        })
+        is_page.then(|| plain_asset(html, "text/html; charset=utf-8"))
     }
 }
 

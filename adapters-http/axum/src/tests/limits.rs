@@ -16,7 +16,11 @@ async fn r58_the_url_is_bounded() {
     let mut browser = app.browser();
     let of_length = |length: usize| format!("/livez?{}", "a".repeat(length - "/livez?".len()));
     assert_eq!(browser.get(&of_length(8192)).await.status, StatusCode::OK);
-    assert_eq!(browser.get(&of_length(8193)).await.code(), "invalid_request");
+    let refused = browser.get(&of_length(8193)).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (414, "url_too_long"));
+    let page = browser.also("accept", "text/html").get(&of_length(8193)).await;
+    assert_eq!((page.status.as_u16(), page.header("content-type")), (414, "text/html; charset=utf-8"));
+    assert!(page.body.contains("The link is too long"), "{}", page.body);
 }
 
 #[tokio::test]
@@ -40,6 +44,19 @@ async fn r58_header_fields_are_bounded_in_number_and_size() {
     assert_eq!(browser.exchange(request(3, 32 * 1024)).await.status, StatusCode::OK);
     let refused = browser.exchange(request(3, 32 * 1024 + 1)).await;
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (431, "headers_too_large"));
+    // Cookies in separate fields count as the one field that they are joined to.
+    let with_cookies = |last: usize| {
+        let mut request = request(63, 0);
+        let present: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        for _ in 0..100 {
+            request.headers_mut().append("cookie", "other=1".parse().unwrap());
+        }
+        let length = last - present - "cookie".len() - 100 * "other=1; ".len();
+        request.headers_mut().append("cookie", "c".repeat(length).parse().unwrap());
+        request
+    };
+    assert_eq!(browser.exchange(with_cookies(32 * 1024)).await.status, StatusCode::OK);
+    assert_eq!(browser.exchange(with_cookies(32 * 1024 + 1)).await.code(), "headers_too_large");
     // A browser that asked for a page gets one.
     let mut for_page = request(3, 32 * 1024 + 1);
     for_page.headers_mut().insert("accept", "text/html,application/xhtml+xml".parse().unwrap());
@@ -50,8 +67,7 @@ async fn r58_header_fields_are_bounded_in_number_and_size() {
 
 #[tokio::test]
 async fn r58_bodies_are_bounded_with_and_without_an_announced_length() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     let mut alice = app.signed_in("alice").await;
     let padded = |length: usize| format!("{{{}}}", " ".repeat(length - 2));
     let cancel = "/internal/actions/connector/drive/_oauth_cancel";
@@ -88,8 +104,7 @@ async fn r58_a_body_that_does_not_arrive_is_refused() {
 
 #[tokio::test]
 async fn r58_refusals_of_a_body_name_the_field() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     let mut alice = app.signed_in("alice").await;
     let path = "/api/actions/connector/new";
     let good = json!({"name": "N", "connector_type_id": ".example", "config": {}});

@@ -53,8 +53,7 @@ impl tracing::Subscriber for Collector {
 #[tokio::test]
 async fn r79_logs_contain_the_matched_path_and_no_secret() {
     tracing::subscriber::set_global_default(Collector).unwrap();
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     let mut alice = app.signed_in("alice").await;
     let flow = alice.start("drive").await;
     let cookies: Vec<String> = alice.cookies.values().cloned().collect();

@@ -1,6 +1,5 @@
 //! Mounted under a path of an https origin, inside the router of a host.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Router;
@@ -9,7 +8,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::html;
-use super::test_app::{Options, TestApp};
+use super::test_app::{Options, TestApp, plain_asset};
 use crate::host::{ConsoleAsset, ConsoleAssets};
 
 const PUBLIC: &str = "https://connect.example/oauth";
@@ -60,14 +59,14 @@ struct SmallConsole;
 
 impl ConsoleAssets for SmallConsole {
     fn get(&self, path: &str) -> Option<ConsoleAsset> {
-        let (content_type, bytes): (_, &[u8]) = match path {
+        let (content_type, content) = match path {
             "index.html" | "connect.html" => {
-                ("text/html; charset=utf-8", b"<link href=\"/assets/a.css\"><script src=\"/assets/a.js\"></script>")
+                ("text/html; charset=utf-8", "<link href=\"/assets/a.css\"><script src=\"/assets/a.js\"></script>")
             }
-            "assets/a.js" => ("text/javascript; charset=utf-8", b"1"),
+            "assets/a.js" => ("text/javascript; charset=utf-8", "1"),
             _ => return None,
         };
-        Some(ConsoleAsset { bytes: Cow::Borrowed(bytes), content_type, etag: "e".to_owned(), immutable: true })
+        Some(plain_asset(content, content_type))
     }
 }
 

@@ -20,8 +20,7 @@ async fn r30_the_callback_policy_is_a_fixed_string() {
              frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'"
         )
     };
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     let mut alice = app.signed_in("alice").await;
     let flow = alice.start("drive").await;
     let end = alice.finish(&flow).await;
@@ -70,8 +69,7 @@ async fn r30_scripts_and_style_sheet_match_the_policy_and_are_cached() {
 
 #[tokio::test]
 async fn r19_the_confirm_page_names_the_provider_and_warns_if_it_is_not_approved() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     app.connector("marketing", "custom", ".oauth2").await;
     let mut alice = app.signed_in("alice").await;
     for (path, space, warns) in [
@@ -109,8 +107,7 @@ async fn r04_the_confirm_page_requires_log_in_and_returns_to_itself() {
 
 #[tokio::test]
 async fn without_a_console_the_connectors_are_listed_with_their_start_links() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     app.connector("marketing", "mail", ".example").await;
     let mut alice = app.connected("alice", "drive").await;
     let page = alice.get("/").await;

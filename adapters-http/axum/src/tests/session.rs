@@ -80,8 +80,7 @@ async fn r59_log_in_is_limited_by_address_and_by_name() {
 
 #[tokio::test]
 async fn r59_start_status_and_disconnect_are_limited_by_user() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     let mut alice = app.signed_in("alice").await;
     let flow = alice.start("drive").await;
     for (method, path) in [
@@ -100,8 +99,7 @@ async fn r59_start_status_and_disconnect_are_limited_by_user() {
 
 #[tokio::test]
 async fn a_disabled_user_loses_access_at_once() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     let mut alice = app.signed_in("alice").await;
     app.directory.set_user(&id_of("alice"), UserStatus::Disabled);
     assert_eq!(alice.get("/api/actions/connectors").await.code(), "not_found");
@@ -111,8 +109,7 @@ async fn a_disabled_user_loses_access_at_once() {
 
 #[tokio::test]
 async fn unknown_keys_and_malformed_credentials_are_anonymous() {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
+    let app = TestApp::with_drive().await;
     let alice = app.signed_in("alice").await;
     for value in ["Bearer gak_unknown", "Bearer gak_", "bearer gak_RUNNER"] {
         // A presented key decides; the session beside it is ignored.

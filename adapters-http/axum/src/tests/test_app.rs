@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::ConnectInfo;
 use grantry_domain::connector::{AuthMode, ConnectorName, ProfileId};
 use grantry_domain::identity::{Actor, Role, SpaceId, UserId};
@@ -28,7 +28,7 @@ use crate::auth::{
     Accounts, AgentKey, AgentKeys, AgentPrincipal, AuthenticationError, PasswordVerifier, SpaceView, UserDirectory, UserView,
 };
 use crate::connector_types::{AuthModeName, ConnectorType, ConnectorTypeField, FieldKind};
-use crate::host::{Api, ConsoleAssets, IdentityMode, Limits, Readiness};
+use crate::host::{Api, ConsoleAsset, ConsoleAssets, IdentityMode, Limits, Readiness};
 use crate::public_url::PublicBaseUrl;
 
 pub(super) const BASE: &str = "http://127.0.0.1:8080";
@@ -83,6 +83,13 @@ impl Default for Options {
 impl TestApp {
     pub(super) fn new() -> Self {
         Self::with(Options::default())
+    }
+
+    /// With a connector `drive` in the default space.
+    pub(super) async fn with_drive() -> Self {
+        let app = Self::new();
+        app.connector("default", "drive", ".example").await;
+        app
     }
 
     pub(super) fn with(options: Options) -> Self {
@@ -345,6 +352,13 @@ impl TestResponse {
 
 pub(super) fn id_of(name: &str) -> UserId {
     fixtures::user(&format!("u_{name}"))
+}
+
+/// A file of a console, not compressed.
+pub(super) fn plain_asset(content: &'static str, content_type: &'static str) -> ConsoleAsset {
+    let etag = format!("e{}", content.len());
+    let content = Bytes::from_static(content.as_bytes());
+    ConsoleAsset { content, brotli: None, gzip: None, content_type, etag, immutable: false }
 }
 
 pub(super) fn example_type() -> ConnectorType {

@@ -8,15 +8,9 @@ use super::test_app::TestApp;
 const USERS: &str = "/internal/actions/users";
 const START: &str = "/internal/actions/connector/drive/_start_oauth_flow";
 
-async fn test_app() -> TestApp {
-    let app = TestApp::new();
-    app.connector("default", "drive", ".example").await;
-    app
-}
-
 #[tokio::test]
 async fn only_an_admin_of_every_space_lists_deprovisions_and_reinstates() {
-    let app = test_app().await;
+    let app = TestApp::with_drive().await;
     let mut bob = app.connected("bob", "drive").await;
     let (user, grants) = (format!("{USERS}/u_bob"), format!("{USERS}/u_bob/grants"));
     let reinstate = format!("{USERS}/u_bob/_reinstate");
@@ -56,7 +50,7 @@ async fn only_an_admin_of_every_space_lists_deprovisions_and_reinstates() {
 
 #[tokio::test]
 async fn an_unknown_user_is_not_found_and_not_reserved() {
-    let app = test_app().await;
+    let app = TestApp::with_drive().await;
     let mut carol = app.signed_in("carol").await;
     for id in ["u_bbo", "bob", "u_BOB", "u_bob%20"] {
         assert_eq!(carol.delete(&format!("{USERS}/{id}/grants")).await.code(), "not_found", "{id}");
@@ -69,7 +63,7 @@ async fn an_unknown_user_is_not_found_and_not_reserved() {
 
 #[tokio::test]
 async fn a_deprovisioned_user_is_refused_before_the_provider_with_the_reason() {
-    let app = test_app().await;
+    let app = TestApp::with_drive().await;
     let mut bob = app.signed_in("bob").await;
     let waiting = bob.start("drive").await;
     app.signed_in("carol").await.delete(&format!("{USERS}/u_bob/grants")).await;

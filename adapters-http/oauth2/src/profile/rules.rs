@@ -97,7 +97,7 @@ impl ScopeRules {
         scopes.iter().collect::<Vec<_>>().join(&self.separator)
     }
 
-    /// Splits the scopes of a response, or of a setting with the same convention.
+    /// Splits the scopes of a setting.
     pub(crate) fn split<'a>(separator: &'a str, text: &'a str) -> impl Iterator<Item = &'a str> {
         text.split(separator).flat_map(str::split_whitespace)
     }
@@ -111,10 +111,14 @@ impl ScopeRules {
         Scopes::new(scopes.iter().filter(|scope| !is_unreported(scope)))
     }
 
+    /// Splits the scopes of a response. Providers separate them in another way than in requests.
+    pub(crate) fn split_granted<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a str> {
+        text.split(&self.response_separator).flat_map(Scopes::words)
+    }
+
     /// The granted scopes and all scopes that they include.
     pub(crate) fn granted<'a>(&self, named: impl Iterator<Item = &'a str>) -> Scopes {
-        // Providers separate scopes in responses in another way than in requests.
-        let mut pending: Vec<&str> = named.flat_map(Scopes::words).collect();
+        let mut pending: Vec<&str> = named.collect();
         let mut all = BTreeSet::new();
         while let Some(scope) = pending.pop() {
             if all.insert(scope.to_owned()) {
@@ -315,8 +319,10 @@ mod tests {
 
     #[test]
     fn r13_granted_scopes_are_separated_in_any_way() {
-        let rules = ScopeRules::default();
-        assert_eq!(rules.granted(["a,b", "c d", ",e, "].into_iter()).to_record(), "a b c d e");
+        let rules = ScopeRules { response_separator: "+".to_owned(), ..ScopeRules::default() };
+        for text in ["a,b", "a b", " a,, b, ", "a+b", "a+,b"] {
+            assert_eq!(rules.split_granted(text).collect::<Vec<_>>(), ["a", "b"], "{text}");
+        }
     }
 
     #[test]

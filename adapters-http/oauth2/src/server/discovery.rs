@@ -13,9 +13,12 @@ use moka::future::Cache;
 use super::token_response::MAX_RESPONSE;
 use super::{Oauth2Server, oauth_error};
 use crate::codec::{BodyText, Object, Value, json};
+use crate::egress::UrlRefused;
 use crate::profile::has_reserved_query;
 use crate::transport::HttpResponse;
 
+/// The longest accepted form of an endpoint that is quoted, in bytes.
+const MAX_QUOTED: usize = 255;
 /// How long metadata is cached.
 const TIME_TO_LIVE: Duration = Duration::from_mins(10);
 /// Maximum number of cached issuers.
@@ -122,20 +125,31 @@ impl Oauth2Server {
             ("jwks_uri", endpoints.jwks.as_ref()),
         ];
         for (name, text) in named.into_iter().filter_map(|(name, text)| Some((name, text?))) {
-            let checked = self.profiles.policy().check(text);
-            let problem = match &checked {
-                Err(refused) => refused.to_string(),
-                Ok(url) if url.as_str() != text => "is not in its normalised form".to_owned(),
+            let problem = match self.profiles.policy().check(text) {
+                Err(refused) => self.problem_of_url(refused, text),
+                Ok(url) if url.as_str() != text => self.problem_of_url(UrlRefused::NotNormalised, text),
                 Ok(_) if name == "authorization_endpoint" && has_reserved_query(text) => {
-                    "sets a reserved parameter in its query".to_owned()
+                    "sets a reserved parameter in its query; configure the endpoints instead".to_owned()
                 }
                 Ok(_) => continue,
             };
-            return Err(bad(format!(
-                "{name} in the metadata {problem}; configure the endpoints instead, or allow its host"
-            )));
+            return Err(bad(format!("{name} in the metadata {problem}")));
         }
         Ok(endpoints)
+    }
+
+    /// Why an endpoint in metadata is refused, and what to do.
+    fn problem_of_url(&self, refused: UrlRefused, text: &str) -> String {
+        let is_accepted = |form: &String| form.len() <= MAX_QUOTED && self.profiles.policy().check(form).is_ok();
+        // A query could contain anything.
+        let accepted = refused.accepted_form(text).filter(|form| !form.contains('?')).filter(is_accepted);
+        match accepted {
+            Some(form) => format!("{refused}; configure the endpoints instead, this one as {form}"),
+            None if refused.operator_can_allow() => {
+                format!("{refused}; allow its host and port, or configure the endpoints instead")
+            }
+            None => format!("{refused}; configure the endpoints instead"),
+        }
     }
 }
 

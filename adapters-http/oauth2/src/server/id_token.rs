@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use grantry_domain::ports::{ProviderError, ProviderErrorKind};
+use grantry_domain::ports::AnomalyKind;
 use grantry_domain::provider::ProviderSnapshot;
 use grantry_domain::secret::Secret;
 use jsonwebtoken::crypto;
@@ -23,66 +23,62 @@ struct Parts<'a> {
     signature: &'a str,
 }
 
+/// Why an ID token identifies no account.
+pub(super) enum Refusal {
+    /// It cannot be read or verified, and proves nothing.
+    Unusable(AnomalyKind),
+    /// It is not the ID token of this consent. Contains what differs, and what to do where that is known.
+    Wrong(&'static str),
+}
+
 impl Oauth2Server {
     /// Validates an ID token and returns its claims as JSON. If the issuer publishes keys, the signature is verified. Without
     /// keys, the TLS connection to the token endpoint authenticates the issuer (OIDC Core §3.1.3.7, item 6).
+    ///
+    /// That connection authenticates every ID token, also one whose signature cannot be verified. So wrong claims prove another
+    /// consent in any case.
     pub(super) async fn checked_claims(
         &self,
         provider: &ProviderSnapshot,
         issuer: &str,
         token: &Secret,
         nonce: Option<&str>,
-    ) -> Result<Zeroizing<Vec<u8>>, ProviderError> {
-        let parts = token.expose_text().and_then(parts).ok_or_else(|| invalid("the ID token is not a signed JWT"))?;
-        let header = json::parse_object(&parts.header).map_err(|_| invalid(HEADER))?;
-        let text = |name: &str| header.string(name).map_err(|_| invalid(HEADER));
-        let kind = text("alg")?.as_deref().and_then(SignatureKind::from_name);
-        let kind = kind.ok_or_else(|| invalid("the ID token is signed with an algorithm that is not accepted"))?;
-        if header.get("crit").is_some() {
-            return Err(invalid("the ID token contains a critical extension"));
-        }
+    ) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+        let unreadable = || Refusal::Unusable(AnomalyKind::NotReadable);
+        let parts = token.expose_text().and_then(parts).ok_or_else(unreadable)?;
         let now = self.clock.now().as_millis().div_euclid(1000);
         {
-            let claims = json::parse_object(&parts.claims).map_err(|_| invalid(CLAIMS))?;
-            if let Some(problem) = problem_of(&claims, issuer, &provider.client_id, nonce, now) {
-                return Err(invalid(problem));
-            }
+            let claims = json::parse_object(&parts.claims).map_err(|_| unreadable())?;
+            check(&claims, issuer, &provider.client_id, nonce, now)?;
         }
+        let header = json::parse_object(&parts.header).map_err(|_| unreadable())?;
+        let text = |name: &str| header.string(name).map_err(|_| unreadable());
+        let kind = text("alg")?.as_deref().and_then(SignatureKind::from_name);
+        // No critical extension (RFC 7515 §4.1.11) is known.
+        let kind = kind.filter(|_| header.get("crit").is_none()).ok_or(Refusal::Unusable(AnomalyKind::Unsupported))?;
         if let Some(url) = &provider.endpoints.jwks {
             self.verify(url, kind, text("kid")?.as_deref(), &parts).await?;
         }
         Ok(parts.claims)
     }
 
-    async fn verify(
-        &self,
-        url: &str,
-        kind: SignatureKind,
-        id: Option<&str>,
-        parts: &Parts<'_>,
-    ) -> Result<(), ProviderError> {
-        let fitting = |key: &&PublicKey| key.fits(kind, id);
-        let mut keys = self.key_set(url).await?;
-        if keys.iter().find(fitting).is_none() {
+    async fn verify(&self, url: &str, kind: SignatureKind, id: Option<&str>, parts: &Parts<'_>) -> Result<(), Refusal> {
+        let fits = |key: &&PublicKey| key.fits(kind, id);
+        let unverified = || Refusal::Unusable(AnomalyKind::Unverified);
+        let mut keys = self.key_set(url).await.ok_or_else(unverified)?;
+        if keys.iter().find(fits).is_none() {
             self.forget_keys(url).await;
-            keys = self.key_set(url).await?;
+            keys = self.key_set(url).await.ok_or_else(unverified)?;
+        }
+        let mut fitting = keys.iter().filter(fits).peekable();
+        if fitting.peek().is_none() {
+            return Err(unverified());
         }
         let verifies = |key: &PublicKey| {
             crypto::verify(parts.signature, parts.signed.as_bytes(), key.key(), kind.algorithm).unwrap_or(false)
         };
-        if keys.iter().filter(fitting).any(verifies) {
-            Ok(())
-        } else {
-            Err(invalid("no key of the issuer verifies the ID token"))
-        }
+        if fitting.any(verifies) { Ok(()) } else { Err(Refusal::Wrong("no key of the issuer verifies the ID token")) }
     }
-}
-
-const HEADER: &str = "the header of the ID token is not valid";
-const CLAIMS: &str = "the claims of the ID token are not a valid JSON object";
-
-fn invalid(problem: &'static str) -> ProviderError {
-    ProviderErrorKind::Malformed.because(problem)
 }
 
 fn parts(token: &str) -> Option<Parts<'_>> {
@@ -92,38 +88,39 @@ fn parts(token: &str) -> Option<Parts<'_>> {
     Some(Parts { header: decode(header)?, claims: decode(claims)?, signed, signature })
 }
 
-/// What is wrong with the claims, and what to do where that is known. `None` if they are valid.
-fn problem_of(claims: &Object<'_>, issuer: &str, client_id: &str, nonce: Option<&str>, now: i64) -> Option<&'static str> {
+/// Checks the claims. Without issuer, audience or expiry they prove nothing. A nonce that was sent must be returned, because it
+/// protects against an injected code.
+fn check(claims: &Object<'_>, issuer: &str, client_id: &str, nonce: Option<&str>, now: i64) -> Result<(), Refusal> {
     let text = |name: &str| claims.string(name).ok().flatten();
+    if nonce.is_some_and(|sent| text("nonce").as_deref() != Some(sent)) {
+        return Err(Refusal::Wrong("the nonce in the ID token is not that of the request"));
+    }
+    let incomplete = || Refusal::Unusable(AnomalyKind::NotReadable);
+    let found = text("iss").ok_or_else(incomplete)?;
+    if found != issuer {
+        let is_slash = found.trim_end_matches('/') == issuer.trim_end_matches('/');
+        return Err(Refusal::Wrong(if is_slash {
+            "the issuer in the ID token differs from the configured one by a slash at the end; correct the issuer"
+        } else {
+            "the issuer in the ID token is not the configured one; correct the issuer, or remove it to use userinfo instead"
+        }));
+    }
     let audience: Vec<_> = match claims.get("aud") {
         Some(Value::List(items)) => items.iter().filter_map(Value::as_text).map(Text::decode).collect(),
         Some(single) => single.as_text().map(Text::decode).into_iter().collect(),
         None => Vec::new(),
     };
-    let is_authorized_party = match text("azp") {
-        Some(party) => party == client_id,
-        None => audience.len() == 1,
-    };
+    let party = text("azp");
+    let is_other_party = party.as_deref().is_some_and(|party| party != client_id);
+    if is_other_party || !audience.is_empty() && !audience.iter().any(|name| name == client_id) {
+        return Err(Refusal::Wrong("the ID token was issued for another client; check the client id"));
+    }
     let expires = claims.get("exp").and_then(Value::as_scalar).and_then(|text| whole_seconds(&text));
-    let found = text("iss").unwrap_or_default();
-    if found != issuer {
-        let is_slash = found.trim_end_matches('/') == issuer.trim_end_matches('/');
-        return Some(if is_slash {
-            "the issuer in the ID token differs from the configured one by a slash at the end; correct the issuer"
-        } else {
-            "the issuer in the ID token is not the configured one; correct the issuer, or remove it to use userinfo instead"
-        });
+    if expires.ok_or_else(incomplete)?.saturating_add(LEEWAY) <= now {
+        return Err(Refusal::Wrong("the ID token has expired; check the clock"));
     }
-    if !audience.iter().any(|name| name == client_id) || !is_authorized_party {
-        return Some("the ID token was issued for another client; check the client id");
-    }
-    if expires.is_none_or(|at| at.saturating_add(LEEWAY) <= now) {
-        return Some("the ID token has expired or has no expiry; check the clock");
-    }
-    if nonce.is_some_and(|sent| text("nonce").as_deref() != Some(sent)) {
-        return Some("the nonce in the ID token is not that of the request");
-    }
-    None
+    // Of several audiences, the authorized party names the client (OIDC Core §3.1.3.7, item 4).
+    if audience.len() == 1 || party.is_some() && !audience.is_empty() { Ok(()) } else { Err(incomplete()) }
 }
 
 fn whole_seconds(text: &str) -> Option<i64> {

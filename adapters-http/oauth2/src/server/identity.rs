@@ -1,9 +1,10 @@
 //! Identifies the connected account from the ID token, else from userinfo: a label to show and a subject to compare.
 
-use grantry_domain::ports::{ProviderError, ProviderErrorKind, TokenResponse};
+use grantry_domain::ports::{Anomaly, AnomalyKind, Identified, ProviderError, ProviderErrorKind, TokenResponse};
 use grantry_domain::provider::{Account, ProviderSnapshot};
 use http::StatusCode;
 
+use super::id_token::Refusal;
 use super::token_response::MAX_TOKEN_RESPONSE;
 use super::{Oauth2Server, client_auth};
 use crate::codec::{BodyText, Object, Value, json};
@@ -24,33 +25,42 @@ impl Oauth2Server {
         provider: &ProviderSnapshot,
         tokens: &TokenResponse,
         nonce: Option<&str>,
-    ) -> Result<Option<Account>, ProviderError> {
-        let rules = self.rules(provider)?;
+    ) -> Result<Identified, ProviderError> {
+        let Ok(rules) = self.rules(provider) else { return Ok(Identified::default()) };
         let rules = &rules.wire.identity;
+        let mut anomalies = Vec::new();
         let from_token = match (&tokens.id_token, &provider.issuer) {
-            (Some(token), Some(issuer)) => {
-                let claims = self.checked_claims(provider, issuer, token, nonce).await?;
-                let claims = json::parse_object(&claims)
-                    .map_err(|_| ProviderErrorKind::Malformed.because("the claims of the ID token are not an object"))?;
-                Some(account_claims(&claims, rules))
-            }
+            (Some(token), Some(issuer)) => match self.checked_claims(provider, issuer, token, nonce).await {
+                Ok(claims) => json::parse_object(&claims).ok().map(|claims| account_claims(&claims, rules)),
+                Err(Refusal::Unusable(kind)) => {
+                    anomalies.push(Anomaly::new("id_token", kind));
+                    None
+                }
+                Err(Refusal::Wrong(problem)) => return Err(ProviderErrorKind::Malformed.because(problem)),
+            },
             // An ID token cannot be validated without a known issuer.
             (Some(_) | None, None) | (None, Some(_)) => None,
         };
         if let Some(AccountClaims { subject: Some(subject), label: Some(label) }) = from_token {
-            return Ok(Some(Account { subject, label }));
+            return Ok(Identified { account: Some(Account { subject, label }), anomalies });
         }
         let known_subject = from_token.and_then(|claimed| claimed.subject);
-        let Some(url) = &provider.endpoints.userinfo else { return Ok(known_subject.map(without_label)) };
-
-        let Some(userinfo) = self.userinfo(url, tokens, rules).await else { return Ok(known_subject.map(without_label)) };
-        // Userinfo about a different subject must not be used (OIDC Core §5.3.2).
-        if known_subject.is_some() && userinfo.subject != known_subject {
-            return Err(ProviderErrorKind::Malformed.because("userinfo is about another subject than the ID token"));
-        }
-        let Some(subject) = userinfo.subject else { return Ok(None) };
-        let label = userinfo.label.unwrap_or_else(|| subject.clone());
-        Ok(Some(Account { subject, label }))
+        let userinfo = match &provider.endpoints.userinfo {
+            Some(url) => self.userinfo(url, tokens, rules).await,
+            None => None,
+        };
+        let account = match (known_subject, userinfo) {
+            // Userinfo about a different subject must not be used (OIDC Core §5.3.2).
+            (Some(known), Some(userinfo)) if userinfo.subject.as_ref() != Some(&known) => {
+                anomalies.push(Anomaly::new("userinfo", AnomalyKind::OtherSubject));
+                Some(Account { label: known.clone(), subject: known })
+            }
+            (known, userinfo) => {
+                let (subject, label) = userinfo.map_or((None, None), |claimed| (claimed.subject, claimed.label));
+                known.or(subject).map(|subject| Account { label: label.unwrap_or_else(|| subject.clone()), subject })
+            }
+        };
+        Ok(Identified { account, anomalies })
     }
 
     /// The claims in userinfo. They only serve the label, so every error counts as absent claims. For example, providers
@@ -64,10 +74,6 @@ impl Oauth2Server {
         let text = BodyText::of(&response.body);
         json::parse_tolerant(&text).ok().map(|body| account_claims(&body, rules))
     }
-}
-
-fn without_label(subject: String) -> Account {
-    Account { label: subject.clone(), subject }
 }
 
 fn account_claims(body: &Object<'_>, rules: &IdentityRules) -> AccountClaims {

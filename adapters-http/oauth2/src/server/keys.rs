@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_domain::ports::{ProviderError, ProviderErrorKind};
 use http::StatusCode;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use moka::future::Cache;
 
+use super::Oauth2Server;
 use super::token_response::MAX_RESPONSE;
-use super::{Oauth2Server, oauth_error};
 use crate::codec::{BodyText, Object, Value, json};
 
 /// How long a key set is cached.
@@ -86,10 +85,10 @@ impl PublicKey {
 }
 
 impl Oauth2Server {
-    /// The keys at a URL.
-    pub(super) async fn key_set(&self, url: &str) -> Result<Arc<Vec<PublicKey>>, ProviderError> {
+    /// The keys at a URL. `None` if there is no key set, or it cannot be read.
+    pub(super) async fn key_set(&self, url: &str) -> Option<Arc<Vec<PublicKey>>> {
         let fetch = async { self.fetch_keys(url).await.map(Arc::new) };
-        self.key_sets.0.try_get_with_by_ref(url, fetch).await.map_err(|error| ProviderError::clone(&error))
+        self.key_sets.0.optionally_get_with_by_ref(url, fetch).await
     }
 
     /// Removes a key set from the cache. Issuers can rotate keys before it expires.
@@ -97,21 +96,16 @@ impl Oauth2Server {
         self.key_sets.0.invalidate(url).await;
     }
 
-    async fn fetch_keys(&self, url: &str) -> Result<Vec<PublicKey>, ProviderError> {
-        let response = self.get_json(url, None, MAX_RESPONSE).await?;
-        let unusable = || {
-            let error = ProviderErrorKind::Malformed.because("the URL of the keys returned no key set");
-            super::to_host(error.with_status(response.status.as_u16()), url)
-        };
+    async fn fetch_keys(&self, url: &str) -> Option<Vec<PublicKey>> {
+        let response = self.get_json(url, None, MAX_RESPONSE).await.ok()?;
         if response.status != StatusCode::OK {
-            let error = oauth_error::from_status(response.status, &response.headers);
-            return Err(error.map_or_else(unusable, |error| super::to_host(error, url)));
+            return None;
         }
         let text = BodyText::of(&response.body);
-        let body = json::parse_tolerant(&text).ok().filter(|body| !body.repeats("keys")).ok_or_else(unusable)?;
-        let keys = body.get("keys").and_then(Value::as_list).ok_or_else(unusable)?;
+        let body = json::parse_tolerant(&text).ok().filter(|body| !body.repeats("keys"))?;
+        let keys = body.get("keys").and_then(Value::as_list)?;
         // Keys of unknown types are skipped (RFC 7517 §5).
-        Ok(keys.iter().filter_map(Value::as_object).filter_map(public_key).collect())
+        Some(keys.iter().filter_map(Value::as_object).filter_map(public_key).collect())
     }
 }
 

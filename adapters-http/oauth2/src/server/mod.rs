@@ -15,10 +15,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use grantry_domain::ports::{
-    AuthorizationRequest, AuthorizationServer, ClientCredentials, Clock, ProviderError, ProviderErrorKind,
+    AuthorizationRequest, AuthorizationServer, ClientCredentials, Clock, Identified, ProviderError, ProviderErrorKind,
     ProviderOperation, RevocationResponse, TokenKind, TokenResponse,
 };
-use grantry_domain::provider::{Account, ProviderSettings, ProviderSnapshot, Scopes};
+use grantry_domain::provider::{ProviderSettings, ProviderSnapshot, Scopes};
 use grantry_domain::secret::Secret;
 use http::header::{ACCEPT, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
@@ -177,10 +177,10 @@ impl AuthorizationServer for Oauth2Server {
         provider: &ProviderSnapshot,
         response: &TokenResponse,
         nonce: Option<String>,
-    ) -> Result<Option<Account>, ProviderError> {
+    ) -> Result<Identified, ProviderError> {
         let issuer = provider.issuer.as_deref().unwrap_or(&provider.endpoints.token);
-        let account = self.identify_account(provider, response, nonce.as_deref()).await;
-        account.map_err(at(ProviderOperation::Userinfo, issuer))
+        let identified = self.identify_account(provider, response, nonce.as_deref()).await;
+        identified.map_err(at(ProviderOperation::Userinfo, issuer))
     }
 }
 

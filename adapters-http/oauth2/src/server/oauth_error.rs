@@ -96,27 +96,25 @@ pub(crate) fn from_response(response: &HttpResponse, aliases: &BTreeMap<String, 
     error.with_status(response.status.as_u16())
 }
 
-/// The code of an error response: `error` (RFC 6749 §5.2), else a known code elsewhere. Providers also nest codes in `error`
-/// or `errors`. A code of profile or connector, and `invalid_grant`, take precedence over a general one such as
-/// `invalid_request`.
+/// The code of an error response: `error` (RFC 6749 §5.2), else a known code elsewhere. A code of profile or connector, and
+/// `invalid_grant`, take precedence over a general one such as `invalid_request`.
 fn readable_code(body: &Object<'_>, aliases: &BTreeMap<String, String>) -> Option<String> {
-    let standard = error_code(body);
-    let others = vendor_codes(body);
-    let mut known = standard.iter().chain(&others);
-    if let Some(code) = known.find(|code| *code == "invalid_grant" || aliases.contains_key(*code)) {
-        return Some(code.clone());
-    }
-    standard.or_else(|| others.into_iter().find(|code| REGISTERED.contains(&code.as_str())))
+    let codes = codes(body);
+    let is_precise = |code: &&String| *code == "invalid_grant" || aliases.contains_key(*code);
+    let precise = codes.iter().find(is_precise).cloned();
+    let registered = || codes.iter().find(|code| REGISTERED.contains(&code.as_str())).cloned();
+    precise.or_else(|| error_code(body)).or_else(registered)
 }
 
-/// The texts and numbers in the members that providers use for codes, besides a text in `error`.
-fn vendor_codes(body: &Object<'_>) -> Vec<String> {
+/// Every text and number that may be the code of an error response, `error` (RFC 6749 §5.2) first. Providers also have codes in
+/// other members, and nest them in `error` or `errors`.
+pub(super) fn codes(body: &Object<'_>) -> Vec<String> {
     const MEMBERS: [&str; 9] =
         ["error", "code", "type", "reason", "status", "error_code", "errorCode", "error_type", "errorType"];
     let codes_in = |object: &Object<'_>| -> Vec<String> {
         let once = MEMBERS.iter().filter(|name| !object.repeats(name));
         let members = once.filter_map(|name| object.get(name)).filter_map(Value::as_scalar);
-        members.map(std::borrow::Cow::into_owned).collect()
+        members.map(Cow::into_owned).collect()
     };
     let mut codes = codes_in(body);
     let nested = ["error", "errors"].iter().filter(|name| !body.repeats(name));
@@ -140,7 +138,7 @@ pub(crate) fn error_code(body: &Object<'_>) -> Option<String> {
 
 /// Whether the `error` member is a registered code, or one that profile or connector name.
 pub(crate) fn is_registered(body: &Object<'_>, aliases: &BTreeMap<String, String>) -> bool {
-    body.repeats("error") || error_code(body).is_some_and(|code| printable(&code, aliases).is_some())
+    error_code(body).is_some_and(|code| printable(&code, aliases).is_some())
 }
 
 /// Classifies an error code.

@@ -12,7 +12,7 @@ use super::token_request::form_request;
 use super::token_response::MAX_RESPONSE;
 use super::{AGENT, JSON, Oauth2Server, client_auth, oauth_error};
 use crate::codec::form::Form;
-use crate::codec::{BodyText, Object, json};
+use crate::codec::{BodyText, json};
 use crate::profile::rules::{RevocationStyle, Wire};
 use crate::transport::{HttpRequest, HttpResponse};
 
@@ -106,11 +106,14 @@ fn classify(wire: &Wire, response: &HttpResponse) -> Result<RevocationResponse, 
     }
     if [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::GONE].contains(&status) {
         let text = BodyText::of(&response.body);
-        let code = json::parse_tolerant(&text).ok().and_then(|body| code_of(&body));
-        match code.as_deref() {
-            Some("unsupported_token_type") => return Ok(RevocationResponse::NotSupported),
-            Some(code) if is_not_a_token(wire, code) => return Ok(RevocationResponse::Done),
-            Some(_) | None => {}
+        let codes = json::parse_tolerant(&text).map(|body| oauth_error::codes(&body)).unwrap_or_default();
+        let contains = |known: &str| codes.iter().any(|code| code == known);
+        if contains("unsupported_token_type") {
+            return Ok(RevocationResponse::NotSupported);
+        }
+        // The token of a client that is refused was not looked at.
+        if !contains("invalid_client") && codes.iter().any(|code| is_not_a_token(wire, code)) {
+            return Ok(RevocationResponse::Done);
         }
     }
     Err(oauth_error::from_response(response, &wire.token.errors))
@@ -119,14 +122,4 @@ fn classify(wire: &Wire, response: &HttpResponse) -> Result<RevocationResponse, 
 fn is_not_a_token(wire: &Wire, code: &str) -> bool {
     let meaning = wire.token.errors.get(code).map_or(code, String::as_str);
     NOT_A_TOKEN.iter().any(|known| known.eq_ignore_ascii_case(meaning))
-}
-
-/// The error code: the member of RFC 6749 §5.2, or where vendors have it.
-fn code_of(body: &Object<'_>) -> Option<String> {
-    let nested = || {
-        let error = body.get("error")?.as_object()?;
-        ["code", "error", "type", "status"].into_iter().find_map(|name| error.string(name).ok().flatten())
-    };
-    let vendor = || ["error_code", "errorCode", "code"].into_iter().find_map(|name| body.string(name).ok().flatten());
-    oauth_error::error_code(body).or_else(nested).or_else(vendor)
 }

@@ -40,11 +40,13 @@ fn read(wire: &Wire, response: &HttpResponse) -> Result<TokenResponse, ProviderE
     };
     let mut members = Members::of(set);
     if let Some(error) = reported(wire, &body) {
-        // Some providers send a word in every response, such as `none`. A code of the protocol contradicts the token.
+        // Some providers send a word in every response, such as `none`. A code of the protocol contradicts the token; a member
+        // that is repeated is no code.
         if !members.has_access_token() || oauth_error::is_registered(&body, &wire.token.errors) {
             return Err(error);
         }
-        members.found("error", AnomalyKind::Unsupported);
+        let kind = if body.repeats("error") { AnomalyKind::Repeated } else { AnomalyKind::Unsupported };
+        members.found("error", kind);
     }
     let (access_token, token_type) = (members.access_token()?, members.token_type(wire.token.token_type_optional)?);
     let mut response = TokenResponse {

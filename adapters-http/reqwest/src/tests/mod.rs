@@ -4,6 +4,8 @@ mod addresses;
 mod encryption;
 mod environment;
 mod limits;
+#[cfg(target_os = "linux")]
+mod memory;
 mod provider;
 mod raw_server;
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { expectAccessible } from "../harness/axe.ts";
 import { ConsolePage } from "../harness/console.ts";
 import { CONNECTORS, SECRETS } from "../harness/demo.ts";
 import { reset } from "../harness/flow.ts";
@@ -82,6 +83,25 @@ describe("in a new tab", () => {
     await here.row(first.name).getByRole("timer").waitFor();
     await page.getByRole("button", { name: `Cancel connecting ${first.name}` }).click();
     await here.expectStatus(first.name, "Not connected");
+  });
+
+  it("can only be started again in another browser", async () => {
+    const { here } = await on.visit("alice");
+    await reset(here, first.name);
+    await here.connect(first.name);
+    await here.expectStatus(first.name, "Connecting");
+    const other = await on.visit("alice");
+    await other.here.expectStatus(first.name, "Connecting");
+    expect(await other.page.getByRole("link", { name: "Open the sign-in page" }).count()).toBe(0);
+    await other.page.getByRole("button", { name: `Start connecting ${first.name} again` }).click();
+    const opened = other.context.waitForEvent("page");
+    await other.here
+      .dialog()
+      .getByRole("button", { name: /^Go to / })
+      .click();
+    await decide(await opened, "Allow");
+    await other.here.expectStatus(first.name, "Connected");
+    await here.expectStatus(first.name, "Connected");
   });
 
   it("leads back to the sign-in page after its tab was closed", async () => {
@@ -202,7 +222,8 @@ describe("with another account", () => {
     const { here, page, context } = await on.visit("alice");
     await reset(here, first.name);
     await decide(await here.connect(first.name), "Allow", "alice");
-    const account = (user: string) => here.row(first.name).getByText(`${user}@example.test`);
+    const account = (user: string) =>
+      here.row(first.name).locator(".cell-fact", { hasText: `${user}@example.test` });
     await account("alice").waitFor();
 
     await here.chooseMenu(first.name, "Reconnect");
@@ -214,9 +235,22 @@ describe("with another account", () => {
     await allowAsAnother(await opened, "bob");
     await here.dialog().getByRole("heading", { name: "That is another account" }).waitFor();
     await account("alice").waitFor();
-    const again = context.waitForEvent("page");
-    await here.dialog().getByRole("button", { name: "Connect another account" }).click();
-    await decide(await again, "Allow", "bob");
+    const choose = async (choice: string) => {
+      const again = context.waitForEvent("page");
+      await here.dialog().getByRole("button", { name: choice, exact: true }).click();
+      return again;
+    };
+    await here
+      .dialog()
+      .getByText(
+        `You used bob@example.test at the provider, but ${first.name} is connected as alice@example.test.`,
+      )
+      .waitFor();
+    await expectAccessible(page, "another account");
+    await decide(await choose("Use alice@example.test"), "Allow", "bob");
+    await here.dialog().getByText("You used bob@example.test").waitFor();
+    await account("alice").waitFor();
+    await decide(await choose("Replace it with bob@example.test"), "Allow", "bob");
     await account("bob").waitFor();
     await page.reload();
     await account("bob").waitFor();

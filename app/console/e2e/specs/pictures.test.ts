@@ -65,6 +65,9 @@ describe.each(["light", "dark"] as const)("every view in %s", (colorScheme) => {
     await page.getByRole("button", { name: first.name, exact: true }).click();
     await shot("details");
     await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: `Disconnect ${first.name}`, exact: true }).click();
+    await shot("disconnect");
+    await page.keyboard.press("Escape");
     await here.openConnections(first.name);
     await here.connection("default").getByText("Connected", { exact: true }).waitFor();
     await shot("connections-dialog");
@@ -95,6 +98,16 @@ describe.each(["light", "dark"] as const)("every view in %s", (colorScheme) => {
     await here.dialog().getByRole("heading", { name: "Remove or reinstate a user" }).waitFor();
     await page.locator("dialog .user-list, dialog .empty").first().waitFor();
     await shot("users");
+    await here
+      .dialog()
+      .getByRole("button", { name: /^Carol/ })
+      .click();
+    await here.dialog().getByRole("button", { name: "End all connections" }).waitFor();
+    await here
+      .dialog()
+      .getByRole("heading", { name: /^(This connection ends|These \d+ connections end)$/ })
+      .waitFor();
+    await shot("remove-user");
     await page.keyboard.press("Escape");
     await page.goto(`/connect/${first.id}`);
     await page.getByRole("heading", { name: "One moment" }).waitFor();

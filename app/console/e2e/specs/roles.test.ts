@@ -163,7 +163,7 @@ describe("an admin", () => {
     await bob.page.bringToFront();
     await bob.page.reload();
     await bob.here.expectStatus(first.name, "Reconnect needed");
-    await bob.here.row(first.name).getByText("An admin ended it").waitFor();
+    await bob.here.row(first.name).getByText("An administrator ended it").waitFor();
     await decide(await bob.here.connect(first.name, "Reconnect"), "Allow");
     await bob.here.expectStatus(first.name, "Connected");
 
@@ -178,7 +178,7 @@ describe("an admin", () => {
       await bob.page.getByRole("button", { name: `Disconnect ${first.name}`, exact: true }).count(),
     ).toBe(0);
     await bob.here.pressConnect(first.name);
-    await bob.here.expectToast("An admin removed this user");
+    await bob.here.expectToast("An administrator removed this user");
 
     await carol.page.getByRole("button", { name: "Remove or reinstate a user" }).click();
     await carol.here.dialog().getByRole("button", { name: /u_bob/ }).click();

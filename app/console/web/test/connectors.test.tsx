@@ -206,15 +206,58 @@ describe("connecting", () => {
     expect(link.getAttribute("rel")).toBe("noopener noreferrer");
   });
 
-  it("R35 asks before it accepts another account", async () => {
+  /** A reconnect in which another account was used than the connected one. */
+  async function reconnectWithBob() {
+    const server = new FakeServer();
+    server.setConnection("default/github/u_alice", { account: "alice@github.example" });
+    const here = renderConsole({ server });
+    const row = await rowOf("GitHub");
+    await within(row).findByText("Connected");
+    await here.user.click(menuItem("Reconnect", row));
+    await here.user.click(dialog().getByRole("button", { name: "Go to github.com" }));
+    await within(row).findByText("Reconnecting");
+    server.finish("flow-1", { account: "bob@github.example" });
+    await screen.findByRole("heading", { name: "That is another account" }, { timeout: 4000 });
+    return here;
+  }
+
+  it.each([
+    ["Use alice@github.example", { selectsAccount: true, allowsAccountChange: false }],
+    ["Replace it with bob@github.example", { selectsAccount: false, allowsAccountChange: true }],
+  ])("R35 names both accounts, and asks before it accepts another one: %s", async (choice, expected) => {
+    const { server, user } = await reconnectWithBob();
+    dialog().getByText(
+      "You used bob@github.example at the provider, but GitHub is connected as alice@github.example. Nothing was changed.",
+    );
+    await expectAccessible();
+    await user.click(dialog().getByRole("button", { name: choice }));
+    await waitFor(() => expect(server.lastFlow).toMatchObject({ flowId: "flow-2", ...expected }));
+    expect(server.lastFlow.connection).toBe("default");
+    expect(screen.queryByRole("dialog")).toBeNull();
+  });
+
+  it("R35 adds another account as another connection, after the consent is shown", async () => {
+    const { server, user } = await reconnectWithBob();
+    await user.click(dialog().getByRole("button", { name: "Add bob@github.example as another connection" }));
+    await dialog().findByRole("heading", { name: "Connect GitHub (bob)?" });
+    expect(server.flows.size).toBe(1);
+    await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
+    await waitFor(() => expect(server.lastFlow).toMatchObject({ flowId: "flow-2", connection: "bob" }));
+    expect(server.lastFlow.allowsAccountChange).toBe(false);
+  });
+
+  it("reports another account where there is no connection to keep", async () => {
     const { server, user } = renderConsole();
     await user.click(await screen.findByRole("button", { name: "Connect GitHub" }));
     await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
     await screen.findByText("Connecting");
     server.finish("flow-1", { code: "account_mismatch" });
-    await screen.findByRole("heading", { name: "That is another account" }, { timeout: 4000 });
-    await user.click(dialog().getByRole("button", { name: "Connect another account" }));
-    await waitFor(() => expect(server.lastFlow.flowId).toBe("flow-2"));
+    await screen.findByText(
+      "GitHub is not connected. You signed in with another account than the connected one.",
+      {},
+      { timeout: 4000 },
+    );
+    expect(screen.queryByRole("dialog")).toBeNull();
   });
 
   it("reports the reason of a failure", async () => {
@@ -424,15 +467,35 @@ describe("several connections", () => {
     await screen.findByText("There is no connection with this name.");
   });
 
+  const MISMATCH =
+    "/?oauth_authorization=error&connector_id=github&error=account_mismatch&oauth_connection=work";
+
   it("R35 ask before they accept another account, also after a redirect", async () => {
-    const server = serverWithTwo();
-    const query =
-      "oauth_authorization=error&connector_id=github&error=account_mismatch&oauth_connection=work";
-    const { user } = renderConsole({ server, path: `/?${query}` });
+    const { server, user } = renderConsole({ server: serverWithTwo(), path: MISMATCH });
     await screen.findByRole("heading", { name: "That is another account" });
     dialog().getByText(/You signed in to GitHub \(work\) with another account/);
-    await user.click(dialog().getByRole("button", { name: "Connect another account" }));
+    dialog().getByRole("button", { name: "Use alice@work.example" });
+    await user.click(dialog().getByRole("button", { name: "Replace the connected account" }));
     await waitFor(() => expect(server.lastFlow.connection).toBe("work"));
+    expect(server.lastFlow.allowsAccountChange).toBe(true);
+  });
+
+  it("R35 name both accounts after a redirect in the tab that started the flow, and add the used one", async () => {
+    const server = serverWithTwo();
+    await server.fetchAs("alice")("/internal/actions/connector/github/_start_oauth_flow", {
+      method: "POST",
+      body: JSON.stringify({ connection: "work" }),
+    });
+    server.finish("flow-1", { account: "Work@github.example" });
+    sessionStorage.setItem("grantry.flow", "flow-1");
+    const { user } = renderConsole({ server, path: MISMATCH });
+    await screen.findByRole("heading", { name: "That is another account" });
+    dialog().getByText(/You used Work@github.example at the provider, but GitHub \(work\) is connected as/);
+    await user.click(dialog().getByRole("button", { name: "Add Work@github.example as another connection" }));
+    await dialog().findByRole("heading", { name: "Connect GitHub (work-2)?" });
+    await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
+    await item("work-2").findByText("Connecting");
+    expect(server.lastFlow.connection).toBe("work-2");
   });
 });
 

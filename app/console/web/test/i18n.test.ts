@@ -13,6 +13,12 @@ function texts(catalogue: object): [string, string][] {
 
 const placeholders = (text: string) => [...text.matchAll(/\{\w+\}/g)].map(([name]) => name).sort();
 
+/** Words that are not used, because the other texts, the pages of the server and the documents have another one. */
+const AVOIDED = {
+  en: /\badmins?\b|\bextend|\brenew/,
+  de: /verwalter|verlänger|\b(be)?nutz(t|en)\b|zugang\b|nochmals|fangen|keine \w+ token\b/i,
+};
+
 /** Words that have a capital letter at every position. */
 const NAMES = /^(URI|URL|OAuth|Grantry)$/;
 
@@ -44,6 +50,13 @@ describe.each(Object.entries(CATALOGUES))("the catalogue %s", (language, catalog
       if (!fragments.test(key)) {
         expect(text, key).toMatch(/^(\p{Lu}|\{)/u);
       }
+    }
+  });
+
+  it("has one word for one thing", () => {
+    const avoided = AVOIDED[language as keyof typeof AVOIDED];
+    for (const [key, text] of these) {
+      expect(text, key).not.toMatch(avoided);
     }
   });
 

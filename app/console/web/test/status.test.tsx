@@ -1,6 +1,9 @@
+import type { ConnectorAnomaly } from "@grantry/client";
 import { screen, waitFor, within } from "@testing-library/react";
 import { describe, expect, it } from "vitest";
 import { FakeServer } from "../../testing/fake-server.ts";
+import de from "../src/i18n/de.json";
+import en from "../src/i18n/en.json";
 import { dialog, expectAccessible, menuItem, renderConsole, rowOf } from "./kit.tsx";
 
 const SINCE = "2026-06-01T10:00:00Z";
@@ -68,7 +71,7 @@ describe("a status", () => {
       }),
     });
     const row = within(await rowOf("GitHub"));
-    await row.findByText("The provider refuses to extend the access; it is tried again");
+    await row.findByText("The provider refuses to refresh the access; it is tried again");
     row.getByText("Since Jun 5, 2026");
   });
 
@@ -128,6 +131,38 @@ describe("diagnostics", () => {
     await expectAccessible();
   });
 
+  it("describe every kind of unusual response, and one that is not known yet", async () => {
+    const kinds = {
+      wrong_type: "Has another type",
+      repeated: "Occurs more than once",
+      too_long: "Is too long",
+      not_readable: "Cannot be interpreted",
+      not_text: "Is not text",
+      missing: "Is missing",
+      empty: "Is empty",
+      invalid_characters: "Contains characters that are not allowed",
+      not_integer: "Is not written as an integer",
+      out_of_range: "Is out of range",
+      unsupported: "Has a value that is not supported",
+      byte_order_mark: "Begins with a byte order mark",
+    } satisfies Record<ConnectorAnomaly["kind"], string>;
+    const all = [...Object.keys(kinds), "toString"].map((kind) => ({ member: kind, kind, at: SINCE }));
+    const server = withConnection();
+    server.diagnostics.set("github", { anomalies: all as ConnectorAnomaly[] });
+    const { user } = renderConsole({ server });
+    await user.click(await screen.findByRole("button", { name: "GitHub" }));
+    const anomalies = within(await dialog().findByRole("region", { name: "Unusual responses" }));
+    for (const [kind, text] of [...Object.entries(kinds), ["toString", "Has an unusual form"]]) {
+      expect(anomalies.getByText(kind ?? "").nextSibling?.textContent).toBe(text);
+    }
+    for (const { diagnostics } of [en, de]) {
+      const texts = Object.entries(diagnostics).flatMap(([key, text]) =>
+        key.startsWith("kind_") ? [text] : [],
+      );
+      expect(new Set(texts).size).toBe(all.length);
+    }
+  });
+
   it("are not requested by viewers, and absent without a failure", async () => {
     const server = withFailure();
     const { user } = renderConsole({ as: "bob", server });
@@ -149,14 +184,31 @@ describe("a flow that waits", () => {
     await expectAccessible();
   });
 
-  it("can be continued where another tab started it, in its space", async () => {
+  it("can be continued in each list of the page that started it", async () => {
+    const { user } = renderConsole();
+    await user.click(await screen.findByRole("button", { name: "Connect GitHub" }));
+    await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
+    await screen.findByRole("link", { name: "Open the sign-in page for GitHub" });
+    await user.click(menuItem("Connections", await rowOf("GitHub")));
+    dialog().getByRole("link", { name: "Open the sign-in page for GitHub (default)" });
+  });
+
+  it("can only be started again where another tab or browser started it", async () => {
     const server = new FakeServer();
     const elsewhere = server.fetchAs("alice");
     await elsewhere("/s/marketing/internal/actions/connector/github/_start_oauth_flow", { method: "POST" });
-    renderConsole({ server, path: "/s/marketing/" });
+    const { user } = renderConsole({ server, path: "/s/marketing/" });
+    const again = await screen.findByRole("button", { name: /^Start connecting .* again$/ });
+    screen.getByText("Started in another tab or browser");
+    screen.getByRole("button", { name: /^Cancel connecting/ });
+    expect(screen.queryByRole("link", { name: /^Open the sign-in page/ })).toBeNull();
+    await expectAccessible();
+    await user.click(again);
+    await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
     const link = await screen.findByRole("link", { name: /^Open the sign-in page/ });
-    expect(link.getAttribute("href")).toBe("/s/marketing/connect/github?flow=flow-1");
-    server.finish("flow-1", { code: "access_denied" });
+    expect(link.getAttribute("href")).toBe("/s/marketing/connect/github?flow=flow-2");
+    expect(server.flow("flow-1").status).toBe("cancelled");
+    server.finish("flow-2", { code: "access_denied" });
     window.dispatchEvent(new Event("focus"));
     await waitFor(() => expect(screen.queryByRole("link", { name: /^Open the sign-in page/ })).toBeNull());
   });
@@ -204,7 +256,6 @@ describe("a result in the URL", () => {
   it.each([
     error("connector_id=call-0900&error=access_denied"),
     error("connector_id=github&error=call-0900"),
-    error("connector_id=github&error=account_mismatch&oauth_connection=call-0900"),
     error("connector_id=call-0900&error=account_mismatch"),
     "/?oauth_authorization=success&connector_id=call-0900",
     "/?oauth_authorization=success&connector_id=github&oauth_connection=call-0900",
@@ -218,10 +269,15 @@ describe("a result in the URL", () => {
     expect(document.querySelectorAll(".toast")).toHaveLength(0);
   });
 
-  it("shows no name of a connection that does not exist", async () => {
-    renderConsole({ path: error("connector_id=github&error=access_denied&oauth_connection=call-0900") });
-    await screen.findByText(/^GitHub is not connected/);
+  it.each([
+    ["access_denied", "Access was denied. Nothing was connected or changed."],
+    ["account_mismatch", "You signed in with another account than the connected one."],
+  ])("shows no name of a connection that does not exist: %s", async (code, reason) => {
+    const query = `connector_id=github&error=${code}&oauth_connection=call-0900`;
+    renderConsole({ path: error(query) });
+    await screen.findByText(`GitHub is not connected. ${reason}`);
     expect(document.body.textContent).not.toContain("0900");
+    expect(screen.queryByRole("dialog")).toBeNull();
   });
 
   it("shows the name of the connector, and that nothing changed", async () => {

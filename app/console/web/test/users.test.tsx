@@ -40,7 +40,7 @@ describe("removing a user", () => {
     const { user } = await openUsers(withBob());
     await user.click(pick(/Bob Baker/));
     dialog().getByRole("heading", { name: "Remove Bob Baker?" });
-    dialog().getByText(/Until an admin reinstates the user, no new connection is possible/);
+    dialog().getByText(/Until an administrator reinstates the user, no new connection is possible/);
     const ends = within(await dialog().findByRole("region", { name: "These 2 connections end" }));
     expect(ends.getAllByRole("listitem").map((item) => item.textContent)).toEqual([
       "GitHubDefault · bob@github.example · Connected",
@@ -121,7 +121,7 @@ describe("reinstating a user", () => {
     await rowOf("GitHub");
     await user.click(screen.getByRole("button", { name: "Connect GitHub" }));
     await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
-    await screen.findByText(/An admin removed this user, so no connection is possible/);
+    await screen.findByText(/An administrator removed this user, so no connection is possible/);
   });
 });
 

@@ -120,6 +120,7 @@ struct Candidate {
     grant: Versioned<Authorization>,
     client: ClientCredentials,
     permit: Permit,
+    goal: RefreshGoal,
     /// The live settings. They have the digest that was consented to, so they differ in nothing that decides where tokens go.
     config: String,
 }
@@ -128,6 +129,7 @@ struct Candidate {
 struct Attempt {
     grant: Versioned<Authorization>,
     holder: [u8; 16],
+    goal: RefreshGoal,
     /// Whether the outcome of an earlier attempt is unknown.
     was_in_doubt: bool,
 }
@@ -245,11 +247,19 @@ impl Refresher {
         let needs_secret = secrets.provider.authentication.needs_secret();
         let owner = grant.owner();
         match self.sealer.client_credentials(owner.incarnation, owner.epoch, needs_secret).await {
-            Ok(client) => {
-                Ok(ControlFlow::Continue(Candidate { grant: stored, client, permit, config: connector.config.settings }))
-            }
+            Ok(client) => Ok(ControlFlow::Continue(Candidate {
+                grant: stored,
+                client,
+                permit,
+                goal,
+                config: connector.config.settings,
+            })),
             Err(NoCredentials::Store(error)) => Err(error),
-            Err(NoCredentials::Missing | NoCredentials::Undecryptable) => end(RefreshOutcome::Misconfigured),
+            Err(NoCredentials::Missing | NoCredentials::Undecryptable) => {
+                let endpoint = &secrets.provider.endpoints.token;
+                self.ports.failures.record_missing_secret(owner, ProviderOperation::Refresh, endpoint);
+                end(RefreshOutcome::Misconfigured)
+            }
         }
     }
 
@@ -266,13 +276,16 @@ impl Refresher {
         match self.settings.of(&connector) {
             Ok((_, digest)) if same && digest == owner.digest => Ok(ControlFlow::Continue(connector)),
             Ok(_) => Ok(ControlFlow::Break(RefreshOutcome::Ended)),
-            Err(_) => Ok(ControlFlow::Break(RefreshOutcome::Misconfigured)),
+            Err(invalid) => {
+                self.ports.failures.record_invalid_settings(&connector, ProviderOperation::Refresh, &invalid);
+                Ok(ControlFlow::Break(RefreshOutcome::Misconfigured))
+            }
         }
     }
 
     /// Takes the lease and sends the request, or waits for the attempt that has the lease.
     async fn attempt(self: &Arc<Self>, candidate: Candidate, may_wait: bool) -> Result<Step, StoreError> {
-        let Candidate { grant, client, permit, config } = candidate;
+        let Candidate { grant, client, permit, goal, config } = candidate;
         let Ok(holder) = random_bytes(&*self.ports.random) else {
             return Ok(ControlFlow::Break(RETRY_SOON));
         };
@@ -287,7 +300,7 @@ impl Refresher {
             longest: length.max(LONGEST_PAUSE) * 2,
         };
         let attempt = match self.ports.leases.take_lease(request).await? {
-            Lease::Taken { grant, was_in_doubt } => Attempt { grant: *grant, holder, was_in_doubt },
+            Lease::Taken { grant, was_in_doubt } => Attempt { grant: *grant, holder, goal, was_in_doubt },
             Lease::Held { until, grant } if !may_wait || !is_leased(&grant.value) => {
                 let now = self.ports.store_clock.now().await?;
                 let outcome = paused(&grant.value, until, now);
@@ -349,7 +362,8 @@ impl Refresher {
         let id = attempt.grant.value.id();
         let meaning = Meaning::of(error.kind);
         let before = attempt.grant.value.as_grant().map(|grant| grant.refresh().clone()).unwrap_or_default();
-        if meaning == Meaning::Unclear && ends_grant(&self.policy, &before, access_token_expires_at, now) {
+        let may_end = meaning == Meaning::Unclear;
+        if may_end && ends_grant(&self.policy, &before, attempt.goal, access_token_expires_at, now) {
             let ended = self.end(&attempt.grant, Input::RefreshRefused, now).await?;
             self.revocations.wake();
             return Ok(ended);

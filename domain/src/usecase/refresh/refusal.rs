@@ -6,6 +6,7 @@ use crate::authorization::RefreshState;
 use crate::ports::ProviderErrorKind;
 use crate::time::Timestamp;
 use crate::usecase::policy::Policy;
+use crate::usecase::refresh::RefreshGoal;
 
 /// The meaning of an error at a refresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,17 +41,21 @@ impl Meaning {
     }
 }
 
-/// Whether one more unclear refusal ends the grant: enough of them over enough time, and no access token is left to lose.
+/// Whether one more unclear refusal ends the grant: enough of them over enough time, and no access token is left to lose. The
+/// access token that is to be replaced was rejected by the API, so it is lost as well.
 pub(super) fn ends_grant(
     policy: &Policy,
     refresh: &RefreshState,
+    goal: RefreshGoal,
     access_token_expires_at: Option<Timestamp>,
     now: Timestamp,
 ) -> bool {
+    let is_lost = match goal {
+        RefreshGoal::Fresh => access_token_expires_at.is_some_and(|expires_at| now >= expires_at),
+        RefreshGoal::Replace(_) => true,
+    };
     let lasted = refresh.refused_since.map_or(Duration::ZERO, |since| now.since(since));
-    refresh.refusals.saturating_add(1) >= policy.refusals
-        && lasted >= policy.refusal_window
-        && access_token_expires_at.is_some_and(|expires_at| now >= expires_at)
+    refresh.refusals.saturating_add(1) >= policy.refusals && lasted >= policy.refusal_window && is_lost
 }
 
 #[cfg(test)]
@@ -64,16 +69,21 @@ mod tests {
             |refusals, span| RefreshState { refusals, refused_since: Some(now.minus(span)), ..RefreshState::default() };
         let (window, moment) = (policy.refusal_window, Duration::from_millis(1));
         let too_short = window.saturating_sub(moment);
-        for (before, expires_at, ends) in [
-            (after(2, window), Some(now), true),
-            (after(1, window), Some(now), false),
-            (after(2, too_short), Some(now), false),
-            (after(9, too_short), Some(now), false),
-            (after(2, window), Some(now.plus(moment)), false),
-            (after(2, window), None, false),
-            (RefreshState::default(), Some(now), false),
+        let (fresh, replace) = (RefreshGoal::Fresh, RefreshGoal::Replace([1; 32]));
+        for (before, goal, expires_at, ends) in [
+            (after(2, window), fresh, Some(now), true),
+            (after(1, window), fresh, Some(now), false),
+            (after(2, too_short), fresh, Some(now), false),
+            (after(9, too_short), fresh, Some(now), false),
+            (after(2, window), fresh, Some(now.plus(moment)), false),
+            (after(2, window), fresh, None, false),
+            (RefreshState::default(), fresh, Some(now), false),
+            (after(2, window), replace, Some(now.plus(moment)), true),
+            (after(2, window), replace, None, true),
+            (after(1, window), replace, None, false),
+            (after(2, too_short), replace, None, false),
         ] {
-            assert_eq!(ends_grant(&policy, &before, expires_at, now), ends, "{before:?} {expires_at:?}");
+            assert_eq!(ends_grant(&policy, &before, goal, expires_at, now), ends, "{before:?} {goal:?} {expires_at:?}");
         }
     }
 }

@@ -199,6 +199,7 @@ macro_rules! store_contract {
                 an_access_token_view_reports_expired_connections,
                 a_status_has_a_row_for_every_connector_of_the_space,
                 a_status_shows_grant_former_grant_and_flow,
+                r13_an_attempt_without_a_required_scope_is_stored_and_shown,
                 a_status_lists_connections_by_name,
                 the_newest_former_grant_is_the_one_consented_to_last,
                 the_newest_flow_is_the_pending_one,

@@ -189,6 +189,29 @@ pub async fn a_status_shows_grant_former_grant_and_flow(backend: Backend) {
     assert_eq!(status("bob").await, None);
 }
 
+/// An attempt without a required scope is a former grant with the scopes that were granted. It does not end the grant of its
+/// connection, and a status shows it until a later consent.
+pub async fn r13_an_attempt_without_a_required_scope_is_stored_and_shown(backend: Backend) {
+    let (store, drive) = TestStore::with_drive(backend).await;
+    let owner = authorization_key_of(&drive, "alice");
+    let attempt = async || {
+        let flow = store.exchange(&owner).await;
+        let ended = fixtures::without_required_scope(&flow, store.now());
+        assert_eq!(store.replaced(ended.clone(), &flow).await, ended, "stored as given");
+        authorization(&ended)
+    };
+    let refused = attempt().await;
+    let shown = async || connection(&store, &drive, "alice").await;
+    assert_eq!(shown().await, Some(ConnectionView { former: Some(refused), ..empty_row("default") }));
+    store.advance(Duration::from_secs(1));
+    let grant = authorization(&store.connect(&owner).await);
+    let connected = ConnectionView { grant: Some(grant.clone()), ..empty_row("default") };
+    assert_eq!(shown().await, Some(connected.clone()));
+    store.advance(Duration::from_secs(1));
+    let refused = attempt().await;
+    assert_eq!(shown().await, Some(ConnectionView { former: Some(refused), ..connected }), "the grant is unchanged");
+}
+
 /// A connection is listed while it has a grant, a former grant or a pending flow; connections are ordered by name.
 pub async fn a_status_lists_connections_by_name(backend: Backend) {
     let (store, drive) = TestStore::with_drive(backend).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use grantry_domain::ports::{
-    AuthorizationRequest, AuthorizationServer, ClientCredentials, Lifetime, ProviderError, ProviderErrorKind,
+    AuthorizationRequest, AuthorizationServer, ClientCredentials, Identified, Lifetime, ProviderError, ProviderErrorKind,
     RevocationResponse, TokenKind, TokenResponse,
 };
 use grantry_domain::provider::{Account, Endpoints, ProviderSettings, ProviderSnapshot, Scopes};
@@ -87,7 +87,7 @@ struct Script {
     urls: VecDeque<Result<Secret, ProviderErrorKind>>,
     tokens: HashMap<Operation, VecDeque<Result<TokenResponse, ProviderErrorKind>>>,
     revocations: VecDeque<Result<RevocationResponse, ProviderErrorKind>>,
-    identities: VecDeque<Result<Option<Account>, ProviderErrorKind>>,
+    identities: VecDeque<Result<Identified, ProviderErrorKind>>,
     account: Option<Account>,
     order: Vec<TokenKind>,
     gates: HashMap<Operation, Gate>,
@@ -158,7 +158,7 @@ impl ScriptedAuthorizationServer {
     }
 
     /// Queues a response of [`AuthorizationServer::identify`].
-    pub fn respond_to_identify(&self, response: Result<Option<Account>, ProviderErrorKind>) {
+    pub fn respond_to_identify(&self, response: Result<Identified, ProviderErrorKind>) {
         locked(&self.0).identities.push_back(response);
     }
 
@@ -354,10 +354,10 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
         _provider: &ProviderSnapshot,
         _response: &TokenResponse,
         nonce: Option<String>,
-    ) -> Result<Option<Account>, ProviderError> {
+    ) -> Result<Identified, ProviderError> {
         self.called(Call::Identify { nonce }).await;
         let mut script = locked(&self.0);
-        let account = script.account.clone();
-        script.identities.pop_front().unwrap_or(Ok(account)).map_err(ProviderError::from)
+        let initial = Identified { account: script.account.clone(), ..Identified::default() };
+        script.identities.pop_front().unwrap_or(Ok(initial)).map_err(ProviderError::from)
     }
 }

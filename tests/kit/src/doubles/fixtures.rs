@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use grantry_domain::authorization::{
-    Authorization, AuthorizationId, AuthorizationKey, AuthorizationRecord, Envelope, FlowCookieHash, Input, RefreshState,
-    Revision, StateHash, StateKind,
+    Authorization, AuthorizationId, AuthorizationKey, AuthorizationRecord, Envelope, ExpiredCause, FlowCookieHash, Input,
+    RefreshState, Revision, StateHash, StateKind, TerminalCause,
 };
 use grantry_domain::connector::{
     AuthMode, CallbackId, Connector, ConnectorConfig, ConnectorId, ConnectorKey, ConnectorName, Epoch, Incarnation,
@@ -260,6 +260,16 @@ pub fn after(record: &AuthorizationRecord, input: Input, now: Timestamp) -> Auth
 /// The same grant after the provider rejected its refresh token.
 pub fn refresh_rejected(grant: &AuthorizationRecord, now: Timestamp) -> AuthorizationRecord {
     after(grant, Input::RefreshRejected, now)
+}
+
+/// A flow that ended because the provider did not grant a required scope; its tokens are to be revoked.
+pub fn without_required_scope(flow: &AuthorizationRecord, now: Timestamp) -> AuthorizationRecord {
+    let granted = AuthorizationRecord { created_at: flow.created_at, ..authorized(flow.id, flow.owner.clone(), now) };
+    AuthorizationRecord {
+        cause: Some(TerminalCause::Expired(ExpiredCause::InsufficientScope)),
+        scopes: granted.scopes.clone(),
+        ..after(&granted, Input::ConnectorChanged, now)
+    }
 }
 
 /// Unclaimed tokens.

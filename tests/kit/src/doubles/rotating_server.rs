@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use grantry_domain::ports::{
-    AuthorizationRequest, AuthorizationServer, ClientCredentials, Lifetime, ProviderError, ProviderErrorKind,
+    AuthorizationRequest, AuthorizationServer, ClientCredentials, Identified, Lifetime, ProviderError, ProviderErrorKind,
     RevocationResponse, TokenKind, TokenResponse,
 };
 use grantry_domain::provider::{Account, ProviderSettings, ProviderSnapshot, Scopes};
@@ -287,12 +287,13 @@ impl AuthorizationServer for RotatingAuthorizationServer {
         _provider: &ProviderSnapshot,
         response: &TokenResponse,
         _nonce: Option<String>,
-    ) -> Result<Option<Account>, ProviderError> {
+    ) -> Result<Identified, ProviderError> {
         let subject = self.subject_of(&text(&response.access_token));
-        Ok(subject.map(|subject| {
+        let account = subject.map(|subject| {
             let account = subject.split('#').next().unwrap_or_default().to_owned();
             Account { label: account.clone(), subject: account }
-        }))
+        });
+        Ok(Identified { account, ..Identified::default() })
     }
 }
 

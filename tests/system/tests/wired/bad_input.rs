@@ -142,7 +142,7 @@ async fn r58_r56_an_invalid_request_is_refused_before_its_body_is_parsed() {
             "forbidden",
         ),
         ("another method", carol.fetch(Method::PATCH, &start).json(&json!({})), 405, "method_not_allowed"),
-        ("a long URL", carol.fetch(Method::GET, &format!("/api/session?x={}", "y".repeat(9_000))), 400, "invalid_request"),
+        ("a long URL", carol.fetch(Method::GET, &format!("/api/session?x={}", "y".repeat(9_000))), 414, "url_too_long"),
         ("many header fields", many, 431, "headers_too_large"),
         (
             "long header fields",

@@ -31,7 +31,7 @@ impl Write for Log {
 }
 
 /// Starts the log of this process, as JSON lines.
-fn start_log() {
+pub(crate) fn start_log() {
     static STARTED: OnceLock<()> = OnceLock::new();
     STARTED.get_or_init(|| {
         let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(|| Log);
@@ -49,7 +49,7 @@ fn log_lines() -> Vec<Value> {
 }
 
 /// The lines about failed requests of the request with this correlation id.
-fn failures_of(correlation_id: &str) -> Vec<Value> {
+pub(crate) fn failures_of(correlation_id: &str) -> Vec<Value> {
     let is_failure = |line: &Value| line["message"] == "a request to a provider failed";
     log_lines().into_iter().filter(|line| is_failure(line) && line["correlation_id"] == correlation_id).collect()
 }
@@ -95,7 +95,7 @@ fn failures() -> Vec<Expected> {
 }
 
 /// The last failure as an editor reads it.
-async fn last_failure(app: &TestApp, connector: ConnectorPath) -> Value {
+pub(crate) async fn last_failure(app: &TestApp, connector: ConnectorPath) -> Value {
     // The last failure is stored by detached work.
     app.host.drain().await;
     let response = app.browser("alice").await.get(&connector.public("/diagnostics")).await;
@@ -318,7 +318,8 @@ async fn r81_an_id_token_that_is_refused_is_explained() {
     let app = TestApp::new().await;
     let mut alice = app.browser("alice").await;
     let (_, callback) = app.consent(&mut alice, DRIVE, "alice").await;
-    let forged = format!("eyJhbGciOiJub25lIn0.{CANARY}.");
+    // The header is `{"alg":"none"}`, and the claims are `{"nonce":"TEXT-CANARY"}`.
+    let forged = "eyJhbGciOiJub25lIn0.eyJub25jZSI6IlRFWFQtQ0FOQVJZIn0.";
     app.provider.faults().once(Endpoint::Token, Fault::with("id_token", json!(forged)));
     let response = alice.open_callback(&callback).await;
     let shown = last_failure(&app, DRIVE).await;
@@ -327,6 +328,34 @@ async fn r81_an_id_token_that_is_refused_is_explained() {
     assert_eq!(shown["correlation_id"], response.header("x-correlation-id"));
     assert_page_has_id_of(&mut alice, &response, "exchange_failed").await;
     assert_nothing_secret(&app);
+}
+
+#[tokio::test]
+async fn r81_a_refresh_that_cannot_be_sent_is_explained() {
+    start_log();
+    let app = TestApp::new().await;
+    let mut alice = app.connected("alice", DRIVE).await;
+    app.expire_access_tokens();
+    let database = rusqlite::Connection::open(app.deployment.database()).unwrap();
+    for (name, change, hint) in [
+        ("no secret", "DELETE FROM client_secrets", "the client secret is missing"),
+        ("settings", "UPDATE connectors SET config = '{\"issuer\":\"https://TEXT-CANARY.example\"}'", "config.issuer"),
+    ] {
+        database.execute_batch(change).unwrap();
+        let refused = alice.execute(DRIVE, "/me").await;
+        assert_eq!(refused.outcome(), (502, "provider_misconfigured".to_owned()), "{name}");
+        let id = refused.header("x-correlation-id");
+        let shown = last_failure(&app, DRIVE).await;
+        let lines = failures_of(id);
+        let line = lines.last().unwrap_or_else(|| panic!("{name}: no line for {id}"));
+        for facts in [line, &shown] {
+            let found = (&facts["operation"], &facts["code"], &facts["correlation_id"]);
+            assert_eq!(found, (&json!("refresh"), &json!("provider_misconfigured"), &json!(id)), "{name}: {facts}");
+            assert!(facts["hint"].as_str().is_some_and(|text| text.contains(hint)), "{name}: {facts}");
+        }
+        assert_nothing_secret(&app);
+    }
+    assert!(app.provider.ledger().refreshes().is_empty());
 }
 
 #[tokio::test]

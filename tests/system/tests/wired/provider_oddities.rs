@@ -6,10 +6,11 @@ use grantry_system_tests::browser::Browser;
 use grantry_system_tests::paths::{ConnectorPath, Draft};
 use grantry_system_tests::test_app::{DRIVE, TestApp, account_of};
 use grantry_system_tests::users::AGENT_KEY;
-use grantry_testkit::provider::{Call, Endpoint, Fault, MockProvider, RefreshTokens, User};
+use grantry_testkit::provider::{Call, Endpoint, Fault, MockProvider, RefreshTokens, ScriptedResponse, User};
 use reqwest::Method;
 use serde_json::json;
 
+use crate::diagnostics::{failures_of, last_failure, start_log};
 use crate::{assert_failed, assert_refused};
 
 /// A connector whose endpoints an editor entered.
@@ -53,6 +54,10 @@ fn odd() -> Vec<(Fault, &'static str)> {
         (Fault::huge_body(70_000), ""),
         (Fault::byte_order_mark(), "body=byte_order_mark"),
         (Fault::with("error", json!("none")), "error=unsupported"),
+        (
+            Fault::Several(vec![Fault::with("error", json!("none")), Fault::duplicate("error", json!("invalid_grant"))]),
+            "error=repeated",
+        ),
         (Fault::gzip(), ""),
         (Fault::deflate(true), ""),
         (Fault::deflate(false), ""),
@@ -337,6 +342,42 @@ async fn r24_a_denial_without_state_ends_no_flow_if_two_are_pending() {
     }
 }
 
+/// Starts a flow that discovery prevents, and checks the hint in the log and for editors.
+async fn assert_discovery_explained(app: &TestApp, connector: ConnectorPath, hint: &str) {
+    start_log();
+    let refused = app.browser("alice").await.try_start(connector, json!({})).await;
+    assert_eq!(refused.code(), "provider_misconfigured", "{hint}");
+    let id = refused.header("x-correlation-id");
+    let shown = last_failure(app, connector).await;
+    let lines = failures_of(id);
+    let line = lines.last().unwrap_or_else(|| panic!("no line for {id}: {hint}"));
+    for facts in [line, &shown] {
+        let found = (&facts["operation"], &facts["code"], &facts["correlation_id"], &facts["endpoint_host"]);
+        assert_eq!(found, (&json!("discovery"), &json!("bad_metadata"), &json!(id), &json!("127.0.0.1")), "{facts}");
+        assert!(facts["hint"].as_str().is_some_and(|text| text.contains(hint)), "{hint}: {facts}");
+    }
+}
+
+#[tokio::test]
+async fn r70_an_endpoint_in_metadata_that_cannot_be_used_is_explained() {
+    let app = TestApp::new().await;
+    let token = app.provider.url("/token");
+    for (number, (written, hint)) in [
+        (token.replace("http://", "HTTP://"), format!("configure the endpoints instead, this one as {token}")),
+        (token.replace("/token", "/a/../token"), format!("configure the endpoints instead, this one as {token}")),
+        ("http://as.example/token".to_owned(), "must start with https://; configure the endpoints instead".to_owned()),
+        ("https://as.example:8443/token".to_owned(), "allow its host and port".to_owned()),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let connector = ConnectorPath::of(["first", "second", "third", "fourth"][number]);
+        app.create(connector, &Draft::issuer(app.provider.base_url(), &app.provider.url("/api"))).await;
+        app.provider.faults().always(Endpoint::Metadata, Fault::with("token_endpoint", json!(written)));
+        assert_discovery_explained(&app, connector, &hint).await;
+    }
+}
+
 #[tokio::test]
 async fn r11_an_issuer_that_cannot_be_used_works_with_entered_endpoints() {
     let mut app = TestApp::new().await;
@@ -345,10 +386,15 @@ async fn r11_an_issuer_that_cannot_be_used_works_with_entered_endpoints() {
     let mut alice = app.browser("alice").await;
     let by_issuer = ConnectorPath::of("by-issuer");
     app.create(by_issuer, &Draft::issuer(plain.base_url(), &plain.url("/api"))).await;
-    assert_eq!(alice.try_start(by_issuer, json!({})).await.code(), "provider_misconfigured");
+    let hint = "the metadata lacks authorization_response_iss_parameter_supported; configure the endpoints instead";
+    assert_discovery_explained(&app, by_issuer, hint).await;
     let slash = ConnectorPath::of("slash");
     app.create(slash, &Draft::issuer(&format!("{}/", app.provider.base_url()), &app.provider.url("/api"))).await;
-    assert_eq!(alice.try_start(slash, json!({})).await.code(), "provider_misconfigured");
+    assert_discovery_explained(&app, slash, "remove the slash from the issuer").await;
+    app.create(ConnectorPath::of("other-slash"), &Draft::issuer(plain.base_url(), &plain.url("/api"))).await;
+    plain.faults().always(Endpoint::Metadata, Fault::with("issuer", json!(format!("{}/", plain.base_url()))));
+    assert_discovery_explained(&app, ConnectorPath::of("other-slash"), "add the slash to the issuer").await;
+    plain.faults().clear(Endpoint::Metadata);
 
     app.create_with_endpoints(ODD, &Draft::with_endpoints(plain.base_url()), &plain).await;
     let flow = alice.start(ODD).await;
@@ -364,4 +410,40 @@ async fn r70_a_url_in_another_spelling_is_refused_with_the_accepted_one() {
     let response = app.browser("carol").await.post(&ODD.public(""), draft.body).await;
     assert_eq!(response.outcome(), (400, "invalid_request".to_owned()));
     assert!(response.text().contains("https://as.example/token"), "{}", response.text());
+}
+
+#[tokio::test]
+async fn r28_tokens_with_json_escapes_are_decoded_wherever_they_are_used() {
+    let app = TestApp::new().await;
+    let mut alice = app.browser("alice").await;
+    let escaped = Fault::Several(vec![
+        Fault::without("id_token"),
+        Fault::written("access_token", r#""ab\/cd\u0041""#),
+        Fault::written("refresh_token", r#""\u0072t\/1\u002B""#),
+    ]);
+    app.provider.faults().once(Endpoint::Token, escaped);
+    app.provider.faults().always(Endpoint::Api, Fault::Instead(ScriptedResponse::json(200, &json!({}))));
+    app.connect(&mut alice, DRIVE, "alice").await;
+    assert_eq!(alice.execute(DRIVE, "/me").await.status, 200);
+    let ledger = app.provider.ledger();
+    assert_eq!(ledger.at(Endpoint::Userinfo)[0].bearer_token(), Some("ab/cdA"));
+    assert_eq!(app.last_access_token(), "ab/cdA");
+    let mut agent = app.anonymous_browser();
+    let body = json!({ "user": "u_alice", "destination": app.provider.base_url() });
+    let request = agent.request(Method::POST, &DRIVE.internal("/_access_token")).bearer_auth(AGENT_KEY).json(&body);
+    assert_eq!(agent.send(request).await.json()["access_token"], "ab/cdA");
+
+    // A name can have escapes as well.
+    let refreshed = r#"{"\u0061ccess_token":"\u006e\u0065w\/2","token_type":"Be\u0061rer","expires_in":300}"#;
+    let refreshed = ScriptedResponse::new(200).header("content-type", "application/json").body(refreshed);
+    app.provider.faults().once(Endpoint::Token, Fault::Instead(refreshed));
+    app.advance(Duration::from_mins(61));
+    assert_eq!(alice.execute(DRIVE, "/me").await.status, 200);
+    assert_eq!(app.last_access_token(), "new/2");
+    alice.disconnect(DRIVE).await;
+    app.host.drain().await;
+    let ledger = app.provider.ledger();
+    assert_eq!(ledger.refreshes()[0].param("refresh_token"), Some("rt/1+"));
+    let revoked: Vec<_> = ledger.revocations().iter().filter_map(|call| call.param("token")).collect();
+    assert_eq!(revoked, ["rt/1+", "new/2"]);
 }

@@ -75,6 +75,12 @@ async fn r50_a_token_that_the_provider_does_not_accept_any_more_counts_as_revoke
         (400, json!({ "error": "invalid_grant", "error_description": "unknown" })),
         (400, json!({ "error_code": "refresh_token_not_found" })),
         (400, json!({ "error": { "code": "token_expired" } })),
+        (400, json!({ "error": "invalid_request", "error_code": "token_revoked" })),
+        (400, json!({ "error": "invalid_request", "errors": [{ "code": "other" }, { "reason": "invalid_token" }] })),
+        (400, json!({ "errors": [{ "errorType": "expired_token", "message": "expired" }], "success": false })),
+        (400, json!({ "errors": ["invalid_token"] })),
+        (400, json!({ "errorType": "invalid_token" })),
+        (410, json!({ "error": { "status": "failed", "reason": "token_not_found" } })),
         (404, json!({ "error": "unknown_token" })),
         (202, json!({})),
     ] {
@@ -86,5 +92,25 @@ async fn r50_a_token_that_the_provider_does_not_accept_any_more_counts_as_revoke
         app.host.drain().await;
         assert_eq!(requested(&app), ["refresh_token", "access_token"], "{status} {body}");
         assert_eq!(outcomes(&app).await, ["revoked"], "{status} {body}");
+    }
+}
+
+#[tokio::test]
+async fn r50_an_error_that_does_not_name_the_token_is_tried_again() {
+    for body in [
+        json!({ "error": "invalid_request", "message": "invalid_token" }),
+        json!({ "error": "invalid_client", "reason": "invalid_token" }),
+        json!({ "errors": [{ "reason": "token_type" }] }),
+    ] {
+        let app = TestApp::new().await;
+        let mut alice = app.connected("alice", DRIVE).await;
+        let response = ScriptedResponse::json(400, &body);
+        app.provider.faults().times(2, Endpoint::Revocation, &Fault::Instead(response));
+        alice.disconnect(DRIVE).await;
+        app.host.drain().await;
+        assert_eq!(outcomes(&app).await, Vec::<&str>::new(), "{body}");
+        app.advance(Duration::from_mins(1));
+        app.host.connections.revoke_due().await.unwrap();
+        assert_eq!((app.live_grants(), outcomes(&app).await), (Vec::new(), vec!["revoked"]), "{body}");
     }
 }

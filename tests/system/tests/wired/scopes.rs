@@ -195,7 +195,7 @@ async fn r13_a_narrower_scope_of_a_refresh_is_reported_and_keeps_the_grant() {
 }
 
 #[tokio::test]
-async fn lesson_16_an_edit_and_its_dry_run_count_everybody_it_affects() {
+async fn lesson_16_an_edit_and_its_dry_run_count_the_affected_users() {
     let app = TestApp::new().await;
     let (mut alice, mut bob) = (app.connected("alice", DRIVE).await, app.connected("bob", DRIVE).await);
     let mut carol = app.browser("carol").await;

@@ -13,7 +13,7 @@ pub(super) static TEXTS: Texts = Texts {
     fact_provider: "Anbieter",
     fact_permissions: "Berechtigungen",
     default_permissions: "die Vorgabe des Anbieters",
-    fact_destinations: "Der Zugriff wird genutzt bei",
+    fact_destinations: "Der Zugriff wird verwendet bei",
     unapproved_heading: "Prüfen Sie den Anbieter.",
     unapproved_text: "Seine Adressen hat ein Bearbeiter eingetragen; der Betreiber dieses Servers hat sie nicht geprüft. Fahren Sie nur fort, wenn Sie {host} vertrauen.",
     other_account: "Das Konto, das Sie beim Anbieter verwenden, ersetzt das jetzt verbundene.",
@@ -74,6 +74,10 @@ pub(super) static TEXTS: Texts = Texts {
         heading: "Falscher Browser",
         text: "Dieser Versuch wurde in einem anderen Browser gestartet, oder sein Cookie wurde entfernt. Nichts wurde verbunden. Wenn Sie ihn nicht gestartet haben, schließen Sie den Tab.",
     },
+    url_too_long: Words {
+        heading: "Der Link ist zu lang",
+        text: "Der Link hierher ist länger, als der Server annimmt. Nichts wurde verbunden oder geändert. Informieren Sie Ihren Verwalter.",
+    },
     headers_too_large: Words {
         heading: "Zu viele Cookies",
         text: "Der Browser hat mehr Daten zu dieser Website gesendet, als der Server annimmt, meist Cookies anderer Anwendungen. \
@@ -116,11 +120,11 @@ pub(super) static TEXTS: Texts = Texts {
     },
     misconfigured: Words {
         heading: "Der Konnektor ist nicht richtig eingerichtet",
-        text: "Nichts wurde verbunden. Wenden Sie sich an den Administrator dieses Konnektors.",
+        text: "Nichts wurde verbunden. Wenden Sie sich an einen Bearbeiter dieses Konnektors.",
     },
     exchange_failed: Words {
         heading: "Die Verbindung kam nicht zustande",
-        text: "Vom Anbieter kamen keine brauchbaren Tokens an. Es wurde nichts verbunden. Bearbeiter finden den Grund in den \
+        text: "Vom Anbieter kamen keine verwendbaren Tokens an. Es wurde nichts verbunden. Bearbeiter finden den Grund in den \
                Einzelheiten des Konnektors.",
     },
     provider_error: Words {

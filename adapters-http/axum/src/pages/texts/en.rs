@@ -71,6 +71,10 @@ pub(super) static TEXTS: Texts = Texts {
         heading: "Wrong browser",
         text: "This attempt was started in another browser, or its cookie has been removed. Nothing was connected. If you did not start it, close the tab.",
     },
+    url_too_long: Words {
+        heading: "The link is too long",
+        text: "The link that led here is longer than the server accepts. Nothing was connected or changed. Inform your admin.",
+    },
     headers_too_large: Words {
         heading: "Too many cookies",
         text: "The browser sent more data about this site than the server accepts, usually cookies of other applications. \
@@ -110,7 +114,7 @@ pub(super) static TEXTS: Texts = Texts {
     },
     misconfigured: Words {
         heading: "The connector is not configured correctly",
-        text: "Nothing was connected. Contact the administrator of this connector.",
+        text: "Nothing was connected. Contact an editor of this connector.",
     },
     exchange_failed: Words {
         heading: "The connection was not completed",

@@ -148,6 +148,7 @@ texts! {
         flow_already_used,
         user_mismatch,
         browser_mismatch,
+        url_too_long,
         headers_too_large,
         rate_limited,
         not_signed_in,

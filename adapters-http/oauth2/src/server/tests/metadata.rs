@@ -106,14 +106,19 @@ async fn r11_a_refused_document_is_diagnosed_with_what_differs_and_what_to_do() 
             ["revocation_endpoint", "must start with https://"],
         ),
         (
-            document(|text| text.replace("https://as.example/token", "https://AS.example/token")),
-            ["token_endpoint", "normalised form"],
+            document(|text| text.replace("https://as.example/token", "https://AS.example/token?key=example")),
+            ["token_endpoint", "normalised form; configure the endpoints instead"],
+        ),
+        (
+            document(|text| text.replace("https://as.example/jwks", "https://as.example:8443/jwks")),
+            ["jwks_uri", "allow its host and port"],
         ),
         (document(|text| text.replacen('{', "{\"jwks_uri\":\"https://x.example/\",", 1)), ["jwks_uri", "more than once"]),
     ] {
         let problem = problem_of(document).await;
         assert!(parts.iter().all(|part| problem.contains(part)), "{parts:?}: {problem}");
         assert!(!problem.contains("example"), "no text of the provider: {problem}");
+        assert_eq!(problem.contains("allow its host"), parts[1].contains("allow its host"), "{problem}");
     }
     let test = TestServer::new();
     test.transport.respond(200, valid());
@@ -121,6 +126,23 @@ async fn r11_a_refused_document_is_diagnosed_with_what_differs_and_what_to_do() 
     let settings = test.profiles.settings(&connector_config(".oauth2", &config)).unwrap();
     let error = test.server.resolve(&settings, REDIRECT_URI, &config).await.unwrap_err();
     assert!(error.diagnosis.problem.unwrap().contains("remove the slash"));
+}
+
+#[tokio::test]
+async fn r70_the_accepted_form_of_an_endpoint_in_metadata_is_quoted() {
+    for (written, accepted) in [
+        ("https://AS.example:443/a/../token", Some("https://as.example/token")),
+        ("https://as.example", Some("https://as.example/")),
+        ("https://AS.example/token?key=value", None),
+        ("https://AS.example:8443/token", None),
+        ("https://as.example/token#x", None),
+    ] {
+        let problem = problem_of(document(|text| text.replace("https://as.example/token", written))).await;
+        let quoted = accepted.map(|form| format!("this one as {form}"));
+        assert_eq!(problem.contains("https://as"), quoted.is_some(), "{problem}");
+        assert!(quoted.is_none_or(|form| problem.ends_with(&form)), "{written}: {problem}");
+        assert!(!problem.contains("allow its host"), "{written}: {problem}");
+    }
 }
 
 #[tokio::test]

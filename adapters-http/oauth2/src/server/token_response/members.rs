@@ -186,7 +186,7 @@ impl<'m, 'a> Members<'m, 'a> {
             self.found(name, AnomalyKind::TooLong);
             return None;
         }
-        let named: Vec<&str> = texts.iter().flat_map(|text| ScopeRules::split(&rules.response_separator, text)).collect();
+        let named: Vec<&str> = texts.iter().flat_map(|text| rules.split_granted(text)).collect();
         let is_valid = |scope: &&str| scope.bytes().all(|byte| byte.is_ascii_graphic());
         if !named.iter().all(is_valid) {
             self.found(name, AnomalyKind::InvalidCharacters);

@@ -117,6 +117,8 @@ fn r28_a_secondary_member_is_ignored_or_interpreted_and_recorded() {
         (r#","x_vendor":1,"x_vendor":2"#, "x_vendor=repeated"),
         (r#","a b":1,"a b":2"#, "other=repeated"),
         (r#","error":"none""#, "error=unsupported"),
+        (r#","error":"none","error":"invalid_grant""#, "error=repeated"),
+        (r#","error":"invalid_grant","error":"invalid_grant""#, "error=repeated"),
     ] {
         let response = standard(&with(members)).unwrap_or_else(|error| panic!("{members}: {error}"));
         assert_eq!(text(&response.access_token), "at-1");
@@ -185,7 +187,8 @@ fn r28_malformed_bodies_are_refused() {
         r#"{"access_token":"at-1","token_type":["Bearer"]}"#,
         r#"{"access_token":"at-1","token_type":7}"#,
         &with(r#","error":"invalid_grant""#),
-        &with(r#","error":"none","error":"invalid_grant""#),
+        r#"{"error":"none","error":"invalid_grant"}"#,
+        r#"{"access_token":"","token_type":"Bearer","error":"none","error":"none"}"#,
     ] {
         assert_eq!(error(standard(body)), MALFORMED, "{body}");
     }

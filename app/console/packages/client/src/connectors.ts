@@ -50,15 +50,6 @@ export async function updateConnector(
   return connectorOf(await send("PUT", path(id, options), options, body));
 }
 
-/** The number of users that the update would disconnect. Changes nothing. */
-export async function dryRunUpdate(
-  id: string,
-  body: ConnectorBody,
-  options: CallOptions = {},
-): Promise<number> {
-  return (await previewUpdate(id, body, options)).disconnected_users;
-}
-
 /** The numbers of users that the update would affect. Changes nothing. */
 export async function previewUpdate(
   id: string,

@@ -11,6 +11,8 @@ export interface StartOptions extends CallOptions {
   connection?: string | undefined;
   /** Accept another account at the provider than last time. */
   allowAccountChange?: boolean | undefined;
+  /** Ask the provider to let the user choose the account. */
+  selectAccount?: boolean | undefined;
 }
 
 /**
@@ -28,6 +30,9 @@ export async function startFlow(connectorId: string, options: StartOptions = {})
   }
   if (options.allowAccountChange) {
     body.allowAccountChange = true;
+  }
+  if (options.selectAccount) {
+    body.selectAccount = true;
   }
   const { data, clockOffset } = await send<components["schemas"]["StartedFlow"]>(
     "POST",

@@ -22,7 +22,6 @@ export {
   createConnector,
   deleteConnector,
   diagnostics,
-  dryRunUpdate,
   type ExecuteOptions,
   execute,
   getConnector,

@@ -9,6 +9,7 @@ const SERVER_MESSAGES = {
   invalid_request: "The request is not valid.",
   payload_too_large: "The request is too large.",
   unsupported_media_type: "The request has an unsupported format.",
+  url_too_long: "The URL of the request is too long.",
   headers_too_large: "The headers of the request are too large. Delete cookies of this site and try again.",
   wrong_host: "The server is not reached under this address.",
   rate_limited: "There were too many requests. Try again later.",

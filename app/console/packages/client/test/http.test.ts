@@ -10,7 +10,6 @@ import {
   deleteConnector,
   deprovisionUser,
   disconnect,
-  dryRunUpdate,
   ERROR_CODES,
   execute,
   flowStatus,
@@ -22,6 +21,7 @@ import {
   listGrants,
   logIn,
   messages,
+  previewUpdate,
   revokeGrant,
   session,
   setDefaultConnection,
@@ -277,7 +277,7 @@ describe("the other routes", () => {
     expect(made).not.toHaveProperty("secrets");
     server.finish((await startFlow(made.id, options)).flowId, "authorized");
     const edit = { ...body, config: { tenant: "other" } };
-    expect(await dryRunUpdate(made.id, edit, options)).toBe(1);
+    expect(await previewUpdate(made.id, edit, options)).toEqual({ disconnected_users: 1, affected_users: 1 });
     expect((await authStatus(options))[made.id]?.user_auth_status).toBe("connected");
     expect(await updateConnector(made.id, edit, options)).toMatchObject({
       disconnected_users: 1,

@@ -13,7 +13,8 @@ export const ALL_AUTH_STATUS_KEY = ["grantry", "auth_status"] as const;
 export function authStatusQuery(place: Pick<CallOptions, "basePath" | "fetch" | "space">) {
   return {
     queryKey: authStatusKey(place),
-    queryFn: ({ signal }: { signal: AbortSignal }) => authStatus({ ...place, signal }),
+    // TanStack Query 4 declares the signal as optional.
+    queryFn: ({ signal }: { signal?: AbortSignal | undefined }) => authStatus({ ...place, signal }),
   };
 }
 

@@ -44,9 +44,28 @@ export function openLaunchTab(connectorId: string, place: Place): LaunchTab | nu
   };
 }
 
+/** Key of the flow for which this tab left the page, in the storage of the tab. */
+const LEFT_FOR = "grantry.flow";
+
 /** Navigates this page to the provider, through the server. */
 export function leaveFor(connectorId: string, flowId: string, place: Place): void {
+  try {
+    sessionStorage.setItem(LEFT_FOR, flowId);
+  } catch {
+    // Without a storage the result contains no accounts.
+  }
   window.location.assign(launchUrl(connectorId, flowId, place));
+}
+
+/** The flow for which this tab left a page before, once. */
+export function takeLeftFlow(): string | undefined {
+  try {
+    const flowId = sessionStorage.getItem(LEFT_FOR);
+    sessionStorage.removeItem(LEFT_FOR);
+    return flowId ?? undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Path, query and fragment of this page, without the result of an earlier flow. */

@@ -5,17 +5,18 @@ import {
   DEFAULT_CONNECTION,
   type Flow,
   GrantryError,
-  isErrorCode,
   launchUrl,
   type StartedFlow,
+  type StartOptions,
   startFlow,
   watchFlow,
 } from "@grantry/client";
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { type QueryClient, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect, useRef, useState } from "react";
 import { authStatusQuery, refreshAuthStatus } from "./auth-status.ts";
 import { useCallOptions } from "./context.ts";
 import { endFlow } from "./end-flow.ts";
+import { flowError } from "./flow-error.ts";
 import { useLatest, useSecondsLeft } from "./helpers.ts";
 import { type LaunchTab, leaveFor, openLaunchTab, thisPage, withParameters } from "./launch.ts";
 
@@ -47,7 +48,10 @@ export interface ConnectorOAuthConnectProps {
   timeout?: number | undefined;
   /** Called when the account is connected (`NewTab` mode). */
   onSuccess?: (() => void) | undefined;
-  /** Called when the flow could not be started, or ended other than by success or cancel. */
+  /**
+   * Called when the flow could not be started, or ended other than by success or cancel. The `members` of
+   * `account_mismatch` contain `connectedAccount` and `usedAccount`.
+   */
   onError?: ((error: GrantryError) => void) | undefined;
 }
 
@@ -57,6 +61,8 @@ export interface ConnectorOAuthConnect {
   connect: () => void;
   /** The same, and accepts another account at the provider than last time. For use after `account_mismatch`. */
   connectOtherAccount: () => void;
+  /** The same as `connect`, and asks the provider to let the user choose the account. For use after `account_mismatch`. */
+  selectAccount: () => void;
   /**
    * Ends the flow, also on the server, and without a connection as soon as there is one. Also ends a flow that another tab
    * started. The hook stops waiting at once; `onSuccess` is still called where the account was connected before.
@@ -72,9 +78,15 @@ export interface ConnectorOAuthConnect {
   startUrl: string | null;
   /** The awaited flow. */
   flowId: string | null;
+  /**
+   * Another tab or another browser started the awaited flow, or this page before a reload. Only the browser that started it
+   * can continue it; `connect` replaces it.
+   */
+  isStartedElsewhere: boolean;
 }
 
 type Place = ReturnType<typeof useCallOptions>;
+type AccountRules = Pick<StartOptions, "allowAccountChange" | "selectAccount">;
 
 /** One call of `connect`. */
 interface Attempt {
@@ -150,7 +162,7 @@ export function useConnectorOAuthConnect({
       if (flow.status === "authorized") {
         callbacks.current.onSuccess?.();
       } else if (flow.status === "failed" || flow.status === "expired") {
-        callbacks.current.onError?.(errorOf(flow));
+        callbacks.current.onError?.(flowError(flow));
       }
     },
     [callbacks],
@@ -166,7 +178,7 @@ export function useConnectorOAuthConnect({
   );
 
   const begin = useCallback(
-    (allowAccountChange: boolean) => {
+    (account: AccountRules) => {
       const before = current.current;
       if (before && !before.flow) {
         return;
@@ -201,6 +213,7 @@ export function useConnectorOAuthConnect({
           return;
         }
         attempt.flow = flow;
+        startedFlows(queryClient).add(flow.flowId);
         const handedOver = attempt.tab?.handOver(flow.flowId) ?? false;
         setIsConnecting(false);
         setOwnFlowId(flow.flowId);
@@ -213,7 +226,7 @@ export function useConnectorOAuthConnect({
       };
       startFlow(connectorId, {
         ...place,
-        allowAccountChange,
+        ...account,
         connection,
         returnUrl: resultUrl(inNewTab ? returnUrl : (returnUrl ?? thisPage()), connection, inNewTab),
       }).then(launch, (error) => {
@@ -299,15 +312,27 @@ export function useConnectorOAuthConnect({
 
   const shown = awaiting?.flow ?? (isConnecting ? undefined : elsewhere);
   return {
-    connect: useCallback(() => begin(false), [begin]),
-    connectOtherAccount: useCallback(() => begin(true), [begin]),
+    connect: useCallback(() => begin({}), [begin]),
+    connectOtherAccount: useCallback(() => begin({ allowAccountChange: true }), [begin]),
+    selectAccount: useCallback(() => begin({ selectAccount: true }), [begin]),
     cancelConnect,
     isConnecting,
     isAwaitingCallback: shown !== undefined,
     secondsLeft: useSecondsLeft(shown?.deadline),
     startUrl: awaiting?.startUrl ?? null,
     flowId: awaiting?.flow.flowId ?? elsewhere?.flow_id ?? null,
+    isStartedElsewhere:
+      shown !== undefined && shown === elsewhere && !startedFlows(queryClient).has(elsewhere.flow_id),
   };
+}
+
+/** The flows that this page started, also by hooks that are unmounted. */
+const started = new WeakMap<QueryClient, Set<string>>();
+
+function startedFlows(queryClient: QueryClient): Set<string> {
+  const flows = started.get(queryClient) ?? new Set();
+  started.set(queryClient, flows);
+  return flows;
 }
 
 /** The return URL with what {@link useOAuthRedirectResult} reads there beside the result. */
@@ -338,11 +363,6 @@ function useFlowElsewhere(
   });
   const flow = connectionOf(data?.[connectorId], connection ?? DEFAULT_CONNECTION)?.pending_flow;
   return flow?.flow_id === ownFlowId ? undefined : flow;
-}
-
-function errorOf(flow: Flow): GrantryError {
-  const fallback = flow.status === "expired" ? "flow_expired" : "provider_error";
-  return new GrantryError(isErrorCode(flow.code) ? flow.code : fallback);
 }
 
 function asGrantryError(error: unknown): GrantryError {

@@ -1,10 +1,11 @@
-import { announceFlow, GrantryError, isConnectionName, isErrorCode } from "@grantry/client";
+import { announceFlow, flowStatus, GrantryError, isConnectionName, isErrorCode } from "@grantry/client";
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect } from "react";
 import { refreshAuthStatus } from "./auth-status.ts";
 import { useCallOptions } from "./context.ts";
+import { flowError } from "./flow-error.ts";
 import { useLatest } from "./helpers.ts";
-import { RESULT_PARAMETERS } from "./launch.ts";
+import { RESULT_PARAMETERS, takeLeftFlow } from "./launch.ts";
 import { onUrlChange } from "./url-changes.ts";
 
 /** Options of {@link useOAuthRedirectResult}. */
@@ -13,7 +14,10 @@ export interface OAuthRedirectResultProps {
   spaceId?: string | undefined;
   /** `connection` is the name that {@link useConnectorOAuthConnect} was given, if any. */
   onSuccess?: ((connectorId: string, connection?: string) => void) | undefined;
-  /** `error.code` is one of the server's codes; any other text in the URL becomes `unexpected_response`. */
+  /**
+   * `error.code` is one of the server's codes; any other text in the URL becomes `unexpected_response`. The `members` of
+   * `account_mismatch` contain `connectedAccount` and `usedAccount`, read from the server, where this tab started the flow.
+   */
   onError?: ((connectorId: string, error: GrantryError, connection?: string) => void) | undefined;
   /**
    * Replaces the URL by this one, which has no result: path, query and fragment. Absent: `history.replaceState`, followed by
@@ -36,37 +40,40 @@ export function useOAuthRedirectResult({
   replaceUrl,
 }: OAuthRedirectResultProps = {}): void {
   const queryClient = useQueryClient();
-  const { space } = useCallOptions(spaceId);
-  const latest = useLatest({ onSuccess, onError, replaceUrl, space });
+  const place = useCallOptions(spaceId);
+  const latest = useLatest({ onSuccess, onError, replaceUrl, place });
 
   useEffect(() => {
-    const read = () => {
+    const read = async () => {
       // A second run (StrictMode, another hook on the page) finds the result already taken.
       const result = takeResult(latest.current.replaceUrl ?? replaceInHistory);
       if (!result) {
         return;
       }
       const { connectorId, connection, error } = result;
-      const { onSuccess, onError, space = "default" } = latest.current;
+      const { place } = latest.current;
+      const flowId = takeLeftFlow();
       refreshAuthStatus(queryClient);
       announceFlow({
         connectorId,
-        spaceId: space,
+        spaceId: place.space ?? "default",
         ...(error
           ? { status: "error", statusCode: error.status, error: error.code }
           : { status: "success", statusCode: 200 }),
       });
       if (error) {
-        onError?.(connectorId, error, connection);
+        const isNamed = error.code === "account_mismatch" && flowId !== undefined;
+        const shown = isNamed ? await withAccounts(error, connectorId, flowId, place) : error;
+        latest.current.onError?.(connectorId, shown, connection);
       } else {
-        onSuccess?.(connectorId, connection);
+        latest.current.onSuccess?.(connectorId, connection);
       }
       if (result.autoClose) {
         window.close();
       }
     };
-    read();
-    return onUrlChange(read);
+    void read();
+    return onUrlChange(() => void read());
   }, [queryClient, latest]);
 }
 
@@ -122,6 +129,20 @@ function errorIn(parameters: URLSearchParams): GrantryError {
   return new GrantryError(isErrorCode(code) ? code : "unexpected_response", {
     status: /^[45]\d\d$/.test(status) ? Number(status) : 400,
   });
+}
+
+/** The error with the accounts of the flow, where the server confirms that this is its result. */
+async function withAccounts(
+  error: GrantryError,
+  connectorId: string,
+  flowId: string,
+  place: ReturnType<typeof useCallOptions>,
+): Promise<GrantryError> {
+  const flow = await flowStatus(flowId, place).catch(() => undefined);
+  if (flow?.connectorId !== connectorId || flow.code !== error.code) {
+    return error;
+  }
+  return new GrantryError(error.code, { status: error.status, members: flowError(flow).members });
 }
 
 function replaceInHistory(url: string): void {

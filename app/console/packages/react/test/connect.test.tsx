@@ -216,19 +216,25 @@ describe("new tab", () => {
     expect(result.current).toMatchObject({ isAwaitingCallback: true, flowId: "flow-2" });
   });
 
-  it("allows another account only in connectOtherAccount", async () => {
+  it("names the accounts, and allows or selects one only where it is asked to", async () => {
     const page = new Page();
+    page.server.setConnection("default/github/u_bob", { account: "bob@example.test" });
     const send = vi.spyOn(page.server, "handle");
     const { result } = await connected(page);
-    page.server.finish("flow-1", { code: "account_mismatch" });
+    page.server.finish("flow-1", { account: "carol@example.test" });
     await pass(5_000);
-    expect(onError.mock.calls[0]?.[0].code).toBe("account_mismatch");
+    expect(onError.mock.calls[0]?.[0]).toMatchObject({
+      code: "account_mismatch",
+      members: { connectedAccount: "bob@example.test", usedAccount: "carol@example.test" },
+    });
     act(() => result.current.connectOtherAccount());
+    await pass(0);
+    act(() => result.current.selectAccount());
     await pass(0);
     const bodies = send.mock.calls
       .filter(([, url]) => url.pathname.endsWith("_start_oauth_flow"))
       .map((call) => call[3]);
-    expect(bodies).toEqual(["{}", '{"allowAccountChange":true}']);
+    expect(bodies).toEqual(["{}", '{"allowAccountChange":true}', '{"selectAccount":true}']);
   });
 
   it("expires with the flow", async () => {
@@ -456,6 +462,18 @@ describe("cancel", () => {
     ]);
   });
 
+  it("is known as that of this page where another hook of the page started it", async () => {
+    const page = new Page();
+    const { unmount } = await connected(page);
+    unmount();
+    const { result } = page.render(() => ({
+      ...useConnectorAuthStatus(),
+      ...useConnectorOAuthConnect({ connectorId: "github" }),
+    }));
+    await pass(0);
+    expect(result.current).toMatchObject({ flowId: "flow-1", isStartedElsewhere: false });
+  });
+
   it("in one tab shows in the other", async () => {
     const first = new Page();
     const { result: one } = await connected(first);
@@ -465,7 +483,13 @@ describe("cancel", () => {
       ...useConnectorOAuthConnect({ connectorId: "github", redirectMode: OAuthRedirectMode.NewTab, onError }),
     }));
     await pass(0);
-    expect(two.current).toMatchObject({ isAwaitingCallback: true, isConnecting: false, flowId: "flow-1" });
+    expect(two.current).toMatchObject({
+      isAwaitingCallback: true,
+      isConnecting: false,
+      flowId: "flow-1",
+      isStartedElsewhere: true,
+    });
+    expect(one.current.isStartedElsewhere).toBe(false);
     expect(two.current.secondsLeft).toBeGreaterThan(590);
     act(() => two.current.cancelConnect());
     await pass(3_500);
@@ -581,6 +605,7 @@ describe("redirect", () => {
     vi.stubGlobal("location", { href: window.location.href, assign });
     const { result } = await connected(page, { redirectMode: undefined, spaceId: "marketing" });
     expect(assign.mock.calls).toEqual([["/s/marketing/connect/github?flow=flow-1"]]);
+    expect(sessionStorage.getItem("grantry.flow")).toBe("flow-1");
     expect(page.opened).toHaveLength(0);
     expect(page.server.lastFlow.returnUrl).toBe("/s/marketing/?status=connected#/a");
     expect(result.current).toMatchObject({ isConnecting: true, isAwaitingCallback: false });

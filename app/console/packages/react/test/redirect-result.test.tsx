@@ -1,5 +1,5 @@
 import { GrantryError } from "@grantry/client";
-import { act } from "@testing-library/react";
+import { act, waitFor } from "@testing-library/react";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { FakeChannel } from "../../../testing/fake-channel.ts";
 import { type OAuthRedirectResultProps, useOAuthRedirectResult } from "../src/index.ts";
@@ -35,6 +35,35 @@ function arriveAt(url: string, props: OAuthRedirectResultProps = {}) {
   const { unmount } = new Page().render(() => useOAuthRedirectResult({ onSuccess, onError, ...props }));
   return { received, close, unmount };
 }
+
+describe("a result of another account", () => {
+  const MISMATCH = "oauth_authorization=error&connector_id=github&error=account_mismatch&status_code=409";
+
+  async function arriveWith(flowId: string) {
+    const page = new Page();
+    page.server.setConnection("default/github/u_bob", { account: "bob@example.test" });
+    await page.fetch("/internal/actions/connector/github/_start_oauth_flow", { method: "POST" });
+    page.server.finish("flow-1", { account: "carol@example.test" });
+    sessionStorage.setItem("grantry.flow", flowId);
+    window.history.replaceState(null, "", `/?${MISMATCH}`);
+    page.render(() => useOAuthRedirectResult({ onError }));
+    await waitFor(() => expect(onError).toHaveBeenCalledTimes(1));
+    expect(sessionStorage.length).toBe(0);
+    return onError.mock.calls[0]?.[1];
+  }
+
+  it("contains both accounts, read from the server, in the tab that started the flow", async () => {
+    expect(await arriveWith("flow-1")).toMatchObject({
+      code: "account_mismatch",
+      status: 409,
+      members: { connectedAccount: "bob@example.test", usedAccount: "carol@example.test" },
+    });
+  });
+
+  it("contains no account of another flow", async () => {
+    expect(await arriveWith("flow-9")).toMatchObject({ code: "account_mismatch", status: 409, members: {} });
+  });
+});
 
 describe("a page that is opened with a result", () => {
   it("reads a success once, notifies the other tabs and clears the URL", () => {

@@ -68,7 +68,8 @@ export function DialogBody({ children }: { children: ReactNode }) {
   return <div className="dialog__body">{children}</div>;
 }
 
-/** The buttons of a dialog, the main one last. */
-export function DialogActions({ children }: { children: ReactNode }) {
-  return <footer className="dialog__actions">{children}</footer>;
+/** The buttons of a dialog, the main one last; or stacked, for long texts, the main one first. */
+export function DialogActions({ stacked = false, children }: { stacked?: boolean; children: ReactNode }) {
+  const modifier = stacked ? " dialog__actions--stacked" : "";
+  return <footer className={`dialog__actions${modifier}`}>{children}</footer>;
 }

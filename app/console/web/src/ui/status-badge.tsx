@@ -4,7 +4,7 @@ import { usePreferences } from "../lib/preferences.tsx";
 import { Icon, type IconName } from "./icon.tsx";
 
 /**
- * The status of a connection, of one that an admin revoked, of one whose provider refuses the connector (`client_refused`), or of a connector that has
+ * The status of a connection, of one that an administrator revoked, of one whose provider refuses the connector (`client_refused`), or of a connector that has
  * none (`not_applicable`) or cannot be used yet.
  */
 export type ShownStatus = ConnectionStatus | "revoked" | "client_refused" | "not_applicable" | "incomplete";

@@ -106,15 +106,15 @@ export interface components {
       is_deprecated: boolean;
       /** Whether client id or client secret must still be entered. */
       is_missing_secrets: boolean;
-      /** Always false; for front ends of an earlier API, as the following members. */
+      /** Always false. For front ends of an earlier API. */
       is_preconfigured: boolean;
-      /** Always false. */
+      /** Always false. For front ends of an earlier API. */
       is_system_action: boolean;
       /** Display name. */
       name: string;
       /** The exact string to register at the provider. */
       redirect_uri: string;
-      /** Always 0. */
+      /** Always 0. For front ends of an earlier API. */
       referenced_by_count: number;
       /** Increases with every edit. Send it back to detect a concurrent edit. */
       revision: number;
@@ -171,11 +171,11 @@ export interface components {
       auth_modes: components["schemas"]["AuthMode"][];
       /** Documentation of the provider about registering an application. */
       docs_url?: string | null;
-      /** Always true; for front ends of an earlier API, as the following members. */
+      /** Always true. For front ends of an earlier API. */
       enabled: boolean;
-      /** Always true. */
+      /** Always true. For front ends of an earlier API. */
       enabled_in_config: boolean;
-      /** Always true. */
+      /** Always true. For front ends of an earlier API. */
       enabled_in_license: boolean;
       /** Its settings, in the order of the form. */
       fields: components["schemas"]["ConnectorTypeField"][];
@@ -183,17 +183,17 @@ export interface components {
       id: string;
       /** Whether the sunset of the provider's service has passed. */
       is_deprecated: boolean;
-      /** Always false. */
+      /** Always false. For front ends of an earlier API. */
       is_system_action_type: boolean;
-      /** Always `basic`. */
+      /** Always `basic`. For front ends of an earlier API. */
       minimum_license_required: string;
       /** Display name. */
       name: string;
       /** The redirect URI to register, if it is known before the connector exists: the shared one. */
       redirect_uri?: string | null;
-      /** Always `spec`. */
+      /** Always `spec`. For front ends of an earlier API. */
       source: string;
-      /** Always `workflows` only. */
+      /** Always `workflows` only. For front ends of an earlier API. */
       supported_feature_ids: string[];
     };
     /** One setting of a profile. */
@@ -420,7 +420,7 @@ export interface components {
     /** An error response (RFC 9457). */
     Problem: {
       /** Stable code for programs. */
-      code: "not_signed_in" | "forbidden" | "not_found" | "conflict" | "invalid_request" | "payload_too_large" | "unsupported_media_type" | "headers_too_large" | "wrong_host" | "rate_limited" | "host_not_allowed" | "connector_incomplete" | "return_url_refused" | "destination_refused" | "method_not_allowed" | "internal" | "api_unreachable" | "response_too_large" | "store_unavailable" | "directory_unavailable" | "authorization_required" | "connection_ambiguous" | "connection_not_found" | "provider_unavailable" | "refresh_refused" | "provider_misconfigured" | "flow_not_found" | "flow_expired" | "flow_already_used" | "user_mismatch" | "browser_mismatch" | "issuer_mismatch" | "callback_mismatch" | "access_denied" | "provider_error" | "exchange_failed" | "connector_changed" | "connector_gone" | "permission_lost" | "user_deprovisioned" | "insufficient_scope" | "account_already_connected" | "account_mismatch";
+      code: "not_signed_in" | "forbidden" | "not_found" | "conflict" | "invalid_request" | "payload_too_large" | "unsupported_media_type" | "url_too_long" | "headers_too_large" | "wrong_host" | "rate_limited" | "host_not_allowed" | "connector_incomplete" | "return_url_refused" | "destination_refused" | "method_not_allowed" | "internal" | "api_unreachable" | "response_too_large" | "store_unavailable" | "directory_unavailable" | "authorization_required" | "connection_ambiguous" | "connection_not_found" | "provider_unavailable" | "refresh_refused" | "provider_misconfigured" | "flow_not_found" | "flow_expired" | "flow_already_used" | "user_mismatch" | "browser_mismatch" | "issuer_mismatch" | "callback_mismatch" | "access_denied" | "provider_error" | "exchange_failed" | "connector_changed" | "connector_gone" | "permission_lost" | "user_deprovisioned" | "insufficient_scope" | "account_already_connected" | "account_mismatch";
       /** The connections to choose from, for `connection_ambiguous`. */
       connections?: components["schemas"]["ProblemConnection"][] | null;
       /** Id of the response in the log of the operator. */
@@ -460,7 +460,7 @@ export interface components {
       /** When it was last recorded. */
       at: string;
       /** How it deviates, such as `wrong_type`. */
-      kind: string;
+      kind: "wrong_type" | "repeated" | "too_long" | "not_readable" | "not_text" | "missing" | "empty" | "invalid_characters" | "not_integer" | "out_of_range" | "unsupported" | "unverified" | "other_subject" | "byte_order_mark";
       /** Name of the member, or `body`. */
       member: string;
     };

@@ -3,112 +3,78 @@ import {
   deprovisionUser,
   GrantryError,
   type OpenConnection,
-  type User,
   type UserDetails,
 } from "@grantry/client";
-import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useEffect, useRef, useState } from "react";
+import { useQuery } from "@tanstack/react-query";
+import { useState } from "react";
 import type { Translate } from "../../i18n/messages.ts";
 import { describeError } from "../../lib/errors.ts";
-import { focusFirstIn } from "../../lib/keep-focus.ts";
 import { usePreferences } from "../../lib/preferences.tsx";
 import { userQuery } from "../../lib/queries.ts";
 import { useHere } from "../../lib/session.tsx";
-import { Button } from "../../ui/button.tsx";
-import { DialogActions, DialogBody } from "../../ui/dialog.tsx";
 import { Field } from "../../ui/field.tsx";
 import { Notice } from "../../ui/notice.tsx";
 import { SkeletonRows } from "../../ui/state.tsx";
 import { connectionLabel } from "../connectors/shown-connector.ts";
+import { UserForm, type UserFormProps } from "./user-form.tsx";
 
 /** Describes what the removal of a user ends, and removes the user after the name or the id was entered. */
-export function DeprovisionForm({
-  user,
-  onDone,
-  onBack,
-}: {
-  user: User;
-  onDone: (text: string) => void;
-  onBack: () => void;
-}) {
+export function DeprovisionForm({ user, ...form }: UserFormProps) {
   const { t } = usePreferences();
   const { call } = useHere();
-  const queryClient = useQueryClient();
   const { data, error, isPending } = useQuery(userQuery(call, user.id));
-  const [busy, setBusy] = useState(false);
   const [fieldError, setFieldError] = useState<string | undefined>(undefined);
-  const [problem, setProblem] = useState<unknown>(null);
-  const field = useRef<HTMLDivElement>(null);
   const name = user.name || user.id;
 
-  // The button that picked the user is gone.
-  useEffect(() => focusFirstIn(field.current), []);
-
-  const fail = (text: string) => {
-    setFieldError(text);
-    focusFirstIn(field.current);
+  const check = (entries: FormData) => {
+    const entered = String(entries.get("confirmation")).trim();
+    const isConfirmed = entered === user.id || entered === user.name?.trim();
+    setFieldError(isConfirmed ? undefined : t("users.confirmMismatch"));
+    return isConfirmed;
   };
-
-  const submit = async (event: FormEvent<HTMLFormElement>) => {
-    event.preventDefault();
-    const entered = String(new FormData(event.currentTarget).get("confirmation")).trim();
-    setProblem(null);
-    if (entered !== user.id && entered !== user.name?.trim()) {
-      fail(t("users.confirmMismatch"));
-      return;
-    }
-    setFieldError(undefined);
-    setBusy(true);
+  const deprovision = async () => {
     try {
-      const done = await deprovisionUser(user.id, call);
-      await queryClient.invalidateQueries({ queryKey: ["grantry", "users"] });
-      onDone(resultText(name, done, t));
+      return resultText(name, await deprovisionUser(user.id, call), t);
     } catch (reason) {
-      if (reason instanceof GrantryError && reason.status === 404) {
-        fail(t("users.unknown"));
-      } else {
-        setProblem(reason);
+      if (!isUnknown(reason)) {
+        throw reason;
       }
-      setBusy(false);
+      setFieldError(t("users.unknown"));
+      return undefined;
     }
   };
 
   return (
-    <form className="dialog__form" noValidate onSubmit={(event) => void submit(event)}>
-      <DialogBody>
-        <p>{t("users.removeText", { name })}</p>
-        {isPending && <SkeletonRows label={t("common.loading")} />}
-        {data && <Ends details={data} />}
-        {error && !data && !isUnknown(error) && <Notice kind="error">{describeError(error, t)}</Notice>}
-        {problem !== null && <Notice kind="error">{describeError(problem, t)}</Notice>}
-        <div ref={field}>
-          <Field
-            label={
-              user.name ? t("users.confirmBoth", { name, id: user.id }) : t("users.confirm", { id: user.id })
-            }
-            error={fieldError ?? (isUnknown(error) ? t("users.unknown") : undefined)}
-            required
-          >
-            {(control) => (
-              <input
-                {...control}
-                name="confirmation"
-                autoComplete="off"
-                autoCapitalize="none"
-                spellCheck={false}
-                onChange={() => setFieldError(undefined)}
-              />
-            )}
-          </Field>
-        </div>
-      </DialogBody>
-      <DialogActions>
-        <Button onClick={onBack}>{t("common.back")}</Button>
-        <Button type="submit" kind="danger" busy={busy}>
-          {t("users.removeSubmit")}
-        </Button>
-      </DialogActions>
-    </form>
+    <UserForm
+      {...form}
+      text={t("users.removeText", { name })}
+      submit={t("users.removeSubmit")}
+      kind="danger"
+      check={check}
+      onSubmit={deprovision}
+    >
+      {isPending && <SkeletonRows label={t("common.loading")} />}
+      {data && <Ends details={data} />}
+      {error && !data && !isUnknown(error) && <Notice kind="error">{describeError(error, t)}</Notice>}
+      <Field
+        label={
+          user.name ? t("users.confirmBoth", { name, id: user.id }) : t("users.confirm", { id: user.id })
+        }
+        error={fieldError ?? (isUnknown(error) ? t("users.unknown") : undefined)}
+        required
+      >
+        {(control) => (
+          <input
+            {...control}
+            name="confirmation"
+            autoComplete="off"
+            autoCapitalize="none"
+            spellCheck={false}
+            onChange={() => setFieldError(undefined)}
+          />
+        )}
+      </Field>
+    </UserForm>
   );
 }
 

@@ -1,6 +1,7 @@
 import {
   type AuthStatus,
   authStatus,
+  type Connection,
   type Connector,
   connectionOf,
   type GrantryError,
@@ -17,11 +18,12 @@ import { useHere } from "../../lib/session.tsx";
 import { ConfirmDialog } from "../../ui/confirm-dialog.tsx";
 import { useToast } from "../../ui/toasts.tsx";
 import { ConnectDialog } from "./connect-dialog.tsx";
+import { type Accounts, MismatchDialog } from "./mismatch-dialog.tsx";
 import { connectionLabel } from "./shown-connector.ts";
 
-/** The connection that was authorized with another account than last time, if any. */
+/** The connection at which another account was used than the connected one, if any. */
 export interface Mismatch {
-  of: { connectorId: string; connection: string | undefined } | null;
+  of: (Accounts & { connectorId: string; connection: string }) | null;
   set: (of: Mismatch["of"]) => void;
 }
 
@@ -53,13 +55,14 @@ export function useConnectionControl(
     redirectMode: signInMode,
     onSuccess: () => toast("success", t("toast.connected", { name: label }), connector.id),
     onError: async (error) => {
-      if (error.code === "account_mismatch") {
-        mismatch.set(target);
-        return;
-      }
       // What the failure left is what the server reports now.
-      const statuses = await authStatus(call).catch(() => undefined);
-      toast("error", failureText(error, label, statuses?.[connector.id], name, t), connector.id);
+      const status = (await authStatus(call).catch(() => undefined))?.[connector.id];
+      const accounts = mismatchedAccounts(error, connectionOf(status, name));
+      if (accounts) {
+        mismatch.set({ connectorId: connector.id, connection: name, ...accounts });
+      } else {
+        toast("error", failureText(error, label, status, name, t), connector.id);
+      }
     },
   });
   const { disconnect, isDisconnecting } = useConnectorOAuthDisconnect({
@@ -70,6 +73,26 @@ export function useConnectionControl(
   return { name, label, connect, disconnect, isDisconnecting };
 }
 
+/** The accounts, where the user has to choose between that of an existing connection and the one that was used. */
+export function mismatchedAccounts(
+  { code, members }: GrantryError,
+  connection: Connection | undefined,
+): Accounts | undefined {
+  if (code !== "account_mismatch" || !connection || !hasGrant(connection)) {
+    return undefined;
+  }
+  const { connectedAccount, usedAccount } = members;
+  return {
+    connectedAccount:
+      typeof connectedAccount === "string" ? connectedAccount : (connection.account ?? undefined),
+    usedAccount: typeof usedAccount === "string" ? usedAccount : undefined,
+  };
+}
+
+function hasGrant({ status }: Connection): boolean {
+  return status === "connected" || status === "needs_reauthorization";
+}
+
 /** The text about a flow that failed: whether the connection still exists, and the reason. */
 export function failureText(
   error: GrantryError,
@@ -78,13 +101,15 @@ export function failureText(
   name: string | undefined,
   t: Translate,
 ): string {
-  const now = connectionOf(status, name)?.status;
-  const isUnchanged = now === "connected" || now === "needs_reauthorization";
-  if (!isUnchanged) {
+  const connection = connectionOf(status, name);
+  if (!connection || !hasGrant(connection)) {
     return t("toast.connectFailed", { name: label, reason: describeError(error, t) });
   }
   const reason = error.code === "access_denied" ? t("toast.denied") : describeError(error, t);
-  return t(now === "connected" ? "toast.stillConnected" : "toast.stillBroken", { name: label, reason });
+  return t(connection.status === "connected" ? "toast.stillConnected" : "toast.stillBroken", {
+    name: label,
+    reason,
+  });
 }
 
 /** The dialogs that ask before a connection is connected or disconnected. */
@@ -93,6 +118,7 @@ export function ConnectionDialogs({
   control: { name, label, connect, disconnect },
   dialog,
   mismatch,
+  onAddAccount,
   onClose,
 }: {
   connector: Connector;
@@ -100,6 +126,8 @@ export function ConnectionDialogs({
   dialog: "connect" | "disconnect" | null;
   /** Absent where another part of the page asks about the account. */
   mismatch: Mismatch | undefined;
+  /** Adds a connection for an account. */
+  onAddAccount: (account: string) => void;
   onClose: () => void;
 }) {
   const { t } = usePreferences();
@@ -124,16 +152,15 @@ export function ConnectionDialogs({
           <p>{t("disconnectDialog.text")}</p>
         </ConfirmDialog>
       )}
-      {of?.connectorId === connector.id && (of.connection ?? name) === name && (
-        <ConfirmDialog
-          title={t("mismatchDialog.title")}
-          submit={t("mismatchDialog.submit")}
-          kind="primary"
-          onConfirm={connect.connectOtherAccount}
+      {of?.connectorId === connector.id && of.connection === name && (
+        <MismatchDialog
+          label={label}
+          accounts={of}
+          onSelect={connect.selectAccount}
+          onAdd={onAddAccount}
+          onReplace={connect.connectOtherAccount}
           onClose={() => mismatch?.set(null)}
-        >
-          <p>{t("mismatchDialog.text", { name: label })}</p>
-        </ConfirmDialog>
+        />
       )}
     </>
   );

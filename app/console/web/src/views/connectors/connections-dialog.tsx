@@ -13,30 +13,31 @@ import { useToast } from "../../ui/toasts.tsx";
 import { ConnectionDialogs, type Mismatch, useConnectionControl } from "./connection-control.tsx";
 import { ConnectionActions } from "./row-actions.tsx";
 import { RowStatus } from "./row-status.tsx";
-import { existing, type ShownConnector, shownStatus } from "./shown-connector.ts";
+import { existing, type ShownConnector, shownStatus, unusedName } from "./shown-connector.ts";
 
 /** Lists the connections of the user at one connector, adds and ends them, and chooses the default one. */
 export function ConnectionsDialog({
   shown: { connector, auth, connections },
+  added,
+  onAdd,
   mismatch,
   onClose,
 }: {
   shown: ShownConnector;
+  /** Names that were added in this dialog; the last one asks for the consent at once. */
+  added: readonly string[];
+  onAdd: (name: string) => void;
   mismatch: Mismatch;
   onClose: () => void;
 }) {
   const { t } = usePreferences();
-  // The server lists a connection once its flow has started. A name that was added is shown from the first moment.
-  const [added, setAdded] = useState<readonly string[]>(() => {
-    const { of } = mismatch;
-    return of?.connectorId === connector.id && of.connection !== undefined ? [of.connection] : [];
-  });
-  const [adding, setAdding] = useState<string | null>(null);
   const listed = existing(connections);
+  // The server lists a connection once its flow has started. A name that was added is shown from the first moment.
   const started = added
     .filter((name) => listed.every((one) => one.name !== name))
     .map((name): Connection => ({ name, status: "not_connected" }));
   const shown = [...listed, ...started];
+  const names = shown.map(({ name }) => name);
 
   return (
     <Dialog title={t("connectionsDialog.title", { name: connector.name })} onClose={onClose}>
@@ -52,19 +53,14 @@ export function ConnectionsDialog({
                 connector={connector}
                 connection={connection}
                 isDefault={listed.length > 1 ? auth.default_connection === connection.name : undefined}
-                isNew={connection.name === adding}
+                isNew={connection.name === added.at(-1)}
                 mismatch={mismatch}
+                onAddAccount={(used) => onAdd(unusedName(used, names))}
               />
             ))}
           </ul>
         )}
-        <AddForm
-          taken={shown.map(({ name }) => name)}
-          onAdd={(name) => {
-            setAdded((now) => [...now, name]);
-            setAdding(name);
-          }}
-        />
+        <AddForm taken={names} onAdd={onAdd} />
       </DialogBody>
     </Dialog>
   );
@@ -76,6 +72,7 @@ function ConnectionItem({
   isDefault,
   isNew,
   mismatch,
+  onAddAccount,
 }: {
   connector: Connector;
   connection: Connection;
@@ -84,6 +81,7 @@ function ConnectionItem({
   /** Whether it was added a moment ago, so that it asks for the consent at once. */
   isNew: boolean;
   mismatch: Mismatch;
+  onAddAccount: (account: string) => void;
 }) {
   const { name, account } = connection;
   const status = shownStatus(connection);
@@ -115,6 +113,7 @@ function ConnectionItem({
         control={control}
         dialog={dialog}
         mismatch={mismatch}
+        onAddAccount={onAddAccount}
         onClose={() => setDialog(null)}
       />
     </li>

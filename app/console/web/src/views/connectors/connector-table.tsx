@@ -8,7 +8,7 @@ import { ConnectionsDialog } from "./connections-dialog.tsx";
 import { DetailsDialog } from "./details-dialog.tsx";
 import { RowActions, type RowDialog } from "./row-actions.tsx";
 import { RowStatus } from "./row-status.tsx";
-import { existing, type ShownConnector } from "./shown-connector.ts";
+import { existing, type ShownConnector, unusedName } from "./shown-connector.ts";
 
 /** Props of {@link ConnectorTable}. */
 export interface ConnectorTableProps {
@@ -61,9 +61,17 @@ function ConnectorRow({
 }: Omit<ConnectorTableProps, "shown"> & { shown: ShownConnector }) {
   const { t } = usePreferences();
   const [dialog, setDialog] = useState<RowDialog | null>(null);
+  const [added, setAdded] = useState<readonly string[]>([]);
   const { connector, connection, status } = shown;
   const { name } = connector;
-  const close = () => setDialog(null);
+  const close = () => {
+    setDialog(null);
+    setAdded([]);
+  };
+  const add = (connection: string) => {
+    setAdded((now) => [...now, connection]);
+    setDialog("connections");
+  };
   // An edit and a deletion outlive the row: another user may delete the connector meanwhile.
   const open = (one: RowDialog) => {
     if (one === "edit") {
@@ -77,10 +85,10 @@ function ConnectorRow({
 
   const control = useConnectionControl(connector, connection?.name ?? DEFAULT_CONNECTION, mismatch);
   const { of } = mismatch;
-  const isOtherMismatch =
-    of?.connectorId === connector.id && of.connection !== undefined && of.connection !== control.name;
+  const isOtherMismatch = of?.connectorId === connector.id && of.connection !== control.name;
   const showsConnections = dialog === "connections" || isOtherMismatch;
-  const count = existing(shown.connections).length;
+  const names = existing(shown.connections).map((one) => one.name);
+  const count = names.length;
   const hasGrant = shown.connections.some((one) => one.status === "connected");
   const account = count > 1 ? t("connectors.connectionCount", { count }) : connection?.account;
   const lastUsed = shown.connections
@@ -130,9 +138,12 @@ function ConnectorRow({
           control={control}
           dialog={dialog === "connect" || dialog === "disconnect" ? dialog : null}
           mismatch={showsConnections ? undefined : mismatch}
+          onAddAccount={(used) => add(unusedName(used, names))}
           onClose={close}
         />
-        {showsConnections && <ConnectionsDialog shown={shown} mismatch={mismatch} onClose={close} />}
+        {showsConnections && (
+          <ConnectionsDialog shown={shown} added={added} onAdd={add} mismatch={mismatch} onClose={close} />
+        )}
         {dialog === "details" && <DetailsDialog shown={shown} onClose={close} />}
       </td>
     </tr>

@@ -14,7 +14,7 @@ import { useToast } from "../../ui/toasts.tsx";
 import { CreateDialog } from "../editor/create-dialog.tsx";
 import { DeleteDialog } from "../editor/delete-dialog.tsx";
 import { EditDialog } from "../editor/edit-dialog.tsx";
-import { failureText, type Mismatch } from "./connection-control.tsx";
+import { failureText, type Mismatch, mismatchedAccounts } from "./connection-control.tsx";
 import { ConnectorTable, rowId } from "./connector-table.tsx";
 import { connectionLabel, type Filter, filterOf, joinStatuses, matches, passes } from "./shown-connector.ts";
 import { Toolbar } from "./toolbar.tsx";
@@ -164,11 +164,12 @@ function useRedirectOutcome(): Mismatch {
       }
       // A connection that was never made has no record; its name is only in the URL.
       const connection = connectionOf(found.status, name);
-      if (error.code !== "account_mismatch") {
+      const accounts = mismatchedAccounts(error, connection);
+      if (connection && accounts) {
+        setMismatched({ connectorId: id, connection: connection.name, ...accounts });
+      } else {
         const label = connectionLabel(found.connector.name, connection?.name);
         toast("error", failureText(error, label, found.status, name, t), id);
-      } else if (connection) {
-        setMismatched({ connectorId: id, connection: connection.name });
       }
     },
   });

@@ -1,7 +1,7 @@
 import type { ConnectorAnomaly, ConnectorFailure } from "@grantry/client";
 import { isErrorCode } from "@grantry/client";
 import { useQuery } from "@tanstack/react-query";
-import type { Translate } from "../../i18n/messages.ts";
+import type { MessageKey, Translate } from "../../i18n/messages.ts";
 import { usePreferences } from "../../lib/preferences.tsx";
 import { diagnosticsQuery } from "../../lib/queries.ts";
 import { useHere } from "../../lib/session.tsx";
@@ -61,7 +61,7 @@ function Anomalies({ anomalies }: { anomalies: readonly ConnectorAnomaly[] }) {
         {anomalies.map(({ member, kind, at }) => (
           <li key={`${member} ${kind}`}>
             <code>{member}</code>
-            <span>{t(`diagnostics.kind_${KINDS.find((one) => one === kind) ?? "other"}`)}</span>
+            <span>{t(kindText(kind))}</span>
             <span className="small muted">
               <Time value={at} />
             </span>
@@ -81,4 +81,26 @@ const OPERATIONS = [
   "userinfo",
   "authorization",
 ] as const;
-const KINDS = ["wrong_type", "repeated", "too_long", "not_text", "missing"] as const;
+
+/** The text of every kind. A kind of the API without one is an error of the compiler. */
+const KIND: Readonly<Record<ConnectorAnomaly["kind"], MessageKey>> = {
+  wrong_type: "diagnostics.kind_wrong_type",
+  repeated: "diagnostics.kind_repeated",
+  too_long: "diagnostics.kind_too_long",
+  not_readable: "diagnostics.kind_not_readable",
+  not_text: "diagnostics.kind_not_text",
+  missing: "diagnostics.kind_missing",
+  empty: "diagnostics.kind_empty",
+  invalid_characters: "diagnostics.kind_invalid_characters",
+  not_integer: "diagnostics.kind_not_integer",
+  out_of_range: "diagnostics.kind_out_of_range",
+  unsupported: "diagnostics.kind_unsupported",
+  unverified: "diagnostics.kind_unverified",
+  other_subject: "diagnostics.kind_other_subject",
+  byte_order_mark: "diagnostics.kind_byte_order_mark",
+};
+
+/** A server that is newer than this page may send another kind. */
+function kindText(kind: ConnectorAnomaly["kind"]): MessageKey {
+  return (Object.hasOwn(KIND, kind) && KIND[kind]) || "diagnostics.kind_other";
+}

@@ -85,7 +85,13 @@ export function ConnectionActions({
   if (connect.isAwaitingCallback) {
     return (
       <>
-        <SignInLink connector={connector} label={label} connect={connect} />
+        {connect.isStartedElsewhere ? (
+          <Button onClick={() => open("connect")} aria-label={t("connectors.startAgainName", { name })}>
+            {t("connectors.startAgain")}
+          </Button>
+        ) : (
+          <SignInLink connector={connector} label={label} connect={connect} />
+        )}
         <Button onClick={connect.cancelConnect} aria-label={t("connectors.cancelName", { name })}>
           {t("common.cancel")}
         </Button>
@@ -138,7 +144,10 @@ export function ConnectionActions({
   }
 }
 
-/** Leads to the provider while a flow waits: the tab that showed it may have been closed. */
+/**
+ * Leads to the provider while a flow of this page waits: the tab that showed it may have been closed. The server rejects it
+ * in another browser than the one that started the flow.
+ */
 function SignInLink({
   connector,
   label,

@@ -58,7 +58,8 @@ function Progress({ connect, isReconnecting }: { connect: ConnectorOAuthConnect;
 function Waiting({ connector, connect }: { connector: Connector; connect: ConnectorOAuthConnect }) {
   const { t } = usePreferences();
   const host = consentFacts(connector).provider_host || t("connectDialog.unknownHost");
-  const text = connect.startUrl ? t("connectors.popupBlocked") : t("connectors.waiting", { host });
+  const here = connect.startUrl ? t("connectors.popupBlocked") : t("connectors.waiting", { host });
+  const text = connect.isStartedElsewhere ? t("connectors.waitingElsewhere") : here;
   return (
     <span className="row-status__note one-line" title={text}>
       {text}
