@@ -50,6 +50,10 @@ impl PasswordVerifier for AccountPasswords {
             tokio::task::spawn_blocking(move || matches(&password, &hash)).await.map_err(|_| AuthenticationError)?;
         Ok(account.filter(|_| matches).map(|(user, _)| user.clone()))
     }
+
+    async fn is_known(&self, username: &str) -> Result<bool, AuthenticationError> {
+        Ok(self.by_name.contains_key(username))
+    }
 }
 
 fn matches(password: &Secret, hash: &str) -> bool {

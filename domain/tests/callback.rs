@@ -472,17 +472,26 @@ async fn a_foreign_id_token_fails_the_flow_and_an_id_token_that_is_not_verified_
 }
 
 #[tokio::test]
-async fn r59_callbacks_are_limited_per_user_before_anything_is_consumed() {
+async fn r59_only_callbacks_that_cannot_complete_a_flow_are_limited_per_user() {
     let app = TestApp::new().await;
     let started = app.start("alice", &drive()).await;
     let callback = || callback_of(&started, "alice");
-    app.limiter.refuse(Duration::from_secs(9));
-    let refused = app.node.complete(callback()).await.unwrap_err();
-    assert_eq!(refused, CallbackRefused::RateLimited { retry_after: Duration::from_secs(9) });
-    assert_eq!(refused.code(), "rate_limited");
-    let taken = app.limiter.taken();
-    assert_eq!(taken[1..], [("user:alice".to_owned(), Limit::Callback)]);
+    let others = [
+        CallbackRequest { state: Secret::from_text("unknown"), ..callback() },
+        CallbackRequest { flow_cookies: vec![Secret::from_text("of another browser")], ..callback() },
+        callback_of(&started, "bob"),
+    ];
+    for other in others {
+        let user = other.user.clone();
+        app.limiter.refuse(Duration::from_secs(9));
+        let refused = app.node.complete(other).await.unwrap_err();
+        assert_eq!(refused, CallbackRefused::RateLimited { retry_after: Duration::from_secs(9) });
+        assert_eq!(refused.code(), "rate_limited");
+        assert_eq!(app.limiter.taken().last(), Some(&(format!("user:{user}"), Limit::Callback)));
+    }
+    let taken = app.limiter.taken().len();
     assert_eq!(app.complete(callback()).await.outcome, Outcome::Connected);
+    assert_eq!(app.limiter.taken().len(), taken, "a callback that completes a flow is not counted");
 }
 
 #[tokio::test]
@@ -669,13 +678,13 @@ async fn r35_the_account_is_compared_even_if_the_store_fails_at_that_time() {
 }
 
 #[tokio::test]
-async fn r59_requests_to_the_callback_are_counted_per_address_before_they_are_parsed() {
+async fn r59_requests_to_the_callback_without_a_session_are_counted_per_address() {
     let app = TestApp::new().await;
     let started = app.start("alice", &drive()).await;
     let before = app.record(started.flow_id).await;
-    assert_eq!(app.node.count_callback("192.0.2.1").await, Ok(()));
+    assert_eq!(app.node.count_anonymous_callback("192.0.2.1").await, Ok(()));
     app.limiter.refuse(Duration::from_secs(9));
-    let refused = app.node.count_callback("192.0.2.1").await.unwrap_err();
+    let refused = app.node.count_anonymous_callback("192.0.2.1").await.unwrap_err();
     assert_eq!(refused, CallbackRefused::RateLimited { retry_after: Duration::from_secs(9) });
     assert_eq!(refused.code(), "rate_limited");
     let counted = ("address:192.0.2.1".to_owned(), Limit::Callback);

@@ -9,6 +9,7 @@ mod codegen;
 mod nightly;
 mod requirements;
 mod setup;
+mod soak;
 mod steps;
 mod test;
 mod tidy;
@@ -37,6 +38,8 @@ enum Command {
     Test(steps::Options),
     /// Run what takes too long for `test`: property tests with many cases and long fault tests.
     Nightly(steps::Options),
+    /// Run hostile clients against a server and check that it serves others and that its memory is bounded.
+    Soak(soak::Options),
     /// Check the rules of the repository that the compiler does not check.
     Tidy(tidy::Options),
     /// Print which tests show which security requirement and which lesson, and check that none is missing.
@@ -61,6 +64,7 @@ fn run(command: Command) -> Result {
         Command::Setup => setup::run(&sh),
         Command::Test(options) => test::run(&sh, &options),
         Command::Nightly(options) => nightly::run(&sh, &options),
+        Command::Soak(options) => soak::run(&sh, &options),
         Command::Tidy(options) => tidy::run(&sh, &options),
         Command::Requirements => requirements::run(&sh),
         Command::Codegen(options) => codegen::run(&sh, &options),

@@ -7,10 +7,17 @@ use xshell::Shell;
 use crate::steps::{self, Options, Step};
 use crate::{Result, setup, test, workspace};
 
+/// Seconds of each kind of hostile client.
+const SOAK: &str = "300";
+
 const STEPS: &[Step] = &[
     Step { name: "setup", about: "what the tests need is installed", run: setup::run },
     Step { name: "property", about: "property tests with many cases", run: property },
-    Step { name: "chaos", about: "long races, expiries and refreshes with real authorization servers", run: chaos },
+    Step {
+        name: "chaos",
+        about: "long races, expiries, refreshes with real authorization servers, and hostile clients",
+        run: chaos,
+    },
 ];
 
 /// Runs all steps, or those that the options name.
@@ -27,5 +34,6 @@ fn property(sh: &Shell) -> Result {
 fn chaos(sh: &Shell) -> Result {
     workspace::server(sh)?;
     let _long = sh.push_env("LONG_TESTS", "1");
+    let _soak = sh.push_env("SOAK_SECONDS", SOAK);
     test::cargo_tests(sh, "nightly", "--tests")
 }

@@ -3,6 +3,7 @@
 //! Only this crate reads the system clock and draws randomness. Tests and hosts can replace each port.
 
 mod clock;
+mod growing_delay;
 mod random;
 mod rate_limiter;
 mod spawner;

@@ -11,6 +11,8 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DefaultKeyedStateStore;
 use grantry_domain::ports::{Clock, Limited, Operation, RateLimiter};
 
+use crate::growing_delay::GrowingDelay;
+
 /// `times` operations per span, as a burst if needed. Each is available again after its share of the span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
@@ -43,7 +45,7 @@ pub struct RateLimits {
     pub start: Quota,
     /// Callbacks.
     pub callback: Quota,
-    /// Log-ins.
+    /// Log-ins without a wait, for one name and network, and for unknown names from one network.
     pub log_in: Quota,
     /// Status requests, which pages send every few seconds.
     pub status: Quota,
@@ -67,7 +69,7 @@ impl Default for RateLimits {
 pub struct MemoryRateLimiter {
     start: Limiter,
     callback: Limiter,
-    log_in: Limiter,
+    log_in: GrowingDelay,
     status: Limiter,
     disconnect: Limiter,
 }
@@ -79,7 +81,7 @@ impl MemoryRateLimiter {
         Self {
             start: limiter(limits.start),
             callback: limiter(limits.callback),
-            log_in: limiter(limits.log_in),
+            log_in: GrowingDelay::new(limits.log_in, clock.clone()),
             status: limiter(limits.status),
             disconnect: limiter(limits.disconnect),
         }
@@ -87,8 +89,8 @@ impl MemoryRateLimiter {
 
     /// The number of tracked callers, over all operations.
     pub fn tracked(&self) -> usize {
-        let all = [&self.start, &self.callback, &self.log_in, &self.status, &self.disconnect];
-        all.into_iter().map(|limiter| limiter.governed.len()).sum()
+        let limiters = [&self.start, &self.callback, &self.status, &self.disconnect];
+        limiters.into_iter().map(|limiter| limiter.governed.len()).sum::<usize>() + self.log_in.tracked()
     }
 }
 
@@ -101,6 +103,14 @@ impl RateLimiter for MemoryRateLimiter {
             Operation::LogIn => self.log_in.take(who),
             Operation::Status => self.status.take(who),
             Operation::Disconnect => self.disconnect.take(who),
+        }
+    }
+
+    async fn forget(&self, who: &str, operation: Operation) {
+        match operation {
+            Operation::LogIn => self.log_in.forget(who),
+            // These count every operation.
+            Operation::Start | Operation::Callback | Operation::Status | Operation::Disconnect => {}
         }
     }
 }

@@ -266,16 +266,16 @@ fn r57_a_user_header_is_accepted_only_from_the_proxy() {
 fn r59_the_addresses_of_an_ipv6_site_share_a_limit_behind_a_trusted_network() {
     let site = Site::new("identity.proxy.trusted_proxies = [\"127.0.0.0/8\"]\noauth.rate_limits.log_in = \"2/10m\"");
     let server = site.serve();
-    let log_in = |address: &'static str, user: &str| {
+    let log_in = |address: &'static str| {
         let mut browser = Browser::new(site.port);
         browser.headers = vec![("x-forwarded-for", address)];
-        browser.post("/api/session", &serde_json::json!({ "username": user, "password": "wrong" })).status
+        browser.post("/api/session", &serde_json::json!({ "username": "alice", "password": "wrong" })).status
     };
-    assert_eq!(log_in("2001:db8:1:2::1", "a"), 401);
-    assert_eq!(log_in("2001:db8:1:2:ffff::1", "b"), 401);
-    assert_eq!(log_in("2001:db8:1:2:3:4:5:6", "c"), 429);
-    assert_eq!(log_in("2001:db8:1:3::1", "d"), 401);
-    assert_eq!((log_in("192.0.2.1", "e"), log_in("192.0.2.2", "f"), log_in("192.0.2.1", "g")), (401, 401, 401));
+    assert_eq!(log_in("2001:db8:1:2::1"), 401);
+    assert_eq!(log_in("2001:db8:1:2:ffff::1"), 401);
+    assert_eq!(log_in("2001:db8:1:2:3:4:5:6"), 429);
+    assert_eq!(log_in("2001:db8:1:3::1"), 401);
+    assert_eq!((log_in("192.0.2.1"), log_in("192.0.2.2"), log_in("192.0.2.1")), (401, 401, 401));
     drop(server);
 }
 

@@ -12,7 +12,7 @@ pub enum Operation {
     Start,
     /// Completing a flow.
     Callback,
-    /// Logging in.
+    /// Logging in. Attempts beyond the limit wait longer and longer; they are never refused for good.
     LogIn,
     /// Reading a status.
     Status,
@@ -27,6 +27,9 @@ pub trait RateLimiter: Send + Sync {
     /// Counts one operation, or returns how long to wait. `who` is a user, an address or a user name, with a prefix for
     /// its kind.
     async fn take(&self, who: &str, operation: Operation) -> Result<(), Limited>;
+
+    /// An operation of a caller succeeded. A limiter that counts failures forgets those of the caller.
+    async fn forget(&self, who: &str, operation: Operation);
 }
 
 /// The limit is reached.

@@ -23,7 +23,7 @@ use crate::ports::{
     WriteOutcome,
 };
 use crate::provider::{CallbackPath, Scopes};
-use crate::secret::Secret;
+use crate::secret::{Secret, equal_in_constant_time};
 use crate::time::Timestamp;
 use crate::usecase::flows::{Flows, limit_address};
 use crate::usecase::refresh::COMMIT_ATTEMPTS;
@@ -193,28 +193,49 @@ impl From<StoreError> for Failure {
     }
 }
 
+/// Whether the browser that started a waiting flow sent these cookies.
+fn is_of_browser(flow: &Authorization, cookies: &[Secret]) -> bool {
+    let State::AwaitingCallback(awaiting) = flow.state() else { return false };
+    let FlowCookieHash(expected) = awaiting.flow_cookie_hash();
+    !awaiting.is_consumed() && cookies.iter().any(|cookie| equal_in_constant_time(&sha256(cookie.expose()), &expected))
+}
+
 impl Flows {
-    /// Counts a request to the callback before its parameters are parsed.
-    pub(super) async fn count_callback(&self, address: &str) -> Result<(), CallbackRefused> {
+    /// Counts a request to the callback without a session.
+    pub(super) async fn count_anonymous_callback(&self, address: &str) -> Result<(), CallbackRefused> {
         Ok(limit_address(&*self.limiter, address, Operation::Callback).await?)
     }
 
     /// Completes a flow. The work is detached: a closed connection does not stop it.
     pub(super) async fn complete(self: &Arc<Self>, callback: CallbackRequest) -> Result<Completed, CallbackRefused> {
-        self.limit_user(&callback.user, Operation::Callback).await?;
+        let named = self.authorizations.find_by_state(StateHash(sha256(callback.state.expose()))).await?;
+        let named = named.map(|stored| stored.value).filter(|flow| flow.owner().user == callback.user);
+        // Another site can send a browser to the callback any number of times. Those requests must not use up the limit of the
+        // one that completes a flow; flows are limited when they start.
+        if !named.as_ref().is_some_and(|flow| is_of_browser(flow, &callback.flow_cookies)) {
+            self.limit_user(&callback.user, Operation::Callback).await?;
+        }
         let this = Arc::clone(self);
-        let work = async move { this.run_callback(callback).await }.boxed().shared();
+        let work = async move { this.run_callback(callback, named).await }.boxed().shared();
         self.spawner.spawn(work.clone().map(|_| ()).boxed());
         work.await
     }
 
-    async fn run_callback(self: Arc<Self>, callback: CallbackRequest) -> Result<Completed, CallbackRefused> {
+    /// `named` is the flow of this user that the state names, if there is one.
+    async fn run_callback(
+        self: Arc<Self>,
+        callback: CallbackRequest,
+        named: Option<Authorization>,
+    ) -> Result<Completed, CallbackRefused> {
         let state_hash = StateHash(sha256(callback.state.expose()));
         let flow_cookies = callback.flow_cookies.iter().map(|cookie| FlowCookieHash(sha256(cookie.expose())));
         let key = CallbackKey { state_hash, user: callback.user.clone(), flow_cookies: flow_cookies.collect() };
         let now = self.store_clock.now().await?;
-        let audit = self.consumed_event(state_hash, &callback.user, now).await?;
-        let (stored, sealed) = match self.authorizations.consume(key, audit).await? {
+        let audit = named.map(|flow| {
+            let actor = Actor::Person(callback.user.clone());
+            AuditEvent::new(AuditKind::CallbackConsumed, actor, now).about(flow.owner(), flow.id())
+        });
+        let (stored, sealed) = match self.authorizations.consume(key, audit.into_iter().collect()).await? {
             ConsumeOutcome::Consumed { flow, secrets } => (*flow, secrets),
             refused @ (ConsumeOutcome::NotFound
             | ConsumeOutcome::UserMismatch(_)
@@ -261,16 +282,6 @@ impl Flows {
             }
         };
         Ok(completed)
-    }
-
-    /// The event for the transaction that consumes the flow. There is none for the flow of another user, which is not
-    /// consumed.
-    async fn consumed_event(&self, state: StateHash, user: &UserId, now: Timestamp) -> Result<Vec<AuditEvent>, StoreError> {
-        let flow = self.authorizations.find_by_state(state).await?.map(|stored| stored.value);
-        let event = flow.filter(|flow| flow.owner().user == *user).map(|flow| {
-            AuditEvent::new(AuditKind::CallbackConsumed, Actor::Person(user.clone()), now).about(flow.owner(), flow.id())
-        });
-        Ok(event.into_iter().collect())
     }
 
     /// Everything between the consumed flow and the committed grant.

@@ -204,9 +204,9 @@ impl Connections {
         self.flows.start(request).await
     }
 
-    /// Counts a request to the callback from an address, before its parameters are parsed.
-    pub async fn count_callback(&self, address: &str) -> Result<(), CallbackRefused> {
-        self.flows.count_callback(address).await
+    /// Counts a request to the callback without a session, by the address it comes from.
+    pub async fn count_anonymous_callback(&self, address: &str) -> Result<(), CallbackRefused> {
+        self.flows.count_anonymous_callback(address).await
     }
 
     /// Completes a flow. The work is detached: a closed connection does not stop it.

@@ -144,6 +144,11 @@ impl Browser {
         Self { node, ..self.clone() }
     }
 
+    /// The `Host` of its requests.
+    pub fn host(&self) -> &str {
+        origin_and_path(&self.public).0.trim_start_matches("http://")
+    }
+
     /// A request with cookies and `Host` only. `target` is a path below the public base URL, or a URL of the public origin. A
     /// path of the public base URL is sent, as behind a load balancer that keeps it.
     pub fn request(&self, method: Method, target: &str) -> RequestBuilder {

@@ -128,8 +128,7 @@ async fn log_in(
     if password.len() > LONGEST_PASSWORD {
         return Err(Problem::invalid("password", "is too long"));
     }
-    let (user, session) =
-        accounts.log_in(&username, &password, address.to_limit().map(|address| format!("address:{address}"))).await?;
+    let (user, session) = accounts.log_in(&username, &password, address.to_limit()).await?;
     let body = described(&app, &user).await?;
     // A log-in always starts a new session and ends the previous one.
     accounts.log_out(&headers).await?;

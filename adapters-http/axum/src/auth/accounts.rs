@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use grantry_domain::encoding::{base64url, from_base64url};
@@ -32,7 +33,7 @@ pub enum LogInError {
     /// Name or password is wrong. The error does not reveal which.
     #[error("user name or password is wrong")]
     WrongCredentials,
-    /// Too many attempts with this name or from this address.
+    /// Too many attempts with this name from this network.
     #[error(transparent)]
     RateLimited(#[from] Limited),
     /// Accounts, sessions or randomness are unavailable.
@@ -48,6 +49,8 @@ pub struct Accounts {
     clock: Arc<dyn Clock>,
     random: Arc<dyn SecureRandom>,
     cookie: String,
+    /// How long the last verification took, in microseconds.
+    usual_time: AtomicU64,
 }
 
 impl Accounts {
@@ -61,22 +64,22 @@ impl Accounts {
         public: &PublicBaseUrl,
     ) -> Self {
         let cookie = CookieNames::of(public).session().to_owned();
-        Self { passwords, sessions, limiter, clock, random, cookie }
+        Self { passwords, sessions, limiter, clock, random, cookie, usual_time: AtomicU64::new(0) }
     }
 
-    /// Checks a password and creates a session. Returns the value of its cookie. `address` is the rate limit key of the
-    /// client's address.
+    /// Checks a password and creates a session. Returns the value of its cookie. `address` is the network of the client.
     pub(crate) async fn log_in(
         &self,
         username: &str,
         password: &Secret,
         address: Option<String>,
     ) -> Result<(UserId, Secret), LogInError> {
-        // Counted before the password is checked.
-        for who in address.into_iter().chain([format!("name:{username}")]) {
-            self.limiter.take(&who, Operation::LogIn).await?;
-        }
-        let user = self.passwords.verify(username, password).await?.ok_or(LogInError::WrongCredentials)?;
+        // Counted before the password is checked, so that concurrent attempts count as well.
+        let network = address.unwrap_or_default();
+        let attempts = format!("name:{network} {username}");
+        self.limiter.take(&attempts, Operation::LogIn).await?;
+        let user = self.verify(&network, username, password).await?.ok_or(LogInError::WrongCredentials)?;
+        self.limiter.forget(&attempts, Operation::LogIn).await;
         let mut id = [0_u8; 32];
         self.random.fill(&mut id).map_err(|_| AuthenticationError)?;
         let value = Secret::from_text(&base64url(&id));
@@ -84,6 +87,22 @@ impl Accounts {
         let session = Session { user: user.clone(), created_at: now, seen_at: now };
         self.sessions.insert(hash_of(&id), session).await.map_err(|_| AuthenticationError)?;
         Ok((user, value))
+    }
+
+    /// Verifies a password. Too many unknown names from one network are answered in the same way, after the same time, without
+    /// the cost of a verification.
+    async fn verify(&self, network: &str, username: &str, password: &Secret) -> Result<Option<UserId>, LogInError> {
+        let is_limited = !self.passwords.is_known(username).await?
+            && self.limiter.take(&format!("unknown-name:{network}"), Operation::LogIn).await.is_err();
+        if is_limited {
+            tokio::time::sleep(Duration::from_micros(self.usual_time.load(Ordering::Relaxed))).await;
+            return Ok(None);
+        }
+        let started = Instant::now();
+        let user = self.passwords.verify(username, password).await?;
+        let took = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.usual_time.store(took, Ordering::Relaxed);
+        Ok(user)
     }
 
     /// Removes the session that a request presents, if there is one.

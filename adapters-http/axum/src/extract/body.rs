@@ -14,7 +14,7 @@ use crate::state::App;
 /// A JSON object of the general limit. An empty body counts as an object without fields.
 pub(crate) struct JsonBody<T>(pub(crate) T);
 
-impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
+impl<T: DeserializeOwned + Send + 'static> FromRequest<App> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
@@ -25,7 +25,7 @@ impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
 /// The same for `_execute`: the limit is configurable, and parts of the body are passed on.
 pub(crate) struct ExecuteJsonBody<T>(pub(crate) T);
 
-impl<T: DeserializeOwned> FromRequest<App> for ExecuteJsonBody<T> {
+impl<T: DeserializeOwned + Send + 'static> FromRequest<App> for ExecuteJsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
@@ -39,7 +39,10 @@ pub(crate) fn connection_name(name: Option<String>) -> Result<Option<ConnectionN
     name.map_err(|invalid| Problem::invalid("connection", invalid.problem))
 }
 
-async fn parsed<T: DeserializeOwned>(
+/// The largest body that is parsed on a thread of the runtime, in bytes. Parsing takes time in proportion to the length.
+const LARGE: usize = 64 * 1024;
+
+async fn parsed<T: DeserializeOwned + Send + 'static>(
     request: Request,
     limit: usize,
     exceptions: Exceptions,
@@ -48,7 +51,11 @@ async fn parsed<T: DeserializeOwned>(
     let bytes = tokio::time::timeout(app.api.limits.read_deadline, read(request, limit))
         .await
         .map_err(|_| Problem::invalid("body", "did not arrive in time"))??;
-    json::parse(if bytes.is_empty() { b"{}" } else { &bytes }, exceptions)
+    if bytes.len() <= LARGE {
+        return json::parse(if bytes.is_empty() { b"{}" } else { &bytes }, exceptions);
+    }
+    let parsed = tokio::task::spawn_blocking(move || json::parse(&bytes, exceptions)).await;
+    parsed.unwrap_or_else(|_| Err(Problem::new(Code::Internal)))
 }
 
 async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {

@@ -11,7 +11,7 @@ use serde::de::{Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, Ma
 use serde_json::value::RawValue;
 use serde_path_to_error::{Path, Segment, Track};
 
-use crate::extract::pairs::{OBJECT_OR_STRING, SCALAR, SCALARS};
+use crate::extract::pairs::{OBJECT_OR_STRING, SCALAR, SCALARS, SHORTER};
 use crate::extract::structure::{Exceptions, Fault, MAX_DEPTH, MAX_DEPTH_PASSED_ON, check};
 use crate::problem::Problem;
 
@@ -128,7 +128,7 @@ fn problem_of(path: &Path, error: &serde_json::Error) -> Problem {
         "a string" => "must be a string".into(),
         "a boolean" => "must be true or false".into(),
         "u64" => "must be a whole number".into(),
-        "an object" | OBJECT_OR_STRING | SCALAR | SCALARS => format!("must be {expected}").into(),
+        "an object" | OBJECT_OR_STRING | SCALAR | SCALARS | SHORTER => format!("must be {expected}").into(),
         variants if variants.starts_with('`') => format!("must be {}", variants.replace('`', "")).into(),
         _ => std::borrow::Cow::Borrowed("is not valid"),
     };

@@ -8,6 +8,9 @@ use serde_json::value::RawValue;
 
 pub(super) const SCALAR: &str = "a string, a number or a boolean";
 pub(super) const SCALARS: &str = "a string, a number, a boolean or a list of them";
+/// Longest query, in bytes of names and values. A name counts for each of its values.
+const LONGEST_QUERY: usize = 64 * 1024;
+pub(super) const SHORTER: &str = "at most 65536 bytes of names and values";
 pub(super) const OBJECT_OR_STRING: &str = "an object or a string";
 
 /// A flat object of strings, numbers and booleans, each as text and in the order of the request.
@@ -58,8 +61,12 @@ impl<'de> Deserialize<'de> for QueryParams {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<QueryParams, A::Error> {
-                let mut pairs = Vec::new();
+                let (mut pairs, mut length) = (Vec::new(), 0);
                 while let Some((name, Scalars(values))) = entries.next_entry::<String, _>()? {
+                    length += values.iter().map(|value| name.len() + value.len()).sum::<usize>();
+                    if length > LONGEST_QUERY {
+                        return Err(A::Error::invalid_length(length, &SHORTER));
+                    }
                     pairs.extend(values.into_iter().map(|value| (name.clone(), value)));
                 }
                 Ok(QueryParams(ApiQuery::Pairs(pairs)))
@@ -108,6 +115,14 @@ mod tests {
 
     fn query(text: &str) -> Option<ApiQuery> {
         serde_json::from_str::<QueryParams>(text).ok().map(|query| query.0)
+    }
+
+    #[test]
+    fn a_query_is_bounded_also_where_a_long_name_has_many_values() {
+        let name = "n".repeat(1023);
+        let values = |count: usize| format!(r#"{{"{name}": [{}]}}"#, vec!["1"; count].join(","));
+        assert!(query(&values(64)).is_some());
+        assert_eq!(query(&values(65)), None);
     }
 
     #[test]

@@ -46,7 +46,8 @@ async fn connector_callback(State(app): State<App>, params: PathParams, context:
     }
 }
 
-/// Rate limit, parameters, session, use case, in this order. Each step runs only if the one before has passed.
+/// Session, parameters, use case, in this order. Requests without a session are limited by address, so that they cannot use
+/// up what signed-in users behind the same address need.
 async fn callback(app: &App, request: Request, callback_id: Option<CallbackId>) -> Response {
     let (mut parts, _) = request.into_parts();
     let Ok(context) = PageContext::from_request_parts(&mut parts, app).await;
@@ -56,9 +57,11 @@ async fn callback(app: &App, request: Request, callback_id: Option<CallbackId>) 
     if !is_navigation(&parts.headers) {
         return problem_page(app, &Problem::new(Code::Forbidden), &context);
     }
+    let user = User::from_request_parts(&mut parts, app).await;
     let Ok(address) = ClientAddress::from_request_parts(&mut parts, app).await;
-    if let Some(address) = address.to_limit()
-        && let Err(refused) = app.api.connections.count_callback(&address).await
+    if user.is_err()
+        && let Some(address) = address.to_limit()
+        && let Err(refused) = app.api.connections.count_anonymous_callback(&address).await
     {
         return refusal(app, &refused, &context);
     }
@@ -66,7 +69,7 @@ async fn callback(app: &App, request: Request, callback_id: Option<CallbackId>) 
         Ok(params) => params,
         Err(problem) => return result::redirect_to_code(app, problem.code(), &context),
     };
-    let user = match User::from_request_parts(&mut parts, app).await {
+    let user = match user {
         Ok(user) => user,
         // The flow is not consumed and the URL is not passed to the log-in: the page can be reloaded afterwards.
         Err(problem) => return problem_page(app, &problem, &context),
@@ -87,7 +90,6 @@ async fn callback(app: &App, request: Request, callback_id: Option<CallbackId>) 
     };
     let request = CallbackRequest {
         user: user.id,
-        // Counted by `count_callback`.
         flow_cookies: app.cookies.flow_secrets(&parts.headers),
         callback_id,
         state,

@@ -185,12 +185,15 @@ async fn only_the_browser_of_a_flow_learns_that_it_is_expired_or_used() {
 }
 
 #[tokio::test]
-async fn r59_the_callback_is_limited_before_it_is_parsed() {
+async fn r59_a_callback_without_a_session_is_limited_before_it_is_parsed() {
     let mut fixture = Fixture::new().await;
     fixture.app.rate.refuse(Duration::from_secs(30));
-    let response = fixture.alice.callback(&fixture.query()).await;
+    let response = fixture.app.browser().callback(&fixture.query()).await;
     assert_eq!((response.status, response.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, "30"));
     assert!(response.body.contains("Too many attempts") && !response.body.contains("CODE-CANARY"));
+    fixture.app.rate.refuse(Duration::from_secs(30));
+    let response = fixture.alice.callback("code=c&state=unknown").await;
+    assert_eq!((response.status, response.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, "30"));
     fixture.then_it_can_be_finished().await;
 }
 

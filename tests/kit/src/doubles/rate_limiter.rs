@@ -18,6 +18,8 @@ impl RateLimiter for UnlimitedRate {
     async fn take(&self, _who: &str, _operation: Operation) -> Result<(), Limited> {
         Ok(())
     }
+
+    async fn forget(&self, _who: &str, _operation: Operation) {}
 }
 
 /// Allows every operation except those a test refuses; records all of them.
@@ -25,6 +27,7 @@ impl RateLimiter for UnlimitedRate {
 pub struct ScriptedRate {
     results: Mutex<VecDeque<Option<Duration>>>,
     taken: Mutex<Vec<(String, Operation)>>,
+    forgotten: Mutex<Vec<(String, Operation)>>,
 }
 
 impl ScriptedRate {
@@ -36,6 +39,11 @@ impl ScriptedRate {
     /// Queues a refusal.
     pub fn refuse(&self, retry_after: Duration) {
         locked(&self.results).push_back(Some(retry_after));
+    }
+
+    /// The callers whose operations were forgotten, in order.
+    pub fn forgotten(&self) -> Vec<(String, Operation)> {
+        locked(&self.forgotten).clone()
     }
 
     /// All operations so far, in order.
@@ -52,5 +60,9 @@ impl RateLimiter for ScriptedRate {
             Some(retry_after) => Err(Limited { retry_after }),
             None => Ok(()),
         }
+    }
+
+    async fn forget(&self, who: &str, operation: Operation) {
+        locked(&self.forgotten).push((who.to_owned(), operation));
     }
 }

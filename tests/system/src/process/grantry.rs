@@ -102,9 +102,20 @@ impl Installation {
 
     /// Starts the server and returns when it is ready.
     pub async fn serve(&self) -> io::Result<GrantryProcess> {
+        self.start(self.command(&["serve"])).await
+    }
+
+    /// The same with a limit on open files.
+    pub async fn serve_with_descriptors(&self, limit: u32) -> io::Result<GrantryProcess> {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" serve --config \"$1\""), &self.program]);
+        command.arg(self.path("grantry.toml")).stdin(Stdio::null());
+        self.start(command).await
+    }
+
+    async fn start(&self, mut command: Command) -> io::Result<GrantryProcess> {
         let log = self.path("log");
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log)?;
-        let mut command = self.command(&["serve"]);
         let child = command.stdout(Stdio::null()).stderr(file).kill_on_drop(true).spawn()?;
         let mut process = GrantryProcess { child, log };
         let http = reqwest::Client::builder().no_proxy().build().map_err(io::Error::other)?;
@@ -139,6 +150,15 @@ impl GrantryProcess {
     /// The log so far, including that of earlier starts.
     pub fn log(&self) -> io::Result<String> {
         std::fs::read_to_string(&self.log)
+    }
+
+    /// Its resident memory in MiB.
+    pub fn memory(&self) -> io::Result<u64> {
+        let pid = self.child.id().ok_or(io::ErrorKind::NotFound)?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().map_err(io::Error::other)?;
+        Ok(kibibytes / 1024)
     }
 
     /// Sends SIGTERM and waits for the end.
