@@ -1,14 +1,14 @@
 //! Log-in passwords: hashed with Argon2id, and verified in the same time whether or not the user name exists.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use argon2::password_hash::phc::PasswordHash;
-use argon2::{Argon2, PasswordHasher, PasswordVerifier as _};
+use argon2::{Algorithm, Argon2, Block, Params, PasswordHasher, Version};
 use async_trait::async_trait;
 use grantry_domain::identity::UserId;
 use grantry_domain::ports::{RandomUnavailable, SecureRandom};
-use grantry_domain::secret::Secret;
+use grantry_domain::secret::{Secret, equal_in_constant_time};
 use grantry_http_axum::{AuthenticationError, PasswordVerifier};
 use tokio::sync::Semaphore;
 
@@ -21,7 +21,12 @@ pub struct AccountPasswords {
     decoy: Option<Arc<str>>,
     /// A hash takes 19 MiB and a core for about 20 ms, so the number of concurrent hashes is bounded.
     running: Semaphore,
+    memory: Arc<HashMemory>,
 }
+
+/// The memory of hashes that are not running. It is kept, because allocators keep freed blocks of this size per thread.
+#[derive(Default)]
+struct HashMemory(Mutex<Vec<Vec<Block>>>);
 
 impl AccountPasswords {
     /// The passwords of these accounts.
@@ -33,6 +38,7 @@ impl AccountPasswords {
             by_name: accounts.iter().map(entry).collect(),
             decoy: accounts.first().map(hash),
             running: Semaphore::new(cores),
+            memory: Arc::default(),
         }
     }
 }
@@ -45,9 +51,9 @@ impl PasswordVerifier for AccountPasswords {
             return Ok(None);
         };
         let _slot = self.running.acquire().await.map_err(|_| AuthenticationError)?;
-        let password = password.clone_secret();
-        let matches =
-            tokio::task::spawn_blocking(move || matches(&password, &hash)).await.map_err(|_| AuthenticationError)?;
+        let (password, memory) = (password.clone_secret(), self.memory.clone());
+        let verification = tokio::task::spawn_blocking(move || memory.matches(&password, &hash));
+        let matches = verification.await.map_err(|_| AuthenticationError)?;
         Ok(account.filter(|_| matches).map(|(user, _)| user.clone()))
     }
 
@@ -56,8 +62,27 @@ impl PasswordVerifier for AccountPasswords {
     }
 }
 
-fn matches(password: &Secret, hash: &str) -> bool {
-    PasswordHash::new(hash).is_ok_and(|hash| Argon2::default().verify_password(password.expose(), &hash).is_ok())
+impl HashMemory {
+    fn matches(&self, password: &Secret, hash: &str) -> bool {
+        let blocks = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = blocks().pop().unwrap_or_default();
+        let matches = matches_in(&mut memory, password, hash);
+        blocks().push(memory);
+        matches
+    }
+}
+
+/// Compares a password with a hash of any parameters. `memory` grows to what they need; a malformed hash matches nothing.
+fn matches_in(memory: &mut Vec<Block>, password: &Secret, hash: &str) -> bool {
+    let Ok(hash) = PasswordHash::new(hash) else { return false };
+    let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok();
+    let version = hash.version.and_then(|version| Version::try_from(version).ok());
+    let (Some(algorithm), Some(version), Ok(params)) = (algorithm, version, Params::try_from(&hash)) else { return false };
+    let (Some(salt), Some(expected)) = (hash.salt, hash.hash) else { return false };
+    memory.resize(memory.len().max(params.block_count()), Block::default());
+    let (mut found, argon2) = (vec![0; expected.len()], Argon2::new(algorithm, version, params));
+    let hashed = argon2.hash_password_into_with_memory(password.expose(), salt.as_ref(), &mut found, memory);
+    hashed.is_ok() && equal_in_constant_time(&found, expected.as_bytes())
 }
 
 /// Hashes a password for the configuration, as a PHC string.

@@ -107,8 +107,8 @@ impl Connections {
 }
 
 impl Open {
-    /// Closes the connection that has waited longest without a running request; else the one whose client has accepted
-    /// nothing for longest. Its place is free at once.
+    /// Closes the connection that has been open longest without a request; else the one that has been idle longest; else the
+    /// one whose client has accepted nothing for longest. Its place is free at once.
     fn close_one(&mut self, may_close: impl Fn(&Connection) -> bool) -> Option<()> {
         let candidates = self.connections.iter().filter(|(_, connection)| may_close(connection));
         let (_, id) =
@@ -132,10 +132,11 @@ impl Open {
 }
 
 /// The order in which connections are closed for others. `None` for those that work.
-fn rank(doing: Doing) -> Option<(bool, Instant)> {
+fn rank(doing: Doing) -> Option<(u8, Instant)> {
     match doing {
-        Doing::Opening(since) | Doing::Idle(since) => Some((false, since)),
-        Doing::Writing(since) if since.elapsed() >= super::WRITE_GRACE => Some((true, since)),
+        Doing::Opening(since) => Some((0, since)),
+        Doing::Idle(since) => Some((1, since)),
+        Doing::Writing(since) if since.elapsed() >= super::WRITE_GRACE => Some((2, since)),
         Doing::Writing(_) | Doing::Working => None,
     }
 }
@@ -182,12 +183,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_connection_that_is_idle_longest_makes_room() {
+    async fn a_silent_connection_makes_room_and_then_an_idle_one() {
         let table = table(3, 3);
-        let silent = table.admit(address(1)).unwrap();
-        step().await;
         let idle = table.admit(address(2)).unwrap();
         drop(idle.activity.request());
+        step().await;
+        let silent = table.admit(address(1)).unwrap();
         let busy = table.admit(address(3)).unwrap();
         let running = busy.activity.request();
 
