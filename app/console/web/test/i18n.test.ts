@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { preferredLanguage } from "../src/i18n/languages.ts";
 import { CATALOGUES, translator } from "../src/i18n/messages.ts";
@@ -13,14 +14,20 @@ function texts(catalogue: object): [string, string][] {
 
 const placeholders = (text: string) => [...text.matchAll(/\{\w+\}/g)].map(([name]) => name).sort();
 
-/** Words that are not used, because the other texts, the pages of the server and the documents have another one. */
+/** The texts of the server's pages in one language. */
+function pageTexts(language: string): string[] {
+  const file = `${import.meta.dirname}/../../../../adapters-http/axum/src/pages/texts/${language}.rs`;
+  return [...readFileSync(file, "utf8").matchAll(/"((?:[^"\\]|\\.)*)"/gs)].map(([, text = ""]) => text);
+}
+
+/** Words that are not used, because the other texts and the documents have another one. */
 const AVOIDED = {
   en: /\badmins?\b|\bextend|\brenew/,
   de: /verwalter|verlänger|\b(be)?nutz(t|en)\b|zugang\b|nochmals|fangen|keine \w+ token\b/i,
 };
 
 /** Words that have a capital letter at every position. */
-const NAMES = /^(URI|URL|OAuth|Grantry)$/;
+const NAMES = /^(ID|URI|URL|OAuth|Grantry)$/;
 
 describe.each(Object.entries(CATALOGUES))("the catalogue %s", (language, catalogue) => {
   const english = new Map(texts(CATALOGUES.en));
@@ -57,6 +64,14 @@ describe.each(Object.entries(CATALOGUES))("the catalogue %s", (language, catalog
     const avoided = AVOIDED[language as keyof typeof AVOIDED];
     for (const [key, text] of these) {
       expect(text, key).not.toMatch(avoided);
+    }
+  });
+
+  it("shares its words with the pages of the server", () => {
+    const pages = pageTexts(language);
+    expect(pages.length).toBeGreaterThan(80);
+    for (const text of pages) {
+      expect(text).not.toMatch(AVOIDED[language as keyof typeof AVOIDED]);
     }
   });
 

@@ -76,7 +76,7 @@ pub(super) static TEXTS: Texts = Texts {
     },
     url_too_long: Words {
         heading: "Der Link ist zu lang",
-        text: "Der Link hierher ist länger, als der Server annimmt. Nichts wurde verbunden oder geändert. Informieren Sie Ihren Verwalter.",
+        text: "Der Link hierher ist länger, als der Server annimmt. Nichts wurde verbunden oder geändert. Informieren Sie Ihren Administrator.",
     },
     headers_too_large: Words {
         heading: "Zu viele Cookies",

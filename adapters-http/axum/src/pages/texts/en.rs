@@ -73,7 +73,7 @@ pub(super) static TEXTS: Texts = Texts {
     },
     url_too_long: Words {
         heading: "The link is too long",
-        text: "The link that led here is longer than the server accepts. Nothing was connected or changed. Inform your admin.",
+        text: "The link that led here is longer than the server accepts. Nothing was connected or changed. Inform your administrator.",
     },
     headers_too_large: Words {
         heading: "Too many cookies",
