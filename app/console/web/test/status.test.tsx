@@ -144,6 +144,8 @@ describe("diagnostics", () => {
       not_integer: "Is not written as an integer",
       out_of_range: "Is out of range",
       unsupported: "Has a value that is not supported",
+      unverified: "Has a signature for which there is no key",
+      other_subject: "Is not about the account of the ID token",
       byte_order_mark: "Begins with a byte order mark",
     } satisfies Record<ConnectorAnomaly["kind"], string>;
     const all = [...Object.keys(kinds), "toString"].map((kind) => ({ member: kind, kind, at: SINCE }));
@@ -271,7 +273,7 @@ describe("a result in the URL", () => {
 
   it.each([
     ["access_denied", "Access was denied. Nothing was connected or changed."],
-    ["account_mismatch", "You signed in with another account than the connected one."],
+    ["account_mismatch", "You signed in with another account than last time."],
   ])("shows no name of a connection that does not exist: %s", async (code, reason) => {
     const query = `connector_id=github&error=${code}&oauth_connection=call-0900`;
     renderConsole({ path: error(query) });
