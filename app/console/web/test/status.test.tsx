@@ -1,5 +1,5 @@
 import type { ConnectorAnomaly } from "@grantry/client";
-import { screen, waitFor, within } from "@testing-library/react";
+import { cleanup, screen, waitFor, within } from "@testing-library/react";
 import { describe, expect, it } from "vitest";
 import { FakeServer } from "../../testing/fake-server.ts";
 import de from "../src/i18n/de.json";
@@ -195,13 +195,27 @@ describe("a flow that waits", () => {
     dialog().getByRole("link", { name: "Open the sign-in page for GitHub (default)" });
   });
 
-  it("can only be started again where another tab or browser started it", async () => {
+  it.each(["new_tab", "redirect"])("can be continued after a reload and in another tab: %s", async (mode) => {
+    localStorage.setItem("grantry.sign-in", mode);
+    const { server, user } = renderConsole();
+    await user.click(await screen.findByRole("button", { name: "Connect GitHub" }));
+    await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
+    await waitFor(() => expect(localStorage.getItem("grantry.flows")).toContain("flow-1"));
+    cleanup();
+    renderConsole({ server });
+    const link = await screen.findByRole("link", { name: "Open the sign-in page for GitHub" });
+    expect(link.getAttribute("href")).toBe("/connect/github?flow=flow-1");
+    screen.getByRole("button", { name: "Cancel connecting GitHub" });
+    expect(screen.queryByRole("button", { name: /^Start connecting/ })).toBeNull();
+  });
+
+  it("can only be started again where another page or browser started it", async () => {
     const server = new FakeServer();
     const elsewhere = server.fetchAs("alice");
     await elsewhere("/s/marketing/internal/actions/connector/github/_start_oauth_flow", { method: "POST" });
     const { user } = renderConsole({ server, path: "/s/marketing/" });
     const again = await screen.findByRole("button", { name: /^Start connecting .* again$/ });
-    screen.getByText("Started in another tab or browser");
+    screen.getByText("Started on another page or in another browser");
     screen.getByRole("button", { name: /^Cancel connecting/ });
     expect(screen.queryByRole("link", { name: /^Open the sign-in page/ })).toBeNull();
     await expectAccessible();
