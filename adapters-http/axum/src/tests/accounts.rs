@@ -52,13 +52,17 @@ async fn the_page_of_a_mismatch_names_both_accounts_and_offers_the_ways_on() {
     let app = TestApp::new();
     let (mut alice, flow) = mismatch(&app, "bob@example.test").await;
     let page = page_of(&mut alice, &flow).await;
-    assert!(page.contains("You used bob@example.test at the provider, but alice@example.test was last connected here."), "{page}");
+    assert!(
+        page.contains("You used bob@example.test at the provider, but alice@example.test was last connected here."),
+        "{page}"
+    );
     let start = format!("{BASE}{CONFIRM}");
     let expected = [format!("{start}?account=select"), format!("{start}?connection=bob"), format!("{start}?account=change")];
     assert_eq!(links(&page), expected);
     let api = alice.get(&format!("/internal/actions/oauth_flow/{}", flow.id)).await.json();
     assert_eq!((&api["status"], &api["code"]), (&json!("failed"), &json!("account_mismatch")));
     assert_eq!((&api["connectedAccount"], &api["usedAccount"]), (&json!("alice@example.test"), &json!("bob@example.test")));
+    assert_eq!(api["unusedName"], "bob");
     let status = alice.post_empty("/internal/actions/connectors/_me/auth_status").await.json();
     assert_eq!(status["drive"]["connection"]["account"], "alice@example.test", "nothing was changed");
 }

@@ -499,6 +499,29 @@ describe("several connections", () => {
     await item("work-2").findByText("Connecting");
     expect(server.lastFlow.connection).toBe("work-2");
   });
+
+  it("ask for the consent again where the same account is added again", async () => {
+    const server = serverWithTwo();
+    server.setConnection("default/github/u_alice", {
+      name: "work",
+      account: "alice@work.example",
+      status: "needs_reauthorization",
+    });
+    const { user } = await open(server);
+    for (const flow of ["flow-1", "flow-2"]) {
+      await user.click(await item("work").findByRole("button", { name: "Reconnect GitHub (work)" }));
+      await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
+      await item("work").findByRole("button", { name: "Cancel connecting GitHub (work)" });
+      server.finish(flow, { account: "carol@github.example" });
+      await screen.findByRole("heading", { name: "That is another account" }, { timeout: 4000 });
+      await user.click(
+        dialog().getByRole("button", { name: "Add carol@github.example as another connection" }),
+      );
+      await dialog().findByRole("heading", { name: "Connect GitHub (carol)?" });
+      await user.click(dialog().getByRole("button", { name: "Cancel" }));
+    }
+    expect(screen.getAllByText("carol")).toHaveLength(1);
+  });
 });
 
 describe("details", () => {

@@ -51,7 +51,7 @@ export interface ConnectorOAuthConnectProps {
   onSuccess?: (() => void) | undefined;
   /**
    * Called when the flow could not be started, or ended other than by success or cancel. The `members` of
-   * `account_mismatch` contain `connectedAccount` and `usedAccount`.
+   * `account_mismatch` contain `connectedAccount`, `usedAccount` and `unusedName`.
    */
   onError?: ((error: GrantryError) => void) | undefined;
 }

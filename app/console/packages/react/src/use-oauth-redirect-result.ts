@@ -16,8 +16,8 @@ export interface OAuthRedirectResultProps {
   onSuccess?: ((connectorId: string, connection?: string) => void) | undefined;
   /**
    * `error.code` is one of the server's codes; any other text in the URL becomes `unexpected_response`. The `members` of
-   * `account_mismatch` contain `connectedAccount` and `usedAccount`, read from the server, where this tab started the flow
-   * and the server responds within five seconds.
+   * `account_mismatch` contain `connectedAccount`, `usedAccount` and `unusedName`, read from the server, where this tab
+   * started the flow and the server responds within five seconds.
    */
   onError?: ((connectorId: string, error: GrantryError, connection?: string) => void) | undefined;
   /**

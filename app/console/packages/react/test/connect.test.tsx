@@ -225,7 +225,11 @@ describe("new tab", () => {
     await pass(5_000);
     expect(onError.mock.calls[0]?.[0]).toMatchObject({
       code: "account_mismatch",
-      members: { connectedAccount: "bob@example.test", usedAccount: "carol@example.test" },
+      members: {
+        connectedAccount: "bob@example.test",
+        usedAccount: "carol@example.test",
+        unusedName: "carol",
+      },
     });
     act(() => result.current.connectOtherAccount());
     await pass(0);

@@ -64,7 +64,11 @@ describe("a result of another account", () => {
     expect(await arriveWith("flow-1")).toMatchObject({
       code: "account_mismatch",
       status: 409,
-      members: { connectedAccount: "bob@example.test", usedAccount: "carol@example.test" },
+      members: {
+        connectedAccount: "bob@example.test",
+        usedAccount: "carol@example.test",
+        unusedName: "carol",
+      },
     });
   });
 
