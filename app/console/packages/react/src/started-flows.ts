@@ -18,7 +18,7 @@ export function rememberFlow({ flowId, deadline }: StartedFlow): void {
   }
 }
 
-/** Whether this browser started the flow, as far as its storage allows to know. */
+/** Whether this browser started the flow. Without a storage, whether this page did. */
 export function isFlowOfBrowser(flowId: string): boolean {
   return Object.hasOwn(startedFlows(), flowId);
 }
