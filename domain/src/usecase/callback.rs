@@ -331,7 +331,10 @@ impl Flows {
         let found = self.connectors.get(&owner.connector_key()).await?;
         let connector = found.filter(|connector| connector.incarnation == owner.incarnation);
         let connector = connector.ok_or(FailureCode::ConnectorGone)?;
-        let (settings, digest) = self.settings.of(&connector).map_err(|_| FailureCode::ConnectorChanged)?;
+        let (settings, digest) = self.settings.of(&connector).map_err(|invalid| {
+            self.failures.record_invalid_settings(&connector, &invalid);
+            FailureCode::ConnectorChanged
+        })?;
         let redirect_uri = self.settings.redirect_uri(&connector, settings.callback);
         let same_callback = settings.callback == CallbackPath::Shared || redirect_uri == flow.secrets.provider.redirect_uri;
         if digest != owner.digest || connector.epoch != owner.epoch || !same_callback {
@@ -347,12 +350,12 @@ impl Flows {
         let provider = &secrets.provider;
         let client = self.client_of(owner, provider.authentication.needs_secret()).await;
         let client = client.map_err(|problem| match problem {
-            NoCredentials::Missing => {
+            NoCredentials::Missing | NoCredentials::Undecryptable => {
                 let endpoint = &provider.endpoints.token;
                 self.failures.record_missing_secret(owner, ProviderOperation::Exchange, endpoint);
                 FailureCode::ProviderMisconfigured
             }
-            NoCredentials::Undecryptable | NoCredentials::Store(_) => FailureCode::Internal,
+            NoCredentials::Store(_) => FailureCode::Internal,
         })?;
         // The lifetime counts from the instant before the request is sent.
         let sent_at = self.store_clock.now().await?;
