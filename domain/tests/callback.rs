@@ -463,7 +463,7 @@ async fn a_foreign_id_token_fails_the_flow_and_an_id_token_that_is_not_verified_
     assert_eq!(app.revoked(), ["refresh-1", "access-1", "refresh-2", "access-2"]);
     let started = app.start("alice", &drive()).await;
     let anomalies = vec![Anomaly::new("id_token", AnomalyKind::Unverified)];
-    app.provider.respond_to_identify(Ok(Identified { account: None, anomalies }));
+    app.provider.respond_to_identify(Ok(Identified { anomalies, ..Identified::default() }));
     assert_eq!(app.complete(callback_of(&started, "alice")).await.outcome, Outcome::Connected);
     assert_eq!(app.status("alice").await.account, None);
     let events = app.events().await;

@@ -365,8 +365,12 @@ impl Flows {
             exchange_failure(&error)
         })?;
         let identified = self.provider.identify(provider, &response, secrets.nonce.clone()).await;
-        let account = identified.map(|Identified { account, anomalies }| {
+        let issuer = provider.issuer.as_deref().unwrap_or(&provider.endpoints.token);
+        let account = identified.map(|Identified { account, anomalies, failure }| {
             response.anomalies.extend(anomalies);
+            if let Some(failure) = failure {
+                self.failures.record(owner, ProviderOperation::Userinfo, issuer, &failure);
+            }
             account
         });
         self.failures.record_anomalies(owner, &response.anomalies);
@@ -380,7 +384,6 @@ impl Flows {
             Ok(account) => received.account = account,
             // The tokens are not those of this consent.
             Err(error) => {
-                let issuer = provider.issuer.as_deref().unwrap_or(&provider.endpoints.token);
                 self.failures.record(owner, ProviderOperation::Userinfo, issuer, &error);
                 return Err(Failure::with_tokens(FailureCode::ExchangeFailed, received));
             }
