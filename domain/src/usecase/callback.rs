@@ -403,12 +403,10 @@ impl Flows {
         if self.access.authorize(&owner.user, &owner.space, Role::Viewer).await.is_err() {
             return Err(Failure::with_tokens(FailureCode::PermissionLost, received));
         }
-        if let Some(account) = &received.account {
-            let conflict = self.accounts.conflict(owner, account, flow.secrets.allow_account_change).await;
-            // An account that cannot be compared is not connected.
-            if let Some(code) = conflict.unwrap_or(Some(FailureCode::Internal)) {
-                return Err(Failure::with_tokens(code, received));
-            }
+        let conflict = self.accounts.conflict(owner, received.account.as_ref(), flow.secrets.allow_account_change).await;
+        // If the former account cannot be read, nothing is connected.
+        if let Some(code) = conflict.unwrap_or(Some(FailureCode::Internal)) {
+            return Err(Failure::with_tokens(code, received));
         }
         let Ok(now) = self.store_clock.now().await else {
             return Err(Failure::with_tokens(FailureCode::Internal, received));

@@ -107,7 +107,8 @@ pub(super) static TEXTS: Texts = Texts {
     },
     account_mismatch: Words {
         heading: "Ein anderes Konto wurde verwendet",
-        text: "Das Konto, das Sie beim Anbieter verwendet haben, ist nicht das verbundene. Die bestehende Verbindung wurde beibehalten.",
+        text: "Das Konto, das Sie beim Anbieter verwendet haben, ist nicht das verbundene, oder der Anbieter hat es \
+               nicht genannt. Die bestehende Verbindung wurde beibehalten.",
     },
     connector_changed: Words {
         heading: "Der Konnektor wurde geändert",

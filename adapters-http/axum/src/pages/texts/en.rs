@@ -101,7 +101,8 @@ pub(super) static TEXTS: Texts = Texts {
     },
     account_mismatch: Words {
         heading: "A different account was used",
-        text: "The account you used at the provider is not the connected one. The existing connection was kept.",
+        text: "The account you used at the provider is not the connected one, or the provider did not name it. The existing \
+               connection was kept.",
     },
     connector_changed: Words {
         heading: "The connector was changed",
