@@ -37,7 +37,7 @@ struct ConnectorDiagnostics {
 /// A failed request to the provider.
 #[derive(Debug, Serialize, ToSchema)]
 struct LastFailure {
-    /// `exchange`, `refresh`, `discovery`, `revocation`, `client_credentials`, `userinfo` or `authorization`.
+    /// `exchange`, `refresh`, `discovery`, `revocation`, `client_credentials`, `userinfo`, `authorization` or `settings`.
     operation: &'static str,
     /// Class of the error, such as `client_refused` or `malformed`.
     code: &'static str,

@@ -4,12 +4,15 @@
 
 pub(crate) mod form;
 pub(crate) mod json;
+mod number;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use grantry_domain::secret::Secret;
 use zeroize::{Zeroize as _, Zeroizing};
+
+pub(crate) use self::number::Number;
 
 /// A value read from JSON or from a form, borrowed from the body. It does not implement `Debug`, because it may be a token.
 #[derive(Clone)]

@@ -107,7 +107,8 @@ pub(super) static TEXTS: Texts = Texts {
     },
     account_mismatch: Words {
         heading: "Ein anderes Konto wurde verwendet",
-        text: "Das Konto, das Sie beim Anbieter verwendet haben, ist nicht das zuletzt verbundene. Nichts wurde geändert.",
+        text: "Das Konto, das Sie beim Anbieter verwendet haben, ist nicht das zuletzt verbundene, oder der Anbieter hat es \
+               nicht genannt. Nichts wurde geändert.",
     },
     connector_changed: Words {
         heading: "Der Konnektor wurde geändert",

@@ -101,7 +101,8 @@ pub(super) static TEXTS: Texts = Texts {
     },
     account_mismatch: Words {
         heading: "A different account was used",
-        text: "The account you used at the provider is not the one that was last connected. Nothing was changed.",
+        text: "The account you used at the provider is not the one that was last connected, or the provider did not name \
+               it. Nothing was changed.",
     },
     connector_changed: Words {
         heading: "The connector was changed",
