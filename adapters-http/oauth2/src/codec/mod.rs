@@ -98,6 +98,11 @@ impl<'a> Object<'a> {
         if matches!(value, Value::Null) { None } else { Some(value) }
     }
 
+    /// Whether there is a member of this name, with any value.
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.0.iter().any(|(key, _)| key == name)
+    }
+
     /// Whether this name occurs more than once.
     pub(crate) fn repeats(&self, name: &str) -> bool {
         self.0.iter().filter(|(key, _)| key == name).nth(1).is_some()

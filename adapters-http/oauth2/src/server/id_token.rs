@@ -57,7 +57,7 @@ impl Oauth2Server {
         let text = |name: &str| header.string(name).map_err(|_| unreadable());
         let kind = text("alg")?.as_deref().and_then(SignatureKind::from_name);
         // No critical extension (RFC 7515 §4.1.11) is known.
-        let kind = kind.filter(|_| header.get("crit").is_none()).ok_or(Refusal::Unusable(AnomalyKind::Unsupported))?;
+        let kind = kind.filter(|_| !header.contains("crit")).ok_or(Refusal::Unusable(AnomalyKind::Unsupported))?;
         if let Some(url) = &provider.endpoints.jwks {
             self.verify(url, kind, text("kid")?.as_deref(), &parts).await?;
         }

@@ -87,7 +87,8 @@ impl PublicKey {
     pub(super) fn fits(&self, kind: SignatureKind, id: Option<&str>) -> bool {
         self.family == kind.family
             && self.algorithm.as_deref().is_none_or(|meant| meant == kind.name)
-            && (id.is_none() || self.id.as_deref() == id)
+            // Both ids are optional (RFC 7515 §4.1.4, RFC 7517 §4.5).
+            && (id.is_none() || self.id.is_none() || self.id.as_deref() == id)
     }
 
     /// The key itself, if it can verify signatures.
