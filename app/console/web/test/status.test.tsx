@@ -146,6 +146,7 @@ describe("diagnostics", () => {
       unsupported: "Has a value that is not supported",
       unverified: "Has a signature for which there is no key",
       other_subject: "Is not about the account of the ID token",
+      keys_unavailable: "Has a signature whose keys could not be fetched",
       byte_order_mark: "Begins with a byte order mark",
     } satisfies Record<ConnectorAnomaly["kind"], string>;
     const all = [...Object.keys(kinds), "toString"].map((kind) => ({ member: kind, kind, at: SINCE }));

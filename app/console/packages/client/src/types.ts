@@ -48,8 +48,6 @@ export type FlowStatus = Schemas["Flow"]["status"];
 
 /** A flow, with its end on the local clock. */
 export type Flow = Schemas["Flow"] & {
-  /** With `usedAccount`: a name that none of the user's connections at the connector has, made of that account. */
-  unusedName?: string | null;
   /** When the flow ends, in milliseconds on the clock of `Date.now()`, corrected by the server's `Date` header. */
   deadline: number;
 };
