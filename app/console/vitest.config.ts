@@ -1,4 +1,8 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+
+// A test reads texts of the server.
+const server = { fs: { allow: [fileURLToPath(new URL("../..", import.meta.url))] } };
 
 const resolve = { conditions: ["@grantry/source", "module", "browser", "development|production"] };
 
@@ -10,6 +14,7 @@ interface Variant {
 
 const project = (name: string, root: string, { alias = {}, env = {} }: Variant = {}) => ({
   resolve: { ...resolve, alias },
+  server,
   test: {
     name,
     root,

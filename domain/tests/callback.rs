@@ -451,6 +451,32 @@ async fn r35_the_label_is_compared_after_an_expiry_and_not_after_a_disconnect() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn r35_a_known_account_is_not_replaced_by_an_unknown_one_without_confirmation() {
+    let app = TestApp::new().await;
+    app.provider.set_account(Some(account("alice")));
+    let id = app.connect("alice").await;
+    app.provider.set_account(None);
+    let started = app.start("alice", &drive()).await;
+    let anomalies = vec![Anomaly::new("id_token", AnomalyKind::KeysUnavailable)];
+    app.provider.respond_to_identify(Ok(Identified { anomalies, ..Identified::default() }));
+    assert_eq!(app.complete(callback_of(&started, "alice")).await.outcome, failed(FailureCode::AccountMismatch));
+    quiet().await;
+    assert_eq!(app.revoked(), ["refresh-2", "access-2"]);
+    let kept = app.status("alice").await;
+    assert_eq!(
+        (app.record(id).await.state, kept.account.as_deref()),
+        (StateKind::Authorized, Some("alice@provider.example"))
+    );
+    let started = app.start("alice", &drive()).await;
+    assert_eq!(app.complete(callback_of(&started, "alice")).await.outcome, failed(FailureCode::AccountMismatch));
+    let confirmed = StartRequest { allow_account_change: true, ..request("alice", &drive()) };
+    let started = app.try_start(confirmed).await.unwrap();
+    assert_eq!(app.complete(callback_of(&started, "alice")).await.outcome, Outcome::Connected);
+    assert_eq!(app.status("alice").await.account, None);
+    app.connect("alice").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_foreign_id_token_fails_the_flow_and_an_id_token_that_is_not_verified_does_not() {
     let app = TestApp::new().await;
     for error in [ProviderErrorKind::Malformed, ProviderErrorKind::BadMetadata] {
@@ -463,7 +489,7 @@ async fn a_foreign_id_token_fails_the_flow_and_an_id_token_that_is_not_verified_
     assert_eq!(app.revoked(), ["refresh-1", "access-1", "refresh-2", "access-2"]);
     let started = app.start("alice", &drive()).await;
     let anomalies = vec![Anomaly::new("id_token", AnomalyKind::Unverified)];
-    app.provider.respond_to_identify(Ok(Identified { account: None, anomalies }));
+    app.provider.respond_to_identify(Ok(Identified { anomalies, ..Identified::default() }));
     assert_eq!(app.complete(callback_of(&started, "alice")).await.outcome, Outcome::Connected);
     assert_eq!(app.status("alice").await.account, None);
     let events = app.events().await;

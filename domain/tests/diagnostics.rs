@@ -5,11 +5,11 @@ use std::sync::Arc;
 use grantry_domain::authorization::{FailureCode, FlowFailure};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
-    Anomaly, AnomalyKind, ConnectorFailure, FailureLog, ProviderErrorKind, ProviderOperation, StoreError,
+    Anomaly, AnomalyKind, ConnectorFailure, FailureLog, Identified, KeyId, ProviderErrorKind, ProviderOperation, StoreError,
 };
 use grantry_domain::usecase::parts::FailureRecorder;
 use grantry_domain::usecase::{AccessError, DiagnosticsError, DiagnosticsView, Outcome};
-use grantry_testkit::doubles::{Fault, Method};
+use grantry_testkit::doubles::{Fault, Method, PlainVault};
 
 use crate::common::{HOUR, TestApp, agent, callback_of, drive, person};
 
@@ -48,6 +48,52 @@ async fn r81_a_failed_request_is_logged_and_shown_with_its_operation_and_correla
     assert_eq!(last_logged(&app).operation, ProviderOperation::Refresh);
     assert_eq!(app.failures.failures().len(), 2);
     assert_eq!(read(&app).await.recorded.last_failure.unwrap().0, last_logged(&app));
+}
+
+#[tokio::test]
+async fn r81_keys_of_an_id_token_that_could_not_be_fetched_are_recorded_and_end_no_flow() {
+    let app = TestApp::new().await;
+    let started = app.start("alice", &drive()).await;
+    let failure = ProviderErrorKind::NoResponse.because("no keys").with_status(503);
+    let failure = Some(failure.during(ProviderOperation::Userinfo, Some("keys.example")));
+    app.provider.respond_to_identify(Ok(Identified { failure, ..Identified::default() }));
+    assert_eq!(app.complete(callback_of(&started, "alice")).await.outcome, Outcome::Connected);
+    let logged = last_logged(&app);
+    assert_eq!((logged.operation, logged.http_status), (ProviderOperation::Userinfo, Some(503)));
+    assert_eq!((logged.endpoint_host.as_deref(), logged.hint.as_deref()), (Some("keys.example"), Some("no keys")));
+    assert_eq!(read(&app).await.recorded.last_failure.unwrap().0, logged);
+}
+
+#[tokio::test]
+async fn r81_an_exchange_that_cannot_be_sent_is_recorded() {
+    let app = TestApp::new().await;
+    app.vault.rotate_to(KeyId(*b"key-0002"));
+    let started = app.start("alice", &drive()).await;
+    app.vault.forget(PlainVault::FIRST_KEY);
+    let outcome = app.complete(callback_of(&started, "alice")).await.outcome;
+    assert_eq!(outcome, Outcome::Failed(FlowFailure::Code(FailureCode::ProviderMisconfigured)));
+    let logged = last_logged(&app);
+    assert_eq!((logged.operation, logged.code.as_str()), (ProviderOperation::Exchange, "provider_misconfigured"));
+    assert!(logged.hint.is_some_and(|hint| hint.contains("client secret")));
+    app.vault.restore(PlainVault::FIRST_KEY);
+
+    let started = app.start("alice", &drive()).await;
+    app.profiles.refuse("{}", "config.tokenUrl", "must be https");
+    let outcome = app.complete(callback_of(&started, "alice")).await.outcome;
+    assert_eq!(outcome, Outcome::Failed(FlowFailure::Code(FailureCode::ConnectorChanged)));
+    let logged = last_logged(&app);
+    assert_eq!((logged.operation, logged.code.as_str()), (ProviderOperation::Settings, "provider_misconfigured"));
+    assert!(logged.hint.is_some_and(|hint| hint.contains("config.tokenUrl")));
+    assert_eq!(app.failures.failures().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r81_settings_that_cannot_be_used_are_not_recorded_as_a_refresh() {
+    let app = TestApp::new().await;
+    app.connect("alice").await;
+    app.profiles.refuse("{}", "config.tokenUrl", "must be https");
+    assert_eq!(app.token("alice").await.unwrap_err().code(), "provider_misconfigured");
+    assert_eq!(last_logged(&app).operation, ProviderOperation::Settings);
 }
 
 #[tokio::test]

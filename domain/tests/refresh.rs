@@ -8,21 +8,21 @@ use grantry_domain::authorization::{
 };
 use grantry_domain::identity::{Actor, Role};
 use grantry_domain::ports::{
-    AuditKind, ExpectedVersion, LeaseRequest, Lifetime, ProviderErrorKind, TokenResponse, VaultError, WriteOutcome,
+    AuditKind, ExpectedVersion, KeyId, LeaseRequest, Lifetime, ProviderErrorKind, TokenResponse, VaultError, WriteOutcome,
 };
 use grantry_domain::provider::{ClientAuthentication, Endpoints, Scopes};
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{Connections, ConnectorDraft, TokenError};
 use grantry_testkit::doubles::fixtures::{authorization, space, user};
 use grantry_testkit::doubles::{
-    Call, Fault, Method, Operation, ProviderFault, Reuse, ScriptedAuthorizationServer, TestClock, tokens,
+    Call, Fault, Method, Operation, PlainVault, ProviderFault, Reuse, ScriptedAuthorizationServer, TestClock, tokens,
 };
 use grantry_testkit::provider::Gate;
 use tokio::task::JoinHandle;
 
 use crate::common::{
     HOUR, PROVIDER_ERRORS, SECOND, TestApp, advancing, authorization_required, callback_of, draft, draft_without_secret,
-    drive, person, quiet, text, token_from, token_request, tokens_for,
+    drive, elsewhere, person, quiet, text, token_from, token_request, tokens_for,
 };
 
 /// The time to wait in a refusal.
@@ -893,6 +893,28 @@ async fn grants_are_refreshed_ahead_of_their_expiry() {
     assert_eq!(app.node.refresh_ahead().await.unwrap(), 0, "grants that were not used for a week are left out");
     app.store.fail_next(Method::Now, Fault::UNAVAILABLE);
     assert!(app.node.refresh_ahead().await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn grants_of_a_connector_without_a_secret_keep_no_others_from_being_refreshed_ahead() {
+    let app = TestApp::new().await;
+    let users: Vec<String> = (0..60).map(|n| format!("user-{n}")).collect();
+    app.vault.rotate_to(KeyId(*b"key-0002"));
+    app.create_connector(&elsewhere(), draft("{}")).await;
+    for name in &users {
+        app.directory.set_role(&user(name), &space("default"), Role::Viewer);
+        app.connect(name).await;
+    }
+    app.directory.set_role(&user("bob"), &space("marketing"), Role::Viewer);
+    app.clock.advance(Duration::from_secs(1));
+    app.connect_to("bob", &elsewhere()).await;
+    app.vault.forget(PlainVault::FIRST_KEY);
+    app.clock.advance(HOUR - Duration::from_mins(4));
+    assert_eq!(app.node.refresh_ahead().await.unwrap(), 1, "the one that expires last");
+    assert_eq!(app.failures.failures().len(), 1, "once for each connector and run");
+    app.vault.restore(PlainVault::FIRST_KEY);
+    assert_eq!(app.node.refresh_ahead().await.unwrap(), 50);
+    assert_eq!(app.node.refresh_ahead().await.unwrap(), 10);
 }
 
 #[tokio::test]

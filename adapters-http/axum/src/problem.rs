@@ -148,7 +148,7 @@ codes! {
     /// The account is connected under another name of the same user and connector.
     AccountAlreadyConnected = "account_already_connected", 409, "This account is already connected under another name.";
     /// Another account consented than the connected one.
-    AccountMismatch = "account_mismatch", 409, "Another account was used than the connected one.";
+    AccountMismatch = "account_mismatch", 409, "Another account was used than last time.";
 }
 
 impl Code {

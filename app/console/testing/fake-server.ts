@@ -1,5 +1,5 @@
 import type { components } from "../packages/client/src/generated/api-types.ts";
-import type { Diagnostics, Grant, User, UserDetails } from "../packages/client/src/types.ts";
+import type { Diagnostics, Flow, Grant, User, UserDetails } from "../packages/client/src/types.ts";
 import {
   CONNECTOR_TYPES,
   connector as makeConnector,
@@ -12,7 +12,7 @@ type Schemas = components["schemas"];
 type Connection = Schemas["Connection"];
 
 /** A flow as the server stores it. */
-export type FakeFlow = Schemas["Flow"] & {
+export type FakeFlow = Omit<Flow, "deadline"> & {
   user: string;
   space: string;
   returnUrl: string | undefined;
@@ -160,14 +160,19 @@ export class FakeServer {
     const before = this.connections.get(`${key}/${flow.connection}`);
     const granted = typeof outcome === "object" && "account" in outcome;
     const account = granted ? outcome.account : `${flow.user.slice(2)}@provider.example`;
+    const unusedName = this.unusedName(key, account);
     if (typeof outcome === "object" && "code" in outcome) {
       this.fail(flow, outcome.code);
     } else if (
       this.connectionsOf(key).some((one) => one.account === account && one.name !== flow.connection)
     ) {
-      this.fail(flow, "account_already_connected", { usedAccount: account });
+      this.fail(flow, "account_already_connected", { usedAccount: account, unusedName });
     } else if (before?.account && before.account !== account && !flow.allowsAccountChange) {
-      this.fail(flow, "account_mismatch", { connectedAccount: before.account, usedAccount: account });
+      this.fail(flow, "account_mismatch", {
+        connectedAccount: before.account,
+        usedAccount: account,
+        unusedName,
+      });
     } else {
       flow.status = "authorized";
       this.ended.delete(`${key}/${flow.connection}`);
@@ -179,7 +184,7 @@ export class FakeServer {
   private fail(
     flow: FakeFlow,
     code: string,
-    accounts: Pick<FakeFlow, "connectedAccount" | "usedAccount"> = {},
+    accounts: Pick<FakeFlow, "connectedAccount" | "usedAccount" | "unusedName"> = {},
   ): void {
     Object.assign(flow, { status: "failed", code, ...accounts });
   }
@@ -452,6 +457,11 @@ export class FakeServer {
     return [...this.connections]
       .filter(([one]) => one.startsWith(`${key}/`))
       .map(([, connection]) => connection);
+  }
+
+  private unusedName(key: string, account: string): string {
+    const name = account.replace(/@.*/, "").toLowerCase();
+    return this.connections.has(`${key}/${name}`) ? `${name}-2` : name;
   }
 
   private awaitingFlows(connector: Schemas["Connector"], user: Schemas["Session"]): FakeFlow[] {

@@ -1,5 +1,5 @@
 //! What the store contains about failed requests of one connector: whether the provider refuses its client, the last
-//! failure, and deviations of token responses.
+//! failure, and deviations of its responses.
 
 use grantry_domain::connector::Connector;
 use grantry_domain::ports::{Anomaly, ConnectorDiagnostics, ConnectorFailure};
@@ -47,5 +47,5 @@ fn last_failure(failure: &ConnectorFailure, at: Timestamp) -> String {
 
 fn deviations(anomalies: &[(Anomaly, Timestamp)]) -> String {
     let each: Vec<String> = anomalies.iter().map(|(anomaly, at)| format!("{anomaly} ({})", rfc3339(*at))).collect();
-    format!("token responses deviated from the protocol and were used: {}", each.join(", "))
+    format!("members of responses deviated from the protocol and were interpreted or ignored: {}", each.join(", "))
 }

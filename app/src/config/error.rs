@@ -114,10 +114,11 @@ impl fmt::Display for Mistake {
             MistakeKind::UnknownKey { suggestion: None, known } => write!(f, "unknown key `{key}`; existing keys: {known}"),
             MistakeKind::UnknownVariable { suggestion } => {
                 write!(f, "unknown environment variable `{key}`; ")?;
-                if let Some(similar) = suggestion {
-                    write!(f, "did you mean `{similar}`? ")?;
+                match suggestion {
+                    Some(similar) => write!(f, "did you mean `{similar}`? The")?,
+                    None => f.write_str("the")?,
                 }
-                f.write_str("The setting `a.b_c` is read from GRANTRY_A_B_C, and other GRANTRY_ names are refused")
+                f.write_str(" setting `a.b_c` is read from GRANTRY_A_B_C, and other GRANTRY_ names are refused")
             }
             MistakeKind::Invalid(problem) => write!(f, "`{key}` {problem}"),
         }

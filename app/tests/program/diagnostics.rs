@@ -74,7 +74,7 @@ async fn check_reports_refused_clients_last_failures_and_deviations() {
         &format!("correlation id {id}; "),
     ];
     assert_contains(&files[1].1, &failure);
-    assert_contains(&files[2].1, &["token responses deviated", "scope=wrong_type (20"]);
+    assert_contains(&files[2].1, &["members of responses deviated", "were interpreted or ignored", "scope=wrong_type (20"]);
     let (_, reports) = check(&site, "reports");
     assert_eq!(statuses(&reports), ["ok", "failed", "warning"], "{reports:?}");
     assert_contains(&reports[1].1, &["the provider has refused the client since 20"]);

@@ -35,6 +35,8 @@ named!(
         Unsupported = "unsupported",
         /// A signature for which there is no key.
         Unverified = "unverified",
+        /// A signature whose keys could not be fetched.
+        KeysUnavailable = "keys_unavailable",
         /// Not about the account of the ID token.
         OtherSubject = "other_subject",
         /// A byte order mark before the body.

@@ -78,6 +78,8 @@ pub struct Identified {
     pub account: Option<Account>,
     /// Why the ID token or the userinfo was not used.
     pub anomalies: Vec<Anomaly>,
+    /// A request that failed on the way, such as that for the keys of the ID token. The tokens are usable all the same.
+    pub failure: Option<ProviderError>,
 }
 
 /// The revocation endpoint's response.

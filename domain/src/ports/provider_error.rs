@@ -63,7 +63,7 @@ pub enum ProviderErrorKind {
 }
 
 named!(
-    /// The request that failed.
+    /// What failed: a request to the provider, or reading the settings for it.
     ProviderOperation {
         /// Reading the metadata of an issuer (RFC 8414), or checking its endpoints.
         Discovery = "discovery",
@@ -79,6 +79,8 @@ named!(
         ClientCredentials = "client_credentials",
         /// Determining the account: ID token, its keys, or the userinfo endpoint.
         Userinfo = "userinfo",
+        /// Reading the settings of the connector. No request was sent.
+        Settings = "settings",
     }
 );
 

@@ -11,8 +11,8 @@ use crate::connector::{AuthMode, Connector};
 use crate::encoding::sha256;
 use crate::identity::{Actor, ConnectionName, Role};
 use crate::ports::{
-    AccessTokenView, AuditEvent, AuditKind, AuditOutcome, AuthorizationQueries, InvalidConfig, ProviderOperation, StatusRow,
-    StoreClock, StoreError,
+    AccessTokenView, AuditEvent, AuditKind, AuditOutcome, AuthorizationQueries, InvalidConfig, StatusRow, StoreClock,
+    StoreError,
 };
 use crate::time::Timestamp;
 use crate::usecase::access::{Access, AccessError};
@@ -136,11 +136,7 @@ impl AccessTokens {
     /// What was read from the settings of a connector. Settings that cannot be used are recorded.
     pub(super) fn usable_settings<T>(&self, connector: &Connector, read: Result<T, InvalidConfig>) -> Result<T, TokenError> {
         read.map_err(|invalid| {
-            let operation = match connector.auth_mode {
-                AuthMode::PerUser => ProviderOperation::Refresh,
-                AuthMode::Shared => ProviderOperation::ClientCredentials,
-            };
-            self.failures.record_invalid_settings(connector, operation, &invalid);
+            self.failures.record_invalid_settings(connector, &invalid);
             TokenError::Misconfigured
         })
     }

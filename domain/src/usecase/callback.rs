@@ -342,7 +342,10 @@ impl Flows {
         let found = self.connectors.get(&owner.connector_key()).await?;
         let connector = found.filter(|connector| connector.incarnation == owner.incarnation);
         let connector = connector.ok_or(FailureCode::ConnectorGone)?;
-        let (settings, digest) = self.settings.of(&connector).map_err(|_| FailureCode::ConnectorChanged)?;
+        let (settings, digest) = self.settings.of(&connector).map_err(|invalid| {
+            self.failures.record_invalid_settings(&connector, &invalid);
+            FailureCode::ConnectorChanged
+        })?;
         let redirect_uri = self.settings.redirect_uri(&connector, settings.callback);
         let same_callback = settings.callback == CallbackPath::Shared || redirect_uri == flow.secrets.provider.redirect_uri;
         if digest != owner.digest || connector.epoch != owner.epoch || !same_callback {
@@ -358,12 +361,12 @@ impl Flows {
         let provider = &secrets.provider;
         let client = self.client_of(owner, provider.authentication.needs_secret()).await;
         let client = client.map_err(|problem| match problem {
-            NoCredentials::Missing => {
+            NoCredentials::Missing | NoCredentials::Undecryptable => {
                 let endpoint = &provider.endpoints.token;
                 self.failures.record_missing_secret(owner, ProviderOperation::Exchange, endpoint);
                 FailureCode::ProviderMisconfigured
             }
-            NoCredentials::Undecryptable | NoCredentials::Store(_) => FailureCode::Internal,
+            NoCredentials::Store(_) => FailureCode::Internal,
         })?;
         // The lifetime counts from the instant before the request is sent.
         let sent_at = self.store_clock.now().await?;
@@ -373,8 +376,12 @@ impl Flows {
             exchange_failure(&error)
         })?;
         let identified = self.provider.identify(provider, &response, secrets.nonce.clone()).await;
-        let account = identified.map(|Identified { account, anomalies }| {
+        let issuer = provider.issuer.as_deref().unwrap_or(&provider.endpoints.token);
+        let account = identified.map(|Identified { account, anomalies, failure }| {
             response.anomalies.extend(anomalies);
+            if let Some(failure) = failure {
+                self.failures.record(owner, ProviderOperation::Userinfo, issuer, &failure);
+            }
             account
         });
         self.failures.record_anomalies(owner, &response.anomalies);
@@ -388,7 +395,6 @@ impl Flows {
             Ok(account) => received.account = account,
             // The tokens are not those of this consent.
             Err(error) => {
-                let issuer = provider.issuer.as_deref().unwrap_or(&provider.endpoints.token);
                 self.failures.record(owner, ProviderOperation::Userinfo, issuer, &error);
                 return Err(Failure::with_tokens(FailureCode::ExchangeFailed, received));
             }
@@ -408,12 +414,10 @@ impl Flows {
         if self.access.authorize(&owner.user, &owner.space, Role::Viewer).await.is_err() {
             return Err(Failure::with_tokens(FailureCode::PermissionLost, received));
         }
-        if let Some(account) = &received.account {
-            let conflict = self.accounts.conflict(owner, account, flow.secrets.allow_account_change).await;
-            // An account that cannot be compared is not connected.
-            if let Some(code) = conflict.unwrap_or(Some(FailureCode::Internal)) {
-                return Err(Failure::with_tokens(code, received));
-            }
+        let conflict = self.accounts.conflict(owner, received.account.as_ref(), flow.secrets.allow_account_change).await;
+        // If the former account cannot be read, nothing is connected.
+        if let Some(code) = conflict.unwrap_or(Some(FailureCode::Internal)) {
+            return Err(Failure::with_tokens(code, received));
         }
         let Ok(now) = self.store_clock.now().await else {
             return Err(Failure::with_tokens(FailureCode::Internal, received));

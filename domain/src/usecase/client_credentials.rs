@@ -104,7 +104,7 @@ impl ClientCredentialsCache {
         now: Timestamp,
     ) -> Result<IssuedAccessToken, TokenError> {
         let (settings, digest) = self.settings.of(connector).map_err(|invalid| {
-            self.ports.failures.record_invalid_settings(connector, ProviderOperation::ClientCredentials, &invalid);
+            self.ports.failures.record_invalid_settings(connector, &invalid);
             TokenError::Misconfigured
         })?;
         if !settings.destinations.contains(destination) {

@@ -86,14 +86,9 @@ impl FailureRecorder {
     }
 
     /// Records that no request was sent, because the settings of the connector cannot be used any more.
-    pub fn record_invalid_settings(
-        &self,
-        connector: impl Into<FailingConnector>,
-        operation: ProviderOperation,
-        invalid: &InvalidConfig,
-    ) {
+    pub fn record_invalid_settings(&self, connector: impl Into<FailingConnector>, invalid: &InvalidConfig) {
         let hint = format!("the settings of the connector cannot be used; correct or allow {}", invalid.field);
-        self.record_unsent(connector.into(), operation, None, hint);
+        self.record_unsent(connector.into(), ProviderOperation::Settings, None, hint);
     }
 
     fn record_unsent(&self, connector: FailingConnector, operation: ProviderOperation, host: Option<&str>, hint: String) {

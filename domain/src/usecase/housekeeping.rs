@@ -2,6 +2,7 @@
 //!
 //! Every job is bounded per call and coordinated through the store, so that any number of processes may run them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,7 +52,10 @@ pub enum HousekeepingError {
 }
 
 /// How many grants one run refreshes ahead.
-const REFRESHES_PER_RUN: u32 = 50;
+const REFRESHES_PER_RUN: usize = 50;
+/// How many grants one run reads. More than it refreshes, so that those of a connector that cannot be used do not keep the
+/// others from being refreshed.
+const DUE_PER_RUN: u32 = 1000;
 /// Grants that were used within this many days are refreshed ahead.
 const RECENTLY_USED_DAYS: i64 = 7;
 /// How long before its expiry an access token is refreshed ahead.
@@ -97,15 +101,29 @@ impl Maintenance {
         Ok(progress.swept)
     }
 
-    /// Refreshes recently used grants ahead of their expiry. Returns how many were refreshed.
+    /// Refreshes recently used grants ahead of their expiry. Returns how many were refreshed. After the first grant whose
+    /// connector the operator has to repair, the others of this connector are left to the next run.
     pub(super) async fn refresh_ahead(&self) -> Result<u64, HousekeepingError> {
         let now = self.store_clock.now().await?;
         let since = now.day() - RECENTLY_USED_DAYS;
-        let due = self.housekeeping.due_for_refresh(since, now.plus(HORIZON), REFRESHES_PER_RUN).await?;
-        let mut refreshed = 0;
+        let due = self.housekeeping.due_for_refresh(since, now.plus(HORIZON), DUE_PER_RUN).await?;
+        let (mut attempts, mut refreshed, mut misconfigured) = (0, 0, BTreeSet::new());
         for grant in due {
-            if self.refresher.refresh(grant.id(), RefreshGoal::Fresh).await != RefreshOutcome::Current {
+            let connector = grant.owner().incarnation;
+            if misconfigured.contains(&connector) {
                 continue;
+            }
+            if attempts == REFRESHES_PER_RUN {
+                break;
+            }
+            attempts += 1;
+            match self.refresher.refresh(grant.id(), RefreshGoal::Fresh).await {
+                RefreshOutcome::Current => {}
+                RefreshOutcome::Misconfigured => {
+                    misconfigured.insert(connector);
+                    continue;
+                }
+                RefreshOutcome::Ended | RefreshOutcome::Unavailable { .. } | RefreshOutcome::Refused { .. } => continue,
             }
             // `Current` also means that no refresh was due yet.
             let revision =

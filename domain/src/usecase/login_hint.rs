@@ -53,23 +53,23 @@ impl Accounts {
         Some(self.previous(row, owner)?.label())
     }
 
-    /// Why an account may not become that of a connection: it is connected under another name of the same user and
-    /// connector, or it is another one than before.
+    /// Why the grant of an account may not become that of a connection: the account is connected under another name of the
+    /// same user and connector, or it is not known to be the one before. Without an account it may be any.
     pub(crate) async fn conflict(
         &self,
         owner: &AuthorizationKey,
-        account: &Account,
+        account: Option<&Account>,
         other_account: bool,
     ) -> Result<Option<FailureCode>, StoreError> {
         let Some(row) = self.row(owner).await? else {
             return Ok(None);
         };
-        if self.is_connected_elsewhere(&row, owner, account) {
+        if account.is_some_and(|account| self.is_connected_elsewhere(&row, owner, account)) {
             return Ok(Some(FailureCode::AccountAlreadyConnected));
         }
         let previous = if other_account { None } else { self.previous(row, owner) };
-        let differs = previous.is_some_and(|previous| !previous.is(account));
-        Ok(differs.then_some(FailureCode::AccountMismatch))
+        let may_differ = previous.is_some_and(|previous| account.is_none_or(|account| !previous.is(account)));
+        Ok(may_differ.then_some(FailureCode::AccountMismatch))
     }
 
     /// The account of the connection's grant, or of a former grant that needs a new consent. `None` after a disconnect,

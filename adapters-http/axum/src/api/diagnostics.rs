@@ -26,7 +26,7 @@ struct ConnectorDiagnostics {
     /// The last failed request to the provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_failure: Option<LastFailure>,
-    /// Deviations of token responses that did not prevent their use, newest first, each once.
+    /// Deviations of responses that did not prevent their use, newest first, each once.
     anomalies: Vec<RecentAnomaly>,
     /// Since when the provider refuses the client id or the client secret. Absent if it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,7 +37,7 @@ struct ConnectorDiagnostics {
 /// A failed request to the provider.
 #[derive(Debug, Serialize, ToSchema)]
 struct LastFailure {
-    /// `exchange`, `refresh`, `discovery`, `revocation`, `client_credentials`, `userinfo` or `authorization`.
+    /// `exchange`, `refresh`, `discovery`, `revocation`, `client_credentials`, `userinfo`, `authorization` or `settings`.
     operation: &'static str,
     /// Class of the error, such as `client_refused` or `malformed`.
     code: &'static str,
@@ -61,10 +61,11 @@ struct LastFailure {
     at: String,
 }
 
-/// A deviation of a token response.
+/// A deviation of a response of the provider. The member is interpreted or ignored.
 #[derive(Debug, Serialize, ToSchema)]
 struct RecentAnomaly {
-    /// Name of the member, or `body`.
+    /// Name of the member of the token response, `body` for the whole of it, or `userinfo` for the response of the userinfo
+    /// endpoint.
     member: String,
     /// How it deviates, such as `wrong_type`.
     #[schema(schema_with = kind_schema)]

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use grantry_domain::authorization::{AuthorizationId, FlowStatus};
 use grantry_domain::secret::Secret;
-use grantry_domain::usecase::{CancelKey, StartRequest, Started};
+use grantry_domain::usecase::{CancelKey, FlowAccounts, StartRequest, Started};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -75,12 +75,15 @@ pub(crate) struct Flow {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
-    /// For `account_mismatch`: the account of the connection.
+    /// For `account_mismatch`: the account that was last connected.
     #[serde(skip_serializing_if = "Option::is_none")]
     connected_account: Option<String>,
     /// For `account_mismatch` and `account_already_connected`: the account that was used at the provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     used_account: Option<String>,
+    /// With `usedAccount`: a name that none of the user's connections at the connector has, made of that account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unused_name: Option<String>,
     /// Scopes that the connector requests or requires and the provider did not grant.
     #[serde(skip_serializing_if = "Option::is_none")]
     missing_scopes: Option<Vec<String>>,
@@ -209,8 +212,10 @@ async fn read(
 ) -> Result<Json<Flow>, Problem> {
     let id = params.read("flowId", AuthorizationId::parse)?;
     let flow = app.api.connections.flow_status(&user.actor(), Some(&space), id).await?;
-    let (connected_account, used_account) =
-        flow.accounts.map_or((None, None), |accounts| (accounts.connected, Some(accounts.used)));
+    let (connected_account, used_account, unused_name) = match flow.accounts {
+        Some(FlowAccounts { used, connected, unused_name }) => (connected, Some(used), Some(unused_name)),
+        None => (None, None, None),
+    };
     Ok(Json(Flow {
         flow_id: flow.flow_id.to_string(),
         connector_id: flow.connector.id.as_str().to_owned(),
@@ -219,6 +224,7 @@ async fn read(
         code: failure_code(flow.status),
         connected_account,
         used_account,
+        unused_name: unused_name.map(|name| name.as_str().to_owned()),
         missing_scopes: (!flow.missing_scopes.is_empty()).then(|| flow.missing_scopes.iter().map(str::to_owned).collect()),
         expires_at: rfc3339(flow.expires_at),
     }))

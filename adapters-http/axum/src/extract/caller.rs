@@ -110,19 +110,15 @@ fn peer(parts: &Parts) -> Option<IpAddr> {
 
 /// Follows `X-Forwarded-For` from the right while the previous hop is trusted. Headers of other peers are ignored.
 fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
-    let hops: Vec<&str> = headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .collect();
+    let values = headers.get_all("x-forwarded-for").iter();
+    // A client can send other bytes than text, in the part before the address that the first trusted proxy adds.
+    let hops: Vec<&[u8]> = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).collect();
     let mut client = peer;
     for hop in hops.iter().rev() {
         if !trusted.iter().any(|network| network.contains(client)) {
             break;
         }
-        match address_of(hop) {
+        match std::str::from_utf8(hop).ok().and_then(|hop| address_of(hop.trim())) {
             Some(address) => client = address.to_canonical(),
             None => break,
         }
@@ -163,6 +159,9 @@ mod tests {
             headers.insert("x-forwarded-for", hop.parse().unwrap());
             assert_eq!(client_of(ip("10.0.0.1"), &headers, &trusted), ip(address), "{hop}");
         }
+        let mut forged = HeaderMap::new();
+        forged.insert("x-forwarded-for", http::HeaderValue::from_bytes(b"\xe4, 203.0.113.9").unwrap());
+        assert_eq!(client_of(ip("10.0.0.1"), &forged, &trusted), ip("203.0.113.9"));
         let network = ["10.0.0.0/30".parse().unwrap()];
         assert_eq!(client_of(ip("10.0.0.3"), &headers, &network), ip("203.0.113.9"));
         assert_eq!(client_of(ip("10.0.0.4"), &headers, &network), ip("10.0.0.4"));

@@ -52,13 +52,17 @@ async fn the_page_of_a_mismatch_names_both_accounts_and_offers_the_ways_on() {
     let app = TestApp::new();
     let (mut alice, flow) = mismatch(&app, "bob@example.test").await;
     let page = page_of(&mut alice, &flow).await;
-    assert!(page.contains("You used bob@example.test at the provider, but alice@example.test is connected here."), "{page}");
+    assert!(
+        page.contains("You used bob@example.test at the provider, but alice@example.test was last connected here."),
+        "{page}"
+    );
     let start = format!("{BASE}{CONFIRM}");
     let expected = [format!("{start}?account=select"), format!("{start}?connection=bob"), format!("{start}?account=change")];
     assert_eq!(links(&page), expected);
     let api = alice.get(&format!("/internal/actions/oauth_flow/{}", flow.id)).await.json();
     assert_eq!((&api["status"], &api["code"]), (&json!("failed"), &json!("account_mismatch")));
     assert_eq!((&api["connectedAccount"], &api["usedAccount"]), (&json!("alice@example.test"), &json!("bob@example.test")));
+    assert_eq!(api["unusedName"], "bob");
     let status = alice.post_empty("/internal/actions/connectors/_me/auth_status").await.json();
     assert_eq!(status["drive"]["connection"]["account"], "alice@example.test", "nothing was changed");
 }
@@ -89,7 +93,7 @@ async fn the_used_account_replaces_the_connected_one_only_by_choice() {
     let plain = alice.get(CONFIRM).await;
     let page = alice.get(&format!("{CONFIRM}?account=change")).await;
     assert_eq!(html::attribute(&page.body, "data-account").as_deref(), Some("change"));
-    assert!(page.body.contains("replaces the one that is connected now") && !plain.body.contains("replaces"));
+    assert!(page.body.contains("replaces the one that was last connected") && !plain.body.contains("replaces"));
     let flow = alice.start_at(START, &json!({"allowAccountChange": true})).await;
     alice.finish(&flow).await;
     let status = alice.post_empty("/internal/actions/connectors/_me/auth_status").await.json();

@@ -4,12 +4,15 @@
 
 pub(crate) mod form;
 pub(crate) mod json;
+mod number;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use grantry_domain::secret::Secret;
 use zeroize::{Zeroize as _, Zeroizing};
+
+pub(crate) use self::number::Number;
 
 /// A value read from JSON or from a form, borrowed from the body. It does not implement `Debug`, because it may be a token.
 #[derive(Clone)]
@@ -93,6 +96,11 @@ impl<'a> Object<'a> {
     pub(crate) fn get(&self, name: &str) -> Option<&Value<'a>> {
         let value = self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)?;
         if matches!(value, Value::Null) { None } else { Some(value) }
+    }
+
+    /// Whether there is a member of this name, with any value.
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.0.iter().any(|(key, _)| key == name)
     }
 
     /// Whether this name occurs more than once.

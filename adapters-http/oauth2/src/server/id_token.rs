@@ -2,15 +2,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use grantry_domain::ports::AnomalyKind;
+use grantry_domain::ports::{AnomalyKind, ProviderError};
 use grantry_domain::provider::ProviderSnapshot;
 use grantry_domain::secret::Secret;
-use jsonwebtoken::crypto;
+use jsonwebtoken::{DecodingKey, crypto};
 use zeroize::Zeroizing;
 
 use super::Oauth2Server;
 use super::keys::{PublicKey, SignatureKind};
-use crate::codec::{Object, Text, Value, json};
+use crate::codec::{Number, Object, Text, Value, json};
 
 /// Allowed clock skew in seconds.
 const LEEWAY: i64 = 60;
@@ -27,6 +27,8 @@ struct Parts<'a> {
 pub(super) enum Refusal {
     /// It cannot be read or verified, and proves nothing.
     Unusable(AnomalyKind),
+    /// The keys of its issuer could not be fetched, so it proves nothing.
+    NoKeys(ProviderError),
     /// It is not the ID token of this consent. Contains what differs, and what to do where that is known.
     Wrong(&'static str),
 }
@@ -55,7 +57,7 @@ impl Oauth2Server {
         let text = |name: &str| header.string(name).map_err(|_| unreadable());
         let kind = text("alg")?.as_deref().and_then(SignatureKind::from_name);
         // No critical extension (RFC 7515 §4.1.11) is known.
-        let kind = kind.filter(|_| header.get("crit").is_none()).ok_or(Refusal::Unusable(AnomalyKind::Unsupported))?;
+        let kind = kind.filter(|_| !header.contains("crit")).ok_or(Refusal::Unusable(AnomalyKind::Unsupported))?;
         if let Some(url) = &provider.endpoints.jwks {
             self.verify(url, kind, text("kid")?.as_deref(), &parts).await?;
         }
@@ -63,22 +65,30 @@ impl Oauth2Server {
     }
 
     async fn verify(&self, url: &str, kind: SignatureKind, id: Option<&str>, parts: &Parts<'_>) -> Result<(), Refusal> {
-        let fits = |key: &&PublicKey| key.fits(kind, id);
-        let unverified = || Refusal::Unusable(AnomalyKind::Unverified);
-        let mut keys = self.key_set(url).await.ok_or_else(unverified)?;
-        if keys.iter().find(fits).is_none() {
-            self.forget_keys(url).await;
-            keys = self.key_set(url).await.ok_or_else(unverified)?;
+        let (keys, is_cached) = self.key_set(url).await.map_err(Refusal::NoKeys)?;
+        let verified = verified(&keys, kind, id, parts);
+        if verified.is_ok() || !is_cached {
+            return verified;
         }
-        let mut fitting = keys.iter().filter(fits).peekable();
-        if fitting.peek().is_none() {
-            return Err(unverified());
-        }
-        let verifies = |key: &PublicKey| {
-            crypto::verify(parts.signature, parts.signed.as_bytes(), key.key(), kind.algorithm).unwrap_or(false)
-        };
-        if fitting.any(verifies) { Ok(()) } else { Err(Refusal::Wrong("no key of the issuer verifies the ID token")) }
+        // The issuer can have replaced its keys since, also without another key id.
+        self.forget_keys(url).await;
+        let (keys, _) = self.key_set(url).await.map_err(Refusal::NoKeys)?;
+        self::verified(&keys, kind, id, parts)
     }
+}
+
+/// Whether a key verifies the signature. It is wrong only if every key that could be meant was tried.
+fn verified(keys: &[PublicKey], kind: SignatureKind, id: Option<&str>, parts: &Parts<'_>) -> Result<(), Refusal> {
+    let fitting: Vec<_> = keys.iter().filter(|key| key.fits(kind, id)).map(PublicKey::key).collect();
+    let verifies =
+        |key: &DecodingKey| crypto::verify(parts.signature, parts.signed.as_bytes(), key, kind.algorithm).unwrap_or(false);
+    if fitting.iter().flatten().any(|key| verifies(key)) {
+        return Ok(());
+    }
+    if fitting.is_empty() || fitting.iter().any(Option::is_none) {
+        return Err(Refusal::Unusable(AnomalyKind::Unverified));
+    }
+    Err(Refusal::Wrong("no key of the issuer verifies the ID token"))
 }
 
 fn parts(token: &str) -> Option<Parts<'_>> {
@@ -105,24 +115,23 @@ fn check(claims: &Object<'_>, issuer: &str, client_id: &str, nonce: Option<&str>
             "the issuer in the ID token is not the configured one; correct the issuer, or remove it to use userinfo instead"
         }));
     }
-    let audience: Vec<_> = match claims.get("aud") {
-        Some(Value::List(items)) => items.iter().filter_map(Value::as_text).map(Text::decode).collect(),
-        Some(single) => single.as_text().map(Text::decode).into_iter().collect(),
-        None => Vec::new(),
+    let audience = match claims.get("aud") {
+        Some(Value::List(items)) => items.as_slice(),
+        Some(single) => std::slice::from_ref(single),
+        None => &[],
     };
-    let party = text("azp");
+    let audience: Option<Vec<_>> = audience.iter().map(|name| name.as_text().map(Text::decode)).collect();
+    let audience = audience.ok_or_else(incomplete)?;
+    let party = claims.string("azp").map_err(|_| incomplete())?;
     let is_other_party = party.as_deref().is_some_and(|party| party != client_id);
     if is_other_party || !audience.is_empty() && !audience.iter().any(|name| name == client_id) {
         return Err(Refusal::Wrong("the ID token was issued for another client; check the client id"));
     }
-    let expires = claims.get("exp").and_then(Value::as_scalar).and_then(|text| whole_seconds(&text));
-    if expires.ok_or_else(incomplete)?.saturating_add(LEEWAY) <= now {
+    let expires = claims.get("exp").and_then(Value::as_scalar).and_then(|text| Number::parse(text.trim()));
+    let expires = i64::try_from(expires.ok_or_else(incomplete)?.whole).unwrap_or(i64::MAX);
+    if expires.saturating_add(LEEWAY) <= now {
         return Err(Refusal::Wrong("the ID token has expired; check the clock"));
     }
     // Of several audiences, the authorized party names the client (OIDC Core §3.1.3.7, item 4).
     if audience.len() == 1 || party.is_some() && !audience.is_empty() { Ok(()) } else { Err(incomplete()) }
-}
-
-fn whole_seconds(text: &str) -> Option<i64> {
-    text.split('.').next()?.parse().ok()
 }

@@ -28,12 +28,17 @@ impl Oauth2Server {
     ) -> Result<Identified, ProviderError> {
         let Ok(rules) = self.rules(provider) else { return Ok(Identified::default()) };
         let rules = &rules.wire.identity;
-        let mut anomalies = Vec::new();
+        let (mut anomalies, mut failure) = (Vec::new(), None);
         let from_token = match (&tokens.id_token, &provider.issuer) {
             (Some(token), Some(issuer)) => match self.checked_claims(provider, issuer, token, nonce).await {
                 Ok(claims) => json::parse_object(&claims).ok().map(|claims| account_claims(&claims, rules)),
                 Err(Refusal::Unusable(kind)) => {
                     anomalies.push(Anomaly::new("id_token", kind));
+                    None
+                }
+                Err(Refusal::NoKeys(error)) => {
+                    anomalies.push(Anomaly::new("id_token", AnomalyKind::KeysUnavailable));
+                    failure = Some(error);
                     None
                 }
                 Err(Refusal::Wrong(problem)) => return Err(ProviderErrorKind::Malformed.because(problem)),
@@ -42,7 +47,7 @@ impl Oauth2Server {
             (Some(_) | None, None) | (None, Some(_)) => None,
         };
         if let Some(AccountClaims { subject: Some(subject), label: Some(label) }) = from_token {
-            return Ok(Identified { account: Some(Account { subject, label }), anomalies });
+            return Ok(Identified { account: Some(Account { subject, label }), anomalies, failure });
         }
         let known_subject = from_token.and_then(|claimed| claimed.subject);
         let userinfo = match &provider.endpoints.userinfo {
@@ -60,7 +65,7 @@ impl Oauth2Server {
                 known.or(subject).map(|subject| Account { label: label.unwrap_or_else(|| subject.clone()), subject })
             }
         };
-        Ok(Identified { account, anomalies })
+        Ok(Identified { account, anomalies, failure })
     }
 
     /// The claims in userinfo. They only serve the label, so every error counts as absent claims. For example, providers

@@ -106,25 +106,30 @@ fn readable_code(body: &Object<'_>, aliases: &BTreeMap<String, String>) -> Optio
     precise.or_else(|| error_code(body)).or_else(registered)
 }
 
+/// How deep codes are nested at most: `errors[].extensions.code`.
+const NESTED: usize = 2;
+
 /// Every text and number that may be the code of an error response, `error` (RFC 6749 §5.2) first. Providers also have codes in
-/// other members, and nest them in `error` or `errors`.
+/// other members, and nest them in `error`, `errors` or, in GraphQL, `extensions`.
 pub(super) fn codes(body: &Object<'_>) -> Vec<String> {
     const MEMBERS: [&str; 9] =
         ["error", "code", "type", "reason", "status", "error_code", "errorCode", "error_type", "errorType"];
-    let codes_in = |object: &Object<'_>| -> Vec<String> {
-        let once = MEMBERS.iter().filter(|name| !object.repeats(name));
-        let members = once.filter_map(|name| object.get(name)).filter_map(Value::as_scalar);
-        members.map(Cow::into_owned).collect()
-    };
-    let mut codes = codes_in(body);
-    let nested = ["error", "errors"].iter().filter(|name| !body.repeats(name));
-    for value in nested.filter_map(|name| body.get(name)) {
-        let items = value.as_list().unwrap_or(std::slice::from_ref(value));
-        for item in items {
-            codes.extend(item.as_object().map(codes_in).unwrap_or_default());
-            codes.extend(item.as_text().map(|text| text.decode().into_owned()));
+    const CONTAINERS: [&str; 3] = ["error", "errors", "extensions"];
+    fn add(codes: &mut Vec<String>, object: &Object<'_>, depth: usize) {
+        let once =
+            |names: &'static [&str]| names.iter().filter(|name| !object.repeats(name)).filter_map(|name| object.get(name));
+        codes.extend(once(&MEMBERS).filter_map(Value::as_scalar).map(Cow::into_owned));
+        for value in once(&CONTAINERS).filter(|_| depth < NESTED) {
+            for item in value.as_list().unwrap_or(std::slice::from_ref(value)) {
+                match item.as_object() {
+                    Some(object) => add(codes, object, depth + 1),
+                    None => codes.extend(item.as_text().map(|text| text.decode().into_owned())),
+                }
+            }
         }
     }
+    let mut codes = Vec::new();
+    add(&mut codes, body, 0);
     codes
 }
 

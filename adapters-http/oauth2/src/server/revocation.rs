@@ -111,8 +111,9 @@ fn classify(wire: &Wire, response: &HttpResponse) -> Result<RevocationResponse, 
         if contains("unsupported_token_type") {
             return Ok(RevocationResponse::NotSupported);
         }
-        // The token of a client that is refused was not looked at.
-        if !contains("invalid_client") && codes.iter().any(|code| is_not_a_token(wire, code)) {
+        // If the client is refused, the token was not looked at.
+        let is_client_refused = ["invalid_client", "unauthorized_client", "access_denied"].into_iter().any(contains);
+        if !is_client_refused && codes.iter().any(|code| is_not_a_token(wire, code)) {
             return Ok(RevocationResponse::Done);
         }
     }

@@ -243,7 +243,7 @@ describe("with another account", () => {
     await here
       .dialog()
       .getByText(
-        `You used bob@example.test at the provider, but ${first.name} is connected as alice@example.test.`,
+        `You used bob@example.test at the provider, but ${first.name} was last connected as alice@example.test.`,
       )
       .waitFor();
     await expectAccessible(page, "another account");

@@ -227,7 +227,7 @@ describe("connecting", () => {
   ])("R35 names both accounts, and asks before it accepts another one: %s", async (choice, expected) => {
     const { server, user } = await reconnectWithBob();
     dialog().getByText(
-      "You used bob@github.example at the provider, but GitHub is connected as alice@github.example. Nothing was changed.",
+      "You used bob@github.example at the provider, but GitHub was last connected as alice@github.example. Nothing was changed.",
     );
     await expectAccessible();
     await user.click(dialog().getByRole("button", { name: choice }));
@@ -253,7 +253,7 @@ describe("connecting", () => {
     await screen.findByText("Connecting");
     server.finish("flow-1", { code: "account_mismatch" });
     await screen.findByText(
-      "GitHub is not connected. You signed in with another account than the connected one.",
+      "GitHub is not connected. You signed in with another account than last time.",
       {},
       { timeout: 4000 },
     );
@@ -475,7 +475,7 @@ describe("several connections", () => {
     await screen.findByRole("heading", { name: "That is another account" });
     dialog().getByText(/You signed in to GitHub \(work\) with another account/);
     dialog().getByRole("button", { name: "Use alice@work.example" });
-    await user.click(dialog().getByRole("button", { name: "Replace the connected account" }));
+    await user.click(dialog().getByRole("button", { name: "Replace the account of last time" }));
     await waitFor(() => expect(server.lastFlow.connection).toBe("work"));
     expect(server.lastFlow.allowsAccountChange).toBe(true);
   });
@@ -490,12 +490,37 @@ describe("several connections", () => {
     sessionStorage.setItem("grantry.flow", "flow-1");
     const { user } = renderConsole({ server, path: MISMATCH });
     await screen.findByRole("heading", { name: "That is another account" });
-    dialog().getByText(/You used Work@github.example at the provider, but GitHub \(work\) is connected as/);
+    dialog().getByText(
+      /You used Work@github.example at the provider, but GitHub \(work\) was last connected as/,
+    );
     await user.click(dialog().getByRole("button", { name: "Add Work@github.example as another connection" }));
     await dialog().findByRole("heading", { name: "Connect GitHub (work-2)?" });
     await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
     await item("work-2").findByText("Connecting");
     expect(server.lastFlow.connection).toBe("work-2");
+  });
+
+  it("ask for the consent again where the same account is added again", async () => {
+    const server = serverWithTwo();
+    server.setConnection("default/github/u_alice", {
+      name: "work",
+      account: "alice@work.example",
+      status: "needs_reauthorization",
+    });
+    const { user } = await open(server);
+    for (const flow of ["flow-1", "flow-2"]) {
+      await user.click(await item("work").findByRole("button", { name: "Reconnect GitHub (work)" }));
+      await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
+      await item("work").findByRole("button", { name: "Cancel connecting GitHub (work)" });
+      server.finish(flow, { account: "carol@github.example" });
+      await screen.findByRole("heading", { name: "That is another account" }, { timeout: 4000 });
+      await user.click(
+        dialog().getByRole("button", { name: "Add carol@github.example as another connection" }),
+      );
+      await dialog().findByRole("heading", { name: "Connect GitHub (carol)?" });
+      await user.click(dialog().getByRole("button", { name: "Cancel" }));
+    }
+    expect(screen.getAllByText("carol")).toHaveLength(1);
   });
 });
 

@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import de from "../../../../adapters-http/axum/src/pages/texts/de.rs?raw";
+import en from "../../../../adapters-http/axum/src/pages/texts/en.rs?raw";
 import { preferredLanguage } from "../src/i18n/languages.ts";
 import { CATALOGUES, translator } from "../src/i18n/messages.ts";
 
@@ -13,14 +15,17 @@ function texts(catalogue: object): [string, string][] {
 
 const placeholders = (text: string) => [...text.matchAll(/\{\w+\}/g)].map(([name]) => name).sort();
 
-/** Words that are not used, because the other texts, the pages of the server and the documents have another one. */
+/** The source of the texts of the server's pages. */
+const PAGES = { en, de };
+
+/** Words that are not used, because the other texts and the documents have another one. */
 const AVOIDED = {
   en: /\badmins?\b|\bextend|\brenew/,
   de: /verwalter|verlänger|\b(be)?nutz(t|en)\b|zugang\b|nochmals|fangen|keine \w+ token\b/i,
 };
 
 /** Words that have a capital letter at every position. */
-const NAMES = /^(URI|URL|OAuth|Grantry)$/;
+const NAMES = /^(ID|URI|URL|OAuth|Grantry)$/;
 
 describe.each(Object.entries(CATALOGUES))("the catalogue %s", (language, catalogue) => {
   const english = new Map(texts(CATALOGUES.en));
@@ -57,6 +62,14 @@ describe.each(Object.entries(CATALOGUES))("the catalogue %s", (language, catalog
     const avoided = AVOIDED[language as keyof typeof AVOIDED];
     for (const [key, text] of these) {
       expect(text, key).not.toMatch(avoided);
+    }
+  });
+
+  it("shares its words with the pages of the server", () => {
+    const pages = [...PAGES[language as keyof typeof PAGES].matchAll(/"((?:[^"\\]|\\.)*)"/gs)];
+    expect(pages).not.toEqual([]);
+    for (const [, text] of pages) {
+      expect(text).not.toMatch(AVOIDED[language as keyof typeof AVOIDED]);
     }
   });
 

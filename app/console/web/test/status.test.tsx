@@ -1,5 +1,5 @@
 import type { ConnectorAnomaly } from "@grantry/client";
-import { screen, waitFor, within } from "@testing-library/react";
+import { cleanup, screen, waitFor, within } from "@testing-library/react";
 import { describe, expect, it } from "vitest";
 import { FakeServer } from "../../testing/fake-server.ts";
 import de from "../src/i18n/de.json";
@@ -144,6 +144,9 @@ describe("diagnostics", () => {
       not_integer: "Is not written as an integer",
       out_of_range: "Is out of range",
       unsupported: "Has a value that is not supported",
+      unverified: "Has a signature for which there is no key",
+      other_subject: "Is not about the account of the ID token",
+      keys_unavailable: "Has a signature whose keys could not be fetched",
       byte_order_mark: "Begins with a byte order mark",
     } satisfies Record<ConnectorAnomaly["kind"], string>;
     const all = [...Object.keys(kinds), "toString"].map((kind) => ({ member: kind, kind, at: SINCE }));
@@ -193,13 +196,27 @@ describe("a flow that waits", () => {
     dialog().getByRole("link", { name: "Open the sign-in page for GitHub (default)" });
   });
 
-  it("can only be started again where another tab or browser started it", async () => {
+  it.each(["new_tab", "redirect"])("can be continued after a reload and in another tab: %s", async (mode) => {
+    localStorage.setItem("grantry.sign-in", mode);
+    const { server, user } = renderConsole();
+    await user.click(await screen.findByRole("button", { name: "Connect GitHub" }));
+    await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
+    await waitFor(() => expect(localStorage.getItem("grantry.flows")).toContain("flow-1"));
+    cleanup();
+    renderConsole({ server });
+    const link = await screen.findByRole("link", { name: "Open the sign-in page for GitHub" });
+    expect(link.getAttribute("href")).toBe("/connect/github?flow=flow-1");
+    screen.getByRole("button", { name: "Cancel connecting GitHub" });
+    expect(screen.queryByRole("button", { name: /^Start connecting/ })).toBeNull();
+  });
+
+  it("can only be started again where another page or browser started it", async () => {
     const server = new FakeServer();
     const elsewhere = server.fetchAs("alice");
     await elsewhere("/s/marketing/internal/actions/connector/github/_start_oauth_flow", { method: "POST" });
     const { user } = renderConsole({ server, path: "/s/marketing/" });
     const again = await screen.findByRole("button", { name: /^Start connecting .* again$/ });
-    screen.getByText("Started in another tab or browser");
+    screen.getByText("Started on another page or in another browser");
     screen.getByRole("button", { name: /^Cancel connecting/ });
     expect(screen.queryByRole("link", { name: /^Open the sign-in page/ })).toBeNull();
     await expectAccessible();
@@ -271,7 +288,7 @@ describe("a result in the URL", () => {
 
   it.each([
     ["access_denied", "Access was denied. Nothing was connected or changed."],
-    ["account_mismatch", "You signed in with another account than the connected one."],
+    ["account_mismatch", "You signed in with another account than last time."],
   ])("shows no name of a connection that does not exist: %s", async (code, reason) => {
     const query = `connector_id=github&error=${code}&oauth_connection=call-0900`;
     renderConsole({ path: error(query) });

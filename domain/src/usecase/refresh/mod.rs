@@ -277,7 +277,7 @@ impl Refresher {
             Ok((_, digest)) if same && digest == owner.digest => Ok(ControlFlow::Continue(connector)),
             Ok(_) => Ok(ControlFlow::Break(RefreshOutcome::Ended)),
             Err(invalid) => {
-                self.ports.failures.record_invalid_settings(&connector, ProviderOperation::Refresh, &invalid);
+                self.ports.failures.record_invalid_settings(&connector, &invalid);
                 Ok(ControlFlow::Break(RefreshOutcome::Misconfigured))
             }
         }

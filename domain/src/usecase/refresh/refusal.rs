@@ -41,8 +41,8 @@ impl Meaning {
     }
 }
 
-/// Whether one more unclear refusal ends the grant: enough of them over enough time, and no access token is left to lose. The
-/// access token that is to be replaced was rejected by the API, so it is lost as well.
+/// Whether one more unclear refusal ends the grant: enough of them over enough time, and no access token is left to lose. One
+/// that never expires is lost only if an API rejected it. One that has not expired can still be valid at another API.
 pub(super) fn ends_grant(
     policy: &Policy,
     refresh: &RefreshState,
@@ -52,7 +52,7 @@ pub(super) fn ends_grant(
 ) -> bool {
     let is_lost = match goal {
         RefreshGoal::Fresh => access_token_expires_at.is_some_and(|expires_at| now >= expires_at),
-        RefreshGoal::Replace(_) => true,
+        RefreshGoal::Replace(_) => access_token_expires_at.is_none_or(|expires_at| now >= expires_at),
     };
     let lasted = refresh.refused_since.map_or(Duration::ZERO, |since| now.since(since));
     refresh.refusals.saturating_add(1) >= policy.refusals && lasted >= policy.refusal_window && is_lost
@@ -78,7 +78,8 @@ mod tests {
             (after(2, window), fresh, Some(now.plus(moment)), false),
             (after(2, window), fresh, None, false),
             (RefreshState::default(), fresh, Some(now), false),
-            (after(2, window), replace, Some(now.plus(moment)), true),
+            (after(2, window), replace, Some(now), true),
+            (after(2, window), replace, Some(now.plus(moment)), false),
             (after(2, window), replace, None, true),
             (after(1, window), replace, None, false),
             (after(2, too_short), replace, None, false),

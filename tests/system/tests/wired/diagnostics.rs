@@ -337,9 +337,14 @@ async fn r81_a_refresh_that_cannot_be_sent_is_explained() {
     let mut alice = app.connected("alice", DRIVE).await;
     app.expire_access_tokens();
     let database = rusqlite::Connection::open(app.deployment.database()).unwrap();
-    for (name, change, hint) in [
-        ("no secret", "DELETE FROM client_secrets", "the client secret is missing"),
-        ("settings", "UPDATE connectors SET config = '{\"issuer\":\"https://TEXT-CANARY.example\"}'", "config.issuer"),
+    for (name, operation, change, hint) in [
+        ("no secret", "refresh", "DELETE FROM client_secrets", "the client secret is missing"),
+        (
+            "settings",
+            "settings",
+            "UPDATE connectors SET config = '{\"issuer\":\"https://TEXT-CANARY.example\"}'",
+            "config.issuer",
+        ),
     ] {
         database.execute_batch(change).unwrap();
         let refused = alice.execute(DRIVE, "/me").await;
@@ -350,7 +355,7 @@ async fn r81_a_refresh_that_cannot_be_sent_is_explained() {
         let line = lines.last().unwrap_or_else(|| panic!("{name}: no line for {id}"));
         for facts in [line, &shown] {
             let found = (&facts["operation"], &facts["code"], &facts["correlation_id"]);
-            assert_eq!(found, (&json!("refresh"), &json!("provider_misconfigured"), &json!(id)), "{name}: {facts}");
+            assert_eq!(found, (&json!(operation), &json!("provider_misconfigured"), &json!(id)), "{name}: {facts}");
             assert!(facts["hint"].as_str().is_some_and(|text| text.contains(hint)), "{name}: {facts}");
         }
         assert_nothing_secret(&app);

@@ -79,6 +79,8 @@ async fn r50_a_token_that_the_provider_does_not_accept_any_more_counts_as_revoke
         (400, json!({ "error": "invalid_request", "errors": [{ "code": "other" }, { "reason": "invalid_token" }] })),
         (400, json!({ "errors": [{ "errorType": "expired_token", "message": "expired" }], "success": false })),
         (400, json!({ "errors": ["invalid_token"] })),
+        (400, json!({ "errors": [{ "message": "unknown", "extensions": { "code": "invalid_token" } }] })),
+        (400, json!({ "errors": [{ "error": { "code": "token_not_found" } }] })),
         (400, json!({ "errorType": "invalid_token" })),
         (410, json!({ "error": { "status": "failed", "reason": "token_not_found" } })),
         (404, json!({ "error": "unknown_token" })),
@@ -101,6 +103,8 @@ async fn r50_an_error_that_does_not_name_the_token_is_tried_again() {
         json!({ "error": "invalid_request", "message": "invalid_token" }),
         json!({ "error": "invalid_client", "reason": "invalid_token" }),
         json!({ "errors": [{ "reason": "token_type" }] }),
+        json!({ "error": "unauthorized_client", "errors": ["invalid_token"] }),
+        json!({ "error": "access_denied", "code": "invalid_token" }),
     ] {
         let app = TestApp::new().await;
         let mut alice = app.connected("alice", DRIVE).await;

@@ -16,7 +16,7 @@ pub(super) static TEXTS: Texts = Texts {
     fact_destinations: "Der Zugriff wird verwendet bei",
     unapproved_heading: "Prüfen Sie den Anbieter.",
     unapproved_text: "Seine Adressen hat ein Bearbeiter eingetragen; der Betreiber dieses Servers hat sie nicht geprüft. Fahren Sie nur fort, wenn Sie {host} vertrauen.",
-    other_account: "Das Konto, das Sie beim Anbieter verwenden, ersetzt das jetzt verbundene.",
+    other_account: "Das Konto, das Sie beim Anbieter verwenden, ersetzt das zuletzt verbundene.",
     needs_javascript: "Diese Seite braucht JavaScript.",
     sign_in: "Anmelden",
     user_name: "Benutzername",
@@ -42,7 +42,7 @@ pub(super) static TEXTS: Texts = Texts {
     use_account: "{account} verwenden",
     replace_account: "Durch {account} ersetzen",
     add_account: "{account} als weitere Verbindung hinzufügen",
-    mismatch_of_accounts: "Sie haben beim Anbieter {used} verwendet, verbunden ist hier aber {connected}. Die bestehende Verbindung wurde beibehalten.",
+    mismatch_of_accounts: "Sie haben beim Anbieter {used} verwendet, zuletzt war hier aber {connected} verbunden. Nichts wurde geändert.",
     already_connected_account: "Sie haben {used} schon unter einem anderen Namen verbunden. Nichts wurde geändert.",
     close_tab: "Diesen Tab schließen",
     closes_in_one: "Dieser Tab schließt sich in 1 Sekunde.",
@@ -76,7 +76,7 @@ pub(super) static TEXTS: Texts = Texts {
     },
     url_too_long: Words {
         heading: "Der Link ist zu lang",
-        text: "Der Link hierher ist länger, als der Server annimmt. Nichts wurde verbunden oder geändert. Informieren Sie Ihren Verwalter.",
+        text: "Der Link hierher ist länger, als der Server annimmt. Nichts wurde verbunden oder geändert. Informieren Sie Ihren Administrator.",
     },
     headers_too_large: Words {
         heading: "Zu viele Cookies",
@@ -107,7 +107,8 @@ pub(super) static TEXTS: Texts = Texts {
     },
     account_mismatch: Words {
         heading: "Ein anderes Konto wurde verwendet",
-        text: "Das Konto, das Sie beim Anbieter verwendet haben, ist nicht das verbundene. Die bestehende Verbindung wurde beibehalten.",
+        text: "Das Konto, das Sie beim Anbieter verwendet haben, ist nicht das zuletzt verbundene, oder der Anbieter hat es \
+               nicht genannt. Nichts wurde geändert.",
     },
     connector_changed: Words {
         heading: "Der Konnektor wurde geändert",

@@ -16,7 +16,7 @@ pub(super) static TEXTS: Texts = Texts {
     fact_destinations: "Access is used at",
     unapproved_heading: "Check the provider.",
     unapproved_text: "Its addresses were entered by an editor and are not approved by the operator of this server. Continue only if you trust {host}.",
-    other_account: "The account that you use at the provider replaces the one that is connected now.",
+    other_account: "The account that you use at the provider replaces the one that was last connected.",
     needs_javascript: "This page requires JavaScript.",
     sign_in: "Sign in",
     user_name: "User name",
@@ -42,7 +42,7 @@ pub(super) static TEXTS: Texts = Texts {
     use_account: "Use {account}",
     replace_account: "Replace it with {account}",
     add_account: "Add {account} as another connection",
-    mismatch_of_accounts: "You used {used} at the provider, but {connected} is connected here. The existing connection was kept.",
+    mismatch_of_accounts: "You used {used} at the provider, but {connected} was last connected here. Nothing was changed.",
     already_connected_account: "You already connected {used} under another name. Nothing was changed.",
     close_tab: "Close this tab",
     closes_in_one: "This tab closes in 1 second.",
@@ -73,7 +73,7 @@ pub(super) static TEXTS: Texts = Texts {
     },
     url_too_long: Words {
         heading: "The link is too long",
-        text: "The link that led here is longer than the server accepts. Nothing was connected or changed. Inform your admin.",
+        text: "The link that led here is longer than the server accepts. Nothing was connected or changed. Inform your administrator.",
     },
     headers_too_large: Words {
         heading: "Too many cookies",
@@ -101,7 +101,8 @@ pub(super) static TEXTS: Texts = Texts {
     },
     account_mismatch: Words {
         heading: "A different account was used",
-        text: "The account you used at the provider is not the connected one. The existing connection was kept.",
+        text: "The account you used at the provider is not the one that was last connected, or the provider did not name \
+               it. Nothing was changed.",
     },
     connector_changed: Words {
         heading: "The connector was changed",

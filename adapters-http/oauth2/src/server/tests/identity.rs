@@ -5,7 +5,8 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPai
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use grantry_domain::ports::{
-    Anomaly, AnomalyKind, AuthorizationServer as _, Identified, Lifetime, ProviderErrorKind, TokenResponse,
+    Anomaly, AnomalyKind, AuthorizationServer as _, Identified, Lifetime, ProviderError, ProviderErrorKind,
+    ProviderOperation, TokenResponse,
 };
 use grantry_domain::provider::{Account, ProviderSnapshot};
 use grantry_domain::secret::Secret;
@@ -92,7 +93,21 @@ async fn assert_unused(test: &TestServer, provider: &ProviderSnapshot, token: &s
     provider.endpoints.userinfo = None;
     let identified = identified_with(test, &provider, Some(token)).await;
     let anomalies = vec![Anomaly::new("id_token", kind)];
-    assert_eq!(identified, Ok(Identified { account: None, anomalies }), "{token}");
+    assert_eq!(identified, Ok(Identified { anomalies, ..Identified::default() }), "{token}");
+}
+
+/// Checks that an ID token whose keys are not available gives no account and an anomaly. Returns the reason.
+async fn without_keys(test: &TestServer, provider: &ProviderSnapshot, token: &str) -> ProviderError {
+    let mut provider = provider.clone();
+    provider.endpoints.userinfo = None;
+    let identified = identified_with(test, &provider, Some(token)).await.unwrap();
+    let anomalies = vec![Anomaly::new("id_token", AnomalyKind::KeysUnavailable)];
+    assert_eq!((identified.account, identified.anomalies), (None, anomalies));
+    let failure = identified.failure.unwrap();
+    let diagnosis = &failure.diagnosis;
+    assert_eq!(diagnosis.operation, Some(ProviderOperation::Userinfo));
+    assert_eq!(diagnosis.endpoint_host.as_deref(), Some("as.example"));
+    failure
 }
 
 fn unsigned(header: &str) -> String {
@@ -128,6 +143,7 @@ async fn r35_an_id_token_with_a_wrong_claim_is_refused() {
         (r#""nonce":"n-1""#, r#""nonce":"n-2""#),
         (r#""nonce":"n-1","#, ""),
         (&format!("\"exp\":{}", NOW + 300), &late),
+        (&format!("\"exp\":{}", NOW + 300), "\"exp\":-1.9e9"),
     ] {
         let test = TestServer::new();
         let provider = provider(&test, false).await;
@@ -153,6 +169,11 @@ async fn r35_an_id_token_that_cannot_be_read_identifies_no_account() {
         (r#""aud":"client-1","#, ""),
         (r#""aud":"client-1""#, r#""aud":[]"#),
         (r#""aud":"client-1""#, r#""aud":["client-1","client-2"]"#),
+        (r#""aud":"client-1""#, r#""aud":["client-1",7]"#),
+        (r#""aud":"client-1""#, r#""aud":["client-2",{}]"#),
+        (r#""aud":"client-1""#, r#""aud":7"#),
+        (r#""aud":"client-1""#, r#""aud":"client-1","azp":7"#),
+        (r#""aud":"client-1""#, r#""aud":["client-1","client-2"],"azp":["client-1"]"#),
         (&expires, "\"exp\":\"soon\""),
         (&format!("{expires},"), ""),
         (r#""sub":"sub-1""#, r#""sub":"sub-1","sub":"sub-2""#),
@@ -200,7 +221,7 @@ async fn r35_the_signature_is_verified_if_the_issuer_publishes_keys() {
     for header in [r#"{"alg":"ES256","kid":"k2"}"#, r#"{"alg":"ES384","kid":"k1"}"#, r#"{"alg":"RS256","kid":"k1"}"#] {
         let test = TestServer::new();
         let provider = provider(&test, true).await;
-        test.transport.respond(200, issuer.jwks("k1")).respond(200, issuer.jwks("k1"));
+        test.transport.respond(200, issuer.jwks("k1"));
         assert_unused(&test, &provider, &issuer.sign(header, &claims()), AnomalyKind::Unverified).await;
     }
 }
@@ -210,30 +231,38 @@ async fn r35_without_a_key_set_an_announced_key_verifies_nothing() {
     let key = Key::new();
     let token = key.sign(HEADER, &claims());
     let twice = format!(r#"{{"keys":[],{}"#, &key.jwks("k1")[1..]);
-    for (status, body) in [
-        (404, key.jwks("k1")),
-        (500, String::new()),
-        (429, String::new()),
-        (302, String::new()),
-        (200, "<html>".to_owned()),
-        (200, "{}".to_owned()),
-        (200, r#"{"keys":{}}"#.to_owned()),
-        (200, twice),
+    let throttled = ProviderErrorKind::Throttled { retry_after: None, unprocessed: true };
+    for (status, body, kind) in [
+        (404, key.jwks("k1"), ProviderErrorKind::Refused),
+        (503, String::new(), ProviderErrorKind::NoResponse),
+        (429, String::new(), throttled),
+        (302, String::new(), ProviderErrorKind::Malformed),
+        (200, "<html>".to_owned(), ProviderErrorKind::Malformed),
+        (200, "{}".to_owned(), ProviderErrorKind::Malformed),
+        (200, r#"{"keys":{}}"#.to_owned(), ProviderErrorKind::Malformed),
+        (200, twice, ProviderErrorKind::Malformed),
     ] {
         let test = TestServer::new();
         let provider = provider(&test, true).await;
         test.transport.respond(status, body);
-        assert_unused(&test, &provider, &token, AnomalyKind::Unverified).await;
+        let failure = without_keys(&test, &provider, &token).await;
+        assert_eq!((failure.kind, failure.diagnosis.http_status), (kind, Some(status)));
+        let has_hint = failure.diagnosis.problem.is_some();
+        assert_eq!(has_hint, matches!(kind, ProviderErrorKind::Refused | ProviderErrorKind::Malformed), "{status}");
     }
     let test = TestServer::new();
     let announced = provider(&test, true).await;
-    test.transport.respond(200, r#"{"keys":[]}"#).respond(200, r#"{"keys":[]}"#);
+    test.transport.respond(200, r#"{"keys":[]}"#);
     assert_unused(&test, &announced, &token, AnomalyKind::Unverified).await;
+    let mut elsewhere = announced.clone();
+    elsewhere.endpoints.jwks = Some("http://as.example/jwks".to_owned());
+    let failure = without_keys(&test, &elsewhere, &token).await;
+    assert_eq!((failure.kind, failure.diagnosis.problem.is_some()), (ProviderErrorKind::NotAllowed, true), "egress policy");
     for error in [TransportError::Cut, TransportError::NotSent, TransportError::NotAllowed, TransportError::TooLarge] {
         let test = TestServer::new();
         let provider = provider(&test, true).await;
         test.transport.fail(error);
-        assert_unused(&test, &provider, &token, AnomalyKind::Unverified).await;
+        assert_eq!(without_keys(&test, &provider, &token).await.kind, ProviderError::from(error).kind);
         test.transport.respond(200, key.jwks("k1"));
         assert_eq!(identified(&test, &provider, Some(&token)).await, Ok(Some(alice())), "a failure is not cached");
     }
@@ -260,14 +289,66 @@ async fn r35_none_and_shared_keys_identify_no_account() {
     assert_eq!(identified.unwrap().unwrap().subject, "sub-2", "userinfo identifies the account");
 }
 
+/// Also under the key id of the old one, and for tokens without a key id.
 #[tokio::test]
-async fn a_new_key_is_found_by_a_second_request() {
-    let (test, old, new) = (TestServer::new(), Key::new(), Key::new());
+async fn r35_after_a_change_of_keys_the_cached_ones_are_fetched_again() {
+    for (header, id) in [(r#"{"alg":"ES256","kid":"k2"}"#, "k2"), (HEADER, "k1"), (r#"{"alg":"ES256"}"#, "k1")] {
+        let (test, old, new) = (TestServer::new(), Key::new(), Key::new());
+        let provider = provider(&test, true).await;
+        test.transport.respond(200, old.jwks("k1")).respond(200, new.jwks(id));
+        let before = old.sign(HEADER, &claims());
+        assert_eq!(identified(&test, &provider, Some(&before)).await, Ok(Some(alice())));
+        let after = new.sign(header, &claims());
+        assert_eq!(identified(&test, &provider, Some(&after)).await, Ok(Some(alice())), "{header}");
+        assert_eq!(test.transport.sent().len(), 2);
+        test.transport.respond(200, new.jwks(id));
+        let forged = Key::new().sign(header, &claims());
+        assert_eq!(identified(&test, &provider, Some(&forged)).await, Err(ProviderErrorKind::Malformed), "{header}");
+        assert_eq!(test.transport.sent().len(), 3, "one request more, and no other");
+    }
+}
+
+#[tokio::test]
+async fn r35_a_key_that_cannot_verify_anything_proves_nothing() {
+    let (issuer, other) = (Key::new(), Key::new());
+    let short = URL_SAFE_NO_PAD.encode([0xff; 128]);
+    let point = URL_SAFE_NO_PAD.encode([1; 32]);
+    let ed = URL_SAFE_NO_PAD.encode([1; 31]);
+    for (alg, key) in [
+        ("RS256", format!(r#"{{"kty":"RSA","n":"{short}","e":"AQAB"}}"#)),
+        ("RS256", r#"{"kty":"RSA","e":"AQAB"}"#.to_owned()),
+        ("RS256", r#"{"kty":"RSA","n":"?","e":"AQAB"}"#.to_owned()),
+        ("ES256", format!(r#"{{"kty":"EC","crv":"P-256","x":"{point}","y":"{point}"}}"#)),
+        ("ES256", r#"{"kty":"EC","crv":"P-256","x":"AAAA","y":"AAAA"}"#.to_owned()),
+        ("ES384", format!(r#"{{"kty":"EC","crv":"P-384","x":"{point}","y":"{point}"}}"#)),
+        ("EdDSA", format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{ed}"}}"#)),
+    ] {
+        let test = TestServer::new();
+        let provider = provider(&test, true).await;
+        test.transport.respond(200, format!(r#"{{"keys":[{key}]}}"#));
+        let token = issuer.sign(&format!(r#"{{"alg":"{alg}"}}"#), &claims());
+        assert_unused(&test, &provider, &token, AnomalyKind::Unverified).await;
+    }
+    let broken = format!(r#"{{"keys":[{{"kty":"EC","crv":"P-256","x":"{point}","y":"{point}"}},"#);
+    let both = broken + &other.jwks("k1")[r#"{"keys":["#.len()..];
+    let test = TestServer::new();
     let provider = provider(&test, true).await;
-    test.transport.respond(200, old.jwks("k1")).respond(200, new.jwks("k2"));
-    let token = new.sign(r#"{"alg":"ES256","kid":"k2"}"#, &claims());
-    assert_eq!(identified(&test, &provider, Some(&token)).await, Ok(Some(alice())));
-    assert_eq!(test.transport.sent().len(), 2);
+    test.transport.respond(200, both.clone()).respond(200, both);
+    let header = r#"{"alg":"ES256"}"#;
+    assert_unused(&test, &provider, &issuer.sign(header, &claims()), AnomalyKind::Unverified).await;
+    let good = other.sign(header, &claims());
+    assert_eq!(identified(&test, &provider, Some(&good)).await, Ok(Some(alice())), "by the other key");
+}
+
+#[tokio::test]
+async fn r35_the_expiry_is_read_in_every_form_of_a_number() {
+    let key = Key::new();
+    for expires in ["1.9e9", "1900000000.5", "1.9E+9", "\"1900000000\"", "1e400", "99999999999999999999"] {
+        let test = TestServer::new();
+        let provider = provider(&test, false).await;
+        let claims = claims().replace(&(NOW + 300).to_string(), expires);
+        assert_eq!(identified(&test, &provider, Some(&key.sign(HEADER, &claims))).await, Ok(Some(alice())), "{expires}");
+    }
 }
 
 #[tokio::test]
@@ -284,7 +365,7 @@ async fn r35_userinfo_supplies_claims_missing_in_the_id_token() {
         test.transport.respond(200, body);
         let account = Some(Account { subject: "sub-1".to_owned(), label: "sub-1".to_owned() });
         let anomalies = vec![Anomaly::new("userinfo", AnomalyKind::OtherSubject)];
-        let expected = Identified { account, anomalies };
+        let expected = Identified { account, anomalies, failure: None };
         assert_eq!(identified_with(&test, &provider, Some(&bare)).await, Ok(expected), "another subject: {body}");
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use grantry_domain::ports::AnomalyKind;
 
-use crate::codec::Value;
+use crate::codec::{Number, Value};
 
 /// Maximum lifetime: ten years.
 pub(super) const MAX_LIFETIME: Duration = Duration::from_hours(24 * 3653);
@@ -38,17 +38,7 @@ pub(super) fn read(value: &Value<'_>) -> Result<(Seconds, Option<AnomalyKind>), 
 
 /// Seconds. A fraction is dropped, and a number above ten years counts as ten years.
 fn number(text: &str) -> Result<(Seconds, Option<AnomalyKind>), AnomalyKind> {
-    let is_integer = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let (seconds, is_negative) = if is_integer {
-        // A number too large for u64 is more than ten years.
-        (text.parse().unwrap_or(u64::MAX), false)
-    } else {
-        // Excludes the words that the library reads as numbers.
-        let plain = |byte: u8| byte.is_ascii_digit() || b"+-.eE".contains(&byte);
-        let number = text.bytes().all(plain).then(|| text.parse::<f64>().ok()).flatten();
-        let number = number.filter(|number| !number.is_nan()).ok_or(AnomalyKind::NotReadable)?;
-        (whole_seconds(number), number < 0.0)
-    };
+    let Number { whole: seconds, is_negative, is_integer } = Number::parse(text).ok_or(AnomalyKind::NotReadable)?;
     let longest = MAX_LIFETIME.as_secs();
     let kind = match seconds {
         _ if is_negative => Some(AnomalyKind::OutOfRange),
@@ -62,11 +52,6 @@ fn number(text: &str) -> Result<(Seconds, Option<AnomalyKind>), AnomalyKind> {
         seconds => Seconds::For(Duration::from_secs(seconds.min(longest))),
     };
     Ok((read, kind))
-}
-
-/// The whole part, as far as it matters: a larger number is more than ten years.
-fn whole_seconds(number: f64) -> u64 {
-    Duration::try_from_secs_f64(number.max(0.0)).map_or(u64::MAX, |life| life.as_secs())
 }
 
 #[cfg(test)]

@@ -39,11 +39,11 @@ const SERVER_MESSAGES = {
   connector_changed: "The connector was changed during this attempt. Connect again.",
   connector_gone: "The connector no longer exists.",
   permission_lost: "You no longer have access to this connector.",
-  account_mismatch: "Another account was used than the connected one.",
+  account_mismatch: "Another account was used than last time.",
   account_already_connected: "This account is already connected under another name.",
   connection_ambiguous: "There are several connections. Choose one of them.",
   connection_not_found: "There is no connection with this name.",
-  user_deprovisioned: "Your access was removed. An administrator can restore it.",
+  user_deprovisioned: "An administrator removed your access. Ask an administrator to reinstate you.",
   refresh_refused:
     "The provider refuses to refresh the access at the moment. Try again later, or connect again.",
   insufficient_scope: "The provider did not grant a permission that the connector requires. Connect again.",

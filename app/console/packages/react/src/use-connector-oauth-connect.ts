@@ -11,7 +11,7 @@ import {
   startFlow,
   watchFlow,
 } from "@grantry/client";
-import { type QueryClient, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect, useRef, useState } from "react";
 import { authStatusQuery, refreshAuthStatus } from "./auth-status.ts";
 import { useCallOptions } from "./context.ts";
@@ -19,6 +19,7 @@ import { endFlow } from "./end-flow.ts";
 import { flowError } from "./flow-error.ts";
 import { useLatest, useSecondsLeft } from "./helpers.ts";
 import { type LaunchTab, leaveFor, openLaunchTab, thisPage, withParameters } from "./launch.ts";
+import { isFlowOfBrowser, rememberFlow } from "./started-flows.ts";
 
 /** Where the provider's pages open. */
 export const OAuthRedirectMode = {
@@ -50,7 +51,7 @@ export interface ConnectorOAuthConnectProps {
   onSuccess?: (() => void) | undefined;
   /**
    * Called when the flow could not be started, or ended other than by success or cancel. The `members` of
-   * `account_mismatch` contain `connectedAccount` and `usedAccount`.
+   * `account_mismatch` contain `connectedAccount`, `usedAccount` and `unusedName`.
    */
   onError?: ((error: GrantryError) => void) | undefined;
 }
@@ -79,8 +80,8 @@ export interface ConnectorOAuthConnect {
   /** The awaited flow. */
   flowId: string | null;
   /**
-   * Another tab or another browser started the awaited flow, or this page before a reload. Only the browser that started it
-   * can continue it; `connect` replaces it.
+   * The hooks in this browser did not start the awaited flow. Only the browser that started it can continue it, at
+   * `launchUrl`; `connect` replaces it. Where the browser has no storage, also true in other tabs and after a reload.
    */
   isStartedElsewhere: boolean;
 }
@@ -208,12 +209,12 @@ export function useConnectorOAuthConnect({
             .finally(() => refreshAuthStatus(queryClient));
           return;
         }
+        rememberFlow(flow);
         if (!inNewTab) {
           leaveFor(connectorId, flow.flowId, place);
           return;
         }
         attempt.flow = flow;
-        startedFlows(queryClient).add(flow.flowId);
         const handedOver = attempt.tab?.handOver(flow.flowId) ?? false;
         setIsConnecting(false);
         setOwnFlowId(flow.flowId);
@@ -321,18 +322,8 @@ export function useConnectorOAuthConnect({
     secondsLeft: useSecondsLeft(shown?.deadline),
     startUrl: awaiting?.startUrl ?? null,
     flowId: awaiting?.flow.flowId ?? elsewhere?.flow_id ?? null,
-    isStartedElsewhere:
-      shown !== undefined && shown === elsewhere && !startedFlows(queryClient).has(elsewhere.flow_id),
+    isStartedElsewhere: shown !== undefined && shown === elsewhere && !isFlowOfBrowser(elsewhere.flow_id),
   };
-}
-
-/** The flows that this page started, also by hooks that are unmounted. */
-const started = new WeakMap<QueryClient, Set<string>>();
-
-function startedFlows(queryClient: QueryClient): Set<string> {
-  const flows = started.get(queryClient) ?? new Set();
-  started.set(queryClient, flows);
-  return flows;
 }
 
 /** The return URL with what {@link useOAuthRedirectResult} reads there beside the result. */

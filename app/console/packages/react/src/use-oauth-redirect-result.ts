@@ -16,7 +16,8 @@ export interface OAuthRedirectResultProps {
   onSuccess?: ((connectorId: string, connection?: string) => void) | undefined;
   /**
    * `error.code` is one of the server's codes; any other text in the URL becomes `unexpected_response`. The `members` of
-   * `account_mismatch` contain `connectedAccount` and `usedAccount`, read from the server, where this tab started the flow.
+   * `account_mismatch` contain `connectedAccount`, `usedAccount` and `unusedName`, read from the server, where this tab
+   * started the flow and the server responds within five seconds.
    */
   onError?: ((connectorId: string, error: GrantryError, connection?: string) => void) | undefined;
   /**
@@ -44,7 +45,7 @@ export function useOAuthRedirectResult({
   const latest = useLatest({ onSuccess, onError, replaceUrl, place });
 
   useEffect(() => {
-    const read = async () => {
+    const read = () => {
       // A second run (StrictMode, another hook on the page) finds the result already taken.
       const result = takeResult(latest.current.replaceUrl ?? replaceInHistory);
       if (!result) {
@@ -61,21 +62,32 @@ export function useOAuthRedirectResult({
           ? { status: "error", statusCode: error.status, error: error.code }
           : { status: "success", statusCode: 200 }),
       });
-      if (error) {
-        const isNamed = error.code === "account_mismatch" && flowId !== undefined;
-        const shown = isNamed ? await withAccounts(error, connectorId, flowId, place) : error;
-        latest.current.onError?.(connectorId, shown, connection);
+      const finish = (shown: GrantryError | undefined) => {
+        if (shown) {
+          latest.current.onError?.(connectorId, shown, connection);
+        } else {
+          latest.current.onSuccess?.(connectorId, connection);
+        }
+        if (result.autoClose) {
+          window.close();
+        }
+      };
+      if (error?.code === "account_mismatch" && flowId !== undefined) {
+        // Called outside the promise, so that an exception of a callback is an error of the page and not a rejection.
+        void withAccounts(error, connectorId, flowId, place).then((shown) =>
+          queueMicrotask(() => finish(shown)),
+        );
       } else {
-        latest.current.onSuccess?.(connectorId, connection);
-      }
-      if (result.autoClose) {
-        window.close();
+        finish(error);
       }
     };
-    void read();
-    return onUrlChange(() => void read());
+    read();
+    return onUrlChange(read);
   }, [queryClient, latest]);
 }
+
+/** Longest wait for the accounts of a flow, in milliseconds. */
+const ACCOUNTS_DEADLINE = 5000;
 
 interface RedirectResult {
   connectorId: string;
@@ -131,14 +143,23 @@ function errorIn(parameters: URLSearchParams): GrantryError {
   });
 }
 
-/** The error with the accounts of the flow, where the server confirms that this is its result. */
+/** The error with the accounts of the flow, where the server confirms in time that this is its result. */
 async function withAccounts(
   error: GrantryError,
   connectorId: string,
   flowId: string,
   place: ReturnType<typeof useCallOptions>,
 ): Promise<GrantryError> {
-  const flow = await flowStatus(flowId, place).catch(() => undefined);
+  const abort = new AbortController();
+  // The `fetch` of a host may ignore the signal.
+  const late = new Promise<undefined>((resolve) =>
+    setTimeout(() => {
+      abort.abort();
+      resolve(undefined);
+    }, ACCOUNTS_DEADLINE),
+  );
+  const status = flowStatus(flowId, { ...place, signal: abort.signal }).catch(() => undefined);
+  const flow = await Promise.race([status, late]);
   if (flow?.connectorId !== connectorId || flow.code !== error.code) {
     return error;
   }

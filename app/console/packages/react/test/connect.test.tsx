@@ -225,7 +225,11 @@ describe("new tab", () => {
     await pass(5_000);
     expect(onError.mock.calls[0]?.[0]).toMatchObject({
       code: "account_mismatch",
-      members: { connectedAccount: "bob@example.test", usedAccount: "carol@example.test" },
+      members: {
+        connectedAccount: "bob@example.test",
+        usedAccount: "carol@example.test",
+        unusedName: "carol",
+      },
     });
     act(() => result.current.connectOtherAccount());
     await pass(0);
@@ -279,7 +283,7 @@ describe("new tab", () => {
     expect(
       JSON.stringify({ ...localStorage }) + JSON.stringify({ ...sessionStorage }) + cached,
     ).not.toContain("CANARY");
-    expect(localStorage.length + sessionStorage.length).toBe(0);
+    expect([Object.keys(localStorage), sessionStorage.length]).toEqual([["grantry.flows"], 0]);
   });
 
   it("stops reading when it is unmounted", async () => {
@@ -474,6 +478,70 @@ describe("cancel", () => {
     expect(result.current).toMatchObject({ flowId: "flow-1", isStartedElsewhere: false });
   });
 
+  const shownOn = async (page: Page) => {
+    const { result } = page.render(() => ({
+      ...useConnectorAuthStatus(),
+      ...useConnectorOAuthConnect({ connectorId: "github" }),
+    }));
+    await pass(0);
+    return result.current;
+  };
+
+  it("is known as that of another browser", async () => {
+    const page = new Page();
+    await connected(page);
+    localStorage.clear();
+    expect(await shownOn(new Page(page.server))).toMatchObject({
+      flowId: "flow-1",
+      isStartedElsewhere: true,
+    });
+  });
+
+  it("is remembered by the browser until its deadline", async () => {
+    const page = new Page();
+    await connected(page);
+    await pass(1_000);
+    await connected(page, { connectorId: "wiki" });
+    expect(Object.keys(JSON.parse(localStorage.getItem("grantry.flows") ?? ""))).toEqual([
+      "flow-1",
+      "flow-2",
+    ]);
+    await pass(599_500);
+    await connected(page, { connectorId: "wiki" });
+    expect(Object.keys(JSON.parse(localStorage.getItem("grantry.flows") ?? ""))).toEqual([
+      "flow-2",
+      "flow-3",
+    ]);
+  });
+
+  it.each([
+    ["null", "null"],
+    ["no JSON", "{"],
+  ])("is remembered beside a stored value of another form: %s", async (_what, stored) => {
+    localStorage.setItem("grantry.flows", stored);
+    const page = new Page();
+    await connected(page);
+    expect(await shownOn(new Page(page.server))).toMatchObject({
+      flowId: "flow-1",
+      isStartedElsewhere: false,
+    });
+  });
+
+  it.each([
+    ["is not available", ["getItem", "setItem"] as const],
+    ["is full", ["setItem"] as const],
+  ])("is known to its page where the storage %s", async (_what, broken) => {
+    for (const method of broken) {
+      vi.spyOn(Storage.prototype, method).mockImplementation(() => {
+        throw new DOMException("refused");
+      });
+    }
+    const page = new Page();
+    const { unmount } = await connected(page);
+    unmount();
+    expect(await shownOn(page)).toMatchObject({ flowId: "flow-1", isStartedElsewhere: false });
+  });
+
   it("in one tab shows in the other", async () => {
     const first = new Page();
     const { result: one } = await connected(first);
@@ -487,7 +555,7 @@ describe("cancel", () => {
       isAwaitingCallback: true,
       isConnecting: false,
       flowId: "flow-1",
-      isStartedElsewhere: true,
+      isStartedElsewhere: false,
     });
     expect(one.current.isStartedElsewhere).toBe(false);
     expect(two.current.secondsLeft).toBeGreaterThan(590);

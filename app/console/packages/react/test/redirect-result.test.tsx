@@ -3,7 +3,7 @@ import { act, waitFor } from "@testing-library/react";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { FakeChannel } from "../../../testing/fake-channel.ts";
 import { type OAuthRedirectResultProps, useOAuthRedirectResult } from "../src/index.ts";
-import { Page } from "./kit.tsx";
+import { Page, pass } from "./kit.tsx";
 
 const RESULT = "oauth_authorization=success&connector_id=github&status_code=200";
 const DENIED = "oauth_authorization=error&connector_id=github&error=access_denied&status_code=403";
@@ -20,6 +20,10 @@ afterEach(() => {
   FakeChannel.uninstall();
   Reflect.deleteProperty(window, "navigation");
 });
+
+const fails = () => {
+  throw new Error("of the page");
+};
 
 /** Runs what the hook does after the current work. */
 const later = () => act(async () => {});
@@ -39,11 +43,15 @@ function arriveAt(url: string, props: OAuthRedirectResultProps = {}) {
 describe("a result of another account", () => {
   const MISMATCH = "oauth_authorization=error&connector_id=github&error=account_mismatch&status_code=409";
 
-  async function arriveWith(flowId: string) {
-    const page = new Page();
+  async function startAndFinish(page: Page) {
     page.server.setConnection("default/github/u_bob", { account: "bob@example.test" });
     await page.fetch("/internal/actions/connector/github/_start_oauth_flow", { method: "POST" });
     page.server.finish("flow-1", { account: "carol@example.test" });
+  }
+
+  async function arriveWith(flowId: string) {
+    const page = new Page();
+    await startAndFinish(page);
     sessionStorage.setItem("grantry.flow", flowId);
     window.history.replaceState(null, "", `/?${MISMATCH}`);
     page.render(() => useOAuthRedirectResult({ onError }));
@@ -56,12 +64,40 @@ describe("a result of another account", () => {
     expect(await arriveWith("flow-1")).toMatchObject({
       code: "account_mismatch",
       status: 409,
-      members: { connectedAccount: "bob@example.test", usedAccount: "carol@example.test" },
+      members: {
+        connectedAccount: "bob@example.test",
+        usedAccount: "carol@example.test",
+        unusedName: "carol",
+      },
     });
   });
 
   it("contains no account of another flow", async () => {
     expect(await arriveWith("flow-9")).toMatchObject({ code: "account_mismatch", status: 409, members: {} });
+  });
+
+  it("is reported without accounts, and closes the tab, where the server does not respond in time", async () => {
+    vi.useFakeTimers();
+    const close = vi.spyOn(window, "close").mockImplementation(() => {});
+    const page = new Page();
+    await startAndFinish(page);
+    sessionStorage.setItem("grantry.flow", "flow-1");
+    // A server that accepts the request and never responds, and a `fetch` that ignores the signal.
+    page.server.gate = new Promise(() => {});
+    window.history.replaceState(null, "", `/?${MISMATCH}&auto_close=true`);
+    page.render(() => useOAuthRedirectResult({ onError }));
+    await pass(4_900);
+    expect(onError).not.toHaveBeenCalled();
+    await pass(200);
+    expect(onError.mock.calls).toMatchObject([
+      ["github", { code: "account_mismatch", status: 409, members: {} }, undefined],
+    ]);
+    expect(close).toHaveBeenCalledTimes(1);
+  });
+
+  it("is reported at once in a tab that did not start the flow", () => {
+    arriveAt(`/?${MISMATCH}`);
+    expect(onError).toHaveBeenCalledTimes(1);
   });
 });
 
@@ -124,6 +160,14 @@ describe("a page that is opened with a result", () => {
     const { close } = arriveAt(`/?${RESULT}&auto_close=true`);
     expect(close).toHaveBeenCalledTimes(1);
     expect(onSuccess).toHaveBeenCalledTimes(1);
+  });
+
+  it.each([
+    [RESULT, { onSuccess: fails }],
+    [DENIED, { onError: fails }],
+  ])("raises an exception of a callback where the page can catch it: %s", (result, callbacks) => {
+    vi.spyOn(console, "error").mockImplementation(() => {});
+    expect(() => arriveAt(`/?${result}`, callbacks)).toThrow("of the page");
   });
 
   it("may call the hook without options", () => {

@@ -140,7 +140,7 @@ export interface components {
     };
     /** Why requests of a connector fail. */
     ConnectorDiagnostics: {
-      /** Deviations of token responses that did not prevent their use, newest first, each once. */
+      /** Deviations of responses that did not prevent their use, newest first, each once. */
       anomalies: components["schemas"]["RecentAnomaly"][];
       /** Since when the provider refuses the client id or the client secret. Absent if it does not. */
       client_refused_since?: string | null;
@@ -304,7 +304,7 @@ export interface components {
     Flow: {
       /** Why it failed. */
       code?: string | null;
-      /** For `account_mismatch`: the account of the connection. */
+      /** For `account_mismatch`: the account that was last connected. */
       connectedAccount?: string | null;
       /** Name of its connection. */
       connection: string;
@@ -318,6 +318,8 @@ export interface components {
       missingScopes?: string[] | null;
       /** `awaiting`, `authorized`, `failed`, `expired` or `cancelled`. All but `awaiting` are final. */
       status: components["schemas"]["FlowStatus"];
+      /** With `usedAccount`: a name that none of the user's connections at the connector has, made of that account. */
+      unusedName?: string | null;
       /** For `account_mismatch` and `account_already_connected`: the account that was used at the provider. */
       usedAccount?: string | null;
     };
@@ -383,7 +385,7 @@ export interface components {
       http_status?: number | null;
       /** OAuth error code, if it is a registered one or one of the profile. */
       oauth_error?: string | null;
-      /** `exchange`, `refresh`, `discovery`, `revocation`, `client_credentials`, `userinfo` or `authorization`. */
+      /** `exchange`, `refresh`, `discovery`, `revocation`, `client_credentials`, `userinfo`, `authorization` or `settings`. */
       operation: string;
     };
     /** User name and password. */
@@ -455,13 +457,16 @@ export interface components {
       /** Its name. */
       name: string;
     };
-    /** A deviation of a token response. */
+    /** A deviation of a response of the provider. The member is interpreted or ignored. */
     RecentAnomaly: {
       /** When it was last recorded. */
       at: string;
       /** How it deviates, such as `wrong_type`. */
-      kind: "wrong_type" | "repeated" | "too_long" | "not_readable" | "not_text" | "missing" | "empty" | "invalid_characters" | "not_integer" | "out_of_range" | "unsupported" | "unverified" | "other_subject" | "byte_order_mark";
-      /** Name of the member, or `body`. */
+      kind: "wrong_type" | "repeated" | "too_long" | "not_readable" | "not_text" | "missing" | "empty" | "invalid_characters" | "not_integer" | "out_of_range" | "unsupported" | "unverified" | "keys_unavailable" | "other_subject" | "byte_order_mark";
+      /**
+       * Name of the member of the token response, `body` for the whole of it, or `userinfo` for the response of the userinfo
+       * endpoint.
+       */
       member: string;
     };
     /** What a user may do in a space. Each role includes the ones before it. */

@@ -81,11 +81,12 @@ export function mismatchedAccounts(
   if (code !== "account_mismatch" || !connection || !hasGrant(connection)) {
     return undefined;
   }
-  const { connectedAccount, usedAccount } = members;
+  const { connectedAccount, usedAccount, unusedName } = members;
   return {
     connectedAccount:
       typeof connectedAccount === "string" ? connectedAccount : (connection.account ?? undefined),
     usedAccount: typeof usedAccount === "string" ? usedAccount : undefined,
+    unusedName: typeof unusedName === "string" ? unusedName : undefined,
   };
 }
 
@@ -126,8 +127,8 @@ export function ConnectionDialogs({
   dialog: "connect" | "disconnect" | null;
   /** Absent where another part of the page asks about the account. */
   mismatch: Mismatch | undefined;
-  /** Adds a connection for an account. */
-  onAddAccount: (account: string) => void;
+  /** Adds a connection of this name for the used account. */
+  onAddAccount: (name: string) => void;
   onClose: () => void;
 }) {
   const { t } = usePreferences();

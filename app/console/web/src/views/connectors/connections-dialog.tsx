@@ -13,7 +13,7 @@ import { useToast } from "../../ui/toasts.tsx";
 import { ConnectionDialogs, type Mismatch, useConnectionControl } from "./connection-control.tsx";
 import { ConnectionActions } from "./row-actions.tsx";
 import { RowStatus } from "./row-status.tsx";
-import { existing, type ShownConnector, shownStatus, unusedName } from "./shown-connector.ts";
+import { existing, type ShownConnector, shownStatus } from "./shown-connector.ts";
 
 /** Lists the connections of the user at one connector, adds and ends them, and chooses the default one. */
 export function ConnectionsDialog({
@@ -33,7 +33,7 @@ export function ConnectionsDialog({
   const { t } = usePreferences();
   const listed = existing(connections);
   // The server lists a connection once its flow has started. A name that was added is shown from the first moment.
-  const started = added
+  const started = [...new Set(added)]
     .filter((name) => listed.every((one) => one.name !== name))
     .map((name): Connection => ({ name, status: "not_connected" }));
   const shown = [...listed, ...started];
@@ -49,13 +49,14 @@ export function ConnectionsDialog({
           <ul className="connection-list" aria-label={t("connectionsDialog.list")}>
             {shown.map((connection) => (
               <ConnectionItem
-                key={connection.name}
+                // A name that is added again asks for the consent again.
+                key={`${connection.name} ${added.lastIndexOf(connection.name)}`}
                 connector={connector}
                 connection={connection}
                 isDefault={listed.length > 1 ? auth.default_connection === connection.name : undefined}
                 isNew={connection.name === added.at(-1)}
                 mismatch={mismatch}
-                onAddAccount={(used) => onAdd(unusedName(used, names))}
+                onAddAccount={onAdd}
               />
             ))}
           </ul>
@@ -81,7 +82,7 @@ function ConnectionItem({
   /** Whether it was added a moment ago, so that it asks for the consent at once. */
   isNew: boolean;
   mismatch: Mismatch;
-  onAddAccount: (account: string) => void;
+  onAddAccount: (name: string) => void;
 }) {
   const { name, account } = connection;
   const status = shownStatus(connection);

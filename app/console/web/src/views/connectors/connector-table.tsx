@@ -8,7 +8,7 @@ import { ConnectionsDialog } from "./connections-dialog.tsx";
 import { DetailsDialog } from "./details-dialog.tsx";
 import { RowActions, type RowDialog } from "./row-actions.tsx";
 import { RowStatus } from "./row-status.tsx";
-import { existing, type ShownConnector, unusedName } from "./shown-connector.ts";
+import { existing, type ShownConnector } from "./shown-connector.ts";
 
 /** Props of {@link ConnectorTable}. */
 export interface ConnectorTableProps {
@@ -87,8 +87,7 @@ function ConnectorRow({
   const { of } = mismatch;
   const isOtherMismatch = of?.connectorId === connector.id && of.connection !== control.name;
   const showsConnections = dialog === "connections" || isOtherMismatch;
-  const names = existing(shown.connections).map((one) => one.name);
-  const count = names.length;
+  const count = existing(shown.connections).length;
   const hasGrant = shown.connections.some((one) => one.status === "connected");
   const account = count > 1 ? t("connectors.connectionCount", { count }) : connection?.account;
   const lastUsed = shown.connections
@@ -138,7 +137,7 @@ function ConnectorRow({
           control={control}
           dialog={dialog === "connect" || dialog === "disconnect" ? dialog : null}
           mismatch={showsConnections ? undefined : mismatch}
-          onAddAccount={(used) => add(unusedName(used, names))}
+          onAddAccount={add}
           onClose={close}
         />
         {showsConnections && (

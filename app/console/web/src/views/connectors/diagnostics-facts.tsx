@@ -80,6 +80,7 @@ const OPERATIONS = [
   "client_credentials",
   "userinfo",
   "authorization",
+  "settings",
 ] as const;
 
 /** The text of every kind. A kind of the API without one is an error of the compiler. */
@@ -96,6 +97,7 @@ const KIND: Readonly<Record<ConnectorAnomaly["kind"], MessageKey>> = {
   out_of_range: "diagnostics.kind_out_of_range",
   unsupported: "diagnostics.kind_unsupported",
   unverified: "diagnostics.kind_unverified",
+  keys_unavailable: "diagnostics.kind_keys_unavailable",
   other_subject: "diagnostics.kind_other_subject",
   byte_order_mark: "diagnostics.kind_byte_order_mark",
 };

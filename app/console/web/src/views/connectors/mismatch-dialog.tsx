@@ -6,12 +6,14 @@ import { Dialog, DialogActions, DialogBody } from "../../ui/dialog.tsx";
 export interface Accounts {
   connectedAccount: string | undefined;
   usedAccount: string | undefined;
+  /** A name for another connection, with the used account. */
+  unusedName: string | undefined;
 }
 
 /** Names the accounts after another one was used than the connected one, and offers the ways on. */
 export function MismatchDialog({
   label,
-  accounts: { connectedAccount: connected, usedAccount: used },
+  accounts: { connectedAccount: connected, usedAccount: used, unusedName },
   onSelect,
   onAdd,
   onReplace,
@@ -22,8 +24,8 @@ export function MismatchDialog({
   accounts: Accounts;
   /** Connects the connected account. Called inside the click, so that it may open a tab, as {@link onReplace}. */
   onSelect: () => void;
-  /** Adds the used account as another connection. */
-  onAdd: (account: string) => void;
+  /** Adds the used account as another connection of this name. */
+  onAdd: (name: string) => void;
   /** Connects the used account instead of the connected one. */
   onReplace: () => void;
   onClose: () => void;
@@ -46,8 +48,10 @@ export function MismatchDialog({
         <Button kind="primary" onClick={then(onSelect)}>
           {connected ? t("mismatchDialog.use", { account: connected }) : t("mismatchDialog.useConnected")}
         </Button>
-        {used && (
-          <Button onClick={then(() => onAdd(used))}>{t("mismatchDialog.add", { account: used })}</Button>
+        {used && unusedName && (
+          <Button onClick={then(() => onAdd(unusedName))}>
+            {t("mismatchDialog.add", { account: used })}
+          </Button>
         )}
         <Button onClick={then(onReplace)}>
           {used ? t("mismatchDialog.replace", { account: used }) : t("mismatchDialog.replaceConnected")}

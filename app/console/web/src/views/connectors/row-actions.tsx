@@ -145,7 +145,7 @@ export function ConnectionActions({
 }
 
 /**
- * Leads to the provider while a flow of this page waits: the tab that showed it may have been closed. The server rejects it
+ * Leads to the provider while a flow of this browser waits: the tab that showed it may have been closed. The server rejects it
  * in another browser than the one that started the flow.
  */
 function SignInLink({

@@ -59,22 +59,6 @@ export function connectionLabel(connector: string, connection: string | undefine
     : `${connector} (${connection})`;
 }
 
-/** A name for a connection that is not taken, made of the first part of an account such as `bob@example.test`. */
-export function unusedName(account: string, taken: readonly string[]): string {
-  const base =
-    account
-      .split("@", 1)
-      .join("")
-      .toLowerCase()
-      .replace(/[^a-z0-9._-]/g, "")
-      .slice(0, 32) || "account";
-  let name = base;
-  for (let number = 2; taken.includes(name); number += 1) {
-    name = `${base}-${number}`;
-  }
-  return name;
-}
-
 /** The filters above the table. */
 export const FILTERS = ["all", "connected", "attention", "not_connected"] as const;
 /** One of them. */
