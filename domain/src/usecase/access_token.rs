@@ -139,7 +139,7 @@ impl AccessTokens {
         view: AccessTokenView,
     ) -> Result<Usable, TokenError> {
         let AccessTokenView { connector, grants, default_connection, has_expired_connections, now } = view;
-        let required = self.settings.required_binding(&connector).ok_or(TokenError::Misconfigured)?;
+        let required = RequiredBinding::from(self.settings.of(&connector)?);
         let asked = Asked { request, connector: &connector, required: &required, now };
         let mut grants: Vec<_> = grants.into_iter().map(|stored| stored.value).collect();
         if named.is_none() {
@@ -165,6 +165,10 @@ impl AccessTokens {
         let owner = grant.owner();
         if owner.digest != required.digest || owner.epoch != connector.epoch || owner.incarnation != connector.incarnation {
             return Err(required_consent(Reason::ConnectorChanged));
+        }
+        // The store found the row by other columns than these.
+        if owner.user != request.user || owner.connector_key() != request.connector || connector.key != request.connector {
+            return Err(required_consent(Reason::Undecryptable));
         }
         let secrets = match self.sealer.open_grant(&grant) {
             Ok(secrets) => secrets,

@@ -27,6 +27,7 @@ use crate::time::Timestamp;
 use crate::usecase::flows::{Flows, limit_address};
 use crate::usecase::refresh::COMMIT_ATTEMPTS;
 use crate::usecase::sealer::NoCredentials;
+use crate::usecase::settings::UnusableConnector;
 use crate::usecase::token_lifetime;
 
 /// The request that the provider redirects the browser to.
@@ -330,7 +331,10 @@ impl Flows {
         let found = self.connectors.get(&owner.connector_key()).await?;
         let connector = found.filter(|connector| connector.incarnation == owner.incarnation);
         let connector = connector.ok_or(FailureCode::ConnectorGone)?;
-        let (settings, digest) = self.settings.of(&connector).map_err(|_| FailureCode::ConnectorChanged)?;
+        let (settings, digest) = self.settings.of(&connector).map_err(|unusable| match unusable {
+            UnusableConnector::Config(_) => FailureCode::ConnectorChanged,
+            UnusableConnector::Tampered(_) => FailureCode::ConnectorTampered,
+        })?;
         let redirect_uri = self.settings.redirect_uri(&connector, settings.callback);
         let same_callback = settings.callback == CallbackPath::Shared || redirect_uri == flow.secrets.provider.redirect_uri;
         if digest != owner.digest || connector.epoch != owner.epoch || !same_callback {

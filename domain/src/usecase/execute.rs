@@ -77,7 +77,7 @@ impl Executor {
         self.access.authorize(&execution.user, space, Role::Viewer).await.map_err(TokenError::from)?;
         let found = self.connectors.get(&execution.connector).await.map_err(TokenError::from)?;
         let connector = found.ok_or(TokenError::Access(AccessError::NotFound))?;
-        let (settings, _) = self.settings.of(&connector).map_err(|_| TokenError::Misconfigured)?;
+        let (settings, _) = self.settings.of(&connector).map_err(TokenError::from)?;
         let joined = self.resource.join(&settings.base_url, &execution.path, &execution.query);
         let (url, destination) = joined.map_err(ApiError::Refused)?;
         let api_request = ApiRequest { method: execution.method, url, headers: execution.headers, body: execution.body };

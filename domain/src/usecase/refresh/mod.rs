@@ -243,8 +243,7 @@ impl Refresher {
             return end(RefreshOutcome::Misconfigured);
         };
         let needs_secret = secrets.provider.authentication.needs_secret();
-        let owner = grant.owner();
-        match self.sealer.client_credentials(owner.incarnation, owner.epoch, needs_secret).await {
+        match self.sealer.client_of(grant.owner(), needs_secret).await {
             Ok(client) => {
                 Ok(ControlFlow::Continue(Candidate { grant: stored, client, permit, config: connector.config.settings }))
             }
