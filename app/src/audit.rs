@@ -98,6 +98,7 @@ fn sentence(kind: AuditKind) -> &'static str {
         AuditKind::RevocationCompleted => "tokens were revoked at the provider",
         AuditKind::UnclaimedTokensQueued => "unclaimed tokens were queued for revocation",
         AuditKind::DecryptFailed => "a sealed record could not be decrypted",
+        AuditKind::ConnectorTampered => "a stored connector is not authentic and was not used",
         AuditKind::DefaultConnectionSet => "a user chose a default connection",
         AuditKind::ConnectorCreated => "a connector was created",
         AuditKind::ConnectorUpdated => "a connector was edited",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use grantry_domain::connector::{AuthMode, Connector, ConnectorId, ConnectorKey, ConnectorName, ProfileId};
 use grantry_domain::identity::{Actor, SpaceId};
 use grantry_domain::ports::{ConnectorStore, StoreError};
-use grantry_domain::usecase::{ConnectorDraft, ConnectorError};
+use grantry_domain::usecase::{ConnectorDraft, ConnectorError, UnusableConnector};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -111,6 +111,14 @@ pub(crate) enum ExportError {
     /// A space that is not configured.
     #[error("space `{0}` does not exist; add it to the configuration under [[spaces]]")]
     UnknownSpace(String),
+    /// A row that is not authentic.
+    #[error("the stored connector {space}/{id} is not authentic, or its key is not configured; it is not exported")]
+    Tampered {
+        /// Its space.
+        space: SpaceId,
+        /// Its id.
+        id: ConnectorId,
+    },
     /// A definition contains `null`, which TOML lacks.
     #[error("a connector contains a value that TOML cannot express; use --format json")]
     NotToml,
@@ -150,7 +158,15 @@ pub(crate) async fn export(app: &App, config: &Config, spaces: &[String]) -> Res
     let selected = |space: &&SpaceId| spaces.is_empty() || spaces.iter().any(|name| name == space.as_str());
     let mut connectors = Vec::new();
     for space in config.spaces.iter().filter(selected) {
-        connectors.extend(ConnectorStore::list(&*app.store().ports, space).await?.iter().map(exported));
+        for connector in ConnectorStore::list(&*app.store().ports, space).await? {
+            let view = app.connections().describe(connector);
+            // An import of the file would make the changes of another program authentic.
+            if let Err(UnusableConnector::Tampered(_)) = view.settings {
+                let ConnectorKey { space, id } = view.connector.key;
+                return Err(ExportError::Tampered { space, id });
+            }
+            connectors.push(exported(&view.connector));
+        }
     }
     Ok(Definitions { version: VERSION, connectors })
 }

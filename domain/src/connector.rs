@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::encoding::{base64url, from_base64url};
 use crate::identity::{InvalidId, SpaceId, path_safe, text_id};
+use crate::row_tag::RowTag;
 use crate::time::Timestamp;
 
 text_id!(
@@ -165,6 +166,8 @@ pub struct Connector {
     pub created_at: Timestamp,
     /// When it was last edited.
     pub updated_at: Timestamp,
+    /// Authenticates all of the above.
+    pub tag: RowTag,
 }
 
 #[cfg(test)]

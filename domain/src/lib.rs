@@ -14,6 +14,7 @@ pub mod identity;
 mod named;
 pub mod ports;
 pub mod provider;
+pub mod row_tag;
 pub mod secret;
 pub mod time;
 pub mod usecase;

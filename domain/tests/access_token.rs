@@ -6,12 +6,12 @@ use grantry_domain::authorization::{Authorization, AuthorizationRecord, Reason, 
 use grantry_domain::connector::{AuthMode, ProfileId};
 use grantry_domain::identity::{Actor, Role};
 use grantry_domain::ports::{
-    AuditKind, AuditOutcome, EditEffect, Lifetime, RecordedEvent, StoreError, TokenResponse, Updated, UserStatus,
+    AuditKind, AuditOutcome, EditEffect, KeyId, Lifetime, RecordedEvent, StoreError, TokenResponse, Updated, UserStatus,
 };
 use grantry_domain::provider::Scopes;
 use grantry_domain::usecase::{AccessError, AccessTokenRequest, ConnectorDraft, TokenError};
-use grantry_testkit::doubles::fixtures::{connector_id, connector_key, origin, space, user};
-use grantry_testkit::doubles::{Fault, Method, Operation, PlainVault, tokens};
+use grantry_testkit::doubles::fixtures::{connector_id, connector_key, origin, space, tagged, user};
+use grantry_testkit::doubles::{Fault, Method, Operation, tokens};
 
 use crate::common::{
     API, HOUR, TestApp, agent, authorization_required, callback_of, draft, drive, elsewhere, person, quiet, token_from,
@@ -230,9 +230,12 @@ async fn r76_lesson_27_an_envelope_can_be_decrypted_only_in_its_record() {
 #[tokio::test]
 async fn r76_a_missing_key_is_reported_changes_nothing_and_ends_when_the_key_is_available_again() {
     let app = TestApp::new().await;
+    // The connector keeps the first key.
+    let second = KeyId(*b"key-0002");
+    app.vault.rotate_to(second);
     let id = app.connect("alice").await;
     let before = app.record(id).await;
-    app.vault.forget(PlainVault::FIRST_KEY);
+    app.vault.forget(second);
     assert_eq!(app.token("alice").await, Err(authorization_required(Reason::Undecryptable)));
     let status = app.status("alice").await;
     assert_eq!((status.kind, status.reason), (StatusKind::NeedsReauthorization, Some(Reason::Undecryptable)));
@@ -240,7 +243,7 @@ async fn r76_a_missing_key_is_reported_changes_nothing_and_ends_when_the_key_is_
     assert_eq!(app.token("alice").await, Err(authorization_required(Reason::Undecryptable)));
     assert_eq!(app.record(id).await, before);
     assert_eq!(app.outcomes(AuditKind::DecryptFailed).await, ["unknown_key"; 2]);
-    app.vault.restore(PlainVault::FIRST_KEY);
+    app.vault.restore(second);
     assert_eq!(app.token("alice").await.as_deref(), Ok("access-2"));
     assert_eq!(app.kind("alice").await, StatusKind::Connected);
 }
@@ -325,6 +328,7 @@ async fn no_token_of_an_earlier_epoch_is_issued() {
     app.connect("alice").await;
     let mut connector = app.stored_connector(&drive()).await;
     connector.epoch = connector.epoch.next();
+    let connector = tagged(connector);
     let update = app.stored.connectors.update(connector, 1, None, EditEffect::KeepGrants, Actor::System, Vec::new()).await;
     assert_eq!(update, Ok(Updated::Done { ended_grants: 0 }));
     assert_eq!(

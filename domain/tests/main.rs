@@ -29,4 +29,5 @@ mod scopes;
 mod shared;
 mod start;
 mod status;
+mod tampering;
 mod users;

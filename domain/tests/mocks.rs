@@ -6,11 +6,12 @@ use grantry_domain::authorization::Envelope;
 use grantry_domain::connector::{ConnectorKey, Incarnation};
 use grantry_domain::identity::{Actor, ConnectionName, Role};
 use grantry_domain::ports::{
-    AssociatedData, AuditKind, Created, DirectoryError, Membership, MockAuditOutbox, MockAuthorizationQueries,
-    MockAuthorizationServer, MockAuthorizationStore, MockClock, MockConnectorDiagnostics, MockConnectorStore, MockDirectory,
-    MockEventSink, MockFailureLog, MockHousekeeping, MockProviderProfiles, MockRateLimiter, MockRefreshLeases,
-    MockResourceServer, MockRevocationQueue, MockSecureRandom, MockSpawner, MockStoreClock, MockTokenVault, MockUrls,
-    MockUserStore, Operation, StoreError, StorePorts, UserStatus,
+    AssociatedData, AuditKind, AuthenticatedRow, Created, DirectoryError, Membership, MockAuditOutbox,
+    MockAuthorizationQueries, MockAuthorizationServer, MockAuthorizationStore, MockClock, MockConnectorDiagnostics,
+    MockConnectorStore, MockDirectory, MockEventSink, MockFailureLog, MockHousekeeping, MockProviderProfiles,
+    MockRateLimiter, MockRefreshLeases, MockResourceServer, MockRevocationQueue, MockRowAuthenticator, MockSecureRandom,
+    MockSpawner, MockStoreClock, MockTokenVault, MockUrls, MockUserStore, Operation, RowTag, StoreError, StorePorts,
+    UserStatus,
 };
 use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
@@ -43,6 +44,7 @@ fn ports() -> Ports {
     Ports {
         store: store_ports(),
         vault: Arc::new(MockTokenVault::new()),
+        rows: Arc::new(MockRowAuthenticator::new()),
         provider: Arc::new(MockAuthorizationServer::new()),
         profiles: Arc::new(MockProviderProfiles::new()),
         resource: Arc::new(MockResourceServer::new()),
@@ -152,12 +154,16 @@ async fn r64_an_installed_connector_is_written_with_its_sealed_secret_and_one_ev
         matches!(associated, AssociatedData::ClientSecret { incarnation: Incarnation([7, ..]), .. })
     };
     vault.expect_seal().withf(for_a_secret).times(1).returning(|_, _, _| Ok(Envelope(vec![1])));
+    let tag = RowTag([9; 40]);
+    let mut rows = MockRowAuthenticator::new();
+    rows.expect_tag().withf(|row| matches!(row, AuthenticatedRow::Connector(_))).times(1).return_const(tag);
     let mut connectors = MockConnectorStore::new();
     connectors
         .expect_create()
-        .withf(|connector, secret, audit| {
+        .withf(move |connector, secret, audit| {
             let sealed = secret.as_ref().map(|secret| secret.sealed.clone());
             connector.key == drive()
+                && connector.tag == tag
                 && connector.has_client_secret
                 && sealed == Some(Envelope(vec![1]))
                 && audit.iter().map(|event| event.kind).eq([AuditKind::ConnectorCreated])
@@ -166,7 +172,8 @@ async fn r64_an_installed_connector_is_written_with_its_sealed_secret_and_one_ev
         .returning(|_, _, _| Ok(Created::Taken));
     let store = StorePorts { clock: store_clock(), connectors: Arc::new(connectors), ..store_ports() };
     let profiles = Arc::new(TestProfiles::default());
-    let ports = Ports { random: Arc::new(random), vault: Arc::new(vault), profiles, store, ..ports() };
+    let (random, vault, rows) = (Arc::new(random), Arc::new(vault), Arc::new(rows));
+    let ports = Ports { random, vault, rows, profiles, store, ..ports() };
     let ConnectorKey { space, id } = drive();
     let installed = connections(&ports).install_connector(&Actor::System, &space, Some(id), draft("{}")).await;
     assert_eq!(installed, Err(ConnectorError::IdTaken));

@@ -8,12 +8,14 @@ use grantry_domain::authorization::{
 };
 use grantry_domain::connector::AuthMode;
 use grantry_domain::identity::{Actor, ConnectionName};
-use grantry_domain::ports::{Operation as Limit, ProviderErrorKind, StoreError, TokenResponse};
+use grantry_domain::ports::{KeyId, Operation as Limit, ProviderErrorKind, StoreError, TokenResponse};
 use grantry_domain::provider::Scopes;
-use grantry_domain::usecase::{AccessError, CancelKey, ConnectorDraft, ConnectorError, StatusError, TokenError};
+use grantry_domain::usecase::{
+    AccessError, CancelKey, ConnectorDraft, ConnectorError, StatusError, TokenError, UnusableConnector,
+};
 use grantry_testkit::doubles::fixtures::{connector_key, space};
 use grantry_testkit::doubles::tokens;
-use grantry_testkit::doubles::{Fault, Method, PlainVault};
+use grantry_testkit::doubles::{Fault, Method};
 
 use crate::common::{
     HOUR, SECOND, TestApp, agent, authorization_required, callback_of, draft, drive, elsewhere, error_callback_of, person,
@@ -110,10 +112,12 @@ async fn lesson_18_every_use_case_returns_the_same_status_in_every_state() {
     app.clock.advance(HOUR);
     expect(&app, NeedsReauthorization, Some(Reason::AccessTokenExpired), false).await;
     tick();
+    let second = KeyId(*b"key-0002");
+    app.vault.rotate_to(second);
     app.connect("alice").await;
-    app.vault.forget(PlainVault::FIRST_KEY);
+    app.vault.forget(second);
     expect(&app, NeedsReauthorization, Some(Reason::Undecryptable), false).await;
-    app.vault.restore(PlainVault::FIRST_KEY);
+    app.vault.restore(second);
     expect(&app, Connected, None, false).await;
     app.profiles.set("edited", |settings| settings.client_id = "client-2".to_owned());
     app.edit(draft("edited")).await;
@@ -224,7 +228,7 @@ async fn a_connector_with_invalid_settings_is_shown_with_the_problem() {
     app.connect("alice").await;
     app.profiles.refuse("{}", "config.tokenUrl", "must be https");
     let view = app.node.connector(&person("alice"), &drive()).await.unwrap();
-    assert!(view.settings.is_err_and(|invalid| invalid.field == "config.tokenUrl"));
+    assert!(matches!(view.settings, Err(UnusableConnector::Config(invalid)) if invalid.field == "config.tokenUrl"));
     let shown = view.status.shown();
     assert_eq!((shown.kind, shown.reason), (StatusKind::NeedsReauthorization, Some(Reason::ConnectorChanged)));
 }

@@ -13,7 +13,7 @@ use crate::envelope::{HEADER_LENGTH, Header};
 const MAX_FIELD: usize = 1024;
 const LABEL: &[u8; 8] = b"OTE1-AAD";
 
-const DEPLOYMENT: u8 = 0x01;
+pub(crate) const DEPLOYMENT: u8 = 0x01;
 const SPACE: u8 = 0x02;
 const CONNECTOR: u8 = 0x03;
 const INCARNATION: u8 = 0x04;

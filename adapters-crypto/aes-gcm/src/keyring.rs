@@ -5,8 +5,9 @@
 use std::path::Path;
 
 use grantry_domain::encoding::hex;
-use grantry_domain::ports::KeyId;
+use grantry_domain::ports::{AuthenticatedRow, KeyId};
 use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit as _};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -70,16 +71,34 @@ pub(crate) struct SealingKey {
     id: KeyId,
     // Boxed, so that moving the keyring copies no key material.
     root: Box<Hkdf<Sha256>>,
+    connectors: Box<RowKey>,
+    sessions: Box<RowKey>,
 }
+
+/// HMAC-SHA-256 with the key of one kind of row.
+pub(crate) type RowKey = Hmac<Sha256>;
 
 impl SealingKey {
     fn new(root: &RootKey) -> Self {
         let root = Box::new(Hkdf::from_prk(root.expose()).expect("a root key is as long as the hash"));
-        Self { id: KeyId(*expand(&root, &[b"OTE1-KID"])), root }
+        let row_key = |label: &[u8]| {
+            let key: Zeroizing<[u8; KEY_LENGTH]> = expand(&root, &[label]);
+            Box::new(RowKey::new_from_slice(&*key).expect("HMAC takes keys of any length"))
+        };
+        let (connectors, sessions) = (row_key(b"OTE1-ROW-CONNECTOR"), row_key(b"OTE1-ROW-SESSION"));
+        Self { id: KeyId(*expand(&root, &[b"OTE1-KID"])), root, connectors, sessions }
     }
 
     pub(crate) fn id(&self) -> KeyId {
         self.id
+    }
+
+    /// The key for rows of this kind.
+    pub(crate) fn row_key(&self, row: &AuthenticatedRow<'_>) -> &RowKey {
+        match row {
+            AuthenticatedRow::Connector(_) => &self.connectors,
+            AuthenticatedRow::Session { .. } => &self.sessions,
+        }
     }
 
     /// The key of one envelope. Its associated data contains salt and nonce, so no other envelope has this key.

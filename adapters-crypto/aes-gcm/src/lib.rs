@@ -6,7 +6,8 @@
 //! the cipher, and the derived key depends on them.
 //!
 //! - [`Keyring`]: one write key and any number of read keys, loaded from [`KeySource`]s at start.
-//! - [`AesGcmVault`]: the [`TokenVault`](grantry_domain::ports::TokenVault) with the keys of a keyring.
+//! - [`AesGcmVault`]: the [`TokenVault`](grantry_domain::ports::TokenVault) with the keys of a keyring, and the
+//!   [`RowAuthenticator`](grantry_domain::ports::RowAuthenticator) for rows that are not encrypted.
 //!
 //! Types that contain a secret cannot be printed, copied or compared, and no error contains one.
 
@@ -15,6 +16,7 @@ mod envelope;
 mod key_source;
 mod keyring;
 mod root_key;
+mod rows;
 mod vault;
 
 #[cfg(test)]

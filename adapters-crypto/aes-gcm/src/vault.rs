@@ -32,6 +32,10 @@ impl AesGcmVault {
         &self.keyring
     }
 
+    pub(crate) fn deployment(&self) -> &[u8; 16] {
+        &self.deployment
+    }
+
     /// Compares the keyring with the number of stored envelopes per key. An error must stop the start: without these keys
     /// every grant would appear to be damaged.
     pub fn check_usage(&self, usage: &[(KeyId, u64)]) -> Result<(), UnknownKeys> {

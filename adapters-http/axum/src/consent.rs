@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use grantry_domain::connector::ConnectorKey;
 use grantry_domain::provider::{EndpointSource, ProviderSettings};
+use grantry_domain::usecase::UnusableConnector;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -49,7 +50,10 @@ impl ConsentSummary {
     pub(crate) async fn of(app: &App, user: &User, key: &ConnectorKey) -> Result<Self, Problem> {
         app.api.connections.may_start(&user.actor()).await?;
         let view = app.api.connections.connector(&user.actor(), key).await?;
-        let Ok(settings) = &view.settings else { return Err(Problem::new(Code::ProviderMisconfigured)) };
+        let settings = view.settings.as_ref().map_err(|unusable| match unusable {
+            UnusableConnector::Config(_) => Problem::new(Code::ProviderMisconfigured),
+            UnusableConnector::Tampered(tampered) => Problem::new(Code::of(tampered.code())),
+        })?;
         let described = app.api.users.describe(&user.id).await?.ok_or_else(|| Problem::new(Code::NotSignedIn))?;
         let space = described.spaces.into_iter().find(|space| space.id == key.space).and_then(|space| space.name);
         Ok(Self {

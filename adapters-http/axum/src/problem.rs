@@ -137,6 +137,8 @@ codes! {
     ExchangeFailed = "exchange_failed", 502, "No usable tokens were received from the provider.";
     /// The connector was edited during the flow.
     ConnectorChanged = "connector_changed", 409, "The connector was changed in the meantime.";
+    /// The stored connector is not authentic: a writer of the database changed it, or its key is not configured.
+    ConnectorTampered = "connector_tampered", 503, "The stored connector is not authentic and is not used. Inform the operator.";
     /// The connector was deleted during the flow.
     ConnectorGone = "connector_gone", 410, "The connector no longer exists.";
     /// The user lost the permission during the flow.

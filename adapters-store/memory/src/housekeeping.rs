@@ -86,9 +86,12 @@ impl Data {
         let authorizations = self.rows.values().filter_map(|row| row.authorization.to_record().sealed);
         let unclaimed = self.unclaimed.values().map(|queued| queued.tokens.sealed.clone());
         let secrets = self.secrets.values().map(|secret| secret.record.sealed.clone());
+        let sealed = authorizations.chain(unclaimed).chain(secrets);
+        let sealed = sealed.filter_map(|sealed: Envelope| sealed.key_id().map(KeyId));
+        let tagged = self.connectors.values().map(|connector| KeyId(connector.tag.key_id()));
         let mut usage = BTreeMap::new();
-        for key in authorizations.chain(unclaimed).chain(secrets).filter_map(|sealed: Envelope| sealed.key_id()) {
-            *usage.entry(KeyId(key)).or_default() += 1;
+        for key in sealed.chain(tagged) {
+            *usage.entry(key).or_default() += 1;
         }
         usage.into_iter().collect()
     }

@@ -1,7 +1,7 @@
 //! Sessions of the accounts mode.
 
 use async_trait::async_trait;
-use grantry_domain::ports::{Session, SessionHash, SessionStore, StoreError};
+use grantry_domain::ports::{RowTag, Session, SessionHash, SessionStore, StoreError};
 use grantry_domain::time::Timestamp;
 
 use crate::MemoryStore;
@@ -17,10 +17,10 @@ impl SessionStore for MemoryStore {
         Ok(self.transact(|data, _| data.sessions.get(&id).cloned()))
     }
 
-    async fn touch(&self, id: SessionHash, seen_at: Timestamp) -> Result<(), StoreError> {
+    async fn touch(&self, id: SessionHash, seen_at: Timestamp, tag: RowTag) -> Result<(), StoreError> {
         self.transact(|data, _| {
-            if let Some(session) = data.sessions.get_mut(&id) {
-                session.seen_at = session.seen_at.max(seen_at);
+            if let Some(session) = data.sessions.get_mut(&id).filter(|session| session.seen_at < seen_at) {
+                (session.seen_at, session.tag) = (seen_at, tag);
             }
         });
         Ok(())

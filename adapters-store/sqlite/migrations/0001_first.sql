@@ -1,4 +1,5 @@
 -- Instants are milliseconds since the Unix epoch. `sealed` is an OTE1 envelope; `kid` repeats the key id of its header.
+-- `tag` authenticates the other columns of its row: the id of its key, then an HMAC-SHA-256.
 
 CREATE TABLE deployment (
     only INTEGER PRIMARY KEY CHECK (only = 1),
@@ -21,6 +22,7 @@ CREATE TABLE connectors (
     revision          INTEGER NOT NULL CHECK (revision >= 0),
     created_at        INTEGER NOT NULL,
     updated_at        INTEGER NOT NULL,
+    tag               BLOB    NOT NULL CHECK (length(tag) = 40),
     UNIQUE (space, connector)
 ) STRICT;
 
@@ -195,7 +197,8 @@ CREATE TABLE sessions (
     hash       BLOB    NOT NULL UNIQUE CHECK (length(hash) = 32),
     user       TEXT    NOT NULL,
     created_at INTEGER NOT NULL,
-    seen_at    INTEGER NOT NULL
+    seen_at    INTEGER NOT NULL,
+    tag        BLOB    NOT NULL CHECK (length(tag) = 40)
 ) STRICT;
 
 -- The audit outbox. AUTOINCREMENT: no sequence number is assigned twice, even after the table was emptied.

@@ -76,8 +76,8 @@ fn create(
     audit: &[AuditEvent],
 ) -> Result<Created, SqliteError> {
     const INSERT: &str = "INSERT INTO connectors (space, connector, incarnation, epoch, name, profile, config, client_id, \
-         auth_mode, callback_id, has_client_secret, revision, created_at, updated_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT (space, connector) DO NOTHING";
+         auth_mode, callback_id, has_client_secret, revision, created_at, updated_at, tag) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) ON CONFLICT (space, connector) DO NOTHING";
     let parameters = params![
         new.key.space.as_str(),
         new.key.id.as_str(),
@@ -93,6 +93,7 @@ fn create(
         signed(new.revision),
         new.created_at.as_millis(),
         new.updated_at.as_millis(),
+        new.tag.0,
     ];
     if sql::execute(connection, INSERT, parameters)? == 0 {
         return Ok(Created::Taken);
@@ -121,7 +122,8 @@ fn update(
     actor: &Actor,
 ) -> Result<Updated, SqliteError> {
     const UPDATE: &str = "UPDATE connectors SET epoch = ?4, name = ?5, profile = ?6, config = ?7, client_id = ?8, \
-         auth_mode = ?9, callback_id = ?10, has_client_secret = ?11, revision = ?12, created_at = ?13, updated_at = ?14 \
+         auth_mode = ?9, callback_id = ?10, has_client_secret = ?11, revision = ?12, created_at = ?13, updated_at = ?14, \
+         tag = ?15 \
          WHERE space = ?1 AND connector = ?2 AND incarnation = ?3";
     match get(connection, &next.key)? {
         Some(present) if present.incarnation != next.incarnation => return Ok(Updated::NotFound),
@@ -144,6 +146,7 @@ fn update(
         signed(next.revision),
         next.created_at.as_millis(),
         next.updated_at.as_millis(),
+        next.tag.0,
     ];
     sql::execute(connection, UPDATE, parameters)?;
     let ended_grants = terminate_for_edit(connection, now, next.incarnation, effect, actor)?;

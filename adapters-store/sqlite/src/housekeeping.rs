@@ -162,11 +162,12 @@ pub(crate) fn due_query() -> String {
     )
 }
 
-/// Counts the envelopes of each key over all tables.
+/// Counts the envelopes and the tags of connectors of each key over all tables.
 fn key_usage(connection: &Connection) -> Result<Vec<(KeyId, u64)>, SqliteError> {
     const COUNT: &str = "SELECT kid, count(*) FROM authorizations WHERE kid IS NOT NULL GROUP BY kid \
          UNION ALL SELECT kid, count(*) FROM client_secrets WHERE kid IS NOT NULL GROUP BY kid \
-         UNION ALL SELECT kid, count(*) FROM unclaimed_tokens WHERE kid IS NOT NULL GROUP BY kid";
+         UNION ALL SELECT kid, count(*) FROM unclaimed_tokens WHERE kid IS NOT NULL GROUP BY kid \
+         UNION ALL SELECT substr(tag, 1, 8) AS kid, count(*) FROM connectors GROUP BY kid";
     let mut usage = BTreeMap::new();
     sql::each(connection, COUNT, [], |row| {
         let mut columns = Columns::of_group(row, "authorizations");

@@ -1,7 +1,7 @@
 //! Sessions of the accounts mode.
 
 use async_trait::async_trait;
-use grantry_domain::ports::{Session, SessionHash, SessionStore, StoreError};
+use grantry_domain::ports::{RowTag, Session, SessionHash, SessionStore, StoreError};
 use grantry_domain::time::Timestamp;
 use rusqlite::params;
 
@@ -12,10 +12,10 @@ use crate::store::SqliteStore;
 #[async_trait]
 impl SessionStore for SqliteStore {
     async fn insert(&self, id: SessionHash, session: Session) -> Result<(), StoreError> {
-        const INSERT: &str = "INSERT INTO sessions (hash, user, created_at, seen_at) VALUES (?1, ?2, ?3, ?4)";
+        const INSERT: &str = "INSERT INTO sessions (hash, user, created_at, seen_at, tag) VALUES (?1, ?2, ?3, ?4, ?5)";
         self.write(move |connection, _| {
             let created_at = session.created_at.as_millis();
-            let parameters = params![id.0, session.user.as_str(), created_at, session.seen_at.as_millis()];
+            let parameters = params![id.0, session.user.as_str(), created_at, session.seen_at.as_millis(), session.tag.0];
             sql::execute(connection, INSERT, parameters)?;
             Ok(())
         })
@@ -23,20 +23,25 @@ impl SessionStore for SqliteStore {
     }
 
     async fn find(&self, id: SessionHash) -> Result<Option<Session>, StoreError> {
-        const FIND: &str = "SELECT seq, user, created_at, seen_at FROM sessions WHERE hash = ?1";
+        const FIND: &str = "SELECT seq, user, created_at, seen_at, tag FROM sessions WHERE hash = ?1";
         self.point_read(move |connection| {
             sql::first(connection, FIND, [id.0], |row| {
                 let mut columns = Columns::numbered(row, 0, "sessions")?;
-                Ok(Session { user: columns.user()?, created_at: columns.time()?, seen_at: columns.time()? })
+                Ok(Session {
+                    user: columns.user()?,
+                    created_at: columns.time()?,
+                    seen_at: columns.time()?,
+                    tag: RowTag(columns.array()?),
+                })
             })
         })
         .await
     }
 
-    async fn touch(&self, id: SessionHash, seen_at: Timestamp) -> Result<(), StoreError> {
-        const TOUCH: &str = "UPDATE sessions SET seen_at = max(seen_at, ?2) WHERE hash = ?1";
+    async fn touch(&self, id: SessionHash, seen_at: Timestamp, tag: RowTag) -> Result<(), StoreError> {
+        const TOUCH: &str = "UPDATE sessions SET seen_at = ?2, tag = ?3 WHERE hash = ?1 AND seen_at < ?2";
         self.write(move |connection, _| {
-            sql::execute(connection, TOUCH, params![id.0, seen_at.as_millis()])?;
+            sql::execute(connection, TOUCH, params![id.0, seen_at.as_millis(), tag.0])?;
             Ok(())
         })
         .await

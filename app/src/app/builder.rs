@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicBool;
 
 use grantry_crypto_aes_gcm::{AesGcmVault, Keyring};
 use grantry_domain::ports::{
-    AuthorizationServer, Clock, EventSink, FailureLog, ProviderProfiles, RateLimiter, ResourceServer, SecureRandom, Spawner,
-    StorePorts, TokenVault,
+    AuthorizationServer, Clock, EventSink, FailureLog, ProviderProfiles, RateLimiter, ResourceServer, RowAuthenticator,
+    SecureRandom, Spawner, StorePorts, TokenVault,
 };
 use grantry_domain::usecase::{Connections, Policy, PolicyBounds, Ports};
 use grantry_http_axum::{AgentKey, AgentKeys, ConnectorType, ConsoleAssets, Limits, Network, PublicBaseUrl, urls};
@@ -23,12 +23,12 @@ use crate::console::EmbeddedConsole;
 use crate::failure_log::{CorrelatedSpawner, TracingFailureLog};
 use crate::store::AppStore;
 
-/// How records are sealed: with a keyring, or by a vault of the host.
+/// How records are sealed and rows authenticated: with a keyring, or by a vault of the host.
 pub struct Sealing(SealingKind);
 
 enum SealingKind {
     Keyring(Keyring),
-    Vault(Arc<dyn TokenVault>),
+    Vault(Arc<dyn TokenVault>, Arc<dyn RowAuthenticator>),
 }
 
 impl From<Keyring> for Sealing {
@@ -37,9 +37,9 @@ impl From<Keyring> for Sealing {
     }
 }
 
-impl From<Arc<dyn TokenVault>> for Sealing {
-    fn from(vault: Arc<dyn TokenVault>) -> Self {
-        Self(SealingKind::Vault(vault))
+impl<V: TokenVault + RowAuthenticator + 'static> From<Arc<V>> for Sealing {
+    fn from(vault: Arc<V>) -> Self {
+        Self(SealingKind::Vault(vault.clone(), vault))
     }
 }
 
@@ -266,7 +266,7 @@ impl AppBuilder {
         let clock = replaced.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let random = replaced.random.unwrap_or_else(|| Arc::new(SystemRandom));
         let (spawner, tasks) = spawner(replaced.spawner);
-        let vault = vault(self.sealing, &store, &random, self.allow_unknown_keys).await?;
+        let (vault, rows) = vault(self.sealing, &store, &random, self.allow_unknown_keys).await?;
 
         let egress = self.egress.map_or_else(|| EgressPolicy::new(&["*"], &[]), Ok)?;
         let built_in = Arc::new(Profiles::new(egress.clone(), self.profile_options)?);
@@ -280,6 +280,7 @@ impl AppBuilder {
         let limiter = replaced.limiter.unwrap_or_else(|| Arc::new(MemoryRateLimiter::new(self.rate_limits, &clock)));
         let (mode, user_authenticator) = identity.authenticator(SessionParts {
             sessions: store.ports.clone(),
+            rows: rows.clone(),
             limiter: limiter.clone(),
             clock: clock.clone(),
             random: random.clone(),
@@ -304,6 +305,7 @@ impl AppBuilder {
         let ports = Ports {
             store: StorePorts::of(store.ports.clone()),
             vault,
+            rows,
             provider,
             profiles,
             resource: resource(replaced.resource, &egress, router_parts.limits.execute_body)?,
@@ -370,10 +372,10 @@ async fn vault(
     store: &AppStore,
     random: &Arc<dyn SecureRandom>,
     allow_unknown_keys: bool,
-) -> Result<Arc<dyn TokenVault>, BuildError> {
+) -> Result<(Arc<dyn TokenVault>, Arc<dyn RowAuthenticator>), BuildError> {
     let keyring = match sealing.0 {
         SealingKind::Keyring(keyring) => keyring,
-        SealingKind::Vault(vault) => return Ok(vault),
+        SealingKind::Vault(vault, rows) => return Ok((vault, rows)),
     };
     let vault = Arc::new(AesGcmVault::new(keyring, store.deployment_id(), random.clone()));
     match vault.check_usage(&store.ports.key_usage().await?) {
@@ -382,5 +384,5 @@ async fn vault(
         }
         checked => checked?,
     }
-    Ok(vault)
+    Ok((vault.clone(), vault))
 }

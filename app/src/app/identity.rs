@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use grantry_domain::ports::{Clock, Directory, RateLimiter, SecureRandom, SessionStore};
+use grantry_domain::ports::{Clock, Directory, RateLimiter, RowAuthenticator, SecureRandom, SessionStore};
 use grantry_http_axum::PublicBaseUrl;
 use grantry_http_axum::{Accounts, Authenticator, IdentityMode, PasswordVerifier, ProxyHeaderAuthenticator, UserDirectory};
 
@@ -27,6 +27,7 @@ enum SignIn {
 /// The parts that sessions are made of.
 pub(crate) struct SessionParts<'a> {
     pub(crate) sessions: Arc<dyn SessionStore>,
+    pub(crate) rows: Arc<dyn RowAuthenticator>,
     pub(crate) limiter: Arc<dyn RateLimiter>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn SecureRandom>,
@@ -80,8 +81,9 @@ impl Identity {
     pub(crate) fn authenticator(&self, parts: SessionParts<'_>) -> (IdentityMode, Arc<dyn Authenticator>) {
         match &self.sign_in {
             SignIn::Passwords(passwords) => {
-                let SessionParts { sessions, limiter, clock, random, public_base_url } = parts;
-                let accounts = Arc::new(Accounts::new(passwords.clone(), sessions, limiter, clock, random, public_base_url));
+                let SessionParts { sessions, rows, limiter, clock, random, public_base_url } = parts;
+                let accounts = Accounts::new(passwords.clone(), sessions, rows, limiter, clock, random, public_base_url);
+                let accounts = Arc::new(accounts);
                 (IdentityMode::Accounts(accounts.clone()), accounts)
             }
             SignIn::External(authenticator) => (IdentityMode::ProxyHeader, authenticator.clone()),

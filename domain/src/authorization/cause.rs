@@ -66,6 +66,8 @@ named!(
         ExchangeFailed = "exchange_failed",
         /// The connector was edited during the flow.
         ConnectorChanged = "connector_changed",
+        /// The row of the connector is not authentic.
+        ConnectorTampered = "connector_tampered",
         /// The connector was deleted during the flow.
         ConnectorGone = "connector_gone",
         /// The user lost the required role during the flow.

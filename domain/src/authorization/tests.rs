@@ -8,6 +8,7 @@ use super::table::{LATE, SOON, START, flow, granted, inputs, issued, owner, reac
 use super::*;
 use crate::connector::{AuthMode, CallbackId, Connector, ConnectorConfig, ConnectorName, Epoch, Incarnation, ProfileId};
 use crate::provider::{BindingDigest, Scopes};
+use crate::row_tag::RowTag;
 
 #[test]
 fn every_reachable_state_is_restored_from_its_record() {
@@ -167,6 +168,7 @@ pub(crate) fn connector() -> Connector {
         revision: 1,
         created_at: START,
         updated_at: START,
+        tag: RowTag::NONE,
     }
 }
 

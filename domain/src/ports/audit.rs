@@ -49,6 +49,8 @@ named!(
         UnclaimedTokensQueued = "unclaimed_tokens_queued",
         /// An envelope could not be decrypted.
         DecryptFailed = "decrypt_failed",
+        /// The row of a connector is not authentic; it was not used.
+        ConnectorTampered = "connector_tampered",
         /// A user chose a default connection.
         DefaultConnectionSet = "default_connection_set",
         /// A connector was created.
@@ -128,6 +130,8 @@ named!(
         ProviderMisconfigured = "provider_misconfigured",
         /// See `FailureCode`.
         ExchangeFailed = "exchange_failed",
+        /// See `FailureCode`; also a use case error.
+        ConnectorTampered = "connector_tampered",
         /// See `FailureCode`.
         ConnectorGone = "connector_gone",
         /// See `ExpiredCause` and `FailureCode`.
@@ -170,9 +174,9 @@ named!(
         Malformed = "malformed",
         /// See `ProviderErrorKind`.
         BadMetadata = "bad_metadata",
-        /// An envelope was sealed with an unknown key.
+        /// An envelope was sealed, or a row tagged, with an unknown key.
         UnknownKey = "unknown_key",
-        /// An envelope was altered or belongs to another record.
+        /// An envelope or a row was altered, or belongs to another record.
         Tampered = "tampered",
         /// An envelope is of an older generation than its record.
         Stale = "stale",

@@ -64,6 +64,7 @@ pub trait Housekeeping: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Authorization>, StoreError>;
 
-    /// How many envelopes of any table each key has sealed.
+    /// How many envelopes of any table each key has sealed, and how many connectors it has tagged. Sessions are not counted:
+    /// they end within a day.
     async fn key_usage(&self) -> Result<Vec<(KeyId, u64)>, StoreError>;
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::identity::UserId;
-use crate::ports::StoreError;
+use crate::ports::{RowTag, StoreError};
 use crate::time::Timestamp;
 
 /// SHA-256 of a 256-bit session id: the only form in which it is stored.
@@ -19,6 +19,8 @@ pub struct Session {
     pub created_at: Timestamp,
     /// When it was last used; it ends 8 h later.
     pub seen_at: Timestamp,
+    /// Authenticates the id and all of the above.
+    pub tag: RowTag,
 }
 
 /// Stores sessions.
@@ -29,8 +31,8 @@ pub trait SessionStore: Send + Sync {
     async fn insert(&self, id: SessionHash, session: Session) -> Result<(), StoreError>;
     /// Finds a session, whether or not it has expired.
     async fn find(&self, id: SessionHash) -> Result<Option<Session>, StoreError>;
-    /// Records that a session was used; does nothing if there is none.
-    async fn touch(&self, id: SessionHash, seen_at: Timestamp) -> Result<(), StoreError>;
+    /// Records that a session was used, with the tag for that instant; does nothing if there is none, or if it was used later.
+    async fn touch(&self, id: SessionHash, seen_at: Timestamp, tag: RowTag) -> Result<(), StoreError>;
     /// Ends a session.
     async fn remove(&self, id: SessionHash) -> Result<(), StoreError>;
     /// Ends all sessions created or last used before these instants; returns how many.

@@ -11,8 +11,7 @@ use crate::connector::{AuthMode, Connector};
 use crate::encoding::sha256;
 use crate::identity::{Actor, ConnectionName, Role};
 use crate::ports::{
-    AccessTokenView, AuditEvent, AuditKind, AuditOutcome, AuthorizationQueries, InvalidConfig, StatusRow, StoreClock,
-    StoreError,
+    AccessTokenView, AuditEvent, AuditKind, AuditOutcome, AuthorizationQueries, StatusRow, StoreClock, StoreError,
 };
 use crate::time::Timestamp;
 use crate::usecase::access::{Access, AccessError};
@@ -22,7 +21,7 @@ use crate::usecase::failure_recorder::FailureRecorder;
 use crate::usecase::open_connections::{labels, open_connections};
 use crate::usecase::refresh::{RefreshGoal, RefreshOutcome, Refresher};
 use crate::usecase::sealer::Sealer;
-use crate::usecase::settings::ConnectorSettings;
+use crate::usecase::settings::{ConnectorSettings, UnusableConnector};
 use crate::usecase::token::{AccessTokenRequest, IssuedAccessToken, TokenError};
 use crate::usecase::token_lifetime::{Freshness, is_issuable};
 
@@ -134,10 +133,14 @@ impl AccessTokens {
     }
 
     /// What was read from the settings of a connector. Settings that cannot be used are recorded.
-    pub(super) fn usable_settings<T>(&self, connector: &Connector, read: Result<T, InvalidConfig>) -> Result<T, TokenError> {
-        read.map_err(|invalid| {
-            self.failures.record_invalid_settings(connector, &invalid);
-            TokenError::Misconfigured
+    pub(super) fn usable_settings<T>(
+        &self,
+        connector: &Connector,
+        read: Result<T, UnusableConnector>,
+    ) -> Result<T, TokenError> {
+        read.map_err(|unusable| {
+            self.failures.record_unusable_settings(connector, &unusable);
+            TokenError::from(unusable)
         })
     }
 
@@ -150,7 +153,7 @@ impl AccessTokens {
         view: AccessTokenView,
     ) -> Result<Usable, TokenError> {
         let AccessTokenView { connector, grants, default_connection, has_expired_connections, now } = view;
-        let required = self.usable_settings(&connector, self.settings.required_binding(&connector))?;
+        let required = self.usable_settings(&connector, self.settings.of(&connector)).map(RequiredBinding::from)?;
         let asked = Asked { request, connector: &connector, required: &required, now };
         let mut grants: Vec<_> = grants.into_iter().map(|stored| stored.value).collect();
         if named.is_none() {
@@ -177,6 +180,10 @@ impl AccessTokens {
         let owner = grant.owner();
         if owner.digest != required.digest || owner.epoch != connector.epoch || owner.incarnation != connector.incarnation {
             return Err(required_consent(Reason::ConnectorChanged));
+        }
+        // The store found the row by other columns than these.
+        if owner.user != request.user || owner.connector_key() != request.connector || connector.key != request.connector {
+            return Err(required_consent(Reason::Undecryptable));
         }
         let secrets = match self.sealer.open_grant(&grant) {
             Ok(secrets) => secrets,

@@ -141,7 +141,7 @@ impl Administration {
         let limit = limit.clamp(1, LARGEST_PAGE);
         let now = self.store_clock.now().await?;
         let connectors = self.connectors.list(space).await?.into_iter().map(|connector| {
-            let required = self.settings.required_binding(&connector).ok();
+            let required = self.settings.required_binding(&connector);
             (connector.incarnation, (connector, required))
         });
         let connectors: LiveConnectors = connectors.collect();

@@ -38,12 +38,19 @@ pub(super) struct Assembly<'a> {
 impl<'a> Assembly<'a> {
     pub(super) fn new(ports: &'a Ports, policy: &'a Policy) -> Self {
         let (log, diagnostics) = (ports.failures.clone(), ports.store.diagnostics.clone());
+        let audit = AuditBuffer::new(ports.store.outbox.clone(), ports.spawner.clone());
         Self {
             access: Access::new(ports.directory.clone()),
-            settings: ConnectorSettings::new(ports.profiles.clone(), ports.urls.clone()),
+            settings: ConnectorSettings::new(
+                ports.profiles.clone(),
+                ports.urls.clone(),
+                ports.rows.clone(),
+                ports.clock.clone(),
+                audit.clone(),
+            ),
             sealer: Sealer::new(ports.vault.clone(), ports.store.connectors.clone()),
             failures: FailureRecorder::new(log, diagnostics, ports.spawner.clone()),
-            audit: AuditBuffer::new(ports.store.outbox.clone(), ports.spawner.clone()),
+            audit,
             ports,
             policy,
         }

@@ -28,6 +28,7 @@ use crate::time::Timestamp;
 use crate::usecase::flows::{Flows, limit_address};
 use crate::usecase::refresh::COMMIT_ATTEMPTS;
 use crate::usecase::sealer::NoCredentials;
+use crate::usecase::settings::UnusableConnector;
 use crate::usecase::token_lifetime;
 
 /// The request that the provider redirects the browser to.
@@ -342,9 +343,12 @@ impl Flows {
         let found = self.connectors.get(&owner.connector_key()).await?;
         let connector = found.filter(|connector| connector.incarnation == owner.incarnation);
         let connector = connector.ok_or(FailureCode::ConnectorGone)?;
-        let (settings, digest) = self.settings.of(&connector).map_err(|invalid| {
-            self.failures.record_invalid_settings(&connector, &invalid);
-            FailureCode::ConnectorChanged
+        let (settings, digest) = self.settings.of(&connector).map_err(|unusable| {
+            self.failures.record_unusable_settings(&connector, &unusable);
+            match unusable {
+                UnusableConnector::Config(_) => FailureCode::ConnectorChanged,
+                UnusableConnector::Tampered(_) => FailureCode::ConnectorTampered,
+            }
         })?;
         let redirect_uri = self.settings.redirect_uri(&connector, settings.callback);
         let same_callback = settings.callback == CallbackPath::Shared || redirect_uri == flow.secrets.provider.redirect_uri;

@@ -9,7 +9,8 @@ use crate::connector::{Connector, Epoch, Incarnation};
 use crate::encoding::sha256;
 use crate::identity::{Actor, ConnectionName};
 use crate::ports::{
-    AuditEvent, AuthorizationServer, ProviderError, ProviderErrorKind, ProviderOperation, Spawner, StoreClock, TokenResponse,
+    AuditEvent, AuthorizationServer, ClientSecretKey, ProviderError, ProviderErrorKind, ProviderOperation, Spawner,
+    StoreClock, TokenResponse,
 };
 use crate::provider::{BindingDigest, Origin};
 use crate::secret::Secret;
@@ -103,9 +104,9 @@ impl ClientCredentialsCache {
         rejected: Option<[u8; 32]>,
         now: Timestamp,
     ) -> Result<IssuedAccessToken, TokenError> {
-        let (settings, digest) = self.settings.of(connector).map_err(|invalid| {
-            self.ports.failures.record_invalid_settings(connector, &invalid);
-            TokenError::Misconfigured
+        let (settings, digest) = self.settings.of(connector).map_err(|unusable| {
+            self.ports.failures.record_unusable_settings(connector, &unusable);
+            TokenError::from(unusable)
         })?;
         if !settings.destinations.contains(destination) {
             return Err(TokenError::DestinationRefused);
@@ -150,7 +151,7 @@ impl ClientCredentialsCache {
             return Ok(());
         }
         let permit = self.breaker.admit(connector, now).ok_or(TokenError::Misconfigured)?;
-        let (settings, _) = self.settings.of(connector).map_err(|_| TokenError::Misconfigured)?;
+        let (settings, digest) = self.settings.of(connector)?;
         let redirect_uri = self.settings.redirect_uri(connector, settings.callback);
         let provider = self.ports.provider.resolve(&settings, &redirect_uri, &connector.config.settings).await;
         let provider = provider.map_err(|error| {
@@ -159,7 +160,8 @@ impl ClientCredentialsCache {
             unavailable(&error)
         })?;
         let needs_secret = settings.authentication.needs_secret();
-        let client = self.sealer.client_credentials(connector.incarnation, connector.epoch, needs_secret).await;
+        let secret = ClientSecretKey { incarnation: connector.incarnation, epoch: connector.epoch };
+        let client = self.sealer.client_credentials(&connector.key, secret, digest, needs_secret).await;
         let client = client.map_err(|problem| match problem {
             NoCredentials::Store(error) => TokenError::Store(error),
             NoCredentials::Missing | NoCredentials::Undecryptable => {

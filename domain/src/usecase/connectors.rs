@@ -14,7 +14,8 @@ use crate::encoding::hex;
 use crate::identity::{Actor, InvalidId, Role, SpaceId};
 use crate::ports::{
     AuditEvent, AuditKind, AuditOutcome, AuthorizationFilter, AuthorizationQueries, ClientSecretRecord, ConnectorStore,
-    Created, EditEffect, InvalidConfig, RandomUnavailable, SecureRandom, StoreClock, StoreError, Updated, VaultError,
+    Created, EditEffect, InvalidConfig, RandomUnavailable, RowTag, SecureRandom, StoreClock, StoreError, Updated,
+    VaultError,
 };
 use crate::provider::{CallbackPath, ProviderSettings, Scopes};
 use crate::secret::Secret;
@@ -23,7 +24,7 @@ use crate::usecase::access::{Access, AccessError};
 use crate::usecase::requests::random_bytes;
 use crate::usecase::revocation::RevocationWorker;
 use crate::usecase::sealer::Sealer;
-use crate::usecase::settings::ConnectorSettings;
+use crate::usecase::settings::{ConnectorSettings, ConnectorTampered, UnusableConnector};
 use crate::usecase::start::may_use_its_callback;
 use crate::usecase::status::{StatusError, Statuses};
 
@@ -51,8 +52,8 @@ pub struct ConnectorDraft {
 pub struct ConnectorView {
     /// The connector.
     pub connector: Connector,
-    /// Its settings, if they can be parsed.
-    pub settings: Result<ProviderSettings, InvalidConfig>,
+    /// Its settings, if it can be used.
+    pub settings: Result<ProviderSettings, UnusableConnector>,
     /// The redirect URI to register at the provider.
     pub redirect_uri: String,
     /// Whether client id or secret is missing.
@@ -88,6 +89,9 @@ pub enum ConnectorError {
     /// A field is wrong; names it.
     #[error(transparent)]
     Config(#[from] InvalidConfig),
+    /// The row of the connector is not authentic. It can only be deleted.
+    #[error(transparent)]
+    Tampered(#[from] ConnectorTampered),
     /// Mode and profile are fixed at creation.
     #[error("{field} cannot be changed")]
     Fixed {
@@ -116,6 +120,7 @@ impl ConnectorError {
             Self::IdTaken | Self::Conflict => "conflict",
             Self::Config(invalid) if invalid.host_not_allowed => "host_not_allowed",
             Self::Config(_) | Self::Fixed { .. } | Self::SecretRequired { .. } => "invalid_request",
+            Self::Tampered(tampered) => tampered.code(),
             Self::Store(_) => "store_unavailable",
             Self::Internal => "internal",
         }
@@ -212,7 +217,7 @@ impl ConnectorAdmin {
             None => ConnectorId::new(hex(&self.random::<16>()?))?,
         };
         let now = self.store_clock.now().await?;
-        let connector = Connector {
+        let mut connector = Connector {
             key: ConnectorKey { space: space.clone(), id },
             name: draft.name,
             config: ConnectorConfig { profile: draft.profile, settings: draft.settings, client_id: draft.client_id },
@@ -224,8 +229,10 @@ impl ConnectorAdmin {
             revision: 1,
             created_at: now,
             updated_at: now,
+            tag: RowTag::NONE,
         };
-        let (settings, digest) = self.settings.of(&connector)?;
+        connector.tag = self.settings.tag(&connector);
+        let (settings, digest) = self.settings.parse(&connector.config)?;
         check_callback(&settings)?;
         check_mode(&settings, connector.auth_mode)?;
         let secret = draft.client_secret.map(|secret| self.sealer.seal_client_secret(&connector, digest, secret));
@@ -283,7 +290,7 @@ impl ConnectorAdmin {
 
     /// How many users have a grant that has every scope required so far and not every one of `next`.
     async fn users_without_scopes(&self, before: &Connector, next: &Scopes) -> Result<u64, ConnectorError> {
-        let required = self.settings.of(before).map(|(settings, _)| settings.required_scopes).unwrap_or_default();
+        let required = self.settings.read(before).map(|(settings, _)| settings.required_scopes).unwrap_or_default();
         if required.covers(next) {
             return Ok(0);
         }
@@ -310,6 +317,13 @@ impl ConnectorAdmin {
 
     /// Applies an edit: the new connector, its secret, and the effect on grants.
     async fn edited(&self, before: &Connector, draft: ConnectorDraft) -> Result<Edit, ConnectorError> {
+        let old = match self.settings.of(before) {
+            Ok((_, digest)) => Some(digest),
+            // Settings that cannot be parsed any more count as changed.
+            Err(UnusableConnector::Config(_)) => None,
+            // A new tag would make the changes of the other writer authentic.
+            Err(UnusableConnector::Tampered(tampered)) => return Err(tampered.into()),
+        };
         if draft.profile != before.config.profile {
             return Err(ConnectorError::Fixed { field: "connector_type_id" });
         }
@@ -323,10 +337,9 @@ impl ConnectorAdmin {
         };
         let (settings, digest) = self.settings.parse(&config)?;
         check_callback(&settings)?;
-        // Settings that cannot be parsed any more count as changed.
-        let changed = self.settings.of(before).map_or(true, |(_, old)| old != digest);
+        let changed = old.is_none_or(|old| old != digest);
         let now = self.store_clock.now().await?;
-        let next = Connector {
+        let mut next = Connector {
             name: draft.name,
             config,
             epoch: if changed { before.epoch.next() } else { before.epoch },
@@ -335,6 +348,7 @@ impl ConnectorAdmin {
             updated_at: now,
             ..before.clone()
         };
+        next.tag = self.settings.tag(&next);
         let secret = draft.client_secret.map(|secret| self.sealer.seal_client_secret(&next, digest, secret)).transpose()?;
         let effect = if changed { EditEffect::ExpireGrants } else { EditEffect::KeepGrants };
         Ok(Edit { next, secret, effect, required_scopes: settings.required_scopes })
@@ -357,7 +371,7 @@ impl ConnectorAdmin {
     }
 
     fn needs_secret(&self, connector: &Connector) -> bool {
-        self.settings.of(connector).is_ok_and(|(settings, _)| settings.authentication.needs_secret())
+        self.settings.read(connector).is_ok_and(|(settings, _)| settings.authentication.needs_secret())
     }
 
     fn random<const N: usize>(&self) -> Result<[u8; N], RandomUnavailable> {
@@ -366,7 +380,7 @@ impl ConnectorAdmin {
 
     /// A connector with a status.
     pub(super) fn view(&self, connector: Connector, status: ConnectorStatus) -> ConnectorView {
-        let settings = self.settings.of(&connector).map(|(settings, _)| settings);
+        let settings = self.settings.read(&connector).map(|(settings, _)| settings);
         let callback = settings.as_ref().map_or(CallbackPath::PerConnector, |settings| settings.callback);
         let needs_secret = settings.as_ref().is_ok_and(|settings| settings.authentication.needs_secret());
         ConnectorView {

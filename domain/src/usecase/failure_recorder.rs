@@ -11,10 +11,11 @@ use futures_util::FutureExt;
 use crate::authorization::AuthorizationKey;
 use crate::connector::{Connector, ConnectorKey, Incarnation};
 use crate::ports::{
-    Anomaly, AuditOutcome, ConnectorDiagnostics, ConnectorFailure, FailureLog, InvalidConfig, ProviderError,
-    ProviderErrorKind, ProviderOperation, Spawner, StoreError,
+    Anomaly, AuditOutcome, ConnectorDiagnostics, ConnectorFailure, FailureLog, ProviderError, ProviderErrorKind,
+    ProviderOperation, Spawner, StoreError,
 };
 use crate::time::Timestamp;
+use crate::usecase::settings::UnusableConnector;
 
 /// Writes failures and anomalies to the log and to the store. Clones share what is not stored yet.
 #[derive(Clone)]
@@ -85,8 +86,10 @@ impl FailureRecorder {
         self.record_unsent(connector.into(), operation, host_of(endpoint), hint);
     }
 
-    /// Records that no request was sent, because the settings of the connector cannot be used any more.
-    pub fn record_invalid_settings(&self, connector: impl Into<FailingConnector>, invalid: &InvalidConfig) {
+    /// Records that no request was sent, because the settings of the connector cannot be used any more. A row that is not
+    /// authentic has an audit event instead: its columns name nothing for certain.
+    pub fn record_unusable_settings(&self, connector: impl Into<FailingConnector>, unusable: &UnusableConnector) {
+        let UnusableConnector::Config(invalid) = unusable else { return };
         let hint = format!("the settings of the connector cannot be used; correct or allow {}", invalid.field);
         self.record_unsent(connector.into(), ProviderOperation::Settings, None, hint);
     }

@@ -54,7 +54,7 @@ impl Flows {
         owner: &AuthorizationKey,
         needs_secret: bool,
     ) -> Result<ClientCredentials, NoCredentials> {
-        self.sealer.client_credentials(owner.incarnation, owner.epoch, needs_secret).await
+        self.sealer.client_of(owner, needs_secret).await
     }
 }
 

@@ -65,6 +65,7 @@ pub use housekeeping::{HousekeepingError, Progress, Reconciled};
 pub use launch::LaunchError;
 pub use policy::{InvalidPolicy, Policy, PolicyBounds};
 pub use revocation::RevocationRound;
+pub use settings::{ConnectorTampered, UnusableConnector};
 pub use start::{StartError, StartRequest, Started};
 pub use stateless_error::{MOST_FLOW_COOKIES, StatelessError};
 pub use status::{FlowAccounts, FlowView, StatusError};
@@ -76,7 +77,8 @@ use crate::connector::{Connector, ConnectorId, ConnectorKey};
 use crate::identity::{Actor, ConnectionName, SpaceId, UserId};
 use crate::ports::{
     ApiResponse, AuthorizationServer, Clock, Directory, EventSink, FailureLog, ProviderProfiles, RateLimiter,
-    ResourceServer, SecureRandom, Spawner, StoreError, StorePorts, SweepReport, TerminationReport, TokenVault, Urls,
+    ResourceServer, RowAuthenticator, SecureRandom, Spawner, StoreError, StorePorts, SweepReport, TerminationReport,
+    TokenVault, Urls,
 };
 use crate::secret::Secret;
 
@@ -101,6 +103,8 @@ pub struct Ports {
     pub store: StorePorts,
     /// Sealing and opening records.
     pub vault: Arc<dyn TokenVault>,
+    /// Authenticating rows that are not encrypted.
+    pub rows: Arc<dyn RowAuthenticator>,
     /// OAuth requests.
     pub provider: Arc<dyn AuthorizationServer>,
     /// Provider profiles.

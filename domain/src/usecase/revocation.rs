@@ -296,7 +296,7 @@ impl RevocationWorker {
             return Ok(RevocationUpdate::Completed(RevocationOutcome::NotNeeded));
         }
         let needs_secret = secrets.provider.authentication.needs_secret();
-        let client = match self.sealer.client_credentials(job.owner.incarnation, job.owner.epoch, needs_secret).await {
+        let client = match self.sealer.client_of(&job.owner, needs_secret).await {
             Ok(client) => client,
             Err(NoCredentials::Store(error)) => return Err(error),
             Err(NoCredentials::Missing) => return Ok(RevocationUpdate::Completed(RevocationOutcome::Abandoned)),

@@ -6,7 +6,7 @@ use crate::authorization::{
     Authorization, AuthorizationId, AuthorizationKey, ClientSecretPayload, Envelope, FlowSecrets, GrantSecrets,
     PAYLOAD_VERSION, Revision, SealedTokens, State,
 };
-use crate::connector::{Connector, Epoch, Incarnation};
+use crate::connector::{Connector, ConnectorKey};
 use crate::encoding::MalformedFields;
 use crate::ports::{
     AssociatedData, AuditOutcome, ClientCredentials, ClientSecretKey, ClientSecretRecord, ConnectorStore, StoreError,
@@ -41,11 +41,16 @@ impl From<MalformedFields> for DecryptError {
 impl From<DecryptError> for AuditOutcome {
     fn from(error: DecryptError) -> Self {
         match error {
-            DecryptError::Vault(VaultError::UnknownKey) => Self::UnknownKey,
-            DecryptError::Vault(_) => Self::Tampered,
+            DecryptError::Vault(error) => error.into(),
             DecryptError::Malformed(_) => Self::Malformed,
             DecryptError::Stale => Self::Stale,
         }
+    }
+}
+
+impl From<VaultError> for AuditOutcome {
+    fn from(error: VaultError) -> Self {
+        if error == VaultError::UnknownKey { Self::UnknownKey } else { Self::Tampered }
     }
 }
 
@@ -54,7 +59,7 @@ impl From<DecryptError> for AuditOutcome {
 pub enum NoCredentials {
     /// No client secret was entered for this epoch.
     Missing,
-    /// It cannot be decrypted.
+    /// It cannot be decrypted, or was entered for another configuration.
     Undecryptable,
     /// The store is unavailable.
     Store(StoreError),
@@ -144,6 +149,12 @@ impl Sealer {
         Ok(GrantSecrets::decode(decrypted.version, &decrypted.payload)?)
     }
 
+    /// The client credentials of the epoch that a flow or a grant belongs to.
+    pub async fn client_of(&self, owner: &AuthorizationKey, needs_secret: bool) -> Result<ClientCredentials, NoCredentials> {
+        let key = ClientSecretKey { incarnation: owner.incarnation, epoch: owner.epoch };
+        self.client_credentials(&owner.connector_key(), key, owner.digest, needs_secret).await
+    }
+
     /// Seals a client secret for the connector's present epoch.
     pub fn seal_client_secret(
         &self,
@@ -163,24 +174,26 @@ impl Sealer {
         Ok(ClientSecretRecord { key, connector: connector.key.clone(), digest, sealed })
     }
 
-    /// The client credentials of an epoch, for exchange, refresh and revocation.
+    /// The client credentials of an epoch, for exchange, refresh and revocation. `connector` and `digest` are those that
+    /// the request is made for: a secret that was entered for another connector or configuration is not decrypted; its row
+    /// does not matter.
     pub async fn client_credentials(
         &self,
-        incarnation: Incarnation,
-        epoch: Epoch,
+        connector: &ConnectorKey,
+        key: ClientSecretKey,
+        digest: BindingDigest,
         needs_secret: bool,
     ) -> Result<ClientCredentials, NoCredentials> {
         if !needs_secret {
             return Ok(ClientCredentials { secret: None });
         }
-        let key = ClientSecretKey { incarnation, epoch };
         let record = self.connectors.client_secret(key).await.map_err(NoCredentials::Store)?;
         let record = record.ok_or(NoCredentials::Missing)?;
         let associated = AssociatedData::ClientSecret {
-            space: record.connector.space,
-            connector: record.connector.id,
-            incarnation,
-            digest: record.digest,
+            space: connector.space.clone(),
+            connector: connector.id.clone(),
+            incarnation: key.incarnation,
+            digest,
         };
         let decrypted = self.vault.open(&associated, &record.sealed).map_err(|_| NoCredentials::Undecryptable)?;
         let payload = ClientSecretPayload::decode(decrypted.version, &decrypted.payload);

@@ -22,6 +22,7 @@ use crate::usecase::access::{AccessError, user_of};
 use crate::usecase::failure_recorder::FailingConnector;
 use crate::usecase::flows::Flows;
 use crate::usecase::sealer::NoCredentials;
+use crate::usecase::settings::{ConnectorTampered, UnusableConnector};
 
 /// A user's request to connect.
 #[derive(Debug, Clone)]
@@ -84,6 +85,9 @@ pub enum StartError {
     /// A shared connector has nothing to connect.
     #[error("this connector is shared; there is nothing to connect")]
     Shared,
+    /// The row of the connector is not authentic.
+    #[error(transparent)]
+    ConnectorTampered(#[from] ConnectorTampered),
     /// The provider's metadata is not available or not acceptable.
     #[error(transparent)]
     Provider(#[from] ProviderError),
@@ -102,6 +106,7 @@ impl StartError {
             Self::Provider(error) if error.is_misconfiguration() => FailureCode::ProviderMisconfigured,
             Self::Provider(_) => FailureCode::ProviderUnavailable,
             Self::UserDeprovisioned => FailureCode::UserDeprovisioned,
+            Self::ConnectorTampered(_) => FailureCode::ConnectorTampered,
             Self::Access(_)
             | Self::RateLimited { .. }
             | Self::Incomplete { .. }
@@ -121,10 +126,20 @@ impl StartError {
             Self::Incomplete { .. } => "connector_incomplete",
             Self::Config(invalid) if invalid.host_not_allowed => "host_not_allowed",
             Self::Config(_) | Self::Shared => "invalid_request",
+            Self::ConnectorTampered(tampered) => tampered.code(),
             Self::Provider(error) if error.is_misconfiguration() => "provider_misconfigured",
             Self::Provider(_) => "provider_unavailable",
             Self::Store(_) => "store_unavailable",
             Self::Internal => "internal",
+        }
+    }
+}
+
+impl From<UnusableConnector> for StartError {
+    fn from(unusable: UnusableConnector) -> Self {
+        match unusable {
+            UnusableConnector::Config(invalid) => Self::Config(invalid),
+            UnusableConnector::Tampered(tampered) => Self::ConnectorTampered(tampered),
         }
     }
 }
@@ -144,8 +159,8 @@ impl From<RandomUnavailable> for StartError {
 impl From<NoCredentials> for StartError {
     fn from(problem: NoCredentials) -> Self {
         match problem {
-            NoCredentials::Missing => missing_secret(),
-            NoCredentials::Undecryptable => Self::Internal,
+            // One that was entered for another configuration must be entered again.
+            NoCredentials::Missing | NoCredentials::Undecryptable => missing_secret(),
             NoCredentials::Store(error) => Self::Store(error),
         }
     }
@@ -163,10 +178,10 @@ impl Flows {
         self.refuse_deprovisioned(user).await?;
 
         let connector = self.connectors.get(key).await?.ok_or(AccessError::NotFound)?;
+        let (settings, digest) = self.settings.of(&connector)?;
         if connector.auth_mode == AuthMode::Shared {
             return Err(StartError::Shared);
         }
-        let (settings, digest) = self.settings.of(&connector)?;
         if let Some(field) = settings.missing {
             return Err(StartError::Incomplete { field });
         }

@@ -162,7 +162,7 @@ impl Statuses {
         let owner = flow.owner();
         let rows = self.queries.statuses(&owner.space, Some(owner.connector.clone()), &owner.user).await?;
         let row = rows.into_iter().find(|row| row.connector.incarnation == owner.incarnation);
-        let required = row.and_then(|row| self.settings.required_binding(&row.connector).ok());
+        let required = row.and_then(|row| self.settings.required_binding(&row.connector));
         Ok(required.map(|required| required.missing(granted)).unwrap_or_default())
     }
 
@@ -201,7 +201,7 @@ impl Statuses {
 
     fn of_row(&self, row: StatusRow, now: Timestamp) -> (Connector, ConnectorStatus) {
         let StatusRow { connector, client_refused_since, connections, default_connection } = row;
-        let required = self.settings.required_binding(&connector).ok();
+        let required = self.settings.required_binding(&connector);
         let decrypts = |grant: &_| self.sealer.decrypts(grant);
         let status = connector_status(&connector, connections, default_connection, required.as_ref(), decrypts, now);
         (connector, status.with_client_refused(client_refused_since))

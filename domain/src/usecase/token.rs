@@ -12,6 +12,7 @@ use crate::provider::Origin;
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::usecase::access::AccessError;
+use crate::usecase::settings::{ConnectorTampered, UnusableConnector};
 
 /// Which access token is requested, and where it will be sent. Only the connection name may come from an untrusted request:
 /// it selects among the connections of the user.
@@ -95,6 +96,9 @@ pub enum TokenError {
     /// The operator has to repair the connector; the user's status does not change.
     #[error("the connector is not configured correctly")]
     Misconfigured,
+    /// The row of the connector is not authentic.
+    #[error(transparent)]
+    ConnectorTampered(#[from] ConnectorTampered),
     /// The store is unavailable.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -111,7 +115,17 @@ impl TokenError {
             Self::Unavailable { .. } => "provider_unavailable",
             Self::RefreshRefused { .. } => "refresh_refused",
             Self::Misconfigured => "provider_misconfigured",
+            Self::ConnectorTampered(tampered) => tampered.code(),
             Self::Store(_) => "store_unavailable",
+        }
+    }
+}
+
+impl From<UnusableConnector> for TokenError {
+    fn from(unusable: UnusableConnector) -> Self {
+        match unusable {
+            UnusableConnector::Config(_) => Self::Misconfigured,
+            UnusableConnector::Tampered(tampered) => Self::ConnectorTampered(tampered),
         }
     }
 }

@@ -445,6 +445,7 @@ impl Doubles {
         Ports {
             store: StorePorts::of(Arc::new(store.clone())),
             vault: self.vault.clone(),
+            rows: self.vault.clone(),
             provider,
             profiles: self.profiles.clone(),
             resource: self.resource.clone(),

@@ -551,6 +551,7 @@ impl Invariant for EveryChangeIsAudited {
                 | AuditKind::AccessTokenRefused
                 | AuditKind::UnclaimedTokensQueued
                 | AuditKind::DecryptFailed
+                | AuditKind::ConnectorTampered
                 | AuditKind::DefaultConnectionSet
                 | AuditKind::ConnectorCreated
                 | AuditKind::ConnectorUpdated

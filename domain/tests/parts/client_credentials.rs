@@ -8,7 +8,7 @@ use grantry_domain::connector::{AuthMode, Connector};
 use grantry_domain::ports::{MockAuthorizationServer, MockSpawner, MockStoreClock, ProviderErrorKind};
 use grantry_domain::usecase::parts::{ClientCredentialsCache, ClientCredentialsPorts, RefusedRequest};
 use grantry_domain::usecase::{Policy, TokenError};
-use grantry_testkit::doubles::fixtures::origin;
+use grantry_testkit::doubles::fixtures::{origin, tagged};
 use grantry_testkit::doubles::{Call, Operation};
 
 use super::TestParts;
@@ -117,7 +117,7 @@ async fn r43_a_token_for_another_destination_is_refused_without_a_call() {
     let cache = cache_with(&parts, ports);
     let refused = cache.token(&parts.connector, &origin("https://evil.example"), None, parts.now()).await;
     assert_eq!(refused.err(), Some(TokenError::DestinationRefused));
-    let connector = Connector { auth_mode: AuthMode::Shared, ..parts.connector.clone() };
+    let connector = tagged(Connector { auth_mode: AuthMode::Shared, ..parts.connector.clone() });
     let permit = parts.breaker.admit(&connector, parts.now()).unwrap();
     assert!(permit.refused(RefusedRequest::Client, parts.now()).is_some());
     let paused = cache.token(&connector, &origin(API), None, parts.now()).await;
@@ -129,7 +129,7 @@ async fn an_edited_connector_has_another_token() {
     let parts = TestParts::new().await;
     let cache = cache(&parts);
     assert_eq!(plain(&parts, &cache).await.as_deref(), Ok("access-1"));
-    let edited = Connector { revision: 2, ..parts.connector.clone() };
+    let edited = tagged(Connector { revision: 2, ..parts.connector.clone() });
     assert_eq!(token(&parts, &cache, &edited, None).await.unwrap().0, "access-2");
     assert_eq!(plain(&parts, &cache).await.as_deref(), Ok("access-3"), "the token of the earlier one was dropped");
 }
@@ -137,7 +137,7 @@ async fn an_edited_connector_has_another_token() {
 #[tokio::test]
 async fn a_refused_client_opens_the_circuit_that_refreshes_share() {
     let mut parts = TestParts::new().await;
-    parts.connector.auth_mode = AuthMode::Shared;
+    parts.connector = tagged(Connector { auth_mode: AuthMode::Shared, ..parts.connector.clone() });
     let cache = cache(&parts);
     parts.provider.respond_to_client_credentials(Err(ProviderErrorKind::ClientRefused));
     assert_eq!(plain(&parts, &cache).await, Err(TokenError::Misconfigured));

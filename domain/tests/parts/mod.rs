@@ -58,13 +58,15 @@ impl TestParts {
         let store = FaultyStore::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))));
         let (vault, profiles) = (Arc::new(PlainVault::default()), Arc::new(TestProfiles::default()));
         let sealer = Sealer::new(vault.clone(), Arc::new(store.clone()));
-        let settings = ConnectorSettings::new(profiles.clone(), Arc::new(TestUrls));
         let spawner = TokioSpawner::new(clock.clone());
+        let audit = AuditBuffer::new(Arc::new(store.clone()), Arc::new(spawner.clone()));
+        let (urls, rows) = (Arc::new(TestUrls), vault.clone());
+        let settings = ConnectorSettings::new(profiles.clone(), urls, rows, Arc::new(clock.clone()), audit.clone());
         let parts = Self {
             connector: connector(clock.now()),
             provider: Arc::default(),
             random: Arc::default(),
-            audit: AuditBuffer::new(Arc::new(store.clone()), Arc::new(spawner.clone())),
+            audit,
             breaker: Arc::default(),
             failure_log: Arc::default(),
             numbers: AtomicU64::new(1),

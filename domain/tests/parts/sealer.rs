@@ -10,7 +10,7 @@ use grantry_domain::connector::{ConnectorId, Epoch, Incarnation};
 use grantry_domain::ports::{
     AssociatedData, AuditOutcome, ClientSecretKey, ClientSecretRecord, MockConnectorStore, StoreError, VaultError,
 };
-use grantry_domain::provider::Scopes;
+use grantry_domain::provider::{BindingDigest, Scopes};
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::parts::{DecryptError, NoCredentials, Sealer};
 use grantry_testkit::doubles::PlainVault;
@@ -149,12 +149,14 @@ fn with_secret(parts: &TestParts, stored: Result<Option<ClientSecretRecord>, Sto
 }
 
 #[tokio::test]
-async fn r64_a_client_secret_is_decrypted_for_its_connector_and_epoch() {
+async fn r64_a_client_secret_is_decrypted_for_its_connector_epoch_and_configuration() {
     let parts = TestParts::new().await;
-    let credentials = async |sealer: Sealer, needs_secret| {
-        let credentials = sealer.client_credentials(parts.connector.incarnation, Epoch::FIRST, needs_secret).await;
+    let owner = parts.owner("alice");
+    let credentials_of = async |sealer: Sealer, owner: &AuthorizationKey, needs_secret| {
+        let credentials = sealer.client_of(owner, needs_secret).await;
         credentials.map(|client| client.secret.as_ref().map(text))
     };
+    let credentials = async |sealer, needs_secret| credentials_of(sealer, &owner, needs_secret).await;
     assert_eq!(credentials(sealer(&parts), false).await, Ok(None), "a public client reads no secret");
     let stored = parts.client_secret();
     let found = credentials(with_secret(&parts, Ok(Some(stored.clone()))), true).await;
@@ -162,8 +164,17 @@ async fn r64_a_client_secret_is_decrypted_for_its_connector_and_epoch() {
     assert_eq!(credentials(with_secret(&parts, Ok(None)), true).await, Err(NoCredentials::Missing));
     let unavailable = credentials(with_secret(&parts, Err(StoreError::Unavailable)), true).await;
     assert_eq!(unavailable, Err(NoCredentials::Store(StoreError::Unavailable)));
-    let other = ConnectorId::new("other").unwrap();
-    let connector = grantry_domain::connector::ConnectorKey { id: other, ..stored.connector.clone() };
-    let moved = ClientSecretRecord { connector, ..stored };
-    assert_eq!(credentials(with_secret(&parts, Ok(Some(moved))), true).await, Err(NoCredentials::Undecryptable));
+    // What the request is made for decides, and not what the row contains.
+    let others = [
+        AuthorizationKey { connector: ConnectorId::new("other").unwrap(), ..owner.clone() },
+        AuthorizationKey { space: space("marketing"), ..owner.clone() },
+        AuthorizationKey { digest: BindingDigest([7; 32]), ..owner.clone() },
+    ];
+    for other in others {
+        let (connector, digest) = (other.connector_key(), other.digest);
+        for record in [stored.clone(), ClientSecretRecord { connector, digest, ..stored.clone() }] {
+            let refused = credentials_of(with_secret(&parts, Ok(Some(record))), &other, true).await;
+            assert_eq!(refused, Err(NoCredentials::Undecryptable), "{other:?}");
+        }
+    }
 }

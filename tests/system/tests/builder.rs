@@ -8,7 +8,7 @@ use grantry::app::{App, BuildError, Identity};
 use grantry::store::AppStore;
 use grantry_domain::connector::{AuthMode, ConnectorName, ProfileId};
 use grantry_domain::identity::{Actor, SpaceId};
-use grantry_domain::ports::{Clock, TokenVault};
+use grantry_domain::ports::Clock;
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::ConnectorDraft;
 use grantry_http_axum::PublicBaseUrl;
@@ -27,7 +27,7 @@ struct Parts {
 async fn build(parts: &Parts, flow_ttl: Duration) -> Result<App, BuildError> {
     let clock: Arc<dyn Clock> = Arc::new(parts.clock.clone());
     let store = AppStore::new(Arc::new(MemoryStore::new(clock.clone())), [7; 16]);
-    let vault: Arc<dyn TokenVault> = Arc::new(PlainVault::with_key(PlainVault::FIRST_KEY));
+    let vault = Arc::new(PlainVault::with_key(PlainVault::FIRST_KEY));
     let test_users = TestUsers::default();
     let users = Arc::new(test_users.clone());
     let identity = Identity::with_passwords(test_users.directory.clone(), users.clone(), users);

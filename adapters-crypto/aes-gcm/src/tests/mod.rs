@@ -4,6 +4,7 @@ mod associated_data;
 mod damage;
 mod keyring;
 mod placement;
+mod rows;
 mod sealing;
 mod secrecy;
 #[cfg(unix)]

@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use grantry_domain::encoding::{base64url, from_base64url};
 use grantry_domain::identity::UserId;
-use grantry_domain::ports::{Clock, Limited, Operation, RateLimiter, SecureRandom, Session, SessionHash, SessionStore};
+use grantry_domain::ports::{
+    AuthenticatedRow, Clock, Limited, Operation, RateLimiter, RowAuthenticator, RowTag, SecureRandom, Session, SessionHash,
+    SessionStore,
+};
 use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
 use http::HeaderMap;
@@ -45,6 +48,7 @@ pub enum LogInError {
 pub struct Accounts {
     passwords: Arc<dyn PasswordVerifier>,
     sessions: Arc<dyn SessionStore>,
+    rows: Arc<dyn RowAuthenticator>,
     limiter: Arc<dyn RateLimiter>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn SecureRandom>,
@@ -54,17 +58,18 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// Accounts on the given passwords and sessions.
+    /// Accounts on the given passwords and sessions. `rows` authenticates each stored session.
     pub fn new(
         passwords: Arc<dyn PasswordVerifier>,
         sessions: Arc<dyn SessionStore>,
+        rows: Arc<dyn RowAuthenticator>,
         limiter: Arc<dyn RateLimiter>,
         clock: Arc<dyn Clock>,
         random: Arc<dyn SecureRandom>,
         public: &PublicBaseUrl,
     ) -> Self {
         let cookie = CookieNames::of(public).session().to_owned();
-        Self { passwords, sessions, limiter, clock, random, cookie, usual_time: AtomicU64::new(0) }
+        Self { passwords, sessions, rows, limiter, clock, random, cookie, usual_time: AtomicU64::new(0) }
     }
 
     /// Checks a password and creates a session. Returns the value of its cookie. `address` is the network of the client.
@@ -84,8 +89,10 @@ impl Accounts {
         self.random.fill(&mut id).map_err(|_| AuthenticationError)?;
         let value = Secret::from_text(&base64url(&id));
         let now = self.clock.now();
-        let session = Session { user: user.clone(), created_at: now, seen_at: now };
-        self.sessions.insert(hash_of(&id), session).await.map_err(|_| AuthenticationError)?;
+        let hash = hash_of(&id);
+        let mut session = Session { user: user.clone(), created_at: now, seen_at: now, tag: RowTag::NONE };
+        session.tag = self.rows.tag(&row(hash, &session));
+        self.sessions.insert(hash, session).await.map_err(|_| AuthenticationError)?;
         Ok((user, value))
     }
 
@@ -119,6 +126,10 @@ impl Accounts {
     }
 }
 
+fn row(id: SessionHash, session: &Session) -> AuthenticatedRow<'_> {
+    AuthenticatedRow::Session { id, user: &session.user, created_at: session.created_at, seen_at: session.seen_at }
+}
+
 fn hash_of(id: &[u8; 32]) -> SessionHash {
     SessionHash(Sha256::digest(id).into())
 }
@@ -128,13 +139,19 @@ impl Authenticator for Accounts {
     async fn authenticate(&self, headers: &HeaderMap, _: Option<IpAddr>) -> Result<Option<Principal>, AuthenticationError> {
         let Some(hash) = self.presented(headers) else { return Ok(None) };
         let Some(session) = self.sessions.find(hash).await.map_err(|_| AuthenticationError)? else { return Ok(None) };
+        if let Err(error) = self.rows.verify(&row(hash, &session), &session.tag) {
+            tracing::debug!(%error, "a stored session is not authentic and is ignored");
+            return Ok(None);
+        }
         let now = self.clock.now();
         if is_expired(&session, now) {
             self.sessions.remove(hash).await.map_err(|_| AuthenticationError)?;
             return Ok(None);
         }
         if now.since(session.seen_at) >= TOUCH_EVERY {
-            self.sessions.touch(hash, now).await.map_err(|_| AuthenticationError)?;
+            let touched = Session { seen_at: now, ..session.clone() };
+            let tag = self.rows.tag(&row(hash, &touched));
+            self.sessions.touch(hash, now, tag).await.map_err(|_| AuthenticationError)?;
         }
         Ok(Some(Principal::User { user: session.user, session: Some(hash) }))
     }

@@ -225,7 +225,9 @@ impl Message {
             Code::ConnectorChanged | Code::ConnectorGone => texts.connector_changed,
             Code::PermissionLost | Code::Forbidden => texts.not_allowed,
             Code::UserDeprovisioned => texts.user_deprovisioned,
-            Code::ProviderMisconfigured | Code::ConnectorIncomplete | Code::HostNotAllowed => texts.misconfigured,
+            Code::ProviderMisconfigured | Code::ConnectorIncomplete | Code::ConnectorTampered | Code::HostNotAllowed => {
+                texts.misconfigured
+            }
             Code::ProviderError => texts.provider_error,
             Code::ExchangeFailed => texts.exchange_failed,
             Code::IssuerMismatch | Code::CallbackMismatch => texts.unexpected_response,

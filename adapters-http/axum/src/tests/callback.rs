@@ -138,8 +138,9 @@ async fn r07_the_redirect_uri_is_the_same_under_any_host_header() {
 
 #[tokio::test]
 async fn lesson_04_extra_parameters_are_accepted_and_a_wrong_iss_is_refused() {
-    let app = TestApp::with_drive().await;
+    let app = TestApp::new();
     app.profiles.set("{}", |settings| settings.issuer = Some("https://as.example".to_owned()));
+    app.connector("default", "drive", ".example").await;
     let mut alice = app.signed_in("alice").await;
     let start = "/internal/actions/connector/drive/_start_oauth_flow";
     for (issuer, expected) in

@@ -107,9 +107,11 @@ impl TestApp {
             }
         }
         let public = PublicBaseUrl::new(options.public).unwrap();
+        let vault = Arc::<PlainVault>::default();
         let ports = Ports {
             store: StorePorts::of(Arc::new(store.clone())),
-            vault: Arc::<PlainVault>::default(),
+            vault: Arc::clone(&vault) as _,
+            rows: Arc::clone(&vault) as _,
             provider: Arc::clone(&provider) as _,
             profiles: Arc::clone(&profiles) as _,
             resource: Arc::clone(&resource) as _,
@@ -127,6 +129,7 @@ impl TestApp {
         let accounts = Arc::new(Accounts::new(
             Arc::new(NameIsPassword),
             sessions,
+            vault,
             Arc::clone(&rate) as _,
             Arc::new(clock.clone()),
             Arc::clone(&random) as _,

@@ -3,6 +3,7 @@
 use grantry_domain::connector::{
     AuthMode, CallbackId, Connector, ConnectorConfig, ConnectorKey, ConnectorName, Epoch, Incarnation, ProfileId,
 };
+use grantry_domain::ports::RowTag;
 use rusqlite::Row;
 
 use super::Columns;
@@ -10,10 +11,10 @@ use crate::error::SqliteError;
 
 /// The columns that [`connector`] reads, of a table named `c`.
 pub(crate) const CONNECTOR_COLUMNS: &str = "c.seq, c.space, c.connector, c.incarnation, c.epoch, c.name, c.profile, c.config, \
-     c.client_id, c.auth_mode, c.callback_id, c.has_client_secret, c.revision, c.created_at, c.updated_at";
+     c.client_id, c.auth_mode, c.callback_id, c.has_client_secret, c.revision, c.created_at, c.updated_at, c.tag";
 
 /// The number of these columns.
-pub(crate) const CONNECTOR_WIDTH: usize = 15;
+pub(crate) const CONNECTOR_WIDTH: usize = 16;
 
 /// Reads a connector from the first columns of a row.
 pub(crate) fn connector(row: &Row<'_>) -> Result<Connector, SqliteError> {
@@ -40,5 +41,6 @@ pub(crate) fn connector(row: &Row<'_>) -> Result<Connector, SqliteError> {
         revision: columns.unsigned()?,
         created_at: columns.time()?,
         updated_at: columns.time()?,
+        tag: RowTag(columns.array()?),
     })
 }

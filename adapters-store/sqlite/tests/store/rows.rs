@@ -75,14 +75,14 @@ async fn r75_envelopes_are_counted_by_the_key_in_their_header() {
         usage.sort_unstable();
         usage
     };
-    // The client secret and the grant; the unclaimed tokens.
+    // The connector, its client secret and the grant; the unclaimed tokens.
     let usage = sorted(store.key_usage().await.unwrap());
-    assert_eq!(usage, sorted(vec![(PlainVault::FIRST_KEY, 2), (other, 1)]));
+    assert_eq!(usage, sorted(vec![(PlainVault::FIRST_KEY, 3), (other, 1)]));
 
     let next = AuthorizationRecord { sealed: Some(resealed), ..grant.clone() };
     replace(&store, &grant, &next).await;
     let usage = sorted(store.key_usage().await.unwrap());
-    assert_eq!(usage, sorted(vec![(PlainVault::FIRST_KEY, 1), (other, 2)]));
+    assert_eq!(usage, sorted(vec![(PlainVault::FIRST_KEY, 2), (other, 2)]));
 }
 
 #[tokio::test]

@@ -246,7 +246,7 @@ impl Refresher {
         };
         let needs_secret = secrets.provider.authentication.needs_secret();
         let owner = grant.owner();
-        match self.sealer.client_credentials(owner.incarnation, owner.epoch, needs_secret).await {
+        match self.sealer.client_of(owner, needs_secret).await {
             Ok(client) => Ok(ControlFlow::Continue(Candidate {
                 grant: stored,
                 client,
@@ -276,8 +276,8 @@ impl Refresher {
         match self.settings.of(&connector) {
             Ok((_, digest)) if same && digest == owner.digest => Ok(ControlFlow::Continue(connector)),
             Ok(_) => Ok(ControlFlow::Break(RefreshOutcome::Ended)),
-            Err(invalid) => {
-                self.ports.failures.record_invalid_settings(&connector, &invalid);
+            Err(unusable) => {
+                self.ports.failures.record_unusable_settings(&connector, &unusable);
                 Ok(ControlFlow::Break(RefreshOutcome::Misconfigured))
             }
         }

@@ -206,7 +206,7 @@ macro_rules! store_contract {
                 a_flow_that_is_over_is_not_pending,
                 lists_are_paged_newest_first,
                 r53_holders_of_grants_are_listed,
-                r75_envelopes_are_counted_per_key,
+                r75_envelopes_and_tags_are_counted_per_key,
             }
             outbox {
                 r80_events_are_returned_in_order_until_they_are_removed,

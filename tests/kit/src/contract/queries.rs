@@ -366,8 +366,8 @@ pub async fn r53_holders_of_grants_are_listed(backend: Backend) {
     assert_eq!(seen, expected);
 }
 
-/// The envelopes of each key are counted over all tables, so that a key that is not needed any more can be removed.
-pub async fn r75_envelopes_are_counted_per_key(backend: Backend) {
+/// The envelopes and the tags of connectors of each key are counted over all tables, so that a key that is not needed any more can be removed.
+pub async fn r75_envelopes_and_tags_are_counted_per_key(backend: Backend) {
     let (store, drive) = TestStore::with_drive(backend).await;
     let (first, second) = (PlainVault::FIRST_KEY, KeyId(*b"key-0002"));
     let usage = async || {
@@ -376,20 +376,20 @@ pub async fn r75_envelopes_are_counted_per_key(backend: Backend) {
         usage.sort_unstable();
         usage
     };
-    assert_eq!(usage().await, [(first, 1)], "the client secret");
+    assert_eq!(usage().await, [(first, 2)], "the client secret and the tag of the connector");
     let flow = store.start(&authorization_key_of(&drive, "alice")).await;
-    assert_eq!(usage().await, [(first, 2)]);
+    assert_eq!(usage().await, [(first, 3)]);
     store.consume(&flow).await;
-    assert_eq!(usage().await, [(first, 1)], "consumed flow secrets are removed");
+    assert_eq!(usage().await, [(first, 2)], "consumed flow secrets are removed");
     let unclaimed = fixtures::unclaimed_tokens(store.new_id(), flow.owner.clone(), store.now());
     let unclaimed = UnclaimedTokens { sealed: fixtures::envelope_with(second, "u"), ..unclaimed };
     store.node.revocations.queue_unclaimed(unclaimed, Vec::new()).await.unwrap_or_fail();
     store.commit(&flow).await;
     let grant = store.get(flow.id).await;
-    assert_eq!(usage().await, [(first, 2), (second, 1)]);
+    assert_eq!(usage().await, [(first, 3), (second, 1)]);
     let resealed = AuthorizationRecord { sealed: Some(fixtures::envelope_with(second, "t")), ..grant.clone() };
     store.replaced(resealed.clone(), &grant).await;
-    assert_eq!(usage().await, [(first, 1), (second, 2)]);
+    assert_eq!(usage().await, [(first, 2), (second, 2)]);
     store.disconnect(&resealed).await;
-    assert_eq!(usage().await, [(first, 1), (second, 2)], "tokens to be revoked are counted");
+    assert_eq!(usage().await, [(first, 2), (second, 2)], "tokens to be revoked are counted");
 }

@@ -233,7 +233,7 @@ pub async fn r26_unclaimed_tokens_are_revoked(backend: Backend) {
     store.advance(CLAIM);
     assert_eq!(store.claim().await, None);
     let usage = store.node.housekeeping.key_usage().await.unwrap_or_fail();
-    assert_eq!(usage.iter().map(|(_, count)| count).sum::<u64>(), 1, "only the client secret is left");
+    assert_eq!(usage.iter().map(|(_, count)| count).sum::<u64>(), 2, "only the client secret and the connector are left");
     let snapshot = store.snapshot().await;
     store.update_job(unclaimed.id, RevocationUpdate::Completed(RevocationOutcome::Revoked)).await;
     assert_eq!(store.snapshot().await, snapshot);

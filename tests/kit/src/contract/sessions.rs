@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
-use grantry_domain::ports::{Session, SessionHash};
+use grantry_domain::ports::{RowTag, Session, SessionHash};
 
 use super::Backend;
 use super::test_store::{Succeeds, TestStore};
 use crate::doubles::fixtures;
 
 const HOUR: Duration = Duration::from_hours(1);
+const TAG: RowTag = RowTag([1; 40]);
+const NEWER_TAG: RowTag = RowTag([2; 40]);
 
 /// A session is found on every node until it is removed, expired or not.
 pub async fn sessions_are_found_until_they_are_removed(backend: Backend) {
     let store = TestStore::new(backend);
     let (id, other) = (SessionHash([1; 32]), SessionHash([2; 32]));
-    let session = Session { user: fixtures::user("alice"), created_at: store.now(), seen_at: store.now() };
+    let session = Session { user: fixtures::user("alice"), created_at: store.now(), seen_at: store.now(), tag: TAG };
     let sessions = &store.node.sessions;
     assert_eq!(sessions.find(id).await.unwrap_or_fail(), None);
     sessions.insert(id, session.clone()).await.unwrap_or_fail();
@@ -27,18 +29,24 @@ pub async fn sessions_are_found_until_they_are_removed(backend: Backend) {
     assert!(sessions.find(other).await.unwrap_or_fail().is_some());
 }
 
-/// Touching a session records the time; touching a removed one does not bring it back.
+/// Touching a session records the time and its tag together; touching it with an earlier time, or a removed one, changes
+/// nothing.
 pub async fn touching_a_removed_session_does_nothing(backend: Backend) {
     let store = TestStore::new(backend);
     let id = SessionHash([1; 32]);
-    let session = Session { user: fixtures::user("alice"), created_at: store.now(), seen_at: store.now() };
+    let session = Session { user: fixtures::user("alice"), created_at: store.now(), seen_at: store.now(), tag: TAG };
     let sessions = &store.node.sessions;
     sessions.insert(id, session.clone()).await.unwrap_or_fail();
     store.advance(HOUR);
-    sessions.touch(id, store.now()).await.unwrap_or_fail();
-    assert_eq!(sessions.find(id).await.unwrap_or_fail(), Some(Session { seen_at: store.now(), ..session }));
+    sessions.touch(id, store.now(), NEWER_TAG).await.unwrap_or_fail();
+    let touched = Some(Session { seen_at: store.now(), tag: NEWER_TAG, ..session });
+    assert_eq!(sessions.find(id).await.unwrap_or_fail(), touched);
+    for earlier in [Duration::ZERO, HOUR] {
+        sessions.touch(id, store.now().minus(earlier), TAG).await.unwrap_or_fail();
+        assert_eq!(sessions.find(id).await.unwrap_or_fail(), touched);
+    }
     sessions.remove(id).await.unwrap_or_fail();
-    sessions.touch(id, store.now()).await.unwrap_or_fail();
+    sessions.touch(id, store.now(), NEWER_TAG).await.unwrap_or_fail();
     assert_eq!(sessions.find(id).await.unwrap_or_fail(), None);
 }
 
@@ -53,6 +61,7 @@ pub async fn a_purge_ends_old_and_idle_sessions(backend: Backend) {
             user: fixtures::user("alice"),
             created_at: now.minus(HOUR * created),
             seen_at: now.minus(HOUR * seen),
+            tag: TAG,
         };
         sessions.insert(SessionHash([number; 32]), session).await.unwrap_or_fail();
     }

@@ -111,6 +111,7 @@ impl TestStore {
             EditEffect::ExpireGrants => connector.epoch.next(),
         };
         let next = Connector { epoch, revision: connector.revision + 1, updated_at: self.now(), ..connector.clone() };
+        let next = fixtures::tagged(next);
         let secret = (next.epoch != Epoch::FIRST).then(|| fixtures::client_secret(&next));
         let events = vec![updated_event(&next, self.now())];
         let update = self.node.connectors.update(next.clone(), connector.revision, secret, effect, editor(), events);

@@ -13,7 +13,7 @@ use grantry_domain::ports::{
     AuthorizationStore, CallbackKey, ClientSecretKey, ClientSecretRecord, CommitOutcome, ConnectorDiagnostics,
     ConnectorFailure, ConnectorStore, ConsumeOutcome, Created, Diagnostics, EditEffect, ExpectedVersion, FailedAttempt,
     Housekeeping, InsertOutcome, KeyId, Lease, LeaseRequest, PendingLimits, RecordedEvent, RefreshLeases, RevocationJob,
-    RevocationQueue, RevocationUpdate, Session, SessionHash, SessionStore, StatusRow, Store, StoreClock, StoreError,
+    RevocationQueue, RevocationUpdate, RowTag, Session, SessionHash, SessionStore, StatusRow, Store, StoreClock, StoreError,
     StoredUser, SweepPolicy, SweepReport, TerminationReport, TerminationRequest, TerminationScope, UnclaimedTokens, Updated,
     UserStore, Versioned, WriteOutcome,
 };
@@ -338,7 +338,7 @@ forward! {
     SessionStore {
         InsertSession: insert(id: SessionHash, session: Session) -> ();
         FindSession: find(id: SessionHash) -> Option<Session>;
-        TouchSession: touch(id: SessionHash, seen_at: Timestamp) -> ();
+        TouchSession: touch(id: SessionHash, seen_at: Timestamp, tag: RowTag) -> ();
         RemoveSession: remove(id: SessionHash) -> ();
         PurgeSessions: purge(created_before: Timestamp, seen_before: Timestamp) -> u64;
     }

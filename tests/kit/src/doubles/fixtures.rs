@@ -14,11 +14,14 @@ use grantry_domain::connector::{
     ProfileId,
 };
 use grantry_domain::identity::{Actor, ConnectionName, SpaceId, UserId};
-use grantry_domain::ports::{AuditEvent, AuditKind, ClientSecretKey, ClientSecretRecord, KeyId, UnclaimedTokens};
+use grantry_domain::ports::{
+    AuditEvent, AuditKind, AuthenticatedRow, ClientSecretKey, ClientSecretRecord, KeyId, RowTag, UnclaimedTokens,
+};
 use grantry_domain::provider::{BindingDigest, Origin, Scopes};
 use grantry_domain::time::Timestamp;
 
 use super::PlainVault;
+use super::vault::tag_with;
 
 /// Lifetime of the flows of these fixtures.
 pub const FLOW_TTL: Duration = Duration::from_mins(10);
@@ -128,7 +131,7 @@ pub fn digest(incarnation: Incarnation, epoch: Epoch) -> BindingDigest {
 /// If a text is not an id.
 pub fn connector_in(space_id: &str, id: &str, n: u8, now: Timestamp) -> Connector {
     let mark = space_id.bytes().chain(id.bytes()).fold(n, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
-    Connector {
+    tagged(Connector {
         key: connector_key(space_id, id),
         name: ConnectorName::new(format!("Connector {id}")).expect("a connector name"),
         config: ConnectorConfig {
@@ -144,7 +147,14 @@ pub fn connector_in(space_id: &str, id: &str, n: u8, now: Timestamp) -> Connecto
         revision: 1,
         created_at: now,
         updated_at: now,
-    }
+        tag: RowTag::NONE,
+    })
+}
+
+/// A connector with the tag of [`PlainVault::FIRST_KEY`] for its present columns.
+pub fn tagged(connector: Connector) -> Connector {
+    let tag = tag_with(PlainVault::FIRST_KEY, &AuthenticatedRow::Connector(&connector));
+    Connector { tag, ..connector }
 }
 
 /// The connector `drive` in space `default`.

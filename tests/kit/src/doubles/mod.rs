@@ -5,7 +5,7 @@
 //! | `Clock` | [`TestClock`], advanced by the test |
 //! | `SecureRandom` | [`SeededRandom`], a stream that never repeats |
 //! | `Spawner` | [`TokioSpawner`], whose sleeps end when the [`TestClock`] passes them |
-//! | `TokenVault` | [`PlainVault`], associated data without encryption |
+//! | `TokenVault`, `RowAuthenticator` | [`PlainVault`], associated data without encryption, hashes without a key |
 //! | `Directory` | [`TestDirectory`] |
 //! | `RateLimiter` | [`UnlimitedRate`], [`ScriptedRate`] |
 //! | `EventSink` | [`CollectingSink`] |

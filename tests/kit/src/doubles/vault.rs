@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use grantry_domain::authorization::{AuthorizationKey, Envelope};
-use grantry_domain::ports::{AssociatedData, Decrypted, KeyId, TokenVault, VaultError};
+use grantry_domain::encoding::sha256;
+use grantry_domain::ports::{
+    AssociatedData, AuthenticatedRow, Decrypted, KeyId, RowAuthenticator, RowTag, TokenVault, VaultError,
+};
 use grantry_domain::secret::Secret;
 
 use super::locked;
@@ -108,6 +111,26 @@ impl TokenVault for PlainVault {
             Some(_) | None => Err(VaultError::Tampered),
         }
     }
+}
+
+/// A tag is the key id and a hash, not an HMAC.
+impl RowAuthenticator for PlainVault {
+    fn tag(&self, row: &AuthenticatedRow<'_>) -> RowTag {
+        tag_with(locked(&self.0).write, row)
+    }
+
+    fn verify(&self, row: &AuthenticatedRow<'_>, tag: &RowTag) -> Result<(), VaultError> {
+        let key = KeyId(tag.key_id());
+        if !locked(&self.0).known.contains(&key) {
+            return Err(VaultError::UnknownKey);
+        }
+        if tag_with(key, row) == *tag { Ok(()) } else { Err(VaultError::Tampered) }
+    }
+}
+
+/// The tag of a row with this key.
+pub(super) fn tag_with(key: KeyId, row: &AuthenticatedRow<'_>) -> RowTag {
+    RowTag::new(key.0, sha256(&row.fields()))
 }
 
 fn key_of(envelope: &Envelope) -> Result<KeyId, VaultError> {

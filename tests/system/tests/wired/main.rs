@@ -6,6 +6,7 @@ mod administration;
 mod bad_input;
 mod binding;
 mod cascades;
+mod column_tampering;
 mod connections;
 mod crash;
 mod diagnostics;

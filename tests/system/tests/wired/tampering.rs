@@ -200,9 +200,9 @@ async fn r25_r42_r52_a_connector_changed_in_the_database_receives_neither_code_n
         assert_eq!(database.execute(change, params![original, changed]).unwrap(), 1);
     }
     app.expire_access_tokens();
-    assert_eq!(alice.execute(connector, "/me").await.json()["reason"], "connector_changed");
+    assert_eq!(alice.execute(connector, "/me").await.outcome(), (503, "connector_tampered".to_owned()));
     bob.open_callback(&callback).await;
-    assert_eq!(bob.flow_result(connector, &flow.id).await, ("failed".to_owned(), "connector_changed".to_owned()));
+    assert_eq!(bob.flow_result(connector, &flow.id).await, ("failed".to_owned(), "connector_tampered".to_owned()));
     assert_eq!(alice.disconnect(connector).await.status, 204);
     app.host.drain().await;
     assert!(attacker.ledger().is_empty());

@@ -37,6 +37,7 @@ const SERVER_MESSAGES = {
   provider_error: "The provider returned an error.",
   exchange_failed: "The provider did not grant access.",
   connector_changed: "The connector was changed during this attempt. Connect again.",
+  connector_tampered: "The stored connector is not authentic and is not used.",
   connector_gone: "The connector no longer exists.",
   permission_lost: "You no longer have access to this connector.",
   account_mismatch: "Another account was used than last time.",

@@ -331,7 +331,7 @@ impl Pair {
             EditEffect::KeepGrants => old.epoch,
             EditEffect::ExpireGrants => old.epoch.next(),
         };
-        let next = Connector { epoch, revision: old.revision + 1, updated_at: now, ..old.clone() };
+        let next = fixtures::tagged(Connector { epoch, revision: old.revision + 1, updated_at: now, ..old.clone() });
         let secret = fixtures::client_secret(&next);
         let expected = old.revision + u64::from(stale);
         let audit = vec![updated_event(&next, now)];
