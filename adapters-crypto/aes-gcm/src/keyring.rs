@@ -73,6 +73,7 @@ pub(crate) struct SealingKey {
     root: Box<Hkdf<Sha256>>,
     connectors: Box<RowKey>,
     sessions: Box<RowKey>,
+    devices: Box<RowKey>,
 }
 
 /// HMAC-SHA-256 with the key of one kind of row.
@@ -86,7 +87,8 @@ impl SealingKey {
             Box::new(RowKey::new_from_slice(&*key).expect("HMAC takes keys of any length"))
         };
         let (connectors, sessions) = (row_key(b"OTE1-ROW-CONNECTOR"), row_key(b"OTE1-ROW-SESSION"));
-        Self { id: KeyId(*expand(&root, &[b"OTE1-KID"])), root, connectors, sessions }
+        let devices = row_key(b"OTE1-ROW-DEVICE");
+        Self { id: KeyId(*expand(&root, &[b"OTE1-KID"])), root, connectors, sessions, devices }
     }
 
     pub(crate) fn id(&self) -> KeyId {
@@ -98,6 +100,7 @@ impl SealingKey {
         match row {
             AuthenticatedRow::Connector(_) => &self.connectors,
             AuthenticatedRow::Session { .. } => &self.sessions,
+            AuthenticatedRow::Device { .. } => &self.devices,
         }
     }
 

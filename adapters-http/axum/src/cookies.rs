@@ -14,6 +14,8 @@ use crate::public_url::PublicBaseUrl;
 
 /// How long a flow cookie outlives its flow, so that a late callback is recognised also before its expiry is recorded.
 const OUTLIVES: Duration = Duration::from_hours(1);
+/// How long a browser is recognised after a log-in.
+const DEVICE: Duration = Duration::from_hours(24 * 90);
 
 /// The value of a `Set-Cookie` header. All cookies are `HttpOnly; SameSite=Lax`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +53,7 @@ pub(crate) fn single<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> 
 pub(crate) struct CookieNames {
     secure: bool,
     session: String,
+    device: String,
     flow: String,
 }
 
@@ -60,16 +63,32 @@ impl CookieNames {
             return Self {
                 secure: true,
                 session: "__Host-grantry_session".to_owned(),
+                device: "__Host-grantry_device".to_owned(),
                 flow: "__Host-grantry_flow_".to_owned(),
             };
         }
         let port = port_of(public);
-        Self { secure: false, session: format!("grantry_session_{port}"), flow: format!("grantry_flow_{port}_") }
+        Self {
+            secure: false,
+            session: format!("grantry_session_{port}"),
+            device: format!("grantry_device_{port}"),
+            flow: format!("grantry_flow_{port}_"),
+        }
     }
 
     /// Name of the session cookie.
     pub(crate) fn session(&self) -> &str {
         &self.session
+    }
+
+    /// Name of the cookie of a browser in which a user has logged in before.
+    pub(crate) fn device(&self) -> &str {
+        &self.device
+    }
+
+    /// The cookie of a browser in which a user has logged in. It outlives the session and proves nothing else.
+    pub(crate) fn device_cookie(&self, value: &Secret) -> SetCookie {
+        self.cookie(&self.device, text_of(value), DEVICE)
     }
 
     /// The session cookie.

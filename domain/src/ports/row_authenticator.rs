@@ -23,6 +23,13 @@ pub enum AuthenticatedRow<'a> {
         /// When it was last used.
         seen_at: Timestamp,
     },
+    /// A browser in which a user has logged in before. It is in a cookie and in no table.
+    Device {
+        /// Its id.
+        id: &'a [u8; 16],
+        /// The name used for log-in.
+        username: &'a str,
+    },
 }
 
 impl AuthenticatedRow<'_> {
@@ -53,6 +60,9 @@ impl AuthenticatedRow<'_> {
                 .number(0x19, created_at.as_millis())
                 .number(0x1b, seen_at.as_millis())
                 .finish(),
+            Self::Device { id, username } => {
+                FieldWriter::default().bytes(0x06, *id).bytes(0x1c, username.as_bytes()).finish()
+            }
         };
         fields.to_vec()
     }

@@ -52,6 +52,16 @@ fn with_session<T>((id, user, created_at, seen_at): SessionRow, work: impl FnOnc
 }
 
 #[test]
+fn r73_the_tag_of_a_device_fits_its_id_and_user_name_only() {
+    let vault = vault();
+    let tag = vault.tag(&AuthenticatedRow::Device { id: &[1; 16], username: "alice" });
+    let verify = |id: [u8; 16], username: &str| vault.verify(&AuthenticatedRow::Device { id: &id, username }, &tag);
+    assert_eq!(verify([1; 16], "alice"), Ok(()));
+    assert_eq!(verify([2; 16], "alice"), Err(VaultError::Tampered));
+    assert_eq!(verify([1; 16], "alice2"), Err(VaultError::Tampered));
+}
+
+#[test]
 fn r73_row_tag_vectors() {
     let ascending: Vec<u8> = (0..32).collect();
     let root = Keyring::new(&RootKey::unchecked(ascending.try_into().unwrap()), &[]).unwrap();

@@ -128,12 +128,14 @@ async fn log_in(
     if password.len() > LONGEST_PASSWORD {
         return Err(Problem::invalid("password", "is too long"));
     }
-    let (user, session) = accounts.log_in(&username, &password, address.to_limit()).await?;
-    let body = described(&app, &user).await?;
+    let network = address.to_limit().unwrap_or_default();
+    let logged_in = accounts.log_in(&username, &password, &network, &headers).await?;
+    let body = described(&app, &logged_in.user).await?;
     // A log-in always starts a new session and ends the previous one.
     accounts.log_out(&headers).await?;
     let mut response = Json(body).into_response();
-    app.cookies.session_cookie(&session, SESSION_ABSOLUTE).append_to(response.headers_mut());
+    app.cookies.session_cookie(&logged_in.session, SESSION_ABSOLUTE).append_to(response.headers_mut());
+    app.cookies.device_cookie(&logged_in.device).append_to(response.headers_mut());
     Ok(response)
 }
 

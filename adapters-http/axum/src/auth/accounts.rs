@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use grantry_domain::encoding::{base64url, from_base64url};
+use grantry_domain::encoding::{base64url, from_base64url, hex};
 use grantry_domain::identity::UserId;
 use grantry_domain::ports::{
     AuthenticatedRow, Clock, Limited, Operation, RateLimiter, RowAuthenticator, RowTag, SecureRandom, Session, SessionHash,
@@ -44,6 +44,16 @@ pub enum LogInError {
     Unavailable(#[from] AuthenticationError),
 }
 
+/// A log-in that succeeded.
+pub(crate) struct LoggedIn {
+    /// The user.
+    pub(crate) user: UserId,
+    /// The value of the session cookie.
+    pub(crate) session: Secret,
+    /// The value of the device cookie.
+    pub(crate) device: Secret,
+}
+
 /// Log-in, log-out, and the sessions in between.
 pub struct Accounts {
     passwords: Arc<dyn PasswordVerifier>,
@@ -53,6 +63,7 @@ pub struct Accounts {
     clock: Arc<dyn Clock>,
     random: Arc<dyn SecureRandom>,
     cookie: String,
+    device_cookie: String,
     /// How long the last verification took, in microseconds.
     usual_time: AtomicU64,
 }
@@ -68,32 +79,59 @@ impl Accounts {
         random: Arc<dyn SecureRandom>,
         public: &PublicBaseUrl,
     ) -> Self {
-        let cookie = CookieNames::of(public).session().to_owned();
-        Self { passwords, sessions, rows, limiter, clock, random, cookie, usual_time: AtomicU64::new(0) }
+        let names = CookieNames::of(public);
+        let (cookie, device_cookie) = (names.session().to_owned(), names.device().to_owned());
+        let usual_time = AtomicU64::new(0);
+        Self { passwords, sessions, rows, limiter, clock, random, cookie, device_cookie, usual_time }
     }
 
-    /// Checks a password and creates a session. Returns the value of its cookie. `address` is the network of the client.
+    /// Checks a password and creates a session. `network` is that of the client.
+    ///
+    /// Attempts are counted for a name and a network, so that guesses from elsewhere do not delay the user, and separately for
+    /// a browser in which the user has logged in before, so that guesses behind the same address do not either.
     pub(crate) async fn log_in(
         &self,
         username: &str,
         password: &Secret,
-        address: Option<String>,
-    ) -> Result<(UserId, Secret), LogInError> {
+        network: &str,
+        headers: &HeaderMap,
+    ) -> Result<LoggedIn, LogInError> {
         // Counted before the password is checked, so that concurrent attempts count as well.
-        let network = address.unwrap_or_default();
-        let attempts = format!("name:{network} {username}");
+        let device = self.device(headers, username);
+        let attempts = match &device {
+            Some(device) => format!("device:{}", hex(device)),
+            None => format!("name:{network} {username}"),
+        };
         self.limiter.take(&attempts, Operation::LogIn).await?;
-        let user = self.verify(&network, username, password).await?.ok_or(LogInError::WrongCredentials)?;
+        let user = self.verify(network, username, password).await?.ok_or(LogInError::WrongCredentials)?;
         self.limiter.forget(&attempts, Operation::LogIn).await;
         let mut id = [0_u8; 32];
         self.random.fill(&mut id).map_err(|_| AuthenticationError)?;
-        let value = Secret::from_text(&base64url(&id));
+        let session_value = Secret::from_text(&base64url(&id));
+        let device = match device {
+            Some(device) => device,
+            None => {
+                let mut fresh = [0; 16];
+                self.random.fill(&mut fresh).map_err(|_| AuthenticationError)?;
+                fresh
+            }
+        };
         let now = self.clock.now();
         let hash = hash_of(&id);
         let mut session = Session { user: user.clone(), created_at: now, seen_at: now, tag: RowTag::NONE };
         session.tag = self.rows.tag(&row(hash, &session));
         self.sessions.insert(hash, session).await.map_err(|_| AuthenticationError)?;
-        Ok((user, value))
+        let tag = self.rows.tag(&AuthenticatedRow::Device { id: &device, username });
+        let device = Secret::from_text(&format!("{}.{}", &*base64url(&device), &*base64url(&tag.0)));
+        Ok(LoggedIn { user, session: session_value, device })
+    }
+
+    /// The id of the browser, if this user has logged in there before.
+    fn device(&self, headers: &HeaderMap, username: &str) -> Option<[u8; 16]> {
+        let (id, tag) = cookies::single(headers, &self.device_cookie)?.split_once('.')?;
+        let (id, tag) = (from_base64url(id)?, RowTag(from_base64url(tag)?));
+        self.rows.verify(&AuthenticatedRow::Device { id: &id, username }, &tag).ok()?;
+        Some(id)
     }
 
     /// Verifies a password. Too many unknown names from one network are answered in the same way, after the same time, without

@@ -83,6 +83,24 @@ async fn r59_log_in_is_limited_by_name_and_network() {
 }
 
 #[tokio::test]
+async fn r59_a_browser_in_which_the_user_logged_in_before_is_counted_by_itself() {
+    let app = TestApp::new();
+    let mut alice = app.signed_in("alice").await;
+    alice.send(Method::DELETE, "/api/session", &super::test_app::SAME_ORIGIN_JSON, None).await;
+    let log_in = json!({"username": "alice", "password": "wrong"});
+    alice.post("/api/session", &log_in).await;
+    let by_device = app.rate.taken().pop().unwrap();
+    assert!(by_device.0.starts_with("device:"), "{by_device:?}");
+    alice.post("/api/session", &json!({"username": "alice", "password": "alice"})).await;
+    assert_eq!(app.rate.forgotten().last(), Some(&by_device));
+    // The cookie is that of one user name, and no other browser has it.
+    alice.post("/api/session", &json!({"username": "bob", "password": "wrong"})).await;
+    assert_eq!(app.rate.taken().pop().unwrap().0, "name:203.0.113.7 bob");
+    app.browser().post("/api/session", &log_in).await;
+    assert_eq!(app.rate.taken().pop().unwrap().0, "name:203.0.113.7 alice");
+}
+
+#[tokio::test]
 async fn r59_start_status_and_disconnect_are_limited_by_user() {
     let app = TestApp::with_drive().await;
     let mut alice = app.signed_in("alice").await;
