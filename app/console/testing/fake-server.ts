@@ -3,7 +3,7 @@ import type { Diagnostics, Grant, User, UserDetails } from "../packages/client/s
 import {
   CONNECTOR_TYPES,
   connector as makeConnector,
-  SHARED_CALLBACK,
+  redirectUriOf,
   seedConnectors,
   USERS,
 } from "./seed.ts";
@@ -542,7 +542,7 @@ export class FakeServer {
       config: sent.config,
       auth_mode: sent.auth_mode ?? "per-user",
       is_missing_secrets: !sent.secrets?.clientId,
-      redirect_uri: sent.connector_type_id === ".oauth2" ? `${SHARED_CALLBACK}/ctx-${id}` : SHARED_CALLBACK,
+      redirect_uri: redirectUriOf(sent.connector_type_id, id),
     });
     this.connectors.push(made);
     return this.seen(made, user);

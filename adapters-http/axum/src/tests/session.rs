@@ -134,6 +134,12 @@ async fn r22_the_log_in_page_continues_only_to_this_origin() {
         ("/login?next=%2Fa&next=%2Fb", format!("{BASE}/")),
         ("/login?next=javascript%3Aalert(1)", format!("{BASE}/")),
         ("/login?next=%2Fapi%2Factions%2Fconnector%2F_oauth_callback%3Fcode%3Dc%26state%3Ds", format!("{BASE}/")),
+        ("/login?next=%2Fapi%2Factions%2Fconnector%2F_oauth_context%2FA%3Fcode%3Dc%26state%3Ds", format!("{BASE}/")),
+        ("/login?next=%2Fs%2Fa%2Fapi%2Factions%2Fconnector%2F_oauth_context%2FA%3Fcode%3Dc", format!("{BASE}/")),
+        (
+            "/login?next=%2Fapi%2Factions%2Fconnector%2F_oauth_callback_result%2FA",
+            format!("{BASE}/api/actions/connector/_oauth_callback_result/A"),
+        ),
     ];
     for (path, expected) in cases {
         let response = app.browser().get(path).await;
