@@ -123,10 +123,7 @@ mod tests {
         );
         assert_eq!(urls.shared_callback(), format!("{base}/api/actions/connector/_oauth_callback"));
         let id = CallbackId([7; 16]);
-        assert_eq!(
-            urls.connector_callback(id),
-            format!("{base}/api/actions/connector/_oauth_context/{}", id.to_text())
-        );
+        assert_eq!(urls.connector_callback(id), format!("{base}/api/actions/connector/_oauth_context/{}", id.to_text()));
     }
 
     #[test]
@@ -144,7 +141,9 @@ mod tests {
                 assert!(is_callback(&path), "{path}");
             }
         }
-        for path in ["/", RESULT, "/api/actions/connector/_oauth_callback_result/x", "/connect/oauth_context", "/a_oauth_context"] {
+        for path in
+            ["/", RESULT, "/api/actions/connector/_oauth_callback_result/x", "/connect/oauth_context", "/a_oauth_context"]
+        {
             assert!(!is_callback(path), "{path}");
         }
     }

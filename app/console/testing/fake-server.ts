@@ -1,12 +1,6 @@
 import type { components } from "../packages/client/src/generated/api-types.ts";
 import type { Diagnostics, Grant, User, UserDetails } from "../packages/client/src/types.ts";
-import {
-  CONNECTOR_TYPES,
-  connector as makeConnector,
-  redirectUriOf,
-  seedConnectors,
-  USERS,
-} from "./seed.ts";
+import { CONNECTOR_TYPES, connector as makeConnector, redirectUriOf, seedConnectors, USERS } from "./seed.ts";
 
 type Schemas = components["schemas"];
 type Connection = Schemas["Connection"];

@@ -30,7 +30,8 @@ export const SHARED_CALLBACK = "http://127.0.0.1:8080/api/actions/connector/_oau
 const CONTEXTS = "http://127.0.0.1:8080/api/actions/connector/_oauth_context";
 
 /** The redirect URI of a connector of this type. */
-export const redirectUriOf = (type: string, id: string) => (type === ".oauth2" ? `${CONTEXTS}/ctx-${id}` : SHARED_CALLBACK);
+export const redirectUriOf = (type: string | null | undefined, id: string) =>
+  type === ".oauth2" ? `${CONTEXTS}/ctx-${id}` : SHARED_CALLBACK;
 
 /** Members of a profile that are the same everywhere. */
 const KIND = {
@@ -134,6 +135,10 @@ export function connector(
       provider_host: host,
       scopes: type === ".github" ? ["repo", "read:user"] : ["files.read"],
       destination_hosts: [type === ".github" ? "api.github.com" : `api.${host}`],
+      receivers: [
+        { host, receives: ["log_in", "code_and_tokens"], other_site: false },
+        { host: `api.${host}`, receives: ["api"], other_site: false },
+      ],
       approved: type !== ".oauth2",
     },
     ...more,

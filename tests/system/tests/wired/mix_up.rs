@@ -127,15 +127,8 @@ fn client_with(matching: RedirectMatching, redirect_uris: &[&str]) -> Client {
 fn accepted_by(matching: RedirectMatching) -> &'static [&'static str] {
     const EXACT: &[&str] = &["shared", "honest"];
     const SUB_PATH: &[&str] = &["shared", "honest", "below shared", "below honest", "query of shared", "query of honest"];
-    const PREFIX: &[&str] = &[
-        "shared",
-        "honest",
-        "below shared",
-        "below honest",
-        "continues shared",
-        "query of shared",
-        "query of honest",
-    ];
+    const PREFIX: &[&str] =
+        &["shared", "honest", "below shared", "below honest", "continues shared", "query of shared", "query of honest"];
     match matching {
         RedirectMatching::Exact => EXACT,
         RedirectMatching::SubPath => SUB_PATH,
