@@ -12,6 +12,9 @@ use http::{HeaderMap, HeaderValue, header};
 
 use crate::public_url::PublicBaseUrl;
 
+/// Name of the session cookie over https.
+pub(crate) const SESSION_OVER_HTTPS: &str = "__Host-grantry_session";
+
 /// How long a flow cookie outlives its flow, so that a late callback is recognised also before its expiry is recorded.
 const OUTLIVES: Duration = Duration::from_hours(1);
 
@@ -57,11 +60,7 @@ pub(crate) struct CookieNames {
 impl CookieNames {
     pub(crate) fn of(public: &PublicBaseUrl) -> Self {
         if public.is_https() {
-            return Self {
-                secure: true,
-                session: "__Host-grantry_session".to_owned(),
-                flow: "__Host-grantry_flow_".to_owned(),
-            };
+            return Self { secure: true, session: SESSION_OVER_HTTPS.to_owned(), flow: "__Host-grantry_flow_".to_owned() };
         }
         let port = port_of(public);
         Self { secure: false, session: format!("grantry_session_{port}"), flow: format!("grantry_flow_{port}_") }
