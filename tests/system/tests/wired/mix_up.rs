@@ -136,7 +136,7 @@ fn accepted_by(matching: RedirectMatching) -> &'static [&'static str] {
     }
 }
 
-/// The attacker's connector sends the user to the honest provider with the state of its own flow. However the honest provider
+/// The attacker's connector sends the user to the honest provider with the state of the flow. However the honest provider
 /// compares redirect URIs, no request reaches the attacker's token endpoint.
 #[tokio::test]
 async fn r08_r09_no_way_of_comparing_redirect_uris_leads_a_code_to_another_connector() {
