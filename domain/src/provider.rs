@@ -32,7 +32,8 @@ impl Origin {
         let text = normalised.into();
         let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or(InvalidOrigin)?;
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]".contains(&byte);
-        if rest.is_empty() || !rest.bytes().all(plain) {
+        let name = if rest.starts_with('[') { "ipv6" } else { rest.split(':').next().unwrap_or_default() };
+        if name.split('.').any(str::is_empty) || !rest.bytes().all(plain) {
             return Err(InvalidOrigin);
         }
         Ok(Self(text))
@@ -318,7 +319,20 @@ mod tests {
     fn origins_are_normalised_or_refused() {
         assert!(Origin::new("https://api.example.com").is_ok());
         assert!(Origin::new("http://127.0.0.1:8081").is_ok());
-        for bad in ["", "https://", "ftp://a", "https://a/b", "https://A", "https://u@a", "https://a?b"] {
+        assert!(Origin::new("https://[2606:4700::1]:8443").is_ok());
+        for bad in [
+            "",
+            "https://",
+            "ftp://a",
+            "https://a/b",
+            "https://A",
+            "https://u@a",
+            "https://a?b",
+            "https://a..b",
+            "https://.a",
+            "https://a.:8",
+            "https://:8",
+        ] {
             assert!(Origin::new(bad).is_err(), "{bad:?}");
         }
     }

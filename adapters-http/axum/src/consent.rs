@@ -6,26 +6,64 @@ use grantry_domain::connector::ConnectorKey;
 use grantry_domain::provider::{EndpointSource, ProviderSettings};
 use grantry_domain::usecase::UnusableConnector;
 use serde::Serialize;
+use url::{Host, Url};
 use utoipa::ToSchema;
 
 use crate::extract::User;
 use crate::problem::{Code, Problem};
 use crate::state::App;
 
-/// The provider of a flow, and where its tokens may be sent.
+/// The provider of a flow, and every host that receives something of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct ConsentFacts {
-    /// Host of the provider that will ask for consent.
+    /// Host of the provider that will ask for consent: the log-in host.
     pub(crate) provider_host: String,
     /// Scopes that will be requested.
     pub(crate) scopes: Vec<String>,
-    /// Hosts that tokens may be sent to.
+    /// Hosts of the API that tokens may be sent to.
     pub(crate) destination_hosts: Vec<String>,
+    /// Every host that receives something, the log-in host first.
+    pub(crate) receivers: Vec<Receiver>,
     /// Whether the operator has approved the provider. If not, a warning is due.
     pub(crate) approved: bool,
 }
 
+/// A host, and what it receives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Receiver {
+    /// Host, with a port that is not the default.
+    pub(crate) host: String,
+    /// What it receives.
+    pub(crate) receives: Vec<Received>,
+    /// Whether it is not of the site of the log-in host, so that a warning is due. The site is the log-in host without its
+    /// first label, and all hosts below; the log-in host itself where the rest could be a public suffix.
+    pub(crate) other_site: bool,
+}
+
+/// What a host receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Received {
+    /// The log-in and the consent of the user.
+    LogIn,
+    /// It is the issuer: its metadata names the hosts for log-in, code and tokens when a flow starts.
+    Metadata,
+    /// The authorization code, the client credentials and the refresh tokens.
+    CodeAndTokens,
+    /// The access token, in the request for the account.
+    Userinfo,
+    /// Tokens that are to end.
+    Revocation,
+    /// The access token, in calls of the API.
+    Api,
+}
+
 impl ConsentFacts {
+    /// The hosts that are not of the site of the log-in host.
+    pub(crate) fn hosts_of_other_sites(&self) -> Vec<&str> {
+        self.receivers.iter().filter(|receiver| receiver.other_site).map(|receiver| receiver.host.as_str()).collect()
+    }
+
     pub(crate) fn of(settings: &ProviderSettings) -> Self {
         let authorization = settings.endpoints.as_ref().map(|endpoints| endpoints.authorization.as_str());
         let destinations: BTreeSet<String> = settings.destinations.iter().map(|origin| host_of(origin.as_str())).collect();
@@ -33,6 +71,7 @@ impl ConsentFacts {
             provider_host: authorization.or(settings.issuer.as_deref()).map(host_of).unwrap_or_default(),
             scopes: settings.requested_scopes.iter().map(str::to_owned).collect(),
             destination_hosts: destinations.into_iter().collect(),
+            receivers: receivers(settings),
             approved: settings.endpoint_source == EndpointSource::Operator,
         }
     }
@@ -65,12 +104,101 @@ impl ConsentSummary {
     }
 }
 
+/// What each URL of the settings receives, by host.
+fn receivers(settings: &ProviderSettings) -> Vec<Receiver> {
+    let mut urls: Vec<(Received, &str)> = Vec::new();
+    match &settings.endpoints {
+        Some(endpoints) => {
+            urls.push((Received::LogIn, &endpoints.authorization));
+            urls.push((Received::CodeAndTokens, &endpoints.token));
+            urls.extend(endpoints.userinfo.as_deref().map(|url| (Received::Userinfo, url)));
+            urls.extend(endpoints.revocation.as_deref().map(|url| (Received::Revocation, url)));
+        }
+        None => urls.extend(settings.issuer.as_deref().map(|url| (Received::Metadata, url))),
+    }
+    urls.extend(settings.destinations.iter().map(|origin| (Received::Api, origin.as_str())));
+    let log_in = urls.first().map(|(_, url)| *url).unwrap_or_default();
+    let mut receivers: Vec<Receiver> = Vec::new();
+    for (received, url) in urls {
+        let host = host_of(url);
+        match receivers.iter_mut().find(|receiver| receiver.host == host) {
+            Some(receiver) if receiver.receives.contains(&received) => {}
+            Some(receiver) => receiver.receives.push(received),
+            None => receivers.push(Receiver { host, receives: vec![received], other_site: !is_same_site(log_in, url) }),
+        }
+    }
+    receivers
+}
+
+/// Whether the host of a URL is of the site of the log-in host. Without the list of public suffixes this is an approximation:
+/// two customers of a hosting service below the same domain count as one site.
+fn is_same_site(log_in: &str, url: &str) -> bool {
+    let (Ok(log_in), Ok(url)) = (Url::parse(log_in), Url::parse(url)) else { return false };
+    match (log_in.host(), url.host()) {
+        (Some(Host::Domain(log_in)), Some(Host::Domain(host))) => {
+            let site = site_of(log_in);
+            host == log_in || host == site || host.strip_suffix(site).is_some_and(|rest| rest.ends_with('.'))
+        }
+        (log_in, host) => log_in == host,
+    }
+}
+
+/// The domain without its first label. The domain itself, if the rest has one label or looks like `co.uk`: a short label below
+/// a country code.
+fn site_of(domain: &str) -> &str {
+    let parent = domain.split_once('.').map_or("", |(_, parent)| parent);
+    let labels: Vec<&str> = parent.split('.').collect();
+    match labels.as_slice() {
+        [_] | [.., ""] => domain,
+        [name, country] if name.len() <= 3 && country.len() == 2 => domain,
+        _ => parent,
+    }
+}
+
 /// Host and port of a URL, for display.
 fn host_of(url: &str) -> String {
-    let Ok(url) = url::Url::parse(url) else { return String::new() };
+    let Ok(url) = Url::parse(url) else { return String::new() };
     match (url.host_str(), url.port()) {
         (Some(host), Some(port)) => format!("{host}:{port}"),
         (Some(host), None) => host.to_owned(),
         (None, _) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r19_hosts_of_another_site_are_recognised() {
+        for (log_in, host, expected) in [
+            ("github.com", "github.com", true),
+            ("github.com", "api.github.com", true),
+            ("github.com", "agithub.com", false),
+            ("github.com", "github.com.evil.example", false),
+            ("github.com", "gitlab.com", false),
+            ("github.com", "com", false),
+            ("login.honest.example", "api.honest.example", true),
+            ("login.honest.example", "honest.example", true),
+            ("login.honest.example", "a.b.honest.example", true),
+            ("login.honest.example", "login.dishonest.example", false),
+            ("login.honest.example", "example", false),
+            ("honest.co.uk", "evil.co.uk", false),
+            ("honest.co.uk", "api.honest.co.uk", true),
+            ("login.honest.co.uk", "api.honest.co.uk", true),
+            ("honest.example.", "evil.example.", false),
+            ("login.honest.example.", "evil.example.", false),
+            ("localhost", "evil.localhost", true),
+            ("localhost", "example", false),
+            ("127.0.0.1:8080", "127.0.0.1:9090", true),
+            ("127.0.0.1", "127.0.0.2", false),
+            ("10.1.0.1", "10.2.0.1", false),
+            ("[::1]", "[::2]", false),
+            ("127.0.0.1", "localhost", false),
+        ] {
+            let url = |host: &str| format!("https://{host}/x");
+            assert_eq!(is_same_site(&url(log_in), &url(host)), expected, "{log_in} {host}");
+        }
+        assert!(!is_same_site("", "https://as.example"), "nothing is of the site of an unknown host");
     }
 }

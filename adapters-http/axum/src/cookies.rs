@@ -12,6 +12,9 @@ use http::{HeaderMap, HeaderValue, header};
 
 use crate::public_url::PublicBaseUrl;
 
+/// Name of the session cookie over https.
+pub(crate) const SESSION_OVER_HTTPS: &str = "__Host-grantry_session";
+
 /// How long a flow cookie outlives its flow, so that a late callback is recognised also before its expiry is recorded.
 const OUTLIVES: Duration = Duration::from_hours(1);
 /// How long a browser is recognised after a log-in.
@@ -62,7 +65,7 @@ impl CookieNames {
         if public.is_https() {
             return Self {
                 secure: true,
-                session: "__Host-grantry_session".to_owned(),
+                session: SESSION_OVER_HTTPS.to_owned(),
                 device: "__Host-grantry_device".to_owned(),
                 flow: "__Host-grantry_flow_".to_owned(),
             };

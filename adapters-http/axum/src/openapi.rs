@@ -8,12 +8,25 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa::openapi::{RefOr, Required};
 use utoipa::{Modify, OpenApi};
 
+use crate::cookies::{CookieNames, SESSION_OVER_HTTPS};
 use crate::problem::ProblemDetails;
 use crate::routes;
 
-/// The `OpenAPI` 3.1 document of all routes, as pretty JSON with a final newline. It does not depend on a configuration.
+/// The `OpenAPI` 3.1 document of all routes, as pretty JSON with a final newline. It does not depend on a configuration: the
+/// session cookie has its name over https.
 pub fn openapi() -> String {
-    let mut text = document().to_pretty_json().unwrap_or_default();
+    text_of(&document())
+}
+
+/// The document that a deployment serves: with the name of its session cookie.
+pub(crate) fn openapi_of(cookies: &CookieNames) -> String {
+    let mut document = document();
+    document.components.get_or_insert_default().add_security_scheme("session", session_cookie(cookies.session()));
+    text_of(&document)
+}
+
+fn text_of(document: &utoipa::openapi::OpenApi) -> String {
+    let mut text = document.to_pretty_json().unwrap_or_default();
     text.push('\n');
     text
 }
@@ -49,15 +62,16 @@ struct Credentials;
 impl Modify for Credentials {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         let components = openapi.components.get_or_insert_default();
-        let session = ApiKey::Cookie(ApiKeyValue::with_description(
-            "__Host-grantry_session",
-            "Session of a user; `grantry_session_{port}` on http loopback. A host may use other credentials.",
-        ));
-        components.add_security_scheme("session", SecurityScheme::ApiKey(session));
+        components.add_security_scheme("session", session_cookie(SESSION_OVER_HTTPS));
         let mut agent = Http::new(HttpAuthScheme::Bearer);
         agent.description = Some("API key of a back end: `gak_…`.".to_owned());
         components.add_security_scheme("agent", SecurityScheme::Http(agent));
     }
+}
+
+fn session_cookie(name: &str) -> SecurityScheme {
+    let description = "Session of a user; `grantry_session_{port}` on http loopback. A host may use other credentials.";
+    SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description(name, description)))
 }
 
 fn document() -> utoipa::openapi::OpenApi {
@@ -97,6 +111,25 @@ fn space_parameter() -> Parameter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::public_url::PublicBaseUrl;
+
+    #[test]
+    fn the_session_cookie_is_described_by_the_name_that_the_deployment_uses() {
+        let described = |text: &str| {
+            let json: serde_json::Value = serde_json::from_str(text).unwrap();
+            json["components"]["securitySchemes"]["session"]["name"].as_str().unwrap().to_owned()
+        };
+        for (base, expected) in [
+            ("https://connect.example", "__Host-grantry_session"),
+            ("http://127.0.0.1:8080", "grantry_session_8080"),
+            ("http://localhost", "grantry_session_80"),
+            ("http://[::1]:9/oauth", "grantry_session_9"),
+        ] {
+            let cookies = CookieNames::of(&PublicBaseUrl::new(base).unwrap());
+            assert_eq!((described(&openapi_of(&cookies)).as_str(), cookies.session()), (expected, expected), "{base}");
+        }
+        assert_eq!(described(&openapi()), "__Host-grantry_session");
+    }
 
     #[test]
     fn every_route_is_described_once_and_every_reference_resolves() {

@@ -33,7 +33,7 @@ impl PublicBaseUrl {
             Some(literal) => literal.split(']').next().unwrap_or_default(),
             None => authority.split(':').next().unwrap_or_default(),
         };
-        if host.is_empty()
+        if host.split('.').any(str::is_empty)
             || rest.contains(['?', '#', '@', '\\', '"', '<', '>', '{', '}'])
             || rest.chars().any(|c| c.is_whitespace() || c.is_control())
         {
@@ -105,6 +105,9 @@ mod tests {
             "https://a#x",
             "http://127.0.0.1.evil.com",
             "https://a b",
+            "https://a..b",
+            "https://.a",
+            "https://a.:8443/oauth",
         ] {
             assert!(PublicBaseUrl::new(bad).is_err(), "{bad}");
         }

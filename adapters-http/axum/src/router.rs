@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use grantry_domain::ports::SecureRandom;
 
 use crate::host::Api;
-use crate::openapi::openapi;
+use crate::openapi::openapi_of;
 use crate::problem::{Code, Problem};
 use crate::state::App;
 use crate::{guard, mount, pages, routes};
@@ -14,7 +14,7 @@ use crate::{guard, mount, pages, routes};
 /// or serve it at the root. `random` makes correlation ids unique across processes.
 pub fn router(api: Api, random: &dyn SecureRandom) -> Router {
     let public = api.public.clone();
-    let app = App::new(api, random, || openapi().into());
+    let app = App::new(api, random, |cookies| openapi_of(cookies).into());
     let in_space: Router<App> = routes::in_space().into();
     let global: Router<App> = routes::global().into();
     let router = global

@@ -33,20 +33,22 @@ pub(crate) struct Inner {
     pub(crate) correlation: CorrelationIds,
     /// The `OpenAPI` document, made when it is first requested. The router supplies it, because the document depends on the
     /// routes and the routes on this state.
-    pub(crate) openapi: LazyLock<Bytes, fn() -> Bytes>,
+    pub(crate) openapi: LazyLock<Bytes, Box<dyn FnOnce() -> Bytes + Send>>,
 }
 
 impl App {
-    pub(crate) fn new(api: Api, random: &dyn SecureRandom, openapi: fn() -> Bytes) -> Self {
+    pub(crate) fn new(api: Api, random: &dyn SecureRandom, openapi: fn(&CookieNames) -> Bytes) -> Self {
         let mut hosts = vec![host_of(&api.public)];
         hosts.extend(api.additional_hosts.iter().map(|host| host.to_ascii_lowercase()));
+        let cookies = CookieNames::of(&api.public);
+        let described = cookies.clone();
         Self(Arc::new(Inner {
-            cookies: CookieNames::of(&api.public),
+            cookies,
             pages: PageAssets::new(&api.public),
             hosts,
             runs: RunLimit::default(),
             correlation: CorrelationIds::new(random),
-            openapi: LazyLock::new(openapi),
+            openapi: LazyLock::new(Box::new(move || openapi(&described))),
             api,
         }))
     }

@@ -10,6 +10,10 @@ use crate::public_url::PublicBaseUrl;
 /// Path of the callback that connectors share.
 pub(crate) const CALLBACK: &str = "/api/actions/connector/_oauth_callback";
 
+/// Path of the folder of the callbacks of single connectors. It is beside the shared callback and does not begin with its path:
+/// a provider that accepts redirect URIs below or with the prefix of a registered one must not accept these for it.
+const CONTEXT: &str = "/api/actions/connector/_oauth_context";
+
 /// Path of the result pages.
 pub(crate) const RESULT: &str = "/api/actions/connector/_oauth_callback_result";
 
@@ -32,7 +36,7 @@ impl Urls for RouteUrls {
     }
 
     fn connector_callback(&self, callback_id: CallbackId) -> String {
-        format!("{}{CALLBACK}/{}", self.0, callback_id.to_text())
+        format!("{}{CONTEXT}/{}", self.0, callback_id.to_text())
     }
 }
 
@@ -81,6 +85,11 @@ pub(crate) fn log_in_page(public: &PublicBaseUrl, next: &str) -> String {
     format!("{public}/login?{query}")
 }
 
+/// Whether a path leads to a callback, which receives a code in its query.
+pub(crate) fn is_callback(path: &str) -> bool {
+    [CALLBACK, CONTEXT].iter().any(|route| path.ends_with(route) || path.contains(&format!("{route}/")))
+}
+
 /// Whether a browser may be sent there: https, or http on loopback, which only an operator's egress entry permits.
 pub(crate) fn may_be_opened(url: &str) -> bool {
     let Ok(url) = Url::parse(url) else { return false };
@@ -114,7 +123,29 @@ mod tests {
         );
         assert_eq!(urls.shared_callback(), format!("{base}/api/actions/connector/_oauth_callback"));
         let id = CallbackId([7; 16]);
-        assert_eq!(urls.connector_callback(id), format!("{}/{}", urls.shared_callback(), id.to_text()));
+        assert_eq!(urls.connector_callback(id), format!("{base}/api/actions/connector/_oauth_context/{}", id.to_text()));
+    }
+
+    #[test]
+    fn r08_a_callback_of_a_connector_does_not_begin_with_the_shared_one() {
+        let urls = urls(&PublicBaseUrl::new("https://connect.example/oauth").unwrap());
+        let (shared, own) = (urls.shared_callback(), urls.connector_callback(CallbackId([7; 16])));
+        assert!(!own.starts_with(&shared) && !shared.starts_with(&own), "{own} {shared}");
+    }
+
+    #[test]
+    fn callbacks_are_recognised_below_every_prefix() {
+        for path in ["_oauth_callback", "_oauth_callback/", "_oauth_context/AAAA", "_oauth_context"] {
+            for prefix in ["", "/oauth", "/s/marketing", "/oauth/s/marketing"] {
+                let path = format!("{prefix}/api/actions/connector/{path}");
+                assert!(is_callback(&path), "{path}");
+            }
+        }
+        for path in
+            ["/", RESULT, "/api/actions/connector/_oauth_callback_result/x", "/connect/oauth_context", "/a_oauth_context"]
+        {
+            assert!(!is_callback(path), "{path}");
+        }
     }
 
     #[test]

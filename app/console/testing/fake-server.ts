@@ -1,12 +1,6 @@
 import type { components } from "../packages/client/src/generated/api-types.ts";
 import type { Diagnostics, Flow, Grant, User, UserDetails } from "../packages/client/src/types.ts";
-import {
-  CONNECTOR_TYPES,
-  connector as makeConnector,
-  SHARED_CALLBACK,
-  seedConnectors,
-  USERS,
-} from "./seed.ts";
+import { CONNECTOR_TYPES, connector as makeConnector, redirectUriOf, seedConnectors, USERS } from "./seed.ts";
 
 type Schemas = components["schemas"];
 type Connection = Schemas["Connection"];
@@ -552,7 +546,7 @@ export class FakeServer {
       config: sent.config,
       auth_mode: sent.auth_mode ?? "per-user",
       is_missing_secrets: !sent.secrets?.clientId,
-      redirect_uri: sent.connector_type_id === ".oauth2" ? `${SHARED_CALLBACK}/ctx-${id}` : SHARED_CALLBACK,
+      redirect_uri: redirectUriOf(sent.connector_type_id, id),
     });
     this.connectors.push(made);
     return this.seen(made, user);

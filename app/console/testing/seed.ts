@@ -27,6 +27,11 @@ function user(
 }
 
 export const SHARED_CALLBACK = "http://127.0.0.1:8080/api/actions/connector/_oauth_callback";
+const CONTEXTS = "http://127.0.0.1:8080/api/actions/connector/_oauth_context";
+
+/** The redirect URI of a connector of this type. */
+export const redirectUriOf = (type: string | null | undefined, id: string) =>
+  type === ".oauth2" ? `${CONTEXTS}/ctx-${id}` : SHARED_CALLBACK;
 
 /** Members of a profile that are the same everywhere. */
 const KIND = {
@@ -121,7 +126,7 @@ export function connector(
     auth_mode: "per-user",
     config: {},
     is_missing_secrets: false,
-    redirect_uri: type === ".oauth2" ? `${SHARED_CALLBACK}/ctx-${id}` : SHARED_CALLBACK,
+    redirect_uri: redirectUriOf(type, id),
     created_at: "2026-06-01T09:00:00Z",
     updated_at: "2026-06-20T14:30:00Z",
     revision: 1,
@@ -130,6 +135,10 @@ export function connector(
       provider_host: host,
       scopes: type === ".github" ? ["repo", "read:user"] : ["files.read"],
       destination_hosts: [type === ".github" ? "api.github.com" : `api.${host}`],
+      receivers: [
+        { host, receives: ["log_in", "code_and_tokens"], other_site: false },
+        { host: `api.${host}`, receives: ["api"], other_site: false },
+      ],
       approved: type !== ".oauth2",
     },
     ...more,

@@ -182,7 +182,7 @@ async fn r53_a_user_without_an_account_is_disconnected_at_the_next_start() {
     let provider = MockProvider::builder().start().await.unwrap();
     let site = Site::new(&format!("egress.allow = [\"127.0.0.1:{}\"]", provider.port()));
     let connector = site.install("files", endpoints(provider.base_url()), CLIENT_SECRET).await;
-    let callback = format!("/api/actions/connector/_oauth_callback/{}", connector.callback_id.to_text());
+    let callback = format!("/api/actions/connector/_oauth_context/{}", connector.callback_id.to_text());
     let redirect_uri = format!("http://127.0.0.1:{}{callback}", site.port);
     provider.register(Client::new("client-of-files", CLIENT_SECRET).redirect_uri(redirect_uri));
     let server = site.serve();

@@ -36,7 +36,7 @@ async fn shared_callback(State(app): State<App>, request: Request) -> Response {
 }
 
 /// The callback of one connector, for endpoints that an editor entered.
-#[utoipa::path(get, path = "/api/actions/connector/_oauth_callback/{callback_id}", operation_id = "connectorCallback", tag = "pages",
+#[utoipa::path(get, path = "/api/actions/connector/_oauth_context/{callback_id}", operation_id = "connectorCallback", tag = "pages",
     params(("callback_id" = String, Path), ("state" = Option<String>, Query), ("code" = Option<String>, Query), ("error" = Option<String>, Query), ("iss" = Option<String>, Query)),
     responses((status = 303, description = "To the return URL or the result page"), Pages))]
 async fn connector_callback(State(app): State<App>, params: PathParams, context: PageContext, request: Request) -> Response {

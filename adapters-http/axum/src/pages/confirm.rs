@@ -9,7 +9,7 @@ use http::StatusCode;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::consent::ConsentSummary;
+use crate::consent::{ConsentSummary, Received, Receiver};
 use crate::extract::{ConnectorPath, Query, User, connection_name};
 use crate::mount::public_path;
 use crate::pages::context::PageContext;
@@ -32,6 +32,10 @@ struct ConfirmPage {
     title: String,
     continue_to: String,
     unapproved: String,
+    /// Each host, and what it receives.
+    receivers: Vec<(String, String)>,
+    /// The warning about hosts that are not of the site of the log-in host; empty if there are none.
+    other_sites: String,
     errors: String,
     page: &'static str,
     start: String,
@@ -100,12 +104,19 @@ fn page_of(
     context: &PageContext,
 ) -> ConfirmPage {
     let (texts, host) = (context.texts(), consent.facts.provider_host.as_str());
+    let others = consent.facts.hosts_of_other_sites();
     ConfirmPage {
         frame: Frame::new(app, context, &app.pages.page_script),
         texts,
         title: fill(texts.connect_title, &[("name", &consent.name)]),
         continue_to: fill(texts.continue_to, &[("host", host)]),
         unapproved: fill(texts.unapproved_text, &[("host", host)]),
+        receivers: consent.facts.receivers.iter().map(|receiver| received(texts, receiver)).collect(),
+        other_sites: if others.is_empty() {
+            String::new()
+        } else {
+            fill(texts.other_sites_text, &[("host", host), ("hosts", &others.join(", "))])
+        },
         errors: error_texts(texts),
         page,
         start: urls::internal_action(&app.api.public, key, "_start_oauth_flow"),
@@ -114,6 +125,20 @@ fn page_of(
         account,
         consent,
     }
+}
+
+/// A host and what it receives, as a text.
+fn received(texts: &Texts, receiver: &Receiver) -> (String, String) {
+    let text = |received: &Received| match received {
+        Received::LogIn => texts.receives_log_in,
+        Received::Metadata => texts.receives_metadata,
+        Received::CodeAndTokens => texts.receives_code_and_tokens,
+        Received::Userinfo => texts.receives_userinfo,
+        Received::Revocation => texts.receives_revocation,
+        Received::Api => texts.receives_api,
+    };
+    let all: Vec<&str> = receiver.receives.iter().map(text).collect();
+    (receiver.host.clone(), all.join("; "))
 }
 
 /// What a link of the page of an account mismatch asks for: `select` asks the provider for its account chooser, `change`

@@ -63,9 +63,7 @@ async fn log_in_page(
 fn allowed_next(app: &App, next: Option<&str>) -> String {
     let path = next
         .and_then(|next| return_url::reduced(next, &app.api.public))
-        .filter(|path| {
-            !path.split('?').next().is_some_and(|path| path.contains("/_oauth_callback") && !path.contains("_result/"))
-        })
+        .filter(|path| !path.split('?').next().is_some_and(urls::is_callback))
         .unwrap_or_else(|| urls::root_path(&app.api.public, &SpaceId::default_space()));
     format!("{}{path}", app.api.public.origin())
 }

@@ -95,7 +95,7 @@ async fn r08_user_endpoints_have_a_separate_callback_and_only_it_finishes() {
     let uri_of = |response: super::test_app::TestResponse| response.json()["redirect_uri"].as_str().unwrap().to_owned();
     let own = uri_of(alice.get("/api/actions/connector/custom").await);
     let foreign = uri_of(alice.get("/api/actions/connector/other").await);
-    assert!(own.starts_with(&format!("{BASE}/api/actions/connector/_oauth_callback/")) && own != foreign);
+    assert!(own.starts_with(&format!("{BASE}/api/actions/connector/_oauth_context/")) && own != foreign);
     let shared = format!("{BASE}/api/actions/connector/_oauth_callback");
     for (uri, expected) in [(&shared, "callback_mismatch"), (&foreign, "callback_mismatch"), (&own, "success")] {
         let flow =
@@ -104,11 +104,26 @@ async fn r08_user_endpoints_have_a_separate_callback_and_only_it_finishes() {
         assert!(response.location().contains(&format!("={expected}")), "{}", response.location());
     }
     assert_eq!(app.provider.count(Operation::Exchange), 1);
-    // A malformed callback id is not found.
-    assert_eq!(
-        alice.arrive("/api/actions/connector/_oauth_callback/nonsense?code=c&state=s").await.status,
-        StatusCode::NOT_FOUND
-    );
+    // A malformed callback id is not found, and neither is any path below a callback.
+    let id = own.rsplit_once('/').unwrap().1.to_owned();
+    let flow = alice.start_at("/internal/actions/connector/custom/_start_oauth_flow", &json!({})).await;
+    for prefix in ["", "/s/marketing"] {
+        let of_connectors = format!("{prefix}/api/actions/connector");
+        for path in [
+            "_oauth_context/nonsense".to_owned(),
+            "_oauth_context".to_owned(),
+            "_oauth_context/".to_owned(),
+            format!("_oauth_context/{id}/"),
+            format!("_oauth_context/{id}/{id}"),
+            format!("_oauth_callback/{id}"),
+            format!("_oauth_callback/_oauth_context/{id}"),
+            "_oauth_callback/".to_owned(),
+        ] {
+            let response = alice.arrive(&format!("{of_connectors}/{path}?code=c&state={}", flow.state)).await;
+            assert_eq!(response.status, StatusCode::NOT_FOUND, "{prefix} {path}");
+        }
+    }
+    assert_eq!(app.provider.count(Operation::Exchange), 1);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use grantry_domain::connector::{AuthMode, ConnectorName, ProfileId};
 use grantry_domain::identity::Actor;
+use grantry_domain::provider::Endpoints;
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::ConnectorDraft;
 use grantry_testkit::doubles::fixtures;
@@ -80,11 +81,54 @@ async fn r19_the_confirm_page_names_the_provider_and_warns_if_it_is_not_approved
     ] {
         let page = alice.get(path).await;
         assert_eq!(page.status, StatusCode::OK, "{path}");
-        for fact in ["Connector ", space, "alice", "as.example", "<li>read</li>", "<li>write</li>", "<li>api.example</li>"] {
+        for fact in ["Connector ", space, "alice", "as.example", "<li>read</li>", "<li>write</li>", "<li>api.example: "] {
             assert!(page.body.contains(fact), "{path}: {fact}\n{}", page.body);
         }
-        assert_eq!(page.body.contains("class=\"warning\"><strong>"), warns, "{path}");
+        assert_eq!(page.body.contains("Check the provider."), warns, "{path}");
         assert!(page.header("content-security-policy").contains("connect-src 'self'"));
+    }
+}
+
+#[tokio::test]
+async fn r19_the_consent_names_every_host_that_receives_something_and_warns_of_other_sites() {
+    let app = TestApp::with_drive().await;
+    let endpoints = |log_in: &str, token: &str, userinfo: &str, revocation: &str| Endpoints {
+        authorization: format!("https://{log_in}/authorize"),
+        token: format!("https://{token}/token"),
+        userinfo: Some(format!("https://{userinfo}/me")),
+        revocation: Some(format!("https://{revocation}/revoke")),
+        jwks: None,
+    };
+    let cases = [
+        ("one_site", Some(endpoints("login.honest.example", "id.honest.example", "login.honest.example", "honest.example"))),
+        ("other_sites", Some(endpoints("login.honest.example", "evil.example", "me.example:8443", "evil.example"))),
+        ("issuer", None),
+    ];
+    let mut alice = app.signed_in("alice").await;
+    for (name, endpoints) in cases {
+        let warns = name == "other_sites";
+        app.profiles.set("{}", move |settings| {
+            settings.endpoints.clone_from(&endpoints);
+            settings.issuer = Some("https://login.honest.example/tenant".to_owned());
+            settings.destinations =
+                ["https://api.honest.example", "https://login.honest.example"].map(fixtures::origin).into();
+        });
+        for (language, warning) in [("en", "Check the hosts."), ("de", "Prüfen Sie die Hosts.")] {
+            let path = "/api/actions/connector/drive/oauth/start";
+            let page = alice.send(Method::GET, path, &[("accept-language", language)], None).await;
+            let launch = alice.send(Method::GET, "/connect/drive", &[("accept-language", language)], None).await;
+            let consent = |page: &str| {
+                let (_, rest) = page.split_once("<dl").unwrap();
+                rest.split_once("<p id=\"status\"").unwrap().0.to_owned()
+            };
+            assert_eq!(consent(&page.body), consent(&launch.body), "both pages show the same");
+            assert_eq!(page.body.contains(warning), warns, "{name}: {}", page.body);
+            insta::assert_snapshot!(format!("consent_{name}_{language}"), consent(&page.body));
+        }
+        let connector = alice.get("/api/actions/connector/drive").await.json();
+        insta::assert_json_snapshot!(format!("consent_{name}"), connector["consent"]);
+        let listed = alice.get("/api/actions/connectors").await.json();
+        assert_eq!(listed[0]["consent"], connector["consent"]);
     }
 }
 

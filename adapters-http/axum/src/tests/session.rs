@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::html;
-use super::test_app::{BASE, Options, TestApp, id_of};
+use super::test_app::{BASE, HOST, Options, TestApp, id_of};
 
 #[tokio::test]
 async fn a_session_from_log_in_to_log_out() {
@@ -156,12 +156,31 @@ async fn r22_the_log_in_page_continues_only_to_this_origin() {
         ("/login?next=%2Fa&next=%2Fb", format!("{BASE}/")),
         ("/login?next=javascript%3Aalert(1)", format!("{BASE}/")),
         ("/login?next=%2Fapi%2Factions%2Fconnector%2F_oauth_callback%3Fcode%3Dc%26state%3Ds", format!("{BASE}/")),
+        ("/login?next=%2Fapi%2Factions%2Fconnector%2F_oauth_context%2FA%3Fcode%3Dc%26state%3Ds", format!("{BASE}/")),
+        ("/login?next=%2Fs%2Fa%2Fapi%2Factions%2Fconnector%2F_oauth_context%2FA%3Fcode%3Dc", format!("{BASE}/")),
+        (
+            "/login?next=%2Fapi%2Factions%2Fconnector%2F_oauth_callback_result%2FA",
+            format!("{BASE}/api/actions/connector/_oauth_callback_result/A"),
+        ),
     ];
     for (path, expected) in cases {
         let response = app.browser().get(path).await;
         assert_eq!(html::attribute(&response.body, "data-next").unwrap(), expected, "{path}");
         let signed_in = app.signed_in("alice").await.get(path).await;
         assert_eq!((signed_in.status, signed_in.location()), (StatusCode::SEE_OTHER, expected.as_str()), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_served_description_names_the_session_cookie_that_is_set() {
+    for (public, host) in [(BASE, HOST), ("https://connect.example/oauth", "connect.example")] {
+        let app = TestApp::with(Options { public, ..Options::default() });
+        let mut browser = app.browser().also("host", host);
+        let document = browser.get("/openapi.json").await.json();
+        let described = document["components"]["securitySchemes"]["session"]["name"].as_str().unwrap().to_owned();
+        let log_in = json!({"username": "alice", "password": "alice"});
+        let set = browser.post("/api/session", &log_in).await.set_cookies;
+        assert!(set.iter().any(|cookie| cookie.starts_with(&format!("{described}="))), "{described}: {set:?}");
     }
 }
 

@@ -23,8 +23,12 @@ const NOT_IN_QUERIES: &AsciiSet =
 /// How often a path is decoded in search of dot segments: some servers decode more than once.
 const MAX_DECODINGS: usize = 5;
 
-/// Encodings of `.`, `/` and `\` that are too long. UTF-8 forbids them, and some servers decode them.
-const OVERLONG: [(&[u8], u8); 5] = [
+/// Encodings of `.`, `/` and `\` that are too long, which UTF-8 forbids and some servers decode, and full-width forms, which
+/// some servers replace.
+const OVERLONG: [(&[u8], u8); 8] = [
+    ("\u{ff0e}".as_bytes(), b'.'),
+    ("\u{ff0f}".as_bytes(), b'/'),
+    ("\u{ff3c}".as_bytes(), b'\\'),
     (&[0xc0, 0xae], b'.'),
     (&[0xc0, 0xaf], b'/'),
     (&[0xc1, 0x9c], b'\\'),
@@ -135,11 +139,12 @@ fn is_url(path: &str) -> bool {
     path.starts_with("//") || path.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme))
 }
 
-/// Whether a whole segment is `.` or `..`, also with parameters or blanks after it, which some servers remove.
+/// Whether a whole segment is `.` or `..`, also with parameters or blanks after it, which some servers remove, or with what a
+/// server that decodes more than once reads as a query or fragment.
 fn has_dot_segment(text: &[u8]) -> bool {
     let text = without_overlong_encodings(text);
     text.split(|byte| *byte == b'/' || *byte == b'\\').any(|segment| {
-        let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
+        let name = segment.split(|byte| b";?#".contains(byte)).next().unwrap_or_default();
         matches!(name.trim_ascii(), b"." | b"..")
     })
 }

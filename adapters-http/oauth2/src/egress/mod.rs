@@ -94,8 +94,13 @@ impl EgressPolicy {
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
             return Err(UrlRefused::NotAUrl);
         };
-        if matches!(host, Host::Domain(name) if name.ends_with('.')) {
-            return Err(UrlRefused::TrailingDot);
+        if let Host::Domain(name) = host {
+            if name.ends_with('.') {
+                return Err(UrlRefused::TrailingDot);
+            }
+            if !is_dns_name(name) {
+                return Err(UrlRefused::HostName);
+            }
         }
         let address_scope = self.address_scope(plain, &host, port)?;
         Ok(AllowedUrl { url, address_scope })
@@ -205,8 +210,21 @@ fn target(entry: &str) -> Result<(String, u16), InvalidEgress> {
 }
 
 fn normalised_host(text: &str) -> Option<&str> {
-    let is_normal = Host::parse(text).is_ok_and(|host| host.to_string() == text);
-    (is_normal && !text.ends_with('.') && !text.contains('*')).then_some(text)
+    let is_normal = Host::parse(text).is_ok_and(|host| {
+        host.to_string() == text
+            && match host {
+                Host::Domain(name) => is_dns_name(&name),
+                Host::Ipv4(_) | Host::Ipv6(_) => true,
+            }
+    });
+    is_normal.then_some(text)
+}
+
+/// Whether a name can be in the DNS: labels of 1 to 63 characters, 253 in total (RFC 1035 §2.3.4). The underscore is not
+/// permitted in names of hosts, but in use.
+fn is_dns_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    name.len() <= 253 && name.split('.').all(|label| (1..=63).contains(&label.len()) && label.bytes().all(plain))
 }
 
 /// Why a URL may not be used. Does not contain the URL.
@@ -233,6 +251,9 @@ pub enum UrlRefused {
     /// A host that ends with a dot.
     #[error("must not have a host that ends with a dot")]
     TrailingDot,
+    /// A host that is no name of the DNS: an empty or too long label, or another character than letters, digits, `-` and `_`.
+    #[error("has a host that is not a valid name")]
+    HostName,
     /// A port that is neither 443 nor listed.
     #[error("uses a port other than 443 that the operator has not listed")]
     Port,
@@ -266,7 +287,8 @@ impl UrlRefused {
             | Self::UserInfo
             | Self::Fragment
             | Self::NotNormalised
-            | Self::TrailingDot => false,
+            | Self::TrailingDot
+            | Self::HostName => false,
         }
     }
 }

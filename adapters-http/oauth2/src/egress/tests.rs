@@ -12,7 +12,7 @@ fn open() -> EgressPolicy {
 
 #[test]
 fn r70_a_url_must_be_https_and_in_normalised_form() {
-    use UrlRefused::{Fragment, NotAUrl, NotNormalised, Port, Scheme, TrailingDot, UserInfo};
+    use UrlRefused::{Fragment, HostName, NotAUrl, NotNormalised, Port, Scheme, TrailingDot, UserInfo};
     let open = open();
     for good in [
         "https://example.com/token",
@@ -65,10 +65,35 @@ fn r70_a_url_must_be_https_and_in_normalised_form() {
         ("https://[::ffff:127.0.0.1]/", NotNormalised),
         ("https://[0:0:0:0:0:0:0:1]/", NotNormalised),
         ("https://example.com./", TrailingDot),
+        ("https://./", TrailingDot),
+        ("https://a..b/", HostName),
+        ("https://a..b", HostName),
+        ("https://.a/", HostName),
+        ("https://..a/", HostName),
+        ("https://a...b.example/x", HostName),
+        ("https://a*b.example/", HostName),
+        ("https://*.example/", HostName),
+        ("https://a$b.example/", HostName),
+        ("https://a;b.example/", HostName),
+        ("https://a,b.example/", HostName),
+        ("https://a'b.example/", HostName),
         ("https://example.com:8443/", Port),
         ("https://example.com:80/", Port),
     ] {
         assert_eq!(open.check(bad).unwrap_err(), why, "{bad}");
+    }
+    let (label, longest) =
+        ("a".repeat(63), format!("{}.example", ["a".repeat(63), "b".repeat(63), "c".repeat(63)].join(".")));
+    for (host, is_name) in [
+        (format!("{label}.example"), true),
+        (format!("a{label}.example"), false),
+        (format!("{}.{longest}", "d".repeat(53)), true),
+        (format!("{}.{longest}", "d".repeat(54)), false),
+        ("a_b.example".to_owned(), true),
+        ("a--b.example".to_owned(), true),
+    ] {
+        let expected = if is_name { Ok(()) } else { Err(HostName) };
+        assert_eq!(open.check(&format!("https://{host}/")).map(drop), expected, "{host}");
     }
     let long = format!("https://example.com/{}", "a".repeat(MAX_URL));
     assert_eq!(open.check(&long).unwrap_err(), UrlRefused::TooLong);
@@ -147,10 +172,25 @@ fn lesson_25_hosts_outside_the_list_are_refused() {
 
 #[test]
 fn the_operators_lists_are_checked() {
-    for bad in ["", "*.", "**", "Example.com", "https://example.com", "example.com/", "a.*", "example.com.", "*.*.com"] {
+    for bad in [
+        "",
+        "*.",
+        "**",
+        "Example.com",
+        "https://example.com",
+        "example.com/",
+        "a.*",
+        "example.com.",
+        "*.*.com",
+        "a..b",
+        "*..com",
+        ".a",
+    ] {
         assert!(EgressPolicy::new(&[bad], &[]).is_err(), "{bad:?}");
     }
-    for bad in ["", "example.com", ":80", "example.com:0", "example.com:x", "127.1:80", "::1:80", "http://a:80"] {
+    for bad in
+        ["", "example.com", ":80", "example.com:0", "example.com:x", "127.1:80", "::1:80", "http://a:80", "a..b:80", ".a:80"]
+    {
         let error = EgressPolicy::new(&[], &[bad]).unwrap_err();
         assert_eq!(error.list, "allow", "{bad:?}");
     }

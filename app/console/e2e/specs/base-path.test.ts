@@ -69,7 +69,7 @@ describe.each(["kept", "removed"] as const)("below a path that the proxy has %s"
     await here.connect("Files");
     const { searchParams } = new URL((await arrived).url());
     const redirectUri = searchParams.get("redirect_uri") ?? "";
-    expect(redirectUri).toContain(`${base}/api/actions/connector/_oauth_callback/`);
+    expect(redirectUri).toContain(`${base}/api/actions/connector/_oauth_context/`);
 
     // The provider's response: the result page and its assets are below the path as well.
     const tab = await context.newPage();

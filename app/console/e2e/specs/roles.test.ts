@@ -92,7 +92,7 @@ describe("an editor", () => {
     await here.expectNoSecrets([/SECRET-CANARY/]);
     await here.dialog().getByRole("button", { name: "Create connector" }).click();
     await page.getByRole("heading", { name: "Own server is created" }).waitFor();
-    expect(await here.dialog().locator("code").textContent()).toMatch(/_oauth_callback\/.+/);
+    expect(await here.dialog().locator("code").textContent()).toMatch(/_oauth_context\/.+/);
     await here.dialog().getByRole("button", { name: "Done" }).click();
     await here.chooseMenu("Own server", "Edit");
     await here.dialog().getByLabel("Name").fill("Our server");

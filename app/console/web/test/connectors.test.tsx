@@ -148,13 +148,14 @@ describe("connecting", () => {
       "Warehouse API (warehouse)",
       "Default",
       "Alice Archer only",
-      "id.example",
       "files.read",
       "api.id.example",
     ]) {
       dialog().getByText(text);
     }
+    expect(dialog().getAllByText("id.example")).toHaveLength(2);
     dialog().getByText(/entered these addresses by hand/);
+    expect(dialog().queryByText(/not of that site/)).toBeNull();
     await expectAccessible();
     await user.click(dialog().getByRole("button", { name: "Cancel" }));
     await user.click(screen.getByRole("button", { name: "Connect GitHub" }));
@@ -168,9 +169,57 @@ describe("connecting", () => {
     }
     const { user } = renderConsole({ server });
     await user.click(await screen.findByRole("button", { name: "Connect Warehouse API" }));
-    dialog().getByText("id.example");
-    dialog().getByText("api.id.example");
+    const hosts = dialog()
+      .getAllByRole("listitem")
+      .map((item) => item.textContent);
+    expect(hosts).toEqual([
+      "id.example: your log-in and consent; the authorization code and the tokens",
+      "api.id.example: the access token, when the connector is used",
+    ]);
+    dialog().getByText(/These hosts are not of that site: api\.id\.example\./);
   });
+
+  it.each(["en", "de"] as const)(
+    "R19 names each host that receives something and warns of other sites (%s)",
+    async (language) => {
+      localStorage.setItem("grantry.language", language);
+      const server = new FakeServer();
+      const warehouse = server.connectors.find(({ id }) => id === "warehouse");
+      if (!warehouse?.consent) {
+        throw new Error("the seed has no warehouse");
+      }
+      warehouse.consent.receivers = [
+        { host: "login.honest.example", receives: ["log_in"], other_site: false },
+        { host: "evil.example", receives: ["code_and_tokens", "revocation"], other_site: true },
+        { host: "me.honest.example:8443", receives: ["userinfo"], other_site: false },
+        { host: "api.example", receives: ["api"], other_site: true },
+      ];
+      const { user } = renderConsole({ server });
+      const connect = language === "en" ? "Connect Warehouse API" : "Warehouse API verbinden";
+      await user.click(await screen.findByRole("button", { name: connect }));
+      const hosts = dialog()
+        .getAllByRole("listitem")
+        .map((item) => item.textContent?.split(": ")[0]);
+      expect(hosts).toEqual([
+        "login.honest.example",
+        "evil.example",
+        "me.honest.example:8443",
+        "api.example",
+      ]);
+      const texts = dialog()
+        .getAllByRole("listitem")
+        .map((item) => item.textContent ?? "");
+      expect(texts[1]).toContain(
+        language === "en" ? "the authorization code and the tokens; tokens that" : "den Autorisierungscode",
+      );
+      dialog().getByText(
+        language === "en"
+          ? /not of that site: evil\.example, api\.example\./
+          : /nicht zu dieser Website: evil\.example, api\.example\./,
+      );
+      await expectAccessible();
+    },
+  );
 
   it("opens the launch page, waits, and reports success", async () => {
     const { server, user, opened } = renderConsole();

@@ -65,7 +65,7 @@ describe("creating a connector", () => {
     await user.type(dialog().getByLabelText("Base URL"), "https://api.example");
     await user.click(dialog().getByRole("button", { name: "Create connector" }));
     await screen.findByRole("heading", { name: "Own is created" });
-    dialog().getByText(/_oauth_callback\/ctx-/);
+    dialog().getByText(/_oauth_context\/ctx-/);
     await expectAccessible();
     await user.click(dialog().getByRole("button", { name: "Done" }));
     await rowOf("Own");

@@ -48,7 +48,7 @@ describe.each(Object.entries(CATALOGUES))("the catalogue %s", (language, catalog
   });
 
   it("has a text for every message, starting with a capital letter or a value", () => {
-    const fragments = /^(common\.optional|connectors\.timeLeft|connectDialog\.unknownHost)$/;
+    const fragments = /^(common\.optional|connectors\.timeLeft|connectDialog\.(unknownHost|receives_\w+))$/;
     for (const [key, text] of these) {
       expect(text.trim(), key).toBe(text);
       expect(text, key).not.toBe("");

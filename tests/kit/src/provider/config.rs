@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use url::Url;
+
 /// A user with an account at the provider.
 #[derive(Clone, Debug)]
 pub struct User {
@@ -60,6 +62,46 @@ pub enum ClientAuth {
     Public,
 }
 
+/// How a redirect URI is compared with a registered one. RFC 9700 §4.1.3 requires the exact string; other servers compare in
+/// the other ways, after the normalization of RFC 3986 §6.2.2 (`/../` is resolved).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RedirectMatching {
+    /// By exact string.
+    Exact,
+    /// The same origin, and the same path or one below it.
+    SubPath,
+    /// The registered URI is a prefix.
+    Prefix,
+    /// `*` in the registered URI stands for any text.
+    Wildcard,
+}
+
+impl RedirectMatching {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Exact, Self::SubPath, Self::Prefix, Self::Wildcard];
+
+    fn accepts(self, registered: &str, uri: &str) -> bool {
+        let (Ok(known), Ok(asked)) = (Url::parse(registered), Url::parse(uri)) else { return false };
+        let origin = (known.scheme(), known.host(), known.port()) == (asked.scheme(), asked.host(), asked.port());
+        match self {
+            Self::Exact => registered == uri,
+            Self::SubPath => {
+                let below = asked.path().strip_prefix(known.path().trim_end_matches('/'));
+                origin && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            }
+            Self::Prefix => asked.as_str().starts_with(known.as_str()),
+            Self::Wildcard => matches_pattern(known.as_str(), asked.as_str()),
+        }
+    }
+}
+
+/// Whether a text matches a pattern in which `*` stands for any text.
+fn matches_pattern(pattern: &str, text: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(text) = text.strip_prefix(first) else { return false };
+    (0..=text.len()).filter_map(|start| text.get(start..)).any(|tail| matches_pattern(rest, tail))
+}
+
 /// A registered client.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -69,8 +111,10 @@ pub struct Client {
     pub secret: String,
     /// Name on the consent page.
     pub name: String,
-    /// Redirect URIs. A request must contain one of them, compared by exact string (RFC 9700 §4.1.3).
+    /// Redirect URIs. A request must contain one that matches one of them.
     pub redirect_uris: Vec<String>,
+    /// How they are compared; by exact string unless set.
+    pub redirect_matching: RedirectMatching,
     /// The authentication method.
     pub auth: ClientAuth,
 }
@@ -83,6 +127,7 @@ impl Client {
             secret: secret.to_owned(),
             name: id.to_owned(),
             redirect_uris: Vec::new(),
+            redirect_matching: RedirectMatching::Exact,
             auth: ClientAuth::Either,
         }
     }
@@ -94,9 +139,16 @@ impl Client {
         self
     }
 
-    /// Whether this is one of the redirect URIs, compared by exact string.
+    /// Sets how redirect URIs are compared.
+    #[must_use]
+    pub const fn redirect_matching(mut self, matching: RedirectMatching) -> Self {
+        self.redirect_matching = matching;
+        self
+    }
+
+    /// Whether this matches one of the redirect URIs.
     pub(super) fn allows_redirect_to(&self, uri: &str) -> bool {
-        self.redirect_uris.iter().any(|known| known == uri)
+        self.redirect_uris.iter().any(|known| self.redirect_matching.accepts(known, uri))
     }
 
     /// Sets the authentication method.

@@ -23,7 +23,7 @@
 //! ```
 //!
 //! It enforces exact redirect URIs, PKCE with S256, single use of codes, client authentication, and rotation of refresh
-//! tokens with reuse detection. It deviates from this only on demand: see [`Fault`].
+//! tokens with reuse detection. It deviates from this only on demand: see [`Fault`] and [`RedirectMatching`].
 
 mod account;
 mod api;
@@ -62,7 +62,7 @@ use self::core::Core;
 use self::server::Server;
 
 pub use self::builder::{MockProviderBuilder, StartError};
-pub use self::config::{Client, ClientAuth, Pkce, RefreshTokens, Rotation, User};
+pub use self::config::{Client, ClientAuth, Pkce, RedirectMatching, RefreshTokens, Rotation, User};
 pub use self::endpoint::Endpoint;
 pub use self::fault::{Compute, Edit, Fault, Faults, QueryEdit, ScriptedResponse, Transform};
 pub use self::gate::Gate;

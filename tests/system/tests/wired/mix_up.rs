@@ -2,7 +2,7 @@
 
 use grantry_system_tests::paths::{ConnectorPath, Draft};
 use grantry_system_tests::test_app::{DRIVE, TestApp};
-use grantry_testkit::provider::{Client, Endpoint, Fault, MockProvider};
+use grantry_testkit::provider::{Client, Endpoint, Fault, MockProvider, RedirectMatching};
 use serde_json::Value;
 use url::Url;
 
@@ -90,6 +90,148 @@ async fn r08_r09_r10_a_malicious_connector_never_gets_an_honest_code() {
 
     assert!(attacker.ledger().exchanges().is_empty(), "the code was not sent to the attacker");
     assert!(app.provider.ledger().exchanges().is_empty());
+}
+
+/// The redirect URIs that an attacker can derive from those of the two connectors.
+fn redirect_uris(shared: &str, honest: &str, attackers: &str) -> Vec<(&'static str, String)> {
+    let id = attackers.rsplit('/').next().unwrap();
+    let in_space = |uri: &str| uri.replacen("/api/", "/s/marketing/api/", 1);
+    vec![
+        ("shared", shared.to_owned()),
+        ("honest", honest.to_owned()),
+        ("attacker's", attackers.to_owned()),
+        ("attacker's in a space", in_space(attackers)),
+        ("below shared", format!("{shared}/{id}")),
+        ("below honest", format!("{honest}/{id}")),
+        ("continues shared", format!("{shared}_result/{id}")),
+        ("beside shared", format!("{shared}/../_oauth_context/{id}")),
+        ("beside shared, encoded", format!("{shared}/%2e%2e/_oauth_context/{id}")),
+        ("beside honest", format!("{honest}/../{id}")),
+        ("query of shared", format!("{shared}?next=/{id}")),
+        ("query of honest", format!("{honest}?next=/{id}")),
+    ]
+}
+
+/// The client of the honest provider, with the redirect URIs of its connectors. Patterns are those that an operator could
+/// derive from them.
+fn client_with(matching: RedirectMatching, redirect_uris: &[&str]) -> Client {
+    let pattern = match matching {
+        RedirectMatching::Exact | RedirectMatching::SubPath | RedirectMatching::Prefix => "",
+        RedirectMatching::Wildcard => "*",
+    };
+    let client = Client::new("demo", "demo-secret").redirect_matching(matching);
+    redirect_uris.iter().fold(client, |client, uri| client.redirect_uri(format!("{uri}{pattern}")))
+}
+
+/// Which of [`redirect_uris`] the honest provider accepts. None of them is a callback of the attacker.
+fn accepted_by(matching: RedirectMatching) -> &'static [&'static str] {
+    const EXACT: &[&str] = &["shared", "honest"];
+    const SUB_PATH: &[&str] = &["shared", "honest", "below shared", "below honest", "query of shared", "query of honest"];
+    const PREFIX: &[&str] =
+        &["shared", "honest", "below shared", "below honest", "continues shared", "query of shared", "query of honest"];
+    match matching {
+        RedirectMatching::Exact => EXACT,
+        RedirectMatching::SubPath => SUB_PATH,
+        RedirectMatching::Prefix | RedirectMatching::Wildcard => PREFIX,
+    }
+}
+
+/// The attacker's connector sends the user to the honest provider with the state of the flow. However the honest provider
+/// compares redirect URIs, no request reaches the attacker's token endpoint.
+#[tokio::test]
+async fn r08_r09_no_way_of_comparing_redirect_uris_leads_a_code_to_another_connector() {
+    for matching in RedirectMatching::ALL {
+        let mut app = TestApp::new().await;
+        let attacker = MockProvider::builder().start().await.unwrap();
+        app.allow(attacker.port()).await;
+        let provider = app.provider.base_url().to_owned();
+        let shared = app.deployment.shared_callback();
+        let honest = redirect_uri(&app.create(FIRST, &Draft::with_endpoints(&provider)).await);
+        let attackers = redirect_uri(&app.create(SECOND, &Draft::with_endpoints(attacker.base_url())).await);
+        app.provider.register(client_with(matching, &[&shared, &honest]));
+        attacker.register(Client::new("demo", "demo-secret").redirect_uri(attackers.clone()));
+        let mut alice = app.browser("alice").await;
+
+        let mut accepted = Vec::new();
+        for (name, uri) in redirect_uris(&shared, &honest, &attackers) {
+            let flow = alice.start(SECOND).await;
+            let forged = honest_request(&flow.authorization_url, &provider, &uri);
+            if let Ok(callback) = app.provider.approve(&forged, "alice").await {
+                accepted.push(name);
+                alice.open_callback(callback.as_str()).await;
+            }
+            assert_eq!(callback_calls(&attacker.ledger()), 0, "{matching:?}: {name}");
+            assert_eq!(callback_calls(&app.provider.ledger()), 0, "{matching:?}: {name}");
+        }
+        assert_eq!(accepted, accepted_by(matching), "{matching:?}");
+
+        // The honest connectors still work, with their redirect URIs only.
+        for connector in [DRIVE, FIRST] {
+            app.connect(&mut alice, connector, "alice").await;
+            assert_eq!(alice.status_name(connector).await, "connected", "{matching:?}");
+        }
+        let ledger = app.provider.ledger();
+        let redeemed: Vec<_> = ledger.exchanges().iter().map(|call| call.param("redirect_uri").unwrap()).collect();
+        assert_eq!(redeemed, [&shared, &honest], "{matching:?}");
+        assert_eq!(callback_calls(&attacker.ledger()), 0, "{matching:?}");
+    }
+}
+
+/// The callback ids of an honest and a malicious connector are swapped, on the way there (redirect URI) and on the way back.
+#[tokio::test]
+async fn r08_swapped_callback_ids_reach_no_token_endpoint() {
+    for matching in RedirectMatching::ALL {
+        let mut app = TestApp::new().await;
+        let attacker = MockProvider::builder().start().await.unwrap();
+        app.allow(attacker.port()).await;
+        let provider = app.provider.base_url().to_owned();
+        let honest = redirect_uri(&app.create(FIRST, &Draft::with_endpoints(&provider)).await);
+        let attackers = redirect_uri(&app.create(SECOND, &Draft::with_endpoints(attacker.base_url())).await);
+        app.provider.register(client_with(matching, &[&honest]));
+        attacker.register(client_with(matching, &[&attackers]));
+        let mut alice = app.browser("alice").await;
+
+        for (connector, server, own, other) in
+            [(FIRST, &app.provider, &honest, &attackers), (SECOND, &attacker, &attackers, &honest)]
+        {
+            let flow = alice.start(connector).await;
+            let forged = honest_request(&flow.authorization_url, server.base_url(), other);
+            let stuck = server.approve(&forged, "alice").await;
+            assert!(stuck.is_err(), "{matching:?}: the URI of another connector is not registered");
+            let callback = server.approve(&flow.authorization_url, "alice").await.unwrap();
+            assert!(callback.as_str().starts_with(own.as_str()));
+            alice.open_callback(&at_address(callback.as_str(), other)).await;
+            assert_failed(&mut alice, connector, &flow, "callback_mismatch").await;
+        }
+        assert_eq!(callback_calls(&attacker.ledger()), 0, "{matching:?}");
+        assert_eq!(callback_calls(&app.provider.ledger()), 0, "{matching:?}");
+    }
+}
+
+/// A mix-up with the shared callback: the attacker's issuer sends the user to the honest provider. `iss` names the honest one.
+#[tokio::test]
+async fn r10_no_way_of_comparing_redirect_uris_leads_a_code_to_another_issuer() {
+    for matching in RedirectMatching::ALL {
+        let mut app = TestApp::new().await;
+        let attacker = MockProvider::builder().start().await.unwrap();
+        app.allow(attacker.port()).await;
+        let provider = app.provider.base_url().to_owned();
+        let shared = app.deployment.shared_callback();
+        app.create(FIRST, &Draft::issuer(attacker.base_url(), &attacker.url("/api"))).await;
+        app.provider.register(client_with(matching, &[&shared]));
+        attacker.register(Client::new("demo", "demo-secret").redirect_uri(shared.clone()));
+        let mut alice = app.browser("alice").await;
+
+        let flow = alice.start(FIRST).await;
+        let forged = honest_request(&flow.authorization_url, &provider, &shared);
+        let callback = app.provider.approve(&forged, "alice").await.unwrap();
+        alice.open_callback(callback.as_str()).await;
+        assert_failed(&mut alice, FIRST, &flow, "issuer_mismatch").await;
+        assert_eq!(callback_calls(&attacker.ledger()), 0, "{matching:?}");
+        assert_eq!(callback_calls(&app.provider.ledger()), 0, "{matching:?}");
+        app.connect(&mut alice, DRIVE, "alice").await;
+        assert_eq!(alice.status_name(DRIVE).await, "connected", "{matching:?}");
+    }
 }
 
 /// The authorization request of a flow, addressed to the honest provider instead.

@@ -13,6 +13,10 @@ export type ConnectorType = Schemas["ConnectorType"];
 export type ConnectorTypeField = Schemas["ConnectorTypeField"];
 /** What to show to the user before the browser goes to the provider. */
 export type ConsentFacts = Schemas["ConsentFacts"];
+/** A host, and what it receives of a flow. */
+export type Receiver = Schemas["Receiver"];
+/** What a host receives. */
+export type Received = Schemas["Received"];
 /** The outcome of running a connector once. */
 export type ExecuteResult = Schemas["ExecuteResult"];
 /** One request to a connector's API; `path` is joined to the connector's base URL. */

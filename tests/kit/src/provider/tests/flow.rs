@@ -4,7 +4,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::*;
-use crate::provider::{ClientAuth, Pkce, ScriptedUser, ScriptedUserError};
+use crate::provider::{ClientAuth, Pkce, RedirectMatching, ScriptedUser, ScriptedUserError};
 
 #[tokio::test]
 async fn alice_connects_and_the_api_returns_the_user_of_the_token() {
@@ -124,6 +124,42 @@ async fn redirect_uris_are_compared_by_exact_string() {
         ("code_verifier", VERIFIER),
     ];
     assert_eq!(error(&party.post("/token", &form).await.unwrap()), "invalid_grant");
+}
+
+#[tokio::test]
+async fn redirect_uris_are_compared_as_the_client_is_set() {
+    use RedirectMatching::{Exact, Prefix, SubPath, Wildcard};
+    let registered = "http://127.0.0.1:9/a/callback";
+    let cases = [
+        (registered, "", vec![Exact, SubPath, Prefix, Wildcard]),
+        (registered, "/own", vec![SubPath, Prefix]),
+        (registered, "/own/..", vec![SubPath, Prefix]),
+        (registered, "?own=1", vec![SubPath, Prefix]),
+        (registered, "_own", vec![Prefix]),
+        (registered, "/../own", vec![]),
+        (registered, "/x/%2e%2e/../own", vec![]),
+        ("http://127.0.0.1:9/a/callback*", "/own", vec![Wildcard]),
+        ("http://127.0.0.1:9/a/callback*", "", vec![Wildcard]),
+        ("http://127.0.0.1:9/*/callback", "", vec![Wildcard]),
+        ("http://127.0.0.1:9/a/callback*", "/../own", vec![]),
+    ];
+    let provider = MockProvider::builder().start().await.unwrap();
+    for (pattern, rest, accepted) in cases {
+        for matching in RedirectMatching::ALL {
+            provider.register(Client::new("demo", "demo-secret").redirect_uri(pattern).redirect_matching(matching));
+            let uri = format!("{registered}{rest}");
+            let mut url = Url::parse(&provider.url("/authorize")).unwrap();
+            url.query_pairs_mut().extend_pairs([
+                ("response_type", "code"),
+                ("client_id", "demo"),
+                ("redirect_uri", &uri),
+                ("code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"),
+                ("code_challenge_method", "S256"),
+            ]);
+            let is_accepted = provider.approve(url.as_str(), "alice").await.is_ok();
+            assert_eq!(is_accepted, accepted.contains(&matching), "{matching:?} of {pattern} for {uri}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ export function ConnectDialog({ connector, connection, onConfirm, onClose }: Con
   const { t } = usePreferences();
   const { session, space } = useHere();
   const facts = consentFacts(connector);
+  const others = facts.receivers.filter(({ other_site }) => other_site).map((receiver) => receiver.host);
   const host = facts.provider_host || t("connectDialog.unknownHost");
 
   return (
@@ -40,11 +41,23 @@ export function ConnectDialog({ connector, connection, onConfirm, onClose }: Con
             [t("connectDialog.provider"), facts.provider_host],
             [t("connectDialog.scopes"), facts.scopes.length > 0 && <Chips values={facts.scopes} />],
             [
-              t("connectDialog.destinations"),
-              facts.destination_hosts.length > 0 && <Chips values={facts.destination_hosts} />,
+              t("connectDialog.receivers"),
+              facts.receivers.length > 0 && (
+                <ul key="receivers">
+                  {facts.receivers.map(({ host, receives }) => (
+                    <li key={host}>
+                      <code>{host}</code>:{" "}
+                      {receives.map((one) => t(`connectDialog.receives_${one}`)).join("; ")}
+                    </li>
+                  ))}
+                </ul>
+              ),
             ],
           ]}
         />
+        {others.length > 0 && (
+          <Notice kind="warning">{t("connectDialog.otherSites", { host, hosts: others.join(", ") })}</Notice>
+        )}
         {!facts.approved && <Notice kind="warning">{t("connectDialog.unapproved")}</Notice>}
       </DialogBody>
       <DialogActions>

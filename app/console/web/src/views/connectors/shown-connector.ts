@@ -6,6 +6,8 @@ import {
   type Connector,
   type ConsentFacts,
   DEFAULT_CONNECTION,
+  type Received,
+  type Receiver,
 } from "@grantry/client";
 import type { ShownStatus } from "../../ui/status-badge.tsx";
 
@@ -105,12 +107,40 @@ export function consentFacts({ config, connector_type_id, consent }: Connector):
     return consent;
   }
   const destinations = Array.isArray(config.destinations) ? config.destinations : [config.baseUrl];
+  const provider = hostOf(config.authorizationUrl) ?? hostOf(config.issuer) ?? "";
   return {
-    provider_host: hostOf(config.authorizationUrl) ?? hostOf(config.issuer) ?? "",
+    provider_host: provider,
+    receivers: receiversOf(config, destinations, provider),
     scopes: typeof config.scope === "string" ? config.scope.split(/[\s,]+/).filter(Boolean) : [],
     destination_hosts: destinations.flatMap((url) => hostOf(url) ?? []),
     approved: connector_type_id !== ".oauth2",
   };
+}
+
+/** What each URL of the configuration receives, by host. Every host except the log-in host counts as another site. */
+function receiversOf(
+  config: Connector["config"],
+  destinations: readonly unknown[],
+  provider: string,
+): Receiver[] {
+  const urls: [Received, unknown][] = [
+    ["log_in", config.authorizationUrl],
+    ["metadata", config.authorizationUrl === undefined ? config.issuer : undefined],
+    ["code_and_tokens", config.tokenUrl],
+    ["userinfo", config.userinfoUrl],
+    ["revocation", config.revocationUrl],
+    ...destinations.map((url): [Received, unknown] => ["api", url]),
+  ];
+  const receivers = new Map<string, Receiver>();
+  for (const [received, url] of urls) {
+    const host = hostOf(url);
+    if (host !== undefined) {
+      const receiver = receivers.get(host) ?? { host, receives: [], other_site: host !== provider };
+      receiver.receives = [...new Set([...receiver.receives, received])];
+      receivers.set(host, receiver);
+    }
+  }
+  return [...receivers.values()];
 }
 
 function hostOf(url: unknown): string | undefined {
