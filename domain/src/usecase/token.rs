@@ -95,6 +95,9 @@ pub enum TokenError {
     /// The operator has to repair the connector; the user's status does not change.
     #[error("the connector is not configured correctly")]
     Misconfigured,
+    /// The audit trail cannot be written, and the operator permits no access token without it.
+    #[error("the audit trail cannot be written at the moment")]
+    AuditUnavailable,
     /// The store is unavailable.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -111,6 +114,7 @@ impl TokenError {
             Self::Unavailable { .. } => "provider_unavailable",
             Self::RefreshRefused { .. } => "refresh_refused",
             Self::Misconfigured => "provider_misconfigured",
+            Self::AuditUnavailable => "audit_unavailable",
             Self::Store(_) => "store_unavailable",
         }
     }
