@@ -173,7 +173,9 @@ async fn r39_a_clock_that_is_set_during_a_refusal_does_not_shorten_the_window() 
             let call = async move { token_from(&node, &token_request("alice")).await };
             let result =
                 if refusal == 3 { with_step(&app, Operation::Refresh, millis, call).await } else { app.drive(call).await };
-            assert!(matches!(result, Err(TokenError::RefreshRefused { .. })), "{millis} ms: {result:?}");
+            // After a step back the present token has not expired.
+            let is_refused = matches!(result, Err(TokenError::RefreshRefused { .. }));
+            assert!(is_refused || (millis < 0 && result.is_ok()), "{millis} ms: {result:?}");
             assert_eq!(app.record(id).await.state, StateKind::Authorized, "{millis} ms");
             // Past the pause after a failure.
             app.clock.advance(Duration::from_secs(40));

@@ -208,7 +208,7 @@ async fn r80_no_event_of_a_long_outage_is_neither_written_nor_counted() {
 async fn events_that_are_being_written_count_towards_the_bound_and_survive_a_cancelled_flush() {
     let parts = TestParts::new().await;
     let gate = parts.store.hold(Method::Record);
-    for number in 0..KEPT_AT_MOST {
+    for number in 0..10 {
         parts.audit.record(event(number));
     }
     let flush = tokio::spawn({
@@ -216,11 +216,16 @@ async fn events_that_are_being_written_count_towards_the_bound_and_survive_a_can
         async move { audit.flush().await }
     });
     gate.arrived(1).await;
-    quiet().await;
-    assert!(!parts.audit.record(event(KEPT_AT_MOST)));
-    assert_eq!(parts.audit.backlog().waiting, usize::try_from(KEPT_AT_MOST).unwrap());
+    assert_eq!(parts.audit.backlog().waiting, 10);
     flush.abort();
     assert!(flush.await.unwrap_err().is_cancelled());
+    assert_eq!(parts.audit.backlog().waiting, 10);
+    for number in 10..KEPT_AT_MOST {
+        parts.audit.record(event(number));
+    }
+    gate.arrived(2).await;
+    quiet().await;
+    assert!(!parts.audit.record(event(KEPT_AT_MOST)), "all events are being written");
     assert_eq!(parts.audit.backlog().waiting, usize::try_from(KEPT_AT_MOST).unwrap());
     gate.open();
     assert_eq!(parts.audit.flush().await, Ok(()));

@@ -18,7 +18,7 @@ pub use circuit_breaker::{CircuitBreaker, Permit, RefusedRequest};
 pub(crate) use commit::COMMIT_ATTEMPTS;
 
 use self::commit::PendingCommits;
-use self::forced::ForcedRefreshes;
+use self::forced::{ForcedRefreshes, Instant};
 use self::refusal::{Meaning, ends_grant};
 use crate::authorization::{Authorization, AuthorizationId, GrantSecrets, Input};
 use crate::connector::Connector;
@@ -242,7 +242,7 @@ impl Refresher {
         };
         let step = self.attempt(candidate, may_wait).await?;
         if let (RefreshGoal::Replace(rejected), ControlFlow::Break(RefreshOutcome::Current)) = (goal, step) {
-            self.forced.record(id, rejected, self.ports.clock.monotonic());
+            self.forced.record(id, rejected, Instant { wall: now, monotonic: self.ports.clock.monotonic() });
         }
         Ok(step)
     }
@@ -274,7 +274,7 @@ impl Refresher {
             return Ok(ControlFlow::Break(ended));
         }
         if let RefreshGoal::Replace(rejected) = goal
-            && self.forced.is_exhausted(id, rejected, self.ports.clock.monotonic())
+            && self.forced.is_exhausted(id, rejected, Instant { wall: now, monotonic: self.ports.clock.monotonic() })
         {
             return end(RefreshOutcome::Current);
         }
