@@ -93,6 +93,7 @@ fn sentence(kind: AuditKind) -> &'static str {
         AuditKind::CommitPending => "refreshed tokens could not be stored yet; they are kept in memory and retried",
         AuditKind::AccessTokenIssued => "a connector was run or an access token was issued",
         AuditKind::AccessTokenRefused => "a run or an access token was refused",
+        AuditKind::AuditEventsDropped => "audit events of access tokens were dropped while the store accepted none",
         AuditKind::GrantExpired => "a connection expired",
         AuditKind::GrantTerminated => "a connection was terminated",
         AuditKind::RevocationCompleted => "tokens were revoked at the provider",

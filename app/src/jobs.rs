@@ -8,19 +8,19 @@ use std::convert::Infallible;
 use std::fmt::Display;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use grantry_domain::ports::{SecureRandom, SessionStore, StoreError, SweepReport};
 use grantry_domain::time::Timestamp;
-use grantry_domain::usecase::{Connections, HousekeepingError, Progress};
+use grantry_domain::usecase::{AuditBacklog, Connections, HousekeepingError, Progress};
 use grantry_http_axum::{SESSION_ABSOLUTE, SESSION_IDLE};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
-use crate::app::App;
+use crate::app::{App, StoreProbe};
 use crate::store::AppStore;
 use crate::telemetry;
 
@@ -43,6 +43,8 @@ pub struct Periods {
     pub purge_sessions: Duration,
     /// Update of gauges.
     pub measure: Duration,
+    /// Writing to the store, for `/readyz`.
+    pub probe_store: Duration,
 }
 
 impl Default for Periods {
@@ -56,6 +58,7 @@ impl Default for Periods {
             reconcile: Duration::from_hours(1),
             purge_sessions: Duration::from_mins(10),
             measure: Duration::from_secs(5),
+            probe_store: Duration::from_secs(5),
         }
     }
 }
@@ -81,7 +84,8 @@ impl Jobs {
         let all = connections();
         jobs.running.spawn(job("refresh_ahead", periods.refresh_ahead).run(move || refresh_ahead(all.clone())));
         let all = connections();
-        jobs.running.spawn(job("flush_audit", periods.flush_audit).run(move || flush_audit(all.clone())));
+        let alarm = Arc::<AuditAlarm>::default();
+        jobs.running.spawn(job("flush_audit", periods.flush_audit).run(move || flush_audit(all.clone(), alarm.clone())));
         let all = connections();
         jobs.running.spawn(job("deliver_events", periods.deliver_events).run(move || deliver_events(all.clone())));
         let all = connections();
@@ -94,6 +98,8 @@ impl Jobs {
             measure(&all, &store);
             std::future::ready(Ok::<(), Infallible>(()))
         }));
+        let (store, probe) = (app.store().clone(), app.probe.clone());
+        jobs.running.spawn(job("probe_store", periods.probe_store).run(move || probe_store(store.clone(), probe.clone())));
         jobs
     }
 
@@ -155,6 +161,8 @@ fn jittered(period: Duration, random: &dyn SecureRandom) -> Duration {
     period * 9 / 10 + period * u32::from(byte[0]) / (5 * 255)
 }
 
+/// How often the alarm of the audit trail is logged at most.
+const ALARM_EVERY: Duration = Duration::from_mins(1);
 /// How often a long sweep logs its progress.
 const LOG_EVERY: Duration = Duration::from_secs(2);
 
@@ -216,8 +224,56 @@ async fn refresh_ahead(connections: Arc<Connections>) -> Result<(), Housekeeping
     Ok(())
 }
 
-async fn flush_audit(connections: Arc<Connections>) -> Result<(), StoreError> {
-    connections.flush_audit().await
+async fn flush_audit(connections: Arc<Connections>, alarm: Arc<AuditAlarm>) -> Result<(), Infallible> {
+    let result = connections.flush_audit().await;
+    let backlog = connections.audit_backlog();
+    metrics::gauge!("grantry_audit_waiting_events").set(f64::from(u32::try_from(backlog.waiting).unwrap_or(u32::MAX)));
+    metrics::gauge!("grantry_audit_failing").set(if backlog.is_failing { 1.0 } else { 0.0 });
+    metrics::counter!("grantry_audit_dropped_events_total").absolute(backlog.dropped);
+    if result.is_err() || alarm.has_dropped_since_logged(backlog.dropped) {
+        alarm.log(backlog);
+    }
+    Ok(())
+}
+
+/// Logs that the audit trail of access tokens cannot be written, once a minute at most.
+#[derive(Default)]
+struct AuditAlarm(Mutex<Alarmed>);
+
+#[derive(Default)]
+struct Alarmed {
+    at: Option<Instant>,
+    dropped: u64,
+}
+
+impl AuditAlarm {
+    fn has_dropped_since_logged(&self, dropped: u64) -> bool {
+        dropped > self.locked().dropped
+    }
+
+    /// Returns whether a line was logged.
+    fn log(&self, backlog: AuditBacklog) -> bool {
+        let mut alarmed = self.locked();
+        let is_due = alarmed.at.is_none_or(|at| at.elapsed() >= ALARM_EVERY);
+        if is_due {
+            let AuditBacklog { waiting, dropped, .. } = backlog;
+            *alarmed = Alarmed { at: Some(Instant::now()), dropped };
+            error!(
+                waiting,
+                dropped, "audit events of access tokens cannot be stored; beyond a limit they are dropped and counted"
+            );
+        }
+        is_due
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Alarmed> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn probe_store(store: AppStore, probe: Arc<StoreProbe>) -> Result<(), Infallible> {
+    probe.run(&store).await;
+    Ok(())
 }
 
 async fn deliver_events(connections: Arc<Connections>) -> Result<(), HousekeepingError> {
@@ -265,6 +321,19 @@ mod tests {
             let pause = jittered(period, &SystemRandom);
             assert!((Duration::from_secs(90)..=Duration::from_secs(110)).contains(&pause), "{pause:?}");
         }
+    }
+
+    #[test]
+    fn r80_the_alarm_of_the_audit_trail_is_logged_once_a_minute_at_most() {
+        let alarm = AuditAlarm::default();
+        let backlog = |dropped| AuditBacklog { waiting: 8192, dropped, is_failing: true };
+        assert!(!alarm.has_dropped_since_logged(0));
+        assert!(alarm.has_dropped_since_logged(1));
+        assert_eq!([1, 2, 3].map(|dropped| alarm.log(backlog(dropped))), [true, false, false]);
+        assert!(alarm.has_dropped_since_logged(3), "what was dropped since is logged when the next line is due");
+        alarm.locked().at = Instant::now().checked_sub(ALARM_EVERY);
+        assert!(alarm.log(backlog(3)));
+        assert!(!alarm.has_dropped_since_logged(3));
     }
 
     #[tokio::test]

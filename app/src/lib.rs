@@ -25,6 +25,7 @@ pub mod console;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod directory;
+mod escape;
 mod failure_log;
 mod http_server;
 pub mod jobs;

@@ -16,6 +16,12 @@ pub trait StoreLifecycle: Send + Sync {
 
     /// Updates the metrics of the store. Called every few seconds.
     fn record_metrics(&self) {}
+
+    /// Writes, and checks that what is written will be found again. An error is a stable text for the operator, never text of
+    /// another library. Called every few seconds.
+    async fn probe(&self) -> Result<(), &'static str> {
+        Ok(())
+    }
 }
 
 /// A store with its deployment id and its lifecycle. Clones share it.
@@ -48,6 +54,13 @@ impl AppStore {
     pub async fn close(&self) {
         if let Some(lifecycle) = &self.lifecycle {
             lifecycle.close().await;
+        }
+    }
+
+    pub(crate) async fn probe(&self) -> Result<(), &'static str> {
+        match &self.lifecycle {
+            Some(lifecycle) => lifecycle.probe().await,
+            None => Ok(()),
         }
     }
 
@@ -133,7 +146,7 @@ pub(crate) fn open_store(_: &Path, _: Option<[u8; 16]>) -> std::future::Ready<Re
 
 #[cfg(feature = "sqlite")]
 mod sqlite {
-    use grantry_store_sqlite::SqliteStore;
+    use grantry_store_sqlite::{SqliteStore, StoreFault};
 
     use super::{AppStore, Arc, StoreLifecycle, async_trait};
 
@@ -149,6 +162,10 @@ mod sqlite {
             metrics::counter!("grantry_store_commits_total").absolute(counts.commits);
             let waiting = u32::try_from(self.waiting_writes()).unwrap_or(u32::MAX);
             metrics::gauge!("grantry_store_waiting_writes").set(f64::from(waiting));
+        }
+
+        async fn probe(&self) -> Result<(), &'static str> {
+            SqliteStore::probe(self).await.map_err(StoreFault::as_str)
         }
     }
 

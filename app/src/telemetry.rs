@@ -1,9 +1,9 @@
 //! Logs and metrics of this process.
 //!
-//! The log goes to standard error: readable lines on a terminal, one JSON object per line elsewhere, so that untrusted text
-//! cannot start a line. Audit events are logged at every configured level.
+//! The log goes to standard error: readable lines on a terminal, one JSON object per line elsewhere. In all formats, characters
+//! that act on lines, on the direction of text or on a terminal are escaped, so that untrusted text stays in its line. Audit events are logged at every configured level.
 
-use std::fmt::Debug;
+use std::fmt::{Debug, Write as _};
 use std::io::IsTerminal;
 use std::sync::OnceLock;
 
@@ -11,13 +11,14 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing::field::Field;
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
-use tracing_subscriber::fmt::format;
 use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::fmt::{MakeWriter, format};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt};
 
 use crate::audit;
+use crate::escape::{Escaped, EscapedJson};
 
 /// Buckets of every duration, in seconds.
 const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
@@ -42,21 +43,29 @@ impl LogFormat {
 
 /// Starts the log of this process. Later calls change nothing.
 pub fn start_log(directives: &str, format: LogFormat) {
-    let layer: Box<dyn Layer<Registry> + Send + Sync> = match format {
-        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed(),
-        LogFormat::Lines => fmt::layer().with_ansi(colours()).with_writer(std::io::stderr).boxed(),
-        LogFormat::Brief => fmt::layer()
-            .with_ansi(colours())
-            .with_target(false)
-            .with_timer(TimeOfDay)
-            .fmt_fields(format::debug_fn(brief))
-            .with_writer(std::io::stderr)
-            .boxed(),
-    };
+    let layer = layer(format, colours(), std::io::stderr);
     let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter(directives)));
     // An error means that another subscriber is installed already; it receives the log.
     drop(subscriber.try_init());
     std::panic::set_hook(Box::new(log_panic));
+}
+
+/// Writes events in a format. Whatever their fields contain, an event is one line.
+fn layer<W>(format: LogFormat, colours: bool, writer: W) -> Box<dyn Layer<Registry> + Send + Sync>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    match format {
+        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(EscapedJson(writer)).boxed(),
+        LogFormat::Lines => fmt::layer().with_ansi(colours).fmt_fields(format::debug_fn(line)).with_writer(writer).boxed(),
+        LogFormat::Brief => fmt::layer()
+            .with_ansi(colours)
+            .with_target(false)
+            .with_timer(TimeOfDay)
+            .fmt_fields(format::debug_fn(brief))
+            .with_writer(writer)
+            .boxed(),
+    }
 }
 
 /// Logs the location of a panic, without its message, which may contain a secret.
@@ -72,11 +81,18 @@ fn colours() -> bool {
 /// Fields that the brief format leaves out.
 const NOT_BRIEF: [&str; 5] = ["kind", "actor", "authorization", "at", "sequence"];
 
+fn line(writer: &mut format::Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+    match field.name() {
+        "message" => write!(Escaped(writer), "{value:?}"),
+        name => write!(Escaped(writer), " {name}={value:?}"),
+    }
+}
+
 fn brief(writer: &mut format::Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
     match field.name() {
-        "message" => write!(writer, "{value:?}"),
+        "message" => write!(Escaped(writer), "{value:?}"),
         name if NOT_BRIEF.contains(&name) => Ok(()),
-        name => write!(writer, "  {name}={value:?}"),
+        name => write!(Escaped(writer), "  {name}={value:?}"),
     }
 }
 
@@ -150,10 +166,13 @@ mod tests {
     }
 
     fn logged(directives: &str, work: impl FnOnce()) -> Vec<String> {
+        logged_as(LogFormat::Json, directives, work)
+    }
+
+    fn logged_as(format: LogFormat, directives: &str, work: impl FnOnce()) -> Vec<String> {
         let captured = Captured::default();
         let writer = captured.clone();
-        let layer =
-            fmt::layer().json().flatten_event(true).with_writer(move || writer.clone()).with_filter(filter(directives));
+        let layer = layer(format, false, move || writer.clone()).with_filter(filter(directives));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), work);
         let bytes = captured.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
@@ -178,6 +197,43 @@ mod tests {
         let parsed: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
         assert_eq!(parsed["name"], nasty);
         assert!(!lines[0].contains('\u{1b}'));
+    }
+
+    #[test]
+    fn r79_no_character_of_untrusted_text_acts_on_lines_or_on_a_terminal() {
+        struct Shown(String);
+
+        impl std::fmt::Display for Shown {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        let acting = (0..=u32::from(char::MAX)).filter_map(char::from_u32).filter(|c| crate::escape::acts_on_output(*c));
+        let nasty = Shown(acting.collect());
+        for format in [LogFormat::Json, LogFormat::Lines, LogFormat::Brief] {
+            let lines = logged_as(format, "info", || {
+                tracing::info!(target: "grantry", shown = %nasty, debug = ?nasty.0, text = nasty.0, "named {nasty}");
+                let span = tracing::info_span!(target: "grantry", "span", shown = %nasty);
+                span.in_scope(|| tracing::info!(target: "grantry", "within"));
+            });
+            assert_eq!(lines.len(), 2, "{format:?}: {lines:?}");
+            for line in lines {
+                assert!(!line.chars().any(crate::escape::acts_on_output), "{format:?}: {line:?}");
+                if format == LogFormat::Json {
+                    serde_json::from_str::<serde_json::Value>(&line).unwrap();
+                } else {
+                    assert!(line.contains("\\u{202e}") && line.contains("\\u{2028}"), "{line}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_has_its_message_and_its_fields() {
+        let lines =
+            logged_as(LogFormat::Lines, "info", || tracing::info!(target: "grantry", job = "sweep", rows = 3, "done"));
+        assert!(lines[0].ends_with("INFO grantry: done job=\"sweep\" rows=3"), "{lines:?}");
     }
 
     #[test]

@@ -48,4 +48,29 @@ mod tests {
         jobs.stop(Duration::from_secs(10)).await;
         app.close().await;
     }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn r72_a_host_is_not_ready_while_its_database_is_deleted_or_replaced() {
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+        let folder = tempfile::tempdir().unwrap();
+        let app = embedded::build(folder.path(), "127.0.0.1:8090".parse().unwrap()).await.unwrap();
+        let router = embedded::router(&app);
+        let ready = async || {
+            app.probe_store().await;
+            get(&router, "/oauth/readyz", None).await
+        };
+        let path = |name: &str| folder.path().join(name);
+        assert_eq!(ready().await.0, StatusCode::OK);
+        std::fs::rename(path("grantry.db"), path("moved.db")).unwrap();
+        let (status, body) = ready().await;
+        assert!(status == StatusCode::SERVICE_UNAVAILABLE && body.contains("store file missing"), "{status} {body}");
+        std::fs::rename(path("moved.db"), path("grantry.db")).unwrap();
+        assert_eq!(ready().await.0, StatusCode::OK);
+        std::fs::copy(path("grantry.db"), path("copy.db")).unwrap();
+        std::fs::rename(path("copy.db"), path("grantry.db")).unwrap();
+        let (status, body) = ready().await;
+        assert!(status == StatusCode::SERVICE_UNAVAILABLE && body.contains("store file replaced"), "{status} {body}");
+        app.close().await;
+    }
 }

@@ -9,13 +9,13 @@ use grantry_domain::ports::{
     AuditKind, AuditOutcome, EditEffect, KeyId, Lifetime, RecordedEvent, StoreError, TokenResponse, Updated, UserStatus,
 };
 use grantry_domain::provider::Scopes;
-use grantry_domain::usecase::{AccessError, AccessTokenRequest, ConnectorDraft, TokenError};
+use grantry_domain::usecase::{AccessError, AccessTokenRequest, ConnectorDraft, OnAuditFailure, Policy, TokenError};
 use grantry_testkit::doubles::fixtures::{connector_id, connector_key, origin, space, tagged, user};
 use grantry_testkit::doubles::{Fault, Method, Operation, tokens};
 
 use crate::common::{
-    API, HOUR, TestApp, agent, authorization_required, callback_of, draft, drive, elsewhere, person, quiet, token_from,
-    token_request, token_request_for, tokens_for,
+    API, HOUR, TestApp, agent, authorization_required, callback_of, draft, drive, elsewhere, execution, person, quiet,
+    token_from, token_request, token_request_for, tokens_for,
 };
 
 #[tokio::test]
@@ -354,4 +354,55 @@ async fn profiles_may_have_more_than_one_destination() {
             app.node.access_token(&AccessTokenRequest { destination: origin(destination), ..token_request("alice") }).await;
         assert!(issued.is_ok());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r80_access_tokens_are_issued_or_refused_without_an_audit_trail_as_the_operator_chose() {
+    for (on_audit_failure, refuses) in [(OnAuditFailure::Continue, false), (OnAuditFailure::Refuse, true)] {
+        let app = TestApp::with(Policy { on_audit_failure, ..Policy::default() });
+        app.create_connector(&drive(), draft("{}")).await;
+        app.connect("alice").await;
+        let issued = async || app.token("alice").await;
+        assert_eq!(issued().await.as_deref(), Ok("access-1"));
+
+        app.store.fail_next(Method::Record, Fault::UNAVAILABLE);
+        assert_eq!(app.node.flush_audit().await, Err(StoreError::Unavailable));
+        assert!(app.node.audit_backlog().is_failing);
+        let result = issued().await;
+        match &result {
+            Err(error) if refuses => assert_eq!((error, error.code()), (&TokenError::AuditUnavailable, "audit_unavailable")),
+            other => assert_eq!(other.as_deref(), Ok("access-1"), "{on_audit_failure:?}"),
+        }
+        let run = app.node.execute(execution("alice", "/me")).await;
+        assert_eq!(run.is_err(), refuses, "{on_audit_failure:?}");
+        // The store accepts events again.
+        app.node.flush_audit().await.unwrap();
+        assert!(!app.node.audit_backlog().is_failing);
+        assert_eq!(issued().await.as_deref(), Ok("access-1"));
+        let outcomes = app.outcomes(AuditKind::AccessTokenRefused).await;
+        let expected: &[&str] = if refuses { &["audit_unavailable", "audit_unavailable"] } else { &[] };
+        assert_eq!(outcomes, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r80_a_full_buffer_refuses_access_tokens_where_the_operator_chose_so() {
+    let app = TestApp::with(Policy { on_audit_failure: OnAuditFailure::Refuse, ..Policy::default() });
+    app.create_connector(&drive(), draft("{}")).await;
+    app.connect("alice").await;
+    let gate = app.store.hold(Method::Record);
+    let mut issued = 0;
+    let refused = loop {
+        match app.token("alice").await {
+            Ok(_) => issued += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!((refused, issued), (TokenError::AuditUnavailable, 8192));
+    gate.open();
+    quiet().await;
+    assert_eq!(app.token("alice").await.as_deref(), Ok("access-1"));
+    let events = app.events().await;
+    let of_issue = events.iter().filter(|event| event.kind == AuditKind::AccessTokenIssued).count();
+    assert_eq!(of_issue, issued + 1, "no token was issued without its event");
 }

@@ -15,6 +15,7 @@ mod access_token;
 mod admin;
 mod callback;
 mod cancel;
+mod clock_steps;
 mod connections;
 mod diagnostics;
 mod disconnect;

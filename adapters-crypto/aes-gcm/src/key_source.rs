@@ -48,17 +48,31 @@ impl KeySource {
         folder: &Path,
         variable: impl FnOnce(&str) -> Option<OsString>,
     ) -> Result<RootKey, KeySourceError> {
-        let unusable = |error| KeySourceError::Unusable(self.clone(), error);
+        let text = self.text(folder, variable)?;
+        RootKey::parse(&text).map_err(|error| KeySourceError::Unusable(self.clone(), error))
+    }
+
+    /// Loads the key as it is written: for a secret that clients present as text.
+    pub fn load_text(&self, folder: &Path) -> Result<Zeroizing<String>, KeySourceError> {
+        let text = self.text(folder, |name| std::env::var_os(name))?;
+        RootKey::parse(&text).map_err(|error| KeySourceError::Unusable(self.clone(), error))?;
+        // A key is base64, so nothing is lost.
+        Ok(Zeroizing::new(String::from_utf8_lossy(text.trim_ascii()).into_owned()))
+    }
+
+    fn text(
+        &self,
+        folder: &Path,
+        variable: impl FnOnce(&str) -> Option<OsString>,
+    ) -> Result<Zeroizing<Vec<u8>>, KeySourceError> {
         match self {
             Self::File(path) => {
                 let mut buffer = Zeroizing::new([0; FILE_BUFFER]);
-                let text = self.read(&folder.join(path), &mut buffer)?;
-                RootKey::parse(text).map_err(unusable)
+                Ok(Zeroizing::new(self.read(&folder.join(path), &mut buffer)?.to_vec()))
             }
             Self::Environment(name) => {
                 let value = variable(name).filter(|value| !value.is_empty());
-                let text = Zeroizing::new(value.ok_or_else(|| KeySourceError::Missing(self.clone()))?.into_encoded_bytes());
-                RootKey::parse(&text).map_err(unusable)
+                Ok(Zeroizing::new(value.ok_or_else(|| KeySourceError::Missing(self.clone()))?.into_encoded_bytes()))
             }
         }
     }

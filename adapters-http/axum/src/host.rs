@@ -11,6 +11,7 @@ use grantry_domain::usecase::Connections;
 use crate::auth::{Accounts, Authenticator, UserDirectory};
 use crate::connector_types::ConnectorType;
 use crate::network::Network;
+use crate::operations::MetricsAccess;
 use crate::public_url::PublicBaseUrl;
 
 /// Everything the router needs. There is no default, so code that omits a part does not compile.
@@ -39,6 +40,8 @@ pub struct Api {
     pub readiness: Arc<dyn Readiness>,
     /// Prometheus text of `/metrics`.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Who may read it.
+    pub metrics_access: MetricsAccess,
     /// Whether the router has `/livez`, `/readyz` and `/metrics`. Otherwise the host serves
     /// [`operations_router`](crate::operations_router) elsewhere.
     pub serves_operations: bool,

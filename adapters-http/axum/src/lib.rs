@@ -52,7 +52,7 @@ pub use self::correlation::{current_correlation_id, with_current_correlation_id}
 pub use self::host::{Api, ConsoleAsset, ConsoleAssets, IdentityMode, Limits, Readiness};
 pub use self::network::{InvalidNetwork, Network};
 pub use self::openapi::openapi;
-pub use self::operations::operations_router;
+pub use self::operations::{MetricsAccess, operations_router};
 pub use self::problem::{Code, Problem};
 pub use self::public_url::{InvalidPublicBaseUrl, PublicBaseUrl};
 pub use self::router::router;

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use grantry_domain::secret::equal_in_constant_time;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use sha2::{Digest, Sha256};
 
+use crate::auth::bearer;
 use crate::host::Readiness;
 
 /// Whether the process is alive.
@@ -21,17 +24,73 @@ pub(crate) fn is_operation(route: &str) -> bool {
     [LIVE, READY, METRICS].contains(&route)
 }
 
+/// Who may read `/metrics`.
+#[derive(Clone)]
+pub enum MetricsAccess {
+    /// Nobody: the path does not exist.
+    Nobody,
+    /// Every client that reaches the listener.
+    Everybody,
+    /// A client that presents this bearer token, by its SHA-256.
+    Bearer([u8; 32]),
+}
+
+/// Why metrics are not served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MetricsRefused {
+    /// They do not exist here.
+    NotFound,
+    /// The token is missing or wrong.
+    Unauthorized,
+}
+
+impl MetricsAccess {
+    /// Access with this token.
+    pub fn bearer(token: &str) -> Self {
+        Self::Bearer(Sha256::digest(token.as_bytes()).into())
+    }
+
+    pub(crate) fn check(&self, headers: &HeaderMap) -> Result<(), MetricsRefused> {
+        match self {
+            Self::Nobody => Err(MetricsRefused::NotFound),
+            Self::Everybody => Ok(()),
+            Self::Bearer(expected) => {
+                let mut presented = headers.get_all(header::AUTHORIZATION).iter();
+                let only = presented.next().filter(|_| presented.next().is_none());
+                let token = only.and_then(|value| value.to_str().ok()).and_then(bearer).unwrap_or_default();
+                let is_right = equal_in_constant_time(expected, &Sha256::digest(token.as_bytes()));
+                if is_right { Ok(()) } else { Err(MetricsRefused::Unauthorized) }
+            }
+        }
+    }
+}
+
+/// The challenge of RFC 6750 §3.
+pub(crate) const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer");
+
 /// A router with `/livez`, `/readyz` and `/metrics` only, which responds under any host. For a listener that only the operator
 /// can reach.
-pub fn operations_router(readiness: Arc<dyn Readiness>, metrics: Arc<dyn Fn() -> String + Send + Sync>) -> Router {
+pub fn operations_router(
+    readiness: Arc<dyn Readiness>,
+    metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    access: MetricsAccess,
+) -> Router {
     let ready = async move || match readiness.check().await {
         Ok(()) => text(StatusCode::OK, "ok\n".to_owned()),
         Err(part) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {part}\n")),
     };
+    let metrics = async move |headers: HeaderMap| match access.check(&headers) {
+        Ok(()) => metrics_text(metrics()),
+        Err(MetricsRefused::NotFound) => text(StatusCode::NOT_FOUND, "not found\n".to_owned()),
+        Err(MetricsRefused::Unauthorized) => {
+            let refused = text(StatusCode::UNAUTHORIZED, "a bearer token is required\n".to_owned());
+            ([(header::WWW_AUTHENTICATE, CHALLENGE)], refused).into_response()
+        }
+    };
     Router::new()
         .route(LIVE, get(async || text(StatusCode::OK, "ok\n".to_owned())))
         .route(READY, get(ready))
-        .route(METRICS, get(async move || metrics_text(metrics())))
+        .route(METRICS, get(metrics))
 }
 
 /// Metrics in the text format of Prometheus.

@@ -101,6 +101,8 @@ codes! {
     ResponseTooLarge = "response_too_large", 502, "The response of the API is too large.";
     /// The store is unavailable.
     StoreUnavailable = "store_unavailable", 503, "The store is not available at the moment. Try again.";
+    /// The audit trail cannot be written, and the operator permits no access token without it.
+    AuditUnavailable = "audit_unavailable", 503, "The audit trail cannot be written at the moment. Try again.";
     /// The host's directory of users and spaces is unavailable. Access is denied.
     DirectoryUnavailable = "directory_unavailable", 503, "The directory of users is not available at the moment. Try again.";
     /// The user must connect first.

@@ -17,6 +17,7 @@ mod housekeeping;
 mod leases;
 mod options;
 mod outbox;
+mod probe;
 mod queries;
 #[cfg(test)]
 mod query_plan_tests;
@@ -30,5 +31,6 @@ mod users;
 mod writer;
 
 pub use self::options::SqliteOptions;
+pub use self::probe::StoreFault;
 pub use self::store::SqliteStore;
 pub use self::writer::WriteCounts;

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use crate::connection::{self, PointReaders, ReaderPool};
 use crate::error::SqliteError;
 use crate::options::SqliteOptions;
+use crate::probe::OpenedFiles;
 use crate::writer::{self, WriteCounts, Writer};
 
 /// An open store on one file. Share it behind an `Arc`, and [`close`](Self::close) it at the end.
@@ -21,6 +22,7 @@ use crate::writer::{self, WriteCounts, Writer};
 pub struct SqliteStore {
     clock: Arc<dyn Clock>,
     deployment: [u8; 16],
+    files: OpenedFiles,
     writer: Writer,
     point_readers: PointReaders,
     reader_pool: ReaderPool,
@@ -45,6 +47,7 @@ impl SqliteStore {
                 let store = ReaderPool::start(opened.pool, options.queue).map(|reader_pool| Self {
                     clock: options.clock,
                     deployment: opened.deployment,
+                    files: opened.files,
                     writer,
                     point_readers: PointReaders::new(opened.point_readers),
                     reader_pool,
@@ -77,6 +80,10 @@ impl SqliteStore {
     /// The number of writes in the queue, for metrics.
     pub fn waiting_writes(&self) -> usize {
         self.writer.waiting()
+    }
+
+    pub(crate) fn opened_files(&self) -> &OpenedFiles {
+        &self.files
     }
 
     pub(crate) fn clock(&self) -> Timestamp {

@@ -9,7 +9,9 @@ use grantry_domain::ports::{
     SecureRandom, Spawner, StorePorts, TokenVault,
 };
 use grantry_domain::usecase::{Connections, Policy, PolicyBounds, Ports};
-use grantry_http_axum::{AgentKey, AgentKeys, ConnectorType, ConsoleAssets, Limits, Network, PublicBaseUrl, urls};
+use grantry_http_axum::{
+    AgentKey, AgentKeys, ConnectorType, ConsoleAssets, Limits, MetricsAccess, Network, PublicBaseUrl, urls,
+};
 use grantry_http_reqwest::{Limits as TransportLimits, ReqwestTransport};
 use grantry_provider_oauth2::{ApiCaller, EgressPolicy, Oauth2Server, ProfileOptions, Profiles};
 use grantry_runtime::{MemoryRateLimiter, RateLimits, SystemClock, SystemRandom, TokioSpawner};
@@ -62,6 +64,7 @@ pub struct AppBuilder {
     limits: Limits,
     console: Option<Arc<dyn ConsoleAssets>>,
     metrics: MetricsText,
+    metrics_access: MetricsAccess,
     serves_operations: bool,
 }
 
@@ -100,6 +103,7 @@ impl AppBuilder {
             limits: Limits::default(),
             console,
             metrics: Arc::new(String::new),
+            metrics_access: MetricsAccess::Nobody,
             serves_operations: true,
         }
     }
@@ -260,6 +264,13 @@ impl AppBuilder {
         self
     }
 
+    /// Who may read `/metrics`. Default: nobody at [`App::router`], everybody at [`App::operations_router`].
+    #[must_use]
+    pub fn metrics_access(mut self, access: MetricsAccess) -> Self {
+        self.metrics_access = access;
+        self
+    }
+
     /// Assembles the application. Must run on a Tokio runtime unless the spawner is replaced.
     pub async fn build(self) -> Result<App, BuildError> {
         let Self { policy, store, identity, replaced, limits, .. } = self;
@@ -296,6 +307,7 @@ impl AppBuilder {
             connector_types,
             console: self.console,
             metrics: self.metrics,
+            metrics_access: self.metrics_access,
             serves_operations: self.serves_operations,
             limits,
         };
@@ -329,6 +341,7 @@ impl AppBuilder {
             clock,
             random,
             stopping,
+            probe: Arc::default(),
             router_parts,
         })
     }

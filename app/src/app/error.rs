@@ -1,6 +1,6 @@
 //! Why an application was not built.
 
-use grantry_crypto_aes_gcm::{KeyringError, UnknownKeys};
+use grantry_crypto_aes_gcm::{KeySourceError, KeyringError, UnknownKeys};
 use grantry_domain::ports::StoreError;
 use grantry_domain::usecase::InvalidPolicy;
 use grantry_http_reqwest::TransportSetupError;
@@ -16,6 +16,9 @@ pub enum BuildError {
     /// A key is missing, malformed or weak.
     #[error(transparent)]
     Keys(#[from] KeyringError),
+    /// The token of the metrics is missing, malformed or weak.
+    #[error("`telemetry.metrics_token`: {0}")]
+    MetricsToken(KeySourceError),
     /// The store contains records that are sealed with keys that are not configured.
     #[error("{0}, or start with --allow-unknown-keys to leave those records unusable")]
     UnknownKeys(#[from] UnknownKeys),

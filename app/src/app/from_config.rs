@@ -5,7 +5,7 @@ use std::sync::Arc;
 use grantry_crypto_aes_gcm::Keyring;
 use grantry_domain::ports::{PendingLimits, SweepPolicy};
 use grantry_domain::usecase::Policy;
-use grantry_http_axum::{AgentKey, AgentPrincipal, Limits};
+use grantry_http_axum::{AgentKey, AgentPrincipal, Limits, MetricsAccess};
 use grantry_provider_oauth2::ProfileOptions;
 
 use crate::app::{App, AppBuilder, BuildError, Identity};
@@ -19,6 +19,13 @@ impl App {
         let settings = &config.settings;
         // The keys come first: without them no empty database is created.
         let keyring = Keyring::load(&config.write_key, &settings.keys.read, &config.folder)?;
+        let metrics_access = match &settings.telemetry.metrics_token {
+            Some(source) => {
+                let token = source.load_text(&config.folder).map_err(BuildError::MetricsToken)?;
+                MetricsAccess::bearer(&token)
+            }
+            None => MetricsAccess::Nobody,
+        };
         let store = store_of(config).await?;
         let metrics = telemetry::metrics();
         let max_body = usize::try_from(settings.execute.max_body.get()).unwrap_or(usize::MAX);
@@ -35,6 +42,7 @@ impl App {
             .additional_hosts(hosts(settings))
             .trusted_proxies(config.trusted_proxies.clone())
             .limits(Limits { execute_body: max_body, ..Limits::default() })
+            .metrics_access(metrics_access)
             .serves_operations(settings.telemetry.listen.is_none())
             .metrics(Arc::new(move || metrics.render())))
     }
@@ -59,6 +67,7 @@ pub(crate) fn policy(config: &Config) -> Policy {
         pending: PendingLimits { per_user: settings.oauth.pending_per_user.get(), ..defaults.pending },
         refusals: settings.oauth.refusals.get(),
         refusal_window: settings.oauth.refusal_window,
+        on_audit_failure: settings.audit.on_failure,
         sweep: SweepPolicy {
             unused_grants: settings.retention.unused_grants,
             ended_grants: settings.retention.ended,

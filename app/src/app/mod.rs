@@ -8,28 +8,29 @@ mod builder;
 mod error;
 mod from_config;
 mod identity;
+mod readiness;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use axum::Router;
-use grantry_domain::authorization::AuthorizationId;
-use grantry_domain::ports::{AuthorizationStore, Clock, SecureRandom, Store};
+use grantry_domain::ports::{Clock, SecureRandom};
 use grantry_domain::usecase::Connections;
 use grantry_http_axum::{
-    Api, Authenticator, ConnectorType, ConsoleAssets, IdentityMode, Limits, Network, PublicBaseUrl, Readiness,
-    UserDirectory, operations_router,
+    Api, Authenticator, ConnectorType, ConsoleAssets, IdentityMode, Limits, MetricsAccess, Network, PublicBaseUrl,
+    Readiness, UserDirectory, operations_router,
 };
 use grantry_runtime::TokioSpawner;
 use tracing::warn;
 
+use self::readiness::StoreReadiness;
 use crate::store::AppStore;
 
 pub use builder::{AppBuilder, Sealing};
 pub use error::BuildError;
 pub use identity::Identity;
+pub(crate) use readiness::StoreProbe;
 
 #[cfg(feature = "cli")]
 pub(crate) use from_config::{policy, store_of};
@@ -48,6 +49,7 @@ pub struct App {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn SecureRandom>,
     stopping: Arc<AtomicBool>,
+    pub(crate) probe: Arc<StoreProbe>,
     router_parts: RouterParts,
 }
 
@@ -71,6 +73,7 @@ struct RouterParts {
     connector_types: Vec<ConnectorType>,
     console: Option<Arc<dyn ConsoleAssets>>,
     metrics: MetricsText,
+    metrics_access: MetricsAccess,
     serves_operations: bool,
 }
 
@@ -113,15 +116,21 @@ impl App {
             clock: self.clock.clone(),
             readiness: self.readiness(),
             metrics: router_parts.metrics.clone(),
+            metrics_access: router_parts.metrics_access.clone(),
             serves_operations: router_parts.serves_operations,
             console: router_parts.console.clone(),
         };
         grantry_http_axum::router(api, &*self.random)
     }
 
-    /// A router with `/livez`, `/readyz` and `/metrics` only, which responds under any host, for a separate listener.
+    /// A router with `/livez`, `/readyz` and `/metrics` only, which responds under any host, for a separate listener. The
+    /// metrics need the token of the metrics, if there is one.
     pub fn operations_router(&self) -> Router {
-        operations_router(self.readiness(), self.router_parts.metrics.clone())
+        let access = match &self.router_parts.metrics_access {
+            MetricsAccess::Nobody => MetricsAccess::Everybody,
+            set => set.clone(),
+        };
+        operations_router(self.readiness(), self.router_parts.metrics.clone(), access)
     }
 
     /// Networks of proxies, whose connections stand for many clients.
@@ -130,7 +139,13 @@ impl App {
     }
 
     fn readiness(&self) -> Arc<dyn Readiness> {
-        Arc::new(StoreReadiness { store: self.store.ports.clone(), stopping: self.stopping.clone() })
+        let (store, probe, stopping) = (self.store.ports.clone(), self.probe.clone(), self.stopping.clone());
+        Arc::new(StoreReadiness { store, probe, stopping })
+    }
+
+    /// Probes the store and keeps the result for `/readyz`. The background jobs do it every few seconds.
+    pub async fn probe_store(&self) {
+        self.probe.run(&self.store).await;
     }
 
     /// Makes `/readyz` fail from now on, so that a load balancer sends no more requests.
@@ -155,23 +170,5 @@ impl App {
             warn!(%error, "audit events are delivered after the next start");
         }
         self.store.close().await;
-    }
-}
-
-/// Ready while the store responds and no shutdown has begun.
-struct StoreReadiness {
-    store: Arc<dyn Store>,
-    stopping: Arc<AtomicBool>,
-}
-
-#[async_trait]
-impl Readiness for StoreReadiness {
-    async fn check(&self) -> Result<(), &'static str> {
-        if self.stopping.load(Ordering::Relaxed) {
-            return Err("shutting down");
-        }
-        // No authorization has this id; the look-up only proves that the store responds.
-        let found = AuthorizationStore::find(&*self.store, AuthorizationId::from_bytes([0; 24])).await;
-        found.map(drop).map_err(|_| "store")
     }
 }

@@ -1,4 +1,4 @@
-//! Standard output for data, standard error for messages.
+//! Standard output for data, standard error for messages. Characters that act on a terminal are escaped in both.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -6,9 +6,14 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::cli::CliError;
+use crate::escape::{escaped_json, escaped_lines};
 
 /// Writes a line of data to standard output.
 pub(super) fn print(line: impl Display) -> Result<(), CliError> {
+    write_line(&escaped_lines(&line.to_string()))
+}
+
+fn write_line(line: &str) -> Result<(), CliError> {
     writeln!(io::stdout().lock(), "{line}").map_err(|_| CliError::OutputClosed)
 }
 
@@ -17,13 +22,13 @@ pub(super) fn print_json(data: &impl Serialize) -> Result<(), CliError> {
     // The types of this crate have text keys, so they always have a JSON form.
     let text =
         serde_json::to_string_pretty(data).map_err(|_| CliError::Refused("the result has no JSON form".to_owned()))?;
-    print(text)
+    write_line(&escaped_json(&text))
 }
 
 /// Writes a message to standard error.
 pub(super) fn info(line: impl Display) {
     // A closed standard error is no reason to fail.
-    drop(writeln!(io::stderr().lock(), "{line}"));
+    drop(writeln!(io::stderr().lock(), "{}", escaped_lines(&line.to_string())));
 }
 
 /// Writes an error to standard error.

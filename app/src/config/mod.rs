@@ -3,7 +3,7 @@
 //! [`Settings`] declares every setting once. From this declaration follow the keys of the file, the refusal of unknown keys,
 //! and the environment variables: `oauth.flow_ttl` is `GRANTRY_OAUTH_FLOW_TTL`. In a variable, lists are separated by commas or
 //! written as JSON, and tables are JSON. A `GRANTRY_…` variable that belongs to no setting is refused, except one that `[keys]`
-//! names as `env:…`. An error names the key or the variable and never contains a value.
+//! or `telemetry.metrics_token` names as `env:…`. An error names the key or the variable and never contains a value.
 
 mod error;
 mod service_links;
@@ -32,7 +32,8 @@ use validate::Validator;
 
 pub use error::{ConfigError, Mistake, MistakeKind, Mistakes};
 pub use settings::{
-    Account, Agent, Egress, Execute, Identity, Keys, OAuth, Providers, Proxy, Rates, Retention, Settings, Store, Telemetry,
+    Account, Agent, Audit, Egress, Execute, Identity, Keys, OAuth, Providers, Proxy, Rates, Retention, Settings, Store,
+    Telemetry,
 };
 pub use value::{Digest, IdentityMode, LogFilter, Within};
 
@@ -92,7 +93,7 @@ impl Config {
         let Variables { unknown, service_links } = overlay(&mut root, environment);
         let complete = root.clone();
         let (settings, mut mistakes) = deserialize(&mut root);
-        let read = settings.as_ref().map(|settings| settings.keys.variables()).unwrap_or_default();
+        let read = settings.as_ref().map(Settings::secret_variables).unwrap_or_default();
         mistakes.extend(unknown.iter().filter(|name| !read.contains(name)).map(|name| unknown_variable(name)));
         let mut validator = Validator { tree: &root, mistakes: &mut mistakes };
         let config = settings.and_then(|settings| validator.validate(settings, folder));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use grantry_crypto_aes_gcm::KeySource;
 use grantry_domain::connector::ProfileId;
 use grantry_domain::identity::{Role, SpaceId, UserId};
+use grantry_domain::usecase::OnAuditFailure;
 use grantry_http_axum::{Network, PublicBaseUrl};
 use grantry_runtime::{Quota, RateLimits};
 use http::HeaderName;
@@ -46,8 +47,21 @@ pub struct Settings {
     pub providers: Providers,
     /// `[retention]`
     pub retention: Retention,
+    /// `[audit]`
+    pub audit: Audit,
     /// `[telemetry]`
     pub telemetry: Telemetry,
+}
+
+impl Settings {
+    /// The environment variables that contain secrets.
+    pub(super) fn secret_variables(&self) -> Vec<String> {
+        let variable = |source: &KeySource| match source {
+            KeySource::Environment(name) => Some(name.clone()),
+            KeySource::File(_) => None,
+        };
+        self.keys.sources().chain(&self.telemetry.metrics_token).filter_map(variable).collect()
+    }
 }
 
 impl Default for Settings {
@@ -65,6 +79,7 @@ impl Default for Settings {
             execute: Execute::default(),
             providers: Providers::default(),
             retention: Retention::default(),
+            audit: Audit::default(),
             telemetry: Telemetry::default(),
         }
     }
@@ -95,13 +110,9 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// The environment variables that contain keys.
-    pub(super) fn variables(&self) -> Vec<String> {
-        let variable = |source: &KeySource| match source {
-            KeySource::Environment(name) => Some(name.clone()),
-            KeySource::File(_) => None,
-        };
-        self.write.iter().chain(&self.read).filter_map(variable).collect()
+    /// Where the keys are.
+    fn sources(&self) -> impl Iterator<Item = &KeySource> {
+        self.write.iter().chain(&self.read)
     }
 }
 
@@ -317,6 +328,15 @@ impl Default for Retention {
     }
 }
 
+/// The audit trail of access tokens.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Audit {
+    /// What happens to access tokens while the trail cannot be written.
+    #[serde(with = "text")]
+    pub on_failure: OnAuditFailure,
+}
+
 /// Logs, health and metrics.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -327,4 +347,7 @@ pub struct Telemetry {
     /// The address of `/livez`, `/readyz` and `/metrics`; `None`: that of everything else.
     #[serde(with = "optional")]
     pub listen: Option<SocketAddr>,
+    /// The bearer token of `/metrics`; `None`: `/metrics` is served at the address above only.
+    #[serde(with = "optional")]
+    pub metrics_token: Option<KeySource>,
 }

@@ -365,6 +365,8 @@ fn each_refusal_names_what_to_set() {
             with("telemetry.log = \"canary\""),
             "`telemetry.log` must be a level (off, error, warn, info, debug, trace) or a list",
         ),
+        (with("telemetry.metrics_token = \"canary\""), "`telemetry.metrics_token` cannot be used"),
+        (with("audit.on_failure = \"canary\""), "`audit.on_failure` must be \"continue\" or \"refuse\""),
         (with("telemetry.listen = \"canary\""), "`telemetry.listen` must be an IP address and a port"),
         (with("telemetry.listen = \"127.0.0.1:8080\""), "`telemetry.listen` must be another address than `listen`"),
         (with("additional_hosts = [\"https://canary\"]"), "`additional_hosts[0]` must be a host name"),

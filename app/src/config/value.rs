@@ -9,6 +9,7 @@ use grantry_crypto_aes_gcm::KeySource;
 use grantry_domain::connector::ProfileId;
 use grantry_domain::encoding::hex;
 use grantry_domain::identity::{Role, SpaceId, UserId};
+use grantry_domain::usecase::OnAuditFailure;
 use grantry_http_axum::{Network, PublicBaseUrl};
 use grantry_provider_oauth2::Profiles;
 use grantry_runtime::Quota;
@@ -201,6 +202,23 @@ impl Value for IdentityMode {
         match self {
             Self::Accounts => "accounts".to_owned(),
             Self::ProxyHeader => "proxy-header".to_owned(),
+        }
+    }
+}
+
+impl Value for OnAuditFailure {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "continue" => Ok(Self::Continue),
+            "refuse" => Ok(Self::Refuse),
+            _ => Err("must be \"continue\" or \"refuse\"".to_owned()),
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Continue => "continue".to_owned(),
+            Self::Refuse => "refuse".to_owned(),
         }
     }
 }

@@ -53,7 +53,10 @@ fn parameter(url: &Url, name: &str) -> String {
 async fn lesson_31_r77_r79_r80_a_whole_flow_leaves_its_trail_and_no_secret() {
     let provider = MockProvider::builder().access_ttl(Duration::from_mins(5)).start().await.unwrap();
     let lines = format!("egress.allow = [\"127.0.0.1:{}\"]\ntelemetry.log = \"trace\"", provider.port());
-    let site = Site::new(&lines);
+    let site = Site::new(&format!("telemetry.metrics_token = \"file:metrics.token\"\n{lines}"));
+    grantry::key_file::write_new(&site.path("metrics.token")).unwrap();
+    let mut prometheus = Browser::new(site.port);
+    prometheus.key = Some(fs::read_to_string(site.path("metrics.token")).unwrap().trim().to_owned());
     let server = site.serve();
     let mut alice = Browser::new(site.port);
     alice.log_in("alice", "password-canary");
@@ -95,7 +98,7 @@ async fn lesson_31_r77_r79_r80_a_whole_flow_leaves_its_trail_and_no_secret() {
         "grantry_audit_events_total{kind=\"access_token_refused\",outcome=\"authorization_required\"} 1",
         "grantry_pending_commits 0",
     ] {
-        until_metrics_contain(&mut alice, line);
+        until_metrics_contain(&mut prometheus, line);
     }
     let (code, lines) = server.stop(Signal::TERM);
     assert_eq!(code, Some(0));
@@ -104,6 +107,7 @@ async fn lesson_31_r77_r79_r80_a_whole_flow_leaves_its_trail_and_no_secret() {
     let mut secrets: BTreeSet<String> = flow_cookies.into_iter().chain(alice.cookies.into_values()).collect();
     secrets.extend([CLIENT_SECRET.to_owned(), "password-canary".to_owned(), parameter(&authorization_url, "state")]);
     secrets.insert(parameter(&callback, "code"));
+    secrets.insert(fs::read_to_string(site.path("metrics.token")).unwrap().trim_end().to_owned());
     secrets.insert(fs::read_to_string(site.path("primary.key")).unwrap().trim_end().to_owned());
     for call in ledger.back_channel() {
         let names = ["code", "code_verifier", "refresh_token", "token"];

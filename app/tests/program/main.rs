@@ -10,6 +10,9 @@ mod diagnostics;
 #[cfg(test)]
 mod flow;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod full_disk;
+#[cfg(test)]
 #[cfg(not(feature = "demo"))]
 mod no_demo;
 #[cfg(test)]

@@ -197,7 +197,7 @@ fn health_and_metrics_are_served_at_one_listener() {
     let statuses = |browser: &mut Browser, host: &str| paths.map(|path| browser.with_host(path, host).status);
     let own = format!("127.0.0.1:{}", site.port);
     for host in [&own, "10.244.1.7"] {
-        assert_eq!(statuses(&mut main, host), [200; 6], "{host}");
+        assert_eq!(statuses(&mut main, host), [200, 200, 404, 200, 200, 404], "{host}");
     }
     drop(server);
 
@@ -211,6 +211,38 @@ fn health_and_metrics_are_served_at_one_listener() {
     assert_eq!((operations.get("/api/session").status, main.get("/api/session").status), (404, 401));
     let (code, _) = server.stop(Signal::TERM);
     assert_eq!(code, Some(0));
+}
+
+#[test]
+fn metrics_require_their_token_wherever_they_are_served() {
+    let port = crate::support::free_port();
+    let site = Site::new("telemetry.metrics_token = \"file:metrics.token\"");
+    grantry::key_file::write_new(&site.path("metrics.token")).unwrap();
+    let token = fs::read_to_string(site.path("metrics.token")).unwrap().trim().to_owned();
+    let check = |port: u16| {
+        let mut prometheus = Browser::new(port);
+        for key in [None, Some(String::new()), Some("wrong".to_owned()), Some(token[1..].to_owned())] {
+            prometheus.key = key;
+            let refused = prometheus.get("/metrics");
+            assert_eq!((refused.status, refused.header("www-authenticate")), (401, Some("Bearer")), "{refused:?}");
+            assert!(!refused.body.contains("grantry_"), "{refused:?}");
+            assert_eq!(prometheus.get("/livez").status, 200);
+        }
+        prometheus.key = Some(token.clone());
+        assert!(prometheus.get("/metrics").body.contains("grantry_"));
+    };
+    let server = site.serve();
+    check(site.port);
+    drop(server);
+    site.replace("listen =", &format!("telemetry.listen = \"127.0.0.1:{port}\"\nlisten ="));
+    let server = site.serve();
+    check(port);
+    assert_eq!(Browser::new(site.port).get("/metrics").status, 404);
+    drop(server);
+    fs::write(site.path("metrics.token"), "short").unwrap();
+    let refused = run(&mut grantry(&["serve", "--config", &site.config_path()]), "");
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("telemetry.metrics_token"), "{}", refused.stderr);
 }
 
 #[test]

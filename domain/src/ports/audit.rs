@@ -39,6 +39,8 @@ named!(
         AccessTokenIssued = "access_token_issued",
         /// No access token was issued.
         AccessTokenRefused = "access_token_refused",
+        /// Events of access tokens were dropped, because the store accepted none for too long.
+        AuditEventsDropped = "audit_events_dropped",
         /// A grant expired.
         GrantExpired = "grant_expired",
         /// A grant was terminated.
@@ -197,6 +199,8 @@ named!(
         /// A use case error.
         StoreUnavailable = "store_unavailable",
         /// A use case error.
+        AuditUnavailable = "audit_unavailable",
+        /// A use case error.
         UserMismatch = "user_mismatch",
         /// A use case error.
         BrowserMismatch = "browser_mismatch",
@@ -263,6 +267,13 @@ impl From<&Anomaly> for AuditDetail {
     }
 }
 
+impl AuditDetail {
+    /// A detail with a number.
+    fn numbered(name: &'static str, number: impl Into<i128>) -> Self {
+        Self(format!("{name}={}", number.into()))
+    }
+}
+
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEvent {
@@ -309,6 +320,29 @@ impl AuditEvent {
     pub fn of_anomalies(anomalies: &[Anomaly], actor: Actor, at: Timestamp) -> Option<Self> {
         let details: Vec<_> = anomalies.iter().map(AuditDetail::from).collect();
         (!details.is_empty()).then(|| Self { details, ..Self::new(AuditKind::TokenResponseAnomaly, actor, at) })
+    }
+
+    /// The event of dropped events of one kind, between the instants of the first and the last of them, which are details in
+    /// milliseconds since the Unix epoch.
+    pub fn of_dropped(
+        kind: AuditKind,
+        connector: Option<&ConnectorKey>,
+        count: u64,
+        first: Timestamp,
+        last: Timestamp,
+    ) -> Self {
+        let event = Self::of_system(AuditKind::AuditEventsDropped, last).outcome(AuditOutcome::StoreUnavailable);
+        let details = vec![
+            AuditDetail(format!("kind={}", kind.as_str())),
+            AuditDetail::numbered("count", count),
+            AuditDetail::numbered("first", first.as_millis()),
+            AuditDetail::numbered("last", last.as_millis()),
+        ];
+        let event = Self { details, ..event };
+        match connector {
+            Some(connector) => event.at_connector(connector),
+            None => event,
+        }
     }
 
     /// An event of the system itself.
@@ -436,6 +470,7 @@ mod tests {
             TokenError::RefreshRefused { retry_after: Duration::ZERO, http_status: None, connection },
             TokenError::Unavailable { retry_after: Duration::ZERO },
             TokenError::Misconfigured,
+            TokenError::AuditUnavailable,
             TokenError::Store(StoreError::Unavailable),
         ];
         let mismatches = [CallbackRefused::UserMismatch, CallbackRefused::BrowserMismatch];

@@ -11,7 +11,7 @@ use crate::connector::{AuthMode, Connector};
 use crate::encoding::sha256;
 use crate::identity::{Actor, ConnectionName, Role};
 use crate::ports::{
-    AccessTokenView, AuditEvent, AuditKind, AuditOutcome, AuthorizationQueries, StatusRow, StoreClock, StoreError,
+    AccessTokenView, AuditEvent, AuditKind, AuditOutcome, AuthorizationQueries, StatusRow, StoreClock, StoreError, Versioned,
 };
 use crate::time::Timestamp;
 use crate::usecase::access::{Access, AccessError};
@@ -19,6 +19,7 @@ use crate::usecase::audit_buffer::AuditBuffer;
 use crate::usecase::client_credentials::ClientCredentialsCache;
 use crate::usecase::failure_recorder::FailureRecorder;
 use crate::usecase::open_connections::{labels, open_connections};
+use crate::usecase::policy::OnAuditFailure;
 use crate::usecase::refresh::{RefreshGoal, RefreshOutcome, Refresher};
 use crate::usecase::sealer::Sealer;
 use crate::usecase::settings::{ConnectorSettings, UnusableConnector};
@@ -36,6 +37,7 @@ pub(crate) struct AccessTokens {
     pub(super) refresher: Arc<Refresher>,
     pub(super) shared: Arc<ClientCredentialsCache>,
     pub(super) failures: FailureRecorder,
+    pub(super) on_audit_failure: OnAuditFailure,
 }
 
 /// A request for a token, with the connector as it is stored.
@@ -45,6 +47,16 @@ struct Asked<'a> {
     required: &'a RequiredBinding,
     now: Timestamp,
 }
+
+/// When a grant is read. A deadline that passes during a refresh may be a step of the clock, so it ends nothing yet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    First,
+    AfterRefresh,
+}
+
+/// Another try reads the grant again.
+const RETRY_SOON: TokenError = TokenError::Unavailable { retry_after: Duration::from_secs(1) };
 
 /// A grant that passed every check, with its decrypted tokens.
 struct Usable {
@@ -74,6 +86,9 @@ impl AccessTokens {
     }
 
     async fn find(&self, request: &AccessTokenRequest, rejected: Option<[u8; 32]>) -> Result<IssuedAccessToken, TokenError> {
+        if self.on_audit_failure == OnAuditFailure::Refuse && self.audit.backlog().is_failing {
+            return Err(TokenError::AuditUnavailable);
+        }
         // Only a back end acts for other users. The adapter that authenticates it checks its permissions.
         if let Actor::Person(user) = &request.actor
             && *user != request.user
@@ -86,35 +101,34 @@ impl AccessTokens {
             let token = self.shared.token(&view.connector, &request.destination, rejected, view.now).await?;
             let event = AuditEvent::new(AuditKind::AccessTokenIssued, request.actor.clone(), view.now);
             let event = event.at_connector(&request.connector).of_user(&request.user);
-            self.audit.record(event.outcome(AuditOutcome::Shared));
+            self.record_issue(event.outcome(AuditOutcome::Shared))?;
             return Ok(token);
         }
-        let usable = self.usable(request, request.connection.as_ref(), view).await?;
+        let usable = self.usable(request, request.connection.as_ref(), view, Reading::First).await?;
         let meets = |usable: &Usable, freshness| {
             rejected.is_none_or(|rejected| sha256(usable.secrets.access_token.expose()) != rejected)
                 && is_issuable(&usable.secrets, usable.grant.id(), usable.now, freshness)
         };
         if meets(&usable, Freshness::Fresh) {
-            return Ok(self.issued(request, usable));
+            return self.issued(request, usable);
         }
         let goal = rejected.map_or(RefreshGoal::Fresh, RefreshGoal::Replace);
         let outcome = self.refresher.refresh(usable.grant.id(), goal).await;
         // The stored grant decides: another node may have refreshed, or the user disconnected.
         let connection = usable.grant.owner().connection.clone();
         let view = self.view(request, Some(connection.clone())).await?;
-        let usable = self.usable(request, Some(&connection), view).await?;
+        let usable = self.usable(request, Some(&connection), view, Reading::AfterRefresh).await?;
         if meets(&usable, Freshness::Valid) {
-            return Ok(self.issued(request, usable));
+            return self.issued(request, usable);
         }
+        let is_rejected = rejected == Some(sha256(usable.secrets.access_token.expose()));
         Err(match outcome {
             // The API rejects refreshed tokens as well, so the user must consent again.
-            RefreshOutcome::Current if rejected.is_some() => {
+            RefreshOutcome::Current if is_rejected => {
                 TokenError::AuthorizationRequired { reason: Reason::TokenRejected, connection }
             }
             // The new token has expired already, or a concurrent writer changed the grant.
-            RefreshOutcome::Current | RefreshOutcome::Ended => {
-                TokenError::Unavailable { retry_after: Duration::from_secs(1) }
-            }
+            RefreshOutcome::Current | RefreshOutcome::Ended => RETRY_SOON,
             RefreshOutcome::Unavailable { retry_after } => TokenError::Unavailable { retry_after },
             RefreshOutcome::Refused { retry_after, http_status } => {
                 TokenError::RefreshRefused { retry_after, http_status, connection }
@@ -151,25 +165,29 @@ impl AccessTokens {
         request: &AccessTokenRequest,
         named: Option<&ConnectionName>,
         view: AccessTokenView,
+        reading: Reading,
     ) -> Result<Usable, TokenError> {
-        let AccessTokenView { connector, grants, default_connection, has_expired_connections, now } = view;
+        let AccessTokenView { connector, mut grants, default_connection, has_expired_connections, now } = view;
         let required = self.usable_settings(&connector, self.settings.of(&connector)).map(RequiredBinding::from)?;
         let asked = Asked { request, connector: &connector, required: &required, now };
-        let mut grants: Vec<_> = grants.into_iter().map(|stored| stored.value).collect();
         if named.is_none() {
             let several = grants.len() > 1 || (has_expired_connections && !grants.is_empty());
             grants = self.unnamed(&asked, grants, default_connection, several).await?;
         }
-        let Some(grant) = grants.pop() else {
+        let Some(stored) = grants.pop() else {
             let (reason, connection) = self.reason_without_grant(&asked, named).await?;
             return Err(TokenError::AuthorizationRequired { reason, connection });
         };
-        let grant = grant.at(now);
+        let grant = stored.value.clone().at(now);
         let connection = grant.owner().connection.clone();
         let required_consent = |reason| TokenError::AuthorizationRequired { reason, connection: connection.clone() };
         match grant.state() {
             State::Authorized(_) => {}
             State::Expired(_) => {
+                // The user is asked for a new consent only after the end of the grant is stored.
+                if reading == Reading::AfterRefresh || !self.refresher.record_expiry(&stored, grant, now).await? {
+                    return Err(RETRY_SOON);
+                }
                 let (reason, connection) = self.reason_without_grant(&asked, Some(&connection)).await?;
                 return Err(TokenError::AuthorizationRequired { reason, connection });
             }
@@ -208,12 +226,12 @@ impl AccessTokens {
     async fn unnamed(
         &self,
         asked: &Asked<'_>,
-        grants: Vec<Authorization>,
+        grants: Vec<Versioned<Authorization>>,
         default: Option<ConnectionName>,
         several: bool,
-    ) -> Result<Vec<Authorization>, TokenError> {
+    ) -> Result<Vec<Versioned<Authorization>>, TokenError> {
         if let Some(default) = default {
-            let is_default = |grant: &Authorization| grant.owner().connection == default;
+            let is_default = |grant: &Versioned<Authorization>| grant.value.owner().connection == default;
             if let Some(grant) = grants.iter().find(|grant| is_default(grant)) {
                 return Ok(vec![grant.clone()]);
             }
@@ -254,19 +272,28 @@ impl AccessTokens {
         Ok((reason, named.cloned().unwrap_or(status.connection)))
     }
 
-    fn issued(&self, request: &AccessTokenRequest, usable: Usable) -> IssuedAccessToken {
+    /// Records that a token is issued. Without the record, it is issued only if the operator permits that.
+    fn record_issue(&self, event: AuditEvent) -> Result<(), TokenError> {
+        let is_recorded = self.audit.record(event);
+        match self.on_audit_failure {
+            OnAuditFailure::Refuse if !is_recorded => Err(TokenError::AuditUnavailable),
+            OnAuditFailure::Refuse | OnAuditFailure::Continue => Ok(()),
+        }
+    }
+
+    fn issued(&self, request: &AccessTokenRequest, usable: Usable) -> Result<IssuedAccessToken, TokenError> {
         let Usable { grant, secrets, now } = usable;
         let event = AuditEvent::new(AuditKind::AccessTokenIssued, request.actor.clone(), now);
-        self.audit.record(event.about(grant.owner(), grant.id()));
+        self.record_issue(event.about(grant.owner(), grant.id()))?;
         if grant.as_grant().is_some_and(|grant| grant.last_used_day() < Some(now.day())) {
             self.audit.record_use(grant.id(), now.day());
         }
-        IssuedAccessToken {
+        Ok(IssuedAccessToken {
             sha256: sha256(secrets.access_token.expose()),
             token: secrets.access_token,
             token_type: secrets.token_type,
             expires_at: secrets.expires_at,
             connection: Some(grant.owner().connection.clone()),
-        }
+        })
     }
 }

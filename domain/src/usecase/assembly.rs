@@ -120,6 +120,7 @@ impl<'a> Assembly<'a> {
             audit: self.audit.clone(),
             refresher: refresher.clone(),
             failures: self.failures.clone(),
+            on_audit_failure: self.policy.on_audit_failure,
         })
     }
 

@@ -4,15 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::authorization::AuthorizationId;
-use crate::ports::{AuditEvent, AuditOutbox, Spawner, StoreError};
+use crate::connector::ConnectorKey;
+use crate::ports::{AuditEvent, AuditKind, AuditOutbox, Spawner, StoreError};
+use crate::time::Timestamp;
 
 /// How many buffered events start a flush.
 const FLUSH_AT: usize = 512;
-/// How many events are kept while the store accepts none.
+/// How many events are kept while the store accepts none, those that are being written included.
 const KEPT_AT_MOST: usize = 16 * FLUSH_AT;
+/// For how many grants a day of use is kept. It is recorded again at the next use.
+const USES_AT_MOST: usize = 4 * KEPT_AT_MOST;
+/// For how many kinds and connectors dropped events are counted apart. Those of further connectors are counted by kind.
+const COUNTED_APART: usize = 64;
 
 /// Events of access tokens that were issued or refused, and the days on which grants were used. They change no
 /// authorization, so they are written in batches instead of one transaction each. Clones share the buffer.
+///
+/// The buffer is bounded. While the store accepts nothing, the newest events are dropped and counted, and the counts are
+/// written with the next events that the store accepts.
 #[derive(Clone)]
 pub struct AuditBuffer {
     outbox: Arc<dyn AuditOutbox>,
@@ -20,16 +29,72 @@ pub struct AuditBuffer {
     buffered: Arc<Mutex<Buffered>>,
 }
 
+/// What the buffer contains, for alarms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditBacklog {
+    /// How many events the store has not accepted yet.
+    pub waiting: usize,
+    /// How many events this process dropped since it started.
+    pub dropped: u64,
+    /// Whether the store refused the last write, or the buffer is full.
+    pub is_failing: bool,
+}
+
 #[derive(Default)]
 struct Buffered {
     events: Vec<AuditEvent>,
+    /// How many events are being written.
+    in_flight: usize,
     /// The last day of use of each grant.
     uses: BTreeMap<AuthorizationId, i64>,
+    dropped: BTreeMap<DroppedKey, DroppedEvents>,
+    dropped_in_total: u64,
+    is_refused: bool,
+}
+
+/// The kind of dropped events, and their connector where it is counted apart.
+type DroppedKey = (AuditKind, Option<ConnectorKey>);
+
+/// Dropped events of one kind.
+#[derive(Clone, Copy)]
+struct DroppedEvents {
+    count: u64,
+    first: Timestamp,
+    last: Timestamp,
+}
+
+impl DroppedEvents {
+    fn and(self, other: Self) -> Self {
+        Self {
+            count: self.count.saturating_add(other.count),
+            first: self.first.min(other.first),
+            last: self.last.max(other.last),
+        }
+    }
 }
 
 impl Buffered {
+    fn is_full(&self) -> bool {
+        self.events.len() + self.in_flight >= KEPT_AT_MOST
+    }
+
+    fn drop_event(&mut self, event: AuditEvent) {
+        self.dropped_in_total = self.dropped_in_total.saturating_add(1);
+        let connector = event.space.zip(event.connector).map(|(space, id)| ConnectorKey { space, id });
+        let dropped = DroppedEvents { count: 1, first: event.at, last: event.at };
+        self.count_dropped((event.kind, connector), dropped);
+    }
+
+    fn count_dropped(&mut self, key: DroppedKey, dropped: DroppedEvents) {
+        let is_apart = self.dropped.len() < COUNTED_APART || self.dropped.contains_key(&key);
+        let key = if is_apart { key } else { (key.0, None) };
+        self.dropped.entry(key).and_modify(|counted| *counted = counted.and(dropped)).or_insert(dropped);
+    }
+
     fn record_use(&mut self, id: AuthorizationId, day: i64) {
-        self.uses.entry(id).and_modify(|recorded| *recorded = day.max(*recorded)).or_insert(day);
+        if self.uses.len() < USES_AT_MOST || self.uses.contains_key(&id) {
+            self.uses.entry(id).and_modify(|recorded| *recorded = day.max(*recorded)).or_insert(day);
+        }
     }
 }
 
@@ -39,20 +104,25 @@ impl AuditBuffer {
         Self { outbox, spawner, buffered: Arc::default() }
     }
 
-    /// Buffers an event.
-    pub fn record(&self, event: AuditEvent) {
-        let full = {
+    /// Buffers an event. A full buffer drops it, counts it and returns `false`.
+    pub fn record(&self, event: AuditEvent) -> bool {
+        let flushes = {
             let mut buffered = self.locked();
+            if buffered.is_full() {
+                buffered.drop_event(event);
+                return false;
+            }
             buffered.events.push(event);
             buffered.events.len().is_multiple_of(FLUSH_AT)
         };
-        if full {
+        if flushes {
             let buffer = self.clone();
             self.spawner.spawn(Box::pin(async move {
                 // Events that cannot be written now are written by the next flush.
                 let _ = buffer.flush().await;
             }));
         }
+        true
     }
 
     /// Buffers the day on which a grant was used.
@@ -60,35 +130,78 @@ impl AuditBuffer {
         self.locked().record_use(id, day);
     }
 
-    /// Writes the buffer. What the store does not accept is buffered again.
+    /// What the buffer contains.
+    pub fn backlog(&self) -> AuditBacklog {
+        let buffered = self.locked();
+        AuditBacklog {
+            waiting: buffered.events.len() + buffered.in_flight,
+            dropped: buffered.dropped_in_total,
+            is_failing: buffered.is_refused || buffered.is_full(),
+        }
+    }
+
+    /// Writes the buffer, and in the same transaction how many events were dropped. What the store does not accept is
+    /// buffered again.
     pub async fn flush(&self) -> Result<(), StoreError> {
-        let Buffered { events, uses } = std::mem::take(&mut *self.locked());
-        if !events.is_empty()
-            && let Err(error) = self.outbox.record(events.clone()).await
-        {
-            self.put_back(events, uses);
-            return Err(error);
-        }
-        if !uses.is_empty()
-            && let Err(error) = self.outbox.record_use(uses.iter().map(|(id, day)| (*id, *day)).collect()).await
-        {
-            self.put_back(Vec::new(), uses);
-            return Err(error);
-        }
-        Ok(())
+        let written = Taken::from(self).write().await;
+        self.locked().is_refused = written.is_err();
+        written
     }
 
     fn locked(&self) -> MutexGuard<'_, Buffered> {
         self.buffered.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn put_back(&self, mut events: Vec<AuditEvent>, uses: BTreeMap<AuthorizationId, i64>) {
-        let mut buffered = self.locked();
-        // Events that were buffered in the meantime are newer, and are dropped first.
+/// What one flush has taken out of the buffer. Dropping it returns what was not written, also if the flush is cancelled.
+struct Taken<'a> {
+    buffer: &'a AuditBuffer,
+    events: Vec<AuditEvent>,
+    dropped: BTreeMap<DroppedKey, DroppedEvents>,
+    uses: BTreeMap<AuthorizationId, i64>,
+}
+
+impl<'a> From<&'a AuditBuffer> for Taken<'a> {
+    fn from(buffer: &'a AuditBuffer) -> Self {
+        let mut buffered = buffer.locked();
+        let events = std::mem::take(&mut buffered.events);
+        buffered.in_flight += events.len();
+        let (dropped, uses) = (std::mem::take(&mut buffered.dropped), std::mem::take(&mut buffered.uses));
+        Self { buffer, events, dropped, uses }
+    }
+}
+
+impl Taken<'_> {
+    async fn write(&mut self) -> Result<(), StoreError> {
+        if !self.events.is_empty() || !self.dropped.is_empty() {
+            let dropped = self.dropped.iter().map(|((kind, connector), dropped)| {
+                AuditEvent::of_dropped(*kind, connector.as_ref(), dropped.count, dropped.first, dropped.last)
+            });
+            let batch = self.events.iter().cloned().chain(dropped).collect();
+            self.buffer.outbox.record(batch).await?;
+            self.buffer.locked().in_flight -= std::mem::take(&mut self.events).len();
+            self.dropped.clear();
+        }
+        if !self.uses.is_empty() {
+            self.buffer.outbox.record_use(self.uses.iter().map(|(id, day)| (*id, *day)).collect()).await?;
+            self.uses.clear();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        let mut events = std::mem::take(&mut self.events);
+        let mut buffered = self.buffer.locked();
+        buffered.in_flight -= events.len();
+        // Events that were buffered in the meantime are newer.
         events.append(&mut buffered.events);
-        events.truncate(KEPT_AT_MOST);
         buffered.events = events;
-        for (id, day) in uses {
+        for (key, dropped) in std::mem::take(&mut self.dropped) {
+            buffered.count_dropped(key, dropped);
+        }
+        for (id, day) in std::mem::take(&mut self.uses) {
             buffered.record_use(id, day);
         }
     }

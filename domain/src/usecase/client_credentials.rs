@@ -124,10 +124,11 @@ impl ClientCredentialsCache {
         let now = self.ports.store_clock.now().await?;
         self.cached(key, rejected, now).ok_or_else(|| match rejected {
             // The provider issued the rejected token again.
-            Some(_) => {
+            Some(rejected) if self.is_cached(key, rejected) => {
                 TokenError::AuthorizationRequired { reason: Reason::TokenRejected, connection: ConnectionName::default() }
             }
-            None => TokenError::Unavailable { retry_after: RETRY_AFTER },
+            // The new token counts as expired, as after a step of the clock.
+            Some(_) | None => TokenError::Unavailable { retry_after: RETRY_AFTER },
         })
     }
 
@@ -223,6 +224,10 @@ impl ClientCredentialsCache {
                 Err(unavailable(&error))
             }
         }
+    }
+
+    fn is_cached(&self, key: Key, sha256: [u8; 32]) -> bool {
+        self.locked().get(&key).is_some_and(|cached| cached.sha256 == sha256)
     }
 
     fn was_replaced(&self, key: Key, rejected: Option<[u8; 32]>) -> bool {

@@ -55,6 +55,7 @@ use std::sync::Arc;
 
 pub use access::AccessError;
 pub use administration::{AdminError, GrantFilter, GrantPage, GrantStatus, GrantView};
+pub use audit_buffer::AuditBacklog;
 pub use callback::{AuthorizationResponse, CallbackRefused, CallbackRequest, Completed, Outcome};
 pub use cancel::{CancelError, CancelKey};
 pub use connectors::{ConnectorDraft, ConnectorError, ConnectorView, EditOutcome};
@@ -63,7 +64,7 @@ pub use disconnect::DisconnectError;
 pub use execute::{ExecuteError, Execution};
 pub use housekeeping::{HousekeepingError, Progress, Reconciled};
 pub use launch::LaunchError;
-pub use policy::{InvalidPolicy, Policy, PolicyBounds};
+pub use policy::{InvalidPolicy, OnAuditFailure, Policy, PolicyBounds};
 pub use revocation::RevocationRound;
 pub use settings::{ConnectorTampered, UnusableConnector};
 pub use start::{StartError, StartRequest, Started};
@@ -449,6 +450,11 @@ impl Connections {
     /// Revokes everything that is due now.
     pub async fn revoke_due(&self) -> Result<RevocationRound, StoreError> {
         self.revocations.revoke_due().await
+    }
+
+    /// The audit events that the store has not accepted. Events that were dropped, or a store that refuses them, are an alarm.
+    pub fn audit_backlog(&self) -> AuditBacklog {
+        self.audit.backlog()
     }
 
     /// Writes buffered audit events and days of last use.

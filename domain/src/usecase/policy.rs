@@ -18,6 +18,16 @@ pub struct InvalidPolicy {
     pub problem: &'static str,
 }
 
+/// What happens to access tokens while the store accepts no audit events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnAuditFailure {
+    /// They are issued. Their events are kept in memory and, once that is full, counted.
+    #[default]
+    Continue,
+    /// They are refused.
+    Refuse,
+}
+
 /// All times and limits of the use cases. The default is meant for production.
 #[derive(Debug, Clone)]
 pub struct Policy {
@@ -42,6 +52,8 @@ pub struct Policy {
     pub abandon_revocation_after: Duration,
     /// Retention of authorizations.
     pub sweep: SweepPolicy,
+    /// Whether access tokens are issued without an audit trail.
+    pub on_audit_failure: OnAuditFailure,
 }
 
 /// The lower bounds of a policy. A test may pass smaller ones; production uses the default.
@@ -91,6 +103,7 @@ impl Default for Policy {
             disconnect_wait: Duration::from_secs(5),
             abandon_revocation_after: DAY,
             sweep: SweepPolicy { unused_grants: 90 * DAY, ended_flows: DAY, ended_grants: 30 * DAY, batch: 500 },
+            on_audit_failure: OnAuditFailure::Continue,
         }
     }
 }

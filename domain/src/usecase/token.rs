@@ -99,6 +99,9 @@ pub enum TokenError {
     /// The row of the connector is not authentic.
     #[error(transparent)]
     ConnectorTampered(#[from] ConnectorTampered),
+    /// The audit trail cannot be written, and the operator permits no access token without it.
+    #[error("the audit trail cannot be written at the moment")]
+    AuditUnavailable,
     /// The store is unavailable.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -116,6 +119,7 @@ impl TokenError {
             Self::RefreshRefused { .. } => "refresh_refused",
             Self::Misconfigured => "provider_misconfigured",
             Self::ConnectorTampered(tampered) => tampered.code(),
+            Self::AuditUnavailable => "audit_unavailable",
             Self::Store(_) => "store_unavailable",
         }
     }

@@ -549,6 +549,7 @@ impl Invariant for EveryChangeIsAudited {
                 | AuditKind::CommitPending
                 | AuditKind::AccessTokenIssued
                 | AuditKind::AccessTokenRefused
+                | AuditKind::AuditEventsDropped
                 | AuditKind::UnclaimedTokensQueued
                 | AuditKind::DecryptFailed
                 | AuditKind::ConnectorTampered

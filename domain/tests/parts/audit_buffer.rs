@@ -1,12 +1,16 @@
 //! The buffer for audit events, with a mock of the outbox.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use grantry_domain::authorization::AuthorizationId;
-use grantry_domain::ports::{AuditEvent, AuditKind, AuditOutbox, MockAuditOutbox, MockSpawner, StoreError};
+use grantry_domain::ports::{
+    AuditDetail, AuditEvent, AuditKind, AuditOutbox, AuditOutcome, MockAuditOutbox, MockSpawner, StoreError,
+};
 use grantry_domain::time::Timestamp;
+use grantry_domain::usecase::AuditBacklog;
 use grantry_domain::usecase::parts::AuditBuffer;
-use grantry_testkit::doubles::fixtures::authorization_id;
+use grantry_testkit::doubles::fixtures::{authorization_id, connector_key};
 use grantry_testkit::doubles::{Fault, Method, TestClock, TokioSpawner};
 
 use super::TestParts;
@@ -103,21 +107,130 @@ async fn events_that_are_buffered_during_a_failed_flush_come_after_its_events() 
     assert_eq!(numbers, [1, 2]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_buffer_is_bounded_while_the_store_accepts_nothing() {
-    let flushes = 3 * KEPT_AT_MOST / FLUSH_AT;
-    let (outbox, batches) = outbox(usize::try_from(flushes).unwrap());
-    let buffer = buffer(outbox);
-    for number in 0..3 * KEPT_AT_MOST {
-        buffer.record(event(number));
-        if number % FLUSH_AT == FLUSH_AT - 1 {
-            quiet().await;
+/// An outbox that refuses everything while the flag is set, and records what it accepts.
+fn switched_outbox() -> (MockAuditOutbox, Arc<AtomicBool>, Arc<Mutex<Vec<AuditEvent>>>) {
+    let (fails, written) = (Arc::new(AtomicBool::new(true)), Arc::<Mutex<Vec<AuditEvent>>>::default());
+    let (mut outbox, switch, accepted) = (MockAuditOutbox::new(), fails.clone(), written.clone());
+    outbox.expect_record().returning(move |events| {
+        if switch.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable);
         }
+        accepted.lock().unwrap().extend(events);
+        Ok(())
+    });
+    (outbox, fails, written)
+}
+
+/// An event at a connector.
+fn event_at(number: i64, kind: AuditKind, connector: &str) -> AuditEvent {
+    AuditEvent::of_system(kind, Timestamp::from_millis(number)).at_connector(&connector_key("default", connector))
+}
+
+fn details(event: &AuditEvent) -> Vec<&str> {
+    event.details.iter().map(AuditDetail::as_str).collect()
+}
+
+/// The sum of the counts of all records of dropped events.
+fn counted(written: &[AuditEvent]) -> i64 {
+    let dropped = written.iter().filter(|event| event.kind == AuditKind::AuditEventsDropped);
+    let counts = dropped.map(|event| details(event)[1].strip_prefix("count=").unwrap().parse::<i64>().unwrap());
+    counts.sum()
+}
+
+#[tokio::test(start_paused = true)]
+async fn r80_what_a_full_buffer_drops_is_counted_by_kind_and_connector_and_written_later() {
+    let (outbox, fails, written) = switched_outbox();
+    let buffer = buffer(outbox);
+    for number in 0..KEPT_AT_MOST {
+        assert!(buffer.record(event(number)));
     }
-    assert!(batches.lock().unwrap().is_empty());
+    assert!(!buffer.record(event_at(KEPT_AT_MOST, AuditKind::AccessTokenIssued, "drive")));
+    assert!(!buffer.record(event_at(KEPT_AT_MOST + 5, AuditKind::AccessTokenIssued, "drive")));
+    assert!(!buffer.record(event_at(KEPT_AT_MOST + 3, AuditKind::AccessTokenRefused, "drive")));
+    assert!(!buffer.record(event(KEPT_AT_MOST + 9)));
+    let full = AuditBacklog { waiting: usize::try_from(KEPT_AT_MOST).unwrap(), dropped: 4, is_failing: true };
+    assert_eq!(buffer.backlog(), full);
+    assert_eq!(buffer.flush().await, Err(StoreError::Unavailable));
+    assert_eq!(buffer.backlog(), full, "a failed flush changes nothing");
+
+    fails.store(false, Ordering::Relaxed);
     assert_eq!(buffer.flush().await, Ok(()));
-    let kept = batches.lock().unwrap()[0].len();
-    assert!((KEPT_AT_MOST..KEPT_AT_MOST + FLUSH_AT).contains(&i64::try_from(kept).unwrap()), "{kept}");
+    assert_eq!(buffer.backlog(), AuditBacklog { waiting: 0, dropped: 4, is_failing: false });
+    let written = written.lock().unwrap();
+    let (kept, dropped) = written.split_at(usize::try_from(KEPT_AT_MOST).unwrap());
+    assert!(kept.iter().zip(0..).all(|(kept, number)| *kept == event(number)), "the oldest are kept, in their order");
+    let (first, second) = (connector_key("default", "drive"), ["count=2", "first=8192", "last=8197"]);
+    let summaries: Vec<_> = dropped
+        .iter()
+        .map(|event| {
+            assert_eq!((event.kind, event.outcome), (AuditKind::AuditEventsDropped, AuditOutcome::StoreUnavailable));
+            (event.connector.clone(), details(event))
+        })
+        .collect();
+    assert_eq!(
+        summaries,
+        [
+            (None, vec!["kind=access_token_issued", "count=1", "first=8201", "last=8201"]),
+            (Some(first.id.clone()), [&["kind=access_token_issued"], &second[..]].concat()),
+            (Some(first.id), vec!["kind=access_token_refused", "count=1", "first=8195", "last=8195"]),
+        ]
+    );
+    drop(written);
+    assert_eq!(buffer.flush().await, Ok(()), "the counts are written once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r80_no_event_of_a_long_outage_is_neither_written_nor_counted() {
+    let (outbox, fails, written) = switched_outbox();
+    let buffer = buffer(outbox);
+    let all = 20 * KEPT_AT_MOST;
+    for number in 0..all {
+        // More connectors and kinds than are counted apart.
+        let kind = AuditKind::ALL[usize::try_from(number).unwrap() % AuditKind::ALL.len()];
+        buffer.record(event_at(number, kind, &format!("c{}", number % 1000)));
+        if number % FLUSH_AT == 0 {
+            let _ = buffer.flush().await;
+        }
+        assert!(buffer.backlog().waiting <= usize::try_from(KEPT_AT_MOST).unwrap(), "bounded at any moment");
+    }
+    quiet().await;
+    fails.store(false, Ordering::Relaxed);
+    assert_eq!(buffer.flush().await, Ok(()));
+    let written = written.lock().unwrap();
+    let summaries = written.iter().filter(|event| event.kind == AuditKind::AuditEventsDropped && !event.details.is_empty());
+    let summaries: Vec<_> = summaries.cloned().collect();
+    assert!(summaries.len() <= 64 + AuditKind::ALL.len(), "{}", summaries.len());
+    let kept = i64::try_from(written.len() - summaries.len()).unwrap();
+    assert_eq!((kept, kept + counted(&summaries)), (KEPT_AT_MOST, all));
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_are_being_written_count_towards_the_bound_and_survive_a_cancelled_flush() {
+    let parts = TestParts::new().await;
+    let gate = parts.store.hold(Method::Record);
+    for number in 0..10 {
+        parts.audit.record(event(number));
+    }
+    let flush = tokio::spawn({
+        let audit = parts.audit.clone();
+        async move { audit.flush().await }
+    });
+    gate.arrived(1).await;
+    assert_eq!(parts.audit.backlog().waiting, 10);
+    flush.abort();
+    assert!(flush.await.unwrap_err().is_cancelled());
+    assert_eq!(parts.audit.backlog().waiting, 10);
+    for number in 10..KEPT_AT_MOST {
+        parts.audit.record(event(number));
+    }
+    gate.arrived(2).await;
+    quiet().await;
+    assert!(!parts.audit.record(event(KEPT_AT_MOST)), "all events are being written");
+    assert_eq!(parts.audit.backlog().waiting, usize::try_from(KEPT_AT_MOST).unwrap());
+    gate.open();
+    assert_eq!(parts.audit.flush().await, Ok(()));
+    quiet().await;
+    assert_eq!(parts.audit.backlog().waiting, 0);
 }
 
 #[tokio::test]

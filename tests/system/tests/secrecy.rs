@@ -349,7 +349,8 @@ async fn r77_r79_lesson_31_the_program_logs_no_secret_at_level_trace() {
     assert_eq!(account_of(&alice.execute(DRIVE, "/me").await), "alice@example.test");
     provider.expire_access_tokens();
     assert_eq!(account_of(&alice.execute(DRIVE, "/me").await), "alice@example.test");
-    let figures = alice.get("/metrics").await.text();
+    let figures = installation.metrics().await.unwrap();
+    secrets.add("metrics token", std::fs::read_to_string(installation.path("metrics.token")).unwrap().trim());
     assert_eq!(alice.disconnect(DRIVE).await.status, 204);
     provider.until(|ledger| ledger.revocations().len() == 2).await;
     assert!(process.stop().await.unwrap().success());

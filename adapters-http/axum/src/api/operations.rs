@@ -2,11 +2,11 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header;
+use http::{HeaderMap, header};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::operations::metrics_text;
+use crate::operations::{CHALLENGE, MetricsRefused, metrics_text};
 use crate::problem::{Code, Problem, Problems};
 use crate::state::App;
 
@@ -29,10 +29,17 @@ async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
     }
 }
 
-/// Metrics for Prometheus.
-#[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "operations", security(()), responses((status = 200, body = String)))]
-async fn metrics(State(app): State<App>) -> Response {
-    metrics_text((app.api.metrics)())
+/// Metrics for Prometheus, with the bearer token of the metrics. Without one they are not served here.
+#[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "operations", security(()), responses((status = 200, body = String), Problems))]
+async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
+    match app.api.metrics_access.check(&headers) {
+        Ok(()) => metrics_text((app.api.metrics)()),
+        Err(MetricsRefused::NotFound) => Problem::new(Code::NotFound).into_response(),
+        Err(MetricsRefused::Unauthorized) => {
+            let refused = Problem::new(Code::NotSignedIn).because("The bearer token of the metrics is required.");
+            ([(header::WWW_AUTHENTICATE, CHALLENGE)], refused).into_response()
+        }
+    }
 }
 
 /// This document.

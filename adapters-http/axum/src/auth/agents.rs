@@ -60,7 +60,7 @@ impl Authenticator for AgentKeys {
 }
 
 /// The token of a bearer credential (RFC 6750 §2.1); the scheme's name is case-insensitive.
-fn bearer(value: &str) -> Option<&str> {
+pub(crate) fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

@@ -10,6 +10,7 @@ mod authenticator;
 mod proxy;
 
 pub use self::accounts::{Accounts, LogInError, SESSION_ABSOLUTE, SESSION_IDLE};
+pub(crate) use self::agents::bearer;
 pub use self::agents::{AgentKey, AgentKeys};
 pub use self::authenticator::{
     AgentPrincipal, AuthenticationError, Authenticator, PasswordVerifier, Principal, SpaceView, UserDirectory, UserView,

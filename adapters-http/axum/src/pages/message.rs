@@ -216,9 +216,11 @@ impl Message {
             Code::RateLimited => texts.rate_limited,
             Code::NotSignedIn => texts.not_signed_in,
             Code::NotFound | Code::FlowNotFound | Code::ConnectionNotFound => texts.not_found,
-            Code::StoreUnavailable | Code::ProviderUnavailable | Code::RefreshRefused | Code::DirectoryUnavailable => {
-                texts.unavailable
-            }
+            Code::StoreUnavailable
+            | Code::AuditUnavailable
+            | Code::ProviderUnavailable
+            | Code::RefreshRefused
+            | Code::DirectoryUnavailable => texts.unavailable,
             Code::AccountAlreadyConnected => texts.account_already_connected,
             Code::InsufficientScope => texts.insufficient_scope,
             Code::AccountMismatch => texts.account_mismatch,
@@ -254,6 +256,7 @@ fn appearance(code: Code) -> (&'static str, &'static str) {
         Code::FlowExpired,
         Code::RateLimited,
         Code::StoreUnavailable,
+        Code::AuditUnavailable,
         Code::ProviderUnavailable,
         Code::DirectoryUnavailable,
     ];

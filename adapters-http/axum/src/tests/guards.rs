@@ -65,7 +65,11 @@ async fn the_operations_router_has_no_other_route() {
         }
     }
 
-    let router = crate::operations_router(std::sync::Arc::new(Stopping), std::sync::Arc::new(|| "a 1\n".to_owned()));
+    let router = crate::operations_router(
+        std::sync::Arc::new(Stopping),
+        std::sync::Arc::new(|| "a 1\n".to_owned()),
+        crate::MetricsAccess::Everybody,
+    );
     let get = async |path: &str| {
         let request = http::Request::get(path).body(axum::body::Body::empty()).unwrap();
         let response = router.clone().oneshot(request).await.unwrap();
@@ -77,6 +81,26 @@ async fn the_operations_router_has_no_other_route() {
     assert_eq!(get("/readyz").await, (503, "not ready: shutting down\n".to_owned()));
     assert_eq!(get("/metrics").await, (200, "a 1\n".to_owned()));
     assert_eq!(get("/openapi.json").await.0, 404);
+}
+
+#[tokio::test]
+async fn metrics_need_their_bearer_token() {
+    let with = |access| TestApp::with(Options { metrics_access: access, ..Options::default() });
+    assert_eq!(with(crate::MetricsAccess::Nobody).browser().get("/metrics").await.code(), "not_found");
+    let app = with(crate::MetricsAccess::bearer("right-token"));
+    assert_eq!(app.browser().also("authorization", "Bearer right-token").get("/metrics").await.status, StatusCode::OK);
+    assert_eq!(app.browser().also("authorization", "bearer right-token").get("/metrics").await.status, StatusCode::OK);
+    for credentials in
+        ["", "Bearer", "Bearer ", "Bearer right-toke", "Bearer right-token2", "Basic right-token", "right-token"]
+    {
+        let refused = app.browser().also("authorization", credentials).get("/metrics").await;
+        assert_eq!((refused.status, refused.code().as_str()), (StatusCode::UNAUTHORIZED, "not_signed_in"), "{credentials}");
+        assert_eq!(refused.header("www-authenticate"), "Bearer", "{credentials}");
+        assert!(!refused.body.contains("no metrics"), "{credentials}");
+    }
+    let refused = app.browser().get("/metrics").await;
+    assert_eq!((refused.status, refused.header("www-authenticate")), (StatusCode::UNAUTHORIZED, "Bearer"));
+    assert_eq!(app.browser().get("/livez").await.status, StatusCode::OK, "probes need no token");
 }
 
 /// A proxy that sends another name of this server as `Host` still passes the origin of the page.

@@ -29,6 +29,7 @@ use crate::auth::{
 };
 use crate::connector_types::{AuthModeName, ConnectorType, ConnectorTypeField, FieldKind};
 use crate::host::{Api, ConsoleAsset, ConsoleAssets, IdentityMode, Limits, Readiness};
+use crate::operations::MetricsAccess;
 use crate::public_url::PublicBaseUrl;
 
 pub(super) const BASE: &str = "http://127.0.0.1:8080";
@@ -63,6 +64,7 @@ pub(super) struct Options {
     pub(super) console: Option<Arc<dyn ConsoleAssets>>,
     pub(super) external_log_in: bool,
     pub(super) serves_operations: bool,
+    pub(super) metrics_access: MetricsAccess,
     pub(super) types: Vec<ConnectorType>,
 }
 
@@ -75,6 +77,7 @@ impl Default for Options {
             console: None,
             external_log_in: false,
             serves_operations: true,
+            metrics_access: MetricsAccess::Everybody,
             types: vec![example_type()],
         }
     }
@@ -155,6 +158,7 @@ impl TestApp {
             clock: Arc::new(clock.clone()),
             readiness: Arc::new(Ready),
             metrics: Arc::new(|| "# no metrics\n".to_owned()),
+            metrics_access: options.metrics_access,
             serves_operations: options.serves_operations,
             console: options.console,
         };

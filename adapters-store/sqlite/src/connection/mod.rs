@@ -11,9 +11,11 @@ use grantry_domain::ports::StoreError;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params};
 
+pub(crate) use self::file::with_suffix;
 pub(crate) use self::readers::{PointReaders, ReaderPool};
 use crate::error::{SqliteError, inconsistent, unusable};
 use crate::options::SqliteOptions;
+use crate::probe::OpenedFiles;
 use crate::{schema, sql};
 
 /// Prepared statements cached per connection: more than the store has.
@@ -31,6 +33,7 @@ pub(crate) struct Opened {
     pub(crate) point_readers: Vec<Connection>,
     pub(crate) pool: Vec<Connection>,
     pub(crate) deployment: [u8; 16],
+    pub(crate) files: OpenedFiles,
 }
 
 /// Opens, checks and migrates. Blocks.
@@ -43,7 +46,7 @@ pub(crate) fn open(options: &SqliteOptions) -> Result<Opened, SqliteError> {
     // Point reads never wait on the caller's thread; they are repeated on a thread that may block.
     let point_readers = (0..options.readers.max(1)).map(|_| reader(&path, Duration::ZERO)).collect::<Result<_, _>>()?;
     let pool = (0..options.pool_threads.max(1)).map(|_| reader(&path, options.busy_timeout)).collect::<Result<_, _>>()?;
-    Ok(Opened { writer, point_readers, pool, deployment })
+    Ok(Opened { writer, point_readers, pool, deployment, files: OpenedFiles::of(&path) })
 }
 
 /// Repeats an attempt while the file is locked: unlike other statements, switching a new file to write-ahead logging does

@@ -5,6 +5,8 @@ mod database;
 #[cfg(test)]
 mod file;
 #[cfg(test)]
+mod probe;
+#[cfg(test)]
 mod rows;
 #[cfg(test)]
 mod transitions;

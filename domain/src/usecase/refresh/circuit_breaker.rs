@@ -119,7 +119,8 @@ impl Circuit {
     }
 
     fn refuses(&self, now: Timestamp) -> bool {
-        self.open_until.is_some_and(|until| now < until || self.is_probing)
+        // An end beyond the pause is left over from a clock that was set back.
+        self.open_until.is_some_and(|until| (now < until && until <= now.plus(PAUSE)) || self.is_probing)
     }
 }
 

@@ -9,15 +9,16 @@ mod commit;
 mod forced;
 mod refusal;
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use circuit_breaker::{CircuitBreaker, Permit, RefusedRequest};
 pub(crate) use commit::COMMIT_ATTEMPTS;
 
 use self::commit::PendingCommits;
-use self::forced::ForcedRefreshes;
+use self::forced::{ForcedRefreshes, Instant};
 use self::refusal::{Meaning, ends_grant};
 use crate::authorization::{Authorization, AuthorizationId, GrantSecrets, Input};
 use crate::connector::Connector;
@@ -42,6 +43,9 @@ use crate::usecase::token_lifetime::{Freshness, is_issuable};
 
 /// The longest pause between two attempts for one grant, also if the provider requests a longer one.
 const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+
+/// A larger difference between the wall clock and the monotonic clock means that the wall clock was set.
+const CLOCK_STEP: Duration = Duration::from_secs(30);
 
 /// What a caller needs. Callers with the same goal share one flight; the lease keeps different goals apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,6 +113,26 @@ pub struct Refresher {
     flights: SingleFlight<(AuthorizationId, RefreshGoal), RefreshOutcome>,
     pending: PendingCommits,
     forced: ForcedRefreshes,
+    running: Mutex<BTreeSet<AuthorizationId>>,
+}
+
+/// An attempt of this process; there is at most one per grant.
+struct Running<'a> {
+    all: &'a Mutex<BTreeSet<AuthorizationId>>,
+    id: AuthorizationId,
+}
+
+impl<'a> Running<'a> {
+    fn enter(all: &'a Mutex<BTreeSet<AuthorizationId>>, id: AuthorizationId) -> Option<Self> {
+        let is_first = all.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        is_first.then_some(Self { all, id })
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
 }
 
 type Step = ControlFlow<RefreshOutcome>;
@@ -123,6 +147,7 @@ struct Candidate {
     goal: RefreshGoal,
     /// The live settings. They have the digest that was consented to, so they differ in nothing that decides where tokens go.
     config: String,
+    read_at: Timestamp,
 }
 
 /// One attempt under a lease.
@@ -132,6 +157,9 @@ struct Attempt {
     goal: RefreshGoal,
     /// Whether the outcome of an earlier attempt is unknown.
     was_in_doubt: bool,
+    /// When it began, by both clocks.
+    read_at: Timestamp,
+    started: Duration,
 }
 
 impl Refresher {
@@ -156,6 +184,7 @@ impl Refresher {
             flights: SingleFlight::default(),
             pending: PendingCommits::default(),
             forced: ForcedRefreshes::default(),
+            running: Mutex::default(),
         })
     }
 
@@ -173,11 +202,12 @@ impl Refresher {
     /// Repeats steps until one ends the refresh, for a bounded time.
     async fn run(self: Arc<Self>, id: AuthorizationId, goal: RefreshGoal) -> RefreshOutcome {
         let started = self.ports.clock.monotonic();
+        let Ok(began_at) = self.ports.store_clock.now().await else { return RETRY_SOON };
         let patience = self.policy.request_deadline + Duration::from_secs(5);
         let mut pause = Duration::from_millis(50);
         loop {
             let waited = self.ports.clock.monotonic().saturating_sub(started);
-            match self.step(id, goal, waited < patience).await {
+            match self.step(id, goal, began_at.plus(waited), waited < patience).await {
                 Ok(ControlFlow::Break(outcome)) => return outcome,
                 // Bounds the total wait even if the stored grant keeps changing.
                 Ok(ControlFlow::Continue(())) if waited >= 2 * patience => return RETRY_SOON,
@@ -190,18 +220,29 @@ impl Refresher {
         }
     }
 
-    async fn step(self: &Arc<Self>, id: AuthorizationId, goal: RefreshGoal, may_wait: bool) -> Result<Step, StoreError> {
+    /// `expected` is the present time as far as the monotonic clock shows it.
+    async fn step(
+        self: &Arc<Self>,
+        id: AuthorizationId,
+        goal: RefreshGoal,
+        expected: Timestamp,
+        may_wait: bool,
+    ) -> Result<Step, StoreError> {
         if !self.commit_pending(id).await {
             return Ok(ControlFlow::Break(RETRY_SOON));
         }
         let now = self.ports.store_clock.now().await?;
+        // A clock that was set during this refresh must not end the grant. The next refresh relies on it.
+        if now.since(expected) > CLOCK_STEP || expected.since(now) > CLOCK_STEP {
+            return Ok(ControlFlow::Break(RETRY_SOON));
+        }
         let candidate = match self.candidate(id, goal, now).await? {
             ControlFlow::Continue(candidate) => candidate,
             ControlFlow::Break(step) => return Ok(step),
         };
         let step = self.attempt(candidate, may_wait).await?;
         if let (RefreshGoal::Replace(rejected), ControlFlow::Break(RefreshOutcome::Current)) = (goal, step) {
-            self.forced.record(id, rejected, now);
+            self.forced.record(id, rejected, Instant { wall: now, monotonic: self.ports.clock.monotonic() });
         }
         Ok(step)
     }
@@ -233,7 +274,7 @@ impl Refresher {
             return Ok(ControlFlow::Break(ended));
         }
         if let RefreshGoal::Replace(rejected) = goal
-            && self.forced.is_exhausted(id, rejected, now)
+            && self.forced.is_exhausted(id, rejected, Instant { wall: now, monotonic: self.ports.clock.monotonic() })
         {
             return end(RefreshOutcome::Current);
         }
@@ -253,6 +294,7 @@ impl Refresher {
                 permit,
                 goal,
                 config: connector.config.settings,
+                read_at: now,
             })),
             Err(NoCredentials::Store(error)) => Err(error),
             Err(NoCredentials::Missing | NoCredentials::Undecryptable) => {
@@ -285,7 +327,11 @@ impl Refresher {
 
     /// Takes the lease and sends the request, or waits for the attempt that has the lease.
     async fn attempt(self: &Arc<Self>, candidate: Candidate, may_wait: bool) -> Result<Step, StoreError> {
-        let Candidate { grant, client, permit, goal, config } = candidate;
+        let Candidate { grant, client, permit, goal, config, read_at } = candidate;
+        // The lease expires by a clock that can be set, so attempts of this process do not rely on it alone.
+        let Some(_running) = Running::enter(&self.running, grant.value.id()) else {
+            return Ok(if may_wait { ControlFlow::Continue(()) } else { ControlFlow::Break(RETRY_SOON) });
+        };
         let Ok(holder) = random_bytes(&*self.ports.random) else {
             return Ok(ControlFlow::Break(RETRY_SOON));
         };
@@ -300,7 +346,7 @@ impl Refresher {
             longest: length.max(LONGEST_PAUSE) * 2,
         };
         let attempt = match self.ports.leases.take_lease(request).await? {
-            Lease::Taken { grant, was_in_doubt } => Attempt { grant: *grant, holder, goal, was_in_doubt },
+            Lease::Taken { grant, was_in_doubt } => Attempt { grant: *grant, holder, goal, was_in_doubt, read_at, started },
             Lease::Held { until, grant } if !may_wait || !is_leased(&grant.value) => {
                 let now = self.ports.store_clock.now().await?;
                 let outcome = paused(&grant.value, until, now);
@@ -363,7 +409,10 @@ impl Refresher {
         let meaning = Meaning::of(error.kind);
         let before = attempt.grant.value.as_grant().map(|grant| grant.refresh().clone()).unwrap_or_default();
         let may_end = meaning == Meaning::Unclear;
-        if may_end && ends_grant(&self.policy, &before, attempt.goal, access_token_expires_at, now) {
+        // A clock that was set forwards during the attempt must not shorten the window.
+        let elapsed = self.ports.clock.monotonic().saturating_sub(attempt.started);
+        let judged_at = now.min(attempt.read_at.plus(elapsed));
+        if may_end && ends_grant(&self.policy, &before, attempt.goal, access_token_expires_at, judged_at) {
             let ended = self.end(&attempt.grant, Input::RefreshRefused, now).await?;
             self.revocations.wake();
             return Ok(ended);
@@ -427,18 +476,22 @@ impl Refresher {
         }
     }
 
-    /// Writes an expiry that was found while reading. A concurrent write takes precedence.
-    async fn record_expiry(
+    /// Writes an expiry that was found while reading. Returns whether the grant has ended in the store; a concurrent write
+    /// takes precedence.
+    pub(super) async fn record_expiry(
         &self,
         stored: &Versioned<Authorization>,
         expired: Authorization,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        if stored.value.as_grant().is_some() {
-            let audit = vec![AuditEvent::of_termination(&expired, Actor::System, now)];
-            self.ports.authorizations.replace(expired, stored.version, audit).await?;
+    ) -> Result<bool, StoreError> {
+        if stored.value.as_grant().is_none() {
+            return Ok(true);
         }
-        Ok(())
+        let audit = vec![AuditEvent::of_termination(&expired, Actor::System, now)];
+        Ok(match self.ports.authorizations.replace(expired, stored.version, audit).await? {
+            WriteOutcome::Written => true,
+            WriteOutcome::Stale(_) | WriteOutcome::NotFound => false,
+        })
     }
 }
 

@@ -42,12 +42,14 @@ impl Installation {
         let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
         let installation = Self { folder: tempfile::tempdir()?, program: program.to_owned(), address };
         installation.write_key(&fresh_key()?)?;
+        grantry::key_file::write_new(&installation.path("metrics.token")).map_err(io::Error::other)?;
         let targets: Vec<String> = targets.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
         let accounts = [account("alice", "editor")?, account("bob", "viewer")?].concat();
         installation.write_config(&format!(
             "listen = \"{address}\"\npublic_base_url = \"http://{address}\"\n\
              [store]\nurl = \"sqlite:grantry.db\"\n[keys]\nwrite = \"file:primary.key\"\n\
-             [egress]\nallow = [{}]\n[telemetry]\nlog = \"info\"\n[[spaces]]\nid = \"marketing\"\n{accounts}",
+             [egress]\nallow = [{}]\n[telemetry]\nlog = \"info\"\n\
+             metrics_token = \"file:metrics.token\"\n[[spaces]]\nid = \"marketing\"\n{accounts}",
             targets.join(", "),
         ))?;
         Ok(installation)
@@ -80,6 +82,15 @@ impl Installation {
         let path = self.path("primary.key");
         std::fs::write(&path, text)?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
+    }
+
+    /// The metrics of the running server.
+    pub async fn metrics(&self) -> io::Result<String> {
+        let token = std::fs::read_to_string(self.path("metrics.token"))?;
+        let http = reqwest::Client::builder().no_proxy().build().map_err(io::Error::other)?;
+        let request = http.get(format!("{}/metrics", self.public())).bearer_auth(token.trim());
+        let response = request.send().await.and_then(reqwest::Response::error_for_status).map_err(io::Error::other)?;
+        response.text().await.map_err(io::Error::other)
     }
 
     /// The text of the configuration.

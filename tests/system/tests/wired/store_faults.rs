@@ -4,13 +4,16 @@ use std::io::{Seek as _, SeekFrom, Write as _};
 use std::time::Duration;
 
 use grantry::app::BuildError;
+use grantry_domain::identity::Actor;
 use grantry_domain::ports::Housekeeping as _;
+use grantry_domain::usecase::AccessTokenRequest;
 use grantry_system_tests::browser::Browser;
 use grantry_system_tests::deployment::{Settings, fresh_key};
 use grantry_system_tests::host::{Host, HostError};
 use grantry_system_tests::paths::Draft;
 use grantry_system_tests::process::{Installation, mode};
 use grantry_system_tests::test_app::{ACCESS_TTL, DRIVE, MARKETING_DRIVE, TestApp, account_of};
+use grantry_testkit::doubles::fixtures;
 use grantry_testkit::provider::{Client, Endpoint, Fault, MockProvider};
 use rusqlite::Connection;
 use serde_json::json;
@@ -67,6 +70,48 @@ async fn with_a_full_database_writes_fail_until_there_is_space() {
     alice.move_to(host.address);
     assert_eq!(alice.try_start(MARKETING_DRIVE, json!({})).await.status, 200);
     assert_eq!(host.store.key_usage().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn r80_events_that_the_database_refuses_are_bounded_counted_and_recorded_later() {
+    const ISSUED: usize = 9000;
+    let app = TestApp::new().await;
+    app.connected("alice", DRIVE).await;
+    let connections = &app.host.connections;
+    connections.flush_audit().await.unwrap();
+    let other = Connection::open(app.deployment.database()).unwrap();
+    other.busy_timeout(Duration::from_secs(5)).unwrap();
+    let full = "CREATE TRIGGER full BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'full'); END";
+    other.execute_batch(full).unwrap();
+    let request = AccessTokenRequest {
+        actor: Actor::Agent("workflows".to_owned()),
+        connector: fixtures::connector_key("default", "drive"),
+        user: fixtures::user("u_alice"),
+        connection: None,
+        destination: fixtures::origin(app.provider.base_url()),
+    };
+    for _ in 0..ISSUED {
+        connections.access_token(&request).await.expect("tokens are issued without a trail, which is the default");
+        assert!(connections.audit_backlog().waiting <= 8192);
+    }
+    assert!(connections.flush_audit().await.is_err());
+    let backlog = connections.audit_backlog();
+    assert_eq!((backlog.waiting, backlog.dropped, backlog.is_failing), (8192, 808, true));
+
+    other.execute_batch("DROP TRIGGER full").unwrap();
+    connections.flush_audit().await.unwrap();
+    assert!(!connections.audit_backlog().is_failing);
+    let of_kind = |kind: &str| {
+        let mut query =
+            other.prepare("SELECT connector, details FROM events WHERE kind = ?1 AND connector = 'drive'").unwrap();
+        let rows = query.query_map([kind], |row| row.get::<_, Option<String>>(1)).unwrap();
+        rows.map(Result::unwrap).collect::<Vec<_>>()
+    };
+    assert_eq!(of_kind("access_token_issued").len(), 8192);
+    let dropped = of_kind("audit_events_dropped");
+    assert_eq!(dropped.len(), 1);
+    let details = dropped[0].as_deref().unwrap();
+    assert!(details.starts_with("kind=access_token_issued count=808 first="), "{details}");
 }
 
 #[tokio::test]
@@ -264,7 +309,7 @@ async fn r72_grantry_serve_connects_executes_and_keeps_its_data_over_restarts() 
     assert_eq!(account_of(&alice.execute(DRIVE, "/me").await), "alice@example.test", "after a refresh");
     assert_eq!(alice.disconnect(DRIVE).await.status, 204);
     provider.until(|ledger| ledger.revocations().len() == 2).await;
-    let metrics = alice.get("/metrics").await.text();
+    let metrics = installation.metrics().await.unwrap();
     assert!(metrics.contains("grantry_http_requests_total"), "{metrics}");
     for event in ["\"ready\"", "\"connected\"", "\"refreshed\"", "\"grant_terminated\""] {
         crate::until(event, async || process.log().unwrap().contains(event)).await;

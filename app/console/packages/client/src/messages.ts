@@ -22,6 +22,7 @@ const SERVER_MESSAGES = {
   api_unreachable: "The API of the connector could not be reached.",
   response_too_large: "The response of the API is too large.",
   store_unavailable: "The server is not available at the moment. Try again.",
+  audit_unavailable: "The server cannot write its audit trail at the moment. Try again.",
   directory_unavailable: "The directory of users is not available at the moment. Try again.",
   authorization_required: "Connect your account first.",
   provider_unavailable: "The provider is not available at the moment. Try again.",
