@@ -128,7 +128,7 @@ impl App {
     pub fn operations_router(&self) -> Router {
         let access = match &self.router_parts.metrics_access {
             MetricsAccess::Nobody => MetricsAccess::Everybody,
-            set => set.clone(),
+            set @ (MetricsAccess::Everybody | MetricsAccess::Bearer(_)) => set.clone(),
         };
         operations_router(self.readiness(), self.router_parts.metrics.clone(), access)
     }
