@@ -215,14 +215,16 @@ export interface components {
       /** Whether the connector cannot be used without it. */
       required: boolean;
     };
-    /** The provider of a flow, and where its tokens may be sent. */
+    /** The provider of a flow, and every host that receives something of it. */
     ConsentFacts: {
       /** Whether the operator has approved the provider. If not, a warning is due. */
       approved: boolean;
-      /** Hosts that tokens may be sent to. */
+      /** Hosts of the API that tokens may be sent to. */
       destination_hosts: string[];
-      /** Host of the provider that will ask for consent. */
+      /** Host of the provider that will ask for consent: the log-in host. */
       provider_host: string;
+      /** Every host that receives something, the log-in host first. */
+      receivers: components["schemas"]["Receiver"][];
       /** Scopes that will be requested. */
       scopes: string[];
     };
@@ -422,7 +424,7 @@ export interface components {
     /** An error response (RFC 9457). */
     Problem: {
       /** Stable code for programs. */
-      code: "not_signed_in" | "forbidden" | "not_found" | "conflict" | "invalid_request" | "payload_too_large" | "unsupported_media_type" | "url_too_long" | "headers_too_large" | "wrong_host" | "rate_limited" | "host_not_allowed" | "connector_incomplete" | "return_url_refused" | "destination_refused" | "method_not_allowed" | "internal" | "api_unreachable" | "response_too_large" | "store_unavailable" | "directory_unavailable" | "authorization_required" | "connection_ambiguous" | "connection_not_found" | "provider_unavailable" | "refresh_refused" | "provider_misconfigured" | "flow_not_found" | "flow_expired" | "flow_already_used" | "user_mismatch" | "browser_mismatch" | "issuer_mismatch" | "callback_mismatch" | "access_denied" | "provider_error" | "exchange_failed" | "connector_changed" | "connector_gone" | "permission_lost" | "user_deprovisioned" | "insufficient_scope" | "account_already_connected" | "account_mismatch";
+      code: "not_signed_in" | "forbidden" | "not_found" | "conflict" | "invalid_request" | "payload_too_large" | "unsupported_media_type" | "url_too_long" | "headers_too_large" | "wrong_host" | "rate_limited" | "host_not_allowed" | "connector_incomplete" | "return_url_refused" | "destination_refused" | "method_not_allowed" | "internal" | "api_unreachable" | "response_too_large" | "store_unavailable" | "audit_unavailable" | "directory_unavailable" | "authorization_required" | "connection_ambiguous" | "connection_not_found" | "provider_unavailable" | "refresh_refused" | "provider_misconfigured" | "flow_not_found" | "flow_expired" | "flow_already_used" | "user_mismatch" | "browser_mismatch" | "issuer_mismatch" | "callback_mismatch" | "access_denied" | "provider_error" | "exchange_failed" | "connector_changed" | "connector_tampered" | "connector_gone" | "permission_lost" | "user_deprovisioned" | "insufficient_scope" | "account_already_connected" | "account_mismatch";
       /** The connections to choose from, for `connection_ambiguous`. */
       connections?: components["schemas"]["ProblemConnection"][] | null;
       /** Id of the response in the log of the operator. */
@@ -456,6 +458,20 @@ export interface components {
       account?: string | null;
       /** Its name. */
       name: string;
+    };
+    /** What a host receives. */
+    Received: "log_in" | "metadata" | "code_and_tokens" | "userinfo" | "revocation" | "api";
+    /** A host, and what it receives. */
+    Receiver: {
+      /** Host, with a port that is not the default. */
+      host: string;
+      /**
+       * Whether it is not of the site of the log-in host, so that a warning is due. The site is the log-in host without its
+       * first label, and all hosts below; the log-in host itself where the rest could be a public suffix.
+       */
+      other_site: boolean;
+      /** What it receives. */
+      receives: components["schemas"]["Received"][];
     };
     /** A deviation of a response of the provider. The member is interpreted or ignored. */
     RecentAnomaly: {
