@@ -50,7 +50,7 @@ pub fn start_log(directives: &str, format: LogFormat) {
     std::panic::set_hook(Box::new(log_panic));
 }
 
-/// Writes events in a format. Whatever their fields contain, an event is one line.
+/// Writes events in a format. An event is one line, for all contents of its fields.
 fn layer<W>(format: LogFormat, colours: bool, writer: W) -> Box<dyn Layer<Registry> + Send + Sync>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! A wall clock that is set while a refresh is under way: the answer is never terminal unless the grant has ended in the store.
+//! A wall clock that is set while a refresh is under way: the result is never terminal unless the grant has ended in the store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +47,7 @@ async fn with_step<T: Send + 'static>(
     app.drive(running).await.unwrap()
 }
 
-/// A terminal answer without an end of the grant in the store is wrong.
+/// A terminal result without an end of the grant in the store is wrong.
 async fn assert_not_terminal(app: &TestApp, id: AuthorizationId, result: &Result<String, TokenError>, what: &str) {
     let state = app.record(id).await.state;
     assert_eq!(state, StateKind::Authorized, "{what}: {result:?}");
@@ -101,7 +101,7 @@ async fn r47_a_clock_that_is_set_during_a_forced_refresh_is_no_reason_for_a_new_
         };
         let result = with_step(&app, Operation::Refresh, millis, call).await;
         assert_not_terminal(&app, id, &result, &what).await;
-        // Later the API rejects the new token too, as its own clock shows that it has expired.
+        // Later the API rejects the new token too, as the clock of the API shows that it has expired.
         app.clock.advance(Duration::from_mins(1));
         let node = app.node.clone();
         let next = app.drive(async { token_from(&node, &token_request("alice")).await }).await;

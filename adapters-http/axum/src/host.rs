@@ -10,8 +10,8 @@ use grantry_domain::usecase::Connections;
 
 use crate::auth::{Accounts, Authenticator, UserDirectory};
 use crate::connector_types::ConnectorType;
+use crate::metrics_access::MetricsAccess;
 use crate::network::Network;
-use crate::operations::MetricsAccess;
 use crate::public_url::PublicBaseUrl;
 
 /// Everything the router needs. There is no default, so code that omits a part does not compile.

@@ -5,12 +5,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use grantry_domain::secret::equal_in_constant_time;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use sha2::{Digest, Sha256};
 
-use crate::auth::bearer;
 use crate::host::Readiness;
+use crate::metrics_access::{MetricsAccess, MetricsRefused};
 
 /// Whether the process is alive.
 pub(crate) const LIVE: &str = "/livez";
@@ -22,47 +20,6 @@ pub(crate) const METRICS: &str = "/metrics";
 /// Whether a matched path is one of the three. They contain nothing that depends on the caller or on the host name.
 pub(crate) fn is_operation(route: &str) -> bool {
     [LIVE, READY, METRICS].contains(&route)
-}
-
-/// Who may read `/metrics`.
-#[derive(Clone)]
-pub enum MetricsAccess {
-    /// Nobody: the path does not exist.
-    Nobody,
-    /// Every client that reaches the listener.
-    Everybody,
-    /// A client that presents this bearer token, by its SHA-256.
-    Bearer([u8; 32]),
-}
-
-/// Why metrics are not served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum MetricsRefused {
-    /// They do not exist here.
-    NotFound,
-    /// The token is missing or wrong.
-    Unauthorized,
-}
-
-impl MetricsAccess {
-    /// Access with this token.
-    pub fn bearer(token: &str) -> Self {
-        Self::Bearer(Sha256::digest(token.as_bytes()).into())
-    }
-
-    pub(crate) fn check(&self, headers: &HeaderMap) -> Result<(), MetricsRefused> {
-        match self {
-            Self::Nobody => Err(MetricsRefused::NotFound),
-            Self::Everybody => Ok(()),
-            Self::Bearer(expected) => {
-                let mut presented = headers.get_all(header::AUTHORIZATION).iter();
-                let only = presented.next().filter(|_| presented.next().is_none());
-                let token = only.and_then(|value| value.to_str().ok()).and_then(bearer).unwrap_or_default();
-                let is_right = equal_in_constant_time(expected, &Sha256::digest(token.as_bytes()));
-                if is_right { Ok(()) } else { Err(MetricsRefused::Unauthorized) }
-            }
-        }
-    }
 }
 
 /// The challenge of RFC 6750 §3.

@@ -107,7 +107,7 @@ mod tests {
         for user in ["alice", "alice", "alice", "bob"] {
             let (limit, order) = (limit.clone(), order.clone());
             waiting.push(tokio::spawn(async move {
-                let permits = limit.acquire("a", Some(user), Duration::from_secs(60)).await.unwrap();
+                let permits = limit.acquire("a", Some(user), Duration::from_mins(1)).await.unwrap();
                 order.lock().unwrap().push(user.to_owned());
                 drop(permits);
             }));

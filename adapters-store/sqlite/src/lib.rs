@@ -13,6 +13,7 @@ mod connection;
 mod connectors;
 mod diagnostics;
 mod error;
+mod files;
 mod housekeeping;
 mod leases;
 mod options;
@@ -30,7 +31,7 @@ mod store;
 mod users;
 mod writer;
 
+pub use self::files::StoreFault;
 pub use self::options::SqliteOptions;
-pub use self::probe::StoreFault;
 pub use self::store::SqliteStore;
 pub use self::writer::WriteCounts;

@@ -12,8 +12,8 @@ use tokio::sync::oneshot;
 
 use crate::connection::{self, PointReaders, ReaderPool};
 use crate::error::SqliteError;
+use crate::files::OpenedFiles;
 use crate::options::SqliteOptions;
-use crate::probe::OpenedFiles;
 use crate::writer::{self, WriteCounts, Writer};
 
 /// An open store on one file. Share it behind an `Arc`, and [`close`](Self::close) it at the end.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use grantry_domain::ports::{Clock, Limited};
 
-use crate::rate_limiter::Quota;
+use crate::quota::Quota;
 
 /// The longest wait between two attempts.
 const LONGEST: Duration = Duration::from_mins(5);

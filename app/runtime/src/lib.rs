@@ -4,11 +4,13 @@
 
 mod clock;
 mod growing_delay;
+mod quota;
 mod random;
 mod rate_limiter;
 mod spawner;
 
 pub use clock::SystemClock;
+pub use quota::Quota;
 pub use random::SystemRandom;
-pub use rate_limiter::{MemoryRateLimiter, Quota, RateLimits};
+pub use rate_limiter::{MemoryRateLimiter, RateLimits};
 pub use spawner::TokioSpawner;

@@ -1,6 +1,5 @@
 //! Rate limits per process.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,31 +11,7 @@ use governor::state::keyed::DefaultKeyedStateStore;
 use grantry_domain::ports::{Clock, Limited, Operation, RateLimiter};
 
 use crate::growing_delay::GrowingDelay;
-
-/// `times` operations per span, as a burst if needed. Each is available again after its share of the span.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Quota {
-    /// The number of operations.
-    pub times: NonZeroU32,
-    /// The span.
-    pub per: Duration,
-}
-
-impl Quota {
-    /// This many in ten minutes.
-    ///
-    /// # Panics
-    /// At compile time, if `times` is zero.
-    pub const fn in_ten_minutes(times: u32) -> Self {
-        let times = NonZeroU32::new(times).expect("a quota above zero");
-        Self { times, per: Duration::from_mins(10) }
-    }
-
-    fn governed(self) -> governor::Quota {
-        let share = (self.per / self.times.get()).max(Duration::from_nanos(1));
-        governor::Quota::with_period(share).unwrap_or(governor::Quota::per_second(self.times)).allow_burst(self.times)
-    }
-}
+use crate::quota::Quota;
 
 /// The quota of each operation, for one user or one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,11 +100,17 @@ struct Limiter {
     clean_at: AtomicUsize,
 }
 
+/// The quota as one of `governor`.
+fn governed(quota: Quota) -> governor::Quota {
+    let share = (quota.per / quota.times.get()).max(Duration::from_nanos(1));
+    governor::Quota::with_period(share).unwrap_or(governor::Quota::per_second(quota.times)).allow_burst(quota.times)
+}
+
 const MIN_TO_CLEAN: usize = 1024;
 
 impl Limiter {
     fn new(quota: Quota, clock: Monotonic) -> Self {
-        let governed = Governed::new(quota.governed(), DefaultKeyedStateStore::default(), clock.clone());
+        let governed = Governed::new(governed(quota), DefaultKeyedStateStore::default(), clock.clone());
         Self { governed, clock, clean_at: AtomicUsize::new(MIN_TO_CLEAN) }
     }
 

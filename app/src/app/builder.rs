@@ -103,7 +103,7 @@ impl AppBuilder {
             limits: Limits::default(),
             console,
             metrics: Arc::new(String::new),
-            metrics_access: MetricsAccess::Nobody,
+            metrics_access: MetricsAccess::Closed,
             serves_operations: true,
         }
     }
@@ -264,7 +264,7 @@ impl AppBuilder {
         self
     }
 
-    /// Who may read `/metrics`. Default: nobody at [`App::router`], everybody at [`App::operations_router`].
+    /// Access to `/metrics`. Default: closed at [`App::router`], open at [`App::operations_router`].
     #[must_use]
     pub fn metrics_access(mut self, access: MetricsAccess) -> Self {
         self.metrics_access = access;

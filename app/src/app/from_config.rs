@@ -24,7 +24,7 @@ impl App {
                 let token = source.load_text(&config.folder).map_err(BuildError::MetricsToken)?;
                 MetricsAccess::bearer(&token)
             }
-            None => MetricsAccess::Nobody,
+            None => MetricsAccess::Closed,
         };
         let store = store_of(config).await?;
         let metrics = telemetry::metrics();

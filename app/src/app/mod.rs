@@ -127,8 +127,8 @@ impl App {
     /// metrics need the token of the metrics, if there is one.
     pub fn operations_router(&self) -> Router {
         let access = match &self.router_parts.metrics_access {
-            MetricsAccess::Nobody => MetricsAccess::Everybody,
-            set @ (MetricsAccess::Everybody | MetricsAccess::Bearer(_)) => set.clone(),
+            MetricsAccess::Closed => MetricsAccess::Open,
+            set @ (MetricsAccess::Open | MetricsAccess::Bearer(_)) => set.clone(),
         };
         operations_router(self.readiness(), self.router_parts.metrics.clone(), access)
     }

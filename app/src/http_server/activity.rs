@@ -23,7 +23,7 @@ const PART: usize = 16 * 1024;
 pub(super) enum Doing {
     /// No request has arrived yet.
     Opening(Instant),
-    /// Every request is answered.
+    /// Every request has its response.
     Idle(Instant),
     /// A response is being written. The time is that of the last progress.
     Writing(Instant),

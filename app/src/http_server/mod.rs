@@ -306,7 +306,7 @@ mod tests {
         let address = serve_with(short, caps(), large).await;
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-        // Wait for the head, then until the server has given up: nothing is read in between.
+        // Wait for the head, then until the server closes the connection: nothing is read in between.
         let mut first = [0; 1];
         stream.read_exact(&mut first).await.unwrap();
         while stream.write_all(b"GET / HTTP/1.1\r\n").await.is_ok() {
@@ -326,7 +326,7 @@ mod tests {
         let (response, _) = client.send_request(request, true).unwrap();
         let response = response.await.unwrap();
         assert_eq!(response.status(), 200);
-        // PINGs are answered meanwhile. Ends only because the server closes the connection.
+        // The client responds to PINGs meanwhile. Ends only because the server closes the connection.
         drop(connection.await.unwrap());
         drop(response);
         assert!(client.ready().await.is_err());

@@ -107,9 +107,9 @@ fn r73_a_tag_verifies_only_the_row_that_it_was_made_for() {
     let tag = tag_of(&vault, &connector());
     assert_eq!(vault.verify(&AuthenticatedRow::Connector(&connector()), &tag), Ok(()));
     for (index, change) in changes.into_iter().enumerate() {
-        let mut changed = connector();
-        change(&mut changed);
-        let refused = vault.verify(&AuthenticatedRow::Connector(&changed), &tag);
+        let mut altered = connector();
+        change(&mut altered);
+        let refused = vault.verify(&AuthenticatedRow::Connector(&altered), &tag);
         assert_eq!(refused, Err(VaultError::Tampered), "change {index}");
     }
     let tag = with_session(SESSION, |row| vault.tag(row));

@@ -6,7 +6,8 @@ use http::{HeaderMap, header};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::operations::{CHALLENGE, MetricsRefused, metrics_text};
+use crate::metrics_access::MetricsRefused;
+use crate::operations::{CHALLENGE, metrics_text};
 use crate::problem::{Code, Problem, Problems};
 use crate::state::App;
 

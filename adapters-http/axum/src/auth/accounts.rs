@@ -105,17 +105,9 @@ impl Accounts {
         self.limiter.take(&attempts, Operation::LogIn).await?;
         let user = self.verify(network, username, password).await?.ok_or(LogInError::WrongCredentials)?;
         self.limiter.forget(&attempts, Operation::LogIn).await;
-        let mut id = [0_u8; 32];
-        self.random.fill(&mut id).map_err(|_| AuthenticationError)?;
+        let id: [u8; 32] = self.fresh_id()?;
         let session_value = Secret::from_text(&base64url(&id));
-        let device = match device {
-            Some(device) => device,
-            None => {
-                let mut fresh = [0; 16];
-                self.random.fill(&mut fresh).map_err(|_| AuthenticationError)?;
-                fresh
-            }
-        };
+        let device = device.map_or_else(|| self.fresh_id(), Ok)?;
         let now = self.clock.now();
         let hash = hash_of(&id);
         let mut session = Session { user: user.clone(), created_at: now, seen_at: now, tag: RowTag::NONE };
@@ -126,6 +118,12 @@ impl Accounts {
         Ok(LoggedIn { user, session: session_value, device })
     }
 
+    fn fresh_id<const N: usize>(&self) -> Result<[u8; N], AuthenticationError> {
+        let mut id = [0; N];
+        self.random.fill(&mut id).map_err(|_| AuthenticationError)?;
+        Ok(id)
+    }
+
     /// The id of the browser, if this user has logged in there before.
     fn device(&self, headers: &HeaderMap, username: &str) -> Option<[u8; 16]> {
         let (id, tag) = cookies::single(headers, &self.device_cookie)?.split_once('.')?;
@@ -134,7 +132,7 @@ impl Accounts {
         Some(id)
     }
 
-    /// Verifies a password. Too many unknown names from one network are answered in the same way, after the same time, without
+    /// Verifies a password. Too many unknown names from one network get the same response, after the same time, without
     /// the cost of a verification.
     async fn verify(&self, network: &str, username: &str, password: &Secret) -> Result<Option<UserId>, LogInError> {
         let is_limited = !self.passwords.is_known(username).await?

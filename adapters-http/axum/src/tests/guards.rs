@@ -68,7 +68,7 @@ async fn the_operations_router_has_no_other_route() {
     let router = crate::operations_router(
         std::sync::Arc::new(Stopping),
         std::sync::Arc::new(|| "a 1\n".to_owned()),
-        crate::MetricsAccess::Everybody,
+        crate::MetricsAccess::Open,
     );
     let get = async |path: &str| {
         let request = http::Request::get(path).body(axum::body::Body::empty()).unwrap();
@@ -86,7 +86,7 @@ async fn the_operations_router_has_no_other_route() {
 #[tokio::test]
 async fn metrics_need_their_bearer_token() {
     let with = |access| TestApp::with(Options { metrics_access: access, ..Options::default() });
-    assert_eq!(with(crate::MetricsAccess::Nobody).browser().get("/metrics").await.code(), "not_found");
+    assert_eq!(with(crate::MetricsAccess::Closed).browser().get("/metrics").await.code(), "not_found");
     let app = with(crate::MetricsAccess::bearer("right-token"));
     assert_eq!(app.browser().also("authorization", "Bearer right-token").get("/metrics").await.status, StatusCode::OK);
     assert_eq!(app.browser().also("authorization", "bearer right-token").get("/metrics").await.status, StatusCode::OK);

@@ -29,7 +29,7 @@ use crate::auth::{
 };
 use crate::connector_types::{AuthModeName, ConnectorType, ConnectorTypeField, FieldKind};
 use crate::host::{Api, ConsoleAsset, ConsoleAssets, IdentityMode, Limits, Readiness};
-use crate::operations::MetricsAccess;
+use crate::metrics_access::MetricsAccess;
 use crate::public_url::PublicBaseUrl;
 
 pub(super) const BASE: &str = "http://127.0.0.1:8080";
@@ -77,7 +77,7 @@ impl Default for Options {
             console: None,
             external_log_in: false,
             serves_operations: true,
-            metrics_access: MetricsAccess::Everybody,
+            metrics_access: MetricsAccess::Open,
             types: vec![example_type()],
         }
     }

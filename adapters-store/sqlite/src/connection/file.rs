@@ -2,11 +2,12 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use grantry_domain::ports::StoreError;
 
 use crate::error::{SqliteError, unusable};
+use crate::files::with_suffix;
 
 /// Creates the file with mode 0600, or restricts an existing one that other users can read. The driver gives `-wal` and
 /// `-shm` the mode of the file; existing ones are restricted as well.
@@ -27,13 +28,6 @@ pub(crate) fn guard(path: &Path) -> Result<(), SqliteError> {
         restrict(&with_suffix(path, suffix))?;
     }
     Ok(())
-}
-
-/// The path of a file beside the database.
-pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
 }
 
 fn create(path: &Path) -> Result<(), ErrorKind> {

@@ -11,11 +11,10 @@ use grantry_domain::ports::StoreError;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params};
 
-pub(crate) use self::file::with_suffix;
 pub(crate) use self::readers::{PointReaders, ReaderPool};
 use crate::error::{SqliteError, inconsistent, unusable};
+use crate::files::OpenedFiles;
 use crate::options::SqliteOptions;
-use crate::probe::OpenedFiles;
 use crate::{schema, sql};
 
 /// Prepared statements cached per connection: more than the store has.

@@ -1,4 +1,4 @@
-//! An API with a large response, and endpoints that never answer.
+//! An API with a large response, and endpoints that never respond.
 
 use std::net::SocketAddr;
 

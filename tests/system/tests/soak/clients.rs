@@ -49,7 +49,7 @@ pub(crate) fn request(method: &str, path: &str, browser: &Browser, body: &str) -
     )
 }
 
-/// HTTP/2 clients that request a file many times, accept no byte of it, and answer PINGs.
+/// HTTP/2 clients that request a file many times, accept no byte of it, and respond to PINGs.
 pub(crate) async fn closed_windows(server: SocketAddr, path: String, clients: usize) {
     let client = async || {
         loop {
@@ -147,7 +147,7 @@ pub(crate) async fn junk(browser: Browser) {
     tokio::join!(callbacks, log_ins);
 }
 
-/// Runs whose API does not answer.
+/// Runs whose API does not respond.
 pub(crate) async fn hanging_runs(browser: &Browser, connector: ConnectorPath, runs: usize) {
     let client = async || {
         loop {
@@ -159,7 +159,7 @@ pub(crate) async fn hanging_runs(browser: &Browser, connector: ConnectorPath, ru
     join_all((0..runs).map(|_| client())).await;
 }
 
-/// Connects a user many times to a connector whose revocation endpoint does not answer, and disconnects all of them.
+/// Connects a user many times to a connector whose revocation endpoint does not respond, and disconnects all of them.
 pub(crate) async fn disconnect_with_hanging_revocations(soak: &Soak, bob: &mut Browser, connections: usize) {
     const HANGING: ConnectorPath = ConnectorPath::of("hanging");
     let mut editor = soak.browser("alice").await;

@@ -4,6 +4,7 @@
 //! Each test takes a few seconds. `cargo xtask soak` runs them longer: `SOAK_SECONDS` is the time of each.
 
 #![expect(clippy::print_stdout, reason = "the measured figures are part of the result")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod api;
 mod bystander;
@@ -20,7 +21,7 @@ use self::api::Api;
 use self::bystander::Bystander;
 
 const GRANTRY: &str = env!("CARGO_BIN_EXE_grantry-under-test");
-/// The connector whose API and revocation endpoint answer.
+/// The connector whose API and revocation endpoint respond.
 const DRIVE: ConnectorPath = ConnectorPath::of("drive");
 /// Open files that the server may have.
 const DESCRIPTORS: u32 = 1024;
@@ -150,6 +151,6 @@ async fn r82_hanging_revocations() {
     let soak = Soak::start().await;
     let mut bob = soak.browser("bob").await;
     clients::disconnect_with_hanging_revocations(&soak, &mut bob, 50).await;
-    // The bystander waits for each of its own revocations.
+    // The bystander waits for its revocations.
     soak.withstands("50 hanging revocations", std::future::pending()).await;
 }
