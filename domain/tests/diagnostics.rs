@@ -11,7 +11,7 @@ use grantry_domain::usecase::parts::FailureRecorder;
 use grantry_domain::usecase::{AccessError, DiagnosticsError, DiagnosticsView, Outcome};
 use grantry_testkit::doubles::{Fault, Method, PlainVault};
 
-use crate::common::{HOUR, TestApp, agent, callback_of, drive, person};
+use crate::common::{HOUR, TestApp, agent, callback_of, draft_without_secret, drive, person};
 
 async fn read(app: &TestApp) -> DiagnosticsView {
     app.spawner.finished().await;
@@ -68,6 +68,8 @@ async fn r81_keys_of_an_id_token_that_could_not_be_fetched_are_recorded_and_end_
 async fn r81_an_exchange_that_cannot_be_sent_is_recorded() {
     let app = TestApp::new().await;
     app.vault.rotate_to(KeyId(*b"key-0002"));
+    // The edit keeps the client secret, which was sealed with the first key.
+    app.edit(draft_without_secret("{}")).await;
     let started = app.start("alice", &drive()).await;
     app.vault.forget(PlainVault::FIRST_KEY);
     let outcome = app.complete(callback_of(&started, "alice")).await.outcome;

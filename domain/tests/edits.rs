@@ -299,7 +299,8 @@ async fn r64_a_client_secret_is_stored_sealed_and_bound_to_its_connector() {
     let keep = EditEffect::KeepGrants;
     store.update(one.clone(), one.revision, Some(swapped), keep, Actor::System, Vec::new()).await.unwrap();
     let refused = app.try_start(request("alice", &drive())).await.err();
-    assert_eq!(refused, Some(StartError::Internal), "it can be decrypted in its connector only");
+    let incomplete = StartError::Incomplete { field: "secrets.clientSecret".to_owned() };
+    assert_eq!(refused, Some(incomplete), "it can be decrypted in its connector only");
 }
 
 #[tokio::test(start_paused = true)]

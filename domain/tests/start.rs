@@ -350,7 +350,10 @@ async fn r74_without_randomness_or_sealing_no_flow_is_left() {
     assert_eq!(app.try_start(request("alice", &drive())).await.err(), Some(StartError::Internal));
     app.random.set_failing(false);
     app.vault.fail(Some(VaultError::RandomUnavailable));
-    assert_eq!(app.try_start(request("alice", &drive())).await.err(), Some(StartError::Internal));
+    assert_eq!(
+        app.try_start(request("alice", &drive())).await.err(),
+        Some(StartError::Incomplete { field: "secrets.clientSecret".to_owned() })
+    );
     app.vault.fail(None);
     assert!(!has_pending_flow(&app, "alice").await);
     assert!(urls(&app).is_empty());

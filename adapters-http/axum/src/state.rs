@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use axum::body::Bytes;
 use grantry_domain::ports::SecureRandom;
+use tokio::sync::Semaphore;
 
 use crate::cookies::CookieNames;
 use crate::correlation::CorrelationIds;
@@ -29,6 +30,8 @@ pub(crate) struct Inner {
     pub(crate) hosts: Vec<String>,
     /// The runs of each user.
     pub(crate) runs: RunLimit,
+    /// Places for parsing large bodies.
+    pub(crate) parsers: Semaphore,
     /// Source of correlation ids.
     pub(crate) correlation: CorrelationIds,
     /// The `OpenAPI` document, made when it is first requested. The router supplies it, because the document depends on the
@@ -47,6 +50,7 @@ impl App {
             pages: PageAssets::new(&api.public),
             hosts,
             runs: RunLimit::default(),
+            parsers: Semaphore::new(std::thread::available_parallelism().map_or(1, std::num::NonZero::get)),
             correlation: CorrelationIds::new(random),
             openapi: LazyLock::new(Box::new(move || openapi(&described))),
             api,

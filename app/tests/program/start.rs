@@ -50,7 +50,7 @@ async fn r75_r76_a_wrong_key_stops_the_start_unless_it_is_allowed() {
     fs::rename(site.path("primary.key"), site.path("old.key")).unwrap();
     grantry::key_file::write_new(&site.path("primary.key")).unwrap();
     let sentence = refusal(&site);
-    assert!(sentence.starts_with("grantry: 1 stored records are sealed with keys that are not configured"), "{sentence}");
+    assert!(sentence.starts_with("grantry: 2 stored records are sealed with keys that are not configured"), "{sentence}");
     assert!(sentence.contains("--allow-unknown-keys"), "{sentence}");
 
     let mut anyway = Running::start(&mut grantry(&["serve", "--allow-unknown-keys", "--config", &site.config_path()]));

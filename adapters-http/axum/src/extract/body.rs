@@ -54,6 +54,8 @@ async fn parsed<T: DeserializeOwned + Send + 'static>(
     if bytes.len() <= LARGE {
         return json::parse(if bytes.is_empty() { b"{}" } else { &bytes }, exceptions);
     }
+    // One per core, because each takes a multiple of its length in memory.
+    let _place = app.parsers.acquire().await.map_err(|_| Problem::new(Code::Internal))?;
     let parsed = tokio::task::spawn_blocking(move || json::parse(&bytes, exceptions)).await;
     parsed.unwrap_or_else(|_| Err(Problem::new(Code::Internal)))
 }
