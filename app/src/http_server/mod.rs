@@ -58,6 +58,8 @@ const HEADER_FIELDS: usize = 256;
 const STREAMS: u32 = 32;
 /// Bytes of responses that HTTP/2 buffers for one request.
 const SEND_BUFFER: usize = 64 * 1024;
+/// How long a new connection of a client with many is not closed for another one of the same client.
+const OPENING_GRACE: Duration = Duration::from_millis(500);
 /// A response that made no progress for this long may be cut off to make room for another connection.
 const WRITE_GRACE: Duration = Duration::from_secs(5);
 /// Pause after an accept error, such as too many open files.

@@ -58,10 +58,19 @@ impl Connections {
         let client = (!self.caps.proxies.iter().any(|proxy| proxy.contains(peer))).then_some(client);
         let mut open = self.lock();
         let of_client = client.map_or(0, |client| open.per_client.get(&client).copied().unwrap_or(0));
-        if of_client >= self.caps.per_client {
-            open.close_one(|connection| connection.client == client)?;
-        } else if open.connections.len() >= self.caps.total {
+        if open.connections.len() >= self.caps.total {
             open.close_one(|_| true)?;
+        } else if of_client >= self.caps.per_client {
+            // A client that opens many at once has a moment to send its requests.
+            let is_old = |connection: &Connection| match connection.activity.doing() {
+                Doing::Opening(since) => since.elapsed() >= super::OPENING_GRACE,
+                Doing::Idle(_) | Doing::Writing(_) | Doing::Working => true,
+            };
+            let is_young = open.connections.values().any(|other| other.client == client && !is_old(other));
+            let closed = open.close_one(|connection| connection.client == client && is_old(connection));
+            if closed.is_none() && !is_young {
+                return None;
+            }
         }
         let (id, activity) = (open.next, Activity::new());
         open.next += 1;
@@ -225,6 +234,10 @@ mod tests {
         let second = table.admit(address(1)).unwrap();
         let third = table.admit(address(1)).unwrap();
         assert!(first.activity.is_closing());
+        let burst: Vec<Admitted> = (0..3).filter_map(|_| table.admit(address(1))).collect();
+        assert_eq!(burst.len(), 3, "connections that have just been opened are not closed for others");
+        assert!(!second.activity.is_closing() && !third.activity.is_closing());
+        drop(burst);
         assert!(!second.activity.is_closing() && !other.activity.is_closing() && !third.activity.is_closing());
         let running = [second.activity.request(), third.activity.request()];
         assert!(table.admit(address(1)).is_none());

@@ -87,7 +87,7 @@ pub(crate) async fn silent(server: SocketAddr, sockets: usize) {
                 drop(stream.write_all(sent).await);
                 drop(stream.read(&mut [0; 1]).await);
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(25 * PAUSE).await;
         }
     };
     join_all((0..sockets).map(|number| client(if number % 2 == 0 { b"" } else { b"P" }))).await;
