@@ -244,6 +244,7 @@ mod tests {
 
         let site = |last: &str| -> IpAddr { format!("2001:db8::{last}").parse().unwrap() };
         let of_site = [table.admit(site("1")).unwrap(), table.admit(site("2")).unwrap()];
+        step().await;
         let _third = table.admit(site("3")).unwrap();
         assert!(of_site.iter().any(|connection| connection.activity.is_closing()), "a /64 is one client");
         let proxy: IpAddr = "10.9.1.2".parse().unwrap();
