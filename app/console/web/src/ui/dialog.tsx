@@ -1,4 +1,12 @@
-import { type KeyboardEvent, type ReactNode, useId, useLayoutEffect, useRef } from "react";
+import {
+  type KeyboardEvent,
+  type ReactNode,
+  useEffect,
+  useId,
+  useLayoutEffect,
+  useRef,
+  useState,
+} from "react";
 import { usePreferences } from "../lib/preferences.tsx";
 import { IconButton } from "./button.tsx";
 
@@ -63,9 +71,22 @@ export function Dialog({ title, onClose, size = "small", keepsWork = false, chil
   );
 }
 
-/** The content of a dialog. */
+/** The content of a dialog. If it has to be scrolled, it can be focused, so that the keyboard scrolls it. */
 export function DialogBody({ children }: { children: ReactNode }) {
-  return <div className="dialog__body">{children}</div>;
+  const body = useRef<HTMLDivElement>(null);
+  const [scrolls, setScrolls] = useState(false);
+  useEffect(() => {
+    const element = body.current;
+    if (!element || typeof ResizeObserver === "undefined") return;
+    const observer = new ResizeObserver(() => setScrolls(element.scrollHeight > element.clientHeight));
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
+  return (
+    <div className="dialog__body" ref={body} tabIndex={scrolls ? 0 : undefined}>
+      {children}
+    </div>
+  );
 }
 
 /** The buttons of a dialog, the main one last; or stacked, for long texts, the main one first. */
