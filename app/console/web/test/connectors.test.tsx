@@ -473,7 +473,7 @@ describe("several connections", () => {
   it("R35 ask before they accept another account, also after a redirect", async () => {
     const { server, user } = renderConsole({ server: serverWithTwo(), path: MISMATCH });
     await screen.findByRole("heading", { name: "That is another account" });
-    dialog().getByText(/You signed in to GitHub \(work\) with another account/);
+    dialog().getByText(/The account you used at GitHub \(work\) is not the one that was last connected/);
     dialog().getByRole("button", { name: "Use alice@work.example" });
     await user.click(dialog().getByRole("button", { name: "Replace the account of last time" }));
     await waitFor(() => expect(server.lastFlow.connection).toBe("work"));
