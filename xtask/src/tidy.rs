@@ -5,6 +5,7 @@
 
 mod edges;
 mod imports;
+mod named_tests;
 mod prose;
 mod repository;
 mod source_text;
@@ -40,6 +41,7 @@ pub(crate) fn check(sh: &Shell) -> Result {
     let repository = Repository::read(sh)?;
     let (words, unused) = Rules::parse(repository.text(prose::RULES)?)?.check(&repository);
     let words = words.iter().map(Finding::describe).collect();
-    let findings = [edges::check(sh)?, sources::check(&repository), imports::check(&repository), words, unused].concat();
+    let named = named_tests::check(&repository);
+    let findings = [edges::check(sh)?, sources::check(&repository), imports::check(&repository), named, words, unused].concat();
     print_findings("tidy", &findings)
 }
