@@ -42,6 +42,7 @@ pub(crate) fn check(sh: &Shell) -> Result {
     let (words, unused) = Rules::parse(repository.text(prose::RULES)?)?.check(&repository);
     let words = words.iter().map(Finding::describe).collect();
     let named = named_tests::check(&repository);
-    let findings = [edges::check(sh)?, sources::check(&repository), imports::check(&repository), named, words, unused].concat();
+    let findings =
+        [edges::check(sh)?, sources::check(&repository), imports::check(&repository), named, words, unused].concat();
     print_findings("tidy", &findings)
 }
