@@ -151,19 +151,24 @@ async fn r36_a_clock_that_is_set_forwards_does_not_start_a_second_refresh_beside
         gate.open();
         let _ = app.drive(first).await.unwrap();
         let _ = app.drive(forced).await.unwrap();
-        let presented = app.provider.calls().into_iter().filter_map(|call| match call {
-            Call::Refresh { refresh_token, .. } => Some(refresh_token),
-            Call::Resolve { .. }
-            | Call::AuthorizationUrl { .. }
-            | Call::Exchange { .. }
-            | Call::Revoke { .. }
-            | Call::ClientCredentials { .. }
-            | Call::Identify { .. } => None,
-        });
-        let mut presented: Vec<_> = presented.collect();
-        presented.dedup();
-        assert_eq!(presented.len(), app.refreshes(), "{millis} ms: a refresh token is presented once");
+        assert_presented_once(&app, 0, &format!("{millis} ms"));
     }
+}
+
+/// No refresh token is presented twice, apart from the first `skipped` requests.
+fn assert_presented_once(app: &TestApp, skipped: usize, what: &str) {
+    let presented = app.provider.calls().into_iter().filter_map(|call| match call {
+        Call::Refresh { refresh_token, .. } => Some(refresh_token),
+        Call::Resolve { .. }
+        | Call::AuthorizationUrl { .. }
+        | Call::Exchange { .. }
+        | Call::Revoke { .. }
+        | Call::ClientCredentials { .. }
+        | Call::Identify { .. } => None,
+    });
+    let mut presented: Vec<_> = presented.skip(skipped).collect();
+    presented.dedup();
+    assert_eq!(presented.len(), app.refreshes() - skipped, "{what}: a refresh token is presented once");
 }
 
 #[tokio::test(start_paused = true)]
@@ -189,7 +194,8 @@ async fn r36_a_clock_that_is_set_on_all_nodes_leaves_the_lease_to_the_node_that_
         assert_not_terminal(&app, id, &first, &format!("{millis} ms, the owner")).await;
         let second = app.drive(second).await.unwrap();
         assert_not_terminal(&app, id, &second, &format!("{millis} ms, the other node")).await;
-        assert_eq!(app.refreshes(), before + 1, "{millis} ms");
+        // The new token can have expired by the clock that was set, and is then refreshed as well.
+        assert_presented_once(&app, before, &format!("{millis} ms"));
     }
 }
 
