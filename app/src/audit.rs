@@ -90,6 +90,7 @@ fn sentence(kind: AuditKind) -> &'static str {
         AuditKind::TokenResponseAnomaly => "a token response deviated from the protocol; its tokens are used",
         AuditKind::Refreshed => "an access token was refreshed",
         AuditKind::RefreshFailed => "an access token could not be refreshed",
+        AuditKind::RefreshRetried => "a refresh with an unknown outcome is tried again",
         AuditKind::CommitPending => "refreshed tokens could not be stored yet; they are kept in memory and retried",
         AuditKind::AccessTokenIssued => "a connector was run or an access token was issued",
         AuditKind::AccessTokenRefused => "a run or an access token was refused",

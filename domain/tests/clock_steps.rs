@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use grantry_domain::authorization::{AuthorizationId, Reason, StateKind};
 use grantry_domain::encoding::sha256;
-use grantry_domain::ports::{Clock as _, Lifetime, ProviderErrorKind, TokenResponse};
+use grantry_domain::ports::{Clock as _, LeaseRequest, Lifetime, ProviderErrorKind, TokenResponse};
 use grantry_domain::time::Timestamp;
 use grantry_domain::usecase::{Connections, TokenError};
 use grantry_testkit::doubles::{Call, Fault, Method, Operation, TestClock, tokens};
@@ -151,19 +151,72 @@ async fn r36_a_clock_that_is_set_forwards_does_not_start_a_second_refresh_beside
         gate.open();
         let _ = app.drive(first).await.unwrap();
         let _ = app.drive(forced).await.unwrap();
-        let presented = app.provider.calls().into_iter().filter_map(|call| match call {
-            Call::Refresh { refresh_token, .. } => Some(refresh_token),
-            Call::Resolve { .. }
-            | Call::AuthorizationUrl { .. }
-            | Call::Exchange { .. }
-            | Call::Revoke { .. }
-            | Call::ClientCredentials { .. }
-            | Call::Identify { .. } => None,
-        });
-        let mut presented: Vec<_> = presented.collect();
-        presented.dedup();
-        assert_eq!(presented.len(), app.refreshes(), "{millis} ms: a refresh token is presented once");
+        assert_presented_once(&app, 0, &format!("{millis} ms"));
     }
+}
+
+/// No refresh token is presented twice, apart from the first `skipped` requests.
+fn assert_presented_once(app: &TestApp, skipped: usize, what: &str) {
+    let presented = app.provider.calls().into_iter().filter_map(|call| match call {
+        Call::Refresh { refresh_token, .. } => Some(refresh_token),
+        Call::Resolve { .. }
+        | Call::AuthorizationUrl { .. }
+        | Call::Exchange { .. }
+        | Call::Revoke { .. }
+        | Call::ClientCredentials { .. }
+        | Call::Identify { .. } => None,
+    });
+    let mut presented: Vec<_> = presented.skip(skipped).collect();
+    presented.dedup();
+    assert_eq!(presented.len(), app.refreshes() - skipped, "{what}: a refresh token is presented once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r36_a_clock_that_is_set_on_all_nodes_leaves_the_lease_to_the_node_that_has_it() {
+    for millis in steps() {
+        let app = TestApp::new().await;
+        let id = app.connect("alice").await;
+        let other = app.another_node();
+        app.clock.advance(HOUR);
+        app.provider.respond_to_refresh(Err(ProviderErrorKind::Throttled { retry_after: None, unprocessed: true }));
+        let _ = app.drive(token_from(&other, &token_request("alice"))).await;
+        app.clock.advance(Duration::from_mins(1));
+        let before = app.refreshes();
+        let gate = app.provider.hold(Operation::Refresh);
+        let first = spawn_token(&app.node, "alice");
+        gate.arrived(1).await;
+        set_by(&app.clock, millis);
+        let second = spawn_token(&other, "alice");
+        quiet().await;
+        assert_eq!(app.refreshes(), before + 1, "{millis} ms: the other node sends no request");
+        gate.open();
+        let first = app.drive(first).await.unwrap();
+        assert_not_terminal(&app, id, &first, &format!("{millis} ms, the owner")).await;
+        let second = app.drive(second).await.unwrap();
+        assert_not_terminal(&app, id, &second, &format!("{millis} ms, the other node")).await;
+        // The new token can have expired by the clock that was set, and is then refreshed as well.
+        assert_presented_once(&app, before, &format!("{millis} ms"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r36_r40_after_the_clock_was_set_the_lease_of_a_node_that_ended_is_waited_for_by_the_monotonic_clock() {
+    let app = TestApp::new().await;
+    let id = app.connect("alice").await;
+    app.clock.advance(HOUR);
+    app.node.refresh_ahead().await.unwrap();
+    app.clock.advance(HOUR);
+    let (revision, length) = (app.record(id).await.revision, app.node.policy().lease_length());
+    let request = LeaseRequest { id, revision, holder: [7; 16], length, longest: 2 * HOUR };
+    app.stored.leases.take_lease(request).await.unwrap();
+    let before = app.refreshes();
+    set_by(&app.clock, 3_600_000);
+    let refused = app.drive(app.token("alice")).await;
+    assert!(matches!(refused, Err(TokenError::Unavailable { .. })), "{refused:?}");
+    assert_eq!(app.refreshes(), before);
+    app.clock.advance(length);
+    assert!(app.token("alice").await.is_ok());
+    assert_eq!(app.refreshes(), before + 1);
 }
 
 #[tokio::test(start_paused = true)]

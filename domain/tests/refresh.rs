@@ -344,6 +344,7 @@ async fn r37_r40_in_doubt_there_is_one_attempt_per_quarantine() {
         app.clock.advance(held_until.since(app.now()));
     }
     assert_eq!(app.token("alice").await.as_deref(), Ok("access-2"));
+    assert_eq!(app.outcomes(AuditKind::RefreshRetried).await, ["in_doubt"; 6], "one event per attempt after the first");
     assert_eq!(app.record(id).await.refresh, RefreshState::default());
 }
 

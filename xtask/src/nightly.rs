@@ -9,13 +9,15 @@ use crate::{Result, setup, test, workspace};
 
 /// Seconds of each kind of hostile client.
 const SOAK: &str = "300";
+/// How many nodes are killed while users work.
+const KILLS: &str = "2000";
 
 const STEPS: &[Step] = &[
     Step { name: "setup", about: "what the tests need is installed", run: setup::run },
     Step { name: "property", about: "property tests with many cases", run: property },
     Step {
         name: "chaos",
-        about: "long races, expiries, refreshes with real authorization servers, and hostile clients",
+        about: "long races, expiries, killed nodes, refreshes with real authorization servers, and hostile clients",
         run: chaos,
     },
 ];
@@ -35,5 +37,6 @@ fn chaos(sh: &Shell) -> Result {
     workspace::server(sh)?;
     let _long = sh.push_env("LONG_TESTS", "1");
     let _soak = sh.push_env("SOAK_SECONDS", SOAK);
+    let _kills = sh.push_env("KILLS", KILLS);
     test::cargo_tests(sh, "nightly", "--tests")
 }

@@ -23,12 +23,15 @@ impl Data {
             return Lease::Held { until, grant: stored };
         }
         let was_in_doubt = implausible || grant.refresh().in_doubt_since.is_some();
+        let audit = was_in_doubt.then(|| AuditEvent::of_retry(&row.authorization, now));
         row.amend(|record| {
             record.refresh.held_until = Some(now.plus(request.length));
             record.refresh.holder = Some(request.holder);
             record.refresh.in_doubt_since.get_or_insert(now);
         });
-        Lease::Taken { grant: Box::new(row.stored()), was_in_doubt }
+        let taken = Lease::Taken { grant: Box::new(row.stored()), was_in_doubt };
+        self.outbox.add(audit);
+        taken
     }
 
     fn fail_attempt(

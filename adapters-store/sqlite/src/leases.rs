@@ -27,7 +27,7 @@ impl RefreshLeases for SqliteStore {
     }
 }
 
-/// Takes the lease if it is free, and sets the in-doubt mark with it.
+/// Takes the lease if it is free, and sets the in-doubt mark with it. A grant that was in doubt leaves an audit event.
 fn take(connection: &Connection, now: Timestamp, request: LeaseRequest) -> Result<Lease, SqliteError> {
     const TAKE: &str = "UPDATE authorizations SET lease_until = ?2, lease_holder = ?3, \
          in_doubt_since = coalesce(in_doubt_since, ?4) WHERE id = ?1";
@@ -43,6 +43,9 @@ fn take(connection: &Connection, now: Timestamp, request: LeaseRequest) -> Resul
     let was_in_doubt = implausible || refresh.in_doubt_since.is_some();
     let until = now.plus(request.length).as_millis();
     sql::execute(connection, TAKE, params![request.id.as_bytes(), until, request.holder, now.as_millis()])?;
+    if was_in_doubt {
+        outbox::write(connection, &[AuditEvent::of_retry(&found, now)])?;
+    }
     Ok(match records::find(connection, request.id)? {
         Some(taken) => Lease::Taken { grant: Box::new(Versioned::stored(taken)), was_in_doubt },
         None => Lease::NotFound,

@@ -33,6 +33,9 @@ named!(
         Refreshed = "refreshed",
         /// A refresh failed.
         RefreshFailed = "refresh_failed",
+        /// A refresh whose outcome is unknown is about to be tried again. A provider that has processed the earlier request
+        /// detects a reuse of the refresh token.
+        RefreshRetried = "refresh_retried",
         /// Refreshed tokens could not be stored yet and are in memory: an alarm.
         CommitPending = "commit_pending",
         /// An access token was issued, or a connector was run.
@@ -84,6 +87,8 @@ named!(
         Widened = "widened",
         /// Queued for revocation.
         Queued = "queued",
+        /// The outcome of the earlier refresh is unknown.
+        InDoubt = "in_doubt",
         /// Refreshed in order to revoke the live token.
         ToRevoke = "to_revoke",
         /// Refused; see also `ProviderErrorKind`.
@@ -368,6 +373,15 @@ impl AuditEvent {
             Some(cause) => event.outcome(cause),
             None => event,
         }
+    }
+
+    /// The event of a lease that was taken while the outcome of an earlier refresh is unknown. Since when, in milliseconds
+    /// since the Unix epoch, is a detail.
+    pub fn of_retry(grant: &Authorization, at: Timestamp) -> Self {
+        let since = grant.as_grant().and_then(|grant| grant.refresh().in_doubt_since);
+        let details = since.map(|since| AuditDetail::numbered("in_doubt_since", since.as_millis()));
+        let event = Self::of_system(AuditKind::RefreshRetried, at).about(grant.owner(), grant.id());
+        Self { details: details.into_iter().collect(), ..event.outcome(AuditOutcome::InDoubt) }
     }
 
     /// About one authorization.

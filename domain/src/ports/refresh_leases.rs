@@ -70,7 +70,8 @@ pub struct Refusal {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait RefreshLeases: Send + Sync {
-    /// Takes the lease of an `Authorized` authorization and sets its in-doubt mark, in one conditional update.
+    /// Takes the lease of an `Authorized` authorization and sets its in-doubt mark, in one conditional update. If the grant was
+    /// in doubt, [`AuditEvent::of_retry`] is written with it: the request that follows can be a reuse of the refresh token.
     async fn take_lease(&self, request: LeaseRequest) -> Result<Lease, StoreError>;
 
     /// Records a failed attempt: counts it and its refusal, keeps or clears the in-doubt mark, and postpones the next one. Applies only

@@ -61,6 +61,7 @@ impl<'a> Assembly<'a> {
         let ports = RevocationPorts {
             store_clock: store.clock.clone(),
             queue: store.revocations.clone(),
+            outbox: store.outbox.clone(),
             queries: store.queries.clone(),
             provider: provider.clone(),
             random: random.clone(),

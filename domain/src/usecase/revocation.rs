@@ -10,9 +10,9 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use crate::authorization::{AuthorizationId, AuthorizationKey, GrantSecrets, RevocationOutcome};
 use crate::identity::Actor;
 use crate::ports::{
-    AuditEvent, AuditKind, AuditOutcome, AuthorizationQueries, AuthorizationServer, ClientCredentials, ProviderError,
-    ProviderErrorKind, ProviderOperation, RevocationJob, RevocationQueue, RevocationResponse, RevocationUpdate,
-    SecureRandom, Spawner, StoreClock, StoreError, TokenKind, UnclaimedTokens,
+    AuditEvent, AuditKind, AuditOutbox, AuditOutcome, AuthorizationQueries, AuthorizationServer, ClientCredentials,
+    ProviderError, ProviderErrorKind, ProviderOperation, RevocationJob, RevocationQueue, RevocationResponse,
+    RevocationUpdate, SecureRandom, Spawner, StoreClock, StoreError, TokenKind, UnclaimedTokens,
 };
 use crate::secret::Secret;
 use crate::time::Timestamp;
@@ -99,6 +99,8 @@ pub struct RevocationPorts {
     pub store_clock: Arc<dyn StoreClock>,
     /// The queue.
     pub queue: Arc<dyn RevocationQueue>,
+    /// Takes the event of a refresh in doubt before its request is sent.
+    pub outbox: Arc<dyn AuditOutbox>,
     /// Finds a newer grant of the same account.
     pub queries: Arc<dyn AuthorizationQueries>,
     /// The provider.
@@ -305,7 +307,7 @@ impl RevocationWorker {
         if !job.in_doubt {
             return Ok(self.revoke(job, secrets, &client, false, now).await);
         }
-        Ok(match self.refresh_once(job, secrets, &client, now).await {
+        Ok(match self.refresh_once(job, secrets, &client, now).await? {
             Refreshed::Received(tokens) => self.revoke(job, &tokens, &client, false, now).await,
             Refreshed::Refused => self.revoke(job, secrets, &client, true, now).await,
             Refreshed::Unknown { retry_after } => self.retry(job, retry_after, true, now),
@@ -331,23 +333,26 @@ impl RevocationWorker {
     }
 
     /// Refreshes once before revoking, when it is unknown whether the provider has rotated the refresh token: a provider
-    /// with a grace period issues the live token, a strict one ends the whole token family. The tokens received replace the
-    /// job's at once, so that a crash before the revocation does not lose them.
+    /// with a grace period issues the live token, a strict one ends the whole token family. The audit event is written before
+    /// the request, which a provider can report as reuse. The tokens received replace the job's at once, so that a crash
+    /// before the revocation does not lose them.
     async fn refresh_once(
         &self,
         job: &Job,
         secrets: &GrantSecrets,
         client: &ClientCredentials,
         now: Timestamp,
-    ) -> Refreshed {
-        let Some(refresh_token) = &secrets.refresh_token else { return Refreshed::Refused };
+    ) -> Result<Refreshed, StoreError> {
+        let Some(refresh_token) = &secrets.refresh_token else { return Ok(Refreshed::Refused) };
+        let event = job.event(AuditKind::RefreshRetried, now).outcome(AuditOutcome::ToRevoke);
+        self.ports.outbox.record(vec![event]).await?;
         let call = self.ports.provider.refresh(&secrets.provider, client, refresh_token, &secrets.granted_scopes);
         let response = with_deadline(&*self.ports.spawner, self.policy.request_deadline, call).await;
         if let Err(error) = &response {
             let endpoint = &secrets.provider.endpoints.token;
             self.ports.failures.record(&job.owner, ProviderOperation::Refresh, endpoint, error);
         }
-        match response {
+        Ok(match response {
             Ok(response) => {
                 self.ports.failures.record_anomalies(&job.owner, &response.anomalies);
                 let anomalies = AuditEvent::of_anomalies(&response.anomalies, Actor::System, now);
@@ -375,7 +380,7 @@ impl RevocationWorker {
                 | ProviderErrorKind::NotAllowed
                 | ProviderErrorKind::BadMetadata => Refreshed::Refused,
             },
-        }
+        })
     }
 
     /// Whether a revocation would also end a live grant: one that has the same tokens, or a newer one of the same account

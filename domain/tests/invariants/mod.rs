@@ -546,6 +546,7 @@ impl Invariant for EveryChangeIsAudited {
                 | AuditKind::ScopeWidened
                 | AuditKind::TokenResponseAnomaly
                 | AuditKind::RefreshFailed
+                | AuditKind::RefreshRetried
                 | AuditKind::CommitPending
                 | AuditKind::AccessTokenIssued
                 | AuditKind::AccessTokenRefused

@@ -194,6 +194,7 @@ impl TestParts {
         RevocationPorts {
             store_clock: Arc::new(self.store.clone()),
             queue: Arc::new(self.store.clone()),
+            outbox: Arc::new(self.store.clone()),
             queries: Arc::new(self.store.clone()),
             provider: self.provider.clone(),
             random: self.random.clone(),

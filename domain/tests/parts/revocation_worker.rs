@@ -10,9 +10,9 @@ use grantry_domain::authorization::{
 };
 use grantry_domain::identity::ConnectionName;
 use grantry_domain::ports::{
-    AccessTokenView, AuditEvent, AuditKind, AuditOutcome, MockAuthorizationQueries, MockRevocationQueue, MockSecureRandom,
-    ProviderErrorKind, RandomUnavailable, RevocationJob, RevocationResponse, RevocationUpdate, StoreError, TokenKind,
-    UnclaimedTokens, Versioned,
+    AccessTokenView, AuditEvent, AuditKind, AuditOutbox, AuditOutcome, MockAuthorizationQueries, MockRevocationQueue,
+    MockSecureRandom, ProviderErrorKind, RandomUnavailable, RevocationJob, RevocationResponse, RevocationUpdate, StoreError,
+    TokenKind, UnclaimedTokens, Versioned,
 };
 use grantry_domain::provider::ClientAuthentication;
 use grantry_domain::secret::Secret;
@@ -222,6 +222,26 @@ async fn r49_in_doubt_the_job_refreshes_once_stores_the_tokens_and_revokes_them(
     assert_eq!(*completed, COMPLETED(RevocationOutcome::Revoked));
     let replaced = AuthorizationRecord { sealed: Some(sealed.clone()), revision: *revision, ..record };
     assert!(parts.sealer.decrypts(&authorization(&replaced)), "the job can go on with the stored tokens");
+}
+
+#[tokio::test]
+async fn r49_r80_a_refresh_in_doubt_before_a_revocation_is_audited_before_it_is_sent() {
+    let parts = TestParts::new().await;
+    let record = former(&parts, 0, true).await;
+    let (queue, updates) = queue([job(&record)]);
+    parts.store.fail_next(Method::Record, Fault::UNAVAILABLE);
+    let worker = worker(&parts, queue, no_newer_grant());
+    assert_eq!(worker.revoke_due().await, Err(StoreError::Unavailable));
+    assert_eq!((parts.provider.count(Operation::Refresh), updates.lock().unwrap().len()), (0, 0));
+
+    let parts = TestParts::new().await;
+    let record = former(&parts, 0, true).await;
+    parts.provider.respond_to_refresh(Err(ProviderErrorKind::NoResponse));
+    update_of(&parts, &record).await;
+    let events = AuditOutbox::pending_events(&parts.store, 10).await.unwrap();
+    let retried = events.iter().map(|recorded| &recorded.event).filter(|event| event.kind == AuditKind::RefreshRetried);
+    let retried: Vec<_> = retried.map(|event| (event.authorization, event.outcome)).collect();
+    assert_eq!(retried, [(Some(record.id), AuditOutcome::ToRevoke)]);
 }
 
 #[tokio::test]

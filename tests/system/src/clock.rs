@@ -1,4 +1,4 @@
-//! A wall clock that a test moves, for all nodes of a deployment at once.
+//! A clock that a test moves, for all nodes of a deployment at once.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,50 +8,72 @@ use grantry_domain::ports::Clock;
 use grantry_domain::time::Timestamp;
 use grantry_runtime::SystemClock;
 
-/// The clock of the operating system plus an offset. The offset is read from a file, so that nodes in other processes have
-/// the same time. The monotonic clock cannot be moved, as on a real machine.
+/// The clocks of the operating system plus offsets. These are read from a file, so that nodes in other processes have the same
+/// time. [`advance`](Self::advance) lets time pass, by the wall clock and the monotonic clock; the other methods set the wall
+/// clock alone.
 #[derive(Debug, Clone)]
 pub struct MovableClock {
     file: PathBuf,
 }
 
+/// Offsets in milliseconds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Offsets {
+    wall: i64,
+    monotonic: u64,
+}
+
 impl MovableClock {
-    /// The clock of the deployment in this folder.
-    pub fn of(folder: &Path) -> Self {
-        Self { file: folder.join("clock-offset") }
+    /// The clock of the deployment in this folder with this name.
+    pub fn of(folder: &Path, name: &str) -> Self {
+        Self { file: folder.join(name) }
     }
 
-    /// Moves the clock forward.
+    /// Lets time pass.
     pub fn advance(&self, by: Duration) -> io::Result<()> {
-        self.shift(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))
+        let Offsets { wall, monotonic } = self.offsets();
+        let passed = millis(by);
+        self.store(Offsets { wall: wall.saturating_add(passed), monotonic: monotonic.saturating_add(passed.unsigned_abs()) })
     }
 
-    /// Moves the clock back, as an operator who corrects a wrong clock.
+    /// Sets the wall clock forward.
+    pub fn set_forward(&self, by: Duration) -> io::Result<()> {
+        let Offsets { wall, monotonic } = self.offsets();
+        self.store(Offsets { wall: wall.saturating_add(millis(by)), monotonic })
+    }
+
+    /// Sets the wall clock back, as an operator who corrects a wrong clock.
     pub fn set_back(&self, by: Duration) -> io::Result<()> {
-        self.shift(-i64::try_from(by.as_millis()).unwrap_or(i64::MAX))
+        let Offsets { wall, monotonic } = self.offsets();
+        self.store(Offsets { wall: wall.saturating_sub(millis(by)), monotonic })
     }
 
-    fn shift(&self, by: i64) -> io::Result<()> {
-        let offset = self.offset().saturating_add(by);
-        // A rename is atomic: a reader gets the old offset or the new one.
+    fn store(&self, offsets: Offsets) -> io::Result<()> {
+        // A rename is atomic: a reader gets the old offsets or the new ones.
         let new = self.file.with_extension("new");
-        std::fs::write(&new, offset.to_string())?;
+        std::fs::write(&new, format!("{} {}", offsets.wall, offsets.monotonic))?;
         std::fs::rename(new, &self.file)
     }
 
     /// Zero without a file, until the clock is moved for the first time.
-    fn offset(&self) -> i64 {
-        std::fs::read_to_string(&self.file).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+    fn offsets(&self) -> Offsets {
+        let text = std::fs::read_to_string(&self.file).unwrap_or_default();
+        let (wall, monotonic) = text.split_once(' ').unwrap_or_default();
+        Offsets { wall: wall.parse().unwrap_or(0), monotonic: monotonic.parse().unwrap_or(0) }
     }
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl Clock for MovableClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(SystemClock.now().as_millis().saturating_add(self.offset()))
+        Timestamp::from_millis(SystemClock.now().as_millis().saturating_add(self.offsets().wall))
     }
 
     fn monotonic(&self) -> Duration {
-        SystemClock.monotonic()
+        SystemClock.monotonic() + Duration::from_millis(self.offsets().monotonic)
     }
 }
 
@@ -62,10 +84,15 @@ mod tests {
     #[test]
     fn all_clocks_of_a_folder_move_forward_and_back_together() {
         let folder = tempfile::tempdir().unwrap();
-        let (one, other) = (MovableClock::of(folder.path()), MovableClock::of(folder.path()));
+        let (one, other) = (MovableClock::of(folder.path(), "clock"), MovableClock::of(folder.path(), "clock"));
         one.advance(Duration::from_hours(2)).unwrap();
         assert!(other.now().since(SystemClock.now()) > Duration::from_mins(119));
+        assert!(other.monotonic().saturating_sub(SystemClock.monotonic()) > Duration::from_mins(119));
         other.set_back(Duration::from_hours(3)).unwrap();
         assert!(SystemClock.now().since(one.now()) > Duration::from_mins(59));
+        one.set_forward(Duration::from_hours(2)).unwrap();
+        assert!(other.now().since(SystemClock.now()) > Duration::from_mins(59));
+        let passed = other.monotonic().saturating_sub(SystemClock.monotonic());
+        assert!(passed < Duration::from_mins(121), "a clock that is set is no time that passes");
     }
 }

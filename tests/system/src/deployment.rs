@@ -13,6 +13,9 @@ use crate::host::{Host, HostError};
 use crate::process::{NodeProcess, NodeProcessError};
 use crate::users::TestUsers;
 
+/// The name of the clock of a deployment.
+const SHARED_CLOCK: &str = "clock-offset";
+
 /// The settings of a node, in a form that can be sent to another process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Settings {
@@ -32,6 +35,19 @@ pub struct Settings {
     pub generous_rates: bool,
     /// How often a node in a separate process sweeps and revokes; `None` means never.
     pub job_interval: Option<Duration>,
+    /// Times of requests to providers, instead of those of production.
+    pub times: Option<Times>,
+    /// Name of the file with the offset of the clock. Nodes with the same name have the same time.
+    pub clock: String,
+}
+
+/// Times of requests to providers: a lease lasts for the sum.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Times {
+    /// How long a request may take.
+    pub request_deadline: Duration,
+    /// How long it may be delayed on its way after that.
+    pub quarantine: Duration,
 }
 
 /// One deployment. Dropping it deletes its folder.
@@ -60,6 +76,8 @@ impl Deployment {
             max_pages: None,
             generous_rates: true,
             job_interval: Some(Duration::from_millis(100)),
+            times: None,
+            clock: SHARED_CLOCK.to_owned(),
         };
         let deployment = Self { settings, users: TestUsers::default(), folder, _public: public };
         deployment.write_key(&fresh_key()?)?;
@@ -86,9 +104,14 @@ impl Deployment {
         database_file(self.folder.path())
     }
 
-    /// The clock.
+    /// The clock of all nodes whose settings name no other.
     pub fn clock(&self) -> MovableClock {
-        MovableClock::of(self.folder.path())
+        self.clock_named(SHARED_CLOCK)
+    }
+
+    /// The clock of the nodes whose settings have this name.
+    pub fn clock_named(&self, name: &str) -> MovableClock {
+        MovableClock::of(self.folder.path(), name)
     }
 
     /// The file of the root key.

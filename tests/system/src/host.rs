@@ -9,7 +9,7 @@ use std::time::Duration;
 use grantry::app::{App, BuildError, Identity};
 use grantry_crypto_aes_gcm::{KeySource, Keyring, KeyringError};
 use grantry_domain::ports::{Clock, StoreError};
-use grantry_domain::usecase::Connections;
+use grantry_domain::usecase::{Connections, Policy, PolicyBounds};
 use grantry_http_axum::{AgentKey, AgentPrincipal, InvalidPublicBaseUrl, PublicBaseUrl};
 use grantry_provider_oauth2::{EgressPolicy, InvalidEgress};
 use grantry_runtime::{Quota, RateLimits, SystemRandom};
@@ -72,14 +72,15 @@ pub struct Host {
 impl Host {
     /// Builds the application and serves it.
     pub async fn start(settings: &Settings, users: &TestUsers) -> Result<Self, HostError> {
-        let clock: Arc<dyn Clock> = Arc::new(MovableClock::of(&settings.folder));
+        let clock: Arc<dyn Clock> = Arc::new(MovableClock::of(&settings.folder, &settings.clock));
         let sink = Arc::new(CollectingSink::default());
         let keyring = Keyring::load(&KeySource::File(key_file(&settings.folder)), &[], &settings.folder)?;
         let store = Arc::new(SqliteStore::open(sqlite_options(settings, &clock)).await?);
         let accounts = Arc::new(users.clone());
         let identity = Identity::with_passwords(users.directory.clone(), accounts.clone(), accounts);
         let app = App::builder(PublicBaseUrl::new(&settings.public)?, store.clone(), keyring, identity)
-            .policy(|policy| policy.disconnect_wait = settings.disconnect_wait)
+            .policy(|policy| set_times(policy, settings))
+            .policy_bounds(settings.times.map_or_else(PolicyBounds::default, |_| PolicyBounds::NONE))
             .egress(EgressPolicy::new(&["*".to_owned()], &settings.egress)?)
             .rate_limits(rate_limits(settings))
             .agents(vec![agent()])
@@ -120,6 +121,14 @@ fn sqlite_options(settings: &Settings, clock: &Arc<dyn Clock>) -> SqliteOptions 
     options.busy_timeout = settings.busy_timeout;
     options.max_pages = settings.max_pages;
     options
+}
+
+fn set_times(policy: &mut Policy, settings: &Settings) {
+    policy.disconnect_wait = settings.disconnect_wait;
+    if let Some(times) = settings.times {
+        policy.request_deadline = times.request_deadline;
+        policy.quarantine = times.quarantine;
+    }
 }
 
 fn agent() -> AgentKey {

@@ -17,7 +17,7 @@ pub const DRIVE: ConnectorPath = ConnectorPath::of("drive");
 /// The connector with the same id in the space `marketing`.
 pub const MARKETING_DRIVE: ConnectorPath = DRIVE.in_other_space("marketing");
 
-/// Lifetime of the access tokens of the mock provider.
+/// Lifetime of the access tokens of the mock provider, unless its builder sets another one.
 pub const ACCESS_TTL: Duration = Duration::from_mins(5);
 
 /// A deployment and its provider. Both connectors discover their endpoints from the provider's issuer.
@@ -98,7 +98,7 @@ impl TestApp {
     /// If the provider or the node does not start, or a connector is refused.
     pub async fn with(provider: MockProviderBuilder, change: impl FnOnce(&mut Settings)) -> Self {
         let mut deployment = Deployment::new().expect("a folder and a port");
-        let provider = provider.access_ttl(ACCESS_TTL).start().await.expect("the provider starts");
+        let provider = provider.start().await.expect("the provider starts");
         provider.register(Client::new("demo", "demo-secret").redirect_uri(deployment.shared_callback()));
         deployment.allow(provider.port());
         change(&mut deployment.settings);

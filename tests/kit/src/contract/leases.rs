@@ -7,7 +7,8 @@ use grantry_domain::authorization::{
     StateKind,
 };
 use grantry_domain::ports::{
-    AuditKind, ExpectedVersion, FailedAttempt, Lease, LeaseRequest, Refusal, RevocationUpdate, WriteOutcome,
+    AuditDetail, AuditEvent, AuditKind, AuditOutcome, ExpectedVersion, FailedAttempt, Lease, LeaseRequest, Refusal,
+    RevocationUpdate, WriteOutcome,
 };
 use tokio::task::JoinSet;
 
@@ -203,6 +204,33 @@ pub async fn r37_taking_the_lease_sets_the_in_doubt_mark(backend: Backend) {
         record.refresh,
         RefreshState { held_until: Some(store.now().plus(MINUTE)), holder: Some([2; 16]), ..refresh }
     );
+}
+
+/// A lease that is taken in doubt leaves an audit event, which is durable before the request is sent; another lease leaves none.
+pub async fn r37_r80_a_lease_in_doubt_leaves_an_audit_event(backend: Backend) {
+    let (store, grant) = granted(backend).await;
+    let since = store.now();
+    let (record, _) = taken(store.lease(&grant, 1).await);
+    assert!(matches!(store.lease(&grant, 2).await, Lease::Held { .. }));
+    assert_eq!(store.new_events().await, []);
+    store.advance(MINUTE);
+    taken(store.lease(&grant, 2).await);
+    let event = AuditEvent::of_retry(&fixtures::authorization(&record), store.now());
+    let details: Vec<_> = event.details.iter().map(AuditDetail::as_str).collect();
+    assert_eq!(details, [format!("in_doubt_since={}", since.as_millis())]);
+    assert_eq!((event.kind, event.outcome), (AuditKind::RefreshRetried, AuditOutcome::InDoubt));
+    assert_eq!(store.new_events().await, [event]);
+
+    // A known outcome ends the doubt, and an implausible end of a pause begins one whose start is unknown.
+    let refreshed = store.replaced(fixtures::refreshed(&grant, store.now()), &grant).await;
+    store.new_events().await;
+    taken(store.lease(&refreshed, 3).await);
+    let failed = FailedAttempt { outcome_known: true, not_before: store.now().plus(MINUTE * 60), refusal: None };
+    store.node.leases.fail_attempt(grant.id, [3; 16], failed, Vec::new()).await.unwrap_or_fail();
+    assert_eq!(store.new_events().await, []);
+    taken(store.lease(&refreshed, 4).await);
+    let [event] = &store.new_events().await[..] else { panic!("one event") };
+    assert_eq!((event.kind, event.authorization, event.details.len()), (AuditKind::RefreshRetried, Some(grant.id), 0));
 }
 
 /// A lease that ends later than any lease can, after the clock was set back, can be taken and counts as in doubt.

@@ -132,6 +132,7 @@ macro_rules! store_contract {
                 r36_of_concurrent_callers_one_gets_the_lease,
                 r36_a_lease_is_for_the_revision_that_was_read,
                 r37_taking_the_lease_sets_the_in_doubt_mark,
+                r37_r80_a_lease_in_doubt_leaves_an_audit_event,
                 r36_an_implausible_lease_can_be_taken,
                 r37_an_unknown_outcome_keeps_the_in_doubt_mark,
                 r37_a_known_outcome_clears_the_in_doubt_mark,

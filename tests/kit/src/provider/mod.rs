@@ -93,6 +93,12 @@ pub struct Grant {
     pub ended: Option<GrantEnd>,
 }
 
+impl From<state::GrantRecord> for Grant {
+    fn from(grant: state::GrantRecord) -> Self {
+        Self { username: grant.username, client_id: grant.client_id, scope: grant.scope, ended: grant.ended }
+    }
+}
+
 impl MockProvider {
     /// A builder with the default settings.
     pub fn builder() -> MockProviderBuilder {
@@ -167,17 +173,13 @@ impl MockProvider {
 
     /// Every grant, including ended ones, oldest first.
     pub fn grants(&self) -> Vec<Grant> {
-        self.core.read(|state, _| {
-            let grants = state.grants.values().cloned();
-            grants
-                .map(|grant| Grant {
-                    username: grant.username,
-                    client_id: grant.client_id,
-                    scope: grant.scope,
-                    ended: grant.ended,
-                })
-                .collect()
-        })
+        self.core.read(|state, _| state.grants.values().cloned().map(Grant::from).collect())
+    }
+
+    /// The grant of a code that was redeemed, or of an access or refresh token, whether or not it is still valid, with the
+    /// number of the grant.
+    pub fn grant_of(&self, secret: &str) -> Option<(u64, Grant)> {
+        self.core.read(|state, _| state.grant_of(secret).map(|(number, grant)| (number, grant.clone().into())))
     }
 
     /// Whether the API would accept this access token now.

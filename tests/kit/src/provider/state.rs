@@ -216,6 +216,16 @@ impl State {
         })
     }
 
+    /// The grant of a code that was redeemed, or of an access or refresh token, whether or not it is still valid.
+    pub(super) fn grant_of(&self, secret: &str) -> Option<(u64, &GrantRecord)> {
+        let digest = Digest::of(secret);
+        let of_code = || self.codes.get(&digest)?.record.redeemed;
+        let of_access = || Some(self.access_tokens.get(&digest)?.record.grant);
+        let of_refresh = || Some(self.refresh_tokens.get(&digest)?.grant);
+        let number = of_code().or_else(of_access).or_else(of_refresh)?;
+        Some((number, self.grants.get(&number)?))
+    }
+
     /// Whether this refresh token would be accepted now.
     pub(super) fn accepts_refresh_token(&self, token: &str, now: Moment) -> bool {
         self.refresh_tokens.get(&Digest::of(token)).is_some_and(|record| {

@@ -60,6 +60,11 @@ impl NodeProcess {
 
     /// Ends it like a power failure: no destructor runs, no response is sent.
     pub async fn kill(mut self) -> io::Result<()> {
+        self.kill_now().await
+    }
+
+    /// The same for a node that stays in its place until another one replaces it.
+    pub async fn kill_now(&mut self) -> io::Result<()> {
         self.child.kill().await
     }
 

@@ -100,7 +100,7 @@ impl TestApp<RealServer> {
     /// # Panics
     /// If the clock cannot be moved.
     pub async fn expire_access_tokens(&self) {
-        self.deployment.clock().advance(PAST_EXPIRY).expect("the clock moves");
+        self.deployment.clock().set_forward(PAST_EXPIRY).expect("the clock moves");
         self.pause_between_tokens().await;
     }
 

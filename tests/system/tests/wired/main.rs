@@ -6,6 +6,7 @@ mod administration;
 mod bad_input;
 mod binding;
 mod cascades;
+mod clock_jumps;
 mod column_tampering;
 mod connections;
 mod crash;
