@@ -20,7 +20,7 @@ pub struct AccountPasswords {
     /// Verified when the user name does not exist; the result is ignored.
     decoy: Option<Arc<str>>,
     /// A hash takes 19 MiB and a core for about 20 ms, so the number of concurrent hashes is bounded.
-    running: Semaphore,
+    running: Arc<Semaphore>,
     memory: Arc<HashMemory>,
 }
 
@@ -37,7 +37,7 @@ impl AccountPasswords {
         Self {
             by_name: accounts.iter().map(entry).collect(),
             decoy: accounts.first().map(hash),
-            running: Semaphore::new(cores),
+            running: Arc::new(Semaphore::new(cores)),
             memory: Arc::default(),
         }
     }
@@ -50,9 +50,13 @@ impl PasswordVerifier for AccountPasswords {
         let Some(hash) = account.map(|(_, hash)| hash).or(self.decoy.as_ref()).cloned() else {
             return Ok(None);
         };
-        let _slot = self.running.acquire().await.map_err(|_| AuthenticationError)?;
+        let slot = self.running.clone().acquire_owned().await.map_err(|_| AuthenticationError)?;
         let (password, memory) = (password.clone_secret(), self.memory.clone());
-        let verification = tokio::task::spawn_blocking(move || memory.matches(&password, &hash));
+        let verification = tokio::task::spawn_blocking(move || {
+            // A hash runs to its end after the request was cancelled, and takes its memory until then.
+            let _slot = slot;
+            memory.matches(&password, &hash)
+        });
         let matches = verification.await.map_err(|_| AuthenticationError)?;
         Ok(account.filter(|_| matches).map(|(user, _)| user.clone()))
     }
@@ -98,22 +102,40 @@ pub fn hash(password: &Secret, random: &dyn SecureRandom) -> Result<String, Rand
 mod tests {
     use std::collections::BTreeMap;
 
+    use futures_util::FutureExt as _;
     use grantry_runtime::SystemRandom;
 
     use super::*;
 
-    #[tokio::test]
-    async fn only_the_right_password_of_an_existing_name_is_accepted() {
-        let password_hash = hash(&Secret::from_text("correct horse"), &SystemRandom).unwrap();
-        assert!(password_hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{password_hash}");
-        let id = UserId::new("u_alice").unwrap();
-        let account = Account {
-            id: id.clone(),
+    fn alice(password: &str) -> Account {
+        Account {
+            id: UserId::new("u_alice").unwrap(),
             name: String::new(),
             username: "alice".to_owned(),
-            password_hash,
+            password_hash: hash(&Secret::from_text(password), &SystemRandom).unwrap(),
             roles: BTreeMap::new(),
-        };
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_verification_counts_until_its_hash_ends() {
+        let passwords = AccountPasswords::new(&[alice("correct horse")]);
+        let slots = passwords.running.available_permits();
+        {
+            let _held = passwords.memory.0.lock().unwrap();
+            let cancelled = passwords.verify("alice", &Secret::from_text("x")).now_or_never();
+            assert!(cancelled.is_none(), "the hash waits for its memory");
+            assert_eq!(passwords.running.available_permits(), slots - 1);
+        }
+        let _all = passwords.running.acquire_many(u32::try_from(slots).unwrap()).await.unwrap();
+        assert!(passwords.memory.0.lock().unwrap().len() <= 1);
+    }
+
+    #[tokio::test]
+    async fn only_the_right_password_of_an_existing_name_is_accepted() {
+        let account = alice("correct horse");
+        assert!(account.password_hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", account.password_hash);
+        let id = account.id.clone();
         let passwords = AccountPasswords::new(&[account]);
         for (username, password, expected) in [
             ("alice", "correct horse", Some(id)),
