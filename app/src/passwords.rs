@@ -1,6 +1,8 @@
 //! Log-in passwords: hashed with Argon2id, and verified in the same time whether or not the user name exists.
 
 use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use argon2::password_hash::phc::PasswordHash;
@@ -17,8 +19,10 @@ use crate::config::Account;
 /// Verifies passwords against the accounts of the configuration.
 pub struct AccountPasswords {
     by_name: HashMap<String, (UserId, Arc<str>)>,
-    /// Verified when the user name does not exist; the result is ignored.
-    decoy: Option<Arc<str>>,
+    /// One of them is verified when the user name does not exist; the result is ignored. It is always the same one for a
+    /// name, as hashes of other parameters take another time.
+    decoys: Vec<Arc<str>>,
+    choice: RandomState,
     /// A hash takes 19 MiB and a core for about 20 ms, so the number of concurrent hashes is bounded.
     running: Arc<Semaphore>,
     memory: Arc<HashMemory>,
@@ -36,10 +40,17 @@ impl AccountPasswords {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
             by_name: accounts.iter().map(entry).collect(),
-            decoy: accounts.first().map(hash),
+            decoys: accounts.iter().map(hash).collect(),
+            choice: RandomState::new(),
             running: Arc::new(Semaphore::new(cores)),
             memory: Arc::default(),
         }
+    }
+
+    fn decoy(&self, username: &str) -> Option<&Arc<str>> {
+        let count = u64::try_from(self.decoys.len()).unwrap_or(u64::MAX);
+        let number = self.choice.hash_one(username).checked_rem(count)?;
+        self.decoys.get(usize::try_from(number).ok()?)
     }
 }
 
@@ -47,7 +58,7 @@ impl AccountPasswords {
 impl PasswordVerifier for AccountPasswords {
     async fn verify(&self, username: &str, password: &Secret) -> Result<Option<UserId>, AuthenticationError> {
         let account = self.by_name.get(username);
-        let Some(hash) = account.map(|(_, hash)| hash).or(self.decoy.as_ref()).cloned() else {
+        let Some(hash) = account.map(|(_, hash)| hash).or_else(|| self.decoy(username)).cloned() else {
             return Ok(None);
         };
         let slot = self.running.clone().acquire_owned().await.map_err(|_| AuthenticationError)?;
@@ -59,10 +70,6 @@ impl PasswordVerifier for AccountPasswords {
         });
         let matches = verification.await.map_err(|_| AuthenticationError)?;
         Ok(account.filter(|_| matches).map(|(user, _)| user.clone()))
-    }
-
-    async fn is_known(&self, username: &str) -> Result<bool, AuthenticationError> {
-        Ok(self.by_name.contains_key(username))
     }
 }
 
@@ -129,6 +136,15 @@ mod tests {
         }
         let _all = passwords.running.acquire_many(u32::try_from(slots).unwrap()).await.unwrap();
         assert!(passwords.memory.0.lock().unwrap().len() <= 1);
+    }
+
+    #[test]
+    fn names_without_an_account_take_the_time_of_any_account_and_always_of_the_same() {
+        let accounts = ["a", "b"].map(|hash| Account { password_hash: hash.to_owned(), ..alice("x") });
+        let passwords = AccountPasswords::new(&accounts);
+        let decoys: Vec<_> = (0..100).map(|number| passwords.decoy(&number.to_string()).unwrap().clone()).collect();
+        assert!(["a", "b"].iter().all(|hash| decoys.iter().any(|decoy| **decoy == **hash)));
+        assert!((0..100).all(|number: usize| passwords.decoy(&number.to_string()) == Some(&decoys[number])));
     }
 
     #[tokio::test]

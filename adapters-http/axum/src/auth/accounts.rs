@@ -2,8 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use grantry_domain::encoding::{base64url, from_base64url, hex};
@@ -36,7 +35,7 @@ pub enum LogInError {
     /// Name or password is wrong. The error does not reveal which.
     #[error("user name or password is wrong")]
     WrongCredentials,
-    /// Too many attempts with this name from this network.
+    /// Too many attempts with this name from this network, or with any names from it.
     #[error(transparent)]
     RateLimited(#[from] Limited),
     /// Accounts, sessions or randomness are unavailable.
@@ -64,8 +63,6 @@ pub struct Accounts {
     random: Arc<dyn SecureRandom>,
     cookie: String,
     device_cookie: String,
-    /// How long the last verification took, in microseconds.
-    usual_time: AtomicU64,
 }
 
 impl Accounts {
@@ -81,14 +78,14 @@ impl Accounts {
     ) -> Self {
         let names = CookieNames::of(public);
         let (cookie, device_cookie) = (names.session().to_owned(), names.device().to_owned());
-        let usual_time = AtomicU64::new(0);
-        Self { passwords, sessions, rows, limiter, clock, random, cookie, device_cookie, usual_time }
+        Self { passwords, sessions, rows, limiter, clock, random, cookie, device_cookie }
     }
 
     /// Checks a password and creates a session. `network` is that of the client.
     ///
-    /// Attempts are counted for a name and a network, so that guesses from elsewhere do not delay the user, and separately for
-    /// a browser in which the user has logged in before, so that guesses behind the same address do not either.
+    /// Attempts are counted for a name and a network, so that guesses from elsewhere do not delay the user, and for all names
+    /// of a network. A browser in which the user has logged in before is counted by itself instead, so that guesses behind
+    /// the same address do not delay the user either. Nothing before the verification depends on whether the name exists.
     pub(crate) async fn log_in(
         &self,
         username: &str,
@@ -96,15 +93,22 @@ impl Accounts {
         network: &str,
         headers: &HeaderMap,
     ) -> Result<LoggedIn, LogInError> {
-        // Counted before the password is checked, so that concurrent attempts count as well.
         let device = self.device(headers, username);
         let attempts = match &device {
-            Some(device) => format!("device:{}", hex(device)),
-            None => format!("name:{network} {username}"),
+            Some(device) => vec![(format!("device:{}", hex(device)), Operation::LogIn)],
+            None => vec![
+                (format!("name:{network} {username}"), Operation::LogIn),
+                (format!("network:{network}"), Operation::LogInNetwork),
+            ],
         };
-        self.limiter.take(&attempts, Operation::LogIn).await?;
-        let user = self.verify(network, username, password).await?.ok_or(LogInError::WrongCredentials)?;
-        self.limiter.forget(&attempts, Operation::LogIn).await;
+        // Counted before the password is checked, so that concurrent attempts count as well.
+        for (who, operation) in &attempts {
+            self.limiter.take(who, *operation).await?;
+        }
+        let user = self.passwords.verify(username, password).await?.ok_or(LogInError::WrongCredentials)?;
+        for (who, operation) in &attempts {
+            self.limiter.succeeded(who, *operation).await;
+        }
         let id: [u8; 32] = self.fresh_id()?;
         let session_value = Secret::from_text(&base64url(&id));
         let device = device.map_or_else(|| self.fresh_id(), Ok)?;
@@ -130,22 +134,6 @@ impl Accounts {
         let (id, tag) = (from_base64url(id)?, RowTag(from_base64url(tag)?));
         self.rows.verify(&AuthenticatedRow::Device { id: &id, username }, &tag).ok()?;
         Some(id)
-    }
-
-    /// Verifies a password. Too many unknown names from one network get the same response, after the same time, without
-    /// the cost of a verification.
-    async fn verify(&self, network: &str, username: &str, password: &Secret) -> Result<Option<UserId>, LogInError> {
-        let is_limited = !self.passwords.is_known(username).await?
-            && self.limiter.take(&format!("unknown-name:{network}"), Operation::LogIn).await.is_err();
-        if is_limited {
-            tokio::time::sleep(Duration::from_micros(self.usual_time.load(Ordering::Relaxed))).await;
-            return Ok(None);
-        }
-        let started = Instant::now();
-        let user = self.passwords.verify(username, password).await?;
-        let took = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.usual_time.store(took, Ordering::Relaxed);
-        Ok(user)
     }
 
     /// Removes the session that a request presents, if there is one.
