@@ -42,7 +42,8 @@ impl AccountPasswords {
             by_name: accounts.iter().map(entry).collect(),
             decoys: accounts.iter().map(hash).collect(),
             choice: RandomState::new(),
-            running: Arc::new(Semaphore::new(cores)),
+            // The queue of log-ins has one place more than the machine has cores.
+            running: Arc::new(Semaphore::new(cores + 1)),
             memory: Arc::default(),
         }
     }

@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::auth::authenticator::{AuthenticationError, Authenticator, PasswordVerifier, Principal};
+use crate::auth::queue::{LogInQueue, Share};
 use crate::cookies::{self, CookieNames};
 use crate::public_url::PublicBaseUrl;
 
@@ -35,7 +36,7 @@ pub enum LogInError {
     /// Name or password is wrong. The error does not reveal which.
     #[error("user name or password is wrong")]
     WrongCredentials,
-    /// Too many attempts with this name from this network, or with any names from it.
+    /// Too many attempts with this name from this network, with any names from it, or of all users at the same time.
     #[error(transparent)]
     RateLimited(#[from] Limited),
     /// Accounts, sessions or randomness are unavailable.
@@ -63,6 +64,7 @@ pub struct Accounts {
     random: Arc<dyn SecureRandom>,
     cookie: String,
     device_cookie: String,
+    queue: LogInQueue,
 }
 
 impl Accounts {
@@ -78,7 +80,8 @@ impl Accounts {
     ) -> Self {
         let names = CookieNames::of(public);
         let (cookie, device_cookie) = (names.session().to_owned(), names.device().to_owned());
-        Self { passwords, sessions, rows, limiter, clock, random, cookie, device_cookie }
+        let queue = LogInQueue::new(std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+        Self { passwords, sessions, rows, limiter, clock, random, cookie, device_cookie, queue }
     }
 
     /// Checks a password and creates a session. `network` is that of the client.
@@ -94,18 +97,18 @@ impl Accounts {
         headers: &HeaderMap,
     ) -> Result<LoggedIn, LogInError> {
         let device = self.device(headers, username);
-        let attempts = match &device {
-            Some(device) => vec![(format!("device:{}", hex(device)), Operation::LogIn)],
-            None => vec![
-                (format!("name:{network} {username}"), Operation::LogIn),
-                (format!("network:{network}"), Operation::LogInNetwork),
-            ],
+        let (attempts, share) = match &device {
+            Some(device) => (vec![(format!("device:{}", hex(device)), Operation::LogIn)], Share::Known(username)),
+            None => {
+                let of_name = (format!("name:{network} {username}"), Operation::LogIn);
+                (vec![of_name, (format!("network:{network}"), Operation::LogInNetwork)], Share::Stranger(network))
+            }
         };
         // Counted before the password is checked, so that concurrent attempts count as well.
         for (who, operation) in &attempts {
             self.limiter.take(who, *operation).await?;
         }
-        let user = self.passwords.verify(username, password).await?.ok_or(LogInError::WrongCredentials)?;
+        let user = self.verify(share, username, password).await?.ok_or(LogInError::WrongCredentials)?;
         for (who, operation) in &attempts {
             self.limiter.succeeded(who, *operation).await;
         }
@@ -134,6 +137,18 @@ impl Accounts {
         let (id, tag) = (from_base64url(id)?, RowTag(from_base64url(tag)?));
         self.rows.verify(&AuthenticatedRow::Device { id: &id, username }, &tag).ok()?;
         Some(id)
+    }
+
+    /// Verifies a password when it is its turn.
+    async fn verify(&self, share: Share<'_>, username: &str, password: &Secret) -> Result<Option<UserId>, LogInError> {
+        let place = self.queue.enter(share).await?;
+        let (passwords, username, password) = (self.passwords.clone(), username.to_owned(), password.clone_secret());
+        // A task of its own, because a verification that has begun keeps its place when the request is cancelled.
+        let verification = tokio::spawn(async move {
+            let _place = place;
+            passwords.verify(&username, &password).await
+        });
+        Ok(verification.await.map_err(|_| AuthenticationError)??)
     }
 
     /// Removes the session that a request presents, if there is one.
@@ -183,4 +198,56 @@ impl Authenticator for Accounts {
 
 fn is_expired(session: &Session, now: Timestamp) -> bool {
     now.since(session.seen_at) >= SESSION_IDLE || now.since(session.created_at) >= SESSION_ABSOLUTE
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::FutureExt as _;
+    use grantry_store_memory::MemoryStore;
+    use grantry_testkit::doubles::{PlainVault, SeededRandom, TestClock, UnlimitedRate};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// Counts the verifications that began, and holds each until the test lets it end.
+    struct Held {
+        began: AtomicUsize,
+        may_end: Semaphore,
+    }
+
+    #[async_trait]
+    impl PasswordVerifier for Held {
+        async fn verify(&self, _: &str, _: &Secret) -> Result<Option<UserId>, AuthenticationError> {
+            self.began.fetch_add(1, Ordering::Relaxed);
+            self.may_end.acquire().await.unwrap().forget();
+            Ok(None)
+        }
+    }
+
+    #[tokio::test]
+    async fn r59_a_cancelled_log_in_keeps_its_place_until_the_verification_ends() {
+        let held = Arc::new(Held { began: AtomicUsize::new(0), may_end: Semaphore::new(0) });
+        let clock = TestClock::default();
+        let accounts = Accounts::new(
+            Arc::clone(&held) as _,
+            Arc::new(MemoryStore::new(Arc::new(clock.clone()))),
+            Arc::<PlainVault>::default(),
+            Arc::new(UnlimitedRate),
+            Arc::new(clock),
+            Arc::<SeededRandom>::default(),
+            &PublicBaseUrl::new("http://localhost:8080").unwrap(),
+        );
+        let (password, headers) = (Secret::from_text("x"), HeaderMap::new());
+        let log_in = || accounts.log_in("alice", &password, "a", &headers);
+        for _ in 0..20 {
+            assert!(log_in().now_or_never().is_none(), "cancelled while it runs or waits");
+            tokio::task::yield_now().await;
+        }
+        let began = held.began.load(Ordering::Relaxed);
+        assert!((1..=2).contains(&began), "{began} verifications run for one network");
+        held.may_end.add_permits(began + 1);
+        assert!(matches!(log_in().await, Err(LogInError::WrongCredentials)), "the places are free again");
+    }
 }

@@ -61,7 +61,8 @@ pub trait Authenticator: Send + Sync {
 #[error("authentication is unavailable")]
 pub struct AuthenticationError;
 
-/// Checks a user name and a password. Implementations take equally long whether or not the name exists.
+/// Checks a user name and a password. Implementations take equally long whether or not the name exists. The number of
+/// concurrent calls is bounded by the cores of the machine, and one.
 #[async_trait]
 pub trait PasswordVerifier: Send + Sync {
     /// The id of the account, if the password is correct.

@@ -8,6 +8,7 @@ mod accounts;
 mod agents;
 mod authenticator;
 mod proxy;
+mod queue;
 
 pub use self::accounts::{Accounts, LogInError, SESSION_ABSOLUTE, SESSION_IDLE};
 pub(crate) use self::agents::bearer;
