@@ -27,8 +27,8 @@ pub struct Session {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait SessionStore: Send + Sync {
-    /// Adds a session.
-    async fn insert(&self, id: SessionHash, session: Session) -> Result<(), StoreError>;
+    /// Adds a session. If its user then has more than `at_most`, those of the others that were created first are ended.
+    async fn insert(&self, id: SessionHash, session: Session, at_most: u32) -> Result<(), StoreError>;
     /// Finds a session, whether or not it has expired.
     async fn find(&self, id: SessionHash) -> Result<Option<Session>, StoreError>;
     /// Records that a session was used, with the tag for that instant; does nothing if there is none, or if it was used later.

@@ -27,6 +27,9 @@ pub const SESSION_IDLE: Duration = Duration::from_hours(8);
 /// A session expires at this age in any case.
 pub const SESSION_ABSOLUTE: Duration = Duration::from_hours(24);
 
+/// The most sessions of one user. A further log-in ends the one that was created first.
+const SESSIONS_OF_USER: u32 = 64;
+
 /// The time of the last request is written at most this often.
 const TOUCH_EVERY: Duration = Duration::from_mins(1);
 
@@ -119,7 +122,7 @@ impl Accounts {
         let hash = hash_of(&id);
         let mut session = Session { user: user.clone(), created_at: now, seen_at: now, tag: RowTag::NONE };
         session.tag = self.rows.tag(&row(hash, &session));
-        self.sessions.insert(hash, session).await.map_err(|_| AuthenticationError)?;
+        self.sessions.insert(hash, session, SESSIONS_OF_USER).await.map_err(|_| AuthenticationError)?;
         let tag = self.rows.tag(&AuthenticatedRow::Device { id: &device, username });
         let device = Secret::from_text(&format!("{}.{}", &*base64url(&device), &*base64url(&tag.0)));
         Ok(LoggedIn { user, session: session_value, device })

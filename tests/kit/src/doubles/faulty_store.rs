@@ -336,7 +336,7 @@ forward! {
         ReadDiagnostics: diagnostics(connector: Incarnation) -> Diagnostics;
     }
     SessionStore {
-        InsertSession: insert(id: SessionHash, session: Session) -> ();
+        InsertSession: insert(id: SessionHash, session: Session, at_most: u32) -> ();
         FindSession: find(id: SessionHash) -> Option<Session>;
         TouchSession: touch(id: SessionHash, seen_at: Timestamp, tag: RowTag) -> ();
         RemoveSession: remove(id: SessionHash) -> ();
