@@ -15,7 +15,7 @@ use futures_util::FutureExt as _;
 use grantry_domain::ports::{SecureRandom, SessionStore, StoreError, SweepReport};
 use grantry_domain::time::Timestamp;
 use grantry_domain::usecase::{AuditBacklog, Connections, HousekeepingError, Progress};
-use grantry_http_axum::{SESSION_ABSOLUTE, SESSION_IDLE};
+use grantry_http_axum::{SESSION_ABSOLUTE, SESSION_AHEAD, SESSION_IDLE};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
@@ -294,7 +294,8 @@ async fn reconcile(connections: Arc<Connections>) -> Result<(), HousekeepingErro
 }
 
 async fn purge_sessions(sessions: Arc<dyn SessionStore>, now: Timestamp) -> Result<(), StoreError> {
-    let removed = sessions.purge(now.minus(SESSION_ABSOLUTE), now.minus(SESSION_IDLE)).await?;
+    let after = now.plus(SESSION_AHEAD);
+    let removed = sessions.purge(now.minus(SESSION_ABSOLUTE), now.minus(SESSION_IDLE), after).await?;
     debug!(removed, "removed expired sessions");
     Ok(())
 }

@@ -40,10 +40,11 @@ impl SessionStore for MemoryStore {
         Ok(())
     }
 
-    async fn purge(&self, created_before: Timestamp, seen_before: Timestamp) -> Result<u64, StoreError> {
+    async fn purge(&self, created_before: Timestamp, seen_before: Timestamp, after: Timestamp) -> Result<u64, StoreError> {
         Ok(self.transact(|data, _| {
             let before = data.sessions.len();
-            data.sessions.retain(|_, session| session.created_at >= created_before && session.seen_at >= seen_before);
+            let (created, seen) = (created_before..=after, seen_before..=after);
+            data.sessions.retain(|_, session| created.contains(&session.created_at) && seen.contains(&session.seen_at));
             (before - data.sessions.len()) as u64
         }))
     }

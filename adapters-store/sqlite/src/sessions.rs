@@ -60,10 +60,10 @@ impl SessionStore for SqliteStore {
         .await
     }
 
-    async fn purge(&self, created_before: Timestamp, seen_before: Timestamp) -> Result<u64, StoreError> {
-        const PURGE: &str = "DELETE FROM sessions WHERE created_at < ?1 OR seen_at < ?2";
+    async fn purge(&self, created_before: Timestamp, seen_before: Timestamp, after: Timestamp) -> Result<u64, StoreError> {
+        const PURGE: &str = "DELETE FROM sessions WHERE created_at < ?1 OR seen_at < ?2 OR created_at > ?3 OR seen_at > ?3";
         self.write(move |connection, _| {
-            sql::execute(connection, PURGE, [created_before.as_millis(), seen_before.as_millis()])
+            sql::execute(connection, PURGE, [created_before, seen_before, after].map(Timestamp::as_millis))
         })
         .await
     }

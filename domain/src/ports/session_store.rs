@@ -35,6 +35,6 @@ pub trait SessionStore: Send + Sync {
     async fn touch(&self, id: SessionHash, seen_at: Timestamp, tag: RowTag) -> Result<(), StoreError>;
     /// Ends a session.
     async fn remove(&self, id: SessionHash) -> Result<(), StoreError>;
-    /// Ends all sessions created or last used before these instants; returns how many.
-    async fn purge(&self, created_before: Timestamp, seen_before: Timestamp) -> Result<u64, StoreError>;
+    /// Ends all sessions created or last used before these instants, or after the last one; returns how many.
+    async fn purge(&self, created_before: Timestamp, seen_before: Timestamp, after: Timestamp) -> Result<u64, StoreError>;
 }

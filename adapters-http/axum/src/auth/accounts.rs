@@ -26,6 +26,9 @@ use crate::public_url::PublicBaseUrl;
 pub const SESSION_IDLE: Duration = Duration::from_hours(8);
 /// A session expires at this age in any case.
 pub const SESSION_ABSOLUTE: Duration = Duration::from_hours(24);
+/// A session whose times are further in the future than this has expired: the clock was set back, and the session would last
+/// longer by the difference.
+pub const SESSION_AHEAD: Duration = Duration::from_mins(5);
 
 /// The most sessions of one user. A further log-in ends the one that was created first.
 const SESSIONS_OF_USER: u32 = 64;
@@ -200,7 +203,8 @@ impl Authenticator for Accounts {
 }
 
 fn is_expired(session: &Session, now: Timestamp) -> bool {
-    now.since(session.seen_at) >= SESSION_IDLE || now.since(session.created_at) >= SESSION_ABSOLUTE
+    let is_ahead = session.created_at.max(session.seen_at) > now.plus(SESSION_AHEAD);
+    is_ahead || now.since(session.seen_at) >= SESSION_IDLE || now.since(session.created_at) >= SESSION_ABSOLUTE
 }
 
 #[cfg(test)]

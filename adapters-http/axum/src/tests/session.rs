@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::ports::{Operation, UserStatus};
+use grantry_domain::ports::{Clock, Operation, UserStatus};
 use http::{Method, StatusCode};
 use serde_json::json;
 
@@ -54,6 +54,20 @@ async fn sessions_end_by_idleness_and_by_age() {
     let mut bob = app.signed_in("bob").await;
     app.clock.advance(Duration::from_hours(8));
     assert_eq!(bob.get("/api/session").await.code(), "not_signed_in", "idle for eight hours");
+}
+
+#[tokio::test]
+async fn sessions_of_the_future_have_expired() {
+    for (ahead, expected) in [(Duration::from_mins(5), StatusCode::OK), (Duration::from_mins(6), StatusCode::UNAUTHORIZED)] {
+        let app = TestApp::new();
+        let start = app.clock.now();
+        app.clock.advance(ahead);
+        let mut alice = app.signed_in("alice").await;
+        app.clock.step_wall(start);
+        assert_eq!(alice.get("/api/session").await.status, expected, "after the clock was set back by {ahead:?}");
+        app.clock.advance(ahead);
+        assert_eq!(alice.get("/api/session").await.status, expected, "an expired session is removed");
+    }
 }
 
 #[tokio::test]

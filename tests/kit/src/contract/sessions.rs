@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use grantry_domain::ports::{RowTag, Session, SessionHash};
+use grantry_domain::time::Timestamp;
 
 use super::Backend;
 use super::test_store::{Succeeds, TestStore};
@@ -52,28 +53,30 @@ pub async fn touching_a_removed_session_does_nothing(backend: Backend) {
     assert_eq!(sessions.find(id).await.unwrap_or_fail(), None);
 }
 
-/// A purge ends the sessions created or last used too long ago, and returns how many.
+/// A purge ends the sessions created or last used too long ago or in the future, and returns how many.
 pub async fn a_purge_ends_old_and_idle_sessions(backend: Backend) {
     let store = TestStore::new(backend);
     let now = store.now();
     let sessions = &store.node.sessions;
-    // Hours since it was created and since it was last used.
-    for (number, created, seen) in [(1, 30, 1), (2, 10, 9), (3, 10, 1), (4, 24, 8)] {
+    let minutes_ago = |minutes: i64| Timestamp::from_millis(now.as_millis() - minutes * 60_000);
+    // Minutes since it was created and since it was last used; negative in the future.
+    let ages = [(1, 1800, 60), (2, 600, 540), (3, 600, 60), (4, 1440, 480), (5, -6, 0), (6, 0, -6), (7, -5, -5)];
+    for (number, created, seen) in ages {
         let session = Session {
             user: fixtures::user("alice"),
-            created_at: now.minus(HOUR * created),
-            seen_at: now.minus(HOUR * seen),
+            created_at: minutes_ago(created),
+            seen_at: minutes_ago(seen),
             tag: TAG,
         };
         sessions.insert(SessionHash([number; 32]), session, MANY).await.unwrap_or_fail();
     }
-    let (created_before, seen_before) = (now.minus(HOUR * 24), now.minus(HOUR * 8));
-    assert_eq!(sessions.purge(created_before, seen_before).await.unwrap_or_fail(), 2);
-    for (number, kept) in [(1, false), (2, false), (3, true), (4, true)] {
+    let purge = || sessions.purge(now.minus(HOUR * 24), now.minus(HOUR * 8), minutes_ago(-5));
+    assert_eq!(purge().await.unwrap_or_fail(), 4);
+    for (number, kept) in [(1, false), (2, false), (3, true), (4, true), (5, false), (6, false), (7, true)] {
         let found = sessions.find(SessionHash([number; 32])).await.unwrap_or_fail();
         assert_eq!(found.is_some(), kept, "session {number}");
     }
-    assert_eq!(sessions.purge(created_before, seen_before).await.unwrap_or_fail(), 0);
+    assert_eq!(purge().await.unwrap_or_fail(), 0);
 }
 
 /// Beyond the limit of a user, a new session ends the others of this user that were created first. The new one always stays,

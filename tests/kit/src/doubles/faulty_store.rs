@@ -340,6 +340,6 @@ forward! {
         FindSession: find(id: SessionHash) -> Option<Session>;
         TouchSession: touch(id: SessionHash, seen_at: Timestamp, tag: RowTag) -> ();
         RemoveSession: remove(id: SessionHash) -> ();
-        PurgeSessions: purge(created_before: Timestamp, seen_before: Timestamp) -> u64;
+        PurgeSessions: purge(created_before: Timestamp, seen_before: Timestamp, after: Timestamp) -> u64;
     }
 }
