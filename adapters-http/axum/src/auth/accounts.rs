@@ -159,10 +159,12 @@ impl Accounts {
 
     /// Removes the session that a request presents, if there is one.
     pub(crate) async fn log_out(&self, headers: &HeaderMap) -> Result<(), AuthenticationError> {
-        match self.presented(headers) {
-            Some(session) => self.sessions.remove(session).await.map_err(|_| AuthenticationError),
-            None => Ok(()),
+        let Some(session) = self.presented(headers) else { return Ok(()) };
+        // Only a session that exists is worth a write: any client can present a cookie.
+        if self.sessions.find(session).await.map_err(|_| AuthenticationError)?.is_some() {
+            self.sessions.remove(session).await.map_err(|_| AuthenticationError)?;
         }
+        Ok(())
     }
 
     /// The session of the cookie, which may or may not exist.
@@ -212,7 +214,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use futures_util::FutureExt as _;
-    use grantry_store_memory::MemoryStore;
+    use grantry_domain::ports::StoreError;
     use grantry_testkit::doubles::{PlainVault, SeededRandom, TestClock, UnlimitedRate};
     use tokio::sync::Semaphore;
 
@@ -233,19 +235,75 @@ mod tests {
         }
     }
 
+    fn accounts(passwords: Arc<Held>, sessions: Arc<OneSession>) -> Accounts {
+        Accounts::new(
+            passwords,
+            sessions,
+            Arc::<PlainVault>::default(),
+            Arc::new(UnlimitedRate),
+            Arc::new(TestClock::default()),
+            Arc::<SeededRandom>::default(),
+            &PublicBaseUrl::new("http://localhost:8080").unwrap(),
+        )
+    }
+
+    /// Has one session, and counts the writes.
+    #[derive(Default)]
+    struct OneSession {
+        hash: Option<SessionHash>,
+        writes: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl SessionStore for OneSession {
+        async fn insert(&self, _: SessionHash, _: Session, _: u32) -> Result<(), StoreError> {
+            self.written(())
+        }
+
+        async fn find(&self, id: SessionHash) -> Result<Option<Session>, StoreError> {
+            let now = Timestamp::from_millis(0);
+            let session = Session { user: UserId::new("u").unwrap(), created_at: now, seen_at: now, tag: RowTag::NONE };
+            Ok((self.hash == Some(id)).then_some(session))
+        }
+
+        async fn touch(&self, _: SessionHash, _: Timestamp, _: RowTag) -> Result<(), StoreError> {
+            self.written(())
+        }
+
+        async fn remove(&self, _: SessionHash) -> Result<(), StoreError> {
+            self.written(())
+        }
+
+        async fn purge(&self, _: Timestamp, _: Timestamp, _: Timestamp) -> Result<u64, StoreError> {
+            self.written(0)
+        }
+    }
+
+    impl OneSession {
+        fn written<T>(&self, result: T) -> Result<T, StoreError> {
+            self.writes.fetch_add(1, Ordering::Relaxed);
+            Ok(result)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_log_out_without_a_session_writes_nothing() {
+        let sessions = Arc::new(OneSession { hash: Some(hash_of(&[1; 32])), ..OneSession::default() });
+        let held = Held { began: AtomicUsize::new(0), may_end: Semaphore::new(0) };
+        let accounts = accounts(Arc::new(held), sessions.clone());
+        for (id, writes) in [([2; 32], 0), ([3; 32], 0), ([1; 32], 1)] {
+            let mut headers = HeaderMap::new();
+            let cookie = format!("{}={}", accounts.cookie, &*base64url(&id));
+            headers.insert(http::header::COOKIE, cookie.parse().unwrap());
+            accounts.log_out(&headers).await.unwrap();
+            assert_eq!(sessions.writes.load(Ordering::Relaxed), writes);
+        }
+    }
+
     #[tokio::test]
     async fn r59_a_cancelled_log_in_keeps_its_place_until_the_verification_ends() {
         let held = Arc::new(Held { began: AtomicUsize::new(0), may_end: Semaphore::new(0) });
-        let clock = TestClock::default();
-        let accounts = Accounts::new(
-            Arc::clone(&held) as _,
-            Arc::new(MemoryStore::new(Arc::new(clock.clone()))),
-            Arc::<PlainVault>::default(),
-            Arc::new(UnlimitedRate),
-            Arc::new(clock),
-            Arc::<SeededRandom>::default(),
-            &PublicBaseUrl::new("http://localhost:8080").unwrap(),
-        );
+        let accounts = accounts(held.clone(), Arc::<OneSession>::default());
         let (password, headers) = (Secret::from_text("x"), HeaderMap::new());
         let log_in = || accounts.log_in("alice", &password, "a", &headers);
         for _ in 0..20 {
