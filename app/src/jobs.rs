@@ -15,12 +15,13 @@ use futures_util::FutureExt as _;
 use grantry_domain::ports::{SecureRandom, SessionStore, StoreError, SweepReport};
 use grantry_domain::time::Timestamp;
 use grantry_domain::usecase::{AuditBacklog, Connections, HousekeepingError, Progress};
-use grantry_http_axum::{SESSION_ABSOLUTE, SESSION_IDLE};
+use grantry_http_axum::{SESSION_ABSOLUTE, SESSION_AHEAD, SESSION_IDLE};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
 use crate::app::{App, StoreProbe};
+use crate::log_limit::{Admitted, LogLimit};
 use crate::store::AppStore;
 use crate::telemetry;
 
@@ -122,18 +123,21 @@ struct Job {
 }
 
 impl Job {
-    /// Runs rounds until the stop signal; the first at once.
+    /// Runs rounds until the stop signal; the first at once. Failures are logged once a minute at most.
     async fn run<W, E>(mut self, mut round: impl FnMut() -> W)
     where
         W: Future<Output = Result<(), E>>,
         E: Display,
     {
+        let lines = LogLimit::new(1);
         loop {
             let started = Instant::now();
             let outcome = match AssertUnwindSafe(round()).catch_unwind().await {
                 Ok(Ok(())) => "ok",
                 Ok(Err(error)) => {
-                    warn!(job = self.name, %error, "a round of a background job failed; it is retried");
+                    if let Some(Admitted { suppressed }) = lines.admit(()) {
+                        warn!(job = self.name, %error, suppressed, "a round of a background job failed; it is retried");
+                    }
                     "failed"
                 }
                 // The panic hook logged the location. One failed round must not end the job.
@@ -294,7 +298,8 @@ async fn reconcile(connections: Arc<Connections>) -> Result<(), HousekeepingErro
 }
 
 async fn purge_sessions(sessions: Arc<dyn SessionStore>, now: Timestamp) -> Result<(), StoreError> {
-    let removed = sessions.purge(now.minus(SESSION_ABSOLUTE), now.minus(SESSION_IDLE)).await?;
+    let after = now.plus(SESSION_AHEAD);
+    let removed = sessions.purge(now.minus(SESSION_ABSOLUTE), now.minus(SESSION_IDLE), after).await?;
     debug!(removed, "removed expired sessions");
     Ok(())
 }
@@ -308,11 +313,14 @@ fn measure(connections: &Connections, store: &AppStore) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
     use grantry_runtime::SystemRandom;
+    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::util::SubscriberInitExt as _;
 
     use super::*;
+    use crate::log_limit::CountedLines;
 
     #[test]
     fn periods_vary_by_at_most_a_tenth() {
@@ -334,6 +342,22 @@ mod tests {
         alarm.locked().at = Instant::now().checked_sub(ALARM_EVERY);
         assert!(alarm.log(backlog(3)));
         assert!(!alarm.has_dropped_since_logged(3));
+    }
+
+    #[tokio::test]
+    async fn a_job_that_fails_again_and_again_logs_one_line_a_minute() {
+        let (stop, lines) = (watch::Sender::new(false), Arc::<AtomicUsize>::default());
+        let _logged = tracing_subscriber::registry().with(CountedLines(lines.clone())).set_default();
+        let job = Job { name: "test", period: Duration::ZERO, random: Arc::new(SystemRandom), stop: stop.subscribe() };
+        let rounds = AtomicU32::new(0);
+        job.run(|| {
+            if rounds.fetch_add(1, Ordering::Relaxed) == 99 {
+                stop.send_replace(true);
+            }
+            std::future::ready(Err::<(), _>("on purpose"))
+        })
+        .await;
+        assert_eq!((rounds.into_inner(), lines.load(Ordering::Relaxed)), (100, 1));
     }
 
     #[tokio::test]

@@ -30,6 +30,7 @@ mod failure_log;
 mod http_server;
 pub mod jobs;
 pub mod key_file;
+mod log_limit;
 pub mod passwords;
 #[cfg(feature = "cli")]
 mod process_hardening;

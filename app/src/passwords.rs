@@ -1,6 +1,8 @@
 //! Log-in passwords: hashed with Argon2id, and verified in the same time whether or not the user name exists.
 
 use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use argon2::password_hash::phc::PasswordHash;
@@ -17,10 +19,12 @@ use crate::config::Account;
 /// Verifies passwords against the accounts of the configuration.
 pub struct AccountPasswords {
     by_name: HashMap<String, (UserId, Arc<str>)>,
-    /// Verified when the user name does not exist; the result is ignored.
-    decoy: Option<Arc<str>>,
+    /// One of them is verified when the user name does not exist; the result is ignored. It is always the same one for a
+    /// name, as hashes of other parameters take another time.
+    decoys: Vec<Arc<str>>,
+    choice: RandomState,
     /// A hash takes 19 MiB and a core for about 20 ms, so the number of concurrent hashes is bounded.
-    running: Semaphore,
+    running: Arc<Semaphore>,
     memory: Arc<HashMemory>,
 }
 
@@ -36,10 +40,18 @@ impl AccountPasswords {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
             by_name: accounts.iter().map(entry).collect(),
-            decoy: accounts.first().map(hash),
-            running: Semaphore::new(cores),
+            decoys: accounts.iter().map(hash).collect(),
+            choice: RandomState::new(),
+            // The queue of log-ins has one place more than the machine has cores.
+            running: Arc::new(Semaphore::new(cores + 1)),
             memory: Arc::default(),
         }
+    }
+
+    fn decoy(&self, username: &str) -> Option<&Arc<str>> {
+        let count = u64::try_from(self.decoys.len()).unwrap_or(u64::MAX);
+        let number = self.choice.hash_one(username).checked_rem(count)?;
+        self.decoys.get(usize::try_from(number).ok()?)
     }
 }
 
@@ -47,18 +59,18 @@ impl AccountPasswords {
 impl PasswordVerifier for AccountPasswords {
     async fn verify(&self, username: &str, password: &Secret) -> Result<Option<UserId>, AuthenticationError> {
         let account = self.by_name.get(username);
-        let Some(hash) = account.map(|(_, hash)| hash).or(self.decoy.as_ref()).cloned() else {
+        let Some(hash) = account.map(|(_, hash)| hash).or_else(|| self.decoy(username)).cloned() else {
             return Ok(None);
         };
-        let _slot = self.running.acquire().await.map_err(|_| AuthenticationError)?;
+        let slot = self.running.clone().acquire_owned().await.map_err(|_| AuthenticationError)?;
         let (password, memory) = (password.clone_secret(), self.memory.clone());
-        let verification = tokio::task::spawn_blocking(move || memory.matches(&password, &hash));
+        let verification = tokio::task::spawn_blocking(move || {
+            // A hash runs to its end after the request was cancelled, and takes its memory until then.
+            let _slot = slot;
+            memory.matches(&password, &hash)
+        });
         let matches = verification.await.map_err(|_| AuthenticationError)?;
         Ok(account.filter(|_| matches).map(|(user, _)| user.clone()))
-    }
-
-    async fn is_known(&self, username: &str) -> Result<bool, AuthenticationError> {
-        Ok(self.by_name.contains_key(username))
     }
 }
 
@@ -98,22 +110,49 @@ pub fn hash(password: &Secret, random: &dyn SecureRandom) -> Result<String, Rand
 mod tests {
     use std::collections::BTreeMap;
 
+    use futures_util::FutureExt as _;
     use grantry_runtime::SystemRandom;
 
     use super::*;
 
-    #[tokio::test]
-    async fn only_the_right_password_of_an_existing_name_is_accepted() {
-        let password_hash = hash(&Secret::from_text("correct horse"), &SystemRandom).unwrap();
-        assert!(password_hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{password_hash}");
-        let id = UserId::new("u_alice").unwrap();
-        let account = Account {
-            id: id.clone(),
+    fn alice(password: &str) -> Account {
+        Account {
+            id: UserId::new("u_alice").unwrap(),
             name: String::new(),
             username: "alice".to_owned(),
-            password_hash,
+            password_hash: hash(&Secret::from_text(password), &SystemRandom).unwrap(),
             roles: BTreeMap::new(),
-        };
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_verification_counts_until_its_hash_ends() {
+        let passwords = AccountPasswords::new(&[alice("correct horse")]);
+        let slots = passwords.running.available_permits();
+        {
+            let _held = passwords.memory.0.lock().unwrap();
+            let cancelled = passwords.verify("alice", &Secret::from_text("x")).now_or_never();
+            assert!(cancelled.is_none(), "the hash waits for its memory");
+            assert_eq!(passwords.running.available_permits(), slots - 1);
+        }
+        let _all = passwords.running.acquire_many(u32::try_from(slots).unwrap()).await.unwrap();
+        assert!(passwords.memory.0.lock().unwrap().len() <= 1);
+    }
+
+    #[test]
+    fn names_without_an_account_take_the_time_of_any_account_and_always_of_the_same() {
+        let accounts = ["a", "b"].map(|hash| Account { password_hash: hash.to_owned(), ..alice("x") });
+        let passwords = AccountPasswords::new(&accounts);
+        let decoys: Vec<_> = (0..100).map(|number| passwords.decoy(&number.to_string()).unwrap().clone()).collect();
+        assert!(["a", "b"].iter().all(|hash| decoys.iter().any(|decoy| **decoy == **hash)));
+        assert!((0..100).all(|number: usize| passwords.decoy(&number.to_string()) == Some(&decoys[number])));
+    }
+
+    #[tokio::test]
+    async fn only_the_right_password_of_an_existing_name_is_accepted() {
+        let account = alice("correct horse");
+        assert!(account.password_hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", account.password_hash);
+        let id = account.id.clone();
         let passwords = AccountPasswords::new(&[account]);
         for (username, password, expected) in [
             ("alice", "correct horse", Some(id)),

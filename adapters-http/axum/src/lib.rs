@@ -46,7 +46,8 @@ mod tests;
 
 pub use self::auth::{
     Accounts, AgentKey, AgentKeys, AgentPrincipal, AuthenticationError, Authenticator, LogInError, PasswordVerifier,
-    Principal, ProxyHeaderAuthenticator, RoleSink, SESSION_ABSOLUTE, SESSION_IDLE, SpaceView, UserDirectory, UserView,
+    Principal, ProxyHeaderAuthenticator, RoleSink, SESSION_ABSOLUTE, SESSION_AHEAD, SESSION_IDLE, SpaceView, UserDirectory,
+    UserView,
 };
 pub use self::connector_types::{AuthModeName, ConnectorType, ConnectorTypeField, FieldKind};
 pub use self::correlation::{current_correlation_id, with_current_correlation_id};

@@ -8,8 +8,17 @@ use crate::MemoryStore;
 
 #[async_trait]
 impl SessionStore for MemoryStore {
-    async fn insert(&self, id: SessionHash, session: Session) -> Result<(), StoreError> {
-        self.transact(|data, _| data.sessions.insert(id, session));
+    async fn insert(&self, id: SessionHash, session: Session, at_most: u32) -> Result<(), StoreError> {
+        self.transact(|data, _| {
+            let of_user = data.sessions.iter().filter(|(other, of)| of.user == session.user && **other != id);
+            let mut others: Vec<_> = of_user.map(|(other, of)| (of.created_at, *other)).collect();
+            others.sort_unstable();
+            let excess = (others.len() + 1).saturating_sub(usize::try_from(at_most).unwrap_or(usize::MAX));
+            for (_, other) in others.into_iter().take(excess) {
+                data.sessions.remove(&other);
+            }
+            data.sessions.insert(id, session);
+        });
         Ok(())
     }
 
@@ -31,10 +40,11 @@ impl SessionStore for MemoryStore {
         Ok(())
     }
 
-    async fn purge(&self, created_before: Timestamp, seen_before: Timestamp) -> Result<u64, StoreError> {
+    async fn purge(&self, created_before: Timestamp, seen_before: Timestamp, after: Timestamp) -> Result<u64, StoreError> {
         Ok(self.transact(|data, _| {
             let before = data.sessions.len();
-            data.sessions.retain(|_, session| session.created_at >= created_before && session.seen_at >= seen_before);
+            let (created, seen) = (created_before..=after, seen_before..=after);
+            data.sessions.retain(|_, session| created.contains(&session.created_at) && seen.contains(&session.seen_at));
             (before - data.sessions.len()) as u64
         }))
     }

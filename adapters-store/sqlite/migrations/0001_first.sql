@@ -200,6 +200,7 @@ CREATE TABLE sessions (
     seen_at    INTEGER NOT NULL,
     tag        BLOB    NOT NULL CHECK (length(tag) = 40)
 ) STRICT;
+CREATE INDEX sessions_by_user ON sessions (user, created_at, hash);
 
 -- The audit outbox. AUTOINCREMENT: no sequence number is assigned twice, even after the table was emptied.
 CREATE TABLE events (

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use crate::authorizations::terminate;
-use crate::{authorizations, client_secrets, housekeeping, queries, users};
+use crate::{authorizations, client_secrets, housekeeping, queries, sessions, users};
 
 /// All such statements.
 fn statements() -> Vec<String> {
@@ -45,6 +45,13 @@ fn plan(connection: &Connection, statement: &str) -> Vec<String> {
         steps.push(row.get(3).unwrap());
     }
     steps
+}
+
+#[test]
+fn a_log_in_does_not_scan_or_sort_the_sessions() {
+    let plan = plan(&database(), sessions::END_EXCESS);
+    assert!(plan.iter().any(|step| step.contains("USING COVERING INDEX sessions_by_user (user=?)")), "{plan:?}");
+    assert!(!plan.iter().any(|step| step.starts_with("SCAN") || step.contains("TEMP B-TREE")), "{plan:?}");
 }
 
 #[test]

@@ -1,66 +1,72 @@
 //! Attempts that have to wait longer and longer, instead of a lock that a stranger can keep closed.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use grantry_domain::ports::{Clock, Limited};
 
+use crate::callers::Callers;
 use crate::quota::Quota;
 
 /// The longest wait between two attempts.
 const LONGEST: Duration = Duration::from_mins(5);
-/// The most callers that are tracked.
-const MAX_TRACKED: usize = 65_536;
+/// How many successes count as much as one failure.
+const SUCCESSES: u32 = 8;
 
 /// The attempts of one caller.
-#[derive(Clone, Copy)]
+#[derive(Default)]
 struct Attempts {
-    count: u32,
+    /// Failures and attempts without a known outcome count `SUCCESSES`, successes one.
+    weight: u32,
     last: Duration,
 }
 
-/// Allows the attempts of a quota at once. Each further one waits twice as long as the one before, until none was made for
-/// the span of the quota.
+/// Allows the attempts of a quota at once. Each further one waits twice as long as the one before. Time beyond the wait
+/// forgets one attempt for each share of the span, and a whole span without an attempt forgets all of them.
+///
+/// A success counts as an eighth of an attempt and forgets nothing: a caller who knows one password must not have unlimited
+/// attempts, each of which costs as much as a wrong one.
 pub(crate) struct GrowingDelay {
     quota: Quota,
     clock: Arc<dyn Clock>,
-    callers: Mutex<HashMap<String, Attempts>>,
+    callers: Mutex<Callers<Attempts>>,
 }
 
 impl GrowingDelay {
     pub(crate) fn new(quota: Quota, clock: Arc<dyn Clock>) -> Self {
-        Self { quota, clock, callers: Mutex::default() }
+        Self { quota, clock, callers: Mutex::new(Callers::new(quota.per)) }
     }
 
     /// Counts an attempt, or returns how long to wait.
     pub(crate) fn take(&self, who: &str) -> Result<(), Limited> {
         let now = self.clock.monotonic();
-        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_recent = |attempts: &Attempts| now.saturating_sub(attempts.last) < self.quota.per;
-        let attempts = callers.get(who).copied().filter(is_recent).unwrap_or(Attempts { count: 0, last: now });
-        let (wait, waited) = (self.delay(attempts.count), now.saturating_sub(attempts.last));
+        let mut callers = self.callers();
+        let attempts = callers.seen(who, now);
+        let (wait, waited) = (self.delay(attempts.weight / SUCCESSES), now.saturating_sub(attempts.last));
         if waited < wait {
             return Err(Limited { retry_after: wait.saturating_sub(waited) });
         }
-        if callers.len() >= MAX_TRACKED && !callers.contains_key(who) {
-            callers.retain(|_, attempts| is_recent(attempts) && self.delay(attempts.count) > Duration::ZERO);
-            if callers.len() >= MAX_TRACKED {
-                callers.clear();
-            }
-        }
-        callers.insert(who.to_owned(), Attempts { count: attempts.count.saturating_add(1), last: now });
+        let shares = waited.saturating_sub(wait).as_nanos() / self.quota.share().as_nanos().max(1);
+        let forgotten = if waited >= self.quota.per { u32::MAX } else { u32::try_from(shares).unwrap_or(u32::MAX) };
+        let weight = attempts.weight.saturating_sub(forgotten.saturating_mul(SUCCESSES)).saturating_add(SUCCESSES);
+        *attempts = Attempts { weight, last: now };
         Ok(())
     }
 
-    /// Forgets the attempts of a caller.
-    pub(crate) fn forget(&self, who: &str) {
-        self.callers.lock().unwrap_or_else(PoisonError::into_inner).remove(who);
+    /// The last attempt of a caller succeeded.
+    pub(crate) fn succeeded(&self, who: &str) {
+        if let Some(attempts) = self.callers().find(who) {
+            attempts.weight = attempts.weight.saturating_sub(SUCCESSES - 1);
+        }
     }
 
     /// The number of tracked callers.
     pub(crate) fn tracked(&self) -> usize {
-        self.callers.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.callers().len()
+    }
+
+    fn callers(&self) -> MutexGuard<'_, Callers<Attempts>> {
+        self.callers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The wait after this many attempts.
@@ -75,9 +81,14 @@ mod tests {
     use grantry_testkit::doubles::TestClock;
 
     use super::*;
+    use crate::callers::MAX_TRACKED;
 
     fn limiter(clock: &TestClock, times: u32) -> GrowingDelay {
         GrowingDelay::new(Quota::in_ten_minutes(times), Arc::new(clock.clone()))
+    }
+
+    fn allowed(limiter: &GrowingDelay, who: &str) -> usize {
+        std::iter::repeat_with(|| limiter.take(who)).take_while(Result::is_ok).count()
     }
 
     #[test]
@@ -99,29 +110,53 @@ mod tests {
     }
 
     #[test]
-    fn attempts_are_forgotten_after_a_success_and_after_the_span() {
+    fn r59_a_success_counts_an_eighth_and_forgets_no_failure() {
         let clock = TestClock::default();
-        let limiter = limiter(&clock, 1);
-        limiter.take("a").unwrap();
-        limiter.take("a").unwrap_err();
-        limiter.forget("a");
-        limiter.take("a").unwrap();
-        clock.advance(Duration::from_mins(10));
-        limiter.take("a").unwrap();
-        limiter.take("a").unwrap_err();
+        let limiter = limiter(&clock, 20);
+        let mut successes = 0;
+        while limiter.take("a").is_ok() {
+            limiter.succeeded("a");
+            successes += 1;
+        }
+        assert_eq!(successes, 20 * 8);
+        for _ in 0..19 {
+            limiter.take("b").unwrap();
+        }
+        limiter.take("b").unwrap();
+        limiter.succeeded("b");
+        assert_eq!(allowed(&limiter, "b"), 1, "19 failures and one success are known");
+        limiter.succeeded("unknown");
     }
 
     #[test]
-    fn the_number_of_tracked_callers_is_bounded() {
+    fn attempts_are_forgotten_with_time_beyond_the_wait_and_after_the_span() {
         let clock = TestClock::default();
-        let limiter = limiter(&clock, 2);
-        for _ in 0..3 {
-            let _ = limiter.take("delayed");
+        let limiter = limiter(&clock, 20);
+        assert_eq!(allowed(&limiter, "a"), 20);
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(allowed(&limiter, "a"), 1, "nothing is forgotten for the wait itself");
+        clock.advance(Duration::from_secs(2 + 3 * 30));
+        assert_eq!(allowed(&limiter, "a"), 2, "of 21 attempts three are forgotten");
+        clock.advance(Duration::from_mins(10));
+        assert_eq!(allowed(&limiter, "a"), 20);
+    }
+
+    #[test]
+    fn r59_others_change_the_count_of_no_caller_and_are_bounded() {
+        let clock = TestClock::default();
+        let limiter = limiter(&clock, 20);
+        for _ in 0..19 {
+            limiter.take("almost delayed").unwrap();
         }
-        for caller in 0..2 * MAX_TRACKED {
-            limiter.take(&format!("caller-{caller}")).unwrap();
+        assert_eq!(allowed(&limiter, "delayed"), 20);
+        for caller in 0..MAX_TRACKED - 2 {
+            assert_eq!(allowed(&limiter, &format!("caller-{caller}")), 20);
         }
-        assert!(limiter.tracked() <= MAX_TRACKED, "{}", limiter.tracked());
-        limiter.take("delayed").unwrap_err();
+        assert_eq!(allowed(&limiter, "almost delayed"), 1);
+        limiter.take("one more").unwrap();
+        assert_eq!(limiter.tracked(), MAX_TRACKED);
+        limiter.take("almost delayed").unwrap_err();
+        limiter.take("caller-0").unwrap_err();
+        assert_eq!(allowed(&limiter, "delayed"), 20, "the one that was seen longest ago");
     }
 }

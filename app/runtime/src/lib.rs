@@ -2,6 +2,7 @@
 //!
 //! Only this crate reads the system clock and draws randomness. Tests and hosts can replace each port.
 
+mod callers;
 mod clock;
 mod growing_delay;
 mod quota;

@@ -21,4 +21,14 @@ impl Quota {
         let times = NonZeroU32::new(times).expect("a quota above zero");
         Self { times, per: Duration::from_mins(10) }
     }
+
+    /// This quota with that many times the operations.
+    pub(crate) fn times(self, factor: NonZeroU32) -> Self {
+        Self { times: self.times.saturating_mul(factor), ..self }
+    }
+
+    /// The part of the span after which one operation is available again.
+    pub(crate) fn share(self) -> Duration {
+        (self.per / self.times.get()).max(Duration::from_nanos(1))
+    }
 }

@@ -1,15 +1,13 @@
 //! Rate limits per process.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use governor::clock::Clock as GovernorClock;
-use governor::middleware::NoOpMiddleware;
-use governor::state::keyed::DefaultKeyedStateStore;
 use grantry_domain::ports::{Clock, Limited, Operation, RateLimiter};
 
+use crate::callers::Callers;
 use crate::growing_delay::GrowingDelay;
 use crate::quota::Quota;
 
@@ -20,13 +18,16 @@ pub struct RateLimits {
     pub start: Quota,
     /// Callbacks.
     pub callback: Quota,
-    /// Log-ins without a wait, for one name and network, and for unknown names from one network.
+    /// Log-ins without a wait, for one name and network. A network has ten times as many for all names together.
     pub log_in: Quota,
     /// Status requests, which pages send every few seconds.
     pub status: Quota,
     /// Disconnects.
     pub disconnect: Quota,
 }
+
+/// For how many names one network may use up the log-ins without a wait.
+const NAMES_OF_NETWORK: NonZeroU32 = NonZeroU32::new(10).expect("above zero");
 
 impl Default for RateLimits {
     fn default() -> Self {
@@ -40,11 +41,12 @@ impl Default for RateLimits {
     }
 }
 
-/// Counts in this process. Callers whose quota is full again are removed, so memory is bounded by the callers of one span.
+/// Counts in this process. Each limit tracks the 16,384 callers that were seen last; another one starts with a full quota.
 pub struct MemoryRateLimiter {
     start: Limiter,
     callback: Limiter,
     log_in: GrowingDelay,
+    log_in_network: GrowingDelay,
     status: Limiter,
     disconnect: Limiter,
 }
@@ -52,11 +54,12 @@ pub struct MemoryRateLimiter {
 impl MemoryRateLimiter {
     /// Limits measured with the monotonic side of this clock.
     pub fn new(limits: RateLimits, clock: &Arc<dyn Clock>) -> Self {
-        let limiter = |quota| Limiter::new(quota, Monotonic(clock.clone()));
+        let limiter = |quota| Limiter::new(quota, clock.clone());
         Self {
             start: limiter(limits.start),
             callback: limiter(limits.callback),
             log_in: GrowingDelay::new(limits.log_in, clock.clone()),
+            log_in_network: GrowingDelay::new(limits.log_in.times(NAMES_OF_NETWORK), clock.clone()),
             status: limiter(limits.status),
             disconnect: limiter(limits.disconnect),
         }
@@ -65,7 +68,9 @@ impl MemoryRateLimiter {
     /// The number of tracked callers, over all operations.
     pub fn tracked(&self) -> usize {
         let limiters = [&self.start, &self.callback, &self.status, &self.disconnect];
-        limiters.into_iter().map(|limiter| limiter.governed.len()).sum::<usize>() + self.log_in.tracked()
+        limiters.into_iter().map(|limiter| limiter.callers().len()).sum::<usize>()
+            + self.log_in.tracked()
+            + self.log_in_network.tracked()
     }
 }
 
@@ -76,69 +81,52 @@ impl RateLimiter for MemoryRateLimiter {
             Operation::Start => self.start.take(who),
             Operation::Callback => self.callback.take(who),
             Operation::LogIn => self.log_in.take(who),
+            Operation::LogInNetwork => self.log_in_network.take(who),
             Operation::Status => self.status.take(who),
             Operation::Disconnect => self.disconnect.take(who),
         }
     }
 
-    async fn forget(&self, who: &str, operation: Operation) {
+    async fn succeeded(&self, who: &str, operation: Operation) {
         match operation {
-            Operation::LogIn => self.log_in.forget(who),
-            // These count every operation.
+            Operation::LogIn => self.log_in.succeeded(who),
+            Operation::LogInNetwork => self.log_in_network.succeeded(who),
+            // These count every operation alike.
             Operation::Start | Operation::Callback | Operation::Status | Operation::Disconnect => {}
         }
     }
 }
 
-type Governed = governor::RateLimiter<String, DefaultKeyedStateStore<String>, Monotonic, NoOpMiddleware<Duration>>;
-
-/// One operation.
+/// One operation. Each caller may use the quota as a burst, and has each use again after its share of the span.
 struct Limiter {
-    governed: Governed,
-    clock: Monotonic,
-    /// The number of tracked callers at which the next removal runs.
-    clean_at: AtomicUsize,
+    quota: Quota,
+    clock: Arc<dyn Clock>,
+    /// When each caller has the whole quota again.
+    full_at: Mutex<Callers<Duration>>,
 }
-
-/// The quota as one of `governor`.
-fn governed(quota: Quota) -> governor::Quota {
-    let share = (quota.per / quota.times.get()).max(Duration::from_nanos(1));
-    governor::Quota::with_period(share).unwrap_or(governor::Quota::per_second(quota.times)).allow_burst(quota.times)
-}
-
-const MIN_TO_CLEAN: usize = 1024;
 
 impl Limiter {
-    fn new(quota: Quota, clock: Monotonic) -> Self {
-        let governed = Governed::new(governed(quota), DefaultKeyedStateStore::default(), clock.clone());
-        Self { governed, clock, clean_at: AtomicUsize::new(MIN_TO_CLEAN) }
+    fn new(quota: Quota, clock: Arc<dyn Clock>) -> Self {
+        Self { quota, clock, full_at: Mutex::new(Callers::new(quota.per)) }
     }
 
     fn take(&self, who: &str) -> Result<(), Limited> {
-        let taken = self.governed.check_key(&who.to_owned());
-        self.clean();
-        taken.map_err(|refused| Limited { retry_after: refused.wait_time_from(self.clock.now()) })
-    }
-
-    /// Removes callers with a full quota whenever the table has doubled, so the cost per call is constant on average.
-    fn clean(&self) {
-        if self.governed.len() >= self.clean_at.load(Ordering::Relaxed) {
-            self.governed.retain_recent();
-            let next = (2 * self.governed.len()).max(MIN_TO_CLEAN);
-            self.clean_at.store(next, Ordering::Relaxed);
+        let now = self.clock.monotonic();
+        let share = self.quota.share();
+        let mut callers = self.callers();
+        let full_at = callers.seen(who, now);
+        let taken_until = now.max(*full_at);
+        let retry_after = taken_until.saturating_sub(now.saturating_add(share * (self.quota.times.get() - 1)));
+        if retry_after.is_zero() {
+            *full_at = taken_until.saturating_add(share);
+            Ok(())
+        } else {
+            Err(Limited { retry_after })
         }
     }
-}
 
-/// The injected clock as a clock of `governor`.
-#[derive(Clone)]
-struct Monotonic(Arc<dyn Clock>);
-
-impl GovernorClock for Monotonic {
-    type Instant = Duration;
-
-    fn now(&self) -> Duration {
-        self.0.monotonic()
+    fn callers(&self) -> MutexGuard<'_, Callers<Duration>> {
+        self.full_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -147,6 +135,7 @@ mod tests {
     use grantry_testkit::doubles::TestClock;
 
     use super::*;
+    use crate::callers::MAX_TRACKED;
 
     fn limiter(clock: &TestClock) -> MemoryRateLimiter {
         let clock: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -173,15 +162,48 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn r59_a_network_has_ten_times_the_log_ins_of_one_name() {
+        let clock = TestClock::default();
+        let limiter = limiter(&clock);
+        for _ in 0..200 {
+            limiter.take("198.51.100.1", Operation::LogInNetwork).await.unwrap();
+        }
+        limiter.take("198.51.100.1", Operation::LogInNetwork).await.unwrap_err();
+        limiter.take("198.51.100.2", Operation::LogInNetwork).await.unwrap();
+    }
+
+    #[tokio::test]
     async fn callers_with_a_full_quota_are_removed() {
         let clock = TestClock::default();
         let limiter = limiter(&clock);
         for round in 0..5 {
-            for caller in 0..MIN_TO_CLEAN {
+            for caller in 0..1024 {
                 limiter.take(&format!("ip:{round}:{caller}"), Operation::Start).await.unwrap();
             }
             clock.advance(Duration::from_mins(10));
         }
-        assert!(limiter.tracked() <= MIN_TO_CLEAN + 1, "{} are tracked", limiter.tracked());
+        assert_eq!(limiter.tracked(), 1024);
+    }
+
+    #[tokio::test]
+    async fn r59_the_number_of_tracked_callers_is_bounded_for_each_operation() {
+        const OPERATIONS: [Operation; 6] = [
+            Operation::Start,
+            Operation::Callback,
+            Operation::LogIn,
+            Operation::LogInNetwork,
+            Operation::Status,
+            Operation::Disconnect,
+        ];
+        let clock = TestClock::default();
+        let limiter = limiter(&clock);
+        for operation in OPERATIONS {
+            while limiter.take("limited", operation).await.is_ok() {}
+            for caller in 0..MAX_TRACKED + 10 {
+                limiter.take(&format!("ip:{caller}"), operation).await.unwrap();
+                limiter.take("limited", operation).await.unwrap_err();
+            }
+        }
+        assert_eq!(limiter.tracked(), OPERATIONS.len() * MAX_TRACKED);
     }
 }

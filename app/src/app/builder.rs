@@ -325,7 +325,7 @@ impl AppBuilder {
             urls: Arc::new(urls(&router_parts.public_base_url)),
             limiter,
             sink: Arc::new(CountingSink::new(replaced.sink.unwrap_or_else(|| Arc::new(LogSink)))),
-            failures: replaced.failures.unwrap_or_else(|| Arc::new(TracingFailureLog)),
+            failures: replaced.failures.unwrap_or_else(|| Arc::<TracingFailureLog>::default()),
             clock: clock.clone(),
             random: random.clone(),
             spawner,

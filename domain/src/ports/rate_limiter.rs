@@ -14,6 +14,8 @@ pub enum Operation {
     Callback,
     /// Logging in. Attempts beyond the limit wait longer and longer; they are never refused for good.
     LogIn,
+    /// The same, for all user names of one network.
+    LogInNetwork,
     /// Reading a status.
     Status,
     /// Disconnecting, and setting the default connection.
@@ -28,8 +30,8 @@ pub trait RateLimiter: Send + Sync {
     /// its kind.
     async fn take(&self, who: &str, operation: Operation) -> Result<(), Limited>;
 
-    /// An operation of a caller succeeded. A limiter that counts failures forgets those of the caller.
-    async fn forget(&self, who: &str, operation: Operation);
+    /// The last operation of a caller succeeded. A limiter may count it less than one that failed.
+    async fn succeeded(&self, who: &str, operation: Operation);
 }
 
 /// The limit is reached.

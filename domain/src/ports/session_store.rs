@@ -27,14 +27,14 @@ pub struct Session {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait SessionStore: Send + Sync {
-    /// Adds a session.
-    async fn insert(&self, id: SessionHash, session: Session) -> Result<(), StoreError>;
+    /// Adds a session. If its user then has more than `at_most`, those of the others that were created first are ended.
+    async fn insert(&self, id: SessionHash, session: Session, at_most: u32) -> Result<(), StoreError>;
     /// Finds a session, whether or not it has expired.
     async fn find(&self, id: SessionHash) -> Result<Option<Session>, StoreError>;
     /// Records that a session was used, with the tag for that instant; does nothing if there is none, or if it was used later.
     async fn touch(&self, id: SessionHash, seen_at: Timestamp, tag: RowTag) -> Result<(), StoreError>;
     /// Ends a session.
     async fn remove(&self, id: SessionHash) -> Result<(), StoreError>;
-    /// Ends all sessions created or last used before these instants; returns how many.
-    async fn purge(&self, created_before: Timestamp, seen_before: Timestamp) -> Result<u64, StoreError>;
+    /// Ends all sessions created or last used before these instants, or after the last one; returns how many.
+    async fn purge(&self, created_before: Timestamp, seen_before: Timestamp, after: Timestamp) -> Result<u64, StoreError>;
 }

@@ -2,8 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use grantry_domain::encoding::{base64url, from_base64url, hex};
@@ -19,6 +18,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::auth::authenticator::{AuthenticationError, Authenticator, PasswordVerifier, Principal};
+use crate::auth::queue::{LogInQueue, Share};
 use crate::cookies::{self, CookieNames};
 use crate::public_url::PublicBaseUrl;
 
@@ -26,6 +26,12 @@ use crate::public_url::PublicBaseUrl;
 pub const SESSION_IDLE: Duration = Duration::from_hours(8);
 /// A session expires at this age in any case.
 pub const SESSION_ABSOLUTE: Duration = Duration::from_hours(24);
+/// A session whose times are further in the future than this has expired: the clock was set back, and the session would last
+/// longer by the difference.
+pub const SESSION_AHEAD: Duration = Duration::from_mins(5);
+
+/// The most sessions of one user. A further log-in ends the one that was created first.
+const SESSIONS_OF_USER: u32 = 64;
 
 /// The time of the last request is written at most this often.
 const TOUCH_EVERY: Duration = Duration::from_mins(1);
@@ -36,7 +42,7 @@ pub enum LogInError {
     /// Name or password is wrong. The error does not reveal which.
     #[error("user name or password is wrong")]
     WrongCredentials,
-    /// Too many attempts with this name from this network.
+    /// Too many attempts with this name from this network, with any names from it, or of all users at the same time.
     #[error(transparent)]
     RateLimited(#[from] Limited),
     /// Accounts, sessions or randomness are unavailable.
@@ -64,8 +70,7 @@ pub struct Accounts {
     random: Arc<dyn SecureRandom>,
     cookie: String,
     device_cookie: String,
-    /// How long the last verification took, in microseconds.
-    usual_time: AtomicU64,
+    queue: LogInQueue,
 }
 
 impl Accounts {
@@ -81,14 +86,15 @@ impl Accounts {
     ) -> Self {
         let names = CookieNames::of(public);
         let (cookie, device_cookie) = (names.session().to_owned(), names.device().to_owned());
-        let usual_time = AtomicU64::new(0);
-        Self { passwords, sessions, rows, limiter, clock, random, cookie, device_cookie, usual_time }
+        let queue = LogInQueue::new(std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+        Self { passwords, sessions, rows, limiter, clock, random, cookie, device_cookie, queue }
     }
 
     /// Checks a password and creates a session. `network` is that of the client.
     ///
-    /// Attempts are counted for a name and a network, so that guesses from elsewhere do not delay the user, and separately for
-    /// a browser in which the user has logged in before, so that guesses behind the same address do not either.
+    /// Attempts are counted for a name and a network, so that guesses from elsewhere do not delay the user, and for all names
+    /// of a network. A browser in which the user has logged in before is counted by itself instead, so that guesses behind
+    /// the same address do not delay the user either. Nothing before the verification depends on whether the name exists.
     pub(crate) async fn log_in(
         &self,
         username: &str,
@@ -96,15 +102,22 @@ impl Accounts {
         network: &str,
         headers: &HeaderMap,
     ) -> Result<LoggedIn, LogInError> {
-        // Counted before the password is checked, so that concurrent attempts count as well.
         let device = self.device(headers, username);
-        let attempts = match &device {
-            Some(device) => format!("device:{}", hex(device)),
-            None => format!("name:{network} {username}"),
+        let (attempts, share) = match &device {
+            Some(device) => (vec![(format!("device:{}", hex(device)), Operation::LogIn)], Share::Known(username)),
+            None => {
+                let of_name = (format!("name:{network} {username}"), Operation::LogIn);
+                (vec![of_name, (format!("network:{network}"), Operation::LogInNetwork)], Share::Stranger(network))
+            }
         };
-        self.limiter.take(&attempts, Operation::LogIn).await?;
-        let user = self.verify(network, username, password).await?.ok_or(LogInError::WrongCredentials)?;
-        self.limiter.forget(&attempts, Operation::LogIn).await;
+        // Counted before the password is checked, so that concurrent attempts count as well.
+        for (who, operation) in &attempts {
+            self.limiter.take(who, *operation).await?;
+        }
+        let user = self.verify(share, username, password).await?.ok_or(LogInError::WrongCredentials)?;
+        for (who, operation) in &attempts {
+            self.limiter.succeeded(who, *operation).await;
+        }
         let id: [u8; 32] = self.fresh_id()?;
         let session_value = Secret::from_text(&base64url(&id));
         let device = device.map_or_else(|| self.fresh_id(), Ok)?;
@@ -112,7 +125,7 @@ impl Accounts {
         let hash = hash_of(&id);
         let mut session = Session { user: user.clone(), created_at: now, seen_at: now, tag: RowTag::NONE };
         session.tag = self.rows.tag(&row(hash, &session));
-        self.sessions.insert(hash, session).await.map_err(|_| AuthenticationError)?;
+        self.sessions.insert(hash, session, SESSIONS_OF_USER).await.map_err(|_| AuthenticationError)?;
         let tag = self.rows.tag(&AuthenticatedRow::Device { id: &device, username });
         let device = Secret::from_text(&format!("{}.{}", &*base64url(&device), &*base64url(&tag.0)));
         Ok(LoggedIn { user, session: session_value, device })
@@ -132,28 +145,26 @@ impl Accounts {
         Some(id)
     }
 
-    /// Verifies a password. Too many unknown names from one network get the same response, after the same time, without
-    /// the cost of a verification.
-    async fn verify(&self, network: &str, username: &str, password: &Secret) -> Result<Option<UserId>, LogInError> {
-        let is_limited = !self.passwords.is_known(username).await?
-            && self.limiter.take(&format!("unknown-name:{network}"), Operation::LogIn).await.is_err();
-        if is_limited {
-            tokio::time::sleep(Duration::from_micros(self.usual_time.load(Ordering::Relaxed))).await;
-            return Ok(None);
-        }
-        let started = Instant::now();
-        let user = self.passwords.verify(username, password).await?;
-        let took = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.usual_time.store(took, Ordering::Relaxed);
-        Ok(user)
+    /// Verifies a password when it is its turn.
+    async fn verify(&self, share: Share<'_>, username: &str, password: &Secret) -> Result<Option<UserId>, LogInError> {
+        let place = self.queue.enter(share).await?;
+        let (passwords, username, password) = (self.passwords.clone(), username.to_owned(), password.clone_secret());
+        // A task of its own, because a verification that has begun keeps its place when the request is cancelled.
+        let verification = tokio::spawn(async move {
+            let _place = place;
+            passwords.verify(&username, &password).await
+        });
+        Ok(verification.await.map_err(|_| AuthenticationError)??)
     }
 
     /// Removes the session that a request presents, if there is one.
     pub(crate) async fn log_out(&self, headers: &HeaderMap) -> Result<(), AuthenticationError> {
-        match self.presented(headers) {
-            Some(session) => self.sessions.remove(session).await.map_err(|_| AuthenticationError),
-            None => Ok(()),
+        let Some(session) = self.presented(headers) else { return Ok(()) };
+        // Only a session that exists is worth a write: any client can present a cookie.
+        if self.sessions.find(session).await.map_err(|_| AuthenticationError)?.is_some() {
+            self.sessions.remove(session).await.map_err(|_| AuthenticationError)?;
         }
+        Ok(())
     }
 
     /// The session of the cookie, which may or may not exist.
@@ -194,5 +205,114 @@ impl Authenticator for Accounts {
 }
 
 fn is_expired(session: &Session, now: Timestamp) -> bool {
-    now.since(session.seen_at) >= SESSION_IDLE || now.since(session.created_at) >= SESSION_ABSOLUTE
+    let is_ahead = session.created_at.max(session.seen_at) > now.plus(SESSION_AHEAD);
+    is_ahead || now.since(session.seen_at) >= SESSION_IDLE || now.since(session.created_at) >= SESSION_ABSOLUTE
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::FutureExt as _;
+    use grantry_domain::ports::StoreError;
+    use grantry_testkit::doubles::{PlainVault, SeededRandom, TestClock, UnlimitedRate};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// Counts the verifications that began, and holds each until the test lets it end.
+    struct Held {
+        began: AtomicUsize,
+        may_end: Semaphore,
+    }
+
+    #[async_trait]
+    impl PasswordVerifier for Held {
+        async fn verify(&self, _: &str, _: &Secret) -> Result<Option<UserId>, AuthenticationError> {
+            self.began.fetch_add(1, Ordering::Relaxed);
+            self.may_end.acquire().await.unwrap().forget();
+            Ok(None)
+        }
+    }
+
+    fn accounts(passwords: Arc<Held>, sessions: Arc<OneSession>) -> Accounts {
+        Accounts::new(
+            passwords,
+            sessions,
+            Arc::<PlainVault>::default(),
+            Arc::new(UnlimitedRate),
+            Arc::new(TestClock::default()),
+            Arc::<SeededRandom>::default(),
+            &PublicBaseUrl::new("http://localhost:8080").unwrap(),
+        )
+    }
+
+    /// Has one session, and counts the writes.
+    #[derive(Default)]
+    struct OneSession {
+        hash: Option<SessionHash>,
+        writes: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl SessionStore for OneSession {
+        async fn insert(&self, _: SessionHash, _: Session, _: u32) -> Result<(), StoreError> {
+            self.written(())
+        }
+
+        async fn find(&self, id: SessionHash) -> Result<Option<Session>, StoreError> {
+            let now = Timestamp::from_millis(0);
+            let session = Session { user: UserId::new("u").unwrap(), created_at: now, seen_at: now, tag: RowTag::NONE };
+            Ok((self.hash == Some(id)).then_some(session))
+        }
+
+        async fn touch(&self, _: SessionHash, _: Timestamp, _: RowTag) -> Result<(), StoreError> {
+            self.written(())
+        }
+
+        async fn remove(&self, _: SessionHash) -> Result<(), StoreError> {
+            self.written(())
+        }
+
+        async fn purge(&self, _: Timestamp, _: Timestamp, _: Timestamp) -> Result<u64, StoreError> {
+            self.written(0)
+        }
+    }
+
+    impl OneSession {
+        fn written<T>(&self, result: T) -> Result<T, StoreError> {
+            self.writes.fetch_add(1, Ordering::Relaxed);
+            Ok(result)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_log_out_without_a_session_writes_nothing() {
+        let sessions = Arc::new(OneSession { hash: Some(hash_of(&[1; 32])), ..OneSession::default() });
+        let held = Held { began: AtomicUsize::new(0), may_end: Semaphore::new(0) };
+        let accounts = accounts(Arc::new(held), sessions.clone());
+        for (id, writes) in [([2; 32], 0), ([3; 32], 0), ([1; 32], 1)] {
+            let mut headers = HeaderMap::new();
+            let cookie = format!("{}={}", accounts.cookie, &*base64url(&id));
+            headers.insert(http::header::COOKIE, cookie.parse().unwrap());
+            accounts.log_out(&headers).await.unwrap();
+            assert_eq!(sessions.writes.load(Ordering::Relaxed), writes);
+        }
+    }
+
+    #[tokio::test]
+    async fn r59_a_cancelled_log_in_keeps_its_place_until_the_verification_ends() {
+        let held = Arc::new(Held { began: AtomicUsize::new(0), may_end: Semaphore::new(0) });
+        let accounts = accounts(held.clone(), Arc::<OneSession>::default());
+        let (password, headers) = (Secret::from_text("x"), HeaderMap::new());
+        let log_in = || accounts.log_in("alice", &password, "a", &headers);
+        for _ in 0..20 {
+            assert!(log_in().now_or_never().is_none(), "cancelled while it runs or waits");
+            tokio::task::yield_now().await;
+        }
+        let began = held.began.load(Ordering::Relaxed);
+        assert!((1..=2).contains(&began), "{began} verifications run for one network");
+        held.may_end.add_permits(began + 1);
+        assert!(matches!(log_in().await, Err(LogInError::WrongCredentials)), "the places are free again");
+    }
 }

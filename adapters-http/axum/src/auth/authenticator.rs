@@ -61,17 +61,12 @@ pub trait Authenticator: Send + Sync {
 #[error("authentication is unavailable")]
 pub struct AuthenticationError;
 
-/// Checks a user name and a password. Implementations take equally long whether or not the name exists.
+/// Checks a user name and a password. Implementations take equally long whether or not the name exists. The number of
+/// concurrent calls is bounded by the cores of the machine, and one.
 #[async_trait]
 pub trait PasswordVerifier: Send + Sync {
     /// The id of the account, if the password is correct.
     async fn verify(&self, username: &str, password: &Secret) -> Result<Option<UserId>, AuthenticationError>;
-
-    /// Whether there is an account of this name. Verifications for other names are limited together, because they cost as
-    /// much as one that can succeed. The default limits none.
-    async fn is_known(&self, _username: &str) -> Result<bool, AuthenticationError> {
-        Ok(true)
-    }
 }
 
 /// Users and spaces of the host, for display and for choosing a space. Access is decided by the `Directory` port.

@@ -8,8 +8,9 @@ mod accounts;
 mod agents;
 mod authenticator;
 mod proxy;
+mod queue;
 
-pub use self::accounts::{Accounts, LogInError, SESSION_ABSOLUTE, SESSION_IDLE};
+pub use self::accounts::{Accounts, LogInError, SESSION_ABSOLUTE, SESSION_AHEAD, SESSION_IDLE};
 pub(crate) use self::agents::bearer;
 pub use self::agents::{AgentKey, AgentKeys};
 pub use self::authenticator::{

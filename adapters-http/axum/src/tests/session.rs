@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_domain::ports::{Operation, UserStatus};
+use grantry_domain::ports::{Clock, Operation, UserStatus};
 use http::{Method, StatusCode};
 use serde_json::json;
 
@@ -57,6 +57,20 @@ async fn sessions_end_by_idleness_and_by_age() {
 }
 
 #[tokio::test]
+async fn sessions_of_the_future_have_expired() {
+    for (ahead, expected) in [(Duration::from_mins(5), StatusCode::OK), (Duration::from_mins(6), StatusCode::UNAUTHORIZED)] {
+        let app = TestApp::new();
+        let start = app.clock.now();
+        app.clock.advance(ahead);
+        let mut alice = app.signed_in("alice").await;
+        app.clock.step_wall(start);
+        assert_eq!(alice.get("/api/session").await.status, expected, "after the clock was set back by {ahead:?}");
+        app.clock.advance(ahead);
+        assert_eq!(alice.get("/api/session").await.status, expected, "an expired session is removed");
+    }
+}
+
+#[tokio::test]
 async fn r59_log_in_is_limited_by_name_and_network() {
     let app = TestApp::new();
     let mut browser = app.browser();
@@ -68,13 +82,17 @@ async fn r59_log_in_is_limited_by_name_and_network() {
         response.json()["detail"],
         browser.post("/api/session", &json!({"username": "nobody", "password": "x"})).await.json()["detail"]
     );
-    let expected = |who: &str| (who.to_owned(), Operation::LogIn);
-    assert_eq!(
-        app.rate.taken(),
-        [expected("name:203.0.113.7 alice"), expected("name:203.0.113.7 nobody"), expected("unknown-name:203.0.113.7"),]
-    );
+    // A name without an account is counted like any other.
+    let name = |name: &str| (format!("name:203.0.113.7 {name}"), Operation::LogIn);
+    let network = ("network:203.0.113.7".to_owned(), Operation::LogInNetwork);
+    assert_eq!(app.rate.taken(), [name("alice"), network.clone(), name("nobody"), network.clone()]);
     browser.post("/api/session", &json!({"username": "alice", "password": "alice"})).await;
-    assert_eq!(app.rate.forgotten(), [expected("name:203.0.113.7 alice")]);
+    assert_eq!(app.rate.succeeded(), [name("alice"), network]);
+
+    app.rate.allow_next();
+    app.rate.refuse(Duration::from_secs(3));
+    let response = browser.post("/api/session", &json!({"username": "bob", "password": "bob"})).await;
+    assert_eq!((response.code().as_str(), response.header("retry-after")), ("rate_limited", "3"), "by network");
 
     app.rate.refuse(Duration::from_millis(61_500));
     let response = browser.post("/api/session", &json!({"username": "alice", "password": "alice"})).await;
@@ -92,12 +110,14 @@ async fn r59_a_browser_in_which_the_user_logged_in_before_is_counted_by_itself()
     let by_device = app.rate.taken().pop().unwrap();
     assert!(by_device.0.starts_with("device:"), "{by_device:?}");
     alice.post("/api/session", &json!({"username": "alice", "password": "alice"})).await;
-    assert_eq!(app.rate.forgotten().last(), Some(&by_device));
+    assert_eq!(app.rate.succeeded().last(), Some(&by_device));
     // The cookie is that of one user name, and no other browser has it.
     alice.post("/api/session", &json!({"username": "bob", "password": "wrong"})).await;
-    assert_eq!(app.rate.taken().pop().unwrap().0, "name:203.0.113.7 bob");
+    let last_two =
+        || app.rate.taken().split_off(app.rate.taken().len() - 2).into_iter().map(|(who, _)| who).collect::<Vec<_>>();
+    assert_eq!(last_two(), ["name:203.0.113.7 bob", "network:203.0.113.7"]);
     app.browser().post("/api/session", &log_in).await;
-    assert_eq!(app.rate.taken().pop().unwrap().0, "name:203.0.113.7 alice");
+    assert_eq!(last_two(), ["name:203.0.113.7 alice", "network:203.0.113.7"]);
 }
 
 #[tokio::test]

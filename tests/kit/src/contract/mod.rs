@@ -223,6 +223,7 @@ macro_rules! store_contract {
                 sessions_are_found_until_they_are_removed,
                 touching_a_removed_session_does_nothing,
                 a_purge_ends_old_and_idle_sessions,
+                the_sessions_of_a_user_are_bounded,
             }
         }
     };

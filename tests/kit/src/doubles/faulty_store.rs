@@ -336,10 +336,10 @@ forward! {
         ReadDiagnostics: diagnostics(connector: Incarnation) -> Diagnostics;
     }
     SessionStore {
-        InsertSession: insert(id: SessionHash, session: Session) -> ();
+        InsertSession: insert(id: SessionHash, session: Session, at_most: u32) -> ();
         FindSession: find(id: SessionHash) -> Option<Session>;
         TouchSession: touch(id: SessionHash, seen_at: Timestamp, tag: RowTag) -> ();
         RemoveSession: remove(id: SessionHash) -> ();
-        PurgeSessions: purge(created_before: Timestamp, seen_before: Timestamp) -> u64;
+        PurgeSessions: purge(created_before: Timestamp, seen_before: Timestamp, after: Timestamp) -> u64;
     }
 }

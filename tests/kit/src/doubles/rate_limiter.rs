@@ -19,7 +19,7 @@ impl RateLimiter for UnlimitedRate {
         Ok(())
     }
 
-    async fn forget(&self, _who: &str, _operation: Operation) {}
+    async fn succeeded(&self, _who: &str, _operation: Operation) {}
 }
 
 /// Allows every operation except those a test refuses; records all of them.
@@ -27,7 +27,7 @@ impl RateLimiter for UnlimitedRate {
 pub struct ScriptedRate {
     results: Mutex<VecDeque<Option<Duration>>>,
     taken: Mutex<Vec<(String, Operation)>>,
-    forgotten: Mutex<Vec<(String, Operation)>>,
+    succeeded: Mutex<Vec<(String, Operation)>>,
 }
 
 impl ScriptedRate {
@@ -41,9 +41,9 @@ impl ScriptedRate {
         locked(&self.results).push_back(Some(retry_after));
     }
 
-    /// The callers whose operations were forgotten, in order.
-    pub fn forgotten(&self) -> Vec<(String, Operation)> {
-        locked(&self.forgotten).clone()
+    /// The operations that succeeded, in order.
+    pub fn succeeded(&self) -> Vec<(String, Operation)> {
+        locked(&self.succeeded).clone()
     }
 
     /// All operations so far, in order.
@@ -62,7 +62,7 @@ impl RateLimiter for ScriptedRate {
         }
     }
 
-    async fn forget(&self, who: &str, operation: Operation) {
-        locked(&self.forgotten).push((who.to_owned(), operation));
+    async fn succeeded(&self, who: &str, operation: Operation) {
+        locked(&self.succeeded).push((who.to_owned(), operation));
     }
 }
