@@ -442,6 +442,19 @@ async fn r35_github_accounts_are_identified_by_number() {
     assert!(sent.headers["user-agent"].to_str().unwrap().starts_with("grantry/"));
 }
 
+#[tokio::test]
+async fn r21_a_key_with_a_repeated_member_is_not_used() {
+    let issuer = Key::new();
+    let token = issuer.sign(HEADER, &claims());
+    for repeated in [r#""x":"AAAA""#, r#""use":"enc""#, r#""kty":"XYZ""#, r#""\u0063rv":"P-384""#] {
+        let test = TestServer::new();
+        let provider = provider(&test, true).await;
+        let keys = issuer.jwks("k1").replace("}]}", &format!(",{repeated}}}]}}"));
+        test.transport.respond(200, keys);
+        assert_unused(&test, &provider, &token, AnomalyKind::Unverified).await;
+    }
+}
+
 /// Each try hashes the token, which may be long, and the set names no key.
 #[tokio::test]
 async fn r71_a_bounded_number_of_keys_is_tried() {
