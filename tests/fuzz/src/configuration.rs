@@ -21,17 +21,21 @@ pub(crate) fn configuration(data: &[u8]) {
             assert!(config.spaces.first().is_some_and(grantry_domain::identity::SpaceId::is_default));
             assert!(config.settings.keys.read.iter().all(|key| key.to_string().contains(':')));
             assert!(config.trusted_proxies.iter().all(|network| !network.is_everything()));
-            assert!(config.database.starts_with("."), "{}", config.database.display());
         }
         Err(error) => {
             let text = error.to_string();
             assert!(text.len() <= 1000 * (data.len() + 1), "a long error");
             // Keys are repeated, values are not.
             let table = toml::from_str(file).map(Value::Table);
-            let is_in_names = table.as_ref().is_ok_and(names_canary)
-                || variables
-                    .iter()
-                    .any(|(name, value)| is_canary_in(name) || value.starts_with(['{', '[']) && is_canary_in(value));
+            let is_in_variables = |(name, value): &(String, String)| {
+                is_canary_in(name) || value.trim_start().starts_with(['{', '[']) && is_canary_in(value)
+            };
+            let is_in_file = match &table {
+                Ok(table) => names_canary(table),
+                // A number that this parser does not read.
+                Err(_) => matches!(error, ConfigError::Mistakes(_)),
+            };
+            let is_in_names = is_in_file || variables.iter().any(is_in_variables);
             if !is_in_names {
                 assert!(!is_canary_in(&text), "a value is in the error: {text}");
             }

