@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn r58_r71_the_work_for_repeated_fields_is_proportional_to_their_number() {
+    fn r58_the_work_for_repeated_fields_is_proportional_to_their_number() {
         for count in [1_000, 10_000, 100_000] {
             for shape in 0..=6 {
                 let body = with_fields(count, shape);
@@ -248,7 +248,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn r58_r71_any_number_of_fields_takes_proportional_work(count in 0_usize..3000, shape in 0_usize..=6) {
+        fn r58_any_number_of_fields_takes_proportional_work(count in 0_usize..400, shape in 0_usize..=6) {
             let body = with_fields(count, shape);
             STEPS.set(0);
             let _ = check_names::<Counted>(&body, Exceptions::EXECUTE);

@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn r28_r71_the_work_for_repeated_members_is_bounded_by_their_number() {
+    fn r28_the_work_for_repeated_members_is_bounded_by_their_number() {
         for count in [1_000, 10_000, 100_000] {
             for (distinct, order) in [(count, 0), (count, 1), (count, 2), (count / 2, 0), (1, 0)] {
                 assert_bounded(&names(count, distinct, order));
@@ -277,7 +277,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn r28_r71_any_number_of_members_takes_bounded_work(count in 1_usize..3000, distinct in 1_usize..3000, order in 0_usize..3) {
+        fn r28_any_number_of_members_takes_bounded_work(count in 1_usize..400, distinct in 1_usize..400, order in 0_usize..3) {
             assert_bounded(&names(count, distinct, order));
         }
     }

@@ -443,7 +443,7 @@ async fn r35_github_accounts_are_identified_by_number() {
 }
 
 #[tokio::test]
-async fn r21_a_key_with_a_repeated_member_is_not_used() {
+async fn r35_a_key_with_a_repeated_member_is_not_used() {
     let issuer = Key::new();
     let token = issuer.sign(HEADER, &claims());
     for repeated in [r#""x":"AAAA""#, r#""use":"enc""#, r#""kty":"XYZ""#, r#""\u0063rv":"P-384""#] {
@@ -457,7 +457,7 @@ async fn r21_a_key_with_a_repeated_member_is_not_used() {
 
 /// Each try hashes the token, which may be long, and the set names no key.
 #[tokio::test]
-async fn r71_a_bounded_number_of_keys_is_tried() {
+async fn r35_a_bounded_number_of_keys_is_tried() {
     const MOST: usize = 32;
     let issuer = Key::new();
     let own = issuer.jwks("k1").split_once(r#"{"kty":"EC""#).unwrap().1.to_owned();
