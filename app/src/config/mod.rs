@@ -39,7 +39,7 @@ pub use value::{Digest, IdentityMode, LogFilter, Within};
 
 pub(crate) use value::Value;
 
-/// The most mistakes that are looked for in the structure of a file: each one takes a new reading of the whole.
+/// The most mistakes that are looked for in a file: each one takes a new reading of the whole, or of the mistakes before it.
 const MOST_MISTAKES: usize = 100;
 
 /// The prefix of all environment variables.
