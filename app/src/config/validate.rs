@@ -11,11 +11,11 @@ use grantry_domain::usecase::{Policy, PolicyBounds};
 use grantry_http_axum::Network;
 use grantry_provider_oauth2::EgressPolicy;
 
-use crate::config::{Config, MOST_MISTAKES};
 use crate::config::error::Mistake;
 use crate::config::settings::{Account, Agent, Egress, Settings, Space};
 use crate::config::tree::Node;
 use crate::config::value::IdentityMode;
+use crate::config::{Config, MOST_MISTAKES};
 
 /// Longest display name, in characters.
 const LONGEST_NAME: usize = 100;
