@@ -289,7 +289,11 @@ impl ProviderSnapshot {
                 .map(|text| Origin::new(text).map_err(|_| MalformedFields::Value))
                 .collect::<Result<_, _>>()?,
             redirect_uri: fields.text(0x0f)?,
-            issuer_in_response: fields.number(0x10)? != 0,
+            issuer_in_response: match fields.number(0x10)? {
+                0 => false,
+                1 => true,
+                _ => return Err(MalformedFields::Value),
+            },
             config: fields.text(0x12)?,
         };
         fields.finish()?;

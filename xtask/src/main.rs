@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "a command line tool reports on standard output")]
 
 mod codegen;
+mod fuzz;
 mod nightly;
 mod requirements;
 mod setup;
@@ -40,6 +41,8 @@ enum Command {
     Nightly(steps::Options),
     /// Run hostile clients against a server and check that it serves others and that its memory is bounded.
     Soak(soak::Options),
+    /// Run the fuzz targets with libFuzzer, one after the other.
+    Fuzz(fuzz::Options),
     /// Check the rules of the repository that the compiler does not check.
     Tidy(tidy::Options),
     /// Print which tests show which security requirement and which lesson, and check that none is missing.
@@ -65,6 +68,7 @@ fn run(command: Command) -> Result {
         Command::Test(options) => test::run(&sh, &options),
         Command::Nightly(options) => nightly::run(&sh, &options),
         Command::Soak(options) => soak::run(&sh, &options),
+        Command::Fuzz(options) => fuzz::run(&sh, &options),
         Command::Tidy(options) => tidy::run(&sh, &options),
         Command::Requirements => requirements::run(&sh),
         Command::Codegen(options) => codegen::run(&sh, &options),

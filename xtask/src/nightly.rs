@@ -5,7 +5,7 @@
 use xshell::Shell;
 
 use crate::steps::{self, Options, Step};
-use crate::{Result, setup, test, workspace};
+use crate::{Result, fuzz, setup, test, workspace};
 
 /// Seconds of each kind of hostile client.
 const SOAK: &str = "300";
@@ -15,6 +15,7 @@ const KILLS: &str = "2000";
 const STEPS: &[Step] = &[
     Step { name: "setup", about: "what the tests need is installed", run: setup::run },
     Step { name: "property", about: "property tests with many cases", run: property },
+    Step { name: "fuzz", about: "every fuzz target for a minute", run: fuzz::every_target },
     Step {
         name: "chaos",
         about: "long races, expiries, killed nodes, refreshes with real authorization servers, and hostile clients",

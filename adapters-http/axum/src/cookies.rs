@@ -37,12 +37,15 @@ impl SetCookie {
 
 /// The cookies of a request. The values need no decoding. Cookies of other applications may contain any bytes; a pair that is
 /// not UTF-8 is ignored.
+///
+/// Only blanks and tabs are removed around a pair (RFC 6265 §5.2): a browser lets every host of a site set a cookie whose name
+/// begins with another white space of Unicode, because that name does not begin with `__Host-`.
 pub(crate) fn cookies_of(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     headers
         .get_all(header::COOKIE)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
-        .filter_map(|pair| std::str::from_utf8(pair).ok()?.trim().split_once('='))
+        .filter_map(|pair| std::str::from_utf8(pair).ok()?.trim_matches([' ', '\t']).split_once('='))
 }
 
 /// The value of a cookie. `None` if it is absent or ambiguous because it was sent twice.
@@ -204,6 +207,23 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::COOKIE, "a=1; b=2; a=3".parse().unwrap());
         assert_eq!((single(&headers, "a"), single(&headers, "b"), single(&headers, "c")), (None, Some("2"), None));
+    }
+
+    #[test]
+    fn r03_only_blanks_and_tabs_are_no_part_of_the_name_of_a_cookie() {
+        let value = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::COOKIE, HeaderValue::from_bytes(text.as_bytes()).unwrap());
+            single(&headers, SESSION_OVER_HTTPS).map(str::to_owned)
+        };
+        for good in ["__Host-grantry_session=x", "a=b;\t __Host-grantry_session=x \t; c=d"] {
+            assert_eq!(value(good).as_deref(), Some("x"), "{good:?}");
+        }
+        for space in ["\u{85}", "\u{a0}", "\u{1680}", "\u{2003}", "\u{2028}", "\u{205f}", "\u{3000}", "\u{feff}"] {
+            assert_eq!(value(&format!("{space}__Host-grantry_session=x")), None, "{space:?}");
+            assert_eq!(value(&format!("a=b; {space} __Host-grantry_session=x")), None, "{space:?}");
+            assert_eq!(value(&format!("__Host-grantry_session=x{space}")), Some(format!("x{space}")), "{space:?}");
+        }
     }
 
     #[test]

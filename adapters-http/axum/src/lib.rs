@@ -21,6 +21,9 @@ mod correlation;
 mod error_mapping;
 mod extract;
 mod format;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod host;
 mod metrics_access;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use thiserror::Error;
+use url::Url;
 
 /// An absolute URL without trailing slash: https, or http on loopback.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +39,9 @@ impl PublicBaseUrl {
             || rest.chars().any(|c| c.is_whitespace() || c.is_control())
         {
             return refused("must consist of scheme, host, and optional port and path");
+        }
+        if !is_as_browsers_write(url, authority, &rest[authority.len()..]) {
+            return refused("must be written as browsers write it: host in ASCII, a valid port, no dot segments");
         }
         if loopback_only && !matches!(host, "127.0.0.1" | "::1" | "localhost") {
             return refused("must be https unless the host is loopback");
@@ -75,6 +79,15 @@ impl PublicBaseUrl {
     }
 }
 
+/// Whether a browser keeps host, port and path of a URL as they are, apart from upper case.
+fn is_as_browsers_write(url: &str, authority: &str, path: &str) -> bool {
+    let Ok(parsed) = Url::parse(url) else { return false };
+    let host = parsed.host_str().unwrap_or_default();
+    let (written, port) = authority.split_at_checked(host.len()).unwrap_or_default();
+    let is_port = port.is_empty() || parsed.port_or_known_default().is_some_and(|number| port == format!(":{number}"));
+    written.eq_ignore_ascii_case(host) && is_port && parsed.path().trim_end_matches('/') == path
+}
+
 impl fmt::Display for PublicBaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -92,7 +105,14 @@ mod tests {
             (base.as_str(), base.origin(), base.path_prefix()),
             ("https://connect.example.com/oauth", "https://connect.example.com", "/oauth")
         );
-        for good in ["http://127.0.0.1:8080", "http://localhost:1", "http://[::1]:80"] {
+        for good in [
+            "http://127.0.0.1:8080",
+            "http://localhost:1",
+            "http://[::1]:80",
+            "https://Connect.Example.com",
+            "https://a:443/b/c",
+            "https://a_b.example/%7Eb",
+        ] {
             assert!(PublicBaseUrl::new(good).is_ok(), "{good}");
         }
         for bad in [
@@ -108,6 +128,23 @@ mod tests {
             "https://a..b",
             "https://.a",
             "https://a.:8443/oauth",
+            "https://a:x",
+            "https://a:",
+            "https://a:99999",
+            "https://a:0443",
+            "https://a:+443",
+            "https://[::1",
+            "https://[::1]x",
+            "https://[a]",
+            "https://[::0:1]",
+            "https://1.2.3",
+            "https://0x7f.0.0.1",
+            "https://a%2eb",
+            "https://\u{e4}.example",
+            "https://a/../b",
+            "https://a/b/./c",
+            "https://a/%2e%2e/b",
+            "https://a/\u{e4}",
         ] {
             assert!(PublicBaseUrl::new(bad).is_err(), "{bad}");
         }

@@ -7,6 +7,9 @@
 mod body;
 mod concurrency_limit;
 mod decoding;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod resolver;
 mod tls;
 mod transport;

@@ -39,6 +39,9 @@ pub use value::{Digest, IdentityMode, LogFilter, Within};
 
 pub(crate) use value::Value;
 
+/// The most mistakes that are looked for in a file: each one takes a new reading of the whole, or of the mistakes before it.
+const MOST_MISTAKES: usize = 100;
+
 /// The prefix of all environment variables.
 const PREFIX: &str = "GRANTRY_";
 
@@ -175,7 +178,7 @@ fn deserialize(root: &mut Node) -> (Option<Settings>, Vec<Mistake>) {
         if !mistakes.iter().any(|mistake| mistake.key == refusal.key()) {
             mistakes.push(refusal.mistake(suggestion));
         }
-        if !root.remove(refusal.removable()) {
+        if mistakes.len() >= MOST_MISTAKES || !root.remove(refusal.removable()) {
             return (None, mistakes);
         }
     }

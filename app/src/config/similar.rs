@@ -1,7 +1,13 @@
 //! The existing name that is most similar to a mistyped one.
 
+/// The longest name that is compared, in bytes. No key and no variable is as long.
+const LONGEST: usize = 128;
+
 /// The most similar name, if it is similar enough: at most a third of its letters are different.
 pub(super) fn similar<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    if name.len() > LONGEST {
+        return None;
+    }
     let distances = known.into_iter().map(|candidate| (distance(name, candidate), candidate));
     let (distance, nearest) = distances.min_by_key(|(distance, _)| *distance)?;
     (distance <= (name.chars().count() / 3).max(1)).then_some(nearest)
@@ -48,5 +54,8 @@ mod tests {
             assert_eq!(similar(name, known), expected, "{name}");
         }
         assert_eq!(similar("x", []), None);
+        let long = "a".repeat(LONGEST);
+        assert_eq!(similar(&long, [long.as_str()]), Some(long.as_str()));
+        assert_eq!(similar(&format!("{long}a"), [long.as_str()]), None, "a name that is too long to compare");
     }
 }

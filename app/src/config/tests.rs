@@ -9,7 +9,7 @@ use grantry_domain::usecase::Policy;
 use grantry_runtime::RateLimits;
 
 use super::settings::{Account, Agent, Settings, Space};
-use super::{Config, ConfigError, Digest, IdentityMode, defaults, keys, variable};
+use super::{Config, ConfigError, Digest, IdentityMode, MOST_MISTAKES, defaults, keys, variable};
 
 const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZSByYW5kb20gc2FsdA$YGEGRm5Jb3mlLIBIFlgoANKqOAzH3zp95SPGXCUGu6o";
 const DIGEST: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
@@ -236,6 +236,14 @@ log = "loud"
     }
     let whole = parse(&text, &variables).err().unwrap().to_string();
     assert!(whole.starts_with("the configuration has 15 mistakes:\n  line 1: unknown key `lisen`"), "{whole}");
+}
+
+#[test]
+fn a_bounded_number_of_mistakes_is_looked_for() {
+    let keys: String = (0..1000).map(|index| format!("k{index} = 1\n")).collect();
+    assert_eq!(refusals(&with(&keys), &[]).len(), MOST_MISTAKES);
+    let spaces = format!("{}{}", least(), "[[spaces]]\nid = \"twice\"\n".repeat(1000));
+    assert_eq!(refusals(&spaces, &[]).len(), MOST_MISTAKES);
 }
 
 #[test]

@@ -11,11 +11,11 @@ use grantry_domain::usecase::{Policy, PolicyBounds};
 use grantry_http_axum::Network;
 use grantry_provider_oauth2::EgressPolicy;
 
-use crate::config::Config;
 use crate::config::error::Mistake;
 use crate::config::settings::{Account, Agent, Egress, Settings, Space};
 use crate::config::tree::Node;
 use crate::config::value::IdentityMode;
+use crate::config::{Config, MOST_MISTAKES};
 
 /// Longest display name, in characters.
 const LONGEST_NAME: usize = 100;
@@ -67,7 +67,7 @@ impl Validator<'_> {
 
     /// Adds a mistake, unless the key or a part of it is one already.
     fn refuse(&mut self, key: &str, problem: impl Into<String>) {
-        if !self.has_mistake(key) {
+        if self.mistakes.len() < MOST_MISTAKES && !self.has_mistake(key) {
             let name = self.tree.name_at(key).unwrap_or(key);
             self.mistakes.push(Mistake::invalid(name, problem));
         }

@@ -65,6 +65,9 @@ impl FlowSecrets {
         let requested_scopes = Scopes::from_record(&fields.text(0x04)?);
         let return_path = fields.optional_text(0x05)?;
         let account_rules = fields.number(0x06)?;
+        if !(0..=3).contains(&account_rules) {
+            return Err(MalformedFields::Value);
+        }
         let flow = Self {
             verifier,
             nonce,

@@ -133,6 +133,16 @@ fn r76_sealed_payloads_round_trip_and_refuse_other_versions() {
     assert_eq!((back.return_path.as_deref(), back.allow_account_change, back.epoch), (Some("/x"), true, Epoch(4)));
     assert!(back.select_account);
     assert!(FlowSecrets::decode(PAYLOAD_VERSION + 1, &secrets.encode()).is_err());
+
+    // Flags that this version does not define could change what the others mean.
+    let encoded = secrets.encode();
+    for (tag, value) in [(0x06, 4), (0x06, 7), (0x10, 2), (0x10, 0xff)] {
+        let mut bytes = encoded.expose().to_vec();
+        let start = bytes.windows(5).rposition(|window| window == [tag, 0, 0, 0, 8]).unwrap();
+        bytes[start + 12] = value;
+        let decoded = FlowSecrets::decode(PAYLOAD_VERSION, &crate::secret::Secret::new(bytes));
+        assert_eq!(decoded.err(), Some(crate::encoding::MalformedFields::Value), "{tag} {value}");
+    }
 }
 
 fn provider() -> crate::provider::ProviderSnapshot {

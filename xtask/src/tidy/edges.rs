@@ -71,6 +71,7 @@ const RULES: &[Rule] = &[
     Rule { member: "grantry", allowed: Allowed::Any, in_tests: &[] },
     Rule { member: "grantry-testkit", allowed: Allowed::Only(&[DOMAIN, RUNTIME]), in_tests: &[] },
     Rule { member: "grantry-system-tests", allowed: Allowed::Any, in_tests: &[] },
+    Rule { member: "grantry-fuzz", allowed: Allowed::Any, in_tests: &[] },
     Rule { member: "xtask", allowed: Allowed::Only(&[RUNTIME]), in_tests: &[] },
 ];
 

@@ -27,7 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// The user, and where the token will be sent.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct AccessTokenBody {
+pub(super) struct AccessTokenBody {
     /// Id of the user.
     user: String,
     /// URL or origin of the API. It must be among those the user consented to.

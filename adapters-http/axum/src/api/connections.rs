@@ -183,7 +183,7 @@ async fn mine(
 /// The default connection of a user.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct DefaultConnectionBody {
+pub(super) struct DefaultConnectionBody {
     /// Name of the connection; null removes the default.
     #[serde(deserialize_with = "Option::deserialize")]
     #[schema(required)]
@@ -207,7 +207,7 @@ async fn set_default(
 /// The connection to end. The body may also be empty.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct DisconnectBody {
+pub(super) struct DisconnectBody {
     /// Name of the connection. Default: the only one, or the user's default.
     connection: Option<String>,
 }

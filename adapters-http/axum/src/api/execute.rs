@@ -31,7 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// The request to send, and for which user.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct ExecuteBody {
+pub(super) struct ExecuteBody {
     /// The request to the API.
     #[serde(deserialize_with = "object")]
     params: ExecuteParams,

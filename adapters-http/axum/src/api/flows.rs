@@ -27,7 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// Options of a new flow.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct StartFlowBody {
+pub(super) struct StartFlowBody {
     /// Where the callback redirects to: a path, or an absolute URL of the public origin. A fragment is kept. Default: the
     /// result page.
     return_url: Option<String>,
@@ -166,7 +166,7 @@ fn started_response(app: &App, headers: &HeaderMap, started: Started) -> Result<
 /// The flow to cancel: exactly one of the two.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct CancelFlowBody {
+pub(super) struct CancelFlowBody {
     /// Its id.
     flow_id: Option<String>,
     /// Its `state`.

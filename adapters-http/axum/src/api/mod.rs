@@ -7,6 +7,8 @@ mod connectors;
 mod diagnostics;
 mod execute;
 mod flows;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod grants;
 mod operations;
 mod session;

@@ -97,7 +97,7 @@ pub(crate) enum RoleName {
 /// User name and password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct LogInBody {
+pub(super) struct LogInBody {
     /// User name.
     username: String,
     /// Password.

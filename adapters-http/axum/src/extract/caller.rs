@@ -109,7 +109,7 @@ fn peer(parts: &Parts) -> Option<IpAddr> {
 }
 
 /// Follows `X-Forwarded-For` from the right while the previous hop is trusted. Headers of other peers are ignored.
-fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
+pub(crate) fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
     let values = headers.get_all("x-forwarded-for").iter();
     // A client can send other bytes than text, in the part before the address that the first trusted proxy adds.
     let hops: Vec<&[u8]> = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).collect();

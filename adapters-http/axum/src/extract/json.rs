@@ -19,7 +19,7 @@ use crate::problem::Problem;
 const LONGEST_NAME: usize = 64;
 
 /// Reads a body as one object: well-formed, at most [`MAX_DEPTH`] deep, no field twice, no unknown field.
-pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8], exceptions: Exceptions) -> Result<T, Problem> {
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8], exceptions: Exceptions) -> Result<T, Problem> {
     // The parts that stay raw JSON in `T` are checked here as well.
     let json: &RawValue = serde_json::from_slice(bytes).map_err(|error| not_json(&error))?;
     check(json.get(), exceptions).map_err(|fault| problem_of_fault(&fault))?;

@@ -70,6 +70,11 @@ impl FromRequestParts<App> for ConnectorPath {
 pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
+    /// Decodes the parameters of a query.
+    pub(crate) fn of(query: &str) -> Self {
+        Self(url::form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+    }
+
     /// Removes a parameter and returns it. An empty value counts as absent.
     pub(crate) fn take(&mut self, name: &str) -> Result<Option<String>, Problem> {
         let mut found = None;
@@ -91,7 +96,6 @@ impl FromRequestParts<App> for Query {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
-        let query = parts.uri.query().unwrap_or_default();
-        Ok(Self(url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()))
+        Ok(Self::of(parts.uri.query().unwrap_or_default()))
     }
 }

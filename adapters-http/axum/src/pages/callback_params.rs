@@ -17,17 +17,17 @@ const LONGEST_ERROR: usize = 256;
 const KNOWN: [&str; 4] = ["code", "state", "error", "iss"];
 
 /// A well-formed authorization response. A code can have every length that the limit on URLs leaves.
-pub(super) struct CallbackParams {
+pub(crate) struct CallbackParams {
     /// Present in every response with a code. Some providers omit it in an error.
-    pub(super) state: Option<Secret>,
-    pub(super) issuer: Option<String>,
-    pub(super) response: AuthorizationResponse,
+    pub(crate) state: Option<Secret>,
+    pub(crate) issuer: Option<String>,
+    pub(crate) response: AuthorizationResponse,
 }
 
 impl CallbackParams {
     /// Reads a raw query: each known parameter at most once, exactly one of `code` and `error`, and
     /// `state` with a code.
-    pub(super) fn parse(query: &str) -> Result<Self, Problem> {
+    pub(crate) fn parse(query: &str) -> Result<Self, Problem> {
         let mut values: [Option<Zeroizing<String>>; 4] = Default::default();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             // Some frameworks read `state[]` and `state[0]` as a list of states.

@@ -84,7 +84,7 @@ impl<S: Sync> FromRequestParts<S> for PageContext {
 }
 
 /// The chosen language, else the one that the browser prefers most among those available.
-fn language_of(headers: &HeaderMap) -> Language {
+pub(crate) fn language_of(headers: &HeaderMap) -> Language {
     let chosen = cookies::single(headers, LANGUAGE_COOKIE).and_then(Language::of_tag);
     chosen.unwrap_or_else(|| preferred(headers).unwrap_or(Language::English))
 }

@@ -18,8 +18,12 @@ mod texts;
 
 use utoipa_axum::router::OpenApiRouter;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::callback_params::CallbackParams;
 pub(crate) use self::console::fallback;
 pub(crate) use self::context::PageContext;
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::context::language_of;
 pub(crate) use self::message::problem_page;
 use crate::state::App;
 

@@ -110,8 +110,7 @@ impl<'a> Object<'a> {
 
     /// The names that occur more than once.
     pub(crate) fn repeated_names(&self) -> BTreeSet<&str> {
-        let mut seen = BTreeSet::new();
-        self.0.iter().map(|(name, _)| name.as_ref()).filter(|name| !seen.insert(*name)).collect()
+        repeated(self.0.iter().map(|(name, _)| name.as_ref()))
     }
 
     /// A member that must be a text, if it is present.
@@ -189,5 +188,97 @@ impl<'a> Text<'a> {
             Coding::Form => form::unescape(self.raw, &mut out),
         }
         out
+    }
+}
+
+/// The names that occur more than once. The work is proportional to their number and its logarithm.
+fn repeated<N: Copy + Ord>(names: impl Iterator<Item = N>) -> BTreeSet<N> {
+    let mut seen = BTreeSet::new();
+    names.filter(|name| !seen.insert(*name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::cmp::Ordering;
+
+    use proptest::prelude::*;
+
+    use super::{BodyText, json, repeated};
+
+    thread_local! {
+        static STEPS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// A name that counts how often it is compared.
+    #[derive(Debug, Clone, Copy)]
+    struct Counted<'a>(&'a str);
+
+    impl Ord for Counted<'_> {
+        fn cmp(&self, other: &Self) -> Ordering {
+            STEPS.set(STEPS.get() + 1);
+            self.0.cmp(other.0)
+        }
+    }
+
+    impl PartialOrd for Counted<'_> {
+        fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+            Some(self.cmp(other))
+        }
+    }
+
+    impl PartialEq for Counted<'_> {
+        fn eq(&self, other: &Self) -> bool {
+            self.cmp(other) == Ordering::Equal
+        }
+    }
+
+    impl Eq for Counted<'_> {}
+
+    /// Names in one of several orders, of which `distinct` differ.
+    fn names(count: usize, distinct: usize, order: usize) -> Vec<String> {
+        let number = |index: usize| match order {
+            0 => index % distinct,
+            1 => (count - index) % distinct,
+            _ => index.wrapping_mul(0x9e37_79b1) % distinct,
+        };
+        (0..count).map(|index| format!("a name that all begin with {:06}", number(index))).collect()
+    }
+
+    /// Finds the repeated names, and checks the work.
+    fn assert_bounded(names: &[String]) {
+        STEPS.set(0);
+        let found = repeated(names.iter().map(|name| Counted(name))).len();
+        let levels = usize::try_from((names.len() + 2).ilog2()).unwrap() + 1;
+        let (steps, count) = (STEPS.get(), names.len());
+        // Two sets, whose nodes have up to eleven names that are searched one after the other.
+        assert!(steps <= 8 * (count + 1) * levels, "{steps} comparisons of {count} names, {found} repeated");
+        assert!(steps + 1 >= count, "the names were not compared");
+    }
+
+    #[test]
+    fn r28_the_work_for_repeated_members_is_bounded_by_their_number() {
+        for count in [1_000, 10_000, 100_000] {
+            for (distinct, order) in [(count, 0), (count, 1), (count, 2), (count / 2, 0), (1, 0)] {
+                assert_bounded(&names(count, distinct, order));
+            }
+        }
+    }
+
+    #[test]
+    fn r28_repeated_members_are_found_among_many() {
+        let members: Vec<String> = (0..100_000).map(|index| format!("\"n{index}\":{index}")).collect();
+        let body = format!("{{{},\"\\u006e7\":0}}", members.join(","));
+        assert!(json::parse(body.as_bytes()).is_err());
+        let text = BodyText::of(body.as_bytes());
+        let object = json::parse_tolerant(&text).ok().unwrap();
+        assert_eq!(object.repeated_names().into_iter().collect::<Vec<_>>(), ["n7"]);
+    }
+
+    proptest! {
+        #[test]
+        fn r28_any_number_of_members_takes_bounded_work(count in 1_usize..400, distinct in 1_usize..400, order in 0_usize..3) {
+            assert_bounded(&names(count, distinct, order));
+        }
     }
 }

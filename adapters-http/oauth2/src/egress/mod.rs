@@ -205,7 +205,7 @@ fn host_pattern(entry: &str) -> Result<HostPattern, InvalidEgress> {
 fn target(entry: &str) -> Result<(String, u16), InvalidEgress> {
     entry
         .rsplit_once(':')
-        .and_then(|(host, port)| Some((normalised_host(host)?.to_owned(), port.parse().ok().filter(|port| *port != 0)?)))
+        .and_then(|(host, port)| Some((normalised_host(host)?.to_owned(), normalised_port(port)?)))
         .ok_or_else(|| InvalidEgress { list: "allow", entry: entry.to_owned() })
 }
 
@@ -218,6 +218,11 @@ fn normalised_host(text: &str) -> Option<&str> {
             }
     });
     is_normal.then_some(text)
+}
+
+/// A port as it is written in a URL: without sign and leading zeros.
+fn normalised_port(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|port: &u16| *port != 0 && port.to_string() == text)
 }
 
 /// Whether a name can be in the DNS: labels of 1 to 63 characters, 253 in total (RFC 1035 §2.3.4). The underscore is not

@@ -188,9 +188,20 @@ fn the_operators_lists_are_checked() {
     ] {
         assert!(EgressPolicy::new(&[bad], &[]).is_err(), "{bad:?}");
     }
-    for bad in
-        ["", "example.com", ":80", "example.com:0", "example.com:x", "127.1:80", "::1:80", "http://a:80", "a..b:80", ".a:80"]
-    {
+    for bad in [
+        "",
+        "example.com",
+        ":80",
+        "example.com:0",
+        "example.com:x",
+        "example.com:+443",
+        "example.com:0443",
+        "127.1:80",
+        "::1:80",
+        "http://a:80",
+        "a..b:80",
+        ".a:80",
+    ] {
         let error = EgressPolicy::new(&[], &[bad]).unwrap_err();
         assert_eq!(error.list, "allow", "{bad:?}");
     }

@@ -15,7 +15,7 @@ use super::reserved::{is_parameter_name, is_reserved};
 use super::resource;
 use super::rules::{ScopeRules, Wire};
 use super::template::{self, Variable};
-use super::{ParsedConnector, checked_client_id, checked_url, problem, required_scopes};
+use super::{ParsedConnector, checked_client_id, checked_scopes, checked_url, problem, required_scopes};
 use crate::egress::EgressPolicy;
 
 /// Settings that repeat what the profile contains. Some front ends send them for every connector.
@@ -226,7 +226,7 @@ impl Profile {
                 // Users copy scopes from requests or from responses, so both separators are accepted.
                 let scopes = ScopeRules::split(&rules.separator, text)
                     .flat_map(|part| ScopeRules::split(&rules.response_separator, part));
-                let chosen = super::checked_scopes("config.scope", scopes)?;
+                let chosen = checked_scopes("config.scope", scopes)?;
                 Ok(Scopes::new(chosen.into_iter().chain(always)))
             }
         }
@@ -277,6 +277,14 @@ impl ProfileFile {
         let scope = &self.wire.scopes.parameter;
         if !is_parameter_name(scope) || (scope != "scope" && is_reserved(scope)) {
             return Err("wire.scopes.parameter is a reserved or invalid name");
+        }
+        let ScopeRules { separator, response_separator, default, always, implies, .. } = &self.wire.scopes;
+        if separator.is_empty() || response_separator.is_empty() {
+            return Err("a separator of wire.scopes is empty");
+        }
+        let is_scope = |scope: &String| checked_scopes("wire.scopes", std::iter::once(scope.as_str())).is_ok();
+        if !default.iter().chain(always).chain(implies.keys()).chain(implies.values().flatten()).all(is_scope) {
+            return Err("wire.scopes contains a scope with invalid characters");
         }
         let renamed = self.wire.authorize.client_id_parameter.as_deref();
         if renamed.is_some_and(|name| is_reserved(name) || !is_parameter_name(name)) {

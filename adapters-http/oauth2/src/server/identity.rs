@@ -93,9 +93,10 @@ fn account_claims(body: &Object<'_>, rules: &IdentityRules) -> AccountClaims {
 fn display_text(value: &Value<'_>) -> Option<String> {
     let is_unsafe = |letter: &char| {
         letter.is_control()
-            || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+            || matches!(letter, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(letter, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
     };
-    let text = value.as_scalar()?;
-    let text: String = text.trim().chars().filter(|letter| !is_unsafe(letter)).take(MAX_TEXT).collect();
+    let text: String = value.as_scalar()?.chars().filter(|letter| !is_unsafe(letter)).collect();
+    let text: String = text.trim().chars().take(MAX_TEXT).collect();
     (!text.is_empty()).then_some(text)
 }

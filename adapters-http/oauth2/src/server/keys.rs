@@ -128,7 +128,11 @@ impl Oauth2Server {
     }
 }
 
+/// A key of the set. Of a member that occurs twice it is not determined which one counts.
 fn public_key(jwk: &Object<'_>) -> Option<PublicKey> {
+    if !jwk.repeated_names().is_empty() {
+        return None;
+    }
     let text = |name: &str| jwk.string(name).ok().flatten();
     if text("use").is_some_and(|purpose| purpose != "sig") {
         return None;

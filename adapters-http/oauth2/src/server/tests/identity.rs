@@ -380,6 +380,9 @@ async fn r35_userinfo_alone_identifies_the_account() {
         (r#"{"sub":"s","email":null,"preferred_username":"","name":" n "}"#, "s", "n"),
         (r#"{"sub":"s"}"#, "s", "s"),
         (r#"{"sub":"s","email":"a\u0000b\u202ec\r\nd"}"#, "s", "abcd"),
+        (r#"{"sub":"s","email":"a\u061cb\u00adc\u180ed\u206fe\ufff9f\udb40\udc41"}"#, "s", "abcdef"),
+        (r#"{"sub":"s","email":"\u200b \u200b","name":"\u200b n\u202e "}"#, "s", "n"),
+        (r#"{"sub":"\u200b \u00ad","id":"s"}"#, "s", "s"),
     ] {
         test.transport.respond(200, body);
         let account = identified(&test, &provider, None).await.unwrap().unwrap();
@@ -437,4 +440,39 @@ async fn r35_github_accounts_are_identified_by_number() {
     let sent = test.transport.last();
     assert_eq!(sent.url, "https://api.github.com/user");
     assert!(sent.headers["user-agent"].to_str().unwrap().starts_with("grantry/"));
+}
+
+#[tokio::test]
+async fn r35_a_key_with_a_repeated_member_is_not_used() {
+    let issuer = Key::new();
+    let token = issuer.sign(HEADER, &claims());
+    for repeated in [r#""x":"AAAA""#, r#""use":"enc""#, r#""kty":"XYZ""#, r#""\u0063rv":"P-384""#] {
+        let test = TestServer::new();
+        let provider = provider(&test, true).await;
+        let keys = issuer.jwks("k1").replace("}]}", &format!(",{repeated}}}]}}"));
+        test.transport.respond(200, keys);
+        assert_unused(&test, &provider, &token, AnomalyKind::Unverified).await;
+    }
+}
+
+/// Each try hashes the token, which may be long, and the set names no key.
+#[tokio::test]
+async fn r35_a_bounded_number_of_keys_is_tried() {
+    const MOST: usize = 32;
+    let issuer = Key::new();
+    let own = issuer.jwks("k1").split_once(r#"{"kty":"EC""#).unwrap().1.to_owned();
+    let token = issuer.sign(HEADER, &claims());
+    let other = |_| Key::new().jwks("k1").split_once(r#"{"kty":"EC""#).unwrap().1.trim_end_matches("]}").to_owned();
+    for (others, is_found) in [(MOST - 1, true), (MOST, false)] {
+        let keys: Vec<String> =
+            (0..others).map(other).chain([own.clone()]).map(|key| format!(r#"{{"kty":"EC"{key}"#)).collect();
+        let test = TestServer::new();
+        let provider = provider(&test, true).await;
+        test.transport.respond(200, format!(r#"{{"keys":[{}"#, keys.join(",")));
+        if is_found {
+            assert!(identified(&test, &provider, Some(&token)).await.unwrap().is_some());
+        } else {
+            assert_unused(&test, &provider, &token, AnomalyKind::Unverified).await;
+        }
+    }
 }
