@@ -11,6 +11,8 @@ use tokio::time::Instant;
 use super::Deadlines;
 use super::activity::{Activity, Doing};
 
+/// Connections of the listener for monitoring.
+const OPERATIONS: usize = 32;
 /// At a cap, this part of the connections is closed at once, if so many are stalled or idle.
 const BATCH: usize = 64;
 
@@ -30,6 +32,11 @@ impl Caps {
     pub(crate) fn of_process(proxies: Vec<Network>) -> Self {
         let total = super::descriptors::max_connections();
         Self { total, per_client: total.div_ceil(2), proxies }
+    }
+
+    /// Caps of the listener for monitoring. Its descriptors are among those that [`Caps::of_process`] leaves.
+    pub(crate) fn of_operations() -> Self {
+        Self { total: OPERATIONS, per_client: OPERATIONS, proxies: Vec::new() }
     }
 }
 
@@ -456,6 +463,12 @@ mod tests {
         tokio::time::advance(DEADLINES.write).await;
         assert_eq!(table.close_overdue(&DEADLINES), 1);
         drop((running, far));
+    }
+
+    #[test]
+    fn the_listener_for_monitoring_takes_few_descriptors() {
+        let caps = Caps::of_operations();
+        assert_eq!((caps.total, caps.per_client), (32, 32));
     }
 
     #[tokio::test(start_paused = true)]
