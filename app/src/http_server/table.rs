@@ -13,6 +13,8 @@ use super::activity::{Activity, Doing};
 
 /// Connections of the listener for monitoring.
 const OPERATIONS: usize = 32;
+/// A client with more than this part of the connections makes room before idle connections of others.
+const HEAVY: usize = 8;
 /// At a cap, this part of the connections is closed at once, if so many are stalled or idle.
 const BATCH: usize = 64;
 
@@ -153,7 +155,8 @@ impl Open {
                 (Among::Own { .. }, Place::Writing) => false,
                 (Among::Own { .. }, _) => is_own,
             };
-            may_close.then_some((place.need(), Reverse(count), place, since, *id))
+            let is_heavy = count > self.connections.len() / HEAVY;
+            may_close.then_some((place.need(is_heavy), Reverse(count), place, since, *id))
         });
         let mut found: Vec<_> = candidates.collect();
         // Several stalled or idle ones are closed at once, so that not every new connection costs a search.
@@ -163,12 +166,12 @@ impl Open {
             found.truncate(several);
         }
         found.sort_unstable();
-        let (need, _, first, ..) = *found.first()?;
+        let (_, _, first, ..) = *found.first()?;
         if matches!((among, first), (Among::Own { is_burst: true }, Place::Opening)) {
             return Some(());
         }
-        let several = if need == Need::InUse { 1 } else { several };
-        for (.., id) in found.into_iter().take(several).take_while(|candidate| candidate.0 == need) {
+        let several = if first <= Place::Idle { several } else { 1 };
+        for (.., id) in found.into_iter().take(several).take_while(|candidate| candidate.2 == first) {
             if let Some(connection) = self.forget(id) {
                 connection.activity.close();
             }
@@ -211,10 +214,12 @@ enum Need {
 }
 
 impl Place {
-    fn need(self) -> Need {
+    /// One that is in use counts no more than an idle one if its client has a large part of all.
+    fn need(self, is_heavy: bool) -> Need {
         match self {
             Self::Stalled => Need::None,
             Self::Idle => Need::Later,
+            Self::Receiving | Self::Opening | Self::Writing if is_heavy => Need::Later,
             Self::Receiving | Self::Opening | Self::Writing => Need::InUse,
         }
     }
@@ -393,6 +398,22 @@ mod tests {
             assert_eq!((of(0), of(1)), (2, 2), "in turn, {is_idle}");
             drop(responses);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_kept_while_a_client_has_a_large_part() {
+        let table = table(32, 16);
+        let idle = table.admit(address(9)).unwrap();
+        drop(idle.activity.request());
+        let hostile: Vec<Admitted> =
+            [(1, 16), (2, 15)].into_iter().flat_map(|(last, all)| many(&table, last, all)).collect();
+        let bodies: Vec<RecordedRequest> = hostile.iter().map(receiving).collect();
+        for last in [9, 10] {
+            let _newest = table.admit(address(last)).unwrap();
+            assert!(!idle.activity.is_closing(), "{last}");
+        }
+        assert_eq!(closing(&hostile), 1, "the second took the place of the first");
+        drop(bodies);
     }
 
     #[tokio::test(start_paused = true)]
