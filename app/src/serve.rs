@@ -88,7 +88,7 @@ impl Server {
         // Health and metrics are served until the end of the shutdown.
         let (end, ended) = oneshot::channel::<()>();
         let operations = operations.map(|listener| {
-            let (router, caps) = (app.operations_router(), Caps::of_process(Vec::new()));
+            let (router, caps) = (app.operations_router(), Caps::of_operations());
             tokio::spawn(http_server::serve(listener, router, async { drop(ended.await) }, DEADLINES, caps))
         });
         let caps = Caps::of_process(app.trusted_proxies().to_vec());

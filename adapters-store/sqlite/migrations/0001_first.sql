@@ -169,7 +169,6 @@ CREATE TABLE connector_failures (
     at             INTEGER NOT NULL
 ) STRICT;
 
--- The newest anomalies of each connector; `seq` orders those of one instant.
 -- Connectors whose client the provider refuses, by the revision that it refuses.
 CREATE TABLE client_refusals (
     incarnation BLOB    NOT NULL PRIMARY KEY CHECK (length(incarnation) = 16),
@@ -177,6 +176,7 @@ CREATE TABLE client_refusals (
     since       INTEGER NOT NULL
 ) STRICT;
 
+-- The newest anomalies of each connector; `seq` orders those of one instant.
 CREATE TABLE connector_anomalies (
     seq         INTEGER PRIMARY KEY,
     incarnation BLOB    NOT NULL CHECK (length(incarnation) = 16),

@@ -1,74 +1,99 @@
-//! What a connection is doing, recorded by its socket, its requests and its response bodies.
+//! What a connection is doing, recorded by its socket, its requests and their bodies.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody};
-use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::STREAMS;
-
-/// The largest part of a body that is handed over at once. HTTP/2 buffers a part whole, even if the client accepts only its
-/// first byte.
-const PART: usize = 16 * 1024;
-
-/// What a connection is doing, and since when.
+/// What a connection is doing, and since when it waits for its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Doing {
     /// No request has arrived yet.
     Opening(Instant),
     /// Every request has its response.
     Idle(Instant),
-    /// A response is being written. The time is that of the last progress.
-    Writing(Instant),
-    /// Only handlers are running.
+    /// Every request waits for its body. Since when all of them arrive too slowly.
+    Receiving(Instant),
+    /// Responses are being written, and no handler runs.
+    Writing {
+        /// When the slowest one made progress.
+        oldest: Instant,
+        /// When any of them made progress.
+        newest: Instant,
+    },
+    /// A handler is running that does not wait for the client.
     Working,
 }
 
-/// The record of one connection. Times are milliseconds since `opened`, plus one; zero stands for none.
+/// What a request is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Its handler waits for the body, which arrives too slowly since this time.
+    Receiving(Instant),
+    /// Its handler does not wait for the client.
+    Working,
+    /// Its response is being written. The time is that of the last progress.
+    Writing(Instant),
+}
+
+/// The record of one connection.
 pub(super) struct Activity {
     opened: Instant,
-    has_requests: AtomicBool,
-    handlers: AtomicUsize,
-    last_request: AtomicU64,
-    write_blocked: AtomicU64,
-    bodies: [AtomicU64; STREAMS as usize],
+    state: Mutex<State>,
     closing: AtomicBool,
     close: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    next: u64,
+    requests: BTreeMap<u64, Phase>,
+    /// When a request last began or ended.
+    last_request: Option<Instant>,
+    /// Since when the client accepts nothing at all.
+    blocked: Option<Instant>,
 }
 
 impl Activity {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             opened: Instant::now(),
-            has_requests: AtomicBool::new(false),
-            handlers: AtomicUsize::new(0),
-            last_request: AtomicU64::new(0),
-            write_blocked: AtomicU64::new(0),
-            bodies: [const { AtomicU64::new(0) }; STREAMS as usize],
+            state: Mutex::default(),
             closing: AtomicBool::new(false),
             close: Notify::new(),
         })
     }
 
     pub(super) fn doing(&self) -> Doing {
-        if !self.has_requests.load(Ordering::Relaxed) {
-            return Doing::Opening(self.opened);
+        let state = self.lock();
+        let Some(last_request) = state.last_request else { return Doing::Opening(self.opened) };
+        let (mut receiving, mut writing) = (None, state.blocked.map(|since| (since, since)));
+        for phase in state.requests.values() {
+            match *phase {
+                Phase::Working => return Doing::Working,
+                Phase::Receiving(since) => receiving = receiving.max(Some(since)),
+                Phase::Writing(_) if state.blocked.is_some() => {}
+                Phase::Writing(since) => {
+                    writing = writing
+                        .map_or(Some((since, since)), |(oldest, newest)| Some((since.min(oldest), since.max(newest))));
+                }
+            }
         }
-        let writes = self.bodies.iter().chain([&self.write_blocked]).map(|since| since.load(Ordering::Relaxed));
-        if let Some(oldest) = writes.filter(|since| *since != 0).min() {
-            return Doing::Writing(self.time(oldest));
+        match (writing, receiving) {
+            (Some((oldest, newest)), _) => Doing::Writing { oldest, newest },
+            (None, Some(since)) => Doing::Receiving(since),
+            (None, None) => Doing::Idle(last_request),
         }
-        if self.handlers.load(Ordering::Relaxed) > 0 {
-            return Doing::Working;
-        }
-        Doing::Idle(self.time(self.last_request.load(Ordering::Relaxed)))
+    }
+
+    /// Since when the client accepts no byte of any response.
+    pub(super) fn blocked(&self) -> Option<Instant> {
+        self.lock().blocked
     }
 
     /// Closes the connection without waiting for its requests.
@@ -87,113 +112,52 @@ impl Activity {
     }
 
     /// Records a request until the returned value is dropped.
-    pub(super) fn request(self: &Arc<Self>) -> RunningRequest {
-        self.has_requests.store(true, Ordering::Relaxed);
-        self.handlers.fetch_add(1, Ordering::Relaxed);
-        self.last_request.store(self.now(), Ordering::Relaxed);
-        RunningRequest(self.clone())
+    pub(super) fn request(self: &Arc<Self>) -> RecordedRequest {
+        let mut state = self.lock();
+        let id = state.next;
+        state.next += 1;
+        state.requests.insert(id, Phase::Working);
+        state.last_request = Some(Instant::now());
+        drop(state);
+        RecordedRequest { activity: self.clone(), id }
     }
 
-    fn now(&self) -> u64 {
-        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+    /// Records what a request is doing, unless it has ended.
+    pub(super) fn record(&self, id: u64, phase: Phase) {
+        if let Some(recorded) = self.lock().requests.get_mut(&id) {
+            *recorded = phase;
+        }
     }
 
-    fn time(&self, recorded: u64) -> Instant {
-        self.opened + Duration::from_millis(recorded.saturating_sub(1))
+    /// Records that the handler of a request no longer waits for its body.
+    pub(super) fn end_receiving(&self, id: u64) {
+        if let Some(phase @ Phase::Receiving(_)) = self.lock().requests.get_mut(&id) {
+            *phase = Phase::Working;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A request whose handler is running.
-pub(super) struct RunningRequest(Arc<Activity>);
+/// A request, from its head to the end of its response.
+pub(super) struct RecordedRequest {
+    pub(super) activity: Arc<Activity>,
+    pub(super) id: u64,
+}
 
-impl RunningRequest {
-    /// The response with a body that records its progress.
-    pub(super) fn answered(self, response: axum::response::Response) -> hyper::Response<RecordedBody> {
-        response.map(|body| {
-            let slot = if body.is_end_stream() { None } else { self.0.free_slot() };
-            RecordedBody { body, rest: Bytes::new(), activity: self.0.clone(), slot }
-        })
+impl RecordedRequest {
+    pub(super) fn record(&self, phase: Phase) {
+        self.activity.record(self.id, phase);
     }
 }
 
-impl Drop for RunningRequest {
+impl Drop for RecordedRequest {
     fn drop(&mut self) {
-        self.0.handlers.fetch_sub(1, Ordering::Relaxed);
-        self.0.last_request.store(self.0.now(), Ordering::Relaxed);
-    }
-}
-
-impl Activity {
-    /// Takes a place for a response body. There is one for every concurrent request.
-    fn free_slot(&self) -> Option<usize> {
-        let now = self.now();
-        self.bodies.iter().position(|slot| slot.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed).is_ok())
-    }
-}
-
-/// A response body that is handed over in parts and records when.
-pub(super) struct RecordedBody {
-    body: Body,
-    /// What is left of the current frame.
-    rest: Bytes,
-    activity: Arc<Activity>,
-    slot: Option<usize>,
-}
-
-impl RecordedBody {
-    fn record(&self, time: u64) {
-        if let Some(slot) = self.slot.and_then(|slot| self.activity.bodies.get(slot)) {
-            slot.store(time, Ordering::Relaxed);
-        }
-    }
-
-    /// The next part of the current frame.
-    fn part(&mut self) -> Bytes {
-        self.record(self.activity.now());
-        let length = self.rest.len().min(PART);
-        self.rest.split_to(length)
-    }
-}
-
-impl HttpBody for RecordedBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        if !self.rest.is_empty() {
-            let part = self.part();
-            return Poll::Ready(Some(Ok(Frame::data(part))));
-        }
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        let Poll::Ready(Some(Ok(frame))) = polled else { return polled };
-        match frame.into_data() {
-            Ok(data) => {
-                self.rest = data;
-                let part = self.part();
-                Poll::Ready(Some(Ok(Frame::data(part))))
-            }
-            Err(trailers) => Poll::Ready(Some(Ok(trailers))),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let (hint, rest) = (self.body.size_hint(), self.rest.len() as u64);
-        let mut whole = SizeHint::new();
-        whole.set_lower(hint.lower() + rest);
-        if let Some(upper) = hint.upper() {
-            whole.set_upper(upper + rest);
-        }
-        whole
-    }
-}
-
-impl Drop for RecordedBody {
-    fn drop(&mut self) {
-        self.record(0);
+        let mut state = self.activity.lock();
+        state.requests.remove(&self.id);
+        state.last_request = Some(Instant::now());
     }
 }
 
@@ -206,13 +170,11 @@ pub(super) struct RecordedSocket<S> {
 impl<S> RecordedSocket<S> {
     /// Partial progress counts: the time is that of the last accepted bytes.
     fn record<T>(&self, written: Poll<T>) -> Poll<T> {
-        let blocked = &self.activity.write_blocked;
+        let blocked = &mut self.activity.lock().blocked;
         if written.is_ready() {
-            if blocked.load(Ordering::Relaxed) != 0 {
-                blocked.store(0, Ordering::Relaxed);
-            }
-        } else if blocked.load(Ordering::Relaxed) == 0 {
-            blocked.store(self.activity.now(), Ordering::Relaxed);
+            *blocked = None;
+        } else {
+            blocked.get_or_insert_with(Instant::now);
         }
         written
     }
@@ -258,47 +220,48 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for RecordedSocket<S> {
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::BodyExt as _;
+    use std::time::Duration;
 
     use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_opening_then_working_then_writing_then_idle() {
         let start = Instant::now();
-        let second = Duration::from_secs(1);
         let activity = Activity::new();
         assert_eq!(activity.doing(), Doing::Opening(start));
-        tokio::time::advance(second).await;
+        tokio::time::advance(SECOND).await;
         let request = activity.request();
         assert_eq!(activity.doing(), Doing::Working);
-        tokio::time::advance(second).await;
-        let mut body = request.answered(axum::response::Response::new(Body::from(vec![1; PART + 1]))).into_body();
-        assert_eq!(activity.doing(), Doing::Writing(start + 2 * second));
-        tokio::time::advance(second).await;
-        assert_eq!(body.size_hint().exact(), Some(PART as u64 + 1));
-        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), PART);
-        assert_eq!(activity.doing(), Doing::Writing(start + 3 * second));
-        assert!(!body.is_end_stream() && body.size_hint().exact() == Some(1));
-        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), 1);
-        assert!(body.is_end_stream());
-        drop(body);
-        assert_eq!(activity.doing(), Doing::Idle(start + 2 * second));
+        request.record(Phase::Receiving(start + SECOND));
+        assert_eq!(activity.doing(), Doing::Receiving(start + SECOND));
+        request.record(Phase::Writing(start + SECOND));
+        assert_eq!(activity.doing(), Doing::Writing { oldest: start + SECOND, newest: start + SECOND });
+        tokio::time::advance(SECOND).await;
+        let (id, ended) = (request.id, activity.clone());
+        drop(request);
+        ended.record(id, Phase::Working);
+        assert_eq!(activity.doing(), Doing::Idle(start + 2 * SECOND));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_oldest_of_several_responses_counts() {
+    async fn a_running_handler_counts_more_than_bodies_and_responses_more_than_requests() {
         let start = Instant::now();
-        let second = Duration::from_secs(1);
         let activity = Activity::new();
-        let response = || axum::response::Response::new(Body::from("text"));
-        let first = activity.request().answered(response());
-        tokio::time::advance(second).await;
-        let later = activity.request().answered(response());
-        assert_eq!(activity.doing(), Doing::Writing(start));
-        drop(first);
-        assert_eq!(activity.doing(), Doing::Writing(start + second));
-        drop(later);
-        assert_eq!(activity.doing(), Doing::Idle(start + second));
+        let requests = [activity.request(), activity.request(), activity.request(), activity.request()];
+        requests[0].record(Phase::Writing(start + SECOND));
+        requests[1].record(Phase::Receiving(start));
+        requests[2].record(Phase::Writing(start + 2 * SECOND));
+        assert_eq!(activity.doing(), Doing::Working);
+        requests[3].record(Phase::Receiving(start + 3 * SECOND));
+        assert_eq!(activity.doing(), Doing::Writing { oldest: start + SECOND, newest: start + 2 * SECOND });
+        let [slow, receiving, fast, faster] = requests;
+        drop((slow, fast));
+        assert_eq!(activity.doing(), Doing::Receiving(start + 3 * SECOND));
+        drop(faster);
+        assert_eq!(activity.doing(), Doing::Receiving(start));
+        drop(receiving);
     }
 
     #[tokio::test(start_paused = true)]
@@ -313,10 +276,15 @@ mod tests {
             Pin::new(&mut socket).poll_write(&mut context, bytes).is_ready()
         };
         assert!(write(b"1234"));
-        assert_eq!(activity.doing(), Doing::Idle(start));
-        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!((activity.doing(), activity.blocked()), (Doing::Idle(start), None));
+        tokio::time::advance(SECOND).await;
         assert!(!write(b"5"));
-        assert_eq!(activity.doing(), Doing::Writing(start + Duration::from_secs(1)));
-        drop(far);
+        let since = start + SECOND;
+        assert_eq!(activity.doing(), Doing::Writing { oldest: since, newest: since });
+        tokio::time::advance(SECOND).await;
+        assert!(!write(b"5"));
+        let working = activity.request();
+        assert_eq!((activity.doing(), activity.blocked()), (Doing::Working, Some(since)));
+        drop((far, working));
     }
 }

@@ -4,6 +4,7 @@
 //! [`Caps`], time by [`Deadlines`], memory by the number of concurrent requests and by handing over bodies in parts.
 
 mod activity;
+mod body;
 mod descriptors;
 mod table;
 
@@ -36,7 +37,7 @@ pub(crate) struct Deadlines {
     pub(crate) headers: Duration,
     /// For the next request on a connection.
     pub(crate) idle: Duration,
-    /// For the client to accept the next part of a response.
+    /// For the client to accept the next part of a response. Between parts, a connection of a trusted proxy has no deadline.
     pub(crate) write: Duration,
     /// For running requests at shutdown.
     pub(crate) drain: Duration,
@@ -58,10 +59,12 @@ const HEADER_FIELDS: usize = 256;
 const STREAMS: u32 = 32;
 /// Bytes of responses that HTTP/2 buffers for one request.
 const SEND_BUFFER: usize = 64 * 1024;
-/// How long a new connection of a client with many is not closed for another one of the same client.
+/// How long a new connection has for its first request before it counts as stalled.
 const OPENING_GRACE: Duration = Duration::from_millis(500);
-/// A response that made no progress for this long may be cut off to make room for another connection.
-const WRITE_GRACE: Duration = Duration::from_secs(5);
+/// How long a response may make no progress, or a request may arrive too slowly, before it counts as stalled.
+const STALL_GRACE: Duration = Duration::from_secs(5);
+/// How many connections a client may open at once beyond its cap before those without a request are closed.
+const BURST: usize = 16;
 /// Pause after an accept error, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often accept errors and refused connections are logged at most.
@@ -89,10 +92,10 @@ pub(crate) async fn serve(
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => match connections.admit(peer.ip()) {
                     Some(admitted) => handle(&builder, &graceful, admitted, stream, peer, router.clone()),
-                    None => refusals.log("the maximum number of connections is reached, and none of them is idle"),
+                    None => refusals.log("the maximum number of connections is reached, and all of them are in use"),
                 },
                 Err(error) => {
-                    connections.close_one();
+                    connections.free_descriptors();
                     refusals.log(&format!("a connection could not be accepted: {:?}", error.kind()));
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
@@ -172,10 +175,10 @@ fn handle(
     let activity = admitted.activity.clone();
     let socket = RecordedSocket { socket: stream, activity: activity.clone() };
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        let running = activity.request();
+        let recorded = activity.request();
         request.extensions_mut().insert(ConnectInfo(peer));
-        let response = router.clone().oneshot(request.map(Body::new));
-        async move { response.await.map(|response| running.answered(response)) }
+        let response = router.clone().oneshot(request.map(|body| Body::new(recorded.receives(body))));
+        async move { response.await.map(|response| recorded.answered(response)) }
     });
     let connection = builder.serve_connection(TokioIo::new(socket), service).into_owned();
     let connection = graceful.watch(connection);
@@ -190,10 +193,12 @@ fn handle(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use axum::body::Bytes;
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::sync::{Notify, oneshot};
+    use tokio::sync::{Notify, Semaphore, oneshot};
 
     use super::*;
 
@@ -343,5 +348,84 @@ mod tests {
             silent.push(TcpStream::connect(address).await.unwrap());
         }
         assert!(request(address, "/").await.ends_with("text"));
+    }
+
+    /// A router that reads the bodies of `POST /`, and how many of them it reads.
+    fn reader() -> (Router, Arc<Semaphore>) {
+        let begun = Arc::new(Semaphore::new(0));
+        let seen = begun.clone();
+        let read = async move |body: Body| {
+            seen.add_permits(1);
+            drop(axum::body::to_bytes(body, usize::MAX).await);
+        };
+        (Router::new().route("/", get(async || "text").post(read)), begun)
+    }
+
+    #[tokio::test]
+    async fn r82_slow_bodies_leave_room_for_others() {
+        let (router, begun) = reader();
+        let few = Caps { total: 4, per_client: 4, proxies: Vec::new() };
+        let address = serve_with(LONG, few, router).await;
+        let mut slow = Vec::new();
+        for _ in 0..4 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 60000\r\n\r\n{").await.unwrap();
+            slow.push(stream);
+        }
+        drop(begun.acquire_many(4).await.unwrap());
+        assert!(request(address, "/").await.ends_with("text"));
+    }
+
+    /// An HTTP/2 client with as many requests as it may have, of whose bodies a byte arrives.
+    async fn slow_bodies(address: SocketAddr) -> Vec<h2::SendStream<Bytes>> {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let mut bodies = Vec::new();
+        for _ in 0..STREAMS {
+            client = client.ready().await.unwrap();
+            let request = hyper::Request::post("http://x/").body(()).unwrap();
+            let (_, mut body) = client.send_request(request, false).unwrap();
+            body.send_data(Bytes::from_static(b"{"), false).unwrap();
+            bodies.push(body);
+        }
+        bodies
+    }
+
+    #[tokio::test]
+    async fn r82_slow_bodies_over_http2_leave_room_for_others() {
+        let (router, begun) = reader();
+        let few = Caps { total: 2, per_client: 2, proxies: Vec::new() };
+        let address = serve_with(LONG, few, router).await;
+        let slow = [slow_bodies(address).await, slow_bodies(address).await];
+        drop(begun.acquire_many(2 * STREAMS).await.unwrap());
+        assert!(request(address, "/").await.ends_with("text"));
+        drop(slow);
+    }
+
+    #[tokio::test]
+    async fn a_stalled_response_does_not_end_another_request_of_the_connection() {
+        let (arrived, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (seen, gate) = (arrived.clone(), go.clone());
+        let slow = get(async move || {
+            seen.notify_one();
+            gate.notified().await;
+        });
+        let short = Deadlines { write: Duration::from_millis(50), ..LONG };
+        let router = Router::new().route("/", get(async || "text")).route("/slow", slow);
+        let address = serve_with(short, caps(), router).await;
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (mut client, connection) =
+            h2::client::Builder::new().initial_window_size(0).handshake::<_, Bytes>(stream).await.unwrap();
+        tokio::spawn(connection);
+        let request = |path: &str| hyper::Request::get(format!("http://x{path}")).body(()).unwrap();
+        let (running, _) = client.send_request(request("/slow"), true).unwrap();
+        arrived.notified().await;
+        let stalled = client.send_request(request("/"), true).unwrap().0.await.unwrap();
+        // The deadline of the stalled response passes.
+        tokio::time::sleep(4 * short.write).await;
+        go.notify_one();
+        assert_eq!(running.await.unwrap().status(), 200);
+        drop(stalled);
     }
 }

@@ -1,5 +1,6 @@
 //! The open connections: caps in total and per client, and deadlines.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +10,13 @@ use tokio::time::Instant;
 
 use super::Deadlines;
 use super::activity::{Activity, Doing};
+
+/// Connections of the listener for monitoring.
+const OPERATIONS: usize = 32;
+/// A client with more than this part of the connections makes room before idle connections of others.
+const HEAVY: usize = 8;
+/// At a cap, this part of the connections is closed at once, if so many are stalled or idle.
+const BATCH: usize = 64;
 
 /// How many connections may be open.
 #[derive(Debug, Clone)]
@@ -26,6 +34,11 @@ impl Caps {
     pub(crate) fn of_process(proxies: Vec<Network>) -> Self {
         let total = super::descriptors::max_connections();
         Self { total, per_client: total.div_ceil(2), proxies }
+    }
+
+    /// Caps of the listener for monitoring. Its descriptors are among those that [`Caps::of_process`] leaves.
+    pub(crate) fn of_operations() -> Self {
+        Self { total: OPERATIONS, per_client: OPERATIONS, proxies: Vec::new() }
     }
 }
 
@@ -52,25 +65,18 @@ impl Connections {
         Arc::new(Self { caps, open: Mutex::default() })
     }
 
-    /// Admits a connection. If a cap is reached, an idle connection is closed for it. `None` if there is none.
+    /// Admits a connection. If a cap is reached, others are closed for it. `None` if none may be.
     pub(super) fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Admitted> {
         let client = Network::of_client(peer);
         let client = (!self.caps.proxies.iter().any(|proxy| proxy.contains(peer))).then_some(client);
         let mut open = self.lock();
-        let of_client = client.map_or(0, |client| open.per_client.get(&client).copied().unwrap_or(0));
+        let held = open.held(client);
+        if client.is_some() && held >= self.caps.per_client {
+            let is_burst = held < self.caps.per_client.saturating_add(super::BURST);
+            open.make_room(client, Among::Own { is_burst })?;
+        }
         if open.connections.len() >= self.caps.total {
-            open.close_one(|_| true)?;
-        } else if of_client >= self.caps.per_client {
-            // A client that opens many at once has a moment to send its requests.
-            let is_old = |connection: &Connection| match connection.activity.doing() {
-                Doing::Opening(since) => since.elapsed() >= super::OPENING_GRACE,
-                Doing::Idle(_) | Doing::Writing(_) | Doing::Working => true,
-            };
-            let is_young = open.connections.values().any(|other| other.client == client && !is_old(other));
-            let closed = open.close_one(|connection| connection.client == client && is_old(connection));
-            if closed.is_none() && !is_young {
-                return None;
-            }
+            open.make_room(client, Among::All)?;
         }
         let (id, activity) = (open.next, Activity::new());
         open.next += 1;
@@ -81,22 +87,26 @@ impl Connections {
         Some(Admitted { connections: self.clone(), id, activity })
     }
 
-    /// Closes one idle connection, if there is one: the process has no descriptors left.
-    pub(super) fn close_one(&self) {
-        let _ = self.lock().close_one(|_| true);
+    /// Closes connections that may be closed for others: the process has no descriptors left.
+    pub(super) fn free_descriptors(&self) {
+        let _ = self.lock().make_room(None, Among::All);
     }
 
     /// Closes every connection that exceeds a deadline. Returns how many.
     pub(super) fn close_overdue(&self, deadlines: &Deadlines) -> usize {
         let open = self.lock();
         let overdue = open.connections.values().filter(|connection| {
-            let (since, deadline) = match connection.activity.doing() {
-                Doing::Opening(since) => (since, deadlines.headers),
-                Doing::Idle(since) => (since, deadlines.idle),
-                Doing::Writing(since) => (since, deadlines.write),
-                Doing::Working => return false,
+            let is_over = |since: Instant, deadline| since.elapsed() >= deadline;
+            let activity = &connection.activity;
+            let exceeds = match activity.doing() {
+                Doing::Opening(since) => is_over(since, deadlines.headers),
+                Doing::Idle(since) => is_over(since, deadlines.idle),
+                // A connection of a proxy has requests of several users, and one of them must not end those of the others.
+                Doing::Writing { oldest, .. } => connection.client.is_some() && is_over(oldest, deadlines.write),
+                Doing::Receiving(_) | Doing::Working => false,
             };
-            since.elapsed() >= deadline && !connection.activity.is_closing()
+            let is_blocked = activity.blocked().is_some_and(|since| is_over(since, deadlines.write));
+            (exceeds || is_blocked) && !activity.is_closing()
         });
         overdue.map(|connection| connection.activity.close()).count()
     }
@@ -115,14 +125,57 @@ impl Connections {
     }
 }
 
+/// Which connections may be closed for a new one.
+#[derive(Clone, Copy)]
+enum Among {
+    /// Those of the same client. In a burst, none that was opened a moment ago is.
+    Own { is_burst: bool },
+    /// Also those of clients with more connections.
+    All,
+}
+
 impl Open {
-    /// Closes the connection that has been open longest without a request; else the one that has been idle longest; else the
-    /// one whose client has accepted nothing for longest. Its place is free at once.
-    fn close_one(&mut self, may_close: impl Fn(&Connection) -> bool) -> Option<()> {
-        let candidates = self.connections.iter().filter(|(_, connection)| may_close(connection));
-        let (_, id) =
-            candidates.filter_map(|(id, connection)| rank(connection.activity.doing()).map(|rank| (rank, *id))).min()?;
-        self.forget(id)?.activity.close();
+    /// How many connections of a client are open.
+    fn held(&self, client: Option<Network>) -> usize {
+        client.and_then(|client| self.per_client.get(&client)).copied().unwrap_or(0)
+    }
+
+    /// Closes connections for a new one of this client: the most dispensable first, then those of the client with the most,
+    /// then the one that has waited longest. Their places are free at once. `None` if there is none.
+    fn make_room(&mut self, newcomer: Option<Network>, among: Among) -> Option<()> {
+        let held = self.held(newcomer);
+        let candidates = self.connections.iter().filter_map(|(id, connection)| {
+            let (place, since) = place(connection.activity.doing())?;
+            let is_own = newcomer.is_some() && connection.client == newcomer;
+            let count = connection.client.map_or(1, |client| self.held(Some(client)));
+            let may_close = match (among, place) {
+                // A response is cut off only for a client that still has fewer connections afterwards.
+                (Among::All, Place::Writing) => !is_own && count > held + 1,
+                (Among::All, _) => is_own || count > held,
+                (Among::Own { .. }, Place::Writing) => false,
+                (Among::Own { .. }, _) => is_own,
+            };
+            let is_heavy = count > self.connections.len() / HEAVY;
+            may_close.then_some((place.need(is_heavy), Reverse(count), place, since, *id))
+        });
+        let mut found: Vec<_> = candidates.collect();
+        // Several stalled or idle ones are closed at once, so that not every new connection costs a search.
+        let several = self.connections.len() / BATCH + 1;
+        if found.len() > several {
+            found.select_nth_unstable(several);
+            found.truncate(several);
+        }
+        found.sort_unstable();
+        let (_, _, first, ..) = *found.first()?;
+        if matches!((among, first), (Among::Own { is_burst: true }, Place::Opening)) {
+            return Some(());
+        }
+        let several = if first <= Place::Idle { several } else { 1 };
+        for (.., id) in found.into_iter().take(several).take_while(|candidate| candidate.2 == first) {
+            if let Some(connection) = self.forget(id) {
+                connection.activity.close();
+            }
+        }
         Some(())
     }
 
@@ -140,13 +193,47 @@ impl Open {
     }
 }
 
-/// The order in which connections are closed for others. `None` for those that work.
-fn rank(doing: Doing) -> Option<(u8, Instant)> {
+/// How a connection is used that may be closed for another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// The client does not send its request, or accepts nothing of its responses.
+    Stalled,
+    Idle,
+    Receiving,
+    /// It has been opened a moment ago.
+    Opening,
+    Writing,
+}
+
+/// The first is closed first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Need {
+    None,
+    Later,
+    InUse,
+}
+
+impl Place {
+    /// One that is in use counts no more than an idle one if its client has a large part of all.
+    fn need(self, is_heavy: bool) -> Need {
+        match self {
+            Self::Stalled => Need::None,
+            Self::Idle => Need::Later,
+            Self::Receiving | Self::Opening | Self::Writing if is_heavy => Need::Later,
+            Self::Receiving | Self::Opening | Self::Writing => Need::InUse,
+        }
+    }
+}
+
+/// The place of a connection, and since when. `None` if a handler runs: its effects would be lost.
+fn place(doing: Doing) -> Option<(Place, Instant)> {
+    let stalled = |since: Instant, grace, other| if since.elapsed() >= grace { Place::Stalled } else { other };
     match doing {
-        Doing::Opening(since) => Some((0, since)),
-        Doing::Idle(since) => Some((1, since)),
-        Doing::Writing(since) if since.elapsed() >= super::WRITE_GRACE => Some((2, since)),
-        Doing::Writing(_) | Doing::Working => None,
+        Doing::Opening(since) => Some((stalled(since, super::OPENING_GRACE, Place::Opening), since)),
+        Doing::Receiving(since) => Some((stalled(since, super::STALL_GRACE, Place::Receiving), since)),
+        Doing::Writing { newest, .. } => Some((stalled(newest, super::STALL_GRACE, Place::Writing), newest)),
+        Doing::Idle(since) => Some((Place::Idle, since)),
+        Doing::Working => None,
     }
 }
 
@@ -169,8 +256,11 @@ mod tests {
     use std::time::Duration;
 
     use axum::body::Body;
+    use tokio::io::AsyncWriteExt as _;
 
     use super::*;
+    use crate::http_server::activity::{Phase, RecordedRequest, RecordedSocket};
+    use crate::http_server::body::SentBody;
 
     const DEADLINES: Deadlines = Deadlines {
         headers: Duration::from_secs(10),
@@ -200,6 +290,7 @@ mod tests {
         let silent = table.admit(address(1)).unwrap();
         let busy = table.admit(address(3)).unwrap();
         let running = busy.activity.request();
+        step().await;
 
         let newest = table.admit(address(4)).unwrap();
         assert!(silent.activity.is_closing() && !idle.activity.is_closing());
@@ -211,6 +302,24 @@ mod tests {
         drop((running, request));
     }
 
+    fn receiving(connection: &Admitted) -> RecordedRequest {
+        let request = connection.activity.request();
+        request.record(Phase::Receiving(Instant::now()));
+        request
+    }
+
+    fn writing(connection: &Admitted) -> hyper::Response<SentBody> {
+        connection.activity.request().answered(axum::response::Response::new(Body::from("text")))
+    }
+
+    fn closing(connections: &[Admitted]) -> usize {
+        connections.iter().filter(|connection| connection.activity.is_closing()).count()
+    }
+
+    fn many(table: &Arc<Connections>, last: u8, number: usize) -> Vec<Admitted> {
+        (0..number).filter_map(|_| table.admit(address(last))).collect()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_refused_if_all_others_work() {
         let table = table(1, 1);
@@ -219,28 +328,190 @@ mod tests {
         assert!(table.admit(address(2)).is_none());
         let response = running.answered(axum::response::Response::new(Body::from("text")));
         assert!(table.admit(address(2)).is_none(), "a response is being written");
-        tokio::time::advance(super::super::WRITE_GRACE).await;
+        let other = busy.activity.request();
+        tokio::time::advance(2 * super::super::STALL_GRACE).await;
+        assert!(table.admit(address(2)).is_none(), "another request is in its handler");
+        drop(other);
         assert!(table.admit(address(2)).is_some(), "the client accepted nothing");
         drop(response);
     }
 
     #[tokio::test(start_paused = true)]
+    async fn r82_connections_that_only_receive_bodies_make_room() {
+        let table = table(3, 3);
+        let connections = [address(1), address(2), address(3)].map(|client| table.admit(client).unwrap());
+        let [slow, idle, faster] = &connections;
+        let slow_bodies = [receiving(slow), receiving(slow)];
+        drop(idle.activity.request());
+        tokio::time::advance(super::super::STALL_GRACE).await;
+        let body = receiving(faster);
+        let first = table.admit(address(4)).unwrap();
+        assert!(slow.activity.is_closing() && !idle.activity.is_closing(), "bodies that stall come before idle connections");
+        let running = first.activity.request();
+        let second = table.admit(address(5)).unwrap();
+        assert!(idle.activity.is_closing() && !faster.activity.is_closing());
+        let other = second.activity.request();
+        assert!(table.admit(address(6)).is_some(), "a body that arrives comes last");
+        assert!(faster.activity.is_closing() && !first.activity.is_closing() && !second.activity.is_closing());
+        drop((slow_bodies, body, running, other));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_with_a_request_past_its_body_is_kept() {
+        let table = table(1, 1);
+        let mixed = table.admit(address(1)).unwrap();
+        let requests = [receiving(&mixed), receiving(&mixed), mixed.activity.request()];
+        tokio::time::advance(2 * super::super::STALL_GRACE).await;
+        assert!(table.admit(address(2)).is_none());
+        assert!(table.admit(address(1)).is_none());
+        assert!(!mixed.activity.is_closing());
+        drop(requests);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_takes_no_place_from_one_with_fewer_connections() {
+        for cap in [4, 5] {
+            let table = table(9, cap);
+            let honest = table.admit(address(9)).unwrap();
+            drop(honest.activity.request());
+            let hostile: Vec<Admitted> = [1, 2].into_iter().flat_map(|last| many(&table, last, 4)).collect();
+            let bodies: Vec<RecordedRequest> = hostile.iter().map(receiving).collect();
+            let further: Vec<Admitted> = [1, 2, 1, 2].into_iter().filter_map(|last| table.admit(address(last))).collect();
+            assert_eq!((closing(&hostile), further.len(), table.count()), (4, 4, 9), "{cap}");
+            assert!(!honest.activity.is_closing(), "{cap}");
+            drop(bodies);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn r82_the_client_with_the_most_connections_makes_room() {
+        let idle = |connection: &Admitted| drop(connection.activity.request());
+        for is_idle in [true, false] {
+            let table = table(8, 4);
+            let hostile: Vec<Admitted> = [1, 2].into_iter().flat_map(|last| many(&table, last, 4)).collect();
+            let responses: Vec<_> = hostile.iter().filter(|_| !is_idle).map(writing).collect();
+            hostile.iter().filter(|_| is_idle).for_each(idle);
+            step().await;
+            let honest: Vec<Admitted> = (10..14).filter_map(|last| table.admit(address(last))).collect();
+            assert_eq!((honest.len(), closing(&honest)), (4, 0), "{is_idle}");
+            let of = |last: usize| hostile.iter().skip(4 * last).take(4).filter(|other| other.activity.is_closing()).count();
+            assert_eq!((of(0), of(1)), (2, 2), "in turn, {is_idle}");
+            drop(responses);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_kept_while_a_client_has_a_large_part() {
+        let table = table(32, 16);
+        let idle = table.admit(address(9)).unwrap();
+        drop(idle.activity.request());
+        let hostile: Vec<Admitted> =
+            [(1, 16), (2, 15)].into_iter().flat_map(|(last, all)| many(&table, last, all)).collect();
+        let bodies: Vec<RecordedRequest> = hostile.iter().map(receiving).collect();
+        for last in [9, 10] {
+            let _newest = table.admit(address(last)).unwrap();
+            assert!(!idle.activity.is_closing(), "{last}");
+        }
+        assert_eq!(closing(&hostile), 1, "the second took the place of the first");
+        drop(bodies);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_without_a_request_has_a_moment_while_others_are_idle() {
+        let table = table(2, 2);
+        let idle = table.admit(address(1)).unwrap();
+        drop(idle.activity.request());
+        let young = table.admit(address(2)).unwrap();
+        let newest = table.admit(address(3)).unwrap();
+        assert!(idle.activity.is_closing() && !young.activity.is_closing());
+        let last = table.admit(address(4)).unwrap();
+        assert!(young.activity.is_closing() && !newest.activity.is_closing(), "all are young");
+        drop(last);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cap_that_is_reached_again_and_again_is_searched_rarely() {
+        let table = table(2 * BATCH, 2 * BATCH);
+        let idle = many(&table, 1, 2 * BATCH);
+        step().await;
+        let first = table.admit(address(2)).unwrap();
+        assert_eq!((closing(&idle), table.count()), (3, 2 * BATCH - 2));
+        let bodies: Vec<RecordedRequest> = idle.iter().map(receiving).collect();
+        let _others = many(&table, 2, 3);
+        assert_eq!((closing(&idle), table.count()), (4, 2 * BATCH), "of those in use, one at a time");
+        drop((first, bodies));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_connections_of_a_proxy_end_for_others_only_if_nothing_moves() {
+        let proxy: IpAddr = "10.9.1.2".parse().unwrap();
+        let table = table(1, 1);
+        let shared = table.admit(proxy).unwrap();
+        let stalled = writing(&shared);
+        tokio::time::advance(2 * DEADLINES.write).await;
+        let moving = writing(&shared);
+        assert_eq!(table.close_overdue(&DEADLINES), 0);
+        assert!(table.admit(proxy).is_none());
+        tokio::time::advance(super::super::STALL_GRACE).await;
+        assert!(table.admit(proxy).is_some());
+        drop((stalled, moving));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_stalled_response_does_not_end_a_request_in_its_handler() {
+        let table = table(2, 2);
+        let connection = table.admit(address(1)).unwrap();
+        let stalled = writing(&connection);
+        let running = connection.activity.request();
+        tokio::time::advance(2 * DEADLINES.write).await;
+        assert_eq!(table.close_overdue(&DEADLINES), 0);
+        let moving = running.answered(axum::response::Response::new(Body::from("text")));
+        assert_eq!(table.close_overdue(&DEADLINES), 1, "then the client is too slow");
+        drop((stalled, moving));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_socket_that_accepts_nothing_is_overdue_in_every_state() {
+        let proxy: IpAddr = "10.9.1.2".parse().unwrap();
+        let table = table(2, 2);
+        let connection = table.admit(proxy).unwrap();
+        let (near, far) = tokio::io::duplex(1);
+        let mut socket = RecordedSocket { socket: near, activity: connection.activity.clone() };
+        let running = connection.activity.request();
+        for _ in 0..2 {
+            drop(tokio::time::timeout(Duration::from_millis(1), socket.write_all(b"text")).await);
+        }
+        tokio::time::advance(DEADLINES.write).await;
+        assert_eq!(table.close_overdue(&DEADLINES), 1);
+        drop((running, far));
+    }
+
+    #[test]
+    fn the_listener_for_monitoring_takes_few_descriptors() {
+        let caps = Caps::of_operations();
+        assert_eq!((caps.total, caps.per_client), (32, 32));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn one_client_gets_its_share_and_closes_only_its_own_connections() {
-        let table = table(10, 2);
+        let table = table(100, 2);
         let other = table.admit(address(9)).unwrap();
         step().await;
         let first = table.admit(address(1)).unwrap();
         step().await;
-        let second = table.admit(address(1)).unwrap();
-        let third = table.admit(address(1)).unwrap();
+        let newer = many(&table, 1, 2);
         assert!(first.activity.is_closing());
-        let burst: Vec<Admitted> = (0..3).filter_map(|_| table.admit(address(1))).collect();
-        assert_eq!(burst.len(), 3, "connections that have just been opened are not closed for others");
-        assert!(!second.activity.is_closing() && !third.activity.is_closing());
-        drop(burst);
-        assert!(!second.activity.is_closing() && !other.activity.is_closing() && !third.activity.is_closing());
-        let running = [second.activity.request(), third.activity.request()];
+        let burst = many(&table, 1, super::super::BURST);
+        assert_eq!((burst.len(), closing(&newer)), (super::super::BURST, 0), "the first request may be on its way");
+        let further = many(&table, 1, 5);
+        assert_eq!(
+            (further.len(), closing(&newer), closing(&burst), closing(&further)),
+            (5, 2, 3, 0),
+            "but not of any number"
+        );
+        let running: Vec<RecordedRequest> = burst.iter().chain(&further).map(|open| open.activity.request()).collect();
         assert!(table.admit(address(1)).is_none());
+        assert!(!other.activity.is_closing());
 
         let site = |last: &str| -> IpAddr { format!("2001:db8::{last}").parse().unwrap() };
         let of_site = [table.admit(site("1")).unwrap(), table.admit(site("2")).unwrap()];

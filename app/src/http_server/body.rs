@@ -1,0 +1,213 @@
+//! Bodies of requests and responses that record their progress.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use hyper::body::{Frame, SizeHint};
+use tokio::time::Instant;
+
+use super::activity::{Activity, Phase, RecordedRequest};
+
+/// The largest part of a response that is handed over at once. HTTP/2 buffers a part whole, even if the client accepts only
+/// its first byte.
+const PART: usize = 16 * 1024;
+/// The time that a byte of a request may take: a body that arrives faster than about 1 KiB/s is never too slow.
+const PER_BYTE: Duration = Duration::from_millis(1);
+
+impl RecordedRequest {
+    /// The body of the request.
+    pub(super) fn receives<B>(&self, body: B) -> ReceivedBody<B> {
+        ReceivedBody { body, slow_since: None, activity: self.activity.clone(), id: self.id }
+    }
+
+    /// The response. The request ends with its body.
+    pub(super) fn answered(self, response: axum::response::Response) -> hyper::Response<SentBody> {
+        self.record(Phase::Writing(Instant::now()));
+        response.map(|body| SentBody { body, rest: Bytes::new(), request: self })
+    }
+}
+
+/// The body of a request. It records since when it arrives too slowly, while a handler waits for it.
+pub(super) struct ReceivedBody<B> {
+    body: B,
+    slow_since: Option<Instant>,
+    activity: Arc<Activity>,
+    id: u64,
+}
+
+impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for ReceivedBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        let phase = match &polled {
+            Poll::Pending => Phase::Receiving(*self.slow_since.get_or_insert_with(Instant::now)),
+            Poll::Ready(frame) => {
+                let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+                let bytes = data.map_or(0, |data| u32::try_from(data.len()).unwrap_or(u32::MAX));
+                self.slow_since = self.slow_since.map(|since| (since + PER_BYTE * bytes).min(Instant::now()));
+                Phase::Working
+            }
+        };
+        self.activity.record(self.id, phase);
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<B> Drop for ReceivedBody<B> {
+    fn drop(&mut self) {
+        self.activity.end_receiving(self.id);
+    }
+}
+
+/// The body of a response, handed over in parts.
+pub(super) struct SentBody {
+    body: Body,
+    /// What is left of the current frame.
+    rest: Bytes,
+    request: RecordedRequest,
+}
+
+impl SentBody {
+    /// The next part of the current frame.
+    fn part(&mut self) -> Bytes {
+        self.request.record(Phase::Writing(Instant::now()));
+        let length = self.rest.len().min(PART);
+        self.rest.split_to(length)
+    }
+}
+
+impl HttpBody for SentBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if !self.rest.is_empty() {
+            let part = self.part();
+            return Poll::Ready(Some(Ok(Frame::data(part))));
+        }
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        let Poll::Ready(Some(Ok(frame))) = polled else { return polled };
+        match frame.into_data() {
+            Ok(data) => {
+                self.rest = data;
+                let part = self.part();
+                Poll::Ready(Some(Ok(Frame::data(part))))
+            }
+            Err(trailers) => Poll::Ready(Some(Ok(trailers))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (hint, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        let mut whole = SizeHint::new();
+        whole.set_lower(hint.lower() + rest);
+        if let Some(upper) = hint.upper() {
+            whole.set_upper(upper + rest);
+        }
+        whole
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::convert::Infallible;
+
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+    use crate::http_server::activity::Doing;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A body of which only these parts have arrived.
+    struct Arrived(VecDeque<Bytes>);
+
+    impl HttpBody for Arrived {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            self.0.pop_front().map_or(Poll::Pending, |part| Poll::Ready(Some(Ok(Frame::data(part)))))
+        }
+    }
+
+    /// Polls the body until it waits.
+    fn read(body: &mut ReceivedBody<Arrived>) {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        while Pin::new(&mut *body).poll_frame(&mut context).is_ready() {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_body_is_slow_since_it_arrives_below_the_least_rate() {
+        let start = Instant::now();
+        let activity = Activity::new();
+        let request = activity.request();
+        let mut body = request.receives(Arrived(VecDeque::from([Bytes::from_static(b"{")])));
+        tokio::time::advance(SECOND).await;
+        assert_eq!(activity.doing(), Doing::Working, "the handler does not read yet");
+        read(&mut body);
+        assert_eq!(activity.doing(), Doing::Receiving(start + SECOND));
+        for _ in 0..4 {
+            tokio::time::advance(SECOND).await;
+            body.body.0.push_back(Bytes::from_static(&[0; 250]));
+            read(&mut body);
+        }
+        assert_eq!(activity.doing(), Doing::Receiving(start + 2 * SECOND), "1000 bytes allow a second");
+        body.body.0.push_back(Bytes::from_static(&[0; 60_000]));
+        read(&mut body);
+        assert_eq!(activity.doing(), Doing::Receiving(Instant::now()), "and no time in advance");
+        drop(body);
+        assert_eq!(activity.doing(), Doing::Working);
+        let response = request.answered(axum::response::Response::new(Body::from("text")));
+        drop(response);
+        assert_eq!(activity.doing(), Doing::Idle(Instant::now()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_outlives_its_handler_does_not_change_the_response() {
+        let activity = Activity::new();
+        let request = activity.request();
+        let body = request.receives(Arrived(VecDeque::new()));
+        let response = request.answered(axum::response::Response::new(Body::from("text")));
+        drop(body);
+        assert!(matches!(activity.doing(), Doing::Writing { .. }));
+        drop(response);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_response_is_handed_over_in_parts() {
+        let start = Instant::now();
+        let activity = Activity::new();
+        let response = axum::response::Response::new(Body::from(vec![1; PART + 1]));
+        let mut body = activity.request().answered(response).into_body();
+        let since = |time| Doing::Writing { oldest: time, newest: time };
+        assert_eq!(activity.doing(), since(start));
+        tokio::time::advance(SECOND).await;
+        assert_eq!(body.size_hint().exact(), Some(PART as u64 + 1));
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), PART);
+        assert_eq!(activity.doing(), since(start + SECOND));
+        assert!(!body.is_end_stream() && body.size_hint().exact() == Some(1));
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), 1);
+        assert!(body.is_end_stream());
+        drop(body);
+        assert_eq!(activity.doing(), Doing::Idle(start + SECOND));
+    }
+}
