@@ -57,8 +57,9 @@ impl<'a> Assembly<'a> {
     }
 
     pub(super) fn revocations(&self) -> Arc<RevocationWorker> {
-        let Ports { store, provider, random, spawner, .. } = self.ports;
+        let Ports { store, provider, clock, random, spawner, .. } = self.ports;
         let ports = RevocationPorts {
+            clock: clock.clone(),
             store_clock: store.clock.clone(),
             queue: store.revocations.clone(),
             queries: store.queries.clone(),

@@ -121,9 +121,13 @@ impl TestParts {
         }
     }
 
+    fn new_id(&self) -> AuthorizationId {
+        authorization_id(self.numbers.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// A grant with these tokens, which is not stored.
     fn record(&self, owner: AuthorizationKey, secrets: &GrantSecrets) -> AuthorizationRecord {
-        let id = authorization_id(self.numbers.fetch_add(1, Ordering::Relaxed));
+        let id = self.new_id();
         let tokens = self.sealer.seal_grant(&owner, id, secrets).unwrap();
         AuthorizationRecord {
             sealed: Some(tokens.sealed),
@@ -192,6 +196,7 @@ impl TestParts {
 
     fn revocation_ports(&self) -> RevocationPorts {
         RevocationPorts {
+            clock: Arc::new(self.clock.clone()),
             store_clock: Arc::new(self.store.clone()),
             queue: Arc::new(self.store.clone()),
             queries: Arc::new(self.store.clone()),

@@ -1,6 +1,6 @@
 //! Results in a defined order, for comparison where the contract leaves the order open.
 
-use grantry_domain::ports::{RevocationJob, SweepPolicy, SweepReport};
+use grantry_domain::ports::{LeftOut, RevocationJob, SweepPolicy, SweepReport};
 
 use crate::contract::Node;
 use crate::contract::revocations::id_of;
@@ -9,7 +9,8 @@ use crate::contract::test_store::{CLAIM, PAUSE, Succeeds};
 /// Claims every due revocation; returns them ordered by id.
 pub(super) async fn claimed(node: &Node) -> Vec<RevocationJob> {
     let mut jobs = Vec::new();
-    while let Some(job) = node.revocations.claim_revocation([7; 16], CLAIM, PAUSE).await.unwrap_or_fail() {
+    while let Some(job) = node.revocations.claim_revocation([7; 16], CLAIM, PAUSE, LeftOut::default()).await.unwrap_or_fail()
+    {
         jobs.push(job);
     }
     jobs.sort_by_key(id_of);
