@@ -28,6 +28,7 @@ mod requests;
 mod revocation;
 mod sealer;
 mod settings;
+mod settled_clock;
 mod single_flight;
 mod start;
 mod stateless_error;
@@ -49,6 +50,7 @@ pub mod parts {
     pub use super::revocation::{RevocationPorts, RevocationWorker};
     pub use super::sealer::{DecryptError, NoCredentials, Sealer};
     pub use super::settings::ConnectorSettings;
+    pub use super::settled_clock::SettledClock;
 }
 
 use std::sync::Arc;

@@ -21,6 +21,7 @@ use crate::usecase::policy::Policy;
 use crate::usecase::requests::{random_bytes, with_deadline};
 use crate::usecase::sealer::{NoCredentials, Sealer};
 use crate::usecase::settings::ConnectorSettings;
+use crate::usecase::settled_clock::SettledClock;
 use crate::usecase::token_lifetime;
 
 /// What one round of the worker did.
@@ -114,6 +115,8 @@ pub struct RevocationPorts {
     pub provider: Arc<dyn AuthorizationServer>,
     /// The clock of the process.
     pub clock: Arc<dyn Clock>,
+    /// Whether the clock of the store was set.
+    pub settled: Arc<SettledClock>,
     /// Randomness.
     pub random: Arc<dyn SecureRandom>,
     /// Detached tasks.
@@ -185,17 +188,18 @@ impl RevocationWorker {
     /// Finds a place for a claimed job. A job that is over ends, and one without a place is put back.
     async fn begin<'a>(&'a self, job: &Job, place: Place<'a>) -> Result<Begun<'a>, StoreError> {
         let now = self.ports.store_clock.now().await?;
-        if self.is_over(job, now) {
+        // A job that only a wrong clock ends is tried again.
+        if self.is_over(job, now) && self.ports.settled.now().await?.is_some_and(|now| self.is_over(job, now)) {
             return Ok(Begun::Done(self.store(job, RevocationUpdate::Completed(RevocationOutcome::Abandoned), now).await?));
         }
         let Some(origin) = job.origin() else { return Ok(Begun::Running(place)) };
         let pause = match place.occupy(origin, &job.owner, self.ports.clock.monotonic()) {
             Ok(place) => return Ok(Begun::Running(place)),
-            // It is left out until there is a place.
-            Err(Refused::LeftOut) => Duration::ZERO,
-            Err(Refused::Crowded) => PUT_BACK,
+            // It is left out until there is a place, unless it is past its end.
+            Err(Refused::LeftOut) if !self.is_over(job, now) => Duration::ZERO,
+            Err(Refused::LeftOut | Refused::Crowded) => PUT_BACK,
         };
-        let at = now.plus(pause).min(self.abandon_at(job, now));
+        let at = self.not_after_the_end(job, now.plus(pause), now);
         Ok(Begun::Done(self.store(job, RevocationUpdate::Deferred { at }, now).await?))
     }
 
@@ -447,6 +451,12 @@ impl RevocationWorker {
         job.since.min(now).plus(self.policy.abandon_revocation_after)
     }
 
+    /// The next attempt, or the end of the job if that is earlier. A job past its end goes on while the clock is unsettled.
+    fn not_after_the_end(&self, job: &Job, at: Timestamp, now: Timestamp) -> Timestamp {
+        let end = self.abandon_at(job, now);
+        if end > now { at.min(end) } else { at }
+    }
+
     /// Whether the job has been tried for long enough.
     fn is_over(&self, job: &Job, now: Timestamp) -> bool {
         now >= self.abandon_at(job, now) || (job.since > now && job.attempts >= MOST_ATTEMPTS)
@@ -458,7 +468,7 @@ impl RevocationWorker {
         let back_off = (Duration::from_secs(5) * 2_u32.pow(job.attempts.min(10))).min(Duration::from_hours(1));
         let pause = requested.unwrap_or(back_off);
         let pause = if in_doubt { pause.max(self.policy.quarantine) } else { pause };
-        RevocationUpdate::Retry { at: now.plus(pause).min(self.abandon_at(job, now)) }
+        RevocationUpdate::Retry { at: self.not_after_the_end(job, now.plus(pause), now) }
     }
 }
 

@@ -431,6 +431,21 @@ async fn r50_a_job_is_abandoned_after_a_day_also_while_its_origin_does_not_respo
     assert_eq!(parts.provider.count(Operation::Revoke), 2);
 }
 
+#[tokio::test]
+async fn r50_a_clock_that_is_set_forwards_abandons_nothing_for_some_minutes() {
+    let parts = public_parts().await;
+    queue_at(&parts, "alice", HEALTHY).await;
+    let worker = parts.revocations_with(parts.revocation_ports());
+    parts.clock.step_wall(parts.now().plus(48 * HOUR));
+    parts.provider.respond_to_revoke(Err(ProviderErrorKind::NoResponse));
+    assert_eq!(worker.revoke_due().await, Ok(RevocationRound { completed: 0, postponed: 1 }));
+    assert_eq!(parts.provider.count(Operation::Revoke), 2);
+    assert_eq!(worker.revoke_due().await, Ok(RevocationRound::default()), "it is retried after a pause");
+    parts.clock.advance(Duration::from_mins(10));
+    assert_eq!(worker.revoke_due().await, Ok(RevocationRound { completed: 1, postponed: 0 }));
+    assert_eq!(parts.provider.count(Operation::Revoke), 2, "abandoned");
+}
+
 #[tokio::test(start_paused = true)]
 async fn r50_only_the_origin_that_did_not_respond_is_closed() {
     let parts = public_parts().await;

@@ -8,8 +8,8 @@ use grantry_domain::ports::Clock;
 use grantry_domain::time::Timestamp;
 use grantry_runtime::SystemClock;
 
-/// The clock of the operating system plus an offset. The offset is read from a file, so that nodes in other processes have
-/// the same time. The monotonic clock cannot be moved, as on a real machine.
+/// The clocks of the operating system, each plus an offset. The offsets are read from a file, so that nodes in other
+/// processes have the same time.
 #[derive(Debug, Clone)]
 pub struct MovableClock {
     file: PathBuf,
@@ -21,38 +21,50 @@ impl MovableClock {
         Self { file: folder.join("clock-offset") }
     }
 
-    /// Moves the clock forward.
+    /// Lets time pass: moves both clocks.
     pub fn advance(&self, by: Duration) -> io::Result<()> {
-        self.shift(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))
+        self.shift(millis(by), millis(by))
     }
 
-    /// Moves the clock back, as an operator who corrects a wrong clock.
+    /// Moves the wall clock forward, as a wrong time server does.
+    pub fn set_forward(&self, by: Duration) -> io::Result<()> {
+        self.shift(millis(by), 0)
+    }
+
+    /// Moves the wall clock back, as an operator who corrects a wrong clock.
     pub fn set_back(&self, by: Duration) -> io::Result<()> {
-        self.shift(-i64::try_from(by.as_millis()).unwrap_or(i64::MAX))
+        self.shift(-millis(by), 0)
     }
 
-    fn shift(&self, by: i64) -> io::Result<()> {
-        let offset = self.offset().saturating_add(by);
-        // A rename is atomic: a reader gets the old offset or the new one.
+    fn shift(&self, wall_by: i64, monotonic_by: i64) -> io::Result<()> {
+        let (wall, monotonic) = self.offsets();
+        let offsets = format!("{} {}", wall.saturating_add(wall_by), monotonic.saturating_add(monotonic_by));
+        // A rename is atomic: a reader gets the old offsets or the new ones.
         let new = self.file.with_extension("new");
-        std::fs::write(&new, offset.to_string())?;
+        std::fs::write(&new, offsets)?;
         std::fs::rename(new, &self.file)
     }
 
-    /// Zero without a file, until the clock is moved for the first time.
-    fn offset(&self) -> i64 {
-        std::fs::read_to_string(&self.file).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+    /// Of the wall clock and of the monotonic clock. Zero without a file, until a clock is moved for the first time.
+    fn offsets(&self) -> (i64, i64) {
+        let text = std::fs::read_to_string(&self.file).unwrap_or_default();
+        let mut numbers = text.split(' ').map(|number| number.parse().unwrap_or(0));
+        (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
     }
 }
 
 impl Clock for MovableClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(SystemClock.now().as_millis().saturating_add(self.offset()))
+        Timestamp::from_millis(SystemClock.now().as_millis().saturating_add(self.offsets().0))
     }
 
     fn monotonic(&self) -> Duration {
-        SystemClock.monotonic()
+        SystemClock.monotonic() + Duration::from_millis(u64::try_from(self.offsets().1).unwrap_or(0))
     }
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -67,5 +79,9 @@ mod tests {
         assert!(other.now().since(SystemClock.now()) > Duration::from_mins(119));
         other.set_back(Duration::from_hours(3)).unwrap();
         assert!(SystemClock.now().since(one.now()) > Duration::from_mins(59));
+        one.set_forward(Duration::from_hours(3)).unwrap();
+        assert!(other.now().since(SystemClock.now()) > Duration::from_mins(119));
+        let ahead = other.monotonic().saturating_sub(SystemClock.monotonic());
+        assert!(ahead > Duration::from_mins(119) && ahead <= Duration::from_hours(2), "only time that passes moves it");
     }
 }

@@ -206,7 +206,7 @@ async fn r72_no_file_contains_any_part_of_a_deleted_secret() {
         };
         store.update_revocation(id, RevocationUpdate::Completed(RevocationOutcome::Revoked), Vec::new()).await.unwrap();
     }
-    assert_eq!(store.sweep(REMOVE_ALL).await.unwrap().removed, 39);
+    assert_eq!(store.sweep(REMOVE_ALL, database.now()).await.unwrap().removed, 39);
     // The writer works in order: after this write, the checkpoint requested by the sweep is done.
     store.record(Vec::new()).await.unwrap();
     assert!(!contains(&database.bytes(), b"canary"));

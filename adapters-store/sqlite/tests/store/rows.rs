@@ -52,10 +52,10 @@ async fn r50_a_superseded_client_secret_is_destroyed_after_a_day_even_if_it_is_n
     store.update(next, 1, Some(present.clone()), EditEffect::ExpireGrants, Actor::System, Vec::new()).await.unwrap();
 
     database.clock.advance(Duration::from_hours(24) - Duration::from_millis(1));
-    assert_eq!(store.sweep(SWEEP).await.unwrap().secrets_destroyed, 0);
+    assert_eq!(store.sweep(SWEEP, database.now()).await.unwrap().secrets_destroyed, 0);
     assert_eq!(store.client_secret(secret.key).await.unwrap(), Some(secret.clone()));
     database.clock.advance(Duration::from_millis(1));
-    assert_eq!(store.sweep(SWEEP).await.unwrap().secrets_destroyed, 1);
+    assert_eq!(store.sweep(SWEEP, database.now()).await.unwrap().secrets_destroyed, 1);
     assert_eq!(store.client_secret(secret.key).await.unwrap(), None);
     assert_eq!(store.client_secret(present.key).await.unwrap(), Some(present));
 }

@@ -256,7 +256,7 @@ impl TestStore {
     }
 
     pub(super) async fn sweep(&self) -> SweepReport {
-        self.node.housekeeping.sweep(SWEEP).await.unwrap_or_fail()
+        self.node.housekeeping.sweep(SWEEP, self.now()).await.unwrap_or_fail()
     }
 
     // Reading.

@@ -292,7 +292,7 @@ forward! {
         ) -> ();
     }
     Housekeeping {
-        Sweep: sweep(policy: SweepPolicy) -> SweepReport;
+        Sweep: sweep(policy: SweepPolicy, now: Timestamp) -> SweepReport;
         GrantHolders: grant_holders(after: Option<(UserId, SpaceId)>, limit: u32) -> Vec<(UserId, SpaceId)>;
         DueForRefresh: due_for_refresh(
             used_since_day: i64,

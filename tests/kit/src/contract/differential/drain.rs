@@ -1,6 +1,7 @@
 //! Results in a defined order, for comparison where the contract leaves the order open.
 
 use grantry_domain::ports::{LeftOut, RevocationJob, SweepPolicy, SweepReport};
+use grantry_domain::time::Timestamp;
 
 use crate::contract::Node;
 use crate::contract::revocations::id_of;
@@ -18,10 +19,10 @@ pub(super) async fn claimed(node: &Node) -> Vec<RevocationJob> {
 }
 
 /// Sweeps until there is nothing more to do; returns the total.
-pub(super) async fn swept(node: &Node, policy: SweepPolicy) -> SweepReport {
+pub(super) async fn swept(node: &Node, policy: SweepPolicy, now: Timestamp) -> SweepReport {
     let mut total = SweepReport::default();
     for _ in 0..1000 {
-        let step = node.housekeeping.sweep(policy).await.unwrap_or_fail();
+        let step = node.housekeeping.sweep(policy, now).await.unwrap_or_fail();
         total.timed_out += step.timed_out;
         total.interrupted += step.interrupted;
         total.expired += step.expired;
