@@ -345,7 +345,9 @@ impl Connections {
 
     /// Deletes a connector and terminates all its authorizations. Returns the number of grants.
     pub async fn delete_connector(&self, actor: &Actor, key: &ConnectorKey) -> Result<u64, ConnectorError> {
-        self.connectors.delete(actor, key).await
+        let grants = self.connectors.delete(actor, key).await?;
+        self.tokens.forget_shared(key);
+        Ok(grants)
     }
 
     /// A connector as the operator's tools present it, without a user's status.
@@ -436,6 +438,7 @@ impl Connections {
 
     /// Sweeps until nothing is left to do now, and reports the progress after each batch.
     pub async fn sweep(&self, report: impl FnMut(Progress) + Send) -> Result<SweepReport, HousekeepingError> {
+        self.tokens.drop_expired().await?;
         self.maintenance.sweep(report).await
     }
 
