@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use grantry_domain::authorization::{AuthorizationId, Reason, StateKind};
 use grantry_domain::encoding::sha256;
-use grantry_domain::ports::{Clock as _, LeaseRequest, Lifetime, ProviderErrorKind, TokenResponse};
+use grantry_domain::ports::{Clock as _, LeaseRequest, Lifetime, ProviderErrorKind, SweepReport, TokenResponse};
 use grantry_domain::time::Timestamp;
 use grantry_domain::usecase::{Connections, TokenError};
 use grantry_testkit::doubles::{Call, Fault, Method, Operation, TestClock, tokens};
@@ -252,4 +252,65 @@ async fn r46_an_expiry_is_stored_before_a_new_consent_is_requested() {
     assert_eq!(app.record(id).await.state, StateKind::Authorized);
     assert_eq!(app.token("alice").await, Err(authorization_required(Reason::RefreshTokenExpired)));
     assert_eq!(app.record(id).await.state, StateKind::Expired);
+}
+
+/// For how long after a step nothing ends because time has passed.
+const UNSETTLED: Duration = Duration::from_mins(10);
+
+#[tokio::test(start_paused = true)]
+async fn r46_a_clock_that_is_set_before_a_run_ends_no_grant() {
+    for millis in steps() {
+        let what = format!("{millis} ms");
+        let app = TestApp::new().await;
+        app.provider.respond_to_exchange(Ok(expiring_tokens("access-x", "refresh-x")));
+        let id = app.connect("alice").await;
+        set_by(&app.clock, millis);
+        let result = app.token("alice").await;
+        assert_not_terminal(&app, id, &result, &what).await;
+        // The clock is set right.
+        set_by(&app.clock, -millis);
+        assert!(app.token("alice").await.is_ok(), "{what}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r46_a_clock_that_remains_ahead_ends_grants_after_some_minutes() {
+    let app = TestApp::new().await;
+    app.provider.respond_to_exchange(Ok(expiring_tokens("access-x", "refresh-x")));
+    let id = app.connect("alice").await;
+    set_by(&app.clock, 2 * 86_400_000);
+    for _ in 0..10 {
+        assert_not_terminal(&app, id, &app.token("alice").await, "unsettled").await;
+        app.clock.advance(UNSETTLED / 10);
+    }
+    assert_eq!(app.token("alice").await, Err(authorization_required(Reason::RefreshTokenExpired)));
+    assert_eq!(app.record(id).await.state, StateKind::Expired);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r55_a_clock_that_is_set_before_or_during_a_sweep_ends_and_removes_nothing() {
+    for is_during in [false, true] {
+        let app = TestApp::new().await;
+        app.provider.respond_to_exchange(Ok(expiring_tokens("access-x", "refresh-x")));
+        let ids = [app.connect("alice").await, app.connect("bob").await];
+        let step = || set_by(&app.clock, 91 * 86_400_000);
+        if is_during {
+            let gate = app.store.hold(Method::Sweep);
+            let node = app.node.clone();
+            let sweep = tokio::spawn(async move { node.sweep(|_| {}).await });
+            gate.arrived(1).await;
+            step();
+            gate.open();
+            assert_eq!(sweep.await.unwrap(), Ok(SweepReport::default()));
+        } else {
+            step();
+        }
+        assert_eq!(app.node.sweep(|_| {}).await, Ok(SweepReport::default()), "during: {is_during}");
+        for id in ids {
+            assert_eq!(app.record(id).await.state, StateKind::Authorized, "during: {is_during}");
+        }
+        app.clock.advance(UNSETTLED);
+        let swept = app.node.sweep(|_| {}).await.unwrap();
+        assert_eq!((swept.expired, swept.unused), (1, 1), "the clock is believed after some minutes");
+    }
 }

@@ -46,17 +46,17 @@ impl ConcurrencyLimit {
 }
 
 /// One semaphore per key.
-struct Table<K> {
+pub(crate) struct Table<K> {
     permits: usize,
     entries: Mutex<HashMap<K, Arc<Semaphore>>>,
 }
 
 impl<K: Eq + std::hash::Hash> Table<K> {
-    fn new(permits: usize) -> Self {
+    pub(crate) fn new(permits: usize) -> Self {
         Self { permits, entries: Mutex::default() }
     }
 
-    fn get(&self, key: K) -> Arc<Semaphore> {
+    pub(crate) fn get(&self, key: K) -> Arc<Semaphore> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.len() >= MAX_ENTRIES && !entries.contains_key(&key) {
             entries.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);

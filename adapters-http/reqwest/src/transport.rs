@@ -16,7 +16,7 @@ use reqwest::{Client, ClientBuilder, redirect, retry};
 use tokio::time::Instant;
 
 use crate::concurrency_limit::ConcurrencyLimit;
-use crate::resolver::{AddressNotAllowed, FilteringResolver, NameLookup, SystemLookup};
+use crate::resolver::{AddressNotAllowed, FilteringResolver, NameLookup, SHARE, SystemLookup};
 use crate::tls::TransportSetupError;
 use crate::{body, decoding, tls};
 
@@ -67,7 +67,7 @@ pub struct ReqwestTransport {
 impl ReqwestTransport {
     /// Creates a transport with a policy and limits.
     pub fn new(policy: EgressPolicy, limits: Limits) -> Result<Self, TransportSetupError> {
-        let system: Arc<dyn NameLookup> = Arc::new(SystemLookup);
+        let system: Arc<dyn NameLookup> = Arc::new(SystemLookup::new());
         Self::build(policy, limits, &system, tls::with_platform_roots)
     }
 
@@ -113,7 +113,7 @@ impl ReqwestTransport {
         if let Some(secret) = request.body {
             sending = sending.body(body::into_bytes(secret));
         }
-        let mut response = sending.send().await.map_err(|error| classify(&error))?;
+        let mut response = SHARE.scope(request.share, sending.send()).await.map_err(|error| classify(&error))?;
 
         // Defence in depth: the resolver returned only allowed addresses; this checks the actual peer.
         let peer: Option<IpAddr> = response.remote_addr().map(|address| address.ip());

@@ -124,8 +124,8 @@ fn removal(end: &Termination, policy: SweepPolicy, now: Timestamp) -> Option<Act
 
 #[async_trait]
 impl Housekeeping for MemoryStore {
-    async fn sweep(&self, policy: SweepPolicy) -> Result<SweepReport, StoreError> {
-        Ok(self.transact(|data, now| data.sweep(policy, now)))
+    async fn sweep(&self, policy: SweepPolicy, now: Timestamp) -> Result<SweepReport, StoreError> {
+        Ok(self.transact(|data, _| data.sweep(policy, now)))
     }
 
     async fn grant_holders(

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use grantry_domain::authorization::{Authorization, AuthorizationId, Input, RevocationRecord};
-use grantry_domain::ports::{AuditEvent, RevocationJob, RevocationQueue, RevocationUpdate, StoreError, UnclaimedTokens};
+use grantry_domain::authorization::{Authorization, AuthorizationId, AuthorizationKey, Input, RevocationRecord};
+use grantry_domain::ports::{
+    AuditEvent, LeftOut, RevocationJob, RevocationQueue, RevocationUpdate, StoreError, UnclaimedTokens,
+};
 use grantry_domain::time::Timestamp;
 
 use crate::MemoryStore;
@@ -18,14 +20,29 @@ impl Data {
 
     /// Claims the revocation that has been due longest. A claim that ends later than a new one would is implausible, the
     /// result of a clock that was set back, and does not block.
-    fn claim_revocation(&mut self, length: Duration, longest_pause: Duration, now: Timestamp) -> Option<RevocationJob> {
+    fn claim_revocation(
+        &mut self,
+        length: Duration,
+        longest_pause: Duration,
+        left_out: &LeftOut,
+        now: Timestamp,
+    ) -> Option<RevocationJob> {
         let (until, latest) = (now.plus(length), now.plus(longest_pause));
         let is_due = |at: Timestamp| at <= now || at > latest;
         let free = |claim: Option<Timestamp>| claim.is_none_or(|held| held <= now || held > until);
-        let former = self.rows.values_mut().filter(|row| free(row.claimed_until));
+        let ends = |since: Timestamp| since <= now.minus(longest_pause);
+        let accepts =
+            |owner: &AuthorizationKey| !left_out.digests.contains(&owner.digest) && !left_out.users.contains(&owner.user);
+        let former = self.rows.values_mut().filter(|row| {
+            let has_ended = row.authorization.termination().is_some_and(|end| ends(end.since));
+            free(row.claimed_until) && (has_ended || accepts(row.owner()))
+        });
         let former = former.filter_map(|row| Some((due_at(&row.authorization)?, row))).filter(|(due, _)| is_due(*due));
         let former = former.min_by_key(|(due, row)| (*due, row.authorization.id()));
-        let unclaimed = self.unclaimed.values_mut().filter(|queued| free(queued.claimed_until) && is_due(queued.due_at));
+        let unclaimed = self.unclaimed.values_mut().filter(|queued| {
+            let is_accepted = ends(queued.tokens.queued_at) || accepts(&queued.tokens.owner);
+            free(queued.claimed_until) && is_due(queued.due_at) && is_accepted
+        });
         let unclaimed = unclaimed.min_by_key(|queued| (queued.due_at, queued.tokens.id));
         match (former, unclaimed) {
             (Some((due, row)), unclaimed) if unclaimed.as_ref().is_none_or(|queued| due <= queued.due_at) => {
@@ -124,8 +141,9 @@ impl RevocationQueue for MemoryStore {
         _worker: [u8; 16],
         length: Duration,
         longest_pause: Duration,
+        left_out: LeftOut,
     ) -> Result<Option<RevocationJob>, StoreError> {
-        Ok(self.transact(|data, now| data.claim_revocation(length, longest_pause, now)))
+        Ok(self.transact(|data, now| data.claim_revocation(length, longest_pause, &left_out, now)))
     }
 
     async fn update_revocation(

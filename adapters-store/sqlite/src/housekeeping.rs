@@ -23,8 +23,8 @@ use crate::{client_secrets, sql};
 
 #[async_trait]
 impl Housekeeping for SqliteStore {
-    async fn sweep(&self, policy: SweepPolicy) -> Result<SweepReport, StoreError> {
-        let report = self.write(move |connection, now| sweep(connection, now, policy)).await?;
+    async fn sweep(&self, policy: SweepPolicy, now: Timestamp) -> Result<SweepReport, StoreError> {
+        let report = self.write(move |connection, _| sweep(connection, now, policy)).await?;
         if !report.more {
             self.checkpoint().await;
         }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use grantry_domain::authorization::{AuthorizationId, RevocationOutcome};
-use grantry_domain::ports::{AuditEvent, RevocationJob, RevocationQueue, RevocationUpdate, StoreError, UnclaimedTokens};
+use grantry_domain::encoding::hex;
+use grantry_domain::ports::{
+    AuditEvent, LeftOut, RevocationJob, RevocationQueue, RevocationUpdate, StoreError, UnclaimedTokens,
+};
 use grantry_domain::time::Timestamp;
 use rusqlite::{Connection, params};
 
@@ -24,8 +27,9 @@ impl RevocationQueue for SqliteStore {
         worker: [u8; 16],
         length: Duration,
         longest_pause: Duration,
+        left_out: LeftOut,
     ) -> Result<Option<RevocationJob>, StoreError> {
-        self.write(move |connection, now| claim(connection, now, worker, length, longest_pause)).await
+        self.write(move |connection, now| claim(connection, now, worker, length, longest_pause, &left_out)).await
     }
 
     async fn update_revocation(
@@ -72,11 +76,12 @@ fn claim(
     worker: [u8; 16],
     length: Duration,
     longest_pause: Duration,
+    left_out: &LeftOut,
 ) -> Result<Option<RevocationJob>, SqliteError> {
-    let due = |table| due(connection, now, length, longest_pause, table);
+    let due = |table, since| due(connection, now, length, longest_pause, left_out, table, since);
     loop {
-        let former = due("authorizations WHERE revocation = 'pending' AND")?;
-        let unclaimed = due("unclaimed_tokens WHERE")?;
+        let former = due("authorizations WHERE revocation = 'pending' AND", "since")?;
+        let unclaimed = due("unclaimed_tokens WHERE", "queued_at")?;
         let job = match (former, unclaimed) {
             (Some((seq, at)), other) if other.is_none_or(|(_, other)| at <= other) => {
                 hold(connection, "authorizations", seq, worker, now.plus(length))?;
@@ -101,26 +106,41 @@ fn claim(
     }
 }
 
-/// The claimable row of a table that has been due longest, and since when; else one that is due implausibly late. Each is
-/// one step in the index of the due times.
+/// The claimable row of a table that has been due longest, and since when; else one that is due implausibly late. Each walks
+/// the index of the due times, past the rows that are claimed or left out.
 fn due(
     connection: &Connection,
     now: Timestamp,
     length: Duration,
     longest_pause: Duration,
+    left_out: &LeftOut,
     table: &str,
+    since: &str,
 ) -> Result<Option<(i64, i64)>, SqliteError> {
+    let digests = hex_list(left_out.digests.iter().map(|digest| digest.0.as_slice()));
+    let users = hex_list(left_out.users.iter().map(|user| user.as_str().as_bytes()));
     let first = |is_due: &str| {
         let query = format!(
-            "SELECT seq, revoke_at FROM {table} {is_due} AND {UNCLAIMED_ROW} AND ?3 >= 0 ORDER BY revoke_at LIMIT 1"
+            "SELECT seq, revoke_at FROM {table} {is_due} AND {UNCLAIMED_ROW} AND ({since} <= ?1 - ?3 OR ({NOT_LEFT_OUT})) \
+             ORDER BY revoke_at LIMIT 1"
         );
-        let parameters = [now.as_millis(), millis(length), millis(longest_pause)];
+        let parameters = params![now.as_millis(), millis(length), millis(longest_pause), digests, users];
         sql::first(connection, &query, parameters, |row| Ok((row.get(0)?, row.get(1)?)))
     };
     match first("revoke_at <= ?1")? {
         Some(due) => Ok(Some(due)),
         None => first("revoke_at > ?1 + ?3"),
     }
+}
+
+/// A row of other settings and another user than those that are left out.
+const NOT_LEFT_OUT: &str = "hex(digest) NOT IN (SELECT value FROM json_each(?4)) \
+     AND hex(user) NOT IN (SELECT value FROM json_each(?5))";
+
+/// A JSON array of texts, each in the form of the function `hex` of `SQLite`.
+fn hex_list<'a>(items: impl Iterator<Item = &'a [u8]>) -> String {
+    let items: Vec<_> = items.map(|item| format!("\"{}\"", hex(item).to_uppercase())).collect();
+    format!("[{}]", items.join(","))
 }
 
 fn hold(connection: &Connection, table: &str, seq: i64, worker: [u8; 16], until: Timestamp) -> Result<(), SqliteError> {

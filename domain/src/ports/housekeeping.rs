@@ -45,8 +45,8 @@ pub struct SweepReport {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Housekeeping: Send + Sync {
-    /// Sweeps one batch.
-    async fn sweep(&self, policy: SweepPolicy) -> Result<SweepReport, StoreError>;
+    /// Sweeps one batch of what is due at an instant, which is the present one.
+    async fn sweep(&self, policy: SweepPolicy, now: Timestamp) -> Result<SweepReport, StoreError>;
 
     /// Users and spaces that have grants, for reconciliation with the host. Pairs after `after`, in order.
     async fn grant_holders(

@@ -1,11 +1,14 @@
 //! The durable queue of token revocations (RFC 7009).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::authorization::{Authorization, AuthorizationId, AuthorizationKey, Envelope, Revision, RevocationOutcome};
+use crate::identity::UserId;
 use crate::ports::{AuditEvent, StoreError};
+use crate::provider::BindingDigest;
 use crate::time::Timestamp;
 
 /// A revocation that is due, claimed by one worker.
@@ -56,6 +59,15 @@ pub enum RevocationUpdate {
     },
 }
 
+/// Which revocations a worker does not claim now, because it has no place for them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Those with these settings.
+    pub digests: BTreeSet<BindingDigest>,
+    /// Those of these users.
+    pub users: BTreeSet<UserId>,
+}
+
 /// Queues, claims and updates revocations.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -64,12 +76,14 @@ pub trait RevocationQueue: Send + Sync {
     async fn queue_unclaimed(&self, tokens: UnclaimedTokens, audit: Vec<AuditEvent>) -> Result<(), StoreError>;
 
     /// Claims one due revocation for a time; another worker gets it only after that. One that is due later than
-    /// `longest_pause` from now was postponed before the clock was set back, and is due at once.
+    /// `longest_pause` from now was postponed before the clock was set back, and is due at once. One that has been pending
+    /// for `longest_pause` is claimed also if it is left out, because it ends without a request.
     async fn claim_revocation(
         &self,
         worker: [u8; 16],
         length: Duration,
         longest_pause: Duration,
+        left_out: LeftOut,
     ) -> Result<Option<RevocationJob>, StoreError>;
 
     /// Completes or postpones a claimed revocation. Client secrets that no revocation needs any more are destroyed with the

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::authorization::{Authorization, GrantSecrets, Reason, RequiredBinding, State, StatusKind, connector_status};
-use crate::connector::{AuthMode, Connector};
+use crate::connector::{AuthMode, Connector, ConnectorKey};
 use crate::encoding::sha256;
 use crate::identity::{Actor, ConnectionName, Role};
 use crate::ports::{
@@ -83,6 +83,17 @@ impl AccessTokens {
             self.audit.record(event.outcome(AuditOutcome::of(error.code())));
         }
         result
+    }
+
+    /// Drops the token of a deleted connector.
+    pub(super) fn forget_shared(&self, connector: &ConnectorKey) {
+        self.shared.forget(connector);
+    }
+
+    /// Drops the tokens of shared connectors that have expired.
+    pub(super) async fn drop_expired(&self) -> Result<(), StoreError> {
+        self.shared.drop_expired(self.store_clock.now().await?);
+        Ok(())
     }
 
     async fn find(&self, request: &AccessTokenRequest, rejected: Option<[u8; 32]>) -> Result<IssuedAccessToken, TokenError> {

@@ -21,6 +21,7 @@ use super::refresh::{CircuitBreaker, Refresher, RefresherPorts};
 use super::revocation::{RevocationPorts, RevocationWorker};
 use super::sealer::Sealer;
 use super::settings::ConnectorSettings;
+use super::settled_clock::SettledClock;
 use super::status::Statuses;
 use super::users::Users;
 
@@ -32,6 +33,7 @@ pub(super) struct Assembly<'a> {
     settings: ConnectorSettings,
     sealer: Sealer,
     failures: FailureRecorder,
+    settled: Arc<SettledClock>,
     pub(super) audit: AuditBuffer,
 }
 
@@ -50,6 +52,7 @@ impl<'a> Assembly<'a> {
             ),
             sealer: Sealer::new(ports.vault.clone(), ports.store.connectors.clone()),
             failures: FailureRecorder::new(log, diagnostics, ports.spawner.clone()),
+            settled: SettledClock::new(ports.store.clock.clone(), ports.clock.clone()),
             audit,
             ports,
             policy,
@@ -57,8 +60,10 @@ impl<'a> Assembly<'a> {
     }
 
     pub(super) fn revocations(&self) -> Arc<RevocationWorker> {
-        let Ports { store, provider, random, spawner, .. } = self.ports;
+        let Ports { store, provider, clock, random, spawner, .. } = self.ports;
         let ports = RevocationPorts {
+            clock: clock.clone(),
+            settled: self.settled.clone(),
             store_clock: store.clock.clone(),
             queue: store.revocations.clone(),
             outbox: store.outbox.clone(),
@@ -77,6 +82,7 @@ impl<'a> Assembly<'a> {
             store_clock: store.clock.clone(),
             authorizations: store.authorizations.clone(),
             leases: store.leases.clone(),
+            settled: self.settled.clone(),
             connectors: store.connectors.clone(),
             provider: provider.clone(),
             clock: clock.clone(),
@@ -245,6 +251,7 @@ impl<'a> Assembly<'a> {
         let Ports { store, directory, sink, .. } = self.ports;
         Maintenance {
             store_clock: store.clock.clone(),
+            settled: self.settled.clone(),
             authorizations: store.authorizations.clone(),
             housekeeping: store.housekeeping.clone(),
             outbox: store.outbox.clone(),

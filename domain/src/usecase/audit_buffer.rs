@@ -141,11 +141,15 @@ impl AuditBuffer {
     }
 
     /// Writes the buffer, and in the same transaction how many events were dropped. What the store does not accept is
-    /// buffered again.
+    /// buffered again. If there is nothing to write, it remains unknown whether the store accepts events.
     pub async fn flush(&self) -> Result<(), StoreError> {
         let written = Taken::from(self).write().await;
-        self.locked().is_refused = written.is_err();
-        written
+        match &written {
+            Ok(false) => {}
+            Ok(true) => self.locked().is_refused = false,
+            Err(_) => self.locked().is_refused = true,
+        }
+        written.map(|_| ())
     }
 
     fn locked(&self) -> MutexGuard<'_, Buffered> {
@@ -172,7 +176,9 @@ impl<'a> From<&'a AuditBuffer> for Taken<'a> {
 }
 
 impl Taken<'_> {
-    async fn write(&mut self) -> Result<(), StoreError> {
+    /// Returns whether there was something to write.
+    async fn write(&mut self) -> Result<bool, StoreError> {
+        let is_empty = self.events.is_empty() && self.dropped.is_empty() && self.uses.is_empty();
         if !self.events.is_empty() || !self.dropped.is_empty() {
             let dropped = self.dropped.iter().map(|((kind, connector), dropped)| {
                 AuditEvent::of_dropped(*kind, connector.as_ref(), dropped.count, dropped.first, dropped.last)
@@ -186,7 +192,7 @@ impl Taken<'_> {
             self.buffer.outbox.record_use(self.uses.iter().map(|(id, day)| (*id, *day)).collect()).await?;
             self.uses.clear();
         }
-        Ok(())
+        Ok(!is_empty)
     }
 }
 

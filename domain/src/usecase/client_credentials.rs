@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::authorization::Reason;
-use crate::connector::{Connector, Epoch, Incarnation};
+use crate::connector::{Connector, ConnectorKey, Epoch, Incarnation};
 use crate::encoding::sha256;
 use crate::identity::{Actor, ConnectionName};
 use crate::ports::{
@@ -38,7 +38,11 @@ const MARGIN: Duration = Duration::from_secs(30);
 /// How long a caller waits after a failed request.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
+/// How many tokens are kept.
+const TOKENS_AT_MOST: usize = 256;
+
 struct CachedToken {
+    connector: ConnectorKey,
     token: Secret,
     token_type: String,
     expires_at: Option<Timestamp>,
@@ -47,6 +51,12 @@ struct CachedToken {
     sha256: [u8; 32],
     /// SHA-256 of the rejected token that this one replaced: the same rejection requests one replacement only.
     replaced: Option<[u8; 32]>,
+}
+
+impl CachedToken {
+    fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
 }
 
 /// What a [`ClientCredentialsCache`] needs.
@@ -184,6 +194,7 @@ impl ClientCredentialsCache {
         }
         let expires_at = expiry(response.lifetime, now, self.policy.assumed_lifetime);
         let cached = CachedToken {
+            connector: connector.key.clone(),
             sha256: sha256(response.access_token.expose()),
             fresh_until: expires_at.map(|end| end.minus(MARGIN.min(end.since(now) / 2))),
             expires_at,
@@ -193,9 +204,32 @@ impl ClientCredentialsCache {
         };
         let mut tokens = self.locked();
         // Tokens of earlier configurations of this connector are not used any more.
-        tokens.retain(|(incarnation, ..), _| *incarnation != key.0);
+        tokens.retain(|(incarnation, ..), cached| *incarnation != key.0 && !cached.has_expired(now));
+        if tokens.len() >= TOKENS_AT_MOST {
+            tokens.pop_first();
+        }
         tokens.insert(key, cached);
         Ok(())
+    }
+
+    /// Drops the token of a connector that was deleted in this process. In other processes it remains until it expires.
+    pub fn forget(&self, connector: &ConnectorKey) {
+        self.locked().retain(|_, cached| cached.connector != *connector);
+    }
+
+    /// Drops the tokens that have expired.
+    pub fn drop_expired(&self, now: Timestamp) {
+        self.locked().retain(|_, cached| !cached.has_expired(now));
+    }
+
+    /// How many tokens are kept.
+    pub fn len(&self) -> usize {
+        self.locked().len()
+    }
+
+    /// Whether no token is kept.
+    pub fn is_empty(&self) -> bool {
+        self.locked().is_empty()
     }
 
     /// Reports the result of a request to the circuit breaker.

@@ -18,6 +18,7 @@ use crate::usecase::disconnect::Terminations;
 use crate::usecase::policy::Policy;
 use crate::usecase::refresh::{RefreshGoal, RefreshOutcome, Refresher};
 use crate::usecase::revocation::RevocationWorker;
+use crate::usecase::settled_clock::SettledClock;
 
 /// The progress of a sweep.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,6 +65,7 @@ const HORIZON: Duration = Duration::from_mins(5);
 /// Runs background jobs.
 pub(crate) struct Maintenance {
     pub(super) store_clock: Arc<dyn StoreClock>,
+    pub(super) settled: Arc<SettledClock>,
     pub(super) authorizations: Arc<dyn AuthorizationStore>,
     pub(super) housekeeping: Arc<dyn Housekeeping>,
     pub(super) outbox: Arc<dyn AuditOutbox>,
@@ -76,11 +78,13 @@ pub(crate) struct Maintenance {
 }
 
 impl Maintenance {
-    /// Sweeps until nothing is left to do now, and reports the progress after each batch.
+    /// Sweeps until nothing is left to do now, and reports the progress after each batch. Shortly after the clock was set,
+    /// nothing is swept.
     pub(super) async fn sweep(&self, mut report: impl FnMut(Progress) + Send) -> Result<SweepReport, HousekeepingError> {
         let mut progress = Progress::default();
         loop {
-            let step = self.housekeeping.sweep(self.policy.sweep).await?;
+            let Some(now) = self.settled.now().await? else { break };
+            let step = self.housekeeping.sweep(self.policy.sweep, now).await?;
             progress.steps += 1;
             let total = &mut progress.swept;
             total.timed_out += step.timed_out;

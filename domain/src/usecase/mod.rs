@@ -28,6 +28,7 @@ mod requests;
 mod revocation;
 mod sealer;
 mod settings;
+mod settled_clock;
 mod single_flight;
 mod start;
 mod stateless_error;
@@ -49,6 +50,7 @@ pub mod parts {
     pub use super::revocation::{RevocationPorts, RevocationWorker};
     pub use super::sealer::{DecryptError, NoCredentials, Sealer};
     pub use super::settings::ConnectorSettings;
+    pub use super::settled_clock::SettledClock;
 }
 
 use std::sync::Arc;
@@ -343,7 +345,9 @@ impl Connections {
 
     /// Deletes a connector and terminates all its authorizations. Returns the number of grants.
     pub async fn delete_connector(&self, actor: &Actor, key: &ConnectorKey) -> Result<u64, ConnectorError> {
-        self.connectors.delete(actor, key).await
+        let grants = self.connectors.delete(actor, key).await?;
+        self.tokens.forget_shared(key);
+        Ok(grants)
     }
 
     /// A connector as the operator's tools present it, without a user's status.
@@ -434,6 +438,7 @@ impl Connections {
 
     /// Sweeps until nothing is left to do now, and reports the progress after each batch.
     pub async fn sweep(&self, report: impl FnMut(Progress) + Send) -> Result<SweepReport, HousekeepingError> {
+        self.tokens.drop_expired().await?;
         self.maintenance.sweep(report).await
     }
 

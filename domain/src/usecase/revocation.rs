@@ -1,6 +1,5 @@
 //! Revokes tokens at the provider (RFC 7009), durably and for at most a day.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,18 +9,20 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use crate::authorization::{AuthorizationId, AuthorizationKey, GrantSecrets, RevocationOutcome};
 use crate::identity::Actor;
 use crate::ports::{
-    AuditEvent, AuditKind, AuditOutbox, AuditOutcome, AuthorizationQueries, AuthorizationServer, ClientCredentials,
+    AuditEvent, AuditKind, AuditOutbox, AuditOutcome, AuthorizationQueries, AuthorizationServer, ClientCredentials, Clock,
+    LeftOut,
     ProviderError, ProviderErrorKind, ProviderOperation, RevocationJob, RevocationQueue, RevocationResponse,
     RevocationUpdate, SecureRandom, Spawner, StoreClock, StoreError, TokenKind, UnclaimedTokens,
 };
 use crate::secret::Secret;
 use crate::time::Timestamp;
-use crate::usecase::busy_origins::{BusyOrigins, Entrance, Place};
+use crate::usecase::busy_origins::{BusyOrigins, Limits, Place, Refused};
 use crate::usecase::failure_recorder::FailureRecorder;
 use crate::usecase::policy::Policy;
 use crate::usecase::requests::{random_bytes, with_deadline};
 use crate::usecase::sealer::{NoCredentials, Sealer};
 use crate::usecase::settings::ConnectorSettings;
+use crate::usecase::settled_clock::SettledClock;
 use crate::usecase::token_lifetime;
 
 /// What one round of the worker did.
@@ -82,16 +83,26 @@ impl NotRevoked {
 /// Unclaimed tokens could not be queued yet.
 struct NotQueued;
 
-/// How many jobs one process works on at the same time.
-const CONCURRENT: usize = 16;
-/// How many of them may send requests to the same origin, so that one that does not respond does not delay the others.
-const CONCURRENT_PER_ORIGIN: usize = 2;
-/// How many claimed jobs may wait for their origin.
-const WAITING: usize = 64;
+/// A claimed job.
+enum Begun<'a> {
+    /// It can be worked on.
+    Running(Place<'a>),
+    /// It has ended, or is put back.
+    Done(RevocationRound),
+}
+
+/// How many jobs one process works on at the same time. One user, and one origin that responds slowly or not at all, delay
+/// only their own jobs.
+const CONCURRENT: Limits = Limits { in_total: 16, per_origin: 2, per_user: 1 };
+/// For how long a job that found no place waits if it cannot be left out.
+const PUT_BACK: Duration = Duration::from_mins(5);
 /// A failed attempt that takes this long shows that the origin does not respond.
 const SLOW: Duration = Duration::from_secs(2);
 /// Attempts after which the revocation is abandoned at a provider that responds but refuses the client.
 const REFUSED_ATTEMPTS: u32 = 12;
+/// More attempts than fit into the time after which a revocation is abandoned. They end a job that began after the present
+/// instant, before the clock was set back.
+const MOST_ATTEMPTS: u32 = 48;
 
 /// What a [`RevocationWorker`] needs.
 pub struct RevocationPorts {
@@ -105,6 +116,10 @@ pub struct RevocationPorts {
     pub queries: Arc<dyn AuthorizationQueries>,
     /// The provider.
     pub provider: Arc<dyn AuthorizationServer>,
+    /// The clock of the process.
+    pub clock: Arc<dyn Clock>,
+    /// Whether the clock of the store was set.
+    pub settled: Arc<SettledClock>,
     /// Randomness.
     pub random: Arc<dyn SecureRandom>,
     /// Detached tasks.
@@ -125,97 +140,107 @@ pub struct RevocationWorker {
 impl RevocationWorker {
     /// A worker.
     pub fn new(ports: RevocationPorts, policy: Policy, sealer: Sealer, settings: ConnectorSettings) -> Arc<Self> {
-        let origins = BusyOrigins::new(CONCURRENT, CONCURRENT_PER_ORIGIN);
-        Arc::new(Self { ports, policy, sealer, settings, origins })
+        Arc::new(Self { ports, policy, sealer, settings, origins: BusyOrigins::new(CONCURRENT) })
     }
 
     /// Revokes everything that is due now, several jobs at a time. After an error no other job is claimed.
     pub async fn revoke_due(&self) -> Result<RevocationRound, StoreError> {
-        let (mut round, mut running, mut waiting) = (RevocationRound::default(), FuturesUnordered::new(), VecDeque::new());
+        let (mut round, mut running) = (RevocationRound::default(), FuturesUnordered::new());
         let (mut is_claiming, mut failed) = (true, None);
         loop {
-            // Jobs that wait for their origin come first; each is looked at once after every change.
-            let mut to_enter = std::mem::take(&mut waiting);
-            loop {
-                let job = match to_enter.pop_front() {
-                    Some(job) => job,
-                    None if !is_claiming || waiting.len() >= WAITING || self.origins.are_full() => break,
-                    None => match self.claim().await {
-                        Ok(Some(job)) => job,
-                        Ok(None) => {
-                            is_claiming = false;
-                            continue;
-                        }
-                        Err(error) => {
-                            (is_claiming, failed) = (false, Some(error));
-                            continue;
-                        }
-                    },
+            while is_claiming && let Some(place) = self.origins.reserve() {
+                let left_out = self.origins.left_out(self.ports.clock.monotonic());
+                // Jobs that are left out are claimed when one of those that are running is done.
+                let is_partial = left_out != LeftOut::default();
+                let job = match self.claim(left_out).await {
+                    Ok(Some(job)) => job,
+                    Ok(None) => {
+                        is_claiming = is_partial;
+                        break;
+                    }
+                    Err(error) => {
+                        (is_claiming, failed) = (false, Some(error));
+                        break;
+                    }
                 };
-                let now = self.ports.store_clock.now().await;
-                match now.map(|now| self.origins.enter(job.origin(), now)) {
-                    Ok(Entrance::Open(place)) => running.push(self.finish(job, place)),
-                    Ok(Entrance::Busy) => waiting.push_back(job),
-                    Ok(Entrance::Closed) => match self.defer(&job).await {
-                        Ok(()) => round.postponed += 1,
-                        Err(error) => (is_claiming, failed) = (false, Some(error)),
-                    },
+                match self.begin(&job, place).await {
+                    Ok(Begun::Running(place)) => running.push(self.finish(job, place)),
+                    Ok(Begun::Done(done)) => round.add(done),
                     Err(error) => (is_claiming, failed) = (false, Some(error)),
                 }
             }
             match running.next().await {
                 Some(Ok(done)) => round.add(done),
                 Some(Err(error)) => (is_claiming, failed) = (false, Some(error)),
-                // Another round occupies the origins. The claims of jobs that still wait end.
+                // Another round occupies the origins, or they do not respond.
                 None => return failed.map_or(Ok(round), Err),
             }
         }
     }
 
     /// Claims a job that is due.
-    async fn claim(&self) -> Result<Option<Job>, StoreError> {
+    async fn claim(&self, left_out: LeftOut) -> Result<Option<Job>, StoreError> {
         let Ok(worker) = random_bytes(&*self.ports.random) else { return Ok(None) };
         // A claim lasts as long as two requests with their quarantine.
         let length = self.policy.lease_length() * 2;
-        let claimed = self.ports.queue.claim_revocation(worker, length, self.policy.abandon_revocation_after).await?;
+        let longest = self.policy.abandon_revocation_after;
+        let claimed = self.ports.queue.claim_revocation(worker, length, longest, left_out).await?;
         Ok(claimed.map(|job| self.decrypted(job)))
+    }
+
+    /// Finds a place for a claimed job. A job that is over ends, and one without a place is put back.
+    async fn begin<'a>(&'a self, job: &Job, place: Place<'a>) -> Result<Begun<'a>, StoreError> {
+        let now = self.ports.store_clock.now().await?;
+        // A job that only a wrong clock ends is tried again.
+        if self.is_over(job, now) && self.ports.settled.now().await?.is_some_and(|now| self.is_over(job, now)) {
+            return Ok(Begun::Done(self.store(job, RevocationUpdate::Completed(RevocationOutcome::Abandoned), now).await?));
+        }
+        let Some(origin) = job.origin() else { return Ok(Begun::Running(place)) };
+        let pause = match place.occupy(origin, &job.owner, self.ports.clock.monotonic()) {
+            Ok(place) => return Ok(Begun::Running(place)),
+            // It is left out until there is a place, unless it is past its end.
+            Err(Refused::LeftOut) if !self.is_over(job, now) => Duration::ZERO,
+            Err(Refused::LeftOut | Refused::Crowded) => PUT_BACK,
+        };
+        let at = self.not_after_the_end(job, now.plus(pause), now);
+        Ok(Begun::Done(self.store(job, RevocationUpdate::Deferred { at }, now).await?))
     }
 
     /// Works on a job and stores the result.
     async fn finish(&self, job: Job, place: Place<'_>) -> Result<RevocationRound, StoreError> {
         let now = self.ports.store_clock.now().await?;
         let update = self.process(&job, now).await?;
+        drop(place);
+        self.store(&job, update, now).await
+    }
+
+    async fn store(&self, job: &Job, update: RevocationUpdate, now: Timestamp) -> Result<RevocationRound, StoreError> {
         let (done, audit) = match &update {
             RevocationUpdate::Completed(outcome) => {
                 let event = job.event(AuditKind::RevocationCompleted, now).outcome(*outcome);
                 (RevocationRound { completed: 1, postponed: 0 }, vec![event])
             }
             RevocationUpdate::Retry { .. } | RevocationUpdate::Deferred { .. } | RevocationUpdate::Refreshed { .. } => {
-                self.close_if_slow(&job, now).await?;
                 (RevocationRound { completed: 0, postponed: 1 }, Vec::new())
             }
         };
-        drop(place);
         self.ports.queue.update_revocation(job.id, update, audit).await?;
         Ok(done)
     }
 
-    /// Closes the origin of a failed job for a while if it did not respond.
-    async fn close_if_slow(&self, job: &Job, started: Timestamp) -> Result<(), StoreError> {
-        let now = self.ports.store_clock.now().await?;
-        if now.since(started) >= SLOW
-            && let Some(origin) = job.origin()
-        {
-            self.origins.close(origin, now.plus(self.policy.request_deadline));
+    /// Sends a request. One that fails slowly closes its origin for a while.
+    async fn call<T>(
+        &self,
+        url: &str,
+        request: impl Future<Output = Result<T, ProviderError>> + Unpin,
+    ) -> Result<T, ProviderError> {
+        let started = self.ports.clock.monotonic();
+        let response = with_deadline(&*self.ports.spawner, self.policy.request_deadline, request).await;
+        let now = self.ports.clock.monotonic();
+        if response.is_err() && now.saturating_sub(started) >= SLOW {
+            self.origins.close(origin_of(url), now.saturating_add(self.policy.request_deadline));
         }
-        Ok(())
-    }
-
-    /// Postpones a job without an attempt, because its origin does not respond.
-    async fn defer(&self, job: &Job) -> Result<(), StoreError> {
-        let now = self.ports.store_clock.now().await?;
-        let at = now.plus(self.policy.request_deadline).min(self.abandon_at(job));
-        self.ports.queue.update_revocation(job.id, RevocationUpdate::Deferred { at }, Vec::new()).await
+        response
     }
 
     /// Starts a round now, detached. A failed round is repeated by the periodic job.
@@ -287,9 +312,6 @@ impl RevocationWorker {
     }
 
     async fn process(&self, job: &Job, now: Timestamp) -> Result<RevocationUpdate, StoreError> {
-        if now >= self.abandon_at(job) {
-            return Ok(RevocationUpdate::Completed(RevocationOutcome::Abandoned));
-        }
         // Their key may be available again at a later attempt.
         let Some(secrets) = &job.secrets else {
             return Ok(self.retry(job, None, job.in_doubt, now));
@@ -347,9 +369,9 @@ impl RevocationWorker {
         let event = job.event(AuditKind::RefreshRetried, now).outcome(AuditOutcome::ToRevoke);
         self.ports.outbox.record(vec![event]).await?;
         let call = self.ports.provider.refresh(&secrets.provider, client, refresh_token, &secrets.granted_scopes);
-        let response = with_deadline(&*self.ports.spawner, self.policy.request_deadline, call).await;
+        let endpoint = &secrets.provider.endpoints.token;
+        let response = self.call(endpoint, call).await;
         if let Err(error) = &response {
-            let endpoint = &secrets.provider.endpoints.token;
             self.ports.failures.record(&job.owner, ProviderOperation::Refresh, endpoint, error);
         }
         Ok(match response {
@@ -417,11 +439,11 @@ impl RevocationWorker {
             };
             let Some(token) = token else { continue };
             let call = self.ports.provider.revoke(&secrets.provider, client, token, kind);
-            match with_deadline(&*self.ports.spawner, self.policy.request_deadline, call).await {
+            let endpoint = secrets.provider.endpoints.revocation.as_deref().unwrap_or_default();
+            match self.call(endpoint, call).await {
                 Ok(RevocationResponse::Done) => outcome = RevocationOutcome::Revoked,
                 Ok(RevocationResponse::NotSupported) => {}
                 Err(error) => {
-                    let endpoint = secrets.provider.endpoints.revocation.as_deref().unwrap_or_default();
                     self.ports.failures.record(&job.owner, ProviderOperation::Revocation, endpoint, &error);
                     failed = Some(NotRevoked::of(&error).and(failed));
                 }
@@ -431,8 +453,19 @@ impl RevocationWorker {
     }
 
     /// When tokens and job are destroyed, with any outcome.
-    fn abandon_at(&self, job: &Job) -> Timestamp {
-        job.since.plus(self.policy.abandon_revocation_after)
+    fn abandon_at(&self, job: &Job, now: Timestamp) -> Timestamp {
+        job.since.min(now).plus(self.policy.abandon_revocation_after)
+    }
+
+    /// The next attempt, or the end of the job if that is earlier. A job past its end goes on while the clock is unsettled.
+    fn not_after_the_end(&self, job: &Job, at: Timestamp, now: Timestamp) -> Timestamp {
+        let end = self.abandon_at(job, now);
+        if end > now { at.min(end) } else { at }
+    }
+
+    /// Whether the job has been tried for long enough.
+    fn is_over(&self, job: &Job, now: Timestamp) -> bool {
+        now >= self.abandon_at(job, now) || (job.since > now && job.attempts >= MOST_ATTEMPTS)
     }
 
     /// The next attempt: when the provider accepts one, else after a pause that doubles up to an hour, but not after the
@@ -441,7 +474,7 @@ impl RevocationWorker {
         let back_off = (Duration::from_secs(5) * 2_u32.pow(job.attempts.min(10))).min(Duration::from_hours(1));
         let pause = requested.unwrap_or(back_off);
         let pause = if in_doubt { pause.max(self.policy.quarantine) } else { pause };
-        RevocationUpdate::Retry { at: now.plus(pause).min(self.abandon_at(job)) }
+        RevocationUpdate::Retry { at: self.not_after_the_end(job, now.plus(pause), now) }
     }
 }
 
@@ -478,10 +511,11 @@ impl RevocationRound {
 }
 
 impl Job {
-    /// The origin that revokes its tokens. `None` if no request is possible.
+    /// The origin that receives its first request. `None` if no request is possible.
     fn origin(&self) -> Option<&str> {
         let endpoints = &self.secrets.as_ref()?.provider.endpoints;
-        Some(origin_of(endpoints.revocation.as_deref().unwrap_or(&endpoints.token)))
+        let revocation = endpoints.revocation.as_ref().filter(|_| !self.in_doubt);
+        Some(origin_of(revocation.unwrap_or(&endpoints.token)))
     }
 
     fn event(&self, kind: AuditKind, now: Timestamp) -> AuditEvent {

@@ -32,24 +32,35 @@ pub struct StatelessError {
 }
 
 impl Flows {
-    /// Ends the flow that the request names. `None` if there is none, or more than one; then nothing is changed. More cookies
-    /// than a browser keeps name no single flow, and are not looked up.
+    /// Ends the flow that the request names. `None` if there is none, or more than one; then nothing is changed, and the request
+    /// is counted. Requests of other sites must not use up the limit of the one that ends a flow.
     pub(super) async fn end_without_state(&self, request: StatelessError) -> Result<Option<Completed>, CallbackRefused> {
-        self.limit_user(&request.user, Operation::Callback).await?;
+        let now = self.store_clock.now().await?;
+        let Some((stored, secrets)) = self.named(&request, now).await? else {
+            self.limit_user(&request.user, Operation::Callback).await?;
+            return Ok(None);
+        };
+        self.end(stored, secrets, request, now).await
+    }
+
+    /// The only flow that the request names. More cookies than a browser keeps name no single flow, and are not looked up.
+    async fn named(
+        &self,
+        request: &StatelessError,
+        now: Timestamp,
+    ) -> Result<Option<(Versioned<Authorization>, FlowSecrets)>, CallbackRefused> {
         if request.flow_cookies.len() > MOST_FLOW_COOKIES {
             return Ok(None);
         }
-        let now = self.store_clock.now().await?;
         let mut named = Vec::new();
         for (id, cookie) in &request.flow_cookies {
             if let Some(stored) = self.authorizations.find(*id).await?
-                && let Some(secrets) = self.pending_secrets(&stored.value, &request, cookie, now)
+                && let Some(secrets) = self.pending_secrets(&stored.value, request, cookie, now)
             {
                 named.push((stored, secrets));
             }
         }
-        let Some((stored, secrets)) = named.pop().filter(|_| named.is_empty()) else { return Ok(None) };
-        self.end(stored, secrets, request, now).await
+        Ok(named.pop().filter(|_| named.is_empty()))
     }
 
     /// The secrets of a pending flow of this user, browser and callback path.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use grantry_domain::authorization::{AuthorizationId, FailureCode, FlowFailure, StateKind, StatusKind, TerminationCause};
 use grantry_domain::identity::{Actor, Role};
-use grantry_domain::ports::UserStatus;
+use grantry_domain::ports::{LeftOut, UserStatus};
 use grantry_domain::usecase::{CallbackRefused, CancelKey, Completed, Connections};
 use grantry_testkit::doubles::fixtures::{space, user};
 use grantry_testkit::doubles::{Method, Operation};
@@ -146,7 +146,11 @@ async fn r26_r53_no_event_at_any_point_leaves_a_grant_or_a_valid_token() {
             let revoked = if exchanged { vec!["refresh-1", "access-1"] } else { Vec::new() };
             assert_eq!(app.revoked(), revoked, "{seen}");
             assert_eq!(
-                app.stored.revocations.claim_revocation([0; 16], Duration::ZERO, Duration::from_hours(1)).await.unwrap(),
+                app.stored
+                    .revocations
+                    .claim_revocation([0; 16], Duration::ZERO, Duration::from_hours(1), LeftOut::default())
+                    .await
+                    .unwrap(),
                 None,
                 "{seen}"
             );

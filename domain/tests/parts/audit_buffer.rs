@@ -57,6 +57,26 @@ async fn an_empty_buffer_writes_nothing() {
     assert_eq!(buffer.flush().await, Ok(()));
 }
 
+#[tokio::test]
+async fn r80_an_empty_flush_does_not_show_that_the_store_accepts_events() {
+    let parts = TestParts::new().await;
+    parts.audit.record(event(1));
+    parts.store.fail_next(Method::Record, Fault::UNAVAILABLE);
+    assert_eq!(parts.audit.flush().await, Err(StoreError::Unavailable));
+    // Another flush has taken the event.
+    let gate = parts.store.hold(Method::Record);
+    let flush = tokio::spawn({
+        let audit = parts.audit.clone();
+        async move { audit.flush().await }
+    });
+    gate.arrived(1).await;
+    assert_eq!(parts.audit.flush().await, Ok(()));
+    assert!(parts.audit.backlog().is_failing);
+    gate.open();
+    assert_eq!(flush.await.unwrap(), Ok(()));
+    assert!(!parts.audit.backlog().is_failing);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_full_buffer_is_written_without_a_call_to_flush() {
     let (outbox, batches) = outbox(0);

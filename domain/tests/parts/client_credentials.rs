@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grantry_domain::authorization::Reason;
-use grantry_domain::connector::{AuthMode, Connector};
+use grantry_domain::connector::{AuthMode, Connector, Incarnation};
 use grantry_domain::ports::{MockAuthorizationServer, MockSpawner, MockStoreClock, ProviderErrorKind};
+use grantry_domain::provider::ClientAuthentication;
 use grantry_domain::usecase::parts::{ClientCredentialsCache, ClientCredentialsPorts, RefusedRequest};
 use grantry_domain::usecase::{Policy, TokenError};
-use grantry_testkit::doubles::fixtures::{origin, tagged};
+use grantry_testkit::doubles::fixtures::{connector_key, origin, tagged};
 use grantry_testkit::doubles::{Call, Operation};
 
 use super::TestParts;
@@ -132,6 +133,38 @@ async fn an_edited_connector_has_another_token() {
     let edited = tagged(Connector { revision: 2, ..parts.connector.clone() });
     assert_eq!(token(&parts, &cache, &edited, None).await.unwrap().0, "access-2");
     assert_eq!(plain(&parts, &cache).await.as_deref(), Ok("access-3"), "the token of the earlier one was dropped");
+}
+
+#[tokio::test]
+async fn tokens_that_have_expired_and_those_of_deleted_connectors_are_dropped() {
+    let parts = TestParts::new().await;
+    let cache = cache(&parts);
+    plain(&parts, &cache).await.unwrap();
+    assert_eq!(cache.len(), 1);
+    cache.drop_expired(parts.now());
+    assert_eq!(cache.len(), 1);
+    parts.clock.advance(HOUR);
+    cache.drop_expired(parts.now());
+    assert!(cache.is_empty());
+    plain(&parts, &cache).await.unwrap();
+    cache.forget(&connector_key("default", "another"));
+    assert_eq!(cache.len(), 1);
+    cache.forget(&parts.connector.key);
+    assert!(cache.is_empty());
+}
+
+#[tokio::test]
+async fn the_tokens_that_are_kept_are_limited() {
+    let parts = TestParts::new().await;
+    parts.profiles.set("{}", |settings| settings.authentication = ClientAuthentication::None);
+    let cache = cache(&parts);
+    for number in 0..300_u16 {
+        let mut incarnation = [7; 16];
+        incarnation[..2].copy_from_slice(&number.to_be_bytes());
+        let connector = tagged(Connector { incarnation: Incarnation(incarnation), ..parts.connector.clone() });
+        token(&parts, &cache, &connector, None).await.unwrap();
+    }
+    assert_eq!(cache.len(), 256);
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ use grantry_domain::time::Timestamp;
 use grantry_domain::usecase::Policy;
 use grantry_domain::usecase::parts::{
     AuditBuffer, CircuitBreaker, ConnectorSettings, FailureRecorder, Refresher, RefresherPorts, RevocationPorts,
-    RevocationWorker, Sealer,
+    RevocationWorker, Sealer, SettledClock,
 };
 use grantry_store_memory::MemoryStore;
 use grantry_testkit::doubles::fixtures::{authorization_id, authorization_key_of, authorized, connector, initiated};
@@ -121,9 +121,13 @@ impl TestParts {
         }
     }
 
+    fn new_id(&self) -> AuthorizationId {
+        authorization_id(self.numbers.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// A grant with these tokens, which is not stored.
     fn record(&self, owner: AuthorizationKey, secrets: &GrantSecrets) -> AuthorizationRecord {
-        let id = authorization_id(self.numbers.fetch_add(1, Ordering::Relaxed));
+        let id = self.new_id();
         let tokens = self.sealer.seal_grant(&owner, id, secrets).unwrap();
         AuthorizationRecord {
             sealed: Some(tokens.sealed),
@@ -165,6 +169,7 @@ impl TestParts {
             store_clock: Arc::new(self.store.clone()),
             authorizations: Arc::new(self.store.clone()),
             leases: Arc::new(self.store.clone()),
+            settled: self.settled(),
             connectors: Arc::new(self.store.clone()),
             provider: self.provider.clone(),
             clock: Arc::new(self.clock.clone()),
@@ -192,6 +197,8 @@ impl TestParts {
 
     fn revocation_ports(&self) -> RevocationPorts {
         RevocationPorts {
+            clock: Arc::new(self.clock.clone()),
+            settled: self.settled(),
             store_clock: Arc::new(self.store.clone()),
             queue: Arc::new(self.store.clone()),
             outbox: Arc::new(self.store.clone()),
@@ -201,6 +208,10 @@ impl TestParts {
             spawner: Arc::new(self.spawner.clone()),
             failures: self.failures(),
         }
+    }
+
+    fn settled(&self) -> Arc<SettledClock> {
+        SettledClock::new(Arc::new(self.store.clone()), Arc::new(self.clock.clone()))
     }
 
     fn failures(&self) -> FailureRecorder {

@@ -8,17 +8,18 @@ use grantry_domain::authorization::{
     Authorization, AuthorizationKey, AuthorizationRecord, Input, Revision, RevocationOutcome, RevocationRecord,
     TerminationCause,
 };
+use grantry_domain::encoding::sha256;
 use grantry_domain::identity::ConnectionName;
 use grantry_domain::ports::{
     AccessTokenView, AuditEvent, AuditKind, AuditOutbox, AuditOutcome, MockAuthorizationQueries, MockRevocationQueue,
-    MockSecureRandom, ProviderErrorKind, RandomUnavailable, RevocationJob, RevocationResponse, RevocationUpdate, StoreError,
-    TokenKind, UnclaimedTokens, Versioned,
+    MockSecureRandom, ProviderErrorKind, RandomUnavailable, RevocationJob, RevocationQueue as _, RevocationResponse,
+    RevocationUpdate, StoreError, TokenKind, UnclaimedTokens, Versioned,
 };
-use grantry_domain::provider::ClientAuthentication;
+use grantry_domain::provider::{BindingDigest, ClientAuthentication};
 use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
-use grantry_domain::usecase::RevocationRound;
 use grantry_domain::usecase::parts::{RevocationPorts, RevocationWorker};
+use grantry_domain::usecase::{Policy, RevocationRound};
 use grantry_testkit::doubles::fixtures::{authorization, authorization_id, connection};
 use grantry_testkit::doubles::{Fault, Method, Operation, PlainVault, tokens};
 
@@ -32,7 +33,7 @@ type Updates = Arc<Mutex<Vec<(RevocationUpdate, Vec<AuditEvent>)>>>;
 fn queue(jobs: impl IntoIterator<Item = RevocationJob>) -> (MockRevocationQueue, Updates) {
     let (mut queue, updates) = (MockRevocationQueue::new(), Updates::default());
     let mut jobs: VecDeque<_> = jobs.into_iter().collect();
-    queue.expect_claim_revocation().returning(move |_, _, _| Ok(jobs.pop_front()));
+    queue.expect_claim_revocation().returning(move |_, _, _, _| Ok(jobs.pop_front()));
     let written = updates.clone();
     queue.expect_update_revocation().returning(move |_, update, audit| {
         written.lock().unwrap().push((update, audit));
@@ -317,56 +318,213 @@ async fn r51_a_revocation_that_would_end_a_newer_grant_of_the_account_is_not_nee
 #[tokio::test]
 async fn a_round_processes_every_due_job_and_counts_them() {
     let parts = TestParts::new().await;
-    let (first, second) = (former(&parts, 0, false).await, former(&parts, 0, false).await);
-    let (owner, id) = (parts.owner("bob"), authorization_id(50));
-    let sealed = parts.sealer.seal_unclaimed(&owner, id, &parts.secrets("bob").await.encode()).unwrap();
-    let unclaimed = UnclaimedTokens { id, owner, sealed, queued_at: parts.now(), attempts: 0 };
+    let first = former(&parts, 0, false).await;
+    let unclaimed = async |user| {
+        let (owner, id) = (parts.owner(user), parts.new_id());
+        let sealed = parts.sealer.seal_unclaimed(&owner, id, &parts.secrets(user).await.encode()).unwrap();
+        let tokens = UnclaimedTokens { id, owner, sealed, queued_at: parts.now(), attempts: 0 };
+        RevocationJob::Unclaimed(Box::new(tokens))
+    };
     parts.provider.respond_to_revoke(Err(ProviderErrorKind::NotSent));
-    let (queue, updates) = queue([job(&first), job(&second), RevocationJob::Unclaimed(Box::new(unclaimed))]);
+    let (queue, updates) = queue([job(&first), unclaimed("bob").await]);
     let round = worker(&parts, queue, no_newer_grant()).revoke_due().await;
-    assert_eq!(round, Ok(RevocationRound { completed: 2, postponed: 1 }));
-    assert_eq!(updates.lock().unwrap().len(), 3);
+    assert_eq!(round, Ok(RevocationRound { completed: 1, postponed: 1 }));
+    assert_eq!(updates.lock().unwrap().len(), 2);
+}
+
+/// Parts whose connector is a public client, so that tokens of other settings can be revoked.
+async fn public_parts() -> TestParts {
+    let parts = TestParts::new().await;
+    parts.profiles.set("{}", |settings| settings.authentication = ClientAuthentication::None);
+    parts
+}
+
+/// Tokens of a user at an origin, pending since an instant.
+async fn pending_at(parts: &TestParts, user: &str, origin: &str, queued_at: Timestamp) -> UnclaimedTokens {
+    let mut secrets = parts.secrets(user).await;
+    secrets.provider.endpoints.revocation = Some(format!("{origin}/revoke"));
+    let owner = AuthorizationKey { digest: BindingDigest(sha256(origin.as_bytes())), ..parts.owner(user) };
+    let id = parts.new_id();
+    let sealed = parts.sealer.seal_unclaimed(&owner, id, &secrets.encode()).unwrap();
+    UnclaimedTokens { id, owner, sealed, queued_at, attempts: 0 }
+}
+
+/// Queues tokens of a user at an origin in the store.
+async fn queue_at(parts: &TestParts, user: &str, origin: &str) {
+    let tokens = pending_at(parts, user, origin, parts.now()).await;
+    parts.store.queue_unclaimed(tokens, Vec::new()).await.unwrap();
+}
+
+const SLOW: &str = "https://slow.example";
+const HEALTHY: &str = "https://healthy.example";
+
+/// How long a worker waits for a response.
+fn request_deadline() -> Duration {
+    Policy::default().request_deadline
 }
 
 #[tokio::test(start_paused = true)]
-async fn r50_an_origin_that_does_not_respond_does_not_delay_the_others() {
-    let parts = TestParts::new().await;
-    parts.provider.hold(Operation::Revoke);
-    let mut jobs = Vec::new();
-    for number in 0..6 {
-        let mut secrets = parts.secrets("alice").await;
-        if number == 5 {
-            secrets.provider.endpoints.revocation = Some("https://responsive.example/revoke".to_owned());
-        }
-        let grant = authorization(&parts.record(parts.owner("alice"), &secrets));
-        let end = Input::Terminated { cause: TerminationCause::Disconnected, revoke: true };
-        jobs.push(job(&grant.on(end, parts.now()).unwrap().to_record()));
+async fn r50_an_origin_that_responds_slowly_does_not_delay_the_others() {
+    let parts = public_parts().await;
+    for number in 0..130 {
+        queue_at(&parts, &format!("user-{number}"), SLOW).await;
     }
-    let (queue, updates) = queue(jobs);
-    let worker = worker(&parts, queue, no_newer_grant());
+    queue_at(&parts, "alice", HEALTHY).await;
+    let gate = parts.provider.hold(Operation::Revoke);
+    let worker = parts.revocations_with(parts.revocation_ports());
     let round = tokio::spawn(async move { worker.revoke_due().await });
     quiet().await;
     assert_eq!(parts.provider.count(Operation::Revoke), 3, "two at the first origin, one at the other");
-    assert!(updates.lock().unwrap().is_empty());
-    // The requests exceed their deadline. The jobs that waited for the first origin are deferred without an attempt.
-    let started = parts.now();
+    assert_eq!(parts.store.count(Method::UpdateRevocation), 0, "the others are not claimed");
+    gate.open();
+    let round = round.await.unwrap().unwrap();
+    assert_eq!(round, RevocationRound { completed: 131, postponed: 0 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn r50_a_user_with_many_origins_does_not_delay_the_others() {
+    let parts = public_parts().await;
+    for number in 0..40 {
+        queue_at(&parts, "alice", &format!("https://{number}.example")).await;
+    }
+    queue_at(&parts, "bob", HEALTHY).await;
+    parts.provider.hold(Operation::Revoke);
+    let worker = parts.revocations_with(parts.revocation_ports());
+    let round = tokio::spawn(async move { worker.revoke_due().await });
+    quiet().await;
+    assert_eq!(parts.provider.count(Operation::Revoke), 2, "one of each user");
+    assert_eq!(parts.store.count(Method::UpdateRevocation), 0);
+    round.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn r50_the_jobs_of_an_origin_that_does_not_respond_are_not_written_while_they_wait() {
+    let parts = public_parts().await;
+    for number in 0..300 {
+        queue_at(&parts, &format!("user-{number}"), SLOW).await;
+    }
+    parts.provider.hold(Operation::Revoke);
+    let worker = parts.revocations_with(parts.revocation_ports());
+    let round = tokio::spawn({
+        let worker = worker.clone();
+        async move { worker.revoke_due().await }
+    });
+    quiet().await;
     let round = advancing(&parts.clock, round).await.unwrap();
-    assert_eq!(round, Ok(RevocationRound { completed: 0, postponed: 6 }));
-    let updates = updates.lock().unwrap();
-    let deferred = updates.iter().filter(|(update, _)| matches!(update, RevocationUpdate::Deferred { at } if *at > started));
-    assert_eq!((deferred.count(), updates.len()), (3, 6));
-    assert_eq!(parts.provider.count(Operation::Revoke), 6, "three jobs with two tokens each");
+    assert_eq!(round, Ok(RevocationRound { completed: 0, postponed: 2 }), "the attempts");
+    assert_eq!(parts.provider.count(Operation::Revoke), 4, "two tokens each");
+    for _ in 0..10 {
+        assert_eq!(worker.revoke_due().await, Ok(RevocationRound::default()), "the origin is closed");
+    }
+    assert_eq!(parts.store.count(Method::UpdateRevocation), 2);
+    // Also after the wall clock was set back, it opens again.
+    parts.clock.step_wall(parts.now().minus(HOUR));
+    parts.clock.advance(request_deadline());
+    for number in 0..2 {
+        let tokens = pending_at(&parts, &format!("late-{number}"), SLOW, parts.now()).await;
+        parts.store.queue_unclaimed(tokens, Vec::new()).await.unwrap();
+    }
+    let again = tokio::spawn(async move { worker.revoke_due().await });
+    quiet().await;
+    assert_eq!(parts.provider.count(Operation::Revoke), 6);
+    again.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn r50_a_job_is_abandoned_after_a_day_also_while_its_origin_does_not_respond() {
+    let parts = public_parts().await;
+    parts.clock.advance(24 * HOUR);
+    queue_at(&parts, "bob", SLOW).await;
+    parts.provider.hold(Operation::Revoke);
+    let worker = parts.revocations_with(parts.revocation_ports());
+    let round = tokio::spawn({
+        let worker = worker.clone();
+        async move { worker.revoke_due().await }
+    });
+    quiet().await;
+    assert_eq!(advancing(&parts.clock, round).await.unwrap(), Ok(RevocationRound { completed: 0, postponed: 1 }));
+    // The origin is closed, and the clock stands still.
+    let tokens = pending_at(&parts, "alice", SLOW, parts.now().minus(24 * HOUR)).await;
+    parts.store.queue_unclaimed(tokens, Vec::new()).await.unwrap();
+    queue_at(&parts, "carol", SLOW).await;
+    assert_eq!(worker.revoke_due().await, Ok(RevocationRound { completed: 1, postponed: 0 }));
+    assert_eq!(parts.provider.count(Operation::Revoke), 2);
+}
+
+#[tokio::test]
+async fn r50_a_clock_that_is_set_forwards_abandons_nothing_for_some_minutes() {
+    let parts = public_parts().await;
+    queue_at(&parts, "alice", HEALTHY).await;
+    let worker = parts.revocations_with(parts.revocation_ports());
+    parts.clock.step_wall(parts.now().plus(48 * HOUR));
+    parts.provider.respond_to_revoke(Err(ProviderErrorKind::NoResponse));
+    assert_eq!(worker.revoke_due().await, Ok(RevocationRound { completed: 0, postponed: 1 }));
+    assert_eq!(parts.provider.count(Operation::Revoke), 2);
+    assert_eq!(worker.revoke_due().await, Ok(RevocationRound::default()), "it is retried after a pause");
+    parts.clock.advance(Duration::from_mins(10));
+    assert_eq!(worker.revoke_due().await, Ok(RevocationRound { completed: 1, postponed: 0 }));
+    assert_eq!(parts.provider.count(Operation::Revoke), 2, "abandoned");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r50_only_the_origin_that_did_not_respond_is_closed() {
+    let parts = public_parts().await;
+    let mut secrets = parts.secrets("alice").await;
+    secrets.provider.endpoints.token = format!("{SLOW}/token");
+    secrets.provider.endpoints.revocation = Some(format!("{HEALTHY}/revoke"));
+    let grant = authorization(&parts.record(parts.owner("alice"), &secrets));
+    let end = Input::Terminated { cause: TerminationCause::Disconnected, revoke: true };
+    let ended = grant.on(end, parts.now()).unwrap().to_record();
+    let revocation = Some(RevocationRecord::Pending { in_doubt: true, due_at: parts.now(), attempts: 0 });
+    let in_doubt = job(&AuthorizationRecord { revocation, ..ended });
+    let jobs = Arc::new(Mutex::new(vec![in_doubt]));
+    let (mut queue, due) = (MockRevocationQueue::new(), jobs.clone());
+    queue.expect_claim_revocation().returning(move |_, _, _, _| Ok(due.lock().unwrap().pop()));
+    queue.expect_update_revocation().returning(|_, _, _| Ok(()));
+    let worker = worker(&parts, queue, no_newer_grant());
+    parts.provider.hold(Operation::Refresh);
+    let round = tokio::spawn({
+        let worker = worker.clone();
+        async move { worker.revoke_due().await }
+    });
+    quiet().await;
+    let round = advancing(&parts.clock, round).await.unwrap();
+    assert_eq!(round, Ok(RevocationRound { completed: 0, postponed: 1 }));
+    let other = pending_at(&parts, "bob", HEALTHY, parts.now()).await;
+    jobs.lock().unwrap().push(RevocationJob::Unclaimed(Box::new(other)));
+    assert_eq!(worker.revoke_due().await, Ok(RevocationRound { completed: 1, postponed: 0 }));
+}
+
+#[tokio::test]
+async fn r50_a_job_that_began_before_the_clock_was_set_back_is_abandoned_after_the_attempts_of_a_day() {
+    let parts = TestParts::new().await;
+    for (attempts, abandoned) in [(0, false), (47, false), (48, true)] {
+        let record = former(&parts, attempts, false).await;
+        let start = parts.now();
+        parts.clock.step_wall(start.minus(3000 * HOUR));
+        let requested = Some(9000 * HOUR);
+        if !abandoned {
+            let throttled = ProviderErrorKind::Throttled { retry_after: requested, unprocessed: true };
+            parts.provider.respond_to_revoke(Err(throttled));
+        }
+        let update = update_of(&parts, &record).await;
+        assert_eq!(update == COMPLETED(RevocationOutcome::Abandoned), abandoned, "{update:?}");
+        if !abandoned {
+            assert_eq!(retry_at(&update).since(parts.now()), 24 * HOUR, "a day at most");
+        }
+        parts.clock.step_wall(start);
+    }
+    // A job of an ordinary age may have as many attempts.
+    assert_eq!(update_of(&parts, &former(&parts, 48, false).await).await, COMPLETED(RevocationOutcome::Revoked));
 }
 
 #[tokio::test]
 async fn r50_many_jobs_of_an_origin_that_responds_are_done_in_one_round() {
-    let parts = TestParts::new().await;
-    let mut jobs = Vec::new();
-    for _ in 0..200 {
-        jobs.push(job(&former(&parts, 0, false).await));
+    let parts = public_parts().await;
+    for number in 0..200 {
+        queue_at(&parts, &format!("user-{}", number % 3), HEALTHY).await;
     }
-    let (queue, _) = queue(jobs);
-    let round = worker(&parts, queue, no_newer_grant()).revoke_due().await;
+    let round = parts.revocations_with(parts.revocation_ports()).revoke_due().await;
     assert_eq!(round, Ok(RevocationRound { completed: 200, postponed: 0 }));
 }
 
@@ -397,7 +555,7 @@ async fn r26_unclaimed_tokens_are_queued_until_the_queue_accepts_them_and_then_r
     });
     queue
         .expect_claim_revocation()
-        .returning(move |_, _, _| Ok(due.lock().unwrap().pop().map(|tokens| RevocationJob::Unclaimed(Box::new(tokens)))));
+        .returning(move |_, _, _, _| Ok(due.lock().unwrap().pop().map(|tokens| RevocationJob::Unclaimed(Box::new(tokens)))));
     queue.expect_update_revocation().times(1).returning(|_, update, _| {
         assert_eq!(update, COMPLETED(RevocationOutcome::Revoked));
         Ok(())

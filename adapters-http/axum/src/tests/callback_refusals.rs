@@ -208,6 +208,23 @@ async fn r24_a_denial_ends_the_flow_and_has_a_page() {
 }
 
 #[tokio::test]
+async fn r24_requests_that_name_no_flow_do_not_use_up_the_limit_of_an_error_without_state() {
+    let app = TestApp::new();
+    app.connector("default", "custom", ".oauth2").await;
+    let mut alice = app.signed_in("alice").await;
+    let connector = alice.get("/api/actions/connector/custom").await;
+    let own = connector.json()["redirect_uri"].as_str().unwrap().strip_prefix(BASE).unwrap().to_owned();
+    let flow = alice.start_at("/internal/actions/connector/custom/_start_oauth_flow", &json!({})).await;
+    let mut other_browser = app.signed_in("alice").await;
+    app.rate.refuse(Duration::from_secs(30));
+    let response = other_browser.arrive(&format!("{own}?error=access_denied")).await;
+    assert_eq!(response.status, StatusCode::TOO_MANY_REQUESTS, "it names no flow");
+    app.rate.refuse(Duration::from_secs(30));
+    let response = alice.arrive(&format!("{own}?error=access_denied")).await;
+    assert_eq!(end_of(response.location()), flow.id);
+}
+
+#[tokio::test]
 async fn r24_an_error_without_state_ends_only_the_flow_of_its_path_user_and_browser() {
     let app = TestApp::new();
     app.connector("default", "custom", ".oauth2").await;

@@ -6,25 +6,27 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use grantry_provider_oauth2::{EgressPolicy, TransportError};
+use grantry_provider_oauth2::{EgressPolicy, HttpRequest, HttpTransport as _, TransportError};
 
 use super::encryption::{Authority, TlsServer};
 use super::raw_server::RawServer;
-use super::{fetch, refused};
-use crate::resolver::NameLookup;
+use super::{fetch, get, refused};
+use crate::resolver::{NameLookup, SHARE};
 use crate::{Limits, ReqwestTransport, tls};
 
 /// Returns the given address lists in turn, then always the last one.
 struct FakeLookup {
     responses: Mutex<Vec<Vec<IpAddr>>>,
     calls: AtomicUsize,
+    /// The share of the last request.
+    share: Mutex<Option<String>>,
 }
 
 impl FakeLookup {
     fn new(responses: &[&[&str]]) -> Arc<Self> {
         let parse = |response: &&[&str]| response.iter().map(|text| text.parse().unwrap()).collect();
         let responses = Mutex::new(responses.iter().map(parse).collect());
-        Arc::new(Self { responses, calls: AtomicUsize::new(0) })
+        Arc::new(Self { responses, calls: AtomicUsize::new(0), share: Mutex::default() })
     }
 }
 
@@ -32,6 +34,7 @@ impl FakeLookup {
 impl NameLookup for FakeLookup {
     async fn lookup(&self, _host: &str) -> io::Result<Vec<IpAddr>> {
         self.calls.fetch_add(1, Ordering::Relaxed);
+        *self.share.lock().unwrap() = SHARE.get();
         let mut responses = self.responses.lock().unwrap();
         Ok(if responses.len() > 1 { responses.remove(0) } else { responses[0].clone() })
     }
@@ -54,6 +57,15 @@ async fn r69_a_public_name_that_points_inside_is_refused() {
         assert_eq!(refused(fetch(&transport, "https://public.test/").await), TransportError::NotAllowed, "{inside}");
         assert_eq!(lookup.calls.load(Ordering::Relaxed), 1);
     }
+}
+
+#[tokio::test]
+async fn r71_a_look_up_counts_for_the_share_of_its_request() {
+    let lookup = FakeLookup::new(&[&["127.0.0.1"]]);
+    let transport = transport(&[], &lookup, &Authority::new());
+    let request = HttpRequest { share: Some("alice".to_owned()), ..get("https://public.test/") };
+    assert_eq!(refused(transport.send(request).await), TransportError::NotAllowed);
+    assert_eq!(lookup.share.lock().unwrap().as_deref(), Some("alice"));
 }
 
 #[tokio::test]

@@ -53,7 +53,7 @@ impl TestServer {
         let transport = Arc::new(ReqwestTransport::new(policy.clone(), Limits::OAUTH).unwrap());
         let server = Oauth2Server::new(Arc::clone(&transport) as _, Arc::clone(&profiles), Arc::new(WallClock));
         let api = ApiCaller::new(transport, policy, ApiCaller::MAX_BODY);
-        let client = ClientCredentials { secret: Some(Secret::from_text("se:cret%")) };
+        let client = ClientCredentials { secret: Some(Secret::from_text("se:cret%")), user: None };
         Self { mock, server, api, profiles, client }
     }
 
@@ -105,7 +105,7 @@ async fn r07_a_code_becomes_tokens_that_are_refreshed_and_revoked() {
     assert_eq!(exchange.param("redirect_uri"), Some(REDIRECT_URI));
     assert_eq!(exchange.param("code_verifier"), Some(VERIFIER));
 
-    let account = test.server.identify(&provider, &first, None).await.unwrap().account.unwrap();
+    let account = test.server.identify(&provider, &test.client, &first, None).await.unwrap().account.unwrap();
     assert_eq!((account.subject.as_str(), account.label.as_str()), ("sub-alice", "alice@example.test"));
 
     let first_token = first.refresh_token.as_ref().unwrap();
@@ -135,11 +135,12 @@ async fn r11_issuer_mode_discovers_endpoints_and_checks_the_id_token() {
 
     let code = test.code(&provider, &["openid"], Some("n-1")).await;
     let response = test.server.exchange(&provider, &test.client, &code, &Secret::from_text(VERIFIER)).await.ok().unwrap();
-    let account = test.server.identify(&provider, &response, Some("n-1".to_owned())).await.unwrap().account.unwrap();
+    let account =
+        test.server.identify(&provider, &test.client, &response, Some("n-1".to_owned())).await.unwrap().account.unwrap();
     assert_eq!((account.subject.as_str(), account.label.as_str()), ("sub-alice", "alice@example.test"));
     assert!(test.mock.ledger().at(Endpoint::Userinfo).is_empty(), "the ID token is sufficient");
 
-    let replayed = test.server.identify(&provider, &response, Some("n-2".to_owned())).await;
+    let replayed = test.server.identify(&provider, &test.client, &response, Some("n-2".to_owned())).await;
     assert_eq!(replayed.map_err(|error| error.kind), Err(ProviderErrorKind::Malformed), "another nonce");
 }
 

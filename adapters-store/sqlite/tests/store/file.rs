@@ -6,8 +6,8 @@ use std::time::Duration;
 use grantry_domain::authorization::{AuthorizationRecord, RevocationOutcome, TerminationCause};
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
-    AuditOutbox, AuthorizationStore, ConnectorStore, Housekeeping, RevocationJob, RevocationQueue, RevocationUpdate,
-    StoreError, SweepPolicy, TerminationRequest, TerminationScope, UnclaimedTokens,
+    AuditOutbox, AuthorizationStore, ConnectorStore, Housekeeping, LeftOut, RevocationJob, RevocationQueue,
+    RevocationUpdate, StoreError, SweepPolicy, TerminationRequest, TerminationScope, UnclaimedTokens,
 };
 use grantry_store_sqlite::{SqliteOptions, SqliteStore};
 use grantry_testkit::doubles::fixtures;
@@ -197,14 +197,16 @@ async fn r72_no_file_contains_any_part_of_a_deleted_secret() {
 
     let request = TerminationRequest { cause: TerminationCause::Admin, actor: Actor::System };
     store.terminate(TerminationScope::Space(connector.key.space.clone()), request).await.unwrap();
-    while let Some(job) = store.claim_revocation([1; 16], Duration::from_mins(1), Duration::from_hours(1)).await.unwrap() {
+    while let Some(job) =
+        store.claim_revocation([1; 16], Duration::from_mins(1), Duration::from_hours(1), LeftOut::default()).await.unwrap()
+    {
         let id = match job {
             RevocationJob::FormerGrant(former) => former.id(),
             RevocationJob::Unclaimed(tokens) => tokens.id,
         };
         store.update_revocation(id, RevocationUpdate::Completed(RevocationOutcome::Revoked), Vec::new()).await.unwrap();
     }
-    assert_eq!(store.sweep(REMOVE_ALL).await.unwrap().removed, 39);
+    assert_eq!(store.sweep(REMOVE_ALL, database.now()).await.unwrap().removed, 39);
     // The writer works in order: after this write, the checkpoint requested by the sweep is done.
     store.record(Vec::new()).await.unwrap();
     assert!(!contains(&database.bytes(), b"canary"));

@@ -8,8 +8,8 @@ use grantry_domain::connector::Connector;
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
     AuditKind, AuditOutbox, AuthorizationFilter, AuthorizationQueries, AuthorizationStore, ConnectorStore, ConsumeOutcome,
-    EditEffect, Housekeeping, KeyId, LeaseRequest, RefreshLeases, RevocationJob, RevocationQueue, StoreError, SweepPolicy,
-    TerminationRequest, TerminationScope, UnclaimedTokens, WriteOutcome,
+    EditEffect, Housekeeping, KeyId, LeaseRequest, LeftOut, RefreshLeases, RevocationJob, RevocationQueue, StoreError,
+    SweepPolicy, TerminationRequest, TerminationScope, UnclaimedTokens, WriteOutcome,
 };
 use grantry_store_sqlite::SqliteStore;
 use grantry_testkit::doubles::{PlainVault, fixtures};
@@ -52,10 +52,10 @@ async fn r50_a_superseded_client_secret_is_destroyed_after_a_day_even_if_it_is_n
     store.update(next, 1, Some(present.clone()), EditEffect::ExpireGrants, Actor::System, Vec::new()).await.unwrap();
 
     database.clock.advance(Duration::from_hours(24) - Duration::from_millis(1));
-    assert_eq!(store.sweep(SWEEP).await.unwrap().secrets_destroyed, 0);
+    assert_eq!(store.sweep(SWEEP, database.now()).await.unwrap().secrets_destroyed, 0);
     assert_eq!(store.client_secret(secret.key).await.unwrap(), Some(secret.clone()));
     database.clock.advance(Duration::from_millis(1));
-    assert_eq!(store.sweep(SWEEP).await.unwrap().secrets_destroyed, 1);
+    assert_eq!(store.sweep(SWEEP, database.now()).await.unwrap().secrets_destroyed, 1);
     assert_eq!(store.client_secret(secret.key).await.unwrap(), None);
     assert_eq!(store.client_secret(present.key).await.unwrap(), Some(present));
 }
@@ -201,10 +201,14 @@ async fn a_row_that_cannot_be_read_does_not_keep_others_from_being_revoked() {
         assert_eq!(store.terminate(TerminationScope::One(id), request).await.unwrap().queued, 1);
     }
     corrupt(&database, "digest = x'00' WHERE user = 'alice'");
-    let claimed = store.claim_revocation([1; 16], Duration::from_mins(1), Duration::from_hours(1)).await.unwrap();
+    let claimed =
+        store.claim_revocation([1; 16], Duration::from_mins(1), Duration::from_hours(1), LeftOut::default()).await.unwrap();
     let Some(RevocationJob::FormerGrant(former)) = claimed else { panic!("tokens of a former grant") };
     assert_eq!(former.id(), of_bob);
-    assert_eq!(store.claim_revocation([2; 16], Duration::from_mins(1), Duration::from_hours(1)).await.unwrap(), None);
+    assert_eq!(
+        store.claim_revocation([2; 16], Duration::from_mins(1), Duration::from_hours(1), LeftOut::default()).await.unwrap(),
+        None
+    );
 }
 
 fn lease(id: AuthorizationId, grant: &AuthorizationRecord) -> LeaseRequest {

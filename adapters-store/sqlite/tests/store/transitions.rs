@@ -193,7 +193,7 @@ async fn r55_a_sweep_equals_the_transition_of_each_record() {
     let before = one_of_each(&database, &store, &connector).await;
     // The flows are over. The grants have a refresh token without an expiry, and were not used since.
     database.clock.advance(Duration::from_hours(91 * 24));
-    store.sweep(policy).await.unwrap();
+    store.sweep(policy, database.now()).await.unwrap();
 
     let sweep = |record: &AuthorizationRecord| match record.state {
         StateKind::Authorized => by_domain(
@@ -234,7 +234,7 @@ async fn an_expired_grant_equals_the_transition() {
         replace(&store, read, next).await;
     }
     database.clock.advance(Duration::from_hours(2));
-    assert_eq!(store.sweep(policy).await.unwrap().expired, 2);
+    assert_eq!(store.sweep(policy, database.now()).await.unwrap().expired, 2);
     for (_, record) in &kinds {
         let expected = by_domain(record, Input::DeadlinePassed, &Actor::System, database.now());
         assert_eq!(expected.state, StateKind::Expired);

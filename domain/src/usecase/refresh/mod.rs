@@ -40,14 +40,12 @@ use crate::usecase::requests::{random_bytes, with_deadline};
 use crate::usecase::revocation::RevocationWorker;
 use crate::usecase::sealer::{NoCredentials, Sealer};
 use crate::usecase::settings::ConnectorSettings;
+use crate::usecase::settled_clock::{CLOCK_STEP, SettledClock};
 use crate::usecase::single_flight::SingleFlight;
 use crate::usecase::token_lifetime::{Freshness, is_issuable};
 
 /// The longest pause between two attempts for one grant, also if the provider requests a longer one.
 const LONGEST_PAUSE: Duration = Duration::from_hours(1);
-
-/// A larger difference between the wall clock and the monotonic clock means that the wall clock was set.
-const CLOCK_STEP: Duration = Duration::from_secs(30);
 
 /// What a caller needs. Callers with the same goal share one flight; the lease keeps different goals apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,6 +93,8 @@ pub struct RefresherPorts {
     pub provider: Arc<dyn AuthorizationServer>,
     /// The clock of the process, for request deadlines.
     pub clock: Arc<dyn Clock>,
+    /// Whether the clock of the store was set.
+    pub settled: Arc<SettledClock>,
     /// Randomness.
     pub random: Arc<dyn SecureRandom>,
     /// Detached tasks.
@@ -492,7 +492,7 @@ impl Refresher {
     }
 
     /// Writes an expiry that was found while reading. Returns whether the grant has ended in the store; a concurrent write
-    /// takes precedence.
+    /// takes precedence. Shortly after the clock was set, nothing is written.
     pub(super) async fn record_expiry(
         &self,
         stored: &Versioned<Authorization>,
@@ -501,6 +501,9 @@ impl Refresher {
     ) -> Result<bool, StoreError> {
         if stored.value.as_grant().is_none() {
             return Ok(true);
+        }
+        if self.ports.settled.now().await?.is_none() {
+            return Ok(false);
         }
         let audit = vec![AuditEvent::of_termination(&expired, Actor::System, now)];
         Ok(match self.ports.authorizations.replace(expired, stored.version, audit).await? {

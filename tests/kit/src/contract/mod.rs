@@ -182,6 +182,7 @@ macro_rules! store_contract {
                 r50_a_postponed_revocation_is_due_again,
                 r50_a_deferred_revocation_counts_no_attempt,
                 r50_an_implausible_due_time_is_ignored,
+                r50_a_revocation_is_left_out_until_it_is_to_be_abandoned,
                 r49_a_refresh_before_the_revocation_stores_the_new_tokens,
                 r26_unclaimed_tokens_are_revoked,
                 flows_and_invalid_tokens_need_no_revocation,

@@ -7,7 +7,8 @@ use grantry_domain::authorization::{
     Authorization, AuthorizationId, AuthorizationKey, AuthorizationRecord, Envelope, Revision, RevocationOutcome,
     RevocationRecord, TerminationCause,
 };
-use grantry_domain::ports::{AuditKind, RevocationJob, RevocationUpdate, TerminationScope, UnclaimedTokens};
+use grantry_domain::ports::{AuditKind, LeftOut, RevocationJob, RevocationUpdate, TerminationScope, UnclaimedTokens};
+use grantry_domain::provider::BindingDigest;
 use tokio::task::JoinSet;
 
 use super::Backend;
@@ -64,7 +65,9 @@ pub async fn r50_each_due_revocation_goes_to_one_worker(backend: Backend) {
     let mut workers = JoinSet::new();
     for worker in 0..64_u8 {
         let queue = if worker % 2 == 0 { &store.node } else { &store.other }.revocations.clone();
-        workers.spawn(async move { queue.claim_revocation([worker; 16], CLAIM, PAUSE).await.unwrap_or_fail() });
+        workers.spawn(async move {
+            queue.claim_revocation([worker; 16], CLAIM, PAUSE, LeftOut::default()).await.unwrap_or_fail()
+        });
     }
     let claimed: Vec<_> = workers.join_all().await.into_iter().flatten().collect();
     for job in &claimed {
@@ -196,6 +199,34 @@ pub async fn r50_an_implausible_due_time_is_ignored(backend: Backend) {
     due.sort();
     assert_eq!(claimed, due);
     assert_eq!(store.claim().await, None, "each is claimed once");
+}
+
+/// A worker leaves out the revocations of some settings and of some users, in both tables, until they are to be abandoned.
+pub async fn r50_a_revocation_is_left_out_until_it_is_to_be_abandoned(backend: Backend) {
+    let (store, drive) = TestStore::with_drive(backend).await;
+    let owner = authorization_key_of(&drive, "alice");
+    let former = disconnected(&store, &owner).await;
+    let unclaimed = queued(&store, &owner).await;
+    let digests = LeftOut { digests: BTreeSet::from([owner.digest]), users: BTreeSet::new() };
+    let users = LeftOut { digests: BTreeSet::new(), users: BTreeSet::from([owner.user.clone()]) };
+    let others = LeftOut {
+        digests: BTreeSet::from([BindingDigest([9; 32])]),
+        users: BTreeSet::from([authorization_key_of(&drive, "bob").user]),
+    };
+    assert_eq!(store.claim_except(digests.clone()).await, None);
+    assert_eq!(store.claim_except(users.clone()).await, None);
+    let bob = queued(&store, &authorization_key_of(&drive, "bob")).await;
+    assert_eq!(store.claim_except(users.clone()).await.as_ref().map(id_of), Some(bob.id), "the others are claimed");
+    let mut due = [former.id, unclaimed.id];
+    due.sort();
+    for left_out in [others, digests, users] {
+        let mut claimed = [store.claim_except(left_out.clone()).await, store.claim_except(left_out).await];
+        claimed.sort_by_key(|job| job.as_ref().map(id_of));
+        assert_eq!(claimed.each_ref().map(|job| job.as_ref().map(id_of)), due.map(Some));
+        // Then the jobs are to be abandoned.
+        store.update_job(bob.id, RevocationUpdate::Completed(RevocationOutcome::Revoked)).await;
+        store.advance(PAUSE.max(CLAIM));
+    }
 }
 
 /// The tokens of a refresh in doubt replace the old ones and clear the in-doubt mark; the claim is kept.

@@ -139,7 +139,7 @@ pub async fn r18_a_sweep_changes_at_most_one_batch(backend: Backend) {
     let policy = SweepPolicy { batch: 3, ..SWEEP };
     let mut total = SweepReport::default();
     for step in 0..20 {
-        let swept = store.node.housekeeping.sweep(policy).await.unwrap_or_fail();
+        let swept = store.node.housekeeping.sweep(policy, store.now()).await.unwrap_or_fail();
         let touched =
             swept.timed_out + swept.interrupted + swept.expired + swept.unused + swept.removed + swept.secrets_destroyed;
         assert!(touched <= 3, "{swept:?}");
@@ -152,5 +152,5 @@ pub async fn r18_a_sweep_changes_at_most_one_batch(backend: Backend) {
         }
     }
     assert_eq!(total, SweepReport { timed_out: 7, expired: 4, ..SweepReport::default() });
-    assert_eq!(store.node.housekeeping.sweep(policy).await.unwrap_or_fail(), SweepReport::default());
+    assert_eq!(store.node.housekeeping.sweep(policy, store.now()).await.unwrap_or_fail(), SweepReport::default());
 }

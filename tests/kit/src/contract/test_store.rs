@@ -14,7 +14,7 @@ use grantry_domain::connector::{Connector, Epoch};
 use grantry_domain::identity::{Actor, ConnectionName};
 use grantry_domain::ports::{
     AuditEvent, AuditKind, CallbackKey, Clock, CommitOutcome, ConsumeOutcome, Created, EditEffect, ExpectedVersion,
-    InsertOutcome, Lease, LeaseRequest, PendingLimits, RevocationJob, RevocationUpdate, StoreError, SweepPolicy,
+    InsertOutcome, Lease, LeaseRequest, LeftOut, PendingLimits, RevocationJob, RevocationUpdate, StoreError, SweepPolicy,
     SweepReport, TerminationReport, TerminationRequest, TerminationScope, Updated, Versioned, WriteOutcome,
 };
 use grantry_domain::time::Timestamp;
@@ -243,7 +243,11 @@ impl TestStore {
     // Background jobs.
 
     pub(super) async fn claim(&self) -> Option<RevocationJob> {
-        self.node.revocations.claim_revocation([9; 16], CLAIM, PAUSE).await.unwrap_or_fail()
+        self.claim_except(LeftOut::default()).await
+    }
+
+    pub(super) async fn claim_except(&self, left_out: LeftOut) -> Option<RevocationJob> {
+        self.node.revocations.claim_revocation([9; 16], CLAIM, PAUSE, left_out).await.unwrap_or_fail()
     }
 
     pub(super) async fn update_job(&self, job: AuthorizationId, update: RevocationUpdate) {
@@ -252,7 +256,7 @@ impl TestStore {
     }
 
     pub(super) async fn sweep(&self) -> SweepReport {
-        self.node.housekeeping.sweep(SWEEP).await.unwrap_or_fail()
+        self.node.housekeeping.sweep(SWEEP, self.now()).await.unwrap_or_fail()
     }
 
     // Reading.

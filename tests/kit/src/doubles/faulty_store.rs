@@ -12,10 +12,10 @@ use grantry_domain::ports::{
     AccessTokenView, Anomaly, AuditEvent, AuditOutbox, AuthorizationFilter, AuthorizationPage, AuthorizationQueries,
     AuthorizationStore, CallbackKey, ClientSecretKey, ClientSecretRecord, CommitOutcome, ConnectorDiagnostics,
     ConnectorFailure, ConnectorStore, ConsumeOutcome, Created, Diagnostics, EditEffect, ExpectedVersion, FailedAttempt,
-    Housekeeping, InsertOutcome, KeyId, Lease, LeaseRequest, PendingLimits, RecordedEvent, RefreshLeases, RevocationJob,
-    RevocationQueue, RevocationUpdate, RowTag, Session, SessionHash, SessionStore, StatusRow, Store, StoreClock, StoreError,
-    StoredUser, SweepPolicy, SweepReport, TerminationReport, TerminationRequest, TerminationScope, UnclaimedTokens, Updated,
-    UserStore, Versioned, WriteOutcome,
+    Housekeeping, InsertOutcome, KeyId, Lease, LeaseRequest, LeftOut, PendingLimits, RecordedEvent, RefreshLeases,
+    RevocationJob, RevocationQueue, RevocationUpdate, RowTag, Session, SessionHash, SessionStore, StatusRow, Store,
+    StoreClock, StoreError, StoredUser, SweepPolicy, SweepReport, TerminationReport, TerminationRequest, TerminationScope,
+    UnclaimedTokens, Updated, UserStore, Versioned, WriteOutcome,
 };
 use grantry_domain::time::Timestamp;
 
@@ -279,7 +279,12 @@ forward! {
     }
     RevocationQueue {
         QueueUnclaimed: queue_unclaimed(tokens: UnclaimedTokens, audit: Vec<AuditEvent>) -> ();
-        ClaimRevocation: claim_revocation(worker: [u8; 16], length: Duration, longest_pause: Duration) -> Option<RevocationJob>;
+        ClaimRevocation: claim_revocation(
+            worker: [u8; 16],
+            length: Duration,
+            longest_pause: Duration,
+            left_out: LeftOut
+        ) -> Option<RevocationJob>;
         UpdateRevocation: update_revocation(
             job: AuthorizationId,
             update: RevocationUpdate,
@@ -287,7 +292,7 @@ forward! {
         ) -> ();
     }
     Housekeeping {
-        Sweep: sweep(policy: SweepPolicy) -> SweepReport;
+        Sweep: sweep(policy: SweepPolicy, now: Timestamp) -> SweepReport;
         GrantHolders: grant_holders(after: Option<(UserId, SpaceId)>, limit: u32) -> Vec<(UserId, SpaceId)>;
         DueForRefresh: due_for_refresh(
             used_since_day: i64,

@@ -176,13 +176,13 @@ async fn r46_a_clock_that_jumps_neither_ends_grants_nor_prolongs_tokens() {
     clock.set_back(Duration::from_mins(5)).unwrap();
     assert_eq!(account_of(&alice.execute(DRIVE, "/me").await), "alice@example.test");
     assert_eq!(alice.flow(MARKETING_DRIVE, &flow.id).await.json()["status"], "awaiting");
-    clock.advance(Duration::from_mins(8)).unwrap();
+    clock.set_forward(Duration::from_mins(8)).unwrap();
     alice.open_callback(&callback).await;
     assert_eq!(alice.flow_result(MARKETING_DRIVE, &flow.id).await.0, "authorized");
     clock.set_back(Duration::from_mins(3)).unwrap();
 
     // A jump forward causes an early refresh. After the jump back the new token is used.
-    clock.advance(ACCESS_TTL * 2).unwrap();
+    clock.set_forward(ACCESS_TTL * 2).unwrap();
     assert_eq!(account_of(&alice.execute(DRIVE, "/me").await), "alice@example.test");
     assert_eq!(app.provider.ledger().refreshes().len(), 1);
     clock.set_back(ACCESS_TTL * 2).unwrap();
@@ -194,7 +194,7 @@ async fn r46_a_clock_that_jumps_neither_ends_grants_nor_prolongs_tokens() {
     assert_eq!(account_of(&alice.execute(DRIVE, "/me").await), "alice@example.test");
 
     // A failed refresh under a clock that is a year ahead does not block refreshes for a year.
-    clock.advance(Duration::from_hours(24 * 365)).unwrap();
+    clock.set_forward(Duration::from_hours(24 * 365)).unwrap();
     app.provider.faults().once(Endpoint::Token, Fault::status(500));
     alice.log_in("alice").await;
     assert_eq!(alice.execute(DRIVE, "/me").await.code(), "provider_unavailable");

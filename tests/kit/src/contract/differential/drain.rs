@@ -1,6 +1,7 @@
 //! Results in a defined order, for comparison where the contract leaves the order open.
 
-use grantry_domain::ports::{RevocationJob, SweepPolicy, SweepReport};
+use grantry_domain::ports::{LeftOut, RevocationJob, SweepPolicy, SweepReport};
+use grantry_domain::time::Timestamp;
 
 use crate::contract::Node;
 use crate::contract::revocations::id_of;
@@ -9,7 +10,8 @@ use crate::contract::test_store::{CLAIM, PAUSE, Succeeds};
 /// Claims every due revocation; returns them ordered by id.
 pub(super) async fn claimed(node: &Node) -> Vec<RevocationJob> {
     let mut jobs = Vec::new();
-    while let Some(job) = node.revocations.claim_revocation([7; 16], CLAIM, PAUSE).await.unwrap_or_fail() {
+    while let Some(job) = node.revocations.claim_revocation([7; 16], CLAIM, PAUSE, LeftOut::default()).await.unwrap_or_fail()
+    {
         jobs.push(job);
     }
     jobs.sort_by_key(id_of);
@@ -17,10 +19,10 @@ pub(super) async fn claimed(node: &Node) -> Vec<RevocationJob> {
 }
 
 /// Sweeps until there is nothing more to do; returns the total.
-pub(super) async fn swept(node: &Node, policy: SweepPolicy) -> SweepReport {
+pub(super) async fn swept(node: &Node, policy: SweepPolicy, now: Timestamp) -> SweepReport {
     let mut total = SweepReport::default();
     for _ in 0..1000 {
-        let step = node.housekeeping.sweep(policy).await.unwrap_or_fail();
+        let step = node.housekeeping.sweep(policy, now).await.unwrap_or_fail();
         total.timed_out += step.timed_out;
         total.interrupted += step.interrupted;
         total.expired += step.expired;

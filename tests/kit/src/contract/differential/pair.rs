@@ -173,7 +173,8 @@ impl Pair {
             Step::Revoke { first_update } => self.revoke(first_update).await,
             Step::Sweep { batch } => {
                 let policy = SweepPolicy { batch, ..SWEEP };
-                self.both(async |node: Node| Ok(swept(&node, policy).await)).await;
+                let now = self.now();
+                self.both(async |node: Node| Ok(swept(&node, policy, now).await)).await;
             }
             Step::Pass(span) => self.clock.advance(span),
             Step::SetBack(span) => self.clock.step_wall(self.now().minus(span)),

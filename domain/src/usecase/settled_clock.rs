@@ -1,0 +1,98 @@
+//! Withholds what a wrong wall clock would end.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::ports::{Clock, StoreClock, StoreError};
+use crate::time::Timestamp;
+
+/// A larger difference between the wall clock and the monotonic clock means that the wall clock was set.
+pub(crate) const CLOCK_STEP: Duration = Duration::from_secs(30);
+/// For how long after a step nothing ends because time has passed, so that a wrong clock can be corrected.
+const UNSETTLED: Duration = Duration::from_mins(10);
+
+/// The clock of the store, compared with the monotonic clock from one reading to the next. The history begins with the process.
+pub struct SettledClock {
+    store_clock: Arc<dyn StoreClock>,
+    clock: Arc<dyn Clock>,
+    history: Mutex<History>,
+}
+
+struct History {
+    wall: Timestamp,
+    monotonic: Duration,
+    unsettled_until: Option<Duration>,
+}
+
+impl History {
+    fn is_settled(&mut self, wall: Timestamp, monotonic: Duration) -> bool {
+        let expected = self.wall.plus(monotonic.saturating_sub(self.monotonic));
+        if wall.since(expected) > CLOCK_STEP || expected.since(wall) > CLOCK_STEP {
+            self.unsettled_until = Some(monotonic.saturating_add(UNSETTLED));
+        }
+        (self.wall, self.monotonic) = (wall, monotonic);
+        self.unsettled_until.is_none_or(|until| monotonic >= until)
+    }
+}
+
+impl SettledClock {
+    /// The first reading is that of the clock of the process.
+    pub fn new(store_clock: Arc<dyn StoreClock>, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let history = History { wall: clock.now(), monotonic: clock.monotonic(), unsettled_until: None };
+        Arc::new(Self { store_clock, clock, history: Mutex::new(history) })
+    }
+
+    /// The present instant. `None` for some minutes after the wall clock was set, forwards or backwards: what has a deadline
+    /// does not end then.
+    pub async fn now(&self) -> Result<Option<Timestamp>, StoreError> {
+        let now = self.store_clock.now().await?;
+        let monotonic = self.clock.monotonic();
+        let is_settled = self.history.lock().unwrap_or_else(PoisonError::into_inner).is_settled(now, monotonic);
+        Ok(is_settled.then_some(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Duration = Duration::from_secs(1000);
+
+    fn wall(seconds: u64) -> Timestamp {
+        Timestamp::from_millis(0).plus(Duration::from_secs(seconds))
+    }
+
+    fn history() -> History {
+        History { wall: wall(5000), monotonic: START, unsettled_until: None }
+    }
+
+    #[test]
+    fn a_clock_is_unsettled_for_some_minutes_after_a_step_in_either_direction() {
+        for stepped in [5000 + 31, 5000 - 31, 5000 + 86_400, 0] {
+            let mut history = history();
+            assert!(!history.is_settled(wall(stepped), START), "{stepped}");
+            let settled = START + UNSETTLED;
+            let just_before = settled.saturating_sub(Duration::from_secs(1));
+            assert!(!history.is_settled(wall(stepped + UNSETTLED.as_secs() - 1), just_before));
+            assert!(history.is_settled(wall(stepped + UNSETTLED.as_secs()), settled));
+        }
+    }
+
+    #[test]
+    fn a_second_step_prolongs_the_time() {
+        let mut history = history();
+        assert!(!history.is_settled(wall(100_000), START));
+        let back = START + Duration::from_secs(60);
+        assert!(!history.is_settled(wall(5060), back));
+        assert!(!history.is_settled(wall(5000 + UNSETTLED.as_secs()), START + UNSETTLED));
+        assert!(history.is_settled(wall(5060 + UNSETTLED.as_secs()), back + UNSETTLED));
+    }
+
+    #[test]
+    fn a_clock_that_runs_is_settled_also_between_readings_far_apart() {
+        let mut history = history();
+        for (seconds, drift) in [(1, 0), (86_400, 20), (86_500, 0)] {
+            assert!(history.is_settled(wall(5000 + seconds + drift), START + Duration::from_secs(seconds)));
+        }
+    }
+}
