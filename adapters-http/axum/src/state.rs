@@ -13,7 +13,6 @@ use crate::correlation::CorrelationIds;
 use crate::host::Api;
 use crate::page_assets::PageAssets;
 use crate::public_url::PublicBaseUrl;
-use crate::run_limit::RunLimit;
 
 /// The parts of the host and the values derived from them. Cheap to clone.
 #[derive(Clone)]
@@ -28,10 +27,12 @@ pub(crate) struct Inner {
     pub(crate) pages: PageAssets,
     /// Allowed values of `Host`, lower case.
     pub(crate) hosts: Vec<String>,
+    /// The requests of each user whose body is not parsed yet.
+    pub(crate) bodies: UserLimit,
     /// The runs of each user.
-    pub(crate) runs: RunLimit,
+    pub(crate) runs: UserLimit,
     /// Places for parsing large bodies.
-    pub(crate) parsers: Semaphore,
+    pub(crate) parsers: Arc<Semaphore>,
     /// Source of correlation ids.
     pub(crate) correlation: CorrelationIds,
     /// The `OpenAPI` document, made when it is first requested. The router supplies it, because the document depends on the
@@ -49,8 +50,9 @@ impl App {
             cookies,
             pages: PageAssets::new(&api.public),
             hosts,
-            runs: RunLimit::default(),
-            parsers: Semaphore::new(std::thread::available_parallelism().map_or(1, std::num::NonZero::get)),
+            bodies: UserLimit::default(),
+            runs: UserLimit::default(),
+            parsers: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, std::num::NonZero::get))),
             correlation: CorrelationIds::new(random),
             openapi: LazyLock::new(Box::new(move || openapi(&described))),
             api,

@@ -1,6 +1,7 @@
-//! Limits the runs of one user, from the request to the last byte of the response.
+//! Limits what one user does at the same time, because each part of it takes memory.
 //!
-//! A response of an API is in memory until the client has read it, and a client may read slowly.
+//! The body of a request is in memory from its first byte until it is parsed, and a client may send slowly. The response of an
+//! API is in memory until its last byte is sent, and a client may read slowly.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -14,59 +15,59 @@ use grantry_domain::identity::UserId;
 use http_body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Runs of one user at the same time. The others wait.
+use crate::problem::{Code, Problem};
+
+/// Places of one user. Requests beyond them wait.
 const PER_USER: usize = 32;
-/// How long a run may wait.
+/// How long a request may wait.
 const WAIT: Duration = Duration::from_secs(5);
-/// Users without a run are removed when the table has this many entries.
+/// Users without a place in use are removed when the table has this many entries.
 const MAX_ENTRIES: usize = 256;
 
-/// The runs of each user.
+/// The places of each user.
 #[derive(Default)]
-pub(crate) struct RunLimit {
+pub(crate) struct UserLimit {
     users: Mutex<HashMap<UserId, Arc<Semaphore>>>,
 }
 
-impl RunLimit {
-    /// Waits until the user may run another request. `None` after a few seconds.
-    pub(crate) async fn admit(&self, user: &UserId) -> Option<Run> {
-        let runs = self.runs_of(user);
-        tokio::time::timeout(WAIT, runs.acquire_owned()).await.ok()?.ok().map(|permit| Run { _permit: permit })
+impl UserLimit {
+    /// Waits until a place of the user is free. The refusal after a few seconds says what there is too much of.
+    pub(crate) async fn admit(&self, user: &UserId, too_many: &'static str) -> Result<Place, Problem> {
+        let places = self.places_of(user);
+        let permit = tokio::time::timeout(WAIT, places.acquire_owned()).await.ok().and_then(Result::ok);
+        permit
+            .map(|permit| Place { _permit: permit })
+            .ok_or_else(|| Problem::new(Code::RateLimited).because(too_many).after(WAIT))
     }
 
-    /// How long a client should wait after a refusal.
-    pub(crate) fn retry_after() -> Duration {
-        WAIT
-    }
-
-    fn runs_of(&self, user: &UserId) -> Arc<Semaphore> {
+    fn places_of(&self, user: &UserId) -> Arc<Semaphore> {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         if users.len() >= MAX_ENTRIES && !users.contains_key(user) {
-            users.retain(|_, runs| Arc::strong_count(runs) > 1);
+            users.retain(|_, places| Arc::strong_count(places) > 1);
         }
         users.entry(user.clone()).or_insert_with(|| Arc::new(Semaphore::new(PER_USER))).clone()
     }
 }
 
-/// A run of a user.
-pub(crate) struct Run {
+/// A place of a user, in use until this value is dropped.
+pub(crate) struct Place {
     _permit: OwnedSemaphorePermit,
 }
 
-impl Run {
-    /// Ends with the body of this response.
+impl Place {
+    /// Keeps the place until the body of this response is sent.
     pub(crate) fn until_sent(self, response: Response) -> Response {
-        response.map(|body| Body::new(RunBody { body, _run: self }))
+        response.map(|body| Body::new(BodyWithPlace { body, _place: self }))
     }
 }
 
-/// A response body that keeps its run until it is dropped.
-struct RunBody {
+/// A response body that keeps a place until it is dropped.
+struct BodyWithPlace {
     body: Body,
-    _run: Run,
+    _place: Place,
 }
 
-impl HttpBody for RunBody {
+impl HttpBody for BodyWithPlace {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -92,29 +93,29 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_user_has_a_limited_number_of_runs_until_their_responses_are_sent() {
-        let limit = RunLimit::default();
+    async fn a_user_has_a_limited_number_of_places_until_responses_are_sent() {
+        let limit = UserLimit::default();
         let mut responses = Vec::new();
         for _ in 0..PER_USER {
-            let run = limit.admit(&user("alice")).await.unwrap();
-            responses.push(run.until_sent(Response::new(Body::from("text"))));
+            let place = limit.admit(&user("alice"), "").await.unwrap();
+            responses.push(place.until_sent(Response::new(Body::from("text"))));
         }
-        assert!(limit.admit(&user("alice")).await.is_none());
-        assert!(limit.admit(&user("bob")).await.is_some());
+        assert!(limit.admit(&user("alice"), "").await.is_err());
+        assert!(limit.admit(&user("bob"), "").await.is_ok());
         assert_eq!(responses[0].body().size_hint().exact(), Some(4));
         responses.pop();
-        assert!(limit.admit(&user("alice")).await.is_some());
+        assert!(limit.admit(&user("alice"), "").await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn users_without_a_run_are_removed() {
-        let limit = RunLimit::default();
-        let run = limit.admit(&user("held")).await;
+    async fn users_without_a_place_in_use_are_removed() {
+        let limit = UserLimit::default();
+        let place = limit.admit(&user("held"), "").await;
         for number in 0..4 * MAX_ENTRIES {
-            drop(limit.admit(&user(&format!("user-{number}"))).await);
+            drop(limit.admit(&user(&format!("user-{number}")), "").await);
         }
         let users = limit.users.lock().unwrap();
         assert!(users.len() <= MAX_ENTRIES && users.contains_key(&user("held")));
-        drop(run);
+        drop(place);
     }
 }

@@ -21,7 +21,6 @@ use crate::auth::Principal;
 use crate::error_mapping::execute_problem;
 use crate::extract::{CallerAtConnector, ExecuteJsonBody, Pairs, QueryParams, connection_name, object};
 use crate::problem::{Code, Problem, ProblemDetails, Problems};
-use crate::run_limit::RunLimit;
 use crate::state::App;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -114,14 +113,16 @@ enum ResponseBody {
 async fn execute(
     State(app): State<App>,
     CallerAtConnector { caller, connector }: CallerAtConnector,
-    ExecuteJsonBody(body): ExecuteJsonBody<ExecuteBody>,
+    ExecuteJsonBody(body, place): ExecuteJsonBody<ExecuteBody>,
 ) -> Result<Response, Problem> {
     let user = user_of(&caller, body.act_as)?;
     let connection = connection_name(body.connection)?;
     let ExecuteParams { method, path, query, headers, body } = body.params;
     let mut headers = headers.unwrap_or_default().0;
     let body = body.map(|body| body_of(&body, &mut headers)).transpose()?;
-    let run = app.runs.admit(&user).await.ok_or_else(too_many_runs)?;
+    // Requests that wait for a run keep the place of their body, so that few of them wait.
+    let run = app.runs.admit(&user, "The user has too many unfinished runs.").await?;
+    drop(place);
     let execution = Execution {
         actor: caller.actor(),
         connector: connector.clone(),
@@ -138,11 +139,6 @@ async fn execute(
         .map_err(|error| execute_problem(error, |connection| app.api.connections.start_link(&connector, connection)))?;
     let result = ExecuteResult { status: "ok", connector_id: connector.id.as_str().to_owned(), data: response.into() };
     Ok(run.until_sent(Json(result).into_response()))
-}
-
-fn too_many_runs() -> Problem {
-    let problem = Problem::new(Code::RateLimited).because("The user has too many unfinished runs.");
-    problem.after(RunLimit::retry_after())
 }
 
 /// The user of an execution: the calling user, or the user that an agent names in one of its spaces.
