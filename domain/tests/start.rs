@@ -417,3 +417,17 @@ async fn flows_are_not_in_the_list_of_grants() {
     let listed = app.node.list_grants(&person("ada"), &space("default"), GrantFilter::default(), None, 10).await.unwrap();
     assert!(listed.grants.is_empty());
 }
+
+#[tokio::test]
+async fn r19_a_start_is_refused_if_the_connector_is_not_the_one_that_was_shown() {
+    let app = TestApp::new().await;
+    let shown = app.connections.connector(&person("alice"), &drive()).await.unwrap().digest;
+    assert!(shown.is_some());
+    let start = StartRequest { shown, ..request("alice", &drive()) };
+    app.try_start(start.clone()).await.unwrap();
+    app.edit(draft(r#"{"tokenUrl":"https://evil.example/token"}"#)).await;
+    let calls = app.provider.calls().len();
+    assert_eq!(app.try_start(start).await.err(), Some(StartError::ConnectorChanged));
+    assert_eq!(app.provider.calls().len(), calls, "the provider is not contacted");
+    assert!(app.try_start(request("alice", &drive())).await.is_ok(), "a client that showed nothing may start");
+}

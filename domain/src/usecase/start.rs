@@ -15,7 +15,7 @@ use crate::ports::{
     AssociatedData, AuditEvent, AuditKind, AuthorizationRequest, ExpectedVersion, InsertOutcome, InvalidConfig, Limited,
     Operation, ProviderError, ProviderErrorKind, ProviderOperation, RandomUnavailable, StoreError, WriteOutcome,
 };
-use crate::provider::{BindingKind, CallbackPath, EndpointSource, ProviderSettings, ProviderSnapshot};
+use crate::provider::{BindingDigest, BindingKind, CallbackPath, EndpointSource, ProviderSettings, ProviderSnapshot};
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::usecase::access::{AccessError, user_of};
@@ -33,6 +33,8 @@ pub struct StartRequest {
     pub connector: ConnectorKey,
     /// The name of the connection.
     pub connection: ConnectionName,
+    /// What the user was shown before the start: the digest of the connector's settings. `None`: not known.
+    pub shown: Option<BindingDigest>,
     /// Where the browser returns to: a validated path on the public origin.
     pub return_path: Option<String>,
     /// Whether another provider account than the present one is accepted.
@@ -82,6 +84,9 @@ pub enum StartError {
     /// The configuration cannot be used any more; names the field.
     #[error(transparent)]
     Config(#[from] InvalidConfig),
+    /// The connector is not the one that the user consented to.
+    #[error("the connector was changed after the user saw what it connects to")]
+    ConnectorChanged,
     /// A shared connector has nothing to connect.
     #[error("this connector is shared; there is nothing to connect")]
     Shared,
@@ -107,6 +112,7 @@ impl StartError {
             Self::Provider(_) => FailureCode::ProviderUnavailable,
             Self::UserDeprovisioned => FailureCode::UserDeprovisioned,
             Self::ConnectorTampered(_) => FailureCode::ConnectorTampered,
+            Self::ConnectorChanged => FailureCode::ConnectorChanged,
             Self::Access(_)
             | Self::RateLimited { .. }
             | Self::Incomplete { .. }
@@ -127,6 +133,7 @@ impl StartError {
             Self::Config(invalid) if invalid.host_not_allowed => "host_not_allowed",
             Self::Config(_) | Self::Shared => "invalid_request",
             Self::ConnectorTampered(tampered) => tampered.code(),
+            Self::ConnectorChanged => "connector_changed",
             Self::Provider(error) if error.is_misconfiguration() => "provider_misconfigured",
             Self::Provider(_) => "provider_unavailable",
             Self::Store(_) => "store_unavailable",
@@ -181,6 +188,9 @@ impl Flows {
         let (settings, digest) = self.settings.of(&connector)?;
         if connector.auth_mode == AuthMode::Shared {
             return Err(StartError::Shared);
+        }
+        if request.shown.is_some_and(|shown| shown != digest) {
+            return Err(StartError::ConnectorChanged);
         }
         if let Some(field) = settings.missing {
             return Err(StartError::Incomplete { field });

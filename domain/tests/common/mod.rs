@@ -111,6 +111,7 @@ pub(crate) fn elsewhere() -> ConnectorKey {
 /// A request to connect, with the default name.
 pub(crate) fn request(who: &str, connector: &ConnectorKey) -> StartRequest {
     StartRequest {
+        shown: None,
         actor: person(who),
         connector: connector.clone(),
         connection: ConnectionName::default(),

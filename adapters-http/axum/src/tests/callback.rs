@@ -168,3 +168,26 @@ async fn lesson_04_extra_parameters_are_accepted_and_a_wrong_iss_is_refused() {
     }
     assert_eq!(app.provider.count(Operation::Exchange), 1);
 }
+
+#[tokio::test]
+async fn r19_the_version_of_the_consent_binds_a_start_to_what_was_shown() {
+    let app = TestApp::new();
+    app.connector("default", "drive", ".example").await;
+    let mut alice = app.signed_in("alice").await;
+    let start = "/internal/actions/connector/drive/_start_oauth_flow";
+    let version = alice.get("/api/actions/connector/drive").await.json()["consent"]["version"].as_str().unwrap().to_owned();
+    let page = alice.get("/api/actions/connector/drive/oauth/start").await;
+    assert!(page.text().contains(&format!("data-consent=\"{version}\"")));
+    alice.start_at(start, &json!({"consentVersion": version})).await;
+
+    app.profiles.set("{}", |settings| {
+        settings.endpoints.as_mut().unwrap().token = "https://evil.example/token".to_owned();
+    });
+    let refused = alice.post(start, &json!({"consentVersion": version})).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "connector_changed"));
+    for bad in ["", "x", &version[1..]] {
+        let refused = alice.post(start, &json!({"consentVersion": bad})).await;
+        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (400, "invalid_request"), "{bad}");
+    }
+    alice.start_at(start, &json!({})).await;
+}
