@@ -141,8 +141,10 @@ pub struct Endpoints {
 /// Which callback URL a connector registers at its provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallbackPath {
-    /// The URL that all connectors share: for operator-approved profiles and for issuer mode.
-    Shared,
+    /// The URL that connectors in issuer mode share. Each of their providers announces `iss` in its responses (RFC 9207).
+    Issuers,
+    /// The URL that connectors of operator-approved profiles share. All their providers are trusted, so that it needs no `iss`.
+    Profiles,
     /// The connector's path, which contains its callback id.
     PerConnector,
 }

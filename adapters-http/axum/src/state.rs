@@ -13,6 +13,7 @@ use crate::correlation::CorrelationIds;
 use crate::host::Api;
 use crate::page_assets::PageAssets;
 use crate::public_url::PublicBaseUrl;
+use crate::user_limit::UserLimit;
 
 /// The parts of the host and the values derived from them. Cheap to clone.
 #[derive(Clone)]
@@ -27,8 +28,8 @@ pub(crate) struct Inner {
     pub(crate) pages: PageAssets,
     /// Allowed values of `Host`, lower case.
     pub(crate) hosts: Vec<String>,
-    /// The requests of each user whose body is not parsed yet.
-    pub(crate) bodies: UserLimit,
+    /// The bodies of each user that are in memory.
+    pub(crate) memory: UserLimit,
     /// The runs of each user.
     pub(crate) runs: UserLimit,
     /// Places for parsing large bodies.
@@ -50,8 +51,8 @@ impl App {
             cookies,
             pages: PageAssets::new(&api.public),
             hosts,
-            bodies: UserLimit::default(),
-            runs: UserLimit::default(),
+            memory: UserLimit::of_memory(),
+            runs: UserLimit::of_runs(),
             parsers: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, std::num::NonZero::get))),
             correlation: CorrelationIds::new(random),
             openapi: LazyLock::new(Box::new(move || openapi(&described))),

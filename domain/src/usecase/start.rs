@@ -252,10 +252,9 @@ impl Flows {
         }
         let redirect_uri = self.settings.redirect_uri(connector, settings.callback);
         let provider = self.provider.resolve(settings, &redirect_uri, &connector.config.settings).await?;
-        let shared = settings.callback == CallbackPath::Shared;
         let announces_issuer = provider.issuer_in_response && provider.issuer.is_some();
-        if shared && settings.endpoint_source == EndpointSource::User && !announces_issuer {
-            let problem = "the shared callback URL needs an issuer that announces iss in its responses (RFC 9207)";
+        if settings.callback == CallbackPath::Issuers && !announces_issuer {
+            let problem = "the callback URL of issuers needs an issuer that announces iss in its responses (RFC 9207)";
             return Err(ProviderErrorKind::BadMetadata.because(problem));
         }
         Ok(provider)
@@ -345,11 +344,16 @@ impl Flows {
     }
 }
 
-/// The shared callback is for operator-approved profiles and for issuer mode, where the `iss` of the response is compared
-/// with the expected issuer. Endpoints written by a user need a separate callback even if an issuer is given: they could
-/// forward the browser to an honest server, which would confirm that issuer (RFC 9700 §4.4).
+/// Whether the providers at a callback cannot be mixed up (RFC 9700 §4.4).
+///
+/// Responses at the callback of issuers carry an `iss`, which is compared with the expected issuer. A provider that sends none
+/// must not share that callback, even if it is trusted: some accept redirect URIs with a query, so that the browser could be
+/// sent to it with a redirect URI that contains the `iss` of another one. Endpoints written by a user need a separate callback
+/// even if an issuer is given: they could forward the browser to an honest server, which would confirm that issuer.
 pub(super) fn may_use_its_callback(settings: &ProviderSettings) -> bool {
-    settings.callback == CallbackPath::PerConnector
-        || settings.endpoint_source == EndpointSource::Operator
-        || settings.kind == BindingKind::Issuer
+    match settings.callback {
+        CallbackPath::Issuers => settings.kind == BindingKind::Issuer,
+        CallbackPath::Profiles => settings.endpoint_source == EndpointSource::Operator,
+        CallbackPath::PerConnector => true,
+    }
 }

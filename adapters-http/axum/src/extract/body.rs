@@ -58,7 +58,9 @@ async fn parsed<T: DeserializeOwned + Send + 'static>(
 ) -> Result<(T, Option<Place>), Problem> {
     let (limit, place) = match request.extensions().get::<KnownCaller>() {
         Some(KnownCaller::User(user)) => {
-            (limit, Some(app.bodies.admit(user, "The user sends too many bodies at once.").await?))
+            let announced = request.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
+            let bytes = announced.map_or(limit, |bytes| bytes.min(limit));
+            (limit, Some(app.memory.admit_bytes(user, bytes, "The user sends too many bodies at once.").await?))
         }
         Some(KnownCaller::Agent) => (limit, None),
         None => (limit.min(UNKNOWN_CALLER), None),
