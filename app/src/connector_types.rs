@@ -3,8 +3,7 @@
 use grantry_domain::connector::AuthMode;
 use grantry_domain::provider::CallbackPath;
 use grantry_domain::time::Timestamp;
-use grantry_http_axum::PublicBaseUrl;
-use grantry_http_axum::{AuthModeName, ConnectorType, ConnectorTypeField, FieldKind};
+use grantry_http_axum::{AuthModeName, ConnectorType, ConnectorTypeField, FieldKind, PublicBaseUrl, urls};
 use grantry_provider_oauth2::{ConnectorType as Profile, ConnectorTypeField as ProfileField, Profiles};
 
 pub(crate) fn connector_types(profiles: &Profiles, public: &PublicBaseUrl) -> Vec<ConnectorType> {
@@ -12,7 +11,7 @@ pub(crate) fn connector_types(profiles: &Profiles, public: &PublicBaseUrl) -> Ve
 }
 
 fn connector_type(profile: Profile, public: &PublicBaseUrl) -> ConnectorType {
-    let shared = profile.callback == Some(CallbackPath::Shared);
+    let is_known = profile.callback == Some(CallbackPath::Profiles);
     let mode = |name: &&str| match AuthMode::parse(name)? {
         AuthMode::PerUser => Some(AuthModeName::PerUser),
         AuthMode::Shared => Some(AuthModeName::Shared),
@@ -21,7 +20,7 @@ fn connector_type(profile: Profile, public: &PublicBaseUrl) -> ConnectorType {
         id: profile.id,
         name: profile.title,
         docs_url: profile.source,
-        redirect_uri: shared.then(|| format!("{public}/api/actions/connector/_oauth_callback")),
+        redirect_uri: is_known.then(|| urls(public).profile_callback()),
         auth_modes: profile.auth_modes.iter().filter_map(mode).collect(),
         fields: profile.fields.into_iter().map(field).collect(),
         sunset: profile.sunset.as_deref().and_then(start_of_day),

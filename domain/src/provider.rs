@@ -9,12 +9,24 @@ use thiserror::Error;
 
 pub use self::scopes::Scopes;
 use crate::connector::ProfileId;
-use crate::encoding::{FieldReader, FieldWriter, MalformedFields, length_of};
+use crate::encoding::{FieldReader, FieldWriter, MalformedFields, base64url, from_base64url, length_of};
 
 /// Hash of the security-relevant provider configuration. The associated data of every sealed record contains it, so that
 /// editing a connector or a row cannot redirect a token.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BindingDigest(pub [u8; 32]);
+
+impl BindingDigest {
+    /// As base64url.
+    pub fn to_text(self) -> String {
+        base64url(&self.0).to_string()
+    }
+
+    /// Reads that text.
+    pub fn parse(text: &str) -> Option<Self> {
+        from_base64url(text).map(Self)
+    }
+}
 
 impl fmt::Debug for BindingDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -129,8 +141,10 @@ pub struct Endpoints {
 /// Which callback URL a connector registers at its provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallbackPath {
-    /// The URL that all connectors share: for operator-approved profiles and for issuer mode.
-    Shared,
+    /// The URL that connectors in issuer mode share. Each of their providers announces `iss` in its responses (RFC 9207).
+    Issuers,
+    /// The URL that connectors of operator-approved profiles share. All their providers are trusted, so that it needs no `iss`.
+    Profiles,
     /// The connector's path, which contains its callback id.
     PerConnector,
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use grantry_domain::authorization::{
     FailureCode, FlowFailure, FlowStatus, ProviderNote, Reason, StateKind, StatusKind, TerminationCause,
 };
-use grantry_domain::connector::{CallbackId, ProfileId};
+use grantry_domain::connector::ProfileId;
 use grantry_domain::identity::ConnectionName;
 use grantry_domain::ports::{
     Anomaly, AnomalyKind, AuditDetail, AuditKind, Identified, Lifetime, Operation as Limit, ProviderErrorKind, StoreError,
@@ -15,7 +15,7 @@ use grantry_domain::ports::{
 };
 use grantry_domain::provider::{BindingKind, CallbackPath, Scopes};
 use grantry_domain::secret::Secret;
-use grantry_domain::usecase::{CallbackRefused, CallbackRequest, ConnectorDraft, Outcome, StartRequest};
+use grantry_domain::usecase::{Callback, CallbackRefused, CallbackRequest, ConnectorDraft, Outcome, StartRequest};
 use grantry_testkit::doubles::fixtures::{connector_id, connector_key, space, user};
 use grantry_testkit::doubles::{Call, Fault, Method, Operation, tokens};
 use grantry_testkit::provider::Gate;
@@ -34,7 +34,7 @@ async fn issuer_mode() -> TestApp {
     let app = TestApp::without_connector();
     app.profiles.set("issuer", |settings| {
         settings.kind = BindingKind::Issuer;
-        settings.callback = CallbackPath::Shared;
+        settings.callback = CallbackPath::Issuers;
         settings.endpoints = None;
         settings.issuer = Some("https://issuer.example".to_owned());
     });
@@ -218,20 +218,22 @@ async fn r08_the_callback_path_must_be_the_sealed_one() {
     let first = app.create_connector(&one, ConnectorDraft { profile: profile(), ..draft("{}") }).await.connector.callback_id;
     let second =
         app.create_connector(&two, ConnectorDraft { profile: profile(), ..draft("{}") }).await.connector.callback_id;
-    let paths: [(_, Option<CallbackId>, bool); 6] = [
-        (&one, Some(first), true),
-        (&one, Some(second), false),
-        (&one, None, false),
-        (&drive(), None, true),
-        (&drive(), Some(first), false),
-        (&two, Some(first), false),
+    let paths = [
+        (&one, Callback::Connector(first), true),
+        (&one, Callback::Connector(second), false),
+        (&one, Callback::Profiles, false),
+        (&one, Callback::Issuers, false),
+        (&drive(), Callback::Profiles, true),
+        (&drive(), Callback::Issuers, false),
+        (&drive(), Callback::Connector(first), false),
+        (&two, Callback::Connector(first), false),
     ];
-    for (key, callback_id, fits) in paths {
+    for (key, callback, fits) in paths {
         let exchanges = app.provider.count(Operation::Exchange);
         let started = app.start("alice", key).await;
-        let outcome = app.complete(CallbackRequest { callback_id, ..callback_of(&started, "alice") }).await.outcome;
+        let outcome = app.complete(CallbackRequest { callback, ..callback_of(&started, "alice") }).await.outcome;
         let expected = if fits { Outcome::Connected } else { failed(FailureCode::CallbackMismatch) };
-        assert_eq!(outcome, expected, "{key:?} {callback_id:?}");
+        assert_eq!(outcome, expected, "{key:?} {callback:?}");
         assert_eq!(app.provider.count(Operation::Exchange), exchanges + usize::from(fits));
     }
 }
@@ -244,7 +246,8 @@ async fn r10_lesson_04_the_issuer_must_be_present_and_exact() {
     let wrong = wrong.into_iter().map(|issuer| Some(issuer.to_owned())).chain([None]);
     for issuer in wrong {
         let started = app.start("alice", &drive()).await;
-        let callback = CallbackRequest { issuer: issuer.clone(), ..callback_of(&started, "alice") };
+        let callback =
+            CallbackRequest { callback: Callback::Issuers, issuer: issuer.clone(), ..callback_of(&started, "alice") };
         assert_eq!(app.complete(callback).await.outcome, failed(FailureCode::IssuerMismatch), "{issuer:?}");
     }
     // It is checked before an error is accepted.
@@ -259,7 +262,10 @@ async fn r10_lesson_04_the_issuer_must_be_present_and_exact() {
     assert!(details.contains("iss=missing") && details.contains("iss=other"), "{details:?}");
     let started = app.start("alice", &drive()).await;
     let issuer = Some("https://issuer.example".to_owned());
-    let outcome = app.complete(CallbackRequest { issuer, ..callback_of(&started, "alice") }).await.outcome;
+    let outcome = app
+        .complete(CallbackRequest { callback: Callback::Issuers, issuer, ..callback_of(&started, "alice") })
+        .await
+        .outcome;
     assert_eq!(outcome, Outcome::Connected);
 }
 

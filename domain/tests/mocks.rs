@@ -100,6 +100,7 @@ fn drive() -> ConnectorKey {
 
 fn start_request() -> StartRequest {
     StartRequest {
+        shown: None,
         actor: Actor::Person(user("u_alice")),
         connector: drive(),
         connection: ConnectionName::default(),

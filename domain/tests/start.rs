@@ -127,7 +127,7 @@ async fn r07_r08_the_redirect_uri_comes_from_the_host_and_endpoints_of_a_user_ge
     let own = connector_key("default", "custom");
     let profile = ProfileId::new(".oauth2").unwrap();
     let view = app.create_connector(&own, ConnectorDraft { profile, ..draft("{}") }).await;
-    let shared_uri = "https://host.example/callback";
+    let shared_uri = "https://host.example/profile-callback";
     let own_uri = format!("{shared_uri}/{}", view.connector.callback_id.to_text());
     assert_eq!(view.redirect_uri, own_uri);
     app.start("alice", &drive()).await;
@@ -151,7 +151,7 @@ async fn r09_endpoints_of_a_user_never_use_the_shared_callback() {
     // Endpoints of a user with an honest issuer: the attacker's authorization server forwards the browser to the honest
     // one, whose `iss` is the expected one.
     app.profiles.set("claims-an-issuer", |settings| {
-        settings.callback = CallbackPath::Shared;
+        settings.callback = CallbackPath::Issuers;
         settings.issuer = Some("https://honest.example".to_owned());
     });
     let key = connector_key("default", "custom");
@@ -167,7 +167,7 @@ async fn r09_endpoints_of_a_user_never_use_the_shared_callback() {
     assert!(matches!(created, Err(ConnectorError::Config(_))), "it cannot be saved");
     // The profile changes after the connector was saved: starting fails.
     app.create_connector(&key, ConnectorDraft { profile: profile(), ..draft("later") }).await;
-    app.profiles.set("later", |settings| settings.callback = CallbackPath::Shared);
+    app.profiles.set("later", |settings| settings.callback = CallbackPath::Issuers);
     let refused = app.try_start(request("alice", &key)).await.err();
     let Some(StartError::Provider(error)) = refused else { panic!("{refused:?}") };
     assert_eq!(error.kind, ProviderErrorKind::BadMetadata);
@@ -183,7 +183,7 @@ async fn r09_r10_issuer_mode_uses_the_shared_callback_only_with_an_announced_iss
     let app = TestApp::without_connector();
     app.profiles.set("issuer", |settings| {
         settings.kind = BindingKind::Issuer;
-        settings.callback = CallbackPath::Shared;
+        settings.callback = CallbackPath::Issuers;
         settings.endpoints = None;
         settings.issuer = Some("https://issuer.example".to_owned());
     });
@@ -416,4 +416,18 @@ async fn flows_are_not_in_the_list_of_grants() {
     assert!(stored.authorizations.is_empty());
     let listed = app.node.list_grants(&person("ada"), &space("default"), GrantFilter::default(), None, 10).await.unwrap();
     assert!(listed.grants.is_empty());
+}
+
+#[tokio::test]
+async fn r19_a_start_is_refused_if_the_connector_is_not_the_one_that_was_shown() {
+    let app = TestApp::new().await;
+    let shown = app.node.connector(&person("alice"), &drive()).await.unwrap().digest;
+    assert!(shown.is_some());
+    let start = StartRequest { shown, ..request("alice", &drive()) };
+    app.try_start(start.clone()).await.unwrap();
+    app.edit(draft(r#"{"tokenUrl":"https://evil.example/token"}"#)).await;
+    let calls = app.provider.calls().len();
+    assert_eq!(app.try_start(start).await.err(), Some(StartError::ConnectorChanged));
+    assert_eq!(app.provider.calls().len(), calls, "the provider is not contacted");
+    assert!(app.try_start(request("alice", &drive())).await.is_ok(), "a client that showed nothing may start");
 }

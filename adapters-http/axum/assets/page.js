@@ -56,7 +56,7 @@
 
   async function start() {
     showText(page.dataset.opening);
-    const request = { connection: page.dataset.connection };
+    const request = { connection: page.dataset.connection, consentVersion: page.dataset.consent };
     if (page.dataset.account === "change") {
       request.allowAccountChange = true;
     }

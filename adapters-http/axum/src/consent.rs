@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use grantry_domain::connector::ConnectorKey;
-use grantry_domain::provider::{EndpointSource, ProviderSettings};
+use grantry_domain::provider::{BindingDigest, EndpointSource, ProviderSettings};
 use grantry_domain::usecase::UnusableConnector;
 use serde::Serialize;
 use url::{Host, Url};
@@ -16,6 +16,8 @@ use crate::state::App;
 /// The provider of a flow, and every host that receives something of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct ConsentFacts {
+    /// Changes with everything that decides who receives something: `consentVersion` of a start.
+    pub(crate) version: String,
     /// Host of the provider that will ask for consent: the log-in host.
     pub(crate) provider_host: String,
     /// Scopes that will be requested.
@@ -64,10 +66,11 @@ impl ConsentFacts {
         self.receivers.iter().filter(|receiver| receiver.other_site).map(|receiver| receiver.host.as_str()).collect()
     }
 
-    pub(crate) fn of(settings: &ProviderSettings) -> Self {
+    pub(crate) fn of(settings: &ProviderSettings, digest: BindingDigest) -> Self {
         let authorization = settings.endpoints.as_ref().map(|endpoints| endpoints.authorization.as_str());
         let destinations: BTreeSet<String> = settings.destinations.iter().map(|origin| host_of(origin.as_str())).collect();
         Self {
+            version: digest.to_text(),
             provider_host: authorization.or(settings.issuer.as_deref()).map(host_of).unwrap_or_default(),
             scopes: settings.requested_scopes.iter().map(str::to_owned).collect(),
             destination_hosts: destinations.into_iter().collect(),
@@ -93,13 +96,14 @@ impl ConsentSummary {
             UnusableConnector::Config(_) => Problem::new(Code::ProviderMisconfigured),
             UnusableConnector::Tampered(tampered) => Problem::new(Code::of(tampered.code())),
         })?;
+        let digest = view.digest.ok_or_else(|| Problem::new(Code::Internal))?;
         let described = app.api.users.describe(&user.id).await?.ok_or_else(|| Problem::new(Code::NotSignedIn))?;
         let space = described.spaces.into_iter().find(|space| space.id == key.space).and_then(|space| space.name);
         Ok(Self {
             name: view.connector.name.as_str().to_owned(),
             space: space.unwrap_or_else(|| key.space.as_str().to_owned()),
             owner: described.display_name.or(described.username).unwrap_or_else(|| user.id.as_str().to_owned()),
-            facts: ConsentFacts::of(settings),
+            facts: ConsentFacts::of(settings, digest),
         })
     }
 }
@@ -143,14 +147,17 @@ fn is_same_site(log_in: &str, url: &str) -> bool {
     }
 }
 
-/// The domain without its first label. The domain itself, if the rest has one label or looks like `co.uk`: a short label below
-/// a country code.
+/// Labels of more than three letters below a country code that are public suffixes.
+const LONG_SUFFIXES: [&str; 8] = ["asso", "firm", "gouv", "govt", "info", "muni", "name", "school"];
+
+/// The domain without its first label. The domain itself, if the rest has one label or looks like `co.uk`: a short label, or
+/// one of [`LONG_SUFFIXES`], below a country code.
 fn site_of(domain: &str) -> &str {
     let parent = domain.split_once('.').map_or("", |(_, parent)| parent);
     let labels: Vec<&str> = parent.split('.').collect();
     match labels.as_slice() {
         [_] | [.., ""] => domain,
-        [name, country] if name.len() <= 3 && country.len() == 2 => domain,
+        [name, country] if country.len() == 2 && (name.len() <= 3 || LONG_SUFFIXES.contains(name)) => domain,
         _ => parent,
     }
 }
@@ -184,6 +191,7 @@ mod tests {
             ("login.honest.example", "login.dishonest.example", false),
             ("login.honest.example", "example", false),
             ("honest.co.uk", "evil.co.uk", false),
+            ("honest.govt.nz", "evil.govt.nz", false),
             ("honest.co.uk", "api.honest.co.uk", true),
             ("login.honest.co.uk", "api.honest.co.uk", true),
             ("honest.example.", "evil.example.", false),

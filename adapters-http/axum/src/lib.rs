@@ -39,10 +39,10 @@ mod public_url;
 mod return_url;
 mod router;
 mod routes;
-mod run_limit;
 mod state;
 mod static_file;
 mod urls;
+mod user_limit;
 
 #[cfg(test)]
 mod tests;

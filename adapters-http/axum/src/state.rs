@@ -13,7 +13,7 @@ use crate::correlation::CorrelationIds;
 use crate::host::Api;
 use crate::page_assets::PageAssets;
 use crate::public_url::PublicBaseUrl;
-use crate::run_limit::RunLimit;
+use crate::user_limit::UserLimit;
 
 /// The parts of the host and the values derived from them. Cheap to clone.
 #[derive(Clone)]
@@ -28,10 +28,12 @@ pub(crate) struct Inner {
     pub(crate) pages: PageAssets,
     /// Allowed values of `Host`, lower case.
     pub(crate) hosts: Vec<String>,
+    /// The bodies of each user that are in memory.
+    pub(crate) memory: UserLimit,
     /// The runs of each user.
-    pub(crate) runs: RunLimit,
+    pub(crate) runs: UserLimit,
     /// Places for parsing large bodies.
-    pub(crate) parsers: Semaphore,
+    pub(crate) parsers: Arc<Semaphore>,
     /// Source of correlation ids.
     pub(crate) correlation: CorrelationIds,
     /// The `OpenAPI` document, made when it is first requested. The router supplies it, because the document depends on the
@@ -49,8 +51,9 @@ impl App {
             cookies,
             pages: PageAssets::new(&api.public),
             hosts,
-            runs: RunLimit::default(),
-            parsers: Semaphore::new(std::thread::available_parallelism().map_or(1, std::num::NonZero::get)),
+            memory: UserLimit::of_memory(),
+            runs: UserLimit::of_runs(),
+            parsers: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, std::num::NonZero::get))),
             correlation: CorrelationIds::new(random),
             openapi: LazyLock::new(Box::new(move || openapi(&described))),
             api,

@@ -7,11 +7,14 @@ use url::{Host, Url};
 
 use crate::public_url::PublicBaseUrl;
 
-/// Path of the callback that connectors share.
+/// Path of the callback that connectors in issuer mode share.
 pub(crate) const CALLBACK: &str = "/api/actions/connector/_oauth_callback";
 
-/// Path of the folder of the callbacks of single connectors. It is beside the shared callback and does not begin with its path:
-/// a provider that accepts redirect URIs below or with the prefix of a registered one must not accept these for it.
+/// Path of the callback that connectors of profiles share. The callbacks are beside each other, and no path begins with another
+/// one: a provider that accepts redirect URIs below or with the prefix of a registered one must not accept them for it.
+const PROFILE_CALLBACK: &str = "/api/actions/connector/_oauth_profile_callback";
+
+/// Path of the folder of the callbacks of single connectors.
 const CONTEXT: &str = "/api/actions/connector/_oauth_context";
 
 /// Path of the result pages.
@@ -31,8 +34,12 @@ impl Urls for RouteUrls {
         with_connection(page, connection)
     }
 
-    fn shared_callback(&self) -> String {
+    fn issuer_callback(&self) -> String {
         format!("{}{CALLBACK}", self.0)
+    }
+
+    fn profile_callback(&self) -> String {
+        format!("{}{PROFILE_CALLBACK}", self.0)
     }
 
     fn connector_callback(&self, callback_id: CallbackId) -> String {
@@ -87,7 +94,7 @@ pub(crate) fn log_in_page(public: &PublicBaseUrl, next: &str) -> String {
 
 /// Whether a path leads to a callback, which receives a code in its query.
 pub(crate) fn is_callback(path: &str) -> bool {
-    [CALLBACK, CONTEXT].iter().any(|route| path.ends_with(route) || path.contains(&format!("{route}/")))
+    [CALLBACK, PROFILE_CALLBACK, CONTEXT].iter().any(|route| path.ends_with(route) || path.contains(&format!("{route}/")))
 }
 
 /// Whether a browser may be sent there: https, or http on loopback, which only an operator's egress entry permits.
@@ -121,21 +128,26 @@ mod tests {
             urls.start_link(&key("marketing"), &ConnectionName::new("work").unwrap()),
             format!("{base}/s/marketing/api/actions/connector/drive/oauth/start?connection=work")
         );
-        assert_eq!(urls.shared_callback(), format!("{base}/api/actions/connector/_oauth_callback"));
+        assert_eq!(urls.issuer_callback(), format!("{base}/api/actions/connector/_oauth_callback"));
+        assert_eq!(urls.profile_callback(), format!("{base}/api/actions/connector/_oauth_profile_callback"));
         let id = CallbackId([7; 16]);
         assert_eq!(urls.connector_callback(id), format!("{base}/api/actions/connector/_oauth_context/{}", id.to_text()));
     }
 
     #[test]
-    fn r08_a_callback_of_a_connector_does_not_begin_with_the_shared_one() {
+    fn r08_no_callback_begins_with_another_one() {
         let urls = urls(&PublicBaseUrl::new("https://connect.example/oauth").unwrap());
-        let (shared, own) = (urls.shared_callback(), urls.connector_callback(CallbackId([7; 16])));
-        assert!(!own.starts_with(&shared) && !shared.starts_with(&own), "{own} {shared}");
+        let all = [urls.issuer_callback(), urls.profile_callback(), urls.connector_callback(CallbackId([7; 16]))];
+        for (one, other) in [(0, 1), (0, 2), (1, 2), (1, 0), (2, 0), (2, 1)] {
+            assert!(!all[one].starts_with(&all[other]), "{} {}", all[one], all[other]);
+        }
     }
 
     #[test]
     fn callbacks_are_recognised_below_every_prefix() {
-        for path in ["_oauth_callback", "_oauth_callback/", "_oauth_context/AAAA", "_oauth_context"] {
+        for path in
+            ["_oauth_callback", "_oauth_callback/", "_oauth_profile_callback", "_oauth_context/AAAA", "_oauth_context"]
+        {
             for prefix in ["", "/oauth", "/s/marketing", "/oauth/s/marketing"] {
                 let path = format!("{prefix}/api/actions/connector/{path}");
                 assert!(is_callback(&path), "{path}");

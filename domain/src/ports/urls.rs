@@ -9,8 +9,11 @@ pub trait Urls: Send + Sync {
     /// The link that lets a user connect: a page that asks for confirmation, safe to send by chat or mail.
     fn start_link(&self, connector: &ConnectorKey, connection: &ConnectionName) -> String;
 
-    /// The redirect URI that connectors share (RFC 6749 §3.1.2).
-    fn shared_callback(&self) -> String;
+    /// The redirect URI that connectors in issuer mode share (RFC 6749 §3.1.2).
+    fn issuer_callback(&self) -> String;
+
+    /// The redirect URI that connectors of operator-approved profiles share.
+    fn profile_callback(&self) -> String;
 
     /// The redirect URI of one connector.
     fn connector_callback(&self, callback_id: CallbackId) -> String;

@@ -37,14 +37,25 @@ pub struct CallbackRequest {
     pub user: UserId,
     /// Values of all flow cookies the browser sent.
     pub flow_cookies: Vec<Secret>,
-    /// The callback id in the path; `None` on the shared path.
-    pub callback_id: Option<CallbackId>,
+    /// The callback that the request arrived at.
+    pub callback: Callback,
     /// The `state` parameter.
     pub state: Secret,
     /// The `iss` parameter (RFC 9207).
     pub issuer: Option<String>,
     /// Code or error.
     pub response: AuthorizationResponse,
+}
+
+/// A callback of the host, by its URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Callback {
+    /// See [`CallbackPath::Issuers`].
+    Issuers,
+    /// See [`CallbackPath::Profiles`].
+    Profiles,
+    /// That of one connector, with the id in its path.
+    Connector(CallbackId),
 }
 
 /// Code or error (RFC 6749 §4.1.2, §4.1.2.1).
@@ -294,7 +305,7 @@ impl Flows {
         if !in_time || secrets.epoch != flow.stored.value.owner().epoch {
             return Err(FailureCode::Internal.into());
         }
-        if self.settings.callback_url(callback.callback_id) != secrets.provider.redirect_uri {
+        if self.settings.callback_url(callback.callback) != secrets.provider.redirect_uri {
             return Err(FailureCode::CallbackMismatch.into());
         }
         self.check_issuer(flow, callback.issuer.as_deref(), now).await?;
@@ -351,7 +362,8 @@ impl Flows {
             }
         })?;
         let redirect_uri = self.settings.redirect_uri(&connector, settings.callback);
-        let same_callback = settings.callback == CallbackPath::Shared || redirect_uri == flow.secrets.provider.redirect_uri;
+        let same_callback =
+            settings.callback != CallbackPath::PerConnector || redirect_uri == flow.secrets.provider.redirect_uri;
         if digest != owner.digest || connector.epoch != owner.epoch || !same_callback {
             return Err(FailureCode::ConnectorChanged.into());
         }

@@ -17,7 +17,7 @@ use crate::ports::{
     Created, EditEffect, InvalidConfig, RandomUnavailable, RowTag, SecureRandom, StoreClock, StoreError, Updated,
     VaultError,
 };
-use crate::provider::{CallbackPath, ProviderSettings, Scopes};
+use crate::provider::{BindingDigest, CallbackPath, ProviderSettings, Scopes};
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::usecase::access::{Access, AccessError};
@@ -54,6 +54,8 @@ pub struct ConnectorView {
     pub connector: Connector,
     /// Its settings, if it can be used.
     pub settings: Result<ProviderSettings, UnusableConnector>,
+    /// The digest of these settings, if there are any.
+    pub digest: Option<BindingDigest>,
     /// The redirect URI to register at the provider.
     pub redirect_uri: String,
     /// Whether client id or secret is missing.
@@ -380,7 +382,10 @@ impl ConnectorAdmin {
 
     /// A connector with a status.
     pub(super) fn view(&self, connector: Connector, status: ConnectorStatus) -> ConnectorView {
-        let settings = self.settings.read(&connector).map(|(settings, _)| settings);
+        let (settings, digest) = match self.settings.read(&connector) {
+            Ok((settings, digest)) => (Ok(settings), Some(digest)),
+            Err(unusable) => (Err(unusable), None),
+        };
         let callback = settings.as_ref().map_or(CallbackPath::PerConnector, |settings| settings.callback);
         let needs_secret = settings.as_ref().is_ok_and(|settings| settings.authentication.needs_secret());
         ConnectorView {
@@ -388,6 +393,7 @@ impl ConnectorAdmin {
             is_missing_secrets: connector.config.client_id.is_none() || (needs_secret && !connector.has_client_secret),
             status,
             settings,
+            digest,
             connector,
         }
     }

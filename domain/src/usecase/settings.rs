@@ -5,7 +5,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::authorization::RequiredBinding;
-use crate::connector::{CallbackId, Connector, ConnectorConfig};
+use crate::connector::{Connector, ConnectorConfig};
 use crate::encoding::sha256;
 use crate::ports::{
     AuditEvent, AuditKind, AuthenticatedRow, Clock, InvalidConfig, ProviderProfiles, RowAuthenticator, RowTag, Urls,
@@ -13,6 +13,7 @@ use crate::ports::{
 };
 use crate::provider::{BindingDigest, CallbackPath, ProviderSettings};
 use crate::usecase::audit_buffer::AuditBuffer;
+use crate::usecase::callback::Callback;
 
 /// The row of a connector is not authentic: a writer of the database changed it, or its key is not configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -97,19 +98,21 @@ impl ConnectorSettings {
         self.read(connector).ok().map(RequiredBinding::from)
     }
 
-    /// The URL of a callback with this id in its path, or of the shared callback.
-    pub fn callback_url(&self, callback_id: Option<CallbackId>) -> String {
-        match callback_id {
-            None => self.urls.shared_callback(),
-            Some(id) => self.urls.connector_callback(id),
+    /// The URL of a callback.
+    pub fn callback_url(&self, callback: Callback) -> String {
+        match callback {
+            Callback::Issuers => self.urls.issuer_callback(),
+            Callback::Profiles => self.urls.profile_callback(),
+            Callback::Connector(id) => self.urls.connector_callback(id),
         }
     }
 
     /// The redirect URI to register at the provider (RFC 6749 §3.1.2).
     pub fn redirect_uri(&self, connector: &Connector, callback: CallbackPath) -> String {
         self.callback_url(match callback {
-            CallbackPath::Shared => None,
-            CallbackPath::PerConnector => Some(connector.callback_id),
+            CallbackPath::Issuers => Callback::Issuers,
+            CallbackPath::Profiles => Callback::Profiles,
+            CallbackPath::PerConnector => Callback::Connector(connector.callback_id),
         })
     }
 }

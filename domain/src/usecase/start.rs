@@ -15,7 +15,7 @@ use crate::ports::{
     AssociatedData, AuditEvent, AuditKind, AuthorizationRequest, ExpectedVersion, InsertOutcome, InvalidConfig, Limited,
     Operation, ProviderError, ProviderErrorKind, ProviderOperation, RandomUnavailable, StoreError, WriteOutcome,
 };
-use crate::provider::{BindingKind, CallbackPath, EndpointSource, ProviderSettings, ProviderSnapshot};
+use crate::provider::{BindingDigest, BindingKind, CallbackPath, EndpointSource, ProviderSettings, ProviderSnapshot};
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::usecase::access::{AccessError, user_of};
@@ -33,6 +33,8 @@ pub struct StartRequest {
     pub connector: ConnectorKey,
     /// The name of the connection.
     pub connection: ConnectionName,
+    /// What the user was shown before the start: the digest of the connector's settings. `None`: not known.
+    pub shown: Option<BindingDigest>,
     /// Where the browser returns to: a validated path on the public origin.
     pub return_path: Option<String>,
     /// Whether another provider account than the present one is accepted.
@@ -82,6 +84,9 @@ pub enum StartError {
     /// The configuration cannot be used any more; names the field.
     #[error(transparent)]
     Config(#[from] InvalidConfig),
+    /// The connector is not the one that the user consented to.
+    #[error("the connector was changed after the user saw what it connects to")]
+    ConnectorChanged,
     /// A shared connector has nothing to connect.
     #[error("this connector is shared; there is nothing to connect")]
     Shared,
@@ -107,6 +112,7 @@ impl StartError {
             Self::Provider(_) => FailureCode::ProviderUnavailable,
             Self::UserDeprovisioned => FailureCode::UserDeprovisioned,
             Self::ConnectorTampered(_) => FailureCode::ConnectorTampered,
+            Self::ConnectorChanged => FailureCode::ConnectorChanged,
             Self::Access(_)
             | Self::RateLimited { .. }
             | Self::Incomplete { .. }
@@ -127,6 +133,7 @@ impl StartError {
             Self::Config(invalid) if invalid.host_not_allowed => "host_not_allowed",
             Self::Config(_) | Self::Shared => "invalid_request",
             Self::ConnectorTampered(tampered) => tampered.code(),
+            Self::ConnectorChanged => "connector_changed",
             Self::Provider(error) if error.is_misconfiguration() => "provider_misconfigured",
             Self::Provider(_) => "provider_unavailable",
             Self::Store(_) => "store_unavailable",
@@ -181,6 +188,9 @@ impl Flows {
         let (settings, digest) = self.settings.of(&connector)?;
         if connector.auth_mode == AuthMode::Shared {
             return Err(StartError::Shared);
+        }
+        if request.shown.is_some_and(|shown| shown != digest) {
+            return Err(StartError::ConnectorChanged);
         }
         if let Some(field) = settings.missing {
             return Err(StartError::Incomplete { field });
@@ -242,10 +252,9 @@ impl Flows {
         }
         let redirect_uri = self.settings.redirect_uri(connector, settings.callback);
         let provider = self.provider.resolve(settings, &redirect_uri, &connector.config.settings).await?;
-        let shared = settings.callback == CallbackPath::Shared;
         let announces_issuer = provider.issuer_in_response && provider.issuer.is_some();
-        if shared && settings.endpoint_source == EndpointSource::User && !announces_issuer {
-            let problem = "the shared callback URL needs an issuer that announces iss in its responses (RFC 9207)";
+        if settings.callback == CallbackPath::Issuers && !announces_issuer {
+            let problem = "the callback URL of issuers needs an issuer that announces iss in its responses (RFC 9207)";
             return Err(ProviderErrorKind::BadMetadata.because(problem));
         }
         Ok(provider)
@@ -335,11 +344,16 @@ impl Flows {
     }
 }
 
-/// The shared callback is for operator-approved profiles and for issuer mode, where the `iss` of the response is compared
-/// with the expected issuer. Endpoints written by a user need a separate callback even if an issuer is given: they could
-/// forward the browser to an honest server, which would confirm that issuer (RFC 9700 §4.4).
+/// Whether the providers at a callback cannot be mixed up (RFC 9700 §4.4).
+///
+/// Responses at the callback of issuers carry an `iss`, which is compared with the expected issuer. A provider that sends none
+/// must not share that callback, even if it is trusted: some accept redirect URIs with a query, so that the browser could be
+/// sent to it with a redirect URI that contains the `iss` of another one. Endpoints written by a user need a separate callback
+/// even if an issuer is given: they could forward the browser to an honest server, which would confirm that issuer.
 pub(super) fn may_use_its_callback(settings: &ProviderSettings) -> bool {
-    settings.callback == CallbackPath::PerConnector
-        || settings.endpoint_source == EndpointSource::Operator
-        || settings.kind == BindingKind::Issuer
+    match settings.callback {
+        CallbackPath::Issuers => settings.kind == BindingKind::Issuer,
+        CallbackPath::Profiles => settings.endpoint_source == EndpointSource::Operator,
+        CallbackPath::PerConnector => true,
+    }
 }

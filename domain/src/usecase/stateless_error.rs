@@ -10,7 +10,7 @@ use crate::identity::{Actor, UserId};
 use crate::ports::{AssociatedData, AuditEvent, AuditKind, Operation, Versioned, WriteOutcome};
 use crate::secret::{Secret, equal_in_constant_time};
 use crate::time::Timestamp;
-use crate::usecase::callback::{CallbackRefused, Completed, Outcome, end_of};
+use crate::usecase::callback::{Callback, CallbackRefused, Completed, Outcome, end_of};
 use crate::usecase::flows::Flows;
 
 /// Most flow cookies of one browser: twice the default of [`PendingLimits::per_user`](crate::ports::PendingLimits), because the
@@ -82,7 +82,7 @@ impl Flows {
             flow_cookie_hash: awaiting.flow_cookie_hash(),
         };
         let secrets = self.sealer.open_flow(&associated, sealed).ok()?;
-        let is_path = secrets.provider.redirect_uri == self.settings.callback_url(Some(request.callback_id));
+        let is_path = secrets.provider.redirect_uri == self.settings.callback_url(Callback::Connector(request.callback_id));
         let is_issuer = match (&request.issuer, &secrets.provider.issuer) {
             (Some(presented), Some(expected)) => presented == expected,
             (None, _) | (Some(_), None) => true,

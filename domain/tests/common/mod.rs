@@ -22,8 +22,8 @@ use grantry_domain::provider::Account;
 use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
 use grantry_domain::usecase::{
-    AccessTokenRequest, AuthorizationResponse, CallbackRequest, Completed, Connections, ConnectorDraft, ConnectorView,
-    Execution, Outcome, Policy, Ports, StartError, StartRequest, Started, TokenError,
+    AccessTokenRequest, AuthorizationResponse, Callback, CallbackRequest, Completed, Connections, ConnectorDraft,
+    ConnectorView, Execution, Outcome, Policy, Ports, StartError, StartRequest, Started, TokenError,
 };
 use grantry_store_memory::MemoryStore;
 use grantry_testkit::doubles::fixtures::{authorization, connection, connector_key, origin, space, user};
@@ -111,6 +111,7 @@ pub(crate) fn elsewhere() -> ConnectorKey {
 /// A request to connect, with the default name.
 pub(crate) fn request(who: &str, connector: &ConnectorKey) -> StartRequest {
     StartRequest {
+        shown: None,
         actor: person(who),
         connector: connector.clone(),
         connection: ConnectionName::default(),
@@ -135,7 +136,7 @@ pub(crate) fn callback_of(started: &Started, who: &str) -> CallbackRequest {
     CallbackRequest {
         user: user(who),
         flow_cookies: vec![started.flow_cookie.clone_secret()],
-        callback_id: None,
+        callback: Callback::Profiles,
         state: started.state.clone_secret(),
         issuer: None,
         response: AuthorizationResponse::Code(Secret::from_text("code-1")),

@@ -10,8 +10,8 @@ use grantry_domain::identity::{Actor, ConnectionName, Role};
 use grantry_domain::ports::{AssociatedData, AuditEvent, AuditKind, AuditOutcome, ProviderErrorKind, TokenVault};
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{
-    AccessTokenRequest, AuthorizationResponse, CallbackRefused, CallbackRequest, CancelKey, Completed, Connections,
-    ConnectorDraft, Outcome, StartRequest,
+    AccessTokenRequest, AuthorizationResponse, Callback, CallbackRefused, CallbackRequest, CancelKey, Completed,
+    Connections, ConnectorDraft, Outcome, StartRequest,
 };
 use grantry_testkit::doubles::fixtures::{connection as connection_name, connector_key, space as space_id, user};
 use grantry_testkit::doubles::{Fault, Method, Operation, ProviderFault, Reuse, RotatingAuthorizationServer};
@@ -179,7 +179,7 @@ pub(super) fn run() -> impl Strategy<Value = Run> {
 pub(super) struct Flow {
     pub(super) id: AuthorizationId,
     pub(super) owner: AuthorizationKey,
-    pub(super) callback_id: Option<CallbackId>,
+    pub(super) callback: Callback,
     state: Secret,
     cookie: Secret,
 }
@@ -336,7 +336,7 @@ impl Machine {
                 if let Some((number, flow)) = self.choose(*flow) {
                     let callback = self.callback(number, &flow, *presented, *account, *denied);
                     let bound = presented.user == Presented::Own && presented.cookie == Presented::Own;
-                    let own_path = callback.callback_id == flow.callback_id;
+                    let own_path = callback.callback == flow.callback;
                     let result = self.nodes[*node].complete(callback).await;
                     let callback = CompletedCallback { flow: number, bound, on_its_path: own_path, result };
                     locked(&self.journal).callbacks.push(callback);
@@ -416,7 +416,7 @@ impl Machine {
         let flow = Flow {
             id: started.flow_id,
             owner: stored.owner().clone(),
-            callback_id: own_path.map(|live| live.callback_id),
+            callback: own_path.map_or(Callback::Profiles, |live| Callback::Connector(live.callback_id)),
             state: started.state,
             cookie: started.flow_cookie,
         };
@@ -437,10 +437,10 @@ impl Machine {
             Presented::Other => other.iter().map(|other| other.cookie.clone_secret()).collect(),
             Presented::None => Vec::new(),
         };
-        let callback_id = match presented.path {
-            Presented::Own => flow.callback_id,
-            Presented::Other => Some(CallbackId([9; 16])),
-            Presented::None => None,
+        let callback = match presented.path {
+            Presented::Own => flow.callback,
+            Presented::Other => Callback::Connector(CallbackId([9; 16])),
+            Presented::None => Callback::Profiles,
         };
         // Each connection has an account of its name, except where the user chooses that of the other connection.
         let own = usize::from(flow.owner.connection.as_str() == CONNECTIONS[1]);
@@ -448,7 +448,7 @@ impl Machine {
         CallbackRequest {
             user: user(Self::presenter(flow, presented.user)),
             flow_cookies,
-            callback_id,
+            callback,
             state: flow.state.clone_secret(),
             issuer: None,
             response: if denied {

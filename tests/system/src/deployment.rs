@@ -89,9 +89,14 @@ impl Deployment {
         self.settings.egress.push(format!("127.0.0.1:{port}"));
     }
 
-    /// The redirect URI of connectors with the shared callback.
+    /// The redirect URI of connectors in issuer mode.
     pub fn shared_callback(&self) -> String {
         format!("{}/api/actions/connector/_oauth_callback", self.settings.public)
+    }
+
+    /// The redirect URI of connectors with a built-in type.
+    pub fn profile_callback(&self) -> String {
+        format!("{}/api/actions/connector/_oauth_profile_callback", self.settings.public)
     }
 
     /// The folder.

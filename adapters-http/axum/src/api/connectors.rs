@@ -117,7 +117,8 @@ pub(crate) enum Edited {
 
 impl Connector {
     fn of(app: &App, view: ConnectorView) -> Self {
-        let consent = view.settings.as_ref().ok().map(ConsentFacts::of);
+        let shown = view.settings.as_ref().ok().zip(view.digest);
+        let consent = shown.map(|(settings, digest)| ConsentFacts::of(settings, digest));
         let AuthStatus { user_auth_status, connection, connections, default_connection } = view.status.into();
         let connector = view.connector;
         let now = app.api.clock.now();

@@ -21,7 +21,6 @@ use crate::auth::Principal;
 use crate::error_mapping::execute_problem;
 use crate::extract::{CallerAtConnector, ExecuteJsonBody, Pairs, QueryParams, connection_name, object};
 use crate::problem::{Code, Problem, ProblemDetails, Problems};
-use crate::run_limit::RunLimit;
 use crate::state::App;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -114,18 +113,19 @@ enum ResponseBody {
 async fn execute(
     State(app): State<App>,
     CallerAtConnector { caller, connector }: CallerAtConnector,
-    ExecuteJsonBody(body): ExecuteJsonBody<ExecuteBody>,
+    ExecuteJsonBody(body, place): ExecuteJsonBody<ExecuteBody>,
 ) -> Result<Response, Problem> {
     let user = user_of(&caller, body.act_as)?;
     let connection = connection_name(body.connection)?;
     let ExecuteParams { method, path, query, headers, body } = body.params;
     let mut headers = headers.unwrap_or_default().0;
     let body = body.map(|body| body_of(&body, &mut headers)).transpose()?;
-    let run = app.runs.admit(&user).await.ok_or_else(too_many_runs)?;
+    // Requests that wait for a run keep the place of their body, so that few of them wait.
+    let run = app.runs.admit(&user, "The user has too many unfinished runs.").await?;
     let execution = Execution {
         actor: caller.actor(),
         connector: connector.clone(),
-        user,
+        user: user.clone(),
         connection,
         method: method.to_ascii_uppercase(),
         path,
@@ -136,13 +136,16 @@ async fn execute(
     let response = app.api.connections.execute(execution).await;
     let response = response
         .map_err(|error| execute_problem(error, |connection| app.api.connections.start_link(&connector, connection)))?;
+    drop(place);
+    let memory = app.memory.admit_bytes(&user, length_in_json(&response.body), "The user reads too few responses.").await?;
     let result = ExecuteResult { status: "ok", connector_id: connector.id.as_str().to_owned(), data: response.into() };
-    Ok(run.until_sent(Json(result).into_response()))
+    Ok(memory.until_sent(run.until_sent(Json(result).into_response())))
 }
 
-fn too_many_runs() -> Problem {
-    let problem = Problem::new(Code::RateLimited).because("The user has too many unfinished runs.");
-    problem.after(RunLimit::retry_after())
+/// At most how long the bytes are as a JSON string: escaped, or in base64.
+fn length_in_json(bytes: &[u8]) -> usize {
+    let escaped = bytes.iter().filter(|byte| **byte < b' ' || matches!(byte, b'"' | b'\\')).count();
+    bytes.len() + bytes.len() / 2 + 5 * escaped
 }
 
 /// The user of an execution: the calling user, or the user that an agent names in one of its spaces.

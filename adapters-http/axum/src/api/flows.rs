@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use grantry_domain::authorization::{AuthorizationId, FlowStatus};
+use grantry_domain::provider::BindingDigest;
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{CancelKey, FlowAccounts, StartRequest, Started};
 use http::{HeaderMap, StatusCode};
@@ -37,6 +38,9 @@ pub(super) struct StartFlowBody {
     select_account: Option<bool>,
     /// Name of the connection. Default: `default`.
     connection: Option<String>,
+    /// `version` of the `consent` that the user was shown. The start is refused with `connector_changed` if it is not the present
+    /// one. Default: it is not compared.
+    consent_version: Option<String>,
 }
 
 /// A flow that is waiting for its callback.
@@ -130,7 +134,9 @@ async fn start(
         ),
         None => None,
     };
+    let shown = body.consent_version.map(|text| version_of(&text)).transpose()?;
     let request = StartRequest {
+        shown,
         actor: user.actor(),
         connector: key,
         connection: connection_name(body.connection)?.unwrap_or_default(),
@@ -140,6 +146,11 @@ async fn start(
     };
     let started = app.api.connections.start(request).await?;
     started_response(&app, &headers, started)
+}
+
+/// The version of a consent, from its text.
+fn version_of(text: &str) -> Result<BindingDigest, Problem> {
+    BindingDigest::parse(text).ok_or_else(|| Problem::invalid("consentVersion", "is not the version of a consent"))
 }
 
 /// The response to a start: the flow and its cookie.

@@ -1,15 +1,20 @@
 //! The body of a request: JSON, bounded in size and time.
 
-use axum::body::{Bytes, HttpBody};
+use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, Request};
 use grantry_domain::identity::ConnectionName;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
+use crate::extract::caller::KnownCaller;
 use crate::extract::json;
 use crate::extract::structure::Exceptions;
 use crate::problem::{Code, Problem};
 use crate::state::App;
+use crate::user_limit::Place;
+
+/// The largest body of a caller who is not known yet, in bytes: a log-in with every character escaped.
+const UNKNOWN_CALLER: usize = 16 * 1024;
 
 /// A JSON object of the general limit. An empty body counts as an object without fields.
 pub(crate) struct JsonBody<T>(pub(crate) T);
@@ -18,18 +23,21 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<App> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        parsed(request, app.api.limits.body, Exceptions::NONE, app).await.map(Self)
+        let limit = app.api.limits.body;
+        parsed(request, limit, Exceptions::NONE, app).await.map(|(value, _)| Self(value))
     }
 }
 
-/// The same for `_execute`: the limit is configurable, and parts of the body are passed on.
-pub(crate) struct ExecuteJsonBody<T>(pub(crate) T);
+/// The same for `_execute`: the limit is configurable, and parts of the body are passed on. It counts among the bodies of its
+/// user until the second value is dropped.
+pub(crate) struct ExecuteJsonBody<T>(pub(crate) T, pub(crate) Option<Place>);
 
 impl<T: DeserializeOwned + Send + 'static> FromRequest<App> for ExecuteJsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        parsed(request, app.api.limits.execute_body, Exceptions::EXECUTE, app).await.map(Self)
+        let limit = app.api.limits.execute_body;
+        parsed(request, limit, Exceptions::EXECUTE, app).await.map(|(value, place)| Self(value, place))
     }
 }
 
@@ -47,29 +55,49 @@ async fn parsed<T: DeserializeOwned + Send + 'static>(
     limit: usize,
     exceptions: Exceptions,
     app: &App,
-) -> Result<T, Problem> {
-    let bytes = tokio::time::timeout(app.api.limits.read_deadline, read(request, limit))
+) -> Result<(T, Option<Place>), Problem> {
+    let (limit, place) = match request.extensions().get::<KnownCaller>() {
+        Some(KnownCaller::User(user)) => {
+            let announced = request.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
+            let bytes = announced.map_or(limit, |bytes| bytes.min(limit));
+            (limit, Some(app.memory.admit_bytes(user, bytes, "The user sends too many bodies at once.").await?))
+        }
+        Some(KnownCaller::Agent) => (limit, None),
+        None => (limit.min(UNKNOWN_CALLER), None),
+    };
+    let bytes = tokio::time::timeout(app.api.limits.read_deadline, read(request.into_body(), limit))
         .await
         .map_err(|_| Problem::invalid("body", "did not arrive in time"))??;
     if bytes.len() <= LARGE {
-        return json::parse(if bytes.is_empty() { b"{}" } else { &bytes }, exceptions);
+        return Ok((json::parse(if bytes.is_empty() { b"{}" } else { &bytes }, exceptions)?, place));
     }
-    // One per core, because each takes a multiple of its length in memory.
-    let _place = app.parsers.acquire().await.map_err(|_| Problem::new(Code::Internal))?;
-    let parsed = tokio::task::spawn_blocking(move || json::parse(&bytes, exceptions)).await;
-    parsed.unwrap_or_else(|_| Err(Problem::new(Code::Internal)))
+    // One per core, because each takes a multiple of its length in memory. It ends with the work and not with the request,
+    // which its client can cancel.
+    let permit = app.parsers.clone().acquire_owned().await.map_err(|_| Problem::new(Code::Internal))?;
+    let parse = move || {
+        let parsed = json::parse(&bytes, exceptions);
+        drop(permit);
+        parsed
+    };
+    let parsed = tokio::task::spawn_blocking(parse).await;
+    Ok((parsed.unwrap_or_else(|_| Err(Problem::new(Code::Internal)))?, place))
 }
 
-async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {
+/// Reads a body into one buffer, which grows with the bytes that have arrived.
+async fn read(mut body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
     let too_large = || Problem::new(Code::PayloadTooLarge).because(format!("The body may be at most {limit} bytes long."));
-    let body = request.into_body();
     // A body whose announced length exceeds the limit is not read at all.
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large());
     }
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(_) => Err(Problem::invalid("body", "did not arrive whole")),
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Problem::invalid("body", "did not arrive whole"))?;
+        let Some(data) = frame.data_ref() else { continue };
+        if data.len() > limit - bytes.len() {
+            return Err(too_large());
+        }
+        bytes.extend_from_slice(data);
     }
+    Ok(bytes)
 }

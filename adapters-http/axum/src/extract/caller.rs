@@ -23,9 +23,30 @@ impl FromRequestParts<App> for Caller {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let peer = peer(parts);
         match app.api.authenticator.authenticate(&parts.headers, peer).await {
-            Ok(Some(principal)) => Ok(Self(principal)),
+            Ok(Some(principal)) => {
+                parts.extensions.insert(KnownCaller::of(&principal));
+                Ok(Self(principal))
+            }
             Ok(None) => Err(Problem::new(Code::NotSignedIn)),
             Err(AuthenticationError) => Err(Problem::new(Code::StoreUnavailable)),
+        }
+    }
+}
+
+/// Who sends the body of a request, for the limits of bodies. A request without a body extractor does not need it.
+#[derive(Clone)]
+pub(super) enum KnownCaller {
+    /// A user.
+    User(UserId),
+    /// A back end.
+    Agent,
+}
+
+impl KnownCaller {
+    fn of(principal: &Principal) -> Self {
+        match principal {
+            Principal::User { user, .. } => Self::User(user.clone()),
+            Principal::Agent(_) => Self::Agent,
         }
     }
 }

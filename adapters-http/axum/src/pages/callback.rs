@@ -9,7 +9,9 @@
 use axum::extract::{FromRequestParts, Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use grantry_domain::connector::CallbackId;
-use grantry_domain::usecase::{AuthorizationResponse, CallbackRefused, CallbackRequest, Completed, Outcome, StatelessError};
+use grantry_domain::usecase::{
+    AuthorizationResponse, Callback, CallbackRefused, CallbackRequest, Completed, Outcome, StatelessError,
+};
 use http::{HeaderMap, Method};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -24,15 +26,26 @@ use crate::return_url;
 use crate::state::App;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(shared_callback)).routes(routes!(connector_callback))
+    OpenApiRouter::new()
+        .routes(routes!(issuer_callback))
+        .routes(routes!(profile_callback))
+        .routes(routes!(connector_callback))
 }
 
-/// The shared callback.
+/// The callback of connectors in issuer mode.
 #[utoipa::path(get, path = "/api/actions/connector/_oauth_callback", operation_id = "callback", tag = "pages",
     params(("state" = Option<String>, Query), ("code" = Option<String>, Query), ("error" = Option<String>, Query), ("iss" = Option<String>, Query)),
     responses((status = 303, description = "To the return URL or the result page"), Pages))]
-async fn shared_callback(State(app): State<App>, request: Request) -> Response {
-    callback(&app, request, None).await
+async fn issuer_callback(State(app): State<App>, request: Request) -> Response {
+    callback(&app, request, Callback::Issuers).await
+}
+
+/// The callback of connectors with a built-in type.
+#[utoipa::path(get, path = "/api/actions/connector/_oauth_profile_callback", operation_id = "profileCallback", tag = "pages",
+    params(("state" = Option<String>, Query), ("code" = Option<String>, Query), ("error" = Option<String>, Query), ("iss" = Option<String>, Query)),
+    responses((status = 303, description = "To the return URL or the result page"), Pages))]
+async fn profile_callback(State(app): State<App>, request: Request) -> Response {
+    callback(&app, request, Callback::Profiles).await
 }
 
 /// The callback of one connector, for endpoints that an editor entered.
@@ -41,14 +54,14 @@ async fn shared_callback(State(app): State<App>, request: Request) -> Response {
     responses((status = 303, description = "To the return URL or the result page"), Pages))]
 async fn connector_callback(State(app): State<App>, params: PathParams, context: PageContext, request: Request) -> Response {
     match params.read("callback_id", CallbackId::parse) {
-        Ok(callback_id) => callback(&app, request, Some(callback_id)).await,
+        Ok(callback_id) => callback(&app, request, Callback::Connector(callback_id)).await,
         Err(problem) => problem_page(&app, &problem, &context),
     }
 }
 
 /// Session, parameters, use case, in this order. Requests without a session are limited by address, so that they cannot use
 /// up what signed-in users behind the same address need.
-async fn callback(app: &App, request: Request, callback_id: Option<CallbackId>) -> Response {
+async fn callback(app: &App, request: Request, callback: Callback) -> Response {
     let (mut parts, _) = request.into_parts();
     let Ok(context) = PageContext::from_request_parts(&mut parts, app).await;
     if parts.method != Method::GET {
@@ -76,7 +89,9 @@ async fn callback(app: &App, request: Request, callback_id: Option<CallbackId>) 
     };
     let Some(state) = params.state else {
         let denied = matches!(params.response, AuthorizationResponse::Error { denied: true });
-        let Some(callback_id) = callback_id else { return result::redirect_to_code(app, Code::InvalidRequest, &context) };
+        let Callback::Connector(callback_id) = callback else {
+            return result::redirect_to_code(app, Code::InvalidRequest, &context);
+        };
         let flow_cookies = app.cookies.flow_cookies(&parts.headers);
         let error = StatelessError { user: user.id, flow_cookies, callback_id, issuer: params.issuer, denied };
         return match app.api.connections.end_without_state(error).await {
@@ -91,7 +106,7 @@ async fn callback(app: &App, request: Request, callback_id: Option<CallbackId>) 
     let request = CallbackRequest {
         user: user.id,
         flow_cookies: app.cookies.flow_secrets(&parts.headers),
-        callback_id,
+        callback,
         state,
         issuer: params.issuer,
         response: params.response,

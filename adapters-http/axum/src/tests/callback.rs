@@ -96,7 +96,7 @@ async fn r08_user_endpoints_have_a_separate_callback_and_only_it_finishes() {
     let own = uri_of(alice.get("/api/actions/connector/custom").await);
     let foreign = uri_of(alice.get("/api/actions/connector/other").await);
     assert!(own.starts_with(&format!("{BASE}/api/actions/connector/_oauth_context/")) && own != foreign);
-    let shared = format!("{BASE}/api/actions/connector/_oauth_callback");
+    let shared = format!("{BASE}/api/actions/connector/_oauth_profile_callback");
     for (uri, expected) in [(&shared, "callback_mismatch"), (&foreign, "callback_mismatch"), (&own, "success")] {
         let flow =
             alice.start_at("/internal/actions/connector/custom/_start_oauth_flow", &json!({"returnUrl": "/app"})).await;
@@ -134,7 +134,7 @@ async fn r07_the_redirect_uri_is_the_same_under_any_host_header() {
     });
     app.connector("default", "drive", ".example").await;
     let alice = app.signed_in("alice").await;
-    let shared = format!("{BASE}/api/actions/connector/_oauth_callback");
+    let shared = format!("{BASE}/api/actions/connector/_oauth_profile_callback");
     for host in [super::test_app::HOST, "internal.example:9"] {
         let mut browser =
             alice.also("host", host).also("x-forwarded-host", "evil.example").also("x-forwarded-proto", "https");
@@ -167,4 +167,27 @@ async fn lesson_04_extra_parameters_are_accepted_and_a_wrong_iss_is_refused() {
         assert!(response.location().contains(expected), "{}", response.location());
     }
     assert_eq!(app.provider.count(Operation::Exchange), 1);
+}
+
+#[tokio::test]
+async fn r19_the_version_of_the_consent_binds_a_start_to_what_was_shown() {
+    let app = TestApp::new();
+    app.connector("default", "drive", ".example").await;
+    let mut alice = app.signed_in("alice").await;
+    let start = "/internal/actions/connector/drive/_start_oauth_flow";
+    let version = alice.get("/api/actions/connector/drive").await.json()["consent"]["version"].as_str().unwrap().to_owned();
+    let page = alice.get("/api/actions/connector/drive/oauth/start").await;
+    assert!(page.body.contains(&format!("data-consent=\"{version}\"")));
+    alice.start_at(start, &json!({"consentVersion": version})).await;
+
+    app.profiles.set("{}", |settings| {
+        settings.endpoints.as_mut().unwrap().token = "https://evil.example/token".to_owned();
+    });
+    let refused = alice.post(start, &json!({"consentVersion": version})).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "connector_changed"));
+    for bad in ["", "x", &version[1..]] {
+        let refused = alice.post(start, &json!({"consentVersion": bad})).await;
+        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (400, "invalid_request"), "{bad}");
+    }
+    alice.start_at(start, &json!({})).await;
 }

@@ -94,7 +94,7 @@ async fn r22_without_a_session_the_flow_stays_and_the_log_in_url_has_no_secret()
 #[tokio::test]
 async fn r21_frames_prefetches_and_other_methods_do_not_consume_the_flow() {
     let mut fixture = Fixture::new().await;
-    let path = format!("/api/actions/connector/_oauth_callback?{}", fixture.query());
+    let path = format!("/api/actions/connector/_oauth_profile_callback?{}", fixture.query());
     let probes: [(Method, Headers, u16); 9] = [
         (Method::HEAD, &[], 405),
         (Method::OPTIONS, &[], 405),

@@ -345,14 +345,16 @@ async fn r23_a_space_in_the_path_of_a_callback_is_ignored() {
     let mut alice = app.signed_in("alice").await;
     for prefix in ["/s/default", "/s/marketing", "/s/nowhere"] {
         let flow = alice.start_at("/s/marketing/internal/actions/connector/drive/_start_oauth_flow", &json!({})).await;
-        let end = alice.arrive(&format!("{prefix}/api/actions/connector/_oauth_callback?code=c&state={}", flow.state)).await;
+        let end = alice
+            .arrive(&format!("{prefix}/api/actions/connector/_oauth_profile_callback?code=c&state={}", flow.state))
+            .await;
         assert!(end.location().ends_with(&format!("_oauth_callback_result/{}", flow.id)), "{}", end.location());
         let own = alice.get("/s/marketing/api/actions/connector/own").await.json();
         let path = own["redirect_uri"].as_str().unwrap().strip_prefix(BASE).unwrap();
         let flow = alice.start_at("/s/marketing/internal/actions/connector/own/_start_oauth_flow", &json!({})).await;
         let wrong = alice
             .clone()
-            .arrive(&format!("{prefix}/api/actions/connector/_oauth_callback?code=c&state={}", flow.state))
+            .arrive(&format!("{prefix}/api/actions/connector/_oauth_profile_callback?code=c&state={}", flow.state))
             .await;
         assert!(wrong.location().contains(&format!("/{}?", flow.id)), "the callback of the connector is still required");
         let flow = alice.start_at("/s/marketing/internal/actions/connector/own/_start_oauth_flow", &json!({})).await;

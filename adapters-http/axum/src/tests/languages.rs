@@ -51,7 +51,7 @@ async fn every_page_is_in_the_preferred_language() {
     let log_in = get(&mut browser, "/login", "de").await;
     assert!(log_in.body.contains("Benutzername") && log_in.body.contains("<h1>Anmelden</h1>"), "{}", log_in.body);
     assert_language(&log_in, "de");
-    let callback = get(&mut browser, "/api/actions/connector/_oauth_callback?code=c&state=s", "de").await;
+    let callback = get(&mut browser, "/api/actions/connector/_oauth_profile_callback?code=c&state=s", "de").await;
     assert!(callback.body.contains("Melden Sie sich an"), "{}", callback.body);
     assert_language(&callback, "de");
 }

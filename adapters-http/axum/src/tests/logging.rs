@@ -69,6 +69,6 @@ async fn r79_logs_contain_the_matched_path_and_no_secret() {
     for secret in cookies.iter().chain(&known) {
         assert!(!logged.contains(secret.as_str()), "{secret} in\n{logged}");
     }
-    assert!(logged.contains("route=\"/api/actions/connector/_oauth_callback\""), "{logged}");
+    assert!(logged.contains("route=\"/api/actions/connector/_oauth_profile_callback\""), "{logged}");
     assert!(logged.contains("route=\"/internal/actions/oauth_flow/{flowId}\"") && logged.contains("route=\"unmatched\""));
 }

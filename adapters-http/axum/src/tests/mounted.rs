@@ -39,7 +39,8 @@ async fn a_flow_below_a_hosts_path_over_https() {
     assert!(there.location().starts_with("https://as.example/authorize"), "{} {}", there.status, there.body);
 
     // A return URL is a path of the origin, not of the mount.
-    let back = alice.arrive(&format!("/oauth/api/actions/connector/_oauth_callback?code=c&state={}", flow.state)).await;
+    let back =
+        alice.arrive(&format!("/oauth/api/actions/connector/_oauth_profile_callback?code=c&state={}", flow.state)).await;
     assert_eq!(back.location(), "https://connect.example/?oauth_authorization=success&connector_id=drive&status_code=200");
     let left: Vec<_> = alice.cookies.keys().collect();
     assert_eq!(left, ["__Host-grantry_device", "__Host-grantry_session"], "the flow's cookie is gone");

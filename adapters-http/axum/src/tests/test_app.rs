@@ -269,7 +269,7 @@ impl Browser {
 
     /// Returns to the shared callback, from the site of the provider.
     pub(super) async fn callback(&mut self, query: &str) -> TestResponse {
-        self.arrive(&format!("/api/actions/connector/_oauth_callback?{query}")).await
+        self.arrive(&format!("/api/actions/connector/_oauth_profile_callback?{query}")).await
     }
 
     pub(super) async fn arrive(&mut self, path: &str) -> TestResponse {
@@ -373,7 +373,7 @@ pub(super) fn example_type() -> ConnectorType {
         id: ".example".to_owned(),
         name: "Example".to_owned(),
         docs_url: None,
-        redirect_uri: Some(format!("{BASE}/api/actions/connector/_oauth_callback")),
+        redirect_uri: Some(format!("{BASE}/api/actions/connector/_oauth_profile_callback")),
         auth_modes: vec![AuthModeName::PerUser],
         fields: vec![ConnectorTypeField {
             name: "tenantId".to_owned(),

@@ -23,17 +23,21 @@ const NOT_IN_QUERIES: &AsciiSet =
 /// How often a path is decoded in search of dot segments: some servers decode more than once.
 const MAX_DECODINGS: usize = 5;
 
-/// Encodings of `.`, `/` and `\` that are too long, which UTF-8 forbids and some servers decode, and full-width forms, which
-/// some servers replace.
-const OVERLONG: [(&[u8], u8); 8] = [
-    ("\u{ff0e}".as_bytes(), b'.'),
-    ("\u{ff0f}".as_bytes(), b'/'),
-    ("\u{ff3c}".as_bytes(), b'\\'),
-    (&[0xc0, 0xae], b'.'),
-    (&[0xc0, 0xaf], b'/'),
-    (&[0xc1, 0x9c], b'\\'),
-    (&[0xe0, 0x80, 0xae], b'.'),
-    (&[0xe0, 0x80, 0xaf], b'/'),
+/// Characters that some servers replace by `.`, `/` or `\`: compatibility forms (Unicode NFKC) and look-alikes.
+const REPLACED: [(char, &str); 13] = [
+    ('\u{2024}', "."),
+    ('\u{2025}', ".."),
+    ('\u{3002}', "."),
+    ('\u{fe52}', "."),
+    ('\u{ff0e}', "."),
+    ('\u{ff61}', "."),
+    ('\u{2044}', "/"),
+    ('\u{2215}', "/"),
+    ('\u{29f8}', "/"),
+    ('\u{ff0f}', "/"),
+    ('\u{2216}', "\\"),
+    ('\u{fe68}', "\\"),
+    ('\u{ff3c}', "\\"),
 ];
 
 /// Joins, or returns the reason why not. Paths are checked before the URL library can reinterpret them.
@@ -118,7 +122,7 @@ fn check_path(path: &str) -> Result<(), &'static str> {
         if decodings <= 1 && text.iter().any(|byte| byte.is_ascii_control() || *byte == b'\\') {
             return Err("must not contain backslashes or escaped control characters");
         }
-        if has_dot_segment(&text) {
+        if text.iter().any(|byte| *byte == b'.' || !byte.is_ascii()) && has_dot_segment(&text) {
             return Err("must not contain dot segments");
         }
         let decoded: Vec<u8> = percent_decode(&text).collect();
@@ -139,26 +143,58 @@ fn is_url(path: &str) -> bool {
     path.starts_with("//") || path.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme))
 }
 
-/// Whether a whole segment is `.` or `..`, also with parameters or blanks after it, which some servers remove, or with what a
-/// server that decodes more than once reads as a query or fragment.
+/// Whether a whole segment is `.` or `..`, also with parameters after it, which some servers remove, with what a server that
+/// decodes more than once reads as a query or fragment, or with characters that are not visible.
 fn has_dot_segment(text: &[u8]) -> bool {
-    let text = without_overlong_encodings(text);
-    text.split(|byte| *byte == b'/' || *byte == b'\\').any(|segment| {
-        let name = segment.split(|byte| b";?#".contains(byte)).next().unwrap_or_default();
-        matches!(name.trim_ascii(), b"." | b"..")
+    as_lenient_servers_read(text).split(['/', '\\']).any(|segment| {
+        let name = segment.split([';', '?', '#', '\0']).next().unwrap_or_default();
+        let visible: String = name.chars().filter(|character| !is_invisible(*character)).collect();
+        matches!(visible.as_str(), "." | "..")
     })
 }
 
-fn without_overlong_encodings(mut text: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(text.len());
+fn is_invisible(character: char) -> bool {
+    let formatting = matches!(character,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}');
+    formatting || character.is_whitespace() || character.is_control()
+}
+
+/// The text with every encoding of an ASCII character that UTF-8 forbids and some servers decode, and with the characters of
+/// [`REPLACED`], as these servers read them. Other bytes that are no UTF-8 become U+FFFD.
+fn as_lenient_servers_read(mut text: &[u8]) -> String {
+    let mut read = String::with_capacity(text.len());
     while let [first, rest @ ..] = text {
-        if let Some((long, short)) = OVERLONG.iter().find(|(long, _)| text.starts_with(long)) {
-            plain.push(*short);
-            text = &text[long.len()..];
-        } else {
-            plain.push(*first);
-            text = rest;
-        }
+        let continuation = match first {
+            0xc0..=0xdf => 1,
+            0xe0..=0xef => 2,
+            0xf0..=0xf7 => 3,
+            0xf8..=0xfb => 4,
+            0xfc..=0xfd => 5,
+            _ => 0,
+        };
+        let lead = if continuation == 0 { u64::from(*first) } else { u64::from(first & (0x3f >> continuation)) };
+        let bytes = rest.get(..continuation);
+        let value = bytes.map(|bytes| bytes.iter().fold(lead, |value, byte| value << 6 | u64::from(byte & 0x3f)));
+        let well_formed = text.get(..=continuation).and_then(|bytes| std::str::from_utf8(bytes).ok());
+        let length = match (value, well_formed.and_then(|text| text.chars().next())) {
+            (_, Some(character)) => {
+                match REPLACED.iter().find(|(replaced, _)| *replaced == character) {
+                    Some((_, replacement)) => read.push_str(replacement),
+                    None => read.push(character),
+                }
+                1 + continuation
+            }
+            (Some(value @ 0..0x80), None) => {
+                read.push(u8::try_from(value).map_or(char::REPLACEMENT_CHARACTER, char::from));
+                1 + continuation
+            }
+            (_, None) => {
+                read.push(char::REPLACEMENT_CHARACTER);
+                1
+            }
+        };
+        text = &text[length..];
     }
-    plain
+    read
 }

@@ -119,6 +119,20 @@ fn r43_a_path_cannot_leave_the_base_url() {
         "/a%ef%bc%8f..%ef%bc%8fx",
         "/a%ef%bc%bc..",
         "..?a=b",
+        "/%f0%80%80%ae%f0%80%80%ae/x",
+        "/..%f0%80%80%afx",
+        "/%f8%80%80%80%ae./x",
+        "/%fc%80%80%80%80%ae./x",
+        "/%c0%2e%c0%2e/x",
+        "/..%2500/x",
+        "/%e2%80%a5/x",
+        "/\u{2024}./x",
+        "/\u{fe52}\u{fe52}/x",
+        "/a\u{fe68}..",
+        "/..\u{a0}/x",
+        "/.\u{200b}./x",
+        "/..%ef%bb%bf/x",
+        "/a\u{2215}..\u{2044}b",
     ];
     for path in dots {
         let refused = joined(BASE, path).expect_err(path);

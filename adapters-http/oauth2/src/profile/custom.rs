@@ -75,7 +75,7 @@ pub(super) fn parse_connector(
         requested_scopes: requested,
         callback: match kind {
             BindingKind::Pinned => CallbackPath::PerConnector,
-            BindingKind::Issuer => CallbackPath::Shared,
+            BindingKind::Issuer => CallbackPath::Issuers,
         },
         client_credentials: true,
         revocation_is_per_user: false,

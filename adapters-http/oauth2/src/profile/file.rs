@@ -111,7 +111,7 @@ impl Profile {
         let authentication = ClientAuthentication::parse(&file.client.authentication)
             .ok_or_else(|| invalid("client.authentication is not basic, post or none".to_owned()))?;
         let callback = if file.endpoints.all().all(|url| template::stays_within_vendor_domain(url, &file.variables)) {
-            CallbackPath::Shared
+            CallbackPath::Profiles
         } else {
             CallbackPath::PerConnector
         };

@@ -42,7 +42,7 @@ fn r09_endpoints_in_the_connector_have_a_separate_callback() {
 #[test]
 fn r09_an_issuer_alone_shares_the_callback_and_with_endpoints_does_not() {
     let alone = custom(r#"{"issuer":"https://as.example","baseUrl":"https://api.example"}"#).unwrap();
-    assert_eq!((alone.kind, alone.callback, alone.endpoints), (BindingKind::Issuer, CallbackPath::Shared, None));
+    assert_eq!((alone.kind, alone.callback, alone.endpoints), (BindingKind::Issuer, CallbackPath::Issuers, None));
     assert_eq!(alone.issuer.as_deref(), Some("https://as.example"), "as written, without a slash");
     let both = custom(&by_hand(r#""issuer":"https://as.example""#)).unwrap();
     assert_eq!((both.kind, both.callback), (BindingKind::Pinned, CallbackPath::PerConnector));
@@ -260,7 +260,7 @@ fn a_client_id_may_be_added_later_but_must_be_valid() {
 #[test]
 fn r09_github_is_a_profile_that_shares_the_callback() {
     let settings = profiles().settings(&connector_config(".github", r#"{"scope":"repo,user gist"}"#)).unwrap();
-    assert_eq!((settings.title.as_str(), settings.callback), ("GitHub", CallbackPath::Shared));
+    assert_eq!((settings.title.as_str(), settings.callback), ("GitHub", CallbackPath::Profiles));
     assert_eq!(settings.authentication, ClientAuthentication::Post);
     assert_eq!(settings.expected_scopes.to_record(), "gist repo user");
     let endpoints = settings.endpoints.unwrap();
@@ -311,7 +311,7 @@ fn connector_types_list_their_fields() {
     assert_eq!(custom.len() + 1, super::custom::FIELDS.len());
     let github = types.iter().find(|kind| kind.id == ".github").unwrap();
     assert_eq!(github.fields.iter().map(|field| field.name.as_str()).collect::<Vec<_>>(), GITHUB_FIELDS);
-    assert_eq!((types[0].callback, github.callback), (None, Some(CallbackPath::Shared)));
+    assert_eq!((types[0].callback, github.callback), (None, Some(CallbackPath::Profiles)));
 }
 
 #[test]
@@ -412,7 +412,7 @@ fn variables_fill_templates_and_are_checked() {
     assert_eq!(settings.base_url, "https://eu.api.example/v1");
     assert_eq!(settings.requested_scopes.to_record(), "offline_access write");
     assert_eq!(settings.expected_scopes.to_record(), "write");
-    assert_eq!(settings.callback, CallbackPath::Shared);
+    assert_eq!(settings.callback, CallbackPath::Profiles);
     for (config, field) in [
         ("{}", "config.tenant"),
         (r#"{"tenant":"a.b"}"#, "config.tenant"),
@@ -489,5 +489,5 @@ fn the_example_of_the_readme_is_a_profile() {
     let readme = include_str!("../../profiles/README.md");
     let example = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let profiles = with(example).unwrap();
-    assert_eq!(profiles.settings(&connector_config(".example", "{}")).unwrap().callback, CallbackPath::Shared);
+    assert_eq!(profiles.settings(&connector_config(".example", "{}")).unwrap().callback, CallbackPath::Profiles);
 }

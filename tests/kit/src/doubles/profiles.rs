@@ -64,7 +64,7 @@ impl TestProfiles {
             requested_scopes: Scopes::new(["read", "write"]),
             expected_scopes: Scopes::new(["read", "write"]),
             required_scopes: Scopes::new(["read"]),
-            callback: if is_custom { CallbackPath::PerConnector } else { CallbackPath::Shared },
+            callback: if is_custom { CallbackPath::PerConnector } else { CallbackPath::Profiles },
             client_credentials: true,
             revocation_is_per_user: false,
             missing: config.client_id.is_none().then(|| "secrets.clientId".to_owned()),

@@ -13,11 +13,15 @@ impl Urls for TestUrls {
         format!("https://host.example/{}/{}/start?connection={connection}", connector.space, connector.id)
     }
 
-    fn shared_callback(&self) -> String {
+    fn issuer_callback(&self) -> String {
         "https://host.example/callback".to_owned()
     }
 
+    fn profile_callback(&self) -> String {
+        "https://host.example/profile-callback".to_owned()
+    }
+
     fn connector_callback(&self, callback_id: CallbackId) -> String {
-        format!("https://host.example/callback/{}", callback_id.to_text())
+        format!("https://host.example/own-callback/{}", callback_id.to_text())
     }
 }

@@ -234,6 +234,38 @@ async fn r10_no_way_of_comparing_redirect_uris_leads_a_code_to_another_issuer() 
     }
 }
 
+/// The attacker's issuer sends the user to the provider of a built-in type, which sends no `iss`, and puts its own `iss` into
+/// the redirect URI.
+#[tokio::test]
+async fn r09_r10_an_issuer_in_the_redirect_uri_leads_no_code_to_that_issuer() {
+    for matching in RedirectMatching::ALL {
+        let mut app = TestApp::new().await;
+        let attacker = MockProvider::builder().start().await.unwrap();
+        let honest = MockProvider::builder().announce_iss(false).start().await.unwrap();
+        app.allow(attacker.port()).await;
+        let registered = app.deployment.profile_callback();
+        let shared = app.deployment.shared_callback();
+        app.create(FIRST, &Draft::issuer(attacker.base_url(), &attacker.url("/api"))).await;
+        honest.register(client_with(matching, &[&registered]));
+        attacker.register(Client::new("demo", "demo-secret").redirect_uri(shared.clone()));
+        let mut alice = app.browser("alice").await;
+        let mut accepted = 0;
+        for callback in [&registered, &shared] {
+            let flow = alice.start(FIRST).await;
+            let issuer: String = url::form_urlencoded::byte_serialize(attacker.base_url().as_bytes()).collect();
+            let redirect_uri = format!("{callback}?iss={issuer}");
+            let forged = honest_request(&flow.authorization_url, honest.base_url(), &redirect_uri);
+            if let Ok(callback) = honest.approve(&forged, "alice").await {
+                accepted += 1;
+                alice.open_callback(callback.as_str()).await;
+                assert_failed(&mut alice, FIRST, &flow, "callback_mismatch").await;
+            }
+        }
+        assert_eq!(accepted, usize::from(matching != RedirectMatching::Exact), "{matching:?}");
+        assert_eq!(callback_calls(&attacker.ledger()), 0, "{matching:?}");
+    }
+}
+
 /// The authorization request of a flow, addressed to the honest provider instead.
 fn honest_request(authorization_url: &str, honest: &str, redirect_uri: &str) -> String {
     let mut url = Url::parse(&format!("{honest}/authorize")).unwrap();

@@ -33,7 +33,7 @@ struct Exchange {
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Callback {
-    Shared,
+    Profiles,
     PerConnector,
 }
 
@@ -256,7 +256,7 @@ async fn the_examples_of_the_readme_fit_together() {
 async fn run(test: &TestServer, id: &str, exchange: &Exchange) {
     let settings = test.profiles.settings(&connector_config(id, &exchange.config)).unwrap();
     let callback = match exchange.callback {
-        Callback::Shared => CallbackPath::Shared,
+        Callback::Profiles => CallbackPath::Profiles,
         Callback::PerConnector => CallbackPath::PerConnector,
     };
     assert_eq!(settings.callback, callback, "{id}");

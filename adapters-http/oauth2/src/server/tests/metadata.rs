@@ -32,7 +32,7 @@ async fn resolve(test: &TestServer, config: &str) -> Result<ProviderSnapshot, Pr
 async fn r11_metadata_is_frozen_into_the_provider() {
     let test = TestServer::new();
     let settings = test.profiles.settings(&connector_config(".oauth2", CONFIG)).unwrap();
-    assert_eq!((settings.kind, settings.callback), (BindingKind::Issuer, CallbackPath::Shared));
+    assert_eq!((settings.kind, settings.callback), (BindingKind::Issuer, CallbackPath::Issuers));
     assert!(settings.endpoints.is_none());
     test.transport.respond(200, valid());
     let provider = resolve(&test, CONFIG).await.unwrap();

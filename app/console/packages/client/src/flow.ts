@@ -13,6 +13,8 @@ export interface StartOptions extends CallOptions {
   allowAccountChange?: boolean | undefined;
   /** Ask the provider to let the user choose the account. */
   selectAccount?: boolean | undefined;
+  /** `version` of the `consent` of the connector that the user was shown. The start fails with `connector_changed` if it has changed. */
+  consentVersion?: string | undefined;
 }
 
 /**
@@ -33,6 +35,9 @@ export async function startFlow(connectorId: string, options: StartOptions = {})
   }
   if (options.selectAccount) {
     body.selectAccount = true;
+  }
+  if (options.consentVersion !== undefined) {
+    body.consentVersion = options.consentVersion;
   }
   const { data, clockOffset } = await send<components["schemas"]["StartedFlow"]>(
     "POST",

@@ -45,6 +45,11 @@ export interface ConnectorOAuthConnectProps {
    * page in `Redirect` mode, the server's result page in `NewTab` mode.
    */
   returnUrl?: string | undefined;
+  /**
+   * `version` of the `consent` of the connector that the user is shown before `connect`. The start fails with
+   * `connector_changed` if the connector has changed since. Absent: it is not compared.
+   */
+  consentVersion?: string | undefined;
   /** Milliseconds after which the flow is cancelled. Absent: the deadline of the flow. */
   timeout?: number | undefined;
   /** Called when the account is connected (`NewTab` mode). */
@@ -118,6 +123,7 @@ export function useConnectorOAuthConnect({
   connection,
   redirectMode = OAuthRedirectMode.Redirect,
   returnUrl,
+  consentVersion,
   timeout,
   onSuccess,
   onError,
@@ -229,13 +235,14 @@ export function useConnectorOAuthConnect({
         ...place,
         ...account,
         connection,
+        consentVersion,
         returnUrl: resultUrl(inNewTab ? returnUrl : (returnUrl ?? thisPage()), connection, inNewTab),
       }).then(launch, (error) => {
         attempt.tab?.close();
         fail(attempt, error);
       });
     },
-    [connectorId, connection, place, redirectMode, returnUrl, queryClient, release, fail],
+    [connectorId, connection, consentVersion, place, redirectMode, returnUrl, queryClient, release, fail],
   );
 
   const cancelConnect = useCallback(() => {

@@ -11,9 +11,11 @@ import {
   useConnectorOAuthConnect,
   useConnectorOAuthDisconnect,
 } from "@grantry/react";
+import { useQueryClient } from "@tanstack/react-query";
 import type { Translate } from "../../i18n/messages.ts";
 import { describeError } from "../../lib/errors.ts";
 import { usePreferences } from "../../lib/preferences.tsx";
+import { connectorsQuery } from "../../lib/queries.ts";
 import { useHere } from "../../lib/session.tsx";
 import { ConfirmDialog } from "../../ui/confirm-dialog.tsx";
 import { useToast } from "../../ui/toasts.tsx";
@@ -47,14 +49,19 @@ export function useConnectionControl(
   const { t, signInMode } = usePreferences();
   const { space, call } = useHere();
   const toast = useToast();
+  const queryClient = useQueryClient();
   const label = connectionLabel(connector.name, name);
   const target = { connectorId: connector.id, spaceId: space.id, connection: name };
 
   const connect = useConnectorOAuthConnect({
     ...target,
     redirectMode: signInMode,
+    consentVersion: connector.consent?.version,
     onSuccess: () => toast("success", t("toast.connected", { name: label }), connector.id),
     onError: async (error) => {
+      if (error.code === "connector_changed") {
+        await queryClient.invalidateQueries({ queryKey: connectorsQuery(call).queryKey });
+      }
       // What the failure left is what the server reports now.
       const status = (await authStatus(call).catch(() => undefined))?.[connector.id];
       const accounts = mismatchedAccounts(error, connectionOf(status, name));
