@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use grantry_domain::connector::{ConnectorConfig, ProfileId};
+use grantry_domain::identity::UserId;
 use grantry_domain::ports::{ClientCredentials, Clock, ProviderProfiles as _};
 use grantry_domain::provider::ProviderSnapshot;
 use grantry_domain::secret::Secret;
@@ -29,6 +30,7 @@ pub(crate) struct Sent {
     pub(crate) headers: HeaderMap,
     pub(crate) authorization: Option<String>,
     pub(crate) body: String,
+    pub(crate) share: Option<String>,
 }
 
 impl Sent {
@@ -101,6 +103,7 @@ impl HttpTransport for FakeTransport {
             headers: request.headers,
             authorization: request.authorization.as_ref().map(text),
             body: request.body.as_ref().map(text).unwrap_or_default(),
+            share: request.share,
         });
         let step = self.responses.lock().unwrap().pop_front().expect("no request was expected");
         step.map(|(status, headers, body)| response(status, &headers, body))
@@ -156,7 +159,8 @@ pub(crate) fn connector_config(profile: &str, config: &str) -> ConnectorConfig {
 }
 
 pub(crate) fn client() -> ClientCredentials {
-    ClientCredentials { secret: Some(Secret::from_text("client-secret-canary")) }
+    let secret = Some(Secret::from_text("client-secret-canary"));
+    ClientCredentials { secret, user: Some(UserId::new("alice").unwrap()) }
 }
 
 pub(crate) fn text(secret: &Secret) -> &str {

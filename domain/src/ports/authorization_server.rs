@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::identity::UserId;
 use crate::ports::ProviderError;
 use crate::ports::anomaly::Anomaly;
 use crate::provider::{Account, ProviderSettings, ProviderSnapshot, Scopes};
@@ -25,10 +26,12 @@ pub struct AuthorizationRequest {
     pub select_account: bool,
 }
 
-/// The client's credentials at the token endpoint. A public client has no secret.
+/// The client's credentials at the token endpoint, for one use. A public client has no secret.
 pub struct ClientCredentials {
     /// The secret.
     pub secret: Option<Secret>,
+    /// The user whom the requests are for. The requests for one user use at most a part of the connections to an origin.
+    pub user: Option<UserId>,
 }
 
 /// Which token is to be revoked (RFC 7009 §2.1).
@@ -156,6 +159,7 @@ pub trait AuthorizationServer: Send + Sync {
     async fn identify(
         &self,
         provider: &ProviderSnapshot,
+        client: &ClientCredentials,
         response: &TokenResponse,
         nonce: Option<String>,
     ) -> Result<Identified, ProviderError>;

@@ -379,7 +379,7 @@ impl Flows {
             self.failures.record(owner, ProviderOperation::Exchange, &provider.endpoints.token, &error);
             exchange_failure(&error)
         })?;
-        let identified = self.provider.identify(provider, &response, secrets.nonce.clone()).await;
+        let identified = self.provider.identify(provider, &client, &response, secrets.nonce.clone()).await;
         let issuer = provider.issuer.as_deref().unwrap_or(&provider.endpoints.token);
         let account = identified.map(|Identified { account, anomalies, failure }| {
             response.anomalies.extend(anomalies);

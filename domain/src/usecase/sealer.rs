@@ -152,7 +152,8 @@ impl Sealer {
     /// The client credentials of the epoch that a flow or a grant belongs to.
     pub async fn client_of(&self, owner: &AuthorizationKey, needs_secret: bool) -> Result<ClientCredentials, NoCredentials> {
         let key = ClientSecretKey { incarnation: owner.incarnation, epoch: owner.epoch };
-        self.client_credentials(&owner.connector_key(), key, owner.digest, needs_secret).await
+        let client = self.client_credentials(&owner.connector_key(), key, owner.digest, needs_secret).await?;
+        Ok(ClientCredentials { user: Some(owner.user.clone()), ..client })
     }
 
     /// Seals a client secret for the connector's present epoch.
@@ -185,7 +186,7 @@ impl Sealer {
         needs_secret: bool,
     ) -> Result<ClientCredentials, NoCredentials> {
         if !needs_secret {
-            return Ok(ClientCredentials { secret: None });
+            return Ok(ClientCredentials { secret: None, user: None });
         }
         let record = self.connectors.client_secret(key).await.map_err(NoCredentials::Store)?;
         let record = record.ok_or(NoCredentials::Missing)?;
@@ -198,7 +199,7 @@ impl Sealer {
         let decrypted = self.vault.open(&associated, &record.sealed).map_err(|_| NoCredentials::Undecryptable)?;
         let payload = ClientSecretPayload::decode(decrypted.version, &decrypted.payload);
         let payload = payload.map_err(|_| NoCredentials::Undecryptable)?;
-        Ok(ClientCredentials { secret: Some(payload.client_secret) })
+        Ok(ClientCredentials { secret: Some(payload.client_secret), user: None })
     }
 }
 

@@ -154,7 +154,10 @@ async fn r64_a_client_secret_is_decrypted_for_its_connector_epoch_and_configurat
     let owner = parts.owner("alice");
     let credentials_of = async |sealer: Sealer, owner: &AuthorizationKey, needs_secret| {
         let credentials = sealer.client_of(owner, needs_secret).await;
-        credentials.map(|client| client.secret.as_ref().map(text))
+        credentials.map(|client| {
+            assert_eq!(client.user.as_ref(), Some(&owner.user), "the requests count for this user");
+            client.secret.as_ref().map(text)
+        })
     };
     let credentials = async |sealer, needs_secret| credentials_of(sealer, &owner, needs_secret).await;
     assert_eq!(credentials(sealer(&parts), false).await, Ok(None), "a public client reads no secret");

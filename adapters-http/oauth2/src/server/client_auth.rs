@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn an_absent_or_empty_secret_is_a_client_error() {
-        assert!(require_secret(&ClientCredentials { secret: None }).is_err());
-        assert!(require_secret(&ClientCredentials { secret: Some(Secret::from_text("")) }).is_err());
+        assert!(require_secret(&ClientCredentials { secret: None, user: None }).is_err());
+        assert!(require_secret(&ClientCredentials { secret: Some(Secret::from_text("")), user: None }).is_err());
     }
 }

@@ -81,7 +81,7 @@ impl Oauth2Server {
         self.allowed(issuer)?;
         let mut last = bad(NO_DOCUMENT);
         for url in well_known(issuer) {
-            let response = self.get_json(&url, None, MAX_RESPONSE).await?;
+            let response = self.get_json(&url, None, MAX_RESPONSE, None).await?;
             let text = BodyText::of(&response.body);
             match document(&response, &text) {
                 Ok(body) => return self.read_metadata(&body, issuer),

@@ -1,12 +1,14 @@
 //! Identifies the connected account from the ID token, else from userinfo: a label to show and a subject to compare.
 
-use grantry_domain::ports::{Anomaly, AnomalyKind, Identified, ProviderError, ProviderErrorKind, TokenResponse};
+use grantry_domain::ports::{
+    Anomaly, AnomalyKind, ClientCredentials, Identified, ProviderError, ProviderErrorKind, TokenResponse,
+};
 use grantry_domain::provider::{Account, ProviderSnapshot};
 use http::StatusCode;
 
 use super::id_token::Refusal;
 use super::token_response::MAX_TOKEN_RESPONSE;
-use super::{Oauth2Server, client_auth};
+use super::{Oauth2Server, client_auth, share_of};
 use crate::codec::{BodyText, Object, Value, json};
 use crate::profile::rules::IdentityRules;
 
@@ -23,6 +25,7 @@ impl Oauth2Server {
     pub(super) async fn identify_account(
         &self,
         provider: &ProviderSnapshot,
+        client: &ClientCredentials,
         tokens: &TokenResponse,
         nonce: Option<&str>,
     ) -> Result<Identified, ProviderError> {
@@ -51,7 +54,7 @@ impl Oauth2Server {
         }
         let known_subject = from_token.and_then(|claimed| claimed.subject);
         let userinfo = match &provider.endpoints.userinfo {
-            Some(url) => self.userinfo(url, tokens, rules).await,
+            Some(url) => self.userinfo(url, client, tokens, rules).await,
             None => None,
         };
         let account = match (known_subject, userinfo) {
@@ -70,9 +73,15 @@ impl Oauth2Server {
 
     /// The claims in userinfo. They only serve the label, so every error counts as absent claims. For example, providers
     /// reject a token without the scope `openid` (OIDC Core §5.3.3).
-    async fn userinfo(&self, url: &str, tokens: &TokenResponse, rules: &IdentityRules) -> Option<AccountClaims> {
+    async fn userinfo(
+        &self,
+        url: &str,
+        client: &ClientCredentials,
+        tokens: &TokenResponse,
+        rules: &IdentityRules,
+    ) -> Option<AccountClaims> {
         let authorization = Some(client_auth::bearer(&tokens.access_token));
-        let response = self.get_json(url, authorization, MAX_TOKEN_RESPONSE).await.ok()?;
+        let response = self.get_json(url, authorization, MAX_TOKEN_RESPONSE, share_of(client)).await.ok()?;
         if response.status != StatusCode::OK {
             return None;
         }

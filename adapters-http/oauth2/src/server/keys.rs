@@ -113,7 +113,7 @@ impl Oauth2Server {
     }
 
     async fn fetch_keys(&self, url: &str) -> Result<Vec<PublicKey>, ProviderError> {
-        let response = self.get_json(url, None, MAX_RESPONSE).await?;
+        let response = self.get_json(url, None, MAX_RESPONSE, None).await?;
         if response.status != StatusCode::OK {
             let error = oauth_error::from_status(response.status, &response.headers);
             let error = error.unwrap_or_else(|| ProviderErrorKind::Refused.because(NO_KEYS));

@@ -75,6 +75,7 @@ impl Oauth2Server {
         url: &str,
         authorization: Option<Secret>,
         max_body: usize,
+        share: Option<String>,
     ) -> Result<HttpResponse, ProviderError> {
         self.send(HttpRequest {
             method: Method::GET,
@@ -83,7 +84,7 @@ impl Oauth2Server {
             authorization,
             body: None,
             max_body,
-            share: None,
+            share,
         })
         .await
     }
@@ -175,13 +176,19 @@ impl AuthorizationServer for Oauth2Server {
     async fn identify(
         &self,
         provider: &ProviderSnapshot,
+        client: &ClientCredentials,
         response: &TokenResponse,
         nonce: Option<String>,
     ) -> Result<Identified, ProviderError> {
         let issuer = provider.issuer.as_deref().unwrap_or(&provider.endpoints.token);
-        let identified = self.identify_account(provider, response, nonce.as_deref()).await;
+        let identified = self.identify_account(provider, client, response, nonce.as_deref()).await;
         identified.map_err(at(ProviderOperation::Userinfo, issuer))
     }
+}
+
+/// The share that the requests with these credentials use.
+fn share_of(client: &ClientCredentials) -> Option<String> {
+    client.user.as_ref().map(|user| user.as_str().to_owned())
 }
 
 /// Adds the operation and the host of the endpoint to an error.

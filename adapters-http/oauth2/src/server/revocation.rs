@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::token_request::form_request;
 use super::token_response::MAX_RESPONSE;
-use super::{AGENT, JSON, Oauth2Server, client_auth, oauth_error};
+use super::{AGENT, JSON, Oauth2Server, client_auth, oauth_error, share_of};
 use crate::codec::form::Form;
 use crate::codec::{BodyText, json};
 use crate::profile::rules::{RevocationStyle, Wire};
@@ -31,6 +31,7 @@ impl Oauth2Server {
             RevocationStyle::DeleteBasicJson if kind == TokenKind::Refresh => return Ok(RevocationResponse::NotSupported),
             RevocationStyle::DeleteBasicJson => delete(provider, client, endpoint, token)?,
         };
+        let request = HttpRequest { share: share_of(client), ..request };
         classify(&rules.wire, &self.send(request).await?)
     }
 }

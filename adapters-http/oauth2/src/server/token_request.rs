@@ -7,7 +7,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
 
 use super::token_response::{self, MAX_RESPONSE, MAX_TOKEN_RESPONSE};
-use super::{AGENT, JSON, Oauth2Server, client_auth};
+use super::{AGENT, JSON, Oauth2Server, client_auth, share_of};
 use crate::codec::form::Form;
 use crate::profile::rules::{Pkce, Wire};
 use crate::transport::HttpRequest;
@@ -85,7 +85,7 @@ impl Oauth2Server {
             let id_parameter = wire.authorize.client_id_parameter.as_deref().unwrap_or("client_id");
             let authorization = client_auth::authenticate(provider, client, id_parameter, &mut form)?;
             let request = form_request(&provider.endpoints.token, authorization, &form);
-            self.send(HttpRequest { max_body: MAX_TOKEN_RESPONSE, ..request }).await?
+            self.send(HttpRequest { max_body: MAX_TOKEN_RESPONSE, share: share_of(client), ..request }).await?
         };
         token_response::decode(wire, &response)
     }

@@ -352,6 +352,7 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
     async fn identify(
         &self,
         _provider: &ProviderSnapshot,
+        _client: &ClientCredentials,
         _response: &TokenResponse,
         nonce: Option<String>,
     ) -> Result<Identified, ProviderError> {

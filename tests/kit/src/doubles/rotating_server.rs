@@ -285,6 +285,7 @@ impl AuthorizationServer for RotatingAuthorizationServer {
     async fn identify(
         &self,
         _provider: &ProviderSnapshot,
+        _client: &ClientCredentials,
         response: &TokenResponse,
         _nonce: Option<String>,
     ) -> Result<Identified, ProviderError> {
@@ -324,13 +325,13 @@ mod tests {
         }
 
         async fn connect(&self) -> String {
-            let (code, none) = (Secret::from_text("alice#0"), ClientCredentials { secret: None });
+            let (code, none) = (Secret::from_text("alice#0"), ClientCredentials { secret: None, user: None });
             let response = self.0.exchange(&self.1, &none, &code, &code).await.unwrap();
             text(&response.refresh_token.unwrap())
         }
 
         async fn refresh(&self, token: &str) -> Result<String, ProviderError> {
-            let (token, none) = (Secret::from_text(token), ClientCredentials { secret: None });
+            let (token, none) = (Secret::from_text(token), ClientCredentials { secret: None, user: None });
             let response = self.0.refresh(&self.1, &none, &token, &Scopes::default()).await?;
             Ok(text(&response.refresh_token.unwrap()))
         }

@@ -327,7 +327,7 @@ async fn check_identity(test: &TestServer, provider: &ProviderSnapshot, identity
         id_token: None,
         anomalies: Vec::new(),
     };
-    let account = test.server.identify(provider, &tokens, None).await.unwrap().account.unwrap();
+    let account = test.server.identify(provider, &client(), &tokens, None).await.unwrap().account.unwrap();
     assert_eq!((account.subject.as_str(), account.label.as_str()), (&*identity.subject, &*identity.label), "{context}");
     let sent = test.transport.last();
     identity.request.check(&sent, context);

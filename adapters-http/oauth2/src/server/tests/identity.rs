@@ -13,7 +13,7 @@ use grantry_domain::secret::Secret;
 
 use super::{BY_HAND, by_hand};
 use crate::TransportError;
-use crate::fake_transport::{NOW, TestServer};
+use crate::fake_transport::{NOW, TestServer, client};
 
 const ISSUER: &str = "https://as.example";
 
@@ -84,7 +84,10 @@ async fn identified_with(
     provider: &ProviderSnapshot,
     id_token: Option<&str>,
 ) -> Result<Identified, ProviderErrorKind> {
-    test.server.identify(provider, &token_response(id_token), Some("n-1".to_owned())).await.map_err(|error| error.kind)
+    test.server
+        .identify(provider, &client(), &token_response(id_token), Some("n-1".to_owned()))
+        .await
+        .map_err(|error| error.kind)
 }
 
 /// Checks that an ID token gives no account, an anomaly of this kind, and no error.

@@ -1,6 +1,8 @@
 //! Requests to the token endpoint.
 
-use grantry_domain::ports::{AuthorizationRequest, AuthorizationServer as _, ClientCredentials, ProviderErrorKind};
+use grantry_domain::ports::{
+    AuthorizationRequest, AuthorizationServer as _, ClientCredentials, ProviderErrorKind, TokenKind,
+};
 use grantry_domain::provider::Scopes;
 use grantry_domain::secret::Secret;
 
@@ -57,11 +59,28 @@ async fn r16_the_client_authenticates_in_one_way_only() {
 }
 
 #[tokio::test]
+async fn r71_every_request_for_a_user_counts_for_its_share() {
+    let test = TestServer::new();
+    let provider = test.provider(".oauth2", BY_HAND).await;
+    let (server, client) = (&test.server, client());
+    test.transport.respond(200, RESPONSE).respond(200, RESPONSE).respond(200, "{}").respond(200, "").respond(200, RESPONSE);
+    let tokens = server.exchange(&provider, &client, &secret("c"), &secret("v")).await.ok().unwrap();
+    assert!(server.refresh(&provider, &client, &secret("rt-1"), &Scopes::default()).await.is_ok());
+    assert!(server.identify(&provider, &client, &tokens, None).await.is_ok());
+    assert!(server.revoke(&provider, &client, &secret("rt-1"), TokenKind::Refresh).await.is_ok());
+    let shares: Vec<_> = test.transport.sent().into_iter().map(|sent| sent.share).collect();
+    assert_eq!(shares, vec![Some("alice".to_owned()); 4]);
+    let without_user = ClientCredentials { user: None, ..client };
+    assert!(server.client_credentials(&provider, &without_user, &Scopes::default()).await.is_ok());
+    assert_eq!(test.transport.last().share, None);
+}
+
+#[tokio::test]
 async fn a_client_without_its_secret_sends_no_request() {
     let test = TestServer::new();
     for setting in [r#""clientAuth":"basic""#, r#""clientAuth":"post""#] {
         let provider = test.provider(".oauth2", &by_hand(setting)).await;
-        let bare = ClientCredentials { secret: None };
+        let bare = ClientCredentials { secret: None, user: None };
         let response = test.server.refresh(&provider, &bare, &secret("rt-1"), &Scopes::default()).await;
         assert_eq!(response.err().map(|error| error.kind), Some(ProviderErrorKind::ClientRefused));
     }
