@@ -61,8 +61,7 @@ async fn r16_the_client_authenticates_in_one_way_only() {
 #[tokio::test]
 async fn r71_every_request_for_a_user_counts_for_its_share() {
     let test = TestServer::new();
-    let endpoints = r#""revocationUrl":"https://as.example/revoke","userinfoUrl":"https://as.example/userinfo""#;
-    let provider = test.provider(".oauth2", &by_hand(endpoints)).await;
+    let provider = test.provider(".oauth2", BY_HAND).await;
     let (server, client) = (&test.server, client());
     test.transport.respond(200, RESPONSE).respond(200, RESPONSE).respond(200, "{}").respond(200, "").respond(200, RESPONSE);
     let tokens = server.exchange(&provider, &client, &secret("c"), &secret("v")).await.ok().unwrap();
