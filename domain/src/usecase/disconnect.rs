@@ -9,8 +9,8 @@ use crate::authorization::{AuthorizationId, ConnectionView, StateKind, Terminati
 use crate::connector::ConnectorKey;
 use crate::identity::{Actor, ConnectionName, Role, UserId};
 use crate::ports::{
-    AuditEvent, AuditKind, AuthorizationFilter, AuthorizationQueries, AuthorizationStore, Clock, Limited, Operation, RateLimiter, Spawner,
-    StatusRow, StoreClock, StoreError, TerminationReport, TerminationRequest, TerminationScope,
+    AuditEvent, AuditKind, AuthorizationFilter, AuthorizationQueries, AuthorizationStore, Clock, Limited, Operation,
+    RateLimiter, Spawner, StatusRow, StoreClock, StoreError, TerminationReport, TerminationRequest, TerminationScope,
 };
 use crate::usecase::access::{Access, AccessError};
 use crate::usecase::flows::limit_user;

@@ -47,8 +47,7 @@ impl Scope {
             TerminationScope::One(id) => Self::new("id = ?1", [blob(id.as_bytes()), Value::Null, Value::Null]),
             TerminationScope::Connection { connector, user, connection } => {
                 // Space and id contain no slash.
-                let condition =
-                    "user = ?1 AND space || '/' || connector = ?2 AND connection = ?3 AND role <> 'ended_flow'";
+                let condition = "user = ?1 AND space || '/' || connector = ?2 AND connection = ?3 AND role <> 'ended_flow'";
                 let key = Value::Text(format!("{}/{}", connector.space, connector.id));
                 Self::new(condition, [text(user.as_str()), key, text(connection.as_str())])
             }
@@ -237,7 +236,11 @@ pub(crate) fn statements() -> Vec<String> {
     let connector = ConnectorKey { space: space.clone(), id: ConnectorId::new("c").unwrap() };
     let scopes = [
         TerminationScope::One(AuthorizationId::from_bytes([1; 24])),
-        TerminationScope::Connection { connector: connector.clone(), user: user.clone(), connection: ConnectionName::default() },
+        TerminationScope::Connection {
+            connector: connector.clone(),
+            user: user.clone(),
+            connection: ConnectionName::default(),
+        },
         TerminationScope::User(user.clone()),
         TerminationScope::UserSpace { user, space: space.clone() },
         TerminationScope::Space(space),
