@@ -123,9 +123,12 @@ async fn r49_a_disconnect_ends_the_grant_whatever_the_row_of_the_connector_conta
 async fn reconnect(app: &TestApp, who: &str) -> (Option<String>, Outcome) {
     app.provider.set_account(Some(account(who)));
     let flow = app.start("alice", &drive()).await;
-    let hint = app.provider.calls().into_iter().rev().find_map(|call| {
-        if let Call::AuthorizationUrl { login_hint, .. } = call { Some(login_hint) } else { None }
-    });
+    let hint = app
+        .provider
+        .calls()
+        .into_iter()
+        .rev()
+        .find_map(|call| if let Call::AuthorizationUrl { login_hint, .. } = call { Some(login_hint) } else { None });
     (hint.flatten(), app.complete(callback_of(&flow, "alice")).await.outcome)
 }
 

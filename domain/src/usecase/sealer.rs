@@ -9,8 +9,8 @@ use crate::authorization::{
 use crate::connector::{Connector, ConnectorKey};
 use crate::encoding::MalformedFields;
 use crate::ports::{
-    AssociatedData, AuditOutcome, AuthenticatedRow, ClientCredentials, ClientSecretKey, ClientSecretRecord, ConnectorStore, RowAuthenticator,
-    RowTag, StoreError, TokenVault, VaultError,
+    AssociatedData, AuditOutcome, AuthenticatedRow, ClientCredentials, ClientSecretKey, ClientSecretRecord, ConnectorStore,
+    RowAuthenticator, RowTag, StoreError, TokenVault, VaultError,
 };
 use crate::provider::BindingDigest;
 use crate::secret::Secret;
@@ -75,11 +75,7 @@ pub struct Sealer {
 
 impl Sealer {
     /// A sealer over a vault, the store of client secrets and the authenticator of account labels.
-    pub fn new(
-        vault: Arc<dyn TokenVault>,
-        connectors: Arc<dyn ConnectorStore>,
-        rows: Arc<dyn RowAuthenticator>,
-    ) -> Self {
+    pub fn new(vault: Arc<dyn TokenVault>, connectors: Arc<dyn ConnectorStore>, rows: Arc<dyn RowAuthenticator>) -> Self {
         Self { vault, connectors, rows }
     }
 
