@@ -50,7 +50,7 @@ impl<'a> Assembly<'a> {
                 ports.clock.clone(),
                 audit.clone(),
             ),
-            sealer: Sealer::new(ports.vault.clone(), ports.store.connectors.clone()),
+            sealer: Sealer::new(ports.vault.clone(), ports.store.connectors.clone(), ports.rows.clone()),
             failures: FailureRecorder::new(log, diagnostics, ports.spawner.clone()),
             settled: SettledClock::new(ports.store.clock.clone(), ports.clock.clone()),
             audit,
@@ -199,6 +199,7 @@ impl<'a> Assembly<'a> {
             connectors: store.connectors.clone(),
             diagnostics: store.diagnostics.clone(),
             access: self.access.clone(),
+            settings: self.settings.clone(),
         }
     }
 
@@ -213,6 +214,7 @@ impl<'a> Assembly<'a> {
             spawner: spawner.clone(),
             policy: self.policy.clone(),
             access: self.access.clone(),
+            settings: self.settings.clone(),
             revocations: revocations.clone(),
         })
     }

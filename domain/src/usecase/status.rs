@@ -6,10 +6,10 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::authorization::{
-    Authorization, AuthorizationId, ConnectorStatus, FailureCode, FlowFailure, FlowStatus, State, Termination,
-    connector_status,
+    Authorization, AuthorizationId, ConnectorStatus, FailureCode, FlowFailure, FlowStatus, RequiredBinding, State,
+    Termination, connector_status,
 };
-use crate::connector::{Connector, ConnectorKey};
+use crate::connector::{AuthMode, Connector, ConnectorKey};
 use crate::identity::{Actor, ConnectionName, Role, SpaceId, UserId};
 use crate::ports::{
     AuthorizationQueries, AuthorizationStore, Limited, Operation, RateLimiter, StatusRow, StoreClock, StoreError,
@@ -18,10 +18,9 @@ use crate::provider::Scopes;
 use crate::time::Timestamp;
 use crate::usecase::access::{Access, AccessError, user_of};
 use crate::usecase::flows::limit_user;
-use crate::usecase::open_connections::account_label;
 use crate::usecase::policy::Policy;
 use crate::usecase::sealer::Sealer;
-use crate::usecase::settings::ConnectorSettings;
+use crate::usecase::settings::{ConnectorSettings, UnusableConnector};
 
 /// A flow, as the user who started it sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,7 +142,9 @@ impl Statuses {
         let connections = rows.into_iter().next().map(|row| row.connections).unwrap_or_default();
         let names: Vec<_> = connections.iter().map(|view| view.name.clone()).collect();
         let own = connections.iter().find(|view| view.name == owner.connection);
-        let connected = own.and_then(|view| view.grant.as_ref().or(view.former.as_ref())).and_then(account_label);
+        let connected = own
+            .and_then(|view| view.grant.as_ref().or(view.former.as_ref()))
+            .and_then(|before| self.sealer.account_label(before).ok()?);
         Ok(Some(FlowAccounts {
             used: used.to_owned(),
             connected: connected.filter(|_| status == mismatch),
@@ -201,7 +202,12 @@ impl Statuses {
 
     fn of_row(&self, row: StatusRow, now: Timestamp) -> (Connector, ConnectorStatus) {
         let StatusRow { connector, client_refused_since, connections, default_connection } = row;
-        let required = self.settings.required_binding(&connector);
+        let settings = self.settings.read(&connector);
+        // A mode that is not authentic must not hide grants, which their users can end.
+        let is_tampered = matches!(settings, Err(UnusableConnector::Tampered(_)));
+        let auth_mode = if is_tampered { AuthMode::PerUser } else { connector.auth_mode };
+        let connector = Connector { auth_mode, ..connector };
+        let required = settings.ok().map(RequiredBinding::from);
         let decrypts = |grant: &_| self.sealer.decrypts(grant);
         let status = connector_status(&connector, connections, default_connection, required.as_ref(), decrypts, now);
         (connector, status.with_client_refused(client_refused_since))

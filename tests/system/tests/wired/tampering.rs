@@ -1,11 +1,13 @@
 //! An attacker who can write to the database and has no key: rows are moved, copied and restored, and yield no token.
 
-use grantry_system_tests::browser::Browser;
+use grantry_system_tests::browser::{Browser, Response};
 use grantry_system_tests::paths::{ConnectorPath, Draft};
 use grantry_system_tests::test_app::{DRIVE, MARKETING_DRIVE, TestApp, account_of};
 use grantry_testkit::provider::{Endpoint, Fault, MockProvider};
+use reqwest::Method;
 use rusqlite::{Connection, params};
-use serde_json::json;
+use serde_json::{Value, json};
+use url::Url;
 
 /// A second connection to the database.
 fn open_database(app: &TestApp) -> Connection {
@@ -207,6 +209,147 @@ async fn r25_r42_r52_a_connector_changed_in_the_database_receives_neither_code_n
     app.host.drain().await;
     assert!(attacker.ledger().is_empty());
     assert_eq!(app.provider.ledger().revocations().len(), 2, "revoked at the endpoint that alice consented to");
+}
+
+/// The login hint of a new flow.
+async fn login_hint(browser: &mut Browser) -> Option<String> {
+    let started = browser.try_start(DRIVE, json!({})).await.json();
+    let url = Url::parse(started["authorizationUrl"].as_str().unwrap()).unwrap();
+    url.query_pairs().find(|(name, _)| name == "login_hint").map(|(_, value)| value.into_owned())
+}
+
+#[tokio::test]
+async fn r35_r76_a_changed_account_label_confirms_no_account_and_is_no_login_hint() {
+    const FORMER: &str = "UPDATE authorizations SET state = 'expired', cause = 'refresh_rejected', since = authorized_at, \
+        ended_by = 'system', sealed = NULL, kid = NULL, revocation = 'not_needed', expires_at = NULL, refreshable = 0, \
+        revision = 0 WHERE user = 'u_alice' AND role = 'grant'";
+    const DAMAGED: &str = "UPDATE authorizations SET sealed = zeroblob(90) WHERE user = 'u_alice' AND role = 'grant'";
+    for end in [FORMER, DAMAGED] {
+        let app = TestApp::new().await;
+        let mut alice = app.connected("alice", DRIVE).await;
+        app.connected("bob", DRIVE).await;
+        let database = open_database(&app);
+        assert_eq!(database.execute(end, []).unwrap(), 1);
+        assert_eq!(login_hint(&mut alice).await.as_deref(), Some("alice@example.test"), "{end}");
+        let relabel = "UPDATE authorizations SET account = 'bob@example.test' WHERE user = 'u_alice' AND account NOT NULL";
+        assert_eq!(database.execute(relabel, []).unwrap(), 1);
+        assert_eq!(login_hint(&mut alice).await, None, "{end}");
+        for account in ["bob", "alice"] {
+            let (flow, callback) = app.consent(&mut alice, DRIVE, account).await;
+            alice.open_callback(&callback).await;
+            let refused = ("failed".to_owned(), "account_mismatch".to_owned());
+            assert_eq!(alice.flow_result(DRIVE, &flow.id).await, refused, "{end}: {account}");
+        }
+    }
+}
+
+/// The row of the connector in the list, and the response to reading it alone.
+async fn views(browser: &mut Browser, connector: ConnectorPath) -> (Value, Response) {
+    let list = browser.get("/api/actions/connectors").await.json();
+    let listed = list.as_array().unwrap().iter().find(|listed| listed["id"] == connector.id).unwrap().clone();
+    (listed, browser.get(&connector.public("")).await)
+}
+
+#[tokio::test]
+async fn r42_a_connector_changed_in_the_database_shows_no_address_and_cannot_be_saved_again() {
+    let mut app = TestApp::new().await;
+    let attacker = MockProvider::builder().start().await.unwrap();
+    app.allow(attacker.port()).await;
+    let (honest, evil) = (ConnectorPath::of("entered"), ConnectorPath::of("evil"));
+    let draft = Draft::with_endpoints(app.provider.base_url());
+    app.create_with_endpoints(honest, &draft, &app.provider).await;
+    app.create_with_endpoints(evil, &Draft::with_endpoints(attacker.base_url()), &attacker).await;
+    let mut editor = app.browser("carol").await;
+    let (shown, _) = views(&mut editor, honest).await;
+    let database = open_database(&app);
+    let copy = "CREATE TEMP TABLE copy AS SELECT callback_id, config FROM connectors WHERE connector = 'entered'";
+    database.execute_batch(copy).unwrap();
+    let restore = "UPDATE connectors SET (callback_id, config) = (SELECT callback_id, config FROM copy) \
+        WHERE connector = 'entered'";
+    let changes = [
+        "UPDATE connectors SET callback_id = randomblob(16) WHERE connector = 'entered'".to_owned(),
+        format!(
+            "UPDATE connectors SET config = replace(config, '{}', '{}') WHERE connector = 'entered'",
+            app.provider.url("/token"),
+            attacker.url("/token")
+        ),
+    ];
+    for change in changes {
+        assert_eq!(database.execute(&change, []).unwrap(), 1);
+        let (listed, alone) = views(&mut editor, honest).await;
+        assert_eq!(alone.outcome(), (503, "connector_tampered".to_owned()), "{change}");
+        assert!(!alone.text().contains("config"), "{change}");
+        assert_eq!((&listed["is_tampered"], &listed["redirect_uri"]), (&json!(true), &json!(null)), "{change}");
+        assert_eq!((&listed["config"]["tokenUrl"], &listed["consent"]), (&json!(null), &json!(null)), "{change}");
+        for query in ["", "?dry_run=true"] {
+            let body = json!({ "name": "Renamed", "config": shown["config"], "revision": shown["revision"] });
+            let saved = editor.call(Method::PUT, &honest.public(query), Some(body)).await;
+            assert_eq!(saved.outcome(), (503, "connector_tampered".to_owned()), "{change}");
+        }
+        let diagnostics = editor.get(&honest.public("/diagnostics")).await;
+        assert_eq!(diagnostics.outcome(), (503, "connector_tampered".to_owned()), "{change}");
+        assert_eq!(database.execute(restore, []).unwrap(), 1);
+        let (listed, alone) = views(&mut editor, honest).await;
+        assert_eq!((alone.status, &listed), (200, &shown), "{change}");
+    }
+}
+
+#[tokio::test]
+async fn r42_the_response_to_a_creation_shows_no_address_of_another_connector() {
+    let app = TestApp::new().await;
+    let database = open_database(&app);
+    let trigger = "CREATE TRIGGER moved AFTER INSERT ON connectors WHEN new.connector = 'new' BEGIN \
+        UPDATE connectors SET callback_id = x'00112233445566778899aabbccddeeff' WHERE connector = 'new'; END";
+    database.execute_batch(trigger).unwrap();
+    let mut editor = app.browser("carol").await;
+    let body = Draft::with_endpoints(app.provider.base_url()).body;
+    let created = editor.post(&ConnectorPath::of("new").public(""), body).await;
+    assert_eq!(created.outcome(), (503, "connector_tampered".to_owned()));
+    assert!(!created.text().contains("redirect_uri"));
+}
+
+#[tokio::test]
+async fn r49_r50_a_disconnect_ends_the_grant_of_a_connector_changed_in_the_database() {
+    let app = TestApp::new().await;
+    let mut alice = app.browser("alice").await;
+    let database = open_database(&app);
+    database.execute_batch("CREATE TEMP TABLE copy AS SELECT * FROM connectors").unwrap();
+    let restore = "UPDATE connectors SET (auth_mode, incarnation, epoch) = \
+        (SELECT c.auth_mode, c.incarnation, c.epoch FROM copy AS c WHERE c.seq = connectors.seq)";
+    for change in ["auth_mode = 'shared'", "incarnation = randomblob(16)", "epoch = epoch + 1"] {
+        for body in [json!({}), json!({ "connection": "default" })] {
+            app.connect(&mut alice, DRIVE, "alice").await;
+            app.provider.clear_ledger();
+            database.execute_batch(&format!("UPDATE connectors SET {change}")).unwrap();
+            let response = alice.post(&DRIVE.internal("/_oauth_disconnect"), body).await;
+            assert_eq!(response.status, 204, "{change}");
+            database.execute_batch(restore).unwrap();
+            app.host.drain().await;
+            assert_eq!(alice.execute(DRIVE, "/me").await.json()["reason"], "not_connected", "{change}");
+            assert!(app.live_grants().is_empty(), "{change}: the tokens are revoked");
+        }
+    }
+}
+
+#[tokio::test]
+async fn r50_a_deletion_ends_the_grants_of_a_connector_changed_in_the_database() {
+    let app = TestApp::new().await;
+    app.connected("alice", DRIVE).await;
+    let mut marketing = app.connected("bob", MARKETING_DRIVE).await;
+    let database = open_database(&app);
+    // The incarnation of the other connector, whose grants are not ended.
+    let change = "CREATE TEMP TABLE copy AS SELECT incarnation FROM connectors WHERE space = 'marketing'; \
+        UPDATE connectors SET incarnation = randomblob(16) WHERE space = 'marketing'; \
+        UPDATE connectors SET incarnation = (SELECT incarnation FROM copy) WHERE space = 'default' AND connector = 'drive'";
+    database.execute_batch(change).unwrap();
+    app.delete(DRIVE).await;
+    database
+        .execute_batch("UPDATE connectors SET incarnation = (SELECT incarnation FROM copy) WHERE space = 'marketing'")
+        .unwrap();
+    app.host.drain().await;
+    let live = app.live_grants();
+    assert!(live.iter().all(|grant| grant.username.as_deref() == Some("bob")), "{live:?}");
+    assert_eq!(account_of(&marketing.execute(MARKETING_DRIVE, "/me").await), "bob@example.test");
 }
 
 #[tokio::test]
