@@ -550,6 +550,7 @@ impl Invariant for EveryChangeIsAudited {
                 | AuditKind::AccessTokenIssued
                 | AuditKind::AccessTokenRefused
                 | AuditKind::AuditEventsDropped
+                | AuditKind::AuditEventUnreadable
                 | AuditKind::UnclaimedTokensQueued
                 | AuditKind::DecryptFailed
                 | AuditKind::ConnectorTampered
