@@ -109,3 +109,4 @@ fn sentence(kind: AuditKind) -> &'static str {
         AuditKind::UserReinstated => "a deprovisioned user was reinstated",
     }
 }
+        AuditKind::AuditEventUnreadable => "a stored audit event could not be read and was removed",

@@ -386,6 +386,51 @@ async fn r80_access_tokens_are_issued_or_refused_without_an_audit_trail_as_the_o
 }
 
 #[tokio::test(start_paused = true)]
+async fn r80_access_tokens_are_refused_while_a_write_of_the_trail_hangs_where_the_operator_chose_so() {
+    for (on_audit_failure, refuses) in [(OnAuditFailure::Continue, false), (OnAuditFailure::Refuse, true)] {
+        let app = TestApp::with(Policy { on_audit_failure, ..Policy::default() });
+        app.create_connector(&drive(), draft("{}")).await;
+        app.connect("alice").await;
+        let gate = app.store.hold(Method::Record);
+        assert!(app.token("alice").await.is_ok());
+        let node = app.node.clone();
+        let flush = tokio::spawn(async move { node.flush_audit().await });
+        gate.arrived(1).await;
+        app.clock.advance(Duration::from_secs(2));
+        assert!(app.token("alice").await.is_ok());
+        app.clock.advance(Duration::from_millis(1));
+        let late = app.token("alice").await.map(drop);
+        assert_eq!(late, if refuses { Err(TokenError::AuditUnavailable) } else { Ok(()) }, "{on_audit_failure:?}");
+        gate.open();
+        flush.await.unwrap().unwrap();
+        app.node.flush_audit().await.unwrap();
+        assert!(app.token("alice").await.is_ok());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r80_a_token_is_refused_if_the_trail_fails_during_its_refresh() {
+    let app = TestApp::with(Policy { on_audit_failure: OnAuditFailure::Refuse, ..Policy::default() });
+    app.create_connector(&drive(), draft("{}")).await;
+    app.connect("alice").await;
+    app.node.flush_audit().await.unwrap();
+    app.clock.advance(HOUR);
+    let gate = app.provider.hold(Operation::Refresh);
+    let (node, request) = (app.node.clone(), token_request("alice"));
+    let running = tokio::spawn(async move { node.access_token(&request).await.map(drop) });
+    gate.arrived(1).await;
+    assert!(app.token("bob").await.is_err(), "the refusal is an event");
+    app.store.fail_next(Method::Record, Fault::UNAVAILABLE);
+    assert_eq!(app.node.flush_audit().await, Err(StoreError::Unavailable));
+    gate.open();
+    assert_eq!(running.await.unwrap(), Err(TokenError::AuditUnavailable));
+    app.node.flush_audit().await.unwrap();
+    assert!(app.token("alice").await.is_ok(), "the refreshed token is kept");
+    app.node.flush_audit().await.unwrap();
+    assert_eq!(app.outcomes(AuditKind::AccessTokenIssued).await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn r80_a_full_buffer_refuses_access_tokens_where_the_operator_chose_so() {
     let app = TestApp::with(Policy { on_audit_failure: OnAuditFailure::Refuse, ..Policy::default() });
     app.create_connector(&drive(), draft("{}")).await;

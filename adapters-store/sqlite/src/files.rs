@@ -14,6 +14,12 @@ pub enum StoreFault {
     FileReplaced,
     /// The content was replaced by that of another deployment.
     OtherDeployment,
+    /// A table, a column or an index is missing, or there is a trigger.
+    SchemaChanged,
+    /// The content is damaged: cut off, or overwritten in part.
+    Damaged,
+    /// The content was replaced by an older one of the same deployment. Lasts until the store is opened again.
+    Older,
     /// Reading fails.
     NotReadable,
     /// Writing fails: the disk is full, or the file is locked or read-only.
@@ -27,6 +33,9 @@ impl StoreFault {
             Self::FileMissing => "store file missing",
             Self::FileReplaced => "store file replaced",
             Self::OtherDeployment => "store of another deployment",
+            Self::SchemaChanged => "store schema changed",
+            Self::Damaged => "store damaged",
+            Self::Older => "store content is older",
             Self::NotReadable => "store not readable",
             Self::NotWritable => "store not writable",
         }
@@ -44,6 +53,11 @@ impl OpenedFiles {
     pub(crate) fn of(database: &Path) -> Self {
         let paths = ["", "-wal", "-shm"].map(|suffix| with_suffix(database, suffix));
         Self(paths.into_iter().map(|path| (path.clone(), identity(&path))).collect())
+    }
+
+    /// The path of the database.
+    pub(crate) fn database(&self) -> Option<&Path> {
+        self.0.first().map(|(path, _)| path.as_path())
     }
 
     /// Compares them with what is there now. A file that did not exist then is not compared.

@@ -5,6 +5,7 @@ use grantry_domain::authorization::AuthorizationId;
 use grantry_domain::connector::ConnectorId;
 use grantry_domain::identity::{Actor, ConnectionName, SpaceId, UserId};
 use grantry_domain::ports::{AuditDetail, AuditEvent, AuditKind, AuditOutbox, AuditOutcome, RecordedEvent, StoreError};
+use grantry_domain::time::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use crate::error::SqliteError;
@@ -33,7 +34,8 @@ impl AuditOutbox for SqliteStore {
     async fn pending_events(&self, limit: u32) -> Result<Vec<RecordedEvent>, StoreError> {
         const OLDEST: &str = "SELECT sequence, at, actor_kind, actor, kind, space, connector, user, connection, \
              authorization_id, outcome, details FROM events ORDER BY sequence LIMIT ?1";
-        self.long_read(move |connection| sql::all(connection, OLDEST, [limit], event)).await
+        let now = self.clock();
+        self.long_read(move |connection| sql::all(connection, OLDEST, [limit], |row| readable(row, now))).await
     }
 
     async fn forget_events(&self, through: u64) -> Result<(), StoreError> {
@@ -82,6 +84,21 @@ pub(crate) fn actor_columns(actor: &Actor) -> (&'static str, Option<&str>) {
         Actor::Person(user) => ("user", Some(user.as_str())),
         Actor::Agent(name) => ("agent", Some(name)),
         Actor::System => ("system", None),
+    }
+}
+
+/// The event of a row. A row that this program cannot have written is an event that reports it, so that it does not keep the
+/// others from being delivered.
+fn readable(stored: &Row<'_>, now: Timestamp) -> Result<RecordedEvent, SqliteError> {
+    match event(stored) {
+        Err(SqliteError::Store(error @ StoreError::Inconsistent { row, .. })) => {
+            tracing::error!(%error, "an audit event cannot be read; its row is reported and removed");
+            // Sequence numbers begin with one. Forgetting zero removes every row below it.
+            let sequence = u64::try_from(row).unwrap_or(0);
+            let event = AuditEvent::of_system(AuditKind::AuditEventUnreadable, now).outcome(AuditOutcome::Malformed);
+            Ok(RecordedEvent { sequence, event })
+        }
+        event => event,
     }
 }
 

@@ -3,6 +3,9 @@
 //! `application_id` marks files of this program, `user_version` counts the migrations applied. Each migration is one
 //! transaction, so a start that is killed, or that runs beside another start, leaves the file at one version or the next.
 
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
 use rusqlite::Connection;
 
 use crate::error::{SqliteError, unusable};
@@ -52,4 +55,27 @@ fn apply_next(connection: &Connection) -> Result<(), SqliteError> {
         tracing::info!(version = version + 1, "the database schema was migrated");
     }
     Ok(())
+}
+
+/// What the migrations create.
+static EXPECTED: LazyLock<Result<BTreeSet<String>, SqliteError>> = LazyLock::new(|| {
+    let connection = Connection::open_in_memory()?;
+    MIGRATIONS.iter().try_for_each(|migration| connection.execute_batch(migration))?;
+    objects(&connection)
+});
+
+/// Whether the file contains every table, column and index of the migrations. Those of other programs are accepted, but not
+/// a trigger, which can refuse or change any write.
+pub(crate) fn is_complete(connection: &Connection) -> Result<bool, SqliteError> {
+    let (expected, found) = (EXPECTED.as_ref().map_err(|error| *error)?, objects(connection)?);
+    Ok(expected.is_subset(&found) && !found.difference(expected).any(|object| object.starts_with("trigger ")))
+}
+
+/// The objects of a schema, and the columns of its tables.
+fn objects(connection: &Connection) -> Result<BTreeSet<String>, SqliteError> {
+    const OBJECTS: &str = "SELECT type || ' ' || name FROM sqlite_schema UNION ALL \
+         SELECT 'column ' || t.name || '.' || c.name FROM sqlite_schema AS t, pragma_table_xinfo(t.name) AS c \
+         WHERE t.type = 'table'";
+    let objects = sql::all(connection, OBJECTS, [], |row| Ok(row.get::<_, String>(0)?))?;
+    Ok(objects.into_iter().collect())
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;
 
 use async_trait::async_trait;
@@ -23,6 +24,10 @@ pub struct SqliteStore {
     clock: Arc<dyn Clock>,
     deployment: [u8; 16],
     files: OpenedFiles,
+    /// Whether an access found the file unusable since the last probe.
+    is_suspected: AtomicBool,
+    /// The highest sequence number of an event that a probe found.
+    highest_event: AtomicI64,
     writer: Writer,
     point_readers: PointReaders,
     reader_pool: ReaderPool,
@@ -48,6 +53,8 @@ impl SqliteStore {
                     clock: options.clock,
                     deployment: opened.deployment,
                     files: opened.files,
+                    is_suspected: AtomicBool::new(false),
+                    highest_event: AtomicI64::new(0),
                     writer,
                     point_readers: PointReaders::new(opened.point_readers),
                     reader_pool,
@@ -86,6 +93,26 @@ impl SqliteStore {
         &self.files
     }
 
+    /// Lets the next probe check the content of the file.
+    pub(crate) fn suspect(&self) {
+        self.is_suspected.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn take_suspicion(&self) -> bool {
+        self.is_suspected.swap(false, Ordering::Relaxed)
+    }
+
+    pub(crate) fn highest_event(&self) -> &AtomicI64 {
+        &self.highest_event
+    }
+
+    fn noted<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        if matches!(outcome, Err(StoreError::Unusable(_))) {
+            self.suspect();
+        }
+        outcome
+    }
+
     pub(crate) fn clock(&self) -> Timestamp {
         self.clock.now()
     }
@@ -96,7 +123,7 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnOnce(&Connection, Timestamp) -> Result<T, SqliteError> + Send + 'static,
     {
-        self.writer.write(work).await
+        self.noted(self.writer.write(work).await)
     }
 
     /// Reads a few rows on this thread. If the file is locked, as while another process recovers it, the read is repeated
@@ -106,11 +133,11 @@ impl SqliteStore {
         T: Send + 'static,
         F: Fn(&Connection) -> Result<T, SqliteError> + Send + 'static,
     {
-        match self.point_readers.read(&read) {
+        self.noted(match self.point_readers.read(&read) {
             Err(SqliteError::Busy) => self.reader_pool.read(read).await,
             Ok(found) => Ok(found),
             Err(SqliteError::Store(error)) => Err(error),
-        }
+        })
     }
 
     /// Reads any number of rows, on a thread that may block.
@@ -119,7 +146,7 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, SqliteError> + Send + 'static,
     {
-        self.reader_pool.read(read).await
+        self.noted(self.reader_pool.read(read).await)
     }
 
     /// Requests that the writer empties the log, so that deleted data is in no file any more.

@@ -44,6 +44,8 @@ named!(
         AccessTokenRefused = "access_token_refused",
         /// Events of access tokens were dropped, because the store accepted none for too long.
         AuditEventsDropped = "audit_events_dropped",
+        /// A stored event could not be read; its row was removed.
+        AuditEventUnreadable = "audit_event_unreadable",
         /// A grant expired.
         GrantExpired = "grant_expired",
         /// A grant was terminated.

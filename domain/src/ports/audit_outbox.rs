@@ -15,7 +15,8 @@ pub trait AuditOutbox: Send + Sync {
     /// Records the days on which grants were used, in days since the Unix epoch; an earlier day never replaces a later one.
     async fn record_use(&self, uses: Vec<(AuthorizationId, i64)>) -> Result<(), StoreError>;
 
-    /// The oldest undelivered audit events.
+    /// The oldest undelivered audit events. One that cannot be read is replaced by an event `audit_event_unreadable` in its
+    /// place, so that it does not keep the others from being delivered.
     async fn pending_events(&self, limit: u32) -> Result<Vec<RecordedEvent>, StoreError>;
 
     /// Removes events up to and including a sequence number.

@@ -97,9 +97,7 @@ impl AccessTokens {
     }
 
     async fn find(&self, request: &AccessTokenRequest, rejected: Option<[u8; 32]>) -> Result<IssuedAccessToken, TokenError> {
-        if self.on_audit_failure == OnAuditFailure::Refuse && self.audit.backlog().is_failing {
-            return Err(TokenError::AuditUnavailable);
-        }
+        self.require_trail()?;
         // Only a back end acts for other users. The adapter that authenticates it checks its permissions.
         if let Actor::Person(user) = &request.actor
             && *user != request.user
@@ -283,8 +281,18 @@ impl AccessTokens {
         Ok((reason, named.cloned().unwrap_or(status.connection)))
     }
 
+    /// Refuses to issue a token while events cannot be stored, unless the operator permits that.
+    fn require_trail(&self) -> Result<(), TokenError> {
+        match self.on_audit_failure {
+            OnAuditFailure::Refuse if self.audit.backlog().is_failing => Err(TokenError::AuditUnavailable),
+            OnAuditFailure::Refuse | OnAuditFailure::Continue => Ok(()),
+        }
+    }
+
     /// Records that a token is issued. Without the record, it is issued only if the operator permits that.
     fn record_issue(&self, event: AuditEvent) -> Result<(), TokenError> {
+        // The store may have failed during a refresh.
+        self.require_trail()?;
         let is_recorded = self.audit.record(event);
         match self.on_audit_failure {
             OnAuditFailure::Refuse if !is_recorded => Err(TokenError::AuditUnavailable),

@@ -40,7 +40,7 @@ pub(super) struct Assembly<'a> {
 impl<'a> Assembly<'a> {
     pub(super) fn new(ports: &'a Ports, policy: &'a Policy) -> Self {
         let (log, diagnostics) = (ports.failures.clone(), ports.store.diagnostics.clone());
-        let audit = AuditBuffer::new(ports.store.outbox.clone(), ports.spawner.clone());
+        let audit = AuditBuffer::new(ports.store.outbox.clone(), ports.spawner.clone(), ports.clock.clone());
         Self {
             access: Access::new(ports.directory.clone()),
             settings: ConnectorSettings::new(

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::authorization::AuthorizationId;
 use crate::connector::ConnectorKey;
-use crate::ports::{AuditEvent, AuditKind, AuditOutbox, Spawner, StoreError};
+use crate::ports::{AuditEvent, AuditKind, AuditOutbox, Clock, Spawner, StoreError};
 use crate::time::Timestamp;
 
 /// How many buffered events start a flush.
 const FLUSH_AT: usize = 512;
 /// How many events are kept while the store accepts none, those that are being written included.
 const KEPT_AT_MOST: usize = 16 * FLUSH_AT;
+/// How long an event waits for the store before the buffer counts as failing: two periods of the flush.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// For how many grants a day of use is kept. It is recorded again at the next use.
 const USES_AT_MOST: usize = 4 * KEPT_AT_MOST;
 /// For how many kinds and connectors dropped events are counted apart. Those of further connectors are counted by kind.
@@ -26,6 +29,7 @@ const COUNTED_APART: usize = 64;
 pub struct AuditBuffer {
     outbox: Arc<dyn AuditOutbox>,
     spawner: Arc<dyn Spawner>,
+    clock: Arc<dyn Clock>,
     buffered: Arc<Mutex<Buffered>>,
 }
 
@@ -36,15 +40,19 @@ pub struct AuditBacklog {
     pub waiting: usize,
     /// How many events this process dropped since it started.
     pub dropped: u64,
-    /// Whether the store refused the last write, or the buffer is full.
+    /// Whether the store refused the last write, an event has waited for more than two seconds, or the buffer is full.
     pub is_failing: bool,
 }
 
 #[derive(Default)]
 struct Buffered {
     events: Vec<AuditEvent>,
+    /// When the oldest of them was buffered, by the monotonic clock.
+    since: Option<Duration>,
     /// How many events are being written.
     in_flight: usize,
+    /// When the oldest event of each write was buffered.
+    in_flight_since: Vec<Duration>,
     /// The last day of use of each grant.
     uses: BTreeMap<AuthorizationId, i64>,
     dropped: BTreeMap<DroppedKey, DroppedEvents>,
@@ -78,6 +86,20 @@ impl Buffered {
         self.events.len() + self.in_flight >= KEPT_AT_MOST
     }
 
+    /// Whether an event has waited for too long, those that are being written included.
+    fn is_late(&self, now: Duration) -> bool {
+        let mut since = self.in_flight_since.iter().chain(&self.since);
+        since.any(|since| now.saturating_sub(*since) > LONGEST_WAIT)
+    }
+
+    /// Ends the write of some events, the oldest of which was buffered at this instant.
+    fn end_write(&mut self, events: usize, since: Option<Duration>) {
+        self.in_flight -= events;
+        if let Some(at) = self.in_flight_since.iter().position(|writing| Some(*writing) == since) {
+            self.in_flight_since.swap_remove(at);
+        }
+    }
+
     fn drop_event(&mut self, event: AuditEvent) {
         self.dropped_in_total = self.dropped_in_total.saturating_add(1);
         let connector = event.space.zip(event.connector).map(|(space, id)| ConnectorKey { space, id });
@@ -100,8 +122,8 @@ impl Buffered {
 
 impl AuditBuffer {
     /// An empty buffer.
-    pub fn new(outbox: Arc<dyn AuditOutbox>, spawner: Arc<dyn Spawner>) -> Self {
-        Self { outbox, spawner, buffered: Arc::default() }
+    pub fn new(outbox: Arc<dyn AuditOutbox>, spawner: Arc<dyn Spawner>, clock: Arc<dyn Clock>) -> Self {
+        Self { outbox, spawner, clock, buffered: Arc::default() }
     }
 
     /// Buffers an event. A full buffer drops it, counts it and returns `false`.
@@ -113,6 +135,7 @@ impl AuditBuffer {
                 return false;
             }
             buffered.events.push(event);
+            buffered.since.get_or_insert_with(|| self.clock.monotonic());
             buffered.events.len().is_multiple_of(FLUSH_AT)
         };
         if flushes {
@@ -136,7 +159,7 @@ impl AuditBuffer {
         AuditBacklog {
             waiting: buffered.events.len() + buffered.in_flight,
             dropped: buffered.dropped_in_total,
-            is_failing: buffered.is_refused || buffered.is_full(),
+            is_failing: buffered.is_refused || buffered.is_full() || buffered.is_late(self.clock.monotonic()),
         }
     }
 
@@ -161,6 +184,7 @@ impl AuditBuffer {
 struct Taken<'a> {
     buffer: &'a AuditBuffer,
     events: Vec<AuditEvent>,
+    since: Option<Duration>,
     dropped: BTreeMap<DroppedKey, DroppedEvents>,
     uses: BTreeMap<AuthorizationId, i64>,
 }
@@ -168,10 +192,11 @@ struct Taken<'a> {
 impl<'a> From<&'a AuditBuffer> for Taken<'a> {
     fn from(buffer: &'a AuditBuffer) -> Self {
         let mut buffered = buffer.locked();
-        let events = std::mem::take(&mut buffered.events);
+        let (events, since) = (std::mem::take(&mut buffered.events), buffered.since.take());
         buffered.in_flight += events.len();
+        buffered.in_flight_since.extend(since);
         let (dropped, uses) = (std::mem::take(&mut buffered.dropped), std::mem::take(&mut buffered.uses));
-        Self { buffer, events, dropped, uses }
+        Self { buffer, events, since, dropped, uses }
     }
 }
 
@@ -185,7 +210,7 @@ impl Taken<'_> {
             });
             let batch = self.events.iter().cloned().chain(dropped).collect();
             self.buffer.outbox.record(batch).await?;
-            self.buffer.locked().in_flight -= std::mem::take(&mut self.events).len();
+            self.buffer.locked().end_write(std::mem::take(&mut self.events).len(), self.since.take());
             self.dropped.clear();
         }
         if !self.uses.is_empty() {
@@ -200,7 +225,8 @@ impl Drop for Taken<'_> {
     fn drop(&mut self) {
         let mut events = std::mem::take(&mut self.events);
         let mut buffered = self.buffer.locked();
-        buffered.in_flight -= events.len();
+        buffered.end_write(events.len(), self.since);
+        buffered.since = self.since.into_iter().chain(buffered.since).min();
         // Events that were buffered in the meantime are newer.
         events.append(&mut buffered.events);
         buffered.events = events;

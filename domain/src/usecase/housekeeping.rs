@@ -164,16 +164,23 @@ impl Maintenance {
         }
     }
 
-    /// Delivers the audit outbox, oldest first. Returns how many events were delivered.
+    /// Delivers the audit outbox, oldest first. Returns how many events were delivered. Stops if a delivered event is still in
+    /// the outbox.
     pub(super) async fn deliver_events(&self) -> Result<u64, HousekeepingError> {
-        let mut delivered = 0;
+        let (mut delivered, mut removed_through) = (0, None);
         loop {
             let events = self.outbox.pending_events(self.policy.sweep.batch).await?;
-            let Some(last) = events.last() else {
+            let (Some(first), Some(last)) = (events.first(), events.last()) else {
                 return Ok(delivered);
             };
+            if removed_through.is_some_and(|through| first.sequence <= through) {
+                let row = i64::try_from(first.sequence).unwrap_or(i64::MAX);
+                let rule = "a removed event is not in the outbox";
+                return Err(StoreError::Inconsistent { table: "events", row, rule }.into());
+            }
             self.sink.deliver(&events).await?;
             self.outbox.forget_events(last.sequence).await?;
+            removed_through = Some(last.sequence);
             delivered += u64::try_from(events.len()).unwrap_or(u64::MAX);
         }
     }

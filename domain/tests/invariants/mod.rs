@@ -551,6 +551,7 @@ impl Invariant for EveryChangeIsAudited {
                 | AuditKind::AccessTokenIssued
                 | AuditKind::AccessTokenRefused
                 | AuditKind::AuditEventsDropped
+                | AuditKind::AuditEventUnreadable
                 | AuditKind::UnclaimedTokensQueued
                 | AuditKind::DecryptFailed
                 | AuditKind::ConnectorTampered

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use grantry_domain::authorization::AuthorizationId;
 use grantry_domain::ports::{
@@ -47,13 +48,15 @@ fn outbox(failures: usize) -> (MockAuditOutbox, Batches) {
 }
 
 fn buffer(outbox: MockAuditOutbox) -> AuditBuffer {
-    AuditBuffer::new(Arc::new(outbox), Arc::new(TokioSpawner::new(TestClock::default())))
+    let clock = TestClock::default();
+    AuditBuffer::new(Arc::new(outbox), Arc::new(TokioSpawner::new(clock.clone())), Arc::new(clock))
 }
 
 #[tokio::test]
 async fn an_empty_buffer_writes_nothing() {
     // Neither the outbox nor the spawner may be called.
-    let buffer = AuditBuffer::new(Arc::new(MockAuditOutbox::new()), Arc::new(MockSpawner::new()));
+    let clock = Arc::new(TestClock::default());
+    let buffer = AuditBuffer::new(Arc::new(MockAuditOutbox::new()), Arc::new(MockSpawner::new()), clock);
     assert_eq!(buffer.flush().await, Ok(()));
 }
 
@@ -251,6 +254,52 @@ async fn events_that_are_being_written_count_towards_the_bound_and_survive_a_can
     assert_eq!(parts.audit.flush().await, Ok(()));
     quiet().await;
     assert_eq!(parts.audit.backlog().waiting, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r80_the_buffer_fails_while_an_event_waits_for_more_than_two_seconds() {
+    const TWO_SECONDS: Duration = Duration::from_secs(2);
+    const MOMENT: Duration = Duration::from_millis(1);
+    let parts = TestParts::new().await;
+    let is_failing = || parts.audit.backlog().is_failing;
+    let flush = || {
+        let audit = parts.audit.clone();
+        tokio::spawn(async move { audit.flush().await })
+    };
+    parts.clock.advance(Duration::from_hours(1));
+    assert!(!is_failing(), "no event waits");
+    parts.audit.record(event(1));
+    parts.clock.advance(TWO_SECONDS);
+    assert!(!is_failing());
+    parts.clock.advance(MOMENT);
+    assert!(is_failing(), "no write has begun");
+    assert_eq!(parts.audit.flush().await, Ok(()));
+    assert!(!is_failing());
+
+    // Two writes that hang; the second event is newer.
+    let gate = parts.store.hold(Method::Record);
+    parts.audit.record(event(2));
+    let first = flush();
+    gate.arrived(1).await;
+    parts.clock.advance(TWO_SECONDS);
+    parts.audit.record(event(3));
+    let second = flush();
+    gate.arrived(2).await;
+    assert!(!is_failing());
+    parts.clock.advance(MOMENT);
+    assert!(is_failing(), "an event that is being written has waited for too long");
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    second.abort();
+    assert!(second.await.unwrap_err().is_cancelled());
+    assert!(is_failing(), "a cancelled write changes nothing");
+    gate.open();
+    assert_eq!(parts.audit.flush().await, Ok(()));
+    assert!(!is_failing());
+    // The wall clock has no effect.
+    parts.audit.record(event(4));
+    parts.clock.step_wall(Timestamp::from_millis(0));
+    assert!(!is_failing());
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ impl TestParts {
         let (vault, profiles) = (Arc::new(PlainVault::default()), Arc::new(TestProfiles::default()));
         let sealer = Sealer::new(vault.clone(), Arc::new(store.clone()), vault.clone());
         let spawner = TokioSpawner::new(clock.clone());
-        let audit = AuditBuffer::new(Arc::new(store.clone()), Arc::new(spawner.clone()));
+        let audit = AuditBuffer::new(Arc::new(store.clone()), Arc::new(spawner.clone()), Arc::new(clock.clone()));
         let (urls, rows) = (Arc::new(TestUrls), vault.clone());
         let settings = ConnectorSettings::new(profiles.clone(), urls, rows, Arc::new(clock.clone()), audit.clone());
         let parts = Self {

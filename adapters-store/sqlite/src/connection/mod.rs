@@ -26,6 +26,9 @@ const MAPPED_BYTES: i64 = 0x7fff_0000;
 /// The pause between attempts to open a file that another process is creating, and how long each attempt waits for a lock.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// How long an inspection of the file waits for a lock.
+const INSPECTION_WAIT: Duration = Duration::from_secs(1);
+
 /// The open connections.
 pub(crate) struct Opened {
     pub(crate) writer: Connection,
@@ -85,6 +88,13 @@ fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection, SqliteErro
 
 fn reader(path: &Path, busy_timeout: Duration) -> Result<Connection, SqliteError> {
     connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, busy_timeout)
+}
+
+/// A connection that reads every page from the file: it has no mapping, and no page in memory yet.
+pub(crate) fn inspector(path: &Path) -> Result<Connection, SqliteError> {
+    let connection = reader(path, INSPECTION_WAIT)?;
+    connection.pragma_update(None, "mmap_size", 0)?;
+    Ok(connection)
 }
 
 fn connect(path: &Path, access: OpenFlags, busy_timeout: Duration) -> Result<Connection, SqliteError> {

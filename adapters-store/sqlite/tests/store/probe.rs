@@ -1,8 +1,10 @@
 //! The probe: deleted and replaced files, and writes that fail.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::{Seek as _, SeekFrom, Write as _};
 
-use grantry_store_sqlite::StoreFault;
+use grantry_domain::ports::AuditOutbox as _;
+use grantry_store_sqlite::{SqliteStore, StoreFault};
 
 use crate::database::TestDatabase;
 
@@ -80,10 +82,111 @@ async fn failing_writes_are_reported_until_they_succeed() {
     assert_eq!(store.probe().await, Err(StoreFault::NotWritable));
     lock.execute_batch("ROLLBACK").unwrap();
     assert_eq!(store.probe().await, Ok(()));
-    lock.execute_batch("CREATE TRIGGER full BEFORE INSERT ON tombstones BEGIN SELECT RAISE(FAIL, 'full'); END").unwrap();
-    assert_eq!(store.probe().await, Err(StoreFault::NotWritable));
-    lock.execute_batch("DROP TRIGGER full").unwrap();
-    assert_eq!(store.probe().await, Ok(()));
     store.close().await;
     assert!(matches!(store.probe().await, Err(StoreFault::NotReadable | StoreFault::NotWritable)));
+}
+
+#[tokio::test]
+async fn r72_a_changed_schema_is_reported() {
+    let changes = [
+        "DROP TABLE sessions",
+        "DROP TABLE events",
+        "DROP INDEX one_grant",
+        "ALTER TABLE authorizations RENAME TO others",
+        "ALTER TABLE connectors RENAME COLUMN tag TO tags",
+        "ALTER TABLE sessions RENAME TO kept; CREATE VIEW sessions AS SELECT * FROM kept",
+        "CREATE TRIGGER refused BEFORE UPDATE ON authorizations BEGIN SELECT RAISE(ABORT, 'no'); END",
+    ];
+    for change in changes {
+        let database = TestDatabase::new();
+        let store = database.open().await;
+        // Objects of other programs that change no row of this one.
+        let accepted = "CREATE TABLE replica (x); CREATE INDEX replica_by_x ON replica (x); ANALYZE";
+        database.foreign_connection().execute_batch(accepted).unwrap();
+        assert_eq!(store.probe().await, Ok(()));
+        database.foreign_connection().execute_batch(change).unwrap();
+        assert_eq!(store.probe().await, Err(StoreFault::SchemaChanged), "{change}");
+        store.close().await;
+        let store = database.open().await;
+        assert_eq!(store.probe().await, Err(StoreFault::SchemaChanged), "{change}: after a restart");
+    }
+}
+
+/// Fills the database with events of another program and empties the log into the file.
+fn fill(database: &TestDatabase, rows: usize, bytes: usize) {
+    let connection = database.foreign_connection();
+    let insert = "INSERT INTO events (at, actor_kind, kind, outcome, details) VALUES (1, 'system', 'connected', 'ok', ?1)";
+    connection.execute_batch("BEGIN").unwrap();
+    for _ in 0..rows {
+        connection.execute(insert, ["x".repeat(bytes)]).unwrap();
+    }
+    connection.execute_batch("COMMIT; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+}
+
+/// A store whose log is not empty, so that the driver does not compare its size with that of the file.
+async fn filled(database: &TestDatabase, rows: usize, bytes: usize) -> SqliteStore {
+    let store = database.open().await;
+    fill(database, rows, bytes);
+    assert_eq!(store.probe().await, Ok(()));
+    store
+}
+
+#[tokio::test]
+async fn r72_a_truncated_file_is_reported() {
+    for part in [2, 3] {
+        let database = TestDatabase::new();
+        let store = filled(&database, 100, 1000).await;
+        let file = OpenOptions::new().write(true).open(database.path()).unwrap();
+        let pages = file.metadata().unwrap().len() / 4096;
+        file.set_len((pages - pages / part) * 4096).unwrap();
+        assert_eq!(store.probe().await, Err(StoreFault::Damaged), "1/{part}");
+        assert_eq!(store.probe().await, Err(StoreFault::Damaged), "1/{part}, again");
+    }
+}
+
+#[tokio::test]
+async fn r72_an_older_copy_of_the_same_database_in_its_place_is_reported() {
+    let database = TestDatabase::new();
+    let store = database.open().await;
+    let copy = database.folder.path().join("older.db");
+    database.foreign_connection().execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
+    fill(&database, 100, 1000);
+    assert_eq!(store.probe().await, Ok(()));
+    // The same file with other content.
+    fs::copy(&copy, database.path()).unwrap();
+    assert_eq!(store.probe().await, Err(StoreFault::Older));
+
+    // Later events do not end the fault.
+    let database = TestDatabase::new();
+    let store = filled(&database, 10, 10).await;
+    for (highest, expected) in [(11, Ok(())), (5, Err(StoreFault::Older)), (1000, Err(StoreFault::Older))] {
+        let update = "UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'events'";
+        database.foreign_connection().execute(update, [highest]).unwrap();
+        assert_eq!(store.probe().await, expected, "{highest}");
+    }
+}
+
+#[tokio::test]
+async fn r72_damage_in_a_large_file_is_reported_once_an_access_failed() {
+    let database = TestDatabase::new();
+    let store = filled(&database, 100, 100_000).await;
+    let mut file = OpenOptions::new().write(true).open(database.path()).unwrap();
+    let size = file.metadata().unwrap().len();
+    assert!(size > 2048 * 4096, "{size}");
+    let at = file.seek(SeekFrom::Start(size / 2)).unwrap();
+    file.write_all(&vec![0xa5; usize::try_from(size - at).unwrap()]).unwrap();
+    assert_eq!(store.probe().await, Ok(()), "a large file is not read without a reason");
+    assert!(store.pending_events(100).await.is_err());
+    assert_eq!(store.probe().await, Err(StoreFault::Damaged));
+    assert_eq!(store.probe().await, Err(StoreFault::Damaged), "it lasts");
+}
+
+#[tokio::test]
+async fn r76_a_row_that_breaks_a_rule_of_the_schema_is_no_damage_of_the_file() {
+    let database = TestDatabase::new();
+    let store = database.open().await;
+    let row = "INSERT INTO events (at, actor_kind, kind, outcome) VALUES (1, 'root', 'connected', 'ok')";
+    let connection = database.foreign_connection();
+    connection.execute_batch(&format!("PRAGMA ignore_check_constraints = ON; {row}")).unwrap();
+    assert_eq!(store.probe().await, Ok(()));
 }

@@ -7,9 +7,9 @@ use grantry_domain::authorization::{Authorization, AuthorizationId, Authorizatio
 use grantry_domain::connector::Connector;
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
-    AuditKind, AuditOutbox, AuthorizationFilter, AuthorizationQueries, AuthorizationStore, ConnectorStore, ConsumeOutcome,
-    EditEffect, Housekeeping, KeyId, LeaseRequest, LeftOut, RefreshLeases, RevocationJob, RevocationQueue, StoreError,
-    SweepPolicy, TerminationRequest, TerminationScope, UnclaimedTokens, WriteOutcome,
+    AuditKind, AuditOutbox, AuditOutcome, AuthorizationFilter, AuthorizationQueries, AuthorizationStore, ConnectorStore,
+    ConsumeOutcome, EditEffect, Housekeeping, KeyId, LeaseRequest, LeftOut, RefreshLeases, RevocationJob, RevocationQueue,
+    StoreError, SweepPolicy, TerminationRequest, TerminationScope, UnclaimedTokens, WriteOutcome,
 };
 use grantry_store_sqlite::SqliteStore;
 use grantry_testkit::doubles::{PlainVault, fixtures};
@@ -104,6 +104,55 @@ async fn sequence_numbers_increase_after_all_events_were_removed() {
     let store = database.open().await;
     store.record(vec![event()]).await.unwrap();
     assert!(store.pending_events(10).await.unwrap()[0].sequence > last);
+}
+
+#[tokio::test]
+async fn r80_an_event_that_cannot_be_read_is_reported_and_does_not_keep_others_from_being_delivered() {
+    let corruptions = [
+        "kind = 'no_such_kind'",
+        "kind = CAST(x'ff' AS TEXT)",
+        "outcome = 'secret'",
+        "details = 'a secret with spaces?'",
+        "details = ''",
+        "actor_kind = 'root'",
+        "actor_kind = 'system', actor = 'u_alice'",
+        "actor_kind = 'user', actor = NULL",
+        "actor_kind = 'user', actor = ''",
+        "space = '../secret'",
+        "connector = 'NO CONNECTOR'",
+        "user = ''",
+        "connection = 'SECRET'",
+        "authorization_id = x'00'",
+        "sequence = -1",
+        "sequence = -9223372036854775808",
+    ];
+    let database = TestDatabase::new();
+    let store = database.open().await;
+    let connector = database.add_connector(&store).await;
+    let owner = fixtures::authorization_key_of(&connector, "alice");
+    let flow = fixtures::initiated(fixtures::authorization_id(1), owner, database.now());
+    let event = || fixtures::event(AuditKind::AccessTokenIssued, &flow, database.now());
+    for corruption in corruptions {
+        store.record(vec![event(), event(), event()]).await.unwrap();
+        let second = store.pending_events(10).await.unwrap()[1].sequence;
+        let connection = database.foreign_connection();
+        connection.execute_batch("PRAGMA ignore_check_constraints = ON").unwrap();
+        connection.execute(&format!("UPDATE events SET {corruption} WHERE sequence = {second}"), []).unwrap();
+
+        let found = store.pending_events(10).await.unwrap();
+        let (unreadable, others): (Vec<_>, Vec<_>) =
+            found.iter().partition(|recorded| recorded.event.kind == AuditKind::AuditEventUnreadable);
+        assert!(others.len() == 2 && others.iter().all(|recorded| recorded.event == event()), "{corruption}: {found:?}");
+        let [reported] = unreadable[..] else { panic!("{corruption}: {found:?}") };
+        let expected = if corruption.starts_with("sequence") { 0 } else { second };
+        assert_eq!((reported.sequence, reported.event.outcome), (expected, AuditOutcome::Malformed), "{corruption}");
+        assert!(!format!("{reported:?}").to_lowercase().contains("secret"), "{corruption}");
+        assert!(found.is_sorted_by(|left, right| left.sequence < right.sequence), "{corruption}");
+
+        store.forget_events(found[2].sequence).await.unwrap();
+        let left: i64 = connection.query_row("SELECT count(*) FROM events", [], |row| row.get(0)).unwrap();
+        assert_eq!(left, 0, "{corruption}");
+    }
 }
 
 /// Changes the only row of the authorizations as no write of this program does.

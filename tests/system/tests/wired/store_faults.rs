@@ -115,6 +115,40 @@ async fn r80_events_that_the_database_refuses_are_bounded_counted_and_recorded_l
 }
 
 #[tokio::test]
+async fn r80_rows_of_another_program_do_not_stop_the_audit_trail() {
+    let app = TestApp::new().await;
+    let mut alice = app.connected("alice", DRIVE).await;
+    let (connections, sink) = (&app.host.connections, &app.host.sink);
+    connections.flush_audit().await.unwrap();
+    connections.deliver_events().await.unwrap();
+    let other = Connection::open(app.deployment.database()).unwrap();
+    other.busy_timeout(Duration::from_secs(5)).unwrap();
+    for sequence in ["NULL", "0", "-1", "-7"] {
+        let columns = "(sequence, at, actor_kind, actor, kind, outcome)";
+        let row = format!("INSERT INTO events {columns} VALUES ({sequence}, 1, 'user', 'u_alice', 'no_such_kind', 'ok')");
+        other.execute_batch(&row).unwrap();
+    }
+    alice.execute(DRIVE, "/me").await;
+    connections.flush_audit().await.unwrap();
+    let before = sink.events().len();
+    connections.deliver_events().await.unwrap();
+    let kinds: Vec<_> = sink.events()[before..].iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(kinds.iter().filter(|kind| **kind == "audit_event_unreadable").count(), 4, "{kinds:?}");
+    assert_eq!(kinds.iter().filter(|kind| **kind == "access_token_issued").count(), 1, "{kinds:?}");
+    assert_eq!(connections.deliver_events().await, Ok(0), "the rows were removed");
+
+    // Events that cannot be removed are delivered once a round, not without end.
+    other.execute_batch("CREATE TRIGGER kept BEFORE DELETE ON events BEGIN SELECT RAISE(IGNORE); END").unwrap();
+    alice.execute(DRIVE, "/me").await;
+    connections.flush_audit().await.unwrap();
+    let before = sink.events().len();
+    connections.deliver_events().await.unwrap_err();
+    assert_eq!(sink.events().len(), before + 1);
+    other.execute_batch("DROP TRIGGER kept").unwrap();
+    assert_eq!(connections.deliver_events().await, Ok(1));
+}
+
+#[tokio::test]
 async fn a_damaged_database_is_reported_and_not_read() {
     let app = TestApp::new().await;
     app.connected("alice", DRIVE).await;
