@@ -3,8 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use grantry_domain::ports::{AuditDetail, AuditEvent, AuditKind, EventSink, RecordedEvent, SinkError};
+use grantry_domain::ports::{
+    AuditDetail, AuditEvent, AuditKind, AuthenticatedRow, EventSink, RecordedEvent, RowAuthenticator, RowTag, SinkError,
+    VaultError,
+};
 use grantry_domain::time::Timestamp;
+use grantry_domain::usecase::Connections;
 use tracing::info;
 
 /// The target of audit events, for log filters.
@@ -43,6 +47,32 @@ impl EventSink for CountingSink {
             metrics::counter!("grantry_audit_events_total", "kind" => kind, "outcome" => outcome).increment(1);
         }
         Ok(())
+    }
+}
+
+/// Authenticates rows, and records an audit event for each use of a session that is not authentic.
+pub(crate) struct AuditedSessions {
+    rows: Arc<dyn RowAuthenticator>,
+    connections: Arc<Connections>,
+}
+
+impl AuditedSessions {
+    pub(crate) fn new(rows: Arc<dyn RowAuthenticator>, connections: Arc<Connections>) -> Self {
+        Self { rows, connections }
+    }
+}
+
+impl RowAuthenticator for AuditedSessions {
+    fn tag(&self, row: &AuthenticatedRow<'_>) -> RowTag {
+        self.rows.tag(row)
+    }
+
+    fn verify(&self, row: &AuthenticatedRow<'_>, tag: &RowTag) -> Result<(), VaultError> {
+        let verified = self.rows.verify(row, tag);
+        if let (AuthenticatedRow::Session { user, .. }, Err(error)) = (row, verified) {
+            self.connections.record_tampered_session(user, error);
+        }
+        verified
     }
 }
 
@@ -95,12 +125,14 @@ fn sentence(kind: AuditKind) -> &'static str {
         AuditKind::AccessTokenIssued => "a connector was run or an access token was issued",
         AuditKind::AccessTokenRefused => "a run or an access token was refused",
         AuditKind::AuditEventsDropped => "audit events of access tokens were dropped while the store accepted none",
+        AuditKind::AuditEventUnreadable => "a stored audit event could not be read and was removed",
         AuditKind::GrantExpired => "a connection expired",
         AuditKind::GrantTerminated => "a connection was terminated",
         AuditKind::RevocationCompleted => "tokens were revoked at the provider",
         AuditKind::UnclaimedTokensQueued => "unclaimed tokens were queued for revocation",
         AuditKind::DecryptFailed => "a sealed record could not be decrypted",
         AuditKind::ConnectorTampered => "a stored connector is not authentic and was not used",
+        AuditKind::SessionTampered => "a stored session is not authentic and was ignored",
         AuditKind::DefaultConnectionSet => "a user chose a default connection",
         AuditKind::ConnectorCreated => "a connector was created",
         AuditKind::ConnectorUpdated => "a connector was edited",
@@ -109,4 +141,3 @@ fn sentence(kind: AuditKind) -> &'static str {
         AuditKind::UserReinstated => "a deprovisioned user was reinstated",
     }
 }
-        AuditKind::AuditEventUnreadable => "a stored audit event could not be read and was removed",

@@ -6,23 +6,24 @@
 use std::fmt::{self, Write as _};
 use std::io;
 
+use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
+use icu_properties::{CodePointMapData, CodePointSetData};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Whether a character is a control, bidirectional, line-separating or invisible formatting character.
+/// Whether a character is a control, bidirectional, line-separating or invisible formatting character: one of the general
+/// categories Cc, Cf, Zl and Zp, or one with the property `Default_Ignorable_Code_Point`.
 pub(crate) fn acts_on_output(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{ad}'
-                | '\u{61c}'
-                | '\u{180e}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e007f}'
-        )
+    if character.is_ascii() {
+        return character.is_ascii_control();
+    }
+    let category = CodePointMapData::<GeneralCategory>::new().get(character);
+    matches!(
+        category,
+        GeneralCategory::Control
+            | GeneralCategory::Format
+            | GeneralCategory::LineSeparator
+            | GeneralCategory::ParagraphSeparator
+    ) || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(character)
 }
 
 /// Writes text with such characters as `\u{202e}`, line ends included.
@@ -119,8 +120,39 @@ mod tests {
     }
 
     #[test]
+    fn r79_invisible_formatting_characters_are_escaped() {
+        // Formatting characters of any script, and characters that are not displayed at all.
+        let ranges = [
+            '\u{ad}'..='\u{ad}',
+            '\u{34f}'..='\u{34f}',
+            '\u{600}'..='\u{605}',
+            '\u{6dd}'..='\u{6dd}',
+            '\u{70f}'..='\u{70f}',
+            '\u{8e2}'..='\u{8e2}',
+            '\u{115f}'..='\u{1160}',
+            '\u{17b4}'..='\u{17b5}',
+            '\u{180b}'..='\u{180f}',
+            '\u{200b}'..='\u{200f}',
+            '\u{2060}'..='\u{206f}',
+            '\u{3164}'..='\u{3164}',
+            '\u{fe00}'..='\u{fe0f}',
+            '\u{feff}'..='\u{feff}',
+            '\u{ffa0}'..='\u{ffa0}',
+            '\u{fff0}'..='\u{fffb}',
+            '\u{110bd}'..='\u{110bd}',
+            '\u{13430}'..='\u{1343f}',
+            '\u{1bca0}'..='\u{1bca3}',
+            '\u{1d173}'..='\u{1d17a}',
+            '\u{e0000}'..='\u{e0fff}',
+        ];
+        for character in ranges.into_iter().flatten() {
+            assert!(acts_on_output(character), "{}", character.escape_unicode());
+        }
+    }
+
+    #[test]
     fn other_text_is_unchanged() {
-        let text = "Grüße, 日本語, עברית, a\\b \"c\" \u{1f600}";
+        let text = "Grüße, e\u{301}, 日本語, עברית, العربية, हिन्दी, a\\b \"c\" \u{1f600}";
         let mut written = String::new();
         write!(Escaped(&mut written), "{text}").unwrap();
         assert_eq!((written.as_str(), escaped_json(text).as_str()), (text, text));

@@ -19,7 +19,7 @@ use grantry_runtime::{MemoryRateLimiter, RateLimits, SystemClock, SystemRandom, 
 use crate::app::error::BuildError;
 use crate::app::identity::{Identity, SessionParts};
 use crate::app::{App, MetricsText, RouterParts};
-use crate::audit::{CountingSink, LogSink};
+use crate::audit::{AuditedSessions, CountingSink, LogSink};
 use crate::connector_types::connector_types;
 use crate::console::EmbeddedConsole;
 use crate::failure_log::{CorrelatedSpawner, TracingFailureLog};
@@ -289,10 +289,30 @@ impl AppBuilder {
 
         let public_base_url = self.public_base_url;
         let limiter = replaced.limiter.unwrap_or_else(|| Arc::new(MemoryRateLimiter::new(self.rate_limits, &clock)));
+        #[cfg(feature = "cli")]
+        let inspection =
+            crate::app::Inspection { egress: egress.clone(), profiles: profiles.clone(), provider: provider.clone() };
+        let ports = Ports {
+            store: StorePorts::of(store.ports.clone()),
+            vault,
+            rows: rows.clone(),
+            provider,
+            profiles,
+            resource: resource(replaced.resource, &egress, limits.execute_body)?,
+            directory: identity.directory.clone(),
+            urls: Arc::new(urls(&public_base_url)),
+            limiter: limiter.clone(),
+            sink: Arc::new(CountingSink::new(replaced.sink.unwrap_or_else(|| Arc::new(LogSink)))),
+            failures: replaced.failures.unwrap_or_else(|| Arc::<TracingFailureLog>::default()),
+            clock: clock.clone(),
+            random: random.clone(),
+            spawner,
+        };
+        let connections = Connections::with_bounds(&ports, policy, &self.policy_bounds)?;
         let (mode, user_authenticator) = identity.authenticator(SessionParts {
             sessions: store.ports.clone(),
-            rows: rows.clone(),
-            limiter: limiter.clone(),
+            rows: Arc::new(AuditedSessions::new(rows, connections.clone())),
+            limiter,
             clock: clock.clone(),
             random: random.clone(),
             public_base_url: &public_base_url,
@@ -311,26 +331,6 @@ impl AppBuilder {
             serves_operations: self.serves_operations,
             limits,
         };
-        #[cfg(feature = "cli")]
-        let inspection =
-            crate::app::Inspection { egress: egress.clone(), profiles: profiles.clone(), provider: provider.clone() };
-        let ports = Ports {
-            store: StorePorts::of(store.ports.clone()),
-            vault,
-            rows,
-            provider,
-            profiles,
-            resource: resource(replaced.resource, &egress, router_parts.limits.execute_body)?,
-            directory: identity.directory,
-            urls: Arc::new(urls(&router_parts.public_base_url)),
-            limiter,
-            sink: Arc::new(CountingSink::new(replaced.sink.unwrap_or_else(|| Arc::new(LogSink)))),
-            failures: replaced.failures.unwrap_or_else(|| Arc::<TracingFailureLog>::default()),
-            clock: clock.clone(),
-            random: random.clone(),
-            spawner,
-        };
-        let connections = Connections::with_bounds(&ports, policy, &self.policy_bounds)?;
         let stopping = Arc::new(AtomicBool::new(false));
         Ok(App {
             connections,

@@ -58,6 +58,8 @@ named!(
         DecryptFailed = "decrypt_failed",
         /// The row of a connector is not authentic; it was not used.
         ConnectorTampered = "connector_tampered",
+        /// The row of a session is not authentic; it is no session.
+        SessionTampered = "session_tampered",
         /// A user chose a default connection.
         DefaultConnectionSet = "default_connection_set",
         /// A connector was created.

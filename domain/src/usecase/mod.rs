@@ -79,9 +79,9 @@ use crate::authorization::{AuthorizationId, ConnectorStatus};
 use crate::connector::{Connector, ConnectorId, ConnectorKey};
 use crate::identity::{Actor, ConnectionName, SpaceId, UserId};
 use crate::ports::{
-    ApiResponse, AuthorizationServer, Clock, Directory, EventSink, FailureLog, ProviderProfiles, RateLimiter,
-    ResourceServer, RowAuthenticator, SecureRandom, Spawner, StoreError, StorePorts, SweepReport, TerminationReport,
-    TokenVault, Urls,
+    ApiResponse, AuditEvent, AuditKind, AuthorizationServer, Clock, Directory, EventSink, FailureLog, ProviderProfiles,
+    RateLimiter, ResourceServer, RowAuthenticator, SecureRandom, Spawner, StoreError, StorePorts, SweepReport,
+    TerminationReport, TokenVault, Urls, VaultError,
 };
 use crate::secret::Secret;
 
@@ -149,6 +149,7 @@ pub struct Connections {
     refresher: Arc<Refresher>,
     revocations: Arc<RevocationWorker>,
     audit: AuditBuffer,
+    clock: Arc<dyn Clock>,
 }
 
 impl Connections {
@@ -181,6 +182,7 @@ impl Connections {
             users: assembly.users(&terminations),
             maintenance: assembly.maintenance(&refresher, &revocations, &terminations),
             audit: assembly.audit.clone(),
+            clock: ports.clock.clone(),
             policy,
             tokens,
             statuses,
@@ -460,6 +462,12 @@ impl Connections {
     /// The audit events that the store has not accepted. Events that were dropped, or a store that refuses them, are an alarm.
     pub fn audit_backlog(&self) -> AuditBacklog {
         self.audit.backlog()
+    }
+
+    /// Records that the row of a session, which names this user, is not authentic.
+    pub fn record_tampered_session(&self, user: &UserId, error: VaultError) {
+        let event = AuditEvent::of_system(AuditKind::SessionTampered, self.clock.now()).of_user(user);
+        self.audit.record(event.outcome(error));
     }
 
     /// Writes buffered audit events and days of last use.

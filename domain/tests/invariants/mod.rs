@@ -552,6 +552,7 @@ impl Invariant for EveryChangeIsAudited {
                 | AuditKind::AccessTokenRefused
                 | AuditKind::AuditEventsDropped
                 | AuditKind::AuditEventUnreadable
+                | AuditKind::SessionTampered
                 | AuditKind::UnclaimedTokensQueued
                 | AuditKind::DecryptFailed
                 | AuditKind::ConnectorTampered

@@ -73,6 +73,25 @@ async fn r73_r76_r80_lesson_27_an_envelope_can_be_decrypted_only_in_its_row() {
 }
 
 #[tokio::test]
+async fn r73_r80_each_use_of_a_session_that_is_not_authentic_is_in_the_trail() {
+    let app = TestApp::new().await;
+    let mut bob = app.connected("bob", DRIVE).await;
+    app.connected("alice", DRIVE).await;
+    let database = open_database(&app);
+    database.execute("DELETE FROM sessions WHERE user = 'u_alice'", []).unwrap();
+    database.execute("UPDATE sessions SET user = 'u_alice' WHERE user = 'u_bob'", []).unwrap();
+    assert_eq!(bob.execute(DRIVE, "/me").await.status, 401);
+    app.host.connections.flush_audit().await.unwrap();
+    app.host.connections.deliver_events().await.unwrap();
+    let events = app.host.sink.events();
+    let found: Vec<_> = events.iter().filter(|event| event.kind.as_str() == "session_tampered").collect();
+    assert!(!found.is_empty(), "{events:?}");
+    for event in found {
+        assert_eq!((event.user.as_ref().unwrap().as_str(), event.outcome.as_str()), ("u_alice", "tampered"));
+    }
+}
+
+#[tokio::test]
 async fn r73_a_row_with_another_user_or_space_cannot_be_decrypted() {
     let app = TestApp::new().await;
     let mut alice = app.browser("alice").await;
