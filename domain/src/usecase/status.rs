@@ -205,11 +205,11 @@ impl Statuses {
         let settings = self.settings.read(&connector);
         // A mode that is not authentic must not hide grants, which their users can end.
         let is_tampered = matches!(settings, Err(UnusableConnector::Tampered(_)));
-        let auth_mode = if is_tampered { AuthMode::PerUser } else { connector.auth_mode };
-        let connector = Connector { auth_mode, ..connector };
+        let per_user = is_tampered.then(|| Connector { auth_mode: AuthMode::PerUser, ..connector.clone() });
+        let shown = per_user.as_ref().unwrap_or(&connector);
         let required = settings.ok().map(RequiredBinding::from);
         let decrypts = |grant: &_| self.sealer.decrypts(grant);
-        let status = connector_status(&connector, connections, default_connection, required.as_ref(), decrypts, now);
+        let status = connector_status(shown, connections, default_connection, required.as_ref(), decrypts, now);
         (connector, status.with_client_refused(client_refused_since))
     }
 }

@@ -281,12 +281,13 @@ async fn r42_a_connector_changed_in_the_database_shows_no_address_and_cannot_be_
     let mut editor = app.browser("carol").await;
     let (shown, _) = views(&mut editor, honest).await;
     let database = open_database(&app);
-    let copy = "CREATE TEMP TABLE copy AS SELECT callback_id, config FROM connectors WHERE connector = 'entered'";
+    let copy = "CREATE TEMP TABLE copy AS SELECT callback_id, config, auth_mode FROM connectors WHERE connector = 'entered'";
     database.execute_batch(copy).unwrap();
-    let restore = "UPDATE connectors SET (callback_id, config) = (SELECT callback_id, config FROM copy) \
+    let restore = "UPDATE connectors SET (callback_id, config, auth_mode) = (SELECT callback_id, config, auth_mode FROM copy) \
         WHERE connector = 'entered'";
     let changes = [
         "UPDATE connectors SET callback_id = randomblob(16) WHERE connector = 'entered'".to_owned(),
+        "UPDATE connectors SET auth_mode = 'shared' WHERE connector = 'entered'".to_owned(),
         format!(
             "UPDATE connectors SET config = replace(config, '{}', '{}') WHERE connector = 'entered'",
             app.provider.url("/token"),
