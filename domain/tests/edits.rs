@@ -377,7 +377,7 @@ async fn an_installed_connector_requires_no_user() {
     assert_eq!(installed.key, key);
     let shown = app.node.describe(installed);
     assert_eq!(shown.status, ConnectorStatus::not_applicable());
-    assert_eq!(shown.redirect_uri, TestUrls.shared_callback());
+    assert_eq!(shown.redirect_uri, Some(TestUrls.shared_callback()));
     app.connect("alice").await;
     assert_eq!(app.stored.housekeeping.grant_holders(None, 9).await.unwrap().len(), 1);
 }

@@ -129,7 +129,7 @@ async fn r07_r08_the_redirect_uri_comes_from_the_host_and_endpoints_of_a_user_ge
     let view = app.create_connector(&own, ConnectorDraft { profile, ..draft("{}") }).await;
     let shared_uri = "https://host.example/callback";
     let own_uri = format!("{shared_uri}/{}", view.connector.callback_id.to_text());
-    assert_eq!(view.redirect_uri, own_uri);
+    assert_eq!(view.redirect_uri.as_ref(), Some(&own_uri));
     app.start("alice", &drive()).await;
     app.start("alice", &own).await;
     let resolved = app.provider.calls().into_iter().filter_map(|call| match call {

@@ -5,7 +5,7 @@ use grantry_domain::connector::{AuthMode, CallbackId, Connector, ConnectorKey, C
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{AuditKind, EditEffect, KeyId, RowTag, Updated};
 use grantry_domain::usecase::{
-    ConnectorError, ConnectorTampered, ExecuteError, Outcome, StartError, TokenError, UnusableConnector,
+    ConnectorError, ConnectorTampered, DiagnosticsError, ExecuteError, Outcome, StartError, TokenError,
 };
 use grantry_testkit::doubles::PlainVault;
 
@@ -62,16 +62,35 @@ async fn r42_r52_a_connector_whose_row_was_changed_is_not_used() {
             let edit = app.node.update_connector(&person("ed"), &drive(), draft("{}"), None, dry_run).await;
             assert_eq!(edit.map(drop), Err(ConnectorError::Tampered(ConnectorTampered)), "{name}");
         }
-        let view = app.node.connector(&person("alice"), &drive()).await.unwrap();
-        assert_eq!(view.settings, Err(UnusableConnector::Tampered(ConnectorTampered)), "{name}");
-        // One event for each refused use; reading for display leaves none.
+        let view = app.node.connector(&person("ed"), &drive()).await;
+        assert_eq!(view, Err(ConnectorError::Tampered(ConnectorTampered)), "{name}");
+        let diagnostics = app.node.connector_diagnostics(&person("ed"), &drive()).await;
+        assert_eq!(diagnostics, Err(DiagnosticsError::Tampered(ConnectorTampered)), "{name}");
+        let listed = app.node.connectors(&person("ed"), &drive().space).await.unwrap().remove(0);
+        assert!(listed.is_tampered(), "{name}");
+        let config = &listed.connector.config;
+        assert_eq!((&listed.redirect_uri, config.settings.as_str(), &config.client_id), (&None, "{}", &None), "{name}");
+        // One event for each refused use; the list leaves none.
         let events = app.outcomes(AuditKind::ConnectorTampered).await;
-        assert_eq!(events[seen..], ["tampered"; 6], "{name}");
+        assert_eq!(events[seen..], ["tampered"; 8], "{name}");
         seen = events.len();
         restore(&app, before).await;
         assert!(app.token("alice").await.is_ok(), "{name}");
     }
     assert_eq!(app.token_calls().len(), calls, "no request was sent");
+}
+
+#[tokio::test]
+async fn r42_a_connector_whose_row_is_moved_to_another_callback_shows_none() {
+    let app = TestApp::new().await;
+    for change in [CallbackId([1; 16]), CallbackId([2; 16])] {
+        let before = tamper(&app, &drive(), |connector| connector.callback_id = change).await;
+        let listed = app.node.connectors(&person("alice"), &drive().space).await.unwrap().remove(0);
+        assert_eq!(listed.redirect_uri, None);
+        restore(&app, before).await;
+    }
+    let listed = app.node.connectors(&person("alice"), &drive().space).await.unwrap().remove(0);
+    assert!(!listed.is_tampered() && listed.redirect_uri.is_some());
 }
 
 #[tokio::test]

@@ -43,12 +43,17 @@ fn complete(subject: &str, view: &ConnectorView, settings: &ProviderSettings, ho
     if view.is_missing_secrets {
         return finding(subject, Status::Warning, "the client id or the client secret is not set yet");
     }
-    finding(subject, Status::Ok, format!("endpoints at {hosts}; redirect URI {}", view.redirect_uri))
+    finding(subject, Status::Ok, format!("endpoints at {hosts}; redirect URI {}", redirect_uri(view)))
+}
+
+/// It is absent only where the settings are as well.
+fn redirect_uri(view: &ConnectorView) -> &str {
+    view.redirect_uri.as_deref().unwrap_or_default()
 }
 
 /// Resolves the endpoints, by discovery if the connector has an issuer, and looks up every host. Returns their names.
 async fn endpoints(app: &App, view: &ConnectorView, settings: &ProviderSettings) -> Result<String, String> {
-    let resolving = app.inspection.provider.resolve(settings, &view.redirect_uri, &view.connector.config.settings);
+    let resolving = app.inspection.provider.resolve(settings, redirect_uri(view), &view.connector.config.settings);
     let provider = resolving.await.map_err(|error| match &error.diagnosis.problem {
         Some(problem) => format!("{error}: {problem}"),
         None => error.to_string(),

@@ -115,8 +115,10 @@ impl Demo {
         let server = Server::new(build(&config).await.map_err(ServeError::from)?, listener);
         let connectors = connectors(&server, provider.base_url()).await?;
         for connector in &connectors {
-            let redirect_uri = server.app().connections().describe(connector.clone()).redirect_uri;
-            provider.register(provider::client(connector, &redirect_uri));
+            let described = server.app().connections().describe(connector.clone());
+            if let Some(redirect_uri) = described.redirect_uri {
+                provider.register(provider::client(connector, &redirect_uri));
+            }
         }
         let banner = Banner::new(&config, &provider, &options.folder);
         Ok(Self { server, provider, banner })

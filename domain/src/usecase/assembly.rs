@@ -192,6 +192,7 @@ impl<'a> Assembly<'a> {
             connectors: store.connectors.clone(),
             diagnostics: store.diagnostics.clone(),
             access: self.access.clone(),
+            settings: self.settings.clone(),
         }
     }
 

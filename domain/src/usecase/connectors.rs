@@ -50,16 +50,23 @@ pub struct ConnectorDraft {
 /// A connector as it is presented to a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectorView {
-    /// The connector.
+    /// The connector. Without its configuration if its row is not authentic.
     pub connector: Connector,
     /// Its settings, if it can be used.
     pub settings: Result<ProviderSettings, UnusableConnector>,
-    /// The redirect URI to register at the provider.
-    pub redirect_uri: String,
+    /// The redirect URI to register at the provider; `None` if the row is not authentic.
+    pub redirect_uri: Option<String>,
     /// Whether client id or secret is missing.
     pub is_missing_secrets: bool,
     /// The user's status.
     pub status: ConnectorStatus,
+}
+
+impl ConnectorView {
+    /// Whether the row of the connector is not authentic. It can only be deleted.
+    pub fn is_tampered(&self) -> bool {
+        matches!(self.settings, Err(UnusableConnector::Tampered(_)))
+    }
 }
 
 /// What an edit did, or would do.
@@ -167,15 +174,20 @@ struct Edit {
 }
 
 impl ConnectorAdmin {
-    /// One connector with the user's status.
+    /// One connector with the user's status. A row that is not authentic is not presented: what an editor copies from it
+    /// becomes authentic with the next edit, and its redirect URI with the registration at the provider.
     pub(super) async fn get(&self, actor: &Actor, key: &ConnectorKey) -> Result<ConnectorView, ConnectorError> {
         let user = self.access.authorize_user(actor, &key.space, Role::Viewer).await?;
         let found = self.statuses.at_connector(user, key).await?;
         let (connector, status) = found.ok_or(AccessError::NotFound)?;
+        if let Err(UnusableConnector::Tampered(tampered)) = self.settings.of(&connector) {
+            return Err(tampered.into());
+        }
         Ok(self.view(connector, status))
     }
 
-    /// All connectors of a space with the user's status.
+    /// All connectors of a space with the user's status. One whose row is not authentic is among them, so that it can be
+    /// deleted.
     pub(super) async fn list(&self, actor: &Actor, space: &SpaceId) -> Result<Vec<ConnectorView>, ConnectorError> {
         let rows = self.statuses.in_space(actor, space).await.map_err(|error| match error {
             StatusError::Access(error) => ConnectorError::Access(error),
@@ -379,12 +391,18 @@ impl ConnectorAdmin {
     }
 
     /// A connector with a status.
-    pub(super) fn view(&self, connector: Connector, status: ConnectorStatus) -> ConnectorView {
+    pub(super) fn view(&self, mut connector: Connector, status: ConnectorStatus) -> ConnectorView {
         let settings = self.settings.read(&connector).map(|(settings, _)| settings);
+        if let Err(UnusableConnector::Tampered(tampered)) = settings {
+            connector.config.settings = "{}".to_owned();
+            connector.config.client_id = None;
+            let settings = Err(tampered.into());
+            return ConnectorView { connector, settings, redirect_uri: None, is_missing_secrets: false, status };
+        }
         let callback = settings.as_ref().map_or(CallbackPath::PerConnector, |settings| settings.callback);
         let needs_secret = settings.as_ref().is_ok_and(|settings| settings.authentication.needs_secret());
         ConnectorView {
-            redirect_uri: self.settings.redirect_uri(&connector, callback),
+            redirect_uri: Some(self.settings.redirect_uri(&connector, callback)),
             is_missing_secrets: connector.config.client_id.is_none() || (needs_secret && !connector.has_client_secret),
             status,
             settings,

@@ -6,10 +6,10 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::authorization::{
-    Authorization, AuthorizationId, ConnectorStatus, FailureCode, FlowFailure, FlowStatus, State, Termination,
-    connector_status,
+    Authorization, AuthorizationId, ConnectorStatus, FailureCode, FlowFailure, FlowStatus, RequiredBinding, State,
+    Termination, connector_status,
 };
-use crate::connector::{Connector, ConnectorKey};
+use crate::connector::{AuthMode, Connector, ConnectorKey};
 use crate::identity::{Actor, ConnectionName, Role, SpaceId, UserId};
 use crate::ports::{
     AuthorizationQueries, AuthorizationStore, Limited, Operation, RateLimiter, StatusRow, StoreClock, StoreError,
@@ -21,7 +21,7 @@ use crate::usecase::flows::limit_user;
 use crate::usecase::open_connections::account_label;
 use crate::usecase::policy::Policy;
 use crate::usecase::sealer::Sealer;
-use crate::usecase::settings::ConnectorSettings;
+use crate::usecase::settings::{ConnectorSettings, UnusableConnector};
 
 /// A flow, as the user who started it sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,9 +201,14 @@ impl Statuses {
 
     fn of_row(&self, row: StatusRow, now: Timestamp) -> (Connector, ConnectorStatus) {
         let StatusRow { connector, client_refused_since, connections, default_connection } = row;
-        let required = self.settings.required_binding(&connector);
+        let settings = self.settings.read(&connector);
+        // A mode that is not authentic must not hide grants, which their users can end.
+        let is_tampered = matches!(settings, Err(UnusableConnector::Tampered(_)));
+        let per_user = is_tampered.then(|| Connector { auth_mode: AuthMode::PerUser, ..connector.clone() });
+        let shown = per_user.as_ref().unwrap_or(&connector);
+        let required = settings.ok().map(RequiredBinding::from);
         let decrypts = |grant: &_| self.sealer.decrypts(grant);
-        let status = connector_status(&connector, connections, default_connection, required.as_ref(), decrypts, now);
+        let status = connector_status(shown, connections, default_connection, required.as_ref(), decrypts, now);
         (connector, status.with_client_refused(client_refused_since))
     }
 }

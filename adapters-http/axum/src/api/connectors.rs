@@ -51,8 +51,13 @@ pub(crate) struct Connector {
     config: Box<RawValue>,
     /// Whether client id or client secret must still be entered.
     is_missing_secrets: bool,
-    /// The exact string to register at the provider.
-    redirect_uri: String,
+    /// The exact string to register at the provider. Absent for a connector with `is_tampered`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redirect_uri: Option<String>,
+    /// Whether the stored connector is not authentic, because another program changed it or its key is not configured. It is
+    /// not used, its settings are not shown, and it can only be deleted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_tampered: bool,
     /// When it was created.
     #[schema(format = DateTime)]
     created_at: String,
@@ -117,6 +122,7 @@ pub(crate) enum Edited {
 
 impl Connector {
     fn of(app: &App, view: ConnectorView) -> Self {
+        let is_tampered = view.is_tampered();
         let consent = view.settings.as_ref().ok().map(ConsentFacts::of);
         let AuthStatus { user_auth_status, connection, connections, default_connection } = view.status.into();
         let connector = view.connector;
@@ -131,6 +137,7 @@ impl Connector {
             config: config_of(connector.config.settings, connector.auth_mode),
             is_missing_secrets: view.is_missing_secrets,
             redirect_uri: view.redirect_uri,
+            is_tampered,
             created_at: rfc3339(connector.created_at),
             updated_at: rfc3339(connector.updated_at),
             revision: connector.revision,

@@ -124,7 +124,7 @@ async fn connector_list(app: &App, user: &User, space: &SpaceId, context: &PageC
 
 /// One row per connection; a single row for a connector without one.
 fn rows(app: &App, view: &ConnectorView, texts: &'static Texts) -> Vec<ConnectorRow> {
-    if view.connector.auth_mode == AuthMode::Shared {
+    if view.connector.auth_mode == AuthMode::Shared && !view.is_tampered() {
         return vec![shared_row(view, texts)];
     }
     match view.status.connections.as_slice() {
@@ -152,6 +152,8 @@ fn connection_row(app: &App, view: &ConnectorView, status: ConnectionStatus, tex
         StatusKind::Connected => (texts.is_connected, texts.reconnect, true),
         StatusKind::NeedsReauthorization => (texts.must_connect_again, texts.reconnect, true),
     };
+    let is_tampered = view.is_tampered();
+    let text = if is_tampered { texts.tampered_connector } else { text };
     let name = view.connector.name.as_str();
     let is_default = status.connection == ConnectionName::default();
     ConnectorRow {
@@ -159,9 +161,10 @@ fn connection_row(app: &App, view: &ConnectorView, status: ConnectionStatus, tex
         status: status
             .account
             .map_or_else(|| text.to_owned(), |account| fill(texts.with_account, &[("status", text), ("account", &account)])),
-        connect: Some(app.api.connections.start_link(key, &status.connection)),
+        connect: (!is_tampered).then(|| app.api.connections.start_link(key, &status.connection)),
         connect_label,
-        disconnect: is_connected.then(|| urls::internal_action(&app.api.public, key, "_oauth_disconnect")),
+        // A changed row can hide the grants that a disconnect ends.
+        disconnect: (is_connected || is_tampered).then(|| urls::internal_action(&app.api.public, key, "_oauth_disconnect")),
         connection: status.connection.as_str().to_owned(),
     }
 }

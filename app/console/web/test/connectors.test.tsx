@@ -61,6 +61,28 @@ describe("the table", () => {
     expect(document.querySelector("img")).toBeNull();
   });
 
+  it("shows a connector that is not authentic as such, with the ways out", async () => {
+    const server = new FakeServer();
+    const tampered = { ...connector("default", "x", "Changed", ".github"), is_tampered: true };
+    delete tampered.redirect_uri;
+    delete tampered.consent;
+    server.connectors = [tampered];
+    const { user } = renderConsole({ server });
+    const row = await rowOf("Changed");
+    within(row).getByText("Damaged");
+    within(row).getByText(/delete it and create it again/);
+    within(row).getByRole("button", { name: "Disconnect Changed" });
+    expect(within(row).queryByRole("button", { name: /^Connect/ })).toBeNull();
+    expect(within(row).queryByRole("menuitem", { name: "Edit", hidden: true })).toBeNull();
+    await expectAccessible();
+    await user.click(within(row).getByRole("button", { name: "Changed" }));
+    expect(dialog().queryByText("Redirect URI")).toBeNull();
+    await user.click(dialog().getByRole("button", { name: "Close" }));
+    await user.click(within(row).getByRole("button", { name: "Delete Changed" }));
+    await user.click(dialog().getByRole("button", { name: "Delete connector" }));
+    await screen.findByText("Changed was deleted");
+  });
+
   it("shows that the setup is incomplete, and has no connect button", async () => {
     const server = new FakeServer();
     server.connectors = [connector("default", "x", "Half", ".github", { is_missing_secrets: true })];

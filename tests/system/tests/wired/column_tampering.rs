@@ -15,6 +15,9 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 use serde_json::json;
 
+/// The start of the outcome of a connector that is shown.
+const VIEWED: &str = "viewed ";
+
 /// A connector of the attacker, whose endpoints are those of the attacker's server.
 const EVIL: ConnectorPath = ConnectorPath::of("evil");
 
@@ -410,6 +413,7 @@ impl Scene {
         outcomes.push(("refresh of alice", run(&alice.execute(DRIVE, "/me").await)));
         outcomes.push(("refresh of bob", run(&bob.execute(DRIVE, "/me").await)));
         outcomes.push(("run at the attacker's connector", run(&alice.execute(EVIL, "/me").await)));
+        outcomes.push(("view", view(&mut alice).await));
         outcomes.push(("shown", shown(&mut alice).await));
         outcomes.push(("disconnect", alice.disconnect(DRIVE).await.outcome().1));
         // A request that is running while the clock is stepped would count as one without a response.
@@ -472,6 +476,9 @@ impl Scene {
         let outcomes = self.play(prepared).await;
         self.check(&outcomes, name);
         let differences = outcomes.iter().zip(expected).filter(|(outcome, expected)| outcome != expected);
+        for ((_, outcome), _) in differences.clone() {
+            assert!(!outcome.starts_with(VIEWED), "{name}: another address or setting is shown");
+        }
         let effect = differences.map(|((step, outcome), _)| match *step {
             "shown" => Shown,
             _ if REFUSALS.contains(&outcome.as_str()) => Refused,
@@ -495,6 +502,16 @@ fn run(response: &Response) -> String {
         return format!("ran as {user}");
     }
     body["reason"].as_str().map_or_else(|| response.code(), str::to_owned)
+}
+
+/// What an editor copies from a connector: the redirect URI to register and the settings to save.
+async fn view(alice: &mut Browser) -> String {
+    let response = alice.get(&DRIVE.public("")).await;
+    if response.status != 200 {
+        return response.code();
+    }
+    let body = response.json();
+    format!("{VIEWED}{} {}", body["redirect_uri"], body["config"])
 }
 
 async fn shown(alice: &mut Browser) -> String {

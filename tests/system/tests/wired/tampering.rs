@@ -1,11 +1,12 @@
 //! An attacker who can write to the database and has no key: rows are moved, copied and restored, and yield no token.
 
-use grantry_system_tests::browser::Browser;
+use grantry_system_tests::browser::{Browser, Response};
 use grantry_system_tests::paths::{ConnectorPath, Draft};
 use grantry_system_tests::test_app::{DRIVE, MARKETING_DRIVE, TestApp, account_of};
 use grantry_testkit::provider::{Endpoint, Fault, MockProvider};
+use reqwest::Method;
 use rusqlite::{Connection, params};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A second connection to the database.
 fn open_database(app: &TestApp) -> Connection {
@@ -207,6 +208,72 @@ async fn r25_r42_r52_a_connector_changed_in_the_database_receives_neither_code_n
     app.host.drain().await;
     assert!(attacker.ledger().is_empty());
     assert_eq!(app.provider.ledger().revocations().len(), 2, "revoked at the endpoint that alice consented to");
+}
+
+/// The row of the connector in the list, and the response to reading it alone.
+async fn views(browser: &mut Browser, connector: ConnectorPath) -> (Value, Response) {
+    let list = browser.get("/api/actions/connectors").await.json();
+    let listed = list.as_array().unwrap().iter().find(|listed| listed["id"] == connector.id).unwrap().clone();
+    (listed, browser.get(&connector.public("")).await)
+}
+
+#[tokio::test]
+async fn r42_a_connector_changed_in_the_database_shows_no_address_and_cannot_be_saved_again() {
+    let mut app = TestApp::new().await;
+    let attacker = MockProvider::builder().start().await.unwrap();
+    app.allow(attacker.port()).await;
+    let (honest, evil) = (ConnectorPath::of("entered"), ConnectorPath::of("evil"));
+    let draft = Draft::with_endpoints(app.provider.base_url());
+    app.create_with_endpoints(honest, &draft, &app.provider).await;
+    app.create_with_endpoints(evil, &Draft::with_endpoints(attacker.base_url()), &attacker).await;
+    let mut editor = app.browser("carol").await;
+    let (shown, _) = views(&mut editor, honest).await;
+    let database = open_database(&app);
+    let copy = "CREATE TEMP TABLE copy AS SELECT callback_id, config, auth_mode FROM connectors WHERE connector = 'entered'";
+    database.execute_batch(copy).unwrap();
+    let restore = "UPDATE connectors SET (callback_id, config, auth_mode) = (SELECT callback_id, config, auth_mode FROM copy) \
+        WHERE connector = 'entered'";
+    let changes = [
+        "UPDATE connectors SET callback_id = randomblob(16) WHERE connector = 'entered'".to_owned(),
+        "UPDATE connectors SET auth_mode = 'shared' WHERE connector = 'entered'".to_owned(),
+        format!(
+            "UPDATE connectors SET config = replace(config, '{}', '{}') WHERE connector = 'entered'",
+            app.provider.url("/token"),
+            attacker.url("/token")
+        ),
+    ];
+    for change in changes {
+        assert_eq!(database.execute(&change, []).unwrap(), 1);
+        let (listed, alone) = views(&mut editor, honest).await;
+        assert_eq!(alone.outcome(), (503, "connector_tampered".to_owned()), "{change}");
+        assert!(!alone.text().contains("config"), "{change}");
+        assert_eq!((&listed["is_tampered"], &listed["redirect_uri"]), (&json!(true), &json!(null)), "{change}");
+        assert_eq!((&listed["config"]["tokenUrl"], &listed["consent"]), (&json!(null), &json!(null)), "{change}");
+        for query in ["", "?dry_run=true"] {
+            let body = json!({ "name": "Renamed", "config": shown["config"], "revision": shown["revision"] });
+            let saved = editor.call(Method::PUT, &honest.public(query), Some(body)).await;
+            assert_eq!(saved.outcome(), (503, "connector_tampered".to_owned()), "{change}");
+        }
+        let diagnostics = editor.get(&honest.public("/diagnostics")).await;
+        assert_eq!(diagnostics.outcome(), (503, "connector_tampered".to_owned()), "{change}");
+        assert_eq!(database.execute(restore, []).unwrap(), 1);
+        let (listed, alone) = views(&mut editor, honest).await;
+        assert_eq!((alone.status, &listed), (200, &shown), "{change}");
+    }
+}
+
+#[tokio::test]
+async fn r42_the_response_to_a_creation_shows_no_address_of_another_connector() {
+    let app = TestApp::new().await;
+    let database = open_database(&app);
+    let trigger = "CREATE TRIGGER moved AFTER INSERT ON connectors WHEN new.connector = 'new' BEGIN \
+        UPDATE connectors SET callback_id = x'00112233445566778899aabbccddeeff' WHERE connector = 'new'; END";
+    database.execute_batch(trigger).unwrap();
+    let mut editor = app.browser("carol").await;
+    let body = Draft::with_endpoints(app.provider.base_url()).body;
+    let created = editor.post(&ConnectorPath::of("new").public(""), body).await;
+    assert_eq!(created.outcome(), (503, "connector_tampered".to_owned()));
+    assert!(!created.text().contains("redirect_uri"));
 }
 
 #[tokio::test]

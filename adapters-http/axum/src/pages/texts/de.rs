@@ -35,6 +35,7 @@ pub(super) static TEXTS: Texts = Texts {
     spaces: "Bereiche",
     no_connectors: "In diesem Bereich gibt es noch keine Konnektoren.",
     shared_connector: "Gemeinsamer Konnektor",
+    tampered_connector: "Beschädigt und nicht verwendet. Ein Bearbeiter kann ihn löschen und neu anlegen.",
     not_connected: "Nicht verbunden",
     connecting: "Wird verbunden",
     is_connected: "Verbunden",

@@ -35,6 +35,7 @@ pub(super) static TEXTS: Texts = Texts {
     spaces: "Spaces",
     no_connectors: "There are no connectors in this space yet.",
     shared_connector: "Shared connector",
+    tampered_connector: "Damaged and not used. An editor can delete it and create it again.",
     not_connected: "Not connected",
     connecting: "Connecting",
     is_connected: "Connected",

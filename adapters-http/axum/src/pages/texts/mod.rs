@@ -122,6 +122,7 @@ texts! {
         spaces,
         no_connectors,
         shared_connector,
+        tampered_connector,
         not_connected,
         connecting,
         is_connected,

@@ -5,9 +5,15 @@ import { Icon, type IconName } from "./icon.tsx";
 
 /**
  * The status of a connection, of one that an administrator revoked, of one whose provider refuses the connector (`client_refused`), or of a connector that has
- * none (`not_applicable`) or cannot be used yet.
+ * none (`not_applicable`), cannot be used yet, or whose stored row is not authentic (`tampered`).
  */
-export type ShownStatus = ConnectionStatus | "revoked" | "client_refused" | "not_applicable" | "incomplete";
+export type ShownStatus =
+  | ConnectionStatus
+  | "revoked"
+  | "client_refused"
+  | "not_applicable"
+  | "incomplete"
+  | "tampered";
 
 const LOOK: Record<ShownStatus, { icon: IconName; tone: string }> = {
   connected: { icon: "checkCircle", tone: "ok" },
@@ -18,6 +24,7 @@ const LOOK: Record<ShownStatus, { icon: IconName; tone: string }> = {
   not_connected: { icon: "circle", tone: "neutral" },
   not_applicable: { icon: "users", tone: "neutral" },
   incomplete: { icon: "warning", tone: "warn" },
+  tampered: { icon: "warning", tone: "warn" },
 };
 
 /** A status as text, icon and colour; without colour where it was read earlier. */

@@ -50,11 +50,13 @@ export function DetailsDialog({ shown, onClose }: { shown: ShownConnector; onClo
             [t("detailsDialog.updated"), <Time key="updated" value={connector.updated_at} />],
             [
               t("detailsDialog.redirectUri"),
-              isEditor && <CopyText text={connector.redirect_uri} label={t("detailsDialog.redirectUri")} />,
+              isEditor && connector.redirect_uri && (
+                <CopyText text={connector.redirect_uri} label={t("detailsDialog.redirectUri")} />
+              ),
             ],
           ]}
         />
-        {isEditor && <DiagnosticsFacts connectorId={connector.id} />}
+        {isEditor && status !== "tampered" && <DiagnosticsFacts connectorId={connector.id} />}
       </DialogBody>
     </Dialog>
   );

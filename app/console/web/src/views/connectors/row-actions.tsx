@@ -26,7 +26,8 @@ export function RowActions({
   const { name } = connector;
   const isEditor = includes(space.role, "editor");
   const needsEdit = status === "client_refused" || status === "incomplete";
-  const hasConnections = status !== "not_applicable" && status !== "incomplete";
+  const isTampered = status === "tampered";
+  const hasConnections = status !== "not_applicable" && status !== "incomplete" && !isTampered;
   const hasSeveral = existing(connections).length > 1;
   const canReconnect = status === "connected" && !hasSeveral && !control.connect.isAwaitingCallback;
 
@@ -35,6 +36,11 @@ export function RowActions({
       {isEditor && needsEdit && (
         <Button aria-label={t("connectors.editName", { name })} onClick={() => open("edit")}>
           {t("connectors.edit")}
+        </Button>
+      )}
+      {isEditor && isTampered && (
+        <Button aria-label={t("connectors.deleteName", { name })} onClick={() => open("delete")}>
+          {t("connectors.delete")}
         </Button>
       )}
       {hasSeveral ? (
@@ -53,7 +59,7 @@ export function RowActions({
           <MenuItem onSelect={() => open("connections")}>{t("connectors.connections")}</MenuItem>
         )}
         {canReconnect && <MenuItem onSelect={() => open("connect")}>{t("connectors.reconnect")}</MenuItem>}
-        {isEditor && <MenuItem onSelect={() => open("edit")}>{t("connectors.edit")}</MenuItem>}
+        {isEditor && !isTampered && <MenuItem onSelect={() => open("edit")}>{t("connectors.edit")}</MenuItem>}
         {isEditor && (
           <MenuItem danger onSelect={() => open("delete")}>
             {t("connectors.delete")}
@@ -116,6 +122,8 @@ export function ConnectionActions({
       return null;
     case "connected":
     case "client_refused":
+    // The stored row can hide a grant, which a disconnect ends.
+    case "tampered":
       return disconnect;
     case "needs_reauthorization":
       return (

@@ -113,6 +113,9 @@ export function noteOf(status: ShownStatus, connection: Connection | undefined):
   if (status === "incomplete") {
     return "connectors.missingSecrets";
   }
+  if (status === "tampered") {
+    return "connectors.tamperedNote";
+  }
   const known = NOTES.find((one) => one === connection?.provider_note);
   return known && `note.${known}`;
 }
@@ -124,7 +127,7 @@ export function reasonText(reason: string | null | undefined): MessageKey {
 
 /** Since when what {@link noteOf} describes holds, else since when the status does. */
 export function sinceOf(status: ShownStatus, connection: Connection | undefined): string | null | undefined {
-  if (status === "not_applicable" || status === "incomplete" || status === "connecting") {
+  if (["not_applicable", "incomplete", "tampered", "connecting"].includes(status)) {
     return undefined;
   }
   const hasNote = status !== "needs_reauthorization" && noteOf(status, connection) !== undefined;

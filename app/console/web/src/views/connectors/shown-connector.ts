@@ -34,7 +34,8 @@ export function joinStatuses(
     const connection = connections.find((one) => shownStatus(one) === status) ?? auth.connection;
     const isUsable = !connector.is_missing_secrets || status === "connected" || status === "client_refused";
     const usable = auth.user_auth_status === "not_applicable" ? "not_applicable" : status;
-    return { connector, auth, connections, connection, status: isUsable ? usable : "incomplete" };
+    const shown = isUsable ? usable : "incomplete";
+    return { connector, auth, connections, connection, status: connector.is_tampered ? "tampered" : shown };
   });
 }
 
@@ -79,7 +80,7 @@ export function passes({ status }: ShownConnector, filter: Filter): boolean {
     case "connected":
       return status === "connected" || status === "not_applicable";
     case "attention":
-      return status === "needs_reauthorization" || status === "client_refused" || status === "incomplete";
+      return ["needs_reauthorization", "client_refused", "incomplete", "tampered"].includes(status);
     case "not_connected":
       return status === "not_connected" || status === "connecting";
   }

@@ -130,7 +130,7 @@ export function typeOfUnknown(connector: Connector): FormType {
   return {
     id: connector.connector_type_id,
     name: connector.connector_type_id,
-    redirect_uri: connector.redirect_uri,
+    redirect_uri: connector.redirect_uri ?? null,
     auth_modes: [connector.auth_mode],
     fields: settingsOf(connector).map(([name, value]) => ({
       name,

@@ -80,7 +80,7 @@ function CreatedDialog({ created, onClose }: { created: Connector; onClose: () =
       <DialogBody>
         <p>{t("editor.createdText")}</p>
         <div ref={actions}>
-          <CopyText text={created.redirect_uri} label={t("editor.redirectUri")} />
+          <CopyText text={created.redirect_uri ?? ""} label={t("editor.redirectUri")} />
           <p className="field__hint">{t("editor.redirectUriHint")}</p>
         </div>
       </DialogBody>

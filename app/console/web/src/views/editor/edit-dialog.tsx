@@ -45,7 +45,8 @@ export function EditDialog({ connector, onClose }: { connector: Connector; onClo
     await queryClient.invalidateQueries({ queryKey: connectorsQuery(call).queryKey });
     const list = await queryClient.fetchQuery(connectorsQuery(call));
     const newest = list.find(({ id }) => id === existing.id);
-    if (!newest) {
+    // The settings of one that is not authentic are not shown, and it cannot be edited.
+    if (!newest || newest.is_tampered) {
       return undefined;
     }
     setExisting(newest);
