@@ -2,7 +2,7 @@
 
 use grantry_domain::authorization::{FailureCode, FlowFailure};
 use grantry_domain::connector::{AuthMode, CallbackId, Connector, ConnectorKey, ConnectorName, Incarnation};
-use grantry_domain::identity::Actor;
+use grantry_domain::identity::{Actor, ConnectionName};
 use grantry_domain::ports::{AuditKind, EditEffect, KeyId, RowTag, Updated};
 use grantry_domain::usecase::{
     ConnectorError, ConnectorTampered, DiagnosticsError, ExecuteError, Outcome, StartError, TokenError,
@@ -100,6 +100,23 @@ async fn r43_a_shared_connector_whose_row_was_changed_requests_no_token() {
     assert_eq!(app.token("alice").await, Err(REFUSED));
     restore(&app, before).await;
     assert_eq!(app.token_calls().len(), 0);
+}
+
+#[tokio::test]
+async fn r49_a_disconnect_ends_the_grant_whatever_the_row_of_the_connector_contains() {
+    let app = TestApp::new().await;
+    for named in [None, Some(ConnectionName::default())] {
+        app.connect("alice").await;
+        let before = tamper(&app, &drive(), |connector| connector.auth_mode = AuthMode::Shared).await;
+        let status = app.node.statuses(&person("alice"), &drive().space).await.unwrap().remove(0).1;
+        assert_eq!(status.connections.len(), 1, "the mode hides no grant");
+        let seen = app.outcomes(AuditKind::ConnectorTampered).await.len();
+        let report = app.node.disconnect(&person("alice"), &drive(), named).await.unwrap();
+        assert_eq!((report.grants, report.queued), (1, 1));
+        assert_eq!(app.outcomes(AuditKind::ConnectorTampered).await.len(), seen + 1);
+        restore(&app, before).await;
+        assert!(matches!(app.token("alice").await, Err(TokenError::AuthorizationRequired { .. })));
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Connectors. An edit and the authorizations it ends are one transaction.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use grantry_domain::authorization::{Input, TerminationCause};
 use grantry_domain::connector::{Connector, ConnectorKey};
@@ -55,10 +57,16 @@ impl Data {
     fn delete(&mut self, key: &ConnectorKey, actor: &Actor, audit: Vec<AuditEvent>, now: Timestamp) -> Option<u64> {
         let removed = self.connectors.remove(key)?.incarnation;
         let input = || Input::Terminated { cause: TerminationCause::ConnectorDeleted, revoke: true };
-        let ended = self.apply_to_each(|row| row.owner().incarnation == removed, input, actor, now);
-        self.defaults.retain(|(incarnation, _), _| *incarnation != removed);
-        self.diagnostics.remove(&removed);
-        self.supersede_secrets(removed, None, now);
+        let of_connector = |row: &Row| row.owner().connector_key() == *key;
+        let mut incarnations: BTreeSet<_> =
+            self.rows.values().filter(|row| of_connector(row)).map(|row| row.owner().incarnation).collect();
+        incarnations.insert(removed);
+        let ended = self.apply_to_each(of_connector, input, actor, now);
+        for removed in incarnations {
+            self.defaults.retain(|(incarnation, _), _| *incarnation != removed);
+            self.diagnostics.remove(&removed);
+            self.supersede_secrets(removed, None, now);
+        }
         self.outbox.add(audit);
         self.destroy_unneeded_secrets(now);
         Some(ended.grants)

@@ -69,8 +69,8 @@ fn covers(scope: &TerminationScope, row: &Row) -> bool {
     let owner = row.owner();
     match scope {
         TerminationScope::One(id) => row.authorization.id() == *id,
-        TerminationScope::Connection { incarnation, user, connection } => {
-            owner.incarnation == *incarnation && owner.user == *user && owner.connection == *connection
+        TerminationScope::Connection { connector, user, connection } => {
+            owner.connector_key() == *connector && owner.user == *user && owner.connection == *connection
         }
         TerminationScope::User(user) => owner.user == *user,
         TerminationScope::UserSpace { user, space } => owner.user == *user && owner.space == *space,

@@ -174,6 +174,9 @@ fn terminate_for_edit(
     grants.terminate_grants(connection, &scope, Tokens::Revoke)
 }
 
+pub(crate) const INCARNATIONS: &str = "SELECT DISTINCT a.incarnation FROM authorizations AS a \
+     WHERE a.space = ?1 AND a.connector = ?2 AND a.authorized_at IS NOT NULL";
+
 fn delete(
     connection: &Connection,
     now: Timestamp,
@@ -184,12 +187,26 @@ fn delete(
     const DELETE: &str = "DELETE FROM connectors WHERE space = ?1 AND connector = ?2 RETURNING incarnation";
     let deleted = sql::first(connection, DELETE, [key.space.as_str(), key.id.as_str()], |row| Ok(row.get(0)?))?;
     let Some(incarnation) = deleted.map(Incarnation) else { return Ok(None) };
-    let scope = Scope::connector(incarnation);
-    let report = terminate_all(connection, now, &scope, TerminationCause::ConnectorDeleted, actor)?;
-    sql::execute(connection, "DELETE FROM default_connections WHERE incarnation = ?1", [incarnation.0])?;
-    diagnostics::remove(connection, incarnation)?;
-    client_secrets::supersede(connection, now, incarnation, None)?;
+    // The row may have been changed by another program; the grants have the incarnation that they were given.
+    let mut incarnations = incarnations(connection, key)?;
+    if !incarnations.contains(&incarnation) {
+        incarnations.push(incarnation);
+    }
+    let mut grants = 0;
+    for incarnation in incarnations {
+        let scope = Scope::connector_by_key(incarnation, key);
+        grants += terminate_all(connection, now, &scope, TerminationCause::ConnectorDeleted, actor)?.grants;
+        sql::execute(connection, "DELETE FROM default_connections WHERE incarnation = ?1", [incarnation.0])?;
+        diagnostics::remove(connection, incarnation)?;
+        client_secrets::supersede(connection, now, incarnation, None)?;
+    }
     client_secrets::destroy_unneeded(connection, now)?;
     outbox::write(connection, audit)?;
-    Ok(Some(report.grants))
+    Ok(Some(grants))
+}
+
+/// The incarnations of the grants and former grants at a connector.
+fn incarnations(connection: &Connection, key: &ConnectorKey) -> Result<Vec<Incarnation>, SqliteError> {
+    let of_key = [key.space.as_str(), key.id.as_str()];
+    sql::all(connection, INCARNATIONS, of_key, |row| Ok(Incarnation(row.get(0)?)))
 }

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use crate::authorizations::terminate;
-use crate::{authorizations, client_secrets, housekeeping, queries, users};
+use crate::{authorizations, client_secrets, connectors, housekeeping, queries, users};
 
 /// All such statements.
 fn statements() -> Vec<String> {
@@ -16,6 +16,7 @@ fn statements() -> Vec<String> {
         queries::CONNECTED_USERS.to_owned(),
         housekeeping::HOLDERS.to_owned(),
         housekeeping::due_query(),
+        connectors::INCARNATIONS.to_owned(),
         users::HAS_GRANT.to_owned(),
         users::USERS.to_owned(),
         users::open_query(),

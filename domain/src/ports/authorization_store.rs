@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 
 use crate::authorization::{Authorization, AuthorizationId, Envelope, FlowCookieHash, StateHash, TerminationCause};
-use crate::connector::Incarnation;
+use crate::connector::{ConnectorKey, Incarnation};
 use crate::identity::{Actor, ConnectionName, SpaceId, UserId};
 use crate::ports::{AuditEvent, ExpectedVersion, StoreError, Versioned, WriteOutcome};
 
@@ -81,10 +81,11 @@ pub enum CommitOutcome {
 pub enum TerminationScope {
     /// Exactly one, if it has not ended.
     One(AuthorizationId),
-    /// All of one connection: flows, the grant, and former grants that need a new consent.
+    /// All of one connection: flows, the grant, and former grants that need a new consent. Space and id of the connector are
+    /// those of the authorizations; the connector's row does not matter.
     Connection {
         /// The connector.
-        incarnation: Incarnation,
+        connector: ConnectorKey,
         /// The user.
         user: UserId,
         /// The connection.

@@ -207,6 +207,7 @@ impl<'a> Assembly<'a> {
             spawner: spawner.clone(),
             policy: self.policy.clone(),
             access: self.access.clone(),
+            settings: self.settings.clone(),
             revocations: revocations.clone(),
         })
     }

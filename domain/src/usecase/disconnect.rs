@@ -5,22 +5,25 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::authorization::{AuthorizationId, TerminationCause};
-use crate::connector::{AuthMode, ConnectorKey};
-use crate::identity::{Actor, ConnectionName, Role};
+use crate::authorization::{AuthorizationId, ConnectionView, StateKind, TerminationCause};
+use crate::connector::ConnectorKey;
+use crate::identity::{Actor, ConnectionName, Role, UserId};
 use crate::ports::{
-    AuditEvent, AuditKind, AuthorizationQueries, AuthorizationStore, Clock, Limited, Operation, RateLimiter, Spawner,
-    StatusRow, StoreClock, StoreError, TerminationReport, TerminationRequest, TerminationScope,
+    AuditEvent, AuditKind, AuthorizationFilter, AuthorizationQueries, AuthorizationStore, Clock, Limited, Operation,
+    RateLimiter, Spawner, StatusRow, StoreClock, StoreError, TerminationReport, TerminationRequest, TerminationScope,
 };
 use crate::usecase::access::{Access, AccessError};
 use crate::usecase::flows::limit_user;
 use crate::usecase::open_connections::{labels, open_connections};
 use crate::usecase::policy::Policy;
 use crate::usecase::revocation::RevocationWorker;
+use crate::usecase::settings::{ConnectorSettings, UnusableConnector};
 use crate::usecase::token::ConnectionLabel;
 
 /// The pause between two checks for a running refresh.
 const POLL: Duration = Duration::from_millis(100);
+/// How many grants are read at once.
+const GRANTS_PER_PAGE: u32 = 100;
 
 /// Why no connection was ended.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -78,6 +81,7 @@ pub(crate) struct Terminations {
     pub(super) spawner: Arc<dyn Spawner>,
     pub(super) policy: Policy,
     pub(super) access: Access,
+    pub(super) settings: ConnectorSettings,
     pub(super) revocations: Arc<RevocationWorker>,
 }
 
@@ -92,11 +96,11 @@ impl Terminations {
     ) -> Result<TerminationReport, DisconnectError> {
         let user = self.access.authorize_user(actor, &connector.space, Role::Viewer).await?;
         limit_user(&*self.limiter, user, Operation::Disconnect).await?;
-        // The settings are not parsed, so that a connector with invalid settings can be disconnected.
         let rows = self.queries.statuses(&connector.space, Some(connector.id.clone()), user).await?;
-        let row = rows.into_iter().next().ok_or(AccessError::NotFound)?;
-        if row.connector.auth_mode == AuthMode::Shared {
-            return Ok(TerminationReport::default());
+        let mut row = rows.into_iter().next().ok_or(AccessError::NotFound)?;
+        // A connector with invalid settings can be disconnected. Of a row that is not authentic, only the key is used.
+        if let Err(UnusableConnector::Tampered(_)) = self.settings.of(&row.connector) {
+            row.connections = self.connections_by_key(connector, user).await?;
         }
         let Some(connection) = chosen(&row, connection)? else {
             return Ok(TerminationReport::default());
@@ -105,9 +109,31 @@ impl Terminations {
         if let Some(grant) = found.and_then(|row| row.grant.as_ref()) {
             self.wait_for_refresh(grant.id()).await?;
         }
-        let incarnation = row.connector.incarnation;
-        let scope = TerminationScope::Connection { incarnation, user: user.clone(), connection };
+        let scope = TerminationScope::Connection { connector: connector.clone(), user: user.clone(), connection };
         Ok(self.terminate(scope, TerminationCause::Disconnected, actor.clone()).await?)
+    }
+
+    /// The connections of a user that have a grant, found without the connector's row.
+    async fn connections_by_key(&self, key: &ConnectorKey, user: &UserId) -> Result<Vec<ConnectionView>, StoreError> {
+        let filter = AuthorizationFilter {
+            connector: Some(key.id.clone()),
+            user: Some(user.clone()),
+            state: Some(StateKind::Authorized),
+        };
+        let (mut connections, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.queries.list(&key.space, filter.clone(), after, GRANTS_PER_PAGE).await?;
+            connections.extend(page.authorizations.into_iter().map(|grant| ConnectionView {
+                name: grant.owner().connection.clone(),
+                grant: Some(grant),
+                former: None,
+                pending: None,
+            }));
+            after = page.next;
+            if after.is_none() {
+                return Ok(connections);
+            }
+        }
     }
 
     /// Sets or clears the default connection of the user.

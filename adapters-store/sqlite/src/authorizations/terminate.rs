@@ -4,7 +4,7 @@
 //! two. The audit event of each row is written by the same predicate just before.
 
 use grantry_domain::authorization::{RevokedCause, TerminalCause, TerminationCause};
-use grantry_domain::connector::Incarnation;
+use grantry_domain::connector::{ConnectorKey, Incarnation};
 use grantry_domain::identity::{Actor, ConnectionName, UserId};
 use grantry_domain::ports::{AuditEvent, AuditKind, AuditOutcome, TerminationReport, TerminationRequest, TerminationScope};
 use grantry_domain::time::Timestamp;
@@ -30,6 +30,12 @@ impl Scope {
         Self::new("incarnation = ?1", [blob(&incarnation.0), Value::Null, Value::Null])
     }
 
+    /// The rows of a connector with its space and id.
+    pub(crate) fn connector_by_key(incarnation: Incarnation, key: &ConnectorKey) -> Self {
+        let values = [blob(&incarnation.0), text(key.space.as_str()), text(key.id.as_str())];
+        Self::new("incarnation = ?1 AND space = ?2 AND connector = ?3", values)
+    }
+
     /// The rows of one connection.
     pub(super) fn connection(incarnation: Incarnation, user: &UserId, connection: &ConnectionName) -> Self {
         let condition = "incarnation = ?1 AND user = ?2 AND connection = ?3 AND role <> 'ended_flow'";
@@ -39,8 +45,11 @@ impl Scope {
     fn of(scope: &TerminationScope) -> Self {
         match scope {
             TerminationScope::One(id) => Self::new("id = ?1", [blob(id.as_bytes()), Value::Null, Value::Null]),
-            TerminationScope::Connection { incarnation, user, connection } => {
-                Self::connection(*incarnation, user, connection)
+            TerminationScope::Connection { connector, user, connection } => {
+                // Space and id contain no slash.
+                let condition = "user = ?1 AND space || '/' || connector = ?2 AND connection = ?3 AND role <> 'ended_flow'";
+                let key = Value::Text(format!("{}/{}", connector.space, connector.id));
+                Self::new(condition, [text(user.as_str()), key, text(connection.as_str())])
             }
             TerminationScope::User(user) => {
                 Self::new("user = ?1 AND role <> 'ended_flow'", [text(user.as_str()), Value::Null, Value::Null])
@@ -218,19 +227,26 @@ pub(crate) fn statements_for(rows: &str, condition: &str) -> [String; 2] {
 #[cfg(test)]
 pub(crate) fn statements() -> Vec<String> {
     use grantry_domain::authorization::AuthorizationId;
+    use grantry_domain::connector::ConnectorId;
     use grantry_domain::identity::SpaceId;
 
     let user = UserId::new("u").unwrap();
     let space = SpaceId::default_space();
     let incarnation = Incarnation([1; 16]);
+    let connector = ConnectorKey { space: space.clone(), id: ConnectorId::new("c").unwrap() };
     let scopes = [
         TerminationScope::One(AuthorizationId::from_bytes([1; 24])),
-        TerminationScope::Connection { incarnation, user: user.clone(), connection: ConnectionName::default() },
+        TerminationScope::Connection {
+            connector: connector.clone(),
+            user: user.clone(),
+            connection: ConnectionName::default(),
+        },
         TerminationScope::User(user.clone()),
         TerminationScope::UserSpace { user, space: space.clone() },
         TerminationScope::Space(space),
     ];
-    let scopes = scopes.iter().map(Scope::of).chain([Scope::connector(incarnation)]);
+    let of_connector = [Scope::connector(incarnation), Scope::connector_by_key(incarnation, &connector)];
+    let scopes = scopes.iter().map(Scope::of).chain(of_connector);
     let of_scope = |scope: Scope| [PENDING, RUNNING, GRANT, EXPIRED_GRANT].map(|rows| statements_for(rows, scope.condition));
     scopes.flat_map(of_scope).flatten().collect()
 }

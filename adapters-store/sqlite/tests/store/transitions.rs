@@ -91,8 +91,8 @@ fn in_scope(scope: &TerminationScope, record: &AuthorizationRecord) -> bool {
     let owner = &record.owner;
     match scope {
         TerminationScope::One(id) => record.id == *id,
-        TerminationScope::Connection { incarnation, user, connection } => {
-            (owner.incarnation, &owner.user, &owner.connection) == (*incarnation, user, connection)
+        TerminationScope::Connection { connector, user, connection } => {
+            (&owner.connector_key(), &owner.user, &owner.connection) == (connector, user, connection)
         }
         TerminationScope::User(user) => owner.user == *user,
         TerminationScope::UserSpace { user, space } => (&owner.user, &owner.space) == (user, space),
@@ -104,13 +104,13 @@ fn in_scope(scope: &TerminationScope, record: &AuthorizationRecord) -> bool {
 async fn r49_termination_by_predicate_equals_the_transition_of_each_record() {
     let user = fixtures::user("grant");
     let scopes = |connector: &Connector| {
-        let (incarnation, space) = (connector.incarnation, connector.key.space.clone());
+        let (connector, space) = (connector.key.clone(), connector.key.space.clone());
         vec![
             (TerminationScope::Space(space.clone()), 8),
             (TerminationScope::One(fixtures::authorization_id(5)), 1),
             (TerminationScope::User(user.clone()), 2),
             (TerminationScope::UserSpace { user: user.clone(), space }, 2),
-            (TerminationScope::Connection { incarnation, user: user.clone(), connection: ConnectionName::default() }, 1),
+            (TerminationScope::Connection { connector, user: user.clone(), connection: ConnectionName::default() }, 1),
         ]
     };
     for at in 0..5 {

@@ -271,7 +271,7 @@ pub async fn r80_an_end_is_stored_with_its_actor(backend: Backend) {
     store
         .terminate(
             TerminationScope::Connection {
-                incarnation: rejected.owner.incarnation,
+                connector: rejected.owner.connector_key(),
                 user: rejected.owner.user.clone(),
                 connection: rejected.owner.connection.clone(),
             },

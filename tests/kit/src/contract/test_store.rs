@@ -348,8 +348,8 @@ pub(super) fn lease_of(grant: &AuthorizationRecord, holder: u8) -> LeaseRequest 
 
 /// All authorizations of one connection.
 pub(super) fn connection_scope(owner: &AuthorizationKey) -> TerminationScope {
-    let AuthorizationKey { incarnation, user, connection, .. } = owner.clone();
-    TerminationScope::Connection { incarnation, user, connection }
+    let AuthorizationKey { user, connection, .. } = owner.clone();
+    TerminationScope::Connection { connector: owner.connector_key(), user, connection }
 }
 
 /// The actor that edits connectors and terminates authorizations in these rules.

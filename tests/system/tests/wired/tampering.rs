@@ -277,6 +277,50 @@ async fn r42_the_response_to_a_creation_shows_no_address_of_another_connector() 
 }
 
 #[tokio::test]
+async fn r49_r50_a_disconnect_ends_the_grant_of_a_connector_changed_in_the_database() {
+    let app = TestApp::new().await;
+    let mut alice = app.browser("alice").await;
+    let database = open_database(&app);
+    database.execute_batch("CREATE TEMP TABLE copy AS SELECT * FROM connectors").unwrap();
+    let restore = "UPDATE connectors SET (auth_mode, incarnation, epoch) = \
+        (SELECT c.auth_mode, c.incarnation, c.epoch FROM copy AS c WHERE c.seq = connectors.seq)";
+    for change in ["auth_mode = 'shared'", "incarnation = randomblob(16)", "epoch = epoch + 1"] {
+        for body in [json!({}), json!({ "connection": "default" })] {
+            app.connect(&mut alice, DRIVE, "alice").await;
+            app.provider.clear_ledger();
+            database.execute_batch(&format!("UPDATE connectors SET {change}")).unwrap();
+            let response = alice.post(&DRIVE.internal("/_oauth_disconnect"), body).await;
+            assert_eq!(response.status, 204, "{change}");
+            database.execute_batch(restore).unwrap();
+            app.host.drain().await;
+            assert_eq!(alice.execute(DRIVE, "/me").await.json()["reason"], "not_connected", "{change}");
+            assert!(app.live_grants().is_empty(), "{change}: the tokens are revoked");
+        }
+    }
+}
+
+#[tokio::test]
+async fn r50_a_deletion_ends_the_grants_of_a_connector_changed_in_the_database() {
+    let app = TestApp::new().await;
+    app.connected("alice", DRIVE).await;
+    let mut marketing = app.connected("bob", MARKETING_DRIVE).await;
+    let database = open_database(&app);
+    // The incarnation of the other connector, whose grants are not ended.
+    let change = "CREATE TEMP TABLE copy AS SELECT incarnation FROM connectors WHERE space = 'marketing'; \
+        UPDATE connectors SET incarnation = randomblob(16) WHERE space = 'marketing'; \
+        UPDATE connectors SET incarnation = (SELECT incarnation FROM copy) WHERE space = 'default' AND connector = 'drive'";
+    database.execute_batch(change).unwrap();
+    app.delete(DRIVE).await;
+    database
+        .execute_batch("UPDATE connectors SET incarnation = (SELECT incarnation FROM copy) WHERE space = 'marketing'")
+        .unwrap();
+    app.host.drain().await;
+    let live = app.live_grants();
+    assert!(live.iter().all(|grant| grant.username.as_deref() == Some("bob")), "{live:?}");
+    assert_eq!(account_of(&marketing.execute(MARKETING_DRIVE, "/me").await), "bob@example.test");
+}
+
+#[tokio::test]
 async fn r50_r72_after_a_disconnect_no_envelope_is_left_on_disk() {
     let app = TestApp::new().await;
     let mut alice = app.connected("alice", DRIVE).await;
