@@ -1,15 +1,15 @@
 //! Connectors whose stored row is not authentic.
 
-use grantry_domain::authorization::{FailureCode, FlowFailure};
+use grantry_domain::authorization::{AuthorizationRecord, FailureCode, FlowFailure};
 use grantry_domain::connector::{AuthMode, CallbackId, Connector, ConnectorKey, ConnectorName, Incarnation};
 use grantry_domain::identity::{Actor, ConnectionName};
-use grantry_domain::ports::{AuditKind, EditEffect, KeyId, RowTag, Updated};
+use grantry_domain::ports::{AuditKind, EditEffect, KeyId, ProviderErrorKind, RowTag, Updated};
 use grantry_domain::usecase::{
     ConnectorError, ConnectorTampered, DiagnosticsError, ExecuteError, Outcome, StartError, TokenError,
 };
-use grantry_testkit::doubles::PlainVault;
+use grantry_testkit::doubles::{Call, PlainVault};
 
-use crate::common::{TestApp, callback_of, draft, drive, execution, person, request};
+use crate::common::{HOUR, TestApp, account, callback_of, draft, drive, execution, person, request};
 
 const REFUSED: TokenError = TokenError::ConnectorTampered(ConnectorTampered);
 
@@ -116,6 +116,56 @@ async fn r49_a_disconnect_ends_the_grant_whatever_the_row_of_the_connector_conta
         assert_eq!(app.outcomes(AuditKind::ConnectorTampered).await.len(), seen + 1);
         restore(&app, before).await;
         assert!(matches!(app.token("alice").await, Err(TokenError::AuthorizationRequired { .. })));
+    }
+}
+
+/// Starts a flow of alice that another account completes. Returns the login hint and the outcome.
+async fn reconnect(app: &TestApp, who: &str) -> (Option<String>, Outcome) {
+    app.provider.set_account(Some(account(who)));
+    let flow = app.start("alice", &drive()).await;
+    let hint = app
+        .provider
+        .calls()
+        .into_iter()
+        .rev()
+        .find_map(|call| if let Call::AuthorizationUrl { login_hint, .. } = call { Some(login_hint) } else { None });
+    (hint.flatten(), app.complete(callback_of(&flow, "alice")).await.outcome)
+}
+
+#[tokio::test]
+async fn r35_r76_an_account_label_that_was_changed_confirms_no_account_and_is_no_login_hint() {
+    let mismatch = Outcome::Failed(FlowFailure::Code(FailureCode::AccountMismatch));
+    let label = |who: &str| Some(account(who).label);
+    for is_former in [true, false] {
+        let app = TestApp::new().await;
+        app.provider.set_account(Some(account("alice")));
+        let id = app.connect("alice").await;
+        app.provider.set_account(Some(account("mallory")));
+        let other = app.record(app.connect("bob").await).await;
+        if is_former {
+            app.provider.respond_to_refresh(Err(ProviderErrorKind::InvalidGrant));
+            app.clock.advance(HOUR);
+            assert!(app.token("alice").await.is_err());
+        } else {
+            let sealed = other.sealed.clone();
+            app.tamper(AuthorizationRecord { sealed, ..app.record(id).await }).await;
+        }
+        let before = app.record(id).await;
+        let changes = [
+            AuthorizationRecord { account: label("mallory"), ..before.clone() },
+            AuthorizationRecord { account: label("mallory"), account_tag: other.account_tag, ..before.clone() },
+            AuthorizationRecord { account: label("mallory"), account_tag: None, ..before.clone() },
+            AuthorizationRecord { account: None, ..before.clone() },
+            AuthorizationRecord { account: None, account_tag: None, ..before.clone() },
+        ];
+        for changed in changes {
+            app.tamper(changed).await;
+            assert_eq!(reconnect(&app, "mallory").await, (None, mismatch.clone()), "{is_former}");
+            assert_eq!(reconnect(&app, "alice").await, (None, mismatch.clone()), "{is_former}: the user is asked");
+        }
+        app.tamper(before).await;
+        assert_eq!(reconnect(&app, "mallory").await, (label("alice"), mismatch.clone()), "{is_former}");
+        assert_eq!(reconnect(&app, "alice").await, (label("alice"), Outcome::Connected), "{is_former}");
     }
 }
 

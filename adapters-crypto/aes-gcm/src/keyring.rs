@@ -74,6 +74,7 @@ pub(crate) struct SealingKey {
     connectors: Box<RowKey>,
     sessions: Box<RowKey>,
     devices: Box<RowKey>,
+    accounts: Box<RowKey>,
 }
 
 /// HMAC-SHA-256 with the key of one kind of row.
@@ -87,8 +88,8 @@ impl SealingKey {
             Box::new(RowKey::new_from_slice(&*key).expect("HMAC takes keys of any length"))
         };
         let (connectors, sessions) = (row_key(b"OTE1-ROW-CONNECTOR"), row_key(b"OTE1-ROW-SESSION"));
-        let devices = row_key(b"OTE1-ROW-DEVICE");
-        Self { id: KeyId(*expand(&root, &[b"OTE1-KID"])), root, connectors, sessions, devices }
+        let (devices, accounts) = (row_key(b"OTE1-ROW-DEVICE"), row_key(b"OTE1-ROW-ACCOUNT"));
+        Self { id: KeyId(*expand(&root, &[b"OTE1-KID"])), root, connectors, sessions, devices, accounts }
     }
 
     pub(crate) fn id(&self) -> KeyId {
@@ -101,6 +102,7 @@ impl SealingKey {
             AuthenticatedRow::Connector(_) => &self.connectors,
             AuthenticatedRow::Session { .. } => &self.sessions,
             AuthenticatedRow::Device { .. } => &self.devices,
+            AuthenticatedRow::Account { .. } => &self.accounts,
         }
     }
 

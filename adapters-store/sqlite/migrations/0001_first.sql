@@ -70,6 +70,7 @@ CREATE TABLE authorizations (
     refreshable        INTEGER NOT NULL CHECK (refreshable IN (0, 1)),
     refresh_expires_at INTEGER,
     account            TEXT,
+    account_tag        BLOB    CHECK (length(account_tag) = 40),
     authorized_at      INTEGER,
     last_used_day      INTEGER,
     lease_until        INTEGER,

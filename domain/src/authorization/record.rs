@@ -11,6 +11,7 @@ use crate::authorization::state::{
 use crate::authorization::{Authorization, AuthorizationId, AuthorizationKey};
 use crate::identity::Actor;
 use crate::provider::Scopes;
+use crate::row_tag::RowTag;
 use crate::time::Timestamp;
 
 /// One authorization as stores persist it: a column for each field. Which fields are set depends on `state`;
@@ -53,6 +54,8 @@ pub struct AuthorizationRecord {
     pub refresh_expires_at: Option<Timestamp>,
     /// Account label of a grant or former grant.
     pub account: Option<String>,
+    /// Authenticates the label of a grant or former grant.
+    pub account_tag: Option<RowTag>,
     /// When the user's consent was committed; set exactly for grants and former grants.
     pub authorized_at: Option<Timestamp>,
     /// Day of last use, in days since the Unix epoch; before the day of `authorized_at` while there was no use. Not part of
@@ -107,6 +110,7 @@ impl Authorization {
             refreshable: false,
             refresh_expires_at: None,
             account: None,
+            account_tag: None,
             authorized_at: None,
             last_used_day: None,
             refresh: RefreshState::default(),
@@ -130,6 +134,7 @@ impl Authorization {
                 refreshable: grant.tokens.refreshable,
                 refresh_expires_at: grant.tokens.refresh_expires_at,
                 account: grant.tokens.account.clone(),
+                account_tag: grant.tokens.account_tag,
                 authorized_at: Some(grant.since),
                 last_used_day: Some(grant.last_used_day),
                 refresh: grant.refresh.clone(),
@@ -165,7 +170,7 @@ impl AuthorizationRecord {
         let ended = Self { cause: Some(cause), since: Some(end.since), ended_by: Some(end.by.clone()), ..self };
         match &end.kind {
             EndedKind::Flow { account } => Self { account: account.clone(), ..ended },
-            EndedKind::Grant { authorized_at, last_used_day, account, revocation } => {
+            EndedKind::Grant { authorized_at, last_used_day, account, account_tag, revocation } => {
                 let (sealed, revision, revocation) = match revocation {
                     Revocation::Pending(pending) => (
                         Some(pending.sealed.clone()),
@@ -182,6 +187,7 @@ impl AuthorizationRecord {
                     authorized_at: Some(*authorized_at),
                     last_used_day: *last_used_day,
                     account: account.clone(),
+                    account_tag: *account_tag,
                     sealed,
                     revision,
                     revocation: Some(revocation),
@@ -219,6 +225,7 @@ fn authorized(record: &AuthorizationRecord) -> Result<Authorized, InvariantViola
             refreshable: record.refreshable,
             refresh_expires_at: record.refresh_expires_at,
             account: record.account.clone(),
+            account_tag: record.account_tag,
         },
         since: required(record.authorized_at, "a grant has a time of consent")?,
         last_used_day: required(record.last_used_day, "a grant has a day of last use")?,
@@ -260,6 +267,7 @@ fn end(record: &AuthorizationRecord) -> Result<Termination, InvariantViolation> 
             authorized_at,
             last_used_day: record.last_used_day,
             account: record.account.clone(),
+            account_tag: record.account_tag,
             revocation: self::revocation(record, revocation)?,
         },
         (None, Some(_)) | (Some(_), None) => {

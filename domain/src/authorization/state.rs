@@ -6,6 +6,7 @@ use crate::authorization::cause::{ExpiredCause, RevocationOutcome, RevokedCause}
 use crate::authorization::kind::StateKind;
 use crate::identity::Actor;
 use crate::provider::Scopes;
+use crate::row_tag::RowTag;
 use crate::time::Timestamp;
 
 /// A sealed record: ciphertext in the `OTE1` envelope. Only a `TokenVault` seals or opens one.
@@ -94,6 +95,8 @@ pub struct SealedTokens {
     pub refresh_expires_at: Option<Timestamp>,
     /// Label of the account at the provider, for display.
     pub account: Option<String>,
+    /// Authenticates the label, also after the envelope was destroyed.
+    pub account_tag: Option<RowTag>,
 }
 
 impl SealedTokens {
@@ -172,6 +175,8 @@ pub enum EndedKind {
         last_used_day: Option<i64>,
         /// Account label.
         account: Option<String>,
+        /// As in the grant.
+        account_tag: Option<RowTag>,
         /// The revocation of its tokens.
         revocation: Revocation,
     },
@@ -250,6 +255,14 @@ impl Termination {
     pub fn account(&self) -> Option<&str> {
         match &self.kind {
             EndedKind::Flow { account } | EndedKind::Grant { account, .. } => account.as_deref(),
+        }
+    }
+
+    /// The tag of the account label of the ended grant; `None` for a flow.
+    pub fn account_tag(&self) -> Option<RowTag> {
+        match &self.kind {
+            EndedKind::Flow { .. } => None,
+            EndedKind::Grant { account_tag, .. } => *account_tag,
         }
     }
 

@@ -52,6 +52,7 @@ pub(super) fn tokens(revision: u64, refreshable: bool) -> SealedTokens {
         refreshable,
         refresh_expires_at: refreshable.then(|| START.plus(std::time::Duration::from_hours(2))),
         account: Some("alice@example.test".to_owned()),
+        account_tag: Some(crate::row_tag::RowTag([9; 40])),
     }
 }
 

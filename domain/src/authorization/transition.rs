@@ -260,6 +260,7 @@ impl Authorized {
             authorized_at: self.since,
             last_used_day: Some(self.last_used_day),
             account: self.tokens.account,
+            account_tag: self.tokens.account_tag,
             revocation: revocation(pending),
         };
         Termination::new(now, kind)
@@ -326,9 +327,9 @@ impl Termination {
 
     fn complete_revocation(self, outcome: RevocationOutcome) -> Result<Self, Refused> {
         match self.kind {
-            EndedKind::Grant { authorized_at, last_used_day, account, revocation: Revocation::Pending(_) } => {
+            EndedKind::Grant { authorized_at, last_used_day, account, account_tag, revocation: Revocation::Pending(_) } => {
                 let revocation = Revocation::Completed(outcome);
-                let kind = EndedKind::Grant { authorized_at, last_used_day, account, revocation };
+                let kind = EndedKind::Grant { authorized_at, last_used_day, account, account_tag, revocation };
                 Ok(Self { since: self.since, by: self.by, kind })
             }
             EndedKind::Grant { revocation: Revocation::Completed(_), .. } | EndedKind::Flow { .. } => {

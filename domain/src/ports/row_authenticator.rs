@@ -1,5 +1,6 @@
 //! Authenticating rows that are not encrypted (HMAC). CPU work only, so the trait is synchronous.
 
+use crate::authorization::{AuthorizationId, AuthorizationKey};
 use crate::connector::Connector;
 use crate::encoding::FieldWriter;
 use crate::identity::UserId;
@@ -22,6 +23,15 @@ pub enum AuthenticatedRow<'a> {
         created_at: Timestamp,
         /// When it was last used.
         seen_at: Timestamp,
+    },
+    /// The account label of a grant, which outlives the envelope.
+    Account {
+        /// The key of the grant.
+        owner: &'a AuthorizationKey,
+        /// Its id.
+        grant: AuthorizationId,
+        /// The label; `None` if the account is not known.
+        label: Option<&'a str>,
     },
     /// A browser in which a user has logged in before. It is in a cookie and in no table.
     Device {
@@ -59,6 +69,17 @@ impl AuthenticatedRow<'_> {
                 .bytes(0x06, &id.0)
                 .number(0x19, created_at.as_millis())
                 .number(0x1b, seen_at.as_millis())
+                .finish(),
+            Self::Account { owner, grant, label } => FieldWriter::default()
+                .bytes(0x02, owner.space.as_str().as_bytes())
+                .bytes(0x03, owner.connector.as_str().as_bytes())
+                .bytes(0x04, &owner.incarnation.0)
+                .bytes(0x05, owner.user.as_str().as_bytes())
+                .bytes(0x06, grant.as_bytes())
+                .bytes(0x07, &owner.digest.0)
+                .bytes(0x0a, owner.connection.as_str().as_bytes())
+                .owned(0x10, number(owner.epoch.0))
+                .optional(0x1d, label.map(str::as_bytes))
                 .finish(),
             Self::Device { id, username } => {
                 FieldWriter::default().bytes(0x06, *id).bytes(0x1c, username.as_bytes()).finish()

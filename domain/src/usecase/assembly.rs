@@ -48,7 +48,7 @@ impl<'a> Assembly<'a> {
                 ports.clock.clone(),
                 audit.clone(),
             ),
-            sealer: Sealer::new(ports.vault.clone(), ports.store.connectors.clone()),
+            sealer: Sealer::new(ports.vault.clone(), ports.store.connectors.clone(), ports.rows.clone()),
             failures: FailureRecorder::new(log, diagnostics, ports.spawner.clone()),
             audit,
             ports,

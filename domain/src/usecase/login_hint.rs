@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::authorization::{AuthorizationKey, FailureCode, StateKind};
 use crate::ports::{AuthorizationQueries, StatusRow, StoreError};
 use crate::provider::Account;
-use crate::usecase::open_connections::{account_label, needs_consent};
+use crate::usecase::open_connections::needs_consent;
 use crate::usecase::sealer::Sealer;
 
 /// An account that was connected before.
@@ -14,6 +14,8 @@ pub(crate) enum PreviousAccount {
     Connected(Account),
     /// Of a former grant that needs a new consent: its tokens are destroyed, the label is stored.
     Former(String),
+    /// Of a grant or former grant, but it is not known which one: its envelope cannot be opened, and its label is not authentic.
+    Unknown,
 }
 
 impl PreviousAccount {
@@ -22,12 +24,14 @@ impl PreviousAccount {
         match self {
             Self::Connected(before) => before.subject == account.subject,
             Self::Former(label) => *label == account.label,
+            Self::Unknown => false,
         }
     }
 
-    fn label(self) -> String {
+    fn label(self) -> Option<String> {
         match self {
-            Self::Connected(Account { label, .. }) | Self::Former(label) => label,
+            Self::Connected(Account { label, .. }) | Self::Former(label) => Some(label),
+            Self::Unknown => None,
         }
     }
 }
@@ -50,7 +54,7 @@ impl Accounts {
             return None;
         }
         let row = self.row(owner).await.ok()??;
-        Some(self.previous(row, owner)?.label())
+        self.previous(row, owner)?.label()
     }
 
     /// Why the grant of an account may not become that of a connection: the account is connected under another name of the
@@ -73,20 +77,20 @@ impl Accounts {
     }
 
     /// The account of the connection's grant, or of a former grant that needs a new consent. `None` after a disconnect,
-    /// because the user may then connect any account, and `None` if the configuration has changed since.
+    /// because the user may then connect any account, and `None` if the configuration has changed since. What is not authentic
+    /// confirms no account and is not sent as a hint.
     fn previous(&self, row: StatusRow, owner: &AuthorizationKey) -> Option<PreviousAccount> {
         let connection = row.connections.into_iter().find(|row| row.name == owner.connection)?;
         let before = connection.grant.or_else(|| connection.former.filter(needs_consent))?;
-        if before.owner().digest != owner.digest {
-            return None;
-        }
-        if before.state().kind() != StateKind::Authorized {
-            return account_label(&before).map(PreviousAccount::Former);
-        }
-        match self.sealer.open_grant(&before) {
-            Ok(secrets) => secrets.account.map(PreviousAccount::Connected),
-            Err(_) => account_label(&before).map(PreviousAccount::Former),
-        }
+        let is_grant = before.state().kind() == StateKind::Authorized;
+        let previous = match self.sealer.open_grant(&before) {
+            Ok(secrets) if is_grant => secrets.account.map(PreviousAccount::Connected),
+            Ok(_) | Err(_) => match self.sealer.account_label(&before) {
+                Ok(label) => label.map(PreviousAccount::Former),
+                Err(_) => return Some(PreviousAccount::Unknown),
+            },
+        };
+        previous.filter(|_| before.owner().digest == owner.digest)
     }
 
     /// Whether another connection of the same user and connector has this account.

@@ -9,8 +9,8 @@ use crate::authorization::{
 use crate::connector::{Connector, ConnectorKey};
 use crate::encoding::MalformedFields;
 use crate::ports::{
-    AssociatedData, AuditOutcome, ClientCredentials, ClientSecretKey, ClientSecretRecord, ConnectorStore, StoreError,
-    TokenVault, VaultError,
+    AssociatedData, AuditOutcome, AuthenticatedRow, ClientCredentials, ClientSecretKey, ClientSecretRecord, ConnectorStore,
+    RowAuthenticator, RowTag, StoreError, TokenVault, VaultError,
 };
 use crate::provider::BindingDigest;
 use crate::secret::Secret;
@@ -70,12 +70,13 @@ pub enum NoCredentials {
 pub struct Sealer {
     vault: Arc<dyn TokenVault>,
     connectors: Arc<dyn ConnectorStore>,
+    rows: Arc<dyn RowAuthenticator>,
 }
 
 impl Sealer {
-    /// A sealer over a vault and the store of client secrets.
-    pub fn new(vault: Arc<dyn TokenVault>, connectors: Arc<dyn ConnectorStore>) -> Self {
-        Self { vault, connectors }
+    /// A sealer over a vault, the store of client secrets and the authenticator of account labels.
+    pub fn new(vault: Arc<dyn TokenVault>, connectors: Arc<dyn ConnectorStore>, rows: Arc<dyn RowAuthenticator>) -> Self {
+        Self { vault, connectors, rows }
     }
 
     /// Seals the secrets of a flow.
@@ -98,6 +99,8 @@ impl Sealer {
     ) -> Result<SealedTokens, VaultError> {
         let associated = AssociatedData::Grant { owner: owner.clone(), grant };
         let sealed = self.vault.seal(&associated, PAYLOAD_VERSION, &secrets.encode())?;
+        let label = secrets.account.as_ref().map(|account| account.label.as_str());
+        let account_tag = Some(self.rows.tag(&AuthenticatedRow::Account { owner, grant, label }));
         Ok(SealedTokens {
             sealed,
             revision: secrets.revision,
@@ -105,7 +108,8 @@ impl Sealer {
             expires_at: secrets.expires_at,
             refreshable: secrets.refresh_token.is_some(),
             refresh_expires_at: secrets.refresh_expires_at,
-            account: secrets.account.as_ref().map(|account| account.label.clone()),
+            account: label.map(str::to_owned),
+            account_tag,
         })
     }
 
@@ -121,6 +125,18 @@ impl Sealer {
             return Err(DecryptError::Stale);
         }
         Ok(secrets)
+    }
+
+    /// The account label of a grant or a former grant, if it was written with the tokens of this grant. `None` if the account
+    /// was not known.
+    pub fn account_label(&self, authorization: &Authorization) -> Result<Option<String>, VaultError> {
+        let (label, tag) = match authorization.as_grant() {
+            Some(grant) => (grant.tokens().account.as_deref(), grant.tokens().account_tag),
+            None => authorization.termination().map_or((None, None), |end| (end.account(), end.account_tag())),
+        };
+        let row = AuthenticatedRow::Account { owner: authorization.owner(), grant: authorization.id(), label };
+        self.rows.verify(&row, &tag.unwrap_or(RowTag::NONE))?;
+        Ok(label.map(str::to_owned))
     }
 
     /// Whether the tokens of a grant can be decrypted with the available keys.

@@ -18,7 +18,6 @@ use crate::provider::Scopes;
 use crate::time::Timestamp;
 use crate::usecase::access::{Access, AccessError, user_of};
 use crate::usecase::flows::limit_user;
-use crate::usecase::open_connections::account_label;
 use crate::usecase::policy::Policy;
 use crate::usecase::sealer::Sealer;
 use crate::usecase::settings::{ConnectorSettings, UnusableConnector};
@@ -143,7 +142,9 @@ impl Statuses {
         let connections = rows.into_iter().next().map(|row| row.connections).unwrap_or_default();
         let names: Vec<_> = connections.iter().map(|view| view.name.clone()).collect();
         let own = connections.iter().find(|view| view.name == owner.connection);
-        let connected = own.and_then(|view| view.grant.as_ref().or(view.former.as_ref())).and_then(account_label);
+        let connected = own
+            .and_then(|view| view.grant.as_ref().or(view.former.as_ref()))
+            .and_then(|before| self.sealer.account_label(before).ok()?);
         Ok(Some(FlowAccounts {
             used: used.to_owned(),
             connected: connected.filter(|_| status == mismatch),

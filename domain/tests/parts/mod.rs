@@ -57,7 +57,7 @@ impl TestParts {
         let clock = TestClock::default();
         let store = FaultyStore::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))));
         let (vault, profiles) = (Arc::new(PlainVault::default()), Arc::new(TestProfiles::default()));
-        let sealer = Sealer::new(vault.clone(), Arc::new(store.clone()));
+        let sealer = Sealer::new(vault.clone(), Arc::new(store.clone()), vault.clone());
         let spawner = TokioSpawner::new(clock.clone());
         let audit = AuditBuffer::new(Arc::new(store.clone()), Arc::new(spawner.clone()));
         let (urls, rows) = (Arc::new(TestUrls), vault.clone());
@@ -132,6 +132,7 @@ impl TestParts {
             expires_at: tokens.expires_at,
             refreshable: tokens.refreshable,
             account: tokens.account,
+            account_tag: tokens.account_tag,
             ..authorized(id, owner, self.now())
         }
     }

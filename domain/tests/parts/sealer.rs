@@ -21,7 +21,7 @@ use crate::common::{SECOND, text};
 
 /// A sealer whose store must not be called.
 fn sealer(parts: &TestParts) -> Sealer {
-    Sealer::new(parts.vault.clone(), Arc::new(MockConnectorStore::new()))
+    Sealer::new(parts.vault.clone(), Arc::new(MockConnectorStore::new()), parts.vault.clone())
 }
 
 fn refused(sealer: &Sealer, record: &AuthorizationRecord) -> Option<DecryptError> {
@@ -145,7 +145,7 @@ fn with_secret(parts: &TestParts, stored: Result<Option<ClientSecretRecord>, Sto
     let mut connectors = MockConnectorStore::new();
     let key = ClientSecretKey { incarnation: parts.connector.incarnation, epoch: Epoch::FIRST };
     connectors.expect_client_secret().withf(move |requested| *requested == key).times(1).return_once(move |_| stored);
-    Sealer::new(parts.vault.clone(), Arc::new(connectors))
+    Sealer::new(parts.vault.clone(), Arc::new(connectors), parts.vault.clone())
 }
 
 #[tokio::test]

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use grantry_domain::authorization::{AuthorizationId, AuthorizationKey};
 use grantry_domain::connector::{
     AuthMode, CallbackId, Connector, ConnectorConfig, ConnectorId, ConnectorKey, ConnectorName, Epoch, Incarnation,
     ProfileId,
 };
 use grantry_domain::encoding::hex;
-use grantry_domain::identity::{SpaceId, UserId};
+use grantry_domain::identity::{ConnectionName, SpaceId, UserId};
 use grantry_domain::ports::{AuthenticatedRow, KeyId, RowAuthenticator, RowTag, SessionHash, VaultError};
+use grantry_domain::provider::BindingDigest;
 use grantry_domain::time::Timestamp;
 
 use super::{DEPLOYMENT, Fixed, Stream, key, vault, vault_with};
@@ -59,6 +61,43 @@ fn r73_the_tag_of_a_device_fits_its_id_and_user_name_only() {
     assert_eq!(verify([1; 16], "alice"), Ok(()));
     assert_eq!(verify([2; 16], "alice"), Err(VaultError::Tampered));
     assert_eq!(verify([1; 16], "alice2"), Err(VaultError::Tampered));
+}
+
+#[test]
+fn r73_the_tag_of_an_account_fits_its_grant_and_label_only() {
+    let owner = AuthorizationKey {
+        space: SpaceId::default_space(),
+        connector: ConnectorId::new("conn-1").unwrap(),
+        incarnation: Incarnation([0xc0; 16]),
+        epoch: Epoch(3),
+        digest: BindingDigest([0xd1; 32]),
+        user: UserId::new("u_profile_1").unwrap(),
+        connection: ConnectionName::default(),
+    };
+    let id = AuthorizationId::from_bytes;
+    let vault = vault();
+    let tag = vault.tag(&AuthenticatedRow::Account { owner: &owner, grant: id([1; 24]), label: Some("alice") });
+    let verify = |owner: &AuthorizationKey, grant: u8, label: Option<&str>| {
+        vault.verify(&AuthenticatedRow::Account { owner, grant: id([grant; 24]), label }, &tag)
+    };
+    assert_eq!(verify(&owner, 1, Some("alice")), Ok(()));
+    for (grant, label) in [(2, Some("alice")), (1, Some("alice2")), (1, Some("")), (1, None)] {
+        assert_eq!(verify(&owner, grant, label), Err(VaultError::Tampered));
+    }
+    let changes: [fn(&mut AuthorizationKey); 7] = [
+        |owner| owner.space = SpaceId::new("marketing").unwrap(),
+        |owner| owner.connector = ConnectorId::new("conn-2").unwrap(),
+        |owner| owner.incarnation = Incarnation([1; 16]),
+        |owner| owner.epoch = Epoch(4),
+        |owner| owner.digest = BindingDigest([1; 32]),
+        |owner| owner.user = UserId::new("u_profile_2").unwrap(),
+        |owner| owner.connection = ConnectionName::new("work").unwrap(),
+    ];
+    for change in changes {
+        let mut other = owner.clone();
+        change(&mut other);
+        assert_eq!(verify(&other, 1, Some("alice")), Err(VaultError::Tampered));
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(super) fn commit(
     revoke_superseded: bool,
     audit: &[AuditEvent],
 ) -> Result<CommitOutcome, SqliteError> {
-    const CONSUMED: &str = "role = 'running' AND consumed_at > ?40 AND ?41 IS NULL";
+    const CONSUMED: &str = "role = 'running' AND consumed_at > ?41 AND ?42 IS NULL";
     let owner = grant.owner();
     if let Some(refused) = connector_changed(connection, owner)? {
         return Ok(refused);

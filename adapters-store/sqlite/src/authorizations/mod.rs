@@ -92,7 +92,7 @@ fn replace(
 ) -> Result<WriteOutcome, SqliteError> {
     // Consuming a flow changes neither state nor revision. Writing a flow that was read before must not restore its secrets.
     const EXPECTED: &str =
-        "state = ?40 AND revision = ?41 AND NOT (?10 = 'awaiting_callback' AND ?17 IS NULL AND consumed_at NOT NULL)";
+        "state = ?41 AND revision = ?42 AND NOT (?10 = 'awaiting_callback' AND ?17 IS NULL AND consumed_at NOT NULL)";
     let revision = records::signed(expected.revision.0);
     if records::overwrite(connection, next, EXPECTED, [&expected.state.as_str(), &revision])? {
         outbox::write(connection, audit)?;

@@ -10,7 +10,7 @@ use grantry_domain::authorization::{
 };
 use grantry_domain::connector::{Epoch, Incarnation};
 use grantry_domain::identity::Actor;
-use grantry_domain::ports::UnclaimedTokens;
+use grantry_domain::ports::{RowTag, UnclaimedTokens};
 use grantry_domain::provider::{BindingDigest, Scopes};
 use grantry_domain::time::Timestamp;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
@@ -23,7 +23,7 @@ use crate::sql;
 /// The columns that [`stored`] reads, of a table named `a`.
 pub(crate) const AUTHORIZATION_COLUMNS: &str = "a.seq, a.id, a.space, a.connector, a.incarnation, a.epoch, a.digest, a.user, \
      a.connection, a.created_at, a.state, a.cause, a.since, a.ended_by, a.deadline, a.state_hash, a.flow_cookie_hash, a.consumed_at, \
-     a.sealed, a.revision, a.scopes, a.expires_at, a.refreshable, a.refresh_expires_at, a.account, a.authorized_at, \
+     a.sealed, a.revision, a.scopes, a.expires_at, a.refreshable, a.refresh_expires_at, a.account, a.account_tag, a.authorized_at, \
      a.last_used_day, a.lease_until, a.lease_holder, a.in_doubt_since, a.failed_attempts, a.failing_since, a.refusals, \
      a.refused_since, a.last_refusal, a.revocation, a.revoke_at, a.revoke_attempts, a.revoke_in_doubt";
 
@@ -81,6 +81,7 @@ pub(crate) fn stored(row: &Row<'_>, at: usize) -> Result<StoredAuthorization, Sq
         refreshable: columns.flag()?,
         refresh_expires_at: columns.optional_time()?,
         account: columns.optional_text()?.map(str::to_owned),
+        account_tag: columns.optional_array()?.map(RowTag),
         authorized_at: columns.optional_time()?,
         last_used_day: columns.optional_integer()?,
         refresh: RefreshState {
@@ -163,16 +164,16 @@ pub(crate) fn insert(connection: &Connection, authorization: &Authorization) -> 
           state_hash, flow_cookie_hash, consumed_at, sealed, kid, revision, scopes, expires_at, refreshable, \
           refresh_expires_at, account, authorized_at, last_used_day, lease_until, lease_holder, in_doubt_since, \
           failed_attempts, failing_since, refusals, refused_since, last_refusal, revocation, revoke_at, revoke_attempts, \
-          revoke_in_doubt) \
+          revoke_in_doubt, account_tag) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, \
-          ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39)";
+          ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40)";
     let record = authorization.to_record();
     sql::execute(connection, INSERT, params_from_iter(values(&record).iter()))?;
     Ok(())
 }
 
 /// Replaces everything of an authorization but its key, if the condition holds; the condition may use `?10` for the new
-/// state, `?17` for the new `consumed_at`, and the extra parameters `?40` and `?41`.
+/// state, `?17` for the new `consumed_at`, and the extra parameters `?41` and `?42`.
 ///
 /// The hashes of a flow stay in the row, and the day of last use never decreases.
 pub(crate) fn overwrite(
@@ -188,7 +189,8 @@ pub(crate) fn overwrite(
              expires_at = ?22, refreshable = ?23, refresh_expires_at = ?24, account = ?25, authorized_at = ?26, \
              last_used_day = max(?27, coalesce(last_used_day, ?27)), lease_until = ?28, lease_holder = ?29, \
              in_doubt_since = ?30, failed_attempts = ?31, failing_since = ?32, refusals = ?33, refused_since = ?34, \
-             last_refusal = ?35, revocation = ?36, revoke_at = ?37, revoke_attempts = ?38, revoke_in_doubt = ?39 \
+             last_refusal = ?35, revocation = ?36, revoke_at = ?37, revoke_attempts = ?38, revoke_in_doubt = ?39, \
+             account_tag = ?40 \
          WHERE id = ?1 AND {condition}"
     );
     let record = authorization.to_record();
@@ -198,7 +200,7 @@ pub(crate) fn overwrite(
 }
 
 /// The columns of a record, in the order of [`insert`].
-fn values(record: &AuthorizationRecord) -> [ToSqlOutput<'_>; 39] {
+fn values(record: &AuthorizationRecord) -> [ToSqlOutput<'_>; 40] {
     let owner = &record.owner;
     let (outcome, revoke_at, attempts, in_doubt) = match &record.revocation {
         None => (None, None, None, None),
@@ -247,6 +249,7 @@ fn values(record: &AuthorizationRecord) -> [ToSqlOutput<'_>; 39] {
         optional(revoke_at, time),
         optional(attempts, number),
         optional(in_doubt, number),
+        optional(record.account_tag.as_ref(), |tag| blob(&tag.0)),
     ]
 }
 

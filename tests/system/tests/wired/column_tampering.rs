@@ -43,7 +43,7 @@ const REFUSALS: [&str; 6] =
 /// The effect of each column. Most are those of a row that cannot be used or found any more. Three that are `Nothing` here have
 /// another effect: `events` is the audit trail until it is delivered, `tombstones` has the users that were deprovisioned, and
 /// the id of the deployment counts at the next start.
-const EFFECTS: [(&str, &str, Effect); 125] = [
+const EFFECTS: [(&str, &str, Effect); 126] = [
     ("connectors", "seq", Nothing),
     ("connectors", "space", Lost),
     ("connectors", "connector", Lost),
@@ -95,6 +95,7 @@ const EFFECTS: [(&str, &str, Effect); 125] = [
     ("authorizations", "refreshable", Nothing),
     ("authorizations", "refresh_expires_at", Nothing),
     ("authorizations", "account", Nothing),
+    ("authorizations", "account_tag", Nothing),
     ("authorizations", "authorized_at", Lost),
     ("authorizations", "last_used_day", Lost),
     ("authorizations", "lease_until", Nothing),

@@ -7,6 +7,7 @@ use grantry_testkit::provider::{Endpoint, Fault, MockProvider};
 use reqwest::Method;
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
+use url::Url;
 
 /// A second connection to the database.
 fn open_database(app: &TestApp) -> Connection {
@@ -208,6 +209,38 @@ async fn r25_r42_r52_a_connector_changed_in_the_database_receives_neither_code_n
     app.host.drain().await;
     assert!(attacker.ledger().is_empty());
     assert_eq!(app.provider.ledger().revocations().len(), 2, "revoked at the endpoint that alice consented to");
+}
+
+/// The login hint of a new flow.
+async fn login_hint(browser: &mut Browser) -> Option<String> {
+    let started = browser.try_start(DRIVE, json!({})).await.json();
+    let url = Url::parse(started["authorizationUrl"].as_str().unwrap()).unwrap();
+    url.query_pairs().find(|(name, _)| name == "login_hint").map(|(_, value)| value.into_owned())
+}
+
+#[tokio::test]
+async fn r35_r76_a_changed_account_label_confirms_no_account_and_is_no_login_hint() {
+    const FORMER: &str = "UPDATE authorizations SET state = 'expired', cause = 'refresh_rejected', since = authorized_at, \
+        ended_by = 'system', sealed = NULL, kid = NULL, revocation = 'not_needed', expires_at = NULL, refreshable = 0, \
+        revision = 0 WHERE user = 'u_alice' AND role = 'grant'";
+    const DAMAGED: &str = "UPDATE authorizations SET sealed = zeroblob(90) WHERE user = 'u_alice' AND role = 'grant'";
+    for end in [FORMER, DAMAGED] {
+        let app = TestApp::new().await;
+        let mut alice = app.connected("alice", DRIVE).await;
+        app.connected("bob", DRIVE).await;
+        let database = open_database(&app);
+        assert_eq!(database.execute(end, []).unwrap(), 1);
+        assert_eq!(login_hint(&mut alice).await.as_deref(), Some("alice@example.test"), "{end}");
+        let relabel = "UPDATE authorizations SET account = 'bob@example.test' WHERE user = 'u_alice' AND account NOT NULL";
+        assert_eq!(database.execute(relabel, []).unwrap(), 1);
+        assert_eq!(login_hint(&mut alice).await, None, "{end}");
+        for account in ["bob", "alice"] {
+            let (flow, callback) = app.consent(&mut alice, DRIVE, account).await;
+            alice.open_callback(&callback).await;
+            let refused = ("failed".to_owned(), "account_mismatch".to_owned());
+            assert_eq!(alice.flow_result(DRIVE, &flow.id).await, refused, "{end}: {account}");
+        }
+    }
 }
 
 /// The row of the connector in the list, and the response to reading it alone.
