@@ -1,6 +1,7 @@
 //! Connector types as the API lists them, made from the provider profiles.
 
 use grantry_domain::connector::AuthMode;
+use grantry_domain::ports::Urls as _;
 use grantry_domain::provider::CallbackPath;
 use grantry_domain::time::Timestamp;
 use grantry_http_axum::{AuthModeName, ConnectorType, ConnectorTypeField, FieldKind, PublicBaseUrl, urls};

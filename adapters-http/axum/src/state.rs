@@ -30,6 +30,8 @@ pub(crate) struct Inner {
     pub(crate) hosts: Vec<String>,
     /// The bodies of each user that are in memory.
     pub(crate) memory: UserLimit,
+    /// The bodies of callers who are not known yet, for each network.
+    pub(crate) unknown_callers: UserLimit,
     /// The runs of each user.
     pub(crate) runs: UserLimit,
     /// Places for parsing large bodies.
@@ -52,6 +54,7 @@ impl App {
             pages: PageAssets::new(&api.public),
             hosts,
             memory: UserLimit::of_memory(),
+            unknown_callers: UserLimit::of_unknown_callers(),
             runs: UserLimit::of_runs(),
             parsers: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, std::num::NonZero::get))),
             correlation: CorrelationIds::new(random),

@@ -1,4 +1,4 @@
-//! Limits what one user does at the same time, because each part of it takes memory.
+//! Limits what one user, or one client that is not known yet, does at the same time, because each part of it takes memory.
 //!
 //! The body of a request is in memory from its first byte until it is parsed, and a client may send slowly. The response of an
 //! API is in memory until its last byte is sent, and a client may read slowly.
@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::response::Response;
-use grantry_domain::identity::UserId;
 use http_body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -23,16 +22,20 @@ const RUNS: usize = 32;
 const KIB_OF_USER: usize = 16 * 1024;
 /// The same for all users together.
 const KIB: usize = 64 * 1024;
+/// KiB of the bodies that one network sends for callers who are not known yet.
+const KIB_OF_NETWORK: usize = 2 * 1024;
+/// The same for all networks together.
+const KIB_OF_NETWORKS: usize = 16 * 1024;
 /// How long a request may wait.
 const WAIT: Duration = Duration::from_secs(5);
 /// Users without a place in use are removed when the table has this many entries.
 const MAX_ENTRIES: usize = 256;
 
-/// The places of each user.
+/// The places of each user, or of each network.
 pub(crate) struct UserLimit {
     per_user: usize,
     total: Option<Arc<Semaphore>>,
-    users: Mutex<HashMap<UserId, Arc<Semaphore>>>,
+    users: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
 impl UserLimit {
@@ -41,23 +44,28 @@ impl UserLimit {
         Self { per_user: RUNS, total: None, users: Mutex::default() }
     }
 
-    /// For memory. A place is a KiB.
+    /// For the memory of users. A place is a KiB.
     pub(crate) fn of_memory() -> Self {
         Self { per_user: KIB_OF_USER, total: Some(Arc::new(Semaphore::new(KIB))), users: Mutex::default() }
     }
 
+    /// For the memory of networks. A place is a KiB.
+    pub(crate) fn of_unknown_callers() -> Self {
+        Self { per_user: KIB_OF_NETWORK, total: Some(Arc::new(Semaphore::new(KIB_OF_NETWORKS))), users: Mutex::default() }
+    }
+
     /// Waits for one place. The refusal after a few seconds says what there is too much of.
-    pub(crate) async fn admit(&self, user: &UserId, too_many: &'static str) -> Result<Place, Problem> {
+    pub(crate) async fn admit(&self, user: &str, too_many: &'static str) -> Result<Place, Problem> {
         self.admit_many(user, 1, too_many).await
     }
 
     /// Waits until this many bytes of the user may be in memory.
-    pub(crate) async fn admit_bytes(&self, user: &UserId, bytes: usize, too_many: &'static str) -> Result<Place, Problem> {
+    pub(crate) async fn admit_bytes(&self, user: &str, bytes: usize, too_many: &'static str) -> Result<Place, Problem> {
         self.admit_many(user, (bytes / 1024 + 1).min(self.per_user), too_many).await
     }
 
     /// The places of the user come first, so that few of one user's requests wait for those of all users.
-    async fn admit_many(&self, user: &UserId, places: usize, too_many: &'static str) -> Result<Place, Problem> {
+    async fn admit_many(&self, user: &str, places: usize, too_many: &'static str) -> Result<Place, Problem> {
         let places = u32::try_from(places).unwrap_or(u32::MAX);
         let admitted = async {
             let of_user = self.places_of(user).acquire_many_owned(places).await.ok()?;
@@ -71,12 +79,12 @@ impl UserLimit {
         place.ok_or_else(|| Problem::new(Code::RateLimited).because(too_many).after(WAIT))
     }
 
-    fn places_of(&self, user: &UserId) -> Arc<Semaphore> {
+    fn places_of(&self, user: &str) -> Arc<Semaphore> {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         if users.len() >= MAX_ENTRIES && !users.contains_key(user) {
             users.retain(|_, places| Arc::strong_count(places) > 1);
         }
-        users.entry(user.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.per_user))).clone()
+        users.entry(user.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.per_user))).clone()
     }
 }
 
@@ -120,23 +128,19 @@ impl HttpBody for BodyWithPlace {
 mod tests {
     use super::*;
 
-    fn user(id: &str) -> UserId {
-        UserId::new(id).unwrap()
-    }
-
     #[tokio::test(start_paused = true)]
     async fn a_user_has_a_limited_number_of_places_until_responses_are_sent() {
         let limit = UserLimit::of_runs();
         let mut responses = Vec::new();
         for _ in 0..RUNS {
-            let place = limit.admit(&user("alice"), "").await.unwrap();
+            let place = limit.admit("alice", "").await.unwrap();
             responses.push(place.until_sent(Response::new(Body::from("text"))));
         }
-        assert!(limit.admit(&user("alice"), "").await.is_err());
-        assert!(limit.admit(&user("bob"), "").await.is_ok());
+        assert!(limit.admit("alice", "").await.is_err());
+        assert!(limit.admit("bob", "").await.is_ok());
         assert_eq!(responses[0].body().size_hint().exact(), Some(4));
         responses.pop();
-        assert!(limit.admit(&user("alice"), "").await.is_ok());
+        assert!(limit.admit("alice", "").await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -144,24 +148,24 @@ mod tests {
         let limit = UserLimit::of_memory();
         let mut held = Vec::new();
         for number in 0..KIB / KIB_OF_USER {
-            let user = user(&format!("user-{number}"));
+            let user = format!("user-{number}");
             held.push(limit.admit_bytes(&user, KIB_OF_USER * 1024 - 1, "").await.unwrap());
             assert!(limit.admit_bytes(&user, 1, "").await.is_err());
         }
-        assert!(limit.admit_bytes(&user("late"), 1, "").await.is_err());
+        assert!(limit.admit_bytes("late", 1, "").await.is_err());
         held.pop();
-        assert!(limit.admit_bytes(&user("late"), usize::MAX, "").await.is_ok(), "one of any size is admitted alone");
+        assert!(limit.admit_bytes("late", usize::MAX, "").await.is_ok(), "one of any size is admitted alone");
     }
 
     #[tokio::test(start_paused = true)]
     async fn users_without_a_place_in_use_are_removed() {
         let limit = UserLimit::of_runs();
-        let place = limit.admit(&user("held"), "").await;
+        let place = limit.admit("held", "").await;
         for number in 0..4 * MAX_ENTRIES {
-            drop(limit.admit(&user(&format!("user-{number}")), "").await);
+            drop(limit.admit(&format!("user-{number}"), "").await);
         }
         let users = limit.users.lock().unwrap();
-        assert!(users.len() <= MAX_ENTRIES && users.contains_key(&user("held")));
+        assert!(users.len() <= MAX_ENTRIES && users.contains_key("held"));
         drop(place);
     }
 }

@@ -52,11 +52,13 @@ impl Deadlines {
 }
 
 /// Largest header section. The router refuses smaller ones with a page or a problem document.
-const HEADER_BUFFER: usize = 256 * 1024;
+const HEADER_BUFFER: usize = 64 * 1024;
 /// Most header fields. The router refuses fewer with a page or a problem document.
 const HEADER_FIELDS: usize = 256;
 /// Concurrent requests on one HTTP/2 connection.
 const STREAMS: u32 = 32;
+/// Bytes of request bodies that HTTP/2 buffers for one connection before they are read.
+const RECEIVE_WINDOW: u32 = 128 * 1024;
 /// Bytes of responses that HTTP/2 buffers for one request.
 const SEND_BUFFER: usize = 64 * 1024;
 /// How long a new connection has for its first request before it counts as stalled.
@@ -157,6 +159,8 @@ fn builder(header_deadline: Duration) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .keep_alive_interval(Duration::from_secs(20))
         .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(RECEIVE_WINDOW / 2)
+        .initial_connection_window_size(RECEIVE_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
         .max_header_list_size(u32::try_from(HEADER_BUFFER).unwrap_or(u32::MAX));
     builder

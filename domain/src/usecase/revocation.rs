@@ -10,8 +10,7 @@ use crate::authorization::{AuthorizationId, AuthorizationKey, GrantSecrets, Revo
 use crate::identity::Actor;
 use crate::ports::{
     AuditEvent, AuditKind, AuditOutbox, AuditOutcome, AuthorizationQueries, AuthorizationServer, ClientCredentials, Clock,
-    LeftOut,
-    ProviderError, ProviderErrorKind, ProviderOperation, RevocationJob, RevocationQueue, RevocationResponse,
+    LeftOut, ProviderError, ProviderErrorKind, ProviderOperation, RevocationJob, RevocationQueue, RevocationResponse,
     RevocationUpdate, SecureRandom, Spawner, StoreClock, StoreError, TokenKind, UnclaimedTokens,
 };
 use crate::secret::Secret;

@@ -63,10 +63,6 @@ impl MovableClock {
     }
 }
 
-fn millis(span: Duration) -> i64 {
-    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
-}
-
 impl Clock for MovableClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(SystemClock.now().as_millis().saturating_add(self.offsets().wall))

@@ -121,7 +121,7 @@ async fn execute(
     let mut headers = headers.unwrap_or_default().0;
     let body = body.map(|body| body_of(&body, &mut headers)).transpose()?;
     // Requests that wait for a run keep the place of their body, so that few of them wait.
-    let run = app.runs.admit(&user, "The user has too many unfinished runs.").await?;
+    let run = app.runs.admit(user.as_str(), "The user has too many unfinished runs.").await?;
     let execution = Execution {
         actor: caller.actor(),
         connector: connector.clone(),
@@ -137,7 +137,8 @@ async fn execute(
     let response = response
         .map_err(|error| execute_problem(error, |connection| app.api.connections.start_link(&connector, connection)))?;
     drop(place);
-    let memory = app.memory.admit_bytes(&user, length_in_json(&response.body), "The user reads too few responses.").await?;
+    let memory =
+        app.memory.admit_bytes(user.as_str(), length_in_json(&response.body), "The user reads too few responses.").await?;
     let result = ExecuteResult { status: "ok", connector_id: connector.id.as_str().to_owned(), data: response.into() };
     Ok(memory.until_sent(run.until_sent(Json(result).into_response())))
 }

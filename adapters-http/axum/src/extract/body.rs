@@ -1,12 +1,12 @@
 //! The body of a request: JSON, bounded in size and time.
 
 use axum::body::{Body, HttpBody};
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use grantry_domain::identity::ConnectionName;
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
-use crate::extract::caller::KnownCaller;
+use crate::extract::caller::{ClientAddress, KnownCaller};
 use crate::extract::json;
 use crate::extract::structure::Exceptions;
 use crate::problem::{Code, Problem};
@@ -56,16 +56,23 @@ async fn parsed<T: DeserializeOwned + Send + 'static>(
     exceptions: Exceptions,
     app: &App,
 ) -> Result<(T, Option<Place>), Problem> {
-    let (limit, place) = match request.extensions().get::<KnownCaller>() {
+    let (mut parts, body) = request.into_parts();
+    let announced = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
+    let at_most = |limit| announced.map_or(limit, |bytes| bytes.min(limit));
+    let too_many = "Too many bodies are sent at once.";
+    let (limit, place) = match parts.extensions.get::<KnownCaller>() {
         Some(KnownCaller::User(user)) => {
-            let announced = request.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
-            let bytes = announced.map_or(limit, |bytes| bytes.min(limit));
-            (limit, Some(app.memory.admit_bytes(user, bytes, "The user sends too many bodies at once.").await?))
+            (limit, Some(app.memory.admit_bytes(user.as_str(), at_most(limit), too_many).await?))
         }
         Some(KnownCaller::Agent) => (limit, None),
-        None => (limit.min(UNKNOWN_CALLER), None),
+        None => {
+            let limit = limit.min(UNKNOWN_CALLER);
+            let Ok(address) = ClientAddress::from_request_parts(&mut parts, app).await;
+            let network = address.to_limit().unwrap_or_default();
+            (limit, Some(app.unknown_callers.admit_bytes(&network, at_most(limit), too_many).await?))
+        }
     };
-    let bytes = tokio::time::timeout(app.api.limits.read_deadline, read(request.into_body(), limit))
+    let bytes = tokio::time::timeout(app.api.limits.read_deadline, read(body, limit))
         .await
         .map_err(|_| Problem::invalid("body", "did not arrive in time"))??;
     if bytes.len() <= LARGE {

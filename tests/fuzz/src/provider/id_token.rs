@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::tokens::response_with;
 use super::userinfo::assert_displayable;
-use super::{CLIENT_ID, Lab, NOW, assert_own_text, ready};
+use super::{CLIENT_ID, Lab, NOW, assert_own_text, client, ready};
 use crate::input::{line, variant};
 use crate::json;
 
@@ -36,7 +36,7 @@ fn identified(lab: &Lab, with_keys: bool, token: &[u8], keys: Vec<u8>) -> Result
     provider.endpoints.jwks = with_keys.then(|| format!("{ISSUER}/jwks"));
     let lab = lab.fresh();
     lab.respond([(200, HeaderMap::new(), keys)]);
-    ready(lab.server.identify(&provider, &response_with(Some(token)), Some(NONCE.to_owned())))
+    ready(lab.server.identify(&provider, &client(), &response_with(Some(token)), Some(NONCE.to_owned())))
 }
 
 /// A token as it is, or header and claims that are signed by the issuer. With keys and without.

@@ -216,7 +216,7 @@ pub(crate) fn connector(profile: &str, settings: &str) -> ConnectorConfig {
 }
 
 pub(crate) fn client() -> ClientCredentials {
-    ClientCredentials { secret: Some(Secret::from_text("client-secret")) }
+    ClientCredentials { secret: Some(Secret::from_text("client-secret")), user: None }
 }
 
 /// The result of work that never waits.

@@ -105,7 +105,7 @@ pub(crate) fn profile_file(data: &[u8]) {
     if !parsed.base_url.contains('?') {
         assert_usable(&parsed);
     }
-    if parsed.callback == CallbackPath::Shared {
+    if parsed.callback == CallbackPath::Profiles {
         assert_vendor_hosts(&table, &parsed);
     }
 }

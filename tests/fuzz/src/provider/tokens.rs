@@ -183,7 +183,7 @@ fn form_request(data: &[u8], in_body: bool) {
         let mut provider = lab.provider_of(0);
         provider.authentication = if in_body { ClientAuthentication::Post } else { ClientAuthentication::Basic };
         lab.respond([(400, HeaderMap::new(), Vec::new())]);
-        let credentials = grantry_domain::ports::ClientCredentials { secret: Some(Secret::from_text(&secret)) };
+        let credentials = grantry_domain::ports::ClientCredentials { secret: Some(Secret::from_text(&secret)), user: None };
         let [code_sent, verifier_sent] = [&code, &verifier].map(|text| Secret::from_text(text));
         let response = ready(lab.server.exchange(&provider, &credentials, &code_sent, &verifier_sent));
         assert!(response.is_err());

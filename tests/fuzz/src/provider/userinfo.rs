@@ -5,7 +5,7 @@ use grantry_domain::provider::Account;
 use http::HeaderMap;
 
 use super::tokens::response_with;
-use super::{Lab, assert_own_text, ready};
+use super::{Lab, assert_own_text, client, ready};
 use crate::input::variant;
 
 /// Longest subject and label, in characters.
@@ -17,7 +17,7 @@ pub(crate) fn account_claims(data: &[u8]) {
     Lab::with(|lab| {
         let provider = lab.provider_of(variant);
         lab.respond([(200, HeaderMap::new(), body.to_vec())]);
-        match ready(lab.server.identify(&provider, &response_with(None), None)) {
+        match ready(lab.server.identify(&provider, &client(), &response_with(None), None)) {
             Ok(identified) => identified.account.iter().for_each(assert_displayable),
             Err(error) => assert_own_text(&error),
         }
