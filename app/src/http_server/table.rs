@@ -148,15 +148,14 @@ impl Open {
             let (place, since) = place(connection.activity.doing())?;
             let is_own = newcomer.is_some() && connection.client == newcomer;
             let count = connection.client.map_or(1, |client| self.held(Some(client)));
-            let may_close = match (among, place) {
+            let may_close = match (among, place == Place::Writing) {
                 // A response is cut off only for a client that still has fewer connections afterwards.
-                (Among::All, Place::Writing) => !is_own && count > held + 1,
-                (Among::All, _) => is_own || count > held,
-                (Among::Own { .. }, Place::Writing) => false,
-                (Among::Own { .. }, _) => is_own,
+                (Among::All, true) => !is_own && count > held + 1,
+                (Among::All, false) => is_own || count > held,
+                (Among::Own { .. }, is_writing) => is_own && !is_writing,
             };
-            let is_heavy = count > self.connections.len() / HEAVY;
-            may_close.then_some((place.need(is_heavy), Reverse(count), place, since, *id))
+            let is_heavy = count > 1 + self.connections.len() / HEAVY;
+            may_close.then_some((place.need(is_heavy), Reverse(count), since, place, *id))
         });
         let mut found: Vec<_> = candidates.collect();
         // Several stalled or idle ones are closed at once, so that not every new connection costs a search.
@@ -166,12 +165,12 @@ impl Open {
             found.truncate(several);
         }
         found.sort_unstable();
-        let (_, _, first, ..) = *found.first()?;
+        let (.., first, _) = *found.first()?;
         if matches!((among, first), (Among::Own { is_burst: true }, Place::Opening)) {
             return Some(());
         }
         let several = if first <= Place::Idle { several } else { 1 };
-        for (.., id) in found.into_iter().take(several).take_while(|candidate| candidate.2 == first) {
+        for (.., id) in found.into_iter().take(several).take_while(|candidate| candidate.3 == first) {
             if let Some(connection) = self.forget(id) {
                 connection.activity.close();
             }
@@ -205,7 +204,7 @@ enum Place {
     Writing,
 }
 
-/// The first is closed first.
+/// How much the client loses. Those that lose least are closed first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Need {
     None,
@@ -414,6 +413,18 @@ mod tests {
         }
         assert_eq!(closing(&hostile), 1, "the second took the place of the first");
         drop(bodies);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_of_silent_connections_replaces_them_before_one_that_was_just_used() {
+        let table = table(100, 2);
+        let used = table.admit(address(1)).unwrap();
+        let running = used.activity.request();
+        let silent = many(&table, 1, 1 + super::super::BURST);
+        tokio::time::advance(super::super::OPENING_GRACE / 2).await;
+        drop(running);
+        let newest = many(&table, 1, 2);
+        assert_eq!((closing(&silent), closing(&newest), used.activity.is_closing()), (2, 0, false));
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,12 +11,14 @@ use grantry_testkit::provider::Client;
 use reqwest::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::Soak;
 
 /// Pause before a client connects again.
 const PAUSE: Duration = Duration::from_millis(20);
+/// The length of a body that is never complete: almost the limit.
+const BODY: usize = 60_000;
 
 /// Allows this process as many open files as the system does.
 pub(crate) fn raise_descriptor_limit() {
@@ -108,6 +110,73 @@ pub(crate) async fn slow_readers(server: SocketAddr, requests: Vec<String>, clie
     };
     let requests = requests.iter().cycle().take(clients);
     join_all(requests.map(|request| client(request))).await;
+}
+
+/// Clients of two addresses that send the head of a log-in at once and its body byte by byte.
+pub(crate) async fn slow_bodies(server: SocketAddr, browser: Browser, clients: usize) {
+    let log_in = request("POST", "/api/session", &browser, &" ".repeat(BODY));
+    let head = log_in.trim_end_matches(' ');
+    let client = async |number: usize| {
+        loop {
+            if let Ok(mut stream) = connect_from(number, server).await
+                && stream.write_all(head.as_bytes()).await.is_ok()
+            {
+                while stream.write_all(b" ").await.is_ok() {
+                    tokio::time::sleep(50 * PAUSE).await;
+                }
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    join_all((0..clients).map(client)).await;
+}
+
+/// The same over HTTP/2, with 32 requests on each connection.
+pub(crate) async fn slow_http2_bodies(server: SocketAddr, browser: Browser, clients: usize) {
+    let client = async |number: usize| {
+        loop {
+            drop(slow_http2_connection(connect_from(number, server).await, &browser).await);
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    join_all((0..clients).map(client)).await;
+}
+
+async fn slow_http2_connection(stream: std::io::Result<TcpStream>, browser: &Browser) -> Result<(), h2::Error> {
+    let Ok(stream) = stream else { return Ok(()) };
+    let (client, connection) = h2::client::handshake(stream).await?;
+    let requests = async {
+        let mut client = client;
+        let mut bodies = Vec::new();
+        for _ in 0..32 {
+            client = client.ready().await?;
+            let log_in = axum::http::Request::post(format!("http://{}/api/session", browser.host()))
+                .header("sec-fetch-site", "same-origin")
+                .header("content-type", "application/json")
+                .header("content-length", BODY);
+            let (response, mut body) = client.send_request(log_in.body(()).unwrap_or_default(), false)?;
+            body.send_data(Bytes::from_static(b" "), false)?;
+            bodies.push((response, body));
+        }
+        loop {
+            tokio::time::sleep(50 * PAUSE).await;
+            for (_, body) in &mut bodies {
+                body.send_data(Bytes::from_static(b" "), false)?;
+            }
+        }
+    };
+    tokio::select! {
+        ended = connection => ended,
+        failed = requests => failed,
+    }
+}
+
+/// A connection from one of two addresses, which are not that of the bystander.
+async fn connect_from(number: usize, server: SocketAddr) -> std::io::Result<TcpStream> {
+    let last = if number.is_multiple_of(2) { 2 } else { 3 };
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::from(([127, 0, 0, last], 0)))?;
+    socket.connect(server).await
 }
 
 /// Clients that send a body with as many fields as fit.

@@ -25,8 +25,12 @@ const GRANTRY: &str = env!("CARGO_BIN_EXE_grantry-under-test");
 const DRIVE: ConnectorPath = ConnectorPath::of("drive");
 /// Open files that the server may have.
 const DESCRIPTORS: u32 = 1024;
+/// The same for clients whose connections cost this process many tasks each.
+const FEW_DESCRIPTORS: u32 = 256;
 /// The most memory above that of the idle server, in MiB.
 const MEMORY: u64 = 150;
+/// The same with clients that keep their HTTP/2 window closed.
+const WINDOW_MEMORY: u64 = 100;
 
 /// A server under load: its parts end with this value.
 struct Soak {
@@ -36,11 +40,16 @@ struct Soak {
     api: Api,
     duration: Duration,
     idle: u64,
+    memory: u64,
 }
 
 impl Soak {
     /// A server with the connector `drive`.
     async fn start() -> Self {
+        Self::with_descriptors(DESCRIPTORS).await
+    }
+
+    async fn with_descriptors(descriptors: u32) -> Self {
         clients::raise_descriptor_limit();
         let seconds = std::env::var("SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(4);
         let provider = MockProvider::builder().start().await.unwrap();
@@ -52,8 +61,9 @@ impl Soak {
         installation.write_config(&config).unwrap();
         let shared = format!("{}/api/actions/connector/_oauth_callback", installation.public());
         provider.register(Client::new("demo", "demo-secret").redirect_uri(shared));
-        let process = installation.serve_with_descriptors(DESCRIPTORS).await.unwrap();
-        let mut soak = Self { installation, process, provider, api, duration: Duration::from_secs(seconds), idle: 0 };
+        let process = installation.serve_with_descriptors(descriptors).await.unwrap();
+        let mut soak =
+            Self { installation, process, provider, api, duration: Duration::from_secs(seconds), idle: 0, memory: MEMORY };
         let mut editor = soak.browser("alice").await;
         let draft = grantry_system_tests::paths::Draft::issuer(soak.provider.base_url(), &soak.api.url(""));
         assert_eq!(editor.post(&DRIVE.public(""), draft.body).await.status, 200);
@@ -86,7 +96,7 @@ impl Soak {
         let bystander = Bystander::new(&self, self.browser("alice").await);
         tokio::select! {
             () = clients => panic!("the clients ended"),
-            seen = bystander.watch() => seen.report(what, self.idle),
+            seen = bystander.watch() => seen.report(what, self.idle, self.memory),
         }
         let log = self.process.log().unwrap();
         assert!(!log.contains("panicked"), "{log}");
@@ -96,7 +106,7 @@ impl Soak {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r82_clients_that_keep_their_http2_window_closed() {
-    let soak = Soak::start().await;
+    let soak = Soak { memory: WINDOW_MEMORY, ..Soak::start().await };
     let clients = clients::closed_windows(soak.installation.address(), soak.largest_asset().await, 60);
     soak.withstands("60 HTTP/2 clients with a closed window", clients).await;
 }
@@ -106,6 +116,20 @@ async fn r82_silent_sockets() {
     let soak = Soak::start().await;
     let clients = clients::silent(soak.installation.address(), 1000);
     soak.withstands("1000 silent sockets", clients).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r82_slow_request_bodies() {
+    let soak = Soak::start().await;
+    let clients = clients::slow_bodies(soak.installation.address(), soak.anonymous(), 900);
+    soak.withstands("900 slow request bodies", clients).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r82_slow_request_bodies_over_http2() {
+    let soak = Soak::with_descriptors(FEW_DESCRIPTORS).await;
+    let clients = clients::slow_http2_bodies(soak.installation.address(), soak.anonymous(), 180);
+    soak.withstands("180 HTTP/2 clients with 32 slow request bodies each", clients).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
