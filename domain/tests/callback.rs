@@ -71,7 +71,7 @@ async fn r07_r25_the_code_goes_to_the_sealed_endpoint_with_the_sealed_redirect_u
     let exchange = app.token_calls().into_iter().next().unwrap();
     let Call::Exchange { endpoint, redirect_uri, client_secret, code, .. } = exchange else { panic!("an exchange") };
     assert_eq!(endpoint, "https://as.example/token");
-    assert_eq!(redirect_uri, "https://host.example/callback");
+    assert_eq!(redirect_uri, "https://host.example/profile-callback");
     assert_eq!((client_secret.as_deref(), code.as_str()), (Some("client-secret-1"), "code-1"));
 }
 
@@ -252,7 +252,8 @@ async fn r10_lesson_04_the_issuer_must_be_present_and_exact() {
     }
     // It is checked before an error is accepted.
     let started = app.start("alice", &drive()).await;
-    let outcome = app.complete(error_callback_of(&started, "alice", true)).await.outcome;
+    let denied = CallbackRequest { callback: Callback::Issuers, ..error_callback_of(&started, "alice", true) };
+    let outcome = app.complete(denied).await.outcome;
     assert_eq!(outcome, failed(FailureCode::IssuerMismatch));
     assert!(app.token_calls().is_empty());
     assert_eq!(app.outcomes(AuditKind::IssuerMismatch).await, ["refused"; 7]);

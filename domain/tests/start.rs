@@ -128,7 +128,7 @@ async fn r07_r08_the_redirect_uri_comes_from_the_host_and_endpoints_of_a_user_ge
     let profile = ProfileId::new(".oauth2").unwrap();
     let view = app.create_connector(&own, ConnectorDraft { profile, ..draft("{}") }).await;
     let shared_uri = "https://host.example/profile-callback";
-    let own_uri = format!("{shared_uri}/{}", view.connector.callback_id.to_text());
+    let own_uri = format!("https://host.example/own-callback/{}", view.connector.callback_id.to_text());
     assert_eq!(view.redirect_uri.as_ref(), Some(&own_uri));
     app.start("alice", &drive()).await;
     app.start("alice", &own).await;
@@ -425,7 +425,10 @@ async fn r19_a_start_is_refused_if_the_connector_is_not_the_one_that_was_shown()
     assert!(shown.is_some());
     let start = StartRequest { shown, ..request("alice", &drive()) };
     app.try_start(start.clone()).await.unwrap();
-    app.edit(draft(r#"{"tokenUrl":"https://evil.example/token"}"#)).await;
+    app.profiles.set("evil", |settings| {
+        settings.endpoints.as_mut().unwrap().token = "https://evil.example/token".to_owned();
+    });
+    app.edit(draft("evil")).await;
     let calls = app.provider.calls().len();
     assert_eq!(app.try_start(start).await.err(), Some(StartError::ConnectorChanged));
     assert_eq!(app.provider.calls().len(), calls, "the provider is not contacted");

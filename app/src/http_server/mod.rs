@@ -52,7 +52,7 @@ impl Deadlines {
 }
 
 /// Largest header section. The router refuses smaller ones with a page or a problem document.
-const HEADER_BUFFER: usize = 64 * 1024;
+const HEADER_BUFFER: usize = 112 * 1024;
 /// Most header fields. The router refuses fewer with a page or a problem document.
 const HEADER_FIELDS: usize = 256;
 /// Concurrent requests on one HTTP/2 connection.

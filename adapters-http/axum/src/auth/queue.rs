@@ -158,6 +158,8 @@ mod tests {
         let entered: Vec<_> = strangers.iter_mut().filter_map(FutureExt::now_or_never).collect();
         assert_eq!(entered.len(), 2);
         assert!(queue.enter(Share::Stranger("one more")).await.is_err(), "the lane is full");
+        // The futures that were polled used up what one task may do at a time.
+        tokio::task::yield_now().await;
         let known = place(&queue, Share::Known("alice")).unwrap();
         let mut second = Box::pin(queue.enter(Share::Known("bob")));
         assert!(second.as_mut().now_or_never().is_none(), "one slot is reserved");

@@ -69,7 +69,7 @@ async fn the_form_of_a_built_in_profile_may_repeat_its_endpoints() {
     };
     let made = carol.post("/api/actions/connector", github("https://github.com/login/oauth/access_token")).await;
     assert_eq!(made.status, 200, "{}", made.text());
-    assert_eq!(made.json()["redirect_uri"], app.deployment.shared_callback(), "endpoints of the operator");
+    assert_eq!(made.json()["redirect_uri"], app.deployment.profile_callback(), "endpoints of the operator");
     assert_eq!(made.json()["consent"]["approved"], true);
     let refused = carol.post("/api/actions/connector", github("https://evil.example/token")).await;
     assert_eq!(
