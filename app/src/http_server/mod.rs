@@ -93,7 +93,11 @@ pub(crate) async fn serve(
             _ = overdue.tick() => close_overdue(&connections, &deadlines),
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => match connections.admit(peer.ip()) {
-                    Some(admitted) => handle(&builder, &graceful, admitted, stream, peer, router.clone()),
+                    Some(admitted) => {
+                        handle(&builder, &graceful, admitted, stream, peer, router.clone());
+                        // Connections that were just accepted read their requests before others replace them.
+                        tokio::task::yield_now().await;
+                    }
                     None => refusals.log("the maximum number of connections is reached, and all of them are in use"),
                 },
                 Err(error) => {
