@@ -110,10 +110,15 @@ export interface components {
       is_preconfigured: boolean;
       /** Always false. For front ends of an earlier API. */
       is_system_action: boolean;
+      /**
+       * Whether the stored connector is not authentic, because another program changed it or its key is not configured. It is
+       * not used, its settings are not shown, and it can only be deleted.
+       */
+      is_tampered?: boolean;
       /** Display name. */
       name: string;
-      /** The exact string to register at the provider. */
-      redirect_uri: string;
+      /** The exact string to register at the provider. Absent for a connector with `is_tampered`. */
+      redirect_uri?: string | null;
       /** Always 0. For front ends of an earlier API. */
       referenced_by_count: number;
       /** Increases with every edit. Send it back to detect a concurrent edit. */
@@ -227,6 +232,8 @@ export interface components {
       receivers: components["schemas"]["Receiver"][];
       /** Scopes that will be requested. */
       scopes: string[];
+      /** Changes with everything that decides who receives something: `consentVersion` of a start. */
+      version: string;
     };
     /** The default connection of a user. */
     DefaultConnectionBody: {
@@ -524,6 +531,11 @@ export interface components {
       allowAccountChange?: boolean | null;
       /** Name of the connection. Default: `default`. */
       connection?: string | null;
+      /**
+       * `version` of the `consent` that the user was shown. The start is refused with `connector_changed` if it is not the present
+       * one. Default: it is not compared.
+       */
+      consentVersion?: string | null;
       /**
        * Where the callback redirects to: a path, or an absolute URL of the public origin. A fragment is kept. Default: the
        * result page.
