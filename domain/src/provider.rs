@@ -8,7 +8,7 @@ use std::fmt;
 use thiserror::Error;
 
 pub use self::scopes::Scopes;
-use crate::connector::ProfileId;
+use crate::connector::{CallbackId, ProfileId};
 use crate::encoding::{FieldReader, FieldWriter, MalformedFields, base64url, from_base64url, length_of};
 
 /// Hash of the security-relevant provider configuration. The associated data of every sealed record contains it, so that
@@ -147,6 +147,17 @@ pub enum CallbackPath {
     Profiles,
     /// The connector's path, which contains its callback id.
     PerConnector,
+}
+
+/// A callback of the host, by its URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Callback {
+    /// See [`CallbackPath::Issuers`].
+    Issuers,
+    /// See [`CallbackPath::Profiles`].
+    Profiles,
+    /// That of one connector, with the id in its path.
+    Connector(CallbackId),
 }
 
 /// A parsed `ConnectorConfig`, as `ProviderProfiles` returns it.

@@ -13,9 +13,9 @@ use grantry_domain::ports::{
     Anomaly, AnomalyKind, AuditDetail, AuditKind, Identified, Lifetime, Operation as Limit, ProviderErrorKind, StoreError,
     TokenResponse, VaultError,
 };
-use grantry_domain::provider::{BindingKind, CallbackPath, Scopes};
+use grantry_domain::provider::{BindingKind, Callback, CallbackPath, Scopes};
 use grantry_domain::secret::Secret;
-use grantry_domain::usecase::{Callback, CallbackRefused, CallbackRequest, ConnectorDraft, Outcome, StartRequest};
+use grantry_domain::usecase::{CallbackRefused, CallbackRequest, ConnectorDraft, Outcome, StartRequest};
 use grantry_testkit::doubles::fixtures::{connector_id, connector_key, space, user};
 use grantry_testkit::doubles::{Call, Fault, Method, Operation, tokens};
 use grantry_testkit::provider::Gate;

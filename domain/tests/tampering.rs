@@ -160,11 +160,11 @@ async fn r35_r76_an_account_label_that_was_changed_confirms_no_account_and_is_no
         ];
         for changed in changes {
             app.tamper(changed).await;
-            assert_eq!(reconnect(&app, "mallory").await, (None, mismatch.clone()), "{is_former}");
-            assert_eq!(reconnect(&app, "alice").await, (None, mismatch.clone()), "{is_former}: the user is asked");
+            assert_eq!(reconnect(&app, "mallory").await, (None, mismatch), "{is_former}");
+            assert_eq!(reconnect(&app, "alice").await, (None, mismatch), "{is_former}: the user is asked");
         }
         app.tamper(before).await;
-        assert_eq!(reconnect(&app, "mallory").await, (label("alice"), mismatch.clone()), "{is_former}");
+        assert_eq!(reconnect(&app, "mallory").await, (label("alice"), mismatch), "{is_former}");
         assert_eq!(reconnect(&app, "alice").await, (label("alice"), Outcome::Connected), "{is_former}");
     }
 }

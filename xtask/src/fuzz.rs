@@ -81,8 +81,8 @@ fn listed(text: &str) -> Vec<Target> {
 
 fn chosen(available: Vec<Target>, named: &[String]) -> Result<Vec<Target>> {
     if let Some(unknown) = named.iter().find(|name| available.iter().all(|target| target.name != **name)) {
-        let names: Vec<_> = available.iter().map(|target| target.name.as_str()).collect();
-        return Err(format!("unknown target `{unknown}`; the targets are {}", names.join(", ")).into());
+        let all: Vec<_> = available.iter().map(|target| target.name.as_str()).collect();
+        return Err(format!("unknown target `{unknown}`; the targets are {}", all.join(", ")).into());
     }
     Ok(available.into_iter().filter(|target| named.is_empty() || named.contains(&target.name)).collect())
 }

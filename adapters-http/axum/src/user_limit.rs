@@ -54,7 +54,7 @@ impl UserLimit {
         Self { per_user: KIB_OF_NETWORK, total: Some(Arc::new(Semaphore::new(KIB_OF_NETWORKS))), users: Mutex::default() }
     }
 
-    /// Waits for one place. The refusal after a few seconds says what there is too much of.
+    /// Waits for one place. The refusal after a few seconds contains the given text.
     pub(crate) async fn admit(&self, user: &str, too_many: &'static str) -> Result<Place, Problem> {
         self.admit_many(user, 1, too_many).await
     }

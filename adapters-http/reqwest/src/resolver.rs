@@ -109,6 +109,7 @@ mod tests {
     /// How many look-ups are blocked, and whether they go on.
     static BLOCKED: (Mutex<(usize, bool)>, Condvar) = (Mutex::new((0, false)), Condvar::new());
 
+    #[expect(clippy::unnecessary_wraps, reason = "the signature of a look-up")]
     fn blocking(host: &str) -> io::Result<Vec<IpAddr>> {
         if host.ends_with("slow.test") {
             let (state, changed) = &BLOCKED;
@@ -127,10 +128,10 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn r71_look_ups_that_outlive_their_requests_are_limited_for_each_share() {
-        let lookup = Arc::new(SystemLookup::with(blocking));
+        let system = Arc::new(SystemLookup::with(blocking));
         let look_up = |share: Option<&str>, host: String| {
-            let (lookup, share) = (Arc::clone(&lookup), share.map(str::to_owned));
-            SHARE.scope(share, async move { lookup.lookup(&host).await })
+            let (system, share) = (Arc::clone(&system), share.map(str::to_owned));
+            SHARE.scope(share, async move { system.lookup(&host).await })
         };
         // The callers are cancelled; the look-ups go on.
         for number in 0..LOOKUPS_PER_SHARE {

@@ -24,7 +24,7 @@ struct Attempts {
 /// Allows the attempts of a quota at once. Each further one waits twice as long as the one before. Time beyond the wait
 /// forgets one attempt for each share of the span, and a whole span without an attempt forgets all of them.
 ///
-/// A success counts as an eighth of an attempt and forgets nothing: a caller who knows one password must not have unlimited
+/// A success counts as an eighth of an attempt and forgets nothing: a caller with one right password must not have unlimited
 /// attempts, each of which costs as much as a wrong one.
 pub(crate) struct GrowingDelay {
     quota: Quota,

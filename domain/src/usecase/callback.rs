@@ -14,7 +14,7 @@ use crate::authorization::{
     Authorization, AuthorizationId, FailureCode, FlowCookieHash, FlowFailure, FlowSecrets, GrantSecrets, Input, State,
     StateHash, TerminationCause, VerifiedCallback,
 };
-use crate::connector::{CallbackId, ConnectorId};
+use crate::connector::ConnectorId;
 use crate::encoding::sha256;
 use crate::identity::{Actor, ConnectionName, Role, SpaceId, UserId};
 use crate::ports::{
@@ -22,7 +22,7 @@ use crate::ports::{
     Identified, Limited, Operation, ProviderError, ProviderErrorKind, ProviderOperation, StoreError, Versioned,
     WriteOutcome,
 };
-use crate::provider::{CallbackPath, Scopes};
+use crate::provider::{Callback, CallbackPath, Scopes};
 use crate::secret::{Secret, equal_in_constant_time};
 use crate::time::Timestamp;
 use crate::usecase::flows::{Flows, limit_address};
@@ -45,17 +45,6 @@ pub struct CallbackRequest {
     pub issuer: Option<String>,
     /// Code or error.
     pub response: AuthorizationResponse,
-}
-
-/// A callback of the host, by its URL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Callback {
-    /// See [`CallbackPath::Issuers`].
-    Issuers,
-    /// See [`CallbackPath::Profiles`].
-    Profiles,
-    /// That of one connector, with the id in its path.
-    Connector(CallbackId),
 }
 
 /// Code or error (RFC 6749 §4.1.2, §4.1.2.1).

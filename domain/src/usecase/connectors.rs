@@ -397,7 +397,7 @@ impl ConnectorAdmin {
         let (settings, digest) = match self.settings.read(&connector) {
             Ok((settings, digest)) => (Ok(settings), Some(digest)),
             Err(UnusableConnector::Tampered(tampered)) => {
-                connector.config.settings = "{}".to_owned();
+                "{}".clone_into(&mut connector.config.settings);
                 connector.config.client_id = None;
                 let settings = Err(tampered.into());
                 let (digest, redirect_uri, is_missing_secrets) = (None, None, false);

@@ -58,7 +58,7 @@ use std::sync::Arc;
 pub use access::AccessError;
 pub use administration::{AdminError, GrantFilter, GrantPage, GrantStatus, GrantView};
 pub use audit_buffer::AuditBacklog;
-pub use callback::{AuthorizationResponse, Callback, CallbackRefused, CallbackRequest, Completed, Outcome};
+pub use callback::{AuthorizationResponse, CallbackRefused, CallbackRequest, Completed, Outcome};
 pub use cancel::{CancelError, CancelKey};
 pub use connectors::{ConnectorDraft, ConnectorError, ConnectorView, EditOutcome};
 pub use diagnostics::{DiagnosticsError, DiagnosticsView};

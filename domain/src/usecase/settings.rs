@@ -11,9 +11,8 @@ use crate::ports::{
     AuditEvent, AuditKind, AuthenticatedRow, Clock, InvalidConfig, ProviderProfiles, RowAuthenticator, RowTag, Urls,
     VaultError,
 };
-use crate::provider::{BindingDigest, CallbackPath, ProviderSettings};
+use crate::provider::{BindingDigest, Callback, CallbackPath, ProviderSettings};
 use crate::usecase::audit_buffer::AuditBuffer;
-use crate::usecase::callback::Callback;
 
 /// The row of a connector is not authentic: a writer of the database changed it, or its key is not configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

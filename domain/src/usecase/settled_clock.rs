@@ -82,7 +82,7 @@ mod tests {
     fn a_second_step_prolongs_the_time() {
         let mut history = history();
         assert!(!history.is_settled(wall(100_000), START));
-        let back = START + Duration::from_secs(60);
+        let back = START + Duration::from_mins(1);
         assert!(!history.is_settled(wall(5060), back));
         assert!(!history.is_settled(wall(5000 + UNSETTLED.as_secs()), START + UNSETTLED));
         assert!(history.is_settled(wall(5060 + UNSETTLED.as_secs()), back + UNSETTLED));

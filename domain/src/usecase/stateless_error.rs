@@ -8,9 +8,10 @@ use crate::connector::CallbackId;
 use crate::encoding::sha256;
 use crate::identity::{Actor, UserId};
 use crate::ports::{AssociatedData, AuditEvent, AuditKind, Operation, Versioned, WriteOutcome};
+use crate::provider::Callback;
 use crate::secret::{Secret, equal_in_constant_time};
 use crate::time::Timestamp;
-use crate::usecase::callback::{Callback, CallbackRefused, Completed, Outcome, end_of};
+use crate::usecase::callback::{CallbackRefused, Completed, Outcome, end_of};
 use crate::usecase::flows::Flows;
 
 /// Most flow cookies of one browser: twice the default of [`PendingLimits::per_user`](crate::ports::PendingLimits), because the

@@ -18,12 +18,12 @@ use grantry_domain::ports::{
     ApiQuery, AuditEvent, AuditKind, AuthorizationServer, Clock, ExpectedVersion, Lifetime, ProviderErrorKind, StorePorts,
     TokenResponse,
 };
-use grantry_domain::provider::Account;
+use grantry_domain::provider::{Account, Callback};
 use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
 use grantry_domain::usecase::{
-    AccessTokenRequest, AuthorizationResponse, Callback, CallbackRequest, Completed, Connections, ConnectorDraft,
-    ConnectorView, Execution, Outcome, Policy, Ports, StartError, StartRequest, Started, TokenError,
+    AccessTokenRequest, AuthorizationResponse, CallbackRequest, Completed, Connections, ConnectorDraft, ConnectorView,
+    Execution, Outcome, Policy, Ports, StartError, StartRequest, Started, TokenError,
 };
 use grantry_store_memory::MemoryStore;
 use grantry_testkit::doubles::fixtures::{authorization, connection, connector_key, origin, space, user};

@@ -8,10 +8,11 @@ use grantry_domain::authorization::{AuthorizationId, AuthorizationKey, Authoriza
 use grantry_domain::connector::{AuthMode, CallbackId, Connector, ConnectorKey, ProfileId};
 use grantry_domain::identity::{Actor, ConnectionName, Role};
 use grantry_domain::ports::{AssociatedData, AuditEvent, AuditKind, AuditOutcome, ProviderErrorKind, TokenVault};
+use grantry_domain::provider::Callback;
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{
-    AccessTokenRequest, AuthorizationResponse, Callback, CallbackRefused, CallbackRequest, CancelKey, Completed,
-    Connections, ConnectorDraft, Outcome, StartRequest,
+    AccessTokenRequest, AuthorizationResponse, CallbackRefused, CallbackRequest, CancelKey, Completed, Connections,
+    ConnectorDraft, Outcome, StartRequest,
 };
 use grantry_testkit::doubles::fixtures::{connection as connection_name, connector_key, space as space_id, user};
 use grantry_testkit::doubles::{Fault, Method, Operation, ProviderFault, Reuse, RotatingAuthorizationServer};

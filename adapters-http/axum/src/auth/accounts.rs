@@ -103,12 +103,11 @@ impl Accounts {
         headers: &HeaderMap,
     ) -> Result<LoggedIn, LogInError> {
         let device = self.device(headers, username);
-        let (attempts, share) = match &device {
-            Some(device) => (vec![(format!("device:{}", hex(device)), Operation::LogIn)], Share::Known(username)),
-            None => {
-                let of_name = (format!("name:{network} {username}"), Operation::LogIn);
-                (vec![of_name, (format!("network:{network}"), Operation::LogInNetwork)], Share::Stranger(network))
-            }
+        let (attempts, share) = if let Some(device) = &device {
+            (vec![(format!("device:{}", hex(device)), Operation::LogIn)], Share::Known(username))
+        } else {
+            let of_name = (format!("name:{network} {username}"), Operation::LogIn);
+            (vec![of_name, (format!("network:{network}"), Operation::LogInNetwork)], Share::Stranger(network))
         };
         // Counted before the password is checked, so that concurrent attempts count as well.
         for (who, operation) in &attempts {
@@ -149,7 +148,7 @@ impl Accounts {
     async fn verify(&self, share: Share<'_>, username: &str, password: &Secret) -> Result<Option<UserId>, LogInError> {
         let place = self.queue.enter(share).await?;
         let (passwords, username, password) = (self.passwords.clone(), username.to_owned(), password.clone_secret());
-        // A task of its own, because a verification that has begun keeps its place when the request is cancelled.
+        // In a separate task, because a verification that has begun keeps its place when the request is cancelled.
         let verification = tokio::spawn(async move {
             let _place = place;
             passwords.verify(&username, &password).await
@@ -257,7 +256,8 @@ mod tests {
     #[async_trait]
     impl SessionStore for OneSession {
         async fn insert(&self, _: SessionHash, _: Session, _: u32) -> Result<(), StoreError> {
-            self.written(())
+            self.count_write();
+            Ok(())
         }
 
         async fn find(&self, id: SessionHash) -> Result<Option<Session>, StoreError> {
@@ -267,22 +267,24 @@ mod tests {
         }
 
         async fn touch(&self, _: SessionHash, _: Timestamp, _: RowTag) -> Result<(), StoreError> {
-            self.written(())
+            self.count_write();
+            Ok(())
         }
 
         async fn remove(&self, _: SessionHash) -> Result<(), StoreError> {
-            self.written(())
+            self.count_write();
+            Ok(())
         }
 
         async fn purge(&self, _: Timestamp, _: Timestamp, _: Timestamp) -> Result<u64, StoreError> {
-            self.written(0)
+            self.count_write();
+            Ok(0)
         }
     }
 
     impl OneSession {
-        fn written<T>(&self, result: T) -> Result<T, StoreError> {
+        fn count_write(&self) {
             self.writes.fetch_add(1, Ordering::Relaxed);
-            Ok(result)
         }
     }
 

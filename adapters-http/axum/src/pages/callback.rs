@@ -9,9 +9,8 @@
 use axum::extract::{FromRequestParts, Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use grantry_domain::connector::CallbackId;
-use grantry_domain::usecase::{
-    AuthorizationResponse, Callback, CallbackRefused, CallbackRequest, Completed, Outcome, StatelessError,
-};
+use grantry_domain::provider::Callback;
+use grantry_domain::usecase::{AuthorizationResponse, CallbackRefused, CallbackRequest, Completed, Outcome, StatelessError};
 use http::{HeaderMap, Method};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

@@ -73,6 +73,11 @@ struct Connections {
 
 impl Connections {
     async fn new(backend: Backend) -> Self {
+        // In a box, because the future of all these rows is large.
+        Box::pin(Self::with_rows(backend)).await
+    }
+
+    async fn with_rows(backend: Backend) -> Self {
         let (store, drive) = TestStore::with_drive(backend).await;
         let marketing = store.add(fixtures::connector_in("marketing", "drive", 1, store.now())).await;
         let alice = Rows::of(&store, &authorization_key_of(&drive, "alice")).await;

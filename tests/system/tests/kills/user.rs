@@ -1,4 +1,4 @@
-//! A user of one connection who always knows whether it is connected.
+//! A user of one connection whose state is always known to the test.
 
 use std::time::Duration;
 

@@ -41,7 +41,7 @@ async fn set_during_a_refresh(clocks: &[&str], is_forward: bool, before: bool) {
     let (owner, other) = (node(&app, CLOCKS[0]).await, node(&app, CLOCKS[1]).await);
     let alice = app.connected("alice", DRIVE).await;
     let [mut at_owner, mut at_other] = [&owner, &other].map(|process| alice.at(process.address));
-    // A node notices a step only if it knows its clocks from before.
+    // A node notices a step only between two readings of its clocks.
     expire_access_tokens(&app);
     account_of(&at_other.execute(DRIVE, "/me").await);
     expire_access_tokens(&app);

@@ -234,8 +234,8 @@ async fn r10_no_way_of_comparing_redirect_uris_leads_a_code_to_another_issuer() 
     }
 }
 
-/// The attacker's issuer sends the user to the provider of a built-in type, which sends no `iss`, and puts its own `iss` into
-/// the redirect URI.
+/// The attacker's issuer sends the user to the provider of a built-in type, which sends no `iss`, and puts the `iss` of the
+/// attacker into the redirect URI.
 #[tokio::test]
 async fn r09_r10_an_issuer_in_the_redirect_uri_leads_no_code_to_that_issuer() {
     for matching in RedirectMatching::ALL {
