@@ -143,7 +143,7 @@ mod tests {
         assert!(tokio::time::timeout(Duration::from_millis(20), waiting).await.is_err());
         assert!(look_up(Some("alice"), "another.test".to_owned()).await.is_ok());
         assert!(look_up(None, "another.test".to_owned()).await.is_ok());
-        assert_eq!(lookup.in_total.available_permits(), LOOKUPS - LOOKUPS_PER_SHARE);
+        assert_eq!(system.in_total.available_permits(), LOOKUPS - LOOKUPS_PER_SHARE);
         BLOCKED.0.lock().unwrap().1 = true;
         BLOCKED.1.notify_all();
         assert!(look_up(Some("mallory"), "another.test".to_owned()).await.is_ok());

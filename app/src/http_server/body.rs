@@ -171,7 +171,7 @@ mod tests {
             read(&mut body);
         }
         assert_eq!(activity.doing(), Doing::Receiving(start + 2 * SECOND), "1000 bytes allow a second");
-        body.body.0.push_back(Bytes::from_static(&[0; 60_000]));
+        body.body.0.push_back(Bytes::from(vec![0; 60_000]));
         read(&mut body);
         assert_eq!(activity.doing(), Doing::Receiving(Instant::now()), "and no time in advance");
         drop(body);

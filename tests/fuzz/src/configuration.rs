@@ -45,7 +45,7 @@ pub(crate) fn configuration(data: &[u8]) {
                     assert!(table.is_err() && line <= 1 + file.matches('\n').count() && column <= 1 + file.len());
                     assert_clean(&text);
                 }
-                _ => panic!("no file is read"),
+                ConfigError::Unreadable { .. } | _ => panic!("no file is read"),
             }
         }
     }

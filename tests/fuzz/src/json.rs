@@ -34,7 +34,9 @@ fn walk(raw: &RawValue, path: &mut Vec<String>, depth: usize, found: &mut Struct
     found.depth = found.depth.max(depth + 1);
     if text.starts_with('[') {
         let items: Vec<&RawValue> = serde_json::from_str(text).expect("a list");
-        items.into_iter().for_each(|item| walk(item, path, depth + 1, found));
+        for item in items {
+            walk(item, path, depth + 1, found);
+        }
         return;
     }
     let mut seen = BTreeSet::new();

@@ -81,27 +81,27 @@ pub(crate) fn envelope(data: &[u8]) {
 
     let sealed = vault.seal(&places[place], PAYLOAD_VERSION, &Secret::new(payload.to_vec())).expect("sealed");
     assert!(payload.len() < 8 || !sealed.0.windows(payload.len()).any(|window| window == payload), "in plain text");
-    let opened = vault.open(&places[place], &sealed).ok().expect("opened where it was sealed");
+    let Ok(opened) = vault.open(&places[place], &sealed) else { panic!("does not open where it was sealed") };
     assert_eq!((opened.version, opened.payload.expose()), (PAYLOAD_VERSION, payload));
     for (other, associated) in places.iter().enumerate().filter(|(other, _)| *other != place) {
         assert!(vault.open(associated, &sealed).is_err(), "opened at place {other}");
     }
 
-    let mut changed = sealed.0.clone();
+    let mut bytes = sealed.0.clone();
     for change in changes.chunks_exact(3) {
         let position = usize::from(u16::from_be_bytes([change[0], change[1]]));
         match change[2] {
-            0 => changed.truncate(position % (changed.len() + 1)),
-            0xff => changed.extend_from_slice(&change[..2]),
-            bits if !changed.is_empty() => {
-                let position = position % changed.len();
-                changed[position] ^= bits;
+            0 => bytes.truncate(position % (bytes.len() + 1)),
+            0xff => bytes.extend_from_slice(&change[..2]),
+            bits if !bytes.is_empty() => {
+                let position = position % bytes.len();
+                bytes[position] ^= bits;
             }
             _ => {}
         }
     }
-    let is_changed = changed != sealed.0;
-    assert_eq!(vault.open(&places[place], &Envelope(changed)).is_err(), is_changed, "an altered envelope");
+    let is_changed = bytes != sealed.0;
+    assert_eq!(vault.open(&places[place], &Envelope(bytes)).is_err(), is_changed, "an altered envelope");
 }
 
 /// The fields of one kind of payload. Except for the order of scopes there is one form of each payload.

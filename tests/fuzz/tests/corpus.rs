@@ -8,7 +8,7 @@ use grantry_fuzz::{TARGETS, Target};
 /// The inputs of a target, in the order of their names.
 fn inputs(target: &Target) -> Vec<PathBuf> {
     let folder = std::fs::read_dir(target.corpus()).unwrap_or_else(|_| panic!("{} has no corpus", target.name));
-    let mut inputs: Vec<_> = folder.map(|entry| entry.unwrap().path()).collect();
+    let mut inputs: Vec<_> = folder.map(|entry| entry.expect("an entry of the folder").path()).collect();
     inputs.sort();
     inputs
 }
