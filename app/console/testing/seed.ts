@@ -132,6 +132,7 @@ export function connector(
     revision: 1,
     user_auth_status: "not_connected",
     consent: {
+      version: "version-of-the-consent",
       provider_host: host,
       scopes: type === ".github" ? ["repo", "read:user"] : ["files.read"],
       destination_hosts: [type === ".github" ? "api.github.com" : `api.${host}`],

@@ -2,7 +2,8 @@ import type { Page } from "playwright-core";
 import type { ConsolePage } from "./console.ts";
 import { decide } from "./provider.ts";
 
-const CALLBACK = /\/api\/actions\/connector\/(_oauth_callback|_oauth_profile_callback|_oauth_context\/[^?/]+)\?/;
+const CALLBACK =
+  /\/api\/actions\/connector\/(_oauth_callback|_oauth_profile_callback|_oauth_context\/[^?/]+)\?/;
 
 /** Ends the connection and the pending flow, so that a test starts without them. */
 export async function reset(here: ConsolePage, name: string): Promise<void> {

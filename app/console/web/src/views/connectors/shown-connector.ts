@@ -103,7 +103,11 @@ export function matches({ connector, connections }: ShownConnector, search: stri
 }
 
 /** What to show before the browser goes to the provider. Without `consent` it is read from the configuration. */
-export function consentFacts({ config, connector_type_id, consent }: Connector): ConsentFacts {
+export function consentFacts({
+  config,
+  connector_type_id,
+  consent,
+}: Connector): Omit<ConsentFacts, "version"> {
   if (consent) {
     return consent;
   }
