@@ -24,6 +24,7 @@ mod connector_types;
 pub mod console;
 #[cfg(feature = "demo")]
 pub mod demo;
+mod descriptors;
 pub mod directory;
 mod escape;
 mod failure_log;

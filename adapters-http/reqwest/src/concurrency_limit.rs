@@ -1,4 +1,4 @@
-//! Limits the number of concurrent requests per host, and for each share of them.
+//! Limits the number of concurrent requests in total and per host, and for each share of both.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,39 +9,51 @@ use tokio::time::{Instant, timeout_at};
 
 /// Entries that are not in use are removed when a table has this many entries.
 const MAX_ENTRIES: usize = 256;
-/// The part of the requests to a host that one share may use.
+/// The part of the requests that one share may use, in total and to a host.
 const PART: usize = 8;
 
-/// Semaphores per host and port, and per share of a host.
+/// Semaphores per host and port, per share, and per share of a host.
 pub(crate) struct ConcurrencyLimit {
+    total: Arc<Semaphore>,
     hosts: Table<String>,
+    of_share: Table<String>,
     shares: Table<(String, String)>,
 }
 
 /// Permits for one request.
 pub(crate) struct Permits {
+    _total: OwnedSemaphorePermit,
     _host: OwnedSemaphorePermit,
-    _share: Option<OwnedSemaphorePermit>,
+    _share: Option<[OwnedSemaphorePermit; 2]>,
 }
 
 impl ConcurrencyLimit {
-    pub(crate) fn new(per_host: usize) -> Self {
-        Self { hosts: Table::new(per_host), shares: Table::new(per_host.div_ceil(PART)) }
+    pub(crate) fn new(in_total: usize, per_host: usize) -> Self {
+        Self {
+            total: Arc::new(Semaphore::new(in_total)),
+            hosts: Table::new(per_host),
+            of_share: Table::new(in_total.div_ceil(PART)),
+            shares: Table::new(per_host.div_ceil(PART)),
+        }
     }
 
     /// Waits for the permits. Returns `None` after the timeout.
     ///
-    /// The permit of the share comes first, so that the requests of one share that wait for the host are few, and the host
-    /// admits in the order of arrival.
+    /// The permits of the share come first, so that the requests of one share that wait for the host are few, and the host
+    /// admits in the order of arrival. The one of all comes last, so that requests that wait for a host take no place of others.
     pub(crate) async fn acquire(&self, host: &str, share: Option<&str>, timeout: Duration) -> Option<Permits> {
         let deadline = Instant::now() + timeout;
         let wait = async |semaphore: Arc<Semaphore>| timeout_at(deadline, semaphore.acquire_owned()).await.ok()?.ok();
         let share = match share {
-            Some(share) => Some(wait(self.shares.get((host.to_owned(), share.to_owned()))).await?),
+            Some(share) => {
+                let of_host = wait(self.shares.get((host.to_owned(), share.to_owned()))).await?;
+                Some([of_host, wait(self.of_share.get(share.to_owned())).await?])
+            }
             None => None,
         };
         let host = wait(self.hosts.get(host.to_owned())).await?;
-        Some(Permits { _host: host, _share: share })
+        let total = wait(Arc::clone(&self.total)).await?;
+        Some(Permits { _total: total, _host: host, _share: share })
     }
 }
 
@@ -73,7 +85,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn r71_a_host_has_a_limited_number_of_permits() {
-        let limit = ConcurrencyLimit::new(1);
+        let limit = ConcurrencyLimit::new(64, 1);
         let first = limit.acquire("a:443", None, Duration::ZERO).await;
         assert!(first.is_some());
         assert!(limit.acquire("a:443", None, SHORT).await.is_none());
@@ -84,7 +96,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn r71_one_share_uses_a_part_of_a_host() {
-        let limit = ConcurrencyLimit::new(16);
+        let limit = ConcurrencyLimit::new(128, 16);
         let alice = [limit.acquire("a", Some("alice"), SHORT).await, limit.acquire("a", Some("alice"), SHORT).await];
         assert!(alice.iter().all(Option::is_some));
         assert!(limit.acquire("a", Some("alice"), SHORT).await.is_none());
@@ -99,8 +111,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn r71_one_share_uses_a_part_of_all_requests() {
+        let limit = ConcurrencyLimit::new(16, 16);
+        let hosts = ["a", "b", "c"];
+        let [first, second, third] = hosts.map(|host| limit.acquire(host, Some("alice"), SHORT));
+        let held = [first.await, second.await];
+        assert!(held.iter().all(Option::is_some));
+        assert!(third.await.is_none());
+        let mut others = Vec::new();
+        for user in 0..14 {
+            others.push(limit.acquire("c", Some(&format!("user-{user}")), SHORT).await.unwrap());
+        }
+        assert!(limit.acquire("d", None, SHORT).await.is_none(), "no permit is left");
+        drop(held);
+        assert!(limit.acquire("d", None, SHORT).await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn requests_of_one_share_do_not_overtake_those_of_others() {
-        let limit = Arc::new(ConcurrencyLimit::new(1));
+        let limit = Arc::new(ConcurrencyLimit::new(64, 1));
         let held = limit.acquire("a", Some("alice"), SHORT).await.unwrap();
         let order: Arc<Mutex<Vec<String>>> = Arc::default();
         let mut waiting = Vec::new();
@@ -122,7 +151,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn entries_that_are_not_in_use_are_removed() {
-        let limit = ConcurrencyLimit::new(1);
+        let limit = ConcurrencyLimit::new(64, 1);
         let held = limit.acquire("held:443", Some("alice"), Duration::ZERO).await;
         for number in 0..4 * MAX_ENTRIES {
             let user = format!("user-{number}");

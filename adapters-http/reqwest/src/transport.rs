@@ -32,8 +32,12 @@ pub struct Limits {
     pub total: Duration,
     /// Size of a response's header fields in bytes, names and values.
     pub max_headers: usize,
+    /// Concurrent requests to all hosts. Those of one share use at most an eighth of them.
+    pub in_total: usize,
     /// Concurrent requests to one host and port. Those of one share use at most an eighth of them.
     pub per_host: usize,
+    /// Idle connections to one host and port that are kept.
+    pub idle_per_host: usize,
     /// How long an idle connection is kept. With zero every request opens a new connection: a request on a reused one
     /// can meet a server that is just closing it, which leaves unknown whether the request was processed.
     pub keep_alive: Duration,
@@ -45,13 +49,32 @@ impl Limits {
         connect: Duration::from_secs(5),
         total: Duration::from_secs(15),
         max_headers: 32 * 1024,
+        in_total: 64,
         per_host: 16,
+        idle_per_host: 0,
         keep_alive: Duration::ZERO,
     };
 
     /// For calls to APIs.
-    pub const API: Self =
-        Self { total: Duration::from_mins(1), per_host: 64, keep_alive: Duration::from_secs(20), ..Self::OAUTH };
+    pub const API: Self = Self {
+        total: Duration::from_mins(1),
+        in_total: 128,
+        per_host: 64,
+        idle_per_host: 16,
+        keep_alive: Duration::from_secs(20),
+        ..Self::OAUTH
+    };
+
+    /// The limits for a process that may have this many open files: proportionally fewer connections below 1024.
+    #[must_use]
+    pub fn within(self, descriptors: u64) -> Self {
+        let part = |most: usize| {
+            let scaled = u64::try_from(most).unwrap_or(u64::MAX).saturating_mul(descriptors.min(1024)) / 1024;
+            usize::try_from(scaled).unwrap_or(most)
+        };
+        let in_total = part(self.in_total).max(8);
+        Self { in_total, per_host: self.per_host.min(in_total), idle_per_host: part(self.idle_per_host), ..self }
+    }
 }
 
 /// Sends requests over reqwest.
@@ -88,7 +111,7 @@ impl ReqwestTransport {
         Ok(Self {
             policy,
             limits,
-            concurrency: ConcurrencyLimit::new(limits.per_host),
+            concurrency: ConcurrencyLimit::new(limits.in_total, limits.per_host),
             public: client(AddressScope::Public)?,
             listed: client(AddressScope::Listed)?,
             loopback: client(AddressScope::Loopback)?,
@@ -151,7 +174,6 @@ impl HttpTransport for ReqwestTransport {
 }
 
 fn builder(limits: Limits) -> ClientBuilder {
-    let idle_per_host = if limits.keep_alive == Duration::ZERO { 0 } else { limits.per_host };
     Client::builder()
         .no_proxy()
         .redirect(redirect::Policy::none())
@@ -159,7 +181,7 @@ fn builder(limits: Limits) -> ClientBuilder {
         .referer(false)
         .connect_timeout(limits.connect)
         .pool_idle_timeout(limits.keep_alive)
-        .pool_max_idle_per_host(idle_per_host)
+        .pool_max_idle_per_host(limits.idle_per_host)
         .http2_max_header_list_size(u32::try_from(limits.max_headers).unwrap_or(u32::MAX))
 }
 

@@ -355,6 +355,11 @@ fn spawner(replaced: Option<Arc<dyn Spawner>>) -> (Arc<dyn Spawner>, Option<Toki
     (Arc::new(CorrelatedSpawner::new(Arc::new(tasks.clone()))), Some(tasks))
 }
 
+/// The limits of outgoing requests that the descriptor limit of the process leaves room for.
+fn within_descriptors(limits: TransportLimits) -> TransportLimits {
+    crate::descriptors::limit().map_or(limits, |descriptors| limits.within(descriptors))
+}
+
 fn provider(
     replaced: Option<Arc<dyn AuthorizationServer>>,
     egress: &EgressPolicy,
@@ -364,7 +369,7 @@ fn provider(
     if let Some(provider) = replaced {
         return Ok(provider);
     }
-    let transport = Arc::new(ReqwestTransport::new(egress.clone(), TransportLimits::OAUTH)?);
+    let transport = Arc::new(ReqwestTransport::new(egress.clone(), within_descriptors(TransportLimits::OAUTH))?);
     Ok(Arc::new(Oauth2Server::new(transport, profiles, clock.clone())))
 }
 
@@ -376,7 +381,7 @@ fn resource(
     if let Some(resource) = replaced {
         return Ok(resource);
     }
-    let transport = Arc::new(ReqwestTransport::new(egress.clone(), TransportLimits::API)?);
+    let transport = Arc::new(ReqwestTransport::new(egress.clone(), within_descriptors(TransportLimits::API))?);
     Ok(Arc::new(ApiCaller::new(transport, egress.clone(), max_body)))
 }
 

@@ -5,9 +5,9 @@
 
 mod activity;
 mod body;
-mod descriptors;
 mod table;
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -132,9 +132,14 @@ fn close_overdue(connections: &Connections, deadlines: &Deadlines) {
     metrics::gauge!("grantry_connections_open").set(f64::from(u32::try_from(connections.count()).unwrap_or(u32::MAX)));
 }
 
-/// Connections that were not served: counted, and logged from time to time.
+/// Connections that were not served: counted, and logged from time to time, by reason. There are few reasons.
 #[derive(Default)]
 struct Refusals {
+    by_reason: HashMap<String, Refusal>,
+}
+
+#[derive(Default)]
+struct Refusal {
     unlogged: u64,
     logged: Option<Instant>,
 }
@@ -142,10 +147,11 @@ struct Refusals {
 impl Refusals {
     fn log(&mut self, reason: &str) {
         metrics::counter!("grantry_connections_refused_total").increment(1);
-        self.unlogged += 1;
-        if self.logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
-            warn!(connections = self.unlogged, "connections were refused: {reason}");
-            *self = Self { unlogged: 0, logged: Some(Instant::now()) };
+        let refusal = self.by_reason.entry(reason.to_owned()).or_default();
+        refusal.unlogged += 1;
+        if refusal.logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
+            warn!(connections = refusal.unlogged, "connections were refused: {reason}");
+            *refusal = Refusal { unlogged: 0, logged: Some(Instant::now()) };
         }
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct Caps {
 impl Caps {
     /// Caps that fit the descriptor limit of the process. One client gets half of the connections.
     pub(crate) fn of_process(proxies: Vec<Network>) -> Self {
-        let total = super::descriptors::max_connections();
+        let total = crate::descriptors::max_connections();
         Self { total, per_client: total.div_ceil(2), proxies }
     }
 

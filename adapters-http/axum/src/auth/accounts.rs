@@ -9,7 +9,7 @@ use grantry_domain::encoding::{base64url, from_base64url, hex};
 use grantry_domain::identity::UserId;
 use grantry_domain::ports::{
     AuthenticatedRow, Clock, Limited, Operation, RateLimiter, RowAuthenticator, RowTag, SecureRandom, Session, SessionHash,
-    SessionStore,
+    SessionStore, StoreError,
 };
 use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
@@ -35,6 +35,8 @@ const SESSIONS_OF_USER: u32 = 64;
 
 /// The time of the last request is written at most this often.
 const TOUCH_EVERY: Duration = Duration::from_mins(1);
+/// How long a request waits until the use of its session is stored.
+const WRITE_WAIT: Duration = Duration::from_millis(100);
 
 /// Why a log-in failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -191,15 +193,24 @@ impl Authenticator for Accounts {
         }
         let now = self.clock.now();
         if is_expired(&session, now) {
-            self.sessions.remove(hash).await.map_err(|_| AuthenticationError)?;
+            briefly(self.sessions.remove(hash)).await;
             return Ok(None);
         }
         if now.since(session.seen_at) >= TOUCH_EVERY {
             let touched = Session { seen_at: now, ..session.clone() };
             let tag = self.rows.tag(&row(hash, &touched));
-            self.sessions.touch(hash, now, tag).await.map_err(|_| AuthenticationError)?;
+            briefly(self.sessions.touch(hash, now, tag)).await;
         }
         Ok(Some(Principal::User { user: session.user, session: Some(hash) }))
+    }
+}
+
+/// A write that a request does not depend on: it goes on without it if the store is busy or fails. A later request repeats it.
+async fn briefly(write: impl Future<Output = Result<(), StoreError>>) {
+    match tokio::time::timeout(WRITE_WAIT, write).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "the use of a session was not stored"),
+        Err(_) => tracing::debug!("the use of a session was not stored in time"),
     }
 }
 
@@ -213,7 +224,6 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use futures_util::FutureExt as _;
-    use grantry_domain::ports::StoreError;
     use grantry_testkit::doubles::{PlainVault, SeededRandom, TestClock, UnlimitedRate};
     use tokio::sync::Semaphore;
 

@@ -41,6 +41,10 @@ async fn with_a_locked_database_writes_fail_and_reads_succeed() {
     alice.open_callback(&callback).await;
     assert_eq!(alice.flow_result(MARKETING_DRIVE, &flow.id).await.0, "authorized");
     assert_eq!(alice.disconnect(DRIVE).await.status, 204);
+
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    app.advance(Duration::from_mins(2));
+    assert_eq!(alice.status_name(DRIVE).await, "not_connected", "the use of the session cannot be stored");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ const MAX: usize = 16_384;
 const RESERVED: u64 = 64;
 
 /// The maximum number of open connections.
-pub(super) fn max_connections() -> usize {
+pub(crate) fn max_connections() -> usize {
     limit().map_or(MAX, connections_within)
 }
 
@@ -18,12 +18,12 @@ fn connections_within(limit: u64) -> usize {
 
 /// The soft limit on open files.
 #[cfg(unix)]
-fn limit() -> Option<u64> {
+pub(crate) fn limit() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Nofile).current
 }
 
 #[cfg(not(unix))]
-fn limit() -> Option<u64> {
+pub(crate) fn limit() -> Option<u64> {
     None
 }
 
