@@ -109,7 +109,7 @@ impl Maintenance {
     /// connector the operator has to repair, the others of this connector are left to the next run.
     pub(super) async fn refresh_ahead(&self) -> Result<u64, HousekeepingError> {
         let now = self.store_clock.now().await?;
-        self.refresher.note_clock(now);
+        self.settled.note(now);
         let since = now.day() - RECENTLY_USED_DAYS;
         let due = self.housekeeping.due_for_refresh(since, now.plus(HORIZON), DUE_PER_RUN).await?;
         let (mut attempts, mut refreshed, mut misconfigured) = (0, 0, BTreeSet::new());

@@ -1,6 +1,6 @@
-//! Withholds what a wrong wall clock would end.
+//! Notices that the wall clock was set, and withholds what a wrong clock would end.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::ports::{Clock, StoreClock, StoreError};
@@ -21,24 +21,28 @@ pub struct SettledClock {
 struct History {
     wall: Timestamp,
     monotonic: Duration,
-    unsettled_until: Option<Duration>,
+    /// When the last step was noticed, by the monotonic clock.
+    stepped_at: Option<Duration>,
 }
 
 impl History {
-    fn is_settled(&mut self, wall: Timestamp, monotonic: Duration) -> bool {
+    fn note(&mut self, wall: Timestamp, monotonic: Duration) {
         let expected = self.wall.plus(monotonic.saturating_sub(self.monotonic));
         if wall.since(expected) > CLOCK_STEP || expected.since(wall) > CLOCK_STEP {
-            self.unsettled_until = Some(monotonic.saturating_add(UNSETTLED));
+            self.stepped_at = Some(monotonic);
         }
         (self.wall, self.monotonic) = (wall, monotonic);
-        self.unsettled_until.is_none_or(|until| monotonic >= until)
+    }
+
+    fn has_stepped_within(&self, span: Duration, monotonic: Duration) -> bool {
+        self.stepped_at.is_some_and(|stepped_at| monotonic < stepped_at.saturating_add(span))
     }
 }
 
 impl SettledClock {
     /// The first reading is that of the clock of the process.
     pub fn new(store_clock: Arc<dyn StoreClock>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        let history = History { wall: clock.now(), monotonic: clock.monotonic(), unsettled_until: None };
+        let history = History { wall: clock.now(), monotonic: clock.monotonic(), stepped_at: None };
         Arc::new(Self { store_clock, clock, history: Mutex::new(history) })
     }
 
@@ -46,9 +50,22 @@ impl SettledClock {
     /// does not end then.
     pub async fn now(&self) -> Result<Option<Timestamp>, StoreError> {
         let now = self.store_clock.now().await?;
-        let monotonic = self.clock.monotonic();
-        let is_settled = self.history.lock().unwrap_or_else(PoisonError::into_inner).is_settled(now, monotonic);
-        Ok(is_settled.then_some(now))
+        self.note(now);
+        Ok((!self.has_stepped_within(UNSETTLED)).then_some(now))
+    }
+
+    /// Compares a reading of the store's clock with the last one.
+    pub fn note(&self, wall: Timestamp) {
+        self.history().note(wall, self.clock.monotonic());
+    }
+
+    /// Whether a step was noticed less than this time ago.
+    pub fn has_stepped_within(&self, span: Duration) -> bool {
+        self.history().has_stepped_within(span, self.clock.monotonic())
+    }
+
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -63,36 +80,42 @@ mod tests {
     }
 
     fn history() -> History {
-        History { wall: wall(5000), monotonic: START, unsettled_until: None }
+        History { wall: wall(5000), monotonic: START, stepped_at: None }
+    }
+
+    /// Whether nothing is withheld after a reading.
+    fn is_settled(history: &mut History, wall: Timestamp, monotonic: Duration) -> bool {
+        history.note(wall, monotonic);
+        !history.has_stepped_within(UNSETTLED, monotonic)
     }
 
     #[test]
     fn a_clock_is_unsettled_for_some_minutes_after_a_step_in_either_direction() {
         for stepped in [5000 + 31, 5000 - 31, 5000 + 86_400, 0] {
             let mut history = history();
-            assert!(!history.is_settled(wall(stepped), START), "{stepped}");
+            assert!(!is_settled(&mut history, wall(stepped), START), "{stepped}");
             let settled = START + UNSETTLED;
             let just_before = settled.saturating_sub(Duration::from_secs(1));
-            assert!(!history.is_settled(wall(stepped + UNSETTLED.as_secs() - 1), just_before));
-            assert!(history.is_settled(wall(stepped + UNSETTLED.as_secs()), settled));
+            assert!(!is_settled(&mut history, wall(stepped + UNSETTLED.as_secs() - 1), just_before));
+            assert!(is_settled(&mut history, wall(stepped + UNSETTLED.as_secs()), settled));
         }
     }
 
     #[test]
     fn a_second_step_prolongs_the_time() {
         let mut history = history();
-        assert!(!history.is_settled(wall(100_000), START));
+        assert!(!is_settled(&mut history, wall(100_000), START));
         let back = START + Duration::from_mins(1);
-        assert!(!history.is_settled(wall(5060), back));
-        assert!(!history.is_settled(wall(5000 + UNSETTLED.as_secs()), START + UNSETTLED));
-        assert!(history.is_settled(wall(5060 + UNSETTLED.as_secs()), back + UNSETTLED));
+        assert!(!is_settled(&mut history, wall(5060), back));
+        assert!(!is_settled(&mut history, wall(5000 + UNSETTLED.as_secs()), START + UNSETTLED));
+        assert!(is_settled(&mut history, wall(5060 + UNSETTLED.as_secs()), back + UNSETTLED));
     }
 
     #[test]
     fn a_clock_that_runs_is_settled_also_between_readings_far_apart() {
         let mut history = history();
         for (seconds, drift) in [(1, 0), (86_400, 20), (86_500, 0)] {
-            assert!(history.is_settled(wall(5000 + seconds + drift), START + Duration::from_secs(seconds)));
+            assert!(is_settled(&mut history, wall(5000 + seconds + drift), START + Duration::from_secs(seconds)));
         }
     }
 }

@@ -5,7 +5,6 @@
 //! return.
 
 mod circuit_breaker;
-mod clock_watch;
 mod commit;
 mod forced;
 mod refusal;
@@ -18,7 +17,6 @@ use std::time::Duration;
 pub use circuit_breaker::{CircuitBreaker, Permit, RefusedRequest};
 pub(crate) use commit::COMMIT_ATTEMPTS;
 
-use self::clock_watch::ClockWatch;
 use self::commit::PendingCommits;
 use self::forced::{ForcedRefreshes, Instant};
 use self::refusal::{Meaning, ends_grant};
@@ -116,7 +114,6 @@ pub struct Refresher {
     pending: PendingCommits,
     forced: ForcedRefreshes,
     running: Mutex<BTreeSet<AuthorizationId>>,
-    clock_watch: ClockWatch,
 }
 
 /// An attempt of this process; there is at most one per grant.
@@ -188,7 +185,6 @@ impl Refresher {
             pending: PendingCommits::default(),
             forced: ForcedRefreshes::default(),
             running: Mutex::default(),
-            clock_watch: ClockWatch::default(),
         })
     }
 
@@ -196,12 +192,6 @@ impl Refresher {
     pub async fn refresh(self: &Arc<Self>, id: AuthorizationId, goal: RefreshGoal) -> RefreshOutcome {
         let this = Arc::clone(self);
         self.flights.join(&*self.ports.spawner, (id, goal), async move { this.run(id, goal).await }).await
-    }
-
-    /// Notes the clocks of this node, so that a later refresh notices if the wall clock was set since.
-    pub(crate) fn note_clock(&self, wall: Timestamp) {
-        let now = Instant { wall, monotonic: self.ports.clock.monotonic() };
-        self.clock_watch.note(now, self.policy.lease_length());
     }
 
     /// How many grants have refreshed tokens in memory that the store did not accept yet. More than zero is an alarm.
@@ -242,7 +232,7 @@ impl Refresher {
             return Ok(ControlFlow::Break(RETRY_SOON));
         }
         let now = self.ports.store_clock.now().await?;
-        self.note_clock(now);
+        self.ports.settled.note(now);
         // A clock that was set during this refresh must not end the grant. The next refresh relies on it.
         if now.since(expected) > CLOCK_STEP || expected.since(now) > CLOCK_STEP {
             return Ok(ControlFlow::Break(RETRY_SOON));
@@ -344,7 +334,7 @@ impl Refresher {
             return Ok(if may_wait { ControlFlow::Continue(()) } else { ControlFlow::Break(RETRY_SOON) });
         };
         // A lease of another node looks ended after the clock was set, while its request is still under way.
-        if is_leased(&grant.value) && self.clock_watch.is_unsettled(self.ports.clock.monotonic()) {
+        if is_leased(&grant.value) && self.ports.settled.has_stepped_within(self.policy.lease_length()) {
             return Ok(if may_wait { ControlFlow::Continue(()) } else { ControlFlow::Break(RETRY_SOON) });
         }
         let Ok(holder) = random_bytes(&*self.ports.random) else {
