@@ -17,8 +17,17 @@ pub(crate) enum Freshness {
     Valid,
 }
 
+/// How far ahead of the present a token can have been requested: by another node, whose clock differs.
+const AHEAD: Duration = Duration::from_mins(10);
+
 /// Whether a token may be issued at an instant. Uses the sealed times, never the columns.
+///
+/// The expiry of a token that was requested while the clock was ahead is not known after the clock was set back. Such a token is
+/// refreshed, if it can be.
 pub(crate) fn is_issuable(secrets: &GrantSecrets, id: AuthorizationId, now: Timestamp, freshness: Freshness) -> bool {
+    if secrets.issued_at > now.plus(AHEAD) && secrets.refresh_token.is_some() && secrets.expires_at.is_some() {
+        return false;
+    }
     match (secrets.expires_at, freshness) {
         (None, _) => true,
         (Some(expires_at), Freshness::Valid) => now < expires_at,
@@ -162,6 +171,19 @@ mod tests {
             let life = end.since(secrets.issued_at);
             prop_assert!(margin(&secrets, id) <= life / 2);
             prop_assert!(margin(&secrets, id) <= Duration::from_mins(5));
+        }
+    }
+
+    #[test]
+    fn r46_a_token_that_was_requested_in_the_future_is_refreshed_if_it_can_be() {
+        let id = AuthorizationId::new(Timestamp::from_millis(0), [0; 16]);
+        let now = Timestamp::from_millis(1_000_000_000);
+        let at = |issued_at: Timestamp| secrets(issued_at.as_millis(), 3_600_000);
+        for freshness in [Freshness::Fresh, Freshness::Valid] {
+            assert!(is_issuable(&at(now.plus(AHEAD)), id, now, freshness), "the clocks of nodes differ");
+            let future = at(now.plus(AHEAD + Duration::from_secs(1)));
+            assert!(!is_issuable(&future, id, now, freshness));
+            assert!(is_issuable(&GrantSecrets { refresh_token: None, ..future }, id, now, freshness));
         }
     }
 
