@@ -18,7 +18,7 @@ pub(crate) const SESSION_OVER_HTTPS: &str = "__Host-grantry_session";
 /// How long a flow cookie outlives its flow, so that a late callback is recognised also before its expiry is recorded.
 const OUTLIVES: Duration = Duration::from_hours(1);
 /// How long a browser is recognised after a log-in.
-const DEVICE: Duration = Duration::from_hours(24 * 90);
+pub(crate) const DEVICE: Duration = Duration::from_hours(24 * 90);
 
 /// The value of a `Set-Cookie` header. All cookies are `HttpOnly; SameSite=Lax`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use thiserror::Error;
 
 use crate::auth::authenticator::{AuthenticationError, Authenticator, PasswordVerifier, Principal};
 use crate::auth::queue::{LogInQueue, Share};
-use crate::cookies::{self, CookieNames};
+use crate::cookies::{self, CookieNames, DEVICE};
 use crate::public_url::PublicBaseUrl;
 
 /// A session expires after this time without a request.
@@ -37,6 +37,9 @@ const SESSIONS_OF_USER: u32 = 64;
 const TOUCH_EVERY: Duration = Duration::from_mins(1);
 /// How long a request waits until the use of its session is stored.
 const WRITE_WAIT: Duration = Duration::from_millis(100);
+/// The precision of the age of a device cookie.
+const DAY: Duration = Duration::from_hours(24);
+const MILLIS_OF_DAY: i64 = 86_400_000;
 
 /// Why a log-in failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -123,6 +126,7 @@ impl Accounts {
         let session_value = Secret::from_text(&base64url(&id));
         let device = device.map_or_else(|| self.fresh_id(), Ok)?;
         let now = self.clock.now();
+        let device = device_id(now.day(), device);
         let hash = hash_of(&id);
         let mut session = Session { user: user.clone(), created_at: now, seen_at: now, tag: RowTag::NONE };
         session.tag = self.rows.tag(&row(hash, &session));
@@ -138,12 +142,15 @@ impl Accounts {
         Ok(id)
     }
 
-    /// The id of the browser, if this user has logged in there before.
-    fn device(&self, headers: &HeaderMap, username: &str) -> Option<[u8; 16]> {
+    /// The random part of the id of the browser, if this user has logged in there within the lifetime of the cookie.
+    fn device(&self, headers: &HeaderMap, username: &str) -> Option<[u8; 12]> {
         let (id, tag) = cookies::single(headers, &self.device_cookie)?.split_once('.')?;
-        let (id, tag) = (from_base64url(id)?, RowTag(from_base64url(tag)?));
+        let (id, tag): ([u8; 16], _) = (from_base64url(id)?, RowTag(from_base64url(tag)?));
         self.rows.verify(&AuthenticatedRow::Device { id: &id, username }, &tag).ok()?;
-        Some(id)
+        let (day, random) = id.split_first_chunk()?;
+        let (now, issued) = (self.clock.now(), Timestamp::from_millis(i64::from(u32::from_be_bytes(*day)) * MILLIS_OF_DAY));
+        let is_recent = issued <= now.plus(DAY) && now.since(issued) < DEVICE + DAY;
+        is_recent.then_some(random.try_into().ok()?)
     }
 
     /// Verifies a password when it is its turn.
@@ -172,6 +179,14 @@ impl Accounts {
     fn presented(&self, headers: &HeaderMap) -> Option<SessionHash> {
         from_base64url::<32>(cookies::single(headers, &self.cookie)?).map(|id| hash_of(&id))
     }
+}
+
+/// The id in a device cookie: the day of the log-in, since the Unix epoch, and a random part.
+fn device_id(day: i64, random: [u8; 12]) -> [u8; 16] {
+    let mut id = [0; 16];
+    id[..4].copy_from_slice(&u32::try_from(day).unwrap_or(0).to_be_bytes());
+    id[4..].copy_from_slice(&random);
+    id
 }
 
 fn row(id: SessionHash, session: &Session) -> AuthenticatedRow<'_> {

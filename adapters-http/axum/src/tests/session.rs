@@ -118,6 +118,13 @@ async fn r59_a_browser_in_which_the_user_logged_in_before_is_counted_by_itself()
     assert_eq!(last_two(), ["name:203.0.113.7 bob", "network:203.0.113.7"]);
     app.browser().post("/api/session", &log_in).await;
     assert_eq!(last_two(), ["name:203.0.113.7 alice", "network:203.0.113.7"]);
+    // A copy of the cookie has the same lifetime.
+    app.clock.advance(Duration::from_hours(24 * 90));
+    alice.post("/api/session", &log_in).await;
+    assert_eq!(app.rate.taken().pop(), Some(by_device));
+    app.clock.advance(Duration::from_hours(24));
+    alice.post("/api/session", &log_in).await;
+    assert_eq!(last_two(), ["name:203.0.113.7 alice", "network:203.0.113.7"]);
 }
 
 #[tokio::test]
