@@ -16,6 +16,7 @@ use crate::ports::{
 };
 use crate::time::Timestamp;
 use crate::usecase::settings::UnusableConnector;
+use crate::usecase::url_parts;
 
 /// Writes failures and anomalies to the log and to the store. Clones share what is not stored yet.
 #[derive(Clone)]
@@ -68,7 +69,7 @@ impl FailureRecorder {
                 code: error.into(),
                 http_status: diagnosis.http_status,
                 oauth_error: diagnosis.oauth_error.as_deref().map(str::to_owned),
-                endpoint_host: diagnosis.endpoint_host.clone().or_else(|| host_of(endpoint).map(str::to_owned)),
+                endpoint_host: diagnosis.endpoint_host.clone().or_else(|| url_parts::host(endpoint).map(str::to_owned)),
                 hint: diagnosis.problem.as_deref().or_else(|| advice(error.kind, operation)).map(str::to_owned),
                 correlation_id: self.log.correlation_id(),
             },
@@ -83,7 +84,7 @@ impl FailureRecorder {
         endpoint: &str,
     ) {
         let hint = "the client secret is missing or cannot be decrypted; enter it again".to_owned();
-        self.record_unsent(connector.into(), operation, host_of(endpoint), hint);
+        self.record_unsent(connector.into(), operation, url_parts::host(endpoint), hint);
     }
 
     /// Records that no request was sent, because the settings of the connector cannot be used any more. A row that is not
@@ -180,37 +181,4 @@ fn advice(kind: ProviderErrorKind, operation: ProviderOperation) -> Option<&'sta
     }
     let is_throttled = matches!(kind, ProviderErrorKind::Throttled { .. });
     is_throttled.then_some("the provider limits the rate of requests; try again later")
-}
-
-/// The host of a URL, without user information and port.
-fn host_of(url: &str) -> Option<&str> {
-    let (_, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let host = authority.rsplit('@').next()?;
-    let host = match host.strip_prefix('[') {
-        Some(literal) => &host[..literal.find(']')? + 2],
-        None => host.split(':').next()?,
-    };
-    (!host.is_empty()).then_some(host)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn r79_of_a_url_only_the_host_is_recorded() {
-        for (url, host) in [
-            ("https://login.example.com/token?x=secret", Some("login.example.com")),
-            ("https://user:secret@login.example.com:8443/token", Some("login.example.com")),
-            ("http://127.0.0.1:8081", Some("127.0.0.1")),
-            ("http://[::1]:8081/token", Some("[::1]")),
-            ("https://?x", None),
-            ("http://[::1", None),
-            ("", None),
-            ("secret", None),
-        ] {
-            assert_eq!(host_of(url), host, "{url}");
-        }
-    }
 }

@@ -35,6 +35,7 @@ mod stateless_error;
 mod status;
 mod token;
 mod token_lifetime;
+mod url_parts;
 mod users;
 
 /// The parts that [`Connections`] assembles, each with just the ports it needs: for hosts that need one of them alone, and

@@ -22,7 +22,7 @@ use crate::usecase::requests::{random_bytes, with_deadline};
 use crate::usecase::sealer::{NoCredentials, Sealer};
 use crate::usecase::settings::ConnectorSettings;
 use crate::usecase::settled_clock::SettledClock;
-use crate::usecase::token_lifetime;
+use crate::usecase::{token_lifetime, url_parts};
 
 /// What one round of the worker did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -237,7 +237,7 @@ impl RevocationWorker {
         let response = with_deadline(&*self.ports.spawner, self.policy.request_deadline, request).await;
         let now = self.ports.clock.monotonic();
         if response.is_err() && now.saturating_sub(started) >= SLOW {
-            self.origins.close(origin_of(url), now.saturating_add(self.policy.request_deadline));
+            self.origins.close(url_parts::origin(url), now.saturating_add(self.policy.request_deadline));
         }
         response
     }
@@ -514,16 +514,10 @@ impl Job {
     fn origin(&self) -> Option<&str> {
         let endpoints = &self.secrets.as_ref()?.provider.endpoints;
         let revocation = endpoints.revocation.as_ref().filter(|_| !self.in_doubt);
-        Some(origin_of(revocation.unwrap_or(&endpoints.token)))
+        Some(url_parts::origin(revocation.unwrap_or(&endpoints.token)))
     }
 
     fn event(&self, kind: AuditKind, now: Timestamp) -> AuditEvent {
         AuditEvent::of_system(kind, now).about(&self.owner, self.id)
     }
-}
-
-/// The URL up to its path.
-fn origin_of(url: &str) -> &str {
-    let end = url.match_indices('/').nth(2).map_or(url.len(), |(position, _)| position);
-    url.get(..end).unwrap_or(url)
 }
