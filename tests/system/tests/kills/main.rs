@@ -122,7 +122,8 @@ async fn run(rotation: Rotation, kills: usize, mut random: Random) -> Counts {
         }
     }));
     let tormenting = async {
-        nodes.torment(kills).await;
+        let database = database(&app);
+        nodes.torment(kills, move || trail::doubts(&trail::retries(&database)) > 0).await;
         is_over.store(true, Ordering::Relaxed);
     };
     tokio::join!(acting, tormenting);

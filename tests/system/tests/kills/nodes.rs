@@ -17,6 +17,9 @@ const ARRIVAL: Duration = Duration::from_millis(200);
 /// The longest time between two faults, in milliseconds.
 const MOMENT: u64 = 60;
 
+/// The kills of a run beyond those it was asked for.
+const MORE_KILLS: usize = 200;
+
 /// How long a node is stopped: longer than a lease.
 const STOP: Duration = Duration::from_millis(1500);
 
@@ -88,11 +91,16 @@ impl<'a> Nodes<'a> {
         Self { app, processes, addresses, random, counts: Counts::default() }
     }
 
-    /// Kills and stops nodes until this many were killed. Both run afterwards, and no request is held any more.
-    pub(crate) async fn torment(&mut self, kills: usize) {
+    /// Kills and stops nodes until this many were killed and a refresh was interrupted. Both run afterwards, and no request is
+    /// held any more.
+    ///
+    /// A short run may interrupt no refresh by chance. It goes on until `is_interrupted`, for [`MORE_KILLS`] at most.
+    pub(crate) async fn torment(&mut self, kills: usize, is_interrupted: impl Fn() -> bool) {
         let mut first = FIRST.into_iter();
         let mut late = Vec::new();
-        while self.counts.kills < kills {
+        while self.counts.kills < kills
+            || (self.counts.kills < kills + MORE_KILLS && !(self.counts.after > 0 && is_interrupted()))
+        {
             let kind = first.next().unwrap_or_else(|| kind(&mut self.random));
             match kind {
                 Kind::Anytime => {
