@@ -209,7 +209,8 @@ mod tests {
             }
         }
 
-        let acting = (0..=u32::from(char::MAX)).filter_map(char::from_u32).filter(|c| crate::escape::acts_on_output(*c));
+        let acting =
+            (0..=u32::from(char::MAX)).filter_map(char::from_u32).filter(|c| grantry_domain::display::acts_on_output(*c));
         let nasty = Shown(acting.collect());
         for format in [LogFormat::Json, LogFormat::Lines, LogFormat::Brief] {
             let lines = logged_as(format, "info", || {
@@ -219,7 +220,7 @@ mod tests {
             });
             assert_eq!(lines.len(), 2, "{format:?}: {lines:?}");
             for line in lines {
-                assert!(!line.chars().any(crate::escape::acts_on_output), "{format:?}: {line:?}");
+                assert!(!line.chars().any(grantry_domain::display::acts_on_output), "{format:?}: {line:?}");
                 if format == LogFormat::Json {
                     serde_json::from_str::<serde_json::Value>(&line).unwrap();
                 } else {

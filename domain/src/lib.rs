@@ -9,6 +9,7 @@
 
 pub mod authorization;
 pub mod connector;
+pub mod display;
 pub mod encoding;
 pub mod identity;
 mod named;

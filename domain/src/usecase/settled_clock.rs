@@ -7,9 +7,14 @@ use crate::ports::{Clock, StoreClock, StoreError};
 use crate::time::Timestamp;
 
 /// A larger difference between the wall clock and the monotonic clock means that the wall clock was set.
-pub(crate) const CLOCK_STEP: Duration = Duration::from_secs(30);
+const CLOCK_STEP: Duration = Duration::from_secs(30);
 /// For how long after a step nothing ends because time has passed, so that a wrong clock can be corrected.
 const UNSETTLED: Duration = Duration::from_mins(10);
+
+/// Whether a reading of the wall clock differs so much from the expected one that the clock must have been set.
+pub(crate) fn is_step(expected: Timestamp, wall: Timestamp) -> bool {
+    wall.since(expected) > CLOCK_STEP || expected.since(wall) > CLOCK_STEP
+}
 
 /// The clock of the store, compared with the monotonic clock from one reading to the next. The history begins with the process.
 pub struct SettledClock {
@@ -28,7 +33,7 @@ struct History {
 impl History {
     fn note(&mut self, wall: Timestamp, monotonic: Duration) {
         let expected = self.wall.plus(monotonic.saturating_sub(self.monotonic));
-        if wall.since(expected) > CLOCK_STEP || expected.since(wall) > CLOCK_STEP {
+        if is_step(expected, wall) {
             self.stepped_at = Some(monotonic);
         }
         (self.wall, self.monotonic) = (wall, monotonic);

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use grantry_domain::display::acts_on_output;
 use grantry_domain::ports::{ApiQuery, ApiRequestRefused};
 use grantry_domain::provider::Origin;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
@@ -154,10 +155,7 @@ fn has_dot_segment(text: &[u8]) -> bool {
 }
 
 fn is_invisible(character: char) -> bool {
-    let formatting = matches!(character,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}');
-    formatting || character.is_whitespace() || character.is_control()
+    acts_on_output(character) || character.is_whitespace()
 }
 
 /// The text with every encoding of an ASCII character that UTF-8 forbids and some servers decode, and with the characters of

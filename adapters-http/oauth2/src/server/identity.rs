@@ -1,5 +1,6 @@
 //! Identifies the connected account from the ID token, else from userinfo: a label to show and a subject to compare.
 
+use grantry_domain::display::acts_on_output;
 use grantry_domain::ports::{
     Anomaly, AnomalyKind, ClientCredentials, Identified, ProviderError, ProviderErrorKind, TokenResponse,
 };
@@ -100,12 +101,7 @@ fn account_claims(body: &Object<'_>, rules: &IdentityRules) -> AccountClaims {
 
 /// A non-empty text of limited length, without control and formatting characters that could falsify a page or a log line.
 fn display_text(value: &Value<'_>) -> Option<String> {
-    let is_unsafe = |letter: &char| {
-        letter.is_control()
-            || matches!(letter, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-            || matches!(letter, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-    };
-    let text: String = value.as_scalar()?.chars().filter(|letter| !is_unsafe(letter)).collect();
+    let text: String = value.as_scalar()?.chars().filter(|letter| !acts_on_output(*letter)).collect();
     let text: String = text.trim().chars().take(MAX_TEXT).collect();
     (!text.is_empty()).then_some(text)
 }

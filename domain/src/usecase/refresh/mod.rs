@@ -38,7 +38,7 @@ use crate::usecase::requests::{random_bytes, with_deadline};
 use crate::usecase::revocation::RevocationWorker;
 use crate::usecase::sealer::{NoCredentials, Sealer};
 use crate::usecase::settings::ConnectorSettings;
-use crate::usecase::settled_clock::{CLOCK_STEP, SettledClock};
+use crate::usecase::settled_clock::{SettledClock, is_step};
 use crate::usecase::single_flight::SingleFlight;
 use crate::usecase::token_lifetime::{Freshness, is_issuable};
 
@@ -234,7 +234,7 @@ impl Refresher {
         let now = self.ports.store_clock.now().await?;
         self.ports.settled.note(now);
         // A clock that was set during this refresh must not end the grant. The next refresh relies on it.
-        if now.since(expected) > CLOCK_STEP || expected.since(now) > CLOCK_STEP {
+        if is_step(expected, now) {
             return Ok(ControlFlow::Break(RETRY_SOON));
         }
         let candidate = match self.candidate(id, goal, now).await? {
