@@ -134,7 +134,7 @@ const EFFECTS: [(&str, &str, Effect); 126] = [
     ("unclaimed_tokens", "kid", Nothing),
     ("unclaimed_tokens", "queued_at", Lost),
     ("unclaimed_tokens", "attempts", Lost),
-    ("unclaimed_tokens", "revoke_at", Lost),
+    ("unclaimed_tokens", "revoke_at", Nothing),
     ("unclaimed_tokens", "claimed_by", Nothing),
     ("unclaimed_tokens", "claimed_until", Nothing),
     ("deployment", "only", Nothing),
@@ -694,4 +694,105 @@ async fn r42_r52_r73_r76_columns_that_belong_together_redirect_nothing_when_they
             .all(|table| database.change(table, &["user"], Change::Swapped))
     };
     assert_ne!(scene.effect(&expected, "the user everywhere", everywhere).await, Nothing);
+}
+
+/// What the removal of all rows of a table does.
+const REMOVALS: [(&str, Effect); 13] = [
+    ("authorizations", Lost),
+    ("client_refusals", Nothing),
+    ("client_secrets", Lost),
+    ("connector_anomalies", Nothing),
+    ("connector_failures", Nothing),
+    ("connectors", Lost),
+    ("default_connections", Lost),
+    ("deployment", Nothing),
+    ("events", Nothing),
+    ("sessions", Refused),
+    ("tombstones", Nothing),
+    ("unclaimed_tokens", Lost),
+    ("sqlite_sequence", Nothing),
+];
+
+#[tokio::test]
+async fn r73_r76_removed_rows_give_no_token_of_another_user() {
+    let scene = Scene::new().await;
+    let prepared = scene.prepare().await;
+    let expected = scene.play(prepared).await;
+    let mut found = Vec::new();
+    for (table, _) in REMOVALS {
+        let remove = |database: &Database| {
+            database.run(&format!("DELETE FROM {table}"));
+            true
+        };
+        found.push((table, scene.effect(&expected, &format!("without {table}"), remove).await));
+    }
+    assert_eq!(found, REMOVALS);
+}
+
+#[tokio::test]
+async fn r73_r76_copied_rows_give_no_token_of_another_user() {
+    let scene = Scene::new().await;
+    let prepared = scene.prepare().await;
+    let expected = scene.play(prepared).await;
+    let columns = |table: &str, values: &[(&str, &str)]| {
+        let all = &scene.database.tables[table];
+        let value = |column: &String| {
+            values.iter().find(|(name, _)| name == column).map_or_else(|| column.clone(), |(_, value)| (*value).to_owned())
+        };
+        (all.join(", "), all.iter().map(value).collect::<Vec<_>>().join(", "))
+    };
+    let of_bob = "(SELECT id FROM copied)";
+    let (names, values) = columns("authorizations", &[("seq", "NULL"), ("user", "'u_bob'"), ("id", of_bob)]);
+    let copies = [("grant", "connection = 'default'"), ("pending", "1")];
+    for (role, condition) in copies {
+        // The row of alice is removed from the unique indexes first, and bob has a copy of it with the id of his row.
+        let statements = format!(
+            "CREATE TEMP TABLE copied AS SELECT id FROM authorizations WHERE user = 'u_bob' AND role = '{role}';
+             DELETE FROM authorizations WHERE user = 'u_bob' AND role = '{role}';
+             CREATE TEMP TABLE row AS SELECT {names} FROM authorizations WHERE user = 'u_alice' AND role = '{role}' AND {condition};
+             DELETE FROM authorizations WHERE user = 'u_alice' AND role = '{role}' AND {condition};
+             INSERT INTO main.authorizations ({names}) SELECT {values} FROM row;
+             DROP TABLE row; DROP TABLE copied"
+        );
+        let copy = |database: &Database| {
+            database.run(&statements);
+            true
+        };
+        assert_ne!(scene.effect(&expected, &format!("the {role} of alice copied for bob"), copy).await, Nothing);
+    }
+    let (names, values) = columns("sessions", &[("seq", "NULL"), ("user", "'u_alice'")]);
+    let session = format!(
+        "CREATE TEMP TABLE row AS SELECT {names} FROM sessions WHERE user = 'u_bob'; DELETE FROM sessions WHERE user = 'u_bob';
+         INSERT INTO main.sessions ({names}) SELECT {values} FROM row; DROP TABLE row"
+    );
+    let copy = |database: &Database| {
+        database.run(&session);
+        true
+    };
+    assert_ne!(scene.effect(&expected, "the session of bob copied for alice", copy).await, Nothing);
+}
+
+#[tokio::test]
+async fn r73_r76_a_former_grant_that_is_inserted_again_serves_its_user_only() {
+    let scene = Scene::new().await;
+    let Prepared { mut alice, mut bob, .. } = scene.prepare().await;
+    let database = &scene.database;
+    let names = database.tables["authorizations"].join(", ");
+    database.run(&format!(
+        "CREATE TEMP TABLE row AS SELECT {names} FROM authorizations WHERE user = 'u_alice' AND role = 'grant'"
+    ));
+    assert_eq!(alice.disconnect(DRIVE).await.status, 204);
+    scene.app.host.drain().await;
+    assert_eq!(run(&alice.execute_named(DRIVE, "default", "/me").await), "not_connected");
+    database.run(&format!(
+        "DELETE FROM authorizations WHERE id IN (SELECT id FROM row); INSERT INTO main.authorizations ({names}) SELECT * FROM row"
+    ));
+    scene.app.expire_access_tokens();
+    let outcomes = vec![
+        ("run of alice", run(&alice.execute_named(DRIVE, "default", "/me").await)),
+        ("named run of alice", run(&alice.execute_named(DRIVE, "work", "/me").await)),
+        ("run of bob", run(&bob.execute(DRIVE, "/me").await)),
+    ];
+    scene.check(&outcomes, "a former grant is inserted again");
+    assert_eq!(outcomes[2].1, "ran as bob@example.test");
 }
