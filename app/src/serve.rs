@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
@@ -112,10 +112,23 @@ impl Server {
     }
 }
 
+/// How many connections may wait to be accepted. The operating system drops those beyond, and their clients try again after a
+/// second. It may have a lower limit (`net.core.somaxconn`).
+const BACKLOG: u32 = 4096;
+
 /// Opens the socket.
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address).await.map_err(|error| {
+    open(address).map_err(|error| {
         let kind = error.kind();
         if kind == io::ErrorKind::AddrInUse { ServeError::PortTaken(address) } else { ServeError::Listen { address, kind } }
     })
+}
+
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // As for every listener of tokio: a new process can listen while connections of the last one are being closed.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }

@@ -217,7 +217,7 @@ pub(crate) async fn junk(browser: Browser) {
 }
 
 /// Runs whose API does not respond.
-pub(crate) async fn hanging_runs(browser: &Browser, connector: ConnectorPath, runs: usize) {
+pub(crate) async fn hanging_runs(browser: Browser, connector: ConnectorPath, runs: usize) {
     let client = async || {
         loop {
             let body = json!({ "params": { "method": "GET", "path": "/hang" } });
