@@ -7,7 +7,6 @@ mod activity;
 mod body;
 mod table;
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,12 +20,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Instant;
 use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
 use self::activity::RecordedSocket;
 use self::table::{Admitted, Connections};
+use crate::log_limit::LogLimit;
 
 pub(crate) use self::table::Caps;
 
@@ -69,8 +68,6 @@ const STALL_GRACE: Duration = Duration::from_secs(5);
 const BURST: usize = 16;
 /// Pause after an accept error, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How often accept errors and refused connections are logged at most.
-const LOG_EVERY: Duration = Duration::from_mins(1);
 
 /// Serves until `stop` completes, then lets running requests finish. Returns how many connections were cut off.
 pub(crate) async fn serve(
@@ -83,7 +80,7 @@ pub(crate) async fn serve(
     let builder = builder(deadlines.headers);
     let graceful = GracefulShutdown::new();
     let connections = Connections::new(caps);
-    let mut refusals = Refusals::default();
+    let refusals = LogLimit::new(1);
     let mut overdue = tokio::time::interval(deadlines.period());
     overdue.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     tokio::pin!(stop);
@@ -98,11 +95,14 @@ pub(crate) async fn serve(
                         // Connections that were just accepted read their requests before others replace them.
                         tokio::task::yield_now().await;
                     }
-                    None => refusals.log("the maximum number of connections is reached, and all of them are in use"),
+                    None => {
+                        let reason = "the maximum number of connections is reached, and all of them are in use";
+                        log_refusal(&refusals, reason.to_owned());
+                    }
                 },
                 Err(error) => {
                     connections.free_descriptors();
-                    refusals.log(&format!("a connection could not be accepted: {:?}", error.kind()));
+                    log_refusal(&refusals, format!("it could not be accepted: {:?}", error.kind()));
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -132,27 +132,11 @@ fn close_overdue(connections: &Connections, deadlines: &Deadlines) {
     metrics::gauge!("grantry_connections_open").set(f64::from(u32::try_from(connections.count()).unwrap_or(u32::MAX)));
 }
 
-/// Connections that were not served: counted, and logged from time to time, by reason. There are few reasons.
-#[derive(Default)]
-struct Refusals {
-    by_reason: HashMap<String, Refusal>,
-}
-
-#[derive(Default)]
-struct Refusal {
-    unlogged: u64,
-    logged: Option<Instant>,
-}
-
-impl Refusals {
-    fn log(&mut self, reason: &str) {
-        metrics::counter!("grantry_connections_refused_total").increment(1);
-        let refusal = self.by_reason.entry(reason.to_owned()).or_default();
-        refusal.unlogged += 1;
-        if refusal.logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
-            warn!(connections = refusal.unlogged, "connections were refused: {reason}");
-            *refusal = Refusal { unlogged: 0, logged: Some(Instant::now()) };
-        }
+/// Counts and logs a connection that was not served. A reason has a line in a minute. There are few reasons.
+fn log_refusal(lines: &LogLimit<String>, reason: String) {
+    metrics::counter!("grantry_connections_refused_total").increment(1);
+    if let Some(line) = lines.admit(reason.clone()) {
+        warn!(suppressed = line.suppressed, "a connection was not served: {reason}");
     }
 }
 
