@@ -27,6 +27,8 @@ mod revocations;
 mod schema;
 mod sessions;
 mod sql;
+#[cfg(test)]
+mod statement_tests;
 mod store;
 mod users;
 mod writer;

@@ -1,6 +1,7 @@
 //! Every statement that runs often, or over many rows, finds its rows through an index.
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use crate::authorizations::terminate;
 use crate::{authorizations, client_secrets, connectors, housekeeping, queries, sessions, users};
@@ -33,6 +34,7 @@ fn statements() -> Vec<String> {
 
 fn database() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).unwrap();
     connection.execute_batch(include_str!("../migrations/0001_first.sql")).unwrap();
     connection
 }

@@ -105,6 +105,9 @@ fn connect(path: &Path, access: OpenFlags, busy_timeout: Duration) -> Result<Con
     // A tampered schema must not run functions, and no statement must damage the file.
     connection.pragma_update(None, "trusted_schema", "OFF")?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    // The planner does not look at bound values. Otherwise a statement that uses a partial index beside a parameter is
+    // prepared again at each run. Terms that a partial index requires are literals.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "cell_size_check", "ON")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
@@ -173,6 +176,7 @@ mod tests {
                 assert_eq!(pragma(connection, name), value, "{name}");
             }
             assert!(connection.db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE).unwrap());
+            assert!(connection.db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG).unwrap());
         }
         for connection in opened.point_readers.iter().chain(&opened.pool) {
             assert!(connection.execute_batch("DELETE FROM sessions").is_err(), "a reader can write");
