@@ -148,4 +148,8 @@ impl Housekeeping for MemoryStore {
     async fn key_usage(&self) -> Result<Vec<(KeyId, u64)>, StoreError> {
         Ok(self.transact(|data, _| data.key_usage()))
     }
+
+    async fn keys_in_use(&self) -> Result<Vec<KeyId>, StoreError> {
+        Ok(self.transact(|data, _| data.key_usage().into_iter().map(|(key, _)| key).collect()))
+    }
 }

@@ -26,6 +26,8 @@ CREATE TABLE connectors (
     UNIQUE (space, connector)
 ) STRICT;
 
+CREATE INDEX connectors_by_key ON connectors (substr(tag, 1, 8));
+
 -- A row of an earlier epoch or of a deleted connector has `superseded_at` and is kept only while a revocation needs it.
 CREATE TABLE client_secrets (
     seq           INTEGER PRIMARY KEY,
@@ -39,6 +41,8 @@ CREATE TABLE client_secrets (
     superseded_at INTEGER,
     UNIQUE (incarnation, epoch)
 ) STRICT;
+
+CREATE INDEX client_secrets_by_key ON client_secrets (kid) WHERE kid IS NOT NULL;
 
 -- Flows, grants and former grants. Rows cluster by time through `seq`; ids and state hashes are found by an index.
 -- `deadline`, `state_hash`, `flow_cookie_hash` and `consumed_at` of a flow are kept after its end, to distinguish a replayed
@@ -156,6 +160,7 @@ CREATE TABLE unclaimed_tokens (
 
 CREATE INDEX unclaimed_tokens_by_time ON unclaimed_tokens (revoke_at);
 CREATE INDEX unclaimed_tokens_by_secret ON unclaimed_tokens (incarnation, epoch);
+CREATE INDEX unclaimed_tokens_by_key ON unclaimed_tokens (kid) WHERE kid IS NOT NULL;
 
 -- The last failure of each connector, for its editors.
 CREATE TABLE connector_failures (

@@ -2,7 +2,7 @@
 //!
 //! Every step of a sweep finds its rows through an index ordered by time, and changes a bounded number of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use grantry_domain::authorization::{
@@ -55,6 +55,10 @@ impl Housekeeping for SqliteStore {
 
     async fn key_usage(&self) -> Result<Vec<(KeyId, u64)>, StoreError> {
         self.long_read(key_usage).await
+    }
+
+    async fn keys_in_use(&self) -> Result<Vec<KeyId>, StoreError> {
+        self.long_read(keys_in_use).await
     }
 }
 
@@ -176,6 +180,32 @@ fn key_usage(connection: &Connection) -> Result<Vec<(KeyId, u64)>, SqliteError> 
         Ok(())
     })?;
     Ok(usage.into_iter().collect())
+}
+
+/// Each table with a key, and the key of a row. Each has an index of the keys.
+pub(crate) const KEYS: [(&str, &str); 4] =
+    [("authorizations", "kid"), ("client_secrets", "kid"), ("unclaimed_tokens", "kid"), ("connectors", "substr(tag, 1, 8)")];
+
+/// Finds the keys of a table, each by one search in the index, past all rows of the key before it.
+pub(crate) fn keys_query((table, key): (&str, &str)) -> String {
+    format!(
+        "WITH RECURSIVE keys (kid) AS ( \
+             SELECT min({key}) FROM {table} WHERE {key} IS NOT NULL \
+             UNION ALL SELECT (SELECT min({key}) FROM {table} WHERE {key} IS NOT NULL AND {key} > keys.kid) \
+             FROM keys WHERE keys.kid IS NOT NULL) \
+         SELECT kid FROM keys WHERE kid IS NOT NULL"
+    )
+}
+
+fn keys_in_use(connection: &Connection) -> Result<Vec<KeyId>, SqliteError> {
+    let mut keys = BTreeSet::new();
+    for table in KEYS {
+        sql::each(connection, &keys_query(table), [], |row| {
+            keys.insert(KeyId(Columns::of_group(row, table.0).array()?));
+            Ok(())
+        })?;
+    }
+    Ok(keys.into_iter().collect())
 }
 
 /// The statements of a sweep, for the tests of query plans.

@@ -58,6 +58,18 @@ fn a_log_in_does_not_scan_or_sort_the_sessions() {
 }
 
 #[test]
+fn the_keys_in_use_are_found_by_searches() {
+    let connection = database();
+    for table in housekeeping::KEYS {
+        let steps = plan(&connection, &housekeeping::keys_query(table));
+        let name = table.0;
+        let searches =
+            steps.iter().filter(|step| step.starts_with(&format!("SEARCH {name} USING COVERING INDEX {name}_by_key")));
+        assert_eq!(searches.count(), 2, "{steps:?}");
+    }
+}
+
+#[test]
 fn no_statement_scans_the_authorizations() {
     let connection = database();
     let statements = statements().into_iter().chain([client_secrets::DESTROY.to_owned()]);

@@ -67,4 +67,8 @@ pub trait Housekeeping: Send + Sync {
     /// How many envelopes of any table each key has sealed, and how many connectors it has tagged. Sessions are not counted:
     /// they end within a day.
     async fn key_usage(&self) -> Result<Vec<(KeyId, u64)>, StoreError>;
+
+    /// The keys of [`key_usage`](Self::key_usage) with a count above zero, in order. Unlike the counts they are found in a
+    /// time that does not depend on the number of records.
+    async fn keys_in_use(&self) -> Result<Vec<KeyId>, StoreError>;
 }

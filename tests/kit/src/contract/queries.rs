@@ -374,6 +374,8 @@ pub async fn r75_envelopes_and_tags_are_counted_per_key(backend: Backend) {
         let mut usage = store.node.housekeeping.key_usage().await.unwrap_or_fail();
         usage.retain(|(_, count)| *count > 0);
         usage.sort_unstable();
+        let keys: Vec<_> = usage.iter().map(|(key, _)| *key).collect();
+        assert_eq!(store.node.housekeeping.keys_in_use().await.unwrap_or_fail(), keys);
         usage
     };
     assert_eq!(usage().await, [(first, 2)], "the client secret and the tag of the connector");

@@ -300,6 +300,7 @@ forward! {
             limit: u32
         ) -> Vec<Authorization>;
         KeyUsage: key_usage() -> Vec<(KeyId, u64)>;
+        KeysInUse: keys_in_use() -> Vec<KeyId>;
     }
     AuditOutbox {
         Record: record(audit: Vec<AuditEvent>) -> ();
