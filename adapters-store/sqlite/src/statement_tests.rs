@@ -58,7 +58,7 @@ fn used(connection: &Connection) -> Vec<Used> {
 }
 
 const LIMITS: PendingLimits = PendingLimits { per_user: 10, deployment: 1_000_000 };
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// A store with one connector.
 struct Site {
