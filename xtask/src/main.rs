@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "a command line tool reports on standard output")]
 
+mod bench;
 mod codegen;
 mod fuzz;
 mod nightly;
@@ -41,6 +42,8 @@ enum Command {
     Nightly(steps::Options),
     /// Run hostile clients against a server and check that it serves others and that its memory is bounded.
     Soak(soak::Options),
+    /// Measure how fast the server is, beside programs that do nothing but the protocol.
+    Bench(bench::Options),
     /// Run the fuzz targets with libFuzzer, one after the other.
     Fuzz(fuzz::Options),
     /// Check the rules of the repository that the compiler does not check.
@@ -68,6 +71,7 @@ fn run(command: Command) -> Result {
         Command::Test(options) => test::run(&sh, &options),
         Command::Nightly(options) => nightly::run(&sh, &options),
         Command::Soak(options) => soak::run(&sh, &options),
+        Command::Bench(options) => bench::run(&sh, &options),
         Command::Fuzz(options) => fuzz::run(&sh, &options),
         Command::Tidy(options) => tidy::run(&sh, &options),
         Command::Requirements => requirements::run(&sh),

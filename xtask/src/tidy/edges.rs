@@ -70,6 +70,7 @@ const RULES: &[Rule] = &[
     // The composition root; the demo runs the authorization server of the test kit.
     Rule { member: "grantry", allowed: Allowed::Any, in_tests: &[] },
     Rule { member: "grantry-testkit", allowed: Allowed::Only(&[DOMAIN, RUNTIME]), in_tests: &[] },
+    Rule { member: "grantry-load", allowed: Allowed::Any, in_tests: &[] },
     Rule { member: "grantry-system-tests", allowed: Allowed::Any, in_tests: &[] },
     Rule { member: "grantry-fuzz", allowed: Allowed::Any, in_tests: &[] },
     Rule { member: "xtask", allowed: Allowed::Only(&[RUNTIME]), in_tests: &[] },

@@ -1,0 +1,200 @@
+//! The deployment that is measured: its addresses, its users and connectors, its folder, and its process.
+
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use grantry_crypto_aes_gcm::RootKey;
+use grantry_runtime::SystemRandom;
+use sha2::{Digest as _, Sha256};
+
+use crate::Result;
+use crate::http::{Connection, write_request};
+
+/// The key of the agent that fetches access tokens. It is valid in these deployments only.
+pub const AGENT_KEY: &str = "gak_loadloadloadloadloadloadloadloadloadloadloa";
+/// How long a server may take until it responds.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// The pause between two attempts to connect to a server that starts.
+const START_PAUSE: Duration = Duration::from_millis(1);
+
+/// The ports of a benchmark. They are fixed, because a connector contains the address of its provider.
+#[derive(Debug, Clone, Copy)]
+pub struct Ports(pub u16);
+
+impl Ports {
+    /// The server.
+    pub fn server(self) -> SocketAddr {
+        self.at(0)
+    }
+
+    /// The provider and its API.
+    pub fn provider(self) -> SocketAddr {
+        self.at(1)
+    }
+
+    /// The handler that returns one response.
+    pub fn bare(self) -> SocketAddr {
+        self.at(2)
+    }
+
+    /// The plain proxy.
+    pub fn proxy(self) -> SocketAddr {
+        self.at(3)
+    }
+
+    fn at(self, offset: u16) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.0 + offset).into()
+    }
+}
+
+/// The id of the nth user.
+pub fn user(n: u32) -> String {
+    format!("u_{n:05}")
+}
+
+/// The id of the nth connector.
+pub fn connector(n: u32) -> String {
+    format!("c{n:03}")
+}
+
+/// A folder with key, configuration and database.
+#[derive(Debug, Clone)]
+pub struct Installation {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The addresses.
+    pub ports: Ports,
+}
+
+impl Installation {
+    /// Creates the folder with a new key, and a configuration with this number of users.
+    pub fn create(folder: &Path, ports: Ports, users: u32) -> Result<Self> {
+        fs::create_dir_all(folder)?;
+        let installation = Self { folder: folder.to_owned(), ports };
+        let key = RootKey::generate(&SystemRandom).map_err(|_| "no secure randomness is available")?;
+        fs::write(installation.key(), key.as_bytes())?;
+        fs::set_permissions(installation.key(), fs::Permissions::from_mode(0o600))?;
+        fs::write(installation.config(), configuration(ports, users))?;
+        // The accounts take time to read and memory, so starts are measured with one.
+        fs::write(installation.one_account(), configuration(ports, 1))?;
+        Ok(installation)
+    }
+
+    /// The file of the key.
+    pub fn key(&self) -> PathBuf {
+        self.folder.join("primary.key")
+    }
+
+    /// The database.
+    pub fn database(&self) -> PathBuf {
+        self.folder.join("grantry.db")
+    }
+
+    /// The configuration with every user.
+    pub fn config(&self) -> PathBuf {
+        self.folder.join("grantry.toml")
+    }
+
+    /// The configuration with the first user only.
+    pub fn one_account(&self) -> PathBuf {
+        self.folder.join("one-account.toml")
+    }
+}
+
+/// Users are named by a proxy on this machine, so that a client needs no session. The rate limits are never reached: one client
+/// sends what a deployment receives from thousands of users.
+fn configuration(ports: Ports, users: u32) -> String {
+    let (server, provider) = (ports.server(), ports.provider());
+    let key = hex::encode(Sha256::digest(AGENT_KEY.as_bytes()));
+    let accounts = (0..users)
+        .map(|n| format!("[[identity.accounts]]\nid = \"{}\"\nroles = {{ default = \"editor\" }}\n", user(n)))
+        .collect::<String>();
+    let rates = ["start", "callback", "log_in", "status", "disconnect"].map(|name| format!("{name} = \"1000000000/10m\""));
+    format!(
+        "listen = \"{server}\"\npublic_base_url = \"http://{server}\"\n\
+         [store]\nurl = \"sqlite:grantry.db\"\n[keys]\nwrite = \"file:primary.key\"\n\
+         [egress]\nallow = [\"{provider}\"]\n[oauth]\nrate_limits = {{ {} }}\n\
+         [identity]\nmode = \"proxy-header\"\n\
+         [[identity.agents]]\nname = \"load\"\nkey_sha256 = \"{key}\"\nspaces = [\"default\"]\naccess_tokens = true\n\
+         {accounts}",
+        rates.join(", "),
+    )
+}
+
+/// A running server. It is killed when this value is dropped.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    /// When it was started.
+    pub started: Instant,
+}
+
+impl Server {
+    /// Starts `grantry` with a configuration, on one core if that is given.
+    pub fn start(program: &Path, config: &Path, core: Option<usize>) -> io::Result<Self> {
+        let mut command = match core {
+            Some(core) => {
+                let mut command = Command::new("taskset");
+                command.args(["-c", &core.to_string()]).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        command.arg("serve").arg("--config").arg(config);
+        let started = Instant::now();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        Ok(Self { child, started })
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Returns the first connection that it accepts.
+    pub async fn connect(&mut self, address: SocketAddr) -> Result<Connection> {
+        loop {
+            if let Ok(connection) = Connection::open(address).await {
+                return Ok(connection);
+            }
+            if let Some(status) = self.child.try_wait()? {
+                return Err(format!("the server ended: {status}").into());
+            }
+            if self.started.elapsed() > START_LIMIT {
+                return Err("the server does not start".into());
+            }
+            tokio::time::sleep(START_PAUSE).await;
+        }
+    }
+
+    /// Ends it in an orderly way.
+    pub fn stop(mut self) -> Result {
+        let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
+        rustix::process::kill_process(pid.ok_or("no process id")?, rustix::process::Signal::TERM)?;
+        let status = self.child.wait()?;
+        if status.success() { Ok(()) } else { Err(format!("the server ended: {status}").into()) }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A request of a user, as the proxy in front sends it.
+pub(crate) fn as_user(out: &mut Vec<u8>, server: SocketAddr, user: &str, method: &str, path: &str, body: &str) {
+    write_request(out, method, path, &server.to_string(), &format!("x-forwarded-user: {user}\r\n"), body);
+}
+
+/// A request of the agent.
+pub(crate) fn as_agent(out: &mut Vec<u8>, server: SocketAddr, path: &str, body: &str) {
+    write_request(out, "POST", path, &server.to_string(), &format!("authorization: Bearer {AGENT_KEY}\r\n"), body);
+}

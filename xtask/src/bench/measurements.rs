@@ -1,0 +1,226 @@
+//! The measurements, in the order in which they run.
+
+use clap::builder::PossibleValuesParser;
+
+use crate::Result;
+
+use super::lab::{Lab, ONE_ACCOUNT, Seed, Storm, Summary};
+use super::report::{Report, Target, ratios};
+
+/// One measurement.
+pub(super) struct Measurement {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) run: fn(&Lab, &mut Report) -> Result,
+}
+
+/// Every measurement.
+pub(super) const ALL: &[Measurement] = &[
+    Measurement { name: "P1", about: "access tokens over HTTP, beside a bare handler", run: issues },
+    Measurement { name: "P1b", about: "runs, beside a plain proxy to the same API", run: runs },
+    Measurement { name: "P3", about: "flows, beside durable commits of one row", run: flows },
+    Measurement { name: "P6", about: "status and list of 200 connectors, beside an access token", run: pages },
+    Measurement { name: "P4", about: "callers that need the same expired token at the same moment", run: storms },
+    Measurement { name: "P7", about: "start, memory and size", run: starts },
+    Measurement { name: "P9", about: "the script of the console as it is served", run: console },
+];
+
+/// Callers at the same time.
+const CALLERS: u32 = 32;
+
+/// The names for the command line.
+pub(super) fn names() -> PossibleValuesParser {
+    PossibleValuesParser::new(ALL.iter().map(|measurement| measurement.name))
+}
+
+/// The rounds of a measurement beside a reference.
+#[derive(Default)]
+struct Rounds {
+    server: Vec<Summary>,
+    reference: Vec<Summary>,
+}
+
+impl Rounds {
+    fn values(summaries: &[Summary], value: impl Fn(&Summary) -> Option<f64>) -> Vec<f64> {
+        summaries.iter().filter_map(value).collect()
+    }
+
+    /// Throughput of both, their ratio, and the CPU time of the server.
+    fn report(&self, report: &mut Report, name: &'static str, what: &str, reference: &str, target: Target) {
+        let throughput = |summaries| Self::values(summaries, |summary| Some(summary.per_second));
+        let (server, compared) = (throughput(&self.server), throughput(&self.reference));
+        report.add(name, format!("{what} / {reference}"), "", ratios(&server, &compared), target);
+        report.add(name, what, "/s", server, Target::None);
+        report.add(name, reference, "/s", compared, Target::None);
+        let cpu = Self::values(&self.server, |summary| summary.server_cpu);
+        report.add(name, format!("{what}: CPU of the server"), "µs", cpu, Target::None);
+        let cpu = Self::values(&self.reference, |summary| summary.server_cpu);
+        report.add(name, format!("{reference}: CPU"), "µs", cpu, Target::None);
+        let cpu = Self::values(&self.reference, |summary| summary.client_cpu);
+        report.add(name, format!("{reference}: CPU of the client"), "µs", cpu, Target::None);
+    }
+}
+
+/// `_access_token` for random grants of a small and of a large database.
+fn issues(lab: &Lab, report: &mut Report) -> Result {
+    let (users, connectors) = if lab.quick { (1_000, 10) } else { (10_000, 100) };
+    let small = [Target::AtLeast(0.40), Target::AtLeast(0.65)];
+    let large = [Target::AtLeast(0.30), Target::None];
+    for (connectors, targets) in [(1, small), (connectors, large)] {
+        let seed = lab.seed(users, connectors, "valid")?;
+        let server = lab.serve(&seed)?;
+        let bare = lab.bare(&lab.issued()?)?;
+        for (callers, target) in [CALLERS, 1].into_iter().zip(targets) {
+            let mut rounds = Rounds::default();
+            for _ in lab.rounds() {
+                rounds.server.push(lab.load_server("issues", &seed, callers, &server)?);
+                rounds.reference.push(lab.load_bare("issues", &seed, callers, &bare)?);
+            }
+            let what = format!("access tokens, {} grants, {}", users * connectors, plural(callers));
+            rounds.report(report, "P1", &what, &format!("bare handler, {}", plural(callers)), target);
+        }
+    }
+    Ok(())
+}
+
+fn plural(callers: u32) -> String {
+    if callers == 1 { "1 caller".to_owned() } else { format!("{callers} callers") }
+}
+
+/// `_execute`, with the API on the core of the client.
+fn runs(lab: &Lab, report: &mut Report) -> Result {
+    let seed = seed_of_runs(lab)?;
+    let _provider = lab.provider()?;
+    let (server, proxy) = (lab.serve(&seed)?, lab.proxy()?);
+    let mut rounds = Rounds::default();
+    for _ in lab.rounds() {
+        rounds.server.push(lab.load_server("runs", &seed, CALLERS, &server)?);
+        rounds.reference.push(lab.load_proxy("get", &seed, CALLERS, &proxy)?);
+    }
+    rounds.report(report, "P1b", "runs, 32 callers", "plain proxy, 32 callers", Target::AtLeast(0.70));
+    let added = rounds.server.iter().zip(&rounds.reference);
+    let added = added.map(|(server, proxy)| (server.p50 - proxy.p50) / 1000.0).collect();
+    report.add("P1b", "added to the p50 of the proxy", "ms", added, Target::AtMost(1.0));
+    Ok(())
+}
+
+fn seed_of_runs(lab: &Lab) -> Result<Seed> {
+    lab.seed(if lab.quick { 1_000 } else { 10_000 }, 1, "valid")
+}
+
+/// Start and callback of flows of different users and connectors; each round has a new copy of the database.
+fn flows(lab: &Lab, report: &mut Report) -> Result {
+    let seed = lab.seed(if lab.quick { 1_000 } else { 10_000 }, 20, "none")?;
+    let _provider = lab.provider()?;
+    let (mut flows, mut commits) = (Vec::new(), Vec::new());
+    for _ in lab.rounds() {
+        let seed = lab.copy(&seed)?;
+        let server = lab.serve(&seed)?;
+        flows.push(lab.load_server("flows", &seed, CALLERS, &server)?);
+        drop(server);
+        commits.push(lab.commits()?);
+    }
+    let throughput = Rounds::values(&flows, |summary| Some(summary.per_second));
+    report.add("P3", "flows, 32 callers / durable commits", "", ratios(&throughput, &commits), Target::AtLeast(2.5));
+    report.add("P3", "flows, 32 callers", "/s", throughput, Target::None);
+    report.add("P3", "durable commits of one row", "/s", commits, Target::None);
+    let cpu = Rounds::values(&flows, |summary| summary.server_cpu);
+    report.add("P3", "flows: CPU of the server", "µs", cpu, Target::None);
+    let cpu = Rounds::values(&flows, |summary| summary.client_cpu);
+    report.add("P3", "flows: CPU of the client", "µs", cpu, Target::None);
+    Ok(())
+}
+
+/// One caller each: CPU time and latency of the pages beside those of an access token.
+fn pages(lab: &Lab, report: &mut Report) -> Result {
+    let seed = lab.seed(50, 200, "valid")?;
+    let server = lab.serve(&seed)?;
+    let (mut issues, mut statuses, mut lists) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in lab.rounds() {
+        issues.push(lab.load_server("issues", &seed, 1, &server)?);
+        statuses.push(lab.load_server("statuses", &seed, 1, &server)?);
+        lists.push(lab.load_server("lists", &seed, 1, &server)?);
+    }
+    let p50 = |summaries: &[Summary]| Rounds::values(summaries, |summary| Some(summary.p50));
+    let cpu = |summaries: &[Summary]| Rounds::values(summaries, |summary| summary.server_cpu);
+    let issue = p50(&issues);
+    report.add(
+        "P6",
+        "status of 200 connectors / access token, p50",
+        "×",
+        ratios(&p50(&statuses), &issue),
+        Target::AtMost(3.0),
+    );
+    report.add("P6", "list of 200 connectors / access token, p50", "×", ratios(&p50(&lists), &issue), Target::AtMost(3.0));
+    report.add("P6", "access token, 1 caller, p50", "µs", issue, Target::None);
+    report.add("P6", "access token: CPU of the server", "µs", cpu(&issues), Target::None);
+    report.add("P6", "status: CPU of the server", "µs", cpu(&statuses), Target::None);
+    report.add("P6", "list: CPU of the server", "µs", cpu(&lists), Target::None);
+    Ok(())
+}
+
+/// Many callers on one expired grant; each round has another grant. The exchange with the provider is measured with one caller.
+fn storms(lab: &Lab, report: &mut Report) -> Result {
+    let seed = lab.copy(&lab.seed(1_000, 1, "expired")?)?;
+    let _provider = lab.provider()?;
+    let server = lab.serve(&seed)?;
+    let callers = if lab.quick { 1_000 } else { 10_000 };
+    let mut user = 0;
+    let mut next_storm = |callers| {
+        user += 1;
+        lab.storm(false, callers, user, &server)
+    };
+    next_storm(1)?;
+    let bare = lab.bare(&lab.issued()?)?;
+    let (mut storms, mut exchanges, mut compared) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in lab.rounds() {
+        exchanges.push(next_storm(1)?.seconds * 1000.0);
+        storms.push(next_storm(callers)?);
+        compared.push(lab.storm(true, callers, 0, &bare)?.seconds * 1000.0);
+    }
+    let requests = storms.iter().filter_map(|storm| storm.token_requests).collect();
+    report.add("P4", format!("requests to the provider for {callers} callers"), "", requests, Target::AtMost(1.0));
+    let times: Vec<f64> = storms.iter().map(|storm| storm.seconds * 1000.0).collect();
+    let without: Vec<f64> = times.iter().zip(&exchanges).map(|(time, exchange)| time - exchange).collect();
+    report.add("P4", "time less one exchange / bare handler", "×", ratios(&without, &compared), Target::AtMost(1.5));
+    report.add("P4", format!("time of {callers} callers"), "ms", times, Target::None);
+    report.add("P4", "one caller with its exchange", "ms", exchanges, Target::None);
+    report.add("P4", "bare handler", "ms", compared, Target::None);
+    Ok(())
+}
+
+/// Starts, memory and the size of the program. The configuration has one account.
+fn starts(lab: &Lab, report: &mut Report) -> Result {
+    let small = lab.seed(1_000, 1, "valid")?;
+    let large = if lab.quick { lab.seed(1_000, 10, "valid")? } else { lab.seed(10_000, 100, "valid")? };
+    for seed in [&small, &large] {
+        let grants = seed.users * seed.connectors;
+        let times = lab.rounds().map(|_| lab.start(seed)).collect::<Result<_>>()?;
+        report.add("P7", format!("start to the first token, {grants} grants"), "ms", times, Target::AtMost(20.0));
+        let server = lab.serve_with(seed, ONE_ACCOUNT)?;
+        lab.issued()?;
+        let idle = lab.idle(0, &server)?;
+        report.add("P7", format!("idle memory, {grants} grants"), "MiB", vec![idle / 1024.0], Target::AtMost(20.0));
+    }
+    let server = lab.serve_with(&small, ONE_ACCOUNT)?;
+    lab.issued()?;
+    let idle = lab.idle(0, &server)?;
+    let connections = if lab.quick { 100 } else { 1_000 };
+    let each = (lab.idle(connections, &server)? - idle) / f64::from(connections);
+    report.add("P7", format!("{connections} idle connections above idle, each"), "KiB", vec![each], Target::None);
+    let Storm { seconds, memory, .. } = lab.storm(false, connections * 5, 0, &server)?;
+    report.add("P7", format!("{} connections served at once", connections * 5), "ms", vec![seconds * 1000.0], Target::None);
+    let memory = memory.unwrap_or_default() / 1024.0;
+    report.add("P7", format!("memory with {} connections", connections * 5), "MiB", vec![memory], Target::None);
+    let size = std::fs::metadata(lab.server())?.len();
+    report.add("P7", "program, with the demo", "MB", vec![f64::from(u32::try_from(size)?) / 1e6], Target::AtMost(15.0));
+    Ok(())
+}
+
+/// What a browser receives.
+fn console(lab: &Lab, report: &mut Report) -> Result {
+    let seed = lab.seed(1_000, 1, "valid")?;
+    let _server = lab.serve_with(&seed, ONE_ACCOUNT)?;
+    report.add("P9", "script of the console, as served", "kB", vec![lab.console()? / 1000.0], Target::AtMost(120.0));
+    Ok(())
+}
