@@ -45,7 +45,8 @@ pub(crate) struct Options {
 /// Measures and prints. Fails only with `--gate`.
 pub(crate) fn run(sh: &Shell, options: &Options) -> Result {
     if !options.no_build {
-        cmd!(sh, "cargo build --quiet --release --workspace --bins").run()?;
+        // The whole workspace, so that features unify as in the tests and no crate is compiled twice.
+        cmd!(sh, "cargo build --quiet --release --workspace --bin grantry --bin grantry-load").run()?;
     }
     machine::wait_until_quiet(options.wait);
     let lab = Lab::new(options.quick, options.rounds)?;

@@ -14,13 +14,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use grantry_load::Result;
 use grantry_load::commits::commits;
 use grantry_load::console::script_bytes;
-use grantry_load::deployment::Ports;
+use grantry_load::deployment::{Installation, Ports};
 use grantry_load::drive::{Plan, drive};
 use grantry_load::seed::{Grants, Seed, seeded};
 use grantry_load::start::first_token;
 use grantry_load::storm::{idle, storm};
+use grantry_load::sweep::sweep;
 use grantry_load::workload::{Population, Workload, issue_once};
-use grantry_load::{provider, references};
+use grantry_load::{in_process, provider, references};
 use tokio::net::TcpListener;
 
 /// Load for Grantry on loopback.
@@ -51,6 +52,10 @@ enum Command {
     Idle(IdleOptions),
     /// Start a server and print the milliseconds until its first access token.
     Start(StartOptions),
+    /// Issue access tokens without HTTP, beside a point read and opening the envelope, and print the microseconds of each.
+    InProcess(InProcessOptions),
+    /// Start a server that has to sweep, and measure reads and writes meanwhile.
+    Sweep(SweepOptions),
     /// Print the bytes of the console's scripts as they are served.
     Console(PortOptions),
     /// Print the number of durable commits of one row a second.
@@ -143,6 +148,43 @@ struct StartOptions {
     /// The core it may use.
     #[arg(long, default_value_t = 0)]
     core: usize,
+}
+
+#[derive(Args)]
+struct InProcessOptions {
+    #[command(flatten)]
+    ports: PortOptions,
+    #[command(flatten)]
+    population: PopulationOptions,
+    /// The folder of the seeded database.
+    #[arg(long)]
+    folder: PathBuf,
+    /// Rounds.
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+    /// Seconds of each half of a round.
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+}
+
+#[derive(Args)]
+struct SweepOptions {
+    #[command(flatten)]
+    ports: PortOptions,
+    #[command(flatten)]
+    population: PopulationOptions,
+    /// The server.
+    #[arg(long)]
+    program: PathBuf,
+    /// The folder of the database.
+    #[arg(long)]
+    folder: PathBuf,
+    /// The core of the server.
+    #[arg(long, default_value_t = 0)]
+    core: usize,
+    /// The least number of seconds.
+    #[arg(long, default_value_t = 0.0)]
+    at_least: f64,
 }
 
 #[derive(Args)]
@@ -258,6 +300,20 @@ fn run(command: Command) -> Result {
         Command::Start(options) => one_thread()?.block_on(async {
             let StartOptions { ports, program, config, core } = options;
             println!("{:.2}", first_token(&program, &config, core, ports.ports()).await?);
+            Ok(())
+        }),
+        Command::InProcess(options) => one_thread()?.block_on(async {
+            let installation = Installation { folder: options.folder, ports: options.ports.ports() };
+            let (population, duration) = (options.population.population(), Duration::from_secs_f64(options.seconds));
+            let rounds = in_process::rounds(&installation, population, options.rounds, duration).await?;
+            println!("{}", serde_json::to_string(&rounds)?);
+            Ok(())
+        }),
+        Command::Sweep(options) => one_thread()?.block_on(async {
+            let (ports, population) = (options.ports.ports(), options.population.population());
+            let at_least = Duration::from_secs_f64(options.at_least);
+            let swept = sweep(&options.program, &options.folder, options.core, ports, population, at_least).await?;
+            println!("{}", serde_json::to_string(&swept)?);
             Ok(())
         }),
         Command::Console(options) => one_thread()?.block_on(async {

@@ -35,6 +35,12 @@ const FORMAT: u32 = 1;
 const BATCH: u64 = 50_000;
 /// An odd number without common factors with any population: rows are not in the order of users.
 const STRIDE: u64 = 982_451_653;
+/// The connection of the first flow; the others have a number after it.
+const FLOW: &str = "flow";
+/// Flows of each user.
+const FLOWS_EACH: u32 = 100;
+/// How long ago the flows ended, or their deadline passed.
+const LONG_AGO: Duration = Duration::from_hours(48);
 /// How long before its expiry an expired token was requested.
 const LIFETIME: Duration = Duration::from_hours(1);
 /// Days since the last use of a grant with an expired token: the server refreshes recently used ones by itself.
@@ -58,6 +64,20 @@ pub enum Grants {
     Expired,
     /// None.
     None,
+    /// Valid ones, and a hundred flows of every user whose deadline has passed.
+    LateFlows,
+    /// Valid ones, and a hundred flows of every user that ended long ago.
+    EndedFlows,
+}
+
+impl Grants {
+    fn are_valid(self) -> bool {
+        matches!(self, Self::Valid | Self::LateFlows | Self::EndedFlows)
+    }
+
+    fn has_flows(self) -> bool {
+        matches!(self, Self::LateFlows | Self::EndedFlows)
+    }
 }
 
 impl Seed {
@@ -76,7 +96,7 @@ pub async fn seeded(below: &Path, program: &Path, ports: Ports, seed: Seed) -> R
     let folder = below.join(format!("{users}x{connectors}-{kind}-{digest}"));
     if folder.join("complete").exists() {
         let installation = Installation { folder, ports };
-        if seed.grants == Grants::Valid {
+        if seed.grants.are_valid() {
             use_today(&installation)?;
         }
         return Ok(installation);
@@ -88,6 +108,9 @@ pub async fn seeded(below: &Path, program: &Path, ports: Ports, seed: Seed) -> R
     first_grants(&installation, program, seed).await?;
     if seed.grants != Grants::None {
         copy_grants(&installation, seed).await?;
+    }
+    if seed.grants.has_flows() {
+        copy_flows(&installation, seed)?;
     }
     fs::write(folder.join("complete"), today().to_string())?;
     Ok(installation)
@@ -159,8 +182,32 @@ async fn first_grants(installation: &Installation, program: &Path, seed: Seed) -
             return Err(format!("the first flow fails: {what}").into());
         }
     }
+    if seed.grants.has_flows() {
+        first_flow(&mut caller, seed.grants).await?;
+    }
     server.stop()?;
     provider.abort();
+    Ok(())
+}
+
+/// Starts a flow of the first user, and cancels it if it is to be one that ended.
+async fn first_flow(caller: &mut Caller, grants: Grants) -> Result {
+    let (server, path) = (caller.server, format!("/internal/actions/connector/{}", connector(0)));
+    let mut send = async |path: &str, body: &str| -> Result<serde_json::Value> {
+        caller.request.clear();
+        as_user(&mut caller.request, server, &user(0), "POST", path, body);
+        let response = caller.connection.exchange(&caller.request).await?;
+        match response.status {
+            200 => Ok(serde_json::from_slice(response.body)?),
+            204 => Ok(serde_json::Value::Null),
+            status => Err(format!("the first flow is refused: {status} {}", response.text()).into()),
+        }
+    };
+    let started = send(&format!("{path}/_start_oauth_flow"), &format!(r#"{{"connection":"{FLOW}"}}"#)).await?;
+    if grants == Grants::EndedFlows {
+        let state = started["state"].as_str().unwrap_or_default();
+        send(&format!("{path}/_oauth_cancel"), &format!(r#"{{"state":"{state}"}}"#)).await?;
+    }
     Ok(())
 }
 
@@ -220,6 +267,53 @@ async fn copy_grants(installation: &Installation, seed: Seed) -> Result {
     Ok(())
 }
 
+/// The row and the grant of the first user at the nth connector.
+pub(crate) async fn first_grant(database: &Connection, store: &SqliteStore, number: u32) -> Result<(i64, Authorization)> {
+    let query = "SELECT seq, id FROM authorizations WHERE connector = ?1 AND user = ?2 AND state = 'authorized'";
+    let found: Option<(i64, [u8; 24])> =
+        database.query_row(query, [connector(number), user(0)], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let (row, id) = found.ok_or("the first grant is missing")?;
+    let found = store.find(AuthorizationId::from_bytes(id)).await?;
+    Ok((row, found.ok_or("the first grant is missing")?.value))
+}
+
+/// Copies the flow of the first user for every user and many connection names. A sweep does not open the envelope of a flow, so
+/// the copies keep that of the first one.
+fn copy_flows(installation: &Installation, seed: Seed) -> Result {
+    let mut database = Connection::open(installation.database())?;
+    database.pragma_update(None, "synchronous", "OFF")?;
+    database.pragma_update(None, "cache_size", -1_500_000)?;
+    let columns = Columns::read(&database)?;
+    let row = database.query_row("SELECT seq FROM authorizations WHERE connection = ?1", [FLOW], |row| row.get(0))?;
+    let past = SystemClock.now().minus(LONG_AGO).as_millis();
+    let of_kind = match seed.grants {
+        Grants::EndedFlows => "since",
+        Grants::LateFlows | Grants::Valid | Grants::Expired | Grants::None => "deadline",
+    };
+    for connection in 0..FLOWS_EACH {
+        let transaction = database.transaction()?;
+        for number in 0..seed.population.users {
+            let mut random = [0; 16 + 32];
+            SystemRandom.fill(&mut random).map_err(|_| "no secure randomness is available")?;
+            let (id, state) = random.split_at(16);
+            let id = AuthorizationId::new(SystemClock.now(), id.try_into()?);
+            let differences = vec![
+                ("id", Value::Blob(id.as_bytes().to_vec())),
+                ("user", Value::Text(user(number))),
+                ("connection", Value::Text(format!("{FLOW}{connection}"))),
+                ("state_hash", Value::Blob(state.to_vec())),
+                ("created_at", Value::Integer(past)),
+                (of_kind, Value::Integer(past)),
+            ];
+            columns.copy(&transaction, row, differences)?;
+        }
+        transaction.commit()?;
+        eprintln!("flows of {connection} of {FLOWS_EACH} connections");
+    }
+    database.pragma_update_and_check(None, "wal_checkpoint", "TRUNCATE", |_| Ok(()))?;
+    Ok(())
+}
+
 /// The first grant of a connector.
 struct Template {
     row: i64,
@@ -232,11 +326,7 @@ type Differences = Vec<(&'static str, Value)>;
 
 impl Template {
     async fn read(database: &Connection, store: &SqliteStore, sealer: &Sealer, number: u32) -> Result<Self> {
-        let query = "SELECT seq, id FROM authorizations WHERE connector = ?1 AND user = ?2 AND state = 'authorized'";
-        let found: Option<(i64, [u8; 24])> =
-            database.query_row(query, [connector(number), user(0)], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-        let (row, id) = found.ok_or("the first grant is missing")?;
-        let grant = store.find(AuthorizationId::from_bytes(id)).await?.ok_or("the first grant is missing")?.value;
+        let (row, grant) = first_grant(database, store, number).await?;
         let secrets = sealer.open_grant(&grant).map_err(|error| format!("the first grant does not open: {error:?}"))?;
         Ok(Self { row, grant, secrets })
     }

@@ -56,6 +56,23 @@ pub(super) struct Storm {
     pub(super) memory: Option<f64>,
 }
 
+/// Microseconds of a token without HTTP, and of the least that it needs.
+#[derive(Debug, Deserialize)]
+pub(super) struct InProcess {
+    pub(super) issue: f64,
+    pub(super) open: f64,
+}
+
+/// What was measured during a sweep.
+#[derive(Debug, Deserialize)]
+pub(super) struct Sweep {
+    pub(super) seconds: f64,
+    /// In microseconds.
+    pub(super) read_p99: f64,
+    /// In milliseconds.
+    pub(super) longest_gap: f64,
+}
+
 /// A seeded database.
 #[derive(Clone)]
 pub(super) struct Seed {
@@ -200,6 +217,27 @@ impl Lab {
         let mut command = pinned(&self.load(), CLIENT_CORE);
         command.args(["idle", "--connections", &connections.to_string(), "--watch", &server.id().to_string()]);
         number(&mut command)
+    }
+
+    /// Rounds of access tokens without HTTP, beside a point read and opening the envelope.
+    pub(super) fn in_process(&self, seed: &Seed) -> Result<Vec<InProcess>> {
+        let mut command = pinned(&self.load(), SERVER_CORE);
+        command.arg("in-process").arg("--folder").arg(&seed.folder);
+        for (name, number) in [("--users", seed.users), ("--connectors", seed.connectors), ("--rounds", self.rounds().end)] {
+            command.args([name, &number.to_string()]);
+        }
+        command.args(["--seconds", if self.quick { "0.3" } else { "1" }]);
+        Ok(serde_json::from_str(&output(&mut command)?)?)
+    }
+
+    /// Starts the server with a database that is to be swept, and measures until that is done, for at least some seconds.
+    pub(super) fn sweep(&self, seed: &Seed, at_least: u32) -> Result<Sweep> {
+        let mut command = pinned(&self.load(), CLIENT_CORE);
+        command.arg("sweep").arg("--program").arg(self.server()).arg("--folder").arg(&seed.folder);
+        for (name, number) in [("--users", seed.users), ("--connectors", seed.connectors), ("--at-least", at_least)] {
+            command.args([name, &number.to_string()]);
+        }
+        Ok(serde_json::from_str(&output(&mut command)?)?)
     }
 
     /// Bytes of the console's scripts as the server sends them.

@@ -4,7 +4,7 @@ use clap::builder::PossibleValuesParser;
 
 use crate::Result;
 
-use super::lab::{Lab, ONE_ACCOUNT, Seed, Storm, Summary};
+use super::lab::{InProcess, Lab, ONE_ACCOUNT, Seed, Storm, Summary, Sweep};
 use super::report::{Report, Target, ratios};
 
 /// One measurement.
@@ -18,9 +18,11 @@ pub(super) struct Measurement {
 pub(super) const ALL: &[Measurement] = &[
     Measurement { name: "P1", about: "access tokens over HTTP, beside a bare handler", run: issues },
     Measurement { name: "P1b", about: "runs, beside a plain proxy to the same API", run: runs },
+    Measurement { name: "P2", about: "access tokens without HTTP, beside a point read and one envelope", run: in_process },
     Measurement { name: "P3", about: "flows, beside durable commits of one row", run: flows },
-    Measurement { name: "P6", about: "status and list of 200 connectors, beside an access token", run: pages },
     Measurement { name: "P4", about: "callers that need the same expired token at the same moment", run: storms },
+    Measurement { name: "P5", about: "sweeps of many flows while requests are processed", run: sweeps },
+    Measurement { name: "P6", about: "status and list of 200 connectors, beside an access token", run: pages },
     Measurement { name: "P7", about: "start, memory and size", run: starts },
     Measurement { name: "P9", about: "the script of the console as it is served", run: console },
 ];
@@ -156,6 +158,47 @@ fn pages(lab: &Lab, report: &mut Report) -> Result {
     report.add("P6", "access token: CPU of the server", "µs", cpu(&issues), Target::None);
     report.add("P6", "status: CPU of the server", "µs", cpu(&statuses), Target::None);
     report.add("P6", "list: CPU of the server", "µs", cpu(&lists), Target::None);
+    Ok(())
+}
+
+/// The steps of an access token behind HTTP, at few and at many grants.
+fn in_process(lab: &Lab, report: &mut Report) -> Result {
+    let small = lab.seed(1_000, 1, "valid")?;
+    let large = if lab.quick { lab.seed(1_000, 10, "valid")? } else { lab.seed(10_000, 100, "valid")? };
+    let mut times = Vec::new();
+    for seed in [&small, &large] {
+        let rounds = lab.in_process(seed)?;
+        let values = |value: fn(&InProcess) -> f64| rounds.iter().map(value).collect::<Vec<_>>();
+        let (issue, open) = (values(|round| round.issue), values(|round| round.open));
+        let grants = seed.users * seed.connectors;
+        let target = Target::AtMost(2.0);
+        report.add("P2", format!("access token / point read and open, {grants} grants"), "×", ratios(&issue, &open), target);
+        report.add("P2", format!("access token, {grants} grants"), "µs", issue.clone(), Target::None);
+        report.add("P2", format!("point read and open, {grants} grants"), "µs", open, Target::None);
+        times.push(issue);
+    }
+    if let [small, large] = times.as_slice() {
+        report.add("P2", "access token, most grants / fewest grants", "×", ratios(large, small), Target::AtMost(3.0));
+    }
+    Ok(())
+}
+
+/// A server that starts with many flows past their deadline, and with many that ended long ago. Reads are compared with those of
+/// a server that has nothing to sweep. One round each: every run needs a copy of a large database.
+fn sweeps(lab: &Lab, report: &mut Report) -> Result {
+    let users = if lab.quick { 1_000 } else { 10_000 };
+    let quiet = lab.sweep(&lab.copy(&lab.seed(users, 1, "valid")?)?, if lab.quick { 1 } else { 5 })?;
+    report.add("P5", "reads without a sweep, p99", "µs", vec![quiet.read_p99], Target::None);
+    report.add("P5", "longest gap between writes without a sweep", "ms", vec![quiet.longest_gap], Target::None);
+    for (grants, what) in [("late-flows", "past their deadline"), ("ended-flows", "that ended")] {
+        let what = format!("{} flows {what}", users * 100);
+        let Sweep { seconds, read_p99, longest_gap } = lab.sweep(&lab.copy(&lab.seed(users, 1, grants)?)?, 0)?;
+        report.add("P5", format!("sweep of {what}"), "s", vec![seconds], Target::AtMost(4.0));
+        let slower = vec![read_p99 / quiet.read_p99];
+        report.add("P5", format!("read p99 meanwhile, {what}"), "×", slower, Target::AtMost(1.5));
+        let target = Target::AtMost(20.0);
+        report.add("P5", format!("longest gap between writes, {what}"), "ms", vec![longest_gap], target);
+    }
     Ok(())
 }
 
