@@ -17,6 +17,8 @@ use crate::http::{Connection, write_request};
 
 /// The key of the agent that fetches access tokens. It is valid in these deployments only.
 pub const AGENT_KEY: &str = "gak_loadloadloadloadloadloadloadloadloadloadloa";
+/// The header in which the proxy names the roles, in the configuration without accounts.
+pub(crate) const ROLES: &str = "x-forwarded-roles";
 /// How long a server may take until it responds.
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// The pause between two attempts to connect to a server that starts.
@@ -79,9 +81,13 @@ impl Installation {
         let key = RootKey::generate(&SystemRandom).map_err(|_| "no secure randomness is available")?;
         fs::write(installation.key(), key.as_bytes())?;
         fs::set_permissions(installation.key(), fs::Permissions::from_mode(0o600))?;
-        fs::write(installation.config(), configuration(ports, users))?;
-        // The accounts take time to read and memory, so starts are measured with one.
-        fs::write(installation.one_account(), configuration(ports, 1))?;
+        let accounts = (0..users)
+            .map(|n| format!("[[identity.accounts]]\nid = \"{}\"\nroles = {{ default = \"editor\" }}\n", user(n)))
+            .collect::<String>();
+        fs::write(installation.config(), configuration(ports, "", &accounts))?;
+        // Accounts take time to read and memory, so starts are measured without. The grants of users that are not known yet stay.
+        let roles = format!("[identity.proxy]\nroles_header = \"{ROLES}\"\n");
+        fs::write(installation.without_accounts(), configuration(ports, &roles, ""))?;
         Ok(installation)
     }
 
@@ -100,26 +106,23 @@ impl Installation {
         self.folder.join("grantry.toml")
     }
 
-    /// The configuration with the first user only.
-    pub fn one_account(&self) -> PathBuf {
-        self.folder.join("one-account.toml")
+    /// The configuration without accounts: the proxy names the roles.
+    pub fn without_accounts(&self) -> PathBuf {
+        self.folder.join("without-accounts.toml")
     }
 }
 
 /// Users are named by a proxy on this machine, so that a client needs no session. The rate limits are never reached: one client
 /// sends what a deployment receives from thousands of users.
-fn configuration(ports: Ports, users: u32) -> String {
+fn configuration(ports: Ports, proxy: &str, accounts: &str) -> String {
     let (server, provider) = (ports.server(), ports.provider());
     let key = hex::encode(Sha256::digest(AGENT_KEY.as_bytes()));
-    let accounts = (0..users)
-        .map(|n| format!("[[identity.accounts]]\nid = \"{}\"\nroles = {{ default = \"editor\" }}\n", user(n)))
-        .collect::<String>();
     let rates = ["start", "callback", "log_in", "status", "disconnect"].map(|name| format!("{name} = \"1000000000/10m\""));
     format!(
         "listen = \"{server}\"\npublic_base_url = \"http://{server}\"\n\
          [store]\nurl = \"sqlite:grantry.db\"\n[keys]\nwrite = \"file:primary.key\"\n\
          [egress]\nallow = [\"{provider}\"]\n[oauth]\nrate_limits = {{ {} }}\n\
-         [identity]\nmode = \"proxy-header\"\n\
+         [identity]\nmode = \"proxy-header\"\n{proxy}\
          [[identity.agents]]\nname = \"load\"\nkey_sha256 = \"{key}\"\nspaces = [\"default\"]\naccess_tokens = true\n\
          {accounts}",
         rates.join(", "),

@@ -30,7 +30,7 @@ use crate::provider;
 use crate::workload::{Caller, Outcome, Population, Random, flow};
 
 /// The version of this module's output. A change makes new databases.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Rows in one transaction.
 const BATCH: u64 = 50_000;
 /// An odd number without common factors with any population: rows are not in the order of users.
@@ -43,8 +43,8 @@ const FLOWS_EACH: u32 = 100;
 const LONG_AGO: Duration = Duration::from_hours(48);
 /// How long before its expiry an expired token was requested.
 const LIFETIME: Duration = Duration::from_hours(1);
-/// Days since the last use of a grant with an expired token: the server refreshes recently used ones by itself.
-const UNUSED_DAYS: i64 = 30;
+/// Days since the consent and the last use of a grant with an expired token: the server refreshes recent ones by itself.
+const UNUSED_DAYS: u32 = 30;
 
 /// What a database contains.
 #[derive(Debug, Clone, Copy)]
@@ -344,16 +344,16 @@ impl Template {
             self.expire();
         }
         let sealed = sealer.seal_grant(&owner, id, &self.secrets).map_err(|error| error.to_string())?;
-        let last_used_day = if grants == Grants::Expired { today() - UNUSED_DAYS } else { today() };
-        Ok(vec![
-            ("last_used_day", Value::Integer(last_used_day)),
+        let mut differences = if grants == Grants::Expired { unused() } else { Vec::new() };
+        differences.extend([
             ("id", Value::Blob(id.as_bytes().to_vec())),
             ("user", Value::Text(user(number))),
             ("state_hash", Value::Blob(state.to_vec())),
             ("sealed", Value::Blob(sealed.sealed.0)),
             ("expires_at", sealed.expires_at.map_or(Value::Null, |at| Value::Integer(at.as_millis()))),
             ("account_tag", sealed.account_tag.map_or(Value::Null, |tag| Value::Blob(tag.0.to_vec()))),
-        ])
+        ]);
+        Ok(differences)
     }
 
     /// The differences of the first grant itself, expired.
@@ -361,12 +361,13 @@ impl Template {
         self.expire();
         let sealed = sealer.seal_grant(self.grant.owner(), self.grant.id(), &self.secrets);
         let sealed = sealed.map_err(|error| error.to_string())?;
-        Ok(vec![
-            ("last_used_day", Value::Integer(today() - UNUSED_DAYS)),
+        let mut differences = unused();
+        differences.extend([
             ("sealed", Value::Blob(sealed.sealed.0)),
             ("expires_at", sealed.expires_at.map_or(Value::Null, |at| Value::Integer(at.as_millis()))),
             ("account_tag", sealed.account_tag.map_or(Value::Null, |tag| Value::Blob(tag.0.to_vec()))),
-        ])
+        ]);
+        Ok(differences)
     }
 
     fn expire(&mut self) {
@@ -374,6 +375,16 @@ impl Template {
         self.secrets.issued_at = now.minus(LIFETIME * 2);
         self.secrets.expires_at = Some(now.minus(LIFETIME));
     }
+}
+
+/// The columns of a grant that was not used for long.
+fn unused() -> Differences {
+    let consent = SystemClock.now().minus(Duration::from_hours(24) * UNUSED_DAYS).as_millis();
+    vec![
+        ("created_at", Value::Integer(consent)),
+        ("authorized_at", Value::Integer(consent)),
+        ("last_used_day", Value::Integer(today() - i64::from(UNUSED_DAYS))),
+    ]
 }
 
 /// The stored columns of authorizations, except the row number.

@@ -9,6 +9,7 @@ use url::Url;
 use crate::Result;
 use crate::deployment::{as_agent, as_user, connector, user};
 use crate::http::Connection;
+use crate::start::introduce;
 
 /// The grants of a seeded database: each of the users has one at each of the connectors.
 #[derive(Debug, Clone, Copy)]
@@ -96,6 +97,7 @@ pub(crate) fn issue(out: &mut Vec<u8>, server: SocketAddr, (user, connector): (S
 /// The response to a request for the access token of the first user at the first connector.
 pub async fn issue_once(server: SocketAddr) -> Result<String> {
     let mut connection = Connection::open(server).await?;
+    introduce(&mut connection, server).await?;
     let mut request = Vec::new();
     issue(&mut request, server, (user(0), connector(0)));
     let response = connection.exchange(&request).await?;

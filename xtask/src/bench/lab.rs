@@ -17,8 +17,8 @@ use crate::{Result, workspace};
 pub(super) const SERVER_CORE: usize = 0;
 /// The core of the client and of the provider.
 const CLIENT_CORE: usize = 1;
-/// The configuration with the first user only: accounts take time to read, and memory.
-pub(super) const ONE_ACCOUNT: &str = "one-account.toml";
+/// The configuration without accounts, which take time to read, and memory.
+pub(super) const WITHOUT_ACCOUNTS: &str = "without-accounts.toml";
 /// The first of the ports.
 const PORT: u16 = 47_810;
 /// How long a program may take until it listens.
@@ -208,7 +208,7 @@ impl Lab {
     pub(super) fn start(&self, seed: &Seed) -> Result<f64> {
         let mut command = pinned(&self.load(), CLIENT_CORE);
         command.arg("start").arg("--program").arg(self.server());
-        command.arg("--config").arg(seed.folder.join(ONE_ACCOUNT));
+        command.arg("--config").arg(seed.folder.join(WITHOUT_ACCOUNTS));
         number(&mut command)
     }
 

@@ -4,7 +4,7 @@ use clap::builder::PossibleValuesParser;
 
 use crate::Result;
 
-use super::lab::{InProcess, Lab, ONE_ACCOUNT, Seed, Storm, Summary, Sweep};
+use super::lab::{InProcess, Lab, Seed, Storm, Summary, Sweep, WITHOUT_ACCOUNTS};
 use super::report::{Report, Target, ratios};
 
 /// One measurement.
@@ -232,7 +232,7 @@ fn storms(lab: &Lab, report: &mut Report) -> Result {
     Ok(())
 }
 
-/// Starts, memory and the size of the program. The configuration has one account.
+/// Starts, memory and the size of the program. The configuration has no accounts.
 fn starts(lab: &Lab, report: &mut Report) -> Result {
     let small = lab.seed(1_000, 1, "valid")?;
     let large = if lab.quick { lab.seed(1_000, 10, "valid")? } else { lab.seed(10_000, 100, "valid")? };
@@ -240,12 +240,12 @@ fn starts(lab: &Lab, report: &mut Report) -> Result {
         let grants = seed.users * seed.connectors;
         let times = lab.rounds().map(|_| lab.start(seed)).collect::<Result<_>>()?;
         report.add("P7", format!("start to the first token, {grants} grants"), "ms", times, Target::AtMost(20.0));
-        let server = lab.serve_with(seed, ONE_ACCOUNT)?;
+        let server = lab.serve_with(seed, WITHOUT_ACCOUNTS)?;
         lab.issued()?;
         let idle = lab.idle(0, &server)?;
         report.add("P7", format!("idle memory, {grants} grants"), "MiB", vec![idle / 1024.0], Target::AtMost(20.0));
     }
-    let server = lab.serve_with(&small, ONE_ACCOUNT)?;
+    let server = lab.serve_with(&small, WITHOUT_ACCOUNTS)?;
     lab.issued()?;
     let idle = lab.idle(0, &server)?;
     let connections = if lab.quick { 100 } else { 1_000 };
@@ -263,7 +263,7 @@ fn starts(lab: &Lab, report: &mut Report) -> Result {
 /// What a browser receives.
 fn console(lab: &Lab, report: &mut Report) -> Result {
     let seed = lab.seed(1_000, 1, "valid")?;
-    let _server = lab.serve_with(&seed, ONE_ACCOUNT)?;
+    let _server = lab.serve_with(&seed, WITHOUT_ACCOUNTS)?;
     report.add("P9", "script of the console, as served", "kB", vec![lab.console()? / 1000.0], Target::AtMost(120.0));
     Ok(())
 }
