@@ -18,6 +18,7 @@ use self::report::Report;
 
 /// What is measured, and how long.
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "options of a command line")]
 pub(crate) struct Options {
     /// Measurements, such as `P1`; all without a name.
     #[arg(value_parser = measurements::names(), ignore_case = true)]

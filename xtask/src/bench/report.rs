@@ -111,15 +111,16 @@ impl Report {
         for line in &self.lines {
             let Series { median, least, most } = line.series;
             let target = if line.met { line.target.text() } else { format!("**{}**", line.target.text()) };
-            text.push_str(&format!(
-                "| {} | {} | {} {} | {}–{} | {target} |\n",
-                line.measurement,
-                line.what,
-                number(median),
-                line.unit,
-                number(least),
-                number(most)
-            ));
+            let columns = [
+                line.measurement.to_owned(),
+                line.what.clone(),
+                format!("{} {}", number(median), line.unit),
+                format!("{}–{}", number(least), number(most)),
+                target,
+            ];
+            text.push_str("| ");
+            text.push_str(&columns.map(|column| column.trim().to_owned()).join(" | "));
+            text.push_str(" |\n");
         }
         text
     }
