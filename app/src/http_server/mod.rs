@@ -89,20 +89,18 @@ pub(crate) async fn serve(
             () = &mut stop => break,
             _ = overdue.tick() => close_overdue(&connections, &deadlines),
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => match connections.admit(peer.ip()) {
-                    Some(admitted) => {
+                Ok((stream, peer)) => {
+                    if let Some(admitted) = connections.admit(peer.ip()) {
                         handle(&builder, &graceful, admitted, stream, peer, router.clone());
                         // Connections that were just accepted read their requests before others replace them.
                         tokio::task::yield_now().await;
+                    } else {
+                        log_refusal(&refusals, "the maximum number of connections is reached, and all of them are in use");
                     }
-                    None => {
-                        let reason = "the maximum number of connections is reached, and all of them are in use";
-                        log_refusal(&refusals, reason.to_owned());
-                    }
-                },
+                }
                 Err(error) => {
                     connections.free_descriptors();
-                    log_refusal(&refusals, format!("it could not be accepted: {:?}", error.kind()));
+                    log_refusal(&refusals, &format!("it could not be accepted: {:?}", error.kind()));
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -133,9 +131,9 @@ fn close_overdue(connections: &Connections, deadlines: &Deadlines) {
 }
 
 /// Counts and logs a connection that was not served. A reason has a line in a minute. There are few reasons.
-fn log_refusal(lines: &LogLimit<String>, reason: String) {
+fn log_refusal(lines: &LogLimit<String>, reason: &str) {
     metrics::counter!("grantry_connections_refused_total").increment(1);
-    if let Some(line) = lines.admit(reason.clone()) {
+    if let Some(line) = lines.admit(reason.to_owned()) {
         warn!(suppressed = line.suppressed, "a connection was not served: {reason}");
     }
 }

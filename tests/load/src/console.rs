@@ -1,6 +1,7 @@
 //! The size of the console's script as it is served to a browser.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use crate::Result;
 use crate::http::{Connection, write_request};
@@ -10,7 +11,8 @@ pub async fn script_bytes(server: SocketAddr) -> Result<u64> {
     let mut connection = Connection::open(server).await?;
     let page = get(&mut connection, server, "/", "text/html").await?;
     let page = String::from_utf8(page)?;
-    let scripts = page.split('"').filter(|part| part.contains("/assets/") && part.ends_with(".js"));
+    let is_script = |part: &&str| part.contains("/assets/") && Path::new(part).extension().is_some_and(|kind| kind == "js");
+    let scripts = page.split('"').filter(is_script);
     let (mut bytes, mut count) = (0, 0);
     for script in scripts {
         bytes += get(&mut connection, server, script, "*/*").await?.len() as u64;

@@ -20,7 +20,7 @@ pub const AGENT_KEY: &str = "gak_loadloadloadloadloadloadloadloadloadloadloa";
 /// The header in which the proxy names the roles, in the configuration without accounts.
 pub(crate) const ROLES: &str = "x-forwarded-roles";
 /// How long a server may take until it responds.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_mins(1);
 /// The pause between two attempts to connect to a server that starts.
 const START_PAUSE: Duration = Duration::from_millis(1);
 
@@ -81,9 +81,8 @@ impl Installation {
         let key = RootKey::generate(&SystemRandom).map_err(|_| "no secure randomness is available")?;
         fs::write(installation.key(), key.as_bytes())?;
         fs::set_permissions(installation.key(), fs::Permissions::from_mode(0o600))?;
-        let accounts = (0..users)
-            .map(|n| format!("[[identity.accounts]]\nid = \"{}\"\nroles = {{ default = \"editor\" }}\n", user(n)))
-            .collect::<String>();
+        let account = |n| format!("[[identity.accounts]]\nid = \"{}\"\nroles = {{ default = \"editor\" }}\n", user(n));
+        let accounts = (0..users).map(account).collect::<Vec<_>>().concat();
         fs::write(installation.config(), configuration(ports, "", &accounts))?;
         // Accounts take time to read and memory, so starts are measured without. The grants of users that are not known yet stay.
         let roles = format!("[identity.proxy]\nroles_header = \"{ROLES}\"\n");

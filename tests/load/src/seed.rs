@@ -343,15 +343,15 @@ impl Template {
         if grants == Grants::Expired {
             self.expire();
         }
-        let sealed = sealer.seal_grant(&owner, id, &self.secrets).map_err(|error| error.to_string())?;
+        let record = sealer.seal_grant(&owner, id, &self.secrets).map_err(|error| error.to_string())?;
         let mut differences = if grants == Grants::Expired { unused() } else { Vec::new() };
         differences.extend([
             ("id", Value::Blob(id.as_bytes().to_vec())),
             ("user", Value::Text(user(number))),
             ("state_hash", Value::Blob(state.to_vec())),
-            ("sealed", Value::Blob(sealed.sealed.0)),
-            ("expires_at", sealed.expires_at.map_or(Value::Null, |at| Value::Integer(at.as_millis()))),
-            ("account_tag", sealed.account_tag.map_or(Value::Null, |tag| Value::Blob(tag.0.to_vec()))),
+            ("sealed", Value::Blob(record.sealed.0)),
+            ("expires_at", record.expires_at.map_or(Value::Null, |at| Value::Integer(at.as_millis()))),
+            ("account_tag", record.account_tag.map_or(Value::Null, |tag| Value::Blob(tag.0.to_vec()))),
         ]);
         Ok(differences)
     }
@@ -359,13 +359,13 @@ impl Template {
     /// The differences of the first grant itself, expired.
     fn expired(&mut self, sealer: &Sealer) -> Result<Differences> {
         self.expire();
-        let sealed = sealer.seal_grant(self.grant.owner(), self.grant.id(), &self.secrets);
-        let sealed = sealed.map_err(|error| error.to_string())?;
+        let record = sealer.seal_grant(self.grant.owner(), self.grant.id(), &self.secrets);
+        let record = record.map_err(|error| error.to_string())?;
         let mut differences = unused();
         differences.extend([
-            ("sealed", Value::Blob(sealed.sealed.0)),
-            ("expires_at", sealed.expires_at.map_or(Value::Null, |at| Value::Integer(at.as_millis()))),
-            ("account_tag", sealed.account_tag.map_or(Value::Null, |tag| Value::Blob(tag.0.to_vec()))),
+            ("sealed", Value::Blob(record.sealed.0)),
+            ("expires_at", record.expires_at.map_or(Value::Null, |at| Value::Integer(at.as_millis()))),
+            ("account_tag", record.account_tag.map_or(Value::Null, |tag| Value::Blob(tag.0.to_vec()))),
         ]);
         Ok(differences)
     }
