@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use thiserror::Error;
 
 use crate::authorization::{
@@ -25,6 +24,7 @@ use crate::ports::{
 use crate::provider::{Callback, CallbackPath, Scopes};
 use crate::secret::{Secret, equal_in_constant_time};
 use crate::time::Timestamp;
+use crate::usecase::detached::detached;
 use crate::usecase::flows::{Flows, limit_address};
 use crate::usecase::refresh::COMMIT_ATTEMPTS;
 use crate::usecase::sealer::NoCredentials;
@@ -217,9 +217,8 @@ impl Flows {
             self.limit_user(&callback.user, Operation::Callback).await?;
         }
         let this = Arc::clone(self);
-        let work = async move { this.run_callback(callback, named).await }.boxed().shared();
-        self.spawner.spawn(work.clone().map(|_| ()).boxed());
-        work.await
+        let completed = detached(&*self.spawner, async move { this.run_callback(callback, named).await }).await;
+        completed.unwrap_or(Err(StoreError::OutcomeUnknown.into()))
     }
 
     /// `named` is the flow of this user that the state names, if there is one.

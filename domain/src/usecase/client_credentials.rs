@@ -16,13 +16,13 @@ use crate::provider::{BindingDigest, Origin};
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::usecase::audit_buffer::AuditBuffer;
+use crate::usecase::detached::SingleFlight;
 use crate::usecase::failure_recorder::FailureRecorder;
 use crate::usecase::policy::Policy;
 use crate::usecase::refresh::{CircuitBreaker, Permit, RefusedRequest};
 use crate::usecase::requests::with_deadline;
 use crate::usecase::sealer::{NoCredentials, Sealer};
 use crate::usecase::settings::ConnectorSettings;
-use crate::usecase::single_flight::SingleFlight;
 use crate::usecase::token::{IssuedAccessToken, TokenError};
 use crate::usecase::token_lifetime::expiry;
 
@@ -130,7 +130,8 @@ impl ClientCredentialsCache {
         }
         let (this, connector) = (Arc::clone(self), connector.clone());
         let work = async move { this.request(&connector, key, rejected).await };
-        self.flights.join(&*self.ports.spawner, (key, rejected), work).await?;
+        let requested = self.flights.join(&*self.ports.spawner, (key, rejected), work).await;
+        requested.unwrap_or(Err(TokenError::Unavailable { retry_after: RETRY_AFTER }))?;
         let now = self.ports.store_clock.now().await?;
         self.cached(key, rejected, now).ok_or_else(|| match rejected {
             // The provider issued the rejected token again.

@@ -32,6 +32,7 @@ use crate::ports::{
 use crate::provider::ProviderSnapshot;
 use crate::time::Timestamp;
 use crate::usecase::audit_buffer::AuditBuffer;
+use crate::usecase::detached::SingleFlight;
 use crate::usecase::failure_recorder::{FailingConnector, FailureRecorder};
 use crate::usecase::policy::Policy;
 use crate::usecase::requests::{random_bytes, with_deadline};
@@ -39,7 +40,6 @@ use crate::usecase::revocation::RevocationWorker;
 use crate::usecase::sealer::{NoCredentials, Sealer};
 use crate::usecase::settings::ConnectorSettings;
 use crate::usecase::settled_clock::{SettledClock, is_step};
-use crate::usecase::single_flight::SingleFlight;
 use crate::usecase::token_lifetime::{Freshness, is_issuable};
 
 /// The longest pause between two attempts for one grant, also if the provider requests a longer one.
@@ -191,7 +191,8 @@ impl Refresher {
     /// Refreshes a grant, together with all callers of this process that have the same goal.
     pub async fn refresh(self: &Arc<Self>, id: AuthorizationId, goal: RefreshGoal) -> RefreshOutcome {
         let this = Arc::clone(self);
-        self.flights.join(&*self.ports.spawner, (id, goal), async move { this.run(id, goal).await }).await
+        let refreshed = self.flights.join(&*self.ports.spawner, (id, goal), async move { this.run(id, goal).await }).await;
+        refreshed.unwrap_or(RETRY_SOON)
     }
 
     /// How many grants have refreshed tokens in memory that the store did not accept yet. More than zero is an alarm.
