@@ -122,7 +122,7 @@ impl Site {
         assert_eq!(self.store.replace(next, stored.version, Vec::new()).await, Ok(WriteOutcome::Written));
     }
 
-    /// Everything that requests do.
+    /// What requests of the hot paths do.
     async fn serve(&mut self, user: &str) {
         let (key, now) = (self.connector.key.clone(), self.clock.now());
         let grant = self.connect(user).await;
@@ -142,7 +142,10 @@ impl Site {
         assert!(store.stored_user(&user).await.unwrap().is_some());
         store.record_use(vec![(id, now.day())]).await.unwrap();
         store.record(vec![fixtures::event(AuditKind::AccessTokenIssued, &grant, now)]).await.unwrap();
-        store.set_default_connection(key_of(&grant), user.clone(), Some(grant.owner.connection), Vec::new()).await.unwrap();
+        store
+            .set_default_connection(incarnation_of(&grant), user.clone(), Some(grant.owner.connection), Vec::new())
+            .await
+            .unwrap();
         let (session, tag) = (SessionHash(fixtures::state_hash(id).0), RowTag::NONE);
         let row = Session { user, created_at: now, seen_at: now, tag };
         SessionStore::insert(store, session, row, 10).await.unwrap();
@@ -203,7 +206,7 @@ async fn open(folder: &tempfile::TempDir, clock: &TestClock) -> SqliteStore {
     SqliteStore::open(SqliteOptions { readers: 1, pool_threads: 1, ..options }).await.unwrap()
 }
 
-fn key_of(grant: &AuthorizationRecord) -> grantry_domain::connector::Incarnation {
+fn incarnation_of(grant: &AuthorizationRecord) -> grantry_domain::connector::Incarnation {
     grant.owner.incarnation
 }
 
@@ -214,8 +217,9 @@ async fn check(mut site: Site, state: &str) -> Site {
         site.clock.advance(MINUTE);
     }
     let used = site.used().await;
-    assert!(used.len() > 30, "{}", used.len());
-    for statement in used.iter().filter(|statement| statement.runs > 0) {
+    let used: Vec<_> = used.into_iter().filter(|statement| statement.runs > 0).collect();
+    assert!(used.len() > 20, "{}", used.len());
+    for statement in &used {
         let counters = [statement.prepared_again, statement.automatic_indexes, statement.scanned_rows];
         assert_eq!(counters, [0; 3], "{state}: {}", statement.sql);
     }
