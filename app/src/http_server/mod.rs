@@ -8,6 +8,7 @@ mod body;
 mod table;
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -98,6 +99,8 @@ pub(crate) async fn serve(
                         log_refusal(&refusals, "the maximum number of connections is reached, and all of them are in use");
                     }
                 }
+                // The client has gone.
+                Err(error) if is_of_client(&error) => {}
                 Err(error) => {
                     connections.free_descriptors();
                     log_refusal(&refusals, &format!("it could not be accepted: {:?}", error.kind()));
@@ -130,7 +133,14 @@ fn close_overdue(connections: &Connections, deadlines: &Deadlines) {
     metrics::gauge!("grantry_connections_open").set(f64::from(u32::try_from(connections.count()).unwrap_or(u32::MAX)));
 }
 
-/// Counts and logs a connection that was not served. A reason has a line in a minute. There are few reasons.
+/// Whether an accept failed because of its client, which costs the process nothing.
+fn is_of_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+/// Counts and logs a connection that was not served. Each reason is logged at most once a minute; suppressed lines are those of
+/// all reasons. There are few reasons.
 fn log_refusal(lines: &LogLimit<String>, reason: &str) {
     metrics::counter!("grantry_connections_refused_total").increment(1);
     if let Some(line) = lines.admit(reason.to_owned()) {
