@@ -3,11 +3,12 @@
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
 
-/// Whether a character is a control, bidirectional, line-separating or invisible character. It could start a line, hide a part of
-/// a text or change its order.
+/// Whether a character is a control, formatting or line-separating character, or one that may show nothing. It could start a
+/// line, hide a part of a text or change its order.
 ///
-/// These are the general categories Cc, Cf, Zl and Zp, the property `Default_Ignorable_Code_Point`, and two characters that
-/// Unicode counts as symbols although they show nothing: the blank Braille pattern and the object replacement character.
+/// These are the general categories Cc, Cf, Zl and Zp, the property `Default_Ignorable_Code_Point`, and two symbols that
+/// stand for nothing: the blank Braille pattern and the object replacement character. Variation selectors and joiners are
+/// among them, so that a label loses the colour of a symbol rather than keep a character without a shape.
 #[must_use]
 pub fn acts_on_output(character: char) -> bool {
     if character.is_ascii() {
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn text_of_any_script_is_not_affected() {
+    fn ordinary_text_is_not_affected() {
         let text = "Grüße, e\u{301}, 日本語, עברית, العربية, हिन्दी, a\\b \"c\" \u{1f600} \u{2801}";
         assert!(!text.chars().any(acts_on_output));
     }

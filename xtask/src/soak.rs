@@ -20,7 +20,7 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result {
     workspace::server(sh)?;
     let _seconds = sh.push_env("SOAK_SECONDS", options.seconds.to_string());
     let filter = options.filter.as_slice();
-    // With the features of the whole workspace nothing is built that `cargo xtask test` has built.
+    // With `--workspace`, features are unified as in `cargo xtask test`, so nothing is built twice.
     let arguments = ["--workspace", "--test", "soak"];
     if test::has_nextest(sh) {
         cmd!(sh, "cargo nextest run {arguments...} --profile nightly --no-capture {filter...}").run()?;

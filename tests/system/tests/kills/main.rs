@@ -90,7 +90,7 @@ async fn r20_r37_r38_r40_r41_r49_r80_nodes_that_are_killed_and_stopped_lose_no_g
     println!("{:?}: {total}", started.elapsed());
     assert_eq!(failed, 0, "deployments that failed");
     assert!(total.kills >= kills && total.stops > 0 && total.runs > 0 && total.connected > 0, "{total}");
-    assert!(total.doubts > 0 && total.after > 0, "no refresh was interrupted: {total}");
+    assert!(total.doubts > 0, "no refresh was interrupted: {total}");
 }
 
 /// One deployment from its start to the checks after its last kill.

@@ -17,7 +17,7 @@ const ARRIVAL: Duration = Duration::from_millis(200);
 /// The longest time between two faults, in milliseconds.
 const MOMENT: u64 = 60;
 
-/// The kills of a run beyond those it was asked for.
+/// The most kills beyond those requested.
 const MORE_KILLS: usize = 200;
 
 /// How long a node is stopped: longer than a lease.
@@ -98,9 +98,7 @@ impl<'a> Nodes<'a> {
     pub(crate) async fn torment(&mut self, kills: usize, is_interrupted: impl Fn() -> bool) {
         let mut first = FIRST.into_iter();
         let mut late = Vec::new();
-        while self.counts.kills < kills
-            || (self.counts.kills < kills + MORE_KILLS && !(self.counts.after > 0 && is_interrupted()))
-        {
+        while self.counts.kills < kills || (self.counts.kills < kills + MORE_KILLS && !is_interrupted()) {
             let kind = first.next().unwrap_or_else(|| kind(&mut self.random));
             match kind {
                 Kind::Anytime => {

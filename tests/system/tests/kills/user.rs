@@ -14,8 +14,9 @@ use crate::counts::Counts;
 use crate::nodes::Addresses;
 use crate::random::Random;
 
-/// How long a response may take: a stopped node responds after it was continued.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a response may take: a stopped node responds after it was continued. A run may wait for a refresh and for the API
+/// twice, and the API alone may take a minute.
+const PATIENCE: Duration = Duration::from_mins(4);
 /// How often a request is repeated that must succeed on one of the nodes.
 const REPEATS: usize = 2000;
 
@@ -130,8 +131,13 @@ impl<'a> User<'a> {
         let node = self.addresses.of(self.random.node());
         self.browser.move_to(node);
         let request = request(&self.browser);
-        let sent = tokio::time::timeout(PATIENCE, self.browser.try_send(request)).await;
-        let response = sent.expect("a node responds or ends").ok();
+        let sent = request.try_clone().and_then(|request| request.build().ok());
+        let response = tokio::time::timeout(PATIENCE, self.browser.try_send(request)).await;
+        let response = response.unwrap_or_else(|_| {
+            let sent = sent.map(|request| format!("{} {}", request.method(), request.url()));
+            panic!("{:?}: the node at {node} neither responds to {sent:?} nor ends", self.seat)
+        });
+        let response = response.ok();
         if response.is_none() {
             self.counts.later += 1;
         }

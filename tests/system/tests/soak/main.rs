@@ -98,10 +98,11 @@ impl Soak {
         let bystander = Bystander::new(&self, self.browser("alice").await);
         let mut clients = tokio::spawn(clients);
         tokio::select! {
-            _ = &mut clients => panic!("the clients ended"),
+            ended = &mut clients => panic!("the clients ended: {ended:?}"),
             seen = bystander.watch() => seen.report(what, self.idle, self.memory),
         }
         clients.abort();
+        drop(clients.await);
         let log = self.process.log().unwrap();
         assert!(!log.contains("panicked"), "{log}");
         assert!(self.process.stop().await.unwrap().success(), "the server ends in an orderly way");

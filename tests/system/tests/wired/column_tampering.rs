@@ -696,7 +696,8 @@ async fn r42_r52_r73_r76_columns_that_belong_together_redirect_nothing_when_they
     assert_ne!(scene.effect(&expected, "the user everywhere", everywhere).await, Nothing);
 }
 
-/// What the removal of all rows of a table does.
+/// What the removal of all rows of a table does. As in [`EFFECTS`], `events`, `tombstones` and `deployment` have another effect
+/// than on these responses.
 const REMOVALS: [(&str, Effect); 13] = [
     ("authorizations", Lost),
     ("client_refusals", Nothing),
@@ -741,13 +742,14 @@ async fn r73_r76_copied_rows_give_no_token_of_another_user() {
         };
         (all.join(", "), all.iter().map(value).collect::<Vec<_>>().join(", "))
     };
-    let of_bob = "(SELECT id FROM copied)";
-    let (names, values) = columns("authorizations", &[("seq", "NULL"), ("user", "'u_bob'"), ("id", of_bob)]);
+    let (id, cookie) = ("(SELECT id FROM copied)", "(SELECT flow_cookie_hash FROM copied)");
+    let of_bob = [("seq", "NULL"), ("user", "'u_bob'"), ("id", id), ("flow_cookie_hash", cookie)];
+    let (names, values) = columns("authorizations", &of_bob);
     let copies = [("grant", "connection = 'default'"), ("pending", "1")];
     for (role, condition) in copies {
         // The row of alice is removed from the unique indexes first, and bob has a copy of it with the id of his row.
         let statements = format!(
-            "CREATE TEMP TABLE copied AS SELECT id FROM authorizations WHERE user = 'u_bob' AND role = '{role}';
+            "CREATE TEMP TABLE copied AS SELECT id, flow_cookie_hash FROM authorizations WHERE user = 'u_bob' AND role = '{role}';
              DELETE FROM authorizations WHERE user = 'u_bob' AND role = '{role}';
              CREATE TEMP TABLE row AS SELECT {names} FROM authorizations WHERE user = 'u_alice' AND role = '{role}' AND {condition};
              DELETE FROM authorizations WHERE user = 'u_alice' AND role = '{role}' AND {condition};
@@ -794,5 +796,11 @@ async fn r73_r76_a_former_grant_that_is_inserted_again_serves_its_user_only() {
         ("run of bob", run(&bob.execute(DRIVE, "/me").await)),
     ];
     scene.check(&outcomes, "a former grant is inserted again");
+    // Its tokens wait for revocation.
+    assert_eq!(outcomes[0].1, "ran as alice@example.test");
     assert_eq!(outcomes[2].1, "ran as bob@example.test");
+    // For a user without a grant it cannot be decrypted.
+    database.run("UPDATE authorizations SET user = 'u_carol' WHERE id IN (SELECT id FROM row)");
+    let mut carol = scene.app.browser("carol").await;
+    assert_eq!(run(&carol.execute_named(DRIVE, "default", "/me").await), "undecryptable");
 }
