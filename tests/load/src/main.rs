@@ -260,8 +260,7 @@ fn run(command: Command) -> Result {
     let threads = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
     match command {
         Command::Seed(options) => one_thread()?.block_on(async {
-            let Population { users, connectors } = options.population.population();
-            let seed = Seed { population: Population { users, connectors }, grants: options.grants };
+            let seed = Seed { population: options.population.population(), grants: options.grants };
             let below = std::path::absolute(&options.below)?;
             let installation = seeded(&below, &options.program, options.ports.ports(), seed).await?;
             println!("{}", installation.folder.display());

@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -114,19 +114,6 @@ pub async fn seeded(below: &Path, program: &Path, ports: Ports, seed: Seed) -> R
     }
     fs::write(folder.join("complete"), today().to_string())?;
     Ok(installation)
-}
-
-/// A copy of the database with its key and configurations, for runs that change it.
-pub fn copy(installation: &Installation, to: PathBuf) -> Result<Installation> {
-    if to.exists() {
-        fs::remove_dir_all(&to)?;
-    }
-    fs::create_dir_all(&to)?;
-    for entry in fs::read_dir(&installation.folder)? {
-        let entry = entry?;
-        fs::copy(entry.path(), to.join(entry.file_name()))?;
-    }
-    Ok(Installation { folder: to, ports: installation.ports })
 }
 
 /// The statements of the schema.
