@@ -41,6 +41,7 @@ mod router;
 mod routes;
 mod state;
 mod static_file;
+mod unknown_bodies;
 mod urls;
 mod user_limit;
 

@@ -13,6 +13,7 @@ use crate::correlation::CorrelationIds;
 use crate::host::Api;
 use crate::page_assets::PageAssets;
 use crate::public_url::PublicBaseUrl;
+use crate::unknown_bodies::UnknownBodies;
 use crate::user_limit::UserLimit;
 
 /// The parts of the host and the values derived from them. Cheap to clone.
@@ -30,8 +31,8 @@ pub(crate) struct Inner {
     pub(crate) hosts: Vec<String>,
     /// The bodies of each user that are in memory.
     pub(crate) memory: UserLimit,
-    /// The bodies of callers who are not known yet, for each network.
-    pub(crate) unknown_callers: UserLimit,
+    /// The bodies of callers who are not known yet.
+    pub(crate) unknown_bodies: UnknownBodies,
     /// The runs of each user.
     pub(crate) runs: UserLimit,
     /// Places for parsing large bodies.
@@ -54,7 +55,7 @@ impl App {
             pages: PageAssets::new(&api.public),
             hosts,
             memory: UserLimit::of_memory(),
-            unknown_callers: UserLimit::of_unknown_callers(),
+            unknown_bodies: UnknownBodies::default(),
             runs: UserLimit::of_runs(),
             parsers: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, std::num::NonZero::get))),
             correlation: CorrelationIds::new(random),

@@ -1,4 +1,4 @@
-//! Limits what one user, or one client that is not known yet, does at the same time, because each part of it takes memory.
+//! Limits what one user does at the same time, because each part of it takes memory.
 //!
 //! The body of a request is in memory from its first byte until it is parsed, and a client may send slowly. The response of an
 //! API is in memory until its last byte is sent, and a client may read slowly.
@@ -22,16 +22,12 @@ const RUNS: usize = 32;
 const KIB_OF_USER: usize = 16 * 1024;
 /// The same for all users together.
 const KIB: usize = 64 * 1024;
-/// KiB of the bodies that one network sends for callers who are not known yet.
-const KIB_OF_NETWORK: usize = 2 * 1024;
-/// The same for all networks together.
-const KIB_OF_NETWORKS: usize = 16 * 1024;
 /// How long a request may wait.
 const WAIT: Duration = Duration::from_secs(5);
 /// Users without a place in use are removed when the table has this many entries.
 const MAX_ENTRIES: usize = 256;
 
-/// The places of each user, or of each network.
+/// The places of each user.
 pub(crate) struct UserLimit {
     per_user: usize,
     total: Option<Arc<Semaphore>>,
@@ -47,11 +43,6 @@ impl UserLimit {
     /// For the memory of users. A place is a KiB.
     pub(crate) fn of_memory() -> Self {
         Self { per_user: KIB_OF_USER, total: Some(Arc::new(Semaphore::new(KIB))), users: Mutex::default() }
-    }
-
-    /// For the memory of networks. A place is a KiB.
-    pub(crate) fn of_unknown_callers() -> Self {
-        Self { per_user: KIB_OF_NETWORK, total: Some(Arc::new(Semaphore::new(KIB_OF_NETWORKS))), users: Mutex::default() }
     }
 
     /// Waits for one place. The refusal after a few seconds contains the given text.

@@ -26,16 +26,16 @@ pub(super) enum Doing {
         /// When any of them made progress.
         newest: Instant,
     },
-    /// A handler is running that does not wait for the client.
+    /// A handler is running whose request body is complete or dropped.
     Working,
 }
 
 /// What a request is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Its handler waits for the body, which arrives too slowly since this time.
+    /// The body is not complete, and arrives too slowly since this time.
     Receiving(Instant),
-    /// Its handler does not wait for the client.
+    /// The body is complete or dropped, and the handler is running.
     Working,
     /// Its response is being written. The time is that of the last progress.
     Writing(Instant),
@@ -129,7 +129,7 @@ impl Activity {
         }
     }
 
-    /// Records that the handler of a request no longer waits for its body.
+    /// Records that the handler of a request does not need the rest of its body.
     pub(super) fn end_receiving(&self, id: u64) {
         if let Some(phase @ Phase::Receiving(_)) = self.lock().requests.get_mut(&id) {
             *phase = Phase::Working;

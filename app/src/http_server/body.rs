@@ -18,9 +18,14 @@ const PART: usize = 16 * 1024;
 const PER_BYTE: Duration = Duration::from_millis(1);
 
 impl RecordedRequest {
-    /// The body of the request.
-    pub(super) fn receives<B>(&self, body: B) -> ReceivedBody<B> {
-        ReceivedBody { body, slow_since: None, activity: self.activity.clone(), id: self.id }
+    /// The body of the request. Until it is complete, or dropped by its handler, the connection may be closed for others: handlers
+    /// must have no effect before that.
+    pub(super) fn receives<B: HttpBody>(&self, body: B) -> ReceivedBody<B> {
+        let slow_since = Instant::now();
+        if !body.is_end_stream() {
+            self.record(Phase::Receiving(slow_since));
+        }
+        ReceivedBody { body, slow_since, activity: self.activity.clone(), id: self.id }
     }
 
     /// The response. The request ends with its body.
@@ -30,10 +35,10 @@ impl RecordedRequest {
     }
 }
 
-/// The body of a request. It records since when it arrives too slowly, while a handler waits for it.
+/// The body of a request. It records since when it arrives too slowly.
 pub(super) struct ReceivedBody<B> {
     body: B,
-    slow_since: Option<Instant>,
+    slow_since: Instant,
     activity: Arc<Activity>,
     id: u64,
 }
@@ -44,16 +49,12 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for ReceivedBody<B> {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
-        let phase = match &polled {
-            Poll::Pending => Phase::Receiving(*self.slow_since.get_or_insert_with(Instant::now)),
-            Poll::Ready(frame) => {
-                let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
-                let bytes = data.map_or(0, |data| u32::try_from(data.len()).unwrap_or(u32::MAX));
-                self.slow_since = self.slow_since.map(|since| (since + PER_BYTE * bytes).min(Instant::now()));
-                Phase::Working
-            }
-        };
-        self.activity.record(self.id, phase);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            let bytes = frame.data_ref().map_or(0, |data| u32::try_from(data.len()).unwrap_or(u32::MAX));
+            self.slow_since = (self.slow_since + PER_BYTE * bytes).min(Instant::now());
+        }
+        let is_over = matches!(polled, Poll::Ready(None | Some(Err(_)))) || self.body.is_end_stream();
+        self.activity.record(self.id, if is_over { Phase::Working } else { Phase::Receiving(self.slow_since) });
         polled
     }
 
@@ -160,9 +161,9 @@ mod tests {
         let start = Instant::now();
         let activity = Activity::new();
         let request = activity.request();
-        let mut body = request.receives(Arrived(VecDeque::from([Bytes::from_static(b"{")])));
+        let mut body = request.receives(Arrived(VecDeque::from([Bytes::from(vec![0; 1000])])));
         tokio::time::advance(SECOND).await;
-        assert_eq!(activity.doing(), Doing::Working, "the handler does not read yet");
+        assert_eq!(activity.doing(), Doing::Receiving(start), "also while the handler does not read yet");
         read(&mut body);
         assert_eq!(activity.doing(), Doing::Receiving(start + SECOND));
         for _ in 0..4 {
@@ -179,6 +180,19 @@ mod tests {
         let response = request.answered(axum::response::Response::new(Body::from("text")));
         drop(response);
         assert_eq!(activity.doing(), Doing::Idle(Instant::now()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_whose_body_is_complete_works() {
+        let activity = Activity::new();
+        let request = activity.request();
+        let empty = request.receives(Body::empty());
+        assert_eq!(activity.doing(), Doing::Working);
+        let mut body = request.receives(Body::from("text"));
+        assert_eq!(activity.doing(), Doing::Receiving(Instant::now()));
+        assert!(body.frame().await.is_some());
+        assert_eq!(activity.doing(), Doing::Working);
+        drop((empty, body));
     }
 
     #[tokio::test(start_paused = true)]

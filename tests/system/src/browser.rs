@@ -133,6 +133,18 @@ impl Browser {
         Self { cookies: BTreeMap::new(), http, node, public: public.to_owned() }
     }
 
+    /// The same, with a new connection for each request. A browser repeats a request if the server has closed the idle connection
+    /// that it was sent on; this client does not.
+    ///
+    /// # Panics
+    /// If no HTTP client can be built.
+    #[must_use]
+    pub fn without_idle_connections(self) -> Self {
+        let http =
+            Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).pool_max_idle_per_host(0).build();
+        Self { http: http.expect("an HTTP client"), ..self }
+    }
+
     /// Sends the following requests to another node.
     pub fn move_to(&mut self, node: SocketAddr) {
         self.node = node;

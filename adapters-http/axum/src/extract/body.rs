@@ -1,5 +1,7 @@
 //! The body of a request: JSON, bounded in size and time.
 
+use std::time::Duration;
+
 use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use grantry_domain::identity::ConnectionName;
@@ -59,22 +61,20 @@ async fn parsed<T: DeserializeOwned + Send + 'static>(
     let (mut parts, body) = request.into_parts();
     let announced = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
     let at_most = |limit| announced.map_or(limit, |bytes| bytes.min(limit));
-    let too_many = "Too many bodies are sent at once.";
-    let (limit, place) = match parts.extensions.get::<KnownCaller>() {
+    let deadline = app.api.limits.read_deadline;
+    let (bytes, place) = match parts.extensions.get::<KnownCaller>() {
         Some(KnownCaller::User(user)) => {
-            (limit, Some(app.memory.admit_bytes(user.as_str(), at_most(limit), too_many).await?))
+            let place = app.memory.admit_bytes(user.as_str(), at_most(limit), "Too many bodies are sent at once.").await?;
+            (read(body, limit, deadline).await?, Some(place))
         }
-        Some(KnownCaller::Agent) => (limit, None),
+        Some(KnownCaller::Agent) => (read(body, limit, deadline).await?, None),
         None => {
             let limit = limit.min(UNKNOWN_CALLER);
             let Ok(address) = ClientAddress::from_request_parts(&mut parts, app).await;
             let network = address.to_limit().unwrap_or_default();
-            (limit, Some(app.unknown_callers.admit_bytes(&network, at_most(limit), too_many).await?))
+            (app.unknown_bodies.read(&network, at_most(limit), read(body, limit, deadline)).await?, None)
         }
     };
-    let bytes = tokio::time::timeout(app.api.limits.read_deadline, read(body, limit))
-        .await
-        .map_err(|_| Problem::invalid("body", "did not arrive in time"))??;
     if bytes.len() <= LARGE {
         return Ok((json::parse(if bytes.is_empty() { b"{}" } else { &bytes }, exceptions)?, place));
     }
@@ -90,8 +90,13 @@ async fn parsed<T: DeserializeOwned + Send + 'static>(
     Ok((parsed.unwrap_or_else(|_| Err(Problem::new(Code::Internal)))?, place))
 }
 
+async fn read(body: Body, limit: usize, deadline: Duration) -> Result<Vec<u8>, Problem> {
+    let read = tokio::time::timeout(deadline, read_whole(body, limit)).await;
+    read.map_err(|_| Problem::invalid("body", "did not arrive in time"))?
+}
+
 /// Reads a body into one buffer, which grows with the bytes that have arrived.
-async fn read(mut body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
+async fn read_whole(mut body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
     let too_large = || Problem::new(Code::PayloadTooLarge).because(format!("The body may be at most {limit} bytes long."));
     // A body whose announced length exceeds the limit is not read at all.
     if body.size_hint().lower() > limit as u64 {

@@ -17,8 +17,8 @@ use crate::Soak;
 
 /// Pause before a client connects again.
 const PAUSE: Duration = Duration::from_millis(20);
-/// The length of a body that is never complete: almost the limit.
-const BODY: usize = 60_000;
+/// The length of a body that is never complete: almost the most that the server reads of a caller who is not known.
+const BODY: usize = 15_000;
 
 /// Allows this process as many open files as the system does.
 pub(crate) fn raise_descriptor_limit() {
@@ -125,7 +125,7 @@ pub(crate) async fn slow_bodies(server: SocketAddr, browser: Browser, clients: u
                     tokio::time::sleep(50 * PAUSE).await;
                 }
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(25 * PAUSE).await;
         }
     };
     join_all((0..clients).map(client)).await;
@@ -136,7 +136,7 @@ pub(crate) async fn slow_http2_bodies(server: SocketAddr, browser: Browser, clie
     let client = async |number: usize| {
         loop {
             drop(slow_http2_connection(connect_from(number, server).await, &browser).await);
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(25 * PAUSE).await;
         }
     };
     join_all((0..clients).map(client)).await;

@@ -95,7 +95,7 @@ impl Soak {
     ///
     /// The clients are another task: in one with the bystander, its requests would wait until all of them were polled.
     async fn withstands(self, what: &str, clients: impl Future<Output = ()> + Send + 'static) {
-        let bystander = Bystander::new(&self, self.browser("alice").await);
+        let bystander = Bystander::new(&self, self.browser("alice").await.without_idle_connections());
         let mut clients = tokio::spawn(clients);
         tokio::select! {
             ended = &mut clients => panic!("the clients ended: {ended:?}"),
