@@ -132,3 +132,38 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::time::Duration;
+
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    use super::*;
+
+    /// More connections than the backlog that the standard library requests (128) and tokio requests (1024).
+    const WAITING: usize = 1200;
+    /// The client's end of each, and what the test process has open besides.
+    const DESCRIPTORS: u64 = WAITING as u64 + 200;
+
+    #[tokio::test]
+    async fn connections_beyond_the_usual_backlog_wait_to_be_accepted() {
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        let system_limit = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+        let system_limit: usize = system_limit.trim().parse().unwrap();
+        if maximum.is_some_and(|maximum| maximum < DESCRIPTORS) || system_limit < WAITING {
+            eprintln!("skipped: the system allows {maximum:?} descriptors and a backlog of {system_limit}");
+            return;
+        }
+        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+        let listener = listen((std::net::Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        for _ in 0..WAITING {
+            // The system drops a connection beyond the backlog. Its client would try again until this deadline.
+            let connecting = tokio::time::timeout(Duration::from_secs(10), TcpSocket::new_v4().unwrap().connect(address));
+            waiting.push(connecting.await.expect("the connection waits in the queue").unwrap());
+        }
+        assert_eq!(waiting.len(), WAITING);
+    }
+}
