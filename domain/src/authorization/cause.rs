@@ -82,7 +82,7 @@ named!(
         AccountAlreadyConnected = "account_already_connected",
         /// The process ended between consuming the flow and committing its result.
         Interrupted = "interrupted",
-        /// Storing or sealing failed.
+        /// Storing or sealing failed, or the directory did not respond.
         Internal = "internal",
     }
 );

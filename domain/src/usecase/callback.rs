@@ -24,6 +24,7 @@ use crate::ports::{
 use crate::provider::{Callback, CallbackPath, Scopes};
 use crate::secret::{Secret, equal_in_constant_time};
 use crate::time::Timestamp;
+use crate::usecase::access::AccessError;
 use crate::usecase::detached::detached;
 use crate::usecase::flows::{Flows, limit_address};
 use crate::usecase::refresh::COMMIT_ATTEMPTS;
@@ -415,8 +416,12 @@ impl Flows {
         live: &Live,
     ) -> Result<(), Failure> {
         let (owner, id) = (flow.stored.value.owner(), flow.stored.value.id());
-        if self.access.authorize(&owner.user, &owner.space, Role::Viewer).await.is_err() {
-            return Err(Failure::with_tokens(FailureCode::PermissionLost, received));
+        if let Err(refusal) = self.access.authorize(&owner.user, &owner.space, Role::Viewer).await {
+            let code = match refusal {
+                AccessError::DirectoryUnavailable => FailureCode::Internal,
+                AccessError::Forbidden | AccessError::NotFound => FailureCode::PermissionLost,
+            };
+            return Err(Failure::with_tokens(code, received));
         }
         let conflict = self.accounts.conflict(owner, received.account.as_ref(), flow.secrets.allow_account_change).await;
         // If the former account cannot be read, nothing is connected.

@@ -193,7 +193,7 @@ async fn r06_an_unavailable_directory_at_the_commit_denies_access() {
     app.directory.set_unavailable(true);
     let outcome = app.complete(callback_of(&started, "alice")).await.outcome;
     app.directory.set_unavailable(false);
-    assert_eq!(outcome, failed(FailureCode::PermissionLost));
+    assert_eq!(outcome, failed(FailureCode::Internal));
     quiet().await;
     assert_eq!(app.revoked(), ["refresh-1", "access-1"]);
 }

@@ -50,7 +50,8 @@ impl Change {
         match self {
             Self::ConnectorEdited => "connector_changed",
             Self::ConnectorDeleted => "connector_gone",
-            Self::RoleRemoved | Self::UserRemoved | Self::SpaceRemoved | Self::DirectoryDown => "permission_lost",
+            Self::RoleRemoved | Self::UserRemoved | Self::SpaceRemoved => "permission_lost",
+            Self::DirectoryDown => "internal",
         }
     }
 
