@@ -45,7 +45,8 @@ pub(crate) fn open(options: &SqliteOptions) -> Result<Opened, SqliteError> {
     file::guard(&path)?;
     let writer = retry_while_busy(options.busy_timeout, || writer(&path, options))?;
     let deployment = deployment(&writer, options)?;
-    // Point reads never wait on the caller's thread; they are repeated on a thread that may block.
+    // Point reads do not wait for locks on the caller's thread; they are repeated on a thread that may block. One wait cannot be
+    // turned off: while another process recovers the log or is stopped in it, SQLite tries again for up to ten seconds.
     let point_readers = (0..options.readers.max(1)).map(|_| reader(&path, Duration::ZERO)).collect::<Result<_, _>>()?;
     let pool = (0..options.pool_threads.max(1)).map(|_| reader(&path, options.busy_timeout)).collect::<Result<_, _>>()?;
     Ok(Opened { writer, point_readers, pool, deployment, files: OpenedFiles::of(&path) })
