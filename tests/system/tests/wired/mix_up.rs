@@ -62,9 +62,7 @@ async fn r08_r09_r10_a_malicious_connector_never_gets_an_honest_code() {
     let with_issuer = Draft::with_endpoints(attacker.base_url()).config("issuer", honest.clone());
     for (connector, draft) in [(FIRST, Draft::with_endpoints(attacker.base_url())), (SECOND, with_issuer)] {
         let response = app.browser("carol").await.post(&connector.public(""), draft.body).await;
-        if response.status != 200 {
-            continue;
-        }
+        assert_eq!(response.status, 200, "{}", response.text());
         let uri = redirect_uri(&response.json());
         assert_ne!(uri, shared);
         attacker.register(Client::new("demo", "demo-secret").redirect_uri(uri));
