@@ -1,5 +1,6 @@
 //! Audit events: one log line each with target `audit`, and a metric.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -21,7 +22,14 @@ pub(crate) struct LogSink;
 impl EventSink for LogSink {
     async fn deliver(&self, events: &[RecordedEvent]) -> Result<(), SinkError> {
         for RecordedEvent { sequence, event } in events {
-            write(*sequence, event);
+            write(Some(*sequence), event);
+        }
+        Ok(())
+    }
+
+    async fn deliver_directly(&self, events: &[AuditEvent]) -> Result<(), SinkError> {
+        for event in events {
+            write(None, event);
         }
         Ok(())
     }
@@ -42,11 +50,24 @@ impl CountingSink {
 impl EventSink for CountingSink {
     async fn deliver(&self, events: &[RecordedEvent]) -> Result<(), SinkError> {
         self.sink.deliver(events).await?;
-        for RecordedEvent { event, .. } in events {
-            let (kind, outcome) = (event.kind.as_str(), event.outcome.as_str());
-            metrics::counter!("grantry_audit_events_total", "kind" => kind, "outcome" => outcome).increment(1);
-        }
+        count(events.iter().map(|recorded| &recorded.event));
         Ok(())
+    }
+
+    async fn deliver_directly(&self, events: &[AuditEvent]) -> Result<(), SinkError> {
+        self.sink.deliver_directly(events).await?;
+        count(events.iter());
+        Ok(())
+    }
+}
+
+fn count<'e>(events: impl Iterator<Item = &'e AuditEvent>) {
+    let mut counted: BTreeMap<_, u64> = BTreeMap::new();
+    for event in events {
+        *counted.entry((event.kind.as_str(), event.outcome.as_str())).or_default() += 1;
+    }
+    for ((kind, outcome), count) in counted {
+        metrics::counter!("grantry_audit_events_total", "kind" => kind, "outcome" => outcome).increment(count);
     }
 }
 
@@ -76,7 +97,7 @@ impl RowAuthenticator for AuditedSessions {
     }
 }
 
-fn write(sequence: u64, event: &AuditEvent) {
+fn write(sequence: Option<u64>, event: &AuditEvent) {
     // Ids are the only untrusted text here. The log format escapes them.
     info!(
         target: TARGET,

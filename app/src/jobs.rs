@@ -234,7 +234,10 @@ async fn flush_audit(connections: Arc<Connections>, alarm: Arc<AuditAlarm>) -> R
     metrics::gauge!("grantry_audit_waiting_events").set(f64::from(u32::try_from(backlog.waiting).unwrap_or(u32::MAX)));
     metrics::gauge!("grantry_audit_failing").set(if backlog.is_failing { 1.0 } else { 0.0 });
     metrics::counter!("grantry_audit_dropped_events_total").absolute(backlog.dropped);
-    if result.is_err() || alarm.has_dropped_since_logged(backlog.dropped) {
+    if let Err(error) = result {
+        debug!(%error, "audit events or days of last use are written later");
+    }
+    if backlog.is_failing || alarm.has_dropped_since_logged(backlog.dropped) {
         alarm.log(backlog);
     }
     Ok(())

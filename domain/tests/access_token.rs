@@ -386,6 +386,29 @@ async fn r80_access_tokens_are_issued_or_refused_without_an_audit_trail_as_the_o
 }
 
 #[tokio::test(start_paused = true)]
+async fn r80_events_of_access_tokens_go_to_the_sink_directly_unless_the_operator_requires_a_stored_trail() {
+    for (on_audit_failure, directly) in [(OnAuditFailure::Continue, true), (OnAuditFailure::Refuse, false)] {
+        let app = TestApp::with(Policy { on_audit_failure, ..Policy::default() });
+        app.sink.take_directly();
+        app.create_connector(&drive(), draft("{}")).await;
+        app.connect("alice").await;
+        app.token("alice").await.unwrap();
+        let stored = app.outcomes(AuditKind::AccessTokenIssued).await.len();
+        let direct = app.sink.direct_events();
+        let direct = direct.iter().filter(|event| event.kind == AuditKind::AccessTokenIssued).count();
+        assert_eq!((direct, stored), if directly { (1, 0) } else { (0, 1) }, "{on_audit_failure:?}");
+        assert!(app.outcomes(AuditKind::Connected).await.len() == 1, "the event of a change is stored with it");
+
+        // A day of use that cannot be stored is no failure of the trail.
+        app.clock.advance(Duration::from_hours(24));
+        app.token("alice").await.unwrap();
+        app.store.fail_next(Method::RecordUse, Fault::UNAVAILABLE);
+        assert_eq!(app.node.flush_audit().await, Err(StoreError::Unavailable));
+        assert!(!app.node.audit_backlog().is_failing, "{on_audit_failure:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn r80_access_tokens_are_refused_while_a_write_of_the_trail_hangs_where_the_operator_chose_so() {
     for (on_audit_failure, refuses) in [(OnAuditFailure::Continue, false), (OnAuditFailure::Refuse, true)] {
         let app = TestApp::with(Policy { on_audit_failure, ..Policy::default() });

@@ -164,7 +164,7 @@ impl App {
     /// Writes buffered audit events and closes the store. Call it last, after [`drain`](Self::drain) and after the jobs ended.
     pub async fn close(&self) {
         if let Err(error) = self.connections.flush_audit().await {
-            warn!(%error, "the last audit events of issued access tokens were lost");
+            warn!(%error, "the last audit events of issued access tokens, or days of last use, were lost");
         }
         if let Err(error) = self.connections.deliver_events().await {
             warn!(%error, "audit events are delivered after the next start");

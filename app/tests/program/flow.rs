@@ -130,12 +130,13 @@ async fn lesson_31_r77_r79_r80_a_whole_flow_leaves_its_trail_and_no_secret() {
         assert_eq!(stored, None, "{name} holds a secret in the clear");
     }
 
-    let trail: BTreeSet<String> = lines
-        .iter()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap())
-        .filter(|line| line["target"] == "audit")
-        .map(|line| line["kind"].as_str().unwrap().to_owned())
-        .collect();
+    let lines = lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let events: Vec<Value> = lines.filter(|line| line["target"] == "audit").collect();
+    let trail: BTreeSet<&str> = events.iter().map(|event| event["kind"].as_str().unwrap()).collect();
+    for event in &events {
+        let is_direct = event["kind"] == "access_token_issued" || event["kind"] == "access_token_refused";
+        assert_eq!(event["sequence"].is_null(), is_direct, "{event}");
+    }
     for kind in [
         "connector_created",
         "flow_started",

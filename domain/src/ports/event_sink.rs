@@ -3,14 +3,23 @@
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::ports::RecordedEvent;
+use crate::ports::{AuditEvent, RecordedEvent};
 
-/// Receives the audit outbox: at least once, in order of the sequence numbers.
+/// Receives audit events: those of the outbox at least once and in order of the sequence numbers.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait EventSink: Send + Sync {
     /// Stores events durably. After an error they are delivered again.
     async fn deliver(&self, events: &[RecordedEvent]) -> Result<(), SinkError>;
+
+    /// Stores events that belong to no change and are not in the outbox, such as those of tokens that were issued or refused: all
+    /// of them, or none. After an error they are written to the outbox instead. They are repeated only if the call is cancelled.
+    ///
+    /// Default: an error, so that every event has a sequence number.
+    #[expect(unused_variables, reason = "the default takes no event")]
+    async fn deliver_directly(&self, events: &[AuditEvent]) -> Result<(), SinkError> {
+        Err(SinkError)
+    }
 }
 
 /// The sink did not accept the events.

@@ -16,7 +16,7 @@ use super::failure_recorder::FailureRecorder;
 use super::flows::Flows;
 use super::housekeeping::Maintenance;
 use super::login_hint::Accounts;
-use super::policy::Policy;
+use super::policy::{OnAuditFailure, Policy};
 use super::refresh::{CircuitBreaker, Refresher, RefresherPorts};
 use super::revocation::{RevocationPorts, RevocationWorker};
 use super::sealer::Sealer;
@@ -41,6 +41,11 @@ impl<'a> Assembly<'a> {
     pub(super) fn new(ports: &'a Ports, policy: &'a Policy) -> Self {
         let (log, diagnostics) = (ports.failures.clone(), ports.store.diagnostics.clone());
         let audit = AuditBuffer::new(ports.store.outbox.clone(), ports.spawner.clone(), ports.clock.clone());
+        let audit = match policy.on_audit_failure {
+            OnAuditFailure::Continue => audit.with_sink(ports.sink.clone()),
+            // Only the store reports whether it has stored an event.
+            OnAuditFailure::Refuse => audit,
+        };
         Self {
             access: Access::new(ports.directory.clone()),
             settings: ConnectorSettings::new(

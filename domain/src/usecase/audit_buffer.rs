@@ -1,12 +1,13 @@
 //! A buffer for audit events that belong to no change.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::authorization::AuthorizationId;
 use crate::connector::ConnectorKey;
-use crate::ports::{AuditEvent, AuditKind, AuditOutbox, Clock, Spawner, StoreError};
+use crate::ports::{AuditEvent, AuditKind, AuditOutbox, Clock, EventSink, Spawner, StoreError};
 use crate::time::Timestamp;
 
 /// How many buffered events start a flush.
@@ -23,10 +24,13 @@ const COUNTED_APART: usize = 64;
 /// Events of access tokens that were issued or refused, and the days on which grants were used. They change no
 /// authorization, so they are written in batches instead of one transaction each. Clones share the buffer.
 ///
+/// A batch goes to the sink where one is given, and to the outbox where there is none or it refuses the batch.
+///
 /// The buffer is bounded. While the store accepts nothing, the newest events are dropped and counted, and the counts are
 /// written with the next events that the store accepts.
 #[derive(Clone)]
 pub struct AuditBuffer {
+    sink: Option<Arc<dyn EventSink>>,
     outbox: Arc<dyn AuditOutbox>,
     spawner: Arc<dyn Spawner>,
     clock: Arc<dyn Clock>,
@@ -36,11 +40,11 @@ pub struct AuditBuffer {
 /// What the buffer contains, for alarms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuditBacklog {
-    /// How many events the store has not accepted yet.
+    /// How many events were not accepted yet.
     pub waiting: usize,
     /// How many events this process dropped since it started.
     pub dropped: u64,
-    /// Whether the store refused the last write, an event has waited for more than two seconds, or the buffer is full.
+    /// Whether the last write of events was refused, an event has waited for more than two seconds, or the buffer is full.
     pub is_failing: bool,
 }
 
@@ -123,7 +127,13 @@ impl Buffered {
 impl AuditBuffer {
     /// An empty buffer.
     pub fn new(outbox: Arc<dyn AuditOutbox>, spawner: Arc<dyn Spawner>, clock: Arc<dyn Clock>) -> Self {
-        Self { outbox, spawner, clock, buffered: Arc::default() }
+        Self { sink: None, outbox, spawner, clock, buffered: Arc::default() }
+    }
+
+    /// The same buffer, which offers its events to a sink first.
+    #[must_use]
+    pub fn with_sink(self, sink: Arc<dyn EventSink>) -> Self {
+        Self { sink: Some(sink), ..self }
     }
 
     /// Buffers an event. A full buffer drops it, counts it and returns `false`.
@@ -163,16 +173,29 @@ impl AuditBuffer {
         }
     }
 
-    /// Writes the buffer, and in the same transaction how many events were dropped. What the store does not accept is
-    /// buffered again. If there is nothing to write, it remains unknown whether the store accepts events.
+    /// Writes the buffer, and together with the events how many were dropped. What is not accepted is buffered again. If there
+    /// are no events to write, it remains unknown whether they would be accepted.
     pub async fn flush(&self) -> Result<(), StoreError> {
-        let written = Taken::from(self).write().await;
-        match &written {
+        let mut taken = Taken::from(self);
+        let events = taken.write_events().await;
+        match &events {
             Ok(false) => {}
             Ok(true) => self.locked().is_refused = false,
             Err(_) => self.locked().is_refused = true,
         }
-        written.map(|_| ())
+        events?;
+        taken.write_uses().await
+    }
+
+    /// Hands over events, and records of dropped ones.
+    async fn store(&self, events: &[AuditEvent], dropped: &[AuditEvent]) -> Result<(), StoreError> {
+        let batch = if dropped.is_empty() { Cow::Borrowed(events) } else { Cow::Owned([events, dropped].concat()) };
+        if let Some(sink) = &self.sink
+            && sink.deliver_directly(&batch).await.is_ok()
+        {
+            return Ok(());
+        }
+        self.outbox.record(batch.into_owned()).await
     }
 
     fn locked(&self) -> MutexGuard<'_, Buffered> {
@@ -202,22 +225,26 @@ impl<'a> From<&'a AuditBuffer> for Taken<'a> {
 
 impl Taken<'_> {
     /// Returns whether there was something to write.
-    async fn write(&mut self) -> Result<bool, StoreError> {
-        let is_empty = self.events.is_empty() && self.dropped.is_empty() && self.uses.is_empty();
-        if !self.events.is_empty() || !self.dropped.is_empty() {
+    async fn write_events(&mut self) -> Result<bool, StoreError> {
+        let is_empty = self.events.is_empty() && self.dropped.is_empty();
+        if !is_empty {
             let dropped = self.dropped.iter().map(|((kind, connector), dropped)| {
                 AuditEvent::of_dropped(*kind, connector.as_ref(), dropped.count, dropped.first, dropped.last)
             });
-            let batch = self.events.iter().cloned().chain(dropped).collect();
-            self.buffer.outbox.record(batch).await?;
+            let dropped: Vec<_> = dropped.collect();
+            self.buffer.store(&self.events, &dropped).await?;
             self.buffer.locked().end_write(std::mem::take(&mut self.events).len(), self.since.take());
             self.dropped.clear();
         }
+        Ok(!is_empty)
+    }
+
+    async fn write_uses(&mut self) -> Result<(), StoreError> {
         if !self.uses.is_empty() {
             self.buffer.outbox.record_use(self.uses.iter().map(|(id, day)| (*id, *day)).collect()).await?;
             self.uses.clear();
         }
-        Ok(!is_empty)
+        Ok(())
     }
 }
 

@@ -18,13 +18,14 @@ pub struct InvalidPolicy {
     pub problem: &'static str,
 }
 
-/// What happens to access tokens while the store accepts no audit events.
+/// Where audit events of access tokens go, and what happens to access tokens while they cannot be stored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnAuditFailure {
-    /// They are issued. Their events are kept in memory and, once that is full, counted.
+    /// Events go to the sink directly, if it takes them, else to the store. Access tokens are issued all the same: events that
+    /// cannot be stored are kept in memory and, once that is full, counted.
     #[default]
     Continue,
-    /// They are refused.
+    /// Events go to the store. Access tokens are refused while it accepts none.
     Refuse,
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use grantry_domain::authorization::AuthorizationId;
 use grantry_domain::ports::{
-    AuditDetail, AuditEvent, AuditKind, AuditOutbox, AuditOutcome, MockAuditOutbox, MockSpawner, StoreError,
+    AuditDetail, AuditEvent, AuditKind, AuditOutbox, AuditOutcome, MockAuditOutbox, MockEventSink, MockSpawner, SinkError,
+    StoreError,
 };
 use grantry_domain::time::Timestamp;
 use grantry_domain::usecase::AuditBacklog;
@@ -50,6 +51,30 @@ fn outbox(failures: usize) -> (MockAuditOutbox, Batches) {
 fn buffer(outbox: MockAuditOutbox) -> AuditBuffer {
     let clock = TestClock::default();
     AuditBuffer::new(Arc::new(outbox), Arc::new(TokioSpawner::new(clock.clone())), Arc::new(clock))
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_go_to_the_sink_and_to_the_outbox_only_while_the_sink_refuses_them() {
+    let (outbox, stored) = outbox(0);
+    let (mut sink, delivered, refuses) = (MockEventSink::new(), Batches::default(), Arc::new(AtomicBool::new(false)));
+    let (accepted, switch) = (delivered.clone(), refuses.clone());
+    sink.expect_deliver_directly().returning(move |events| {
+        if switch.load(Ordering::Relaxed) {
+            return Err(SinkError);
+        }
+        accepted.lock().unwrap().push(events.iter().map(|event| event.at.as_millis()).collect());
+        Ok(())
+    });
+    let buffer = buffer(outbox).with_sink(Arc::new(sink));
+    buffer.record(event(1));
+    buffer.record(event(2));
+    assert_eq!(buffer.flush().await, Ok(()));
+    refuses.store(true, Ordering::Relaxed);
+    buffer.record(event(3));
+    assert_eq!(buffer.flush().await, Ok(()));
+    assert!(!buffer.backlog().is_failing);
+    assert_eq!(buffer.flush().await, Ok(()));
+    assert_eq!((delivered.lock().unwrap().clone(), stored.lock().unwrap().clone()), (vec![vec![1, 2]], vec![vec![3]]));
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use super::locked;
 pub struct CollectingSink {
     events: Mutex<Vec<RecordedEvent>>,
     unavailable: Mutex<bool>,
+    directly: Mutex<Option<Vec<AuditEvent>>>,
 }
 
 impl CollectingSink {
@@ -23,6 +24,16 @@ impl CollectingSink {
     /// The sequence numbers of all deliveries so far.
     pub fn sequences(&self) -> Vec<u64> {
         locked(&self.events).iter().map(|recorded| recorded.sequence).collect()
+    }
+
+    /// Takes events directly from now on. Otherwise all of them come from the outbox.
+    pub fn take_directly(&self) {
+        locked(&self.directly).get_or_insert_default();
+    }
+
+    /// The events that were delivered directly.
+    pub fn direct_events(&self) -> Vec<AuditEvent> {
+        locked(&self.directly).clone().unwrap_or_default()
     }
 
     /// Whether further deliveries fail.
@@ -38,6 +49,14 @@ impl EventSink for CollectingSink {
             return Err(SinkError);
         }
         locked(&self.events).extend_from_slice(events);
+        Ok(())
+    }
+
+    async fn deliver_directly(&self, events: &[AuditEvent]) -> Result<(), SinkError> {
+        if *locked(&self.unavailable) {
+            return Err(SinkError);
+        }
+        locked(&self.directly).as_mut().ok_or(SinkError)?.extend_from_slice(events);
         Ok(())
     }
 }
