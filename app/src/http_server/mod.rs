@@ -16,11 +16,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
@@ -78,8 +80,9 @@ pub(crate) async fn serve(
     deadlines: Deadlines,
     caps: Caps,
 ) -> usize {
-    let builder = builder(deadlines.headers);
+    let protocols = Protocols::new(deadlines.headers);
     let graceful = GracefulShutdown::new();
+    let (accepting, opening) = watch::channel(());
     let connections = Connections::new(caps);
     let refusals = LogLimit::new(1);
     let mut overdue = tokio::time::interval(deadlines.period());
@@ -92,7 +95,7 @@ pub(crate) async fn serve(
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
                     if let Some(admitted) = connections.admit(peer.ip()) {
-                        handle(&builder, &graceful, admitted, stream, peer, router.clone());
+                        handle(&protocols, &graceful, &opening, admitted, stream, peer, router.clone());
                         // Connections that were just accepted read their requests before others replace them.
                         tokio::task::yield_now().await;
                     } else {
@@ -110,6 +113,8 @@ pub(crate) async fn serve(
         }
     }
     drop(listener);
+    // Connections whose first bytes were not read yet are closed.
+    drop(accepting);
     let open = connections.count();
     debug!(open, "the socket is closed");
     let shutdown = graceful.shutdown();
@@ -148,7 +153,40 @@ fn log_refusal(lines: &LogLimit<String>, reason: &str) {
     }
 }
 
-fn builder(header_deadline: Duration) -> Builder<TokioExecutor> {
+/// The first bytes of an HTTP/2 connection (RFC 9113 §3.4) that no method of HTTP/1 begins with.
+const HTTP2_BEGINS: &[u8] = b"PRI";
+
+/// How connections are served.
+#[derive(Clone)]
+struct Protocols {
+    /// Most connections: a builder for one protocol costs less per request.
+    http1: http1::Builder,
+    /// Connections that begin like HTTP/2.
+    either: Builder<TokioExecutor>,
+}
+
+impl Protocols {
+    fn new(header_deadline: Duration) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1
+            .timer(TokioTimer::new())
+            .header_read_timeout(header_deadline)
+            .max_buf_size(HEADER_BUFFER)
+            .max_headers(HEADER_FIELDS);
+        Self { http1, either: either(header_deadline) }
+    }
+}
+
+/// Whether a connection is HTTP/1. Waits for its first bytes.
+async fn is_http1(stream: &TcpStream) -> bool {
+    let mut first = [0; HTTP2_BEGINS.len()];
+    match stream.peek(&mut first).await {
+        Ok(read) => !HTTP2_BEGINS.starts_with(first.get(..read).unwrap_or_default()),
+        Err(_) => false,
+    }
+}
+
+fn either(header_deadline: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -169,8 +207,9 @@ fn builder(header_deadline: Duration) -> Builder<TokioExecutor> {
 }
 
 fn handle(
-    builder: &Builder<TokioExecutor>,
+    protocols: &Protocols,
     graceful: &GracefulShutdown,
+    opening: &watch::Receiver<()>,
     admitted: Admitted,
     stream: TcpStream,
     peer: SocketAddr,
@@ -179,19 +218,29 @@ fn handle(
     // Responses are small; waiting to fill a packet would only delay them.
     drop(stream.set_nodelay(true));
     let activity = admitted.activity.clone();
-    let socket = RecordedSocket { socket: stream, activity: activity.clone() };
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         let recorded = activity.request();
         request.extensions_mut().insert(ConnectInfo(peer));
         let response = router.clone().oneshot(request.map(|body| Body::new(recorded.receives(body))));
         async move { response.await.map(|response| recorded.answered(response)) }
     });
-    let connection = builder.serve_connection(TokioIo::new(socket), service).into_owned();
-    let connection = graceful.watch(connection);
+    let (protocols, watcher, mut opening) = (protocols.clone(), graceful.watcher(), opening.clone());
     tokio::spawn(async move {
-        tokio::select! {
+        let connection = async {
+            let is_http1 = tokio::select! {
+                is_http1 = is_http1(&stream) => is_http1,
+                _ = opening.changed() => return,
+            };
+            let socket = TokioIo::new(RecordedSocket { socket: stream, activity: admitted.activity.clone() });
             // The client disconnected or was too slow. The error may contain text of the client, so it is not logged.
-            _ = connection => {}
+            if is_http1 {
+                drop(watcher.watch(protocols.http1.serve_connection(socket, service)).await);
+            } else {
+                drop(watcher.watch(protocols.either.serve_connection(socket, service)).await);
+            }
+        };
+        tokio::select! {
+            () = connection => {}
             () = admitted.activity.closed() => {}
         }
     });
