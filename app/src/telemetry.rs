@@ -7,13 +7,15 @@ use std::fmt::{Debug, Write as _};
 use std::io::IsTerminal;
 use std::sync::OnceLock;
 
+use grantry_http_axum::current_correlation_id;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing::field::Field;
-use tracing::{Level, Metadata};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
 use tracing_subscriber::fmt::time::FormatTime;
-use tracing_subscriber::fmt::{MakeWriter, format};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter, format};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt};
 
@@ -22,6 +24,9 @@ use crate::escape::{Escaped, EscapedJson};
 
 /// Buckets of every duration, in seconds.
 const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
+
+/// The field of the id that is in the responses of a request.
+const CORRELATION_ID: &str = "correlation_id";
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,21 +48,36 @@ impl LogFormat {
 
 /// Starts the log of this process. Later calls change nothing.
 pub fn start_log(directives: &str, format: LogFormat) {
-    let layer = layer(format, colours(), std::io::stderr);
+    let layer = layer(format, colours(), current_correlation_id, std::io::stderr);
     let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter(directives)));
     // An error means that another subscriber is installed already; it receives the log.
     drop(subscriber.try_init());
     std::panic::set_hook(Box::new(log_panic));
 }
 
-/// Writes events in a format. An event is one line, for all contents of its fields.
-fn layer<W>(format: LogFormat, colours: bool, writer: W) -> Box<dyn Layer<Registry> + Send + Sync>
+/// Writes events in a format. An event is one line, for all contents of its fields. `current` is the id of the present request.
+fn layer<W>(
+    format: LogFormat,
+    colours: bool,
+    current: fn() -> Option<String>,
+    writer: W,
+) -> Box<dyn Layer<Registry> + Send + Sync>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     match format {
-        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(EscapedJson(writer)).boxed(),
-        LogFormat::Lines => fmt::layer().with_ansi(colours).fmt_fields(format::debug_fn(line)).with_writer(writer).boxed(),
+        LogFormat::Json => fmt::layer()
+            .json()
+            .flatten_event(true)
+            .map_event_format(move |lines| WithCorrelationId { lines, format, current })
+            .with_writer(EscapedJson(writer))
+            .boxed(),
+        LogFormat::Lines => fmt::layer()
+            .with_ansi(colours)
+            .fmt_fields(format::debug_fn(line))
+            .map_event_format(move |lines| WithCorrelationId { lines, format, current })
+            .with_writer(writer)
+            .boxed(),
         LogFormat::Brief => fmt::layer()
             .with_ansi(colours)
             .with_target(false)
@@ -65,6 +85,42 @@ where
             .fmt_fields(format::debug_fn(brief))
             .with_writer(writer)
             .boxed(),
+    }
+}
+
+/// Adds the id of the present request to a line, unless it has one. Audit events are written in batches, of several requests.
+///
+/// A span would do the same, and would cost each request much more than this costs each line.
+struct WithCorrelationId<F> {
+    lines: F,
+    format: LogFormat,
+    current: fn() -> Option<String>,
+}
+
+impl<S, N, F> FormatEvent<S, N> for WithCorrelationId<F>
+where
+    S: Subscriber + for<'s> LookupSpan<'s>,
+    N: for<'w> FormatFields<'w> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: format::Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
+        let has_id = event.metadata().target() == audit::TARGET
+            || event.metadata().fields().iter().any(|field| field.name() == CORRELATION_ID);
+        let Some(id) = (!has_id).then(self.current).flatten() else {
+            return self.lines.format_event(context, writer, event);
+        };
+        let mut line = String::new();
+        self.lines.format_event(context, format::Writer::new(&mut line), event)?;
+        let line = line.trim_end_matches('\n');
+        match (self.format, line.strip_suffix('}')) {
+            (LogFormat::Json, Some(object)) => writeln!(writer, "{object},\"{CORRELATION_ID}\":\"{id}\"}}"),
+            (LogFormat::Json | LogFormat::Lines | LogFormat::Brief, _) => writeln!(writer, "{line} {CORRELATION_ID}={id}"),
+        }
     }
 }
 
@@ -106,7 +162,7 @@ impl FormatTime for TimeOfDay {
 }
 
 /// The configured filter, with audit events always on.
-fn filter<S: tracing::Subscriber>(directives: &str) -> impl tracing_subscriber::layer::Filter<S> + use<S> {
+fn filter<S: Subscriber>(directives: &str) -> impl tracing_subscriber::layer::Filter<S> + use<S> {
     let directives = if directives.contains(audit::TARGET) {
         directives.to_owned()
     } else {
@@ -169,10 +225,44 @@ mod tests {
         logged_as(LogFormat::Json, directives, work)
     }
 
+    #[test]
+    fn lines_of_a_request_have_its_correlation_id() {
+        for format in [LogFormat::Json, LogFormat::Lines] {
+            let lines = logged_in(
+                || Some("0123456789abcdef".to_owned()),
+                format,
+                "info",
+                || {
+                    tracing::info!(target: "grantry", rows = 1, "one");
+                    tracing::info!(target: "grantry", correlation_id = "fedcba9876543210", "another");
+                    tracing::info!(target: "audit", "of several requests");
+                },
+            );
+            let text = lines.join("\n");
+            assert_eq!(lines.len(), 3, "{text}");
+            if format == LogFormat::Json {
+                let ids = lines
+                    .iter()
+                    .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["correlation_id"].take());
+                assert_eq!(
+                    ids.collect::<Vec<_>>(),
+                    ["0123456789abcdef".into(), "fedcba9876543210".into(), serde_json::Value::Null]
+                );
+            } else {
+                assert!(lines[0].ends_with(" correlation_id=0123456789abcdef"), "{text}");
+                assert_eq!(text.matches("0123456789abcdef").count(), 1, "{text}");
+            }
+        }
+    }
+
     fn logged_as(format: LogFormat, directives: &str, work: impl FnOnce()) -> Vec<String> {
+        logged_in(|| None, format, directives, work)
+    }
+
+    fn logged_in(current: fn() -> Option<String>, format: LogFormat, directives: &str, work: impl FnOnce()) -> Vec<String> {
         let captured = Captured::default();
         let writer = captured.clone();
-        let layer = layer(format, false, move || writer.clone()).with_filter(filter(directives));
+        let layer = layer(format, false, current, move || writer.clone()).with_filter(filter(directives));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), work);
         let bytes = captured.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
@@ -212,8 +302,10 @@ mod tests {
         let acting =
             (0..=u32::from(char::MAX)).filter_map(char::from_u32).filter(|c| grantry_domain::display::acts_on_output(*c));
         let nasty = Shown(acting.collect());
-        for format in [LogFormat::Json, LogFormat::Lines, LogFormat::Brief] {
-            let lines = logged_as(format, "info", || {
+        let ids: [fn() -> Option<String>; 2] = [|| None, || Some("0a".to_owned())];
+        let formats = [LogFormat::Json, LogFormat::Lines, LogFormat::Brief];
+        for (format, current) in formats.into_iter().flat_map(|format| ids.map(|current| (format, current))) {
+            let lines = logged_in(current, format, "info", || {
                 tracing::info!(target: "grantry", shown = %nasty, debug = ?nasty.0, text = nasty.0, "named {nasty}");
                 let span = tracing::info_span!(target: "grantry", "span", shown = %nasty);
                 span.in_scope(|| tracing::info!(target: "grantry", "within"));

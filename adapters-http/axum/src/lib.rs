@@ -36,6 +36,7 @@ mod page_assets;
 mod pages;
 mod problem;
 mod public_url;
+mod request_metrics;
 mod return_url;
 mod router;
 mod routes;

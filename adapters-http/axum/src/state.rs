@@ -13,6 +13,7 @@ use crate::correlation::CorrelationIds;
 use crate::host::Api;
 use crate::page_assets::PageAssets;
 use crate::public_url::PublicBaseUrl;
+use crate::request_metrics::RequestMetrics;
 use crate::unknown_bodies::UnknownBodies;
 use crate::user_limit::UserLimit;
 
@@ -39,6 +40,8 @@ pub(crate) struct Inner {
     pub(crate) parsers: Arc<Semaphore>,
     /// Source of correlation ids.
     pub(crate) correlation: CorrelationIds,
+    /// Metrics of requests.
+    pub(crate) metrics: RequestMetrics,
     /// The `OpenAPI` document, made when it is first requested. The router supplies it, because the document depends on the
     /// routes and the routes on this state.
     pub(crate) openapi: LazyLock<Bytes, Box<dyn FnOnce() -> Bytes + Send>>,
@@ -59,6 +62,7 @@ impl App {
             runs: UserLimit::of_runs(),
             parsers: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, std::num::NonZero::get))),
             correlation: CorrelationIds::new(random),
+            metrics: RequestMetrics::default(),
             openapi: LazyLock::new(Box::new(move || openapi(&described))),
             api,
         }))

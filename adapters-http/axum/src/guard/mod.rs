@@ -13,10 +13,8 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use metrics::{Label, SharedString};
-use tracing::{Instrument, info_span};
 
-use crate::correlation::CorrelationId;
+use crate::correlation::{CorrelationId, current_correlation_id};
 use crate::pages::{self, PageContext};
 use crate::problem::{Code, Problem};
 use crate::state::App;
@@ -45,13 +43,13 @@ pub(crate) fn guarded(router: Router, app: &App) -> Router {
 async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let id = app.correlation.next();
     let method = method_name(request.method());
-    let route = request.extensions().get::<MatchedPath>().map_or("unmatched".to_owned(), |path| path.as_str().to_owned());
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let route = path.as_ref().map_or("unmatched", MatchedPath::as_str);
     let started = Instant::now();
-    let span = info_span!("http_request", method, route, correlation_id = id.0);
     request.extensions_mut().insert(id.clone());
 
-    let response = match checks::check(&app, &route, &request) {
-        Ok(()) => id.scope(handled(request, next)).instrument(span.clone()).await,
+    let response = match checks::check(&app, route, &request) {
+        Ok(()) => id.scope(handled(request, next)).await,
         Err(problem) if is_for_users(&problem, &request) => {
             pages::problem_page(&app, &problem, &PageContext::of(request.headers(), id.clone()))
         }
@@ -60,20 +58,14 @@ async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Resp
 
     let elapsed = started.elapsed();
     let status = response.status().as_u16();
-    let labels = [("method", method.into()), ("route", SharedString::from(route))];
-    let labels = labels.map(|(name, value): (&'static str, SharedString)| Label::new(name, value));
-    let with_status = labels.iter().cloned().chain([Label::new("status", status.to_string())]);
-    metrics::counter!("grantry_http_requests_total", with_status.collect::<Vec<_>>()).increment(1);
-    metrics::histogram!("grantry_http_request_seconds", labels.to_vec()).record(elapsed.as_secs_f64());
+    app.metrics.record(method, route, status, elapsed);
     let code = response.extensions().get::<Problem>().map_or("", |problem| problem.code().as_str());
     let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-    span.in_scope(|| {
-        if status >= 500 {
-            tracing::warn!(status, code, millis, "request finished");
-        } else {
-            tracing::debug!(status, code, millis, "request finished");
-        }
-    });
+    if status >= 500 {
+        tracing::warn!(method, route, status, code, millis, correlation_id = id.0, "request finished");
+    } else {
+        tracing::debug!(method, route, status, code, millis, correlation_id = id.0, "request finished");
+    }
 
     finished(response, &id, &app)
 }
@@ -90,7 +82,7 @@ fn is_for_users(problem: &Problem, request: &Request) -> bool {
 
 async fn handled(request: Request, next: Next) -> Response {
     AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
-        tracing::error!("a handler panicked");
+        tracing::error!(correlation_id = current_correlation_id(), "a handler panicked");
         Problem::new(Code::Internal).into_response()
     })
 }
