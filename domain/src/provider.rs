@@ -8,25 +8,13 @@ use std::fmt;
 use thiserror::Error;
 
 pub use self::scopes::Scopes;
-use crate::connector::{CallbackId, ProfileId};
-use crate::encoding::{FieldReader, FieldWriter, MalformedFields, base64url, from_base64url, length_of};
+use crate::connector::{AuthMode, CallbackId, ProfileId};
+use crate::encoding::{FieldReader, FieldWriter, MalformedFields, length_of};
 
 /// Hash of the security-relevant provider configuration. The associated data of every sealed record contains it, so that
 /// editing a connector or a row cannot redirect a token.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BindingDigest(pub [u8; 32]);
-
-impl BindingDigest {
-    /// As base64url.
-    pub fn to_text(self) -> String {
-        base64url(&self.0).to_string()
-    }
-
-    /// Reads that text.
-    pub fn parse(text: &str) -> Option<Self> {
-        from_base64url(text).map(Self)
-    }
-}
 
 impl fmt::Debug for BindingDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -203,8 +191,8 @@ pub struct ProviderSettings {
 
 impl ProviderSettings {
     /// The bytes whose SHA-256 is the binding digest: `OTE1-BIND`, then tagged fields, each with a presence byte; lists are
-    /// sorted and counted.
-    pub fn binding_bytes(&self) -> Vec<u8> {
+    /// sorted and counted. `mode` is that of the connector.
+    pub fn binding_bytes(&self, mode: AuthMode) -> Vec<u8> {
         let mut out = b"OTE1-BIND".to_vec();
         let mut field = |tag: u8, value: Option<&[u8]>| {
             let length = 1 + value.map_or(0, <[u8]>::len);
@@ -231,6 +219,7 @@ impl ProviderSettings {
         field(0x0c, Some(self.authentication.as_str().as_bytes()));
         field(0x0d, Some(&counted(self.resources.iter().map(String::as_str))));
         field(0x0e, Some(&counted(self.destinations.iter().map(Origin::as_str))));
+        field(0x15, Some(mode.as_str().as_bytes()));
         out
     }
 }

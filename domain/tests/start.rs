@@ -10,8 +10,12 @@ use grantry_domain::ports::{
     AuditKind, AuthorizationFilter, AuthorizationServer, Operation as Limit, PendingLimits, ProviderErrorKind,
     ProviderOperation, ProviderProfiles, StoreError, Urls, VaultError,
 };
-use grantry_domain::provider::{BindingKind, CallbackPath, ProviderSnapshot, Scopes};
-use grantry_domain::usecase::{AccessError, ConnectorDraft, ConnectorError, GrantFilter, Policy, StartError, StartRequest};
+use grantry_domain::provider::{
+    BindingKind, CallbackPath, ClientAuthentication, ProviderSettings, ProviderSnapshot, Scopes,
+};
+use grantry_domain::usecase::{
+    AccessError, ConnectorDraft, ConnectorError, ConsentVersion, GrantFilter, Policy, StartError, StartRequest,
+};
 use grantry_testkit::doubles::fixtures::{connection, connector_id, connector_key, space, user};
 use grantry_testkit::doubles::{Call, Fault, Method, Operation, TestUrls};
 
@@ -419,11 +423,45 @@ async fn flows_are_not_in_the_list_of_grants() {
 }
 
 #[tokio::test]
+async fn r19_a_start_is_refused_if_the_issuer_names_other_endpoints_than_those_that_were_shown() {
+    let app = TestApp::new().await;
+    let issuer = |issuer: &'static str| {
+        move |settings: &mut ProviderSettings| {
+            settings.kind = BindingKind::Issuer;
+            settings.endpoints = None;
+            settings.authentication = ClientAuthentication::None;
+            settings.issuer = Some(issuer.to_owned());
+        }
+    };
+    app.profiles.set("{}", issuer("https://as.example"));
+    let consent = async || app.node.consent(&person("alice"), &drive()).await.unwrap();
+    let first = consent().await;
+    assert_eq!(first.endpoints.token, "https://as.example/token");
+    let start = StartRequest { shown: Some(first.version), ..request("alice", &drive()) };
+    app.try_start(start.clone()).await.unwrap();
+
+    let of_settings = app.node.connector(&person("alice"), &drive()).await.unwrap().digest.map(ConsentVersion::of_settings);
+    let mut evil = app.provider.resolve(&first.settings, &TestUrls.issuer_callback(), "{}").await.unwrap();
+    evil.endpoints.token = "https://evil.example/token".to_owned();
+    let names_others = || app.provider.respond_to_resolve(Ok(evil.clone()));
+    names_others();
+    assert_eq!(app.try_start(start.clone()).await.err(), Some(StartError::ConnectorChanged));
+    names_others();
+    let second = consent().await;
+    names_others();
+    assert_eq!(second.endpoints.token, "https://evil.example/token");
+    app.try_start(StartRequest { shown: Some(second.version), ..start.clone() }).await.unwrap();
+    app.try_start(StartRequest { shown: of_settings, ..start.clone() }).await.unwrap();
+
+    app.profiles.set("{}", issuer("https://other.example"));
+    assert_eq!(app.try_start(StartRequest { shown: of_settings, ..start }).await.err(), Some(StartError::ConnectorChanged));
+}
+
+#[tokio::test]
 async fn r19_a_start_is_refused_if_the_connector_is_not_the_one_that_was_shown() {
     let app = TestApp::new().await;
-    let shown = app.node.connector(&person("alice"), &drive()).await.unwrap().digest;
-    assert!(shown.is_some());
-    let start = StartRequest { shown, ..request("alice", &drive()) };
+    let shown = app.node.consent(&person("alice"), &drive()).await.unwrap().version;
+    let start = StartRequest { shown: Some(shown), ..request("alice", &drive()) };
     app.try_start(start.clone()).await.unwrap();
     app.profiles.set("evil", |settings| {
         settings.endpoints.as_mut().unwrap().token = "https://evil.example/token".to_owned();

@@ -38,7 +38,8 @@ async fn r53_a_deprovisioned_user_is_refused_before_the_provider_until_reinstate
     let calls = app.provider.calls().len();
     let refused = app.try_start(request("alice", &drive())).await.map(drop).unwrap_err();
     assert_eq!((&refused, refused.code()), (&StartError::UserDeprovisioned, "user_deprovisioned"));
-    assert_eq!(app.node.may_start(&person("alice")).await, Err(StartError::UserDeprovisioned));
+    let consent = app.node.consent(&person("alice"), &drive()).await;
+    assert_eq!(consent.map(drop), Err(StartError::UserDeprovisioned));
     let cookies = [waiting.flow_cookie.clone_secret()];
     let launch = app.node.launch(&person("alice"), &space("default"), waiting.flow_id, &cookies).await;
     let launch = launch.map(drop).unwrap_err();
@@ -50,7 +51,7 @@ async fn r53_a_deprovisioned_user_is_refused_before_the_provider_until_reinstate
     assert!(app.token("alice").await.is_err());
 
     assert_eq!(reinstate(&app, "alice").await, Ok(()));
-    assert_eq!(app.node.may_start(&person("alice")).await, Ok(()));
+    assert_eq!(app.node.consent(&person("alice"), &drive()).await.map(drop), Ok(()));
     app.connect("alice").await;
     assert!(app.token("alice").await.is_ok());
     assert_eq!(app.outcomes(AuditKind::UserDeprovisioned).await, ["ok"]);

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use grantry_domain::connector::ConnectorKey;
-use grantry_domain::provider::{BindingDigest, EndpointSource, ProviderSettings};
-use grantry_domain::usecase::UnusableConnector;
+use grantry_domain::provider::{BindingDigest, EndpointSource, Endpoints, ProviderSettings};
+use grantry_domain::usecase::{Consent, ConsentVersion};
 use serde::Serialize;
 use url::{Host, Url};
 use utoipa::ToSchema;
@@ -48,7 +48,8 @@ pub(crate) struct Receiver {
 pub(crate) enum Received {
     /// The log-in and the consent of the user.
     LogIn,
-    /// It is the issuer: its metadata names the hosts for log-in, code and tokens when a flow starts.
+    /// It is the issuer: its metadata names the hosts for log-in, code and tokens. Not in the response of `getConsent`, which
+    /// has read the metadata.
     Metadata,
     /// The authorization code, the client credentials and the refresh tokens.
     CodeAndTokens,
@@ -66,17 +67,28 @@ impl ConsentFacts {
         self.receivers.iter().filter(|receiver| receiver.other_site).map(|receiver| receiver.host.as_str()).collect()
     }
 
-    pub(crate) fn of(settings: &ProviderSettings, digest: BindingDigest) -> Self {
-        let authorization = settings.endpoints.as_ref().map(|endpoints| endpoints.authorization.as_str());
+    /// The facts that the settings alone give. With an issuer, they lack the hosts that its metadata names.
+    pub(crate) fn of_settings(settings: &ProviderSettings, digest: BindingDigest) -> Self {
+        Self::of(settings, settings.endpoints.as_ref(), ConsentVersion::of_settings(digest))
+    }
+
+    fn of(settings: &ProviderSettings, endpoints: Option<&Endpoints>, version: ConsentVersion) -> Self {
+        let authorization = endpoints.map(|endpoints| endpoints.authorization.as_str());
         let destinations: BTreeSet<String> = settings.destinations.iter().map(|origin| host_of(origin.as_str())).collect();
         Self {
-            version: digest.to_text(),
+            version: version.to_text(),
             provider_host: authorization.or(settings.issuer.as_deref()).map(host_of).unwrap_or_default(),
             scopes: settings.requested_scopes.iter().map(str::to_owned).collect(),
             destination_hosts: destinations.into_iter().collect(),
-            receivers: receivers(settings),
+            receivers: receivers(settings, endpoints),
             approved: settings.endpoint_source == EndpointSource::Operator,
         }
+    }
+}
+
+impl From<&Consent> for ConsentFacts {
+    fn from(consent: &Consent) -> Self {
+        Self::of(&consent.settings, Some(&consent.endpoints), consent.version)
     }
 }
 
@@ -90,28 +102,22 @@ pub(crate) struct ConsentSummary {
 
 impl ConsentSummary {
     pub(crate) async fn of(app: &App, user: &User, key: &ConnectorKey) -> Result<Self, Problem> {
-        app.api.connections.may_start(&user.actor()).await?;
-        let view = app.api.connections.connector(&user.actor(), key).await?;
-        let settings = view.settings.as_ref().map_err(|unusable| match unusable {
-            UnusableConnector::Config(_) => Problem::new(Code::ProviderMisconfigured),
-            UnusableConnector::Tampered(tampered) => Problem::new(Code::of(tampered.code())),
-        })?;
-        let digest = view.digest.ok_or_else(|| Problem::new(Code::Internal))?;
+        let consent = app.api.connections.consent(&user.actor(), key).await?;
         let described = app.api.users.describe(&user.id).await?.ok_or_else(|| Problem::new(Code::NotSignedIn))?;
         let space = described.spaces.into_iter().find(|space| space.id == key.space).and_then(|space| space.name);
         Ok(Self {
-            name: view.connector.name.as_str().to_owned(),
+            name: consent.connector.name.as_str().to_owned(),
             space: space.unwrap_or_else(|| key.space.as_str().to_owned()),
             owner: described.display_name.or(described.username).unwrap_or_else(|| user.id.as_str().to_owned()),
-            facts: ConsentFacts::of(settings, digest),
+            facts: ConsentFacts::from(&consent),
         })
     }
 }
 
 /// What each URL of the settings receives, by host.
-fn receivers(settings: &ProviderSettings) -> Vec<Receiver> {
+fn receivers(settings: &ProviderSettings, endpoints: Option<&Endpoints>) -> Vec<Receiver> {
     let mut urls: Vec<(Received, &str)> = Vec::new();
-    match &settings.endpoints {
+    match endpoints {
         Some(endpoints) => {
             urls.push((Received::LogIn, &endpoints.authorization));
             urls.push((Received::CodeAndTokens, &endpoints.token));

@@ -18,6 +18,8 @@ const KIB_OF_NETWORK: usize = 2 * 1024;
 const KIB: usize = 16 * 1024;
 /// KiB of the largest body. Networks whose bodies differ by less have about as much.
 const LARGEST: usize = 16;
+/// Why a body is refused for those that are being read.
+pub(crate) const TOO_MANY_BODIES: &str = "Too many bodies are sent at once.";
 /// When a client may try again whose body was cut off.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -62,9 +64,7 @@ impl UnknownBodies {
         tokio::select! {
             biased;
             read = reading => read,
-            () = place.cut_off.notified() => {
-                Err(Problem::new(Code::RateLimited).because("Too many bodies are sent at once.").after(RETRY))
-            }
+            () = place.cut_off.notified() => Err(Problem::new(Code::RateLimited).because(TOO_MANY_BODIES).after(RETRY)),
         }
     }
 
@@ -189,9 +189,10 @@ mod tests {
 
     #[tokio::test]
     async fn of_networks_with_about_as_much_the_oldest_body_makes_room() {
+        let a_little_less = LARGEST - 1;
         let bodies = UnknownBodies::default();
-        let networks: Vec<String> = (0..=KIB / 15).map(|number| number.to_string()).collect();
-        let slow: Vec<_> = networks.iter().skip(1).map(|network| bodies.admit(network, 15 * 1024 - 1)).collect();
+        let networks: Vec<String> = (0..=KIB / a_little_less).map(|number| number.to_string()).collect();
+        let slow: Vec<_> = networks.iter().skip(1).map(|network| bodies.admit(network, a_little_less * 1024 - 1)).collect();
         let log_in = bodies.admit("own", BYTES);
         let next = bodies.admit(&networks[0], BYTES);
         assert_eq!(bodies.locked().kib_of("own"), LARGEST);

@@ -1,5 +1,12 @@
 import type { components } from "../packages/client/src/generated/api-types.ts";
-import type { Diagnostics, Flow, Grant, User, UserDetails } from "../packages/client/src/types.ts";
+import type {
+  ConsentFacts,
+  Diagnostics,
+  Flow,
+  Grant,
+  User,
+  UserDetails,
+} from "../packages/client/src/types.ts";
 import { CONNECTOR_TYPES, connector as makeConnector, redirectUriOf, seedConnectors, USERS } from "./seed.ts";
 
 type Schemas = components["schemas"];
@@ -59,8 +66,12 @@ export class FakeServer {
   otherUsers: User[] = [];
   /** Diagnostics by connector id. */
   diagnostics = new Map<string, Diagnostics>();
+  /** What the metadata of an issuer adds, by connector id. */
+  consents = new Map<string, ConsentFacts>();
   /** No request arrives. */
   isGone = false;
+  /** The version of the consent in each start that has one. */
+  consentVersions: string[] = [];
   /** Every request received, as `METHOD path`. */
   requests: string[] = [];
   /** Lifetime of a flow in milliseconds. */
@@ -292,6 +303,13 @@ export class FakeServer {
         },
       ],
       [
+        /^GET \/internal\/actions\/connector\/([^/]+)\/_consent$/,
+        ({ user, space, match }) => {
+          const { id, consent } = this.get(user, space, match);
+          return this.consents.get(id) ?? consent;
+        },
+      ],
+      [
         /^GET \/internal\/actions\/users$/,
         ({ user }) => {
           this.need(user, "default", "admin");
@@ -470,6 +488,9 @@ export class FakeServer {
 
   private start(user: Schemas["Session"], connector: Schemas["Connector"], body: Record<string, unknown>) {
     const connection = nameOf(body) ?? "default";
+    if (typeof body.consentVersion === "string") {
+      this.consentVersions.push(body.consentVersion);
+    }
     if (this.deprovisioned.has(user.user_id)) {
       throw new Rejection(403, "user_deprovisioned");
     }

@@ -246,7 +246,7 @@ impl ConnectorAdmin {
             tag: RowTag::NONE,
         };
         connector.tag = self.settings.tag(&connector);
-        let (settings, digest) = self.settings.parse(&connector.config)?;
+        let (settings, digest) = self.settings.parse(&connector.config, connector.auth_mode)?;
         check_callback(&settings)?;
         check_mode(&settings, connector.auth_mode)?;
         let secret = draft.client_secret.map(|secret| self.sealer.seal_client_secret(&connector, digest, secret));
@@ -349,7 +349,7 @@ impl ConnectorAdmin {
             settings: draft.settings,
             client_id: draft.client_id.or_else(|| before.config.client_id.clone()),
         };
-        let (settings, digest) = self.settings.parse(&config)?;
+        let (settings, digest) = self.settings.parse(&config, before.auth_mode)?;
         check_callback(&settings)?;
         let changed = old.is_none_or(|old| old != digest);
         let now = self.store_clock.now().await?;

@@ -13,6 +13,8 @@ mod callback;
 mod cancel;
 mod client_credentials;
 mod connectors;
+mod consent;
+mod consent_version;
 mod detached;
 mod diagnostics;
 mod disconnect;
@@ -62,6 +64,8 @@ pub use audit_buffer::AuditBacklog;
 pub use callback::{AuthorizationResponse, CallbackRefused, CallbackRequest, Completed, Outcome};
 pub use cancel::{CancelError, CancelKey};
 pub use connectors::{ConnectorDraft, ConnectorError, ConnectorView, EditOutcome};
+pub use consent::Consent;
+pub use consent_version::ConsentVersion;
 pub use diagnostics::{DiagnosticsError, DiagnosticsView};
 pub use disconnect::DisconnectError;
 pub use execute::{ExecuteError, Execution};
@@ -204,9 +208,9 @@ impl Connections {
         self.urls.start_link(connector, connection)
     }
 
-    /// Whether a user may start flows: refused for a deprovisioned user. For pages that are shown before a start.
-    pub async fn may_start(&self, actor: &Actor) -> Result<(), StartError> {
-        self.flows.may_start(actor).await
+    /// What a flow of a connector would use, to be shown before a start. Reads the metadata of an issuer.
+    pub async fn consent(&self, actor: &Actor, key: &ConnectorKey) -> Result<Consent, StartError> {
+        self.flows.consent(actor, key).await
     }
 
     /// Starts a flow.

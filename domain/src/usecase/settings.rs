@@ -5,7 +5,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::authorization::RequiredBinding;
-use crate::connector::{Connector, ConnectorConfig};
+use crate::connector::{AuthMode, Connector, ConnectorConfig};
 use crate::encoding::sha256;
 use crate::ports::{
     AuditEvent, AuditKind, AuthenticatedRow, Clock, InvalidConfig, ProviderProfiles, RowAuthenticator, RowTag, Urls,
@@ -60,9 +60,13 @@ impl ConnectorSettings {
     }
 
     /// The settings of a configuration that is not stored, and their binding digest.
-    pub fn parse(&self, config: &ConnectorConfig) -> Result<(ProviderSettings, BindingDigest), InvalidConfig> {
+    pub fn parse(
+        &self,
+        config: &ConnectorConfig,
+        mode: AuthMode,
+    ) -> Result<(ProviderSettings, BindingDigest), InvalidConfig> {
         let settings = self.profiles.settings(config)?;
-        let digest = BindingDigest(sha256(&settings.binding_bytes()));
+        let digest = BindingDigest(sha256(&settings.binding_bytes(mode)));
         Ok((settings, digest))
     }
 
@@ -74,13 +78,13 @@ impl ConnectorSettings {
             self.audit.record(event.outcome(error));
             return Err(ConnectorTampered.into());
         }
-        Ok(self.parse(&connector.config)?)
+        Ok(self.parse(&connector.config, connector.auth_mode)?)
     }
 
     /// The same for display: without an audit event.
     pub fn read(&self, connector: &Connector) -> Result<(ProviderSettings, BindingDigest), UnusableConnector> {
         self.verify(connector).map_err(|_| ConnectorTampered)?;
-        Ok(self.parse(&connector.config)?)
+        Ok(self.parse(&connector.config, connector.auth_mode)?)
     }
 
     fn verify(&self, connector: &Connector) -> Result<(), VaultError> {

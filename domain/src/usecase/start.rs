@@ -15,10 +15,11 @@ use crate::ports::{
     AssociatedData, AuditEvent, AuditKind, AuthorizationRequest, ExpectedVersion, InsertOutcome, InvalidConfig, Limited,
     Operation, ProviderError, ProviderErrorKind, ProviderOperation, RandomUnavailable, StoreError, WriteOutcome,
 };
-use crate::provider::{BindingDigest, BindingKind, CallbackPath, EndpointSource, ProviderSettings, ProviderSnapshot};
+use crate::provider::{BindingKind, CallbackPath, EndpointSource, ProviderSettings, ProviderSnapshot};
 use crate::secret::Secret;
 use crate::time::Timestamp;
-use crate::usecase::access::{AccessError, user_of};
+use crate::usecase::access::AccessError;
+use crate::usecase::consent_version::ConsentVersion;
 use crate::usecase::failure_recorder::FailingConnector;
 use crate::usecase::flows::Flows;
 use crate::usecase::sealer::NoCredentials;
@@ -34,7 +35,7 @@ pub struct StartRequest {
     /// The name of the connection.
     pub connection: ConnectionName,
     /// What the user was shown before the start: the digest of the connector's settings. `None`: not known.
-    pub shown: Option<BindingDigest>,
+    pub shown: Option<ConsentVersion>,
     /// Where the browser returns to: a validated path on the public origin.
     pub return_path: Option<String>,
     /// Whether another provider account than the present one is accepted.
@@ -189,7 +190,7 @@ impl Flows {
         if connector.auth_mode == AuthMode::Shared {
             return Err(StartError::Shared);
         }
-        if request.shown.is_some_and(|shown| shown != digest) {
+        if request.shown.is_some_and(|shown| !shown.is_of(digest)) {
             return Err(StartError::ConnectorChanged);
         }
         if let Some(field) = settings.missing {
@@ -198,10 +199,10 @@ impl Flows {
         if settings.authentication.needs_secret() && !connector.has_client_secret {
             return Err(missing_secret());
         }
-        let provider = self.resolve(&connector, &settings).await.inspect_err(|error| {
-            let issuer = settings.issuer.as_deref().unwrap_or_default();
-            self.failures.record(&connector, ProviderOperation::Discovery, issuer, error);
-        })?;
+        let provider = self.resolve(&connector, &settings).await?;
+        if request.shown.is_some_and(|shown| !shown.allows(&provider.endpoints)) {
+            return Err(StartError::ConnectorChanged);
+        }
 
         let now = self.store_clock.now().await?;
         let deadline = now.plus(self.policy.flow_ttl);
@@ -230,13 +231,8 @@ impl Flows {
         issued
     }
 
-    /// Whether a user may start flows at all: for pages that are shown before a start.
-    pub(super) async fn may_start(&self, actor: &Actor) -> Result<(), StartError> {
-        self.refuse_deprovisioned(user_of(actor)?).await
-    }
-
     /// No grant would be committed for a deprovisioned user, so the user is not sent to the provider.
-    async fn refuse_deprovisioned(&self, user: &UserId) -> Result<(), StartError> {
+    pub(super) async fn refuse_deprovisioned(&self, user: &UserId) -> Result<(), StartError> {
         match self.users.removed_at(user).await? {
             Some(_) => Err(StartError::UserDeprovisioned),
             None => Ok(()),
@@ -244,7 +240,22 @@ impl Flows {
     }
 
     /// Resolves the endpoints and refuses those that the connector's callback URL does not allow.
-    async fn resolve(&self, connector: &Connector, settings: &ProviderSettings) -> Result<ProviderSnapshot, ProviderError> {
+    pub(super) async fn resolve(
+        &self,
+        connector: &Connector,
+        settings: &ProviderSettings,
+    ) -> Result<ProviderSnapshot, ProviderError> {
+        self.resolve_checked(connector, settings).await.inspect_err(|error| {
+            let issuer = settings.issuer.as_deref().unwrap_or_default();
+            self.failures.record(connector, ProviderOperation::Discovery, issuer, error);
+        })
+    }
+
+    async fn resolve_checked(
+        &self,
+        connector: &Connector,
+        settings: &ProviderSettings,
+    ) -> Result<ProviderSnapshot, ProviderError> {
         if !may_use_its_callback(settings) {
             return Err(
                 ProviderErrorKind::BadMetadata.because("endpoints that an editor entered need a separate callback URL")

@@ -206,7 +206,7 @@ impl Invariant for ConsentedConnector {
             let live = seen.after.connectors.get(&row.owner.connector_key()).expect("a grant has its connector");
             assert_eq!((row.owner.incarnation, row.owner.epoch), (live.incarnation, live.epoch));
             let settings = seen.machine.app.profiles.settings(&live.config).expect("valid settings");
-            assert_eq!(row.owner.digest.0, sha256(&settings.binding_bytes()));
+            assert_eq!(row.owner.digest.0, sha256(&settings.binding_bytes(live.auth_mode)));
         }
         for issued in &seen.journal.issued {
             let owner = seen.flow_of(&issued.token).owner.clone();

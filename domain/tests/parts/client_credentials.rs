@@ -171,6 +171,7 @@ async fn the_tokens_that_are_kept_are_limited() {
 async fn a_refused_client_opens_the_circuit_that_refreshes_share() {
     let mut parts = TestParts::new().await;
     parts.connector = tagged(Connector { auth_mode: AuthMode::Shared, ..parts.connector.clone() });
+    parts.profiles.set("{}", |settings| settings.authentication = ClientAuthentication::None);
     let cache = cache(&parts);
     parts.provider.respond_to_client_credentials(Err(ProviderErrorKind::ClientRefused));
     assert_eq!(plain(&parts, &cache).await, Err(TokenError::Misconfigured));

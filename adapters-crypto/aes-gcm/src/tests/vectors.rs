@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use grantry_domain::authorization::{ClientSecretPayload, FlowSecrets, GrantSecrets, PAYLOAD_VERSION, Revision};
-use grantry_domain::connector::{Epoch, ProfileId};
+use grantry_domain::connector::{AuthMode, Epoch, ProfileId};
 use grantry_domain::encoding::{hex, sha256};
 use grantry_domain::ports::{KeyId, TokenVault};
 use grantry_domain::provider::{
@@ -136,7 +136,7 @@ fn settings(kind: BindingKind, issuer: Option<&str>, endpoints: Option<Endpoints
 
 /// Length of the hashed bytes, and their hash.
 fn digest(settings: &ProviderSettings) -> (usize, String) {
-    let bytes = settings.binding_bytes();
+    let bytes = settings.binding_bytes(AuthMode::PerUser);
     (bytes.len(), hex(&sha256(&bytes)))
 }
 
@@ -154,7 +154,7 @@ fn r52_binding_digest_vectors() {
         ..Endpoints::default()
     };
     let pinned = settings(BindingKind::Pinned, None, Some(some.clone()));
-    assert_eq!(digest(&pinned), (278, "16df08b9f4d67b4a14b8e9c0f401abc06e83f0bf52d0f04f469a458d90610095".to_owned()));
+    assert_eq!(digest(&pinned), (292, "58ae217418fdf486808058333c5aedc72c1161835ba415ae81ef2908054be12c".to_owned()));
 
     let every_field = ProviderSettings {
         issuer: Some("https://as.example.com".to_owned()),
@@ -164,10 +164,12 @@ fn r52_binding_digest_vectors() {
         destinations: vec![Origin::new("https://api.example.com").unwrap()],
         ..pinned
     };
-    assert_eq!(digest(&every_field), (322, "df5b8ee47696a5c5f67ccd377008640e9068ee9c0c7d4d7dc5be4ed713d71ff6".to_owned()));
+    assert_eq!(digest(&every_field), (336, "79f0c7ca5548fe7cbedcb59859b2d7cb64d77b582104c9b0b73e9c7d618eb0c5".to_owned()));
 
     let issuer = settings(BindingKind::Issuer, Some("https://as.example.com"), None);
-    assert_eq!(digest(&issuer), (156, "76843c1e9d25326caa00cf998b66a258109cc639efe31a35a00ba46df3f156c2".to_owned()));
+    assert_eq!(digest(&issuer), (170, "4e901dc3a6339af7b7a5363ab4b448b161cc9609b119b567bc08db9417385826".to_owned()));
+    let shared = sha256(&issuer.binding_bytes(AuthMode::Shared));
+    assert_eq!(hex(&shared), "ab3c7a289e87a9a564429c4ce8d319d759ce17862587c1558c5aeb66f1aaf2e6");
 }
 
 fn provider() -> ProviderSnapshot {

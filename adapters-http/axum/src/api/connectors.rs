@@ -85,7 +85,8 @@ pub(crate) struct Connector {
     /// newly required. Only in the response to an edit.
     #[serde(skip_serializing_if = "Option::is_none")]
     affected_users: Option<u64>,
-    /// Information to show before the redirect to the provider. Absent while the settings are invalid.
+    /// Information to show before the redirect to the provider, without the hosts that an issuer's metadata names: `getConsent`
+    /// has them. Absent while the settings are invalid.
     #[serde(skip_serializing_if = "Option::is_none")]
     consent: Option<ConsentFacts>,
     /// Always false. For front ends of an earlier API.
@@ -124,7 +125,7 @@ impl Connector {
     fn of(app: &App, view: ConnectorView) -> Self {
         let is_tampered = view.is_tampered();
         let shown = view.settings.as_ref().ok().zip(view.digest);
-        let consent = shown.map(|(settings, digest)| ConsentFacts::of(settings, digest));
+        let consent = shown.map(|(settings, digest)| ConsentFacts::of_settings(settings, digest));
         let AuthStatus { user_auth_status, connection, connections, default_connection } = view.status.into();
         let connector = view.connector;
         let now = app.api.clock.now();

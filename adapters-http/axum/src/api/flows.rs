@@ -4,15 +4,15 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use grantry_domain::authorization::{AuthorizationId, FlowStatus};
-use grantry_domain::provider::BindingDigest;
 use grantry_domain::secret::Secret;
-use grantry_domain::usecase::{CancelKey, FlowAccounts, StartRequest, Started};
+use grantry_domain::usecase::{CancelKey, ConsentVersion, FlowAccounts, StartRequest, Started};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::consent::ConsentFacts;
 use crate::extract::{ConnectorPath, JsonBody, PathParams, SecretText, SpacePath, User, connection_name};
 use crate::format::{self, rfc3339};
 use crate::guard::checks::is_json;
@@ -22,7 +22,7 @@ use crate::state::App;
 use crate::urls::may_be_opened;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(start)).routes(routes!(cancel)).routes(routes!(read))
+    OpenApiRouter::new().routes(routes!(consent)).routes(routes!(start)).routes(routes!(cancel)).routes(routes!(read))
 }
 
 /// Options of a new flow.
@@ -113,6 +113,19 @@ pub(crate) enum FlowStatusName {
     Cancelled,
 }
 
+/// Every host that receives something in a flow of this connector, to be shown before the redirect to the provider. With an
+/// issuer, its metadata is read.
+#[utoipa::path(get, path = "/internal/actions/connector/{id}/_consent", operation_id = "getConsent", tag = "flows",
+    params(("id" = String, Path)), responses((status = 200, body = ConsentFacts), Problems))]
+async fn consent(
+    State(app): State<App>,
+    user: User,
+    ConnectorPath(key): ConnectorPath,
+) -> Result<Json<ConsentFacts>, Problem> {
+    let consent = app.api.connections.consent(&user.actor(), &key).await?;
+    Ok(Json(ConsentFacts::from(&consent)))
+}
+
 /// Starts a flow for the signed-in user and binds it to this browser by a cookie.
 #[utoipa::path(post, path = "/internal/actions/connector/{id}/_start_oauth_flow", operation_id = "startFlow", tag = "flows",
     params(("id" = String, Path)), request_body = StartFlowBody, responses((status = 200, body = StartedFlow), Problems))]
@@ -149,8 +162,8 @@ async fn start(
 }
 
 /// The version of a consent, from its text.
-fn version_of(text: &str) -> Result<BindingDigest, Problem> {
-    BindingDigest::parse(text).ok_or_else(|| Problem::invalid("consentVersion", "is not the version of a consent"))
+fn version_of(text: &str) -> Result<ConsentVersion, Problem> {
+    ConsentVersion::parse(text).ok_or_else(|| Problem::invalid("consentVersion", "is not the version of a consent"))
 }
 
 /// The response to a start: the flow and its cookie.

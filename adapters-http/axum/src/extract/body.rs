@@ -13,6 +13,7 @@ use crate::extract::json;
 use crate::extract::structure::Exceptions;
 use crate::problem::{Code, Problem};
 use crate::state::App;
+use crate::unknown_bodies::TOO_MANY_BODIES;
 use crate::user_limit::Place;
 
 /// The largest body of a caller who is not known yet, in bytes: a log-in with every character escaped.
@@ -64,7 +65,7 @@ async fn parsed<T: DeserializeOwned + Send + 'static>(
     let deadline = app.api.limits.read_deadline;
     let (bytes, place) = match parts.extensions.get::<KnownCaller>() {
         Some(KnownCaller::User(user)) => {
-            let place = app.memory.admit_bytes(user.as_str(), at_most(limit), "Too many bodies are sent at once.").await?;
+            let place = app.memory.admit_bytes(user.as_str(), at_most(limit), TOO_MANY_BODIES).await?;
             (read(body, limit, deadline).await?, Some(place))
         }
         Some(KnownCaller::Agent) => (read(body, limit, deadline).await?, None),

@@ -1,13 +1,15 @@
 //! Pages: fixed texts, escaping, policies.
 
-use grantry_domain::connector::{AuthMode, ConnectorName, ProfileId};
+use grantry_domain::connector::{AuthMode, ConnectorConfig, ConnectorName, ProfileId};
 use grantry_domain::identity::Actor;
-use grantry_domain::provider::Endpoints;
+use grantry_domain::ports::{AuthorizationServer as _, ProviderErrorKind, ProviderProfiles as _};
+use grantry_domain::provider::{BindingKind, ClientAuthentication, Endpoints};
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::ConnectorDraft;
 use grantry_testkit::doubles::fixtures;
 use http::{Method, StatusCode};
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::html;
 use super::test_app::{BASE, Options, TestApp};
@@ -109,6 +111,7 @@ async fn r19_the_consent_names_every_host_that_receives_something_and_warns_of_o
         let warns = name == "other_sites";
         app.profiles.set("{}", move |settings| {
             settings.endpoints.clone_from(&endpoints);
+            settings.kind = if endpoints.is_some() { BindingKind::Pinned } else { BindingKind::Issuer };
             settings.issuer = Some("https://login.honest.example/tenant".to_owned());
             settings.destinations =
                 ["https://api.honest.example", "https://login.honest.example"].map(fixtures::origin).into();
@@ -127,8 +130,56 @@ async fn r19_the_consent_names_every_host_that_receives_something_and_warns_of_o
         }
         let connector = alice.get("/api/actions/connector/drive").await.json();
         insta::assert_json_snapshot!(format!("consent_{name}"), connector["consent"]);
+        let consent = alice.get("/internal/actions/connector/drive/_consent").await.json();
+        if name == "issuer" {
+            insta::assert_json_snapshot!(format!("consent_{name}_discovered"), consent);
+        } else {
+            assert_eq!(consent, connector["consent"]);
+        }
         let listed = alice.get("/api/actions/connectors").await.json();
         assert_eq!(listed[0]["consent"], connector["consent"]);
+    }
+}
+
+#[tokio::test]
+async fn r19_the_consent_warns_of_hosts_that_the_metadata_of_an_issuer_names() {
+    let app = TestApp::with_drive().await;
+    app.profiles.set("{}", |settings| {
+        (settings.kind, settings.endpoints) = (BindingKind::Issuer, None);
+        settings.authentication = ClientAuthentication::None;
+        settings.issuer = Some("https://login.honest.example".to_owned());
+        settings.destinations = [fixtures::origin("https://api.honest.example")].into();
+    });
+    let settings = app.profiles.settings(&ConnectorConfig {
+        profile: ProfileId::new(".example").unwrap(),
+        settings: "{}".to_owned(),
+        client_id: None,
+    });
+    let mut discovered = app.provider.resolve(&settings.unwrap(), "https://host.example/callback", "{}").await.unwrap();
+    discovered.endpoints.token = "https://evil.example/token".to_owned();
+    let mut alice = app.signed_in("alice").await;
+    let mut get = async |path: &str| {
+        app.provider.respond_to_resolve(Ok(discovered.clone()));
+        alice.get(path).await
+    };
+    let page = get("/api/actions/connector/drive/oauth/start").await;
+    assert!(page.body.contains("Check the hosts.") && page.body.contains("evil.example"), "{}", page.body);
+    let consent = get("/internal/actions/connector/drive/_consent").await.json();
+    assert_eq!(
+        consent["receivers"][1],
+        json!({"host": "evil.example", "receives": ["code_and_tokens"], "other_site": true}),
+        "{consent}"
+    );
+    let start = "/internal/actions/connector/drive/_start_oauth_flow";
+    let shown = json!({"consentVersion": consent["version"]});
+    let refused = alice.post(start, &shown).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "connector_changed"), "the metadata changed");
+    app.provider.respond_to_resolve(Ok(discovered.clone()));
+    assert_eq!(alice.post(start, &shown).await.status, StatusCode::OK);
+
+    for path in ["/internal/actions/connector/drive/_consent", "/api/actions/connector/drive/oauth/start"] {
+        app.provider.respond_to_resolve(Err(ProviderErrorKind::NoResponse));
+        assert_eq!(alice.get(path).await.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Connector configurations: parsed, or refused with the name of the field.
 
+use grantry_domain::connector::AuthMode;
 use grantry_domain::provider::{BindingKind, CallbackPath, ClientAuthentication};
 
 use super::*;
@@ -125,7 +126,11 @@ fn r15_resources_are_settings_of_every_profile_and_part_of_the_binding() {
     ] {
         let settings = custom(&by_hand(&format!(r#""resource":{value}"#))).unwrap();
         assert_eq!(settings.resources, resources, "{value}");
-        assert_eq!(settings.binding_bytes() == without.binding_bytes(), resources.is_empty(), "{value}");
+        assert_eq!(
+            settings.binding_bytes(AuthMode::PerUser) == without.binding_bytes(AuthMode::PerUser),
+            resources.is_empty(),
+            "{value}"
+        );
         let config = format!(r#"{{"resource":{value}}}"#);
         assert_eq!(profiles().settings(&connector_config(".github", &config)).unwrap().resources, resources);
     }
@@ -195,7 +200,11 @@ fn r13_required_scopes_are_a_setting_of_every_profile() {
         assert_eq!(settings.required_scopes.to_record(), required, "{value}");
         assert_eq!(settings.requested_scopes.to_record(), "files.read", "{value}");
         let without = custom(&by_hand(r#""scope":"files.read""#)).unwrap();
-        assert_eq!(settings.binding_bytes(), without.binding_bytes(), "required scopes do not end grants");
+        assert_eq!(
+            settings.binding_bytes(AuthMode::PerUser),
+            without.binding_bytes(AuthMode::PerUser),
+            "required scopes do not end grants"
+        );
     }
     let github = profiles().settings(&connector_config(".github", r#"{"requiredScopes":"repo"}"#)).unwrap();
     assert_eq!(github.required_scopes.to_record(), "repo");

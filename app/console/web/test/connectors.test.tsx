@@ -243,6 +243,48 @@ describe("connecting", () => {
     },
   );
 
+  it("R19 reads the hosts that an issuer names, and starts with what was shown", async () => {
+    const server = new FakeServer();
+    const warehouse = server.connectors.find(({ id }) => id === "warehouse");
+    if (!warehouse?.consent) {
+      throw new Error("the seed has no warehouse");
+    }
+    const consent = warehouse.consent;
+    consent.receivers = [{ host: "login.honest.example", receives: ["metadata"], other_site: false }];
+    server.consents.set("warehouse", {
+      ...consent,
+      version: "discovered",
+      provider_host: "login.honest.example",
+      receivers: [
+        { host: "login.honest.example", receives: ["log_in"], other_site: false },
+        { host: "evil.example", receives: ["code_and_tokens"], other_site: true },
+      ],
+    });
+    const { user } = renderConsole({ server });
+    await user.click(await screen.findByRole("button", { name: "Connect Warehouse API" }));
+    await dialog().findByText(/not of that site: evil\.example\./);
+    await user.click(dialog().getByRole("button", { name: "Go to login.honest.example" }));
+    await waitFor(() => expect(server.consentVersions).toEqual(["discovered"]));
+  });
+
+  it("R19 starts nothing where the metadata of an issuer cannot be read", async () => {
+    const server = new FakeServer();
+    const warehouse = server.connectors.find(({ id }) => id === "warehouse");
+    if (!warehouse?.consent) {
+      throw new Error("the seed has no warehouse");
+    }
+    warehouse.consent.receivers = [
+      { host: "login.honest.example", receives: ["metadata"], other_site: false },
+    ];
+    server.faults.set("GET /internal/actions/connector/warehouse/_consent", [503, "provider_unavailable"]);
+    const { user } = renderConsole({ server });
+    await user.click(await screen.findByRole("button", { name: "Connect Warehouse API" }));
+    await dialog().findByRole("alert");
+    const start = dialog().getByRole("button", { name: /^Go to/ });
+    expect(start.hasAttribute("disabled")).toBe(true);
+    await expectAccessible();
+  });
+
   it("opens the launch page, waits, and reports success", async () => {
     const { server, user, opened } = renderConsole();
     await user.click(await screen.findByRole("button", { name: "Connect GitHub" }));

@@ -5,6 +5,7 @@ import type {
   Connector,
   ConnectorBody,
   ConnectorType,
+  ConsentFacts,
   Diagnostics,
   ExecuteParams,
   ExecuteResult,
@@ -29,6 +30,12 @@ export async function connectors(options: CallOptions = {}): Promise<Connector[]
 /** One connector. */
 export async function getConnector(id: string, options: CallOptions = {}): Promise<Connector> {
   return connectorOf(await send("GET", path(id, options), options));
+}
+
+/** Every host that receives something in a flow of a connector. With an issuer, the server reads its metadata. */
+export async function consent(id: string, options: CallOptions = {}): Promise<ConsentFacts> {
+  const to = spacePath(`/internal/actions/connector/${encodeURIComponent(id)}/_consent`, options);
+  return (await send<ConsentFacts>("GET", to, options)).data;
 }
 
 /** Creates a connector, under the given id or one the server picks. Editors only. */

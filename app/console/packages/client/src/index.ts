@@ -19,6 +19,7 @@ export {
 export {
   connectors,
   connectorTypes,
+  consent,
   createConnector,
   deleteConnector,
   diagnostics,

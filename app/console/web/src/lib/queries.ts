@@ -1,6 +1,7 @@
 import {
   connectors,
   connectorTypes,
+  consent,
   diagnostics,
   getUser,
   listGrants,
@@ -21,6 +22,12 @@ export const sessionQuery = (call: Call) => ({
 export const connectorsQuery = (call: Call) => ({
   queryKey: ["grantry", "connectors", call.space ?? "default"],
   queryFn: ({ signal }: { signal: AbortSignal }) => connectors({ ...call, signal }),
+});
+
+/** What a flow of a connector would use, at this moment. */
+export const consentQuery = (call: Call, id: string) => ({
+  queryKey: ["grantry", "consent", call.space ?? "default", id],
+  queryFn: ({ signal }: { signal: AbortSignal }) => consent(id, { ...call, signal }),
 });
 
 /** The provider profiles. */

@@ -1,5 +1,8 @@
 import { type Connector, DEFAULT_CONNECTION } from "@grantry/client";
+import { useQuery } from "@tanstack/react-query";
+import { describeError } from "../../lib/errors.ts";
 import { usePreferences } from "../../lib/preferences.tsx";
+import { consentQuery } from "../../lib/queries.ts";
 import { spaceName, useHere, userName } from "../../lib/session.tsx";
 import { Button } from "../../ui/button.tsx";
 import { Dialog, DialogActions, DialogBody } from "../../ui/dialog.tsx";
@@ -20,8 +23,15 @@ export interface ConnectDialogProps {
 /** Shows, before the browser goes to the provider, what is connected for which user, and where the access is sent. */
 export function ConnectDialog({ connector, connection, onConfirm, onClose }: ConnectDialogProps) {
   const { t } = usePreferences();
-  const { session, space } = useHere();
-  const facts = consentFacts(connector);
+  const { session, space, call } = useHere();
+  const ofSettings = consentFacts(connector);
+  const { data, error, isFetching } = useQuery({
+    ...consentQuery(call, connector.id),
+    // The settings name only the issuer, whose metadata names the others.
+    enabled: ofSettings.receivers.some(({ receives }) => receives.includes("metadata")),
+    retry: false,
+  });
+  const facts = data ?? ofSettings;
   const others = facts.receivers.filter(({ other_site }) => other_site).map((receiver) => receiver.host);
   const host = facts.provider_host || t("connectDialog.unknownHost");
 
@@ -58,6 +68,7 @@ export function ConnectDialog({ connector, connection, onConfirm, onClose }: Con
         {others.length > 0 && (
           <Notice kind="warning">{t("connectDialog.otherSites", { host, hosts: others.join(", ") })}</Notice>
         )}
+        {error && <Notice kind="error">{describeError(error, t)}</Notice>}
         {!facts.approved && <Notice kind="warning">{t("connectDialog.unapproved")}</Notice>}
       </DialogBody>
       <DialogActions>
@@ -65,6 +76,8 @@ export function ConnectDialog({ connector, connection, onConfirm, onClose }: Con
         <Button
           kind="primary"
           icon="external"
+          busy={isFetching}
+          disabled={error !== null}
           onClick={() => {
             onConfirm();
             onClose();

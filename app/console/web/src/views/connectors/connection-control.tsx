@@ -11,11 +11,11 @@ import {
   useConnectorOAuthConnect,
   useConnectorOAuthDisconnect,
 } from "@grantry/react";
-import { useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import type { Translate } from "../../i18n/messages.ts";
 import { describeError } from "../../lib/errors.ts";
 import { usePreferences } from "../../lib/preferences.tsx";
-import { connectorsQuery } from "../../lib/queries.ts";
+import { connectorsQuery, consentQuery } from "../../lib/queries.ts";
 import { useHere } from "../../lib/session.tsx";
 import { ConfirmDialog } from "../../ui/confirm-dialog.tsx";
 import { useToast } from "../../ui/toasts.tsx";
@@ -53,13 +53,18 @@ export function useConnectionControl(
   const label = connectionLabel(connector.name, name);
   const target = { connectorId: connector.id, spaceId: space.id, connection: name };
 
+  // Read by the dialog, where the connector alone does not name every host.
+  const consent = consentQuery(call, connector.id);
+  const { data: shown } = useQuery({ ...consent, enabled: false });
+
   const connect = useConnectorOAuthConnect({
     ...target,
     redirectMode: signInMode,
-    consentVersion: connector.consent?.version,
+    consentVersion: (shown ?? connector.consent)?.version,
     onSuccess: () => toast("success", t("toast.connected", { name: label }), connector.id),
     onError: async (error) => {
       if (error.code === "connector_changed") {
+        queryClient.removeQueries({ queryKey: consent.queryKey });
         await queryClient.invalidateQueries({ queryKey: connectorsQuery(call).queryKey });
       }
       // What the failure left is what the server reports now.

@@ -1,0 +1,46 @@
+//! What a user is asked to consent to before a flow starts.
+
+use crate::connector::{AuthMode, Connector, ConnectorKey};
+use crate::identity::{Actor, Role};
+use crate::ports::Operation;
+use crate::provider::{Endpoints, ProviderSettings};
+use crate::usecase::access::AccessError;
+use crate::usecase::consent_version::ConsentVersion;
+use crate::usecase::flows::Flows;
+use crate::usecase::start::StartError;
+
+/// What a flow of a connector would use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consent {
+    /// The connector.
+    pub connector: Connector,
+    /// Its settings.
+    pub settings: ProviderSettings,
+    /// The endpoints: those of the settings, or those that the issuer's metadata names.
+    pub endpoints: Endpoints,
+    /// The version, for [`StartRequest::shown`](super::StartRequest::shown).
+    pub version: ConsentVersion,
+}
+
+impl Flows {
+    /// Checks what a start checks of the user and the mode. With an issuer, its metadata is read as in a start.
+    pub(super) async fn consent(&self, actor: &Actor, key: &ConnectorKey) -> Result<Consent, StartError> {
+        let user = self.access.authorize_user(actor, &key.space, Role::Viewer).await?;
+        self.limit_user(user, Operation::Status).await?;
+        self.refuse_deprovisioned(user).await?;
+        let connector = self.connectors.get(key).await?.ok_or(AccessError::NotFound)?;
+        let (settings, digest) = self.settings.of(&connector)?;
+        if connector.auth_mode == AuthMode::Shared {
+            return Err(StartError::Shared);
+        }
+        let version = ConsentVersion::of_settings(digest);
+        let (endpoints, version) = if let Some(endpoints) = &settings.endpoints {
+            (endpoints.clone(), version)
+        } else {
+            let discovered = self.resolve(&connector, &settings).await?.endpoints;
+            let version = version.with_discovered(&discovered);
+            (discovered, version)
+        };
+        Ok(Consent { connector, settings, endpoints, version })
+    }
+}

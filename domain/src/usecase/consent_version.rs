@@ -1,0 +1,63 @@
+//! The version of what a user was shown before a flow.
+
+use crate::encoding::{FieldWriter, base64url, from_base64url, sha256};
+use crate::provider::{BindingDigest, Endpoints};
+
+/// Identifies what a user was shown. It changes with everything that decides who receives something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConsentVersion {
+    digest: BindingDigest,
+    /// Hash of the endpoints that the issuer's metadata named.
+    discovered: Option<[u8; 32]>,
+}
+
+impl ConsentVersion {
+    /// The version of the settings alone. With an issuer, it does not cover the endpoints that metadata names.
+    pub fn of_settings(digest: BindingDigest) -> Self {
+        Self { digest, discovered: None }
+    }
+
+    /// Adds the endpoints that the issuer's metadata named.
+    #[must_use]
+    pub fn with_discovered(self, endpoints: &Endpoints) -> Self {
+        Self { discovered: Some(hash_of(endpoints)), ..self }
+    }
+
+    /// Whether it was made of settings with this digest.
+    pub(super) fn is_of(&self, digest: BindingDigest) -> bool {
+        self.digest == digest
+    }
+
+    /// Whether a flow may use these endpoints: those that were shown, or any if none were.
+    pub(super) fn allows(&self, endpoints: &Endpoints) -> bool {
+        self.discovered.is_none_or(|shown| shown == hash_of(endpoints))
+    }
+
+    /// The hashes as base64url, separated by a period.
+    pub fn to_text(self) -> String {
+        let digest = base64url(&self.digest.0);
+        match self.discovered {
+            Some(discovered) => format!("{}.{}", &*digest, &*base64url(&discovered)),
+            None => digest.to_string(),
+        }
+    }
+
+    /// Reads that text.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (digest, discovered) = match text.split_once('.') {
+            Some((digest, discovered)) => (digest, Some(from_base64url(discovered)?)),
+            None => (text, None),
+        };
+        Some(Self { digest: BindingDigest(from_base64url(digest)?), discovered })
+    }
+}
+
+/// Covers the endpoints that receive something; the tags are those of the binding digest.
+fn hash_of(endpoints: &Endpoints) -> [u8; 32] {
+    let fields = FieldWriter::default()
+        .bytes(0x04, endpoints.authorization.as_bytes())
+        .bytes(0x05, endpoints.token.as_bytes())
+        .optional(0x06, endpoints.revocation.as_deref().map(str::as_bytes))
+        .optional(0x08, endpoints.userinfo.as_deref().map(str::as_bytes));
+    sha256(&fields.finish())
+}
