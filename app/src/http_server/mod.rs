@@ -405,6 +405,44 @@ mod tests {
         assert!(request(address, "/").await.ends_with("text"));
     }
 
+    /// Lowers the limit of descriptors of this process, so that it has no unused one below the limit.
+    fn use_up_descriptors() {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+        let next = std::os::fd::AsRawFd::as_raw_fd(&std::fs::File::open("/dev/null").unwrap());
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        setrlimit(Resource::Nofile, Rlimit { current: Some(u64::try_from(next).unwrap()), maximum }).unwrap();
+    }
+
+    #[tokio::test]
+    async fn r82_a_process_without_descriptors_closes_an_idle_connection() {
+        let address = serve_with(LONG, caps(), Router::new().route("/", get(async || "text"))).await;
+        let mut idle = TcpStream::connect(address).await.unwrap();
+        idle.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        idle.read_exact(&mut [0; 8]).await.unwrap();
+        let client = tokio::net::TcpSocket::new_v4().unwrap();
+        use_up_descriptors();
+        let mut stream = client.connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        assert!(response.ends_with("text"), "{response}");
+        // Ends only because the server closed the connection.
+        drop(idle.read_to_end(&mut Vec::new()).await);
+    }
+
+    #[test]
+    fn an_accept_that_fails_because_of_its_client_is_not_logged() {
+        use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, OutOfMemory};
+        for kind in [ConnectionAborted, ConnectionReset, Interrupted] {
+            assert!(is_of_client(&kind.into()), "{kind}");
+        }
+        let too_many_open_files = 24;
+        for error in [OutOfMemory.into(), io::Error::from_raw_os_error(too_many_open_files)] {
+            assert!(!is_of_client(&error), "{error}");
+        }
+    }
+
     /// A router that reads the bodies of `POST /`, and how many of them it reads.
     fn reader() -> (Router, Arc<Semaphore>) {
         let begun = Arc::new(Semaphore::new(0));

@@ -12,7 +12,10 @@ const HEALTH: Duration = Duration::from_secs(1);
 /// How long a revocation may take that nothing delays.
 const REVOCATION: Duration = Duration::from_secs(10);
 
-/// Checks health and memory, and connects, runs and disconnects.
+/// How often the user logs in: seldom enough for the limit of a browser.
+const LOG_IN_EVERY: Duration = Duration::from_secs(45);
+
+/// Checks health and memory; logs in again in the same browser, connects, runs and disconnects.
 pub(crate) struct Bystander<'a> {
     browser: Browser,
     provider: &'a MockProvider,
@@ -41,11 +44,17 @@ impl<'a> Bystander<'a> {
         let health = reqwest::Client::builder().no_proxy().timeout(HEALTH).pool_max_idle_per_host(0).build().unwrap();
         let livez = format!("{}/livez", self.soak.installation.public());
         let mut seen = Seen { slowest_health: Duration::ZERO, slowest_use: Duration::ZERO, uses: 0, memory: 0 };
+        let mut log_in_at = started;
         while started.elapsed() < self.soak.duration || seen.uses == 0 {
             let asked = Instant::now();
             let response = health.get(&livez).send().await.expect("the health check is answered in time");
             assert_eq!(response.status().as_u16(), 200);
             seen.slowest_health = seen.slowest_health.max(asked.elapsed());
+            if Instant::now() >= log_in_at {
+                log_in_at += LOG_IN_EVERY;
+                self.browser.log_out().await;
+                self.browser.log_in("alice").await;
+            }
             let used = Instant::now();
             self.use_once().await;
             seen.slowest_use = seen.slowest_use.max(used.elapsed());
