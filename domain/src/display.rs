@@ -8,7 +8,7 @@ use icu_properties::{CodePointMapData, CodePointSetData};
 ///
 /// These are the general categories Cc, Cf, Zl and Zp, the property `Default_Ignorable_Code_Point`, and two symbols that
 /// stand for nothing: the blank Braille pattern and the object replacement character. Variation selectors and joiners are
-/// among them, so that a label loses the colour of a symbol rather than keep a character without a shape.
+/// among them: without a joiner, the symbols are shown separately.
 #[must_use]
 pub fn acts_on_output(character: char) -> bool {
     if character.is_ascii() {

@@ -451,10 +451,26 @@ async fn r19_a_start_is_refused_if_the_issuer_names_other_endpoints_than_those_t
     names_others();
     assert_eq!(second.endpoints.token, "https://evil.example/token");
     app.try_start(StartRequest { shown: Some(second.version), ..start.clone() }).await.unwrap();
-    app.try_start(StartRequest { shown: of_settings, ..start.clone() }).await.unwrap();
+    let without_endpoints = StartRequest { shown: of_settings, ..start.clone() };
+    assert_eq!(app.try_start(without_endpoints).await.err(), Some(StartError::ConnectorChanged));
 
     app.profiles.set("{}", issuer("https://other.example"));
-    assert_eq!(app.try_start(StartRequest { shown: of_settings, ..start }).await.err(), Some(StartError::ConnectorChanged));
+    assert_eq!(app.try_start(start).await.err(), Some(StartError::ConnectorChanged));
+}
+
+#[tokio::test]
+async fn r59_reading_the_metadata_of_an_issuer_is_limited_per_user() {
+    let app = TestApp::new().await;
+    app.limiter.refuse(Duration::from_secs(7));
+    assert!(app.node.consent(&person("alice"), &drive()).await.is_ok(), "without an issuer nothing is requested");
+    app.profiles.set("{}", |settings| {
+        (settings.kind, settings.endpoints) = (BindingKind::Issuer, None);
+        settings.issuer = Some("https://as.example".to_owned());
+    });
+    let refused = app.node.consent(&person("alice"), &drive()).await.err();
+    assert_eq!(refused, Some(StartError::RateLimited { retry_after: Duration::from_secs(7) }));
+    assert_eq!(app.limiter.taken(), [("user:alice".to_owned(), Limit::Discovery)]);
+    assert!(app.provider.calls().is_empty());
 }
 
 #[tokio::test]

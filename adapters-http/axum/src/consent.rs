@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use grantry_domain::connector::ConnectorKey;
 use grantry_domain::provider::{BindingDigest, EndpointSource, Endpoints, ProviderSettings};
-use grantry_domain::usecase::{Consent, ConsentVersion};
+use grantry_domain::usecase::{Consent, ConsentVersion, StartError};
 use serde::Serialize;
 use url::{Host, Url};
 use utoipa::ToSchema;
@@ -102,7 +102,7 @@ pub(crate) struct ConsentSummary {
 
 impl ConsentSummary {
     pub(crate) async fn of(app: &App, user: &User, key: &ConnectorKey) -> Result<Self, Problem> {
-        let consent = app.api.connections.consent(&user.actor(), key).await?;
+        let consent = consent_of(app, user, key).await?;
         let described = app.api.users.describe(&user.id).await?.ok_or_else(|| Problem::new(Code::NotSignedIn))?;
         let space = described.spaces.into_iter().find(|space| space.id == key.space).and_then(|space| space.name);
         Ok(Self {
@@ -112,6 +112,15 @@ impl ConsentSummary {
             facts: ConsentFacts::from(&consent),
         })
     }
+}
+
+/// What a flow of a connector would use. The request is valid even if the settings of the connector are not.
+pub(crate) async fn consent_of(app: &App, user: &User, key: &ConnectorKey) -> Result<Consent, Problem> {
+    let read = app.api.connections.consent(&user.actor(), key).await;
+    read.map_err(|error| {
+        let is_invalid = matches!(&error, StartError::Config(invalid) if !invalid.host_not_allowed);
+        if is_invalid { Problem::new(Code::ProviderMisconfigured) } else { error.into() }
+    })
 }
 
 /// What each URL of the settings receives, by host.

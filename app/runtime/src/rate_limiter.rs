@@ -44,6 +44,7 @@ impl Default for RateLimits {
 /// Counts in this process. Each limit tracks the 16,384 callers that were seen last; another one starts with a full quota.
 pub struct MemoryRateLimiter {
     start: Limiter,
+    discovery: Limiter,
     callback: Limiter,
     log_in: GrowingDelay,
     log_in_network: GrowingDelay,
@@ -57,6 +58,7 @@ impl MemoryRateLimiter {
         let limiter = |quota| Limiter::new(quota, clock.clone());
         Self {
             start: limiter(limits.start),
+            discovery: limiter(limits.start),
             callback: limiter(limits.callback),
             log_in: GrowingDelay::new(limits.log_in, clock.clone()),
             log_in_network: GrowingDelay::new(limits.log_in.times(NAMES_OF_NETWORK), clock.clone()),
@@ -67,7 +69,7 @@ impl MemoryRateLimiter {
 
     /// The number of tracked callers, over all operations.
     pub fn tracked(&self) -> usize {
-        let limiters = [&self.start, &self.callback, &self.status, &self.disconnect];
+        let limiters = [&self.start, &self.discovery, &self.callback, &self.status, &self.disconnect];
         limiters.into_iter().map(|limiter| limiter.callers().len()).sum::<usize>()
             + self.log_in.tracked()
             + self.log_in_network.tracked()
@@ -82,6 +84,7 @@ impl RateLimiter for MemoryRateLimiter {
             Operation::Callback => self.callback.take(who),
             Operation::LogIn => self.log_in.take(who),
             Operation::LogInNetwork => self.log_in_network.take(who),
+            Operation::Discovery => self.discovery.take(who),
             Operation::Status => self.status.take(who),
             Operation::Disconnect => self.disconnect.take(who),
         }
@@ -92,7 +95,7 @@ impl RateLimiter for MemoryRateLimiter {
             Operation::LogIn => self.log_in.succeeded(who),
             Operation::LogInNetwork => self.log_in_network.succeeded(who),
             // These count every operation alike.
-            Operation::Start | Operation::Callback | Operation::Status | Operation::Disconnect => {}
+            Operation::Start | Operation::Discovery | Operation::Callback | Operation::Status | Operation::Disconnect => {}
         }
     }
 }
@@ -187,11 +190,12 @@ mod tests {
 
     #[tokio::test]
     async fn r59_the_number_of_tracked_callers_is_bounded_for_each_operation() {
-        const OPERATIONS: [Operation; 6] = [
+        const OPERATIONS: [Operation; 7] = [
             Operation::Start,
             Operation::Callback,
             Operation::LogIn,
             Operation::LogInNetwork,
+            Operation::Discovery,
             Operation::Status,
             Operation::Disconnect,
         ];

@@ -414,8 +414,27 @@ mod tests {
         setrlimit(Resource::Nofile, Rlimit { current: Some(u64::try_from(next).unwrap()), maximum }).unwrap();
     }
 
-    #[tokio::test]
-    async fn r82_a_process_without_descriptors_closes_an_idle_connection() {
+    /// The test runs again in another process, where this variable is set.
+    const IN_OWN_PROCESS: &str = "GRANTRY_TEST_IN_OWN_PROCESS";
+
+    #[test]
+    fn r82_a_process_without_descriptors_closes_an_idle_connection() {
+        if std::env::var_os(IN_OWN_PROCESS).is_some() {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let test = async { tokio::time::timeout(LONG.idle / 2, without_descriptors()).await };
+            return runtime.block_on(test).expect("an idle connection is closed in time");
+        }
+        let module = module_path!().split_once("::").unwrap().1;
+        let ended = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([&format!("{module}::r82_a_process_without_descriptors_closes_an_idle_connection"), "--exact"])
+            .env(IN_OWN_PROCESS, "1")
+            .output()
+            .unwrap();
+        let output = String::from_utf8_lossy(&ended.stdout);
+        assert!(ended.status.success() && output.contains("1 passed"), "{output}");
+    }
+
+    async fn without_descriptors() {
         let address = serve_with(LONG, caps(), Router::new().route("/", get(async || "text"))).await;
         let mut idle = TcpStream::connect(address).await.unwrap();
         idle.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();

@@ -10,6 +10,8 @@ use thiserror::Error;
 pub enum Operation {
     /// Starting a flow.
     Start,
+    /// Reading an issuer's metadata to show it before a start.
+    Discovery,
     /// Completing a flow.
     Callback,
     /// Logging in. Attempts beyond the limit wait longer and longer; they are never refused for good.

@@ -23,10 +23,9 @@ pub struct Consent {
 }
 
 impl Flows {
-    /// Checks what a start checks of the user and the mode. With an issuer, its metadata is read as in a start.
+    /// Refuses users and modes that a start refuses. With an issuer, its metadata is read as in a start.
     pub(super) async fn consent(&self, actor: &Actor, key: &ConnectorKey) -> Result<Consent, StartError> {
         let user = self.access.authorize_user(actor, &key.space, Role::Viewer).await?;
-        self.limit_user(user, Operation::Status).await?;
         self.refuse_deprovisioned(user).await?;
         let connector = self.connectors.get(key).await?.ok_or(AccessError::NotFound)?;
         let (settings, digest) = self.settings.of(&connector)?;
@@ -37,6 +36,7 @@ impl Flows {
         let (endpoints, version) = if let Some(endpoints) = &settings.endpoints {
             (endpoints.clone(), version)
         } else {
+            self.limit_user(user, Operation::Discovery).await?;
             let discovered = self.resolve(&connector, &settings).await?.endpoints;
             let version = version.with_discovered(&discovered);
             (discovered, version)

@@ -1,7 +1,7 @@
 //! The version of what a user was shown before a flow.
 
 use crate::encoding::{FieldWriter, base64url, from_base64url, sha256};
-use crate::provider::{BindingDigest, Endpoints};
+use crate::provider::{BindingDigest, Endpoints, ProviderSettings};
 
 /// Identifies what a user was shown. It changes with everything that decides who receives something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,7 +12,8 @@ pub struct ConsentVersion {
 }
 
 impl ConsentVersion {
-    /// The version of the settings alone. With an issuer, it does not cover the endpoints that metadata names.
+    /// The version of the settings alone. With an issuer, it lacks the endpoints that metadata names, so that no start is
+    /// possible with it.
     pub fn of_settings(digest: BindingDigest) -> Self {
         Self { digest, discovered: None }
     }
@@ -23,12 +24,12 @@ impl ConsentVersion {
         Self { discovered: Some(hash_of(endpoints)), ..self }
     }
 
-    /// Whether it was made of settings with this digest.
-    pub(super) fn is_of(&self, digest: BindingDigest) -> bool {
-        self.digest == digest
+    /// Whether it covers settings with this digest. With an issuer, it must also cover the endpoints.
+    pub(super) fn is_of(&self, settings: &ProviderSettings, digest: BindingDigest) -> bool {
+        self.digest == digest && self.discovered.is_some() == settings.endpoints.is_none()
     }
 
-    /// Whether a flow may use these endpoints: those that were shown, or any if none were.
+    /// Whether a flow may use these endpoints: those of the settings, or those of the issuer that were shown.
     pub(super) fn allows(&self, endpoints: &Endpoints) -> bool {
         self.discovered.is_none_or(|shown| shown == hash_of(endpoints))
     }

@@ -34,7 +34,7 @@ pub struct StartRequest {
     pub connector: ConnectorKey,
     /// The name of the connection.
     pub connection: ConnectionName,
-    /// What the user was shown before the start: the digest of the connector's settings. `None`: not known.
+    /// The version of what the user was shown before the start. `None`: not known.
     pub shown: Option<ConsentVersion>,
     /// Where the browser returns to: a validated path on the public origin.
     pub return_path: Option<String>,
@@ -190,7 +190,7 @@ impl Flows {
         if connector.auth_mode == AuthMode::Shared {
             return Err(StartError::Shared);
         }
-        if request.shown.is_some_and(|shown| !shown.is_of(digest)) {
+        if request.shown.is_some_and(|shown| !shown.is_of(&settings, digest)) {
             return Err(StartError::ConnectorChanged);
         }
         if let Some(field) = settings.missing {

@@ -126,6 +126,16 @@ async fn r43_a_token_for_another_destination_is_refused_without_a_call() {
 }
 
 #[tokio::test]
+async fn r52_a_connector_of_the_other_mode_does_not_use_the_client_secret() {
+    let parts = TestParts::new().await;
+    let cache = cache(&parts);
+    let shared = tagged(Connector { auth_mode: AuthMode::Shared, ..parts.connector.clone() });
+    assert_eq!(token(&parts, &cache, &shared, None).await, Err(TokenError::Misconfigured));
+    assert_eq!(requests(&parts), 0);
+    assert!(plain(&parts, &cache).await.is_ok());
+}
+
+#[tokio::test]
 async fn an_edited_connector_has_another_token() {
     let parts = TestParts::new().await;
     let cache = cache(&parts);

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::consent::ConsentFacts;
+use crate::consent::{ConsentFacts, consent_of};
 use crate::extract::{ConnectorPath, JsonBody, PathParams, SecretText, SpacePath, User, connection_name};
 use crate::format::{self, rfc3339};
 use crate::guard::checks::is_json;
@@ -38,8 +38,8 @@ pub(super) struct StartFlowBody {
     select_account: Option<bool>,
     /// Name of the connection. Default: `default`.
     connection: Option<String>,
-    /// `version` of the `consent` that the user was shown. The start is refused with `connector_changed` if it is not the present
-    /// one. Default: it is not compared.
+    /// `version` of what the user was shown: of `getConsent`, or without an issuer of the connector's `consent`. The start is
+    /// refused with `connector_changed` if it is not the present one. Default: it is not compared.
     consent_version: Option<String>,
 }
 
@@ -122,8 +122,7 @@ async fn consent(
     user: User,
     ConnectorPath(key): ConnectorPath,
 ) -> Result<Json<ConsentFacts>, Problem> {
-    let consent = app.api.connections.consent(&user.actor(), &key).await?;
-    Ok(Json(ConsentFacts::from(&consent)))
+    Ok(Json(ConsentFacts::from(&consent_of(&app, &user, &key).await?)))
 }
 
 /// Starts a flow for the signed-in user and binds it to this browser by a cookie.

@@ -280,9 +280,46 @@ describe("connecting", () => {
     const { user } = renderConsole({ server });
     await user.click(await screen.findByRole("button", { name: "Connect Warehouse API" }));
     await dialog().findByRole("alert");
-    const start = dialog().getByRole("button", { name: /^Go to/ });
-    expect(start.hasAttribute("disabled")).toBe(true);
+    expect(dialog().queryByRole("button", { name: /^Go to/ })).toBeNull();
     await expectAccessible();
+    server.faults.clear();
+    server.consents.set("warehouse", {
+      ...warehouse.consent,
+      receivers: [{ host: "login.honest.example", receives: ["log_in"], other_site: false }],
+    });
+    await user.click(dialog().getByRole("button", { name: "Try again" }));
+    await dialog().findByRole("button", { name: /^Go to/ });
+    expect(dialog().queryByRole("alert")).toBeNull();
+  });
+
+  it("R19 names the hosts of an issuer again before another choice of account", async () => {
+    const server = new FakeServer();
+    const github = server.connectors.find(({ id }) => id === "github");
+    if (!github?.consent) {
+      throw new Error("the seed has no github");
+    }
+    const consent = github.consent;
+    const now = (version: string, token: string) =>
+      server.consents.set("github", {
+        ...consent,
+        version,
+        receivers: [
+          { host: "github.com", receives: ["log_in"], other_site: false },
+          { host: token, receives: ["code_and_tokens"], other_site: true },
+        ],
+      });
+    now("first", "honest.example");
+    github.consent = {
+      ...consent,
+      receivers: [{ host: "github.com", receives: ["metadata"], other_site: false }],
+    };
+    const { user } = await reconnectWithBob(server);
+    now("second", "evil.example");
+    await user.click(dialog().getByRole("button", { name: "Use alice@github.example" }));
+    await dialog().findByText(/not of that site: evil\.example\./);
+    await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
+    await waitFor(() => expect(server.consentVersions).toEqual(["first", "second"]));
+    expect(server.lastFlow.selectsAccount).toBe(true);
   });
 
   it("opens the launch page, waits, and reports success", async () => {
@@ -320,14 +357,13 @@ describe("connecting", () => {
   });
 
   /** A reconnect in which another account was used than the connected one. */
-  async function reconnectWithBob() {
-    const server = new FakeServer();
+  async function reconnectWithBob(server = new FakeServer()) {
     server.setConnection("default/github/u_alice", { account: "alice@github.example" });
     const here = renderConsole({ server });
     const row = await rowOf("GitHub");
     await within(row).findByText("Connected");
     await here.user.click(menuItem("Reconnect", row));
-    await here.user.click(dialog().getByRole("button", { name: "Go to github.com" }));
+    await here.user.click(await dialog().findByRole("button", { name: "Go to github.com", busy: false }));
     await within(row).findByText("Reconnecting");
     server.finish("flow-1", { account: "bob@github.example" });
     await screen.findByRole("heading", { name: "That is another account" }, { timeout: 4000 });

@@ -13,7 +13,10 @@ export interface StartOptions extends CallOptions {
   allowAccountChange?: boolean | undefined;
   /** Ask the provider to let the user choose the account. */
   selectAccount?: boolean | undefined;
-  /** `version` of the `consent` that the user was shown. The start fails with `connector_changed` if it has changed. */
+  /**
+   * `version` of what the user was shown: of `consent()`, or without an issuer of the connector's `consent`. The start
+   * fails with `connector_changed` if it has changed.
+   */
   consentVersion?: string | undefined;
 }
 

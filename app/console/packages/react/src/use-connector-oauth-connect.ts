@@ -46,8 +46,8 @@ export interface ConnectorOAuthConnectProps {
    */
   returnUrl?: string | undefined;
   /**
-   * `version` of the `consent` of the connector that the user is shown before `connect`. The start fails with
-   * `connector_changed` if the connector has changed since. Absent: it is not compared.
+   * `version` of what the user is shown before `connect`: of `consent()`, or without an issuer of the connector's
+   * `consent`. The start fails with `connector_changed` if it has changed since. Absent: it is not compared.
    */
   consentVersion?: string | undefined;
   /** Milliseconds after which the flow is cancelled. Absent: the deadline of the flow. */

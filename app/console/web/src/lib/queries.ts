@@ -1,4 +1,5 @@
 import {
+  type Connector,
   connectors,
   connectorTypes,
   consent,
@@ -24,10 +25,11 @@ export const connectorsQuery = (call: Call) => ({
   queryFn: ({ signal }: { signal: AbortSignal }) => connectors({ ...call, signal }),
 });
 
-/** What a flow of a connector would use, at this moment. */
-export const consentQuery = (call: Call, id: string) => ({
-  queryKey: ["grantry", "consent", call.space ?? "default", id],
+/** What a flow of a connector would use, also where only an issuer names it. Read anew each time it is shown. */
+export const consentQuery = (call: Call, { id, consent: ofSettings }: Connector) => ({
+  queryKey: ["grantry", "consent", call.space ?? "default", id, ofSettings?.version],
   queryFn: ({ signal }: { signal: AbortSignal }) => consent(id, { ...call, signal }),
+  staleTime: 0,
 });
 
 /** The provider profiles. */

@@ -532,8 +532,8 @@ export interface components {
       /** Name of the connection. Default: `default`. */
       connection?: string | null;
       /**
-       * `version` of the `consent` that the user was shown. The start is refused with `connector_changed` if it is not the present
-       * one. Default: it is not compared.
+       * `version` of what the user was shown: of `getConsent`, or without an issuer of the connector's `consent`. The start is
+       * refused with `connector_changed` if it is not the present one. Default: it is not compared.
        */
       consentVersion?: string | null;
       /**

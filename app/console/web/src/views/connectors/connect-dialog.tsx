@@ -8,7 +8,7 @@ import { Button } from "../../ui/button.tsx";
 import { Dialog, DialogActions, DialogBody } from "../../ui/dialog.tsx";
 import { Chips, Facts } from "../../ui/facts.tsx";
 import { Notice } from "../../ui/notice.tsx";
-import { connectionLabel, consentFacts } from "./shown-connector.ts";
+import { connectionLabel, consentFacts, isNamedByIssuer } from "./shown-connector.ts";
 
 /** Props of {@link ConnectDialog}. */
 export interface ConnectDialogProps {
@@ -25,10 +25,9 @@ export function ConnectDialog({ connector, connection, onConfirm, onClose }: Con
   const { t } = usePreferences();
   const { session, space, call } = useHere();
   const ofSettings = consentFacts(connector);
-  const { data, error, isFetching } = useQuery({
-    ...consentQuery(call, connector.id),
-    // The settings name only the issuer, whose metadata names the others.
-    enabled: ofSettings.receivers.some(({ receives }) => receives.includes("metadata")),
+  const { data, error, isFetching, refetch } = useQuery({
+    ...consentQuery(call, connector),
+    enabled: isNamedByIssuer(ofSettings),
     retry: false,
   });
   const facts = data ?? ofSettings;
@@ -73,18 +72,23 @@ export function ConnectDialog({ connector, connection, onConfirm, onClose }: Con
       </DialogBody>
       <DialogActions>
         <Button onClick={onClose}>{t("common.cancel")}</Button>
-        <Button
-          kind="primary"
-          icon="external"
-          busy={isFetching}
-          disabled={error !== null}
-          onClick={() => {
-            onConfirm();
-            onClose();
-          }}
-        >
-          {t("connectDialog.submit", { host })}
-        </Button>
+        {error ? (
+          <Button kind="primary" busy={isFetching} onClick={() => void refetch()}>
+            {t("common.retry")}
+          </Button>
+        ) : (
+          <Button
+            kind="primary"
+            icon="external"
+            busy={isFetching}
+            onClick={() => {
+              onConfirm();
+              onClose();
+            }}
+          >
+            {t("connectDialog.submit", { host })}
+          </Button>
+        )}
       </DialogActions>
     </Dialog>
   );

@@ -12,6 +12,7 @@ import {
   useConnectorOAuthDisconnect,
 } from "@grantry/react";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
 import type { Translate } from "../../i18n/messages.ts";
 import { describeError } from "../../lib/errors.ts";
 import { usePreferences } from "../../lib/preferences.tsx";
@@ -21,7 +22,7 @@ import { ConfirmDialog } from "../../ui/confirm-dialog.tsx";
 import { useToast } from "../../ui/toasts.tsx";
 import { ConnectDialog } from "./connect-dialog.tsx";
 import { type Accounts, MismatchDialog } from "./mismatch-dialog.tsx";
-import { connectionLabel } from "./shown-connector.ts";
+import { connectionLabel, consentFacts, isNamedByIssuer } from "./shown-connector.ts";
 
 /** The connection at which another account was used than the connected one, if any. */
 export interface Mismatch {
@@ -54,7 +55,7 @@ export function useConnectionControl(
   const target = { connectorId: connector.id, spaceId: space.id, connection: name };
 
   // Read by the dialog, where the connector alone does not name every host.
-  const consent = consentQuery(call, connector.id);
+  const consent = consentQuery(call, connector);
   const { data: shown } = useQuery({ ...consent, enabled: false });
 
   const connect = useConnectorOAuthConnect({
@@ -145,14 +146,18 @@ export function ConnectionDialogs({
 }) {
   const { t } = usePreferences();
   const of = mismatch?.of;
+  // The choice after another account was used, where it is shown first which hosts an issuer names now.
+  const [choice, setChoice] = useState<"selectAccount" | "connectOtherAccount" | null>(null);
+  const choose = (of: NonNullable<typeof choice>) =>
+    isNamedByIssuer(consentFacts(connector)) ? setChoice(of) : connect[of]();
   return (
     <>
-      {dialog === "connect" && (
+      {(dialog === "connect" || choice) && (
         <ConnectDialog
           connector={connector}
           connection={name}
-          onConfirm={connect.connect}
-          onClose={onClose}
+          onConfirm={connect[choice ?? "connect"]}
+          onClose={() => (choice ? setChoice(null) : onClose())}
         />
       )}
       {dialog === "disconnect" && (
@@ -169,9 +174,9 @@ export function ConnectionDialogs({
         <MismatchDialog
           label={label}
           accounts={of}
-          onSelect={connect.selectAccount}
+          onSelect={() => choose("selectAccount")}
           onAdd={onAddAccount}
-          onReplace={connect.connectOtherAccount}
+          onReplace={() => choose("connectOtherAccount")}
           onClose={() => mismatch?.set(null)}
         />
       )}

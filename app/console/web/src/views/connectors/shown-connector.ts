@@ -122,6 +122,11 @@ export function consentFacts({
   };
 }
 
+/** Whether only the metadata of an issuer names the hosts that receive something. */
+export function isNamedByIssuer(facts: Pick<ConsentFacts, "receivers">): boolean {
+  return facts.receivers.some(({ receives }) => receives.includes("metadata"));
+}
+
 /** What each URL of the configuration receives, by host. Every host except the log-in host counts as another site. */
 function receiversOf(
   config: Connector["config"],
