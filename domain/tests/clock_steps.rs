@@ -93,7 +93,7 @@ async fn r47_a_clock_that_is_set_during_a_forced_refresh_is_no_reason_for_a_new_
         let what = format!("{millis} ms");
         let app = TestApp::new().await;
         let id = app.connect("alice").await;
-        let rejected = app.node.access_token(&token_request("alice")).await.unwrap().sha256;
+        let rejected = app.node.access_token(&token_request("alice")).await.unwrap().sha256();
         let node = app.node.clone();
         let call = async move {
             let issued = node.report_unauthorized(&token_request("alice"), rejected).await;

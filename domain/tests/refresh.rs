@@ -93,7 +93,7 @@ async fn r36_r47_lesson_11_many_reports_of_a_401_cause_one_refresh() {
     let app = TestApp::new().await;
     app.connect("alice").await;
     let nodes = [app.node.clone(), app.another_node()];
-    let refused = app.node.access_token(&token_request("alice")).await.unwrap().sha256;
+    let refused = app.node.access_token(&token_request("alice")).await.unwrap().sha256();
     let reports = (0..50).map(|n: usize| {
         let node = nodes[n % 2].clone();
         tokio::spawn(async move {
@@ -122,7 +122,7 @@ async fn r47_an_api_that_rejects_every_token_causes_few_refreshes() {
     let mut forced = Vec::new();
     for _ in 0..100 {
         let issued = app.node.access_token(&token_request("alice")).await.unwrap();
-        let again = app.node.report_unauthorized(&token_request("alice"), issued.sha256).await;
+        let again = app.node.report_unauthorized(&token_request("alice"), issued.sha256()).await;
         forced.push(again.is_ok());
         app.clock.advance(SECOND);
     }
@@ -130,7 +130,7 @@ async fn r47_an_api_that_rejects_every_token_causes_few_refreshes() {
     assert!((1..=5).contains(&refreshes), "{refreshes} refreshes in 100 seconds");
     assert_eq!(forced.iter().filter(|forced| **forced).count(), refreshes);
     let issued = app.node.access_token(&token_request("alice")).await.unwrap();
-    let refused = app.node.report_unauthorized(&token_request("alice"), issued.sha256).await.map(drop).unwrap_err();
+    let refused = app.node.report_unauthorized(&token_request("alice"), issued.sha256()).await.map(drop).unwrap_err();
     assert_eq!(refused, authorization_required(Reason::TokenRejected));
     assert_eq!(app.kind("alice").await, StatusKind::Connected, "only the caller gets this reason");
 }
@@ -143,7 +143,7 @@ async fn r47_a_provider_that_issues_the_same_token_again_gets_one_request_for_it
     for _ in 0..10 {
         app.provider.respond_to_refresh(Ok(tokens("same", Some("r"))));
         let issued = app.node.access_token(&token_request("alice")).await.unwrap();
-        let again = app.node.report_unauthorized(&token_request("alice"), issued.sha256).await.map(drop);
+        let again = app.node.report_unauthorized(&token_request("alice"), issued.sha256()).await.map(drop);
         assert_eq!(again, Err(authorization_required(Reason::TokenRejected)));
         app.clock.advance(Duration::from_mins(1));
     }
@@ -159,7 +159,7 @@ async fn a_rejected_token_without_a_refresh_token_ends_the_grant() {
     app.clock.advance(1000 * HOUR);
     let issued = app.node.access_token(&token_request("alice")).await.unwrap();
     assert_eq!(issued.expires_at, None);
-    let refused = app.node.report_unauthorized(&token_request("alice"), issued.sha256).await.map(drop);
+    let refused = app.node.report_unauthorized(&token_request("alice"), issued.sha256()).await.map(drop);
     assert_eq!(refused, Err(authorization_required(Reason::AccessTokenExpired)));
     assert_eq!(app.record(id).await.state, StateKind::Expired);
     assert_eq!(app.outcomes(AuditKind::GrantExpired).await, ["access_token_expired"]);
@@ -787,7 +787,7 @@ async fn r39_refusals_end_a_grant_whose_access_token_never_expires_and_is_reject
         app.pass(Duration::from_mins(minutes)).await;
         let issued = app.node.access_token(&token_request("alice")).await.unwrap();
         app.provider.respond_to_refresh(Err(ProviderErrorKind::Refused));
-        let refused = app.node.report_unauthorized(&token_request("alice"), issued.sha256).await.err().unwrap();
+        let refused = app.node.report_unauthorized(&token_request("alice"), issued.sha256()).await.err().unwrap();
         let expected = if minutes == 3 { "authorization_required" } else { "refresh_refused" };
         assert_eq!(refused.code(), expected, "{minutes}: {refused:?}");
     }

@@ -113,13 +113,13 @@ async fn r47_a_rejected_shared_token_is_replaced_once() {
     let app = shared_app().await;
     let issued = app.node.access_token(&token_request("alice")).await.unwrap();
     for _ in 0..3 {
-        let again = app.node.report_unauthorized(&token_request("alice"), issued.sha256).await.unwrap();
+        let again = app.node.report_unauthorized(&token_request("alice"), issued.sha256()).await.unwrap();
         assert_eq!(text(&again.token), "access-2");
     }
     assert_eq!(requests(&app), 2);
     for _ in 0..3 {
         app.provider.respond_to_client_credentials(Ok(tokens_for("access-2", None, HOUR)));
-        let rejected = app.node.access_token(&token_request("alice")).await.unwrap().sha256;
+        let rejected = app.node.access_token(&token_request("alice")).await.unwrap().sha256();
         let again = app.node.report_unauthorized(&token_request("alice"), rejected).await.map(drop);
         assert_eq!(again, Err(authorization_required(Reason::TokenRejected)));
     }

@@ -224,10 +224,18 @@ impl Authorization {
     /// The authorization at an instant: a passed deadline is applied, whether or not it was swept.
     #[must_use]
     pub fn at(self, now: Timestamp) -> Self {
+        if !self.is_due(now) {
+            return self;
+        }
         match self.clone().on(Input::DeadlinePassed, now) {
             Ok(expired) => expired,
             Err(_) => self,
         }
+    }
+
+    /// Whether a deadline of it has passed, so that it has ended, whether or not it was swept.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.state.is_due(now)
     }
 }
 

@@ -127,7 +127,23 @@ fn not_needed(_: PendingRevocation) -> Revocation {
     Revocation::Completed(RevocationOutcome::NotNeeded)
 }
 
+impl State {
+    /// Whether a deadline has passed that [`Input::DeadlinePassed`] applies.
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        match self {
+            Self::Initiated(flow) => flow.is_due(now),
+            Self::AwaitingCallback(flow) => flow.is_due(now),
+            Self::Authorized(grant) => grant.is_due(now),
+            Self::Expired(_) | Self::Revoked(_) => false,
+        }
+    }
+}
+
 impl Initiated {
+    fn is_due(&self, now: Timestamp) -> bool {
+        now >= self.deadline
+    }
+
     fn on(self, input: Input, now: Timestamp) -> Result<State, Refused> {
         let refused = Refused::NotPossible(StateKind::Initiated);
         match input {
@@ -143,7 +159,7 @@ impl Initiated {
                     consumed_at: None,
                 }))
             }
-            Input::DeadlinePassed if now >= self.deadline => Ok(timed_out_flow(now)),
+            Input::DeadlinePassed if self.is_due(now) => Ok(timed_out_flow(now)),
             Input::DeadlinePassed => Err(Refused::NotDue),
             Input::ConnectorChanged => Ok(ended_flow(RevokedCause::Failed(FailureCode::ConnectorChanged), now)),
             Input::Failed(code) => Ok(ended_flow(RevokedCause::Failed(code), now)),
@@ -161,6 +177,10 @@ impl Initiated {
 }
 
 impl AwaitingCallback {
+    fn is_due(&self, now: Timestamp) -> bool {
+        now >= self.consumed_at.map_or(self.deadline, |consumed| consumed.plus(INTERRUPTED_AFTER))
+    }
+
     fn on(self, input: Input, now: Timestamp) -> Result<State, Refused> {
         let refused = Refused::NotPossible(StateKind::AwaitingCallback);
         match input {
@@ -173,12 +193,10 @@ impl AwaitingCallback {
             Input::ScopesRefused(verified, tokens) => {
                 Ok(self.granted(&verified, tokens, now)?.expire(ExpiredCause::InsufficientScope, Revocation::Pending, now))
             }
+            Input::DeadlinePassed if !self.is_due(now) => Err(Refused::NotDue),
             Input::DeadlinePassed => match self.consumed_at {
-                None if now >= self.deadline => Ok(timed_out_flow(now)),
-                Some(consumed) if now >= consumed.plus(INTERRUPTED_AFTER) => {
-                    Ok(ended_flow(RevokedCause::Failed(FailureCode::Interrupted), now))
-                }
-                None | Some(_) => Err(Refused::NotDue),
+                None => Ok(timed_out_flow(now)),
+                Some(_) => Ok(ended_flow(RevokedCause::Failed(FailureCode::Interrupted), now)),
             },
             Input::ConnectorChanged => Ok(ended_flow(RevokedCause::Failed(FailureCode::ConnectorChanged), now)),
             Input::Failed(code) => Ok(ended_flow(RevokedCause::Failed(code), now)),
@@ -206,6 +224,10 @@ impl AwaitingCallback {
 }
 
 impl Authorized {
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.tokens.final_expiry().is_some_and(|expiry| now >= expiry)
+    }
+
     fn on(self, input: Input, now: Timestamp) -> Result<State, Refused> {
         let refused = Refused::NotPossible(StateKind::Authorized);
         match input {
@@ -218,14 +240,13 @@ impl Authorized {
             Input::RefreshRejected => Ok(self.expire(ExpiredCause::RefreshRejected, not_needed, now)),
             Input::RefreshRefused => Ok(self.expire(ExpiredCause::RefreshRejected, Revocation::Pending, now)),
             Input::AccessTokenExpired if self.tokens.refreshable => Err(Refused::Refreshable),
-            Input::AccessTokenExpired => Ok(self.expire(ExpiredCause::AccessTokenExpired, not_needed, now)),
-            Input::DeadlinePassed => match self.tokens.final_expiry() {
-                Some(expiry) if now >= expiry && self.tokens.refreshable => {
-                    Ok(self.expire(ExpiredCause::RefreshTokenExpired, not_needed, now))
-                }
-                Some(expiry) if now >= expiry => Ok(self.expire(ExpiredCause::AccessTokenExpired, not_needed, now)),
-                None | Some(_) => Err(Refused::NotDue),
-            },
+            Input::DeadlinePassed if !self.is_due(now) => Err(Refused::NotDue),
+            Input::DeadlinePassed if self.tokens.refreshable => {
+                Ok(self.expire(ExpiredCause::RefreshTokenExpired, not_needed, now))
+            }
+            Input::AccessTokenExpired | Input::DeadlinePassed => {
+                Ok(self.expire(ExpiredCause::AccessTokenExpired, not_needed, now))
+            }
             Input::ConnectorChanged => Ok(self.expire(ExpiredCause::ConnectorChanged, Revocation::Pending, now)),
             Input::Terminated { cause, revoke } => {
                 let end = self.end(if revoke { Revocation::Pending } else { not_needed }, now);

@@ -10,6 +10,12 @@ use crate::provider::ProviderSettings;
 pub trait ProviderProfiles: Send + Sync {
     /// Parses a configuration and applies the egress policy to every URL in it; an error names the field.
     fn settings(&self, config: &ConnectorConfig) -> Result<ProviderSettings, InvalidConfig>;
+
+    /// Another number whenever [`settings`](Self::settings) may return something else for an equal configuration than before: what
+    /// it returned is kept until then. Default: always the same, for profiles that do not change while the process runs.
+    fn generation(&self) -> u64 {
+        0
+    }
 }
 
 /// A configuration that cannot be used. Names the field and never contains its value.

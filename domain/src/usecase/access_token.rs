@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::authorization::{Authorization, GrantSecrets, Reason, RequiredBinding, State, StatusKind, connector_status};
+use crate::authorization::{Authorization, GrantSecrets, Reason, RequiredBinding, StatusKind, connector_status};
 use crate::connector::{AuthMode, Connector, ConnectorKey};
 use crate::encoding::sha256;
 use crate::identity::{Actor, ConnectionName, Role};
@@ -177,8 +177,9 @@ impl AccessTokens {
         reading: Reading,
     ) -> Result<Usable, TokenError> {
         let AccessTokenView { connector, mut grants, default_connection, has_expired_connections, now } = view;
-        let required = self.usable_settings(&connector, self.settings.of(&connector)).map(RequiredBinding::from)?;
-        let asked = Asked { request, connector: &connector, required: &required, now };
+        let settings = self.usable_settings(&connector, self.settings.of(&connector))?;
+        let required = &settings.required;
+        let asked = Asked { request, connector: &connector, required, now };
         if named.is_none() {
             let several = grants.len() > 1 || (has_expired_connections && !grants.is_empty());
             grants = self.unnamed(&asked, grants, default_connection, several).await?;
@@ -187,23 +188,21 @@ impl AccessTokens {
             let (reason, connection) = self.reason_without_grant(&asked, named).await?;
             return Err(TokenError::AuthorizationRequired { reason, connection });
         };
-        let grant = stored.value.clone().at(now);
-        let connection = grant.owner().connection.clone();
+        let connection = stored.value.owner().connection.clone();
         let required_consent = |reason| TokenError::AuthorizationRequired { reason, connection: connection.clone() };
-        match grant.state() {
-            State::Authorized(_) => {}
-            State::Expired(_) => {
-                // The user is asked for a new consent only after the end of the grant is stored.
-                if reading == Reading::AfterRefresh || !self.refresher.record_expiry(&stored, grant, now).await? {
-                    return Err(RETRY_SOON);
-                }
-                let (reason, connection) = self.reason_without_grant(&asked, Some(&connection)).await?;
-                return Err(TokenError::AuthorizationRequired { reason, connection });
-            }
-            State::Initiated(_) | State::AwaitingCallback(_) | State::Revoked(_) => {
-                return Err(required_consent(Reason::NotConnected));
-            }
+        if stored.value.as_grant().is_none() {
+            return Err(required_consent(Reason::NotConnected));
         }
+        if stored.value.is_due(now) {
+            // The user is asked for a new consent only after the end of the grant is stored.
+            let ended = stored.value.clone().at(now);
+            if reading == Reading::AfterRefresh || !self.refresher.record_expiry(&stored, ended, now).await? {
+                return Err(RETRY_SOON);
+            }
+            let (reason, connection) = self.reason_without_grant(&asked, Some(&connection)).await?;
+            return Err(TokenError::AuthorizationRequired { reason, connection });
+        }
+        let grant = stored.value;
         let owner = grant.owner();
         if owner.digest != required.digest || owner.epoch != connector.epoch || owner.incarnation != connector.incarnation {
             return Err(required_consent(Reason::ConnectorChanged));
@@ -308,7 +307,6 @@ impl AccessTokens {
             self.audit.record_use(grant.id(), now.day());
         }
         Ok(IssuedAccessToken {
-            sha256: sha256(secrets.access_token.expose()),
             token: secrets.access_token,
             token_type: secrets.token_type,
             expires_at: secrets.expires_at,

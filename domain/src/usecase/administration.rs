@@ -6,8 +6,8 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::authorization::{
-    Authorization, AuthorizationId, ConnectionStatus, ConnectionView, RequiredBinding, RevokedCause, StateKind, StatusKind,
-    TerminalCause, TerminationCause, connection_status,
+    Authorization, AuthorizationId, ConnectionStatus, ConnectionView, RevokedCause, StateKind, StatusKind, TerminalCause,
+    TerminationCause, connection_status,
 };
 use crate::connector::{Connector, ConnectorId, ConnectorName, Incarnation};
 use crate::identity::{Actor, ConnectionName, Role, SpaceId, UserId};
@@ -18,7 +18,7 @@ use crate::ports::{
 use crate::time::Timestamp;
 use crate::usecase::access::{Access, AccessError};
 use crate::usecase::disconnect::Terminations;
-use crate::usecase::settings::ConnectorSettings;
+use crate::usecase::settings::{AuthenticSettings, ConnectorSettings};
 
 /// How many pages of the store are read for one page of results at most, when a status filter drops most of them.
 const MOST_READS: u32 = 20;
@@ -125,7 +125,7 @@ pub(crate) struct Administration {
 }
 
 /// The live connectors of a space, with what they require of grants.
-type LiveConnectors = BTreeMap<Incarnation, (Connector, Option<RequiredBinding>)>;
+type LiveConnectors = BTreeMap<Incarnation, (Connector, Option<Arc<AuthenticSettings>>)>;
 
 impl Administration {
     /// Grants and former grants of a space, newest first.
@@ -141,7 +141,7 @@ impl Administration {
         let limit = limit.clamp(1, LARGEST_PAGE);
         let now = self.store_clock.now().await?;
         let connectors = self.connectors.list(space).await?.into_iter().map(|connector| {
-            let required = self.settings.required_binding(&connector);
+            let required = self.settings.read(&connector).ok();
             (connector.incarnation, (connector, required))
         });
         let connectors: LiveConnectors = connectors.collect();
@@ -197,7 +197,7 @@ fn view(authorization: Authorization, connectors: &LiveConnectors, now: Timestam
     let connection_status = if let Some((connector, required)) = live {
         let view = ConnectionView { name: owner.connection.clone(), grant, former, pending: None };
         // Whether an envelope can be decrypted is part of its user's status, not of a list.
-        connection_status(connector, view, required.as_ref(), |_| true, now)
+        connection_status(connector, view, required.as_ref().map(|settings| &settings.required), |_| true, now)
     } else {
         let account = former.as_ref().and_then(|former| former.termination()?.account().map(str::to_owned));
         let plain = ConnectionStatus::plain(owner.connection.clone(), StatusKind::NotConnected);

@@ -343,13 +343,14 @@ impl Flows {
         let found = self.connectors.get(&owner.connector_key()).await?;
         let connector = found.filter(|connector| connector.incarnation == owner.incarnation);
         let connector = connector.ok_or(FailureCode::ConnectorGone)?;
-        let (settings, digest) = self.settings.of(&connector).map_err(|unusable| {
+        let read = self.settings.of(&connector).map_err(|unusable| {
             self.failures.record_unusable_settings(&connector, &unusable);
             match unusable {
                 UnusableConnector::Config(_) => FailureCode::ConnectorChanged,
                 UnusableConnector::Tampered(_) => FailureCode::ConnectorTampered,
             }
         })?;
+        let (settings, digest) = (&read.provider, read.required.digest);
         let redirect_uri = self.settings.redirect_uri(&connector, settings.callback);
         let same_callback =
             settings.callback != CallbackPath::PerConnector || redirect_uri == flow.secrets.provider.redirect_uri;
@@ -357,7 +358,7 @@ impl Flows {
             return Err(FailureCode::ConnectorChanged.into());
         }
         let revoke_superseded = !settings.revocation_is_per_user;
-        Ok(Live { revoke_superseded, required_scopes: settings.required_scopes })
+        Ok(Live { revoke_superseded, required_scopes: settings.required_scopes.clone() })
     }
 
     /// Exchanges the code at the sealed endpoint (RFC 6749 §4.1.3) and determines the account.

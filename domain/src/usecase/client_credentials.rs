@@ -114,10 +114,11 @@ impl ClientCredentialsCache {
         rejected: Option<[u8; 32]>,
         now: Timestamp,
     ) -> Result<IssuedAccessToken, TokenError> {
-        let (settings, digest) = self.settings.of(connector).map_err(|unusable| {
+        let read = self.settings.of(connector).map_err(|unusable| {
             self.ports.failures.record_unusable_settings(connector, &unusable);
             TokenError::from(unusable)
         })?;
+        let (settings, digest) = (&read.provider, read.required.digest);
         if !settings.destinations.contains(destination) {
             return Err(TokenError::DestinationRefused);
         }
@@ -153,7 +154,6 @@ impl ClientCredentialsCache {
             token_type: cached.token_type.clone(),
             expires_at: cached.expires_at,
             connection: None,
-            sha256: cached.sha256,
         })
     }
 
@@ -163,9 +163,10 @@ impl ClientCredentialsCache {
             return Ok(());
         }
         let permit = self.breaker.admit(connector, now).ok_or(TokenError::Misconfigured)?;
-        let (settings, digest) = self.settings.of(connector)?;
+        let read = self.settings.of(connector)?;
+        let (settings, digest) = (&read.provider, read.required.digest);
         let redirect_uri = self.settings.redirect_uri(connector, settings.callback);
-        let provider = self.ports.provider.resolve(&settings, &redirect_uri, &connector.config.settings).await;
+        let provider = self.ports.provider.resolve(settings, &redirect_uri, &connector.config.settings).await;
         let provider = provider.map_err(|error| {
             let issuer = settings.issuer.as_deref().unwrap_or_default();
             self.ports.failures.record(connector, ProviderOperation::Discovery, issuer, &error);

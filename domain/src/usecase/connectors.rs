@@ -304,7 +304,8 @@ impl ConnectorAdmin {
 
     /// How many users have a grant that has every scope required so far and not every one of `next`.
     async fn users_without_scopes(&self, before: &Connector, next: &Scopes) -> Result<u64, ConnectorError> {
-        let required = self.settings.read(before).map(|(settings, _)| settings.required_scopes).unwrap_or_default();
+        let required =
+            self.settings.read(before).map(|settings| settings.required.required_scopes.clone()).unwrap_or_default();
         if required.covers(next) {
             return Ok(0);
         }
@@ -332,7 +333,7 @@ impl ConnectorAdmin {
     /// Applies an edit: the new connector, its secret, and the effect on grants.
     async fn edited(&self, before: &Connector, draft: ConnectorDraft) -> Result<Edit, ConnectorError> {
         let old = match self.settings.of(before) {
-            Ok((_, digest)) => Some(digest),
+            Ok(settings) => Some(settings.required.digest),
             // Settings that cannot be parsed any more count as changed.
             Err(UnusableConnector::Config(_)) => None,
             // A new tag would make the changes of the other writer authentic.
@@ -385,7 +386,7 @@ impl ConnectorAdmin {
     }
 
     fn needs_secret(&self, connector: &Connector) -> bool {
-        self.settings.read(connector).is_ok_and(|(settings, _)| settings.authentication.needs_secret())
+        self.settings.read(connector).is_ok_and(|settings| settings.provider.authentication.needs_secret())
     }
 
     fn random<const N: usize>(&self) -> Result<[u8; N], RandomUnavailable> {
@@ -395,7 +396,7 @@ impl ConnectorAdmin {
     /// A connector with a status.
     pub(super) fn view(&self, mut connector: Connector, status: ConnectorStatus) -> ConnectorView {
         let (settings, digest) = match self.settings.read(&connector) {
-            Ok((settings, digest)) => (Ok(settings), Some(digest)),
+            Ok(settings) => (Ok(settings.provider.clone()), Some(settings.required.digest)),
             Err(UnusableConnector::Tampered(tampered)) => {
                 "{}".clone_into(&mut connector.config.settings);
                 connector.config.client_id = None;

@@ -28,7 +28,8 @@ impl Flows {
         let user = self.access.authorize_user(actor, &key.space, Role::Viewer).await?;
         self.refuse_deprovisioned(user).await?;
         let connector = self.connectors.get(key).await?.ok_or(AccessError::NotFound)?;
-        let (settings, digest) = self.settings.of(&connector)?;
+        let read = self.settings.of(&connector)?;
+        let (settings, digest) = (&read.provider, read.required.digest);
         if connector.auth_mode == AuthMode::Shared {
             return Err(StartError::Shared);
         }
@@ -37,10 +38,10 @@ impl Flows {
             (endpoints.clone(), version)
         } else {
             self.limit_user(user, Operation::Discovery).await?;
-            let discovered = self.resolve(&connector, &settings).await?.endpoints;
+            let discovered = self.resolve(&connector, settings).await?.endpoints;
             let version = version.with_discovered(&discovered);
             (discovered, version)
         };
-        Ok(Consent { connector, settings, endpoints, version })
+        Ok(Consent { settings: settings.clone(), connector, endpoints, version })
     }
 }

@@ -77,8 +77,8 @@ impl Executor {
         self.access.authorize(&execution.user, space, Role::Viewer).await.map_err(TokenError::from)?;
         let found = self.connectors.get(&execution.connector).await.map_err(TokenError::from)?;
         let connector = found.ok_or(TokenError::Access(AccessError::NotFound))?;
-        let (settings, _) = self.tokens.usable_settings(&connector, self.settings.of(&connector))?;
-        let joined = self.resource.join(&settings.base_url, &execution.path, &execution.query);
+        let settings = self.tokens.usable_settings(&connector, self.settings.of(&connector))?;
+        let joined = self.resource.join(&settings.provider.base_url, &execution.path, &execution.query);
         let (url, destination) = joined.map_err(ApiError::Refused)?;
         let Execution { method, headers, body, .. } = execution;
         let api_request = ApiRequest { method, url, headers, body, user: execution.user.clone() };
@@ -94,9 +94,10 @@ impl Executor {
         if response.status != 401 {
             return Ok(response);
         }
+        let rejected = first.sha256();
         // The retry uses the same connection, also if the user's default changes in between.
         let request = AccessTokenRequest { connection: first.connection.or(request.connection), ..request };
-        let second = self.tokens.issue(&request, Some(first.sha256)).await?;
+        let second = self.tokens.issue(&request, Some(rejected)).await?;
         let response = self.resource.send(&api_request, &second.token).await?;
         if response.status == 401 {
             let connection = request.connection.unwrap_or_default();

@@ -52,7 +52,7 @@ pub mod parts {
     };
     pub use super::revocation::{RevocationPorts, RevocationWorker};
     pub use super::sealer::{DecryptError, NoCredentials, Sealer};
-    pub use super::settings::ConnectorSettings;
+    pub use super::settings::{AuthenticSettings, ConnectorSettings};
     pub use super::settled_clock::SettledClock;
 }
 

@@ -412,7 +412,7 @@ impl RevocationWorker {
         let Some(view) = view else {
             return Ok(false);
         };
-        let per_user = self.settings.of(&view.connector).is_ok_and(|(settings, _)| settings.revocation_is_per_user);
+        let per_user = self.settings.of(&view.connector).is_ok_and(|settings| settings.provider.revocation_is_per_user);
         let same_client = view.grants.iter().filter(|grant| grant.value.owner().digest == job.owner.digest);
         let mut live = same_client.map(|grant| self.sealer.open_grant(&grant.value).ok());
         Ok(live.any(|live| match live {

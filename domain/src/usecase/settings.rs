@@ -1,11 +1,12 @@
 //! A connector's settings, as every use case reads them: only after its row was authenticated.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use thiserror::Error;
 
 use crate::authorization::RequiredBinding;
-use crate::connector::{AuthMode, Connector, ConnectorConfig};
+use crate::connector::{AuthMode, Connector, ConnectorConfig, ConnectorKey};
 use crate::encoding::sha256;
 use crate::ports::{
     AuditEvent, AuditKind, AuthenticatedRow, Clock, InvalidConfig, ProviderProfiles, RowAuthenticator, RowTag, Urls,
@@ -37,6 +38,50 @@ pub enum UnusableConnector {
     Tampered(#[from] ConnectorTampered),
 }
 
+/// The settings of a connector whose row is authentic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthenticSettings {
+    /// The parsed settings.
+    pub provider: ProviderSettings,
+    /// What they require of a grant.
+    pub required: RequiredBinding,
+}
+
+/// For how many connectors the settings are kept.
+const KEPT: usize = 1024;
+
+/// The settings of connectors, as they were parsed last: used for an equal configuration and mode, while the profiles are the
+/// same.
+#[derive(Clone, Default)]
+struct ParsedBefore(Arc<RwLock<HashMap<ConnectorKey, Parsed>>>);
+
+struct Parsed {
+    config: ConnectorConfig,
+    mode: AuthMode,
+    generation: u64,
+    settings: Arc<AuthenticSettings>,
+}
+
+impl ParsedBefore {
+    fn get(&self, connector: &Connector, generation: u64) -> Option<Arc<AuthenticSettings>> {
+        let entries = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let entry = entries.get(&connector.key)?;
+        let is_same =
+            entry.generation == generation && entry.mode == connector.auth_mode && entry.config == connector.config;
+        is_same.then(|| entry.settings.clone())
+    }
+
+    fn insert(&self, connector: &Connector, generation: u64, settings: &Arc<AuthenticSettings>) {
+        let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if entries.len() >= KEPT && !entries.contains_key(&connector.key) {
+            let other = entries.keys().next().cloned();
+            other.and_then(|other| entries.remove(&other));
+        }
+        let (config, mode) = (connector.config.clone(), connector.auth_mode);
+        entries.insert(connector.key.clone(), Parsed { config, mode, generation, settings: settings.clone() });
+    }
+}
+
 /// Authenticates connectors, parses their configurations and builds URLs of the host.
 #[derive(Clone)]
 pub struct ConnectorSettings {
@@ -45,6 +90,7 @@ pub struct ConnectorSettings {
     rows: Arc<dyn RowAuthenticator>,
     clock: Arc<dyn Clock>,
     audit: AuditBuffer,
+    parsed_before: ParsedBefore,
 }
 
 impl ConnectorSettings {
@@ -56,7 +102,7 @@ impl ConnectorSettings {
         clock: Arc<dyn Clock>,
         audit: AuditBuffer,
     ) -> Self {
-        Self { profiles, urls, rows, clock, audit }
+        Self { profiles, urls, rows, clock, audit, parsed_before: ParsedBefore::default() }
     }
 
     /// The settings of a configuration that is not stored, and their binding digest.
@@ -70,21 +116,37 @@ impl ConnectorSettings {
         Ok((settings, digest))
     }
 
-    /// The settings of a stored connector and their binding digest, for use. The only way to them, so that no use case can
-    /// omit the authentication.
-    pub fn of(&self, connector: &Connector) -> Result<(ProviderSettings, BindingDigest), UnusableConnector> {
+    /// The settings of a stored connector, for use. The only way to them, so that no use case can omit the authentication.
+    pub fn of(&self, connector: &Connector) -> Result<Arc<AuthenticSettings>, UnusableConnector> {
         if let Err(error) = self.verify(connector) {
             let event = AuditEvent::of_system(AuditKind::ConnectorTampered, self.clock.now()).at_connector(&connector.key);
             self.audit.record(event.outcome(error));
             return Err(ConnectorTampered.into());
         }
-        Ok(self.parse(&connector.config, connector.auth_mode)?)
+        self.parse_verified(connector)
     }
 
     /// The same for display: without an audit event.
-    pub fn read(&self, connector: &Connector) -> Result<(ProviderSettings, BindingDigest), UnusableConnector> {
+    pub fn read(&self, connector: &Connector) -> Result<Arc<AuthenticSettings>, UnusableConnector> {
         self.verify(connector).map_err(|_| ConnectorTampered)?;
-        Ok(self.parse(&connector.config, connector.auth_mode)?)
+        self.parse_verified(connector)
+    }
+
+    fn parse_verified(&self, connector: &Connector) -> Result<Arc<AuthenticSettings>, UnusableConnector> {
+        // Read before the settings, so that a change in between is not missed.
+        let generation = self.profiles.generation();
+        if let Some(settings) = self.parsed_before.get(connector, generation) {
+            return Ok(settings);
+        }
+        let (provider, digest) = self.parse(&connector.config, connector.auth_mode)?;
+        let required = RequiredBinding {
+            digest,
+            required_scopes: provider.required_scopes.clone(),
+            expected_scopes: provider.expected_scopes.clone(),
+        };
+        let settings = Arc::new(AuthenticSettings { provider, required });
+        self.parsed_before.insert(connector, generation, &settings);
+        Ok(settings)
     }
 
     fn verify(&self, connector: &Connector) -> Result<(), VaultError> {
@@ -94,11 +156,6 @@ impl ConnectorSettings {
     /// The tag for the row of a connector.
     pub fn tag(&self, connector: &Connector) -> RowTag {
         self.rows.tag(&AuthenticatedRow::Connector(connector))
-    }
-
-    /// What a connector requires of a grant, for display; `None` if it cannot be used.
-    pub fn required_binding(&self, connector: &Connector) -> Option<RequiredBinding> {
-        self.read(connector).ok().map(RequiredBinding::from)
     }
 
     /// The URL of a callback.
@@ -117,11 +174,5 @@ impl ConnectorSettings {
             CallbackPath::Profiles => Callback::Profiles,
             CallbackPath::PerConnector => Callback::Connector(connector.callback_id),
         })
-    }
-}
-
-impl From<(ProviderSettings, BindingDigest)> for RequiredBinding {
-    fn from((settings, digest): (ProviderSettings, BindingDigest)) -> Self {
-        Self { digest, required_scopes: settings.required_scopes, expected_scopes: settings.expected_scopes }
     }
 }

@@ -186,20 +186,21 @@ impl Flows {
         self.refuse_deprovisioned(user).await?;
 
         let connector = self.connectors.get(key).await?.ok_or(AccessError::NotFound)?;
-        let (settings, digest) = self.settings.of(&connector)?;
+        let read = self.settings.of(&connector)?;
+        let (settings, digest) = (&read.provider, read.required.digest);
         if connector.auth_mode == AuthMode::Shared {
             return Err(StartError::Shared);
         }
-        if request.shown.is_some_and(|shown| !shown.is_of(&settings, digest)) {
+        if request.shown.is_some_and(|shown| !shown.is_of(settings, digest)) {
             return Err(StartError::ConnectorChanged);
         }
-        if let Some(field) = settings.missing {
-            return Err(StartError::Incomplete { field });
+        if let Some(field) = &settings.missing {
+            return Err(StartError::Incomplete { field: field.clone() });
         }
         if settings.authentication.needs_secret() && !connector.has_client_secret {
             return Err(missing_secret());
         }
-        let provider = self.resolve(&connector, &settings).await?;
+        let provider = self.resolve(&connector, settings).await?;
         if request.shown.is_some_and(|shown| !shown.allows(&provider.endpoints)) {
             return Err(StartError::ConnectorChanged);
         }
@@ -224,7 +225,7 @@ impl Flows {
             }
         }
         let id = flow.id();
-        let issued = self.issue(&request, flow, &settings, provider, now, deadline).await;
+        let issued = self.issue(&request, flow, settings, provider, now, deadline).await;
         if let Err(error) = &issued {
             self.end_unissued(id, error.failure(), now).await;
         }

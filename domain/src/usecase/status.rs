@@ -6,8 +6,8 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::authorization::{
-    Authorization, AuthorizationId, ConnectorStatus, FailureCode, FlowFailure, FlowStatus, RequiredBinding, State,
-    Termination, connector_status,
+    Authorization, AuthorizationId, ConnectorStatus, FailureCode, FlowFailure, FlowStatus, State, Termination,
+    connector_status,
 };
 use crate::connector::{AuthMode, Connector, ConnectorKey};
 use crate::identity::{Actor, ConnectionName, Role, SpaceId, UserId};
@@ -163,8 +163,8 @@ impl Statuses {
         let owner = flow.owner();
         let rows = self.queries.statuses(&owner.space, Some(owner.connector.clone()), &owner.user).await?;
         let row = rows.into_iter().find(|row| row.connector.incarnation == owner.incarnation);
-        let required = row.and_then(|row| self.settings.required_binding(&row.connector));
-        Ok(required.map(|required| required.missing(granted)).unwrap_or_default())
+        let settings = row.and_then(|row| self.settings.read(&row.connector).ok());
+        Ok(settings.map(|settings| settings.required.missing(granted)).unwrap_or_default())
     }
 
     /// The user's status at every connector of a space, for a caller that counts against the rate limit.
@@ -207,9 +207,16 @@ impl Statuses {
         let is_tampered = matches!(settings, Err(UnusableConnector::Tampered(_)));
         let per_user = is_tampered.then(|| Connector { auth_mode: AuthMode::PerUser, ..connector.clone() });
         let shown = per_user.as_ref().unwrap_or(&connector);
-        let required = settings.ok().map(RequiredBinding::from);
+        let required = settings.ok();
         let decrypts = |grant: &_| self.sealer.decrypts(grant);
-        let status = connector_status(shown, connections, default_connection, required.as_ref(), decrypts, now);
+        let status = connector_status(
+            shown,
+            connections,
+            default_connection,
+            required.as_ref().map(|settings| &settings.required),
+            decrypts,
+            now,
+        );
         (connector, status.with_client_refused(client_refused_since))
     }
 }

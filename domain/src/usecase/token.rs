@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::authorization::Reason;
 use crate::connector::ConnectorKey;
+use crate::encoding::sha256;
 use crate::identity::{Actor, ConnectionName, UserId};
 use crate::ports::StoreError;
 use crate::provider::Origin;
@@ -40,8 +41,13 @@ pub struct IssuedAccessToken {
     pub expires_at: Option<Timestamp>,
     /// The connection it belongs to; `None` for a shared connector.
     pub connection: Option<ConnectionName>,
+}
+
+impl IssuedAccessToken {
     /// SHA-256 of the token, to report if the API responds with 401.
-    pub sha256: [u8; 32],
+    pub fn sha256(&self) -> [u8; 32] {
+        sha256(self.token.expose())
+    }
 }
 
 /// A connection, for a caller who has to choose one.

@@ -466,7 +466,7 @@ impl Machine {
         let token_request = AccessTokenRequest { connection: name_of(connection), ..for_connector };
         let Ok(issued) = self.nodes[node].access_token(&token_request).await else { return };
         self.record_token(of, text(&issued.token));
-        if report && let Ok(again) = self.nodes[node].report_unauthorized(&token_request, issued.sha256).await {
+        if report && let Ok(again) = self.nodes[node].report_unauthorized(&token_request, issued.sha256()).await {
             self.record_token(of, text(&again.token));
         }
     }

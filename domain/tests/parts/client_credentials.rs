@@ -37,7 +37,7 @@ async fn token(
     rejected: Option<[u8; 32]>,
 ) -> Result<(String, [u8; 32]), TokenError> {
     let issued = cache.token(connector, &origin(API), rejected, parts.now()).await?;
-    Ok((text(&issued.token), issued.sha256))
+    Ok((text(&issued.token), issued.sha256()))
 }
 
 /// The token without a rejected one.

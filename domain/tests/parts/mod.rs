@@ -88,18 +88,18 @@ impl TestParts {
     }
 
     fn client_secret(&self) -> ClientSecretRecord {
-        let (_, digest) = self.settings.of(&self.connector).unwrap();
+        let digest = self.settings.of(&self.connector).unwrap().required.digest;
         self.sealer.seal_client_secret(&self.connector, digest, Secret::from_text("client-secret-1")).unwrap()
     }
 
     async fn snapshot(&self) -> ProviderSnapshot {
-        let (settings, _) = self.settings.of(&self.connector).unwrap();
-        let redirect_uri = self.settings.redirect_uri(&self.connector, settings.callback);
-        self.provider.resolve(&settings, &redirect_uri, "{}").await.unwrap()
+        let settings = self.settings.of(&self.connector).unwrap();
+        let redirect_uri = self.settings.redirect_uri(&self.connector, settings.provider.callback);
+        self.provider.resolve(&settings.provider, &redirect_uri, "{}").await.unwrap()
     }
 
     fn owner(&self, who: &str) -> AuthorizationKey {
-        let (_, digest) = self.settings.of(&self.connector).unwrap();
+        let digest = self.settings.of(&self.connector).unwrap().required.digest;
         AuthorizationKey { digest, ..authorization_key_of(&self.connector, who) }
     }
 

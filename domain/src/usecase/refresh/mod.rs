@@ -318,7 +318,7 @@ impl Refresher {
         };
         let same = connector.incarnation == owner.incarnation && connector.epoch == owner.epoch;
         match self.settings.of(&connector) {
-            Ok((_, digest)) if same && digest == owner.digest => Ok(ControlFlow::Continue(connector)),
+            Ok(settings) if same && settings.required.digest == owner.digest => Ok(ControlFlow::Continue(connector)),
             Ok(_) => Ok(ControlFlow::Break(RefreshOutcome::Ended)),
             Err(unusable) => {
                 self.ports.failures.record_unusable_settings(&connector, &unusable);

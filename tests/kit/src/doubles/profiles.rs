@@ -21,7 +21,20 @@ use super::{fixtures, locked};
 /// profiles.set("moved", |settings| settings.base_url = "https://elsewhere.example".to_owned());
 /// ```
 #[derive(Default)]
-pub struct TestProfiles(Mutex<HashMap<String, Rule>>);
+pub struct TestProfiles(Mutex<Rules>);
+
+#[derive(Default)]
+struct Rules {
+    by_config: HashMap<String, Rule>,
+    changes: u64,
+}
+
+impl Rules {
+    fn set(&mut self, config: &str, rule: Rule) {
+        self.by_config.insert(config.to_owned(), rule);
+        self.changes += 1;
+    }
+}
 
 type Change = Box<dyn Fn(&mut ProviderSettings) + Send>;
 
@@ -33,13 +46,13 @@ enum Rule {
 impl TestProfiles {
     /// Changes the settings of connectors with exactly this configuration text.
     pub fn set(&self, config: &str, change: impl Fn(&mut ProviderSettings) + Send + 'static) {
-        locked(&self.0).insert(config.to_owned(), Rule::Change(Box::new(change)));
+        locked(&self.0).set(config, Rule::Change(Box::new(change)));
     }
 
     /// Refuses connectors with exactly this configuration text.
     pub fn refuse(&self, config: &str, field: &str, problem: &str) {
         let refusal = InvalidConfig { field: field.to_owned(), problem: problem.to_owned(), host_not_allowed: false };
-        locked(&self.0).insert(config.to_owned(), Rule::Refuse(refusal));
+        locked(&self.0).set(config, Rule::Refuse(refusal));
     }
 
     fn plain(config: &ConnectorConfig) -> ProviderSettings {
@@ -75,11 +88,15 @@ impl TestProfiles {
 impl ProviderProfiles for TestProfiles {
     fn settings(&self, config: &ConnectorConfig) -> Result<ProviderSettings, InvalidConfig> {
         let mut settings = Self::plain(config);
-        match locked(&self.0).get(&config.settings) {
+        match locked(&self.0).by_config.get(&config.settings) {
             None => {}
             Some(Rule::Change(change)) => change(&mut settings),
             Some(Rule::Refuse(refusal)) => return Err(refusal.clone()),
         }
         Ok(settings)
+    }
+
+    fn generation(&self) -> u64 {
+        locked(&self.0).changes
     }
 }
