@@ -7,7 +7,7 @@ use grantry_domain::authorization::{
 use grantry_domain::connector::Incarnation;
 use grantry_domain::identity::{ConnectionName, UserId};
 use grantry_domain::ports::{
-    AuditEvent, AuthorizationStore, CallbackKey, CommitOutcome, ConsumeOutcome, ExpectedVersion, InsertOutcome,
+    AuditEvent, AuthorizationStore, CallbackKey, CommitOutcome, ConsumeOutcome, ExpectedVersion, InsertOutcome, Obsolete,
     PendingLimits, StoreError, TerminationReport, TerminationRequest, TerminationScope, Versioned, WriteOutcome,
 };
 use grantry_domain::secret::equal_in_constant_time;
@@ -25,6 +25,9 @@ impl Data {
         now: Timestamp,
     ) -> InsertOutcome {
         let owner = flow.owner().clone();
+        if let Some(obsolete) = self.obsolete(&owner) {
+            return InsertOutcome::Obsolete(obsolete);
+        }
         let superseded = |row: &Row| same_connection(row.owner(), &owner) && row.is_unconsumed_flow();
         let (mut of_user, mut of_all) = (0, 0);
         for other in self.rows.values().filter(|row| row.is_running_flow(now) && !superseded(row)) {
@@ -92,14 +95,8 @@ impl Data {
         now: Timestamp,
     ) -> CommitOutcome {
         let owner = grant.owner().clone();
-        match self.connectors.get(&owner.connector_key()) {
-            Some(live) if live.incarnation != owner.incarnation => return CommitOutcome::ConnectorGone,
-            Some(live) if live.epoch != owner.epoch => return CommitOutcome::ConnectorChanged,
-            Some(_) => {}
-            None => return CommitOutcome::ConnectorGone,
-        }
-        if self.tombstones.contains_key(&owner.user) {
-            return CommitOutcome::UserGone;
+        if let Some(obsolete) = self.obsolete(&owner) {
+            return obsolete.into();
         }
         let consumed = |row: &Row| row.is_running_flow(now) && !row.is_unconsumed_flow();
         if !self.rows.get(&grant.id()).is_some_and(consumed) {
@@ -112,6 +109,15 @@ impl Data {
         }
         self.outbox.add(audit);
         CommitOutcome::Committed
+    }
+
+    fn obsolete(&self, owner: &AuthorizationKey) -> Option<Obsolete> {
+        match self.connectors.get(&owner.connector_key()) {
+            Some(live) if live.incarnation != owner.incarnation => Some(Obsolete::ConnectorGone),
+            Some(live) if live.epoch != owner.epoch => Some(Obsolete::ConnectorChanged),
+            Some(_) => self.tombstones.contains_key(&owner.user).then_some(Obsolete::UserGone),
+            None => Some(Obsolete::ConnectorGone),
+        }
     }
 
     fn find_by_state(&self, state: StateHash) -> Option<Versioned<Authorization>> {

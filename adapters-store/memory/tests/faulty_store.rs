@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use grantry_domain::ports::{AuthorizationStore, Clock as _, PendingLimits, Store, StoreClock, StoreError};
+use grantry_domain::ports::{
+    AuthorizationStore, Clock as _, ConnectorStore as _, PendingLimits, Store, StoreClock, StoreError,
+};
 use grantry_store_memory::MemoryStore;
 use grantry_testkit::contract::{Backend, Node, differential};
 use grantry_testkit::doubles::{Fault, FaultyStore, Method, TestClock, fixtures};
@@ -52,7 +54,10 @@ async fn faults_apply_to_their_method_until_they_are_cleared() {
 async fn a_lost_outcome_is_a_change_that_was_made() {
     let clock = TestClock::default();
     let store = faulty(&clock);
-    let flow = fixtures::initiated(fixtures::authorization_id(1), fixtures::authorization_key("alice"), clock.now());
+    let drive = fixtures::connector(clock.now());
+    store.create(drive.clone(), Some(fixtures::client_secret(&drive)), Vec::new()).await.unwrap();
+    let owner = fixtures::authorization_key_of(&drive, "alice");
+    let flow = fixtures::initiated(fixtures::authorization_id(1), owner, clock.now());
     let limits = PendingLimits { per_user: 1, deployment: 1 };
     store.fail_next(Method::InsertFlow, Fault::OutcomeLost);
     let inserted = store.insert_flow(fixtures::authorization(&flow), limits, Vec::new()).await;

@@ -26,6 +26,29 @@ pub enum InsertOutcome {
     Inserted,
     /// A limit is reached.
     TooManyPending,
+    /// The connector or the user is not the one that the flow was made for.
+    Obsolete(Obsolete),
+}
+
+/// Why an authorization cannot be stored any more: its connector or user has changed since they were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obsolete {
+    /// The connector was edited.
+    ConnectorChanged,
+    /// The connector was deleted.
+    ConnectorGone,
+    /// The user has been removed (tombstone).
+    UserGone,
+}
+
+impl From<Obsolete> for CommitOutcome {
+    fn from(obsolete: Obsolete) -> Self {
+        match obsolete {
+            Obsolete::ConnectorChanged => Self::ConnectorChanged,
+            Obsolete::ConnectorGone => Self::ConnectorGone,
+            Obsolete::UserGone => Self::UserGone,
+        }
+    }
 }
 
 /// What a callback presents.
@@ -131,7 +154,8 @@ pub struct TerminationReport {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait AuthorizationStore: Send + Sync {
-    /// Adds an `Initiated` flow, superseding older unconsumed flows of the same connection.
+    /// Adds a flow that has not ended, superseding older unconsumed flows of the same connection. In the same transaction, its
+    /// connector is compared and its user must not have been removed.
     async fn insert_flow(
         &self,
         flow: Authorization,

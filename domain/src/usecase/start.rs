@@ -5,15 +5,14 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::authorization::{
-    Authorization, AuthorizationId, AuthorizationKey, FailureCode, FlowCookieHash, FlowSecrets, Input, RedirectIssued,
-    StateHash,
+    Authorization, AuthorizationId, AuthorizationKey, FlowCookieHash, FlowSecrets, Input, RedirectIssued, StateHash,
 };
 use crate::connector::{AuthMode, Connector, ConnectorKey};
 use crate::encoding::{base64url, sha256};
 use crate::identity::{Actor, ConnectionName, Role, UserId};
 use crate::ports::{
-    AssociatedData, AuditEvent, AuditKind, AuthorizationRequest, ExpectedVersion, InsertOutcome, InvalidConfig, Limited,
-    Operation, ProviderError, ProviderErrorKind, ProviderOperation, RandomUnavailable, StoreError, WriteOutcome,
+    AssociatedData, AuditEvent, AuditKind, AuthorizationRequest, InsertOutcome, InvalidConfig, Limited, Obsolete, Operation,
+    ProviderError, ProviderErrorKind, ProviderOperation, RandomUnavailable, StoreError,
 };
 use crate::provider::{BindingKind, CallbackPath, EndpointSource, ProviderSettings, ProviderSnapshot};
 use crate::secret::Secret;
@@ -106,24 +105,6 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// The failure of a flow that could not be issued.
-    fn failure(&self) -> FailureCode {
-        match self {
-            Self::Provider(error) if error.is_misconfiguration() => FailureCode::ProviderMisconfigured,
-            Self::Provider(_) => FailureCode::ProviderUnavailable,
-            Self::UserDeprovisioned => FailureCode::UserDeprovisioned,
-            Self::ConnectorTampered(_) => FailureCode::ConnectorTampered,
-            Self::ConnectorChanged => FailureCode::ConnectorChanged,
-            Self::Access(_)
-            | Self::RateLimited { .. }
-            | Self::Incomplete { .. }
-            | Self::Config(_)
-            | Self::Shared
-            | Self::Store(_)
-            | Self::Internal => FailureCode::Internal,
-        }
-    }
-
     /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
@@ -217,19 +198,16 @@ impl Flows {
             connection: request.connection.clone(),
         };
         let flow = Authorization::start(AuthorizationId::new(now, self.random()?), owner, now, deadline);
+        let (flow, started) = self.issue(&request, flow, settings, provider, now, deadline).await?;
+        // The flow is stored completely before its URL leaves this function.
         let audit = AuditEvent::new(AuditKind::FlowStarted, request.actor.clone(), now).about(flow.owner(), flow.id());
-        match self.authorizations.insert_flow(flow.clone(), self.policy.pending, vec![audit]).await? {
-            InsertOutcome::Inserted => {}
-            InsertOutcome::TooManyPending => {
-                return Err(StartError::RateLimited { retry_after: self.policy.flow_ttl });
-            }
+        match self.authorizations.insert_flow(flow, self.policy.pending, vec![audit]).await? {
+            InsertOutcome::Inserted => Ok(started),
+            InsertOutcome::TooManyPending => Err(StartError::RateLimited { retry_after: self.policy.flow_ttl }),
+            InsertOutcome::Obsolete(Obsolete::ConnectorChanged) => Err(StartError::ConnectorChanged),
+            InsertOutcome::Obsolete(Obsolete::ConnectorGone) => Err(AccessError::NotFound.into()),
+            InsertOutcome::Obsolete(Obsolete::UserGone) => Err(StartError::UserDeprovisioned),
         }
-        let id = flow.id();
-        let issued = self.issue(&request, flow, settings, provider, now, deadline).await;
-        if let Err(error) = &issued {
-            self.end_unissued(id, error.failure(), now).await;
-        }
-        issued
     }
 
     /// No grant would be committed for a deprovisioned user, so the user is not sent to the provider.
@@ -272,7 +250,7 @@ impl Flows {
         Ok(provider)
     }
 
-    /// Draws the flow's secrets, seals them, and issues the authorization URL.
+    /// Draws the flow's secrets, seals them, and builds the authorization URL.
     async fn issue(
         &self,
         request: &StartRequest,
@@ -281,7 +259,7 @@ impl Flows {
         provider: ProviderSnapshot,
         now: Timestamp,
         deadline: Timestamp,
-    ) -> Result<Started, StartError> {
+    ) -> Result<(Authorization, Started), StartError> {
         let (id, owner) = (flow.id(), flow.owner().clone());
         let (state, verifier, flow_cookie) = (self.random_text()?, self.random_text()?, self.random_text()?);
         let state_hash = StateHash(sha256(state.expose()));
@@ -315,44 +293,25 @@ impl Flows {
         };
         let associated = AssociatedData::Flow { owner, state: state_hash, flow_cookie_hash };
         let sealed = self.sealer.seal_flow(&associated, &secrets).map_err(|_| StartError::Internal)?;
-        let expected = ExpectedVersion::of(&flow);
-        let issued = flow.on(Input::RedirectIssued(RedirectIssued { state_hash, flow_cookie_hash, sealed }), now);
-        let issued = issued.map_err(|_| StartError::Internal)?;
-        // The flow is stored completely before a callback can arrive.
-        match self.authorizations.replace(issued, expected, Vec::new()).await? {
-            WriteOutcome::Written => {}
-            WriteOutcome::Stale(_) | WriteOutcome::NotFound => return Err(AccessError::NotFound.into()),
-        }
+        let issued = RedirectIssued { state_hash, flow_cookie_hash, sealed };
+        let issued = flow.on(Input::RedirectIssued(issued), now).map_err(|_| StartError::Internal)?;
         let authorization_url = self.provider.authorization_url(&provider, &client, authorization).await;
         let authorization_url = authorization_url.inspect_err(|error| {
             self.failures.record(failing, ProviderOperation::Authorization, &provider.endpoints.authorization, error);
         })?;
-        Ok(Started {
+        let started = Started {
             flow_id: id,
             authorization_url,
             state,
             flow_cookie,
             expires_at: deadline,
             expires_in: self.policy.flow_ttl,
-        })
+        };
+        Ok((issued, started))
     }
 
     fn random_text(&self) -> Result<Secret, RandomUnavailable> {
         Ok(Secret::from_text(&base64url(&self.random::<32>()?)))
-    }
-
-    /// Ends a flow that could not be issued, so that it does not count as pending. If this fails too, the deadline ends it.
-    async fn end_unissued(&self, id: AuthorizationId, code: FailureCode, now: Timestamp) {
-        let Ok(Some(stored)) = self.authorizations.find(id).await else {
-            return;
-        };
-        let owner = stored.value.owner().clone();
-        if stored.value.is_flow()
-            && let Ok(ended) = stored.value.on(Input::Failed(code), now)
-        {
-            let event = AuditEvent::of_system(AuditKind::FlowEnded, now).about(&owner, id);
-            let _ = self.authorizations.replace(ended, stored.version, vec![event.outcome(code)]).await;
-        }
     }
 }
 

@@ -9,12 +9,13 @@ use grantry_domain::secret::equal_in_constant_time;
 use grantry_domain::time::Timestamp;
 use rusqlite::{Connection, params};
 
+use super::grants::obsolete;
 use super::terminate::{Scope, Transition};
 use crate::error::{SqliteError, inconsistent};
 use crate::records::interrupted_before;
 use crate::{outbox, records, sql};
 
-/// Adds a flow unless a limit is reached; the unconsumed flow of the same connection is superseded.
+/// Adds a flow unless it is obsolete or a limit is reached; the unconsumed flow of the same connection is superseded.
 pub(super) fn insert(
     connection: &Connection,
     now: Timestamp,
@@ -22,6 +23,9 @@ pub(super) fn insert(
     limits: PendingLimits,
     audit: &[AuditEvent],
 ) -> Result<InsertOutcome, SqliteError> {
+    if let Some(obsolete) = obsolete(connection, flow.owner())? {
+        return Ok(InsertOutcome::Obsolete(obsolete));
+    }
     let of_user = unfinished(connection, now, flow, UNFINISHED_OF_USER)?;
     let of_all = unfinished(connection, now, flow, UNFINISHED)?;
     if of_user >= i64::from(limits.per_user) || of_all >= i64::from(limits.deployment) {

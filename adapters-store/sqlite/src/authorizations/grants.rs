@@ -3,7 +3,7 @@
 use grantry_domain::authorization::{Authorization, AuthorizationKey, TerminationCause};
 use grantry_domain::connector::Incarnation;
 use grantry_domain::identity::{Actor, ConnectionName, UserId};
-use grantry_domain::ports::{AuditEvent, CommitOutcome};
+use grantry_domain::ports::{AuditEvent, CommitOutcome, Obsolete};
 use grantry_domain::time::Timestamp;
 use rusqlite::{Connection, params};
 
@@ -23,11 +23,8 @@ pub(super) fn commit(
 ) -> Result<CommitOutcome, SqliteError> {
     const CONSUMED: &str = "role = 'running' AND consumed_at > ?41 AND ?42 IS NULL";
     let owner = grant.owner();
-    if let Some(refused) = connector_changed(connection, owner)? {
-        return Ok(refused);
-    }
-    if sql::exists(connection, "SELECT 1 FROM tombstones WHERE user = ?1", [owner.user.as_str()])? {
-        return Ok(CommitOutcome::UserGone);
+    if let Some(obsolete) = obsolete(connection, owner)? {
+        return Ok(obsolete.into());
     }
     if !is_running(connection, now, grant)? {
         return Ok(CommitOutcome::FlowEnded);
@@ -43,15 +40,18 @@ pub(super) fn commit(
     Ok(CommitOutcome::Committed)
 }
 
-/// Compares the connector with the one the user consented to.
-fn connector_changed(connection: &Connection, owner: &AuthorizationKey) -> Result<Option<CommitOutcome>, SqliteError> {
+/// Compares the connector with that of an authorization, and looks for the tombstone of its user.
+pub(super) fn obsolete(connection: &Connection, owner: &AuthorizationKey) -> Result<Option<Obsolete>, SqliteError> {
     const COMPARE: &str = "SELECT incarnation = ?3, epoch = ?4 FROM connectors WHERE space = ?1 AND connector = ?2";
     let parameters = params![owner.space.as_str(), owner.connector.as_str(), owner.incarnation.0, signed(owner.epoch.0)];
     let same = sql::first(connection, COMPARE, parameters, |row| Ok((row.get::<_, bool>(0)?, row.get::<_, bool>(1)?)))?;
     Ok(match same {
-        None | Some((false, _)) => Some(CommitOutcome::ConnectorGone),
-        Some((true, false)) => Some(CommitOutcome::ConnectorChanged),
-        Some((true, true)) => None,
+        None | Some((false, _)) => Some(Obsolete::ConnectorGone),
+        Some((true, false)) => Some(Obsolete::ConnectorChanged),
+        Some((true, true)) => {
+            let removed = sql::exists(connection, "SELECT 1 FROM tombstones WHERE user = ?1", [owner.user.as_str()])?;
+            removed.then_some(Obsolete::UserGone)
+        }
     })
 }
 

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use grantry_domain::authorization::{
-    AuthorizationRecord, FailureCode, INTERRUPTED_AFTER, Input, RevocationOutcome, RevocationRecord, StateKind,
-    TerminationCause,
+    AuthorizationKey, AuthorizationRecord, FailureCode, INTERRUPTED_AFTER, Input, RevocationOutcome, RevocationRecord,
+    StateKind, TerminationCause,
 };
+use grantry_domain::connector::Connector;
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
-    AuditKind, CallbackKey, CommitOutcome, ConsumeOutcome, EditEffect, InsertOutcome, PendingLimits, TerminationScope,
-    Versioned, WriteOutcome,
+    AuditKind, CallbackKey, CommitOutcome, ConsumeOutcome, EditEffect, InsertOutcome, Obsolete, PendingLimits,
+    TerminationScope, Versioned, WriteOutcome,
 };
 use tokio::task::JoinSet;
 
@@ -301,14 +302,37 @@ pub async fn r26_no_grant_for_a_connector_that_is_gone(backend: Backend) {
     refused(&store, &flow, CommitOutcome::ConnectorGone).await;
 }
 
-/// After a user was removed no grant is committed for this user, even for a flow inserted later.
+/// After a user was removed no grant is committed for this user.
 pub async fn r26_no_grant_for_a_removed_user(backend: Backend) {
     let (store, drive) = TestStore::with_drive(backend).await;
-    store.terminate(TerminationScope::User(fixtures::user("alice")), TerminationCause::UserRemoved).await;
     let flow = store.exchange(&authorization_key_of(&drive, "alice")).await;
+    store.terminate(TerminationScope::User(fixtures::user("alice")), TerminationCause::UserRemoved).await;
     refused(&store, &flow, CommitOutcome::UserGone).await;
     let flow = store.exchange(&authorization_key_of(&drive, "bob")).await;
     assert_eq!(store.commit(&flow).await, CommitOutcome::Committed);
+}
+
+/// No flow is stored whose connector or user has changed since they were read. It supersedes none.
+pub async fn r26_no_flow_for_another_connector_or_a_removed_user(backend: Backend) {
+    let (store, drive) = TestStore::with_drive(backend).await;
+    let obsolete = async |owner: &AuthorizationKey, expected| {
+        let snapshot = store.snapshot().await;
+        assert_eq!(store.try_insert(owner, HIGH_LIMITS).await.1, InsertOutcome::Obsolete(expected));
+        let after = store.snapshot().await;
+        assert_eq!(snapshot.records, after.records_of(&snapshot));
+        assert_eq!(after.records.last(), Some(&None), "it is not stored");
+        assert_eq!(snapshot.events, after.events);
+    };
+    let of = |connector: &Connector, who: &str| authorization_key_of(connector, who);
+    let (edited, _) = store.edit(&drive, EditEffect::ExpireGrants).await;
+    obsolete(&of(&drive, "alice"), Obsolete::ConnectorChanged).await;
+    store.start(&of(&edited, "alice")).await;
+    store.terminate(TerminationScope::User(fixtures::user("bob")), TerminationCause::UserRemoved).await;
+    obsolete(&of(&edited, "bob"), Obsolete::UserGone).await;
+    store.delete(&edited).await;
+    obsolete(&of(&edited, "alice"), Obsolete::ConnectorGone).await;
+    store.add(fixtures::connector_in("default", "drive", 2, store.now())).await;
+    obsolete(&of(&edited, "alice"), Obsolete::ConnectorGone).await;
 }
 
 /// A flow that ended, was never consumed, or was interrupted during the exchange cannot be committed.

@@ -110,6 +110,7 @@ macro_rules! store_contract {
                 r26_no_grant_for_an_edited_connector,
                 r26_no_grant_for_a_connector_that_is_gone,
                 r26_no_grant_for_a_removed_user,
+                r26_no_flow_for_another_connector_or_a_removed_user,
                 r26_no_grant_for_a_flow_that_has_ended,
                 a_failed_flow_stays_failed,
                 r27_the_old_grant_is_superseded_with_the_commit,

@@ -52,7 +52,7 @@ pub(super) struct TestStore {
 #[derive(Debug, PartialEq)]
 pub(super) struct Snapshot {
     pub(super) records: Vec<Option<AuthorizationRecord>>,
-    events: Vec<AuditEvent>,
+    pub(super) events: Vec<AuditEvent>,
 }
 
 impl Snapshot {
@@ -137,25 +137,29 @@ impl TestStore {
         owner: &AuthorizationKey,
         limits: PendingLimits,
     ) -> (AuthorizationId, InsertOutcome) {
-        let flow = fixtures::initiated(self.new_id(), owner.clone(), self.now());
-        let event = self.event(AuditKind::FlowStarted, &flow);
-        let insert = self.node.authorizations.insert_flow(fixtures::authorization(&flow), limits, vec![event]);
-        (flow.id, insert.await.unwrap_or_fail())
+        let flow = fixtures::awaiting(self.new_id(), owner.clone(), self.now());
+        let inserted = self.insert_record(&flow, limits).await;
+        (flow.id, inserted)
+    }
+
+    async fn insert_record(&self, flow: &AuthorizationRecord, limits: PendingLimits) -> InsertOutcome {
+        let event = self.event(AuditKind::FlowStarted, flow);
+        let insert = self.node.authorizations.insert_flow(fixtures::authorization(flow), limits, vec![event]);
+        insert.await.unwrap_or_fail()
     }
 
     /// A flow whose authorization URL was not issued yet.
     pub(super) async fn insert(&self, owner: &AuthorizationKey) -> AuthorizationRecord {
-        let (id, inserted) = self.try_insert(owner, HIGH_LIMITS).await;
-        assert_eq!(inserted, InsertOutcome::Inserted);
-        self.get(id).await
+        let flow = fixtures::initiated(self.new_id(), owner.clone(), self.now());
+        assert_eq!(self.insert_record(&flow, HIGH_LIMITS).await, InsertOutcome::Inserted);
+        self.get(flow.id).await
     }
 
     /// A flow whose user is at the provider.
     pub(super) async fn start(&self, owner: &AuthorizationKey) -> AuthorizationRecord {
-        let flow = self.insert(owner).await;
-        let issued = fixtures::awaiting(flow.id, owner.clone(), flow.created_at);
-        self.replaced(issued, &flow).await;
-        self.get(flow.id).await
+        let (id, inserted) = self.try_insert(owner, HIGH_LIMITS).await;
+        assert_eq!(inserted, InsertOutcome::Inserted);
+        self.get(id).await
     }
 
     pub(super) async fn consume(&self, flow: &AuthorizationRecord) -> ConsumeOutcome {

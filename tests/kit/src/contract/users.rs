@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use grantry_domain::authorization::{Authorization, TerminationCause};
 use grantry_domain::identity::UserId;
-use grantry_domain::ports::{AuditEvent, AuditKind, CommitOutcome, StoredUser, TerminationScope};
+use grantry_domain::ports::{AuditEvent, AuditKind, CommitOutcome, InsertOutcome, Obsolete, StoredUser, TerminationScope};
 
 use super::Backend;
-use super::test_store::{Succeeds, TestStore, editor};
+use super::test_store::{HIGH_LIMITS, Succeeds, TestStore, editor};
 use crate::doubles::fixtures::{self, authorization_key_of, named_key_of};
 
 async fn remove(store: &TestStore, user: &str) {
@@ -41,8 +41,7 @@ pub async fn r53_a_reinstated_user_can_be_granted_again(backend: Backend) {
     let (owner, alice) = (authorization_key_of(&drive, "alice"), fixtures::user("alice"));
     remove(&store, "alice").await;
     remove(&store, "bob").await;
-    let flow = store.exchange(&owner).await;
-    assert_eq!(store.commit(&flow).await, CommitOutcome::UserGone);
+    assert_eq!(store.try_insert(&owner, HIGH_LIMITS).await.1, InsertOutcome::Obsolete(Obsolete::UserGone));
     store.new_events().await;
     let event = reinstated(&store, "alice");
     assert!(store.node.users.reinstate(alice.clone(), vec![event.clone()]).await.unwrap_or_fail());
@@ -51,6 +50,7 @@ pub async fn r53_a_reinstated_user_can_be_granted_again(backend: Backend) {
     assert_eq!(store.new_events().await, []);
     assert_eq!(store.other.users.removed_at(&alice).await.unwrap_or_fail(), None);
     assert!(store.node.users.removed_at(&fixtures::user("bob")).await.unwrap_or_fail().is_some());
+    let flow = store.exchange(&owner).await;
     assert_eq!(store.commit(&flow).await, CommitOutcome::Committed);
 }
 
