@@ -12,10 +12,8 @@ pub trait ProviderProfiles: Send + Sync {
     fn settings(&self, config: &ConnectorConfig) -> Result<ProviderSettings, InvalidConfig>;
 
     /// Another number whenever [`settings`](Self::settings) may return something else for an equal configuration than before: what
-    /// it returned is kept until then. Default: always the same, for profiles that do not change while the process runs.
-    fn generation(&self) -> u64 {
-        0
-    }
+    /// it returned is kept until then. Always the same for profiles that do not change while the process runs.
+    fn generation(&self) -> u64;
 }
 
 /// A configuration that cannot be used. Names the field and never contains its value.

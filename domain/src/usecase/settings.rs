@@ -50,14 +50,13 @@ pub struct AuthenticSettings {
 /// For how many connectors the settings are kept.
 const KEPT: usize = 1024;
 
-/// The settings of connectors, as they were parsed last: used for an equal configuration and mode, while the profiles are the
-/// same.
+/// The settings of connectors, as they were parsed last: used for a row with an equal tag, which authenticates its configuration
+/// and its mode, while the profiles are the same.
 #[derive(Clone, Default)]
 struct ParsedBefore(Arc<RwLock<HashMap<ConnectorKey, Parsed>>>);
 
 struct Parsed {
-    config: ConnectorConfig,
-    mode: AuthMode,
+    tag: RowTag,
     generation: u64,
     settings: Arc<AuthenticSettings>,
 }
@@ -66,9 +65,7 @@ impl ParsedBefore {
     fn get(&self, connector: &Connector, generation: u64) -> Option<Arc<AuthenticSettings>> {
         let entries = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let entry = entries.get(&connector.key)?;
-        let is_same =
-            entry.generation == generation && entry.mode == connector.auth_mode && entry.config == connector.config;
-        is_same.then(|| entry.settings.clone())
+        (entry.generation == generation && entry.tag == connector.tag).then(|| entry.settings.clone())
     }
 
     fn insert(&self, connector: &Connector, generation: u64, settings: &Arc<AuthenticSettings>) {
@@ -77,8 +74,8 @@ impl ParsedBefore {
             let other = entries.keys().next().cloned();
             other.and_then(|other| entries.remove(&other));
         }
-        let (config, mode) = (connector.config.clone(), connector.auth_mode);
-        entries.insert(connector.key.clone(), Parsed { config, mode, generation, settings: settings.clone() });
+        let parsed = Parsed { tag: connector.tag, generation, settings: settings.clone() };
+        entries.insert(connector.key.clone(), parsed);
     }
 }
 

@@ -143,6 +143,10 @@ impl ProviderProfiles for Profiles {
         }
         Ok(self.parse_connector(config)?.settings.clone())
     }
+
+    fn generation(&self) -> u64 {
+        0
+    }
 }
 
 /// An error about a field, unrelated to allowed hosts.
