@@ -26,6 +26,9 @@ pub struct RateLimits {
     pub disconnect: Quota,
 }
 
+/// How many pages may show the consent of one start: that of a front end, and the page that is opened.
+const PAGES_OF_START: NonZeroU32 = NonZeroU32::new(2).expect("above zero");
+
 /// For how many names one network may use up the log-ins without a wait.
 const NAMES_OF_NETWORK: NonZeroU32 = NonZeroU32::new(10).expect("above zero");
 
@@ -58,7 +61,7 @@ impl MemoryRateLimiter {
         let limiter = |quota| Limiter::new(quota, clock.clone());
         Self {
             start: limiter(limits.start),
-            discovery: limiter(limits.start),
+            discovery: limiter(limits.start.times(PAGES_OF_START)),
             callback: limiter(limits.callback),
             log_in: GrowingDelay::new(limits.log_in, clock.clone()),
             log_in_network: GrowingDelay::new(limits.log_in.times(NAMES_OF_NETWORK), clock.clone()),

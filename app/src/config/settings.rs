@@ -255,7 +255,7 @@ impl Default for OAuth {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rates {
-    /// Starting flows, and, counted separately, reading the metadata of an issuer before that.
+    /// Starting flows. Twice as much is allowed for reading the metadata of an issuer before that.
     #[serde(with = "text")]
     pub(super) start: Quota,
     /// Callbacks.

@@ -34,10 +34,10 @@ impl Flows {
             return Err(StartError::Shared);
         }
         let version = ConsentVersion::of_settings(digest);
+        self.limit_user(user, if settings.endpoints.is_some() { Operation::Status } else { Operation::Discovery }).await?;
         let (endpoints, version) = if let Some(endpoints) = &settings.endpoints {
             (endpoints.clone(), version)
         } else {
-            self.limit_user(user, Operation::Discovery).await?;
             let discovered = self.resolve(&connector, settings).await?.endpoints;
             let version = version.with_discovered(&discovered);
             (discovered, version)

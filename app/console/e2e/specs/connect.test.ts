@@ -236,8 +236,12 @@ describe("with another account", () => {
     await here.dialog().getByRole("heading", { name: "That is another account" }).waitFor();
     await account("alice").waitFor();
     const choose = async (choice: string) => {
-      const again = context.waitForEvent("page");
       await here.dialog().getByRole("button", { name: choice, exact: true }).click();
+      const again = context.waitForEvent("page");
+      await here
+        .dialog()
+        .getByRole("button", { name: /^Go to / })
+        .click();
       return again;
     };
     await here

@@ -380,6 +380,9 @@ describe("connecting", () => {
     );
     await expectAccessible();
     await user.click(dialog().getByRole("button", { name: choice }));
+    expect(server.flows.size).toBe(1);
+    dialog().getByText("Hosts and what they receive");
+    await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
     await waitFor(() => expect(server.lastFlow).toMatchObject({ flowId: "flow-2", ...expected }));
     expect(server.lastFlow.connection).toBe("default");
     expect(screen.queryByRole("dialog")).toBeNull();
@@ -625,6 +628,10 @@ describe("several connections", () => {
     dialog().getByText(/The account you used at GitHub \(work\) is not the one that was last connected/);
     dialog().getByRole("button", { name: "Use alice@work.example" });
     await user.click(dialog().getByRole("button", { name: "Replace the account of last time" }));
+    // Any page can link to this URL: nothing starts before the hosts were shown.
+    expect(server.flows.size).toBe(0);
+    dialog().getByText("Hosts and what they receive");
+    await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
     await waitFor(() => expect(server.lastFlow.connection).toBe("work"));
     expect(server.lastFlow.allowsAccountChange).toBe(true);
   });

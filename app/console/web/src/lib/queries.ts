@@ -30,6 +30,7 @@ export const consentQuery = (call: Call, { id, consent: ofSettings }: Connector)
   queryKey: ["grantry", "consent", call.space ?? "default", id, ofSettings?.version],
   queryFn: ({ signal }: { signal: AbortSignal }) => consent(id, { ...call, signal }),
   staleTime: 0,
+  refetchOnWindowFocus: false,
 });
 
 /** The provider profiles. */

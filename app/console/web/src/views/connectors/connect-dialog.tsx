@@ -27,7 +27,7 @@ export function ConnectDialog({ connector, connection, onConfirm, onClose }: Con
   const ofSettings = consentFacts(connector);
   const { data, error, isFetching, refetch } = useQuery({
     ...consentQuery(call, connector),
-    enabled: isNamedByIssuer(ofSettings),
+    enabled: isNamedByIssuer(ofSettings) || !connector.consent,
     retry: false,
   });
   const facts = data ?? ofSettings;

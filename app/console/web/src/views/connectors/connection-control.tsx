@@ -12,7 +12,6 @@ import {
   useConnectorOAuthDisconnect,
 } from "@grantry/react";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
 import type { Translate } from "../../i18n/messages.ts";
 import { describeError } from "../../lib/errors.ts";
 import { usePreferences } from "../../lib/preferences.tsx";
@@ -22,11 +21,18 @@ import { ConfirmDialog } from "../../ui/confirm-dialog.tsx";
 import { useToast } from "../../ui/toasts.tsx";
 import { ConnectDialog } from "./connect-dialog.tsx";
 import { type Accounts, MismatchDialog } from "./mismatch-dialog.tsx";
-import { connectionLabel, consentFacts, isNamedByIssuer } from "./shown-connector.ts";
+import { connectionLabel } from "./shown-connector.ts";
 
 /** The connection at which another account was used than the connected one, if any. */
 export interface Mismatch {
-  of: (Accounts & { connectorId: string; connection: string }) | null;
+  of:
+    | (Accounts & {
+        connectorId: string;
+        connection: string;
+        /** What the user chose. The hosts are shown before it is done. */
+        choice?: "selectAccount" | "connectOtherAccount";
+      })
+    | null;
   set: (of: Mismatch["of"]) => void;
 }
 
@@ -146,10 +152,9 @@ export function ConnectionDialogs({
 }) {
   const { t } = usePreferences();
   const of = mismatch?.of;
-  // The choice after another account was used, where it is shown first which hosts an issuer names now.
-  const [choice, setChoice] = useState<"selectAccount" | "connectOtherAccount" | null>(null);
-  const choose = (of: NonNullable<typeof choice>) =>
-    isNamedByIssuer(consentFacts(connector)) ? setChoice(of) : connect[of]();
+  const mismatched = of?.connectorId === connector.id && of.connection === name ? of : null;
+  const choice = mismatched?.choice;
+  const closeMismatch = () => mismatch?.set(null);
   return (
     <>
       {(dialog === "connect" || choice) && (
@@ -157,7 +162,7 @@ export function ConnectionDialogs({
           connector={connector}
           connection={name}
           onConfirm={connect[choice ?? "connect"]}
-          onClose={() => (choice ? setChoice(null) : onClose())}
+          onClose={choice ? closeMismatch : onClose}
         />
       )}
       {dialog === "disconnect" && (
@@ -170,14 +175,14 @@ export function ConnectionDialogs({
           <p>{t("disconnectDialog.text")}</p>
         </ConfirmDialog>
       )}
-      {of?.connectorId === connector.id && of.connection === name && (
+      {mismatched && !choice && (
         <MismatchDialog
           label={label}
-          accounts={of}
-          onSelect={() => choose("selectAccount")}
+          accounts={mismatched}
+          onSelect={() => mismatch?.set({ ...mismatched, choice: "selectAccount" })}
           onAdd={onAddAccount}
-          onReplace={() => choose("connectOtherAccount")}
-          onClose={() => mismatch?.set(null)}
+          onReplace={() => mismatch?.set({ ...mismatched, choice: "connectOtherAccount" })}
+          onClose={closeMismatch}
         />
       )}
     </>

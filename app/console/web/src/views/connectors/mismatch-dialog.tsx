@@ -22,7 +22,7 @@ export function MismatchDialog({
   /** How texts name the connection. */
   label: string;
   accounts: Accounts;
-  /** Connects the connected account. Called inside the click, so that it may open a tab, as {@link onReplace}. */
+  /** Connects the connected account. */
   onSelect: () => void;
   /** Adds the used account as another connection of this name. */
   onAdd: (name: string) => void;
@@ -31,10 +31,6 @@ export function MismatchDialog({
   onClose: () => void;
 }) {
   const { t } = usePreferences();
-  const then = (choose: () => void) => () => {
-    choose();
-    onClose();
-  };
   return (
     <Dialog title={t("mismatchDialog.title")} onClose={onClose}>
       <DialogBody>
@@ -45,15 +41,20 @@ export function MismatchDialog({
         </p>
       </DialogBody>
       <DialogActions stacked>
-        <Button kind="primary" onClick={then(onSelect)}>
+        <Button kind="primary" onClick={onSelect}>
           {connected ? t("mismatchDialog.use", { account: connected }) : t("mismatchDialog.useConnected")}
         </Button>
         {used && unusedName && (
-          <Button onClick={then(() => onAdd(unusedName))}>
+          <Button
+            onClick={() => {
+              onAdd(unusedName);
+              onClose();
+            }}
+          >
             {t("mismatchDialog.add", { account: used })}
           </Button>
         )}
-        <Button onClick={then(onReplace)}>
+        <Button onClick={onReplace}>
           {used ? t("mismatchDialog.replace", { account: used }) : t("mismatchDialog.replaceConnected")}
         </Button>
         <Button onClick={onClose}>{t("common.cancel")}</Button>
