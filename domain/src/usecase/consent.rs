@@ -1,10 +1,9 @@
 //! What a user is asked to consent to before a flow starts.
 
-use crate::connector::{AuthMode, Connector, ConnectorKey};
+use crate::connector::{Connector, ConnectorKey};
 use crate::identity::{Actor, Role};
 use crate::ports::Operation;
 use crate::provider::{Endpoints, ProviderSettings};
-use crate::usecase::access::AccessError;
 use crate::usecase::consent_version::ConsentVersion;
 use crate::usecase::flows::Flows;
 use crate::usecase::start::StartError;
@@ -27,13 +26,9 @@ impl Flows {
     pub(super) async fn consent(&self, actor: &Actor, key: &ConnectorKey) -> Result<Consent, StartError> {
         let user = self.access.authorize_user(actor, &key.space, Role::Viewer).await?;
         self.refuse_deprovisioned(user).await?;
-        let connector = self.connectors.get(key).await?.ok_or(AccessError::NotFound)?;
-        let read = self.settings.of(&connector)?;
-        let (settings, digest) = (&read.provider, read.required.digest);
-        if connector.auth_mode == AuthMode::Shared {
-            return Err(StartError::Shared);
-        }
-        let version = ConsentVersion::of_settings(digest);
+        let (connector, read) = self.per_user_connector(key).await?;
+        let settings = &read.provider;
+        let version = ConsentVersion::of_settings(read.required.digest);
         self.limit_user(user, if settings.endpoints.is_some() { Operation::Status } else { Operation::Discovery }).await?;
         let (endpoints, version) = if let Some(endpoints) = &settings.endpoints {
             (endpoints.clone(), version)

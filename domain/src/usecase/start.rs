@@ -1,5 +1,6 @@
 //! Starting a flow: from a request of a user to an authorization URL.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -22,7 +23,7 @@ use crate::usecase::consent_version::ConsentVersion;
 use crate::usecase::failure_recorder::FailingConnector;
 use crate::usecase::flows::Flows;
 use crate::usecase::sealer::NoCredentials;
-use crate::usecase::settings::{ConnectorTampered, UnusableConnector};
+use crate::usecase::settings::{AuthenticSettings, ConnectorTampered, UnusableConnector};
 
 /// A user's request to connect.
 #[derive(Debug, Clone)]
@@ -166,12 +167,8 @@ impl Flows {
         self.limit_user(user, Operation::Start).await?;
         self.refuse_deprovisioned(user).await?;
 
-        let connector = self.connectors.get(key).await?.ok_or(AccessError::NotFound)?;
-        let read = self.settings.of(&connector)?;
+        let (connector, read) = self.per_user_connector(key).await?;
         let (settings, digest) = (&read.provider, read.required.digest);
-        if connector.auth_mode == AuthMode::Shared {
-            return Err(StartError::Shared);
-        }
         if request.shown.is_some_and(|shown| !shown.is_of(settings, digest)) {
             return Err(StartError::ConnectorChanged);
         }
@@ -207,6 +204,19 @@ impl Flows {
             InsertOutcome::Obsolete(Obsolete::ConnectorChanged) => Err(StartError::ConnectorChanged),
             InsertOutcome::Obsolete(Obsolete::ConnectorGone) => Err(AccessError::NotFound.into()),
             InsertOutcome::Obsolete(Obsolete::UserGone) => Err(StartError::UserDeprovisioned),
+        }
+    }
+
+    /// A connector at which users connect, and its settings.
+    pub(super) async fn per_user_connector(
+        &self,
+        key: &ConnectorKey,
+    ) -> Result<(Connector, Arc<AuthenticSettings>), StartError> {
+        let connector = self.connectors.get(key).await?.ok_or(AccessError::NotFound)?;
+        let settings = self.settings.of(&connector)?;
+        match connector.auth_mode {
+            AuthMode::PerUser => Ok((connector, settings)),
+            AuthMode::Shared => Err(StartError::Shared),
         }
     }
 
