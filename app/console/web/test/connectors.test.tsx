@@ -22,6 +22,15 @@ function doubleWithStatuses(): FakeServer {
   return server;
 }
 
+/** The consent of a connector of the seed. */
+function consentOf(server: FakeServer, id: string) {
+  const consent = server.connectors.find((one) => one.id === id)?.consent;
+  if (!consent) {
+    throw new Error(`the seed has no ${id}`);
+  }
+  return consent;
+}
+
 describe("the table", () => {
   it("shows status, reason, account and last use as text", async () => {
     renderConsole({ server: doubleWithStatuses() });
@@ -206,11 +215,8 @@ describe("connecting", () => {
     async (language) => {
       localStorage.setItem("grantry.language", language);
       const server = new FakeServer();
-      const warehouse = server.connectors.find(({ id }) => id === "warehouse");
-      if (!warehouse?.consent) {
-        throw new Error("the seed has no warehouse");
-      }
-      warehouse.consent.receivers = [
+      const consent = consentOf(server, "warehouse");
+      consent.receivers = [
         { host: "login.honest.example", receives: ["log_in"], other_site: false },
         { host: "evil.example", receives: ["code_and_tokens", "revocation"], other_site: true },
         { host: "me.honest.example:8443", receives: ["userinfo"], other_site: false },
@@ -245,11 +251,7 @@ describe("connecting", () => {
 
   it("R19 reads the hosts that an issuer names, and starts with what was shown", async () => {
     const server = new FakeServer();
-    const warehouse = server.connectors.find(({ id }) => id === "warehouse");
-    if (!warehouse?.consent) {
-      throw new Error("the seed has no warehouse");
-    }
-    const consent = warehouse.consent;
+    const consent = consentOf(server, "warehouse");
     consent.receivers = [{ host: "login.honest.example", receives: ["metadata"], other_site: false }];
     server.consents.set("warehouse", {
       ...consent,
@@ -269,13 +271,8 @@ describe("connecting", () => {
 
   it("R19 starts nothing where the metadata of an issuer cannot be read", async () => {
     const server = new FakeServer();
-    const warehouse = server.connectors.find(({ id }) => id === "warehouse");
-    if (!warehouse?.consent) {
-      throw new Error("the seed has no warehouse");
-    }
-    warehouse.consent.receivers = [
-      { host: "login.honest.example", receives: ["metadata"], other_site: false },
-    ];
+    const consent = consentOf(server, "warehouse");
+    consent.receivers = [{ host: "login.honest.example", receives: ["metadata"], other_site: false }];
     server.faults.set("GET /internal/actions/connector/warehouse/_consent", [503, "provider_unavailable"]);
     const { user } = renderConsole({ server });
     await user.click(await screen.findByRole("button", { name: "Connect Warehouse API" }));
@@ -284,7 +281,7 @@ describe("connecting", () => {
     await expectAccessible();
     server.faults.clear();
     server.consents.set("warehouse", {
-      ...warehouse.consent,
+      ...consent,
       receivers: [{ host: "login.honest.example", receives: ["log_in"], other_site: false }],
     });
     await user.click(dialog().getByRole("button", { name: "Try again" }));
@@ -294,11 +291,7 @@ describe("connecting", () => {
 
   it("R19 names the hosts of an issuer again before another choice of account", async () => {
     const server = new FakeServer();
-    const github = server.connectors.find(({ id }) => id === "github");
-    if (!github?.consent) {
-      throw new Error("the seed has no github");
-    }
-    const consent = github.consent;
+    const consent = consentOf(server, "github");
     const now = (version: string, token: string) =>
       server.consents.set("github", {
         ...consent,
@@ -309,10 +302,7 @@ describe("connecting", () => {
         ],
       });
     now("first", "honest.example");
-    github.consent = {
-      ...consent,
-      receivers: [{ host: "github.com", receives: ["metadata"], other_site: false }],
-    };
+    consent.receivers = [{ host: "github.com", receives: ["metadata"], other_site: false }];
     const { user } = await reconnectWithBob(server);
     now("second", "evil.example");
     await user.click(dialog().getByRole("button", { name: "Use alice@github.example" }));
