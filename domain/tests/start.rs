@@ -457,7 +457,8 @@ async fn r19_a_start_is_refused_if_the_issuer_names_other_endpoints_than_those_t
     let start = StartRequest { shown: Some(first.version), ..request("alice", &drive()) };
     app.try_start(start.clone()).await.unwrap();
 
-    let of_settings = app.node.connector(&person("alice"), &drive()).await.unwrap().digest.map(ConsentVersion::of_settings);
+    let digest = app.node.connector(&person("alice"), &drive()).await.unwrap().digest;
+    let of_settings = digest.map(|digest| ConsentVersion::of_settings(&first.settings, digest));
     let mut evil = app.provider.resolve(&first.settings, &TestUrls.issuer_callback(), "{}").await.unwrap();
     evil.endpoints.token = "https://evil.example/token".to_owned();
     let names_others = || app.provider.respond_to_resolve(Ok(evil.clone()));
@@ -500,9 +501,12 @@ async fn r19_a_start_is_refused_if_the_connector_is_not_the_one_that_was_shown()
     app.profiles.set("evil", |settings| {
         settings.endpoints.as_mut().unwrap().token = "https://evil.example/token".to_owned();
     });
-    app.edit(draft("evil")).await;
-    let calls = app.provider.calls().len();
-    assert_eq!(app.try_start(start).await.err(), Some(StartError::ConnectorChanged));
-    assert_eq!(app.provider.calls().len(), calls, "the provider is not contacted");
+    app.profiles.set("more", |settings| settings.requested_scopes = Scopes::new(["read", "write", "delete"]));
+    for changed in ["evil", "more"] {
+        app.edit(draft(changed)).await;
+        let calls = app.provider.calls().len();
+        assert_eq!(app.try_start(start.clone()).await.err(), Some(StartError::ConnectorChanged), "{changed}");
+        assert_eq!(app.provider.calls().len(), calls, "the provider is not contacted");
+    }
     assert!(app.try_start(request("alice", &drive())).await.is_ok(), "a client that showed nothing may start");
 }

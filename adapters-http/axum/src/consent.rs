@@ -69,7 +69,7 @@ impl ConsentFacts {
 
     /// The facts that the settings alone give. With an issuer, they lack the hosts that its metadata names.
     pub(crate) fn of_settings(settings: &ProviderSettings, digest: BindingDigest) -> Self {
-        Self::of(settings, settings.endpoints.as_ref(), ConsentVersion::of_settings(digest))
+        Self::of(settings, settings.endpoints.as_ref(), ConsentVersion::of_settings(settings, digest))
     }
 
     fn of(settings: &ProviderSettings, endpoints: Option<&Endpoints>, version: ConsentVersion) -> Self {

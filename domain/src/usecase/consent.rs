@@ -28,7 +28,7 @@ impl Flows {
         self.refuse_deprovisioned(user).await?;
         let (connector, read) = self.per_user_connector(key).await?;
         let settings = &read.provider;
-        let version = ConsentVersion::of_settings(read.required.digest);
+        let version = ConsentVersion::of_settings(settings, read.required.digest);
         self.limit_user(user, if settings.endpoints.is_some() { Operation::Status } else { Operation::Discovery }).await?;
         let (endpoints, version) = if let Some(endpoints) = &settings.endpoints {
             (endpoints.clone(), version)

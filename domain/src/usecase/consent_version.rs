@@ -3,10 +3,12 @@
 use crate::encoding::{FieldWriter, base64url, from_base64url, sha256};
 use crate::provider::{BindingDigest, Endpoints, ProviderSettings};
 
-/// Identifies what a user was shown. It changes with everything that decides who receives something.
+/// Identifies what a user was shown. It changes with everything that decides who receives something,
+/// and with the scopes that are requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConsentVersion {
-    digest: BindingDigest,
+    /// Hash of the binding digest and of the requested scopes.
+    settings: [u8; 32],
     /// Hash of the endpoints that the issuer's metadata named.
     discovered: Option<[u8; 32]>,
 }
@@ -14,8 +16,10 @@ pub struct ConsentVersion {
 impl ConsentVersion {
     /// The version of the settings alone. With an issuer, it lacks the endpoints that metadata names, so that no start is
     /// possible with it.
-    pub fn of_settings(digest: BindingDigest) -> Self {
-        Self { digest, discovered: None }
+    pub fn of_settings(settings: &ProviderSettings, digest: BindingDigest) -> Self {
+        let scopes = settings.requested_scopes.to_record();
+        let fields = FieldWriter::default().bytes(0x01, &digest.0).bytes(0x02, scopes.as_bytes());
+        Self { settings: sha256(&fields.finish()), discovered: None }
     }
 
     /// Adds the endpoints that the issuer's metadata named.
@@ -26,7 +30,8 @@ impl ConsentVersion {
 
     /// Whether it covers settings with this digest. With an issuer, it must also cover the endpoints.
     pub(super) fn is_of(&self, settings: &ProviderSettings, digest: BindingDigest) -> bool {
-        self.digest == digest && self.discovered.is_some() == settings.endpoints.is_none()
+        let shown = Self { discovered: None, ..*self };
+        shown == Self::of_settings(settings, digest) && self.discovered.is_some() == settings.endpoints.is_none()
     }
 
     /// Whether a flow may use these endpoints: those of the settings, or those of the issuer that were shown.
@@ -36,20 +41,20 @@ impl ConsentVersion {
 
     /// The hashes as base64url, separated by a period.
     pub fn to_text(self) -> String {
-        let digest = base64url(&self.digest.0);
+        let settings = base64url(&self.settings);
         match self.discovered {
-            Some(discovered) => format!("{}.{}", &*digest, &*base64url(&discovered)),
-            None => digest.to_string(),
+            Some(discovered) => format!("{}.{}", &*settings, &*base64url(&discovered)),
+            None => settings.to_string(),
         }
     }
 
     /// Reads that text.
     pub fn parse(text: &str) -> Option<Self> {
-        let (digest, discovered) = match text.split_once('.') {
-            Some((digest, discovered)) => (digest, Some(from_base64url(discovered)?)),
+        let (settings, discovered) = match text.split_once('.') {
+            Some((settings, discovered)) => (settings, Some(from_base64url(discovered)?)),
             None => (text, None),
         };
-        Some(Self { digest: BindingDigest(from_base64url(digest)?), discovered })
+        Some(Self { settings: from_base64url(settings)?, discovered })
     }
 }
 
