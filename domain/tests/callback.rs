@@ -165,9 +165,14 @@ async fn r01_r20_unknown_and_reused_states_are_refused_without_a_provider_call()
     }
     assert!(app.token_calls().is_empty());
     app.complete(callback_of(&started, "alice")).await;
-    let refused = app.node.complete(callback_of(&started, "alice")).await.unwrap_err();
-    assert_eq!(refused, CallbackRefused::AlreadyUsed { flow_id: started.flow_id });
-    assert_eq!(refused.code(), "flow_already_used");
+    // A browser has no cookie of a completed flow any more.
+    for flow_cookies in [vec![started.flow_cookie.clone_secret()], Vec::new()] {
+        let again = CallbackRequest { flow_cookies, ..callback_of(&started, "alice") };
+        let refused = app.node.complete(again).await.unwrap_err();
+        assert_eq!(refused, CallbackRefused::AlreadyUsed { flow_id: started.flow_id });
+        assert_eq!(refused.code(), "flow_already_used");
+    }
+    assert_eq!(app.outcomes(AuditKind::BindingMismatch).await, [""; 0]);
     assert_eq!(app.provider.count(Operation::Exchange), 1);
 }
 

@@ -537,6 +537,10 @@ impl Flows {
             ConsumeOutcome::BrowserMismatch(flow) if flow.clone().at(now).has_ended_without_grant() => {
                 return CallbackRefused::Ended { flow_id: flow.id() };
             }
+            // So is that of a completed one, whose callback its browser opens again.
+            ConsumeOutcome::BrowserMismatch(flow) if !flow.is_flow() => {
+                return CallbackRefused::AlreadyUsed { flow_id: flow.id() };
+            }
             ConsumeOutcome::BrowserMismatch(flow) => (flow, CallbackRefused::BrowserMismatch),
             ConsumeOutcome::Expired(flow) => return CallbackRefused::Expired { flow_id: flow.id() },
             ConsumeOutcome::AlreadyUsed(flow) => {

@@ -174,14 +174,20 @@ impl Invariant for ConsumedOnce {
             assert_eq!(seen.before.rows.get(&id), seen.after.rows.get(&id), "a mismatch changed the flow");
             assert_eq!(codes.len(), self.codes, "a mismatch caused a token request");
             let refused = callback.result.as_ref().expect_err("a mismatch is refused");
+            let is_flow =
+                |row: &AuthorizationRecord| matches!(row.state, StateKind::Initiated | StateKind::AwaitingCallback);
+            if matches!(refused, CallbackRefused::AlreadyUsed { .. }) {
+                assert!(!seen.before.rows.get(&id).is_some_and(is_flow), "a flow that is not completed counts as used");
+            }
             assert!(
                 matches!(
                     refused,
                     CallbackRefused::UserMismatch
                         | CallbackRefused::BrowserMismatch
                         | CallbackRefused::NotFound
-                        // The flow had ended without a grant, so nothing was left to consume.
+                        // The flow had ended or was completed, so nothing was left to consume.
                         | CallbackRefused::Ended { .. }
+                        | CallbackRefused::AlreadyUsed { .. }
                         | CallbackRefused::Store(_)
                 ),
                 "{refused:?}"
