@@ -77,32 +77,37 @@ pub(crate) static STATUS: LazyLock<String> = LazyLock::new(|| statuses_query("AN
 
 pub(crate) static STATUSES: LazyLock<String> = LazyLock::new(|| statuses_query(""));
 
-/// The columns of a connector, of the default connection of the user there, and of an authorization.
-fn joined_columns() -> String {
-    format!("{CONNECTOR_COLUMNS}, d.rowid, d.connection, {AUTHORIZATION_COLUMNS}")
+/// The column after those of the connector and of the default connection.
+const EXTRA: usize = CONNECTOR_WIDTH + 2;
+
+/// The columns of a connector, of the default connection of the user there, one at [`EXTRA`], and those of an authorization.
+/// Columns are read by number: the driver compares names one by one.
+fn joined_columns(extra: &str) -> String {
+    format!("{CONNECTOR_COLUMNS}, d.rowid, d.connection, {extra}, {AUTHORIZATION_COLUMNS}")
 }
 
-/// The last column is [`AccessTokenView::has_expired_connections`].
+/// The column at [`EXTRA`] is [`AccessTokenView::has_expired_connections`].
 fn view_query(one: &str, has_expired: &str) -> String {
     format!(
-        "SELECT {}, {has_expired} AS has_expired FROM connectors AS c \
+        "SELECT {} FROM connectors AS c \
          LEFT JOIN default_connections AS d ON d.incarnation = c.incarnation AND d.user = ?3 \
          LEFT JOIN authorizations AS a ON a.incarnation = c.incarnation AND a.user = ?3 AND a.role = 'grant' {one}\
          WHERE c.space = ?1 AND c.connector = ?2 ORDER BY a.connection",
-        joined_columns()
+        joined_columns(has_expired)
     )
 }
 
-/// All rows of the user that are not ended flows: a few per connector, adjacent in one index.
+/// All rows of the user that are not ended flows: a few per connector, adjacent in one index. The column at [`EXTRA`] is the time
+/// since when the provider has refused the client.
 fn statuses_query(one: &str) -> String {
     format!(
-        "SELECT {}, r.since AS client_refused_since FROM connectors AS c \
+        "SELECT {} FROM connectors AS c \
          LEFT JOIN client_refusals AS r ON r.incarnation = c.incarnation AND r.revision = c.revision \
          LEFT JOIN default_connections AS d ON d.incarnation = c.incarnation AND d.user = ?2 \
          LEFT JOIN authorizations AS a \
              ON a.user = ?2 AND a.space = c.space AND a.incarnation = c.incarnation AND a.role <> 'ended_flow' \
          WHERE c.space = ?1 {one}ORDER BY c.name, c.connector",
-        joined_columns()
+        joined_columns("r.since")
     )
 }
 
@@ -120,7 +125,7 @@ fn joined_default(row: &Row<'_>) -> Result<Option<ConnectionName>, SqliteError> 
 
 /// The authorization of a row of [`joined_columns`].
 fn joined_authorization(row: &Row<'_>) -> Result<Option<Authorization>, SqliteError> {
-    let at = CONNECTOR_WIDTH + 2;
+    let at = EXTRA + 1;
     if is_null(row, at)? { Ok(None) } else { Ok(Some(stored(row, at)?.authorization)) }
 }
 
@@ -141,7 +146,7 @@ fn access_token_view(
                     connector: connector(row)?,
                     grants: grant.into_iter().collect(),
                     default_connection: joined_default(row)?,
-                    has_expired_connections: row.get("has_expired")?,
+                    has_expired_connections: row.get(EXTRA)?,
                     now,
                 });
             }
@@ -171,7 +176,7 @@ fn statuses(
         if current != Some(number) {
             current = Some(number);
             let (connector, default_connection) = (connector(row)?, joined_default(row)?);
-            let client_refused_since = row.get::<_, Option<i64>>("client_refused_since")?.map(Timestamp::from_millis);
+            let client_refused_since = row.get::<_, Option<i64>>(EXTRA)?.map(Timestamp::from_millis);
             rows.push(StatusRow { connector, client_refused_since, connections: Vec::new(), default_connection });
         }
         if let (Some(status), Some(authorization)) = (rows.last_mut(), joined_authorization(row)?) {

@@ -7,6 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use grantry_domain::ports::{Clock, StoreError};
@@ -196,10 +197,10 @@ impl WriterThread {
             if !kept {
                 roll_back(&self.connection);
             } else if group.len() < self.group {
-                match self.queue.try_recv() {
-                    Ok(Message::Write(job)) => next = Some(job),
-                    Ok(Message::Control(met)) => control = Some(met),
-                    Err(_) => {}
+                match self.next_in_group() {
+                    Some(Message::Write(job)) => next = Some(job),
+                    Some(Message::Control(met)) => control = Some(met),
+                    None => {}
                 }
             }
         }
@@ -209,6 +210,14 @@ impl WriterThread {
             job.reply(committed);
         }
         control
+    }
+
+    /// What is queued. Where nothing is, the threads that wait for this core run first: what they write shares the commit.
+    fn next_in_group(&mut self) -> Option<Message> {
+        self.queue.try_recv().ok().or_else(|| {
+            thread::yield_now();
+            self.queue.try_recv().ok()
+        })
     }
 
     fn commit(&self) -> Result<(), StoreError> {

@@ -20,8 +20,12 @@ use crate::{schema, sql};
 /// Prepared statements cached per connection: more than the store has.
 const STATEMENTS: usize = 128;
 
-/// The largest mapping the driver allows, so that random reads of a large file need no copy.
-const MAPPED_BYTES: i64 = 0x7fff_0000;
+/// KiB of pages that each connection keeps in memory once it has read them.
+const CACHE_KIB: i64 = 8 * 1024;
+
+/// Pages in the write-ahead log after which the writer copies them into the file. A page that was written several times is copied
+/// once.
+const CHECKPOINT_PAGES: i64 = 4000;
 
 /// The pause between attempts to open a file that another process is creating, and how long each attempt waits for a lock.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -82,6 +86,7 @@ fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection, SqliteErro
     if let Some(pages) = options.max_pages {
         connection.pragma_update(None, "max_page_count", pages)?;
     }
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     schema::migrate(&connection)?;
     connection.busy_timeout(options.busy_timeout)?;
     Ok(connection)
@@ -91,11 +96,9 @@ fn reader(path: &Path, busy_timeout: Duration) -> Result<Connection, SqliteError
     connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, busy_timeout)
 }
 
-/// A connection that reads every page from the file: it has no mapping, and no page in memory yet.
+/// A connection that reads every page from the file: it has no page in memory yet.
 pub(crate) fn inspector(path: &Path) -> Result<Connection, SqliteError> {
-    let connection = reader(path, INSPECTION_WAIT)?;
-    connection.pragma_update(None, "mmap_size", 0)?;
-    Ok(connection)
+    reader(path, INSPECTION_WAIT)
 }
 
 fn connect(path: &Path, access: OpenFlags, busy_timeout: Duration) -> Result<Connection, SqliteError> {
@@ -112,7 +115,9 @@ fn connect(path: &Path, access: OpenFlags, busy_timeout: Duration) -> Result<Con
     connection.pragma_update(None, "cell_size_check", "ON")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.pragma_update(None, "mmap_size", MAPPED_BYTES)?;
+    // A page that is read through a memory map is checked again at each use, and an error of the disk ends the process.
+    connection.pragma_update(None, "mmap_size", 0)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     Ok(connection)
 }
 
@@ -171,7 +176,8 @@ mod tests {
                 ("foreign_keys", "1"),
                 ("cell_size_check", "1"),
                 ("temp_store", memory),
-                ("mmap_size", &MAPPED_BYTES.to_string()),
+                ("mmap_size", "0"),
+                ("cache_size", &(-CACHE_KIB).to_string()),
             ];
             for (name, value) in settings {
                 assert_eq!(pragma(connection, name), value, "{name}");
