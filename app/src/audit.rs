@@ -12,6 +12,8 @@ use grantry_domain::time::Timestamp;
 use grantry_domain::usecase::Connections;
 use tracing::info;
 
+use crate::telemetry;
+
 /// The target of audit events, for log filters.
 pub(crate) const TARGET: &str = "audit";
 
@@ -21,16 +23,12 @@ pub(crate) struct LogSink;
 #[async_trait]
 impl EventSink for LogSink {
     async fn deliver(&self, events: &[RecordedEvent]) -> Result<(), SinkError> {
-        for RecordedEvent { sequence, event } in events {
-            write(Some(*sequence), event);
-        }
+        telemetry::lines_together(|| events.iter().for_each(|recorded| write(Some(recorded.sequence), &recorded.event)));
         Ok(())
     }
 
     async fn deliver_directly(&self, events: &[AuditEvent]) -> Result<(), SinkError> {
-        for event in events {
-            write(None, event);
-        }
+        telemetry::lines_together(|| events.iter().for_each(|event| write(None, event)));
         Ok(())
     }
 }

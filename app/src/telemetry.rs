@@ -3,8 +3,9 @@
 //! The log goes to standard error: readable lines on a terminal, one JSON object per line elsewhere. In all formats, characters
 //! that act on lines, on the direction of text or on a terminal are escaped, so that untrusted text stays in its line. Audit events are logged at every configured level.
 
+use std::cell::RefCell;
 use std::fmt::{Debug, Write as _};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 use std::sync::OnceLock;
 
 use grantry_http_axum::current_correlation_id;
@@ -48,7 +49,7 @@ impl LogFormat {
 
 /// Starts the log of this process. Later calls change nothing.
 pub fn start_log(directives: &str, format: LogFormat) {
-    let layer = layer(format, colours(), current_correlation_id, std::io::stderr);
+    let layer = layer(format, colours(), current_correlation_id, || StandardError);
     let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter(directives)));
     // An error means that another subscriber is installed already; it receives the log.
     drop(subscriber.try_init());
@@ -85,6 +86,61 @@ where
             .fmt_fields(format::debug_fn(brief))
             .with_writer(writer)
             .boxed(),
+    }
+}
+
+/// How much is written at once. A pipe accepts a write of this size in one piece, so that lines of other processes are not within
+/// these.
+const LINES_AT_ONCE: usize = 4096;
+
+thread_local! {
+    /// Lines of the work that [`lines_together`] runs on this thread.
+    static LINES: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+}
+
+/// Writes the log lines of `work` with few system calls, before this returns.
+pub(crate) fn lines_together(work: impl FnOnce()) {
+    /// Also writes the lines if the work panics.
+    struct Together;
+
+    impl Drop for Together {
+        fn drop(&mut self) {
+            if let Some(lines) = LINES.take() {
+                write_lines(&lines);
+            }
+        }
+    }
+
+    let _together = Together;
+    LINES.set(Some(Vec::with_capacity(LINES_AT_ONCE)));
+    work();
+}
+
+/// Where there is no place for a log, there is none to report this either.
+fn write_lines(lines: &[u8]) {
+    drop(std::io::stderr().write_all(lines));
+}
+
+/// Standard error, with the lines of [`lines_together`] in one piece.
+struct StandardError;
+
+impl std::io::Write for StandardError {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        LINES.with_borrow_mut(|lines| match lines {
+            Some(lines) => {
+                if lines.len() + line.len() > LINES_AT_ONCE {
+                    write_lines(lines);
+                    lines.clear();
+                }
+                lines.extend_from_slice(line);
+                Ok(line.len())
+            }
+            None => std::io::stderr().write(line),
+        })
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
