@@ -26,6 +26,8 @@ pub struct Plan {
     pub duration: Duration,
     /// The process whose CPU time is measured.
     pub watch: Option<u32>,
+    /// Whether the client does not sleep while it waits.
+    pub busy_wait: bool,
 }
 
 /// What one caller measured.
@@ -47,6 +49,9 @@ pub async fn drive(plan: &Plan, workload: Workload) -> io::Result<Summary> {
         let caller = Caller { server: plan.server, connection, request: Vec::with_capacity(1024), random };
         callers.spawn(repeat(caller, workload.clone(), from, until));
     }
+    if plan.busy_wait {
+        callers.spawn(stay_awake(until));
+    }
     tokio::time::sleep_until(from.into()).await;
     let before = (watched(plan), process::cpu_time(std::process::id()));
     tokio::time::sleep_until(until.into()).await;
@@ -63,6 +68,14 @@ pub async fn drive(plan: &Plan, workload: Workload) -> io::Result<Summary> {
     let server = before.0.zip(after.0).map(|(before, after)| after.saturating_sub(before));
     let client = before.1.ok().zip(after.1.ok()).map(|(before, after)| after.saturating_sub(before));
     Ok(Summary::new(all.micros, all.errors, plan.duration).with_cpu(server, client))
+}
+
+/// Keeps the thread of the runtime from sleeping.
+async fn stay_awake(until: Instant) -> Calls {
+    while Instant::now() < until {
+        tokio::task::yield_now().await;
+    }
+    Calls::default()
 }
 
 fn watched(plan: &Plan) -> Option<Duration> {
