@@ -10,13 +10,14 @@ use url::{Host, Url};
 use utoipa::ToSchema;
 
 use crate::extract::User;
+use crate::origin::origin_in_normal_form;
 use crate::problem::{Code, Problem};
 use crate::state::App;
 
 /// The provider of a flow, and every host that receives something of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct ConsentFacts {
-    /// Changes with everything that decides who receives something: `consentVersion` of a start.
+    /// Changes with the scopes and with everything that decides who receives something: `consentVersion` of a start.
     pub(crate) version: String,
     /// Host of the provider that will ask for consent: the log-in host.
     pub(crate) provider_host: String,
@@ -179,6 +180,9 @@ fn site_of(domain: &str) -> &str {
 
 /// Host and port of a URL, for display.
 fn host_of(url: &str) -> String {
+    if let Some(host) = host_in_normal_form(url) {
+        return host.to_owned();
+    }
     let Ok(url) = Url::parse(url) else { return String::new() };
     match (url.host_str(), url.port()) {
         (Some(host), Some(port)) => format!("{host}:{port}"),
@@ -187,9 +191,41 @@ fn host_of(url: &str) -> String {
     }
 }
 
+/// Host and port of a URL in the form that parsing would give them; `None` for other texts. Stored URLs are normalised, and a list
+/// of connectors shows several hosts of each.
+fn host_in_normal_form(url: &str) -> Option<&str> {
+    let end = url.match_indices('/').nth(2).map_or(url.len(), |(end, _)| end);
+    let origin = origin_in_normal_form(url.get(..end)?)?;
+    let scheme = origin.as_str().find("://")?;
+    url.get(scheme + "://".len()..end)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_host_of_a_normalised_url_is_recognised() {
+        for (url, host) in [
+            ("https://login.example.com", "login.example.com"),
+            ("https://login.example.com/authorize?a=https://b@c", "login.example.com"),
+            ("http://127.0.0.1:8081/", "127.0.0.1:8081"),
+        ] {
+            assert_eq!(host_in_normal_form(url), Some(host));
+            assert_eq!(host_of(url), host);
+        }
+        for (url, host) in [
+            ("https://user@login.example.com/", "login.example.com"),
+            ("https://Login.example.com?a/b/c", "login.example.com"),
+            ("https://login.example.com?a", "login.example.com"),
+            ("https://[::1]:81/", "[::1]:81"),
+            ("", ""),
+            ("///", ""),
+        ] {
+            assert_eq!(host_in_normal_form(url), None, "{url}");
+            assert_eq!(host_of(url), host);
+        }
+    }
 
     #[test]
     fn r19_hosts_of_another_site_are_recognised() {

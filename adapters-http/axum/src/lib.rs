@@ -32,6 +32,7 @@ mod negotiation;
 mod network;
 mod openapi;
 mod operations;
+mod origin;
 mod page_assets;
 mod pages;
 mod problem;

@@ -190,6 +190,7 @@ impl WriterThread {
         let mut group = Vec::new();
         let mut next = Some(first);
         let mut control = None;
+        let mut has_yielded = false;
         while let Some(mut job) = next.take() {
             // A full disk or an input or output error rolls the whole transaction back.
             let kept = run_in_savepoint(&self.connection, self.clock.now(), job.as_mut()).is_ok();
@@ -197,7 +198,7 @@ impl WriterThread {
             if !kept {
                 roll_back(&self.connection);
             } else if group.len() < self.group {
-                match self.next_in_group() {
+                match self.next_in_group(&mut has_yielded) {
                     Some(Message::Write(job)) => next = Some(job),
                     Some(Message::Control(met)) => control = Some(met),
                     None => {}
@@ -212,12 +213,14 @@ impl WriterThread {
         control
     }
 
-    /// What is queued. Where nothing is, the threads that wait for this core run first: what they write shares the commit.
-    fn next_in_group(&mut self) -> Option<Message> {
-        self.queue.try_recv().ok().or_else(|| {
-            thread::yield_now();
-            self.queue.try_recv().ok()
-        })
+    /// What is queued. The first time that nothing is, threads that wait for this core may run: what they write shares the commit.
+    fn next_in_group(&mut self, has_yielded: &mut bool) -> Option<Message> {
+        let queued = self.queue.try_recv().ok();
+        if queued.is_some() || std::mem::replace(has_yielded, true) {
+            return queued;
+        }
+        thread::yield_now();
+        self.queue.try_recv().ok()
     }
 
     fn commit(&self) -> Result<(), StoreError> {

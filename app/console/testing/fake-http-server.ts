@@ -126,14 +126,14 @@ export class FakeHttpServer {
     const code =
       flow.user !== USERS[user ?? ""]?.user_id
         ? "user_mismatch"
-        : !cookies.has(`flow_${flowId}`)
-          ? "browser_mismatch"
-          : flow.status === "expired"
-            ? "flow_expired"
-            : flow.status === "cancelled"
-              ? flowId
-              : flow.status !== "awaiting"
-                ? "flow_already_used"
+        : flow.status === "expired"
+          ? "flow_expired"
+          : flow.status === "cancelled"
+            ? flowId
+            : flow.status !== "awaiting"
+              ? "flow_already_used"
+              : !cookies.has(`flow_${flowId}`)
+                ? "browser_mismatch"
                 : undefined;
     if (code) {
       redirect(response, `${CALLBACK}_result/${code}`);

@@ -528,7 +528,7 @@ impl Flows {
         let _ = self.authorizations.replace(ended, stored.version, vec![event.outcome(outcome)]).await;
     }
 
-    /// The reason why nothing was consumed; a mismatch leaves an audit event.
+    /// The reason why nothing was consumed; a mismatch leaves an audit event while there is something to consume.
     async fn refused(&self, refused: ConsumeOutcome, callback: &CallbackRequest, now: Timestamp) -> CallbackRefused {
         let (flow, refusal) = match refused {
             ConsumeOutcome::Consumed { .. } | ConsumeOutcome::NotFound => return CallbackRefused::NotFound,
@@ -537,7 +537,7 @@ impl Flows {
             ConsumeOutcome::BrowserMismatch(flow) if flow.clone().at(now).has_ended_without_grant() => {
                 return CallbackRefused::Ended { flow_id: flow.id() };
             }
-            // So is that of a completed one, whose callback its browser opens again.
+            // So is that of a completed one.
             ConsumeOutcome::BrowserMismatch(flow) if !flow.is_flow() => {
                 return CallbackRefused::AlreadyUsed { flow_id: flow.id() };
             }

@@ -238,8 +238,8 @@ struct RunOptions {
     /// The path of `get`.
     #[arg(long, default_value = "/me")]
     path: String,
-    /// Do not sleep while waiting for responses. Waking a client up costs the server CPU time, on a virtual machine more than
-    /// its own work for a request. Not with a provider on the same core.
+    /// Do not sleep while waiting for responses: waking the client up costs the server CPU time. Not for a client that shares a core
+    /// with the provider.
     #[arg(long)]
     busy_wait: bool,
     /// Print JSON.

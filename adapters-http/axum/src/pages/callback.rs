@@ -175,11 +175,8 @@ fn refusal(app: &App, refused: &CallbackRefused, context: &PageContext) -> Respo
         // Another request ended the flow; the id of this one does not belong to its failure.
         return result::redirect_to_flow(app, *flow_id, None);
     }
-    let mut response = result::redirect_to_code(app, Code::of(refused.code()), context);
-    if let CallbackRefused::AlreadyUsed { flow_id } = refused {
-        app.cookies.without_flow(*flow_id).append_to(response.headers_mut());
-    }
-    response
+    // The cookie of a flow that is being completed is kept, so that opening its callback again has the same result.
+    result::redirect_to_code(app, Code::of(refused.code()), context)
 }
 
 #[cfg(test)]

@@ -168,7 +168,7 @@ async fn r24_an_error_response_of_another_user_does_not_end_the_flow() {
 }
 
 #[tokio::test]
-async fn only_the_browser_of_a_flow_learns_that_it_is_expired_or_used() {
+async fn only_the_user_of_a_flow_learns_that_it_is_expired_or_used() {
     let mut fixture = Fixture::new().await;
     let copy = fixture.alice.clone();
     fixture.app.clock.advance(Duration::from_mins(11));
@@ -182,6 +182,10 @@ async fn only_the_browser_of_a_flow_learns_that_it_is_expired_or_used() {
     let with_cookie = again.clone();
     again.finish(&flow).await;
     assert_eq!(end_of(with_cookie.clone().finish(&flow).await.location()), "flow_already_used");
+    assert_eq!(end_of(again.clone().finish(&flow).await.location()), "flow_already_used", "without the cookie");
+    let mut bob = fixture.app.signed_in("bob").await;
+    let query = format!("code=c&state={}", flow.state);
+    assert_eq!(end_of(bob.callback(&query).await.location()), "user_mismatch");
 }
 
 #[tokio::test]

@@ -20,8 +20,12 @@ use crate::{schema, sql};
 /// Prepared statements cached per connection: more than the store has.
 const STATEMENTS: usize = 128;
 
-/// KiB of pages that each connection keeps in memory once it has read them.
-const CACHE_KIB: i64 = 8 * 1024;
+/// KiB of pages that the writer keeps in memory, and that the connections for point reads keep together. They keep pages until the
+/// next commit of another connection.
+const CACHE_KIB: usize = 16 * 1024;
+
+/// KiB of pages that every connection may keep, as the driver sets it.
+const LEAST_CACHE_KIB: usize = 2000;
 
 /// Pages in the write-ahead log after which the writer copies them into the file. A page that was written several times is copied
 /// once.
@@ -51,7 +55,8 @@ pub(crate) fn open(options: &SqliteOptions) -> Result<Opened, SqliteError> {
     let deployment = deployment(&writer, options)?;
     // Point reads do not wait for locks on the caller's thread; they are repeated on a thread that may block. One wait cannot be
     // turned off: while another process recovers the log or is stopped in it, SQLite tries again for up to ten seconds.
-    let point_readers = (0..options.readers.max(1)).map(|_| reader(&path, Duration::ZERO)).collect::<Result<_, _>>()?;
+    let readers = options.readers.max(1);
+    let point_readers = (0..readers).map(|_| point_reader(&path, readers, options)).collect::<Result<_, _>>()?;
     let pool = (0..options.pool_threads.max(1)).map(|_| reader(&path, options.busy_timeout)).collect::<Result<_, _>>()?;
     Ok(Opened { writer, point_readers, pool, deployment, files: OpenedFiles::of(&path) })
 }
@@ -87,6 +92,7 @@ fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection, SqliteErro
         connection.pragma_update(None, "max_page_count", pages)?;
     }
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    keep_pages(&connection, CACHE_KIB)?;
     schema::migrate(&connection)?;
     connection.busy_timeout(options.busy_timeout)?;
     Ok(connection)
@@ -94,6 +100,20 @@ fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection, SqliteErro
 
 fn reader(path: &Path, busy_timeout: Duration) -> Result<Connection, SqliteError> {
     connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, busy_timeout)
+}
+
+/// One of several connections for point reads.
+fn point_reader(path: &Path, readers: usize, options: &SqliteOptions) -> Result<Connection, SqliteError> {
+    // Setting the size of the cache reads the schema, which may have to wait.
+    let connection = reader(path, options.busy_timeout)?;
+    keep_pages(&connection, CACHE_KIB / readers)?;
+    connection.busy_timeout(Duration::ZERO)?;
+    Ok(connection)
+}
+
+fn keep_pages(connection: &Connection, kib: usize) -> Result<(), SqliteError> {
+    let kib = i64::try_from(kib.max(LEAST_CACHE_KIB)).unwrap_or(i64::MAX);
+    Ok(connection.pragma_update(None, "cache_size", -kib)?)
 }
 
 /// A connection that reads every page from the file: it has no page in memory yet.
@@ -117,7 +137,6 @@ fn connect(path: &Path, access: OpenFlags, busy_timeout: Duration) -> Result<Con
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     // A page that is read through a memory map is checked again at each use, and an error of the disk ends the process.
     connection.pragma_update(None, "mmap_size", 0)?;
-    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     Ok(connection)
 }
 
@@ -177,7 +196,6 @@ mod tests {
                 ("cell_size_check", "1"),
                 ("temp_store", memory),
                 ("mmap_size", "0"),
-                ("cache_size", &(-CACHE_KIB).to_string()),
             ];
             for (name, value) in settings {
                 assert_eq!(pragma(connection, name), value, "{name}");
@@ -185,6 +203,10 @@ mod tests {
             assert!(connection.db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE).unwrap());
             assert!(connection.db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG).unwrap());
         }
+        let kib = |connection| -pragma(connection, "cache_size").parse::<i64>().unwrap();
+        assert_eq!(kib(&opened.writer), 16 * 1024);
+        let of_reader = (16 * 1024 / i64::try_from(options.readers).unwrap()).max(2000);
+        assert!(opened.point_readers.iter().all(|reader| kib(reader) == of_reader));
         for connection in opened.point_readers.iter().chain(&opened.pool) {
             assert!(connection.execute_batch("DELETE FROM sessions").is_err(), "a reader can write");
         }

@@ -232,7 +232,7 @@ export interface components {
       receivers: components["schemas"]["Receiver"][];
       /** Scopes that will be requested. */
       scopes: string[];
-      /** Changes with everything that decides who receives something: `consentVersion` of a start. */
+      /** Changes with the scopes and with everything that decides who receives something: `consentVersion` of a start. */
       version: string;
     };
     /** The default connection of a user. */
