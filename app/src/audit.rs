@@ -12,7 +12,7 @@ use grantry_domain::time::Timestamp;
 use grantry_domain::usecase::Connections;
 use tracing::info;
 
-use crate::telemetry;
+use crate::log_lines::lines_together;
 
 /// The target of audit events, for log filters.
 pub(crate) const TARGET: &str = "audit";
@@ -23,12 +23,12 @@ pub(crate) struct LogSink;
 #[async_trait]
 impl EventSink for LogSink {
     async fn deliver(&self, events: &[RecordedEvent]) -> Result<(), SinkError> {
-        telemetry::lines_together(|| events.iter().for_each(|recorded| write(Some(recorded.sequence), &recorded.event)));
+        lines_together(|| events.iter().for_each(|recorded| write(Some(recorded.sequence), &recorded.event)));
         Ok(())
     }
 
     async fn deliver_directly(&self, events: &[AuditEvent]) -> Result<(), SinkError> {
-        telemetry::lines_together(|| events.iter().for_each(|event| write(None, event)));
+        lines_together(|| events.iter().for_each(|event| write(None, event)));
         Ok(())
     }
 }

@@ -32,6 +32,7 @@ mod http_server;
 pub mod jobs;
 pub mod key_file;
 mod log_limit;
+mod log_lines;
 pub mod passwords;
 #[cfg(feature = "cli")]
 mod process_hardening;

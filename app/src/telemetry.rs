@@ -3,9 +3,8 @@
 //! The log goes to standard error: readable lines on a terminal, one JSON object per line elsewhere. In all formats, characters
 //! that act on lines, on the direction of text or on a terminal are escaped, so that untrusted text stays in its line. Audit events are logged at every configured level.
 
-use std::cell::RefCell;
 use std::fmt::{Debug, Write as _};
-use std::io::{IsTerminal, Write as _};
+use std::io::IsTerminal;
 use std::sync::OnceLock;
 
 use grantry_http_axum::current_correlation_id;
@@ -22,6 +21,7 @@ use tracing_subscriber::{Registry, fmt};
 
 use crate::audit;
 use crate::escape::{Escaped, EscapedJson};
+use crate::log_lines::StandardError;
 
 /// Buckets of every duration, in seconds.
 const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
@@ -86,64 +86,6 @@ where
             .fmt_fields(format::debug_fn(brief))
             .with_writer(writer)
             .boxed(),
-    }
-}
-
-/// How much is written at once. On Linux a pipe accepts a write of this size in one piece, so that lines of other processes are not
-/// within these.
-const LINES_AT_ONCE: usize = 4096;
-
-thread_local! {
-    /// Lines of the work that [`lines_together`] runs on this thread.
-    static LINES: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
-}
-
-/// Writes the log lines of `work` with few system calls, before this returns. Calls may be nested.
-pub(crate) fn lines_together(work: impl FnOnce()) {
-    /// Also writes the lines if the work panics.
-    struct Together;
-
-    impl Drop for Together {
-        fn drop(&mut self) {
-            if let Some(lines) = LINES.take() {
-                write_lines(&lines);
-            }
-        }
-    }
-
-    if LINES.with_borrow(Option::is_some) {
-        return work();
-    }
-    let _together = Together;
-    LINES.set(Some(Vec::with_capacity(LINES_AT_ONCE)));
-    work();
-}
-
-/// An error is ignored, because it could be reported only in the log.
-fn write_lines(lines: &[u8]) {
-    drop(std::io::stderr().write_all(lines));
-}
-
-/// Standard error, with the lines of [`lines_together`] in larger pieces.
-struct StandardError;
-
-impl std::io::Write for StandardError {
-    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        LINES.with_borrow_mut(|lines| match lines {
-            Some(lines) => {
-                if lines.len() + line.len() > LINES_AT_ONCE {
-                    write_lines(lines);
-                    lines.clear();
-                }
-                lines.extend_from_slice(line);
-                Ok(line.len())
-            }
-            None => std::io::stderr().write_all(line).map(|()| line.len()),
-        })
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }
 
@@ -278,24 +220,6 @@ mod tests {
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
         }
-    }
-
-    #[test]
-    fn lines_of_nested_work_are_written_in_larger_pieces() {
-        let collected = || LINES.with_borrow(|lines| lines.as_ref().map(Vec::len));
-        let write = |bytes: usize| StandardError.write_all(&vec![b'-'; bytes]).unwrap();
-        lines_together(|| {
-            write(100);
-            lines_together(|| write(10));
-            assert_eq!(collected(), Some(110));
-            write(LINES_AT_ONCE);
-            assert_eq!(collected(), Some(LINES_AT_ONCE), "the lines before are written");
-            write(2 * LINES_AT_ONCE);
-            assert_eq!(collected(), Some(2 * LINES_AT_ONCE), "a long line stays in one piece");
-        });
-        assert_eq!(collected(), None);
-        let panicked = std::panic::catch_unwind(|| lines_together(|| panic!("stop")));
-        assert!(panicked.is_err() && collected().is_none());
     }
 
     fn logged(directives: &str, work: impl FnOnce()) -> Vec<String> {
