@@ -128,6 +128,12 @@ pub enum CallbackRefused {
 }
 
 impl CallbackRefused {
+    /// For a flow with nothing left to consume.
+    fn over(flow: &Authorization) -> Self {
+        let flow_id = flow.id();
+        if flow.has_ended_without_grant() { Self::Ended { flow_id } } else { Self::AlreadyUsed { flow_id } }
+    }
+
     /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
@@ -533,24 +539,13 @@ impl Flows {
         let (flow, refusal) = match refused {
             ConsumeOutcome::Consumed { .. } | ConsumeOutcome::NotFound => return CallbackRefused::NotFound,
             ConsumeOutcome::UserMismatch(flow) => (flow, CallbackRefused::UserMismatch),
-            // The cookie of a cancelled flow is removed. The user is the right one, and nothing is left to consume.
-            ConsumeOutcome::BrowserMismatch(flow) if flow.clone().at(now).has_ended_without_grant() => {
-                return CallbackRefused::Ended { flow_id: flow.id() };
-            }
-            // So is that of a completed one.
-            ConsumeOutcome::BrowserMismatch(flow) if !flow.is_flow() => {
-                return CallbackRefused::AlreadyUsed { flow_id: flow.id() };
+            // The cookie of a cancelled or completed flow is removed. The user is the right one, and nothing is left to consume.
+            ConsumeOutcome::BrowserMismatch(flow) if !flow.clone().at(now).is_flow() => {
+                return CallbackRefused::over(&flow.at(now));
             }
             ConsumeOutcome::BrowserMismatch(flow) => (flow, CallbackRefused::BrowserMismatch),
             ConsumeOutcome::Expired(flow) => return CallbackRefused::Expired { flow_id: flow.id() },
-            ConsumeOutcome::AlreadyUsed(flow) => {
-                let flow_id = flow.id();
-                return if flow.has_ended_without_grant() {
-                    CallbackRefused::Ended { flow_id }
-                } else {
-                    CallbackRefused::AlreadyUsed { flow_id }
-                };
-            }
+            ConsumeOutcome::AlreadyUsed(flow) => return CallbackRefused::over(&flow),
         };
         let presented = Actor::Person(callback.user.clone());
         let event = AuditEvent::new(AuditKind::BindingMismatch, presented, now).about(flow.owner(), flow.id());
